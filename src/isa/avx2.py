@@ -1,0 +1,33 @@
+# AVX2 with FMA: 16 registers of 8 floats, masked loads and stores.
+ISA = Isa(
+    name="avx2",
+    processors=["x86_64"],
+    flags=["-mavx2", "-mfma"],
+    available="cpuinfo_has_x86_avx2() && cpuinfo_has_x86_fma3()",
+    vector="__m256",
+    width=8,
+    include="src/isa/avx2.h",
+    ops={
+        "set1": "_mm256_set1_ps({a})",
+        "zero": "_mm256_setzero_ps()",
+        "load": "_mm256_loadu_ps({p})",
+        "load_tail": "avx2_load_tail({p}, {n}, {a})",  # absent elements are a
+        "store": "_mm256_storeu_ps({p}, {a})",
+        "store_tail": "avx2_store_tail({p}, {n}, {a})",
+        "add": "_mm256_add_ps({a}, {b})",
+        "sub": "_mm256_sub_ps({a}, {b})",
+        "mul": "_mm256_mul_ps({a}, {b})",
+        "fma": "_mm256_fmadd_ps({a}, {b}, {c})",  # a * b + c, one rounding
+        "max": "_mm256_max_ps({a}, {b})",  # b where a or b is NaN
+        "shift_to_exponent": "_mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256({a}), 23))",
+        "zero_below": "_mm256_andnot_ps(_mm256_cmp_ps({a}, {b}, _CMP_LT_OQ), {c})",  # a < b ? 0 : c
+        "reduce_max": "avx2_reduce_max({a})",
+        "reduce_add": "avx2_reduce_add({a})",
+        "first": "_mm256_cvtss_f32({a})",
+        # lane i + distance comes to lane i
+        "upper_4": "_mm256_permute2f128_ps({a}, {a}, 0x01)",
+        "upper_2": "_mm256_permute_ps({a}, 0x4E)",
+        "upper_1": "_mm256_permute_ps({a}, 0xB1)",
+    },
+    tuned={},
+)

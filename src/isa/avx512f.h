@@ -1,0 +1,28 @@
+// The part of the AVX512F vocabulary (src/isa/avx512f.py) that takes more than one expression.
+#pragma once
+
+#include <stddef.h>
+
+// GCC 12 takes the undefined operands inside its own intrinsics for uninitialised ones (GCC bug 105593).
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wuninitialized"
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#endif
+#include <immintrin.h>
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic pop
+#endif
+
+// The low n lanes; none where n <= 0, all where n >= 16.
+static inline __mmask16 avx512f_tail_mask(ptrdiff_t n) {
+  return n <= 0 ? 0 : n >= 16 ? 0xFFFF : (__mmask16)((1u << n) - 1);
+}
+
+static inline __m512 avx512f_load_tail(const float* p, ptrdiff_t n, __m512 absent) {
+  return _mm512_mask_loadu_ps(absent, avx512f_tail_mask(n), p);
+}
+
+static inline void avx512f_store_tail(float* p, ptrdiff_t n, __m512 a) {
+  _mm512_mask_storeu_ps(p, avx512f_tail_mask(n), a);
+}

@@ -1,0 +1,34 @@
+# AVX512F: 32 registers of 16 floats, masked loads and stores.
+ISA = Isa(
+    name="avx512f",
+    processors=["x86_64"],
+    flags=["-mavx512f"],
+    available="cpuinfo_has_x86_avx512f()",
+    vector="__m512",
+    width=16,
+    include="src/isa/avx512f.h",
+    ops={
+        "set1": "_mm512_set1_ps({a})",
+        "zero": "_mm512_setzero_ps()",
+        "load": "_mm512_loadu_ps({p})",
+        "load_tail": "avx512f_load_tail({p}, {n}, {a})",  # absent elements are a
+        "store": "_mm512_storeu_ps({p}, {a})",
+        "store_tail": "avx512f_store_tail({p}, {n}, {a})",
+        "add": "_mm512_add_ps({a}, {b})",
+        "sub": "_mm512_sub_ps({a}, {b})",
+        "mul": "_mm512_mul_ps({a}, {b})",
+        "fma": "_mm512_fmadd_ps({a}, {b}, {c})",  # a * b + c, one rounding
+        "max": "_mm512_max_ps({a}, {b})",  # b where a or b is NaN
+        "shift_to_exponent": "_mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512({a}), 23))",
+        "zero_below": "_mm512_maskz_mov_ps(_mm512_cmp_ps_mask({a}, {b}, _CMP_NLT_UQ), {c})",  # a < b ? 0 : c
+        "reduce_max": "_mm512_reduce_max_ps({a})",
+        "reduce_add": "_mm512_reduce_add_ps({a})",
+        "first": "_mm512_cvtss_f32({a})",
+        # lane i + distance comes to lane i
+        "upper_8": "_mm512_shuffle_f32x4({a}, {a}, 0x4E)",
+        "upper_4": "_mm512_shuffle_f32x4({a}, {a}, 0xB1)",
+        "upper_2": "_mm512_permute_ps({a}, 0x4E)",
+        "upper_1": "_mm512_permute_ps({a}, 0xB1)",
+    },
+    tuned={},
+)

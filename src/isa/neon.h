@@ -1,0 +1,24 @@
+// The part of the NEON vocabulary (src/isa/neon.py) that takes more than one expression.
+#pragma once
+
+#include <arm_neon.h>
+#include <stddef.h>
+
+// The first n elements at p, n from 0 (or less: none) to 4 (or more: all).
+static inline float32x4_t neon_load_tail(const float* p, ptrdiff_t n, float32x4_t absent) {
+  if (n >= 4) return vld1q_f32(p);
+  if (n >= 1) absent = vld1q_lane_f32(p, absent, 0);
+  if (n >= 2) absent = vld1q_lane_f32(p + 1, absent, 1);
+  if (n >= 3) absent = vld1q_lane_f32(p + 2, absent, 2);
+  return absent;
+}
+
+static inline void neon_store_tail(float* p, ptrdiff_t n, float32x4_t a) {
+  if (n >= 4) {
+    vst1q_f32(p, a);
+    return;
+  }
+  if (n >= 1) vst1q_lane_f32(p, a, 0);
+  if (n >= 2) vst1q_lane_f32(p + 1, a, 1);
+  if (n >= 3) vst1q_lane_f32(p + 2, a, 2);
+}

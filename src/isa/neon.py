@@ -1,0 +1,32 @@
+# NEON of AArch64, with FMA: 32 registers of 4 floats.
+ISA = Isa(
+    name="neon",
+    processors=["aarch64"],
+    flags=[],
+    available="cpuinfo_has_arm_neon() && cpuinfo_has_arm_neon_fma()",
+    vector="float32x4_t",
+    width=4,
+    include="src/isa/neon.h",
+    ops={
+        "set1": "vdupq_n_f32({a})",
+        "zero": "vdupq_n_f32(0.0f)",
+        "load": "vld1q_f32({p})",
+        "load_tail": "neon_load_tail({p}, {n}, {a})",  # absent elements are a
+        "store": "vst1q_f32({p}, {a})",
+        "store_tail": "neon_store_tail({p}, {n}, {a})",
+        "add": "vaddq_f32({a}, {b})",
+        "sub": "vsubq_f32({a}, {b})",
+        "mul": "vmulq_f32({a}, {b})",
+        "fma": "vfmaq_f32({c}, {a}, {b})",  # a * b + c, one rounding
+        "max": "vmaxq_f32({a}, {b})",  # NaN where a or b is NaN
+        "shift_to_exponent": "vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32({a}), 23))",
+        "zero_below": "vreinterpretq_f32_u32(vbicq_u32(vreinterpretq_u32_f32({c}), vcltq_f32({a}, {b})))",  # a < b ? 0 : c
+        "reduce_max": "vmaxvq_f32({a})",
+        "reduce_add": "vaddvq_f32({a})",
+        "first": "vgetq_lane_f32({a}, 0)",
+        # lane i + distance comes to lane i
+        "upper_2": "vextq_f32({a}, {a}, 2)",
+        "upper_1": "vrev64q_f32({a})",
+    },
+    tuned={},
+)

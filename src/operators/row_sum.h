@@ -1,0 +1,75 @@
+// The sum of a row: how the sums of its tiles are folded, and its reciprocal. Part of the arithmetic contract.
+#pragma once
+
+#include <stdint.h>
+#include <string.h>
+
+#include "src/isa/scalar.h"
+#include "src/kernels/extended.h"
+
+#ifdef __FAST_MATH__
+#error "result bits are part of the contract: build without -ffast-math"
+#endif
+
+// mantissa * 2^(reference - SMX_BIAS). Zero is the empty sum; NaN says that the row needs a closer look.
+struct smx_row_sum {
+  double mantissa;
+  int32_t reference;
+};
+
+// x * 2^-k, k >= 0; 0 where k is so large that it cannot matter.
+static inline double smx_scale_down(double x, int32_t k) {
+  if (k > 1000) return 0.0;
+  const uint64_t bits = (uint64_t)(1023 - k) << 52;
+  double power;
+  memcpy(&power, &bits, sizeof(power));
+  return x * power;
+}
+
+static inline void smx_row_sum_add(struct smx_row_sum* sum, struct smx_row_sum term) {
+  if (term.mantissa == 0.0) return;
+  if (sum->mantissa == 0.0) {
+    *sum = term;
+  } else if (sum->reference < term.reference) {
+    sum->mantissa = smx_scale_down(sum->mantissa, term.reference - sum->reference) + term.mantissa;
+    sum->reference = term.reference;
+  } else {
+    sum->mantissa += smx_scale_down(term.mantissa, sum->reference - term.reference);
+  }
+}
+
+static inline void smx_row_sum_add_tile(struct smx_row_sum* sum, const struct smx_f32_extended* tile) {
+  const struct smx_row_sum term = {(double)tile->hi + (double)tile->lo, tile->reference};
+  smx_row_sum_add(sum, term);
+}
+
+// The reciprocal of (hi + lo) * 2^(reference - SMX_BIAS), hi > 0, in two floats from one division and its residual.
+static inline struct smx_f32_reciprocal smx_f32_reciprocal_of(const struct smx_f32_extended* sum) {
+  uint32_t bits;
+  memcpy(&bits, &sum->hi, sizeof(bits));
+  const int32_t exponent = (int32_t)(bits >> 23) - 127;
+  const float power = smx_pow2(-exponent);
+  const float hi = sum->hi * power;
+  const float lo = sum->lo * power;
+  struct smx_f32_reciprocal reciprocal;
+  reciprocal.hi = 1.0f / hi;
+  float residual = scalar_fma1(-hi, reciprocal.hi, 1.0f);
+  residual = scalar_fma1(-lo, reciprocal.hi, residual);
+  const float to_multiple_of_2_to_minus_45 = 0x1.8p-22f;
+  reciprocal.lo = (reciprocal.hi * residual + to_multiple_of_2_to_minus_45) - to_multiple_of_2_to_minus_45;
+  reciprocal.exponent = exponent + sum->reference - SMX_BIAS;
+  return reciprocal;
+}
+
+// A sum over tiles, above 0, as a pair of floats with hi in [1, 2].
+static inline struct smx_f32_extended smx_f32_extended_of(struct smx_row_sum sum) {
+  uint64_t bits;
+  memcpy(&bits, &sum.mantissa, sizeof(bits));
+  const int32_t exponent = (int32_t)(bits >> 52) - 1023;  // not negative: SMX_BIAS sees to it
+  const double mantissa = smx_scale_down(sum.mantissa, exponent);
+  struct smx_f32_extended extended;
+  extended.hi = (float)mantissa;
+  extended.lo = (float)(mantissa - (double)extended.hi);
+  extended.reference = sum.reference + exponent;
+  return extended;
+}

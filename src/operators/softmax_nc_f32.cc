@@ -1,0 +1,290 @@
+// Softmax over rows of floats. See smx_create_softmax_nc_f32 in include/smxpack.h.
+#include <math.h>
+
+#include <algorithm>
+#include <type_traits>
+
+#include "src/operators/operator.h"
+#include "src/operators/row_sum.h"
+#include "src/plan/softmax_plan.h"
+#include "src/runtime/fp_environment.h"
+#include "src/runtime/log.h"
+
+namespace {
+
+constexpr uint32_t kKnownFlags = SMX_FLAG_MASKED_ROWS_TO_ZERO;
+
+struct SoftmaxOperator {
+  smx_operator base;
+  uint32_t flags;
+  size_t batch_size;
+  size_t channels;
+  size_t input_stride;
+  size_t output_stride;
+  const float* input;
+  float* output;
+};
+
+SoftmaxOperator* Softmax(smx_operator* op) {
+  return reinterpret_cast<SoftmaxOperator*>(op);
+}
+const SoftmaxOperator* Softmax(const smx_operator* op) {
+  return reinterpret_cast<const SoftmaxOperator*>(op);
+}
+
+smx_softmax_plan Plan(const SoftmaxOperator& op, size_t threads) {
+  const smx_softmax_shape shape = {op.batch_size, op.channels, op.input == op.output};
+  return smx_plan_softmax(&shape, op.base.l2_bytes, threads);
+}
+
+// One row and how to compute it.
+struct Row {
+  const SoftmaxOperator& op;
+  smx_algorithm algorithm;
+  const float* x;
+  float* y;
+
+  size_t channels() const { return op.channels; }
+  const smx_microkernels& kernels() const { return op.base.microkernels; }
+  bool stores_terms() const { return algorithm == smx_algorithm_store_and_rescale; }
+};
+
+Row RowAt(const SoftmaxOperator& op, smx_algorithm algorithm, size_t index) {
+  return {op, algorithm, op.input + index * op.input_stride, op.output + index * op.output_stride};
+}
+
+void SumTile(const Row& row, size_t start, size_t n, smx_f32_extended* sum) {
+  if (row.stores_terms()) {
+    row.kernels().f32_raddstoreextexp(n, row.x + start, row.y + start, sum);
+  } else {
+    row.kernels().f32_raddextexp(n, row.x + start, sum);
+  }
+}
+
+// y *= reciprocal * 2^(row's reference - tile's reference), in steps that a float's exponent can hold.
+void ScaleStored(const Row& row, size_t start, size_t n, smx_f32_reciprocal reciprocal) {
+  float* y = row.y + start;
+  constexpr int32_t kLargestStep = 126;
+  for (int32_t left = std::min(reciprocal.exponent, 3 * kLargestStep); left > 0; left -= kLargestStep) {
+    reciprocal.exponent = std::min(left, kLargestStep);
+    row.kernels().f32_vmulextc(n, y, y, &reciprocal);
+    reciprocal = {1.0f, 0.0f, 0};
+  }
+}
+
+void ScaleSpan(const Row& row, size_t start, size_t end, const smx_f32_reciprocal& reciprocal,
+               int32_t reference) {
+  if (row.stores_terms()) {
+    ScaleStored(row, start, end - start,
+                {reciprocal.hi, reciprocal.lo, reciprocal.exponent - reference + SMX_BIAS});
+  } else {
+    row.kernels().f32_vscaleextexp(end - start, row.x + start, row.y + start, &reciprocal);
+  }
+}
+
+smx_row_sum SumSpan(const Row& row, size_t start, size_t end) {
+  smx_row_sum sum = {0.0, 0};
+  for (size_t i = start; i < end; i += SMX_TILE) {
+    smx_f32_extended tile;
+    SumTile(row, i, std::min<size_t>(SMX_TILE, end - i), &tile);
+    smx_row_sum_add_tile(&sum, &tile);
+  }
+  return sum;
+}
+
+void RunInRange(const Row& row);
+
+void Fill(const Row& row, float value) {
+  std::fill_n(row.y, row.channels(), value);
+}
+
+// A row whose sum is zero or NaN: it holds NaN or +inf, or -inf only, or its maximum is out of the kernels' range.
+void RunOutOfRange(const Row& row, bool sum_is_zero) {
+  const float masked = row.op.flags & SMX_FLAG_MASKED_ROWS_TO_ZERO ? 0.0f : __builtin_nanf("");
+  // Kernels that store refuse what is finite and far below; a sum of 0 tells that the row was -inf throughout.
+  if (row.stores_terms() && sum_is_zero) return Fill(row, masked);
+  float max = -INFINITY;
+  bool has_nan = false;
+  for (size_t i = 0; i < row.channels(); i++) {
+    has_nan |= row.x[i] != row.x[i];
+    max = std::max(max, row.x[i]);
+  }
+  if (has_nan || max == INFINITY) return Fill(row, __builtin_nanf(""));
+  if (max == -INFINITY) return Fill(row, masked);
+  for (size_t i = 0; i < row.channels(); i++) row.y[i] = row.x[i] - max;
+  RunInRange({row.op, smx_algorithm_two_pass, row.y, row.y});
+}
+
+bool IsInRange(double sum) {
+  return sum > 0.0;
+}
+
+void RunSingleTile(const Row& row) {
+  smx_f32_extended sum;
+  SumTile(row, 0, row.channels(), &sum);
+  if (!IsInRange(sum.hi)) return RunOutOfRange(row, sum.hi == 0.0f);
+  ScaleSpan(row, 0, row.channels(), smx_f32_reciprocal_of(&sum), sum.reference);
+}
+
+size_t SpanCount(size_t channels) {
+  return (channels - 1) / smx_span_length(channels) + 1;
+}
+
+// Calls function(index, start, end) for a span.
+template <class Function>
+void CallOnSpan(size_t channels, size_t index, const Function& function) {
+  const size_t length = smx_span_length(channels);
+  function(index, index * length, std::min(channels, (index + 1) * length));
+}
+
+// Both passes over a row of several tiles. for_each_span(function) calls `function` for every span, in any order.
+template <class ForEachSpan>
+void RunSpans(const Row& row, ForEachSpan for_each_span) {
+  smx_row_sum
+      spans[SMX_MAX_SPANS];  // stored terms: a span is a single tile, and its reference that of the terms
+  for_each_span([&](size_t index, size_t start, size_t end) { spans[index] = SumSpan(row, start, end); });
+  smx_row_sum sum = {0.0, 0};
+  for (size_t i = 0; i < SpanCount(row.channels()); i++) smx_row_sum_add(&sum, spans[i]);
+  if (!IsInRange(sum.mantissa)) return RunOutOfRange(row, sum.mantissa == 0.0);
+  const smx_f32_extended extended = smx_f32_extended_of(sum);
+  const smx_f32_reciprocal reciprocal = smx_f32_reciprocal_of(&extended);
+  for_each_span([&](size_t index, size_t start, size_t end) {
+    ScaleSpan(row, start, end, reciprocal, spans[index].reference);
+  });
+}
+
+void RunInRange(const Row& row) {
+  if (row.channels() <= SMX_TILE) return RunSingleTile(row);
+  RunSpans(row, [&](const auto& function) {
+    for (size_t i = 0; i < SpanCount(row.channels()); i++) CallOnSpan(row.channels(), i, function);
+  });
+}
+
+// One row over all threads of a pool.
+void RunSplit(const Row& row, pthreadpool_t threadpool) {
+  RunSpans(row, [&](const auto& function) {
+    using Function = std::remove_reference_t<decltype(function)>;
+    struct Task {
+      size_t channels;
+      Function* function;
+    } task = {row.channels(), &function};
+    pthreadpool_parallelize_1d(
+        threadpool,
+        [](void* context, size_t index) {
+          const smx_fp_environment environment;
+          const Task& task = *static_cast<const Task*>(context);
+          CallOnSpan(task.channels, index, *task.function);
+        },
+        &task, SpanCount(row.channels()), 0);
+  });
+}
+
+void Run(smx_operator* base, pthreadpool_t threadpool) {
+  const SoftmaxOperator& op = *Softmax(base);
+  if (op.batch_size == 0) return;
+  const smx_softmax_plan plan = Plan(op, pthreadpool_get_threads_count(threadpool));
+  if (plan.splits_rows) {
+    for (size_t i = 0; i < op.batch_size; i++) RunSplit(RowAt(op, plan.algorithm, i), threadpool);
+    return;
+  }
+  struct Task {
+    const SoftmaxOperator& op;
+    smx_algorithm algorithm;
+  } task = {op, plan.algorithm};
+  pthreadpool_parallelize_1d_tile_1d(
+      threadpool,
+      [](void* context, size_t start, size_t count) {
+        const smx_fp_environment environment;
+        const Task& task = *static_cast<const Task*>(context);
+        for (size_t i = start; i < start + count; i++) RunInRange(RowAt(task.op, task.algorithm, i));
+      },
+      &task, op.batch_size, plan.rows_per_task, 0);
+}
+
+void DescribePlan(const smx_operator* base, size_t threads, smx_plan* plan_out) {
+  const smx_softmax_plan plan = Plan(*Softmax(base), threads);
+  plan_out->algorithm = plan.algorithm == smx_algorithm_store_and_rescale ? "store-and-rescale" : "two-pass";
+  plan_out->splits_rows = plan.splits_rows;
+  plan_out->rows_per_task = plan.rows_per_task;
+}
+
+constexpr smx_operator_type kSoftmaxNcF32 = {"softmax_nc_f32", Run, DescribePlan};
+
+// Elements from the first of the first row to the last of the last one; 0 where their bytes overflow.
+size_t Extent(size_t rows, size_t channels, size_t stride) {
+  constexpr size_t kLargest = PTRDIFF_MAX / sizeof(float);
+  if (channels > kLargest || (rows - 1) > (kLargest - channels) / stride) return 0;
+  return (rows - 1) * stride + channels;
+}
+
+// Whether rows of the input and the output share an element, other than by being the same.
+bool Overlap(size_t rows, size_t channels, size_t input_stride, size_t output_stride, const float* input,
+             const float* output) {
+  const uintptr_t x = reinterpret_cast<uintptr_t>(input);
+  const uintptr_t y = reinterpret_cast<uintptr_t>(output);
+  if (x == y && (input_stride == output_stride || rows == 1)) return false;
+  const uintptr_t x_end = x + Extent(rows, channels, input_stride) * sizeof(float);
+  const uintptr_t y_end = y + Extent(rows, channels, output_stride) * sizeof(float);
+  if (x_end <= y || y_end <= x) return false;
+  if (input_stride != output_stride) return true;
+  // Rows that interleave: one row of the output lies in the gap between two of the input.
+  const uintptr_t stride = input_stride * sizeof(float);
+  const uintptr_t row = channels * sizeof(float);
+  const uintptr_t distance = x < y ? (y - x) % stride : (stride - (x - y) % stride) % stride;
+  return distance < row || stride - distance < row;
+}
+
+const char* InvalidShape(size_t rows, size_t channels, size_t input_stride, size_t output_stride,
+                         const float* input, const float* output) {
+  if (channels == 0) return "channels is 0";
+  if (input_stride < channels) return "input_stride is below channels";
+  if (output_stride < channels) return "output_stride is below channels";
+  if (rows == 0) return nullptr;
+  if (input == nullptr) return "input is NULL";
+  if (output == nullptr) return "output is NULL";
+  if (reinterpret_cast<uintptr_t>(input) % sizeof(float) != 0) return "input is not aligned to 4 bytes";
+  if (reinterpret_cast<uintptr_t>(output) % sizeof(float) != 0) return "output is not aligned to 4 bytes";
+  if (Extent(rows, channels, input_stride) == 0) return "the input's size in bytes overflows";
+  if (Extent(rows, channels, output_stride) == 0) return "the output's size in bytes overflows";
+  if (Overlap(rows, channels, input_stride, output_stride, input, output)) return "output overlaps input";
+  return nullptr;
+}
+
+}  // namespace
+
+enum smx_status smx_create_softmax_nc_f32(uint32_t flags, smx_operator_t* softmax_op_out) {
+  if (softmax_op_out == nullptr) {
+    smx_log_error("create %s: softmax_op_out is NULL", kSoftmaxNcF32.name);
+    return smx_status_invalid_parameter;
+  }
+  *softmax_op_out = nullptr;
+  if (smx_get_runtime() != nullptr && (flags & ~kKnownFlags) != 0) {
+    smx_log_error("create %s: unknown flags 0x%08x", kSoftmaxNcF32.name,
+                  static_cast<unsigned>(flags & ~kKnownFlags));
+    return smx_status_invalid_parameter;
+  }
+  const enum smx_status status = smx_create_operator(&kSoftmaxNcF32, sizeof(SoftmaxOperator), softmax_op_out);
+  if (status == smx_status_success) Softmax(*softmax_op_out)->flags = flags;
+  return status;
+}
+
+enum smx_status smx_setup_softmax_nc_f32(smx_operator_t softmax_op, size_t batch_size, size_t channels,
+                                         size_t input_stride, size_t output_stride, const float* input,
+                                         float* output) {
+  const enum smx_status status = smx_check_operator(softmax_op, &kSoftmaxNcF32);
+  if (status != smx_status_success) return status;
+  const char* reason = InvalidShape(batch_size, channels, input_stride, output_stride, input, output);
+  if (reason != nullptr) {
+    smx_log_error("setup %s: %s", kSoftmaxNcF32.name, reason);
+    return smx_status_invalid_parameter;
+  }
+  SoftmaxOperator* op = Softmax(softmax_op);
+  op->batch_size = batch_size;
+  op->channels = channels;
+  op->input_stride = input_stride;
+  op->output_stride = output_stride;
+  op->input = input;
+  op->output = output;
+  op->base.is_set_up = true;
+  return smx_status_success;
+}

@@ -1,0 +1,38 @@
+#include "src/plan/softmax_plan.h"
+
+#include "src/gen/microkernels.h"
+
+namespace {
+
+// Fewer elements than this take less time than it takes to wake another thread.
+constexpr size_t kElementsPerTask = 16384;
+
+size_t DivideRoundUp(size_t n, size_t q) {
+  return n / q + (n % q != 0);
+}
+
+// Storing the terms pays while they are still in the cache of the core when they are scaled. In place, a row must be
+// known to be within range before any of it is overwritten: a single tile is.
+bool StoresTerms(const smx_softmax_shape& shape, size_t l2_bytes) {
+  if (shape.in_place) return shape.channels <= SMX_TILE;
+  const size_t row_pair_bytes = 2 * sizeof(float);
+  return shape.channels <= l2_bytes / row_pair_bytes && shape.channels <= size_t{SMX_MAX_SPANS} * SMX_TILE;
+}
+
+}  // namespace
+
+size_t smx_span_length(size_t channels) {
+  const size_t tiles = DivideRoundUp(channels, SMX_TILE);
+  return DivideRoundUp(tiles, SMX_MAX_SPANS) * SMX_TILE;
+}
+
+struct smx_softmax_plan smx_plan_softmax(const struct smx_softmax_shape* shape, size_t l2_bytes,
+                                         size_t threads) {
+  smx_softmax_plan plan;
+  plan.splits_rows = threads > 1 && shape->rows < threads && shape->channels >= 2 * SMX_TILE;
+  plan.algorithm = StoresTerms(*shape, plan.splits_rows ? l2_bytes * threads : l2_bytes)
+                       ? smx_algorithm_store_and_rescale
+                       : smx_algorithm_two_pass;
+  plan.rows_per_task = DivideRoundUp(kElementsPerTask, shape->channels);
+  return plan;
+}

@@ -1,0 +1,116 @@
+#include "src/runtime/runtime.h"
+
+#include <cpuinfo.h>
+#include <pthread.h>
+#include <stdlib.h>
+
+#include <atomic>
+
+#include "src/runtime/dispatch.h"
+#include "src/runtime/log.h"
+
+namespace {
+
+pthread_mutex_t runtime_mutex = PTHREAD_MUTEX_INITIALIZER;
+smx_runtime runtime;
+std::atomic<bool> initialized{false};
+
+void* AllocateByMalloc(void*, size_t size) {
+  return malloc(size);
+}
+void DeallocateByFree(void*, void* pointer) {
+  free(pointer);
+}
+
+// A small core's, where cpuinfo does not know.
+constexpr size_t kDefaultL2Bytes = 256 * 1024;
+
+size_t L2Bytes(bool cpuinfo_ready) {
+  if (!cpuinfo_ready) return kDefaultL2Bytes;
+  const cpuinfo_cache* cache = cpuinfo_get_l2_cache(0);
+  if (cache == nullptr || cache->size == 0) return kDefaultL2Bytes;
+  return cache->processor_count > 2 ? cache->size / cache->processor_count : cache->size;
+}
+
+void Initialize(const smx_allocator* allocator) {
+  runtime.allocator =
+      allocator != nullptr ? *allocator : smx_allocator{nullptr, AllocateByMalloc, DeallocateByFree};
+  const bool cpuinfo_ready = cpuinfo_initialize();
+  if (!cpuinfo_ready) smx_log_warning("cpuinfo failed to initialise: scalar kernels are used");
+  runtime.isa = smx_dispatch(getenv("SMXPACK_ISA"), cpuinfo_ready, &runtime.microkernels);
+  runtime.l2_bytes = L2Bytes(cpuinfo_ready);
+}
+
+}  // namespace
+
+enum smx_status smx_initialize(const struct smx_allocator* allocator) {
+  if (allocator != nullptr && (allocator->allocate == nullptr || allocator->deallocate == nullptr)) {
+    smx_log_error("smx_initialize: the allocator lacks a function");
+    return smx_status_invalid_parameter;
+  }
+  pthread_mutex_lock(&runtime_mutex);
+  if (!initialized.load(std::memory_order_relaxed)) {
+    Initialize(allocator);
+    initialized.store(true, std::memory_order_release);
+  }
+  pthread_mutex_unlock(&runtime_mutex);
+  return smx_status_success;
+}
+
+enum smx_status smx_deinitialize(void) {
+  pthread_mutex_lock(&runtime_mutex);
+  initialized.store(false, std::memory_order_release);
+  pthread_mutex_unlock(&runtime_mutex);
+  return smx_status_success;
+}
+
+const struct smx_runtime* smx_get_runtime(void) {
+  return initialized.load(std::memory_order_acquire) ? &runtime : nullptr;
+}
+
+enum smx_status smx_get_isa(const char** name_out) {
+  if (name_out == nullptr) {
+    smx_log_error("smx_get_isa: name_out is NULL");
+    return smx_status_invalid_parameter;
+  }
+  const smx_runtime* current = smx_get_runtime();
+  *name_out = current != nullptr ? current->isa : nullptr;
+  if (current != nullptr) return smx_status_success;
+  smx_log_error("smx_get_isa: the library is not initialised");
+  return smx_status_uninitialized;
+}
+
+enum smx_status smx_get_microkernel(size_t index, const char** name_out) {
+  if (name_out == nullptr) {
+    smx_log_error("smx_get_microkernel: name_out is NULL");
+    return smx_status_invalid_parameter;
+  }
+  *name_out = nullptr;
+  const smx_runtime* current = smx_get_runtime();
+  if (current == nullptr) {
+    smx_log_error("smx_get_microkernel: the library is not initialised");
+    return smx_status_uninitialized;
+  }
+  *name_out = smx_microkernel_name(&current->microkernels, index);
+  return *name_out != nullptr ? smx_status_success : smx_status_invalid_parameter;
+}
+
+const char* smx_status_to_string(enum smx_status status) {
+  switch (status) {
+    case smx_status_success:
+      return "smx_status_success";
+    case smx_status_uninitialized:
+      return "smx_status_uninitialized";
+    case smx_status_invalid_parameter:
+      return "smx_status_invalid_parameter";
+    case smx_status_invalid_state:
+      return "smx_status_invalid_state";
+    case smx_status_unsupported_parameter:
+      return "smx_status_unsupported_parameter";
+    case smx_status_unsupported_hardware:
+      return "smx_status_unsupported_hardware";
+    case smx_status_out_of_memory:
+      return "smx_status_out_of_memory";
+  }
+  return "smx_status_unknown";
+}

@@ -1,0 +1,30 @@
+// What smx_initialize sets up: the allocator, the processor's facts and the microkernels that were picked.
+#pragma once
+
+#include "include/smxpack.h"
+#include "src/gen/microkernels.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+// One pointer a kernel, named as the kernel.
+struct smx_microkernels {
+#define SMX_MEMBER(kernel) smx_##kernel##_ukernel_fn* kernel;
+  SMX_FOREACH_KERNEL(SMX_MEMBER)
+#undef SMX_MEMBER
+};
+
+struct smx_runtime {
+  struct smx_allocator allocator;
+  const char* isa;
+  struct smx_microkernels microkernels;
+  size_t l2_bytes;  // of one core
+};
+
+// NULL where the library is not initialised.
+const struct smx_runtime* smx_get_runtime(void);
+
+#ifdef __cplusplus
+}  // extern "C"
+#endif
