@@ -7,7 +7,9 @@
 
 #include <stddef.h>
 
-#include "src/kernels/microkernel_types.h"
+// src/kernels/extended.h
+struct smx_f32_extended;
+struct smx_f32_reciprocal;
 
 // The expression tree of a sum: a row is cut into tiles, a tile into blocks, a block into lanes.
 #define SMX_LANES 16
@@ -261,6 +263,20 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+
+typedef void smx_f32_raddextexp_ukernel_fn(size_t n, const float* x, struct smx_f32_extended* sum);
+typedef void smx_f32_vscaleextexp_ukernel_fn(size_t n, const float* x, float* y,
+                                             const struct smx_f32_reciprocal* reciprocal);
+typedef void smx_f32_raddstoreextexp_ukernel_fn(size_t n, const float* x, float* y,
+                                                struct smx_f32_extended* sum);
+typedef void smx_f32_vmulextc_ukernel_fn(size_t n, const float* x, float* y,
+                                         const struct smx_f32_reciprocal* reciprocal);
+typedef void smx_f32_rmax_ukernel_fn(size_t n, const float* x, float* max);
+typedef void smx_f32_raddexpminusmax_ukernel_fn(size_t n, const float* x, float max, float* sum);
+typedef void smx_f32_vscaleexpminusmax_ukernel_fn(size_t n, const float* x, float* y, float scale, float max);
+typedef void smx_f32_raddstoreexpminusmax_ukernel_fn(size_t n, const float* x, float* y, float max,
+                                                     float* sum);
+typedef void smx_f32_vmulc_ukernel_fn(size_t n, const float* x, float* y, float scale);
 
 #define SMX_DECLARE(isa, kernel, function, tile, accumulators) smx_##kernel##_ukernel_fn function;
 SMX_FOREACH_MICROKERNEL(SMX_DECLARE)

@@ -4,6 +4,7 @@ ISA = Isa(
     processors=["x86_64"],
     flags=["-mavx2", "-mfma"],
     available="cpuinfo_has_x86_avx2() && cpuinfo_has_x86_fma3()",
+    priority=20,
     vector="__m256",
     width=8,
     include="src/isa/avx2.h",

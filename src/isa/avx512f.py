@@ -4,6 +4,7 @@ ISA = Isa(
     processors=["x86_64"],
     flags=["-mavx512f"],
     available="cpuinfo_has_x86_avx512f()",
+    priority=30,
     vector="__m512",
     width=16,
     include="src/isa/avx512f.h",

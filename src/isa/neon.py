@@ -4,6 +4,7 @@ ISA = Isa(
     processors=["aarch64"],
     flags=[],
     available="cpuinfo_has_arm_neon() && cpuinfo_has_arm_neon_fma()",
+    priority=20,
     vector="float32x4_t",
     width=4,
     include="src/isa/neon.h",
@@ -20,7 +21,8 @@ ISA = Isa(
         "fma": "vfmaq_f32({c}, {a}, {b})",  # a * b + c, one rounding
         "max": "vmaxq_f32({a}, {b})",  # NaN where a or b is NaN
         "shift_to_exponent": "vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32({a}), 23))",
-        "zero_below": "vreinterpretq_f32_u32(vbicq_u32(vreinterpretq_u32_f32({c}), vcltq_f32({a}, {b})))",  # a < b ? 0 : c
+        # a < b ? 0 : c
+        "zero_below": "vreinterpretq_f32_u32(vbicq_u32(vreinterpretq_u32_f32({c}), vcltq_f32({a}, {b})))",
         "reduce_max": "vmaxvq_f32({a})",
         "reduce_add": "vaddvq_f32({a})",
         "first": "vgetq_lane_f32({a}, 0)",

@@ -4,6 +4,7 @@ ISA = Isa(
     processors=[],
     flags=[],
     available="true",
+    priority=0,
     vector="f32x16",
     width=16,
     include="src/isa/scalar.h",

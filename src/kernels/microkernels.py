@@ -1,7 +1,10 @@
 """The one list: every microkernel, its variants, and the constants of the arithmetic contract.
 
-Names, files, build lists, dispatch, tests and benches follow from it. A kernel exists for every ISA of src/isa;
-an ISA's record says which variant its dispatch takes (`tuned`), the first of the list where it does not say.
+A row: name, parameters, variants, archive. In every kernel n counts elements and is at least 1; nothing outside
+x[0 .. n) is read, nothing outside y[0 .. n) written; y may be x. Kernels run under smx_fp_environment.
+
+Function names, files, build lists, dispatch, tests and benches follow from it. A kernel exists for every ISA of
+src/isa; an ISA's record says which variant its dispatch takes (`tuned`), the first of the list where it does not.
 """
 
 # The expression tree of a sum (see src/kernels/extended.h). Part of the contract: a change changes result bits.
@@ -15,17 +18,20 @@ SUMS = [(32, 1), (64, 1), (128, 1), (64, 2), (128, 2), (128, 4)]
 MAPS = [(16, 1), (32, 1), (64, 1), (128, 1)]
 REDUCTIONS = [(32, 1), (32, 2), (32, 4), (64, 1), (64, 2), (64, 4), (128, 4)]
 
+BASELINES = "baselines"  # the archive that tests and benches link, and the library does not
+RECIPROCAL = "const struct smx_f32_reciprocal* reciprocal"
+
 KERNELS = [
-    # The paper's two passes.
-    Kernel("f32-raddextexp", variants=SUMS),
-    Kernel("f32-vscaleextexp", variants=MAPS),
+    # The paper's two passes: a tile to its sum, and y[i] = exp(x[i]) * reciprocal. A sum takes at most TILE elements.
+    Kernel("f32-raddextexp", "size_t n, const float* x, struct smx_f32_extended* sum", SUMS),
+    Kernel("f32-vscaleextexp", f"size_t n, const float* x, float* y, {RECIPROCAL}", MAPS),
     # One exponential an element: store the terms of the sum, then multiply them by its reciprocal.
-    Kernel("f32-raddstoreextexp", variants=SUMS),
-    Kernel("f32-vmulextc", variants=MAPS),
+    Kernel("f32-raddstoreextexp", "size_t n, const float* x, float* y, struct smx_f32_extended* sum", SUMS),
+    Kernel("f32-vmulextc", f"size_t n, const float* x, float* y, {RECIPROCAL}", MAPS),
     # The paper's three-pass baselines: recomputing and reloading.
-    Kernel("f32-rmax", variants=REDUCTIONS, archive="baselines"),
-    Kernel("f32-raddexpminusmax", variants=REDUCTIONS, archive="baselines"),
-    Kernel("f32-vscaleexpminusmax", variants=MAPS, archive="baselines"),
-    Kernel("f32-raddstoreexpminusmax", variants=REDUCTIONS, archive="baselines"),
-    Kernel("f32-vmulc", variants=MAPS, archive="baselines"),
+    Kernel("f32-rmax", "size_t n, const float* x, float* max", REDUCTIONS, BASELINES),
+    Kernel("f32-raddexpminusmax", "size_t n, const float* x, float max, float* sum", REDUCTIONS, BASELINES),
+    Kernel("f32-vscaleexpminusmax", "size_t n, const float* x, float* y, float scale, float max", MAPS, BASELINES),
+    Kernel("f32-raddstoreexpminusmax", "size_t n, const float* x, float* y, float max, float* sum", REDUCTIONS, BASELINES),
+    Kernel("f32-vmulc", "size_t n, const float* x, float* y, float scale", MAPS, BASELINES),
 ]
