@@ -91,11 +91,17 @@ def halvings(n):
         yield n
 
 
+def groups(blocks, per_block, block, size):
+    """What one iteration of a sum takes: `per_block` groups of `size` elements from each of `blocks` blocks."""
+    offsets = [(b, b * block + g * size) for g in range(per_block) for b in range(blocks)]
+    return [{"offset": at, "block": f"[{b}]" if blocks > 1 else ""} for b, at in offsets]
+
+
 def environment(contract):
     env = jinja2.Environment(
         loader=jinja2.FileSystemLoader(str(KERNELS)), undefined=jinja2.StrictUndefined, keep_trailing_newline=True
     )
-    env.globals.update(halvings=halvings, contract=contract)
+    env.globals.update(halvings=halvings, groups=groups, contract=contract)
     env.filters["repeat"] = lambda items, n: ", ".join(items * n)
     return env
 

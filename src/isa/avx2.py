@@ -30,5 +30,9 @@ ISA = Isa(
         "upper_2": "_mm256_permute_ps({a}, 0x4E)",
         "upper_1": "_mm256_permute_ps({a}, 0xB1)",
     },
-    tuned={},
+    tuned={
+        "f32-raddstoreextexp": (64, 2),
+        "f32-vscaleextexp": (32, 1),
+        "f32-vmulextc": (32, 1),
+    },
 )

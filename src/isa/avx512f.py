@@ -31,5 +31,10 @@ ISA = Isa(
         "upper_2": "_mm512_permute_ps({a}, 0x4E)",
         "upper_1": "_mm512_permute_ps({a}, 0xB1)",
     },
-    tuned={},
+    tuned={
+        "f32-raddextexp": (64, 1),
+        "f32-vscaleextexp": (64, 1),
+        "f32-raddstoreextexp": (64, 1),
+        "f32-vmulextc": (64, 1),
+    },
 )

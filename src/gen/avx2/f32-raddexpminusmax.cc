@@ -7,31 +7,70 @@
 #include "src/gen/microkernels.h"
 #include "src/isa/avx2.h"
 
-// exp(x) for x <= 0, results below FLT_MIN as 0: range reduction with two constants, polynomial of degree 5 that
-// minimises the largest relative error (Sollya's fpminimax).
-static inline __m256 expminusmax(__m256 x) {
-  const __m256 bias = _mm256_set1_ps(0x1.8000FEp+23f);
-  const __m256 biased = _mm256_fmadd_ps(x, _mm256_set1_ps(0x1.715476p+0f), bias);
-  const __m256 power = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(biased), 23));
-  const __m256 n = _mm256_sub_ps(biased, bias);
-  __m256 t = _mm256_fmadd_ps(n, _mm256_set1_ps(-0x1.62E400p-1f), x);
-  t = _mm256_fmadd_ps(n, _mm256_set1_ps(-0x1.7F7D1Cp-20f), t);
-  __m256 q = _mm256_fmadd_ps(t, _mm256_set1_ps(0x1.0FA0A0p-7f), _mm256_set1_ps(0x1.573AFEp-5f));
-  q = _mm256_fmadd_ps(q, t, _mm256_set1_ps(0x1.555A80p-3f));
-  q = _mm256_fmadd_ps(q, t, _mm256_set1_ps(0x1.FFFDC4p-2f));
-  q = _mm256_fmadd_ps(q, t, _mm256_set1_ps(0x1.FFFFF6p-1f));
-  const __m256 exp = _mm256_fmadd_ps(_mm256_mul_ps(t, power), q, power);
-  return _mm256_andnot_ps(_mm256_cmp_ps(x, _mm256_set1_ps(-0x1.5D589Ep+6f), _CMP_LT_OQ), exp);
-}
-
 extern "C" void smx_f32_raddexpminusmax_ukernel__avx2_u32(size_t n, const float* x, float max, float* sum) {
   const __m256 vmax = _mm256_set1_ps(max);
+  const __m256 bias = _mm256_set1_ps(0x1.8000FEp+23f);
   __m256 sum0 = _mm256_setzero_ps();
   for (; n >= 32; n -= 32) {
-    const __m256 y0 = expminusmax(_mm256_sub_ps(_mm256_loadu_ps(x + 0), vmax));
-    const __m256 y1 = expminusmax(_mm256_sub_ps(_mm256_loadu_ps(x + 8), vmax));
-    const __m256 y2 = expminusmax(_mm256_sub_ps(_mm256_loadu_ps(x + 16), vmax));
-    const __m256 y3 = expminusmax(_mm256_sub_ps(_mm256_loadu_ps(x + 24), vmax));
+    const __m256 x0 = _mm256_loadu_ps(x + 0);
+    const __m256 x1 = _mm256_loadu_ps(x + 8);
+    const __m256 x2 = _mm256_loadu_ps(x + 16);
+    const __m256 x3 = _mm256_loadu_ps(x + 24);
+
+    // exp(x - max), results below FLT_MIN as 0: range reduction with two constants, and the polynomial of degree 5 with
+    // c0 = 1 that minimises the largest relative error (Sollya's fpminimax).
+    const __m256 d0 = _mm256_sub_ps(x0, vmax);
+    const __m256 d1 = _mm256_sub_ps(x1, vmax);
+    const __m256 d2 = _mm256_sub_ps(x2, vmax);
+    const __m256 d3 = _mm256_sub_ps(x3, vmax);
+    const __m256 biased0 = _mm256_fmadd_ps(d0, _mm256_set1_ps(0x1.715476p+0f), bias);
+    const __m256 biased1 = _mm256_fmadd_ps(d1, _mm256_set1_ps(0x1.715476p+0f), bias);
+    const __m256 biased2 = _mm256_fmadd_ps(d2, _mm256_set1_ps(0x1.715476p+0f), bias);
+    const __m256 biased3 = _mm256_fmadd_ps(d3, _mm256_set1_ps(0x1.715476p+0f), bias);
+    const __m256 power0 = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(biased0), 23));
+    const __m256 power1 = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(biased1), 23));
+    const __m256 power2 = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(biased2), 23));
+    const __m256 power3 = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(biased3), 23));
+    const __m256 n0 = _mm256_sub_ps(biased0, bias);
+    const __m256 n1 = _mm256_sub_ps(biased1, bias);
+    const __m256 n2 = _mm256_sub_ps(biased2, bias);
+    const __m256 n3 = _mm256_sub_ps(biased3, bias);
+    __m256 t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(-0x1.62E400p-1f), d0);
+    __m256 t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(-0x1.62E400p-1f), d1);
+    __m256 t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(-0x1.62E400p-1f), d2);
+    __m256 t3 = _mm256_fmadd_ps(n3, _mm256_set1_ps(-0x1.62E400p-1f), d3);
+    t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(-0x1.7F7D1Cp-20f), t0);
+    t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(-0x1.7F7D1Cp-20f), t1);
+    t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(-0x1.7F7D1Cp-20f), t2);
+    t3 = _mm256_fmadd_ps(n3, _mm256_set1_ps(-0x1.7F7D1Cp-20f), t3);
+    __m256 y0 = _mm256_fmadd_ps(t0, _mm256_set1_ps(0x1.0FA0A0p-7f), _mm256_set1_ps(0x1.573AFEp-5f));
+    __m256 y1 = _mm256_fmadd_ps(t1, _mm256_set1_ps(0x1.0FA0A0p-7f), _mm256_set1_ps(0x1.573AFEp-5f));
+    __m256 y2 = _mm256_fmadd_ps(t2, _mm256_set1_ps(0x1.0FA0A0p-7f), _mm256_set1_ps(0x1.573AFEp-5f));
+    __m256 y3 = _mm256_fmadd_ps(t3, _mm256_set1_ps(0x1.0FA0A0p-7f), _mm256_set1_ps(0x1.573AFEp-5f));
+    y0 = _mm256_fmadd_ps(y0, t0, _mm256_set1_ps(0x1.555A80p-3f));
+    y1 = _mm256_fmadd_ps(y1, t1, _mm256_set1_ps(0x1.555A80p-3f));
+    y2 = _mm256_fmadd_ps(y2, t2, _mm256_set1_ps(0x1.555A80p-3f));
+    y3 = _mm256_fmadd_ps(y3, t3, _mm256_set1_ps(0x1.555A80p-3f));
+    y0 = _mm256_fmadd_ps(y0, t0, _mm256_set1_ps(0x1.FFFDC4p-2f));
+    y1 = _mm256_fmadd_ps(y1, t1, _mm256_set1_ps(0x1.FFFDC4p-2f));
+    y2 = _mm256_fmadd_ps(y2, t2, _mm256_set1_ps(0x1.FFFDC4p-2f));
+    y3 = _mm256_fmadd_ps(y3, t3, _mm256_set1_ps(0x1.FFFDC4p-2f));
+    y0 = _mm256_fmadd_ps(y0, t0, _mm256_set1_ps(0x1.FFFFF6p-1f));
+    y1 = _mm256_fmadd_ps(y1, t1, _mm256_set1_ps(0x1.FFFFF6p-1f));
+    y2 = _mm256_fmadd_ps(y2, t2, _mm256_set1_ps(0x1.FFFFF6p-1f));
+    y3 = _mm256_fmadd_ps(y3, t3, _mm256_set1_ps(0x1.FFFFF6p-1f));
+    t0 = _mm256_mul_ps(t0, power0);
+    t1 = _mm256_mul_ps(t1, power1);
+    t2 = _mm256_mul_ps(t2, power2);
+    t3 = _mm256_mul_ps(t3, power3);
+    y0 = _mm256_fmadd_ps(t0, y0, power0);
+    y1 = _mm256_fmadd_ps(t1, y1, power1);
+    y2 = _mm256_fmadd_ps(t2, y2, power2);
+    y3 = _mm256_fmadd_ps(t3, y3, power3);
+    y0 = _mm256_andnot_ps(_mm256_cmp_ps(d0, _mm256_set1_ps(-0x1.5D589Ep+6f), _CMP_LT_OQ), y0);
+    y1 = _mm256_andnot_ps(_mm256_cmp_ps(d1, _mm256_set1_ps(-0x1.5D589Ep+6f), _CMP_LT_OQ), y1);
+    y2 = _mm256_andnot_ps(_mm256_cmp_ps(d2, _mm256_set1_ps(-0x1.5D589Ep+6f), _CMP_LT_OQ), y2);
+    y3 = _mm256_andnot_ps(_mm256_cmp_ps(d3, _mm256_set1_ps(-0x1.5D589Ep+6f), _CMP_LT_OQ), y3);
     sum0 = _mm256_add_ps(sum0, y0);
     sum0 = _mm256_add_ps(sum0, y1);
     sum0 = _mm256_add_ps(sum0, y2);
@@ -39,13 +78,44 @@ extern "C" void smx_f32_raddexpminusmax_ukernel__avx2_u32(size_t n, const float*
     x += 32;
   }
   for (; n >= 8; n -= 8) {
-    const __m256 y0 = expminusmax(_mm256_sub_ps(_mm256_loadu_ps(x), vmax));
+    const __m256 x0 = _mm256_loadu_ps(x + 0);
 
+    // exp(x - max), results below FLT_MIN as 0: range reduction with two constants, and the polynomial of degree 5 with
+    // c0 = 1 that minimises the largest relative error (Sollya's fpminimax).
+    const __m256 d0 = _mm256_sub_ps(x0, vmax);
+    const __m256 biased0 = _mm256_fmadd_ps(d0, _mm256_set1_ps(0x1.715476p+0f), bias);
+    const __m256 power0 = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(biased0), 23));
+    const __m256 n0 = _mm256_sub_ps(biased0, bias);
+    __m256 t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(-0x1.62E400p-1f), d0);
+    t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(-0x1.7F7D1Cp-20f), t0);
+    __m256 y0 = _mm256_fmadd_ps(t0, _mm256_set1_ps(0x1.0FA0A0p-7f), _mm256_set1_ps(0x1.573AFEp-5f));
+    y0 = _mm256_fmadd_ps(y0, t0, _mm256_set1_ps(0x1.555A80p-3f));
+    y0 = _mm256_fmadd_ps(y0, t0, _mm256_set1_ps(0x1.FFFDC4p-2f));
+    y0 = _mm256_fmadd_ps(y0, t0, _mm256_set1_ps(0x1.FFFFF6p-1f));
+    t0 = _mm256_mul_ps(t0, power0);
+    y0 = _mm256_fmadd_ps(t0, y0, power0);
+    y0 = _mm256_andnot_ps(_mm256_cmp_ps(d0, _mm256_set1_ps(-0x1.5D589Ep+6f), _CMP_LT_OQ), y0);
     sum0 = _mm256_add_ps(sum0, y0);
     x += 8;
   }
   if (n > 0) {
-    const __m256 y0 = expminusmax(_mm256_sub_ps(avx2_load_tail(x, n, _mm256_set1_ps(-INFINITY)), vmax));
+    const __m256 x0 = avx2_load_tail(x, n, _mm256_set1_ps(-INFINITY));
+
+    // exp(x - max), results below FLT_MIN as 0: range reduction with two constants, and the polynomial of degree 5 with
+    // c0 = 1 that minimises the largest relative error (Sollya's fpminimax).
+    const __m256 d0 = _mm256_sub_ps(x0, vmax);
+    const __m256 biased0 = _mm256_fmadd_ps(d0, _mm256_set1_ps(0x1.715476p+0f), bias);
+    const __m256 power0 = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(biased0), 23));
+    const __m256 n0 = _mm256_sub_ps(biased0, bias);
+    __m256 t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(-0x1.62E400p-1f), d0);
+    t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(-0x1.7F7D1Cp-20f), t0);
+    __m256 y0 = _mm256_fmadd_ps(t0, _mm256_set1_ps(0x1.0FA0A0p-7f), _mm256_set1_ps(0x1.573AFEp-5f));
+    y0 = _mm256_fmadd_ps(y0, t0, _mm256_set1_ps(0x1.555A80p-3f));
+    y0 = _mm256_fmadd_ps(y0, t0, _mm256_set1_ps(0x1.FFFDC4p-2f));
+    y0 = _mm256_fmadd_ps(y0, t0, _mm256_set1_ps(0x1.FFFFF6p-1f));
+    t0 = _mm256_mul_ps(t0, power0);
+    y0 = _mm256_fmadd_ps(t0, y0, power0);
+    y0 = _mm256_andnot_ps(_mm256_cmp_ps(d0, _mm256_set1_ps(-0x1.5D589Ep+6f), _CMP_LT_OQ), y0);
 
     sum0 = _mm256_add_ps(sum0, y0);
   }
@@ -55,81 +125,363 @@ extern "C" void smx_f32_raddexpminusmax_ukernel__avx2_u32(size_t n, const float*
 extern "C" void smx_f32_raddexpminusmax_ukernel__avx2_u32_acc2(size_t n, const float* x, float max,
                                                                float* sum) {
   const __m256 vmax = _mm256_set1_ps(max);
+  const __m256 bias = _mm256_set1_ps(0x1.8000FEp+23f);
   __m256 sum0 = _mm256_setzero_ps();
   __m256 sum1 = _mm256_setzero_ps();
   for (; n >= 32; n -= 32) {
-    const __m256 y0 = expminusmax(_mm256_sub_ps(_mm256_loadu_ps(x + 0), vmax));
-    const __m256 y1 = expminusmax(_mm256_sub_ps(_mm256_loadu_ps(x + 8), vmax));
-    const __m256 y2 = expminusmax(_mm256_sub_ps(_mm256_loadu_ps(x + 16), vmax));
-    const __m256 y3 = expminusmax(_mm256_sub_ps(_mm256_loadu_ps(x + 24), vmax));
+    const __m256 x0 = _mm256_loadu_ps(x + 0);
+    const __m256 x1 = _mm256_loadu_ps(x + 8);
+    const __m256 x2 = _mm256_loadu_ps(x + 16);
+    const __m256 x3 = _mm256_loadu_ps(x + 24);
+
+    // exp(x - max), results below FLT_MIN as 0: range reduction with two constants, and the polynomial of degree 5 with
+    // c0 = 1 that minimises the largest relative error (Sollya's fpminimax).
+    const __m256 d0 = _mm256_sub_ps(x0, vmax);
+    const __m256 d1 = _mm256_sub_ps(x1, vmax);
+    const __m256 d2 = _mm256_sub_ps(x2, vmax);
+    const __m256 d3 = _mm256_sub_ps(x3, vmax);
+    const __m256 biased0 = _mm256_fmadd_ps(d0, _mm256_set1_ps(0x1.715476p+0f), bias);
+    const __m256 biased1 = _mm256_fmadd_ps(d1, _mm256_set1_ps(0x1.715476p+0f), bias);
+    const __m256 biased2 = _mm256_fmadd_ps(d2, _mm256_set1_ps(0x1.715476p+0f), bias);
+    const __m256 biased3 = _mm256_fmadd_ps(d3, _mm256_set1_ps(0x1.715476p+0f), bias);
+    const __m256 power0 = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(biased0), 23));
+    const __m256 power1 = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(biased1), 23));
+    const __m256 power2 = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(biased2), 23));
+    const __m256 power3 = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(biased3), 23));
+    const __m256 n0 = _mm256_sub_ps(biased0, bias);
+    const __m256 n1 = _mm256_sub_ps(biased1, bias);
+    const __m256 n2 = _mm256_sub_ps(biased2, bias);
+    const __m256 n3 = _mm256_sub_ps(biased3, bias);
+    __m256 t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(-0x1.62E400p-1f), d0);
+    __m256 t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(-0x1.62E400p-1f), d1);
+    __m256 t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(-0x1.62E400p-1f), d2);
+    __m256 t3 = _mm256_fmadd_ps(n3, _mm256_set1_ps(-0x1.62E400p-1f), d3);
+    t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(-0x1.7F7D1Cp-20f), t0);
+    t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(-0x1.7F7D1Cp-20f), t1);
+    t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(-0x1.7F7D1Cp-20f), t2);
+    t3 = _mm256_fmadd_ps(n3, _mm256_set1_ps(-0x1.7F7D1Cp-20f), t3);
+    __m256 y0 = _mm256_fmadd_ps(t0, _mm256_set1_ps(0x1.0FA0A0p-7f), _mm256_set1_ps(0x1.573AFEp-5f));
+    __m256 y1 = _mm256_fmadd_ps(t1, _mm256_set1_ps(0x1.0FA0A0p-7f), _mm256_set1_ps(0x1.573AFEp-5f));
+    __m256 y2 = _mm256_fmadd_ps(t2, _mm256_set1_ps(0x1.0FA0A0p-7f), _mm256_set1_ps(0x1.573AFEp-5f));
+    __m256 y3 = _mm256_fmadd_ps(t3, _mm256_set1_ps(0x1.0FA0A0p-7f), _mm256_set1_ps(0x1.573AFEp-5f));
+    y0 = _mm256_fmadd_ps(y0, t0, _mm256_set1_ps(0x1.555A80p-3f));
+    y1 = _mm256_fmadd_ps(y1, t1, _mm256_set1_ps(0x1.555A80p-3f));
+    y2 = _mm256_fmadd_ps(y2, t2, _mm256_set1_ps(0x1.555A80p-3f));
+    y3 = _mm256_fmadd_ps(y3, t3, _mm256_set1_ps(0x1.555A80p-3f));
+    y0 = _mm256_fmadd_ps(y0, t0, _mm256_set1_ps(0x1.FFFDC4p-2f));
+    y1 = _mm256_fmadd_ps(y1, t1, _mm256_set1_ps(0x1.FFFDC4p-2f));
+    y2 = _mm256_fmadd_ps(y2, t2, _mm256_set1_ps(0x1.FFFDC4p-2f));
+    y3 = _mm256_fmadd_ps(y3, t3, _mm256_set1_ps(0x1.FFFDC4p-2f));
+    y0 = _mm256_fmadd_ps(y0, t0, _mm256_set1_ps(0x1.FFFFF6p-1f));
+    y1 = _mm256_fmadd_ps(y1, t1, _mm256_set1_ps(0x1.FFFFF6p-1f));
+    y2 = _mm256_fmadd_ps(y2, t2, _mm256_set1_ps(0x1.FFFFF6p-1f));
+    y3 = _mm256_fmadd_ps(y3, t3, _mm256_set1_ps(0x1.FFFFF6p-1f));
+    t0 = _mm256_mul_ps(t0, power0);
+    t1 = _mm256_mul_ps(t1, power1);
+    t2 = _mm256_mul_ps(t2, power2);
+    t3 = _mm256_mul_ps(t3, power3);
+    y0 = _mm256_fmadd_ps(t0, y0, power0);
+    y1 = _mm256_fmadd_ps(t1, y1, power1);
+    y2 = _mm256_fmadd_ps(t2, y2, power2);
+    y3 = _mm256_fmadd_ps(t3, y3, power3);
+    y0 = _mm256_andnot_ps(_mm256_cmp_ps(d0, _mm256_set1_ps(-0x1.5D589Ep+6f), _CMP_LT_OQ), y0);
+    y1 = _mm256_andnot_ps(_mm256_cmp_ps(d1, _mm256_set1_ps(-0x1.5D589Ep+6f), _CMP_LT_OQ), y1);
+    y2 = _mm256_andnot_ps(_mm256_cmp_ps(d2, _mm256_set1_ps(-0x1.5D589Ep+6f), _CMP_LT_OQ), y2);
+    y3 = _mm256_andnot_ps(_mm256_cmp_ps(d3, _mm256_set1_ps(-0x1.5D589Ep+6f), _CMP_LT_OQ), y3);
     sum0 = _mm256_add_ps(sum0, y0);
     sum1 = _mm256_add_ps(sum1, y1);
     sum0 = _mm256_add_ps(sum0, y2);
     sum1 = _mm256_add_ps(sum1, y3);
     x += 32;
   }
-  sum0 = _mm256_add_ps(sum0, sum1);
   for (; n >= 8; n -= 8) {
-    const __m256 y0 = expminusmax(_mm256_sub_ps(_mm256_loadu_ps(x), vmax));
+    const __m256 x0 = _mm256_loadu_ps(x + 0);
 
+    // exp(x - max), results below FLT_MIN as 0: range reduction with two constants, and the polynomial of degree 5 with
+    // c0 = 1 that minimises the largest relative error (Sollya's fpminimax).
+    const __m256 d0 = _mm256_sub_ps(x0, vmax);
+    const __m256 biased0 = _mm256_fmadd_ps(d0, _mm256_set1_ps(0x1.715476p+0f), bias);
+    const __m256 power0 = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(biased0), 23));
+    const __m256 n0 = _mm256_sub_ps(biased0, bias);
+    __m256 t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(-0x1.62E400p-1f), d0);
+    t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(-0x1.7F7D1Cp-20f), t0);
+    __m256 y0 = _mm256_fmadd_ps(t0, _mm256_set1_ps(0x1.0FA0A0p-7f), _mm256_set1_ps(0x1.573AFEp-5f));
+    y0 = _mm256_fmadd_ps(y0, t0, _mm256_set1_ps(0x1.555A80p-3f));
+    y0 = _mm256_fmadd_ps(y0, t0, _mm256_set1_ps(0x1.FFFDC4p-2f));
+    y0 = _mm256_fmadd_ps(y0, t0, _mm256_set1_ps(0x1.FFFFF6p-1f));
+    t0 = _mm256_mul_ps(t0, power0);
+    y0 = _mm256_fmadd_ps(t0, y0, power0);
+    y0 = _mm256_andnot_ps(_mm256_cmp_ps(d0, _mm256_set1_ps(-0x1.5D589Ep+6f), _CMP_LT_OQ), y0);
     sum0 = _mm256_add_ps(sum0, y0);
     x += 8;
   }
   if (n > 0) {
-    const __m256 y0 = expminusmax(_mm256_sub_ps(avx2_load_tail(x, n, _mm256_set1_ps(-INFINITY)), vmax));
+    const __m256 x0 = avx2_load_tail(x, n, _mm256_set1_ps(-INFINITY));
+
+    // exp(x - max), results below FLT_MIN as 0: range reduction with two constants, and the polynomial of degree 5 with
+    // c0 = 1 that minimises the largest relative error (Sollya's fpminimax).
+    const __m256 d0 = _mm256_sub_ps(x0, vmax);
+    const __m256 biased0 = _mm256_fmadd_ps(d0, _mm256_set1_ps(0x1.715476p+0f), bias);
+    const __m256 power0 = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(biased0), 23));
+    const __m256 n0 = _mm256_sub_ps(biased0, bias);
+    __m256 t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(-0x1.62E400p-1f), d0);
+    t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(-0x1.7F7D1Cp-20f), t0);
+    __m256 y0 = _mm256_fmadd_ps(t0, _mm256_set1_ps(0x1.0FA0A0p-7f), _mm256_set1_ps(0x1.573AFEp-5f));
+    y0 = _mm256_fmadd_ps(y0, t0, _mm256_set1_ps(0x1.555A80p-3f));
+    y0 = _mm256_fmadd_ps(y0, t0, _mm256_set1_ps(0x1.FFFDC4p-2f));
+    y0 = _mm256_fmadd_ps(y0, t0, _mm256_set1_ps(0x1.FFFFF6p-1f));
+    t0 = _mm256_mul_ps(t0, power0);
+    y0 = _mm256_fmadd_ps(t0, y0, power0);
+    y0 = _mm256_andnot_ps(_mm256_cmp_ps(d0, _mm256_set1_ps(-0x1.5D589Ep+6f), _CMP_LT_OQ), y0);
 
     sum0 = _mm256_add_ps(sum0, y0);
   }
+  sum0 = _mm256_add_ps(sum0, sum1);
   *sum = avx2_reduce_add(sum0);
 }
 
 extern "C" void smx_f32_raddexpminusmax_ukernel__avx2_u32_acc4(size_t n, const float* x, float max,
                                                                float* sum) {
   const __m256 vmax = _mm256_set1_ps(max);
+  const __m256 bias = _mm256_set1_ps(0x1.8000FEp+23f);
   __m256 sum0 = _mm256_setzero_ps();
   __m256 sum1 = _mm256_setzero_ps();
   __m256 sum2 = _mm256_setzero_ps();
   __m256 sum3 = _mm256_setzero_ps();
   for (; n >= 32; n -= 32) {
-    const __m256 y0 = expminusmax(_mm256_sub_ps(_mm256_loadu_ps(x + 0), vmax));
-    const __m256 y1 = expminusmax(_mm256_sub_ps(_mm256_loadu_ps(x + 8), vmax));
-    const __m256 y2 = expminusmax(_mm256_sub_ps(_mm256_loadu_ps(x + 16), vmax));
-    const __m256 y3 = expminusmax(_mm256_sub_ps(_mm256_loadu_ps(x + 24), vmax));
+    const __m256 x0 = _mm256_loadu_ps(x + 0);
+    const __m256 x1 = _mm256_loadu_ps(x + 8);
+    const __m256 x2 = _mm256_loadu_ps(x + 16);
+    const __m256 x3 = _mm256_loadu_ps(x + 24);
+
+    // exp(x - max), results below FLT_MIN as 0: range reduction with two constants, and the polynomial of degree 5 with
+    // c0 = 1 that minimises the largest relative error (Sollya's fpminimax).
+    const __m256 d0 = _mm256_sub_ps(x0, vmax);
+    const __m256 d1 = _mm256_sub_ps(x1, vmax);
+    const __m256 d2 = _mm256_sub_ps(x2, vmax);
+    const __m256 d3 = _mm256_sub_ps(x3, vmax);
+    const __m256 biased0 = _mm256_fmadd_ps(d0, _mm256_set1_ps(0x1.715476p+0f), bias);
+    const __m256 biased1 = _mm256_fmadd_ps(d1, _mm256_set1_ps(0x1.715476p+0f), bias);
+    const __m256 biased2 = _mm256_fmadd_ps(d2, _mm256_set1_ps(0x1.715476p+0f), bias);
+    const __m256 biased3 = _mm256_fmadd_ps(d3, _mm256_set1_ps(0x1.715476p+0f), bias);
+    const __m256 power0 = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(biased0), 23));
+    const __m256 power1 = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(biased1), 23));
+    const __m256 power2 = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(biased2), 23));
+    const __m256 power3 = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(biased3), 23));
+    const __m256 n0 = _mm256_sub_ps(biased0, bias);
+    const __m256 n1 = _mm256_sub_ps(biased1, bias);
+    const __m256 n2 = _mm256_sub_ps(biased2, bias);
+    const __m256 n3 = _mm256_sub_ps(biased3, bias);
+    __m256 t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(-0x1.62E400p-1f), d0);
+    __m256 t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(-0x1.62E400p-1f), d1);
+    __m256 t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(-0x1.62E400p-1f), d2);
+    __m256 t3 = _mm256_fmadd_ps(n3, _mm256_set1_ps(-0x1.62E400p-1f), d3);
+    t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(-0x1.7F7D1Cp-20f), t0);
+    t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(-0x1.7F7D1Cp-20f), t1);
+    t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(-0x1.7F7D1Cp-20f), t2);
+    t3 = _mm256_fmadd_ps(n3, _mm256_set1_ps(-0x1.7F7D1Cp-20f), t3);
+    __m256 y0 = _mm256_fmadd_ps(t0, _mm256_set1_ps(0x1.0FA0A0p-7f), _mm256_set1_ps(0x1.573AFEp-5f));
+    __m256 y1 = _mm256_fmadd_ps(t1, _mm256_set1_ps(0x1.0FA0A0p-7f), _mm256_set1_ps(0x1.573AFEp-5f));
+    __m256 y2 = _mm256_fmadd_ps(t2, _mm256_set1_ps(0x1.0FA0A0p-7f), _mm256_set1_ps(0x1.573AFEp-5f));
+    __m256 y3 = _mm256_fmadd_ps(t3, _mm256_set1_ps(0x1.0FA0A0p-7f), _mm256_set1_ps(0x1.573AFEp-5f));
+    y0 = _mm256_fmadd_ps(y0, t0, _mm256_set1_ps(0x1.555A80p-3f));
+    y1 = _mm256_fmadd_ps(y1, t1, _mm256_set1_ps(0x1.555A80p-3f));
+    y2 = _mm256_fmadd_ps(y2, t2, _mm256_set1_ps(0x1.555A80p-3f));
+    y3 = _mm256_fmadd_ps(y3, t3, _mm256_set1_ps(0x1.555A80p-3f));
+    y0 = _mm256_fmadd_ps(y0, t0, _mm256_set1_ps(0x1.FFFDC4p-2f));
+    y1 = _mm256_fmadd_ps(y1, t1, _mm256_set1_ps(0x1.FFFDC4p-2f));
+    y2 = _mm256_fmadd_ps(y2, t2, _mm256_set1_ps(0x1.FFFDC4p-2f));
+    y3 = _mm256_fmadd_ps(y3, t3, _mm256_set1_ps(0x1.FFFDC4p-2f));
+    y0 = _mm256_fmadd_ps(y0, t0, _mm256_set1_ps(0x1.FFFFF6p-1f));
+    y1 = _mm256_fmadd_ps(y1, t1, _mm256_set1_ps(0x1.FFFFF6p-1f));
+    y2 = _mm256_fmadd_ps(y2, t2, _mm256_set1_ps(0x1.FFFFF6p-1f));
+    y3 = _mm256_fmadd_ps(y3, t3, _mm256_set1_ps(0x1.FFFFF6p-1f));
+    t0 = _mm256_mul_ps(t0, power0);
+    t1 = _mm256_mul_ps(t1, power1);
+    t2 = _mm256_mul_ps(t2, power2);
+    t3 = _mm256_mul_ps(t3, power3);
+    y0 = _mm256_fmadd_ps(t0, y0, power0);
+    y1 = _mm256_fmadd_ps(t1, y1, power1);
+    y2 = _mm256_fmadd_ps(t2, y2, power2);
+    y3 = _mm256_fmadd_ps(t3, y3, power3);
+    y0 = _mm256_andnot_ps(_mm256_cmp_ps(d0, _mm256_set1_ps(-0x1.5D589Ep+6f), _CMP_LT_OQ), y0);
+    y1 = _mm256_andnot_ps(_mm256_cmp_ps(d1, _mm256_set1_ps(-0x1.5D589Ep+6f), _CMP_LT_OQ), y1);
+    y2 = _mm256_andnot_ps(_mm256_cmp_ps(d2, _mm256_set1_ps(-0x1.5D589Ep+6f), _CMP_LT_OQ), y2);
+    y3 = _mm256_andnot_ps(_mm256_cmp_ps(d3, _mm256_set1_ps(-0x1.5D589Ep+6f), _CMP_LT_OQ), y3);
     sum0 = _mm256_add_ps(sum0, y0);
     sum1 = _mm256_add_ps(sum1, y1);
     sum2 = _mm256_add_ps(sum2, y2);
     sum3 = _mm256_add_ps(sum3, y3);
     x += 32;
   }
-  sum0 = _mm256_add_ps(sum0, sum1);
-  sum0 = _mm256_add_ps(sum0, sum2);
-  sum0 = _mm256_add_ps(sum0, sum3);
   for (; n >= 8; n -= 8) {
-    const __m256 y0 = expminusmax(_mm256_sub_ps(_mm256_loadu_ps(x), vmax));
+    const __m256 x0 = _mm256_loadu_ps(x + 0);
 
+    // exp(x - max), results below FLT_MIN as 0: range reduction with two constants, and the polynomial of degree 5 with
+    // c0 = 1 that minimises the largest relative error (Sollya's fpminimax).
+    const __m256 d0 = _mm256_sub_ps(x0, vmax);
+    const __m256 biased0 = _mm256_fmadd_ps(d0, _mm256_set1_ps(0x1.715476p+0f), bias);
+    const __m256 power0 = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(biased0), 23));
+    const __m256 n0 = _mm256_sub_ps(biased0, bias);
+    __m256 t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(-0x1.62E400p-1f), d0);
+    t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(-0x1.7F7D1Cp-20f), t0);
+    __m256 y0 = _mm256_fmadd_ps(t0, _mm256_set1_ps(0x1.0FA0A0p-7f), _mm256_set1_ps(0x1.573AFEp-5f));
+    y0 = _mm256_fmadd_ps(y0, t0, _mm256_set1_ps(0x1.555A80p-3f));
+    y0 = _mm256_fmadd_ps(y0, t0, _mm256_set1_ps(0x1.FFFDC4p-2f));
+    y0 = _mm256_fmadd_ps(y0, t0, _mm256_set1_ps(0x1.FFFFF6p-1f));
+    t0 = _mm256_mul_ps(t0, power0);
+    y0 = _mm256_fmadd_ps(t0, y0, power0);
+    y0 = _mm256_andnot_ps(_mm256_cmp_ps(d0, _mm256_set1_ps(-0x1.5D589Ep+6f), _CMP_LT_OQ), y0);
     sum0 = _mm256_add_ps(sum0, y0);
     x += 8;
   }
   if (n > 0) {
-    const __m256 y0 = expminusmax(_mm256_sub_ps(avx2_load_tail(x, n, _mm256_set1_ps(-INFINITY)), vmax));
+    const __m256 x0 = avx2_load_tail(x, n, _mm256_set1_ps(-INFINITY));
+
+    // exp(x - max), results below FLT_MIN as 0: range reduction with two constants, and the polynomial of degree 5 with
+    // c0 = 1 that minimises the largest relative error (Sollya's fpminimax).
+    const __m256 d0 = _mm256_sub_ps(x0, vmax);
+    const __m256 biased0 = _mm256_fmadd_ps(d0, _mm256_set1_ps(0x1.715476p+0f), bias);
+    const __m256 power0 = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(biased0), 23));
+    const __m256 n0 = _mm256_sub_ps(biased0, bias);
+    __m256 t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(-0x1.62E400p-1f), d0);
+    t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(-0x1.7F7D1Cp-20f), t0);
+    __m256 y0 = _mm256_fmadd_ps(t0, _mm256_set1_ps(0x1.0FA0A0p-7f), _mm256_set1_ps(0x1.573AFEp-5f));
+    y0 = _mm256_fmadd_ps(y0, t0, _mm256_set1_ps(0x1.555A80p-3f));
+    y0 = _mm256_fmadd_ps(y0, t0, _mm256_set1_ps(0x1.FFFDC4p-2f));
+    y0 = _mm256_fmadd_ps(y0, t0, _mm256_set1_ps(0x1.FFFFF6p-1f));
+    t0 = _mm256_mul_ps(t0, power0);
+    y0 = _mm256_fmadd_ps(t0, y0, power0);
+    y0 = _mm256_andnot_ps(_mm256_cmp_ps(d0, _mm256_set1_ps(-0x1.5D589Ep+6f), _CMP_LT_OQ), y0);
 
     sum0 = _mm256_add_ps(sum0, y0);
   }
+  sum0 = _mm256_add_ps(sum0, sum1);
+  sum0 = _mm256_add_ps(sum0, sum2);
+  sum0 = _mm256_add_ps(sum0, sum3);
   *sum = avx2_reduce_add(sum0);
 }
 
 extern "C" void smx_f32_raddexpminusmax_ukernel__avx2_u64(size_t n, const float* x, float max, float* sum) {
   const __m256 vmax = _mm256_set1_ps(max);
+  const __m256 bias = _mm256_set1_ps(0x1.8000FEp+23f);
   __m256 sum0 = _mm256_setzero_ps();
   for (; n >= 64; n -= 64) {
-    const __m256 y0 = expminusmax(_mm256_sub_ps(_mm256_loadu_ps(x + 0), vmax));
-    const __m256 y1 = expminusmax(_mm256_sub_ps(_mm256_loadu_ps(x + 8), vmax));
-    const __m256 y2 = expminusmax(_mm256_sub_ps(_mm256_loadu_ps(x + 16), vmax));
-    const __m256 y3 = expminusmax(_mm256_sub_ps(_mm256_loadu_ps(x + 24), vmax));
-    const __m256 y4 = expminusmax(_mm256_sub_ps(_mm256_loadu_ps(x + 32), vmax));
-    const __m256 y5 = expminusmax(_mm256_sub_ps(_mm256_loadu_ps(x + 40), vmax));
-    const __m256 y6 = expminusmax(_mm256_sub_ps(_mm256_loadu_ps(x + 48), vmax));
-    const __m256 y7 = expminusmax(_mm256_sub_ps(_mm256_loadu_ps(x + 56), vmax));
+    const __m256 x0 = _mm256_loadu_ps(x + 0);
+    const __m256 x1 = _mm256_loadu_ps(x + 8);
+    const __m256 x2 = _mm256_loadu_ps(x + 16);
+    const __m256 x3 = _mm256_loadu_ps(x + 24);
+    const __m256 x4 = _mm256_loadu_ps(x + 32);
+    const __m256 x5 = _mm256_loadu_ps(x + 40);
+    const __m256 x6 = _mm256_loadu_ps(x + 48);
+    const __m256 x7 = _mm256_loadu_ps(x + 56);
+
+    // exp(x - max), results below FLT_MIN as 0: range reduction with two constants, and the polynomial of degree 5 with
+    // c0 = 1 that minimises the largest relative error (Sollya's fpminimax).
+    const __m256 d0 = _mm256_sub_ps(x0, vmax);
+    const __m256 d1 = _mm256_sub_ps(x1, vmax);
+    const __m256 d2 = _mm256_sub_ps(x2, vmax);
+    const __m256 d3 = _mm256_sub_ps(x3, vmax);
+    const __m256 d4 = _mm256_sub_ps(x4, vmax);
+    const __m256 d5 = _mm256_sub_ps(x5, vmax);
+    const __m256 d6 = _mm256_sub_ps(x6, vmax);
+    const __m256 d7 = _mm256_sub_ps(x7, vmax);
+    const __m256 biased0 = _mm256_fmadd_ps(d0, _mm256_set1_ps(0x1.715476p+0f), bias);
+    const __m256 biased1 = _mm256_fmadd_ps(d1, _mm256_set1_ps(0x1.715476p+0f), bias);
+    const __m256 biased2 = _mm256_fmadd_ps(d2, _mm256_set1_ps(0x1.715476p+0f), bias);
+    const __m256 biased3 = _mm256_fmadd_ps(d3, _mm256_set1_ps(0x1.715476p+0f), bias);
+    const __m256 biased4 = _mm256_fmadd_ps(d4, _mm256_set1_ps(0x1.715476p+0f), bias);
+    const __m256 biased5 = _mm256_fmadd_ps(d5, _mm256_set1_ps(0x1.715476p+0f), bias);
+    const __m256 biased6 = _mm256_fmadd_ps(d6, _mm256_set1_ps(0x1.715476p+0f), bias);
+    const __m256 biased7 = _mm256_fmadd_ps(d7, _mm256_set1_ps(0x1.715476p+0f), bias);
+    const __m256 power0 = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(biased0), 23));
+    const __m256 power1 = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(biased1), 23));
+    const __m256 power2 = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(biased2), 23));
+    const __m256 power3 = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(biased3), 23));
+    const __m256 power4 = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(biased4), 23));
+    const __m256 power5 = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(biased5), 23));
+    const __m256 power6 = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(biased6), 23));
+    const __m256 power7 = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(biased7), 23));
+    const __m256 n0 = _mm256_sub_ps(biased0, bias);
+    const __m256 n1 = _mm256_sub_ps(biased1, bias);
+    const __m256 n2 = _mm256_sub_ps(biased2, bias);
+    const __m256 n3 = _mm256_sub_ps(biased3, bias);
+    const __m256 n4 = _mm256_sub_ps(biased4, bias);
+    const __m256 n5 = _mm256_sub_ps(biased5, bias);
+    const __m256 n6 = _mm256_sub_ps(biased6, bias);
+    const __m256 n7 = _mm256_sub_ps(biased7, bias);
+    __m256 t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(-0x1.62E400p-1f), d0);
+    __m256 t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(-0x1.62E400p-1f), d1);
+    __m256 t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(-0x1.62E400p-1f), d2);
+    __m256 t3 = _mm256_fmadd_ps(n3, _mm256_set1_ps(-0x1.62E400p-1f), d3);
+    __m256 t4 = _mm256_fmadd_ps(n4, _mm256_set1_ps(-0x1.62E400p-1f), d4);
+    __m256 t5 = _mm256_fmadd_ps(n5, _mm256_set1_ps(-0x1.62E400p-1f), d5);
+    __m256 t6 = _mm256_fmadd_ps(n6, _mm256_set1_ps(-0x1.62E400p-1f), d6);
+    __m256 t7 = _mm256_fmadd_ps(n7, _mm256_set1_ps(-0x1.62E400p-1f), d7);
+    t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(-0x1.7F7D1Cp-20f), t0);
+    t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(-0x1.7F7D1Cp-20f), t1);
+    t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(-0x1.7F7D1Cp-20f), t2);
+    t3 = _mm256_fmadd_ps(n3, _mm256_set1_ps(-0x1.7F7D1Cp-20f), t3);
+    t4 = _mm256_fmadd_ps(n4, _mm256_set1_ps(-0x1.7F7D1Cp-20f), t4);
+    t5 = _mm256_fmadd_ps(n5, _mm256_set1_ps(-0x1.7F7D1Cp-20f), t5);
+    t6 = _mm256_fmadd_ps(n6, _mm256_set1_ps(-0x1.7F7D1Cp-20f), t6);
+    t7 = _mm256_fmadd_ps(n7, _mm256_set1_ps(-0x1.7F7D1Cp-20f), t7);
+    __m256 y0 = _mm256_fmadd_ps(t0, _mm256_set1_ps(0x1.0FA0A0p-7f), _mm256_set1_ps(0x1.573AFEp-5f));
+    __m256 y1 = _mm256_fmadd_ps(t1, _mm256_set1_ps(0x1.0FA0A0p-7f), _mm256_set1_ps(0x1.573AFEp-5f));
+    __m256 y2 = _mm256_fmadd_ps(t2, _mm256_set1_ps(0x1.0FA0A0p-7f), _mm256_set1_ps(0x1.573AFEp-5f));
+    __m256 y3 = _mm256_fmadd_ps(t3, _mm256_set1_ps(0x1.0FA0A0p-7f), _mm256_set1_ps(0x1.573AFEp-5f));
+    __m256 y4 = _mm256_fmadd_ps(t4, _mm256_set1_ps(0x1.0FA0A0p-7f), _mm256_set1_ps(0x1.573AFEp-5f));
+    __m256 y5 = _mm256_fmadd_ps(t5, _mm256_set1_ps(0x1.0FA0A0p-7f), _mm256_set1_ps(0x1.573AFEp-5f));
+    __m256 y6 = _mm256_fmadd_ps(t6, _mm256_set1_ps(0x1.0FA0A0p-7f), _mm256_set1_ps(0x1.573AFEp-5f));
+    __m256 y7 = _mm256_fmadd_ps(t7, _mm256_set1_ps(0x1.0FA0A0p-7f), _mm256_set1_ps(0x1.573AFEp-5f));
+    y0 = _mm256_fmadd_ps(y0, t0, _mm256_set1_ps(0x1.555A80p-3f));
+    y1 = _mm256_fmadd_ps(y1, t1, _mm256_set1_ps(0x1.555A80p-3f));
+    y2 = _mm256_fmadd_ps(y2, t2, _mm256_set1_ps(0x1.555A80p-3f));
+    y3 = _mm256_fmadd_ps(y3, t3, _mm256_set1_ps(0x1.555A80p-3f));
+    y4 = _mm256_fmadd_ps(y4, t4, _mm256_set1_ps(0x1.555A80p-3f));
+    y5 = _mm256_fmadd_ps(y5, t5, _mm256_set1_ps(0x1.555A80p-3f));
+    y6 = _mm256_fmadd_ps(y6, t6, _mm256_set1_ps(0x1.555A80p-3f));
+    y7 = _mm256_fmadd_ps(y7, t7, _mm256_set1_ps(0x1.555A80p-3f));
+    y0 = _mm256_fmadd_ps(y0, t0, _mm256_set1_ps(0x1.FFFDC4p-2f));
+    y1 = _mm256_fmadd_ps(y1, t1, _mm256_set1_ps(0x1.FFFDC4p-2f));
+    y2 = _mm256_fmadd_ps(y2, t2, _mm256_set1_ps(0x1.FFFDC4p-2f));
+    y3 = _mm256_fmadd_ps(y3, t3, _mm256_set1_ps(0x1.FFFDC4p-2f));
+    y4 = _mm256_fmadd_ps(y4, t4, _mm256_set1_ps(0x1.FFFDC4p-2f));
+    y5 = _mm256_fmadd_ps(y5, t5, _mm256_set1_ps(0x1.FFFDC4p-2f));
+    y6 = _mm256_fmadd_ps(y6, t6, _mm256_set1_ps(0x1.FFFDC4p-2f));
+    y7 = _mm256_fmadd_ps(y7, t7, _mm256_set1_ps(0x1.FFFDC4p-2f));
+    y0 = _mm256_fmadd_ps(y0, t0, _mm256_set1_ps(0x1.FFFFF6p-1f));
+    y1 = _mm256_fmadd_ps(y1, t1, _mm256_set1_ps(0x1.FFFFF6p-1f));
+    y2 = _mm256_fmadd_ps(y2, t2, _mm256_set1_ps(0x1.FFFFF6p-1f));
+    y3 = _mm256_fmadd_ps(y3, t3, _mm256_set1_ps(0x1.FFFFF6p-1f));
+    y4 = _mm256_fmadd_ps(y4, t4, _mm256_set1_ps(0x1.FFFFF6p-1f));
+    y5 = _mm256_fmadd_ps(y5, t5, _mm256_set1_ps(0x1.FFFFF6p-1f));
+    y6 = _mm256_fmadd_ps(y6, t6, _mm256_set1_ps(0x1.FFFFF6p-1f));
+    y7 = _mm256_fmadd_ps(y7, t7, _mm256_set1_ps(0x1.FFFFF6p-1f));
+    t0 = _mm256_mul_ps(t0, power0);
+    t1 = _mm256_mul_ps(t1, power1);
+    t2 = _mm256_mul_ps(t2, power2);
+    t3 = _mm256_mul_ps(t3, power3);
+    t4 = _mm256_mul_ps(t4, power4);
+    t5 = _mm256_mul_ps(t5, power5);
+    t6 = _mm256_mul_ps(t6, power6);
+    t7 = _mm256_mul_ps(t7, power7);
+    y0 = _mm256_fmadd_ps(t0, y0, power0);
+    y1 = _mm256_fmadd_ps(t1, y1, power1);
+    y2 = _mm256_fmadd_ps(t2, y2, power2);
+    y3 = _mm256_fmadd_ps(t3, y3, power3);
+    y4 = _mm256_fmadd_ps(t4, y4, power4);
+    y5 = _mm256_fmadd_ps(t5, y5, power5);
+    y6 = _mm256_fmadd_ps(t6, y6, power6);
+    y7 = _mm256_fmadd_ps(t7, y7, power7);
+    y0 = _mm256_andnot_ps(_mm256_cmp_ps(d0, _mm256_set1_ps(-0x1.5D589Ep+6f), _CMP_LT_OQ), y0);
+    y1 = _mm256_andnot_ps(_mm256_cmp_ps(d1, _mm256_set1_ps(-0x1.5D589Ep+6f), _CMP_LT_OQ), y1);
+    y2 = _mm256_andnot_ps(_mm256_cmp_ps(d2, _mm256_set1_ps(-0x1.5D589Ep+6f), _CMP_LT_OQ), y2);
+    y3 = _mm256_andnot_ps(_mm256_cmp_ps(d3, _mm256_set1_ps(-0x1.5D589Ep+6f), _CMP_LT_OQ), y3);
+    y4 = _mm256_andnot_ps(_mm256_cmp_ps(d4, _mm256_set1_ps(-0x1.5D589Ep+6f), _CMP_LT_OQ), y4);
+    y5 = _mm256_andnot_ps(_mm256_cmp_ps(d5, _mm256_set1_ps(-0x1.5D589Ep+6f), _CMP_LT_OQ), y5);
+    y6 = _mm256_andnot_ps(_mm256_cmp_ps(d6, _mm256_set1_ps(-0x1.5D589Ep+6f), _CMP_LT_OQ), y6);
+    y7 = _mm256_andnot_ps(_mm256_cmp_ps(d7, _mm256_set1_ps(-0x1.5D589Ep+6f), _CMP_LT_OQ), y7);
     sum0 = _mm256_add_ps(sum0, y0);
     sum0 = _mm256_add_ps(sum0, y1);
     sum0 = _mm256_add_ps(sum0, y2);
@@ -141,13 +493,44 @@ extern "C" void smx_f32_raddexpminusmax_ukernel__avx2_u64(size_t n, const float*
     x += 64;
   }
   for (; n >= 8; n -= 8) {
-    const __m256 y0 = expminusmax(_mm256_sub_ps(_mm256_loadu_ps(x), vmax));
+    const __m256 x0 = _mm256_loadu_ps(x + 0);
 
+    // exp(x - max), results below FLT_MIN as 0: range reduction with two constants, and the polynomial of degree 5 with
+    // c0 = 1 that minimises the largest relative error (Sollya's fpminimax).
+    const __m256 d0 = _mm256_sub_ps(x0, vmax);
+    const __m256 biased0 = _mm256_fmadd_ps(d0, _mm256_set1_ps(0x1.715476p+0f), bias);
+    const __m256 power0 = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(biased0), 23));
+    const __m256 n0 = _mm256_sub_ps(biased0, bias);
+    __m256 t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(-0x1.62E400p-1f), d0);
+    t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(-0x1.7F7D1Cp-20f), t0);
+    __m256 y0 = _mm256_fmadd_ps(t0, _mm256_set1_ps(0x1.0FA0A0p-7f), _mm256_set1_ps(0x1.573AFEp-5f));
+    y0 = _mm256_fmadd_ps(y0, t0, _mm256_set1_ps(0x1.555A80p-3f));
+    y0 = _mm256_fmadd_ps(y0, t0, _mm256_set1_ps(0x1.FFFDC4p-2f));
+    y0 = _mm256_fmadd_ps(y0, t0, _mm256_set1_ps(0x1.FFFFF6p-1f));
+    t0 = _mm256_mul_ps(t0, power0);
+    y0 = _mm256_fmadd_ps(t0, y0, power0);
+    y0 = _mm256_andnot_ps(_mm256_cmp_ps(d0, _mm256_set1_ps(-0x1.5D589Ep+6f), _CMP_LT_OQ), y0);
     sum0 = _mm256_add_ps(sum0, y0);
     x += 8;
   }
   if (n > 0) {
-    const __m256 y0 = expminusmax(_mm256_sub_ps(avx2_load_tail(x, n, _mm256_set1_ps(-INFINITY)), vmax));
+    const __m256 x0 = avx2_load_tail(x, n, _mm256_set1_ps(-INFINITY));
+
+    // exp(x - max), results below FLT_MIN as 0: range reduction with two constants, and the polynomial of degree 5 with
+    // c0 = 1 that minimises the largest relative error (Sollya's fpminimax).
+    const __m256 d0 = _mm256_sub_ps(x0, vmax);
+    const __m256 biased0 = _mm256_fmadd_ps(d0, _mm256_set1_ps(0x1.715476p+0f), bias);
+    const __m256 power0 = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(biased0), 23));
+    const __m256 n0 = _mm256_sub_ps(biased0, bias);
+    __m256 t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(-0x1.62E400p-1f), d0);
+    t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(-0x1.7F7D1Cp-20f), t0);
+    __m256 y0 = _mm256_fmadd_ps(t0, _mm256_set1_ps(0x1.0FA0A0p-7f), _mm256_set1_ps(0x1.573AFEp-5f));
+    y0 = _mm256_fmadd_ps(y0, t0, _mm256_set1_ps(0x1.555A80p-3f));
+    y0 = _mm256_fmadd_ps(y0, t0, _mm256_set1_ps(0x1.FFFDC4p-2f));
+    y0 = _mm256_fmadd_ps(y0, t0, _mm256_set1_ps(0x1.FFFFF6p-1f));
+    t0 = _mm256_mul_ps(t0, power0);
+    y0 = _mm256_fmadd_ps(t0, y0, power0);
+    y0 = _mm256_andnot_ps(_mm256_cmp_ps(d0, _mm256_set1_ps(-0x1.5D589Ep+6f), _CMP_LT_OQ), y0);
 
     sum0 = _mm256_add_ps(sum0, y0);
   }
@@ -157,17 +540,125 @@ extern "C" void smx_f32_raddexpminusmax_ukernel__avx2_u64(size_t n, const float*
 extern "C" void smx_f32_raddexpminusmax_ukernel__avx2_u64_acc2(size_t n, const float* x, float max,
                                                                float* sum) {
   const __m256 vmax = _mm256_set1_ps(max);
+  const __m256 bias = _mm256_set1_ps(0x1.8000FEp+23f);
   __m256 sum0 = _mm256_setzero_ps();
   __m256 sum1 = _mm256_setzero_ps();
   for (; n >= 64; n -= 64) {
-    const __m256 y0 = expminusmax(_mm256_sub_ps(_mm256_loadu_ps(x + 0), vmax));
-    const __m256 y1 = expminusmax(_mm256_sub_ps(_mm256_loadu_ps(x + 8), vmax));
-    const __m256 y2 = expminusmax(_mm256_sub_ps(_mm256_loadu_ps(x + 16), vmax));
-    const __m256 y3 = expminusmax(_mm256_sub_ps(_mm256_loadu_ps(x + 24), vmax));
-    const __m256 y4 = expminusmax(_mm256_sub_ps(_mm256_loadu_ps(x + 32), vmax));
-    const __m256 y5 = expminusmax(_mm256_sub_ps(_mm256_loadu_ps(x + 40), vmax));
-    const __m256 y6 = expminusmax(_mm256_sub_ps(_mm256_loadu_ps(x + 48), vmax));
-    const __m256 y7 = expminusmax(_mm256_sub_ps(_mm256_loadu_ps(x + 56), vmax));
+    const __m256 x0 = _mm256_loadu_ps(x + 0);
+    const __m256 x1 = _mm256_loadu_ps(x + 8);
+    const __m256 x2 = _mm256_loadu_ps(x + 16);
+    const __m256 x3 = _mm256_loadu_ps(x + 24);
+    const __m256 x4 = _mm256_loadu_ps(x + 32);
+    const __m256 x5 = _mm256_loadu_ps(x + 40);
+    const __m256 x6 = _mm256_loadu_ps(x + 48);
+    const __m256 x7 = _mm256_loadu_ps(x + 56);
+
+    // exp(x - max), results below FLT_MIN as 0: range reduction with two constants, and the polynomial of degree 5 with
+    // c0 = 1 that minimises the largest relative error (Sollya's fpminimax).
+    const __m256 d0 = _mm256_sub_ps(x0, vmax);
+    const __m256 d1 = _mm256_sub_ps(x1, vmax);
+    const __m256 d2 = _mm256_sub_ps(x2, vmax);
+    const __m256 d3 = _mm256_sub_ps(x3, vmax);
+    const __m256 d4 = _mm256_sub_ps(x4, vmax);
+    const __m256 d5 = _mm256_sub_ps(x5, vmax);
+    const __m256 d6 = _mm256_sub_ps(x6, vmax);
+    const __m256 d7 = _mm256_sub_ps(x7, vmax);
+    const __m256 biased0 = _mm256_fmadd_ps(d0, _mm256_set1_ps(0x1.715476p+0f), bias);
+    const __m256 biased1 = _mm256_fmadd_ps(d1, _mm256_set1_ps(0x1.715476p+0f), bias);
+    const __m256 biased2 = _mm256_fmadd_ps(d2, _mm256_set1_ps(0x1.715476p+0f), bias);
+    const __m256 biased3 = _mm256_fmadd_ps(d3, _mm256_set1_ps(0x1.715476p+0f), bias);
+    const __m256 biased4 = _mm256_fmadd_ps(d4, _mm256_set1_ps(0x1.715476p+0f), bias);
+    const __m256 biased5 = _mm256_fmadd_ps(d5, _mm256_set1_ps(0x1.715476p+0f), bias);
+    const __m256 biased6 = _mm256_fmadd_ps(d6, _mm256_set1_ps(0x1.715476p+0f), bias);
+    const __m256 biased7 = _mm256_fmadd_ps(d7, _mm256_set1_ps(0x1.715476p+0f), bias);
+    const __m256 power0 = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(biased0), 23));
+    const __m256 power1 = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(biased1), 23));
+    const __m256 power2 = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(biased2), 23));
+    const __m256 power3 = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(biased3), 23));
+    const __m256 power4 = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(biased4), 23));
+    const __m256 power5 = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(biased5), 23));
+    const __m256 power6 = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(biased6), 23));
+    const __m256 power7 = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(biased7), 23));
+    const __m256 n0 = _mm256_sub_ps(biased0, bias);
+    const __m256 n1 = _mm256_sub_ps(biased1, bias);
+    const __m256 n2 = _mm256_sub_ps(biased2, bias);
+    const __m256 n3 = _mm256_sub_ps(biased3, bias);
+    const __m256 n4 = _mm256_sub_ps(biased4, bias);
+    const __m256 n5 = _mm256_sub_ps(biased5, bias);
+    const __m256 n6 = _mm256_sub_ps(biased6, bias);
+    const __m256 n7 = _mm256_sub_ps(biased7, bias);
+    __m256 t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(-0x1.62E400p-1f), d0);
+    __m256 t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(-0x1.62E400p-1f), d1);
+    __m256 t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(-0x1.62E400p-1f), d2);
+    __m256 t3 = _mm256_fmadd_ps(n3, _mm256_set1_ps(-0x1.62E400p-1f), d3);
+    __m256 t4 = _mm256_fmadd_ps(n4, _mm256_set1_ps(-0x1.62E400p-1f), d4);
+    __m256 t5 = _mm256_fmadd_ps(n5, _mm256_set1_ps(-0x1.62E400p-1f), d5);
+    __m256 t6 = _mm256_fmadd_ps(n6, _mm256_set1_ps(-0x1.62E400p-1f), d6);
+    __m256 t7 = _mm256_fmadd_ps(n7, _mm256_set1_ps(-0x1.62E400p-1f), d7);
+    t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(-0x1.7F7D1Cp-20f), t0);
+    t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(-0x1.7F7D1Cp-20f), t1);
+    t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(-0x1.7F7D1Cp-20f), t2);
+    t3 = _mm256_fmadd_ps(n3, _mm256_set1_ps(-0x1.7F7D1Cp-20f), t3);
+    t4 = _mm256_fmadd_ps(n4, _mm256_set1_ps(-0x1.7F7D1Cp-20f), t4);
+    t5 = _mm256_fmadd_ps(n5, _mm256_set1_ps(-0x1.7F7D1Cp-20f), t5);
+    t6 = _mm256_fmadd_ps(n6, _mm256_set1_ps(-0x1.7F7D1Cp-20f), t6);
+    t7 = _mm256_fmadd_ps(n7, _mm256_set1_ps(-0x1.7F7D1Cp-20f), t7);
+    __m256 y0 = _mm256_fmadd_ps(t0, _mm256_set1_ps(0x1.0FA0A0p-7f), _mm256_set1_ps(0x1.573AFEp-5f));
+    __m256 y1 = _mm256_fmadd_ps(t1, _mm256_set1_ps(0x1.0FA0A0p-7f), _mm256_set1_ps(0x1.573AFEp-5f));
+    __m256 y2 = _mm256_fmadd_ps(t2, _mm256_set1_ps(0x1.0FA0A0p-7f), _mm256_set1_ps(0x1.573AFEp-5f));
+    __m256 y3 = _mm256_fmadd_ps(t3, _mm256_set1_ps(0x1.0FA0A0p-7f), _mm256_set1_ps(0x1.573AFEp-5f));
+    __m256 y4 = _mm256_fmadd_ps(t4, _mm256_set1_ps(0x1.0FA0A0p-7f), _mm256_set1_ps(0x1.573AFEp-5f));
+    __m256 y5 = _mm256_fmadd_ps(t5, _mm256_set1_ps(0x1.0FA0A0p-7f), _mm256_set1_ps(0x1.573AFEp-5f));
+    __m256 y6 = _mm256_fmadd_ps(t6, _mm256_set1_ps(0x1.0FA0A0p-7f), _mm256_set1_ps(0x1.573AFEp-5f));
+    __m256 y7 = _mm256_fmadd_ps(t7, _mm256_set1_ps(0x1.0FA0A0p-7f), _mm256_set1_ps(0x1.573AFEp-5f));
+    y0 = _mm256_fmadd_ps(y0, t0, _mm256_set1_ps(0x1.555A80p-3f));
+    y1 = _mm256_fmadd_ps(y1, t1, _mm256_set1_ps(0x1.555A80p-3f));
+    y2 = _mm256_fmadd_ps(y2, t2, _mm256_set1_ps(0x1.555A80p-3f));
+    y3 = _mm256_fmadd_ps(y3, t3, _mm256_set1_ps(0x1.555A80p-3f));
+    y4 = _mm256_fmadd_ps(y4, t4, _mm256_set1_ps(0x1.555A80p-3f));
+    y5 = _mm256_fmadd_ps(y5, t5, _mm256_set1_ps(0x1.555A80p-3f));
+    y6 = _mm256_fmadd_ps(y6, t6, _mm256_set1_ps(0x1.555A80p-3f));
+    y7 = _mm256_fmadd_ps(y7, t7, _mm256_set1_ps(0x1.555A80p-3f));
+    y0 = _mm256_fmadd_ps(y0, t0, _mm256_set1_ps(0x1.FFFDC4p-2f));
+    y1 = _mm256_fmadd_ps(y1, t1, _mm256_set1_ps(0x1.FFFDC4p-2f));
+    y2 = _mm256_fmadd_ps(y2, t2, _mm256_set1_ps(0x1.FFFDC4p-2f));
+    y3 = _mm256_fmadd_ps(y3, t3, _mm256_set1_ps(0x1.FFFDC4p-2f));
+    y4 = _mm256_fmadd_ps(y4, t4, _mm256_set1_ps(0x1.FFFDC4p-2f));
+    y5 = _mm256_fmadd_ps(y5, t5, _mm256_set1_ps(0x1.FFFDC4p-2f));
+    y6 = _mm256_fmadd_ps(y6, t6, _mm256_set1_ps(0x1.FFFDC4p-2f));
+    y7 = _mm256_fmadd_ps(y7, t7, _mm256_set1_ps(0x1.FFFDC4p-2f));
+    y0 = _mm256_fmadd_ps(y0, t0, _mm256_set1_ps(0x1.FFFFF6p-1f));
+    y1 = _mm256_fmadd_ps(y1, t1, _mm256_set1_ps(0x1.FFFFF6p-1f));
+    y2 = _mm256_fmadd_ps(y2, t2, _mm256_set1_ps(0x1.FFFFF6p-1f));
+    y3 = _mm256_fmadd_ps(y3, t3, _mm256_set1_ps(0x1.FFFFF6p-1f));
+    y4 = _mm256_fmadd_ps(y4, t4, _mm256_set1_ps(0x1.FFFFF6p-1f));
+    y5 = _mm256_fmadd_ps(y5, t5, _mm256_set1_ps(0x1.FFFFF6p-1f));
+    y6 = _mm256_fmadd_ps(y6, t6, _mm256_set1_ps(0x1.FFFFF6p-1f));
+    y7 = _mm256_fmadd_ps(y7, t7, _mm256_set1_ps(0x1.FFFFF6p-1f));
+    t0 = _mm256_mul_ps(t0, power0);
+    t1 = _mm256_mul_ps(t1, power1);
+    t2 = _mm256_mul_ps(t2, power2);
+    t3 = _mm256_mul_ps(t3, power3);
+    t4 = _mm256_mul_ps(t4, power4);
+    t5 = _mm256_mul_ps(t5, power5);
+    t6 = _mm256_mul_ps(t6, power6);
+    t7 = _mm256_mul_ps(t7, power7);
+    y0 = _mm256_fmadd_ps(t0, y0, power0);
+    y1 = _mm256_fmadd_ps(t1, y1, power1);
+    y2 = _mm256_fmadd_ps(t2, y2, power2);
+    y3 = _mm256_fmadd_ps(t3, y3, power3);
+    y4 = _mm256_fmadd_ps(t4, y4, power4);
+    y5 = _mm256_fmadd_ps(t5, y5, power5);
+    y6 = _mm256_fmadd_ps(t6, y6, power6);
+    y7 = _mm256_fmadd_ps(t7, y7, power7);
+    y0 = _mm256_andnot_ps(_mm256_cmp_ps(d0, _mm256_set1_ps(-0x1.5D589Ep+6f), _CMP_LT_OQ), y0);
+    y1 = _mm256_andnot_ps(_mm256_cmp_ps(d1, _mm256_set1_ps(-0x1.5D589Ep+6f), _CMP_LT_OQ), y1);
+    y2 = _mm256_andnot_ps(_mm256_cmp_ps(d2, _mm256_set1_ps(-0x1.5D589Ep+6f), _CMP_LT_OQ), y2);
+    y3 = _mm256_andnot_ps(_mm256_cmp_ps(d3, _mm256_set1_ps(-0x1.5D589Ep+6f), _CMP_LT_OQ), y3);
+    y4 = _mm256_andnot_ps(_mm256_cmp_ps(d4, _mm256_set1_ps(-0x1.5D589Ep+6f), _CMP_LT_OQ), y4);
+    y5 = _mm256_andnot_ps(_mm256_cmp_ps(d5, _mm256_set1_ps(-0x1.5D589Ep+6f), _CMP_LT_OQ), y5);
+    y6 = _mm256_andnot_ps(_mm256_cmp_ps(d6, _mm256_set1_ps(-0x1.5D589Ep+6f), _CMP_LT_OQ), y6);
+    y7 = _mm256_andnot_ps(_mm256_cmp_ps(d7, _mm256_set1_ps(-0x1.5D589Ep+6f), _CMP_LT_OQ), y7);
     sum0 = _mm256_add_ps(sum0, y0);
     sum1 = _mm256_add_ps(sum1, y1);
     sum0 = _mm256_add_ps(sum0, y2);
@@ -178,37 +669,176 @@ extern "C" void smx_f32_raddexpminusmax_ukernel__avx2_u64_acc2(size_t n, const f
     sum1 = _mm256_add_ps(sum1, y7);
     x += 64;
   }
-  sum0 = _mm256_add_ps(sum0, sum1);
   for (; n >= 8; n -= 8) {
-    const __m256 y0 = expminusmax(_mm256_sub_ps(_mm256_loadu_ps(x), vmax));
+    const __m256 x0 = _mm256_loadu_ps(x + 0);
 
+    // exp(x - max), results below FLT_MIN as 0: range reduction with two constants, and the polynomial of degree 5 with
+    // c0 = 1 that minimises the largest relative error (Sollya's fpminimax).
+    const __m256 d0 = _mm256_sub_ps(x0, vmax);
+    const __m256 biased0 = _mm256_fmadd_ps(d0, _mm256_set1_ps(0x1.715476p+0f), bias);
+    const __m256 power0 = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(biased0), 23));
+    const __m256 n0 = _mm256_sub_ps(biased0, bias);
+    __m256 t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(-0x1.62E400p-1f), d0);
+    t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(-0x1.7F7D1Cp-20f), t0);
+    __m256 y0 = _mm256_fmadd_ps(t0, _mm256_set1_ps(0x1.0FA0A0p-7f), _mm256_set1_ps(0x1.573AFEp-5f));
+    y0 = _mm256_fmadd_ps(y0, t0, _mm256_set1_ps(0x1.555A80p-3f));
+    y0 = _mm256_fmadd_ps(y0, t0, _mm256_set1_ps(0x1.FFFDC4p-2f));
+    y0 = _mm256_fmadd_ps(y0, t0, _mm256_set1_ps(0x1.FFFFF6p-1f));
+    t0 = _mm256_mul_ps(t0, power0);
+    y0 = _mm256_fmadd_ps(t0, y0, power0);
+    y0 = _mm256_andnot_ps(_mm256_cmp_ps(d0, _mm256_set1_ps(-0x1.5D589Ep+6f), _CMP_LT_OQ), y0);
     sum0 = _mm256_add_ps(sum0, y0);
     x += 8;
   }
   if (n > 0) {
-    const __m256 y0 = expminusmax(_mm256_sub_ps(avx2_load_tail(x, n, _mm256_set1_ps(-INFINITY)), vmax));
+    const __m256 x0 = avx2_load_tail(x, n, _mm256_set1_ps(-INFINITY));
+
+    // exp(x - max), results below FLT_MIN as 0: range reduction with two constants, and the polynomial of degree 5 with
+    // c0 = 1 that minimises the largest relative error (Sollya's fpminimax).
+    const __m256 d0 = _mm256_sub_ps(x0, vmax);
+    const __m256 biased0 = _mm256_fmadd_ps(d0, _mm256_set1_ps(0x1.715476p+0f), bias);
+    const __m256 power0 = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(biased0), 23));
+    const __m256 n0 = _mm256_sub_ps(biased0, bias);
+    __m256 t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(-0x1.62E400p-1f), d0);
+    t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(-0x1.7F7D1Cp-20f), t0);
+    __m256 y0 = _mm256_fmadd_ps(t0, _mm256_set1_ps(0x1.0FA0A0p-7f), _mm256_set1_ps(0x1.573AFEp-5f));
+    y0 = _mm256_fmadd_ps(y0, t0, _mm256_set1_ps(0x1.555A80p-3f));
+    y0 = _mm256_fmadd_ps(y0, t0, _mm256_set1_ps(0x1.FFFDC4p-2f));
+    y0 = _mm256_fmadd_ps(y0, t0, _mm256_set1_ps(0x1.FFFFF6p-1f));
+    t0 = _mm256_mul_ps(t0, power0);
+    y0 = _mm256_fmadd_ps(t0, y0, power0);
+    y0 = _mm256_andnot_ps(_mm256_cmp_ps(d0, _mm256_set1_ps(-0x1.5D589Ep+6f), _CMP_LT_OQ), y0);
 
     sum0 = _mm256_add_ps(sum0, y0);
   }
+  sum0 = _mm256_add_ps(sum0, sum1);
   *sum = avx2_reduce_add(sum0);
 }
 
 extern "C" void smx_f32_raddexpminusmax_ukernel__avx2_u64_acc4(size_t n, const float* x, float max,
                                                                float* sum) {
   const __m256 vmax = _mm256_set1_ps(max);
+  const __m256 bias = _mm256_set1_ps(0x1.8000FEp+23f);
   __m256 sum0 = _mm256_setzero_ps();
   __m256 sum1 = _mm256_setzero_ps();
   __m256 sum2 = _mm256_setzero_ps();
   __m256 sum3 = _mm256_setzero_ps();
   for (; n >= 64; n -= 64) {
-    const __m256 y0 = expminusmax(_mm256_sub_ps(_mm256_loadu_ps(x + 0), vmax));
-    const __m256 y1 = expminusmax(_mm256_sub_ps(_mm256_loadu_ps(x + 8), vmax));
-    const __m256 y2 = expminusmax(_mm256_sub_ps(_mm256_loadu_ps(x + 16), vmax));
-    const __m256 y3 = expminusmax(_mm256_sub_ps(_mm256_loadu_ps(x + 24), vmax));
-    const __m256 y4 = expminusmax(_mm256_sub_ps(_mm256_loadu_ps(x + 32), vmax));
-    const __m256 y5 = expminusmax(_mm256_sub_ps(_mm256_loadu_ps(x + 40), vmax));
-    const __m256 y6 = expminusmax(_mm256_sub_ps(_mm256_loadu_ps(x + 48), vmax));
-    const __m256 y7 = expminusmax(_mm256_sub_ps(_mm256_loadu_ps(x + 56), vmax));
+    const __m256 x0 = _mm256_loadu_ps(x + 0);
+    const __m256 x1 = _mm256_loadu_ps(x + 8);
+    const __m256 x2 = _mm256_loadu_ps(x + 16);
+    const __m256 x3 = _mm256_loadu_ps(x + 24);
+    const __m256 x4 = _mm256_loadu_ps(x + 32);
+    const __m256 x5 = _mm256_loadu_ps(x + 40);
+    const __m256 x6 = _mm256_loadu_ps(x + 48);
+    const __m256 x7 = _mm256_loadu_ps(x + 56);
+
+    // exp(x - max), results below FLT_MIN as 0: range reduction with two constants, and the polynomial of degree 5 with
+    // c0 = 1 that minimises the largest relative error (Sollya's fpminimax).
+    const __m256 d0 = _mm256_sub_ps(x0, vmax);
+    const __m256 d1 = _mm256_sub_ps(x1, vmax);
+    const __m256 d2 = _mm256_sub_ps(x2, vmax);
+    const __m256 d3 = _mm256_sub_ps(x3, vmax);
+    const __m256 d4 = _mm256_sub_ps(x4, vmax);
+    const __m256 d5 = _mm256_sub_ps(x5, vmax);
+    const __m256 d6 = _mm256_sub_ps(x6, vmax);
+    const __m256 d7 = _mm256_sub_ps(x7, vmax);
+    const __m256 biased0 = _mm256_fmadd_ps(d0, _mm256_set1_ps(0x1.715476p+0f), bias);
+    const __m256 biased1 = _mm256_fmadd_ps(d1, _mm256_set1_ps(0x1.715476p+0f), bias);
+    const __m256 biased2 = _mm256_fmadd_ps(d2, _mm256_set1_ps(0x1.715476p+0f), bias);
+    const __m256 biased3 = _mm256_fmadd_ps(d3, _mm256_set1_ps(0x1.715476p+0f), bias);
+    const __m256 biased4 = _mm256_fmadd_ps(d4, _mm256_set1_ps(0x1.715476p+0f), bias);
+    const __m256 biased5 = _mm256_fmadd_ps(d5, _mm256_set1_ps(0x1.715476p+0f), bias);
+    const __m256 biased6 = _mm256_fmadd_ps(d6, _mm256_set1_ps(0x1.715476p+0f), bias);
+    const __m256 biased7 = _mm256_fmadd_ps(d7, _mm256_set1_ps(0x1.715476p+0f), bias);
+    const __m256 power0 = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(biased0), 23));
+    const __m256 power1 = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(biased1), 23));
+    const __m256 power2 = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(biased2), 23));
+    const __m256 power3 = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(biased3), 23));
+    const __m256 power4 = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(biased4), 23));
+    const __m256 power5 = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(biased5), 23));
+    const __m256 power6 = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(biased6), 23));
+    const __m256 power7 = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(biased7), 23));
+    const __m256 n0 = _mm256_sub_ps(biased0, bias);
+    const __m256 n1 = _mm256_sub_ps(biased1, bias);
+    const __m256 n2 = _mm256_sub_ps(biased2, bias);
+    const __m256 n3 = _mm256_sub_ps(biased3, bias);
+    const __m256 n4 = _mm256_sub_ps(biased4, bias);
+    const __m256 n5 = _mm256_sub_ps(biased5, bias);
+    const __m256 n6 = _mm256_sub_ps(biased6, bias);
+    const __m256 n7 = _mm256_sub_ps(biased7, bias);
+    __m256 t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(-0x1.62E400p-1f), d0);
+    __m256 t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(-0x1.62E400p-1f), d1);
+    __m256 t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(-0x1.62E400p-1f), d2);
+    __m256 t3 = _mm256_fmadd_ps(n3, _mm256_set1_ps(-0x1.62E400p-1f), d3);
+    __m256 t4 = _mm256_fmadd_ps(n4, _mm256_set1_ps(-0x1.62E400p-1f), d4);
+    __m256 t5 = _mm256_fmadd_ps(n5, _mm256_set1_ps(-0x1.62E400p-1f), d5);
+    __m256 t6 = _mm256_fmadd_ps(n6, _mm256_set1_ps(-0x1.62E400p-1f), d6);
+    __m256 t7 = _mm256_fmadd_ps(n7, _mm256_set1_ps(-0x1.62E400p-1f), d7);
+    t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(-0x1.7F7D1Cp-20f), t0);
+    t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(-0x1.7F7D1Cp-20f), t1);
+    t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(-0x1.7F7D1Cp-20f), t2);
+    t3 = _mm256_fmadd_ps(n3, _mm256_set1_ps(-0x1.7F7D1Cp-20f), t3);
+    t4 = _mm256_fmadd_ps(n4, _mm256_set1_ps(-0x1.7F7D1Cp-20f), t4);
+    t5 = _mm256_fmadd_ps(n5, _mm256_set1_ps(-0x1.7F7D1Cp-20f), t5);
+    t6 = _mm256_fmadd_ps(n6, _mm256_set1_ps(-0x1.7F7D1Cp-20f), t6);
+    t7 = _mm256_fmadd_ps(n7, _mm256_set1_ps(-0x1.7F7D1Cp-20f), t7);
+    __m256 y0 = _mm256_fmadd_ps(t0, _mm256_set1_ps(0x1.0FA0A0p-7f), _mm256_set1_ps(0x1.573AFEp-5f));
+    __m256 y1 = _mm256_fmadd_ps(t1, _mm256_set1_ps(0x1.0FA0A0p-7f), _mm256_set1_ps(0x1.573AFEp-5f));
+    __m256 y2 = _mm256_fmadd_ps(t2, _mm256_set1_ps(0x1.0FA0A0p-7f), _mm256_set1_ps(0x1.573AFEp-5f));
+    __m256 y3 = _mm256_fmadd_ps(t3, _mm256_set1_ps(0x1.0FA0A0p-7f), _mm256_set1_ps(0x1.573AFEp-5f));
+    __m256 y4 = _mm256_fmadd_ps(t4, _mm256_set1_ps(0x1.0FA0A0p-7f), _mm256_set1_ps(0x1.573AFEp-5f));
+    __m256 y5 = _mm256_fmadd_ps(t5, _mm256_set1_ps(0x1.0FA0A0p-7f), _mm256_set1_ps(0x1.573AFEp-5f));
+    __m256 y6 = _mm256_fmadd_ps(t6, _mm256_set1_ps(0x1.0FA0A0p-7f), _mm256_set1_ps(0x1.573AFEp-5f));
+    __m256 y7 = _mm256_fmadd_ps(t7, _mm256_set1_ps(0x1.0FA0A0p-7f), _mm256_set1_ps(0x1.573AFEp-5f));
+    y0 = _mm256_fmadd_ps(y0, t0, _mm256_set1_ps(0x1.555A80p-3f));
+    y1 = _mm256_fmadd_ps(y1, t1, _mm256_set1_ps(0x1.555A80p-3f));
+    y2 = _mm256_fmadd_ps(y2, t2, _mm256_set1_ps(0x1.555A80p-3f));
+    y3 = _mm256_fmadd_ps(y3, t3, _mm256_set1_ps(0x1.555A80p-3f));
+    y4 = _mm256_fmadd_ps(y4, t4, _mm256_set1_ps(0x1.555A80p-3f));
+    y5 = _mm256_fmadd_ps(y5, t5, _mm256_set1_ps(0x1.555A80p-3f));
+    y6 = _mm256_fmadd_ps(y6, t6, _mm256_set1_ps(0x1.555A80p-3f));
+    y7 = _mm256_fmadd_ps(y7, t7, _mm256_set1_ps(0x1.555A80p-3f));
+    y0 = _mm256_fmadd_ps(y0, t0, _mm256_set1_ps(0x1.FFFDC4p-2f));
+    y1 = _mm256_fmadd_ps(y1, t1, _mm256_set1_ps(0x1.FFFDC4p-2f));
+    y2 = _mm256_fmadd_ps(y2, t2, _mm256_set1_ps(0x1.FFFDC4p-2f));
+    y3 = _mm256_fmadd_ps(y3, t3, _mm256_set1_ps(0x1.FFFDC4p-2f));
+    y4 = _mm256_fmadd_ps(y4, t4, _mm256_set1_ps(0x1.FFFDC4p-2f));
+    y5 = _mm256_fmadd_ps(y5, t5, _mm256_set1_ps(0x1.FFFDC4p-2f));
+    y6 = _mm256_fmadd_ps(y6, t6, _mm256_set1_ps(0x1.FFFDC4p-2f));
+    y7 = _mm256_fmadd_ps(y7, t7, _mm256_set1_ps(0x1.FFFDC4p-2f));
+    y0 = _mm256_fmadd_ps(y0, t0, _mm256_set1_ps(0x1.FFFFF6p-1f));
+    y1 = _mm256_fmadd_ps(y1, t1, _mm256_set1_ps(0x1.FFFFF6p-1f));
+    y2 = _mm256_fmadd_ps(y2, t2, _mm256_set1_ps(0x1.FFFFF6p-1f));
+    y3 = _mm256_fmadd_ps(y3, t3, _mm256_set1_ps(0x1.FFFFF6p-1f));
+    y4 = _mm256_fmadd_ps(y4, t4, _mm256_set1_ps(0x1.FFFFF6p-1f));
+    y5 = _mm256_fmadd_ps(y5, t5, _mm256_set1_ps(0x1.FFFFF6p-1f));
+    y6 = _mm256_fmadd_ps(y6, t6, _mm256_set1_ps(0x1.FFFFF6p-1f));
+    y7 = _mm256_fmadd_ps(y7, t7, _mm256_set1_ps(0x1.FFFFF6p-1f));
+    t0 = _mm256_mul_ps(t0, power0);
+    t1 = _mm256_mul_ps(t1, power1);
+    t2 = _mm256_mul_ps(t2, power2);
+    t3 = _mm256_mul_ps(t3, power3);
+    t4 = _mm256_mul_ps(t4, power4);
+    t5 = _mm256_mul_ps(t5, power5);
+    t6 = _mm256_mul_ps(t6, power6);
+    t7 = _mm256_mul_ps(t7, power7);
+    y0 = _mm256_fmadd_ps(t0, y0, power0);
+    y1 = _mm256_fmadd_ps(t1, y1, power1);
+    y2 = _mm256_fmadd_ps(t2, y2, power2);
+    y3 = _mm256_fmadd_ps(t3, y3, power3);
+    y4 = _mm256_fmadd_ps(t4, y4, power4);
+    y5 = _mm256_fmadd_ps(t5, y5, power5);
+    y6 = _mm256_fmadd_ps(t6, y6, power6);
+    y7 = _mm256_fmadd_ps(t7, y7, power7);
+    y0 = _mm256_andnot_ps(_mm256_cmp_ps(d0, _mm256_set1_ps(-0x1.5D589Ep+6f), _CMP_LT_OQ), y0);
+    y1 = _mm256_andnot_ps(_mm256_cmp_ps(d1, _mm256_set1_ps(-0x1.5D589Ep+6f), _CMP_LT_OQ), y1);
+    y2 = _mm256_andnot_ps(_mm256_cmp_ps(d2, _mm256_set1_ps(-0x1.5D589Ep+6f), _CMP_LT_OQ), y2);
+    y3 = _mm256_andnot_ps(_mm256_cmp_ps(d3, _mm256_set1_ps(-0x1.5D589Ep+6f), _CMP_LT_OQ), y3);
+    y4 = _mm256_andnot_ps(_mm256_cmp_ps(d4, _mm256_set1_ps(-0x1.5D589Ep+6f), _CMP_LT_OQ), y4);
+    y5 = _mm256_andnot_ps(_mm256_cmp_ps(d5, _mm256_set1_ps(-0x1.5D589Ep+6f), _CMP_LT_OQ), y5);
+    y6 = _mm256_andnot_ps(_mm256_cmp_ps(d6, _mm256_set1_ps(-0x1.5D589Ep+6f), _CMP_LT_OQ), y6);
+    y7 = _mm256_andnot_ps(_mm256_cmp_ps(d7, _mm256_set1_ps(-0x1.5D589Ep+6f), _CMP_LT_OQ), y7);
     sum0 = _mm256_add_ps(sum0, y0);
     sum1 = _mm256_add_ps(sum1, y1);
     sum2 = _mm256_add_ps(sum2, y2);
@@ -219,47 +849,290 @@ extern "C" void smx_f32_raddexpminusmax_ukernel__avx2_u64_acc4(size_t n, const f
     sum3 = _mm256_add_ps(sum3, y7);
     x += 64;
   }
-  sum0 = _mm256_add_ps(sum0, sum1);
-  sum0 = _mm256_add_ps(sum0, sum2);
-  sum0 = _mm256_add_ps(sum0, sum3);
   for (; n >= 8; n -= 8) {
-    const __m256 y0 = expminusmax(_mm256_sub_ps(_mm256_loadu_ps(x), vmax));
+    const __m256 x0 = _mm256_loadu_ps(x + 0);
 
+    // exp(x - max), results below FLT_MIN as 0: range reduction with two constants, and the polynomial of degree 5 with
+    // c0 = 1 that minimises the largest relative error (Sollya's fpminimax).
+    const __m256 d0 = _mm256_sub_ps(x0, vmax);
+    const __m256 biased0 = _mm256_fmadd_ps(d0, _mm256_set1_ps(0x1.715476p+0f), bias);
+    const __m256 power0 = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(biased0), 23));
+    const __m256 n0 = _mm256_sub_ps(biased0, bias);
+    __m256 t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(-0x1.62E400p-1f), d0);
+    t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(-0x1.7F7D1Cp-20f), t0);
+    __m256 y0 = _mm256_fmadd_ps(t0, _mm256_set1_ps(0x1.0FA0A0p-7f), _mm256_set1_ps(0x1.573AFEp-5f));
+    y0 = _mm256_fmadd_ps(y0, t0, _mm256_set1_ps(0x1.555A80p-3f));
+    y0 = _mm256_fmadd_ps(y0, t0, _mm256_set1_ps(0x1.FFFDC4p-2f));
+    y0 = _mm256_fmadd_ps(y0, t0, _mm256_set1_ps(0x1.FFFFF6p-1f));
+    t0 = _mm256_mul_ps(t0, power0);
+    y0 = _mm256_fmadd_ps(t0, y0, power0);
+    y0 = _mm256_andnot_ps(_mm256_cmp_ps(d0, _mm256_set1_ps(-0x1.5D589Ep+6f), _CMP_LT_OQ), y0);
     sum0 = _mm256_add_ps(sum0, y0);
     x += 8;
   }
   if (n > 0) {
-    const __m256 y0 = expminusmax(_mm256_sub_ps(avx2_load_tail(x, n, _mm256_set1_ps(-INFINITY)), vmax));
+    const __m256 x0 = avx2_load_tail(x, n, _mm256_set1_ps(-INFINITY));
+
+    // exp(x - max), results below FLT_MIN as 0: range reduction with two constants, and the polynomial of degree 5 with
+    // c0 = 1 that minimises the largest relative error (Sollya's fpminimax).
+    const __m256 d0 = _mm256_sub_ps(x0, vmax);
+    const __m256 biased0 = _mm256_fmadd_ps(d0, _mm256_set1_ps(0x1.715476p+0f), bias);
+    const __m256 power0 = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(biased0), 23));
+    const __m256 n0 = _mm256_sub_ps(biased0, bias);
+    __m256 t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(-0x1.62E400p-1f), d0);
+    t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(-0x1.7F7D1Cp-20f), t0);
+    __m256 y0 = _mm256_fmadd_ps(t0, _mm256_set1_ps(0x1.0FA0A0p-7f), _mm256_set1_ps(0x1.573AFEp-5f));
+    y0 = _mm256_fmadd_ps(y0, t0, _mm256_set1_ps(0x1.555A80p-3f));
+    y0 = _mm256_fmadd_ps(y0, t0, _mm256_set1_ps(0x1.FFFDC4p-2f));
+    y0 = _mm256_fmadd_ps(y0, t0, _mm256_set1_ps(0x1.FFFFF6p-1f));
+    t0 = _mm256_mul_ps(t0, power0);
+    y0 = _mm256_fmadd_ps(t0, y0, power0);
+    y0 = _mm256_andnot_ps(_mm256_cmp_ps(d0, _mm256_set1_ps(-0x1.5D589Ep+6f), _CMP_LT_OQ), y0);
 
     sum0 = _mm256_add_ps(sum0, y0);
   }
+  sum0 = _mm256_add_ps(sum0, sum1);
+  sum0 = _mm256_add_ps(sum0, sum2);
+  sum0 = _mm256_add_ps(sum0, sum3);
   *sum = avx2_reduce_add(sum0);
 }
 
 extern "C" void smx_f32_raddexpminusmax_ukernel__avx2_u128_acc4(size_t n, const float* x, float max,
                                                                 float* sum) {
   const __m256 vmax = _mm256_set1_ps(max);
+  const __m256 bias = _mm256_set1_ps(0x1.8000FEp+23f);
   __m256 sum0 = _mm256_setzero_ps();
   __m256 sum1 = _mm256_setzero_ps();
   __m256 sum2 = _mm256_setzero_ps();
   __m256 sum3 = _mm256_setzero_ps();
   for (; n >= 128; n -= 128) {
-    const __m256 y0 = expminusmax(_mm256_sub_ps(_mm256_loadu_ps(x + 0), vmax));
-    const __m256 y1 = expminusmax(_mm256_sub_ps(_mm256_loadu_ps(x + 8), vmax));
-    const __m256 y2 = expminusmax(_mm256_sub_ps(_mm256_loadu_ps(x + 16), vmax));
-    const __m256 y3 = expminusmax(_mm256_sub_ps(_mm256_loadu_ps(x + 24), vmax));
-    const __m256 y4 = expminusmax(_mm256_sub_ps(_mm256_loadu_ps(x + 32), vmax));
-    const __m256 y5 = expminusmax(_mm256_sub_ps(_mm256_loadu_ps(x + 40), vmax));
-    const __m256 y6 = expminusmax(_mm256_sub_ps(_mm256_loadu_ps(x + 48), vmax));
-    const __m256 y7 = expminusmax(_mm256_sub_ps(_mm256_loadu_ps(x + 56), vmax));
-    const __m256 y8 = expminusmax(_mm256_sub_ps(_mm256_loadu_ps(x + 64), vmax));
-    const __m256 y9 = expminusmax(_mm256_sub_ps(_mm256_loadu_ps(x + 72), vmax));
-    const __m256 y10 = expminusmax(_mm256_sub_ps(_mm256_loadu_ps(x + 80), vmax));
-    const __m256 y11 = expminusmax(_mm256_sub_ps(_mm256_loadu_ps(x + 88), vmax));
-    const __m256 y12 = expminusmax(_mm256_sub_ps(_mm256_loadu_ps(x + 96), vmax));
-    const __m256 y13 = expminusmax(_mm256_sub_ps(_mm256_loadu_ps(x + 104), vmax));
-    const __m256 y14 = expminusmax(_mm256_sub_ps(_mm256_loadu_ps(x + 112), vmax));
-    const __m256 y15 = expminusmax(_mm256_sub_ps(_mm256_loadu_ps(x + 120), vmax));
+    const __m256 x0 = _mm256_loadu_ps(x + 0);
+    const __m256 x1 = _mm256_loadu_ps(x + 8);
+    const __m256 x2 = _mm256_loadu_ps(x + 16);
+    const __m256 x3 = _mm256_loadu_ps(x + 24);
+    const __m256 x4 = _mm256_loadu_ps(x + 32);
+    const __m256 x5 = _mm256_loadu_ps(x + 40);
+    const __m256 x6 = _mm256_loadu_ps(x + 48);
+    const __m256 x7 = _mm256_loadu_ps(x + 56);
+    const __m256 x8 = _mm256_loadu_ps(x + 64);
+    const __m256 x9 = _mm256_loadu_ps(x + 72);
+    const __m256 x10 = _mm256_loadu_ps(x + 80);
+    const __m256 x11 = _mm256_loadu_ps(x + 88);
+    const __m256 x12 = _mm256_loadu_ps(x + 96);
+    const __m256 x13 = _mm256_loadu_ps(x + 104);
+    const __m256 x14 = _mm256_loadu_ps(x + 112);
+    const __m256 x15 = _mm256_loadu_ps(x + 120);
+
+    // exp(x - max), results below FLT_MIN as 0: range reduction with two constants, and the polynomial of degree 5 with
+    // c0 = 1 that minimises the largest relative error (Sollya's fpminimax).
+    const __m256 d0 = _mm256_sub_ps(x0, vmax);
+    const __m256 d1 = _mm256_sub_ps(x1, vmax);
+    const __m256 d2 = _mm256_sub_ps(x2, vmax);
+    const __m256 d3 = _mm256_sub_ps(x3, vmax);
+    const __m256 d4 = _mm256_sub_ps(x4, vmax);
+    const __m256 d5 = _mm256_sub_ps(x5, vmax);
+    const __m256 d6 = _mm256_sub_ps(x6, vmax);
+    const __m256 d7 = _mm256_sub_ps(x7, vmax);
+    const __m256 d8 = _mm256_sub_ps(x8, vmax);
+    const __m256 d9 = _mm256_sub_ps(x9, vmax);
+    const __m256 d10 = _mm256_sub_ps(x10, vmax);
+    const __m256 d11 = _mm256_sub_ps(x11, vmax);
+    const __m256 d12 = _mm256_sub_ps(x12, vmax);
+    const __m256 d13 = _mm256_sub_ps(x13, vmax);
+    const __m256 d14 = _mm256_sub_ps(x14, vmax);
+    const __m256 d15 = _mm256_sub_ps(x15, vmax);
+    const __m256 biased0 = _mm256_fmadd_ps(d0, _mm256_set1_ps(0x1.715476p+0f), bias);
+    const __m256 biased1 = _mm256_fmadd_ps(d1, _mm256_set1_ps(0x1.715476p+0f), bias);
+    const __m256 biased2 = _mm256_fmadd_ps(d2, _mm256_set1_ps(0x1.715476p+0f), bias);
+    const __m256 biased3 = _mm256_fmadd_ps(d3, _mm256_set1_ps(0x1.715476p+0f), bias);
+    const __m256 biased4 = _mm256_fmadd_ps(d4, _mm256_set1_ps(0x1.715476p+0f), bias);
+    const __m256 biased5 = _mm256_fmadd_ps(d5, _mm256_set1_ps(0x1.715476p+0f), bias);
+    const __m256 biased6 = _mm256_fmadd_ps(d6, _mm256_set1_ps(0x1.715476p+0f), bias);
+    const __m256 biased7 = _mm256_fmadd_ps(d7, _mm256_set1_ps(0x1.715476p+0f), bias);
+    const __m256 biased8 = _mm256_fmadd_ps(d8, _mm256_set1_ps(0x1.715476p+0f), bias);
+    const __m256 biased9 = _mm256_fmadd_ps(d9, _mm256_set1_ps(0x1.715476p+0f), bias);
+    const __m256 biased10 = _mm256_fmadd_ps(d10, _mm256_set1_ps(0x1.715476p+0f), bias);
+    const __m256 biased11 = _mm256_fmadd_ps(d11, _mm256_set1_ps(0x1.715476p+0f), bias);
+    const __m256 biased12 = _mm256_fmadd_ps(d12, _mm256_set1_ps(0x1.715476p+0f), bias);
+    const __m256 biased13 = _mm256_fmadd_ps(d13, _mm256_set1_ps(0x1.715476p+0f), bias);
+    const __m256 biased14 = _mm256_fmadd_ps(d14, _mm256_set1_ps(0x1.715476p+0f), bias);
+    const __m256 biased15 = _mm256_fmadd_ps(d15, _mm256_set1_ps(0x1.715476p+0f), bias);
+    const __m256 power0 = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(biased0), 23));
+    const __m256 power1 = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(biased1), 23));
+    const __m256 power2 = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(biased2), 23));
+    const __m256 power3 = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(biased3), 23));
+    const __m256 power4 = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(biased4), 23));
+    const __m256 power5 = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(biased5), 23));
+    const __m256 power6 = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(biased6), 23));
+    const __m256 power7 = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(biased7), 23));
+    const __m256 power8 = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(biased8), 23));
+    const __m256 power9 = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(biased9), 23));
+    const __m256 power10 = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(biased10), 23));
+    const __m256 power11 = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(biased11), 23));
+    const __m256 power12 = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(biased12), 23));
+    const __m256 power13 = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(biased13), 23));
+    const __m256 power14 = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(biased14), 23));
+    const __m256 power15 = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(biased15), 23));
+    const __m256 n0 = _mm256_sub_ps(biased0, bias);
+    const __m256 n1 = _mm256_sub_ps(biased1, bias);
+    const __m256 n2 = _mm256_sub_ps(biased2, bias);
+    const __m256 n3 = _mm256_sub_ps(biased3, bias);
+    const __m256 n4 = _mm256_sub_ps(biased4, bias);
+    const __m256 n5 = _mm256_sub_ps(biased5, bias);
+    const __m256 n6 = _mm256_sub_ps(biased6, bias);
+    const __m256 n7 = _mm256_sub_ps(biased7, bias);
+    const __m256 n8 = _mm256_sub_ps(biased8, bias);
+    const __m256 n9 = _mm256_sub_ps(biased9, bias);
+    const __m256 n10 = _mm256_sub_ps(biased10, bias);
+    const __m256 n11 = _mm256_sub_ps(biased11, bias);
+    const __m256 n12 = _mm256_sub_ps(biased12, bias);
+    const __m256 n13 = _mm256_sub_ps(biased13, bias);
+    const __m256 n14 = _mm256_sub_ps(biased14, bias);
+    const __m256 n15 = _mm256_sub_ps(biased15, bias);
+    __m256 t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(-0x1.62E400p-1f), d0);
+    __m256 t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(-0x1.62E400p-1f), d1);
+    __m256 t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(-0x1.62E400p-1f), d2);
+    __m256 t3 = _mm256_fmadd_ps(n3, _mm256_set1_ps(-0x1.62E400p-1f), d3);
+    __m256 t4 = _mm256_fmadd_ps(n4, _mm256_set1_ps(-0x1.62E400p-1f), d4);
+    __m256 t5 = _mm256_fmadd_ps(n5, _mm256_set1_ps(-0x1.62E400p-1f), d5);
+    __m256 t6 = _mm256_fmadd_ps(n6, _mm256_set1_ps(-0x1.62E400p-1f), d6);
+    __m256 t7 = _mm256_fmadd_ps(n7, _mm256_set1_ps(-0x1.62E400p-1f), d7);
+    __m256 t8 = _mm256_fmadd_ps(n8, _mm256_set1_ps(-0x1.62E400p-1f), d8);
+    __m256 t9 = _mm256_fmadd_ps(n9, _mm256_set1_ps(-0x1.62E400p-1f), d9);
+    __m256 t10 = _mm256_fmadd_ps(n10, _mm256_set1_ps(-0x1.62E400p-1f), d10);
+    __m256 t11 = _mm256_fmadd_ps(n11, _mm256_set1_ps(-0x1.62E400p-1f), d11);
+    __m256 t12 = _mm256_fmadd_ps(n12, _mm256_set1_ps(-0x1.62E400p-1f), d12);
+    __m256 t13 = _mm256_fmadd_ps(n13, _mm256_set1_ps(-0x1.62E400p-1f), d13);
+    __m256 t14 = _mm256_fmadd_ps(n14, _mm256_set1_ps(-0x1.62E400p-1f), d14);
+    __m256 t15 = _mm256_fmadd_ps(n15, _mm256_set1_ps(-0x1.62E400p-1f), d15);
+    t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(-0x1.7F7D1Cp-20f), t0);
+    t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(-0x1.7F7D1Cp-20f), t1);
+    t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(-0x1.7F7D1Cp-20f), t2);
+    t3 = _mm256_fmadd_ps(n3, _mm256_set1_ps(-0x1.7F7D1Cp-20f), t3);
+    t4 = _mm256_fmadd_ps(n4, _mm256_set1_ps(-0x1.7F7D1Cp-20f), t4);
+    t5 = _mm256_fmadd_ps(n5, _mm256_set1_ps(-0x1.7F7D1Cp-20f), t5);
+    t6 = _mm256_fmadd_ps(n6, _mm256_set1_ps(-0x1.7F7D1Cp-20f), t6);
+    t7 = _mm256_fmadd_ps(n7, _mm256_set1_ps(-0x1.7F7D1Cp-20f), t7);
+    t8 = _mm256_fmadd_ps(n8, _mm256_set1_ps(-0x1.7F7D1Cp-20f), t8);
+    t9 = _mm256_fmadd_ps(n9, _mm256_set1_ps(-0x1.7F7D1Cp-20f), t9);
+    t10 = _mm256_fmadd_ps(n10, _mm256_set1_ps(-0x1.7F7D1Cp-20f), t10);
+    t11 = _mm256_fmadd_ps(n11, _mm256_set1_ps(-0x1.7F7D1Cp-20f), t11);
+    t12 = _mm256_fmadd_ps(n12, _mm256_set1_ps(-0x1.7F7D1Cp-20f), t12);
+    t13 = _mm256_fmadd_ps(n13, _mm256_set1_ps(-0x1.7F7D1Cp-20f), t13);
+    t14 = _mm256_fmadd_ps(n14, _mm256_set1_ps(-0x1.7F7D1Cp-20f), t14);
+    t15 = _mm256_fmadd_ps(n15, _mm256_set1_ps(-0x1.7F7D1Cp-20f), t15);
+    __m256 y0 = _mm256_fmadd_ps(t0, _mm256_set1_ps(0x1.0FA0A0p-7f), _mm256_set1_ps(0x1.573AFEp-5f));
+    __m256 y1 = _mm256_fmadd_ps(t1, _mm256_set1_ps(0x1.0FA0A0p-7f), _mm256_set1_ps(0x1.573AFEp-5f));
+    __m256 y2 = _mm256_fmadd_ps(t2, _mm256_set1_ps(0x1.0FA0A0p-7f), _mm256_set1_ps(0x1.573AFEp-5f));
+    __m256 y3 = _mm256_fmadd_ps(t3, _mm256_set1_ps(0x1.0FA0A0p-7f), _mm256_set1_ps(0x1.573AFEp-5f));
+    __m256 y4 = _mm256_fmadd_ps(t4, _mm256_set1_ps(0x1.0FA0A0p-7f), _mm256_set1_ps(0x1.573AFEp-5f));
+    __m256 y5 = _mm256_fmadd_ps(t5, _mm256_set1_ps(0x1.0FA0A0p-7f), _mm256_set1_ps(0x1.573AFEp-5f));
+    __m256 y6 = _mm256_fmadd_ps(t6, _mm256_set1_ps(0x1.0FA0A0p-7f), _mm256_set1_ps(0x1.573AFEp-5f));
+    __m256 y7 = _mm256_fmadd_ps(t7, _mm256_set1_ps(0x1.0FA0A0p-7f), _mm256_set1_ps(0x1.573AFEp-5f));
+    __m256 y8 = _mm256_fmadd_ps(t8, _mm256_set1_ps(0x1.0FA0A0p-7f), _mm256_set1_ps(0x1.573AFEp-5f));
+    __m256 y9 = _mm256_fmadd_ps(t9, _mm256_set1_ps(0x1.0FA0A0p-7f), _mm256_set1_ps(0x1.573AFEp-5f));
+    __m256 y10 = _mm256_fmadd_ps(t10, _mm256_set1_ps(0x1.0FA0A0p-7f), _mm256_set1_ps(0x1.573AFEp-5f));
+    __m256 y11 = _mm256_fmadd_ps(t11, _mm256_set1_ps(0x1.0FA0A0p-7f), _mm256_set1_ps(0x1.573AFEp-5f));
+    __m256 y12 = _mm256_fmadd_ps(t12, _mm256_set1_ps(0x1.0FA0A0p-7f), _mm256_set1_ps(0x1.573AFEp-5f));
+    __m256 y13 = _mm256_fmadd_ps(t13, _mm256_set1_ps(0x1.0FA0A0p-7f), _mm256_set1_ps(0x1.573AFEp-5f));
+    __m256 y14 = _mm256_fmadd_ps(t14, _mm256_set1_ps(0x1.0FA0A0p-7f), _mm256_set1_ps(0x1.573AFEp-5f));
+    __m256 y15 = _mm256_fmadd_ps(t15, _mm256_set1_ps(0x1.0FA0A0p-7f), _mm256_set1_ps(0x1.573AFEp-5f));
+    y0 = _mm256_fmadd_ps(y0, t0, _mm256_set1_ps(0x1.555A80p-3f));
+    y1 = _mm256_fmadd_ps(y1, t1, _mm256_set1_ps(0x1.555A80p-3f));
+    y2 = _mm256_fmadd_ps(y2, t2, _mm256_set1_ps(0x1.555A80p-3f));
+    y3 = _mm256_fmadd_ps(y3, t3, _mm256_set1_ps(0x1.555A80p-3f));
+    y4 = _mm256_fmadd_ps(y4, t4, _mm256_set1_ps(0x1.555A80p-3f));
+    y5 = _mm256_fmadd_ps(y5, t5, _mm256_set1_ps(0x1.555A80p-3f));
+    y6 = _mm256_fmadd_ps(y6, t6, _mm256_set1_ps(0x1.555A80p-3f));
+    y7 = _mm256_fmadd_ps(y7, t7, _mm256_set1_ps(0x1.555A80p-3f));
+    y8 = _mm256_fmadd_ps(y8, t8, _mm256_set1_ps(0x1.555A80p-3f));
+    y9 = _mm256_fmadd_ps(y9, t9, _mm256_set1_ps(0x1.555A80p-3f));
+    y10 = _mm256_fmadd_ps(y10, t10, _mm256_set1_ps(0x1.555A80p-3f));
+    y11 = _mm256_fmadd_ps(y11, t11, _mm256_set1_ps(0x1.555A80p-3f));
+    y12 = _mm256_fmadd_ps(y12, t12, _mm256_set1_ps(0x1.555A80p-3f));
+    y13 = _mm256_fmadd_ps(y13, t13, _mm256_set1_ps(0x1.555A80p-3f));
+    y14 = _mm256_fmadd_ps(y14, t14, _mm256_set1_ps(0x1.555A80p-3f));
+    y15 = _mm256_fmadd_ps(y15, t15, _mm256_set1_ps(0x1.555A80p-3f));
+    y0 = _mm256_fmadd_ps(y0, t0, _mm256_set1_ps(0x1.FFFDC4p-2f));
+    y1 = _mm256_fmadd_ps(y1, t1, _mm256_set1_ps(0x1.FFFDC4p-2f));
+    y2 = _mm256_fmadd_ps(y2, t2, _mm256_set1_ps(0x1.FFFDC4p-2f));
+    y3 = _mm256_fmadd_ps(y3, t3, _mm256_set1_ps(0x1.FFFDC4p-2f));
+    y4 = _mm256_fmadd_ps(y4, t4, _mm256_set1_ps(0x1.FFFDC4p-2f));
+    y5 = _mm256_fmadd_ps(y5, t5, _mm256_set1_ps(0x1.FFFDC4p-2f));
+    y6 = _mm256_fmadd_ps(y6, t6, _mm256_set1_ps(0x1.FFFDC4p-2f));
+    y7 = _mm256_fmadd_ps(y7, t7, _mm256_set1_ps(0x1.FFFDC4p-2f));
+    y8 = _mm256_fmadd_ps(y8, t8, _mm256_set1_ps(0x1.FFFDC4p-2f));
+    y9 = _mm256_fmadd_ps(y9, t9, _mm256_set1_ps(0x1.FFFDC4p-2f));
+    y10 = _mm256_fmadd_ps(y10, t10, _mm256_set1_ps(0x1.FFFDC4p-2f));
+    y11 = _mm256_fmadd_ps(y11, t11, _mm256_set1_ps(0x1.FFFDC4p-2f));
+    y12 = _mm256_fmadd_ps(y12, t12, _mm256_set1_ps(0x1.FFFDC4p-2f));
+    y13 = _mm256_fmadd_ps(y13, t13, _mm256_set1_ps(0x1.FFFDC4p-2f));
+    y14 = _mm256_fmadd_ps(y14, t14, _mm256_set1_ps(0x1.FFFDC4p-2f));
+    y15 = _mm256_fmadd_ps(y15, t15, _mm256_set1_ps(0x1.FFFDC4p-2f));
+    y0 = _mm256_fmadd_ps(y0, t0, _mm256_set1_ps(0x1.FFFFF6p-1f));
+    y1 = _mm256_fmadd_ps(y1, t1, _mm256_set1_ps(0x1.FFFFF6p-1f));
+    y2 = _mm256_fmadd_ps(y2, t2, _mm256_set1_ps(0x1.FFFFF6p-1f));
+    y3 = _mm256_fmadd_ps(y3, t3, _mm256_set1_ps(0x1.FFFFF6p-1f));
+    y4 = _mm256_fmadd_ps(y4, t4, _mm256_set1_ps(0x1.FFFFF6p-1f));
+    y5 = _mm256_fmadd_ps(y5, t5, _mm256_set1_ps(0x1.FFFFF6p-1f));
+    y6 = _mm256_fmadd_ps(y6, t6, _mm256_set1_ps(0x1.FFFFF6p-1f));
+    y7 = _mm256_fmadd_ps(y7, t7, _mm256_set1_ps(0x1.FFFFF6p-1f));
+    y8 = _mm256_fmadd_ps(y8, t8, _mm256_set1_ps(0x1.FFFFF6p-1f));
+    y9 = _mm256_fmadd_ps(y9, t9, _mm256_set1_ps(0x1.FFFFF6p-1f));
+    y10 = _mm256_fmadd_ps(y10, t10, _mm256_set1_ps(0x1.FFFFF6p-1f));
+    y11 = _mm256_fmadd_ps(y11, t11, _mm256_set1_ps(0x1.FFFFF6p-1f));
+    y12 = _mm256_fmadd_ps(y12, t12, _mm256_set1_ps(0x1.FFFFF6p-1f));
+    y13 = _mm256_fmadd_ps(y13, t13, _mm256_set1_ps(0x1.FFFFF6p-1f));
+    y14 = _mm256_fmadd_ps(y14, t14, _mm256_set1_ps(0x1.FFFFF6p-1f));
+    y15 = _mm256_fmadd_ps(y15, t15, _mm256_set1_ps(0x1.FFFFF6p-1f));
+    t0 = _mm256_mul_ps(t0, power0);
+    t1 = _mm256_mul_ps(t1, power1);
+    t2 = _mm256_mul_ps(t2, power2);
+    t3 = _mm256_mul_ps(t3, power3);
+    t4 = _mm256_mul_ps(t4, power4);
+    t5 = _mm256_mul_ps(t5, power5);
+    t6 = _mm256_mul_ps(t6, power6);
+    t7 = _mm256_mul_ps(t7, power7);
+    t8 = _mm256_mul_ps(t8, power8);
+    t9 = _mm256_mul_ps(t9, power9);
+    t10 = _mm256_mul_ps(t10, power10);
+    t11 = _mm256_mul_ps(t11, power11);
+    t12 = _mm256_mul_ps(t12, power12);
+    t13 = _mm256_mul_ps(t13, power13);
+    t14 = _mm256_mul_ps(t14, power14);
+    t15 = _mm256_mul_ps(t15, power15);
+    y0 = _mm256_fmadd_ps(t0, y0, power0);
+    y1 = _mm256_fmadd_ps(t1, y1, power1);
+    y2 = _mm256_fmadd_ps(t2, y2, power2);
+    y3 = _mm256_fmadd_ps(t3, y3, power3);
+    y4 = _mm256_fmadd_ps(t4, y4, power4);
+    y5 = _mm256_fmadd_ps(t5, y5, power5);
+    y6 = _mm256_fmadd_ps(t6, y6, power6);
+    y7 = _mm256_fmadd_ps(t7, y7, power7);
+    y8 = _mm256_fmadd_ps(t8, y8, power8);
+    y9 = _mm256_fmadd_ps(t9, y9, power9);
+    y10 = _mm256_fmadd_ps(t10, y10, power10);
+    y11 = _mm256_fmadd_ps(t11, y11, power11);
+    y12 = _mm256_fmadd_ps(t12, y12, power12);
+    y13 = _mm256_fmadd_ps(t13, y13, power13);
+    y14 = _mm256_fmadd_ps(t14, y14, power14);
+    y15 = _mm256_fmadd_ps(t15, y15, power15);
+    y0 = _mm256_andnot_ps(_mm256_cmp_ps(d0, _mm256_set1_ps(-0x1.5D589Ep+6f), _CMP_LT_OQ), y0);
+    y1 = _mm256_andnot_ps(_mm256_cmp_ps(d1, _mm256_set1_ps(-0x1.5D589Ep+6f), _CMP_LT_OQ), y1);
+    y2 = _mm256_andnot_ps(_mm256_cmp_ps(d2, _mm256_set1_ps(-0x1.5D589Ep+6f), _CMP_LT_OQ), y2);
+    y3 = _mm256_andnot_ps(_mm256_cmp_ps(d3, _mm256_set1_ps(-0x1.5D589Ep+6f), _CMP_LT_OQ), y3);
+    y4 = _mm256_andnot_ps(_mm256_cmp_ps(d4, _mm256_set1_ps(-0x1.5D589Ep+6f), _CMP_LT_OQ), y4);
+    y5 = _mm256_andnot_ps(_mm256_cmp_ps(d5, _mm256_set1_ps(-0x1.5D589Ep+6f), _CMP_LT_OQ), y5);
+    y6 = _mm256_andnot_ps(_mm256_cmp_ps(d6, _mm256_set1_ps(-0x1.5D589Ep+6f), _CMP_LT_OQ), y6);
+    y7 = _mm256_andnot_ps(_mm256_cmp_ps(d7, _mm256_set1_ps(-0x1.5D589Ep+6f), _CMP_LT_OQ), y7);
+    y8 = _mm256_andnot_ps(_mm256_cmp_ps(d8, _mm256_set1_ps(-0x1.5D589Ep+6f), _CMP_LT_OQ), y8);
+    y9 = _mm256_andnot_ps(_mm256_cmp_ps(d9, _mm256_set1_ps(-0x1.5D589Ep+6f), _CMP_LT_OQ), y9);
+    y10 = _mm256_andnot_ps(_mm256_cmp_ps(d10, _mm256_set1_ps(-0x1.5D589Ep+6f), _CMP_LT_OQ), y10);
+    y11 = _mm256_andnot_ps(_mm256_cmp_ps(d11, _mm256_set1_ps(-0x1.5D589Ep+6f), _CMP_LT_OQ), y11);
+    y12 = _mm256_andnot_ps(_mm256_cmp_ps(d12, _mm256_set1_ps(-0x1.5D589Ep+6f), _CMP_LT_OQ), y12);
+    y13 = _mm256_andnot_ps(_mm256_cmp_ps(d13, _mm256_set1_ps(-0x1.5D589Ep+6f), _CMP_LT_OQ), y13);
+    y14 = _mm256_andnot_ps(_mm256_cmp_ps(d14, _mm256_set1_ps(-0x1.5D589Ep+6f), _CMP_LT_OQ), y14);
+    y15 = _mm256_andnot_ps(_mm256_cmp_ps(d15, _mm256_set1_ps(-0x1.5D589Ep+6f), _CMP_LT_OQ), y15);
     sum0 = _mm256_add_ps(sum0, y0);
     sum1 = _mm256_add_ps(sum1, y1);
     sum2 = _mm256_add_ps(sum2, y2);
@@ -278,19 +1151,50 @@ extern "C" void smx_f32_raddexpminusmax_ukernel__avx2_u128_acc4(size_t n, const 
     sum3 = _mm256_add_ps(sum3, y15);
     x += 128;
   }
-  sum0 = _mm256_add_ps(sum0, sum1);
-  sum0 = _mm256_add_ps(sum0, sum2);
-  sum0 = _mm256_add_ps(sum0, sum3);
   for (; n >= 8; n -= 8) {
-    const __m256 y0 = expminusmax(_mm256_sub_ps(_mm256_loadu_ps(x), vmax));
+    const __m256 x0 = _mm256_loadu_ps(x + 0);
 
+    // exp(x - max), results below FLT_MIN as 0: range reduction with two constants, and the polynomial of degree 5 with
+    // c0 = 1 that minimises the largest relative error (Sollya's fpminimax).
+    const __m256 d0 = _mm256_sub_ps(x0, vmax);
+    const __m256 biased0 = _mm256_fmadd_ps(d0, _mm256_set1_ps(0x1.715476p+0f), bias);
+    const __m256 power0 = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(biased0), 23));
+    const __m256 n0 = _mm256_sub_ps(biased0, bias);
+    __m256 t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(-0x1.62E400p-1f), d0);
+    t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(-0x1.7F7D1Cp-20f), t0);
+    __m256 y0 = _mm256_fmadd_ps(t0, _mm256_set1_ps(0x1.0FA0A0p-7f), _mm256_set1_ps(0x1.573AFEp-5f));
+    y0 = _mm256_fmadd_ps(y0, t0, _mm256_set1_ps(0x1.555A80p-3f));
+    y0 = _mm256_fmadd_ps(y0, t0, _mm256_set1_ps(0x1.FFFDC4p-2f));
+    y0 = _mm256_fmadd_ps(y0, t0, _mm256_set1_ps(0x1.FFFFF6p-1f));
+    t0 = _mm256_mul_ps(t0, power0);
+    y0 = _mm256_fmadd_ps(t0, y0, power0);
+    y0 = _mm256_andnot_ps(_mm256_cmp_ps(d0, _mm256_set1_ps(-0x1.5D589Ep+6f), _CMP_LT_OQ), y0);
     sum0 = _mm256_add_ps(sum0, y0);
     x += 8;
   }
   if (n > 0) {
-    const __m256 y0 = expminusmax(_mm256_sub_ps(avx2_load_tail(x, n, _mm256_set1_ps(-INFINITY)), vmax));
+    const __m256 x0 = avx2_load_tail(x, n, _mm256_set1_ps(-INFINITY));
+
+    // exp(x - max), results below FLT_MIN as 0: range reduction with two constants, and the polynomial of degree 5 with
+    // c0 = 1 that minimises the largest relative error (Sollya's fpminimax).
+    const __m256 d0 = _mm256_sub_ps(x0, vmax);
+    const __m256 biased0 = _mm256_fmadd_ps(d0, _mm256_set1_ps(0x1.715476p+0f), bias);
+    const __m256 power0 = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(biased0), 23));
+    const __m256 n0 = _mm256_sub_ps(biased0, bias);
+    __m256 t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(-0x1.62E400p-1f), d0);
+    t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(-0x1.7F7D1Cp-20f), t0);
+    __m256 y0 = _mm256_fmadd_ps(t0, _mm256_set1_ps(0x1.0FA0A0p-7f), _mm256_set1_ps(0x1.573AFEp-5f));
+    y0 = _mm256_fmadd_ps(y0, t0, _mm256_set1_ps(0x1.555A80p-3f));
+    y0 = _mm256_fmadd_ps(y0, t0, _mm256_set1_ps(0x1.FFFDC4p-2f));
+    y0 = _mm256_fmadd_ps(y0, t0, _mm256_set1_ps(0x1.FFFFF6p-1f));
+    t0 = _mm256_mul_ps(t0, power0);
+    y0 = _mm256_fmadd_ps(t0, y0, power0);
+    y0 = _mm256_andnot_ps(_mm256_cmp_ps(d0, _mm256_set1_ps(-0x1.5D589Ep+6f), _CMP_LT_OQ), y0);
 
     sum0 = _mm256_add_ps(sum0, y0);
   }
+  sum0 = _mm256_add_ps(sum0, sum1);
+  sum0 = _mm256_add_ps(sum0, sum2);
+  sum0 = _mm256_add_ps(sum0, sum3);
   *sum = avx2_reduce_add(sum0);
 }

@@ -5,57 +5,99 @@
 #include "src/isa/avx2.h"
 #include "src/kernels/extended.h"
 
-extern "C" void smx_f32_vmulextc_ukernel__avx2_u16(size_t n, const float* x, float* y,
-                                                   const struct smx_f32_reciprocal* reciprocal) {
-  const __m256 hi = _mm256_set1_ps(reciprocal->hi);
-  const __m256 lo = _mm256_set1_ps(reciprocal->lo);
-  const __m256 power = _mm256_set1_ps(smx_pow2(-reciprocal->exponent));
-  for (; n >= 16; n -= 16) {
-    const __m256 x0 = _mm256_loadu_ps(x + 0);
-    const __m256 x1 = _mm256_loadu_ps(x + 8);
-    _mm256_storeu_ps(y + 0, _mm256_mul_ps(_mm256_fmadd_ps(x0, hi, _mm256_mul_ps(x0, lo)), power));
-    _mm256_storeu_ps(y + 8, _mm256_mul_ps(_mm256_fmadd_ps(x1, hi, _mm256_mul_ps(x1, lo)), power));
-    x += 16;
-    y += 16;
-  }
-  for (; n >= 8; n -= 8) {
-    const __m256 x0 = _mm256_loadu_ps(x);
-    _mm256_storeu_ps(y, _mm256_mul_ps(_mm256_fmadd_ps(x0, hi, _mm256_mul_ps(x0, lo)), power));
-    x += 8;
-    y += 8;
-  }
-  if (n > 0) {
-    const __m256 x0 = avx2_load_tail(x, n, _mm256_setzero_ps());
-    avx2_store_tail(y, n, _mm256_mul_ps(_mm256_fmadd_ps(x0, hi, _mm256_mul_ps(x0, lo)), power));
-  }
-}
-
 extern "C" void smx_f32_vmulextc_ukernel__avx2_u32(size_t n, const float* x, float* y,
                                                    const struct smx_f32_reciprocal* reciprocal) {
   const __m256 hi = _mm256_set1_ps(reciprocal->hi);
   const __m256 lo = _mm256_set1_ps(reciprocal->lo);
   const __m256 power = _mm256_set1_ps(smx_pow2(-reciprocal->exponent));
   for (; n >= 32; n -= 32) {
-    const __m256 x0 = _mm256_loadu_ps(x + 0);
-    const __m256 x1 = _mm256_loadu_ps(x + 8);
-    const __m256 x2 = _mm256_loadu_ps(x + 16);
-    const __m256 x3 = _mm256_loadu_ps(x + 24);
-    _mm256_storeu_ps(y + 0, _mm256_mul_ps(_mm256_fmadd_ps(x0, hi, _mm256_mul_ps(x0, lo)), power));
-    _mm256_storeu_ps(y + 8, _mm256_mul_ps(_mm256_fmadd_ps(x1, hi, _mm256_mul_ps(x1, lo)), power));
-    _mm256_storeu_ps(y + 16, _mm256_mul_ps(_mm256_fmadd_ps(x2, hi, _mm256_mul_ps(x2, lo)), power));
-    _mm256_storeu_ps(y + 24, _mm256_mul_ps(_mm256_fmadd_ps(x3, hi, _mm256_mul_ps(x3, lo)), power));
+    __m256 x0 = _mm256_loadu_ps(x + 0);
+    __m256 x1 = _mm256_loadu_ps(x + 8);
+    __m256 x2 = _mm256_loadu_ps(x + 16);
+    __m256 x3 = _mm256_loadu_ps(x + 24);
+
+    __m256 y0 = _mm256_mul_ps(x0, lo);
+    __m256 y1 = _mm256_mul_ps(x1, lo);
+    __m256 y2 = _mm256_mul_ps(x2, lo);
+    __m256 y3 = _mm256_mul_ps(x3, lo);
+    y0 = _mm256_fmadd_ps(x0, hi, y0);
+    y1 = _mm256_fmadd_ps(x1, hi, y1);
+    y2 = _mm256_fmadd_ps(x2, hi, y2);
+    y3 = _mm256_fmadd_ps(x3, hi, y3);
+    y0 = _mm256_mul_ps(y0, power);
+    y1 = _mm256_mul_ps(y1, power);
+    y2 = _mm256_mul_ps(y2, power);
+    y3 = _mm256_mul_ps(y3, power);
+
+    _mm256_storeu_ps(y + 0, y0);
+    _mm256_storeu_ps(y + 8, y1);
+    _mm256_storeu_ps(y + 16, y2);
+    _mm256_storeu_ps(y + 24, y3);
     x += 32;
     y += 32;
   }
   for (; n >= 8; n -= 8) {
-    const __m256 x0 = _mm256_loadu_ps(x);
-    _mm256_storeu_ps(y, _mm256_mul_ps(_mm256_fmadd_ps(x0, hi, _mm256_mul_ps(x0, lo)), power));
+    __m256 x0 = _mm256_loadu_ps(x + 0);
+
+    __m256 y0 = _mm256_mul_ps(x0, lo);
+    y0 = _mm256_fmadd_ps(x0, hi, y0);
+    y0 = _mm256_mul_ps(y0, power);
+
+    _mm256_storeu_ps(y + 0, y0);
     x += 8;
     y += 8;
   }
   if (n > 0) {
-    const __m256 x0 = avx2_load_tail(x, n, _mm256_setzero_ps());
-    avx2_store_tail(y, n, _mm256_mul_ps(_mm256_fmadd_ps(x0, hi, _mm256_mul_ps(x0, lo)), power));
+    __m256 x0 = avx2_load_tail(x, n, _mm256_setzero_ps());
+
+    __m256 y0 = _mm256_mul_ps(x0, lo);
+    y0 = _mm256_fmadd_ps(x0, hi, y0);
+    y0 = _mm256_mul_ps(y0, power);
+
+    avx2_store_tail(y, n, y0);
+  }
+}
+
+extern "C" void smx_f32_vmulextc_ukernel__avx2_u16(size_t n, const float* x, float* y,
+                                                   const struct smx_f32_reciprocal* reciprocal) {
+  const __m256 hi = _mm256_set1_ps(reciprocal->hi);
+  const __m256 lo = _mm256_set1_ps(reciprocal->lo);
+  const __m256 power = _mm256_set1_ps(smx_pow2(-reciprocal->exponent));
+  for (; n >= 16; n -= 16) {
+    __m256 x0 = _mm256_loadu_ps(x + 0);
+    __m256 x1 = _mm256_loadu_ps(x + 8);
+
+    __m256 y0 = _mm256_mul_ps(x0, lo);
+    __m256 y1 = _mm256_mul_ps(x1, lo);
+    y0 = _mm256_fmadd_ps(x0, hi, y0);
+    y1 = _mm256_fmadd_ps(x1, hi, y1);
+    y0 = _mm256_mul_ps(y0, power);
+    y1 = _mm256_mul_ps(y1, power);
+
+    _mm256_storeu_ps(y + 0, y0);
+    _mm256_storeu_ps(y + 8, y1);
+    x += 16;
+    y += 16;
+  }
+  for (; n >= 8; n -= 8) {
+    __m256 x0 = _mm256_loadu_ps(x + 0);
+
+    __m256 y0 = _mm256_mul_ps(x0, lo);
+    y0 = _mm256_fmadd_ps(x0, hi, y0);
+    y0 = _mm256_mul_ps(y0, power);
+
+    _mm256_storeu_ps(y + 0, y0);
+    x += 8;
+    y += 8;
+  }
+  if (n > 0) {
+    __m256 x0 = avx2_load_tail(x, n, _mm256_setzero_ps());
+
+    __m256 y0 = _mm256_mul_ps(x0, lo);
+    y0 = _mm256_fmadd_ps(x0, hi, y0);
+    y0 = _mm256_mul_ps(y0, power);
+
+    avx2_store_tail(y, n, y0);
   }
 }
 
@@ -65,34 +107,70 @@ extern "C" void smx_f32_vmulextc_ukernel__avx2_u64(size_t n, const float* x, flo
   const __m256 lo = _mm256_set1_ps(reciprocal->lo);
   const __m256 power = _mm256_set1_ps(smx_pow2(-reciprocal->exponent));
   for (; n >= 64; n -= 64) {
-    const __m256 x0 = _mm256_loadu_ps(x + 0);
-    const __m256 x1 = _mm256_loadu_ps(x + 8);
-    const __m256 x2 = _mm256_loadu_ps(x + 16);
-    const __m256 x3 = _mm256_loadu_ps(x + 24);
-    const __m256 x4 = _mm256_loadu_ps(x + 32);
-    const __m256 x5 = _mm256_loadu_ps(x + 40);
-    const __m256 x6 = _mm256_loadu_ps(x + 48);
-    const __m256 x7 = _mm256_loadu_ps(x + 56);
-    _mm256_storeu_ps(y + 0, _mm256_mul_ps(_mm256_fmadd_ps(x0, hi, _mm256_mul_ps(x0, lo)), power));
-    _mm256_storeu_ps(y + 8, _mm256_mul_ps(_mm256_fmadd_ps(x1, hi, _mm256_mul_ps(x1, lo)), power));
-    _mm256_storeu_ps(y + 16, _mm256_mul_ps(_mm256_fmadd_ps(x2, hi, _mm256_mul_ps(x2, lo)), power));
-    _mm256_storeu_ps(y + 24, _mm256_mul_ps(_mm256_fmadd_ps(x3, hi, _mm256_mul_ps(x3, lo)), power));
-    _mm256_storeu_ps(y + 32, _mm256_mul_ps(_mm256_fmadd_ps(x4, hi, _mm256_mul_ps(x4, lo)), power));
-    _mm256_storeu_ps(y + 40, _mm256_mul_ps(_mm256_fmadd_ps(x5, hi, _mm256_mul_ps(x5, lo)), power));
-    _mm256_storeu_ps(y + 48, _mm256_mul_ps(_mm256_fmadd_ps(x6, hi, _mm256_mul_ps(x6, lo)), power));
-    _mm256_storeu_ps(y + 56, _mm256_mul_ps(_mm256_fmadd_ps(x7, hi, _mm256_mul_ps(x7, lo)), power));
+    __m256 x0 = _mm256_loadu_ps(x + 0);
+    __m256 x1 = _mm256_loadu_ps(x + 8);
+    __m256 x2 = _mm256_loadu_ps(x + 16);
+    __m256 x3 = _mm256_loadu_ps(x + 24);
+    __m256 x4 = _mm256_loadu_ps(x + 32);
+    __m256 x5 = _mm256_loadu_ps(x + 40);
+    __m256 x6 = _mm256_loadu_ps(x + 48);
+    __m256 x7 = _mm256_loadu_ps(x + 56);
+
+    __m256 y0 = _mm256_mul_ps(x0, lo);
+    __m256 y1 = _mm256_mul_ps(x1, lo);
+    __m256 y2 = _mm256_mul_ps(x2, lo);
+    __m256 y3 = _mm256_mul_ps(x3, lo);
+    __m256 y4 = _mm256_mul_ps(x4, lo);
+    __m256 y5 = _mm256_mul_ps(x5, lo);
+    __m256 y6 = _mm256_mul_ps(x6, lo);
+    __m256 y7 = _mm256_mul_ps(x7, lo);
+    y0 = _mm256_fmadd_ps(x0, hi, y0);
+    y1 = _mm256_fmadd_ps(x1, hi, y1);
+    y2 = _mm256_fmadd_ps(x2, hi, y2);
+    y3 = _mm256_fmadd_ps(x3, hi, y3);
+    y4 = _mm256_fmadd_ps(x4, hi, y4);
+    y5 = _mm256_fmadd_ps(x5, hi, y5);
+    y6 = _mm256_fmadd_ps(x6, hi, y6);
+    y7 = _mm256_fmadd_ps(x7, hi, y7);
+    y0 = _mm256_mul_ps(y0, power);
+    y1 = _mm256_mul_ps(y1, power);
+    y2 = _mm256_mul_ps(y2, power);
+    y3 = _mm256_mul_ps(y3, power);
+    y4 = _mm256_mul_ps(y4, power);
+    y5 = _mm256_mul_ps(y5, power);
+    y6 = _mm256_mul_ps(y6, power);
+    y7 = _mm256_mul_ps(y7, power);
+
+    _mm256_storeu_ps(y + 0, y0);
+    _mm256_storeu_ps(y + 8, y1);
+    _mm256_storeu_ps(y + 16, y2);
+    _mm256_storeu_ps(y + 24, y3);
+    _mm256_storeu_ps(y + 32, y4);
+    _mm256_storeu_ps(y + 40, y5);
+    _mm256_storeu_ps(y + 48, y6);
+    _mm256_storeu_ps(y + 56, y7);
     x += 64;
     y += 64;
   }
   for (; n >= 8; n -= 8) {
-    const __m256 x0 = _mm256_loadu_ps(x);
-    _mm256_storeu_ps(y, _mm256_mul_ps(_mm256_fmadd_ps(x0, hi, _mm256_mul_ps(x0, lo)), power));
+    __m256 x0 = _mm256_loadu_ps(x + 0);
+
+    __m256 y0 = _mm256_mul_ps(x0, lo);
+    y0 = _mm256_fmadd_ps(x0, hi, y0);
+    y0 = _mm256_mul_ps(y0, power);
+
+    _mm256_storeu_ps(y + 0, y0);
     x += 8;
     y += 8;
   }
   if (n > 0) {
-    const __m256 x0 = avx2_load_tail(x, n, _mm256_setzero_ps());
-    avx2_store_tail(y, n, _mm256_mul_ps(_mm256_fmadd_ps(x0, hi, _mm256_mul_ps(x0, lo)), power));
+    __m256 x0 = avx2_load_tail(x, n, _mm256_setzero_ps());
+
+    __m256 y0 = _mm256_mul_ps(x0, lo);
+    y0 = _mm256_fmadd_ps(x0, hi, y0);
+    y0 = _mm256_mul_ps(y0, power);
+
+    avx2_store_tail(y, n, y0);
   }
 }
 
@@ -102,49 +180,109 @@ extern "C" void smx_f32_vmulextc_ukernel__avx2_u128(size_t n, const float* x, fl
   const __m256 lo = _mm256_set1_ps(reciprocal->lo);
   const __m256 power = _mm256_set1_ps(smx_pow2(-reciprocal->exponent));
   for (; n >= 128; n -= 128) {
-    const __m256 x0 = _mm256_loadu_ps(x + 0);
-    const __m256 x1 = _mm256_loadu_ps(x + 8);
-    const __m256 x2 = _mm256_loadu_ps(x + 16);
-    const __m256 x3 = _mm256_loadu_ps(x + 24);
-    const __m256 x4 = _mm256_loadu_ps(x + 32);
-    const __m256 x5 = _mm256_loadu_ps(x + 40);
-    const __m256 x6 = _mm256_loadu_ps(x + 48);
-    const __m256 x7 = _mm256_loadu_ps(x + 56);
-    const __m256 x8 = _mm256_loadu_ps(x + 64);
-    const __m256 x9 = _mm256_loadu_ps(x + 72);
-    const __m256 x10 = _mm256_loadu_ps(x + 80);
-    const __m256 x11 = _mm256_loadu_ps(x + 88);
-    const __m256 x12 = _mm256_loadu_ps(x + 96);
-    const __m256 x13 = _mm256_loadu_ps(x + 104);
-    const __m256 x14 = _mm256_loadu_ps(x + 112);
-    const __m256 x15 = _mm256_loadu_ps(x + 120);
-    _mm256_storeu_ps(y + 0, _mm256_mul_ps(_mm256_fmadd_ps(x0, hi, _mm256_mul_ps(x0, lo)), power));
-    _mm256_storeu_ps(y + 8, _mm256_mul_ps(_mm256_fmadd_ps(x1, hi, _mm256_mul_ps(x1, lo)), power));
-    _mm256_storeu_ps(y + 16, _mm256_mul_ps(_mm256_fmadd_ps(x2, hi, _mm256_mul_ps(x2, lo)), power));
-    _mm256_storeu_ps(y + 24, _mm256_mul_ps(_mm256_fmadd_ps(x3, hi, _mm256_mul_ps(x3, lo)), power));
-    _mm256_storeu_ps(y + 32, _mm256_mul_ps(_mm256_fmadd_ps(x4, hi, _mm256_mul_ps(x4, lo)), power));
-    _mm256_storeu_ps(y + 40, _mm256_mul_ps(_mm256_fmadd_ps(x5, hi, _mm256_mul_ps(x5, lo)), power));
-    _mm256_storeu_ps(y + 48, _mm256_mul_ps(_mm256_fmadd_ps(x6, hi, _mm256_mul_ps(x6, lo)), power));
-    _mm256_storeu_ps(y + 56, _mm256_mul_ps(_mm256_fmadd_ps(x7, hi, _mm256_mul_ps(x7, lo)), power));
-    _mm256_storeu_ps(y + 64, _mm256_mul_ps(_mm256_fmadd_ps(x8, hi, _mm256_mul_ps(x8, lo)), power));
-    _mm256_storeu_ps(y + 72, _mm256_mul_ps(_mm256_fmadd_ps(x9, hi, _mm256_mul_ps(x9, lo)), power));
-    _mm256_storeu_ps(y + 80, _mm256_mul_ps(_mm256_fmadd_ps(x10, hi, _mm256_mul_ps(x10, lo)), power));
-    _mm256_storeu_ps(y + 88, _mm256_mul_ps(_mm256_fmadd_ps(x11, hi, _mm256_mul_ps(x11, lo)), power));
-    _mm256_storeu_ps(y + 96, _mm256_mul_ps(_mm256_fmadd_ps(x12, hi, _mm256_mul_ps(x12, lo)), power));
-    _mm256_storeu_ps(y + 104, _mm256_mul_ps(_mm256_fmadd_ps(x13, hi, _mm256_mul_ps(x13, lo)), power));
-    _mm256_storeu_ps(y + 112, _mm256_mul_ps(_mm256_fmadd_ps(x14, hi, _mm256_mul_ps(x14, lo)), power));
-    _mm256_storeu_ps(y + 120, _mm256_mul_ps(_mm256_fmadd_ps(x15, hi, _mm256_mul_ps(x15, lo)), power));
+    __m256 x0 = _mm256_loadu_ps(x + 0);
+    __m256 x1 = _mm256_loadu_ps(x + 8);
+    __m256 x2 = _mm256_loadu_ps(x + 16);
+    __m256 x3 = _mm256_loadu_ps(x + 24);
+    __m256 x4 = _mm256_loadu_ps(x + 32);
+    __m256 x5 = _mm256_loadu_ps(x + 40);
+    __m256 x6 = _mm256_loadu_ps(x + 48);
+    __m256 x7 = _mm256_loadu_ps(x + 56);
+    __m256 x8 = _mm256_loadu_ps(x + 64);
+    __m256 x9 = _mm256_loadu_ps(x + 72);
+    __m256 x10 = _mm256_loadu_ps(x + 80);
+    __m256 x11 = _mm256_loadu_ps(x + 88);
+    __m256 x12 = _mm256_loadu_ps(x + 96);
+    __m256 x13 = _mm256_loadu_ps(x + 104);
+    __m256 x14 = _mm256_loadu_ps(x + 112);
+    __m256 x15 = _mm256_loadu_ps(x + 120);
+
+    __m256 y0 = _mm256_mul_ps(x0, lo);
+    __m256 y1 = _mm256_mul_ps(x1, lo);
+    __m256 y2 = _mm256_mul_ps(x2, lo);
+    __m256 y3 = _mm256_mul_ps(x3, lo);
+    __m256 y4 = _mm256_mul_ps(x4, lo);
+    __m256 y5 = _mm256_mul_ps(x5, lo);
+    __m256 y6 = _mm256_mul_ps(x6, lo);
+    __m256 y7 = _mm256_mul_ps(x7, lo);
+    __m256 y8 = _mm256_mul_ps(x8, lo);
+    __m256 y9 = _mm256_mul_ps(x9, lo);
+    __m256 y10 = _mm256_mul_ps(x10, lo);
+    __m256 y11 = _mm256_mul_ps(x11, lo);
+    __m256 y12 = _mm256_mul_ps(x12, lo);
+    __m256 y13 = _mm256_mul_ps(x13, lo);
+    __m256 y14 = _mm256_mul_ps(x14, lo);
+    __m256 y15 = _mm256_mul_ps(x15, lo);
+    y0 = _mm256_fmadd_ps(x0, hi, y0);
+    y1 = _mm256_fmadd_ps(x1, hi, y1);
+    y2 = _mm256_fmadd_ps(x2, hi, y2);
+    y3 = _mm256_fmadd_ps(x3, hi, y3);
+    y4 = _mm256_fmadd_ps(x4, hi, y4);
+    y5 = _mm256_fmadd_ps(x5, hi, y5);
+    y6 = _mm256_fmadd_ps(x6, hi, y6);
+    y7 = _mm256_fmadd_ps(x7, hi, y7);
+    y8 = _mm256_fmadd_ps(x8, hi, y8);
+    y9 = _mm256_fmadd_ps(x9, hi, y9);
+    y10 = _mm256_fmadd_ps(x10, hi, y10);
+    y11 = _mm256_fmadd_ps(x11, hi, y11);
+    y12 = _mm256_fmadd_ps(x12, hi, y12);
+    y13 = _mm256_fmadd_ps(x13, hi, y13);
+    y14 = _mm256_fmadd_ps(x14, hi, y14);
+    y15 = _mm256_fmadd_ps(x15, hi, y15);
+    y0 = _mm256_mul_ps(y0, power);
+    y1 = _mm256_mul_ps(y1, power);
+    y2 = _mm256_mul_ps(y2, power);
+    y3 = _mm256_mul_ps(y3, power);
+    y4 = _mm256_mul_ps(y4, power);
+    y5 = _mm256_mul_ps(y5, power);
+    y6 = _mm256_mul_ps(y6, power);
+    y7 = _mm256_mul_ps(y7, power);
+    y8 = _mm256_mul_ps(y8, power);
+    y9 = _mm256_mul_ps(y9, power);
+    y10 = _mm256_mul_ps(y10, power);
+    y11 = _mm256_mul_ps(y11, power);
+    y12 = _mm256_mul_ps(y12, power);
+    y13 = _mm256_mul_ps(y13, power);
+    y14 = _mm256_mul_ps(y14, power);
+    y15 = _mm256_mul_ps(y15, power);
+
+    _mm256_storeu_ps(y + 0, y0);
+    _mm256_storeu_ps(y + 8, y1);
+    _mm256_storeu_ps(y + 16, y2);
+    _mm256_storeu_ps(y + 24, y3);
+    _mm256_storeu_ps(y + 32, y4);
+    _mm256_storeu_ps(y + 40, y5);
+    _mm256_storeu_ps(y + 48, y6);
+    _mm256_storeu_ps(y + 56, y7);
+    _mm256_storeu_ps(y + 64, y8);
+    _mm256_storeu_ps(y + 72, y9);
+    _mm256_storeu_ps(y + 80, y10);
+    _mm256_storeu_ps(y + 88, y11);
+    _mm256_storeu_ps(y + 96, y12);
+    _mm256_storeu_ps(y + 104, y13);
+    _mm256_storeu_ps(y + 112, y14);
+    _mm256_storeu_ps(y + 120, y15);
     x += 128;
     y += 128;
   }
   for (; n >= 8; n -= 8) {
-    const __m256 x0 = _mm256_loadu_ps(x);
-    _mm256_storeu_ps(y, _mm256_mul_ps(_mm256_fmadd_ps(x0, hi, _mm256_mul_ps(x0, lo)), power));
+    __m256 x0 = _mm256_loadu_ps(x + 0);
+
+    __m256 y0 = _mm256_mul_ps(x0, lo);
+    y0 = _mm256_fmadd_ps(x0, hi, y0);
+    y0 = _mm256_mul_ps(y0, power);
+
+    _mm256_storeu_ps(y + 0, y0);
     x += 8;
     y += 8;
   }
   if (n > 0) {
-    const __m256 x0 = avx2_load_tail(x, n, _mm256_setzero_ps());
-    avx2_store_tail(y, n, _mm256_mul_ps(_mm256_fmadd_ps(x0, hi, _mm256_mul_ps(x0, lo)), power));
+    __m256 x0 = avx2_load_tail(x, n, _mm256_setzero_ps());
+
+    __m256 y0 = _mm256_mul_ps(x0, lo);
+    y0 = _mm256_fmadd_ps(x0, hi, y0);
+    y0 = _mm256_mul_ps(y0, power);
+
+    avx2_store_tail(y, n, y0);
   }
 }

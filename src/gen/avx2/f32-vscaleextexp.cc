@@ -5,27 +5,142 @@
 #include "src/isa/avx2.h"
 #include "src/kernels/extended.h"
 
-// exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]. Returns p, and in
-// *power 2^(n + k), where bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the
-// largest relative error (Sollya's fpminimax): 2^-28.2; with the roundings of its evaluation, 1.26 * 2^-24.
-static inline __m256 extexp(__m256 x, __m256 bias, __m256* power) {
-  const __m256 biased = _mm256_fmadd_ps(x, _mm256_set1_ps(0x1.715476p+0f), bias);
-  const __m256 n = _mm256_sub_ps(biased, bias);
-  __m256 t = _mm256_fmadd_ps(n, _mm256_set1_ps(-0x1.62E400p-1f), x);
-  t = _mm256_fmadd_ps(n, _mm256_set1_ps(-0x1.7F7D1Cp-20f), t);
-  __m256 q = _mm256_fmadd_ps(t, _mm256_set1_ps(0x1.6A604Ap-10f), _mm256_set1_ps(0x1.123AC8p-7f));
-  q = _mm256_fmadd_ps(q, t, _mm256_set1_ps(0x1.5558A0p-5f));
-  q = _mm256_fmadd_ps(q, t, _mm256_set1_ps(0x1.555490p-3f));
-  q = _mm256_fmadd_ps(q, t, _mm256_set1_ps(0x1.FFFFFCp-2f));
-  q = _mm256_fmadd_ps(q, t, _mm256_set1_ps(1.0f));
-  *power = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(biased), 23));
-  return _mm256_fmadd_ps(q, t, _mm256_set1_ps(1.0f));
-}
+extern "C" void smx_f32_vscaleextexp_ukernel__avx2_u32(size_t n, const float* x, float* y,
+                                                       const struct smx_f32_reciprocal* reciprocal) {
+  const __m256 lower = _mm256_set1_ps(smx_lower_bound(-reciprocal->exponent));
+  const __m256 bias = _mm256_set1_ps(smx_rounding_bias(-reciprocal->exponent));
+  const __m256 hi = _mm256_set1_ps(reciprocal->hi);
+  const __m256 lo = _mm256_set1_ps(reciprocal->lo);
+  for (; n >= 32; n -= 32) {
+    __m256 x0 = _mm256_loadu_ps(x + 0);
+    __m256 x1 = _mm256_loadu_ps(x + 8);
+    __m256 x2 = _mm256_loadu_ps(x + 16);
+    __m256 x3 = _mm256_loadu_ps(x + 24);
 
-static inline __m256 scale_extexp(__m256 x, __m256 lower, __m256 bias, __m256 hi, __m256 lo) {
-  __m256 power;
-  const __m256 p = extexp(_mm256_max_ps(lower, x), bias, &power);
-  return _mm256_mul_ps(_mm256_fmadd_ps(p, hi, _mm256_mul_ps(p, lo)), power);
+    x0 = _mm256_max_ps(lower, x0);
+    x1 = _mm256_max_ps(lower, x1);
+    x2 = _mm256_max_ps(lower, x2);
+    x3 = _mm256_max_ps(lower, x3);
+
+    // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
+    // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
+    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+    const __m256 biased0 = _mm256_fmadd_ps(x0, _mm256_set1_ps(0x1.715476p+0f), bias);
+    const __m256 biased1 = _mm256_fmadd_ps(x1, _mm256_set1_ps(0x1.715476p+0f), bias);
+    const __m256 biased2 = _mm256_fmadd_ps(x2, _mm256_set1_ps(0x1.715476p+0f), bias);
+    const __m256 biased3 = _mm256_fmadd_ps(x3, _mm256_set1_ps(0x1.715476p+0f), bias);
+    const __m256 n0 = _mm256_sub_ps(biased0, bias);
+    const __m256 n1 = _mm256_sub_ps(biased1, bias);
+    const __m256 n2 = _mm256_sub_ps(biased2, bias);
+    const __m256 n3 = _mm256_sub_ps(biased3, bias);
+    const __m256 power0 = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(biased0), 23));
+    const __m256 power1 = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(biased1), 23));
+    const __m256 power2 = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(biased2), 23));
+    const __m256 power3 = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(biased3), 23));
+    __m256 t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(-0x1.62E400p-1f), x0);
+    __m256 t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(-0x1.62E400p-1f), x1);
+    __m256 t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(-0x1.62E400p-1f), x2);
+    __m256 t3 = _mm256_fmadd_ps(n3, _mm256_set1_ps(-0x1.62E400p-1f), x3);
+    t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(-0x1.7F7D1Cp-20f), t0);
+    t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(-0x1.7F7D1Cp-20f), t1);
+    t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(-0x1.7F7D1Cp-20f), t2);
+    t3 = _mm256_fmadd_ps(n3, _mm256_set1_ps(-0x1.7F7D1Cp-20f), t3);
+    __m256 p0 = _mm256_fmadd_ps(t0, _mm256_set1_ps(0x1.6A604Ap-10f), _mm256_set1_ps(0x1.123AC8p-7f));
+    __m256 p1 = _mm256_fmadd_ps(t1, _mm256_set1_ps(0x1.6A604Ap-10f), _mm256_set1_ps(0x1.123AC8p-7f));
+    __m256 p2 = _mm256_fmadd_ps(t2, _mm256_set1_ps(0x1.6A604Ap-10f), _mm256_set1_ps(0x1.123AC8p-7f));
+    __m256 p3 = _mm256_fmadd_ps(t3, _mm256_set1_ps(0x1.6A604Ap-10f), _mm256_set1_ps(0x1.123AC8p-7f));
+    p0 = _mm256_fmadd_ps(p0, t0, _mm256_set1_ps(0x1.5558A0p-5f));
+    p1 = _mm256_fmadd_ps(p1, t1, _mm256_set1_ps(0x1.5558A0p-5f));
+    p2 = _mm256_fmadd_ps(p2, t2, _mm256_set1_ps(0x1.5558A0p-5f));
+    p3 = _mm256_fmadd_ps(p3, t3, _mm256_set1_ps(0x1.5558A0p-5f));
+    p0 = _mm256_fmadd_ps(p0, t0, _mm256_set1_ps(0x1.555490p-3f));
+    p1 = _mm256_fmadd_ps(p1, t1, _mm256_set1_ps(0x1.555490p-3f));
+    p2 = _mm256_fmadd_ps(p2, t2, _mm256_set1_ps(0x1.555490p-3f));
+    p3 = _mm256_fmadd_ps(p3, t3, _mm256_set1_ps(0x1.555490p-3f));
+    p0 = _mm256_fmadd_ps(p0, t0, _mm256_set1_ps(0x1.FFFFFCp-2f));
+    p1 = _mm256_fmadd_ps(p1, t1, _mm256_set1_ps(0x1.FFFFFCp-2f));
+    p2 = _mm256_fmadd_ps(p2, t2, _mm256_set1_ps(0x1.FFFFFCp-2f));
+    p3 = _mm256_fmadd_ps(p3, t3, _mm256_set1_ps(0x1.FFFFFCp-2f));
+    p0 = _mm256_fmadd_ps(p0, t0, _mm256_set1_ps(1.0f));
+    p1 = _mm256_fmadd_ps(p1, t1, _mm256_set1_ps(1.0f));
+    p2 = _mm256_fmadd_ps(p2, t2, _mm256_set1_ps(1.0f));
+    p3 = _mm256_fmadd_ps(p3, t3, _mm256_set1_ps(1.0f));
+    p0 = _mm256_fmadd_ps(p0, t0, _mm256_set1_ps(1.0f));
+    p1 = _mm256_fmadd_ps(p1, t1, _mm256_set1_ps(1.0f));
+    p2 = _mm256_fmadd_ps(p2, t2, _mm256_set1_ps(1.0f));
+    p3 = _mm256_fmadd_ps(p3, t3, _mm256_set1_ps(1.0f));
+    __m256 y0 = _mm256_mul_ps(p0, lo);
+    __m256 y1 = _mm256_mul_ps(p1, lo);
+    __m256 y2 = _mm256_mul_ps(p2, lo);
+    __m256 y3 = _mm256_mul_ps(p3, lo);
+    y0 = _mm256_fmadd_ps(p0, hi, y0);
+    y1 = _mm256_fmadd_ps(p1, hi, y1);
+    y2 = _mm256_fmadd_ps(p2, hi, y2);
+    y3 = _mm256_fmadd_ps(p3, hi, y3);
+    y0 = _mm256_mul_ps(y0, power0);
+    y1 = _mm256_mul_ps(y1, power1);
+    y2 = _mm256_mul_ps(y2, power2);
+    y3 = _mm256_mul_ps(y3, power3);
+
+    _mm256_storeu_ps(y + 0, y0);
+    _mm256_storeu_ps(y + 8, y1);
+    _mm256_storeu_ps(y + 16, y2);
+    _mm256_storeu_ps(y + 24, y3);
+    x += 32;
+    y += 32;
+  }
+  for (; n >= 8; n -= 8) {
+    __m256 x0 = _mm256_loadu_ps(x + 0);
+
+    x0 = _mm256_max_ps(lower, x0);
+
+    // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
+    // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
+    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+    const __m256 biased0 = _mm256_fmadd_ps(x0, _mm256_set1_ps(0x1.715476p+0f), bias);
+    const __m256 n0 = _mm256_sub_ps(biased0, bias);
+    const __m256 power0 = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(biased0), 23));
+    __m256 t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(-0x1.62E400p-1f), x0);
+    t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(-0x1.7F7D1Cp-20f), t0);
+    __m256 p0 = _mm256_fmadd_ps(t0, _mm256_set1_ps(0x1.6A604Ap-10f), _mm256_set1_ps(0x1.123AC8p-7f));
+    p0 = _mm256_fmadd_ps(p0, t0, _mm256_set1_ps(0x1.5558A0p-5f));
+    p0 = _mm256_fmadd_ps(p0, t0, _mm256_set1_ps(0x1.555490p-3f));
+    p0 = _mm256_fmadd_ps(p0, t0, _mm256_set1_ps(0x1.FFFFFCp-2f));
+    p0 = _mm256_fmadd_ps(p0, t0, _mm256_set1_ps(1.0f));
+    p0 = _mm256_fmadd_ps(p0, t0, _mm256_set1_ps(1.0f));
+    __m256 y0 = _mm256_mul_ps(p0, lo);
+    y0 = _mm256_fmadd_ps(p0, hi, y0);
+    y0 = _mm256_mul_ps(y0, power0);
+
+    _mm256_storeu_ps(y + 0, y0);
+    x += 8;
+    y += 8;
+  }
+  if (n > 0) {
+    __m256 x0 = avx2_load_tail(x, n, _mm256_setzero_ps());
+
+    x0 = _mm256_max_ps(lower, x0);
+
+    // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
+    // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
+    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+    const __m256 biased0 = _mm256_fmadd_ps(x0, _mm256_set1_ps(0x1.715476p+0f), bias);
+    const __m256 n0 = _mm256_sub_ps(biased0, bias);
+    const __m256 power0 = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(biased0), 23));
+    __m256 t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(-0x1.62E400p-1f), x0);
+    t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(-0x1.7F7D1Cp-20f), t0);
+    __m256 p0 = _mm256_fmadd_ps(t0, _mm256_set1_ps(0x1.6A604Ap-10f), _mm256_set1_ps(0x1.123AC8p-7f));
+    p0 = _mm256_fmadd_ps(p0, t0, _mm256_set1_ps(0x1.5558A0p-5f));
+    p0 = _mm256_fmadd_ps(p0, t0, _mm256_set1_ps(0x1.555490p-3f));
+    p0 = _mm256_fmadd_ps(p0, t0, _mm256_set1_ps(0x1.FFFFFCp-2f));
+    p0 = _mm256_fmadd_ps(p0, t0, _mm256_set1_ps(1.0f));
+    p0 = _mm256_fmadd_ps(p0, t0, _mm256_set1_ps(1.0f));
+    __m256 y0 = _mm256_mul_ps(p0, lo);
+    y0 = _mm256_fmadd_ps(p0, hi, y0);
+    y0 = _mm256_mul_ps(y0, power0);
+
+    avx2_store_tail(y, n, y0);
+  }
 }
 
 extern "C" void smx_f32_vscaleextexp_ukernel__avx2_u16(size_t n, const float* x, float* y,
@@ -35,52 +150,100 @@ extern "C" void smx_f32_vscaleextexp_ukernel__avx2_u16(size_t n, const float* x,
   const __m256 hi = _mm256_set1_ps(reciprocal->hi);
   const __m256 lo = _mm256_set1_ps(reciprocal->lo);
   for (; n >= 16; n -= 16) {
-    const __m256 x0 = _mm256_loadu_ps(x + 0);
-    const __m256 x1 = _mm256_loadu_ps(x + 8);
-    _mm256_storeu_ps(y + 0, scale_extexp(x0, lower, bias, hi, lo));
-    _mm256_storeu_ps(y + 8, scale_extexp(x1, lower, bias, hi, lo));
+    __m256 x0 = _mm256_loadu_ps(x + 0);
+    __m256 x1 = _mm256_loadu_ps(x + 8);
+
+    x0 = _mm256_max_ps(lower, x0);
+    x1 = _mm256_max_ps(lower, x1);
+
+    // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
+    // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
+    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+    const __m256 biased0 = _mm256_fmadd_ps(x0, _mm256_set1_ps(0x1.715476p+0f), bias);
+    const __m256 biased1 = _mm256_fmadd_ps(x1, _mm256_set1_ps(0x1.715476p+0f), bias);
+    const __m256 n0 = _mm256_sub_ps(biased0, bias);
+    const __m256 n1 = _mm256_sub_ps(biased1, bias);
+    const __m256 power0 = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(biased0), 23));
+    const __m256 power1 = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(biased1), 23));
+    __m256 t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(-0x1.62E400p-1f), x0);
+    __m256 t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(-0x1.62E400p-1f), x1);
+    t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(-0x1.7F7D1Cp-20f), t0);
+    t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(-0x1.7F7D1Cp-20f), t1);
+    __m256 p0 = _mm256_fmadd_ps(t0, _mm256_set1_ps(0x1.6A604Ap-10f), _mm256_set1_ps(0x1.123AC8p-7f));
+    __m256 p1 = _mm256_fmadd_ps(t1, _mm256_set1_ps(0x1.6A604Ap-10f), _mm256_set1_ps(0x1.123AC8p-7f));
+    p0 = _mm256_fmadd_ps(p0, t0, _mm256_set1_ps(0x1.5558A0p-5f));
+    p1 = _mm256_fmadd_ps(p1, t1, _mm256_set1_ps(0x1.5558A0p-5f));
+    p0 = _mm256_fmadd_ps(p0, t0, _mm256_set1_ps(0x1.555490p-3f));
+    p1 = _mm256_fmadd_ps(p1, t1, _mm256_set1_ps(0x1.555490p-3f));
+    p0 = _mm256_fmadd_ps(p0, t0, _mm256_set1_ps(0x1.FFFFFCp-2f));
+    p1 = _mm256_fmadd_ps(p1, t1, _mm256_set1_ps(0x1.FFFFFCp-2f));
+    p0 = _mm256_fmadd_ps(p0, t0, _mm256_set1_ps(1.0f));
+    p1 = _mm256_fmadd_ps(p1, t1, _mm256_set1_ps(1.0f));
+    p0 = _mm256_fmadd_ps(p0, t0, _mm256_set1_ps(1.0f));
+    p1 = _mm256_fmadd_ps(p1, t1, _mm256_set1_ps(1.0f));
+    __m256 y0 = _mm256_mul_ps(p0, lo);
+    __m256 y1 = _mm256_mul_ps(p1, lo);
+    y0 = _mm256_fmadd_ps(p0, hi, y0);
+    y1 = _mm256_fmadd_ps(p1, hi, y1);
+    y0 = _mm256_mul_ps(y0, power0);
+    y1 = _mm256_mul_ps(y1, power1);
+
+    _mm256_storeu_ps(y + 0, y0);
+    _mm256_storeu_ps(y + 8, y1);
     x += 16;
     y += 16;
   }
   for (; n >= 8; n -= 8) {
-    const __m256 x0 = _mm256_loadu_ps(x);
-    _mm256_storeu_ps(y, scale_extexp(x0, lower, bias, hi, lo));
-    x += 8;
-    y += 8;
-  }
-  if (n > 0) {
-    const __m256 x0 = avx2_load_tail(x, n, _mm256_setzero_ps());
-    avx2_store_tail(y, n, scale_extexp(x0, lower, bias, hi, lo));
-  }
-}
+    __m256 x0 = _mm256_loadu_ps(x + 0);
 
-extern "C" void smx_f32_vscaleextexp_ukernel__avx2_u32(size_t n, const float* x, float* y,
-                                                       const struct smx_f32_reciprocal* reciprocal) {
-  const __m256 lower = _mm256_set1_ps(smx_lower_bound(-reciprocal->exponent));
-  const __m256 bias = _mm256_set1_ps(smx_rounding_bias(-reciprocal->exponent));
-  const __m256 hi = _mm256_set1_ps(reciprocal->hi);
-  const __m256 lo = _mm256_set1_ps(reciprocal->lo);
-  for (; n >= 32; n -= 32) {
-    const __m256 x0 = _mm256_loadu_ps(x + 0);
-    const __m256 x1 = _mm256_loadu_ps(x + 8);
-    const __m256 x2 = _mm256_loadu_ps(x + 16);
-    const __m256 x3 = _mm256_loadu_ps(x + 24);
-    _mm256_storeu_ps(y + 0, scale_extexp(x0, lower, bias, hi, lo));
-    _mm256_storeu_ps(y + 8, scale_extexp(x1, lower, bias, hi, lo));
-    _mm256_storeu_ps(y + 16, scale_extexp(x2, lower, bias, hi, lo));
-    _mm256_storeu_ps(y + 24, scale_extexp(x3, lower, bias, hi, lo));
-    x += 32;
-    y += 32;
-  }
-  for (; n >= 8; n -= 8) {
-    const __m256 x0 = _mm256_loadu_ps(x);
-    _mm256_storeu_ps(y, scale_extexp(x0, lower, bias, hi, lo));
+    x0 = _mm256_max_ps(lower, x0);
+
+    // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
+    // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
+    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+    const __m256 biased0 = _mm256_fmadd_ps(x0, _mm256_set1_ps(0x1.715476p+0f), bias);
+    const __m256 n0 = _mm256_sub_ps(biased0, bias);
+    const __m256 power0 = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(biased0), 23));
+    __m256 t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(-0x1.62E400p-1f), x0);
+    t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(-0x1.7F7D1Cp-20f), t0);
+    __m256 p0 = _mm256_fmadd_ps(t0, _mm256_set1_ps(0x1.6A604Ap-10f), _mm256_set1_ps(0x1.123AC8p-7f));
+    p0 = _mm256_fmadd_ps(p0, t0, _mm256_set1_ps(0x1.5558A0p-5f));
+    p0 = _mm256_fmadd_ps(p0, t0, _mm256_set1_ps(0x1.555490p-3f));
+    p0 = _mm256_fmadd_ps(p0, t0, _mm256_set1_ps(0x1.FFFFFCp-2f));
+    p0 = _mm256_fmadd_ps(p0, t0, _mm256_set1_ps(1.0f));
+    p0 = _mm256_fmadd_ps(p0, t0, _mm256_set1_ps(1.0f));
+    __m256 y0 = _mm256_mul_ps(p0, lo);
+    y0 = _mm256_fmadd_ps(p0, hi, y0);
+    y0 = _mm256_mul_ps(y0, power0);
+
+    _mm256_storeu_ps(y + 0, y0);
     x += 8;
     y += 8;
   }
   if (n > 0) {
-    const __m256 x0 = avx2_load_tail(x, n, _mm256_setzero_ps());
-    avx2_store_tail(y, n, scale_extexp(x0, lower, bias, hi, lo));
+    __m256 x0 = avx2_load_tail(x, n, _mm256_setzero_ps());
+
+    x0 = _mm256_max_ps(lower, x0);
+
+    // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
+    // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
+    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+    const __m256 biased0 = _mm256_fmadd_ps(x0, _mm256_set1_ps(0x1.715476p+0f), bias);
+    const __m256 n0 = _mm256_sub_ps(biased0, bias);
+    const __m256 power0 = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(biased0), 23));
+    __m256 t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(-0x1.62E400p-1f), x0);
+    t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(-0x1.7F7D1Cp-20f), t0);
+    __m256 p0 = _mm256_fmadd_ps(t0, _mm256_set1_ps(0x1.6A604Ap-10f), _mm256_set1_ps(0x1.123AC8p-7f));
+    p0 = _mm256_fmadd_ps(p0, t0, _mm256_set1_ps(0x1.5558A0p-5f));
+    p0 = _mm256_fmadd_ps(p0, t0, _mm256_set1_ps(0x1.555490p-3f));
+    p0 = _mm256_fmadd_ps(p0, t0, _mm256_set1_ps(0x1.FFFFFCp-2f));
+    p0 = _mm256_fmadd_ps(p0, t0, _mm256_set1_ps(1.0f));
+    p0 = _mm256_fmadd_ps(p0, t0, _mm256_set1_ps(1.0f));
+    __m256 y0 = _mm256_mul_ps(p0, lo);
+    y0 = _mm256_fmadd_ps(p0, hi, y0);
+    y0 = _mm256_mul_ps(y0, power0);
+
+    avx2_store_tail(y, n, y0);
   }
 }
 
@@ -91,34 +254,202 @@ extern "C" void smx_f32_vscaleextexp_ukernel__avx2_u64(size_t n, const float* x,
   const __m256 hi = _mm256_set1_ps(reciprocal->hi);
   const __m256 lo = _mm256_set1_ps(reciprocal->lo);
   for (; n >= 64; n -= 64) {
-    const __m256 x0 = _mm256_loadu_ps(x + 0);
-    const __m256 x1 = _mm256_loadu_ps(x + 8);
-    const __m256 x2 = _mm256_loadu_ps(x + 16);
-    const __m256 x3 = _mm256_loadu_ps(x + 24);
-    const __m256 x4 = _mm256_loadu_ps(x + 32);
-    const __m256 x5 = _mm256_loadu_ps(x + 40);
-    const __m256 x6 = _mm256_loadu_ps(x + 48);
-    const __m256 x7 = _mm256_loadu_ps(x + 56);
-    _mm256_storeu_ps(y + 0, scale_extexp(x0, lower, bias, hi, lo));
-    _mm256_storeu_ps(y + 8, scale_extexp(x1, lower, bias, hi, lo));
-    _mm256_storeu_ps(y + 16, scale_extexp(x2, lower, bias, hi, lo));
-    _mm256_storeu_ps(y + 24, scale_extexp(x3, lower, bias, hi, lo));
-    _mm256_storeu_ps(y + 32, scale_extexp(x4, lower, bias, hi, lo));
-    _mm256_storeu_ps(y + 40, scale_extexp(x5, lower, bias, hi, lo));
-    _mm256_storeu_ps(y + 48, scale_extexp(x6, lower, bias, hi, lo));
-    _mm256_storeu_ps(y + 56, scale_extexp(x7, lower, bias, hi, lo));
+    __m256 x0 = _mm256_loadu_ps(x + 0);
+    __m256 x1 = _mm256_loadu_ps(x + 8);
+    __m256 x2 = _mm256_loadu_ps(x + 16);
+    __m256 x3 = _mm256_loadu_ps(x + 24);
+    __m256 x4 = _mm256_loadu_ps(x + 32);
+    __m256 x5 = _mm256_loadu_ps(x + 40);
+    __m256 x6 = _mm256_loadu_ps(x + 48);
+    __m256 x7 = _mm256_loadu_ps(x + 56);
+
+    x0 = _mm256_max_ps(lower, x0);
+    x1 = _mm256_max_ps(lower, x1);
+    x2 = _mm256_max_ps(lower, x2);
+    x3 = _mm256_max_ps(lower, x3);
+    x4 = _mm256_max_ps(lower, x4);
+    x5 = _mm256_max_ps(lower, x5);
+    x6 = _mm256_max_ps(lower, x6);
+    x7 = _mm256_max_ps(lower, x7);
+
+    // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
+    // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
+    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+    const __m256 biased0 = _mm256_fmadd_ps(x0, _mm256_set1_ps(0x1.715476p+0f), bias);
+    const __m256 biased1 = _mm256_fmadd_ps(x1, _mm256_set1_ps(0x1.715476p+0f), bias);
+    const __m256 biased2 = _mm256_fmadd_ps(x2, _mm256_set1_ps(0x1.715476p+0f), bias);
+    const __m256 biased3 = _mm256_fmadd_ps(x3, _mm256_set1_ps(0x1.715476p+0f), bias);
+    const __m256 biased4 = _mm256_fmadd_ps(x4, _mm256_set1_ps(0x1.715476p+0f), bias);
+    const __m256 biased5 = _mm256_fmadd_ps(x5, _mm256_set1_ps(0x1.715476p+0f), bias);
+    const __m256 biased6 = _mm256_fmadd_ps(x6, _mm256_set1_ps(0x1.715476p+0f), bias);
+    const __m256 biased7 = _mm256_fmadd_ps(x7, _mm256_set1_ps(0x1.715476p+0f), bias);
+    const __m256 n0 = _mm256_sub_ps(biased0, bias);
+    const __m256 n1 = _mm256_sub_ps(biased1, bias);
+    const __m256 n2 = _mm256_sub_ps(biased2, bias);
+    const __m256 n3 = _mm256_sub_ps(biased3, bias);
+    const __m256 n4 = _mm256_sub_ps(biased4, bias);
+    const __m256 n5 = _mm256_sub_ps(biased5, bias);
+    const __m256 n6 = _mm256_sub_ps(biased6, bias);
+    const __m256 n7 = _mm256_sub_ps(biased7, bias);
+    const __m256 power0 = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(biased0), 23));
+    const __m256 power1 = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(biased1), 23));
+    const __m256 power2 = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(biased2), 23));
+    const __m256 power3 = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(biased3), 23));
+    const __m256 power4 = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(biased4), 23));
+    const __m256 power5 = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(biased5), 23));
+    const __m256 power6 = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(biased6), 23));
+    const __m256 power7 = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(biased7), 23));
+    __m256 t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(-0x1.62E400p-1f), x0);
+    __m256 t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(-0x1.62E400p-1f), x1);
+    __m256 t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(-0x1.62E400p-1f), x2);
+    __m256 t3 = _mm256_fmadd_ps(n3, _mm256_set1_ps(-0x1.62E400p-1f), x3);
+    __m256 t4 = _mm256_fmadd_ps(n4, _mm256_set1_ps(-0x1.62E400p-1f), x4);
+    __m256 t5 = _mm256_fmadd_ps(n5, _mm256_set1_ps(-0x1.62E400p-1f), x5);
+    __m256 t6 = _mm256_fmadd_ps(n6, _mm256_set1_ps(-0x1.62E400p-1f), x6);
+    __m256 t7 = _mm256_fmadd_ps(n7, _mm256_set1_ps(-0x1.62E400p-1f), x7);
+    t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(-0x1.7F7D1Cp-20f), t0);
+    t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(-0x1.7F7D1Cp-20f), t1);
+    t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(-0x1.7F7D1Cp-20f), t2);
+    t3 = _mm256_fmadd_ps(n3, _mm256_set1_ps(-0x1.7F7D1Cp-20f), t3);
+    t4 = _mm256_fmadd_ps(n4, _mm256_set1_ps(-0x1.7F7D1Cp-20f), t4);
+    t5 = _mm256_fmadd_ps(n5, _mm256_set1_ps(-0x1.7F7D1Cp-20f), t5);
+    t6 = _mm256_fmadd_ps(n6, _mm256_set1_ps(-0x1.7F7D1Cp-20f), t6);
+    t7 = _mm256_fmadd_ps(n7, _mm256_set1_ps(-0x1.7F7D1Cp-20f), t7);
+    __m256 p0 = _mm256_fmadd_ps(t0, _mm256_set1_ps(0x1.6A604Ap-10f), _mm256_set1_ps(0x1.123AC8p-7f));
+    __m256 p1 = _mm256_fmadd_ps(t1, _mm256_set1_ps(0x1.6A604Ap-10f), _mm256_set1_ps(0x1.123AC8p-7f));
+    __m256 p2 = _mm256_fmadd_ps(t2, _mm256_set1_ps(0x1.6A604Ap-10f), _mm256_set1_ps(0x1.123AC8p-7f));
+    __m256 p3 = _mm256_fmadd_ps(t3, _mm256_set1_ps(0x1.6A604Ap-10f), _mm256_set1_ps(0x1.123AC8p-7f));
+    __m256 p4 = _mm256_fmadd_ps(t4, _mm256_set1_ps(0x1.6A604Ap-10f), _mm256_set1_ps(0x1.123AC8p-7f));
+    __m256 p5 = _mm256_fmadd_ps(t5, _mm256_set1_ps(0x1.6A604Ap-10f), _mm256_set1_ps(0x1.123AC8p-7f));
+    __m256 p6 = _mm256_fmadd_ps(t6, _mm256_set1_ps(0x1.6A604Ap-10f), _mm256_set1_ps(0x1.123AC8p-7f));
+    __m256 p7 = _mm256_fmadd_ps(t7, _mm256_set1_ps(0x1.6A604Ap-10f), _mm256_set1_ps(0x1.123AC8p-7f));
+    p0 = _mm256_fmadd_ps(p0, t0, _mm256_set1_ps(0x1.5558A0p-5f));
+    p1 = _mm256_fmadd_ps(p1, t1, _mm256_set1_ps(0x1.5558A0p-5f));
+    p2 = _mm256_fmadd_ps(p2, t2, _mm256_set1_ps(0x1.5558A0p-5f));
+    p3 = _mm256_fmadd_ps(p3, t3, _mm256_set1_ps(0x1.5558A0p-5f));
+    p4 = _mm256_fmadd_ps(p4, t4, _mm256_set1_ps(0x1.5558A0p-5f));
+    p5 = _mm256_fmadd_ps(p5, t5, _mm256_set1_ps(0x1.5558A0p-5f));
+    p6 = _mm256_fmadd_ps(p6, t6, _mm256_set1_ps(0x1.5558A0p-5f));
+    p7 = _mm256_fmadd_ps(p7, t7, _mm256_set1_ps(0x1.5558A0p-5f));
+    p0 = _mm256_fmadd_ps(p0, t0, _mm256_set1_ps(0x1.555490p-3f));
+    p1 = _mm256_fmadd_ps(p1, t1, _mm256_set1_ps(0x1.555490p-3f));
+    p2 = _mm256_fmadd_ps(p2, t2, _mm256_set1_ps(0x1.555490p-3f));
+    p3 = _mm256_fmadd_ps(p3, t3, _mm256_set1_ps(0x1.555490p-3f));
+    p4 = _mm256_fmadd_ps(p4, t4, _mm256_set1_ps(0x1.555490p-3f));
+    p5 = _mm256_fmadd_ps(p5, t5, _mm256_set1_ps(0x1.555490p-3f));
+    p6 = _mm256_fmadd_ps(p6, t6, _mm256_set1_ps(0x1.555490p-3f));
+    p7 = _mm256_fmadd_ps(p7, t7, _mm256_set1_ps(0x1.555490p-3f));
+    p0 = _mm256_fmadd_ps(p0, t0, _mm256_set1_ps(0x1.FFFFFCp-2f));
+    p1 = _mm256_fmadd_ps(p1, t1, _mm256_set1_ps(0x1.FFFFFCp-2f));
+    p2 = _mm256_fmadd_ps(p2, t2, _mm256_set1_ps(0x1.FFFFFCp-2f));
+    p3 = _mm256_fmadd_ps(p3, t3, _mm256_set1_ps(0x1.FFFFFCp-2f));
+    p4 = _mm256_fmadd_ps(p4, t4, _mm256_set1_ps(0x1.FFFFFCp-2f));
+    p5 = _mm256_fmadd_ps(p5, t5, _mm256_set1_ps(0x1.FFFFFCp-2f));
+    p6 = _mm256_fmadd_ps(p6, t6, _mm256_set1_ps(0x1.FFFFFCp-2f));
+    p7 = _mm256_fmadd_ps(p7, t7, _mm256_set1_ps(0x1.FFFFFCp-2f));
+    p0 = _mm256_fmadd_ps(p0, t0, _mm256_set1_ps(1.0f));
+    p1 = _mm256_fmadd_ps(p1, t1, _mm256_set1_ps(1.0f));
+    p2 = _mm256_fmadd_ps(p2, t2, _mm256_set1_ps(1.0f));
+    p3 = _mm256_fmadd_ps(p3, t3, _mm256_set1_ps(1.0f));
+    p4 = _mm256_fmadd_ps(p4, t4, _mm256_set1_ps(1.0f));
+    p5 = _mm256_fmadd_ps(p5, t5, _mm256_set1_ps(1.0f));
+    p6 = _mm256_fmadd_ps(p6, t6, _mm256_set1_ps(1.0f));
+    p7 = _mm256_fmadd_ps(p7, t7, _mm256_set1_ps(1.0f));
+    p0 = _mm256_fmadd_ps(p0, t0, _mm256_set1_ps(1.0f));
+    p1 = _mm256_fmadd_ps(p1, t1, _mm256_set1_ps(1.0f));
+    p2 = _mm256_fmadd_ps(p2, t2, _mm256_set1_ps(1.0f));
+    p3 = _mm256_fmadd_ps(p3, t3, _mm256_set1_ps(1.0f));
+    p4 = _mm256_fmadd_ps(p4, t4, _mm256_set1_ps(1.0f));
+    p5 = _mm256_fmadd_ps(p5, t5, _mm256_set1_ps(1.0f));
+    p6 = _mm256_fmadd_ps(p6, t6, _mm256_set1_ps(1.0f));
+    p7 = _mm256_fmadd_ps(p7, t7, _mm256_set1_ps(1.0f));
+    __m256 y0 = _mm256_mul_ps(p0, lo);
+    __m256 y1 = _mm256_mul_ps(p1, lo);
+    __m256 y2 = _mm256_mul_ps(p2, lo);
+    __m256 y3 = _mm256_mul_ps(p3, lo);
+    __m256 y4 = _mm256_mul_ps(p4, lo);
+    __m256 y5 = _mm256_mul_ps(p5, lo);
+    __m256 y6 = _mm256_mul_ps(p6, lo);
+    __m256 y7 = _mm256_mul_ps(p7, lo);
+    y0 = _mm256_fmadd_ps(p0, hi, y0);
+    y1 = _mm256_fmadd_ps(p1, hi, y1);
+    y2 = _mm256_fmadd_ps(p2, hi, y2);
+    y3 = _mm256_fmadd_ps(p3, hi, y3);
+    y4 = _mm256_fmadd_ps(p4, hi, y4);
+    y5 = _mm256_fmadd_ps(p5, hi, y5);
+    y6 = _mm256_fmadd_ps(p6, hi, y6);
+    y7 = _mm256_fmadd_ps(p7, hi, y7);
+    y0 = _mm256_mul_ps(y0, power0);
+    y1 = _mm256_mul_ps(y1, power1);
+    y2 = _mm256_mul_ps(y2, power2);
+    y3 = _mm256_mul_ps(y3, power3);
+    y4 = _mm256_mul_ps(y4, power4);
+    y5 = _mm256_mul_ps(y5, power5);
+    y6 = _mm256_mul_ps(y6, power6);
+    y7 = _mm256_mul_ps(y7, power7);
+
+    _mm256_storeu_ps(y + 0, y0);
+    _mm256_storeu_ps(y + 8, y1);
+    _mm256_storeu_ps(y + 16, y2);
+    _mm256_storeu_ps(y + 24, y3);
+    _mm256_storeu_ps(y + 32, y4);
+    _mm256_storeu_ps(y + 40, y5);
+    _mm256_storeu_ps(y + 48, y6);
+    _mm256_storeu_ps(y + 56, y7);
     x += 64;
     y += 64;
   }
   for (; n >= 8; n -= 8) {
-    const __m256 x0 = _mm256_loadu_ps(x);
-    _mm256_storeu_ps(y, scale_extexp(x0, lower, bias, hi, lo));
+    __m256 x0 = _mm256_loadu_ps(x + 0);
+
+    x0 = _mm256_max_ps(lower, x0);
+
+    // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
+    // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
+    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+    const __m256 biased0 = _mm256_fmadd_ps(x0, _mm256_set1_ps(0x1.715476p+0f), bias);
+    const __m256 n0 = _mm256_sub_ps(biased0, bias);
+    const __m256 power0 = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(biased0), 23));
+    __m256 t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(-0x1.62E400p-1f), x0);
+    t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(-0x1.7F7D1Cp-20f), t0);
+    __m256 p0 = _mm256_fmadd_ps(t0, _mm256_set1_ps(0x1.6A604Ap-10f), _mm256_set1_ps(0x1.123AC8p-7f));
+    p0 = _mm256_fmadd_ps(p0, t0, _mm256_set1_ps(0x1.5558A0p-5f));
+    p0 = _mm256_fmadd_ps(p0, t0, _mm256_set1_ps(0x1.555490p-3f));
+    p0 = _mm256_fmadd_ps(p0, t0, _mm256_set1_ps(0x1.FFFFFCp-2f));
+    p0 = _mm256_fmadd_ps(p0, t0, _mm256_set1_ps(1.0f));
+    p0 = _mm256_fmadd_ps(p0, t0, _mm256_set1_ps(1.0f));
+    __m256 y0 = _mm256_mul_ps(p0, lo);
+    y0 = _mm256_fmadd_ps(p0, hi, y0);
+    y0 = _mm256_mul_ps(y0, power0);
+
+    _mm256_storeu_ps(y + 0, y0);
     x += 8;
     y += 8;
   }
   if (n > 0) {
-    const __m256 x0 = avx2_load_tail(x, n, _mm256_setzero_ps());
-    avx2_store_tail(y, n, scale_extexp(x0, lower, bias, hi, lo));
+    __m256 x0 = avx2_load_tail(x, n, _mm256_setzero_ps());
+
+    x0 = _mm256_max_ps(lower, x0);
+
+    // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
+    // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
+    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+    const __m256 biased0 = _mm256_fmadd_ps(x0, _mm256_set1_ps(0x1.715476p+0f), bias);
+    const __m256 n0 = _mm256_sub_ps(biased0, bias);
+    const __m256 power0 = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(biased0), 23));
+    __m256 t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(-0x1.62E400p-1f), x0);
+    t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(-0x1.7F7D1Cp-20f), t0);
+    __m256 p0 = _mm256_fmadd_ps(t0, _mm256_set1_ps(0x1.6A604Ap-10f), _mm256_set1_ps(0x1.123AC8p-7f));
+    p0 = _mm256_fmadd_ps(p0, t0, _mm256_set1_ps(0x1.5558A0p-5f));
+    p0 = _mm256_fmadd_ps(p0, t0, _mm256_set1_ps(0x1.555490p-3f));
+    p0 = _mm256_fmadd_ps(p0, t0, _mm256_set1_ps(0x1.FFFFFCp-2f));
+    p0 = _mm256_fmadd_ps(p0, t0, _mm256_set1_ps(1.0f));
+    p0 = _mm256_fmadd_ps(p0, t0, _mm256_set1_ps(1.0f));
+    __m256 y0 = _mm256_mul_ps(p0, lo);
+    y0 = _mm256_fmadd_ps(p0, hi, y0);
+    y0 = _mm256_mul_ps(y0, power0);
+
+    avx2_store_tail(y, n, y0);
   }
 }
 
@@ -129,49 +460,337 @@ extern "C" void smx_f32_vscaleextexp_ukernel__avx2_u128(size_t n, const float* x
   const __m256 hi = _mm256_set1_ps(reciprocal->hi);
   const __m256 lo = _mm256_set1_ps(reciprocal->lo);
   for (; n >= 128; n -= 128) {
-    const __m256 x0 = _mm256_loadu_ps(x + 0);
-    const __m256 x1 = _mm256_loadu_ps(x + 8);
-    const __m256 x2 = _mm256_loadu_ps(x + 16);
-    const __m256 x3 = _mm256_loadu_ps(x + 24);
-    const __m256 x4 = _mm256_loadu_ps(x + 32);
-    const __m256 x5 = _mm256_loadu_ps(x + 40);
-    const __m256 x6 = _mm256_loadu_ps(x + 48);
-    const __m256 x7 = _mm256_loadu_ps(x + 56);
-    const __m256 x8 = _mm256_loadu_ps(x + 64);
-    const __m256 x9 = _mm256_loadu_ps(x + 72);
-    const __m256 x10 = _mm256_loadu_ps(x + 80);
-    const __m256 x11 = _mm256_loadu_ps(x + 88);
-    const __m256 x12 = _mm256_loadu_ps(x + 96);
-    const __m256 x13 = _mm256_loadu_ps(x + 104);
-    const __m256 x14 = _mm256_loadu_ps(x + 112);
-    const __m256 x15 = _mm256_loadu_ps(x + 120);
-    _mm256_storeu_ps(y + 0, scale_extexp(x0, lower, bias, hi, lo));
-    _mm256_storeu_ps(y + 8, scale_extexp(x1, lower, bias, hi, lo));
-    _mm256_storeu_ps(y + 16, scale_extexp(x2, lower, bias, hi, lo));
-    _mm256_storeu_ps(y + 24, scale_extexp(x3, lower, bias, hi, lo));
-    _mm256_storeu_ps(y + 32, scale_extexp(x4, lower, bias, hi, lo));
-    _mm256_storeu_ps(y + 40, scale_extexp(x5, lower, bias, hi, lo));
-    _mm256_storeu_ps(y + 48, scale_extexp(x6, lower, bias, hi, lo));
-    _mm256_storeu_ps(y + 56, scale_extexp(x7, lower, bias, hi, lo));
-    _mm256_storeu_ps(y + 64, scale_extexp(x8, lower, bias, hi, lo));
-    _mm256_storeu_ps(y + 72, scale_extexp(x9, lower, bias, hi, lo));
-    _mm256_storeu_ps(y + 80, scale_extexp(x10, lower, bias, hi, lo));
-    _mm256_storeu_ps(y + 88, scale_extexp(x11, lower, bias, hi, lo));
-    _mm256_storeu_ps(y + 96, scale_extexp(x12, lower, bias, hi, lo));
-    _mm256_storeu_ps(y + 104, scale_extexp(x13, lower, bias, hi, lo));
-    _mm256_storeu_ps(y + 112, scale_extexp(x14, lower, bias, hi, lo));
-    _mm256_storeu_ps(y + 120, scale_extexp(x15, lower, bias, hi, lo));
+    __m256 x0 = _mm256_loadu_ps(x + 0);
+    __m256 x1 = _mm256_loadu_ps(x + 8);
+    __m256 x2 = _mm256_loadu_ps(x + 16);
+    __m256 x3 = _mm256_loadu_ps(x + 24);
+    __m256 x4 = _mm256_loadu_ps(x + 32);
+    __m256 x5 = _mm256_loadu_ps(x + 40);
+    __m256 x6 = _mm256_loadu_ps(x + 48);
+    __m256 x7 = _mm256_loadu_ps(x + 56);
+    __m256 x8 = _mm256_loadu_ps(x + 64);
+    __m256 x9 = _mm256_loadu_ps(x + 72);
+    __m256 x10 = _mm256_loadu_ps(x + 80);
+    __m256 x11 = _mm256_loadu_ps(x + 88);
+    __m256 x12 = _mm256_loadu_ps(x + 96);
+    __m256 x13 = _mm256_loadu_ps(x + 104);
+    __m256 x14 = _mm256_loadu_ps(x + 112);
+    __m256 x15 = _mm256_loadu_ps(x + 120);
+
+    x0 = _mm256_max_ps(lower, x0);
+    x1 = _mm256_max_ps(lower, x1);
+    x2 = _mm256_max_ps(lower, x2);
+    x3 = _mm256_max_ps(lower, x3);
+    x4 = _mm256_max_ps(lower, x4);
+    x5 = _mm256_max_ps(lower, x5);
+    x6 = _mm256_max_ps(lower, x6);
+    x7 = _mm256_max_ps(lower, x7);
+    x8 = _mm256_max_ps(lower, x8);
+    x9 = _mm256_max_ps(lower, x9);
+    x10 = _mm256_max_ps(lower, x10);
+    x11 = _mm256_max_ps(lower, x11);
+    x12 = _mm256_max_ps(lower, x12);
+    x13 = _mm256_max_ps(lower, x13);
+    x14 = _mm256_max_ps(lower, x14);
+    x15 = _mm256_max_ps(lower, x15);
+
+    // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
+    // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
+    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+    const __m256 biased0 = _mm256_fmadd_ps(x0, _mm256_set1_ps(0x1.715476p+0f), bias);
+    const __m256 biased1 = _mm256_fmadd_ps(x1, _mm256_set1_ps(0x1.715476p+0f), bias);
+    const __m256 biased2 = _mm256_fmadd_ps(x2, _mm256_set1_ps(0x1.715476p+0f), bias);
+    const __m256 biased3 = _mm256_fmadd_ps(x3, _mm256_set1_ps(0x1.715476p+0f), bias);
+    const __m256 biased4 = _mm256_fmadd_ps(x4, _mm256_set1_ps(0x1.715476p+0f), bias);
+    const __m256 biased5 = _mm256_fmadd_ps(x5, _mm256_set1_ps(0x1.715476p+0f), bias);
+    const __m256 biased6 = _mm256_fmadd_ps(x6, _mm256_set1_ps(0x1.715476p+0f), bias);
+    const __m256 biased7 = _mm256_fmadd_ps(x7, _mm256_set1_ps(0x1.715476p+0f), bias);
+    const __m256 biased8 = _mm256_fmadd_ps(x8, _mm256_set1_ps(0x1.715476p+0f), bias);
+    const __m256 biased9 = _mm256_fmadd_ps(x9, _mm256_set1_ps(0x1.715476p+0f), bias);
+    const __m256 biased10 = _mm256_fmadd_ps(x10, _mm256_set1_ps(0x1.715476p+0f), bias);
+    const __m256 biased11 = _mm256_fmadd_ps(x11, _mm256_set1_ps(0x1.715476p+0f), bias);
+    const __m256 biased12 = _mm256_fmadd_ps(x12, _mm256_set1_ps(0x1.715476p+0f), bias);
+    const __m256 biased13 = _mm256_fmadd_ps(x13, _mm256_set1_ps(0x1.715476p+0f), bias);
+    const __m256 biased14 = _mm256_fmadd_ps(x14, _mm256_set1_ps(0x1.715476p+0f), bias);
+    const __m256 biased15 = _mm256_fmadd_ps(x15, _mm256_set1_ps(0x1.715476p+0f), bias);
+    const __m256 n0 = _mm256_sub_ps(biased0, bias);
+    const __m256 n1 = _mm256_sub_ps(biased1, bias);
+    const __m256 n2 = _mm256_sub_ps(biased2, bias);
+    const __m256 n3 = _mm256_sub_ps(biased3, bias);
+    const __m256 n4 = _mm256_sub_ps(biased4, bias);
+    const __m256 n5 = _mm256_sub_ps(biased5, bias);
+    const __m256 n6 = _mm256_sub_ps(biased6, bias);
+    const __m256 n7 = _mm256_sub_ps(biased7, bias);
+    const __m256 n8 = _mm256_sub_ps(biased8, bias);
+    const __m256 n9 = _mm256_sub_ps(biased9, bias);
+    const __m256 n10 = _mm256_sub_ps(biased10, bias);
+    const __m256 n11 = _mm256_sub_ps(biased11, bias);
+    const __m256 n12 = _mm256_sub_ps(biased12, bias);
+    const __m256 n13 = _mm256_sub_ps(biased13, bias);
+    const __m256 n14 = _mm256_sub_ps(biased14, bias);
+    const __m256 n15 = _mm256_sub_ps(biased15, bias);
+    const __m256 power0 = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(biased0), 23));
+    const __m256 power1 = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(biased1), 23));
+    const __m256 power2 = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(biased2), 23));
+    const __m256 power3 = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(biased3), 23));
+    const __m256 power4 = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(biased4), 23));
+    const __m256 power5 = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(biased5), 23));
+    const __m256 power6 = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(biased6), 23));
+    const __m256 power7 = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(biased7), 23));
+    const __m256 power8 = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(biased8), 23));
+    const __m256 power9 = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(biased9), 23));
+    const __m256 power10 = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(biased10), 23));
+    const __m256 power11 = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(biased11), 23));
+    const __m256 power12 = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(biased12), 23));
+    const __m256 power13 = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(biased13), 23));
+    const __m256 power14 = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(biased14), 23));
+    const __m256 power15 = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(biased15), 23));
+    __m256 t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(-0x1.62E400p-1f), x0);
+    __m256 t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(-0x1.62E400p-1f), x1);
+    __m256 t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(-0x1.62E400p-1f), x2);
+    __m256 t3 = _mm256_fmadd_ps(n3, _mm256_set1_ps(-0x1.62E400p-1f), x3);
+    __m256 t4 = _mm256_fmadd_ps(n4, _mm256_set1_ps(-0x1.62E400p-1f), x4);
+    __m256 t5 = _mm256_fmadd_ps(n5, _mm256_set1_ps(-0x1.62E400p-1f), x5);
+    __m256 t6 = _mm256_fmadd_ps(n6, _mm256_set1_ps(-0x1.62E400p-1f), x6);
+    __m256 t7 = _mm256_fmadd_ps(n7, _mm256_set1_ps(-0x1.62E400p-1f), x7);
+    __m256 t8 = _mm256_fmadd_ps(n8, _mm256_set1_ps(-0x1.62E400p-1f), x8);
+    __m256 t9 = _mm256_fmadd_ps(n9, _mm256_set1_ps(-0x1.62E400p-1f), x9);
+    __m256 t10 = _mm256_fmadd_ps(n10, _mm256_set1_ps(-0x1.62E400p-1f), x10);
+    __m256 t11 = _mm256_fmadd_ps(n11, _mm256_set1_ps(-0x1.62E400p-1f), x11);
+    __m256 t12 = _mm256_fmadd_ps(n12, _mm256_set1_ps(-0x1.62E400p-1f), x12);
+    __m256 t13 = _mm256_fmadd_ps(n13, _mm256_set1_ps(-0x1.62E400p-1f), x13);
+    __m256 t14 = _mm256_fmadd_ps(n14, _mm256_set1_ps(-0x1.62E400p-1f), x14);
+    __m256 t15 = _mm256_fmadd_ps(n15, _mm256_set1_ps(-0x1.62E400p-1f), x15);
+    t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(-0x1.7F7D1Cp-20f), t0);
+    t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(-0x1.7F7D1Cp-20f), t1);
+    t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(-0x1.7F7D1Cp-20f), t2);
+    t3 = _mm256_fmadd_ps(n3, _mm256_set1_ps(-0x1.7F7D1Cp-20f), t3);
+    t4 = _mm256_fmadd_ps(n4, _mm256_set1_ps(-0x1.7F7D1Cp-20f), t4);
+    t5 = _mm256_fmadd_ps(n5, _mm256_set1_ps(-0x1.7F7D1Cp-20f), t5);
+    t6 = _mm256_fmadd_ps(n6, _mm256_set1_ps(-0x1.7F7D1Cp-20f), t6);
+    t7 = _mm256_fmadd_ps(n7, _mm256_set1_ps(-0x1.7F7D1Cp-20f), t7);
+    t8 = _mm256_fmadd_ps(n8, _mm256_set1_ps(-0x1.7F7D1Cp-20f), t8);
+    t9 = _mm256_fmadd_ps(n9, _mm256_set1_ps(-0x1.7F7D1Cp-20f), t9);
+    t10 = _mm256_fmadd_ps(n10, _mm256_set1_ps(-0x1.7F7D1Cp-20f), t10);
+    t11 = _mm256_fmadd_ps(n11, _mm256_set1_ps(-0x1.7F7D1Cp-20f), t11);
+    t12 = _mm256_fmadd_ps(n12, _mm256_set1_ps(-0x1.7F7D1Cp-20f), t12);
+    t13 = _mm256_fmadd_ps(n13, _mm256_set1_ps(-0x1.7F7D1Cp-20f), t13);
+    t14 = _mm256_fmadd_ps(n14, _mm256_set1_ps(-0x1.7F7D1Cp-20f), t14);
+    t15 = _mm256_fmadd_ps(n15, _mm256_set1_ps(-0x1.7F7D1Cp-20f), t15);
+    __m256 p0 = _mm256_fmadd_ps(t0, _mm256_set1_ps(0x1.6A604Ap-10f), _mm256_set1_ps(0x1.123AC8p-7f));
+    __m256 p1 = _mm256_fmadd_ps(t1, _mm256_set1_ps(0x1.6A604Ap-10f), _mm256_set1_ps(0x1.123AC8p-7f));
+    __m256 p2 = _mm256_fmadd_ps(t2, _mm256_set1_ps(0x1.6A604Ap-10f), _mm256_set1_ps(0x1.123AC8p-7f));
+    __m256 p3 = _mm256_fmadd_ps(t3, _mm256_set1_ps(0x1.6A604Ap-10f), _mm256_set1_ps(0x1.123AC8p-7f));
+    __m256 p4 = _mm256_fmadd_ps(t4, _mm256_set1_ps(0x1.6A604Ap-10f), _mm256_set1_ps(0x1.123AC8p-7f));
+    __m256 p5 = _mm256_fmadd_ps(t5, _mm256_set1_ps(0x1.6A604Ap-10f), _mm256_set1_ps(0x1.123AC8p-7f));
+    __m256 p6 = _mm256_fmadd_ps(t6, _mm256_set1_ps(0x1.6A604Ap-10f), _mm256_set1_ps(0x1.123AC8p-7f));
+    __m256 p7 = _mm256_fmadd_ps(t7, _mm256_set1_ps(0x1.6A604Ap-10f), _mm256_set1_ps(0x1.123AC8p-7f));
+    __m256 p8 = _mm256_fmadd_ps(t8, _mm256_set1_ps(0x1.6A604Ap-10f), _mm256_set1_ps(0x1.123AC8p-7f));
+    __m256 p9 = _mm256_fmadd_ps(t9, _mm256_set1_ps(0x1.6A604Ap-10f), _mm256_set1_ps(0x1.123AC8p-7f));
+    __m256 p10 = _mm256_fmadd_ps(t10, _mm256_set1_ps(0x1.6A604Ap-10f), _mm256_set1_ps(0x1.123AC8p-7f));
+    __m256 p11 = _mm256_fmadd_ps(t11, _mm256_set1_ps(0x1.6A604Ap-10f), _mm256_set1_ps(0x1.123AC8p-7f));
+    __m256 p12 = _mm256_fmadd_ps(t12, _mm256_set1_ps(0x1.6A604Ap-10f), _mm256_set1_ps(0x1.123AC8p-7f));
+    __m256 p13 = _mm256_fmadd_ps(t13, _mm256_set1_ps(0x1.6A604Ap-10f), _mm256_set1_ps(0x1.123AC8p-7f));
+    __m256 p14 = _mm256_fmadd_ps(t14, _mm256_set1_ps(0x1.6A604Ap-10f), _mm256_set1_ps(0x1.123AC8p-7f));
+    __m256 p15 = _mm256_fmadd_ps(t15, _mm256_set1_ps(0x1.6A604Ap-10f), _mm256_set1_ps(0x1.123AC8p-7f));
+    p0 = _mm256_fmadd_ps(p0, t0, _mm256_set1_ps(0x1.5558A0p-5f));
+    p1 = _mm256_fmadd_ps(p1, t1, _mm256_set1_ps(0x1.5558A0p-5f));
+    p2 = _mm256_fmadd_ps(p2, t2, _mm256_set1_ps(0x1.5558A0p-5f));
+    p3 = _mm256_fmadd_ps(p3, t3, _mm256_set1_ps(0x1.5558A0p-5f));
+    p4 = _mm256_fmadd_ps(p4, t4, _mm256_set1_ps(0x1.5558A0p-5f));
+    p5 = _mm256_fmadd_ps(p5, t5, _mm256_set1_ps(0x1.5558A0p-5f));
+    p6 = _mm256_fmadd_ps(p6, t6, _mm256_set1_ps(0x1.5558A0p-5f));
+    p7 = _mm256_fmadd_ps(p7, t7, _mm256_set1_ps(0x1.5558A0p-5f));
+    p8 = _mm256_fmadd_ps(p8, t8, _mm256_set1_ps(0x1.5558A0p-5f));
+    p9 = _mm256_fmadd_ps(p9, t9, _mm256_set1_ps(0x1.5558A0p-5f));
+    p10 = _mm256_fmadd_ps(p10, t10, _mm256_set1_ps(0x1.5558A0p-5f));
+    p11 = _mm256_fmadd_ps(p11, t11, _mm256_set1_ps(0x1.5558A0p-5f));
+    p12 = _mm256_fmadd_ps(p12, t12, _mm256_set1_ps(0x1.5558A0p-5f));
+    p13 = _mm256_fmadd_ps(p13, t13, _mm256_set1_ps(0x1.5558A0p-5f));
+    p14 = _mm256_fmadd_ps(p14, t14, _mm256_set1_ps(0x1.5558A0p-5f));
+    p15 = _mm256_fmadd_ps(p15, t15, _mm256_set1_ps(0x1.5558A0p-5f));
+    p0 = _mm256_fmadd_ps(p0, t0, _mm256_set1_ps(0x1.555490p-3f));
+    p1 = _mm256_fmadd_ps(p1, t1, _mm256_set1_ps(0x1.555490p-3f));
+    p2 = _mm256_fmadd_ps(p2, t2, _mm256_set1_ps(0x1.555490p-3f));
+    p3 = _mm256_fmadd_ps(p3, t3, _mm256_set1_ps(0x1.555490p-3f));
+    p4 = _mm256_fmadd_ps(p4, t4, _mm256_set1_ps(0x1.555490p-3f));
+    p5 = _mm256_fmadd_ps(p5, t5, _mm256_set1_ps(0x1.555490p-3f));
+    p6 = _mm256_fmadd_ps(p6, t6, _mm256_set1_ps(0x1.555490p-3f));
+    p7 = _mm256_fmadd_ps(p7, t7, _mm256_set1_ps(0x1.555490p-3f));
+    p8 = _mm256_fmadd_ps(p8, t8, _mm256_set1_ps(0x1.555490p-3f));
+    p9 = _mm256_fmadd_ps(p9, t9, _mm256_set1_ps(0x1.555490p-3f));
+    p10 = _mm256_fmadd_ps(p10, t10, _mm256_set1_ps(0x1.555490p-3f));
+    p11 = _mm256_fmadd_ps(p11, t11, _mm256_set1_ps(0x1.555490p-3f));
+    p12 = _mm256_fmadd_ps(p12, t12, _mm256_set1_ps(0x1.555490p-3f));
+    p13 = _mm256_fmadd_ps(p13, t13, _mm256_set1_ps(0x1.555490p-3f));
+    p14 = _mm256_fmadd_ps(p14, t14, _mm256_set1_ps(0x1.555490p-3f));
+    p15 = _mm256_fmadd_ps(p15, t15, _mm256_set1_ps(0x1.555490p-3f));
+    p0 = _mm256_fmadd_ps(p0, t0, _mm256_set1_ps(0x1.FFFFFCp-2f));
+    p1 = _mm256_fmadd_ps(p1, t1, _mm256_set1_ps(0x1.FFFFFCp-2f));
+    p2 = _mm256_fmadd_ps(p2, t2, _mm256_set1_ps(0x1.FFFFFCp-2f));
+    p3 = _mm256_fmadd_ps(p3, t3, _mm256_set1_ps(0x1.FFFFFCp-2f));
+    p4 = _mm256_fmadd_ps(p4, t4, _mm256_set1_ps(0x1.FFFFFCp-2f));
+    p5 = _mm256_fmadd_ps(p5, t5, _mm256_set1_ps(0x1.FFFFFCp-2f));
+    p6 = _mm256_fmadd_ps(p6, t6, _mm256_set1_ps(0x1.FFFFFCp-2f));
+    p7 = _mm256_fmadd_ps(p7, t7, _mm256_set1_ps(0x1.FFFFFCp-2f));
+    p8 = _mm256_fmadd_ps(p8, t8, _mm256_set1_ps(0x1.FFFFFCp-2f));
+    p9 = _mm256_fmadd_ps(p9, t9, _mm256_set1_ps(0x1.FFFFFCp-2f));
+    p10 = _mm256_fmadd_ps(p10, t10, _mm256_set1_ps(0x1.FFFFFCp-2f));
+    p11 = _mm256_fmadd_ps(p11, t11, _mm256_set1_ps(0x1.FFFFFCp-2f));
+    p12 = _mm256_fmadd_ps(p12, t12, _mm256_set1_ps(0x1.FFFFFCp-2f));
+    p13 = _mm256_fmadd_ps(p13, t13, _mm256_set1_ps(0x1.FFFFFCp-2f));
+    p14 = _mm256_fmadd_ps(p14, t14, _mm256_set1_ps(0x1.FFFFFCp-2f));
+    p15 = _mm256_fmadd_ps(p15, t15, _mm256_set1_ps(0x1.FFFFFCp-2f));
+    p0 = _mm256_fmadd_ps(p0, t0, _mm256_set1_ps(1.0f));
+    p1 = _mm256_fmadd_ps(p1, t1, _mm256_set1_ps(1.0f));
+    p2 = _mm256_fmadd_ps(p2, t2, _mm256_set1_ps(1.0f));
+    p3 = _mm256_fmadd_ps(p3, t3, _mm256_set1_ps(1.0f));
+    p4 = _mm256_fmadd_ps(p4, t4, _mm256_set1_ps(1.0f));
+    p5 = _mm256_fmadd_ps(p5, t5, _mm256_set1_ps(1.0f));
+    p6 = _mm256_fmadd_ps(p6, t6, _mm256_set1_ps(1.0f));
+    p7 = _mm256_fmadd_ps(p7, t7, _mm256_set1_ps(1.0f));
+    p8 = _mm256_fmadd_ps(p8, t8, _mm256_set1_ps(1.0f));
+    p9 = _mm256_fmadd_ps(p9, t9, _mm256_set1_ps(1.0f));
+    p10 = _mm256_fmadd_ps(p10, t10, _mm256_set1_ps(1.0f));
+    p11 = _mm256_fmadd_ps(p11, t11, _mm256_set1_ps(1.0f));
+    p12 = _mm256_fmadd_ps(p12, t12, _mm256_set1_ps(1.0f));
+    p13 = _mm256_fmadd_ps(p13, t13, _mm256_set1_ps(1.0f));
+    p14 = _mm256_fmadd_ps(p14, t14, _mm256_set1_ps(1.0f));
+    p15 = _mm256_fmadd_ps(p15, t15, _mm256_set1_ps(1.0f));
+    p0 = _mm256_fmadd_ps(p0, t0, _mm256_set1_ps(1.0f));
+    p1 = _mm256_fmadd_ps(p1, t1, _mm256_set1_ps(1.0f));
+    p2 = _mm256_fmadd_ps(p2, t2, _mm256_set1_ps(1.0f));
+    p3 = _mm256_fmadd_ps(p3, t3, _mm256_set1_ps(1.0f));
+    p4 = _mm256_fmadd_ps(p4, t4, _mm256_set1_ps(1.0f));
+    p5 = _mm256_fmadd_ps(p5, t5, _mm256_set1_ps(1.0f));
+    p6 = _mm256_fmadd_ps(p6, t6, _mm256_set1_ps(1.0f));
+    p7 = _mm256_fmadd_ps(p7, t7, _mm256_set1_ps(1.0f));
+    p8 = _mm256_fmadd_ps(p8, t8, _mm256_set1_ps(1.0f));
+    p9 = _mm256_fmadd_ps(p9, t9, _mm256_set1_ps(1.0f));
+    p10 = _mm256_fmadd_ps(p10, t10, _mm256_set1_ps(1.0f));
+    p11 = _mm256_fmadd_ps(p11, t11, _mm256_set1_ps(1.0f));
+    p12 = _mm256_fmadd_ps(p12, t12, _mm256_set1_ps(1.0f));
+    p13 = _mm256_fmadd_ps(p13, t13, _mm256_set1_ps(1.0f));
+    p14 = _mm256_fmadd_ps(p14, t14, _mm256_set1_ps(1.0f));
+    p15 = _mm256_fmadd_ps(p15, t15, _mm256_set1_ps(1.0f));
+    __m256 y0 = _mm256_mul_ps(p0, lo);
+    __m256 y1 = _mm256_mul_ps(p1, lo);
+    __m256 y2 = _mm256_mul_ps(p2, lo);
+    __m256 y3 = _mm256_mul_ps(p3, lo);
+    __m256 y4 = _mm256_mul_ps(p4, lo);
+    __m256 y5 = _mm256_mul_ps(p5, lo);
+    __m256 y6 = _mm256_mul_ps(p6, lo);
+    __m256 y7 = _mm256_mul_ps(p7, lo);
+    __m256 y8 = _mm256_mul_ps(p8, lo);
+    __m256 y9 = _mm256_mul_ps(p9, lo);
+    __m256 y10 = _mm256_mul_ps(p10, lo);
+    __m256 y11 = _mm256_mul_ps(p11, lo);
+    __m256 y12 = _mm256_mul_ps(p12, lo);
+    __m256 y13 = _mm256_mul_ps(p13, lo);
+    __m256 y14 = _mm256_mul_ps(p14, lo);
+    __m256 y15 = _mm256_mul_ps(p15, lo);
+    y0 = _mm256_fmadd_ps(p0, hi, y0);
+    y1 = _mm256_fmadd_ps(p1, hi, y1);
+    y2 = _mm256_fmadd_ps(p2, hi, y2);
+    y3 = _mm256_fmadd_ps(p3, hi, y3);
+    y4 = _mm256_fmadd_ps(p4, hi, y4);
+    y5 = _mm256_fmadd_ps(p5, hi, y5);
+    y6 = _mm256_fmadd_ps(p6, hi, y6);
+    y7 = _mm256_fmadd_ps(p7, hi, y7);
+    y8 = _mm256_fmadd_ps(p8, hi, y8);
+    y9 = _mm256_fmadd_ps(p9, hi, y9);
+    y10 = _mm256_fmadd_ps(p10, hi, y10);
+    y11 = _mm256_fmadd_ps(p11, hi, y11);
+    y12 = _mm256_fmadd_ps(p12, hi, y12);
+    y13 = _mm256_fmadd_ps(p13, hi, y13);
+    y14 = _mm256_fmadd_ps(p14, hi, y14);
+    y15 = _mm256_fmadd_ps(p15, hi, y15);
+    y0 = _mm256_mul_ps(y0, power0);
+    y1 = _mm256_mul_ps(y1, power1);
+    y2 = _mm256_mul_ps(y2, power2);
+    y3 = _mm256_mul_ps(y3, power3);
+    y4 = _mm256_mul_ps(y4, power4);
+    y5 = _mm256_mul_ps(y5, power5);
+    y6 = _mm256_mul_ps(y6, power6);
+    y7 = _mm256_mul_ps(y7, power7);
+    y8 = _mm256_mul_ps(y8, power8);
+    y9 = _mm256_mul_ps(y9, power9);
+    y10 = _mm256_mul_ps(y10, power10);
+    y11 = _mm256_mul_ps(y11, power11);
+    y12 = _mm256_mul_ps(y12, power12);
+    y13 = _mm256_mul_ps(y13, power13);
+    y14 = _mm256_mul_ps(y14, power14);
+    y15 = _mm256_mul_ps(y15, power15);
+
+    _mm256_storeu_ps(y + 0, y0);
+    _mm256_storeu_ps(y + 8, y1);
+    _mm256_storeu_ps(y + 16, y2);
+    _mm256_storeu_ps(y + 24, y3);
+    _mm256_storeu_ps(y + 32, y4);
+    _mm256_storeu_ps(y + 40, y5);
+    _mm256_storeu_ps(y + 48, y6);
+    _mm256_storeu_ps(y + 56, y7);
+    _mm256_storeu_ps(y + 64, y8);
+    _mm256_storeu_ps(y + 72, y9);
+    _mm256_storeu_ps(y + 80, y10);
+    _mm256_storeu_ps(y + 88, y11);
+    _mm256_storeu_ps(y + 96, y12);
+    _mm256_storeu_ps(y + 104, y13);
+    _mm256_storeu_ps(y + 112, y14);
+    _mm256_storeu_ps(y + 120, y15);
     x += 128;
     y += 128;
   }
   for (; n >= 8; n -= 8) {
-    const __m256 x0 = _mm256_loadu_ps(x);
-    _mm256_storeu_ps(y, scale_extexp(x0, lower, bias, hi, lo));
+    __m256 x0 = _mm256_loadu_ps(x + 0);
+
+    x0 = _mm256_max_ps(lower, x0);
+
+    // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
+    // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
+    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+    const __m256 biased0 = _mm256_fmadd_ps(x0, _mm256_set1_ps(0x1.715476p+0f), bias);
+    const __m256 n0 = _mm256_sub_ps(biased0, bias);
+    const __m256 power0 = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(biased0), 23));
+    __m256 t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(-0x1.62E400p-1f), x0);
+    t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(-0x1.7F7D1Cp-20f), t0);
+    __m256 p0 = _mm256_fmadd_ps(t0, _mm256_set1_ps(0x1.6A604Ap-10f), _mm256_set1_ps(0x1.123AC8p-7f));
+    p0 = _mm256_fmadd_ps(p0, t0, _mm256_set1_ps(0x1.5558A0p-5f));
+    p0 = _mm256_fmadd_ps(p0, t0, _mm256_set1_ps(0x1.555490p-3f));
+    p0 = _mm256_fmadd_ps(p0, t0, _mm256_set1_ps(0x1.FFFFFCp-2f));
+    p0 = _mm256_fmadd_ps(p0, t0, _mm256_set1_ps(1.0f));
+    p0 = _mm256_fmadd_ps(p0, t0, _mm256_set1_ps(1.0f));
+    __m256 y0 = _mm256_mul_ps(p0, lo);
+    y0 = _mm256_fmadd_ps(p0, hi, y0);
+    y0 = _mm256_mul_ps(y0, power0);
+
+    _mm256_storeu_ps(y + 0, y0);
     x += 8;
     y += 8;
   }
   if (n > 0) {
-    const __m256 x0 = avx2_load_tail(x, n, _mm256_setzero_ps());
-    avx2_store_tail(y, n, scale_extexp(x0, lower, bias, hi, lo));
+    __m256 x0 = avx2_load_tail(x, n, _mm256_setzero_ps());
+
+    x0 = _mm256_max_ps(lower, x0);
+
+    // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
+    // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
+    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+    const __m256 biased0 = _mm256_fmadd_ps(x0, _mm256_set1_ps(0x1.715476p+0f), bias);
+    const __m256 n0 = _mm256_sub_ps(biased0, bias);
+    const __m256 power0 = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(biased0), 23));
+    __m256 t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(-0x1.62E400p-1f), x0);
+    t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(-0x1.7F7D1Cp-20f), t0);
+    __m256 p0 = _mm256_fmadd_ps(t0, _mm256_set1_ps(0x1.6A604Ap-10f), _mm256_set1_ps(0x1.123AC8p-7f));
+    p0 = _mm256_fmadd_ps(p0, t0, _mm256_set1_ps(0x1.5558A0p-5f));
+    p0 = _mm256_fmadd_ps(p0, t0, _mm256_set1_ps(0x1.555490p-3f));
+    p0 = _mm256_fmadd_ps(p0, t0, _mm256_set1_ps(0x1.FFFFFCp-2f));
+    p0 = _mm256_fmadd_ps(p0, t0, _mm256_set1_ps(1.0f));
+    p0 = _mm256_fmadd_ps(p0, t0, _mm256_set1_ps(1.0f));
+    __m256 y0 = _mm256_mul_ps(p0, lo);
+    y0 = _mm256_fmadd_ps(p0, hi, y0);
+    y0 = _mm256_mul_ps(y0, power0);
+
+    avx2_store_tail(y, n, y0);
   }
 }

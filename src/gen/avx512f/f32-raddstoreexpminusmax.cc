@@ -7,46 +7,91 @@
 #include "src/gen/microkernels.h"
 #include "src/isa/avx512f.h"
 
-// exp(x) for x <= 0, results below FLT_MIN as 0: range reduction with two constants, polynomial of degree 5 that
-// minimises the largest relative error (Sollya's fpminimax).
-static inline __m512 expminusmax(__m512 x) {
-  const __m512 bias = _mm512_set1_ps(0x1.8000FEp+23f);
-  const __m512 biased = _mm512_fmadd_ps(x, _mm512_set1_ps(0x1.715476p+0f), bias);
-  const __m512 power = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased), 23));
-  const __m512 n = _mm512_sub_ps(biased, bias);
-  __m512 t = _mm512_fmadd_ps(n, _mm512_set1_ps(-0x1.62E400p-1f), x);
-  t = _mm512_fmadd_ps(n, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t);
-  __m512 q = _mm512_fmadd_ps(t, _mm512_set1_ps(0x1.0FA0A0p-7f), _mm512_set1_ps(0x1.573AFEp-5f));
-  q = _mm512_fmadd_ps(q, t, _mm512_set1_ps(0x1.555A80p-3f));
-  q = _mm512_fmadd_ps(q, t, _mm512_set1_ps(0x1.FFFDC4p-2f));
-  q = _mm512_fmadd_ps(q, t, _mm512_set1_ps(0x1.FFFFF6p-1f));
-  const __m512 exp = _mm512_fmadd_ps(_mm512_mul_ps(t, power), q, power);
-  return _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(x, _mm512_set1_ps(-0x1.5D589Ep+6f), _CMP_NLT_UQ), exp);
-}
-
 extern "C" void smx_f32_raddstoreexpminusmax_ukernel__avx512f_u32(size_t n, const float* x, float* y,
                                                                   float max, float* sum) {
   const __m512 vmax = _mm512_set1_ps(max);
+  const __m512 bias = _mm512_set1_ps(0x1.8000FEp+23f);
   __m512 sum0 = _mm512_setzero_ps();
   for (; n >= 32; n -= 32) {
-    const __m512 y0 = expminusmax(_mm512_sub_ps(_mm512_loadu_ps(x + 0), vmax));
-    const __m512 y1 = expminusmax(_mm512_sub_ps(_mm512_loadu_ps(x + 16), vmax));
+    const __m512 x0 = _mm512_loadu_ps(x + 0);
+    const __m512 x1 = _mm512_loadu_ps(x + 16);
+
+    // exp(x - max), results below FLT_MIN as 0: range reduction with two constants, and the polynomial of degree 5 with
+    // c0 = 1 that minimises the largest relative error (Sollya's fpminimax).
+    const __m512 d0 = _mm512_sub_ps(x0, vmax);
+    const __m512 d1 = _mm512_sub_ps(x1, vmax);
+    const __m512 biased0 = _mm512_fmadd_ps(d0, _mm512_set1_ps(0x1.715476p+0f), bias);
+    const __m512 biased1 = _mm512_fmadd_ps(d1, _mm512_set1_ps(0x1.715476p+0f), bias);
+    const __m512 power0 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased0), 23));
+    const __m512 power1 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased1), 23));
+    const __m512 n0 = _mm512_sub_ps(biased0, bias);
+    const __m512 n1 = _mm512_sub_ps(biased1, bias);
+    __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E400p-1f), d0);
+    __m512 t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.62E400p-1f), d1);
+    t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t0);
+    t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t1);
+    __m512 y0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.0FA0A0p-7f), _mm512_set1_ps(0x1.573AFEp-5f));
+    __m512 y1 = _mm512_fmadd_ps(t1, _mm512_set1_ps(0x1.0FA0A0p-7f), _mm512_set1_ps(0x1.573AFEp-5f));
+    y0 = _mm512_fmadd_ps(y0, t0, _mm512_set1_ps(0x1.555A80p-3f));
+    y1 = _mm512_fmadd_ps(y1, t1, _mm512_set1_ps(0x1.555A80p-3f));
+    y0 = _mm512_fmadd_ps(y0, t0, _mm512_set1_ps(0x1.FFFDC4p-2f));
+    y1 = _mm512_fmadd_ps(y1, t1, _mm512_set1_ps(0x1.FFFDC4p-2f));
+    y0 = _mm512_fmadd_ps(y0, t0, _mm512_set1_ps(0x1.FFFFF6p-1f));
+    y1 = _mm512_fmadd_ps(y1, t1, _mm512_set1_ps(0x1.FFFFF6p-1f));
+    t0 = _mm512_mul_ps(t0, power0);
+    t1 = _mm512_mul_ps(t1, power1);
+    y0 = _mm512_fmadd_ps(t0, y0, power0);
+    y1 = _mm512_fmadd_ps(t1, y1, power1);
+    y0 = _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(d0, _mm512_set1_ps(-0x1.5D589Ep+6f), _CMP_NLT_UQ), y0);
+    y1 = _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(d1, _mm512_set1_ps(-0x1.5D589Ep+6f), _CMP_NLT_UQ), y1);
     _mm512_storeu_ps(y + 0, y0);
-    sum0 = _mm512_add_ps(sum0, y0);
     _mm512_storeu_ps(y + 16, y1);
+    sum0 = _mm512_add_ps(sum0, y0);
     sum0 = _mm512_add_ps(sum0, y1);
     x += 32;
     y += 32;
   }
   for (; n >= 16; n -= 16) {
-    const __m512 y0 = expminusmax(_mm512_sub_ps(_mm512_loadu_ps(x), vmax));
-    _mm512_storeu_ps(y, y0);
+    const __m512 x0 = _mm512_loadu_ps(x + 0);
+
+    // exp(x - max), results below FLT_MIN as 0: range reduction with two constants, and the polynomial of degree 5 with
+    // c0 = 1 that minimises the largest relative error (Sollya's fpminimax).
+    const __m512 d0 = _mm512_sub_ps(x0, vmax);
+    const __m512 biased0 = _mm512_fmadd_ps(d0, _mm512_set1_ps(0x1.715476p+0f), bias);
+    const __m512 power0 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased0), 23));
+    const __m512 n0 = _mm512_sub_ps(biased0, bias);
+    __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E400p-1f), d0);
+    t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t0);
+    __m512 y0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.0FA0A0p-7f), _mm512_set1_ps(0x1.573AFEp-5f));
+    y0 = _mm512_fmadd_ps(y0, t0, _mm512_set1_ps(0x1.555A80p-3f));
+    y0 = _mm512_fmadd_ps(y0, t0, _mm512_set1_ps(0x1.FFFDC4p-2f));
+    y0 = _mm512_fmadd_ps(y0, t0, _mm512_set1_ps(0x1.FFFFF6p-1f));
+    t0 = _mm512_mul_ps(t0, power0);
+    y0 = _mm512_fmadd_ps(t0, y0, power0);
+    y0 = _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(d0, _mm512_set1_ps(-0x1.5D589Ep+6f), _CMP_NLT_UQ), y0);
+    _mm512_storeu_ps(y + 0, y0);
     sum0 = _mm512_add_ps(sum0, y0);
     x += 16;
     y += 16;
   }
   if (n > 0) {
-    const __m512 y0 = expminusmax(_mm512_sub_ps(avx512f_load_tail(x, n, _mm512_set1_ps(-INFINITY)), vmax));
+    const __m512 x0 = avx512f_load_tail(x, n, _mm512_set1_ps(-INFINITY));
+
+    // exp(x - max), results below FLT_MIN as 0: range reduction with two constants, and the polynomial of degree 5 with
+    // c0 = 1 that minimises the largest relative error (Sollya's fpminimax).
+    const __m512 d0 = _mm512_sub_ps(x0, vmax);
+    const __m512 biased0 = _mm512_fmadd_ps(d0, _mm512_set1_ps(0x1.715476p+0f), bias);
+    const __m512 power0 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased0), 23));
+    const __m512 n0 = _mm512_sub_ps(biased0, bias);
+    __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E400p-1f), d0);
+    t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t0);
+    __m512 y0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.0FA0A0p-7f), _mm512_set1_ps(0x1.573AFEp-5f));
+    y0 = _mm512_fmadd_ps(y0, t0, _mm512_set1_ps(0x1.555A80p-3f));
+    y0 = _mm512_fmadd_ps(y0, t0, _mm512_set1_ps(0x1.FFFDC4p-2f));
+    y0 = _mm512_fmadd_ps(y0, t0, _mm512_set1_ps(0x1.FFFFF6p-1f));
+    t0 = _mm512_mul_ps(t0, power0);
+    y0 = _mm512_fmadd_ps(t0, y0, power0);
+    y0 = _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(d0, _mm512_set1_ps(-0x1.5D589Ep+6f), _CMP_NLT_UQ), y0);
     avx512f_store_tail(y, n, y0);
     sum0 = _mm512_add_ps(sum0, y0);
   }
@@ -56,63 +101,213 @@ extern "C" void smx_f32_raddstoreexpminusmax_ukernel__avx512f_u32(size_t n, cons
 extern "C" void smx_f32_raddstoreexpminusmax_ukernel__avx512f_u32_acc2(size_t n, const float* x, float* y,
                                                                        float max, float* sum) {
   const __m512 vmax = _mm512_set1_ps(max);
+  const __m512 bias = _mm512_set1_ps(0x1.8000FEp+23f);
   __m512 sum0 = _mm512_setzero_ps();
   __m512 sum1 = _mm512_setzero_ps();
   for (; n >= 32; n -= 32) {
-    const __m512 y0 = expminusmax(_mm512_sub_ps(_mm512_loadu_ps(x + 0), vmax));
-    const __m512 y1 = expminusmax(_mm512_sub_ps(_mm512_loadu_ps(x + 16), vmax));
+    const __m512 x0 = _mm512_loadu_ps(x + 0);
+    const __m512 x1 = _mm512_loadu_ps(x + 16);
+
+    // exp(x - max), results below FLT_MIN as 0: range reduction with two constants, and the polynomial of degree 5 with
+    // c0 = 1 that minimises the largest relative error (Sollya's fpminimax).
+    const __m512 d0 = _mm512_sub_ps(x0, vmax);
+    const __m512 d1 = _mm512_sub_ps(x1, vmax);
+    const __m512 biased0 = _mm512_fmadd_ps(d0, _mm512_set1_ps(0x1.715476p+0f), bias);
+    const __m512 biased1 = _mm512_fmadd_ps(d1, _mm512_set1_ps(0x1.715476p+0f), bias);
+    const __m512 power0 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased0), 23));
+    const __m512 power1 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased1), 23));
+    const __m512 n0 = _mm512_sub_ps(biased0, bias);
+    const __m512 n1 = _mm512_sub_ps(biased1, bias);
+    __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E400p-1f), d0);
+    __m512 t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.62E400p-1f), d1);
+    t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t0);
+    t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t1);
+    __m512 y0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.0FA0A0p-7f), _mm512_set1_ps(0x1.573AFEp-5f));
+    __m512 y1 = _mm512_fmadd_ps(t1, _mm512_set1_ps(0x1.0FA0A0p-7f), _mm512_set1_ps(0x1.573AFEp-5f));
+    y0 = _mm512_fmadd_ps(y0, t0, _mm512_set1_ps(0x1.555A80p-3f));
+    y1 = _mm512_fmadd_ps(y1, t1, _mm512_set1_ps(0x1.555A80p-3f));
+    y0 = _mm512_fmadd_ps(y0, t0, _mm512_set1_ps(0x1.FFFDC4p-2f));
+    y1 = _mm512_fmadd_ps(y1, t1, _mm512_set1_ps(0x1.FFFDC4p-2f));
+    y0 = _mm512_fmadd_ps(y0, t0, _mm512_set1_ps(0x1.FFFFF6p-1f));
+    y1 = _mm512_fmadd_ps(y1, t1, _mm512_set1_ps(0x1.FFFFF6p-1f));
+    t0 = _mm512_mul_ps(t0, power0);
+    t1 = _mm512_mul_ps(t1, power1);
+    y0 = _mm512_fmadd_ps(t0, y0, power0);
+    y1 = _mm512_fmadd_ps(t1, y1, power1);
+    y0 = _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(d0, _mm512_set1_ps(-0x1.5D589Ep+6f), _CMP_NLT_UQ), y0);
+    y1 = _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(d1, _mm512_set1_ps(-0x1.5D589Ep+6f), _CMP_NLT_UQ), y1);
     _mm512_storeu_ps(y + 0, y0);
-    sum0 = _mm512_add_ps(sum0, y0);
     _mm512_storeu_ps(y + 16, y1);
+    sum0 = _mm512_add_ps(sum0, y0);
     sum1 = _mm512_add_ps(sum1, y1);
     x += 32;
     y += 32;
   }
-  sum0 = _mm512_add_ps(sum0, sum1);
   for (; n >= 16; n -= 16) {
-    const __m512 y0 = expminusmax(_mm512_sub_ps(_mm512_loadu_ps(x), vmax));
-    _mm512_storeu_ps(y, y0);
+    const __m512 x0 = _mm512_loadu_ps(x + 0);
+
+    // exp(x - max), results below FLT_MIN as 0: range reduction with two constants, and the polynomial of degree 5 with
+    // c0 = 1 that minimises the largest relative error (Sollya's fpminimax).
+    const __m512 d0 = _mm512_sub_ps(x0, vmax);
+    const __m512 biased0 = _mm512_fmadd_ps(d0, _mm512_set1_ps(0x1.715476p+0f), bias);
+    const __m512 power0 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased0), 23));
+    const __m512 n0 = _mm512_sub_ps(biased0, bias);
+    __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E400p-1f), d0);
+    t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t0);
+    __m512 y0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.0FA0A0p-7f), _mm512_set1_ps(0x1.573AFEp-5f));
+    y0 = _mm512_fmadd_ps(y0, t0, _mm512_set1_ps(0x1.555A80p-3f));
+    y0 = _mm512_fmadd_ps(y0, t0, _mm512_set1_ps(0x1.FFFDC4p-2f));
+    y0 = _mm512_fmadd_ps(y0, t0, _mm512_set1_ps(0x1.FFFFF6p-1f));
+    t0 = _mm512_mul_ps(t0, power0);
+    y0 = _mm512_fmadd_ps(t0, y0, power0);
+    y0 = _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(d0, _mm512_set1_ps(-0x1.5D589Ep+6f), _CMP_NLT_UQ), y0);
+    _mm512_storeu_ps(y + 0, y0);
     sum0 = _mm512_add_ps(sum0, y0);
     x += 16;
     y += 16;
   }
   if (n > 0) {
-    const __m512 y0 = expminusmax(_mm512_sub_ps(avx512f_load_tail(x, n, _mm512_set1_ps(-INFINITY)), vmax));
+    const __m512 x0 = avx512f_load_tail(x, n, _mm512_set1_ps(-INFINITY));
+
+    // exp(x - max), results below FLT_MIN as 0: range reduction with two constants, and the polynomial of degree 5 with
+    // c0 = 1 that minimises the largest relative error (Sollya's fpminimax).
+    const __m512 d0 = _mm512_sub_ps(x0, vmax);
+    const __m512 biased0 = _mm512_fmadd_ps(d0, _mm512_set1_ps(0x1.715476p+0f), bias);
+    const __m512 power0 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased0), 23));
+    const __m512 n0 = _mm512_sub_ps(biased0, bias);
+    __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E400p-1f), d0);
+    t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t0);
+    __m512 y0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.0FA0A0p-7f), _mm512_set1_ps(0x1.573AFEp-5f));
+    y0 = _mm512_fmadd_ps(y0, t0, _mm512_set1_ps(0x1.555A80p-3f));
+    y0 = _mm512_fmadd_ps(y0, t0, _mm512_set1_ps(0x1.FFFDC4p-2f));
+    y0 = _mm512_fmadd_ps(y0, t0, _mm512_set1_ps(0x1.FFFFF6p-1f));
+    t0 = _mm512_mul_ps(t0, power0);
+    y0 = _mm512_fmadd_ps(t0, y0, power0);
+    y0 = _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(d0, _mm512_set1_ps(-0x1.5D589Ep+6f), _CMP_NLT_UQ), y0);
     avx512f_store_tail(y, n, y0);
     sum0 = _mm512_add_ps(sum0, y0);
   }
+  sum0 = _mm512_add_ps(sum0, sum1);
   *sum = _mm512_reduce_add_ps(sum0);
 }
 
 extern "C" void smx_f32_raddstoreexpminusmax_ukernel__avx512f_u64(size_t n, const float* x, float* y,
                                                                   float max, float* sum) {
   const __m512 vmax = _mm512_set1_ps(max);
+  const __m512 bias = _mm512_set1_ps(0x1.8000FEp+23f);
   __m512 sum0 = _mm512_setzero_ps();
   for (; n >= 64; n -= 64) {
-    const __m512 y0 = expminusmax(_mm512_sub_ps(_mm512_loadu_ps(x + 0), vmax));
-    const __m512 y1 = expminusmax(_mm512_sub_ps(_mm512_loadu_ps(x + 16), vmax));
-    const __m512 y2 = expminusmax(_mm512_sub_ps(_mm512_loadu_ps(x + 32), vmax));
-    const __m512 y3 = expminusmax(_mm512_sub_ps(_mm512_loadu_ps(x + 48), vmax));
+    const __m512 x0 = _mm512_loadu_ps(x + 0);
+    const __m512 x1 = _mm512_loadu_ps(x + 16);
+    const __m512 x2 = _mm512_loadu_ps(x + 32);
+    const __m512 x3 = _mm512_loadu_ps(x + 48);
+
+    // exp(x - max), results below FLT_MIN as 0: range reduction with two constants, and the polynomial of degree 5 with
+    // c0 = 1 that minimises the largest relative error (Sollya's fpminimax).
+    const __m512 d0 = _mm512_sub_ps(x0, vmax);
+    const __m512 d1 = _mm512_sub_ps(x1, vmax);
+    const __m512 d2 = _mm512_sub_ps(x2, vmax);
+    const __m512 d3 = _mm512_sub_ps(x3, vmax);
+    const __m512 biased0 = _mm512_fmadd_ps(d0, _mm512_set1_ps(0x1.715476p+0f), bias);
+    const __m512 biased1 = _mm512_fmadd_ps(d1, _mm512_set1_ps(0x1.715476p+0f), bias);
+    const __m512 biased2 = _mm512_fmadd_ps(d2, _mm512_set1_ps(0x1.715476p+0f), bias);
+    const __m512 biased3 = _mm512_fmadd_ps(d3, _mm512_set1_ps(0x1.715476p+0f), bias);
+    const __m512 power0 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased0), 23));
+    const __m512 power1 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased1), 23));
+    const __m512 power2 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased2), 23));
+    const __m512 power3 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased3), 23));
+    const __m512 n0 = _mm512_sub_ps(biased0, bias);
+    const __m512 n1 = _mm512_sub_ps(biased1, bias);
+    const __m512 n2 = _mm512_sub_ps(biased2, bias);
+    const __m512 n3 = _mm512_sub_ps(biased3, bias);
+    __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E400p-1f), d0);
+    __m512 t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.62E400p-1f), d1);
+    __m512 t2 = _mm512_fmadd_ps(n2, _mm512_set1_ps(-0x1.62E400p-1f), d2);
+    __m512 t3 = _mm512_fmadd_ps(n3, _mm512_set1_ps(-0x1.62E400p-1f), d3);
+    t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t0);
+    t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t1);
+    t2 = _mm512_fmadd_ps(n2, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t2);
+    t3 = _mm512_fmadd_ps(n3, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t3);
+    __m512 y0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.0FA0A0p-7f), _mm512_set1_ps(0x1.573AFEp-5f));
+    __m512 y1 = _mm512_fmadd_ps(t1, _mm512_set1_ps(0x1.0FA0A0p-7f), _mm512_set1_ps(0x1.573AFEp-5f));
+    __m512 y2 = _mm512_fmadd_ps(t2, _mm512_set1_ps(0x1.0FA0A0p-7f), _mm512_set1_ps(0x1.573AFEp-5f));
+    __m512 y3 = _mm512_fmadd_ps(t3, _mm512_set1_ps(0x1.0FA0A0p-7f), _mm512_set1_ps(0x1.573AFEp-5f));
+    y0 = _mm512_fmadd_ps(y0, t0, _mm512_set1_ps(0x1.555A80p-3f));
+    y1 = _mm512_fmadd_ps(y1, t1, _mm512_set1_ps(0x1.555A80p-3f));
+    y2 = _mm512_fmadd_ps(y2, t2, _mm512_set1_ps(0x1.555A80p-3f));
+    y3 = _mm512_fmadd_ps(y3, t3, _mm512_set1_ps(0x1.555A80p-3f));
+    y0 = _mm512_fmadd_ps(y0, t0, _mm512_set1_ps(0x1.FFFDC4p-2f));
+    y1 = _mm512_fmadd_ps(y1, t1, _mm512_set1_ps(0x1.FFFDC4p-2f));
+    y2 = _mm512_fmadd_ps(y2, t2, _mm512_set1_ps(0x1.FFFDC4p-2f));
+    y3 = _mm512_fmadd_ps(y3, t3, _mm512_set1_ps(0x1.FFFDC4p-2f));
+    y0 = _mm512_fmadd_ps(y0, t0, _mm512_set1_ps(0x1.FFFFF6p-1f));
+    y1 = _mm512_fmadd_ps(y1, t1, _mm512_set1_ps(0x1.FFFFF6p-1f));
+    y2 = _mm512_fmadd_ps(y2, t2, _mm512_set1_ps(0x1.FFFFF6p-1f));
+    y3 = _mm512_fmadd_ps(y3, t3, _mm512_set1_ps(0x1.FFFFF6p-1f));
+    t0 = _mm512_mul_ps(t0, power0);
+    t1 = _mm512_mul_ps(t1, power1);
+    t2 = _mm512_mul_ps(t2, power2);
+    t3 = _mm512_mul_ps(t3, power3);
+    y0 = _mm512_fmadd_ps(t0, y0, power0);
+    y1 = _mm512_fmadd_ps(t1, y1, power1);
+    y2 = _mm512_fmadd_ps(t2, y2, power2);
+    y3 = _mm512_fmadd_ps(t3, y3, power3);
+    y0 = _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(d0, _mm512_set1_ps(-0x1.5D589Ep+6f), _CMP_NLT_UQ), y0);
+    y1 = _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(d1, _mm512_set1_ps(-0x1.5D589Ep+6f), _CMP_NLT_UQ), y1);
+    y2 = _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(d2, _mm512_set1_ps(-0x1.5D589Ep+6f), _CMP_NLT_UQ), y2);
+    y3 = _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(d3, _mm512_set1_ps(-0x1.5D589Ep+6f), _CMP_NLT_UQ), y3);
     _mm512_storeu_ps(y + 0, y0);
-    sum0 = _mm512_add_ps(sum0, y0);
     _mm512_storeu_ps(y + 16, y1);
-    sum0 = _mm512_add_ps(sum0, y1);
     _mm512_storeu_ps(y + 32, y2);
-    sum0 = _mm512_add_ps(sum0, y2);
     _mm512_storeu_ps(y + 48, y3);
+    sum0 = _mm512_add_ps(sum0, y0);
+    sum0 = _mm512_add_ps(sum0, y1);
+    sum0 = _mm512_add_ps(sum0, y2);
     sum0 = _mm512_add_ps(sum0, y3);
     x += 64;
     y += 64;
   }
   for (; n >= 16; n -= 16) {
-    const __m512 y0 = expminusmax(_mm512_sub_ps(_mm512_loadu_ps(x), vmax));
-    _mm512_storeu_ps(y, y0);
+    const __m512 x0 = _mm512_loadu_ps(x + 0);
+
+    // exp(x - max), results below FLT_MIN as 0: range reduction with two constants, and the polynomial of degree 5 with
+    // c0 = 1 that minimises the largest relative error (Sollya's fpminimax).
+    const __m512 d0 = _mm512_sub_ps(x0, vmax);
+    const __m512 biased0 = _mm512_fmadd_ps(d0, _mm512_set1_ps(0x1.715476p+0f), bias);
+    const __m512 power0 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased0), 23));
+    const __m512 n0 = _mm512_sub_ps(biased0, bias);
+    __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E400p-1f), d0);
+    t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t0);
+    __m512 y0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.0FA0A0p-7f), _mm512_set1_ps(0x1.573AFEp-5f));
+    y0 = _mm512_fmadd_ps(y0, t0, _mm512_set1_ps(0x1.555A80p-3f));
+    y0 = _mm512_fmadd_ps(y0, t0, _mm512_set1_ps(0x1.FFFDC4p-2f));
+    y0 = _mm512_fmadd_ps(y0, t0, _mm512_set1_ps(0x1.FFFFF6p-1f));
+    t0 = _mm512_mul_ps(t0, power0);
+    y0 = _mm512_fmadd_ps(t0, y0, power0);
+    y0 = _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(d0, _mm512_set1_ps(-0x1.5D589Ep+6f), _CMP_NLT_UQ), y0);
+    _mm512_storeu_ps(y + 0, y0);
     sum0 = _mm512_add_ps(sum0, y0);
     x += 16;
     y += 16;
   }
   if (n > 0) {
-    const __m512 y0 = expminusmax(_mm512_sub_ps(avx512f_load_tail(x, n, _mm512_set1_ps(-INFINITY)), vmax));
+    const __m512 x0 = avx512f_load_tail(x, n, _mm512_set1_ps(-INFINITY));
+
+    // exp(x - max), results below FLT_MIN as 0: range reduction with two constants, and the polynomial of degree 5 with
+    // c0 = 1 that minimises the largest relative error (Sollya's fpminimax).
+    const __m512 d0 = _mm512_sub_ps(x0, vmax);
+    const __m512 biased0 = _mm512_fmadd_ps(d0, _mm512_set1_ps(0x1.715476p+0f), bias);
+    const __m512 power0 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased0), 23));
+    const __m512 n0 = _mm512_sub_ps(biased0, bias);
+    __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E400p-1f), d0);
+    t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t0);
+    __m512 y0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.0FA0A0p-7f), _mm512_set1_ps(0x1.573AFEp-5f));
+    y0 = _mm512_fmadd_ps(y0, t0, _mm512_set1_ps(0x1.555A80p-3f));
+    y0 = _mm512_fmadd_ps(y0, t0, _mm512_set1_ps(0x1.FFFDC4p-2f));
+    y0 = _mm512_fmadd_ps(y0, t0, _mm512_set1_ps(0x1.FFFFF6p-1f));
+    t0 = _mm512_mul_ps(t0, power0);
+    y0 = _mm512_fmadd_ps(t0, y0, power0);
+    y0 = _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(d0, _mm512_set1_ps(-0x1.5D589Ep+6f), _CMP_NLT_UQ), y0);
     avx512f_store_tail(y, n, y0);
     sum0 = _mm512_add_ps(sum0, y0);
   }
@@ -122,130 +317,446 @@ extern "C" void smx_f32_raddstoreexpminusmax_ukernel__avx512f_u64(size_t n, cons
 extern "C" void smx_f32_raddstoreexpminusmax_ukernel__avx512f_u64_acc2(size_t n, const float* x, float* y,
                                                                        float max, float* sum) {
   const __m512 vmax = _mm512_set1_ps(max);
+  const __m512 bias = _mm512_set1_ps(0x1.8000FEp+23f);
   __m512 sum0 = _mm512_setzero_ps();
   __m512 sum1 = _mm512_setzero_ps();
   for (; n >= 64; n -= 64) {
-    const __m512 y0 = expminusmax(_mm512_sub_ps(_mm512_loadu_ps(x + 0), vmax));
-    const __m512 y1 = expminusmax(_mm512_sub_ps(_mm512_loadu_ps(x + 16), vmax));
-    const __m512 y2 = expminusmax(_mm512_sub_ps(_mm512_loadu_ps(x + 32), vmax));
-    const __m512 y3 = expminusmax(_mm512_sub_ps(_mm512_loadu_ps(x + 48), vmax));
+    const __m512 x0 = _mm512_loadu_ps(x + 0);
+    const __m512 x1 = _mm512_loadu_ps(x + 16);
+    const __m512 x2 = _mm512_loadu_ps(x + 32);
+    const __m512 x3 = _mm512_loadu_ps(x + 48);
+
+    // exp(x - max), results below FLT_MIN as 0: range reduction with two constants, and the polynomial of degree 5 with
+    // c0 = 1 that minimises the largest relative error (Sollya's fpminimax).
+    const __m512 d0 = _mm512_sub_ps(x0, vmax);
+    const __m512 d1 = _mm512_sub_ps(x1, vmax);
+    const __m512 d2 = _mm512_sub_ps(x2, vmax);
+    const __m512 d3 = _mm512_sub_ps(x3, vmax);
+    const __m512 biased0 = _mm512_fmadd_ps(d0, _mm512_set1_ps(0x1.715476p+0f), bias);
+    const __m512 biased1 = _mm512_fmadd_ps(d1, _mm512_set1_ps(0x1.715476p+0f), bias);
+    const __m512 biased2 = _mm512_fmadd_ps(d2, _mm512_set1_ps(0x1.715476p+0f), bias);
+    const __m512 biased3 = _mm512_fmadd_ps(d3, _mm512_set1_ps(0x1.715476p+0f), bias);
+    const __m512 power0 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased0), 23));
+    const __m512 power1 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased1), 23));
+    const __m512 power2 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased2), 23));
+    const __m512 power3 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased3), 23));
+    const __m512 n0 = _mm512_sub_ps(biased0, bias);
+    const __m512 n1 = _mm512_sub_ps(biased1, bias);
+    const __m512 n2 = _mm512_sub_ps(biased2, bias);
+    const __m512 n3 = _mm512_sub_ps(biased3, bias);
+    __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E400p-1f), d0);
+    __m512 t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.62E400p-1f), d1);
+    __m512 t2 = _mm512_fmadd_ps(n2, _mm512_set1_ps(-0x1.62E400p-1f), d2);
+    __m512 t3 = _mm512_fmadd_ps(n3, _mm512_set1_ps(-0x1.62E400p-1f), d3);
+    t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t0);
+    t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t1);
+    t2 = _mm512_fmadd_ps(n2, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t2);
+    t3 = _mm512_fmadd_ps(n3, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t3);
+    __m512 y0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.0FA0A0p-7f), _mm512_set1_ps(0x1.573AFEp-5f));
+    __m512 y1 = _mm512_fmadd_ps(t1, _mm512_set1_ps(0x1.0FA0A0p-7f), _mm512_set1_ps(0x1.573AFEp-5f));
+    __m512 y2 = _mm512_fmadd_ps(t2, _mm512_set1_ps(0x1.0FA0A0p-7f), _mm512_set1_ps(0x1.573AFEp-5f));
+    __m512 y3 = _mm512_fmadd_ps(t3, _mm512_set1_ps(0x1.0FA0A0p-7f), _mm512_set1_ps(0x1.573AFEp-5f));
+    y0 = _mm512_fmadd_ps(y0, t0, _mm512_set1_ps(0x1.555A80p-3f));
+    y1 = _mm512_fmadd_ps(y1, t1, _mm512_set1_ps(0x1.555A80p-3f));
+    y2 = _mm512_fmadd_ps(y2, t2, _mm512_set1_ps(0x1.555A80p-3f));
+    y3 = _mm512_fmadd_ps(y3, t3, _mm512_set1_ps(0x1.555A80p-3f));
+    y0 = _mm512_fmadd_ps(y0, t0, _mm512_set1_ps(0x1.FFFDC4p-2f));
+    y1 = _mm512_fmadd_ps(y1, t1, _mm512_set1_ps(0x1.FFFDC4p-2f));
+    y2 = _mm512_fmadd_ps(y2, t2, _mm512_set1_ps(0x1.FFFDC4p-2f));
+    y3 = _mm512_fmadd_ps(y3, t3, _mm512_set1_ps(0x1.FFFDC4p-2f));
+    y0 = _mm512_fmadd_ps(y0, t0, _mm512_set1_ps(0x1.FFFFF6p-1f));
+    y1 = _mm512_fmadd_ps(y1, t1, _mm512_set1_ps(0x1.FFFFF6p-1f));
+    y2 = _mm512_fmadd_ps(y2, t2, _mm512_set1_ps(0x1.FFFFF6p-1f));
+    y3 = _mm512_fmadd_ps(y3, t3, _mm512_set1_ps(0x1.FFFFF6p-1f));
+    t0 = _mm512_mul_ps(t0, power0);
+    t1 = _mm512_mul_ps(t1, power1);
+    t2 = _mm512_mul_ps(t2, power2);
+    t3 = _mm512_mul_ps(t3, power3);
+    y0 = _mm512_fmadd_ps(t0, y0, power0);
+    y1 = _mm512_fmadd_ps(t1, y1, power1);
+    y2 = _mm512_fmadd_ps(t2, y2, power2);
+    y3 = _mm512_fmadd_ps(t3, y3, power3);
+    y0 = _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(d0, _mm512_set1_ps(-0x1.5D589Ep+6f), _CMP_NLT_UQ), y0);
+    y1 = _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(d1, _mm512_set1_ps(-0x1.5D589Ep+6f), _CMP_NLT_UQ), y1);
+    y2 = _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(d2, _mm512_set1_ps(-0x1.5D589Ep+6f), _CMP_NLT_UQ), y2);
+    y3 = _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(d3, _mm512_set1_ps(-0x1.5D589Ep+6f), _CMP_NLT_UQ), y3);
     _mm512_storeu_ps(y + 0, y0);
-    sum0 = _mm512_add_ps(sum0, y0);
     _mm512_storeu_ps(y + 16, y1);
-    sum1 = _mm512_add_ps(sum1, y1);
     _mm512_storeu_ps(y + 32, y2);
-    sum0 = _mm512_add_ps(sum0, y2);
     _mm512_storeu_ps(y + 48, y3);
+    sum0 = _mm512_add_ps(sum0, y0);
+    sum1 = _mm512_add_ps(sum1, y1);
+    sum0 = _mm512_add_ps(sum0, y2);
     sum1 = _mm512_add_ps(sum1, y3);
     x += 64;
     y += 64;
   }
-  sum0 = _mm512_add_ps(sum0, sum1);
   for (; n >= 16; n -= 16) {
-    const __m512 y0 = expminusmax(_mm512_sub_ps(_mm512_loadu_ps(x), vmax));
-    _mm512_storeu_ps(y, y0);
+    const __m512 x0 = _mm512_loadu_ps(x + 0);
+
+    // exp(x - max), results below FLT_MIN as 0: range reduction with two constants, and the polynomial of degree 5 with
+    // c0 = 1 that minimises the largest relative error (Sollya's fpminimax).
+    const __m512 d0 = _mm512_sub_ps(x0, vmax);
+    const __m512 biased0 = _mm512_fmadd_ps(d0, _mm512_set1_ps(0x1.715476p+0f), bias);
+    const __m512 power0 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased0), 23));
+    const __m512 n0 = _mm512_sub_ps(biased0, bias);
+    __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E400p-1f), d0);
+    t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t0);
+    __m512 y0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.0FA0A0p-7f), _mm512_set1_ps(0x1.573AFEp-5f));
+    y0 = _mm512_fmadd_ps(y0, t0, _mm512_set1_ps(0x1.555A80p-3f));
+    y0 = _mm512_fmadd_ps(y0, t0, _mm512_set1_ps(0x1.FFFDC4p-2f));
+    y0 = _mm512_fmadd_ps(y0, t0, _mm512_set1_ps(0x1.FFFFF6p-1f));
+    t0 = _mm512_mul_ps(t0, power0);
+    y0 = _mm512_fmadd_ps(t0, y0, power0);
+    y0 = _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(d0, _mm512_set1_ps(-0x1.5D589Ep+6f), _CMP_NLT_UQ), y0);
+    _mm512_storeu_ps(y + 0, y0);
     sum0 = _mm512_add_ps(sum0, y0);
     x += 16;
     y += 16;
   }
   if (n > 0) {
-    const __m512 y0 = expminusmax(_mm512_sub_ps(avx512f_load_tail(x, n, _mm512_set1_ps(-INFINITY)), vmax));
+    const __m512 x0 = avx512f_load_tail(x, n, _mm512_set1_ps(-INFINITY));
+
+    // exp(x - max), results below FLT_MIN as 0: range reduction with two constants, and the polynomial of degree 5 with
+    // c0 = 1 that minimises the largest relative error (Sollya's fpminimax).
+    const __m512 d0 = _mm512_sub_ps(x0, vmax);
+    const __m512 biased0 = _mm512_fmadd_ps(d0, _mm512_set1_ps(0x1.715476p+0f), bias);
+    const __m512 power0 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased0), 23));
+    const __m512 n0 = _mm512_sub_ps(biased0, bias);
+    __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E400p-1f), d0);
+    t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t0);
+    __m512 y0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.0FA0A0p-7f), _mm512_set1_ps(0x1.573AFEp-5f));
+    y0 = _mm512_fmadd_ps(y0, t0, _mm512_set1_ps(0x1.555A80p-3f));
+    y0 = _mm512_fmadd_ps(y0, t0, _mm512_set1_ps(0x1.FFFDC4p-2f));
+    y0 = _mm512_fmadd_ps(y0, t0, _mm512_set1_ps(0x1.FFFFF6p-1f));
+    t0 = _mm512_mul_ps(t0, power0);
+    y0 = _mm512_fmadd_ps(t0, y0, power0);
+    y0 = _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(d0, _mm512_set1_ps(-0x1.5D589Ep+6f), _CMP_NLT_UQ), y0);
     avx512f_store_tail(y, n, y0);
     sum0 = _mm512_add_ps(sum0, y0);
   }
+  sum0 = _mm512_add_ps(sum0, sum1);
   *sum = _mm512_reduce_add_ps(sum0);
 }
 
 extern "C" void smx_f32_raddstoreexpminusmax_ukernel__avx512f_u64_acc4(size_t n, const float* x, float* y,
                                                                        float max, float* sum) {
   const __m512 vmax = _mm512_set1_ps(max);
+  const __m512 bias = _mm512_set1_ps(0x1.8000FEp+23f);
   __m512 sum0 = _mm512_setzero_ps();
   __m512 sum1 = _mm512_setzero_ps();
   __m512 sum2 = _mm512_setzero_ps();
   __m512 sum3 = _mm512_setzero_ps();
   for (; n >= 64; n -= 64) {
-    const __m512 y0 = expminusmax(_mm512_sub_ps(_mm512_loadu_ps(x + 0), vmax));
-    const __m512 y1 = expminusmax(_mm512_sub_ps(_mm512_loadu_ps(x + 16), vmax));
-    const __m512 y2 = expminusmax(_mm512_sub_ps(_mm512_loadu_ps(x + 32), vmax));
-    const __m512 y3 = expminusmax(_mm512_sub_ps(_mm512_loadu_ps(x + 48), vmax));
+    const __m512 x0 = _mm512_loadu_ps(x + 0);
+    const __m512 x1 = _mm512_loadu_ps(x + 16);
+    const __m512 x2 = _mm512_loadu_ps(x + 32);
+    const __m512 x3 = _mm512_loadu_ps(x + 48);
+
+    // exp(x - max), results below FLT_MIN as 0: range reduction with two constants, and the polynomial of degree 5 with
+    // c0 = 1 that minimises the largest relative error (Sollya's fpminimax).
+    const __m512 d0 = _mm512_sub_ps(x0, vmax);
+    const __m512 d1 = _mm512_sub_ps(x1, vmax);
+    const __m512 d2 = _mm512_sub_ps(x2, vmax);
+    const __m512 d3 = _mm512_sub_ps(x3, vmax);
+    const __m512 biased0 = _mm512_fmadd_ps(d0, _mm512_set1_ps(0x1.715476p+0f), bias);
+    const __m512 biased1 = _mm512_fmadd_ps(d1, _mm512_set1_ps(0x1.715476p+0f), bias);
+    const __m512 biased2 = _mm512_fmadd_ps(d2, _mm512_set1_ps(0x1.715476p+0f), bias);
+    const __m512 biased3 = _mm512_fmadd_ps(d3, _mm512_set1_ps(0x1.715476p+0f), bias);
+    const __m512 power0 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased0), 23));
+    const __m512 power1 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased1), 23));
+    const __m512 power2 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased2), 23));
+    const __m512 power3 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased3), 23));
+    const __m512 n0 = _mm512_sub_ps(biased0, bias);
+    const __m512 n1 = _mm512_sub_ps(biased1, bias);
+    const __m512 n2 = _mm512_sub_ps(biased2, bias);
+    const __m512 n3 = _mm512_sub_ps(biased3, bias);
+    __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E400p-1f), d0);
+    __m512 t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.62E400p-1f), d1);
+    __m512 t2 = _mm512_fmadd_ps(n2, _mm512_set1_ps(-0x1.62E400p-1f), d2);
+    __m512 t3 = _mm512_fmadd_ps(n3, _mm512_set1_ps(-0x1.62E400p-1f), d3);
+    t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t0);
+    t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t1);
+    t2 = _mm512_fmadd_ps(n2, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t2);
+    t3 = _mm512_fmadd_ps(n3, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t3);
+    __m512 y0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.0FA0A0p-7f), _mm512_set1_ps(0x1.573AFEp-5f));
+    __m512 y1 = _mm512_fmadd_ps(t1, _mm512_set1_ps(0x1.0FA0A0p-7f), _mm512_set1_ps(0x1.573AFEp-5f));
+    __m512 y2 = _mm512_fmadd_ps(t2, _mm512_set1_ps(0x1.0FA0A0p-7f), _mm512_set1_ps(0x1.573AFEp-5f));
+    __m512 y3 = _mm512_fmadd_ps(t3, _mm512_set1_ps(0x1.0FA0A0p-7f), _mm512_set1_ps(0x1.573AFEp-5f));
+    y0 = _mm512_fmadd_ps(y0, t0, _mm512_set1_ps(0x1.555A80p-3f));
+    y1 = _mm512_fmadd_ps(y1, t1, _mm512_set1_ps(0x1.555A80p-3f));
+    y2 = _mm512_fmadd_ps(y2, t2, _mm512_set1_ps(0x1.555A80p-3f));
+    y3 = _mm512_fmadd_ps(y3, t3, _mm512_set1_ps(0x1.555A80p-3f));
+    y0 = _mm512_fmadd_ps(y0, t0, _mm512_set1_ps(0x1.FFFDC4p-2f));
+    y1 = _mm512_fmadd_ps(y1, t1, _mm512_set1_ps(0x1.FFFDC4p-2f));
+    y2 = _mm512_fmadd_ps(y2, t2, _mm512_set1_ps(0x1.FFFDC4p-2f));
+    y3 = _mm512_fmadd_ps(y3, t3, _mm512_set1_ps(0x1.FFFDC4p-2f));
+    y0 = _mm512_fmadd_ps(y0, t0, _mm512_set1_ps(0x1.FFFFF6p-1f));
+    y1 = _mm512_fmadd_ps(y1, t1, _mm512_set1_ps(0x1.FFFFF6p-1f));
+    y2 = _mm512_fmadd_ps(y2, t2, _mm512_set1_ps(0x1.FFFFF6p-1f));
+    y3 = _mm512_fmadd_ps(y3, t3, _mm512_set1_ps(0x1.FFFFF6p-1f));
+    t0 = _mm512_mul_ps(t0, power0);
+    t1 = _mm512_mul_ps(t1, power1);
+    t2 = _mm512_mul_ps(t2, power2);
+    t3 = _mm512_mul_ps(t3, power3);
+    y0 = _mm512_fmadd_ps(t0, y0, power0);
+    y1 = _mm512_fmadd_ps(t1, y1, power1);
+    y2 = _mm512_fmadd_ps(t2, y2, power2);
+    y3 = _mm512_fmadd_ps(t3, y3, power3);
+    y0 = _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(d0, _mm512_set1_ps(-0x1.5D589Ep+6f), _CMP_NLT_UQ), y0);
+    y1 = _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(d1, _mm512_set1_ps(-0x1.5D589Ep+6f), _CMP_NLT_UQ), y1);
+    y2 = _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(d2, _mm512_set1_ps(-0x1.5D589Ep+6f), _CMP_NLT_UQ), y2);
+    y3 = _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(d3, _mm512_set1_ps(-0x1.5D589Ep+6f), _CMP_NLT_UQ), y3);
     _mm512_storeu_ps(y + 0, y0);
-    sum0 = _mm512_add_ps(sum0, y0);
     _mm512_storeu_ps(y + 16, y1);
-    sum1 = _mm512_add_ps(sum1, y1);
     _mm512_storeu_ps(y + 32, y2);
-    sum2 = _mm512_add_ps(sum2, y2);
     _mm512_storeu_ps(y + 48, y3);
+    sum0 = _mm512_add_ps(sum0, y0);
+    sum1 = _mm512_add_ps(sum1, y1);
+    sum2 = _mm512_add_ps(sum2, y2);
     sum3 = _mm512_add_ps(sum3, y3);
     x += 64;
     y += 64;
   }
-  sum0 = _mm512_add_ps(sum0, sum1);
-  sum0 = _mm512_add_ps(sum0, sum2);
-  sum0 = _mm512_add_ps(sum0, sum3);
   for (; n >= 16; n -= 16) {
-    const __m512 y0 = expminusmax(_mm512_sub_ps(_mm512_loadu_ps(x), vmax));
-    _mm512_storeu_ps(y, y0);
+    const __m512 x0 = _mm512_loadu_ps(x + 0);
+
+    // exp(x - max), results below FLT_MIN as 0: range reduction with two constants, and the polynomial of degree 5 with
+    // c0 = 1 that minimises the largest relative error (Sollya's fpminimax).
+    const __m512 d0 = _mm512_sub_ps(x0, vmax);
+    const __m512 biased0 = _mm512_fmadd_ps(d0, _mm512_set1_ps(0x1.715476p+0f), bias);
+    const __m512 power0 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased0), 23));
+    const __m512 n0 = _mm512_sub_ps(biased0, bias);
+    __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E400p-1f), d0);
+    t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t0);
+    __m512 y0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.0FA0A0p-7f), _mm512_set1_ps(0x1.573AFEp-5f));
+    y0 = _mm512_fmadd_ps(y0, t0, _mm512_set1_ps(0x1.555A80p-3f));
+    y0 = _mm512_fmadd_ps(y0, t0, _mm512_set1_ps(0x1.FFFDC4p-2f));
+    y0 = _mm512_fmadd_ps(y0, t0, _mm512_set1_ps(0x1.FFFFF6p-1f));
+    t0 = _mm512_mul_ps(t0, power0);
+    y0 = _mm512_fmadd_ps(t0, y0, power0);
+    y0 = _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(d0, _mm512_set1_ps(-0x1.5D589Ep+6f), _CMP_NLT_UQ), y0);
+    _mm512_storeu_ps(y + 0, y0);
     sum0 = _mm512_add_ps(sum0, y0);
     x += 16;
     y += 16;
   }
   if (n > 0) {
-    const __m512 y0 = expminusmax(_mm512_sub_ps(avx512f_load_tail(x, n, _mm512_set1_ps(-INFINITY)), vmax));
+    const __m512 x0 = avx512f_load_tail(x, n, _mm512_set1_ps(-INFINITY));
+
+    // exp(x - max), results below FLT_MIN as 0: range reduction with two constants, and the polynomial of degree 5 with
+    // c0 = 1 that minimises the largest relative error (Sollya's fpminimax).
+    const __m512 d0 = _mm512_sub_ps(x0, vmax);
+    const __m512 biased0 = _mm512_fmadd_ps(d0, _mm512_set1_ps(0x1.715476p+0f), bias);
+    const __m512 power0 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased0), 23));
+    const __m512 n0 = _mm512_sub_ps(biased0, bias);
+    __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E400p-1f), d0);
+    t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t0);
+    __m512 y0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.0FA0A0p-7f), _mm512_set1_ps(0x1.573AFEp-5f));
+    y0 = _mm512_fmadd_ps(y0, t0, _mm512_set1_ps(0x1.555A80p-3f));
+    y0 = _mm512_fmadd_ps(y0, t0, _mm512_set1_ps(0x1.FFFDC4p-2f));
+    y0 = _mm512_fmadd_ps(y0, t0, _mm512_set1_ps(0x1.FFFFF6p-1f));
+    t0 = _mm512_mul_ps(t0, power0);
+    y0 = _mm512_fmadd_ps(t0, y0, power0);
+    y0 = _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(d0, _mm512_set1_ps(-0x1.5D589Ep+6f), _CMP_NLT_UQ), y0);
     avx512f_store_tail(y, n, y0);
     sum0 = _mm512_add_ps(sum0, y0);
   }
+  sum0 = _mm512_add_ps(sum0, sum1);
+  sum0 = _mm512_add_ps(sum0, sum2);
+  sum0 = _mm512_add_ps(sum0, sum3);
   *sum = _mm512_reduce_add_ps(sum0);
 }
 
 extern "C" void smx_f32_raddstoreexpminusmax_ukernel__avx512f_u128_acc4(size_t n, const float* x, float* y,
                                                                         float max, float* sum) {
   const __m512 vmax = _mm512_set1_ps(max);
+  const __m512 bias = _mm512_set1_ps(0x1.8000FEp+23f);
   __m512 sum0 = _mm512_setzero_ps();
   __m512 sum1 = _mm512_setzero_ps();
   __m512 sum2 = _mm512_setzero_ps();
   __m512 sum3 = _mm512_setzero_ps();
   for (; n >= 128; n -= 128) {
-    const __m512 y0 = expminusmax(_mm512_sub_ps(_mm512_loadu_ps(x + 0), vmax));
-    const __m512 y1 = expminusmax(_mm512_sub_ps(_mm512_loadu_ps(x + 16), vmax));
-    const __m512 y2 = expminusmax(_mm512_sub_ps(_mm512_loadu_ps(x + 32), vmax));
-    const __m512 y3 = expminusmax(_mm512_sub_ps(_mm512_loadu_ps(x + 48), vmax));
-    const __m512 y4 = expminusmax(_mm512_sub_ps(_mm512_loadu_ps(x + 64), vmax));
-    const __m512 y5 = expminusmax(_mm512_sub_ps(_mm512_loadu_ps(x + 80), vmax));
-    const __m512 y6 = expminusmax(_mm512_sub_ps(_mm512_loadu_ps(x + 96), vmax));
-    const __m512 y7 = expminusmax(_mm512_sub_ps(_mm512_loadu_ps(x + 112), vmax));
+    const __m512 x0 = _mm512_loadu_ps(x + 0);
+    const __m512 x1 = _mm512_loadu_ps(x + 16);
+    const __m512 x2 = _mm512_loadu_ps(x + 32);
+    const __m512 x3 = _mm512_loadu_ps(x + 48);
+    const __m512 x4 = _mm512_loadu_ps(x + 64);
+    const __m512 x5 = _mm512_loadu_ps(x + 80);
+    const __m512 x6 = _mm512_loadu_ps(x + 96);
+    const __m512 x7 = _mm512_loadu_ps(x + 112);
+
+    // exp(x - max), results below FLT_MIN as 0: range reduction with two constants, and the polynomial of degree 5 with
+    // c0 = 1 that minimises the largest relative error (Sollya's fpminimax).
+    const __m512 d0 = _mm512_sub_ps(x0, vmax);
+    const __m512 d1 = _mm512_sub_ps(x1, vmax);
+    const __m512 d2 = _mm512_sub_ps(x2, vmax);
+    const __m512 d3 = _mm512_sub_ps(x3, vmax);
+    const __m512 d4 = _mm512_sub_ps(x4, vmax);
+    const __m512 d5 = _mm512_sub_ps(x5, vmax);
+    const __m512 d6 = _mm512_sub_ps(x6, vmax);
+    const __m512 d7 = _mm512_sub_ps(x7, vmax);
+    const __m512 biased0 = _mm512_fmadd_ps(d0, _mm512_set1_ps(0x1.715476p+0f), bias);
+    const __m512 biased1 = _mm512_fmadd_ps(d1, _mm512_set1_ps(0x1.715476p+0f), bias);
+    const __m512 biased2 = _mm512_fmadd_ps(d2, _mm512_set1_ps(0x1.715476p+0f), bias);
+    const __m512 biased3 = _mm512_fmadd_ps(d3, _mm512_set1_ps(0x1.715476p+0f), bias);
+    const __m512 biased4 = _mm512_fmadd_ps(d4, _mm512_set1_ps(0x1.715476p+0f), bias);
+    const __m512 biased5 = _mm512_fmadd_ps(d5, _mm512_set1_ps(0x1.715476p+0f), bias);
+    const __m512 biased6 = _mm512_fmadd_ps(d6, _mm512_set1_ps(0x1.715476p+0f), bias);
+    const __m512 biased7 = _mm512_fmadd_ps(d7, _mm512_set1_ps(0x1.715476p+0f), bias);
+    const __m512 power0 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased0), 23));
+    const __m512 power1 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased1), 23));
+    const __m512 power2 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased2), 23));
+    const __m512 power3 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased3), 23));
+    const __m512 power4 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased4), 23));
+    const __m512 power5 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased5), 23));
+    const __m512 power6 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased6), 23));
+    const __m512 power7 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased7), 23));
+    const __m512 n0 = _mm512_sub_ps(biased0, bias);
+    const __m512 n1 = _mm512_sub_ps(biased1, bias);
+    const __m512 n2 = _mm512_sub_ps(biased2, bias);
+    const __m512 n3 = _mm512_sub_ps(biased3, bias);
+    const __m512 n4 = _mm512_sub_ps(biased4, bias);
+    const __m512 n5 = _mm512_sub_ps(biased5, bias);
+    const __m512 n6 = _mm512_sub_ps(biased6, bias);
+    const __m512 n7 = _mm512_sub_ps(biased7, bias);
+    __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E400p-1f), d0);
+    __m512 t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.62E400p-1f), d1);
+    __m512 t2 = _mm512_fmadd_ps(n2, _mm512_set1_ps(-0x1.62E400p-1f), d2);
+    __m512 t3 = _mm512_fmadd_ps(n3, _mm512_set1_ps(-0x1.62E400p-1f), d3);
+    __m512 t4 = _mm512_fmadd_ps(n4, _mm512_set1_ps(-0x1.62E400p-1f), d4);
+    __m512 t5 = _mm512_fmadd_ps(n5, _mm512_set1_ps(-0x1.62E400p-1f), d5);
+    __m512 t6 = _mm512_fmadd_ps(n6, _mm512_set1_ps(-0x1.62E400p-1f), d6);
+    __m512 t7 = _mm512_fmadd_ps(n7, _mm512_set1_ps(-0x1.62E400p-1f), d7);
+    t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t0);
+    t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t1);
+    t2 = _mm512_fmadd_ps(n2, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t2);
+    t3 = _mm512_fmadd_ps(n3, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t3);
+    t4 = _mm512_fmadd_ps(n4, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t4);
+    t5 = _mm512_fmadd_ps(n5, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t5);
+    t6 = _mm512_fmadd_ps(n6, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t6);
+    t7 = _mm512_fmadd_ps(n7, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t7);
+    __m512 y0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.0FA0A0p-7f), _mm512_set1_ps(0x1.573AFEp-5f));
+    __m512 y1 = _mm512_fmadd_ps(t1, _mm512_set1_ps(0x1.0FA0A0p-7f), _mm512_set1_ps(0x1.573AFEp-5f));
+    __m512 y2 = _mm512_fmadd_ps(t2, _mm512_set1_ps(0x1.0FA0A0p-7f), _mm512_set1_ps(0x1.573AFEp-5f));
+    __m512 y3 = _mm512_fmadd_ps(t3, _mm512_set1_ps(0x1.0FA0A0p-7f), _mm512_set1_ps(0x1.573AFEp-5f));
+    __m512 y4 = _mm512_fmadd_ps(t4, _mm512_set1_ps(0x1.0FA0A0p-7f), _mm512_set1_ps(0x1.573AFEp-5f));
+    __m512 y5 = _mm512_fmadd_ps(t5, _mm512_set1_ps(0x1.0FA0A0p-7f), _mm512_set1_ps(0x1.573AFEp-5f));
+    __m512 y6 = _mm512_fmadd_ps(t6, _mm512_set1_ps(0x1.0FA0A0p-7f), _mm512_set1_ps(0x1.573AFEp-5f));
+    __m512 y7 = _mm512_fmadd_ps(t7, _mm512_set1_ps(0x1.0FA0A0p-7f), _mm512_set1_ps(0x1.573AFEp-5f));
+    y0 = _mm512_fmadd_ps(y0, t0, _mm512_set1_ps(0x1.555A80p-3f));
+    y1 = _mm512_fmadd_ps(y1, t1, _mm512_set1_ps(0x1.555A80p-3f));
+    y2 = _mm512_fmadd_ps(y2, t2, _mm512_set1_ps(0x1.555A80p-3f));
+    y3 = _mm512_fmadd_ps(y3, t3, _mm512_set1_ps(0x1.555A80p-3f));
+    y4 = _mm512_fmadd_ps(y4, t4, _mm512_set1_ps(0x1.555A80p-3f));
+    y5 = _mm512_fmadd_ps(y5, t5, _mm512_set1_ps(0x1.555A80p-3f));
+    y6 = _mm512_fmadd_ps(y6, t6, _mm512_set1_ps(0x1.555A80p-3f));
+    y7 = _mm512_fmadd_ps(y7, t7, _mm512_set1_ps(0x1.555A80p-3f));
+    y0 = _mm512_fmadd_ps(y0, t0, _mm512_set1_ps(0x1.FFFDC4p-2f));
+    y1 = _mm512_fmadd_ps(y1, t1, _mm512_set1_ps(0x1.FFFDC4p-2f));
+    y2 = _mm512_fmadd_ps(y2, t2, _mm512_set1_ps(0x1.FFFDC4p-2f));
+    y3 = _mm512_fmadd_ps(y3, t3, _mm512_set1_ps(0x1.FFFDC4p-2f));
+    y4 = _mm512_fmadd_ps(y4, t4, _mm512_set1_ps(0x1.FFFDC4p-2f));
+    y5 = _mm512_fmadd_ps(y5, t5, _mm512_set1_ps(0x1.FFFDC4p-2f));
+    y6 = _mm512_fmadd_ps(y6, t6, _mm512_set1_ps(0x1.FFFDC4p-2f));
+    y7 = _mm512_fmadd_ps(y7, t7, _mm512_set1_ps(0x1.FFFDC4p-2f));
+    y0 = _mm512_fmadd_ps(y0, t0, _mm512_set1_ps(0x1.FFFFF6p-1f));
+    y1 = _mm512_fmadd_ps(y1, t1, _mm512_set1_ps(0x1.FFFFF6p-1f));
+    y2 = _mm512_fmadd_ps(y2, t2, _mm512_set1_ps(0x1.FFFFF6p-1f));
+    y3 = _mm512_fmadd_ps(y3, t3, _mm512_set1_ps(0x1.FFFFF6p-1f));
+    y4 = _mm512_fmadd_ps(y4, t4, _mm512_set1_ps(0x1.FFFFF6p-1f));
+    y5 = _mm512_fmadd_ps(y5, t5, _mm512_set1_ps(0x1.FFFFF6p-1f));
+    y6 = _mm512_fmadd_ps(y6, t6, _mm512_set1_ps(0x1.FFFFF6p-1f));
+    y7 = _mm512_fmadd_ps(y7, t7, _mm512_set1_ps(0x1.FFFFF6p-1f));
+    t0 = _mm512_mul_ps(t0, power0);
+    t1 = _mm512_mul_ps(t1, power1);
+    t2 = _mm512_mul_ps(t2, power2);
+    t3 = _mm512_mul_ps(t3, power3);
+    t4 = _mm512_mul_ps(t4, power4);
+    t5 = _mm512_mul_ps(t5, power5);
+    t6 = _mm512_mul_ps(t6, power6);
+    t7 = _mm512_mul_ps(t7, power7);
+    y0 = _mm512_fmadd_ps(t0, y0, power0);
+    y1 = _mm512_fmadd_ps(t1, y1, power1);
+    y2 = _mm512_fmadd_ps(t2, y2, power2);
+    y3 = _mm512_fmadd_ps(t3, y3, power3);
+    y4 = _mm512_fmadd_ps(t4, y4, power4);
+    y5 = _mm512_fmadd_ps(t5, y5, power5);
+    y6 = _mm512_fmadd_ps(t6, y6, power6);
+    y7 = _mm512_fmadd_ps(t7, y7, power7);
+    y0 = _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(d0, _mm512_set1_ps(-0x1.5D589Ep+6f), _CMP_NLT_UQ), y0);
+    y1 = _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(d1, _mm512_set1_ps(-0x1.5D589Ep+6f), _CMP_NLT_UQ), y1);
+    y2 = _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(d2, _mm512_set1_ps(-0x1.5D589Ep+6f), _CMP_NLT_UQ), y2);
+    y3 = _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(d3, _mm512_set1_ps(-0x1.5D589Ep+6f), _CMP_NLT_UQ), y3);
+    y4 = _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(d4, _mm512_set1_ps(-0x1.5D589Ep+6f), _CMP_NLT_UQ), y4);
+    y5 = _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(d5, _mm512_set1_ps(-0x1.5D589Ep+6f), _CMP_NLT_UQ), y5);
+    y6 = _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(d6, _mm512_set1_ps(-0x1.5D589Ep+6f), _CMP_NLT_UQ), y6);
+    y7 = _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(d7, _mm512_set1_ps(-0x1.5D589Ep+6f), _CMP_NLT_UQ), y7);
     _mm512_storeu_ps(y + 0, y0);
-    sum0 = _mm512_add_ps(sum0, y0);
     _mm512_storeu_ps(y + 16, y1);
-    sum1 = _mm512_add_ps(sum1, y1);
     _mm512_storeu_ps(y + 32, y2);
-    sum2 = _mm512_add_ps(sum2, y2);
     _mm512_storeu_ps(y + 48, y3);
-    sum3 = _mm512_add_ps(sum3, y3);
     _mm512_storeu_ps(y + 64, y4);
-    sum0 = _mm512_add_ps(sum0, y4);
     _mm512_storeu_ps(y + 80, y5);
-    sum1 = _mm512_add_ps(sum1, y5);
     _mm512_storeu_ps(y + 96, y6);
-    sum2 = _mm512_add_ps(sum2, y6);
     _mm512_storeu_ps(y + 112, y7);
+    sum0 = _mm512_add_ps(sum0, y0);
+    sum1 = _mm512_add_ps(sum1, y1);
+    sum2 = _mm512_add_ps(sum2, y2);
+    sum3 = _mm512_add_ps(sum3, y3);
+    sum0 = _mm512_add_ps(sum0, y4);
+    sum1 = _mm512_add_ps(sum1, y5);
+    sum2 = _mm512_add_ps(sum2, y6);
     sum3 = _mm512_add_ps(sum3, y7);
     x += 128;
     y += 128;
   }
-  sum0 = _mm512_add_ps(sum0, sum1);
-  sum0 = _mm512_add_ps(sum0, sum2);
-  sum0 = _mm512_add_ps(sum0, sum3);
   for (; n >= 16; n -= 16) {
-    const __m512 y0 = expminusmax(_mm512_sub_ps(_mm512_loadu_ps(x), vmax));
-    _mm512_storeu_ps(y, y0);
+    const __m512 x0 = _mm512_loadu_ps(x + 0);
+
+    // exp(x - max), results below FLT_MIN as 0: range reduction with two constants, and the polynomial of degree 5 with
+    // c0 = 1 that minimises the largest relative error (Sollya's fpminimax).
+    const __m512 d0 = _mm512_sub_ps(x0, vmax);
+    const __m512 biased0 = _mm512_fmadd_ps(d0, _mm512_set1_ps(0x1.715476p+0f), bias);
+    const __m512 power0 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased0), 23));
+    const __m512 n0 = _mm512_sub_ps(biased0, bias);
+    __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E400p-1f), d0);
+    t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t0);
+    __m512 y0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.0FA0A0p-7f), _mm512_set1_ps(0x1.573AFEp-5f));
+    y0 = _mm512_fmadd_ps(y0, t0, _mm512_set1_ps(0x1.555A80p-3f));
+    y0 = _mm512_fmadd_ps(y0, t0, _mm512_set1_ps(0x1.FFFDC4p-2f));
+    y0 = _mm512_fmadd_ps(y0, t0, _mm512_set1_ps(0x1.FFFFF6p-1f));
+    t0 = _mm512_mul_ps(t0, power0);
+    y0 = _mm512_fmadd_ps(t0, y0, power0);
+    y0 = _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(d0, _mm512_set1_ps(-0x1.5D589Ep+6f), _CMP_NLT_UQ), y0);
+    _mm512_storeu_ps(y + 0, y0);
     sum0 = _mm512_add_ps(sum0, y0);
     x += 16;
     y += 16;
   }
   if (n > 0) {
-    const __m512 y0 = expminusmax(_mm512_sub_ps(avx512f_load_tail(x, n, _mm512_set1_ps(-INFINITY)), vmax));
+    const __m512 x0 = avx512f_load_tail(x, n, _mm512_set1_ps(-INFINITY));
+
+    // exp(x - max), results below FLT_MIN as 0: range reduction with two constants, and the polynomial of degree 5 with
+    // c0 = 1 that minimises the largest relative error (Sollya's fpminimax).
+    const __m512 d0 = _mm512_sub_ps(x0, vmax);
+    const __m512 biased0 = _mm512_fmadd_ps(d0, _mm512_set1_ps(0x1.715476p+0f), bias);
+    const __m512 power0 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased0), 23));
+    const __m512 n0 = _mm512_sub_ps(biased0, bias);
+    __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E400p-1f), d0);
+    t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t0);
+    __m512 y0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.0FA0A0p-7f), _mm512_set1_ps(0x1.573AFEp-5f));
+    y0 = _mm512_fmadd_ps(y0, t0, _mm512_set1_ps(0x1.555A80p-3f));
+    y0 = _mm512_fmadd_ps(y0, t0, _mm512_set1_ps(0x1.FFFDC4p-2f));
+    y0 = _mm512_fmadd_ps(y0, t0, _mm512_set1_ps(0x1.FFFFF6p-1f));
+    t0 = _mm512_mul_ps(t0, power0);
+    y0 = _mm512_fmadd_ps(t0, y0, power0);
+    y0 = _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(d0, _mm512_set1_ps(-0x1.5D589Ep+6f), _CMP_NLT_UQ), y0);
     avx512f_store_tail(y, n, y0);
     sum0 = _mm512_add_ps(sum0, y0);
   }
+  sum0 = _mm512_add_ps(sum0, sum1);
+  sum0 = _mm512_add_ps(sum0, sum2);
+  sum0 = _mm512_add_ps(sum0, sum3);
   *sum = _mm512_reduce_add_ps(sum0);
 }

@@ -6,23 +6,6 @@
 #include "src/isa/avx512f.h"
 #include "src/kernels/extended.h"
 
-// exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]. Returns p, and in
-// *power 2^(n + k), where bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the
-// largest relative error (Sollya's fpminimax): 2^-28.2; with the roundings of its evaluation, 1.26 * 2^-24.
-static inline __m512 extexp(__m512 x, __m512 bias, __m512* power) {
-  const __m512 biased = _mm512_fmadd_ps(x, _mm512_set1_ps(0x1.715476p+0f), bias);
-  const __m512 n = _mm512_sub_ps(biased, bias);
-  __m512 t = _mm512_fmadd_ps(n, _mm512_set1_ps(-0x1.62E400p-1f), x);
-  t = _mm512_fmadd_ps(n, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t);
-  __m512 q = _mm512_fmadd_ps(t, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
-  q = _mm512_fmadd_ps(q, t, _mm512_set1_ps(0x1.5558A0p-5f));
-  q = _mm512_fmadd_ps(q, t, _mm512_set1_ps(0x1.555490p-3f));
-  q = _mm512_fmadd_ps(q, t, _mm512_set1_ps(0x1.FFFFFCp-2f));
-  q = _mm512_fmadd_ps(q, t, _mm512_set1_ps(1.0f));
-  *power = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased), 23));
-  return _mm512_fmadd_ps(q, t, _mm512_set1_ps(1.0f));
-}
-
 // The largest of n elements; where one is NaN, any of them.
 static inline float maximum(size_t n, const float* x) {
   __m512 m0 = _mm512_set1_ps(-INFINITY);
@@ -48,6 +31,13 @@ static inline __m512 two_sum(__m512 a, __m512 b, __m512* error) {
   return sum;
 }
 
+// (*hi, *lo) += a, the rounding error of *hi kept in *lo.
+static inline void add_compensated(__m512* hi, __m512* lo, __m512 a) {
+  __m512 error;
+  *hi = two_sum(*hi, a, &error);
+  *lo = _mm512_add_ps(*lo, error);
+}
+
 // (*hi, *lo) += (hi2, lo2)
 static inline void add_pair(__m512* hi, __m512* lo, __m512 hi2, __m512 lo2) {
   __m512 error;
@@ -67,68 +57,45 @@ static inline void fold(__m512* hi, __m512* lo, struct smx_f32_extended* sum) {
   sum->lo = l - (sum->hi - h);
 }
 
-// Two elements a lane: one plain addition, then a compensated one into the lane's sum.
-static inline void accumulate(__m512 x0, __m512 x1, __m512 lower, __m512 bias, __m512* hi, __m512* lo,
-                              __m512* y0, __m512* y1) {
-  __m512 power0, power1;
-  const __m512 p0 = extexp(_mm512_max_ps(lower, x0), bias, &power0);
-  const __m512 p1 = extexp(_mm512_max_ps(lower, x1), bias, &power1);
-  *y0 = _mm512_mul_ps(p0, power0);
-  *y1 = _mm512_mul_ps(p1, power1);
-  __m512 error;
-  *hi = two_sum(*hi, _mm512_add_ps(*y0, *y1), &error);
-  *lo = _mm512_add_ps(*lo, error);
-}
-
-// 32 elements of a block: lane l takes elements l and l + 16.
-static inline void accumulate_32(const float* x, float* y, __m512 lower, __m512 bias, __m512* hi,
-                                 __m512* lo) {
-  __m512 y0[1], y1[1];
-  accumulate(_mm512_loadu_ps(x + 0), _mm512_loadu_ps(x + 16), lower, bias, &hi[0], &lo[0], &y0[0], &y1[0]);
-  _mm512_storeu_ps(y + 0, y0[0]);
-  _mm512_storeu_ps(y + 16, y1[0]);
-}
-
 // The last n < 32 elements of a block; absent ones count as 0.
 static inline void accumulate_tail(ptrdiff_t n, const float* x, float* y, __m512 lower, __m512 bias,
-                                   __m512* hi, __m512* lo) {
+                                   __m512* block_hi, __m512* block_lo) {
   const __m512 absent = _mm512_set1_ps(-INFINITY);
-  __m512 y0[1], y1[1];
-  accumulate(avx512f_load_tail(x + 0, n - 0, absent), avx512f_load_tail(x + 16, n - 16, absent), lower, bias,
-             &hi[0], &lo[0], &y0[0], &y1[0]);
-  avx512f_store_tail(y + 0, n - 0, y0[0]);
-  avx512f_store_tail(y + 16, n - 16, y1[0]);
-}
 
-extern "C" void smx_f32_raddstoreextexp_ukernel__avx512f_u32(size_t n, const float* x, float* y,
-                                                             struct smx_f32_extended* sum) {
-  __m512 hi[1] = {_mm512_setzero_ps()};
-  __m512 lo[1] = {_mm512_setzero_ps()};
-  struct smx_f32_reference reference;
-  smx_f32_reference_init(&reference);
-  // All is read before anything is stored: a tile out of range is left as it is, in place too.
-  const float max = maximum(n, x);
-  if (!smx_f32_reference_holds(&reference, max) && max != -INFINITY &&
-      (!smx_f32_reference_move(&reference, max) || max < -smx_range)) {
-    *sum = smx_f32_out_of_range;
-    return;
-  }
-  __m512 lower = _mm512_set1_ps(smx_lower_bound(SMX_BIAS - reference.exponent));
-  __m512 bias = _mm512_set1_ps(smx_rounding_bias(SMX_BIAS - reference.exponent));
-  while (n > 0) {
-    const size_t block = n < 1024 ? n : 1024;
-    __m512 block_hi[1] = {_mm512_setzero_ps()};
-    __m512 block_lo[1] = {_mm512_setzero_ps()};
-    size_t i = 0;
-    for (; i + 32 <= block; i += 32) accumulate_32(x + i, y + i, lower, bias, block_hi, block_lo);
-    if (i < block) accumulate_tail((ptrdiff_t)(block - i), x + i, y + i, lower, bias, block_hi, block_lo);
-    add_pair(&hi[0], &lo[0], block_hi[0], block_lo[0]);
-    x += block;
-    y += block;
-    n -= block;
-  }
-  fold(hi, lo, sum);
-  sum->reference = reference.exponent;
+  const __m512 x0 = _mm512_max_ps(lower, avx512f_load_tail(x + 0, n - 0, absent));
+  const __m512 x1 = _mm512_max_ps(lower, avx512f_load_tail(x + 16, n - 16, absent));
+
+  // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
+  // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
+  // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+  const __m512 biased0 = _mm512_fmadd_ps(x0, _mm512_set1_ps(0x1.715476p+0f), bias);
+  const __m512 biased1 = _mm512_fmadd_ps(x1, _mm512_set1_ps(0x1.715476p+0f), bias);
+  const __m512 n0 = _mm512_sub_ps(biased0, bias);
+  const __m512 n1 = _mm512_sub_ps(biased1, bias);
+  const __m512 power0 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased0), 23));
+  const __m512 power1 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased1), 23));
+  __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E400p-1f), x0);
+  __m512 t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.62E400p-1f), x1);
+  t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t0);
+  t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t1);
+  __m512 p0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
+  __m512 p1 = _mm512_fmadd_ps(t1, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
+  p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.5558A0p-5f));
+  p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(0x1.5558A0p-5f));
+  p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.555490p-3f));
+  p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(0x1.555490p-3f));
+  p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.FFFFFCp-2f));
+  p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(0x1.FFFFFCp-2f));
+  p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(1.0f));
+  p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(1.0f));
+  p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(1.0f));
+  p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(1.0f));
+  const __m512 y0 = _mm512_mul_ps(p0, power0);
+  const __m512 y1 = _mm512_mul_ps(p1, power1);
+  avx512f_store_tail(y + 0, n - 0, y0);
+  avx512f_store_tail(y + 16, n - 16, y1);
+  const __m512 pair0 = _mm512_add_ps(y0, y1);
+  add_compensated(&block_hi[0], &block_lo[0], pair0);
 }
 
 extern "C" void smx_f32_raddstoreextexp_ukernel__avx512f_u64(size_t n, const float* x, float* y,
@@ -152,10 +119,173 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__avx512f_u64(size_t n, const flo
     __m512 block_lo[1] = {_mm512_setzero_ps()};
     size_t i = 0;
     for (; i + 64 <= block; i += 64) {
-      accumulate_32(x + i + 0, y + i + 0, lower, bias, block_hi, block_lo);
-      accumulate_32(x + i + 32, y + i + 32, lower, bias, block_hi, block_lo);
+      const __m512 x0 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 0));
+      const __m512 x1 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 16));
+      const __m512 x2 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 32));
+      const __m512 x3 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 48));
+
+      // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
+      // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
+      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+      const __m512 biased0 = _mm512_fmadd_ps(x0, _mm512_set1_ps(0x1.715476p+0f), bias);
+      const __m512 biased1 = _mm512_fmadd_ps(x1, _mm512_set1_ps(0x1.715476p+0f), bias);
+      const __m512 biased2 = _mm512_fmadd_ps(x2, _mm512_set1_ps(0x1.715476p+0f), bias);
+      const __m512 biased3 = _mm512_fmadd_ps(x3, _mm512_set1_ps(0x1.715476p+0f), bias);
+      const __m512 n0 = _mm512_sub_ps(biased0, bias);
+      const __m512 n1 = _mm512_sub_ps(biased1, bias);
+      const __m512 n2 = _mm512_sub_ps(biased2, bias);
+      const __m512 n3 = _mm512_sub_ps(biased3, bias);
+      const __m512 power0 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased0), 23));
+      const __m512 power1 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased1), 23));
+      const __m512 power2 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased2), 23));
+      const __m512 power3 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased3), 23));
+      __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E400p-1f), x0);
+      __m512 t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.62E400p-1f), x1);
+      __m512 t2 = _mm512_fmadd_ps(n2, _mm512_set1_ps(-0x1.62E400p-1f), x2);
+      __m512 t3 = _mm512_fmadd_ps(n3, _mm512_set1_ps(-0x1.62E400p-1f), x3);
+      t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t0);
+      t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t1);
+      t2 = _mm512_fmadd_ps(n2, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t2);
+      t3 = _mm512_fmadd_ps(n3, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t3);
+      __m512 p0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
+      __m512 p1 = _mm512_fmadd_ps(t1, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
+      __m512 p2 = _mm512_fmadd_ps(t2, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
+      __m512 p3 = _mm512_fmadd_ps(t3, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
+      p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.5558A0p-5f));
+      p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(0x1.5558A0p-5f));
+      p2 = _mm512_fmadd_ps(p2, t2, _mm512_set1_ps(0x1.5558A0p-5f));
+      p3 = _mm512_fmadd_ps(p3, t3, _mm512_set1_ps(0x1.5558A0p-5f));
+      p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.555490p-3f));
+      p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(0x1.555490p-3f));
+      p2 = _mm512_fmadd_ps(p2, t2, _mm512_set1_ps(0x1.555490p-3f));
+      p3 = _mm512_fmadd_ps(p3, t3, _mm512_set1_ps(0x1.555490p-3f));
+      p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.FFFFFCp-2f));
+      p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(0x1.FFFFFCp-2f));
+      p2 = _mm512_fmadd_ps(p2, t2, _mm512_set1_ps(0x1.FFFFFCp-2f));
+      p3 = _mm512_fmadd_ps(p3, t3, _mm512_set1_ps(0x1.FFFFFCp-2f));
+      p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(1.0f));
+      p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(1.0f));
+      p2 = _mm512_fmadd_ps(p2, t2, _mm512_set1_ps(1.0f));
+      p3 = _mm512_fmadd_ps(p3, t3, _mm512_set1_ps(1.0f));
+      p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(1.0f));
+      p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(1.0f));
+      p2 = _mm512_fmadd_ps(p2, t2, _mm512_set1_ps(1.0f));
+      p3 = _mm512_fmadd_ps(p3, t3, _mm512_set1_ps(1.0f));
+      const __m512 y0 = _mm512_mul_ps(p0, power0);
+      const __m512 y1 = _mm512_mul_ps(p1, power1);
+      const __m512 y2 = _mm512_mul_ps(p2, power2);
+      const __m512 y3 = _mm512_mul_ps(p3, power3);
+      _mm512_storeu_ps(y + i + 0, y0);
+      _mm512_storeu_ps(y + i + 16, y1);
+      _mm512_storeu_ps(y + i + 32, y2);
+      _mm512_storeu_ps(y + i + 48, y3);
+      const __m512 pair0 = _mm512_add_ps(y0, y1);
+      const __m512 pair2 = _mm512_add_ps(y2, y3);
+      add_compensated(&block_hi[0], &block_lo[0], pair0);
+      add_compensated(&block_hi[0], &block_lo[0], pair2);
     }
-    for (; i + 32 <= block; i += 32) accumulate_32(x + i, y + i, lower, bias, block_hi, block_lo);
+    for (; i + 32 <= block; i += 32) {
+      const __m512 x0 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 0));
+      const __m512 x1 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 16));
+
+      // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
+      // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
+      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+      const __m512 biased0 = _mm512_fmadd_ps(x0, _mm512_set1_ps(0x1.715476p+0f), bias);
+      const __m512 biased1 = _mm512_fmadd_ps(x1, _mm512_set1_ps(0x1.715476p+0f), bias);
+      const __m512 n0 = _mm512_sub_ps(biased0, bias);
+      const __m512 n1 = _mm512_sub_ps(biased1, bias);
+      const __m512 power0 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased0), 23));
+      const __m512 power1 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased1), 23));
+      __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E400p-1f), x0);
+      __m512 t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.62E400p-1f), x1);
+      t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t0);
+      t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t1);
+      __m512 p0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
+      __m512 p1 = _mm512_fmadd_ps(t1, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
+      p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.5558A0p-5f));
+      p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(0x1.5558A0p-5f));
+      p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.555490p-3f));
+      p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(0x1.555490p-3f));
+      p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.FFFFFCp-2f));
+      p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(0x1.FFFFFCp-2f));
+      p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(1.0f));
+      p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(1.0f));
+      p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(1.0f));
+      p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(1.0f));
+      const __m512 y0 = _mm512_mul_ps(p0, power0);
+      const __m512 y1 = _mm512_mul_ps(p1, power1);
+      _mm512_storeu_ps(y + i + 0, y0);
+      _mm512_storeu_ps(y + i + 16, y1);
+      const __m512 pair0 = _mm512_add_ps(y0, y1);
+      add_compensated(&block_hi[0], &block_lo[0], pair0);
+    }
+    if (i < block) accumulate_tail((ptrdiff_t)(block - i), x + i, y + i, lower, bias, block_hi, block_lo);
+    add_pair(&hi[0], &lo[0], block_hi[0], block_lo[0]);
+    x += block;
+    y += block;
+    n -= block;
+  }
+  fold(hi, lo, sum);
+  sum->reference = reference.exponent;
+}
+
+extern "C" void smx_f32_raddstoreextexp_ukernel__avx512f_u32(size_t n, const float* x, float* y,
+                                                             struct smx_f32_extended* sum) {
+  __m512 hi[1] = {_mm512_setzero_ps()};
+  __m512 lo[1] = {_mm512_setzero_ps()};
+  struct smx_f32_reference reference;
+  smx_f32_reference_init(&reference);
+  // All is read before anything is stored: a tile out of range is left as it is, in place too.
+  const float max = maximum(n, x);
+  if (!smx_f32_reference_holds(&reference, max) && max != -INFINITY &&
+      (!smx_f32_reference_move(&reference, max) || max < -smx_range)) {
+    *sum = smx_f32_out_of_range;
+    return;
+  }
+  __m512 lower = _mm512_set1_ps(smx_lower_bound(SMX_BIAS - reference.exponent));
+  __m512 bias = _mm512_set1_ps(smx_rounding_bias(SMX_BIAS - reference.exponent));
+  while (n > 0) {
+    const size_t block = n < 1024 ? n : 1024;
+    __m512 block_hi[1] = {_mm512_setzero_ps()};
+    __m512 block_lo[1] = {_mm512_setzero_ps()};
+    size_t i = 0;
+    for (; i + 32 <= block; i += 32) {
+      const __m512 x0 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 0));
+      const __m512 x1 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 16));
+
+      // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
+      // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
+      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+      const __m512 biased0 = _mm512_fmadd_ps(x0, _mm512_set1_ps(0x1.715476p+0f), bias);
+      const __m512 biased1 = _mm512_fmadd_ps(x1, _mm512_set1_ps(0x1.715476p+0f), bias);
+      const __m512 n0 = _mm512_sub_ps(biased0, bias);
+      const __m512 n1 = _mm512_sub_ps(biased1, bias);
+      const __m512 power0 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased0), 23));
+      const __m512 power1 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased1), 23));
+      __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E400p-1f), x0);
+      __m512 t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.62E400p-1f), x1);
+      t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t0);
+      t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t1);
+      __m512 p0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
+      __m512 p1 = _mm512_fmadd_ps(t1, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
+      p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.5558A0p-5f));
+      p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(0x1.5558A0p-5f));
+      p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.555490p-3f));
+      p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(0x1.555490p-3f));
+      p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.FFFFFCp-2f));
+      p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(0x1.FFFFFCp-2f));
+      p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(1.0f));
+      p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(1.0f));
+      p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(1.0f));
+      p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(1.0f));
+      const __m512 y0 = _mm512_mul_ps(p0, power0);
+      const __m512 y1 = _mm512_mul_ps(p1, power1);
+      _mm512_storeu_ps(y + i + 0, y0);
+      _mm512_storeu_ps(y + i + 16, y1);
+      const __m512 pair0 = _mm512_add_ps(y0, y1);
+      add_compensated(&block_hi[0], &block_lo[0], pair0);
+    }
     if (i < block) accumulate_tail((ptrdiff_t)(block - i), x + i, y + i, lower, bias, block_hi, block_lo);
     add_pair(&hi[0], &lo[0], block_hi[0], block_lo[0]);
     x += block;
@@ -187,12 +317,167 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__avx512f_u128(size_t n, const fl
     __m512 block_lo[1] = {_mm512_setzero_ps()};
     size_t i = 0;
     for (; i + 128 <= block; i += 128) {
-      accumulate_32(x + i + 0, y + i + 0, lower, bias, block_hi, block_lo);
-      accumulate_32(x + i + 32, y + i + 32, lower, bias, block_hi, block_lo);
-      accumulate_32(x + i + 64, y + i + 64, lower, bias, block_hi, block_lo);
-      accumulate_32(x + i + 96, y + i + 96, lower, bias, block_hi, block_lo);
+      const __m512 x0 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 0));
+      const __m512 x1 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 16));
+      const __m512 x2 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 32));
+      const __m512 x3 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 48));
+      const __m512 x4 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 64));
+      const __m512 x5 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 80));
+      const __m512 x6 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 96));
+      const __m512 x7 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 112));
+
+      // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
+      // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
+      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+      const __m512 biased0 = _mm512_fmadd_ps(x0, _mm512_set1_ps(0x1.715476p+0f), bias);
+      const __m512 biased1 = _mm512_fmadd_ps(x1, _mm512_set1_ps(0x1.715476p+0f), bias);
+      const __m512 biased2 = _mm512_fmadd_ps(x2, _mm512_set1_ps(0x1.715476p+0f), bias);
+      const __m512 biased3 = _mm512_fmadd_ps(x3, _mm512_set1_ps(0x1.715476p+0f), bias);
+      const __m512 biased4 = _mm512_fmadd_ps(x4, _mm512_set1_ps(0x1.715476p+0f), bias);
+      const __m512 biased5 = _mm512_fmadd_ps(x5, _mm512_set1_ps(0x1.715476p+0f), bias);
+      const __m512 biased6 = _mm512_fmadd_ps(x6, _mm512_set1_ps(0x1.715476p+0f), bias);
+      const __m512 biased7 = _mm512_fmadd_ps(x7, _mm512_set1_ps(0x1.715476p+0f), bias);
+      const __m512 n0 = _mm512_sub_ps(biased0, bias);
+      const __m512 n1 = _mm512_sub_ps(biased1, bias);
+      const __m512 n2 = _mm512_sub_ps(biased2, bias);
+      const __m512 n3 = _mm512_sub_ps(biased3, bias);
+      const __m512 n4 = _mm512_sub_ps(biased4, bias);
+      const __m512 n5 = _mm512_sub_ps(biased5, bias);
+      const __m512 n6 = _mm512_sub_ps(biased6, bias);
+      const __m512 n7 = _mm512_sub_ps(biased7, bias);
+      const __m512 power0 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased0), 23));
+      const __m512 power1 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased1), 23));
+      const __m512 power2 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased2), 23));
+      const __m512 power3 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased3), 23));
+      const __m512 power4 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased4), 23));
+      const __m512 power5 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased5), 23));
+      const __m512 power6 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased6), 23));
+      const __m512 power7 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased7), 23));
+      __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E400p-1f), x0);
+      __m512 t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.62E400p-1f), x1);
+      __m512 t2 = _mm512_fmadd_ps(n2, _mm512_set1_ps(-0x1.62E400p-1f), x2);
+      __m512 t3 = _mm512_fmadd_ps(n3, _mm512_set1_ps(-0x1.62E400p-1f), x3);
+      __m512 t4 = _mm512_fmadd_ps(n4, _mm512_set1_ps(-0x1.62E400p-1f), x4);
+      __m512 t5 = _mm512_fmadd_ps(n5, _mm512_set1_ps(-0x1.62E400p-1f), x5);
+      __m512 t6 = _mm512_fmadd_ps(n6, _mm512_set1_ps(-0x1.62E400p-1f), x6);
+      __m512 t7 = _mm512_fmadd_ps(n7, _mm512_set1_ps(-0x1.62E400p-1f), x7);
+      t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t0);
+      t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t1);
+      t2 = _mm512_fmadd_ps(n2, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t2);
+      t3 = _mm512_fmadd_ps(n3, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t3);
+      t4 = _mm512_fmadd_ps(n4, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t4);
+      t5 = _mm512_fmadd_ps(n5, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t5);
+      t6 = _mm512_fmadd_ps(n6, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t6);
+      t7 = _mm512_fmadd_ps(n7, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t7);
+      __m512 p0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
+      __m512 p1 = _mm512_fmadd_ps(t1, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
+      __m512 p2 = _mm512_fmadd_ps(t2, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
+      __m512 p3 = _mm512_fmadd_ps(t3, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
+      __m512 p4 = _mm512_fmadd_ps(t4, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
+      __m512 p5 = _mm512_fmadd_ps(t5, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
+      __m512 p6 = _mm512_fmadd_ps(t6, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
+      __m512 p7 = _mm512_fmadd_ps(t7, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
+      p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.5558A0p-5f));
+      p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(0x1.5558A0p-5f));
+      p2 = _mm512_fmadd_ps(p2, t2, _mm512_set1_ps(0x1.5558A0p-5f));
+      p3 = _mm512_fmadd_ps(p3, t3, _mm512_set1_ps(0x1.5558A0p-5f));
+      p4 = _mm512_fmadd_ps(p4, t4, _mm512_set1_ps(0x1.5558A0p-5f));
+      p5 = _mm512_fmadd_ps(p5, t5, _mm512_set1_ps(0x1.5558A0p-5f));
+      p6 = _mm512_fmadd_ps(p6, t6, _mm512_set1_ps(0x1.5558A0p-5f));
+      p7 = _mm512_fmadd_ps(p7, t7, _mm512_set1_ps(0x1.5558A0p-5f));
+      p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.555490p-3f));
+      p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(0x1.555490p-3f));
+      p2 = _mm512_fmadd_ps(p2, t2, _mm512_set1_ps(0x1.555490p-3f));
+      p3 = _mm512_fmadd_ps(p3, t3, _mm512_set1_ps(0x1.555490p-3f));
+      p4 = _mm512_fmadd_ps(p4, t4, _mm512_set1_ps(0x1.555490p-3f));
+      p5 = _mm512_fmadd_ps(p5, t5, _mm512_set1_ps(0x1.555490p-3f));
+      p6 = _mm512_fmadd_ps(p6, t6, _mm512_set1_ps(0x1.555490p-3f));
+      p7 = _mm512_fmadd_ps(p7, t7, _mm512_set1_ps(0x1.555490p-3f));
+      p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.FFFFFCp-2f));
+      p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(0x1.FFFFFCp-2f));
+      p2 = _mm512_fmadd_ps(p2, t2, _mm512_set1_ps(0x1.FFFFFCp-2f));
+      p3 = _mm512_fmadd_ps(p3, t3, _mm512_set1_ps(0x1.FFFFFCp-2f));
+      p4 = _mm512_fmadd_ps(p4, t4, _mm512_set1_ps(0x1.FFFFFCp-2f));
+      p5 = _mm512_fmadd_ps(p5, t5, _mm512_set1_ps(0x1.FFFFFCp-2f));
+      p6 = _mm512_fmadd_ps(p6, t6, _mm512_set1_ps(0x1.FFFFFCp-2f));
+      p7 = _mm512_fmadd_ps(p7, t7, _mm512_set1_ps(0x1.FFFFFCp-2f));
+      p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(1.0f));
+      p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(1.0f));
+      p2 = _mm512_fmadd_ps(p2, t2, _mm512_set1_ps(1.0f));
+      p3 = _mm512_fmadd_ps(p3, t3, _mm512_set1_ps(1.0f));
+      p4 = _mm512_fmadd_ps(p4, t4, _mm512_set1_ps(1.0f));
+      p5 = _mm512_fmadd_ps(p5, t5, _mm512_set1_ps(1.0f));
+      p6 = _mm512_fmadd_ps(p6, t6, _mm512_set1_ps(1.0f));
+      p7 = _mm512_fmadd_ps(p7, t7, _mm512_set1_ps(1.0f));
+      p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(1.0f));
+      p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(1.0f));
+      p2 = _mm512_fmadd_ps(p2, t2, _mm512_set1_ps(1.0f));
+      p3 = _mm512_fmadd_ps(p3, t3, _mm512_set1_ps(1.0f));
+      p4 = _mm512_fmadd_ps(p4, t4, _mm512_set1_ps(1.0f));
+      p5 = _mm512_fmadd_ps(p5, t5, _mm512_set1_ps(1.0f));
+      p6 = _mm512_fmadd_ps(p6, t6, _mm512_set1_ps(1.0f));
+      p7 = _mm512_fmadd_ps(p7, t7, _mm512_set1_ps(1.0f));
+      const __m512 y0 = _mm512_mul_ps(p0, power0);
+      const __m512 y1 = _mm512_mul_ps(p1, power1);
+      const __m512 y2 = _mm512_mul_ps(p2, power2);
+      const __m512 y3 = _mm512_mul_ps(p3, power3);
+      const __m512 y4 = _mm512_mul_ps(p4, power4);
+      const __m512 y5 = _mm512_mul_ps(p5, power5);
+      const __m512 y6 = _mm512_mul_ps(p6, power6);
+      const __m512 y7 = _mm512_mul_ps(p7, power7);
+      _mm512_storeu_ps(y + i + 0, y0);
+      _mm512_storeu_ps(y + i + 16, y1);
+      _mm512_storeu_ps(y + i + 32, y2);
+      _mm512_storeu_ps(y + i + 48, y3);
+      _mm512_storeu_ps(y + i + 64, y4);
+      _mm512_storeu_ps(y + i + 80, y5);
+      _mm512_storeu_ps(y + i + 96, y6);
+      _mm512_storeu_ps(y + i + 112, y7);
+      const __m512 pair0 = _mm512_add_ps(y0, y1);
+      const __m512 pair2 = _mm512_add_ps(y2, y3);
+      const __m512 pair4 = _mm512_add_ps(y4, y5);
+      const __m512 pair6 = _mm512_add_ps(y6, y7);
+      add_compensated(&block_hi[0], &block_lo[0], pair0);
+      add_compensated(&block_hi[0], &block_lo[0], pair2);
+      add_compensated(&block_hi[0], &block_lo[0], pair4);
+      add_compensated(&block_hi[0], &block_lo[0], pair6);
     }
-    for (; i + 32 <= block; i += 32) accumulate_32(x + i, y + i, lower, bias, block_hi, block_lo);
+    for (; i + 32 <= block; i += 32) {
+      const __m512 x0 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 0));
+      const __m512 x1 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 16));
+
+      // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
+      // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
+      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+      const __m512 biased0 = _mm512_fmadd_ps(x0, _mm512_set1_ps(0x1.715476p+0f), bias);
+      const __m512 biased1 = _mm512_fmadd_ps(x1, _mm512_set1_ps(0x1.715476p+0f), bias);
+      const __m512 n0 = _mm512_sub_ps(biased0, bias);
+      const __m512 n1 = _mm512_sub_ps(biased1, bias);
+      const __m512 power0 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased0), 23));
+      const __m512 power1 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased1), 23));
+      __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E400p-1f), x0);
+      __m512 t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.62E400p-1f), x1);
+      t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t0);
+      t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t1);
+      __m512 p0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
+      __m512 p1 = _mm512_fmadd_ps(t1, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
+      p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.5558A0p-5f));
+      p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(0x1.5558A0p-5f));
+      p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.555490p-3f));
+      p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(0x1.555490p-3f));
+      p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.FFFFFCp-2f));
+      p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(0x1.FFFFFCp-2f));
+      p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(1.0f));
+      p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(1.0f));
+      p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(1.0f));
+      p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(1.0f));
+      const __m512 y0 = _mm512_mul_ps(p0, power0);
+      const __m512 y1 = _mm512_mul_ps(p1, power1);
+      _mm512_storeu_ps(y + i + 0, y0);
+      _mm512_storeu_ps(y + i + 16, y1);
+      const __m512 pair0 = _mm512_add_ps(y0, y1);
+      add_compensated(&block_hi[0], &block_lo[0], pair0);
+    }
     if (i < block) accumulate_tail((ptrdiff_t)(block - i), x + i, y + i, lower, bias, block_hi, block_lo);
     add_pair(&hi[0], &lo[0], block_hi[0], block_lo[0]);
     x += block;
@@ -222,8 +507,70 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__avx512f_u64_acc2(size_t n, cons
     __m512 block_hi[2][1] = {{_mm512_setzero_ps()}, {_mm512_setzero_ps()}};
     __m512 block_lo[2][1] = {{_mm512_setzero_ps()}, {_mm512_setzero_ps()}};
     for (size_t i = 0; i < 1024; i += 32) {
-      accumulate_32(x + i + 0, y + i + 0, lower, bias, block_hi[0], block_lo[0]);
-      accumulate_32(x + i + 1024, y + i + 1024, lower, bias, block_hi[1], block_lo[1]);
+      const __m512 x0 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 0));
+      const __m512 x1 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 16));
+      const __m512 x2 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 1024));
+      const __m512 x3 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 1040));
+
+      // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
+      // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
+      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+      const __m512 biased0 = _mm512_fmadd_ps(x0, _mm512_set1_ps(0x1.715476p+0f), bias);
+      const __m512 biased1 = _mm512_fmadd_ps(x1, _mm512_set1_ps(0x1.715476p+0f), bias);
+      const __m512 biased2 = _mm512_fmadd_ps(x2, _mm512_set1_ps(0x1.715476p+0f), bias);
+      const __m512 biased3 = _mm512_fmadd_ps(x3, _mm512_set1_ps(0x1.715476p+0f), bias);
+      const __m512 n0 = _mm512_sub_ps(biased0, bias);
+      const __m512 n1 = _mm512_sub_ps(biased1, bias);
+      const __m512 n2 = _mm512_sub_ps(biased2, bias);
+      const __m512 n3 = _mm512_sub_ps(biased3, bias);
+      const __m512 power0 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased0), 23));
+      const __m512 power1 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased1), 23));
+      const __m512 power2 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased2), 23));
+      const __m512 power3 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased3), 23));
+      __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E400p-1f), x0);
+      __m512 t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.62E400p-1f), x1);
+      __m512 t2 = _mm512_fmadd_ps(n2, _mm512_set1_ps(-0x1.62E400p-1f), x2);
+      __m512 t3 = _mm512_fmadd_ps(n3, _mm512_set1_ps(-0x1.62E400p-1f), x3);
+      t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t0);
+      t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t1);
+      t2 = _mm512_fmadd_ps(n2, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t2);
+      t3 = _mm512_fmadd_ps(n3, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t3);
+      __m512 p0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
+      __m512 p1 = _mm512_fmadd_ps(t1, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
+      __m512 p2 = _mm512_fmadd_ps(t2, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
+      __m512 p3 = _mm512_fmadd_ps(t3, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
+      p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.5558A0p-5f));
+      p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(0x1.5558A0p-5f));
+      p2 = _mm512_fmadd_ps(p2, t2, _mm512_set1_ps(0x1.5558A0p-5f));
+      p3 = _mm512_fmadd_ps(p3, t3, _mm512_set1_ps(0x1.5558A0p-5f));
+      p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.555490p-3f));
+      p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(0x1.555490p-3f));
+      p2 = _mm512_fmadd_ps(p2, t2, _mm512_set1_ps(0x1.555490p-3f));
+      p3 = _mm512_fmadd_ps(p3, t3, _mm512_set1_ps(0x1.555490p-3f));
+      p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.FFFFFCp-2f));
+      p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(0x1.FFFFFCp-2f));
+      p2 = _mm512_fmadd_ps(p2, t2, _mm512_set1_ps(0x1.FFFFFCp-2f));
+      p3 = _mm512_fmadd_ps(p3, t3, _mm512_set1_ps(0x1.FFFFFCp-2f));
+      p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(1.0f));
+      p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(1.0f));
+      p2 = _mm512_fmadd_ps(p2, t2, _mm512_set1_ps(1.0f));
+      p3 = _mm512_fmadd_ps(p3, t3, _mm512_set1_ps(1.0f));
+      p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(1.0f));
+      p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(1.0f));
+      p2 = _mm512_fmadd_ps(p2, t2, _mm512_set1_ps(1.0f));
+      p3 = _mm512_fmadd_ps(p3, t3, _mm512_set1_ps(1.0f));
+      const __m512 y0 = _mm512_mul_ps(p0, power0);
+      const __m512 y1 = _mm512_mul_ps(p1, power1);
+      const __m512 y2 = _mm512_mul_ps(p2, power2);
+      const __m512 y3 = _mm512_mul_ps(p3, power3);
+      _mm512_storeu_ps(y + i + 0, y0);
+      _mm512_storeu_ps(y + i + 16, y1);
+      _mm512_storeu_ps(y + i + 1024, y2);
+      _mm512_storeu_ps(y + i + 1040, y3);
+      const __m512 pair0 = _mm512_add_ps(y0, y1);
+      const __m512 pair2 = _mm512_add_ps(y2, y3);
+      add_compensated(&block_hi[0][0], &block_lo[0][0], pair0);
+      add_compensated(&block_hi[1][0], &block_lo[1][0], pair2);
     }
     add_pair(&hi[0], &lo[0], block_hi[0][0], block_lo[0][0]);
     add_pair(&hi[0], &lo[0], block_hi[1][0], block_lo[1][0]);
@@ -236,10 +583,107 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__avx512f_u64_acc2(size_t n, cons
     __m512 block_lo[1] = {_mm512_setzero_ps()};
     size_t i = 0;
     for (; i + 64 <= block; i += 64) {
-      accumulate_32(x + i + 0, y + i + 0, lower, bias, block_hi, block_lo);
-      accumulate_32(x + i + 32, y + i + 32, lower, bias, block_hi, block_lo);
+      const __m512 x0 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 0));
+      const __m512 x1 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 16));
+      const __m512 x2 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 32));
+      const __m512 x3 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 48));
+
+      // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
+      // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
+      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+      const __m512 biased0 = _mm512_fmadd_ps(x0, _mm512_set1_ps(0x1.715476p+0f), bias);
+      const __m512 biased1 = _mm512_fmadd_ps(x1, _mm512_set1_ps(0x1.715476p+0f), bias);
+      const __m512 biased2 = _mm512_fmadd_ps(x2, _mm512_set1_ps(0x1.715476p+0f), bias);
+      const __m512 biased3 = _mm512_fmadd_ps(x3, _mm512_set1_ps(0x1.715476p+0f), bias);
+      const __m512 n0 = _mm512_sub_ps(biased0, bias);
+      const __m512 n1 = _mm512_sub_ps(biased1, bias);
+      const __m512 n2 = _mm512_sub_ps(biased2, bias);
+      const __m512 n3 = _mm512_sub_ps(biased3, bias);
+      const __m512 power0 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased0), 23));
+      const __m512 power1 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased1), 23));
+      const __m512 power2 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased2), 23));
+      const __m512 power3 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased3), 23));
+      __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E400p-1f), x0);
+      __m512 t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.62E400p-1f), x1);
+      __m512 t2 = _mm512_fmadd_ps(n2, _mm512_set1_ps(-0x1.62E400p-1f), x2);
+      __m512 t3 = _mm512_fmadd_ps(n3, _mm512_set1_ps(-0x1.62E400p-1f), x3);
+      t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t0);
+      t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t1);
+      t2 = _mm512_fmadd_ps(n2, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t2);
+      t3 = _mm512_fmadd_ps(n3, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t3);
+      __m512 p0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
+      __m512 p1 = _mm512_fmadd_ps(t1, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
+      __m512 p2 = _mm512_fmadd_ps(t2, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
+      __m512 p3 = _mm512_fmadd_ps(t3, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
+      p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.5558A0p-5f));
+      p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(0x1.5558A0p-5f));
+      p2 = _mm512_fmadd_ps(p2, t2, _mm512_set1_ps(0x1.5558A0p-5f));
+      p3 = _mm512_fmadd_ps(p3, t3, _mm512_set1_ps(0x1.5558A0p-5f));
+      p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.555490p-3f));
+      p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(0x1.555490p-3f));
+      p2 = _mm512_fmadd_ps(p2, t2, _mm512_set1_ps(0x1.555490p-3f));
+      p3 = _mm512_fmadd_ps(p3, t3, _mm512_set1_ps(0x1.555490p-3f));
+      p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.FFFFFCp-2f));
+      p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(0x1.FFFFFCp-2f));
+      p2 = _mm512_fmadd_ps(p2, t2, _mm512_set1_ps(0x1.FFFFFCp-2f));
+      p3 = _mm512_fmadd_ps(p3, t3, _mm512_set1_ps(0x1.FFFFFCp-2f));
+      p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(1.0f));
+      p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(1.0f));
+      p2 = _mm512_fmadd_ps(p2, t2, _mm512_set1_ps(1.0f));
+      p3 = _mm512_fmadd_ps(p3, t3, _mm512_set1_ps(1.0f));
+      p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(1.0f));
+      p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(1.0f));
+      p2 = _mm512_fmadd_ps(p2, t2, _mm512_set1_ps(1.0f));
+      p3 = _mm512_fmadd_ps(p3, t3, _mm512_set1_ps(1.0f));
+      const __m512 y0 = _mm512_mul_ps(p0, power0);
+      const __m512 y1 = _mm512_mul_ps(p1, power1);
+      const __m512 y2 = _mm512_mul_ps(p2, power2);
+      const __m512 y3 = _mm512_mul_ps(p3, power3);
+      _mm512_storeu_ps(y + i + 0, y0);
+      _mm512_storeu_ps(y + i + 16, y1);
+      _mm512_storeu_ps(y + i + 32, y2);
+      _mm512_storeu_ps(y + i + 48, y3);
+      const __m512 pair0 = _mm512_add_ps(y0, y1);
+      const __m512 pair2 = _mm512_add_ps(y2, y3);
+      add_compensated(&block_hi[0], &block_lo[0], pair0);
+      add_compensated(&block_hi[0], &block_lo[0], pair2);
     }
-    for (; i + 32 <= block; i += 32) accumulate_32(x + i, y + i, lower, bias, block_hi, block_lo);
+    for (; i + 32 <= block; i += 32) {
+      const __m512 x0 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 0));
+      const __m512 x1 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 16));
+
+      // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
+      // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
+      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+      const __m512 biased0 = _mm512_fmadd_ps(x0, _mm512_set1_ps(0x1.715476p+0f), bias);
+      const __m512 biased1 = _mm512_fmadd_ps(x1, _mm512_set1_ps(0x1.715476p+0f), bias);
+      const __m512 n0 = _mm512_sub_ps(biased0, bias);
+      const __m512 n1 = _mm512_sub_ps(biased1, bias);
+      const __m512 power0 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased0), 23));
+      const __m512 power1 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased1), 23));
+      __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E400p-1f), x0);
+      __m512 t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.62E400p-1f), x1);
+      t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t0);
+      t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t1);
+      __m512 p0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
+      __m512 p1 = _mm512_fmadd_ps(t1, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
+      p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.5558A0p-5f));
+      p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(0x1.5558A0p-5f));
+      p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.555490p-3f));
+      p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(0x1.555490p-3f));
+      p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.FFFFFCp-2f));
+      p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(0x1.FFFFFCp-2f));
+      p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(1.0f));
+      p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(1.0f));
+      p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(1.0f));
+      p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(1.0f));
+      const __m512 y0 = _mm512_mul_ps(p0, power0);
+      const __m512 y1 = _mm512_mul_ps(p1, power1);
+      _mm512_storeu_ps(y + i + 0, y0);
+      _mm512_storeu_ps(y + i + 16, y1);
+      const __m512 pair0 = _mm512_add_ps(y0, y1);
+      add_compensated(&block_hi[0], &block_lo[0], pair0);
+    }
     if (i < block) accumulate_tail((ptrdiff_t)(block - i), x + i, y + i, lower, bias, block_hi, block_lo);
     add_pair(&hi[0], &lo[0], block_hi[0], block_lo[0]);
     x += block;
@@ -269,10 +713,130 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__avx512f_u128_acc2(size_t n, con
     __m512 block_hi[2][1] = {{_mm512_setzero_ps()}, {_mm512_setzero_ps()}};
     __m512 block_lo[2][1] = {{_mm512_setzero_ps()}, {_mm512_setzero_ps()}};
     for (size_t i = 0; i < 1024; i += 64) {
-      accumulate_32(x + i + 0, y + i + 0, lower, bias, block_hi[0], block_lo[0]);
-      accumulate_32(x + i + 1024, y + i + 1024, lower, bias, block_hi[1], block_lo[1]);
-      accumulate_32(x + i + 32, y + i + 32, lower, bias, block_hi[0], block_lo[0]);
-      accumulate_32(x + i + 1056, y + i + 1056, lower, bias, block_hi[1], block_lo[1]);
+      const __m512 x0 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 0));
+      const __m512 x1 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 16));
+      const __m512 x2 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 1024));
+      const __m512 x3 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 1040));
+      const __m512 x4 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 32));
+      const __m512 x5 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 48));
+      const __m512 x6 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 1056));
+      const __m512 x7 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 1072));
+
+      // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
+      // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
+      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+      const __m512 biased0 = _mm512_fmadd_ps(x0, _mm512_set1_ps(0x1.715476p+0f), bias);
+      const __m512 biased1 = _mm512_fmadd_ps(x1, _mm512_set1_ps(0x1.715476p+0f), bias);
+      const __m512 biased2 = _mm512_fmadd_ps(x2, _mm512_set1_ps(0x1.715476p+0f), bias);
+      const __m512 biased3 = _mm512_fmadd_ps(x3, _mm512_set1_ps(0x1.715476p+0f), bias);
+      const __m512 biased4 = _mm512_fmadd_ps(x4, _mm512_set1_ps(0x1.715476p+0f), bias);
+      const __m512 biased5 = _mm512_fmadd_ps(x5, _mm512_set1_ps(0x1.715476p+0f), bias);
+      const __m512 biased6 = _mm512_fmadd_ps(x6, _mm512_set1_ps(0x1.715476p+0f), bias);
+      const __m512 biased7 = _mm512_fmadd_ps(x7, _mm512_set1_ps(0x1.715476p+0f), bias);
+      const __m512 n0 = _mm512_sub_ps(biased0, bias);
+      const __m512 n1 = _mm512_sub_ps(biased1, bias);
+      const __m512 n2 = _mm512_sub_ps(biased2, bias);
+      const __m512 n3 = _mm512_sub_ps(biased3, bias);
+      const __m512 n4 = _mm512_sub_ps(biased4, bias);
+      const __m512 n5 = _mm512_sub_ps(biased5, bias);
+      const __m512 n6 = _mm512_sub_ps(biased6, bias);
+      const __m512 n7 = _mm512_sub_ps(biased7, bias);
+      const __m512 power0 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased0), 23));
+      const __m512 power1 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased1), 23));
+      const __m512 power2 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased2), 23));
+      const __m512 power3 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased3), 23));
+      const __m512 power4 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased4), 23));
+      const __m512 power5 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased5), 23));
+      const __m512 power6 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased6), 23));
+      const __m512 power7 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased7), 23));
+      __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E400p-1f), x0);
+      __m512 t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.62E400p-1f), x1);
+      __m512 t2 = _mm512_fmadd_ps(n2, _mm512_set1_ps(-0x1.62E400p-1f), x2);
+      __m512 t3 = _mm512_fmadd_ps(n3, _mm512_set1_ps(-0x1.62E400p-1f), x3);
+      __m512 t4 = _mm512_fmadd_ps(n4, _mm512_set1_ps(-0x1.62E400p-1f), x4);
+      __m512 t5 = _mm512_fmadd_ps(n5, _mm512_set1_ps(-0x1.62E400p-1f), x5);
+      __m512 t6 = _mm512_fmadd_ps(n6, _mm512_set1_ps(-0x1.62E400p-1f), x6);
+      __m512 t7 = _mm512_fmadd_ps(n7, _mm512_set1_ps(-0x1.62E400p-1f), x7);
+      t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t0);
+      t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t1);
+      t2 = _mm512_fmadd_ps(n2, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t2);
+      t3 = _mm512_fmadd_ps(n3, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t3);
+      t4 = _mm512_fmadd_ps(n4, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t4);
+      t5 = _mm512_fmadd_ps(n5, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t5);
+      t6 = _mm512_fmadd_ps(n6, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t6);
+      t7 = _mm512_fmadd_ps(n7, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t7);
+      __m512 p0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
+      __m512 p1 = _mm512_fmadd_ps(t1, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
+      __m512 p2 = _mm512_fmadd_ps(t2, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
+      __m512 p3 = _mm512_fmadd_ps(t3, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
+      __m512 p4 = _mm512_fmadd_ps(t4, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
+      __m512 p5 = _mm512_fmadd_ps(t5, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
+      __m512 p6 = _mm512_fmadd_ps(t6, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
+      __m512 p7 = _mm512_fmadd_ps(t7, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
+      p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.5558A0p-5f));
+      p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(0x1.5558A0p-5f));
+      p2 = _mm512_fmadd_ps(p2, t2, _mm512_set1_ps(0x1.5558A0p-5f));
+      p3 = _mm512_fmadd_ps(p3, t3, _mm512_set1_ps(0x1.5558A0p-5f));
+      p4 = _mm512_fmadd_ps(p4, t4, _mm512_set1_ps(0x1.5558A0p-5f));
+      p5 = _mm512_fmadd_ps(p5, t5, _mm512_set1_ps(0x1.5558A0p-5f));
+      p6 = _mm512_fmadd_ps(p6, t6, _mm512_set1_ps(0x1.5558A0p-5f));
+      p7 = _mm512_fmadd_ps(p7, t7, _mm512_set1_ps(0x1.5558A0p-5f));
+      p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.555490p-3f));
+      p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(0x1.555490p-3f));
+      p2 = _mm512_fmadd_ps(p2, t2, _mm512_set1_ps(0x1.555490p-3f));
+      p3 = _mm512_fmadd_ps(p3, t3, _mm512_set1_ps(0x1.555490p-3f));
+      p4 = _mm512_fmadd_ps(p4, t4, _mm512_set1_ps(0x1.555490p-3f));
+      p5 = _mm512_fmadd_ps(p5, t5, _mm512_set1_ps(0x1.555490p-3f));
+      p6 = _mm512_fmadd_ps(p6, t6, _mm512_set1_ps(0x1.555490p-3f));
+      p7 = _mm512_fmadd_ps(p7, t7, _mm512_set1_ps(0x1.555490p-3f));
+      p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.FFFFFCp-2f));
+      p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(0x1.FFFFFCp-2f));
+      p2 = _mm512_fmadd_ps(p2, t2, _mm512_set1_ps(0x1.FFFFFCp-2f));
+      p3 = _mm512_fmadd_ps(p3, t3, _mm512_set1_ps(0x1.FFFFFCp-2f));
+      p4 = _mm512_fmadd_ps(p4, t4, _mm512_set1_ps(0x1.FFFFFCp-2f));
+      p5 = _mm512_fmadd_ps(p5, t5, _mm512_set1_ps(0x1.FFFFFCp-2f));
+      p6 = _mm512_fmadd_ps(p6, t6, _mm512_set1_ps(0x1.FFFFFCp-2f));
+      p7 = _mm512_fmadd_ps(p7, t7, _mm512_set1_ps(0x1.FFFFFCp-2f));
+      p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(1.0f));
+      p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(1.0f));
+      p2 = _mm512_fmadd_ps(p2, t2, _mm512_set1_ps(1.0f));
+      p3 = _mm512_fmadd_ps(p3, t3, _mm512_set1_ps(1.0f));
+      p4 = _mm512_fmadd_ps(p4, t4, _mm512_set1_ps(1.0f));
+      p5 = _mm512_fmadd_ps(p5, t5, _mm512_set1_ps(1.0f));
+      p6 = _mm512_fmadd_ps(p6, t6, _mm512_set1_ps(1.0f));
+      p7 = _mm512_fmadd_ps(p7, t7, _mm512_set1_ps(1.0f));
+      p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(1.0f));
+      p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(1.0f));
+      p2 = _mm512_fmadd_ps(p2, t2, _mm512_set1_ps(1.0f));
+      p3 = _mm512_fmadd_ps(p3, t3, _mm512_set1_ps(1.0f));
+      p4 = _mm512_fmadd_ps(p4, t4, _mm512_set1_ps(1.0f));
+      p5 = _mm512_fmadd_ps(p5, t5, _mm512_set1_ps(1.0f));
+      p6 = _mm512_fmadd_ps(p6, t6, _mm512_set1_ps(1.0f));
+      p7 = _mm512_fmadd_ps(p7, t7, _mm512_set1_ps(1.0f));
+      const __m512 y0 = _mm512_mul_ps(p0, power0);
+      const __m512 y1 = _mm512_mul_ps(p1, power1);
+      const __m512 y2 = _mm512_mul_ps(p2, power2);
+      const __m512 y3 = _mm512_mul_ps(p3, power3);
+      const __m512 y4 = _mm512_mul_ps(p4, power4);
+      const __m512 y5 = _mm512_mul_ps(p5, power5);
+      const __m512 y6 = _mm512_mul_ps(p6, power6);
+      const __m512 y7 = _mm512_mul_ps(p7, power7);
+      _mm512_storeu_ps(y + i + 0, y0);
+      _mm512_storeu_ps(y + i + 16, y1);
+      _mm512_storeu_ps(y + i + 1024, y2);
+      _mm512_storeu_ps(y + i + 1040, y3);
+      _mm512_storeu_ps(y + i + 32, y4);
+      _mm512_storeu_ps(y + i + 48, y5);
+      _mm512_storeu_ps(y + i + 1056, y6);
+      _mm512_storeu_ps(y + i + 1072, y7);
+      const __m512 pair0 = _mm512_add_ps(y0, y1);
+      const __m512 pair2 = _mm512_add_ps(y2, y3);
+      const __m512 pair4 = _mm512_add_ps(y4, y5);
+      const __m512 pair6 = _mm512_add_ps(y6, y7);
+      add_compensated(&block_hi[0][0], &block_lo[0][0], pair0);
+      add_compensated(&block_hi[1][0], &block_lo[1][0], pair2);
+      add_compensated(&block_hi[0][0], &block_lo[0][0], pair4);
+      add_compensated(&block_hi[1][0], &block_lo[1][0], pair6);
     }
     add_pair(&hi[0], &lo[0], block_hi[0][0], block_lo[0][0]);
     add_pair(&hi[0], &lo[0], block_hi[1][0], block_lo[1][0]);
@@ -285,12 +849,167 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__avx512f_u128_acc2(size_t n, con
     __m512 block_lo[1] = {_mm512_setzero_ps()};
     size_t i = 0;
     for (; i + 128 <= block; i += 128) {
-      accumulate_32(x + i + 0, y + i + 0, lower, bias, block_hi, block_lo);
-      accumulate_32(x + i + 32, y + i + 32, lower, bias, block_hi, block_lo);
-      accumulate_32(x + i + 64, y + i + 64, lower, bias, block_hi, block_lo);
-      accumulate_32(x + i + 96, y + i + 96, lower, bias, block_hi, block_lo);
+      const __m512 x0 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 0));
+      const __m512 x1 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 16));
+      const __m512 x2 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 32));
+      const __m512 x3 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 48));
+      const __m512 x4 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 64));
+      const __m512 x5 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 80));
+      const __m512 x6 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 96));
+      const __m512 x7 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 112));
+
+      // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
+      // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
+      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+      const __m512 biased0 = _mm512_fmadd_ps(x0, _mm512_set1_ps(0x1.715476p+0f), bias);
+      const __m512 biased1 = _mm512_fmadd_ps(x1, _mm512_set1_ps(0x1.715476p+0f), bias);
+      const __m512 biased2 = _mm512_fmadd_ps(x2, _mm512_set1_ps(0x1.715476p+0f), bias);
+      const __m512 biased3 = _mm512_fmadd_ps(x3, _mm512_set1_ps(0x1.715476p+0f), bias);
+      const __m512 biased4 = _mm512_fmadd_ps(x4, _mm512_set1_ps(0x1.715476p+0f), bias);
+      const __m512 biased5 = _mm512_fmadd_ps(x5, _mm512_set1_ps(0x1.715476p+0f), bias);
+      const __m512 biased6 = _mm512_fmadd_ps(x6, _mm512_set1_ps(0x1.715476p+0f), bias);
+      const __m512 biased7 = _mm512_fmadd_ps(x7, _mm512_set1_ps(0x1.715476p+0f), bias);
+      const __m512 n0 = _mm512_sub_ps(biased0, bias);
+      const __m512 n1 = _mm512_sub_ps(biased1, bias);
+      const __m512 n2 = _mm512_sub_ps(biased2, bias);
+      const __m512 n3 = _mm512_sub_ps(biased3, bias);
+      const __m512 n4 = _mm512_sub_ps(biased4, bias);
+      const __m512 n5 = _mm512_sub_ps(biased5, bias);
+      const __m512 n6 = _mm512_sub_ps(biased6, bias);
+      const __m512 n7 = _mm512_sub_ps(biased7, bias);
+      const __m512 power0 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased0), 23));
+      const __m512 power1 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased1), 23));
+      const __m512 power2 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased2), 23));
+      const __m512 power3 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased3), 23));
+      const __m512 power4 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased4), 23));
+      const __m512 power5 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased5), 23));
+      const __m512 power6 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased6), 23));
+      const __m512 power7 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased7), 23));
+      __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E400p-1f), x0);
+      __m512 t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.62E400p-1f), x1);
+      __m512 t2 = _mm512_fmadd_ps(n2, _mm512_set1_ps(-0x1.62E400p-1f), x2);
+      __m512 t3 = _mm512_fmadd_ps(n3, _mm512_set1_ps(-0x1.62E400p-1f), x3);
+      __m512 t4 = _mm512_fmadd_ps(n4, _mm512_set1_ps(-0x1.62E400p-1f), x4);
+      __m512 t5 = _mm512_fmadd_ps(n5, _mm512_set1_ps(-0x1.62E400p-1f), x5);
+      __m512 t6 = _mm512_fmadd_ps(n6, _mm512_set1_ps(-0x1.62E400p-1f), x6);
+      __m512 t7 = _mm512_fmadd_ps(n7, _mm512_set1_ps(-0x1.62E400p-1f), x7);
+      t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t0);
+      t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t1);
+      t2 = _mm512_fmadd_ps(n2, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t2);
+      t3 = _mm512_fmadd_ps(n3, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t3);
+      t4 = _mm512_fmadd_ps(n4, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t4);
+      t5 = _mm512_fmadd_ps(n5, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t5);
+      t6 = _mm512_fmadd_ps(n6, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t6);
+      t7 = _mm512_fmadd_ps(n7, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t7);
+      __m512 p0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
+      __m512 p1 = _mm512_fmadd_ps(t1, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
+      __m512 p2 = _mm512_fmadd_ps(t2, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
+      __m512 p3 = _mm512_fmadd_ps(t3, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
+      __m512 p4 = _mm512_fmadd_ps(t4, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
+      __m512 p5 = _mm512_fmadd_ps(t5, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
+      __m512 p6 = _mm512_fmadd_ps(t6, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
+      __m512 p7 = _mm512_fmadd_ps(t7, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
+      p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.5558A0p-5f));
+      p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(0x1.5558A0p-5f));
+      p2 = _mm512_fmadd_ps(p2, t2, _mm512_set1_ps(0x1.5558A0p-5f));
+      p3 = _mm512_fmadd_ps(p3, t3, _mm512_set1_ps(0x1.5558A0p-5f));
+      p4 = _mm512_fmadd_ps(p4, t4, _mm512_set1_ps(0x1.5558A0p-5f));
+      p5 = _mm512_fmadd_ps(p5, t5, _mm512_set1_ps(0x1.5558A0p-5f));
+      p6 = _mm512_fmadd_ps(p6, t6, _mm512_set1_ps(0x1.5558A0p-5f));
+      p7 = _mm512_fmadd_ps(p7, t7, _mm512_set1_ps(0x1.5558A0p-5f));
+      p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.555490p-3f));
+      p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(0x1.555490p-3f));
+      p2 = _mm512_fmadd_ps(p2, t2, _mm512_set1_ps(0x1.555490p-3f));
+      p3 = _mm512_fmadd_ps(p3, t3, _mm512_set1_ps(0x1.555490p-3f));
+      p4 = _mm512_fmadd_ps(p4, t4, _mm512_set1_ps(0x1.555490p-3f));
+      p5 = _mm512_fmadd_ps(p5, t5, _mm512_set1_ps(0x1.555490p-3f));
+      p6 = _mm512_fmadd_ps(p6, t6, _mm512_set1_ps(0x1.555490p-3f));
+      p7 = _mm512_fmadd_ps(p7, t7, _mm512_set1_ps(0x1.555490p-3f));
+      p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.FFFFFCp-2f));
+      p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(0x1.FFFFFCp-2f));
+      p2 = _mm512_fmadd_ps(p2, t2, _mm512_set1_ps(0x1.FFFFFCp-2f));
+      p3 = _mm512_fmadd_ps(p3, t3, _mm512_set1_ps(0x1.FFFFFCp-2f));
+      p4 = _mm512_fmadd_ps(p4, t4, _mm512_set1_ps(0x1.FFFFFCp-2f));
+      p5 = _mm512_fmadd_ps(p5, t5, _mm512_set1_ps(0x1.FFFFFCp-2f));
+      p6 = _mm512_fmadd_ps(p6, t6, _mm512_set1_ps(0x1.FFFFFCp-2f));
+      p7 = _mm512_fmadd_ps(p7, t7, _mm512_set1_ps(0x1.FFFFFCp-2f));
+      p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(1.0f));
+      p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(1.0f));
+      p2 = _mm512_fmadd_ps(p2, t2, _mm512_set1_ps(1.0f));
+      p3 = _mm512_fmadd_ps(p3, t3, _mm512_set1_ps(1.0f));
+      p4 = _mm512_fmadd_ps(p4, t4, _mm512_set1_ps(1.0f));
+      p5 = _mm512_fmadd_ps(p5, t5, _mm512_set1_ps(1.0f));
+      p6 = _mm512_fmadd_ps(p6, t6, _mm512_set1_ps(1.0f));
+      p7 = _mm512_fmadd_ps(p7, t7, _mm512_set1_ps(1.0f));
+      p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(1.0f));
+      p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(1.0f));
+      p2 = _mm512_fmadd_ps(p2, t2, _mm512_set1_ps(1.0f));
+      p3 = _mm512_fmadd_ps(p3, t3, _mm512_set1_ps(1.0f));
+      p4 = _mm512_fmadd_ps(p4, t4, _mm512_set1_ps(1.0f));
+      p5 = _mm512_fmadd_ps(p5, t5, _mm512_set1_ps(1.0f));
+      p6 = _mm512_fmadd_ps(p6, t6, _mm512_set1_ps(1.0f));
+      p7 = _mm512_fmadd_ps(p7, t7, _mm512_set1_ps(1.0f));
+      const __m512 y0 = _mm512_mul_ps(p0, power0);
+      const __m512 y1 = _mm512_mul_ps(p1, power1);
+      const __m512 y2 = _mm512_mul_ps(p2, power2);
+      const __m512 y3 = _mm512_mul_ps(p3, power3);
+      const __m512 y4 = _mm512_mul_ps(p4, power4);
+      const __m512 y5 = _mm512_mul_ps(p5, power5);
+      const __m512 y6 = _mm512_mul_ps(p6, power6);
+      const __m512 y7 = _mm512_mul_ps(p7, power7);
+      _mm512_storeu_ps(y + i + 0, y0);
+      _mm512_storeu_ps(y + i + 16, y1);
+      _mm512_storeu_ps(y + i + 32, y2);
+      _mm512_storeu_ps(y + i + 48, y3);
+      _mm512_storeu_ps(y + i + 64, y4);
+      _mm512_storeu_ps(y + i + 80, y5);
+      _mm512_storeu_ps(y + i + 96, y6);
+      _mm512_storeu_ps(y + i + 112, y7);
+      const __m512 pair0 = _mm512_add_ps(y0, y1);
+      const __m512 pair2 = _mm512_add_ps(y2, y3);
+      const __m512 pair4 = _mm512_add_ps(y4, y5);
+      const __m512 pair6 = _mm512_add_ps(y6, y7);
+      add_compensated(&block_hi[0], &block_lo[0], pair0);
+      add_compensated(&block_hi[0], &block_lo[0], pair2);
+      add_compensated(&block_hi[0], &block_lo[0], pair4);
+      add_compensated(&block_hi[0], &block_lo[0], pair6);
     }
-    for (; i + 32 <= block; i += 32) accumulate_32(x + i, y + i, lower, bias, block_hi, block_lo);
+    for (; i + 32 <= block; i += 32) {
+      const __m512 x0 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 0));
+      const __m512 x1 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 16));
+
+      // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
+      // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
+      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+      const __m512 biased0 = _mm512_fmadd_ps(x0, _mm512_set1_ps(0x1.715476p+0f), bias);
+      const __m512 biased1 = _mm512_fmadd_ps(x1, _mm512_set1_ps(0x1.715476p+0f), bias);
+      const __m512 n0 = _mm512_sub_ps(biased0, bias);
+      const __m512 n1 = _mm512_sub_ps(biased1, bias);
+      const __m512 power0 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased0), 23));
+      const __m512 power1 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased1), 23));
+      __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E400p-1f), x0);
+      __m512 t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.62E400p-1f), x1);
+      t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t0);
+      t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t1);
+      __m512 p0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
+      __m512 p1 = _mm512_fmadd_ps(t1, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
+      p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.5558A0p-5f));
+      p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(0x1.5558A0p-5f));
+      p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.555490p-3f));
+      p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(0x1.555490p-3f));
+      p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.FFFFFCp-2f));
+      p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(0x1.FFFFFCp-2f));
+      p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(1.0f));
+      p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(1.0f));
+      p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(1.0f));
+      p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(1.0f));
+      const __m512 y0 = _mm512_mul_ps(p0, power0);
+      const __m512 y1 = _mm512_mul_ps(p1, power1);
+      _mm512_storeu_ps(y + i + 0, y0);
+      _mm512_storeu_ps(y + i + 16, y1);
+      const __m512 pair0 = _mm512_add_ps(y0, y1);
+      add_compensated(&block_hi[0], &block_lo[0], pair0);
+    }
     if (i < block) accumulate_tail((ptrdiff_t)(block - i), x + i, y + i, lower, bias, block_hi, block_lo);
     add_pair(&hi[0], &lo[0], block_hi[0], block_lo[0]);
     x += block;
@@ -322,10 +1041,130 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__avx512f_u128_acc4(size_t n, con
     __m512 block_lo[4][1] = {
         {_mm512_setzero_ps()}, {_mm512_setzero_ps()}, {_mm512_setzero_ps()}, {_mm512_setzero_ps()}};
     for (size_t i = 0; i < 1024; i += 32) {
-      accumulate_32(x + i + 0, y + i + 0, lower, bias, block_hi[0], block_lo[0]);
-      accumulate_32(x + i + 1024, y + i + 1024, lower, bias, block_hi[1], block_lo[1]);
-      accumulate_32(x + i + 2048, y + i + 2048, lower, bias, block_hi[2], block_lo[2]);
-      accumulate_32(x + i + 3072, y + i + 3072, lower, bias, block_hi[3], block_lo[3]);
+      const __m512 x0 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 0));
+      const __m512 x1 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 16));
+      const __m512 x2 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 1024));
+      const __m512 x3 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 1040));
+      const __m512 x4 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 2048));
+      const __m512 x5 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 2064));
+      const __m512 x6 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 3072));
+      const __m512 x7 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 3088));
+
+      // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
+      // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
+      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+      const __m512 biased0 = _mm512_fmadd_ps(x0, _mm512_set1_ps(0x1.715476p+0f), bias);
+      const __m512 biased1 = _mm512_fmadd_ps(x1, _mm512_set1_ps(0x1.715476p+0f), bias);
+      const __m512 biased2 = _mm512_fmadd_ps(x2, _mm512_set1_ps(0x1.715476p+0f), bias);
+      const __m512 biased3 = _mm512_fmadd_ps(x3, _mm512_set1_ps(0x1.715476p+0f), bias);
+      const __m512 biased4 = _mm512_fmadd_ps(x4, _mm512_set1_ps(0x1.715476p+0f), bias);
+      const __m512 biased5 = _mm512_fmadd_ps(x5, _mm512_set1_ps(0x1.715476p+0f), bias);
+      const __m512 biased6 = _mm512_fmadd_ps(x6, _mm512_set1_ps(0x1.715476p+0f), bias);
+      const __m512 biased7 = _mm512_fmadd_ps(x7, _mm512_set1_ps(0x1.715476p+0f), bias);
+      const __m512 n0 = _mm512_sub_ps(biased0, bias);
+      const __m512 n1 = _mm512_sub_ps(biased1, bias);
+      const __m512 n2 = _mm512_sub_ps(biased2, bias);
+      const __m512 n3 = _mm512_sub_ps(biased3, bias);
+      const __m512 n4 = _mm512_sub_ps(biased4, bias);
+      const __m512 n5 = _mm512_sub_ps(biased5, bias);
+      const __m512 n6 = _mm512_sub_ps(biased6, bias);
+      const __m512 n7 = _mm512_sub_ps(biased7, bias);
+      const __m512 power0 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased0), 23));
+      const __m512 power1 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased1), 23));
+      const __m512 power2 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased2), 23));
+      const __m512 power3 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased3), 23));
+      const __m512 power4 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased4), 23));
+      const __m512 power5 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased5), 23));
+      const __m512 power6 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased6), 23));
+      const __m512 power7 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased7), 23));
+      __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E400p-1f), x0);
+      __m512 t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.62E400p-1f), x1);
+      __m512 t2 = _mm512_fmadd_ps(n2, _mm512_set1_ps(-0x1.62E400p-1f), x2);
+      __m512 t3 = _mm512_fmadd_ps(n3, _mm512_set1_ps(-0x1.62E400p-1f), x3);
+      __m512 t4 = _mm512_fmadd_ps(n4, _mm512_set1_ps(-0x1.62E400p-1f), x4);
+      __m512 t5 = _mm512_fmadd_ps(n5, _mm512_set1_ps(-0x1.62E400p-1f), x5);
+      __m512 t6 = _mm512_fmadd_ps(n6, _mm512_set1_ps(-0x1.62E400p-1f), x6);
+      __m512 t7 = _mm512_fmadd_ps(n7, _mm512_set1_ps(-0x1.62E400p-1f), x7);
+      t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t0);
+      t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t1);
+      t2 = _mm512_fmadd_ps(n2, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t2);
+      t3 = _mm512_fmadd_ps(n3, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t3);
+      t4 = _mm512_fmadd_ps(n4, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t4);
+      t5 = _mm512_fmadd_ps(n5, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t5);
+      t6 = _mm512_fmadd_ps(n6, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t6);
+      t7 = _mm512_fmadd_ps(n7, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t7);
+      __m512 p0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
+      __m512 p1 = _mm512_fmadd_ps(t1, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
+      __m512 p2 = _mm512_fmadd_ps(t2, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
+      __m512 p3 = _mm512_fmadd_ps(t3, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
+      __m512 p4 = _mm512_fmadd_ps(t4, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
+      __m512 p5 = _mm512_fmadd_ps(t5, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
+      __m512 p6 = _mm512_fmadd_ps(t6, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
+      __m512 p7 = _mm512_fmadd_ps(t7, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
+      p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.5558A0p-5f));
+      p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(0x1.5558A0p-5f));
+      p2 = _mm512_fmadd_ps(p2, t2, _mm512_set1_ps(0x1.5558A0p-5f));
+      p3 = _mm512_fmadd_ps(p3, t3, _mm512_set1_ps(0x1.5558A0p-5f));
+      p4 = _mm512_fmadd_ps(p4, t4, _mm512_set1_ps(0x1.5558A0p-5f));
+      p5 = _mm512_fmadd_ps(p5, t5, _mm512_set1_ps(0x1.5558A0p-5f));
+      p6 = _mm512_fmadd_ps(p6, t6, _mm512_set1_ps(0x1.5558A0p-5f));
+      p7 = _mm512_fmadd_ps(p7, t7, _mm512_set1_ps(0x1.5558A0p-5f));
+      p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.555490p-3f));
+      p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(0x1.555490p-3f));
+      p2 = _mm512_fmadd_ps(p2, t2, _mm512_set1_ps(0x1.555490p-3f));
+      p3 = _mm512_fmadd_ps(p3, t3, _mm512_set1_ps(0x1.555490p-3f));
+      p4 = _mm512_fmadd_ps(p4, t4, _mm512_set1_ps(0x1.555490p-3f));
+      p5 = _mm512_fmadd_ps(p5, t5, _mm512_set1_ps(0x1.555490p-3f));
+      p6 = _mm512_fmadd_ps(p6, t6, _mm512_set1_ps(0x1.555490p-3f));
+      p7 = _mm512_fmadd_ps(p7, t7, _mm512_set1_ps(0x1.555490p-3f));
+      p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.FFFFFCp-2f));
+      p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(0x1.FFFFFCp-2f));
+      p2 = _mm512_fmadd_ps(p2, t2, _mm512_set1_ps(0x1.FFFFFCp-2f));
+      p3 = _mm512_fmadd_ps(p3, t3, _mm512_set1_ps(0x1.FFFFFCp-2f));
+      p4 = _mm512_fmadd_ps(p4, t4, _mm512_set1_ps(0x1.FFFFFCp-2f));
+      p5 = _mm512_fmadd_ps(p5, t5, _mm512_set1_ps(0x1.FFFFFCp-2f));
+      p6 = _mm512_fmadd_ps(p6, t6, _mm512_set1_ps(0x1.FFFFFCp-2f));
+      p7 = _mm512_fmadd_ps(p7, t7, _mm512_set1_ps(0x1.FFFFFCp-2f));
+      p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(1.0f));
+      p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(1.0f));
+      p2 = _mm512_fmadd_ps(p2, t2, _mm512_set1_ps(1.0f));
+      p3 = _mm512_fmadd_ps(p3, t3, _mm512_set1_ps(1.0f));
+      p4 = _mm512_fmadd_ps(p4, t4, _mm512_set1_ps(1.0f));
+      p5 = _mm512_fmadd_ps(p5, t5, _mm512_set1_ps(1.0f));
+      p6 = _mm512_fmadd_ps(p6, t6, _mm512_set1_ps(1.0f));
+      p7 = _mm512_fmadd_ps(p7, t7, _mm512_set1_ps(1.0f));
+      p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(1.0f));
+      p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(1.0f));
+      p2 = _mm512_fmadd_ps(p2, t2, _mm512_set1_ps(1.0f));
+      p3 = _mm512_fmadd_ps(p3, t3, _mm512_set1_ps(1.0f));
+      p4 = _mm512_fmadd_ps(p4, t4, _mm512_set1_ps(1.0f));
+      p5 = _mm512_fmadd_ps(p5, t5, _mm512_set1_ps(1.0f));
+      p6 = _mm512_fmadd_ps(p6, t6, _mm512_set1_ps(1.0f));
+      p7 = _mm512_fmadd_ps(p7, t7, _mm512_set1_ps(1.0f));
+      const __m512 y0 = _mm512_mul_ps(p0, power0);
+      const __m512 y1 = _mm512_mul_ps(p1, power1);
+      const __m512 y2 = _mm512_mul_ps(p2, power2);
+      const __m512 y3 = _mm512_mul_ps(p3, power3);
+      const __m512 y4 = _mm512_mul_ps(p4, power4);
+      const __m512 y5 = _mm512_mul_ps(p5, power5);
+      const __m512 y6 = _mm512_mul_ps(p6, power6);
+      const __m512 y7 = _mm512_mul_ps(p7, power7);
+      _mm512_storeu_ps(y + i + 0, y0);
+      _mm512_storeu_ps(y + i + 16, y1);
+      _mm512_storeu_ps(y + i + 1024, y2);
+      _mm512_storeu_ps(y + i + 1040, y3);
+      _mm512_storeu_ps(y + i + 2048, y4);
+      _mm512_storeu_ps(y + i + 2064, y5);
+      _mm512_storeu_ps(y + i + 3072, y6);
+      _mm512_storeu_ps(y + i + 3088, y7);
+      const __m512 pair0 = _mm512_add_ps(y0, y1);
+      const __m512 pair2 = _mm512_add_ps(y2, y3);
+      const __m512 pair4 = _mm512_add_ps(y4, y5);
+      const __m512 pair6 = _mm512_add_ps(y6, y7);
+      add_compensated(&block_hi[0][0], &block_lo[0][0], pair0);
+      add_compensated(&block_hi[1][0], &block_lo[1][0], pair2);
+      add_compensated(&block_hi[2][0], &block_lo[2][0], pair4);
+      add_compensated(&block_hi[3][0], &block_lo[3][0], pair6);
     }
     add_pair(&hi[0], &lo[0], block_hi[0][0], block_lo[0][0]);
     add_pair(&hi[0], &lo[0], block_hi[1][0], block_lo[1][0]);
@@ -340,12 +1179,167 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__avx512f_u128_acc4(size_t n, con
     __m512 block_lo[1] = {_mm512_setzero_ps()};
     size_t i = 0;
     for (; i + 128 <= block; i += 128) {
-      accumulate_32(x + i + 0, y + i + 0, lower, bias, block_hi, block_lo);
-      accumulate_32(x + i + 32, y + i + 32, lower, bias, block_hi, block_lo);
-      accumulate_32(x + i + 64, y + i + 64, lower, bias, block_hi, block_lo);
-      accumulate_32(x + i + 96, y + i + 96, lower, bias, block_hi, block_lo);
+      const __m512 x0 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 0));
+      const __m512 x1 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 16));
+      const __m512 x2 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 32));
+      const __m512 x3 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 48));
+      const __m512 x4 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 64));
+      const __m512 x5 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 80));
+      const __m512 x6 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 96));
+      const __m512 x7 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 112));
+
+      // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
+      // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
+      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+      const __m512 biased0 = _mm512_fmadd_ps(x0, _mm512_set1_ps(0x1.715476p+0f), bias);
+      const __m512 biased1 = _mm512_fmadd_ps(x1, _mm512_set1_ps(0x1.715476p+0f), bias);
+      const __m512 biased2 = _mm512_fmadd_ps(x2, _mm512_set1_ps(0x1.715476p+0f), bias);
+      const __m512 biased3 = _mm512_fmadd_ps(x3, _mm512_set1_ps(0x1.715476p+0f), bias);
+      const __m512 biased4 = _mm512_fmadd_ps(x4, _mm512_set1_ps(0x1.715476p+0f), bias);
+      const __m512 biased5 = _mm512_fmadd_ps(x5, _mm512_set1_ps(0x1.715476p+0f), bias);
+      const __m512 biased6 = _mm512_fmadd_ps(x6, _mm512_set1_ps(0x1.715476p+0f), bias);
+      const __m512 biased7 = _mm512_fmadd_ps(x7, _mm512_set1_ps(0x1.715476p+0f), bias);
+      const __m512 n0 = _mm512_sub_ps(biased0, bias);
+      const __m512 n1 = _mm512_sub_ps(biased1, bias);
+      const __m512 n2 = _mm512_sub_ps(biased2, bias);
+      const __m512 n3 = _mm512_sub_ps(biased3, bias);
+      const __m512 n4 = _mm512_sub_ps(biased4, bias);
+      const __m512 n5 = _mm512_sub_ps(biased5, bias);
+      const __m512 n6 = _mm512_sub_ps(biased6, bias);
+      const __m512 n7 = _mm512_sub_ps(biased7, bias);
+      const __m512 power0 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased0), 23));
+      const __m512 power1 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased1), 23));
+      const __m512 power2 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased2), 23));
+      const __m512 power3 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased3), 23));
+      const __m512 power4 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased4), 23));
+      const __m512 power5 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased5), 23));
+      const __m512 power6 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased6), 23));
+      const __m512 power7 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased7), 23));
+      __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E400p-1f), x0);
+      __m512 t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.62E400p-1f), x1);
+      __m512 t2 = _mm512_fmadd_ps(n2, _mm512_set1_ps(-0x1.62E400p-1f), x2);
+      __m512 t3 = _mm512_fmadd_ps(n3, _mm512_set1_ps(-0x1.62E400p-1f), x3);
+      __m512 t4 = _mm512_fmadd_ps(n4, _mm512_set1_ps(-0x1.62E400p-1f), x4);
+      __m512 t5 = _mm512_fmadd_ps(n5, _mm512_set1_ps(-0x1.62E400p-1f), x5);
+      __m512 t6 = _mm512_fmadd_ps(n6, _mm512_set1_ps(-0x1.62E400p-1f), x6);
+      __m512 t7 = _mm512_fmadd_ps(n7, _mm512_set1_ps(-0x1.62E400p-1f), x7);
+      t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t0);
+      t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t1);
+      t2 = _mm512_fmadd_ps(n2, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t2);
+      t3 = _mm512_fmadd_ps(n3, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t3);
+      t4 = _mm512_fmadd_ps(n4, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t4);
+      t5 = _mm512_fmadd_ps(n5, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t5);
+      t6 = _mm512_fmadd_ps(n6, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t6);
+      t7 = _mm512_fmadd_ps(n7, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t7);
+      __m512 p0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
+      __m512 p1 = _mm512_fmadd_ps(t1, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
+      __m512 p2 = _mm512_fmadd_ps(t2, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
+      __m512 p3 = _mm512_fmadd_ps(t3, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
+      __m512 p4 = _mm512_fmadd_ps(t4, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
+      __m512 p5 = _mm512_fmadd_ps(t5, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
+      __m512 p6 = _mm512_fmadd_ps(t6, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
+      __m512 p7 = _mm512_fmadd_ps(t7, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
+      p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.5558A0p-5f));
+      p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(0x1.5558A0p-5f));
+      p2 = _mm512_fmadd_ps(p2, t2, _mm512_set1_ps(0x1.5558A0p-5f));
+      p3 = _mm512_fmadd_ps(p3, t3, _mm512_set1_ps(0x1.5558A0p-5f));
+      p4 = _mm512_fmadd_ps(p4, t4, _mm512_set1_ps(0x1.5558A0p-5f));
+      p5 = _mm512_fmadd_ps(p5, t5, _mm512_set1_ps(0x1.5558A0p-5f));
+      p6 = _mm512_fmadd_ps(p6, t6, _mm512_set1_ps(0x1.5558A0p-5f));
+      p7 = _mm512_fmadd_ps(p7, t7, _mm512_set1_ps(0x1.5558A0p-5f));
+      p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.555490p-3f));
+      p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(0x1.555490p-3f));
+      p2 = _mm512_fmadd_ps(p2, t2, _mm512_set1_ps(0x1.555490p-3f));
+      p3 = _mm512_fmadd_ps(p3, t3, _mm512_set1_ps(0x1.555490p-3f));
+      p4 = _mm512_fmadd_ps(p4, t4, _mm512_set1_ps(0x1.555490p-3f));
+      p5 = _mm512_fmadd_ps(p5, t5, _mm512_set1_ps(0x1.555490p-3f));
+      p6 = _mm512_fmadd_ps(p6, t6, _mm512_set1_ps(0x1.555490p-3f));
+      p7 = _mm512_fmadd_ps(p7, t7, _mm512_set1_ps(0x1.555490p-3f));
+      p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.FFFFFCp-2f));
+      p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(0x1.FFFFFCp-2f));
+      p2 = _mm512_fmadd_ps(p2, t2, _mm512_set1_ps(0x1.FFFFFCp-2f));
+      p3 = _mm512_fmadd_ps(p3, t3, _mm512_set1_ps(0x1.FFFFFCp-2f));
+      p4 = _mm512_fmadd_ps(p4, t4, _mm512_set1_ps(0x1.FFFFFCp-2f));
+      p5 = _mm512_fmadd_ps(p5, t5, _mm512_set1_ps(0x1.FFFFFCp-2f));
+      p6 = _mm512_fmadd_ps(p6, t6, _mm512_set1_ps(0x1.FFFFFCp-2f));
+      p7 = _mm512_fmadd_ps(p7, t7, _mm512_set1_ps(0x1.FFFFFCp-2f));
+      p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(1.0f));
+      p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(1.0f));
+      p2 = _mm512_fmadd_ps(p2, t2, _mm512_set1_ps(1.0f));
+      p3 = _mm512_fmadd_ps(p3, t3, _mm512_set1_ps(1.0f));
+      p4 = _mm512_fmadd_ps(p4, t4, _mm512_set1_ps(1.0f));
+      p5 = _mm512_fmadd_ps(p5, t5, _mm512_set1_ps(1.0f));
+      p6 = _mm512_fmadd_ps(p6, t6, _mm512_set1_ps(1.0f));
+      p7 = _mm512_fmadd_ps(p7, t7, _mm512_set1_ps(1.0f));
+      p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(1.0f));
+      p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(1.0f));
+      p2 = _mm512_fmadd_ps(p2, t2, _mm512_set1_ps(1.0f));
+      p3 = _mm512_fmadd_ps(p3, t3, _mm512_set1_ps(1.0f));
+      p4 = _mm512_fmadd_ps(p4, t4, _mm512_set1_ps(1.0f));
+      p5 = _mm512_fmadd_ps(p5, t5, _mm512_set1_ps(1.0f));
+      p6 = _mm512_fmadd_ps(p6, t6, _mm512_set1_ps(1.0f));
+      p7 = _mm512_fmadd_ps(p7, t7, _mm512_set1_ps(1.0f));
+      const __m512 y0 = _mm512_mul_ps(p0, power0);
+      const __m512 y1 = _mm512_mul_ps(p1, power1);
+      const __m512 y2 = _mm512_mul_ps(p2, power2);
+      const __m512 y3 = _mm512_mul_ps(p3, power3);
+      const __m512 y4 = _mm512_mul_ps(p4, power4);
+      const __m512 y5 = _mm512_mul_ps(p5, power5);
+      const __m512 y6 = _mm512_mul_ps(p6, power6);
+      const __m512 y7 = _mm512_mul_ps(p7, power7);
+      _mm512_storeu_ps(y + i + 0, y0);
+      _mm512_storeu_ps(y + i + 16, y1);
+      _mm512_storeu_ps(y + i + 32, y2);
+      _mm512_storeu_ps(y + i + 48, y3);
+      _mm512_storeu_ps(y + i + 64, y4);
+      _mm512_storeu_ps(y + i + 80, y5);
+      _mm512_storeu_ps(y + i + 96, y6);
+      _mm512_storeu_ps(y + i + 112, y7);
+      const __m512 pair0 = _mm512_add_ps(y0, y1);
+      const __m512 pair2 = _mm512_add_ps(y2, y3);
+      const __m512 pair4 = _mm512_add_ps(y4, y5);
+      const __m512 pair6 = _mm512_add_ps(y6, y7);
+      add_compensated(&block_hi[0], &block_lo[0], pair0);
+      add_compensated(&block_hi[0], &block_lo[0], pair2);
+      add_compensated(&block_hi[0], &block_lo[0], pair4);
+      add_compensated(&block_hi[0], &block_lo[0], pair6);
     }
-    for (; i + 32 <= block; i += 32) accumulate_32(x + i, y + i, lower, bias, block_hi, block_lo);
+    for (; i + 32 <= block; i += 32) {
+      const __m512 x0 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 0));
+      const __m512 x1 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 16));
+
+      // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
+      // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
+      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+      const __m512 biased0 = _mm512_fmadd_ps(x0, _mm512_set1_ps(0x1.715476p+0f), bias);
+      const __m512 biased1 = _mm512_fmadd_ps(x1, _mm512_set1_ps(0x1.715476p+0f), bias);
+      const __m512 n0 = _mm512_sub_ps(biased0, bias);
+      const __m512 n1 = _mm512_sub_ps(biased1, bias);
+      const __m512 power0 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased0), 23));
+      const __m512 power1 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased1), 23));
+      __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E400p-1f), x0);
+      __m512 t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.62E400p-1f), x1);
+      t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t0);
+      t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t1);
+      __m512 p0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
+      __m512 p1 = _mm512_fmadd_ps(t1, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
+      p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.5558A0p-5f));
+      p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(0x1.5558A0p-5f));
+      p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.555490p-3f));
+      p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(0x1.555490p-3f));
+      p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.FFFFFCp-2f));
+      p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(0x1.FFFFFCp-2f));
+      p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(1.0f));
+      p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(1.0f));
+      p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(1.0f));
+      p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(1.0f));
+      const __m512 y0 = _mm512_mul_ps(p0, power0);
+      const __m512 y1 = _mm512_mul_ps(p1, power1);
+      _mm512_storeu_ps(y + i + 0, y0);
+      _mm512_storeu_ps(y + i + 16, y1);
+      const __m512 pair0 = _mm512_add_ps(y0, y1);
+      add_compensated(&block_hi[0], &block_lo[0], pair0);
+    }
     if (i < block) accumulate_tail((ptrdiff_t)(block - i), x + i, y + i, lower, bias, block_hi, block_lo);
     add_pair(&hi[0], &lo[0], block_hi[0], block_lo[0]);
     x += block;

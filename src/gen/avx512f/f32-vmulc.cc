@@ -7,95 +7,139 @@
 extern "C" void smx_f32_vmulc_ukernel__avx512f_u16(size_t n, const float* x, float* y, float scale) {
   const __m512 vscale = _mm512_set1_ps(scale);
   for (; n >= 16; n -= 16) {
-    const __m512 x0 = _mm512_loadu_ps(x);
-    _mm512_storeu_ps(y, _mm512_mul_ps(x0, vscale));
+    __m512 x0 = _mm512_loadu_ps(x + 0);
+
+    const __m512 y0 = _mm512_mul_ps(x0, vscale);
+
+    _mm512_storeu_ps(y + 0, y0);
     x += 16;
     y += 16;
   }
   if (n > 0) {
-    const __m512 x0 = avx512f_load_tail(x, n, _mm512_setzero_ps());
-    avx512f_store_tail(y, n, _mm512_mul_ps(x0, vscale));
+    __m512 x0 = avx512f_load_tail(x, n, _mm512_setzero_ps());
+
+    const __m512 y0 = _mm512_mul_ps(x0, vscale);
+
+    avx512f_store_tail(y, n, y0);
   }
 }
 
 extern "C" void smx_f32_vmulc_ukernel__avx512f_u32(size_t n, const float* x, float* y, float scale) {
   const __m512 vscale = _mm512_set1_ps(scale);
   for (; n >= 32; n -= 32) {
-    const __m512 x0 = _mm512_loadu_ps(x + 0);
-    const __m512 x1 = _mm512_loadu_ps(x + 16);
-    _mm512_storeu_ps(y + 0, _mm512_mul_ps(x0, vscale));
-    _mm512_storeu_ps(y + 16, _mm512_mul_ps(x1, vscale));
+    __m512 x0 = _mm512_loadu_ps(x + 0);
+    __m512 x1 = _mm512_loadu_ps(x + 16);
+
+    const __m512 y0 = _mm512_mul_ps(x0, vscale);
+    const __m512 y1 = _mm512_mul_ps(x1, vscale);
+
+    _mm512_storeu_ps(y + 0, y0);
+    _mm512_storeu_ps(y + 16, y1);
     x += 32;
     y += 32;
   }
   for (; n >= 16; n -= 16) {
-    const __m512 x0 = _mm512_loadu_ps(x);
-    _mm512_storeu_ps(y, _mm512_mul_ps(x0, vscale));
+    __m512 x0 = _mm512_loadu_ps(x + 0);
+
+    const __m512 y0 = _mm512_mul_ps(x0, vscale);
+
+    _mm512_storeu_ps(y + 0, y0);
     x += 16;
     y += 16;
   }
   if (n > 0) {
-    const __m512 x0 = avx512f_load_tail(x, n, _mm512_setzero_ps());
-    avx512f_store_tail(y, n, _mm512_mul_ps(x0, vscale));
+    __m512 x0 = avx512f_load_tail(x, n, _mm512_setzero_ps());
+
+    const __m512 y0 = _mm512_mul_ps(x0, vscale);
+
+    avx512f_store_tail(y, n, y0);
   }
 }
 
 extern "C" void smx_f32_vmulc_ukernel__avx512f_u64(size_t n, const float* x, float* y, float scale) {
   const __m512 vscale = _mm512_set1_ps(scale);
   for (; n >= 64; n -= 64) {
-    const __m512 x0 = _mm512_loadu_ps(x + 0);
-    const __m512 x1 = _mm512_loadu_ps(x + 16);
-    const __m512 x2 = _mm512_loadu_ps(x + 32);
-    const __m512 x3 = _mm512_loadu_ps(x + 48);
-    _mm512_storeu_ps(y + 0, _mm512_mul_ps(x0, vscale));
-    _mm512_storeu_ps(y + 16, _mm512_mul_ps(x1, vscale));
-    _mm512_storeu_ps(y + 32, _mm512_mul_ps(x2, vscale));
-    _mm512_storeu_ps(y + 48, _mm512_mul_ps(x3, vscale));
+    __m512 x0 = _mm512_loadu_ps(x + 0);
+    __m512 x1 = _mm512_loadu_ps(x + 16);
+    __m512 x2 = _mm512_loadu_ps(x + 32);
+    __m512 x3 = _mm512_loadu_ps(x + 48);
+
+    const __m512 y0 = _mm512_mul_ps(x0, vscale);
+    const __m512 y1 = _mm512_mul_ps(x1, vscale);
+    const __m512 y2 = _mm512_mul_ps(x2, vscale);
+    const __m512 y3 = _mm512_mul_ps(x3, vscale);
+
+    _mm512_storeu_ps(y + 0, y0);
+    _mm512_storeu_ps(y + 16, y1);
+    _mm512_storeu_ps(y + 32, y2);
+    _mm512_storeu_ps(y + 48, y3);
     x += 64;
     y += 64;
   }
   for (; n >= 16; n -= 16) {
-    const __m512 x0 = _mm512_loadu_ps(x);
-    _mm512_storeu_ps(y, _mm512_mul_ps(x0, vscale));
+    __m512 x0 = _mm512_loadu_ps(x + 0);
+
+    const __m512 y0 = _mm512_mul_ps(x0, vscale);
+
+    _mm512_storeu_ps(y + 0, y0);
     x += 16;
     y += 16;
   }
   if (n > 0) {
-    const __m512 x0 = avx512f_load_tail(x, n, _mm512_setzero_ps());
-    avx512f_store_tail(y, n, _mm512_mul_ps(x0, vscale));
+    __m512 x0 = avx512f_load_tail(x, n, _mm512_setzero_ps());
+
+    const __m512 y0 = _mm512_mul_ps(x0, vscale);
+
+    avx512f_store_tail(y, n, y0);
   }
 }
 
 extern "C" void smx_f32_vmulc_ukernel__avx512f_u128(size_t n, const float* x, float* y, float scale) {
   const __m512 vscale = _mm512_set1_ps(scale);
   for (; n >= 128; n -= 128) {
-    const __m512 x0 = _mm512_loadu_ps(x + 0);
-    const __m512 x1 = _mm512_loadu_ps(x + 16);
-    const __m512 x2 = _mm512_loadu_ps(x + 32);
-    const __m512 x3 = _mm512_loadu_ps(x + 48);
-    const __m512 x4 = _mm512_loadu_ps(x + 64);
-    const __m512 x5 = _mm512_loadu_ps(x + 80);
-    const __m512 x6 = _mm512_loadu_ps(x + 96);
-    const __m512 x7 = _mm512_loadu_ps(x + 112);
-    _mm512_storeu_ps(y + 0, _mm512_mul_ps(x0, vscale));
-    _mm512_storeu_ps(y + 16, _mm512_mul_ps(x1, vscale));
-    _mm512_storeu_ps(y + 32, _mm512_mul_ps(x2, vscale));
-    _mm512_storeu_ps(y + 48, _mm512_mul_ps(x3, vscale));
-    _mm512_storeu_ps(y + 64, _mm512_mul_ps(x4, vscale));
-    _mm512_storeu_ps(y + 80, _mm512_mul_ps(x5, vscale));
-    _mm512_storeu_ps(y + 96, _mm512_mul_ps(x6, vscale));
-    _mm512_storeu_ps(y + 112, _mm512_mul_ps(x7, vscale));
+    __m512 x0 = _mm512_loadu_ps(x + 0);
+    __m512 x1 = _mm512_loadu_ps(x + 16);
+    __m512 x2 = _mm512_loadu_ps(x + 32);
+    __m512 x3 = _mm512_loadu_ps(x + 48);
+    __m512 x4 = _mm512_loadu_ps(x + 64);
+    __m512 x5 = _mm512_loadu_ps(x + 80);
+    __m512 x6 = _mm512_loadu_ps(x + 96);
+    __m512 x7 = _mm512_loadu_ps(x + 112);
+
+    const __m512 y0 = _mm512_mul_ps(x0, vscale);
+    const __m512 y1 = _mm512_mul_ps(x1, vscale);
+    const __m512 y2 = _mm512_mul_ps(x2, vscale);
+    const __m512 y3 = _mm512_mul_ps(x3, vscale);
+    const __m512 y4 = _mm512_mul_ps(x4, vscale);
+    const __m512 y5 = _mm512_mul_ps(x5, vscale);
+    const __m512 y6 = _mm512_mul_ps(x6, vscale);
+    const __m512 y7 = _mm512_mul_ps(x7, vscale);
+
+    _mm512_storeu_ps(y + 0, y0);
+    _mm512_storeu_ps(y + 16, y1);
+    _mm512_storeu_ps(y + 32, y2);
+    _mm512_storeu_ps(y + 48, y3);
+    _mm512_storeu_ps(y + 64, y4);
+    _mm512_storeu_ps(y + 80, y5);
+    _mm512_storeu_ps(y + 96, y6);
+    _mm512_storeu_ps(y + 112, y7);
     x += 128;
     y += 128;
   }
   for (; n >= 16; n -= 16) {
-    const __m512 x0 = _mm512_loadu_ps(x);
-    _mm512_storeu_ps(y, _mm512_mul_ps(x0, vscale));
+    __m512 x0 = _mm512_loadu_ps(x + 0);
+
+    const __m512 y0 = _mm512_mul_ps(x0, vscale);
+
+    _mm512_storeu_ps(y + 0, y0);
     x += 16;
     y += 16;
   }
   if (n > 0) {
-    const __m512 x0 = avx512f_load_tail(x, n, _mm512_setzero_ps());
-    avx512f_store_tail(y, n, _mm512_mul_ps(x0, vscale));
+    __m512 x0 = avx512f_load_tail(x, n, _mm512_setzero_ps());
+
+    const __m512 y0 = _mm512_mul_ps(x0, vscale);
+
+    avx512f_store_tail(y, n, y0);
   }
 }

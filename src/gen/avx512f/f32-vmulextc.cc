@@ -5,20 +5,83 @@
 #include "src/isa/avx512f.h"
 #include "src/kernels/extended.h"
 
+extern "C" void smx_f32_vmulextc_ukernel__avx512f_u64(size_t n, const float* x, float* y,
+                                                      const struct smx_f32_reciprocal* reciprocal) {
+  const __m512 hi = _mm512_set1_ps(reciprocal->hi);
+  const __m512 lo = _mm512_set1_ps(reciprocal->lo);
+  const __m512 power = _mm512_set1_ps(smx_pow2(-reciprocal->exponent));
+  for (; n >= 64; n -= 64) {
+    __m512 x0 = _mm512_loadu_ps(x + 0);
+    __m512 x1 = _mm512_loadu_ps(x + 16);
+    __m512 x2 = _mm512_loadu_ps(x + 32);
+    __m512 x3 = _mm512_loadu_ps(x + 48);
+
+    __m512 y0 = _mm512_mul_ps(x0, lo);
+    __m512 y1 = _mm512_mul_ps(x1, lo);
+    __m512 y2 = _mm512_mul_ps(x2, lo);
+    __m512 y3 = _mm512_mul_ps(x3, lo);
+    y0 = _mm512_fmadd_ps(x0, hi, y0);
+    y1 = _mm512_fmadd_ps(x1, hi, y1);
+    y2 = _mm512_fmadd_ps(x2, hi, y2);
+    y3 = _mm512_fmadd_ps(x3, hi, y3);
+    y0 = _mm512_mul_ps(y0, power);
+    y1 = _mm512_mul_ps(y1, power);
+    y2 = _mm512_mul_ps(y2, power);
+    y3 = _mm512_mul_ps(y3, power);
+
+    _mm512_storeu_ps(y + 0, y0);
+    _mm512_storeu_ps(y + 16, y1);
+    _mm512_storeu_ps(y + 32, y2);
+    _mm512_storeu_ps(y + 48, y3);
+    x += 64;
+    y += 64;
+  }
+  for (; n >= 16; n -= 16) {
+    __m512 x0 = _mm512_loadu_ps(x + 0);
+
+    __m512 y0 = _mm512_mul_ps(x0, lo);
+    y0 = _mm512_fmadd_ps(x0, hi, y0);
+    y0 = _mm512_mul_ps(y0, power);
+
+    _mm512_storeu_ps(y + 0, y0);
+    x += 16;
+    y += 16;
+  }
+  if (n > 0) {
+    __m512 x0 = avx512f_load_tail(x, n, _mm512_setzero_ps());
+
+    __m512 y0 = _mm512_mul_ps(x0, lo);
+    y0 = _mm512_fmadd_ps(x0, hi, y0);
+    y0 = _mm512_mul_ps(y0, power);
+
+    avx512f_store_tail(y, n, y0);
+  }
+}
+
 extern "C" void smx_f32_vmulextc_ukernel__avx512f_u16(size_t n, const float* x, float* y,
                                                       const struct smx_f32_reciprocal* reciprocal) {
   const __m512 hi = _mm512_set1_ps(reciprocal->hi);
   const __m512 lo = _mm512_set1_ps(reciprocal->lo);
   const __m512 power = _mm512_set1_ps(smx_pow2(-reciprocal->exponent));
   for (; n >= 16; n -= 16) {
-    const __m512 x0 = _mm512_loadu_ps(x);
-    _mm512_storeu_ps(y, _mm512_mul_ps(_mm512_fmadd_ps(x0, hi, _mm512_mul_ps(x0, lo)), power));
+    __m512 x0 = _mm512_loadu_ps(x + 0);
+
+    __m512 y0 = _mm512_mul_ps(x0, lo);
+    y0 = _mm512_fmadd_ps(x0, hi, y0);
+    y0 = _mm512_mul_ps(y0, power);
+
+    _mm512_storeu_ps(y + 0, y0);
     x += 16;
     y += 16;
   }
   if (n > 0) {
-    const __m512 x0 = avx512f_load_tail(x, n, _mm512_setzero_ps());
-    avx512f_store_tail(y, n, _mm512_mul_ps(_mm512_fmadd_ps(x0, hi, _mm512_mul_ps(x0, lo)), power));
+    __m512 x0 = avx512f_load_tail(x, n, _mm512_setzero_ps());
+
+    __m512 y0 = _mm512_mul_ps(x0, lo);
+    y0 = _mm512_fmadd_ps(x0, hi, y0);
+    y0 = _mm512_mul_ps(y0, power);
+
+    avx512f_store_tail(y, n, y0);
   }
 }
 
@@ -28,51 +91,40 @@ extern "C" void smx_f32_vmulextc_ukernel__avx512f_u32(size_t n, const float* x, 
   const __m512 lo = _mm512_set1_ps(reciprocal->lo);
   const __m512 power = _mm512_set1_ps(smx_pow2(-reciprocal->exponent));
   for (; n >= 32; n -= 32) {
-    const __m512 x0 = _mm512_loadu_ps(x + 0);
-    const __m512 x1 = _mm512_loadu_ps(x + 16);
-    _mm512_storeu_ps(y + 0, _mm512_mul_ps(_mm512_fmadd_ps(x0, hi, _mm512_mul_ps(x0, lo)), power));
-    _mm512_storeu_ps(y + 16, _mm512_mul_ps(_mm512_fmadd_ps(x1, hi, _mm512_mul_ps(x1, lo)), power));
+    __m512 x0 = _mm512_loadu_ps(x + 0);
+    __m512 x1 = _mm512_loadu_ps(x + 16);
+
+    __m512 y0 = _mm512_mul_ps(x0, lo);
+    __m512 y1 = _mm512_mul_ps(x1, lo);
+    y0 = _mm512_fmadd_ps(x0, hi, y0);
+    y1 = _mm512_fmadd_ps(x1, hi, y1);
+    y0 = _mm512_mul_ps(y0, power);
+    y1 = _mm512_mul_ps(y1, power);
+
+    _mm512_storeu_ps(y + 0, y0);
+    _mm512_storeu_ps(y + 16, y1);
     x += 32;
     y += 32;
   }
   for (; n >= 16; n -= 16) {
-    const __m512 x0 = _mm512_loadu_ps(x);
-    _mm512_storeu_ps(y, _mm512_mul_ps(_mm512_fmadd_ps(x0, hi, _mm512_mul_ps(x0, lo)), power));
-    x += 16;
-    y += 16;
-  }
-  if (n > 0) {
-    const __m512 x0 = avx512f_load_tail(x, n, _mm512_setzero_ps());
-    avx512f_store_tail(y, n, _mm512_mul_ps(_mm512_fmadd_ps(x0, hi, _mm512_mul_ps(x0, lo)), power));
-  }
-}
+    __m512 x0 = _mm512_loadu_ps(x + 0);
 
-extern "C" void smx_f32_vmulextc_ukernel__avx512f_u64(size_t n, const float* x, float* y,
-                                                      const struct smx_f32_reciprocal* reciprocal) {
-  const __m512 hi = _mm512_set1_ps(reciprocal->hi);
-  const __m512 lo = _mm512_set1_ps(reciprocal->lo);
-  const __m512 power = _mm512_set1_ps(smx_pow2(-reciprocal->exponent));
-  for (; n >= 64; n -= 64) {
-    const __m512 x0 = _mm512_loadu_ps(x + 0);
-    const __m512 x1 = _mm512_loadu_ps(x + 16);
-    const __m512 x2 = _mm512_loadu_ps(x + 32);
-    const __m512 x3 = _mm512_loadu_ps(x + 48);
-    _mm512_storeu_ps(y + 0, _mm512_mul_ps(_mm512_fmadd_ps(x0, hi, _mm512_mul_ps(x0, lo)), power));
-    _mm512_storeu_ps(y + 16, _mm512_mul_ps(_mm512_fmadd_ps(x1, hi, _mm512_mul_ps(x1, lo)), power));
-    _mm512_storeu_ps(y + 32, _mm512_mul_ps(_mm512_fmadd_ps(x2, hi, _mm512_mul_ps(x2, lo)), power));
-    _mm512_storeu_ps(y + 48, _mm512_mul_ps(_mm512_fmadd_ps(x3, hi, _mm512_mul_ps(x3, lo)), power));
-    x += 64;
-    y += 64;
-  }
-  for (; n >= 16; n -= 16) {
-    const __m512 x0 = _mm512_loadu_ps(x);
-    _mm512_storeu_ps(y, _mm512_mul_ps(_mm512_fmadd_ps(x0, hi, _mm512_mul_ps(x0, lo)), power));
+    __m512 y0 = _mm512_mul_ps(x0, lo);
+    y0 = _mm512_fmadd_ps(x0, hi, y0);
+    y0 = _mm512_mul_ps(y0, power);
+
+    _mm512_storeu_ps(y + 0, y0);
     x += 16;
     y += 16;
   }
   if (n > 0) {
-    const __m512 x0 = avx512f_load_tail(x, n, _mm512_setzero_ps());
-    avx512f_store_tail(y, n, _mm512_mul_ps(_mm512_fmadd_ps(x0, hi, _mm512_mul_ps(x0, lo)), power));
+    __m512 x0 = avx512f_load_tail(x, n, _mm512_setzero_ps());
+
+    __m512 y0 = _mm512_mul_ps(x0, lo);
+    y0 = _mm512_fmadd_ps(x0, hi, y0);
+    y0 = _mm512_mul_ps(y0, power);
+
+    avx512f_store_tail(y, n, y0);
   }
 }
 
@@ -82,33 +134,69 @@ extern "C" void smx_f32_vmulextc_ukernel__avx512f_u128(size_t n, const float* x,
   const __m512 lo = _mm512_set1_ps(reciprocal->lo);
   const __m512 power = _mm512_set1_ps(smx_pow2(-reciprocal->exponent));
   for (; n >= 128; n -= 128) {
-    const __m512 x0 = _mm512_loadu_ps(x + 0);
-    const __m512 x1 = _mm512_loadu_ps(x + 16);
-    const __m512 x2 = _mm512_loadu_ps(x + 32);
-    const __m512 x3 = _mm512_loadu_ps(x + 48);
-    const __m512 x4 = _mm512_loadu_ps(x + 64);
-    const __m512 x5 = _mm512_loadu_ps(x + 80);
-    const __m512 x6 = _mm512_loadu_ps(x + 96);
-    const __m512 x7 = _mm512_loadu_ps(x + 112);
-    _mm512_storeu_ps(y + 0, _mm512_mul_ps(_mm512_fmadd_ps(x0, hi, _mm512_mul_ps(x0, lo)), power));
-    _mm512_storeu_ps(y + 16, _mm512_mul_ps(_mm512_fmadd_ps(x1, hi, _mm512_mul_ps(x1, lo)), power));
-    _mm512_storeu_ps(y + 32, _mm512_mul_ps(_mm512_fmadd_ps(x2, hi, _mm512_mul_ps(x2, lo)), power));
-    _mm512_storeu_ps(y + 48, _mm512_mul_ps(_mm512_fmadd_ps(x3, hi, _mm512_mul_ps(x3, lo)), power));
-    _mm512_storeu_ps(y + 64, _mm512_mul_ps(_mm512_fmadd_ps(x4, hi, _mm512_mul_ps(x4, lo)), power));
-    _mm512_storeu_ps(y + 80, _mm512_mul_ps(_mm512_fmadd_ps(x5, hi, _mm512_mul_ps(x5, lo)), power));
-    _mm512_storeu_ps(y + 96, _mm512_mul_ps(_mm512_fmadd_ps(x6, hi, _mm512_mul_ps(x6, lo)), power));
-    _mm512_storeu_ps(y + 112, _mm512_mul_ps(_mm512_fmadd_ps(x7, hi, _mm512_mul_ps(x7, lo)), power));
+    __m512 x0 = _mm512_loadu_ps(x + 0);
+    __m512 x1 = _mm512_loadu_ps(x + 16);
+    __m512 x2 = _mm512_loadu_ps(x + 32);
+    __m512 x3 = _mm512_loadu_ps(x + 48);
+    __m512 x4 = _mm512_loadu_ps(x + 64);
+    __m512 x5 = _mm512_loadu_ps(x + 80);
+    __m512 x6 = _mm512_loadu_ps(x + 96);
+    __m512 x7 = _mm512_loadu_ps(x + 112);
+
+    __m512 y0 = _mm512_mul_ps(x0, lo);
+    __m512 y1 = _mm512_mul_ps(x1, lo);
+    __m512 y2 = _mm512_mul_ps(x2, lo);
+    __m512 y3 = _mm512_mul_ps(x3, lo);
+    __m512 y4 = _mm512_mul_ps(x4, lo);
+    __m512 y5 = _mm512_mul_ps(x5, lo);
+    __m512 y6 = _mm512_mul_ps(x6, lo);
+    __m512 y7 = _mm512_mul_ps(x7, lo);
+    y0 = _mm512_fmadd_ps(x0, hi, y0);
+    y1 = _mm512_fmadd_ps(x1, hi, y1);
+    y2 = _mm512_fmadd_ps(x2, hi, y2);
+    y3 = _mm512_fmadd_ps(x3, hi, y3);
+    y4 = _mm512_fmadd_ps(x4, hi, y4);
+    y5 = _mm512_fmadd_ps(x5, hi, y5);
+    y6 = _mm512_fmadd_ps(x6, hi, y6);
+    y7 = _mm512_fmadd_ps(x7, hi, y7);
+    y0 = _mm512_mul_ps(y0, power);
+    y1 = _mm512_mul_ps(y1, power);
+    y2 = _mm512_mul_ps(y2, power);
+    y3 = _mm512_mul_ps(y3, power);
+    y4 = _mm512_mul_ps(y4, power);
+    y5 = _mm512_mul_ps(y5, power);
+    y6 = _mm512_mul_ps(y6, power);
+    y7 = _mm512_mul_ps(y7, power);
+
+    _mm512_storeu_ps(y + 0, y0);
+    _mm512_storeu_ps(y + 16, y1);
+    _mm512_storeu_ps(y + 32, y2);
+    _mm512_storeu_ps(y + 48, y3);
+    _mm512_storeu_ps(y + 64, y4);
+    _mm512_storeu_ps(y + 80, y5);
+    _mm512_storeu_ps(y + 96, y6);
+    _mm512_storeu_ps(y + 112, y7);
     x += 128;
     y += 128;
   }
   for (; n >= 16; n -= 16) {
-    const __m512 x0 = _mm512_loadu_ps(x);
-    _mm512_storeu_ps(y, _mm512_mul_ps(_mm512_fmadd_ps(x0, hi, _mm512_mul_ps(x0, lo)), power));
+    __m512 x0 = _mm512_loadu_ps(x + 0);
+
+    __m512 y0 = _mm512_mul_ps(x0, lo);
+    y0 = _mm512_fmadd_ps(x0, hi, y0);
+    y0 = _mm512_mul_ps(y0, power);
+
+    _mm512_storeu_ps(y + 0, y0);
     x += 16;
     y += 16;
   }
   if (n > 0) {
-    const __m512 x0 = avx512f_load_tail(x, n, _mm512_setzero_ps());
-    avx512f_store_tail(y, n, _mm512_mul_ps(_mm512_fmadd_ps(x0, hi, _mm512_mul_ps(x0, lo)), power));
+    __m512 x0 = avx512f_load_tail(x, n, _mm512_setzero_ps());
+
+    __m512 y0 = _mm512_mul_ps(x0, lo);
+    y0 = _mm512_fmadd_ps(x0, hi, y0);
+    y0 = _mm512_mul_ps(y0, power);
+
+    avx512f_store_tail(y, n, y0);
   }
 }

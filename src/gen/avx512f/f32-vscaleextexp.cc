@@ -5,27 +5,142 @@
 #include "src/isa/avx512f.h"
 #include "src/kernels/extended.h"
 
-// exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]. Returns p, and in
-// *power 2^(n + k), where bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the
-// largest relative error (Sollya's fpminimax): 2^-28.2; with the roundings of its evaluation, 1.26 * 2^-24.
-static inline __m512 extexp(__m512 x, __m512 bias, __m512* power) {
-  const __m512 biased = _mm512_fmadd_ps(x, _mm512_set1_ps(0x1.715476p+0f), bias);
-  const __m512 n = _mm512_sub_ps(biased, bias);
-  __m512 t = _mm512_fmadd_ps(n, _mm512_set1_ps(-0x1.62E400p-1f), x);
-  t = _mm512_fmadd_ps(n, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t);
-  __m512 q = _mm512_fmadd_ps(t, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
-  q = _mm512_fmadd_ps(q, t, _mm512_set1_ps(0x1.5558A0p-5f));
-  q = _mm512_fmadd_ps(q, t, _mm512_set1_ps(0x1.555490p-3f));
-  q = _mm512_fmadd_ps(q, t, _mm512_set1_ps(0x1.FFFFFCp-2f));
-  q = _mm512_fmadd_ps(q, t, _mm512_set1_ps(1.0f));
-  *power = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased), 23));
-  return _mm512_fmadd_ps(q, t, _mm512_set1_ps(1.0f));
-}
+extern "C" void smx_f32_vscaleextexp_ukernel__avx512f_u64(size_t n, const float* x, float* y,
+                                                          const struct smx_f32_reciprocal* reciprocal) {
+  const __m512 lower = _mm512_set1_ps(smx_lower_bound(-reciprocal->exponent));
+  const __m512 bias = _mm512_set1_ps(smx_rounding_bias(-reciprocal->exponent));
+  const __m512 hi = _mm512_set1_ps(reciprocal->hi);
+  const __m512 lo = _mm512_set1_ps(reciprocal->lo);
+  for (; n >= 64; n -= 64) {
+    __m512 x0 = _mm512_loadu_ps(x + 0);
+    __m512 x1 = _mm512_loadu_ps(x + 16);
+    __m512 x2 = _mm512_loadu_ps(x + 32);
+    __m512 x3 = _mm512_loadu_ps(x + 48);
 
-static inline __m512 scale_extexp(__m512 x, __m512 lower, __m512 bias, __m512 hi, __m512 lo) {
-  __m512 power;
-  const __m512 p = extexp(_mm512_max_ps(lower, x), bias, &power);
-  return _mm512_mul_ps(_mm512_fmadd_ps(p, hi, _mm512_mul_ps(p, lo)), power);
+    x0 = _mm512_max_ps(lower, x0);
+    x1 = _mm512_max_ps(lower, x1);
+    x2 = _mm512_max_ps(lower, x2);
+    x3 = _mm512_max_ps(lower, x3);
+
+    // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
+    // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
+    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+    const __m512 biased0 = _mm512_fmadd_ps(x0, _mm512_set1_ps(0x1.715476p+0f), bias);
+    const __m512 biased1 = _mm512_fmadd_ps(x1, _mm512_set1_ps(0x1.715476p+0f), bias);
+    const __m512 biased2 = _mm512_fmadd_ps(x2, _mm512_set1_ps(0x1.715476p+0f), bias);
+    const __m512 biased3 = _mm512_fmadd_ps(x3, _mm512_set1_ps(0x1.715476p+0f), bias);
+    const __m512 n0 = _mm512_sub_ps(biased0, bias);
+    const __m512 n1 = _mm512_sub_ps(biased1, bias);
+    const __m512 n2 = _mm512_sub_ps(biased2, bias);
+    const __m512 n3 = _mm512_sub_ps(biased3, bias);
+    const __m512 power0 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased0), 23));
+    const __m512 power1 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased1), 23));
+    const __m512 power2 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased2), 23));
+    const __m512 power3 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased3), 23));
+    __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E400p-1f), x0);
+    __m512 t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.62E400p-1f), x1);
+    __m512 t2 = _mm512_fmadd_ps(n2, _mm512_set1_ps(-0x1.62E400p-1f), x2);
+    __m512 t3 = _mm512_fmadd_ps(n3, _mm512_set1_ps(-0x1.62E400p-1f), x3);
+    t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t0);
+    t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t1);
+    t2 = _mm512_fmadd_ps(n2, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t2);
+    t3 = _mm512_fmadd_ps(n3, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t3);
+    __m512 p0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
+    __m512 p1 = _mm512_fmadd_ps(t1, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
+    __m512 p2 = _mm512_fmadd_ps(t2, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
+    __m512 p3 = _mm512_fmadd_ps(t3, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
+    p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.5558A0p-5f));
+    p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(0x1.5558A0p-5f));
+    p2 = _mm512_fmadd_ps(p2, t2, _mm512_set1_ps(0x1.5558A0p-5f));
+    p3 = _mm512_fmadd_ps(p3, t3, _mm512_set1_ps(0x1.5558A0p-5f));
+    p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.555490p-3f));
+    p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(0x1.555490p-3f));
+    p2 = _mm512_fmadd_ps(p2, t2, _mm512_set1_ps(0x1.555490p-3f));
+    p3 = _mm512_fmadd_ps(p3, t3, _mm512_set1_ps(0x1.555490p-3f));
+    p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.FFFFFCp-2f));
+    p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(0x1.FFFFFCp-2f));
+    p2 = _mm512_fmadd_ps(p2, t2, _mm512_set1_ps(0x1.FFFFFCp-2f));
+    p3 = _mm512_fmadd_ps(p3, t3, _mm512_set1_ps(0x1.FFFFFCp-2f));
+    p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(1.0f));
+    p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(1.0f));
+    p2 = _mm512_fmadd_ps(p2, t2, _mm512_set1_ps(1.0f));
+    p3 = _mm512_fmadd_ps(p3, t3, _mm512_set1_ps(1.0f));
+    p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(1.0f));
+    p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(1.0f));
+    p2 = _mm512_fmadd_ps(p2, t2, _mm512_set1_ps(1.0f));
+    p3 = _mm512_fmadd_ps(p3, t3, _mm512_set1_ps(1.0f));
+    __m512 y0 = _mm512_mul_ps(p0, lo);
+    __m512 y1 = _mm512_mul_ps(p1, lo);
+    __m512 y2 = _mm512_mul_ps(p2, lo);
+    __m512 y3 = _mm512_mul_ps(p3, lo);
+    y0 = _mm512_fmadd_ps(p0, hi, y0);
+    y1 = _mm512_fmadd_ps(p1, hi, y1);
+    y2 = _mm512_fmadd_ps(p2, hi, y2);
+    y3 = _mm512_fmadd_ps(p3, hi, y3);
+    y0 = _mm512_mul_ps(y0, power0);
+    y1 = _mm512_mul_ps(y1, power1);
+    y2 = _mm512_mul_ps(y2, power2);
+    y3 = _mm512_mul_ps(y3, power3);
+
+    _mm512_storeu_ps(y + 0, y0);
+    _mm512_storeu_ps(y + 16, y1);
+    _mm512_storeu_ps(y + 32, y2);
+    _mm512_storeu_ps(y + 48, y3);
+    x += 64;
+    y += 64;
+  }
+  for (; n >= 16; n -= 16) {
+    __m512 x0 = _mm512_loadu_ps(x + 0);
+
+    x0 = _mm512_max_ps(lower, x0);
+
+    // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
+    // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
+    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+    const __m512 biased0 = _mm512_fmadd_ps(x0, _mm512_set1_ps(0x1.715476p+0f), bias);
+    const __m512 n0 = _mm512_sub_ps(biased0, bias);
+    const __m512 power0 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased0), 23));
+    __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E400p-1f), x0);
+    t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t0);
+    __m512 p0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
+    p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.5558A0p-5f));
+    p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.555490p-3f));
+    p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.FFFFFCp-2f));
+    p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(1.0f));
+    p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(1.0f));
+    __m512 y0 = _mm512_mul_ps(p0, lo);
+    y0 = _mm512_fmadd_ps(p0, hi, y0);
+    y0 = _mm512_mul_ps(y0, power0);
+
+    _mm512_storeu_ps(y + 0, y0);
+    x += 16;
+    y += 16;
+  }
+  if (n > 0) {
+    __m512 x0 = avx512f_load_tail(x, n, _mm512_setzero_ps());
+
+    x0 = _mm512_max_ps(lower, x0);
+
+    // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
+    // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
+    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+    const __m512 biased0 = _mm512_fmadd_ps(x0, _mm512_set1_ps(0x1.715476p+0f), bias);
+    const __m512 n0 = _mm512_sub_ps(biased0, bias);
+    const __m512 power0 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased0), 23));
+    __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E400p-1f), x0);
+    t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t0);
+    __m512 p0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
+    p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.5558A0p-5f));
+    p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.555490p-3f));
+    p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.FFFFFCp-2f));
+    p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(1.0f));
+    p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(1.0f));
+    __m512 y0 = _mm512_mul_ps(p0, lo);
+    y0 = _mm512_fmadd_ps(p0, hi, y0);
+    y0 = _mm512_mul_ps(y0, power0);
+
+    avx512f_store_tail(y, n, y0);
+  }
 }
 
 extern "C" void smx_f32_vscaleextexp_ukernel__avx512f_u16(size_t n, const float* x, float* y,
@@ -35,14 +150,56 @@ extern "C" void smx_f32_vscaleextexp_ukernel__avx512f_u16(size_t n, const float*
   const __m512 hi = _mm512_set1_ps(reciprocal->hi);
   const __m512 lo = _mm512_set1_ps(reciprocal->lo);
   for (; n >= 16; n -= 16) {
-    const __m512 x0 = _mm512_loadu_ps(x);
-    _mm512_storeu_ps(y, scale_extexp(x0, lower, bias, hi, lo));
+    __m512 x0 = _mm512_loadu_ps(x + 0);
+
+    x0 = _mm512_max_ps(lower, x0);
+
+    // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
+    // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
+    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+    const __m512 biased0 = _mm512_fmadd_ps(x0, _mm512_set1_ps(0x1.715476p+0f), bias);
+    const __m512 n0 = _mm512_sub_ps(biased0, bias);
+    const __m512 power0 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased0), 23));
+    __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E400p-1f), x0);
+    t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t0);
+    __m512 p0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
+    p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.5558A0p-5f));
+    p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.555490p-3f));
+    p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.FFFFFCp-2f));
+    p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(1.0f));
+    p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(1.0f));
+    __m512 y0 = _mm512_mul_ps(p0, lo);
+    y0 = _mm512_fmadd_ps(p0, hi, y0);
+    y0 = _mm512_mul_ps(y0, power0);
+
+    _mm512_storeu_ps(y + 0, y0);
     x += 16;
     y += 16;
   }
   if (n > 0) {
-    const __m512 x0 = avx512f_load_tail(x, n, _mm512_setzero_ps());
-    avx512f_store_tail(y, n, scale_extexp(x0, lower, bias, hi, lo));
+    __m512 x0 = avx512f_load_tail(x, n, _mm512_setzero_ps());
+
+    x0 = _mm512_max_ps(lower, x0);
+
+    // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
+    // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
+    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+    const __m512 biased0 = _mm512_fmadd_ps(x0, _mm512_set1_ps(0x1.715476p+0f), bias);
+    const __m512 n0 = _mm512_sub_ps(biased0, bias);
+    const __m512 power0 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased0), 23));
+    __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E400p-1f), x0);
+    t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t0);
+    __m512 p0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
+    p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.5558A0p-5f));
+    p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.555490p-3f));
+    p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.FFFFFCp-2f));
+    p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(1.0f));
+    p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(1.0f));
+    __m512 y0 = _mm512_mul_ps(p0, lo);
+    y0 = _mm512_fmadd_ps(p0, hi, y0);
+    y0 = _mm512_mul_ps(y0, power0);
+
+    avx512f_store_tail(y, n, y0);
   }
 }
 
@@ -53,52 +210,100 @@ extern "C" void smx_f32_vscaleextexp_ukernel__avx512f_u32(size_t n, const float*
   const __m512 hi = _mm512_set1_ps(reciprocal->hi);
   const __m512 lo = _mm512_set1_ps(reciprocal->lo);
   for (; n >= 32; n -= 32) {
-    const __m512 x0 = _mm512_loadu_ps(x + 0);
-    const __m512 x1 = _mm512_loadu_ps(x + 16);
-    _mm512_storeu_ps(y + 0, scale_extexp(x0, lower, bias, hi, lo));
-    _mm512_storeu_ps(y + 16, scale_extexp(x1, lower, bias, hi, lo));
+    __m512 x0 = _mm512_loadu_ps(x + 0);
+    __m512 x1 = _mm512_loadu_ps(x + 16);
+
+    x0 = _mm512_max_ps(lower, x0);
+    x1 = _mm512_max_ps(lower, x1);
+
+    // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
+    // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
+    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+    const __m512 biased0 = _mm512_fmadd_ps(x0, _mm512_set1_ps(0x1.715476p+0f), bias);
+    const __m512 biased1 = _mm512_fmadd_ps(x1, _mm512_set1_ps(0x1.715476p+0f), bias);
+    const __m512 n0 = _mm512_sub_ps(biased0, bias);
+    const __m512 n1 = _mm512_sub_ps(biased1, bias);
+    const __m512 power0 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased0), 23));
+    const __m512 power1 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased1), 23));
+    __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E400p-1f), x0);
+    __m512 t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.62E400p-1f), x1);
+    t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t0);
+    t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t1);
+    __m512 p0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
+    __m512 p1 = _mm512_fmadd_ps(t1, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
+    p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.5558A0p-5f));
+    p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(0x1.5558A0p-5f));
+    p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.555490p-3f));
+    p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(0x1.555490p-3f));
+    p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.FFFFFCp-2f));
+    p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(0x1.FFFFFCp-2f));
+    p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(1.0f));
+    p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(1.0f));
+    p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(1.0f));
+    p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(1.0f));
+    __m512 y0 = _mm512_mul_ps(p0, lo);
+    __m512 y1 = _mm512_mul_ps(p1, lo);
+    y0 = _mm512_fmadd_ps(p0, hi, y0);
+    y1 = _mm512_fmadd_ps(p1, hi, y1);
+    y0 = _mm512_mul_ps(y0, power0);
+    y1 = _mm512_mul_ps(y1, power1);
+
+    _mm512_storeu_ps(y + 0, y0);
+    _mm512_storeu_ps(y + 16, y1);
     x += 32;
     y += 32;
   }
   for (; n >= 16; n -= 16) {
-    const __m512 x0 = _mm512_loadu_ps(x);
-    _mm512_storeu_ps(y, scale_extexp(x0, lower, bias, hi, lo));
-    x += 16;
-    y += 16;
-  }
-  if (n > 0) {
-    const __m512 x0 = avx512f_load_tail(x, n, _mm512_setzero_ps());
-    avx512f_store_tail(y, n, scale_extexp(x0, lower, bias, hi, lo));
-  }
-}
+    __m512 x0 = _mm512_loadu_ps(x + 0);
 
-extern "C" void smx_f32_vscaleextexp_ukernel__avx512f_u64(size_t n, const float* x, float* y,
-                                                          const struct smx_f32_reciprocal* reciprocal) {
-  const __m512 lower = _mm512_set1_ps(smx_lower_bound(-reciprocal->exponent));
-  const __m512 bias = _mm512_set1_ps(smx_rounding_bias(-reciprocal->exponent));
-  const __m512 hi = _mm512_set1_ps(reciprocal->hi);
-  const __m512 lo = _mm512_set1_ps(reciprocal->lo);
-  for (; n >= 64; n -= 64) {
-    const __m512 x0 = _mm512_loadu_ps(x + 0);
-    const __m512 x1 = _mm512_loadu_ps(x + 16);
-    const __m512 x2 = _mm512_loadu_ps(x + 32);
-    const __m512 x3 = _mm512_loadu_ps(x + 48);
-    _mm512_storeu_ps(y + 0, scale_extexp(x0, lower, bias, hi, lo));
-    _mm512_storeu_ps(y + 16, scale_extexp(x1, lower, bias, hi, lo));
-    _mm512_storeu_ps(y + 32, scale_extexp(x2, lower, bias, hi, lo));
-    _mm512_storeu_ps(y + 48, scale_extexp(x3, lower, bias, hi, lo));
-    x += 64;
-    y += 64;
-  }
-  for (; n >= 16; n -= 16) {
-    const __m512 x0 = _mm512_loadu_ps(x);
-    _mm512_storeu_ps(y, scale_extexp(x0, lower, bias, hi, lo));
+    x0 = _mm512_max_ps(lower, x0);
+
+    // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
+    // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
+    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+    const __m512 biased0 = _mm512_fmadd_ps(x0, _mm512_set1_ps(0x1.715476p+0f), bias);
+    const __m512 n0 = _mm512_sub_ps(biased0, bias);
+    const __m512 power0 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased0), 23));
+    __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E400p-1f), x0);
+    t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t0);
+    __m512 p0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
+    p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.5558A0p-5f));
+    p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.555490p-3f));
+    p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.FFFFFCp-2f));
+    p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(1.0f));
+    p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(1.0f));
+    __m512 y0 = _mm512_mul_ps(p0, lo);
+    y0 = _mm512_fmadd_ps(p0, hi, y0);
+    y0 = _mm512_mul_ps(y0, power0);
+
+    _mm512_storeu_ps(y + 0, y0);
     x += 16;
     y += 16;
   }
   if (n > 0) {
-    const __m512 x0 = avx512f_load_tail(x, n, _mm512_setzero_ps());
-    avx512f_store_tail(y, n, scale_extexp(x0, lower, bias, hi, lo));
+    __m512 x0 = avx512f_load_tail(x, n, _mm512_setzero_ps());
+
+    x0 = _mm512_max_ps(lower, x0);
+
+    // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
+    // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
+    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+    const __m512 biased0 = _mm512_fmadd_ps(x0, _mm512_set1_ps(0x1.715476p+0f), bias);
+    const __m512 n0 = _mm512_sub_ps(biased0, bias);
+    const __m512 power0 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased0), 23));
+    __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E400p-1f), x0);
+    t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t0);
+    __m512 p0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
+    p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.5558A0p-5f));
+    p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.555490p-3f));
+    p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.FFFFFCp-2f));
+    p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(1.0f));
+    p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(1.0f));
+    __m512 y0 = _mm512_mul_ps(p0, lo);
+    y0 = _mm512_fmadd_ps(p0, hi, y0);
+    y0 = _mm512_mul_ps(y0, power0);
+
+    avx512f_store_tail(y, n, y0);
   }
 }
 
@@ -109,33 +314,201 @@ extern "C" void smx_f32_vscaleextexp_ukernel__avx512f_u128(size_t n, const float
   const __m512 hi = _mm512_set1_ps(reciprocal->hi);
   const __m512 lo = _mm512_set1_ps(reciprocal->lo);
   for (; n >= 128; n -= 128) {
-    const __m512 x0 = _mm512_loadu_ps(x + 0);
-    const __m512 x1 = _mm512_loadu_ps(x + 16);
-    const __m512 x2 = _mm512_loadu_ps(x + 32);
-    const __m512 x3 = _mm512_loadu_ps(x + 48);
-    const __m512 x4 = _mm512_loadu_ps(x + 64);
-    const __m512 x5 = _mm512_loadu_ps(x + 80);
-    const __m512 x6 = _mm512_loadu_ps(x + 96);
-    const __m512 x7 = _mm512_loadu_ps(x + 112);
-    _mm512_storeu_ps(y + 0, scale_extexp(x0, lower, bias, hi, lo));
-    _mm512_storeu_ps(y + 16, scale_extexp(x1, lower, bias, hi, lo));
-    _mm512_storeu_ps(y + 32, scale_extexp(x2, lower, bias, hi, lo));
-    _mm512_storeu_ps(y + 48, scale_extexp(x3, lower, bias, hi, lo));
-    _mm512_storeu_ps(y + 64, scale_extexp(x4, lower, bias, hi, lo));
-    _mm512_storeu_ps(y + 80, scale_extexp(x5, lower, bias, hi, lo));
-    _mm512_storeu_ps(y + 96, scale_extexp(x6, lower, bias, hi, lo));
-    _mm512_storeu_ps(y + 112, scale_extexp(x7, lower, bias, hi, lo));
+    __m512 x0 = _mm512_loadu_ps(x + 0);
+    __m512 x1 = _mm512_loadu_ps(x + 16);
+    __m512 x2 = _mm512_loadu_ps(x + 32);
+    __m512 x3 = _mm512_loadu_ps(x + 48);
+    __m512 x4 = _mm512_loadu_ps(x + 64);
+    __m512 x5 = _mm512_loadu_ps(x + 80);
+    __m512 x6 = _mm512_loadu_ps(x + 96);
+    __m512 x7 = _mm512_loadu_ps(x + 112);
+
+    x0 = _mm512_max_ps(lower, x0);
+    x1 = _mm512_max_ps(lower, x1);
+    x2 = _mm512_max_ps(lower, x2);
+    x3 = _mm512_max_ps(lower, x3);
+    x4 = _mm512_max_ps(lower, x4);
+    x5 = _mm512_max_ps(lower, x5);
+    x6 = _mm512_max_ps(lower, x6);
+    x7 = _mm512_max_ps(lower, x7);
+
+    // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
+    // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
+    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+    const __m512 biased0 = _mm512_fmadd_ps(x0, _mm512_set1_ps(0x1.715476p+0f), bias);
+    const __m512 biased1 = _mm512_fmadd_ps(x1, _mm512_set1_ps(0x1.715476p+0f), bias);
+    const __m512 biased2 = _mm512_fmadd_ps(x2, _mm512_set1_ps(0x1.715476p+0f), bias);
+    const __m512 biased3 = _mm512_fmadd_ps(x3, _mm512_set1_ps(0x1.715476p+0f), bias);
+    const __m512 biased4 = _mm512_fmadd_ps(x4, _mm512_set1_ps(0x1.715476p+0f), bias);
+    const __m512 biased5 = _mm512_fmadd_ps(x5, _mm512_set1_ps(0x1.715476p+0f), bias);
+    const __m512 biased6 = _mm512_fmadd_ps(x6, _mm512_set1_ps(0x1.715476p+0f), bias);
+    const __m512 biased7 = _mm512_fmadd_ps(x7, _mm512_set1_ps(0x1.715476p+0f), bias);
+    const __m512 n0 = _mm512_sub_ps(biased0, bias);
+    const __m512 n1 = _mm512_sub_ps(biased1, bias);
+    const __m512 n2 = _mm512_sub_ps(biased2, bias);
+    const __m512 n3 = _mm512_sub_ps(biased3, bias);
+    const __m512 n4 = _mm512_sub_ps(biased4, bias);
+    const __m512 n5 = _mm512_sub_ps(biased5, bias);
+    const __m512 n6 = _mm512_sub_ps(biased6, bias);
+    const __m512 n7 = _mm512_sub_ps(biased7, bias);
+    const __m512 power0 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased0), 23));
+    const __m512 power1 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased1), 23));
+    const __m512 power2 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased2), 23));
+    const __m512 power3 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased3), 23));
+    const __m512 power4 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased4), 23));
+    const __m512 power5 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased5), 23));
+    const __m512 power6 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased6), 23));
+    const __m512 power7 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased7), 23));
+    __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E400p-1f), x0);
+    __m512 t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.62E400p-1f), x1);
+    __m512 t2 = _mm512_fmadd_ps(n2, _mm512_set1_ps(-0x1.62E400p-1f), x2);
+    __m512 t3 = _mm512_fmadd_ps(n3, _mm512_set1_ps(-0x1.62E400p-1f), x3);
+    __m512 t4 = _mm512_fmadd_ps(n4, _mm512_set1_ps(-0x1.62E400p-1f), x4);
+    __m512 t5 = _mm512_fmadd_ps(n5, _mm512_set1_ps(-0x1.62E400p-1f), x5);
+    __m512 t6 = _mm512_fmadd_ps(n6, _mm512_set1_ps(-0x1.62E400p-1f), x6);
+    __m512 t7 = _mm512_fmadd_ps(n7, _mm512_set1_ps(-0x1.62E400p-1f), x7);
+    t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t0);
+    t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t1);
+    t2 = _mm512_fmadd_ps(n2, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t2);
+    t3 = _mm512_fmadd_ps(n3, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t3);
+    t4 = _mm512_fmadd_ps(n4, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t4);
+    t5 = _mm512_fmadd_ps(n5, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t5);
+    t6 = _mm512_fmadd_ps(n6, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t6);
+    t7 = _mm512_fmadd_ps(n7, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t7);
+    __m512 p0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
+    __m512 p1 = _mm512_fmadd_ps(t1, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
+    __m512 p2 = _mm512_fmadd_ps(t2, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
+    __m512 p3 = _mm512_fmadd_ps(t3, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
+    __m512 p4 = _mm512_fmadd_ps(t4, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
+    __m512 p5 = _mm512_fmadd_ps(t5, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
+    __m512 p6 = _mm512_fmadd_ps(t6, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
+    __m512 p7 = _mm512_fmadd_ps(t7, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
+    p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.5558A0p-5f));
+    p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(0x1.5558A0p-5f));
+    p2 = _mm512_fmadd_ps(p2, t2, _mm512_set1_ps(0x1.5558A0p-5f));
+    p3 = _mm512_fmadd_ps(p3, t3, _mm512_set1_ps(0x1.5558A0p-5f));
+    p4 = _mm512_fmadd_ps(p4, t4, _mm512_set1_ps(0x1.5558A0p-5f));
+    p5 = _mm512_fmadd_ps(p5, t5, _mm512_set1_ps(0x1.5558A0p-5f));
+    p6 = _mm512_fmadd_ps(p6, t6, _mm512_set1_ps(0x1.5558A0p-5f));
+    p7 = _mm512_fmadd_ps(p7, t7, _mm512_set1_ps(0x1.5558A0p-5f));
+    p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.555490p-3f));
+    p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(0x1.555490p-3f));
+    p2 = _mm512_fmadd_ps(p2, t2, _mm512_set1_ps(0x1.555490p-3f));
+    p3 = _mm512_fmadd_ps(p3, t3, _mm512_set1_ps(0x1.555490p-3f));
+    p4 = _mm512_fmadd_ps(p4, t4, _mm512_set1_ps(0x1.555490p-3f));
+    p5 = _mm512_fmadd_ps(p5, t5, _mm512_set1_ps(0x1.555490p-3f));
+    p6 = _mm512_fmadd_ps(p6, t6, _mm512_set1_ps(0x1.555490p-3f));
+    p7 = _mm512_fmadd_ps(p7, t7, _mm512_set1_ps(0x1.555490p-3f));
+    p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.FFFFFCp-2f));
+    p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(0x1.FFFFFCp-2f));
+    p2 = _mm512_fmadd_ps(p2, t2, _mm512_set1_ps(0x1.FFFFFCp-2f));
+    p3 = _mm512_fmadd_ps(p3, t3, _mm512_set1_ps(0x1.FFFFFCp-2f));
+    p4 = _mm512_fmadd_ps(p4, t4, _mm512_set1_ps(0x1.FFFFFCp-2f));
+    p5 = _mm512_fmadd_ps(p5, t5, _mm512_set1_ps(0x1.FFFFFCp-2f));
+    p6 = _mm512_fmadd_ps(p6, t6, _mm512_set1_ps(0x1.FFFFFCp-2f));
+    p7 = _mm512_fmadd_ps(p7, t7, _mm512_set1_ps(0x1.FFFFFCp-2f));
+    p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(1.0f));
+    p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(1.0f));
+    p2 = _mm512_fmadd_ps(p2, t2, _mm512_set1_ps(1.0f));
+    p3 = _mm512_fmadd_ps(p3, t3, _mm512_set1_ps(1.0f));
+    p4 = _mm512_fmadd_ps(p4, t4, _mm512_set1_ps(1.0f));
+    p5 = _mm512_fmadd_ps(p5, t5, _mm512_set1_ps(1.0f));
+    p6 = _mm512_fmadd_ps(p6, t6, _mm512_set1_ps(1.0f));
+    p7 = _mm512_fmadd_ps(p7, t7, _mm512_set1_ps(1.0f));
+    p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(1.0f));
+    p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(1.0f));
+    p2 = _mm512_fmadd_ps(p2, t2, _mm512_set1_ps(1.0f));
+    p3 = _mm512_fmadd_ps(p3, t3, _mm512_set1_ps(1.0f));
+    p4 = _mm512_fmadd_ps(p4, t4, _mm512_set1_ps(1.0f));
+    p5 = _mm512_fmadd_ps(p5, t5, _mm512_set1_ps(1.0f));
+    p6 = _mm512_fmadd_ps(p6, t6, _mm512_set1_ps(1.0f));
+    p7 = _mm512_fmadd_ps(p7, t7, _mm512_set1_ps(1.0f));
+    __m512 y0 = _mm512_mul_ps(p0, lo);
+    __m512 y1 = _mm512_mul_ps(p1, lo);
+    __m512 y2 = _mm512_mul_ps(p2, lo);
+    __m512 y3 = _mm512_mul_ps(p3, lo);
+    __m512 y4 = _mm512_mul_ps(p4, lo);
+    __m512 y5 = _mm512_mul_ps(p5, lo);
+    __m512 y6 = _mm512_mul_ps(p6, lo);
+    __m512 y7 = _mm512_mul_ps(p7, lo);
+    y0 = _mm512_fmadd_ps(p0, hi, y0);
+    y1 = _mm512_fmadd_ps(p1, hi, y1);
+    y2 = _mm512_fmadd_ps(p2, hi, y2);
+    y3 = _mm512_fmadd_ps(p3, hi, y3);
+    y4 = _mm512_fmadd_ps(p4, hi, y4);
+    y5 = _mm512_fmadd_ps(p5, hi, y5);
+    y6 = _mm512_fmadd_ps(p6, hi, y6);
+    y7 = _mm512_fmadd_ps(p7, hi, y7);
+    y0 = _mm512_mul_ps(y0, power0);
+    y1 = _mm512_mul_ps(y1, power1);
+    y2 = _mm512_mul_ps(y2, power2);
+    y3 = _mm512_mul_ps(y3, power3);
+    y4 = _mm512_mul_ps(y4, power4);
+    y5 = _mm512_mul_ps(y5, power5);
+    y6 = _mm512_mul_ps(y6, power6);
+    y7 = _mm512_mul_ps(y7, power7);
+
+    _mm512_storeu_ps(y + 0, y0);
+    _mm512_storeu_ps(y + 16, y1);
+    _mm512_storeu_ps(y + 32, y2);
+    _mm512_storeu_ps(y + 48, y3);
+    _mm512_storeu_ps(y + 64, y4);
+    _mm512_storeu_ps(y + 80, y5);
+    _mm512_storeu_ps(y + 96, y6);
+    _mm512_storeu_ps(y + 112, y7);
     x += 128;
     y += 128;
   }
   for (; n >= 16; n -= 16) {
-    const __m512 x0 = _mm512_loadu_ps(x);
-    _mm512_storeu_ps(y, scale_extexp(x0, lower, bias, hi, lo));
+    __m512 x0 = _mm512_loadu_ps(x + 0);
+
+    x0 = _mm512_max_ps(lower, x0);
+
+    // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
+    // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
+    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+    const __m512 biased0 = _mm512_fmadd_ps(x0, _mm512_set1_ps(0x1.715476p+0f), bias);
+    const __m512 n0 = _mm512_sub_ps(biased0, bias);
+    const __m512 power0 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased0), 23));
+    __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E400p-1f), x0);
+    t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t0);
+    __m512 p0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
+    p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.5558A0p-5f));
+    p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.555490p-3f));
+    p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.FFFFFCp-2f));
+    p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(1.0f));
+    p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(1.0f));
+    __m512 y0 = _mm512_mul_ps(p0, lo);
+    y0 = _mm512_fmadd_ps(p0, hi, y0);
+    y0 = _mm512_mul_ps(y0, power0);
+
+    _mm512_storeu_ps(y + 0, y0);
     x += 16;
     y += 16;
   }
   if (n > 0) {
-    const __m512 x0 = avx512f_load_tail(x, n, _mm512_setzero_ps());
-    avx512f_store_tail(y, n, scale_extexp(x0, lower, bias, hi, lo));
+    __m512 x0 = avx512f_load_tail(x, n, _mm512_setzero_ps());
+
+    x0 = _mm512_max_ps(lower, x0);
+
+    // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
+    // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
+    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+    const __m512 biased0 = _mm512_fmadd_ps(x0, _mm512_set1_ps(0x1.715476p+0f), bias);
+    const __m512 n0 = _mm512_sub_ps(biased0, bias);
+    const __m512 power0 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased0), 23));
+    __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E400p-1f), x0);
+    t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t0);
+    __m512 p0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
+    p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.5558A0p-5f));
+    p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.555490p-3f));
+    p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.FFFFFCp-2f));
+    p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(1.0f));
+    p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(1.0f));
+    __m512 y0 = _mm512_mul_ps(p0, lo);
+    y0 = _mm512_fmadd_ps(p0, hi, y0);
+    y0 = _mm512_mul_ps(y0, power0);
+
+    avx512f_store_tail(y, n, y0);
   }
 }

@@ -7,36 +7,134 @@
 #include "src/gen/microkernels.h"
 #include "src/isa/neon.h"
 
-// exp(x) for x <= 0, results below FLT_MIN as 0: range reduction with two constants, polynomial of degree 5 that
-// minimises the largest relative error (Sollya's fpminimax).
-static inline float32x4_t expminusmax(float32x4_t x) {
-  const float32x4_t bias = vdupq_n_f32(0x1.8000FEp+23f);
-  const float32x4_t biased = vfmaq_f32(bias, x, vdupq_n_f32(0x1.715476p+0f));
-  const float32x4_t power = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased), 23));
-  const float32x4_t n = vsubq_f32(biased, bias);
-  float32x4_t t = vfmaq_f32(x, n, vdupq_n_f32(-0x1.62E400p-1f));
-  t = vfmaq_f32(t, n, vdupq_n_f32(-0x1.7F7D1Cp-20f));
-  float32x4_t q = vfmaq_f32(vdupq_n_f32(0x1.573AFEp-5f), t, vdupq_n_f32(0x1.0FA0A0p-7f));
-  q = vfmaq_f32(vdupq_n_f32(0x1.555A80p-3f), q, t);
-  q = vfmaq_f32(vdupq_n_f32(0x1.FFFDC4p-2f), q, t);
-  q = vfmaq_f32(vdupq_n_f32(0x1.FFFFF6p-1f), q, t);
-  const float32x4_t exp = vfmaq_f32(power, vmulq_f32(t, power), q);
-  return vreinterpretq_f32_u32(
-      vbicq_u32(vreinterpretq_u32_f32(exp), vcltq_f32(x, vdupq_n_f32(-0x1.5D589Ep+6f))));
-}
-
 extern "C" void smx_f32_raddexpminusmax_ukernel__neon_u32(size_t n, const float* x, float max, float* sum) {
   const float32x4_t vmax = vdupq_n_f32(max);
+  const float32x4_t bias = vdupq_n_f32(0x1.8000FEp+23f);
   float32x4_t sum0 = vdupq_n_f32(0.0f);
   for (; n >= 32; n -= 32) {
-    const float32x4_t y0 = expminusmax(vsubq_f32(vld1q_f32(x + 0), vmax));
-    const float32x4_t y1 = expminusmax(vsubq_f32(vld1q_f32(x + 4), vmax));
-    const float32x4_t y2 = expminusmax(vsubq_f32(vld1q_f32(x + 8), vmax));
-    const float32x4_t y3 = expminusmax(vsubq_f32(vld1q_f32(x + 12), vmax));
-    const float32x4_t y4 = expminusmax(vsubq_f32(vld1q_f32(x + 16), vmax));
-    const float32x4_t y5 = expminusmax(vsubq_f32(vld1q_f32(x + 20), vmax));
-    const float32x4_t y6 = expminusmax(vsubq_f32(vld1q_f32(x + 24), vmax));
-    const float32x4_t y7 = expminusmax(vsubq_f32(vld1q_f32(x + 28), vmax));
+    const float32x4_t x0 = vld1q_f32(x + 0);
+    const float32x4_t x1 = vld1q_f32(x + 4);
+    const float32x4_t x2 = vld1q_f32(x + 8);
+    const float32x4_t x3 = vld1q_f32(x + 12);
+    const float32x4_t x4 = vld1q_f32(x + 16);
+    const float32x4_t x5 = vld1q_f32(x + 20);
+    const float32x4_t x6 = vld1q_f32(x + 24);
+    const float32x4_t x7 = vld1q_f32(x + 28);
+
+    // exp(x - max), results below FLT_MIN as 0: range reduction with two constants, and the polynomial of degree 5 with
+    // c0 = 1 that minimises the largest relative error (Sollya's fpminimax).
+    const float32x4_t d0 = vsubq_f32(x0, vmax);
+    const float32x4_t d1 = vsubq_f32(x1, vmax);
+    const float32x4_t d2 = vsubq_f32(x2, vmax);
+    const float32x4_t d3 = vsubq_f32(x3, vmax);
+    const float32x4_t d4 = vsubq_f32(x4, vmax);
+    const float32x4_t d5 = vsubq_f32(x5, vmax);
+    const float32x4_t d6 = vsubq_f32(x6, vmax);
+    const float32x4_t d7 = vsubq_f32(x7, vmax);
+    const float32x4_t biased0 = vfmaq_f32(bias, d0, vdupq_n_f32(0x1.715476p+0f));
+    const float32x4_t biased1 = vfmaq_f32(bias, d1, vdupq_n_f32(0x1.715476p+0f));
+    const float32x4_t biased2 = vfmaq_f32(bias, d2, vdupq_n_f32(0x1.715476p+0f));
+    const float32x4_t biased3 = vfmaq_f32(bias, d3, vdupq_n_f32(0x1.715476p+0f));
+    const float32x4_t biased4 = vfmaq_f32(bias, d4, vdupq_n_f32(0x1.715476p+0f));
+    const float32x4_t biased5 = vfmaq_f32(bias, d5, vdupq_n_f32(0x1.715476p+0f));
+    const float32x4_t biased6 = vfmaq_f32(bias, d6, vdupq_n_f32(0x1.715476p+0f));
+    const float32x4_t biased7 = vfmaq_f32(bias, d7, vdupq_n_f32(0x1.715476p+0f));
+    const float32x4_t power0 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased0), 23));
+    const float32x4_t power1 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased1), 23));
+    const float32x4_t power2 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased2), 23));
+    const float32x4_t power3 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased3), 23));
+    const float32x4_t power4 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased4), 23));
+    const float32x4_t power5 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased5), 23));
+    const float32x4_t power6 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased6), 23));
+    const float32x4_t power7 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased7), 23));
+    const float32x4_t n0 = vsubq_f32(biased0, bias);
+    const float32x4_t n1 = vsubq_f32(biased1, bias);
+    const float32x4_t n2 = vsubq_f32(biased2, bias);
+    const float32x4_t n3 = vsubq_f32(biased3, bias);
+    const float32x4_t n4 = vsubq_f32(biased4, bias);
+    const float32x4_t n5 = vsubq_f32(biased5, bias);
+    const float32x4_t n6 = vsubq_f32(biased6, bias);
+    const float32x4_t n7 = vsubq_f32(biased7, bias);
+    float32x4_t t0 = vfmaq_f32(d0, n0, vdupq_n_f32(-0x1.62E400p-1f));
+    float32x4_t t1 = vfmaq_f32(d1, n1, vdupq_n_f32(-0x1.62E400p-1f));
+    float32x4_t t2 = vfmaq_f32(d2, n2, vdupq_n_f32(-0x1.62E400p-1f));
+    float32x4_t t3 = vfmaq_f32(d3, n3, vdupq_n_f32(-0x1.62E400p-1f));
+    float32x4_t t4 = vfmaq_f32(d4, n4, vdupq_n_f32(-0x1.62E400p-1f));
+    float32x4_t t5 = vfmaq_f32(d5, n5, vdupq_n_f32(-0x1.62E400p-1f));
+    float32x4_t t6 = vfmaq_f32(d6, n6, vdupq_n_f32(-0x1.62E400p-1f));
+    float32x4_t t7 = vfmaq_f32(d7, n7, vdupq_n_f32(-0x1.62E400p-1f));
+    t0 = vfmaq_f32(t0, n0, vdupq_n_f32(-0x1.7F7D1Cp-20f));
+    t1 = vfmaq_f32(t1, n1, vdupq_n_f32(-0x1.7F7D1Cp-20f));
+    t2 = vfmaq_f32(t2, n2, vdupq_n_f32(-0x1.7F7D1Cp-20f));
+    t3 = vfmaq_f32(t3, n3, vdupq_n_f32(-0x1.7F7D1Cp-20f));
+    t4 = vfmaq_f32(t4, n4, vdupq_n_f32(-0x1.7F7D1Cp-20f));
+    t5 = vfmaq_f32(t5, n5, vdupq_n_f32(-0x1.7F7D1Cp-20f));
+    t6 = vfmaq_f32(t6, n6, vdupq_n_f32(-0x1.7F7D1Cp-20f));
+    t7 = vfmaq_f32(t7, n7, vdupq_n_f32(-0x1.7F7D1Cp-20f));
+    float32x4_t y0 = vfmaq_f32(vdupq_n_f32(0x1.573AFEp-5f), t0, vdupq_n_f32(0x1.0FA0A0p-7f));
+    float32x4_t y1 = vfmaq_f32(vdupq_n_f32(0x1.573AFEp-5f), t1, vdupq_n_f32(0x1.0FA0A0p-7f));
+    float32x4_t y2 = vfmaq_f32(vdupq_n_f32(0x1.573AFEp-5f), t2, vdupq_n_f32(0x1.0FA0A0p-7f));
+    float32x4_t y3 = vfmaq_f32(vdupq_n_f32(0x1.573AFEp-5f), t3, vdupq_n_f32(0x1.0FA0A0p-7f));
+    float32x4_t y4 = vfmaq_f32(vdupq_n_f32(0x1.573AFEp-5f), t4, vdupq_n_f32(0x1.0FA0A0p-7f));
+    float32x4_t y5 = vfmaq_f32(vdupq_n_f32(0x1.573AFEp-5f), t5, vdupq_n_f32(0x1.0FA0A0p-7f));
+    float32x4_t y6 = vfmaq_f32(vdupq_n_f32(0x1.573AFEp-5f), t6, vdupq_n_f32(0x1.0FA0A0p-7f));
+    float32x4_t y7 = vfmaq_f32(vdupq_n_f32(0x1.573AFEp-5f), t7, vdupq_n_f32(0x1.0FA0A0p-7f));
+    y0 = vfmaq_f32(vdupq_n_f32(0x1.555A80p-3f), y0, t0);
+    y1 = vfmaq_f32(vdupq_n_f32(0x1.555A80p-3f), y1, t1);
+    y2 = vfmaq_f32(vdupq_n_f32(0x1.555A80p-3f), y2, t2);
+    y3 = vfmaq_f32(vdupq_n_f32(0x1.555A80p-3f), y3, t3);
+    y4 = vfmaq_f32(vdupq_n_f32(0x1.555A80p-3f), y4, t4);
+    y5 = vfmaq_f32(vdupq_n_f32(0x1.555A80p-3f), y5, t5);
+    y6 = vfmaq_f32(vdupq_n_f32(0x1.555A80p-3f), y6, t6);
+    y7 = vfmaq_f32(vdupq_n_f32(0x1.555A80p-3f), y7, t7);
+    y0 = vfmaq_f32(vdupq_n_f32(0x1.FFFDC4p-2f), y0, t0);
+    y1 = vfmaq_f32(vdupq_n_f32(0x1.FFFDC4p-2f), y1, t1);
+    y2 = vfmaq_f32(vdupq_n_f32(0x1.FFFDC4p-2f), y2, t2);
+    y3 = vfmaq_f32(vdupq_n_f32(0x1.FFFDC4p-2f), y3, t3);
+    y4 = vfmaq_f32(vdupq_n_f32(0x1.FFFDC4p-2f), y4, t4);
+    y5 = vfmaq_f32(vdupq_n_f32(0x1.FFFDC4p-2f), y5, t5);
+    y6 = vfmaq_f32(vdupq_n_f32(0x1.FFFDC4p-2f), y6, t6);
+    y7 = vfmaq_f32(vdupq_n_f32(0x1.FFFDC4p-2f), y7, t7);
+    y0 = vfmaq_f32(vdupq_n_f32(0x1.FFFFF6p-1f), y0, t0);
+    y1 = vfmaq_f32(vdupq_n_f32(0x1.FFFFF6p-1f), y1, t1);
+    y2 = vfmaq_f32(vdupq_n_f32(0x1.FFFFF6p-1f), y2, t2);
+    y3 = vfmaq_f32(vdupq_n_f32(0x1.FFFFF6p-1f), y3, t3);
+    y4 = vfmaq_f32(vdupq_n_f32(0x1.FFFFF6p-1f), y4, t4);
+    y5 = vfmaq_f32(vdupq_n_f32(0x1.FFFFF6p-1f), y5, t5);
+    y6 = vfmaq_f32(vdupq_n_f32(0x1.FFFFF6p-1f), y6, t6);
+    y7 = vfmaq_f32(vdupq_n_f32(0x1.FFFFF6p-1f), y7, t7);
+    t0 = vmulq_f32(t0, power0);
+    t1 = vmulq_f32(t1, power1);
+    t2 = vmulq_f32(t2, power2);
+    t3 = vmulq_f32(t3, power3);
+    t4 = vmulq_f32(t4, power4);
+    t5 = vmulq_f32(t5, power5);
+    t6 = vmulq_f32(t6, power6);
+    t7 = vmulq_f32(t7, power7);
+    y0 = vfmaq_f32(power0, t0, y0);
+    y1 = vfmaq_f32(power1, t1, y1);
+    y2 = vfmaq_f32(power2, t2, y2);
+    y3 = vfmaq_f32(power3, t3, y3);
+    y4 = vfmaq_f32(power4, t4, y4);
+    y5 = vfmaq_f32(power5, t5, y5);
+    y6 = vfmaq_f32(power6, t6, y6);
+    y7 = vfmaq_f32(power7, t7, y7);
+    y0 = vreinterpretq_f32_u32(
+        vbicq_u32(vreinterpretq_u32_f32(y0), vcltq_f32(d0, vdupq_n_f32(-0x1.5D589Ep+6f))));
+    y1 = vreinterpretq_f32_u32(
+        vbicq_u32(vreinterpretq_u32_f32(y1), vcltq_f32(d1, vdupq_n_f32(-0x1.5D589Ep+6f))));
+    y2 = vreinterpretq_f32_u32(
+        vbicq_u32(vreinterpretq_u32_f32(y2), vcltq_f32(d2, vdupq_n_f32(-0x1.5D589Ep+6f))));
+    y3 = vreinterpretq_f32_u32(
+        vbicq_u32(vreinterpretq_u32_f32(y3), vcltq_f32(d3, vdupq_n_f32(-0x1.5D589Ep+6f))));
+    y4 = vreinterpretq_f32_u32(
+        vbicq_u32(vreinterpretq_u32_f32(y4), vcltq_f32(d4, vdupq_n_f32(-0x1.5D589Ep+6f))));
+    y5 = vreinterpretq_f32_u32(
+        vbicq_u32(vreinterpretq_u32_f32(y5), vcltq_f32(d5, vdupq_n_f32(-0x1.5D589Ep+6f))));
+    y6 = vreinterpretq_f32_u32(
+        vbicq_u32(vreinterpretq_u32_f32(y6), vcltq_f32(d6, vdupq_n_f32(-0x1.5D589Ep+6f))));
+    y7 = vreinterpretq_f32_u32(
+        vbicq_u32(vreinterpretq_u32_f32(y7), vcltq_f32(d7, vdupq_n_f32(-0x1.5D589Ep+6f))));
     sum0 = vaddq_f32(sum0, y0);
     sum0 = vaddq_f32(sum0, y1);
     sum0 = vaddq_f32(sum0, y2);
@@ -48,13 +146,46 @@ extern "C" void smx_f32_raddexpminusmax_ukernel__neon_u32(size_t n, const float*
     x += 32;
   }
   for (; n >= 4; n -= 4) {
-    const float32x4_t y0 = expminusmax(vsubq_f32(vld1q_f32(x), vmax));
+    const float32x4_t x0 = vld1q_f32(x + 0);
 
+    // exp(x - max), results below FLT_MIN as 0: range reduction with two constants, and the polynomial of degree 5 with
+    // c0 = 1 that minimises the largest relative error (Sollya's fpminimax).
+    const float32x4_t d0 = vsubq_f32(x0, vmax);
+    const float32x4_t biased0 = vfmaq_f32(bias, d0, vdupq_n_f32(0x1.715476p+0f));
+    const float32x4_t power0 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased0), 23));
+    const float32x4_t n0 = vsubq_f32(biased0, bias);
+    float32x4_t t0 = vfmaq_f32(d0, n0, vdupq_n_f32(-0x1.62E400p-1f));
+    t0 = vfmaq_f32(t0, n0, vdupq_n_f32(-0x1.7F7D1Cp-20f));
+    float32x4_t y0 = vfmaq_f32(vdupq_n_f32(0x1.573AFEp-5f), t0, vdupq_n_f32(0x1.0FA0A0p-7f));
+    y0 = vfmaq_f32(vdupq_n_f32(0x1.555A80p-3f), y0, t0);
+    y0 = vfmaq_f32(vdupq_n_f32(0x1.FFFDC4p-2f), y0, t0);
+    y0 = vfmaq_f32(vdupq_n_f32(0x1.FFFFF6p-1f), y0, t0);
+    t0 = vmulq_f32(t0, power0);
+    y0 = vfmaq_f32(power0, t0, y0);
+    y0 = vreinterpretq_f32_u32(
+        vbicq_u32(vreinterpretq_u32_f32(y0), vcltq_f32(d0, vdupq_n_f32(-0x1.5D589Ep+6f))));
     sum0 = vaddq_f32(sum0, y0);
     x += 4;
   }
   if (n > 0) {
-    const float32x4_t y0 = expminusmax(vsubq_f32(neon_load_tail(x, n, vdupq_n_f32(-INFINITY)), vmax));
+    const float32x4_t x0 = neon_load_tail(x, n, vdupq_n_f32(-INFINITY));
+
+    // exp(x - max), results below FLT_MIN as 0: range reduction with two constants, and the polynomial of degree 5 with
+    // c0 = 1 that minimises the largest relative error (Sollya's fpminimax).
+    const float32x4_t d0 = vsubq_f32(x0, vmax);
+    const float32x4_t biased0 = vfmaq_f32(bias, d0, vdupq_n_f32(0x1.715476p+0f));
+    const float32x4_t power0 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased0), 23));
+    const float32x4_t n0 = vsubq_f32(biased0, bias);
+    float32x4_t t0 = vfmaq_f32(d0, n0, vdupq_n_f32(-0x1.62E400p-1f));
+    t0 = vfmaq_f32(t0, n0, vdupq_n_f32(-0x1.7F7D1Cp-20f));
+    float32x4_t y0 = vfmaq_f32(vdupq_n_f32(0x1.573AFEp-5f), t0, vdupq_n_f32(0x1.0FA0A0p-7f));
+    y0 = vfmaq_f32(vdupq_n_f32(0x1.555A80p-3f), y0, t0);
+    y0 = vfmaq_f32(vdupq_n_f32(0x1.FFFDC4p-2f), y0, t0);
+    y0 = vfmaq_f32(vdupq_n_f32(0x1.FFFFF6p-1f), y0, t0);
+    t0 = vmulq_f32(t0, power0);
+    y0 = vfmaq_f32(power0, t0, y0);
+    y0 = vreinterpretq_f32_u32(
+        vbicq_u32(vreinterpretq_u32_f32(y0), vcltq_f32(d0, vdupq_n_f32(-0x1.5D589Ep+6f))));
 
     sum0 = vaddq_f32(sum0, y0);
   }
@@ -64,17 +195,133 @@ extern "C" void smx_f32_raddexpminusmax_ukernel__neon_u32(size_t n, const float*
 extern "C" void smx_f32_raddexpminusmax_ukernel__neon_u32_acc2(size_t n, const float* x, float max,
                                                                float* sum) {
   const float32x4_t vmax = vdupq_n_f32(max);
+  const float32x4_t bias = vdupq_n_f32(0x1.8000FEp+23f);
   float32x4_t sum0 = vdupq_n_f32(0.0f);
   float32x4_t sum1 = vdupq_n_f32(0.0f);
   for (; n >= 32; n -= 32) {
-    const float32x4_t y0 = expminusmax(vsubq_f32(vld1q_f32(x + 0), vmax));
-    const float32x4_t y1 = expminusmax(vsubq_f32(vld1q_f32(x + 4), vmax));
-    const float32x4_t y2 = expminusmax(vsubq_f32(vld1q_f32(x + 8), vmax));
-    const float32x4_t y3 = expminusmax(vsubq_f32(vld1q_f32(x + 12), vmax));
-    const float32x4_t y4 = expminusmax(vsubq_f32(vld1q_f32(x + 16), vmax));
-    const float32x4_t y5 = expminusmax(vsubq_f32(vld1q_f32(x + 20), vmax));
-    const float32x4_t y6 = expminusmax(vsubq_f32(vld1q_f32(x + 24), vmax));
-    const float32x4_t y7 = expminusmax(vsubq_f32(vld1q_f32(x + 28), vmax));
+    const float32x4_t x0 = vld1q_f32(x + 0);
+    const float32x4_t x1 = vld1q_f32(x + 4);
+    const float32x4_t x2 = vld1q_f32(x + 8);
+    const float32x4_t x3 = vld1q_f32(x + 12);
+    const float32x4_t x4 = vld1q_f32(x + 16);
+    const float32x4_t x5 = vld1q_f32(x + 20);
+    const float32x4_t x6 = vld1q_f32(x + 24);
+    const float32x4_t x7 = vld1q_f32(x + 28);
+
+    // exp(x - max), results below FLT_MIN as 0: range reduction with two constants, and the polynomial of degree 5 with
+    // c0 = 1 that minimises the largest relative error (Sollya's fpminimax).
+    const float32x4_t d0 = vsubq_f32(x0, vmax);
+    const float32x4_t d1 = vsubq_f32(x1, vmax);
+    const float32x4_t d2 = vsubq_f32(x2, vmax);
+    const float32x4_t d3 = vsubq_f32(x3, vmax);
+    const float32x4_t d4 = vsubq_f32(x4, vmax);
+    const float32x4_t d5 = vsubq_f32(x5, vmax);
+    const float32x4_t d6 = vsubq_f32(x6, vmax);
+    const float32x4_t d7 = vsubq_f32(x7, vmax);
+    const float32x4_t biased0 = vfmaq_f32(bias, d0, vdupq_n_f32(0x1.715476p+0f));
+    const float32x4_t biased1 = vfmaq_f32(bias, d1, vdupq_n_f32(0x1.715476p+0f));
+    const float32x4_t biased2 = vfmaq_f32(bias, d2, vdupq_n_f32(0x1.715476p+0f));
+    const float32x4_t biased3 = vfmaq_f32(bias, d3, vdupq_n_f32(0x1.715476p+0f));
+    const float32x4_t biased4 = vfmaq_f32(bias, d4, vdupq_n_f32(0x1.715476p+0f));
+    const float32x4_t biased5 = vfmaq_f32(bias, d5, vdupq_n_f32(0x1.715476p+0f));
+    const float32x4_t biased6 = vfmaq_f32(bias, d6, vdupq_n_f32(0x1.715476p+0f));
+    const float32x4_t biased7 = vfmaq_f32(bias, d7, vdupq_n_f32(0x1.715476p+0f));
+    const float32x4_t power0 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased0), 23));
+    const float32x4_t power1 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased1), 23));
+    const float32x4_t power2 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased2), 23));
+    const float32x4_t power3 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased3), 23));
+    const float32x4_t power4 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased4), 23));
+    const float32x4_t power5 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased5), 23));
+    const float32x4_t power6 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased6), 23));
+    const float32x4_t power7 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased7), 23));
+    const float32x4_t n0 = vsubq_f32(biased0, bias);
+    const float32x4_t n1 = vsubq_f32(biased1, bias);
+    const float32x4_t n2 = vsubq_f32(biased2, bias);
+    const float32x4_t n3 = vsubq_f32(biased3, bias);
+    const float32x4_t n4 = vsubq_f32(biased4, bias);
+    const float32x4_t n5 = vsubq_f32(biased5, bias);
+    const float32x4_t n6 = vsubq_f32(biased6, bias);
+    const float32x4_t n7 = vsubq_f32(biased7, bias);
+    float32x4_t t0 = vfmaq_f32(d0, n0, vdupq_n_f32(-0x1.62E400p-1f));
+    float32x4_t t1 = vfmaq_f32(d1, n1, vdupq_n_f32(-0x1.62E400p-1f));
+    float32x4_t t2 = vfmaq_f32(d2, n2, vdupq_n_f32(-0x1.62E400p-1f));
+    float32x4_t t3 = vfmaq_f32(d3, n3, vdupq_n_f32(-0x1.62E400p-1f));
+    float32x4_t t4 = vfmaq_f32(d4, n4, vdupq_n_f32(-0x1.62E400p-1f));
+    float32x4_t t5 = vfmaq_f32(d5, n5, vdupq_n_f32(-0x1.62E400p-1f));
+    float32x4_t t6 = vfmaq_f32(d6, n6, vdupq_n_f32(-0x1.62E400p-1f));
+    float32x4_t t7 = vfmaq_f32(d7, n7, vdupq_n_f32(-0x1.62E400p-1f));
+    t0 = vfmaq_f32(t0, n0, vdupq_n_f32(-0x1.7F7D1Cp-20f));
+    t1 = vfmaq_f32(t1, n1, vdupq_n_f32(-0x1.7F7D1Cp-20f));
+    t2 = vfmaq_f32(t2, n2, vdupq_n_f32(-0x1.7F7D1Cp-20f));
+    t3 = vfmaq_f32(t3, n3, vdupq_n_f32(-0x1.7F7D1Cp-20f));
+    t4 = vfmaq_f32(t4, n4, vdupq_n_f32(-0x1.7F7D1Cp-20f));
+    t5 = vfmaq_f32(t5, n5, vdupq_n_f32(-0x1.7F7D1Cp-20f));
+    t6 = vfmaq_f32(t6, n6, vdupq_n_f32(-0x1.7F7D1Cp-20f));
+    t7 = vfmaq_f32(t7, n7, vdupq_n_f32(-0x1.7F7D1Cp-20f));
+    float32x4_t y0 = vfmaq_f32(vdupq_n_f32(0x1.573AFEp-5f), t0, vdupq_n_f32(0x1.0FA0A0p-7f));
+    float32x4_t y1 = vfmaq_f32(vdupq_n_f32(0x1.573AFEp-5f), t1, vdupq_n_f32(0x1.0FA0A0p-7f));
+    float32x4_t y2 = vfmaq_f32(vdupq_n_f32(0x1.573AFEp-5f), t2, vdupq_n_f32(0x1.0FA0A0p-7f));
+    float32x4_t y3 = vfmaq_f32(vdupq_n_f32(0x1.573AFEp-5f), t3, vdupq_n_f32(0x1.0FA0A0p-7f));
+    float32x4_t y4 = vfmaq_f32(vdupq_n_f32(0x1.573AFEp-5f), t4, vdupq_n_f32(0x1.0FA0A0p-7f));
+    float32x4_t y5 = vfmaq_f32(vdupq_n_f32(0x1.573AFEp-5f), t5, vdupq_n_f32(0x1.0FA0A0p-7f));
+    float32x4_t y6 = vfmaq_f32(vdupq_n_f32(0x1.573AFEp-5f), t6, vdupq_n_f32(0x1.0FA0A0p-7f));
+    float32x4_t y7 = vfmaq_f32(vdupq_n_f32(0x1.573AFEp-5f), t7, vdupq_n_f32(0x1.0FA0A0p-7f));
+    y0 = vfmaq_f32(vdupq_n_f32(0x1.555A80p-3f), y0, t0);
+    y1 = vfmaq_f32(vdupq_n_f32(0x1.555A80p-3f), y1, t1);
+    y2 = vfmaq_f32(vdupq_n_f32(0x1.555A80p-3f), y2, t2);
+    y3 = vfmaq_f32(vdupq_n_f32(0x1.555A80p-3f), y3, t3);
+    y4 = vfmaq_f32(vdupq_n_f32(0x1.555A80p-3f), y4, t4);
+    y5 = vfmaq_f32(vdupq_n_f32(0x1.555A80p-3f), y5, t5);
+    y6 = vfmaq_f32(vdupq_n_f32(0x1.555A80p-3f), y6, t6);
+    y7 = vfmaq_f32(vdupq_n_f32(0x1.555A80p-3f), y7, t7);
+    y0 = vfmaq_f32(vdupq_n_f32(0x1.FFFDC4p-2f), y0, t0);
+    y1 = vfmaq_f32(vdupq_n_f32(0x1.FFFDC4p-2f), y1, t1);
+    y2 = vfmaq_f32(vdupq_n_f32(0x1.FFFDC4p-2f), y2, t2);
+    y3 = vfmaq_f32(vdupq_n_f32(0x1.FFFDC4p-2f), y3, t3);
+    y4 = vfmaq_f32(vdupq_n_f32(0x1.FFFDC4p-2f), y4, t4);
+    y5 = vfmaq_f32(vdupq_n_f32(0x1.FFFDC4p-2f), y5, t5);
+    y6 = vfmaq_f32(vdupq_n_f32(0x1.FFFDC4p-2f), y6, t6);
+    y7 = vfmaq_f32(vdupq_n_f32(0x1.FFFDC4p-2f), y7, t7);
+    y0 = vfmaq_f32(vdupq_n_f32(0x1.FFFFF6p-1f), y0, t0);
+    y1 = vfmaq_f32(vdupq_n_f32(0x1.FFFFF6p-1f), y1, t1);
+    y2 = vfmaq_f32(vdupq_n_f32(0x1.FFFFF6p-1f), y2, t2);
+    y3 = vfmaq_f32(vdupq_n_f32(0x1.FFFFF6p-1f), y3, t3);
+    y4 = vfmaq_f32(vdupq_n_f32(0x1.FFFFF6p-1f), y4, t4);
+    y5 = vfmaq_f32(vdupq_n_f32(0x1.FFFFF6p-1f), y5, t5);
+    y6 = vfmaq_f32(vdupq_n_f32(0x1.FFFFF6p-1f), y6, t6);
+    y7 = vfmaq_f32(vdupq_n_f32(0x1.FFFFF6p-1f), y7, t7);
+    t0 = vmulq_f32(t0, power0);
+    t1 = vmulq_f32(t1, power1);
+    t2 = vmulq_f32(t2, power2);
+    t3 = vmulq_f32(t3, power3);
+    t4 = vmulq_f32(t4, power4);
+    t5 = vmulq_f32(t5, power5);
+    t6 = vmulq_f32(t6, power6);
+    t7 = vmulq_f32(t7, power7);
+    y0 = vfmaq_f32(power0, t0, y0);
+    y1 = vfmaq_f32(power1, t1, y1);
+    y2 = vfmaq_f32(power2, t2, y2);
+    y3 = vfmaq_f32(power3, t3, y3);
+    y4 = vfmaq_f32(power4, t4, y4);
+    y5 = vfmaq_f32(power5, t5, y5);
+    y6 = vfmaq_f32(power6, t6, y6);
+    y7 = vfmaq_f32(power7, t7, y7);
+    y0 = vreinterpretq_f32_u32(
+        vbicq_u32(vreinterpretq_u32_f32(y0), vcltq_f32(d0, vdupq_n_f32(-0x1.5D589Ep+6f))));
+    y1 = vreinterpretq_f32_u32(
+        vbicq_u32(vreinterpretq_u32_f32(y1), vcltq_f32(d1, vdupq_n_f32(-0x1.5D589Ep+6f))));
+    y2 = vreinterpretq_f32_u32(
+        vbicq_u32(vreinterpretq_u32_f32(y2), vcltq_f32(d2, vdupq_n_f32(-0x1.5D589Ep+6f))));
+    y3 = vreinterpretq_f32_u32(
+        vbicq_u32(vreinterpretq_u32_f32(y3), vcltq_f32(d3, vdupq_n_f32(-0x1.5D589Ep+6f))));
+    y4 = vreinterpretq_f32_u32(
+        vbicq_u32(vreinterpretq_u32_f32(y4), vcltq_f32(d4, vdupq_n_f32(-0x1.5D589Ep+6f))));
+    y5 = vreinterpretq_f32_u32(
+        vbicq_u32(vreinterpretq_u32_f32(y5), vcltq_f32(d5, vdupq_n_f32(-0x1.5D589Ep+6f))));
+    y6 = vreinterpretq_f32_u32(
+        vbicq_u32(vreinterpretq_u32_f32(y6), vcltq_f32(d6, vdupq_n_f32(-0x1.5D589Ep+6f))));
+    y7 = vreinterpretq_f32_u32(
+        vbicq_u32(vreinterpretq_u32_f32(y7), vcltq_f32(d7, vdupq_n_f32(-0x1.5D589Ep+6f))));
     sum0 = vaddq_f32(sum0, y0);
     sum1 = vaddq_f32(sum1, y1);
     sum0 = vaddq_f32(sum0, y2);
@@ -85,37 +332,186 @@ extern "C" void smx_f32_raddexpminusmax_ukernel__neon_u32_acc2(size_t n, const f
     sum1 = vaddq_f32(sum1, y7);
     x += 32;
   }
-  sum0 = vaddq_f32(sum0, sum1);
   for (; n >= 4; n -= 4) {
-    const float32x4_t y0 = expminusmax(vsubq_f32(vld1q_f32(x), vmax));
+    const float32x4_t x0 = vld1q_f32(x + 0);
 
+    // exp(x - max), results below FLT_MIN as 0: range reduction with two constants, and the polynomial of degree 5 with
+    // c0 = 1 that minimises the largest relative error (Sollya's fpminimax).
+    const float32x4_t d0 = vsubq_f32(x0, vmax);
+    const float32x4_t biased0 = vfmaq_f32(bias, d0, vdupq_n_f32(0x1.715476p+0f));
+    const float32x4_t power0 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased0), 23));
+    const float32x4_t n0 = vsubq_f32(biased0, bias);
+    float32x4_t t0 = vfmaq_f32(d0, n0, vdupq_n_f32(-0x1.62E400p-1f));
+    t0 = vfmaq_f32(t0, n0, vdupq_n_f32(-0x1.7F7D1Cp-20f));
+    float32x4_t y0 = vfmaq_f32(vdupq_n_f32(0x1.573AFEp-5f), t0, vdupq_n_f32(0x1.0FA0A0p-7f));
+    y0 = vfmaq_f32(vdupq_n_f32(0x1.555A80p-3f), y0, t0);
+    y0 = vfmaq_f32(vdupq_n_f32(0x1.FFFDC4p-2f), y0, t0);
+    y0 = vfmaq_f32(vdupq_n_f32(0x1.FFFFF6p-1f), y0, t0);
+    t0 = vmulq_f32(t0, power0);
+    y0 = vfmaq_f32(power0, t0, y0);
+    y0 = vreinterpretq_f32_u32(
+        vbicq_u32(vreinterpretq_u32_f32(y0), vcltq_f32(d0, vdupq_n_f32(-0x1.5D589Ep+6f))));
     sum0 = vaddq_f32(sum0, y0);
     x += 4;
   }
   if (n > 0) {
-    const float32x4_t y0 = expminusmax(vsubq_f32(neon_load_tail(x, n, vdupq_n_f32(-INFINITY)), vmax));
+    const float32x4_t x0 = neon_load_tail(x, n, vdupq_n_f32(-INFINITY));
+
+    // exp(x - max), results below FLT_MIN as 0: range reduction with two constants, and the polynomial of degree 5 with
+    // c0 = 1 that minimises the largest relative error (Sollya's fpminimax).
+    const float32x4_t d0 = vsubq_f32(x0, vmax);
+    const float32x4_t biased0 = vfmaq_f32(bias, d0, vdupq_n_f32(0x1.715476p+0f));
+    const float32x4_t power0 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased0), 23));
+    const float32x4_t n0 = vsubq_f32(biased0, bias);
+    float32x4_t t0 = vfmaq_f32(d0, n0, vdupq_n_f32(-0x1.62E400p-1f));
+    t0 = vfmaq_f32(t0, n0, vdupq_n_f32(-0x1.7F7D1Cp-20f));
+    float32x4_t y0 = vfmaq_f32(vdupq_n_f32(0x1.573AFEp-5f), t0, vdupq_n_f32(0x1.0FA0A0p-7f));
+    y0 = vfmaq_f32(vdupq_n_f32(0x1.555A80p-3f), y0, t0);
+    y0 = vfmaq_f32(vdupq_n_f32(0x1.FFFDC4p-2f), y0, t0);
+    y0 = vfmaq_f32(vdupq_n_f32(0x1.FFFFF6p-1f), y0, t0);
+    t0 = vmulq_f32(t0, power0);
+    y0 = vfmaq_f32(power0, t0, y0);
+    y0 = vreinterpretq_f32_u32(
+        vbicq_u32(vreinterpretq_u32_f32(y0), vcltq_f32(d0, vdupq_n_f32(-0x1.5D589Ep+6f))));
 
     sum0 = vaddq_f32(sum0, y0);
   }
+  sum0 = vaddq_f32(sum0, sum1);
   *sum = vaddvq_f32(sum0);
 }
 
 extern "C" void smx_f32_raddexpminusmax_ukernel__neon_u32_acc4(size_t n, const float* x, float max,
                                                                float* sum) {
   const float32x4_t vmax = vdupq_n_f32(max);
+  const float32x4_t bias = vdupq_n_f32(0x1.8000FEp+23f);
   float32x4_t sum0 = vdupq_n_f32(0.0f);
   float32x4_t sum1 = vdupq_n_f32(0.0f);
   float32x4_t sum2 = vdupq_n_f32(0.0f);
   float32x4_t sum3 = vdupq_n_f32(0.0f);
   for (; n >= 32; n -= 32) {
-    const float32x4_t y0 = expminusmax(vsubq_f32(vld1q_f32(x + 0), vmax));
-    const float32x4_t y1 = expminusmax(vsubq_f32(vld1q_f32(x + 4), vmax));
-    const float32x4_t y2 = expminusmax(vsubq_f32(vld1q_f32(x + 8), vmax));
-    const float32x4_t y3 = expminusmax(vsubq_f32(vld1q_f32(x + 12), vmax));
-    const float32x4_t y4 = expminusmax(vsubq_f32(vld1q_f32(x + 16), vmax));
-    const float32x4_t y5 = expminusmax(vsubq_f32(vld1q_f32(x + 20), vmax));
-    const float32x4_t y6 = expminusmax(vsubq_f32(vld1q_f32(x + 24), vmax));
-    const float32x4_t y7 = expminusmax(vsubq_f32(vld1q_f32(x + 28), vmax));
+    const float32x4_t x0 = vld1q_f32(x + 0);
+    const float32x4_t x1 = vld1q_f32(x + 4);
+    const float32x4_t x2 = vld1q_f32(x + 8);
+    const float32x4_t x3 = vld1q_f32(x + 12);
+    const float32x4_t x4 = vld1q_f32(x + 16);
+    const float32x4_t x5 = vld1q_f32(x + 20);
+    const float32x4_t x6 = vld1q_f32(x + 24);
+    const float32x4_t x7 = vld1q_f32(x + 28);
+
+    // exp(x - max), results below FLT_MIN as 0: range reduction with two constants, and the polynomial of degree 5 with
+    // c0 = 1 that minimises the largest relative error (Sollya's fpminimax).
+    const float32x4_t d0 = vsubq_f32(x0, vmax);
+    const float32x4_t d1 = vsubq_f32(x1, vmax);
+    const float32x4_t d2 = vsubq_f32(x2, vmax);
+    const float32x4_t d3 = vsubq_f32(x3, vmax);
+    const float32x4_t d4 = vsubq_f32(x4, vmax);
+    const float32x4_t d5 = vsubq_f32(x5, vmax);
+    const float32x4_t d6 = vsubq_f32(x6, vmax);
+    const float32x4_t d7 = vsubq_f32(x7, vmax);
+    const float32x4_t biased0 = vfmaq_f32(bias, d0, vdupq_n_f32(0x1.715476p+0f));
+    const float32x4_t biased1 = vfmaq_f32(bias, d1, vdupq_n_f32(0x1.715476p+0f));
+    const float32x4_t biased2 = vfmaq_f32(bias, d2, vdupq_n_f32(0x1.715476p+0f));
+    const float32x4_t biased3 = vfmaq_f32(bias, d3, vdupq_n_f32(0x1.715476p+0f));
+    const float32x4_t biased4 = vfmaq_f32(bias, d4, vdupq_n_f32(0x1.715476p+0f));
+    const float32x4_t biased5 = vfmaq_f32(bias, d5, vdupq_n_f32(0x1.715476p+0f));
+    const float32x4_t biased6 = vfmaq_f32(bias, d6, vdupq_n_f32(0x1.715476p+0f));
+    const float32x4_t biased7 = vfmaq_f32(bias, d7, vdupq_n_f32(0x1.715476p+0f));
+    const float32x4_t power0 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased0), 23));
+    const float32x4_t power1 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased1), 23));
+    const float32x4_t power2 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased2), 23));
+    const float32x4_t power3 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased3), 23));
+    const float32x4_t power4 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased4), 23));
+    const float32x4_t power5 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased5), 23));
+    const float32x4_t power6 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased6), 23));
+    const float32x4_t power7 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased7), 23));
+    const float32x4_t n0 = vsubq_f32(biased0, bias);
+    const float32x4_t n1 = vsubq_f32(biased1, bias);
+    const float32x4_t n2 = vsubq_f32(biased2, bias);
+    const float32x4_t n3 = vsubq_f32(biased3, bias);
+    const float32x4_t n4 = vsubq_f32(biased4, bias);
+    const float32x4_t n5 = vsubq_f32(biased5, bias);
+    const float32x4_t n6 = vsubq_f32(biased6, bias);
+    const float32x4_t n7 = vsubq_f32(biased7, bias);
+    float32x4_t t0 = vfmaq_f32(d0, n0, vdupq_n_f32(-0x1.62E400p-1f));
+    float32x4_t t1 = vfmaq_f32(d1, n1, vdupq_n_f32(-0x1.62E400p-1f));
+    float32x4_t t2 = vfmaq_f32(d2, n2, vdupq_n_f32(-0x1.62E400p-1f));
+    float32x4_t t3 = vfmaq_f32(d3, n3, vdupq_n_f32(-0x1.62E400p-1f));
+    float32x4_t t4 = vfmaq_f32(d4, n4, vdupq_n_f32(-0x1.62E400p-1f));
+    float32x4_t t5 = vfmaq_f32(d5, n5, vdupq_n_f32(-0x1.62E400p-1f));
+    float32x4_t t6 = vfmaq_f32(d6, n6, vdupq_n_f32(-0x1.62E400p-1f));
+    float32x4_t t7 = vfmaq_f32(d7, n7, vdupq_n_f32(-0x1.62E400p-1f));
+    t0 = vfmaq_f32(t0, n0, vdupq_n_f32(-0x1.7F7D1Cp-20f));
+    t1 = vfmaq_f32(t1, n1, vdupq_n_f32(-0x1.7F7D1Cp-20f));
+    t2 = vfmaq_f32(t2, n2, vdupq_n_f32(-0x1.7F7D1Cp-20f));
+    t3 = vfmaq_f32(t3, n3, vdupq_n_f32(-0x1.7F7D1Cp-20f));
+    t4 = vfmaq_f32(t4, n4, vdupq_n_f32(-0x1.7F7D1Cp-20f));
+    t5 = vfmaq_f32(t5, n5, vdupq_n_f32(-0x1.7F7D1Cp-20f));
+    t6 = vfmaq_f32(t6, n6, vdupq_n_f32(-0x1.7F7D1Cp-20f));
+    t7 = vfmaq_f32(t7, n7, vdupq_n_f32(-0x1.7F7D1Cp-20f));
+    float32x4_t y0 = vfmaq_f32(vdupq_n_f32(0x1.573AFEp-5f), t0, vdupq_n_f32(0x1.0FA0A0p-7f));
+    float32x4_t y1 = vfmaq_f32(vdupq_n_f32(0x1.573AFEp-5f), t1, vdupq_n_f32(0x1.0FA0A0p-7f));
+    float32x4_t y2 = vfmaq_f32(vdupq_n_f32(0x1.573AFEp-5f), t2, vdupq_n_f32(0x1.0FA0A0p-7f));
+    float32x4_t y3 = vfmaq_f32(vdupq_n_f32(0x1.573AFEp-5f), t3, vdupq_n_f32(0x1.0FA0A0p-7f));
+    float32x4_t y4 = vfmaq_f32(vdupq_n_f32(0x1.573AFEp-5f), t4, vdupq_n_f32(0x1.0FA0A0p-7f));
+    float32x4_t y5 = vfmaq_f32(vdupq_n_f32(0x1.573AFEp-5f), t5, vdupq_n_f32(0x1.0FA0A0p-7f));
+    float32x4_t y6 = vfmaq_f32(vdupq_n_f32(0x1.573AFEp-5f), t6, vdupq_n_f32(0x1.0FA0A0p-7f));
+    float32x4_t y7 = vfmaq_f32(vdupq_n_f32(0x1.573AFEp-5f), t7, vdupq_n_f32(0x1.0FA0A0p-7f));
+    y0 = vfmaq_f32(vdupq_n_f32(0x1.555A80p-3f), y0, t0);
+    y1 = vfmaq_f32(vdupq_n_f32(0x1.555A80p-3f), y1, t1);
+    y2 = vfmaq_f32(vdupq_n_f32(0x1.555A80p-3f), y2, t2);
+    y3 = vfmaq_f32(vdupq_n_f32(0x1.555A80p-3f), y3, t3);
+    y4 = vfmaq_f32(vdupq_n_f32(0x1.555A80p-3f), y4, t4);
+    y5 = vfmaq_f32(vdupq_n_f32(0x1.555A80p-3f), y5, t5);
+    y6 = vfmaq_f32(vdupq_n_f32(0x1.555A80p-3f), y6, t6);
+    y7 = vfmaq_f32(vdupq_n_f32(0x1.555A80p-3f), y7, t7);
+    y0 = vfmaq_f32(vdupq_n_f32(0x1.FFFDC4p-2f), y0, t0);
+    y1 = vfmaq_f32(vdupq_n_f32(0x1.FFFDC4p-2f), y1, t1);
+    y2 = vfmaq_f32(vdupq_n_f32(0x1.FFFDC4p-2f), y2, t2);
+    y3 = vfmaq_f32(vdupq_n_f32(0x1.FFFDC4p-2f), y3, t3);
+    y4 = vfmaq_f32(vdupq_n_f32(0x1.FFFDC4p-2f), y4, t4);
+    y5 = vfmaq_f32(vdupq_n_f32(0x1.FFFDC4p-2f), y5, t5);
+    y6 = vfmaq_f32(vdupq_n_f32(0x1.FFFDC4p-2f), y6, t6);
+    y7 = vfmaq_f32(vdupq_n_f32(0x1.FFFDC4p-2f), y7, t7);
+    y0 = vfmaq_f32(vdupq_n_f32(0x1.FFFFF6p-1f), y0, t0);
+    y1 = vfmaq_f32(vdupq_n_f32(0x1.FFFFF6p-1f), y1, t1);
+    y2 = vfmaq_f32(vdupq_n_f32(0x1.FFFFF6p-1f), y2, t2);
+    y3 = vfmaq_f32(vdupq_n_f32(0x1.FFFFF6p-1f), y3, t3);
+    y4 = vfmaq_f32(vdupq_n_f32(0x1.FFFFF6p-1f), y4, t4);
+    y5 = vfmaq_f32(vdupq_n_f32(0x1.FFFFF6p-1f), y5, t5);
+    y6 = vfmaq_f32(vdupq_n_f32(0x1.FFFFF6p-1f), y6, t6);
+    y7 = vfmaq_f32(vdupq_n_f32(0x1.FFFFF6p-1f), y7, t7);
+    t0 = vmulq_f32(t0, power0);
+    t1 = vmulq_f32(t1, power1);
+    t2 = vmulq_f32(t2, power2);
+    t3 = vmulq_f32(t3, power3);
+    t4 = vmulq_f32(t4, power4);
+    t5 = vmulq_f32(t5, power5);
+    t6 = vmulq_f32(t6, power6);
+    t7 = vmulq_f32(t7, power7);
+    y0 = vfmaq_f32(power0, t0, y0);
+    y1 = vfmaq_f32(power1, t1, y1);
+    y2 = vfmaq_f32(power2, t2, y2);
+    y3 = vfmaq_f32(power3, t3, y3);
+    y4 = vfmaq_f32(power4, t4, y4);
+    y5 = vfmaq_f32(power5, t5, y5);
+    y6 = vfmaq_f32(power6, t6, y6);
+    y7 = vfmaq_f32(power7, t7, y7);
+    y0 = vreinterpretq_f32_u32(
+        vbicq_u32(vreinterpretq_u32_f32(y0), vcltq_f32(d0, vdupq_n_f32(-0x1.5D589Ep+6f))));
+    y1 = vreinterpretq_f32_u32(
+        vbicq_u32(vreinterpretq_u32_f32(y1), vcltq_f32(d1, vdupq_n_f32(-0x1.5D589Ep+6f))));
+    y2 = vreinterpretq_f32_u32(
+        vbicq_u32(vreinterpretq_u32_f32(y2), vcltq_f32(d2, vdupq_n_f32(-0x1.5D589Ep+6f))));
+    y3 = vreinterpretq_f32_u32(
+        vbicq_u32(vreinterpretq_u32_f32(y3), vcltq_f32(d3, vdupq_n_f32(-0x1.5D589Ep+6f))));
+    y4 = vreinterpretq_f32_u32(
+        vbicq_u32(vreinterpretq_u32_f32(y4), vcltq_f32(d4, vdupq_n_f32(-0x1.5D589Ep+6f))));
+    y5 = vreinterpretq_f32_u32(
+        vbicq_u32(vreinterpretq_u32_f32(y5), vcltq_f32(d5, vdupq_n_f32(-0x1.5D589Ep+6f))));
+    y6 = vreinterpretq_f32_u32(
+        vbicq_u32(vreinterpretq_u32_f32(y6), vcltq_f32(d6, vdupq_n_f32(-0x1.5D589Ep+6f))));
+    y7 = vreinterpretq_f32_u32(
+        vbicq_u32(vreinterpretq_u32_f32(y7), vcltq_f32(d7, vdupq_n_f32(-0x1.5D589Ep+6f))));
     sum0 = vaddq_f32(sum0, y0);
     sum1 = vaddq_f32(sum1, y1);
     sum2 = vaddq_f32(sum2, y2);
@@ -126,43 +522,304 @@ extern "C" void smx_f32_raddexpminusmax_ukernel__neon_u32_acc4(size_t n, const f
     sum3 = vaddq_f32(sum3, y7);
     x += 32;
   }
-  sum0 = vaddq_f32(sum0, sum1);
-  sum0 = vaddq_f32(sum0, sum2);
-  sum0 = vaddq_f32(sum0, sum3);
   for (; n >= 4; n -= 4) {
-    const float32x4_t y0 = expminusmax(vsubq_f32(vld1q_f32(x), vmax));
+    const float32x4_t x0 = vld1q_f32(x + 0);
 
+    // exp(x - max), results below FLT_MIN as 0: range reduction with two constants, and the polynomial of degree 5 with
+    // c0 = 1 that minimises the largest relative error (Sollya's fpminimax).
+    const float32x4_t d0 = vsubq_f32(x0, vmax);
+    const float32x4_t biased0 = vfmaq_f32(bias, d0, vdupq_n_f32(0x1.715476p+0f));
+    const float32x4_t power0 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased0), 23));
+    const float32x4_t n0 = vsubq_f32(biased0, bias);
+    float32x4_t t0 = vfmaq_f32(d0, n0, vdupq_n_f32(-0x1.62E400p-1f));
+    t0 = vfmaq_f32(t0, n0, vdupq_n_f32(-0x1.7F7D1Cp-20f));
+    float32x4_t y0 = vfmaq_f32(vdupq_n_f32(0x1.573AFEp-5f), t0, vdupq_n_f32(0x1.0FA0A0p-7f));
+    y0 = vfmaq_f32(vdupq_n_f32(0x1.555A80p-3f), y0, t0);
+    y0 = vfmaq_f32(vdupq_n_f32(0x1.FFFDC4p-2f), y0, t0);
+    y0 = vfmaq_f32(vdupq_n_f32(0x1.FFFFF6p-1f), y0, t0);
+    t0 = vmulq_f32(t0, power0);
+    y0 = vfmaq_f32(power0, t0, y0);
+    y0 = vreinterpretq_f32_u32(
+        vbicq_u32(vreinterpretq_u32_f32(y0), vcltq_f32(d0, vdupq_n_f32(-0x1.5D589Ep+6f))));
     sum0 = vaddq_f32(sum0, y0);
     x += 4;
   }
   if (n > 0) {
-    const float32x4_t y0 = expminusmax(vsubq_f32(neon_load_tail(x, n, vdupq_n_f32(-INFINITY)), vmax));
+    const float32x4_t x0 = neon_load_tail(x, n, vdupq_n_f32(-INFINITY));
+
+    // exp(x - max), results below FLT_MIN as 0: range reduction with two constants, and the polynomial of degree 5 with
+    // c0 = 1 that minimises the largest relative error (Sollya's fpminimax).
+    const float32x4_t d0 = vsubq_f32(x0, vmax);
+    const float32x4_t biased0 = vfmaq_f32(bias, d0, vdupq_n_f32(0x1.715476p+0f));
+    const float32x4_t power0 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased0), 23));
+    const float32x4_t n0 = vsubq_f32(biased0, bias);
+    float32x4_t t0 = vfmaq_f32(d0, n0, vdupq_n_f32(-0x1.62E400p-1f));
+    t0 = vfmaq_f32(t0, n0, vdupq_n_f32(-0x1.7F7D1Cp-20f));
+    float32x4_t y0 = vfmaq_f32(vdupq_n_f32(0x1.573AFEp-5f), t0, vdupq_n_f32(0x1.0FA0A0p-7f));
+    y0 = vfmaq_f32(vdupq_n_f32(0x1.555A80p-3f), y0, t0);
+    y0 = vfmaq_f32(vdupq_n_f32(0x1.FFFDC4p-2f), y0, t0);
+    y0 = vfmaq_f32(vdupq_n_f32(0x1.FFFFF6p-1f), y0, t0);
+    t0 = vmulq_f32(t0, power0);
+    y0 = vfmaq_f32(power0, t0, y0);
+    y0 = vreinterpretq_f32_u32(
+        vbicq_u32(vreinterpretq_u32_f32(y0), vcltq_f32(d0, vdupq_n_f32(-0x1.5D589Ep+6f))));
 
     sum0 = vaddq_f32(sum0, y0);
   }
+  sum0 = vaddq_f32(sum0, sum1);
+  sum0 = vaddq_f32(sum0, sum2);
+  sum0 = vaddq_f32(sum0, sum3);
   *sum = vaddvq_f32(sum0);
 }
 
 extern "C" void smx_f32_raddexpminusmax_ukernel__neon_u64(size_t n, const float* x, float max, float* sum) {
   const float32x4_t vmax = vdupq_n_f32(max);
+  const float32x4_t bias = vdupq_n_f32(0x1.8000FEp+23f);
   float32x4_t sum0 = vdupq_n_f32(0.0f);
   for (; n >= 64; n -= 64) {
-    const float32x4_t y0 = expminusmax(vsubq_f32(vld1q_f32(x + 0), vmax));
-    const float32x4_t y1 = expminusmax(vsubq_f32(vld1q_f32(x + 4), vmax));
-    const float32x4_t y2 = expminusmax(vsubq_f32(vld1q_f32(x + 8), vmax));
-    const float32x4_t y3 = expminusmax(vsubq_f32(vld1q_f32(x + 12), vmax));
-    const float32x4_t y4 = expminusmax(vsubq_f32(vld1q_f32(x + 16), vmax));
-    const float32x4_t y5 = expminusmax(vsubq_f32(vld1q_f32(x + 20), vmax));
-    const float32x4_t y6 = expminusmax(vsubq_f32(vld1q_f32(x + 24), vmax));
-    const float32x4_t y7 = expminusmax(vsubq_f32(vld1q_f32(x + 28), vmax));
-    const float32x4_t y8 = expminusmax(vsubq_f32(vld1q_f32(x + 32), vmax));
-    const float32x4_t y9 = expminusmax(vsubq_f32(vld1q_f32(x + 36), vmax));
-    const float32x4_t y10 = expminusmax(vsubq_f32(vld1q_f32(x + 40), vmax));
-    const float32x4_t y11 = expminusmax(vsubq_f32(vld1q_f32(x + 44), vmax));
-    const float32x4_t y12 = expminusmax(vsubq_f32(vld1q_f32(x + 48), vmax));
-    const float32x4_t y13 = expminusmax(vsubq_f32(vld1q_f32(x + 52), vmax));
-    const float32x4_t y14 = expminusmax(vsubq_f32(vld1q_f32(x + 56), vmax));
-    const float32x4_t y15 = expminusmax(vsubq_f32(vld1q_f32(x + 60), vmax));
+    const float32x4_t x0 = vld1q_f32(x + 0);
+    const float32x4_t x1 = vld1q_f32(x + 4);
+    const float32x4_t x2 = vld1q_f32(x + 8);
+    const float32x4_t x3 = vld1q_f32(x + 12);
+    const float32x4_t x4 = vld1q_f32(x + 16);
+    const float32x4_t x5 = vld1q_f32(x + 20);
+    const float32x4_t x6 = vld1q_f32(x + 24);
+    const float32x4_t x7 = vld1q_f32(x + 28);
+    const float32x4_t x8 = vld1q_f32(x + 32);
+    const float32x4_t x9 = vld1q_f32(x + 36);
+    const float32x4_t x10 = vld1q_f32(x + 40);
+    const float32x4_t x11 = vld1q_f32(x + 44);
+    const float32x4_t x12 = vld1q_f32(x + 48);
+    const float32x4_t x13 = vld1q_f32(x + 52);
+    const float32x4_t x14 = vld1q_f32(x + 56);
+    const float32x4_t x15 = vld1q_f32(x + 60);
+
+    // exp(x - max), results below FLT_MIN as 0: range reduction with two constants, and the polynomial of degree 5 with
+    // c0 = 1 that minimises the largest relative error (Sollya's fpminimax).
+    const float32x4_t d0 = vsubq_f32(x0, vmax);
+    const float32x4_t d1 = vsubq_f32(x1, vmax);
+    const float32x4_t d2 = vsubq_f32(x2, vmax);
+    const float32x4_t d3 = vsubq_f32(x3, vmax);
+    const float32x4_t d4 = vsubq_f32(x4, vmax);
+    const float32x4_t d5 = vsubq_f32(x5, vmax);
+    const float32x4_t d6 = vsubq_f32(x6, vmax);
+    const float32x4_t d7 = vsubq_f32(x7, vmax);
+    const float32x4_t d8 = vsubq_f32(x8, vmax);
+    const float32x4_t d9 = vsubq_f32(x9, vmax);
+    const float32x4_t d10 = vsubq_f32(x10, vmax);
+    const float32x4_t d11 = vsubq_f32(x11, vmax);
+    const float32x4_t d12 = vsubq_f32(x12, vmax);
+    const float32x4_t d13 = vsubq_f32(x13, vmax);
+    const float32x4_t d14 = vsubq_f32(x14, vmax);
+    const float32x4_t d15 = vsubq_f32(x15, vmax);
+    const float32x4_t biased0 = vfmaq_f32(bias, d0, vdupq_n_f32(0x1.715476p+0f));
+    const float32x4_t biased1 = vfmaq_f32(bias, d1, vdupq_n_f32(0x1.715476p+0f));
+    const float32x4_t biased2 = vfmaq_f32(bias, d2, vdupq_n_f32(0x1.715476p+0f));
+    const float32x4_t biased3 = vfmaq_f32(bias, d3, vdupq_n_f32(0x1.715476p+0f));
+    const float32x4_t biased4 = vfmaq_f32(bias, d4, vdupq_n_f32(0x1.715476p+0f));
+    const float32x4_t biased5 = vfmaq_f32(bias, d5, vdupq_n_f32(0x1.715476p+0f));
+    const float32x4_t biased6 = vfmaq_f32(bias, d6, vdupq_n_f32(0x1.715476p+0f));
+    const float32x4_t biased7 = vfmaq_f32(bias, d7, vdupq_n_f32(0x1.715476p+0f));
+    const float32x4_t biased8 = vfmaq_f32(bias, d8, vdupq_n_f32(0x1.715476p+0f));
+    const float32x4_t biased9 = vfmaq_f32(bias, d9, vdupq_n_f32(0x1.715476p+0f));
+    const float32x4_t biased10 = vfmaq_f32(bias, d10, vdupq_n_f32(0x1.715476p+0f));
+    const float32x4_t biased11 = vfmaq_f32(bias, d11, vdupq_n_f32(0x1.715476p+0f));
+    const float32x4_t biased12 = vfmaq_f32(bias, d12, vdupq_n_f32(0x1.715476p+0f));
+    const float32x4_t biased13 = vfmaq_f32(bias, d13, vdupq_n_f32(0x1.715476p+0f));
+    const float32x4_t biased14 = vfmaq_f32(bias, d14, vdupq_n_f32(0x1.715476p+0f));
+    const float32x4_t biased15 = vfmaq_f32(bias, d15, vdupq_n_f32(0x1.715476p+0f));
+    const float32x4_t power0 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased0), 23));
+    const float32x4_t power1 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased1), 23));
+    const float32x4_t power2 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased2), 23));
+    const float32x4_t power3 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased3), 23));
+    const float32x4_t power4 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased4), 23));
+    const float32x4_t power5 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased5), 23));
+    const float32x4_t power6 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased6), 23));
+    const float32x4_t power7 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased7), 23));
+    const float32x4_t power8 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased8), 23));
+    const float32x4_t power9 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased9), 23));
+    const float32x4_t power10 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased10), 23));
+    const float32x4_t power11 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased11), 23));
+    const float32x4_t power12 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased12), 23));
+    const float32x4_t power13 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased13), 23));
+    const float32x4_t power14 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased14), 23));
+    const float32x4_t power15 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased15), 23));
+    const float32x4_t n0 = vsubq_f32(biased0, bias);
+    const float32x4_t n1 = vsubq_f32(biased1, bias);
+    const float32x4_t n2 = vsubq_f32(biased2, bias);
+    const float32x4_t n3 = vsubq_f32(biased3, bias);
+    const float32x4_t n4 = vsubq_f32(biased4, bias);
+    const float32x4_t n5 = vsubq_f32(biased5, bias);
+    const float32x4_t n6 = vsubq_f32(biased6, bias);
+    const float32x4_t n7 = vsubq_f32(biased7, bias);
+    const float32x4_t n8 = vsubq_f32(biased8, bias);
+    const float32x4_t n9 = vsubq_f32(biased9, bias);
+    const float32x4_t n10 = vsubq_f32(biased10, bias);
+    const float32x4_t n11 = vsubq_f32(biased11, bias);
+    const float32x4_t n12 = vsubq_f32(biased12, bias);
+    const float32x4_t n13 = vsubq_f32(biased13, bias);
+    const float32x4_t n14 = vsubq_f32(biased14, bias);
+    const float32x4_t n15 = vsubq_f32(biased15, bias);
+    float32x4_t t0 = vfmaq_f32(d0, n0, vdupq_n_f32(-0x1.62E400p-1f));
+    float32x4_t t1 = vfmaq_f32(d1, n1, vdupq_n_f32(-0x1.62E400p-1f));
+    float32x4_t t2 = vfmaq_f32(d2, n2, vdupq_n_f32(-0x1.62E400p-1f));
+    float32x4_t t3 = vfmaq_f32(d3, n3, vdupq_n_f32(-0x1.62E400p-1f));
+    float32x4_t t4 = vfmaq_f32(d4, n4, vdupq_n_f32(-0x1.62E400p-1f));
+    float32x4_t t5 = vfmaq_f32(d5, n5, vdupq_n_f32(-0x1.62E400p-1f));
+    float32x4_t t6 = vfmaq_f32(d6, n6, vdupq_n_f32(-0x1.62E400p-1f));
+    float32x4_t t7 = vfmaq_f32(d7, n7, vdupq_n_f32(-0x1.62E400p-1f));
+    float32x4_t t8 = vfmaq_f32(d8, n8, vdupq_n_f32(-0x1.62E400p-1f));
+    float32x4_t t9 = vfmaq_f32(d9, n9, vdupq_n_f32(-0x1.62E400p-1f));
+    float32x4_t t10 = vfmaq_f32(d10, n10, vdupq_n_f32(-0x1.62E400p-1f));
+    float32x4_t t11 = vfmaq_f32(d11, n11, vdupq_n_f32(-0x1.62E400p-1f));
+    float32x4_t t12 = vfmaq_f32(d12, n12, vdupq_n_f32(-0x1.62E400p-1f));
+    float32x4_t t13 = vfmaq_f32(d13, n13, vdupq_n_f32(-0x1.62E400p-1f));
+    float32x4_t t14 = vfmaq_f32(d14, n14, vdupq_n_f32(-0x1.62E400p-1f));
+    float32x4_t t15 = vfmaq_f32(d15, n15, vdupq_n_f32(-0x1.62E400p-1f));
+    t0 = vfmaq_f32(t0, n0, vdupq_n_f32(-0x1.7F7D1Cp-20f));
+    t1 = vfmaq_f32(t1, n1, vdupq_n_f32(-0x1.7F7D1Cp-20f));
+    t2 = vfmaq_f32(t2, n2, vdupq_n_f32(-0x1.7F7D1Cp-20f));
+    t3 = vfmaq_f32(t3, n3, vdupq_n_f32(-0x1.7F7D1Cp-20f));
+    t4 = vfmaq_f32(t4, n4, vdupq_n_f32(-0x1.7F7D1Cp-20f));
+    t5 = vfmaq_f32(t5, n5, vdupq_n_f32(-0x1.7F7D1Cp-20f));
+    t6 = vfmaq_f32(t6, n6, vdupq_n_f32(-0x1.7F7D1Cp-20f));
+    t7 = vfmaq_f32(t7, n7, vdupq_n_f32(-0x1.7F7D1Cp-20f));
+    t8 = vfmaq_f32(t8, n8, vdupq_n_f32(-0x1.7F7D1Cp-20f));
+    t9 = vfmaq_f32(t9, n9, vdupq_n_f32(-0x1.7F7D1Cp-20f));
+    t10 = vfmaq_f32(t10, n10, vdupq_n_f32(-0x1.7F7D1Cp-20f));
+    t11 = vfmaq_f32(t11, n11, vdupq_n_f32(-0x1.7F7D1Cp-20f));
+    t12 = vfmaq_f32(t12, n12, vdupq_n_f32(-0x1.7F7D1Cp-20f));
+    t13 = vfmaq_f32(t13, n13, vdupq_n_f32(-0x1.7F7D1Cp-20f));
+    t14 = vfmaq_f32(t14, n14, vdupq_n_f32(-0x1.7F7D1Cp-20f));
+    t15 = vfmaq_f32(t15, n15, vdupq_n_f32(-0x1.7F7D1Cp-20f));
+    float32x4_t y0 = vfmaq_f32(vdupq_n_f32(0x1.573AFEp-5f), t0, vdupq_n_f32(0x1.0FA0A0p-7f));
+    float32x4_t y1 = vfmaq_f32(vdupq_n_f32(0x1.573AFEp-5f), t1, vdupq_n_f32(0x1.0FA0A0p-7f));
+    float32x4_t y2 = vfmaq_f32(vdupq_n_f32(0x1.573AFEp-5f), t2, vdupq_n_f32(0x1.0FA0A0p-7f));
+    float32x4_t y3 = vfmaq_f32(vdupq_n_f32(0x1.573AFEp-5f), t3, vdupq_n_f32(0x1.0FA0A0p-7f));
+    float32x4_t y4 = vfmaq_f32(vdupq_n_f32(0x1.573AFEp-5f), t4, vdupq_n_f32(0x1.0FA0A0p-7f));
+    float32x4_t y5 = vfmaq_f32(vdupq_n_f32(0x1.573AFEp-5f), t5, vdupq_n_f32(0x1.0FA0A0p-7f));
+    float32x4_t y6 = vfmaq_f32(vdupq_n_f32(0x1.573AFEp-5f), t6, vdupq_n_f32(0x1.0FA0A0p-7f));
+    float32x4_t y7 = vfmaq_f32(vdupq_n_f32(0x1.573AFEp-5f), t7, vdupq_n_f32(0x1.0FA0A0p-7f));
+    float32x4_t y8 = vfmaq_f32(vdupq_n_f32(0x1.573AFEp-5f), t8, vdupq_n_f32(0x1.0FA0A0p-7f));
+    float32x4_t y9 = vfmaq_f32(vdupq_n_f32(0x1.573AFEp-5f), t9, vdupq_n_f32(0x1.0FA0A0p-7f));
+    float32x4_t y10 = vfmaq_f32(vdupq_n_f32(0x1.573AFEp-5f), t10, vdupq_n_f32(0x1.0FA0A0p-7f));
+    float32x4_t y11 = vfmaq_f32(vdupq_n_f32(0x1.573AFEp-5f), t11, vdupq_n_f32(0x1.0FA0A0p-7f));
+    float32x4_t y12 = vfmaq_f32(vdupq_n_f32(0x1.573AFEp-5f), t12, vdupq_n_f32(0x1.0FA0A0p-7f));
+    float32x4_t y13 = vfmaq_f32(vdupq_n_f32(0x1.573AFEp-5f), t13, vdupq_n_f32(0x1.0FA0A0p-7f));
+    float32x4_t y14 = vfmaq_f32(vdupq_n_f32(0x1.573AFEp-5f), t14, vdupq_n_f32(0x1.0FA0A0p-7f));
+    float32x4_t y15 = vfmaq_f32(vdupq_n_f32(0x1.573AFEp-5f), t15, vdupq_n_f32(0x1.0FA0A0p-7f));
+    y0 = vfmaq_f32(vdupq_n_f32(0x1.555A80p-3f), y0, t0);
+    y1 = vfmaq_f32(vdupq_n_f32(0x1.555A80p-3f), y1, t1);
+    y2 = vfmaq_f32(vdupq_n_f32(0x1.555A80p-3f), y2, t2);
+    y3 = vfmaq_f32(vdupq_n_f32(0x1.555A80p-3f), y3, t3);
+    y4 = vfmaq_f32(vdupq_n_f32(0x1.555A80p-3f), y4, t4);
+    y5 = vfmaq_f32(vdupq_n_f32(0x1.555A80p-3f), y5, t5);
+    y6 = vfmaq_f32(vdupq_n_f32(0x1.555A80p-3f), y6, t6);
+    y7 = vfmaq_f32(vdupq_n_f32(0x1.555A80p-3f), y7, t7);
+    y8 = vfmaq_f32(vdupq_n_f32(0x1.555A80p-3f), y8, t8);
+    y9 = vfmaq_f32(vdupq_n_f32(0x1.555A80p-3f), y9, t9);
+    y10 = vfmaq_f32(vdupq_n_f32(0x1.555A80p-3f), y10, t10);
+    y11 = vfmaq_f32(vdupq_n_f32(0x1.555A80p-3f), y11, t11);
+    y12 = vfmaq_f32(vdupq_n_f32(0x1.555A80p-3f), y12, t12);
+    y13 = vfmaq_f32(vdupq_n_f32(0x1.555A80p-3f), y13, t13);
+    y14 = vfmaq_f32(vdupq_n_f32(0x1.555A80p-3f), y14, t14);
+    y15 = vfmaq_f32(vdupq_n_f32(0x1.555A80p-3f), y15, t15);
+    y0 = vfmaq_f32(vdupq_n_f32(0x1.FFFDC4p-2f), y0, t0);
+    y1 = vfmaq_f32(vdupq_n_f32(0x1.FFFDC4p-2f), y1, t1);
+    y2 = vfmaq_f32(vdupq_n_f32(0x1.FFFDC4p-2f), y2, t2);
+    y3 = vfmaq_f32(vdupq_n_f32(0x1.FFFDC4p-2f), y3, t3);
+    y4 = vfmaq_f32(vdupq_n_f32(0x1.FFFDC4p-2f), y4, t4);
+    y5 = vfmaq_f32(vdupq_n_f32(0x1.FFFDC4p-2f), y5, t5);
+    y6 = vfmaq_f32(vdupq_n_f32(0x1.FFFDC4p-2f), y6, t6);
+    y7 = vfmaq_f32(vdupq_n_f32(0x1.FFFDC4p-2f), y7, t7);
+    y8 = vfmaq_f32(vdupq_n_f32(0x1.FFFDC4p-2f), y8, t8);
+    y9 = vfmaq_f32(vdupq_n_f32(0x1.FFFDC4p-2f), y9, t9);
+    y10 = vfmaq_f32(vdupq_n_f32(0x1.FFFDC4p-2f), y10, t10);
+    y11 = vfmaq_f32(vdupq_n_f32(0x1.FFFDC4p-2f), y11, t11);
+    y12 = vfmaq_f32(vdupq_n_f32(0x1.FFFDC4p-2f), y12, t12);
+    y13 = vfmaq_f32(vdupq_n_f32(0x1.FFFDC4p-2f), y13, t13);
+    y14 = vfmaq_f32(vdupq_n_f32(0x1.FFFDC4p-2f), y14, t14);
+    y15 = vfmaq_f32(vdupq_n_f32(0x1.FFFDC4p-2f), y15, t15);
+    y0 = vfmaq_f32(vdupq_n_f32(0x1.FFFFF6p-1f), y0, t0);
+    y1 = vfmaq_f32(vdupq_n_f32(0x1.FFFFF6p-1f), y1, t1);
+    y2 = vfmaq_f32(vdupq_n_f32(0x1.FFFFF6p-1f), y2, t2);
+    y3 = vfmaq_f32(vdupq_n_f32(0x1.FFFFF6p-1f), y3, t3);
+    y4 = vfmaq_f32(vdupq_n_f32(0x1.FFFFF6p-1f), y4, t4);
+    y5 = vfmaq_f32(vdupq_n_f32(0x1.FFFFF6p-1f), y5, t5);
+    y6 = vfmaq_f32(vdupq_n_f32(0x1.FFFFF6p-1f), y6, t6);
+    y7 = vfmaq_f32(vdupq_n_f32(0x1.FFFFF6p-1f), y7, t7);
+    y8 = vfmaq_f32(vdupq_n_f32(0x1.FFFFF6p-1f), y8, t8);
+    y9 = vfmaq_f32(vdupq_n_f32(0x1.FFFFF6p-1f), y9, t9);
+    y10 = vfmaq_f32(vdupq_n_f32(0x1.FFFFF6p-1f), y10, t10);
+    y11 = vfmaq_f32(vdupq_n_f32(0x1.FFFFF6p-1f), y11, t11);
+    y12 = vfmaq_f32(vdupq_n_f32(0x1.FFFFF6p-1f), y12, t12);
+    y13 = vfmaq_f32(vdupq_n_f32(0x1.FFFFF6p-1f), y13, t13);
+    y14 = vfmaq_f32(vdupq_n_f32(0x1.FFFFF6p-1f), y14, t14);
+    y15 = vfmaq_f32(vdupq_n_f32(0x1.FFFFF6p-1f), y15, t15);
+    t0 = vmulq_f32(t0, power0);
+    t1 = vmulq_f32(t1, power1);
+    t2 = vmulq_f32(t2, power2);
+    t3 = vmulq_f32(t3, power3);
+    t4 = vmulq_f32(t4, power4);
+    t5 = vmulq_f32(t5, power5);
+    t6 = vmulq_f32(t6, power6);
+    t7 = vmulq_f32(t7, power7);
+    t8 = vmulq_f32(t8, power8);
+    t9 = vmulq_f32(t9, power9);
+    t10 = vmulq_f32(t10, power10);
+    t11 = vmulq_f32(t11, power11);
+    t12 = vmulq_f32(t12, power12);
+    t13 = vmulq_f32(t13, power13);
+    t14 = vmulq_f32(t14, power14);
+    t15 = vmulq_f32(t15, power15);
+    y0 = vfmaq_f32(power0, t0, y0);
+    y1 = vfmaq_f32(power1, t1, y1);
+    y2 = vfmaq_f32(power2, t2, y2);
+    y3 = vfmaq_f32(power3, t3, y3);
+    y4 = vfmaq_f32(power4, t4, y4);
+    y5 = vfmaq_f32(power5, t5, y5);
+    y6 = vfmaq_f32(power6, t6, y6);
+    y7 = vfmaq_f32(power7, t7, y7);
+    y8 = vfmaq_f32(power8, t8, y8);
+    y9 = vfmaq_f32(power9, t9, y9);
+    y10 = vfmaq_f32(power10, t10, y10);
+    y11 = vfmaq_f32(power11, t11, y11);
+    y12 = vfmaq_f32(power12, t12, y12);
+    y13 = vfmaq_f32(power13, t13, y13);
+    y14 = vfmaq_f32(power14, t14, y14);
+    y15 = vfmaq_f32(power15, t15, y15);
+    y0 = vreinterpretq_f32_u32(
+        vbicq_u32(vreinterpretq_u32_f32(y0), vcltq_f32(d0, vdupq_n_f32(-0x1.5D589Ep+6f))));
+    y1 = vreinterpretq_f32_u32(
+        vbicq_u32(vreinterpretq_u32_f32(y1), vcltq_f32(d1, vdupq_n_f32(-0x1.5D589Ep+6f))));
+    y2 = vreinterpretq_f32_u32(
+        vbicq_u32(vreinterpretq_u32_f32(y2), vcltq_f32(d2, vdupq_n_f32(-0x1.5D589Ep+6f))));
+    y3 = vreinterpretq_f32_u32(
+        vbicq_u32(vreinterpretq_u32_f32(y3), vcltq_f32(d3, vdupq_n_f32(-0x1.5D589Ep+6f))));
+    y4 = vreinterpretq_f32_u32(
+        vbicq_u32(vreinterpretq_u32_f32(y4), vcltq_f32(d4, vdupq_n_f32(-0x1.5D589Ep+6f))));
+    y5 = vreinterpretq_f32_u32(
+        vbicq_u32(vreinterpretq_u32_f32(y5), vcltq_f32(d5, vdupq_n_f32(-0x1.5D589Ep+6f))));
+    y6 = vreinterpretq_f32_u32(
+        vbicq_u32(vreinterpretq_u32_f32(y6), vcltq_f32(d6, vdupq_n_f32(-0x1.5D589Ep+6f))));
+    y7 = vreinterpretq_f32_u32(
+        vbicq_u32(vreinterpretq_u32_f32(y7), vcltq_f32(d7, vdupq_n_f32(-0x1.5D589Ep+6f))));
+    y8 = vreinterpretq_f32_u32(
+        vbicq_u32(vreinterpretq_u32_f32(y8), vcltq_f32(d8, vdupq_n_f32(-0x1.5D589Ep+6f))));
+    y9 = vreinterpretq_f32_u32(
+        vbicq_u32(vreinterpretq_u32_f32(y9), vcltq_f32(d9, vdupq_n_f32(-0x1.5D589Ep+6f))));
+    y10 = vreinterpretq_f32_u32(
+        vbicq_u32(vreinterpretq_u32_f32(y10), vcltq_f32(d10, vdupq_n_f32(-0x1.5D589Ep+6f))));
+    y11 = vreinterpretq_f32_u32(
+        vbicq_u32(vreinterpretq_u32_f32(y11), vcltq_f32(d11, vdupq_n_f32(-0x1.5D589Ep+6f))));
+    y12 = vreinterpretq_f32_u32(
+        vbicq_u32(vreinterpretq_u32_f32(y12), vcltq_f32(d12, vdupq_n_f32(-0x1.5D589Ep+6f))));
+    y13 = vreinterpretq_f32_u32(
+        vbicq_u32(vreinterpretq_u32_f32(y13), vcltq_f32(d13, vdupq_n_f32(-0x1.5D589Ep+6f))));
+    y14 = vreinterpretq_f32_u32(
+        vbicq_u32(vreinterpretq_u32_f32(y14), vcltq_f32(d14, vdupq_n_f32(-0x1.5D589Ep+6f))));
+    y15 = vreinterpretq_f32_u32(
+        vbicq_u32(vreinterpretq_u32_f32(y15), vcltq_f32(d15, vdupq_n_f32(-0x1.5D589Ep+6f))));
     sum0 = vaddq_f32(sum0, y0);
     sum0 = vaddq_f32(sum0, y1);
     sum0 = vaddq_f32(sum0, y2);
@@ -182,13 +839,46 @@ extern "C" void smx_f32_raddexpminusmax_ukernel__neon_u64(size_t n, const float*
     x += 64;
   }
   for (; n >= 4; n -= 4) {
-    const float32x4_t y0 = expminusmax(vsubq_f32(vld1q_f32(x), vmax));
+    const float32x4_t x0 = vld1q_f32(x + 0);
 
+    // exp(x - max), results below FLT_MIN as 0: range reduction with two constants, and the polynomial of degree 5 with
+    // c0 = 1 that minimises the largest relative error (Sollya's fpminimax).
+    const float32x4_t d0 = vsubq_f32(x0, vmax);
+    const float32x4_t biased0 = vfmaq_f32(bias, d0, vdupq_n_f32(0x1.715476p+0f));
+    const float32x4_t power0 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased0), 23));
+    const float32x4_t n0 = vsubq_f32(biased0, bias);
+    float32x4_t t0 = vfmaq_f32(d0, n0, vdupq_n_f32(-0x1.62E400p-1f));
+    t0 = vfmaq_f32(t0, n0, vdupq_n_f32(-0x1.7F7D1Cp-20f));
+    float32x4_t y0 = vfmaq_f32(vdupq_n_f32(0x1.573AFEp-5f), t0, vdupq_n_f32(0x1.0FA0A0p-7f));
+    y0 = vfmaq_f32(vdupq_n_f32(0x1.555A80p-3f), y0, t0);
+    y0 = vfmaq_f32(vdupq_n_f32(0x1.FFFDC4p-2f), y0, t0);
+    y0 = vfmaq_f32(vdupq_n_f32(0x1.FFFFF6p-1f), y0, t0);
+    t0 = vmulq_f32(t0, power0);
+    y0 = vfmaq_f32(power0, t0, y0);
+    y0 = vreinterpretq_f32_u32(
+        vbicq_u32(vreinterpretq_u32_f32(y0), vcltq_f32(d0, vdupq_n_f32(-0x1.5D589Ep+6f))));
     sum0 = vaddq_f32(sum0, y0);
     x += 4;
   }
   if (n > 0) {
-    const float32x4_t y0 = expminusmax(vsubq_f32(neon_load_tail(x, n, vdupq_n_f32(-INFINITY)), vmax));
+    const float32x4_t x0 = neon_load_tail(x, n, vdupq_n_f32(-INFINITY));
+
+    // exp(x - max), results below FLT_MIN as 0: range reduction with two constants, and the polynomial of degree 5 with
+    // c0 = 1 that minimises the largest relative error (Sollya's fpminimax).
+    const float32x4_t d0 = vsubq_f32(x0, vmax);
+    const float32x4_t biased0 = vfmaq_f32(bias, d0, vdupq_n_f32(0x1.715476p+0f));
+    const float32x4_t power0 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased0), 23));
+    const float32x4_t n0 = vsubq_f32(biased0, bias);
+    float32x4_t t0 = vfmaq_f32(d0, n0, vdupq_n_f32(-0x1.62E400p-1f));
+    t0 = vfmaq_f32(t0, n0, vdupq_n_f32(-0x1.7F7D1Cp-20f));
+    float32x4_t y0 = vfmaq_f32(vdupq_n_f32(0x1.573AFEp-5f), t0, vdupq_n_f32(0x1.0FA0A0p-7f));
+    y0 = vfmaq_f32(vdupq_n_f32(0x1.555A80p-3f), y0, t0);
+    y0 = vfmaq_f32(vdupq_n_f32(0x1.FFFDC4p-2f), y0, t0);
+    y0 = vfmaq_f32(vdupq_n_f32(0x1.FFFFF6p-1f), y0, t0);
+    t0 = vmulq_f32(t0, power0);
+    y0 = vfmaq_f32(power0, t0, y0);
+    y0 = vreinterpretq_f32_u32(
+        vbicq_u32(vreinterpretq_u32_f32(y0), vcltq_f32(d0, vdupq_n_f32(-0x1.5D589Ep+6f))));
 
     sum0 = vaddq_f32(sum0, y0);
   }
@@ -198,25 +888,253 @@ extern "C" void smx_f32_raddexpminusmax_ukernel__neon_u64(size_t n, const float*
 extern "C" void smx_f32_raddexpminusmax_ukernel__neon_u64_acc2(size_t n, const float* x, float max,
                                                                float* sum) {
   const float32x4_t vmax = vdupq_n_f32(max);
+  const float32x4_t bias = vdupq_n_f32(0x1.8000FEp+23f);
   float32x4_t sum0 = vdupq_n_f32(0.0f);
   float32x4_t sum1 = vdupq_n_f32(0.0f);
   for (; n >= 64; n -= 64) {
-    const float32x4_t y0 = expminusmax(vsubq_f32(vld1q_f32(x + 0), vmax));
-    const float32x4_t y1 = expminusmax(vsubq_f32(vld1q_f32(x + 4), vmax));
-    const float32x4_t y2 = expminusmax(vsubq_f32(vld1q_f32(x + 8), vmax));
-    const float32x4_t y3 = expminusmax(vsubq_f32(vld1q_f32(x + 12), vmax));
-    const float32x4_t y4 = expminusmax(vsubq_f32(vld1q_f32(x + 16), vmax));
-    const float32x4_t y5 = expminusmax(vsubq_f32(vld1q_f32(x + 20), vmax));
-    const float32x4_t y6 = expminusmax(vsubq_f32(vld1q_f32(x + 24), vmax));
-    const float32x4_t y7 = expminusmax(vsubq_f32(vld1q_f32(x + 28), vmax));
-    const float32x4_t y8 = expminusmax(vsubq_f32(vld1q_f32(x + 32), vmax));
-    const float32x4_t y9 = expminusmax(vsubq_f32(vld1q_f32(x + 36), vmax));
-    const float32x4_t y10 = expminusmax(vsubq_f32(vld1q_f32(x + 40), vmax));
-    const float32x4_t y11 = expminusmax(vsubq_f32(vld1q_f32(x + 44), vmax));
-    const float32x4_t y12 = expminusmax(vsubq_f32(vld1q_f32(x + 48), vmax));
-    const float32x4_t y13 = expminusmax(vsubq_f32(vld1q_f32(x + 52), vmax));
-    const float32x4_t y14 = expminusmax(vsubq_f32(vld1q_f32(x + 56), vmax));
-    const float32x4_t y15 = expminusmax(vsubq_f32(vld1q_f32(x + 60), vmax));
+    const float32x4_t x0 = vld1q_f32(x + 0);
+    const float32x4_t x1 = vld1q_f32(x + 4);
+    const float32x4_t x2 = vld1q_f32(x + 8);
+    const float32x4_t x3 = vld1q_f32(x + 12);
+    const float32x4_t x4 = vld1q_f32(x + 16);
+    const float32x4_t x5 = vld1q_f32(x + 20);
+    const float32x4_t x6 = vld1q_f32(x + 24);
+    const float32x4_t x7 = vld1q_f32(x + 28);
+    const float32x4_t x8 = vld1q_f32(x + 32);
+    const float32x4_t x9 = vld1q_f32(x + 36);
+    const float32x4_t x10 = vld1q_f32(x + 40);
+    const float32x4_t x11 = vld1q_f32(x + 44);
+    const float32x4_t x12 = vld1q_f32(x + 48);
+    const float32x4_t x13 = vld1q_f32(x + 52);
+    const float32x4_t x14 = vld1q_f32(x + 56);
+    const float32x4_t x15 = vld1q_f32(x + 60);
+
+    // exp(x - max), results below FLT_MIN as 0: range reduction with two constants, and the polynomial of degree 5 with
+    // c0 = 1 that minimises the largest relative error (Sollya's fpminimax).
+    const float32x4_t d0 = vsubq_f32(x0, vmax);
+    const float32x4_t d1 = vsubq_f32(x1, vmax);
+    const float32x4_t d2 = vsubq_f32(x2, vmax);
+    const float32x4_t d3 = vsubq_f32(x3, vmax);
+    const float32x4_t d4 = vsubq_f32(x4, vmax);
+    const float32x4_t d5 = vsubq_f32(x5, vmax);
+    const float32x4_t d6 = vsubq_f32(x6, vmax);
+    const float32x4_t d7 = vsubq_f32(x7, vmax);
+    const float32x4_t d8 = vsubq_f32(x8, vmax);
+    const float32x4_t d9 = vsubq_f32(x9, vmax);
+    const float32x4_t d10 = vsubq_f32(x10, vmax);
+    const float32x4_t d11 = vsubq_f32(x11, vmax);
+    const float32x4_t d12 = vsubq_f32(x12, vmax);
+    const float32x4_t d13 = vsubq_f32(x13, vmax);
+    const float32x4_t d14 = vsubq_f32(x14, vmax);
+    const float32x4_t d15 = vsubq_f32(x15, vmax);
+    const float32x4_t biased0 = vfmaq_f32(bias, d0, vdupq_n_f32(0x1.715476p+0f));
+    const float32x4_t biased1 = vfmaq_f32(bias, d1, vdupq_n_f32(0x1.715476p+0f));
+    const float32x4_t biased2 = vfmaq_f32(bias, d2, vdupq_n_f32(0x1.715476p+0f));
+    const float32x4_t biased3 = vfmaq_f32(bias, d3, vdupq_n_f32(0x1.715476p+0f));
+    const float32x4_t biased4 = vfmaq_f32(bias, d4, vdupq_n_f32(0x1.715476p+0f));
+    const float32x4_t biased5 = vfmaq_f32(bias, d5, vdupq_n_f32(0x1.715476p+0f));
+    const float32x4_t biased6 = vfmaq_f32(bias, d6, vdupq_n_f32(0x1.715476p+0f));
+    const float32x4_t biased7 = vfmaq_f32(bias, d7, vdupq_n_f32(0x1.715476p+0f));
+    const float32x4_t biased8 = vfmaq_f32(bias, d8, vdupq_n_f32(0x1.715476p+0f));
+    const float32x4_t biased9 = vfmaq_f32(bias, d9, vdupq_n_f32(0x1.715476p+0f));
+    const float32x4_t biased10 = vfmaq_f32(bias, d10, vdupq_n_f32(0x1.715476p+0f));
+    const float32x4_t biased11 = vfmaq_f32(bias, d11, vdupq_n_f32(0x1.715476p+0f));
+    const float32x4_t biased12 = vfmaq_f32(bias, d12, vdupq_n_f32(0x1.715476p+0f));
+    const float32x4_t biased13 = vfmaq_f32(bias, d13, vdupq_n_f32(0x1.715476p+0f));
+    const float32x4_t biased14 = vfmaq_f32(bias, d14, vdupq_n_f32(0x1.715476p+0f));
+    const float32x4_t biased15 = vfmaq_f32(bias, d15, vdupq_n_f32(0x1.715476p+0f));
+    const float32x4_t power0 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased0), 23));
+    const float32x4_t power1 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased1), 23));
+    const float32x4_t power2 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased2), 23));
+    const float32x4_t power3 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased3), 23));
+    const float32x4_t power4 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased4), 23));
+    const float32x4_t power5 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased5), 23));
+    const float32x4_t power6 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased6), 23));
+    const float32x4_t power7 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased7), 23));
+    const float32x4_t power8 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased8), 23));
+    const float32x4_t power9 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased9), 23));
+    const float32x4_t power10 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased10), 23));
+    const float32x4_t power11 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased11), 23));
+    const float32x4_t power12 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased12), 23));
+    const float32x4_t power13 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased13), 23));
+    const float32x4_t power14 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased14), 23));
+    const float32x4_t power15 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased15), 23));
+    const float32x4_t n0 = vsubq_f32(biased0, bias);
+    const float32x4_t n1 = vsubq_f32(biased1, bias);
+    const float32x4_t n2 = vsubq_f32(biased2, bias);
+    const float32x4_t n3 = vsubq_f32(biased3, bias);
+    const float32x4_t n4 = vsubq_f32(biased4, bias);
+    const float32x4_t n5 = vsubq_f32(biased5, bias);
+    const float32x4_t n6 = vsubq_f32(biased6, bias);
+    const float32x4_t n7 = vsubq_f32(biased7, bias);
+    const float32x4_t n8 = vsubq_f32(biased8, bias);
+    const float32x4_t n9 = vsubq_f32(biased9, bias);
+    const float32x4_t n10 = vsubq_f32(biased10, bias);
+    const float32x4_t n11 = vsubq_f32(biased11, bias);
+    const float32x4_t n12 = vsubq_f32(biased12, bias);
+    const float32x4_t n13 = vsubq_f32(biased13, bias);
+    const float32x4_t n14 = vsubq_f32(biased14, bias);
+    const float32x4_t n15 = vsubq_f32(biased15, bias);
+    float32x4_t t0 = vfmaq_f32(d0, n0, vdupq_n_f32(-0x1.62E400p-1f));
+    float32x4_t t1 = vfmaq_f32(d1, n1, vdupq_n_f32(-0x1.62E400p-1f));
+    float32x4_t t2 = vfmaq_f32(d2, n2, vdupq_n_f32(-0x1.62E400p-1f));
+    float32x4_t t3 = vfmaq_f32(d3, n3, vdupq_n_f32(-0x1.62E400p-1f));
+    float32x4_t t4 = vfmaq_f32(d4, n4, vdupq_n_f32(-0x1.62E400p-1f));
+    float32x4_t t5 = vfmaq_f32(d5, n5, vdupq_n_f32(-0x1.62E400p-1f));
+    float32x4_t t6 = vfmaq_f32(d6, n6, vdupq_n_f32(-0x1.62E400p-1f));
+    float32x4_t t7 = vfmaq_f32(d7, n7, vdupq_n_f32(-0x1.62E400p-1f));
+    float32x4_t t8 = vfmaq_f32(d8, n8, vdupq_n_f32(-0x1.62E400p-1f));
+    float32x4_t t9 = vfmaq_f32(d9, n9, vdupq_n_f32(-0x1.62E400p-1f));
+    float32x4_t t10 = vfmaq_f32(d10, n10, vdupq_n_f32(-0x1.62E400p-1f));
+    float32x4_t t11 = vfmaq_f32(d11, n11, vdupq_n_f32(-0x1.62E400p-1f));
+    float32x4_t t12 = vfmaq_f32(d12, n12, vdupq_n_f32(-0x1.62E400p-1f));
+    float32x4_t t13 = vfmaq_f32(d13, n13, vdupq_n_f32(-0x1.62E400p-1f));
+    float32x4_t t14 = vfmaq_f32(d14, n14, vdupq_n_f32(-0x1.62E400p-1f));
+    float32x4_t t15 = vfmaq_f32(d15, n15, vdupq_n_f32(-0x1.62E400p-1f));
+    t0 = vfmaq_f32(t0, n0, vdupq_n_f32(-0x1.7F7D1Cp-20f));
+    t1 = vfmaq_f32(t1, n1, vdupq_n_f32(-0x1.7F7D1Cp-20f));
+    t2 = vfmaq_f32(t2, n2, vdupq_n_f32(-0x1.7F7D1Cp-20f));
+    t3 = vfmaq_f32(t3, n3, vdupq_n_f32(-0x1.7F7D1Cp-20f));
+    t4 = vfmaq_f32(t4, n4, vdupq_n_f32(-0x1.7F7D1Cp-20f));
+    t5 = vfmaq_f32(t5, n5, vdupq_n_f32(-0x1.7F7D1Cp-20f));
+    t6 = vfmaq_f32(t6, n6, vdupq_n_f32(-0x1.7F7D1Cp-20f));
+    t7 = vfmaq_f32(t7, n7, vdupq_n_f32(-0x1.7F7D1Cp-20f));
+    t8 = vfmaq_f32(t8, n8, vdupq_n_f32(-0x1.7F7D1Cp-20f));
+    t9 = vfmaq_f32(t9, n9, vdupq_n_f32(-0x1.7F7D1Cp-20f));
+    t10 = vfmaq_f32(t10, n10, vdupq_n_f32(-0x1.7F7D1Cp-20f));
+    t11 = vfmaq_f32(t11, n11, vdupq_n_f32(-0x1.7F7D1Cp-20f));
+    t12 = vfmaq_f32(t12, n12, vdupq_n_f32(-0x1.7F7D1Cp-20f));
+    t13 = vfmaq_f32(t13, n13, vdupq_n_f32(-0x1.7F7D1Cp-20f));
+    t14 = vfmaq_f32(t14, n14, vdupq_n_f32(-0x1.7F7D1Cp-20f));
+    t15 = vfmaq_f32(t15, n15, vdupq_n_f32(-0x1.7F7D1Cp-20f));
+    float32x4_t y0 = vfmaq_f32(vdupq_n_f32(0x1.573AFEp-5f), t0, vdupq_n_f32(0x1.0FA0A0p-7f));
+    float32x4_t y1 = vfmaq_f32(vdupq_n_f32(0x1.573AFEp-5f), t1, vdupq_n_f32(0x1.0FA0A0p-7f));
+    float32x4_t y2 = vfmaq_f32(vdupq_n_f32(0x1.573AFEp-5f), t2, vdupq_n_f32(0x1.0FA0A0p-7f));
+    float32x4_t y3 = vfmaq_f32(vdupq_n_f32(0x1.573AFEp-5f), t3, vdupq_n_f32(0x1.0FA0A0p-7f));
+    float32x4_t y4 = vfmaq_f32(vdupq_n_f32(0x1.573AFEp-5f), t4, vdupq_n_f32(0x1.0FA0A0p-7f));
+    float32x4_t y5 = vfmaq_f32(vdupq_n_f32(0x1.573AFEp-5f), t5, vdupq_n_f32(0x1.0FA0A0p-7f));
+    float32x4_t y6 = vfmaq_f32(vdupq_n_f32(0x1.573AFEp-5f), t6, vdupq_n_f32(0x1.0FA0A0p-7f));
+    float32x4_t y7 = vfmaq_f32(vdupq_n_f32(0x1.573AFEp-5f), t7, vdupq_n_f32(0x1.0FA0A0p-7f));
+    float32x4_t y8 = vfmaq_f32(vdupq_n_f32(0x1.573AFEp-5f), t8, vdupq_n_f32(0x1.0FA0A0p-7f));
+    float32x4_t y9 = vfmaq_f32(vdupq_n_f32(0x1.573AFEp-5f), t9, vdupq_n_f32(0x1.0FA0A0p-7f));
+    float32x4_t y10 = vfmaq_f32(vdupq_n_f32(0x1.573AFEp-5f), t10, vdupq_n_f32(0x1.0FA0A0p-7f));
+    float32x4_t y11 = vfmaq_f32(vdupq_n_f32(0x1.573AFEp-5f), t11, vdupq_n_f32(0x1.0FA0A0p-7f));
+    float32x4_t y12 = vfmaq_f32(vdupq_n_f32(0x1.573AFEp-5f), t12, vdupq_n_f32(0x1.0FA0A0p-7f));
+    float32x4_t y13 = vfmaq_f32(vdupq_n_f32(0x1.573AFEp-5f), t13, vdupq_n_f32(0x1.0FA0A0p-7f));
+    float32x4_t y14 = vfmaq_f32(vdupq_n_f32(0x1.573AFEp-5f), t14, vdupq_n_f32(0x1.0FA0A0p-7f));
+    float32x4_t y15 = vfmaq_f32(vdupq_n_f32(0x1.573AFEp-5f), t15, vdupq_n_f32(0x1.0FA0A0p-7f));
+    y0 = vfmaq_f32(vdupq_n_f32(0x1.555A80p-3f), y0, t0);
+    y1 = vfmaq_f32(vdupq_n_f32(0x1.555A80p-3f), y1, t1);
+    y2 = vfmaq_f32(vdupq_n_f32(0x1.555A80p-3f), y2, t2);
+    y3 = vfmaq_f32(vdupq_n_f32(0x1.555A80p-3f), y3, t3);
+    y4 = vfmaq_f32(vdupq_n_f32(0x1.555A80p-3f), y4, t4);
+    y5 = vfmaq_f32(vdupq_n_f32(0x1.555A80p-3f), y5, t5);
+    y6 = vfmaq_f32(vdupq_n_f32(0x1.555A80p-3f), y6, t6);
+    y7 = vfmaq_f32(vdupq_n_f32(0x1.555A80p-3f), y7, t7);
+    y8 = vfmaq_f32(vdupq_n_f32(0x1.555A80p-3f), y8, t8);
+    y9 = vfmaq_f32(vdupq_n_f32(0x1.555A80p-3f), y9, t9);
+    y10 = vfmaq_f32(vdupq_n_f32(0x1.555A80p-3f), y10, t10);
+    y11 = vfmaq_f32(vdupq_n_f32(0x1.555A80p-3f), y11, t11);
+    y12 = vfmaq_f32(vdupq_n_f32(0x1.555A80p-3f), y12, t12);
+    y13 = vfmaq_f32(vdupq_n_f32(0x1.555A80p-3f), y13, t13);
+    y14 = vfmaq_f32(vdupq_n_f32(0x1.555A80p-3f), y14, t14);
+    y15 = vfmaq_f32(vdupq_n_f32(0x1.555A80p-3f), y15, t15);
+    y0 = vfmaq_f32(vdupq_n_f32(0x1.FFFDC4p-2f), y0, t0);
+    y1 = vfmaq_f32(vdupq_n_f32(0x1.FFFDC4p-2f), y1, t1);
+    y2 = vfmaq_f32(vdupq_n_f32(0x1.FFFDC4p-2f), y2, t2);
+    y3 = vfmaq_f32(vdupq_n_f32(0x1.FFFDC4p-2f), y3, t3);
+    y4 = vfmaq_f32(vdupq_n_f32(0x1.FFFDC4p-2f), y4, t4);
+    y5 = vfmaq_f32(vdupq_n_f32(0x1.FFFDC4p-2f), y5, t5);
+    y6 = vfmaq_f32(vdupq_n_f32(0x1.FFFDC4p-2f), y6, t6);
+    y7 = vfmaq_f32(vdupq_n_f32(0x1.FFFDC4p-2f), y7, t7);
+    y8 = vfmaq_f32(vdupq_n_f32(0x1.FFFDC4p-2f), y8, t8);
+    y9 = vfmaq_f32(vdupq_n_f32(0x1.FFFDC4p-2f), y9, t9);
+    y10 = vfmaq_f32(vdupq_n_f32(0x1.FFFDC4p-2f), y10, t10);
+    y11 = vfmaq_f32(vdupq_n_f32(0x1.FFFDC4p-2f), y11, t11);
+    y12 = vfmaq_f32(vdupq_n_f32(0x1.FFFDC4p-2f), y12, t12);
+    y13 = vfmaq_f32(vdupq_n_f32(0x1.FFFDC4p-2f), y13, t13);
+    y14 = vfmaq_f32(vdupq_n_f32(0x1.FFFDC4p-2f), y14, t14);
+    y15 = vfmaq_f32(vdupq_n_f32(0x1.FFFDC4p-2f), y15, t15);
+    y0 = vfmaq_f32(vdupq_n_f32(0x1.FFFFF6p-1f), y0, t0);
+    y1 = vfmaq_f32(vdupq_n_f32(0x1.FFFFF6p-1f), y1, t1);
+    y2 = vfmaq_f32(vdupq_n_f32(0x1.FFFFF6p-1f), y2, t2);
+    y3 = vfmaq_f32(vdupq_n_f32(0x1.FFFFF6p-1f), y3, t3);
+    y4 = vfmaq_f32(vdupq_n_f32(0x1.FFFFF6p-1f), y4, t4);
+    y5 = vfmaq_f32(vdupq_n_f32(0x1.FFFFF6p-1f), y5, t5);
+    y6 = vfmaq_f32(vdupq_n_f32(0x1.FFFFF6p-1f), y6, t6);
+    y7 = vfmaq_f32(vdupq_n_f32(0x1.FFFFF6p-1f), y7, t7);
+    y8 = vfmaq_f32(vdupq_n_f32(0x1.FFFFF6p-1f), y8, t8);
+    y9 = vfmaq_f32(vdupq_n_f32(0x1.FFFFF6p-1f), y9, t9);
+    y10 = vfmaq_f32(vdupq_n_f32(0x1.FFFFF6p-1f), y10, t10);
+    y11 = vfmaq_f32(vdupq_n_f32(0x1.FFFFF6p-1f), y11, t11);
+    y12 = vfmaq_f32(vdupq_n_f32(0x1.FFFFF6p-1f), y12, t12);
+    y13 = vfmaq_f32(vdupq_n_f32(0x1.FFFFF6p-1f), y13, t13);
+    y14 = vfmaq_f32(vdupq_n_f32(0x1.FFFFF6p-1f), y14, t14);
+    y15 = vfmaq_f32(vdupq_n_f32(0x1.FFFFF6p-1f), y15, t15);
+    t0 = vmulq_f32(t0, power0);
+    t1 = vmulq_f32(t1, power1);
+    t2 = vmulq_f32(t2, power2);
+    t3 = vmulq_f32(t3, power3);
+    t4 = vmulq_f32(t4, power4);
+    t5 = vmulq_f32(t5, power5);
+    t6 = vmulq_f32(t6, power6);
+    t7 = vmulq_f32(t7, power7);
+    t8 = vmulq_f32(t8, power8);
+    t9 = vmulq_f32(t9, power9);
+    t10 = vmulq_f32(t10, power10);
+    t11 = vmulq_f32(t11, power11);
+    t12 = vmulq_f32(t12, power12);
+    t13 = vmulq_f32(t13, power13);
+    t14 = vmulq_f32(t14, power14);
+    t15 = vmulq_f32(t15, power15);
+    y0 = vfmaq_f32(power0, t0, y0);
+    y1 = vfmaq_f32(power1, t1, y1);
+    y2 = vfmaq_f32(power2, t2, y2);
+    y3 = vfmaq_f32(power3, t3, y3);
+    y4 = vfmaq_f32(power4, t4, y4);
+    y5 = vfmaq_f32(power5, t5, y5);
+    y6 = vfmaq_f32(power6, t6, y6);
+    y7 = vfmaq_f32(power7, t7, y7);
+    y8 = vfmaq_f32(power8, t8, y8);
+    y9 = vfmaq_f32(power9, t9, y9);
+    y10 = vfmaq_f32(power10, t10, y10);
+    y11 = vfmaq_f32(power11, t11, y11);
+    y12 = vfmaq_f32(power12, t12, y12);
+    y13 = vfmaq_f32(power13, t13, y13);
+    y14 = vfmaq_f32(power14, t14, y14);
+    y15 = vfmaq_f32(power15, t15, y15);
+    y0 = vreinterpretq_f32_u32(
+        vbicq_u32(vreinterpretq_u32_f32(y0), vcltq_f32(d0, vdupq_n_f32(-0x1.5D589Ep+6f))));
+    y1 = vreinterpretq_f32_u32(
+        vbicq_u32(vreinterpretq_u32_f32(y1), vcltq_f32(d1, vdupq_n_f32(-0x1.5D589Ep+6f))));
+    y2 = vreinterpretq_f32_u32(
+        vbicq_u32(vreinterpretq_u32_f32(y2), vcltq_f32(d2, vdupq_n_f32(-0x1.5D589Ep+6f))));
+    y3 = vreinterpretq_f32_u32(
+        vbicq_u32(vreinterpretq_u32_f32(y3), vcltq_f32(d3, vdupq_n_f32(-0x1.5D589Ep+6f))));
+    y4 = vreinterpretq_f32_u32(
+        vbicq_u32(vreinterpretq_u32_f32(y4), vcltq_f32(d4, vdupq_n_f32(-0x1.5D589Ep+6f))));
+    y5 = vreinterpretq_f32_u32(
+        vbicq_u32(vreinterpretq_u32_f32(y5), vcltq_f32(d5, vdupq_n_f32(-0x1.5D589Ep+6f))));
+    y6 = vreinterpretq_f32_u32(
+        vbicq_u32(vreinterpretq_u32_f32(y6), vcltq_f32(d6, vdupq_n_f32(-0x1.5D589Ep+6f))));
+    y7 = vreinterpretq_f32_u32(
+        vbicq_u32(vreinterpretq_u32_f32(y7), vcltq_f32(d7, vdupq_n_f32(-0x1.5D589Ep+6f))));
+    y8 = vreinterpretq_f32_u32(
+        vbicq_u32(vreinterpretq_u32_f32(y8), vcltq_f32(d8, vdupq_n_f32(-0x1.5D589Ep+6f))));
+    y9 = vreinterpretq_f32_u32(
+        vbicq_u32(vreinterpretq_u32_f32(y9), vcltq_f32(d9, vdupq_n_f32(-0x1.5D589Ep+6f))));
+    y10 = vreinterpretq_f32_u32(
+        vbicq_u32(vreinterpretq_u32_f32(y10), vcltq_f32(d10, vdupq_n_f32(-0x1.5D589Ep+6f))));
+    y11 = vreinterpretq_f32_u32(
+        vbicq_u32(vreinterpretq_u32_f32(y11), vcltq_f32(d11, vdupq_n_f32(-0x1.5D589Ep+6f))));
+    y12 = vreinterpretq_f32_u32(
+        vbicq_u32(vreinterpretq_u32_f32(y12), vcltq_f32(d12, vdupq_n_f32(-0x1.5D589Ep+6f))));
+    y13 = vreinterpretq_f32_u32(
+        vbicq_u32(vreinterpretq_u32_f32(y13), vcltq_f32(d13, vdupq_n_f32(-0x1.5D589Ep+6f))));
+    y14 = vreinterpretq_f32_u32(
+        vbicq_u32(vreinterpretq_u32_f32(y14), vcltq_f32(d14, vdupq_n_f32(-0x1.5D589Ep+6f))));
+    y15 = vreinterpretq_f32_u32(
+        vbicq_u32(vreinterpretq_u32_f32(y15), vcltq_f32(d15, vdupq_n_f32(-0x1.5D589Ep+6f))));
     sum0 = vaddq_f32(sum0, y0);
     sum1 = vaddq_f32(sum1, y1);
     sum0 = vaddq_f32(sum0, y2);
@@ -235,45 +1153,306 @@ extern "C" void smx_f32_raddexpminusmax_ukernel__neon_u64_acc2(size_t n, const f
     sum1 = vaddq_f32(sum1, y15);
     x += 64;
   }
-  sum0 = vaddq_f32(sum0, sum1);
   for (; n >= 4; n -= 4) {
-    const float32x4_t y0 = expminusmax(vsubq_f32(vld1q_f32(x), vmax));
+    const float32x4_t x0 = vld1q_f32(x + 0);
 
+    // exp(x - max), results below FLT_MIN as 0: range reduction with two constants, and the polynomial of degree 5 with
+    // c0 = 1 that minimises the largest relative error (Sollya's fpminimax).
+    const float32x4_t d0 = vsubq_f32(x0, vmax);
+    const float32x4_t biased0 = vfmaq_f32(bias, d0, vdupq_n_f32(0x1.715476p+0f));
+    const float32x4_t power0 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased0), 23));
+    const float32x4_t n0 = vsubq_f32(biased0, bias);
+    float32x4_t t0 = vfmaq_f32(d0, n0, vdupq_n_f32(-0x1.62E400p-1f));
+    t0 = vfmaq_f32(t0, n0, vdupq_n_f32(-0x1.7F7D1Cp-20f));
+    float32x4_t y0 = vfmaq_f32(vdupq_n_f32(0x1.573AFEp-5f), t0, vdupq_n_f32(0x1.0FA0A0p-7f));
+    y0 = vfmaq_f32(vdupq_n_f32(0x1.555A80p-3f), y0, t0);
+    y0 = vfmaq_f32(vdupq_n_f32(0x1.FFFDC4p-2f), y0, t0);
+    y0 = vfmaq_f32(vdupq_n_f32(0x1.FFFFF6p-1f), y0, t0);
+    t0 = vmulq_f32(t0, power0);
+    y0 = vfmaq_f32(power0, t0, y0);
+    y0 = vreinterpretq_f32_u32(
+        vbicq_u32(vreinterpretq_u32_f32(y0), vcltq_f32(d0, vdupq_n_f32(-0x1.5D589Ep+6f))));
     sum0 = vaddq_f32(sum0, y0);
     x += 4;
   }
   if (n > 0) {
-    const float32x4_t y0 = expminusmax(vsubq_f32(neon_load_tail(x, n, vdupq_n_f32(-INFINITY)), vmax));
+    const float32x4_t x0 = neon_load_tail(x, n, vdupq_n_f32(-INFINITY));
+
+    // exp(x - max), results below FLT_MIN as 0: range reduction with two constants, and the polynomial of degree 5 with
+    // c0 = 1 that minimises the largest relative error (Sollya's fpminimax).
+    const float32x4_t d0 = vsubq_f32(x0, vmax);
+    const float32x4_t biased0 = vfmaq_f32(bias, d0, vdupq_n_f32(0x1.715476p+0f));
+    const float32x4_t power0 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased0), 23));
+    const float32x4_t n0 = vsubq_f32(biased0, bias);
+    float32x4_t t0 = vfmaq_f32(d0, n0, vdupq_n_f32(-0x1.62E400p-1f));
+    t0 = vfmaq_f32(t0, n0, vdupq_n_f32(-0x1.7F7D1Cp-20f));
+    float32x4_t y0 = vfmaq_f32(vdupq_n_f32(0x1.573AFEp-5f), t0, vdupq_n_f32(0x1.0FA0A0p-7f));
+    y0 = vfmaq_f32(vdupq_n_f32(0x1.555A80p-3f), y0, t0);
+    y0 = vfmaq_f32(vdupq_n_f32(0x1.FFFDC4p-2f), y0, t0);
+    y0 = vfmaq_f32(vdupq_n_f32(0x1.FFFFF6p-1f), y0, t0);
+    t0 = vmulq_f32(t0, power0);
+    y0 = vfmaq_f32(power0, t0, y0);
+    y0 = vreinterpretq_f32_u32(
+        vbicq_u32(vreinterpretq_u32_f32(y0), vcltq_f32(d0, vdupq_n_f32(-0x1.5D589Ep+6f))));
 
     sum0 = vaddq_f32(sum0, y0);
   }
+  sum0 = vaddq_f32(sum0, sum1);
   *sum = vaddvq_f32(sum0);
 }
 
 extern "C" void smx_f32_raddexpminusmax_ukernel__neon_u64_acc4(size_t n, const float* x, float max,
                                                                float* sum) {
   const float32x4_t vmax = vdupq_n_f32(max);
+  const float32x4_t bias = vdupq_n_f32(0x1.8000FEp+23f);
   float32x4_t sum0 = vdupq_n_f32(0.0f);
   float32x4_t sum1 = vdupq_n_f32(0.0f);
   float32x4_t sum2 = vdupq_n_f32(0.0f);
   float32x4_t sum3 = vdupq_n_f32(0.0f);
   for (; n >= 64; n -= 64) {
-    const float32x4_t y0 = expminusmax(vsubq_f32(vld1q_f32(x + 0), vmax));
-    const float32x4_t y1 = expminusmax(vsubq_f32(vld1q_f32(x + 4), vmax));
-    const float32x4_t y2 = expminusmax(vsubq_f32(vld1q_f32(x + 8), vmax));
-    const float32x4_t y3 = expminusmax(vsubq_f32(vld1q_f32(x + 12), vmax));
-    const float32x4_t y4 = expminusmax(vsubq_f32(vld1q_f32(x + 16), vmax));
-    const float32x4_t y5 = expminusmax(vsubq_f32(vld1q_f32(x + 20), vmax));
-    const float32x4_t y6 = expminusmax(vsubq_f32(vld1q_f32(x + 24), vmax));
-    const float32x4_t y7 = expminusmax(vsubq_f32(vld1q_f32(x + 28), vmax));
-    const float32x4_t y8 = expminusmax(vsubq_f32(vld1q_f32(x + 32), vmax));
-    const float32x4_t y9 = expminusmax(vsubq_f32(vld1q_f32(x + 36), vmax));
-    const float32x4_t y10 = expminusmax(vsubq_f32(vld1q_f32(x + 40), vmax));
-    const float32x4_t y11 = expminusmax(vsubq_f32(vld1q_f32(x + 44), vmax));
-    const float32x4_t y12 = expminusmax(vsubq_f32(vld1q_f32(x + 48), vmax));
-    const float32x4_t y13 = expminusmax(vsubq_f32(vld1q_f32(x + 52), vmax));
-    const float32x4_t y14 = expminusmax(vsubq_f32(vld1q_f32(x + 56), vmax));
-    const float32x4_t y15 = expminusmax(vsubq_f32(vld1q_f32(x + 60), vmax));
+    const float32x4_t x0 = vld1q_f32(x + 0);
+    const float32x4_t x1 = vld1q_f32(x + 4);
+    const float32x4_t x2 = vld1q_f32(x + 8);
+    const float32x4_t x3 = vld1q_f32(x + 12);
+    const float32x4_t x4 = vld1q_f32(x + 16);
+    const float32x4_t x5 = vld1q_f32(x + 20);
+    const float32x4_t x6 = vld1q_f32(x + 24);
+    const float32x4_t x7 = vld1q_f32(x + 28);
+    const float32x4_t x8 = vld1q_f32(x + 32);
+    const float32x4_t x9 = vld1q_f32(x + 36);
+    const float32x4_t x10 = vld1q_f32(x + 40);
+    const float32x4_t x11 = vld1q_f32(x + 44);
+    const float32x4_t x12 = vld1q_f32(x + 48);
+    const float32x4_t x13 = vld1q_f32(x + 52);
+    const float32x4_t x14 = vld1q_f32(x + 56);
+    const float32x4_t x15 = vld1q_f32(x + 60);
+
+    // exp(x - max), results below FLT_MIN as 0: range reduction with two constants, and the polynomial of degree 5 with
+    // c0 = 1 that minimises the largest relative error (Sollya's fpminimax).
+    const float32x4_t d0 = vsubq_f32(x0, vmax);
+    const float32x4_t d1 = vsubq_f32(x1, vmax);
+    const float32x4_t d2 = vsubq_f32(x2, vmax);
+    const float32x4_t d3 = vsubq_f32(x3, vmax);
+    const float32x4_t d4 = vsubq_f32(x4, vmax);
+    const float32x4_t d5 = vsubq_f32(x5, vmax);
+    const float32x4_t d6 = vsubq_f32(x6, vmax);
+    const float32x4_t d7 = vsubq_f32(x7, vmax);
+    const float32x4_t d8 = vsubq_f32(x8, vmax);
+    const float32x4_t d9 = vsubq_f32(x9, vmax);
+    const float32x4_t d10 = vsubq_f32(x10, vmax);
+    const float32x4_t d11 = vsubq_f32(x11, vmax);
+    const float32x4_t d12 = vsubq_f32(x12, vmax);
+    const float32x4_t d13 = vsubq_f32(x13, vmax);
+    const float32x4_t d14 = vsubq_f32(x14, vmax);
+    const float32x4_t d15 = vsubq_f32(x15, vmax);
+    const float32x4_t biased0 = vfmaq_f32(bias, d0, vdupq_n_f32(0x1.715476p+0f));
+    const float32x4_t biased1 = vfmaq_f32(bias, d1, vdupq_n_f32(0x1.715476p+0f));
+    const float32x4_t biased2 = vfmaq_f32(bias, d2, vdupq_n_f32(0x1.715476p+0f));
+    const float32x4_t biased3 = vfmaq_f32(bias, d3, vdupq_n_f32(0x1.715476p+0f));
+    const float32x4_t biased4 = vfmaq_f32(bias, d4, vdupq_n_f32(0x1.715476p+0f));
+    const float32x4_t biased5 = vfmaq_f32(bias, d5, vdupq_n_f32(0x1.715476p+0f));
+    const float32x4_t biased6 = vfmaq_f32(bias, d6, vdupq_n_f32(0x1.715476p+0f));
+    const float32x4_t biased7 = vfmaq_f32(bias, d7, vdupq_n_f32(0x1.715476p+0f));
+    const float32x4_t biased8 = vfmaq_f32(bias, d8, vdupq_n_f32(0x1.715476p+0f));
+    const float32x4_t biased9 = vfmaq_f32(bias, d9, vdupq_n_f32(0x1.715476p+0f));
+    const float32x4_t biased10 = vfmaq_f32(bias, d10, vdupq_n_f32(0x1.715476p+0f));
+    const float32x4_t biased11 = vfmaq_f32(bias, d11, vdupq_n_f32(0x1.715476p+0f));
+    const float32x4_t biased12 = vfmaq_f32(bias, d12, vdupq_n_f32(0x1.715476p+0f));
+    const float32x4_t biased13 = vfmaq_f32(bias, d13, vdupq_n_f32(0x1.715476p+0f));
+    const float32x4_t biased14 = vfmaq_f32(bias, d14, vdupq_n_f32(0x1.715476p+0f));
+    const float32x4_t biased15 = vfmaq_f32(bias, d15, vdupq_n_f32(0x1.715476p+0f));
+    const float32x4_t power0 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased0), 23));
+    const float32x4_t power1 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased1), 23));
+    const float32x4_t power2 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased2), 23));
+    const float32x4_t power3 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased3), 23));
+    const float32x4_t power4 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased4), 23));
+    const float32x4_t power5 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased5), 23));
+    const float32x4_t power6 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased6), 23));
+    const float32x4_t power7 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased7), 23));
+    const float32x4_t power8 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased8), 23));
+    const float32x4_t power9 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased9), 23));
+    const float32x4_t power10 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased10), 23));
+    const float32x4_t power11 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased11), 23));
+    const float32x4_t power12 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased12), 23));
+    const float32x4_t power13 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased13), 23));
+    const float32x4_t power14 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased14), 23));
+    const float32x4_t power15 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased15), 23));
+    const float32x4_t n0 = vsubq_f32(biased0, bias);
+    const float32x4_t n1 = vsubq_f32(biased1, bias);
+    const float32x4_t n2 = vsubq_f32(biased2, bias);
+    const float32x4_t n3 = vsubq_f32(biased3, bias);
+    const float32x4_t n4 = vsubq_f32(biased4, bias);
+    const float32x4_t n5 = vsubq_f32(biased5, bias);
+    const float32x4_t n6 = vsubq_f32(biased6, bias);
+    const float32x4_t n7 = vsubq_f32(biased7, bias);
+    const float32x4_t n8 = vsubq_f32(biased8, bias);
+    const float32x4_t n9 = vsubq_f32(biased9, bias);
+    const float32x4_t n10 = vsubq_f32(biased10, bias);
+    const float32x4_t n11 = vsubq_f32(biased11, bias);
+    const float32x4_t n12 = vsubq_f32(biased12, bias);
+    const float32x4_t n13 = vsubq_f32(biased13, bias);
+    const float32x4_t n14 = vsubq_f32(biased14, bias);
+    const float32x4_t n15 = vsubq_f32(biased15, bias);
+    float32x4_t t0 = vfmaq_f32(d0, n0, vdupq_n_f32(-0x1.62E400p-1f));
+    float32x4_t t1 = vfmaq_f32(d1, n1, vdupq_n_f32(-0x1.62E400p-1f));
+    float32x4_t t2 = vfmaq_f32(d2, n2, vdupq_n_f32(-0x1.62E400p-1f));
+    float32x4_t t3 = vfmaq_f32(d3, n3, vdupq_n_f32(-0x1.62E400p-1f));
+    float32x4_t t4 = vfmaq_f32(d4, n4, vdupq_n_f32(-0x1.62E400p-1f));
+    float32x4_t t5 = vfmaq_f32(d5, n5, vdupq_n_f32(-0x1.62E400p-1f));
+    float32x4_t t6 = vfmaq_f32(d6, n6, vdupq_n_f32(-0x1.62E400p-1f));
+    float32x4_t t7 = vfmaq_f32(d7, n7, vdupq_n_f32(-0x1.62E400p-1f));
+    float32x4_t t8 = vfmaq_f32(d8, n8, vdupq_n_f32(-0x1.62E400p-1f));
+    float32x4_t t9 = vfmaq_f32(d9, n9, vdupq_n_f32(-0x1.62E400p-1f));
+    float32x4_t t10 = vfmaq_f32(d10, n10, vdupq_n_f32(-0x1.62E400p-1f));
+    float32x4_t t11 = vfmaq_f32(d11, n11, vdupq_n_f32(-0x1.62E400p-1f));
+    float32x4_t t12 = vfmaq_f32(d12, n12, vdupq_n_f32(-0x1.62E400p-1f));
+    float32x4_t t13 = vfmaq_f32(d13, n13, vdupq_n_f32(-0x1.62E400p-1f));
+    float32x4_t t14 = vfmaq_f32(d14, n14, vdupq_n_f32(-0x1.62E400p-1f));
+    float32x4_t t15 = vfmaq_f32(d15, n15, vdupq_n_f32(-0x1.62E400p-1f));
+    t0 = vfmaq_f32(t0, n0, vdupq_n_f32(-0x1.7F7D1Cp-20f));
+    t1 = vfmaq_f32(t1, n1, vdupq_n_f32(-0x1.7F7D1Cp-20f));
+    t2 = vfmaq_f32(t2, n2, vdupq_n_f32(-0x1.7F7D1Cp-20f));
+    t3 = vfmaq_f32(t3, n3, vdupq_n_f32(-0x1.7F7D1Cp-20f));
+    t4 = vfmaq_f32(t4, n4, vdupq_n_f32(-0x1.7F7D1Cp-20f));
+    t5 = vfmaq_f32(t5, n5, vdupq_n_f32(-0x1.7F7D1Cp-20f));
+    t6 = vfmaq_f32(t6, n6, vdupq_n_f32(-0x1.7F7D1Cp-20f));
+    t7 = vfmaq_f32(t7, n7, vdupq_n_f32(-0x1.7F7D1Cp-20f));
+    t8 = vfmaq_f32(t8, n8, vdupq_n_f32(-0x1.7F7D1Cp-20f));
+    t9 = vfmaq_f32(t9, n9, vdupq_n_f32(-0x1.7F7D1Cp-20f));
+    t10 = vfmaq_f32(t10, n10, vdupq_n_f32(-0x1.7F7D1Cp-20f));
+    t11 = vfmaq_f32(t11, n11, vdupq_n_f32(-0x1.7F7D1Cp-20f));
+    t12 = vfmaq_f32(t12, n12, vdupq_n_f32(-0x1.7F7D1Cp-20f));
+    t13 = vfmaq_f32(t13, n13, vdupq_n_f32(-0x1.7F7D1Cp-20f));
+    t14 = vfmaq_f32(t14, n14, vdupq_n_f32(-0x1.7F7D1Cp-20f));
+    t15 = vfmaq_f32(t15, n15, vdupq_n_f32(-0x1.7F7D1Cp-20f));
+    float32x4_t y0 = vfmaq_f32(vdupq_n_f32(0x1.573AFEp-5f), t0, vdupq_n_f32(0x1.0FA0A0p-7f));
+    float32x4_t y1 = vfmaq_f32(vdupq_n_f32(0x1.573AFEp-5f), t1, vdupq_n_f32(0x1.0FA0A0p-7f));
+    float32x4_t y2 = vfmaq_f32(vdupq_n_f32(0x1.573AFEp-5f), t2, vdupq_n_f32(0x1.0FA0A0p-7f));
+    float32x4_t y3 = vfmaq_f32(vdupq_n_f32(0x1.573AFEp-5f), t3, vdupq_n_f32(0x1.0FA0A0p-7f));
+    float32x4_t y4 = vfmaq_f32(vdupq_n_f32(0x1.573AFEp-5f), t4, vdupq_n_f32(0x1.0FA0A0p-7f));
+    float32x4_t y5 = vfmaq_f32(vdupq_n_f32(0x1.573AFEp-5f), t5, vdupq_n_f32(0x1.0FA0A0p-7f));
+    float32x4_t y6 = vfmaq_f32(vdupq_n_f32(0x1.573AFEp-5f), t6, vdupq_n_f32(0x1.0FA0A0p-7f));
+    float32x4_t y7 = vfmaq_f32(vdupq_n_f32(0x1.573AFEp-5f), t7, vdupq_n_f32(0x1.0FA0A0p-7f));
+    float32x4_t y8 = vfmaq_f32(vdupq_n_f32(0x1.573AFEp-5f), t8, vdupq_n_f32(0x1.0FA0A0p-7f));
+    float32x4_t y9 = vfmaq_f32(vdupq_n_f32(0x1.573AFEp-5f), t9, vdupq_n_f32(0x1.0FA0A0p-7f));
+    float32x4_t y10 = vfmaq_f32(vdupq_n_f32(0x1.573AFEp-5f), t10, vdupq_n_f32(0x1.0FA0A0p-7f));
+    float32x4_t y11 = vfmaq_f32(vdupq_n_f32(0x1.573AFEp-5f), t11, vdupq_n_f32(0x1.0FA0A0p-7f));
+    float32x4_t y12 = vfmaq_f32(vdupq_n_f32(0x1.573AFEp-5f), t12, vdupq_n_f32(0x1.0FA0A0p-7f));
+    float32x4_t y13 = vfmaq_f32(vdupq_n_f32(0x1.573AFEp-5f), t13, vdupq_n_f32(0x1.0FA0A0p-7f));
+    float32x4_t y14 = vfmaq_f32(vdupq_n_f32(0x1.573AFEp-5f), t14, vdupq_n_f32(0x1.0FA0A0p-7f));
+    float32x4_t y15 = vfmaq_f32(vdupq_n_f32(0x1.573AFEp-5f), t15, vdupq_n_f32(0x1.0FA0A0p-7f));
+    y0 = vfmaq_f32(vdupq_n_f32(0x1.555A80p-3f), y0, t0);
+    y1 = vfmaq_f32(vdupq_n_f32(0x1.555A80p-3f), y1, t1);
+    y2 = vfmaq_f32(vdupq_n_f32(0x1.555A80p-3f), y2, t2);
+    y3 = vfmaq_f32(vdupq_n_f32(0x1.555A80p-3f), y3, t3);
+    y4 = vfmaq_f32(vdupq_n_f32(0x1.555A80p-3f), y4, t4);
+    y5 = vfmaq_f32(vdupq_n_f32(0x1.555A80p-3f), y5, t5);
+    y6 = vfmaq_f32(vdupq_n_f32(0x1.555A80p-3f), y6, t6);
+    y7 = vfmaq_f32(vdupq_n_f32(0x1.555A80p-3f), y7, t7);
+    y8 = vfmaq_f32(vdupq_n_f32(0x1.555A80p-3f), y8, t8);
+    y9 = vfmaq_f32(vdupq_n_f32(0x1.555A80p-3f), y9, t9);
+    y10 = vfmaq_f32(vdupq_n_f32(0x1.555A80p-3f), y10, t10);
+    y11 = vfmaq_f32(vdupq_n_f32(0x1.555A80p-3f), y11, t11);
+    y12 = vfmaq_f32(vdupq_n_f32(0x1.555A80p-3f), y12, t12);
+    y13 = vfmaq_f32(vdupq_n_f32(0x1.555A80p-3f), y13, t13);
+    y14 = vfmaq_f32(vdupq_n_f32(0x1.555A80p-3f), y14, t14);
+    y15 = vfmaq_f32(vdupq_n_f32(0x1.555A80p-3f), y15, t15);
+    y0 = vfmaq_f32(vdupq_n_f32(0x1.FFFDC4p-2f), y0, t0);
+    y1 = vfmaq_f32(vdupq_n_f32(0x1.FFFDC4p-2f), y1, t1);
+    y2 = vfmaq_f32(vdupq_n_f32(0x1.FFFDC4p-2f), y2, t2);
+    y3 = vfmaq_f32(vdupq_n_f32(0x1.FFFDC4p-2f), y3, t3);
+    y4 = vfmaq_f32(vdupq_n_f32(0x1.FFFDC4p-2f), y4, t4);
+    y5 = vfmaq_f32(vdupq_n_f32(0x1.FFFDC4p-2f), y5, t5);
+    y6 = vfmaq_f32(vdupq_n_f32(0x1.FFFDC4p-2f), y6, t6);
+    y7 = vfmaq_f32(vdupq_n_f32(0x1.FFFDC4p-2f), y7, t7);
+    y8 = vfmaq_f32(vdupq_n_f32(0x1.FFFDC4p-2f), y8, t8);
+    y9 = vfmaq_f32(vdupq_n_f32(0x1.FFFDC4p-2f), y9, t9);
+    y10 = vfmaq_f32(vdupq_n_f32(0x1.FFFDC4p-2f), y10, t10);
+    y11 = vfmaq_f32(vdupq_n_f32(0x1.FFFDC4p-2f), y11, t11);
+    y12 = vfmaq_f32(vdupq_n_f32(0x1.FFFDC4p-2f), y12, t12);
+    y13 = vfmaq_f32(vdupq_n_f32(0x1.FFFDC4p-2f), y13, t13);
+    y14 = vfmaq_f32(vdupq_n_f32(0x1.FFFDC4p-2f), y14, t14);
+    y15 = vfmaq_f32(vdupq_n_f32(0x1.FFFDC4p-2f), y15, t15);
+    y0 = vfmaq_f32(vdupq_n_f32(0x1.FFFFF6p-1f), y0, t0);
+    y1 = vfmaq_f32(vdupq_n_f32(0x1.FFFFF6p-1f), y1, t1);
+    y2 = vfmaq_f32(vdupq_n_f32(0x1.FFFFF6p-1f), y2, t2);
+    y3 = vfmaq_f32(vdupq_n_f32(0x1.FFFFF6p-1f), y3, t3);
+    y4 = vfmaq_f32(vdupq_n_f32(0x1.FFFFF6p-1f), y4, t4);
+    y5 = vfmaq_f32(vdupq_n_f32(0x1.FFFFF6p-1f), y5, t5);
+    y6 = vfmaq_f32(vdupq_n_f32(0x1.FFFFF6p-1f), y6, t6);
+    y7 = vfmaq_f32(vdupq_n_f32(0x1.FFFFF6p-1f), y7, t7);
+    y8 = vfmaq_f32(vdupq_n_f32(0x1.FFFFF6p-1f), y8, t8);
+    y9 = vfmaq_f32(vdupq_n_f32(0x1.FFFFF6p-1f), y9, t9);
+    y10 = vfmaq_f32(vdupq_n_f32(0x1.FFFFF6p-1f), y10, t10);
+    y11 = vfmaq_f32(vdupq_n_f32(0x1.FFFFF6p-1f), y11, t11);
+    y12 = vfmaq_f32(vdupq_n_f32(0x1.FFFFF6p-1f), y12, t12);
+    y13 = vfmaq_f32(vdupq_n_f32(0x1.FFFFF6p-1f), y13, t13);
+    y14 = vfmaq_f32(vdupq_n_f32(0x1.FFFFF6p-1f), y14, t14);
+    y15 = vfmaq_f32(vdupq_n_f32(0x1.FFFFF6p-1f), y15, t15);
+    t0 = vmulq_f32(t0, power0);
+    t1 = vmulq_f32(t1, power1);
+    t2 = vmulq_f32(t2, power2);
+    t3 = vmulq_f32(t3, power3);
+    t4 = vmulq_f32(t4, power4);
+    t5 = vmulq_f32(t5, power5);
+    t6 = vmulq_f32(t6, power6);
+    t7 = vmulq_f32(t7, power7);
+    t8 = vmulq_f32(t8, power8);
+    t9 = vmulq_f32(t9, power9);
+    t10 = vmulq_f32(t10, power10);
+    t11 = vmulq_f32(t11, power11);
+    t12 = vmulq_f32(t12, power12);
+    t13 = vmulq_f32(t13, power13);
+    t14 = vmulq_f32(t14, power14);
+    t15 = vmulq_f32(t15, power15);
+    y0 = vfmaq_f32(power0, t0, y0);
+    y1 = vfmaq_f32(power1, t1, y1);
+    y2 = vfmaq_f32(power2, t2, y2);
+    y3 = vfmaq_f32(power3, t3, y3);
+    y4 = vfmaq_f32(power4, t4, y4);
+    y5 = vfmaq_f32(power5, t5, y5);
+    y6 = vfmaq_f32(power6, t6, y6);
+    y7 = vfmaq_f32(power7, t7, y7);
+    y8 = vfmaq_f32(power8, t8, y8);
+    y9 = vfmaq_f32(power9, t9, y9);
+    y10 = vfmaq_f32(power10, t10, y10);
+    y11 = vfmaq_f32(power11, t11, y11);
+    y12 = vfmaq_f32(power12, t12, y12);
+    y13 = vfmaq_f32(power13, t13, y13);
+    y14 = vfmaq_f32(power14, t14, y14);
+    y15 = vfmaq_f32(power15, t15, y15);
+    y0 = vreinterpretq_f32_u32(
+        vbicq_u32(vreinterpretq_u32_f32(y0), vcltq_f32(d0, vdupq_n_f32(-0x1.5D589Ep+6f))));
+    y1 = vreinterpretq_f32_u32(
+        vbicq_u32(vreinterpretq_u32_f32(y1), vcltq_f32(d1, vdupq_n_f32(-0x1.5D589Ep+6f))));
+    y2 = vreinterpretq_f32_u32(
+        vbicq_u32(vreinterpretq_u32_f32(y2), vcltq_f32(d2, vdupq_n_f32(-0x1.5D589Ep+6f))));
+    y3 = vreinterpretq_f32_u32(
+        vbicq_u32(vreinterpretq_u32_f32(y3), vcltq_f32(d3, vdupq_n_f32(-0x1.5D589Ep+6f))));
+    y4 = vreinterpretq_f32_u32(
+        vbicq_u32(vreinterpretq_u32_f32(y4), vcltq_f32(d4, vdupq_n_f32(-0x1.5D589Ep+6f))));
+    y5 = vreinterpretq_f32_u32(
+        vbicq_u32(vreinterpretq_u32_f32(y5), vcltq_f32(d5, vdupq_n_f32(-0x1.5D589Ep+6f))));
+    y6 = vreinterpretq_f32_u32(
+        vbicq_u32(vreinterpretq_u32_f32(y6), vcltq_f32(d6, vdupq_n_f32(-0x1.5D589Ep+6f))));
+    y7 = vreinterpretq_f32_u32(
+        vbicq_u32(vreinterpretq_u32_f32(y7), vcltq_f32(d7, vdupq_n_f32(-0x1.5D589Ep+6f))));
+    y8 = vreinterpretq_f32_u32(
+        vbicq_u32(vreinterpretq_u32_f32(y8), vcltq_f32(d8, vdupq_n_f32(-0x1.5D589Ep+6f))));
+    y9 = vreinterpretq_f32_u32(
+        vbicq_u32(vreinterpretq_u32_f32(y9), vcltq_f32(d9, vdupq_n_f32(-0x1.5D589Ep+6f))));
+    y10 = vreinterpretq_f32_u32(
+        vbicq_u32(vreinterpretq_u32_f32(y10), vcltq_f32(d10, vdupq_n_f32(-0x1.5D589Ep+6f))));
+    y11 = vreinterpretq_f32_u32(
+        vbicq_u32(vreinterpretq_u32_f32(y11), vcltq_f32(d11, vdupq_n_f32(-0x1.5D589Ep+6f))));
+    y12 = vreinterpretq_f32_u32(
+        vbicq_u32(vreinterpretq_u32_f32(y12), vcltq_f32(d12, vdupq_n_f32(-0x1.5D589Ep+6f))));
+    y13 = vreinterpretq_f32_u32(
+        vbicq_u32(vreinterpretq_u32_f32(y13), vcltq_f32(d13, vdupq_n_f32(-0x1.5D589Ep+6f))));
+    y14 = vreinterpretq_f32_u32(
+        vbicq_u32(vreinterpretq_u32_f32(y14), vcltq_f32(d14, vdupq_n_f32(-0x1.5D589Ep+6f))));
+    y15 = vreinterpretq_f32_u32(
+        vbicq_u32(vreinterpretq_u32_f32(y15), vcltq_f32(d15, vdupq_n_f32(-0x1.5D589Ep+6f))));
     sum0 = vaddq_f32(sum0, y0);
     sum1 = vaddq_f32(sum1, y1);
     sum2 = vaddq_f32(sum2, y2);
@@ -292,63 +1471,548 @@ extern "C" void smx_f32_raddexpminusmax_ukernel__neon_u64_acc4(size_t n, const f
     sum3 = vaddq_f32(sum3, y15);
     x += 64;
   }
-  sum0 = vaddq_f32(sum0, sum1);
-  sum0 = vaddq_f32(sum0, sum2);
-  sum0 = vaddq_f32(sum0, sum3);
   for (; n >= 4; n -= 4) {
-    const float32x4_t y0 = expminusmax(vsubq_f32(vld1q_f32(x), vmax));
+    const float32x4_t x0 = vld1q_f32(x + 0);
 
+    // exp(x - max), results below FLT_MIN as 0: range reduction with two constants, and the polynomial of degree 5 with
+    // c0 = 1 that minimises the largest relative error (Sollya's fpminimax).
+    const float32x4_t d0 = vsubq_f32(x0, vmax);
+    const float32x4_t biased0 = vfmaq_f32(bias, d0, vdupq_n_f32(0x1.715476p+0f));
+    const float32x4_t power0 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased0), 23));
+    const float32x4_t n0 = vsubq_f32(biased0, bias);
+    float32x4_t t0 = vfmaq_f32(d0, n0, vdupq_n_f32(-0x1.62E400p-1f));
+    t0 = vfmaq_f32(t0, n0, vdupq_n_f32(-0x1.7F7D1Cp-20f));
+    float32x4_t y0 = vfmaq_f32(vdupq_n_f32(0x1.573AFEp-5f), t0, vdupq_n_f32(0x1.0FA0A0p-7f));
+    y0 = vfmaq_f32(vdupq_n_f32(0x1.555A80p-3f), y0, t0);
+    y0 = vfmaq_f32(vdupq_n_f32(0x1.FFFDC4p-2f), y0, t0);
+    y0 = vfmaq_f32(vdupq_n_f32(0x1.FFFFF6p-1f), y0, t0);
+    t0 = vmulq_f32(t0, power0);
+    y0 = vfmaq_f32(power0, t0, y0);
+    y0 = vreinterpretq_f32_u32(
+        vbicq_u32(vreinterpretq_u32_f32(y0), vcltq_f32(d0, vdupq_n_f32(-0x1.5D589Ep+6f))));
     sum0 = vaddq_f32(sum0, y0);
     x += 4;
   }
   if (n > 0) {
-    const float32x4_t y0 = expminusmax(vsubq_f32(neon_load_tail(x, n, vdupq_n_f32(-INFINITY)), vmax));
+    const float32x4_t x0 = neon_load_tail(x, n, vdupq_n_f32(-INFINITY));
+
+    // exp(x - max), results below FLT_MIN as 0: range reduction with two constants, and the polynomial of degree 5 with
+    // c0 = 1 that minimises the largest relative error (Sollya's fpminimax).
+    const float32x4_t d0 = vsubq_f32(x0, vmax);
+    const float32x4_t biased0 = vfmaq_f32(bias, d0, vdupq_n_f32(0x1.715476p+0f));
+    const float32x4_t power0 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased0), 23));
+    const float32x4_t n0 = vsubq_f32(biased0, bias);
+    float32x4_t t0 = vfmaq_f32(d0, n0, vdupq_n_f32(-0x1.62E400p-1f));
+    t0 = vfmaq_f32(t0, n0, vdupq_n_f32(-0x1.7F7D1Cp-20f));
+    float32x4_t y0 = vfmaq_f32(vdupq_n_f32(0x1.573AFEp-5f), t0, vdupq_n_f32(0x1.0FA0A0p-7f));
+    y0 = vfmaq_f32(vdupq_n_f32(0x1.555A80p-3f), y0, t0);
+    y0 = vfmaq_f32(vdupq_n_f32(0x1.FFFDC4p-2f), y0, t0);
+    y0 = vfmaq_f32(vdupq_n_f32(0x1.FFFFF6p-1f), y0, t0);
+    t0 = vmulq_f32(t0, power0);
+    y0 = vfmaq_f32(power0, t0, y0);
+    y0 = vreinterpretq_f32_u32(
+        vbicq_u32(vreinterpretq_u32_f32(y0), vcltq_f32(d0, vdupq_n_f32(-0x1.5D589Ep+6f))));
 
     sum0 = vaddq_f32(sum0, y0);
   }
+  sum0 = vaddq_f32(sum0, sum1);
+  sum0 = vaddq_f32(sum0, sum2);
+  sum0 = vaddq_f32(sum0, sum3);
   *sum = vaddvq_f32(sum0);
 }
 
 extern "C" void smx_f32_raddexpminusmax_ukernel__neon_u128_acc4(size_t n, const float* x, float max,
                                                                 float* sum) {
   const float32x4_t vmax = vdupq_n_f32(max);
+  const float32x4_t bias = vdupq_n_f32(0x1.8000FEp+23f);
   float32x4_t sum0 = vdupq_n_f32(0.0f);
   float32x4_t sum1 = vdupq_n_f32(0.0f);
   float32x4_t sum2 = vdupq_n_f32(0.0f);
   float32x4_t sum3 = vdupq_n_f32(0.0f);
   for (; n >= 128; n -= 128) {
-    const float32x4_t y0 = expminusmax(vsubq_f32(vld1q_f32(x + 0), vmax));
-    const float32x4_t y1 = expminusmax(vsubq_f32(vld1q_f32(x + 4), vmax));
-    const float32x4_t y2 = expminusmax(vsubq_f32(vld1q_f32(x + 8), vmax));
-    const float32x4_t y3 = expminusmax(vsubq_f32(vld1q_f32(x + 12), vmax));
-    const float32x4_t y4 = expminusmax(vsubq_f32(vld1q_f32(x + 16), vmax));
-    const float32x4_t y5 = expminusmax(vsubq_f32(vld1q_f32(x + 20), vmax));
-    const float32x4_t y6 = expminusmax(vsubq_f32(vld1q_f32(x + 24), vmax));
-    const float32x4_t y7 = expminusmax(vsubq_f32(vld1q_f32(x + 28), vmax));
-    const float32x4_t y8 = expminusmax(vsubq_f32(vld1q_f32(x + 32), vmax));
-    const float32x4_t y9 = expminusmax(vsubq_f32(vld1q_f32(x + 36), vmax));
-    const float32x4_t y10 = expminusmax(vsubq_f32(vld1q_f32(x + 40), vmax));
-    const float32x4_t y11 = expminusmax(vsubq_f32(vld1q_f32(x + 44), vmax));
-    const float32x4_t y12 = expminusmax(vsubq_f32(vld1q_f32(x + 48), vmax));
-    const float32x4_t y13 = expminusmax(vsubq_f32(vld1q_f32(x + 52), vmax));
-    const float32x4_t y14 = expminusmax(vsubq_f32(vld1q_f32(x + 56), vmax));
-    const float32x4_t y15 = expminusmax(vsubq_f32(vld1q_f32(x + 60), vmax));
-    const float32x4_t y16 = expminusmax(vsubq_f32(vld1q_f32(x + 64), vmax));
-    const float32x4_t y17 = expminusmax(vsubq_f32(vld1q_f32(x + 68), vmax));
-    const float32x4_t y18 = expminusmax(vsubq_f32(vld1q_f32(x + 72), vmax));
-    const float32x4_t y19 = expminusmax(vsubq_f32(vld1q_f32(x + 76), vmax));
-    const float32x4_t y20 = expminusmax(vsubq_f32(vld1q_f32(x + 80), vmax));
-    const float32x4_t y21 = expminusmax(vsubq_f32(vld1q_f32(x + 84), vmax));
-    const float32x4_t y22 = expminusmax(vsubq_f32(vld1q_f32(x + 88), vmax));
-    const float32x4_t y23 = expminusmax(vsubq_f32(vld1q_f32(x + 92), vmax));
-    const float32x4_t y24 = expminusmax(vsubq_f32(vld1q_f32(x + 96), vmax));
-    const float32x4_t y25 = expminusmax(vsubq_f32(vld1q_f32(x + 100), vmax));
-    const float32x4_t y26 = expminusmax(vsubq_f32(vld1q_f32(x + 104), vmax));
-    const float32x4_t y27 = expminusmax(vsubq_f32(vld1q_f32(x + 108), vmax));
-    const float32x4_t y28 = expminusmax(vsubq_f32(vld1q_f32(x + 112), vmax));
-    const float32x4_t y29 = expminusmax(vsubq_f32(vld1q_f32(x + 116), vmax));
-    const float32x4_t y30 = expminusmax(vsubq_f32(vld1q_f32(x + 120), vmax));
-    const float32x4_t y31 = expminusmax(vsubq_f32(vld1q_f32(x + 124), vmax));
+    const float32x4_t x0 = vld1q_f32(x + 0);
+    const float32x4_t x1 = vld1q_f32(x + 4);
+    const float32x4_t x2 = vld1q_f32(x + 8);
+    const float32x4_t x3 = vld1q_f32(x + 12);
+    const float32x4_t x4 = vld1q_f32(x + 16);
+    const float32x4_t x5 = vld1q_f32(x + 20);
+    const float32x4_t x6 = vld1q_f32(x + 24);
+    const float32x4_t x7 = vld1q_f32(x + 28);
+    const float32x4_t x8 = vld1q_f32(x + 32);
+    const float32x4_t x9 = vld1q_f32(x + 36);
+    const float32x4_t x10 = vld1q_f32(x + 40);
+    const float32x4_t x11 = vld1q_f32(x + 44);
+    const float32x4_t x12 = vld1q_f32(x + 48);
+    const float32x4_t x13 = vld1q_f32(x + 52);
+    const float32x4_t x14 = vld1q_f32(x + 56);
+    const float32x4_t x15 = vld1q_f32(x + 60);
+    const float32x4_t x16 = vld1q_f32(x + 64);
+    const float32x4_t x17 = vld1q_f32(x + 68);
+    const float32x4_t x18 = vld1q_f32(x + 72);
+    const float32x4_t x19 = vld1q_f32(x + 76);
+    const float32x4_t x20 = vld1q_f32(x + 80);
+    const float32x4_t x21 = vld1q_f32(x + 84);
+    const float32x4_t x22 = vld1q_f32(x + 88);
+    const float32x4_t x23 = vld1q_f32(x + 92);
+    const float32x4_t x24 = vld1q_f32(x + 96);
+    const float32x4_t x25 = vld1q_f32(x + 100);
+    const float32x4_t x26 = vld1q_f32(x + 104);
+    const float32x4_t x27 = vld1q_f32(x + 108);
+    const float32x4_t x28 = vld1q_f32(x + 112);
+    const float32x4_t x29 = vld1q_f32(x + 116);
+    const float32x4_t x30 = vld1q_f32(x + 120);
+    const float32x4_t x31 = vld1q_f32(x + 124);
+
+    // exp(x - max), results below FLT_MIN as 0: range reduction with two constants, and the polynomial of degree 5 with
+    // c0 = 1 that minimises the largest relative error (Sollya's fpminimax).
+    const float32x4_t d0 = vsubq_f32(x0, vmax);
+    const float32x4_t d1 = vsubq_f32(x1, vmax);
+    const float32x4_t d2 = vsubq_f32(x2, vmax);
+    const float32x4_t d3 = vsubq_f32(x3, vmax);
+    const float32x4_t d4 = vsubq_f32(x4, vmax);
+    const float32x4_t d5 = vsubq_f32(x5, vmax);
+    const float32x4_t d6 = vsubq_f32(x6, vmax);
+    const float32x4_t d7 = vsubq_f32(x7, vmax);
+    const float32x4_t d8 = vsubq_f32(x8, vmax);
+    const float32x4_t d9 = vsubq_f32(x9, vmax);
+    const float32x4_t d10 = vsubq_f32(x10, vmax);
+    const float32x4_t d11 = vsubq_f32(x11, vmax);
+    const float32x4_t d12 = vsubq_f32(x12, vmax);
+    const float32x4_t d13 = vsubq_f32(x13, vmax);
+    const float32x4_t d14 = vsubq_f32(x14, vmax);
+    const float32x4_t d15 = vsubq_f32(x15, vmax);
+    const float32x4_t d16 = vsubq_f32(x16, vmax);
+    const float32x4_t d17 = vsubq_f32(x17, vmax);
+    const float32x4_t d18 = vsubq_f32(x18, vmax);
+    const float32x4_t d19 = vsubq_f32(x19, vmax);
+    const float32x4_t d20 = vsubq_f32(x20, vmax);
+    const float32x4_t d21 = vsubq_f32(x21, vmax);
+    const float32x4_t d22 = vsubq_f32(x22, vmax);
+    const float32x4_t d23 = vsubq_f32(x23, vmax);
+    const float32x4_t d24 = vsubq_f32(x24, vmax);
+    const float32x4_t d25 = vsubq_f32(x25, vmax);
+    const float32x4_t d26 = vsubq_f32(x26, vmax);
+    const float32x4_t d27 = vsubq_f32(x27, vmax);
+    const float32x4_t d28 = vsubq_f32(x28, vmax);
+    const float32x4_t d29 = vsubq_f32(x29, vmax);
+    const float32x4_t d30 = vsubq_f32(x30, vmax);
+    const float32x4_t d31 = vsubq_f32(x31, vmax);
+    const float32x4_t biased0 = vfmaq_f32(bias, d0, vdupq_n_f32(0x1.715476p+0f));
+    const float32x4_t biased1 = vfmaq_f32(bias, d1, vdupq_n_f32(0x1.715476p+0f));
+    const float32x4_t biased2 = vfmaq_f32(bias, d2, vdupq_n_f32(0x1.715476p+0f));
+    const float32x4_t biased3 = vfmaq_f32(bias, d3, vdupq_n_f32(0x1.715476p+0f));
+    const float32x4_t biased4 = vfmaq_f32(bias, d4, vdupq_n_f32(0x1.715476p+0f));
+    const float32x4_t biased5 = vfmaq_f32(bias, d5, vdupq_n_f32(0x1.715476p+0f));
+    const float32x4_t biased6 = vfmaq_f32(bias, d6, vdupq_n_f32(0x1.715476p+0f));
+    const float32x4_t biased7 = vfmaq_f32(bias, d7, vdupq_n_f32(0x1.715476p+0f));
+    const float32x4_t biased8 = vfmaq_f32(bias, d8, vdupq_n_f32(0x1.715476p+0f));
+    const float32x4_t biased9 = vfmaq_f32(bias, d9, vdupq_n_f32(0x1.715476p+0f));
+    const float32x4_t biased10 = vfmaq_f32(bias, d10, vdupq_n_f32(0x1.715476p+0f));
+    const float32x4_t biased11 = vfmaq_f32(bias, d11, vdupq_n_f32(0x1.715476p+0f));
+    const float32x4_t biased12 = vfmaq_f32(bias, d12, vdupq_n_f32(0x1.715476p+0f));
+    const float32x4_t biased13 = vfmaq_f32(bias, d13, vdupq_n_f32(0x1.715476p+0f));
+    const float32x4_t biased14 = vfmaq_f32(bias, d14, vdupq_n_f32(0x1.715476p+0f));
+    const float32x4_t biased15 = vfmaq_f32(bias, d15, vdupq_n_f32(0x1.715476p+0f));
+    const float32x4_t biased16 = vfmaq_f32(bias, d16, vdupq_n_f32(0x1.715476p+0f));
+    const float32x4_t biased17 = vfmaq_f32(bias, d17, vdupq_n_f32(0x1.715476p+0f));
+    const float32x4_t biased18 = vfmaq_f32(bias, d18, vdupq_n_f32(0x1.715476p+0f));
+    const float32x4_t biased19 = vfmaq_f32(bias, d19, vdupq_n_f32(0x1.715476p+0f));
+    const float32x4_t biased20 = vfmaq_f32(bias, d20, vdupq_n_f32(0x1.715476p+0f));
+    const float32x4_t biased21 = vfmaq_f32(bias, d21, vdupq_n_f32(0x1.715476p+0f));
+    const float32x4_t biased22 = vfmaq_f32(bias, d22, vdupq_n_f32(0x1.715476p+0f));
+    const float32x4_t biased23 = vfmaq_f32(bias, d23, vdupq_n_f32(0x1.715476p+0f));
+    const float32x4_t biased24 = vfmaq_f32(bias, d24, vdupq_n_f32(0x1.715476p+0f));
+    const float32x4_t biased25 = vfmaq_f32(bias, d25, vdupq_n_f32(0x1.715476p+0f));
+    const float32x4_t biased26 = vfmaq_f32(bias, d26, vdupq_n_f32(0x1.715476p+0f));
+    const float32x4_t biased27 = vfmaq_f32(bias, d27, vdupq_n_f32(0x1.715476p+0f));
+    const float32x4_t biased28 = vfmaq_f32(bias, d28, vdupq_n_f32(0x1.715476p+0f));
+    const float32x4_t biased29 = vfmaq_f32(bias, d29, vdupq_n_f32(0x1.715476p+0f));
+    const float32x4_t biased30 = vfmaq_f32(bias, d30, vdupq_n_f32(0x1.715476p+0f));
+    const float32x4_t biased31 = vfmaq_f32(bias, d31, vdupq_n_f32(0x1.715476p+0f));
+    const float32x4_t power0 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased0), 23));
+    const float32x4_t power1 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased1), 23));
+    const float32x4_t power2 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased2), 23));
+    const float32x4_t power3 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased3), 23));
+    const float32x4_t power4 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased4), 23));
+    const float32x4_t power5 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased5), 23));
+    const float32x4_t power6 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased6), 23));
+    const float32x4_t power7 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased7), 23));
+    const float32x4_t power8 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased8), 23));
+    const float32x4_t power9 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased9), 23));
+    const float32x4_t power10 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased10), 23));
+    const float32x4_t power11 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased11), 23));
+    const float32x4_t power12 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased12), 23));
+    const float32x4_t power13 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased13), 23));
+    const float32x4_t power14 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased14), 23));
+    const float32x4_t power15 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased15), 23));
+    const float32x4_t power16 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased16), 23));
+    const float32x4_t power17 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased17), 23));
+    const float32x4_t power18 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased18), 23));
+    const float32x4_t power19 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased19), 23));
+    const float32x4_t power20 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased20), 23));
+    const float32x4_t power21 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased21), 23));
+    const float32x4_t power22 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased22), 23));
+    const float32x4_t power23 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased23), 23));
+    const float32x4_t power24 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased24), 23));
+    const float32x4_t power25 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased25), 23));
+    const float32x4_t power26 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased26), 23));
+    const float32x4_t power27 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased27), 23));
+    const float32x4_t power28 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased28), 23));
+    const float32x4_t power29 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased29), 23));
+    const float32x4_t power30 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased30), 23));
+    const float32x4_t power31 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased31), 23));
+    const float32x4_t n0 = vsubq_f32(biased0, bias);
+    const float32x4_t n1 = vsubq_f32(biased1, bias);
+    const float32x4_t n2 = vsubq_f32(biased2, bias);
+    const float32x4_t n3 = vsubq_f32(biased3, bias);
+    const float32x4_t n4 = vsubq_f32(biased4, bias);
+    const float32x4_t n5 = vsubq_f32(biased5, bias);
+    const float32x4_t n6 = vsubq_f32(biased6, bias);
+    const float32x4_t n7 = vsubq_f32(biased7, bias);
+    const float32x4_t n8 = vsubq_f32(biased8, bias);
+    const float32x4_t n9 = vsubq_f32(biased9, bias);
+    const float32x4_t n10 = vsubq_f32(biased10, bias);
+    const float32x4_t n11 = vsubq_f32(biased11, bias);
+    const float32x4_t n12 = vsubq_f32(biased12, bias);
+    const float32x4_t n13 = vsubq_f32(biased13, bias);
+    const float32x4_t n14 = vsubq_f32(biased14, bias);
+    const float32x4_t n15 = vsubq_f32(biased15, bias);
+    const float32x4_t n16 = vsubq_f32(biased16, bias);
+    const float32x4_t n17 = vsubq_f32(biased17, bias);
+    const float32x4_t n18 = vsubq_f32(biased18, bias);
+    const float32x4_t n19 = vsubq_f32(biased19, bias);
+    const float32x4_t n20 = vsubq_f32(biased20, bias);
+    const float32x4_t n21 = vsubq_f32(biased21, bias);
+    const float32x4_t n22 = vsubq_f32(biased22, bias);
+    const float32x4_t n23 = vsubq_f32(biased23, bias);
+    const float32x4_t n24 = vsubq_f32(biased24, bias);
+    const float32x4_t n25 = vsubq_f32(biased25, bias);
+    const float32x4_t n26 = vsubq_f32(biased26, bias);
+    const float32x4_t n27 = vsubq_f32(biased27, bias);
+    const float32x4_t n28 = vsubq_f32(biased28, bias);
+    const float32x4_t n29 = vsubq_f32(biased29, bias);
+    const float32x4_t n30 = vsubq_f32(biased30, bias);
+    const float32x4_t n31 = vsubq_f32(biased31, bias);
+    float32x4_t t0 = vfmaq_f32(d0, n0, vdupq_n_f32(-0x1.62E400p-1f));
+    float32x4_t t1 = vfmaq_f32(d1, n1, vdupq_n_f32(-0x1.62E400p-1f));
+    float32x4_t t2 = vfmaq_f32(d2, n2, vdupq_n_f32(-0x1.62E400p-1f));
+    float32x4_t t3 = vfmaq_f32(d3, n3, vdupq_n_f32(-0x1.62E400p-1f));
+    float32x4_t t4 = vfmaq_f32(d4, n4, vdupq_n_f32(-0x1.62E400p-1f));
+    float32x4_t t5 = vfmaq_f32(d5, n5, vdupq_n_f32(-0x1.62E400p-1f));
+    float32x4_t t6 = vfmaq_f32(d6, n6, vdupq_n_f32(-0x1.62E400p-1f));
+    float32x4_t t7 = vfmaq_f32(d7, n7, vdupq_n_f32(-0x1.62E400p-1f));
+    float32x4_t t8 = vfmaq_f32(d8, n8, vdupq_n_f32(-0x1.62E400p-1f));
+    float32x4_t t9 = vfmaq_f32(d9, n9, vdupq_n_f32(-0x1.62E400p-1f));
+    float32x4_t t10 = vfmaq_f32(d10, n10, vdupq_n_f32(-0x1.62E400p-1f));
+    float32x4_t t11 = vfmaq_f32(d11, n11, vdupq_n_f32(-0x1.62E400p-1f));
+    float32x4_t t12 = vfmaq_f32(d12, n12, vdupq_n_f32(-0x1.62E400p-1f));
+    float32x4_t t13 = vfmaq_f32(d13, n13, vdupq_n_f32(-0x1.62E400p-1f));
+    float32x4_t t14 = vfmaq_f32(d14, n14, vdupq_n_f32(-0x1.62E400p-1f));
+    float32x4_t t15 = vfmaq_f32(d15, n15, vdupq_n_f32(-0x1.62E400p-1f));
+    float32x4_t t16 = vfmaq_f32(d16, n16, vdupq_n_f32(-0x1.62E400p-1f));
+    float32x4_t t17 = vfmaq_f32(d17, n17, vdupq_n_f32(-0x1.62E400p-1f));
+    float32x4_t t18 = vfmaq_f32(d18, n18, vdupq_n_f32(-0x1.62E400p-1f));
+    float32x4_t t19 = vfmaq_f32(d19, n19, vdupq_n_f32(-0x1.62E400p-1f));
+    float32x4_t t20 = vfmaq_f32(d20, n20, vdupq_n_f32(-0x1.62E400p-1f));
+    float32x4_t t21 = vfmaq_f32(d21, n21, vdupq_n_f32(-0x1.62E400p-1f));
+    float32x4_t t22 = vfmaq_f32(d22, n22, vdupq_n_f32(-0x1.62E400p-1f));
+    float32x4_t t23 = vfmaq_f32(d23, n23, vdupq_n_f32(-0x1.62E400p-1f));
+    float32x4_t t24 = vfmaq_f32(d24, n24, vdupq_n_f32(-0x1.62E400p-1f));
+    float32x4_t t25 = vfmaq_f32(d25, n25, vdupq_n_f32(-0x1.62E400p-1f));
+    float32x4_t t26 = vfmaq_f32(d26, n26, vdupq_n_f32(-0x1.62E400p-1f));
+    float32x4_t t27 = vfmaq_f32(d27, n27, vdupq_n_f32(-0x1.62E400p-1f));
+    float32x4_t t28 = vfmaq_f32(d28, n28, vdupq_n_f32(-0x1.62E400p-1f));
+    float32x4_t t29 = vfmaq_f32(d29, n29, vdupq_n_f32(-0x1.62E400p-1f));
+    float32x4_t t30 = vfmaq_f32(d30, n30, vdupq_n_f32(-0x1.62E400p-1f));
+    float32x4_t t31 = vfmaq_f32(d31, n31, vdupq_n_f32(-0x1.62E400p-1f));
+    t0 = vfmaq_f32(t0, n0, vdupq_n_f32(-0x1.7F7D1Cp-20f));
+    t1 = vfmaq_f32(t1, n1, vdupq_n_f32(-0x1.7F7D1Cp-20f));
+    t2 = vfmaq_f32(t2, n2, vdupq_n_f32(-0x1.7F7D1Cp-20f));
+    t3 = vfmaq_f32(t3, n3, vdupq_n_f32(-0x1.7F7D1Cp-20f));
+    t4 = vfmaq_f32(t4, n4, vdupq_n_f32(-0x1.7F7D1Cp-20f));
+    t5 = vfmaq_f32(t5, n5, vdupq_n_f32(-0x1.7F7D1Cp-20f));
+    t6 = vfmaq_f32(t6, n6, vdupq_n_f32(-0x1.7F7D1Cp-20f));
+    t7 = vfmaq_f32(t7, n7, vdupq_n_f32(-0x1.7F7D1Cp-20f));
+    t8 = vfmaq_f32(t8, n8, vdupq_n_f32(-0x1.7F7D1Cp-20f));
+    t9 = vfmaq_f32(t9, n9, vdupq_n_f32(-0x1.7F7D1Cp-20f));
+    t10 = vfmaq_f32(t10, n10, vdupq_n_f32(-0x1.7F7D1Cp-20f));
+    t11 = vfmaq_f32(t11, n11, vdupq_n_f32(-0x1.7F7D1Cp-20f));
+    t12 = vfmaq_f32(t12, n12, vdupq_n_f32(-0x1.7F7D1Cp-20f));
+    t13 = vfmaq_f32(t13, n13, vdupq_n_f32(-0x1.7F7D1Cp-20f));
+    t14 = vfmaq_f32(t14, n14, vdupq_n_f32(-0x1.7F7D1Cp-20f));
+    t15 = vfmaq_f32(t15, n15, vdupq_n_f32(-0x1.7F7D1Cp-20f));
+    t16 = vfmaq_f32(t16, n16, vdupq_n_f32(-0x1.7F7D1Cp-20f));
+    t17 = vfmaq_f32(t17, n17, vdupq_n_f32(-0x1.7F7D1Cp-20f));
+    t18 = vfmaq_f32(t18, n18, vdupq_n_f32(-0x1.7F7D1Cp-20f));
+    t19 = vfmaq_f32(t19, n19, vdupq_n_f32(-0x1.7F7D1Cp-20f));
+    t20 = vfmaq_f32(t20, n20, vdupq_n_f32(-0x1.7F7D1Cp-20f));
+    t21 = vfmaq_f32(t21, n21, vdupq_n_f32(-0x1.7F7D1Cp-20f));
+    t22 = vfmaq_f32(t22, n22, vdupq_n_f32(-0x1.7F7D1Cp-20f));
+    t23 = vfmaq_f32(t23, n23, vdupq_n_f32(-0x1.7F7D1Cp-20f));
+    t24 = vfmaq_f32(t24, n24, vdupq_n_f32(-0x1.7F7D1Cp-20f));
+    t25 = vfmaq_f32(t25, n25, vdupq_n_f32(-0x1.7F7D1Cp-20f));
+    t26 = vfmaq_f32(t26, n26, vdupq_n_f32(-0x1.7F7D1Cp-20f));
+    t27 = vfmaq_f32(t27, n27, vdupq_n_f32(-0x1.7F7D1Cp-20f));
+    t28 = vfmaq_f32(t28, n28, vdupq_n_f32(-0x1.7F7D1Cp-20f));
+    t29 = vfmaq_f32(t29, n29, vdupq_n_f32(-0x1.7F7D1Cp-20f));
+    t30 = vfmaq_f32(t30, n30, vdupq_n_f32(-0x1.7F7D1Cp-20f));
+    t31 = vfmaq_f32(t31, n31, vdupq_n_f32(-0x1.7F7D1Cp-20f));
+    float32x4_t y0 = vfmaq_f32(vdupq_n_f32(0x1.573AFEp-5f), t0, vdupq_n_f32(0x1.0FA0A0p-7f));
+    float32x4_t y1 = vfmaq_f32(vdupq_n_f32(0x1.573AFEp-5f), t1, vdupq_n_f32(0x1.0FA0A0p-7f));
+    float32x4_t y2 = vfmaq_f32(vdupq_n_f32(0x1.573AFEp-5f), t2, vdupq_n_f32(0x1.0FA0A0p-7f));
+    float32x4_t y3 = vfmaq_f32(vdupq_n_f32(0x1.573AFEp-5f), t3, vdupq_n_f32(0x1.0FA0A0p-7f));
+    float32x4_t y4 = vfmaq_f32(vdupq_n_f32(0x1.573AFEp-5f), t4, vdupq_n_f32(0x1.0FA0A0p-7f));
+    float32x4_t y5 = vfmaq_f32(vdupq_n_f32(0x1.573AFEp-5f), t5, vdupq_n_f32(0x1.0FA0A0p-7f));
+    float32x4_t y6 = vfmaq_f32(vdupq_n_f32(0x1.573AFEp-5f), t6, vdupq_n_f32(0x1.0FA0A0p-7f));
+    float32x4_t y7 = vfmaq_f32(vdupq_n_f32(0x1.573AFEp-5f), t7, vdupq_n_f32(0x1.0FA0A0p-7f));
+    float32x4_t y8 = vfmaq_f32(vdupq_n_f32(0x1.573AFEp-5f), t8, vdupq_n_f32(0x1.0FA0A0p-7f));
+    float32x4_t y9 = vfmaq_f32(vdupq_n_f32(0x1.573AFEp-5f), t9, vdupq_n_f32(0x1.0FA0A0p-7f));
+    float32x4_t y10 = vfmaq_f32(vdupq_n_f32(0x1.573AFEp-5f), t10, vdupq_n_f32(0x1.0FA0A0p-7f));
+    float32x4_t y11 = vfmaq_f32(vdupq_n_f32(0x1.573AFEp-5f), t11, vdupq_n_f32(0x1.0FA0A0p-7f));
+    float32x4_t y12 = vfmaq_f32(vdupq_n_f32(0x1.573AFEp-5f), t12, vdupq_n_f32(0x1.0FA0A0p-7f));
+    float32x4_t y13 = vfmaq_f32(vdupq_n_f32(0x1.573AFEp-5f), t13, vdupq_n_f32(0x1.0FA0A0p-7f));
+    float32x4_t y14 = vfmaq_f32(vdupq_n_f32(0x1.573AFEp-5f), t14, vdupq_n_f32(0x1.0FA0A0p-7f));
+    float32x4_t y15 = vfmaq_f32(vdupq_n_f32(0x1.573AFEp-5f), t15, vdupq_n_f32(0x1.0FA0A0p-7f));
+    float32x4_t y16 = vfmaq_f32(vdupq_n_f32(0x1.573AFEp-5f), t16, vdupq_n_f32(0x1.0FA0A0p-7f));
+    float32x4_t y17 = vfmaq_f32(vdupq_n_f32(0x1.573AFEp-5f), t17, vdupq_n_f32(0x1.0FA0A0p-7f));
+    float32x4_t y18 = vfmaq_f32(vdupq_n_f32(0x1.573AFEp-5f), t18, vdupq_n_f32(0x1.0FA0A0p-7f));
+    float32x4_t y19 = vfmaq_f32(vdupq_n_f32(0x1.573AFEp-5f), t19, vdupq_n_f32(0x1.0FA0A0p-7f));
+    float32x4_t y20 = vfmaq_f32(vdupq_n_f32(0x1.573AFEp-5f), t20, vdupq_n_f32(0x1.0FA0A0p-7f));
+    float32x4_t y21 = vfmaq_f32(vdupq_n_f32(0x1.573AFEp-5f), t21, vdupq_n_f32(0x1.0FA0A0p-7f));
+    float32x4_t y22 = vfmaq_f32(vdupq_n_f32(0x1.573AFEp-5f), t22, vdupq_n_f32(0x1.0FA0A0p-7f));
+    float32x4_t y23 = vfmaq_f32(vdupq_n_f32(0x1.573AFEp-5f), t23, vdupq_n_f32(0x1.0FA0A0p-7f));
+    float32x4_t y24 = vfmaq_f32(vdupq_n_f32(0x1.573AFEp-5f), t24, vdupq_n_f32(0x1.0FA0A0p-7f));
+    float32x4_t y25 = vfmaq_f32(vdupq_n_f32(0x1.573AFEp-5f), t25, vdupq_n_f32(0x1.0FA0A0p-7f));
+    float32x4_t y26 = vfmaq_f32(vdupq_n_f32(0x1.573AFEp-5f), t26, vdupq_n_f32(0x1.0FA0A0p-7f));
+    float32x4_t y27 = vfmaq_f32(vdupq_n_f32(0x1.573AFEp-5f), t27, vdupq_n_f32(0x1.0FA0A0p-7f));
+    float32x4_t y28 = vfmaq_f32(vdupq_n_f32(0x1.573AFEp-5f), t28, vdupq_n_f32(0x1.0FA0A0p-7f));
+    float32x4_t y29 = vfmaq_f32(vdupq_n_f32(0x1.573AFEp-5f), t29, vdupq_n_f32(0x1.0FA0A0p-7f));
+    float32x4_t y30 = vfmaq_f32(vdupq_n_f32(0x1.573AFEp-5f), t30, vdupq_n_f32(0x1.0FA0A0p-7f));
+    float32x4_t y31 = vfmaq_f32(vdupq_n_f32(0x1.573AFEp-5f), t31, vdupq_n_f32(0x1.0FA0A0p-7f));
+    y0 = vfmaq_f32(vdupq_n_f32(0x1.555A80p-3f), y0, t0);
+    y1 = vfmaq_f32(vdupq_n_f32(0x1.555A80p-3f), y1, t1);
+    y2 = vfmaq_f32(vdupq_n_f32(0x1.555A80p-3f), y2, t2);
+    y3 = vfmaq_f32(vdupq_n_f32(0x1.555A80p-3f), y3, t3);
+    y4 = vfmaq_f32(vdupq_n_f32(0x1.555A80p-3f), y4, t4);
+    y5 = vfmaq_f32(vdupq_n_f32(0x1.555A80p-3f), y5, t5);
+    y6 = vfmaq_f32(vdupq_n_f32(0x1.555A80p-3f), y6, t6);
+    y7 = vfmaq_f32(vdupq_n_f32(0x1.555A80p-3f), y7, t7);
+    y8 = vfmaq_f32(vdupq_n_f32(0x1.555A80p-3f), y8, t8);
+    y9 = vfmaq_f32(vdupq_n_f32(0x1.555A80p-3f), y9, t9);
+    y10 = vfmaq_f32(vdupq_n_f32(0x1.555A80p-3f), y10, t10);
+    y11 = vfmaq_f32(vdupq_n_f32(0x1.555A80p-3f), y11, t11);
+    y12 = vfmaq_f32(vdupq_n_f32(0x1.555A80p-3f), y12, t12);
+    y13 = vfmaq_f32(vdupq_n_f32(0x1.555A80p-3f), y13, t13);
+    y14 = vfmaq_f32(vdupq_n_f32(0x1.555A80p-3f), y14, t14);
+    y15 = vfmaq_f32(vdupq_n_f32(0x1.555A80p-3f), y15, t15);
+    y16 = vfmaq_f32(vdupq_n_f32(0x1.555A80p-3f), y16, t16);
+    y17 = vfmaq_f32(vdupq_n_f32(0x1.555A80p-3f), y17, t17);
+    y18 = vfmaq_f32(vdupq_n_f32(0x1.555A80p-3f), y18, t18);
+    y19 = vfmaq_f32(vdupq_n_f32(0x1.555A80p-3f), y19, t19);
+    y20 = vfmaq_f32(vdupq_n_f32(0x1.555A80p-3f), y20, t20);
+    y21 = vfmaq_f32(vdupq_n_f32(0x1.555A80p-3f), y21, t21);
+    y22 = vfmaq_f32(vdupq_n_f32(0x1.555A80p-3f), y22, t22);
+    y23 = vfmaq_f32(vdupq_n_f32(0x1.555A80p-3f), y23, t23);
+    y24 = vfmaq_f32(vdupq_n_f32(0x1.555A80p-3f), y24, t24);
+    y25 = vfmaq_f32(vdupq_n_f32(0x1.555A80p-3f), y25, t25);
+    y26 = vfmaq_f32(vdupq_n_f32(0x1.555A80p-3f), y26, t26);
+    y27 = vfmaq_f32(vdupq_n_f32(0x1.555A80p-3f), y27, t27);
+    y28 = vfmaq_f32(vdupq_n_f32(0x1.555A80p-3f), y28, t28);
+    y29 = vfmaq_f32(vdupq_n_f32(0x1.555A80p-3f), y29, t29);
+    y30 = vfmaq_f32(vdupq_n_f32(0x1.555A80p-3f), y30, t30);
+    y31 = vfmaq_f32(vdupq_n_f32(0x1.555A80p-3f), y31, t31);
+    y0 = vfmaq_f32(vdupq_n_f32(0x1.FFFDC4p-2f), y0, t0);
+    y1 = vfmaq_f32(vdupq_n_f32(0x1.FFFDC4p-2f), y1, t1);
+    y2 = vfmaq_f32(vdupq_n_f32(0x1.FFFDC4p-2f), y2, t2);
+    y3 = vfmaq_f32(vdupq_n_f32(0x1.FFFDC4p-2f), y3, t3);
+    y4 = vfmaq_f32(vdupq_n_f32(0x1.FFFDC4p-2f), y4, t4);
+    y5 = vfmaq_f32(vdupq_n_f32(0x1.FFFDC4p-2f), y5, t5);
+    y6 = vfmaq_f32(vdupq_n_f32(0x1.FFFDC4p-2f), y6, t6);
+    y7 = vfmaq_f32(vdupq_n_f32(0x1.FFFDC4p-2f), y7, t7);
+    y8 = vfmaq_f32(vdupq_n_f32(0x1.FFFDC4p-2f), y8, t8);
+    y9 = vfmaq_f32(vdupq_n_f32(0x1.FFFDC4p-2f), y9, t9);
+    y10 = vfmaq_f32(vdupq_n_f32(0x1.FFFDC4p-2f), y10, t10);
+    y11 = vfmaq_f32(vdupq_n_f32(0x1.FFFDC4p-2f), y11, t11);
+    y12 = vfmaq_f32(vdupq_n_f32(0x1.FFFDC4p-2f), y12, t12);
+    y13 = vfmaq_f32(vdupq_n_f32(0x1.FFFDC4p-2f), y13, t13);
+    y14 = vfmaq_f32(vdupq_n_f32(0x1.FFFDC4p-2f), y14, t14);
+    y15 = vfmaq_f32(vdupq_n_f32(0x1.FFFDC4p-2f), y15, t15);
+    y16 = vfmaq_f32(vdupq_n_f32(0x1.FFFDC4p-2f), y16, t16);
+    y17 = vfmaq_f32(vdupq_n_f32(0x1.FFFDC4p-2f), y17, t17);
+    y18 = vfmaq_f32(vdupq_n_f32(0x1.FFFDC4p-2f), y18, t18);
+    y19 = vfmaq_f32(vdupq_n_f32(0x1.FFFDC4p-2f), y19, t19);
+    y20 = vfmaq_f32(vdupq_n_f32(0x1.FFFDC4p-2f), y20, t20);
+    y21 = vfmaq_f32(vdupq_n_f32(0x1.FFFDC4p-2f), y21, t21);
+    y22 = vfmaq_f32(vdupq_n_f32(0x1.FFFDC4p-2f), y22, t22);
+    y23 = vfmaq_f32(vdupq_n_f32(0x1.FFFDC4p-2f), y23, t23);
+    y24 = vfmaq_f32(vdupq_n_f32(0x1.FFFDC4p-2f), y24, t24);
+    y25 = vfmaq_f32(vdupq_n_f32(0x1.FFFDC4p-2f), y25, t25);
+    y26 = vfmaq_f32(vdupq_n_f32(0x1.FFFDC4p-2f), y26, t26);
+    y27 = vfmaq_f32(vdupq_n_f32(0x1.FFFDC4p-2f), y27, t27);
+    y28 = vfmaq_f32(vdupq_n_f32(0x1.FFFDC4p-2f), y28, t28);
+    y29 = vfmaq_f32(vdupq_n_f32(0x1.FFFDC4p-2f), y29, t29);
+    y30 = vfmaq_f32(vdupq_n_f32(0x1.FFFDC4p-2f), y30, t30);
+    y31 = vfmaq_f32(vdupq_n_f32(0x1.FFFDC4p-2f), y31, t31);
+    y0 = vfmaq_f32(vdupq_n_f32(0x1.FFFFF6p-1f), y0, t0);
+    y1 = vfmaq_f32(vdupq_n_f32(0x1.FFFFF6p-1f), y1, t1);
+    y2 = vfmaq_f32(vdupq_n_f32(0x1.FFFFF6p-1f), y2, t2);
+    y3 = vfmaq_f32(vdupq_n_f32(0x1.FFFFF6p-1f), y3, t3);
+    y4 = vfmaq_f32(vdupq_n_f32(0x1.FFFFF6p-1f), y4, t4);
+    y5 = vfmaq_f32(vdupq_n_f32(0x1.FFFFF6p-1f), y5, t5);
+    y6 = vfmaq_f32(vdupq_n_f32(0x1.FFFFF6p-1f), y6, t6);
+    y7 = vfmaq_f32(vdupq_n_f32(0x1.FFFFF6p-1f), y7, t7);
+    y8 = vfmaq_f32(vdupq_n_f32(0x1.FFFFF6p-1f), y8, t8);
+    y9 = vfmaq_f32(vdupq_n_f32(0x1.FFFFF6p-1f), y9, t9);
+    y10 = vfmaq_f32(vdupq_n_f32(0x1.FFFFF6p-1f), y10, t10);
+    y11 = vfmaq_f32(vdupq_n_f32(0x1.FFFFF6p-1f), y11, t11);
+    y12 = vfmaq_f32(vdupq_n_f32(0x1.FFFFF6p-1f), y12, t12);
+    y13 = vfmaq_f32(vdupq_n_f32(0x1.FFFFF6p-1f), y13, t13);
+    y14 = vfmaq_f32(vdupq_n_f32(0x1.FFFFF6p-1f), y14, t14);
+    y15 = vfmaq_f32(vdupq_n_f32(0x1.FFFFF6p-1f), y15, t15);
+    y16 = vfmaq_f32(vdupq_n_f32(0x1.FFFFF6p-1f), y16, t16);
+    y17 = vfmaq_f32(vdupq_n_f32(0x1.FFFFF6p-1f), y17, t17);
+    y18 = vfmaq_f32(vdupq_n_f32(0x1.FFFFF6p-1f), y18, t18);
+    y19 = vfmaq_f32(vdupq_n_f32(0x1.FFFFF6p-1f), y19, t19);
+    y20 = vfmaq_f32(vdupq_n_f32(0x1.FFFFF6p-1f), y20, t20);
+    y21 = vfmaq_f32(vdupq_n_f32(0x1.FFFFF6p-1f), y21, t21);
+    y22 = vfmaq_f32(vdupq_n_f32(0x1.FFFFF6p-1f), y22, t22);
+    y23 = vfmaq_f32(vdupq_n_f32(0x1.FFFFF6p-1f), y23, t23);
+    y24 = vfmaq_f32(vdupq_n_f32(0x1.FFFFF6p-1f), y24, t24);
+    y25 = vfmaq_f32(vdupq_n_f32(0x1.FFFFF6p-1f), y25, t25);
+    y26 = vfmaq_f32(vdupq_n_f32(0x1.FFFFF6p-1f), y26, t26);
+    y27 = vfmaq_f32(vdupq_n_f32(0x1.FFFFF6p-1f), y27, t27);
+    y28 = vfmaq_f32(vdupq_n_f32(0x1.FFFFF6p-1f), y28, t28);
+    y29 = vfmaq_f32(vdupq_n_f32(0x1.FFFFF6p-1f), y29, t29);
+    y30 = vfmaq_f32(vdupq_n_f32(0x1.FFFFF6p-1f), y30, t30);
+    y31 = vfmaq_f32(vdupq_n_f32(0x1.FFFFF6p-1f), y31, t31);
+    t0 = vmulq_f32(t0, power0);
+    t1 = vmulq_f32(t1, power1);
+    t2 = vmulq_f32(t2, power2);
+    t3 = vmulq_f32(t3, power3);
+    t4 = vmulq_f32(t4, power4);
+    t5 = vmulq_f32(t5, power5);
+    t6 = vmulq_f32(t6, power6);
+    t7 = vmulq_f32(t7, power7);
+    t8 = vmulq_f32(t8, power8);
+    t9 = vmulq_f32(t9, power9);
+    t10 = vmulq_f32(t10, power10);
+    t11 = vmulq_f32(t11, power11);
+    t12 = vmulq_f32(t12, power12);
+    t13 = vmulq_f32(t13, power13);
+    t14 = vmulq_f32(t14, power14);
+    t15 = vmulq_f32(t15, power15);
+    t16 = vmulq_f32(t16, power16);
+    t17 = vmulq_f32(t17, power17);
+    t18 = vmulq_f32(t18, power18);
+    t19 = vmulq_f32(t19, power19);
+    t20 = vmulq_f32(t20, power20);
+    t21 = vmulq_f32(t21, power21);
+    t22 = vmulq_f32(t22, power22);
+    t23 = vmulq_f32(t23, power23);
+    t24 = vmulq_f32(t24, power24);
+    t25 = vmulq_f32(t25, power25);
+    t26 = vmulq_f32(t26, power26);
+    t27 = vmulq_f32(t27, power27);
+    t28 = vmulq_f32(t28, power28);
+    t29 = vmulq_f32(t29, power29);
+    t30 = vmulq_f32(t30, power30);
+    t31 = vmulq_f32(t31, power31);
+    y0 = vfmaq_f32(power0, t0, y0);
+    y1 = vfmaq_f32(power1, t1, y1);
+    y2 = vfmaq_f32(power2, t2, y2);
+    y3 = vfmaq_f32(power3, t3, y3);
+    y4 = vfmaq_f32(power4, t4, y4);
+    y5 = vfmaq_f32(power5, t5, y5);
+    y6 = vfmaq_f32(power6, t6, y6);
+    y7 = vfmaq_f32(power7, t7, y7);
+    y8 = vfmaq_f32(power8, t8, y8);
+    y9 = vfmaq_f32(power9, t9, y9);
+    y10 = vfmaq_f32(power10, t10, y10);
+    y11 = vfmaq_f32(power11, t11, y11);
+    y12 = vfmaq_f32(power12, t12, y12);
+    y13 = vfmaq_f32(power13, t13, y13);
+    y14 = vfmaq_f32(power14, t14, y14);
+    y15 = vfmaq_f32(power15, t15, y15);
+    y16 = vfmaq_f32(power16, t16, y16);
+    y17 = vfmaq_f32(power17, t17, y17);
+    y18 = vfmaq_f32(power18, t18, y18);
+    y19 = vfmaq_f32(power19, t19, y19);
+    y20 = vfmaq_f32(power20, t20, y20);
+    y21 = vfmaq_f32(power21, t21, y21);
+    y22 = vfmaq_f32(power22, t22, y22);
+    y23 = vfmaq_f32(power23, t23, y23);
+    y24 = vfmaq_f32(power24, t24, y24);
+    y25 = vfmaq_f32(power25, t25, y25);
+    y26 = vfmaq_f32(power26, t26, y26);
+    y27 = vfmaq_f32(power27, t27, y27);
+    y28 = vfmaq_f32(power28, t28, y28);
+    y29 = vfmaq_f32(power29, t29, y29);
+    y30 = vfmaq_f32(power30, t30, y30);
+    y31 = vfmaq_f32(power31, t31, y31);
+    y0 = vreinterpretq_f32_u32(
+        vbicq_u32(vreinterpretq_u32_f32(y0), vcltq_f32(d0, vdupq_n_f32(-0x1.5D589Ep+6f))));
+    y1 = vreinterpretq_f32_u32(
+        vbicq_u32(vreinterpretq_u32_f32(y1), vcltq_f32(d1, vdupq_n_f32(-0x1.5D589Ep+6f))));
+    y2 = vreinterpretq_f32_u32(
+        vbicq_u32(vreinterpretq_u32_f32(y2), vcltq_f32(d2, vdupq_n_f32(-0x1.5D589Ep+6f))));
+    y3 = vreinterpretq_f32_u32(
+        vbicq_u32(vreinterpretq_u32_f32(y3), vcltq_f32(d3, vdupq_n_f32(-0x1.5D589Ep+6f))));
+    y4 = vreinterpretq_f32_u32(
+        vbicq_u32(vreinterpretq_u32_f32(y4), vcltq_f32(d4, vdupq_n_f32(-0x1.5D589Ep+6f))));
+    y5 = vreinterpretq_f32_u32(
+        vbicq_u32(vreinterpretq_u32_f32(y5), vcltq_f32(d5, vdupq_n_f32(-0x1.5D589Ep+6f))));
+    y6 = vreinterpretq_f32_u32(
+        vbicq_u32(vreinterpretq_u32_f32(y6), vcltq_f32(d6, vdupq_n_f32(-0x1.5D589Ep+6f))));
+    y7 = vreinterpretq_f32_u32(
+        vbicq_u32(vreinterpretq_u32_f32(y7), vcltq_f32(d7, vdupq_n_f32(-0x1.5D589Ep+6f))));
+    y8 = vreinterpretq_f32_u32(
+        vbicq_u32(vreinterpretq_u32_f32(y8), vcltq_f32(d8, vdupq_n_f32(-0x1.5D589Ep+6f))));
+    y9 = vreinterpretq_f32_u32(
+        vbicq_u32(vreinterpretq_u32_f32(y9), vcltq_f32(d9, vdupq_n_f32(-0x1.5D589Ep+6f))));
+    y10 = vreinterpretq_f32_u32(
+        vbicq_u32(vreinterpretq_u32_f32(y10), vcltq_f32(d10, vdupq_n_f32(-0x1.5D589Ep+6f))));
+    y11 = vreinterpretq_f32_u32(
+        vbicq_u32(vreinterpretq_u32_f32(y11), vcltq_f32(d11, vdupq_n_f32(-0x1.5D589Ep+6f))));
+    y12 = vreinterpretq_f32_u32(
+        vbicq_u32(vreinterpretq_u32_f32(y12), vcltq_f32(d12, vdupq_n_f32(-0x1.5D589Ep+6f))));
+    y13 = vreinterpretq_f32_u32(
+        vbicq_u32(vreinterpretq_u32_f32(y13), vcltq_f32(d13, vdupq_n_f32(-0x1.5D589Ep+6f))));
+    y14 = vreinterpretq_f32_u32(
+        vbicq_u32(vreinterpretq_u32_f32(y14), vcltq_f32(d14, vdupq_n_f32(-0x1.5D589Ep+6f))));
+    y15 = vreinterpretq_f32_u32(
+        vbicq_u32(vreinterpretq_u32_f32(y15), vcltq_f32(d15, vdupq_n_f32(-0x1.5D589Ep+6f))));
+    y16 = vreinterpretq_f32_u32(
+        vbicq_u32(vreinterpretq_u32_f32(y16), vcltq_f32(d16, vdupq_n_f32(-0x1.5D589Ep+6f))));
+    y17 = vreinterpretq_f32_u32(
+        vbicq_u32(vreinterpretq_u32_f32(y17), vcltq_f32(d17, vdupq_n_f32(-0x1.5D589Ep+6f))));
+    y18 = vreinterpretq_f32_u32(
+        vbicq_u32(vreinterpretq_u32_f32(y18), vcltq_f32(d18, vdupq_n_f32(-0x1.5D589Ep+6f))));
+    y19 = vreinterpretq_f32_u32(
+        vbicq_u32(vreinterpretq_u32_f32(y19), vcltq_f32(d19, vdupq_n_f32(-0x1.5D589Ep+6f))));
+    y20 = vreinterpretq_f32_u32(
+        vbicq_u32(vreinterpretq_u32_f32(y20), vcltq_f32(d20, vdupq_n_f32(-0x1.5D589Ep+6f))));
+    y21 = vreinterpretq_f32_u32(
+        vbicq_u32(vreinterpretq_u32_f32(y21), vcltq_f32(d21, vdupq_n_f32(-0x1.5D589Ep+6f))));
+    y22 = vreinterpretq_f32_u32(
+        vbicq_u32(vreinterpretq_u32_f32(y22), vcltq_f32(d22, vdupq_n_f32(-0x1.5D589Ep+6f))));
+    y23 = vreinterpretq_f32_u32(
+        vbicq_u32(vreinterpretq_u32_f32(y23), vcltq_f32(d23, vdupq_n_f32(-0x1.5D589Ep+6f))));
+    y24 = vreinterpretq_f32_u32(
+        vbicq_u32(vreinterpretq_u32_f32(y24), vcltq_f32(d24, vdupq_n_f32(-0x1.5D589Ep+6f))));
+    y25 = vreinterpretq_f32_u32(
+        vbicq_u32(vreinterpretq_u32_f32(y25), vcltq_f32(d25, vdupq_n_f32(-0x1.5D589Ep+6f))));
+    y26 = vreinterpretq_f32_u32(
+        vbicq_u32(vreinterpretq_u32_f32(y26), vcltq_f32(d26, vdupq_n_f32(-0x1.5D589Ep+6f))));
+    y27 = vreinterpretq_f32_u32(
+        vbicq_u32(vreinterpretq_u32_f32(y27), vcltq_f32(d27, vdupq_n_f32(-0x1.5D589Ep+6f))));
+    y28 = vreinterpretq_f32_u32(
+        vbicq_u32(vreinterpretq_u32_f32(y28), vcltq_f32(d28, vdupq_n_f32(-0x1.5D589Ep+6f))));
+    y29 = vreinterpretq_f32_u32(
+        vbicq_u32(vreinterpretq_u32_f32(y29), vcltq_f32(d29, vdupq_n_f32(-0x1.5D589Ep+6f))));
+    y30 = vreinterpretq_f32_u32(
+        vbicq_u32(vreinterpretq_u32_f32(y30), vcltq_f32(d30, vdupq_n_f32(-0x1.5D589Ep+6f))));
+    y31 = vreinterpretq_f32_u32(
+        vbicq_u32(vreinterpretq_u32_f32(y31), vcltq_f32(d31, vdupq_n_f32(-0x1.5D589Ep+6f))));
     sum0 = vaddq_f32(sum0, y0);
     sum1 = vaddq_f32(sum1, y1);
     sum2 = vaddq_f32(sum2, y2);
@@ -383,19 +2047,52 @@ extern "C" void smx_f32_raddexpminusmax_ukernel__neon_u128_acc4(size_t n, const 
     sum3 = vaddq_f32(sum3, y31);
     x += 128;
   }
-  sum0 = vaddq_f32(sum0, sum1);
-  sum0 = vaddq_f32(sum0, sum2);
-  sum0 = vaddq_f32(sum0, sum3);
   for (; n >= 4; n -= 4) {
-    const float32x4_t y0 = expminusmax(vsubq_f32(vld1q_f32(x), vmax));
+    const float32x4_t x0 = vld1q_f32(x + 0);
 
+    // exp(x - max), results below FLT_MIN as 0: range reduction with two constants, and the polynomial of degree 5 with
+    // c0 = 1 that minimises the largest relative error (Sollya's fpminimax).
+    const float32x4_t d0 = vsubq_f32(x0, vmax);
+    const float32x4_t biased0 = vfmaq_f32(bias, d0, vdupq_n_f32(0x1.715476p+0f));
+    const float32x4_t power0 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased0), 23));
+    const float32x4_t n0 = vsubq_f32(biased0, bias);
+    float32x4_t t0 = vfmaq_f32(d0, n0, vdupq_n_f32(-0x1.62E400p-1f));
+    t0 = vfmaq_f32(t0, n0, vdupq_n_f32(-0x1.7F7D1Cp-20f));
+    float32x4_t y0 = vfmaq_f32(vdupq_n_f32(0x1.573AFEp-5f), t0, vdupq_n_f32(0x1.0FA0A0p-7f));
+    y0 = vfmaq_f32(vdupq_n_f32(0x1.555A80p-3f), y0, t0);
+    y0 = vfmaq_f32(vdupq_n_f32(0x1.FFFDC4p-2f), y0, t0);
+    y0 = vfmaq_f32(vdupq_n_f32(0x1.FFFFF6p-1f), y0, t0);
+    t0 = vmulq_f32(t0, power0);
+    y0 = vfmaq_f32(power0, t0, y0);
+    y0 = vreinterpretq_f32_u32(
+        vbicq_u32(vreinterpretq_u32_f32(y0), vcltq_f32(d0, vdupq_n_f32(-0x1.5D589Ep+6f))));
     sum0 = vaddq_f32(sum0, y0);
     x += 4;
   }
   if (n > 0) {
-    const float32x4_t y0 = expminusmax(vsubq_f32(neon_load_tail(x, n, vdupq_n_f32(-INFINITY)), vmax));
+    const float32x4_t x0 = neon_load_tail(x, n, vdupq_n_f32(-INFINITY));
+
+    // exp(x - max), results below FLT_MIN as 0: range reduction with two constants, and the polynomial of degree 5 with
+    // c0 = 1 that minimises the largest relative error (Sollya's fpminimax).
+    const float32x4_t d0 = vsubq_f32(x0, vmax);
+    const float32x4_t biased0 = vfmaq_f32(bias, d0, vdupq_n_f32(0x1.715476p+0f));
+    const float32x4_t power0 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased0), 23));
+    const float32x4_t n0 = vsubq_f32(biased0, bias);
+    float32x4_t t0 = vfmaq_f32(d0, n0, vdupq_n_f32(-0x1.62E400p-1f));
+    t0 = vfmaq_f32(t0, n0, vdupq_n_f32(-0x1.7F7D1Cp-20f));
+    float32x4_t y0 = vfmaq_f32(vdupq_n_f32(0x1.573AFEp-5f), t0, vdupq_n_f32(0x1.0FA0A0p-7f));
+    y0 = vfmaq_f32(vdupq_n_f32(0x1.555A80p-3f), y0, t0);
+    y0 = vfmaq_f32(vdupq_n_f32(0x1.FFFDC4p-2f), y0, t0);
+    y0 = vfmaq_f32(vdupq_n_f32(0x1.FFFFF6p-1f), y0, t0);
+    t0 = vmulq_f32(t0, power0);
+    y0 = vfmaq_f32(power0, t0, y0);
+    y0 = vreinterpretq_f32_u32(
+        vbicq_u32(vreinterpretq_u32_f32(y0), vcltq_f32(d0, vdupq_n_f32(-0x1.5D589Ep+6f))));
 
     sum0 = vaddq_f32(sum0, y0);
   }
+  sum0 = vaddq_f32(sum0, sum1);
+  sum0 = vaddq_f32(sum0, sum2);
+  sum0 = vaddq_f32(sum0, sum3);
   *sum = vaddvq_f32(sum0);
 }

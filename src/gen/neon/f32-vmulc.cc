@@ -7,191 +7,283 @@
 extern "C" void smx_f32_vmulc_ukernel__neon_u16(size_t n, const float* x, float* y, float scale) {
   const float32x4_t vscale = vdupq_n_f32(scale);
   for (; n >= 16; n -= 16) {
-    const float32x4_t x0 = vld1q_f32(x + 0);
-    const float32x4_t x1 = vld1q_f32(x + 4);
-    const float32x4_t x2 = vld1q_f32(x + 8);
-    const float32x4_t x3 = vld1q_f32(x + 12);
-    vst1q_f32(y + 0, vmulq_f32(x0, vscale));
-    vst1q_f32(y + 4, vmulq_f32(x1, vscale));
-    vst1q_f32(y + 8, vmulq_f32(x2, vscale));
-    vst1q_f32(y + 12, vmulq_f32(x3, vscale));
+    float32x4_t x0 = vld1q_f32(x + 0);
+    float32x4_t x1 = vld1q_f32(x + 4);
+    float32x4_t x2 = vld1q_f32(x + 8);
+    float32x4_t x3 = vld1q_f32(x + 12);
+
+    const float32x4_t y0 = vmulq_f32(x0, vscale);
+    const float32x4_t y1 = vmulq_f32(x1, vscale);
+    const float32x4_t y2 = vmulq_f32(x2, vscale);
+    const float32x4_t y3 = vmulq_f32(x3, vscale);
+
+    vst1q_f32(y + 0, y0);
+    vst1q_f32(y + 4, y1);
+    vst1q_f32(y + 8, y2);
+    vst1q_f32(y + 12, y3);
     x += 16;
     y += 16;
   }
   for (; n >= 4; n -= 4) {
-    const float32x4_t x0 = vld1q_f32(x);
-    vst1q_f32(y, vmulq_f32(x0, vscale));
+    float32x4_t x0 = vld1q_f32(x + 0);
+
+    const float32x4_t y0 = vmulq_f32(x0, vscale);
+
+    vst1q_f32(y + 0, y0);
     x += 4;
     y += 4;
   }
   if (n > 0) {
-    const float32x4_t x0 = neon_load_tail(x, n, vdupq_n_f32(0.0f));
-    neon_store_tail(y, n, vmulq_f32(x0, vscale));
+    float32x4_t x0 = neon_load_tail(x, n, vdupq_n_f32(0.0f));
+
+    const float32x4_t y0 = vmulq_f32(x0, vscale);
+
+    neon_store_tail(y, n, y0);
   }
 }
 
 extern "C" void smx_f32_vmulc_ukernel__neon_u32(size_t n, const float* x, float* y, float scale) {
   const float32x4_t vscale = vdupq_n_f32(scale);
   for (; n >= 32; n -= 32) {
-    const float32x4_t x0 = vld1q_f32(x + 0);
-    const float32x4_t x1 = vld1q_f32(x + 4);
-    const float32x4_t x2 = vld1q_f32(x + 8);
-    const float32x4_t x3 = vld1q_f32(x + 12);
-    const float32x4_t x4 = vld1q_f32(x + 16);
-    const float32x4_t x5 = vld1q_f32(x + 20);
-    const float32x4_t x6 = vld1q_f32(x + 24);
-    const float32x4_t x7 = vld1q_f32(x + 28);
-    vst1q_f32(y + 0, vmulq_f32(x0, vscale));
-    vst1q_f32(y + 4, vmulq_f32(x1, vscale));
-    vst1q_f32(y + 8, vmulq_f32(x2, vscale));
-    vst1q_f32(y + 12, vmulq_f32(x3, vscale));
-    vst1q_f32(y + 16, vmulq_f32(x4, vscale));
-    vst1q_f32(y + 20, vmulq_f32(x5, vscale));
-    vst1q_f32(y + 24, vmulq_f32(x6, vscale));
-    vst1q_f32(y + 28, vmulq_f32(x7, vscale));
+    float32x4_t x0 = vld1q_f32(x + 0);
+    float32x4_t x1 = vld1q_f32(x + 4);
+    float32x4_t x2 = vld1q_f32(x + 8);
+    float32x4_t x3 = vld1q_f32(x + 12);
+    float32x4_t x4 = vld1q_f32(x + 16);
+    float32x4_t x5 = vld1q_f32(x + 20);
+    float32x4_t x6 = vld1q_f32(x + 24);
+    float32x4_t x7 = vld1q_f32(x + 28);
+
+    const float32x4_t y0 = vmulq_f32(x0, vscale);
+    const float32x4_t y1 = vmulq_f32(x1, vscale);
+    const float32x4_t y2 = vmulq_f32(x2, vscale);
+    const float32x4_t y3 = vmulq_f32(x3, vscale);
+    const float32x4_t y4 = vmulq_f32(x4, vscale);
+    const float32x4_t y5 = vmulq_f32(x5, vscale);
+    const float32x4_t y6 = vmulq_f32(x6, vscale);
+    const float32x4_t y7 = vmulq_f32(x7, vscale);
+
+    vst1q_f32(y + 0, y0);
+    vst1q_f32(y + 4, y1);
+    vst1q_f32(y + 8, y2);
+    vst1q_f32(y + 12, y3);
+    vst1q_f32(y + 16, y4);
+    vst1q_f32(y + 20, y5);
+    vst1q_f32(y + 24, y6);
+    vst1q_f32(y + 28, y7);
     x += 32;
     y += 32;
   }
   for (; n >= 4; n -= 4) {
-    const float32x4_t x0 = vld1q_f32(x);
-    vst1q_f32(y, vmulq_f32(x0, vscale));
+    float32x4_t x0 = vld1q_f32(x + 0);
+
+    const float32x4_t y0 = vmulq_f32(x0, vscale);
+
+    vst1q_f32(y + 0, y0);
     x += 4;
     y += 4;
   }
   if (n > 0) {
-    const float32x4_t x0 = neon_load_tail(x, n, vdupq_n_f32(0.0f));
-    neon_store_tail(y, n, vmulq_f32(x0, vscale));
+    float32x4_t x0 = neon_load_tail(x, n, vdupq_n_f32(0.0f));
+
+    const float32x4_t y0 = vmulq_f32(x0, vscale);
+
+    neon_store_tail(y, n, y0);
   }
 }
 
 extern "C" void smx_f32_vmulc_ukernel__neon_u64(size_t n, const float* x, float* y, float scale) {
   const float32x4_t vscale = vdupq_n_f32(scale);
   for (; n >= 64; n -= 64) {
-    const float32x4_t x0 = vld1q_f32(x + 0);
-    const float32x4_t x1 = vld1q_f32(x + 4);
-    const float32x4_t x2 = vld1q_f32(x + 8);
-    const float32x4_t x3 = vld1q_f32(x + 12);
-    const float32x4_t x4 = vld1q_f32(x + 16);
-    const float32x4_t x5 = vld1q_f32(x + 20);
-    const float32x4_t x6 = vld1q_f32(x + 24);
-    const float32x4_t x7 = vld1q_f32(x + 28);
-    const float32x4_t x8 = vld1q_f32(x + 32);
-    const float32x4_t x9 = vld1q_f32(x + 36);
-    const float32x4_t x10 = vld1q_f32(x + 40);
-    const float32x4_t x11 = vld1q_f32(x + 44);
-    const float32x4_t x12 = vld1q_f32(x + 48);
-    const float32x4_t x13 = vld1q_f32(x + 52);
-    const float32x4_t x14 = vld1q_f32(x + 56);
-    const float32x4_t x15 = vld1q_f32(x + 60);
-    vst1q_f32(y + 0, vmulq_f32(x0, vscale));
-    vst1q_f32(y + 4, vmulq_f32(x1, vscale));
-    vst1q_f32(y + 8, vmulq_f32(x2, vscale));
-    vst1q_f32(y + 12, vmulq_f32(x3, vscale));
-    vst1q_f32(y + 16, vmulq_f32(x4, vscale));
-    vst1q_f32(y + 20, vmulq_f32(x5, vscale));
-    vst1q_f32(y + 24, vmulq_f32(x6, vscale));
-    vst1q_f32(y + 28, vmulq_f32(x7, vscale));
-    vst1q_f32(y + 32, vmulq_f32(x8, vscale));
-    vst1q_f32(y + 36, vmulq_f32(x9, vscale));
-    vst1q_f32(y + 40, vmulq_f32(x10, vscale));
-    vst1q_f32(y + 44, vmulq_f32(x11, vscale));
-    vst1q_f32(y + 48, vmulq_f32(x12, vscale));
-    vst1q_f32(y + 52, vmulq_f32(x13, vscale));
-    vst1q_f32(y + 56, vmulq_f32(x14, vscale));
-    vst1q_f32(y + 60, vmulq_f32(x15, vscale));
+    float32x4_t x0 = vld1q_f32(x + 0);
+    float32x4_t x1 = vld1q_f32(x + 4);
+    float32x4_t x2 = vld1q_f32(x + 8);
+    float32x4_t x3 = vld1q_f32(x + 12);
+    float32x4_t x4 = vld1q_f32(x + 16);
+    float32x4_t x5 = vld1q_f32(x + 20);
+    float32x4_t x6 = vld1q_f32(x + 24);
+    float32x4_t x7 = vld1q_f32(x + 28);
+    float32x4_t x8 = vld1q_f32(x + 32);
+    float32x4_t x9 = vld1q_f32(x + 36);
+    float32x4_t x10 = vld1q_f32(x + 40);
+    float32x4_t x11 = vld1q_f32(x + 44);
+    float32x4_t x12 = vld1q_f32(x + 48);
+    float32x4_t x13 = vld1q_f32(x + 52);
+    float32x4_t x14 = vld1q_f32(x + 56);
+    float32x4_t x15 = vld1q_f32(x + 60);
+
+    const float32x4_t y0 = vmulq_f32(x0, vscale);
+    const float32x4_t y1 = vmulq_f32(x1, vscale);
+    const float32x4_t y2 = vmulq_f32(x2, vscale);
+    const float32x4_t y3 = vmulq_f32(x3, vscale);
+    const float32x4_t y4 = vmulq_f32(x4, vscale);
+    const float32x4_t y5 = vmulq_f32(x5, vscale);
+    const float32x4_t y6 = vmulq_f32(x6, vscale);
+    const float32x4_t y7 = vmulq_f32(x7, vscale);
+    const float32x4_t y8 = vmulq_f32(x8, vscale);
+    const float32x4_t y9 = vmulq_f32(x9, vscale);
+    const float32x4_t y10 = vmulq_f32(x10, vscale);
+    const float32x4_t y11 = vmulq_f32(x11, vscale);
+    const float32x4_t y12 = vmulq_f32(x12, vscale);
+    const float32x4_t y13 = vmulq_f32(x13, vscale);
+    const float32x4_t y14 = vmulq_f32(x14, vscale);
+    const float32x4_t y15 = vmulq_f32(x15, vscale);
+
+    vst1q_f32(y + 0, y0);
+    vst1q_f32(y + 4, y1);
+    vst1q_f32(y + 8, y2);
+    vst1q_f32(y + 12, y3);
+    vst1q_f32(y + 16, y4);
+    vst1q_f32(y + 20, y5);
+    vst1q_f32(y + 24, y6);
+    vst1q_f32(y + 28, y7);
+    vst1q_f32(y + 32, y8);
+    vst1q_f32(y + 36, y9);
+    vst1q_f32(y + 40, y10);
+    vst1q_f32(y + 44, y11);
+    vst1q_f32(y + 48, y12);
+    vst1q_f32(y + 52, y13);
+    vst1q_f32(y + 56, y14);
+    vst1q_f32(y + 60, y15);
     x += 64;
     y += 64;
   }
   for (; n >= 4; n -= 4) {
-    const float32x4_t x0 = vld1q_f32(x);
-    vst1q_f32(y, vmulq_f32(x0, vscale));
+    float32x4_t x0 = vld1q_f32(x + 0);
+
+    const float32x4_t y0 = vmulq_f32(x0, vscale);
+
+    vst1q_f32(y + 0, y0);
     x += 4;
     y += 4;
   }
   if (n > 0) {
-    const float32x4_t x0 = neon_load_tail(x, n, vdupq_n_f32(0.0f));
-    neon_store_tail(y, n, vmulq_f32(x0, vscale));
+    float32x4_t x0 = neon_load_tail(x, n, vdupq_n_f32(0.0f));
+
+    const float32x4_t y0 = vmulq_f32(x0, vscale);
+
+    neon_store_tail(y, n, y0);
   }
 }
 
 extern "C" void smx_f32_vmulc_ukernel__neon_u128(size_t n, const float* x, float* y, float scale) {
   const float32x4_t vscale = vdupq_n_f32(scale);
   for (; n >= 128; n -= 128) {
-    const float32x4_t x0 = vld1q_f32(x + 0);
-    const float32x4_t x1 = vld1q_f32(x + 4);
-    const float32x4_t x2 = vld1q_f32(x + 8);
-    const float32x4_t x3 = vld1q_f32(x + 12);
-    const float32x4_t x4 = vld1q_f32(x + 16);
-    const float32x4_t x5 = vld1q_f32(x + 20);
-    const float32x4_t x6 = vld1q_f32(x + 24);
-    const float32x4_t x7 = vld1q_f32(x + 28);
-    const float32x4_t x8 = vld1q_f32(x + 32);
-    const float32x4_t x9 = vld1q_f32(x + 36);
-    const float32x4_t x10 = vld1q_f32(x + 40);
-    const float32x4_t x11 = vld1q_f32(x + 44);
-    const float32x4_t x12 = vld1q_f32(x + 48);
-    const float32x4_t x13 = vld1q_f32(x + 52);
-    const float32x4_t x14 = vld1q_f32(x + 56);
-    const float32x4_t x15 = vld1q_f32(x + 60);
-    const float32x4_t x16 = vld1q_f32(x + 64);
-    const float32x4_t x17 = vld1q_f32(x + 68);
-    const float32x4_t x18 = vld1q_f32(x + 72);
-    const float32x4_t x19 = vld1q_f32(x + 76);
-    const float32x4_t x20 = vld1q_f32(x + 80);
-    const float32x4_t x21 = vld1q_f32(x + 84);
-    const float32x4_t x22 = vld1q_f32(x + 88);
-    const float32x4_t x23 = vld1q_f32(x + 92);
-    const float32x4_t x24 = vld1q_f32(x + 96);
-    const float32x4_t x25 = vld1q_f32(x + 100);
-    const float32x4_t x26 = vld1q_f32(x + 104);
-    const float32x4_t x27 = vld1q_f32(x + 108);
-    const float32x4_t x28 = vld1q_f32(x + 112);
-    const float32x4_t x29 = vld1q_f32(x + 116);
-    const float32x4_t x30 = vld1q_f32(x + 120);
-    const float32x4_t x31 = vld1q_f32(x + 124);
-    vst1q_f32(y + 0, vmulq_f32(x0, vscale));
-    vst1q_f32(y + 4, vmulq_f32(x1, vscale));
-    vst1q_f32(y + 8, vmulq_f32(x2, vscale));
-    vst1q_f32(y + 12, vmulq_f32(x3, vscale));
-    vst1q_f32(y + 16, vmulq_f32(x4, vscale));
-    vst1q_f32(y + 20, vmulq_f32(x5, vscale));
-    vst1q_f32(y + 24, vmulq_f32(x6, vscale));
-    vst1q_f32(y + 28, vmulq_f32(x7, vscale));
-    vst1q_f32(y + 32, vmulq_f32(x8, vscale));
-    vst1q_f32(y + 36, vmulq_f32(x9, vscale));
-    vst1q_f32(y + 40, vmulq_f32(x10, vscale));
-    vst1q_f32(y + 44, vmulq_f32(x11, vscale));
-    vst1q_f32(y + 48, vmulq_f32(x12, vscale));
-    vst1q_f32(y + 52, vmulq_f32(x13, vscale));
-    vst1q_f32(y + 56, vmulq_f32(x14, vscale));
-    vst1q_f32(y + 60, vmulq_f32(x15, vscale));
-    vst1q_f32(y + 64, vmulq_f32(x16, vscale));
-    vst1q_f32(y + 68, vmulq_f32(x17, vscale));
-    vst1q_f32(y + 72, vmulq_f32(x18, vscale));
-    vst1q_f32(y + 76, vmulq_f32(x19, vscale));
-    vst1q_f32(y + 80, vmulq_f32(x20, vscale));
-    vst1q_f32(y + 84, vmulq_f32(x21, vscale));
-    vst1q_f32(y + 88, vmulq_f32(x22, vscale));
-    vst1q_f32(y + 92, vmulq_f32(x23, vscale));
-    vst1q_f32(y + 96, vmulq_f32(x24, vscale));
-    vst1q_f32(y + 100, vmulq_f32(x25, vscale));
-    vst1q_f32(y + 104, vmulq_f32(x26, vscale));
-    vst1q_f32(y + 108, vmulq_f32(x27, vscale));
-    vst1q_f32(y + 112, vmulq_f32(x28, vscale));
-    vst1q_f32(y + 116, vmulq_f32(x29, vscale));
-    vst1q_f32(y + 120, vmulq_f32(x30, vscale));
-    vst1q_f32(y + 124, vmulq_f32(x31, vscale));
+    float32x4_t x0 = vld1q_f32(x + 0);
+    float32x4_t x1 = vld1q_f32(x + 4);
+    float32x4_t x2 = vld1q_f32(x + 8);
+    float32x4_t x3 = vld1q_f32(x + 12);
+    float32x4_t x4 = vld1q_f32(x + 16);
+    float32x4_t x5 = vld1q_f32(x + 20);
+    float32x4_t x6 = vld1q_f32(x + 24);
+    float32x4_t x7 = vld1q_f32(x + 28);
+    float32x4_t x8 = vld1q_f32(x + 32);
+    float32x4_t x9 = vld1q_f32(x + 36);
+    float32x4_t x10 = vld1q_f32(x + 40);
+    float32x4_t x11 = vld1q_f32(x + 44);
+    float32x4_t x12 = vld1q_f32(x + 48);
+    float32x4_t x13 = vld1q_f32(x + 52);
+    float32x4_t x14 = vld1q_f32(x + 56);
+    float32x4_t x15 = vld1q_f32(x + 60);
+    float32x4_t x16 = vld1q_f32(x + 64);
+    float32x4_t x17 = vld1q_f32(x + 68);
+    float32x4_t x18 = vld1q_f32(x + 72);
+    float32x4_t x19 = vld1q_f32(x + 76);
+    float32x4_t x20 = vld1q_f32(x + 80);
+    float32x4_t x21 = vld1q_f32(x + 84);
+    float32x4_t x22 = vld1q_f32(x + 88);
+    float32x4_t x23 = vld1q_f32(x + 92);
+    float32x4_t x24 = vld1q_f32(x + 96);
+    float32x4_t x25 = vld1q_f32(x + 100);
+    float32x4_t x26 = vld1q_f32(x + 104);
+    float32x4_t x27 = vld1q_f32(x + 108);
+    float32x4_t x28 = vld1q_f32(x + 112);
+    float32x4_t x29 = vld1q_f32(x + 116);
+    float32x4_t x30 = vld1q_f32(x + 120);
+    float32x4_t x31 = vld1q_f32(x + 124);
+
+    const float32x4_t y0 = vmulq_f32(x0, vscale);
+    const float32x4_t y1 = vmulq_f32(x1, vscale);
+    const float32x4_t y2 = vmulq_f32(x2, vscale);
+    const float32x4_t y3 = vmulq_f32(x3, vscale);
+    const float32x4_t y4 = vmulq_f32(x4, vscale);
+    const float32x4_t y5 = vmulq_f32(x5, vscale);
+    const float32x4_t y6 = vmulq_f32(x6, vscale);
+    const float32x4_t y7 = vmulq_f32(x7, vscale);
+    const float32x4_t y8 = vmulq_f32(x8, vscale);
+    const float32x4_t y9 = vmulq_f32(x9, vscale);
+    const float32x4_t y10 = vmulq_f32(x10, vscale);
+    const float32x4_t y11 = vmulq_f32(x11, vscale);
+    const float32x4_t y12 = vmulq_f32(x12, vscale);
+    const float32x4_t y13 = vmulq_f32(x13, vscale);
+    const float32x4_t y14 = vmulq_f32(x14, vscale);
+    const float32x4_t y15 = vmulq_f32(x15, vscale);
+    const float32x4_t y16 = vmulq_f32(x16, vscale);
+    const float32x4_t y17 = vmulq_f32(x17, vscale);
+    const float32x4_t y18 = vmulq_f32(x18, vscale);
+    const float32x4_t y19 = vmulq_f32(x19, vscale);
+    const float32x4_t y20 = vmulq_f32(x20, vscale);
+    const float32x4_t y21 = vmulq_f32(x21, vscale);
+    const float32x4_t y22 = vmulq_f32(x22, vscale);
+    const float32x4_t y23 = vmulq_f32(x23, vscale);
+    const float32x4_t y24 = vmulq_f32(x24, vscale);
+    const float32x4_t y25 = vmulq_f32(x25, vscale);
+    const float32x4_t y26 = vmulq_f32(x26, vscale);
+    const float32x4_t y27 = vmulq_f32(x27, vscale);
+    const float32x4_t y28 = vmulq_f32(x28, vscale);
+    const float32x4_t y29 = vmulq_f32(x29, vscale);
+    const float32x4_t y30 = vmulq_f32(x30, vscale);
+    const float32x4_t y31 = vmulq_f32(x31, vscale);
+
+    vst1q_f32(y + 0, y0);
+    vst1q_f32(y + 4, y1);
+    vst1q_f32(y + 8, y2);
+    vst1q_f32(y + 12, y3);
+    vst1q_f32(y + 16, y4);
+    vst1q_f32(y + 20, y5);
+    vst1q_f32(y + 24, y6);
+    vst1q_f32(y + 28, y7);
+    vst1q_f32(y + 32, y8);
+    vst1q_f32(y + 36, y9);
+    vst1q_f32(y + 40, y10);
+    vst1q_f32(y + 44, y11);
+    vst1q_f32(y + 48, y12);
+    vst1q_f32(y + 52, y13);
+    vst1q_f32(y + 56, y14);
+    vst1q_f32(y + 60, y15);
+    vst1q_f32(y + 64, y16);
+    vst1q_f32(y + 68, y17);
+    vst1q_f32(y + 72, y18);
+    vst1q_f32(y + 76, y19);
+    vst1q_f32(y + 80, y20);
+    vst1q_f32(y + 84, y21);
+    vst1q_f32(y + 88, y22);
+    vst1q_f32(y + 92, y23);
+    vst1q_f32(y + 96, y24);
+    vst1q_f32(y + 100, y25);
+    vst1q_f32(y + 104, y26);
+    vst1q_f32(y + 108, y27);
+    vst1q_f32(y + 112, y28);
+    vst1q_f32(y + 116, y29);
+    vst1q_f32(y + 120, y30);
+    vst1q_f32(y + 124, y31);
     x += 128;
     y += 128;
   }
   for (; n >= 4; n -= 4) {
-    const float32x4_t x0 = vld1q_f32(x);
-    vst1q_f32(y, vmulq_f32(x0, vscale));
+    float32x4_t x0 = vld1q_f32(x + 0);
+
+    const float32x4_t y0 = vmulq_f32(x0, vscale);
+
+    vst1q_f32(y + 0, y0);
     x += 4;
     y += 4;
   }
   if (n > 0) {
-    const float32x4_t x0 = neon_load_tail(x, n, vdupq_n_f32(0.0f));
-    neon_store_tail(y, n, vmulq_f32(x0, vscale));
+    float32x4_t x0 = neon_load_tail(x, n, vdupq_n_f32(0.0f));
+
+    const float32x4_t y0 = vmulq_f32(x0, vscale);
+
+    neon_store_tail(y, n, y0);
   }
 }

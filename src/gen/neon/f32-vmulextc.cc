@@ -11,26 +11,50 @@ extern "C" void smx_f32_vmulextc_ukernel__neon_u16(size_t n, const float* x, flo
   const float32x4_t lo = vdupq_n_f32(reciprocal->lo);
   const float32x4_t power = vdupq_n_f32(smx_pow2(-reciprocal->exponent));
   for (; n >= 16; n -= 16) {
-    const float32x4_t x0 = vld1q_f32(x + 0);
-    const float32x4_t x1 = vld1q_f32(x + 4);
-    const float32x4_t x2 = vld1q_f32(x + 8);
-    const float32x4_t x3 = vld1q_f32(x + 12);
-    vst1q_f32(y + 0, vmulq_f32(vfmaq_f32(vmulq_f32(x0, lo), x0, hi), power));
-    vst1q_f32(y + 4, vmulq_f32(vfmaq_f32(vmulq_f32(x1, lo), x1, hi), power));
-    vst1q_f32(y + 8, vmulq_f32(vfmaq_f32(vmulq_f32(x2, lo), x2, hi), power));
-    vst1q_f32(y + 12, vmulq_f32(vfmaq_f32(vmulq_f32(x3, lo), x3, hi), power));
+    float32x4_t x0 = vld1q_f32(x + 0);
+    float32x4_t x1 = vld1q_f32(x + 4);
+    float32x4_t x2 = vld1q_f32(x + 8);
+    float32x4_t x3 = vld1q_f32(x + 12);
+
+    float32x4_t y0 = vmulq_f32(x0, lo);
+    float32x4_t y1 = vmulq_f32(x1, lo);
+    float32x4_t y2 = vmulq_f32(x2, lo);
+    float32x4_t y3 = vmulq_f32(x3, lo);
+    y0 = vfmaq_f32(y0, x0, hi);
+    y1 = vfmaq_f32(y1, x1, hi);
+    y2 = vfmaq_f32(y2, x2, hi);
+    y3 = vfmaq_f32(y3, x3, hi);
+    y0 = vmulq_f32(y0, power);
+    y1 = vmulq_f32(y1, power);
+    y2 = vmulq_f32(y2, power);
+    y3 = vmulq_f32(y3, power);
+
+    vst1q_f32(y + 0, y0);
+    vst1q_f32(y + 4, y1);
+    vst1q_f32(y + 8, y2);
+    vst1q_f32(y + 12, y3);
     x += 16;
     y += 16;
   }
   for (; n >= 4; n -= 4) {
-    const float32x4_t x0 = vld1q_f32(x);
-    vst1q_f32(y, vmulq_f32(vfmaq_f32(vmulq_f32(x0, lo), x0, hi), power));
+    float32x4_t x0 = vld1q_f32(x + 0);
+
+    float32x4_t y0 = vmulq_f32(x0, lo);
+    y0 = vfmaq_f32(y0, x0, hi);
+    y0 = vmulq_f32(y0, power);
+
+    vst1q_f32(y + 0, y0);
     x += 4;
     y += 4;
   }
   if (n > 0) {
-    const float32x4_t x0 = neon_load_tail(x, n, vdupq_n_f32(0.0f));
-    neon_store_tail(y, n, vmulq_f32(vfmaq_f32(vmulq_f32(x0, lo), x0, hi), power));
+    float32x4_t x0 = neon_load_tail(x, n, vdupq_n_f32(0.0f));
+
+    float32x4_t y0 = vmulq_f32(x0, lo);
+    y0 = vfmaq_f32(y0, x0, hi);
+    y0 = vmulq_f32(y0, power);
+
+    neon_store_tail(y, n, y0);
   }
 }
 
@@ -40,34 +64,70 @@ extern "C" void smx_f32_vmulextc_ukernel__neon_u32(size_t n, const float* x, flo
   const float32x4_t lo = vdupq_n_f32(reciprocal->lo);
   const float32x4_t power = vdupq_n_f32(smx_pow2(-reciprocal->exponent));
   for (; n >= 32; n -= 32) {
-    const float32x4_t x0 = vld1q_f32(x + 0);
-    const float32x4_t x1 = vld1q_f32(x + 4);
-    const float32x4_t x2 = vld1q_f32(x + 8);
-    const float32x4_t x3 = vld1q_f32(x + 12);
-    const float32x4_t x4 = vld1q_f32(x + 16);
-    const float32x4_t x5 = vld1q_f32(x + 20);
-    const float32x4_t x6 = vld1q_f32(x + 24);
-    const float32x4_t x7 = vld1q_f32(x + 28);
-    vst1q_f32(y + 0, vmulq_f32(vfmaq_f32(vmulq_f32(x0, lo), x0, hi), power));
-    vst1q_f32(y + 4, vmulq_f32(vfmaq_f32(vmulq_f32(x1, lo), x1, hi), power));
-    vst1q_f32(y + 8, vmulq_f32(vfmaq_f32(vmulq_f32(x2, lo), x2, hi), power));
-    vst1q_f32(y + 12, vmulq_f32(vfmaq_f32(vmulq_f32(x3, lo), x3, hi), power));
-    vst1q_f32(y + 16, vmulq_f32(vfmaq_f32(vmulq_f32(x4, lo), x4, hi), power));
-    vst1q_f32(y + 20, vmulq_f32(vfmaq_f32(vmulq_f32(x5, lo), x5, hi), power));
-    vst1q_f32(y + 24, vmulq_f32(vfmaq_f32(vmulq_f32(x6, lo), x6, hi), power));
-    vst1q_f32(y + 28, vmulq_f32(vfmaq_f32(vmulq_f32(x7, lo), x7, hi), power));
+    float32x4_t x0 = vld1q_f32(x + 0);
+    float32x4_t x1 = vld1q_f32(x + 4);
+    float32x4_t x2 = vld1q_f32(x + 8);
+    float32x4_t x3 = vld1q_f32(x + 12);
+    float32x4_t x4 = vld1q_f32(x + 16);
+    float32x4_t x5 = vld1q_f32(x + 20);
+    float32x4_t x6 = vld1q_f32(x + 24);
+    float32x4_t x7 = vld1q_f32(x + 28);
+
+    float32x4_t y0 = vmulq_f32(x0, lo);
+    float32x4_t y1 = vmulq_f32(x1, lo);
+    float32x4_t y2 = vmulq_f32(x2, lo);
+    float32x4_t y3 = vmulq_f32(x3, lo);
+    float32x4_t y4 = vmulq_f32(x4, lo);
+    float32x4_t y5 = vmulq_f32(x5, lo);
+    float32x4_t y6 = vmulq_f32(x6, lo);
+    float32x4_t y7 = vmulq_f32(x7, lo);
+    y0 = vfmaq_f32(y0, x0, hi);
+    y1 = vfmaq_f32(y1, x1, hi);
+    y2 = vfmaq_f32(y2, x2, hi);
+    y3 = vfmaq_f32(y3, x3, hi);
+    y4 = vfmaq_f32(y4, x4, hi);
+    y5 = vfmaq_f32(y5, x5, hi);
+    y6 = vfmaq_f32(y6, x6, hi);
+    y7 = vfmaq_f32(y7, x7, hi);
+    y0 = vmulq_f32(y0, power);
+    y1 = vmulq_f32(y1, power);
+    y2 = vmulq_f32(y2, power);
+    y3 = vmulq_f32(y3, power);
+    y4 = vmulq_f32(y4, power);
+    y5 = vmulq_f32(y5, power);
+    y6 = vmulq_f32(y6, power);
+    y7 = vmulq_f32(y7, power);
+
+    vst1q_f32(y + 0, y0);
+    vst1q_f32(y + 4, y1);
+    vst1q_f32(y + 8, y2);
+    vst1q_f32(y + 12, y3);
+    vst1q_f32(y + 16, y4);
+    vst1q_f32(y + 20, y5);
+    vst1q_f32(y + 24, y6);
+    vst1q_f32(y + 28, y7);
     x += 32;
     y += 32;
   }
   for (; n >= 4; n -= 4) {
-    const float32x4_t x0 = vld1q_f32(x);
-    vst1q_f32(y, vmulq_f32(vfmaq_f32(vmulq_f32(x0, lo), x0, hi), power));
+    float32x4_t x0 = vld1q_f32(x + 0);
+
+    float32x4_t y0 = vmulq_f32(x0, lo);
+    y0 = vfmaq_f32(y0, x0, hi);
+    y0 = vmulq_f32(y0, power);
+
+    vst1q_f32(y + 0, y0);
     x += 4;
     y += 4;
   }
   if (n > 0) {
-    const float32x4_t x0 = neon_load_tail(x, n, vdupq_n_f32(0.0f));
-    neon_store_tail(y, n, vmulq_f32(vfmaq_f32(vmulq_f32(x0, lo), x0, hi), power));
+    float32x4_t x0 = neon_load_tail(x, n, vdupq_n_f32(0.0f));
+
+    float32x4_t y0 = vmulq_f32(x0, lo);
+    y0 = vfmaq_f32(y0, x0, hi);
+    y0 = vmulq_f32(y0, power);
+
+    neon_store_tail(y, n, y0);
   }
 }
 
@@ -77,50 +137,110 @@ extern "C" void smx_f32_vmulextc_ukernel__neon_u64(size_t n, const float* x, flo
   const float32x4_t lo = vdupq_n_f32(reciprocal->lo);
   const float32x4_t power = vdupq_n_f32(smx_pow2(-reciprocal->exponent));
   for (; n >= 64; n -= 64) {
-    const float32x4_t x0 = vld1q_f32(x + 0);
-    const float32x4_t x1 = vld1q_f32(x + 4);
-    const float32x4_t x2 = vld1q_f32(x + 8);
-    const float32x4_t x3 = vld1q_f32(x + 12);
-    const float32x4_t x4 = vld1q_f32(x + 16);
-    const float32x4_t x5 = vld1q_f32(x + 20);
-    const float32x4_t x6 = vld1q_f32(x + 24);
-    const float32x4_t x7 = vld1q_f32(x + 28);
-    const float32x4_t x8 = vld1q_f32(x + 32);
-    const float32x4_t x9 = vld1q_f32(x + 36);
-    const float32x4_t x10 = vld1q_f32(x + 40);
-    const float32x4_t x11 = vld1q_f32(x + 44);
-    const float32x4_t x12 = vld1q_f32(x + 48);
-    const float32x4_t x13 = vld1q_f32(x + 52);
-    const float32x4_t x14 = vld1q_f32(x + 56);
-    const float32x4_t x15 = vld1q_f32(x + 60);
-    vst1q_f32(y + 0, vmulq_f32(vfmaq_f32(vmulq_f32(x0, lo), x0, hi), power));
-    vst1q_f32(y + 4, vmulq_f32(vfmaq_f32(vmulq_f32(x1, lo), x1, hi), power));
-    vst1q_f32(y + 8, vmulq_f32(vfmaq_f32(vmulq_f32(x2, lo), x2, hi), power));
-    vst1q_f32(y + 12, vmulq_f32(vfmaq_f32(vmulq_f32(x3, lo), x3, hi), power));
-    vst1q_f32(y + 16, vmulq_f32(vfmaq_f32(vmulq_f32(x4, lo), x4, hi), power));
-    vst1q_f32(y + 20, vmulq_f32(vfmaq_f32(vmulq_f32(x5, lo), x5, hi), power));
-    vst1q_f32(y + 24, vmulq_f32(vfmaq_f32(vmulq_f32(x6, lo), x6, hi), power));
-    vst1q_f32(y + 28, vmulq_f32(vfmaq_f32(vmulq_f32(x7, lo), x7, hi), power));
-    vst1q_f32(y + 32, vmulq_f32(vfmaq_f32(vmulq_f32(x8, lo), x8, hi), power));
-    vst1q_f32(y + 36, vmulq_f32(vfmaq_f32(vmulq_f32(x9, lo), x9, hi), power));
-    vst1q_f32(y + 40, vmulq_f32(vfmaq_f32(vmulq_f32(x10, lo), x10, hi), power));
-    vst1q_f32(y + 44, vmulq_f32(vfmaq_f32(vmulq_f32(x11, lo), x11, hi), power));
-    vst1q_f32(y + 48, vmulq_f32(vfmaq_f32(vmulq_f32(x12, lo), x12, hi), power));
-    vst1q_f32(y + 52, vmulq_f32(vfmaq_f32(vmulq_f32(x13, lo), x13, hi), power));
-    vst1q_f32(y + 56, vmulq_f32(vfmaq_f32(vmulq_f32(x14, lo), x14, hi), power));
-    vst1q_f32(y + 60, vmulq_f32(vfmaq_f32(vmulq_f32(x15, lo), x15, hi), power));
+    float32x4_t x0 = vld1q_f32(x + 0);
+    float32x4_t x1 = vld1q_f32(x + 4);
+    float32x4_t x2 = vld1q_f32(x + 8);
+    float32x4_t x3 = vld1q_f32(x + 12);
+    float32x4_t x4 = vld1q_f32(x + 16);
+    float32x4_t x5 = vld1q_f32(x + 20);
+    float32x4_t x6 = vld1q_f32(x + 24);
+    float32x4_t x7 = vld1q_f32(x + 28);
+    float32x4_t x8 = vld1q_f32(x + 32);
+    float32x4_t x9 = vld1q_f32(x + 36);
+    float32x4_t x10 = vld1q_f32(x + 40);
+    float32x4_t x11 = vld1q_f32(x + 44);
+    float32x4_t x12 = vld1q_f32(x + 48);
+    float32x4_t x13 = vld1q_f32(x + 52);
+    float32x4_t x14 = vld1q_f32(x + 56);
+    float32x4_t x15 = vld1q_f32(x + 60);
+
+    float32x4_t y0 = vmulq_f32(x0, lo);
+    float32x4_t y1 = vmulq_f32(x1, lo);
+    float32x4_t y2 = vmulq_f32(x2, lo);
+    float32x4_t y3 = vmulq_f32(x3, lo);
+    float32x4_t y4 = vmulq_f32(x4, lo);
+    float32x4_t y5 = vmulq_f32(x5, lo);
+    float32x4_t y6 = vmulq_f32(x6, lo);
+    float32x4_t y7 = vmulq_f32(x7, lo);
+    float32x4_t y8 = vmulq_f32(x8, lo);
+    float32x4_t y9 = vmulq_f32(x9, lo);
+    float32x4_t y10 = vmulq_f32(x10, lo);
+    float32x4_t y11 = vmulq_f32(x11, lo);
+    float32x4_t y12 = vmulq_f32(x12, lo);
+    float32x4_t y13 = vmulq_f32(x13, lo);
+    float32x4_t y14 = vmulq_f32(x14, lo);
+    float32x4_t y15 = vmulq_f32(x15, lo);
+    y0 = vfmaq_f32(y0, x0, hi);
+    y1 = vfmaq_f32(y1, x1, hi);
+    y2 = vfmaq_f32(y2, x2, hi);
+    y3 = vfmaq_f32(y3, x3, hi);
+    y4 = vfmaq_f32(y4, x4, hi);
+    y5 = vfmaq_f32(y5, x5, hi);
+    y6 = vfmaq_f32(y6, x6, hi);
+    y7 = vfmaq_f32(y7, x7, hi);
+    y8 = vfmaq_f32(y8, x8, hi);
+    y9 = vfmaq_f32(y9, x9, hi);
+    y10 = vfmaq_f32(y10, x10, hi);
+    y11 = vfmaq_f32(y11, x11, hi);
+    y12 = vfmaq_f32(y12, x12, hi);
+    y13 = vfmaq_f32(y13, x13, hi);
+    y14 = vfmaq_f32(y14, x14, hi);
+    y15 = vfmaq_f32(y15, x15, hi);
+    y0 = vmulq_f32(y0, power);
+    y1 = vmulq_f32(y1, power);
+    y2 = vmulq_f32(y2, power);
+    y3 = vmulq_f32(y3, power);
+    y4 = vmulq_f32(y4, power);
+    y5 = vmulq_f32(y5, power);
+    y6 = vmulq_f32(y6, power);
+    y7 = vmulq_f32(y7, power);
+    y8 = vmulq_f32(y8, power);
+    y9 = vmulq_f32(y9, power);
+    y10 = vmulq_f32(y10, power);
+    y11 = vmulq_f32(y11, power);
+    y12 = vmulq_f32(y12, power);
+    y13 = vmulq_f32(y13, power);
+    y14 = vmulq_f32(y14, power);
+    y15 = vmulq_f32(y15, power);
+
+    vst1q_f32(y + 0, y0);
+    vst1q_f32(y + 4, y1);
+    vst1q_f32(y + 8, y2);
+    vst1q_f32(y + 12, y3);
+    vst1q_f32(y + 16, y4);
+    vst1q_f32(y + 20, y5);
+    vst1q_f32(y + 24, y6);
+    vst1q_f32(y + 28, y7);
+    vst1q_f32(y + 32, y8);
+    vst1q_f32(y + 36, y9);
+    vst1q_f32(y + 40, y10);
+    vst1q_f32(y + 44, y11);
+    vst1q_f32(y + 48, y12);
+    vst1q_f32(y + 52, y13);
+    vst1q_f32(y + 56, y14);
+    vst1q_f32(y + 60, y15);
     x += 64;
     y += 64;
   }
   for (; n >= 4; n -= 4) {
-    const float32x4_t x0 = vld1q_f32(x);
-    vst1q_f32(y, vmulq_f32(vfmaq_f32(vmulq_f32(x0, lo), x0, hi), power));
+    float32x4_t x0 = vld1q_f32(x + 0);
+
+    float32x4_t y0 = vmulq_f32(x0, lo);
+    y0 = vfmaq_f32(y0, x0, hi);
+    y0 = vmulq_f32(y0, power);
+
+    vst1q_f32(y + 0, y0);
     x += 4;
     y += 4;
   }
   if (n > 0) {
-    const float32x4_t x0 = neon_load_tail(x, n, vdupq_n_f32(0.0f));
-    neon_store_tail(y, n, vmulq_f32(vfmaq_f32(vmulq_f32(x0, lo), x0, hi), power));
+    float32x4_t x0 = neon_load_tail(x, n, vdupq_n_f32(0.0f));
+
+    float32x4_t y0 = vmulq_f32(x0, lo);
+    y0 = vfmaq_f32(y0, x0, hi);
+    y0 = vmulq_f32(y0, power);
+
+    neon_store_tail(y, n, y0);
   }
 }
 
@@ -130,81 +250,189 @@ extern "C" void smx_f32_vmulextc_ukernel__neon_u128(size_t n, const float* x, fl
   const float32x4_t lo = vdupq_n_f32(reciprocal->lo);
   const float32x4_t power = vdupq_n_f32(smx_pow2(-reciprocal->exponent));
   for (; n >= 128; n -= 128) {
-    const float32x4_t x0 = vld1q_f32(x + 0);
-    const float32x4_t x1 = vld1q_f32(x + 4);
-    const float32x4_t x2 = vld1q_f32(x + 8);
-    const float32x4_t x3 = vld1q_f32(x + 12);
-    const float32x4_t x4 = vld1q_f32(x + 16);
-    const float32x4_t x5 = vld1q_f32(x + 20);
-    const float32x4_t x6 = vld1q_f32(x + 24);
-    const float32x4_t x7 = vld1q_f32(x + 28);
-    const float32x4_t x8 = vld1q_f32(x + 32);
-    const float32x4_t x9 = vld1q_f32(x + 36);
-    const float32x4_t x10 = vld1q_f32(x + 40);
-    const float32x4_t x11 = vld1q_f32(x + 44);
-    const float32x4_t x12 = vld1q_f32(x + 48);
-    const float32x4_t x13 = vld1q_f32(x + 52);
-    const float32x4_t x14 = vld1q_f32(x + 56);
-    const float32x4_t x15 = vld1q_f32(x + 60);
-    const float32x4_t x16 = vld1q_f32(x + 64);
-    const float32x4_t x17 = vld1q_f32(x + 68);
-    const float32x4_t x18 = vld1q_f32(x + 72);
-    const float32x4_t x19 = vld1q_f32(x + 76);
-    const float32x4_t x20 = vld1q_f32(x + 80);
-    const float32x4_t x21 = vld1q_f32(x + 84);
-    const float32x4_t x22 = vld1q_f32(x + 88);
-    const float32x4_t x23 = vld1q_f32(x + 92);
-    const float32x4_t x24 = vld1q_f32(x + 96);
-    const float32x4_t x25 = vld1q_f32(x + 100);
-    const float32x4_t x26 = vld1q_f32(x + 104);
-    const float32x4_t x27 = vld1q_f32(x + 108);
-    const float32x4_t x28 = vld1q_f32(x + 112);
-    const float32x4_t x29 = vld1q_f32(x + 116);
-    const float32x4_t x30 = vld1q_f32(x + 120);
-    const float32x4_t x31 = vld1q_f32(x + 124);
-    vst1q_f32(y + 0, vmulq_f32(vfmaq_f32(vmulq_f32(x0, lo), x0, hi), power));
-    vst1q_f32(y + 4, vmulq_f32(vfmaq_f32(vmulq_f32(x1, lo), x1, hi), power));
-    vst1q_f32(y + 8, vmulq_f32(vfmaq_f32(vmulq_f32(x2, lo), x2, hi), power));
-    vst1q_f32(y + 12, vmulq_f32(vfmaq_f32(vmulq_f32(x3, lo), x3, hi), power));
-    vst1q_f32(y + 16, vmulq_f32(vfmaq_f32(vmulq_f32(x4, lo), x4, hi), power));
-    vst1q_f32(y + 20, vmulq_f32(vfmaq_f32(vmulq_f32(x5, lo), x5, hi), power));
-    vst1q_f32(y + 24, vmulq_f32(vfmaq_f32(vmulq_f32(x6, lo), x6, hi), power));
-    vst1q_f32(y + 28, vmulq_f32(vfmaq_f32(vmulq_f32(x7, lo), x7, hi), power));
-    vst1q_f32(y + 32, vmulq_f32(vfmaq_f32(vmulq_f32(x8, lo), x8, hi), power));
-    vst1q_f32(y + 36, vmulq_f32(vfmaq_f32(vmulq_f32(x9, lo), x9, hi), power));
-    vst1q_f32(y + 40, vmulq_f32(vfmaq_f32(vmulq_f32(x10, lo), x10, hi), power));
-    vst1q_f32(y + 44, vmulq_f32(vfmaq_f32(vmulq_f32(x11, lo), x11, hi), power));
-    vst1q_f32(y + 48, vmulq_f32(vfmaq_f32(vmulq_f32(x12, lo), x12, hi), power));
-    vst1q_f32(y + 52, vmulq_f32(vfmaq_f32(vmulq_f32(x13, lo), x13, hi), power));
-    vst1q_f32(y + 56, vmulq_f32(vfmaq_f32(vmulq_f32(x14, lo), x14, hi), power));
-    vst1q_f32(y + 60, vmulq_f32(vfmaq_f32(vmulq_f32(x15, lo), x15, hi), power));
-    vst1q_f32(y + 64, vmulq_f32(vfmaq_f32(vmulq_f32(x16, lo), x16, hi), power));
-    vst1q_f32(y + 68, vmulq_f32(vfmaq_f32(vmulq_f32(x17, lo), x17, hi), power));
-    vst1q_f32(y + 72, vmulq_f32(vfmaq_f32(vmulq_f32(x18, lo), x18, hi), power));
-    vst1q_f32(y + 76, vmulq_f32(vfmaq_f32(vmulq_f32(x19, lo), x19, hi), power));
-    vst1q_f32(y + 80, vmulq_f32(vfmaq_f32(vmulq_f32(x20, lo), x20, hi), power));
-    vst1q_f32(y + 84, vmulq_f32(vfmaq_f32(vmulq_f32(x21, lo), x21, hi), power));
-    vst1q_f32(y + 88, vmulq_f32(vfmaq_f32(vmulq_f32(x22, lo), x22, hi), power));
-    vst1q_f32(y + 92, vmulq_f32(vfmaq_f32(vmulq_f32(x23, lo), x23, hi), power));
-    vst1q_f32(y + 96, vmulq_f32(vfmaq_f32(vmulq_f32(x24, lo), x24, hi), power));
-    vst1q_f32(y + 100, vmulq_f32(vfmaq_f32(vmulq_f32(x25, lo), x25, hi), power));
-    vst1q_f32(y + 104, vmulq_f32(vfmaq_f32(vmulq_f32(x26, lo), x26, hi), power));
-    vst1q_f32(y + 108, vmulq_f32(vfmaq_f32(vmulq_f32(x27, lo), x27, hi), power));
-    vst1q_f32(y + 112, vmulq_f32(vfmaq_f32(vmulq_f32(x28, lo), x28, hi), power));
-    vst1q_f32(y + 116, vmulq_f32(vfmaq_f32(vmulq_f32(x29, lo), x29, hi), power));
-    vst1q_f32(y + 120, vmulq_f32(vfmaq_f32(vmulq_f32(x30, lo), x30, hi), power));
-    vst1q_f32(y + 124, vmulq_f32(vfmaq_f32(vmulq_f32(x31, lo), x31, hi), power));
+    float32x4_t x0 = vld1q_f32(x + 0);
+    float32x4_t x1 = vld1q_f32(x + 4);
+    float32x4_t x2 = vld1q_f32(x + 8);
+    float32x4_t x3 = vld1q_f32(x + 12);
+    float32x4_t x4 = vld1q_f32(x + 16);
+    float32x4_t x5 = vld1q_f32(x + 20);
+    float32x4_t x6 = vld1q_f32(x + 24);
+    float32x4_t x7 = vld1q_f32(x + 28);
+    float32x4_t x8 = vld1q_f32(x + 32);
+    float32x4_t x9 = vld1q_f32(x + 36);
+    float32x4_t x10 = vld1q_f32(x + 40);
+    float32x4_t x11 = vld1q_f32(x + 44);
+    float32x4_t x12 = vld1q_f32(x + 48);
+    float32x4_t x13 = vld1q_f32(x + 52);
+    float32x4_t x14 = vld1q_f32(x + 56);
+    float32x4_t x15 = vld1q_f32(x + 60);
+    float32x4_t x16 = vld1q_f32(x + 64);
+    float32x4_t x17 = vld1q_f32(x + 68);
+    float32x4_t x18 = vld1q_f32(x + 72);
+    float32x4_t x19 = vld1q_f32(x + 76);
+    float32x4_t x20 = vld1q_f32(x + 80);
+    float32x4_t x21 = vld1q_f32(x + 84);
+    float32x4_t x22 = vld1q_f32(x + 88);
+    float32x4_t x23 = vld1q_f32(x + 92);
+    float32x4_t x24 = vld1q_f32(x + 96);
+    float32x4_t x25 = vld1q_f32(x + 100);
+    float32x4_t x26 = vld1q_f32(x + 104);
+    float32x4_t x27 = vld1q_f32(x + 108);
+    float32x4_t x28 = vld1q_f32(x + 112);
+    float32x4_t x29 = vld1q_f32(x + 116);
+    float32x4_t x30 = vld1q_f32(x + 120);
+    float32x4_t x31 = vld1q_f32(x + 124);
+
+    float32x4_t y0 = vmulq_f32(x0, lo);
+    float32x4_t y1 = vmulq_f32(x1, lo);
+    float32x4_t y2 = vmulq_f32(x2, lo);
+    float32x4_t y3 = vmulq_f32(x3, lo);
+    float32x4_t y4 = vmulq_f32(x4, lo);
+    float32x4_t y5 = vmulq_f32(x5, lo);
+    float32x4_t y6 = vmulq_f32(x6, lo);
+    float32x4_t y7 = vmulq_f32(x7, lo);
+    float32x4_t y8 = vmulq_f32(x8, lo);
+    float32x4_t y9 = vmulq_f32(x9, lo);
+    float32x4_t y10 = vmulq_f32(x10, lo);
+    float32x4_t y11 = vmulq_f32(x11, lo);
+    float32x4_t y12 = vmulq_f32(x12, lo);
+    float32x4_t y13 = vmulq_f32(x13, lo);
+    float32x4_t y14 = vmulq_f32(x14, lo);
+    float32x4_t y15 = vmulq_f32(x15, lo);
+    float32x4_t y16 = vmulq_f32(x16, lo);
+    float32x4_t y17 = vmulq_f32(x17, lo);
+    float32x4_t y18 = vmulq_f32(x18, lo);
+    float32x4_t y19 = vmulq_f32(x19, lo);
+    float32x4_t y20 = vmulq_f32(x20, lo);
+    float32x4_t y21 = vmulq_f32(x21, lo);
+    float32x4_t y22 = vmulq_f32(x22, lo);
+    float32x4_t y23 = vmulq_f32(x23, lo);
+    float32x4_t y24 = vmulq_f32(x24, lo);
+    float32x4_t y25 = vmulq_f32(x25, lo);
+    float32x4_t y26 = vmulq_f32(x26, lo);
+    float32x4_t y27 = vmulq_f32(x27, lo);
+    float32x4_t y28 = vmulq_f32(x28, lo);
+    float32x4_t y29 = vmulq_f32(x29, lo);
+    float32x4_t y30 = vmulq_f32(x30, lo);
+    float32x4_t y31 = vmulq_f32(x31, lo);
+    y0 = vfmaq_f32(y0, x0, hi);
+    y1 = vfmaq_f32(y1, x1, hi);
+    y2 = vfmaq_f32(y2, x2, hi);
+    y3 = vfmaq_f32(y3, x3, hi);
+    y4 = vfmaq_f32(y4, x4, hi);
+    y5 = vfmaq_f32(y5, x5, hi);
+    y6 = vfmaq_f32(y6, x6, hi);
+    y7 = vfmaq_f32(y7, x7, hi);
+    y8 = vfmaq_f32(y8, x8, hi);
+    y9 = vfmaq_f32(y9, x9, hi);
+    y10 = vfmaq_f32(y10, x10, hi);
+    y11 = vfmaq_f32(y11, x11, hi);
+    y12 = vfmaq_f32(y12, x12, hi);
+    y13 = vfmaq_f32(y13, x13, hi);
+    y14 = vfmaq_f32(y14, x14, hi);
+    y15 = vfmaq_f32(y15, x15, hi);
+    y16 = vfmaq_f32(y16, x16, hi);
+    y17 = vfmaq_f32(y17, x17, hi);
+    y18 = vfmaq_f32(y18, x18, hi);
+    y19 = vfmaq_f32(y19, x19, hi);
+    y20 = vfmaq_f32(y20, x20, hi);
+    y21 = vfmaq_f32(y21, x21, hi);
+    y22 = vfmaq_f32(y22, x22, hi);
+    y23 = vfmaq_f32(y23, x23, hi);
+    y24 = vfmaq_f32(y24, x24, hi);
+    y25 = vfmaq_f32(y25, x25, hi);
+    y26 = vfmaq_f32(y26, x26, hi);
+    y27 = vfmaq_f32(y27, x27, hi);
+    y28 = vfmaq_f32(y28, x28, hi);
+    y29 = vfmaq_f32(y29, x29, hi);
+    y30 = vfmaq_f32(y30, x30, hi);
+    y31 = vfmaq_f32(y31, x31, hi);
+    y0 = vmulq_f32(y0, power);
+    y1 = vmulq_f32(y1, power);
+    y2 = vmulq_f32(y2, power);
+    y3 = vmulq_f32(y3, power);
+    y4 = vmulq_f32(y4, power);
+    y5 = vmulq_f32(y5, power);
+    y6 = vmulq_f32(y6, power);
+    y7 = vmulq_f32(y7, power);
+    y8 = vmulq_f32(y8, power);
+    y9 = vmulq_f32(y9, power);
+    y10 = vmulq_f32(y10, power);
+    y11 = vmulq_f32(y11, power);
+    y12 = vmulq_f32(y12, power);
+    y13 = vmulq_f32(y13, power);
+    y14 = vmulq_f32(y14, power);
+    y15 = vmulq_f32(y15, power);
+    y16 = vmulq_f32(y16, power);
+    y17 = vmulq_f32(y17, power);
+    y18 = vmulq_f32(y18, power);
+    y19 = vmulq_f32(y19, power);
+    y20 = vmulq_f32(y20, power);
+    y21 = vmulq_f32(y21, power);
+    y22 = vmulq_f32(y22, power);
+    y23 = vmulq_f32(y23, power);
+    y24 = vmulq_f32(y24, power);
+    y25 = vmulq_f32(y25, power);
+    y26 = vmulq_f32(y26, power);
+    y27 = vmulq_f32(y27, power);
+    y28 = vmulq_f32(y28, power);
+    y29 = vmulq_f32(y29, power);
+    y30 = vmulq_f32(y30, power);
+    y31 = vmulq_f32(y31, power);
+
+    vst1q_f32(y + 0, y0);
+    vst1q_f32(y + 4, y1);
+    vst1q_f32(y + 8, y2);
+    vst1q_f32(y + 12, y3);
+    vst1q_f32(y + 16, y4);
+    vst1q_f32(y + 20, y5);
+    vst1q_f32(y + 24, y6);
+    vst1q_f32(y + 28, y7);
+    vst1q_f32(y + 32, y8);
+    vst1q_f32(y + 36, y9);
+    vst1q_f32(y + 40, y10);
+    vst1q_f32(y + 44, y11);
+    vst1q_f32(y + 48, y12);
+    vst1q_f32(y + 52, y13);
+    vst1q_f32(y + 56, y14);
+    vst1q_f32(y + 60, y15);
+    vst1q_f32(y + 64, y16);
+    vst1q_f32(y + 68, y17);
+    vst1q_f32(y + 72, y18);
+    vst1q_f32(y + 76, y19);
+    vst1q_f32(y + 80, y20);
+    vst1q_f32(y + 84, y21);
+    vst1q_f32(y + 88, y22);
+    vst1q_f32(y + 92, y23);
+    vst1q_f32(y + 96, y24);
+    vst1q_f32(y + 100, y25);
+    vst1q_f32(y + 104, y26);
+    vst1q_f32(y + 108, y27);
+    vst1q_f32(y + 112, y28);
+    vst1q_f32(y + 116, y29);
+    vst1q_f32(y + 120, y30);
+    vst1q_f32(y + 124, y31);
     x += 128;
     y += 128;
   }
   for (; n >= 4; n -= 4) {
-    const float32x4_t x0 = vld1q_f32(x);
-    vst1q_f32(y, vmulq_f32(vfmaq_f32(vmulq_f32(x0, lo), x0, hi), power));
+    float32x4_t x0 = vld1q_f32(x + 0);
+
+    float32x4_t y0 = vmulq_f32(x0, lo);
+    y0 = vfmaq_f32(y0, x0, hi);
+    y0 = vmulq_f32(y0, power);
+
+    vst1q_f32(y + 0, y0);
     x += 4;
     y += 4;
   }
   if (n > 0) {
-    const float32x4_t x0 = neon_load_tail(x, n, vdupq_n_f32(0.0f));
-    neon_store_tail(y, n, vmulq_f32(vfmaq_f32(vmulq_f32(x0, lo), x0, hi), power));
+    float32x4_t x0 = neon_load_tail(x, n, vdupq_n_f32(0.0f));
+
+    float32x4_t y0 = vmulq_f32(x0, lo);
+    y0 = vfmaq_f32(y0, x0, hi);
+    y0 = vmulq_f32(y0, power);
+
+    neon_store_tail(y, n, y0);
   }
 }

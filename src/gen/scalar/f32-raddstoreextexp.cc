@@ -6,23 +6,6 @@
 #include "src/isa/scalar.h"
 #include "src/kernels/extended.h"
 
-// exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]. Returns p, and in
-// *power 2^(n + k), where bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the
-// largest relative error (Sollya's fpminimax): 2^-28.2; with the roundings of its evaluation, 1.26 * 2^-24.
-static inline f32x16 extexp(f32x16 x, f32x16 bias, f32x16* power) {
-  const f32x16 biased = scalar_fma(x, scalar_set1(0x1.715476p+0f), bias);
-  const f32x16 n = scalar_sub(biased, bias);
-  f32x16 t = scalar_fma(n, scalar_set1(-0x1.62E400p-1f), x);
-  t = scalar_fma(n, scalar_set1(-0x1.7F7D1Cp-20f), t);
-  f32x16 q = scalar_fma(t, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
-  q = scalar_fma(q, t, scalar_set1(0x1.5558A0p-5f));
-  q = scalar_fma(q, t, scalar_set1(0x1.555490p-3f));
-  q = scalar_fma(q, t, scalar_set1(0x1.FFFFFCp-2f));
-  q = scalar_fma(q, t, scalar_set1(1.0f));
-  *power = scalar_shift_to_exponent(biased);
-  return scalar_fma(q, t, scalar_set1(1.0f));
-}
-
 // The largest of n elements; where one is NaN, any of them.
 static inline float maximum(size_t n, const float* x) {
   f32x16 m0 = scalar_set1(-INFINITY);
@@ -48,6 +31,13 @@ static inline f32x16 two_sum(f32x16 a, f32x16 b, f32x16* error) {
   return sum;
 }
 
+// (*hi, *lo) += a, the rounding error of *hi kept in *lo.
+static inline void add_compensated(f32x16* hi, f32x16* lo, f32x16 a) {
+  f32x16 error;
+  *hi = two_sum(*hi, a, &error);
+  *lo = scalar_add(*lo, error);
+}
+
 // (*hi, *lo) += (hi2, lo2)
 static inline void add_pair(f32x16* hi, f32x16* lo, f32x16 hi2, f32x16 lo2) {
   f32x16 error;
@@ -67,37 +57,45 @@ static inline void fold(f32x16* hi, f32x16* lo, struct smx_f32_extended* sum) {
   sum->lo = l - (sum->hi - h);
 }
 
-// Two elements a lane: one plain addition, then a compensated one into the lane's sum.
-static inline void accumulate(f32x16 x0, f32x16 x1, f32x16 lower, f32x16 bias, f32x16* hi, f32x16* lo,
-                              f32x16* y0, f32x16* y1) {
-  f32x16 power0, power1;
-  const f32x16 p0 = extexp(scalar_max(lower, x0), bias, &power0);
-  const f32x16 p1 = extexp(scalar_max(lower, x1), bias, &power1);
-  *y0 = scalar_mul(p0, power0);
-  *y1 = scalar_mul(p1, power1);
-  f32x16 error;
-  *hi = two_sum(*hi, scalar_add(*y0, *y1), &error);
-  *lo = scalar_add(*lo, error);
-}
-
-// 32 elements of a block: lane l takes elements l and l + 16.
-static inline void accumulate_32(const float* x, float* y, f32x16 lower, f32x16 bias, f32x16* hi,
-                                 f32x16* lo) {
-  f32x16 y0[1], y1[1];
-  accumulate(scalar_load(x + 0), scalar_load(x + 16), lower, bias, &hi[0], &lo[0], &y0[0], &y1[0]);
-  scalar_store(y + 0, y0[0]);
-  scalar_store(y + 16, y1[0]);
-}
-
 // The last n < 32 elements of a block; absent ones count as 0.
 static inline void accumulate_tail(ptrdiff_t n, const float* x, float* y, f32x16 lower, f32x16 bias,
-                                   f32x16* hi, f32x16* lo) {
+                                   f32x16* block_hi, f32x16* block_lo) {
   const f32x16 absent = scalar_set1(-INFINITY);
-  f32x16 y0[1], y1[1];
-  accumulate(scalar_load_tail(x + 0, n - 0, absent), scalar_load_tail(x + 16, n - 16, absent), lower, bias,
-             &hi[0], &lo[0], &y0[0], &y1[0]);
-  scalar_store_tail(y + 0, n - 0, y0[0]);
-  scalar_store_tail(y + 16, n - 16, y1[0]);
+
+  const f32x16 x0 = scalar_max(lower, scalar_load_tail(x + 0, n - 0, absent));
+  const f32x16 x1 = scalar_max(lower, scalar_load_tail(x + 16, n - 16, absent));
+
+  // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
+  // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
+  // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+  const f32x16 biased0 = scalar_fma(x0, scalar_set1(0x1.715476p+0f), bias);
+  const f32x16 biased1 = scalar_fma(x1, scalar_set1(0x1.715476p+0f), bias);
+  const f32x16 n0 = scalar_sub(biased0, bias);
+  const f32x16 n1 = scalar_sub(biased1, bias);
+  const f32x16 power0 = scalar_shift_to_exponent(biased0);
+  const f32x16 power1 = scalar_shift_to_exponent(biased1);
+  f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E400p-1f), x0);
+  f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E400p-1f), x1);
+  t0 = scalar_fma(n0, scalar_set1(-0x1.7F7D1Cp-20f), t0);
+  t1 = scalar_fma(n1, scalar_set1(-0x1.7F7D1Cp-20f), t1);
+  f32x16 p0 = scalar_fma(t0, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
+  f32x16 p1 = scalar_fma(t1, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
+  p0 = scalar_fma(p0, t0, scalar_set1(0x1.5558A0p-5f));
+  p1 = scalar_fma(p1, t1, scalar_set1(0x1.5558A0p-5f));
+  p0 = scalar_fma(p0, t0, scalar_set1(0x1.555490p-3f));
+  p1 = scalar_fma(p1, t1, scalar_set1(0x1.555490p-3f));
+  p0 = scalar_fma(p0, t0, scalar_set1(0x1.FFFFFCp-2f));
+  p1 = scalar_fma(p1, t1, scalar_set1(0x1.FFFFFCp-2f));
+  p0 = scalar_fma(p0, t0, scalar_set1(1.0f));
+  p1 = scalar_fma(p1, t1, scalar_set1(1.0f));
+  p0 = scalar_fma(p0, t0, scalar_set1(1.0f));
+  p1 = scalar_fma(p1, t1, scalar_set1(1.0f));
+  const f32x16 y0 = scalar_mul(p0, power0);
+  const f32x16 y1 = scalar_mul(p1, power1);
+  scalar_store_tail(y + 0, n - 0, y0);
+  scalar_store_tail(y + 16, n - 16, y1);
+  const f32x16 pair0 = scalar_add(y0, y1);
+  add_compensated(&block_hi[0], &block_lo[0], pair0);
 }
 
 extern "C" void smx_f32_raddstoreextexp_ukernel__scalar_u32(size_t n, const float* x, float* y,
@@ -120,7 +118,42 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__scalar_u32(size_t n, const floa
     f32x16 block_hi[1] = {scalar_set1(0.0f)};
     f32x16 block_lo[1] = {scalar_set1(0.0f)};
     size_t i = 0;
-    for (; i + 32 <= block; i += 32) accumulate_32(x + i, y + i, lower, bias, block_hi, block_lo);
+    for (; i + 32 <= block; i += 32) {
+      const f32x16 x0 = scalar_max(lower, scalar_load(x + i + 0));
+      const f32x16 x1 = scalar_max(lower, scalar_load(x + i + 16));
+
+      // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
+      // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
+      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+      const f32x16 biased0 = scalar_fma(x0, scalar_set1(0x1.715476p+0f), bias);
+      const f32x16 biased1 = scalar_fma(x1, scalar_set1(0x1.715476p+0f), bias);
+      const f32x16 n0 = scalar_sub(biased0, bias);
+      const f32x16 n1 = scalar_sub(biased1, bias);
+      const f32x16 power0 = scalar_shift_to_exponent(biased0);
+      const f32x16 power1 = scalar_shift_to_exponent(biased1);
+      f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E400p-1f), x0);
+      f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E400p-1f), x1);
+      t0 = scalar_fma(n0, scalar_set1(-0x1.7F7D1Cp-20f), t0);
+      t1 = scalar_fma(n1, scalar_set1(-0x1.7F7D1Cp-20f), t1);
+      f32x16 p0 = scalar_fma(t0, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
+      f32x16 p1 = scalar_fma(t1, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
+      p0 = scalar_fma(p0, t0, scalar_set1(0x1.5558A0p-5f));
+      p1 = scalar_fma(p1, t1, scalar_set1(0x1.5558A0p-5f));
+      p0 = scalar_fma(p0, t0, scalar_set1(0x1.555490p-3f));
+      p1 = scalar_fma(p1, t1, scalar_set1(0x1.555490p-3f));
+      p0 = scalar_fma(p0, t0, scalar_set1(0x1.FFFFFCp-2f));
+      p1 = scalar_fma(p1, t1, scalar_set1(0x1.FFFFFCp-2f));
+      p0 = scalar_fma(p0, t0, scalar_set1(1.0f));
+      p1 = scalar_fma(p1, t1, scalar_set1(1.0f));
+      p0 = scalar_fma(p0, t0, scalar_set1(1.0f));
+      p1 = scalar_fma(p1, t1, scalar_set1(1.0f));
+      const f32x16 y0 = scalar_mul(p0, power0);
+      const f32x16 y1 = scalar_mul(p1, power1);
+      scalar_store(y + i + 0, y0);
+      scalar_store(y + i + 16, y1);
+      const f32x16 pair0 = scalar_add(y0, y1);
+      add_compensated(&block_hi[0], &block_lo[0], pair0);
+    }
     if (i < block) accumulate_tail((ptrdiff_t)(block - i), x + i, y + i, lower, bias, block_hi, block_lo);
     add_pair(&hi[0], &lo[0], block_hi[0], block_lo[0]);
     x += block;
@@ -152,10 +185,107 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__scalar_u64(size_t n, const floa
     f32x16 block_lo[1] = {scalar_set1(0.0f)};
     size_t i = 0;
     for (; i + 64 <= block; i += 64) {
-      accumulate_32(x + i + 0, y + i + 0, lower, bias, block_hi, block_lo);
-      accumulate_32(x + i + 32, y + i + 32, lower, bias, block_hi, block_lo);
+      const f32x16 x0 = scalar_max(lower, scalar_load(x + i + 0));
+      const f32x16 x1 = scalar_max(lower, scalar_load(x + i + 16));
+      const f32x16 x2 = scalar_max(lower, scalar_load(x + i + 32));
+      const f32x16 x3 = scalar_max(lower, scalar_load(x + i + 48));
+
+      // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
+      // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
+      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+      const f32x16 biased0 = scalar_fma(x0, scalar_set1(0x1.715476p+0f), bias);
+      const f32x16 biased1 = scalar_fma(x1, scalar_set1(0x1.715476p+0f), bias);
+      const f32x16 biased2 = scalar_fma(x2, scalar_set1(0x1.715476p+0f), bias);
+      const f32x16 biased3 = scalar_fma(x3, scalar_set1(0x1.715476p+0f), bias);
+      const f32x16 n0 = scalar_sub(biased0, bias);
+      const f32x16 n1 = scalar_sub(biased1, bias);
+      const f32x16 n2 = scalar_sub(biased2, bias);
+      const f32x16 n3 = scalar_sub(biased3, bias);
+      const f32x16 power0 = scalar_shift_to_exponent(biased0);
+      const f32x16 power1 = scalar_shift_to_exponent(biased1);
+      const f32x16 power2 = scalar_shift_to_exponent(biased2);
+      const f32x16 power3 = scalar_shift_to_exponent(biased3);
+      f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E400p-1f), x0);
+      f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E400p-1f), x1);
+      f32x16 t2 = scalar_fma(n2, scalar_set1(-0x1.62E400p-1f), x2);
+      f32x16 t3 = scalar_fma(n3, scalar_set1(-0x1.62E400p-1f), x3);
+      t0 = scalar_fma(n0, scalar_set1(-0x1.7F7D1Cp-20f), t0);
+      t1 = scalar_fma(n1, scalar_set1(-0x1.7F7D1Cp-20f), t1);
+      t2 = scalar_fma(n2, scalar_set1(-0x1.7F7D1Cp-20f), t2);
+      t3 = scalar_fma(n3, scalar_set1(-0x1.7F7D1Cp-20f), t3);
+      f32x16 p0 = scalar_fma(t0, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
+      f32x16 p1 = scalar_fma(t1, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
+      f32x16 p2 = scalar_fma(t2, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
+      f32x16 p3 = scalar_fma(t3, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
+      p0 = scalar_fma(p0, t0, scalar_set1(0x1.5558A0p-5f));
+      p1 = scalar_fma(p1, t1, scalar_set1(0x1.5558A0p-5f));
+      p2 = scalar_fma(p2, t2, scalar_set1(0x1.5558A0p-5f));
+      p3 = scalar_fma(p3, t3, scalar_set1(0x1.5558A0p-5f));
+      p0 = scalar_fma(p0, t0, scalar_set1(0x1.555490p-3f));
+      p1 = scalar_fma(p1, t1, scalar_set1(0x1.555490p-3f));
+      p2 = scalar_fma(p2, t2, scalar_set1(0x1.555490p-3f));
+      p3 = scalar_fma(p3, t3, scalar_set1(0x1.555490p-3f));
+      p0 = scalar_fma(p0, t0, scalar_set1(0x1.FFFFFCp-2f));
+      p1 = scalar_fma(p1, t1, scalar_set1(0x1.FFFFFCp-2f));
+      p2 = scalar_fma(p2, t2, scalar_set1(0x1.FFFFFCp-2f));
+      p3 = scalar_fma(p3, t3, scalar_set1(0x1.FFFFFCp-2f));
+      p0 = scalar_fma(p0, t0, scalar_set1(1.0f));
+      p1 = scalar_fma(p1, t1, scalar_set1(1.0f));
+      p2 = scalar_fma(p2, t2, scalar_set1(1.0f));
+      p3 = scalar_fma(p3, t3, scalar_set1(1.0f));
+      p0 = scalar_fma(p0, t0, scalar_set1(1.0f));
+      p1 = scalar_fma(p1, t1, scalar_set1(1.0f));
+      p2 = scalar_fma(p2, t2, scalar_set1(1.0f));
+      p3 = scalar_fma(p3, t3, scalar_set1(1.0f));
+      const f32x16 y0 = scalar_mul(p0, power0);
+      const f32x16 y1 = scalar_mul(p1, power1);
+      const f32x16 y2 = scalar_mul(p2, power2);
+      const f32x16 y3 = scalar_mul(p3, power3);
+      scalar_store(y + i + 0, y0);
+      scalar_store(y + i + 16, y1);
+      scalar_store(y + i + 32, y2);
+      scalar_store(y + i + 48, y3);
+      const f32x16 pair0 = scalar_add(y0, y1);
+      const f32x16 pair2 = scalar_add(y2, y3);
+      add_compensated(&block_hi[0], &block_lo[0], pair0);
+      add_compensated(&block_hi[0], &block_lo[0], pair2);
     }
-    for (; i + 32 <= block; i += 32) accumulate_32(x + i, y + i, lower, bias, block_hi, block_lo);
+    for (; i + 32 <= block; i += 32) {
+      const f32x16 x0 = scalar_max(lower, scalar_load(x + i + 0));
+      const f32x16 x1 = scalar_max(lower, scalar_load(x + i + 16));
+
+      // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
+      // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
+      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+      const f32x16 biased0 = scalar_fma(x0, scalar_set1(0x1.715476p+0f), bias);
+      const f32x16 biased1 = scalar_fma(x1, scalar_set1(0x1.715476p+0f), bias);
+      const f32x16 n0 = scalar_sub(biased0, bias);
+      const f32x16 n1 = scalar_sub(biased1, bias);
+      const f32x16 power0 = scalar_shift_to_exponent(biased0);
+      const f32x16 power1 = scalar_shift_to_exponent(biased1);
+      f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E400p-1f), x0);
+      f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E400p-1f), x1);
+      t0 = scalar_fma(n0, scalar_set1(-0x1.7F7D1Cp-20f), t0);
+      t1 = scalar_fma(n1, scalar_set1(-0x1.7F7D1Cp-20f), t1);
+      f32x16 p0 = scalar_fma(t0, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
+      f32x16 p1 = scalar_fma(t1, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
+      p0 = scalar_fma(p0, t0, scalar_set1(0x1.5558A0p-5f));
+      p1 = scalar_fma(p1, t1, scalar_set1(0x1.5558A0p-5f));
+      p0 = scalar_fma(p0, t0, scalar_set1(0x1.555490p-3f));
+      p1 = scalar_fma(p1, t1, scalar_set1(0x1.555490p-3f));
+      p0 = scalar_fma(p0, t0, scalar_set1(0x1.FFFFFCp-2f));
+      p1 = scalar_fma(p1, t1, scalar_set1(0x1.FFFFFCp-2f));
+      p0 = scalar_fma(p0, t0, scalar_set1(1.0f));
+      p1 = scalar_fma(p1, t1, scalar_set1(1.0f));
+      p0 = scalar_fma(p0, t0, scalar_set1(1.0f));
+      p1 = scalar_fma(p1, t1, scalar_set1(1.0f));
+      const f32x16 y0 = scalar_mul(p0, power0);
+      const f32x16 y1 = scalar_mul(p1, power1);
+      scalar_store(y + i + 0, y0);
+      scalar_store(y + i + 16, y1);
+      const f32x16 pair0 = scalar_add(y0, y1);
+      add_compensated(&block_hi[0], &block_lo[0], pair0);
+    }
     if (i < block) accumulate_tail((ptrdiff_t)(block - i), x + i, y + i, lower, bias, block_hi, block_lo);
     add_pair(&hi[0], &lo[0], block_hi[0], block_lo[0]);
     x += block;
@@ -187,12 +317,167 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__scalar_u128(size_t n, const flo
     f32x16 block_lo[1] = {scalar_set1(0.0f)};
     size_t i = 0;
     for (; i + 128 <= block; i += 128) {
-      accumulate_32(x + i + 0, y + i + 0, lower, bias, block_hi, block_lo);
-      accumulate_32(x + i + 32, y + i + 32, lower, bias, block_hi, block_lo);
-      accumulate_32(x + i + 64, y + i + 64, lower, bias, block_hi, block_lo);
-      accumulate_32(x + i + 96, y + i + 96, lower, bias, block_hi, block_lo);
+      const f32x16 x0 = scalar_max(lower, scalar_load(x + i + 0));
+      const f32x16 x1 = scalar_max(lower, scalar_load(x + i + 16));
+      const f32x16 x2 = scalar_max(lower, scalar_load(x + i + 32));
+      const f32x16 x3 = scalar_max(lower, scalar_load(x + i + 48));
+      const f32x16 x4 = scalar_max(lower, scalar_load(x + i + 64));
+      const f32x16 x5 = scalar_max(lower, scalar_load(x + i + 80));
+      const f32x16 x6 = scalar_max(lower, scalar_load(x + i + 96));
+      const f32x16 x7 = scalar_max(lower, scalar_load(x + i + 112));
+
+      // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
+      // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
+      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+      const f32x16 biased0 = scalar_fma(x0, scalar_set1(0x1.715476p+0f), bias);
+      const f32x16 biased1 = scalar_fma(x1, scalar_set1(0x1.715476p+0f), bias);
+      const f32x16 biased2 = scalar_fma(x2, scalar_set1(0x1.715476p+0f), bias);
+      const f32x16 biased3 = scalar_fma(x3, scalar_set1(0x1.715476p+0f), bias);
+      const f32x16 biased4 = scalar_fma(x4, scalar_set1(0x1.715476p+0f), bias);
+      const f32x16 biased5 = scalar_fma(x5, scalar_set1(0x1.715476p+0f), bias);
+      const f32x16 biased6 = scalar_fma(x6, scalar_set1(0x1.715476p+0f), bias);
+      const f32x16 biased7 = scalar_fma(x7, scalar_set1(0x1.715476p+0f), bias);
+      const f32x16 n0 = scalar_sub(biased0, bias);
+      const f32x16 n1 = scalar_sub(biased1, bias);
+      const f32x16 n2 = scalar_sub(biased2, bias);
+      const f32x16 n3 = scalar_sub(biased3, bias);
+      const f32x16 n4 = scalar_sub(biased4, bias);
+      const f32x16 n5 = scalar_sub(biased5, bias);
+      const f32x16 n6 = scalar_sub(biased6, bias);
+      const f32x16 n7 = scalar_sub(biased7, bias);
+      const f32x16 power0 = scalar_shift_to_exponent(biased0);
+      const f32x16 power1 = scalar_shift_to_exponent(biased1);
+      const f32x16 power2 = scalar_shift_to_exponent(biased2);
+      const f32x16 power3 = scalar_shift_to_exponent(biased3);
+      const f32x16 power4 = scalar_shift_to_exponent(biased4);
+      const f32x16 power5 = scalar_shift_to_exponent(biased5);
+      const f32x16 power6 = scalar_shift_to_exponent(biased6);
+      const f32x16 power7 = scalar_shift_to_exponent(biased7);
+      f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E400p-1f), x0);
+      f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E400p-1f), x1);
+      f32x16 t2 = scalar_fma(n2, scalar_set1(-0x1.62E400p-1f), x2);
+      f32x16 t3 = scalar_fma(n3, scalar_set1(-0x1.62E400p-1f), x3);
+      f32x16 t4 = scalar_fma(n4, scalar_set1(-0x1.62E400p-1f), x4);
+      f32x16 t5 = scalar_fma(n5, scalar_set1(-0x1.62E400p-1f), x5);
+      f32x16 t6 = scalar_fma(n6, scalar_set1(-0x1.62E400p-1f), x6);
+      f32x16 t7 = scalar_fma(n7, scalar_set1(-0x1.62E400p-1f), x7);
+      t0 = scalar_fma(n0, scalar_set1(-0x1.7F7D1Cp-20f), t0);
+      t1 = scalar_fma(n1, scalar_set1(-0x1.7F7D1Cp-20f), t1);
+      t2 = scalar_fma(n2, scalar_set1(-0x1.7F7D1Cp-20f), t2);
+      t3 = scalar_fma(n3, scalar_set1(-0x1.7F7D1Cp-20f), t3);
+      t4 = scalar_fma(n4, scalar_set1(-0x1.7F7D1Cp-20f), t4);
+      t5 = scalar_fma(n5, scalar_set1(-0x1.7F7D1Cp-20f), t5);
+      t6 = scalar_fma(n6, scalar_set1(-0x1.7F7D1Cp-20f), t6);
+      t7 = scalar_fma(n7, scalar_set1(-0x1.7F7D1Cp-20f), t7);
+      f32x16 p0 = scalar_fma(t0, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
+      f32x16 p1 = scalar_fma(t1, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
+      f32x16 p2 = scalar_fma(t2, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
+      f32x16 p3 = scalar_fma(t3, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
+      f32x16 p4 = scalar_fma(t4, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
+      f32x16 p5 = scalar_fma(t5, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
+      f32x16 p6 = scalar_fma(t6, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
+      f32x16 p7 = scalar_fma(t7, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
+      p0 = scalar_fma(p0, t0, scalar_set1(0x1.5558A0p-5f));
+      p1 = scalar_fma(p1, t1, scalar_set1(0x1.5558A0p-5f));
+      p2 = scalar_fma(p2, t2, scalar_set1(0x1.5558A0p-5f));
+      p3 = scalar_fma(p3, t3, scalar_set1(0x1.5558A0p-5f));
+      p4 = scalar_fma(p4, t4, scalar_set1(0x1.5558A0p-5f));
+      p5 = scalar_fma(p5, t5, scalar_set1(0x1.5558A0p-5f));
+      p6 = scalar_fma(p6, t6, scalar_set1(0x1.5558A0p-5f));
+      p7 = scalar_fma(p7, t7, scalar_set1(0x1.5558A0p-5f));
+      p0 = scalar_fma(p0, t0, scalar_set1(0x1.555490p-3f));
+      p1 = scalar_fma(p1, t1, scalar_set1(0x1.555490p-3f));
+      p2 = scalar_fma(p2, t2, scalar_set1(0x1.555490p-3f));
+      p3 = scalar_fma(p3, t3, scalar_set1(0x1.555490p-3f));
+      p4 = scalar_fma(p4, t4, scalar_set1(0x1.555490p-3f));
+      p5 = scalar_fma(p5, t5, scalar_set1(0x1.555490p-3f));
+      p6 = scalar_fma(p6, t6, scalar_set1(0x1.555490p-3f));
+      p7 = scalar_fma(p7, t7, scalar_set1(0x1.555490p-3f));
+      p0 = scalar_fma(p0, t0, scalar_set1(0x1.FFFFFCp-2f));
+      p1 = scalar_fma(p1, t1, scalar_set1(0x1.FFFFFCp-2f));
+      p2 = scalar_fma(p2, t2, scalar_set1(0x1.FFFFFCp-2f));
+      p3 = scalar_fma(p3, t3, scalar_set1(0x1.FFFFFCp-2f));
+      p4 = scalar_fma(p4, t4, scalar_set1(0x1.FFFFFCp-2f));
+      p5 = scalar_fma(p5, t5, scalar_set1(0x1.FFFFFCp-2f));
+      p6 = scalar_fma(p6, t6, scalar_set1(0x1.FFFFFCp-2f));
+      p7 = scalar_fma(p7, t7, scalar_set1(0x1.FFFFFCp-2f));
+      p0 = scalar_fma(p0, t0, scalar_set1(1.0f));
+      p1 = scalar_fma(p1, t1, scalar_set1(1.0f));
+      p2 = scalar_fma(p2, t2, scalar_set1(1.0f));
+      p3 = scalar_fma(p3, t3, scalar_set1(1.0f));
+      p4 = scalar_fma(p4, t4, scalar_set1(1.0f));
+      p5 = scalar_fma(p5, t5, scalar_set1(1.0f));
+      p6 = scalar_fma(p6, t6, scalar_set1(1.0f));
+      p7 = scalar_fma(p7, t7, scalar_set1(1.0f));
+      p0 = scalar_fma(p0, t0, scalar_set1(1.0f));
+      p1 = scalar_fma(p1, t1, scalar_set1(1.0f));
+      p2 = scalar_fma(p2, t2, scalar_set1(1.0f));
+      p3 = scalar_fma(p3, t3, scalar_set1(1.0f));
+      p4 = scalar_fma(p4, t4, scalar_set1(1.0f));
+      p5 = scalar_fma(p5, t5, scalar_set1(1.0f));
+      p6 = scalar_fma(p6, t6, scalar_set1(1.0f));
+      p7 = scalar_fma(p7, t7, scalar_set1(1.0f));
+      const f32x16 y0 = scalar_mul(p0, power0);
+      const f32x16 y1 = scalar_mul(p1, power1);
+      const f32x16 y2 = scalar_mul(p2, power2);
+      const f32x16 y3 = scalar_mul(p3, power3);
+      const f32x16 y4 = scalar_mul(p4, power4);
+      const f32x16 y5 = scalar_mul(p5, power5);
+      const f32x16 y6 = scalar_mul(p6, power6);
+      const f32x16 y7 = scalar_mul(p7, power7);
+      scalar_store(y + i + 0, y0);
+      scalar_store(y + i + 16, y1);
+      scalar_store(y + i + 32, y2);
+      scalar_store(y + i + 48, y3);
+      scalar_store(y + i + 64, y4);
+      scalar_store(y + i + 80, y5);
+      scalar_store(y + i + 96, y6);
+      scalar_store(y + i + 112, y7);
+      const f32x16 pair0 = scalar_add(y0, y1);
+      const f32x16 pair2 = scalar_add(y2, y3);
+      const f32x16 pair4 = scalar_add(y4, y5);
+      const f32x16 pair6 = scalar_add(y6, y7);
+      add_compensated(&block_hi[0], &block_lo[0], pair0);
+      add_compensated(&block_hi[0], &block_lo[0], pair2);
+      add_compensated(&block_hi[0], &block_lo[0], pair4);
+      add_compensated(&block_hi[0], &block_lo[0], pair6);
     }
-    for (; i + 32 <= block; i += 32) accumulate_32(x + i, y + i, lower, bias, block_hi, block_lo);
+    for (; i + 32 <= block; i += 32) {
+      const f32x16 x0 = scalar_max(lower, scalar_load(x + i + 0));
+      const f32x16 x1 = scalar_max(lower, scalar_load(x + i + 16));
+
+      // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
+      // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
+      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+      const f32x16 biased0 = scalar_fma(x0, scalar_set1(0x1.715476p+0f), bias);
+      const f32x16 biased1 = scalar_fma(x1, scalar_set1(0x1.715476p+0f), bias);
+      const f32x16 n0 = scalar_sub(biased0, bias);
+      const f32x16 n1 = scalar_sub(biased1, bias);
+      const f32x16 power0 = scalar_shift_to_exponent(biased0);
+      const f32x16 power1 = scalar_shift_to_exponent(biased1);
+      f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E400p-1f), x0);
+      f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E400p-1f), x1);
+      t0 = scalar_fma(n0, scalar_set1(-0x1.7F7D1Cp-20f), t0);
+      t1 = scalar_fma(n1, scalar_set1(-0x1.7F7D1Cp-20f), t1);
+      f32x16 p0 = scalar_fma(t0, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
+      f32x16 p1 = scalar_fma(t1, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
+      p0 = scalar_fma(p0, t0, scalar_set1(0x1.5558A0p-5f));
+      p1 = scalar_fma(p1, t1, scalar_set1(0x1.5558A0p-5f));
+      p0 = scalar_fma(p0, t0, scalar_set1(0x1.555490p-3f));
+      p1 = scalar_fma(p1, t1, scalar_set1(0x1.555490p-3f));
+      p0 = scalar_fma(p0, t0, scalar_set1(0x1.FFFFFCp-2f));
+      p1 = scalar_fma(p1, t1, scalar_set1(0x1.FFFFFCp-2f));
+      p0 = scalar_fma(p0, t0, scalar_set1(1.0f));
+      p1 = scalar_fma(p1, t1, scalar_set1(1.0f));
+      p0 = scalar_fma(p0, t0, scalar_set1(1.0f));
+      p1 = scalar_fma(p1, t1, scalar_set1(1.0f));
+      const f32x16 y0 = scalar_mul(p0, power0);
+      const f32x16 y1 = scalar_mul(p1, power1);
+      scalar_store(y + i + 0, y0);
+      scalar_store(y + i + 16, y1);
+      const f32x16 pair0 = scalar_add(y0, y1);
+      add_compensated(&block_hi[0], &block_lo[0], pair0);
+    }
     if (i < block) accumulate_tail((ptrdiff_t)(block - i), x + i, y + i, lower, bias, block_hi, block_lo);
     add_pair(&hi[0], &lo[0], block_hi[0], block_lo[0]);
     x += block;
@@ -222,8 +507,70 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__scalar_u64_acc2(size_t n, const
     f32x16 block_hi[2][1] = {{scalar_set1(0.0f)}, {scalar_set1(0.0f)}};
     f32x16 block_lo[2][1] = {{scalar_set1(0.0f)}, {scalar_set1(0.0f)}};
     for (size_t i = 0; i < 1024; i += 32) {
-      accumulate_32(x + i + 0, y + i + 0, lower, bias, block_hi[0], block_lo[0]);
-      accumulate_32(x + i + 1024, y + i + 1024, lower, bias, block_hi[1], block_lo[1]);
+      const f32x16 x0 = scalar_max(lower, scalar_load(x + i + 0));
+      const f32x16 x1 = scalar_max(lower, scalar_load(x + i + 16));
+      const f32x16 x2 = scalar_max(lower, scalar_load(x + i + 1024));
+      const f32x16 x3 = scalar_max(lower, scalar_load(x + i + 1040));
+
+      // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
+      // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
+      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+      const f32x16 biased0 = scalar_fma(x0, scalar_set1(0x1.715476p+0f), bias);
+      const f32x16 biased1 = scalar_fma(x1, scalar_set1(0x1.715476p+0f), bias);
+      const f32x16 biased2 = scalar_fma(x2, scalar_set1(0x1.715476p+0f), bias);
+      const f32x16 biased3 = scalar_fma(x3, scalar_set1(0x1.715476p+0f), bias);
+      const f32x16 n0 = scalar_sub(biased0, bias);
+      const f32x16 n1 = scalar_sub(biased1, bias);
+      const f32x16 n2 = scalar_sub(biased2, bias);
+      const f32x16 n3 = scalar_sub(biased3, bias);
+      const f32x16 power0 = scalar_shift_to_exponent(biased0);
+      const f32x16 power1 = scalar_shift_to_exponent(biased1);
+      const f32x16 power2 = scalar_shift_to_exponent(biased2);
+      const f32x16 power3 = scalar_shift_to_exponent(biased3);
+      f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E400p-1f), x0);
+      f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E400p-1f), x1);
+      f32x16 t2 = scalar_fma(n2, scalar_set1(-0x1.62E400p-1f), x2);
+      f32x16 t3 = scalar_fma(n3, scalar_set1(-0x1.62E400p-1f), x3);
+      t0 = scalar_fma(n0, scalar_set1(-0x1.7F7D1Cp-20f), t0);
+      t1 = scalar_fma(n1, scalar_set1(-0x1.7F7D1Cp-20f), t1);
+      t2 = scalar_fma(n2, scalar_set1(-0x1.7F7D1Cp-20f), t2);
+      t3 = scalar_fma(n3, scalar_set1(-0x1.7F7D1Cp-20f), t3);
+      f32x16 p0 = scalar_fma(t0, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
+      f32x16 p1 = scalar_fma(t1, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
+      f32x16 p2 = scalar_fma(t2, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
+      f32x16 p3 = scalar_fma(t3, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
+      p0 = scalar_fma(p0, t0, scalar_set1(0x1.5558A0p-5f));
+      p1 = scalar_fma(p1, t1, scalar_set1(0x1.5558A0p-5f));
+      p2 = scalar_fma(p2, t2, scalar_set1(0x1.5558A0p-5f));
+      p3 = scalar_fma(p3, t3, scalar_set1(0x1.5558A0p-5f));
+      p0 = scalar_fma(p0, t0, scalar_set1(0x1.555490p-3f));
+      p1 = scalar_fma(p1, t1, scalar_set1(0x1.555490p-3f));
+      p2 = scalar_fma(p2, t2, scalar_set1(0x1.555490p-3f));
+      p3 = scalar_fma(p3, t3, scalar_set1(0x1.555490p-3f));
+      p0 = scalar_fma(p0, t0, scalar_set1(0x1.FFFFFCp-2f));
+      p1 = scalar_fma(p1, t1, scalar_set1(0x1.FFFFFCp-2f));
+      p2 = scalar_fma(p2, t2, scalar_set1(0x1.FFFFFCp-2f));
+      p3 = scalar_fma(p3, t3, scalar_set1(0x1.FFFFFCp-2f));
+      p0 = scalar_fma(p0, t0, scalar_set1(1.0f));
+      p1 = scalar_fma(p1, t1, scalar_set1(1.0f));
+      p2 = scalar_fma(p2, t2, scalar_set1(1.0f));
+      p3 = scalar_fma(p3, t3, scalar_set1(1.0f));
+      p0 = scalar_fma(p0, t0, scalar_set1(1.0f));
+      p1 = scalar_fma(p1, t1, scalar_set1(1.0f));
+      p2 = scalar_fma(p2, t2, scalar_set1(1.0f));
+      p3 = scalar_fma(p3, t3, scalar_set1(1.0f));
+      const f32x16 y0 = scalar_mul(p0, power0);
+      const f32x16 y1 = scalar_mul(p1, power1);
+      const f32x16 y2 = scalar_mul(p2, power2);
+      const f32x16 y3 = scalar_mul(p3, power3);
+      scalar_store(y + i + 0, y0);
+      scalar_store(y + i + 16, y1);
+      scalar_store(y + i + 1024, y2);
+      scalar_store(y + i + 1040, y3);
+      const f32x16 pair0 = scalar_add(y0, y1);
+      const f32x16 pair2 = scalar_add(y2, y3);
+      add_compensated(&block_hi[0][0], &block_lo[0][0], pair0);
+      add_compensated(&block_hi[1][0], &block_lo[1][0], pair2);
     }
     add_pair(&hi[0], &lo[0], block_hi[0][0], block_lo[0][0]);
     add_pair(&hi[0], &lo[0], block_hi[1][0], block_lo[1][0]);
@@ -236,10 +583,107 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__scalar_u64_acc2(size_t n, const
     f32x16 block_lo[1] = {scalar_set1(0.0f)};
     size_t i = 0;
     for (; i + 64 <= block; i += 64) {
-      accumulate_32(x + i + 0, y + i + 0, lower, bias, block_hi, block_lo);
-      accumulate_32(x + i + 32, y + i + 32, lower, bias, block_hi, block_lo);
+      const f32x16 x0 = scalar_max(lower, scalar_load(x + i + 0));
+      const f32x16 x1 = scalar_max(lower, scalar_load(x + i + 16));
+      const f32x16 x2 = scalar_max(lower, scalar_load(x + i + 32));
+      const f32x16 x3 = scalar_max(lower, scalar_load(x + i + 48));
+
+      // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
+      // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
+      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+      const f32x16 biased0 = scalar_fma(x0, scalar_set1(0x1.715476p+0f), bias);
+      const f32x16 biased1 = scalar_fma(x1, scalar_set1(0x1.715476p+0f), bias);
+      const f32x16 biased2 = scalar_fma(x2, scalar_set1(0x1.715476p+0f), bias);
+      const f32x16 biased3 = scalar_fma(x3, scalar_set1(0x1.715476p+0f), bias);
+      const f32x16 n0 = scalar_sub(biased0, bias);
+      const f32x16 n1 = scalar_sub(biased1, bias);
+      const f32x16 n2 = scalar_sub(biased2, bias);
+      const f32x16 n3 = scalar_sub(biased3, bias);
+      const f32x16 power0 = scalar_shift_to_exponent(biased0);
+      const f32x16 power1 = scalar_shift_to_exponent(biased1);
+      const f32x16 power2 = scalar_shift_to_exponent(biased2);
+      const f32x16 power3 = scalar_shift_to_exponent(biased3);
+      f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E400p-1f), x0);
+      f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E400p-1f), x1);
+      f32x16 t2 = scalar_fma(n2, scalar_set1(-0x1.62E400p-1f), x2);
+      f32x16 t3 = scalar_fma(n3, scalar_set1(-0x1.62E400p-1f), x3);
+      t0 = scalar_fma(n0, scalar_set1(-0x1.7F7D1Cp-20f), t0);
+      t1 = scalar_fma(n1, scalar_set1(-0x1.7F7D1Cp-20f), t1);
+      t2 = scalar_fma(n2, scalar_set1(-0x1.7F7D1Cp-20f), t2);
+      t3 = scalar_fma(n3, scalar_set1(-0x1.7F7D1Cp-20f), t3);
+      f32x16 p0 = scalar_fma(t0, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
+      f32x16 p1 = scalar_fma(t1, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
+      f32x16 p2 = scalar_fma(t2, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
+      f32x16 p3 = scalar_fma(t3, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
+      p0 = scalar_fma(p0, t0, scalar_set1(0x1.5558A0p-5f));
+      p1 = scalar_fma(p1, t1, scalar_set1(0x1.5558A0p-5f));
+      p2 = scalar_fma(p2, t2, scalar_set1(0x1.5558A0p-5f));
+      p3 = scalar_fma(p3, t3, scalar_set1(0x1.5558A0p-5f));
+      p0 = scalar_fma(p0, t0, scalar_set1(0x1.555490p-3f));
+      p1 = scalar_fma(p1, t1, scalar_set1(0x1.555490p-3f));
+      p2 = scalar_fma(p2, t2, scalar_set1(0x1.555490p-3f));
+      p3 = scalar_fma(p3, t3, scalar_set1(0x1.555490p-3f));
+      p0 = scalar_fma(p0, t0, scalar_set1(0x1.FFFFFCp-2f));
+      p1 = scalar_fma(p1, t1, scalar_set1(0x1.FFFFFCp-2f));
+      p2 = scalar_fma(p2, t2, scalar_set1(0x1.FFFFFCp-2f));
+      p3 = scalar_fma(p3, t3, scalar_set1(0x1.FFFFFCp-2f));
+      p0 = scalar_fma(p0, t0, scalar_set1(1.0f));
+      p1 = scalar_fma(p1, t1, scalar_set1(1.0f));
+      p2 = scalar_fma(p2, t2, scalar_set1(1.0f));
+      p3 = scalar_fma(p3, t3, scalar_set1(1.0f));
+      p0 = scalar_fma(p0, t0, scalar_set1(1.0f));
+      p1 = scalar_fma(p1, t1, scalar_set1(1.0f));
+      p2 = scalar_fma(p2, t2, scalar_set1(1.0f));
+      p3 = scalar_fma(p3, t3, scalar_set1(1.0f));
+      const f32x16 y0 = scalar_mul(p0, power0);
+      const f32x16 y1 = scalar_mul(p1, power1);
+      const f32x16 y2 = scalar_mul(p2, power2);
+      const f32x16 y3 = scalar_mul(p3, power3);
+      scalar_store(y + i + 0, y0);
+      scalar_store(y + i + 16, y1);
+      scalar_store(y + i + 32, y2);
+      scalar_store(y + i + 48, y3);
+      const f32x16 pair0 = scalar_add(y0, y1);
+      const f32x16 pair2 = scalar_add(y2, y3);
+      add_compensated(&block_hi[0], &block_lo[0], pair0);
+      add_compensated(&block_hi[0], &block_lo[0], pair2);
     }
-    for (; i + 32 <= block; i += 32) accumulate_32(x + i, y + i, lower, bias, block_hi, block_lo);
+    for (; i + 32 <= block; i += 32) {
+      const f32x16 x0 = scalar_max(lower, scalar_load(x + i + 0));
+      const f32x16 x1 = scalar_max(lower, scalar_load(x + i + 16));
+
+      // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
+      // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
+      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+      const f32x16 biased0 = scalar_fma(x0, scalar_set1(0x1.715476p+0f), bias);
+      const f32x16 biased1 = scalar_fma(x1, scalar_set1(0x1.715476p+0f), bias);
+      const f32x16 n0 = scalar_sub(biased0, bias);
+      const f32x16 n1 = scalar_sub(biased1, bias);
+      const f32x16 power0 = scalar_shift_to_exponent(biased0);
+      const f32x16 power1 = scalar_shift_to_exponent(biased1);
+      f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E400p-1f), x0);
+      f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E400p-1f), x1);
+      t0 = scalar_fma(n0, scalar_set1(-0x1.7F7D1Cp-20f), t0);
+      t1 = scalar_fma(n1, scalar_set1(-0x1.7F7D1Cp-20f), t1);
+      f32x16 p0 = scalar_fma(t0, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
+      f32x16 p1 = scalar_fma(t1, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
+      p0 = scalar_fma(p0, t0, scalar_set1(0x1.5558A0p-5f));
+      p1 = scalar_fma(p1, t1, scalar_set1(0x1.5558A0p-5f));
+      p0 = scalar_fma(p0, t0, scalar_set1(0x1.555490p-3f));
+      p1 = scalar_fma(p1, t1, scalar_set1(0x1.555490p-3f));
+      p0 = scalar_fma(p0, t0, scalar_set1(0x1.FFFFFCp-2f));
+      p1 = scalar_fma(p1, t1, scalar_set1(0x1.FFFFFCp-2f));
+      p0 = scalar_fma(p0, t0, scalar_set1(1.0f));
+      p1 = scalar_fma(p1, t1, scalar_set1(1.0f));
+      p0 = scalar_fma(p0, t0, scalar_set1(1.0f));
+      p1 = scalar_fma(p1, t1, scalar_set1(1.0f));
+      const f32x16 y0 = scalar_mul(p0, power0);
+      const f32x16 y1 = scalar_mul(p1, power1);
+      scalar_store(y + i + 0, y0);
+      scalar_store(y + i + 16, y1);
+      const f32x16 pair0 = scalar_add(y0, y1);
+      add_compensated(&block_hi[0], &block_lo[0], pair0);
+    }
     if (i < block) accumulate_tail((ptrdiff_t)(block - i), x + i, y + i, lower, bias, block_hi, block_lo);
     add_pair(&hi[0], &lo[0], block_hi[0], block_lo[0]);
     x += block;
@@ -269,10 +713,130 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__scalar_u128_acc2(size_t n, cons
     f32x16 block_hi[2][1] = {{scalar_set1(0.0f)}, {scalar_set1(0.0f)}};
     f32x16 block_lo[2][1] = {{scalar_set1(0.0f)}, {scalar_set1(0.0f)}};
     for (size_t i = 0; i < 1024; i += 64) {
-      accumulate_32(x + i + 0, y + i + 0, lower, bias, block_hi[0], block_lo[0]);
-      accumulate_32(x + i + 1024, y + i + 1024, lower, bias, block_hi[1], block_lo[1]);
-      accumulate_32(x + i + 32, y + i + 32, lower, bias, block_hi[0], block_lo[0]);
-      accumulate_32(x + i + 1056, y + i + 1056, lower, bias, block_hi[1], block_lo[1]);
+      const f32x16 x0 = scalar_max(lower, scalar_load(x + i + 0));
+      const f32x16 x1 = scalar_max(lower, scalar_load(x + i + 16));
+      const f32x16 x2 = scalar_max(lower, scalar_load(x + i + 1024));
+      const f32x16 x3 = scalar_max(lower, scalar_load(x + i + 1040));
+      const f32x16 x4 = scalar_max(lower, scalar_load(x + i + 32));
+      const f32x16 x5 = scalar_max(lower, scalar_load(x + i + 48));
+      const f32x16 x6 = scalar_max(lower, scalar_load(x + i + 1056));
+      const f32x16 x7 = scalar_max(lower, scalar_load(x + i + 1072));
+
+      // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
+      // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
+      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+      const f32x16 biased0 = scalar_fma(x0, scalar_set1(0x1.715476p+0f), bias);
+      const f32x16 biased1 = scalar_fma(x1, scalar_set1(0x1.715476p+0f), bias);
+      const f32x16 biased2 = scalar_fma(x2, scalar_set1(0x1.715476p+0f), bias);
+      const f32x16 biased3 = scalar_fma(x3, scalar_set1(0x1.715476p+0f), bias);
+      const f32x16 biased4 = scalar_fma(x4, scalar_set1(0x1.715476p+0f), bias);
+      const f32x16 biased5 = scalar_fma(x5, scalar_set1(0x1.715476p+0f), bias);
+      const f32x16 biased6 = scalar_fma(x6, scalar_set1(0x1.715476p+0f), bias);
+      const f32x16 biased7 = scalar_fma(x7, scalar_set1(0x1.715476p+0f), bias);
+      const f32x16 n0 = scalar_sub(biased0, bias);
+      const f32x16 n1 = scalar_sub(biased1, bias);
+      const f32x16 n2 = scalar_sub(biased2, bias);
+      const f32x16 n3 = scalar_sub(biased3, bias);
+      const f32x16 n4 = scalar_sub(biased4, bias);
+      const f32x16 n5 = scalar_sub(biased5, bias);
+      const f32x16 n6 = scalar_sub(biased6, bias);
+      const f32x16 n7 = scalar_sub(biased7, bias);
+      const f32x16 power0 = scalar_shift_to_exponent(biased0);
+      const f32x16 power1 = scalar_shift_to_exponent(biased1);
+      const f32x16 power2 = scalar_shift_to_exponent(biased2);
+      const f32x16 power3 = scalar_shift_to_exponent(biased3);
+      const f32x16 power4 = scalar_shift_to_exponent(biased4);
+      const f32x16 power5 = scalar_shift_to_exponent(biased5);
+      const f32x16 power6 = scalar_shift_to_exponent(biased6);
+      const f32x16 power7 = scalar_shift_to_exponent(biased7);
+      f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E400p-1f), x0);
+      f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E400p-1f), x1);
+      f32x16 t2 = scalar_fma(n2, scalar_set1(-0x1.62E400p-1f), x2);
+      f32x16 t3 = scalar_fma(n3, scalar_set1(-0x1.62E400p-1f), x3);
+      f32x16 t4 = scalar_fma(n4, scalar_set1(-0x1.62E400p-1f), x4);
+      f32x16 t5 = scalar_fma(n5, scalar_set1(-0x1.62E400p-1f), x5);
+      f32x16 t6 = scalar_fma(n6, scalar_set1(-0x1.62E400p-1f), x6);
+      f32x16 t7 = scalar_fma(n7, scalar_set1(-0x1.62E400p-1f), x7);
+      t0 = scalar_fma(n0, scalar_set1(-0x1.7F7D1Cp-20f), t0);
+      t1 = scalar_fma(n1, scalar_set1(-0x1.7F7D1Cp-20f), t1);
+      t2 = scalar_fma(n2, scalar_set1(-0x1.7F7D1Cp-20f), t2);
+      t3 = scalar_fma(n3, scalar_set1(-0x1.7F7D1Cp-20f), t3);
+      t4 = scalar_fma(n4, scalar_set1(-0x1.7F7D1Cp-20f), t4);
+      t5 = scalar_fma(n5, scalar_set1(-0x1.7F7D1Cp-20f), t5);
+      t6 = scalar_fma(n6, scalar_set1(-0x1.7F7D1Cp-20f), t6);
+      t7 = scalar_fma(n7, scalar_set1(-0x1.7F7D1Cp-20f), t7);
+      f32x16 p0 = scalar_fma(t0, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
+      f32x16 p1 = scalar_fma(t1, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
+      f32x16 p2 = scalar_fma(t2, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
+      f32x16 p3 = scalar_fma(t3, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
+      f32x16 p4 = scalar_fma(t4, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
+      f32x16 p5 = scalar_fma(t5, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
+      f32x16 p6 = scalar_fma(t6, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
+      f32x16 p7 = scalar_fma(t7, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
+      p0 = scalar_fma(p0, t0, scalar_set1(0x1.5558A0p-5f));
+      p1 = scalar_fma(p1, t1, scalar_set1(0x1.5558A0p-5f));
+      p2 = scalar_fma(p2, t2, scalar_set1(0x1.5558A0p-5f));
+      p3 = scalar_fma(p3, t3, scalar_set1(0x1.5558A0p-5f));
+      p4 = scalar_fma(p4, t4, scalar_set1(0x1.5558A0p-5f));
+      p5 = scalar_fma(p5, t5, scalar_set1(0x1.5558A0p-5f));
+      p6 = scalar_fma(p6, t6, scalar_set1(0x1.5558A0p-5f));
+      p7 = scalar_fma(p7, t7, scalar_set1(0x1.5558A0p-5f));
+      p0 = scalar_fma(p0, t0, scalar_set1(0x1.555490p-3f));
+      p1 = scalar_fma(p1, t1, scalar_set1(0x1.555490p-3f));
+      p2 = scalar_fma(p2, t2, scalar_set1(0x1.555490p-3f));
+      p3 = scalar_fma(p3, t3, scalar_set1(0x1.555490p-3f));
+      p4 = scalar_fma(p4, t4, scalar_set1(0x1.555490p-3f));
+      p5 = scalar_fma(p5, t5, scalar_set1(0x1.555490p-3f));
+      p6 = scalar_fma(p6, t6, scalar_set1(0x1.555490p-3f));
+      p7 = scalar_fma(p7, t7, scalar_set1(0x1.555490p-3f));
+      p0 = scalar_fma(p0, t0, scalar_set1(0x1.FFFFFCp-2f));
+      p1 = scalar_fma(p1, t1, scalar_set1(0x1.FFFFFCp-2f));
+      p2 = scalar_fma(p2, t2, scalar_set1(0x1.FFFFFCp-2f));
+      p3 = scalar_fma(p3, t3, scalar_set1(0x1.FFFFFCp-2f));
+      p4 = scalar_fma(p4, t4, scalar_set1(0x1.FFFFFCp-2f));
+      p5 = scalar_fma(p5, t5, scalar_set1(0x1.FFFFFCp-2f));
+      p6 = scalar_fma(p6, t6, scalar_set1(0x1.FFFFFCp-2f));
+      p7 = scalar_fma(p7, t7, scalar_set1(0x1.FFFFFCp-2f));
+      p0 = scalar_fma(p0, t0, scalar_set1(1.0f));
+      p1 = scalar_fma(p1, t1, scalar_set1(1.0f));
+      p2 = scalar_fma(p2, t2, scalar_set1(1.0f));
+      p3 = scalar_fma(p3, t3, scalar_set1(1.0f));
+      p4 = scalar_fma(p4, t4, scalar_set1(1.0f));
+      p5 = scalar_fma(p5, t5, scalar_set1(1.0f));
+      p6 = scalar_fma(p6, t6, scalar_set1(1.0f));
+      p7 = scalar_fma(p7, t7, scalar_set1(1.0f));
+      p0 = scalar_fma(p0, t0, scalar_set1(1.0f));
+      p1 = scalar_fma(p1, t1, scalar_set1(1.0f));
+      p2 = scalar_fma(p2, t2, scalar_set1(1.0f));
+      p3 = scalar_fma(p3, t3, scalar_set1(1.0f));
+      p4 = scalar_fma(p4, t4, scalar_set1(1.0f));
+      p5 = scalar_fma(p5, t5, scalar_set1(1.0f));
+      p6 = scalar_fma(p6, t6, scalar_set1(1.0f));
+      p7 = scalar_fma(p7, t7, scalar_set1(1.0f));
+      const f32x16 y0 = scalar_mul(p0, power0);
+      const f32x16 y1 = scalar_mul(p1, power1);
+      const f32x16 y2 = scalar_mul(p2, power2);
+      const f32x16 y3 = scalar_mul(p3, power3);
+      const f32x16 y4 = scalar_mul(p4, power4);
+      const f32x16 y5 = scalar_mul(p5, power5);
+      const f32x16 y6 = scalar_mul(p6, power6);
+      const f32x16 y7 = scalar_mul(p7, power7);
+      scalar_store(y + i + 0, y0);
+      scalar_store(y + i + 16, y1);
+      scalar_store(y + i + 1024, y2);
+      scalar_store(y + i + 1040, y3);
+      scalar_store(y + i + 32, y4);
+      scalar_store(y + i + 48, y5);
+      scalar_store(y + i + 1056, y6);
+      scalar_store(y + i + 1072, y7);
+      const f32x16 pair0 = scalar_add(y0, y1);
+      const f32x16 pair2 = scalar_add(y2, y3);
+      const f32x16 pair4 = scalar_add(y4, y5);
+      const f32x16 pair6 = scalar_add(y6, y7);
+      add_compensated(&block_hi[0][0], &block_lo[0][0], pair0);
+      add_compensated(&block_hi[1][0], &block_lo[1][0], pair2);
+      add_compensated(&block_hi[0][0], &block_lo[0][0], pair4);
+      add_compensated(&block_hi[1][0], &block_lo[1][0], pair6);
     }
     add_pair(&hi[0], &lo[0], block_hi[0][0], block_lo[0][0]);
     add_pair(&hi[0], &lo[0], block_hi[1][0], block_lo[1][0]);
@@ -285,12 +849,167 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__scalar_u128_acc2(size_t n, cons
     f32x16 block_lo[1] = {scalar_set1(0.0f)};
     size_t i = 0;
     for (; i + 128 <= block; i += 128) {
-      accumulate_32(x + i + 0, y + i + 0, lower, bias, block_hi, block_lo);
-      accumulate_32(x + i + 32, y + i + 32, lower, bias, block_hi, block_lo);
-      accumulate_32(x + i + 64, y + i + 64, lower, bias, block_hi, block_lo);
-      accumulate_32(x + i + 96, y + i + 96, lower, bias, block_hi, block_lo);
+      const f32x16 x0 = scalar_max(lower, scalar_load(x + i + 0));
+      const f32x16 x1 = scalar_max(lower, scalar_load(x + i + 16));
+      const f32x16 x2 = scalar_max(lower, scalar_load(x + i + 32));
+      const f32x16 x3 = scalar_max(lower, scalar_load(x + i + 48));
+      const f32x16 x4 = scalar_max(lower, scalar_load(x + i + 64));
+      const f32x16 x5 = scalar_max(lower, scalar_load(x + i + 80));
+      const f32x16 x6 = scalar_max(lower, scalar_load(x + i + 96));
+      const f32x16 x7 = scalar_max(lower, scalar_load(x + i + 112));
+
+      // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
+      // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
+      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+      const f32x16 biased0 = scalar_fma(x0, scalar_set1(0x1.715476p+0f), bias);
+      const f32x16 biased1 = scalar_fma(x1, scalar_set1(0x1.715476p+0f), bias);
+      const f32x16 biased2 = scalar_fma(x2, scalar_set1(0x1.715476p+0f), bias);
+      const f32x16 biased3 = scalar_fma(x3, scalar_set1(0x1.715476p+0f), bias);
+      const f32x16 biased4 = scalar_fma(x4, scalar_set1(0x1.715476p+0f), bias);
+      const f32x16 biased5 = scalar_fma(x5, scalar_set1(0x1.715476p+0f), bias);
+      const f32x16 biased6 = scalar_fma(x6, scalar_set1(0x1.715476p+0f), bias);
+      const f32x16 biased7 = scalar_fma(x7, scalar_set1(0x1.715476p+0f), bias);
+      const f32x16 n0 = scalar_sub(biased0, bias);
+      const f32x16 n1 = scalar_sub(biased1, bias);
+      const f32x16 n2 = scalar_sub(biased2, bias);
+      const f32x16 n3 = scalar_sub(biased3, bias);
+      const f32x16 n4 = scalar_sub(biased4, bias);
+      const f32x16 n5 = scalar_sub(biased5, bias);
+      const f32x16 n6 = scalar_sub(biased6, bias);
+      const f32x16 n7 = scalar_sub(biased7, bias);
+      const f32x16 power0 = scalar_shift_to_exponent(biased0);
+      const f32x16 power1 = scalar_shift_to_exponent(biased1);
+      const f32x16 power2 = scalar_shift_to_exponent(biased2);
+      const f32x16 power3 = scalar_shift_to_exponent(biased3);
+      const f32x16 power4 = scalar_shift_to_exponent(biased4);
+      const f32x16 power5 = scalar_shift_to_exponent(biased5);
+      const f32x16 power6 = scalar_shift_to_exponent(biased6);
+      const f32x16 power7 = scalar_shift_to_exponent(biased7);
+      f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E400p-1f), x0);
+      f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E400p-1f), x1);
+      f32x16 t2 = scalar_fma(n2, scalar_set1(-0x1.62E400p-1f), x2);
+      f32x16 t3 = scalar_fma(n3, scalar_set1(-0x1.62E400p-1f), x3);
+      f32x16 t4 = scalar_fma(n4, scalar_set1(-0x1.62E400p-1f), x4);
+      f32x16 t5 = scalar_fma(n5, scalar_set1(-0x1.62E400p-1f), x5);
+      f32x16 t6 = scalar_fma(n6, scalar_set1(-0x1.62E400p-1f), x6);
+      f32x16 t7 = scalar_fma(n7, scalar_set1(-0x1.62E400p-1f), x7);
+      t0 = scalar_fma(n0, scalar_set1(-0x1.7F7D1Cp-20f), t0);
+      t1 = scalar_fma(n1, scalar_set1(-0x1.7F7D1Cp-20f), t1);
+      t2 = scalar_fma(n2, scalar_set1(-0x1.7F7D1Cp-20f), t2);
+      t3 = scalar_fma(n3, scalar_set1(-0x1.7F7D1Cp-20f), t3);
+      t4 = scalar_fma(n4, scalar_set1(-0x1.7F7D1Cp-20f), t4);
+      t5 = scalar_fma(n5, scalar_set1(-0x1.7F7D1Cp-20f), t5);
+      t6 = scalar_fma(n6, scalar_set1(-0x1.7F7D1Cp-20f), t6);
+      t7 = scalar_fma(n7, scalar_set1(-0x1.7F7D1Cp-20f), t7);
+      f32x16 p0 = scalar_fma(t0, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
+      f32x16 p1 = scalar_fma(t1, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
+      f32x16 p2 = scalar_fma(t2, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
+      f32x16 p3 = scalar_fma(t3, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
+      f32x16 p4 = scalar_fma(t4, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
+      f32x16 p5 = scalar_fma(t5, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
+      f32x16 p6 = scalar_fma(t6, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
+      f32x16 p7 = scalar_fma(t7, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
+      p0 = scalar_fma(p0, t0, scalar_set1(0x1.5558A0p-5f));
+      p1 = scalar_fma(p1, t1, scalar_set1(0x1.5558A0p-5f));
+      p2 = scalar_fma(p2, t2, scalar_set1(0x1.5558A0p-5f));
+      p3 = scalar_fma(p3, t3, scalar_set1(0x1.5558A0p-5f));
+      p4 = scalar_fma(p4, t4, scalar_set1(0x1.5558A0p-5f));
+      p5 = scalar_fma(p5, t5, scalar_set1(0x1.5558A0p-5f));
+      p6 = scalar_fma(p6, t6, scalar_set1(0x1.5558A0p-5f));
+      p7 = scalar_fma(p7, t7, scalar_set1(0x1.5558A0p-5f));
+      p0 = scalar_fma(p0, t0, scalar_set1(0x1.555490p-3f));
+      p1 = scalar_fma(p1, t1, scalar_set1(0x1.555490p-3f));
+      p2 = scalar_fma(p2, t2, scalar_set1(0x1.555490p-3f));
+      p3 = scalar_fma(p3, t3, scalar_set1(0x1.555490p-3f));
+      p4 = scalar_fma(p4, t4, scalar_set1(0x1.555490p-3f));
+      p5 = scalar_fma(p5, t5, scalar_set1(0x1.555490p-3f));
+      p6 = scalar_fma(p6, t6, scalar_set1(0x1.555490p-3f));
+      p7 = scalar_fma(p7, t7, scalar_set1(0x1.555490p-3f));
+      p0 = scalar_fma(p0, t0, scalar_set1(0x1.FFFFFCp-2f));
+      p1 = scalar_fma(p1, t1, scalar_set1(0x1.FFFFFCp-2f));
+      p2 = scalar_fma(p2, t2, scalar_set1(0x1.FFFFFCp-2f));
+      p3 = scalar_fma(p3, t3, scalar_set1(0x1.FFFFFCp-2f));
+      p4 = scalar_fma(p4, t4, scalar_set1(0x1.FFFFFCp-2f));
+      p5 = scalar_fma(p5, t5, scalar_set1(0x1.FFFFFCp-2f));
+      p6 = scalar_fma(p6, t6, scalar_set1(0x1.FFFFFCp-2f));
+      p7 = scalar_fma(p7, t7, scalar_set1(0x1.FFFFFCp-2f));
+      p0 = scalar_fma(p0, t0, scalar_set1(1.0f));
+      p1 = scalar_fma(p1, t1, scalar_set1(1.0f));
+      p2 = scalar_fma(p2, t2, scalar_set1(1.0f));
+      p3 = scalar_fma(p3, t3, scalar_set1(1.0f));
+      p4 = scalar_fma(p4, t4, scalar_set1(1.0f));
+      p5 = scalar_fma(p5, t5, scalar_set1(1.0f));
+      p6 = scalar_fma(p6, t6, scalar_set1(1.0f));
+      p7 = scalar_fma(p7, t7, scalar_set1(1.0f));
+      p0 = scalar_fma(p0, t0, scalar_set1(1.0f));
+      p1 = scalar_fma(p1, t1, scalar_set1(1.0f));
+      p2 = scalar_fma(p2, t2, scalar_set1(1.0f));
+      p3 = scalar_fma(p3, t3, scalar_set1(1.0f));
+      p4 = scalar_fma(p4, t4, scalar_set1(1.0f));
+      p5 = scalar_fma(p5, t5, scalar_set1(1.0f));
+      p6 = scalar_fma(p6, t6, scalar_set1(1.0f));
+      p7 = scalar_fma(p7, t7, scalar_set1(1.0f));
+      const f32x16 y0 = scalar_mul(p0, power0);
+      const f32x16 y1 = scalar_mul(p1, power1);
+      const f32x16 y2 = scalar_mul(p2, power2);
+      const f32x16 y3 = scalar_mul(p3, power3);
+      const f32x16 y4 = scalar_mul(p4, power4);
+      const f32x16 y5 = scalar_mul(p5, power5);
+      const f32x16 y6 = scalar_mul(p6, power6);
+      const f32x16 y7 = scalar_mul(p7, power7);
+      scalar_store(y + i + 0, y0);
+      scalar_store(y + i + 16, y1);
+      scalar_store(y + i + 32, y2);
+      scalar_store(y + i + 48, y3);
+      scalar_store(y + i + 64, y4);
+      scalar_store(y + i + 80, y5);
+      scalar_store(y + i + 96, y6);
+      scalar_store(y + i + 112, y7);
+      const f32x16 pair0 = scalar_add(y0, y1);
+      const f32x16 pair2 = scalar_add(y2, y3);
+      const f32x16 pair4 = scalar_add(y4, y5);
+      const f32x16 pair6 = scalar_add(y6, y7);
+      add_compensated(&block_hi[0], &block_lo[0], pair0);
+      add_compensated(&block_hi[0], &block_lo[0], pair2);
+      add_compensated(&block_hi[0], &block_lo[0], pair4);
+      add_compensated(&block_hi[0], &block_lo[0], pair6);
     }
-    for (; i + 32 <= block; i += 32) accumulate_32(x + i, y + i, lower, bias, block_hi, block_lo);
+    for (; i + 32 <= block; i += 32) {
+      const f32x16 x0 = scalar_max(lower, scalar_load(x + i + 0));
+      const f32x16 x1 = scalar_max(lower, scalar_load(x + i + 16));
+
+      // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
+      // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
+      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+      const f32x16 biased0 = scalar_fma(x0, scalar_set1(0x1.715476p+0f), bias);
+      const f32x16 biased1 = scalar_fma(x1, scalar_set1(0x1.715476p+0f), bias);
+      const f32x16 n0 = scalar_sub(biased0, bias);
+      const f32x16 n1 = scalar_sub(biased1, bias);
+      const f32x16 power0 = scalar_shift_to_exponent(biased0);
+      const f32x16 power1 = scalar_shift_to_exponent(biased1);
+      f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E400p-1f), x0);
+      f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E400p-1f), x1);
+      t0 = scalar_fma(n0, scalar_set1(-0x1.7F7D1Cp-20f), t0);
+      t1 = scalar_fma(n1, scalar_set1(-0x1.7F7D1Cp-20f), t1);
+      f32x16 p0 = scalar_fma(t0, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
+      f32x16 p1 = scalar_fma(t1, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
+      p0 = scalar_fma(p0, t0, scalar_set1(0x1.5558A0p-5f));
+      p1 = scalar_fma(p1, t1, scalar_set1(0x1.5558A0p-5f));
+      p0 = scalar_fma(p0, t0, scalar_set1(0x1.555490p-3f));
+      p1 = scalar_fma(p1, t1, scalar_set1(0x1.555490p-3f));
+      p0 = scalar_fma(p0, t0, scalar_set1(0x1.FFFFFCp-2f));
+      p1 = scalar_fma(p1, t1, scalar_set1(0x1.FFFFFCp-2f));
+      p0 = scalar_fma(p0, t0, scalar_set1(1.0f));
+      p1 = scalar_fma(p1, t1, scalar_set1(1.0f));
+      p0 = scalar_fma(p0, t0, scalar_set1(1.0f));
+      p1 = scalar_fma(p1, t1, scalar_set1(1.0f));
+      const f32x16 y0 = scalar_mul(p0, power0);
+      const f32x16 y1 = scalar_mul(p1, power1);
+      scalar_store(y + i + 0, y0);
+      scalar_store(y + i + 16, y1);
+      const f32x16 pair0 = scalar_add(y0, y1);
+      add_compensated(&block_hi[0], &block_lo[0], pair0);
+    }
     if (i < block) accumulate_tail((ptrdiff_t)(block - i), x + i, y + i, lower, bias, block_hi, block_lo);
     add_pair(&hi[0], &lo[0], block_hi[0], block_lo[0]);
     x += block;
@@ -322,10 +1041,130 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__scalar_u128_acc4(size_t n, cons
     f32x16 block_lo[4][1] = {
         {scalar_set1(0.0f)}, {scalar_set1(0.0f)}, {scalar_set1(0.0f)}, {scalar_set1(0.0f)}};
     for (size_t i = 0; i < 1024; i += 32) {
-      accumulate_32(x + i + 0, y + i + 0, lower, bias, block_hi[0], block_lo[0]);
-      accumulate_32(x + i + 1024, y + i + 1024, lower, bias, block_hi[1], block_lo[1]);
-      accumulate_32(x + i + 2048, y + i + 2048, lower, bias, block_hi[2], block_lo[2]);
-      accumulate_32(x + i + 3072, y + i + 3072, lower, bias, block_hi[3], block_lo[3]);
+      const f32x16 x0 = scalar_max(lower, scalar_load(x + i + 0));
+      const f32x16 x1 = scalar_max(lower, scalar_load(x + i + 16));
+      const f32x16 x2 = scalar_max(lower, scalar_load(x + i + 1024));
+      const f32x16 x3 = scalar_max(lower, scalar_load(x + i + 1040));
+      const f32x16 x4 = scalar_max(lower, scalar_load(x + i + 2048));
+      const f32x16 x5 = scalar_max(lower, scalar_load(x + i + 2064));
+      const f32x16 x6 = scalar_max(lower, scalar_load(x + i + 3072));
+      const f32x16 x7 = scalar_max(lower, scalar_load(x + i + 3088));
+
+      // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
+      // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
+      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+      const f32x16 biased0 = scalar_fma(x0, scalar_set1(0x1.715476p+0f), bias);
+      const f32x16 biased1 = scalar_fma(x1, scalar_set1(0x1.715476p+0f), bias);
+      const f32x16 biased2 = scalar_fma(x2, scalar_set1(0x1.715476p+0f), bias);
+      const f32x16 biased3 = scalar_fma(x3, scalar_set1(0x1.715476p+0f), bias);
+      const f32x16 biased4 = scalar_fma(x4, scalar_set1(0x1.715476p+0f), bias);
+      const f32x16 biased5 = scalar_fma(x5, scalar_set1(0x1.715476p+0f), bias);
+      const f32x16 biased6 = scalar_fma(x6, scalar_set1(0x1.715476p+0f), bias);
+      const f32x16 biased7 = scalar_fma(x7, scalar_set1(0x1.715476p+0f), bias);
+      const f32x16 n0 = scalar_sub(biased0, bias);
+      const f32x16 n1 = scalar_sub(biased1, bias);
+      const f32x16 n2 = scalar_sub(biased2, bias);
+      const f32x16 n3 = scalar_sub(biased3, bias);
+      const f32x16 n4 = scalar_sub(biased4, bias);
+      const f32x16 n5 = scalar_sub(biased5, bias);
+      const f32x16 n6 = scalar_sub(biased6, bias);
+      const f32x16 n7 = scalar_sub(biased7, bias);
+      const f32x16 power0 = scalar_shift_to_exponent(biased0);
+      const f32x16 power1 = scalar_shift_to_exponent(biased1);
+      const f32x16 power2 = scalar_shift_to_exponent(biased2);
+      const f32x16 power3 = scalar_shift_to_exponent(biased3);
+      const f32x16 power4 = scalar_shift_to_exponent(biased4);
+      const f32x16 power5 = scalar_shift_to_exponent(biased5);
+      const f32x16 power6 = scalar_shift_to_exponent(biased6);
+      const f32x16 power7 = scalar_shift_to_exponent(biased7);
+      f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E400p-1f), x0);
+      f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E400p-1f), x1);
+      f32x16 t2 = scalar_fma(n2, scalar_set1(-0x1.62E400p-1f), x2);
+      f32x16 t3 = scalar_fma(n3, scalar_set1(-0x1.62E400p-1f), x3);
+      f32x16 t4 = scalar_fma(n4, scalar_set1(-0x1.62E400p-1f), x4);
+      f32x16 t5 = scalar_fma(n5, scalar_set1(-0x1.62E400p-1f), x5);
+      f32x16 t6 = scalar_fma(n6, scalar_set1(-0x1.62E400p-1f), x6);
+      f32x16 t7 = scalar_fma(n7, scalar_set1(-0x1.62E400p-1f), x7);
+      t0 = scalar_fma(n0, scalar_set1(-0x1.7F7D1Cp-20f), t0);
+      t1 = scalar_fma(n1, scalar_set1(-0x1.7F7D1Cp-20f), t1);
+      t2 = scalar_fma(n2, scalar_set1(-0x1.7F7D1Cp-20f), t2);
+      t3 = scalar_fma(n3, scalar_set1(-0x1.7F7D1Cp-20f), t3);
+      t4 = scalar_fma(n4, scalar_set1(-0x1.7F7D1Cp-20f), t4);
+      t5 = scalar_fma(n5, scalar_set1(-0x1.7F7D1Cp-20f), t5);
+      t6 = scalar_fma(n6, scalar_set1(-0x1.7F7D1Cp-20f), t6);
+      t7 = scalar_fma(n7, scalar_set1(-0x1.7F7D1Cp-20f), t7);
+      f32x16 p0 = scalar_fma(t0, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
+      f32x16 p1 = scalar_fma(t1, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
+      f32x16 p2 = scalar_fma(t2, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
+      f32x16 p3 = scalar_fma(t3, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
+      f32x16 p4 = scalar_fma(t4, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
+      f32x16 p5 = scalar_fma(t5, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
+      f32x16 p6 = scalar_fma(t6, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
+      f32x16 p7 = scalar_fma(t7, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
+      p0 = scalar_fma(p0, t0, scalar_set1(0x1.5558A0p-5f));
+      p1 = scalar_fma(p1, t1, scalar_set1(0x1.5558A0p-5f));
+      p2 = scalar_fma(p2, t2, scalar_set1(0x1.5558A0p-5f));
+      p3 = scalar_fma(p3, t3, scalar_set1(0x1.5558A0p-5f));
+      p4 = scalar_fma(p4, t4, scalar_set1(0x1.5558A0p-5f));
+      p5 = scalar_fma(p5, t5, scalar_set1(0x1.5558A0p-5f));
+      p6 = scalar_fma(p6, t6, scalar_set1(0x1.5558A0p-5f));
+      p7 = scalar_fma(p7, t7, scalar_set1(0x1.5558A0p-5f));
+      p0 = scalar_fma(p0, t0, scalar_set1(0x1.555490p-3f));
+      p1 = scalar_fma(p1, t1, scalar_set1(0x1.555490p-3f));
+      p2 = scalar_fma(p2, t2, scalar_set1(0x1.555490p-3f));
+      p3 = scalar_fma(p3, t3, scalar_set1(0x1.555490p-3f));
+      p4 = scalar_fma(p4, t4, scalar_set1(0x1.555490p-3f));
+      p5 = scalar_fma(p5, t5, scalar_set1(0x1.555490p-3f));
+      p6 = scalar_fma(p6, t6, scalar_set1(0x1.555490p-3f));
+      p7 = scalar_fma(p7, t7, scalar_set1(0x1.555490p-3f));
+      p0 = scalar_fma(p0, t0, scalar_set1(0x1.FFFFFCp-2f));
+      p1 = scalar_fma(p1, t1, scalar_set1(0x1.FFFFFCp-2f));
+      p2 = scalar_fma(p2, t2, scalar_set1(0x1.FFFFFCp-2f));
+      p3 = scalar_fma(p3, t3, scalar_set1(0x1.FFFFFCp-2f));
+      p4 = scalar_fma(p4, t4, scalar_set1(0x1.FFFFFCp-2f));
+      p5 = scalar_fma(p5, t5, scalar_set1(0x1.FFFFFCp-2f));
+      p6 = scalar_fma(p6, t6, scalar_set1(0x1.FFFFFCp-2f));
+      p7 = scalar_fma(p7, t7, scalar_set1(0x1.FFFFFCp-2f));
+      p0 = scalar_fma(p0, t0, scalar_set1(1.0f));
+      p1 = scalar_fma(p1, t1, scalar_set1(1.0f));
+      p2 = scalar_fma(p2, t2, scalar_set1(1.0f));
+      p3 = scalar_fma(p3, t3, scalar_set1(1.0f));
+      p4 = scalar_fma(p4, t4, scalar_set1(1.0f));
+      p5 = scalar_fma(p5, t5, scalar_set1(1.0f));
+      p6 = scalar_fma(p6, t6, scalar_set1(1.0f));
+      p7 = scalar_fma(p7, t7, scalar_set1(1.0f));
+      p0 = scalar_fma(p0, t0, scalar_set1(1.0f));
+      p1 = scalar_fma(p1, t1, scalar_set1(1.0f));
+      p2 = scalar_fma(p2, t2, scalar_set1(1.0f));
+      p3 = scalar_fma(p3, t3, scalar_set1(1.0f));
+      p4 = scalar_fma(p4, t4, scalar_set1(1.0f));
+      p5 = scalar_fma(p5, t5, scalar_set1(1.0f));
+      p6 = scalar_fma(p6, t6, scalar_set1(1.0f));
+      p7 = scalar_fma(p7, t7, scalar_set1(1.0f));
+      const f32x16 y0 = scalar_mul(p0, power0);
+      const f32x16 y1 = scalar_mul(p1, power1);
+      const f32x16 y2 = scalar_mul(p2, power2);
+      const f32x16 y3 = scalar_mul(p3, power3);
+      const f32x16 y4 = scalar_mul(p4, power4);
+      const f32x16 y5 = scalar_mul(p5, power5);
+      const f32x16 y6 = scalar_mul(p6, power6);
+      const f32x16 y7 = scalar_mul(p7, power7);
+      scalar_store(y + i + 0, y0);
+      scalar_store(y + i + 16, y1);
+      scalar_store(y + i + 1024, y2);
+      scalar_store(y + i + 1040, y3);
+      scalar_store(y + i + 2048, y4);
+      scalar_store(y + i + 2064, y5);
+      scalar_store(y + i + 3072, y6);
+      scalar_store(y + i + 3088, y7);
+      const f32x16 pair0 = scalar_add(y0, y1);
+      const f32x16 pair2 = scalar_add(y2, y3);
+      const f32x16 pair4 = scalar_add(y4, y5);
+      const f32x16 pair6 = scalar_add(y6, y7);
+      add_compensated(&block_hi[0][0], &block_lo[0][0], pair0);
+      add_compensated(&block_hi[1][0], &block_lo[1][0], pair2);
+      add_compensated(&block_hi[2][0], &block_lo[2][0], pair4);
+      add_compensated(&block_hi[3][0], &block_lo[3][0], pair6);
     }
     add_pair(&hi[0], &lo[0], block_hi[0][0], block_lo[0][0]);
     add_pair(&hi[0], &lo[0], block_hi[1][0], block_lo[1][0]);
@@ -340,12 +1179,167 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__scalar_u128_acc4(size_t n, cons
     f32x16 block_lo[1] = {scalar_set1(0.0f)};
     size_t i = 0;
     for (; i + 128 <= block; i += 128) {
-      accumulate_32(x + i + 0, y + i + 0, lower, bias, block_hi, block_lo);
-      accumulate_32(x + i + 32, y + i + 32, lower, bias, block_hi, block_lo);
-      accumulate_32(x + i + 64, y + i + 64, lower, bias, block_hi, block_lo);
-      accumulate_32(x + i + 96, y + i + 96, lower, bias, block_hi, block_lo);
+      const f32x16 x0 = scalar_max(lower, scalar_load(x + i + 0));
+      const f32x16 x1 = scalar_max(lower, scalar_load(x + i + 16));
+      const f32x16 x2 = scalar_max(lower, scalar_load(x + i + 32));
+      const f32x16 x3 = scalar_max(lower, scalar_load(x + i + 48));
+      const f32x16 x4 = scalar_max(lower, scalar_load(x + i + 64));
+      const f32x16 x5 = scalar_max(lower, scalar_load(x + i + 80));
+      const f32x16 x6 = scalar_max(lower, scalar_load(x + i + 96));
+      const f32x16 x7 = scalar_max(lower, scalar_load(x + i + 112));
+
+      // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
+      // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
+      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+      const f32x16 biased0 = scalar_fma(x0, scalar_set1(0x1.715476p+0f), bias);
+      const f32x16 biased1 = scalar_fma(x1, scalar_set1(0x1.715476p+0f), bias);
+      const f32x16 biased2 = scalar_fma(x2, scalar_set1(0x1.715476p+0f), bias);
+      const f32x16 biased3 = scalar_fma(x3, scalar_set1(0x1.715476p+0f), bias);
+      const f32x16 biased4 = scalar_fma(x4, scalar_set1(0x1.715476p+0f), bias);
+      const f32x16 biased5 = scalar_fma(x5, scalar_set1(0x1.715476p+0f), bias);
+      const f32x16 biased6 = scalar_fma(x6, scalar_set1(0x1.715476p+0f), bias);
+      const f32x16 biased7 = scalar_fma(x7, scalar_set1(0x1.715476p+0f), bias);
+      const f32x16 n0 = scalar_sub(biased0, bias);
+      const f32x16 n1 = scalar_sub(biased1, bias);
+      const f32x16 n2 = scalar_sub(biased2, bias);
+      const f32x16 n3 = scalar_sub(biased3, bias);
+      const f32x16 n4 = scalar_sub(biased4, bias);
+      const f32x16 n5 = scalar_sub(biased5, bias);
+      const f32x16 n6 = scalar_sub(biased6, bias);
+      const f32x16 n7 = scalar_sub(biased7, bias);
+      const f32x16 power0 = scalar_shift_to_exponent(biased0);
+      const f32x16 power1 = scalar_shift_to_exponent(biased1);
+      const f32x16 power2 = scalar_shift_to_exponent(biased2);
+      const f32x16 power3 = scalar_shift_to_exponent(biased3);
+      const f32x16 power4 = scalar_shift_to_exponent(biased4);
+      const f32x16 power5 = scalar_shift_to_exponent(biased5);
+      const f32x16 power6 = scalar_shift_to_exponent(biased6);
+      const f32x16 power7 = scalar_shift_to_exponent(biased7);
+      f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E400p-1f), x0);
+      f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E400p-1f), x1);
+      f32x16 t2 = scalar_fma(n2, scalar_set1(-0x1.62E400p-1f), x2);
+      f32x16 t3 = scalar_fma(n3, scalar_set1(-0x1.62E400p-1f), x3);
+      f32x16 t4 = scalar_fma(n4, scalar_set1(-0x1.62E400p-1f), x4);
+      f32x16 t5 = scalar_fma(n5, scalar_set1(-0x1.62E400p-1f), x5);
+      f32x16 t6 = scalar_fma(n6, scalar_set1(-0x1.62E400p-1f), x6);
+      f32x16 t7 = scalar_fma(n7, scalar_set1(-0x1.62E400p-1f), x7);
+      t0 = scalar_fma(n0, scalar_set1(-0x1.7F7D1Cp-20f), t0);
+      t1 = scalar_fma(n1, scalar_set1(-0x1.7F7D1Cp-20f), t1);
+      t2 = scalar_fma(n2, scalar_set1(-0x1.7F7D1Cp-20f), t2);
+      t3 = scalar_fma(n3, scalar_set1(-0x1.7F7D1Cp-20f), t3);
+      t4 = scalar_fma(n4, scalar_set1(-0x1.7F7D1Cp-20f), t4);
+      t5 = scalar_fma(n5, scalar_set1(-0x1.7F7D1Cp-20f), t5);
+      t6 = scalar_fma(n6, scalar_set1(-0x1.7F7D1Cp-20f), t6);
+      t7 = scalar_fma(n7, scalar_set1(-0x1.7F7D1Cp-20f), t7);
+      f32x16 p0 = scalar_fma(t0, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
+      f32x16 p1 = scalar_fma(t1, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
+      f32x16 p2 = scalar_fma(t2, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
+      f32x16 p3 = scalar_fma(t3, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
+      f32x16 p4 = scalar_fma(t4, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
+      f32x16 p5 = scalar_fma(t5, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
+      f32x16 p6 = scalar_fma(t6, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
+      f32x16 p7 = scalar_fma(t7, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
+      p0 = scalar_fma(p0, t0, scalar_set1(0x1.5558A0p-5f));
+      p1 = scalar_fma(p1, t1, scalar_set1(0x1.5558A0p-5f));
+      p2 = scalar_fma(p2, t2, scalar_set1(0x1.5558A0p-5f));
+      p3 = scalar_fma(p3, t3, scalar_set1(0x1.5558A0p-5f));
+      p4 = scalar_fma(p4, t4, scalar_set1(0x1.5558A0p-5f));
+      p5 = scalar_fma(p5, t5, scalar_set1(0x1.5558A0p-5f));
+      p6 = scalar_fma(p6, t6, scalar_set1(0x1.5558A0p-5f));
+      p7 = scalar_fma(p7, t7, scalar_set1(0x1.5558A0p-5f));
+      p0 = scalar_fma(p0, t0, scalar_set1(0x1.555490p-3f));
+      p1 = scalar_fma(p1, t1, scalar_set1(0x1.555490p-3f));
+      p2 = scalar_fma(p2, t2, scalar_set1(0x1.555490p-3f));
+      p3 = scalar_fma(p3, t3, scalar_set1(0x1.555490p-3f));
+      p4 = scalar_fma(p4, t4, scalar_set1(0x1.555490p-3f));
+      p5 = scalar_fma(p5, t5, scalar_set1(0x1.555490p-3f));
+      p6 = scalar_fma(p6, t6, scalar_set1(0x1.555490p-3f));
+      p7 = scalar_fma(p7, t7, scalar_set1(0x1.555490p-3f));
+      p0 = scalar_fma(p0, t0, scalar_set1(0x1.FFFFFCp-2f));
+      p1 = scalar_fma(p1, t1, scalar_set1(0x1.FFFFFCp-2f));
+      p2 = scalar_fma(p2, t2, scalar_set1(0x1.FFFFFCp-2f));
+      p3 = scalar_fma(p3, t3, scalar_set1(0x1.FFFFFCp-2f));
+      p4 = scalar_fma(p4, t4, scalar_set1(0x1.FFFFFCp-2f));
+      p5 = scalar_fma(p5, t5, scalar_set1(0x1.FFFFFCp-2f));
+      p6 = scalar_fma(p6, t6, scalar_set1(0x1.FFFFFCp-2f));
+      p7 = scalar_fma(p7, t7, scalar_set1(0x1.FFFFFCp-2f));
+      p0 = scalar_fma(p0, t0, scalar_set1(1.0f));
+      p1 = scalar_fma(p1, t1, scalar_set1(1.0f));
+      p2 = scalar_fma(p2, t2, scalar_set1(1.0f));
+      p3 = scalar_fma(p3, t3, scalar_set1(1.0f));
+      p4 = scalar_fma(p4, t4, scalar_set1(1.0f));
+      p5 = scalar_fma(p5, t5, scalar_set1(1.0f));
+      p6 = scalar_fma(p6, t6, scalar_set1(1.0f));
+      p7 = scalar_fma(p7, t7, scalar_set1(1.0f));
+      p0 = scalar_fma(p0, t0, scalar_set1(1.0f));
+      p1 = scalar_fma(p1, t1, scalar_set1(1.0f));
+      p2 = scalar_fma(p2, t2, scalar_set1(1.0f));
+      p3 = scalar_fma(p3, t3, scalar_set1(1.0f));
+      p4 = scalar_fma(p4, t4, scalar_set1(1.0f));
+      p5 = scalar_fma(p5, t5, scalar_set1(1.0f));
+      p6 = scalar_fma(p6, t6, scalar_set1(1.0f));
+      p7 = scalar_fma(p7, t7, scalar_set1(1.0f));
+      const f32x16 y0 = scalar_mul(p0, power0);
+      const f32x16 y1 = scalar_mul(p1, power1);
+      const f32x16 y2 = scalar_mul(p2, power2);
+      const f32x16 y3 = scalar_mul(p3, power3);
+      const f32x16 y4 = scalar_mul(p4, power4);
+      const f32x16 y5 = scalar_mul(p5, power5);
+      const f32x16 y6 = scalar_mul(p6, power6);
+      const f32x16 y7 = scalar_mul(p7, power7);
+      scalar_store(y + i + 0, y0);
+      scalar_store(y + i + 16, y1);
+      scalar_store(y + i + 32, y2);
+      scalar_store(y + i + 48, y3);
+      scalar_store(y + i + 64, y4);
+      scalar_store(y + i + 80, y5);
+      scalar_store(y + i + 96, y6);
+      scalar_store(y + i + 112, y7);
+      const f32x16 pair0 = scalar_add(y0, y1);
+      const f32x16 pair2 = scalar_add(y2, y3);
+      const f32x16 pair4 = scalar_add(y4, y5);
+      const f32x16 pair6 = scalar_add(y6, y7);
+      add_compensated(&block_hi[0], &block_lo[0], pair0);
+      add_compensated(&block_hi[0], &block_lo[0], pair2);
+      add_compensated(&block_hi[0], &block_lo[0], pair4);
+      add_compensated(&block_hi[0], &block_lo[0], pair6);
     }
-    for (; i + 32 <= block; i += 32) accumulate_32(x + i, y + i, lower, bias, block_hi, block_lo);
+    for (; i + 32 <= block; i += 32) {
+      const f32x16 x0 = scalar_max(lower, scalar_load(x + i + 0));
+      const f32x16 x1 = scalar_max(lower, scalar_load(x + i + 16));
+
+      // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
+      // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
+      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+      const f32x16 biased0 = scalar_fma(x0, scalar_set1(0x1.715476p+0f), bias);
+      const f32x16 biased1 = scalar_fma(x1, scalar_set1(0x1.715476p+0f), bias);
+      const f32x16 n0 = scalar_sub(biased0, bias);
+      const f32x16 n1 = scalar_sub(biased1, bias);
+      const f32x16 power0 = scalar_shift_to_exponent(biased0);
+      const f32x16 power1 = scalar_shift_to_exponent(biased1);
+      f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E400p-1f), x0);
+      f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E400p-1f), x1);
+      t0 = scalar_fma(n0, scalar_set1(-0x1.7F7D1Cp-20f), t0);
+      t1 = scalar_fma(n1, scalar_set1(-0x1.7F7D1Cp-20f), t1);
+      f32x16 p0 = scalar_fma(t0, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
+      f32x16 p1 = scalar_fma(t1, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
+      p0 = scalar_fma(p0, t0, scalar_set1(0x1.5558A0p-5f));
+      p1 = scalar_fma(p1, t1, scalar_set1(0x1.5558A0p-5f));
+      p0 = scalar_fma(p0, t0, scalar_set1(0x1.555490p-3f));
+      p1 = scalar_fma(p1, t1, scalar_set1(0x1.555490p-3f));
+      p0 = scalar_fma(p0, t0, scalar_set1(0x1.FFFFFCp-2f));
+      p1 = scalar_fma(p1, t1, scalar_set1(0x1.FFFFFCp-2f));
+      p0 = scalar_fma(p0, t0, scalar_set1(1.0f));
+      p1 = scalar_fma(p1, t1, scalar_set1(1.0f));
+      p0 = scalar_fma(p0, t0, scalar_set1(1.0f));
+      p1 = scalar_fma(p1, t1, scalar_set1(1.0f));
+      const f32x16 y0 = scalar_mul(p0, power0);
+      const f32x16 y1 = scalar_mul(p1, power1);
+      scalar_store(y + i + 0, y0);
+      scalar_store(y + i + 16, y1);
+      const f32x16 pair0 = scalar_add(y0, y1);
+      add_compensated(&block_hi[0], &block_lo[0], pair0);
+    }
     if (i < block) accumulate_tail((ptrdiff_t)(block - i), x + i, y + i, lower, bias, block_hi, block_lo);
     add_pair(&hi[0], &lo[0], block_hi[0], block_lo[0]);
     x += block;

@@ -7,95 +7,139 @@
 extern "C" void smx_f32_vmulc_ukernel__scalar_u16(size_t n, const float* x, float* y, float scale) {
   const f32x16 vscale = scalar_set1(scale);
   for (; n >= 16; n -= 16) {
-    const f32x16 x0 = scalar_load(x);
-    scalar_store(y, scalar_mul(x0, vscale));
+    f32x16 x0 = scalar_load(x + 0);
+
+    const f32x16 y0 = scalar_mul(x0, vscale);
+
+    scalar_store(y + 0, y0);
     x += 16;
     y += 16;
   }
   if (n > 0) {
-    const f32x16 x0 = scalar_load_tail(x, n, scalar_set1(0.0f));
-    scalar_store_tail(y, n, scalar_mul(x0, vscale));
+    f32x16 x0 = scalar_load_tail(x, n, scalar_set1(0.0f));
+
+    const f32x16 y0 = scalar_mul(x0, vscale);
+
+    scalar_store_tail(y, n, y0);
   }
 }
 
 extern "C" void smx_f32_vmulc_ukernel__scalar_u32(size_t n, const float* x, float* y, float scale) {
   const f32x16 vscale = scalar_set1(scale);
   for (; n >= 32; n -= 32) {
-    const f32x16 x0 = scalar_load(x + 0);
-    const f32x16 x1 = scalar_load(x + 16);
-    scalar_store(y + 0, scalar_mul(x0, vscale));
-    scalar_store(y + 16, scalar_mul(x1, vscale));
+    f32x16 x0 = scalar_load(x + 0);
+    f32x16 x1 = scalar_load(x + 16);
+
+    const f32x16 y0 = scalar_mul(x0, vscale);
+    const f32x16 y1 = scalar_mul(x1, vscale);
+
+    scalar_store(y + 0, y0);
+    scalar_store(y + 16, y1);
     x += 32;
     y += 32;
   }
   for (; n >= 16; n -= 16) {
-    const f32x16 x0 = scalar_load(x);
-    scalar_store(y, scalar_mul(x0, vscale));
+    f32x16 x0 = scalar_load(x + 0);
+
+    const f32x16 y0 = scalar_mul(x0, vscale);
+
+    scalar_store(y + 0, y0);
     x += 16;
     y += 16;
   }
   if (n > 0) {
-    const f32x16 x0 = scalar_load_tail(x, n, scalar_set1(0.0f));
-    scalar_store_tail(y, n, scalar_mul(x0, vscale));
+    f32x16 x0 = scalar_load_tail(x, n, scalar_set1(0.0f));
+
+    const f32x16 y0 = scalar_mul(x0, vscale);
+
+    scalar_store_tail(y, n, y0);
   }
 }
 
 extern "C" void smx_f32_vmulc_ukernel__scalar_u64(size_t n, const float* x, float* y, float scale) {
   const f32x16 vscale = scalar_set1(scale);
   for (; n >= 64; n -= 64) {
-    const f32x16 x0 = scalar_load(x + 0);
-    const f32x16 x1 = scalar_load(x + 16);
-    const f32x16 x2 = scalar_load(x + 32);
-    const f32x16 x3 = scalar_load(x + 48);
-    scalar_store(y + 0, scalar_mul(x0, vscale));
-    scalar_store(y + 16, scalar_mul(x1, vscale));
-    scalar_store(y + 32, scalar_mul(x2, vscale));
-    scalar_store(y + 48, scalar_mul(x3, vscale));
+    f32x16 x0 = scalar_load(x + 0);
+    f32x16 x1 = scalar_load(x + 16);
+    f32x16 x2 = scalar_load(x + 32);
+    f32x16 x3 = scalar_load(x + 48);
+
+    const f32x16 y0 = scalar_mul(x0, vscale);
+    const f32x16 y1 = scalar_mul(x1, vscale);
+    const f32x16 y2 = scalar_mul(x2, vscale);
+    const f32x16 y3 = scalar_mul(x3, vscale);
+
+    scalar_store(y + 0, y0);
+    scalar_store(y + 16, y1);
+    scalar_store(y + 32, y2);
+    scalar_store(y + 48, y3);
     x += 64;
     y += 64;
   }
   for (; n >= 16; n -= 16) {
-    const f32x16 x0 = scalar_load(x);
-    scalar_store(y, scalar_mul(x0, vscale));
+    f32x16 x0 = scalar_load(x + 0);
+
+    const f32x16 y0 = scalar_mul(x0, vscale);
+
+    scalar_store(y + 0, y0);
     x += 16;
     y += 16;
   }
   if (n > 0) {
-    const f32x16 x0 = scalar_load_tail(x, n, scalar_set1(0.0f));
-    scalar_store_tail(y, n, scalar_mul(x0, vscale));
+    f32x16 x0 = scalar_load_tail(x, n, scalar_set1(0.0f));
+
+    const f32x16 y0 = scalar_mul(x0, vscale);
+
+    scalar_store_tail(y, n, y0);
   }
 }
 
 extern "C" void smx_f32_vmulc_ukernel__scalar_u128(size_t n, const float* x, float* y, float scale) {
   const f32x16 vscale = scalar_set1(scale);
   for (; n >= 128; n -= 128) {
-    const f32x16 x0 = scalar_load(x + 0);
-    const f32x16 x1 = scalar_load(x + 16);
-    const f32x16 x2 = scalar_load(x + 32);
-    const f32x16 x3 = scalar_load(x + 48);
-    const f32x16 x4 = scalar_load(x + 64);
-    const f32x16 x5 = scalar_load(x + 80);
-    const f32x16 x6 = scalar_load(x + 96);
-    const f32x16 x7 = scalar_load(x + 112);
-    scalar_store(y + 0, scalar_mul(x0, vscale));
-    scalar_store(y + 16, scalar_mul(x1, vscale));
-    scalar_store(y + 32, scalar_mul(x2, vscale));
-    scalar_store(y + 48, scalar_mul(x3, vscale));
-    scalar_store(y + 64, scalar_mul(x4, vscale));
-    scalar_store(y + 80, scalar_mul(x5, vscale));
-    scalar_store(y + 96, scalar_mul(x6, vscale));
-    scalar_store(y + 112, scalar_mul(x7, vscale));
+    f32x16 x0 = scalar_load(x + 0);
+    f32x16 x1 = scalar_load(x + 16);
+    f32x16 x2 = scalar_load(x + 32);
+    f32x16 x3 = scalar_load(x + 48);
+    f32x16 x4 = scalar_load(x + 64);
+    f32x16 x5 = scalar_load(x + 80);
+    f32x16 x6 = scalar_load(x + 96);
+    f32x16 x7 = scalar_load(x + 112);
+
+    const f32x16 y0 = scalar_mul(x0, vscale);
+    const f32x16 y1 = scalar_mul(x1, vscale);
+    const f32x16 y2 = scalar_mul(x2, vscale);
+    const f32x16 y3 = scalar_mul(x3, vscale);
+    const f32x16 y4 = scalar_mul(x4, vscale);
+    const f32x16 y5 = scalar_mul(x5, vscale);
+    const f32x16 y6 = scalar_mul(x6, vscale);
+    const f32x16 y7 = scalar_mul(x7, vscale);
+
+    scalar_store(y + 0, y0);
+    scalar_store(y + 16, y1);
+    scalar_store(y + 32, y2);
+    scalar_store(y + 48, y3);
+    scalar_store(y + 64, y4);
+    scalar_store(y + 80, y5);
+    scalar_store(y + 96, y6);
+    scalar_store(y + 112, y7);
     x += 128;
     y += 128;
   }
   for (; n >= 16; n -= 16) {
-    const f32x16 x0 = scalar_load(x);
-    scalar_store(y, scalar_mul(x0, vscale));
+    f32x16 x0 = scalar_load(x + 0);
+
+    const f32x16 y0 = scalar_mul(x0, vscale);
+
+    scalar_store(y + 0, y0);
     x += 16;
     y += 16;
   }
   if (n > 0) {
-    const f32x16 x0 = scalar_load_tail(x, n, scalar_set1(0.0f));
-    scalar_store_tail(y, n, scalar_mul(x0, vscale));
+    f32x16 x0 = scalar_load_tail(x, n, scalar_set1(0.0f));
+
+    const f32x16 y0 = scalar_mul(x0, vscale);
+
+    scalar_store_tail(y, n, y0);
   }
 }

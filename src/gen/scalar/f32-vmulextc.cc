@@ -11,14 +11,24 @@ extern "C" void smx_f32_vmulextc_ukernel__scalar_u16(size_t n, const float* x, f
   const f32x16 lo = scalar_set1(reciprocal->lo);
   const f32x16 power = scalar_set1(smx_pow2(-reciprocal->exponent));
   for (; n >= 16; n -= 16) {
-    const f32x16 x0 = scalar_load(x);
-    scalar_store(y, scalar_mul(scalar_fma(x0, hi, scalar_mul(x0, lo)), power));
+    f32x16 x0 = scalar_load(x + 0);
+
+    f32x16 y0 = scalar_mul(x0, lo);
+    y0 = scalar_fma(x0, hi, y0);
+    y0 = scalar_mul(y0, power);
+
+    scalar_store(y + 0, y0);
     x += 16;
     y += 16;
   }
   if (n > 0) {
-    const f32x16 x0 = scalar_load_tail(x, n, scalar_set1(0.0f));
-    scalar_store_tail(y, n, scalar_mul(scalar_fma(x0, hi, scalar_mul(x0, lo)), power));
+    f32x16 x0 = scalar_load_tail(x, n, scalar_set1(0.0f));
+
+    f32x16 y0 = scalar_mul(x0, lo);
+    y0 = scalar_fma(x0, hi, y0);
+    y0 = scalar_mul(y0, power);
+
+    scalar_store_tail(y, n, y0);
   }
 }
 
@@ -28,22 +38,40 @@ extern "C" void smx_f32_vmulextc_ukernel__scalar_u32(size_t n, const float* x, f
   const f32x16 lo = scalar_set1(reciprocal->lo);
   const f32x16 power = scalar_set1(smx_pow2(-reciprocal->exponent));
   for (; n >= 32; n -= 32) {
-    const f32x16 x0 = scalar_load(x + 0);
-    const f32x16 x1 = scalar_load(x + 16);
-    scalar_store(y + 0, scalar_mul(scalar_fma(x0, hi, scalar_mul(x0, lo)), power));
-    scalar_store(y + 16, scalar_mul(scalar_fma(x1, hi, scalar_mul(x1, lo)), power));
+    f32x16 x0 = scalar_load(x + 0);
+    f32x16 x1 = scalar_load(x + 16);
+
+    f32x16 y0 = scalar_mul(x0, lo);
+    f32x16 y1 = scalar_mul(x1, lo);
+    y0 = scalar_fma(x0, hi, y0);
+    y1 = scalar_fma(x1, hi, y1);
+    y0 = scalar_mul(y0, power);
+    y1 = scalar_mul(y1, power);
+
+    scalar_store(y + 0, y0);
+    scalar_store(y + 16, y1);
     x += 32;
     y += 32;
   }
   for (; n >= 16; n -= 16) {
-    const f32x16 x0 = scalar_load(x);
-    scalar_store(y, scalar_mul(scalar_fma(x0, hi, scalar_mul(x0, lo)), power));
+    f32x16 x0 = scalar_load(x + 0);
+
+    f32x16 y0 = scalar_mul(x0, lo);
+    y0 = scalar_fma(x0, hi, y0);
+    y0 = scalar_mul(y0, power);
+
+    scalar_store(y + 0, y0);
     x += 16;
     y += 16;
   }
   if (n > 0) {
-    const f32x16 x0 = scalar_load_tail(x, n, scalar_set1(0.0f));
-    scalar_store_tail(y, n, scalar_mul(scalar_fma(x0, hi, scalar_mul(x0, lo)), power));
+    f32x16 x0 = scalar_load_tail(x, n, scalar_set1(0.0f));
+
+    f32x16 y0 = scalar_mul(x0, lo);
+    y0 = scalar_fma(x0, hi, y0);
+    y0 = scalar_mul(y0, power);
+
+    scalar_store_tail(y, n, y0);
   }
 }
 
@@ -53,26 +81,50 @@ extern "C" void smx_f32_vmulextc_ukernel__scalar_u64(size_t n, const float* x, f
   const f32x16 lo = scalar_set1(reciprocal->lo);
   const f32x16 power = scalar_set1(smx_pow2(-reciprocal->exponent));
   for (; n >= 64; n -= 64) {
-    const f32x16 x0 = scalar_load(x + 0);
-    const f32x16 x1 = scalar_load(x + 16);
-    const f32x16 x2 = scalar_load(x + 32);
-    const f32x16 x3 = scalar_load(x + 48);
-    scalar_store(y + 0, scalar_mul(scalar_fma(x0, hi, scalar_mul(x0, lo)), power));
-    scalar_store(y + 16, scalar_mul(scalar_fma(x1, hi, scalar_mul(x1, lo)), power));
-    scalar_store(y + 32, scalar_mul(scalar_fma(x2, hi, scalar_mul(x2, lo)), power));
-    scalar_store(y + 48, scalar_mul(scalar_fma(x3, hi, scalar_mul(x3, lo)), power));
+    f32x16 x0 = scalar_load(x + 0);
+    f32x16 x1 = scalar_load(x + 16);
+    f32x16 x2 = scalar_load(x + 32);
+    f32x16 x3 = scalar_load(x + 48);
+
+    f32x16 y0 = scalar_mul(x0, lo);
+    f32x16 y1 = scalar_mul(x1, lo);
+    f32x16 y2 = scalar_mul(x2, lo);
+    f32x16 y3 = scalar_mul(x3, lo);
+    y0 = scalar_fma(x0, hi, y0);
+    y1 = scalar_fma(x1, hi, y1);
+    y2 = scalar_fma(x2, hi, y2);
+    y3 = scalar_fma(x3, hi, y3);
+    y0 = scalar_mul(y0, power);
+    y1 = scalar_mul(y1, power);
+    y2 = scalar_mul(y2, power);
+    y3 = scalar_mul(y3, power);
+
+    scalar_store(y + 0, y0);
+    scalar_store(y + 16, y1);
+    scalar_store(y + 32, y2);
+    scalar_store(y + 48, y3);
     x += 64;
     y += 64;
   }
   for (; n >= 16; n -= 16) {
-    const f32x16 x0 = scalar_load(x);
-    scalar_store(y, scalar_mul(scalar_fma(x0, hi, scalar_mul(x0, lo)), power));
+    f32x16 x0 = scalar_load(x + 0);
+
+    f32x16 y0 = scalar_mul(x0, lo);
+    y0 = scalar_fma(x0, hi, y0);
+    y0 = scalar_mul(y0, power);
+
+    scalar_store(y + 0, y0);
     x += 16;
     y += 16;
   }
   if (n > 0) {
-    const f32x16 x0 = scalar_load_tail(x, n, scalar_set1(0.0f));
-    scalar_store_tail(y, n, scalar_mul(scalar_fma(x0, hi, scalar_mul(x0, lo)), power));
+    f32x16 x0 = scalar_load_tail(x, n, scalar_set1(0.0f));
+
+    f32x16 y0 = scalar_mul(x0, lo);
+    y0 = scalar_fma(x0, hi, y0);
+    y0 = scalar_mul(y0, power);
+
+    scalar_store_tail(y, n, y0);
   }
 }
 
@@ -82,33 +134,69 @@ extern "C" void smx_f32_vmulextc_ukernel__scalar_u128(size_t n, const float* x, 
   const f32x16 lo = scalar_set1(reciprocal->lo);
   const f32x16 power = scalar_set1(smx_pow2(-reciprocal->exponent));
   for (; n >= 128; n -= 128) {
-    const f32x16 x0 = scalar_load(x + 0);
-    const f32x16 x1 = scalar_load(x + 16);
-    const f32x16 x2 = scalar_load(x + 32);
-    const f32x16 x3 = scalar_load(x + 48);
-    const f32x16 x4 = scalar_load(x + 64);
-    const f32x16 x5 = scalar_load(x + 80);
-    const f32x16 x6 = scalar_load(x + 96);
-    const f32x16 x7 = scalar_load(x + 112);
-    scalar_store(y + 0, scalar_mul(scalar_fma(x0, hi, scalar_mul(x0, lo)), power));
-    scalar_store(y + 16, scalar_mul(scalar_fma(x1, hi, scalar_mul(x1, lo)), power));
-    scalar_store(y + 32, scalar_mul(scalar_fma(x2, hi, scalar_mul(x2, lo)), power));
-    scalar_store(y + 48, scalar_mul(scalar_fma(x3, hi, scalar_mul(x3, lo)), power));
-    scalar_store(y + 64, scalar_mul(scalar_fma(x4, hi, scalar_mul(x4, lo)), power));
-    scalar_store(y + 80, scalar_mul(scalar_fma(x5, hi, scalar_mul(x5, lo)), power));
-    scalar_store(y + 96, scalar_mul(scalar_fma(x6, hi, scalar_mul(x6, lo)), power));
-    scalar_store(y + 112, scalar_mul(scalar_fma(x7, hi, scalar_mul(x7, lo)), power));
+    f32x16 x0 = scalar_load(x + 0);
+    f32x16 x1 = scalar_load(x + 16);
+    f32x16 x2 = scalar_load(x + 32);
+    f32x16 x3 = scalar_load(x + 48);
+    f32x16 x4 = scalar_load(x + 64);
+    f32x16 x5 = scalar_load(x + 80);
+    f32x16 x6 = scalar_load(x + 96);
+    f32x16 x7 = scalar_load(x + 112);
+
+    f32x16 y0 = scalar_mul(x0, lo);
+    f32x16 y1 = scalar_mul(x1, lo);
+    f32x16 y2 = scalar_mul(x2, lo);
+    f32x16 y3 = scalar_mul(x3, lo);
+    f32x16 y4 = scalar_mul(x4, lo);
+    f32x16 y5 = scalar_mul(x5, lo);
+    f32x16 y6 = scalar_mul(x6, lo);
+    f32x16 y7 = scalar_mul(x7, lo);
+    y0 = scalar_fma(x0, hi, y0);
+    y1 = scalar_fma(x1, hi, y1);
+    y2 = scalar_fma(x2, hi, y2);
+    y3 = scalar_fma(x3, hi, y3);
+    y4 = scalar_fma(x4, hi, y4);
+    y5 = scalar_fma(x5, hi, y5);
+    y6 = scalar_fma(x6, hi, y6);
+    y7 = scalar_fma(x7, hi, y7);
+    y0 = scalar_mul(y0, power);
+    y1 = scalar_mul(y1, power);
+    y2 = scalar_mul(y2, power);
+    y3 = scalar_mul(y3, power);
+    y4 = scalar_mul(y4, power);
+    y5 = scalar_mul(y5, power);
+    y6 = scalar_mul(y6, power);
+    y7 = scalar_mul(y7, power);
+
+    scalar_store(y + 0, y0);
+    scalar_store(y + 16, y1);
+    scalar_store(y + 32, y2);
+    scalar_store(y + 48, y3);
+    scalar_store(y + 64, y4);
+    scalar_store(y + 80, y5);
+    scalar_store(y + 96, y6);
+    scalar_store(y + 112, y7);
     x += 128;
     y += 128;
   }
   for (; n >= 16; n -= 16) {
-    const f32x16 x0 = scalar_load(x);
-    scalar_store(y, scalar_mul(scalar_fma(x0, hi, scalar_mul(x0, lo)), power));
+    f32x16 x0 = scalar_load(x + 0);
+
+    f32x16 y0 = scalar_mul(x0, lo);
+    y0 = scalar_fma(x0, hi, y0);
+    y0 = scalar_mul(y0, power);
+
+    scalar_store(y + 0, y0);
     x += 16;
     y += 16;
   }
   if (n > 0) {
-    const f32x16 x0 = scalar_load_tail(x, n, scalar_set1(0.0f));
-    scalar_store_tail(y, n, scalar_mul(scalar_fma(x0, hi, scalar_mul(x0, lo)), power));
+    f32x16 x0 = scalar_load_tail(x, n, scalar_set1(0.0f));
+
+    f32x16 y0 = scalar_mul(x0, lo);
+    y0 = scalar_fma(x0, hi, y0);
+    y0 = scalar_mul(y0, power);
+
+    scalar_store_tail(y, n, y0);
   }
 }

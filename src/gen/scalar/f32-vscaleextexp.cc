@@ -5,29 +5,6 @@
 #include "src/isa/scalar.h"
 #include "src/kernels/extended.h"
 
-// exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]. Returns p, and in
-// *power 2^(n + k), where bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the
-// largest relative error (Sollya's fpminimax): 2^-28.2; with the roundings of its evaluation, 1.26 * 2^-24.
-static inline f32x16 extexp(f32x16 x, f32x16 bias, f32x16* power) {
-  const f32x16 biased = scalar_fma(x, scalar_set1(0x1.715476p+0f), bias);
-  const f32x16 n = scalar_sub(biased, bias);
-  f32x16 t = scalar_fma(n, scalar_set1(-0x1.62E400p-1f), x);
-  t = scalar_fma(n, scalar_set1(-0x1.7F7D1Cp-20f), t);
-  f32x16 q = scalar_fma(t, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
-  q = scalar_fma(q, t, scalar_set1(0x1.5558A0p-5f));
-  q = scalar_fma(q, t, scalar_set1(0x1.555490p-3f));
-  q = scalar_fma(q, t, scalar_set1(0x1.FFFFFCp-2f));
-  q = scalar_fma(q, t, scalar_set1(1.0f));
-  *power = scalar_shift_to_exponent(biased);
-  return scalar_fma(q, t, scalar_set1(1.0f));
-}
-
-static inline f32x16 scale_extexp(f32x16 x, f32x16 lower, f32x16 bias, f32x16 hi, f32x16 lo) {
-  f32x16 power;
-  const f32x16 p = extexp(scalar_max(lower, x), bias, &power);
-  return scalar_mul(scalar_fma(p, hi, scalar_mul(p, lo)), power);
-}
-
 extern "C" void smx_f32_vscaleextexp_ukernel__scalar_u16(size_t n, const float* x, float* y,
                                                          const struct smx_f32_reciprocal* reciprocal) {
   const f32x16 lower = scalar_set1(smx_lower_bound(-reciprocal->exponent));
@@ -35,14 +12,56 @@ extern "C" void smx_f32_vscaleextexp_ukernel__scalar_u16(size_t n, const float* 
   const f32x16 hi = scalar_set1(reciprocal->hi);
   const f32x16 lo = scalar_set1(reciprocal->lo);
   for (; n >= 16; n -= 16) {
-    const f32x16 x0 = scalar_load(x);
-    scalar_store(y, scale_extexp(x0, lower, bias, hi, lo));
+    f32x16 x0 = scalar_load(x + 0);
+
+    x0 = scalar_max(lower, x0);
+
+    // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
+    // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
+    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+    const f32x16 biased0 = scalar_fma(x0, scalar_set1(0x1.715476p+0f), bias);
+    const f32x16 n0 = scalar_sub(biased0, bias);
+    const f32x16 power0 = scalar_shift_to_exponent(biased0);
+    f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E400p-1f), x0);
+    t0 = scalar_fma(n0, scalar_set1(-0x1.7F7D1Cp-20f), t0);
+    f32x16 p0 = scalar_fma(t0, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
+    p0 = scalar_fma(p0, t0, scalar_set1(0x1.5558A0p-5f));
+    p0 = scalar_fma(p0, t0, scalar_set1(0x1.555490p-3f));
+    p0 = scalar_fma(p0, t0, scalar_set1(0x1.FFFFFCp-2f));
+    p0 = scalar_fma(p0, t0, scalar_set1(1.0f));
+    p0 = scalar_fma(p0, t0, scalar_set1(1.0f));
+    f32x16 y0 = scalar_mul(p0, lo);
+    y0 = scalar_fma(p0, hi, y0);
+    y0 = scalar_mul(y0, power0);
+
+    scalar_store(y + 0, y0);
     x += 16;
     y += 16;
   }
   if (n > 0) {
-    const f32x16 x0 = scalar_load_tail(x, n, scalar_set1(0.0f));
-    scalar_store_tail(y, n, scale_extexp(x0, lower, bias, hi, lo));
+    f32x16 x0 = scalar_load_tail(x, n, scalar_set1(0.0f));
+
+    x0 = scalar_max(lower, x0);
+
+    // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
+    // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
+    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+    const f32x16 biased0 = scalar_fma(x0, scalar_set1(0x1.715476p+0f), bias);
+    const f32x16 n0 = scalar_sub(biased0, bias);
+    const f32x16 power0 = scalar_shift_to_exponent(biased0);
+    f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E400p-1f), x0);
+    t0 = scalar_fma(n0, scalar_set1(-0x1.7F7D1Cp-20f), t0);
+    f32x16 p0 = scalar_fma(t0, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
+    p0 = scalar_fma(p0, t0, scalar_set1(0x1.5558A0p-5f));
+    p0 = scalar_fma(p0, t0, scalar_set1(0x1.555490p-3f));
+    p0 = scalar_fma(p0, t0, scalar_set1(0x1.FFFFFCp-2f));
+    p0 = scalar_fma(p0, t0, scalar_set1(1.0f));
+    p0 = scalar_fma(p0, t0, scalar_set1(1.0f));
+    f32x16 y0 = scalar_mul(p0, lo);
+    y0 = scalar_fma(p0, hi, y0);
+    y0 = scalar_mul(y0, power0);
+
+    scalar_store_tail(y, n, y0);
   }
 }
 
@@ -53,22 +72,100 @@ extern "C" void smx_f32_vscaleextexp_ukernel__scalar_u32(size_t n, const float* 
   const f32x16 hi = scalar_set1(reciprocal->hi);
   const f32x16 lo = scalar_set1(reciprocal->lo);
   for (; n >= 32; n -= 32) {
-    const f32x16 x0 = scalar_load(x + 0);
-    const f32x16 x1 = scalar_load(x + 16);
-    scalar_store(y + 0, scale_extexp(x0, lower, bias, hi, lo));
-    scalar_store(y + 16, scale_extexp(x1, lower, bias, hi, lo));
+    f32x16 x0 = scalar_load(x + 0);
+    f32x16 x1 = scalar_load(x + 16);
+
+    x0 = scalar_max(lower, x0);
+    x1 = scalar_max(lower, x1);
+
+    // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
+    // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
+    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+    const f32x16 biased0 = scalar_fma(x0, scalar_set1(0x1.715476p+0f), bias);
+    const f32x16 biased1 = scalar_fma(x1, scalar_set1(0x1.715476p+0f), bias);
+    const f32x16 n0 = scalar_sub(biased0, bias);
+    const f32x16 n1 = scalar_sub(biased1, bias);
+    const f32x16 power0 = scalar_shift_to_exponent(biased0);
+    const f32x16 power1 = scalar_shift_to_exponent(biased1);
+    f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E400p-1f), x0);
+    f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E400p-1f), x1);
+    t0 = scalar_fma(n0, scalar_set1(-0x1.7F7D1Cp-20f), t0);
+    t1 = scalar_fma(n1, scalar_set1(-0x1.7F7D1Cp-20f), t1);
+    f32x16 p0 = scalar_fma(t0, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
+    f32x16 p1 = scalar_fma(t1, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
+    p0 = scalar_fma(p0, t0, scalar_set1(0x1.5558A0p-5f));
+    p1 = scalar_fma(p1, t1, scalar_set1(0x1.5558A0p-5f));
+    p0 = scalar_fma(p0, t0, scalar_set1(0x1.555490p-3f));
+    p1 = scalar_fma(p1, t1, scalar_set1(0x1.555490p-3f));
+    p0 = scalar_fma(p0, t0, scalar_set1(0x1.FFFFFCp-2f));
+    p1 = scalar_fma(p1, t1, scalar_set1(0x1.FFFFFCp-2f));
+    p0 = scalar_fma(p0, t0, scalar_set1(1.0f));
+    p1 = scalar_fma(p1, t1, scalar_set1(1.0f));
+    p0 = scalar_fma(p0, t0, scalar_set1(1.0f));
+    p1 = scalar_fma(p1, t1, scalar_set1(1.0f));
+    f32x16 y0 = scalar_mul(p0, lo);
+    f32x16 y1 = scalar_mul(p1, lo);
+    y0 = scalar_fma(p0, hi, y0);
+    y1 = scalar_fma(p1, hi, y1);
+    y0 = scalar_mul(y0, power0);
+    y1 = scalar_mul(y1, power1);
+
+    scalar_store(y + 0, y0);
+    scalar_store(y + 16, y1);
     x += 32;
     y += 32;
   }
   for (; n >= 16; n -= 16) {
-    const f32x16 x0 = scalar_load(x);
-    scalar_store(y, scale_extexp(x0, lower, bias, hi, lo));
+    f32x16 x0 = scalar_load(x + 0);
+
+    x0 = scalar_max(lower, x0);
+
+    // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
+    // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
+    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+    const f32x16 biased0 = scalar_fma(x0, scalar_set1(0x1.715476p+0f), bias);
+    const f32x16 n0 = scalar_sub(biased0, bias);
+    const f32x16 power0 = scalar_shift_to_exponent(biased0);
+    f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E400p-1f), x0);
+    t0 = scalar_fma(n0, scalar_set1(-0x1.7F7D1Cp-20f), t0);
+    f32x16 p0 = scalar_fma(t0, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
+    p0 = scalar_fma(p0, t0, scalar_set1(0x1.5558A0p-5f));
+    p0 = scalar_fma(p0, t0, scalar_set1(0x1.555490p-3f));
+    p0 = scalar_fma(p0, t0, scalar_set1(0x1.FFFFFCp-2f));
+    p0 = scalar_fma(p0, t0, scalar_set1(1.0f));
+    p0 = scalar_fma(p0, t0, scalar_set1(1.0f));
+    f32x16 y0 = scalar_mul(p0, lo);
+    y0 = scalar_fma(p0, hi, y0);
+    y0 = scalar_mul(y0, power0);
+
+    scalar_store(y + 0, y0);
     x += 16;
     y += 16;
   }
   if (n > 0) {
-    const f32x16 x0 = scalar_load_tail(x, n, scalar_set1(0.0f));
-    scalar_store_tail(y, n, scale_extexp(x0, lower, bias, hi, lo));
+    f32x16 x0 = scalar_load_tail(x, n, scalar_set1(0.0f));
+
+    x0 = scalar_max(lower, x0);
+
+    // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
+    // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
+    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+    const f32x16 biased0 = scalar_fma(x0, scalar_set1(0x1.715476p+0f), bias);
+    const f32x16 n0 = scalar_sub(biased0, bias);
+    const f32x16 power0 = scalar_shift_to_exponent(biased0);
+    f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E400p-1f), x0);
+    t0 = scalar_fma(n0, scalar_set1(-0x1.7F7D1Cp-20f), t0);
+    f32x16 p0 = scalar_fma(t0, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
+    p0 = scalar_fma(p0, t0, scalar_set1(0x1.5558A0p-5f));
+    p0 = scalar_fma(p0, t0, scalar_set1(0x1.555490p-3f));
+    p0 = scalar_fma(p0, t0, scalar_set1(0x1.FFFFFCp-2f));
+    p0 = scalar_fma(p0, t0, scalar_set1(1.0f));
+    p0 = scalar_fma(p0, t0, scalar_set1(1.0f));
+    f32x16 y0 = scalar_mul(p0, lo);
+    y0 = scalar_fma(p0, hi, y0);
+    y0 = scalar_mul(y0, power0);
+
+    scalar_store_tail(y, n, y0);
   }
 }
 
@@ -79,26 +176,134 @@ extern "C" void smx_f32_vscaleextexp_ukernel__scalar_u64(size_t n, const float* 
   const f32x16 hi = scalar_set1(reciprocal->hi);
   const f32x16 lo = scalar_set1(reciprocal->lo);
   for (; n >= 64; n -= 64) {
-    const f32x16 x0 = scalar_load(x + 0);
-    const f32x16 x1 = scalar_load(x + 16);
-    const f32x16 x2 = scalar_load(x + 32);
-    const f32x16 x3 = scalar_load(x + 48);
-    scalar_store(y + 0, scale_extexp(x0, lower, bias, hi, lo));
-    scalar_store(y + 16, scale_extexp(x1, lower, bias, hi, lo));
-    scalar_store(y + 32, scale_extexp(x2, lower, bias, hi, lo));
-    scalar_store(y + 48, scale_extexp(x3, lower, bias, hi, lo));
+    f32x16 x0 = scalar_load(x + 0);
+    f32x16 x1 = scalar_load(x + 16);
+    f32x16 x2 = scalar_load(x + 32);
+    f32x16 x3 = scalar_load(x + 48);
+
+    x0 = scalar_max(lower, x0);
+    x1 = scalar_max(lower, x1);
+    x2 = scalar_max(lower, x2);
+    x3 = scalar_max(lower, x3);
+
+    // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
+    // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
+    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+    const f32x16 biased0 = scalar_fma(x0, scalar_set1(0x1.715476p+0f), bias);
+    const f32x16 biased1 = scalar_fma(x1, scalar_set1(0x1.715476p+0f), bias);
+    const f32x16 biased2 = scalar_fma(x2, scalar_set1(0x1.715476p+0f), bias);
+    const f32x16 biased3 = scalar_fma(x3, scalar_set1(0x1.715476p+0f), bias);
+    const f32x16 n0 = scalar_sub(biased0, bias);
+    const f32x16 n1 = scalar_sub(biased1, bias);
+    const f32x16 n2 = scalar_sub(biased2, bias);
+    const f32x16 n3 = scalar_sub(biased3, bias);
+    const f32x16 power0 = scalar_shift_to_exponent(biased0);
+    const f32x16 power1 = scalar_shift_to_exponent(biased1);
+    const f32x16 power2 = scalar_shift_to_exponent(biased2);
+    const f32x16 power3 = scalar_shift_to_exponent(biased3);
+    f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E400p-1f), x0);
+    f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E400p-1f), x1);
+    f32x16 t2 = scalar_fma(n2, scalar_set1(-0x1.62E400p-1f), x2);
+    f32x16 t3 = scalar_fma(n3, scalar_set1(-0x1.62E400p-1f), x3);
+    t0 = scalar_fma(n0, scalar_set1(-0x1.7F7D1Cp-20f), t0);
+    t1 = scalar_fma(n1, scalar_set1(-0x1.7F7D1Cp-20f), t1);
+    t2 = scalar_fma(n2, scalar_set1(-0x1.7F7D1Cp-20f), t2);
+    t3 = scalar_fma(n3, scalar_set1(-0x1.7F7D1Cp-20f), t3);
+    f32x16 p0 = scalar_fma(t0, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
+    f32x16 p1 = scalar_fma(t1, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
+    f32x16 p2 = scalar_fma(t2, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
+    f32x16 p3 = scalar_fma(t3, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
+    p0 = scalar_fma(p0, t0, scalar_set1(0x1.5558A0p-5f));
+    p1 = scalar_fma(p1, t1, scalar_set1(0x1.5558A0p-5f));
+    p2 = scalar_fma(p2, t2, scalar_set1(0x1.5558A0p-5f));
+    p3 = scalar_fma(p3, t3, scalar_set1(0x1.5558A0p-5f));
+    p0 = scalar_fma(p0, t0, scalar_set1(0x1.555490p-3f));
+    p1 = scalar_fma(p1, t1, scalar_set1(0x1.555490p-3f));
+    p2 = scalar_fma(p2, t2, scalar_set1(0x1.555490p-3f));
+    p3 = scalar_fma(p3, t3, scalar_set1(0x1.555490p-3f));
+    p0 = scalar_fma(p0, t0, scalar_set1(0x1.FFFFFCp-2f));
+    p1 = scalar_fma(p1, t1, scalar_set1(0x1.FFFFFCp-2f));
+    p2 = scalar_fma(p2, t2, scalar_set1(0x1.FFFFFCp-2f));
+    p3 = scalar_fma(p3, t3, scalar_set1(0x1.FFFFFCp-2f));
+    p0 = scalar_fma(p0, t0, scalar_set1(1.0f));
+    p1 = scalar_fma(p1, t1, scalar_set1(1.0f));
+    p2 = scalar_fma(p2, t2, scalar_set1(1.0f));
+    p3 = scalar_fma(p3, t3, scalar_set1(1.0f));
+    p0 = scalar_fma(p0, t0, scalar_set1(1.0f));
+    p1 = scalar_fma(p1, t1, scalar_set1(1.0f));
+    p2 = scalar_fma(p2, t2, scalar_set1(1.0f));
+    p3 = scalar_fma(p3, t3, scalar_set1(1.0f));
+    f32x16 y0 = scalar_mul(p0, lo);
+    f32x16 y1 = scalar_mul(p1, lo);
+    f32x16 y2 = scalar_mul(p2, lo);
+    f32x16 y3 = scalar_mul(p3, lo);
+    y0 = scalar_fma(p0, hi, y0);
+    y1 = scalar_fma(p1, hi, y1);
+    y2 = scalar_fma(p2, hi, y2);
+    y3 = scalar_fma(p3, hi, y3);
+    y0 = scalar_mul(y0, power0);
+    y1 = scalar_mul(y1, power1);
+    y2 = scalar_mul(y2, power2);
+    y3 = scalar_mul(y3, power3);
+
+    scalar_store(y + 0, y0);
+    scalar_store(y + 16, y1);
+    scalar_store(y + 32, y2);
+    scalar_store(y + 48, y3);
     x += 64;
     y += 64;
   }
   for (; n >= 16; n -= 16) {
-    const f32x16 x0 = scalar_load(x);
-    scalar_store(y, scale_extexp(x0, lower, bias, hi, lo));
+    f32x16 x0 = scalar_load(x + 0);
+
+    x0 = scalar_max(lower, x0);
+
+    // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
+    // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
+    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+    const f32x16 biased0 = scalar_fma(x0, scalar_set1(0x1.715476p+0f), bias);
+    const f32x16 n0 = scalar_sub(biased0, bias);
+    const f32x16 power0 = scalar_shift_to_exponent(biased0);
+    f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E400p-1f), x0);
+    t0 = scalar_fma(n0, scalar_set1(-0x1.7F7D1Cp-20f), t0);
+    f32x16 p0 = scalar_fma(t0, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
+    p0 = scalar_fma(p0, t0, scalar_set1(0x1.5558A0p-5f));
+    p0 = scalar_fma(p0, t0, scalar_set1(0x1.555490p-3f));
+    p0 = scalar_fma(p0, t0, scalar_set1(0x1.FFFFFCp-2f));
+    p0 = scalar_fma(p0, t0, scalar_set1(1.0f));
+    p0 = scalar_fma(p0, t0, scalar_set1(1.0f));
+    f32x16 y0 = scalar_mul(p0, lo);
+    y0 = scalar_fma(p0, hi, y0);
+    y0 = scalar_mul(y0, power0);
+
+    scalar_store(y + 0, y0);
     x += 16;
     y += 16;
   }
   if (n > 0) {
-    const f32x16 x0 = scalar_load_tail(x, n, scalar_set1(0.0f));
-    scalar_store_tail(y, n, scale_extexp(x0, lower, bias, hi, lo));
+    f32x16 x0 = scalar_load_tail(x, n, scalar_set1(0.0f));
+
+    x0 = scalar_max(lower, x0);
+
+    // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
+    // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
+    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+    const f32x16 biased0 = scalar_fma(x0, scalar_set1(0x1.715476p+0f), bias);
+    const f32x16 n0 = scalar_sub(biased0, bias);
+    const f32x16 power0 = scalar_shift_to_exponent(biased0);
+    f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E400p-1f), x0);
+    t0 = scalar_fma(n0, scalar_set1(-0x1.7F7D1Cp-20f), t0);
+    f32x16 p0 = scalar_fma(t0, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
+    p0 = scalar_fma(p0, t0, scalar_set1(0x1.5558A0p-5f));
+    p0 = scalar_fma(p0, t0, scalar_set1(0x1.555490p-3f));
+    p0 = scalar_fma(p0, t0, scalar_set1(0x1.FFFFFCp-2f));
+    p0 = scalar_fma(p0, t0, scalar_set1(1.0f));
+    p0 = scalar_fma(p0, t0, scalar_set1(1.0f));
+    f32x16 y0 = scalar_mul(p0, lo);
+    y0 = scalar_fma(p0, hi, y0);
+    y0 = scalar_mul(y0, power0);
+
+    scalar_store_tail(y, n, y0);
   }
 }
 
@@ -109,33 +314,201 @@ extern "C" void smx_f32_vscaleextexp_ukernel__scalar_u128(size_t n, const float*
   const f32x16 hi = scalar_set1(reciprocal->hi);
   const f32x16 lo = scalar_set1(reciprocal->lo);
   for (; n >= 128; n -= 128) {
-    const f32x16 x0 = scalar_load(x + 0);
-    const f32x16 x1 = scalar_load(x + 16);
-    const f32x16 x2 = scalar_load(x + 32);
-    const f32x16 x3 = scalar_load(x + 48);
-    const f32x16 x4 = scalar_load(x + 64);
-    const f32x16 x5 = scalar_load(x + 80);
-    const f32x16 x6 = scalar_load(x + 96);
-    const f32x16 x7 = scalar_load(x + 112);
-    scalar_store(y + 0, scale_extexp(x0, lower, bias, hi, lo));
-    scalar_store(y + 16, scale_extexp(x1, lower, bias, hi, lo));
-    scalar_store(y + 32, scale_extexp(x2, lower, bias, hi, lo));
-    scalar_store(y + 48, scale_extexp(x3, lower, bias, hi, lo));
-    scalar_store(y + 64, scale_extexp(x4, lower, bias, hi, lo));
-    scalar_store(y + 80, scale_extexp(x5, lower, bias, hi, lo));
-    scalar_store(y + 96, scale_extexp(x6, lower, bias, hi, lo));
-    scalar_store(y + 112, scale_extexp(x7, lower, bias, hi, lo));
+    f32x16 x0 = scalar_load(x + 0);
+    f32x16 x1 = scalar_load(x + 16);
+    f32x16 x2 = scalar_load(x + 32);
+    f32x16 x3 = scalar_load(x + 48);
+    f32x16 x4 = scalar_load(x + 64);
+    f32x16 x5 = scalar_load(x + 80);
+    f32x16 x6 = scalar_load(x + 96);
+    f32x16 x7 = scalar_load(x + 112);
+
+    x0 = scalar_max(lower, x0);
+    x1 = scalar_max(lower, x1);
+    x2 = scalar_max(lower, x2);
+    x3 = scalar_max(lower, x3);
+    x4 = scalar_max(lower, x4);
+    x5 = scalar_max(lower, x5);
+    x6 = scalar_max(lower, x6);
+    x7 = scalar_max(lower, x7);
+
+    // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
+    // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
+    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+    const f32x16 biased0 = scalar_fma(x0, scalar_set1(0x1.715476p+0f), bias);
+    const f32x16 biased1 = scalar_fma(x1, scalar_set1(0x1.715476p+0f), bias);
+    const f32x16 biased2 = scalar_fma(x2, scalar_set1(0x1.715476p+0f), bias);
+    const f32x16 biased3 = scalar_fma(x3, scalar_set1(0x1.715476p+0f), bias);
+    const f32x16 biased4 = scalar_fma(x4, scalar_set1(0x1.715476p+0f), bias);
+    const f32x16 biased5 = scalar_fma(x5, scalar_set1(0x1.715476p+0f), bias);
+    const f32x16 biased6 = scalar_fma(x6, scalar_set1(0x1.715476p+0f), bias);
+    const f32x16 biased7 = scalar_fma(x7, scalar_set1(0x1.715476p+0f), bias);
+    const f32x16 n0 = scalar_sub(biased0, bias);
+    const f32x16 n1 = scalar_sub(biased1, bias);
+    const f32x16 n2 = scalar_sub(biased2, bias);
+    const f32x16 n3 = scalar_sub(biased3, bias);
+    const f32x16 n4 = scalar_sub(biased4, bias);
+    const f32x16 n5 = scalar_sub(biased5, bias);
+    const f32x16 n6 = scalar_sub(biased6, bias);
+    const f32x16 n7 = scalar_sub(biased7, bias);
+    const f32x16 power0 = scalar_shift_to_exponent(biased0);
+    const f32x16 power1 = scalar_shift_to_exponent(biased1);
+    const f32x16 power2 = scalar_shift_to_exponent(biased2);
+    const f32x16 power3 = scalar_shift_to_exponent(biased3);
+    const f32x16 power4 = scalar_shift_to_exponent(biased4);
+    const f32x16 power5 = scalar_shift_to_exponent(biased5);
+    const f32x16 power6 = scalar_shift_to_exponent(biased6);
+    const f32x16 power7 = scalar_shift_to_exponent(biased7);
+    f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E400p-1f), x0);
+    f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E400p-1f), x1);
+    f32x16 t2 = scalar_fma(n2, scalar_set1(-0x1.62E400p-1f), x2);
+    f32x16 t3 = scalar_fma(n3, scalar_set1(-0x1.62E400p-1f), x3);
+    f32x16 t4 = scalar_fma(n4, scalar_set1(-0x1.62E400p-1f), x4);
+    f32x16 t5 = scalar_fma(n5, scalar_set1(-0x1.62E400p-1f), x5);
+    f32x16 t6 = scalar_fma(n6, scalar_set1(-0x1.62E400p-1f), x6);
+    f32x16 t7 = scalar_fma(n7, scalar_set1(-0x1.62E400p-1f), x7);
+    t0 = scalar_fma(n0, scalar_set1(-0x1.7F7D1Cp-20f), t0);
+    t1 = scalar_fma(n1, scalar_set1(-0x1.7F7D1Cp-20f), t1);
+    t2 = scalar_fma(n2, scalar_set1(-0x1.7F7D1Cp-20f), t2);
+    t3 = scalar_fma(n3, scalar_set1(-0x1.7F7D1Cp-20f), t3);
+    t4 = scalar_fma(n4, scalar_set1(-0x1.7F7D1Cp-20f), t4);
+    t5 = scalar_fma(n5, scalar_set1(-0x1.7F7D1Cp-20f), t5);
+    t6 = scalar_fma(n6, scalar_set1(-0x1.7F7D1Cp-20f), t6);
+    t7 = scalar_fma(n7, scalar_set1(-0x1.7F7D1Cp-20f), t7);
+    f32x16 p0 = scalar_fma(t0, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
+    f32x16 p1 = scalar_fma(t1, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
+    f32x16 p2 = scalar_fma(t2, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
+    f32x16 p3 = scalar_fma(t3, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
+    f32x16 p4 = scalar_fma(t4, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
+    f32x16 p5 = scalar_fma(t5, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
+    f32x16 p6 = scalar_fma(t6, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
+    f32x16 p7 = scalar_fma(t7, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
+    p0 = scalar_fma(p0, t0, scalar_set1(0x1.5558A0p-5f));
+    p1 = scalar_fma(p1, t1, scalar_set1(0x1.5558A0p-5f));
+    p2 = scalar_fma(p2, t2, scalar_set1(0x1.5558A0p-5f));
+    p3 = scalar_fma(p3, t3, scalar_set1(0x1.5558A0p-5f));
+    p4 = scalar_fma(p4, t4, scalar_set1(0x1.5558A0p-5f));
+    p5 = scalar_fma(p5, t5, scalar_set1(0x1.5558A0p-5f));
+    p6 = scalar_fma(p6, t6, scalar_set1(0x1.5558A0p-5f));
+    p7 = scalar_fma(p7, t7, scalar_set1(0x1.5558A0p-5f));
+    p0 = scalar_fma(p0, t0, scalar_set1(0x1.555490p-3f));
+    p1 = scalar_fma(p1, t1, scalar_set1(0x1.555490p-3f));
+    p2 = scalar_fma(p2, t2, scalar_set1(0x1.555490p-3f));
+    p3 = scalar_fma(p3, t3, scalar_set1(0x1.555490p-3f));
+    p4 = scalar_fma(p4, t4, scalar_set1(0x1.555490p-3f));
+    p5 = scalar_fma(p5, t5, scalar_set1(0x1.555490p-3f));
+    p6 = scalar_fma(p6, t6, scalar_set1(0x1.555490p-3f));
+    p7 = scalar_fma(p7, t7, scalar_set1(0x1.555490p-3f));
+    p0 = scalar_fma(p0, t0, scalar_set1(0x1.FFFFFCp-2f));
+    p1 = scalar_fma(p1, t1, scalar_set1(0x1.FFFFFCp-2f));
+    p2 = scalar_fma(p2, t2, scalar_set1(0x1.FFFFFCp-2f));
+    p3 = scalar_fma(p3, t3, scalar_set1(0x1.FFFFFCp-2f));
+    p4 = scalar_fma(p4, t4, scalar_set1(0x1.FFFFFCp-2f));
+    p5 = scalar_fma(p5, t5, scalar_set1(0x1.FFFFFCp-2f));
+    p6 = scalar_fma(p6, t6, scalar_set1(0x1.FFFFFCp-2f));
+    p7 = scalar_fma(p7, t7, scalar_set1(0x1.FFFFFCp-2f));
+    p0 = scalar_fma(p0, t0, scalar_set1(1.0f));
+    p1 = scalar_fma(p1, t1, scalar_set1(1.0f));
+    p2 = scalar_fma(p2, t2, scalar_set1(1.0f));
+    p3 = scalar_fma(p3, t3, scalar_set1(1.0f));
+    p4 = scalar_fma(p4, t4, scalar_set1(1.0f));
+    p5 = scalar_fma(p5, t5, scalar_set1(1.0f));
+    p6 = scalar_fma(p6, t6, scalar_set1(1.0f));
+    p7 = scalar_fma(p7, t7, scalar_set1(1.0f));
+    p0 = scalar_fma(p0, t0, scalar_set1(1.0f));
+    p1 = scalar_fma(p1, t1, scalar_set1(1.0f));
+    p2 = scalar_fma(p2, t2, scalar_set1(1.0f));
+    p3 = scalar_fma(p3, t3, scalar_set1(1.0f));
+    p4 = scalar_fma(p4, t4, scalar_set1(1.0f));
+    p5 = scalar_fma(p5, t5, scalar_set1(1.0f));
+    p6 = scalar_fma(p6, t6, scalar_set1(1.0f));
+    p7 = scalar_fma(p7, t7, scalar_set1(1.0f));
+    f32x16 y0 = scalar_mul(p0, lo);
+    f32x16 y1 = scalar_mul(p1, lo);
+    f32x16 y2 = scalar_mul(p2, lo);
+    f32x16 y3 = scalar_mul(p3, lo);
+    f32x16 y4 = scalar_mul(p4, lo);
+    f32x16 y5 = scalar_mul(p5, lo);
+    f32x16 y6 = scalar_mul(p6, lo);
+    f32x16 y7 = scalar_mul(p7, lo);
+    y0 = scalar_fma(p0, hi, y0);
+    y1 = scalar_fma(p1, hi, y1);
+    y2 = scalar_fma(p2, hi, y2);
+    y3 = scalar_fma(p3, hi, y3);
+    y4 = scalar_fma(p4, hi, y4);
+    y5 = scalar_fma(p5, hi, y5);
+    y6 = scalar_fma(p6, hi, y6);
+    y7 = scalar_fma(p7, hi, y7);
+    y0 = scalar_mul(y0, power0);
+    y1 = scalar_mul(y1, power1);
+    y2 = scalar_mul(y2, power2);
+    y3 = scalar_mul(y3, power3);
+    y4 = scalar_mul(y4, power4);
+    y5 = scalar_mul(y5, power5);
+    y6 = scalar_mul(y6, power6);
+    y7 = scalar_mul(y7, power7);
+
+    scalar_store(y + 0, y0);
+    scalar_store(y + 16, y1);
+    scalar_store(y + 32, y2);
+    scalar_store(y + 48, y3);
+    scalar_store(y + 64, y4);
+    scalar_store(y + 80, y5);
+    scalar_store(y + 96, y6);
+    scalar_store(y + 112, y7);
     x += 128;
     y += 128;
   }
   for (; n >= 16; n -= 16) {
-    const f32x16 x0 = scalar_load(x);
-    scalar_store(y, scale_extexp(x0, lower, bias, hi, lo));
+    f32x16 x0 = scalar_load(x + 0);
+
+    x0 = scalar_max(lower, x0);
+
+    // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
+    // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
+    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+    const f32x16 biased0 = scalar_fma(x0, scalar_set1(0x1.715476p+0f), bias);
+    const f32x16 n0 = scalar_sub(biased0, bias);
+    const f32x16 power0 = scalar_shift_to_exponent(biased0);
+    f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E400p-1f), x0);
+    t0 = scalar_fma(n0, scalar_set1(-0x1.7F7D1Cp-20f), t0);
+    f32x16 p0 = scalar_fma(t0, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
+    p0 = scalar_fma(p0, t0, scalar_set1(0x1.5558A0p-5f));
+    p0 = scalar_fma(p0, t0, scalar_set1(0x1.555490p-3f));
+    p0 = scalar_fma(p0, t0, scalar_set1(0x1.FFFFFCp-2f));
+    p0 = scalar_fma(p0, t0, scalar_set1(1.0f));
+    p0 = scalar_fma(p0, t0, scalar_set1(1.0f));
+    f32x16 y0 = scalar_mul(p0, lo);
+    y0 = scalar_fma(p0, hi, y0);
+    y0 = scalar_mul(y0, power0);
+
+    scalar_store(y + 0, y0);
     x += 16;
     y += 16;
   }
   if (n > 0) {
-    const f32x16 x0 = scalar_load_tail(x, n, scalar_set1(0.0f));
-    scalar_store_tail(y, n, scale_extexp(x0, lower, bias, hi, lo));
+    f32x16 x0 = scalar_load_tail(x, n, scalar_set1(0.0f));
+
+    x0 = scalar_max(lower, x0);
+
+    // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
+    // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
+    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+    const f32x16 biased0 = scalar_fma(x0, scalar_set1(0x1.715476p+0f), bias);
+    const f32x16 n0 = scalar_sub(biased0, bias);
+    const f32x16 power0 = scalar_shift_to_exponent(biased0);
+    f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E400p-1f), x0);
+    t0 = scalar_fma(n0, scalar_set1(-0x1.7F7D1Cp-20f), t0);
+    f32x16 p0 = scalar_fma(t0, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
+    p0 = scalar_fma(p0, t0, scalar_set1(0x1.5558A0p-5f));
+    p0 = scalar_fma(p0, t0, scalar_set1(0x1.555490p-3f));
+    p0 = scalar_fma(p0, t0, scalar_set1(0x1.FFFFFCp-2f));
+    p0 = scalar_fma(p0, t0, scalar_set1(1.0f));
+    p0 = scalar_fma(p0, t0, scalar_set1(1.0f));
+    f32x16 y0 = scalar_mul(p0, lo);
+    y0 = scalar_fma(p0, hi, y0);
+    y0 = scalar_mul(y0, power0);
+
+    scalar_store_tail(y, n, y0);
   }
 }
