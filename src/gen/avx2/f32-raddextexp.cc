@@ -149,6 +149,8 @@ extern "C" void smx_f32_raddextexp_ukernel__avx2_u32(size_t n, const float* x, s
     __m256 block_lo[2] = {_mm256_setzero_ps(), _mm256_setzero_ps()};
     size_t i = 0;
     for (; i + 32 <= block; i += 32) {
+      __builtin_prefetch(x + i + 2048);
+      __builtin_prefetch(x + i + 2064);
       const __m256 x0 = _mm256_max_ps(lower, _mm256_loadu_ps(x + i + 0));
       const __m256 x1 = _mm256_max_ps(lower, _mm256_loadu_ps(x + i + 8));
       const __m256 x2 = _mm256_max_ps(lower, _mm256_loadu_ps(x + i + 16));
@@ -246,10 +248,14 @@ extern "C" void smx_f32_raddextexp_ukernel__avx2_u64(size_t n, const float* x, s
     __m256 block_lo[2] = {_mm256_setzero_ps(), _mm256_setzero_ps()};
     size_t i = 0;
     for (; i + 64 <= block; i += 64) {
+      __builtin_prefetch(x + i + 2048);
+      __builtin_prefetch(x + i + 2064);
       const __m256 x0 = _mm256_max_ps(lower, _mm256_loadu_ps(x + i + 0));
       const __m256 x1 = _mm256_max_ps(lower, _mm256_loadu_ps(x + i + 8));
       const __m256 x2 = _mm256_max_ps(lower, _mm256_loadu_ps(x + i + 16));
       const __m256 x3 = _mm256_max_ps(lower, _mm256_loadu_ps(x + i + 24));
+      __builtin_prefetch(x + i + 2080);
+      __builtin_prefetch(x + i + 2096);
       const __m256 x4 = _mm256_max_ps(lower, _mm256_loadu_ps(x + i + 32));
       const __m256 x5 = _mm256_max_ps(lower, _mm256_loadu_ps(x + i + 40));
       const __m256 x6 = _mm256_max_ps(lower, _mm256_loadu_ps(x + i + 48));
@@ -356,6 +362,8 @@ extern "C" void smx_f32_raddextexp_ukernel__avx2_u64(size_t n, const float* x, s
       add_compensated(&block_hi[1], &block_lo[1], pair5);
     }
     for (; i + 32 <= block; i += 32) {
+      __builtin_prefetch(x + i + 2048);
+      __builtin_prefetch(x + i + 2064);
       const __m256 x0 = _mm256_max_ps(lower, _mm256_loadu_ps(x + i + 0));
       const __m256 x1 = _mm256_max_ps(lower, _mm256_loadu_ps(x + i + 8));
       const __m256 x2 = _mm256_max_ps(lower, _mm256_loadu_ps(x + i + 16));
@@ -454,18 +462,26 @@ extern "C" void smx_f32_raddextexp_ukernel__avx2_u128(size_t n, const float* x,
     __m256 block_lo[2] = {_mm256_setzero_ps(), _mm256_setzero_ps()};
     size_t i = 0;
     for (; i + 128 <= block; i += 128) {
+      __builtin_prefetch(x + i + 2048);
+      __builtin_prefetch(x + i + 2064);
       const __m256 x0 = _mm256_max_ps(lower, _mm256_loadu_ps(x + i + 0));
       const __m256 x1 = _mm256_max_ps(lower, _mm256_loadu_ps(x + i + 8));
       const __m256 x2 = _mm256_max_ps(lower, _mm256_loadu_ps(x + i + 16));
       const __m256 x3 = _mm256_max_ps(lower, _mm256_loadu_ps(x + i + 24));
+      __builtin_prefetch(x + i + 2080);
+      __builtin_prefetch(x + i + 2096);
       const __m256 x4 = _mm256_max_ps(lower, _mm256_loadu_ps(x + i + 32));
       const __m256 x5 = _mm256_max_ps(lower, _mm256_loadu_ps(x + i + 40));
       const __m256 x6 = _mm256_max_ps(lower, _mm256_loadu_ps(x + i + 48));
       const __m256 x7 = _mm256_max_ps(lower, _mm256_loadu_ps(x + i + 56));
+      __builtin_prefetch(x + i + 2112);
+      __builtin_prefetch(x + i + 2128);
       const __m256 x8 = _mm256_max_ps(lower, _mm256_loadu_ps(x + i + 64));
       const __m256 x9 = _mm256_max_ps(lower, _mm256_loadu_ps(x + i + 72));
       const __m256 x10 = _mm256_max_ps(lower, _mm256_loadu_ps(x + i + 80));
       const __m256 x11 = _mm256_max_ps(lower, _mm256_loadu_ps(x + i + 88));
+      __builtin_prefetch(x + i + 2144);
+      __builtin_prefetch(x + i + 2160);
       const __m256 x12 = _mm256_max_ps(lower, _mm256_loadu_ps(x + i + 96));
       const __m256 x13 = _mm256_max_ps(lower, _mm256_loadu_ps(x + i + 104));
       const __m256 x14 = _mm256_max_ps(lower, _mm256_loadu_ps(x + i + 112));
@@ -668,6 +684,8 @@ extern "C" void smx_f32_raddextexp_ukernel__avx2_u128(size_t n, const float* x,
       add_compensated(&block_hi[1], &block_lo[1], pair13);
     }
     for (; i + 32 <= block; i += 32) {
+      __builtin_prefetch(x + i + 2048);
+      __builtin_prefetch(x + i + 2064);
       const __m256 x0 = _mm256_max_ps(lower, _mm256_loadu_ps(x + i + 0));
       const __m256 x1 = _mm256_max_ps(lower, _mm256_loadu_ps(x + i + 8));
       const __m256 x2 = _mm256_max_ps(lower, _mm256_loadu_ps(x + i + 16));
@@ -766,10 +784,14 @@ extern "C" void smx_f32_raddextexp_ukernel__avx2_u64_acc2(size_t n, const float*
     __m256 block_lo[2][2] = {{_mm256_setzero_ps(), _mm256_setzero_ps()},
                              {_mm256_setzero_ps(), _mm256_setzero_ps()}};
     for (size_t i = 0; i < 1024; i += 32) {
+      __builtin_prefetch(x + i + 2048);
+      __builtin_prefetch(x + i + 2064);
       const __m256 x0 = _mm256_max_ps(lower, _mm256_loadu_ps(x + i + 0));
       const __m256 x1 = _mm256_max_ps(lower, _mm256_loadu_ps(x + i + 8));
       const __m256 x2 = _mm256_max_ps(lower, _mm256_loadu_ps(x + i + 16));
       const __m256 x3 = _mm256_max_ps(lower, _mm256_loadu_ps(x + i + 24));
+      __builtin_prefetch(x + i + 3072);
+      __builtin_prefetch(x + i + 3088);
       const __m256 x4 = _mm256_max_ps(lower, _mm256_loadu_ps(x + i + 1024));
       const __m256 x5 = _mm256_max_ps(lower, _mm256_loadu_ps(x + i + 1032));
       const __m256 x6 = _mm256_max_ps(lower, _mm256_loadu_ps(x + i + 1040));
@@ -903,10 +925,14 @@ extern "C" void smx_f32_raddextexp_ukernel__avx2_u64_acc2(size_t n, const float*
     __m256 block_lo[2] = {_mm256_setzero_ps(), _mm256_setzero_ps()};
     size_t i = 0;
     for (; i + 64 <= block; i += 64) {
+      __builtin_prefetch(x + i + 2048);
+      __builtin_prefetch(x + i + 2064);
       const __m256 x0 = _mm256_max_ps(lower, _mm256_loadu_ps(x + i + 0));
       const __m256 x1 = _mm256_max_ps(lower, _mm256_loadu_ps(x + i + 8));
       const __m256 x2 = _mm256_max_ps(lower, _mm256_loadu_ps(x + i + 16));
       const __m256 x3 = _mm256_max_ps(lower, _mm256_loadu_ps(x + i + 24));
+      __builtin_prefetch(x + i + 2080);
+      __builtin_prefetch(x + i + 2096);
       const __m256 x4 = _mm256_max_ps(lower, _mm256_loadu_ps(x + i + 32));
       const __m256 x5 = _mm256_max_ps(lower, _mm256_loadu_ps(x + i + 40));
       const __m256 x6 = _mm256_max_ps(lower, _mm256_loadu_ps(x + i + 48));
@@ -1013,6 +1039,8 @@ extern "C" void smx_f32_raddextexp_ukernel__avx2_u64_acc2(size_t n, const float*
       add_compensated(&block_hi[1], &block_lo[1], pair5);
     }
     for (; i + 32 <= block; i += 32) {
+      __builtin_prefetch(x + i + 2048);
+      __builtin_prefetch(x + i + 2064);
       const __m256 x0 = _mm256_max_ps(lower, _mm256_loadu_ps(x + i + 0));
       const __m256 x1 = _mm256_max_ps(lower, _mm256_loadu_ps(x + i + 8));
       const __m256 x2 = _mm256_max_ps(lower, _mm256_loadu_ps(x + i + 16));
@@ -1111,18 +1139,26 @@ extern "C" void smx_f32_raddextexp_ukernel__avx2_u128_acc2(size_t n, const float
     __m256 block_lo[2][2] = {{_mm256_setzero_ps(), _mm256_setzero_ps()},
                              {_mm256_setzero_ps(), _mm256_setzero_ps()}};
     for (size_t i = 0; i < 1024; i += 64) {
+      __builtin_prefetch(x + i + 2048);
+      __builtin_prefetch(x + i + 2064);
       const __m256 x0 = _mm256_max_ps(lower, _mm256_loadu_ps(x + i + 0));
       const __m256 x1 = _mm256_max_ps(lower, _mm256_loadu_ps(x + i + 8));
       const __m256 x2 = _mm256_max_ps(lower, _mm256_loadu_ps(x + i + 16));
       const __m256 x3 = _mm256_max_ps(lower, _mm256_loadu_ps(x + i + 24));
+      __builtin_prefetch(x + i + 3072);
+      __builtin_prefetch(x + i + 3088);
       const __m256 x4 = _mm256_max_ps(lower, _mm256_loadu_ps(x + i + 1024));
       const __m256 x5 = _mm256_max_ps(lower, _mm256_loadu_ps(x + i + 1032));
       const __m256 x6 = _mm256_max_ps(lower, _mm256_loadu_ps(x + i + 1040));
       const __m256 x7 = _mm256_max_ps(lower, _mm256_loadu_ps(x + i + 1048));
+      __builtin_prefetch(x + i + 2080);
+      __builtin_prefetch(x + i + 2096);
       const __m256 x8 = _mm256_max_ps(lower, _mm256_loadu_ps(x + i + 32));
       const __m256 x9 = _mm256_max_ps(lower, _mm256_loadu_ps(x + i + 40));
       const __m256 x10 = _mm256_max_ps(lower, _mm256_loadu_ps(x + i + 48));
       const __m256 x11 = _mm256_max_ps(lower, _mm256_loadu_ps(x + i + 56));
+      __builtin_prefetch(x + i + 3104);
+      __builtin_prefetch(x + i + 3120);
       const __m256 x12 = _mm256_max_ps(lower, _mm256_loadu_ps(x + i + 1056));
       const __m256 x13 = _mm256_max_ps(lower, _mm256_loadu_ps(x + i + 1064));
       const __m256 x14 = _mm256_max_ps(lower, _mm256_loadu_ps(x + i + 1072));
@@ -1352,18 +1388,26 @@ extern "C" void smx_f32_raddextexp_ukernel__avx2_u128_acc2(size_t n, const float
     __m256 block_lo[2] = {_mm256_setzero_ps(), _mm256_setzero_ps()};
     size_t i = 0;
     for (; i + 128 <= block; i += 128) {
+      __builtin_prefetch(x + i + 2048);
+      __builtin_prefetch(x + i + 2064);
       const __m256 x0 = _mm256_max_ps(lower, _mm256_loadu_ps(x + i + 0));
       const __m256 x1 = _mm256_max_ps(lower, _mm256_loadu_ps(x + i + 8));
       const __m256 x2 = _mm256_max_ps(lower, _mm256_loadu_ps(x + i + 16));
       const __m256 x3 = _mm256_max_ps(lower, _mm256_loadu_ps(x + i + 24));
+      __builtin_prefetch(x + i + 2080);
+      __builtin_prefetch(x + i + 2096);
       const __m256 x4 = _mm256_max_ps(lower, _mm256_loadu_ps(x + i + 32));
       const __m256 x5 = _mm256_max_ps(lower, _mm256_loadu_ps(x + i + 40));
       const __m256 x6 = _mm256_max_ps(lower, _mm256_loadu_ps(x + i + 48));
       const __m256 x7 = _mm256_max_ps(lower, _mm256_loadu_ps(x + i + 56));
+      __builtin_prefetch(x + i + 2112);
+      __builtin_prefetch(x + i + 2128);
       const __m256 x8 = _mm256_max_ps(lower, _mm256_loadu_ps(x + i + 64));
       const __m256 x9 = _mm256_max_ps(lower, _mm256_loadu_ps(x + i + 72));
       const __m256 x10 = _mm256_max_ps(lower, _mm256_loadu_ps(x + i + 80));
       const __m256 x11 = _mm256_max_ps(lower, _mm256_loadu_ps(x + i + 88));
+      __builtin_prefetch(x + i + 2144);
+      __builtin_prefetch(x + i + 2160);
       const __m256 x12 = _mm256_max_ps(lower, _mm256_loadu_ps(x + i + 96));
       const __m256 x13 = _mm256_max_ps(lower, _mm256_loadu_ps(x + i + 104));
       const __m256 x14 = _mm256_max_ps(lower, _mm256_loadu_ps(x + i + 112));
@@ -1566,6 +1610,8 @@ extern "C" void smx_f32_raddextexp_ukernel__avx2_u128_acc2(size_t n, const float
       add_compensated(&block_hi[1], &block_lo[1], pair13);
     }
     for (; i + 32 <= block; i += 32) {
+      __builtin_prefetch(x + i + 2048);
+      __builtin_prefetch(x + i + 2064);
       const __m256 x0 = _mm256_max_ps(lower, _mm256_loadu_ps(x + i + 0));
       const __m256 x1 = _mm256_max_ps(lower, _mm256_loadu_ps(x + i + 8));
       const __m256 x2 = _mm256_max_ps(lower, _mm256_loadu_ps(x + i + 16));
@@ -1668,18 +1714,26 @@ extern "C" void smx_f32_raddextexp_ukernel__avx2_u128_acc4(size_t n, const float
                              {_mm256_setzero_ps(), _mm256_setzero_ps()},
                              {_mm256_setzero_ps(), _mm256_setzero_ps()}};
     for (size_t i = 0; i < 1024; i += 32) {
+      __builtin_prefetch(x + i + 2048);
+      __builtin_prefetch(x + i + 2064);
       const __m256 x0 = _mm256_max_ps(lower, _mm256_loadu_ps(x + i + 0));
       const __m256 x1 = _mm256_max_ps(lower, _mm256_loadu_ps(x + i + 8));
       const __m256 x2 = _mm256_max_ps(lower, _mm256_loadu_ps(x + i + 16));
       const __m256 x3 = _mm256_max_ps(lower, _mm256_loadu_ps(x + i + 24));
+      __builtin_prefetch(x + i + 3072);
+      __builtin_prefetch(x + i + 3088);
       const __m256 x4 = _mm256_max_ps(lower, _mm256_loadu_ps(x + i + 1024));
       const __m256 x5 = _mm256_max_ps(lower, _mm256_loadu_ps(x + i + 1032));
       const __m256 x6 = _mm256_max_ps(lower, _mm256_loadu_ps(x + i + 1040));
       const __m256 x7 = _mm256_max_ps(lower, _mm256_loadu_ps(x + i + 1048));
+      __builtin_prefetch(x + i + 4096);
+      __builtin_prefetch(x + i + 4112);
       const __m256 x8 = _mm256_max_ps(lower, _mm256_loadu_ps(x + i + 2048));
       const __m256 x9 = _mm256_max_ps(lower, _mm256_loadu_ps(x + i + 2056));
       const __m256 x10 = _mm256_max_ps(lower, _mm256_loadu_ps(x + i + 2064));
       const __m256 x11 = _mm256_max_ps(lower, _mm256_loadu_ps(x + i + 2072));
+      __builtin_prefetch(x + i + 5120);
+      __builtin_prefetch(x + i + 5136);
       const __m256 x12 = _mm256_max_ps(lower, _mm256_loadu_ps(x + i + 3072));
       const __m256 x13 = _mm256_max_ps(lower, _mm256_loadu_ps(x + i + 3080));
       const __m256 x14 = _mm256_max_ps(lower, _mm256_loadu_ps(x + i + 3088));
@@ -1913,18 +1967,26 @@ extern "C" void smx_f32_raddextexp_ukernel__avx2_u128_acc4(size_t n, const float
     __m256 block_lo[2] = {_mm256_setzero_ps(), _mm256_setzero_ps()};
     size_t i = 0;
     for (; i + 128 <= block; i += 128) {
+      __builtin_prefetch(x + i + 2048);
+      __builtin_prefetch(x + i + 2064);
       const __m256 x0 = _mm256_max_ps(lower, _mm256_loadu_ps(x + i + 0));
       const __m256 x1 = _mm256_max_ps(lower, _mm256_loadu_ps(x + i + 8));
       const __m256 x2 = _mm256_max_ps(lower, _mm256_loadu_ps(x + i + 16));
       const __m256 x3 = _mm256_max_ps(lower, _mm256_loadu_ps(x + i + 24));
+      __builtin_prefetch(x + i + 2080);
+      __builtin_prefetch(x + i + 2096);
       const __m256 x4 = _mm256_max_ps(lower, _mm256_loadu_ps(x + i + 32));
       const __m256 x5 = _mm256_max_ps(lower, _mm256_loadu_ps(x + i + 40));
       const __m256 x6 = _mm256_max_ps(lower, _mm256_loadu_ps(x + i + 48));
       const __m256 x7 = _mm256_max_ps(lower, _mm256_loadu_ps(x + i + 56));
+      __builtin_prefetch(x + i + 2112);
+      __builtin_prefetch(x + i + 2128);
       const __m256 x8 = _mm256_max_ps(lower, _mm256_loadu_ps(x + i + 64));
       const __m256 x9 = _mm256_max_ps(lower, _mm256_loadu_ps(x + i + 72));
       const __m256 x10 = _mm256_max_ps(lower, _mm256_loadu_ps(x + i + 80));
       const __m256 x11 = _mm256_max_ps(lower, _mm256_loadu_ps(x + i + 88));
+      __builtin_prefetch(x + i + 2144);
+      __builtin_prefetch(x + i + 2160);
       const __m256 x12 = _mm256_max_ps(lower, _mm256_loadu_ps(x + i + 96));
       const __m256 x13 = _mm256_max_ps(lower, _mm256_loadu_ps(x + i + 104));
       const __m256 x14 = _mm256_max_ps(lower, _mm256_loadu_ps(x + i + 112));
@@ -2127,6 +2189,8 @@ extern "C" void smx_f32_raddextexp_ukernel__avx2_u128_acc4(size_t n, const float
       add_compensated(&block_hi[1], &block_lo[1], pair13);
     }
     for (; i + 32 <= block; i += 32) {
+      __builtin_prefetch(x + i + 2048);
+      __builtin_prefetch(x + i + 2064);
       const __m256 x0 = _mm256_max_ps(lower, _mm256_loadu_ps(x + i + 0));
       const __m256 x1 = _mm256_max_ps(lower, _mm256_loadu_ps(x + i + 8));
       const __m256 x2 = _mm256_max_ps(lower, _mm256_loadu_ps(x + i + 16));

@@ -122,8 +122,12 @@ extern "C" void smx_f32_raddextexp_ukernel__avx512f_u64(size_t n, const float* x
     __m512 block_lo[1] = {_mm512_setzero_ps()};
     size_t i = 0;
     for (; i + 64 <= block; i += 64) {
+      __builtin_prefetch(x + i + 2048);
+      __builtin_prefetch(x + i + 2064);
       const __m512 x0 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 0));
       const __m512 x1 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 16));
+      __builtin_prefetch(x + i + 2080);
+      __builtin_prefetch(x + i + 2096);
       const __m512 x2 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 32));
       const __m512 x3 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 48));
 
@@ -180,6 +184,8 @@ extern "C" void smx_f32_raddextexp_ukernel__avx512f_u64(size_t n, const float* x
       add_compensated(&block_hi[0], &block_lo[0], pair2);
     }
     for (; i + 32 <= block; i += 32) {
+      __builtin_prefetch(x + i + 2048);
+      __builtin_prefetch(x + i + 2064);
       const __m512 x0 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 0));
       const __m512 x1 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 16));
 
@@ -249,6 +255,8 @@ extern "C" void smx_f32_raddextexp_ukernel__avx512f_u32(size_t n, const float* x
     __m512 block_lo[1] = {_mm512_setzero_ps()};
     size_t i = 0;
     for (; i + 32 <= block; i += 32) {
+      __builtin_prefetch(x + i + 2048);
+      __builtin_prefetch(x + i + 2064);
       const __m512 x0 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 0));
       const __m512 x1 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 16));
 
@@ -318,12 +326,20 @@ extern "C" void smx_f32_raddextexp_ukernel__avx512f_u128(size_t n, const float* 
     __m512 block_lo[1] = {_mm512_setzero_ps()};
     size_t i = 0;
     for (; i + 128 <= block; i += 128) {
+      __builtin_prefetch(x + i + 2048);
+      __builtin_prefetch(x + i + 2064);
       const __m512 x0 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 0));
       const __m512 x1 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 16));
+      __builtin_prefetch(x + i + 2080);
+      __builtin_prefetch(x + i + 2096);
       const __m512 x2 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 32));
       const __m512 x3 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 48));
+      __builtin_prefetch(x + i + 2112);
+      __builtin_prefetch(x + i + 2128);
       const __m512 x4 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 64));
       const __m512 x5 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 80));
+      __builtin_prefetch(x + i + 2144);
+      __builtin_prefetch(x + i + 2160);
       const __m512 x6 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 96));
       const __m512 x7 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 112));
 
@@ -428,6 +444,8 @@ extern "C" void smx_f32_raddextexp_ukernel__avx512f_u128(size_t n, const float* 
       add_compensated(&block_hi[0], &block_lo[0], pair6);
     }
     for (; i + 32 <= block; i += 32) {
+      __builtin_prefetch(x + i + 2048);
+      __builtin_prefetch(x + i + 2064);
       const __m512 x0 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 0));
       const __m512 x1 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 16));
 
@@ -495,8 +513,12 @@ extern "C" void smx_f32_raddextexp_ukernel__avx512f_u64_acc2(size_t n, const flo
     __m512 block_hi[2][1] = {{_mm512_setzero_ps()}, {_mm512_setzero_ps()}};
     __m512 block_lo[2][1] = {{_mm512_setzero_ps()}, {_mm512_setzero_ps()}};
     for (size_t i = 0; i < 1024; i += 32) {
+      __builtin_prefetch(x + i + 2048);
+      __builtin_prefetch(x + i + 2064);
       const __m512 x0 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 0));
       const __m512 x1 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 16));
+      __builtin_prefetch(x + i + 3072);
+      __builtin_prefetch(x + i + 3088);
       const __m512 x2 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 1024));
       const __m512 x3 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 1040));
 
@@ -576,8 +598,12 @@ extern "C" void smx_f32_raddextexp_ukernel__avx512f_u64_acc2(size_t n, const flo
     __m512 block_lo[1] = {_mm512_setzero_ps()};
     size_t i = 0;
     for (; i + 64 <= block; i += 64) {
+      __builtin_prefetch(x + i + 2048);
+      __builtin_prefetch(x + i + 2064);
       const __m512 x0 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 0));
       const __m512 x1 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 16));
+      __builtin_prefetch(x + i + 2080);
+      __builtin_prefetch(x + i + 2096);
       const __m512 x2 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 32));
       const __m512 x3 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 48));
 
@@ -634,6 +660,8 @@ extern "C" void smx_f32_raddextexp_ukernel__avx512f_u64_acc2(size_t n, const flo
       add_compensated(&block_hi[0], &block_lo[0], pair2);
     }
     for (; i + 32 <= block; i += 32) {
+      __builtin_prefetch(x + i + 2048);
+      __builtin_prefetch(x + i + 2064);
       const __m512 x0 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 0));
       const __m512 x1 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 16));
 
@@ -701,12 +729,20 @@ extern "C" void smx_f32_raddextexp_ukernel__avx512f_u128_acc2(size_t n, const fl
     __m512 block_hi[2][1] = {{_mm512_setzero_ps()}, {_mm512_setzero_ps()}};
     __m512 block_lo[2][1] = {{_mm512_setzero_ps()}, {_mm512_setzero_ps()}};
     for (size_t i = 0; i < 1024; i += 64) {
+      __builtin_prefetch(x + i + 2048);
+      __builtin_prefetch(x + i + 2064);
       const __m512 x0 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 0));
       const __m512 x1 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 16));
+      __builtin_prefetch(x + i + 3072);
+      __builtin_prefetch(x + i + 3088);
       const __m512 x2 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 1024));
       const __m512 x3 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 1040));
+      __builtin_prefetch(x + i + 2080);
+      __builtin_prefetch(x + i + 2096);
       const __m512 x4 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 32));
       const __m512 x5 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 48));
+      __builtin_prefetch(x + i + 3104);
+      __builtin_prefetch(x + i + 3120);
       const __m512 x6 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 1056));
       const __m512 x7 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 1072));
 
@@ -834,12 +870,20 @@ extern "C" void smx_f32_raddextexp_ukernel__avx512f_u128_acc2(size_t n, const fl
     __m512 block_lo[1] = {_mm512_setzero_ps()};
     size_t i = 0;
     for (; i + 128 <= block; i += 128) {
+      __builtin_prefetch(x + i + 2048);
+      __builtin_prefetch(x + i + 2064);
       const __m512 x0 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 0));
       const __m512 x1 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 16));
+      __builtin_prefetch(x + i + 2080);
+      __builtin_prefetch(x + i + 2096);
       const __m512 x2 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 32));
       const __m512 x3 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 48));
+      __builtin_prefetch(x + i + 2112);
+      __builtin_prefetch(x + i + 2128);
       const __m512 x4 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 64));
       const __m512 x5 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 80));
+      __builtin_prefetch(x + i + 2144);
+      __builtin_prefetch(x + i + 2160);
       const __m512 x6 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 96));
       const __m512 x7 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 112));
 
@@ -944,6 +988,8 @@ extern "C" void smx_f32_raddextexp_ukernel__avx512f_u128_acc2(size_t n, const fl
       add_compensated(&block_hi[0], &block_lo[0], pair6);
     }
     for (; i + 32 <= block; i += 32) {
+      __builtin_prefetch(x + i + 2048);
+      __builtin_prefetch(x + i + 2064);
       const __m512 x0 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 0));
       const __m512 x1 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 16));
 
@@ -1013,12 +1059,20 @@ extern "C" void smx_f32_raddextexp_ukernel__avx512f_u128_acc4(size_t n, const fl
     __m512 block_lo[4][1] = {
         {_mm512_setzero_ps()}, {_mm512_setzero_ps()}, {_mm512_setzero_ps()}, {_mm512_setzero_ps()}};
     for (size_t i = 0; i < 1024; i += 32) {
+      __builtin_prefetch(x + i + 2048);
+      __builtin_prefetch(x + i + 2064);
       const __m512 x0 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 0));
       const __m512 x1 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 16));
+      __builtin_prefetch(x + i + 3072);
+      __builtin_prefetch(x + i + 3088);
       const __m512 x2 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 1024));
       const __m512 x3 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 1040));
+      __builtin_prefetch(x + i + 4096);
+      __builtin_prefetch(x + i + 4112);
       const __m512 x4 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 2048));
       const __m512 x5 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 2064));
+      __builtin_prefetch(x + i + 5120);
+      __builtin_prefetch(x + i + 5136);
       const __m512 x6 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 3072));
       const __m512 x7 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 3088));
 
@@ -1148,12 +1202,20 @@ extern "C" void smx_f32_raddextexp_ukernel__avx512f_u128_acc4(size_t n, const fl
     __m512 block_lo[1] = {_mm512_setzero_ps()};
     size_t i = 0;
     for (; i + 128 <= block; i += 128) {
+      __builtin_prefetch(x + i + 2048);
+      __builtin_prefetch(x + i + 2064);
       const __m512 x0 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 0));
       const __m512 x1 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 16));
+      __builtin_prefetch(x + i + 2080);
+      __builtin_prefetch(x + i + 2096);
       const __m512 x2 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 32));
       const __m512 x3 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 48));
+      __builtin_prefetch(x + i + 2112);
+      __builtin_prefetch(x + i + 2128);
       const __m512 x4 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 64));
       const __m512 x5 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 80));
+      __builtin_prefetch(x + i + 2144);
+      __builtin_prefetch(x + i + 2160);
       const __m512 x6 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 96));
       const __m512 x7 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 112));
 
@@ -1258,6 +1320,8 @@ extern "C" void smx_f32_raddextexp_ukernel__avx512f_u128_acc4(size_t n, const fl
       add_compensated(&block_hi[0], &block_lo[0], pair6);
     }
     for (; i + 32 <= block; i += 32) {
+      __builtin_prefetch(x + i + 2048);
+      __builtin_prefetch(x + i + 2064);
       const __m512 x0 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 0));
       const __m512 x1 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 16));
 

@@ -206,6 +206,8 @@ extern "C" void smx_f32_raddextexp_ukernel__neon_u32(size_t n, const float* x, s
     float32x4_t block_lo[4] = {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)};
     size_t i = 0;
     for (; i + 32 <= block; i += 32) {
+      __builtin_prefetch(x + i + 2048);
+      __builtin_prefetch(x + i + 2064);
       const float32x4_t x0 = vmaxq_f32(lower, vld1q_f32(x + i + 0));
       const float32x4_t x1 = vmaxq_f32(lower, vld1q_f32(x + i + 4));
       const float32x4_t x2 = vmaxq_f32(lower, vld1q_f32(x + i + 8));
@@ -361,6 +363,8 @@ extern "C" void smx_f32_raddextexp_ukernel__neon_u64(size_t n, const float* x, s
     float32x4_t block_lo[4] = {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)};
     size_t i = 0;
     for (; i + 64 <= block; i += 64) {
+      __builtin_prefetch(x + i + 2048);
+      __builtin_prefetch(x + i + 2064);
       const float32x4_t x0 = vmaxq_f32(lower, vld1q_f32(x + i + 0));
       const float32x4_t x1 = vmaxq_f32(lower, vld1q_f32(x + i + 4));
       const float32x4_t x2 = vmaxq_f32(lower, vld1q_f32(x + i + 8));
@@ -369,6 +373,8 @@ extern "C" void smx_f32_raddextexp_ukernel__neon_u64(size_t n, const float* x, s
       const float32x4_t x5 = vmaxq_f32(lower, vld1q_f32(x + i + 20));
       const float32x4_t x6 = vmaxq_f32(lower, vld1q_f32(x + i + 24));
       const float32x4_t x7 = vmaxq_f32(lower, vld1q_f32(x + i + 28));
+      __builtin_prefetch(x + i + 2080);
+      __builtin_prefetch(x + i + 2096);
       const float32x4_t x8 = vmaxq_f32(lower, vld1q_f32(x + i + 32));
       const float32x4_t x9 = vmaxq_f32(lower, vld1q_f32(x + i + 36));
       const float32x4_t x10 = vmaxq_f32(lower, vld1q_f32(x + i + 40));
@@ -575,6 +581,8 @@ extern "C" void smx_f32_raddextexp_ukernel__neon_u64(size_t n, const float* x, s
       add_compensated(&block_hi[3], &block_lo[3], pair11);
     }
     for (; i + 32 <= block; i += 32) {
+      __builtin_prefetch(x + i + 2048);
+      __builtin_prefetch(x + i + 2064);
       const float32x4_t x0 = vmaxq_f32(lower, vld1q_f32(x + i + 0));
       const float32x4_t x1 = vmaxq_f32(lower, vld1q_f32(x + i + 4));
       const float32x4_t x2 = vmaxq_f32(lower, vld1q_f32(x + i + 8));
@@ -731,6 +739,8 @@ extern "C" void smx_f32_raddextexp_ukernel__neon_u128(size_t n, const float* x,
     float32x4_t block_lo[4] = {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)};
     size_t i = 0;
     for (; i + 128 <= block; i += 128) {
+      __builtin_prefetch(x + i + 2048);
+      __builtin_prefetch(x + i + 2064);
       const float32x4_t x0 = vmaxq_f32(lower, vld1q_f32(x + i + 0));
       const float32x4_t x1 = vmaxq_f32(lower, vld1q_f32(x + i + 4));
       const float32x4_t x2 = vmaxq_f32(lower, vld1q_f32(x + i + 8));
@@ -739,6 +749,8 @@ extern "C" void smx_f32_raddextexp_ukernel__neon_u128(size_t n, const float* x,
       const float32x4_t x5 = vmaxq_f32(lower, vld1q_f32(x + i + 20));
       const float32x4_t x6 = vmaxq_f32(lower, vld1q_f32(x + i + 24));
       const float32x4_t x7 = vmaxq_f32(lower, vld1q_f32(x + i + 28));
+      __builtin_prefetch(x + i + 2080);
+      __builtin_prefetch(x + i + 2096);
       const float32x4_t x8 = vmaxq_f32(lower, vld1q_f32(x + i + 32));
       const float32x4_t x9 = vmaxq_f32(lower, vld1q_f32(x + i + 36));
       const float32x4_t x10 = vmaxq_f32(lower, vld1q_f32(x + i + 40));
@@ -747,6 +759,8 @@ extern "C" void smx_f32_raddextexp_ukernel__neon_u128(size_t n, const float* x,
       const float32x4_t x13 = vmaxq_f32(lower, vld1q_f32(x + i + 52));
       const float32x4_t x14 = vmaxq_f32(lower, vld1q_f32(x + i + 56));
       const float32x4_t x15 = vmaxq_f32(lower, vld1q_f32(x + i + 60));
+      __builtin_prefetch(x + i + 2112);
+      __builtin_prefetch(x + i + 2128);
       const float32x4_t x16 = vmaxq_f32(lower, vld1q_f32(x + i + 64));
       const float32x4_t x17 = vmaxq_f32(lower, vld1q_f32(x + i + 68));
       const float32x4_t x18 = vmaxq_f32(lower, vld1q_f32(x + i + 72));
@@ -755,6 +769,8 @@ extern "C" void smx_f32_raddextexp_ukernel__neon_u128(size_t n, const float* x,
       const float32x4_t x21 = vmaxq_f32(lower, vld1q_f32(x + i + 84));
       const float32x4_t x22 = vmaxq_f32(lower, vld1q_f32(x + i + 88));
       const float32x4_t x23 = vmaxq_f32(lower, vld1q_f32(x + i + 92));
+      __builtin_prefetch(x + i + 2144);
+      __builtin_prefetch(x + i + 2160);
       const float32x4_t x24 = vmaxq_f32(lower, vld1q_f32(x + i + 96));
       const float32x4_t x25 = vmaxq_f32(lower, vld1q_f32(x + i + 100));
       const float32x4_t x26 = vmaxq_f32(lower, vld1q_f32(x + i + 104));
@@ -1153,6 +1169,8 @@ extern "C" void smx_f32_raddextexp_ukernel__neon_u128(size_t n, const float* x,
       add_compensated(&block_hi[3], &block_lo[3], pair27);
     }
     for (; i + 32 <= block; i += 32) {
+      __builtin_prefetch(x + i + 2048);
+      __builtin_prefetch(x + i + 2064);
       const float32x4_t x0 = vmaxq_f32(lower, vld1q_f32(x + i + 0));
       const float32x4_t x1 = vmaxq_f32(lower, vld1q_f32(x + i + 4));
       const float32x4_t x2 = vmaxq_f32(lower, vld1q_f32(x + i + 8));
@@ -1311,6 +1329,8 @@ extern "C" void smx_f32_raddextexp_ukernel__neon_u64_acc2(size_t n, const float*
         {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)},
         {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)}};
     for (size_t i = 0; i < 1024; i += 32) {
+      __builtin_prefetch(x + i + 2048);
+      __builtin_prefetch(x + i + 2064);
       const float32x4_t x0 = vmaxq_f32(lower, vld1q_f32(x + i + 0));
       const float32x4_t x1 = vmaxq_f32(lower, vld1q_f32(x + i + 4));
       const float32x4_t x2 = vmaxq_f32(lower, vld1q_f32(x + i + 8));
@@ -1319,6 +1339,8 @@ extern "C" void smx_f32_raddextexp_ukernel__neon_u64_acc2(size_t n, const float*
       const float32x4_t x5 = vmaxq_f32(lower, vld1q_f32(x + i + 20));
       const float32x4_t x6 = vmaxq_f32(lower, vld1q_f32(x + i + 24));
       const float32x4_t x7 = vmaxq_f32(lower, vld1q_f32(x + i + 28));
+      __builtin_prefetch(x + i + 3072);
+      __builtin_prefetch(x + i + 3088);
       const float32x4_t x8 = vmaxq_f32(lower, vld1q_f32(x + i + 1024));
       const float32x4_t x9 = vmaxq_f32(lower, vld1q_f32(x + i + 1028));
       const float32x4_t x10 = vmaxq_f32(lower, vld1q_f32(x + i + 1032));
@@ -1560,6 +1582,8 @@ extern "C" void smx_f32_raddextexp_ukernel__neon_u64_acc2(size_t n, const float*
     float32x4_t block_lo[4] = {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)};
     size_t i = 0;
     for (; i + 64 <= block; i += 64) {
+      __builtin_prefetch(x + i + 2048);
+      __builtin_prefetch(x + i + 2064);
       const float32x4_t x0 = vmaxq_f32(lower, vld1q_f32(x + i + 0));
       const float32x4_t x1 = vmaxq_f32(lower, vld1q_f32(x + i + 4));
       const float32x4_t x2 = vmaxq_f32(lower, vld1q_f32(x + i + 8));
@@ -1568,6 +1592,8 @@ extern "C" void smx_f32_raddextexp_ukernel__neon_u64_acc2(size_t n, const float*
       const float32x4_t x5 = vmaxq_f32(lower, vld1q_f32(x + i + 20));
       const float32x4_t x6 = vmaxq_f32(lower, vld1q_f32(x + i + 24));
       const float32x4_t x7 = vmaxq_f32(lower, vld1q_f32(x + i + 28));
+      __builtin_prefetch(x + i + 2080);
+      __builtin_prefetch(x + i + 2096);
       const float32x4_t x8 = vmaxq_f32(lower, vld1q_f32(x + i + 32));
       const float32x4_t x9 = vmaxq_f32(lower, vld1q_f32(x + i + 36));
       const float32x4_t x10 = vmaxq_f32(lower, vld1q_f32(x + i + 40));
@@ -1774,6 +1800,8 @@ extern "C" void smx_f32_raddextexp_ukernel__neon_u64_acc2(size_t n, const float*
       add_compensated(&block_hi[3], &block_lo[3], pair11);
     }
     for (; i + 32 <= block; i += 32) {
+      __builtin_prefetch(x + i + 2048);
+      __builtin_prefetch(x + i + 2064);
       const float32x4_t x0 = vmaxq_f32(lower, vld1q_f32(x + i + 0));
       const float32x4_t x1 = vmaxq_f32(lower, vld1q_f32(x + i + 4));
       const float32x4_t x2 = vmaxq_f32(lower, vld1q_f32(x + i + 8));
@@ -1932,6 +1960,8 @@ extern "C" void smx_f32_raddextexp_ukernel__neon_u128_acc2(size_t n, const float
         {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)},
         {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)}};
     for (size_t i = 0; i < 1024; i += 64) {
+      __builtin_prefetch(x + i + 2048);
+      __builtin_prefetch(x + i + 2064);
       const float32x4_t x0 = vmaxq_f32(lower, vld1q_f32(x + i + 0));
       const float32x4_t x1 = vmaxq_f32(lower, vld1q_f32(x + i + 4));
       const float32x4_t x2 = vmaxq_f32(lower, vld1q_f32(x + i + 8));
@@ -1940,6 +1970,8 @@ extern "C" void smx_f32_raddextexp_ukernel__neon_u128_acc2(size_t n, const float
       const float32x4_t x5 = vmaxq_f32(lower, vld1q_f32(x + i + 20));
       const float32x4_t x6 = vmaxq_f32(lower, vld1q_f32(x + i + 24));
       const float32x4_t x7 = vmaxq_f32(lower, vld1q_f32(x + i + 28));
+      __builtin_prefetch(x + i + 3072);
+      __builtin_prefetch(x + i + 3088);
       const float32x4_t x8 = vmaxq_f32(lower, vld1q_f32(x + i + 1024));
       const float32x4_t x9 = vmaxq_f32(lower, vld1q_f32(x + i + 1028));
       const float32x4_t x10 = vmaxq_f32(lower, vld1q_f32(x + i + 1032));
@@ -1948,6 +1980,8 @@ extern "C" void smx_f32_raddextexp_ukernel__neon_u128_acc2(size_t n, const float
       const float32x4_t x13 = vmaxq_f32(lower, vld1q_f32(x + i + 1044));
       const float32x4_t x14 = vmaxq_f32(lower, vld1q_f32(x + i + 1048));
       const float32x4_t x15 = vmaxq_f32(lower, vld1q_f32(x + i + 1052));
+      __builtin_prefetch(x + i + 2080);
+      __builtin_prefetch(x + i + 2096);
       const float32x4_t x16 = vmaxq_f32(lower, vld1q_f32(x + i + 32));
       const float32x4_t x17 = vmaxq_f32(lower, vld1q_f32(x + i + 36));
       const float32x4_t x18 = vmaxq_f32(lower, vld1q_f32(x + i + 40));
@@ -1956,6 +1990,8 @@ extern "C" void smx_f32_raddextexp_ukernel__neon_u128_acc2(size_t n, const float
       const float32x4_t x21 = vmaxq_f32(lower, vld1q_f32(x + i + 52));
       const float32x4_t x22 = vmaxq_f32(lower, vld1q_f32(x + i + 56));
       const float32x4_t x23 = vmaxq_f32(lower, vld1q_f32(x + i + 60));
+      __builtin_prefetch(x + i + 3104);
+      __builtin_prefetch(x + i + 3120);
       const float32x4_t x24 = vmaxq_f32(lower, vld1q_f32(x + i + 1056));
       const float32x4_t x25 = vmaxq_f32(lower, vld1q_f32(x + i + 1060));
       const float32x4_t x26 = vmaxq_f32(lower, vld1q_f32(x + i + 1064));
@@ -2389,6 +2425,8 @@ extern "C" void smx_f32_raddextexp_ukernel__neon_u128_acc2(size_t n, const float
     float32x4_t block_lo[4] = {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)};
     size_t i = 0;
     for (; i + 128 <= block; i += 128) {
+      __builtin_prefetch(x + i + 2048);
+      __builtin_prefetch(x + i + 2064);
       const float32x4_t x0 = vmaxq_f32(lower, vld1q_f32(x + i + 0));
       const float32x4_t x1 = vmaxq_f32(lower, vld1q_f32(x + i + 4));
       const float32x4_t x2 = vmaxq_f32(lower, vld1q_f32(x + i + 8));
@@ -2397,6 +2435,8 @@ extern "C" void smx_f32_raddextexp_ukernel__neon_u128_acc2(size_t n, const float
       const float32x4_t x5 = vmaxq_f32(lower, vld1q_f32(x + i + 20));
       const float32x4_t x6 = vmaxq_f32(lower, vld1q_f32(x + i + 24));
       const float32x4_t x7 = vmaxq_f32(lower, vld1q_f32(x + i + 28));
+      __builtin_prefetch(x + i + 2080);
+      __builtin_prefetch(x + i + 2096);
       const float32x4_t x8 = vmaxq_f32(lower, vld1q_f32(x + i + 32));
       const float32x4_t x9 = vmaxq_f32(lower, vld1q_f32(x + i + 36));
       const float32x4_t x10 = vmaxq_f32(lower, vld1q_f32(x + i + 40));
@@ -2405,6 +2445,8 @@ extern "C" void smx_f32_raddextexp_ukernel__neon_u128_acc2(size_t n, const float
       const float32x4_t x13 = vmaxq_f32(lower, vld1q_f32(x + i + 52));
       const float32x4_t x14 = vmaxq_f32(lower, vld1q_f32(x + i + 56));
       const float32x4_t x15 = vmaxq_f32(lower, vld1q_f32(x + i + 60));
+      __builtin_prefetch(x + i + 2112);
+      __builtin_prefetch(x + i + 2128);
       const float32x4_t x16 = vmaxq_f32(lower, vld1q_f32(x + i + 64));
       const float32x4_t x17 = vmaxq_f32(lower, vld1q_f32(x + i + 68));
       const float32x4_t x18 = vmaxq_f32(lower, vld1q_f32(x + i + 72));
@@ -2413,6 +2455,8 @@ extern "C" void smx_f32_raddextexp_ukernel__neon_u128_acc2(size_t n, const float
       const float32x4_t x21 = vmaxq_f32(lower, vld1q_f32(x + i + 84));
       const float32x4_t x22 = vmaxq_f32(lower, vld1q_f32(x + i + 88));
       const float32x4_t x23 = vmaxq_f32(lower, vld1q_f32(x + i + 92));
+      __builtin_prefetch(x + i + 2144);
+      __builtin_prefetch(x + i + 2160);
       const float32x4_t x24 = vmaxq_f32(lower, vld1q_f32(x + i + 96));
       const float32x4_t x25 = vmaxq_f32(lower, vld1q_f32(x + i + 100));
       const float32x4_t x26 = vmaxq_f32(lower, vld1q_f32(x + i + 104));
@@ -2811,6 +2855,8 @@ extern "C" void smx_f32_raddextexp_ukernel__neon_u128_acc2(size_t n, const float
       add_compensated(&block_hi[3], &block_lo[3], pair27);
     }
     for (; i + 32 <= block; i += 32) {
+      __builtin_prefetch(x + i + 2048);
+      __builtin_prefetch(x + i + 2064);
       const float32x4_t x0 = vmaxq_f32(lower, vld1q_f32(x + i + 0));
       const float32x4_t x1 = vmaxq_f32(lower, vld1q_f32(x + i + 4));
       const float32x4_t x2 = vmaxq_f32(lower, vld1q_f32(x + i + 8));
@@ -2973,6 +3019,8 @@ extern "C" void smx_f32_raddextexp_ukernel__neon_u128_acc4(size_t n, const float
         {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)},
         {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)}};
     for (size_t i = 0; i < 1024; i += 32) {
+      __builtin_prefetch(x + i + 2048);
+      __builtin_prefetch(x + i + 2064);
       const float32x4_t x0 = vmaxq_f32(lower, vld1q_f32(x + i + 0));
       const float32x4_t x1 = vmaxq_f32(lower, vld1q_f32(x + i + 4));
       const float32x4_t x2 = vmaxq_f32(lower, vld1q_f32(x + i + 8));
@@ -2981,6 +3029,8 @@ extern "C" void smx_f32_raddextexp_ukernel__neon_u128_acc4(size_t n, const float
       const float32x4_t x5 = vmaxq_f32(lower, vld1q_f32(x + i + 20));
       const float32x4_t x6 = vmaxq_f32(lower, vld1q_f32(x + i + 24));
       const float32x4_t x7 = vmaxq_f32(lower, vld1q_f32(x + i + 28));
+      __builtin_prefetch(x + i + 3072);
+      __builtin_prefetch(x + i + 3088);
       const float32x4_t x8 = vmaxq_f32(lower, vld1q_f32(x + i + 1024));
       const float32x4_t x9 = vmaxq_f32(lower, vld1q_f32(x + i + 1028));
       const float32x4_t x10 = vmaxq_f32(lower, vld1q_f32(x + i + 1032));
@@ -2989,6 +3039,8 @@ extern "C" void smx_f32_raddextexp_ukernel__neon_u128_acc4(size_t n, const float
       const float32x4_t x13 = vmaxq_f32(lower, vld1q_f32(x + i + 1044));
       const float32x4_t x14 = vmaxq_f32(lower, vld1q_f32(x + i + 1048));
       const float32x4_t x15 = vmaxq_f32(lower, vld1q_f32(x + i + 1052));
+      __builtin_prefetch(x + i + 4096);
+      __builtin_prefetch(x + i + 4112);
       const float32x4_t x16 = vmaxq_f32(lower, vld1q_f32(x + i + 2048));
       const float32x4_t x17 = vmaxq_f32(lower, vld1q_f32(x + i + 2052));
       const float32x4_t x18 = vmaxq_f32(lower, vld1q_f32(x + i + 2056));
@@ -2997,6 +3049,8 @@ extern "C" void smx_f32_raddextexp_ukernel__neon_u128_acc4(size_t n, const float
       const float32x4_t x21 = vmaxq_f32(lower, vld1q_f32(x + i + 2068));
       const float32x4_t x22 = vmaxq_f32(lower, vld1q_f32(x + i + 2072));
       const float32x4_t x23 = vmaxq_f32(lower, vld1q_f32(x + i + 2076));
+      __builtin_prefetch(x + i + 5120);
+      __builtin_prefetch(x + i + 5136);
       const float32x4_t x24 = vmaxq_f32(lower, vld1q_f32(x + i + 3072));
       const float32x4_t x25 = vmaxq_f32(lower, vld1q_f32(x + i + 3076));
       const float32x4_t x26 = vmaxq_f32(lower, vld1q_f32(x + i + 3080));
@@ -3438,6 +3492,8 @@ extern "C" void smx_f32_raddextexp_ukernel__neon_u128_acc4(size_t n, const float
     float32x4_t block_lo[4] = {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)};
     size_t i = 0;
     for (; i + 128 <= block; i += 128) {
+      __builtin_prefetch(x + i + 2048);
+      __builtin_prefetch(x + i + 2064);
       const float32x4_t x0 = vmaxq_f32(lower, vld1q_f32(x + i + 0));
       const float32x4_t x1 = vmaxq_f32(lower, vld1q_f32(x + i + 4));
       const float32x4_t x2 = vmaxq_f32(lower, vld1q_f32(x + i + 8));
@@ -3446,6 +3502,8 @@ extern "C" void smx_f32_raddextexp_ukernel__neon_u128_acc4(size_t n, const float
       const float32x4_t x5 = vmaxq_f32(lower, vld1q_f32(x + i + 20));
       const float32x4_t x6 = vmaxq_f32(lower, vld1q_f32(x + i + 24));
       const float32x4_t x7 = vmaxq_f32(lower, vld1q_f32(x + i + 28));
+      __builtin_prefetch(x + i + 2080);
+      __builtin_prefetch(x + i + 2096);
       const float32x4_t x8 = vmaxq_f32(lower, vld1q_f32(x + i + 32));
       const float32x4_t x9 = vmaxq_f32(lower, vld1q_f32(x + i + 36));
       const float32x4_t x10 = vmaxq_f32(lower, vld1q_f32(x + i + 40));
@@ -3454,6 +3512,8 @@ extern "C" void smx_f32_raddextexp_ukernel__neon_u128_acc4(size_t n, const float
       const float32x4_t x13 = vmaxq_f32(lower, vld1q_f32(x + i + 52));
       const float32x4_t x14 = vmaxq_f32(lower, vld1q_f32(x + i + 56));
       const float32x4_t x15 = vmaxq_f32(lower, vld1q_f32(x + i + 60));
+      __builtin_prefetch(x + i + 2112);
+      __builtin_prefetch(x + i + 2128);
       const float32x4_t x16 = vmaxq_f32(lower, vld1q_f32(x + i + 64));
       const float32x4_t x17 = vmaxq_f32(lower, vld1q_f32(x + i + 68));
       const float32x4_t x18 = vmaxq_f32(lower, vld1q_f32(x + i + 72));
@@ -3462,6 +3522,8 @@ extern "C" void smx_f32_raddextexp_ukernel__neon_u128_acc4(size_t n, const float
       const float32x4_t x21 = vmaxq_f32(lower, vld1q_f32(x + i + 84));
       const float32x4_t x22 = vmaxq_f32(lower, vld1q_f32(x + i + 88));
       const float32x4_t x23 = vmaxq_f32(lower, vld1q_f32(x + i + 92));
+      __builtin_prefetch(x + i + 2144);
+      __builtin_prefetch(x + i + 2160);
       const float32x4_t x24 = vmaxq_f32(lower, vld1q_f32(x + i + 96));
       const float32x4_t x25 = vmaxq_f32(lower, vld1q_f32(x + i + 100));
       const float32x4_t x26 = vmaxq_f32(lower, vld1q_f32(x + i + 104));
@@ -3860,6 +3922,8 @@ extern "C" void smx_f32_raddextexp_ukernel__neon_u128_acc4(size_t n, const float
       add_compensated(&block_hi[3], &block_lo[3], pair27);
     }
     for (; i + 32 <= block; i += 32) {
+      __builtin_prefetch(x + i + 2048);
+      __builtin_prefetch(x + i + 2064);
       const float32x4_t x0 = vmaxq_f32(lower, vld1q_f32(x + i + 0));
       const float32x4_t x1 = vmaxq_f32(lower, vld1q_f32(x + i + 4));
       const float32x4_t x2 = vmaxq_f32(lower, vld1q_f32(x + i + 8));

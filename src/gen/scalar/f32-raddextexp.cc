@@ -122,6 +122,8 @@ extern "C" void smx_f32_raddextexp_ukernel__scalar_u32(size_t n, const float* x,
     f32x16 block_lo[1] = {scalar_set1(0.0f)};
     size_t i = 0;
     for (; i + 32 <= block; i += 32) {
+      __builtin_prefetch(x + i + 2048);
+      __builtin_prefetch(x + i + 2064);
       const f32x16 x0 = scalar_max(lower, scalar_load(x + i + 0));
       const f32x16 x1 = scalar_max(lower, scalar_load(x + i + 16));
 
@@ -191,8 +193,12 @@ extern "C" void smx_f32_raddextexp_ukernel__scalar_u64(size_t n, const float* x,
     f32x16 block_lo[1] = {scalar_set1(0.0f)};
     size_t i = 0;
     for (; i + 64 <= block; i += 64) {
+      __builtin_prefetch(x + i + 2048);
+      __builtin_prefetch(x + i + 2064);
       const f32x16 x0 = scalar_max(lower, scalar_load(x + i + 0));
       const f32x16 x1 = scalar_max(lower, scalar_load(x + i + 16));
+      __builtin_prefetch(x + i + 2080);
+      __builtin_prefetch(x + i + 2096);
       const f32x16 x2 = scalar_max(lower, scalar_load(x + i + 32));
       const f32x16 x3 = scalar_max(lower, scalar_load(x + i + 48));
 
@@ -249,6 +255,8 @@ extern "C" void smx_f32_raddextexp_ukernel__scalar_u64(size_t n, const float* x,
       add_compensated(&block_hi[0], &block_lo[0], pair2);
     }
     for (; i + 32 <= block; i += 32) {
+      __builtin_prefetch(x + i + 2048);
+      __builtin_prefetch(x + i + 2064);
       const f32x16 x0 = scalar_max(lower, scalar_load(x + i + 0));
       const f32x16 x1 = scalar_max(lower, scalar_load(x + i + 16));
 
@@ -318,12 +326,20 @@ extern "C" void smx_f32_raddextexp_ukernel__scalar_u128(size_t n, const float* x
     f32x16 block_lo[1] = {scalar_set1(0.0f)};
     size_t i = 0;
     for (; i + 128 <= block; i += 128) {
+      __builtin_prefetch(x + i + 2048);
+      __builtin_prefetch(x + i + 2064);
       const f32x16 x0 = scalar_max(lower, scalar_load(x + i + 0));
       const f32x16 x1 = scalar_max(lower, scalar_load(x + i + 16));
+      __builtin_prefetch(x + i + 2080);
+      __builtin_prefetch(x + i + 2096);
       const f32x16 x2 = scalar_max(lower, scalar_load(x + i + 32));
       const f32x16 x3 = scalar_max(lower, scalar_load(x + i + 48));
+      __builtin_prefetch(x + i + 2112);
+      __builtin_prefetch(x + i + 2128);
       const f32x16 x4 = scalar_max(lower, scalar_load(x + i + 64));
       const f32x16 x5 = scalar_max(lower, scalar_load(x + i + 80));
+      __builtin_prefetch(x + i + 2144);
+      __builtin_prefetch(x + i + 2160);
       const f32x16 x6 = scalar_max(lower, scalar_load(x + i + 96));
       const f32x16 x7 = scalar_max(lower, scalar_load(x + i + 112));
 
@@ -428,6 +444,8 @@ extern "C" void smx_f32_raddextexp_ukernel__scalar_u128(size_t n, const float* x
       add_compensated(&block_hi[0], &block_lo[0], pair6);
     }
     for (; i + 32 <= block; i += 32) {
+      __builtin_prefetch(x + i + 2048);
+      __builtin_prefetch(x + i + 2064);
       const f32x16 x0 = scalar_max(lower, scalar_load(x + i + 0));
       const f32x16 x1 = scalar_max(lower, scalar_load(x + i + 16));
 
@@ -495,8 +513,12 @@ extern "C" void smx_f32_raddextexp_ukernel__scalar_u64_acc2(size_t n, const floa
     f32x16 block_hi[2][1] = {{scalar_set1(0.0f)}, {scalar_set1(0.0f)}};
     f32x16 block_lo[2][1] = {{scalar_set1(0.0f)}, {scalar_set1(0.0f)}};
     for (size_t i = 0; i < 1024; i += 32) {
+      __builtin_prefetch(x + i + 2048);
+      __builtin_prefetch(x + i + 2064);
       const f32x16 x0 = scalar_max(lower, scalar_load(x + i + 0));
       const f32x16 x1 = scalar_max(lower, scalar_load(x + i + 16));
+      __builtin_prefetch(x + i + 3072);
+      __builtin_prefetch(x + i + 3088);
       const f32x16 x2 = scalar_max(lower, scalar_load(x + i + 1024));
       const f32x16 x3 = scalar_max(lower, scalar_load(x + i + 1040));
 
@@ -576,8 +598,12 @@ extern "C" void smx_f32_raddextexp_ukernel__scalar_u64_acc2(size_t n, const floa
     f32x16 block_lo[1] = {scalar_set1(0.0f)};
     size_t i = 0;
     for (; i + 64 <= block; i += 64) {
+      __builtin_prefetch(x + i + 2048);
+      __builtin_prefetch(x + i + 2064);
       const f32x16 x0 = scalar_max(lower, scalar_load(x + i + 0));
       const f32x16 x1 = scalar_max(lower, scalar_load(x + i + 16));
+      __builtin_prefetch(x + i + 2080);
+      __builtin_prefetch(x + i + 2096);
       const f32x16 x2 = scalar_max(lower, scalar_load(x + i + 32));
       const f32x16 x3 = scalar_max(lower, scalar_load(x + i + 48));
 
@@ -634,6 +660,8 @@ extern "C" void smx_f32_raddextexp_ukernel__scalar_u64_acc2(size_t n, const floa
       add_compensated(&block_hi[0], &block_lo[0], pair2);
     }
     for (; i + 32 <= block; i += 32) {
+      __builtin_prefetch(x + i + 2048);
+      __builtin_prefetch(x + i + 2064);
       const f32x16 x0 = scalar_max(lower, scalar_load(x + i + 0));
       const f32x16 x1 = scalar_max(lower, scalar_load(x + i + 16));
 
@@ -701,12 +729,20 @@ extern "C" void smx_f32_raddextexp_ukernel__scalar_u128_acc2(size_t n, const flo
     f32x16 block_hi[2][1] = {{scalar_set1(0.0f)}, {scalar_set1(0.0f)}};
     f32x16 block_lo[2][1] = {{scalar_set1(0.0f)}, {scalar_set1(0.0f)}};
     for (size_t i = 0; i < 1024; i += 64) {
+      __builtin_prefetch(x + i + 2048);
+      __builtin_prefetch(x + i + 2064);
       const f32x16 x0 = scalar_max(lower, scalar_load(x + i + 0));
       const f32x16 x1 = scalar_max(lower, scalar_load(x + i + 16));
+      __builtin_prefetch(x + i + 3072);
+      __builtin_prefetch(x + i + 3088);
       const f32x16 x2 = scalar_max(lower, scalar_load(x + i + 1024));
       const f32x16 x3 = scalar_max(lower, scalar_load(x + i + 1040));
+      __builtin_prefetch(x + i + 2080);
+      __builtin_prefetch(x + i + 2096);
       const f32x16 x4 = scalar_max(lower, scalar_load(x + i + 32));
       const f32x16 x5 = scalar_max(lower, scalar_load(x + i + 48));
+      __builtin_prefetch(x + i + 3104);
+      __builtin_prefetch(x + i + 3120);
       const f32x16 x6 = scalar_max(lower, scalar_load(x + i + 1056));
       const f32x16 x7 = scalar_max(lower, scalar_load(x + i + 1072));
 
@@ -834,12 +870,20 @@ extern "C" void smx_f32_raddextexp_ukernel__scalar_u128_acc2(size_t n, const flo
     f32x16 block_lo[1] = {scalar_set1(0.0f)};
     size_t i = 0;
     for (; i + 128 <= block; i += 128) {
+      __builtin_prefetch(x + i + 2048);
+      __builtin_prefetch(x + i + 2064);
       const f32x16 x0 = scalar_max(lower, scalar_load(x + i + 0));
       const f32x16 x1 = scalar_max(lower, scalar_load(x + i + 16));
+      __builtin_prefetch(x + i + 2080);
+      __builtin_prefetch(x + i + 2096);
       const f32x16 x2 = scalar_max(lower, scalar_load(x + i + 32));
       const f32x16 x3 = scalar_max(lower, scalar_load(x + i + 48));
+      __builtin_prefetch(x + i + 2112);
+      __builtin_prefetch(x + i + 2128);
       const f32x16 x4 = scalar_max(lower, scalar_load(x + i + 64));
       const f32x16 x5 = scalar_max(lower, scalar_load(x + i + 80));
+      __builtin_prefetch(x + i + 2144);
+      __builtin_prefetch(x + i + 2160);
       const f32x16 x6 = scalar_max(lower, scalar_load(x + i + 96));
       const f32x16 x7 = scalar_max(lower, scalar_load(x + i + 112));
 
@@ -944,6 +988,8 @@ extern "C" void smx_f32_raddextexp_ukernel__scalar_u128_acc2(size_t n, const flo
       add_compensated(&block_hi[0], &block_lo[0], pair6);
     }
     for (; i + 32 <= block; i += 32) {
+      __builtin_prefetch(x + i + 2048);
+      __builtin_prefetch(x + i + 2064);
       const f32x16 x0 = scalar_max(lower, scalar_load(x + i + 0));
       const f32x16 x1 = scalar_max(lower, scalar_load(x + i + 16));
 
@@ -1013,12 +1059,20 @@ extern "C" void smx_f32_raddextexp_ukernel__scalar_u128_acc4(size_t n, const flo
     f32x16 block_lo[4][1] = {
         {scalar_set1(0.0f)}, {scalar_set1(0.0f)}, {scalar_set1(0.0f)}, {scalar_set1(0.0f)}};
     for (size_t i = 0; i < 1024; i += 32) {
+      __builtin_prefetch(x + i + 2048);
+      __builtin_prefetch(x + i + 2064);
       const f32x16 x0 = scalar_max(lower, scalar_load(x + i + 0));
       const f32x16 x1 = scalar_max(lower, scalar_load(x + i + 16));
+      __builtin_prefetch(x + i + 3072);
+      __builtin_prefetch(x + i + 3088);
       const f32x16 x2 = scalar_max(lower, scalar_load(x + i + 1024));
       const f32x16 x3 = scalar_max(lower, scalar_load(x + i + 1040));
+      __builtin_prefetch(x + i + 4096);
+      __builtin_prefetch(x + i + 4112);
       const f32x16 x4 = scalar_max(lower, scalar_load(x + i + 2048));
       const f32x16 x5 = scalar_max(lower, scalar_load(x + i + 2064));
+      __builtin_prefetch(x + i + 5120);
+      __builtin_prefetch(x + i + 5136);
       const f32x16 x6 = scalar_max(lower, scalar_load(x + i + 3072));
       const f32x16 x7 = scalar_max(lower, scalar_load(x + i + 3088));
 
@@ -1148,12 +1202,20 @@ extern "C" void smx_f32_raddextexp_ukernel__scalar_u128_acc4(size_t n, const flo
     f32x16 block_lo[1] = {scalar_set1(0.0f)};
     size_t i = 0;
     for (; i + 128 <= block; i += 128) {
+      __builtin_prefetch(x + i + 2048);
+      __builtin_prefetch(x + i + 2064);
       const f32x16 x0 = scalar_max(lower, scalar_load(x + i + 0));
       const f32x16 x1 = scalar_max(lower, scalar_load(x + i + 16));
+      __builtin_prefetch(x + i + 2080);
+      __builtin_prefetch(x + i + 2096);
       const f32x16 x2 = scalar_max(lower, scalar_load(x + i + 32));
       const f32x16 x3 = scalar_max(lower, scalar_load(x + i + 48));
+      __builtin_prefetch(x + i + 2112);
+      __builtin_prefetch(x + i + 2128);
       const f32x16 x4 = scalar_max(lower, scalar_load(x + i + 64));
       const f32x16 x5 = scalar_max(lower, scalar_load(x + i + 80));
+      __builtin_prefetch(x + i + 2144);
+      __builtin_prefetch(x + i + 2160);
       const f32x16 x6 = scalar_max(lower, scalar_load(x + i + 96));
       const f32x16 x7 = scalar_max(lower, scalar_load(x + i + 112));
 
@@ -1258,6 +1320,8 @@ extern "C" void smx_f32_raddextexp_ukernel__scalar_u128_acc4(size_t n, const flo
       add_compensated(&block_hi[0], &block_lo[0], pair6);
     }
     for (; i + 32 <= block; i += 32) {
+      __builtin_prefetch(x + i + 2048);
+      __builtin_prefetch(x + i + 2064);
       const f32x16 x0 = scalar_max(lower, scalar_load(x + i + 0));
       const f32x16 x1 = scalar_max(lower, scalar_load(x + i + 16));
 
