@@ -58,12 +58,14 @@ static inline float scalar_fma1(float a, float b, float c) {
   const double sum = product + addend;
   const double z = sum - product;
   const double error = (product - (sum - z)) + (addend - z);
-  uint64_t bits;
-  memcpy(&bits, &sum, sizeof(bits));
-  const bool inexact = error > 0.0 || error < 0.0;  // false where the sum is infinite or NaN
-  const bool away_from_zero = (error > 0.0) == (sum > 0.0);
-  const uint64_t to_odd = away_from_zero ? 1 : (uint64_t)-1;
-  bits += inexact && (bits & 1) == 0 ? to_odd : 0;
+  uint64_t sum_bits, error_bits;
+  memcpy(&sum_bits, &sum, sizeof(sum_bits));
+  memcpy(&error_bits, &error, sizeof(error_bits));
+  const uint64_t inexact =
+      (uint64_t)(error > 0.0) | (uint64_t)(error < 0.0);  // not where the sum is infinite or NaN
+  const uint64_t to_odd = inexact & ~sum_bits;
+  const uint64_t towards_zero = (error_bits ^ sum_bits) >> 63;
+  const uint64_t bits = sum_bits + (to_odd & 1) - 2 * (to_odd & towards_zero);
   double odd;
   memcpy(&odd, &bits, sizeof(odd));
   return (float)odd;
