@@ -182,7 +182,8 @@ SMX_API enum smx_status smx_run_operator(smx_operator_t op, pthreadpool_t thread
 
 /// How an operator would run what it was last set up for.
 struct smx_plan {
-  /// "store-and-rescale" (one exponential an element, while a row fits in cache) or "two-pass". Static.
+  /// "several-rows" (at a time, in one pass over short ones), "store-and-rescale" (one exponential an element, while a
+  /// row fits in cache) or "two-pass". Static.
   const char* algorithm;
   /// Whether each row is split over the threads; otherwise rows are spread over them.
   bool splits_rows;

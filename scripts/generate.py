@@ -45,8 +45,9 @@ class Isa:
         operands = {"load": "p", "load_tail": "pna", "store": "pa", "store_tail": "pna"}.get(operation, "abc")
         return lambda *values: self.ops[operation].format(**dict(zip(operands, values)))
 
-    def upper(self, distance, a):
-        return getattr(self, f"upper_{distance}")(a)
+    def across(self, half, distance, *values):
+        """The operation `half` (upper, lower, higher) over a distance of lanes."""
+        return getattr(self, f"{half}_{distance}")(*values)
 
 
 @dataclasses.dataclass

@@ -9,6 +9,7 @@ ISAS = {
             "src/gen/avx512f/f32-vscaleextexp.cc",
             "src/gen/avx512f/f32-raddstoreextexp.cc",
             "src/gen/avx512f/f32-vmulextc.cc",
+            "src/gen/avx512f/f32-softmax.cc",
         ],
         baseline_sources = [
             "src/gen/avx512f/f32-rmax.cc",
@@ -26,6 +27,7 @@ ISAS = {
             "src/gen/avx2/f32-vscaleextexp.cc",
             "src/gen/avx2/f32-raddstoreextexp.cc",
             "src/gen/avx2/f32-vmulextc.cc",
+            "src/gen/avx2/f32-softmax.cc",
         ],
         baseline_sources = [
             "src/gen/avx2/f32-rmax.cc",
@@ -43,6 +45,7 @@ ISAS = {
             "src/gen/neon/f32-vscaleextexp.cc",
             "src/gen/neon/f32-raddstoreextexp.cc",
             "src/gen/neon/f32-vmulextc.cc",
+            "src/gen/neon/f32-softmax.cc",
         ],
         baseline_sources = [
             "src/gen/neon/f32-rmax.cc",
@@ -60,6 +63,7 @@ ISAS = {
             "src/gen/scalar/f32-vscaleextexp.cc",
             "src/gen/scalar/f32-raddstoreextexp.cc",
             "src/gen/scalar/f32-vmulextc.cc",
+            "src/gen/scalar/f32-softmax.cc",
         ],
         baseline_sources = [
             "src/gen/scalar/f32-rmax.cc",

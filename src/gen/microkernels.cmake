@@ -7,7 +7,8 @@ set(SMXPACK_AVX512F_PRODUCTION
     src/gen/avx512f/f32-raddextexp.cc
     src/gen/avx512f/f32-vscaleextexp.cc
     src/gen/avx512f/f32-raddstoreextexp.cc
-    src/gen/avx512f/f32-vmulextc.cc)
+    src/gen/avx512f/f32-vmulextc.cc
+    src/gen/avx512f/f32-softmax.cc)
 set(SMXPACK_AVX512F_BASELINES
     src/gen/avx512f/f32-rmax.cc
     src/gen/avx512f/f32-raddexpminusmax.cc
@@ -21,7 +22,8 @@ set(SMXPACK_AVX2_PRODUCTION
     src/gen/avx2/f32-raddextexp.cc
     src/gen/avx2/f32-vscaleextexp.cc
     src/gen/avx2/f32-raddstoreextexp.cc
-    src/gen/avx2/f32-vmulextc.cc)
+    src/gen/avx2/f32-vmulextc.cc
+    src/gen/avx2/f32-softmax.cc)
 set(SMXPACK_AVX2_BASELINES
     src/gen/avx2/f32-rmax.cc
     src/gen/avx2/f32-raddexpminusmax.cc
@@ -35,7 +37,8 @@ set(SMXPACK_NEON_PRODUCTION
     src/gen/neon/f32-raddextexp.cc
     src/gen/neon/f32-vscaleextexp.cc
     src/gen/neon/f32-raddstoreextexp.cc
-    src/gen/neon/f32-vmulextc.cc)
+    src/gen/neon/f32-vmulextc.cc
+    src/gen/neon/f32-softmax.cc)
 set(SMXPACK_NEON_BASELINES
     src/gen/neon/f32-rmax.cc
     src/gen/neon/f32-raddexpminusmax.cc
@@ -49,7 +52,8 @@ set(SMXPACK_SCALAR_PRODUCTION
     src/gen/scalar/f32-raddextexp.cc
     src/gen/scalar/f32-vscaleextexp.cc
     src/gen/scalar/f32-raddstoreextexp.cc
-    src/gen/scalar/f32-vmulextc.cc)
+    src/gen/scalar/f32-vmulextc.cc
+    src/gen/scalar/f32-softmax.cc)
 set(SMXPACK_SCALAR_BASELINES
     src/gen/scalar/f32-rmax.cc
     src/gen/scalar/f32-raddexpminusmax.cc

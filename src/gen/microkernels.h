@@ -37,7 +37,9 @@ struct smx_f32_reciprocal;
   ROW(avx512f, f32_vmulextc, smx_f32_vmulextc_ukernel__avx512f_u64, 64, 1)                      \
   ROW(avx512f, f32_vmulextc, smx_f32_vmulextc_ukernel__avx512f_u16, 16, 1)                      \
   ROW(avx512f, f32_vmulextc, smx_f32_vmulextc_ukernel__avx512f_u32, 32, 1)                      \
-  ROW(avx512f, f32_vmulextc, smx_f32_vmulextc_ukernel__avx512f_u128, 128, 1)
+  ROW(avx512f, f32_vmulextc, smx_f32_vmulextc_ukernel__avx512f_u128, 128, 1)                    \
+  ROW(avx512f, f32_softmax, smx_f32_softmax_ukernel__avx512f_u64_acc4, 64, 4)                   \
+  ROW(avx512f, f32_softmax, smx_f32_softmax_ukernel__avx512f_u128_acc4, 128, 4)
 #define SMX_FOREACH_AVX512F_BASELINE(ROW)                                                                 \
   ROW(avx512f, f32_rmax, smx_f32_rmax_ukernel__avx512f_u32, 32, 1)                                        \
   ROW(avx512f, f32_rmax, smx_f32_rmax_ukernel__avx512f_u32_acc2, 32, 2)                                   \
@@ -93,7 +95,11 @@ struct smx_f32_reciprocal;
   ROW(avx2, f32_vmulextc, smx_f32_vmulextc_ukernel__avx2_u32, 32, 1)                      \
   ROW(avx2, f32_vmulextc, smx_f32_vmulextc_ukernel__avx2_u16, 16, 1)                      \
   ROW(avx2, f32_vmulextc, smx_f32_vmulextc_ukernel__avx2_u64, 64, 1)                      \
-  ROW(avx2, f32_vmulextc, smx_f32_vmulextc_ukernel__avx2_u128, 128, 1)
+  ROW(avx2, f32_vmulextc, smx_f32_vmulextc_ukernel__avx2_u128, 128, 1)                    \
+  ROW(avx2, f32_softmax, smx_f32_softmax_ukernel__avx2_u32_acc4, 32, 4)                   \
+  ROW(avx2, f32_softmax, smx_f32_softmax_ukernel__avx2_u64_acc4, 64, 4)                   \
+  ROW(avx2, f32_softmax, smx_f32_softmax_ukernel__avx2_u64_acc8, 64, 8)                   \
+  ROW(avx2, f32_softmax, smx_f32_softmax_ukernel__avx2_u128_acc4, 128, 4)
 #define SMX_FOREACH_AVX2_BASELINE(ROW)                                                              \
   ROW(avx2, f32_rmax, smx_f32_rmax_ukernel__avx2_u32, 32, 1)                                        \
   ROW(avx2, f32_rmax, smx_f32_rmax_ukernel__avx2_u32_acc2, 32, 2)                                   \
@@ -152,7 +158,12 @@ struct smx_f32_reciprocal;
   ROW(neon, f32_vmulextc, smx_f32_vmulextc_ukernel__neon_u16, 16, 1)                      \
   ROW(neon, f32_vmulextc, smx_f32_vmulextc_ukernel__neon_u32, 32, 1)                      \
   ROW(neon, f32_vmulextc, smx_f32_vmulextc_ukernel__neon_u64, 64, 1)                      \
-  ROW(neon, f32_vmulextc, smx_f32_vmulextc_ukernel__neon_u128, 128, 1)
+  ROW(neon, f32_vmulextc, smx_f32_vmulextc_ukernel__neon_u128, 128, 1)                    \
+  ROW(neon, f32_softmax, smx_f32_softmax_ukernel__neon_u32_acc4, 32, 4)                   \
+  ROW(neon, f32_softmax, smx_f32_softmax_ukernel__neon_u64_acc4, 64, 4)                   \
+  ROW(neon, f32_softmax, smx_f32_softmax_ukernel__neon_u64_acc8, 64, 8)                   \
+  ROW(neon, f32_softmax, smx_f32_softmax_ukernel__neon_u64_acc16, 64, 16)                 \
+  ROW(neon, f32_softmax, smx_f32_softmax_ukernel__neon_u128_acc4, 128, 4)
 #define SMX_FOREACH_NEON_BASELINE(ROW)                                                              \
   ROW(neon, f32_rmax, smx_f32_rmax_ukernel__neon_u32, 32, 1)                                        \
   ROW(neon, f32_rmax, smx_f32_rmax_ukernel__neon_u32_acc2, 32, 2)                                   \
@@ -210,7 +221,9 @@ struct smx_f32_reciprocal;
   ROW(scalar, f32_vmulextc, smx_f32_vmulextc_ukernel__scalar_u16, 16, 1)                      \
   ROW(scalar, f32_vmulextc, smx_f32_vmulextc_ukernel__scalar_u32, 32, 1)                      \
   ROW(scalar, f32_vmulextc, smx_f32_vmulextc_ukernel__scalar_u64, 64, 1)                      \
-  ROW(scalar, f32_vmulextc, smx_f32_vmulextc_ukernel__scalar_u128, 128, 1)
+  ROW(scalar, f32_vmulextc, smx_f32_vmulextc_ukernel__scalar_u128, 128, 1)                    \
+  ROW(scalar, f32_softmax, smx_f32_softmax_ukernel__scalar_u64_acc4, 64, 4)                   \
+  ROW(scalar, f32_softmax, smx_f32_softmax_ukernel__scalar_u128_acc4, 128, 4)
 #define SMX_FOREACH_SCALAR_BASELINE(ROW)                                                                \
   ROW(scalar, f32_rmax, smx_f32_rmax_ukernel__scalar_u32, 32, 1)                                        \
   ROW(scalar, f32_rmax, smx_f32_rmax_ukernel__scalar_u32_acc2, 32, 2)                                   \
@@ -255,7 +268,7 @@ struct smx_f32_reciprocal;
 
 // ROW(kernel) for every kernel.
 #define SMX_FOREACH_KERNEL(ROW) \
-  ROW(f32_raddextexp) ROW(f32_vscaleextexp) ROW(f32_raddstoreextexp) ROW(f32_vmulextc)
+  ROW(f32_raddextexp) ROW(f32_vscaleextexp) ROW(f32_raddstoreextexp) ROW(f32_vmulextc) ROW(f32_softmax)
 #define SMX_FOREACH_BASELINE_KERNEL(ROW) \
   ROW(f32_rmax)                          \
   ROW(f32_raddexpminusmax) ROW(f32_vscaleexpminusmax) ROW(f32_raddstoreexpminusmax) ROW(f32_vmulc)
@@ -271,6 +284,8 @@ typedef void smx_f32_raddstoreextexp_ukernel_fn(size_t n, const float* x, float*
                                                 struct smx_f32_extended* sum);
 typedef void smx_f32_vmulextc_ukernel_fn(size_t n, const float* x, float* y,
                                          const struct smx_f32_reciprocal* reciprocal);
+typedef void smx_f32_softmax_ukernel_fn(size_t rows, size_t n, const float* x, size_t x_stride, float* y,
+                                        size_t y_stride, size_t* done);
 typedef void smx_f32_rmax_ukernel_fn(size_t n, const float* x, float* max);
 typedef void smx_f32_raddexpminusmax_ukernel_fn(size_t n, const float* x, float max, float* sum);
 typedef void smx_f32_vscaleexpminusmax_ukernel_fn(size_t n, const float* x, float* y, float scale, float max);

@@ -29,3 +29,13 @@ static inline float avx2_reduce_add(__m256 a) {
   s = _mm_add_ps(s, _mm_movehl_ps(s, s));
   return _mm_cvtss_f32(_mm_add_ss(s, _mm_movehdup_ps(s)));
 }
+
+static inline __m256 avx2_inverse_power(__m256 a) {
+  const __m256i exponent = _mm256_and_si256(_mm256_castps_si256(a), _mm256_set1_epi32(0x7F800000));
+  return _mm256_castsi256_ps(_mm256_sub_epi32(_mm256_set1_epi32(0x7F000000), exponent));
+}
+
+static inline bool avx2_all_within(__m256 a, __m256 bound) {
+  const __m256 magnitude = _mm256_andnot_ps(_mm256_set1_ps(-0.0f), a);
+  return _mm256_movemask_ps(_mm256_cmp_ps(magnitude, bound, _CMP_LE_OQ)) == 0xFF;
+}

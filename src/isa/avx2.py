@@ -22,6 +22,9 @@ ISA = Isa(
         "max": "_mm256_max_ps({a}, {b})",  # b where a or b is NaN
         "shift_to_exponent": "_mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256({a}), 23))",
         "zero_below": "_mm256_andnot_ps(_mm256_cmp_ps({a}, {b}, _CMP_LT_OQ), {c})",  # a < b ? 0 : c
+        "div": "_mm256_div_ps({a}, {b})",
+        "inverse_power": "avx2_inverse_power({a})",  # 2^-floor(log2(a)), a > 0
+        "all_within": "avx2_all_within({a}, {b})",  # |a| <= b throughout
         "reduce_max": "avx2_reduce_max({a})",
         "reduce_add": "avx2_reduce_add({a})",
         "first": "_mm256_cvtss_f32({a})",
@@ -29,6 +32,14 @@ ISA = Isa(
         "upper_4": "_mm256_permute2f128_ps({a}, {a}, 0x01)",
         "upper_2": "_mm256_permute_ps({a}, 0x4E)",
         "upper_1": "_mm256_permute_ps({a}, 0xB1)",
+        # halves of groups of 2 * distance lanes, those of a and then of b; after the last, row r is in lane_of_row
+        "lower_4": "_mm256_permute2f128_ps({a}, {b}, 0x20)",
+        "higher_4": "_mm256_permute2f128_ps({a}, {b}, 0x31)",
+        "lower_2": "_mm256_shuffle_ps({a}, {b}, 0x44)",
+        "higher_2": "_mm256_shuffle_ps({a}, {b}, 0xEE)",
+        "lower_1": "_mm256_shuffle_ps({a}, {b}, 0x88)",
+        "higher_1": "_mm256_shuffle_ps({a}, {b}, 0xDD)",
+        "lane_of_row": "{a} % 2 * 4 + {a} / 2",
     },
     tuned={
         "f32-raddstoreextexp": (64, 2),

@@ -26,3 +26,8 @@ static inline __m512 avx512f_load_tail(const float* p, ptrdiff_t n, __m512 absen
 static inline void avx512f_store_tail(float* p, ptrdiff_t n, __m512 a) {
   _mm512_mask_storeu_ps(p, avx512f_tail_mask(n), a);
 }
+
+static inline __m512 avx512f_inverse_power(__m512 a) {
+  const __m512i exponent = _mm512_and_epi32(_mm512_castps_si512(a), _mm512_set1_epi32(0x7F800000));
+  return _mm512_castsi512_ps(_mm512_sub_epi32(_mm512_set1_epi32(0x7F000000), exponent));
+}

@@ -22,6 +22,9 @@ ISA = Isa(
         "max": "_mm512_max_ps({a}, {b})",  # b where a or b is NaN
         "shift_to_exponent": "_mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512({a}), 23))",
         "zero_below": "_mm512_maskz_mov_ps(_mm512_cmp_ps_mask({a}, {b}, _CMP_NLT_UQ), {c})",  # a < b ? 0 : c
+        "div": "_mm512_div_ps({a}, {b})",
+        "inverse_power": "avx512f_inverse_power({a})",  # 2^-floor(log2(a)), a > 0
+        "all_within": "_mm512_cmp_ps_mask(_mm512_abs_ps({a}), {b}, _CMP_LE_OQ) == 0xFFFF",  # |a| <= b throughout
         "reduce_max": "_mm512_reduce_max_ps({a})",
         "reduce_add": "_mm512_reduce_add_ps({a})",
         "first": "_mm512_cvtss_f32({a})",
@@ -30,6 +33,16 @@ ISA = Isa(
         "upper_4": "_mm512_shuffle_f32x4({a}, {a}, 0xB1)",
         "upper_2": "_mm512_permute_ps({a}, 0x4E)",
         "upper_1": "_mm512_permute_ps({a}, 0xB1)",
+        # halves of groups of 2 * distance lanes, those of a and then of b; after the last, row r is in lane_of_row
+        "lower_8": "_mm512_shuffle_f32x4({a}, {b}, 0x44)",
+        "higher_8": "_mm512_shuffle_f32x4({a}, {b}, 0xEE)",
+        "lower_4": "_mm512_shuffle_f32x4({a}, {b}, 0x88)",
+        "higher_4": "_mm512_shuffle_f32x4({a}, {b}, 0xDD)",
+        "lower_2": "_mm512_shuffle_ps({a}, {b}, 0x44)",
+        "higher_2": "_mm512_shuffle_ps({a}, {b}, 0xEE)",
+        "lower_1": "_mm512_shuffle_ps({a}, {b}, 0x88)",
+        "higher_1": "_mm512_shuffle_ps({a}, {b}, 0xDD)",
+        "lane_of_row": "{a} % 4 * 4 + {a} / 4",
     },
     tuned={
         "f32-raddextexp": (64, 1),

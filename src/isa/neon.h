@@ -22,3 +22,8 @@ static inline void neon_store_tail(float* p, ptrdiff_t n, float32x4_t a) {
   if (n >= 2) vst1q_lane_f32(p + 1, a, 1);
   if (n >= 3) vst1q_lane_f32(p + 2, a, 2);
 }
+
+static inline float32x4_t neon_inverse_power(float32x4_t a) {
+  const uint32x4_t exponent = vandq_u32(vreinterpretq_u32_f32(a), vdupq_n_u32(0x7F800000));
+  return vreinterpretq_f32_u32(vsubq_u32(vdupq_n_u32(0x7F000000), exponent));
+}

@@ -23,12 +23,21 @@ ISA = Isa(
         "shift_to_exponent": "vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32({a}), 23))",
         # a < b ? 0 : c
         "zero_below": "vreinterpretq_f32_u32(vbicq_u32(vreinterpretq_u32_f32({c}), vcltq_f32({a}, {b})))",
+        "div": "vdivq_f32({a}, {b})",
+        "inverse_power": "neon_inverse_power({a})",  # 2^-floor(log2(a)), a > 0
+        "all_within": "vminvq_u32(vcaleq_f32({a}, {b})) != 0",  # |a| <= b throughout
         "reduce_max": "vmaxvq_f32({a})",
         "reduce_add": "vaddvq_f32({a})",
         "first": "vgetq_lane_f32({a}, 0)",
         # lane i + distance comes to lane i
         "upper_2": "vextq_f32({a}, {a}, 2)",
         "upper_1": "vrev64q_f32({a})",
+        # halves of groups of 2 * distance lanes, those of a and then of b; after the last, row r is in lane_of_row
+        "lower_2": "vcombine_f32(vget_low_f32({a}), vget_low_f32({b}))",
+        "higher_2": "vcombine_f32(vget_high_f32({a}), vget_high_f32({b}))",
+        "lower_1": "vuzp1q_f32({a}, {b})",
+        "higher_1": "vuzp2q_f32({a}, {b})",
+        "lane_of_row": "{a}",
     },
     tuned={},
 )

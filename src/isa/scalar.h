@@ -111,3 +111,32 @@ SCALAR_OPERATION float scalar_reduce_add(const f32x16& a) {
   for (int distance = 8; distance > 0; distance /= 2) s = scalar_add(s, scalar_upper(s, distance));
   return s.lane[0];
 }
+
+SCALAR_OPERATION f32x16 scalar_div(const f32x16& a, const f32x16& b) {
+  return scalar_each_lane([&](int i) { return a.lane[i] / b.lane[i]; });
+}
+
+SCALAR_OPERATION f32x16 scalar_inverse_power(const f32x16& a) {
+  return scalar_each_lane([&](int i) {
+    uint32_t bits;
+    memcpy(&bits, &a.lane[i], sizeof(bits));
+    bits = 0x7F000000 - (bits & 0x7F800000);
+    float power;
+    memcpy(&power, &bits, sizeof(power));
+    return power;
+  });
+}
+
+SCALAR_OPERATION bool scalar_all_within(const f32x16& a, const f32x16& bound) {
+  bool within = true;
+  for (int i = 0; i < 16; i++) within &= -bound.lane[i] <= a.lane[i] && a.lane[i] <= bound.lane[i];
+  return within;
+}
+
+// Of each group of 2 * distance lanes of a, then of b, the `distance` lanes from `first` on.
+SCALAR_OPERATION f32x16 scalar_half(const f32x16& a, const f32x16& b, int distance, int first) {
+  return scalar_each_lane([&](int i) {
+    const int at = 2 * (i % 8 - i % 8 % distance) + first + i % distance;
+    return i < 8 ? a.lane[at] : b.lane[at];
+  });
+}

@@ -22,6 +22,9 @@ ISA = Isa(
         "max": "scalar_max({a}, {b})",  # b where a or b is NaN
         "shift_to_exponent": "scalar_shift_to_exponent({a})",
         "zero_below": "scalar_zero_below({a}, {b}, {c})",  # a < b ? 0 : c
+        "div": "scalar_div({a}, {b})",
+        "inverse_power": "scalar_inverse_power({a})",  # 2^-floor(log2(a)), a > 0
+        "all_within": "scalar_all_within({a}, {b})",  # |a| <= b throughout
         "reduce_max": "scalar_reduce_max({a})",
         "reduce_add": "scalar_reduce_add({a})",
         "first": "({a}).lane[0]",
@@ -30,6 +33,16 @@ ISA = Isa(
         "upper_4": "scalar_upper({a}, 4)",
         "upper_2": "scalar_upper({a}, 2)",
         "upper_1": "scalar_upper({a}, 1)",
+        # halves of groups of 2 * distance lanes, those of a and then of b; after the last, row r is in lane_of_row
+        "lower_8": "scalar_half({a}, {b}, 8, 0)",
+        "higher_8": "scalar_half({a}, {b}, 8, 8)",
+        "lower_4": "scalar_half({a}, {b}, 4, 0)",
+        "higher_4": "scalar_half({a}, {b}, 4, 4)",
+        "lower_2": "scalar_half({a}, {b}, 2, 0)",
+        "higher_2": "scalar_half({a}, {b}, 2, 2)",
+        "lower_1": "scalar_half({a}, {b}, 1, 0)",
+        "higher_1": "scalar_half({a}, {b}, 1, 1)",
+        "lane_of_row": "{a}",
     },
     tuned={},
 )

@@ -97,3 +97,8 @@ static inline bool smx_f32_reference_move(struct smx_f32_reference* reference, f
   reference->ceiling = (float)(exponent + 44) * smx_ln2;
   return true;
 }
+
+// The result of a row that holds NaN.
+static inline void smx_fill_nan(size_t n, float* y) {
+  for (size_t i = 0; i < n; i++) y[i] = NAN;
+}

@@ -16,10 +16,12 @@ TILE = 16384
 # vectors (baselines) it sums at once. Variants with fewer vectors than accumulators are left out for an ISA.
 SUMS = [(32, 1), (64, 1), (128, 1), (64, 2), (128, 2), (128, 4)]
 MAPS = [(16, 1), (32, 1), (64, 1), (128, 1)]
+ROWS = [(32, 4), (64, 4), (64, 8), (64, 16), (128, 4)]
 REDUCTIONS = [(32, 1), (32, 2), (32, 4), (64, 1), (64, 2), (64, 4), (128, 4)]
 
 BASELINES = "baselines"  # the archive that tests and benches link, and the library does not
 RECIPROCAL = "const struct smx_f32_reciprocal* reciprocal"
+ROW_PARAMETERS = "size_t rows, size_t n, const float* x, size_t x_stride, float* y, size_t y_stride, size_t* done"
 
 KERNELS = [
     # The paper's two passes: a tile to its sum, and y[i] = exp(x[i]) * reciprocal. A sum takes at most TILE elements.
@@ -28,6 +30,9 @@ KERNELS = [
     # One exponential an element: store the terms of the sum, then multiply them by its reciprocal.
     Kernel("f32-raddstoreextexp", "size_t n, const float* x, float* y, struct smx_f32_extended* sum", SUMS),
     Kernel("f32-vmulextc", f"size_t n, const float* x, float* y, {RECIPROCAL}", MAPS),
+    # Rows of at most BLOCK elements, `accumulators` of them at a time, from logits to probabilities in one call.
+    # *done counts the rows before the first group that holds a row out of range; that group is left as it is.
+    Kernel("f32-softmax", ROW_PARAMETERS, ROWS),
     # The paper's three-pass baselines: recomputing and reloading.
     Kernel("f32-rmax", "size_t n, const float* x, float* max", REDUCTIONS, BASELINES),
     Kernel("f32-raddexpminusmax", "size_t n, const float* x, float max, float* sum", REDUCTIONS, BASELINES),

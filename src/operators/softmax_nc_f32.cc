@@ -179,6 +179,25 @@ void RunSplit(const Row& row, pthreadpool_t threadpool) {
   });
 }
 
+void RunOneByOne(const SoftmaxOperator& op, smx_algorithm algorithm, size_t start, size_t end) {
+  for (size_t i = start; i < end; i++) RunInRange(RowAt(op, algorithm, i));
+}
+
+void RunRows(const SoftmaxOperator& op, smx_algorithm algorithm, size_t start, size_t end) {
+  if (algorithm != smx_algorithm_several_rows) return RunOneByOne(op, algorithm, start, end);
+  constexpr size_t kLargestGroup = 16;
+  while (start < end) {
+    size_t done = 0;
+    op.base.microkernels.f32_softmax(end - start, op.channels, op.input + start * op.input_stride,
+                                     op.input_stride, op.output + start * op.output_stride, op.output_stride,
+                                     &done);
+    start += done;
+    const size_t refused = std::min(kLargestGroup, end - start);
+    RunOneByOne(op, smx_algorithm_store_and_rescale, start, start + refused);
+    start += refused;
+  }
+}
+
 void Run(smx_operator* base, pthreadpool_t threadpool) {
   const SoftmaxOperator& op = *Softmax(base);
   if (op.batch_size == 0) return;
@@ -196,14 +215,15 @@ void Run(smx_operator* base, pthreadpool_t threadpool) {
       [](void* context, size_t start, size_t count) {
         const smx_fp_environment environment;
         const Task& task = *static_cast<const Task*>(context);
-        for (size_t i = start; i < start + count; i++) RunInRange(RowAt(task.op, task.algorithm, i));
+        RunRows(task.op, task.algorithm, start, start + count);
       },
       &task, op.batch_size, plan.rows_per_task, 0);
 }
 
 void DescribePlan(const smx_operator* base, size_t threads, smx_plan* plan_out) {
   const smx_softmax_plan plan = Plan(*Softmax(base), threads);
-  plan_out->algorithm = plan.algorithm == smx_algorithm_store_and_rescale ? "store-and-rescale" : "two-pass";
+  constexpr const char* kNames[] = {"several-rows", "store-and-rescale", "two-pass"};
+  plan_out->algorithm = kNames[plan.algorithm];
   plan_out->splits_rows = plan.splits_rows;
   plan_out->rows_per_task = plan.rows_per_task;
 }

@@ -19,6 +19,11 @@ bool StoresTerms(const smx_softmax_shape& shape, size_t l2_bytes) {
   return shape.channels <= l2_bytes / row_pair_bytes && shape.channels <= size_t{SMX_MAX_SPANS} * SMX_TILE;
 }
 
+smx_algorithm Algorithm(const smx_softmax_shape& shape, size_t l2_bytes) {
+  if (shape.channels <= SMX_BLOCK) return smx_algorithm_several_rows;
+  return StoresTerms(shape, l2_bytes) ? smx_algorithm_store_and_rescale : smx_algorithm_two_pass;
+}
+
 }  // namespace
 
 size_t smx_span_length(size_t channels) {
@@ -30,9 +35,7 @@ struct smx_softmax_plan smx_plan_softmax(const struct smx_softmax_shape* shape, 
                                          size_t threads) {
   smx_softmax_plan plan;
   plan.splits_rows = threads > 1 && shape->rows < threads && shape->channels >= 2 * SMX_TILE;
-  plan.algorithm = StoresTerms(*shape, plan.splits_rows ? l2_bytes * threads : l2_bytes)
-                       ? smx_algorithm_store_and_rescale
-                       : smx_algorithm_two_pass;
+  plan.algorithm = Algorithm(*shape, plan.splits_rows ? l2_bytes * threads : l2_bytes);
   plan.rows_per_task = DivideRoundUp(kElementsPerTask, shape->channels);
   return plan;
 }

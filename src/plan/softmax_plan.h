@@ -12,6 +12,7 @@ extern "C" {
 #define SMX_MAX_SPANS 256
 
 enum smx_algorithm {
+  smx_algorithm_several_rows,       // f32-softmax
   smx_algorithm_store_and_rescale,  // f32-raddstoreextexp, f32-vmulextc
   smx_algorithm_two_pass,           // f32-raddextexp, f32-vscaleextexp
 };
