@@ -87,7 +87,7 @@ void ForEachTile(size_t n, const Function& function) {
 template <class SumTile>
 smx_f32_extended SumTiles(size_t n, const SumTile& sum_tile) {
   if (n <= SMX_TILE) return sum_tile(0, n);
-  smx_row_sum sum = {0.0, 0};
+  smx_row_sum sum = smx_empty_row_sum;
   ForEachTile(n, [&](size_t start, size_t length) {
     const smx_f32_extended tile = sum_tile(start, length);
     smx_row_sum_add_tile(&sum, &tile);
