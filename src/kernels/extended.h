@@ -21,17 +21,32 @@
 
 #define SMX_BIAS 64
 
-// The sum of exp(x) over a tile: (hi + lo) * 2^(reference - SMX_BIAS), |lo| <= ulp(hi) / 2.
+// The sum of exp(x) over a tile: (hi + lo) * 2^(reference - SMX_BIAS), |lo| <= ulp(hi) / 2, and the tile's maximum.
 //
-// NaN where the tile holds NaN, or its maximum is out of range (|x| > 2^18, or +inf): the caller tells which and
-// subtracts the row's maximum first. 0 where every element is too far below the range to count.
+// The sum is NaN where the tile holds NaN or its maximum is above smx_range. Elements below -smx_range - 256 count as 0
+// unless the sum has moved its reference down to them. Both are right for a row whose maximum is within
+// [-smx_range, smx_range]; from any other row, the caller subtracts the maximum first. So the choice depends on the row
+// alone. Of a tile that holds NaN, the maximum may be any number.
 struct smx_f32_extended {
   float hi;
   float lo;
   int32_t reference;
+  float max;
 };
 
-static const struct smx_f32_extended smx_f32_out_of_range = {NAN, NAN, 0};
+// Within it n * ln(2) is exact enough: the low part of ln(2) is off by 2^-45, and n by 2^-30 at most.
+static const float smx_range = 0x1p+14f;
+
+static inline bool smx_is_in_range(float max) {
+  return -smx_range <= max && max <= smx_range;
+}
+
+// No sum, for the tile's maximum is out of range.
+static inline void smx_f32_extended_refuse(struct smx_f32_extended* sum) {
+  sum->hi = NAN;
+  sum->lo = NAN;
+  sum->reference = 0;
+}
 
 // (hi + lo) * 2^-exponent, with hi in (1/2, 1] and lo a multiple of 2^-45.
 struct smx_f32_reciprocal {
@@ -68,8 +83,6 @@ struct smx_f32_reference {
   float rescale;  // what the last move asks sums so far to be multiplied by, twice
 };
 
-static const float smx_range = 0x1p+18f;
-
 static inline void smx_f32_reference_init(struct smx_f32_reference* reference) {
   reference->exponent = 0;
   reference->floor = -16.0f * smx_ln2;
@@ -82,12 +95,11 @@ static inline bool smx_f32_reference_holds(const struct smx_f32_reference* refer
   return !(block_max > reference->ceiling || block_max < reference->floor);
 }
 
-// Moves the reference to a block's maximum that it does not hold, or lets a block that is far below all range enter
-// as zeros. Returns false where the maximum is out of range.
+// Moves the reference to a block's maximum that it does not hold, or lets a block enter as zeros that is too low to count
+// beside a maximum within the range. Returns false where the maximum is above the range.
 static inline bool smx_f32_reference_move(struct smx_f32_reference* reference, float block_max) {
-  // Between the two lower limits a block's terms would matter beside those of a block just within the range.
   if (block_max > smx_range) return false;
-  if (block_max < -smx_range) return block_max < -smx_range - 256.0f;
+  if (block_max < -smx_range - 256.0f) return true;
   const int32_t exponent = (int32_t)(block_max / smx_ln2) & ~1;  // even, so that the move halves
   int32_t half = (reference->exponent - exponent) / 2;
   half = half < -126 ? -126 : half > 0 ? 0 : half;  // sums so far are 0 where the reference moves down

@@ -11,11 +11,19 @@
 #error "result bits are part of the contract: build without -ffast-math"
 #endif
 
-// mantissa * 2^(reference - SMX_BIAS). Zero is the empty sum; NaN says that the row needs a closer look.
+// mantissa * 2^(reference - SMX_BIAS), and the maximum of the elements.
 struct smx_row_sum {
   double mantissa;
   int32_t reference;
+  float max;
 };
+
+static const struct smx_row_sum smx_empty_row_sum = {0.0, 0, -INFINITY};
+
+// Whether the sum is that of its row: the row's maximum is within range, and no element is NaN.
+static inline bool smx_row_sum_is_valid(const struct smx_row_sum* sum) {
+  return smx_is_in_range(sum->max) && sum->mantissa > 0.0;
+}
 
 // x * 2^-k, k >= 0; 0 where k is so large that it cannot matter.
 static inline double smx_scale_down(double x, int32_t k) {
@@ -27,9 +35,11 @@ static inline double smx_scale_down(double x, int32_t k) {
 }
 
 static inline void smx_row_sum_add(struct smx_row_sum* sum, struct smx_row_sum term) {
+  sum->max = term.max > sum->max ? term.max : sum->max;
   if (term.mantissa == 0.0) return;
   if (sum->mantissa == 0.0) {
-    *sum = term;
+    sum->mantissa = term.mantissa;
+    sum->reference = term.reference;
   } else if (sum->reference < term.reference) {
     sum->mantissa = smx_scale_down(sum->mantissa, term.reference - sum->reference) + term.mantissa;
     sum->reference = term.reference;
@@ -39,7 +49,7 @@ static inline void smx_row_sum_add(struct smx_row_sum* sum, struct smx_row_sum t
 }
 
 static inline void smx_row_sum_add_tile(struct smx_row_sum* sum, const struct smx_f32_extended* tile) {
-  const struct smx_row_sum term = {(double)tile->hi + (double)tile->lo, tile->reference};
+  const struct smx_row_sum term = {(double)tile->hi + (double)tile->lo, tile->reference, tile->max};
   smx_row_sum_add(sum, term);
 }
 
@@ -71,5 +81,6 @@ static inline struct smx_f32_extended smx_f32_extended_of(struct smx_row_sum sum
   extended.hi = (float)mantissa;
   extended.lo = (float)(mantissa - (double)extended.hi);
   extended.reference = sum.reference + exponent;
+  extended.max = sum.max;
   return extended;
 }

@@ -2,7 +2,6 @@
 #include <math.h>
 
 #include <algorithm>
-#include <type_traits>
 
 #include "src/operators/operator.h"
 #include "src/operators/row_sum.h"
@@ -46,141 +45,139 @@ struct Row {
 
   size_t channels() const { return op.channels; }
   const smx_microkernels& kernels() const { return op.base.microkernels; }
-  bool stores_terms() const { return algorithm == smx_algorithm_store_and_rescale; }
 };
 
 Row RowAt(const SoftmaxOperator& op, smx_algorithm algorithm, size_t index) {
   return {op, algorithm, op.input + index * op.input_stride, op.output + index * op.output_stride};
 }
 
-void SumTile(const Row& row, size_t start, size_t n, smx_f32_extended* sum) {
-  if (row.stores_terms()) {
+// A part of a row, its sum, and whether its terms have been stored. Stored spans are single tiles, so that the terms
+// have one reference.
+struct Span {
+  size_t start;
+  size_t end;
+  smx_row_sum sum;
+  bool is_stored;
+};
+
+// The sum of a tile. Returns whether its terms are stored: a tile that is out of range is left as it is.
+bool SumTile(const Row& row, size_t start, size_t n, smx_f32_extended* sum) {
+  if (row.algorithm == smx_algorithm_store_and_rescale) {
     row.kernels().f32_raddstoreextexp(n, row.x + start, row.y + start, sum);
-  } else {
-    row.kernels().f32_raddextexp(n, row.x + start, sum);
+    if (smx_is_in_range(sum->max)) return true;
+  }
+  row.kernels().f32_raddextexp(n, row.x + start, sum);
+  return false;
+}
+
+void SumSpan(const Row& row, Span* span) {
+  span->sum = smx_empty_row_sum;
+  for (size_t i = span->start; i < span->end; i += SMX_TILE) {
+    smx_f32_extended tile;
+    span->is_stored = SumTile(row, i, std::min<size_t>(SMX_TILE, span->end - i), &tile);
+    smx_row_sum_add_tile(&span->sum, &tile);
   }
 }
 
-// y *= reciprocal * 2^(row's reference - tile's reference), in steps that a float's exponent can hold.
-void ScaleStored(const Row& row, size_t start, size_t n, smx_f32_reciprocal reciprocal) {
-  float* y = row.y + start;
+// y *= reciprocal, in steps that a float's exponent can hold.
+void ScaleStored(size_t n, float* y, const smx_microkernels& kernels, smx_f32_reciprocal reciprocal) {
   constexpr int32_t kLargestStep = 126;
   for (int32_t left = std::min(reciprocal.exponent, 3 * kLargestStep); left > 0; left -= kLargestStep) {
     reciprocal.exponent = std::min(left, kLargestStep);
-    row.kernels().f32_vmulextc(n, y, y, &reciprocal);
+    kernels.f32_vmulextc(n, y, y, &reciprocal);
     reciprocal = {1.0f, 0.0f, 0};
   }
 }
 
-void ScaleSpan(const Row& row, size_t start, size_t end, const smx_f32_reciprocal& reciprocal,
-               int32_t reference) {
-  if (row.stores_terms()) {
-    ScaleStored(row, start, end - start,
-                {reciprocal.hi, reciprocal.lo, reciprocal.exponent - reference + SMX_BIAS});
+void ScaleSpan(const Row& row, const Span& span, const smx_f32_reciprocal& reciprocal) {
+  const size_t n = span.end - span.start;
+  float* y = row.y + span.start;
+  if (span.is_stored) {
+    const int32_t exponent = reciprocal.exponent - (span.sum.reference - SMX_BIAS);
+    ScaleStored(n, y, row.kernels(), {reciprocal.hi, reciprocal.lo, exponent});
   } else {
-    row.kernels().f32_vscaleextexp(end - start, row.x + start, row.y + start, &reciprocal);
+    row.kernels().f32_vscaleextexp(n, row.x + span.start, y, &reciprocal);
   }
 }
 
-smx_row_sum SumSpan(const Row& row, size_t start, size_t end) {
-  smx_row_sum sum = {0.0, 0};
-  for (size_t i = start; i < end; i += SMX_TILE) {
-    smx_f32_extended tile;
-    SumTile(row, i, std::min<size_t>(SMX_TILE, end - i), &tile);
-    smx_row_sum_add_tile(&sum, &tile);
-  }
-  return sum;
-}
-
-void RunInRange(const Row& row);
+void RunRow(const Row& row);
 
 void Fill(const Row& row, float value) {
   std::fill_n(row.y, row.channels(), value);
 }
 
-// A row whose sum is zero or NaN: it holds NaN or +inf, or -inf only, or its maximum is out of the kernels' range.
-void RunOutOfRange(const Row& row, bool sum_is_zero) {
-  const float masked = row.op.flags & SMX_FLAG_MASKED_ROWS_TO_ZERO ? 0.0f : __builtin_nanf("");
-  // Kernels that store refuse what is finite and far below; a sum of 0 tells that the row was -inf throughout.
-  if (row.stores_terms() && sum_is_zero) return Fill(row, masked);
+// A row without a valid sum: it holds NaN or +inf, or -inf only, or its maximum is out of the kernels' range.
+void RunOutOfRange(const Row& row) {
   float max = -INFINITY;
   bool has_nan = false;
   for (size_t i = 0; i < row.channels(); i++) {
     has_nan |= row.x[i] != row.x[i];
     max = std::max(max, row.x[i]);
   }
-  if (has_nan || max == INFINITY) return Fill(row, __builtin_nanf(""));
-  if (max == -INFINITY) return Fill(row, masked);
-  for (size_t i = 0; i < row.channels(); i++) row.y[i] = row.x[i] - max;
-  RunInRange({row.op, smx_algorithm_two_pass, row.y, row.y});
+  if (has_nan || max == INFINITY) return Fill(row, NAN);
+  if (max == -INFINITY) return Fill(row, row.op.flags & SMX_FLAG_MASKED_ROWS_TO_ZERO ? 0.0f : NAN);
+  // Where it matters, the difference is exact; from `kNothing` on, the result is 0.
+  constexpr float kNothing = -1024.0f;
+  for (size_t i = 0; i < row.channels(); i++) row.y[i] = std::max(row.x[i] - max, kNothing);
+  RunRow({row.op, smx_algorithm_two_pass, row.y, row.y});
 }
 
-bool IsInRange(double sum) {
-  return sum > 0.0;
-}
-
+// A row of a single tile needs no fold in double.
 void RunSingleTile(const Row& row) {
+  Span span = {0, row.channels(), smx_empty_row_sum, false};
   smx_f32_extended sum;
-  SumTile(row, 0, row.channels(), &sum);
-  if (!IsInRange(sum.hi)) return RunOutOfRange(row, sum.hi == 0.0f);
-  ScaleSpan(row, 0, row.channels(), smx_f32_reciprocal_of(&sum), sum.reference);
+  span.is_stored = SumTile(row, 0, row.channels(), &sum);
+  smx_row_sum_add_tile(&span.sum, &sum);
+  if (!smx_row_sum_is_valid(&span.sum)) return RunOutOfRange(row);
+  ScaleSpan(row, span, smx_f32_reciprocal_of(&sum));
 }
 
 size_t SpanCount(size_t channels) {
   return (channels - 1) / smx_span_length(channels) + 1;
 }
 
-// Calls function(index, start, end) for a span.
-template <class Function>
-void CallOnSpan(size_t channels, size_t index, const Function& function) {
-  const size_t length = smx_span_length(channels);
-  function(index, index * length, std::min(channels, (index + 1) * length));
-}
-
-// Both passes over a row of several tiles. for_each_span(function) calls `function` for every span, in any order.
+// Both passes over a row of several tiles. for_each_span(count, function) calls function(i) for each i below count, in
+// any order.
 template <class ForEachSpan>
 void RunSpans(const Row& row, ForEachSpan for_each_span) {
-  smx_row_sum
-      spans[SMX_MAX_SPANS];  // stored terms: a span is a single tile, and its reference that of the terms
-  for_each_span([&](size_t index, size_t start, size_t end) { spans[index] = SumSpan(row, start, end); });
-  smx_row_sum sum = {0.0, 0};
-  for (size_t i = 0; i < SpanCount(row.channels()); i++) smx_row_sum_add(&sum, spans[i]);
-  if (!IsInRange(sum.mantissa)) return RunOutOfRange(row, sum.mantissa == 0.0);
+  Span spans[SMX_MAX_SPANS];
+  const size_t count = SpanCount(row.channels());
+  const size_t length = smx_span_length(row.channels());
+  for_each_span(count, [&](size_t i) {
+    spans[i].start = i * length;
+    spans[i].end = std::min(row.channels(), (i + 1) * length);
+    SumSpan(row, &spans[i]);
+  });
+  smx_row_sum sum = smx_empty_row_sum;
+  for (size_t i = 0; i < count; i++) smx_row_sum_add(&sum, spans[i].sum);
+  if (!smx_row_sum_is_valid(&sum)) return RunOutOfRange(row);
   const smx_f32_extended extended = smx_f32_extended_of(sum);
   const smx_f32_reciprocal reciprocal = smx_f32_reciprocal_of(&extended);
-  for_each_span([&](size_t index, size_t start, size_t end) {
-    ScaleSpan(row, start, end, reciprocal, spans[index].reference);
-  });
+  for_each_span(count, [&](size_t i) { ScaleSpan(row, spans[i], reciprocal); });
 }
 
-void RunInRange(const Row& row) {
+void RunRow(const Row& row) {
   if (row.channels() <= SMX_TILE) return RunSingleTile(row);
-  RunSpans(row, [&](const auto& function) {
-    for (size_t i = 0; i < SpanCount(row.channels()); i++) CallOnSpan(row.channels(), i, function);
+  RunSpans(row, [](size_t count, const auto& function) {
+    for (size_t i = 0; i < count; i++) function(i);
   });
 }
 
 // One row over all threads of a pool.
 void RunSplit(const Row& row, pthreadpool_t threadpool) {
-  RunSpans(row, [&](const auto& function) {
-    using Function = std::remove_reference_t<decltype(function)>;
-    struct Task {
-      size_t channels;
-      Function* function;
-    } task = {row.channels(), &function};
+  RunSpans(row, [&](size_t count, auto function) {
     pthreadpool_parallelize_1d(
         threadpool,
-        [](void* context, size_t index) {
+        [](void* context, size_t i) {
           const smx_fp_environment environment;
-          const Task& task = *static_cast<const Task*>(context);
-          CallOnSpan(task.channels, index, *task.function);
+          (*static_cast<decltype(function)*>(context))(i);
         },
-        &task, SpanCount(row.channels()), 0);
+        &function, count, 0);
   });
 }
 
 void RunOneByOne(const SoftmaxOperator& op, smx_algorithm algorithm, size_t start, size_t end) {
-  for (size_t i = start; i < end; i++) RunInRange(RowAt(op, algorithm, i));
+  for (size_t i = start; i < end; i++) RunRow(RowAt(op, algorithm, i));
 }
 
 void RunRows(const SoftmaxOperator& op, smx_algorithm algorithm, size_t start, size_t end) {

@@ -125,14 +125,16 @@ extern "C" void smx_f32_raddextexp_ukernel__avx2_u32(size_t n, const float* x, s
   __m256 lo[2] = {_mm256_setzero_ps(), _mm256_setzero_ps()};
   struct smx_f32_reference reference;
   smx_f32_reference_init(&reference);
+  sum->max = -INFINITY;
   __m256 lower = _mm256_set1_ps(smx_lower_bound(SMX_BIAS - reference.exponent));
   __m256 bias = _mm256_set1_ps(smx_rounding_bias(SMX_BIAS - reference.exponent));
   while (n > 0) {
     const size_t block = n < 1024 ? n : 1024;
     const float max = maximum(block, x);
+    sum->max = max > sum->max ? max : sum->max;
     if (!smx_f32_reference_holds(&reference, max)) {
       if (!smx_f32_reference_move(&reference, max)) {
-        *sum = smx_f32_out_of_range;
+        smx_f32_extended_refuse(sum);
         return;
       }
       const __m256 rescale = _mm256_set1_ps(reference.rescale);
@@ -224,14 +226,16 @@ extern "C" void smx_f32_raddextexp_ukernel__avx2_u64(size_t n, const float* x, s
   __m256 lo[2] = {_mm256_setzero_ps(), _mm256_setzero_ps()};
   struct smx_f32_reference reference;
   smx_f32_reference_init(&reference);
+  sum->max = -INFINITY;
   __m256 lower = _mm256_set1_ps(smx_lower_bound(SMX_BIAS - reference.exponent));
   __m256 bias = _mm256_set1_ps(smx_rounding_bias(SMX_BIAS - reference.exponent));
   while (n > 0) {
     const size_t block = n < 1024 ? n : 1024;
     const float max = maximum(block, x);
+    sum->max = max > sum->max ? max : sum->max;
     if (!smx_f32_reference_holds(&reference, max)) {
       if (!smx_f32_reference_move(&reference, max)) {
-        *sum = smx_f32_out_of_range;
+        smx_f32_extended_refuse(sum);
         return;
       }
       const __m256 rescale = _mm256_set1_ps(reference.rescale);
@@ -438,14 +442,16 @@ extern "C" void smx_f32_raddextexp_ukernel__avx2_u128(size_t n, const float* x,
   __m256 lo[2] = {_mm256_setzero_ps(), _mm256_setzero_ps()};
   struct smx_f32_reference reference;
   smx_f32_reference_init(&reference);
+  sum->max = -INFINITY;
   __m256 lower = _mm256_set1_ps(smx_lower_bound(SMX_BIAS - reference.exponent));
   __m256 bias = _mm256_set1_ps(smx_rounding_bias(SMX_BIAS - reference.exponent));
   while (n > 0) {
     const size_t block = n < 1024 ? n : 1024;
     const float max = maximum(block, x);
+    sum->max = max > sum->max ? max : sum->max;
     if (!smx_f32_reference_holds(&reference, max)) {
       if (!smx_f32_reference_move(&reference, max)) {
-        *sum = smx_f32_out_of_range;
+        smx_f32_extended_refuse(sum);
         return;
       }
       const __m256 rescale = _mm256_set1_ps(reference.rescale);
@@ -760,13 +766,15 @@ extern "C" void smx_f32_raddextexp_ukernel__avx2_u64_acc2(size_t n, const float*
   __m256 lo[2] = {_mm256_setzero_ps(), _mm256_setzero_ps()};
   struct smx_f32_reference reference;
   smx_f32_reference_init(&reference);
+  sum->max = -INFINITY;
   __m256 lower = _mm256_set1_ps(smx_lower_bound(SMX_BIAS - reference.exponent));
   __m256 bias = _mm256_set1_ps(smx_rounding_bias(SMX_BIAS - reference.exponent));
   for (; n >= 2048; n -= 2048) {
     const float max = maximum(2048, x);
+    sum->max = max > sum->max ? max : sum->max;
     if (!smx_f32_reference_holds(&reference, max)) {
       if (!smx_f32_reference_move(&reference, max)) {
-        *sum = smx_f32_out_of_range;
+        smx_f32_extended_refuse(sum);
         return;
       }
       const __m256 rescale = _mm256_set1_ps(reference.rescale);
@@ -906,9 +914,10 @@ extern "C" void smx_f32_raddextexp_ukernel__avx2_u64_acc2(size_t n, const float*
   while (n > 0) {
     const size_t block = n < 1024 ? n : 1024;
     const float max = maximum(block, x);
+    sum->max = max > sum->max ? max : sum->max;
     if (!smx_f32_reference_holds(&reference, max)) {
       if (!smx_f32_reference_move(&reference, max)) {
-        *sum = smx_f32_out_of_range;
+        smx_f32_extended_refuse(sum);
         return;
       }
       const __m256 rescale = _mm256_set1_ps(reference.rescale);
@@ -1115,13 +1124,15 @@ extern "C" void smx_f32_raddextexp_ukernel__avx2_u128_acc2(size_t n, const float
   __m256 lo[2] = {_mm256_setzero_ps(), _mm256_setzero_ps()};
   struct smx_f32_reference reference;
   smx_f32_reference_init(&reference);
+  sum->max = -INFINITY;
   __m256 lower = _mm256_set1_ps(smx_lower_bound(SMX_BIAS - reference.exponent));
   __m256 bias = _mm256_set1_ps(smx_rounding_bias(SMX_BIAS - reference.exponent));
   for (; n >= 2048; n -= 2048) {
     const float max = maximum(2048, x);
+    sum->max = max > sum->max ? max : sum->max;
     if (!smx_f32_reference_holds(&reference, max)) {
       if (!smx_f32_reference_move(&reference, max)) {
-        *sum = smx_f32_out_of_range;
+        smx_f32_extended_refuse(sum);
         return;
       }
       const __m256 rescale = _mm256_set1_ps(reference.rescale);
@@ -1369,9 +1380,10 @@ extern "C" void smx_f32_raddextexp_ukernel__avx2_u128_acc2(size_t n, const float
   while (n > 0) {
     const size_t block = n < 1024 ? n : 1024;
     const float max = maximum(block, x);
+    sum->max = max > sum->max ? max : sum->max;
     if (!smx_f32_reference_holds(&reference, max)) {
       if (!smx_f32_reference_move(&reference, max)) {
-        *sum = smx_f32_out_of_range;
+        smx_f32_extended_refuse(sum);
         return;
       }
       const __m256 rescale = _mm256_set1_ps(reference.rescale);
@@ -1686,13 +1698,15 @@ extern "C" void smx_f32_raddextexp_ukernel__avx2_u128_acc4(size_t n, const float
   __m256 lo[2] = {_mm256_setzero_ps(), _mm256_setzero_ps()};
   struct smx_f32_reference reference;
   smx_f32_reference_init(&reference);
+  sum->max = -INFINITY;
   __m256 lower = _mm256_set1_ps(smx_lower_bound(SMX_BIAS - reference.exponent));
   __m256 bias = _mm256_set1_ps(smx_rounding_bias(SMX_BIAS - reference.exponent));
   for (; n >= 4096; n -= 4096) {
     const float max = maximum(4096, x);
+    sum->max = max > sum->max ? max : sum->max;
     if (!smx_f32_reference_holds(&reference, max)) {
       if (!smx_f32_reference_move(&reference, max)) {
-        *sum = smx_f32_out_of_range;
+        smx_f32_extended_refuse(sum);
         return;
       }
       const __m256 rescale = _mm256_set1_ps(reference.rescale);
@@ -1948,9 +1962,10 @@ extern "C" void smx_f32_raddextexp_ukernel__avx2_u128_acc4(size_t n, const float
   while (n > 0) {
     const size_t block = n < 1024 ? n : 1024;
     const float max = maximum(block, x);
+    sum->max = max > sum->max ? max : sum->max;
     if (!smx_f32_reference_holds(&reference, max)) {
       if (!smx_f32_reference_move(&reference, max)) {
-        *sum = smx_f32_out_of_range;
+        smx_f32_extended_refuse(sum);
         return;
       }
       const __m256 rescale = _mm256_set1_ps(reference.rescale);

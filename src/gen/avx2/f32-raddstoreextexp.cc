@@ -134,13 +134,13 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__avx2_u64_acc2(size_t n, const f
   __m256 lo[2] = {_mm256_setzero_ps(), _mm256_setzero_ps()};
   struct smx_f32_reference reference;
   smx_f32_reference_init(&reference);
-  // All is read before anything is stored: a tile out of range is left as it is, in place too.
-  const float max = maximum(n, x);
-  if (!smx_f32_reference_holds(&reference, max) && max != -INFINITY &&
-      (!smx_f32_reference_move(&reference, max) || max < -smx_range)) {
-    *sum = smx_f32_out_of_range;
+  // A tile whose maximum is out of range is left as it is, in place too.
+  sum->max = maximum(n, x);
+  if (!smx_is_in_range(sum->max)) {
+    smx_f32_extended_refuse(sum);
     return;
   }
+  if (!smx_f32_reference_holds(&reference, sum->max)) smx_f32_reference_move(&reference, sum->max);
   __m256 lower = _mm256_set1_ps(smx_lower_bound(SMX_BIAS - reference.exponent));
   __m256 bias = _mm256_set1_ps(smx_rounding_bias(SMX_BIAS - reference.exponent));
   for (; n >= 2048; n -= 2048) {
@@ -495,13 +495,13 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__avx2_u32(size_t n, const float*
   __m256 lo[2] = {_mm256_setzero_ps(), _mm256_setzero_ps()};
   struct smx_f32_reference reference;
   smx_f32_reference_init(&reference);
-  // All is read before anything is stored: a tile out of range is left as it is, in place too.
-  const float max = maximum(n, x);
-  if (!smx_f32_reference_holds(&reference, max) && max != -INFINITY &&
-      (!smx_f32_reference_move(&reference, max) || max < -smx_range)) {
-    *sum = smx_f32_out_of_range;
+  // A tile whose maximum is out of range is left as it is, in place too.
+  sum->max = maximum(n, x);
+  if (!smx_is_in_range(sum->max)) {
+    smx_f32_extended_refuse(sum);
     return;
   }
+  if (!smx_f32_reference_holds(&reference, sum->max)) smx_f32_reference_move(&reference, sum->max);
   __m256 lower = _mm256_set1_ps(smx_lower_bound(SMX_BIAS - reference.exponent));
   __m256 bias = _mm256_set1_ps(smx_rounding_bias(SMX_BIAS - reference.exponent));
   while (n > 0) {
@@ -592,13 +592,13 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__avx2_u64(size_t n, const float*
   __m256 lo[2] = {_mm256_setzero_ps(), _mm256_setzero_ps()};
   struct smx_f32_reference reference;
   smx_f32_reference_init(&reference);
-  // All is read before anything is stored: a tile out of range is left as it is, in place too.
-  const float max = maximum(n, x);
-  if (!smx_f32_reference_holds(&reference, max) && max != -INFINITY &&
-      (!smx_f32_reference_move(&reference, max) || max < -smx_range)) {
-    *sum = smx_f32_out_of_range;
+  // A tile whose maximum is out of range is left as it is, in place too.
+  sum->max = maximum(n, x);
+  if (!smx_is_in_range(sum->max)) {
+    smx_f32_extended_refuse(sum);
     return;
   }
+  if (!smx_f32_reference_holds(&reference, sum->max)) smx_f32_reference_move(&reference, sum->max);
   __m256 lower = _mm256_set1_ps(smx_lower_bound(SMX_BIAS - reference.exponent));
   __m256 bias = _mm256_set1_ps(smx_rounding_bias(SMX_BIAS - reference.exponent));
   while (n > 0) {
@@ -815,13 +815,13 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__avx2_u128(size_t n, const float
   __m256 lo[2] = {_mm256_setzero_ps(), _mm256_setzero_ps()};
   struct smx_f32_reference reference;
   smx_f32_reference_init(&reference);
-  // All is read before anything is stored: a tile out of range is left as it is, in place too.
-  const float max = maximum(n, x);
-  if (!smx_f32_reference_holds(&reference, max) && max != -INFINITY &&
-      (!smx_f32_reference_move(&reference, max) || max < -smx_range)) {
-    *sum = smx_f32_out_of_range;
+  // A tile whose maximum is out of range is left as it is, in place too.
+  sum->max = maximum(n, x);
+  if (!smx_is_in_range(sum->max)) {
+    smx_f32_extended_refuse(sum);
     return;
   }
+  if (!smx_f32_reference_holds(&reference, sum->max)) smx_f32_reference_move(&reference, sum->max);
   __m256 lower = _mm256_set1_ps(smx_lower_bound(SMX_BIAS - reference.exponent));
   __m256 bias = _mm256_set1_ps(smx_rounding_bias(SMX_BIAS - reference.exponent));
   while (n > 0) {
@@ -1158,13 +1158,13 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__avx2_u128_acc2(size_t n, const 
   __m256 lo[2] = {_mm256_setzero_ps(), _mm256_setzero_ps()};
   struct smx_f32_reference reference;
   smx_f32_reference_init(&reference);
-  // All is read before anything is stored: a tile out of range is left as it is, in place too.
-  const float max = maximum(n, x);
-  if (!smx_f32_reference_holds(&reference, max) && max != -INFINITY &&
-      (!smx_f32_reference_move(&reference, max) || max < -smx_range)) {
-    *sum = smx_f32_out_of_range;
+  // A tile whose maximum is out of range is left as it is, in place too.
+  sum->max = maximum(n, x);
+  if (!smx_is_in_range(sum->max)) {
+    smx_f32_extended_refuse(sum);
     return;
   }
+  if (!smx_f32_reference_holds(&reference, sum->max)) smx_f32_reference_move(&reference, sum->max);
   __m256 lower = _mm256_set1_ps(smx_lower_bound(SMX_BIAS - reference.exponent));
   __m256 bias = _mm256_set1_ps(smx_rounding_bias(SMX_BIAS - reference.exponent));
   for (; n >= 2048; n -= 2048) {
@@ -1759,13 +1759,13 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__avx2_u128_acc4(size_t n, const 
   __m256 lo[2] = {_mm256_setzero_ps(), _mm256_setzero_ps()};
   struct smx_f32_reference reference;
   smx_f32_reference_init(&reference);
-  // All is read before anything is stored: a tile out of range is left as it is, in place too.
-  const float max = maximum(n, x);
-  if (!smx_f32_reference_holds(&reference, max) && max != -INFINITY &&
-      (!smx_f32_reference_move(&reference, max) || max < -smx_range)) {
-    *sum = smx_f32_out_of_range;
+  // A tile whose maximum is out of range is left as it is, in place too.
+  sum->max = maximum(n, x);
+  if (!smx_is_in_range(sum->max)) {
+    smx_f32_extended_refuse(sum);
     return;
   }
+  if (!smx_f32_reference_holds(&reference, sum->max)) smx_f32_reference_move(&reference, sum->max);
   __m256 lower = _mm256_set1_ps(smx_lower_bound(SMX_BIAS - reference.exponent));
   __m256 bias = _mm256_set1_ps(smx_rounding_bias(SMX_BIAS - reference.exponent));
   for (; n >= 4096; n -= 4096) {

@@ -100,14 +100,16 @@ extern "C" void smx_f32_raddextexp_ukernel__avx512f_u64(size_t n, const float* x
   __m512 lo[1] = {_mm512_setzero_ps()};
   struct smx_f32_reference reference;
   smx_f32_reference_init(&reference);
+  sum->max = -INFINITY;
   __m512 lower = _mm512_set1_ps(smx_lower_bound(SMX_BIAS - reference.exponent));
   __m512 bias = _mm512_set1_ps(smx_rounding_bias(SMX_BIAS - reference.exponent));
   while (n > 0) {
     const size_t block = n < 1024 ? n : 1024;
     const float max = maximum(block, x);
+    sum->max = max > sum->max ? max : sum->max;
     if (!smx_f32_reference_holds(&reference, max)) {
       if (!smx_f32_reference_move(&reference, max)) {
-        *sum = smx_f32_out_of_range;
+        smx_f32_extended_refuse(sum);
         return;
       }
       const __m512 rescale = _mm512_set1_ps(reference.rescale);
@@ -233,14 +235,16 @@ extern "C" void smx_f32_raddextexp_ukernel__avx512f_u32(size_t n, const float* x
   __m512 lo[1] = {_mm512_setzero_ps()};
   struct smx_f32_reference reference;
   smx_f32_reference_init(&reference);
+  sum->max = -INFINITY;
   __m512 lower = _mm512_set1_ps(smx_lower_bound(SMX_BIAS - reference.exponent));
   __m512 bias = _mm512_set1_ps(smx_rounding_bias(SMX_BIAS - reference.exponent));
   while (n > 0) {
     const size_t block = n < 1024 ? n : 1024;
     const float max = maximum(block, x);
+    sum->max = max > sum->max ? max : sum->max;
     if (!smx_f32_reference_holds(&reference, max)) {
       if (!smx_f32_reference_move(&reference, max)) {
-        *sum = smx_f32_out_of_range;
+        smx_f32_extended_refuse(sum);
         return;
       }
       const __m512 rescale = _mm512_set1_ps(reference.rescale);
@@ -304,14 +308,16 @@ extern "C" void smx_f32_raddextexp_ukernel__avx512f_u128(size_t n, const float* 
   __m512 lo[1] = {_mm512_setzero_ps()};
   struct smx_f32_reference reference;
   smx_f32_reference_init(&reference);
+  sum->max = -INFINITY;
   __m512 lower = _mm512_set1_ps(smx_lower_bound(SMX_BIAS - reference.exponent));
   __m512 bias = _mm512_set1_ps(smx_rounding_bias(SMX_BIAS - reference.exponent));
   while (n > 0) {
     const size_t block = n < 1024 ? n : 1024;
     const float max = maximum(block, x);
+    sum->max = max > sum->max ? max : sum->max;
     if (!smx_f32_reference_holds(&reference, max)) {
       if (!smx_f32_reference_move(&reference, max)) {
-        *sum = smx_f32_out_of_range;
+        smx_f32_extended_refuse(sum);
         return;
       }
       const __m512 rescale = _mm512_set1_ps(reference.rescale);
@@ -493,13 +499,15 @@ extern "C" void smx_f32_raddextexp_ukernel__avx512f_u64_acc2(size_t n, const flo
   __m512 lo[1] = {_mm512_setzero_ps()};
   struct smx_f32_reference reference;
   smx_f32_reference_init(&reference);
+  sum->max = -INFINITY;
   __m512 lower = _mm512_set1_ps(smx_lower_bound(SMX_BIAS - reference.exponent));
   __m512 bias = _mm512_set1_ps(smx_rounding_bias(SMX_BIAS - reference.exponent));
   for (; n >= 2048; n -= 2048) {
     const float max = maximum(2048, x);
+    sum->max = max > sum->max ? max : sum->max;
     if (!smx_f32_reference_holds(&reference, max)) {
       if (!smx_f32_reference_move(&reference, max)) {
-        *sum = smx_f32_out_of_range;
+        smx_f32_extended_refuse(sum);
         return;
       }
       const __m512 rescale = _mm512_set1_ps(reference.rescale);
@@ -581,9 +589,10 @@ extern "C" void smx_f32_raddextexp_ukernel__avx512f_u64_acc2(size_t n, const flo
   while (n > 0) {
     const size_t block = n < 1024 ? n : 1024;
     const float max = maximum(block, x);
+    sum->max = max > sum->max ? max : sum->max;
     if (!smx_f32_reference_holds(&reference, max)) {
       if (!smx_f32_reference_move(&reference, max)) {
-        *sum = smx_f32_out_of_range;
+        smx_f32_extended_refuse(sum);
         return;
       }
       const __m512 rescale = _mm512_set1_ps(reference.rescale);
@@ -709,13 +718,15 @@ extern "C" void smx_f32_raddextexp_ukernel__avx512f_u128_acc2(size_t n, const fl
   __m512 lo[1] = {_mm512_setzero_ps()};
   struct smx_f32_reference reference;
   smx_f32_reference_init(&reference);
+  sum->max = -INFINITY;
   __m512 lower = _mm512_set1_ps(smx_lower_bound(SMX_BIAS - reference.exponent));
   __m512 bias = _mm512_set1_ps(smx_rounding_bias(SMX_BIAS - reference.exponent));
   for (; n >= 2048; n -= 2048) {
     const float max = maximum(2048, x);
+    sum->max = max > sum->max ? max : sum->max;
     if (!smx_f32_reference_holds(&reference, max)) {
       if (!smx_f32_reference_move(&reference, max)) {
-        *sum = smx_f32_out_of_range;
+        smx_f32_extended_refuse(sum);
         return;
       }
       const __m512 rescale = _mm512_set1_ps(reference.rescale);
@@ -853,9 +864,10 @@ extern "C" void smx_f32_raddextexp_ukernel__avx512f_u128_acc2(size_t n, const fl
   while (n > 0) {
     const size_t block = n < 1024 ? n : 1024;
     const float max = maximum(block, x);
+    sum->max = max > sum->max ? max : sum->max;
     if (!smx_f32_reference_holds(&reference, max)) {
       if (!smx_f32_reference_move(&reference, max)) {
-        *sum = smx_f32_out_of_range;
+        smx_f32_extended_refuse(sum);
         return;
       }
       const __m512 rescale = _mm512_set1_ps(reference.rescale);
@@ -1037,13 +1049,15 @@ extern "C" void smx_f32_raddextexp_ukernel__avx512f_u128_acc4(size_t n, const fl
   __m512 lo[1] = {_mm512_setzero_ps()};
   struct smx_f32_reference reference;
   smx_f32_reference_init(&reference);
+  sum->max = -INFINITY;
   __m512 lower = _mm512_set1_ps(smx_lower_bound(SMX_BIAS - reference.exponent));
   __m512 bias = _mm512_set1_ps(smx_rounding_bias(SMX_BIAS - reference.exponent));
   for (; n >= 4096; n -= 4096) {
     const float max = maximum(4096, x);
+    sum->max = max > sum->max ? max : sum->max;
     if (!smx_f32_reference_holds(&reference, max)) {
       if (!smx_f32_reference_move(&reference, max)) {
-        *sum = smx_f32_out_of_range;
+        smx_f32_extended_refuse(sum);
         return;
       }
       const __m512 rescale = _mm512_set1_ps(reference.rescale);
@@ -1185,9 +1199,10 @@ extern "C" void smx_f32_raddextexp_ukernel__avx512f_u128_acc4(size_t n, const fl
   while (n > 0) {
     const size_t block = n < 1024 ? n : 1024;
     const float max = maximum(block, x);
+    sum->max = max > sum->max ? max : sum->max;
     if (!smx_f32_reference_holds(&reference, max)) {
       if (!smx_f32_reference_move(&reference, max)) {
-        *sum = smx_f32_out_of_range;
+        smx_f32_extended_refuse(sum);
         return;
       }
       const __m512 rescale = _mm512_set1_ps(reference.rescale);

@@ -104,13 +104,13 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__avx512f_u64(size_t n, const flo
   __m512 lo[1] = {_mm512_setzero_ps()};
   struct smx_f32_reference reference;
   smx_f32_reference_init(&reference);
-  // All is read before anything is stored: a tile out of range is left as it is, in place too.
-  const float max = maximum(n, x);
-  if (!smx_f32_reference_holds(&reference, max) && max != -INFINITY &&
-      (!smx_f32_reference_move(&reference, max) || max < -smx_range)) {
-    *sum = smx_f32_out_of_range;
+  // A tile whose maximum is out of range is left as it is, in place too.
+  sum->max = maximum(n, x);
+  if (!smx_is_in_range(sum->max)) {
+    smx_f32_extended_refuse(sum);
     return;
   }
+  if (!smx_f32_reference_holds(&reference, sum->max)) smx_f32_reference_move(&reference, sum->max);
   __m512 lower = _mm512_set1_ps(smx_lower_bound(SMX_BIAS - reference.exponent));
   __m512 bias = _mm512_set1_ps(smx_rounding_bias(SMX_BIAS - reference.exponent));
   while (n > 0) {
@@ -236,13 +236,13 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__avx512f_u32(size_t n, const flo
   __m512 lo[1] = {_mm512_setzero_ps()};
   struct smx_f32_reference reference;
   smx_f32_reference_init(&reference);
-  // All is read before anything is stored: a tile out of range is left as it is, in place too.
-  const float max = maximum(n, x);
-  if (!smx_f32_reference_holds(&reference, max) && max != -INFINITY &&
-      (!smx_f32_reference_move(&reference, max) || max < -smx_range)) {
-    *sum = smx_f32_out_of_range;
+  // A tile whose maximum is out of range is left as it is, in place too.
+  sum->max = maximum(n, x);
+  if (!smx_is_in_range(sum->max)) {
+    smx_f32_extended_refuse(sum);
     return;
   }
+  if (!smx_f32_reference_holds(&reference, sum->max)) smx_f32_reference_move(&reference, sum->max);
   __m512 lower = _mm512_set1_ps(smx_lower_bound(SMX_BIAS - reference.exponent));
   __m512 bias = _mm512_set1_ps(smx_rounding_bias(SMX_BIAS - reference.exponent));
   while (n > 0) {
@@ -302,13 +302,13 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__avx512f_u128(size_t n, const fl
   __m512 lo[1] = {_mm512_setzero_ps()};
   struct smx_f32_reference reference;
   smx_f32_reference_init(&reference);
-  // All is read before anything is stored: a tile out of range is left as it is, in place too.
-  const float max = maximum(n, x);
-  if (!smx_f32_reference_holds(&reference, max) && max != -INFINITY &&
-      (!smx_f32_reference_move(&reference, max) || max < -smx_range)) {
-    *sum = smx_f32_out_of_range;
+  // A tile whose maximum is out of range is left as it is, in place too.
+  sum->max = maximum(n, x);
+  if (!smx_is_in_range(sum->max)) {
+    smx_f32_extended_refuse(sum);
     return;
   }
+  if (!smx_f32_reference_holds(&reference, sum->max)) smx_f32_reference_move(&reference, sum->max);
   __m512 lower = _mm512_set1_ps(smx_lower_bound(SMX_BIAS - reference.exponent));
   __m512 bias = _mm512_set1_ps(smx_rounding_bias(SMX_BIAS - reference.exponent));
   while (n > 0) {
@@ -494,13 +494,13 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__avx512f_u64_acc2(size_t n, cons
   __m512 lo[1] = {_mm512_setzero_ps()};
   struct smx_f32_reference reference;
   smx_f32_reference_init(&reference);
-  // All is read before anything is stored: a tile out of range is left as it is, in place too.
-  const float max = maximum(n, x);
-  if (!smx_f32_reference_holds(&reference, max) && max != -INFINITY &&
-      (!smx_f32_reference_move(&reference, max) || max < -smx_range)) {
-    *sum = smx_f32_out_of_range;
+  // A tile whose maximum is out of range is left as it is, in place too.
+  sum->max = maximum(n, x);
+  if (!smx_is_in_range(sum->max)) {
+    smx_f32_extended_refuse(sum);
     return;
   }
+  if (!smx_f32_reference_holds(&reference, sum->max)) smx_f32_reference_move(&reference, sum->max);
   __m512 lower = _mm512_set1_ps(smx_lower_bound(SMX_BIAS - reference.exponent));
   __m512 bias = _mm512_set1_ps(smx_rounding_bias(SMX_BIAS - reference.exponent));
   for (; n >= 2048; n -= 2048) {
@@ -700,13 +700,13 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__avx512f_u128_acc2(size_t n, con
   __m512 lo[1] = {_mm512_setzero_ps()};
   struct smx_f32_reference reference;
   smx_f32_reference_init(&reference);
-  // All is read before anything is stored: a tile out of range is left as it is, in place too.
-  const float max = maximum(n, x);
-  if (!smx_f32_reference_holds(&reference, max) && max != -INFINITY &&
-      (!smx_f32_reference_move(&reference, max) || max < -smx_range)) {
-    *sum = smx_f32_out_of_range;
+  // A tile whose maximum is out of range is left as it is, in place too.
+  sum->max = maximum(n, x);
+  if (!smx_is_in_range(sum->max)) {
+    smx_f32_extended_refuse(sum);
     return;
   }
+  if (!smx_f32_reference_holds(&reference, sum->max)) smx_f32_reference_move(&reference, sum->max);
   __m512 lower = _mm512_set1_ps(smx_lower_bound(SMX_BIAS - reference.exponent));
   __m512 bias = _mm512_set1_ps(smx_rounding_bias(SMX_BIAS - reference.exponent));
   for (; n >= 2048; n -= 2048) {
@@ -1026,13 +1026,13 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__avx512f_u128_acc4(size_t n, con
   __m512 lo[1] = {_mm512_setzero_ps()};
   struct smx_f32_reference reference;
   smx_f32_reference_init(&reference);
-  // All is read before anything is stored: a tile out of range is left as it is, in place too.
-  const float max = maximum(n, x);
-  if (!smx_f32_reference_holds(&reference, max) && max != -INFINITY &&
-      (!smx_f32_reference_move(&reference, max) || max < -smx_range)) {
-    *sum = smx_f32_out_of_range;
+  // A tile whose maximum is out of range is left as it is, in place too.
+  sum->max = maximum(n, x);
+  if (!smx_is_in_range(sum->max)) {
+    smx_f32_extended_refuse(sum);
     return;
   }
+  if (!smx_f32_reference_holds(&reference, sum->max)) smx_f32_reference_move(&reference, sum->max);
   __m512 lower = _mm512_set1_ps(smx_lower_bound(SMX_BIAS - reference.exponent));
   __m512 bias = _mm512_set1_ps(smx_rounding_bias(SMX_BIAS - reference.exponent));
   for (; n >= 4096; n -= 4096) {

@@ -178,14 +178,16 @@ extern "C" void smx_f32_raddextexp_ukernel__neon_u32(size_t n, const float* x, s
   float32x4_t lo[4] = {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)};
   struct smx_f32_reference reference;
   smx_f32_reference_init(&reference);
+  sum->max = -INFINITY;
   float32x4_t lower = vdupq_n_f32(smx_lower_bound(SMX_BIAS - reference.exponent));
   float32x4_t bias = vdupq_n_f32(smx_rounding_bias(SMX_BIAS - reference.exponent));
   while (n > 0) {
     const size_t block = n < 1024 ? n : 1024;
     const float max = maximum(block, x);
+    sum->max = max > sum->max ? max : sum->max;
     if (!smx_f32_reference_holds(&reference, max)) {
       if (!smx_f32_reference_move(&reference, max)) {
-        *sum = smx_f32_out_of_range;
+        smx_f32_extended_refuse(sum);
         return;
       }
       const float32x4_t rescale = vdupq_n_f32(reference.rescale);
@@ -335,14 +337,16 @@ extern "C" void smx_f32_raddextexp_ukernel__neon_u64(size_t n, const float* x, s
   float32x4_t lo[4] = {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)};
   struct smx_f32_reference reference;
   smx_f32_reference_init(&reference);
+  sum->max = -INFINITY;
   float32x4_t lower = vdupq_n_f32(smx_lower_bound(SMX_BIAS - reference.exponent));
   float32x4_t bias = vdupq_n_f32(smx_rounding_bias(SMX_BIAS - reference.exponent));
   while (n > 0) {
     const size_t block = n < 1024 ? n : 1024;
     const float max = maximum(block, x);
+    sum->max = max > sum->max ? max : sum->max;
     if (!smx_f32_reference_holds(&reference, max)) {
       if (!smx_f32_reference_move(&reference, max)) {
-        *sum = smx_f32_out_of_range;
+        smx_f32_extended_refuse(sum);
         return;
       }
       const float32x4_t rescale = vdupq_n_f32(reference.rescale);
@@ -711,14 +715,16 @@ extern "C" void smx_f32_raddextexp_ukernel__neon_u128(size_t n, const float* x,
   float32x4_t lo[4] = {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)};
   struct smx_f32_reference reference;
   smx_f32_reference_init(&reference);
+  sum->max = -INFINITY;
   float32x4_t lower = vdupq_n_f32(smx_lower_bound(SMX_BIAS - reference.exponent));
   float32x4_t bias = vdupq_n_f32(smx_rounding_bias(SMX_BIAS - reference.exponent));
   while (n > 0) {
     const size_t block = n < 1024 ? n : 1024;
     const float max = maximum(block, x);
+    sum->max = max > sum->max ? max : sum->max;
     if (!smx_f32_reference_holds(&reference, max)) {
       if (!smx_f32_reference_move(&reference, max)) {
-        *sum = smx_f32_out_of_range;
+        smx_f32_extended_refuse(sum);
         return;
       }
       const float32x4_t rescale = vdupq_n_f32(reference.rescale);
@@ -1299,13 +1305,15 @@ extern "C" void smx_f32_raddextexp_ukernel__neon_u64_acc2(size_t n, const float*
   float32x4_t lo[4] = {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)};
   struct smx_f32_reference reference;
   smx_f32_reference_init(&reference);
+  sum->max = -INFINITY;
   float32x4_t lower = vdupq_n_f32(smx_lower_bound(SMX_BIAS - reference.exponent));
   float32x4_t bias = vdupq_n_f32(smx_rounding_bias(SMX_BIAS - reference.exponent));
   for (; n >= 2048; n -= 2048) {
     const float max = maximum(2048, x);
+    sum->max = max > sum->max ? max : sum->max;
     if (!smx_f32_reference_holds(&reference, max)) {
       if (!smx_f32_reference_move(&reference, max)) {
-        *sum = smx_f32_out_of_range;
+        smx_f32_extended_refuse(sum);
         return;
       }
       const float32x4_t rescale = vdupq_n_f32(reference.rescale);
@@ -1559,9 +1567,10 @@ extern "C" void smx_f32_raddextexp_ukernel__neon_u64_acc2(size_t n, const float*
   while (n > 0) {
     const size_t block = n < 1024 ? n : 1024;
     const float max = maximum(block, x);
+    sum->max = max > sum->max ? max : sum->max;
     if (!smx_f32_reference_holds(&reference, max)) {
       if (!smx_f32_reference_move(&reference, max)) {
-        *sum = smx_f32_out_of_range;
+        smx_f32_extended_refuse(sum);
         return;
       }
       const float32x4_t rescale = vdupq_n_f32(reference.rescale);
@@ -1930,13 +1939,15 @@ extern "C" void smx_f32_raddextexp_ukernel__neon_u128_acc2(size_t n, const float
   float32x4_t lo[4] = {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)};
   struct smx_f32_reference reference;
   smx_f32_reference_init(&reference);
+  sum->max = -INFINITY;
   float32x4_t lower = vdupq_n_f32(smx_lower_bound(SMX_BIAS - reference.exponent));
   float32x4_t bias = vdupq_n_f32(smx_rounding_bias(SMX_BIAS - reference.exponent));
   for (; n >= 2048; n -= 2048) {
     const float max = maximum(2048, x);
+    sum->max = max > sum->max ? max : sum->max;
     if (!smx_f32_reference_holds(&reference, max)) {
       if (!smx_f32_reference_move(&reference, max)) {
-        *sum = smx_f32_out_of_range;
+        smx_f32_extended_refuse(sum);
         return;
       }
       const float32x4_t rescale = vdupq_n_f32(reference.rescale);
@@ -2402,9 +2413,10 @@ extern "C" void smx_f32_raddextexp_ukernel__neon_u128_acc2(size_t n, const float
   while (n > 0) {
     const size_t block = n < 1024 ? n : 1024;
     const float max = maximum(block, x);
+    sum->max = max > sum->max ? max : sum->max;
     if (!smx_f32_reference_holds(&reference, max)) {
       if (!smx_f32_reference_move(&reference, max)) {
-        *sum = smx_f32_out_of_range;
+        smx_f32_extended_refuse(sum);
         return;
       }
       const float32x4_t rescale = vdupq_n_f32(reference.rescale);
@@ -2985,13 +2997,15 @@ extern "C" void smx_f32_raddextexp_ukernel__neon_u128_acc4(size_t n, const float
   float32x4_t lo[4] = {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)};
   struct smx_f32_reference reference;
   smx_f32_reference_init(&reference);
+  sum->max = -INFINITY;
   float32x4_t lower = vdupq_n_f32(smx_lower_bound(SMX_BIAS - reference.exponent));
   float32x4_t bias = vdupq_n_f32(smx_rounding_bias(SMX_BIAS - reference.exponent));
   for (; n >= 4096; n -= 4096) {
     const float max = maximum(4096, x);
+    sum->max = max > sum->max ? max : sum->max;
     if (!smx_f32_reference_holds(&reference, max)) {
       if (!smx_f32_reference_move(&reference, max)) {
-        *sum = smx_f32_out_of_range;
+        smx_f32_extended_refuse(sum);
         return;
       }
       const float32x4_t rescale = vdupq_n_f32(reference.rescale);
@@ -3469,9 +3483,10 @@ extern "C" void smx_f32_raddextexp_ukernel__neon_u128_acc4(size_t n, const float
   while (n > 0) {
     const size_t block = n < 1024 ? n : 1024;
     const float max = maximum(block, x);
+    sum->max = max > sum->max ? max : sum->max;
     if (!smx_f32_reference_holds(&reference, max)) {
       if (!smx_f32_reference_move(&reference, max)) {
-        *sum = smx_f32_out_of_range;
+        smx_f32_extended_refuse(sum);
         return;
       }
       const float32x4_t rescale = vdupq_n_f32(reference.rescale);

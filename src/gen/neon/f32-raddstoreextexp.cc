@@ -195,13 +195,13 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__neon_u32(size_t n, const float*
   float32x4_t lo[4] = {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)};
   struct smx_f32_reference reference;
   smx_f32_reference_init(&reference);
-  // All is read before anything is stored: a tile out of range is left as it is, in place too.
-  const float max = maximum(n, x);
-  if (!smx_f32_reference_holds(&reference, max) && max != -INFINITY &&
-      (!smx_f32_reference_move(&reference, max) || max < -smx_range)) {
-    *sum = smx_f32_out_of_range;
+  // A tile whose maximum is out of range is left as it is, in place too.
+  sum->max = maximum(n, x);
+  if (!smx_is_in_range(sum->max)) {
+    smx_f32_extended_refuse(sum);
     return;
   }
+  if (!smx_f32_reference_holds(&reference, sum->max)) smx_f32_reference_move(&reference, sum->max);
   float32x4_t lower = vdupq_n_f32(smx_lower_bound(SMX_BIAS - reference.exponent));
   float32x4_t bias = vdupq_n_f32(smx_rounding_bias(SMX_BIAS - reference.exponent));
   while (n > 0) {
@@ -354,13 +354,13 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__neon_u64(size_t n, const float*
   float32x4_t lo[4] = {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)};
   struct smx_f32_reference reference;
   smx_f32_reference_init(&reference);
-  // All is read before anything is stored: a tile out of range is left as it is, in place too.
-  const float max = maximum(n, x);
-  if (!smx_f32_reference_holds(&reference, max) && max != -INFINITY &&
-      (!smx_f32_reference_move(&reference, max) || max < -smx_range)) {
-    *sum = smx_f32_out_of_range;
+  // A tile whose maximum is out of range is left as it is, in place too.
+  sum->max = maximum(n, x);
+  if (!smx_is_in_range(sum->max)) {
+    smx_f32_extended_refuse(sum);
     return;
   }
+  if (!smx_f32_reference_holds(&reference, sum->max)) smx_f32_reference_move(&reference, sum->max);
   float32x4_t lower = vdupq_n_f32(smx_lower_bound(SMX_BIAS - reference.exponent));
   float32x4_t bias = vdupq_n_f32(smx_rounding_bias(SMX_BIAS - reference.exponent));
   while (n > 0) {
@@ -759,13 +759,13 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__neon_u128(size_t n, const float
   float32x4_t lo[4] = {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)};
   struct smx_f32_reference reference;
   smx_f32_reference_init(&reference);
-  // All is read before anything is stored: a tile out of range is left as it is, in place too.
-  const float max = maximum(n, x);
-  if (!smx_f32_reference_holds(&reference, max) && max != -INFINITY &&
-      (!smx_f32_reference_move(&reference, max) || max < -smx_range)) {
-    *sum = smx_f32_out_of_range;
+  // A tile whose maximum is out of range is left as it is, in place too.
+  sum->max = maximum(n, x);
+  if (!smx_is_in_range(sum->max)) {
+    smx_f32_extended_refuse(sum);
     return;
   }
+  if (!smx_f32_reference_holds(&reference, sum->max)) smx_f32_reference_move(&reference, sum->max);
   float32x4_t lower = vdupq_n_f32(smx_lower_bound(SMX_BIAS - reference.exponent));
   float32x4_t bias = vdupq_n_f32(smx_rounding_bias(SMX_BIAS - reference.exponent));
   while (n > 0) {
@@ -1404,13 +1404,13 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__neon_u64_acc2(size_t n, const f
   float32x4_t lo[4] = {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)};
   struct smx_f32_reference reference;
   smx_f32_reference_init(&reference);
-  // All is read before anything is stored: a tile out of range is left as it is, in place too.
-  const float max = maximum(n, x);
-  if (!smx_f32_reference_holds(&reference, max) && max != -INFINITY &&
-      (!smx_f32_reference_move(&reference, max) || max < -smx_range)) {
-    *sum = smx_f32_out_of_range;
+  // A tile whose maximum is out of range is left as it is, in place too.
+  sum->max = maximum(n, x);
+  if (!smx_is_in_range(sum->max)) {
+    smx_f32_extended_refuse(sum);
     return;
   }
+  if (!smx_f32_reference_holds(&reference, sum->max)) smx_f32_reference_move(&reference, sum->max);
   float32x4_t lower = vdupq_n_f32(smx_lower_bound(SMX_BIAS - reference.exponent));
   float32x4_t bias = vdupq_n_f32(smx_rounding_bias(SMX_BIAS - reference.exponent));
   for (; n >= 2048; n -= 2048) {
@@ -2073,13 +2073,13 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__neon_u128_acc2(size_t n, const 
   float32x4_t lo[4] = {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)};
   struct smx_f32_reference reference;
   smx_f32_reference_init(&reference);
-  // All is read before anything is stored: a tile out of range is left as it is, in place too.
-  const float max = maximum(n, x);
-  if (!smx_f32_reference_holds(&reference, max) && max != -INFINITY &&
-      (!smx_f32_reference_move(&reference, max) || max < -smx_range)) {
-    *sum = smx_f32_out_of_range;
+  // A tile whose maximum is out of range is left as it is, in place too.
+  sum->max = maximum(n, x);
+  if (!smx_is_in_range(sum->max)) {
+    smx_f32_extended_refuse(sum);
     return;
   }
+  if (!smx_f32_reference_holds(&reference, sum->max)) smx_f32_reference_move(&reference, sum->max);
   float32x4_t lower = vdupq_n_f32(smx_lower_bound(SMX_BIAS - reference.exponent));
   float32x4_t bias = vdupq_n_f32(smx_rounding_bias(SMX_BIAS - reference.exponent));
   for (; n >= 2048; n -= 2048) {
@@ -3222,13 +3222,13 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__neon_u128_acc4(size_t n, const 
   float32x4_t lo[4] = {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)};
   struct smx_f32_reference reference;
   smx_f32_reference_init(&reference);
-  // All is read before anything is stored: a tile out of range is left as it is, in place too.
-  const float max = maximum(n, x);
-  if (!smx_f32_reference_holds(&reference, max) && max != -INFINITY &&
-      (!smx_f32_reference_move(&reference, max) || max < -smx_range)) {
-    *sum = smx_f32_out_of_range;
+  // A tile whose maximum is out of range is left as it is, in place too.
+  sum->max = maximum(n, x);
+  if (!smx_is_in_range(sum->max)) {
+    smx_f32_extended_refuse(sum);
     return;
   }
+  if (!smx_f32_reference_holds(&reference, sum->max)) smx_f32_reference_move(&reference, sum->max);
   float32x4_t lower = vdupq_n_f32(smx_lower_bound(SMX_BIAS - reference.exponent));
   float32x4_t bias = vdupq_n_f32(smx_rounding_bias(SMX_BIAS - reference.exponent));
   for (; n >= 4096; n -= 4096) {

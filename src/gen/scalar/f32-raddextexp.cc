@@ -100,14 +100,16 @@ extern "C" void smx_f32_raddextexp_ukernel__scalar_u32(size_t n, const float* x,
   f32x16 lo[1] = {scalar_set1(0.0f)};
   struct smx_f32_reference reference;
   smx_f32_reference_init(&reference);
+  sum->max = -INFINITY;
   f32x16 lower = scalar_set1(smx_lower_bound(SMX_BIAS - reference.exponent));
   f32x16 bias = scalar_set1(smx_rounding_bias(SMX_BIAS - reference.exponent));
   while (n > 0) {
     const size_t block = n < 1024 ? n : 1024;
     const float max = maximum(block, x);
+    sum->max = max > sum->max ? max : sum->max;
     if (!smx_f32_reference_holds(&reference, max)) {
       if (!smx_f32_reference_move(&reference, max)) {
-        *sum = smx_f32_out_of_range;
+        smx_f32_extended_refuse(sum);
         return;
       }
       const f32x16 rescale = scalar_set1(reference.rescale);
@@ -171,14 +173,16 @@ extern "C" void smx_f32_raddextexp_ukernel__scalar_u64(size_t n, const float* x,
   f32x16 lo[1] = {scalar_set1(0.0f)};
   struct smx_f32_reference reference;
   smx_f32_reference_init(&reference);
+  sum->max = -INFINITY;
   f32x16 lower = scalar_set1(smx_lower_bound(SMX_BIAS - reference.exponent));
   f32x16 bias = scalar_set1(smx_rounding_bias(SMX_BIAS - reference.exponent));
   while (n > 0) {
     const size_t block = n < 1024 ? n : 1024;
     const float max = maximum(block, x);
+    sum->max = max > sum->max ? max : sum->max;
     if (!smx_f32_reference_holds(&reference, max)) {
       if (!smx_f32_reference_move(&reference, max)) {
-        *sum = smx_f32_out_of_range;
+        smx_f32_extended_refuse(sum);
         return;
       }
       const f32x16 rescale = scalar_set1(reference.rescale);
@@ -304,14 +308,16 @@ extern "C" void smx_f32_raddextexp_ukernel__scalar_u128(size_t n, const float* x
   f32x16 lo[1] = {scalar_set1(0.0f)};
   struct smx_f32_reference reference;
   smx_f32_reference_init(&reference);
+  sum->max = -INFINITY;
   f32x16 lower = scalar_set1(smx_lower_bound(SMX_BIAS - reference.exponent));
   f32x16 bias = scalar_set1(smx_rounding_bias(SMX_BIAS - reference.exponent));
   while (n > 0) {
     const size_t block = n < 1024 ? n : 1024;
     const float max = maximum(block, x);
+    sum->max = max > sum->max ? max : sum->max;
     if (!smx_f32_reference_holds(&reference, max)) {
       if (!smx_f32_reference_move(&reference, max)) {
-        *sum = smx_f32_out_of_range;
+        smx_f32_extended_refuse(sum);
         return;
       }
       const f32x16 rescale = scalar_set1(reference.rescale);
@@ -493,13 +499,15 @@ extern "C" void smx_f32_raddextexp_ukernel__scalar_u64_acc2(size_t n, const floa
   f32x16 lo[1] = {scalar_set1(0.0f)};
   struct smx_f32_reference reference;
   smx_f32_reference_init(&reference);
+  sum->max = -INFINITY;
   f32x16 lower = scalar_set1(smx_lower_bound(SMX_BIAS - reference.exponent));
   f32x16 bias = scalar_set1(smx_rounding_bias(SMX_BIAS - reference.exponent));
   for (; n >= 2048; n -= 2048) {
     const float max = maximum(2048, x);
+    sum->max = max > sum->max ? max : sum->max;
     if (!smx_f32_reference_holds(&reference, max)) {
       if (!smx_f32_reference_move(&reference, max)) {
-        *sum = smx_f32_out_of_range;
+        smx_f32_extended_refuse(sum);
         return;
       }
       const f32x16 rescale = scalar_set1(reference.rescale);
@@ -581,9 +589,10 @@ extern "C" void smx_f32_raddextexp_ukernel__scalar_u64_acc2(size_t n, const floa
   while (n > 0) {
     const size_t block = n < 1024 ? n : 1024;
     const float max = maximum(block, x);
+    sum->max = max > sum->max ? max : sum->max;
     if (!smx_f32_reference_holds(&reference, max)) {
       if (!smx_f32_reference_move(&reference, max)) {
-        *sum = smx_f32_out_of_range;
+        smx_f32_extended_refuse(sum);
         return;
       }
       const f32x16 rescale = scalar_set1(reference.rescale);
@@ -709,13 +718,15 @@ extern "C" void smx_f32_raddextexp_ukernel__scalar_u128_acc2(size_t n, const flo
   f32x16 lo[1] = {scalar_set1(0.0f)};
   struct smx_f32_reference reference;
   smx_f32_reference_init(&reference);
+  sum->max = -INFINITY;
   f32x16 lower = scalar_set1(smx_lower_bound(SMX_BIAS - reference.exponent));
   f32x16 bias = scalar_set1(smx_rounding_bias(SMX_BIAS - reference.exponent));
   for (; n >= 2048; n -= 2048) {
     const float max = maximum(2048, x);
+    sum->max = max > sum->max ? max : sum->max;
     if (!smx_f32_reference_holds(&reference, max)) {
       if (!smx_f32_reference_move(&reference, max)) {
-        *sum = smx_f32_out_of_range;
+        smx_f32_extended_refuse(sum);
         return;
       }
       const f32x16 rescale = scalar_set1(reference.rescale);
@@ -853,9 +864,10 @@ extern "C" void smx_f32_raddextexp_ukernel__scalar_u128_acc2(size_t n, const flo
   while (n > 0) {
     const size_t block = n < 1024 ? n : 1024;
     const float max = maximum(block, x);
+    sum->max = max > sum->max ? max : sum->max;
     if (!smx_f32_reference_holds(&reference, max)) {
       if (!smx_f32_reference_move(&reference, max)) {
-        *sum = smx_f32_out_of_range;
+        smx_f32_extended_refuse(sum);
         return;
       }
       const f32x16 rescale = scalar_set1(reference.rescale);
@@ -1037,13 +1049,15 @@ extern "C" void smx_f32_raddextexp_ukernel__scalar_u128_acc4(size_t n, const flo
   f32x16 lo[1] = {scalar_set1(0.0f)};
   struct smx_f32_reference reference;
   smx_f32_reference_init(&reference);
+  sum->max = -INFINITY;
   f32x16 lower = scalar_set1(smx_lower_bound(SMX_BIAS - reference.exponent));
   f32x16 bias = scalar_set1(smx_rounding_bias(SMX_BIAS - reference.exponent));
   for (; n >= 4096; n -= 4096) {
     const float max = maximum(4096, x);
+    sum->max = max > sum->max ? max : sum->max;
     if (!smx_f32_reference_holds(&reference, max)) {
       if (!smx_f32_reference_move(&reference, max)) {
-        *sum = smx_f32_out_of_range;
+        smx_f32_extended_refuse(sum);
         return;
       }
       const f32x16 rescale = scalar_set1(reference.rescale);
@@ -1185,9 +1199,10 @@ extern "C" void smx_f32_raddextexp_ukernel__scalar_u128_acc4(size_t n, const flo
   while (n > 0) {
     const size_t block = n < 1024 ? n : 1024;
     const float max = maximum(block, x);
+    sum->max = max > sum->max ? max : sum->max;
     if (!smx_f32_reference_holds(&reference, max)) {
       if (!smx_f32_reference_move(&reference, max)) {
-        *sum = smx_f32_out_of_range;
+        smx_f32_extended_refuse(sum);
         return;
       }
       const f32x16 rescale = scalar_set1(reference.rescale);

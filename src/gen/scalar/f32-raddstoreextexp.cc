@@ -104,13 +104,13 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__scalar_u32(size_t n, const floa
   f32x16 lo[1] = {scalar_set1(0.0f)};
   struct smx_f32_reference reference;
   smx_f32_reference_init(&reference);
-  // All is read before anything is stored: a tile out of range is left as it is, in place too.
-  const float max = maximum(n, x);
-  if (!smx_f32_reference_holds(&reference, max) && max != -INFINITY &&
-      (!smx_f32_reference_move(&reference, max) || max < -smx_range)) {
-    *sum = smx_f32_out_of_range;
+  // A tile whose maximum is out of range is left as it is, in place too.
+  sum->max = maximum(n, x);
+  if (!smx_is_in_range(sum->max)) {
+    smx_f32_extended_refuse(sum);
     return;
   }
+  if (!smx_f32_reference_holds(&reference, sum->max)) smx_f32_reference_move(&reference, sum->max);
   f32x16 lower = scalar_set1(smx_lower_bound(SMX_BIAS - reference.exponent));
   f32x16 bias = scalar_set1(smx_rounding_bias(SMX_BIAS - reference.exponent));
   while (n > 0) {
@@ -170,13 +170,13 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__scalar_u64(size_t n, const floa
   f32x16 lo[1] = {scalar_set1(0.0f)};
   struct smx_f32_reference reference;
   smx_f32_reference_init(&reference);
-  // All is read before anything is stored: a tile out of range is left as it is, in place too.
-  const float max = maximum(n, x);
-  if (!smx_f32_reference_holds(&reference, max) && max != -INFINITY &&
-      (!smx_f32_reference_move(&reference, max) || max < -smx_range)) {
-    *sum = smx_f32_out_of_range;
+  // A tile whose maximum is out of range is left as it is, in place too.
+  sum->max = maximum(n, x);
+  if (!smx_is_in_range(sum->max)) {
+    smx_f32_extended_refuse(sum);
     return;
   }
+  if (!smx_f32_reference_holds(&reference, sum->max)) smx_f32_reference_move(&reference, sum->max);
   f32x16 lower = scalar_set1(smx_lower_bound(SMX_BIAS - reference.exponent));
   f32x16 bias = scalar_set1(smx_rounding_bias(SMX_BIAS - reference.exponent));
   while (n > 0) {
@@ -302,13 +302,13 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__scalar_u128(size_t n, const flo
   f32x16 lo[1] = {scalar_set1(0.0f)};
   struct smx_f32_reference reference;
   smx_f32_reference_init(&reference);
-  // All is read before anything is stored: a tile out of range is left as it is, in place too.
-  const float max = maximum(n, x);
-  if (!smx_f32_reference_holds(&reference, max) && max != -INFINITY &&
-      (!smx_f32_reference_move(&reference, max) || max < -smx_range)) {
-    *sum = smx_f32_out_of_range;
+  // A tile whose maximum is out of range is left as it is, in place too.
+  sum->max = maximum(n, x);
+  if (!smx_is_in_range(sum->max)) {
+    smx_f32_extended_refuse(sum);
     return;
   }
+  if (!smx_f32_reference_holds(&reference, sum->max)) smx_f32_reference_move(&reference, sum->max);
   f32x16 lower = scalar_set1(smx_lower_bound(SMX_BIAS - reference.exponent));
   f32x16 bias = scalar_set1(smx_rounding_bias(SMX_BIAS - reference.exponent));
   while (n > 0) {
@@ -494,13 +494,13 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__scalar_u64_acc2(size_t n, const
   f32x16 lo[1] = {scalar_set1(0.0f)};
   struct smx_f32_reference reference;
   smx_f32_reference_init(&reference);
-  // All is read before anything is stored: a tile out of range is left as it is, in place too.
-  const float max = maximum(n, x);
-  if (!smx_f32_reference_holds(&reference, max) && max != -INFINITY &&
-      (!smx_f32_reference_move(&reference, max) || max < -smx_range)) {
-    *sum = smx_f32_out_of_range;
+  // A tile whose maximum is out of range is left as it is, in place too.
+  sum->max = maximum(n, x);
+  if (!smx_is_in_range(sum->max)) {
+    smx_f32_extended_refuse(sum);
     return;
   }
+  if (!smx_f32_reference_holds(&reference, sum->max)) smx_f32_reference_move(&reference, sum->max);
   f32x16 lower = scalar_set1(smx_lower_bound(SMX_BIAS - reference.exponent));
   f32x16 bias = scalar_set1(smx_rounding_bias(SMX_BIAS - reference.exponent));
   for (; n >= 2048; n -= 2048) {
@@ -700,13 +700,13 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__scalar_u128_acc2(size_t n, cons
   f32x16 lo[1] = {scalar_set1(0.0f)};
   struct smx_f32_reference reference;
   smx_f32_reference_init(&reference);
-  // All is read before anything is stored: a tile out of range is left as it is, in place too.
-  const float max = maximum(n, x);
-  if (!smx_f32_reference_holds(&reference, max) && max != -INFINITY &&
-      (!smx_f32_reference_move(&reference, max) || max < -smx_range)) {
-    *sum = smx_f32_out_of_range;
+  // A tile whose maximum is out of range is left as it is, in place too.
+  sum->max = maximum(n, x);
+  if (!smx_is_in_range(sum->max)) {
+    smx_f32_extended_refuse(sum);
     return;
   }
+  if (!smx_f32_reference_holds(&reference, sum->max)) smx_f32_reference_move(&reference, sum->max);
   f32x16 lower = scalar_set1(smx_lower_bound(SMX_BIAS - reference.exponent));
   f32x16 bias = scalar_set1(smx_rounding_bias(SMX_BIAS - reference.exponent));
   for (; n >= 2048; n -= 2048) {
@@ -1026,13 +1026,13 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__scalar_u128_acc4(size_t n, cons
   f32x16 lo[1] = {scalar_set1(0.0f)};
   struct smx_f32_reference reference;
   smx_f32_reference_init(&reference);
-  // All is read before anything is stored: a tile out of range is left as it is, in place too.
-  const float max = maximum(n, x);
-  if (!smx_f32_reference_holds(&reference, max) && max != -INFINITY &&
-      (!smx_f32_reference_move(&reference, max) || max < -smx_range)) {
-    *sum = smx_f32_out_of_range;
+  // A tile whose maximum is out of range is left as it is, in place too.
+  sum->max = maximum(n, x);
+  if (!smx_is_in_range(sum->max)) {
+    smx_f32_extended_refuse(sum);
     return;
   }
+  if (!smx_f32_reference_holds(&reference, sum->max)) smx_f32_reference_move(&reference, sum->max);
   f32x16 lower = scalar_set1(smx_lower_bound(SMX_BIAS - reference.exponent));
   f32x16 bias = scalar_set1(smx_rounding_bias(SMX_BIAS - reference.exponent));
   for (; n >= 4096; n -= 4096) {

@@ -1,0 +1,36 @@
+#include "bench/caches.h"
+
+#include <cpuinfo.h>
+
+#include "src/runtime/runtime.h"
+
+namespace smx_bench {
+namespace {
+
+// Taken where cpuinfo does not know.
+constexpr size_t kDefaultL1Bytes = 32 * 1024;
+constexpr size_t kDefaultLastLevelBytes = 8 * 1024 * 1024;
+
+size_t L1Bytes() {
+  const cpuinfo_cache* l1 = cpuinfo_initialize() ? cpuinfo_get_l1d_cache(0) : nullptr;
+  return l1 != nullptr && l1->size != 0 ? l1->size : kDefaultL1Bytes;
+}
+
+size_t L2Bytes() {
+  smx_initialize(nullptr);
+  return smx_get_runtime()->l2_bytes;
+}
+
+size_t LastLevelBytes() {
+  const size_t bytes = cpuinfo_initialize() ? cpuinfo_get_max_cache_size() : 0;
+  return bytes != 0 ? bytes : kDefaultLastLevelBytes;
+}
+
+}  // namespace
+
+const Caches& GetCaches() {
+  static const Caches caches = {L1Bytes(), L2Bytes(), LastLevelBytes()};
+  return caches;
+}
+
+}  // namespace smx_bench

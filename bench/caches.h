@@ -1,0 +1,17 @@
+// The sizes of the caches, which the sizes of the benches follow.
+#pragma once
+
+#include <stddef.h>
+
+namespace smx_bench {
+
+struct Caches {
+  size_t l1_bytes;  // data cache of one core
+  size_t l2_bytes;  // of one core, as the library plans with it
+  size_t last_level_bytes;
+};
+
+// As cpuinfo reports them. In a virtual machine the last-level cache is the host's whole one.
+const Caches& GetCaches();
+
+}  // namespace smx_bench

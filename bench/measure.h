@@ -1,0 +1,43 @@
+// How every bench measures, what it counts, and the main function that benches share.
+#pragma once
+
+#include <benchmark/benchmark.h>
+
+#include "bench/buffers.h"
+#include "src/runtime/fp_environment.h"
+
+namespace smx_bench {
+
+// Floats that are really moved for each element, over all passes. A line that is fetched only to be overwritten, and
+// what a kernel reads a second time while it is certainly in L1, do not count. {0, 0} where it is not known.
+struct Traffic {
+  int reads;
+  int writes;
+};
+
+// Sets elements and bytes per second, time per element, and the number of pairs of buffers.
+void ReportRates(benchmark::State& state, size_t elements, Traffic traffic, const Buffers& buffers);
+
+// Times call(x, y) on `elements` floats, under the floating-point environment that kernels expect. One call, not
+// timed, goes before.
+template <class Call>
+void Measure(benchmark::State& state, size_t elements, Buffering buffering, Traffic traffic,
+             const Call& call) {
+  Buffers buffers(elements, buffering);
+  {
+    const smx_fp_environment environment;
+    Buffers::Pair pair = buffers.Next();
+    call(pair.x, pair.y);
+    for (auto _ : state) {
+      pair = buffers.Next();
+      call(pair.x, pair.y);
+      benchmark::ClobberMemory();
+    }
+  }
+  ReportRates(state, elements, traffic, buffers);
+}
+
+// Runs what `register_benchmarks` registers, as the command line says; returns what main is to return.
+int RunBenchmarks(int argc, char** argv, void (*register_benchmarks)());
+
+}  // namespace smx_bench

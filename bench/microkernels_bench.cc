@@ -1,0 +1,154 @@
+// Every microkernel of the list, production and baselines, at sizes that fit L1, L2, the last-level cache and memory.
+// Figures that are compared come from one run that interleaves them (a single command):
+//
+//     microkernels_bench --benchmark_filter='f32_raddextexp_ukernel__avx512f'
+//         --benchmark_enable_random_interleaving=true --benchmark_repetitions=15
+//         --benchmark_report_aggregates_only=true
+//
+// Names are <function>/n:<elements>/<warm|rotated>. README.md says what is measured and counted.
+#include <algorithm>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "bench/algorithms.h"
+#include "bench/caches.h"
+#include "bench/measure.h"
+
+namespace {
+
+using smx_bench::Buffering;
+using smx_bench::Traffic;
+
+// What the bench does with a microkernel: a pass over a row.
+struct Pass {
+  Traffic traffic;
+  std::function<void(size_t n, const float* x, float* y)> run;
+};
+
+// A kernel's pass is the function of its name; a kernel without one does not compile.
+namespace pass {
+
+constexpr Traffic kReads = {1, 0};
+constexpr Traffic kReadsAndWrites = {1, 1};
+
+constexpr smx_f32_reciprocal kOne = {1.0f, 0.0f, 0};
+constexpr float kMax = smx_bench::kLargestInput;
+
+Pass f32_raddextexp(smx_f32_raddextexp_ukernel_fn* ukernel) {
+  return {kReads, [=](size_t n, const float* x, float*) {
+            benchmark::DoNotOptimize(smx_bench::SumRow(ukernel, n, x));
+          }};
+}
+
+Pass f32_vscaleextexp(smx_f32_vscaleextexp_ukernel_fn* ukernel) {
+  return {kReadsAndWrites, [=](size_t n, const float* x, float* y) { ukernel(n, x, y, &kOne); }};
+}
+
+Pass f32_raddstoreextexp(smx_f32_raddstoreextexp_ukernel_fn* ukernel) {
+  return {kReadsAndWrites, [=](size_t n, const float* x, float* y) {
+            smx_bench::References references;
+            benchmark::DoNotOptimize(smx_bench::SumAndStoreRow(ukernel, n, x, y, &references));
+          }};
+}
+
+// In place, as the operator calls it. Multiplies by 1, so that elements stay what they are.
+Pass f32_vmulextc(smx_f32_vmulextc_ukernel_fn* ukernel) {
+  return {kReadsAndWrites, [=](size_t n, const float*, float* y) { ukernel(n, y, y, &kOne); }};
+}
+
+Pass f32_rmax(smx_f32_rmax_ukernel_fn* ukernel) {
+  return {kReads, [=](size_t n, const float* x, float*) {
+            float max;
+            ukernel(n, x, &max);
+            benchmark::DoNotOptimize(max);
+          }};
+}
+
+Pass f32_raddexpminusmax(smx_f32_raddexpminusmax_ukernel_fn* ukernel) {
+  return {kReads, [=](size_t n, const float* x, float*) {
+            float sum;
+            ukernel(n, x, kMax, &sum);
+            benchmark::DoNotOptimize(sum);
+          }};
+}
+
+Pass f32_vscaleexpminusmax(smx_f32_vscaleexpminusmax_ukernel_fn* ukernel) {
+  return {kReadsAndWrites, [=](size_t n, const float* x, float* y) { ukernel(n, x, y, 1.0f, kMax); }};
+}
+
+Pass f32_raddstoreexpminusmax(smx_f32_raddstoreexpminusmax_ukernel_fn* ukernel) {
+  return {kReadsAndWrites, [=](size_t n, const float* x, float* y) {
+            float sum;
+            ukernel(n, x, y, kMax, &sum);
+            benchmark::DoNotOptimize(sum);
+          }};
+}
+
+// In place, as the algorithm calls it.
+Pass f32_vmulc(smx_f32_vmulc_ukernel_fn* ukernel) {
+  return {kReadsAndWrites, [=](size_t n, const float*, float* y) { ukernel(n, y, y, 1.0f); }};
+}
+
+}  // namespace pass
+
+// A row whose input and output together fill half of a cache, or four times the last-level cache.
+struct Size {
+  const char* level;
+  size_t elements;
+};
+
+// In a virtual machine the last-level cache is the host's: rows do not grow with it beyond this.
+constexpr size_t kLargestMemoryRow = size_t{64} << 20;
+
+std::vector<Size> Sizes() {
+  constexpr size_t kBytesPerElement = 2 * sizeof(float);
+  const smx_bench::Caches& caches = smx_bench::GetCaches();
+  std::vector<Size> sizes = {
+      {"L1", caches.l1_bytes / 2 / kBytesPerElement},
+      {"L2", caches.l2_bytes / 2 / kBytesPerElement},
+      {"last-level cache", caches.last_level_bytes / 2 / kBytesPerElement},
+      {"memory", caches.last_level_bytes * 4 / kBytesPerElement},
+  };
+  for (Size& size : sizes) size.elements = std::min(size.elements, kLargestMemoryRow);
+  const auto same = [](const Size& a, const Size& b) { return a.elements == b.elements; };
+  sizes.erase(std::unique(sizes.begin(), sizes.end(), same), sizes.end());
+  return sizes;
+}
+
+template <class Function>
+void RegisterMicrokernel(const char* isa, const std::string& function, Pass (*pass_of)(Function*),
+                         Function* ukernel) {
+  if (!smx_bench::IsAvailable(isa)) {  // named all the same: the names are those of the list
+    benchmark::RegisterBenchmark((function + "/unsupported").c_str(), [](benchmark::State& state) {
+      state.SkipWithError("this processor does not support it");
+    });
+    return;
+  }
+  const Pass pass = pass_of(ukernel);
+  for (const Size& size : Sizes()) {
+    for (const Buffering buffering : {Buffering::kWarm, Buffering::kRotated}) {
+      const std::string name =
+          function + "/n:" + std::to_string(size.elements) + "/" + smx_bench::BufferingName(buffering);
+      benchmark::RegisterBenchmark(name.c_str(), [=](benchmark::State& state) {
+        smx_bench::Measure(state, size.elements, buffering, pass.traffic,
+                           [&](const float* x, float* y) { pass.run(size.elements, x, y); });
+        state.SetLabel(size.level);
+      });
+    }
+  }
+}
+
+void RegisterAll() {
+#define SMX_REGISTER(isa, kernel, function, tile, accumulators) \
+  RegisterMicrokernel(#isa, #function, pass::kernel, function);
+  SMX_FOREACH_MICROKERNEL(SMX_REGISTER)
+  SMX_FOREACH_BASELINE(SMX_REGISTER)
+#undef SMX_REGISTER
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  return smx_bench::RunBenchmarks(argc, argv, RegisterAll);
+}

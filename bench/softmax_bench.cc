@@ -1,0 +1,184 @@
+// Softmax end to end: the algorithms on every ISA, the operator through the C API, and the roofline, over single rows
+// of 2^6 to 2^26 elements and over batches. Figures that are compared come from one run that interleaves them (a
+// single command):
+//
+//     softmax_bench --benchmark_filter='^(read|copy|stream-copy|.*isa:avx512f).*/rows:1/channels:4194304/'
+//         --benchmark_enable_random_interleaving=true --benchmark_repetitions=15
+//         --benchmark_report_aggregates_only=true
+//
+// Names are <algorithm>/isa:<isa>/threads:<n>/rows:<n>/channels:<n>/<warm|rotated>/real_time, without the ISA for the
+// roofline. SMXPACK_BENCH_LARGEST_ROW=268435456 in the environment adds rows up to that length. README.md says what is
+// measured and counted.
+#include <stdlib.h>
+#include <string.h>
+
+#include <algorithm>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "bench/algorithms.h"
+#include "bench/measure.h"
+#include "bench/rooflines.h"
+#include "include/smxpack.h"
+
+namespace {
+
+using smx_bench::Algorithm;
+using smx_bench::Buffering;
+using smx_bench::Kernels;
+using smx_bench::Roofline;
+
+struct Shape {
+  size_t rows;
+  size_t channels;
+
+  size_t elements() const { return rows * channels; }
+};
+
+constexpr Shape kBatches[] = {
+    {1, 1000},   {16, 32000},  {8, 128256}, {1024, 1024}, {256, 4096},
+    {4096, 512}, {32768, 128}, {4096, 64},  {65536, 8},
+};
+
+constexpr size_t kShortestRow = size_t{1} << 6;
+constexpr size_t kLongestRowByDefault = size_t{1} << 26;
+
+size_t LongestRow() {
+  const char* asked = getenv("SMXPACK_BENCH_LARGEST_ROW");
+  if (asked == nullptr) return kLongestRowByDefault;
+  return std::min<size_t>(strtoull(asked, nullptr, 10), smx_bench::kLargestRow);
+}
+
+std::vector<Shape> Shapes() {
+  std::vector<Shape> shapes;
+  for (size_t n = kShortestRow; n <= LongestRow(); n *= 2) shapes.push_back({1, n});
+  shapes.insert(shapes.end(), std::begin(kBatches), std::end(kBatches));
+  return shapes;
+}
+
+constexpr size_t kThreadCounts[] = {1, 2};
+
+using ThreadPool = std::unique_ptr<pthreadpool, void (*)(pthreadpool_t)>;
+
+// NULL for one thread, which is the calling one.
+ThreadPool MakeThreadPool(size_t threads) {
+  return {threads > 1 ? pthreadpool_create(threads) : nullptr, pthreadpool_destroy};
+}
+
+// An operator with the kernels of an ISA, in a library that was initialised for it.
+class Operator {
+ public:
+  explicit Operator(const char* isa) {
+    smx_deinitialize();
+    setenv("SMXPACK_ISA", isa, 1);
+    smx_initialize(nullptr);
+    const char* picked = nullptr;
+    smx_get_isa(&picked);
+    if (picked == nullptr || strcmp(picked, isa) != 0) return;
+    smx_create_softmax_nc_f32(0, &op_);
+  }
+  ~Operator() {
+    smx_delete_operator(op_);
+    smx_deinitialize();
+    unsetenv("SMXPACK_ISA");
+  }
+  Operator(const Operator&) = delete;
+  Operator& operator=(const Operator&) = delete;
+
+  // NULL where the ISA could not be forced.
+  smx_operator_t get() const { return op_; }
+
+ private:
+  smx_operator_t op_ = nullptr;
+};
+
+smx_status SetUp(smx_operator_t op, const Shape& shape, const float* x, float* y) {
+  return smx_setup_softmax_nc_f32(op, shape.rows, shape.channels, shape.channels, shape.channels, x, y);
+}
+
+void MeasureOperator(benchmark::State& state, const char* isa, size_t threads, const Shape& shape,
+                     Buffering buffering) {
+  const Operator op(isa);
+  if (op.get() == nullptr) return state.SkipWithError("the operator could not be created for this ISA");
+  const smx_bench::Buffers::Pair pair = smx_bench::Buffers(shape.elements(), buffering).Next();
+  smx_plan plan;
+  if (SetUp(op.get(), shape, pair.x, pair.y) != smx_status_success ||
+      smx_get_plan(op.get(), threads, &plan) != smx_status_success) {
+    return state.SkipWithError("the operator could not be set up");
+  }
+  const Algorithm* algorithm = smx_bench::FindAlgorithm(plan.algorithm);
+  const smx_bench::Traffic unknown = {0, 0};
+  const ThreadPool threadpool = MakeThreadPool(threads);
+  smx_bench::Measure(state, shape.elements(), buffering, algorithm != nullptr ? algorithm->traffic : unknown,
+                     [&](const float* x, float* y) {
+                       SetUp(op.get(), shape, x, y);
+                       smx_run_operator(op.get(), threadpool.get());
+                     });
+  state.SetLabel(std::string(plan.algorithm) + (plan.splits_rows ? ", splits rows" : ""));
+}
+
+void MeasureAlgorithm(benchmark::State& state, const Algorithm& algorithm, const Kernels& kernels,
+                      const Shape& shape, Buffering buffering) {
+  smx_bench::Measure(state, shape.elements(), buffering, algorithm.traffic, [&](const float* x, float* y) {
+    for (size_t i = 0; i < shape.elements(); i += shape.channels) {
+      algorithm.run(kernels, shape.channels, x + i, y + i);
+    }
+  });
+  state.SetLabel(algorithm.variants(kernels));
+}
+
+void MeasureRoofline(benchmark::State& state, const Roofline& roofline, size_t threads, const Shape& shape,
+                     Buffering buffering) {
+  const ThreadPool threadpool = MakeThreadPool(threads);
+  smx_bench::Measure(state, shape.elements(), buffering, roofline.traffic, [&](const float* x, float* y) {
+    smx_bench::RunRoofline(roofline, threadpool.get(), shape.elements(), x, y);
+  });
+  state.SetLabel(roofline.method);
+}
+
+// Time is that of the clock, which threads share.
+template <class Function>
+void Register(const std::string& what, size_t threads, const Shape& shape, Buffering buffering,
+              const Function& function) {
+  const std::string name =
+      what + "/threads:" + std::to_string(threads) + "/rows:" + std::to_string(shape.rows) +
+      "/channels:" + std::to_string(shape.channels) + "/" + smx_bench::BufferingName(buffering);
+  benchmark::RegisterBenchmark(name.c_str(), function)->UseRealTime();
+}
+
+void RegisterShape(const Shape& shape, Buffering buffering) {
+  for (size_t i = 0; i < smx_bench::kRooflineCount; i++) {
+    const Roofline& roofline = smx_bench::GetRooflines()[i];
+    for (const size_t threads : kThreadCounts) {
+      Register(roofline.name, threads, shape, buffering, [=, &roofline](benchmark::State& state) {
+        MeasureRoofline(state, roofline, threads, shape, buffering);
+      });
+    }
+  }
+  for (const Kernels& kernels : smx_bench::AvailableKernels()) {
+    const std::string isa = std::string("/isa:") + kernels.isa;
+    for (const Algorithm& algorithm : smx_bench::kAlgorithms) {
+      Register(algorithm.name + isa, 1, shape, buffering, [=, &algorithm, &kernels](benchmark::State& state) {
+        MeasureAlgorithm(state, algorithm, kernels, shape, buffering);
+      });
+    }
+    for (const size_t threads : kThreadCounts) {
+      Register("operator" + isa, threads, shape, buffering, [=, &kernels](benchmark::State& state) {
+        MeasureOperator(state, kernels.isa, threads, shape, buffering);
+      });
+    }
+  }
+}
+
+void RegisterAll() {
+  for (const Shape& shape : Shapes()) {
+    for (const Buffering buffering : {Buffering::kWarm, Buffering::kRotated}) RegisterShape(shape, buffering);
+  }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  return smx_bench::RunBenchmarks(argc, argv, RegisterAll);
+}
