@@ -1,0 +1,38 @@
+"""How SMXPACK's sources are compiled, and a library for each ISA."""
+
+load("//:src/gen/microkernels.bzl", "ISAS")
+
+# A product and a sum stay two roundings unless a kernel asks for fma: bits may not depend on the compiler.
+_COPTS = ["-ffp-contract=off", "-Wall", "-Wextra", "-Werror"]
+C_COPTS = _COPTS + ["-std=c11", "-pedantic"]
+CC_COPTS = _COPTS + ["-std=c++17"]
+LIBRARY_COPTS = CC_COPTS + ["-fno-exceptions", "-fno-rtti"]
+
+def _on_processors(processors, sources):
+    if not processors:
+        return sources
+    cases = {"@platforms//cpu:" + processor: sources for processor in processors}
+    cases["//conditions:default"] = []
+    return select(cases)
+
+def microkernels(name, field, testonly = False):
+    """Defines cc_library `name` of the microkernels of all ISAs.
+
+    Args:
+      name: the library; `name`_`isa`, each with its ISA's flags, are its parts.
+      field: the field of ISAS that lists the sources.
+      testonly: as in cc_library.
+    """
+    for isa, record in ISAS.items():
+        native.cc_library(
+            name = name + "_" + isa,
+            testonly = testonly,
+            srcs = _on_processors(record.processors, getattr(record, field)),
+            copts = LIBRARY_COPTS + record.flags,
+            deps = [":headers"],
+        )
+    native.cc_library(
+        name = name,
+        testonly = testonly,
+        deps = [name + "_" + isa for isa in ISAS],
+    )

@@ -1,0 +1,107 @@
+// include/smxpack.h is valid C11, and every symbol that it declares exists.
+#include <smxpack.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#if !defined(__STDC_VERSION__) || __STDC_VERSION__ != 201112L || defined(__cplusplus)
+#error "this test is about C11"
+#endif
+
+#if !defined(SMXPACK_H_)
+#error "the header is guarded"
+#endif
+
+SMX_API int main(void);  // may stand before any declaration
+
+static int failures = 0;
+
+#define CHECK(condition)                                                  \
+  do {                                                                    \
+    if (!(condition)) {                                                   \
+      fprintf(stderr, "%s:%d: not %s\n", __FILE__, __LINE__, #condition); \
+      failures++;                                                         \
+    }                                                                     \
+  } while (0)
+
+struct counters {
+  int allocations;
+  int deallocations;
+  int messages;
+};
+
+static void* allocate(void* context, size_t size) {
+  ((struct counters*)context)->allocations++;
+  return malloc(size);
+}
+
+static void deallocate(void* context, void* pointer) {
+  ((struct counters*)context)->deallocations++;
+  free(pointer);
+}
+
+static void receive(void* context, enum smx_log_level level, const char* message) {
+  CHECK(level == smx_log_level_error && strchr(message, '\n') == NULL);
+  ((struct counters*)context)->messages++;
+}
+
+static void check_enumerators(void) {
+  CHECK(smx_status_success == 0);
+  CHECK(smx_status_uninitialized == 1);
+  CHECK(smx_status_invalid_parameter == 2);
+  CHECK(smx_status_invalid_state == 3);
+  CHECK(smx_status_unsupported_parameter == 4);
+  CHECK(smx_status_unsupported_hardware == 5);
+  CHECK(smx_status_out_of_memory == 6);
+  CHECK(strcmp(smx_status_to_string(smx_status_success), "smx_status_success") == 0);
+  CHECK(smx_log_level_none == 0);
+  CHECK(smx_log_level_error == 1);
+  CHECK(smx_log_level_warning == 2);
+  CHECK(smx_log_level_info == 3);
+  CHECK(SMX_FLAG_MASKED_ROWS_TO_ZERO == 1);
+}
+
+static void check_softmax(smx_operator_t op) {
+  const float x[2][4] = {{1.0f, 1.0f, 1.0f, 1.0f}, {-1e9f, 5.0f, -1e9f, 5.0f}};
+  const float expected[2][4] = {{0.25f, 0.25f, 0.25f, 0.25f}, {0.0f, 0.5f, 0.0f, 0.5f}};
+  float y[2][4];
+  struct smx_plan plan = {NULL, true, 0};
+  CHECK(smx_setup_softmax_nc_f32(op, 2, 4, 4, 4, &x[0][0], &y[0][0]) == smx_status_success);
+  CHECK(smx_get_plan(op, 2, &plan) == smx_status_success);
+  CHECK(plan.algorithm != NULL && strcmp(plan.algorithm, "store-and-rescale") == 0);
+  CHECK(!plan.splits_rows && plan.rows_per_task > 0);
+
+  CHECK(smx_run_operator(op, NULL) == smx_status_success);
+  CHECK(memcmp(y, expected, sizeof(y)) == 0);
+
+  pthreadpool_t pool = pthreadpool_create(2);
+  memset(y, 0, sizeof(y));
+  CHECK(smx_run_operator(op, pool) == smx_status_success);
+  CHECK(memcmp(y, expected, sizeof(y)) == 0);
+  pthreadpool_destroy(pool);
+}
+
+int main(void) {
+  struct counters counters = {0, 0, 0};
+  const struct smx_allocator allocator = {
+      .context = &counters, .allocate = allocate, .deallocate = deallocate};
+  const smx_log_callback callback = receive;
+  const char* name = NULL;
+  smx_operator_t op = NULL;
+
+  check_enumerators();
+  smx_set_log_callback(callback, &counters, smx_log_level_error);
+  CHECK(smx_create_softmax_nc_f32(0, &op) == smx_status_uninitialized && op == NULL);
+  CHECK(counters.messages == 1);
+
+  CHECK(smx_initialize(&allocator) == smx_status_success);
+  CHECK(smx_get_isa(&name) == smx_status_success && name != NULL);
+  CHECK(smx_get_microkernel(0, &name) == smx_status_success && name != NULL);
+  CHECK(smx_create_softmax_nc_f32(SMX_FLAG_MASKED_ROWS_TO_ZERO, &op) == smx_status_success && op != NULL);
+  check_softmax(op);
+  CHECK(smx_delete_operator(op) == smx_status_success);
+  CHECK(counters.allocations > 0 && counters.allocations == counters.deallocations);
+  CHECK(smx_deinitialize() == smx_status_success);
+  smx_set_log_callback(NULL, NULL, smx_log_level_none);
+  return failures == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}

@@ -1,0 +1,590 @@
+// The microkernels on the extended representation: sums within their bounds, the same bits from every variant, nothing
+// touched outside the rows, and the documented results of rows out of range.
+#include <float.h>
+#include <math.h>
+#include <stdio.h>
+
+#include <algorithm>
+#include <map>
+#include <tuple>
+
+#include "src/operators/row_sum.h"
+#include "src/runtime/fp_environment.h"
+#include "test/guarded_buffer.h"
+#include "test/microkernel_fixture.h"
+#include "test/ulp.h"
+
+namespace smx {
+namespace {
+
+// ---- Sums: f32-raddextexp and f32-raddstoreextexp
+
+// What a kernel left in y where it did not write.
+constexpr float kUntouched = -123.0f;
+
+bool Stores(const Microkernel& kernel) {
+  return kernel.kernel == std::string("f32_raddstoreextexp");
+}
+
+// y is for the storing kernel.
+smx_f32_extended Sum(const Microkernel& kernel, size_t n, const float* x, float* y) {
+  const smx_fp_environment environment;
+  smx_f32_extended sum;
+  if (Stores(kernel)) {
+    kernel.As<smx_f32_raddstoreextexp_ukernel_fn>()(n, x, y, &sum);
+  } else {
+    kernel.As<smx_f32_raddextexp_ukernel_fn>()(n, x, &sum);
+  }
+  return sum;
+}
+
+struct SumResult {
+  smx_f32_extended sum;
+  std::vector<float> y;
+};
+
+SumResult Sum(const Microkernel& kernel, size_t n, const float* x) {
+  SumResult result = {{}, std::vector<float>(n, kUntouched)};
+  result.sum = Sum(kernel, n, x, result.y.data());
+  return result;
+}
+
+// What the first scalar variant gives for the first n elements of a family's row.
+const SumResult& ScalarSum(const std::string& kernel, const std::string& family, size_t n) {
+  static std::map<std::tuple<std::string, std::string, size_t>, SumResult> results;
+  const auto [found, is_new] = results.try_emplace({kernel, family, n});
+  if (is_new) found->second = Sum(ScalarMicrokernel(kernel), n, LongRow(family).data());
+  return found->second;
+}
+
+float MaximumOf(const float* x, size_t n) {
+  return *std::max_element(x, x + n);
+}
+
+bool IsUntouched(const std::vector<float>& y) {
+  return std::all_of(y.begin(), y.end(), [](float element) { return element == kUntouched; });
+}
+
+// A tile whose maximum, not NaN, is out of range: as smx_f32_extended documents it.
+void ExpectOutOfRange(const Microkernel& kernel, const SumResult& result, float max) {
+  EXPECT_TRUE(IsUntouched(result.y));
+  if (max > 0.0f) {
+    EXPECT_GT(result.sum.max, smx_range);
+    EXPECT_TRUE(isnan(result.sum.hi));
+    return;
+  }
+  EXPECT_EQ(result.sum.max, max);
+  if (Stores(kernel)) {
+    EXPECT_TRUE(isnan(result.sum.hi));
+  } else if (max < -smx_range - 256.0f) {
+    EXPECT_EQ(result.sum.hi, 0.0f);
+    EXPECT_EQ(result.sum.lo, 0.0f);
+  } else {
+    EXPECT_GT(result.sum.hi, 0.0f);
+  }
+}
+
+// Terms that one choice of the reference flushes and another does not are below 2^(-126 - SMX_BIAS + 16) of the
+// largest; a tile has 2^14, and terms are at most sqrt(2) times their power.
+constexpr double kFlushedPart = 0x1p-159;
+
+// Whether two sums are the same, up to the reference that they chose and what it flushes.
+testing::AssertionResult SameSum(const smx_f32_extended& actual, const smx_f32_extended& expected) {
+  if (isnan(actual.hi) && isnan(expected.hi)) return testing::AssertionSuccess();
+  const double hi = actual.hi;
+  const double lo = actual.lo;
+  // Zeros are the same at any reference; otherwise references are close to the largest exponent.
+  const int shift = expected.hi == 0.0f ? 0 : expected.reference - actual.reference;
+  const double expected_hi = ldexp(static_cast<double>(expected.hi), shift);
+  const double expected_lo = ldexp(static_cast<double>(expected.lo), shift);
+  if (hi == expected_hi && fabs(lo - expected_lo) <= hi * kFlushedPart) return testing::AssertionSuccess();
+  char text[200];
+  snprintf(text, sizeof(text), "(%a + %a) * 2^%d is not (%a + %a) * 2^%d", hi, lo,
+           static_cast<int>(actual.reference), static_cast<double>(expected.hi),
+           static_cast<double>(expected.lo), static_cast<int>(expected.reference));
+  return testing::AssertionFailure() << text;
+}
+
+// Under flush-to-zero a denormal maximum may come out as 0.
+float Flushed(float x) {
+  return fabsf(x) < FLT_MIN ? 0.0f : x;
+}
+
+long double ValueOf(const smx_f32_extended& sum) {
+  return static_cast<long double>(sum.hi) + static_cast<long double>(sum.lo);
+}
+
+class ExtendedSum : public MicrokernelTest {
+ protected:
+  SumResult Run(const std::vector<float>& x) const { return Sum(kernel(), x.size(), x.data()); }
+};
+class RaddExtExp : public ExtendedSum {};
+class RaddStoreExtExp : public ExtendedSum {};
+
+INSTANTIATE_TEST_SUITE_P(List, ExtendedSum, testing::ValuesIn(AvailableMicrokernels("f32_raddextexp")),
+                         TestName);
+INSTANTIATE_TEST_SUITE_P(StoringList, ExtendedSum,
+                         testing::ValuesIn(AvailableMicrokernels("f32_raddstoreextexp")), TestName);
+INSTANTIATE_TEST_SUITE_P(List, RaddExtExp, testing::ValuesIn(AvailableMicrokernels("f32_raddextexp")),
+                         TestName);
+INSTANTIATE_TEST_SUITE_P(List, RaddStoreExtExp,
+                         testing::ValuesIn(AvailableMicrokernels("f32_raddstoreextexp")), TestName);
+
+TEST_P(ExtendedSum, IsWithinBoundOfTheExactSum) {
+  Worst worst_sum, worst_term;
+  for (const RowFamily& family : FiniteRows()) {
+    const float* x = LongRow(family.name).data();
+    for (size_t n : Sizes(kernel().tile)) {
+      SCOPED_TRACE(testing::Message() << family.name << ", n = " << n);
+      const SumResult result = Sum(kernel(), n, x);
+      if (!smx_is_in_range(MaximumOf(x, n))) {
+        ExpectOutOfRange(kernel(), result, MaximumOf(x, n));
+        continue;
+      }
+      const Reference& reference = ReferenceFor(family.name, n);
+      EXPECT_EQ(Flushed(result.sum.max), Flushed(reference.max));
+      const long double scale = ScaledExp(reference.max, result.sum.reference - SMX_BIAS);
+      const double error = UnitError(ValueOf(result.sum), reference.sum * scale);
+      EXPECT_LE(error, kExtendedSumUnits);
+      EXPECT_EQ(static_cast<float>(ValueOf(result.sum)), result.sum.hi)
+          << "lo is more than half an ULP of hi";
+      worst_sum.Note(error, n);
+      if (!Stores(kernel())) continue;
+      Worst worst;
+      for (size_t i = 0; i < n; i++) {
+        worst.Note(FlushedUnitError(result.y[i], (*reference.terms)[i] * scale), i);
+      }
+      EXPECT_LE(worst.error(), kExtExpUnits) << "term " << worst.index();
+      worst_term.Note(worst.error(), n);
+    }
+  }
+  RecordProperty("worst_sum_units", std::to_string(worst_sum.error()));
+  RecordProperty("worst_term_units", std::to_string(worst_term.error()));
+}
+
+TEST_P(ExtendedSum, GivesTheBitsOfScalar) {
+  for (const RowFamily& family : FiniteRows()) {
+    const float* x = LongRow(family.name).data();
+    for (size_t n : Sizes(kernel().tile)) {
+      if (!smx_is_in_range(MaximumOf(x, n))) continue;  // no result depends on these bits
+      SCOPED_TRACE(testing::Message() << family.name << ", n = " << n);
+      const SumResult result = Sum(kernel(), n, x);
+      const SumResult& expected = ScalarSum(kernel().kernel, family.name, n);
+      EXPECT_TRUE(SameSum(result.sum, expected.sum));
+      EXPECT_TRUE(SameBits(result.y.data(), expected.y.data(), n));
+      if (Stores(kernel())) {
+        EXPECT_EQ(result.sum.reference, expected.sum.reference);
+      }
+    }
+  }
+}
+
+// The two algorithms may not differ in a bit of a row's sum; the variants of either agree.
+TEST(ExtendedSums, AreTheSameForBothKernels) {
+  for (const RowFamily& family : FiniteRows()) {
+    for (size_t n : Sizes(128)) {
+      if (!smx_is_in_range(MaximumOf(LongRow(family.name).data(), n))) continue;
+      const smx_f32_extended& storing = ScalarSum("f32_raddstoreextexp", family.name, n).sum;
+      EXPECT_TRUE(SameSum(ScalarSum("f32_raddextexp", family.name, n).sum, storing))
+          << family.name << ", n = " << n;
+    }
+  }
+}
+
+TEST_P(ExtendedSum, StaysInsideItsRow) {
+  const float* row = LongRow("normal_4").data();
+  for (size_t n : Sizes(kernel().tile)) {
+    for (GuardedEdge edge : {GuardedEdge::kEnd, GuardedEdge::kBeginning}) {
+      SCOPED_TRACE(testing::Message()
+                   << "n = " << n << (edge == GuardedEdge::kEnd ? ", end" : ", beginning"));
+      const GuardedBuffer<float> x(row, n, edge);
+      GuardedBuffer<float> y(n, edge);
+      std::fill(y.begin(), y.end(), kUntouched);
+      const smx_f32_extended sum = Sum(kernel(), n, x.data(), y.data());
+      const SumResult& expected = ScalarSum(kernel().kernel, "normal_4", n);
+      EXPECT_TRUE(SameSum(sum, expected.sum));
+      EXPECT_TRUE(SameBits(y.data(), expected.y.data(), n));
+      EXPECT_TRUE(SameBits(x.data(), row, n)) << "the input was written";
+      EXPECT_TRUE(x.SurroundingsAreIntact());
+      EXPECT_TRUE(y.SurroundingsAreIntact());
+    }
+  }
+}
+
+TEST_P(ExtendedSum, TakesAnyAlignment) {
+  const float* row = LongRow("normal_4").data();
+  for (size_t n : FewSizes(kernel().tile)) {
+    for (size_t offset = 1; offset < 16; offset++) {
+      SCOPED_TRACE(testing::Message() << "n = " << n << ", offset " << offset);
+      const GuardedBuffer<float> x(row, n, GuardedEdge::kBeginning, offset);
+      GuardedBuffer<float> y(n, GuardedEdge::kBeginning, 16 - offset);
+      std::fill(y.begin(), y.end(), kUntouched);
+      const smx_f32_extended sum = Sum(kernel(), n, x.data(), y.data());
+      const SumResult& expected = ScalarSum(kernel().kernel, "normal_4", n);
+      EXPECT_TRUE(SameSum(sum, expected.sum));
+      EXPECT_TRUE(SameBits(y.data(), expected.y.data(), n));
+      EXPECT_TRUE(y.SurroundingsAreIntact());
+    }
+  }
+}
+
+TEST_P(RaddStoreExtExp, RunsInPlace) {
+  for (const RowFamily& family : FiniteRows()) {
+    for (size_t n : FewSizes(kernel().tile)) {
+      SCOPED_TRACE(testing::Message() << family.name << ", n = " << n);
+      GuardedBuffer<float> x(LongRow(family.name).data(), n);
+      const smx_f32_extended sum = Sum(kernel(), n, x.data(), x.data());
+      const SumResult& expected = ScalarSum("f32_raddstoreextexp", family.name, n);
+      EXPECT_TRUE(SameSum(sum, expected.sum));
+      const float* terms = isnan(expected.sum.hi) ? LongRow(family.name).data() : expected.y.data();
+      EXPECT_TRUE(SameBits(x.data(), terms, n));
+    }
+  }
+}
+
+// Puts a value at several places of a row and calls check(row, trace) for each.
+template <class Check>
+void ForEachPlace(const std::vector<float>& row, float value, Check check) {
+  for (size_t place : {size_t{0}, row.size() / 3, row.size() / 2, row.size() - 1}) {
+    std::vector<float> x = row;
+    x[place] = value;
+    SCOPED_TRACE(testing::Message() << value << " at " << place << " of " << row.size());
+    check(x);
+  }
+}
+
+TEST_P(ExtendedSum, NanGivesNan) {
+  for (size_t n : FewSizes(kernel().tile)) {
+    // Beside ordinary elements, beside nothing else, and beside elements out of range in both directions.
+    for (float others : {0.0f, -INFINITY, INFINITY, smx_range + 1.0f, -smx_range - 1.0f, -1e6f}) {
+      ForEachPlace(std::vector<float>(n, others), NAN,
+                   [&](const std::vector<float>& x) { EXPECT_TRUE(isnan(Run(x).sum.hi)) << others; });
+    }
+    ForEachPlace(NormalRow(n, 4.0f, n), NAN,
+                 [&](const std::vector<float>& x) { EXPECT_TRUE(isnan(Run(x).sum.hi)); });
+  }
+}
+
+TEST_P(ExtendedSum, RefusesAMaximumAboveTheRange) {
+  for (size_t n : FewSizes(kernel().tile)) {
+    for (float max : {nextafterf(smx_range, INFINITY), 1e9f, FLT_MAX, INFINITY}) {
+      ForEachPlace(NormalRow(n, 4.0f, n), max,
+                   [&](const std::vector<float>& x) { ExpectOutOfRange(kernel(), Run(x), max); });
+    }
+  }
+}
+
+TEST_P(ExtendedSum, TellsAMaximumBelowTheRange) {
+  const float lowest = -smx_range - 256.0f;  // from here on elements may count beside those in range
+  for (size_t n : FewSizes(kernel().tile)) {
+    for (float max : {nextafterf(-smx_range, -INFINITY), lowest, nextafterf(lowest, -INFINITY), -1e9f, -1e20f,
+                      -FLT_MAX, -INFINITY}) {
+      ForEachPlace(std::vector<float>(n, -INFINITY), max,
+                   [&](const std::vector<float>& x) { ExpectOutOfRange(kernel(), Run(x), max); });
+    }
+  }
+}
+
+// The largest x of a row at the ends of the range, and what lies far below it.
+TEST_P(ExtendedSum, RangeEndsAreExact) {
+  for (size_t n : FewSizes(kernel().tile)) {
+    for (float max : {-smx_range, smx_range}) {
+      ForEachPlace(std::vector<float>(n, -FLT_MAX), max, [&](const std::vector<float>& x) {
+        const SumResult result = Run(x);
+        EXPECT_LE(UnitError(ValueOf(result.sum), ScaledExp(max, result.sum.reference - SMX_BIAS)),
+                  kExtExpUnits);
+      });
+    }
+  }
+}
+
+// Rows of blocks, each at a level of its own.
+struct LevelledRow {
+  std::vector<float> levels;
+  std::vector<float> x;
+  float max;
+  long double sum;  // of exp(x[i] - max)
+};
+
+// Levels in every order: a reference that moves up, by little and by much, or holds all.
+const std::vector<LevelledRow>& LevelledRows() {
+  static const std::vector<LevelledRow> rows = [] {
+    std::vector<LevelledRow> made;
+    for (std::vector<float> levels : std::vector<std::vector<float>>{{-500, 0},
+                                                                     {-30, 14},
+                                                                     {-11, 31},
+                                                                     {-700, -620},
+                                                                     {-100, -90, -20},
+                                                                     {-300, 299, 300},
+                                                                     {-90, 0, 1},
+                                                                     {100, 131, 200},
+                                                                     {-16000, 16000},
+                                                                     {-16500, -1, 3},
+                                                                     {-20000, -1, 3},
+                                                                     {-16390, -16382},
+                                                                     {-16650, -16390, -16370},
+                                                                     {-1e9f, -700, -650}}) {
+      std::sort(levels.begin(), levels.end());
+      const float max = levels.back() + 1.0f;
+      CompensatedSum sum;
+      std::map<float, std::vector<float>> blocks;
+      SplitMix64 generator(levels.size());
+      for (float level : levels) {
+        for (size_t i = 0; i < SMX_BLOCK; i++) blocks[level].push_back(level + generator.Uniform());
+        if (level == levels.back()) blocks[level][SMX_BLOCK / 3] = max;
+        for (float element : blocks[level]) sum.Add(ScaledExp(static_cast<long double>(element) - max, 0));
+      }
+      do {
+        LevelledRow row = {levels, {}, max, sum.value()};
+        for (float level : levels) row.x.insert(row.x.end(), blocks[level].begin(), blocks[level].end());
+        made.push_back(row);
+      } while (std::next_permutation(levels.begin(), levels.end()));
+    }
+    return made;
+  }();
+  return rows;
+}
+
+TEST_P(ExtendedSum, FollowsTheLevelOfBlocks) {
+  for (const LevelledRow& row : LevelledRows()) {
+    SCOPED_TRACE(testing::PrintToString(row.levels));
+    const SumResult result = Run(row.x);
+    const long double scale = ScaledExp(row.max, result.sum.reference - SMX_BIAS);
+    EXPECT_LE(UnitError(ValueOf(result.sum), row.sum * scale), kExtendedSumUnits);
+    const SumResult expected = Sum(ScalarMicrokernel(kernel().kernel), row.x.size(), row.x.data());
+    EXPECT_TRUE(SameSum(result.sum, expected.sum));
+    EXPECT_TRUE(SameBits(result.y.data(), expected.y.data(), row.x.size()));
+  }
+}
+
+// A block of hardly anything before a row makes the reference move to the row's maximum, where the row alone would
+// have held under 0: hi and lo are the same but for the power of two.
+TEST_P(RaddExtExp, ReferenceDoesNotChangeBits) {
+  for (float max : {-11.0f, -5.0f, 3.0f, 17.5f, 30.4f}) {
+    for (size_t n : {size_t{1}, size_t{100}, size_t{SMX_BLOCK}, size_t{5 * SMX_BLOCK - 3}}) {
+      SCOPED_TRACE(testing::Message() << "maximum " << max << ", n = " << n);
+      std::vector<float> x(SMX_BLOCK, -INFINITY);
+      x[5] = max - 250.0f;
+      for (float element : UniformRow(n, 10.0f, n)) x.push_back(max - 10.0f + element);
+      x[SMX_BLOCK + n / 2] = max;
+      const smx_f32_extended alone = Sum(kernel(), n, x.data() + SMX_BLOCK).sum;
+      const smx_f32_extended moved = Run(x).sum;
+      // Variants that take several blocks at once may see the maximum before they choose.
+      if (kernel().accumulators == 1) {
+        EXPECT_NE(moved.reference, alone.reference);
+      }
+      const int shift = moved.reference - alone.reference;
+      EXPECT_EQ(ldexpf(moved.hi, shift), alone.hi);
+      EXPECT_EQ(ldexpf(moved.lo, shift), alone.lo);
+    }
+  }
+}
+
+// ---- Maps: f32-vscaleextexp and f32-vmulextc
+
+bool TakesLogits(const Microkernel& kernel) {
+  return kernel.kernel == std::string("f32_vscaleextexp");
+}
+
+void Map(const Microkernel& kernel, size_t n, const float* x, float* y,
+         const smx_f32_reciprocal& reciprocal) {
+  const smx_fp_environment environment;
+  if (TakesLogits(kernel)) {
+    kernel.As<smx_f32_vscaleextexp_ukernel_fn>()(n, x, y, &reciprocal);
+  } else {
+    kernel.As<smx_f32_vmulextc_ukernel_fn>()(n, x, y, &reciprocal);
+  }
+}
+
+std::vector<float> Map(const Microkernel& kernel, const std::vector<float>& x,
+                       const smx_f32_reciprocal& reciprocal) {
+  std::vector<float> y(x.size());
+  Map(kernel, x.size(), x.data(), y.data(), reciprocal);
+  return y;
+}
+
+// hi in (1/2, 1], lo at most half an ULP of it and a multiple of 2^-45.
+constexpr float kMantissas[][2] = {{1.0f, 0.0f},
+                                   {0x1.8p-1f, -0x1p-26f},
+                                   {0x1.000002p-1f, 0x1.5555p-26f},
+                                   {0x1.FFFFFEp-1f, 0x1p-45f},
+                                   {0x1.6A09E6p-1f, -0x1.FFFFp-26f}};
+
+constexpr size_t kMapSize = 4 * SMX_BLOCK + 300;
+
+// Elements whose results reach from below FLT_MIN to above 1.
+std::vector<float> MapRow(const Microkernel& kernel, int32_t exponent) {
+  SplitMix64 generator(static_cast<uint64_t>(exponent));
+  std::vector<float> x(kMapSize);
+  if (TakesLogits(kernel)) {
+    const float one = static_cast<float>(exponent) * smx_ln2;  // where exp(x) * 2^-exponent is 1
+    for (float& element : x) element = one - 54.0f + 56.0f * generator.Uniform();
+    // Masks.
+    std::copy_n(std::vector<float>{-INFINITY, -FLT_MAX, -1e20f, -1e9f}.data(), 4, x.data() + 40);
+  } else {
+    // The product with the low part must not be flushed where the result is not: x of 2^-80 and more, or, as for the
+    // stored terms of a sum, an exponent of 48 and more.
+    const int32_t smallest = exponent >= 48 ? std::max(exponent - 140, -126) : -80;
+    const uint32_t range = static_cast<uint32_t>(std::min(exponent + 2, 127) - smallest);
+    for (float& element : x) {
+      element =
+          ldexpf(1.5f + 0.5f * generator.Uniform(), smallest + static_cast<int32_t>(generator.Below(range)));
+    }
+    x[40] = 0.0f;
+  }
+  return x;
+}
+
+std::vector<int32_t> Exponents(const Microkernel& kernel) {
+  if (TakesLogits(kernel)) return {0, 1, -7, 100, -126, 3000, 23630, -23630};
+  return {0, 1, -7, 40, 48, 64, 101, 126, -70};
+}
+
+class ExtendedMap : public MicrokernelTest {
+ protected:
+  bool takes_logits() const { return TakesLogits(kernel()); }
+  // What one element gives, exactly.
+  long double Exact(float x, const smx_f32_reciprocal& reciprocal) const {
+    const long double mantissa =
+        static_cast<long double>(reciprocal.hi) + static_cast<long double>(reciprocal.lo);
+    if (takes_logits()) return mantissa * ScaledExp(x, reciprocal.exponent);
+    return ldexpl(mantissa * static_cast<long double>(x), -reciprocal.exponent);
+  }
+};
+
+INSTANTIATE_TEST_SUITE_P(List, ExtendedMap, testing::ValuesIn(AvailableMicrokernels("f32_vscaleextexp")),
+                         TestName);
+INSTANTIATE_TEST_SUITE_P(StoredList, ExtendedMap, testing::ValuesIn(AvailableMicrokernels("f32_vmulextc")),
+                         TestName);
+
+TEST_P(ExtendedMap, IsWithinBoundOfTheExactValue) {
+  const double bound = takes_logits() ? kScaleExtExpUlps : kMulExtUlps;
+  Worst worst_of_all;
+  for (int32_t exponent : Exponents(kernel())) {
+    const std::vector<float> x = MapRow(kernel(), exponent);
+    for (const auto& [hi, lo] : kMantissas) {
+      const smx_f32_reciprocal reciprocal = {hi, lo, exponent};
+      const std::vector<float> y = Map(kernel(), x, reciprocal);
+      Worst worst;
+      for (size_t i = 0; i < x.size(); i++) worst.Note(UlpError(y[i], Exact(x[i], reciprocal)), i);
+      EXPECT_LE(worst.error(), bound) << "element " << worst.index() << " = " << x[worst.index()] << " * ("
+                                      << hi << " + " << lo << ") * 2^-" << exponent;
+      worst_of_all.Note(worst.error(), 0);
+    }
+  }
+  RecordProperty("worst_ulps", std::to_string(worst_of_all.error()));
+}
+
+// The row and what the first scalar variant gives for it.
+struct MapExample {
+  smx_f32_reciprocal reciprocal;
+  std::vector<float> x;
+  std::vector<float> y;
+};
+
+const std::vector<MapExample>& MapExamples(const Microkernel& kernel) {
+  static std::map<std::string, std::vector<MapExample>> examples;
+  std::vector<MapExample>& made = examples[kernel.kernel];
+  if (!made.empty()) return made;
+  for (int32_t exponent : Exponents(kernel)) {
+    const float(&mantissa)[2] = kMantissas[made.size() % 5];
+    const smx_f32_reciprocal reciprocal = {mantissa[0], mantissa[1], exponent};
+    const std::vector<float> x = MapRow(kernel, exponent);
+    made.push_back({reciprocal, x, Map(ScalarMicrokernel(kernel.kernel), x, reciprocal)});
+  }
+  return made;
+}
+
+TEST_P(ExtendedMap, GivesTheBitsOfScalar) {
+  for (const MapExample& example : MapExamples(kernel())) {
+    for (size_t n : Sizes(kernel().tile)) {
+      if (n > kMapSize) continue;
+      std::vector<float> y(n);
+      Map(kernel(), n, example.x.data(), y.data(), example.reciprocal);
+      EXPECT_TRUE(SameBits(y.data(), example.y.data(), n)) << "exponent " << example.reciprocal.exponent;
+    }
+  }
+}
+
+TEST_P(ExtendedMap, StaysInsideItsRow) {
+  const MapExample& example = MapExamples(kernel())[4];
+  for (size_t n : SmallSizes(kernel().tile)) {
+    for (GuardedEdge edge : {GuardedEdge::kEnd, GuardedEdge::kBeginning}) {
+      SCOPED_TRACE(testing::Message()
+                   << "n = " << n << (edge == GuardedEdge::kEnd ? ", end" : ", beginning"));
+      const GuardedBuffer<float> x(example.x.data(), n, edge);
+      GuardedBuffer<float> y(n, edge);
+      Map(kernel(), n, x.data(), y.data(), example.reciprocal);
+      EXPECT_TRUE(SameBits(y.data(), example.y.data(), n));
+      EXPECT_TRUE(SameBits(x.data(), example.x.data(), n)) << "the input was written";
+      EXPECT_TRUE(x.SurroundingsAreIntact());
+      EXPECT_TRUE(y.SurroundingsAreIntact());
+    }
+  }
+}
+
+TEST_P(ExtendedMap, TakesAnyAlignmentAndRunsInPlace) {
+  const MapExample& example = MapExamples(kernel())[4];
+  for (size_t n : FewSizes(kernel().tile)) {
+    for (size_t offset = 0; offset < 16; offset++) {
+      SCOPED_TRACE(testing::Message() << "n = " << n << ", offset " << offset);
+      GuardedBuffer<float> x(example.x.data(), n, GuardedEdge::kBeginning, offset);
+      GuardedBuffer<float> y(n, GuardedEdge::kBeginning, 16 - offset);
+      Map(kernel(), n, x.data(), y.data(), example.reciprocal);
+      EXPECT_TRUE(SameBits(y.data(), example.y.data(), n));
+      EXPECT_TRUE(y.SurroundingsAreIntact());
+      Map(kernel(), n, x.data(), x.data(), example.reciprocal);
+      EXPECT_TRUE(SameBits(x.data(), example.y.data(), n)) << "in place";
+      EXPECT_TRUE(x.SurroundingsAreIntact());
+    }
+  }
+}
+
+TEST_P(ExtendedMap, NanStaysNanAndZeroZero) {
+  for (const MapExample& example : MapExamples(kernel())) {
+    for (size_t n : FewSizes(kernel().tile)) {
+      const float zero = takes_logits() ? -INFINITY : 0.0f;
+      for (size_t place : {size_t{0}, n / 2, n - 1}) {
+        std::vector<float> x(n, zero);
+        x[place] = NAN;
+        std::vector<float> expected(n, 0.0f);
+        expected[place] = NAN;
+        EXPECT_TRUE(SameBits(Map(kernel(), x, example.reciprocal).data(), expected.data(), n));
+      }
+    }
+  }
+}
+
+// Softmax of a tile by either algorithm, from sum to result: the law, and the same bits.
+TEST_P(ExtendedMap, MakesSoftmaxOfATile) {
+  Worst worst_of_all;
+  for (const RowFamily& family : FiniteRows()) {
+    for (size_t n : FewSizes(kernel().tile)) {
+      const SumResult& terms = ScalarSum("f32_raddstoreextexp", family.name, n);
+      if (isnan(terms.sum.hi)) continue;  // out of range: the operator's matter
+      SCOPED_TRACE(testing::Message() << family.name << ", n = " << n);
+      smx_f32_reciprocal reciprocal = smx_f32_reciprocal_of(&terms.sum);
+      const std::vector<float> x(LongRow(family.name).begin(),
+                                 LongRow(family.name).begin() + static_cast<ptrdiff_t>(n));
+      const std::vector<float> expected = Map(ScalarMicrokernel("f32_vscaleextexp"), x, reciprocal);
+      if (!takes_logits()) reciprocal.exponent += SMX_BIAS - terms.sum.reference;
+      const std::vector<float> y = Map(kernel(), takes_logits() ? x : terms.y, reciprocal);
+      EXPECT_TRUE(SameBits(y.data(), expected.data(), n));
+      const Reference& reference = ReferenceFor(family.name, n);
+      Worst worst;
+      for (size_t i = 0; i < n; i++) worst.Note(UlpError(y[i], (*reference.terms)[i] / reference.sum), i);
+      EXPECT_LE(worst.error(), kSoftmaxUlps) << "element " << worst.index();
+      worst_of_all.Note(worst.error(), n);
+    }
+  }
+  RecordProperty("worst_ulps", std::to_string(worst_of_all.error()));
+}
+
+TEST(List, EveryMicrokernelHasATest) {
+#define SMX_EXPECT(kernel) ExpectEveryMicrokernelHasATest(AvailableMicrokernels(#kernel));
+  SMX_FOREACH_KERNEL(SMX_EXPECT)
+#undef SMX_EXPECT
+}
+
+}  // namespace
+}  // namespace smx
