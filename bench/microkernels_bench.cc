@@ -57,6 +57,15 @@ Pass f32_vmulextc(smx_f32_vmulextc_ukernel_fn* ukernel) {
   return {kReadsAndWrites, [=](size_t n, const float*, float* y) { ukernel(n, y, y, &kOne); }};
 }
 
+// The row cut into rows of SMX_BLOCK elements.
+Pass f32_softmax(smx_f32_softmax_ukernel_fn* ukernel) {
+  return {kReadsAndWrites, [=](size_t n, const float* x, float* y) {
+            const size_t length = std::min<size_t>(n, SMX_BLOCK);
+            size_t done;
+            ukernel(n / length, length, x, length, y, length, &done);
+          }};
+}
+
 Pass f32_rmax(smx_f32_rmax_ukernel_fn* ukernel) {
   return {kReads, [=](size_t n, const float* x, float*) {
             float max;

@@ -1,0 +1,124 @@
+// The microkernels of several short rows at a time: the bits of the kernels of one row, nothing touched outside the
+// rows, and groups that hold a row out of range left as they are.
+#include <float.h>
+#include <math.h>
+
+#include "src/operators/row_sum.h"
+#include "src/runtime/fp_environment.h"
+#include "test/guarded_buffer.h"
+#include "test/microkernel_fixture.h"
+
+namespace smx {
+namespace {
+
+constexpr float kUntouched = -123.0f;
+
+class SoftmaxKernel : public MicrokernelTest {
+ protected:
+  // Returns the number of rows that were done.
+  size_t Run(size_t rows, size_t n, const float* x, size_t x_stride, float* y, size_t y_stride) const {
+    const smx_fp_environment environment;
+    size_t done = SIZE_MAX;
+    kernel().As<smx_f32_softmax_ukernel_fn>()(rows, n, x, x_stride, y, y_stride, &done);
+    return done;
+  }
+};
+
+INSTANTIATE_TEST_SUITE_P(List, SoftmaxKernel, testing::ValuesIn(AvailableMicrokernels("f32_softmax")),
+                         TestName);
+
+// By the scalar kernels of one row.
+std::vector<float> OneRow(const std::vector<float>& x) {
+  const smx_fp_environment environment;
+  std::vector<float> y(x.size());
+  smx_f32_extended sum;
+  ScalarMicrokernel("f32_raddstoreextexp")
+      .As<smx_f32_raddstoreextexp_ukernel_fn>()(x.size(), x.data(), y.data(), &sum);
+  smx_f32_reciprocal reciprocal = smx_f32_reciprocal_of(&sum);
+  reciprocal.exponent -= sum.reference - SMX_BIAS;
+  ScalarMicrokernel("f32_vmulextc")
+      .As<smx_f32_vmulextc_ukernel_fn>()(y.size(), y.data(), y.data(), &reciprocal);
+  return y;
+}
+
+bool IsInRange(const std::vector<float>& row) {
+  float max = -INFINITY;
+  for (float x : row) max = std::max(max, x);
+  return smx_is_in_range(max);
+}
+
+TEST_P(SoftmaxKernel, HasTheBitsOfOneRowAtATime) {
+  const size_t rows = 2 * kernel().accumulators + 1;
+  for (const RowFamily& family : FiniteRows()) {
+    for (const size_t n : FewSizes(kernel().tile)) {
+      if (n > SMX_BLOCK) continue;
+      std::vector<std::vector<float>> x, expected;
+      for (uint64_t seed = 0; x.size() < rows && seed < 4 * rows; seed++) {
+        const std::vector<float> row = family.make(n, seed);
+        if (!IsInRange(row)) continue;
+        x.push_back(row);
+        expected.push_back(OneRow(row));
+      }
+      GuardedBuffer<float> input(x.size() * n), output(x.size() * n);
+      for (size_t r = 0; r < x.size(); r++) std::copy(x[r].begin(), x[r].end(), input.data() + r * n);
+      EXPECT_EQ(Run(x.size(), n, input.data(), n, output.data(), n), x.size());
+      EXPECT_EQ(Run(x.size(), n, input.data(), n, input.data(), n), x.size());
+      for (size_t r = 0; r < x.size(); r++) {
+        EXPECT_TRUE(SameBits(output.data() + r * n, expected[r].data(), n)) << family.name << ", n = " << n;
+        EXPECT_TRUE(SameBits(input.data() + r * n, expected[r].data(), n))
+            << family.name << ", in place, n = " << n;
+      }
+    }
+  }
+}
+
+TEST_P(SoftmaxKernel, TouchesRowsOnly) {
+  for (const size_t n : SmallSizes(kernel().tile)) {
+    for (size_t rows = 1; rows <= kernel().accumulators + 1; rows++) {
+      const size_t x_stride = n + 3, y_stride = n + 5;
+      GuardedBuffer<float> x((rows - 1) * x_stride + n), y((rows - 1) * y_stride + n);
+      std::fill_n(x.data(), x.size(), NAN);
+      std::fill_n(y.data(), y.size(), kUntouched);
+      for (size_t r = 0; r < rows; r++) std::fill_n(x.data() + r * x_stride, n, 1.0f);
+      EXPECT_EQ(Run(rows, n, x.data(), x_stride, y.data(), y_stride), rows);
+      for (size_t i = 0; i < y.size(); i++) {
+        const float expected = i % y_stride < n ? OneRow(std::vector<float>(n, 1.0f))[0] : kUntouched;
+        ASSERT_EQ(y.data()[i], expected) << "n = " << n << ", " << rows << " rows, at " << i;
+      }
+    }
+  }
+}
+
+TEST_P(SoftmaxKernel, LeavesAGroupOutOfRangeAsItIs) {
+  const size_t group = kernel().accumulators, rows = 3 * group, n = 40;
+  for (float max :
+       {nextafterf(smx_range, INFINITY), INFINITY, nextafterf(-smx_range, -INFINITY), -FLT_MAX, -INFINITY}) {
+    for (size_t bad = 0; bad < rows; bad++) {
+      std::vector<float> x(rows * n, 1.0f), y(rows * n, kUntouched);
+      std::fill_n(x.begin() + bad * n, n, max);
+      EXPECT_EQ(Run(rows, n, x.data(), n, y.data(), n), bad / group * group);
+      for (size_t i = bad / group * group * n; i < y.size(); i++) ASSERT_EQ(y[i], kUntouched);
+    }
+  }
+}
+
+TEST_P(SoftmaxKernel, NanMakesItsRowNan) {
+  const size_t rows = kernel().accumulators, n = 40;
+  for (size_t at = 0; at < n; at++) {
+    std::vector<float> x(rows * n, 1.0f), y(rows * n, kUntouched);
+    x[(rows - 1) * n + at] = NAN;
+    // A kernel may leave the group to the caller, or do it.
+    if (Run(rows, n, x.data(), n, y.data(), n) == 0) continue;
+    for (size_t i = 0; i < y.size(); i++) {
+      const bool in_nan_row = i / n == rows - 1;
+      ASSERT_EQ(Bits(y[i]), in_nan_row ? 0x7FC00000 : Bits(OneRow(std::vector<float>(n, 1.0f))[0])) << i;
+    }
+  }
+}
+
+TEST(SoftmaxKernels, EveryOneHasATest) {
+  ExpectEveryMicrokernelHasATest(AvailableMicrokernels("f32_softmax"));
+}
+
+}  // namespace
+}  // namespace smx
