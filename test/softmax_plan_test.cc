@@ -30,9 +30,18 @@ std::vector<size_t> Lengths() {
   return lengths;
 }
 
+TEST(SoftmaxPlan, RowsOfABlockGoTogether) {
+  for (bool in_place : {false, true}) {
+    for (size_t rows : {1, 1000}) {
+      EXPECT_EQ(Plan(rows, 1, in_place, kL2, 1).algorithm, smx_algorithm_several_rows);
+      EXPECT_EQ(Plan(rows, SMX_BLOCK, in_place, kL2, 4).algorithm, smx_algorithm_several_rows);
+      EXPECT_EQ(Plan(rows, SMX_BLOCK + 1, in_place, kL2, 4).algorithm, smx_algorithm_store_and_rescale);
+    }
+  }
+}
+
 TEST(SoftmaxPlan, RowThatFitsIntoTheCacheIsStored) {
   const size_t fits = kL2 / (2 * sizeof(float));  // with its output
-  EXPECT_EQ(Plan(1, 1, false, kL2, 1).algorithm, smx_algorithm_store_and_rescale);
   EXPECT_EQ(Plan(1, fits, false, kL2, 1).algorithm, smx_algorithm_store_and_rescale);
   EXPECT_EQ(Plan(1, fits + 1, false, kL2, 1).algorithm, smx_algorithm_two_pass);
   EXPECT_EQ(Plan(1000, fits, false, kL2, 4).algorithm, smx_algorithm_store_and_rescale);
@@ -50,7 +59,6 @@ TEST(SoftmaxPlan, RowOfSeveralTilesInPlaceTakesTwoPasses) {
   for (size_t l2_bytes : {size_t{0}, kL2, SIZE_MAX / 64}) {
     for (size_t threads : {1, 4}) {
       for (size_t rows : {1, 10}) {
-        EXPECT_EQ(Plan(rows, 1, true, l2_bytes, threads).algorithm, smx_algorithm_store_and_rescale);
         EXPECT_EQ(Plan(rows, kTile, true, l2_bytes, threads).algorithm, smx_algorithm_store_and_rescale);
         EXPECT_EQ(Plan(rows, kTile + 1, true, l2_bytes, threads).algorithm, smx_algorithm_two_pass);
         EXPECT_EQ(Plan(rows, kLongestStored, true, l2_bytes, threads).algorithm, smx_algorithm_two_pass);
