@@ -88,10 +88,12 @@ class Dispatch : public testing::Test {
 };
 
 TEST_F(Dispatch, FirstAvailableIsaOfTheListWins) {
+  LogRecorder log(smx_log_level_warning);
   EXPECT_EQ(Pick(nullptr), FirstAvailable());
   ExpectFirstRows(microkernels_, FirstAvailable());
   EXPECT_EQ(Pick(""), FirstAvailable());
   ExpectFirstRows(microkernels_, FirstAvailable());
+  EXPECT_TRUE(log.messages().empty()) << log;
 }
 
 TEST_F(Dispatch, ScalarIsLastAndAlwaysAvailable) {

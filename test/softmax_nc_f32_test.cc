@@ -201,16 +201,15 @@ std::vector<float> LimitsAnd(const std::vector<float>& others) {
 
 // The result of a row: the same on every ISA, in place and not, and split over threads.
 Row Softmax(const Row& row) {
+  std::vector<SoftmaxTester> testers;
+  for (const std::string& isa : AvailableIsas()) testers.push_back(SoftmaxTester().isa(isa));
+  if (row.size() >= kSeveralTiles) testers.push_back(SoftmaxTester().isa(AvailableIsas().front()).threads(2));
   Row y;
-  for (const std::string& isa : AvailableIsas()) {
-    for (size_t threads : {0, 2}) {
-      if (threads > 0 && row.size() < kSeveralTiles) continue;
-      for (bool in_place : {false, true}) {
-        const SoftmaxTester tester = SoftmaxTester().isa(isa).threads(threads).in_place(in_place);
-        const Row result = tester.Run({row})[0];
-        if (y.empty()) y = result;
-        EXPECT_TRUE(SameBits(result, y)) << tester;
-      }
+  for (SoftmaxTester& tester : testers) {
+    for (bool in_place : {false, true}) {
+      const Row result = tester.in_place(in_place).Run({row})[0];
+      if (y.empty()) y = result;
+      EXPECT_TRUE(SameBits(result, y)) << tester;
     }
   }
   return y;
@@ -322,7 +321,8 @@ TEST(SoftmaxNcF32Edge, AnyNan) {
 
 // A tile that holds NaN or +inf beside tiles with another reference exponent.
 TEST(SoftmaxNcF32Edge, NanAndInfinityBesideTilesOfAnyLevel) {
-  for (float level : LimitsAnd({-1e9f, -1000.0f, -40.0f, 0.0f, 40.0f, 700.0f, 1000.0f, 1e9f})) {
+  for (float level : {-1e9f, -smx_range - 257.0f, -smx_range - 1.0f, -smx_range, -1000.0f, 0.0f, 700.0f,
+                      1000.0f, smx_range, smx_range + 1.0f, 1e9f}) {
     for (float special : {NAN, INFINITY}) {
       for (size_t place : {size_t{0}, size_t{SMX_TILE + 5}, kSeveralTiles - 1}) {
         Row row(kSeveralTiles, level);
@@ -604,7 +604,7 @@ TEST_P(SoftmaxNcF32, BitsOfBatchesOnAnyNumberOfThreads) {
 
 // Rows are split over the threads where there are fewer of them.
 TEST_P(SoftmaxNcF32, BitsOfSplitRowsOnAnyNumberOfThreads) {
-  for (const char* family : {"normal_4", "uniform_1000", "jumps", "mask_minus_1e9", "padded", "million"}) {
+  for (const char* family : {"normal_4", "jumps", "mask_minus_1e9", "million"}) {
     for (size_t threads : kThreads) {
       Tester().channels(50000).family(family).threads(threads).TestBits();
       Tester().rows(2).channels(50000).family(family).threads(threads).in_place(true).TestBits();
