@@ -81,7 +81,7 @@ def load_isas():
 
 def variants_of(kernel, isa):
     """The kernel's variants for an ISA, that of dispatch first."""
-    all_variants = [Variant(kernel, isa, t, a) for t, a in kernel.variants if t // isa.width >= a]
+    all_variants = [Variant(kernel, isa, t, a) for t, a in kernel.variants]
     tuned = isa.tuned.get(kernel.name, kernel.variants[0])
     return sorted(all_variants, key=lambda v: (v.tile, v.accumulators) != tuple(tuned))
 

@@ -179,6 +179,22 @@ TEST_P(ExtendedSum, GivesTheBitsOfScalar) {
   }
 }
 
+// Equal terms show what the additions are off by: two of them add exactly, and all further additions are compensated.
+TEST_P(ExtendedSum, OfEqualElementsIsTheirNumberTimesOne) {
+  SplitMix64 generator(1);
+  std::vector<size_t> sizes = FewSizes(kernel().tile);
+  sizes.push_back(SMX_TILE);
+  for (int i = 0; i < 10; i++) {
+    const std::vector<float> x(SMX_TILE, 10.0f * generator.Uniform());
+    const long double one = ValueOf(Sum(kernel(), 1, x.data()).sum);
+    for (size_t n : sizes) {
+      const long double sum = ValueOf(Sum(kernel(), n, x.data()).sum);
+      EXPECT_LE(UnitError(sum, static_cast<long double>(n) * one), kCompensationUnits)
+          << "x = " << x[0] << ", n = " << n;
+    }
+  }
+}
+
 // The two algorithms may not differ in a bit of a row's sum; the variants of either agree.
 TEST(ExtendedSums, AreTheSameForBothKernels) {
   for (const RowFamily& family : FiniteRows()) {

@@ -38,17 +38,21 @@ struct smx_f32_reciprocal;
   ROW(avx512f, f32_vmulextc, smx_f32_vmulextc_ukernel__avx512f_u16, 16, 1)                      \
   ROW(avx512f, f32_vmulextc, smx_f32_vmulextc_ukernel__avx512f_u32, 32, 1)                      \
   ROW(avx512f, f32_vmulextc, smx_f32_vmulextc_ukernel__avx512f_u128, 128, 1)                    \
-  ROW(avx512f, f32_softmax, smx_f32_softmax_ukernel__avx512f_u64_acc4, 64, 4)                   \
-  ROW(avx512f, f32_softmax, smx_f32_softmax_ukernel__avx512f_u128_acc4, 128, 4)
+  ROW(avx512f, f32_softmax, smx_f32_softmax_ukernel__avx512f_u64_acc16, 64, 16)                 \
+  ROW(avx512f, f32_softmax, smx_f32_softmax_ukernel__avx512f_u32_acc8, 32, 8)                   \
+  ROW(avx512f, f32_softmax, smx_f32_softmax_ukernel__avx512f_u64_acc8, 64, 8)                   \
+  ROW(avx512f, f32_softmax, smx_f32_softmax_ukernel__avx512f_u32_acc16, 32, 16)
 #define SMX_FOREACH_AVX512F_BASELINE(ROW)                                                                 \
   ROW(avx512f, f32_rmax, smx_f32_rmax_ukernel__avx512f_u32, 32, 1)                                        \
   ROW(avx512f, f32_rmax, smx_f32_rmax_ukernel__avx512f_u32_acc2, 32, 2)                                   \
+  ROW(avx512f, f32_rmax, smx_f32_rmax_ukernel__avx512f_u32_acc4, 32, 4)                                   \
   ROW(avx512f, f32_rmax, smx_f32_rmax_ukernel__avx512f_u64, 64, 1)                                        \
   ROW(avx512f, f32_rmax, smx_f32_rmax_ukernel__avx512f_u64_acc2, 64, 2)                                   \
   ROW(avx512f, f32_rmax, smx_f32_rmax_ukernel__avx512f_u64_acc4, 64, 4)                                   \
   ROW(avx512f, f32_rmax, smx_f32_rmax_ukernel__avx512f_u128_acc4, 128, 4)                                 \
   ROW(avx512f, f32_raddexpminusmax, smx_f32_raddexpminusmax_ukernel__avx512f_u32, 32, 1)                  \
   ROW(avx512f, f32_raddexpminusmax, smx_f32_raddexpminusmax_ukernel__avx512f_u32_acc2, 32, 2)             \
+  ROW(avx512f, f32_raddexpminusmax, smx_f32_raddexpminusmax_ukernel__avx512f_u32_acc4, 32, 4)             \
   ROW(avx512f, f32_raddexpminusmax, smx_f32_raddexpminusmax_ukernel__avx512f_u64, 64, 1)                  \
   ROW(avx512f, f32_raddexpminusmax, smx_f32_raddexpminusmax_ukernel__avx512f_u64_acc2, 64, 2)             \
   ROW(avx512f, f32_raddexpminusmax, smx_f32_raddexpminusmax_ukernel__avx512f_u64_acc4, 64, 4)             \
@@ -59,6 +63,7 @@ struct smx_f32_reciprocal;
   ROW(avx512f, f32_vscaleexpminusmax, smx_f32_vscaleexpminusmax_ukernel__avx512f_u128, 128, 1)            \
   ROW(avx512f, f32_raddstoreexpminusmax, smx_f32_raddstoreexpminusmax_ukernel__avx512f_u32, 32, 1)        \
   ROW(avx512f, f32_raddstoreexpminusmax, smx_f32_raddstoreexpminusmax_ukernel__avx512f_u32_acc2, 32, 2)   \
+  ROW(avx512f, f32_raddstoreexpminusmax, smx_f32_raddstoreexpminusmax_ukernel__avx512f_u32_acc4, 32, 4)   \
   ROW(avx512f, f32_raddstoreexpminusmax, smx_f32_raddstoreexpminusmax_ukernel__avx512f_u64, 64, 1)        \
   ROW(avx512f, f32_raddstoreexpminusmax, smx_f32_raddstoreexpminusmax_ukernel__avx512f_u64_acc2, 64, 2)   \
   ROW(avx512f, f32_raddstoreexpminusmax, smx_f32_raddstoreexpminusmax_ukernel__avx512f_u64_acc4, 64, 4)   \
@@ -96,10 +101,10 @@ struct smx_f32_reciprocal;
   ROW(avx2, f32_vmulextc, smx_f32_vmulextc_ukernel__avx2_u16, 16, 1)                      \
   ROW(avx2, f32_vmulextc, smx_f32_vmulextc_ukernel__avx2_u64, 64, 1)                      \
   ROW(avx2, f32_vmulextc, smx_f32_vmulextc_ukernel__avx2_u128, 128, 1)                    \
-  ROW(avx2, f32_softmax, smx_f32_softmax_ukernel__avx2_u32_acc4, 32, 4)                   \
-  ROW(avx2, f32_softmax, smx_f32_softmax_ukernel__avx2_u64_acc4, 64, 4)                   \
+  ROW(avx2, f32_softmax, smx_f32_softmax_ukernel__avx2_u32_acc16, 32, 16)                 \
+  ROW(avx2, f32_softmax, smx_f32_softmax_ukernel__avx2_u32_acc8, 32, 8)                   \
   ROW(avx2, f32_softmax, smx_f32_softmax_ukernel__avx2_u64_acc8, 64, 8)                   \
-  ROW(avx2, f32_softmax, smx_f32_softmax_ukernel__avx2_u128_acc4, 128, 4)
+  ROW(avx2, f32_softmax, smx_f32_softmax_ukernel__avx2_u64_acc16, 64, 16)
 #define SMX_FOREACH_AVX2_BASELINE(ROW)                                                              \
   ROW(avx2, f32_rmax, smx_f32_rmax_ukernel__avx2_u32, 32, 1)                                        \
   ROW(avx2, f32_rmax, smx_f32_rmax_ukernel__avx2_u32_acc2, 32, 2)                                   \
@@ -159,11 +164,10 @@ struct smx_f32_reciprocal;
   ROW(neon, f32_vmulextc, smx_f32_vmulextc_ukernel__neon_u32, 32, 1)                      \
   ROW(neon, f32_vmulextc, smx_f32_vmulextc_ukernel__neon_u64, 64, 1)                      \
   ROW(neon, f32_vmulextc, smx_f32_vmulextc_ukernel__neon_u128, 128, 1)                    \
-  ROW(neon, f32_softmax, smx_f32_softmax_ukernel__neon_u32_acc4, 32, 4)                   \
-  ROW(neon, f32_softmax, smx_f32_softmax_ukernel__neon_u64_acc4, 64, 4)                   \
+  ROW(neon, f32_softmax, smx_f32_softmax_ukernel__neon_u32_acc8, 32, 8)                   \
   ROW(neon, f32_softmax, smx_f32_softmax_ukernel__neon_u64_acc8, 64, 8)                   \
-  ROW(neon, f32_softmax, smx_f32_softmax_ukernel__neon_u64_acc16, 64, 16)                 \
-  ROW(neon, f32_softmax, smx_f32_softmax_ukernel__neon_u128_acc4, 128, 4)
+  ROW(neon, f32_softmax, smx_f32_softmax_ukernel__neon_u32_acc16, 32, 16)                 \
+  ROW(neon, f32_softmax, smx_f32_softmax_ukernel__neon_u64_acc16, 64, 16)
 #define SMX_FOREACH_NEON_BASELINE(ROW)                                                              \
   ROW(neon, f32_rmax, smx_f32_rmax_ukernel__neon_u32, 32, 1)                                        \
   ROW(neon, f32_rmax, smx_f32_rmax_ukernel__neon_u32_acc2, 32, 2)                                   \
@@ -222,17 +226,21 @@ struct smx_f32_reciprocal;
   ROW(scalar, f32_vmulextc, smx_f32_vmulextc_ukernel__scalar_u32, 32, 1)                      \
   ROW(scalar, f32_vmulextc, smx_f32_vmulextc_ukernel__scalar_u64, 64, 1)                      \
   ROW(scalar, f32_vmulextc, smx_f32_vmulextc_ukernel__scalar_u128, 128, 1)                    \
-  ROW(scalar, f32_softmax, smx_f32_softmax_ukernel__scalar_u64_acc4, 64, 4)                   \
-  ROW(scalar, f32_softmax, smx_f32_softmax_ukernel__scalar_u128_acc4, 128, 4)
+  ROW(scalar, f32_softmax, smx_f32_softmax_ukernel__scalar_u32_acc8, 32, 8)                   \
+  ROW(scalar, f32_softmax, smx_f32_softmax_ukernel__scalar_u64_acc8, 64, 8)                   \
+  ROW(scalar, f32_softmax, smx_f32_softmax_ukernel__scalar_u32_acc16, 32, 16)                 \
+  ROW(scalar, f32_softmax, smx_f32_softmax_ukernel__scalar_u64_acc16, 64, 16)
 #define SMX_FOREACH_SCALAR_BASELINE(ROW)                                                                \
   ROW(scalar, f32_rmax, smx_f32_rmax_ukernel__scalar_u32, 32, 1)                                        \
   ROW(scalar, f32_rmax, smx_f32_rmax_ukernel__scalar_u32_acc2, 32, 2)                                   \
+  ROW(scalar, f32_rmax, smx_f32_rmax_ukernel__scalar_u32_acc4, 32, 4)                                   \
   ROW(scalar, f32_rmax, smx_f32_rmax_ukernel__scalar_u64, 64, 1)                                        \
   ROW(scalar, f32_rmax, smx_f32_rmax_ukernel__scalar_u64_acc2, 64, 2)                                   \
   ROW(scalar, f32_rmax, smx_f32_rmax_ukernel__scalar_u64_acc4, 64, 4)                                   \
   ROW(scalar, f32_rmax, smx_f32_rmax_ukernel__scalar_u128_acc4, 128, 4)                                 \
   ROW(scalar, f32_raddexpminusmax, smx_f32_raddexpminusmax_ukernel__scalar_u32, 32, 1)                  \
   ROW(scalar, f32_raddexpminusmax, smx_f32_raddexpminusmax_ukernel__scalar_u32_acc2, 32, 2)             \
+  ROW(scalar, f32_raddexpminusmax, smx_f32_raddexpminusmax_ukernel__scalar_u32_acc4, 32, 4)             \
   ROW(scalar, f32_raddexpminusmax, smx_f32_raddexpminusmax_ukernel__scalar_u64, 64, 1)                  \
   ROW(scalar, f32_raddexpminusmax, smx_f32_raddexpminusmax_ukernel__scalar_u64_acc2, 64, 2)             \
   ROW(scalar, f32_raddexpminusmax, smx_f32_raddexpminusmax_ukernel__scalar_u64_acc4, 64, 4)             \
@@ -243,6 +251,7 @@ struct smx_f32_reciprocal;
   ROW(scalar, f32_vscaleexpminusmax, smx_f32_vscaleexpminusmax_ukernel__scalar_u128, 128, 1)            \
   ROW(scalar, f32_raddstoreexpminusmax, smx_f32_raddstoreexpminusmax_ukernel__scalar_u32, 32, 1)        \
   ROW(scalar, f32_raddstoreexpminusmax, smx_f32_raddstoreexpminusmax_ukernel__scalar_u32_acc2, 32, 2)   \
+  ROW(scalar, f32_raddstoreexpminusmax, smx_f32_raddstoreexpminusmax_ukernel__scalar_u32_acc4, 32, 4)   \
   ROW(scalar, f32_raddstoreexpminusmax, smx_f32_raddstoreexpminusmax_ukernel__scalar_u64, 64, 1)        \
   ROW(scalar, f32_raddstoreexpminusmax, smx_f32_raddstoreexpminusmax_ukernel__scalar_u64_acc2, 64, 2)   \
   ROW(scalar, f32_raddstoreexpminusmax, smx_f32_raddstoreexpminusmax_ukernel__scalar_u64_acc4, 64, 4)   \

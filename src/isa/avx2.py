@@ -44,6 +44,7 @@ ISA = Isa(
     tuned={
         "f32-raddstoreextexp": (64, 2),
         "f32-vscaleextexp": (32, 1),
+        "f32-softmax": (32, 16),
         "f32-vmulextc": (32, 1),
     },
 )

@@ -48,6 +48,7 @@ ISA = Isa(
         "f32-raddextexp": (64, 1),
         "f32-vscaleextexp": (64, 1),
         "f32-raddstoreextexp": (64, 1),
+        "f32-softmax": (64, 16),
         "f32-vmulextc": (64, 1),
     },
 )

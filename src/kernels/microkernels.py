@@ -12,11 +12,11 @@ LANES = 16
 BLOCK = 1024
 TILE = 16384
 
-# (tile, accumulators): elements an iteration of the main loop takes, and how many blocks (extended sums) or
-# vectors (baselines) it sums at once. Variants with fewer vectors than accumulators are left out for an ISA.
+# (tile, accumulators): elements that an iteration of the main loop takes, and how many sums it has under way: blocks
+# (extended sums), rows (several at a time) or vectors (baselines).
 SUMS = [(32, 1), (64, 1), (128, 1), (64, 2), (128, 2), (128, 4)]
 MAPS = [(16, 1), (32, 1), (64, 1), (128, 1)]
-ROWS = [(32, 4), (64, 4), (64, 8), (64, 16), (128, 4)]
+ROWS = [(32, 8), (64, 8), (32, 16), (64, 16)]
 REDUCTIONS = [(32, 1), (32, 2), (32, 4), (64, 1), (64, 2), (64, 4), (128, 4)]
 
 BASELINES = "baselines"  # the archive that tests and benches link, and the library does not

@@ -107,19 +107,20 @@ static inline void accumulate_tail(ptrdiff_t n, const float* x, float* y, __m256
   const __m256 y1 = _mm256_mul_ps(p1, power1);
   const __m256 y2 = _mm256_mul_ps(p2, power2);
   const __m256 y3 = _mm256_mul_ps(p3, power3);
-  avx2_store_tail(y + 0, n - 0, y0);
-  avx2_store_tail(y + 8, n - 8, y1);
-  avx2_store_tail(y + 16, n - 16, y2);
-  avx2_store_tail(y + 24, n - 24, y3);
+  _mm256_storeu_ps(y + 0, y0);
+  _mm256_storeu_ps(y + 8, y1);
+  _mm256_storeu_ps(y + 16, y2);
+  _mm256_storeu_ps(y + 24, y3);
   const __m256 pair0 = _mm256_add_ps(y0, y2);
   const __m256 pair1 = _mm256_add_ps(y1, y3);
   add_compensated(&block_hi[0], &block_lo[0], pair0);
   add_compensated(&block_hi[1], &block_lo[1], pair1);
 }
 
-// The terms of a row, stored to y, and their sums in 16 lanes, folded to those of a vector.
-static inline void sum_row_32(size_t n, const float* x, float* y, __m256 lower, __m256 bias, __m256* hi,
-                              __m256* lo) {
+// The terms of a row, and their sums in 16 lanes, folded to those of a vector. The last n % 32 terms go to
+// `tail`, the others to y: what a masked store has written cannot be forwarded to the load that follows soon.
+static inline void sum_row_32(size_t n, const float* x, float* y, float* tail, __m256 lower, __m256 bias,
+                              __m256* hi, __m256* lo) {
   __m256 block_hi[2] = {_mm256_setzero_ps(), _mm256_setzero_ps()};
   __m256 block_lo[2] = {_mm256_setzero_ps(), _mm256_setzero_ps()};
   size_t i = 0;
@@ -189,14 +190,14 @@ static inline void sum_row_32(size_t n, const float* x, float* y, __m256 lower, 
     add_compensated(&block_hi[0], &block_lo[0], pair0);
     add_compensated(&block_hi[1], &block_lo[1], pair1);
   }
-  if (i < n) accumulate_tail((ptrdiff_t)(n - i), x + i, y + i, lower, bias, block_hi, block_lo);
+  if (i < n) accumulate_tail((ptrdiff_t)(n - i), x + i, tail, lower, bias, block_hi, block_lo);
   add_pair(&block_hi[0], &block_lo[0], block_hi[1], block_lo[1]);
   *hi = block_hi[0];
   *lo = block_lo[0];
 }
 
-static inline void sum_row_64(size_t n, const float* x, float* y, __m256 lower, __m256 bias, __m256* hi,
-                              __m256* lo) {
+static inline void sum_row_64(size_t n, const float* x, float* y, float* tail, __m256 lower, __m256 bias,
+                              __m256* hi, __m256* lo) {
   __m256 block_hi[2] = {_mm256_setzero_ps(), _mm256_setzero_ps()};
   __m256 block_lo[2] = {_mm256_setzero_ps(), _mm256_setzero_ps()};
   size_t i = 0;
@@ -392,367 +393,65 @@ static inline void sum_row_64(size_t n, const float* x, float* y, __m256 lower, 
     add_compensated(&block_hi[0], &block_lo[0], pair0);
     add_compensated(&block_hi[1], &block_lo[1], pair1);
   }
-  if (i < n) accumulate_tail((ptrdiff_t)(n - i), x + i, y + i, lower, bias, block_hi, block_lo);
+  if (i < n) accumulate_tail((ptrdiff_t)(n - i), x + i, tail, lower, bias, block_hi, block_lo);
   add_pair(&block_hi[0], &block_lo[0], block_hi[1], block_lo[1]);
   *hi = block_hi[0];
   *lo = block_lo[0];
 }
 
-static inline void sum_row_128(size_t n, const float* x, float* y, __m256 lower, __m256 bias, __m256* hi,
-                               __m256* lo) {
-  __m256 block_hi[2] = {_mm256_setzero_ps(), _mm256_setzero_ps()};
-  __m256 block_lo[2] = {_mm256_setzero_ps(), _mm256_setzero_ps()};
-  size_t i = 0;
-  for (; i + 128 <= n; i += 128) {
-    const __m256 x0 = _mm256_max_ps(lower, _mm256_loadu_ps(x + i + 0));
-    const __m256 x1 = _mm256_max_ps(lower, _mm256_loadu_ps(x + i + 8));
-    const __m256 x2 = _mm256_max_ps(lower, _mm256_loadu_ps(x + i + 16));
-    const __m256 x3 = _mm256_max_ps(lower, _mm256_loadu_ps(x + i + 24));
-    const __m256 x4 = _mm256_max_ps(lower, _mm256_loadu_ps(x + i + 32));
-    const __m256 x5 = _mm256_max_ps(lower, _mm256_loadu_ps(x + i + 40));
-    const __m256 x6 = _mm256_max_ps(lower, _mm256_loadu_ps(x + i + 48));
-    const __m256 x7 = _mm256_max_ps(lower, _mm256_loadu_ps(x + i + 56));
-    const __m256 x8 = _mm256_max_ps(lower, _mm256_loadu_ps(x + i + 64));
-    const __m256 x9 = _mm256_max_ps(lower, _mm256_loadu_ps(x + i + 72));
-    const __m256 x10 = _mm256_max_ps(lower, _mm256_loadu_ps(x + i + 80));
-    const __m256 x11 = _mm256_max_ps(lower, _mm256_loadu_ps(x + i + 88));
-    const __m256 x12 = _mm256_max_ps(lower, _mm256_loadu_ps(x + i + 96));
-    const __m256 x13 = _mm256_max_ps(lower, _mm256_loadu_ps(x + i + 104));
-    const __m256 x14 = _mm256_max_ps(lower, _mm256_loadu_ps(x + i + 112));
-    const __m256 x15 = _mm256_max_ps(lower, _mm256_loadu_ps(x + i + 120));
-
-    // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
-    // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
-    const __m256 biased0 = _mm256_fmadd_ps(x0, _mm256_set1_ps(0x1.715476p+0f), bias);
-    const __m256 biased1 = _mm256_fmadd_ps(x1, _mm256_set1_ps(0x1.715476p+0f), bias);
-    const __m256 biased2 = _mm256_fmadd_ps(x2, _mm256_set1_ps(0x1.715476p+0f), bias);
-    const __m256 biased3 = _mm256_fmadd_ps(x3, _mm256_set1_ps(0x1.715476p+0f), bias);
-    const __m256 biased4 = _mm256_fmadd_ps(x4, _mm256_set1_ps(0x1.715476p+0f), bias);
-    const __m256 biased5 = _mm256_fmadd_ps(x5, _mm256_set1_ps(0x1.715476p+0f), bias);
-    const __m256 biased6 = _mm256_fmadd_ps(x6, _mm256_set1_ps(0x1.715476p+0f), bias);
-    const __m256 biased7 = _mm256_fmadd_ps(x7, _mm256_set1_ps(0x1.715476p+0f), bias);
-    const __m256 biased8 = _mm256_fmadd_ps(x8, _mm256_set1_ps(0x1.715476p+0f), bias);
-    const __m256 biased9 = _mm256_fmadd_ps(x9, _mm256_set1_ps(0x1.715476p+0f), bias);
-    const __m256 biased10 = _mm256_fmadd_ps(x10, _mm256_set1_ps(0x1.715476p+0f), bias);
-    const __m256 biased11 = _mm256_fmadd_ps(x11, _mm256_set1_ps(0x1.715476p+0f), bias);
-    const __m256 biased12 = _mm256_fmadd_ps(x12, _mm256_set1_ps(0x1.715476p+0f), bias);
-    const __m256 biased13 = _mm256_fmadd_ps(x13, _mm256_set1_ps(0x1.715476p+0f), bias);
-    const __m256 biased14 = _mm256_fmadd_ps(x14, _mm256_set1_ps(0x1.715476p+0f), bias);
-    const __m256 biased15 = _mm256_fmadd_ps(x15, _mm256_set1_ps(0x1.715476p+0f), bias);
-    const __m256 n0 = _mm256_sub_ps(biased0, bias);
-    const __m256 n1 = _mm256_sub_ps(biased1, bias);
-    const __m256 n2 = _mm256_sub_ps(biased2, bias);
-    const __m256 n3 = _mm256_sub_ps(biased3, bias);
-    const __m256 n4 = _mm256_sub_ps(biased4, bias);
-    const __m256 n5 = _mm256_sub_ps(biased5, bias);
-    const __m256 n6 = _mm256_sub_ps(biased6, bias);
-    const __m256 n7 = _mm256_sub_ps(biased7, bias);
-    const __m256 n8 = _mm256_sub_ps(biased8, bias);
-    const __m256 n9 = _mm256_sub_ps(biased9, bias);
-    const __m256 n10 = _mm256_sub_ps(biased10, bias);
-    const __m256 n11 = _mm256_sub_ps(biased11, bias);
-    const __m256 n12 = _mm256_sub_ps(biased12, bias);
-    const __m256 n13 = _mm256_sub_ps(biased13, bias);
-    const __m256 n14 = _mm256_sub_ps(biased14, bias);
-    const __m256 n15 = _mm256_sub_ps(biased15, bias);
-    const __m256 power0 = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(biased0), 23));
-    const __m256 power1 = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(biased1), 23));
-    const __m256 power2 = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(biased2), 23));
-    const __m256 power3 = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(biased3), 23));
-    const __m256 power4 = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(biased4), 23));
-    const __m256 power5 = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(biased5), 23));
-    const __m256 power6 = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(biased6), 23));
-    const __m256 power7 = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(biased7), 23));
-    const __m256 power8 = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(biased8), 23));
-    const __m256 power9 = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(biased9), 23));
-    const __m256 power10 = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(biased10), 23));
-    const __m256 power11 = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(biased11), 23));
-    const __m256 power12 = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(biased12), 23));
-    const __m256 power13 = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(biased13), 23));
-    const __m256 power14 = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(biased14), 23));
-    const __m256 power15 = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(biased15), 23));
-    __m256 t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(-0x1.62E400p-1f), x0);
-    __m256 t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(-0x1.62E400p-1f), x1);
-    __m256 t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(-0x1.62E400p-1f), x2);
-    __m256 t3 = _mm256_fmadd_ps(n3, _mm256_set1_ps(-0x1.62E400p-1f), x3);
-    __m256 t4 = _mm256_fmadd_ps(n4, _mm256_set1_ps(-0x1.62E400p-1f), x4);
-    __m256 t5 = _mm256_fmadd_ps(n5, _mm256_set1_ps(-0x1.62E400p-1f), x5);
-    __m256 t6 = _mm256_fmadd_ps(n6, _mm256_set1_ps(-0x1.62E400p-1f), x6);
-    __m256 t7 = _mm256_fmadd_ps(n7, _mm256_set1_ps(-0x1.62E400p-1f), x7);
-    __m256 t8 = _mm256_fmadd_ps(n8, _mm256_set1_ps(-0x1.62E400p-1f), x8);
-    __m256 t9 = _mm256_fmadd_ps(n9, _mm256_set1_ps(-0x1.62E400p-1f), x9);
-    __m256 t10 = _mm256_fmadd_ps(n10, _mm256_set1_ps(-0x1.62E400p-1f), x10);
-    __m256 t11 = _mm256_fmadd_ps(n11, _mm256_set1_ps(-0x1.62E400p-1f), x11);
-    __m256 t12 = _mm256_fmadd_ps(n12, _mm256_set1_ps(-0x1.62E400p-1f), x12);
-    __m256 t13 = _mm256_fmadd_ps(n13, _mm256_set1_ps(-0x1.62E400p-1f), x13);
-    __m256 t14 = _mm256_fmadd_ps(n14, _mm256_set1_ps(-0x1.62E400p-1f), x14);
-    __m256 t15 = _mm256_fmadd_ps(n15, _mm256_set1_ps(-0x1.62E400p-1f), x15);
-    t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(-0x1.7F7D1Cp-20f), t0);
-    t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(-0x1.7F7D1Cp-20f), t1);
-    t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(-0x1.7F7D1Cp-20f), t2);
-    t3 = _mm256_fmadd_ps(n3, _mm256_set1_ps(-0x1.7F7D1Cp-20f), t3);
-    t4 = _mm256_fmadd_ps(n4, _mm256_set1_ps(-0x1.7F7D1Cp-20f), t4);
-    t5 = _mm256_fmadd_ps(n5, _mm256_set1_ps(-0x1.7F7D1Cp-20f), t5);
-    t6 = _mm256_fmadd_ps(n6, _mm256_set1_ps(-0x1.7F7D1Cp-20f), t6);
-    t7 = _mm256_fmadd_ps(n7, _mm256_set1_ps(-0x1.7F7D1Cp-20f), t7);
-    t8 = _mm256_fmadd_ps(n8, _mm256_set1_ps(-0x1.7F7D1Cp-20f), t8);
-    t9 = _mm256_fmadd_ps(n9, _mm256_set1_ps(-0x1.7F7D1Cp-20f), t9);
-    t10 = _mm256_fmadd_ps(n10, _mm256_set1_ps(-0x1.7F7D1Cp-20f), t10);
-    t11 = _mm256_fmadd_ps(n11, _mm256_set1_ps(-0x1.7F7D1Cp-20f), t11);
-    t12 = _mm256_fmadd_ps(n12, _mm256_set1_ps(-0x1.7F7D1Cp-20f), t12);
-    t13 = _mm256_fmadd_ps(n13, _mm256_set1_ps(-0x1.7F7D1Cp-20f), t13);
-    t14 = _mm256_fmadd_ps(n14, _mm256_set1_ps(-0x1.7F7D1Cp-20f), t14);
-    t15 = _mm256_fmadd_ps(n15, _mm256_set1_ps(-0x1.7F7D1Cp-20f), t15);
-    __m256 p0 = _mm256_fmadd_ps(t0, _mm256_set1_ps(0x1.6A604Ap-10f), _mm256_set1_ps(0x1.123AC8p-7f));
-    __m256 p1 = _mm256_fmadd_ps(t1, _mm256_set1_ps(0x1.6A604Ap-10f), _mm256_set1_ps(0x1.123AC8p-7f));
-    __m256 p2 = _mm256_fmadd_ps(t2, _mm256_set1_ps(0x1.6A604Ap-10f), _mm256_set1_ps(0x1.123AC8p-7f));
-    __m256 p3 = _mm256_fmadd_ps(t3, _mm256_set1_ps(0x1.6A604Ap-10f), _mm256_set1_ps(0x1.123AC8p-7f));
-    __m256 p4 = _mm256_fmadd_ps(t4, _mm256_set1_ps(0x1.6A604Ap-10f), _mm256_set1_ps(0x1.123AC8p-7f));
-    __m256 p5 = _mm256_fmadd_ps(t5, _mm256_set1_ps(0x1.6A604Ap-10f), _mm256_set1_ps(0x1.123AC8p-7f));
-    __m256 p6 = _mm256_fmadd_ps(t6, _mm256_set1_ps(0x1.6A604Ap-10f), _mm256_set1_ps(0x1.123AC8p-7f));
-    __m256 p7 = _mm256_fmadd_ps(t7, _mm256_set1_ps(0x1.6A604Ap-10f), _mm256_set1_ps(0x1.123AC8p-7f));
-    __m256 p8 = _mm256_fmadd_ps(t8, _mm256_set1_ps(0x1.6A604Ap-10f), _mm256_set1_ps(0x1.123AC8p-7f));
-    __m256 p9 = _mm256_fmadd_ps(t9, _mm256_set1_ps(0x1.6A604Ap-10f), _mm256_set1_ps(0x1.123AC8p-7f));
-    __m256 p10 = _mm256_fmadd_ps(t10, _mm256_set1_ps(0x1.6A604Ap-10f), _mm256_set1_ps(0x1.123AC8p-7f));
-    __m256 p11 = _mm256_fmadd_ps(t11, _mm256_set1_ps(0x1.6A604Ap-10f), _mm256_set1_ps(0x1.123AC8p-7f));
-    __m256 p12 = _mm256_fmadd_ps(t12, _mm256_set1_ps(0x1.6A604Ap-10f), _mm256_set1_ps(0x1.123AC8p-7f));
-    __m256 p13 = _mm256_fmadd_ps(t13, _mm256_set1_ps(0x1.6A604Ap-10f), _mm256_set1_ps(0x1.123AC8p-7f));
-    __m256 p14 = _mm256_fmadd_ps(t14, _mm256_set1_ps(0x1.6A604Ap-10f), _mm256_set1_ps(0x1.123AC8p-7f));
-    __m256 p15 = _mm256_fmadd_ps(t15, _mm256_set1_ps(0x1.6A604Ap-10f), _mm256_set1_ps(0x1.123AC8p-7f));
-    p0 = _mm256_fmadd_ps(p0, t0, _mm256_set1_ps(0x1.5558A0p-5f));
-    p1 = _mm256_fmadd_ps(p1, t1, _mm256_set1_ps(0x1.5558A0p-5f));
-    p2 = _mm256_fmadd_ps(p2, t2, _mm256_set1_ps(0x1.5558A0p-5f));
-    p3 = _mm256_fmadd_ps(p3, t3, _mm256_set1_ps(0x1.5558A0p-5f));
-    p4 = _mm256_fmadd_ps(p4, t4, _mm256_set1_ps(0x1.5558A0p-5f));
-    p5 = _mm256_fmadd_ps(p5, t5, _mm256_set1_ps(0x1.5558A0p-5f));
-    p6 = _mm256_fmadd_ps(p6, t6, _mm256_set1_ps(0x1.5558A0p-5f));
-    p7 = _mm256_fmadd_ps(p7, t7, _mm256_set1_ps(0x1.5558A0p-5f));
-    p8 = _mm256_fmadd_ps(p8, t8, _mm256_set1_ps(0x1.5558A0p-5f));
-    p9 = _mm256_fmadd_ps(p9, t9, _mm256_set1_ps(0x1.5558A0p-5f));
-    p10 = _mm256_fmadd_ps(p10, t10, _mm256_set1_ps(0x1.5558A0p-5f));
-    p11 = _mm256_fmadd_ps(p11, t11, _mm256_set1_ps(0x1.5558A0p-5f));
-    p12 = _mm256_fmadd_ps(p12, t12, _mm256_set1_ps(0x1.5558A0p-5f));
-    p13 = _mm256_fmadd_ps(p13, t13, _mm256_set1_ps(0x1.5558A0p-5f));
-    p14 = _mm256_fmadd_ps(p14, t14, _mm256_set1_ps(0x1.5558A0p-5f));
-    p15 = _mm256_fmadd_ps(p15, t15, _mm256_set1_ps(0x1.5558A0p-5f));
-    p0 = _mm256_fmadd_ps(p0, t0, _mm256_set1_ps(0x1.555490p-3f));
-    p1 = _mm256_fmadd_ps(p1, t1, _mm256_set1_ps(0x1.555490p-3f));
-    p2 = _mm256_fmadd_ps(p2, t2, _mm256_set1_ps(0x1.555490p-3f));
-    p3 = _mm256_fmadd_ps(p3, t3, _mm256_set1_ps(0x1.555490p-3f));
-    p4 = _mm256_fmadd_ps(p4, t4, _mm256_set1_ps(0x1.555490p-3f));
-    p5 = _mm256_fmadd_ps(p5, t5, _mm256_set1_ps(0x1.555490p-3f));
-    p6 = _mm256_fmadd_ps(p6, t6, _mm256_set1_ps(0x1.555490p-3f));
-    p7 = _mm256_fmadd_ps(p7, t7, _mm256_set1_ps(0x1.555490p-3f));
-    p8 = _mm256_fmadd_ps(p8, t8, _mm256_set1_ps(0x1.555490p-3f));
-    p9 = _mm256_fmadd_ps(p9, t9, _mm256_set1_ps(0x1.555490p-3f));
-    p10 = _mm256_fmadd_ps(p10, t10, _mm256_set1_ps(0x1.555490p-3f));
-    p11 = _mm256_fmadd_ps(p11, t11, _mm256_set1_ps(0x1.555490p-3f));
-    p12 = _mm256_fmadd_ps(p12, t12, _mm256_set1_ps(0x1.555490p-3f));
-    p13 = _mm256_fmadd_ps(p13, t13, _mm256_set1_ps(0x1.555490p-3f));
-    p14 = _mm256_fmadd_ps(p14, t14, _mm256_set1_ps(0x1.555490p-3f));
-    p15 = _mm256_fmadd_ps(p15, t15, _mm256_set1_ps(0x1.555490p-3f));
-    p0 = _mm256_fmadd_ps(p0, t0, _mm256_set1_ps(0x1.FFFFFCp-2f));
-    p1 = _mm256_fmadd_ps(p1, t1, _mm256_set1_ps(0x1.FFFFFCp-2f));
-    p2 = _mm256_fmadd_ps(p2, t2, _mm256_set1_ps(0x1.FFFFFCp-2f));
-    p3 = _mm256_fmadd_ps(p3, t3, _mm256_set1_ps(0x1.FFFFFCp-2f));
-    p4 = _mm256_fmadd_ps(p4, t4, _mm256_set1_ps(0x1.FFFFFCp-2f));
-    p5 = _mm256_fmadd_ps(p5, t5, _mm256_set1_ps(0x1.FFFFFCp-2f));
-    p6 = _mm256_fmadd_ps(p6, t6, _mm256_set1_ps(0x1.FFFFFCp-2f));
-    p7 = _mm256_fmadd_ps(p7, t7, _mm256_set1_ps(0x1.FFFFFCp-2f));
-    p8 = _mm256_fmadd_ps(p8, t8, _mm256_set1_ps(0x1.FFFFFCp-2f));
-    p9 = _mm256_fmadd_ps(p9, t9, _mm256_set1_ps(0x1.FFFFFCp-2f));
-    p10 = _mm256_fmadd_ps(p10, t10, _mm256_set1_ps(0x1.FFFFFCp-2f));
-    p11 = _mm256_fmadd_ps(p11, t11, _mm256_set1_ps(0x1.FFFFFCp-2f));
-    p12 = _mm256_fmadd_ps(p12, t12, _mm256_set1_ps(0x1.FFFFFCp-2f));
-    p13 = _mm256_fmadd_ps(p13, t13, _mm256_set1_ps(0x1.FFFFFCp-2f));
-    p14 = _mm256_fmadd_ps(p14, t14, _mm256_set1_ps(0x1.FFFFFCp-2f));
-    p15 = _mm256_fmadd_ps(p15, t15, _mm256_set1_ps(0x1.FFFFFCp-2f));
-    p0 = _mm256_fmadd_ps(p0, t0, _mm256_set1_ps(1.0f));
-    p1 = _mm256_fmadd_ps(p1, t1, _mm256_set1_ps(1.0f));
-    p2 = _mm256_fmadd_ps(p2, t2, _mm256_set1_ps(1.0f));
-    p3 = _mm256_fmadd_ps(p3, t3, _mm256_set1_ps(1.0f));
-    p4 = _mm256_fmadd_ps(p4, t4, _mm256_set1_ps(1.0f));
-    p5 = _mm256_fmadd_ps(p5, t5, _mm256_set1_ps(1.0f));
-    p6 = _mm256_fmadd_ps(p6, t6, _mm256_set1_ps(1.0f));
-    p7 = _mm256_fmadd_ps(p7, t7, _mm256_set1_ps(1.0f));
-    p8 = _mm256_fmadd_ps(p8, t8, _mm256_set1_ps(1.0f));
-    p9 = _mm256_fmadd_ps(p9, t9, _mm256_set1_ps(1.0f));
-    p10 = _mm256_fmadd_ps(p10, t10, _mm256_set1_ps(1.0f));
-    p11 = _mm256_fmadd_ps(p11, t11, _mm256_set1_ps(1.0f));
-    p12 = _mm256_fmadd_ps(p12, t12, _mm256_set1_ps(1.0f));
-    p13 = _mm256_fmadd_ps(p13, t13, _mm256_set1_ps(1.0f));
-    p14 = _mm256_fmadd_ps(p14, t14, _mm256_set1_ps(1.0f));
-    p15 = _mm256_fmadd_ps(p15, t15, _mm256_set1_ps(1.0f));
-    p0 = _mm256_fmadd_ps(p0, t0, _mm256_set1_ps(1.0f));
-    p1 = _mm256_fmadd_ps(p1, t1, _mm256_set1_ps(1.0f));
-    p2 = _mm256_fmadd_ps(p2, t2, _mm256_set1_ps(1.0f));
-    p3 = _mm256_fmadd_ps(p3, t3, _mm256_set1_ps(1.0f));
-    p4 = _mm256_fmadd_ps(p4, t4, _mm256_set1_ps(1.0f));
-    p5 = _mm256_fmadd_ps(p5, t5, _mm256_set1_ps(1.0f));
-    p6 = _mm256_fmadd_ps(p6, t6, _mm256_set1_ps(1.0f));
-    p7 = _mm256_fmadd_ps(p7, t7, _mm256_set1_ps(1.0f));
-    p8 = _mm256_fmadd_ps(p8, t8, _mm256_set1_ps(1.0f));
-    p9 = _mm256_fmadd_ps(p9, t9, _mm256_set1_ps(1.0f));
-    p10 = _mm256_fmadd_ps(p10, t10, _mm256_set1_ps(1.0f));
-    p11 = _mm256_fmadd_ps(p11, t11, _mm256_set1_ps(1.0f));
-    p12 = _mm256_fmadd_ps(p12, t12, _mm256_set1_ps(1.0f));
-    p13 = _mm256_fmadd_ps(p13, t13, _mm256_set1_ps(1.0f));
-    p14 = _mm256_fmadd_ps(p14, t14, _mm256_set1_ps(1.0f));
-    p15 = _mm256_fmadd_ps(p15, t15, _mm256_set1_ps(1.0f));
-    const __m256 y0 = _mm256_mul_ps(p0, power0);
-    const __m256 y1 = _mm256_mul_ps(p1, power1);
-    const __m256 y2 = _mm256_mul_ps(p2, power2);
-    const __m256 y3 = _mm256_mul_ps(p3, power3);
-    const __m256 y4 = _mm256_mul_ps(p4, power4);
-    const __m256 y5 = _mm256_mul_ps(p5, power5);
-    const __m256 y6 = _mm256_mul_ps(p6, power6);
-    const __m256 y7 = _mm256_mul_ps(p7, power7);
-    const __m256 y8 = _mm256_mul_ps(p8, power8);
-    const __m256 y9 = _mm256_mul_ps(p9, power9);
-    const __m256 y10 = _mm256_mul_ps(p10, power10);
-    const __m256 y11 = _mm256_mul_ps(p11, power11);
-    const __m256 y12 = _mm256_mul_ps(p12, power12);
-    const __m256 y13 = _mm256_mul_ps(p13, power13);
-    const __m256 y14 = _mm256_mul_ps(p14, power14);
-    const __m256 y15 = _mm256_mul_ps(p15, power15);
-    _mm256_storeu_ps(y + i + 0, y0);
-    _mm256_storeu_ps(y + i + 8, y1);
-    _mm256_storeu_ps(y + i + 16, y2);
-    _mm256_storeu_ps(y + i + 24, y3);
-    _mm256_storeu_ps(y + i + 32, y4);
-    _mm256_storeu_ps(y + i + 40, y5);
-    _mm256_storeu_ps(y + i + 48, y6);
-    _mm256_storeu_ps(y + i + 56, y7);
-    _mm256_storeu_ps(y + i + 64, y8);
-    _mm256_storeu_ps(y + i + 72, y9);
-    _mm256_storeu_ps(y + i + 80, y10);
-    _mm256_storeu_ps(y + i + 88, y11);
-    _mm256_storeu_ps(y + i + 96, y12);
-    _mm256_storeu_ps(y + i + 104, y13);
-    _mm256_storeu_ps(y + i + 112, y14);
-    _mm256_storeu_ps(y + i + 120, y15);
-    const __m256 pair0 = _mm256_add_ps(y0, y2);
-    const __m256 pair1 = _mm256_add_ps(y1, y3);
-    const __m256 pair4 = _mm256_add_ps(y4, y6);
-    const __m256 pair5 = _mm256_add_ps(y5, y7);
-    const __m256 pair8 = _mm256_add_ps(y8, y10);
-    const __m256 pair9 = _mm256_add_ps(y9, y11);
-    const __m256 pair12 = _mm256_add_ps(y12, y14);
-    const __m256 pair13 = _mm256_add_ps(y13, y15);
-    add_compensated(&block_hi[0], &block_lo[0], pair0);
-    add_compensated(&block_hi[1], &block_lo[1], pair1);
-    add_compensated(&block_hi[0], &block_lo[0], pair4);
-    add_compensated(&block_hi[1], &block_lo[1], pair5);
-    add_compensated(&block_hi[0], &block_lo[0], pair8);
-    add_compensated(&block_hi[1], &block_lo[1], pair9);
-    add_compensated(&block_hi[0], &block_lo[0], pair12);
-    add_compensated(&block_hi[1], &block_lo[1], pair13);
-  }
-  for (; i + 32 <= n; i += 32) {
-    const __m256 x0 = _mm256_max_ps(lower, _mm256_loadu_ps(x + i + 0));
-    const __m256 x1 = _mm256_max_ps(lower, _mm256_loadu_ps(x + i + 8));
-    const __m256 x2 = _mm256_max_ps(lower, _mm256_loadu_ps(x + i + 16));
-    const __m256 x3 = _mm256_max_ps(lower, _mm256_loadu_ps(x + i + 24));
-
-    // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
-    // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
-    const __m256 biased0 = _mm256_fmadd_ps(x0, _mm256_set1_ps(0x1.715476p+0f), bias);
-    const __m256 biased1 = _mm256_fmadd_ps(x1, _mm256_set1_ps(0x1.715476p+0f), bias);
-    const __m256 biased2 = _mm256_fmadd_ps(x2, _mm256_set1_ps(0x1.715476p+0f), bias);
-    const __m256 biased3 = _mm256_fmadd_ps(x3, _mm256_set1_ps(0x1.715476p+0f), bias);
-    const __m256 n0 = _mm256_sub_ps(biased0, bias);
-    const __m256 n1 = _mm256_sub_ps(biased1, bias);
-    const __m256 n2 = _mm256_sub_ps(biased2, bias);
-    const __m256 n3 = _mm256_sub_ps(biased3, bias);
-    const __m256 power0 = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(biased0), 23));
-    const __m256 power1 = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(biased1), 23));
-    const __m256 power2 = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(biased2), 23));
-    const __m256 power3 = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(biased3), 23));
-    __m256 t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(-0x1.62E400p-1f), x0);
-    __m256 t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(-0x1.62E400p-1f), x1);
-    __m256 t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(-0x1.62E400p-1f), x2);
-    __m256 t3 = _mm256_fmadd_ps(n3, _mm256_set1_ps(-0x1.62E400p-1f), x3);
-    t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(-0x1.7F7D1Cp-20f), t0);
-    t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(-0x1.7F7D1Cp-20f), t1);
-    t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(-0x1.7F7D1Cp-20f), t2);
-    t3 = _mm256_fmadd_ps(n3, _mm256_set1_ps(-0x1.7F7D1Cp-20f), t3);
-    __m256 p0 = _mm256_fmadd_ps(t0, _mm256_set1_ps(0x1.6A604Ap-10f), _mm256_set1_ps(0x1.123AC8p-7f));
-    __m256 p1 = _mm256_fmadd_ps(t1, _mm256_set1_ps(0x1.6A604Ap-10f), _mm256_set1_ps(0x1.123AC8p-7f));
-    __m256 p2 = _mm256_fmadd_ps(t2, _mm256_set1_ps(0x1.6A604Ap-10f), _mm256_set1_ps(0x1.123AC8p-7f));
-    __m256 p3 = _mm256_fmadd_ps(t3, _mm256_set1_ps(0x1.6A604Ap-10f), _mm256_set1_ps(0x1.123AC8p-7f));
-    p0 = _mm256_fmadd_ps(p0, t0, _mm256_set1_ps(0x1.5558A0p-5f));
-    p1 = _mm256_fmadd_ps(p1, t1, _mm256_set1_ps(0x1.5558A0p-5f));
-    p2 = _mm256_fmadd_ps(p2, t2, _mm256_set1_ps(0x1.5558A0p-5f));
-    p3 = _mm256_fmadd_ps(p3, t3, _mm256_set1_ps(0x1.5558A0p-5f));
-    p0 = _mm256_fmadd_ps(p0, t0, _mm256_set1_ps(0x1.555490p-3f));
-    p1 = _mm256_fmadd_ps(p1, t1, _mm256_set1_ps(0x1.555490p-3f));
-    p2 = _mm256_fmadd_ps(p2, t2, _mm256_set1_ps(0x1.555490p-3f));
-    p3 = _mm256_fmadd_ps(p3, t3, _mm256_set1_ps(0x1.555490p-3f));
-    p0 = _mm256_fmadd_ps(p0, t0, _mm256_set1_ps(0x1.FFFFFCp-2f));
-    p1 = _mm256_fmadd_ps(p1, t1, _mm256_set1_ps(0x1.FFFFFCp-2f));
-    p2 = _mm256_fmadd_ps(p2, t2, _mm256_set1_ps(0x1.FFFFFCp-2f));
-    p3 = _mm256_fmadd_ps(p3, t3, _mm256_set1_ps(0x1.FFFFFCp-2f));
-    p0 = _mm256_fmadd_ps(p0, t0, _mm256_set1_ps(1.0f));
-    p1 = _mm256_fmadd_ps(p1, t1, _mm256_set1_ps(1.0f));
-    p2 = _mm256_fmadd_ps(p2, t2, _mm256_set1_ps(1.0f));
-    p3 = _mm256_fmadd_ps(p3, t3, _mm256_set1_ps(1.0f));
-    p0 = _mm256_fmadd_ps(p0, t0, _mm256_set1_ps(1.0f));
-    p1 = _mm256_fmadd_ps(p1, t1, _mm256_set1_ps(1.0f));
-    p2 = _mm256_fmadd_ps(p2, t2, _mm256_set1_ps(1.0f));
-    p3 = _mm256_fmadd_ps(p3, t3, _mm256_set1_ps(1.0f));
-    const __m256 y0 = _mm256_mul_ps(p0, power0);
-    const __m256 y1 = _mm256_mul_ps(p1, power1);
-    const __m256 y2 = _mm256_mul_ps(p2, power2);
-    const __m256 y3 = _mm256_mul_ps(p3, power3);
-    _mm256_storeu_ps(y + i + 0, y0);
-    _mm256_storeu_ps(y + i + 8, y1);
-    _mm256_storeu_ps(y + i + 16, y2);
-    _mm256_storeu_ps(y + i + 24, y3);
-    const __m256 pair0 = _mm256_add_ps(y0, y2);
-    const __m256 pair1 = _mm256_add_ps(y1, y3);
-    add_compensated(&block_hi[0], &block_lo[0], pair0);
-    add_compensated(&block_hi[1], &block_lo[1], pair1);
-  }
-  if (i < n) accumulate_tail((ptrdiff_t)(n - i), x + i, y + i, lower, bias, block_hi, block_lo);
-  add_pair(&block_hi[0], &block_lo[0], block_hi[1], block_lo[1]);
-  *hi = block_hi[0];
-  *lo = block_lo[0];
+static inline __m256 scale(__m256 y, __m256 hi, __m256 lo, __m256 power) {
+  return _mm256_mul_ps(_mm256_fmadd_ps(y, hi, _mm256_mul_ps(y, lo)), power);
 }
 
-static inline void scale_row(size_t n, float* y, __m256 hi, __m256 lo, __m256 power) {
-  size_t i = 0;
-  for (; i + 16 <= n; i += 16) {
-    const __m256 y0 = _mm256_loadu_ps(y + i + 0);
-    const __m256 y1 = _mm256_loadu_ps(y + i + 8);
-    _mm256_storeu_ps(y + i + 0, _mm256_mul_ps(_mm256_fmadd_ps(y0, hi, _mm256_mul_ps(y0, lo)), power));
-    _mm256_storeu_ps(y + i + 8, _mm256_mul_ps(_mm256_fmadd_ps(y1, hi, _mm256_mul_ps(y1, lo)), power));
+static inline void scale_row(size_t n, float* y, const float* tail, __m256 hi, __m256 lo, __m256 power) {
+  for (; n >= 32; n -= 32) {
+    _mm256_storeu_ps(y + 0, scale(_mm256_loadu_ps(y + 0), hi, lo, power));
+    _mm256_storeu_ps(y + 8, scale(_mm256_loadu_ps(y + 8), hi, lo, power));
+    _mm256_storeu_ps(y + 16, scale(_mm256_loadu_ps(y + 16), hi, lo, power));
+    _mm256_storeu_ps(y + 24, scale(_mm256_loadu_ps(y + 24), hi, lo, power));
+    y += 32;
   }
-  for (; i + 8 <= n; i += 8) {
-    const __m256 y0 = _mm256_loadu_ps(y + i + 0);
-    _mm256_storeu_ps(y + i + 0, _mm256_mul_ps(_mm256_fmadd_ps(y0, hi, _mm256_mul_ps(y0, lo)), power));
+  for (; n >= 8; n -= 8) {
+    _mm256_storeu_ps(y, scale(_mm256_loadu_ps(tail), hi, lo, power));
+    y += 8;
+    tail += 8;
   }
-  if (i < n) {
-    const ptrdiff_t tail = (ptrdiff_t)(n - i);
-    const __m256 y0 = avx2_load_tail(y + i, tail, _mm256_setzero_ps());
-    avx2_store_tail(y + i, tail, _mm256_mul_ps(_mm256_fmadd_ps(y0, hi, _mm256_mul_ps(y0, lo)), power));
-  }
+  if (n > 0) avx2_store_tail(y, (ptrdiff_t)n, scale(_mm256_loadu_ps(tail), hi, lo, power));
 }
 
-extern "C" void smx_f32_softmax_ukernel__avx2_u32_acc4(size_t rows, size_t n, const float* x, size_t x_stride,
-                                                       float* y, size_t y_stride, size_t* done) {
-  for (*done = 0; *done < rows; *done += 4) {
-    const size_t count = rows - *done < 4 ? rows - *done : 4;
-    __m256 max[4] = {_mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps()};
+extern "C" void smx_f32_softmax_ukernel__avx2_u32_acc16(size_t rows, size_t n, const float* x,
+                                                        size_t x_stride, float* y, size_t y_stride,
+                                                        size_t* done) {
+  for (*done = 0; *done < rows; *done += 16) {
+    const size_t count = rows - *done < 16 ? rows - *done : 16;
+    __m256 max[16] = {_mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(),
+                      _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(),
+                      _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(),
+                      _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps()};
     for (size_t r = 0; r < count; r++) max[r] = lane_maxima(n, x + r * x_stride);
 
     max[0] = _mm256_max_ps(_mm256_permute2f128_ps(max[0], max[1], 0x20),
                            _mm256_permute2f128_ps(max[0], max[1], 0x31));
     max[1] = _mm256_max_ps(_mm256_permute2f128_ps(max[2], max[3], 0x20),
                            _mm256_permute2f128_ps(max[2], max[3], 0x31));
+    max[2] = _mm256_max_ps(_mm256_permute2f128_ps(max[4], max[5], 0x20),
+                           _mm256_permute2f128_ps(max[4], max[5], 0x31));
+    max[3] = _mm256_max_ps(_mm256_permute2f128_ps(max[6], max[7], 0x20),
+                           _mm256_permute2f128_ps(max[6], max[7], 0x31));
+    max[4] = _mm256_max_ps(_mm256_permute2f128_ps(max[8], max[9], 0x20),
+                           _mm256_permute2f128_ps(max[8], max[9], 0x31));
+    max[5] = _mm256_max_ps(_mm256_permute2f128_ps(max[10], max[11], 0x20),
+                           _mm256_permute2f128_ps(max[10], max[11], 0x31));
+    max[6] = _mm256_max_ps(_mm256_permute2f128_ps(max[12], max[13], 0x20),
+                           _mm256_permute2f128_ps(max[12], max[13], 0x31));
+    max[7] = _mm256_max_ps(_mm256_permute2f128_ps(max[14], max[15], 0x20),
+                           _mm256_permute2f128_ps(max[14], max[15], 0x31));
     max[0] = _mm256_max_ps(_mm256_shuffle_ps(max[0], max[1], 0x44), _mm256_shuffle_ps(max[0], max[1], 0xEE));
-    max[0] = _mm256_max_ps(_mm256_shuffle_ps(max[0], max[0], 0x88), _mm256_shuffle_ps(max[0], max[0], 0xDD));
+    max[1] = _mm256_max_ps(_mm256_shuffle_ps(max[2], max[3], 0x44), _mm256_shuffle_ps(max[2], max[3], 0xEE));
+    max[2] = _mm256_max_ps(_mm256_shuffle_ps(max[4], max[5], 0x44), _mm256_shuffle_ps(max[4], max[5], 0xEE));
+    max[3] = _mm256_max_ps(_mm256_shuffle_ps(max[6], max[7], 0x44), _mm256_shuffle_ps(max[6], max[7], 0xEE));
+    max[0] = _mm256_max_ps(_mm256_shuffle_ps(max[0], max[1], 0x88), _mm256_shuffle_ps(max[0], max[1], 0xDD));
+    max[1] = _mm256_max_ps(_mm256_shuffle_ps(max[2], max[3], 0x88), _mm256_shuffle_ps(max[2], max[3], 0xDD));
     if (!(avx2_all_within(max[0], _mm256_set1_ps(smx_range)))) return;
 
     // Each row's reference is the n of its maximum.
@@ -764,11 +463,18 @@ extern "C" void smx_f32_softmax_ukernel__avx2_u32_acc4(size_t rows, size_t n, co
                                           _mm256_set1_ps(smx_ln2)));
     _mm256_storeu_ps(bias, _mm256_sub_ps(_mm256_set1_ps(smx_rounding_bias(SMX_BIAS)), reference));
 
-    __m256 hi[4] = {_mm256_set1_ps(1.0f), _mm256_set1_ps(1.0f), _mm256_set1_ps(1.0f), _mm256_set1_ps(1.0f)};
-    __m256 lo[4] = {_mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps()};
+    __m256 hi[16] = {_mm256_set1_ps(1.0f), _mm256_set1_ps(1.0f), _mm256_set1_ps(1.0f), _mm256_set1_ps(1.0f),
+                     _mm256_set1_ps(1.0f), _mm256_set1_ps(1.0f), _mm256_set1_ps(1.0f), _mm256_set1_ps(1.0f),
+                     _mm256_set1_ps(1.0f), _mm256_set1_ps(1.0f), _mm256_set1_ps(1.0f), _mm256_set1_ps(1.0f),
+                     _mm256_set1_ps(1.0f), _mm256_set1_ps(1.0f), _mm256_set1_ps(1.0f), _mm256_set1_ps(1.0f)};
+    __m256 lo[16] = {_mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(),
+                     _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(),
+                     _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(),
+                     _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps()};
+    float tails[16][32];
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r % 2 * 4 + r / 2;
-      sum_row_32(n, x + r * x_stride, y + r * y_stride, _mm256_set1_ps(lower[lane]),
+      sum_row_32(n, x + r * x_stride, y + r * y_stride, tails[r], _mm256_set1_ps(lower[lane]),
                  _mm256_set1_ps(bias[lane]), &hi[r], &lo[r]);
     }
 
@@ -787,6 +493,48 @@ extern "C" void smx_f32_softmax_ukernel__avx2_u32_acc4(size_t rows, size_t n, co
       add_pair(&hi[1], &lo[1], higher_hi, higher_lo);
     }
     {
+      const __m256 higher_hi = _mm256_permute2f128_ps(hi[4], hi[5], 0x31);
+      const __m256 higher_lo = _mm256_permute2f128_ps(lo[4], lo[5], 0x31);
+      hi[2] = _mm256_permute2f128_ps(hi[4], hi[5], 0x20);
+      lo[2] = _mm256_permute2f128_ps(lo[4], lo[5], 0x20);
+      add_pair(&hi[2], &lo[2], higher_hi, higher_lo);
+    }
+    {
+      const __m256 higher_hi = _mm256_permute2f128_ps(hi[6], hi[7], 0x31);
+      const __m256 higher_lo = _mm256_permute2f128_ps(lo[6], lo[7], 0x31);
+      hi[3] = _mm256_permute2f128_ps(hi[6], hi[7], 0x20);
+      lo[3] = _mm256_permute2f128_ps(lo[6], lo[7], 0x20);
+      add_pair(&hi[3], &lo[3], higher_hi, higher_lo);
+    }
+    {
+      const __m256 higher_hi = _mm256_permute2f128_ps(hi[8], hi[9], 0x31);
+      const __m256 higher_lo = _mm256_permute2f128_ps(lo[8], lo[9], 0x31);
+      hi[4] = _mm256_permute2f128_ps(hi[8], hi[9], 0x20);
+      lo[4] = _mm256_permute2f128_ps(lo[8], lo[9], 0x20);
+      add_pair(&hi[4], &lo[4], higher_hi, higher_lo);
+    }
+    {
+      const __m256 higher_hi = _mm256_permute2f128_ps(hi[10], hi[11], 0x31);
+      const __m256 higher_lo = _mm256_permute2f128_ps(lo[10], lo[11], 0x31);
+      hi[5] = _mm256_permute2f128_ps(hi[10], hi[11], 0x20);
+      lo[5] = _mm256_permute2f128_ps(lo[10], lo[11], 0x20);
+      add_pair(&hi[5], &lo[5], higher_hi, higher_lo);
+    }
+    {
+      const __m256 higher_hi = _mm256_permute2f128_ps(hi[12], hi[13], 0x31);
+      const __m256 higher_lo = _mm256_permute2f128_ps(lo[12], lo[13], 0x31);
+      hi[6] = _mm256_permute2f128_ps(hi[12], hi[13], 0x20);
+      lo[6] = _mm256_permute2f128_ps(lo[12], lo[13], 0x20);
+      add_pair(&hi[6], &lo[6], higher_hi, higher_lo);
+    }
+    {
+      const __m256 higher_hi = _mm256_permute2f128_ps(hi[14], hi[15], 0x31);
+      const __m256 higher_lo = _mm256_permute2f128_ps(lo[14], lo[15], 0x31);
+      hi[7] = _mm256_permute2f128_ps(hi[14], hi[15], 0x20);
+      lo[7] = _mm256_permute2f128_ps(lo[14], lo[15], 0x20);
+      add_pair(&hi[7], &lo[7], higher_hi, higher_lo);
+    }
+    {
       const __m256 higher_hi = _mm256_shuffle_ps(hi[0], hi[1], 0xEE);
       const __m256 higher_lo = _mm256_shuffle_ps(lo[0], lo[1], 0xEE);
       hi[0] = _mm256_shuffle_ps(hi[0], hi[1], 0x44);
@@ -794,11 +542,39 @@ extern "C" void smx_f32_softmax_ukernel__avx2_u32_acc4(size_t rows, size_t n, co
       add_pair(&hi[0], &lo[0], higher_hi, higher_lo);
     }
     {
-      const __m256 higher_hi = _mm256_shuffle_ps(hi[0], hi[0], 0xDD);
-      const __m256 higher_lo = _mm256_shuffle_ps(lo[0], lo[0], 0xDD);
-      hi[0] = _mm256_shuffle_ps(hi[0], hi[0], 0x88);
-      lo[0] = _mm256_shuffle_ps(lo[0], lo[0], 0x88);
+      const __m256 higher_hi = _mm256_shuffle_ps(hi[2], hi[3], 0xEE);
+      const __m256 higher_lo = _mm256_shuffle_ps(lo[2], lo[3], 0xEE);
+      hi[1] = _mm256_shuffle_ps(hi[2], hi[3], 0x44);
+      lo[1] = _mm256_shuffle_ps(lo[2], lo[3], 0x44);
+      add_pair(&hi[1], &lo[1], higher_hi, higher_lo);
+    }
+    {
+      const __m256 higher_hi = _mm256_shuffle_ps(hi[4], hi[5], 0xEE);
+      const __m256 higher_lo = _mm256_shuffle_ps(lo[4], lo[5], 0xEE);
+      hi[2] = _mm256_shuffle_ps(hi[4], hi[5], 0x44);
+      lo[2] = _mm256_shuffle_ps(lo[4], lo[5], 0x44);
+      add_pair(&hi[2], &lo[2], higher_hi, higher_lo);
+    }
+    {
+      const __m256 higher_hi = _mm256_shuffle_ps(hi[6], hi[7], 0xEE);
+      const __m256 higher_lo = _mm256_shuffle_ps(lo[6], lo[7], 0xEE);
+      hi[3] = _mm256_shuffle_ps(hi[6], hi[7], 0x44);
+      lo[3] = _mm256_shuffle_ps(lo[6], lo[7], 0x44);
+      add_pair(&hi[3], &lo[3], higher_hi, higher_lo);
+    }
+    {
+      const __m256 higher_hi = _mm256_shuffle_ps(hi[0], hi[1], 0xDD);
+      const __m256 higher_lo = _mm256_shuffle_ps(lo[0], lo[1], 0xDD);
+      hi[0] = _mm256_shuffle_ps(hi[0], hi[1], 0x88);
+      lo[0] = _mm256_shuffle_ps(lo[0], lo[1], 0x88);
       add_pair(&hi[0], &lo[0], higher_hi, higher_lo);
+    }
+    {
+      const __m256 higher_hi = _mm256_shuffle_ps(hi[2], hi[3], 0xDD);
+      const __m256 higher_lo = _mm256_shuffle_ps(lo[2], lo[3], 0xDD);
+      hi[1] = _mm256_shuffle_ps(hi[2], hi[3], 0x88);
+      lo[1] = _mm256_shuffle_ps(lo[2], lo[3], 0x88);
+      add_pair(&hi[1], &lo[1], higher_hi, higher_lo);
     }
 
     // The reciprocals as in src/operators/row_sum.h.
@@ -818,105 +594,17 @@ extern "C" void smx_f32_softmax_ukernel__avx2_u32_acc4(size_t rows, size_t n, co
     _mm256_storeu_ps(row_power, power);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r % 2 * 4 + r / 2;
-      scale_row(n, y + r * y_stride, _mm256_set1_ps(row_hi[lane]), _mm256_set1_ps(row_lo[lane]),
+      scale_row(n, y + r * y_stride, tails[r], _mm256_set1_ps(row_hi[lane]), _mm256_set1_ps(row_lo[lane]),
                 _mm256_set1_ps(row_power[lane]));
       if (row_hi[lane] != row_hi[lane]) smx_fill_nan(n, y + r * y_stride);
     }
-    x += 4 * x_stride;
-    y += 4 * y_stride;
+    x += 16 * x_stride;
+    y += 16 * y_stride;
   }
   *done = rows;
 }
 
-extern "C" void smx_f32_softmax_ukernel__avx2_u64_acc4(size_t rows, size_t n, const float* x, size_t x_stride,
-                                                       float* y, size_t y_stride, size_t* done) {
-  for (*done = 0; *done < rows; *done += 4) {
-    const size_t count = rows - *done < 4 ? rows - *done : 4;
-    __m256 max[4] = {_mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps()};
-    for (size_t r = 0; r < count; r++) max[r] = lane_maxima(n, x + r * x_stride);
-
-    max[0] = _mm256_max_ps(_mm256_permute2f128_ps(max[0], max[1], 0x20),
-                           _mm256_permute2f128_ps(max[0], max[1], 0x31));
-    max[1] = _mm256_max_ps(_mm256_permute2f128_ps(max[2], max[3], 0x20),
-                           _mm256_permute2f128_ps(max[2], max[3], 0x31));
-    max[0] = _mm256_max_ps(_mm256_shuffle_ps(max[0], max[1], 0x44), _mm256_shuffle_ps(max[0], max[1], 0xEE));
-    max[0] = _mm256_max_ps(_mm256_shuffle_ps(max[0], max[0], 0x88), _mm256_shuffle_ps(max[0], max[0], 0xDD));
-    if (!(avx2_all_within(max[0], _mm256_set1_ps(smx_range)))) return;
-
-    // Each row's reference is the n of its maximum.
-    const __m256 rounding = _mm256_set1_ps(12582912.0f);
-    const __m256 reference =
-        _mm256_sub_ps(_mm256_fmadd_ps(max[0], _mm256_set1_ps(0x1.715476p+0f), rounding), rounding);
-    float lower[8], bias[8];
-    _mm256_storeu_ps(lower, _mm256_mul_ps(_mm256_add_ps(reference, _mm256_set1_ps((float)(-127 - SMX_BIAS))),
-                                          _mm256_set1_ps(smx_ln2)));
-    _mm256_storeu_ps(bias, _mm256_sub_ps(_mm256_set1_ps(smx_rounding_bias(SMX_BIAS)), reference));
-
-    __m256 hi[4] = {_mm256_set1_ps(1.0f), _mm256_set1_ps(1.0f), _mm256_set1_ps(1.0f), _mm256_set1_ps(1.0f)};
-    __m256 lo[4] = {_mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps()};
-    for (size_t r = 0; r < count; r++) {
-      const size_t lane = r % 2 * 4 + r / 2;
-      sum_row_64(n, x + r * x_stride, y + r * y_stride, _mm256_set1_ps(lower[lane]),
-                 _mm256_set1_ps(bias[lane]), &hi[r], &lo[r]);
-    }
-
-    {
-      const __m256 higher_hi = _mm256_permute2f128_ps(hi[0], hi[1], 0x31);
-      const __m256 higher_lo = _mm256_permute2f128_ps(lo[0], lo[1], 0x31);
-      hi[0] = _mm256_permute2f128_ps(hi[0], hi[1], 0x20);
-      lo[0] = _mm256_permute2f128_ps(lo[0], lo[1], 0x20);
-      add_pair(&hi[0], &lo[0], higher_hi, higher_lo);
-    }
-    {
-      const __m256 higher_hi = _mm256_permute2f128_ps(hi[2], hi[3], 0x31);
-      const __m256 higher_lo = _mm256_permute2f128_ps(lo[2], lo[3], 0x31);
-      hi[1] = _mm256_permute2f128_ps(hi[2], hi[3], 0x20);
-      lo[1] = _mm256_permute2f128_ps(lo[2], lo[3], 0x20);
-      add_pair(&hi[1], &lo[1], higher_hi, higher_lo);
-    }
-    {
-      const __m256 higher_hi = _mm256_shuffle_ps(hi[0], hi[1], 0xEE);
-      const __m256 higher_lo = _mm256_shuffle_ps(lo[0], lo[1], 0xEE);
-      hi[0] = _mm256_shuffle_ps(hi[0], hi[1], 0x44);
-      lo[0] = _mm256_shuffle_ps(lo[0], lo[1], 0x44);
-      add_pair(&hi[0], &lo[0], higher_hi, higher_lo);
-    }
-    {
-      const __m256 higher_hi = _mm256_shuffle_ps(hi[0], hi[0], 0xDD);
-      const __m256 higher_lo = _mm256_shuffle_ps(lo[0], lo[0], 0xDD);
-      hi[0] = _mm256_shuffle_ps(hi[0], hi[0], 0x88);
-      lo[0] = _mm256_shuffle_ps(lo[0], lo[0], 0x88);
-      add_pair(&hi[0], &lo[0], higher_hi, higher_lo);
-    }
-
-    // The reciprocals as in src/operators/row_sum.h.
-    const __m256 sum = _mm256_add_ps(hi[0], lo[0]);
-    const __m256 power = avx2_inverse_power(sum);
-    const __m256 sum_lo = _mm256_mul_ps(_mm256_sub_ps(lo[0], _mm256_sub_ps(sum, hi[0])), power);
-    const __m256 sum_hi = _mm256_mul_ps(sum, power);
-    const __m256 reciprocal = _mm256_div_ps(_mm256_set1_ps(1.0f), sum_hi);
-    __m256 residual =
-        _mm256_fmadd_ps(_mm256_sub_ps(_mm256_setzero_ps(), sum_hi), reciprocal, _mm256_set1_ps(1.0f));
-    residual = _mm256_fmadd_ps(_mm256_sub_ps(_mm256_setzero_ps(), sum_lo), reciprocal, residual);
-    const __m256 to_multiple = _mm256_set1_ps(0x1.8p-22f);
-    float row_hi[8], row_lo[8], row_power[8];
-    _mm256_storeu_ps(row_hi, reciprocal);
-    _mm256_storeu_ps(
-        row_lo, _mm256_sub_ps(_mm256_add_ps(_mm256_mul_ps(reciprocal, residual), to_multiple), to_multiple));
-    _mm256_storeu_ps(row_power, power);
-    for (size_t r = 0; r < count; r++) {
-      const size_t lane = r % 2 * 4 + r / 2;
-      scale_row(n, y + r * y_stride, _mm256_set1_ps(row_hi[lane]), _mm256_set1_ps(row_lo[lane]),
-                _mm256_set1_ps(row_power[lane]));
-      if (row_hi[lane] != row_hi[lane]) smx_fill_nan(n, y + r * y_stride);
-    }
-    x += 4 * x_stride;
-    y += 4 * y_stride;
-  }
-  *done = rows;
-}
-
-extern "C" void smx_f32_softmax_ukernel__avx2_u64_acc8(size_t rows, size_t n, const float* x, size_t x_stride,
+extern "C" void smx_f32_softmax_ukernel__avx2_u32_acc8(size_t rows, size_t n, const float* x, size_t x_stride,
                                                        float* y, size_t y_stride, size_t* done) {
   for (*done = 0; *done < rows; *done += 8) {
     const size_t count = rows - *done < 8 ? rows - *done : 8;
@@ -950,9 +638,10 @@ extern "C" void smx_f32_softmax_ukernel__avx2_u64_acc8(size_t rows, size_t n, co
                     _mm256_set1_ps(1.0f), _mm256_set1_ps(1.0f), _mm256_set1_ps(1.0f), _mm256_set1_ps(1.0f)};
     __m256 lo[8] = {_mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(),
                     _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps()};
+    float tails[8][32];
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r % 2 * 4 + r / 2;
-      sum_row_64(n, x + r * x_stride, y + r * y_stride, _mm256_set1_ps(lower[lane]),
+      sum_row_32(n, x + r * x_stride, y + r * y_stride, tails[r], _mm256_set1_ps(lower[lane]),
                  _mm256_set1_ps(bias[lane]), &hi[r], &lo[r]);
     }
 
@@ -1023,7 +712,7 @@ extern "C" void smx_f32_softmax_ukernel__avx2_u64_acc8(size_t rows, size_t n, co
     _mm256_storeu_ps(row_power, power);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r % 2 * 4 + r / 2;
-      scale_row(n, y + r * y_stride, _mm256_set1_ps(row_hi[lane]), _mm256_set1_ps(row_lo[lane]),
+      scale_row(n, y + r * y_stride, tails[r], _mm256_set1_ps(row_hi[lane]), _mm256_set1_ps(row_lo[lane]),
                 _mm256_set1_ps(row_power[lane]));
       if (row_hi[lane] != row_hi[lane]) smx_fill_nan(n, y + r * y_stride);
     }
@@ -1033,20 +722,25 @@ extern "C" void smx_f32_softmax_ukernel__avx2_u64_acc8(size_t rows, size_t n, co
   *done = rows;
 }
 
-extern "C" void smx_f32_softmax_ukernel__avx2_u128_acc4(size_t rows, size_t n, const float* x,
-                                                        size_t x_stride, float* y, size_t y_stride,
-                                                        size_t* done) {
-  for (*done = 0; *done < rows; *done += 4) {
-    const size_t count = rows - *done < 4 ? rows - *done : 4;
-    __m256 max[4] = {_mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps()};
+extern "C" void smx_f32_softmax_ukernel__avx2_u64_acc8(size_t rows, size_t n, const float* x, size_t x_stride,
+                                                       float* y, size_t y_stride, size_t* done) {
+  for (*done = 0; *done < rows; *done += 8) {
+    const size_t count = rows - *done < 8 ? rows - *done : 8;
+    __m256 max[8] = {_mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(),
+                     _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps()};
     for (size_t r = 0; r < count; r++) max[r] = lane_maxima(n, x + r * x_stride);
 
     max[0] = _mm256_max_ps(_mm256_permute2f128_ps(max[0], max[1], 0x20),
                            _mm256_permute2f128_ps(max[0], max[1], 0x31));
     max[1] = _mm256_max_ps(_mm256_permute2f128_ps(max[2], max[3], 0x20),
                            _mm256_permute2f128_ps(max[2], max[3], 0x31));
+    max[2] = _mm256_max_ps(_mm256_permute2f128_ps(max[4], max[5], 0x20),
+                           _mm256_permute2f128_ps(max[4], max[5], 0x31));
+    max[3] = _mm256_max_ps(_mm256_permute2f128_ps(max[6], max[7], 0x20),
+                           _mm256_permute2f128_ps(max[6], max[7], 0x31));
     max[0] = _mm256_max_ps(_mm256_shuffle_ps(max[0], max[1], 0x44), _mm256_shuffle_ps(max[0], max[1], 0xEE));
-    max[0] = _mm256_max_ps(_mm256_shuffle_ps(max[0], max[0], 0x88), _mm256_shuffle_ps(max[0], max[0], 0xDD));
+    max[1] = _mm256_max_ps(_mm256_shuffle_ps(max[2], max[3], 0x44), _mm256_shuffle_ps(max[2], max[3], 0xEE));
+    max[0] = _mm256_max_ps(_mm256_shuffle_ps(max[0], max[1], 0x88), _mm256_shuffle_ps(max[0], max[1], 0xDD));
     if (!(avx2_all_within(max[0], _mm256_set1_ps(smx_range)))) return;
 
     // Each row's reference is the n of its maximum.
@@ -1058,12 +752,15 @@ extern "C" void smx_f32_softmax_ukernel__avx2_u128_acc4(size_t rows, size_t n, c
                                           _mm256_set1_ps(smx_ln2)));
     _mm256_storeu_ps(bias, _mm256_sub_ps(_mm256_set1_ps(smx_rounding_bias(SMX_BIAS)), reference));
 
-    __m256 hi[4] = {_mm256_set1_ps(1.0f), _mm256_set1_ps(1.0f), _mm256_set1_ps(1.0f), _mm256_set1_ps(1.0f)};
-    __m256 lo[4] = {_mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps()};
+    __m256 hi[8] = {_mm256_set1_ps(1.0f), _mm256_set1_ps(1.0f), _mm256_set1_ps(1.0f), _mm256_set1_ps(1.0f),
+                    _mm256_set1_ps(1.0f), _mm256_set1_ps(1.0f), _mm256_set1_ps(1.0f), _mm256_set1_ps(1.0f)};
+    __m256 lo[8] = {_mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(),
+                    _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps()};
+    float tails[8][32];
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r % 2 * 4 + r / 2;
-      sum_row_128(n, x + r * x_stride, y + r * y_stride, _mm256_set1_ps(lower[lane]),
-                  _mm256_set1_ps(bias[lane]), &hi[r], &lo[r]);
+      sum_row_64(n, x + r * x_stride, y + r * y_stride, tails[r], _mm256_set1_ps(lower[lane]),
+                 _mm256_set1_ps(bias[lane]), &hi[r], &lo[r]);
     }
 
     {
@@ -1081,6 +778,20 @@ extern "C" void smx_f32_softmax_ukernel__avx2_u128_acc4(size_t rows, size_t n, c
       add_pair(&hi[1], &lo[1], higher_hi, higher_lo);
     }
     {
+      const __m256 higher_hi = _mm256_permute2f128_ps(hi[4], hi[5], 0x31);
+      const __m256 higher_lo = _mm256_permute2f128_ps(lo[4], lo[5], 0x31);
+      hi[2] = _mm256_permute2f128_ps(hi[4], hi[5], 0x20);
+      lo[2] = _mm256_permute2f128_ps(lo[4], lo[5], 0x20);
+      add_pair(&hi[2], &lo[2], higher_hi, higher_lo);
+    }
+    {
+      const __m256 higher_hi = _mm256_permute2f128_ps(hi[6], hi[7], 0x31);
+      const __m256 higher_lo = _mm256_permute2f128_ps(lo[6], lo[7], 0x31);
+      hi[3] = _mm256_permute2f128_ps(hi[6], hi[7], 0x20);
+      lo[3] = _mm256_permute2f128_ps(lo[6], lo[7], 0x20);
+      add_pair(&hi[3], &lo[3], higher_hi, higher_lo);
+    }
+    {
       const __m256 higher_hi = _mm256_shuffle_ps(hi[0], hi[1], 0xEE);
       const __m256 higher_lo = _mm256_shuffle_ps(lo[0], lo[1], 0xEE);
       hi[0] = _mm256_shuffle_ps(hi[0], hi[1], 0x44);
@@ -1088,10 +799,17 @@ extern "C" void smx_f32_softmax_ukernel__avx2_u128_acc4(size_t rows, size_t n, c
       add_pair(&hi[0], &lo[0], higher_hi, higher_lo);
     }
     {
-      const __m256 higher_hi = _mm256_shuffle_ps(hi[0], hi[0], 0xDD);
-      const __m256 higher_lo = _mm256_shuffle_ps(lo[0], lo[0], 0xDD);
-      hi[0] = _mm256_shuffle_ps(hi[0], hi[0], 0x88);
-      lo[0] = _mm256_shuffle_ps(lo[0], lo[0], 0x88);
+      const __m256 higher_hi = _mm256_shuffle_ps(hi[2], hi[3], 0xEE);
+      const __m256 higher_lo = _mm256_shuffle_ps(lo[2], lo[3], 0xEE);
+      hi[1] = _mm256_shuffle_ps(hi[2], hi[3], 0x44);
+      lo[1] = _mm256_shuffle_ps(lo[2], lo[3], 0x44);
+      add_pair(&hi[1], &lo[1], higher_hi, higher_lo);
+    }
+    {
+      const __m256 higher_hi = _mm256_shuffle_ps(hi[0], hi[1], 0xDD);
+      const __m256 higher_lo = _mm256_shuffle_ps(lo[0], lo[1], 0xDD);
+      hi[0] = _mm256_shuffle_ps(hi[0], hi[1], 0x88);
+      lo[0] = _mm256_shuffle_ps(lo[0], lo[1], 0x88);
       add_pair(&hi[0], &lo[0], higher_hi, higher_lo);
     }
 
@@ -1112,12 +830,197 @@ extern "C" void smx_f32_softmax_ukernel__avx2_u128_acc4(size_t rows, size_t n, c
     _mm256_storeu_ps(row_power, power);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r % 2 * 4 + r / 2;
-      scale_row(n, y + r * y_stride, _mm256_set1_ps(row_hi[lane]), _mm256_set1_ps(row_lo[lane]),
+      scale_row(n, y + r * y_stride, tails[r], _mm256_set1_ps(row_hi[lane]), _mm256_set1_ps(row_lo[lane]),
                 _mm256_set1_ps(row_power[lane]));
       if (row_hi[lane] != row_hi[lane]) smx_fill_nan(n, y + r * y_stride);
     }
-    x += 4 * x_stride;
-    y += 4 * y_stride;
+    x += 8 * x_stride;
+    y += 8 * y_stride;
+  }
+  *done = rows;
+}
+
+extern "C" void smx_f32_softmax_ukernel__avx2_u64_acc16(size_t rows, size_t n, const float* x,
+                                                        size_t x_stride, float* y, size_t y_stride,
+                                                        size_t* done) {
+  for (*done = 0; *done < rows; *done += 16) {
+    const size_t count = rows - *done < 16 ? rows - *done : 16;
+    __m256 max[16] = {_mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(),
+                      _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(),
+                      _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(),
+                      _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps()};
+    for (size_t r = 0; r < count; r++) max[r] = lane_maxima(n, x + r * x_stride);
+
+    max[0] = _mm256_max_ps(_mm256_permute2f128_ps(max[0], max[1], 0x20),
+                           _mm256_permute2f128_ps(max[0], max[1], 0x31));
+    max[1] = _mm256_max_ps(_mm256_permute2f128_ps(max[2], max[3], 0x20),
+                           _mm256_permute2f128_ps(max[2], max[3], 0x31));
+    max[2] = _mm256_max_ps(_mm256_permute2f128_ps(max[4], max[5], 0x20),
+                           _mm256_permute2f128_ps(max[4], max[5], 0x31));
+    max[3] = _mm256_max_ps(_mm256_permute2f128_ps(max[6], max[7], 0x20),
+                           _mm256_permute2f128_ps(max[6], max[7], 0x31));
+    max[4] = _mm256_max_ps(_mm256_permute2f128_ps(max[8], max[9], 0x20),
+                           _mm256_permute2f128_ps(max[8], max[9], 0x31));
+    max[5] = _mm256_max_ps(_mm256_permute2f128_ps(max[10], max[11], 0x20),
+                           _mm256_permute2f128_ps(max[10], max[11], 0x31));
+    max[6] = _mm256_max_ps(_mm256_permute2f128_ps(max[12], max[13], 0x20),
+                           _mm256_permute2f128_ps(max[12], max[13], 0x31));
+    max[7] = _mm256_max_ps(_mm256_permute2f128_ps(max[14], max[15], 0x20),
+                           _mm256_permute2f128_ps(max[14], max[15], 0x31));
+    max[0] = _mm256_max_ps(_mm256_shuffle_ps(max[0], max[1], 0x44), _mm256_shuffle_ps(max[0], max[1], 0xEE));
+    max[1] = _mm256_max_ps(_mm256_shuffle_ps(max[2], max[3], 0x44), _mm256_shuffle_ps(max[2], max[3], 0xEE));
+    max[2] = _mm256_max_ps(_mm256_shuffle_ps(max[4], max[5], 0x44), _mm256_shuffle_ps(max[4], max[5], 0xEE));
+    max[3] = _mm256_max_ps(_mm256_shuffle_ps(max[6], max[7], 0x44), _mm256_shuffle_ps(max[6], max[7], 0xEE));
+    max[0] = _mm256_max_ps(_mm256_shuffle_ps(max[0], max[1], 0x88), _mm256_shuffle_ps(max[0], max[1], 0xDD));
+    max[1] = _mm256_max_ps(_mm256_shuffle_ps(max[2], max[3], 0x88), _mm256_shuffle_ps(max[2], max[3], 0xDD));
+    if (!(avx2_all_within(max[0], _mm256_set1_ps(smx_range)))) return;
+
+    // Each row's reference is the n of its maximum.
+    const __m256 rounding = _mm256_set1_ps(12582912.0f);
+    const __m256 reference =
+        _mm256_sub_ps(_mm256_fmadd_ps(max[0], _mm256_set1_ps(0x1.715476p+0f), rounding), rounding);
+    float lower[8], bias[8];
+    _mm256_storeu_ps(lower, _mm256_mul_ps(_mm256_add_ps(reference, _mm256_set1_ps((float)(-127 - SMX_BIAS))),
+                                          _mm256_set1_ps(smx_ln2)));
+    _mm256_storeu_ps(bias, _mm256_sub_ps(_mm256_set1_ps(smx_rounding_bias(SMX_BIAS)), reference));
+
+    __m256 hi[16] = {_mm256_set1_ps(1.0f), _mm256_set1_ps(1.0f), _mm256_set1_ps(1.0f), _mm256_set1_ps(1.0f),
+                     _mm256_set1_ps(1.0f), _mm256_set1_ps(1.0f), _mm256_set1_ps(1.0f), _mm256_set1_ps(1.0f),
+                     _mm256_set1_ps(1.0f), _mm256_set1_ps(1.0f), _mm256_set1_ps(1.0f), _mm256_set1_ps(1.0f),
+                     _mm256_set1_ps(1.0f), _mm256_set1_ps(1.0f), _mm256_set1_ps(1.0f), _mm256_set1_ps(1.0f)};
+    __m256 lo[16] = {_mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(),
+                     _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(),
+                     _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(),
+                     _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps()};
+    float tails[16][32];
+    for (size_t r = 0; r < count; r++) {
+      const size_t lane = r % 2 * 4 + r / 2;
+      sum_row_64(n, x + r * x_stride, y + r * y_stride, tails[r], _mm256_set1_ps(lower[lane]),
+                 _mm256_set1_ps(bias[lane]), &hi[r], &lo[r]);
+    }
+
+    {
+      const __m256 higher_hi = _mm256_permute2f128_ps(hi[0], hi[1], 0x31);
+      const __m256 higher_lo = _mm256_permute2f128_ps(lo[0], lo[1], 0x31);
+      hi[0] = _mm256_permute2f128_ps(hi[0], hi[1], 0x20);
+      lo[0] = _mm256_permute2f128_ps(lo[0], lo[1], 0x20);
+      add_pair(&hi[0], &lo[0], higher_hi, higher_lo);
+    }
+    {
+      const __m256 higher_hi = _mm256_permute2f128_ps(hi[2], hi[3], 0x31);
+      const __m256 higher_lo = _mm256_permute2f128_ps(lo[2], lo[3], 0x31);
+      hi[1] = _mm256_permute2f128_ps(hi[2], hi[3], 0x20);
+      lo[1] = _mm256_permute2f128_ps(lo[2], lo[3], 0x20);
+      add_pair(&hi[1], &lo[1], higher_hi, higher_lo);
+    }
+    {
+      const __m256 higher_hi = _mm256_permute2f128_ps(hi[4], hi[5], 0x31);
+      const __m256 higher_lo = _mm256_permute2f128_ps(lo[4], lo[5], 0x31);
+      hi[2] = _mm256_permute2f128_ps(hi[4], hi[5], 0x20);
+      lo[2] = _mm256_permute2f128_ps(lo[4], lo[5], 0x20);
+      add_pair(&hi[2], &lo[2], higher_hi, higher_lo);
+    }
+    {
+      const __m256 higher_hi = _mm256_permute2f128_ps(hi[6], hi[7], 0x31);
+      const __m256 higher_lo = _mm256_permute2f128_ps(lo[6], lo[7], 0x31);
+      hi[3] = _mm256_permute2f128_ps(hi[6], hi[7], 0x20);
+      lo[3] = _mm256_permute2f128_ps(lo[6], lo[7], 0x20);
+      add_pair(&hi[3], &lo[3], higher_hi, higher_lo);
+    }
+    {
+      const __m256 higher_hi = _mm256_permute2f128_ps(hi[8], hi[9], 0x31);
+      const __m256 higher_lo = _mm256_permute2f128_ps(lo[8], lo[9], 0x31);
+      hi[4] = _mm256_permute2f128_ps(hi[8], hi[9], 0x20);
+      lo[4] = _mm256_permute2f128_ps(lo[8], lo[9], 0x20);
+      add_pair(&hi[4], &lo[4], higher_hi, higher_lo);
+    }
+    {
+      const __m256 higher_hi = _mm256_permute2f128_ps(hi[10], hi[11], 0x31);
+      const __m256 higher_lo = _mm256_permute2f128_ps(lo[10], lo[11], 0x31);
+      hi[5] = _mm256_permute2f128_ps(hi[10], hi[11], 0x20);
+      lo[5] = _mm256_permute2f128_ps(lo[10], lo[11], 0x20);
+      add_pair(&hi[5], &lo[5], higher_hi, higher_lo);
+    }
+    {
+      const __m256 higher_hi = _mm256_permute2f128_ps(hi[12], hi[13], 0x31);
+      const __m256 higher_lo = _mm256_permute2f128_ps(lo[12], lo[13], 0x31);
+      hi[6] = _mm256_permute2f128_ps(hi[12], hi[13], 0x20);
+      lo[6] = _mm256_permute2f128_ps(lo[12], lo[13], 0x20);
+      add_pair(&hi[6], &lo[6], higher_hi, higher_lo);
+    }
+    {
+      const __m256 higher_hi = _mm256_permute2f128_ps(hi[14], hi[15], 0x31);
+      const __m256 higher_lo = _mm256_permute2f128_ps(lo[14], lo[15], 0x31);
+      hi[7] = _mm256_permute2f128_ps(hi[14], hi[15], 0x20);
+      lo[7] = _mm256_permute2f128_ps(lo[14], lo[15], 0x20);
+      add_pair(&hi[7], &lo[7], higher_hi, higher_lo);
+    }
+    {
+      const __m256 higher_hi = _mm256_shuffle_ps(hi[0], hi[1], 0xEE);
+      const __m256 higher_lo = _mm256_shuffle_ps(lo[0], lo[1], 0xEE);
+      hi[0] = _mm256_shuffle_ps(hi[0], hi[1], 0x44);
+      lo[0] = _mm256_shuffle_ps(lo[0], lo[1], 0x44);
+      add_pair(&hi[0], &lo[0], higher_hi, higher_lo);
+    }
+    {
+      const __m256 higher_hi = _mm256_shuffle_ps(hi[2], hi[3], 0xEE);
+      const __m256 higher_lo = _mm256_shuffle_ps(lo[2], lo[3], 0xEE);
+      hi[1] = _mm256_shuffle_ps(hi[2], hi[3], 0x44);
+      lo[1] = _mm256_shuffle_ps(lo[2], lo[3], 0x44);
+      add_pair(&hi[1], &lo[1], higher_hi, higher_lo);
+    }
+    {
+      const __m256 higher_hi = _mm256_shuffle_ps(hi[4], hi[5], 0xEE);
+      const __m256 higher_lo = _mm256_shuffle_ps(lo[4], lo[5], 0xEE);
+      hi[2] = _mm256_shuffle_ps(hi[4], hi[5], 0x44);
+      lo[2] = _mm256_shuffle_ps(lo[4], lo[5], 0x44);
+      add_pair(&hi[2], &lo[2], higher_hi, higher_lo);
+    }
+    {
+      const __m256 higher_hi = _mm256_shuffle_ps(hi[6], hi[7], 0xEE);
+      const __m256 higher_lo = _mm256_shuffle_ps(lo[6], lo[7], 0xEE);
+      hi[3] = _mm256_shuffle_ps(hi[6], hi[7], 0x44);
+      lo[3] = _mm256_shuffle_ps(lo[6], lo[7], 0x44);
+      add_pair(&hi[3], &lo[3], higher_hi, higher_lo);
+    }
+    {
+      const __m256 higher_hi = _mm256_shuffle_ps(hi[0], hi[1], 0xDD);
+      const __m256 higher_lo = _mm256_shuffle_ps(lo[0], lo[1], 0xDD);
+      hi[0] = _mm256_shuffle_ps(hi[0], hi[1], 0x88);
+      lo[0] = _mm256_shuffle_ps(lo[0], lo[1], 0x88);
+      add_pair(&hi[0], &lo[0], higher_hi, higher_lo);
+    }
+    {
+      const __m256 higher_hi = _mm256_shuffle_ps(hi[2], hi[3], 0xDD);
+      const __m256 higher_lo = _mm256_shuffle_ps(lo[2], lo[3], 0xDD);
+      hi[1] = _mm256_shuffle_ps(hi[2], hi[3], 0x88);
+      lo[1] = _mm256_shuffle_ps(lo[2], lo[3], 0x88);
+      add_pair(&hi[1], &lo[1], higher_hi, higher_lo);
+    }
+
+    // The reciprocals as in src/operators/row_sum.h.
+    const __m256 sum = _mm256_add_ps(hi[0], lo[0]);
+    const __m256 power = avx2_inverse_power(sum);
+    const __m256 sum_lo = _mm256_mul_ps(_mm256_sub_ps(lo[0], _mm256_sub_ps(sum, hi[0])), power);
+    const __m256 sum_hi = _mm256_mul_ps(sum, power);
+    const __m256 reciprocal = _mm256_div_ps(_mm256_set1_ps(1.0f), sum_hi);
+    __m256 residual =
+        _mm256_fmadd_ps(_mm256_sub_ps(_mm256_setzero_ps(), sum_hi), reciprocal, _mm256_set1_ps(1.0f));
+    residual = _mm256_fmadd_ps(_mm256_sub_ps(_mm256_setzero_ps(), sum_lo), reciprocal, residual);
+    const __m256 to_multiple = _mm256_set1_ps(0x1.8p-22f);
+    float row_hi[8], row_lo[8], row_power[8];
+    _mm256_storeu_ps(row_hi, reciprocal);
+    _mm256_storeu_ps(
+        row_lo, _mm256_sub_ps(_mm256_add_ps(_mm256_mul_ps(reciprocal, residual), to_multiple), to_multiple));
+    _mm256_storeu_ps(row_power, power);
+    for (size_t r = 0; r < count; r++) {
+      const size_t lane = r % 2 * 4 + r / 2;
+      scale_row(n, y + r * y_stride, tails[r], _mm256_set1_ps(row_hi[lane]), _mm256_set1_ps(row_lo[lane]),
+                _mm256_set1_ps(row_power[lane]));
+      if (row_hi[lane] != row_hi[lane]) smx_fill_nan(n, y + r * y_stride);
+    }
+    x += 16 * x_stride;
+    y += 16 * y_stride;
   }
   *done = rows;
 }

@@ -191,6 +191,103 @@ extern "C" void smx_f32_raddstoreexpminusmax_ukernel__avx512f_u32_acc2(size_t n,
   *sum = _mm512_reduce_add_ps(sum0);
 }
 
+extern "C" void smx_f32_raddstoreexpminusmax_ukernel__avx512f_u32_acc4(size_t n, const float* x, float* y,
+                                                                       float max, float* sum) {
+  const __m512 vmax = _mm512_set1_ps(max);
+  const __m512 bias = _mm512_set1_ps(0x1.8000FEp+23f);
+  __m512 sum0 = _mm512_setzero_ps();
+  __m512 sum1 = _mm512_setzero_ps();
+  __m512 sum2 = _mm512_setzero_ps();
+  __m512 sum3 = _mm512_setzero_ps();
+  for (; n >= 32; n -= 32) {
+    const __m512 x0 = _mm512_loadu_ps(x + 0);
+    const __m512 x1 = _mm512_loadu_ps(x + 16);
+
+    // exp(x - max), results below FLT_MIN as 0: range reduction with two constants, and the polynomial of degree 5 with
+    // c0 = 1 that minimises the largest relative error (Sollya's fpminimax).
+    const __m512 d0 = _mm512_sub_ps(x0, vmax);
+    const __m512 d1 = _mm512_sub_ps(x1, vmax);
+    const __m512 biased0 = _mm512_fmadd_ps(d0, _mm512_set1_ps(0x1.715476p+0f), bias);
+    const __m512 biased1 = _mm512_fmadd_ps(d1, _mm512_set1_ps(0x1.715476p+0f), bias);
+    const __m512 power0 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased0), 23));
+    const __m512 power1 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased1), 23));
+    const __m512 n0 = _mm512_sub_ps(biased0, bias);
+    const __m512 n1 = _mm512_sub_ps(biased1, bias);
+    __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E400p-1f), d0);
+    __m512 t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.62E400p-1f), d1);
+    t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t0);
+    t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t1);
+    __m512 y0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.0FA0A0p-7f), _mm512_set1_ps(0x1.573AFEp-5f));
+    __m512 y1 = _mm512_fmadd_ps(t1, _mm512_set1_ps(0x1.0FA0A0p-7f), _mm512_set1_ps(0x1.573AFEp-5f));
+    y0 = _mm512_fmadd_ps(y0, t0, _mm512_set1_ps(0x1.555A80p-3f));
+    y1 = _mm512_fmadd_ps(y1, t1, _mm512_set1_ps(0x1.555A80p-3f));
+    y0 = _mm512_fmadd_ps(y0, t0, _mm512_set1_ps(0x1.FFFDC4p-2f));
+    y1 = _mm512_fmadd_ps(y1, t1, _mm512_set1_ps(0x1.FFFDC4p-2f));
+    y0 = _mm512_fmadd_ps(y0, t0, _mm512_set1_ps(0x1.FFFFF6p-1f));
+    y1 = _mm512_fmadd_ps(y1, t1, _mm512_set1_ps(0x1.FFFFF6p-1f));
+    t0 = _mm512_mul_ps(t0, power0);
+    t1 = _mm512_mul_ps(t1, power1);
+    y0 = _mm512_fmadd_ps(t0, y0, power0);
+    y1 = _mm512_fmadd_ps(t1, y1, power1);
+    y0 = _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(d0, _mm512_set1_ps(-0x1.5D589Ep+6f), _CMP_NLT_UQ), y0);
+    y1 = _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(d1, _mm512_set1_ps(-0x1.5D589Ep+6f), _CMP_NLT_UQ), y1);
+    _mm512_storeu_ps(y + 0, y0);
+    _mm512_storeu_ps(y + 16, y1);
+    sum0 = _mm512_add_ps(sum0, y0);
+    sum1 = _mm512_add_ps(sum1, y1);
+    x += 32;
+    y += 32;
+  }
+  for (; n >= 16; n -= 16) {
+    const __m512 x0 = _mm512_loadu_ps(x + 0);
+
+    // exp(x - max), results below FLT_MIN as 0: range reduction with two constants, and the polynomial of degree 5 with
+    // c0 = 1 that minimises the largest relative error (Sollya's fpminimax).
+    const __m512 d0 = _mm512_sub_ps(x0, vmax);
+    const __m512 biased0 = _mm512_fmadd_ps(d0, _mm512_set1_ps(0x1.715476p+0f), bias);
+    const __m512 power0 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased0), 23));
+    const __m512 n0 = _mm512_sub_ps(biased0, bias);
+    __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E400p-1f), d0);
+    t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t0);
+    __m512 y0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.0FA0A0p-7f), _mm512_set1_ps(0x1.573AFEp-5f));
+    y0 = _mm512_fmadd_ps(y0, t0, _mm512_set1_ps(0x1.555A80p-3f));
+    y0 = _mm512_fmadd_ps(y0, t0, _mm512_set1_ps(0x1.FFFDC4p-2f));
+    y0 = _mm512_fmadd_ps(y0, t0, _mm512_set1_ps(0x1.FFFFF6p-1f));
+    t0 = _mm512_mul_ps(t0, power0);
+    y0 = _mm512_fmadd_ps(t0, y0, power0);
+    y0 = _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(d0, _mm512_set1_ps(-0x1.5D589Ep+6f), _CMP_NLT_UQ), y0);
+    _mm512_storeu_ps(y + 0, y0);
+    sum0 = _mm512_add_ps(sum0, y0);
+    x += 16;
+    y += 16;
+  }
+  if (n > 0) {
+    const __m512 x0 = avx512f_load_tail(x, n, _mm512_set1_ps(-INFINITY));
+
+    // exp(x - max), results below FLT_MIN as 0: range reduction with two constants, and the polynomial of degree 5 with
+    // c0 = 1 that minimises the largest relative error (Sollya's fpminimax).
+    const __m512 d0 = _mm512_sub_ps(x0, vmax);
+    const __m512 biased0 = _mm512_fmadd_ps(d0, _mm512_set1_ps(0x1.715476p+0f), bias);
+    const __m512 power0 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased0), 23));
+    const __m512 n0 = _mm512_sub_ps(biased0, bias);
+    __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E400p-1f), d0);
+    t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t0);
+    __m512 y0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.0FA0A0p-7f), _mm512_set1_ps(0x1.573AFEp-5f));
+    y0 = _mm512_fmadd_ps(y0, t0, _mm512_set1_ps(0x1.555A80p-3f));
+    y0 = _mm512_fmadd_ps(y0, t0, _mm512_set1_ps(0x1.FFFDC4p-2f));
+    y0 = _mm512_fmadd_ps(y0, t0, _mm512_set1_ps(0x1.FFFFF6p-1f));
+    t0 = _mm512_mul_ps(t0, power0);
+    y0 = _mm512_fmadd_ps(t0, y0, power0);
+    y0 = _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(d0, _mm512_set1_ps(-0x1.5D589Ep+6f), _CMP_NLT_UQ), y0);
+    avx512f_store_tail(y, n, y0);
+    sum0 = _mm512_add_ps(sum0, y0);
+  }
+  sum0 = _mm512_add_ps(sum0, sum1);
+  sum0 = _mm512_add_ps(sum0, sum2);
+  sum0 = _mm512_add_ps(sum0, sum3);
+  *sum = _mm512_reduce_add_ps(sum0);
+}
+
 extern "C" void smx_f32_raddstoreexpminusmax_ukernel__avx512f_u64(size_t n, const float* x, float* y,
                                                                   float max, float* sum) {
   const __m512 vmax = _mm512_set1_ps(max);

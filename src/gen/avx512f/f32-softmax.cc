@@ -81,15 +81,16 @@ static inline void accumulate_tail(ptrdiff_t n, const float* x, float* y, __m512
   p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(1.0f));
   const __m512 y0 = _mm512_mul_ps(p0, power0);
   const __m512 y1 = _mm512_mul_ps(p1, power1);
-  avx512f_store_tail(y + 0, n - 0, y0);
-  avx512f_store_tail(y + 16, n - 16, y1);
+  _mm512_storeu_ps(y + 0, y0);
+  _mm512_storeu_ps(y + 16, y1);
   const __m512 pair0 = _mm512_add_ps(y0, y1);
   add_compensated(&block_hi[0], &block_lo[0], pair0);
 }
 
-// The terms of a row, stored to y, and their sums in 16 lanes, folded to those of a vector.
-static inline void sum_row_64(size_t n, const float* x, float* y, __m512 lower, __m512 bias, __m512* hi,
-                              __m512* lo) {
+// The terms of a row, and their sums in 16 lanes, folded to those of a vector. The last n % 32 terms go to
+// `tail`, the others to y: what a masked store has written cannot be forwarded to the load that follows soon.
+static inline void sum_row_64(size_t n, const float* x, float* y, float* tail, __m512 lower, __m512 bias,
+                              __m512* hi, __m512* lo) {
   __m512 block_hi[1] = {_mm512_setzero_ps()};
   __m512 block_lo[1] = {_mm512_setzero_ps()};
   size_t i = 0;
@@ -195,142 +196,16 @@ static inline void sum_row_64(size_t n, const float* x, float* y, __m512 lower, 
     const __m512 pair0 = _mm512_add_ps(y0, y1);
     add_compensated(&block_hi[0], &block_lo[0], pair0);
   }
-  if (i < n) accumulate_tail((ptrdiff_t)(n - i), x + i, y + i, lower, bias, block_hi, block_lo);
+  if (i < n) accumulate_tail((ptrdiff_t)(n - i), x + i, tail, lower, bias, block_hi, block_lo);
   *hi = block_hi[0];
   *lo = block_lo[0];
 }
 
-static inline void sum_row_128(size_t n, const float* x, float* y, __m512 lower, __m512 bias, __m512* hi,
-                               __m512* lo) {
+static inline void sum_row_32(size_t n, const float* x, float* y, float* tail, __m512 lower, __m512 bias,
+                              __m512* hi, __m512* lo) {
   __m512 block_hi[1] = {_mm512_setzero_ps()};
   __m512 block_lo[1] = {_mm512_setzero_ps()};
   size_t i = 0;
-  for (; i + 128 <= n; i += 128) {
-    const __m512 x0 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 0));
-    const __m512 x1 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 16));
-    const __m512 x2 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 32));
-    const __m512 x3 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 48));
-    const __m512 x4 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 64));
-    const __m512 x5 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 80));
-    const __m512 x6 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 96));
-    const __m512 x7 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 112));
-
-    // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
-    // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
-    const __m512 biased0 = _mm512_fmadd_ps(x0, _mm512_set1_ps(0x1.715476p+0f), bias);
-    const __m512 biased1 = _mm512_fmadd_ps(x1, _mm512_set1_ps(0x1.715476p+0f), bias);
-    const __m512 biased2 = _mm512_fmadd_ps(x2, _mm512_set1_ps(0x1.715476p+0f), bias);
-    const __m512 biased3 = _mm512_fmadd_ps(x3, _mm512_set1_ps(0x1.715476p+0f), bias);
-    const __m512 biased4 = _mm512_fmadd_ps(x4, _mm512_set1_ps(0x1.715476p+0f), bias);
-    const __m512 biased5 = _mm512_fmadd_ps(x5, _mm512_set1_ps(0x1.715476p+0f), bias);
-    const __m512 biased6 = _mm512_fmadd_ps(x6, _mm512_set1_ps(0x1.715476p+0f), bias);
-    const __m512 biased7 = _mm512_fmadd_ps(x7, _mm512_set1_ps(0x1.715476p+0f), bias);
-    const __m512 n0 = _mm512_sub_ps(biased0, bias);
-    const __m512 n1 = _mm512_sub_ps(biased1, bias);
-    const __m512 n2 = _mm512_sub_ps(biased2, bias);
-    const __m512 n3 = _mm512_sub_ps(biased3, bias);
-    const __m512 n4 = _mm512_sub_ps(biased4, bias);
-    const __m512 n5 = _mm512_sub_ps(biased5, bias);
-    const __m512 n6 = _mm512_sub_ps(biased6, bias);
-    const __m512 n7 = _mm512_sub_ps(biased7, bias);
-    const __m512 power0 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased0), 23));
-    const __m512 power1 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased1), 23));
-    const __m512 power2 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased2), 23));
-    const __m512 power3 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased3), 23));
-    const __m512 power4 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased4), 23));
-    const __m512 power5 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased5), 23));
-    const __m512 power6 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased6), 23));
-    const __m512 power7 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased7), 23));
-    __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E400p-1f), x0);
-    __m512 t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.62E400p-1f), x1);
-    __m512 t2 = _mm512_fmadd_ps(n2, _mm512_set1_ps(-0x1.62E400p-1f), x2);
-    __m512 t3 = _mm512_fmadd_ps(n3, _mm512_set1_ps(-0x1.62E400p-1f), x3);
-    __m512 t4 = _mm512_fmadd_ps(n4, _mm512_set1_ps(-0x1.62E400p-1f), x4);
-    __m512 t5 = _mm512_fmadd_ps(n5, _mm512_set1_ps(-0x1.62E400p-1f), x5);
-    __m512 t6 = _mm512_fmadd_ps(n6, _mm512_set1_ps(-0x1.62E400p-1f), x6);
-    __m512 t7 = _mm512_fmadd_ps(n7, _mm512_set1_ps(-0x1.62E400p-1f), x7);
-    t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t0);
-    t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t1);
-    t2 = _mm512_fmadd_ps(n2, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t2);
-    t3 = _mm512_fmadd_ps(n3, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t3);
-    t4 = _mm512_fmadd_ps(n4, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t4);
-    t5 = _mm512_fmadd_ps(n5, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t5);
-    t6 = _mm512_fmadd_ps(n6, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t6);
-    t7 = _mm512_fmadd_ps(n7, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t7);
-    __m512 p0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
-    __m512 p1 = _mm512_fmadd_ps(t1, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
-    __m512 p2 = _mm512_fmadd_ps(t2, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
-    __m512 p3 = _mm512_fmadd_ps(t3, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
-    __m512 p4 = _mm512_fmadd_ps(t4, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
-    __m512 p5 = _mm512_fmadd_ps(t5, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
-    __m512 p6 = _mm512_fmadd_ps(t6, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
-    __m512 p7 = _mm512_fmadd_ps(t7, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
-    p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.5558A0p-5f));
-    p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(0x1.5558A0p-5f));
-    p2 = _mm512_fmadd_ps(p2, t2, _mm512_set1_ps(0x1.5558A0p-5f));
-    p3 = _mm512_fmadd_ps(p3, t3, _mm512_set1_ps(0x1.5558A0p-5f));
-    p4 = _mm512_fmadd_ps(p4, t4, _mm512_set1_ps(0x1.5558A0p-5f));
-    p5 = _mm512_fmadd_ps(p5, t5, _mm512_set1_ps(0x1.5558A0p-5f));
-    p6 = _mm512_fmadd_ps(p6, t6, _mm512_set1_ps(0x1.5558A0p-5f));
-    p7 = _mm512_fmadd_ps(p7, t7, _mm512_set1_ps(0x1.5558A0p-5f));
-    p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.555490p-3f));
-    p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(0x1.555490p-3f));
-    p2 = _mm512_fmadd_ps(p2, t2, _mm512_set1_ps(0x1.555490p-3f));
-    p3 = _mm512_fmadd_ps(p3, t3, _mm512_set1_ps(0x1.555490p-3f));
-    p4 = _mm512_fmadd_ps(p4, t4, _mm512_set1_ps(0x1.555490p-3f));
-    p5 = _mm512_fmadd_ps(p5, t5, _mm512_set1_ps(0x1.555490p-3f));
-    p6 = _mm512_fmadd_ps(p6, t6, _mm512_set1_ps(0x1.555490p-3f));
-    p7 = _mm512_fmadd_ps(p7, t7, _mm512_set1_ps(0x1.555490p-3f));
-    p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.FFFFFCp-2f));
-    p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(0x1.FFFFFCp-2f));
-    p2 = _mm512_fmadd_ps(p2, t2, _mm512_set1_ps(0x1.FFFFFCp-2f));
-    p3 = _mm512_fmadd_ps(p3, t3, _mm512_set1_ps(0x1.FFFFFCp-2f));
-    p4 = _mm512_fmadd_ps(p4, t4, _mm512_set1_ps(0x1.FFFFFCp-2f));
-    p5 = _mm512_fmadd_ps(p5, t5, _mm512_set1_ps(0x1.FFFFFCp-2f));
-    p6 = _mm512_fmadd_ps(p6, t6, _mm512_set1_ps(0x1.FFFFFCp-2f));
-    p7 = _mm512_fmadd_ps(p7, t7, _mm512_set1_ps(0x1.FFFFFCp-2f));
-    p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(1.0f));
-    p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(1.0f));
-    p2 = _mm512_fmadd_ps(p2, t2, _mm512_set1_ps(1.0f));
-    p3 = _mm512_fmadd_ps(p3, t3, _mm512_set1_ps(1.0f));
-    p4 = _mm512_fmadd_ps(p4, t4, _mm512_set1_ps(1.0f));
-    p5 = _mm512_fmadd_ps(p5, t5, _mm512_set1_ps(1.0f));
-    p6 = _mm512_fmadd_ps(p6, t6, _mm512_set1_ps(1.0f));
-    p7 = _mm512_fmadd_ps(p7, t7, _mm512_set1_ps(1.0f));
-    p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(1.0f));
-    p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(1.0f));
-    p2 = _mm512_fmadd_ps(p2, t2, _mm512_set1_ps(1.0f));
-    p3 = _mm512_fmadd_ps(p3, t3, _mm512_set1_ps(1.0f));
-    p4 = _mm512_fmadd_ps(p4, t4, _mm512_set1_ps(1.0f));
-    p5 = _mm512_fmadd_ps(p5, t5, _mm512_set1_ps(1.0f));
-    p6 = _mm512_fmadd_ps(p6, t6, _mm512_set1_ps(1.0f));
-    p7 = _mm512_fmadd_ps(p7, t7, _mm512_set1_ps(1.0f));
-    const __m512 y0 = _mm512_mul_ps(p0, power0);
-    const __m512 y1 = _mm512_mul_ps(p1, power1);
-    const __m512 y2 = _mm512_mul_ps(p2, power2);
-    const __m512 y3 = _mm512_mul_ps(p3, power3);
-    const __m512 y4 = _mm512_mul_ps(p4, power4);
-    const __m512 y5 = _mm512_mul_ps(p5, power5);
-    const __m512 y6 = _mm512_mul_ps(p6, power6);
-    const __m512 y7 = _mm512_mul_ps(p7, power7);
-    _mm512_storeu_ps(y + i + 0, y0);
-    _mm512_storeu_ps(y + i + 16, y1);
-    _mm512_storeu_ps(y + i + 32, y2);
-    _mm512_storeu_ps(y + i + 48, y3);
-    _mm512_storeu_ps(y + i + 64, y4);
-    _mm512_storeu_ps(y + i + 80, y5);
-    _mm512_storeu_ps(y + i + 96, y6);
-    _mm512_storeu_ps(y + i + 112, y7);
-    const __m512 pair0 = _mm512_add_ps(y0, y1);
-    const __m512 pair2 = _mm512_add_ps(y2, y3);
-    const __m512 pair4 = _mm512_add_ps(y4, y5);
-    const __m512 pair6 = _mm512_add_ps(y6, y7);
-    add_compensated(&block_hi[0], &block_lo[0], pair0);
-    add_compensated(&block_hi[0], &block_lo[0], pair2);
-    add_compensated(&block_hi[0], &block_lo[0], pair4);
-    add_compensated(&block_hi[0], &block_lo[0], pair6);
-  }
   for (; i + 32 <= n; i += 32) {
     const __m512 x0 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 0));
     const __m512 x1 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 16));
@@ -367,46 +242,67 @@ static inline void sum_row_128(size_t n, const float* x, float* y, __m512 lower,
     const __m512 pair0 = _mm512_add_ps(y0, y1);
     add_compensated(&block_hi[0], &block_lo[0], pair0);
   }
-  if (i < n) accumulate_tail((ptrdiff_t)(n - i), x + i, y + i, lower, bias, block_hi, block_lo);
+  if (i < n) accumulate_tail((ptrdiff_t)(n - i), x + i, tail, lower, bias, block_hi, block_lo);
   *hi = block_hi[0];
   *lo = block_lo[0];
 }
 
-static inline void scale_row(size_t n, float* y, __m512 hi, __m512 lo, __m512 power) {
-  size_t i = 0;
-  for (; i + 32 <= n; i += 32) {
-    const __m512 y0 = _mm512_loadu_ps(y + i + 0);
-    const __m512 y1 = _mm512_loadu_ps(y + i + 16);
-    _mm512_storeu_ps(y + i + 0, _mm512_mul_ps(_mm512_fmadd_ps(y0, hi, _mm512_mul_ps(y0, lo)), power));
-    _mm512_storeu_ps(y + i + 16, _mm512_mul_ps(_mm512_fmadd_ps(y1, hi, _mm512_mul_ps(y1, lo)), power));
-  }
-  for (; i + 16 <= n; i += 16) {
-    const __m512 y0 = _mm512_loadu_ps(y + i + 0);
-    _mm512_storeu_ps(y + i + 0, _mm512_mul_ps(_mm512_fmadd_ps(y0, hi, _mm512_mul_ps(y0, lo)), power));
-  }
-  if (i < n) {
-    const ptrdiff_t tail = (ptrdiff_t)(n - i);
-    const __m512 y0 = avx512f_load_tail(y + i, tail, _mm512_setzero_ps());
-    avx512f_store_tail(y + i, tail, _mm512_mul_ps(_mm512_fmadd_ps(y0, hi, _mm512_mul_ps(y0, lo)), power));
-  }
+static inline __m512 scale(__m512 y, __m512 hi, __m512 lo, __m512 power) {
+  return _mm512_mul_ps(_mm512_fmadd_ps(y, hi, _mm512_mul_ps(y, lo)), power);
 }
 
-extern "C" void smx_f32_softmax_ukernel__avx512f_u64_acc4(size_t rows, size_t n, const float* x,
-                                                          size_t x_stride, float* y, size_t y_stride,
-                                                          size_t* done) {
-  for (*done = 0; *done < rows; *done += 4) {
-    const size_t count = rows - *done < 4 ? rows - *done : 4;
-    __m512 max[4] = {_mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps()};
+static inline void scale_row(size_t n, float* y, const float* tail, __m512 hi, __m512 lo, __m512 power) {
+  for (; n >= 32; n -= 32) {
+    _mm512_storeu_ps(y + 0, scale(_mm512_loadu_ps(y + 0), hi, lo, power));
+    _mm512_storeu_ps(y + 16, scale(_mm512_loadu_ps(y + 16), hi, lo, power));
+    y += 32;
+  }
+  for (; n >= 16; n -= 16) {
+    _mm512_storeu_ps(y, scale(_mm512_loadu_ps(tail), hi, lo, power));
+    y += 16;
+    tail += 16;
+  }
+  if (n > 0) avx512f_store_tail(y, (ptrdiff_t)n, scale(_mm512_loadu_ps(tail), hi, lo, power));
+}
+
+extern "C" void smx_f32_softmax_ukernel__avx512f_u64_acc16(size_t rows, size_t n, const float* x,
+                                                           size_t x_stride, float* y, size_t y_stride,
+                                                           size_t* done) {
+  for (*done = 0; *done < rows; *done += 16) {
+    const size_t count = rows - *done < 16 ? rows - *done : 16;
+    __m512 max[16] = {_mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(),
+                      _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(),
+                      _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(),
+                      _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps()};
     for (size_t r = 0; r < count; r++) max[r] = lane_maxima(n, x + r * x_stride);
 
     max[0] =
         _mm512_max_ps(_mm512_shuffle_f32x4(max[0], max[1], 0x44), _mm512_shuffle_f32x4(max[0], max[1], 0xEE));
     max[1] =
         _mm512_max_ps(_mm512_shuffle_f32x4(max[2], max[3], 0x44), _mm512_shuffle_f32x4(max[2], max[3], 0xEE));
+    max[2] =
+        _mm512_max_ps(_mm512_shuffle_f32x4(max[4], max[5], 0x44), _mm512_shuffle_f32x4(max[4], max[5], 0xEE));
+    max[3] =
+        _mm512_max_ps(_mm512_shuffle_f32x4(max[6], max[7], 0x44), _mm512_shuffle_f32x4(max[6], max[7], 0xEE));
+    max[4] =
+        _mm512_max_ps(_mm512_shuffle_f32x4(max[8], max[9], 0x44), _mm512_shuffle_f32x4(max[8], max[9], 0xEE));
+    max[5] = _mm512_max_ps(_mm512_shuffle_f32x4(max[10], max[11], 0x44),
+                           _mm512_shuffle_f32x4(max[10], max[11], 0xEE));
+    max[6] = _mm512_max_ps(_mm512_shuffle_f32x4(max[12], max[13], 0x44),
+                           _mm512_shuffle_f32x4(max[12], max[13], 0xEE));
+    max[7] = _mm512_max_ps(_mm512_shuffle_f32x4(max[14], max[15], 0x44),
+                           _mm512_shuffle_f32x4(max[14], max[15], 0xEE));
     max[0] =
         _mm512_max_ps(_mm512_shuffle_f32x4(max[0], max[1], 0x88), _mm512_shuffle_f32x4(max[0], max[1], 0xDD));
-    max[0] = _mm512_max_ps(_mm512_shuffle_ps(max[0], max[0], 0x44), _mm512_shuffle_ps(max[0], max[0], 0xEE));
-    max[0] = _mm512_max_ps(_mm512_shuffle_ps(max[0], max[0], 0x88), _mm512_shuffle_ps(max[0], max[0], 0xDD));
+    max[1] =
+        _mm512_max_ps(_mm512_shuffle_f32x4(max[2], max[3], 0x88), _mm512_shuffle_f32x4(max[2], max[3], 0xDD));
+    max[2] =
+        _mm512_max_ps(_mm512_shuffle_f32x4(max[4], max[5], 0x88), _mm512_shuffle_f32x4(max[4], max[5], 0xDD));
+    max[3] =
+        _mm512_max_ps(_mm512_shuffle_f32x4(max[6], max[7], 0x88), _mm512_shuffle_f32x4(max[6], max[7], 0xDD));
+    max[0] = _mm512_max_ps(_mm512_shuffle_ps(max[0], max[1], 0x44), _mm512_shuffle_ps(max[0], max[1], 0xEE));
+    max[1] = _mm512_max_ps(_mm512_shuffle_ps(max[2], max[3], 0x44), _mm512_shuffle_ps(max[2], max[3], 0xEE));
+    max[0] = _mm512_max_ps(_mm512_shuffle_ps(max[0], max[1], 0x88), _mm512_shuffle_ps(max[0], max[1], 0xDD));
     if (!(_mm512_cmp_ps_mask(_mm512_abs_ps(max[0]), _mm512_set1_ps(smx_range), _CMP_LE_OQ) == 0xFFFF)) return;
 
     // Each row's reference is the n of its maximum.
@@ -418,11 +314,18 @@ extern "C" void smx_f32_softmax_ukernel__avx512f_u64_acc4(size_t rows, size_t n,
                                           _mm512_set1_ps(smx_ln2)));
     _mm512_storeu_ps(bias, _mm512_sub_ps(_mm512_set1_ps(smx_rounding_bias(SMX_BIAS)), reference));
 
-    __m512 hi[4] = {_mm512_set1_ps(1.0f), _mm512_set1_ps(1.0f), _mm512_set1_ps(1.0f), _mm512_set1_ps(1.0f)};
-    __m512 lo[4] = {_mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps()};
+    __m512 hi[16] = {_mm512_set1_ps(1.0f), _mm512_set1_ps(1.0f), _mm512_set1_ps(1.0f), _mm512_set1_ps(1.0f),
+                     _mm512_set1_ps(1.0f), _mm512_set1_ps(1.0f), _mm512_set1_ps(1.0f), _mm512_set1_ps(1.0f),
+                     _mm512_set1_ps(1.0f), _mm512_set1_ps(1.0f), _mm512_set1_ps(1.0f), _mm512_set1_ps(1.0f),
+                     _mm512_set1_ps(1.0f), _mm512_set1_ps(1.0f), _mm512_set1_ps(1.0f), _mm512_set1_ps(1.0f)};
+    __m512 lo[16] = {_mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(),
+                     _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(),
+                     _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(),
+                     _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps()};
+    float tails[16][32];
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r % 4 * 4 + r / 4;
-      sum_row_64(n, x + r * x_stride, y + r * y_stride, _mm512_set1_ps(lower[lane]),
+      sum_row_64(n, x + r * x_stride, y + r * y_stride, tails[r], _mm512_set1_ps(lower[lane]),
                  _mm512_set1_ps(bias[lane]), &hi[r], &lo[r]);
     }
 
@@ -441,6 +344,48 @@ extern "C" void smx_f32_softmax_ukernel__avx512f_u64_acc4(size_t rows, size_t n,
       add_pair(&hi[1], &lo[1], higher_hi, higher_lo);
     }
     {
+      const __m512 higher_hi = _mm512_shuffle_f32x4(hi[4], hi[5], 0xEE);
+      const __m512 higher_lo = _mm512_shuffle_f32x4(lo[4], lo[5], 0xEE);
+      hi[2] = _mm512_shuffle_f32x4(hi[4], hi[5], 0x44);
+      lo[2] = _mm512_shuffle_f32x4(lo[4], lo[5], 0x44);
+      add_pair(&hi[2], &lo[2], higher_hi, higher_lo);
+    }
+    {
+      const __m512 higher_hi = _mm512_shuffle_f32x4(hi[6], hi[7], 0xEE);
+      const __m512 higher_lo = _mm512_shuffle_f32x4(lo[6], lo[7], 0xEE);
+      hi[3] = _mm512_shuffle_f32x4(hi[6], hi[7], 0x44);
+      lo[3] = _mm512_shuffle_f32x4(lo[6], lo[7], 0x44);
+      add_pair(&hi[3], &lo[3], higher_hi, higher_lo);
+    }
+    {
+      const __m512 higher_hi = _mm512_shuffle_f32x4(hi[8], hi[9], 0xEE);
+      const __m512 higher_lo = _mm512_shuffle_f32x4(lo[8], lo[9], 0xEE);
+      hi[4] = _mm512_shuffle_f32x4(hi[8], hi[9], 0x44);
+      lo[4] = _mm512_shuffle_f32x4(lo[8], lo[9], 0x44);
+      add_pair(&hi[4], &lo[4], higher_hi, higher_lo);
+    }
+    {
+      const __m512 higher_hi = _mm512_shuffle_f32x4(hi[10], hi[11], 0xEE);
+      const __m512 higher_lo = _mm512_shuffle_f32x4(lo[10], lo[11], 0xEE);
+      hi[5] = _mm512_shuffle_f32x4(hi[10], hi[11], 0x44);
+      lo[5] = _mm512_shuffle_f32x4(lo[10], lo[11], 0x44);
+      add_pair(&hi[5], &lo[5], higher_hi, higher_lo);
+    }
+    {
+      const __m512 higher_hi = _mm512_shuffle_f32x4(hi[12], hi[13], 0xEE);
+      const __m512 higher_lo = _mm512_shuffle_f32x4(lo[12], lo[13], 0xEE);
+      hi[6] = _mm512_shuffle_f32x4(hi[12], hi[13], 0x44);
+      lo[6] = _mm512_shuffle_f32x4(lo[12], lo[13], 0x44);
+      add_pair(&hi[6], &lo[6], higher_hi, higher_lo);
+    }
+    {
+      const __m512 higher_hi = _mm512_shuffle_f32x4(hi[14], hi[15], 0xEE);
+      const __m512 higher_lo = _mm512_shuffle_f32x4(lo[14], lo[15], 0xEE);
+      hi[7] = _mm512_shuffle_f32x4(hi[14], hi[15], 0x44);
+      lo[7] = _mm512_shuffle_f32x4(lo[14], lo[15], 0x44);
+      add_pair(&hi[7], &lo[7], higher_hi, higher_lo);
+    }
+    {
       const __m512 higher_hi = _mm512_shuffle_f32x4(hi[0], hi[1], 0xDD);
       const __m512 higher_lo = _mm512_shuffle_f32x4(lo[0], lo[1], 0xDD);
       hi[0] = _mm512_shuffle_f32x4(hi[0], hi[1], 0x88);
@@ -448,17 +393,45 @@ extern "C" void smx_f32_softmax_ukernel__avx512f_u64_acc4(size_t rows, size_t n,
       add_pair(&hi[0], &lo[0], higher_hi, higher_lo);
     }
     {
-      const __m512 higher_hi = _mm512_shuffle_ps(hi[0], hi[0], 0xEE);
-      const __m512 higher_lo = _mm512_shuffle_ps(lo[0], lo[0], 0xEE);
-      hi[0] = _mm512_shuffle_ps(hi[0], hi[0], 0x44);
-      lo[0] = _mm512_shuffle_ps(lo[0], lo[0], 0x44);
+      const __m512 higher_hi = _mm512_shuffle_f32x4(hi[2], hi[3], 0xDD);
+      const __m512 higher_lo = _mm512_shuffle_f32x4(lo[2], lo[3], 0xDD);
+      hi[1] = _mm512_shuffle_f32x4(hi[2], hi[3], 0x88);
+      lo[1] = _mm512_shuffle_f32x4(lo[2], lo[3], 0x88);
+      add_pair(&hi[1], &lo[1], higher_hi, higher_lo);
+    }
+    {
+      const __m512 higher_hi = _mm512_shuffle_f32x4(hi[4], hi[5], 0xDD);
+      const __m512 higher_lo = _mm512_shuffle_f32x4(lo[4], lo[5], 0xDD);
+      hi[2] = _mm512_shuffle_f32x4(hi[4], hi[5], 0x88);
+      lo[2] = _mm512_shuffle_f32x4(lo[4], lo[5], 0x88);
+      add_pair(&hi[2], &lo[2], higher_hi, higher_lo);
+    }
+    {
+      const __m512 higher_hi = _mm512_shuffle_f32x4(hi[6], hi[7], 0xDD);
+      const __m512 higher_lo = _mm512_shuffle_f32x4(lo[6], lo[7], 0xDD);
+      hi[3] = _mm512_shuffle_f32x4(hi[6], hi[7], 0x88);
+      lo[3] = _mm512_shuffle_f32x4(lo[6], lo[7], 0x88);
+      add_pair(&hi[3], &lo[3], higher_hi, higher_lo);
+    }
+    {
+      const __m512 higher_hi = _mm512_shuffle_ps(hi[0], hi[1], 0xEE);
+      const __m512 higher_lo = _mm512_shuffle_ps(lo[0], lo[1], 0xEE);
+      hi[0] = _mm512_shuffle_ps(hi[0], hi[1], 0x44);
+      lo[0] = _mm512_shuffle_ps(lo[0], lo[1], 0x44);
       add_pair(&hi[0], &lo[0], higher_hi, higher_lo);
     }
     {
-      const __m512 higher_hi = _mm512_shuffle_ps(hi[0], hi[0], 0xDD);
-      const __m512 higher_lo = _mm512_shuffle_ps(lo[0], lo[0], 0xDD);
-      hi[0] = _mm512_shuffle_ps(hi[0], hi[0], 0x88);
-      lo[0] = _mm512_shuffle_ps(lo[0], lo[0], 0x88);
+      const __m512 higher_hi = _mm512_shuffle_ps(hi[2], hi[3], 0xEE);
+      const __m512 higher_lo = _mm512_shuffle_ps(lo[2], lo[3], 0xEE);
+      hi[1] = _mm512_shuffle_ps(hi[2], hi[3], 0x44);
+      lo[1] = _mm512_shuffle_ps(lo[2], lo[3], 0x44);
+      add_pair(&hi[1], &lo[1], higher_hi, higher_lo);
+    }
+    {
+      const __m512 higher_hi = _mm512_shuffle_ps(hi[0], hi[1], 0xDD);
+      const __m512 higher_lo = _mm512_shuffle_ps(lo[0], lo[1], 0xDD);
+      hi[0] = _mm512_shuffle_ps(hi[0], hi[1], 0x88);
+      lo[0] = _mm512_shuffle_ps(lo[0], lo[1], 0x88);
       add_pair(&hi[0], &lo[0], higher_hi, higher_lo);
     }
 
@@ -479,31 +452,38 @@ extern "C" void smx_f32_softmax_ukernel__avx512f_u64_acc4(size_t rows, size_t n,
     _mm512_storeu_ps(row_power, power);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r % 4 * 4 + r / 4;
-      scale_row(n, y + r * y_stride, _mm512_set1_ps(row_hi[lane]), _mm512_set1_ps(row_lo[lane]),
+      scale_row(n, y + r * y_stride, tails[r], _mm512_set1_ps(row_hi[lane]), _mm512_set1_ps(row_lo[lane]),
                 _mm512_set1_ps(row_power[lane]));
       if (row_hi[lane] != row_hi[lane]) smx_fill_nan(n, y + r * y_stride);
     }
-    x += 4 * x_stride;
-    y += 4 * y_stride;
+    x += 16 * x_stride;
+    y += 16 * y_stride;
   }
   *done = rows;
 }
 
-extern "C" void smx_f32_softmax_ukernel__avx512f_u128_acc4(size_t rows, size_t n, const float* x,
-                                                           size_t x_stride, float* y, size_t y_stride,
-                                                           size_t* done) {
-  for (*done = 0; *done < rows; *done += 4) {
-    const size_t count = rows - *done < 4 ? rows - *done : 4;
-    __m512 max[4] = {_mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps()};
+extern "C" void smx_f32_softmax_ukernel__avx512f_u32_acc8(size_t rows, size_t n, const float* x,
+                                                          size_t x_stride, float* y, size_t y_stride,
+                                                          size_t* done) {
+  for (*done = 0; *done < rows; *done += 8) {
+    const size_t count = rows - *done < 8 ? rows - *done : 8;
+    __m512 max[8] = {_mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(),
+                     _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps()};
     for (size_t r = 0; r < count; r++) max[r] = lane_maxima(n, x + r * x_stride);
 
     max[0] =
         _mm512_max_ps(_mm512_shuffle_f32x4(max[0], max[1], 0x44), _mm512_shuffle_f32x4(max[0], max[1], 0xEE));
     max[1] =
         _mm512_max_ps(_mm512_shuffle_f32x4(max[2], max[3], 0x44), _mm512_shuffle_f32x4(max[2], max[3], 0xEE));
+    max[2] =
+        _mm512_max_ps(_mm512_shuffle_f32x4(max[4], max[5], 0x44), _mm512_shuffle_f32x4(max[4], max[5], 0xEE));
+    max[3] =
+        _mm512_max_ps(_mm512_shuffle_f32x4(max[6], max[7], 0x44), _mm512_shuffle_f32x4(max[6], max[7], 0xEE));
     max[0] =
         _mm512_max_ps(_mm512_shuffle_f32x4(max[0], max[1], 0x88), _mm512_shuffle_f32x4(max[0], max[1], 0xDD));
-    max[0] = _mm512_max_ps(_mm512_shuffle_ps(max[0], max[0], 0x44), _mm512_shuffle_ps(max[0], max[0], 0xEE));
+    max[1] =
+        _mm512_max_ps(_mm512_shuffle_f32x4(max[2], max[3], 0x88), _mm512_shuffle_f32x4(max[2], max[3], 0xDD));
+    max[0] = _mm512_max_ps(_mm512_shuffle_ps(max[0], max[1], 0x44), _mm512_shuffle_ps(max[0], max[1], 0xEE));
     max[0] = _mm512_max_ps(_mm512_shuffle_ps(max[0], max[0], 0x88), _mm512_shuffle_ps(max[0], max[0], 0xDD));
     if (!(_mm512_cmp_ps_mask(_mm512_abs_ps(max[0]), _mm512_set1_ps(smx_range), _CMP_LE_OQ) == 0xFFFF)) return;
 
@@ -516,12 +496,15 @@ extern "C" void smx_f32_softmax_ukernel__avx512f_u128_acc4(size_t rows, size_t n
                                           _mm512_set1_ps(smx_ln2)));
     _mm512_storeu_ps(bias, _mm512_sub_ps(_mm512_set1_ps(smx_rounding_bias(SMX_BIAS)), reference));
 
-    __m512 hi[4] = {_mm512_set1_ps(1.0f), _mm512_set1_ps(1.0f), _mm512_set1_ps(1.0f), _mm512_set1_ps(1.0f)};
-    __m512 lo[4] = {_mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps()};
+    __m512 hi[8] = {_mm512_set1_ps(1.0f), _mm512_set1_ps(1.0f), _mm512_set1_ps(1.0f), _mm512_set1_ps(1.0f),
+                    _mm512_set1_ps(1.0f), _mm512_set1_ps(1.0f), _mm512_set1_ps(1.0f), _mm512_set1_ps(1.0f)};
+    __m512 lo[8] = {_mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(),
+                    _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps()};
+    float tails[8][32];
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r % 4 * 4 + r / 4;
-      sum_row_128(n, x + r * x_stride, y + r * y_stride, _mm512_set1_ps(lower[lane]),
-                  _mm512_set1_ps(bias[lane]), &hi[r], &lo[r]);
+      sum_row_32(n, x + r * x_stride, y + r * y_stride, tails[r], _mm512_set1_ps(lower[lane]),
+                 _mm512_set1_ps(bias[lane]), &hi[r], &lo[r]);
     }
 
     {
@@ -539,6 +522,20 @@ extern "C" void smx_f32_softmax_ukernel__avx512f_u128_acc4(size_t rows, size_t n
       add_pair(&hi[1], &lo[1], higher_hi, higher_lo);
     }
     {
+      const __m512 higher_hi = _mm512_shuffle_f32x4(hi[4], hi[5], 0xEE);
+      const __m512 higher_lo = _mm512_shuffle_f32x4(lo[4], lo[5], 0xEE);
+      hi[2] = _mm512_shuffle_f32x4(hi[4], hi[5], 0x44);
+      lo[2] = _mm512_shuffle_f32x4(lo[4], lo[5], 0x44);
+      add_pair(&hi[2], &lo[2], higher_hi, higher_lo);
+    }
+    {
+      const __m512 higher_hi = _mm512_shuffle_f32x4(hi[6], hi[7], 0xEE);
+      const __m512 higher_lo = _mm512_shuffle_f32x4(lo[6], lo[7], 0xEE);
+      hi[3] = _mm512_shuffle_f32x4(hi[6], hi[7], 0x44);
+      lo[3] = _mm512_shuffle_f32x4(lo[6], lo[7], 0x44);
+      add_pair(&hi[3], &lo[3], higher_hi, higher_lo);
+    }
+    {
       const __m512 higher_hi = _mm512_shuffle_f32x4(hi[0], hi[1], 0xDD);
       const __m512 higher_lo = _mm512_shuffle_f32x4(lo[0], lo[1], 0xDD);
       hi[0] = _mm512_shuffle_f32x4(hi[0], hi[1], 0x88);
@@ -546,10 +543,17 @@ extern "C" void smx_f32_softmax_ukernel__avx512f_u128_acc4(size_t rows, size_t n
       add_pair(&hi[0], &lo[0], higher_hi, higher_lo);
     }
     {
-      const __m512 higher_hi = _mm512_shuffle_ps(hi[0], hi[0], 0xEE);
-      const __m512 higher_lo = _mm512_shuffle_ps(lo[0], lo[0], 0xEE);
-      hi[0] = _mm512_shuffle_ps(hi[0], hi[0], 0x44);
-      lo[0] = _mm512_shuffle_ps(lo[0], lo[0], 0x44);
+      const __m512 higher_hi = _mm512_shuffle_f32x4(hi[2], hi[3], 0xDD);
+      const __m512 higher_lo = _mm512_shuffle_f32x4(lo[2], lo[3], 0xDD);
+      hi[1] = _mm512_shuffle_f32x4(hi[2], hi[3], 0x88);
+      lo[1] = _mm512_shuffle_f32x4(lo[2], lo[3], 0x88);
+      add_pair(&hi[1], &lo[1], higher_hi, higher_lo);
+    }
+    {
+      const __m512 higher_hi = _mm512_shuffle_ps(hi[0], hi[1], 0xEE);
+      const __m512 higher_lo = _mm512_shuffle_ps(lo[0], lo[1], 0xEE);
+      hi[0] = _mm512_shuffle_ps(hi[0], hi[1], 0x44);
+      lo[0] = _mm512_shuffle_ps(lo[0], lo[1], 0x44);
       add_pair(&hi[0], &lo[0], higher_hi, higher_lo);
     }
     {
@@ -577,12 +581,338 @@ extern "C" void smx_f32_softmax_ukernel__avx512f_u128_acc4(size_t rows, size_t n
     _mm512_storeu_ps(row_power, power);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r % 4 * 4 + r / 4;
-      scale_row(n, y + r * y_stride, _mm512_set1_ps(row_hi[lane]), _mm512_set1_ps(row_lo[lane]),
+      scale_row(n, y + r * y_stride, tails[r], _mm512_set1_ps(row_hi[lane]), _mm512_set1_ps(row_lo[lane]),
                 _mm512_set1_ps(row_power[lane]));
       if (row_hi[lane] != row_hi[lane]) smx_fill_nan(n, y + r * y_stride);
     }
-    x += 4 * x_stride;
-    y += 4 * y_stride;
+    x += 8 * x_stride;
+    y += 8 * y_stride;
+  }
+  *done = rows;
+}
+
+extern "C" void smx_f32_softmax_ukernel__avx512f_u64_acc8(size_t rows, size_t n, const float* x,
+                                                          size_t x_stride, float* y, size_t y_stride,
+                                                          size_t* done) {
+  for (*done = 0; *done < rows; *done += 8) {
+    const size_t count = rows - *done < 8 ? rows - *done : 8;
+    __m512 max[8] = {_mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(),
+                     _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps()};
+    for (size_t r = 0; r < count; r++) max[r] = lane_maxima(n, x + r * x_stride);
+
+    max[0] =
+        _mm512_max_ps(_mm512_shuffle_f32x4(max[0], max[1], 0x44), _mm512_shuffle_f32x4(max[0], max[1], 0xEE));
+    max[1] =
+        _mm512_max_ps(_mm512_shuffle_f32x4(max[2], max[3], 0x44), _mm512_shuffle_f32x4(max[2], max[3], 0xEE));
+    max[2] =
+        _mm512_max_ps(_mm512_shuffle_f32x4(max[4], max[5], 0x44), _mm512_shuffle_f32x4(max[4], max[5], 0xEE));
+    max[3] =
+        _mm512_max_ps(_mm512_shuffle_f32x4(max[6], max[7], 0x44), _mm512_shuffle_f32x4(max[6], max[7], 0xEE));
+    max[0] =
+        _mm512_max_ps(_mm512_shuffle_f32x4(max[0], max[1], 0x88), _mm512_shuffle_f32x4(max[0], max[1], 0xDD));
+    max[1] =
+        _mm512_max_ps(_mm512_shuffle_f32x4(max[2], max[3], 0x88), _mm512_shuffle_f32x4(max[2], max[3], 0xDD));
+    max[0] = _mm512_max_ps(_mm512_shuffle_ps(max[0], max[1], 0x44), _mm512_shuffle_ps(max[0], max[1], 0xEE));
+    max[0] = _mm512_max_ps(_mm512_shuffle_ps(max[0], max[0], 0x88), _mm512_shuffle_ps(max[0], max[0], 0xDD));
+    if (!(_mm512_cmp_ps_mask(_mm512_abs_ps(max[0]), _mm512_set1_ps(smx_range), _CMP_LE_OQ) == 0xFFFF)) return;
+
+    // Each row's reference is the n of its maximum.
+    const __m512 rounding = _mm512_set1_ps(12582912.0f);
+    const __m512 reference =
+        _mm512_sub_ps(_mm512_fmadd_ps(max[0], _mm512_set1_ps(0x1.715476p+0f), rounding), rounding);
+    float lower[16], bias[16];
+    _mm512_storeu_ps(lower, _mm512_mul_ps(_mm512_add_ps(reference, _mm512_set1_ps((float)(-127 - SMX_BIAS))),
+                                          _mm512_set1_ps(smx_ln2)));
+    _mm512_storeu_ps(bias, _mm512_sub_ps(_mm512_set1_ps(smx_rounding_bias(SMX_BIAS)), reference));
+
+    __m512 hi[8] = {_mm512_set1_ps(1.0f), _mm512_set1_ps(1.0f), _mm512_set1_ps(1.0f), _mm512_set1_ps(1.0f),
+                    _mm512_set1_ps(1.0f), _mm512_set1_ps(1.0f), _mm512_set1_ps(1.0f), _mm512_set1_ps(1.0f)};
+    __m512 lo[8] = {_mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(),
+                    _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps()};
+    float tails[8][32];
+    for (size_t r = 0; r < count; r++) {
+      const size_t lane = r % 4 * 4 + r / 4;
+      sum_row_64(n, x + r * x_stride, y + r * y_stride, tails[r], _mm512_set1_ps(lower[lane]),
+                 _mm512_set1_ps(bias[lane]), &hi[r], &lo[r]);
+    }
+
+    {
+      const __m512 higher_hi = _mm512_shuffle_f32x4(hi[0], hi[1], 0xEE);
+      const __m512 higher_lo = _mm512_shuffle_f32x4(lo[0], lo[1], 0xEE);
+      hi[0] = _mm512_shuffle_f32x4(hi[0], hi[1], 0x44);
+      lo[0] = _mm512_shuffle_f32x4(lo[0], lo[1], 0x44);
+      add_pair(&hi[0], &lo[0], higher_hi, higher_lo);
+    }
+    {
+      const __m512 higher_hi = _mm512_shuffle_f32x4(hi[2], hi[3], 0xEE);
+      const __m512 higher_lo = _mm512_shuffle_f32x4(lo[2], lo[3], 0xEE);
+      hi[1] = _mm512_shuffle_f32x4(hi[2], hi[3], 0x44);
+      lo[1] = _mm512_shuffle_f32x4(lo[2], lo[3], 0x44);
+      add_pair(&hi[1], &lo[1], higher_hi, higher_lo);
+    }
+    {
+      const __m512 higher_hi = _mm512_shuffle_f32x4(hi[4], hi[5], 0xEE);
+      const __m512 higher_lo = _mm512_shuffle_f32x4(lo[4], lo[5], 0xEE);
+      hi[2] = _mm512_shuffle_f32x4(hi[4], hi[5], 0x44);
+      lo[2] = _mm512_shuffle_f32x4(lo[4], lo[5], 0x44);
+      add_pair(&hi[2], &lo[2], higher_hi, higher_lo);
+    }
+    {
+      const __m512 higher_hi = _mm512_shuffle_f32x4(hi[6], hi[7], 0xEE);
+      const __m512 higher_lo = _mm512_shuffle_f32x4(lo[6], lo[7], 0xEE);
+      hi[3] = _mm512_shuffle_f32x4(hi[6], hi[7], 0x44);
+      lo[3] = _mm512_shuffle_f32x4(lo[6], lo[7], 0x44);
+      add_pair(&hi[3], &lo[3], higher_hi, higher_lo);
+    }
+    {
+      const __m512 higher_hi = _mm512_shuffle_f32x4(hi[0], hi[1], 0xDD);
+      const __m512 higher_lo = _mm512_shuffle_f32x4(lo[0], lo[1], 0xDD);
+      hi[0] = _mm512_shuffle_f32x4(hi[0], hi[1], 0x88);
+      lo[0] = _mm512_shuffle_f32x4(lo[0], lo[1], 0x88);
+      add_pair(&hi[0], &lo[0], higher_hi, higher_lo);
+    }
+    {
+      const __m512 higher_hi = _mm512_shuffle_f32x4(hi[2], hi[3], 0xDD);
+      const __m512 higher_lo = _mm512_shuffle_f32x4(lo[2], lo[3], 0xDD);
+      hi[1] = _mm512_shuffle_f32x4(hi[2], hi[3], 0x88);
+      lo[1] = _mm512_shuffle_f32x4(lo[2], lo[3], 0x88);
+      add_pair(&hi[1], &lo[1], higher_hi, higher_lo);
+    }
+    {
+      const __m512 higher_hi = _mm512_shuffle_ps(hi[0], hi[1], 0xEE);
+      const __m512 higher_lo = _mm512_shuffle_ps(lo[0], lo[1], 0xEE);
+      hi[0] = _mm512_shuffle_ps(hi[0], hi[1], 0x44);
+      lo[0] = _mm512_shuffle_ps(lo[0], lo[1], 0x44);
+      add_pair(&hi[0], &lo[0], higher_hi, higher_lo);
+    }
+    {
+      const __m512 higher_hi = _mm512_shuffle_ps(hi[0], hi[0], 0xDD);
+      const __m512 higher_lo = _mm512_shuffle_ps(lo[0], lo[0], 0xDD);
+      hi[0] = _mm512_shuffle_ps(hi[0], hi[0], 0x88);
+      lo[0] = _mm512_shuffle_ps(lo[0], lo[0], 0x88);
+      add_pair(&hi[0], &lo[0], higher_hi, higher_lo);
+    }
+
+    // The reciprocals as in src/operators/row_sum.h.
+    const __m512 sum = _mm512_add_ps(hi[0], lo[0]);
+    const __m512 power = avx512f_inverse_power(sum);
+    const __m512 sum_lo = _mm512_mul_ps(_mm512_sub_ps(lo[0], _mm512_sub_ps(sum, hi[0])), power);
+    const __m512 sum_hi = _mm512_mul_ps(sum, power);
+    const __m512 reciprocal = _mm512_div_ps(_mm512_set1_ps(1.0f), sum_hi);
+    __m512 residual =
+        _mm512_fmadd_ps(_mm512_sub_ps(_mm512_setzero_ps(), sum_hi), reciprocal, _mm512_set1_ps(1.0f));
+    residual = _mm512_fmadd_ps(_mm512_sub_ps(_mm512_setzero_ps(), sum_lo), reciprocal, residual);
+    const __m512 to_multiple = _mm512_set1_ps(0x1.8p-22f);
+    float row_hi[16], row_lo[16], row_power[16];
+    _mm512_storeu_ps(row_hi, reciprocal);
+    _mm512_storeu_ps(
+        row_lo, _mm512_sub_ps(_mm512_add_ps(_mm512_mul_ps(reciprocal, residual), to_multiple), to_multiple));
+    _mm512_storeu_ps(row_power, power);
+    for (size_t r = 0; r < count; r++) {
+      const size_t lane = r % 4 * 4 + r / 4;
+      scale_row(n, y + r * y_stride, tails[r], _mm512_set1_ps(row_hi[lane]), _mm512_set1_ps(row_lo[lane]),
+                _mm512_set1_ps(row_power[lane]));
+      if (row_hi[lane] != row_hi[lane]) smx_fill_nan(n, y + r * y_stride);
+    }
+    x += 8 * x_stride;
+    y += 8 * y_stride;
+  }
+  *done = rows;
+}
+
+extern "C" void smx_f32_softmax_ukernel__avx512f_u32_acc16(size_t rows, size_t n, const float* x,
+                                                           size_t x_stride, float* y, size_t y_stride,
+                                                           size_t* done) {
+  for (*done = 0; *done < rows; *done += 16) {
+    const size_t count = rows - *done < 16 ? rows - *done : 16;
+    __m512 max[16] = {_mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(),
+                      _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(),
+                      _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(),
+                      _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps()};
+    for (size_t r = 0; r < count; r++) max[r] = lane_maxima(n, x + r * x_stride);
+
+    max[0] =
+        _mm512_max_ps(_mm512_shuffle_f32x4(max[0], max[1], 0x44), _mm512_shuffle_f32x4(max[0], max[1], 0xEE));
+    max[1] =
+        _mm512_max_ps(_mm512_shuffle_f32x4(max[2], max[3], 0x44), _mm512_shuffle_f32x4(max[2], max[3], 0xEE));
+    max[2] =
+        _mm512_max_ps(_mm512_shuffle_f32x4(max[4], max[5], 0x44), _mm512_shuffle_f32x4(max[4], max[5], 0xEE));
+    max[3] =
+        _mm512_max_ps(_mm512_shuffle_f32x4(max[6], max[7], 0x44), _mm512_shuffle_f32x4(max[6], max[7], 0xEE));
+    max[4] =
+        _mm512_max_ps(_mm512_shuffle_f32x4(max[8], max[9], 0x44), _mm512_shuffle_f32x4(max[8], max[9], 0xEE));
+    max[5] = _mm512_max_ps(_mm512_shuffle_f32x4(max[10], max[11], 0x44),
+                           _mm512_shuffle_f32x4(max[10], max[11], 0xEE));
+    max[6] = _mm512_max_ps(_mm512_shuffle_f32x4(max[12], max[13], 0x44),
+                           _mm512_shuffle_f32x4(max[12], max[13], 0xEE));
+    max[7] = _mm512_max_ps(_mm512_shuffle_f32x4(max[14], max[15], 0x44),
+                           _mm512_shuffle_f32x4(max[14], max[15], 0xEE));
+    max[0] =
+        _mm512_max_ps(_mm512_shuffle_f32x4(max[0], max[1], 0x88), _mm512_shuffle_f32x4(max[0], max[1], 0xDD));
+    max[1] =
+        _mm512_max_ps(_mm512_shuffle_f32x4(max[2], max[3], 0x88), _mm512_shuffle_f32x4(max[2], max[3], 0xDD));
+    max[2] =
+        _mm512_max_ps(_mm512_shuffle_f32x4(max[4], max[5], 0x88), _mm512_shuffle_f32x4(max[4], max[5], 0xDD));
+    max[3] =
+        _mm512_max_ps(_mm512_shuffle_f32x4(max[6], max[7], 0x88), _mm512_shuffle_f32x4(max[6], max[7], 0xDD));
+    max[0] = _mm512_max_ps(_mm512_shuffle_ps(max[0], max[1], 0x44), _mm512_shuffle_ps(max[0], max[1], 0xEE));
+    max[1] = _mm512_max_ps(_mm512_shuffle_ps(max[2], max[3], 0x44), _mm512_shuffle_ps(max[2], max[3], 0xEE));
+    max[0] = _mm512_max_ps(_mm512_shuffle_ps(max[0], max[1], 0x88), _mm512_shuffle_ps(max[0], max[1], 0xDD));
+    if (!(_mm512_cmp_ps_mask(_mm512_abs_ps(max[0]), _mm512_set1_ps(smx_range), _CMP_LE_OQ) == 0xFFFF)) return;
+
+    // Each row's reference is the n of its maximum.
+    const __m512 rounding = _mm512_set1_ps(12582912.0f);
+    const __m512 reference =
+        _mm512_sub_ps(_mm512_fmadd_ps(max[0], _mm512_set1_ps(0x1.715476p+0f), rounding), rounding);
+    float lower[16], bias[16];
+    _mm512_storeu_ps(lower, _mm512_mul_ps(_mm512_add_ps(reference, _mm512_set1_ps((float)(-127 - SMX_BIAS))),
+                                          _mm512_set1_ps(smx_ln2)));
+    _mm512_storeu_ps(bias, _mm512_sub_ps(_mm512_set1_ps(smx_rounding_bias(SMX_BIAS)), reference));
+
+    __m512 hi[16] = {_mm512_set1_ps(1.0f), _mm512_set1_ps(1.0f), _mm512_set1_ps(1.0f), _mm512_set1_ps(1.0f),
+                     _mm512_set1_ps(1.0f), _mm512_set1_ps(1.0f), _mm512_set1_ps(1.0f), _mm512_set1_ps(1.0f),
+                     _mm512_set1_ps(1.0f), _mm512_set1_ps(1.0f), _mm512_set1_ps(1.0f), _mm512_set1_ps(1.0f),
+                     _mm512_set1_ps(1.0f), _mm512_set1_ps(1.0f), _mm512_set1_ps(1.0f), _mm512_set1_ps(1.0f)};
+    __m512 lo[16] = {_mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(),
+                     _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(),
+                     _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(),
+                     _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps()};
+    float tails[16][32];
+    for (size_t r = 0; r < count; r++) {
+      const size_t lane = r % 4 * 4 + r / 4;
+      sum_row_32(n, x + r * x_stride, y + r * y_stride, tails[r], _mm512_set1_ps(lower[lane]),
+                 _mm512_set1_ps(bias[lane]), &hi[r], &lo[r]);
+    }
+
+    {
+      const __m512 higher_hi = _mm512_shuffle_f32x4(hi[0], hi[1], 0xEE);
+      const __m512 higher_lo = _mm512_shuffle_f32x4(lo[0], lo[1], 0xEE);
+      hi[0] = _mm512_shuffle_f32x4(hi[0], hi[1], 0x44);
+      lo[0] = _mm512_shuffle_f32x4(lo[0], lo[1], 0x44);
+      add_pair(&hi[0], &lo[0], higher_hi, higher_lo);
+    }
+    {
+      const __m512 higher_hi = _mm512_shuffle_f32x4(hi[2], hi[3], 0xEE);
+      const __m512 higher_lo = _mm512_shuffle_f32x4(lo[2], lo[3], 0xEE);
+      hi[1] = _mm512_shuffle_f32x4(hi[2], hi[3], 0x44);
+      lo[1] = _mm512_shuffle_f32x4(lo[2], lo[3], 0x44);
+      add_pair(&hi[1], &lo[1], higher_hi, higher_lo);
+    }
+    {
+      const __m512 higher_hi = _mm512_shuffle_f32x4(hi[4], hi[5], 0xEE);
+      const __m512 higher_lo = _mm512_shuffle_f32x4(lo[4], lo[5], 0xEE);
+      hi[2] = _mm512_shuffle_f32x4(hi[4], hi[5], 0x44);
+      lo[2] = _mm512_shuffle_f32x4(lo[4], lo[5], 0x44);
+      add_pair(&hi[2], &lo[2], higher_hi, higher_lo);
+    }
+    {
+      const __m512 higher_hi = _mm512_shuffle_f32x4(hi[6], hi[7], 0xEE);
+      const __m512 higher_lo = _mm512_shuffle_f32x4(lo[6], lo[7], 0xEE);
+      hi[3] = _mm512_shuffle_f32x4(hi[6], hi[7], 0x44);
+      lo[3] = _mm512_shuffle_f32x4(lo[6], lo[7], 0x44);
+      add_pair(&hi[3], &lo[3], higher_hi, higher_lo);
+    }
+    {
+      const __m512 higher_hi = _mm512_shuffle_f32x4(hi[8], hi[9], 0xEE);
+      const __m512 higher_lo = _mm512_shuffle_f32x4(lo[8], lo[9], 0xEE);
+      hi[4] = _mm512_shuffle_f32x4(hi[8], hi[9], 0x44);
+      lo[4] = _mm512_shuffle_f32x4(lo[8], lo[9], 0x44);
+      add_pair(&hi[4], &lo[4], higher_hi, higher_lo);
+    }
+    {
+      const __m512 higher_hi = _mm512_shuffle_f32x4(hi[10], hi[11], 0xEE);
+      const __m512 higher_lo = _mm512_shuffle_f32x4(lo[10], lo[11], 0xEE);
+      hi[5] = _mm512_shuffle_f32x4(hi[10], hi[11], 0x44);
+      lo[5] = _mm512_shuffle_f32x4(lo[10], lo[11], 0x44);
+      add_pair(&hi[5], &lo[5], higher_hi, higher_lo);
+    }
+    {
+      const __m512 higher_hi = _mm512_shuffle_f32x4(hi[12], hi[13], 0xEE);
+      const __m512 higher_lo = _mm512_shuffle_f32x4(lo[12], lo[13], 0xEE);
+      hi[6] = _mm512_shuffle_f32x4(hi[12], hi[13], 0x44);
+      lo[6] = _mm512_shuffle_f32x4(lo[12], lo[13], 0x44);
+      add_pair(&hi[6], &lo[6], higher_hi, higher_lo);
+    }
+    {
+      const __m512 higher_hi = _mm512_shuffle_f32x4(hi[14], hi[15], 0xEE);
+      const __m512 higher_lo = _mm512_shuffle_f32x4(lo[14], lo[15], 0xEE);
+      hi[7] = _mm512_shuffle_f32x4(hi[14], hi[15], 0x44);
+      lo[7] = _mm512_shuffle_f32x4(lo[14], lo[15], 0x44);
+      add_pair(&hi[7], &lo[7], higher_hi, higher_lo);
+    }
+    {
+      const __m512 higher_hi = _mm512_shuffle_f32x4(hi[0], hi[1], 0xDD);
+      const __m512 higher_lo = _mm512_shuffle_f32x4(lo[0], lo[1], 0xDD);
+      hi[0] = _mm512_shuffle_f32x4(hi[0], hi[1], 0x88);
+      lo[0] = _mm512_shuffle_f32x4(lo[0], lo[1], 0x88);
+      add_pair(&hi[0], &lo[0], higher_hi, higher_lo);
+    }
+    {
+      const __m512 higher_hi = _mm512_shuffle_f32x4(hi[2], hi[3], 0xDD);
+      const __m512 higher_lo = _mm512_shuffle_f32x4(lo[2], lo[3], 0xDD);
+      hi[1] = _mm512_shuffle_f32x4(hi[2], hi[3], 0x88);
+      lo[1] = _mm512_shuffle_f32x4(lo[2], lo[3], 0x88);
+      add_pair(&hi[1], &lo[1], higher_hi, higher_lo);
+    }
+    {
+      const __m512 higher_hi = _mm512_shuffle_f32x4(hi[4], hi[5], 0xDD);
+      const __m512 higher_lo = _mm512_shuffle_f32x4(lo[4], lo[5], 0xDD);
+      hi[2] = _mm512_shuffle_f32x4(hi[4], hi[5], 0x88);
+      lo[2] = _mm512_shuffle_f32x4(lo[4], lo[5], 0x88);
+      add_pair(&hi[2], &lo[2], higher_hi, higher_lo);
+    }
+    {
+      const __m512 higher_hi = _mm512_shuffle_f32x4(hi[6], hi[7], 0xDD);
+      const __m512 higher_lo = _mm512_shuffle_f32x4(lo[6], lo[7], 0xDD);
+      hi[3] = _mm512_shuffle_f32x4(hi[6], hi[7], 0x88);
+      lo[3] = _mm512_shuffle_f32x4(lo[6], lo[7], 0x88);
+      add_pair(&hi[3], &lo[3], higher_hi, higher_lo);
+    }
+    {
+      const __m512 higher_hi = _mm512_shuffle_ps(hi[0], hi[1], 0xEE);
+      const __m512 higher_lo = _mm512_shuffle_ps(lo[0], lo[1], 0xEE);
+      hi[0] = _mm512_shuffle_ps(hi[0], hi[1], 0x44);
+      lo[0] = _mm512_shuffle_ps(lo[0], lo[1], 0x44);
+      add_pair(&hi[0], &lo[0], higher_hi, higher_lo);
+    }
+    {
+      const __m512 higher_hi = _mm512_shuffle_ps(hi[2], hi[3], 0xEE);
+      const __m512 higher_lo = _mm512_shuffle_ps(lo[2], lo[3], 0xEE);
+      hi[1] = _mm512_shuffle_ps(hi[2], hi[3], 0x44);
+      lo[1] = _mm512_shuffle_ps(lo[2], lo[3], 0x44);
+      add_pair(&hi[1], &lo[1], higher_hi, higher_lo);
+    }
+    {
+      const __m512 higher_hi = _mm512_shuffle_ps(hi[0], hi[1], 0xDD);
+      const __m512 higher_lo = _mm512_shuffle_ps(lo[0], lo[1], 0xDD);
+      hi[0] = _mm512_shuffle_ps(hi[0], hi[1], 0x88);
+      lo[0] = _mm512_shuffle_ps(lo[0], lo[1], 0x88);
+      add_pair(&hi[0], &lo[0], higher_hi, higher_lo);
+    }
+
+    // The reciprocals as in src/operators/row_sum.h.
+    const __m512 sum = _mm512_add_ps(hi[0], lo[0]);
+    const __m512 power = avx512f_inverse_power(sum);
+    const __m512 sum_lo = _mm512_mul_ps(_mm512_sub_ps(lo[0], _mm512_sub_ps(sum, hi[0])), power);
+    const __m512 sum_hi = _mm512_mul_ps(sum, power);
+    const __m512 reciprocal = _mm512_div_ps(_mm512_set1_ps(1.0f), sum_hi);
+    __m512 residual =
+        _mm512_fmadd_ps(_mm512_sub_ps(_mm512_setzero_ps(), sum_hi), reciprocal, _mm512_set1_ps(1.0f));
+    residual = _mm512_fmadd_ps(_mm512_sub_ps(_mm512_setzero_ps(), sum_lo), reciprocal, residual);
+    const __m512 to_multiple = _mm512_set1_ps(0x1.8p-22f);
+    float row_hi[16], row_lo[16], row_power[16];
+    _mm512_storeu_ps(row_hi, reciprocal);
+    _mm512_storeu_ps(
+        row_lo, _mm512_sub_ps(_mm512_add_ps(_mm512_mul_ps(reciprocal, residual), to_multiple), to_multiple));
+    _mm512_storeu_ps(row_power, power);
+    for (size_t r = 0; r < count; r++) {
+      const size_t lane = r % 4 * 4 + r / 4;
+      scale_row(n, y + r * y_stride, tails[r], _mm512_set1_ps(row_hi[lane]), _mm512_set1_ps(row_lo[lane]),
+                _mm512_set1_ps(row_power[lane]));
+      if (row_hi[lane] != row_hi[lane]) smx_fill_nan(n, y + r * y_stride);
+    }
+    x += 16 * x_stride;
+    y += 16 * y_stride;
   }
   *done = rows;
 }

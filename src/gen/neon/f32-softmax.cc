@@ -159,14 +159,14 @@ static inline void accumulate_tail(ptrdiff_t n, const float* x, float* y, float3
   const float32x4_t y5 = vmulq_f32(p5, power5);
   const float32x4_t y6 = vmulq_f32(p6, power6);
   const float32x4_t y7 = vmulq_f32(p7, power7);
-  neon_store_tail(y + 0, n - 0, y0);
-  neon_store_tail(y + 4, n - 4, y1);
-  neon_store_tail(y + 8, n - 8, y2);
-  neon_store_tail(y + 12, n - 12, y3);
-  neon_store_tail(y + 16, n - 16, y4);
-  neon_store_tail(y + 20, n - 20, y5);
-  neon_store_tail(y + 24, n - 24, y6);
-  neon_store_tail(y + 28, n - 28, y7);
+  vst1q_f32(y + 0, y0);
+  vst1q_f32(y + 4, y1);
+  vst1q_f32(y + 8, y2);
+  vst1q_f32(y + 12, y3);
+  vst1q_f32(y + 16, y4);
+  vst1q_f32(y + 20, y5);
+  vst1q_f32(y + 24, y6);
+  vst1q_f32(y + 28, y7);
   const float32x4_t pair0 = vaddq_f32(y0, y4);
   const float32x4_t pair1 = vaddq_f32(y1, y5);
   const float32x4_t pair2 = vaddq_f32(y2, y6);
@@ -177,9 +177,10 @@ static inline void accumulate_tail(ptrdiff_t n, const float* x, float* y, float3
   add_compensated(&block_hi[3], &block_lo[3], pair3);
 }
 
-// The terms of a row, stored to y, and their sums in 16 lanes, folded to those of a vector.
-static inline void sum_row_32(size_t n, const float* x, float* y, float32x4_t lower, float32x4_t bias,
-                              float32x4_t* hi, float32x4_t* lo) {
+// The terms of a row, and their sums in 16 lanes, folded to those of a vector. The last n % 32 terms go to
+// `tail`, the others to y: what a masked store has written cannot be forwarded to the load that follows soon.
+static inline void sum_row_32(size_t n, const float* x, float* y, float* tail, float32x4_t lower,
+                              float32x4_t bias, float32x4_t* hi, float32x4_t* lo) {
   float32x4_t block_hi[4] = {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)};
   float32x4_t block_lo[4] = {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)};
   size_t i = 0;
@@ -309,7 +310,7 @@ static inline void sum_row_32(size_t n, const float* x, float* y, float32x4_t lo
     add_compensated(&block_hi[2], &block_lo[2], pair2);
     add_compensated(&block_hi[3], &block_lo[3], pair3);
   }
-  if (i < n) accumulate_tail((ptrdiff_t)(n - i), x + i, y + i, lower, bias, block_hi, block_lo);
+  if (i < n) accumulate_tail((ptrdiff_t)(n - i), x + i, tail, lower, bias, block_hi, block_lo);
   add_pair(&block_hi[0], &block_lo[0], block_hi[2], block_lo[2]);
   add_pair(&block_hi[1], &block_lo[1], block_hi[3], block_lo[3]);
   add_pair(&block_hi[0], &block_lo[0], block_hi[1], block_lo[1]);
@@ -317,8 +318,8 @@ static inline void sum_row_32(size_t n, const float* x, float* y, float32x4_t lo
   *lo = block_lo[0];
 }
 
-static inline void sum_row_64(size_t n, const float* x, float* y, float32x4_t lower, float32x4_t bias,
-                              float32x4_t* hi, float32x4_t* lo) {
+static inline void sum_row_64(size_t n, const float* x, float* y, float* tail, float32x4_t lower,
+                              float32x4_t bias, float32x4_t* hi, float32x4_t* lo) {
   float32x4_t block_hi[4] = {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)};
   float32x4_t block_lo[4] = {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)};
   size_t i = 0;
@@ -694,7 +695,7 @@ static inline void sum_row_64(size_t n, const float* x, float* y, float32x4_t lo
     add_compensated(&block_hi[2], &block_lo[2], pair2);
     add_compensated(&block_hi[3], &block_lo[3], pair3);
   }
-  if (i < n) accumulate_tail((ptrdiff_t)(n - i), x + i, y + i, lower, bias, block_hi, block_lo);
+  if (i < n) accumulate_tail((ptrdiff_t)(n - i), x + i, tail, lower, bias, block_hi, block_lo);
   add_pair(&block_hi[0], &block_lo[0], block_hi[2], block_lo[2]);
   add_pair(&block_hi[1], &block_lo[1], block_hi[3], block_lo[3]);
   add_pair(&block_hi[0], &block_lo[0], block_hi[1], block_lo[1]);
@@ -702,807 +703,32 @@ static inline void sum_row_64(size_t n, const float* x, float* y, float32x4_t lo
   *lo = block_lo[0];
 }
 
-static inline void sum_row_128(size_t n, const float* x, float* y, float32x4_t lower, float32x4_t bias,
-                               float32x4_t* hi, float32x4_t* lo) {
-  float32x4_t block_hi[4] = {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)};
-  float32x4_t block_lo[4] = {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)};
-  size_t i = 0;
-  for (; i + 128 <= n; i += 128) {
-    const float32x4_t x0 = vmaxq_f32(lower, vld1q_f32(x + i + 0));
-    const float32x4_t x1 = vmaxq_f32(lower, vld1q_f32(x + i + 4));
-    const float32x4_t x2 = vmaxq_f32(lower, vld1q_f32(x + i + 8));
-    const float32x4_t x3 = vmaxq_f32(lower, vld1q_f32(x + i + 12));
-    const float32x4_t x4 = vmaxq_f32(lower, vld1q_f32(x + i + 16));
-    const float32x4_t x5 = vmaxq_f32(lower, vld1q_f32(x + i + 20));
-    const float32x4_t x6 = vmaxq_f32(lower, vld1q_f32(x + i + 24));
-    const float32x4_t x7 = vmaxq_f32(lower, vld1q_f32(x + i + 28));
-    const float32x4_t x8 = vmaxq_f32(lower, vld1q_f32(x + i + 32));
-    const float32x4_t x9 = vmaxq_f32(lower, vld1q_f32(x + i + 36));
-    const float32x4_t x10 = vmaxq_f32(lower, vld1q_f32(x + i + 40));
-    const float32x4_t x11 = vmaxq_f32(lower, vld1q_f32(x + i + 44));
-    const float32x4_t x12 = vmaxq_f32(lower, vld1q_f32(x + i + 48));
-    const float32x4_t x13 = vmaxq_f32(lower, vld1q_f32(x + i + 52));
-    const float32x4_t x14 = vmaxq_f32(lower, vld1q_f32(x + i + 56));
-    const float32x4_t x15 = vmaxq_f32(lower, vld1q_f32(x + i + 60));
-    const float32x4_t x16 = vmaxq_f32(lower, vld1q_f32(x + i + 64));
-    const float32x4_t x17 = vmaxq_f32(lower, vld1q_f32(x + i + 68));
-    const float32x4_t x18 = vmaxq_f32(lower, vld1q_f32(x + i + 72));
-    const float32x4_t x19 = vmaxq_f32(lower, vld1q_f32(x + i + 76));
-    const float32x4_t x20 = vmaxq_f32(lower, vld1q_f32(x + i + 80));
-    const float32x4_t x21 = vmaxq_f32(lower, vld1q_f32(x + i + 84));
-    const float32x4_t x22 = vmaxq_f32(lower, vld1q_f32(x + i + 88));
-    const float32x4_t x23 = vmaxq_f32(lower, vld1q_f32(x + i + 92));
-    const float32x4_t x24 = vmaxq_f32(lower, vld1q_f32(x + i + 96));
-    const float32x4_t x25 = vmaxq_f32(lower, vld1q_f32(x + i + 100));
-    const float32x4_t x26 = vmaxq_f32(lower, vld1q_f32(x + i + 104));
-    const float32x4_t x27 = vmaxq_f32(lower, vld1q_f32(x + i + 108));
-    const float32x4_t x28 = vmaxq_f32(lower, vld1q_f32(x + i + 112));
-    const float32x4_t x29 = vmaxq_f32(lower, vld1q_f32(x + i + 116));
-    const float32x4_t x30 = vmaxq_f32(lower, vld1q_f32(x + i + 120));
-    const float32x4_t x31 = vmaxq_f32(lower, vld1q_f32(x + i + 124));
-
-    // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
-    // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
-    const float32x4_t biased0 = vfmaq_f32(bias, x0, vdupq_n_f32(0x1.715476p+0f));
-    const float32x4_t biased1 = vfmaq_f32(bias, x1, vdupq_n_f32(0x1.715476p+0f));
-    const float32x4_t biased2 = vfmaq_f32(bias, x2, vdupq_n_f32(0x1.715476p+0f));
-    const float32x4_t biased3 = vfmaq_f32(bias, x3, vdupq_n_f32(0x1.715476p+0f));
-    const float32x4_t biased4 = vfmaq_f32(bias, x4, vdupq_n_f32(0x1.715476p+0f));
-    const float32x4_t biased5 = vfmaq_f32(bias, x5, vdupq_n_f32(0x1.715476p+0f));
-    const float32x4_t biased6 = vfmaq_f32(bias, x6, vdupq_n_f32(0x1.715476p+0f));
-    const float32x4_t biased7 = vfmaq_f32(bias, x7, vdupq_n_f32(0x1.715476p+0f));
-    const float32x4_t biased8 = vfmaq_f32(bias, x8, vdupq_n_f32(0x1.715476p+0f));
-    const float32x4_t biased9 = vfmaq_f32(bias, x9, vdupq_n_f32(0x1.715476p+0f));
-    const float32x4_t biased10 = vfmaq_f32(bias, x10, vdupq_n_f32(0x1.715476p+0f));
-    const float32x4_t biased11 = vfmaq_f32(bias, x11, vdupq_n_f32(0x1.715476p+0f));
-    const float32x4_t biased12 = vfmaq_f32(bias, x12, vdupq_n_f32(0x1.715476p+0f));
-    const float32x4_t biased13 = vfmaq_f32(bias, x13, vdupq_n_f32(0x1.715476p+0f));
-    const float32x4_t biased14 = vfmaq_f32(bias, x14, vdupq_n_f32(0x1.715476p+0f));
-    const float32x4_t biased15 = vfmaq_f32(bias, x15, vdupq_n_f32(0x1.715476p+0f));
-    const float32x4_t biased16 = vfmaq_f32(bias, x16, vdupq_n_f32(0x1.715476p+0f));
-    const float32x4_t biased17 = vfmaq_f32(bias, x17, vdupq_n_f32(0x1.715476p+0f));
-    const float32x4_t biased18 = vfmaq_f32(bias, x18, vdupq_n_f32(0x1.715476p+0f));
-    const float32x4_t biased19 = vfmaq_f32(bias, x19, vdupq_n_f32(0x1.715476p+0f));
-    const float32x4_t biased20 = vfmaq_f32(bias, x20, vdupq_n_f32(0x1.715476p+0f));
-    const float32x4_t biased21 = vfmaq_f32(bias, x21, vdupq_n_f32(0x1.715476p+0f));
-    const float32x4_t biased22 = vfmaq_f32(bias, x22, vdupq_n_f32(0x1.715476p+0f));
-    const float32x4_t biased23 = vfmaq_f32(bias, x23, vdupq_n_f32(0x1.715476p+0f));
-    const float32x4_t biased24 = vfmaq_f32(bias, x24, vdupq_n_f32(0x1.715476p+0f));
-    const float32x4_t biased25 = vfmaq_f32(bias, x25, vdupq_n_f32(0x1.715476p+0f));
-    const float32x4_t biased26 = vfmaq_f32(bias, x26, vdupq_n_f32(0x1.715476p+0f));
-    const float32x4_t biased27 = vfmaq_f32(bias, x27, vdupq_n_f32(0x1.715476p+0f));
-    const float32x4_t biased28 = vfmaq_f32(bias, x28, vdupq_n_f32(0x1.715476p+0f));
-    const float32x4_t biased29 = vfmaq_f32(bias, x29, vdupq_n_f32(0x1.715476p+0f));
-    const float32x4_t biased30 = vfmaq_f32(bias, x30, vdupq_n_f32(0x1.715476p+0f));
-    const float32x4_t biased31 = vfmaq_f32(bias, x31, vdupq_n_f32(0x1.715476p+0f));
-    const float32x4_t n0 = vsubq_f32(biased0, bias);
-    const float32x4_t n1 = vsubq_f32(biased1, bias);
-    const float32x4_t n2 = vsubq_f32(biased2, bias);
-    const float32x4_t n3 = vsubq_f32(biased3, bias);
-    const float32x4_t n4 = vsubq_f32(biased4, bias);
-    const float32x4_t n5 = vsubq_f32(biased5, bias);
-    const float32x4_t n6 = vsubq_f32(biased6, bias);
-    const float32x4_t n7 = vsubq_f32(biased7, bias);
-    const float32x4_t n8 = vsubq_f32(biased8, bias);
-    const float32x4_t n9 = vsubq_f32(biased9, bias);
-    const float32x4_t n10 = vsubq_f32(biased10, bias);
-    const float32x4_t n11 = vsubq_f32(biased11, bias);
-    const float32x4_t n12 = vsubq_f32(biased12, bias);
-    const float32x4_t n13 = vsubq_f32(biased13, bias);
-    const float32x4_t n14 = vsubq_f32(biased14, bias);
-    const float32x4_t n15 = vsubq_f32(biased15, bias);
-    const float32x4_t n16 = vsubq_f32(biased16, bias);
-    const float32x4_t n17 = vsubq_f32(biased17, bias);
-    const float32x4_t n18 = vsubq_f32(biased18, bias);
-    const float32x4_t n19 = vsubq_f32(biased19, bias);
-    const float32x4_t n20 = vsubq_f32(biased20, bias);
-    const float32x4_t n21 = vsubq_f32(biased21, bias);
-    const float32x4_t n22 = vsubq_f32(biased22, bias);
-    const float32x4_t n23 = vsubq_f32(biased23, bias);
-    const float32x4_t n24 = vsubq_f32(biased24, bias);
-    const float32x4_t n25 = vsubq_f32(biased25, bias);
-    const float32x4_t n26 = vsubq_f32(biased26, bias);
-    const float32x4_t n27 = vsubq_f32(biased27, bias);
-    const float32x4_t n28 = vsubq_f32(biased28, bias);
-    const float32x4_t n29 = vsubq_f32(biased29, bias);
-    const float32x4_t n30 = vsubq_f32(biased30, bias);
-    const float32x4_t n31 = vsubq_f32(biased31, bias);
-    const float32x4_t power0 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased0), 23));
-    const float32x4_t power1 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased1), 23));
-    const float32x4_t power2 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased2), 23));
-    const float32x4_t power3 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased3), 23));
-    const float32x4_t power4 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased4), 23));
-    const float32x4_t power5 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased5), 23));
-    const float32x4_t power6 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased6), 23));
-    const float32x4_t power7 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased7), 23));
-    const float32x4_t power8 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased8), 23));
-    const float32x4_t power9 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased9), 23));
-    const float32x4_t power10 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased10), 23));
-    const float32x4_t power11 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased11), 23));
-    const float32x4_t power12 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased12), 23));
-    const float32x4_t power13 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased13), 23));
-    const float32x4_t power14 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased14), 23));
-    const float32x4_t power15 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased15), 23));
-    const float32x4_t power16 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased16), 23));
-    const float32x4_t power17 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased17), 23));
-    const float32x4_t power18 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased18), 23));
-    const float32x4_t power19 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased19), 23));
-    const float32x4_t power20 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased20), 23));
-    const float32x4_t power21 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased21), 23));
-    const float32x4_t power22 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased22), 23));
-    const float32x4_t power23 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased23), 23));
-    const float32x4_t power24 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased24), 23));
-    const float32x4_t power25 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased25), 23));
-    const float32x4_t power26 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased26), 23));
-    const float32x4_t power27 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased27), 23));
-    const float32x4_t power28 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased28), 23));
-    const float32x4_t power29 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased29), 23));
-    const float32x4_t power30 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased30), 23));
-    const float32x4_t power31 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased31), 23));
-    float32x4_t t0 = vfmaq_f32(x0, n0, vdupq_n_f32(-0x1.62E400p-1f));
-    float32x4_t t1 = vfmaq_f32(x1, n1, vdupq_n_f32(-0x1.62E400p-1f));
-    float32x4_t t2 = vfmaq_f32(x2, n2, vdupq_n_f32(-0x1.62E400p-1f));
-    float32x4_t t3 = vfmaq_f32(x3, n3, vdupq_n_f32(-0x1.62E400p-1f));
-    float32x4_t t4 = vfmaq_f32(x4, n4, vdupq_n_f32(-0x1.62E400p-1f));
-    float32x4_t t5 = vfmaq_f32(x5, n5, vdupq_n_f32(-0x1.62E400p-1f));
-    float32x4_t t6 = vfmaq_f32(x6, n6, vdupq_n_f32(-0x1.62E400p-1f));
-    float32x4_t t7 = vfmaq_f32(x7, n7, vdupq_n_f32(-0x1.62E400p-1f));
-    float32x4_t t8 = vfmaq_f32(x8, n8, vdupq_n_f32(-0x1.62E400p-1f));
-    float32x4_t t9 = vfmaq_f32(x9, n9, vdupq_n_f32(-0x1.62E400p-1f));
-    float32x4_t t10 = vfmaq_f32(x10, n10, vdupq_n_f32(-0x1.62E400p-1f));
-    float32x4_t t11 = vfmaq_f32(x11, n11, vdupq_n_f32(-0x1.62E400p-1f));
-    float32x4_t t12 = vfmaq_f32(x12, n12, vdupq_n_f32(-0x1.62E400p-1f));
-    float32x4_t t13 = vfmaq_f32(x13, n13, vdupq_n_f32(-0x1.62E400p-1f));
-    float32x4_t t14 = vfmaq_f32(x14, n14, vdupq_n_f32(-0x1.62E400p-1f));
-    float32x4_t t15 = vfmaq_f32(x15, n15, vdupq_n_f32(-0x1.62E400p-1f));
-    float32x4_t t16 = vfmaq_f32(x16, n16, vdupq_n_f32(-0x1.62E400p-1f));
-    float32x4_t t17 = vfmaq_f32(x17, n17, vdupq_n_f32(-0x1.62E400p-1f));
-    float32x4_t t18 = vfmaq_f32(x18, n18, vdupq_n_f32(-0x1.62E400p-1f));
-    float32x4_t t19 = vfmaq_f32(x19, n19, vdupq_n_f32(-0x1.62E400p-1f));
-    float32x4_t t20 = vfmaq_f32(x20, n20, vdupq_n_f32(-0x1.62E400p-1f));
-    float32x4_t t21 = vfmaq_f32(x21, n21, vdupq_n_f32(-0x1.62E400p-1f));
-    float32x4_t t22 = vfmaq_f32(x22, n22, vdupq_n_f32(-0x1.62E400p-1f));
-    float32x4_t t23 = vfmaq_f32(x23, n23, vdupq_n_f32(-0x1.62E400p-1f));
-    float32x4_t t24 = vfmaq_f32(x24, n24, vdupq_n_f32(-0x1.62E400p-1f));
-    float32x4_t t25 = vfmaq_f32(x25, n25, vdupq_n_f32(-0x1.62E400p-1f));
-    float32x4_t t26 = vfmaq_f32(x26, n26, vdupq_n_f32(-0x1.62E400p-1f));
-    float32x4_t t27 = vfmaq_f32(x27, n27, vdupq_n_f32(-0x1.62E400p-1f));
-    float32x4_t t28 = vfmaq_f32(x28, n28, vdupq_n_f32(-0x1.62E400p-1f));
-    float32x4_t t29 = vfmaq_f32(x29, n29, vdupq_n_f32(-0x1.62E400p-1f));
-    float32x4_t t30 = vfmaq_f32(x30, n30, vdupq_n_f32(-0x1.62E400p-1f));
-    float32x4_t t31 = vfmaq_f32(x31, n31, vdupq_n_f32(-0x1.62E400p-1f));
-    t0 = vfmaq_f32(t0, n0, vdupq_n_f32(-0x1.7F7D1Cp-20f));
-    t1 = vfmaq_f32(t1, n1, vdupq_n_f32(-0x1.7F7D1Cp-20f));
-    t2 = vfmaq_f32(t2, n2, vdupq_n_f32(-0x1.7F7D1Cp-20f));
-    t3 = vfmaq_f32(t3, n3, vdupq_n_f32(-0x1.7F7D1Cp-20f));
-    t4 = vfmaq_f32(t4, n4, vdupq_n_f32(-0x1.7F7D1Cp-20f));
-    t5 = vfmaq_f32(t5, n5, vdupq_n_f32(-0x1.7F7D1Cp-20f));
-    t6 = vfmaq_f32(t6, n6, vdupq_n_f32(-0x1.7F7D1Cp-20f));
-    t7 = vfmaq_f32(t7, n7, vdupq_n_f32(-0x1.7F7D1Cp-20f));
-    t8 = vfmaq_f32(t8, n8, vdupq_n_f32(-0x1.7F7D1Cp-20f));
-    t9 = vfmaq_f32(t9, n9, vdupq_n_f32(-0x1.7F7D1Cp-20f));
-    t10 = vfmaq_f32(t10, n10, vdupq_n_f32(-0x1.7F7D1Cp-20f));
-    t11 = vfmaq_f32(t11, n11, vdupq_n_f32(-0x1.7F7D1Cp-20f));
-    t12 = vfmaq_f32(t12, n12, vdupq_n_f32(-0x1.7F7D1Cp-20f));
-    t13 = vfmaq_f32(t13, n13, vdupq_n_f32(-0x1.7F7D1Cp-20f));
-    t14 = vfmaq_f32(t14, n14, vdupq_n_f32(-0x1.7F7D1Cp-20f));
-    t15 = vfmaq_f32(t15, n15, vdupq_n_f32(-0x1.7F7D1Cp-20f));
-    t16 = vfmaq_f32(t16, n16, vdupq_n_f32(-0x1.7F7D1Cp-20f));
-    t17 = vfmaq_f32(t17, n17, vdupq_n_f32(-0x1.7F7D1Cp-20f));
-    t18 = vfmaq_f32(t18, n18, vdupq_n_f32(-0x1.7F7D1Cp-20f));
-    t19 = vfmaq_f32(t19, n19, vdupq_n_f32(-0x1.7F7D1Cp-20f));
-    t20 = vfmaq_f32(t20, n20, vdupq_n_f32(-0x1.7F7D1Cp-20f));
-    t21 = vfmaq_f32(t21, n21, vdupq_n_f32(-0x1.7F7D1Cp-20f));
-    t22 = vfmaq_f32(t22, n22, vdupq_n_f32(-0x1.7F7D1Cp-20f));
-    t23 = vfmaq_f32(t23, n23, vdupq_n_f32(-0x1.7F7D1Cp-20f));
-    t24 = vfmaq_f32(t24, n24, vdupq_n_f32(-0x1.7F7D1Cp-20f));
-    t25 = vfmaq_f32(t25, n25, vdupq_n_f32(-0x1.7F7D1Cp-20f));
-    t26 = vfmaq_f32(t26, n26, vdupq_n_f32(-0x1.7F7D1Cp-20f));
-    t27 = vfmaq_f32(t27, n27, vdupq_n_f32(-0x1.7F7D1Cp-20f));
-    t28 = vfmaq_f32(t28, n28, vdupq_n_f32(-0x1.7F7D1Cp-20f));
-    t29 = vfmaq_f32(t29, n29, vdupq_n_f32(-0x1.7F7D1Cp-20f));
-    t30 = vfmaq_f32(t30, n30, vdupq_n_f32(-0x1.7F7D1Cp-20f));
-    t31 = vfmaq_f32(t31, n31, vdupq_n_f32(-0x1.7F7D1Cp-20f));
-    float32x4_t p0 = vfmaq_f32(vdupq_n_f32(0x1.123AC8p-7f), t0, vdupq_n_f32(0x1.6A604Ap-10f));
-    float32x4_t p1 = vfmaq_f32(vdupq_n_f32(0x1.123AC8p-7f), t1, vdupq_n_f32(0x1.6A604Ap-10f));
-    float32x4_t p2 = vfmaq_f32(vdupq_n_f32(0x1.123AC8p-7f), t2, vdupq_n_f32(0x1.6A604Ap-10f));
-    float32x4_t p3 = vfmaq_f32(vdupq_n_f32(0x1.123AC8p-7f), t3, vdupq_n_f32(0x1.6A604Ap-10f));
-    float32x4_t p4 = vfmaq_f32(vdupq_n_f32(0x1.123AC8p-7f), t4, vdupq_n_f32(0x1.6A604Ap-10f));
-    float32x4_t p5 = vfmaq_f32(vdupq_n_f32(0x1.123AC8p-7f), t5, vdupq_n_f32(0x1.6A604Ap-10f));
-    float32x4_t p6 = vfmaq_f32(vdupq_n_f32(0x1.123AC8p-7f), t6, vdupq_n_f32(0x1.6A604Ap-10f));
-    float32x4_t p7 = vfmaq_f32(vdupq_n_f32(0x1.123AC8p-7f), t7, vdupq_n_f32(0x1.6A604Ap-10f));
-    float32x4_t p8 = vfmaq_f32(vdupq_n_f32(0x1.123AC8p-7f), t8, vdupq_n_f32(0x1.6A604Ap-10f));
-    float32x4_t p9 = vfmaq_f32(vdupq_n_f32(0x1.123AC8p-7f), t9, vdupq_n_f32(0x1.6A604Ap-10f));
-    float32x4_t p10 = vfmaq_f32(vdupq_n_f32(0x1.123AC8p-7f), t10, vdupq_n_f32(0x1.6A604Ap-10f));
-    float32x4_t p11 = vfmaq_f32(vdupq_n_f32(0x1.123AC8p-7f), t11, vdupq_n_f32(0x1.6A604Ap-10f));
-    float32x4_t p12 = vfmaq_f32(vdupq_n_f32(0x1.123AC8p-7f), t12, vdupq_n_f32(0x1.6A604Ap-10f));
-    float32x4_t p13 = vfmaq_f32(vdupq_n_f32(0x1.123AC8p-7f), t13, vdupq_n_f32(0x1.6A604Ap-10f));
-    float32x4_t p14 = vfmaq_f32(vdupq_n_f32(0x1.123AC8p-7f), t14, vdupq_n_f32(0x1.6A604Ap-10f));
-    float32x4_t p15 = vfmaq_f32(vdupq_n_f32(0x1.123AC8p-7f), t15, vdupq_n_f32(0x1.6A604Ap-10f));
-    float32x4_t p16 = vfmaq_f32(vdupq_n_f32(0x1.123AC8p-7f), t16, vdupq_n_f32(0x1.6A604Ap-10f));
-    float32x4_t p17 = vfmaq_f32(vdupq_n_f32(0x1.123AC8p-7f), t17, vdupq_n_f32(0x1.6A604Ap-10f));
-    float32x4_t p18 = vfmaq_f32(vdupq_n_f32(0x1.123AC8p-7f), t18, vdupq_n_f32(0x1.6A604Ap-10f));
-    float32x4_t p19 = vfmaq_f32(vdupq_n_f32(0x1.123AC8p-7f), t19, vdupq_n_f32(0x1.6A604Ap-10f));
-    float32x4_t p20 = vfmaq_f32(vdupq_n_f32(0x1.123AC8p-7f), t20, vdupq_n_f32(0x1.6A604Ap-10f));
-    float32x4_t p21 = vfmaq_f32(vdupq_n_f32(0x1.123AC8p-7f), t21, vdupq_n_f32(0x1.6A604Ap-10f));
-    float32x4_t p22 = vfmaq_f32(vdupq_n_f32(0x1.123AC8p-7f), t22, vdupq_n_f32(0x1.6A604Ap-10f));
-    float32x4_t p23 = vfmaq_f32(vdupq_n_f32(0x1.123AC8p-7f), t23, vdupq_n_f32(0x1.6A604Ap-10f));
-    float32x4_t p24 = vfmaq_f32(vdupq_n_f32(0x1.123AC8p-7f), t24, vdupq_n_f32(0x1.6A604Ap-10f));
-    float32x4_t p25 = vfmaq_f32(vdupq_n_f32(0x1.123AC8p-7f), t25, vdupq_n_f32(0x1.6A604Ap-10f));
-    float32x4_t p26 = vfmaq_f32(vdupq_n_f32(0x1.123AC8p-7f), t26, vdupq_n_f32(0x1.6A604Ap-10f));
-    float32x4_t p27 = vfmaq_f32(vdupq_n_f32(0x1.123AC8p-7f), t27, vdupq_n_f32(0x1.6A604Ap-10f));
-    float32x4_t p28 = vfmaq_f32(vdupq_n_f32(0x1.123AC8p-7f), t28, vdupq_n_f32(0x1.6A604Ap-10f));
-    float32x4_t p29 = vfmaq_f32(vdupq_n_f32(0x1.123AC8p-7f), t29, vdupq_n_f32(0x1.6A604Ap-10f));
-    float32x4_t p30 = vfmaq_f32(vdupq_n_f32(0x1.123AC8p-7f), t30, vdupq_n_f32(0x1.6A604Ap-10f));
-    float32x4_t p31 = vfmaq_f32(vdupq_n_f32(0x1.123AC8p-7f), t31, vdupq_n_f32(0x1.6A604Ap-10f));
-    p0 = vfmaq_f32(vdupq_n_f32(0x1.5558A0p-5f), p0, t0);
-    p1 = vfmaq_f32(vdupq_n_f32(0x1.5558A0p-5f), p1, t1);
-    p2 = vfmaq_f32(vdupq_n_f32(0x1.5558A0p-5f), p2, t2);
-    p3 = vfmaq_f32(vdupq_n_f32(0x1.5558A0p-5f), p3, t3);
-    p4 = vfmaq_f32(vdupq_n_f32(0x1.5558A0p-5f), p4, t4);
-    p5 = vfmaq_f32(vdupq_n_f32(0x1.5558A0p-5f), p5, t5);
-    p6 = vfmaq_f32(vdupq_n_f32(0x1.5558A0p-5f), p6, t6);
-    p7 = vfmaq_f32(vdupq_n_f32(0x1.5558A0p-5f), p7, t7);
-    p8 = vfmaq_f32(vdupq_n_f32(0x1.5558A0p-5f), p8, t8);
-    p9 = vfmaq_f32(vdupq_n_f32(0x1.5558A0p-5f), p9, t9);
-    p10 = vfmaq_f32(vdupq_n_f32(0x1.5558A0p-5f), p10, t10);
-    p11 = vfmaq_f32(vdupq_n_f32(0x1.5558A0p-5f), p11, t11);
-    p12 = vfmaq_f32(vdupq_n_f32(0x1.5558A0p-5f), p12, t12);
-    p13 = vfmaq_f32(vdupq_n_f32(0x1.5558A0p-5f), p13, t13);
-    p14 = vfmaq_f32(vdupq_n_f32(0x1.5558A0p-5f), p14, t14);
-    p15 = vfmaq_f32(vdupq_n_f32(0x1.5558A0p-5f), p15, t15);
-    p16 = vfmaq_f32(vdupq_n_f32(0x1.5558A0p-5f), p16, t16);
-    p17 = vfmaq_f32(vdupq_n_f32(0x1.5558A0p-5f), p17, t17);
-    p18 = vfmaq_f32(vdupq_n_f32(0x1.5558A0p-5f), p18, t18);
-    p19 = vfmaq_f32(vdupq_n_f32(0x1.5558A0p-5f), p19, t19);
-    p20 = vfmaq_f32(vdupq_n_f32(0x1.5558A0p-5f), p20, t20);
-    p21 = vfmaq_f32(vdupq_n_f32(0x1.5558A0p-5f), p21, t21);
-    p22 = vfmaq_f32(vdupq_n_f32(0x1.5558A0p-5f), p22, t22);
-    p23 = vfmaq_f32(vdupq_n_f32(0x1.5558A0p-5f), p23, t23);
-    p24 = vfmaq_f32(vdupq_n_f32(0x1.5558A0p-5f), p24, t24);
-    p25 = vfmaq_f32(vdupq_n_f32(0x1.5558A0p-5f), p25, t25);
-    p26 = vfmaq_f32(vdupq_n_f32(0x1.5558A0p-5f), p26, t26);
-    p27 = vfmaq_f32(vdupq_n_f32(0x1.5558A0p-5f), p27, t27);
-    p28 = vfmaq_f32(vdupq_n_f32(0x1.5558A0p-5f), p28, t28);
-    p29 = vfmaq_f32(vdupq_n_f32(0x1.5558A0p-5f), p29, t29);
-    p30 = vfmaq_f32(vdupq_n_f32(0x1.5558A0p-5f), p30, t30);
-    p31 = vfmaq_f32(vdupq_n_f32(0x1.5558A0p-5f), p31, t31);
-    p0 = vfmaq_f32(vdupq_n_f32(0x1.555490p-3f), p0, t0);
-    p1 = vfmaq_f32(vdupq_n_f32(0x1.555490p-3f), p1, t1);
-    p2 = vfmaq_f32(vdupq_n_f32(0x1.555490p-3f), p2, t2);
-    p3 = vfmaq_f32(vdupq_n_f32(0x1.555490p-3f), p3, t3);
-    p4 = vfmaq_f32(vdupq_n_f32(0x1.555490p-3f), p4, t4);
-    p5 = vfmaq_f32(vdupq_n_f32(0x1.555490p-3f), p5, t5);
-    p6 = vfmaq_f32(vdupq_n_f32(0x1.555490p-3f), p6, t6);
-    p7 = vfmaq_f32(vdupq_n_f32(0x1.555490p-3f), p7, t7);
-    p8 = vfmaq_f32(vdupq_n_f32(0x1.555490p-3f), p8, t8);
-    p9 = vfmaq_f32(vdupq_n_f32(0x1.555490p-3f), p9, t9);
-    p10 = vfmaq_f32(vdupq_n_f32(0x1.555490p-3f), p10, t10);
-    p11 = vfmaq_f32(vdupq_n_f32(0x1.555490p-3f), p11, t11);
-    p12 = vfmaq_f32(vdupq_n_f32(0x1.555490p-3f), p12, t12);
-    p13 = vfmaq_f32(vdupq_n_f32(0x1.555490p-3f), p13, t13);
-    p14 = vfmaq_f32(vdupq_n_f32(0x1.555490p-3f), p14, t14);
-    p15 = vfmaq_f32(vdupq_n_f32(0x1.555490p-3f), p15, t15);
-    p16 = vfmaq_f32(vdupq_n_f32(0x1.555490p-3f), p16, t16);
-    p17 = vfmaq_f32(vdupq_n_f32(0x1.555490p-3f), p17, t17);
-    p18 = vfmaq_f32(vdupq_n_f32(0x1.555490p-3f), p18, t18);
-    p19 = vfmaq_f32(vdupq_n_f32(0x1.555490p-3f), p19, t19);
-    p20 = vfmaq_f32(vdupq_n_f32(0x1.555490p-3f), p20, t20);
-    p21 = vfmaq_f32(vdupq_n_f32(0x1.555490p-3f), p21, t21);
-    p22 = vfmaq_f32(vdupq_n_f32(0x1.555490p-3f), p22, t22);
-    p23 = vfmaq_f32(vdupq_n_f32(0x1.555490p-3f), p23, t23);
-    p24 = vfmaq_f32(vdupq_n_f32(0x1.555490p-3f), p24, t24);
-    p25 = vfmaq_f32(vdupq_n_f32(0x1.555490p-3f), p25, t25);
-    p26 = vfmaq_f32(vdupq_n_f32(0x1.555490p-3f), p26, t26);
-    p27 = vfmaq_f32(vdupq_n_f32(0x1.555490p-3f), p27, t27);
-    p28 = vfmaq_f32(vdupq_n_f32(0x1.555490p-3f), p28, t28);
-    p29 = vfmaq_f32(vdupq_n_f32(0x1.555490p-3f), p29, t29);
-    p30 = vfmaq_f32(vdupq_n_f32(0x1.555490p-3f), p30, t30);
-    p31 = vfmaq_f32(vdupq_n_f32(0x1.555490p-3f), p31, t31);
-    p0 = vfmaq_f32(vdupq_n_f32(0x1.FFFFFCp-2f), p0, t0);
-    p1 = vfmaq_f32(vdupq_n_f32(0x1.FFFFFCp-2f), p1, t1);
-    p2 = vfmaq_f32(vdupq_n_f32(0x1.FFFFFCp-2f), p2, t2);
-    p3 = vfmaq_f32(vdupq_n_f32(0x1.FFFFFCp-2f), p3, t3);
-    p4 = vfmaq_f32(vdupq_n_f32(0x1.FFFFFCp-2f), p4, t4);
-    p5 = vfmaq_f32(vdupq_n_f32(0x1.FFFFFCp-2f), p5, t5);
-    p6 = vfmaq_f32(vdupq_n_f32(0x1.FFFFFCp-2f), p6, t6);
-    p7 = vfmaq_f32(vdupq_n_f32(0x1.FFFFFCp-2f), p7, t7);
-    p8 = vfmaq_f32(vdupq_n_f32(0x1.FFFFFCp-2f), p8, t8);
-    p9 = vfmaq_f32(vdupq_n_f32(0x1.FFFFFCp-2f), p9, t9);
-    p10 = vfmaq_f32(vdupq_n_f32(0x1.FFFFFCp-2f), p10, t10);
-    p11 = vfmaq_f32(vdupq_n_f32(0x1.FFFFFCp-2f), p11, t11);
-    p12 = vfmaq_f32(vdupq_n_f32(0x1.FFFFFCp-2f), p12, t12);
-    p13 = vfmaq_f32(vdupq_n_f32(0x1.FFFFFCp-2f), p13, t13);
-    p14 = vfmaq_f32(vdupq_n_f32(0x1.FFFFFCp-2f), p14, t14);
-    p15 = vfmaq_f32(vdupq_n_f32(0x1.FFFFFCp-2f), p15, t15);
-    p16 = vfmaq_f32(vdupq_n_f32(0x1.FFFFFCp-2f), p16, t16);
-    p17 = vfmaq_f32(vdupq_n_f32(0x1.FFFFFCp-2f), p17, t17);
-    p18 = vfmaq_f32(vdupq_n_f32(0x1.FFFFFCp-2f), p18, t18);
-    p19 = vfmaq_f32(vdupq_n_f32(0x1.FFFFFCp-2f), p19, t19);
-    p20 = vfmaq_f32(vdupq_n_f32(0x1.FFFFFCp-2f), p20, t20);
-    p21 = vfmaq_f32(vdupq_n_f32(0x1.FFFFFCp-2f), p21, t21);
-    p22 = vfmaq_f32(vdupq_n_f32(0x1.FFFFFCp-2f), p22, t22);
-    p23 = vfmaq_f32(vdupq_n_f32(0x1.FFFFFCp-2f), p23, t23);
-    p24 = vfmaq_f32(vdupq_n_f32(0x1.FFFFFCp-2f), p24, t24);
-    p25 = vfmaq_f32(vdupq_n_f32(0x1.FFFFFCp-2f), p25, t25);
-    p26 = vfmaq_f32(vdupq_n_f32(0x1.FFFFFCp-2f), p26, t26);
-    p27 = vfmaq_f32(vdupq_n_f32(0x1.FFFFFCp-2f), p27, t27);
-    p28 = vfmaq_f32(vdupq_n_f32(0x1.FFFFFCp-2f), p28, t28);
-    p29 = vfmaq_f32(vdupq_n_f32(0x1.FFFFFCp-2f), p29, t29);
-    p30 = vfmaq_f32(vdupq_n_f32(0x1.FFFFFCp-2f), p30, t30);
-    p31 = vfmaq_f32(vdupq_n_f32(0x1.FFFFFCp-2f), p31, t31);
-    p0 = vfmaq_f32(vdupq_n_f32(1.0f), p0, t0);
-    p1 = vfmaq_f32(vdupq_n_f32(1.0f), p1, t1);
-    p2 = vfmaq_f32(vdupq_n_f32(1.0f), p2, t2);
-    p3 = vfmaq_f32(vdupq_n_f32(1.0f), p3, t3);
-    p4 = vfmaq_f32(vdupq_n_f32(1.0f), p4, t4);
-    p5 = vfmaq_f32(vdupq_n_f32(1.0f), p5, t5);
-    p6 = vfmaq_f32(vdupq_n_f32(1.0f), p6, t6);
-    p7 = vfmaq_f32(vdupq_n_f32(1.0f), p7, t7);
-    p8 = vfmaq_f32(vdupq_n_f32(1.0f), p8, t8);
-    p9 = vfmaq_f32(vdupq_n_f32(1.0f), p9, t9);
-    p10 = vfmaq_f32(vdupq_n_f32(1.0f), p10, t10);
-    p11 = vfmaq_f32(vdupq_n_f32(1.0f), p11, t11);
-    p12 = vfmaq_f32(vdupq_n_f32(1.0f), p12, t12);
-    p13 = vfmaq_f32(vdupq_n_f32(1.0f), p13, t13);
-    p14 = vfmaq_f32(vdupq_n_f32(1.0f), p14, t14);
-    p15 = vfmaq_f32(vdupq_n_f32(1.0f), p15, t15);
-    p16 = vfmaq_f32(vdupq_n_f32(1.0f), p16, t16);
-    p17 = vfmaq_f32(vdupq_n_f32(1.0f), p17, t17);
-    p18 = vfmaq_f32(vdupq_n_f32(1.0f), p18, t18);
-    p19 = vfmaq_f32(vdupq_n_f32(1.0f), p19, t19);
-    p20 = vfmaq_f32(vdupq_n_f32(1.0f), p20, t20);
-    p21 = vfmaq_f32(vdupq_n_f32(1.0f), p21, t21);
-    p22 = vfmaq_f32(vdupq_n_f32(1.0f), p22, t22);
-    p23 = vfmaq_f32(vdupq_n_f32(1.0f), p23, t23);
-    p24 = vfmaq_f32(vdupq_n_f32(1.0f), p24, t24);
-    p25 = vfmaq_f32(vdupq_n_f32(1.0f), p25, t25);
-    p26 = vfmaq_f32(vdupq_n_f32(1.0f), p26, t26);
-    p27 = vfmaq_f32(vdupq_n_f32(1.0f), p27, t27);
-    p28 = vfmaq_f32(vdupq_n_f32(1.0f), p28, t28);
-    p29 = vfmaq_f32(vdupq_n_f32(1.0f), p29, t29);
-    p30 = vfmaq_f32(vdupq_n_f32(1.0f), p30, t30);
-    p31 = vfmaq_f32(vdupq_n_f32(1.0f), p31, t31);
-    p0 = vfmaq_f32(vdupq_n_f32(1.0f), p0, t0);
-    p1 = vfmaq_f32(vdupq_n_f32(1.0f), p1, t1);
-    p2 = vfmaq_f32(vdupq_n_f32(1.0f), p2, t2);
-    p3 = vfmaq_f32(vdupq_n_f32(1.0f), p3, t3);
-    p4 = vfmaq_f32(vdupq_n_f32(1.0f), p4, t4);
-    p5 = vfmaq_f32(vdupq_n_f32(1.0f), p5, t5);
-    p6 = vfmaq_f32(vdupq_n_f32(1.0f), p6, t6);
-    p7 = vfmaq_f32(vdupq_n_f32(1.0f), p7, t7);
-    p8 = vfmaq_f32(vdupq_n_f32(1.0f), p8, t8);
-    p9 = vfmaq_f32(vdupq_n_f32(1.0f), p9, t9);
-    p10 = vfmaq_f32(vdupq_n_f32(1.0f), p10, t10);
-    p11 = vfmaq_f32(vdupq_n_f32(1.0f), p11, t11);
-    p12 = vfmaq_f32(vdupq_n_f32(1.0f), p12, t12);
-    p13 = vfmaq_f32(vdupq_n_f32(1.0f), p13, t13);
-    p14 = vfmaq_f32(vdupq_n_f32(1.0f), p14, t14);
-    p15 = vfmaq_f32(vdupq_n_f32(1.0f), p15, t15);
-    p16 = vfmaq_f32(vdupq_n_f32(1.0f), p16, t16);
-    p17 = vfmaq_f32(vdupq_n_f32(1.0f), p17, t17);
-    p18 = vfmaq_f32(vdupq_n_f32(1.0f), p18, t18);
-    p19 = vfmaq_f32(vdupq_n_f32(1.0f), p19, t19);
-    p20 = vfmaq_f32(vdupq_n_f32(1.0f), p20, t20);
-    p21 = vfmaq_f32(vdupq_n_f32(1.0f), p21, t21);
-    p22 = vfmaq_f32(vdupq_n_f32(1.0f), p22, t22);
-    p23 = vfmaq_f32(vdupq_n_f32(1.0f), p23, t23);
-    p24 = vfmaq_f32(vdupq_n_f32(1.0f), p24, t24);
-    p25 = vfmaq_f32(vdupq_n_f32(1.0f), p25, t25);
-    p26 = vfmaq_f32(vdupq_n_f32(1.0f), p26, t26);
-    p27 = vfmaq_f32(vdupq_n_f32(1.0f), p27, t27);
-    p28 = vfmaq_f32(vdupq_n_f32(1.0f), p28, t28);
-    p29 = vfmaq_f32(vdupq_n_f32(1.0f), p29, t29);
-    p30 = vfmaq_f32(vdupq_n_f32(1.0f), p30, t30);
-    p31 = vfmaq_f32(vdupq_n_f32(1.0f), p31, t31);
-    const float32x4_t y0 = vmulq_f32(p0, power0);
-    const float32x4_t y1 = vmulq_f32(p1, power1);
-    const float32x4_t y2 = vmulq_f32(p2, power2);
-    const float32x4_t y3 = vmulq_f32(p3, power3);
-    const float32x4_t y4 = vmulq_f32(p4, power4);
-    const float32x4_t y5 = vmulq_f32(p5, power5);
-    const float32x4_t y6 = vmulq_f32(p6, power6);
-    const float32x4_t y7 = vmulq_f32(p7, power7);
-    const float32x4_t y8 = vmulq_f32(p8, power8);
-    const float32x4_t y9 = vmulq_f32(p9, power9);
-    const float32x4_t y10 = vmulq_f32(p10, power10);
-    const float32x4_t y11 = vmulq_f32(p11, power11);
-    const float32x4_t y12 = vmulq_f32(p12, power12);
-    const float32x4_t y13 = vmulq_f32(p13, power13);
-    const float32x4_t y14 = vmulq_f32(p14, power14);
-    const float32x4_t y15 = vmulq_f32(p15, power15);
-    const float32x4_t y16 = vmulq_f32(p16, power16);
-    const float32x4_t y17 = vmulq_f32(p17, power17);
-    const float32x4_t y18 = vmulq_f32(p18, power18);
-    const float32x4_t y19 = vmulq_f32(p19, power19);
-    const float32x4_t y20 = vmulq_f32(p20, power20);
-    const float32x4_t y21 = vmulq_f32(p21, power21);
-    const float32x4_t y22 = vmulq_f32(p22, power22);
-    const float32x4_t y23 = vmulq_f32(p23, power23);
-    const float32x4_t y24 = vmulq_f32(p24, power24);
-    const float32x4_t y25 = vmulq_f32(p25, power25);
-    const float32x4_t y26 = vmulq_f32(p26, power26);
-    const float32x4_t y27 = vmulq_f32(p27, power27);
-    const float32x4_t y28 = vmulq_f32(p28, power28);
-    const float32x4_t y29 = vmulq_f32(p29, power29);
-    const float32x4_t y30 = vmulq_f32(p30, power30);
-    const float32x4_t y31 = vmulq_f32(p31, power31);
-    vst1q_f32(y + i + 0, y0);
-    vst1q_f32(y + i + 4, y1);
-    vst1q_f32(y + i + 8, y2);
-    vst1q_f32(y + i + 12, y3);
-    vst1q_f32(y + i + 16, y4);
-    vst1q_f32(y + i + 20, y5);
-    vst1q_f32(y + i + 24, y6);
-    vst1q_f32(y + i + 28, y7);
-    vst1q_f32(y + i + 32, y8);
-    vst1q_f32(y + i + 36, y9);
-    vst1q_f32(y + i + 40, y10);
-    vst1q_f32(y + i + 44, y11);
-    vst1q_f32(y + i + 48, y12);
-    vst1q_f32(y + i + 52, y13);
-    vst1q_f32(y + i + 56, y14);
-    vst1q_f32(y + i + 60, y15);
-    vst1q_f32(y + i + 64, y16);
-    vst1q_f32(y + i + 68, y17);
-    vst1q_f32(y + i + 72, y18);
-    vst1q_f32(y + i + 76, y19);
-    vst1q_f32(y + i + 80, y20);
-    vst1q_f32(y + i + 84, y21);
-    vst1q_f32(y + i + 88, y22);
-    vst1q_f32(y + i + 92, y23);
-    vst1q_f32(y + i + 96, y24);
-    vst1q_f32(y + i + 100, y25);
-    vst1q_f32(y + i + 104, y26);
-    vst1q_f32(y + i + 108, y27);
-    vst1q_f32(y + i + 112, y28);
-    vst1q_f32(y + i + 116, y29);
-    vst1q_f32(y + i + 120, y30);
-    vst1q_f32(y + i + 124, y31);
-    const float32x4_t pair0 = vaddq_f32(y0, y4);
-    const float32x4_t pair1 = vaddq_f32(y1, y5);
-    const float32x4_t pair2 = vaddq_f32(y2, y6);
-    const float32x4_t pair3 = vaddq_f32(y3, y7);
-    const float32x4_t pair8 = vaddq_f32(y8, y12);
-    const float32x4_t pair9 = vaddq_f32(y9, y13);
-    const float32x4_t pair10 = vaddq_f32(y10, y14);
-    const float32x4_t pair11 = vaddq_f32(y11, y15);
-    const float32x4_t pair16 = vaddq_f32(y16, y20);
-    const float32x4_t pair17 = vaddq_f32(y17, y21);
-    const float32x4_t pair18 = vaddq_f32(y18, y22);
-    const float32x4_t pair19 = vaddq_f32(y19, y23);
-    const float32x4_t pair24 = vaddq_f32(y24, y28);
-    const float32x4_t pair25 = vaddq_f32(y25, y29);
-    const float32x4_t pair26 = vaddq_f32(y26, y30);
-    const float32x4_t pair27 = vaddq_f32(y27, y31);
-    add_compensated(&block_hi[0], &block_lo[0], pair0);
-    add_compensated(&block_hi[1], &block_lo[1], pair1);
-    add_compensated(&block_hi[2], &block_lo[2], pair2);
-    add_compensated(&block_hi[3], &block_lo[3], pair3);
-    add_compensated(&block_hi[0], &block_lo[0], pair8);
-    add_compensated(&block_hi[1], &block_lo[1], pair9);
-    add_compensated(&block_hi[2], &block_lo[2], pair10);
-    add_compensated(&block_hi[3], &block_lo[3], pair11);
-    add_compensated(&block_hi[0], &block_lo[0], pair16);
-    add_compensated(&block_hi[1], &block_lo[1], pair17);
-    add_compensated(&block_hi[2], &block_lo[2], pair18);
-    add_compensated(&block_hi[3], &block_lo[3], pair19);
-    add_compensated(&block_hi[0], &block_lo[0], pair24);
-    add_compensated(&block_hi[1], &block_lo[1], pair25);
-    add_compensated(&block_hi[2], &block_lo[2], pair26);
-    add_compensated(&block_hi[3], &block_lo[3], pair27);
-  }
-  for (; i + 32 <= n; i += 32) {
-    const float32x4_t x0 = vmaxq_f32(lower, vld1q_f32(x + i + 0));
-    const float32x4_t x1 = vmaxq_f32(lower, vld1q_f32(x + i + 4));
-    const float32x4_t x2 = vmaxq_f32(lower, vld1q_f32(x + i + 8));
-    const float32x4_t x3 = vmaxq_f32(lower, vld1q_f32(x + i + 12));
-    const float32x4_t x4 = vmaxq_f32(lower, vld1q_f32(x + i + 16));
-    const float32x4_t x5 = vmaxq_f32(lower, vld1q_f32(x + i + 20));
-    const float32x4_t x6 = vmaxq_f32(lower, vld1q_f32(x + i + 24));
-    const float32x4_t x7 = vmaxq_f32(lower, vld1q_f32(x + i + 28));
-
-    // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
-    // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
-    const float32x4_t biased0 = vfmaq_f32(bias, x0, vdupq_n_f32(0x1.715476p+0f));
-    const float32x4_t biased1 = vfmaq_f32(bias, x1, vdupq_n_f32(0x1.715476p+0f));
-    const float32x4_t biased2 = vfmaq_f32(bias, x2, vdupq_n_f32(0x1.715476p+0f));
-    const float32x4_t biased3 = vfmaq_f32(bias, x3, vdupq_n_f32(0x1.715476p+0f));
-    const float32x4_t biased4 = vfmaq_f32(bias, x4, vdupq_n_f32(0x1.715476p+0f));
-    const float32x4_t biased5 = vfmaq_f32(bias, x5, vdupq_n_f32(0x1.715476p+0f));
-    const float32x4_t biased6 = vfmaq_f32(bias, x6, vdupq_n_f32(0x1.715476p+0f));
-    const float32x4_t biased7 = vfmaq_f32(bias, x7, vdupq_n_f32(0x1.715476p+0f));
-    const float32x4_t n0 = vsubq_f32(biased0, bias);
-    const float32x4_t n1 = vsubq_f32(biased1, bias);
-    const float32x4_t n2 = vsubq_f32(biased2, bias);
-    const float32x4_t n3 = vsubq_f32(biased3, bias);
-    const float32x4_t n4 = vsubq_f32(biased4, bias);
-    const float32x4_t n5 = vsubq_f32(biased5, bias);
-    const float32x4_t n6 = vsubq_f32(biased6, bias);
-    const float32x4_t n7 = vsubq_f32(biased7, bias);
-    const float32x4_t power0 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased0), 23));
-    const float32x4_t power1 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased1), 23));
-    const float32x4_t power2 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased2), 23));
-    const float32x4_t power3 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased3), 23));
-    const float32x4_t power4 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased4), 23));
-    const float32x4_t power5 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased5), 23));
-    const float32x4_t power6 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased6), 23));
-    const float32x4_t power7 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased7), 23));
-    float32x4_t t0 = vfmaq_f32(x0, n0, vdupq_n_f32(-0x1.62E400p-1f));
-    float32x4_t t1 = vfmaq_f32(x1, n1, vdupq_n_f32(-0x1.62E400p-1f));
-    float32x4_t t2 = vfmaq_f32(x2, n2, vdupq_n_f32(-0x1.62E400p-1f));
-    float32x4_t t3 = vfmaq_f32(x3, n3, vdupq_n_f32(-0x1.62E400p-1f));
-    float32x4_t t4 = vfmaq_f32(x4, n4, vdupq_n_f32(-0x1.62E400p-1f));
-    float32x4_t t5 = vfmaq_f32(x5, n5, vdupq_n_f32(-0x1.62E400p-1f));
-    float32x4_t t6 = vfmaq_f32(x6, n6, vdupq_n_f32(-0x1.62E400p-1f));
-    float32x4_t t7 = vfmaq_f32(x7, n7, vdupq_n_f32(-0x1.62E400p-1f));
-    t0 = vfmaq_f32(t0, n0, vdupq_n_f32(-0x1.7F7D1Cp-20f));
-    t1 = vfmaq_f32(t1, n1, vdupq_n_f32(-0x1.7F7D1Cp-20f));
-    t2 = vfmaq_f32(t2, n2, vdupq_n_f32(-0x1.7F7D1Cp-20f));
-    t3 = vfmaq_f32(t3, n3, vdupq_n_f32(-0x1.7F7D1Cp-20f));
-    t4 = vfmaq_f32(t4, n4, vdupq_n_f32(-0x1.7F7D1Cp-20f));
-    t5 = vfmaq_f32(t5, n5, vdupq_n_f32(-0x1.7F7D1Cp-20f));
-    t6 = vfmaq_f32(t6, n6, vdupq_n_f32(-0x1.7F7D1Cp-20f));
-    t7 = vfmaq_f32(t7, n7, vdupq_n_f32(-0x1.7F7D1Cp-20f));
-    float32x4_t p0 = vfmaq_f32(vdupq_n_f32(0x1.123AC8p-7f), t0, vdupq_n_f32(0x1.6A604Ap-10f));
-    float32x4_t p1 = vfmaq_f32(vdupq_n_f32(0x1.123AC8p-7f), t1, vdupq_n_f32(0x1.6A604Ap-10f));
-    float32x4_t p2 = vfmaq_f32(vdupq_n_f32(0x1.123AC8p-7f), t2, vdupq_n_f32(0x1.6A604Ap-10f));
-    float32x4_t p3 = vfmaq_f32(vdupq_n_f32(0x1.123AC8p-7f), t3, vdupq_n_f32(0x1.6A604Ap-10f));
-    float32x4_t p4 = vfmaq_f32(vdupq_n_f32(0x1.123AC8p-7f), t4, vdupq_n_f32(0x1.6A604Ap-10f));
-    float32x4_t p5 = vfmaq_f32(vdupq_n_f32(0x1.123AC8p-7f), t5, vdupq_n_f32(0x1.6A604Ap-10f));
-    float32x4_t p6 = vfmaq_f32(vdupq_n_f32(0x1.123AC8p-7f), t6, vdupq_n_f32(0x1.6A604Ap-10f));
-    float32x4_t p7 = vfmaq_f32(vdupq_n_f32(0x1.123AC8p-7f), t7, vdupq_n_f32(0x1.6A604Ap-10f));
-    p0 = vfmaq_f32(vdupq_n_f32(0x1.5558A0p-5f), p0, t0);
-    p1 = vfmaq_f32(vdupq_n_f32(0x1.5558A0p-5f), p1, t1);
-    p2 = vfmaq_f32(vdupq_n_f32(0x1.5558A0p-5f), p2, t2);
-    p3 = vfmaq_f32(vdupq_n_f32(0x1.5558A0p-5f), p3, t3);
-    p4 = vfmaq_f32(vdupq_n_f32(0x1.5558A0p-5f), p4, t4);
-    p5 = vfmaq_f32(vdupq_n_f32(0x1.5558A0p-5f), p5, t5);
-    p6 = vfmaq_f32(vdupq_n_f32(0x1.5558A0p-5f), p6, t6);
-    p7 = vfmaq_f32(vdupq_n_f32(0x1.5558A0p-5f), p7, t7);
-    p0 = vfmaq_f32(vdupq_n_f32(0x1.555490p-3f), p0, t0);
-    p1 = vfmaq_f32(vdupq_n_f32(0x1.555490p-3f), p1, t1);
-    p2 = vfmaq_f32(vdupq_n_f32(0x1.555490p-3f), p2, t2);
-    p3 = vfmaq_f32(vdupq_n_f32(0x1.555490p-3f), p3, t3);
-    p4 = vfmaq_f32(vdupq_n_f32(0x1.555490p-3f), p4, t4);
-    p5 = vfmaq_f32(vdupq_n_f32(0x1.555490p-3f), p5, t5);
-    p6 = vfmaq_f32(vdupq_n_f32(0x1.555490p-3f), p6, t6);
-    p7 = vfmaq_f32(vdupq_n_f32(0x1.555490p-3f), p7, t7);
-    p0 = vfmaq_f32(vdupq_n_f32(0x1.FFFFFCp-2f), p0, t0);
-    p1 = vfmaq_f32(vdupq_n_f32(0x1.FFFFFCp-2f), p1, t1);
-    p2 = vfmaq_f32(vdupq_n_f32(0x1.FFFFFCp-2f), p2, t2);
-    p3 = vfmaq_f32(vdupq_n_f32(0x1.FFFFFCp-2f), p3, t3);
-    p4 = vfmaq_f32(vdupq_n_f32(0x1.FFFFFCp-2f), p4, t4);
-    p5 = vfmaq_f32(vdupq_n_f32(0x1.FFFFFCp-2f), p5, t5);
-    p6 = vfmaq_f32(vdupq_n_f32(0x1.FFFFFCp-2f), p6, t6);
-    p7 = vfmaq_f32(vdupq_n_f32(0x1.FFFFFCp-2f), p7, t7);
-    p0 = vfmaq_f32(vdupq_n_f32(1.0f), p0, t0);
-    p1 = vfmaq_f32(vdupq_n_f32(1.0f), p1, t1);
-    p2 = vfmaq_f32(vdupq_n_f32(1.0f), p2, t2);
-    p3 = vfmaq_f32(vdupq_n_f32(1.0f), p3, t3);
-    p4 = vfmaq_f32(vdupq_n_f32(1.0f), p4, t4);
-    p5 = vfmaq_f32(vdupq_n_f32(1.0f), p5, t5);
-    p6 = vfmaq_f32(vdupq_n_f32(1.0f), p6, t6);
-    p7 = vfmaq_f32(vdupq_n_f32(1.0f), p7, t7);
-    p0 = vfmaq_f32(vdupq_n_f32(1.0f), p0, t0);
-    p1 = vfmaq_f32(vdupq_n_f32(1.0f), p1, t1);
-    p2 = vfmaq_f32(vdupq_n_f32(1.0f), p2, t2);
-    p3 = vfmaq_f32(vdupq_n_f32(1.0f), p3, t3);
-    p4 = vfmaq_f32(vdupq_n_f32(1.0f), p4, t4);
-    p5 = vfmaq_f32(vdupq_n_f32(1.0f), p5, t5);
-    p6 = vfmaq_f32(vdupq_n_f32(1.0f), p6, t6);
-    p7 = vfmaq_f32(vdupq_n_f32(1.0f), p7, t7);
-    const float32x4_t y0 = vmulq_f32(p0, power0);
-    const float32x4_t y1 = vmulq_f32(p1, power1);
-    const float32x4_t y2 = vmulq_f32(p2, power2);
-    const float32x4_t y3 = vmulq_f32(p3, power3);
-    const float32x4_t y4 = vmulq_f32(p4, power4);
-    const float32x4_t y5 = vmulq_f32(p5, power5);
-    const float32x4_t y6 = vmulq_f32(p6, power6);
-    const float32x4_t y7 = vmulq_f32(p7, power7);
-    vst1q_f32(y + i + 0, y0);
-    vst1q_f32(y + i + 4, y1);
-    vst1q_f32(y + i + 8, y2);
-    vst1q_f32(y + i + 12, y3);
-    vst1q_f32(y + i + 16, y4);
-    vst1q_f32(y + i + 20, y5);
-    vst1q_f32(y + i + 24, y6);
-    vst1q_f32(y + i + 28, y7);
-    const float32x4_t pair0 = vaddq_f32(y0, y4);
-    const float32x4_t pair1 = vaddq_f32(y1, y5);
-    const float32x4_t pair2 = vaddq_f32(y2, y6);
-    const float32x4_t pair3 = vaddq_f32(y3, y7);
-    add_compensated(&block_hi[0], &block_lo[0], pair0);
-    add_compensated(&block_hi[1], &block_lo[1], pair1);
-    add_compensated(&block_hi[2], &block_lo[2], pair2);
-    add_compensated(&block_hi[3], &block_lo[3], pair3);
-  }
-  if (i < n) accumulate_tail((ptrdiff_t)(n - i), x + i, y + i, lower, bias, block_hi, block_lo);
-  add_pair(&block_hi[0], &block_lo[0], block_hi[2], block_lo[2]);
-  add_pair(&block_hi[1], &block_lo[1], block_hi[3], block_lo[3]);
-  add_pair(&block_hi[0], &block_lo[0], block_hi[1], block_lo[1]);
-  *hi = block_hi[0];
-  *lo = block_lo[0];
+static inline float32x4_t scale(float32x4_t y, float32x4_t hi, float32x4_t lo, float32x4_t power) {
+  return vmulq_f32(vfmaq_f32(vmulq_f32(y, lo), y, hi), power);
 }
 
-static inline void scale_row(size_t n, float* y, float32x4_t hi, float32x4_t lo, float32x4_t power) {
-  size_t i = 0;
-  for (; i + 8 <= n; i += 8) {
-    const float32x4_t y0 = vld1q_f32(y + i + 0);
-    const float32x4_t y1 = vld1q_f32(y + i + 4);
-    vst1q_f32(y + i + 0, vmulq_f32(vfmaq_f32(vmulq_f32(y0, lo), y0, hi), power));
-    vst1q_f32(y + i + 4, vmulq_f32(vfmaq_f32(vmulq_f32(y1, lo), y1, hi), power));
+static inline void scale_row(size_t n, float* y, const float* tail, float32x4_t hi, float32x4_t lo,
+                             float32x4_t power) {
+  for (; n >= 32; n -= 32) {
+    vst1q_f32(y + 0, scale(vld1q_f32(y + 0), hi, lo, power));
+    vst1q_f32(y + 4, scale(vld1q_f32(y + 4), hi, lo, power));
+    vst1q_f32(y + 8, scale(vld1q_f32(y + 8), hi, lo, power));
+    vst1q_f32(y + 12, scale(vld1q_f32(y + 12), hi, lo, power));
+    vst1q_f32(y + 16, scale(vld1q_f32(y + 16), hi, lo, power));
+    vst1q_f32(y + 20, scale(vld1q_f32(y + 20), hi, lo, power));
+    vst1q_f32(y + 24, scale(vld1q_f32(y + 24), hi, lo, power));
+    vst1q_f32(y + 28, scale(vld1q_f32(y + 28), hi, lo, power));
+    y += 32;
   }
-  for (; i + 4 <= n; i += 4) {
-    const float32x4_t y0 = vld1q_f32(y + i + 0);
-    vst1q_f32(y + i + 0, vmulq_f32(vfmaq_f32(vmulq_f32(y0, lo), y0, hi), power));
+  for (; n >= 4; n -= 4) {
+    vst1q_f32(y, scale(vld1q_f32(tail), hi, lo, power));
+    y += 4;
+    tail += 4;
   }
-  if (i < n) {
-    const ptrdiff_t tail = (ptrdiff_t)(n - i);
-    const float32x4_t y0 = neon_load_tail(y + i, tail, vdupq_n_f32(0.0f));
-    neon_store_tail(y + i, tail, vmulq_f32(vfmaq_f32(vmulq_f32(y0, lo), y0, hi), power));
-  }
+  if (n > 0) neon_store_tail(y, (ptrdiff_t)n, scale(vld1q_f32(tail), hi, lo, power));
 }
 
-extern "C" void smx_f32_softmax_ukernel__neon_u32_acc4(size_t rows, size_t n, const float* x, size_t x_stride,
-                                                       float* y, size_t y_stride, size_t* done) {
-  for (*done = 0; *done < rows; *done += 4) {
-    const size_t count = rows - *done < 4 ? rows - *done : 4;
-    float32x4_t max[4] = {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)};
-    for (size_t r = 0; r < count; r++) max[r] = lane_maxima(n, x + r * x_stride);
-
-    max[0] = vmaxq_f32(vcombine_f32(vget_low_f32(max[0]), vget_low_f32(max[1])),
-                       vcombine_f32(vget_high_f32(max[0]), vget_high_f32(max[1])));
-    max[1] = vmaxq_f32(vcombine_f32(vget_low_f32(max[2]), vget_low_f32(max[3])),
-                       vcombine_f32(vget_high_f32(max[2]), vget_high_f32(max[3])));
-    max[0] = vmaxq_f32(vuzp1q_f32(max[0], max[1]), vuzp2q_f32(max[0], max[1]));
-    if (!(vminvq_u32(vcaleq_f32(max[0], vdupq_n_f32(smx_range))) != 0)) return;
-
-    // Each row's reference is the n of its maximum.
-    const float32x4_t rounding = vdupq_n_f32(12582912.0f);
-    const float32x4_t reference =
-        vsubq_f32(vfmaq_f32(rounding, max[0], vdupq_n_f32(0x1.715476p+0f)), rounding);
-    float lower[4], bias[4];
-    vst1q_f32(lower,
-              vmulq_f32(vaddq_f32(reference, vdupq_n_f32((float)(-127 - SMX_BIAS))), vdupq_n_f32(smx_ln2)));
-    vst1q_f32(bias, vsubq_f32(vdupq_n_f32(smx_rounding_bias(SMX_BIAS)), reference));
-
-    float32x4_t hi[4] = {vdupq_n_f32(1.0f), vdupq_n_f32(1.0f), vdupq_n_f32(1.0f), vdupq_n_f32(1.0f)};
-    float32x4_t lo[4] = {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)};
-    for (size_t r = 0; r < count; r++) {
-      const size_t lane = r;
-      sum_row_32(n, x + r * x_stride, y + r * y_stride, vdupq_n_f32(lower[lane]), vdupq_n_f32(bias[lane]),
-                 &hi[r], &lo[r]);
-    }
-
-    {
-      const float32x4_t higher_hi = vcombine_f32(vget_high_f32(hi[0]), vget_high_f32(hi[1]));
-      const float32x4_t higher_lo = vcombine_f32(vget_high_f32(lo[0]), vget_high_f32(lo[1]));
-      hi[0] = vcombine_f32(vget_low_f32(hi[0]), vget_low_f32(hi[1]));
-      lo[0] = vcombine_f32(vget_low_f32(lo[0]), vget_low_f32(lo[1]));
-      add_pair(&hi[0], &lo[0], higher_hi, higher_lo);
-    }
-    {
-      const float32x4_t higher_hi = vcombine_f32(vget_high_f32(hi[2]), vget_high_f32(hi[3]));
-      const float32x4_t higher_lo = vcombine_f32(vget_high_f32(lo[2]), vget_high_f32(lo[3]));
-      hi[1] = vcombine_f32(vget_low_f32(hi[2]), vget_low_f32(hi[3]));
-      lo[1] = vcombine_f32(vget_low_f32(lo[2]), vget_low_f32(lo[3]));
-      add_pair(&hi[1], &lo[1], higher_hi, higher_lo);
-    }
-    {
-      const float32x4_t higher_hi = vuzp2q_f32(hi[0], hi[1]);
-      const float32x4_t higher_lo = vuzp2q_f32(lo[0], lo[1]);
-      hi[0] = vuzp1q_f32(hi[0], hi[1]);
-      lo[0] = vuzp1q_f32(lo[0], lo[1]);
-      add_pair(&hi[0], &lo[0], higher_hi, higher_lo);
-    }
-
-    // The reciprocals as in src/operators/row_sum.h.
-    const float32x4_t sum = vaddq_f32(hi[0], lo[0]);
-    const float32x4_t power = neon_inverse_power(sum);
-    const float32x4_t sum_lo = vmulq_f32(vsubq_f32(lo[0], vsubq_f32(sum, hi[0])), power);
-    const float32x4_t sum_hi = vmulq_f32(sum, power);
-    const float32x4_t reciprocal = vdivq_f32(vdupq_n_f32(1.0f), sum_hi);
-    float32x4_t residual = vfmaq_f32(vdupq_n_f32(1.0f), vsubq_f32(vdupq_n_f32(0.0f), sum_hi), reciprocal);
-    residual = vfmaq_f32(residual, vsubq_f32(vdupq_n_f32(0.0f), sum_lo), reciprocal);
-    const float32x4_t to_multiple = vdupq_n_f32(0x1.8p-22f);
-    float row_hi[4], row_lo[4], row_power[4];
-    vst1q_f32(row_hi, reciprocal);
-    vst1q_f32(row_lo, vsubq_f32(vaddq_f32(vmulq_f32(reciprocal, residual), to_multiple), to_multiple));
-    vst1q_f32(row_power, power);
-    for (size_t r = 0; r < count; r++) {
-      const size_t lane = r;
-      scale_row(n, y + r * y_stride, vdupq_n_f32(row_hi[lane]), vdupq_n_f32(row_lo[lane]),
-                vdupq_n_f32(row_power[lane]));
-      if (row_hi[lane] != row_hi[lane]) smx_fill_nan(n, y + r * y_stride);
-    }
-    x += 4 * x_stride;
-    y += 4 * y_stride;
-  }
-  *done = rows;
-}
-
-extern "C" void smx_f32_softmax_ukernel__neon_u64_acc4(size_t rows, size_t n, const float* x, size_t x_stride,
-                                                       float* y, size_t y_stride, size_t* done) {
-  for (*done = 0; *done < rows; *done += 4) {
-    const size_t count = rows - *done < 4 ? rows - *done : 4;
-    float32x4_t max[4] = {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)};
-    for (size_t r = 0; r < count; r++) max[r] = lane_maxima(n, x + r * x_stride);
-
-    max[0] = vmaxq_f32(vcombine_f32(vget_low_f32(max[0]), vget_low_f32(max[1])),
-                       vcombine_f32(vget_high_f32(max[0]), vget_high_f32(max[1])));
-    max[1] = vmaxq_f32(vcombine_f32(vget_low_f32(max[2]), vget_low_f32(max[3])),
-                       vcombine_f32(vget_high_f32(max[2]), vget_high_f32(max[3])));
-    max[0] = vmaxq_f32(vuzp1q_f32(max[0], max[1]), vuzp2q_f32(max[0], max[1]));
-    if (!(vminvq_u32(vcaleq_f32(max[0], vdupq_n_f32(smx_range))) != 0)) return;
-
-    // Each row's reference is the n of its maximum.
-    const float32x4_t rounding = vdupq_n_f32(12582912.0f);
-    const float32x4_t reference =
-        vsubq_f32(vfmaq_f32(rounding, max[0], vdupq_n_f32(0x1.715476p+0f)), rounding);
-    float lower[4], bias[4];
-    vst1q_f32(lower,
-              vmulq_f32(vaddq_f32(reference, vdupq_n_f32((float)(-127 - SMX_BIAS))), vdupq_n_f32(smx_ln2)));
-    vst1q_f32(bias, vsubq_f32(vdupq_n_f32(smx_rounding_bias(SMX_BIAS)), reference));
-
-    float32x4_t hi[4] = {vdupq_n_f32(1.0f), vdupq_n_f32(1.0f), vdupq_n_f32(1.0f), vdupq_n_f32(1.0f)};
-    float32x4_t lo[4] = {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)};
-    for (size_t r = 0; r < count; r++) {
-      const size_t lane = r;
-      sum_row_64(n, x + r * x_stride, y + r * y_stride, vdupq_n_f32(lower[lane]), vdupq_n_f32(bias[lane]),
-                 &hi[r], &lo[r]);
-    }
-
-    {
-      const float32x4_t higher_hi = vcombine_f32(vget_high_f32(hi[0]), vget_high_f32(hi[1]));
-      const float32x4_t higher_lo = vcombine_f32(vget_high_f32(lo[0]), vget_high_f32(lo[1]));
-      hi[0] = vcombine_f32(vget_low_f32(hi[0]), vget_low_f32(hi[1]));
-      lo[0] = vcombine_f32(vget_low_f32(lo[0]), vget_low_f32(lo[1]));
-      add_pair(&hi[0], &lo[0], higher_hi, higher_lo);
-    }
-    {
-      const float32x4_t higher_hi = vcombine_f32(vget_high_f32(hi[2]), vget_high_f32(hi[3]));
-      const float32x4_t higher_lo = vcombine_f32(vget_high_f32(lo[2]), vget_high_f32(lo[3]));
-      hi[1] = vcombine_f32(vget_low_f32(hi[2]), vget_low_f32(hi[3]));
-      lo[1] = vcombine_f32(vget_low_f32(lo[2]), vget_low_f32(lo[3]));
-      add_pair(&hi[1], &lo[1], higher_hi, higher_lo);
-    }
-    {
-      const float32x4_t higher_hi = vuzp2q_f32(hi[0], hi[1]);
-      const float32x4_t higher_lo = vuzp2q_f32(lo[0], lo[1]);
-      hi[0] = vuzp1q_f32(hi[0], hi[1]);
-      lo[0] = vuzp1q_f32(lo[0], lo[1]);
-      add_pair(&hi[0], &lo[0], higher_hi, higher_lo);
-    }
-
-    // The reciprocals as in src/operators/row_sum.h.
-    const float32x4_t sum = vaddq_f32(hi[0], lo[0]);
-    const float32x4_t power = neon_inverse_power(sum);
-    const float32x4_t sum_lo = vmulq_f32(vsubq_f32(lo[0], vsubq_f32(sum, hi[0])), power);
-    const float32x4_t sum_hi = vmulq_f32(sum, power);
-    const float32x4_t reciprocal = vdivq_f32(vdupq_n_f32(1.0f), sum_hi);
-    float32x4_t residual = vfmaq_f32(vdupq_n_f32(1.0f), vsubq_f32(vdupq_n_f32(0.0f), sum_hi), reciprocal);
-    residual = vfmaq_f32(residual, vsubq_f32(vdupq_n_f32(0.0f), sum_lo), reciprocal);
-    const float32x4_t to_multiple = vdupq_n_f32(0x1.8p-22f);
-    float row_hi[4], row_lo[4], row_power[4];
-    vst1q_f32(row_hi, reciprocal);
-    vst1q_f32(row_lo, vsubq_f32(vaddq_f32(vmulq_f32(reciprocal, residual), to_multiple), to_multiple));
-    vst1q_f32(row_power, power);
-    for (size_t r = 0; r < count; r++) {
-      const size_t lane = r;
-      scale_row(n, y + r * y_stride, vdupq_n_f32(row_hi[lane]), vdupq_n_f32(row_lo[lane]),
-                vdupq_n_f32(row_power[lane]));
-      if (row_hi[lane] != row_hi[lane]) smx_fill_nan(n, y + r * y_stride);
-    }
-    x += 4 * x_stride;
-    y += 4 * y_stride;
-  }
-  *done = rows;
-}
-
-extern "C" void smx_f32_softmax_ukernel__neon_u64_acc8(size_t rows, size_t n, const float* x, size_t x_stride,
+extern "C" void smx_f32_softmax_ukernel__neon_u32_acc8(size_t rows, size_t n, const float* x, size_t x_stride,
                                                        float* y, size_t y_stride, size_t* done) {
   for (*done = 0; *done < rows; *done += 8) {
     const size_t count = rows - *done < 8 ? rows - *done : 8;
@@ -1535,10 +761,11 @@ extern "C" void smx_f32_softmax_ukernel__neon_u64_acc8(size_t rows, size_t n, co
                          vdupq_n_f32(1.0f), vdupq_n_f32(1.0f), vdupq_n_f32(1.0f), vdupq_n_f32(1.0f)};
     float32x4_t lo[8] = {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f),
                          vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)};
+    float tails[8][32];
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r;
-      sum_row_64(n, x + r * x_stride, y + r * y_stride, vdupq_n_f32(lower[lane]), vdupq_n_f32(bias[lane]),
-                 &hi[r], &lo[r]);
+      sum_row_32(n, x + r * x_stride, y + r * y_stride, tails[r], vdupq_n_f32(lower[lane]),
+                 vdupq_n_f32(bias[lane]), &hi[r], &lo[r]);
     }
 
     {
@@ -1599,7 +826,7 @@ extern "C" void smx_f32_softmax_ukernel__neon_u64_acc8(size_t rows, size_t n, co
     vst1q_f32(row_power, power);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r;
-      scale_row(n, y + r * y_stride, vdupq_n_f32(row_hi[lane]), vdupq_n_f32(row_lo[lane]),
+      scale_row(n, y + r * y_stride, tails[r], vdupq_n_f32(row_hi[lane]), vdupq_n_f32(row_lo[lane]),
                 vdupq_n_f32(row_power[lane]));
       if (row_hi[lane] != row_hi[lane]) smx_fill_nan(n, y + r * y_stride);
     }
@@ -1609,7 +836,115 @@ extern "C" void smx_f32_softmax_ukernel__neon_u64_acc8(size_t rows, size_t n, co
   *done = rows;
 }
 
-extern "C" void smx_f32_softmax_ukernel__neon_u64_acc16(size_t rows, size_t n, const float* x,
+extern "C" void smx_f32_softmax_ukernel__neon_u64_acc8(size_t rows, size_t n, const float* x, size_t x_stride,
+                                                       float* y, size_t y_stride, size_t* done) {
+  for (*done = 0; *done < rows; *done += 8) {
+    const size_t count = rows - *done < 8 ? rows - *done : 8;
+    float32x4_t max[8] = {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f),
+                          vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)};
+    for (size_t r = 0; r < count; r++) max[r] = lane_maxima(n, x + r * x_stride);
+
+    max[0] = vmaxq_f32(vcombine_f32(vget_low_f32(max[0]), vget_low_f32(max[1])),
+                       vcombine_f32(vget_high_f32(max[0]), vget_high_f32(max[1])));
+    max[1] = vmaxq_f32(vcombine_f32(vget_low_f32(max[2]), vget_low_f32(max[3])),
+                       vcombine_f32(vget_high_f32(max[2]), vget_high_f32(max[3])));
+    max[2] = vmaxq_f32(vcombine_f32(vget_low_f32(max[4]), vget_low_f32(max[5])),
+                       vcombine_f32(vget_high_f32(max[4]), vget_high_f32(max[5])));
+    max[3] = vmaxq_f32(vcombine_f32(vget_low_f32(max[6]), vget_low_f32(max[7])),
+                       vcombine_f32(vget_high_f32(max[6]), vget_high_f32(max[7])));
+    max[0] = vmaxq_f32(vuzp1q_f32(max[0], max[1]), vuzp2q_f32(max[0], max[1]));
+    max[1] = vmaxq_f32(vuzp1q_f32(max[2], max[3]), vuzp2q_f32(max[2], max[3]));
+    if (!(vminvq_u32(vcaleq_f32(max[0], vdupq_n_f32(smx_range))) != 0)) return;
+
+    // Each row's reference is the n of its maximum.
+    const float32x4_t rounding = vdupq_n_f32(12582912.0f);
+    const float32x4_t reference =
+        vsubq_f32(vfmaq_f32(rounding, max[0], vdupq_n_f32(0x1.715476p+0f)), rounding);
+    float lower[4], bias[4];
+    vst1q_f32(lower,
+              vmulq_f32(vaddq_f32(reference, vdupq_n_f32((float)(-127 - SMX_BIAS))), vdupq_n_f32(smx_ln2)));
+    vst1q_f32(bias, vsubq_f32(vdupq_n_f32(smx_rounding_bias(SMX_BIAS)), reference));
+
+    float32x4_t hi[8] = {vdupq_n_f32(1.0f), vdupq_n_f32(1.0f), vdupq_n_f32(1.0f), vdupq_n_f32(1.0f),
+                         vdupq_n_f32(1.0f), vdupq_n_f32(1.0f), vdupq_n_f32(1.0f), vdupq_n_f32(1.0f)};
+    float32x4_t lo[8] = {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f),
+                         vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)};
+    float tails[8][32];
+    for (size_t r = 0; r < count; r++) {
+      const size_t lane = r;
+      sum_row_64(n, x + r * x_stride, y + r * y_stride, tails[r], vdupq_n_f32(lower[lane]),
+                 vdupq_n_f32(bias[lane]), &hi[r], &lo[r]);
+    }
+
+    {
+      const float32x4_t higher_hi = vcombine_f32(vget_high_f32(hi[0]), vget_high_f32(hi[1]));
+      const float32x4_t higher_lo = vcombine_f32(vget_high_f32(lo[0]), vget_high_f32(lo[1]));
+      hi[0] = vcombine_f32(vget_low_f32(hi[0]), vget_low_f32(hi[1]));
+      lo[0] = vcombine_f32(vget_low_f32(lo[0]), vget_low_f32(lo[1]));
+      add_pair(&hi[0], &lo[0], higher_hi, higher_lo);
+    }
+    {
+      const float32x4_t higher_hi = vcombine_f32(vget_high_f32(hi[2]), vget_high_f32(hi[3]));
+      const float32x4_t higher_lo = vcombine_f32(vget_high_f32(lo[2]), vget_high_f32(lo[3]));
+      hi[1] = vcombine_f32(vget_low_f32(hi[2]), vget_low_f32(hi[3]));
+      lo[1] = vcombine_f32(vget_low_f32(lo[2]), vget_low_f32(lo[3]));
+      add_pair(&hi[1], &lo[1], higher_hi, higher_lo);
+    }
+    {
+      const float32x4_t higher_hi = vcombine_f32(vget_high_f32(hi[4]), vget_high_f32(hi[5]));
+      const float32x4_t higher_lo = vcombine_f32(vget_high_f32(lo[4]), vget_high_f32(lo[5]));
+      hi[2] = vcombine_f32(vget_low_f32(hi[4]), vget_low_f32(hi[5]));
+      lo[2] = vcombine_f32(vget_low_f32(lo[4]), vget_low_f32(lo[5]));
+      add_pair(&hi[2], &lo[2], higher_hi, higher_lo);
+    }
+    {
+      const float32x4_t higher_hi = vcombine_f32(vget_high_f32(hi[6]), vget_high_f32(hi[7]));
+      const float32x4_t higher_lo = vcombine_f32(vget_high_f32(lo[6]), vget_high_f32(lo[7]));
+      hi[3] = vcombine_f32(vget_low_f32(hi[6]), vget_low_f32(hi[7]));
+      lo[3] = vcombine_f32(vget_low_f32(lo[6]), vget_low_f32(lo[7]));
+      add_pair(&hi[3], &lo[3], higher_hi, higher_lo);
+    }
+    {
+      const float32x4_t higher_hi = vuzp2q_f32(hi[0], hi[1]);
+      const float32x4_t higher_lo = vuzp2q_f32(lo[0], lo[1]);
+      hi[0] = vuzp1q_f32(hi[0], hi[1]);
+      lo[0] = vuzp1q_f32(lo[0], lo[1]);
+      add_pair(&hi[0], &lo[0], higher_hi, higher_lo);
+    }
+    {
+      const float32x4_t higher_hi = vuzp2q_f32(hi[2], hi[3]);
+      const float32x4_t higher_lo = vuzp2q_f32(lo[2], lo[3]);
+      hi[1] = vuzp1q_f32(hi[2], hi[3]);
+      lo[1] = vuzp1q_f32(lo[2], lo[3]);
+      add_pair(&hi[1], &lo[1], higher_hi, higher_lo);
+    }
+
+    // The reciprocals as in src/operators/row_sum.h.
+    const float32x4_t sum = vaddq_f32(hi[0], lo[0]);
+    const float32x4_t power = neon_inverse_power(sum);
+    const float32x4_t sum_lo = vmulq_f32(vsubq_f32(lo[0], vsubq_f32(sum, hi[0])), power);
+    const float32x4_t sum_hi = vmulq_f32(sum, power);
+    const float32x4_t reciprocal = vdivq_f32(vdupq_n_f32(1.0f), sum_hi);
+    float32x4_t residual = vfmaq_f32(vdupq_n_f32(1.0f), vsubq_f32(vdupq_n_f32(0.0f), sum_hi), reciprocal);
+    residual = vfmaq_f32(residual, vsubq_f32(vdupq_n_f32(0.0f), sum_lo), reciprocal);
+    const float32x4_t to_multiple = vdupq_n_f32(0x1.8p-22f);
+    float row_hi[4], row_lo[4], row_power[4];
+    vst1q_f32(row_hi, reciprocal);
+    vst1q_f32(row_lo, vsubq_f32(vaddq_f32(vmulq_f32(reciprocal, residual), to_multiple), to_multiple));
+    vst1q_f32(row_power, power);
+    for (size_t r = 0; r < count; r++) {
+      const size_t lane = r;
+      scale_row(n, y + r * y_stride, tails[r], vdupq_n_f32(row_hi[lane]), vdupq_n_f32(row_lo[lane]),
+                vdupq_n_f32(row_power[lane]));
+      if (row_hi[lane] != row_hi[lane]) smx_fill_nan(n, y + r * y_stride);
+    }
+    x += 8 * x_stride;
+    y += 8 * y_stride;
+  }
+  *done = rows;
+}
+
+extern "C" void smx_f32_softmax_ukernel__neon_u32_acc16(size_t rows, size_t n, const float* x,
                                                         size_t x_stride, float* y, size_t y_stride,
                                                         size_t* done) {
   for (*done = 0; *done < rows; *done += 16) {
@@ -1659,10 +994,11 @@ extern "C" void smx_f32_softmax_ukernel__neon_u64_acc16(size_t rows, size_t n, c
                           vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f),
                           vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f),
                           vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)};
+    float tails[16][32];
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r;
-      sum_row_64(n, x + r * x_stride, y + r * y_stride, vdupq_n_f32(lower[lane]), vdupq_n_f32(bias[lane]),
-                 &hi[r], &lo[r]);
+      sum_row_32(n, x + r * x_stride, y + r * y_stride, tails[r], vdupq_n_f32(lower[lane]),
+                 vdupq_n_f32(bias[lane]), &hi[r], &lo[r]);
     }
 
     {
@@ -1765,7 +1101,7 @@ extern "C" void smx_f32_softmax_ukernel__neon_u64_acc16(size_t rows, size_t n, c
     vst1q_f32(row_power, power);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r;
-      scale_row(n, y + r * y_stride, vdupq_n_f32(row_hi[lane]), vdupq_n_f32(row_lo[lane]),
+      scale_row(n, y + r * y_stride, tails[r], vdupq_n_f32(row_hi[lane]), vdupq_n_f32(row_lo[lane]),
                 vdupq_n_f32(row_power[lane]));
       if (row_hi[lane] != row_hi[lane]) smx_fill_nan(n, y + r * y_stride);
     }
@@ -1775,19 +1111,37 @@ extern "C" void smx_f32_softmax_ukernel__neon_u64_acc16(size_t rows, size_t n, c
   *done = rows;
 }
 
-extern "C" void smx_f32_softmax_ukernel__neon_u128_acc4(size_t rows, size_t n, const float* x,
+extern "C" void smx_f32_softmax_ukernel__neon_u64_acc16(size_t rows, size_t n, const float* x,
                                                         size_t x_stride, float* y, size_t y_stride,
                                                         size_t* done) {
-  for (*done = 0; *done < rows; *done += 4) {
-    const size_t count = rows - *done < 4 ? rows - *done : 4;
-    float32x4_t max[4] = {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)};
+  for (*done = 0; *done < rows; *done += 16) {
+    const size_t count = rows - *done < 16 ? rows - *done : 16;
+    float32x4_t max[16] = {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f),
+                           vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f),
+                           vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f),
+                           vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)};
     for (size_t r = 0; r < count; r++) max[r] = lane_maxima(n, x + r * x_stride);
 
     max[0] = vmaxq_f32(vcombine_f32(vget_low_f32(max[0]), vget_low_f32(max[1])),
                        vcombine_f32(vget_high_f32(max[0]), vget_high_f32(max[1])));
     max[1] = vmaxq_f32(vcombine_f32(vget_low_f32(max[2]), vget_low_f32(max[3])),
                        vcombine_f32(vget_high_f32(max[2]), vget_high_f32(max[3])));
+    max[2] = vmaxq_f32(vcombine_f32(vget_low_f32(max[4]), vget_low_f32(max[5])),
+                       vcombine_f32(vget_high_f32(max[4]), vget_high_f32(max[5])));
+    max[3] = vmaxq_f32(vcombine_f32(vget_low_f32(max[6]), vget_low_f32(max[7])),
+                       vcombine_f32(vget_high_f32(max[6]), vget_high_f32(max[7])));
+    max[4] = vmaxq_f32(vcombine_f32(vget_low_f32(max[8]), vget_low_f32(max[9])),
+                       vcombine_f32(vget_high_f32(max[8]), vget_high_f32(max[9])));
+    max[5] = vmaxq_f32(vcombine_f32(vget_low_f32(max[10]), vget_low_f32(max[11])),
+                       vcombine_f32(vget_high_f32(max[10]), vget_high_f32(max[11])));
+    max[6] = vmaxq_f32(vcombine_f32(vget_low_f32(max[12]), vget_low_f32(max[13])),
+                       vcombine_f32(vget_high_f32(max[12]), vget_high_f32(max[13])));
+    max[7] = vmaxq_f32(vcombine_f32(vget_low_f32(max[14]), vget_low_f32(max[15])),
+                       vcombine_f32(vget_high_f32(max[14]), vget_high_f32(max[15])));
     max[0] = vmaxq_f32(vuzp1q_f32(max[0], max[1]), vuzp2q_f32(max[0], max[1]));
+    max[1] = vmaxq_f32(vuzp1q_f32(max[2], max[3]), vuzp2q_f32(max[2], max[3]));
+    max[2] = vmaxq_f32(vuzp1q_f32(max[4], max[5]), vuzp2q_f32(max[4], max[5]));
+    max[3] = vmaxq_f32(vuzp1q_f32(max[6], max[7]), vuzp2q_f32(max[6], max[7]));
     if (!(vminvq_u32(vcaleq_f32(max[0], vdupq_n_f32(smx_range))) != 0)) return;
 
     // Each row's reference is the n of its maximum.
@@ -1799,12 +1153,19 @@ extern "C" void smx_f32_softmax_ukernel__neon_u128_acc4(size_t rows, size_t n, c
               vmulq_f32(vaddq_f32(reference, vdupq_n_f32((float)(-127 - SMX_BIAS))), vdupq_n_f32(smx_ln2)));
     vst1q_f32(bias, vsubq_f32(vdupq_n_f32(smx_rounding_bias(SMX_BIAS)), reference));
 
-    float32x4_t hi[4] = {vdupq_n_f32(1.0f), vdupq_n_f32(1.0f), vdupq_n_f32(1.0f), vdupq_n_f32(1.0f)};
-    float32x4_t lo[4] = {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)};
+    float32x4_t hi[16] = {vdupq_n_f32(1.0f), vdupq_n_f32(1.0f), vdupq_n_f32(1.0f), vdupq_n_f32(1.0f),
+                          vdupq_n_f32(1.0f), vdupq_n_f32(1.0f), vdupq_n_f32(1.0f), vdupq_n_f32(1.0f),
+                          vdupq_n_f32(1.0f), vdupq_n_f32(1.0f), vdupq_n_f32(1.0f), vdupq_n_f32(1.0f),
+                          vdupq_n_f32(1.0f), vdupq_n_f32(1.0f), vdupq_n_f32(1.0f), vdupq_n_f32(1.0f)};
+    float32x4_t lo[16] = {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f),
+                          vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f),
+                          vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f),
+                          vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)};
+    float tails[16][32];
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r;
-      sum_row_128(n, x + r * x_stride, y + r * y_stride, vdupq_n_f32(lower[lane]), vdupq_n_f32(bias[lane]),
-                  &hi[r], &lo[r]);
+      sum_row_64(n, x + r * x_stride, y + r * y_stride, tails[r], vdupq_n_f32(lower[lane]),
+                 vdupq_n_f32(bias[lane]), &hi[r], &lo[r]);
     }
 
     {
@@ -1822,11 +1183,74 @@ extern "C" void smx_f32_softmax_ukernel__neon_u128_acc4(size_t rows, size_t n, c
       add_pair(&hi[1], &lo[1], higher_hi, higher_lo);
     }
     {
+      const float32x4_t higher_hi = vcombine_f32(vget_high_f32(hi[4]), vget_high_f32(hi[5]));
+      const float32x4_t higher_lo = vcombine_f32(vget_high_f32(lo[4]), vget_high_f32(lo[5]));
+      hi[2] = vcombine_f32(vget_low_f32(hi[4]), vget_low_f32(hi[5]));
+      lo[2] = vcombine_f32(vget_low_f32(lo[4]), vget_low_f32(lo[5]));
+      add_pair(&hi[2], &lo[2], higher_hi, higher_lo);
+    }
+    {
+      const float32x4_t higher_hi = vcombine_f32(vget_high_f32(hi[6]), vget_high_f32(hi[7]));
+      const float32x4_t higher_lo = vcombine_f32(vget_high_f32(lo[6]), vget_high_f32(lo[7]));
+      hi[3] = vcombine_f32(vget_low_f32(hi[6]), vget_low_f32(hi[7]));
+      lo[3] = vcombine_f32(vget_low_f32(lo[6]), vget_low_f32(lo[7]));
+      add_pair(&hi[3], &lo[3], higher_hi, higher_lo);
+    }
+    {
+      const float32x4_t higher_hi = vcombine_f32(vget_high_f32(hi[8]), vget_high_f32(hi[9]));
+      const float32x4_t higher_lo = vcombine_f32(vget_high_f32(lo[8]), vget_high_f32(lo[9]));
+      hi[4] = vcombine_f32(vget_low_f32(hi[8]), vget_low_f32(hi[9]));
+      lo[4] = vcombine_f32(vget_low_f32(lo[8]), vget_low_f32(lo[9]));
+      add_pair(&hi[4], &lo[4], higher_hi, higher_lo);
+    }
+    {
+      const float32x4_t higher_hi = vcombine_f32(vget_high_f32(hi[10]), vget_high_f32(hi[11]));
+      const float32x4_t higher_lo = vcombine_f32(vget_high_f32(lo[10]), vget_high_f32(lo[11]));
+      hi[5] = vcombine_f32(vget_low_f32(hi[10]), vget_low_f32(hi[11]));
+      lo[5] = vcombine_f32(vget_low_f32(lo[10]), vget_low_f32(lo[11]));
+      add_pair(&hi[5], &lo[5], higher_hi, higher_lo);
+    }
+    {
+      const float32x4_t higher_hi = vcombine_f32(vget_high_f32(hi[12]), vget_high_f32(hi[13]));
+      const float32x4_t higher_lo = vcombine_f32(vget_high_f32(lo[12]), vget_high_f32(lo[13]));
+      hi[6] = vcombine_f32(vget_low_f32(hi[12]), vget_low_f32(hi[13]));
+      lo[6] = vcombine_f32(vget_low_f32(lo[12]), vget_low_f32(lo[13]));
+      add_pair(&hi[6], &lo[6], higher_hi, higher_lo);
+    }
+    {
+      const float32x4_t higher_hi = vcombine_f32(vget_high_f32(hi[14]), vget_high_f32(hi[15]));
+      const float32x4_t higher_lo = vcombine_f32(vget_high_f32(lo[14]), vget_high_f32(lo[15]));
+      hi[7] = vcombine_f32(vget_low_f32(hi[14]), vget_low_f32(hi[15]));
+      lo[7] = vcombine_f32(vget_low_f32(lo[14]), vget_low_f32(lo[15]));
+      add_pair(&hi[7], &lo[7], higher_hi, higher_lo);
+    }
+    {
       const float32x4_t higher_hi = vuzp2q_f32(hi[0], hi[1]);
       const float32x4_t higher_lo = vuzp2q_f32(lo[0], lo[1]);
       hi[0] = vuzp1q_f32(hi[0], hi[1]);
       lo[0] = vuzp1q_f32(lo[0], lo[1]);
       add_pair(&hi[0], &lo[0], higher_hi, higher_lo);
+    }
+    {
+      const float32x4_t higher_hi = vuzp2q_f32(hi[2], hi[3]);
+      const float32x4_t higher_lo = vuzp2q_f32(lo[2], lo[3]);
+      hi[1] = vuzp1q_f32(hi[2], hi[3]);
+      lo[1] = vuzp1q_f32(lo[2], lo[3]);
+      add_pair(&hi[1], &lo[1], higher_hi, higher_lo);
+    }
+    {
+      const float32x4_t higher_hi = vuzp2q_f32(hi[4], hi[5]);
+      const float32x4_t higher_lo = vuzp2q_f32(lo[4], lo[5]);
+      hi[2] = vuzp1q_f32(hi[4], hi[5]);
+      lo[2] = vuzp1q_f32(lo[4], lo[5]);
+      add_pair(&hi[2], &lo[2], higher_hi, higher_lo);
+    }
+    {
+      const float32x4_t higher_hi = vuzp2q_f32(hi[6], hi[7]);
+      const float32x4_t higher_lo = vuzp2q_f32(lo[6], lo[7]);
+      hi[3] = vuzp1q_f32(hi[6], hi[7]);
+      lo[3] = vuzp1q_f32(lo[6], lo[7]);
+      add_pair(&hi[3], &lo[3], higher_hi, higher_lo);
     }
 
     // The reciprocals as in src/operators/row_sum.h.
@@ -1844,12 +1268,12 @@ extern "C" void smx_f32_softmax_ukernel__neon_u128_acc4(size_t rows, size_t n, c
     vst1q_f32(row_power, power);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r;
-      scale_row(n, y + r * y_stride, vdupq_n_f32(row_hi[lane]), vdupq_n_f32(row_lo[lane]),
+      scale_row(n, y + r * y_stride, tails[r], vdupq_n_f32(row_hi[lane]), vdupq_n_f32(row_lo[lane]),
                 vdupq_n_f32(row_power[lane]));
       if (row_hi[lane] != row_hi[lane]) smx_fill_nan(n, y + r * y_stride);
     }
-    x += 4 * x_stride;
-    y += 4 * y_stride;
+    x += 16 * x_stride;
+    y += 16 * y_stride;
   }
   *done = rows;
 }

@@ -180,6 +180,98 @@ extern "C" void smx_f32_raddexpminusmax_ukernel__scalar_u32_acc2(size_t n, const
   *sum = scalar_reduce_add(sum0);
 }
 
+extern "C" void smx_f32_raddexpminusmax_ukernel__scalar_u32_acc4(size_t n, const float* x, float max,
+                                                                 float* sum) {
+  const f32x16 vmax = scalar_set1(max);
+  const f32x16 bias = scalar_set1(0x1.8000FEp+23f);
+  f32x16 sum0 = scalar_set1(0.0f);
+  f32x16 sum1 = scalar_set1(0.0f);
+  f32x16 sum2 = scalar_set1(0.0f);
+  f32x16 sum3 = scalar_set1(0.0f);
+  for (; n >= 32; n -= 32) {
+    const f32x16 x0 = scalar_load(x + 0);
+    const f32x16 x1 = scalar_load(x + 16);
+
+    // exp(x - max), results below FLT_MIN as 0: range reduction with two constants, and the polynomial of degree 5 with
+    // c0 = 1 that minimises the largest relative error (Sollya's fpminimax).
+    const f32x16 d0 = scalar_sub(x0, vmax);
+    const f32x16 d1 = scalar_sub(x1, vmax);
+    const f32x16 biased0 = scalar_fma(d0, scalar_set1(0x1.715476p+0f), bias);
+    const f32x16 biased1 = scalar_fma(d1, scalar_set1(0x1.715476p+0f), bias);
+    const f32x16 power0 = scalar_shift_to_exponent(biased0);
+    const f32x16 power1 = scalar_shift_to_exponent(biased1);
+    const f32x16 n0 = scalar_sub(biased0, bias);
+    const f32x16 n1 = scalar_sub(biased1, bias);
+    f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E400p-1f), d0);
+    f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E400p-1f), d1);
+    t0 = scalar_fma(n0, scalar_set1(-0x1.7F7D1Cp-20f), t0);
+    t1 = scalar_fma(n1, scalar_set1(-0x1.7F7D1Cp-20f), t1);
+    f32x16 y0 = scalar_fma(t0, scalar_set1(0x1.0FA0A0p-7f), scalar_set1(0x1.573AFEp-5f));
+    f32x16 y1 = scalar_fma(t1, scalar_set1(0x1.0FA0A0p-7f), scalar_set1(0x1.573AFEp-5f));
+    y0 = scalar_fma(y0, t0, scalar_set1(0x1.555A80p-3f));
+    y1 = scalar_fma(y1, t1, scalar_set1(0x1.555A80p-3f));
+    y0 = scalar_fma(y0, t0, scalar_set1(0x1.FFFDC4p-2f));
+    y1 = scalar_fma(y1, t1, scalar_set1(0x1.FFFDC4p-2f));
+    y0 = scalar_fma(y0, t0, scalar_set1(0x1.FFFFF6p-1f));
+    y1 = scalar_fma(y1, t1, scalar_set1(0x1.FFFFF6p-1f));
+    t0 = scalar_mul(t0, power0);
+    t1 = scalar_mul(t1, power1);
+    y0 = scalar_fma(t0, y0, power0);
+    y1 = scalar_fma(t1, y1, power1);
+    y0 = scalar_zero_below(d0, scalar_set1(-0x1.5D589Ep+6f), y0);
+    y1 = scalar_zero_below(d1, scalar_set1(-0x1.5D589Ep+6f), y1);
+    sum0 = scalar_add(sum0, y0);
+    sum1 = scalar_add(sum1, y1);
+    x += 32;
+  }
+  for (; n >= 16; n -= 16) {
+    const f32x16 x0 = scalar_load(x + 0);
+
+    // exp(x - max), results below FLT_MIN as 0: range reduction with two constants, and the polynomial of degree 5 with
+    // c0 = 1 that minimises the largest relative error (Sollya's fpminimax).
+    const f32x16 d0 = scalar_sub(x0, vmax);
+    const f32x16 biased0 = scalar_fma(d0, scalar_set1(0x1.715476p+0f), bias);
+    const f32x16 power0 = scalar_shift_to_exponent(biased0);
+    const f32x16 n0 = scalar_sub(biased0, bias);
+    f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E400p-1f), d0);
+    t0 = scalar_fma(n0, scalar_set1(-0x1.7F7D1Cp-20f), t0);
+    f32x16 y0 = scalar_fma(t0, scalar_set1(0x1.0FA0A0p-7f), scalar_set1(0x1.573AFEp-5f));
+    y0 = scalar_fma(y0, t0, scalar_set1(0x1.555A80p-3f));
+    y0 = scalar_fma(y0, t0, scalar_set1(0x1.FFFDC4p-2f));
+    y0 = scalar_fma(y0, t0, scalar_set1(0x1.FFFFF6p-1f));
+    t0 = scalar_mul(t0, power0);
+    y0 = scalar_fma(t0, y0, power0);
+    y0 = scalar_zero_below(d0, scalar_set1(-0x1.5D589Ep+6f), y0);
+    sum0 = scalar_add(sum0, y0);
+    x += 16;
+  }
+  if (n > 0) {
+    const f32x16 x0 = scalar_load_tail(x, n, scalar_set1(-INFINITY));
+
+    // exp(x - max), results below FLT_MIN as 0: range reduction with two constants, and the polynomial of degree 5 with
+    // c0 = 1 that minimises the largest relative error (Sollya's fpminimax).
+    const f32x16 d0 = scalar_sub(x0, vmax);
+    const f32x16 biased0 = scalar_fma(d0, scalar_set1(0x1.715476p+0f), bias);
+    const f32x16 power0 = scalar_shift_to_exponent(biased0);
+    const f32x16 n0 = scalar_sub(biased0, bias);
+    f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E400p-1f), d0);
+    t0 = scalar_fma(n0, scalar_set1(-0x1.7F7D1Cp-20f), t0);
+    f32x16 y0 = scalar_fma(t0, scalar_set1(0x1.0FA0A0p-7f), scalar_set1(0x1.573AFEp-5f));
+    y0 = scalar_fma(y0, t0, scalar_set1(0x1.555A80p-3f));
+    y0 = scalar_fma(y0, t0, scalar_set1(0x1.FFFDC4p-2f));
+    y0 = scalar_fma(y0, t0, scalar_set1(0x1.FFFFF6p-1f));
+    t0 = scalar_mul(t0, power0);
+    y0 = scalar_fma(t0, y0, power0);
+    y0 = scalar_zero_below(d0, scalar_set1(-0x1.5D589Ep+6f), y0);
+
+    sum0 = scalar_add(sum0, y0);
+  }
+  sum0 = scalar_add(sum0, sum1);
+  sum0 = scalar_add(sum0, sum2);
+  sum0 = scalar_add(sum0, sum3);
+  *sum = scalar_reduce_add(sum0);
+}
+
 extern "C" void smx_f32_raddexpminusmax_ukernel__scalar_u64(size_t n, const float* x, float max, float* sum) {
   const f32x16 vmax = scalar_set1(max);
   const f32x16 bias = scalar_set1(0x1.8000FEp+23f);

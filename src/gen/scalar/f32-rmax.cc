@@ -38,6 +38,27 @@ extern "C" void smx_f32_rmax_ukernel__scalar_u32_acc2(size_t n, const float* x, 
   *max = scalar_reduce_max(m0);
 }
 
+extern "C" void smx_f32_rmax_ukernel__scalar_u32_acc4(size_t n, const float* x, float* max) {
+  f32x16 m0 = scalar_set1(-INFINITY);
+  f32x16 m1 = m0;
+  f32x16 m2 = m0;
+  f32x16 m3 = m0;
+  for (; n >= 32; n -= 32) {
+    m0 = scalar_max(m0, scalar_load(x + 0));
+    m1 = scalar_max(m1, scalar_load(x + 16));
+    x += 32;
+  }
+  m0 = scalar_max(m0, m1);
+  m0 = scalar_max(m0, m2);
+  m0 = scalar_max(m0, m3);
+  for (; n >= 16; n -= 16) {
+    m0 = scalar_max(m0, scalar_load(x));
+    x += 16;
+  }
+  if (n > 0) m0 = scalar_max(m0, scalar_load_tail(x, n, m0));
+  *max = scalar_reduce_max(m0);
+}
+
 extern "C" void smx_f32_rmax_ukernel__scalar_u64(size_t n, const float* x, float* max) {
   f32x16 m0 = scalar_set1(-INFINITY);
   for (; n >= 64; n -= 64) {

@@ -81,15 +81,62 @@ static inline void accumulate_tail(ptrdiff_t n, const float* x, float* y, f32x16
   p1 = scalar_fma(p1, t1, scalar_set1(1.0f));
   const f32x16 y0 = scalar_mul(p0, power0);
   const f32x16 y1 = scalar_mul(p1, power1);
-  scalar_store_tail(y + 0, n - 0, y0);
-  scalar_store_tail(y + 16, n - 16, y1);
+  scalar_store(y + 0, y0);
+  scalar_store(y + 16, y1);
   const f32x16 pair0 = scalar_add(y0, y1);
   add_compensated(&block_hi[0], &block_lo[0], pair0);
 }
 
-// The terms of a row, stored to y, and their sums in 16 lanes, folded to those of a vector.
-static inline void sum_row_64(size_t n, const float* x, float* y, f32x16 lower, f32x16 bias, f32x16* hi,
-                              f32x16* lo) {
+// The terms of a row, and their sums in 16 lanes, folded to those of a vector. The last n % 32 terms go to
+// `tail`, the others to y: what a masked store has written cannot be forwarded to the load that follows soon.
+static inline void sum_row_32(size_t n, const float* x, float* y, float* tail, f32x16 lower, f32x16 bias,
+                              f32x16* hi, f32x16* lo) {
+  f32x16 block_hi[1] = {scalar_set1(0.0f)};
+  f32x16 block_lo[1] = {scalar_set1(0.0f)};
+  size_t i = 0;
+  for (; i + 32 <= n; i += 32) {
+    const f32x16 x0 = scalar_max(lower, scalar_load(x + i + 0));
+    const f32x16 x1 = scalar_max(lower, scalar_load(x + i + 16));
+
+    // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
+    // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
+    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+    const f32x16 biased0 = scalar_fma(x0, scalar_set1(0x1.715476p+0f), bias);
+    const f32x16 biased1 = scalar_fma(x1, scalar_set1(0x1.715476p+0f), bias);
+    const f32x16 n0 = scalar_sub(biased0, bias);
+    const f32x16 n1 = scalar_sub(biased1, bias);
+    const f32x16 power0 = scalar_shift_to_exponent(biased0);
+    const f32x16 power1 = scalar_shift_to_exponent(biased1);
+    f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E400p-1f), x0);
+    f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E400p-1f), x1);
+    t0 = scalar_fma(n0, scalar_set1(-0x1.7F7D1Cp-20f), t0);
+    t1 = scalar_fma(n1, scalar_set1(-0x1.7F7D1Cp-20f), t1);
+    f32x16 p0 = scalar_fma(t0, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
+    f32x16 p1 = scalar_fma(t1, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
+    p0 = scalar_fma(p0, t0, scalar_set1(0x1.5558A0p-5f));
+    p1 = scalar_fma(p1, t1, scalar_set1(0x1.5558A0p-5f));
+    p0 = scalar_fma(p0, t0, scalar_set1(0x1.555490p-3f));
+    p1 = scalar_fma(p1, t1, scalar_set1(0x1.555490p-3f));
+    p0 = scalar_fma(p0, t0, scalar_set1(0x1.FFFFFCp-2f));
+    p1 = scalar_fma(p1, t1, scalar_set1(0x1.FFFFFCp-2f));
+    p0 = scalar_fma(p0, t0, scalar_set1(1.0f));
+    p1 = scalar_fma(p1, t1, scalar_set1(1.0f));
+    p0 = scalar_fma(p0, t0, scalar_set1(1.0f));
+    p1 = scalar_fma(p1, t1, scalar_set1(1.0f));
+    const f32x16 y0 = scalar_mul(p0, power0);
+    const f32x16 y1 = scalar_mul(p1, power1);
+    scalar_store(y + i + 0, y0);
+    scalar_store(y + i + 16, y1);
+    const f32x16 pair0 = scalar_add(y0, y1);
+    add_compensated(&block_hi[0], &block_lo[0], pair0);
+  }
+  if (i < n) accumulate_tail((ptrdiff_t)(n - i), x + i, tail, lower, bias, block_hi, block_lo);
+  *hi = block_hi[0];
+  *lo = block_lo[0];
+}
+
+static inline void sum_row_64(size_t n, const float* x, float* y, float* tail, f32x16 lower, f32x16 bias,
+                              f32x16* hi, f32x16* lo) {
   f32x16 block_hi[1] = {scalar_set1(0.0f)};
   f32x16 block_lo[1] = {scalar_set1(0.0f)};
   size_t i = 0;
@@ -195,214 +242,45 @@ static inline void sum_row_64(size_t n, const float* x, float* y, f32x16 lower, 
     const f32x16 pair0 = scalar_add(y0, y1);
     add_compensated(&block_hi[0], &block_lo[0], pair0);
   }
-  if (i < n) accumulate_tail((ptrdiff_t)(n - i), x + i, y + i, lower, bias, block_hi, block_lo);
+  if (i < n) accumulate_tail((ptrdiff_t)(n - i), x + i, tail, lower, bias, block_hi, block_lo);
   *hi = block_hi[0];
   *lo = block_lo[0];
 }
 
-static inline void sum_row_128(size_t n, const float* x, float* y, f32x16 lower, f32x16 bias, f32x16* hi,
-                               f32x16* lo) {
-  f32x16 block_hi[1] = {scalar_set1(0.0f)};
-  f32x16 block_lo[1] = {scalar_set1(0.0f)};
-  size_t i = 0;
-  for (; i + 128 <= n; i += 128) {
-    const f32x16 x0 = scalar_max(lower, scalar_load(x + i + 0));
-    const f32x16 x1 = scalar_max(lower, scalar_load(x + i + 16));
-    const f32x16 x2 = scalar_max(lower, scalar_load(x + i + 32));
-    const f32x16 x3 = scalar_max(lower, scalar_load(x + i + 48));
-    const f32x16 x4 = scalar_max(lower, scalar_load(x + i + 64));
-    const f32x16 x5 = scalar_max(lower, scalar_load(x + i + 80));
-    const f32x16 x6 = scalar_max(lower, scalar_load(x + i + 96));
-    const f32x16 x7 = scalar_max(lower, scalar_load(x + i + 112));
-
-    // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
-    // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
-    const f32x16 biased0 = scalar_fma(x0, scalar_set1(0x1.715476p+0f), bias);
-    const f32x16 biased1 = scalar_fma(x1, scalar_set1(0x1.715476p+0f), bias);
-    const f32x16 biased2 = scalar_fma(x2, scalar_set1(0x1.715476p+0f), bias);
-    const f32x16 biased3 = scalar_fma(x3, scalar_set1(0x1.715476p+0f), bias);
-    const f32x16 biased4 = scalar_fma(x4, scalar_set1(0x1.715476p+0f), bias);
-    const f32x16 biased5 = scalar_fma(x5, scalar_set1(0x1.715476p+0f), bias);
-    const f32x16 biased6 = scalar_fma(x6, scalar_set1(0x1.715476p+0f), bias);
-    const f32x16 biased7 = scalar_fma(x7, scalar_set1(0x1.715476p+0f), bias);
-    const f32x16 n0 = scalar_sub(biased0, bias);
-    const f32x16 n1 = scalar_sub(biased1, bias);
-    const f32x16 n2 = scalar_sub(biased2, bias);
-    const f32x16 n3 = scalar_sub(biased3, bias);
-    const f32x16 n4 = scalar_sub(biased4, bias);
-    const f32x16 n5 = scalar_sub(biased5, bias);
-    const f32x16 n6 = scalar_sub(biased6, bias);
-    const f32x16 n7 = scalar_sub(biased7, bias);
-    const f32x16 power0 = scalar_shift_to_exponent(biased0);
-    const f32x16 power1 = scalar_shift_to_exponent(biased1);
-    const f32x16 power2 = scalar_shift_to_exponent(biased2);
-    const f32x16 power3 = scalar_shift_to_exponent(biased3);
-    const f32x16 power4 = scalar_shift_to_exponent(biased4);
-    const f32x16 power5 = scalar_shift_to_exponent(biased5);
-    const f32x16 power6 = scalar_shift_to_exponent(biased6);
-    const f32x16 power7 = scalar_shift_to_exponent(biased7);
-    f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E400p-1f), x0);
-    f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E400p-1f), x1);
-    f32x16 t2 = scalar_fma(n2, scalar_set1(-0x1.62E400p-1f), x2);
-    f32x16 t3 = scalar_fma(n3, scalar_set1(-0x1.62E400p-1f), x3);
-    f32x16 t4 = scalar_fma(n4, scalar_set1(-0x1.62E400p-1f), x4);
-    f32x16 t5 = scalar_fma(n5, scalar_set1(-0x1.62E400p-1f), x5);
-    f32x16 t6 = scalar_fma(n6, scalar_set1(-0x1.62E400p-1f), x6);
-    f32x16 t7 = scalar_fma(n7, scalar_set1(-0x1.62E400p-1f), x7);
-    t0 = scalar_fma(n0, scalar_set1(-0x1.7F7D1Cp-20f), t0);
-    t1 = scalar_fma(n1, scalar_set1(-0x1.7F7D1Cp-20f), t1);
-    t2 = scalar_fma(n2, scalar_set1(-0x1.7F7D1Cp-20f), t2);
-    t3 = scalar_fma(n3, scalar_set1(-0x1.7F7D1Cp-20f), t3);
-    t4 = scalar_fma(n4, scalar_set1(-0x1.7F7D1Cp-20f), t4);
-    t5 = scalar_fma(n5, scalar_set1(-0x1.7F7D1Cp-20f), t5);
-    t6 = scalar_fma(n6, scalar_set1(-0x1.7F7D1Cp-20f), t6);
-    t7 = scalar_fma(n7, scalar_set1(-0x1.7F7D1Cp-20f), t7);
-    f32x16 p0 = scalar_fma(t0, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
-    f32x16 p1 = scalar_fma(t1, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
-    f32x16 p2 = scalar_fma(t2, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
-    f32x16 p3 = scalar_fma(t3, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
-    f32x16 p4 = scalar_fma(t4, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
-    f32x16 p5 = scalar_fma(t5, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
-    f32x16 p6 = scalar_fma(t6, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
-    f32x16 p7 = scalar_fma(t7, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
-    p0 = scalar_fma(p0, t0, scalar_set1(0x1.5558A0p-5f));
-    p1 = scalar_fma(p1, t1, scalar_set1(0x1.5558A0p-5f));
-    p2 = scalar_fma(p2, t2, scalar_set1(0x1.5558A0p-5f));
-    p3 = scalar_fma(p3, t3, scalar_set1(0x1.5558A0p-5f));
-    p4 = scalar_fma(p4, t4, scalar_set1(0x1.5558A0p-5f));
-    p5 = scalar_fma(p5, t5, scalar_set1(0x1.5558A0p-5f));
-    p6 = scalar_fma(p6, t6, scalar_set1(0x1.5558A0p-5f));
-    p7 = scalar_fma(p7, t7, scalar_set1(0x1.5558A0p-5f));
-    p0 = scalar_fma(p0, t0, scalar_set1(0x1.555490p-3f));
-    p1 = scalar_fma(p1, t1, scalar_set1(0x1.555490p-3f));
-    p2 = scalar_fma(p2, t2, scalar_set1(0x1.555490p-3f));
-    p3 = scalar_fma(p3, t3, scalar_set1(0x1.555490p-3f));
-    p4 = scalar_fma(p4, t4, scalar_set1(0x1.555490p-3f));
-    p5 = scalar_fma(p5, t5, scalar_set1(0x1.555490p-3f));
-    p6 = scalar_fma(p6, t6, scalar_set1(0x1.555490p-3f));
-    p7 = scalar_fma(p7, t7, scalar_set1(0x1.555490p-3f));
-    p0 = scalar_fma(p0, t0, scalar_set1(0x1.FFFFFCp-2f));
-    p1 = scalar_fma(p1, t1, scalar_set1(0x1.FFFFFCp-2f));
-    p2 = scalar_fma(p2, t2, scalar_set1(0x1.FFFFFCp-2f));
-    p3 = scalar_fma(p3, t3, scalar_set1(0x1.FFFFFCp-2f));
-    p4 = scalar_fma(p4, t4, scalar_set1(0x1.FFFFFCp-2f));
-    p5 = scalar_fma(p5, t5, scalar_set1(0x1.FFFFFCp-2f));
-    p6 = scalar_fma(p6, t6, scalar_set1(0x1.FFFFFCp-2f));
-    p7 = scalar_fma(p7, t7, scalar_set1(0x1.FFFFFCp-2f));
-    p0 = scalar_fma(p0, t0, scalar_set1(1.0f));
-    p1 = scalar_fma(p1, t1, scalar_set1(1.0f));
-    p2 = scalar_fma(p2, t2, scalar_set1(1.0f));
-    p3 = scalar_fma(p3, t3, scalar_set1(1.0f));
-    p4 = scalar_fma(p4, t4, scalar_set1(1.0f));
-    p5 = scalar_fma(p5, t5, scalar_set1(1.0f));
-    p6 = scalar_fma(p6, t6, scalar_set1(1.0f));
-    p7 = scalar_fma(p7, t7, scalar_set1(1.0f));
-    p0 = scalar_fma(p0, t0, scalar_set1(1.0f));
-    p1 = scalar_fma(p1, t1, scalar_set1(1.0f));
-    p2 = scalar_fma(p2, t2, scalar_set1(1.0f));
-    p3 = scalar_fma(p3, t3, scalar_set1(1.0f));
-    p4 = scalar_fma(p4, t4, scalar_set1(1.0f));
-    p5 = scalar_fma(p5, t5, scalar_set1(1.0f));
-    p6 = scalar_fma(p6, t6, scalar_set1(1.0f));
-    p7 = scalar_fma(p7, t7, scalar_set1(1.0f));
-    const f32x16 y0 = scalar_mul(p0, power0);
-    const f32x16 y1 = scalar_mul(p1, power1);
-    const f32x16 y2 = scalar_mul(p2, power2);
-    const f32x16 y3 = scalar_mul(p3, power3);
-    const f32x16 y4 = scalar_mul(p4, power4);
-    const f32x16 y5 = scalar_mul(p5, power5);
-    const f32x16 y6 = scalar_mul(p6, power6);
-    const f32x16 y7 = scalar_mul(p7, power7);
-    scalar_store(y + i + 0, y0);
-    scalar_store(y + i + 16, y1);
-    scalar_store(y + i + 32, y2);
-    scalar_store(y + i + 48, y3);
-    scalar_store(y + i + 64, y4);
-    scalar_store(y + i + 80, y5);
-    scalar_store(y + i + 96, y6);
-    scalar_store(y + i + 112, y7);
-    const f32x16 pair0 = scalar_add(y0, y1);
-    const f32x16 pair2 = scalar_add(y2, y3);
-    const f32x16 pair4 = scalar_add(y4, y5);
-    const f32x16 pair6 = scalar_add(y6, y7);
-    add_compensated(&block_hi[0], &block_lo[0], pair0);
-    add_compensated(&block_hi[0], &block_lo[0], pair2);
-    add_compensated(&block_hi[0], &block_lo[0], pair4);
-    add_compensated(&block_hi[0], &block_lo[0], pair6);
-  }
-  for (; i + 32 <= n; i += 32) {
-    const f32x16 x0 = scalar_max(lower, scalar_load(x + i + 0));
-    const f32x16 x1 = scalar_max(lower, scalar_load(x + i + 16));
-
-    // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
-    // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
-    const f32x16 biased0 = scalar_fma(x0, scalar_set1(0x1.715476p+0f), bias);
-    const f32x16 biased1 = scalar_fma(x1, scalar_set1(0x1.715476p+0f), bias);
-    const f32x16 n0 = scalar_sub(biased0, bias);
-    const f32x16 n1 = scalar_sub(biased1, bias);
-    const f32x16 power0 = scalar_shift_to_exponent(biased0);
-    const f32x16 power1 = scalar_shift_to_exponent(biased1);
-    f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E400p-1f), x0);
-    f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E400p-1f), x1);
-    t0 = scalar_fma(n0, scalar_set1(-0x1.7F7D1Cp-20f), t0);
-    t1 = scalar_fma(n1, scalar_set1(-0x1.7F7D1Cp-20f), t1);
-    f32x16 p0 = scalar_fma(t0, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
-    f32x16 p1 = scalar_fma(t1, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
-    p0 = scalar_fma(p0, t0, scalar_set1(0x1.5558A0p-5f));
-    p1 = scalar_fma(p1, t1, scalar_set1(0x1.5558A0p-5f));
-    p0 = scalar_fma(p0, t0, scalar_set1(0x1.555490p-3f));
-    p1 = scalar_fma(p1, t1, scalar_set1(0x1.555490p-3f));
-    p0 = scalar_fma(p0, t0, scalar_set1(0x1.FFFFFCp-2f));
-    p1 = scalar_fma(p1, t1, scalar_set1(0x1.FFFFFCp-2f));
-    p0 = scalar_fma(p0, t0, scalar_set1(1.0f));
-    p1 = scalar_fma(p1, t1, scalar_set1(1.0f));
-    p0 = scalar_fma(p0, t0, scalar_set1(1.0f));
-    p1 = scalar_fma(p1, t1, scalar_set1(1.0f));
-    const f32x16 y0 = scalar_mul(p0, power0);
-    const f32x16 y1 = scalar_mul(p1, power1);
-    scalar_store(y + i + 0, y0);
-    scalar_store(y + i + 16, y1);
-    const f32x16 pair0 = scalar_add(y0, y1);
-    add_compensated(&block_hi[0], &block_lo[0], pair0);
-  }
-  if (i < n) accumulate_tail((ptrdiff_t)(n - i), x + i, y + i, lower, bias, block_hi, block_lo);
-  *hi = block_hi[0];
-  *lo = block_lo[0];
+static inline f32x16 scale(f32x16 y, f32x16 hi, f32x16 lo, f32x16 power) {
+  return scalar_mul(scalar_fma(y, hi, scalar_mul(y, lo)), power);
 }
 
-static inline void scale_row(size_t n, float* y, f32x16 hi, f32x16 lo, f32x16 power) {
-  size_t i = 0;
-  for (; i + 32 <= n; i += 32) {
-    const f32x16 y0 = scalar_load(y + i + 0);
-    const f32x16 y1 = scalar_load(y + i + 16);
-    scalar_store(y + i + 0, scalar_mul(scalar_fma(y0, hi, scalar_mul(y0, lo)), power));
-    scalar_store(y + i + 16, scalar_mul(scalar_fma(y1, hi, scalar_mul(y1, lo)), power));
+static inline void scale_row(size_t n, float* y, const float* tail, f32x16 hi, f32x16 lo, f32x16 power) {
+  for (; n >= 32; n -= 32) {
+    scalar_store(y + 0, scale(scalar_load(y + 0), hi, lo, power));
+    scalar_store(y + 16, scale(scalar_load(y + 16), hi, lo, power));
+    y += 32;
   }
-  for (; i + 16 <= n; i += 16) {
-    const f32x16 y0 = scalar_load(y + i + 0);
-    scalar_store(y + i + 0, scalar_mul(scalar_fma(y0, hi, scalar_mul(y0, lo)), power));
+  for (; n >= 16; n -= 16) {
+    scalar_store(y, scale(scalar_load(tail), hi, lo, power));
+    y += 16;
+    tail += 16;
   }
-  if (i < n) {
-    const ptrdiff_t tail = (ptrdiff_t)(n - i);
-    const f32x16 y0 = scalar_load_tail(y + i, tail, scalar_set1(0.0f));
-    scalar_store_tail(y + i, tail, scalar_mul(scalar_fma(y0, hi, scalar_mul(y0, lo)), power));
-  }
+  if (n > 0) scalar_store_tail(y, (ptrdiff_t)n, scale(scalar_load(tail), hi, lo, power));
 }
 
-extern "C" void smx_f32_softmax_ukernel__scalar_u64_acc4(size_t rows, size_t n, const float* x,
+extern "C" void smx_f32_softmax_ukernel__scalar_u32_acc8(size_t rows, size_t n, const float* x,
                                                          size_t x_stride, float* y, size_t y_stride,
                                                          size_t* done) {
-  for (*done = 0; *done < rows; *done += 4) {
-    const size_t count = rows - *done < 4 ? rows - *done : 4;
-    f32x16 max[4] = {scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f)};
+  for (*done = 0; *done < rows; *done += 8) {
+    const size_t count = rows - *done < 8 ? rows - *done : 8;
+    f32x16 max[8] = {scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f),
+                     scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f)};
     for (size_t r = 0; r < count; r++) max[r] = lane_maxima(n, x + r * x_stride);
 
     max[0] = scalar_max(scalar_half(max[0], max[1], 8, 0), scalar_half(max[0], max[1], 8, 8));
     max[1] = scalar_max(scalar_half(max[2], max[3], 8, 0), scalar_half(max[2], max[3], 8, 8));
+    max[2] = scalar_max(scalar_half(max[4], max[5], 8, 0), scalar_half(max[4], max[5], 8, 8));
+    max[3] = scalar_max(scalar_half(max[6], max[7], 8, 0), scalar_half(max[6], max[7], 8, 8));
     max[0] = scalar_max(scalar_half(max[0], max[1], 4, 0), scalar_half(max[0], max[1], 4, 4));
-    max[0] = scalar_max(scalar_half(max[0], max[0], 2, 0), scalar_half(max[0], max[0], 2, 2));
+    max[1] = scalar_max(scalar_half(max[2], max[3], 4, 0), scalar_half(max[2], max[3], 4, 4));
+    max[0] = scalar_max(scalar_half(max[0], max[1], 2, 0), scalar_half(max[0], max[1], 2, 2));
     max[0] = scalar_max(scalar_half(max[0], max[0], 1, 0), scalar_half(max[0], max[0], 1, 1));
     if (!(scalar_all_within(max[0], scalar_set1(smx_range)))) return;
 
@@ -414,12 +292,15 @@ extern "C" void smx_f32_softmax_ukernel__scalar_u64_acc4(size_t rows, size_t n, 
                                    scalar_set1(smx_ln2)));
     scalar_store(bias, scalar_sub(scalar_set1(smx_rounding_bias(SMX_BIAS)), reference));
 
-    f32x16 hi[4] = {scalar_set1(1.0f), scalar_set1(1.0f), scalar_set1(1.0f), scalar_set1(1.0f)};
-    f32x16 lo[4] = {scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f)};
+    f32x16 hi[8] = {scalar_set1(1.0f), scalar_set1(1.0f), scalar_set1(1.0f), scalar_set1(1.0f),
+                    scalar_set1(1.0f), scalar_set1(1.0f), scalar_set1(1.0f), scalar_set1(1.0f)};
+    f32x16 lo[8] = {scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f),
+                    scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f)};
+    float tails[8][32];
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r;
-      sum_row_64(n, x + r * x_stride, y + r * y_stride, scalar_set1(lower[lane]), scalar_set1(bias[lane]),
-                 &hi[r], &lo[r]);
+      sum_row_32(n, x + r * x_stride, y + r * y_stride, tails[r], scalar_set1(lower[lane]),
+                 scalar_set1(bias[lane]), &hi[r], &lo[r]);
     }
 
     {
@@ -437,6 +318,20 @@ extern "C" void smx_f32_softmax_ukernel__scalar_u64_acc4(size_t rows, size_t n, 
       add_pair(&hi[1], &lo[1], higher_hi, higher_lo);
     }
     {
+      const f32x16 higher_hi = scalar_half(hi[4], hi[5], 8, 8);
+      const f32x16 higher_lo = scalar_half(lo[4], lo[5], 8, 8);
+      hi[2] = scalar_half(hi[4], hi[5], 8, 0);
+      lo[2] = scalar_half(lo[4], lo[5], 8, 0);
+      add_pair(&hi[2], &lo[2], higher_hi, higher_lo);
+    }
+    {
+      const f32x16 higher_hi = scalar_half(hi[6], hi[7], 8, 8);
+      const f32x16 higher_lo = scalar_half(lo[6], lo[7], 8, 8);
+      hi[3] = scalar_half(hi[6], hi[7], 8, 0);
+      lo[3] = scalar_half(lo[6], lo[7], 8, 0);
+      add_pair(&hi[3], &lo[3], higher_hi, higher_lo);
+    }
+    {
       const f32x16 higher_hi = scalar_half(hi[0], hi[1], 4, 4);
       const f32x16 higher_lo = scalar_half(lo[0], lo[1], 4, 4);
       hi[0] = scalar_half(hi[0], hi[1], 4, 0);
@@ -444,10 +339,17 @@ extern "C" void smx_f32_softmax_ukernel__scalar_u64_acc4(size_t rows, size_t n, 
       add_pair(&hi[0], &lo[0], higher_hi, higher_lo);
     }
     {
-      const f32x16 higher_hi = scalar_half(hi[0], hi[0], 2, 2);
-      const f32x16 higher_lo = scalar_half(lo[0], lo[0], 2, 2);
-      hi[0] = scalar_half(hi[0], hi[0], 2, 0);
-      lo[0] = scalar_half(lo[0], lo[0], 2, 0);
+      const f32x16 higher_hi = scalar_half(hi[2], hi[3], 4, 4);
+      const f32x16 higher_lo = scalar_half(lo[2], lo[3], 4, 4);
+      hi[1] = scalar_half(hi[2], hi[3], 4, 0);
+      lo[1] = scalar_half(lo[2], lo[3], 4, 0);
+      add_pair(&hi[1], &lo[1], higher_hi, higher_lo);
+    }
+    {
+      const f32x16 higher_hi = scalar_half(hi[0], hi[1], 2, 2);
+      const f32x16 higher_lo = scalar_half(lo[0], lo[1], 2, 2);
+      hi[0] = scalar_half(hi[0], hi[1], 2, 0);
+      lo[0] = scalar_half(lo[0], lo[1], 2, 0);
       add_pair(&hi[0], &lo[0], higher_hi, higher_lo);
     }
     {
@@ -473,28 +375,32 @@ extern "C" void smx_f32_softmax_ukernel__scalar_u64_acc4(size_t rows, size_t n, 
     scalar_store(row_power, power);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r;
-      scale_row(n, y + r * y_stride, scalar_set1(row_hi[lane]), scalar_set1(row_lo[lane]),
+      scale_row(n, y + r * y_stride, tails[r], scalar_set1(row_hi[lane]), scalar_set1(row_lo[lane]),
                 scalar_set1(row_power[lane]));
       if (row_hi[lane] != row_hi[lane]) smx_fill_nan(n, y + r * y_stride);
     }
-    x += 4 * x_stride;
-    y += 4 * y_stride;
+    x += 8 * x_stride;
+    y += 8 * y_stride;
   }
   *done = rows;
 }
 
-extern "C" void smx_f32_softmax_ukernel__scalar_u128_acc4(size_t rows, size_t n, const float* x,
-                                                          size_t x_stride, float* y, size_t y_stride,
-                                                          size_t* done) {
-  for (*done = 0; *done < rows; *done += 4) {
-    const size_t count = rows - *done < 4 ? rows - *done : 4;
-    f32x16 max[4] = {scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f)};
+extern "C" void smx_f32_softmax_ukernel__scalar_u64_acc8(size_t rows, size_t n, const float* x,
+                                                         size_t x_stride, float* y, size_t y_stride,
+                                                         size_t* done) {
+  for (*done = 0; *done < rows; *done += 8) {
+    const size_t count = rows - *done < 8 ? rows - *done : 8;
+    f32x16 max[8] = {scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f),
+                     scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f)};
     for (size_t r = 0; r < count; r++) max[r] = lane_maxima(n, x + r * x_stride);
 
     max[0] = scalar_max(scalar_half(max[0], max[1], 8, 0), scalar_half(max[0], max[1], 8, 8));
     max[1] = scalar_max(scalar_half(max[2], max[3], 8, 0), scalar_half(max[2], max[3], 8, 8));
+    max[2] = scalar_max(scalar_half(max[4], max[5], 8, 0), scalar_half(max[4], max[5], 8, 8));
+    max[3] = scalar_max(scalar_half(max[6], max[7], 8, 0), scalar_half(max[6], max[7], 8, 8));
     max[0] = scalar_max(scalar_half(max[0], max[1], 4, 0), scalar_half(max[0], max[1], 4, 4));
-    max[0] = scalar_max(scalar_half(max[0], max[0], 2, 0), scalar_half(max[0], max[0], 2, 2));
+    max[1] = scalar_max(scalar_half(max[2], max[3], 4, 0), scalar_half(max[2], max[3], 4, 4));
+    max[0] = scalar_max(scalar_half(max[0], max[1], 2, 0), scalar_half(max[0], max[1], 2, 2));
     max[0] = scalar_max(scalar_half(max[0], max[0], 1, 0), scalar_half(max[0], max[0], 1, 1));
     if (!(scalar_all_within(max[0], scalar_set1(smx_range)))) return;
 
@@ -506,12 +412,15 @@ extern "C" void smx_f32_softmax_ukernel__scalar_u128_acc4(size_t rows, size_t n,
                                    scalar_set1(smx_ln2)));
     scalar_store(bias, scalar_sub(scalar_set1(smx_rounding_bias(SMX_BIAS)), reference));
 
-    f32x16 hi[4] = {scalar_set1(1.0f), scalar_set1(1.0f), scalar_set1(1.0f), scalar_set1(1.0f)};
-    f32x16 lo[4] = {scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f)};
+    f32x16 hi[8] = {scalar_set1(1.0f), scalar_set1(1.0f), scalar_set1(1.0f), scalar_set1(1.0f),
+                    scalar_set1(1.0f), scalar_set1(1.0f), scalar_set1(1.0f), scalar_set1(1.0f)};
+    f32x16 lo[8] = {scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f),
+                    scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f)};
+    float tails[8][32];
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r;
-      sum_row_128(n, x + r * x_stride, y + r * y_stride, scalar_set1(lower[lane]), scalar_set1(bias[lane]),
-                  &hi[r], &lo[r]);
+      sum_row_64(n, x + r * x_stride, y + r * y_stride, tails[r], scalar_set1(lower[lane]),
+                 scalar_set1(bias[lane]), &hi[r], &lo[r]);
     }
 
     {
@@ -529,6 +438,20 @@ extern "C" void smx_f32_softmax_ukernel__scalar_u128_acc4(size_t rows, size_t n,
       add_pair(&hi[1], &lo[1], higher_hi, higher_lo);
     }
     {
+      const f32x16 higher_hi = scalar_half(hi[4], hi[5], 8, 8);
+      const f32x16 higher_lo = scalar_half(lo[4], lo[5], 8, 8);
+      hi[2] = scalar_half(hi[4], hi[5], 8, 0);
+      lo[2] = scalar_half(lo[4], lo[5], 8, 0);
+      add_pair(&hi[2], &lo[2], higher_hi, higher_lo);
+    }
+    {
+      const f32x16 higher_hi = scalar_half(hi[6], hi[7], 8, 8);
+      const f32x16 higher_lo = scalar_half(lo[6], lo[7], 8, 8);
+      hi[3] = scalar_half(hi[6], hi[7], 8, 0);
+      lo[3] = scalar_half(lo[6], lo[7], 8, 0);
+      add_pair(&hi[3], &lo[3], higher_hi, higher_lo);
+    }
+    {
       const f32x16 higher_hi = scalar_half(hi[0], hi[1], 4, 4);
       const f32x16 higher_lo = scalar_half(lo[0], lo[1], 4, 4);
       hi[0] = scalar_half(hi[0], hi[1], 4, 0);
@@ -536,10 +459,17 @@ extern "C" void smx_f32_softmax_ukernel__scalar_u128_acc4(size_t rows, size_t n,
       add_pair(&hi[0], &lo[0], higher_hi, higher_lo);
     }
     {
-      const f32x16 higher_hi = scalar_half(hi[0], hi[0], 2, 2);
-      const f32x16 higher_lo = scalar_half(lo[0], lo[0], 2, 2);
-      hi[0] = scalar_half(hi[0], hi[0], 2, 0);
-      lo[0] = scalar_half(lo[0], lo[0], 2, 0);
+      const f32x16 higher_hi = scalar_half(hi[2], hi[3], 4, 4);
+      const f32x16 higher_lo = scalar_half(lo[2], lo[3], 4, 4);
+      hi[1] = scalar_half(hi[2], hi[3], 4, 0);
+      lo[1] = scalar_half(lo[2], lo[3], 4, 0);
+      add_pair(&hi[1], &lo[1], higher_hi, higher_lo);
+    }
+    {
+      const f32x16 higher_hi = scalar_half(hi[0], hi[1], 2, 2);
+      const f32x16 higher_lo = scalar_half(lo[0], lo[1], 2, 2);
+      hi[0] = scalar_half(hi[0], hi[1], 2, 0);
+      lo[0] = scalar_half(lo[0], lo[1], 2, 0);
       add_pair(&hi[0], &lo[0], higher_hi, higher_lo);
     }
     {
@@ -565,12 +495,376 @@ extern "C" void smx_f32_softmax_ukernel__scalar_u128_acc4(size_t rows, size_t n,
     scalar_store(row_power, power);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r;
-      scale_row(n, y + r * y_stride, scalar_set1(row_hi[lane]), scalar_set1(row_lo[lane]),
+      scale_row(n, y + r * y_stride, tails[r], scalar_set1(row_hi[lane]), scalar_set1(row_lo[lane]),
                 scalar_set1(row_power[lane]));
       if (row_hi[lane] != row_hi[lane]) smx_fill_nan(n, y + r * y_stride);
     }
-    x += 4 * x_stride;
-    y += 4 * y_stride;
+    x += 8 * x_stride;
+    y += 8 * y_stride;
+  }
+  *done = rows;
+}
+
+extern "C" void smx_f32_softmax_ukernel__scalar_u32_acc16(size_t rows, size_t n, const float* x,
+                                                          size_t x_stride, float* y, size_t y_stride,
+                                                          size_t* done) {
+  for (*done = 0; *done < rows; *done += 16) {
+    const size_t count = rows - *done < 16 ? rows - *done : 16;
+    f32x16 max[16] = {scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f),
+                      scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f),
+                      scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f),
+                      scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f)};
+    for (size_t r = 0; r < count; r++) max[r] = lane_maxima(n, x + r * x_stride);
+
+    max[0] = scalar_max(scalar_half(max[0], max[1], 8, 0), scalar_half(max[0], max[1], 8, 8));
+    max[1] = scalar_max(scalar_half(max[2], max[3], 8, 0), scalar_half(max[2], max[3], 8, 8));
+    max[2] = scalar_max(scalar_half(max[4], max[5], 8, 0), scalar_half(max[4], max[5], 8, 8));
+    max[3] = scalar_max(scalar_half(max[6], max[7], 8, 0), scalar_half(max[6], max[7], 8, 8));
+    max[4] = scalar_max(scalar_half(max[8], max[9], 8, 0), scalar_half(max[8], max[9], 8, 8));
+    max[5] = scalar_max(scalar_half(max[10], max[11], 8, 0), scalar_half(max[10], max[11], 8, 8));
+    max[6] = scalar_max(scalar_half(max[12], max[13], 8, 0), scalar_half(max[12], max[13], 8, 8));
+    max[7] = scalar_max(scalar_half(max[14], max[15], 8, 0), scalar_half(max[14], max[15], 8, 8));
+    max[0] = scalar_max(scalar_half(max[0], max[1], 4, 0), scalar_half(max[0], max[1], 4, 4));
+    max[1] = scalar_max(scalar_half(max[2], max[3], 4, 0), scalar_half(max[2], max[3], 4, 4));
+    max[2] = scalar_max(scalar_half(max[4], max[5], 4, 0), scalar_half(max[4], max[5], 4, 4));
+    max[3] = scalar_max(scalar_half(max[6], max[7], 4, 0), scalar_half(max[6], max[7], 4, 4));
+    max[0] = scalar_max(scalar_half(max[0], max[1], 2, 0), scalar_half(max[0], max[1], 2, 2));
+    max[1] = scalar_max(scalar_half(max[2], max[3], 2, 0), scalar_half(max[2], max[3], 2, 2));
+    max[0] = scalar_max(scalar_half(max[0], max[1], 1, 0), scalar_half(max[0], max[1], 1, 1));
+    if (!(scalar_all_within(max[0], scalar_set1(smx_range)))) return;
+
+    // Each row's reference is the n of its maximum.
+    const f32x16 rounding = scalar_set1(12582912.0f);
+    const f32x16 reference = scalar_sub(scalar_fma(max[0], scalar_set1(0x1.715476p+0f), rounding), rounding);
+    float lower[16], bias[16];
+    scalar_store(lower, scalar_mul(scalar_add(reference, scalar_set1((float)(-127 - SMX_BIAS))),
+                                   scalar_set1(smx_ln2)));
+    scalar_store(bias, scalar_sub(scalar_set1(smx_rounding_bias(SMX_BIAS)), reference));
+
+    f32x16 hi[16] = {scalar_set1(1.0f), scalar_set1(1.0f), scalar_set1(1.0f), scalar_set1(1.0f),
+                     scalar_set1(1.0f), scalar_set1(1.0f), scalar_set1(1.0f), scalar_set1(1.0f),
+                     scalar_set1(1.0f), scalar_set1(1.0f), scalar_set1(1.0f), scalar_set1(1.0f),
+                     scalar_set1(1.0f), scalar_set1(1.0f), scalar_set1(1.0f), scalar_set1(1.0f)};
+    f32x16 lo[16] = {scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f),
+                     scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f),
+                     scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f),
+                     scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f)};
+    float tails[16][32];
+    for (size_t r = 0; r < count; r++) {
+      const size_t lane = r;
+      sum_row_32(n, x + r * x_stride, y + r * y_stride, tails[r], scalar_set1(lower[lane]),
+                 scalar_set1(bias[lane]), &hi[r], &lo[r]);
+    }
+
+    {
+      const f32x16 higher_hi = scalar_half(hi[0], hi[1], 8, 8);
+      const f32x16 higher_lo = scalar_half(lo[0], lo[1], 8, 8);
+      hi[0] = scalar_half(hi[0], hi[1], 8, 0);
+      lo[0] = scalar_half(lo[0], lo[1], 8, 0);
+      add_pair(&hi[0], &lo[0], higher_hi, higher_lo);
+    }
+    {
+      const f32x16 higher_hi = scalar_half(hi[2], hi[3], 8, 8);
+      const f32x16 higher_lo = scalar_half(lo[2], lo[3], 8, 8);
+      hi[1] = scalar_half(hi[2], hi[3], 8, 0);
+      lo[1] = scalar_half(lo[2], lo[3], 8, 0);
+      add_pair(&hi[1], &lo[1], higher_hi, higher_lo);
+    }
+    {
+      const f32x16 higher_hi = scalar_half(hi[4], hi[5], 8, 8);
+      const f32x16 higher_lo = scalar_half(lo[4], lo[5], 8, 8);
+      hi[2] = scalar_half(hi[4], hi[5], 8, 0);
+      lo[2] = scalar_half(lo[4], lo[5], 8, 0);
+      add_pair(&hi[2], &lo[2], higher_hi, higher_lo);
+    }
+    {
+      const f32x16 higher_hi = scalar_half(hi[6], hi[7], 8, 8);
+      const f32x16 higher_lo = scalar_half(lo[6], lo[7], 8, 8);
+      hi[3] = scalar_half(hi[6], hi[7], 8, 0);
+      lo[3] = scalar_half(lo[6], lo[7], 8, 0);
+      add_pair(&hi[3], &lo[3], higher_hi, higher_lo);
+    }
+    {
+      const f32x16 higher_hi = scalar_half(hi[8], hi[9], 8, 8);
+      const f32x16 higher_lo = scalar_half(lo[8], lo[9], 8, 8);
+      hi[4] = scalar_half(hi[8], hi[9], 8, 0);
+      lo[4] = scalar_half(lo[8], lo[9], 8, 0);
+      add_pair(&hi[4], &lo[4], higher_hi, higher_lo);
+    }
+    {
+      const f32x16 higher_hi = scalar_half(hi[10], hi[11], 8, 8);
+      const f32x16 higher_lo = scalar_half(lo[10], lo[11], 8, 8);
+      hi[5] = scalar_half(hi[10], hi[11], 8, 0);
+      lo[5] = scalar_half(lo[10], lo[11], 8, 0);
+      add_pair(&hi[5], &lo[5], higher_hi, higher_lo);
+    }
+    {
+      const f32x16 higher_hi = scalar_half(hi[12], hi[13], 8, 8);
+      const f32x16 higher_lo = scalar_half(lo[12], lo[13], 8, 8);
+      hi[6] = scalar_half(hi[12], hi[13], 8, 0);
+      lo[6] = scalar_half(lo[12], lo[13], 8, 0);
+      add_pair(&hi[6], &lo[6], higher_hi, higher_lo);
+    }
+    {
+      const f32x16 higher_hi = scalar_half(hi[14], hi[15], 8, 8);
+      const f32x16 higher_lo = scalar_half(lo[14], lo[15], 8, 8);
+      hi[7] = scalar_half(hi[14], hi[15], 8, 0);
+      lo[7] = scalar_half(lo[14], lo[15], 8, 0);
+      add_pair(&hi[7], &lo[7], higher_hi, higher_lo);
+    }
+    {
+      const f32x16 higher_hi = scalar_half(hi[0], hi[1], 4, 4);
+      const f32x16 higher_lo = scalar_half(lo[0], lo[1], 4, 4);
+      hi[0] = scalar_half(hi[0], hi[1], 4, 0);
+      lo[0] = scalar_half(lo[0], lo[1], 4, 0);
+      add_pair(&hi[0], &lo[0], higher_hi, higher_lo);
+    }
+    {
+      const f32x16 higher_hi = scalar_half(hi[2], hi[3], 4, 4);
+      const f32x16 higher_lo = scalar_half(lo[2], lo[3], 4, 4);
+      hi[1] = scalar_half(hi[2], hi[3], 4, 0);
+      lo[1] = scalar_half(lo[2], lo[3], 4, 0);
+      add_pair(&hi[1], &lo[1], higher_hi, higher_lo);
+    }
+    {
+      const f32x16 higher_hi = scalar_half(hi[4], hi[5], 4, 4);
+      const f32x16 higher_lo = scalar_half(lo[4], lo[5], 4, 4);
+      hi[2] = scalar_half(hi[4], hi[5], 4, 0);
+      lo[2] = scalar_half(lo[4], lo[5], 4, 0);
+      add_pair(&hi[2], &lo[2], higher_hi, higher_lo);
+    }
+    {
+      const f32x16 higher_hi = scalar_half(hi[6], hi[7], 4, 4);
+      const f32x16 higher_lo = scalar_half(lo[6], lo[7], 4, 4);
+      hi[3] = scalar_half(hi[6], hi[7], 4, 0);
+      lo[3] = scalar_half(lo[6], lo[7], 4, 0);
+      add_pair(&hi[3], &lo[3], higher_hi, higher_lo);
+    }
+    {
+      const f32x16 higher_hi = scalar_half(hi[0], hi[1], 2, 2);
+      const f32x16 higher_lo = scalar_half(lo[0], lo[1], 2, 2);
+      hi[0] = scalar_half(hi[0], hi[1], 2, 0);
+      lo[0] = scalar_half(lo[0], lo[1], 2, 0);
+      add_pair(&hi[0], &lo[0], higher_hi, higher_lo);
+    }
+    {
+      const f32x16 higher_hi = scalar_half(hi[2], hi[3], 2, 2);
+      const f32x16 higher_lo = scalar_half(lo[2], lo[3], 2, 2);
+      hi[1] = scalar_half(hi[2], hi[3], 2, 0);
+      lo[1] = scalar_half(lo[2], lo[3], 2, 0);
+      add_pair(&hi[1], &lo[1], higher_hi, higher_lo);
+    }
+    {
+      const f32x16 higher_hi = scalar_half(hi[0], hi[1], 1, 1);
+      const f32x16 higher_lo = scalar_half(lo[0], lo[1], 1, 1);
+      hi[0] = scalar_half(hi[0], hi[1], 1, 0);
+      lo[0] = scalar_half(lo[0], lo[1], 1, 0);
+      add_pair(&hi[0], &lo[0], higher_hi, higher_lo);
+    }
+
+    // The reciprocals as in src/operators/row_sum.h.
+    const f32x16 sum = scalar_add(hi[0], lo[0]);
+    const f32x16 power = scalar_inverse_power(sum);
+    const f32x16 sum_lo = scalar_mul(scalar_sub(lo[0], scalar_sub(sum, hi[0])), power);
+    const f32x16 sum_hi = scalar_mul(sum, power);
+    const f32x16 reciprocal = scalar_div(scalar_set1(1.0f), sum_hi);
+    f32x16 residual = scalar_fma(scalar_sub(scalar_set1(0.0f), sum_hi), reciprocal, scalar_set1(1.0f));
+    residual = scalar_fma(scalar_sub(scalar_set1(0.0f), sum_lo), reciprocal, residual);
+    const f32x16 to_multiple = scalar_set1(0x1.8p-22f);
+    float row_hi[16], row_lo[16], row_power[16];
+    scalar_store(row_hi, reciprocal);
+    scalar_store(row_lo, scalar_sub(scalar_add(scalar_mul(reciprocal, residual), to_multiple), to_multiple));
+    scalar_store(row_power, power);
+    for (size_t r = 0; r < count; r++) {
+      const size_t lane = r;
+      scale_row(n, y + r * y_stride, tails[r], scalar_set1(row_hi[lane]), scalar_set1(row_lo[lane]),
+                scalar_set1(row_power[lane]));
+      if (row_hi[lane] != row_hi[lane]) smx_fill_nan(n, y + r * y_stride);
+    }
+    x += 16 * x_stride;
+    y += 16 * y_stride;
+  }
+  *done = rows;
+}
+
+extern "C" void smx_f32_softmax_ukernel__scalar_u64_acc16(size_t rows, size_t n, const float* x,
+                                                          size_t x_stride, float* y, size_t y_stride,
+                                                          size_t* done) {
+  for (*done = 0; *done < rows; *done += 16) {
+    const size_t count = rows - *done < 16 ? rows - *done : 16;
+    f32x16 max[16] = {scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f),
+                      scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f),
+                      scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f),
+                      scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f)};
+    for (size_t r = 0; r < count; r++) max[r] = lane_maxima(n, x + r * x_stride);
+
+    max[0] = scalar_max(scalar_half(max[0], max[1], 8, 0), scalar_half(max[0], max[1], 8, 8));
+    max[1] = scalar_max(scalar_half(max[2], max[3], 8, 0), scalar_half(max[2], max[3], 8, 8));
+    max[2] = scalar_max(scalar_half(max[4], max[5], 8, 0), scalar_half(max[4], max[5], 8, 8));
+    max[3] = scalar_max(scalar_half(max[6], max[7], 8, 0), scalar_half(max[6], max[7], 8, 8));
+    max[4] = scalar_max(scalar_half(max[8], max[9], 8, 0), scalar_half(max[8], max[9], 8, 8));
+    max[5] = scalar_max(scalar_half(max[10], max[11], 8, 0), scalar_half(max[10], max[11], 8, 8));
+    max[6] = scalar_max(scalar_half(max[12], max[13], 8, 0), scalar_half(max[12], max[13], 8, 8));
+    max[7] = scalar_max(scalar_half(max[14], max[15], 8, 0), scalar_half(max[14], max[15], 8, 8));
+    max[0] = scalar_max(scalar_half(max[0], max[1], 4, 0), scalar_half(max[0], max[1], 4, 4));
+    max[1] = scalar_max(scalar_half(max[2], max[3], 4, 0), scalar_half(max[2], max[3], 4, 4));
+    max[2] = scalar_max(scalar_half(max[4], max[5], 4, 0), scalar_half(max[4], max[5], 4, 4));
+    max[3] = scalar_max(scalar_half(max[6], max[7], 4, 0), scalar_half(max[6], max[7], 4, 4));
+    max[0] = scalar_max(scalar_half(max[0], max[1], 2, 0), scalar_half(max[0], max[1], 2, 2));
+    max[1] = scalar_max(scalar_half(max[2], max[3], 2, 0), scalar_half(max[2], max[3], 2, 2));
+    max[0] = scalar_max(scalar_half(max[0], max[1], 1, 0), scalar_half(max[0], max[1], 1, 1));
+    if (!(scalar_all_within(max[0], scalar_set1(smx_range)))) return;
+
+    // Each row's reference is the n of its maximum.
+    const f32x16 rounding = scalar_set1(12582912.0f);
+    const f32x16 reference = scalar_sub(scalar_fma(max[0], scalar_set1(0x1.715476p+0f), rounding), rounding);
+    float lower[16], bias[16];
+    scalar_store(lower, scalar_mul(scalar_add(reference, scalar_set1((float)(-127 - SMX_BIAS))),
+                                   scalar_set1(smx_ln2)));
+    scalar_store(bias, scalar_sub(scalar_set1(smx_rounding_bias(SMX_BIAS)), reference));
+
+    f32x16 hi[16] = {scalar_set1(1.0f), scalar_set1(1.0f), scalar_set1(1.0f), scalar_set1(1.0f),
+                     scalar_set1(1.0f), scalar_set1(1.0f), scalar_set1(1.0f), scalar_set1(1.0f),
+                     scalar_set1(1.0f), scalar_set1(1.0f), scalar_set1(1.0f), scalar_set1(1.0f),
+                     scalar_set1(1.0f), scalar_set1(1.0f), scalar_set1(1.0f), scalar_set1(1.0f)};
+    f32x16 lo[16] = {scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f),
+                     scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f),
+                     scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f),
+                     scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f)};
+    float tails[16][32];
+    for (size_t r = 0; r < count; r++) {
+      const size_t lane = r;
+      sum_row_64(n, x + r * x_stride, y + r * y_stride, tails[r], scalar_set1(lower[lane]),
+                 scalar_set1(bias[lane]), &hi[r], &lo[r]);
+    }
+
+    {
+      const f32x16 higher_hi = scalar_half(hi[0], hi[1], 8, 8);
+      const f32x16 higher_lo = scalar_half(lo[0], lo[1], 8, 8);
+      hi[0] = scalar_half(hi[0], hi[1], 8, 0);
+      lo[0] = scalar_half(lo[0], lo[1], 8, 0);
+      add_pair(&hi[0], &lo[0], higher_hi, higher_lo);
+    }
+    {
+      const f32x16 higher_hi = scalar_half(hi[2], hi[3], 8, 8);
+      const f32x16 higher_lo = scalar_half(lo[2], lo[3], 8, 8);
+      hi[1] = scalar_half(hi[2], hi[3], 8, 0);
+      lo[1] = scalar_half(lo[2], lo[3], 8, 0);
+      add_pair(&hi[1], &lo[1], higher_hi, higher_lo);
+    }
+    {
+      const f32x16 higher_hi = scalar_half(hi[4], hi[5], 8, 8);
+      const f32x16 higher_lo = scalar_half(lo[4], lo[5], 8, 8);
+      hi[2] = scalar_half(hi[4], hi[5], 8, 0);
+      lo[2] = scalar_half(lo[4], lo[5], 8, 0);
+      add_pair(&hi[2], &lo[2], higher_hi, higher_lo);
+    }
+    {
+      const f32x16 higher_hi = scalar_half(hi[6], hi[7], 8, 8);
+      const f32x16 higher_lo = scalar_half(lo[6], lo[7], 8, 8);
+      hi[3] = scalar_half(hi[6], hi[7], 8, 0);
+      lo[3] = scalar_half(lo[6], lo[7], 8, 0);
+      add_pair(&hi[3], &lo[3], higher_hi, higher_lo);
+    }
+    {
+      const f32x16 higher_hi = scalar_half(hi[8], hi[9], 8, 8);
+      const f32x16 higher_lo = scalar_half(lo[8], lo[9], 8, 8);
+      hi[4] = scalar_half(hi[8], hi[9], 8, 0);
+      lo[4] = scalar_half(lo[8], lo[9], 8, 0);
+      add_pair(&hi[4], &lo[4], higher_hi, higher_lo);
+    }
+    {
+      const f32x16 higher_hi = scalar_half(hi[10], hi[11], 8, 8);
+      const f32x16 higher_lo = scalar_half(lo[10], lo[11], 8, 8);
+      hi[5] = scalar_half(hi[10], hi[11], 8, 0);
+      lo[5] = scalar_half(lo[10], lo[11], 8, 0);
+      add_pair(&hi[5], &lo[5], higher_hi, higher_lo);
+    }
+    {
+      const f32x16 higher_hi = scalar_half(hi[12], hi[13], 8, 8);
+      const f32x16 higher_lo = scalar_half(lo[12], lo[13], 8, 8);
+      hi[6] = scalar_half(hi[12], hi[13], 8, 0);
+      lo[6] = scalar_half(lo[12], lo[13], 8, 0);
+      add_pair(&hi[6], &lo[6], higher_hi, higher_lo);
+    }
+    {
+      const f32x16 higher_hi = scalar_half(hi[14], hi[15], 8, 8);
+      const f32x16 higher_lo = scalar_half(lo[14], lo[15], 8, 8);
+      hi[7] = scalar_half(hi[14], hi[15], 8, 0);
+      lo[7] = scalar_half(lo[14], lo[15], 8, 0);
+      add_pair(&hi[7], &lo[7], higher_hi, higher_lo);
+    }
+    {
+      const f32x16 higher_hi = scalar_half(hi[0], hi[1], 4, 4);
+      const f32x16 higher_lo = scalar_half(lo[0], lo[1], 4, 4);
+      hi[0] = scalar_half(hi[0], hi[1], 4, 0);
+      lo[0] = scalar_half(lo[0], lo[1], 4, 0);
+      add_pair(&hi[0], &lo[0], higher_hi, higher_lo);
+    }
+    {
+      const f32x16 higher_hi = scalar_half(hi[2], hi[3], 4, 4);
+      const f32x16 higher_lo = scalar_half(lo[2], lo[3], 4, 4);
+      hi[1] = scalar_half(hi[2], hi[3], 4, 0);
+      lo[1] = scalar_half(lo[2], lo[3], 4, 0);
+      add_pair(&hi[1], &lo[1], higher_hi, higher_lo);
+    }
+    {
+      const f32x16 higher_hi = scalar_half(hi[4], hi[5], 4, 4);
+      const f32x16 higher_lo = scalar_half(lo[4], lo[5], 4, 4);
+      hi[2] = scalar_half(hi[4], hi[5], 4, 0);
+      lo[2] = scalar_half(lo[4], lo[5], 4, 0);
+      add_pair(&hi[2], &lo[2], higher_hi, higher_lo);
+    }
+    {
+      const f32x16 higher_hi = scalar_half(hi[6], hi[7], 4, 4);
+      const f32x16 higher_lo = scalar_half(lo[6], lo[7], 4, 4);
+      hi[3] = scalar_half(hi[6], hi[7], 4, 0);
+      lo[3] = scalar_half(lo[6], lo[7], 4, 0);
+      add_pair(&hi[3], &lo[3], higher_hi, higher_lo);
+    }
+    {
+      const f32x16 higher_hi = scalar_half(hi[0], hi[1], 2, 2);
+      const f32x16 higher_lo = scalar_half(lo[0], lo[1], 2, 2);
+      hi[0] = scalar_half(hi[0], hi[1], 2, 0);
+      lo[0] = scalar_half(lo[0], lo[1], 2, 0);
+      add_pair(&hi[0], &lo[0], higher_hi, higher_lo);
+    }
+    {
+      const f32x16 higher_hi = scalar_half(hi[2], hi[3], 2, 2);
+      const f32x16 higher_lo = scalar_half(lo[2], lo[3], 2, 2);
+      hi[1] = scalar_half(hi[2], hi[3], 2, 0);
+      lo[1] = scalar_half(lo[2], lo[3], 2, 0);
+      add_pair(&hi[1], &lo[1], higher_hi, higher_lo);
+    }
+    {
+      const f32x16 higher_hi = scalar_half(hi[0], hi[1], 1, 1);
+      const f32x16 higher_lo = scalar_half(lo[0], lo[1], 1, 1);
+      hi[0] = scalar_half(hi[0], hi[1], 1, 0);
+      lo[0] = scalar_half(lo[0], lo[1], 1, 0);
+      add_pair(&hi[0], &lo[0], higher_hi, higher_lo);
+    }
+
+    // The reciprocals as in src/operators/row_sum.h.
+    const f32x16 sum = scalar_add(hi[0], lo[0]);
+    const f32x16 power = scalar_inverse_power(sum);
+    const f32x16 sum_lo = scalar_mul(scalar_sub(lo[0], scalar_sub(sum, hi[0])), power);
+    const f32x16 sum_hi = scalar_mul(sum, power);
+    const f32x16 reciprocal = scalar_div(scalar_set1(1.0f), sum_hi);
+    f32x16 residual = scalar_fma(scalar_sub(scalar_set1(0.0f), sum_hi), reciprocal, scalar_set1(1.0f));
+    residual = scalar_fma(scalar_sub(scalar_set1(0.0f), sum_lo), reciprocal, residual);
+    const f32x16 to_multiple = scalar_set1(0x1.8p-22f);
+    float row_hi[16], row_lo[16], row_power[16];
+    scalar_store(row_hi, reciprocal);
+    scalar_store(row_lo, scalar_sub(scalar_add(scalar_mul(reciprocal, residual), to_multiple), to_multiple));
+    scalar_store(row_power, power);
+    for (size_t r = 0; r < count; r++) {
+      const size_t lane = r;
+      scale_row(n, y + r * y_stride, tails[r], scalar_set1(row_hi[lane]), scalar_set1(row_lo[lane]),
+                scalar_set1(row_power[lane]));
+      if (row_hi[lane] != row_hi[lane]) smx_fill_nan(n, y + r * y_stride);
+    }
+    x += 16 * x_stride;
+    y += 16 * y_stride;
   }
   *done = rows;
 }
