@@ -418,6 +418,31 @@ static inline void scale_row(size_t n, float* y, const float* tail, __m256 hi, _
   }
   if (n > 0) avx2_store_tail(y, (ptrdiff_t)n, scale(_mm256_loadu_ps(tail), hi, lo, power));
 }
+// Each row's reference is the n of its maximum.
+static inline void set_references(__m256 max, float* lower, float* bias) {
+  const __m256 rounding = _mm256_set1_ps(12582912.0f);
+  const __m256 reference =
+      _mm256_sub_ps(_mm256_fmadd_ps(max, _mm256_set1_ps(0x1.715476p+0f), rounding), rounding);
+  _mm256_storeu_ps(lower, _mm256_mul_ps(_mm256_add_ps(reference, _mm256_set1_ps((float)(-127 - SMX_BIAS))),
+                                        _mm256_set1_ps(smx_ln2)));
+  _mm256_storeu_ps(bias, _mm256_sub_ps(_mm256_set1_ps(smx_rounding_bias(SMX_BIAS)), reference));
+}
+
+// The reciprocals of rows' sums, as in src/operators/row_sum.h.
+static inline void set_reciprocals(__m256 hi, __m256 lo, float* row_hi, float* row_lo, float* row_power) {
+  const __m256 sum = _mm256_add_ps(hi, lo);
+  const __m256 power = avx2_inverse_power(sum);
+  const __m256 sum_lo = _mm256_mul_ps(_mm256_sub_ps(lo, _mm256_sub_ps(sum, hi)), power);
+  const __m256 minus_sum_hi = _mm256_sub_ps(_mm256_setzero_ps(), _mm256_mul_ps(sum, power));
+  const __m256 reciprocal = _mm256_div_ps(_mm256_set1_ps(-1.0f), minus_sum_hi);
+  __m256 residual = _mm256_fmadd_ps(minus_sum_hi, reciprocal, _mm256_set1_ps(1.0f));
+  residual = _mm256_fmadd_ps(_mm256_sub_ps(_mm256_setzero_ps(), sum_lo), reciprocal, residual);
+  const __m256 to_multiple = _mm256_set1_ps(0x1.8p-22f);
+  _mm256_storeu_ps(row_hi, reciprocal);
+  _mm256_storeu_ps(
+      row_lo, _mm256_sub_ps(_mm256_add_ps(_mm256_mul_ps(reciprocal, residual), to_multiple), to_multiple));
+  _mm256_storeu_ps(row_power, power);
+}
 
 extern "C" void smx_f32_softmax_ukernel__avx2_u32_acc16(size_t rows, size_t n, const float* x,
                                                         size_t x_stride, float* y, size_t y_stride,
@@ -438,30 +463,28 @@ extern "C" void smx_f32_softmax_ukernel__avx2_u32_acc16(size_t rows, size_t n, c
                            _mm256_permute2f128_ps(max[4], max[5], 0x31));
     max[3] = _mm256_max_ps(_mm256_permute2f128_ps(max[6], max[7], 0x20),
                            _mm256_permute2f128_ps(max[6], max[7], 0x31));
-    max[4] = _mm256_max_ps(_mm256_permute2f128_ps(max[8], max[9], 0x20),
-                           _mm256_permute2f128_ps(max[8], max[9], 0x31));
-    max[5] = _mm256_max_ps(_mm256_permute2f128_ps(max[10], max[11], 0x20),
-                           _mm256_permute2f128_ps(max[10], max[11], 0x31));
-    max[6] = _mm256_max_ps(_mm256_permute2f128_ps(max[12], max[13], 0x20),
-                           _mm256_permute2f128_ps(max[12], max[13], 0x31));
-    max[7] = _mm256_max_ps(_mm256_permute2f128_ps(max[14], max[15], 0x20),
-                           _mm256_permute2f128_ps(max[14], max[15], 0x31));
     max[0] = _mm256_max_ps(_mm256_shuffle_ps(max[0], max[1], 0x44), _mm256_shuffle_ps(max[0], max[1], 0xEE));
     max[1] = _mm256_max_ps(_mm256_shuffle_ps(max[2], max[3], 0x44), _mm256_shuffle_ps(max[2], max[3], 0xEE));
-    max[2] = _mm256_max_ps(_mm256_shuffle_ps(max[4], max[5], 0x44), _mm256_shuffle_ps(max[4], max[5], 0xEE));
-    max[3] = _mm256_max_ps(_mm256_shuffle_ps(max[6], max[7], 0x44), _mm256_shuffle_ps(max[6], max[7], 0xEE));
     max[0] = _mm256_max_ps(_mm256_shuffle_ps(max[0], max[1], 0x88), _mm256_shuffle_ps(max[0], max[1], 0xDD));
-    max[1] = _mm256_max_ps(_mm256_shuffle_ps(max[2], max[3], 0x88), _mm256_shuffle_ps(max[2], max[3], 0xDD));
-    if (!(avx2_all_within(max[0], _mm256_set1_ps(smx_range)))) return;
 
-    // Each row's reference is the n of its maximum.
-    const __m256 rounding = _mm256_set1_ps(12582912.0f);
-    const __m256 reference =
-        _mm256_sub_ps(_mm256_fmadd_ps(max[0], _mm256_set1_ps(0x1.715476p+0f), rounding), rounding);
-    float lower[8], bias[8];
-    _mm256_storeu_ps(lower, _mm256_mul_ps(_mm256_add_ps(reference, _mm256_set1_ps((float)(-127 - SMX_BIAS))),
-                                          _mm256_set1_ps(smx_ln2)));
-    _mm256_storeu_ps(bias, _mm256_sub_ps(_mm256_set1_ps(smx_rounding_bias(SMX_BIAS)), reference));
+    max[8] = _mm256_max_ps(_mm256_permute2f128_ps(max[8], max[9], 0x20),
+                           _mm256_permute2f128_ps(max[8], max[9], 0x31));
+    max[9] = _mm256_max_ps(_mm256_permute2f128_ps(max[10], max[11], 0x20),
+                           _mm256_permute2f128_ps(max[10], max[11], 0x31));
+    max[10] = _mm256_max_ps(_mm256_permute2f128_ps(max[12], max[13], 0x20),
+                            _mm256_permute2f128_ps(max[12], max[13], 0x31));
+    max[11] = _mm256_max_ps(_mm256_permute2f128_ps(max[14], max[15], 0x20),
+                            _mm256_permute2f128_ps(max[14], max[15], 0x31));
+    max[8] = _mm256_max_ps(_mm256_shuffle_ps(max[8], max[9], 0x44), _mm256_shuffle_ps(max[8], max[9], 0xEE));
+    max[9] =
+        _mm256_max_ps(_mm256_shuffle_ps(max[10], max[11], 0x44), _mm256_shuffle_ps(max[10], max[11], 0xEE));
+    max[8] = _mm256_max_ps(_mm256_shuffle_ps(max[8], max[9], 0x88), _mm256_shuffle_ps(max[8], max[9], 0xDD));
+    if (!(avx2_all_within(max[0], _mm256_set1_ps(smx_range)))) return;
+    if (!(avx2_all_within(max[8], _mm256_set1_ps(smx_range)))) return;
+
+    float lower[16], bias[16];
+    set_references(max[0], lower + 0, bias + 0);
+    set_references(max[8], lower + 8, bias + 8);
 
     __m256 hi[16] = {_mm256_set1_ps(1.0f), _mm256_set1_ps(1.0f), _mm256_set1_ps(1.0f), _mm256_set1_ps(1.0f),
                      _mm256_set1_ps(1.0f), _mm256_set1_ps(1.0f), _mm256_set1_ps(1.0f), _mm256_set1_ps(1.0f),
@@ -473,7 +496,7 @@ extern "C" void smx_f32_softmax_ukernel__avx2_u32_acc16(size_t rows, size_t n, c
                      _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps()};
     float tails[16][32];
     for (size_t r = 0; r < count; r++) {
-      const size_t lane = r % 2 * 4 + r / 2;
+      const size_t lane = r / 8 * 8 + (r % 8) % 2 * 4 + (r % 8) / 2;
       sum_row_32(n, x + r * x_stride, y + r * y_stride, tails[r], _mm256_set1_ps(lower[lane]),
                  _mm256_set1_ps(bias[lane]), &hi[r], &lo[r]);
     }
@@ -507,34 +530,6 @@ extern "C" void smx_f32_softmax_ukernel__avx2_u32_acc16(size_t rows, size_t n, c
       add_pair(&hi[3], &lo[3], higher_hi, higher_lo);
     }
     {
-      const __m256 higher_hi = _mm256_permute2f128_ps(hi[8], hi[9], 0x31);
-      const __m256 higher_lo = _mm256_permute2f128_ps(lo[8], lo[9], 0x31);
-      hi[4] = _mm256_permute2f128_ps(hi[8], hi[9], 0x20);
-      lo[4] = _mm256_permute2f128_ps(lo[8], lo[9], 0x20);
-      add_pair(&hi[4], &lo[4], higher_hi, higher_lo);
-    }
-    {
-      const __m256 higher_hi = _mm256_permute2f128_ps(hi[10], hi[11], 0x31);
-      const __m256 higher_lo = _mm256_permute2f128_ps(lo[10], lo[11], 0x31);
-      hi[5] = _mm256_permute2f128_ps(hi[10], hi[11], 0x20);
-      lo[5] = _mm256_permute2f128_ps(lo[10], lo[11], 0x20);
-      add_pair(&hi[5], &lo[5], higher_hi, higher_lo);
-    }
-    {
-      const __m256 higher_hi = _mm256_permute2f128_ps(hi[12], hi[13], 0x31);
-      const __m256 higher_lo = _mm256_permute2f128_ps(lo[12], lo[13], 0x31);
-      hi[6] = _mm256_permute2f128_ps(hi[12], hi[13], 0x20);
-      lo[6] = _mm256_permute2f128_ps(lo[12], lo[13], 0x20);
-      add_pair(&hi[6], &lo[6], higher_hi, higher_lo);
-    }
-    {
-      const __m256 higher_hi = _mm256_permute2f128_ps(hi[14], hi[15], 0x31);
-      const __m256 higher_lo = _mm256_permute2f128_ps(lo[14], lo[15], 0x31);
-      hi[7] = _mm256_permute2f128_ps(hi[14], hi[15], 0x20);
-      lo[7] = _mm256_permute2f128_ps(lo[14], lo[15], 0x20);
-      add_pair(&hi[7], &lo[7], higher_hi, higher_lo);
-    }
-    {
       const __m256 higher_hi = _mm256_shuffle_ps(hi[0], hi[1], 0xEE);
       const __m256 higher_lo = _mm256_shuffle_ps(lo[0], lo[1], 0xEE);
       hi[0] = _mm256_shuffle_ps(hi[0], hi[1], 0x44);
@@ -549,51 +544,68 @@ extern "C" void smx_f32_softmax_ukernel__avx2_u32_acc16(size_t rows, size_t n, c
       add_pair(&hi[1], &lo[1], higher_hi, higher_lo);
     }
     {
-      const __m256 higher_hi = _mm256_shuffle_ps(hi[4], hi[5], 0xEE);
-      const __m256 higher_lo = _mm256_shuffle_ps(lo[4], lo[5], 0xEE);
-      hi[2] = _mm256_shuffle_ps(hi[4], hi[5], 0x44);
-      lo[2] = _mm256_shuffle_ps(lo[4], lo[5], 0x44);
-      add_pair(&hi[2], &lo[2], higher_hi, higher_lo);
-    }
-    {
-      const __m256 higher_hi = _mm256_shuffle_ps(hi[6], hi[7], 0xEE);
-      const __m256 higher_lo = _mm256_shuffle_ps(lo[6], lo[7], 0xEE);
-      hi[3] = _mm256_shuffle_ps(hi[6], hi[7], 0x44);
-      lo[3] = _mm256_shuffle_ps(lo[6], lo[7], 0x44);
-      add_pair(&hi[3], &lo[3], higher_hi, higher_lo);
-    }
-    {
       const __m256 higher_hi = _mm256_shuffle_ps(hi[0], hi[1], 0xDD);
       const __m256 higher_lo = _mm256_shuffle_ps(lo[0], lo[1], 0xDD);
       hi[0] = _mm256_shuffle_ps(hi[0], hi[1], 0x88);
       lo[0] = _mm256_shuffle_ps(lo[0], lo[1], 0x88);
       add_pair(&hi[0], &lo[0], higher_hi, higher_lo);
     }
+
     {
-      const __m256 higher_hi = _mm256_shuffle_ps(hi[2], hi[3], 0xDD);
-      const __m256 higher_lo = _mm256_shuffle_ps(lo[2], lo[3], 0xDD);
-      hi[1] = _mm256_shuffle_ps(hi[2], hi[3], 0x88);
-      lo[1] = _mm256_shuffle_ps(lo[2], lo[3], 0x88);
-      add_pair(&hi[1], &lo[1], higher_hi, higher_lo);
+      const __m256 higher_hi = _mm256_permute2f128_ps(hi[8], hi[9], 0x31);
+      const __m256 higher_lo = _mm256_permute2f128_ps(lo[8], lo[9], 0x31);
+      hi[8] = _mm256_permute2f128_ps(hi[8], hi[9], 0x20);
+      lo[8] = _mm256_permute2f128_ps(lo[8], lo[9], 0x20);
+      add_pair(&hi[8], &lo[8], higher_hi, higher_lo);
+    }
+    {
+      const __m256 higher_hi = _mm256_permute2f128_ps(hi[10], hi[11], 0x31);
+      const __m256 higher_lo = _mm256_permute2f128_ps(lo[10], lo[11], 0x31);
+      hi[9] = _mm256_permute2f128_ps(hi[10], hi[11], 0x20);
+      lo[9] = _mm256_permute2f128_ps(lo[10], lo[11], 0x20);
+      add_pair(&hi[9], &lo[9], higher_hi, higher_lo);
+    }
+    {
+      const __m256 higher_hi = _mm256_permute2f128_ps(hi[12], hi[13], 0x31);
+      const __m256 higher_lo = _mm256_permute2f128_ps(lo[12], lo[13], 0x31);
+      hi[10] = _mm256_permute2f128_ps(hi[12], hi[13], 0x20);
+      lo[10] = _mm256_permute2f128_ps(lo[12], lo[13], 0x20);
+      add_pair(&hi[10], &lo[10], higher_hi, higher_lo);
+    }
+    {
+      const __m256 higher_hi = _mm256_permute2f128_ps(hi[14], hi[15], 0x31);
+      const __m256 higher_lo = _mm256_permute2f128_ps(lo[14], lo[15], 0x31);
+      hi[11] = _mm256_permute2f128_ps(hi[14], hi[15], 0x20);
+      lo[11] = _mm256_permute2f128_ps(lo[14], lo[15], 0x20);
+      add_pair(&hi[11], &lo[11], higher_hi, higher_lo);
+    }
+    {
+      const __m256 higher_hi = _mm256_shuffle_ps(hi[8], hi[9], 0xEE);
+      const __m256 higher_lo = _mm256_shuffle_ps(lo[8], lo[9], 0xEE);
+      hi[8] = _mm256_shuffle_ps(hi[8], hi[9], 0x44);
+      lo[8] = _mm256_shuffle_ps(lo[8], lo[9], 0x44);
+      add_pair(&hi[8], &lo[8], higher_hi, higher_lo);
+    }
+    {
+      const __m256 higher_hi = _mm256_shuffle_ps(hi[10], hi[11], 0xEE);
+      const __m256 higher_lo = _mm256_shuffle_ps(lo[10], lo[11], 0xEE);
+      hi[9] = _mm256_shuffle_ps(hi[10], hi[11], 0x44);
+      lo[9] = _mm256_shuffle_ps(lo[10], lo[11], 0x44);
+      add_pair(&hi[9], &lo[9], higher_hi, higher_lo);
+    }
+    {
+      const __m256 higher_hi = _mm256_shuffle_ps(hi[8], hi[9], 0xDD);
+      const __m256 higher_lo = _mm256_shuffle_ps(lo[8], lo[9], 0xDD);
+      hi[8] = _mm256_shuffle_ps(hi[8], hi[9], 0x88);
+      lo[8] = _mm256_shuffle_ps(lo[8], lo[9], 0x88);
+      add_pair(&hi[8], &lo[8], higher_hi, higher_lo);
     }
 
-    // The reciprocals as in src/operators/row_sum.h.
-    const __m256 sum = _mm256_add_ps(hi[0], lo[0]);
-    const __m256 power = avx2_inverse_power(sum);
-    const __m256 sum_lo = _mm256_mul_ps(_mm256_sub_ps(lo[0], _mm256_sub_ps(sum, hi[0])), power);
-    const __m256 sum_hi = _mm256_mul_ps(sum, power);
-    const __m256 reciprocal = _mm256_div_ps(_mm256_set1_ps(1.0f), sum_hi);
-    __m256 residual =
-        _mm256_fmadd_ps(_mm256_sub_ps(_mm256_setzero_ps(), sum_hi), reciprocal, _mm256_set1_ps(1.0f));
-    residual = _mm256_fmadd_ps(_mm256_sub_ps(_mm256_setzero_ps(), sum_lo), reciprocal, residual);
-    const __m256 to_multiple = _mm256_set1_ps(0x1.8p-22f);
-    float row_hi[8], row_lo[8], row_power[8];
-    _mm256_storeu_ps(row_hi, reciprocal);
-    _mm256_storeu_ps(
-        row_lo, _mm256_sub_ps(_mm256_add_ps(_mm256_mul_ps(reciprocal, residual), to_multiple), to_multiple));
-    _mm256_storeu_ps(row_power, power);
+    float row_hi[16], row_lo[16], row_power[16];
+    set_reciprocals(hi[0], lo[0], row_hi + 0, row_lo + 0, row_power + 0);
+    set_reciprocals(hi[8], lo[8], row_hi + 8, row_lo + 8, row_power + 8);
     for (size_t r = 0; r < count; r++) {
-      const size_t lane = r % 2 * 4 + r / 2;
+      const size_t lane = r / 8 * 8 + (r % 8) % 2 * 4 + (r % 8) / 2;
       scale_row(n, y + r * y_stride, tails[r], _mm256_set1_ps(row_hi[lane]), _mm256_set1_ps(row_lo[lane]),
                 _mm256_set1_ps(row_power[lane]));
       if (row_hi[lane] != row_hi[lane]) smx_fill_nan(n, y + r * y_stride);
@@ -625,14 +637,8 @@ extern "C" void smx_f32_softmax_ukernel__avx2_u32_acc8(size_t rows, size_t n, co
     max[0] = _mm256_max_ps(_mm256_shuffle_ps(max[0], max[1], 0x88), _mm256_shuffle_ps(max[0], max[1], 0xDD));
     if (!(avx2_all_within(max[0], _mm256_set1_ps(smx_range)))) return;
 
-    // Each row's reference is the n of its maximum.
-    const __m256 rounding = _mm256_set1_ps(12582912.0f);
-    const __m256 reference =
-        _mm256_sub_ps(_mm256_fmadd_ps(max[0], _mm256_set1_ps(0x1.715476p+0f), rounding), rounding);
     float lower[8], bias[8];
-    _mm256_storeu_ps(lower, _mm256_mul_ps(_mm256_add_ps(reference, _mm256_set1_ps((float)(-127 - SMX_BIAS))),
-                                          _mm256_set1_ps(smx_ln2)));
-    _mm256_storeu_ps(bias, _mm256_sub_ps(_mm256_set1_ps(smx_rounding_bias(SMX_BIAS)), reference));
+    set_references(max[0], lower + 0, bias + 0);
 
     __m256 hi[8] = {_mm256_set1_ps(1.0f), _mm256_set1_ps(1.0f), _mm256_set1_ps(1.0f), _mm256_set1_ps(1.0f),
                     _mm256_set1_ps(1.0f), _mm256_set1_ps(1.0f), _mm256_set1_ps(1.0f), _mm256_set1_ps(1.0f)};
@@ -695,21 +701,8 @@ extern "C" void smx_f32_softmax_ukernel__avx2_u32_acc8(size_t rows, size_t n, co
       add_pair(&hi[0], &lo[0], higher_hi, higher_lo);
     }
 
-    // The reciprocals as in src/operators/row_sum.h.
-    const __m256 sum = _mm256_add_ps(hi[0], lo[0]);
-    const __m256 power = avx2_inverse_power(sum);
-    const __m256 sum_lo = _mm256_mul_ps(_mm256_sub_ps(lo[0], _mm256_sub_ps(sum, hi[0])), power);
-    const __m256 sum_hi = _mm256_mul_ps(sum, power);
-    const __m256 reciprocal = _mm256_div_ps(_mm256_set1_ps(1.0f), sum_hi);
-    __m256 residual =
-        _mm256_fmadd_ps(_mm256_sub_ps(_mm256_setzero_ps(), sum_hi), reciprocal, _mm256_set1_ps(1.0f));
-    residual = _mm256_fmadd_ps(_mm256_sub_ps(_mm256_setzero_ps(), sum_lo), reciprocal, residual);
-    const __m256 to_multiple = _mm256_set1_ps(0x1.8p-22f);
     float row_hi[8], row_lo[8], row_power[8];
-    _mm256_storeu_ps(row_hi, reciprocal);
-    _mm256_storeu_ps(
-        row_lo, _mm256_sub_ps(_mm256_add_ps(_mm256_mul_ps(reciprocal, residual), to_multiple), to_multiple));
-    _mm256_storeu_ps(row_power, power);
+    set_reciprocals(hi[0], lo[0], row_hi + 0, row_lo + 0, row_power + 0);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r % 2 * 4 + r / 2;
       scale_row(n, y + r * y_stride, tails[r], _mm256_set1_ps(row_hi[lane]), _mm256_set1_ps(row_lo[lane]),
@@ -743,14 +736,8 @@ extern "C" void smx_f32_softmax_ukernel__avx2_u64_acc8(size_t rows, size_t n, co
     max[0] = _mm256_max_ps(_mm256_shuffle_ps(max[0], max[1], 0x88), _mm256_shuffle_ps(max[0], max[1], 0xDD));
     if (!(avx2_all_within(max[0], _mm256_set1_ps(smx_range)))) return;
 
-    // Each row's reference is the n of its maximum.
-    const __m256 rounding = _mm256_set1_ps(12582912.0f);
-    const __m256 reference =
-        _mm256_sub_ps(_mm256_fmadd_ps(max[0], _mm256_set1_ps(0x1.715476p+0f), rounding), rounding);
     float lower[8], bias[8];
-    _mm256_storeu_ps(lower, _mm256_mul_ps(_mm256_add_ps(reference, _mm256_set1_ps((float)(-127 - SMX_BIAS))),
-                                          _mm256_set1_ps(smx_ln2)));
-    _mm256_storeu_ps(bias, _mm256_sub_ps(_mm256_set1_ps(smx_rounding_bias(SMX_BIAS)), reference));
+    set_references(max[0], lower + 0, bias + 0);
 
     __m256 hi[8] = {_mm256_set1_ps(1.0f), _mm256_set1_ps(1.0f), _mm256_set1_ps(1.0f), _mm256_set1_ps(1.0f),
                     _mm256_set1_ps(1.0f), _mm256_set1_ps(1.0f), _mm256_set1_ps(1.0f), _mm256_set1_ps(1.0f)};
@@ -813,21 +800,8 @@ extern "C" void smx_f32_softmax_ukernel__avx2_u64_acc8(size_t rows, size_t n, co
       add_pair(&hi[0], &lo[0], higher_hi, higher_lo);
     }
 
-    // The reciprocals as in src/operators/row_sum.h.
-    const __m256 sum = _mm256_add_ps(hi[0], lo[0]);
-    const __m256 power = avx2_inverse_power(sum);
-    const __m256 sum_lo = _mm256_mul_ps(_mm256_sub_ps(lo[0], _mm256_sub_ps(sum, hi[0])), power);
-    const __m256 sum_hi = _mm256_mul_ps(sum, power);
-    const __m256 reciprocal = _mm256_div_ps(_mm256_set1_ps(1.0f), sum_hi);
-    __m256 residual =
-        _mm256_fmadd_ps(_mm256_sub_ps(_mm256_setzero_ps(), sum_hi), reciprocal, _mm256_set1_ps(1.0f));
-    residual = _mm256_fmadd_ps(_mm256_sub_ps(_mm256_setzero_ps(), sum_lo), reciprocal, residual);
-    const __m256 to_multiple = _mm256_set1_ps(0x1.8p-22f);
     float row_hi[8], row_lo[8], row_power[8];
-    _mm256_storeu_ps(row_hi, reciprocal);
-    _mm256_storeu_ps(
-        row_lo, _mm256_sub_ps(_mm256_add_ps(_mm256_mul_ps(reciprocal, residual), to_multiple), to_multiple));
-    _mm256_storeu_ps(row_power, power);
+    set_reciprocals(hi[0], lo[0], row_hi + 0, row_lo + 0, row_power + 0);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r % 2 * 4 + r / 2;
       scale_row(n, y + r * y_stride, tails[r], _mm256_set1_ps(row_hi[lane]), _mm256_set1_ps(row_lo[lane]),
@@ -859,30 +833,28 @@ extern "C" void smx_f32_softmax_ukernel__avx2_u64_acc16(size_t rows, size_t n, c
                            _mm256_permute2f128_ps(max[4], max[5], 0x31));
     max[3] = _mm256_max_ps(_mm256_permute2f128_ps(max[6], max[7], 0x20),
                            _mm256_permute2f128_ps(max[6], max[7], 0x31));
-    max[4] = _mm256_max_ps(_mm256_permute2f128_ps(max[8], max[9], 0x20),
-                           _mm256_permute2f128_ps(max[8], max[9], 0x31));
-    max[5] = _mm256_max_ps(_mm256_permute2f128_ps(max[10], max[11], 0x20),
-                           _mm256_permute2f128_ps(max[10], max[11], 0x31));
-    max[6] = _mm256_max_ps(_mm256_permute2f128_ps(max[12], max[13], 0x20),
-                           _mm256_permute2f128_ps(max[12], max[13], 0x31));
-    max[7] = _mm256_max_ps(_mm256_permute2f128_ps(max[14], max[15], 0x20),
-                           _mm256_permute2f128_ps(max[14], max[15], 0x31));
     max[0] = _mm256_max_ps(_mm256_shuffle_ps(max[0], max[1], 0x44), _mm256_shuffle_ps(max[0], max[1], 0xEE));
     max[1] = _mm256_max_ps(_mm256_shuffle_ps(max[2], max[3], 0x44), _mm256_shuffle_ps(max[2], max[3], 0xEE));
-    max[2] = _mm256_max_ps(_mm256_shuffle_ps(max[4], max[5], 0x44), _mm256_shuffle_ps(max[4], max[5], 0xEE));
-    max[3] = _mm256_max_ps(_mm256_shuffle_ps(max[6], max[7], 0x44), _mm256_shuffle_ps(max[6], max[7], 0xEE));
     max[0] = _mm256_max_ps(_mm256_shuffle_ps(max[0], max[1], 0x88), _mm256_shuffle_ps(max[0], max[1], 0xDD));
-    max[1] = _mm256_max_ps(_mm256_shuffle_ps(max[2], max[3], 0x88), _mm256_shuffle_ps(max[2], max[3], 0xDD));
-    if (!(avx2_all_within(max[0], _mm256_set1_ps(smx_range)))) return;
 
-    // Each row's reference is the n of its maximum.
-    const __m256 rounding = _mm256_set1_ps(12582912.0f);
-    const __m256 reference =
-        _mm256_sub_ps(_mm256_fmadd_ps(max[0], _mm256_set1_ps(0x1.715476p+0f), rounding), rounding);
-    float lower[8], bias[8];
-    _mm256_storeu_ps(lower, _mm256_mul_ps(_mm256_add_ps(reference, _mm256_set1_ps((float)(-127 - SMX_BIAS))),
-                                          _mm256_set1_ps(smx_ln2)));
-    _mm256_storeu_ps(bias, _mm256_sub_ps(_mm256_set1_ps(smx_rounding_bias(SMX_BIAS)), reference));
+    max[8] = _mm256_max_ps(_mm256_permute2f128_ps(max[8], max[9], 0x20),
+                           _mm256_permute2f128_ps(max[8], max[9], 0x31));
+    max[9] = _mm256_max_ps(_mm256_permute2f128_ps(max[10], max[11], 0x20),
+                           _mm256_permute2f128_ps(max[10], max[11], 0x31));
+    max[10] = _mm256_max_ps(_mm256_permute2f128_ps(max[12], max[13], 0x20),
+                            _mm256_permute2f128_ps(max[12], max[13], 0x31));
+    max[11] = _mm256_max_ps(_mm256_permute2f128_ps(max[14], max[15], 0x20),
+                            _mm256_permute2f128_ps(max[14], max[15], 0x31));
+    max[8] = _mm256_max_ps(_mm256_shuffle_ps(max[8], max[9], 0x44), _mm256_shuffle_ps(max[8], max[9], 0xEE));
+    max[9] =
+        _mm256_max_ps(_mm256_shuffle_ps(max[10], max[11], 0x44), _mm256_shuffle_ps(max[10], max[11], 0xEE));
+    max[8] = _mm256_max_ps(_mm256_shuffle_ps(max[8], max[9], 0x88), _mm256_shuffle_ps(max[8], max[9], 0xDD));
+    if (!(avx2_all_within(max[0], _mm256_set1_ps(smx_range)))) return;
+    if (!(avx2_all_within(max[8], _mm256_set1_ps(smx_range)))) return;
+
+    float lower[16], bias[16];
+    set_references(max[0], lower + 0, bias + 0);
+    set_references(max[8], lower + 8, bias + 8);
 
     __m256 hi[16] = {_mm256_set1_ps(1.0f), _mm256_set1_ps(1.0f), _mm256_set1_ps(1.0f), _mm256_set1_ps(1.0f),
                      _mm256_set1_ps(1.0f), _mm256_set1_ps(1.0f), _mm256_set1_ps(1.0f), _mm256_set1_ps(1.0f),
@@ -894,7 +866,7 @@ extern "C" void smx_f32_softmax_ukernel__avx2_u64_acc16(size_t rows, size_t n, c
                      _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps()};
     float tails[16][32];
     for (size_t r = 0; r < count; r++) {
-      const size_t lane = r % 2 * 4 + r / 2;
+      const size_t lane = r / 8 * 8 + (r % 8) % 2 * 4 + (r % 8) / 2;
       sum_row_64(n, x + r * x_stride, y + r * y_stride, tails[r], _mm256_set1_ps(lower[lane]),
                  _mm256_set1_ps(bias[lane]), &hi[r], &lo[r]);
     }
@@ -928,34 +900,6 @@ extern "C" void smx_f32_softmax_ukernel__avx2_u64_acc16(size_t rows, size_t n, c
       add_pair(&hi[3], &lo[3], higher_hi, higher_lo);
     }
     {
-      const __m256 higher_hi = _mm256_permute2f128_ps(hi[8], hi[9], 0x31);
-      const __m256 higher_lo = _mm256_permute2f128_ps(lo[8], lo[9], 0x31);
-      hi[4] = _mm256_permute2f128_ps(hi[8], hi[9], 0x20);
-      lo[4] = _mm256_permute2f128_ps(lo[8], lo[9], 0x20);
-      add_pair(&hi[4], &lo[4], higher_hi, higher_lo);
-    }
-    {
-      const __m256 higher_hi = _mm256_permute2f128_ps(hi[10], hi[11], 0x31);
-      const __m256 higher_lo = _mm256_permute2f128_ps(lo[10], lo[11], 0x31);
-      hi[5] = _mm256_permute2f128_ps(hi[10], hi[11], 0x20);
-      lo[5] = _mm256_permute2f128_ps(lo[10], lo[11], 0x20);
-      add_pair(&hi[5], &lo[5], higher_hi, higher_lo);
-    }
-    {
-      const __m256 higher_hi = _mm256_permute2f128_ps(hi[12], hi[13], 0x31);
-      const __m256 higher_lo = _mm256_permute2f128_ps(lo[12], lo[13], 0x31);
-      hi[6] = _mm256_permute2f128_ps(hi[12], hi[13], 0x20);
-      lo[6] = _mm256_permute2f128_ps(lo[12], lo[13], 0x20);
-      add_pair(&hi[6], &lo[6], higher_hi, higher_lo);
-    }
-    {
-      const __m256 higher_hi = _mm256_permute2f128_ps(hi[14], hi[15], 0x31);
-      const __m256 higher_lo = _mm256_permute2f128_ps(lo[14], lo[15], 0x31);
-      hi[7] = _mm256_permute2f128_ps(hi[14], hi[15], 0x20);
-      lo[7] = _mm256_permute2f128_ps(lo[14], lo[15], 0x20);
-      add_pair(&hi[7], &lo[7], higher_hi, higher_lo);
-    }
-    {
       const __m256 higher_hi = _mm256_shuffle_ps(hi[0], hi[1], 0xEE);
       const __m256 higher_lo = _mm256_shuffle_ps(lo[0], lo[1], 0xEE);
       hi[0] = _mm256_shuffle_ps(hi[0], hi[1], 0x44);
@@ -970,51 +914,68 @@ extern "C" void smx_f32_softmax_ukernel__avx2_u64_acc16(size_t rows, size_t n, c
       add_pair(&hi[1], &lo[1], higher_hi, higher_lo);
     }
     {
-      const __m256 higher_hi = _mm256_shuffle_ps(hi[4], hi[5], 0xEE);
-      const __m256 higher_lo = _mm256_shuffle_ps(lo[4], lo[5], 0xEE);
-      hi[2] = _mm256_shuffle_ps(hi[4], hi[5], 0x44);
-      lo[2] = _mm256_shuffle_ps(lo[4], lo[5], 0x44);
-      add_pair(&hi[2], &lo[2], higher_hi, higher_lo);
-    }
-    {
-      const __m256 higher_hi = _mm256_shuffle_ps(hi[6], hi[7], 0xEE);
-      const __m256 higher_lo = _mm256_shuffle_ps(lo[6], lo[7], 0xEE);
-      hi[3] = _mm256_shuffle_ps(hi[6], hi[7], 0x44);
-      lo[3] = _mm256_shuffle_ps(lo[6], lo[7], 0x44);
-      add_pair(&hi[3], &lo[3], higher_hi, higher_lo);
-    }
-    {
       const __m256 higher_hi = _mm256_shuffle_ps(hi[0], hi[1], 0xDD);
       const __m256 higher_lo = _mm256_shuffle_ps(lo[0], lo[1], 0xDD);
       hi[0] = _mm256_shuffle_ps(hi[0], hi[1], 0x88);
       lo[0] = _mm256_shuffle_ps(lo[0], lo[1], 0x88);
       add_pair(&hi[0], &lo[0], higher_hi, higher_lo);
     }
+
     {
-      const __m256 higher_hi = _mm256_shuffle_ps(hi[2], hi[3], 0xDD);
-      const __m256 higher_lo = _mm256_shuffle_ps(lo[2], lo[3], 0xDD);
-      hi[1] = _mm256_shuffle_ps(hi[2], hi[3], 0x88);
-      lo[1] = _mm256_shuffle_ps(lo[2], lo[3], 0x88);
-      add_pair(&hi[1], &lo[1], higher_hi, higher_lo);
+      const __m256 higher_hi = _mm256_permute2f128_ps(hi[8], hi[9], 0x31);
+      const __m256 higher_lo = _mm256_permute2f128_ps(lo[8], lo[9], 0x31);
+      hi[8] = _mm256_permute2f128_ps(hi[8], hi[9], 0x20);
+      lo[8] = _mm256_permute2f128_ps(lo[8], lo[9], 0x20);
+      add_pair(&hi[8], &lo[8], higher_hi, higher_lo);
+    }
+    {
+      const __m256 higher_hi = _mm256_permute2f128_ps(hi[10], hi[11], 0x31);
+      const __m256 higher_lo = _mm256_permute2f128_ps(lo[10], lo[11], 0x31);
+      hi[9] = _mm256_permute2f128_ps(hi[10], hi[11], 0x20);
+      lo[9] = _mm256_permute2f128_ps(lo[10], lo[11], 0x20);
+      add_pair(&hi[9], &lo[9], higher_hi, higher_lo);
+    }
+    {
+      const __m256 higher_hi = _mm256_permute2f128_ps(hi[12], hi[13], 0x31);
+      const __m256 higher_lo = _mm256_permute2f128_ps(lo[12], lo[13], 0x31);
+      hi[10] = _mm256_permute2f128_ps(hi[12], hi[13], 0x20);
+      lo[10] = _mm256_permute2f128_ps(lo[12], lo[13], 0x20);
+      add_pair(&hi[10], &lo[10], higher_hi, higher_lo);
+    }
+    {
+      const __m256 higher_hi = _mm256_permute2f128_ps(hi[14], hi[15], 0x31);
+      const __m256 higher_lo = _mm256_permute2f128_ps(lo[14], lo[15], 0x31);
+      hi[11] = _mm256_permute2f128_ps(hi[14], hi[15], 0x20);
+      lo[11] = _mm256_permute2f128_ps(lo[14], lo[15], 0x20);
+      add_pair(&hi[11], &lo[11], higher_hi, higher_lo);
+    }
+    {
+      const __m256 higher_hi = _mm256_shuffle_ps(hi[8], hi[9], 0xEE);
+      const __m256 higher_lo = _mm256_shuffle_ps(lo[8], lo[9], 0xEE);
+      hi[8] = _mm256_shuffle_ps(hi[8], hi[9], 0x44);
+      lo[8] = _mm256_shuffle_ps(lo[8], lo[9], 0x44);
+      add_pair(&hi[8], &lo[8], higher_hi, higher_lo);
+    }
+    {
+      const __m256 higher_hi = _mm256_shuffle_ps(hi[10], hi[11], 0xEE);
+      const __m256 higher_lo = _mm256_shuffle_ps(lo[10], lo[11], 0xEE);
+      hi[9] = _mm256_shuffle_ps(hi[10], hi[11], 0x44);
+      lo[9] = _mm256_shuffle_ps(lo[10], lo[11], 0x44);
+      add_pair(&hi[9], &lo[9], higher_hi, higher_lo);
+    }
+    {
+      const __m256 higher_hi = _mm256_shuffle_ps(hi[8], hi[9], 0xDD);
+      const __m256 higher_lo = _mm256_shuffle_ps(lo[8], lo[9], 0xDD);
+      hi[8] = _mm256_shuffle_ps(hi[8], hi[9], 0x88);
+      lo[8] = _mm256_shuffle_ps(lo[8], lo[9], 0x88);
+      add_pair(&hi[8], &lo[8], higher_hi, higher_lo);
     }
 
-    // The reciprocals as in src/operators/row_sum.h.
-    const __m256 sum = _mm256_add_ps(hi[0], lo[0]);
-    const __m256 power = avx2_inverse_power(sum);
-    const __m256 sum_lo = _mm256_mul_ps(_mm256_sub_ps(lo[0], _mm256_sub_ps(sum, hi[0])), power);
-    const __m256 sum_hi = _mm256_mul_ps(sum, power);
-    const __m256 reciprocal = _mm256_div_ps(_mm256_set1_ps(1.0f), sum_hi);
-    __m256 residual =
-        _mm256_fmadd_ps(_mm256_sub_ps(_mm256_setzero_ps(), sum_hi), reciprocal, _mm256_set1_ps(1.0f));
-    residual = _mm256_fmadd_ps(_mm256_sub_ps(_mm256_setzero_ps(), sum_lo), reciprocal, residual);
-    const __m256 to_multiple = _mm256_set1_ps(0x1.8p-22f);
-    float row_hi[8], row_lo[8], row_power[8];
-    _mm256_storeu_ps(row_hi, reciprocal);
-    _mm256_storeu_ps(
-        row_lo, _mm256_sub_ps(_mm256_add_ps(_mm256_mul_ps(reciprocal, residual), to_multiple), to_multiple));
-    _mm256_storeu_ps(row_power, power);
+    float row_hi[16], row_lo[16], row_power[16];
+    set_reciprocals(hi[0], lo[0], row_hi + 0, row_lo + 0, row_power + 0);
+    set_reciprocals(hi[8], lo[8], row_hi + 8, row_lo + 8, row_power + 8);
     for (size_t r = 0; r < count; r++) {
-      const size_t lane = r % 2 * 4 + r / 2;
+      const size_t lane = r / 8 * 8 + (r % 8) % 2 * 4 + (r % 8) / 2;
       scale_row(n, y + r * y_stride, tails[r], _mm256_set1_ps(row_hi[lane]), _mm256_set1_ps(row_lo[lane]),
                 _mm256_set1_ps(row_power[lane]));
       if (row_hi[lane] != row_hi[lane]) smx_fill_nan(n, y + r * y_stride);

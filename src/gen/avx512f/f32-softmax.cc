@@ -264,6 +264,31 @@ static inline void scale_row(size_t n, float* y, const float* tail, __m512 hi, _
   }
   if (n > 0) avx512f_store_tail(y, (ptrdiff_t)n, scale(_mm512_loadu_ps(tail), hi, lo, power));
 }
+// Each row's reference is the n of its maximum.
+static inline void set_references(__m512 max, float* lower, float* bias) {
+  const __m512 rounding = _mm512_set1_ps(12582912.0f);
+  const __m512 reference =
+      _mm512_sub_ps(_mm512_fmadd_ps(max, _mm512_set1_ps(0x1.715476p+0f), rounding), rounding);
+  _mm512_storeu_ps(lower, _mm512_mul_ps(_mm512_add_ps(reference, _mm512_set1_ps((float)(-127 - SMX_BIAS))),
+                                        _mm512_set1_ps(smx_ln2)));
+  _mm512_storeu_ps(bias, _mm512_sub_ps(_mm512_set1_ps(smx_rounding_bias(SMX_BIAS)), reference));
+}
+
+// The reciprocals of rows' sums, as in src/operators/row_sum.h.
+static inline void set_reciprocals(__m512 hi, __m512 lo, float* row_hi, float* row_lo, float* row_power) {
+  const __m512 sum = _mm512_add_ps(hi, lo);
+  const __m512 power = avx512f_inverse_power(sum);
+  const __m512 sum_lo = _mm512_mul_ps(_mm512_sub_ps(lo, _mm512_sub_ps(sum, hi)), power);
+  const __m512 minus_sum_hi = _mm512_sub_ps(_mm512_setzero_ps(), _mm512_mul_ps(sum, power));
+  const __m512 reciprocal = _mm512_div_ps(_mm512_set1_ps(-1.0f), minus_sum_hi);
+  __m512 residual = _mm512_fmadd_ps(minus_sum_hi, reciprocal, _mm512_set1_ps(1.0f));
+  residual = _mm512_fmadd_ps(_mm512_sub_ps(_mm512_setzero_ps(), sum_lo), reciprocal, residual);
+  const __m512 to_multiple = _mm512_set1_ps(0x1.8p-22f);
+  _mm512_storeu_ps(row_hi, reciprocal);
+  _mm512_storeu_ps(
+      row_lo, _mm512_sub_ps(_mm512_add_ps(_mm512_mul_ps(reciprocal, residual), to_multiple), to_multiple));
+  _mm512_storeu_ps(row_power, power);
+}
 
 extern "C" void smx_f32_softmax_ukernel__avx512f_u64_acc16(size_t rows, size_t n, const float* x,
                                                            size_t x_stride, float* y, size_t y_stride,
@@ -305,14 +330,8 @@ extern "C" void smx_f32_softmax_ukernel__avx512f_u64_acc16(size_t rows, size_t n
     max[0] = _mm512_max_ps(_mm512_shuffle_ps(max[0], max[1], 0x88), _mm512_shuffle_ps(max[0], max[1], 0xDD));
     if (!(_mm512_cmp_ps_mask(_mm512_abs_ps(max[0]), _mm512_set1_ps(smx_range), _CMP_LE_OQ) == 0xFFFF)) return;
 
-    // Each row's reference is the n of its maximum.
-    const __m512 rounding = _mm512_set1_ps(12582912.0f);
-    const __m512 reference =
-        _mm512_sub_ps(_mm512_fmadd_ps(max[0], _mm512_set1_ps(0x1.715476p+0f), rounding), rounding);
     float lower[16], bias[16];
-    _mm512_storeu_ps(lower, _mm512_mul_ps(_mm512_add_ps(reference, _mm512_set1_ps((float)(-127 - SMX_BIAS))),
-                                          _mm512_set1_ps(smx_ln2)));
-    _mm512_storeu_ps(bias, _mm512_sub_ps(_mm512_set1_ps(smx_rounding_bias(SMX_BIAS)), reference));
+    set_references(max[0], lower + 0, bias + 0);
 
     __m512 hi[16] = {_mm512_set1_ps(1.0f), _mm512_set1_ps(1.0f), _mm512_set1_ps(1.0f), _mm512_set1_ps(1.0f),
                      _mm512_set1_ps(1.0f), _mm512_set1_ps(1.0f), _mm512_set1_ps(1.0f), _mm512_set1_ps(1.0f),
@@ -435,21 +454,8 @@ extern "C" void smx_f32_softmax_ukernel__avx512f_u64_acc16(size_t rows, size_t n
       add_pair(&hi[0], &lo[0], higher_hi, higher_lo);
     }
 
-    // The reciprocals as in src/operators/row_sum.h.
-    const __m512 sum = _mm512_add_ps(hi[0], lo[0]);
-    const __m512 power = avx512f_inverse_power(sum);
-    const __m512 sum_lo = _mm512_mul_ps(_mm512_sub_ps(lo[0], _mm512_sub_ps(sum, hi[0])), power);
-    const __m512 sum_hi = _mm512_mul_ps(sum, power);
-    const __m512 reciprocal = _mm512_div_ps(_mm512_set1_ps(1.0f), sum_hi);
-    __m512 residual =
-        _mm512_fmadd_ps(_mm512_sub_ps(_mm512_setzero_ps(), sum_hi), reciprocal, _mm512_set1_ps(1.0f));
-    residual = _mm512_fmadd_ps(_mm512_sub_ps(_mm512_setzero_ps(), sum_lo), reciprocal, residual);
-    const __m512 to_multiple = _mm512_set1_ps(0x1.8p-22f);
     float row_hi[16], row_lo[16], row_power[16];
-    _mm512_storeu_ps(row_hi, reciprocal);
-    _mm512_storeu_ps(
-        row_lo, _mm512_sub_ps(_mm512_add_ps(_mm512_mul_ps(reciprocal, residual), to_multiple), to_multiple));
-    _mm512_storeu_ps(row_power, power);
+    set_reciprocals(hi[0], lo[0], row_hi + 0, row_lo + 0, row_power + 0);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r % 4 * 4 + r / 4;
       scale_row(n, y + r * y_stride, tails[r], _mm512_set1_ps(row_hi[lane]), _mm512_set1_ps(row_lo[lane]),
@@ -487,14 +493,8 @@ extern "C" void smx_f32_softmax_ukernel__avx512f_u32_acc8(size_t rows, size_t n,
     max[0] = _mm512_max_ps(_mm512_shuffle_ps(max[0], max[0], 0x88), _mm512_shuffle_ps(max[0], max[0], 0xDD));
     if (!(_mm512_cmp_ps_mask(_mm512_abs_ps(max[0]), _mm512_set1_ps(smx_range), _CMP_LE_OQ) == 0xFFFF)) return;
 
-    // Each row's reference is the n of its maximum.
-    const __m512 rounding = _mm512_set1_ps(12582912.0f);
-    const __m512 reference =
-        _mm512_sub_ps(_mm512_fmadd_ps(max[0], _mm512_set1_ps(0x1.715476p+0f), rounding), rounding);
     float lower[16], bias[16];
-    _mm512_storeu_ps(lower, _mm512_mul_ps(_mm512_add_ps(reference, _mm512_set1_ps((float)(-127 - SMX_BIAS))),
-                                          _mm512_set1_ps(smx_ln2)));
-    _mm512_storeu_ps(bias, _mm512_sub_ps(_mm512_set1_ps(smx_rounding_bias(SMX_BIAS)), reference));
+    set_references(max[0], lower + 0, bias + 0);
 
     __m512 hi[8] = {_mm512_set1_ps(1.0f), _mm512_set1_ps(1.0f), _mm512_set1_ps(1.0f), _mm512_set1_ps(1.0f),
                     _mm512_set1_ps(1.0f), _mm512_set1_ps(1.0f), _mm512_set1_ps(1.0f), _mm512_set1_ps(1.0f)};
@@ -564,21 +564,8 @@ extern "C" void smx_f32_softmax_ukernel__avx512f_u32_acc8(size_t rows, size_t n,
       add_pair(&hi[0], &lo[0], higher_hi, higher_lo);
     }
 
-    // The reciprocals as in src/operators/row_sum.h.
-    const __m512 sum = _mm512_add_ps(hi[0], lo[0]);
-    const __m512 power = avx512f_inverse_power(sum);
-    const __m512 sum_lo = _mm512_mul_ps(_mm512_sub_ps(lo[0], _mm512_sub_ps(sum, hi[0])), power);
-    const __m512 sum_hi = _mm512_mul_ps(sum, power);
-    const __m512 reciprocal = _mm512_div_ps(_mm512_set1_ps(1.0f), sum_hi);
-    __m512 residual =
-        _mm512_fmadd_ps(_mm512_sub_ps(_mm512_setzero_ps(), sum_hi), reciprocal, _mm512_set1_ps(1.0f));
-    residual = _mm512_fmadd_ps(_mm512_sub_ps(_mm512_setzero_ps(), sum_lo), reciprocal, residual);
-    const __m512 to_multiple = _mm512_set1_ps(0x1.8p-22f);
     float row_hi[16], row_lo[16], row_power[16];
-    _mm512_storeu_ps(row_hi, reciprocal);
-    _mm512_storeu_ps(
-        row_lo, _mm512_sub_ps(_mm512_add_ps(_mm512_mul_ps(reciprocal, residual), to_multiple), to_multiple));
-    _mm512_storeu_ps(row_power, power);
+    set_reciprocals(hi[0], lo[0], row_hi + 0, row_lo + 0, row_power + 0);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r % 4 * 4 + r / 4;
       scale_row(n, y + r * y_stride, tails[r], _mm512_set1_ps(row_hi[lane]), _mm512_set1_ps(row_lo[lane]),
@@ -616,14 +603,8 @@ extern "C" void smx_f32_softmax_ukernel__avx512f_u64_acc8(size_t rows, size_t n,
     max[0] = _mm512_max_ps(_mm512_shuffle_ps(max[0], max[0], 0x88), _mm512_shuffle_ps(max[0], max[0], 0xDD));
     if (!(_mm512_cmp_ps_mask(_mm512_abs_ps(max[0]), _mm512_set1_ps(smx_range), _CMP_LE_OQ) == 0xFFFF)) return;
 
-    // Each row's reference is the n of its maximum.
-    const __m512 rounding = _mm512_set1_ps(12582912.0f);
-    const __m512 reference =
-        _mm512_sub_ps(_mm512_fmadd_ps(max[0], _mm512_set1_ps(0x1.715476p+0f), rounding), rounding);
     float lower[16], bias[16];
-    _mm512_storeu_ps(lower, _mm512_mul_ps(_mm512_add_ps(reference, _mm512_set1_ps((float)(-127 - SMX_BIAS))),
-                                          _mm512_set1_ps(smx_ln2)));
-    _mm512_storeu_ps(bias, _mm512_sub_ps(_mm512_set1_ps(smx_rounding_bias(SMX_BIAS)), reference));
+    set_references(max[0], lower + 0, bias + 0);
 
     __m512 hi[8] = {_mm512_set1_ps(1.0f), _mm512_set1_ps(1.0f), _mm512_set1_ps(1.0f), _mm512_set1_ps(1.0f),
                     _mm512_set1_ps(1.0f), _mm512_set1_ps(1.0f), _mm512_set1_ps(1.0f), _mm512_set1_ps(1.0f)};
@@ -693,21 +674,8 @@ extern "C" void smx_f32_softmax_ukernel__avx512f_u64_acc8(size_t rows, size_t n,
       add_pair(&hi[0], &lo[0], higher_hi, higher_lo);
     }
 
-    // The reciprocals as in src/operators/row_sum.h.
-    const __m512 sum = _mm512_add_ps(hi[0], lo[0]);
-    const __m512 power = avx512f_inverse_power(sum);
-    const __m512 sum_lo = _mm512_mul_ps(_mm512_sub_ps(lo[0], _mm512_sub_ps(sum, hi[0])), power);
-    const __m512 sum_hi = _mm512_mul_ps(sum, power);
-    const __m512 reciprocal = _mm512_div_ps(_mm512_set1_ps(1.0f), sum_hi);
-    __m512 residual =
-        _mm512_fmadd_ps(_mm512_sub_ps(_mm512_setzero_ps(), sum_hi), reciprocal, _mm512_set1_ps(1.0f));
-    residual = _mm512_fmadd_ps(_mm512_sub_ps(_mm512_setzero_ps(), sum_lo), reciprocal, residual);
-    const __m512 to_multiple = _mm512_set1_ps(0x1.8p-22f);
     float row_hi[16], row_lo[16], row_power[16];
-    _mm512_storeu_ps(row_hi, reciprocal);
-    _mm512_storeu_ps(
-        row_lo, _mm512_sub_ps(_mm512_add_ps(_mm512_mul_ps(reciprocal, residual), to_multiple), to_multiple));
-    _mm512_storeu_ps(row_power, power);
+    set_reciprocals(hi[0], lo[0], row_hi + 0, row_lo + 0, row_power + 0);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r % 4 * 4 + r / 4;
       scale_row(n, y + r * y_stride, tails[r], _mm512_set1_ps(row_hi[lane]), _mm512_set1_ps(row_lo[lane]),
@@ -760,14 +728,8 @@ extern "C" void smx_f32_softmax_ukernel__avx512f_u32_acc16(size_t rows, size_t n
     max[0] = _mm512_max_ps(_mm512_shuffle_ps(max[0], max[1], 0x88), _mm512_shuffle_ps(max[0], max[1], 0xDD));
     if (!(_mm512_cmp_ps_mask(_mm512_abs_ps(max[0]), _mm512_set1_ps(smx_range), _CMP_LE_OQ) == 0xFFFF)) return;
 
-    // Each row's reference is the n of its maximum.
-    const __m512 rounding = _mm512_set1_ps(12582912.0f);
-    const __m512 reference =
-        _mm512_sub_ps(_mm512_fmadd_ps(max[0], _mm512_set1_ps(0x1.715476p+0f), rounding), rounding);
     float lower[16], bias[16];
-    _mm512_storeu_ps(lower, _mm512_mul_ps(_mm512_add_ps(reference, _mm512_set1_ps((float)(-127 - SMX_BIAS))),
-                                          _mm512_set1_ps(smx_ln2)));
-    _mm512_storeu_ps(bias, _mm512_sub_ps(_mm512_set1_ps(smx_rounding_bias(SMX_BIAS)), reference));
+    set_references(max[0], lower + 0, bias + 0);
 
     __m512 hi[16] = {_mm512_set1_ps(1.0f), _mm512_set1_ps(1.0f), _mm512_set1_ps(1.0f), _mm512_set1_ps(1.0f),
                      _mm512_set1_ps(1.0f), _mm512_set1_ps(1.0f), _mm512_set1_ps(1.0f), _mm512_set1_ps(1.0f),
@@ -890,21 +852,8 @@ extern "C" void smx_f32_softmax_ukernel__avx512f_u32_acc16(size_t rows, size_t n
       add_pair(&hi[0], &lo[0], higher_hi, higher_lo);
     }
 
-    // The reciprocals as in src/operators/row_sum.h.
-    const __m512 sum = _mm512_add_ps(hi[0], lo[0]);
-    const __m512 power = avx512f_inverse_power(sum);
-    const __m512 sum_lo = _mm512_mul_ps(_mm512_sub_ps(lo[0], _mm512_sub_ps(sum, hi[0])), power);
-    const __m512 sum_hi = _mm512_mul_ps(sum, power);
-    const __m512 reciprocal = _mm512_div_ps(_mm512_set1_ps(1.0f), sum_hi);
-    __m512 residual =
-        _mm512_fmadd_ps(_mm512_sub_ps(_mm512_setzero_ps(), sum_hi), reciprocal, _mm512_set1_ps(1.0f));
-    residual = _mm512_fmadd_ps(_mm512_sub_ps(_mm512_setzero_ps(), sum_lo), reciprocal, residual);
-    const __m512 to_multiple = _mm512_set1_ps(0x1.8p-22f);
     float row_hi[16], row_lo[16], row_power[16];
-    _mm512_storeu_ps(row_hi, reciprocal);
-    _mm512_storeu_ps(
-        row_lo, _mm512_sub_ps(_mm512_add_ps(_mm512_mul_ps(reciprocal, residual), to_multiple), to_multiple));
-    _mm512_storeu_ps(row_power, power);
+    set_reciprocals(hi[0], lo[0], row_hi + 0, row_lo + 0, row_power + 0);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r % 4 * 4 + r / 4;
       scale_row(n, y + r * y_stride, tails[r], _mm512_set1_ps(row_hi[lane]), _mm512_set1_ps(row_lo[lane]),

@@ -727,6 +727,30 @@ static inline void scale_row(size_t n, float* y, const float* tail, float32x4_t 
   }
   if (n > 0) neon_store_tail(y, (ptrdiff_t)n, scale(vld1q_f32(tail), hi, lo, power));
 }
+// Each row's reference is the n of its maximum.
+static inline void set_references(float32x4_t max, float* lower, float* bias) {
+  const float32x4_t rounding = vdupq_n_f32(12582912.0f);
+  const float32x4_t reference = vsubq_f32(vfmaq_f32(rounding, max, vdupq_n_f32(0x1.715476p+0f)), rounding);
+  vst1q_f32(lower,
+            vmulq_f32(vaddq_f32(reference, vdupq_n_f32((float)(-127 - SMX_BIAS))), vdupq_n_f32(smx_ln2)));
+  vst1q_f32(bias, vsubq_f32(vdupq_n_f32(smx_rounding_bias(SMX_BIAS)), reference));
+}
+
+// The reciprocals of rows' sums, as in src/operators/row_sum.h.
+static inline void set_reciprocals(float32x4_t hi, float32x4_t lo, float* row_hi, float* row_lo,
+                                   float* row_power) {
+  const float32x4_t sum = vaddq_f32(hi, lo);
+  const float32x4_t power = neon_inverse_power(sum);
+  const float32x4_t sum_lo = vmulq_f32(vsubq_f32(lo, vsubq_f32(sum, hi)), power);
+  const float32x4_t minus_sum_hi = vsubq_f32(vdupq_n_f32(0.0f), vmulq_f32(sum, power));
+  const float32x4_t reciprocal = vdivq_f32(vdupq_n_f32(-1.0f), minus_sum_hi);
+  float32x4_t residual = vfmaq_f32(vdupq_n_f32(1.0f), minus_sum_hi, reciprocal);
+  residual = vfmaq_f32(residual, vsubq_f32(vdupq_n_f32(0.0f), sum_lo), reciprocal);
+  const float32x4_t to_multiple = vdupq_n_f32(0x1.8p-22f);
+  vst1q_f32(row_hi, reciprocal);
+  vst1q_f32(row_lo, vsubq_f32(vaddq_f32(vmulq_f32(reciprocal, residual), to_multiple), to_multiple));
+  vst1q_f32(row_power, power);
+}
 
 extern "C" void smx_f32_softmax_ukernel__neon_u32_acc8(size_t rows, size_t n, const float* x, size_t x_stride,
                                                        float* y, size_t y_stride, size_t* done) {
@@ -740,22 +764,19 @@ extern "C" void smx_f32_softmax_ukernel__neon_u32_acc8(size_t rows, size_t n, co
                        vcombine_f32(vget_high_f32(max[0]), vget_high_f32(max[1])));
     max[1] = vmaxq_f32(vcombine_f32(vget_low_f32(max[2]), vget_low_f32(max[3])),
                        vcombine_f32(vget_high_f32(max[2]), vget_high_f32(max[3])));
-    max[2] = vmaxq_f32(vcombine_f32(vget_low_f32(max[4]), vget_low_f32(max[5])),
-                       vcombine_f32(vget_high_f32(max[4]), vget_high_f32(max[5])));
-    max[3] = vmaxq_f32(vcombine_f32(vget_low_f32(max[6]), vget_low_f32(max[7])),
-                       vcombine_f32(vget_high_f32(max[6]), vget_high_f32(max[7])));
     max[0] = vmaxq_f32(vuzp1q_f32(max[0], max[1]), vuzp2q_f32(max[0], max[1]));
-    max[1] = vmaxq_f32(vuzp1q_f32(max[2], max[3]), vuzp2q_f32(max[2], max[3]));
-    if (!(vminvq_u32(vcaleq_f32(max[0], vdupq_n_f32(smx_range))) != 0)) return;
 
-    // Each row's reference is the n of its maximum.
-    const float32x4_t rounding = vdupq_n_f32(12582912.0f);
-    const float32x4_t reference =
-        vsubq_f32(vfmaq_f32(rounding, max[0], vdupq_n_f32(0x1.715476p+0f)), rounding);
-    float lower[4], bias[4];
-    vst1q_f32(lower,
-              vmulq_f32(vaddq_f32(reference, vdupq_n_f32((float)(-127 - SMX_BIAS))), vdupq_n_f32(smx_ln2)));
-    vst1q_f32(bias, vsubq_f32(vdupq_n_f32(smx_rounding_bias(SMX_BIAS)), reference));
+    max[4] = vmaxq_f32(vcombine_f32(vget_low_f32(max[4]), vget_low_f32(max[5])),
+                       vcombine_f32(vget_high_f32(max[4]), vget_high_f32(max[5])));
+    max[5] = vmaxq_f32(vcombine_f32(vget_low_f32(max[6]), vget_low_f32(max[7])),
+                       vcombine_f32(vget_high_f32(max[6]), vget_high_f32(max[7])));
+    max[4] = vmaxq_f32(vuzp1q_f32(max[4], max[5]), vuzp2q_f32(max[4], max[5]));
+    if (!(vminvq_u32(vcaleq_f32(max[0], vdupq_n_f32(smx_range))) != 0)) return;
+    if (!(vminvq_u32(vcaleq_f32(max[4], vdupq_n_f32(smx_range))) != 0)) return;
+
+    float lower[8], bias[8];
+    set_references(max[0], lower + 0, bias + 0);
+    set_references(max[4], lower + 4, bias + 4);
 
     float32x4_t hi[8] = {vdupq_n_f32(1.0f), vdupq_n_f32(1.0f), vdupq_n_f32(1.0f), vdupq_n_f32(1.0f),
                          vdupq_n_f32(1.0f), vdupq_n_f32(1.0f), vdupq_n_f32(1.0f), vdupq_n_f32(1.0f)};
@@ -763,7 +784,7 @@ extern "C" void smx_f32_softmax_ukernel__neon_u32_acc8(size_t rows, size_t n, co
                          vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)};
     float tails[8][32];
     for (size_t r = 0; r < count; r++) {
-      const size_t lane = r;
+      const size_t lane = r / 4 * 4 + (r % 4);
       sum_row_32(n, x + r * x_stride, y + r * y_stride, tails[r], vdupq_n_f32(lower[lane]),
                  vdupq_n_f32(bias[lane]), &hi[r], &lo[r]);
     }
@@ -783,49 +804,40 @@ extern "C" void smx_f32_softmax_ukernel__neon_u32_acc8(size_t rows, size_t n, co
       add_pair(&hi[1], &lo[1], higher_hi, higher_lo);
     }
     {
-      const float32x4_t higher_hi = vcombine_f32(vget_high_f32(hi[4]), vget_high_f32(hi[5]));
-      const float32x4_t higher_lo = vcombine_f32(vget_high_f32(lo[4]), vget_high_f32(lo[5]));
-      hi[2] = vcombine_f32(vget_low_f32(hi[4]), vget_low_f32(hi[5]));
-      lo[2] = vcombine_f32(vget_low_f32(lo[4]), vget_low_f32(lo[5]));
-      add_pair(&hi[2], &lo[2], higher_hi, higher_lo);
-    }
-    {
-      const float32x4_t higher_hi = vcombine_f32(vget_high_f32(hi[6]), vget_high_f32(hi[7]));
-      const float32x4_t higher_lo = vcombine_f32(vget_high_f32(lo[6]), vget_high_f32(lo[7]));
-      hi[3] = vcombine_f32(vget_low_f32(hi[6]), vget_low_f32(hi[7]));
-      lo[3] = vcombine_f32(vget_low_f32(lo[6]), vget_low_f32(lo[7]));
-      add_pair(&hi[3], &lo[3], higher_hi, higher_lo);
-    }
-    {
       const float32x4_t higher_hi = vuzp2q_f32(hi[0], hi[1]);
       const float32x4_t higher_lo = vuzp2q_f32(lo[0], lo[1]);
       hi[0] = vuzp1q_f32(hi[0], hi[1]);
       lo[0] = vuzp1q_f32(lo[0], lo[1]);
       add_pair(&hi[0], &lo[0], higher_hi, higher_lo);
     }
+
     {
-      const float32x4_t higher_hi = vuzp2q_f32(hi[2], hi[3]);
-      const float32x4_t higher_lo = vuzp2q_f32(lo[2], lo[3]);
-      hi[1] = vuzp1q_f32(hi[2], hi[3]);
-      lo[1] = vuzp1q_f32(lo[2], lo[3]);
-      add_pair(&hi[1], &lo[1], higher_hi, higher_lo);
+      const float32x4_t higher_hi = vcombine_f32(vget_high_f32(hi[4]), vget_high_f32(hi[5]));
+      const float32x4_t higher_lo = vcombine_f32(vget_high_f32(lo[4]), vget_high_f32(lo[5]));
+      hi[4] = vcombine_f32(vget_low_f32(hi[4]), vget_low_f32(hi[5]));
+      lo[4] = vcombine_f32(vget_low_f32(lo[4]), vget_low_f32(lo[5]));
+      add_pair(&hi[4], &lo[4], higher_hi, higher_lo);
+    }
+    {
+      const float32x4_t higher_hi = vcombine_f32(vget_high_f32(hi[6]), vget_high_f32(hi[7]));
+      const float32x4_t higher_lo = vcombine_f32(vget_high_f32(lo[6]), vget_high_f32(lo[7]));
+      hi[5] = vcombine_f32(vget_low_f32(hi[6]), vget_low_f32(hi[7]));
+      lo[5] = vcombine_f32(vget_low_f32(lo[6]), vget_low_f32(lo[7]));
+      add_pair(&hi[5], &lo[5], higher_hi, higher_lo);
+    }
+    {
+      const float32x4_t higher_hi = vuzp2q_f32(hi[4], hi[5]);
+      const float32x4_t higher_lo = vuzp2q_f32(lo[4], lo[5]);
+      hi[4] = vuzp1q_f32(hi[4], hi[5]);
+      lo[4] = vuzp1q_f32(lo[4], lo[5]);
+      add_pair(&hi[4], &lo[4], higher_hi, higher_lo);
     }
 
-    // The reciprocals as in src/operators/row_sum.h.
-    const float32x4_t sum = vaddq_f32(hi[0], lo[0]);
-    const float32x4_t power = neon_inverse_power(sum);
-    const float32x4_t sum_lo = vmulq_f32(vsubq_f32(lo[0], vsubq_f32(sum, hi[0])), power);
-    const float32x4_t sum_hi = vmulq_f32(sum, power);
-    const float32x4_t reciprocal = vdivq_f32(vdupq_n_f32(1.0f), sum_hi);
-    float32x4_t residual = vfmaq_f32(vdupq_n_f32(1.0f), vsubq_f32(vdupq_n_f32(0.0f), sum_hi), reciprocal);
-    residual = vfmaq_f32(residual, vsubq_f32(vdupq_n_f32(0.0f), sum_lo), reciprocal);
-    const float32x4_t to_multiple = vdupq_n_f32(0x1.8p-22f);
-    float row_hi[4], row_lo[4], row_power[4];
-    vst1q_f32(row_hi, reciprocal);
-    vst1q_f32(row_lo, vsubq_f32(vaddq_f32(vmulq_f32(reciprocal, residual), to_multiple), to_multiple));
-    vst1q_f32(row_power, power);
+    float row_hi[8], row_lo[8], row_power[8];
+    set_reciprocals(hi[0], lo[0], row_hi + 0, row_lo + 0, row_power + 0);
+    set_reciprocals(hi[4], lo[4], row_hi + 4, row_lo + 4, row_power + 4);
     for (size_t r = 0; r < count; r++) {
-      const size_t lane = r;
+      const size_t lane = r / 4 * 4 + (r % 4);
       scale_row(n, y + r * y_stride, tails[r], vdupq_n_f32(row_hi[lane]), vdupq_n_f32(row_lo[lane]),
                 vdupq_n_f32(row_power[lane]));
       if (row_hi[lane] != row_hi[lane]) smx_fill_nan(n, y + r * y_stride);
@@ -848,22 +860,19 @@ extern "C" void smx_f32_softmax_ukernel__neon_u64_acc8(size_t rows, size_t n, co
                        vcombine_f32(vget_high_f32(max[0]), vget_high_f32(max[1])));
     max[1] = vmaxq_f32(vcombine_f32(vget_low_f32(max[2]), vget_low_f32(max[3])),
                        vcombine_f32(vget_high_f32(max[2]), vget_high_f32(max[3])));
-    max[2] = vmaxq_f32(vcombine_f32(vget_low_f32(max[4]), vget_low_f32(max[5])),
-                       vcombine_f32(vget_high_f32(max[4]), vget_high_f32(max[5])));
-    max[3] = vmaxq_f32(vcombine_f32(vget_low_f32(max[6]), vget_low_f32(max[7])),
-                       vcombine_f32(vget_high_f32(max[6]), vget_high_f32(max[7])));
     max[0] = vmaxq_f32(vuzp1q_f32(max[0], max[1]), vuzp2q_f32(max[0], max[1]));
-    max[1] = vmaxq_f32(vuzp1q_f32(max[2], max[3]), vuzp2q_f32(max[2], max[3]));
-    if (!(vminvq_u32(vcaleq_f32(max[0], vdupq_n_f32(smx_range))) != 0)) return;
 
-    // Each row's reference is the n of its maximum.
-    const float32x4_t rounding = vdupq_n_f32(12582912.0f);
-    const float32x4_t reference =
-        vsubq_f32(vfmaq_f32(rounding, max[0], vdupq_n_f32(0x1.715476p+0f)), rounding);
-    float lower[4], bias[4];
-    vst1q_f32(lower,
-              vmulq_f32(vaddq_f32(reference, vdupq_n_f32((float)(-127 - SMX_BIAS))), vdupq_n_f32(smx_ln2)));
-    vst1q_f32(bias, vsubq_f32(vdupq_n_f32(smx_rounding_bias(SMX_BIAS)), reference));
+    max[4] = vmaxq_f32(vcombine_f32(vget_low_f32(max[4]), vget_low_f32(max[5])),
+                       vcombine_f32(vget_high_f32(max[4]), vget_high_f32(max[5])));
+    max[5] = vmaxq_f32(vcombine_f32(vget_low_f32(max[6]), vget_low_f32(max[7])),
+                       vcombine_f32(vget_high_f32(max[6]), vget_high_f32(max[7])));
+    max[4] = vmaxq_f32(vuzp1q_f32(max[4], max[5]), vuzp2q_f32(max[4], max[5]));
+    if (!(vminvq_u32(vcaleq_f32(max[0], vdupq_n_f32(smx_range))) != 0)) return;
+    if (!(vminvq_u32(vcaleq_f32(max[4], vdupq_n_f32(smx_range))) != 0)) return;
+
+    float lower[8], bias[8];
+    set_references(max[0], lower + 0, bias + 0);
+    set_references(max[4], lower + 4, bias + 4);
 
     float32x4_t hi[8] = {vdupq_n_f32(1.0f), vdupq_n_f32(1.0f), vdupq_n_f32(1.0f), vdupq_n_f32(1.0f),
                          vdupq_n_f32(1.0f), vdupq_n_f32(1.0f), vdupq_n_f32(1.0f), vdupq_n_f32(1.0f)};
@@ -871,7 +880,7 @@ extern "C" void smx_f32_softmax_ukernel__neon_u64_acc8(size_t rows, size_t n, co
                          vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)};
     float tails[8][32];
     for (size_t r = 0; r < count; r++) {
-      const size_t lane = r;
+      const size_t lane = r / 4 * 4 + (r % 4);
       sum_row_64(n, x + r * x_stride, y + r * y_stride, tails[r], vdupq_n_f32(lower[lane]),
                  vdupq_n_f32(bias[lane]), &hi[r], &lo[r]);
     }
@@ -891,49 +900,40 @@ extern "C" void smx_f32_softmax_ukernel__neon_u64_acc8(size_t rows, size_t n, co
       add_pair(&hi[1], &lo[1], higher_hi, higher_lo);
     }
     {
-      const float32x4_t higher_hi = vcombine_f32(vget_high_f32(hi[4]), vget_high_f32(hi[5]));
-      const float32x4_t higher_lo = vcombine_f32(vget_high_f32(lo[4]), vget_high_f32(lo[5]));
-      hi[2] = vcombine_f32(vget_low_f32(hi[4]), vget_low_f32(hi[5]));
-      lo[2] = vcombine_f32(vget_low_f32(lo[4]), vget_low_f32(lo[5]));
-      add_pair(&hi[2], &lo[2], higher_hi, higher_lo);
-    }
-    {
-      const float32x4_t higher_hi = vcombine_f32(vget_high_f32(hi[6]), vget_high_f32(hi[7]));
-      const float32x4_t higher_lo = vcombine_f32(vget_high_f32(lo[6]), vget_high_f32(lo[7]));
-      hi[3] = vcombine_f32(vget_low_f32(hi[6]), vget_low_f32(hi[7]));
-      lo[3] = vcombine_f32(vget_low_f32(lo[6]), vget_low_f32(lo[7]));
-      add_pair(&hi[3], &lo[3], higher_hi, higher_lo);
-    }
-    {
       const float32x4_t higher_hi = vuzp2q_f32(hi[0], hi[1]);
       const float32x4_t higher_lo = vuzp2q_f32(lo[0], lo[1]);
       hi[0] = vuzp1q_f32(hi[0], hi[1]);
       lo[0] = vuzp1q_f32(lo[0], lo[1]);
       add_pair(&hi[0], &lo[0], higher_hi, higher_lo);
     }
+
     {
-      const float32x4_t higher_hi = vuzp2q_f32(hi[2], hi[3]);
-      const float32x4_t higher_lo = vuzp2q_f32(lo[2], lo[3]);
-      hi[1] = vuzp1q_f32(hi[2], hi[3]);
-      lo[1] = vuzp1q_f32(lo[2], lo[3]);
-      add_pair(&hi[1], &lo[1], higher_hi, higher_lo);
+      const float32x4_t higher_hi = vcombine_f32(vget_high_f32(hi[4]), vget_high_f32(hi[5]));
+      const float32x4_t higher_lo = vcombine_f32(vget_high_f32(lo[4]), vget_high_f32(lo[5]));
+      hi[4] = vcombine_f32(vget_low_f32(hi[4]), vget_low_f32(hi[5]));
+      lo[4] = vcombine_f32(vget_low_f32(lo[4]), vget_low_f32(lo[5]));
+      add_pair(&hi[4], &lo[4], higher_hi, higher_lo);
+    }
+    {
+      const float32x4_t higher_hi = vcombine_f32(vget_high_f32(hi[6]), vget_high_f32(hi[7]));
+      const float32x4_t higher_lo = vcombine_f32(vget_high_f32(lo[6]), vget_high_f32(lo[7]));
+      hi[5] = vcombine_f32(vget_low_f32(hi[6]), vget_low_f32(hi[7]));
+      lo[5] = vcombine_f32(vget_low_f32(lo[6]), vget_low_f32(lo[7]));
+      add_pair(&hi[5], &lo[5], higher_hi, higher_lo);
+    }
+    {
+      const float32x4_t higher_hi = vuzp2q_f32(hi[4], hi[5]);
+      const float32x4_t higher_lo = vuzp2q_f32(lo[4], lo[5]);
+      hi[4] = vuzp1q_f32(hi[4], hi[5]);
+      lo[4] = vuzp1q_f32(lo[4], lo[5]);
+      add_pair(&hi[4], &lo[4], higher_hi, higher_lo);
     }
 
-    // The reciprocals as in src/operators/row_sum.h.
-    const float32x4_t sum = vaddq_f32(hi[0], lo[0]);
-    const float32x4_t power = neon_inverse_power(sum);
-    const float32x4_t sum_lo = vmulq_f32(vsubq_f32(lo[0], vsubq_f32(sum, hi[0])), power);
-    const float32x4_t sum_hi = vmulq_f32(sum, power);
-    const float32x4_t reciprocal = vdivq_f32(vdupq_n_f32(1.0f), sum_hi);
-    float32x4_t residual = vfmaq_f32(vdupq_n_f32(1.0f), vsubq_f32(vdupq_n_f32(0.0f), sum_hi), reciprocal);
-    residual = vfmaq_f32(residual, vsubq_f32(vdupq_n_f32(0.0f), sum_lo), reciprocal);
-    const float32x4_t to_multiple = vdupq_n_f32(0x1.8p-22f);
-    float row_hi[4], row_lo[4], row_power[4];
-    vst1q_f32(row_hi, reciprocal);
-    vst1q_f32(row_lo, vsubq_f32(vaddq_f32(vmulq_f32(reciprocal, residual), to_multiple), to_multiple));
-    vst1q_f32(row_power, power);
+    float row_hi[8], row_lo[8], row_power[8];
+    set_reciprocals(hi[0], lo[0], row_hi + 0, row_lo + 0, row_power + 0);
+    set_reciprocals(hi[4], lo[4], row_hi + 4, row_lo + 4, row_power + 4);
     for (size_t r = 0; r < count; r++) {
-      const size_t lane = r;
+      const size_t lane = r / 4 * 4 + (r % 4);
       scale_row(n, y + r * y_stride, tails[r], vdupq_n_f32(row_hi[lane]), vdupq_n_f32(row_lo[lane]),
                 vdupq_n_f32(row_power[lane]));
       if (row_hi[lane] != row_hi[lane]) smx_fill_nan(n, y + r * y_stride);
@@ -959,32 +959,35 @@ extern "C" void smx_f32_softmax_ukernel__neon_u32_acc16(size_t rows, size_t n, c
                        vcombine_f32(vget_high_f32(max[0]), vget_high_f32(max[1])));
     max[1] = vmaxq_f32(vcombine_f32(vget_low_f32(max[2]), vget_low_f32(max[3])),
                        vcombine_f32(vget_high_f32(max[2]), vget_high_f32(max[3])));
-    max[2] = vmaxq_f32(vcombine_f32(vget_low_f32(max[4]), vget_low_f32(max[5])),
-                       vcombine_f32(vget_high_f32(max[4]), vget_high_f32(max[5])));
-    max[3] = vmaxq_f32(vcombine_f32(vget_low_f32(max[6]), vget_low_f32(max[7])),
-                       vcombine_f32(vget_high_f32(max[6]), vget_high_f32(max[7])));
-    max[4] = vmaxq_f32(vcombine_f32(vget_low_f32(max[8]), vget_low_f32(max[9])),
-                       vcombine_f32(vget_high_f32(max[8]), vget_high_f32(max[9])));
-    max[5] = vmaxq_f32(vcombine_f32(vget_low_f32(max[10]), vget_low_f32(max[11])),
-                       vcombine_f32(vget_high_f32(max[10]), vget_high_f32(max[11])));
-    max[6] = vmaxq_f32(vcombine_f32(vget_low_f32(max[12]), vget_low_f32(max[13])),
-                       vcombine_f32(vget_high_f32(max[12]), vget_high_f32(max[13])));
-    max[7] = vmaxq_f32(vcombine_f32(vget_low_f32(max[14]), vget_low_f32(max[15])),
-                       vcombine_f32(vget_high_f32(max[14]), vget_high_f32(max[15])));
     max[0] = vmaxq_f32(vuzp1q_f32(max[0], max[1]), vuzp2q_f32(max[0], max[1]));
-    max[1] = vmaxq_f32(vuzp1q_f32(max[2], max[3]), vuzp2q_f32(max[2], max[3]));
-    max[2] = vmaxq_f32(vuzp1q_f32(max[4], max[5]), vuzp2q_f32(max[4], max[5]));
-    max[3] = vmaxq_f32(vuzp1q_f32(max[6], max[7]), vuzp2q_f32(max[6], max[7]));
-    if (!(vminvq_u32(vcaleq_f32(max[0], vdupq_n_f32(smx_range))) != 0)) return;
 
-    // Each row's reference is the n of its maximum.
-    const float32x4_t rounding = vdupq_n_f32(12582912.0f);
-    const float32x4_t reference =
-        vsubq_f32(vfmaq_f32(rounding, max[0], vdupq_n_f32(0x1.715476p+0f)), rounding);
-    float lower[4], bias[4];
-    vst1q_f32(lower,
-              vmulq_f32(vaddq_f32(reference, vdupq_n_f32((float)(-127 - SMX_BIAS))), vdupq_n_f32(smx_ln2)));
-    vst1q_f32(bias, vsubq_f32(vdupq_n_f32(smx_rounding_bias(SMX_BIAS)), reference));
+    max[4] = vmaxq_f32(vcombine_f32(vget_low_f32(max[4]), vget_low_f32(max[5])),
+                       vcombine_f32(vget_high_f32(max[4]), vget_high_f32(max[5])));
+    max[5] = vmaxq_f32(vcombine_f32(vget_low_f32(max[6]), vget_low_f32(max[7])),
+                       vcombine_f32(vget_high_f32(max[6]), vget_high_f32(max[7])));
+    max[4] = vmaxq_f32(vuzp1q_f32(max[4], max[5]), vuzp2q_f32(max[4], max[5]));
+
+    max[8] = vmaxq_f32(vcombine_f32(vget_low_f32(max[8]), vget_low_f32(max[9])),
+                       vcombine_f32(vget_high_f32(max[8]), vget_high_f32(max[9])));
+    max[9] = vmaxq_f32(vcombine_f32(vget_low_f32(max[10]), vget_low_f32(max[11])),
+                       vcombine_f32(vget_high_f32(max[10]), vget_high_f32(max[11])));
+    max[8] = vmaxq_f32(vuzp1q_f32(max[8], max[9]), vuzp2q_f32(max[8], max[9]));
+
+    max[12] = vmaxq_f32(vcombine_f32(vget_low_f32(max[12]), vget_low_f32(max[13])),
+                        vcombine_f32(vget_high_f32(max[12]), vget_high_f32(max[13])));
+    max[13] = vmaxq_f32(vcombine_f32(vget_low_f32(max[14]), vget_low_f32(max[15])),
+                        vcombine_f32(vget_high_f32(max[14]), vget_high_f32(max[15])));
+    max[12] = vmaxq_f32(vuzp1q_f32(max[12], max[13]), vuzp2q_f32(max[12], max[13]));
+    if (!(vminvq_u32(vcaleq_f32(max[0], vdupq_n_f32(smx_range))) != 0)) return;
+    if (!(vminvq_u32(vcaleq_f32(max[4], vdupq_n_f32(smx_range))) != 0)) return;
+    if (!(vminvq_u32(vcaleq_f32(max[8], vdupq_n_f32(smx_range))) != 0)) return;
+    if (!(vminvq_u32(vcaleq_f32(max[12], vdupq_n_f32(smx_range))) != 0)) return;
+
+    float lower[16], bias[16];
+    set_references(max[0], lower + 0, bias + 0);
+    set_references(max[4], lower + 4, bias + 4);
+    set_references(max[8], lower + 8, bias + 8);
+    set_references(max[12], lower + 12, bias + 12);
 
     float32x4_t hi[16] = {vdupq_n_f32(1.0f), vdupq_n_f32(1.0f), vdupq_n_f32(1.0f), vdupq_n_f32(1.0f),
                           vdupq_n_f32(1.0f), vdupq_n_f32(1.0f), vdupq_n_f32(1.0f), vdupq_n_f32(1.0f),
@@ -996,7 +999,7 @@ extern "C" void smx_f32_softmax_ukernel__neon_u32_acc16(size_t rows, size_t n, c
                           vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)};
     float tails[16][32];
     for (size_t r = 0; r < count; r++) {
-      const size_t lane = r;
+      const size_t lane = r / 4 * 4 + (r % 4);
       sum_row_32(n, x + r * x_stride, y + r * y_stride, tails[r], vdupq_n_f32(lower[lane]),
                  vdupq_n_f32(bias[lane]), &hi[r], &lo[r]);
     }
@@ -1016,91 +1019,86 @@ extern "C" void smx_f32_softmax_ukernel__neon_u32_acc16(size_t rows, size_t n, c
       add_pair(&hi[1], &lo[1], higher_hi, higher_lo);
     }
     {
-      const float32x4_t higher_hi = vcombine_f32(vget_high_f32(hi[4]), vget_high_f32(hi[5]));
-      const float32x4_t higher_lo = vcombine_f32(vget_high_f32(lo[4]), vget_high_f32(lo[5]));
-      hi[2] = vcombine_f32(vget_low_f32(hi[4]), vget_low_f32(hi[5]));
-      lo[2] = vcombine_f32(vget_low_f32(lo[4]), vget_low_f32(lo[5]));
-      add_pair(&hi[2], &lo[2], higher_hi, higher_lo);
-    }
-    {
-      const float32x4_t higher_hi = vcombine_f32(vget_high_f32(hi[6]), vget_high_f32(hi[7]));
-      const float32x4_t higher_lo = vcombine_f32(vget_high_f32(lo[6]), vget_high_f32(lo[7]));
-      hi[3] = vcombine_f32(vget_low_f32(hi[6]), vget_low_f32(hi[7]));
-      lo[3] = vcombine_f32(vget_low_f32(lo[6]), vget_low_f32(lo[7]));
-      add_pair(&hi[3], &lo[3], higher_hi, higher_lo);
-    }
-    {
-      const float32x4_t higher_hi = vcombine_f32(vget_high_f32(hi[8]), vget_high_f32(hi[9]));
-      const float32x4_t higher_lo = vcombine_f32(vget_high_f32(lo[8]), vget_high_f32(lo[9]));
-      hi[4] = vcombine_f32(vget_low_f32(hi[8]), vget_low_f32(hi[9]));
-      lo[4] = vcombine_f32(vget_low_f32(lo[8]), vget_low_f32(lo[9]));
-      add_pair(&hi[4], &lo[4], higher_hi, higher_lo);
-    }
-    {
-      const float32x4_t higher_hi = vcombine_f32(vget_high_f32(hi[10]), vget_high_f32(hi[11]));
-      const float32x4_t higher_lo = vcombine_f32(vget_high_f32(lo[10]), vget_high_f32(lo[11]));
-      hi[5] = vcombine_f32(vget_low_f32(hi[10]), vget_low_f32(hi[11]));
-      lo[5] = vcombine_f32(vget_low_f32(lo[10]), vget_low_f32(lo[11]));
-      add_pair(&hi[5], &lo[5], higher_hi, higher_lo);
-    }
-    {
-      const float32x4_t higher_hi = vcombine_f32(vget_high_f32(hi[12]), vget_high_f32(hi[13]));
-      const float32x4_t higher_lo = vcombine_f32(vget_high_f32(lo[12]), vget_high_f32(lo[13]));
-      hi[6] = vcombine_f32(vget_low_f32(hi[12]), vget_low_f32(hi[13]));
-      lo[6] = vcombine_f32(vget_low_f32(lo[12]), vget_low_f32(lo[13]));
-      add_pair(&hi[6], &lo[6], higher_hi, higher_lo);
-    }
-    {
-      const float32x4_t higher_hi = vcombine_f32(vget_high_f32(hi[14]), vget_high_f32(hi[15]));
-      const float32x4_t higher_lo = vcombine_f32(vget_high_f32(lo[14]), vget_high_f32(lo[15]));
-      hi[7] = vcombine_f32(vget_low_f32(hi[14]), vget_low_f32(hi[15]));
-      lo[7] = vcombine_f32(vget_low_f32(lo[14]), vget_low_f32(lo[15]));
-      add_pair(&hi[7], &lo[7], higher_hi, higher_lo);
-    }
-    {
       const float32x4_t higher_hi = vuzp2q_f32(hi[0], hi[1]);
       const float32x4_t higher_lo = vuzp2q_f32(lo[0], lo[1]);
       hi[0] = vuzp1q_f32(hi[0], hi[1]);
       lo[0] = vuzp1q_f32(lo[0], lo[1]);
       add_pair(&hi[0], &lo[0], higher_hi, higher_lo);
     }
+
     {
-      const float32x4_t higher_hi = vuzp2q_f32(hi[2], hi[3]);
-      const float32x4_t higher_lo = vuzp2q_f32(lo[2], lo[3]);
-      hi[1] = vuzp1q_f32(hi[2], hi[3]);
-      lo[1] = vuzp1q_f32(lo[2], lo[3]);
-      add_pair(&hi[1], &lo[1], higher_hi, higher_lo);
+      const float32x4_t higher_hi = vcombine_f32(vget_high_f32(hi[4]), vget_high_f32(hi[5]));
+      const float32x4_t higher_lo = vcombine_f32(vget_high_f32(lo[4]), vget_high_f32(lo[5]));
+      hi[4] = vcombine_f32(vget_low_f32(hi[4]), vget_low_f32(hi[5]));
+      lo[4] = vcombine_f32(vget_low_f32(lo[4]), vget_low_f32(lo[5]));
+      add_pair(&hi[4], &lo[4], higher_hi, higher_lo);
+    }
+    {
+      const float32x4_t higher_hi = vcombine_f32(vget_high_f32(hi[6]), vget_high_f32(hi[7]));
+      const float32x4_t higher_lo = vcombine_f32(vget_high_f32(lo[6]), vget_high_f32(lo[7]));
+      hi[5] = vcombine_f32(vget_low_f32(hi[6]), vget_low_f32(hi[7]));
+      lo[5] = vcombine_f32(vget_low_f32(lo[6]), vget_low_f32(lo[7]));
+      add_pair(&hi[5], &lo[5], higher_hi, higher_lo);
     }
     {
       const float32x4_t higher_hi = vuzp2q_f32(hi[4], hi[5]);
       const float32x4_t higher_lo = vuzp2q_f32(lo[4], lo[5]);
-      hi[2] = vuzp1q_f32(hi[4], hi[5]);
-      lo[2] = vuzp1q_f32(lo[4], lo[5]);
-      add_pair(&hi[2], &lo[2], higher_hi, higher_lo);
-    }
-    {
-      const float32x4_t higher_hi = vuzp2q_f32(hi[6], hi[7]);
-      const float32x4_t higher_lo = vuzp2q_f32(lo[6], lo[7]);
-      hi[3] = vuzp1q_f32(hi[6], hi[7]);
-      lo[3] = vuzp1q_f32(lo[6], lo[7]);
-      add_pair(&hi[3], &lo[3], higher_hi, higher_lo);
+      hi[4] = vuzp1q_f32(hi[4], hi[5]);
+      lo[4] = vuzp1q_f32(lo[4], lo[5]);
+      add_pair(&hi[4], &lo[4], higher_hi, higher_lo);
     }
 
-    // The reciprocals as in src/operators/row_sum.h.
-    const float32x4_t sum = vaddq_f32(hi[0], lo[0]);
-    const float32x4_t power = neon_inverse_power(sum);
-    const float32x4_t sum_lo = vmulq_f32(vsubq_f32(lo[0], vsubq_f32(sum, hi[0])), power);
-    const float32x4_t sum_hi = vmulq_f32(sum, power);
-    const float32x4_t reciprocal = vdivq_f32(vdupq_n_f32(1.0f), sum_hi);
-    float32x4_t residual = vfmaq_f32(vdupq_n_f32(1.0f), vsubq_f32(vdupq_n_f32(0.0f), sum_hi), reciprocal);
-    residual = vfmaq_f32(residual, vsubq_f32(vdupq_n_f32(0.0f), sum_lo), reciprocal);
-    const float32x4_t to_multiple = vdupq_n_f32(0x1.8p-22f);
-    float row_hi[4], row_lo[4], row_power[4];
-    vst1q_f32(row_hi, reciprocal);
-    vst1q_f32(row_lo, vsubq_f32(vaddq_f32(vmulq_f32(reciprocal, residual), to_multiple), to_multiple));
-    vst1q_f32(row_power, power);
+    {
+      const float32x4_t higher_hi = vcombine_f32(vget_high_f32(hi[8]), vget_high_f32(hi[9]));
+      const float32x4_t higher_lo = vcombine_f32(vget_high_f32(lo[8]), vget_high_f32(lo[9]));
+      hi[8] = vcombine_f32(vget_low_f32(hi[8]), vget_low_f32(hi[9]));
+      lo[8] = vcombine_f32(vget_low_f32(lo[8]), vget_low_f32(lo[9]));
+      add_pair(&hi[8], &lo[8], higher_hi, higher_lo);
+    }
+    {
+      const float32x4_t higher_hi = vcombine_f32(vget_high_f32(hi[10]), vget_high_f32(hi[11]));
+      const float32x4_t higher_lo = vcombine_f32(vget_high_f32(lo[10]), vget_high_f32(lo[11]));
+      hi[9] = vcombine_f32(vget_low_f32(hi[10]), vget_low_f32(hi[11]));
+      lo[9] = vcombine_f32(vget_low_f32(lo[10]), vget_low_f32(lo[11]));
+      add_pair(&hi[9], &lo[9], higher_hi, higher_lo);
+    }
+    {
+      const float32x4_t higher_hi = vuzp2q_f32(hi[8], hi[9]);
+      const float32x4_t higher_lo = vuzp2q_f32(lo[8], lo[9]);
+      hi[8] = vuzp1q_f32(hi[8], hi[9]);
+      lo[8] = vuzp1q_f32(lo[8], lo[9]);
+      add_pair(&hi[8], &lo[8], higher_hi, higher_lo);
+    }
+
+    {
+      const float32x4_t higher_hi = vcombine_f32(vget_high_f32(hi[12]), vget_high_f32(hi[13]));
+      const float32x4_t higher_lo = vcombine_f32(vget_high_f32(lo[12]), vget_high_f32(lo[13]));
+      hi[12] = vcombine_f32(vget_low_f32(hi[12]), vget_low_f32(hi[13]));
+      lo[12] = vcombine_f32(vget_low_f32(lo[12]), vget_low_f32(lo[13]));
+      add_pair(&hi[12], &lo[12], higher_hi, higher_lo);
+    }
+    {
+      const float32x4_t higher_hi = vcombine_f32(vget_high_f32(hi[14]), vget_high_f32(hi[15]));
+      const float32x4_t higher_lo = vcombine_f32(vget_high_f32(lo[14]), vget_high_f32(lo[15]));
+      hi[13] = vcombine_f32(vget_low_f32(hi[14]), vget_low_f32(hi[15]));
+      lo[13] = vcombine_f32(vget_low_f32(lo[14]), vget_low_f32(lo[15]));
+      add_pair(&hi[13], &lo[13], higher_hi, higher_lo);
+    }
+    {
+      const float32x4_t higher_hi = vuzp2q_f32(hi[12], hi[13]);
+      const float32x4_t higher_lo = vuzp2q_f32(lo[12], lo[13]);
+      hi[12] = vuzp1q_f32(hi[12], hi[13]);
+      lo[12] = vuzp1q_f32(lo[12], lo[13]);
+      add_pair(&hi[12], &lo[12], higher_hi, higher_lo);
+    }
+
+    float row_hi[16], row_lo[16], row_power[16];
+    set_reciprocals(hi[0], lo[0], row_hi + 0, row_lo + 0, row_power + 0);
+    set_reciprocals(hi[4], lo[4], row_hi + 4, row_lo + 4, row_power + 4);
+    set_reciprocals(hi[8], lo[8], row_hi + 8, row_lo + 8, row_power + 8);
+    set_reciprocals(hi[12], lo[12], row_hi + 12, row_lo + 12, row_power + 12);
     for (size_t r = 0; r < count; r++) {
-      const size_t lane = r;
+      const size_t lane = r / 4 * 4 + (r % 4);
       scale_row(n, y + r * y_stride, tails[r], vdupq_n_f32(row_hi[lane]), vdupq_n_f32(row_lo[lane]),
                 vdupq_n_f32(row_power[lane]));
       if (row_hi[lane] != row_hi[lane]) smx_fill_nan(n, y + r * y_stride);
@@ -1126,32 +1124,35 @@ extern "C" void smx_f32_softmax_ukernel__neon_u64_acc16(size_t rows, size_t n, c
                        vcombine_f32(vget_high_f32(max[0]), vget_high_f32(max[1])));
     max[1] = vmaxq_f32(vcombine_f32(vget_low_f32(max[2]), vget_low_f32(max[3])),
                        vcombine_f32(vget_high_f32(max[2]), vget_high_f32(max[3])));
-    max[2] = vmaxq_f32(vcombine_f32(vget_low_f32(max[4]), vget_low_f32(max[5])),
-                       vcombine_f32(vget_high_f32(max[4]), vget_high_f32(max[5])));
-    max[3] = vmaxq_f32(vcombine_f32(vget_low_f32(max[6]), vget_low_f32(max[7])),
-                       vcombine_f32(vget_high_f32(max[6]), vget_high_f32(max[7])));
-    max[4] = vmaxq_f32(vcombine_f32(vget_low_f32(max[8]), vget_low_f32(max[9])),
-                       vcombine_f32(vget_high_f32(max[8]), vget_high_f32(max[9])));
-    max[5] = vmaxq_f32(vcombine_f32(vget_low_f32(max[10]), vget_low_f32(max[11])),
-                       vcombine_f32(vget_high_f32(max[10]), vget_high_f32(max[11])));
-    max[6] = vmaxq_f32(vcombine_f32(vget_low_f32(max[12]), vget_low_f32(max[13])),
-                       vcombine_f32(vget_high_f32(max[12]), vget_high_f32(max[13])));
-    max[7] = vmaxq_f32(vcombine_f32(vget_low_f32(max[14]), vget_low_f32(max[15])),
-                       vcombine_f32(vget_high_f32(max[14]), vget_high_f32(max[15])));
     max[0] = vmaxq_f32(vuzp1q_f32(max[0], max[1]), vuzp2q_f32(max[0], max[1]));
-    max[1] = vmaxq_f32(vuzp1q_f32(max[2], max[3]), vuzp2q_f32(max[2], max[3]));
-    max[2] = vmaxq_f32(vuzp1q_f32(max[4], max[5]), vuzp2q_f32(max[4], max[5]));
-    max[3] = vmaxq_f32(vuzp1q_f32(max[6], max[7]), vuzp2q_f32(max[6], max[7]));
-    if (!(vminvq_u32(vcaleq_f32(max[0], vdupq_n_f32(smx_range))) != 0)) return;
 
-    // Each row's reference is the n of its maximum.
-    const float32x4_t rounding = vdupq_n_f32(12582912.0f);
-    const float32x4_t reference =
-        vsubq_f32(vfmaq_f32(rounding, max[0], vdupq_n_f32(0x1.715476p+0f)), rounding);
-    float lower[4], bias[4];
-    vst1q_f32(lower,
-              vmulq_f32(vaddq_f32(reference, vdupq_n_f32((float)(-127 - SMX_BIAS))), vdupq_n_f32(smx_ln2)));
-    vst1q_f32(bias, vsubq_f32(vdupq_n_f32(smx_rounding_bias(SMX_BIAS)), reference));
+    max[4] = vmaxq_f32(vcombine_f32(vget_low_f32(max[4]), vget_low_f32(max[5])),
+                       vcombine_f32(vget_high_f32(max[4]), vget_high_f32(max[5])));
+    max[5] = vmaxq_f32(vcombine_f32(vget_low_f32(max[6]), vget_low_f32(max[7])),
+                       vcombine_f32(vget_high_f32(max[6]), vget_high_f32(max[7])));
+    max[4] = vmaxq_f32(vuzp1q_f32(max[4], max[5]), vuzp2q_f32(max[4], max[5]));
+
+    max[8] = vmaxq_f32(vcombine_f32(vget_low_f32(max[8]), vget_low_f32(max[9])),
+                       vcombine_f32(vget_high_f32(max[8]), vget_high_f32(max[9])));
+    max[9] = vmaxq_f32(vcombine_f32(vget_low_f32(max[10]), vget_low_f32(max[11])),
+                       vcombine_f32(vget_high_f32(max[10]), vget_high_f32(max[11])));
+    max[8] = vmaxq_f32(vuzp1q_f32(max[8], max[9]), vuzp2q_f32(max[8], max[9]));
+
+    max[12] = vmaxq_f32(vcombine_f32(vget_low_f32(max[12]), vget_low_f32(max[13])),
+                        vcombine_f32(vget_high_f32(max[12]), vget_high_f32(max[13])));
+    max[13] = vmaxq_f32(vcombine_f32(vget_low_f32(max[14]), vget_low_f32(max[15])),
+                        vcombine_f32(vget_high_f32(max[14]), vget_high_f32(max[15])));
+    max[12] = vmaxq_f32(vuzp1q_f32(max[12], max[13]), vuzp2q_f32(max[12], max[13]));
+    if (!(vminvq_u32(vcaleq_f32(max[0], vdupq_n_f32(smx_range))) != 0)) return;
+    if (!(vminvq_u32(vcaleq_f32(max[4], vdupq_n_f32(smx_range))) != 0)) return;
+    if (!(vminvq_u32(vcaleq_f32(max[8], vdupq_n_f32(smx_range))) != 0)) return;
+    if (!(vminvq_u32(vcaleq_f32(max[12], vdupq_n_f32(smx_range))) != 0)) return;
+
+    float lower[16], bias[16];
+    set_references(max[0], lower + 0, bias + 0);
+    set_references(max[4], lower + 4, bias + 4);
+    set_references(max[8], lower + 8, bias + 8);
+    set_references(max[12], lower + 12, bias + 12);
 
     float32x4_t hi[16] = {vdupq_n_f32(1.0f), vdupq_n_f32(1.0f), vdupq_n_f32(1.0f), vdupq_n_f32(1.0f),
                           vdupq_n_f32(1.0f), vdupq_n_f32(1.0f), vdupq_n_f32(1.0f), vdupq_n_f32(1.0f),
@@ -1163,7 +1164,7 @@ extern "C" void smx_f32_softmax_ukernel__neon_u64_acc16(size_t rows, size_t n, c
                           vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)};
     float tails[16][32];
     for (size_t r = 0; r < count; r++) {
-      const size_t lane = r;
+      const size_t lane = r / 4 * 4 + (r % 4);
       sum_row_64(n, x + r * x_stride, y + r * y_stride, tails[r], vdupq_n_f32(lower[lane]),
                  vdupq_n_f32(bias[lane]), &hi[r], &lo[r]);
     }
@@ -1183,91 +1184,86 @@ extern "C" void smx_f32_softmax_ukernel__neon_u64_acc16(size_t rows, size_t n, c
       add_pair(&hi[1], &lo[1], higher_hi, higher_lo);
     }
     {
-      const float32x4_t higher_hi = vcombine_f32(vget_high_f32(hi[4]), vget_high_f32(hi[5]));
-      const float32x4_t higher_lo = vcombine_f32(vget_high_f32(lo[4]), vget_high_f32(lo[5]));
-      hi[2] = vcombine_f32(vget_low_f32(hi[4]), vget_low_f32(hi[5]));
-      lo[2] = vcombine_f32(vget_low_f32(lo[4]), vget_low_f32(lo[5]));
-      add_pair(&hi[2], &lo[2], higher_hi, higher_lo);
-    }
-    {
-      const float32x4_t higher_hi = vcombine_f32(vget_high_f32(hi[6]), vget_high_f32(hi[7]));
-      const float32x4_t higher_lo = vcombine_f32(vget_high_f32(lo[6]), vget_high_f32(lo[7]));
-      hi[3] = vcombine_f32(vget_low_f32(hi[6]), vget_low_f32(hi[7]));
-      lo[3] = vcombine_f32(vget_low_f32(lo[6]), vget_low_f32(lo[7]));
-      add_pair(&hi[3], &lo[3], higher_hi, higher_lo);
-    }
-    {
-      const float32x4_t higher_hi = vcombine_f32(vget_high_f32(hi[8]), vget_high_f32(hi[9]));
-      const float32x4_t higher_lo = vcombine_f32(vget_high_f32(lo[8]), vget_high_f32(lo[9]));
-      hi[4] = vcombine_f32(vget_low_f32(hi[8]), vget_low_f32(hi[9]));
-      lo[4] = vcombine_f32(vget_low_f32(lo[8]), vget_low_f32(lo[9]));
-      add_pair(&hi[4], &lo[4], higher_hi, higher_lo);
-    }
-    {
-      const float32x4_t higher_hi = vcombine_f32(vget_high_f32(hi[10]), vget_high_f32(hi[11]));
-      const float32x4_t higher_lo = vcombine_f32(vget_high_f32(lo[10]), vget_high_f32(lo[11]));
-      hi[5] = vcombine_f32(vget_low_f32(hi[10]), vget_low_f32(hi[11]));
-      lo[5] = vcombine_f32(vget_low_f32(lo[10]), vget_low_f32(lo[11]));
-      add_pair(&hi[5], &lo[5], higher_hi, higher_lo);
-    }
-    {
-      const float32x4_t higher_hi = vcombine_f32(vget_high_f32(hi[12]), vget_high_f32(hi[13]));
-      const float32x4_t higher_lo = vcombine_f32(vget_high_f32(lo[12]), vget_high_f32(lo[13]));
-      hi[6] = vcombine_f32(vget_low_f32(hi[12]), vget_low_f32(hi[13]));
-      lo[6] = vcombine_f32(vget_low_f32(lo[12]), vget_low_f32(lo[13]));
-      add_pair(&hi[6], &lo[6], higher_hi, higher_lo);
-    }
-    {
-      const float32x4_t higher_hi = vcombine_f32(vget_high_f32(hi[14]), vget_high_f32(hi[15]));
-      const float32x4_t higher_lo = vcombine_f32(vget_high_f32(lo[14]), vget_high_f32(lo[15]));
-      hi[7] = vcombine_f32(vget_low_f32(hi[14]), vget_low_f32(hi[15]));
-      lo[7] = vcombine_f32(vget_low_f32(lo[14]), vget_low_f32(lo[15]));
-      add_pair(&hi[7], &lo[7], higher_hi, higher_lo);
-    }
-    {
       const float32x4_t higher_hi = vuzp2q_f32(hi[0], hi[1]);
       const float32x4_t higher_lo = vuzp2q_f32(lo[0], lo[1]);
       hi[0] = vuzp1q_f32(hi[0], hi[1]);
       lo[0] = vuzp1q_f32(lo[0], lo[1]);
       add_pair(&hi[0], &lo[0], higher_hi, higher_lo);
     }
+
     {
-      const float32x4_t higher_hi = vuzp2q_f32(hi[2], hi[3]);
-      const float32x4_t higher_lo = vuzp2q_f32(lo[2], lo[3]);
-      hi[1] = vuzp1q_f32(hi[2], hi[3]);
-      lo[1] = vuzp1q_f32(lo[2], lo[3]);
-      add_pair(&hi[1], &lo[1], higher_hi, higher_lo);
+      const float32x4_t higher_hi = vcombine_f32(vget_high_f32(hi[4]), vget_high_f32(hi[5]));
+      const float32x4_t higher_lo = vcombine_f32(vget_high_f32(lo[4]), vget_high_f32(lo[5]));
+      hi[4] = vcombine_f32(vget_low_f32(hi[4]), vget_low_f32(hi[5]));
+      lo[4] = vcombine_f32(vget_low_f32(lo[4]), vget_low_f32(lo[5]));
+      add_pair(&hi[4], &lo[4], higher_hi, higher_lo);
+    }
+    {
+      const float32x4_t higher_hi = vcombine_f32(vget_high_f32(hi[6]), vget_high_f32(hi[7]));
+      const float32x4_t higher_lo = vcombine_f32(vget_high_f32(lo[6]), vget_high_f32(lo[7]));
+      hi[5] = vcombine_f32(vget_low_f32(hi[6]), vget_low_f32(hi[7]));
+      lo[5] = vcombine_f32(vget_low_f32(lo[6]), vget_low_f32(lo[7]));
+      add_pair(&hi[5], &lo[5], higher_hi, higher_lo);
     }
     {
       const float32x4_t higher_hi = vuzp2q_f32(hi[4], hi[5]);
       const float32x4_t higher_lo = vuzp2q_f32(lo[4], lo[5]);
-      hi[2] = vuzp1q_f32(hi[4], hi[5]);
-      lo[2] = vuzp1q_f32(lo[4], lo[5]);
-      add_pair(&hi[2], &lo[2], higher_hi, higher_lo);
-    }
-    {
-      const float32x4_t higher_hi = vuzp2q_f32(hi[6], hi[7]);
-      const float32x4_t higher_lo = vuzp2q_f32(lo[6], lo[7]);
-      hi[3] = vuzp1q_f32(hi[6], hi[7]);
-      lo[3] = vuzp1q_f32(lo[6], lo[7]);
-      add_pair(&hi[3], &lo[3], higher_hi, higher_lo);
+      hi[4] = vuzp1q_f32(hi[4], hi[5]);
+      lo[4] = vuzp1q_f32(lo[4], lo[5]);
+      add_pair(&hi[4], &lo[4], higher_hi, higher_lo);
     }
 
-    // The reciprocals as in src/operators/row_sum.h.
-    const float32x4_t sum = vaddq_f32(hi[0], lo[0]);
-    const float32x4_t power = neon_inverse_power(sum);
-    const float32x4_t sum_lo = vmulq_f32(vsubq_f32(lo[0], vsubq_f32(sum, hi[0])), power);
-    const float32x4_t sum_hi = vmulq_f32(sum, power);
-    const float32x4_t reciprocal = vdivq_f32(vdupq_n_f32(1.0f), sum_hi);
-    float32x4_t residual = vfmaq_f32(vdupq_n_f32(1.0f), vsubq_f32(vdupq_n_f32(0.0f), sum_hi), reciprocal);
-    residual = vfmaq_f32(residual, vsubq_f32(vdupq_n_f32(0.0f), sum_lo), reciprocal);
-    const float32x4_t to_multiple = vdupq_n_f32(0x1.8p-22f);
-    float row_hi[4], row_lo[4], row_power[4];
-    vst1q_f32(row_hi, reciprocal);
-    vst1q_f32(row_lo, vsubq_f32(vaddq_f32(vmulq_f32(reciprocal, residual), to_multiple), to_multiple));
-    vst1q_f32(row_power, power);
+    {
+      const float32x4_t higher_hi = vcombine_f32(vget_high_f32(hi[8]), vget_high_f32(hi[9]));
+      const float32x4_t higher_lo = vcombine_f32(vget_high_f32(lo[8]), vget_high_f32(lo[9]));
+      hi[8] = vcombine_f32(vget_low_f32(hi[8]), vget_low_f32(hi[9]));
+      lo[8] = vcombine_f32(vget_low_f32(lo[8]), vget_low_f32(lo[9]));
+      add_pair(&hi[8], &lo[8], higher_hi, higher_lo);
+    }
+    {
+      const float32x4_t higher_hi = vcombine_f32(vget_high_f32(hi[10]), vget_high_f32(hi[11]));
+      const float32x4_t higher_lo = vcombine_f32(vget_high_f32(lo[10]), vget_high_f32(lo[11]));
+      hi[9] = vcombine_f32(vget_low_f32(hi[10]), vget_low_f32(hi[11]));
+      lo[9] = vcombine_f32(vget_low_f32(lo[10]), vget_low_f32(lo[11]));
+      add_pair(&hi[9], &lo[9], higher_hi, higher_lo);
+    }
+    {
+      const float32x4_t higher_hi = vuzp2q_f32(hi[8], hi[9]);
+      const float32x4_t higher_lo = vuzp2q_f32(lo[8], lo[9]);
+      hi[8] = vuzp1q_f32(hi[8], hi[9]);
+      lo[8] = vuzp1q_f32(lo[8], lo[9]);
+      add_pair(&hi[8], &lo[8], higher_hi, higher_lo);
+    }
+
+    {
+      const float32x4_t higher_hi = vcombine_f32(vget_high_f32(hi[12]), vget_high_f32(hi[13]));
+      const float32x4_t higher_lo = vcombine_f32(vget_high_f32(lo[12]), vget_high_f32(lo[13]));
+      hi[12] = vcombine_f32(vget_low_f32(hi[12]), vget_low_f32(hi[13]));
+      lo[12] = vcombine_f32(vget_low_f32(lo[12]), vget_low_f32(lo[13]));
+      add_pair(&hi[12], &lo[12], higher_hi, higher_lo);
+    }
+    {
+      const float32x4_t higher_hi = vcombine_f32(vget_high_f32(hi[14]), vget_high_f32(hi[15]));
+      const float32x4_t higher_lo = vcombine_f32(vget_high_f32(lo[14]), vget_high_f32(lo[15]));
+      hi[13] = vcombine_f32(vget_low_f32(hi[14]), vget_low_f32(hi[15]));
+      lo[13] = vcombine_f32(vget_low_f32(lo[14]), vget_low_f32(lo[15]));
+      add_pair(&hi[13], &lo[13], higher_hi, higher_lo);
+    }
+    {
+      const float32x4_t higher_hi = vuzp2q_f32(hi[12], hi[13]);
+      const float32x4_t higher_lo = vuzp2q_f32(lo[12], lo[13]);
+      hi[12] = vuzp1q_f32(hi[12], hi[13]);
+      lo[12] = vuzp1q_f32(lo[12], lo[13]);
+      add_pair(&hi[12], &lo[12], higher_hi, higher_lo);
+    }
+
+    float row_hi[16], row_lo[16], row_power[16];
+    set_reciprocals(hi[0], lo[0], row_hi + 0, row_lo + 0, row_power + 0);
+    set_reciprocals(hi[4], lo[4], row_hi + 4, row_lo + 4, row_power + 4);
+    set_reciprocals(hi[8], lo[8], row_hi + 8, row_lo + 8, row_power + 8);
+    set_reciprocals(hi[12], lo[12], row_hi + 12, row_lo + 12, row_power + 12);
     for (size_t r = 0; r < count; r++) {
-      const size_t lane = r;
+      const size_t lane = r / 4 * 4 + (r % 4);
       scale_row(n, y + r * y_stride, tails[r], vdupq_n_f32(row_hi[lane]), vdupq_n_f32(row_lo[lane]),
                 vdupq_n_f32(row_power[lane]));
       if (row_hi[lane] != row_hi[lane]) smx_fill_nan(n, y + r * y_stride);

@@ -264,6 +264,29 @@ static inline void scale_row(size_t n, float* y, const float* tail, f32x16 hi, f
   }
   if (n > 0) scalar_store_tail(y, (ptrdiff_t)n, scale(scalar_load(tail), hi, lo, power));
 }
+// Each row's reference is the n of its maximum.
+static inline void set_references(f32x16 max, float* lower, float* bias) {
+  const f32x16 rounding = scalar_set1(12582912.0f);
+  const f32x16 reference = scalar_sub(scalar_fma(max, scalar_set1(0x1.715476p+0f), rounding), rounding);
+  scalar_store(
+      lower, scalar_mul(scalar_add(reference, scalar_set1((float)(-127 - SMX_BIAS))), scalar_set1(smx_ln2)));
+  scalar_store(bias, scalar_sub(scalar_set1(smx_rounding_bias(SMX_BIAS)), reference));
+}
+
+// The reciprocals of rows' sums, as in src/operators/row_sum.h.
+static inline void set_reciprocals(f32x16 hi, f32x16 lo, float* row_hi, float* row_lo, float* row_power) {
+  const f32x16 sum = scalar_add(hi, lo);
+  const f32x16 power = scalar_inverse_power(sum);
+  const f32x16 sum_lo = scalar_mul(scalar_sub(lo, scalar_sub(sum, hi)), power);
+  const f32x16 minus_sum_hi = scalar_sub(scalar_set1(0.0f), scalar_mul(sum, power));
+  const f32x16 reciprocal = scalar_div(scalar_set1(-1.0f), minus_sum_hi);
+  f32x16 residual = scalar_fma(minus_sum_hi, reciprocal, scalar_set1(1.0f));
+  residual = scalar_fma(scalar_sub(scalar_set1(0.0f), sum_lo), reciprocal, residual);
+  const f32x16 to_multiple = scalar_set1(0x1.8p-22f);
+  scalar_store(row_hi, reciprocal);
+  scalar_store(row_lo, scalar_sub(scalar_add(scalar_mul(reciprocal, residual), to_multiple), to_multiple));
+  scalar_store(row_power, power);
+}
 
 extern "C" void smx_f32_softmax_ukernel__scalar_u32_acc8(size_t rows, size_t n, const float* x,
                                                          size_t x_stride, float* y, size_t y_stride,
@@ -284,13 +307,8 @@ extern "C" void smx_f32_softmax_ukernel__scalar_u32_acc8(size_t rows, size_t n, 
     max[0] = scalar_max(scalar_half(max[0], max[0], 1, 0), scalar_half(max[0], max[0], 1, 1));
     if (!(scalar_all_within(max[0], scalar_set1(smx_range)))) return;
 
-    // Each row's reference is the n of its maximum.
-    const f32x16 rounding = scalar_set1(12582912.0f);
-    const f32x16 reference = scalar_sub(scalar_fma(max[0], scalar_set1(0x1.715476p+0f), rounding), rounding);
     float lower[16], bias[16];
-    scalar_store(lower, scalar_mul(scalar_add(reference, scalar_set1((float)(-127 - SMX_BIAS))),
-                                   scalar_set1(smx_ln2)));
-    scalar_store(bias, scalar_sub(scalar_set1(smx_rounding_bias(SMX_BIAS)), reference));
+    set_references(max[0], lower + 0, bias + 0);
 
     f32x16 hi[8] = {scalar_set1(1.0f), scalar_set1(1.0f), scalar_set1(1.0f), scalar_set1(1.0f),
                     scalar_set1(1.0f), scalar_set1(1.0f), scalar_set1(1.0f), scalar_set1(1.0f)};
@@ -360,19 +378,8 @@ extern "C" void smx_f32_softmax_ukernel__scalar_u32_acc8(size_t rows, size_t n, 
       add_pair(&hi[0], &lo[0], higher_hi, higher_lo);
     }
 
-    // The reciprocals as in src/operators/row_sum.h.
-    const f32x16 sum = scalar_add(hi[0], lo[0]);
-    const f32x16 power = scalar_inverse_power(sum);
-    const f32x16 sum_lo = scalar_mul(scalar_sub(lo[0], scalar_sub(sum, hi[0])), power);
-    const f32x16 sum_hi = scalar_mul(sum, power);
-    const f32x16 reciprocal = scalar_div(scalar_set1(1.0f), sum_hi);
-    f32x16 residual = scalar_fma(scalar_sub(scalar_set1(0.0f), sum_hi), reciprocal, scalar_set1(1.0f));
-    residual = scalar_fma(scalar_sub(scalar_set1(0.0f), sum_lo), reciprocal, residual);
-    const f32x16 to_multiple = scalar_set1(0x1.8p-22f);
     float row_hi[16], row_lo[16], row_power[16];
-    scalar_store(row_hi, reciprocal);
-    scalar_store(row_lo, scalar_sub(scalar_add(scalar_mul(reciprocal, residual), to_multiple), to_multiple));
-    scalar_store(row_power, power);
+    set_reciprocals(hi[0], lo[0], row_hi + 0, row_lo + 0, row_power + 0);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r;
       scale_row(n, y + r * y_stride, tails[r], scalar_set1(row_hi[lane]), scalar_set1(row_lo[lane]),
@@ -404,13 +411,8 @@ extern "C" void smx_f32_softmax_ukernel__scalar_u64_acc8(size_t rows, size_t n, 
     max[0] = scalar_max(scalar_half(max[0], max[0], 1, 0), scalar_half(max[0], max[0], 1, 1));
     if (!(scalar_all_within(max[0], scalar_set1(smx_range)))) return;
 
-    // Each row's reference is the n of its maximum.
-    const f32x16 rounding = scalar_set1(12582912.0f);
-    const f32x16 reference = scalar_sub(scalar_fma(max[0], scalar_set1(0x1.715476p+0f), rounding), rounding);
     float lower[16], bias[16];
-    scalar_store(lower, scalar_mul(scalar_add(reference, scalar_set1((float)(-127 - SMX_BIAS))),
-                                   scalar_set1(smx_ln2)));
-    scalar_store(bias, scalar_sub(scalar_set1(smx_rounding_bias(SMX_BIAS)), reference));
+    set_references(max[0], lower + 0, bias + 0);
 
     f32x16 hi[8] = {scalar_set1(1.0f), scalar_set1(1.0f), scalar_set1(1.0f), scalar_set1(1.0f),
                     scalar_set1(1.0f), scalar_set1(1.0f), scalar_set1(1.0f), scalar_set1(1.0f)};
@@ -480,19 +482,8 @@ extern "C" void smx_f32_softmax_ukernel__scalar_u64_acc8(size_t rows, size_t n, 
       add_pair(&hi[0], &lo[0], higher_hi, higher_lo);
     }
 
-    // The reciprocals as in src/operators/row_sum.h.
-    const f32x16 sum = scalar_add(hi[0], lo[0]);
-    const f32x16 power = scalar_inverse_power(sum);
-    const f32x16 sum_lo = scalar_mul(scalar_sub(lo[0], scalar_sub(sum, hi[0])), power);
-    const f32x16 sum_hi = scalar_mul(sum, power);
-    const f32x16 reciprocal = scalar_div(scalar_set1(1.0f), sum_hi);
-    f32x16 residual = scalar_fma(scalar_sub(scalar_set1(0.0f), sum_hi), reciprocal, scalar_set1(1.0f));
-    residual = scalar_fma(scalar_sub(scalar_set1(0.0f), sum_lo), reciprocal, residual);
-    const f32x16 to_multiple = scalar_set1(0x1.8p-22f);
     float row_hi[16], row_lo[16], row_power[16];
-    scalar_store(row_hi, reciprocal);
-    scalar_store(row_lo, scalar_sub(scalar_add(scalar_mul(reciprocal, residual), to_multiple), to_multiple));
-    scalar_store(row_power, power);
+    set_reciprocals(hi[0], lo[0], row_hi + 0, row_lo + 0, row_power + 0);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r;
       scale_row(n, y + r * y_stride, tails[r], scalar_set1(row_hi[lane]), scalar_set1(row_lo[lane]),
@@ -533,13 +524,8 @@ extern "C" void smx_f32_softmax_ukernel__scalar_u32_acc16(size_t rows, size_t n,
     max[0] = scalar_max(scalar_half(max[0], max[1], 1, 0), scalar_half(max[0], max[1], 1, 1));
     if (!(scalar_all_within(max[0], scalar_set1(smx_range)))) return;
 
-    // Each row's reference is the n of its maximum.
-    const f32x16 rounding = scalar_set1(12582912.0f);
-    const f32x16 reference = scalar_sub(scalar_fma(max[0], scalar_set1(0x1.715476p+0f), rounding), rounding);
     float lower[16], bias[16];
-    scalar_store(lower, scalar_mul(scalar_add(reference, scalar_set1((float)(-127 - SMX_BIAS))),
-                                   scalar_set1(smx_ln2)));
-    scalar_store(bias, scalar_sub(scalar_set1(smx_rounding_bias(SMX_BIAS)), reference));
+    set_references(max[0], lower + 0, bias + 0);
 
     f32x16 hi[16] = {scalar_set1(1.0f), scalar_set1(1.0f), scalar_set1(1.0f), scalar_set1(1.0f),
                      scalar_set1(1.0f), scalar_set1(1.0f), scalar_set1(1.0f), scalar_set1(1.0f),
@@ -662,19 +648,8 @@ extern "C" void smx_f32_softmax_ukernel__scalar_u32_acc16(size_t rows, size_t n,
       add_pair(&hi[0], &lo[0], higher_hi, higher_lo);
     }
 
-    // The reciprocals as in src/operators/row_sum.h.
-    const f32x16 sum = scalar_add(hi[0], lo[0]);
-    const f32x16 power = scalar_inverse_power(sum);
-    const f32x16 sum_lo = scalar_mul(scalar_sub(lo[0], scalar_sub(sum, hi[0])), power);
-    const f32x16 sum_hi = scalar_mul(sum, power);
-    const f32x16 reciprocal = scalar_div(scalar_set1(1.0f), sum_hi);
-    f32x16 residual = scalar_fma(scalar_sub(scalar_set1(0.0f), sum_hi), reciprocal, scalar_set1(1.0f));
-    residual = scalar_fma(scalar_sub(scalar_set1(0.0f), sum_lo), reciprocal, residual);
-    const f32x16 to_multiple = scalar_set1(0x1.8p-22f);
     float row_hi[16], row_lo[16], row_power[16];
-    scalar_store(row_hi, reciprocal);
-    scalar_store(row_lo, scalar_sub(scalar_add(scalar_mul(reciprocal, residual), to_multiple), to_multiple));
-    scalar_store(row_power, power);
+    set_reciprocals(hi[0], lo[0], row_hi + 0, row_lo + 0, row_power + 0);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r;
       scale_row(n, y + r * y_stride, tails[r], scalar_set1(row_hi[lane]), scalar_set1(row_lo[lane]),
@@ -715,13 +690,8 @@ extern "C" void smx_f32_softmax_ukernel__scalar_u64_acc16(size_t rows, size_t n,
     max[0] = scalar_max(scalar_half(max[0], max[1], 1, 0), scalar_half(max[0], max[1], 1, 1));
     if (!(scalar_all_within(max[0], scalar_set1(smx_range)))) return;
 
-    // Each row's reference is the n of its maximum.
-    const f32x16 rounding = scalar_set1(12582912.0f);
-    const f32x16 reference = scalar_sub(scalar_fma(max[0], scalar_set1(0x1.715476p+0f), rounding), rounding);
     float lower[16], bias[16];
-    scalar_store(lower, scalar_mul(scalar_add(reference, scalar_set1((float)(-127 - SMX_BIAS))),
-                                   scalar_set1(smx_ln2)));
-    scalar_store(bias, scalar_sub(scalar_set1(smx_rounding_bias(SMX_BIAS)), reference));
+    set_references(max[0], lower + 0, bias + 0);
 
     f32x16 hi[16] = {scalar_set1(1.0f), scalar_set1(1.0f), scalar_set1(1.0f), scalar_set1(1.0f),
                      scalar_set1(1.0f), scalar_set1(1.0f), scalar_set1(1.0f), scalar_set1(1.0f),
@@ -844,19 +814,8 @@ extern "C" void smx_f32_softmax_ukernel__scalar_u64_acc16(size_t rows, size_t n,
       add_pair(&hi[0], &lo[0], higher_hi, higher_lo);
     }
 
-    // The reciprocals as in src/operators/row_sum.h.
-    const f32x16 sum = scalar_add(hi[0], lo[0]);
-    const f32x16 power = scalar_inverse_power(sum);
-    const f32x16 sum_lo = scalar_mul(scalar_sub(lo[0], scalar_sub(sum, hi[0])), power);
-    const f32x16 sum_hi = scalar_mul(sum, power);
-    const f32x16 reciprocal = scalar_div(scalar_set1(1.0f), sum_hi);
-    f32x16 residual = scalar_fma(scalar_sub(scalar_set1(0.0f), sum_hi), reciprocal, scalar_set1(1.0f));
-    residual = scalar_fma(scalar_sub(scalar_set1(0.0f), sum_lo), reciprocal, residual);
-    const f32x16 to_multiple = scalar_set1(0x1.8p-22f);
     float row_hi[16], row_lo[16], row_power[16];
-    scalar_store(row_hi, reciprocal);
-    scalar_store(row_lo, scalar_sub(scalar_add(scalar_mul(reciprocal, residual), to_multiple), to_multiple));
-    scalar_store(row_power, power);
+    set_reciprocals(hi[0], lo[0], row_hi + 0, row_lo + 0, row_power + 0);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r;
       scale_row(n, y + r * y_stride, tails[r], scalar_set1(row_hi[lane]), scalar_set1(row_lo[lane]),
