@@ -31,4 +31,4 @@ fi
 cmake --preset aarch64
 cmake --build --preset aarch64
 # Emulated threads that lose a wake-up wait for ever, hence both limits.
-timeout -k 10 3600 ctest --preset aarch64 -j "$(nproc)" --timeout 600 "$@"
+timeout -k 10 3600 ctest --preset aarch64 -j "$(nproc)" --timeout 1800 "$@"

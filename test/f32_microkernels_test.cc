@@ -596,10 +596,11 @@ TEST_P(ExtendedMap, MakesSoftmaxOfATile) {
   RecordProperty("worst_ulps", std::to_string(worst_of_all.error()));
 }
 
-TEST(List, EveryMicrokernelHasATest) {
-#define SMX_EXPECT(kernel) ExpectEveryMicrokernelHasATest(AvailableMicrokernels(#kernel));
-  SMX_FOREACH_KERNEL(SMX_EXPECT)
-#undef SMX_EXPECT
+// check_list.cmake sees to the kernels that other programs test.
+TEST(List, EveryVariantHasATest) {
+  for (const char* name : {"f32_raddextexp", "f32_raddstoreextexp", "f32_vscaleextexp", "f32_vmulextc"}) {
+    ExpectEveryMicrokernelHasATest(AvailableMicrokernels(name));
+  }
 }
 
 }  // namespace
