@@ -539,7 +539,7 @@ TEST_P(SoftmaxNcF32, BitsAndBoundsInEveryLayout) {
         for (bool in_place : {false, true}) {
           for (size_t offset : {0, 1, 2, 4, 7, 8, 15}) {
             Tester()
-                .rows(3)
+                .rows(offset == 0 ? 19 : 3)
                 .channels(channels)
                 .input_stride(channels + gap)
                 .output_stride(channels + (gap == 1 ? 0 : gap))
@@ -548,6 +548,35 @@ TEST_P(SoftmaxNcF32, BitsAndBoundsInEveryLayout) {
                 .offset(offset)
                 .TestBits();
           }
+        }
+      }
+    }
+  }
+}
+
+// Rows of all kinds in one batch: short ones are computed several at a time.
+TEST_P(SoftmaxNcF32, BitsDoNotDependOnTheOtherRows) {
+  std::vector<const char*> families;
+  for (const RowFamily& family : FiniteRows()) families.push_back(family.name);
+  for (const RowFamily& family : SpecialRows()) families.push_back(family.name);
+  SplitMix64 generator(1);
+  for (size_t channels : {1, 4, 15, 16, 17, 31, 32, 33, 64, 100, SMX_BLOCK, SMX_BLOCK + 1}) {
+    for (uint32_t special : {0, 3, 30}) {  // of 32 rows
+      std::vector<const char*> drawn(70);
+      SoftmaxTester::Rows inputs;
+      for (const char*& family : drawn) {
+        family = generator.Below(32) < special
+                     ? families[generator.Below(static_cast<uint32_t>(families.size()))]
+                     : "normal_4";
+        inputs.push_back(MakeRow(family, channels, inputs.size()));
+      }
+      for (bool in_place : {false, true}) {
+        const SoftmaxTester tester =
+            Tester().channels(channels).input_stride(channels + 3).in_place(in_place);
+        const SoftmaxTester::Rows outputs = tester.Run(inputs);
+        for (size_t i = 0; i < drawn.size(); i++) {
+          EXPECT_TRUE(SameBits(outputs[i], ScalarBits(drawn[i], channels, i)))
+              << tester << ": " << drawn[i] << ", row " << i;
         }
       }
     }
@@ -631,7 +660,7 @@ TEST_P(SoftmaxNcF32, BitsOfVeryLongRows) {
 TEST_P(SoftmaxNcF32, GapsBetweenRowsAreNotRead) {
   const size_t page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
   const size_t page_floats = page / sizeof(float);
-  constexpr size_t kRows = 3;
+  constexpr size_t kRows = 19;
   void* memory = mmap(nullptr, 2 * kRows * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   ASSERT_NE(memory, MAP_FAILED);
   float* pages = static_cast<float*>(memory);
