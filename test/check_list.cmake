@@ -2,6 +2,8 @@
 #
 #     cmake -DLIST=list_test "-DPROGRAMS=microkernels_bench" -DOPTION=--benchmark_list_tests [-DEMULATOR=...] -P check_list.cmake
 
+separate_arguments(EMULATOR)
+
 function(microkernels_of names program option)
   execute_process(COMMAND ${EMULATOR} ${program} ${option} OUTPUT_VARIABLE output RESULT_VARIABLE result)
   if(NOT result EQUAL 0)
