@@ -101,6 +101,12 @@ void TwoPass(const Kernels& kernels, size_t n, const float* x, float* y) {
   ScaleRow(kernels.production.f32_vscaleextexp, n, x, y, smx_f32_reciprocal_of(&sum));
 }
 
+// The same, the result written past the caches, as the operator does with long rows.
+void TwoPassStream(const Kernels& kernels, size_t n, const float* x, float* y) {
+  const smx_f32_extended sum = SumRow(kernels.production.f32_raddextexp, n, x);
+  ScaleRow(kernels.production.f32_vstreamextexp, n, x, y, smx_f32_reciprocal_of(&sum));
+}
+
 // Reads the row and writes the terms, then reads the terms and overwrites them.
 void StoreAndRescale(const Kernels& kernels, size_t n, const float* x, float* y) {
   References references;
@@ -186,6 +192,12 @@ const Algorithm kAlgorithms[kAlgorithmCount] = {
      {2, 1},
      [](const Kernels& k) {
        return VariantNames(k.production.f32_raddextexp, k.production.f32_vscaleextexp);
+     }},
+    {"two-pass-stream",
+     TwoPassStream,
+     {2, 1},
+     [](const Kernels& k) {
+       return VariantNames(k.production.f32_raddextexp, k.production.f32_vstreamextexp);
      }},
     {"store-and-rescale",
      StoreAndRescale,

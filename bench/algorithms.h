@@ -59,7 +59,7 @@ struct Algorithm {
   std::string (*variants)(const Kernels& kernels);  // such as "f32_rmax u64_acc4, f32_vmulc u32"
 };
 
-constexpr size_t kAlgorithmCount = 4;
+constexpr size_t kAlgorithmCount = 5;
 extern const Algorithm kAlgorithms[kAlgorithmCount];
 
 // The algorithm of this name, or NULL.

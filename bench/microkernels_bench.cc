@@ -45,6 +45,10 @@ Pass f32_vscaleextexp(smx_f32_vscaleextexp_ukernel_fn* ukernel) {
   return {kReadsAndWrites, [=](size_t n, const float* x, float* y) { ukernel(n, x, y, &kOne); }};
 }
 
+Pass f32_vstreamextexp(smx_f32_vstreamextexp_ukernel_fn* ukernel) {
+  return f32_vscaleextexp(ukernel);
+}
+
 Pass f32_raddstoreextexp(smx_f32_raddstoreextexp_ukernel_fn* ukernel) {
   return {kReadsAndWrites, [=](size_t n, const float* x, float* y) {
             smx_bench::References references;

@@ -42,7 +42,7 @@ class Isa:
         """isa.add("x", "y") gives the expression that adds x and y."""
         if operation not in self.ops:
             raise AttributeError(f"{self.name} has no operation {operation}")
-        operands = {"load": "p", "load_tail": "pna", "store": "pa", "store_tail": "pna"}.get(operation, "abc")
+        operands = {"load": "p", "load_tail": "pna", "store": "pa", "store_tail": "pna", "stream": "pa"}.get(operation, "abc")
         return lambda *values: self.ops[operation].format(**dict(zip(operands, values)))
 
     def across(self, half, distance, *values):

@@ -396,10 +396,10 @@ TEST_P(RaddExtExp, ReferenceDoesNotChangeBits) {
   }
 }
 
-// ---- Maps: f32-vscaleextexp and f32-vmulextc
+// ---- Maps: f32-vscaleextexp, f32-vstreamextexp, which differs in how it stores, and f32-vmulextc
 
 bool TakesLogits(const Microkernel& kernel) {
-  return kernel.kernel == std::string("f32_vscaleextexp");
+  return kernel.kernel != std::string("f32_vmulextc");
 }
 
 void Map(const Microkernel& kernel, size_t n, const float* x, float* y,
@@ -470,6 +470,8 @@ class ExtendedMap : public MicrokernelTest {
 
 INSTANTIATE_TEST_SUITE_P(List, ExtendedMap, testing::ValuesIn(AvailableMicrokernels("f32_vscaleextexp")),
                          TestName);
+INSTANTIATE_TEST_SUITE_P(StreamList, ExtendedMap,
+                         testing::ValuesIn(AvailableMicrokernels("f32_vstreamextexp")), TestName);
 INSTANTIATE_TEST_SUITE_P(StoredList, ExtendedMap, testing::ValuesIn(AvailableMicrokernels("f32_vmulextc")),
                          TestName);
 
@@ -598,7 +600,8 @@ TEST_P(ExtendedMap, MakesSoftmaxOfATile) {
 
 // check_list.cmake sees to the kernels that other programs test.
 TEST(List, EveryVariantHasATest) {
-  for (const char* name : {"f32_raddextexp", "f32_raddstoreextexp", "f32_vscaleextexp", "f32_vmulextc"}) {
+  for (const char* name :
+       {"f32_raddextexp", "f32_raddstoreextexp", "f32_vscaleextexp", "f32_vstreamextexp", "f32_vmulextc"}) {
     ExpectEveryMicrokernelHasATest(AvailableMicrokernels(name));
   }
 }

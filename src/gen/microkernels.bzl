@@ -7,6 +7,7 @@ ISAS = {
         sources = [
             "src/gen/avx512f/f32-raddextexp.cc",
             "src/gen/avx512f/f32-vscaleextexp.cc",
+            "src/gen/avx512f/f32-vstreamextexp.cc",
             "src/gen/avx512f/f32-raddstoreextexp.cc",
             "src/gen/avx512f/f32-vmulextc.cc",
             "src/gen/avx512f/f32-softmax.cc",
@@ -25,6 +26,7 @@ ISAS = {
         sources = [
             "src/gen/avx2/f32-raddextexp.cc",
             "src/gen/avx2/f32-vscaleextexp.cc",
+            "src/gen/avx2/f32-vstreamextexp.cc",
             "src/gen/avx2/f32-raddstoreextexp.cc",
             "src/gen/avx2/f32-vmulextc.cc",
             "src/gen/avx2/f32-softmax.cc",
@@ -43,6 +45,7 @@ ISAS = {
         sources = [
             "src/gen/neon/f32-raddextexp.cc",
             "src/gen/neon/f32-vscaleextexp.cc",
+            "src/gen/neon/f32-vstreamextexp.cc",
             "src/gen/neon/f32-raddstoreextexp.cc",
             "src/gen/neon/f32-vmulextc.cc",
             "src/gen/neon/f32-softmax.cc",
@@ -61,6 +64,7 @@ ISAS = {
         sources = [
             "src/gen/scalar/f32-raddextexp.cc",
             "src/gen/scalar/f32-vscaleextexp.cc",
+            "src/gen/scalar/f32-vstreamextexp.cc",
             "src/gen/scalar/f32-raddstoreextexp.cc",
             "src/gen/scalar/f32-vmulextc.cc",
             "src/gen/scalar/f32-softmax.cc",

@@ -6,6 +6,7 @@ set(SMXPACK_AVX512F_FLAGS -mavx512f)
 set(SMXPACK_AVX512F_PRODUCTION
     src/gen/avx512f/f32-raddextexp.cc
     src/gen/avx512f/f32-vscaleextexp.cc
+    src/gen/avx512f/f32-vstreamextexp.cc
     src/gen/avx512f/f32-raddstoreextexp.cc
     src/gen/avx512f/f32-vmulextc.cc
     src/gen/avx512f/f32-softmax.cc)
@@ -21,6 +22,7 @@ set(SMXPACK_AVX2_FLAGS -mavx2 -mfma)
 set(SMXPACK_AVX2_PRODUCTION
     src/gen/avx2/f32-raddextexp.cc
     src/gen/avx2/f32-vscaleextexp.cc
+    src/gen/avx2/f32-vstreamextexp.cc
     src/gen/avx2/f32-raddstoreextexp.cc
     src/gen/avx2/f32-vmulextc.cc
     src/gen/avx2/f32-softmax.cc)
@@ -36,6 +38,7 @@ set(SMXPACK_NEON_FLAGS )
 set(SMXPACK_NEON_PRODUCTION
     src/gen/neon/f32-raddextexp.cc
     src/gen/neon/f32-vscaleextexp.cc
+    src/gen/neon/f32-vstreamextexp.cc
     src/gen/neon/f32-raddstoreextexp.cc
     src/gen/neon/f32-vmulextc.cc
     src/gen/neon/f32-softmax.cc)
@@ -51,6 +54,7 @@ set(SMXPACK_SCALAR_FLAGS )
 set(SMXPACK_SCALAR_PRODUCTION
     src/gen/scalar/f32-raddextexp.cc
     src/gen/scalar/f32-vscaleextexp.cc
+    src/gen/scalar/f32-vstreamextexp.cc
     src/gen/scalar/f32-raddstoreextexp.cc
     src/gen/scalar/f32-vmulextc.cc
     src/gen/scalar/f32-softmax.cc)

@@ -28,6 +28,10 @@ struct smx_f32_reciprocal;
   ROW(avx512f, f32_vscaleextexp, smx_f32_vscaleextexp_ukernel__avx512f_u16, 16, 1)              \
   ROW(avx512f, f32_vscaleextexp, smx_f32_vscaleextexp_ukernel__avx512f_u32, 32, 1)              \
   ROW(avx512f, f32_vscaleextexp, smx_f32_vscaleextexp_ukernel__avx512f_u128, 128, 1)            \
+  ROW(avx512f, f32_vstreamextexp, smx_f32_vstreamextexp_ukernel__avx512f_u64, 64, 1)            \
+  ROW(avx512f, f32_vstreamextexp, smx_f32_vstreamextexp_ukernel__avx512f_u16, 16, 1)            \
+  ROW(avx512f, f32_vstreamextexp, smx_f32_vstreamextexp_ukernel__avx512f_u32, 32, 1)            \
+  ROW(avx512f, f32_vstreamextexp, smx_f32_vstreamextexp_ukernel__avx512f_u128, 128, 1)          \
   ROW(avx512f, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__avx512f_u64, 64, 1)        \
   ROW(avx512f, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__avx512f_u32, 32, 1)        \
   ROW(avx512f, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__avx512f_u128, 128, 1)      \
@@ -91,6 +95,10 @@ struct smx_f32_reciprocal;
   ROW(avx2, f32_vscaleextexp, smx_f32_vscaleextexp_ukernel__avx2_u16, 16, 1)              \
   ROW(avx2, f32_vscaleextexp, smx_f32_vscaleextexp_ukernel__avx2_u64, 64, 1)              \
   ROW(avx2, f32_vscaleextexp, smx_f32_vscaleextexp_ukernel__avx2_u128, 128, 1)            \
+  ROW(avx2, f32_vstreamextexp, smx_f32_vstreamextexp_ukernel__avx2_u32, 32, 1)            \
+  ROW(avx2, f32_vstreamextexp, smx_f32_vstreamextexp_ukernel__avx2_u16, 16, 1)            \
+  ROW(avx2, f32_vstreamextexp, smx_f32_vstreamextexp_ukernel__avx2_u64, 64, 1)            \
+  ROW(avx2, f32_vstreamextexp, smx_f32_vstreamextexp_ukernel__avx2_u128, 128, 1)          \
   ROW(avx2, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__avx2_u64_acc2, 64, 2)   \
   ROW(avx2, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__avx2_u32, 32, 1)        \
   ROW(avx2, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__avx2_u64, 64, 1)        \
@@ -154,6 +162,10 @@ struct smx_f32_reciprocal;
   ROW(neon, f32_vscaleextexp, smx_f32_vscaleextexp_ukernel__neon_u32, 32, 1)              \
   ROW(neon, f32_vscaleextexp, smx_f32_vscaleextexp_ukernel__neon_u64, 64, 1)              \
   ROW(neon, f32_vscaleextexp, smx_f32_vscaleextexp_ukernel__neon_u128, 128, 1)            \
+  ROW(neon, f32_vstreamextexp, smx_f32_vstreamextexp_ukernel__neon_u16, 16, 1)            \
+  ROW(neon, f32_vstreamextexp, smx_f32_vstreamextexp_ukernel__neon_u32, 32, 1)            \
+  ROW(neon, f32_vstreamextexp, smx_f32_vstreamextexp_ukernel__neon_u64, 64, 1)            \
+  ROW(neon, f32_vstreamextexp, smx_f32_vstreamextexp_ukernel__neon_u128, 128, 1)          \
   ROW(neon, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__neon_u32, 32, 1)        \
   ROW(neon, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__neon_u64, 64, 1)        \
   ROW(neon, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__neon_u128, 128, 1)      \
@@ -216,6 +228,10 @@ struct smx_f32_reciprocal;
   ROW(scalar, f32_vscaleextexp, smx_f32_vscaleextexp_ukernel__scalar_u32, 32, 1)              \
   ROW(scalar, f32_vscaleextexp, smx_f32_vscaleextexp_ukernel__scalar_u64, 64, 1)              \
   ROW(scalar, f32_vscaleextexp, smx_f32_vscaleextexp_ukernel__scalar_u128, 128, 1)            \
+  ROW(scalar, f32_vstreamextexp, smx_f32_vstreamextexp_ukernel__scalar_u16, 16, 1)            \
+  ROW(scalar, f32_vstreamextexp, smx_f32_vstreamextexp_ukernel__scalar_u32, 32, 1)            \
+  ROW(scalar, f32_vstreamextexp, smx_f32_vstreamextexp_ukernel__scalar_u64, 64, 1)            \
+  ROW(scalar, f32_vstreamextexp, smx_f32_vstreamextexp_ukernel__scalar_u128, 128, 1)          \
   ROW(scalar, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__scalar_u32, 32, 1)        \
   ROW(scalar, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__scalar_u64, 64, 1)        \
   ROW(scalar, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__scalar_u128, 128, 1)      \
@@ -277,7 +293,8 @@ struct smx_f32_reciprocal;
 
 // ROW(kernel) for every kernel.
 #define SMX_FOREACH_KERNEL(ROW) \
-  ROW(f32_raddextexp) ROW(f32_vscaleextexp) ROW(f32_raddstoreextexp) ROW(f32_vmulextc) ROW(f32_softmax)
+  ROW(f32_raddextexp)           \
+  ROW(f32_vscaleextexp) ROW(f32_vstreamextexp) ROW(f32_raddstoreextexp) ROW(f32_vmulextc) ROW(f32_softmax)
 #define SMX_FOREACH_BASELINE_KERNEL(ROW) \
   ROW(f32_rmax)                          \
   ROW(f32_raddexpminusmax) ROW(f32_vscaleexpminusmax) ROW(f32_raddstoreexpminusmax) ROW(f32_vmulc)
@@ -289,6 +306,8 @@ extern "C" {
 typedef void smx_f32_raddextexp_ukernel_fn(size_t n, const float* x, struct smx_f32_extended* sum);
 typedef void smx_f32_vscaleextexp_ukernel_fn(size_t n, const float* x, float* y,
                                              const struct smx_f32_reciprocal* reciprocal);
+typedef void smx_f32_vstreamextexp_ukernel_fn(size_t n, const float* x, float* y,
+                                              const struct smx_f32_reciprocal* reciprocal);
 typedef void smx_f32_raddstoreextexp_ukernel_fn(size_t n, const float* x, float* y,
                                                 struct smx_f32_extended* sum);
 typedef void smx_f32_vmulextc_ukernel_fn(size_t n, const float* x, float* y,

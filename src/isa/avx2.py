@@ -15,6 +15,8 @@ ISA = Isa(
         "load_tail": "avx2_load_tail({p}, {n}, {a})",  # absent elements are a
         "store": "_mm256_storeu_ps({p}, {a})",
         "store_tail": "avx2_store_tail({p}, {n}, {a})",
+        "stream": "_mm256_stream_ps({p}, {a})",  # p aligned to the vector; past the caches where the ISA can
+        "fence": "_mm_sfence()",  # after the last stream
         "add": "_mm256_add_ps({a}, {b})",
         "sub": "_mm256_sub_ps({a}, {b})",
         "mul": "_mm256_mul_ps({a}, {b})",
@@ -42,6 +44,7 @@ ISA = Isa(
         "lane_of_row": "{a} % 2 * 4 + {a} / 2",
     },
     tuned={
+        "f32-vstreamextexp": (32, 1),
         "f32-raddstoreextexp": (64, 2),
         "f32-vscaleextexp": (32, 1),
         "f32-softmax": (32, 16),

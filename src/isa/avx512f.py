@@ -15,6 +15,8 @@ ISA = Isa(
         "load_tail": "avx512f_load_tail({p}, {n}, {a})",  # absent elements are a
         "store": "_mm512_storeu_ps({p}, {a})",
         "store_tail": "avx512f_store_tail({p}, {n}, {a})",
+        "stream": "_mm512_stream_ps({p}, {a})",  # p aligned to the vector; past the caches where the ISA can
+        "fence": "_mm_sfence()",  # after the last stream
         "add": "_mm512_add_ps({a}, {b})",
         "sub": "_mm512_sub_ps({a}, {b})",
         "mul": "_mm512_mul_ps({a}, {b})",
@@ -47,6 +49,7 @@ ISA = Isa(
     tuned={
         "f32-raddextexp": (64, 1),
         "f32-vscaleextexp": (64, 1),
+        "f32-vstreamextexp": (64, 1),
         "f32-raddstoreextexp": (64, 1),
         "f32-softmax": (64, 16),
         "f32-vmulextc": (64, 1),

@@ -15,6 +15,8 @@ ISA = Isa(
         "load_tail": "neon_load_tail({p}, {n}, {a})",  # absent elements are a
         "store": "vst1q_f32({p}, {a})",
         "store_tail": "neon_store_tail({p}, {n}, {a})",
+        "stream": "vst1q_f32({p}, {a})",  # p aligned to the vector; past the caches where the ISA can
+        "fence": "(void)0",  # after the last stream
         "add": "vaddq_f32({a}, {b})",
         "sub": "vsubq_f32({a}, {b})",
         "mul": "vmulq_f32({a}, {b})",

@@ -15,6 +15,8 @@ ISA = Isa(
         "load_tail": "scalar_load_tail({p}, {n}, {a})",  # absent elements are a
         "store": "scalar_store({p}, {a})",
         "store_tail": "scalar_store_tail({p}, {n}, {a})",
+        "stream": "scalar_store({p}, {a})",  # p aligned to the vector; past the caches where the ISA can
+        "fence": "(void)0",  # after the last stream
         "add": "scalar_add({a}, {b})",
         "sub": "scalar_sub({a}, {b})",
         "mul": "scalar_mul({a}, {b})",

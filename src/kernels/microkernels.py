@@ -27,6 +27,8 @@ KERNELS = [
     # The paper's two passes: a tile to its sum, and y[i] = exp(x[i]) * reciprocal. A sum takes at most TILE elements.
     Kernel("f32-raddextexp", "size_t n, const float* x, struct smx_f32_extended* sum", SUMS),
     Kernel("f32-vscaleextexp", f"size_t n, const float* x, float* y, {RECIPROCAL}", MAPS),
+    # The same, written past the caches.
+    Kernel("f32-vstreamextexp", f"size_t n, const float* x, float* y, {RECIPROCAL}", MAPS),
     # One exponential an element: store the terms of the sum, then multiply them by its reciprocal.
     Kernel("f32-raddstoreextexp", "size_t n, const float* x, float* y, struct smx_f32_extended* sum", SUMS),
     Kernel("f32-vmulextc", f"size_t n, const float* x, float* y, {RECIPROCAL}", MAPS),

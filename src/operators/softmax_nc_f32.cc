@@ -40,6 +40,7 @@ smx_softmax_plan Plan(const SoftmaxOperator& op, size_t threads) {
 struct Row {
   const SoftmaxOperator& op;
   smx_algorithm algorithm;
+  bool streams_output;
   const float* x;
   float* y;
 
@@ -47,8 +48,9 @@ struct Row {
   const smx_microkernels& kernels() const { return op.base.microkernels; }
 };
 
-Row RowAt(const SoftmaxOperator& op, smx_algorithm algorithm, size_t index) {
-  return {op, algorithm, op.input + index * op.input_stride, op.output + index * op.output_stride};
+Row RowAt(const SoftmaxOperator& op, const smx_softmax_plan& plan, size_t index) {
+  return {op, plan.algorithm, plan.streams_output, op.input + index * op.input_stride,
+          op.output + index * op.output_stride};
 }
 
 // A part of a row, its sum, and whether its terms have been stored. Stored spans are single tiles, so that the terms
@@ -96,7 +98,8 @@ void ScaleSpan(const Row& row, const Span& span, const smx_f32_reciprocal& recip
     const int32_t exponent = reciprocal.exponent - (span.sum.reference - SMX_BIAS);
     ScaleStored(n, y, row.kernels(), {reciprocal.hi, reciprocal.lo, exponent});
   } else {
-    row.kernels().f32_vscaleextexp(n, row.x + span.start, y, &reciprocal);
+    const auto scale = row.streams_output ? row.kernels().f32_vstreamextexp : row.kernels().f32_vscaleextexp;
+    scale(n, row.x + span.start, y, &reciprocal);
   }
 }
 
@@ -119,7 +122,7 @@ void RunOutOfRange(const Row& row) {
   // Where it matters, the difference is exact; from `kNothing` on, the result is 0.
   constexpr float kNothing = -1024.0f;
   for (size_t i = 0; i < row.channels(); i++) row.y[i] = std::max(row.x[i] - max, kNothing);
-  RunRow({row.op, smx_algorithm_two_pass, row.y, row.y});
+  RunRow({row.op, smx_algorithm_two_pass, false, row.y, row.y});
 }
 
 // A row of a single tile needs no fold in double.
@@ -176,12 +179,14 @@ void RunSplit(const Row& row, pthreadpool_t threadpool) {
   });
 }
 
-void RunOneByOne(const SoftmaxOperator& op, smx_algorithm algorithm, size_t start, size_t end) {
-  for (size_t i = start; i < end; i++) RunRow(RowAt(op, algorithm, i));
+void RunOneByOne(const SoftmaxOperator& op, const smx_softmax_plan& plan, size_t start, size_t end) {
+  for (size_t i = start; i < end; i++) RunRow(RowAt(op, plan, i));
 }
 
-void RunRows(const SoftmaxOperator& op, smx_algorithm algorithm, size_t start, size_t end) {
-  if (algorithm != smx_algorithm_several_rows) return RunOneByOne(op, algorithm, start, end);
+void RunRows(const SoftmaxOperator& op, const smx_softmax_plan& plan, size_t start, size_t end) {
+  if (plan.algorithm != smx_algorithm_several_rows) return RunOneByOne(op, plan, start, end);
+  smx_softmax_plan one_by_one = plan;
+  one_by_one.algorithm = smx_algorithm_store_and_rescale;
   constexpr size_t kLargestGroup = 16;
   while (start < end) {
     size_t done = 0;
@@ -190,7 +195,7 @@ void RunRows(const SoftmaxOperator& op, smx_algorithm algorithm, size_t start, s
                                      &done);
     start += done;
     const size_t refused = std::min(kLargestGroup, end - start);
-    RunOneByOne(op, smx_algorithm_store_and_rescale, start, start + refused);
+    RunOneByOne(op, one_by_one, start, start + refused);
     start += refused;
   }
 }
@@ -200,19 +205,19 @@ void Run(smx_operator* base, pthreadpool_t threadpool) {
   if (op.batch_size == 0) return;
   const smx_softmax_plan plan = Plan(op, pthreadpool_get_threads_count(threadpool));
   if (plan.splits_rows) {
-    for (size_t i = 0; i < op.batch_size; i++) RunSplit(RowAt(op, plan.algorithm, i), threadpool);
+    for (size_t i = 0; i < op.batch_size; i++) RunSplit(RowAt(op, plan, i), threadpool);
     return;
   }
   struct Task {
     const SoftmaxOperator& op;
-    smx_algorithm algorithm;
-  } task = {op, plan.algorithm};
+    const smx_softmax_plan& plan;
+  } task = {op, plan};
   pthreadpool_parallelize_1d_tile_1d(
       threadpool,
       [](void* context, size_t start, size_t count) {
         const smx_fp_environment environment;
         const Task& task = *static_cast<const Task*>(context);
-        RunRows(task.op, task.algorithm, start, start + count);
+        RunRows(task.op, task.plan, start, start + count);
       },
       &task, op.batch_size, plan.rows_per_task, 0);
 }

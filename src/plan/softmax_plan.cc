@@ -7,6 +7,10 @@ namespace {
 // Fewer elements than this take less time than it takes to wake another thread.
 constexpr size_t kElementsPerTask = 16384;
 
+// A row and its output of this size have left the last-level cache before anyone can read them from it. What cpuinfo
+// reports of that cache is not used: in a virtual machine it is the whole host's.
+constexpr size_t kStreamedRowBytes = size_t{32} << 20;
+
 size_t DivideRoundUp(size_t n, size_t q) {
   return n / q + (n % q != 0);
 }
@@ -36,6 +40,8 @@ struct smx_softmax_plan smx_plan_softmax(const struct smx_softmax_shape* shape, 
   smx_softmax_plan plan;
   plan.splits_rows = threads > 1 && shape->rows < threads && shape->channels >= 2 * SMX_TILE;
   plan.algorithm = Algorithm(*shape, plan.splits_rows ? l2_bytes * threads : l2_bytes);
+  plan.streams_output = plan.algorithm == smx_algorithm_two_pass && !shape->in_place &&
+                        shape->channels >= kStreamedRowBytes / (2 * sizeof(float));
   plan.rows_per_task = DivideRoundUp(kElementsPerTask, shape->channels);
   return plan;
 }

@@ -25,6 +25,7 @@ struct smx_softmax_shape {
 
 struct smx_softmax_plan {
   enum smx_algorithm algorithm;
+  bool streams_output;  // f32-vstreamextexp in place of f32-vscaleextexp
   bool splits_rows;
   size_t rows_per_task;
 };
