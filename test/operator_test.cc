@@ -639,8 +639,8 @@ TEST_F(Operator, GetPlanTellsWhatRunWouldDo) {
     return plan;
   };
   constexpr size_t kBeyondAnyCache = size_t{SMX_MAX_SPANS} * SMX_TILE + 1;
-  EXPECT_STREQ(plan_of(1, 1, false, 1).algorithm, "several-rows");
-  EXPECT_STREQ(plan_of(1, SMX_BLOCK, true, 1).algorithm, "several-rows");
+  EXPECT_STREQ(plan_of(1, 1, false, 1).algorithm, "store-and-rescale");
+  EXPECT_STREQ(plan_of(4, SMX_BLOCK, true, 1).algorithm, "several-rows");
   EXPECT_STREQ(plan_of(1, SMX_TILE, true, 1).algorithm, "store-and-rescale");
   EXPECT_STREQ(plan_of(1, SMX_TILE + 1, true, 1).algorithm, "two-pass");
   EXPECT_STREQ(plan_of(1, kBeyondAnyCache, false, 1).algorithm, "two-pass");

@@ -32,7 +32,8 @@ std::vector<size_t> Lengths() {
 
 TEST(SoftmaxPlan, RowsOfABlockGoTogether) {
   for (bool in_place : {false, true}) {
-    for (size_t rows : {1, 1000}) {
+    EXPECT_EQ(Plan(3, 1, in_place, kL2, 1).algorithm, smx_algorithm_store_and_rescale);
+    for (size_t rows : {4, 1000}) {
       EXPECT_EQ(Plan(rows, 1, in_place, kL2, 1).algorithm, smx_algorithm_several_rows);
       EXPECT_EQ(Plan(rows, SMX_BLOCK, in_place, kL2, 4).algorithm, smx_algorithm_several_rows);
       EXPECT_EQ(Plan(rows, SMX_BLOCK + 1, in_place, kL2, 4).algorithm, smx_algorithm_store_and_rescale);
@@ -65,6 +66,14 @@ TEST(SoftmaxPlan, RowOfSeveralTilesInPlaceTakesTwoPasses) {
       }
     }
   }
+}
+
+TEST(SoftmaxPlan, LongRowsAreWrittenPastTheCaches) {
+  constexpr size_t kStreamed = size_t{4} << 20;
+  EXPECT_TRUE(Plan(1, kStreamed, false, kL2, 1).streams_output);
+  EXPECT_FALSE(Plan(1, kStreamed - 1, false, kL2, 1).streams_output);
+  EXPECT_FALSE(Plan(1, kStreamed, true, kL2, 1).streams_output);
+  EXPECT_FALSE(Plan(1, kStreamed, false, SIZE_MAX / 64, 1).streams_output);
 }
 
 // A stored span has one reference for its terms, so it has to be one tile.

@@ -7,6 +7,9 @@ namespace {
 // Fewer elements than this take less time than it takes to wake another thread.
 constexpr size_t kElementsPerTask = 16384;
 
+// Fewer rows than this do not pay for what f32-softmax does once a group.
+constexpr size_t kRowsWorthAGroup = 4;
+
 // A row and its output of this size have left the last-level cache before anyone can read them from it. What cpuinfo
 // reports of that cache is not used: in a virtual machine it is the whole host's.
 constexpr size_t kStreamedRowBytes = size_t{32} << 20;
@@ -24,7 +27,7 @@ bool StoresTerms(const smx_softmax_shape& shape, size_t l2_bytes) {
 }
 
 smx_algorithm Algorithm(const smx_softmax_shape& shape, size_t l2_bytes) {
-  if (shape.channels <= SMX_BLOCK) return smx_algorithm_several_rows;
+  if (shape.channels <= SMX_BLOCK && shape.rows >= kRowsWorthAGroup) return smx_algorithm_several_rows;
   return StoresTerms(shape, l2_bytes) ? smx_algorithm_store_and_rescale : smx_algorithm_two_pass;
 }
 
