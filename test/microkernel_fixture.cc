@@ -40,7 +40,9 @@ std::vector<size_t> SmallSizes(size_t tile) {
 
 std::vector<size_t> Sizes(size_t tile) {
   std::vector<size_t> sizes = SmallSizes(tile);
-  for (size_t n : {1023, 1024, 1025, 2047, 2048, 2049, 4096, 4097, 16383, 16384}) sizes.push_back(n);
+  for (size_t n : {1023, 1024, 1025, 2047, 2048, 2049, 4096, 4097, 16383, 16384}) {
+    if (n <= kLargestSize) sizes.push_back(n);
+  }
   return sizes;
 }
 

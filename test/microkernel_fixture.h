@@ -28,9 +28,17 @@ inline std::string TestName(const testing::TestParamInfo<Microkernel>& info) {
 // Fails where one of them is not the parameter of any test of this program.
 void ExpectEveryMicrokernelHasATest(const std::vector<Microkernel>& microkernels);
 
+// AArch64 is mostly met under emulation, some 50 times slower and with long double in software: four blocks and an
+// element do there.
+#if defined(__aarch64__)
+constexpr size_t kLargestSize = 4 * SMX_BLOCK + 1;
+#else
+constexpr size_t kLargestSize = SMX_TILE;
+#endif
+
 // n = 1 ... 2 * tile + 1: every remainder and tail after none, one and two turns of the main loop.
 std::vector<size_t> SmallSizes(size_t tile);
-// Those, and sizes around the ends of blocks and of a tile of the sum.
+// Those, and sizes around the ends of blocks and of a tile of the sum, up to kLargestSize.
 std::vector<size_t> Sizes(size_t tile);
 // A few sizes, for what is tested at many places.
 std::vector<size_t> FewSizes(size_t tile);
