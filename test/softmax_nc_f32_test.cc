@@ -199,7 +199,10 @@ std::vector<float> LimitsAnd(const std::vector<float>& others) {
   return all;
 }
 
-// The result of a row: the same on every ISA, in place and not, and split over threads.
+// Short rows are computed several at a time in a batch of this size.
+constexpr size_t kBatchOfShortRows = 20;
+
+// The result of a row: the same on every ISA, in place and not, in a batch, and split over threads.
 Row Softmax(const Row& row) {
   std::vector<SoftmaxTester> testers;
   for (const std::string& isa : AvailableIsas()) testers.push_back(SoftmaxTester().isa(isa));
@@ -207,9 +210,13 @@ Row Softmax(const Row& row) {
   Row y;
   for (SoftmaxTester& tester : testers) {
     for (bool in_place : {false, true}) {
-      const Row result = tester.in_place(in_place).Run({row})[0];
-      if (y.empty()) y = result;
-      EXPECT_TRUE(SameBits(result, y)) << tester;
+      for (size_t rows : {size_t{1}, kBatchOfShortRows}) {
+        if (rows > 1 && row.size() > SMX_BLOCK) continue;
+        for (const Row& result : tester.in_place(in_place).Run(SoftmaxTester::Rows(rows, row))) {
+          if (y.empty()) y = result;
+          EXPECT_TRUE(SameBits(result, y)) << tester << ", batch of " << rows;
+        }
+      }
     }
   }
   return y;
@@ -217,12 +224,14 @@ Row Softmax(const Row& row) {
 
 // The same under SMX_FLAG_MASKED_ROWS_TO_ZERO.
 Row FlaggedSoftmax(const Row& row) {
+  const size_t rows = row.size() > SMX_BLOCK ? 1 : kBatchOfShortRows;
   Row y;
   for (const std::string& isa : AvailableIsas()) {
     const SoftmaxTester tester = SoftmaxTester().isa(isa).flags(SMX_FLAG_MASKED_ROWS_TO_ZERO);
-    const Row result = tester.Run({row})[0];
-    if (y.empty()) y = result;
-    EXPECT_TRUE(SameBits(result, y)) << tester;
+    for (const Row& result : tester.Run(SoftmaxTester::Rows(rows, row))) {
+      if (y.empty()) y = result;
+      EXPECT_TRUE(SameBits(result, y)) << tester;
+    }
   }
   return y;
 }
@@ -603,7 +612,7 @@ TEST_P(SoftmaxNcF32, BitsOfEveryFamily) {
   for (const RowFamily& family : FiniteRows()) {
     for (bool in_place : {false, true}) {
       for (size_t channels = 1; channels <= 70; channels++) {
-        Tester().rows(2).channels(channels).family(family.name).in_place(in_place).TestBits();
+        Tester().rows(kBatchOfShortRows).channels(channels).family(family.name).in_place(in_place).TestBits();
       }
       for (size_t channels : {1000, 1023, 1024, 1025, 16383, 16384, 16385, 50000}) {
         Tester().channels(channels).family(family.name).in_place(in_place).TestBits();
@@ -649,9 +658,10 @@ TEST_P(SoftmaxNcF32, BitsOfVeryLongRows) {
       }
     }
   }
-  // The second is longer than SMX_MAX_SPANS tiles.
+  // The second is longer than SMX_MAX_SPANS tiles, and its output bypasses the caches.
   for (size_t channels : {(size_t{1} << 21) + 5, size_t{SMX_MAX_SPANS} * SMX_TILE + 5}) {
     Tester().channels(channels).family("jumps").TestBits();
+    Tester().channels(channels).family("jumps").offset(8).threads(3).TestBits();
     Tester().channels(channels).family("jumps").threads(3).in_place(true).TestBits();
   }
 }
@@ -792,10 +802,10 @@ class SoftmaxNcF32FpEnvironment : public SoftmaxNcF32 {
   void TearDown() override { EXPECT_EQ(smx_delete_operator(op_), smx_status_success); }
 
   // Runs under every `step`-th environment, which the run must leave as it was on all threads, and compares the bits.
-  void TestRow(const Row& row, size_t threads, size_t step) {
+  void TestRows(const Row& x, size_t rows, size_t threads, size_t step) {
     const pthreadpool_t pool = Pool(threads);
-    Row y(row.size()), expected(row.size());
-    RunOnce(row, &expected, nullptr);
+    Row y(x.size()), expected(x.size());
+    RunOnce(x, rows, &expected, nullptr);
     const std::vector<FpEnvironment> environments = FpEnvironments();
     for (size_t i = 0; i < environments.size(); i += step) {
       const FpEnvironment& environment = environments[i];
@@ -804,7 +814,7 @@ class SoftmaxNcF32FpEnvironment : public SoftmaxNcF32 {
       std::atomic<size_t> changed{0};
       OnEachThread(pool, [&] { SetFpEnvironment(environment); });
       const FpEnvironment before = GetFpEnvironment();  // processors may lack traps
-      RunOnce(row, &y, pool);
+      RunOnce(x, rows, &y, pool);
       OnEachThread(pool, [&] {
         changed += !(GetFpEnvironment() == before);
         SetFpEnvironment(mine);
@@ -817,9 +827,9 @@ class SoftmaxNcF32FpEnvironment : public SoftmaxNcF32 {
   smx_operator_t op_ = nullptr;
 
  private:
-  void RunOnce(const Row& row, Row* y, pthreadpool_t pool) {
-    const size_t n = row.size();
-    EXPECT_EQ(smx_setup_softmax_nc_f32(op_, 1, n, n, n, row.data(), y->data()), smx_status_success);
+  void RunOnce(const Row& x, size_t rows, Row* y, pthreadpool_t pool) {
+    const size_t n = x.size() / rows;
+    EXPECT_EQ(smx_setup_softmax_nc_f32(op_, rows, n, n, n, x.data(), y->data()), smx_status_success);
     EXPECT_EQ(smx_run_operator(op_, pool), smx_status_success);
   }
 };
@@ -831,17 +841,17 @@ TEST_P(SoftmaxNcF32FpEnvironment, NeitherMattersNorChanges) {
   for (const char* family : {"normal_30", "denormal", "fading", "million", "mask_minus_flt_max",
                              "flt_max_both_signs", "all_minus_inf", "one_nan", "one_plus_inf"}) {
     SCOPED_TRACE(family);
-    ASSERT_NO_FATAL_FAILURE(TestRow(MakeRow(family, 100, 1), 0, 1));
+    for (size_t rows : {1, 5}) ASSERT_NO_FATAL_FAILURE(TestRows(MakeRow(family, 100, 1), rows, 0, 1));
   }
   Row row = NormalRow(50, 4.0f, 1);
   row[20] = FromBits(0x7F800001);  // signalling
-  ASSERT_NO_FATAL_FAILURE(TestRow(row, 0, 1));
+  ASSERT_NO_FATAL_FAILURE(TestRows(row, 1, 0, 1));
 }
 
 TEST_P(SoftmaxNcF32FpEnvironment, NeitherMattersNorChangesOnThePoolsThreads) {
   for (const char* family : {"uniform_100", "million"}) {
     SCOPED_TRACE(family);
-    ASSERT_NO_FATAL_FAILURE(TestRow(MakeRow(family, 2 * SMX_TILE + 1, 1), 2, 7));
+    ASSERT_NO_FATAL_FAILURE(TestRows(MakeRow(family, 2 * SMX_TILE + 1, 1), 1, 2, 7));
   }
 }
 

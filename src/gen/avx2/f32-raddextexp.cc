@@ -69,7 +69,7 @@ static inline void accumulate_tail(ptrdiff_t n, const float* x, __m256 lower, __
 
   // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
   // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-  // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+  // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
   const __m256 biased0 = _mm256_fmadd_ps(x0, _mm256_set1_ps(0x1.715476p+0f), bias);
   const __m256 biased1 = _mm256_fmadd_ps(x1, _mm256_set1_ps(0x1.715476p+0f), bias);
   const __m256 biased2 = _mm256_fmadd_ps(x2, _mm256_set1_ps(0x1.715476p+0f), bias);
@@ -160,7 +160,7 @@ extern "C" void smx_f32_raddextexp_ukernel__avx2_u32(size_t n, const float* x, s
 
       // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
       // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
       const __m256 biased0 = _mm256_fmadd_ps(x0, _mm256_set1_ps(0x1.715476p+0f), bias);
       const __m256 biased1 = _mm256_fmadd_ps(x1, _mm256_set1_ps(0x1.715476p+0f), bias);
       const __m256 biased2 = _mm256_fmadd_ps(x2, _mm256_set1_ps(0x1.715476p+0f), bias);
@@ -267,7 +267,7 @@ extern "C" void smx_f32_raddextexp_ukernel__avx2_u64(size_t n, const float* x, s
 
       // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
       // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
       const __m256 biased0 = _mm256_fmadd_ps(x0, _mm256_set1_ps(0x1.715476p+0f), bias);
       const __m256 biased1 = _mm256_fmadd_ps(x1, _mm256_set1_ps(0x1.715476p+0f), bias);
       const __m256 biased2 = _mm256_fmadd_ps(x2, _mm256_set1_ps(0x1.715476p+0f), bias);
@@ -375,7 +375,7 @@ extern "C" void smx_f32_raddextexp_ukernel__avx2_u64(size_t n, const float* x, s
 
       // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
       // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
       const __m256 biased0 = _mm256_fmadd_ps(x0, _mm256_set1_ps(0x1.715476p+0f), bias);
       const __m256 biased1 = _mm256_fmadd_ps(x1, _mm256_set1_ps(0x1.715476p+0f), bias);
       const __m256 biased2 = _mm256_fmadd_ps(x2, _mm256_set1_ps(0x1.715476p+0f), bias);
@@ -495,7 +495,7 @@ extern "C" void smx_f32_raddextexp_ukernel__avx2_u128(size_t n, const float* x,
 
       // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
       // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
       const __m256 biased0 = _mm256_fmadd_ps(x0, _mm256_set1_ps(0x1.715476p+0f), bias);
       const __m256 biased1 = _mm256_fmadd_ps(x1, _mm256_set1_ps(0x1.715476p+0f), bias);
       const __m256 biased2 = _mm256_fmadd_ps(x2, _mm256_set1_ps(0x1.715476p+0f), bias);
@@ -699,7 +699,7 @@ extern "C" void smx_f32_raddextexp_ukernel__avx2_u128(size_t n, const float* x,
 
       // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
       // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
       const __m256 biased0 = _mm256_fmadd_ps(x0, _mm256_set1_ps(0x1.715476p+0f), bias);
       const __m256 biased1 = _mm256_fmadd_ps(x1, _mm256_set1_ps(0x1.715476p+0f), bias);
       const __m256 biased2 = _mm256_fmadd_ps(x2, _mm256_set1_ps(0x1.715476p+0f), bias);
@@ -807,7 +807,7 @@ extern "C" void smx_f32_raddextexp_ukernel__avx2_u64_acc2(size_t n, const float*
 
       // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
       // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
       const __m256 biased0 = _mm256_fmadd_ps(x0, _mm256_set1_ps(0x1.715476p+0f), bias);
       const __m256 biased1 = _mm256_fmadd_ps(x1, _mm256_set1_ps(0x1.715476p+0f), bias);
       const __m256 biased2 = _mm256_fmadd_ps(x2, _mm256_set1_ps(0x1.715476p+0f), bias);
@@ -949,7 +949,7 @@ extern "C" void smx_f32_raddextexp_ukernel__avx2_u64_acc2(size_t n, const float*
 
       // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
       // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
       const __m256 biased0 = _mm256_fmadd_ps(x0, _mm256_set1_ps(0x1.715476p+0f), bias);
       const __m256 biased1 = _mm256_fmadd_ps(x1, _mm256_set1_ps(0x1.715476p+0f), bias);
       const __m256 biased2 = _mm256_fmadd_ps(x2, _mm256_set1_ps(0x1.715476p+0f), bias);
@@ -1057,7 +1057,7 @@ extern "C" void smx_f32_raddextexp_ukernel__avx2_u64_acc2(size_t n, const float*
 
       // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
       // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
       const __m256 biased0 = _mm256_fmadd_ps(x0, _mm256_set1_ps(0x1.715476p+0f), bias);
       const __m256 biased1 = _mm256_fmadd_ps(x1, _mm256_set1_ps(0x1.715476p+0f), bias);
       const __m256 biased2 = _mm256_fmadd_ps(x2, _mm256_set1_ps(0x1.715476p+0f), bias);
@@ -1177,7 +1177,7 @@ extern "C" void smx_f32_raddextexp_ukernel__avx2_u128_acc2(size_t n, const float
 
       // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
       // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
       const __m256 biased0 = _mm256_fmadd_ps(x0, _mm256_set1_ps(0x1.715476p+0f), bias);
       const __m256 biased1 = _mm256_fmadd_ps(x1, _mm256_set1_ps(0x1.715476p+0f), bias);
       const __m256 biased2 = _mm256_fmadd_ps(x2, _mm256_set1_ps(0x1.715476p+0f), bias);
@@ -1427,7 +1427,7 @@ extern "C" void smx_f32_raddextexp_ukernel__avx2_u128_acc2(size_t n, const float
 
       // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
       // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
       const __m256 biased0 = _mm256_fmadd_ps(x0, _mm256_set1_ps(0x1.715476p+0f), bias);
       const __m256 biased1 = _mm256_fmadd_ps(x1, _mm256_set1_ps(0x1.715476p+0f), bias);
       const __m256 biased2 = _mm256_fmadd_ps(x2, _mm256_set1_ps(0x1.715476p+0f), bias);
@@ -1631,7 +1631,7 @@ extern "C" void smx_f32_raddextexp_ukernel__avx2_u128_acc2(size_t n, const float
 
       // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
       // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
       const __m256 biased0 = _mm256_fmadd_ps(x0, _mm256_set1_ps(0x1.715476p+0f), bias);
       const __m256 biased1 = _mm256_fmadd_ps(x1, _mm256_set1_ps(0x1.715476p+0f), bias);
       const __m256 biased2 = _mm256_fmadd_ps(x2, _mm256_set1_ps(0x1.715476p+0f), bias);
@@ -1755,7 +1755,7 @@ extern "C" void smx_f32_raddextexp_ukernel__avx2_u128_acc4(size_t n, const float
 
       // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
       // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
       const __m256 biased0 = _mm256_fmadd_ps(x0, _mm256_set1_ps(0x1.715476p+0f), bias);
       const __m256 biased1 = _mm256_fmadd_ps(x1, _mm256_set1_ps(0x1.715476p+0f), bias);
       const __m256 biased2 = _mm256_fmadd_ps(x2, _mm256_set1_ps(0x1.715476p+0f), bias);
@@ -2009,7 +2009,7 @@ extern "C" void smx_f32_raddextexp_ukernel__avx2_u128_acc4(size_t n, const float
 
       // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
       // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
       const __m256 biased0 = _mm256_fmadd_ps(x0, _mm256_set1_ps(0x1.715476p+0f), bias);
       const __m256 biased1 = _mm256_fmadd_ps(x1, _mm256_set1_ps(0x1.715476p+0f), bias);
       const __m256 biased2 = _mm256_fmadd_ps(x2, _mm256_set1_ps(0x1.715476p+0f), bias);
@@ -2213,7 +2213,7 @@ extern "C" void smx_f32_raddextexp_ukernel__avx2_u128_acc4(size_t n, const float
 
       // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
       // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
       const __m256 biased0 = _mm256_fmadd_ps(x0, _mm256_set1_ps(0x1.715476p+0f), bias);
       const __m256 biased1 = _mm256_fmadd_ps(x1, _mm256_set1_ps(0x1.715476p+0f), bias);
       const __m256 biased2 = _mm256_fmadd_ps(x2, _mm256_set1_ps(0x1.715476p+0f), bias);

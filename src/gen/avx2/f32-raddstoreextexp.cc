@@ -69,7 +69,7 @@ static inline void accumulate_tail(ptrdiff_t n, const float* x, float* y, __m256
 
   // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
   // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-  // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+  // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
   const __m256 biased0 = _mm256_fmadd_ps(x0, _mm256_set1_ps(0x1.715476p+0f), bias);
   const __m256 biased1 = _mm256_fmadd_ps(x1, _mm256_set1_ps(0x1.715476p+0f), bias);
   const __m256 biased2 = _mm256_fmadd_ps(x2, _mm256_set1_ps(0x1.715476p+0f), bias);
@@ -160,7 +160,7 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__avx2_u64_acc2(size_t n, const f
 
       // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
       // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
       const __m256 biased0 = _mm256_fmadd_ps(x0, _mm256_set1_ps(0x1.715476p+0f), bias);
       const __m256 biased1 = _mm256_fmadd_ps(x1, _mm256_set1_ps(0x1.715476p+0f), bias);
       const __m256 biased2 = _mm256_fmadd_ps(x2, _mm256_set1_ps(0x1.715476p+0f), bias);
@@ -298,7 +298,7 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__avx2_u64_acc2(size_t n, const f
 
       // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
       // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
       const __m256 biased0 = _mm256_fmadd_ps(x0, _mm256_set1_ps(0x1.715476p+0f), bias);
       const __m256 biased1 = _mm256_fmadd_ps(x1, _mm256_set1_ps(0x1.715476p+0f), bias);
       const __m256 biased2 = _mm256_fmadd_ps(x2, _mm256_set1_ps(0x1.715476p+0f), bias);
@@ -420,7 +420,7 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__avx2_u64_acc2(size_t n, const f
 
       // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
       // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
       const __m256 biased0 = _mm256_fmadd_ps(x0, _mm256_set1_ps(0x1.715476p+0f), bias);
       const __m256 biased1 = _mm256_fmadd_ps(x1, _mm256_set1_ps(0x1.715476p+0f), bias);
       const __m256 biased2 = _mm256_fmadd_ps(x2, _mm256_set1_ps(0x1.715476p+0f), bias);
@@ -517,7 +517,7 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__avx2_u32(size_t n, const float*
 
       // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
       // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
       const __m256 biased0 = _mm256_fmadd_ps(x0, _mm256_set1_ps(0x1.715476p+0f), bias);
       const __m256 biased1 = _mm256_fmadd_ps(x1, _mm256_set1_ps(0x1.715476p+0f), bias);
       const __m256 biased2 = _mm256_fmadd_ps(x2, _mm256_set1_ps(0x1.715476p+0f), bias);
@@ -618,7 +618,7 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__avx2_u64(size_t n, const float*
 
       // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
       // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
       const __m256 biased0 = _mm256_fmadd_ps(x0, _mm256_set1_ps(0x1.715476p+0f), bias);
       const __m256 biased1 = _mm256_fmadd_ps(x1, _mm256_set1_ps(0x1.715476p+0f), bias);
       const __m256 biased2 = _mm256_fmadd_ps(x2, _mm256_set1_ps(0x1.715476p+0f), bias);
@@ -740,7 +740,7 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__avx2_u64(size_t n, const float*
 
       // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
       // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
       const __m256 biased0 = _mm256_fmadd_ps(x0, _mm256_set1_ps(0x1.715476p+0f), bias);
       const __m256 biased1 = _mm256_fmadd_ps(x1, _mm256_set1_ps(0x1.715476p+0f), bias);
       const __m256 biased2 = _mm256_fmadd_ps(x2, _mm256_set1_ps(0x1.715476p+0f), bias);
@@ -849,7 +849,7 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__avx2_u128(size_t n, const float
 
       // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
       // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
       const __m256 biased0 = _mm256_fmadd_ps(x0, _mm256_set1_ps(0x1.715476p+0f), bias);
       const __m256 biased1 = _mm256_fmadd_ps(x1, _mm256_set1_ps(0x1.715476p+0f), bias);
       const __m256 biased2 = _mm256_fmadd_ps(x2, _mm256_set1_ps(0x1.715476p+0f), bias);
@@ -1083,7 +1083,7 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__avx2_u128(size_t n, const float
 
       // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
       // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
       const __m256 biased0 = _mm256_fmadd_ps(x0, _mm256_set1_ps(0x1.715476p+0f), bias);
       const __m256 biased1 = _mm256_fmadd_ps(x1, _mm256_set1_ps(0x1.715476p+0f), bias);
       const __m256 biased2 = _mm256_fmadd_ps(x2, _mm256_set1_ps(0x1.715476p+0f), bias);
@@ -1192,7 +1192,7 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__avx2_u128_acc2(size_t n, const 
 
       // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
       // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
       const __m256 biased0 = _mm256_fmadd_ps(x0, _mm256_set1_ps(0x1.715476p+0f), bias);
       const __m256 biased1 = _mm256_fmadd_ps(x1, _mm256_set1_ps(0x1.715476p+0f), bias);
       const __m256 biased2 = _mm256_fmadd_ps(x2, _mm256_set1_ps(0x1.715476p+0f), bias);
@@ -1450,7 +1450,7 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__avx2_u128_acc2(size_t n, const 
 
       // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
       // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
       const __m256 biased0 = _mm256_fmadd_ps(x0, _mm256_set1_ps(0x1.715476p+0f), bias);
       const __m256 biased1 = _mm256_fmadd_ps(x1, _mm256_set1_ps(0x1.715476p+0f), bias);
       const __m256 biased2 = _mm256_fmadd_ps(x2, _mm256_set1_ps(0x1.715476p+0f), bias);
@@ -1684,7 +1684,7 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__avx2_u128_acc2(size_t n, const 
 
       // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
       // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
       const __m256 biased0 = _mm256_fmadd_ps(x0, _mm256_set1_ps(0x1.715476p+0f), bias);
       const __m256 biased1 = _mm256_fmadd_ps(x1, _mm256_set1_ps(0x1.715476p+0f), bias);
       const __m256 biased2 = _mm256_fmadd_ps(x2, _mm256_set1_ps(0x1.715476p+0f), bias);
@@ -1797,7 +1797,7 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__avx2_u128_acc4(size_t n, const 
 
       // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
       // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
       const __m256 biased0 = _mm256_fmadd_ps(x0, _mm256_set1_ps(0x1.715476p+0f), bias);
       const __m256 biased1 = _mm256_fmadd_ps(x1, _mm256_set1_ps(0x1.715476p+0f), bias);
       const __m256 biased2 = _mm256_fmadd_ps(x2, _mm256_set1_ps(0x1.715476p+0f), bias);
@@ -2059,7 +2059,7 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__avx2_u128_acc4(size_t n, const 
 
       // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
       // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
       const __m256 biased0 = _mm256_fmadd_ps(x0, _mm256_set1_ps(0x1.715476p+0f), bias);
       const __m256 biased1 = _mm256_fmadd_ps(x1, _mm256_set1_ps(0x1.715476p+0f), bias);
       const __m256 biased2 = _mm256_fmadd_ps(x2, _mm256_set1_ps(0x1.715476p+0f), bias);
@@ -2293,7 +2293,7 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__avx2_u128_acc4(size_t n, const 
 
       // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
       // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
       const __m256 biased0 = _mm256_fmadd_ps(x0, _mm256_set1_ps(0x1.715476p+0f), bias);
       const __m256 biased1 = _mm256_fmadd_ps(x1, _mm256_set1_ps(0x1.715476p+0f), bias);
       const __m256 biased2 = _mm256_fmadd_ps(x2, _mm256_set1_ps(0x1.715476p+0f), bias);

@@ -25,7 +25,7 @@ extern "C" void smx_f32_vscaleextexp_ukernel__avx2_u32(size_t n, const float* x,
 
     // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
     // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
     const __m256 biased0 = _mm256_fmadd_ps(x0, _mm256_set1_ps(0x1.715476p+0f), bias);
     const __m256 biased1 = _mm256_fmadd_ps(x1, _mm256_set1_ps(0x1.715476p+0f), bias);
     const __m256 biased2 = _mm256_fmadd_ps(x2, _mm256_set1_ps(0x1.715476p+0f), bias);
@@ -97,7 +97,7 @@ extern "C" void smx_f32_vscaleextexp_ukernel__avx2_u32(size_t n, const float* x,
 
     // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
     // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
     const __m256 biased0 = _mm256_fmadd_ps(x0, _mm256_set1_ps(0x1.715476p+0f), bias);
     const __m256 n0 = _mm256_sub_ps(biased0, bias);
     const __m256 power0 = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(biased0), 23));
@@ -124,7 +124,7 @@ extern "C" void smx_f32_vscaleextexp_ukernel__avx2_u32(size_t n, const float* x,
 
     // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
     // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
     const __m256 biased0 = _mm256_fmadd_ps(x0, _mm256_set1_ps(0x1.715476p+0f), bias);
     const __m256 n0 = _mm256_sub_ps(biased0, bias);
     const __m256 power0 = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(biased0), 23));
@@ -159,7 +159,7 @@ extern "C" void smx_f32_vscaleextexp_ukernel__avx2_u16(size_t n, const float* x,
 
     // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
     // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
     const __m256 biased0 = _mm256_fmadd_ps(x0, _mm256_set1_ps(0x1.715476p+0f), bias);
     const __m256 biased1 = _mm256_fmadd_ps(x1, _mm256_set1_ps(0x1.715476p+0f), bias);
     const __m256 n0 = _mm256_sub_ps(biased0, bias);
@@ -201,7 +201,7 @@ extern "C" void smx_f32_vscaleextexp_ukernel__avx2_u16(size_t n, const float* x,
 
     // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
     // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
     const __m256 biased0 = _mm256_fmadd_ps(x0, _mm256_set1_ps(0x1.715476p+0f), bias);
     const __m256 n0 = _mm256_sub_ps(biased0, bias);
     const __m256 power0 = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(biased0), 23));
@@ -228,7 +228,7 @@ extern "C" void smx_f32_vscaleextexp_ukernel__avx2_u16(size_t n, const float* x,
 
     // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
     // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
     const __m256 biased0 = _mm256_fmadd_ps(x0, _mm256_set1_ps(0x1.715476p+0f), bias);
     const __m256 n0 = _mm256_sub_ps(biased0, bias);
     const __m256 power0 = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(biased0), 23));
@@ -275,7 +275,7 @@ extern "C" void smx_f32_vscaleextexp_ukernel__avx2_u64(size_t n, const float* x,
 
     // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
     // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
     const __m256 biased0 = _mm256_fmadd_ps(x0, _mm256_set1_ps(0x1.715476p+0f), bias);
     const __m256 biased1 = _mm256_fmadd_ps(x1, _mm256_set1_ps(0x1.715476p+0f), bias);
     const __m256 biased2 = _mm256_fmadd_ps(x2, _mm256_set1_ps(0x1.715476p+0f), bias);
@@ -407,7 +407,7 @@ extern "C" void smx_f32_vscaleextexp_ukernel__avx2_u64(size_t n, const float* x,
 
     // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
     // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
     const __m256 biased0 = _mm256_fmadd_ps(x0, _mm256_set1_ps(0x1.715476p+0f), bias);
     const __m256 n0 = _mm256_sub_ps(biased0, bias);
     const __m256 power0 = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(biased0), 23));
@@ -434,7 +434,7 @@ extern "C" void smx_f32_vscaleextexp_ukernel__avx2_u64(size_t n, const float* x,
 
     // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
     // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
     const __m256 biased0 = _mm256_fmadd_ps(x0, _mm256_set1_ps(0x1.715476p+0f), bias);
     const __m256 n0 = _mm256_sub_ps(biased0, bias);
     const __m256 power0 = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(biased0), 23));
@@ -497,7 +497,7 @@ extern "C" void smx_f32_vscaleextexp_ukernel__avx2_u128(size_t n, const float* x
 
     // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
     // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
     const __m256 biased0 = _mm256_fmadd_ps(x0, _mm256_set1_ps(0x1.715476p+0f), bias);
     const __m256 biased1 = _mm256_fmadd_ps(x1, _mm256_set1_ps(0x1.715476p+0f), bias);
     const __m256 biased2 = _mm256_fmadd_ps(x2, _mm256_set1_ps(0x1.715476p+0f), bias);
@@ -749,7 +749,7 @@ extern "C" void smx_f32_vscaleextexp_ukernel__avx2_u128(size_t n, const float* x
 
     // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
     // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
     const __m256 biased0 = _mm256_fmadd_ps(x0, _mm256_set1_ps(0x1.715476p+0f), bias);
     const __m256 n0 = _mm256_sub_ps(biased0, bias);
     const __m256 power0 = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(biased0), 23));
@@ -776,7 +776,7 @@ extern "C" void smx_f32_vscaleextexp_ukernel__avx2_u128(size_t n, const float* x
 
     // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
     // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
     const __m256 biased0 = _mm256_fmadd_ps(x0, _mm256_set1_ps(0x1.715476p+0f), bias);
     const __m256 n0 = _mm256_sub_ps(biased0, bias);
     const __m256 power0 = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(biased0), 23));

@@ -23,7 +23,7 @@ extern "C" void smx_f32_vstreamextexp_ukernel__avx2_u32(size_t n, const float* x
 
     // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
     // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
     const __m256 biased0 = _mm256_fmadd_ps(x0, _mm256_set1_ps(0x1.715476p+0f), bias);
     const __m256 n0 = _mm256_sub_ps(biased0, bias);
     const __m256 power0 = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(biased0), 23));
@@ -57,7 +57,7 @@ extern "C" void smx_f32_vstreamextexp_ukernel__avx2_u32(size_t n, const float* x
 
     // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
     // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
     const __m256 biased0 = _mm256_fmadd_ps(x0, _mm256_set1_ps(0x1.715476p+0f), bias);
     const __m256 biased1 = _mm256_fmadd_ps(x1, _mm256_set1_ps(0x1.715476p+0f), bias);
     const __m256 biased2 = _mm256_fmadd_ps(x2, _mm256_set1_ps(0x1.715476p+0f), bias);
@@ -129,7 +129,7 @@ extern "C" void smx_f32_vstreamextexp_ukernel__avx2_u32(size_t n, const float* x
 
     // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
     // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
     const __m256 biased0 = _mm256_fmadd_ps(x0, _mm256_set1_ps(0x1.715476p+0f), bias);
     const __m256 n0 = _mm256_sub_ps(biased0, bias);
     const __m256 power0 = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(biased0), 23));
@@ -156,7 +156,7 @@ extern "C" void smx_f32_vstreamextexp_ukernel__avx2_u32(size_t n, const float* x
 
     // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
     // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
     const __m256 biased0 = _mm256_fmadd_ps(x0, _mm256_set1_ps(0x1.715476p+0f), bias);
     const __m256 n0 = _mm256_sub_ps(biased0, bias);
     const __m256 power0 = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(biased0), 23));
@@ -193,7 +193,7 @@ extern "C" void smx_f32_vstreamextexp_ukernel__avx2_u16(size_t n, const float* x
 
     // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
     // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
     const __m256 biased0 = _mm256_fmadd_ps(x0, _mm256_set1_ps(0x1.715476p+0f), bias);
     const __m256 n0 = _mm256_sub_ps(biased0, bias);
     const __m256 power0 = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(biased0), 23));
@@ -223,7 +223,7 @@ extern "C" void smx_f32_vstreamextexp_ukernel__avx2_u16(size_t n, const float* x
 
     // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
     // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
     const __m256 biased0 = _mm256_fmadd_ps(x0, _mm256_set1_ps(0x1.715476p+0f), bias);
     const __m256 biased1 = _mm256_fmadd_ps(x1, _mm256_set1_ps(0x1.715476p+0f), bias);
     const __m256 n0 = _mm256_sub_ps(biased0, bias);
@@ -265,7 +265,7 @@ extern "C" void smx_f32_vstreamextexp_ukernel__avx2_u16(size_t n, const float* x
 
     // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
     // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
     const __m256 biased0 = _mm256_fmadd_ps(x0, _mm256_set1_ps(0x1.715476p+0f), bias);
     const __m256 n0 = _mm256_sub_ps(biased0, bias);
     const __m256 power0 = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(biased0), 23));
@@ -292,7 +292,7 @@ extern "C" void smx_f32_vstreamextexp_ukernel__avx2_u16(size_t n, const float* x
 
     // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
     // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
     const __m256 biased0 = _mm256_fmadd_ps(x0, _mm256_set1_ps(0x1.715476p+0f), bias);
     const __m256 n0 = _mm256_sub_ps(biased0, bias);
     const __m256 power0 = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(biased0), 23));
@@ -329,7 +329,7 @@ extern "C" void smx_f32_vstreamextexp_ukernel__avx2_u64(size_t n, const float* x
 
     // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
     // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
     const __m256 biased0 = _mm256_fmadd_ps(x0, _mm256_set1_ps(0x1.715476p+0f), bias);
     const __m256 n0 = _mm256_sub_ps(biased0, bias);
     const __m256 power0 = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(biased0), 23));
@@ -371,7 +371,7 @@ extern "C" void smx_f32_vstreamextexp_ukernel__avx2_u64(size_t n, const float* x
 
     // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
     // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
     const __m256 biased0 = _mm256_fmadd_ps(x0, _mm256_set1_ps(0x1.715476p+0f), bias);
     const __m256 biased1 = _mm256_fmadd_ps(x1, _mm256_set1_ps(0x1.715476p+0f), bias);
     const __m256 biased2 = _mm256_fmadd_ps(x2, _mm256_set1_ps(0x1.715476p+0f), bias);
@@ -503,7 +503,7 @@ extern "C" void smx_f32_vstreamextexp_ukernel__avx2_u64(size_t n, const float* x
 
     // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
     // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
     const __m256 biased0 = _mm256_fmadd_ps(x0, _mm256_set1_ps(0x1.715476p+0f), bias);
     const __m256 n0 = _mm256_sub_ps(biased0, bias);
     const __m256 power0 = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(biased0), 23));
@@ -530,7 +530,7 @@ extern "C" void smx_f32_vstreamextexp_ukernel__avx2_u64(size_t n, const float* x
 
     // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
     // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
     const __m256 biased0 = _mm256_fmadd_ps(x0, _mm256_set1_ps(0x1.715476p+0f), bias);
     const __m256 n0 = _mm256_sub_ps(biased0, bias);
     const __m256 power0 = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(biased0), 23));
@@ -567,7 +567,7 @@ extern "C" void smx_f32_vstreamextexp_ukernel__avx2_u128(size_t n, const float* 
 
     // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
     // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
     const __m256 biased0 = _mm256_fmadd_ps(x0, _mm256_set1_ps(0x1.715476p+0f), bias);
     const __m256 n0 = _mm256_sub_ps(biased0, bias);
     const __m256 power0 = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(biased0), 23));
@@ -625,7 +625,7 @@ extern "C" void smx_f32_vstreamextexp_ukernel__avx2_u128(size_t n, const float* 
 
     // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
     // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
     const __m256 biased0 = _mm256_fmadd_ps(x0, _mm256_set1_ps(0x1.715476p+0f), bias);
     const __m256 biased1 = _mm256_fmadd_ps(x1, _mm256_set1_ps(0x1.715476p+0f), bias);
     const __m256 biased2 = _mm256_fmadd_ps(x2, _mm256_set1_ps(0x1.715476p+0f), bias);
@@ -877,7 +877,7 @@ extern "C" void smx_f32_vstreamextexp_ukernel__avx2_u128(size_t n, const float* 
 
     // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
     // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
     const __m256 biased0 = _mm256_fmadd_ps(x0, _mm256_set1_ps(0x1.715476p+0f), bias);
     const __m256 n0 = _mm256_sub_ps(biased0, bias);
     const __m256 power0 = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(biased0), 23));
@@ -904,7 +904,7 @@ extern "C" void smx_f32_vstreamextexp_ukernel__avx2_u128(size_t n, const float* 
 
     // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
     // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
     const __m256 biased0 = _mm256_fmadd_ps(x0, _mm256_set1_ps(0x1.715476p+0f), bias);
     const __m256 n0 = _mm256_sub_ps(biased0, bias);
     const __m256 power0 = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(biased0), 23));

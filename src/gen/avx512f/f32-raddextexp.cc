@@ -67,7 +67,7 @@ static inline void accumulate_tail(ptrdiff_t n, const float* x, __m512 lower, __
 
   // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
   // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-  // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+  // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
   const __m512 biased0 = _mm512_fmadd_ps(x0, _mm512_set1_ps(0x1.715476p+0f), bias);
   const __m512 biased1 = _mm512_fmadd_ps(x1, _mm512_set1_ps(0x1.715476p+0f), bias);
   const __m512 n0 = _mm512_sub_ps(biased0, bias);
@@ -135,7 +135,7 @@ extern "C" void smx_f32_raddextexp_ukernel__avx512f_u64(size_t n, const float* x
 
       // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
       // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
       const __m512 biased0 = _mm512_fmadd_ps(x0, _mm512_set1_ps(0x1.715476p+0f), bias);
       const __m512 biased1 = _mm512_fmadd_ps(x1, _mm512_set1_ps(0x1.715476p+0f), bias);
       const __m512 biased2 = _mm512_fmadd_ps(x2, _mm512_set1_ps(0x1.715476p+0f), bias);
@@ -193,7 +193,7 @@ extern "C" void smx_f32_raddextexp_ukernel__avx512f_u64(size_t n, const float* x
 
       // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
       // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
       const __m512 biased0 = _mm512_fmadd_ps(x0, _mm512_set1_ps(0x1.715476p+0f), bias);
       const __m512 biased1 = _mm512_fmadd_ps(x1, _mm512_set1_ps(0x1.715476p+0f), bias);
       const __m512 n0 = _mm512_sub_ps(biased0, bias);
@@ -266,7 +266,7 @@ extern "C" void smx_f32_raddextexp_ukernel__avx512f_u32(size_t n, const float* x
 
       // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
       // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
       const __m512 biased0 = _mm512_fmadd_ps(x0, _mm512_set1_ps(0x1.715476p+0f), bias);
       const __m512 biased1 = _mm512_fmadd_ps(x1, _mm512_set1_ps(0x1.715476p+0f), bias);
       const __m512 n0 = _mm512_sub_ps(biased0, bias);
@@ -351,7 +351,7 @@ extern "C" void smx_f32_raddextexp_ukernel__avx512f_u128(size_t n, const float* 
 
       // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
       // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
       const __m512 biased0 = _mm512_fmadd_ps(x0, _mm512_set1_ps(0x1.715476p+0f), bias);
       const __m512 biased1 = _mm512_fmadd_ps(x1, _mm512_set1_ps(0x1.715476p+0f), bias);
       const __m512 biased2 = _mm512_fmadd_ps(x2, _mm512_set1_ps(0x1.715476p+0f), bias);
@@ -457,7 +457,7 @@ extern "C" void smx_f32_raddextexp_ukernel__avx512f_u128(size_t n, const float* 
 
       // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
       // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
       const __m512 biased0 = _mm512_fmadd_ps(x0, _mm512_set1_ps(0x1.715476p+0f), bias);
       const __m512 biased1 = _mm512_fmadd_ps(x1, _mm512_set1_ps(0x1.715476p+0f), bias);
       const __m512 n0 = _mm512_sub_ps(biased0, bias);
@@ -532,7 +532,7 @@ extern "C" void smx_f32_raddextexp_ukernel__avx512f_u64_acc2(size_t n, const flo
 
       // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
       // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
       const __m512 biased0 = _mm512_fmadd_ps(x0, _mm512_set1_ps(0x1.715476p+0f), bias);
       const __m512 biased1 = _mm512_fmadd_ps(x1, _mm512_set1_ps(0x1.715476p+0f), bias);
       const __m512 biased2 = _mm512_fmadd_ps(x2, _mm512_set1_ps(0x1.715476p+0f), bias);
@@ -618,7 +618,7 @@ extern "C" void smx_f32_raddextexp_ukernel__avx512f_u64_acc2(size_t n, const flo
 
       // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
       // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
       const __m512 biased0 = _mm512_fmadd_ps(x0, _mm512_set1_ps(0x1.715476p+0f), bias);
       const __m512 biased1 = _mm512_fmadd_ps(x1, _mm512_set1_ps(0x1.715476p+0f), bias);
       const __m512 biased2 = _mm512_fmadd_ps(x2, _mm512_set1_ps(0x1.715476p+0f), bias);
@@ -676,7 +676,7 @@ extern "C" void smx_f32_raddextexp_ukernel__avx512f_u64_acc2(size_t n, const flo
 
       // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
       // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
       const __m512 biased0 = _mm512_fmadd_ps(x0, _mm512_set1_ps(0x1.715476p+0f), bias);
       const __m512 biased1 = _mm512_fmadd_ps(x1, _mm512_set1_ps(0x1.715476p+0f), bias);
       const __m512 n0 = _mm512_sub_ps(biased0, bias);
@@ -759,7 +759,7 @@ extern "C" void smx_f32_raddextexp_ukernel__avx512f_u128_acc2(size_t n, const fl
 
       // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
       // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
       const __m512 biased0 = _mm512_fmadd_ps(x0, _mm512_set1_ps(0x1.715476p+0f), bias);
       const __m512 biased1 = _mm512_fmadd_ps(x1, _mm512_set1_ps(0x1.715476p+0f), bias);
       const __m512 biased2 = _mm512_fmadd_ps(x2, _mm512_set1_ps(0x1.715476p+0f), bias);
@@ -901,7 +901,7 @@ extern "C" void smx_f32_raddextexp_ukernel__avx512f_u128_acc2(size_t n, const fl
 
       // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
       // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
       const __m512 biased0 = _mm512_fmadd_ps(x0, _mm512_set1_ps(0x1.715476p+0f), bias);
       const __m512 biased1 = _mm512_fmadd_ps(x1, _mm512_set1_ps(0x1.715476p+0f), bias);
       const __m512 biased2 = _mm512_fmadd_ps(x2, _mm512_set1_ps(0x1.715476p+0f), bias);
@@ -1007,7 +1007,7 @@ extern "C" void smx_f32_raddextexp_ukernel__avx512f_u128_acc2(size_t n, const fl
 
       // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
       // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
       const __m512 biased0 = _mm512_fmadd_ps(x0, _mm512_set1_ps(0x1.715476p+0f), bias);
       const __m512 biased1 = _mm512_fmadd_ps(x1, _mm512_set1_ps(0x1.715476p+0f), bias);
       const __m512 n0 = _mm512_sub_ps(biased0, bias);
@@ -1092,7 +1092,7 @@ extern "C" void smx_f32_raddextexp_ukernel__avx512f_u128_acc4(size_t n, const fl
 
       // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
       // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
       const __m512 biased0 = _mm512_fmadd_ps(x0, _mm512_set1_ps(0x1.715476p+0f), bias);
       const __m512 biased1 = _mm512_fmadd_ps(x1, _mm512_set1_ps(0x1.715476p+0f), bias);
       const __m512 biased2 = _mm512_fmadd_ps(x2, _mm512_set1_ps(0x1.715476p+0f), bias);
@@ -1236,7 +1236,7 @@ extern "C" void smx_f32_raddextexp_ukernel__avx512f_u128_acc4(size_t n, const fl
 
       // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
       // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
       const __m512 biased0 = _mm512_fmadd_ps(x0, _mm512_set1_ps(0x1.715476p+0f), bias);
       const __m512 biased1 = _mm512_fmadd_ps(x1, _mm512_set1_ps(0x1.715476p+0f), bias);
       const __m512 biased2 = _mm512_fmadd_ps(x2, _mm512_set1_ps(0x1.715476p+0f), bias);
@@ -1342,7 +1342,7 @@ extern "C" void smx_f32_raddextexp_ukernel__avx512f_u128_acc4(size_t n, const fl
 
       // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
       // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
       const __m512 biased0 = _mm512_fmadd_ps(x0, _mm512_set1_ps(0x1.715476p+0f), bias);
       const __m512 biased1 = _mm512_fmadd_ps(x1, _mm512_set1_ps(0x1.715476p+0f), bias);
       const __m512 n0 = _mm512_sub_ps(biased0, bias);

@@ -67,7 +67,7 @@ static inline void accumulate_tail(ptrdiff_t n, const float* x, float* y, __m512
 
   // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
   // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-  // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+  // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
   const __m512 biased0 = _mm512_fmadd_ps(x0, _mm512_set1_ps(0x1.715476p+0f), bias);
   const __m512 biased1 = _mm512_fmadd_ps(x1, _mm512_set1_ps(0x1.715476p+0f), bias);
   const __m512 n0 = _mm512_sub_ps(biased0, bias);
@@ -126,7 +126,7 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__avx512f_u64(size_t n, const flo
 
       // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
       // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
       const __m512 biased0 = _mm512_fmadd_ps(x0, _mm512_set1_ps(0x1.715476p+0f), bias);
       const __m512 biased1 = _mm512_fmadd_ps(x1, _mm512_set1_ps(0x1.715476p+0f), bias);
       const __m512 biased2 = _mm512_fmadd_ps(x2, _mm512_set1_ps(0x1.715476p+0f), bias);
@@ -190,7 +190,7 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__avx512f_u64(size_t n, const flo
 
       // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
       // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
       const __m512 biased0 = _mm512_fmadd_ps(x0, _mm512_set1_ps(0x1.715476p+0f), bias);
       const __m512 biased1 = _mm512_fmadd_ps(x1, _mm512_set1_ps(0x1.715476p+0f), bias);
       const __m512 n0 = _mm512_sub_ps(biased0, bias);
@@ -256,7 +256,7 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__avx512f_u32(size_t n, const flo
 
       // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
       // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
       const __m512 biased0 = _mm512_fmadd_ps(x0, _mm512_set1_ps(0x1.715476p+0f), bias);
       const __m512 biased1 = _mm512_fmadd_ps(x1, _mm512_set1_ps(0x1.715476p+0f), bias);
       const __m512 n0 = _mm512_sub_ps(biased0, bias);
@@ -328,7 +328,7 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__avx512f_u128(size_t n, const fl
 
       // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
       // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
       const __m512 biased0 = _mm512_fmadd_ps(x0, _mm512_set1_ps(0x1.715476p+0f), bias);
       const __m512 biased1 = _mm512_fmadd_ps(x1, _mm512_set1_ps(0x1.715476p+0f), bias);
       const __m512 biased2 = _mm512_fmadd_ps(x2, _mm512_set1_ps(0x1.715476p+0f), bias);
@@ -448,7 +448,7 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__avx512f_u128(size_t n, const fl
 
       // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
       // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
       const __m512 biased0 = _mm512_fmadd_ps(x0, _mm512_set1_ps(0x1.715476p+0f), bias);
       const __m512 biased1 = _mm512_fmadd_ps(x1, _mm512_set1_ps(0x1.715476p+0f), bias);
       const __m512 n0 = _mm512_sub_ps(biased0, bias);
@@ -514,7 +514,7 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__avx512f_u64_acc2(size_t n, cons
 
       // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
       // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
       const __m512 biased0 = _mm512_fmadd_ps(x0, _mm512_set1_ps(0x1.715476p+0f), bias);
       const __m512 biased1 = _mm512_fmadd_ps(x1, _mm512_set1_ps(0x1.715476p+0f), bias);
       const __m512 biased2 = _mm512_fmadd_ps(x2, _mm512_set1_ps(0x1.715476p+0f), bias);
@@ -590,7 +590,7 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__avx512f_u64_acc2(size_t n, cons
 
       // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
       // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
       const __m512 biased0 = _mm512_fmadd_ps(x0, _mm512_set1_ps(0x1.715476p+0f), bias);
       const __m512 biased1 = _mm512_fmadd_ps(x1, _mm512_set1_ps(0x1.715476p+0f), bias);
       const __m512 biased2 = _mm512_fmadd_ps(x2, _mm512_set1_ps(0x1.715476p+0f), bias);
@@ -654,7 +654,7 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__avx512f_u64_acc2(size_t n, cons
 
       // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
       // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
       const __m512 biased0 = _mm512_fmadd_ps(x0, _mm512_set1_ps(0x1.715476p+0f), bias);
       const __m512 biased1 = _mm512_fmadd_ps(x1, _mm512_set1_ps(0x1.715476p+0f), bias);
       const __m512 n0 = _mm512_sub_ps(biased0, bias);
@@ -724,7 +724,7 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__avx512f_u128_acc2(size_t n, con
 
       // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
       // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
       const __m512 biased0 = _mm512_fmadd_ps(x0, _mm512_set1_ps(0x1.715476p+0f), bias);
       const __m512 biased1 = _mm512_fmadd_ps(x1, _mm512_set1_ps(0x1.715476p+0f), bias);
       const __m512 biased2 = _mm512_fmadd_ps(x2, _mm512_set1_ps(0x1.715476p+0f), bias);
@@ -860,7 +860,7 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__avx512f_u128_acc2(size_t n, con
 
       // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
       // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
       const __m512 biased0 = _mm512_fmadd_ps(x0, _mm512_set1_ps(0x1.715476p+0f), bias);
       const __m512 biased1 = _mm512_fmadd_ps(x1, _mm512_set1_ps(0x1.715476p+0f), bias);
       const __m512 biased2 = _mm512_fmadd_ps(x2, _mm512_set1_ps(0x1.715476p+0f), bias);
@@ -980,7 +980,7 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__avx512f_u128_acc2(size_t n, con
 
       // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
       // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
       const __m512 biased0 = _mm512_fmadd_ps(x0, _mm512_set1_ps(0x1.715476p+0f), bias);
       const __m512 biased1 = _mm512_fmadd_ps(x1, _mm512_set1_ps(0x1.715476p+0f), bias);
       const __m512 n0 = _mm512_sub_ps(biased0, bias);
@@ -1052,7 +1052,7 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__avx512f_u128_acc4(size_t n, con
 
       // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
       // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
       const __m512 biased0 = _mm512_fmadd_ps(x0, _mm512_set1_ps(0x1.715476p+0f), bias);
       const __m512 biased1 = _mm512_fmadd_ps(x1, _mm512_set1_ps(0x1.715476p+0f), bias);
       const __m512 biased2 = _mm512_fmadd_ps(x2, _mm512_set1_ps(0x1.715476p+0f), bias);
@@ -1190,7 +1190,7 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__avx512f_u128_acc4(size_t n, con
 
       // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
       // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
       const __m512 biased0 = _mm512_fmadd_ps(x0, _mm512_set1_ps(0x1.715476p+0f), bias);
       const __m512 biased1 = _mm512_fmadd_ps(x1, _mm512_set1_ps(0x1.715476p+0f), bias);
       const __m512 biased2 = _mm512_fmadd_ps(x2, _mm512_set1_ps(0x1.715476p+0f), bias);
@@ -1310,7 +1310,7 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__avx512f_u128_acc4(size_t n, con
 
       // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
       // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
       const __m512 biased0 = _mm512_fmadd_ps(x0, _mm512_set1_ps(0x1.715476p+0f), bias);
       const __m512 biased1 = _mm512_fmadd_ps(x1, _mm512_set1_ps(0x1.715476p+0f), bias);
       const __m512 n0 = _mm512_sub_ps(biased0, bias);

@@ -23,7 +23,7 @@ extern "C" void smx_f32_vstreamextexp_ukernel__avx512f_u64(size_t n, const float
 
     // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
     // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
     const __m512 biased0 = _mm512_fmadd_ps(x0, _mm512_set1_ps(0x1.715476p+0f), bias);
     const __m512 n0 = _mm512_sub_ps(biased0, bias);
     const __m512 power0 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased0), 23));
@@ -57,7 +57,7 @@ extern "C" void smx_f32_vstreamextexp_ukernel__avx512f_u64(size_t n, const float
 
     // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
     // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
     const __m512 biased0 = _mm512_fmadd_ps(x0, _mm512_set1_ps(0x1.715476p+0f), bias);
     const __m512 biased1 = _mm512_fmadd_ps(x1, _mm512_set1_ps(0x1.715476p+0f), bias);
     const __m512 biased2 = _mm512_fmadd_ps(x2, _mm512_set1_ps(0x1.715476p+0f), bias);
@@ -129,7 +129,7 @@ extern "C" void smx_f32_vstreamextexp_ukernel__avx512f_u64(size_t n, const float
 
     // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
     // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
     const __m512 biased0 = _mm512_fmadd_ps(x0, _mm512_set1_ps(0x1.715476p+0f), bias);
     const __m512 n0 = _mm512_sub_ps(biased0, bias);
     const __m512 power0 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased0), 23));
@@ -156,7 +156,7 @@ extern "C" void smx_f32_vstreamextexp_ukernel__avx512f_u64(size_t n, const float
 
     // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
     // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
     const __m512 biased0 = _mm512_fmadd_ps(x0, _mm512_set1_ps(0x1.715476p+0f), bias);
     const __m512 n0 = _mm512_sub_ps(biased0, bias);
     const __m512 power0 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased0), 23));
@@ -193,7 +193,7 @@ extern "C" void smx_f32_vstreamextexp_ukernel__avx512f_u16(size_t n, const float
 
     // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
     // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
     const __m512 biased0 = _mm512_fmadd_ps(x0, _mm512_set1_ps(0x1.715476p+0f), bias);
     const __m512 n0 = _mm512_sub_ps(biased0, bias);
     const __m512 power0 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased0), 23));
@@ -221,7 +221,7 @@ extern "C" void smx_f32_vstreamextexp_ukernel__avx512f_u16(size_t n, const float
 
     // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
     // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
     const __m512 biased0 = _mm512_fmadd_ps(x0, _mm512_set1_ps(0x1.715476p+0f), bias);
     const __m512 n0 = _mm512_sub_ps(biased0, bias);
     const __m512 power0 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased0), 23));
@@ -248,7 +248,7 @@ extern "C" void smx_f32_vstreamextexp_ukernel__avx512f_u16(size_t n, const float
 
     // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
     // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
     const __m512 biased0 = _mm512_fmadd_ps(x0, _mm512_set1_ps(0x1.715476p+0f), bias);
     const __m512 n0 = _mm512_sub_ps(biased0, bias);
     const __m512 power0 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased0), 23));
@@ -285,7 +285,7 @@ extern "C" void smx_f32_vstreamextexp_ukernel__avx512f_u32(size_t n, const float
 
     // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
     // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
     const __m512 biased0 = _mm512_fmadd_ps(x0, _mm512_set1_ps(0x1.715476p+0f), bias);
     const __m512 n0 = _mm512_sub_ps(biased0, bias);
     const __m512 power0 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased0), 23));
@@ -315,7 +315,7 @@ extern "C" void smx_f32_vstreamextexp_ukernel__avx512f_u32(size_t n, const float
 
     // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
     // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
     const __m512 biased0 = _mm512_fmadd_ps(x0, _mm512_set1_ps(0x1.715476p+0f), bias);
     const __m512 biased1 = _mm512_fmadd_ps(x1, _mm512_set1_ps(0x1.715476p+0f), bias);
     const __m512 n0 = _mm512_sub_ps(biased0, bias);
@@ -357,7 +357,7 @@ extern "C" void smx_f32_vstreamextexp_ukernel__avx512f_u32(size_t n, const float
 
     // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
     // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
     const __m512 biased0 = _mm512_fmadd_ps(x0, _mm512_set1_ps(0x1.715476p+0f), bias);
     const __m512 n0 = _mm512_sub_ps(biased0, bias);
     const __m512 power0 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased0), 23));
@@ -384,7 +384,7 @@ extern "C" void smx_f32_vstreamextexp_ukernel__avx512f_u32(size_t n, const float
 
     // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
     // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
     const __m512 biased0 = _mm512_fmadd_ps(x0, _mm512_set1_ps(0x1.715476p+0f), bias);
     const __m512 n0 = _mm512_sub_ps(biased0, bias);
     const __m512 power0 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased0), 23));
@@ -421,7 +421,7 @@ extern "C" void smx_f32_vstreamextexp_ukernel__avx512f_u128(size_t n, const floa
 
     // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
     // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
     const __m512 biased0 = _mm512_fmadd_ps(x0, _mm512_set1_ps(0x1.715476p+0f), bias);
     const __m512 n0 = _mm512_sub_ps(biased0, bias);
     const __m512 power0 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased0), 23));
@@ -463,7 +463,7 @@ extern "C" void smx_f32_vstreamextexp_ukernel__avx512f_u128(size_t n, const floa
 
     // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
     // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
     const __m512 biased0 = _mm512_fmadd_ps(x0, _mm512_set1_ps(0x1.715476p+0f), bias);
     const __m512 biased1 = _mm512_fmadd_ps(x1, _mm512_set1_ps(0x1.715476p+0f), bias);
     const __m512 biased2 = _mm512_fmadd_ps(x2, _mm512_set1_ps(0x1.715476p+0f), bias);
@@ -595,7 +595,7 @@ extern "C" void smx_f32_vstreamextexp_ukernel__avx512f_u128(size_t n, const floa
 
     // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
     // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
     const __m512 biased0 = _mm512_fmadd_ps(x0, _mm512_set1_ps(0x1.715476p+0f), bias);
     const __m512 n0 = _mm512_sub_ps(biased0, bias);
     const __m512 power0 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased0), 23));
@@ -622,7 +622,7 @@ extern "C" void smx_f32_vstreamextexp_ukernel__avx512f_u128(size_t n, const floa
 
     // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
     // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
     const __m512 biased0 = _mm512_fmadd_ps(x0, _mm512_set1_ps(0x1.715476p+0f), bias);
     const __m512 n0 = _mm512_sub_ps(biased0, bias);
     const __m512 power0 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased0), 23));

@@ -74,7 +74,7 @@ static inline void accumulate_tail(ptrdiff_t n, const float* x, float32x4_t lowe
 
   // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
   // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-  // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+  // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
   const float32x4_t biased0 = vfmaq_f32(bias, x0, vdupq_n_f32(0x1.715476p+0f));
   const float32x4_t biased1 = vfmaq_f32(bias, x1, vdupq_n_f32(0x1.715476p+0f));
   const float32x4_t biased2 = vfmaq_f32(bias, x2, vdupq_n_f32(0x1.715476p+0f));
@@ -221,7 +221,7 @@ extern "C" void smx_f32_raddextexp_ukernel__neon_u32(size_t n, const float* x, s
 
       // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
       // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
       const float32x4_t biased0 = vfmaq_f32(bias, x0, vdupq_n_f32(0x1.715476p+0f));
       const float32x4_t biased1 = vfmaq_f32(bias, x1, vdupq_n_f32(0x1.715476p+0f));
       const float32x4_t biased2 = vfmaq_f32(bias, x2, vdupq_n_f32(0x1.715476p+0f));
@@ -390,7 +390,7 @@ extern "C" void smx_f32_raddextexp_ukernel__neon_u64(size_t n, const float* x, s
 
       // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
       // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
       const float32x4_t biased0 = vfmaq_f32(bias, x0, vdupq_n_f32(0x1.715476p+0f));
       const float32x4_t biased1 = vfmaq_f32(bias, x1, vdupq_n_f32(0x1.715476p+0f));
       const float32x4_t biased2 = vfmaq_f32(bias, x2, vdupq_n_f32(0x1.715476p+0f));
@@ -598,7 +598,7 @@ extern "C" void smx_f32_raddextexp_ukernel__neon_u64(size_t n, const float* x, s
 
       // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
       // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
       const float32x4_t biased0 = vfmaq_f32(bias, x0, vdupq_n_f32(0x1.715476p+0f));
       const float32x4_t biased1 = vfmaq_f32(bias, x1, vdupq_n_f32(0x1.715476p+0f));
       const float32x4_t biased2 = vfmaq_f32(bias, x2, vdupq_n_f32(0x1.715476p+0f));
@@ -788,7 +788,7 @@ extern "C" void smx_f32_raddextexp_ukernel__neon_u128(size_t n, const float* x,
 
       // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
       // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
       const float32x4_t biased0 = vfmaq_f32(bias, x0, vdupq_n_f32(0x1.715476p+0f));
       const float32x4_t biased1 = vfmaq_f32(bias, x1, vdupq_n_f32(0x1.715476p+0f));
       const float32x4_t biased2 = vfmaq_f32(bias, x2, vdupq_n_f32(0x1.715476p+0f));
@@ -1188,7 +1188,7 @@ extern "C" void smx_f32_raddextexp_ukernel__neon_u128(size_t n, const float* x,
 
       // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
       // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
       const float32x4_t biased0 = vfmaq_f32(bias, x0, vdupq_n_f32(0x1.715476p+0f));
       const float32x4_t biased1 = vfmaq_f32(bias, x1, vdupq_n_f32(0x1.715476p+0f));
       const float32x4_t biased2 = vfmaq_f32(bias, x2, vdupq_n_f32(0x1.715476p+0f));
@@ -1360,7 +1360,7 @@ extern "C" void smx_f32_raddextexp_ukernel__neon_u64_acc2(size_t n, const float*
 
       // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
       // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
       const float32x4_t biased0 = vfmaq_f32(bias, x0, vdupq_n_f32(0x1.715476p+0f));
       const float32x4_t biased1 = vfmaq_f32(bias, x1, vdupq_n_f32(0x1.715476p+0f));
       const float32x4_t biased2 = vfmaq_f32(bias, x2, vdupq_n_f32(0x1.715476p+0f));
@@ -1614,7 +1614,7 @@ extern "C" void smx_f32_raddextexp_ukernel__neon_u64_acc2(size_t n, const float*
 
       // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
       // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
       const float32x4_t biased0 = vfmaq_f32(bias, x0, vdupq_n_f32(0x1.715476p+0f));
       const float32x4_t biased1 = vfmaq_f32(bias, x1, vdupq_n_f32(0x1.715476p+0f));
       const float32x4_t biased2 = vfmaq_f32(bias, x2, vdupq_n_f32(0x1.715476p+0f));
@@ -1822,7 +1822,7 @@ extern "C" void smx_f32_raddextexp_ukernel__neon_u64_acc2(size_t n, const float*
 
       // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
       // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
       const float32x4_t biased0 = vfmaq_f32(bias, x0, vdupq_n_f32(0x1.715476p+0f));
       const float32x4_t biased1 = vfmaq_f32(bias, x1, vdupq_n_f32(0x1.715476p+0f));
       const float32x4_t biased2 = vfmaq_f32(bias, x2, vdupq_n_f32(0x1.715476p+0f));
@@ -2014,7 +2014,7 @@ extern "C" void smx_f32_raddextexp_ukernel__neon_u128_acc2(size_t n, const float
 
       // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
       // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
       const float32x4_t biased0 = vfmaq_f32(bias, x0, vdupq_n_f32(0x1.715476p+0f));
       const float32x4_t biased1 = vfmaq_f32(bias, x1, vdupq_n_f32(0x1.715476p+0f));
       const float32x4_t biased2 = vfmaq_f32(bias, x2, vdupq_n_f32(0x1.715476p+0f));
@@ -2480,7 +2480,7 @@ extern "C" void smx_f32_raddextexp_ukernel__neon_u128_acc2(size_t n, const float
 
       // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
       // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
       const float32x4_t biased0 = vfmaq_f32(bias, x0, vdupq_n_f32(0x1.715476p+0f));
       const float32x4_t biased1 = vfmaq_f32(bias, x1, vdupq_n_f32(0x1.715476p+0f));
       const float32x4_t biased2 = vfmaq_f32(bias, x2, vdupq_n_f32(0x1.715476p+0f));
@@ -2880,7 +2880,7 @@ extern "C" void smx_f32_raddextexp_ukernel__neon_u128_acc2(size_t n, const float
 
       // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
       // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
       const float32x4_t biased0 = vfmaq_f32(bias, x0, vdupq_n_f32(0x1.715476p+0f));
       const float32x4_t biased1 = vfmaq_f32(bias, x1, vdupq_n_f32(0x1.715476p+0f));
       const float32x4_t biased2 = vfmaq_f32(bias, x2, vdupq_n_f32(0x1.715476p+0f));
@@ -3076,7 +3076,7 @@ extern "C" void smx_f32_raddextexp_ukernel__neon_u128_acc4(size_t n, const float
 
       // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
       // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
       const float32x4_t biased0 = vfmaq_f32(bias, x0, vdupq_n_f32(0x1.715476p+0f));
       const float32x4_t biased1 = vfmaq_f32(bias, x1, vdupq_n_f32(0x1.715476p+0f));
       const float32x4_t biased2 = vfmaq_f32(bias, x2, vdupq_n_f32(0x1.715476p+0f));
@@ -3550,7 +3550,7 @@ extern "C" void smx_f32_raddextexp_ukernel__neon_u128_acc4(size_t n, const float
 
       // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
       // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
       const float32x4_t biased0 = vfmaq_f32(bias, x0, vdupq_n_f32(0x1.715476p+0f));
       const float32x4_t biased1 = vfmaq_f32(bias, x1, vdupq_n_f32(0x1.715476p+0f));
       const float32x4_t biased2 = vfmaq_f32(bias, x2, vdupq_n_f32(0x1.715476p+0f));
@@ -3950,7 +3950,7 @@ extern "C" void smx_f32_raddextexp_ukernel__neon_u128_acc4(size_t n, const float
 
       // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
       // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
       const float32x4_t biased0 = vfmaq_f32(bias, x0, vdupq_n_f32(0x1.715476p+0f));
       const float32x4_t biased1 = vfmaq_f32(bias, x1, vdupq_n_f32(0x1.715476p+0f));
       const float32x4_t biased2 = vfmaq_f32(bias, x2, vdupq_n_f32(0x1.715476p+0f));

@@ -74,7 +74,7 @@ static inline void accumulate_tail(ptrdiff_t n, const float* x, float* y, float3
 
   // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
   // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-  // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+  // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
   const float32x4_t biased0 = vfmaq_f32(bias, x0, vdupq_n_f32(0x1.715476p+0f));
   const float32x4_t biased1 = vfmaq_f32(bias, x1, vdupq_n_f32(0x1.715476p+0f));
   const float32x4_t biased2 = vfmaq_f32(bias, x2, vdupq_n_f32(0x1.715476p+0f));
@@ -221,7 +221,7 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__neon_u32(size_t n, const float*
 
       // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
       // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
       const float32x4_t biased0 = vfmaq_f32(bias, x0, vdupq_n_f32(0x1.715476p+0f));
       const float32x4_t biased1 = vfmaq_f32(bias, x1, vdupq_n_f32(0x1.715476p+0f));
       const float32x4_t biased2 = vfmaq_f32(bias, x2, vdupq_n_f32(0x1.715476p+0f));
@@ -388,7 +388,7 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__neon_u64(size_t n, const float*
 
       // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
       // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
       const float32x4_t biased0 = vfmaq_f32(bias, x0, vdupq_n_f32(0x1.715476p+0f));
       const float32x4_t biased1 = vfmaq_f32(bias, x1, vdupq_n_f32(0x1.715476p+0f));
       const float32x4_t biased2 = vfmaq_f32(bias, x2, vdupq_n_f32(0x1.715476p+0f));
@@ -626,7 +626,7 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__neon_u64(size_t n, const float*
 
       // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
       // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
       const float32x4_t biased0 = vfmaq_f32(bias, x0, vdupq_n_f32(0x1.715476p+0f));
       const float32x4_t biased1 = vfmaq_f32(bias, x1, vdupq_n_f32(0x1.715476p+0f));
       const float32x4_t biased2 = vfmaq_f32(bias, x2, vdupq_n_f32(0x1.715476p+0f));
@@ -809,7 +809,7 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__neon_u128(size_t n, const float
 
       // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
       // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
       const float32x4_t biased0 = vfmaq_f32(bias, x0, vdupq_n_f32(0x1.715476p+0f));
       const float32x4_t biased1 = vfmaq_f32(bias, x1, vdupq_n_f32(0x1.715476p+0f));
       const float32x4_t biased2 = vfmaq_f32(bias, x2, vdupq_n_f32(0x1.715476p+0f));
@@ -1271,7 +1271,7 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__neon_u128(size_t n, const float
 
       // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
       // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
       const float32x4_t biased0 = vfmaq_f32(bias, x0, vdupq_n_f32(0x1.715476p+0f));
       const float32x4_t biased1 = vfmaq_f32(bias, x1, vdupq_n_f32(0x1.715476p+0f));
       const float32x4_t biased2 = vfmaq_f32(bias, x2, vdupq_n_f32(0x1.715476p+0f));
@@ -1440,7 +1440,7 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__neon_u64_acc2(size_t n, const f
 
       // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
       // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
       const float32x4_t biased0 = vfmaq_f32(bias, x0, vdupq_n_f32(0x1.715476p+0f));
       const float32x4_t biased1 = vfmaq_f32(bias, x1, vdupq_n_f32(0x1.715476p+0f));
       const float32x4_t biased2 = vfmaq_f32(bias, x2, vdupq_n_f32(0x1.715476p+0f));
@@ -1702,7 +1702,7 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__neon_u64_acc2(size_t n, const f
 
       // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
       // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
       const float32x4_t biased0 = vfmaq_f32(bias, x0, vdupq_n_f32(0x1.715476p+0f));
       const float32x4_t biased1 = vfmaq_f32(bias, x1, vdupq_n_f32(0x1.715476p+0f));
       const float32x4_t biased2 = vfmaq_f32(bias, x2, vdupq_n_f32(0x1.715476p+0f));
@@ -1940,7 +1940,7 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__neon_u64_acc2(size_t n, const f
 
       // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
       // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
       const float32x4_t biased0 = vfmaq_f32(bias, x0, vdupq_n_f32(0x1.715476p+0f));
       const float32x4_t biased1 = vfmaq_f32(bias, x1, vdupq_n_f32(0x1.715476p+0f));
       const float32x4_t biased2 = vfmaq_f32(bias, x2, vdupq_n_f32(0x1.715476p+0f));
@@ -2125,7 +2125,7 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__neon_u128_acc2(size_t n, const 
 
       // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
       // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
       const float32x4_t biased0 = vfmaq_f32(bias, x0, vdupq_n_f32(0x1.715476p+0f));
       const float32x4_t biased1 = vfmaq_f32(bias, x1, vdupq_n_f32(0x1.715476p+0f));
       const float32x4_t biased2 = vfmaq_f32(bias, x2, vdupq_n_f32(0x1.715476p+0f));
@@ -2627,7 +2627,7 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__neon_u128_acc2(size_t n, const 
 
       // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
       // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
       const float32x4_t biased0 = vfmaq_f32(bias, x0, vdupq_n_f32(0x1.715476p+0f));
       const float32x4_t biased1 = vfmaq_f32(bias, x1, vdupq_n_f32(0x1.715476p+0f));
       const float32x4_t biased2 = vfmaq_f32(bias, x2, vdupq_n_f32(0x1.715476p+0f));
@@ -3089,7 +3089,7 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__neon_u128_acc2(size_t n, const 
 
       // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
       // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
       const float32x4_t biased0 = vfmaq_f32(bias, x0, vdupq_n_f32(0x1.715476p+0f));
       const float32x4_t biased1 = vfmaq_f32(bias, x1, vdupq_n_f32(0x1.715476p+0f));
       const float32x4_t biased2 = vfmaq_f32(bias, x2, vdupq_n_f32(0x1.715476p+0f));
@@ -3278,7 +3278,7 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__neon_u128_acc4(size_t n, const 
 
       // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
       // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
       const float32x4_t biased0 = vfmaq_f32(bias, x0, vdupq_n_f32(0x1.715476p+0f));
       const float32x4_t biased1 = vfmaq_f32(bias, x1, vdupq_n_f32(0x1.715476p+0f));
       const float32x4_t biased2 = vfmaq_f32(bias, x2, vdupq_n_f32(0x1.715476p+0f));
@@ -3788,7 +3788,7 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__neon_u128_acc4(size_t n, const 
 
       // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
       // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
       const float32x4_t biased0 = vfmaq_f32(bias, x0, vdupq_n_f32(0x1.715476p+0f));
       const float32x4_t biased1 = vfmaq_f32(bias, x1, vdupq_n_f32(0x1.715476p+0f));
       const float32x4_t biased2 = vfmaq_f32(bias, x2, vdupq_n_f32(0x1.715476p+0f));
@@ -4250,7 +4250,7 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__neon_u128_acc4(size_t n, const 
 
       // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
       // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
       const float32x4_t biased0 = vfmaq_f32(bias, x0, vdupq_n_f32(0x1.715476p+0f));
       const float32x4_t biased1 = vfmaq_f32(bias, x1, vdupq_n_f32(0x1.715476p+0f));
       const float32x4_t biased2 = vfmaq_f32(bias, x2, vdupq_n_f32(0x1.715476p+0f));

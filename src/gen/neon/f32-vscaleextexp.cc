@@ -25,7 +25,7 @@ extern "C" void smx_f32_vscaleextexp_ukernel__neon_u16(size_t n, const float* x,
 
     // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
     // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
     const float32x4_t biased0 = vfmaq_f32(bias, x0, vdupq_n_f32(0x1.715476p+0f));
     const float32x4_t biased1 = vfmaq_f32(bias, x1, vdupq_n_f32(0x1.715476p+0f));
     const float32x4_t biased2 = vfmaq_f32(bias, x2, vdupq_n_f32(0x1.715476p+0f));
@@ -97,7 +97,7 @@ extern "C" void smx_f32_vscaleextexp_ukernel__neon_u16(size_t n, const float* x,
 
     // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
     // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
     const float32x4_t biased0 = vfmaq_f32(bias, x0, vdupq_n_f32(0x1.715476p+0f));
     const float32x4_t n0 = vsubq_f32(biased0, bias);
     const float32x4_t power0 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased0), 23));
@@ -124,7 +124,7 @@ extern "C" void smx_f32_vscaleextexp_ukernel__neon_u16(size_t n, const float* x,
 
     // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
     // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
     const float32x4_t biased0 = vfmaq_f32(bias, x0, vdupq_n_f32(0x1.715476p+0f));
     const float32x4_t n0 = vsubq_f32(biased0, bias);
     const float32x4_t power0 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased0), 23));
@@ -171,7 +171,7 @@ extern "C" void smx_f32_vscaleextexp_ukernel__neon_u32(size_t n, const float* x,
 
     // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
     // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
     const float32x4_t biased0 = vfmaq_f32(bias, x0, vdupq_n_f32(0x1.715476p+0f));
     const float32x4_t biased1 = vfmaq_f32(bias, x1, vdupq_n_f32(0x1.715476p+0f));
     const float32x4_t biased2 = vfmaq_f32(bias, x2, vdupq_n_f32(0x1.715476p+0f));
@@ -303,7 +303,7 @@ extern "C" void smx_f32_vscaleextexp_ukernel__neon_u32(size_t n, const float* x,
 
     // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
     // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
     const float32x4_t biased0 = vfmaq_f32(bias, x0, vdupq_n_f32(0x1.715476p+0f));
     const float32x4_t n0 = vsubq_f32(biased0, bias);
     const float32x4_t power0 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased0), 23));
@@ -330,7 +330,7 @@ extern "C" void smx_f32_vscaleextexp_ukernel__neon_u32(size_t n, const float* x,
 
     // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
     // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
     const float32x4_t biased0 = vfmaq_f32(bias, x0, vdupq_n_f32(0x1.715476p+0f));
     const float32x4_t n0 = vsubq_f32(biased0, bias);
     const float32x4_t power0 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased0), 23));
@@ -393,7 +393,7 @@ extern "C" void smx_f32_vscaleextexp_ukernel__neon_u64(size_t n, const float* x,
 
     // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
     // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
     const float32x4_t biased0 = vfmaq_f32(bias, x0, vdupq_n_f32(0x1.715476p+0f));
     const float32x4_t biased1 = vfmaq_f32(bias, x1, vdupq_n_f32(0x1.715476p+0f));
     const float32x4_t biased2 = vfmaq_f32(bias, x2, vdupq_n_f32(0x1.715476p+0f));
@@ -645,7 +645,7 @@ extern "C" void smx_f32_vscaleextexp_ukernel__neon_u64(size_t n, const float* x,
 
     // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
     // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
     const float32x4_t biased0 = vfmaq_f32(bias, x0, vdupq_n_f32(0x1.715476p+0f));
     const float32x4_t n0 = vsubq_f32(biased0, bias);
     const float32x4_t power0 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased0), 23));
@@ -672,7 +672,7 @@ extern "C" void smx_f32_vscaleextexp_ukernel__neon_u64(size_t n, const float* x,
 
     // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
     // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
     const float32x4_t biased0 = vfmaq_f32(bias, x0, vdupq_n_f32(0x1.715476p+0f));
     const float32x4_t n0 = vsubq_f32(biased0, bias);
     const float32x4_t power0 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased0), 23));
@@ -767,7 +767,7 @@ extern "C" void smx_f32_vscaleextexp_ukernel__neon_u128(size_t n, const float* x
 
     // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
     // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
     const float32x4_t biased0 = vfmaq_f32(bias, x0, vdupq_n_f32(0x1.715476p+0f));
     const float32x4_t biased1 = vfmaq_f32(bias, x1, vdupq_n_f32(0x1.715476p+0f));
     const float32x4_t biased2 = vfmaq_f32(bias, x2, vdupq_n_f32(0x1.715476p+0f));
@@ -1259,7 +1259,7 @@ extern "C" void smx_f32_vscaleextexp_ukernel__neon_u128(size_t n, const float* x
 
     // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
     // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
     const float32x4_t biased0 = vfmaq_f32(bias, x0, vdupq_n_f32(0x1.715476p+0f));
     const float32x4_t n0 = vsubq_f32(biased0, bias);
     const float32x4_t power0 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased0), 23));
@@ -1286,7 +1286,7 @@ extern "C" void smx_f32_vscaleextexp_ukernel__neon_u128(size_t n, const float* x
 
     // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
     // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
     const float32x4_t biased0 = vfmaq_f32(bias, x0, vdupq_n_f32(0x1.715476p+0f));
     const float32x4_t n0 = vsubq_f32(biased0, bias);
     const float32x4_t power0 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased0), 23));

@@ -23,7 +23,7 @@ extern "C" void smx_f32_vstreamextexp_ukernel__neon_u16(size_t n, const float* x
 
     // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
     // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
     const float32x4_t biased0 = vfmaq_f32(bias, x0, vdupq_n_f32(0x1.715476p+0f));
     const float32x4_t n0 = vsubq_f32(biased0, bias);
     const float32x4_t power0 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased0), 23));
@@ -57,7 +57,7 @@ extern "C" void smx_f32_vstreamextexp_ukernel__neon_u16(size_t n, const float* x
 
     // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
     // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
     const float32x4_t biased0 = vfmaq_f32(bias, x0, vdupq_n_f32(0x1.715476p+0f));
     const float32x4_t biased1 = vfmaq_f32(bias, x1, vdupq_n_f32(0x1.715476p+0f));
     const float32x4_t biased2 = vfmaq_f32(bias, x2, vdupq_n_f32(0x1.715476p+0f));
@@ -129,7 +129,7 @@ extern "C" void smx_f32_vstreamextexp_ukernel__neon_u16(size_t n, const float* x
 
     // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
     // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
     const float32x4_t biased0 = vfmaq_f32(bias, x0, vdupq_n_f32(0x1.715476p+0f));
     const float32x4_t n0 = vsubq_f32(biased0, bias);
     const float32x4_t power0 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased0), 23));
@@ -156,7 +156,7 @@ extern "C" void smx_f32_vstreamextexp_ukernel__neon_u16(size_t n, const float* x
 
     // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
     // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
     const float32x4_t biased0 = vfmaq_f32(bias, x0, vdupq_n_f32(0x1.715476p+0f));
     const float32x4_t n0 = vsubq_f32(biased0, bias);
     const float32x4_t power0 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased0), 23));
@@ -193,7 +193,7 @@ extern "C" void smx_f32_vstreamextexp_ukernel__neon_u32(size_t n, const float* x
 
     // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
     // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
     const float32x4_t biased0 = vfmaq_f32(bias, x0, vdupq_n_f32(0x1.715476p+0f));
     const float32x4_t n0 = vsubq_f32(biased0, bias);
     const float32x4_t power0 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased0), 23));
@@ -235,7 +235,7 @@ extern "C" void smx_f32_vstreamextexp_ukernel__neon_u32(size_t n, const float* x
 
     // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
     // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
     const float32x4_t biased0 = vfmaq_f32(bias, x0, vdupq_n_f32(0x1.715476p+0f));
     const float32x4_t biased1 = vfmaq_f32(bias, x1, vdupq_n_f32(0x1.715476p+0f));
     const float32x4_t biased2 = vfmaq_f32(bias, x2, vdupq_n_f32(0x1.715476p+0f));
@@ -367,7 +367,7 @@ extern "C" void smx_f32_vstreamextexp_ukernel__neon_u32(size_t n, const float* x
 
     // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
     // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
     const float32x4_t biased0 = vfmaq_f32(bias, x0, vdupq_n_f32(0x1.715476p+0f));
     const float32x4_t n0 = vsubq_f32(biased0, bias);
     const float32x4_t power0 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased0), 23));
@@ -394,7 +394,7 @@ extern "C" void smx_f32_vstreamextexp_ukernel__neon_u32(size_t n, const float* x
 
     // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
     // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
     const float32x4_t biased0 = vfmaq_f32(bias, x0, vdupq_n_f32(0x1.715476p+0f));
     const float32x4_t n0 = vsubq_f32(biased0, bias);
     const float32x4_t power0 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased0), 23));
@@ -431,7 +431,7 @@ extern "C" void smx_f32_vstreamextexp_ukernel__neon_u64(size_t n, const float* x
 
     // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
     // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
     const float32x4_t biased0 = vfmaq_f32(bias, x0, vdupq_n_f32(0x1.715476p+0f));
     const float32x4_t n0 = vsubq_f32(biased0, bias);
     const float32x4_t power0 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased0), 23));
@@ -489,7 +489,7 @@ extern "C" void smx_f32_vstreamextexp_ukernel__neon_u64(size_t n, const float* x
 
     // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
     // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
     const float32x4_t biased0 = vfmaq_f32(bias, x0, vdupq_n_f32(0x1.715476p+0f));
     const float32x4_t biased1 = vfmaq_f32(bias, x1, vdupq_n_f32(0x1.715476p+0f));
     const float32x4_t biased2 = vfmaq_f32(bias, x2, vdupq_n_f32(0x1.715476p+0f));
@@ -741,7 +741,7 @@ extern "C" void smx_f32_vstreamextexp_ukernel__neon_u64(size_t n, const float* x
 
     // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
     // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
     const float32x4_t biased0 = vfmaq_f32(bias, x0, vdupq_n_f32(0x1.715476p+0f));
     const float32x4_t n0 = vsubq_f32(biased0, bias);
     const float32x4_t power0 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased0), 23));
@@ -768,7 +768,7 @@ extern "C" void smx_f32_vstreamextexp_ukernel__neon_u64(size_t n, const float* x
 
     // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
     // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
     const float32x4_t biased0 = vfmaq_f32(bias, x0, vdupq_n_f32(0x1.715476p+0f));
     const float32x4_t n0 = vsubq_f32(biased0, bias);
     const float32x4_t power0 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased0), 23));
@@ -805,7 +805,7 @@ extern "C" void smx_f32_vstreamextexp_ukernel__neon_u128(size_t n, const float* 
 
     // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
     // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
     const float32x4_t biased0 = vfmaq_f32(bias, x0, vdupq_n_f32(0x1.715476p+0f));
     const float32x4_t n0 = vsubq_f32(biased0, bias);
     const float32x4_t power0 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased0), 23));
@@ -895,7 +895,7 @@ extern "C" void smx_f32_vstreamextexp_ukernel__neon_u128(size_t n, const float* 
 
     // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
     // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
     const float32x4_t biased0 = vfmaq_f32(bias, x0, vdupq_n_f32(0x1.715476p+0f));
     const float32x4_t biased1 = vfmaq_f32(bias, x1, vdupq_n_f32(0x1.715476p+0f));
     const float32x4_t biased2 = vfmaq_f32(bias, x2, vdupq_n_f32(0x1.715476p+0f));
@@ -1387,7 +1387,7 @@ extern "C" void smx_f32_vstreamextexp_ukernel__neon_u128(size_t n, const float* 
 
     // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
     // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
     const float32x4_t biased0 = vfmaq_f32(bias, x0, vdupq_n_f32(0x1.715476p+0f));
     const float32x4_t n0 = vsubq_f32(biased0, bias);
     const float32x4_t power0 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased0), 23));
@@ -1414,7 +1414,7 @@ extern "C" void smx_f32_vstreamextexp_ukernel__neon_u128(size_t n, const float* 
 
     // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
     // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
     const float32x4_t biased0 = vfmaq_f32(bias, x0, vdupq_n_f32(0x1.715476p+0f));
     const float32x4_t n0 = vsubq_f32(biased0, bias);
     const float32x4_t power0 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased0), 23));

@@ -67,7 +67,7 @@ static inline void accumulate_tail(ptrdiff_t n, const float* x, f32x16 lower, f3
 
   // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
   // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-  // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+  // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
   const f32x16 biased0 = scalar_fma(x0, scalar_set1(0x1.715476p+0f), bias);
   const f32x16 biased1 = scalar_fma(x1, scalar_set1(0x1.715476p+0f), bias);
   const f32x16 n0 = scalar_sub(biased0, bias);
@@ -131,7 +131,7 @@ extern "C" void smx_f32_raddextexp_ukernel__scalar_u32(size_t n, const float* x,
 
       // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
       // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
       const f32x16 biased0 = scalar_fma(x0, scalar_set1(0x1.715476p+0f), bias);
       const f32x16 biased1 = scalar_fma(x1, scalar_set1(0x1.715476p+0f), bias);
       const f32x16 n0 = scalar_sub(biased0, bias);
@@ -208,7 +208,7 @@ extern "C" void smx_f32_raddextexp_ukernel__scalar_u64(size_t n, const float* x,
 
       // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
       // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
       const f32x16 biased0 = scalar_fma(x0, scalar_set1(0x1.715476p+0f), bias);
       const f32x16 biased1 = scalar_fma(x1, scalar_set1(0x1.715476p+0f), bias);
       const f32x16 biased2 = scalar_fma(x2, scalar_set1(0x1.715476p+0f), bias);
@@ -266,7 +266,7 @@ extern "C" void smx_f32_raddextexp_ukernel__scalar_u64(size_t n, const float* x,
 
       // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
       // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
       const f32x16 biased0 = scalar_fma(x0, scalar_set1(0x1.715476p+0f), bias);
       const f32x16 biased1 = scalar_fma(x1, scalar_set1(0x1.715476p+0f), bias);
       const f32x16 n0 = scalar_sub(biased0, bias);
@@ -351,7 +351,7 @@ extern "C" void smx_f32_raddextexp_ukernel__scalar_u128(size_t n, const float* x
 
       // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
       // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
       const f32x16 biased0 = scalar_fma(x0, scalar_set1(0x1.715476p+0f), bias);
       const f32x16 biased1 = scalar_fma(x1, scalar_set1(0x1.715476p+0f), bias);
       const f32x16 biased2 = scalar_fma(x2, scalar_set1(0x1.715476p+0f), bias);
@@ -457,7 +457,7 @@ extern "C" void smx_f32_raddextexp_ukernel__scalar_u128(size_t n, const float* x
 
       // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
       // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
       const f32x16 biased0 = scalar_fma(x0, scalar_set1(0x1.715476p+0f), bias);
       const f32x16 biased1 = scalar_fma(x1, scalar_set1(0x1.715476p+0f), bias);
       const f32x16 n0 = scalar_sub(biased0, bias);
@@ -532,7 +532,7 @@ extern "C" void smx_f32_raddextexp_ukernel__scalar_u64_acc2(size_t n, const floa
 
       // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
       // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
       const f32x16 biased0 = scalar_fma(x0, scalar_set1(0x1.715476p+0f), bias);
       const f32x16 biased1 = scalar_fma(x1, scalar_set1(0x1.715476p+0f), bias);
       const f32x16 biased2 = scalar_fma(x2, scalar_set1(0x1.715476p+0f), bias);
@@ -618,7 +618,7 @@ extern "C" void smx_f32_raddextexp_ukernel__scalar_u64_acc2(size_t n, const floa
 
       // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
       // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
       const f32x16 biased0 = scalar_fma(x0, scalar_set1(0x1.715476p+0f), bias);
       const f32x16 biased1 = scalar_fma(x1, scalar_set1(0x1.715476p+0f), bias);
       const f32x16 biased2 = scalar_fma(x2, scalar_set1(0x1.715476p+0f), bias);
@@ -676,7 +676,7 @@ extern "C" void smx_f32_raddextexp_ukernel__scalar_u64_acc2(size_t n, const floa
 
       // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
       // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
       const f32x16 biased0 = scalar_fma(x0, scalar_set1(0x1.715476p+0f), bias);
       const f32x16 biased1 = scalar_fma(x1, scalar_set1(0x1.715476p+0f), bias);
       const f32x16 n0 = scalar_sub(biased0, bias);
@@ -759,7 +759,7 @@ extern "C" void smx_f32_raddextexp_ukernel__scalar_u128_acc2(size_t n, const flo
 
       // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
       // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
       const f32x16 biased0 = scalar_fma(x0, scalar_set1(0x1.715476p+0f), bias);
       const f32x16 biased1 = scalar_fma(x1, scalar_set1(0x1.715476p+0f), bias);
       const f32x16 biased2 = scalar_fma(x2, scalar_set1(0x1.715476p+0f), bias);
@@ -901,7 +901,7 @@ extern "C" void smx_f32_raddextexp_ukernel__scalar_u128_acc2(size_t n, const flo
 
       // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
       // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
       const f32x16 biased0 = scalar_fma(x0, scalar_set1(0x1.715476p+0f), bias);
       const f32x16 biased1 = scalar_fma(x1, scalar_set1(0x1.715476p+0f), bias);
       const f32x16 biased2 = scalar_fma(x2, scalar_set1(0x1.715476p+0f), bias);
@@ -1007,7 +1007,7 @@ extern "C" void smx_f32_raddextexp_ukernel__scalar_u128_acc2(size_t n, const flo
 
       // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
       // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
       const f32x16 biased0 = scalar_fma(x0, scalar_set1(0x1.715476p+0f), bias);
       const f32x16 biased1 = scalar_fma(x1, scalar_set1(0x1.715476p+0f), bias);
       const f32x16 n0 = scalar_sub(biased0, bias);
@@ -1092,7 +1092,7 @@ extern "C" void smx_f32_raddextexp_ukernel__scalar_u128_acc4(size_t n, const flo
 
       // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
       // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
       const f32x16 biased0 = scalar_fma(x0, scalar_set1(0x1.715476p+0f), bias);
       const f32x16 biased1 = scalar_fma(x1, scalar_set1(0x1.715476p+0f), bias);
       const f32x16 biased2 = scalar_fma(x2, scalar_set1(0x1.715476p+0f), bias);
@@ -1236,7 +1236,7 @@ extern "C" void smx_f32_raddextexp_ukernel__scalar_u128_acc4(size_t n, const flo
 
       // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
       // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
       const f32x16 biased0 = scalar_fma(x0, scalar_set1(0x1.715476p+0f), bias);
       const f32x16 biased1 = scalar_fma(x1, scalar_set1(0x1.715476p+0f), bias);
       const f32x16 biased2 = scalar_fma(x2, scalar_set1(0x1.715476p+0f), bias);
@@ -1342,7 +1342,7 @@ extern "C" void smx_f32_raddextexp_ukernel__scalar_u128_acc4(size_t n, const flo
 
       // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
       // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
       const f32x16 biased0 = scalar_fma(x0, scalar_set1(0x1.715476p+0f), bias);
       const f32x16 biased1 = scalar_fma(x1, scalar_set1(0x1.715476p+0f), bias);
       const f32x16 n0 = scalar_sub(biased0, bias);

@@ -19,7 +19,7 @@ extern "C" void smx_f32_vscaleextexp_ukernel__scalar_u16(size_t n, const float* 
 
     // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
     // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
     const f32x16 biased0 = scalar_fma(x0, scalar_set1(0x1.715476p+0f), bias);
     const f32x16 n0 = scalar_sub(biased0, bias);
     const f32x16 power0 = scalar_shift_to_exponent(biased0);
@@ -46,7 +46,7 @@ extern "C" void smx_f32_vscaleextexp_ukernel__scalar_u16(size_t n, const float* 
 
     // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
     // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
     const f32x16 biased0 = scalar_fma(x0, scalar_set1(0x1.715476p+0f), bias);
     const f32x16 n0 = scalar_sub(biased0, bias);
     const f32x16 power0 = scalar_shift_to_exponent(biased0);
@@ -81,7 +81,7 @@ extern "C" void smx_f32_vscaleextexp_ukernel__scalar_u32(size_t n, const float* 
 
     // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
     // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
     const f32x16 biased0 = scalar_fma(x0, scalar_set1(0x1.715476p+0f), bias);
     const f32x16 biased1 = scalar_fma(x1, scalar_set1(0x1.715476p+0f), bias);
     const f32x16 n0 = scalar_sub(biased0, bias);
@@ -123,7 +123,7 @@ extern "C" void smx_f32_vscaleextexp_ukernel__scalar_u32(size_t n, const float* 
 
     // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
     // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
     const f32x16 biased0 = scalar_fma(x0, scalar_set1(0x1.715476p+0f), bias);
     const f32x16 n0 = scalar_sub(biased0, bias);
     const f32x16 power0 = scalar_shift_to_exponent(biased0);
@@ -150,7 +150,7 @@ extern "C" void smx_f32_vscaleextexp_ukernel__scalar_u32(size_t n, const float* 
 
     // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
     // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
     const f32x16 biased0 = scalar_fma(x0, scalar_set1(0x1.715476p+0f), bias);
     const f32x16 n0 = scalar_sub(biased0, bias);
     const f32x16 power0 = scalar_shift_to_exponent(biased0);
@@ -189,7 +189,7 @@ extern "C" void smx_f32_vscaleextexp_ukernel__scalar_u64(size_t n, const float* 
 
     // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
     // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
     const f32x16 biased0 = scalar_fma(x0, scalar_set1(0x1.715476p+0f), bias);
     const f32x16 biased1 = scalar_fma(x1, scalar_set1(0x1.715476p+0f), bias);
     const f32x16 biased2 = scalar_fma(x2, scalar_set1(0x1.715476p+0f), bias);
@@ -261,7 +261,7 @@ extern "C" void smx_f32_vscaleextexp_ukernel__scalar_u64(size_t n, const float* 
 
     // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
     // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
     const f32x16 biased0 = scalar_fma(x0, scalar_set1(0x1.715476p+0f), bias);
     const f32x16 n0 = scalar_sub(biased0, bias);
     const f32x16 power0 = scalar_shift_to_exponent(biased0);
@@ -288,7 +288,7 @@ extern "C" void smx_f32_vscaleextexp_ukernel__scalar_u64(size_t n, const float* 
 
     // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
     // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
     const f32x16 biased0 = scalar_fma(x0, scalar_set1(0x1.715476p+0f), bias);
     const f32x16 n0 = scalar_sub(biased0, bias);
     const f32x16 power0 = scalar_shift_to_exponent(biased0);
@@ -335,7 +335,7 @@ extern "C" void smx_f32_vscaleextexp_ukernel__scalar_u128(size_t n, const float*
 
     // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
     // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
     const f32x16 biased0 = scalar_fma(x0, scalar_set1(0x1.715476p+0f), bias);
     const f32x16 biased1 = scalar_fma(x1, scalar_set1(0x1.715476p+0f), bias);
     const f32x16 biased2 = scalar_fma(x2, scalar_set1(0x1.715476p+0f), bias);
@@ -467,7 +467,7 @@ extern "C" void smx_f32_vscaleextexp_ukernel__scalar_u128(size_t n, const float*
 
     // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
     // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
     const f32x16 biased0 = scalar_fma(x0, scalar_set1(0x1.715476p+0f), bias);
     const f32x16 n0 = scalar_sub(biased0, bias);
     const f32x16 power0 = scalar_shift_to_exponent(biased0);
@@ -494,7 +494,7 @@ extern "C" void smx_f32_vscaleextexp_ukernel__scalar_u128(size_t n, const float*
 
     // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
     // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.26 * 2^-24.
+    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
     const f32x16 biased0 = scalar_fma(x0, scalar_set1(0x1.715476p+0f), bias);
     const f32x16 n0 = scalar_sub(biased0, bias);
     const f32x16 power0 = scalar_shift_to_exponent(biased0);
