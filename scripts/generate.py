@@ -34,6 +34,8 @@ class Isa:
     priority: int  # dispatch takes the ISA of the highest
     vector: str  # type of `width` floats
     width: int
+    table: str  # type of eight floats that look_up reads
+    table_index: str  # type of what look_up reads them by
     include: str  # header of what the vocabulary needs
     ops: dict  # operation -> expression, with operands {a}, {b}, {c}, address {p}, count {n}
     tuned: dict  # kernel -> (tile, accumulators) that dispatch takes
@@ -42,7 +44,7 @@ class Isa:
         """isa.add("x", "y") gives the expression that adds x and y."""
         if operation not in self.ops:
             raise AttributeError(f"{self.name} has no operation {operation}")
-        operands = {"load": "p", "load_tail": "pna", "store": "pa", "store_tail": "pna", "stream": "pa"}.get(operation, "abc")
+        operands = {"load": "p", "load_table": "p", "load_tail": "pna", "store": "pa", "store_tail": "pna", "stream": "pa"}.get(operation, "abc")
         return lambda *values: self.ops[operation].format(**dict(zip(operands, values)))
 
     def across(self, half, distance, *values):
@@ -98,11 +100,16 @@ def groups(blocks, per_block, block, size):
     return [{"offset": at, "block": f"[{b}]" if blocks > 1 else ""} for b, at in offsets]
 
 
+def indices(count):
+    """C subscripts."""
+    return [f"[{i}]" for i in range(count)]
+
+
 def environment(contract):
     env = jinja2.Environment(
         loader=jinja2.FileSystemLoader(str(KERNELS)), undefined=jinja2.StrictUndefined, keep_trailing_newline=True
     )
-    env.globals.update(halvings=halvings, groups=groups, contract=contract)
+    env.globals.update(halvings=halvings, groups=groups, indices=indices, contract=contract)
     env.filters["repeat"] = lambda items, n: ", ".join(items * n)
     return env
 

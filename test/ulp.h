@@ -21,28 +21,28 @@ double FlushedUnitError(float actual, long double exact);
 // The law: no result of the library of FLT_MIN or more is off by more, at any length.
 constexpr double kSoftmaxUlps = 3.25;
 
-// p of exp(x) = p * 2^n, in units of u, for x within smx_range: 1.288 is the worst of all floats there
-// (test/element_function_test.cc). What it consists of, where |t| is 1/4, the worst place: the last fma and the one
-// before it, whose factor is t, round to within (1 + t) / exp(t) < 1 u, and the one before that to within t^2 / 4; t is a
-// float of [1/4, 1/2) and rounded to within 1/4 u; the polynomial is off by 2^-28.2 = 0.054 u, and the low part of
-// ln(2) by 2^-44, n <= 2^14.6 times: 0.02 u. These sum up to 1.33.
-constexpr double kExtExpUnits = 1.29;
+// exp(x), in units of u, for x within smx_range: BOUND is the worst of all floats there (test/element_function_test.cc).
+// What it consists of: the last operation rounds s + s * u, by at most 1 u; the polynomial is off by 0.32 u; u is rounded
+// twice where it is below 2^-4, by at most 2^-29 = 0.03 u each time, the polynomial's factor 1 + t/2 + t^2/6 by 1 u, times
+// t of at most 0.044, t itself by 0.03 u, and the low part of ln(2) by less than 0.01 u. These sum up to 1.47.
+constexpr double kExtExpUnits = 1.40;
 
-// The compensated additions of a tile: a term meets 32 additions of its block, 16 of its tile and 4 of the fold, each
-// of which leaves an error term of at most 1 u of the sum; adding up these errors rounds again, u of at most 52 u, 52
-// times: 52 * 52 * 2^-24 u = 0.0002 u.
-constexpr double kCompensationUnits = 0.01;
+// The compensated additions of a tile. The 32 additions to a lane of a block leave errors of at most 1 u of the lane and its
+// anchor; adding up these errors rounds again, at most 1 + ... + 32 = 528 times u^2 (lane + anchor). The anchor is at most
+// 2^4.5 times the tile's largest term, and a tile has 16 blocks of 16 lanes: 528 * (256 * 2^4.5 + 1) u^2 = 0.19 u of the
+// sum. The 16 additions to the tile's lanes and 4 of the fold are exact to within 20 * 20 u^2.
+constexpr double kCompensationUnits = 0.2;
 
 // The sum of a tile: each term's exponential, one plain addition to its neighbour, compensated additions from there.
 // All terms are positive, so the relative error of the sum is at most the largest of a term.
 constexpr double kExtendedSumUnits = kExtExpUnits + 1.0 + kCompensationUnits;
 
-// y = p * (hi + lo) * 2^k: the exponential, at most as many ULP as units, and one rounding. The product p * lo rounds to within
-// u * 2^-25.
-constexpr double kScaleExtExpUlps = kExtExpUnits + 0.5 + 0.01;
-
-// y = x * (hi + lo) * 2^k: one rounding.
-constexpr double kMulExtUlps = 0.5 + 0.01;
+// y = a * (hi + lo): one rounding; the product a * lo rounds to within u * 2^-24. It is at most exact * 2^-24, and so is an
+// ULP at least; where it is below FLT_MIN, it is flushed.
+constexpr double ScaledUlps(double exact) {
+  const double flushed = 0x1p-102 / exact;
+  return 0.5 + 0.01 + (flushed < 1.0 ? flushed : 1.0);
+}
 
 // exp(d) of the three-pass baselines with d = x - max, in units of u: the polynomial of degree 5 and its evaluation,
 // and the rounding of x - max to a float, which is off by |d| u and enters the exponential as such.

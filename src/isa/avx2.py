@@ -7,6 +7,8 @@ ISA = Isa(
     priority=20,
     vector="__m256",
     width=8,
+    table="__m256",
+    table_index="__m256i",
     include="src/isa/avx2.h",
     ops={
         "set1": "_mm256_set1_ps({a})",
@@ -24,6 +26,13 @@ ISA = Isa(
         "max": "_mm256_max_ps({a}, {b})",  # b where a or b is NaN
         "shift_to_exponent": "_mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256({a}), 23))",
         "zero_below": "_mm256_andnot_ps(_mm256_cmp_ps({a}, {b}, _CMP_LT_OQ), {c})",  # a < b ? 0 : c
+        "load_table": "_mm256_loadu_ps((const float*){p})",  # eight words
+        "to_table_index": "_mm256_castps_si256({a})",  # for look_up, by the low three bits of the lanes of a
+        "look_up": "_mm256_permutevar8x32_ps({a}, {b})",  # those of table a at index b
+        # bits of a, shifted by 20, plus those of b
+        "shift_to_exponent_and_add": "_mm256_castsi256_ps(_mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256({a}), 20), _mm256_castps_si256({b})))",
+        # a * b + a * c, each product flushed below FLT_MIN after rounding
+        "scaled": "_mm256_fmadd_ps({a}, {b}, _mm256_mul_ps({a}, {c}))",
         "div": "_mm256_div_ps({a}, {b})",
         "inverse_power": "avx2_inverse_power({a})",  # 2^-floor(log2(a)), a > 0
         "all_within": "avx2_all_within({a}, {b})",  # |a| <= b throughout

@@ -31,3 +31,8 @@ static inline __m512 avx512f_inverse_power(__m512 a) {
   const __m512i exponent = _mm512_and_epi32(_mm512_castps_si512(a), _mm512_set1_epi32(0x7F800000));
   return _mm512_castsi512_ps(_mm512_sub_epi32(_mm512_set1_epi32(0x7F000000), exponent));
 }
+
+// Eight words, twice: the fourth bit of an index does not matter.
+static inline __m512 avx512f_load_table(const void* p) {
+  return _mm512_castsi512_ps(_mm512_broadcast_i64x4(_mm256_loadu_si256((const __m256i*)p)));
+}

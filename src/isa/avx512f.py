@@ -7,6 +7,8 @@ ISA = Isa(
     priority=30,
     vector="__m512",
     width=16,
+    table="__m512",
+    table_index="__m512i",
     include="src/isa/avx512f.h",
     ops={
         "set1": "_mm512_set1_ps({a})",
@@ -24,6 +26,13 @@ ISA = Isa(
         "max": "_mm512_max_ps({a}, {b})",  # b where a or b is NaN
         "shift_to_exponent": "_mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512({a}), 23))",
         "zero_below": "_mm512_maskz_mov_ps(_mm512_cmp_ps_mask({a}, {b}, _CMP_NLT_UQ), {c})",  # a < b ? 0 : c
+        "load_table": "avx512f_load_table({p})",  # eight words
+        "to_table_index": "_mm512_castps_si512({a})",  # for look_up, by the low three bits of the lanes of a
+        "look_up": "_mm512_permutexvar_ps({b}, {a})",  # those of table a at index b
+        # bits of a, shifted by 20, plus those of b
+        "shift_to_exponent_and_add": "_mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512({a}), 20), _mm512_castps_si512({b})))",
+        # a * b + a * c, each product flushed below FLT_MIN after rounding
+        "scaled": "_mm512_fmadd_ps({a}, {b}, _mm512_mul_ps({a}, {c}))",
         "div": "_mm512_div_ps({a}, {b})",
         "inverse_power": "avx512f_inverse_power({a})",  # 2^-floor(log2(a)), a > 0
         "all_within": "_mm512_cmp_ps_mask(_mm512_abs_ps({a}), {b}, _CMP_LE_OQ) == 0xFFFF",  # |a| <= b throughout

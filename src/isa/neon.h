@@ -27,3 +27,16 @@ static inline float32x4_t neon_inverse_power(float32x4_t a) {
   const uint32x4_t exponent = vandq_u32(vreinterpretq_u32_f32(a), vdupq_n_u32(0x7F800000));
   return vreinterpretq_f32_u32(vsubq_u32(vdupq_n_u32(0x7F000000), exponent));
 }
+
+// The bytes of word a % 8, in each lane.
+static inline uint8x16_t neon_table_index(float32x4_t a) {
+  const uint32x4_t word = vandq_u32(vreinterpretq_u32_f32(a), vdupq_n_u32(7));
+  return vreinterpretq_u8_u32(vmlaq_u32(vdupq_n_u32(0x03020100), word, vdupq_n_u32(0x04040404)));
+}
+
+// a * b + a * c as x86 computes it. Arm flushes a result that is below FLT_MIN before it is rounded, x86 after: the
+// last operation before a flush is therefore a product with a power of two.
+static inline float32x4_t neon_scaled(float32x4_t a, float32x4_t b, float32x4_t c) {
+  const float32x4_t low = vmulq_n_f32(vmulq_f32(a, vmulq_n_f32(c, 0x1p32f)), 0x1p-32f);
+  return vmulq_n_f32(vfmaq_f32(vmulq_n_f32(low, 0x1p32f), a, vmulq_n_f32(b, 0x1p32f)), 0x1p-32f);
+}

@@ -7,6 +7,8 @@ ISA = Isa(
     priority=20,
     vector="float32x4_t",
     width=4,
+    table="uint8x16x2_t",
+    table_index="uint8x16_t",
     include="src/isa/neon.h",
     ops={
         "set1": "vdupq_n_f32({a})",
@@ -25,6 +27,12 @@ ISA = Isa(
         "shift_to_exponent": "vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32({a}), 23))",
         # a < b ? 0 : c
         "zero_below": "vreinterpretq_f32_u32(vbicq_u32(vreinterpretq_u32_f32({c}), vcltq_f32({a}, {b})))",
+        "load_table": "vld1q_u8_x2((const uint8_t*){p})",  # eight words
+        "to_table_index": "neon_table_index({a})",  # for look_up, by the low three bits of the lanes of a
+        "look_up": "vreinterpretq_f32_u8(vqtbl2q_u8({a}, {b}))",  # those of table a at index b
+        # bits of a, shifted by 20, plus those of b
+        "shift_to_exponent_and_add": "vreinterpretq_f32_u32(vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32({a}), 20), vreinterpretq_u32_f32({b})))",
+        "scaled": "neon_scaled({a}, {b}, {c})",  # a * b + a * c, each product flushed below FLT_MIN after rounding
         "div": "vdivq_f32({a}, {b})",
         "inverse_power": "neon_inverse_power({a})",  # 2^-floor(log2(a)), a > 0
         "all_within": "vminvq_u32(vcaleq_f32({a}, {b})) != 0",  # |a| <= b throughout

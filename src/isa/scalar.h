@@ -92,6 +92,49 @@ SCALAR_OPERATION f32x16 scalar_shift_to_exponent(const f32x16& a) {
   });
 }
 
+// Eight words.
+struct scalar_table {
+  uint32_t word[8];
+};
+
+template <class Word>
+[[maybe_unused]] static scalar_table scalar_load_table(const Word* p) {
+  scalar_table table;
+  memcpy(table.word, p, sizeof(table.word));
+  return table;
+}
+
+SCALAR_OPERATION f32x16 scalar_look_up(const scalar_table& table, const f32x16& index) {
+  return scalar_each_lane([&](int i) {
+    uint32_t bits;
+    memcpy(&bits, &index.lane[i], sizeof(bits));
+    float word;
+    memcpy(&word, &table.word[bits % 8], sizeof(word));
+    return word;
+  });
+}
+
+SCALAR_OPERATION f32x16 scalar_shift_to_exponent_and_add(const f32x16& a, const f32x16& b) {
+  return scalar_each_lane([&](int i) {
+    uint32_t a_bits, b_bits;
+    memcpy(&a_bits, &a.lane[i], sizeof(a_bits));
+    memcpy(&b_bits, &b.lane[i], sizeof(b_bits));
+    a_bits = (a_bits << 20) + b_bits;
+    float sum;
+    memcpy(&sum, &a_bits, sizeof(sum));
+    return sum;
+  });
+}
+
+// a * b + a * c, each flushed below FLT_MIN after it has been rounded. Processors differ in whether they flush before or
+// after; the last operation before a flush is therefore a product with a power of two.
+SCALAR_OPERATION f32x16 scalar_scaled(const f32x16& a, const f32x16& b, const f32x16& c) {
+  return scalar_each_lane([&](int i) {
+    const float low = a.lane[i] * (c.lane[i] * 0x1p32f) * 0x1p-32f;
+    return scalar_fma1(a.lane[i], b.lane[i] * 0x1p32f, low * 0x1p32f) * 0x1p-32f;
+  });
+}
+
 SCALAR_OPERATION f32x16 scalar_zero_below(const f32x16& a, const f32x16& b, const f32x16& c) {
   return scalar_each_lane([&](int i) { return a.lane[i] < b.lane[i] ? 0.0f : c.lane[i]; });
 }

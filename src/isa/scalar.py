@@ -7,6 +7,8 @@ ISA = Isa(
     priority=0,
     vector="f32x16",
     width=16,
+    table="scalar_table",
+    table_index="f32x16",
     include="src/isa/scalar.h",
     ops={
         "set1": "scalar_set1({a})",
@@ -24,6 +26,11 @@ ISA = Isa(
         "max": "scalar_max({a}, {b})",  # b where a or b is NaN
         "shift_to_exponent": "scalar_shift_to_exponent({a})",
         "zero_below": "scalar_zero_below({a}, {b}, {c})",  # a < b ? 0 : c
+        "load_table": "scalar_load_table({p})",  # eight words
+        "to_table_index": "({a})",  # for look_up, by the low three bits of the lanes of a
+        "look_up": "scalar_look_up({a}, {b})",  # those of table a at index b
+        "shift_to_exponent_and_add": "scalar_shift_to_exponent_and_add({a}, {b})",  # bits of a, shifted by 20, plus those of b
+        "scaled": "scalar_scaled({a}, {b}, {c})",  # a * b + a * c, each product flushed below FLT_MIN after rounding
         "div": "scalar_div({a}, {b})",
         "inverse_power": "scalar_inverse_power({a})",  # 2^-floor(log2(a)), a > 0
         "all_within": "scalar_all_within({a}, {b})",  # |a| <= b throughout

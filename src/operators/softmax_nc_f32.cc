@@ -62,11 +62,12 @@ struct Span {
   bool is_stored;
 };
 
-// The sum of a tile. Returns whether its terms are stored: a tile that is out of range is left as it is.
+// The sum of a tile. Returns whether its terms are stored: not where the tile is out of range, or its terms have no reference
+// in common.
 bool SumTile(const Row& row, size_t start, size_t n, smx_f32_extended* sum) {
   if (row.algorithm == smx_algorithm_store_and_rescale) {
     row.kernels().f32_raddstoreextexp(n, row.x + start, row.y + start, sum);
-    if (smx_is_in_range(sum->max)) return true;
+    if (sum->hi == sum->hi) return true;
   }
   row.kernels().f32_raddextexp(n, row.x + start, sum);
   return false;
@@ -83,12 +84,13 @@ void SumSpan(const Row& row, Span* span) {
 
 // y *= reciprocal, in steps that a float's exponent can hold.
 void ScaleStored(size_t n, float* y, const smx_microkernels& kernels, smx_f32_reciprocal reciprocal) {
-  constexpr int32_t kLargestStep = 126;
-  for (int32_t left = std::min(reciprocal.exponent, 3 * kLargestStep); left > 0; left -= kLargestStep) {
-    reciprocal.exponent = std::min(left, kLargestStep);
-    kernels.f32_vmulextc(n, y, y, &reciprocal);
-    reciprocal = {1.0f, 0.0f, 0};
+  constexpr int32_t kNothingIsLeft = 5 * SMX_LARGEST_STEP;
+  reciprocal.exponent = std::min(reciprocal.exponent, kNothingIsLeft);
+  constexpr smx_f32_reciprocal kStep = {1.0f, 0.0f, SMX_LARGEST_STEP};
+  for (; reciprocal.exponent > SMX_LARGEST_STEP; reciprocal.exponent -= SMX_LARGEST_STEP) {
+    kernels.f32_vmulextc(n, y, y, &kStep);
   }
+  kernels.f32_vmulextc(n, y, y, &reciprocal);
 }
 
 void ScaleSpan(const Row& row, const Span& span, const smx_f32_reciprocal& reciprocal) {

@@ -16,18 +16,26 @@ static inline __m256 two_sum(__m256 a, __m256 b, __m256* error) {
   return sum;
 }
 
-// (*hi, *lo) += a, the rounding error of *hi kept in *lo.
-static inline void add_compensated(__m256* hi, __m256* lo, __m256 a) {
-  __m256 error;
-  *hi = two_sum(*hi, a, &error);
-  *lo = _mm256_add_ps(*lo, error);
-}
-
 // (*hi, *lo) += (hi2, lo2)
 static inline void add_pair(__m256* hi, __m256* lo, __m256 hi2, __m256 lo2) {
   __m256 error;
   *hi = two_sum(*hi, hi2, &error);
   *lo = _mm256_add_ps(_mm256_add_ps(*lo, lo2), error);
+}
+
+// (*hi, *lo) += a, the rounding error of *hi kept in *lo, where *hi holds its anchor, and so is at least a (Fast2Sum).
+static inline void add_compensated(__m256* hi, __m256* lo, __m256 a) {
+  const __m256 sum = _mm256_add_ps(*hi, a);
+  const __m256 error = _mm256_sub_ps(a, _mm256_sub_ps(sum, *hi));
+  *hi = sum;
+  *lo = _mm256_add_ps(*lo, error);
+}
+
+// (*hi, *lo) without its anchor.
+static inline void take_off(__m256* hi, __m256* lo, __m256 anchor) {
+  const __m256 sum = _mm256_sub_ps(*hi, anchor);
+  *lo = _mm256_add_ps(*lo, _mm256_sub_ps(_mm256_sub_ps(*hi, sum), anchor));
+  *hi = sum;
 }
 
 static inline __m256 lane_maxima(size_t n, const float* x) {
@@ -46,182 +54,198 @@ static inline __m256 lane_maxima(size_t n, const float* x) {
   return _mm256_max_ps(m0, m1);
 }
 
-// The last n < 32 elements of a block; absent ones count as 0.
-static inline void accumulate_tail(ptrdiff_t n, const float* x, float* y, __m256 lower, __m256 bias,
-                                   __m256* block_hi, __m256* block_lo) {
-  const __m256 absent = _mm256_set1_ps(-INFINITY);
-
-  const __m256 x0 = _mm256_max_ps(lower, avx2_load_tail(x + 0, n - 0, absent));
-  const __m256 x1 = _mm256_max_ps(lower, avx2_load_tail(x + 8, n - 8, absent));
-  const __m256 x2 = _mm256_max_ps(lower, avx2_load_tail(x + 16, n - 16, absent));
-  const __m256 x3 = _mm256_max_ps(lower, avx2_load_tail(x + 24, n - 24, absent));
-
-  // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
-  // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-  // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
-  const __m256 biased0 = _mm256_fmadd_ps(x0, _mm256_set1_ps(0x1.715476p+0f), bias);
-  const __m256 biased1 = _mm256_fmadd_ps(x1, _mm256_set1_ps(0x1.715476p+0f), bias);
-  const __m256 biased2 = _mm256_fmadd_ps(x2, _mm256_set1_ps(0x1.715476p+0f), bias);
-  const __m256 biased3 = _mm256_fmadd_ps(x3, _mm256_set1_ps(0x1.715476p+0f), bias);
-  const __m256 n0 = _mm256_sub_ps(biased0, bias);
-  const __m256 n1 = _mm256_sub_ps(biased1, bias);
-  const __m256 n2 = _mm256_sub_ps(biased2, bias);
-  const __m256 n3 = _mm256_sub_ps(biased3, bias);
-  const __m256 power0 = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(biased0), 23));
-  const __m256 power1 = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(biased1), 23));
-  const __m256 power2 = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(biased2), 23));
-  const __m256 power3 = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(biased3), 23));
-  __m256 t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(-0x1.62E400p-1f), x0);
-  __m256 t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(-0x1.62E400p-1f), x1);
-  __m256 t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(-0x1.62E400p-1f), x2);
-  __m256 t3 = _mm256_fmadd_ps(n3, _mm256_set1_ps(-0x1.62E400p-1f), x3);
-  t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(-0x1.7F7D1Cp-20f), t0);
-  t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(-0x1.7F7D1Cp-20f), t1);
-  t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(-0x1.7F7D1Cp-20f), t2);
-  t3 = _mm256_fmadd_ps(n3, _mm256_set1_ps(-0x1.7F7D1Cp-20f), t3);
-  __m256 p0 = _mm256_fmadd_ps(t0, _mm256_set1_ps(0x1.6A604Ap-10f), _mm256_set1_ps(0x1.123AC8p-7f));
-  __m256 p1 = _mm256_fmadd_ps(t1, _mm256_set1_ps(0x1.6A604Ap-10f), _mm256_set1_ps(0x1.123AC8p-7f));
-  __m256 p2 = _mm256_fmadd_ps(t2, _mm256_set1_ps(0x1.6A604Ap-10f), _mm256_set1_ps(0x1.123AC8p-7f));
-  __m256 p3 = _mm256_fmadd_ps(t3, _mm256_set1_ps(0x1.6A604Ap-10f), _mm256_set1_ps(0x1.123AC8p-7f));
-  p0 = _mm256_fmadd_ps(p0, t0, _mm256_set1_ps(0x1.5558A0p-5f));
-  p1 = _mm256_fmadd_ps(p1, t1, _mm256_set1_ps(0x1.5558A0p-5f));
-  p2 = _mm256_fmadd_ps(p2, t2, _mm256_set1_ps(0x1.5558A0p-5f));
-  p3 = _mm256_fmadd_ps(p3, t3, _mm256_set1_ps(0x1.5558A0p-5f));
-  p0 = _mm256_fmadd_ps(p0, t0, _mm256_set1_ps(0x1.555490p-3f));
-  p1 = _mm256_fmadd_ps(p1, t1, _mm256_set1_ps(0x1.555490p-3f));
-  p2 = _mm256_fmadd_ps(p2, t2, _mm256_set1_ps(0x1.555490p-3f));
-  p3 = _mm256_fmadd_ps(p3, t3, _mm256_set1_ps(0x1.555490p-3f));
-  p0 = _mm256_fmadd_ps(p0, t0, _mm256_set1_ps(0x1.FFFFFCp-2f));
-  p1 = _mm256_fmadd_ps(p1, t1, _mm256_set1_ps(0x1.FFFFFCp-2f));
-  p2 = _mm256_fmadd_ps(p2, t2, _mm256_set1_ps(0x1.FFFFFCp-2f));
-  p3 = _mm256_fmadd_ps(p3, t3, _mm256_set1_ps(0x1.FFFFFCp-2f));
-  p0 = _mm256_fmadd_ps(p0, t0, _mm256_set1_ps(1.0f));
-  p1 = _mm256_fmadd_ps(p1, t1, _mm256_set1_ps(1.0f));
-  p2 = _mm256_fmadd_ps(p2, t2, _mm256_set1_ps(1.0f));
-  p3 = _mm256_fmadd_ps(p3, t3, _mm256_set1_ps(1.0f));
-  p0 = _mm256_fmadd_ps(p0, t0, _mm256_set1_ps(1.0f));
-  p1 = _mm256_fmadd_ps(p1, t1, _mm256_set1_ps(1.0f));
-  p2 = _mm256_fmadd_ps(p2, t2, _mm256_set1_ps(1.0f));
-  p3 = _mm256_fmadd_ps(p3, t3, _mm256_set1_ps(1.0f));
-  const __m256 y0 = _mm256_mul_ps(p0, power0);
-  const __m256 y1 = _mm256_mul_ps(p1, power1);
-  const __m256 y2 = _mm256_mul_ps(p2, power2);
-  const __m256 y3 = _mm256_mul_ps(p3, power3);
-  _mm256_storeu_ps(y + 0, y0);
-  _mm256_storeu_ps(y + 8, y1);
-  _mm256_storeu_ps(y + 16, y2);
-  _mm256_storeu_ps(y + 24, y3);
-  const __m256 pair0 = _mm256_add_ps(y0, y2);
-  const __m256 pair1 = _mm256_add_ps(y1, y3);
-  add_compensated(&block_hi[0], &block_lo[0], pair0);
-  add_compensated(&block_hi[1], &block_lo[1], pair1);
-}
-
 // The terms of a row, and their sums in 16 lanes, folded to those of a vector. The last n % 32 terms go to
 // `tail`, the others to y: what a masked store has written cannot be forwarded to the load that follows soon.
 static inline void sum_row_32(size_t n, const float* x, float* y, float* tail, __m256 lower, __m256 bias,
-                              __m256* hi, __m256* lo) {
-  __m256 block_hi[2] = {_mm256_setzero_ps(), _mm256_setzero_ps()};
+                              __m256 anchor, __m256* hi, __m256* lo) {
+  const __m256 mantissas = _mm256_loadu_ps((const float*)smx_exp2_mantissas);
+  const __m256 residuals = _mm256_loadu_ps((const float*)smx_exp2_residuals);
+  __m256 block_hi[2] = {anchor, anchor};
   __m256 block_lo[2] = {_mm256_setzero_ps(), _mm256_setzero_ps()};
+
   size_t i = 0;
   for (; i + 32 <= n; i += 32) {
-    const __m256 x0 = _mm256_max_ps(lower, _mm256_loadu_ps(x + i + 0));
-    const __m256 x1 = _mm256_max_ps(lower, _mm256_loadu_ps(x + i + 8));
-    const __m256 x2 = _mm256_max_ps(lower, _mm256_loadu_ps(x + i + 16));
-    const __m256 x3 = _mm256_max_ps(lower, _mm256_loadu_ps(x + i + 24));
+    const __m256 x0 = _mm256_loadu_ps(x + i + 0);
+    const __m256 x1 = _mm256_loadu_ps(x + i + 8);
+    const __m256 x2 = _mm256_loadu_ps(x + i + 16);
+    const __m256 x3 = _mm256_loadu_ps(x + i + 24);
 
-    // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
-    // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
-    const __m256 biased0 = _mm256_fmadd_ps(x0, _mm256_set1_ps(0x1.715476p+0f), bias);
-    const __m256 biased1 = _mm256_fmadd_ps(x1, _mm256_set1_ps(0x1.715476p+0f), bias);
-    const __m256 biased2 = _mm256_fmadd_ps(x2, _mm256_set1_ps(0x1.715476p+0f), bias);
-    const __m256 biased3 = _mm256_fmadd_ps(x3, _mm256_set1_ps(0x1.715476p+0f), bias);
+    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    const __m256 clamped0 = _mm256_max_ps(lower, x0);
+    const __m256 clamped1 = _mm256_max_ps(lower, x1);
+    const __m256 clamped2 = _mm256_max_ps(lower, x2);
+    const __m256 clamped3 = _mm256_max_ps(lower, x3);
+    const __m256 biased0 = _mm256_fmadd_ps(clamped0, _mm256_set1_ps(8.0f * smx_log2e), bias);
+    const __m256 biased1 = _mm256_fmadd_ps(clamped1, _mm256_set1_ps(8.0f * smx_log2e), bias);
+    const __m256 biased2 = _mm256_fmadd_ps(clamped2, _mm256_set1_ps(8.0f * smx_log2e), bias);
+    const __m256 biased3 = _mm256_fmadd_ps(clamped3, _mm256_set1_ps(8.0f * smx_log2e), bias);
     const __m256 n0 = _mm256_sub_ps(biased0, bias);
     const __m256 n1 = _mm256_sub_ps(biased1, bias);
     const __m256 n2 = _mm256_sub_ps(biased2, bias);
     const __m256 n3 = _mm256_sub_ps(biased3, bias);
-    const __m256 power0 = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(biased0), 23));
-    const __m256 power1 = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(biased1), 23));
-    const __m256 power2 = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(biased2), 23));
-    const __m256 power3 = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(biased3), 23));
-    __m256 t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(-0x1.62E400p-1f), x0);
-    __m256 t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(-0x1.62E400p-1f), x1);
-    __m256 t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(-0x1.62E400p-1f), x2);
-    __m256 t3 = _mm256_fmadd_ps(n3, _mm256_set1_ps(-0x1.62E400p-1f), x3);
-    t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(-0x1.7F7D1Cp-20f), t0);
-    t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(-0x1.7F7D1Cp-20f), t1);
-    t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(-0x1.7F7D1Cp-20f), t2);
-    t3 = _mm256_fmadd_ps(n3, _mm256_set1_ps(-0x1.7F7D1Cp-20f), t3);
-    __m256 p0 = _mm256_fmadd_ps(t0, _mm256_set1_ps(0x1.6A604Ap-10f), _mm256_set1_ps(0x1.123AC8p-7f));
-    __m256 p1 = _mm256_fmadd_ps(t1, _mm256_set1_ps(0x1.6A604Ap-10f), _mm256_set1_ps(0x1.123AC8p-7f));
-    __m256 p2 = _mm256_fmadd_ps(t2, _mm256_set1_ps(0x1.6A604Ap-10f), _mm256_set1_ps(0x1.123AC8p-7f));
-    __m256 p3 = _mm256_fmadd_ps(t3, _mm256_set1_ps(0x1.6A604Ap-10f), _mm256_set1_ps(0x1.123AC8p-7f));
-    p0 = _mm256_fmadd_ps(p0, t0, _mm256_set1_ps(0x1.5558A0p-5f));
-    p1 = _mm256_fmadd_ps(p1, t1, _mm256_set1_ps(0x1.5558A0p-5f));
-    p2 = _mm256_fmadd_ps(p2, t2, _mm256_set1_ps(0x1.5558A0p-5f));
-    p3 = _mm256_fmadd_ps(p3, t3, _mm256_set1_ps(0x1.5558A0p-5f));
-    p0 = _mm256_fmadd_ps(p0, t0, _mm256_set1_ps(0x1.555490p-3f));
-    p1 = _mm256_fmadd_ps(p1, t1, _mm256_set1_ps(0x1.555490p-3f));
-    p2 = _mm256_fmadd_ps(p2, t2, _mm256_set1_ps(0x1.555490p-3f));
-    p3 = _mm256_fmadd_ps(p3, t3, _mm256_set1_ps(0x1.555490p-3f));
-    p0 = _mm256_fmadd_ps(p0, t0, _mm256_set1_ps(0x1.FFFFFCp-2f));
-    p1 = _mm256_fmadd_ps(p1, t1, _mm256_set1_ps(0x1.FFFFFCp-2f));
-    p2 = _mm256_fmadd_ps(p2, t2, _mm256_set1_ps(0x1.FFFFFCp-2f));
-    p3 = _mm256_fmadd_ps(p3, t3, _mm256_set1_ps(0x1.FFFFFCp-2f));
-    p0 = _mm256_fmadd_ps(p0, t0, _mm256_set1_ps(1.0f));
-    p1 = _mm256_fmadd_ps(p1, t1, _mm256_set1_ps(1.0f));
-    p2 = _mm256_fmadd_ps(p2, t2, _mm256_set1_ps(1.0f));
-    p3 = _mm256_fmadd_ps(p3, t3, _mm256_set1_ps(1.0f));
-    p0 = _mm256_fmadd_ps(p0, t0, _mm256_set1_ps(1.0f));
-    p1 = _mm256_fmadd_ps(p1, t1, _mm256_set1_ps(1.0f));
-    p2 = _mm256_fmadd_ps(p2, t2, _mm256_set1_ps(1.0f));
-    p3 = _mm256_fmadd_ps(p3, t3, _mm256_set1_ps(1.0f));
-    const __m256 y0 = _mm256_mul_ps(p0, power0);
-    const __m256 y1 = _mm256_mul_ps(p1, power1);
-    const __m256 y2 = _mm256_mul_ps(p2, power2);
-    const __m256 y3 = _mm256_mul_ps(p3, power3);
-    _mm256_storeu_ps(y + i + 0, y0);
-    _mm256_storeu_ps(y + i + 8, y1);
-    _mm256_storeu_ps(y + i + 16, y2);
-    _mm256_storeu_ps(y + i + 24, y3);
-    const __m256 pair0 = _mm256_add_ps(y0, y2);
-    const __m256 pair1 = _mm256_add_ps(y1, y3);
-    add_compensated(&block_hi[0], &block_lo[0], pair0);
-    add_compensated(&block_hi[1], &block_lo[1], pair1);
+    const __m256i index0 = _mm256_castps_si256(biased0);
+    const __m256i index1 = _mm256_castps_si256(biased1);
+    const __m256i index2 = _mm256_castps_si256(biased2);
+    const __m256i index3 = _mm256_castps_si256(biased3);
+    const __m256 s0 = _mm256_castsi256_ps(
+        _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(biased0), 20),
+                         _mm256_castps_si256(_mm256_permutevar8x32_ps(mantissas, index0))));
+    const __m256 s1 = _mm256_castsi256_ps(
+        _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(biased1), 20),
+                         _mm256_castps_si256(_mm256_permutevar8x32_ps(mantissas, index1))));
+    const __m256 s2 = _mm256_castsi256_ps(
+        _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(biased2), 20),
+                         _mm256_castps_si256(_mm256_permutevar8x32_ps(mantissas, index2))));
+    const __m256 s3 = _mm256_castsi256_ps(
+        _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(biased3), 20),
+                         _mm256_castps_si256(_mm256_permutevar8x32_ps(mantissas, index3))));
+    __m256 t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(-0x1.62E430p-4f), clamped0);
+    __m256 t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(-0x1.62E430p-4f), clamped1);
+    __m256 t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(-0x1.62E430p-4f), clamped2);
+    __m256 t3 = _mm256_fmadd_ps(n3, _mm256_set1_ps(-0x1.62E430p-4f), clamped3);
+    t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(0x1.05C610p-32f), t0);
+    t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(0x1.05C610p-32f), t1);
+    t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(0x1.05C610p-32f), t2);
+    t3 = _mm256_fmadd_ps(n3, _mm256_set1_ps(0x1.05C610p-32f), t3);
+    __m256 u0 = _mm256_fmadd_ps(t0, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
+    __m256 u1 = _mm256_fmadd_ps(t1, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
+    __m256 u2 = _mm256_fmadd_ps(t2, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
+    __m256 u3 = _mm256_fmadd_ps(t3, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
+    u0 = _mm256_fmadd_ps(u0, t0, _mm256_set1_ps(1.0f));
+    u1 = _mm256_fmadd_ps(u1, t1, _mm256_set1_ps(1.0f));
+    u2 = _mm256_fmadd_ps(u2, t2, _mm256_set1_ps(1.0f));
+    u3 = _mm256_fmadd_ps(u3, t3, _mm256_set1_ps(1.0f));
+    u0 = _mm256_fmadd_ps(u0, t0, _mm256_permutevar8x32_ps(residuals, index0));
+    u1 = _mm256_fmadd_ps(u1, t1, _mm256_permutevar8x32_ps(residuals, index1));
+    u2 = _mm256_fmadd_ps(u2, t2, _mm256_permutevar8x32_ps(residuals, index2));
+    u3 = _mm256_fmadd_ps(u3, t3, _mm256_permutevar8x32_ps(residuals, index3));
+    const __m256 e0 = _mm256_fmadd_ps(s0, u0, s0);
+    const __m256 e1 = _mm256_fmadd_ps(s1, u1, s1);
+    const __m256 e2 = _mm256_fmadd_ps(s2, u2, s2);
+    const __m256 e3 = _mm256_fmadd_ps(s3, u3, s3);
+    _mm256_storeu_ps(y + i + 0, e0);
+    _mm256_storeu_ps(y + i + 8, e1);
+    _mm256_storeu_ps(y + i + 16, e2);
+    _mm256_storeu_ps(y + i + 24, e3);
+    add_compensated(&block_hi[0], &block_lo[0], _mm256_add_ps(e0, e2));
+    add_compensated(&block_hi[1], &block_lo[1], _mm256_add_ps(e1, e3));
   }
-  if (i < n) accumulate_tail((ptrdiff_t)(n - i), x + i, tail, lower, bias, block_hi, block_lo);
+  if (i < n) {
+    const __m256 absent = _mm256_set1_ps(-INFINITY);  // counts as 0
+
+    const __m256 x0 = avx2_load_tail(x + i + 0, (ptrdiff_t)(n - i) - 0, absent);
+    const __m256 x1 = avx2_load_tail(x + i + 8, (ptrdiff_t)(n - i) - 8, absent);
+    const __m256 x2 = avx2_load_tail(x + i + 16, (ptrdiff_t)(n - i) - 16, absent);
+    const __m256 x3 = avx2_load_tail(x + i + 24, (ptrdiff_t)(n - i) - 24, absent);
+
+    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    const __m256 clamped0 = _mm256_max_ps(lower, x0);
+    const __m256 clamped1 = _mm256_max_ps(lower, x1);
+    const __m256 clamped2 = _mm256_max_ps(lower, x2);
+    const __m256 clamped3 = _mm256_max_ps(lower, x3);
+    const __m256 biased0 = _mm256_fmadd_ps(clamped0, _mm256_set1_ps(8.0f * smx_log2e), bias);
+    const __m256 biased1 = _mm256_fmadd_ps(clamped1, _mm256_set1_ps(8.0f * smx_log2e), bias);
+    const __m256 biased2 = _mm256_fmadd_ps(clamped2, _mm256_set1_ps(8.0f * smx_log2e), bias);
+    const __m256 biased3 = _mm256_fmadd_ps(clamped3, _mm256_set1_ps(8.0f * smx_log2e), bias);
+    const __m256 n0 = _mm256_sub_ps(biased0, bias);
+    const __m256 n1 = _mm256_sub_ps(biased1, bias);
+    const __m256 n2 = _mm256_sub_ps(biased2, bias);
+    const __m256 n3 = _mm256_sub_ps(biased3, bias);
+    const __m256i index0 = _mm256_castps_si256(biased0);
+    const __m256i index1 = _mm256_castps_si256(biased1);
+    const __m256i index2 = _mm256_castps_si256(biased2);
+    const __m256i index3 = _mm256_castps_si256(biased3);
+    const __m256 s0 = _mm256_castsi256_ps(
+        _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(biased0), 20),
+                         _mm256_castps_si256(_mm256_permutevar8x32_ps(mantissas, index0))));
+    const __m256 s1 = _mm256_castsi256_ps(
+        _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(biased1), 20),
+                         _mm256_castps_si256(_mm256_permutevar8x32_ps(mantissas, index1))));
+    const __m256 s2 = _mm256_castsi256_ps(
+        _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(biased2), 20),
+                         _mm256_castps_si256(_mm256_permutevar8x32_ps(mantissas, index2))));
+    const __m256 s3 = _mm256_castsi256_ps(
+        _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(biased3), 20),
+                         _mm256_castps_si256(_mm256_permutevar8x32_ps(mantissas, index3))));
+    __m256 t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(-0x1.62E430p-4f), clamped0);
+    __m256 t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(-0x1.62E430p-4f), clamped1);
+    __m256 t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(-0x1.62E430p-4f), clamped2);
+    __m256 t3 = _mm256_fmadd_ps(n3, _mm256_set1_ps(-0x1.62E430p-4f), clamped3);
+    t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(0x1.05C610p-32f), t0);
+    t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(0x1.05C610p-32f), t1);
+    t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(0x1.05C610p-32f), t2);
+    t3 = _mm256_fmadd_ps(n3, _mm256_set1_ps(0x1.05C610p-32f), t3);
+    __m256 u0 = _mm256_fmadd_ps(t0, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
+    __m256 u1 = _mm256_fmadd_ps(t1, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
+    __m256 u2 = _mm256_fmadd_ps(t2, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
+    __m256 u3 = _mm256_fmadd_ps(t3, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
+    u0 = _mm256_fmadd_ps(u0, t0, _mm256_set1_ps(1.0f));
+    u1 = _mm256_fmadd_ps(u1, t1, _mm256_set1_ps(1.0f));
+    u2 = _mm256_fmadd_ps(u2, t2, _mm256_set1_ps(1.0f));
+    u3 = _mm256_fmadd_ps(u3, t3, _mm256_set1_ps(1.0f));
+    u0 = _mm256_fmadd_ps(u0, t0, _mm256_permutevar8x32_ps(residuals, index0));
+    u1 = _mm256_fmadd_ps(u1, t1, _mm256_permutevar8x32_ps(residuals, index1));
+    u2 = _mm256_fmadd_ps(u2, t2, _mm256_permutevar8x32_ps(residuals, index2));
+    u3 = _mm256_fmadd_ps(u3, t3, _mm256_permutevar8x32_ps(residuals, index3));
+    const __m256 e0 = _mm256_fmadd_ps(s0, u0, s0);
+    const __m256 e1 = _mm256_fmadd_ps(s1, u1, s1);
+    const __m256 e2 = _mm256_fmadd_ps(s2, u2, s2);
+    const __m256 e3 = _mm256_fmadd_ps(s3, u3, s3);
+    _mm256_storeu_ps(tail + 0, e0);
+    _mm256_storeu_ps(tail + 8, e1);
+    _mm256_storeu_ps(tail + 16, e2);
+    _mm256_storeu_ps(tail + 24, e3);
+    add_compensated(&block_hi[0], &block_lo[0], _mm256_add_ps(e0, e2));
+    add_compensated(&block_hi[1], &block_lo[1], _mm256_add_ps(e1, e3));
+  }
+  take_off(&block_hi[0], &block_lo[0], anchor);
+  take_off(&block_hi[1], &block_lo[1], anchor);
   add_pair(&block_hi[0], &block_lo[0], block_hi[1], block_lo[1]);
   *hi = block_hi[0];
   *lo = block_lo[0];
 }
 
 static inline void sum_row_64(size_t n, const float* x, float* y, float* tail, __m256 lower, __m256 bias,
-                              __m256* hi, __m256* lo) {
-  __m256 block_hi[2] = {_mm256_setzero_ps(), _mm256_setzero_ps()};
+                              __m256 anchor, __m256* hi, __m256* lo) {
+  const __m256 mantissas = _mm256_loadu_ps((const float*)smx_exp2_mantissas);
+  const __m256 residuals = _mm256_loadu_ps((const float*)smx_exp2_residuals);
+  __m256 block_hi[2] = {anchor, anchor};
   __m256 block_lo[2] = {_mm256_setzero_ps(), _mm256_setzero_ps()};
+
   size_t i = 0;
   for (; i + 64 <= n; i += 64) {
-    const __m256 x0 = _mm256_max_ps(lower, _mm256_loadu_ps(x + i + 0));
-    const __m256 x1 = _mm256_max_ps(lower, _mm256_loadu_ps(x + i + 8));
-    const __m256 x2 = _mm256_max_ps(lower, _mm256_loadu_ps(x + i + 16));
-    const __m256 x3 = _mm256_max_ps(lower, _mm256_loadu_ps(x + i + 24));
-    const __m256 x4 = _mm256_max_ps(lower, _mm256_loadu_ps(x + i + 32));
-    const __m256 x5 = _mm256_max_ps(lower, _mm256_loadu_ps(x + i + 40));
-    const __m256 x6 = _mm256_max_ps(lower, _mm256_loadu_ps(x + i + 48));
-    const __m256 x7 = _mm256_max_ps(lower, _mm256_loadu_ps(x + i + 56));
+    const __m256 x0 = _mm256_loadu_ps(x + i + 0);
+    const __m256 x1 = _mm256_loadu_ps(x + i + 8);
+    const __m256 x2 = _mm256_loadu_ps(x + i + 16);
+    const __m256 x3 = _mm256_loadu_ps(x + i + 24);
+    const __m256 x4 = _mm256_loadu_ps(x + i + 32);
+    const __m256 x5 = _mm256_loadu_ps(x + i + 40);
+    const __m256 x6 = _mm256_loadu_ps(x + i + 48);
+    const __m256 x7 = _mm256_loadu_ps(x + i + 56);
 
-    // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
-    // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
-    const __m256 biased0 = _mm256_fmadd_ps(x0, _mm256_set1_ps(0x1.715476p+0f), bias);
-    const __m256 biased1 = _mm256_fmadd_ps(x1, _mm256_set1_ps(0x1.715476p+0f), bias);
-    const __m256 biased2 = _mm256_fmadd_ps(x2, _mm256_set1_ps(0x1.715476p+0f), bias);
-    const __m256 biased3 = _mm256_fmadd_ps(x3, _mm256_set1_ps(0x1.715476p+0f), bias);
-    const __m256 biased4 = _mm256_fmadd_ps(x4, _mm256_set1_ps(0x1.715476p+0f), bias);
-    const __m256 biased5 = _mm256_fmadd_ps(x5, _mm256_set1_ps(0x1.715476p+0f), bias);
-    const __m256 biased6 = _mm256_fmadd_ps(x6, _mm256_set1_ps(0x1.715476p+0f), bias);
-    const __m256 biased7 = _mm256_fmadd_ps(x7, _mm256_set1_ps(0x1.715476p+0f), bias);
+    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    const __m256 clamped0 = _mm256_max_ps(lower, x0);
+    const __m256 clamped1 = _mm256_max_ps(lower, x1);
+    const __m256 clamped2 = _mm256_max_ps(lower, x2);
+    const __m256 clamped3 = _mm256_max_ps(lower, x3);
+    const __m256 clamped4 = _mm256_max_ps(lower, x4);
+    const __m256 clamped5 = _mm256_max_ps(lower, x5);
+    const __m256 clamped6 = _mm256_max_ps(lower, x6);
+    const __m256 clamped7 = _mm256_max_ps(lower, x7);
+    const __m256 biased0 = _mm256_fmadd_ps(clamped0, _mm256_set1_ps(8.0f * smx_log2e), bias);
+    const __m256 biased1 = _mm256_fmadd_ps(clamped1, _mm256_set1_ps(8.0f * smx_log2e), bias);
+    const __m256 biased2 = _mm256_fmadd_ps(clamped2, _mm256_set1_ps(8.0f * smx_log2e), bias);
+    const __m256 biased3 = _mm256_fmadd_ps(clamped3, _mm256_set1_ps(8.0f * smx_log2e), bias);
+    const __m256 biased4 = _mm256_fmadd_ps(clamped4, _mm256_set1_ps(8.0f * smx_log2e), bias);
+    const __m256 biased5 = _mm256_fmadd_ps(clamped5, _mm256_set1_ps(8.0f * smx_log2e), bias);
+    const __m256 biased6 = _mm256_fmadd_ps(clamped6, _mm256_set1_ps(8.0f * smx_log2e), bias);
+    const __m256 biased7 = _mm256_fmadd_ps(clamped7, _mm256_set1_ps(8.0f * smx_log2e), bias);
     const __m256 n0 = _mm256_sub_ps(biased0, bias);
     const __m256 n1 = _mm256_sub_ps(biased1, bias);
     const __m256 n2 = _mm256_sub_ps(biased2, bias);
@@ -230,206 +254,279 @@ static inline void sum_row_64(size_t n, const float* x, float* y, float* tail, _
     const __m256 n5 = _mm256_sub_ps(biased5, bias);
     const __m256 n6 = _mm256_sub_ps(biased6, bias);
     const __m256 n7 = _mm256_sub_ps(biased7, bias);
-    const __m256 power0 = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(biased0), 23));
-    const __m256 power1 = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(biased1), 23));
-    const __m256 power2 = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(biased2), 23));
-    const __m256 power3 = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(biased3), 23));
-    const __m256 power4 = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(biased4), 23));
-    const __m256 power5 = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(biased5), 23));
-    const __m256 power6 = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(biased6), 23));
-    const __m256 power7 = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(biased7), 23));
-    __m256 t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(-0x1.62E400p-1f), x0);
-    __m256 t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(-0x1.62E400p-1f), x1);
-    __m256 t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(-0x1.62E400p-1f), x2);
-    __m256 t3 = _mm256_fmadd_ps(n3, _mm256_set1_ps(-0x1.62E400p-1f), x3);
-    __m256 t4 = _mm256_fmadd_ps(n4, _mm256_set1_ps(-0x1.62E400p-1f), x4);
-    __m256 t5 = _mm256_fmadd_ps(n5, _mm256_set1_ps(-0x1.62E400p-1f), x5);
-    __m256 t6 = _mm256_fmadd_ps(n6, _mm256_set1_ps(-0x1.62E400p-1f), x6);
-    __m256 t7 = _mm256_fmadd_ps(n7, _mm256_set1_ps(-0x1.62E400p-1f), x7);
-    t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(-0x1.7F7D1Cp-20f), t0);
-    t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(-0x1.7F7D1Cp-20f), t1);
-    t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(-0x1.7F7D1Cp-20f), t2);
-    t3 = _mm256_fmadd_ps(n3, _mm256_set1_ps(-0x1.7F7D1Cp-20f), t3);
-    t4 = _mm256_fmadd_ps(n4, _mm256_set1_ps(-0x1.7F7D1Cp-20f), t4);
-    t5 = _mm256_fmadd_ps(n5, _mm256_set1_ps(-0x1.7F7D1Cp-20f), t5);
-    t6 = _mm256_fmadd_ps(n6, _mm256_set1_ps(-0x1.7F7D1Cp-20f), t6);
-    t7 = _mm256_fmadd_ps(n7, _mm256_set1_ps(-0x1.7F7D1Cp-20f), t7);
-    __m256 p0 = _mm256_fmadd_ps(t0, _mm256_set1_ps(0x1.6A604Ap-10f), _mm256_set1_ps(0x1.123AC8p-7f));
-    __m256 p1 = _mm256_fmadd_ps(t1, _mm256_set1_ps(0x1.6A604Ap-10f), _mm256_set1_ps(0x1.123AC8p-7f));
-    __m256 p2 = _mm256_fmadd_ps(t2, _mm256_set1_ps(0x1.6A604Ap-10f), _mm256_set1_ps(0x1.123AC8p-7f));
-    __m256 p3 = _mm256_fmadd_ps(t3, _mm256_set1_ps(0x1.6A604Ap-10f), _mm256_set1_ps(0x1.123AC8p-7f));
-    __m256 p4 = _mm256_fmadd_ps(t4, _mm256_set1_ps(0x1.6A604Ap-10f), _mm256_set1_ps(0x1.123AC8p-7f));
-    __m256 p5 = _mm256_fmadd_ps(t5, _mm256_set1_ps(0x1.6A604Ap-10f), _mm256_set1_ps(0x1.123AC8p-7f));
-    __m256 p6 = _mm256_fmadd_ps(t6, _mm256_set1_ps(0x1.6A604Ap-10f), _mm256_set1_ps(0x1.123AC8p-7f));
-    __m256 p7 = _mm256_fmadd_ps(t7, _mm256_set1_ps(0x1.6A604Ap-10f), _mm256_set1_ps(0x1.123AC8p-7f));
-    p0 = _mm256_fmadd_ps(p0, t0, _mm256_set1_ps(0x1.5558A0p-5f));
-    p1 = _mm256_fmadd_ps(p1, t1, _mm256_set1_ps(0x1.5558A0p-5f));
-    p2 = _mm256_fmadd_ps(p2, t2, _mm256_set1_ps(0x1.5558A0p-5f));
-    p3 = _mm256_fmadd_ps(p3, t3, _mm256_set1_ps(0x1.5558A0p-5f));
-    p4 = _mm256_fmadd_ps(p4, t4, _mm256_set1_ps(0x1.5558A0p-5f));
-    p5 = _mm256_fmadd_ps(p5, t5, _mm256_set1_ps(0x1.5558A0p-5f));
-    p6 = _mm256_fmadd_ps(p6, t6, _mm256_set1_ps(0x1.5558A0p-5f));
-    p7 = _mm256_fmadd_ps(p7, t7, _mm256_set1_ps(0x1.5558A0p-5f));
-    p0 = _mm256_fmadd_ps(p0, t0, _mm256_set1_ps(0x1.555490p-3f));
-    p1 = _mm256_fmadd_ps(p1, t1, _mm256_set1_ps(0x1.555490p-3f));
-    p2 = _mm256_fmadd_ps(p2, t2, _mm256_set1_ps(0x1.555490p-3f));
-    p3 = _mm256_fmadd_ps(p3, t3, _mm256_set1_ps(0x1.555490p-3f));
-    p4 = _mm256_fmadd_ps(p4, t4, _mm256_set1_ps(0x1.555490p-3f));
-    p5 = _mm256_fmadd_ps(p5, t5, _mm256_set1_ps(0x1.555490p-3f));
-    p6 = _mm256_fmadd_ps(p6, t6, _mm256_set1_ps(0x1.555490p-3f));
-    p7 = _mm256_fmadd_ps(p7, t7, _mm256_set1_ps(0x1.555490p-3f));
-    p0 = _mm256_fmadd_ps(p0, t0, _mm256_set1_ps(0x1.FFFFFCp-2f));
-    p1 = _mm256_fmadd_ps(p1, t1, _mm256_set1_ps(0x1.FFFFFCp-2f));
-    p2 = _mm256_fmadd_ps(p2, t2, _mm256_set1_ps(0x1.FFFFFCp-2f));
-    p3 = _mm256_fmadd_ps(p3, t3, _mm256_set1_ps(0x1.FFFFFCp-2f));
-    p4 = _mm256_fmadd_ps(p4, t4, _mm256_set1_ps(0x1.FFFFFCp-2f));
-    p5 = _mm256_fmadd_ps(p5, t5, _mm256_set1_ps(0x1.FFFFFCp-2f));
-    p6 = _mm256_fmadd_ps(p6, t6, _mm256_set1_ps(0x1.FFFFFCp-2f));
-    p7 = _mm256_fmadd_ps(p7, t7, _mm256_set1_ps(0x1.FFFFFCp-2f));
-    p0 = _mm256_fmadd_ps(p0, t0, _mm256_set1_ps(1.0f));
-    p1 = _mm256_fmadd_ps(p1, t1, _mm256_set1_ps(1.0f));
-    p2 = _mm256_fmadd_ps(p2, t2, _mm256_set1_ps(1.0f));
-    p3 = _mm256_fmadd_ps(p3, t3, _mm256_set1_ps(1.0f));
-    p4 = _mm256_fmadd_ps(p4, t4, _mm256_set1_ps(1.0f));
-    p5 = _mm256_fmadd_ps(p5, t5, _mm256_set1_ps(1.0f));
-    p6 = _mm256_fmadd_ps(p6, t6, _mm256_set1_ps(1.0f));
-    p7 = _mm256_fmadd_ps(p7, t7, _mm256_set1_ps(1.0f));
-    p0 = _mm256_fmadd_ps(p0, t0, _mm256_set1_ps(1.0f));
-    p1 = _mm256_fmadd_ps(p1, t1, _mm256_set1_ps(1.0f));
-    p2 = _mm256_fmadd_ps(p2, t2, _mm256_set1_ps(1.0f));
-    p3 = _mm256_fmadd_ps(p3, t3, _mm256_set1_ps(1.0f));
-    p4 = _mm256_fmadd_ps(p4, t4, _mm256_set1_ps(1.0f));
-    p5 = _mm256_fmadd_ps(p5, t5, _mm256_set1_ps(1.0f));
-    p6 = _mm256_fmadd_ps(p6, t6, _mm256_set1_ps(1.0f));
-    p7 = _mm256_fmadd_ps(p7, t7, _mm256_set1_ps(1.0f));
-    const __m256 y0 = _mm256_mul_ps(p0, power0);
-    const __m256 y1 = _mm256_mul_ps(p1, power1);
-    const __m256 y2 = _mm256_mul_ps(p2, power2);
-    const __m256 y3 = _mm256_mul_ps(p3, power3);
-    const __m256 y4 = _mm256_mul_ps(p4, power4);
-    const __m256 y5 = _mm256_mul_ps(p5, power5);
-    const __m256 y6 = _mm256_mul_ps(p6, power6);
-    const __m256 y7 = _mm256_mul_ps(p7, power7);
-    _mm256_storeu_ps(y + i + 0, y0);
-    _mm256_storeu_ps(y + i + 8, y1);
-    _mm256_storeu_ps(y + i + 16, y2);
-    _mm256_storeu_ps(y + i + 24, y3);
-    _mm256_storeu_ps(y + i + 32, y4);
-    _mm256_storeu_ps(y + i + 40, y5);
-    _mm256_storeu_ps(y + i + 48, y6);
-    _mm256_storeu_ps(y + i + 56, y7);
-    const __m256 pair0 = _mm256_add_ps(y0, y2);
-    const __m256 pair1 = _mm256_add_ps(y1, y3);
-    const __m256 pair4 = _mm256_add_ps(y4, y6);
-    const __m256 pair5 = _mm256_add_ps(y5, y7);
-    add_compensated(&block_hi[0], &block_lo[0], pair0);
-    add_compensated(&block_hi[1], &block_lo[1], pair1);
-    add_compensated(&block_hi[0], &block_lo[0], pair4);
-    add_compensated(&block_hi[1], &block_lo[1], pair5);
+    const __m256i index0 = _mm256_castps_si256(biased0);
+    const __m256i index1 = _mm256_castps_si256(biased1);
+    const __m256i index2 = _mm256_castps_si256(biased2);
+    const __m256i index3 = _mm256_castps_si256(biased3);
+    const __m256i index4 = _mm256_castps_si256(biased4);
+    const __m256i index5 = _mm256_castps_si256(biased5);
+    const __m256i index6 = _mm256_castps_si256(biased6);
+    const __m256i index7 = _mm256_castps_si256(biased7);
+    const __m256 s0 = _mm256_castsi256_ps(
+        _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(biased0), 20),
+                         _mm256_castps_si256(_mm256_permutevar8x32_ps(mantissas, index0))));
+    const __m256 s1 = _mm256_castsi256_ps(
+        _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(biased1), 20),
+                         _mm256_castps_si256(_mm256_permutevar8x32_ps(mantissas, index1))));
+    const __m256 s2 = _mm256_castsi256_ps(
+        _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(biased2), 20),
+                         _mm256_castps_si256(_mm256_permutevar8x32_ps(mantissas, index2))));
+    const __m256 s3 = _mm256_castsi256_ps(
+        _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(biased3), 20),
+                         _mm256_castps_si256(_mm256_permutevar8x32_ps(mantissas, index3))));
+    const __m256 s4 = _mm256_castsi256_ps(
+        _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(biased4), 20),
+                         _mm256_castps_si256(_mm256_permutevar8x32_ps(mantissas, index4))));
+    const __m256 s5 = _mm256_castsi256_ps(
+        _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(biased5), 20),
+                         _mm256_castps_si256(_mm256_permutevar8x32_ps(mantissas, index5))));
+    const __m256 s6 = _mm256_castsi256_ps(
+        _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(biased6), 20),
+                         _mm256_castps_si256(_mm256_permutevar8x32_ps(mantissas, index6))));
+    const __m256 s7 = _mm256_castsi256_ps(
+        _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(biased7), 20),
+                         _mm256_castps_si256(_mm256_permutevar8x32_ps(mantissas, index7))));
+    __m256 t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(-0x1.62E430p-4f), clamped0);
+    __m256 t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(-0x1.62E430p-4f), clamped1);
+    __m256 t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(-0x1.62E430p-4f), clamped2);
+    __m256 t3 = _mm256_fmadd_ps(n3, _mm256_set1_ps(-0x1.62E430p-4f), clamped3);
+    __m256 t4 = _mm256_fmadd_ps(n4, _mm256_set1_ps(-0x1.62E430p-4f), clamped4);
+    __m256 t5 = _mm256_fmadd_ps(n5, _mm256_set1_ps(-0x1.62E430p-4f), clamped5);
+    __m256 t6 = _mm256_fmadd_ps(n6, _mm256_set1_ps(-0x1.62E430p-4f), clamped6);
+    __m256 t7 = _mm256_fmadd_ps(n7, _mm256_set1_ps(-0x1.62E430p-4f), clamped7);
+    t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(0x1.05C610p-32f), t0);
+    t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(0x1.05C610p-32f), t1);
+    t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(0x1.05C610p-32f), t2);
+    t3 = _mm256_fmadd_ps(n3, _mm256_set1_ps(0x1.05C610p-32f), t3);
+    t4 = _mm256_fmadd_ps(n4, _mm256_set1_ps(0x1.05C610p-32f), t4);
+    t5 = _mm256_fmadd_ps(n5, _mm256_set1_ps(0x1.05C610p-32f), t5);
+    t6 = _mm256_fmadd_ps(n6, _mm256_set1_ps(0x1.05C610p-32f), t6);
+    t7 = _mm256_fmadd_ps(n7, _mm256_set1_ps(0x1.05C610p-32f), t7);
+    __m256 u0 = _mm256_fmadd_ps(t0, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
+    __m256 u1 = _mm256_fmadd_ps(t1, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
+    __m256 u2 = _mm256_fmadd_ps(t2, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
+    __m256 u3 = _mm256_fmadd_ps(t3, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
+    __m256 u4 = _mm256_fmadd_ps(t4, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
+    __m256 u5 = _mm256_fmadd_ps(t5, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
+    __m256 u6 = _mm256_fmadd_ps(t6, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
+    __m256 u7 = _mm256_fmadd_ps(t7, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
+    u0 = _mm256_fmadd_ps(u0, t0, _mm256_set1_ps(1.0f));
+    u1 = _mm256_fmadd_ps(u1, t1, _mm256_set1_ps(1.0f));
+    u2 = _mm256_fmadd_ps(u2, t2, _mm256_set1_ps(1.0f));
+    u3 = _mm256_fmadd_ps(u3, t3, _mm256_set1_ps(1.0f));
+    u4 = _mm256_fmadd_ps(u4, t4, _mm256_set1_ps(1.0f));
+    u5 = _mm256_fmadd_ps(u5, t5, _mm256_set1_ps(1.0f));
+    u6 = _mm256_fmadd_ps(u6, t6, _mm256_set1_ps(1.0f));
+    u7 = _mm256_fmadd_ps(u7, t7, _mm256_set1_ps(1.0f));
+    u0 = _mm256_fmadd_ps(u0, t0, _mm256_permutevar8x32_ps(residuals, index0));
+    u1 = _mm256_fmadd_ps(u1, t1, _mm256_permutevar8x32_ps(residuals, index1));
+    u2 = _mm256_fmadd_ps(u2, t2, _mm256_permutevar8x32_ps(residuals, index2));
+    u3 = _mm256_fmadd_ps(u3, t3, _mm256_permutevar8x32_ps(residuals, index3));
+    u4 = _mm256_fmadd_ps(u4, t4, _mm256_permutevar8x32_ps(residuals, index4));
+    u5 = _mm256_fmadd_ps(u5, t5, _mm256_permutevar8x32_ps(residuals, index5));
+    u6 = _mm256_fmadd_ps(u6, t6, _mm256_permutevar8x32_ps(residuals, index6));
+    u7 = _mm256_fmadd_ps(u7, t7, _mm256_permutevar8x32_ps(residuals, index7));
+    const __m256 e0 = _mm256_fmadd_ps(s0, u0, s0);
+    const __m256 e1 = _mm256_fmadd_ps(s1, u1, s1);
+    const __m256 e2 = _mm256_fmadd_ps(s2, u2, s2);
+    const __m256 e3 = _mm256_fmadd_ps(s3, u3, s3);
+    const __m256 e4 = _mm256_fmadd_ps(s4, u4, s4);
+    const __m256 e5 = _mm256_fmadd_ps(s5, u5, s5);
+    const __m256 e6 = _mm256_fmadd_ps(s6, u6, s6);
+    const __m256 e7 = _mm256_fmadd_ps(s7, u7, s7);
+    _mm256_storeu_ps(y + i + 0, e0);
+    _mm256_storeu_ps(y + i + 8, e1);
+    _mm256_storeu_ps(y + i + 16, e2);
+    _mm256_storeu_ps(y + i + 24, e3);
+    _mm256_storeu_ps(y + i + 32, e4);
+    _mm256_storeu_ps(y + i + 40, e5);
+    _mm256_storeu_ps(y + i + 48, e6);
+    _mm256_storeu_ps(y + i + 56, e7);
+    add_compensated(&block_hi[0], &block_lo[0], _mm256_add_ps(e0, e2));
+    add_compensated(&block_hi[1], &block_lo[1], _mm256_add_ps(e1, e3));
+    add_compensated(&block_hi[0], &block_lo[0], _mm256_add_ps(e4, e6));
+    add_compensated(&block_hi[1], &block_lo[1], _mm256_add_ps(e5, e7));
   }
   for (; i + 32 <= n; i += 32) {
-    const __m256 x0 = _mm256_max_ps(lower, _mm256_loadu_ps(x + i + 0));
-    const __m256 x1 = _mm256_max_ps(lower, _mm256_loadu_ps(x + i + 8));
-    const __m256 x2 = _mm256_max_ps(lower, _mm256_loadu_ps(x + i + 16));
-    const __m256 x3 = _mm256_max_ps(lower, _mm256_loadu_ps(x + i + 24));
+    const __m256 x0 = _mm256_loadu_ps(x + i + 0);
+    const __m256 x1 = _mm256_loadu_ps(x + i + 8);
+    const __m256 x2 = _mm256_loadu_ps(x + i + 16);
+    const __m256 x3 = _mm256_loadu_ps(x + i + 24);
 
-    // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
-    // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
-    const __m256 biased0 = _mm256_fmadd_ps(x0, _mm256_set1_ps(0x1.715476p+0f), bias);
-    const __m256 biased1 = _mm256_fmadd_ps(x1, _mm256_set1_ps(0x1.715476p+0f), bias);
-    const __m256 biased2 = _mm256_fmadd_ps(x2, _mm256_set1_ps(0x1.715476p+0f), bias);
-    const __m256 biased3 = _mm256_fmadd_ps(x3, _mm256_set1_ps(0x1.715476p+0f), bias);
+    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    const __m256 clamped0 = _mm256_max_ps(lower, x0);
+    const __m256 clamped1 = _mm256_max_ps(lower, x1);
+    const __m256 clamped2 = _mm256_max_ps(lower, x2);
+    const __m256 clamped3 = _mm256_max_ps(lower, x3);
+    const __m256 biased0 = _mm256_fmadd_ps(clamped0, _mm256_set1_ps(8.0f * smx_log2e), bias);
+    const __m256 biased1 = _mm256_fmadd_ps(clamped1, _mm256_set1_ps(8.0f * smx_log2e), bias);
+    const __m256 biased2 = _mm256_fmadd_ps(clamped2, _mm256_set1_ps(8.0f * smx_log2e), bias);
+    const __m256 biased3 = _mm256_fmadd_ps(clamped3, _mm256_set1_ps(8.0f * smx_log2e), bias);
     const __m256 n0 = _mm256_sub_ps(biased0, bias);
     const __m256 n1 = _mm256_sub_ps(biased1, bias);
     const __m256 n2 = _mm256_sub_ps(biased2, bias);
     const __m256 n3 = _mm256_sub_ps(biased3, bias);
-    const __m256 power0 = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(biased0), 23));
-    const __m256 power1 = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(biased1), 23));
-    const __m256 power2 = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(biased2), 23));
-    const __m256 power3 = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(biased3), 23));
-    __m256 t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(-0x1.62E400p-1f), x0);
-    __m256 t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(-0x1.62E400p-1f), x1);
-    __m256 t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(-0x1.62E400p-1f), x2);
-    __m256 t3 = _mm256_fmadd_ps(n3, _mm256_set1_ps(-0x1.62E400p-1f), x3);
-    t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(-0x1.7F7D1Cp-20f), t0);
-    t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(-0x1.7F7D1Cp-20f), t1);
-    t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(-0x1.7F7D1Cp-20f), t2);
-    t3 = _mm256_fmadd_ps(n3, _mm256_set1_ps(-0x1.7F7D1Cp-20f), t3);
-    __m256 p0 = _mm256_fmadd_ps(t0, _mm256_set1_ps(0x1.6A604Ap-10f), _mm256_set1_ps(0x1.123AC8p-7f));
-    __m256 p1 = _mm256_fmadd_ps(t1, _mm256_set1_ps(0x1.6A604Ap-10f), _mm256_set1_ps(0x1.123AC8p-7f));
-    __m256 p2 = _mm256_fmadd_ps(t2, _mm256_set1_ps(0x1.6A604Ap-10f), _mm256_set1_ps(0x1.123AC8p-7f));
-    __m256 p3 = _mm256_fmadd_ps(t3, _mm256_set1_ps(0x1.6A604Ap-10f), _mm256_set1_ps(0x1.123AC8p-7f));
-    p0 = _mm256_fmadd_ps(p0, t0, _mm256_set1_ps(0x1.5558A0p-5f));
-    p1 = _mm256_fmadd_ps(p1, t1, _mm256_set1_ps(0x1.5558A0p-5f));
-    p2 = _mm256_fmadd_ps(p2, t2, _mm256_set1_ps(0x1.5558A0p-5f));
-    p3 = _mm256_fmadd_ps(p3, t3, _mm256_set1_ps(0x1.5558A0p-5f));
-    p0 = _mm256_fmadd_ps(p0, t0, _mm256_set1_ps(0x1.555490p-3f));
-    p1 = _mm256_fmadd_ps(p1, t1, _mm256_set1_ps(0x1.555490p-3f));
-    p2 = _mm256_fmadd_ps(p2, t2, _mm256_set1_ps(0x1.555490p-3f));
-    p3 = _mm256_fmadd_ps(p3, t3, _mm256_set1_ps(0x1.555490p-3f));
-    p0 = _mm256_fmadd_ps(p0, t0, _mm256_set1_ps(0x1.FFFFFCp-2f));
-    p1 = _mm256_fmadd_ps(p1, t1, _mm256_set1_ps(0x1.FFFFFCp-2f));
-    p2 = _mm256_fmadd_ps(p2, t2, _mm256_set1_ps(0x1.FFFFFCp-2f));
-    p3 = _mm256_fmadd_ps(p3, t3, _mm256_set1_ps(0x1.FFFFFCp-2f));
-    p0 = _mm256_fmadd_ps(p0, t0, _mm256_set1_ps(1.0f));
-    p1 = _mm256_fmadd_ps(p1, t1, _mm256_set1_ps(1.0f));
-    p2 = _mm256_fmadd_ps(p2, t2, _mm256_set1_ps(1.0f));
-    p3 = _mm256_fmadd_ps(p3, t3, _mm256_set1_ps(1.0f));
-    p0 = _mm256_fmadd_ps(p0, t0, _mm256_set1_ps(1.0f));
-    p1 = _mm256_fmadd_ps(p1, t1, _mm256_set1_ps(1.0f));
-    p2 = _mm256_fmadd_ps(p2, t2, _mm256_set1_ps(1.0f));
-    p3 = _mm256_fmadd_ps(p3, t3, _mm256_set1_ps(1.0f));
-    const __m256 y0 = _mm256_mul_ps(p0, power0);
-    const __m256 y1 = _mm256_mul_ps(p1, power1);
-    const __m256 y2 = _mm256_mul_ps(p2, power2);
-    const __m256 y3 = _mm256_mul_ps(p3, power3);
-    _mm256_storeu_ps(y + i + 0, y0);
-    _mm256_storeu_ps(y + i + 8, y1);
-    _mm256_storeu_ps(y + i + 16, y2);
-    _mm256_storeu_ps(y + i + 24, y3);
-    const __m256 pair0 = _mm256_add_ps(y0, y2);
-    const __m256 pair1 = _mm256_add_ps(y1, y3);
-    add_compensated(&block_hi[0], &block_lo[0], pair0);
-    add_compensated(&block_hi[1], &block_lo[1], pair1);
+    const __m256i index0 = _mm256_castps_si256(biased0);
+    const __m256i index1 = _mm256_castps_si256(biased1);
+    const __m256i index2 = _mm256_castps_si256(biased2);
+    const __m256i index3 = _mm256_castps_si256(biased3);
+    const __m256 s0 = _mm256_castsi256_ps(
+        _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(biased0), 20),
+                         _mm256_castps_si256(_mm256_permutevar8x32_ps(mantissas, index0))));
+    const __m256 s1 = _mm256_castsi256_ps(
+        _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(biased1), 20),
+                         _mm256_castps_si256(_mm256_permutevar8x32_ps(mantissas, index1))));
+    const __m256 s2 = _mm256_castsi256_ps(
+        _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(biased2), 20),
+                         _mm256_castps_si256(_mm256_permutevar8x32_ps(mantissas, index2))));
+    const __m256 s3 = _mm256_castsi256_ps(
+        _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(biased3), 20),
+                         _mm256_castps_si256(_mm256_permutevar8x32_ps(mantissas, index3))));
+    __m256 t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(-0x1.62E430p-4f), clamped0);
+    __m256 t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(-0x1.62E430p-4f), clamped1);
+    __m256 t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(-0x1.62E430p-4f), clamped2);
+    __m256 t3 = _mm256_fmadd_ps(n3, _mm256_set1_ps(-0x1.62E430p-4f), clamped3);
+    t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(0x1.05C610p-32f), t0);
+    t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(0x1.05C610p-32f), t1);
+    t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(0x1.05C610p-32f), t2);
+    t3 = _mm256_fmadd_ps(n3, _mm256_set1_ps(0x1.05C610p-32f), t3);
+    __m256 u0 = _mm256_fmadd_ps(t0, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
+    __m256 u1 = _mm256_fmadd_ps(t1, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
+    __m256 u2 = _mm256_fmadd_ps(t2, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
+    __m256 u3 = _mm256_fmadd_ps(t3, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
+    u0 = _mm256_fmadd_ps(u0, t0, _mm256_set1_ps(1.0f));
+    u1 = _mm256_fmadd_ps(u1, t1, _mm256_set1_ps(1.0f));
+    u2 = _mm256_fmadd_ps(u2, t2, _mm256_set1_ps(1.0f));
+    u3 = _mm256_fmadd_ps(u3, t3, _mm256_set1_ps(1.0f));
+    u0 = _mm256_fmadd_ps(u0, t0, _mm256_permutevar8x32_ps(residuals, index0));
+    u1 = _mm256_fmadd_ps(u1, t1, _mm256_permutevar8x32_ps(residuals, index1));
+    u2 = _mm256_fmadd_ps(u2, t2, _mm256_permutevar8x32_ps(residuals, index2));
+    u3 = _mm256_fmadd_ps(u3, t3, _mm256_permutevar8x32_ps(residuals, index3));
+    const __m256 e0 = _mm256_fmadd_ps(s0, u0, s0);
+    const __m256 e1 = _mm256_fmadd_ps(s1, u1, s1);
+    const __m256 e2 = _mm256_fmadd_ps(s2, u2, s2);
+    const __m256 e3 = _mm256_fmadd_ps(s3, u3, s3);
+    _mm256_storeu_ps(y + i + 0, e0);
+    _mm256_storeu_ps(y + i + 8, e1);
+    _mm256_storeu_ps(y + i + 16, e2);
+    _mm256_storeu_ps(y + i + 24, e3);
+    add_compensated(&block_hi[0], &block_lo[0], _mm256_add_ps(e0, e2));
+    add_compensated(&block_hi[1], &block_lo[1], _mm256_add_ps(e1, e3));
   }
-  if (i < n) accumulate_tail((ptrdiff_t)(n - i), x + i, tail, lower, bias, block_hi, block_lo);
+  if (i < n) {
+    const __m256 absent = _mm256_set1_ps(-INFINITY);  // counts as 0
+
+    const __m256 x0 = avx2_load_tail(x + i + 0, (ptrdiff_t)(n - i) - 0, absent);
+    const __m256 x1 = avx2_load_tail(x + i + 8, (ptrdiff_t)(n - i) - 8, absent);
+    const __m256 x2 = avx2_load_tail(x + i + 16, (ptrdiff_t)(n - i) - 16, absent);
+    const __m256 x3 = avx2_load_tail(x + i + 24, (ptrdiff_t)(n - i) - 24, absent);
+
+    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    const __m256 clamped0 = _mm256_max_ps(lower, x0);
+    const __m256 clamped1 = _mm256_max_ps(lower, x1);
+    const __m256 clamped2 = _mm256_max_ps(lower, x2);
+    const __m256 clamped3 = _mm256_max_ps(lower, x3);
+    const __m256 biased0 = _mm256_fmadd_ps(clamped0, _mm256_set1_ps(8.0f * smx_log2e), bias);
+    const __m256 biased1 = _mm256_fmadd_ps(clamped1, _mm256_set1_ps(8.0f * smx_log2e), bias);
+    const __m256 biased2 = _mm256_fmadd_ps(clamped2, _mm256_set1_ps(8.0f * smx_log2e), bias);
+    const __m256 biased3 = _mm256_fmadd_ps(clamped3, _mm256_set1_ps(8.0f * smx_log2e), bias);
+    const __m256 n0 = _mm256_sub_ps(biased0, bias);
+    const __m256 n1 = _mm256_sub_ps(biased1, bias);
+    const __m256 n2 = _mm256_sub_ps(biased2, bias);
+    const __m256 n3 = _mm256_sub_ps(biased3, bias);
+    const __m256i index0 = _mm256_castps_si256(biased0);
+    const __m256i index1 = _mm256_castps_si256(biased1);
+    const __m256i index2 = _mm256_castps_si256(biased2);
+    const __m256i index3 = _mm256_castps_si256(biased3);
+    const __m256 s0 = _mm256_castsi256_ps(
+        _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(biased0), 20),
+                         _mm256_castps_si256(_mm256_permutevar8x32_ps(mantissas, index0))));
+    const __m256 s1 = _mm256_castsi256_ps(
+        _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(biased1), 20),
+                         _mm256_castps_si256(_mm256_permutevar8x32_ps(mantissas, index1))));
+    const __m256 s2 = _mm256_castsi256_ps(
+        _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(biased2), 20),
+                         _mm256_castps_si256(_mm256_permutevar8x32_ps(mantissas, index2))));
+    const __m256 s3 = _mm256_castsi256_ps(
+        _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(biased3), 20),
+                         _mm256_castps_si256(_mm256_permutevar8x32_ps(mantissas, index3))));
+    __m256 t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(-0x1.62E430p-4f), clamped0);
+    __m256 t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(-0x1.62E430p-4f), clamped1);
+    __m256 t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(-0x1.62E430p-4f), clamped2);
+    __m256 t3 = _mm256_fmadd_ps(n3, _mm256_set1_ps(-0x1.62E430p-4f), clamped3);
+    t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(0x1.05C610p-32f), t0);
+    t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(0x1.05C610p-32f), t1);
+    t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(0x1.05C610p-32f), t2);
+    t3 = _mm256_fmadd_ps(n3, _mm256_set1_ps(0x1.05C610p-32f), t3);
+    __m256 u0 = _mm256_fmadd_ps(t0, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
+    __m256 u1 = _mm256_fmadd_ps(t1, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
+    __m256 u2 = _mm256_fmadd_ps(t2, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
+    __m256 u3 = _mm256_fmadd_ps(t3, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
+    u0 = _mm256_fmadd_ps(u0, t0, _mm256_set1_ps(1.0f));
+    u1 = _mm256_fmadd_ps(u1, t1, _mm256_set1_ps(1.0f));
+    u2 = _mm256_fmadd_ps(u2, t2, _mm256_set1_ps(1.0f));
+    u3 = _mm256_fmadd_ps(u3, t3, _mm256_set1_ps(1.0f));
+    u0 = _mm256_fmadd_ps(u0, t0, _mm256_permutevar8x32_ps(residuals, index0));
+    u1 = _mm256_fmadd_ps(u1, t1, _mm256_permutevar8x32_ps(residuals, index1));
+    u2 = _mm256_fmadd_ps(u2, t2, _mm256_permutevar8x32_ps(residuals, index2));
+    u3 = _mm256_fmadd_ps(u3, t3, _mm256_permutevar8x32_ps(residuals, index3));
+    const __m256 e0 = _mm256_fmadd_ps(s0, u0, s0);
+    const __m256 e1 = _mm256_fmadd_ps(s1, u1, s1);
+    const __m256 e2 = _mm256_fmadd_ps(s2, u2, s2);
+    const __m256 e3 = _mm256_fmadd_ps(s3, u3, s3);
+    _mm256_storeu_ps(tail + 0, e0);
+    _mm256_storeu_ps(tail + 8, e1);
+    _mm256_storeu_ps(tail + 16, e2);
+    _mm256_storeu_ps(tail + 24, e3);
+    add_compensated(&block_hi[0], &block_lo[0], _mm256_add_ps(e0, e2));
+    add_compensated(&block_hi[1], &block_lo[1], _mm256_add_ps(e1, e3));
+  }
+  take_off(&block_hi[0], &block_lo[0], anchor);
+  take_off(&block_hi[1], &block_lo[1], anchor);
   add_pair(&block_hi[0], &block_lo[0], block_hi[1], block_lo[1]);
   *hi = block_hi[0];
   *lo = block_lo[0];
 }
 
-static inline __m256 scale(__m256 y, __m256 hi, __m256 lo, __m256 power) {
-  return _mm256_mul_ps(_mm256_fmadd_ps(y, hi, _mm256_mul_ps(y, lo)), power);
-}
-
-static inline void scale_row(size_t n, float* y, const float* tail, __m256 hi, __m256 lo, __m256 power) {
+static inline void scale_row(size_t n, float* y, const float* tail, __m256 hi, __m256 lo) {
   for (; n >= 32; n -= 32) {
-    _mm256_storeu_ps(y + 0, scale(_mm256_loadu_ps(y + 0), hi, lo, power));
-    _mm256_storeu_ps(y + 8, scale(_mm256_loadu_ps(y + 8), hi, lo, power));
-    _mm256_storeu_ps(y + 16, scale(_mm256_loadu_ps(y + 16), hi, lo, power));
-    _mm256_storeu_ps(y + 24, scale(_mm256_loadu_ps(y + 24), hi, lo, power));
+    _mm256_storeu_ps(y + 0,
+                     _mm256_fmadd_ps(_mm256_loadu_ps(y + 0), hi, _mm256_mul_ps(_mm256_loadu_ps(y + 0), lo)));
+    _mm256_storeu_ps(y + 8,
+                     _mm256_fmadd_ps(_mm256_loadu_ps(y + 8), hi, _mm256_mul_ps(_mm256_loadu_ps(y + 8), lo)));
+    _mm256_storeu_ps(
+        y + 16, _mm256_fmadd_ps(_mm256_loadu_ps(y + 16), hi, _mm256_mul_ps(_mm256_loadu_ps(y + 16), lo)));
+    _mm256_storeu_ps(
+        y + 24, _mm256_fmadd_ps(_mm256_loadu_ps(y + 24), hi, _mm256_mul_ps(_mm256_loadu_ps(y + 24), lo)));
     y += 32;
   }
   for (; n >= 8; n -= 8) {
-    _mm256_storeu_ps(y, scale(_mm256_loadu_ps(tail), hi, lo, power));
+    _mm256_storeu_ps(y, _mm256_fmadd_ps(_mm256_loadu_ps(tail), hi, _mm256_mul_ps(_mm256_loadu_ps(tail), lo)));
     y += 8;
     tail += 8;
   }
-  if (n > 0) avx2_store_tail(y, (ptrdiff_t)n, scale(_mm256_loadu_ps(tail), hi, lo, power));
+  if (n > 0)
+    avx2_store_tail(y, (ptrdiff_t)n,
+                    _mm256_fmadd_ps(_mm256_loadu_ps(tail), hi, _mm256_mul_ps(_mm256_loadu_ps(tail), lo)));
 }
-// Each row's reference is the n of its maximum.
+
+// Each row's reference is the exponent of its maximum (smx_exponent_of).
 static inline void set_references(__m256 max, float* lower, float* bias) {
   const __m256 rounding = _mm256_set1_ps(12582912.0f);
   const __m256 reference =
-      _mm256_sub_ps(_mm256_fmadd_ps(max, _mm256_set1_ps(0x1.715476p+0f), rounding), rounding);
+      _mm256_sub_ps(_mm256_add_ps(_mm256_mul_ps(max, _mm256_set1_ps(smx_log2e)), rounding), rounding);
   _mm256_storeu_ps(lower, _mm256_mul_ps(_mm256_add_ps(reference, _mm256_set1_ps((float)(-127 - SMX_BIAS))),
                                         _mm256_set1_ps(smx_ln2)));
-  _mm256_storeu_ps(bias, _mm256_sub_ps(_mm256_set1_ps(smx_rounding_bias(SMX_BIAS)), reference));
+  _mm256_storeu_ps(bias, _mm256_sub_ps(_mm256_set1_ps(smx_rounding_bias(SMX_BIAS)),
+                                       _mm256_mul_ps(reference, _mm256_set1_ps(8.0f))));
 }
 
 // The reciprocals of rows' sums, as in src/operators/row_sum.h.
-static inline void set_reciprocals(__m256 hi, __m256 lo, float* row_hi, float* row_lo, float* row_power) {
+static inline void set_reciprocals(__m256 hi, __m256 lo, float* row_hi, float* row_lo) {
   const __m256 sum = _mm256_add_ps(hi, lo);
   const __m256 power = avx2_inverse_power(sum);
   const __m256 sum_lo = _mm256_mul_ps(_mm256_sub_ps(lo, _mm256_sub_ps(sum, hi)), power);
@@ -438,10 +535,10 @@ static inline void set_reciprocals(__m256 hi, __m256 lo, float* row_hi, float* r
   __m256 residual = _mm256_fmadd_ps(minus_sum_hi, reciprocal, _mm256_set1_ps(1.0f));
   residual = _mm256_fmadd_ps(_mm256_sub_ps(_mm256_setzero_ps(), sum_lo), reciprocal, residual);
   const __m256 to_multiple = _mm256_set1_ps(0x1.8p-22f);
-  _mm256_storeu_ps(row_hi, reciprocal);
-  _mm256_storeu_ps(
-      row_lo, _mm256_sub_ps(_mm256_add_ps(_mm256_mul_ps(reciprocal, residual), to_multiple), to_multiple));
-  _mm256_storeu_ps(row_power, power);
+  const __m256 reciprocal_lo =
+      _mm256_sub_ps(_mm256_add_ps(_mm256_mul_ps(reciprocal, residual), to_multiple), to_multiple);
+  _mm256_storeu_ps(row_hi, _mm256_mul_ps(reciprocal, power));
+  _mm256_storeu_ps(row_lo, _mm256_mul_ps(reciprocal_lo, power));
 }
 
 extern "C" void smx_f32_softmax_ukernel__avx2_u32_acc16(size_t rows, size_t n, const float* x,
@@ -495,10 +592,12 @@ extern "C" void smx_f32_softmax_ukernel__avx2_u32_acc16(size_t rows, size_t n, c
                      _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(),
                      _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps()};
     float tails[16][32];
+    // Scaled by its row's reference, an anchor is the same for all rows (smx_f32_anchor).
+    const __m256 anchor = _mm256_set1_ps(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r / 8 * 8 + (r % 8) % 2 * 4 + (r % 8) / 2;
       sum_row_32(n, x + r * x_stride, y + r * y_stride, tails[r], _mm256_set1_ps(lower[lane]),
-                 _mm256_set1_ps(bias[lane]), &hi[r], &lo[r]);
+                 _mm256_set1_ps(bias[lane]), anchor, &hi[r], &lo[r]);
     }
 
     {
@@ -601,13 +700,12 @@ extern "C" void smx_f32_softmax_ukernel__avx2_u32_acc16(size_t rows, size_t n, c
       add_pair(&hi[8], &lo[8], higher_hi, higher_lo);
     }
 
-    float row_hi[16], row_lo[16], row_power[16];
-    set_reciprocals(hi[0], lo[0], row_hi + 0, row_lo + 0, row_power + 0);
-    set_reciprocals(hi[8], lo[8], row_hi + 8, row_lo + 8, row_power + 8);
+    float row_hi[16], row_lo[16];
+    set_reciprocals(hi[0], lo[0], row_hi + 0, row_lo + 0);
+    set_reciprocals(hi[8], lo[8], row_hi + 8, row_lo + 8);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r / 8 * 8 + (r % 8) % 2 * 4 + (r % 8) / 2;
-      scale_row(n, y + r * y_stride, tails[r], _mm256_set1_ps(row_hi[lane]), _mm256_set1_ps(row_lo[lane]),
-                _mm256_set1_ps(row_power[lane]));
+      scale_row(n, y + r * y_stride, tails[r], _mm256_set1_ps(row_hi[lane]), _mm256_set1_ps(row_lo[lane]));
       if (row_hi[lane] != row_hi[lane]) smx_fill_nan(n, y + r * y_stride);
     }
     x += 16 * x_stride;
@@ -645,10 +743,12 @@ extern "C" void smx_f32_softmax_ukernel__avx2_u32_acc8(size_t rows, size_t n, co
     __m256 lo[8] = {_mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(),
                     _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps()};
     float tails[8][32];
+    // Scaled by its row's reference, an anchor is the same for all rows (smx_f32_anchor).
+    const __m256 anchor = _mm256_set1_ps(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r % 2 * 4 + r / 2;
       sum_row_32(n, x + r * x_stride, y + r * y_stride, tails[r], _mm256_set1_ps(lower[lane]),
-                 _mm256_set1_ps(bias[lane]), &hi[r], &lo[r]);
+                 _mm256_set1_ps(bias[lane]), anchor, &hi[r], &lo[r]);
     }
 
     {
@@ -701,12 +801,11 @@ extern "C" void smx_f32_softmax_ukernel__avx2_u32_acc8(size_t rows, size_t n, co
       add_pair(&hi[0], &lo[0], higher_hi, higher_lo);
     }
 
-    float row_hi[8], row_lo[8], row_power[8];
-    set_reciprocals(hi[0], lo[0], row_hi + 0, row_lo + 0, row_power + 0);
+    float row_hi[8], row_lo[8];
+    set_reciprocals(hi[0], lo[0], row_hi + 0, row_lo + 0);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r % 2 * 4 + r / 2;
-      scale_row(n, y + r * y_stride, tails[r], _mm256_set1_ps(row_hi[lane]), _mm256_set1_ps(row_lo[lane]),
-                _mm256_set1_ps(row_power[lane]));
+      scale_row(n, y + r * y_stride, tails[r], _mm256_set1_ps(row_hi[lane]), _mm256_set1_ps(row_lo[lane]));
       if (row_hi[lane] != row_hi[lane]) smx_fill_nan(n, y + r * y_stride);
     }
     x += 8 * x_stride;
@@ -744,10 +843,12 @@ extern "C" void smx_f32_softmax_ukernel__avx2_u64_acc8(size_t rows, size_t n, co
     __m256 lo[8] = {_mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(),
                     _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps()};
     float tails[8][32];
+    // Scaled by its row's reference, an anchor is the same for all rows (smx_f32_anchor).
+    const __m256 anchor = _mm256_set1_ps(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r % 2 * 4 + r / 2;
       sum_row_64(n, x + r * x_stride, y + r * y_stride, tails[r], _mm256_set1_ps(lower[lane]),
-                 _mm256_set1_ps(bias[lane]), &hi[r], &lo[r]);
+                 _mm256_set1_ps(bias[lane]), anchor, &hi[r], &lo[r]);
     }
 
     {
@@ -800,12 +901,11 @@ extern "C" void smx_f32_softmax_ukernel__avx2_u64_acc8(size_t rows, size_t n, co
       add_pair(&hi[0], &lo[0], higher_hi, higher_lo);
     }
 
-    float row_hi[8], row_lo[8], row_power[8];
-    set_reciprocals(hi[0], lo[0], row_hi + 0, row_lo + 0, row_power + 0);
+    float row_hi[8], row_lo[8];
+    set_reciprocals(hi[0], lo[0], row_hi + 0, row_lo + 0);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r % 2 * 4 + r / 2;
-      scale_row(n, y + r * y_stride, tails[r], _mm256_set1_ps(row_hi[lane]), _mm256_set1_ps(row_lo[lane]),
-                _mm256_set1_ps(row_power[lane]));
+      scale_row(n, y + r * y_stride, tails[r], _mm256_set1_ps(row_hi[lane]), _mm256_set1_ps(row_lo[lane]));
       if (row_hi[lane] != row_hi[lane]) smx_fill_nan(n, y + r * y_stride);
     }
     x += 8 * x_stride;
@@ -865,10 +965,12 @@ extern "C" void smx_f32_softmax_ukernel__avx2_u64_acc16(size_t rows, size_t n, c
                      _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(),
                      _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps()};
     float tails[16][32];
+    // Scaled by its row's reference, an anchor is the same for all rows (smx_f32_anchor).
+    const __m256 anchor = _mm256_set1_ps(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r / 8 * 8 + (r % 8) % 2 * 4 + (r % 8) / 2;
       sum_row_64(n, x + r * x_stride, y + r * y_stride, tails[r], _mm256_set1_ps(lower[lane]),
-                 _mm256_set1_ps(bias[lane]), &hi[r], &lo[r]);
+                 _mm256_set1_ps(bias[lane]), anchor, &hi[r], &lo[r]);
     }
 
     {
@@ -971,13 +1073,12 @@ extern "C" void smx_f32_softmax_ukernel__avx2_u64_acc16(size_t rows, size_t n, c
       add_pair(&hi[8], &lo[8], higher_hi, higher_lo);
     }
 
-    float row_hi[16], row_lo[16], row_power[16];
-    set_reciprocals(hi[0], lo[0], row_hi + 0, row_lo + 0, row_power + 0);
-    set_reciprocals(hi[8], lo[8], row_hi + 8, row_lo + 8, row_power + 8);
+    float row_hi[16], row_lo[16];
+    set_reciprocals(hi[0], lo[0], row_hi + 0, row_lo + 0);
+    set_reciprocals(hi[8], lo[8], row_hi + 8, row_lo + 8);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r / 8 * 8 + (r % 8) % 2 * 4 + (r % 8) / 2;
-      scale_row(n, y + r * y_stride, tails[r], _mm256_set1_ps(row_hi[lane]), _mm256_set1_ps(row_lo[lane]),
-                _mm256_set1_ps(row_power[lane]));
+      scale_row(n, y + r * y_stride, tails[r], _mm256_set1_ps(row_hi[lane]), _mm256_set1_ps(row_lo[lane]));
       if (row_hi[lane] != row_hi[lane]) smx_fill_nan(n, y + r * y_stride);
     }
     x += 16 * x_stride;

@@ -31,18 +31,26 @@ static inline __m512 two_sum(__m512 a, __m512 b, __m512* error) {
   return sum;
 }
 
-// (*hi, *lo) += a, the rounding error of *hi kept in *lo.
-static inline void add_compensated(__m512* hi, __m512* lo, __m512 a) {
-  __m512 error;
-  *hi = two_sum(*hi, a, &error);
-  *lo = _mm512_add_ps(*lo, error);
-}
-
 // (*hi, *lo) += (hi2, lo2)
 static inline void add_pair(__m512* hi, __m512* lo, __m512 hi2, __m512 lo2) {
   __m512 error;
   *hi = two_sum(*hi, hi2, &error);
   *lo = _mm512_add_ps(_mm512_add_ps(*lo, lo2), error);
+}
+
+// (*hi, *lo) += a, the rounding error of *hi kept in *lo, where *hi holds its anchor, and so is at least a (Fast2Sum).
+static inline void add_compensated(__m512* hi, __m512* lo, __m512 a) {
+  const __m512 sum = _mm512_add_ps(*hi, a);
+  const __m512 error = _mm512_sub_ps(a, _mm512_sub_ps(sum, *hi));
+  *hi = sum;
+  *lo = _mm512_add_ps(*lo, error);
+}
+
+// (*hi, *lo) without its anchor.
+static inline void take_off(__m512* hi, __m512* lo, __m512 anchor) {
+  const __m512 sum = _mm512_sub_ps(*hi, anchor);
+  *lo = _mm512_add_ps(*lo, _mm512_sub_ps(_mm512_sub_ps(*hi, sum), anchor));
+  *hi = sum;
 }
 
 // The sum over 16 lanes, by halving: lane i with lane i + 8, and so on.
@@ -57,45 +65,187 @@ static inline void fold(__m512* hi, __m512* lo, struct smx_f32_extended* sum) {
   sum->lo = l - (sum->hi - h);
 }
 
-// The last n < 32 elements of a block; absent ones count as 0.
-static inline void accumulate_tail(ptrdiff_t n, const float* x, float* y, __m512 lower, __m512 bias,
-                                   __m512* block_hi, __m512* block_lo) {
-  const __m512 absent = _mm512_set1_ps(-INFINITY);
+// Makes the reference hold a block; the sums so far follow. Fails above the range, and where terms have been stored under another reference.
+static inline bool hold(struct smx_f32_reference* reference, float max, __m512* hi, __m512* lo) {
+  if (smx_f32_reference_holds(reference, max)) return true;
+  if (reference->floor == -INFINITY) return false;
+  if (!smx_f32_reference_move(reference, max)) return false;
+  const __m512 rescale = _mm512_set1_ps(reference->rescale);
+  hi[0] = _mm512_mul_ps(_mm512_mul_ps(hi[0], rescale), rescale);
+  lo[0] = _mm512_mul_ps(_mm512_mul_ps(lo[0], rescale), rescale);
+  return true;
+}
 
-  const __m512 x0 = _mm512_max_ps(lower, avx512f_load_tail(x + 0, n - 0, absent));
-  const __m512 x1 = _mm512_max_ps(lower, avx512f_load_tail(x + 16, n - 16, absent));
+// The sum of a block in its lanes, and its largest element. Of no use where that is more than reference and anchor hold.
+static inline float sum_block_u64(size_t n, const float* x, float* y,
+                                  const struct smx_f32_reference* reference, __m512* hi, __m512* lo) {
+  const __m512 lower = _mm512_set1_ps(smx_lower_bound(SMX_BIAS - reference->exponent));
+  const __m512 bias = _mm512_set1_ps(smx_rounding_bias(SMX_BIAS - reference->exponent));
+  const __m512 anchor = _mm512_set1_ps(smx_f32_anchor(reference, n));
+  const __m512 mantissas = avx512f_load_table(smx_exp2_mantissas);
+  const __m512 residuals = avx512f_load_table(smx_exp2_residuals);
+  __m512 max0 = _mm512_set1_ps(-INFINITY);
+  __m512 max1 = _mm512_set1_ps(-INFINITY);
+  __m512 block_hi[1] = {anchor};
+  __m512 block_lo[1] = {_mm512_setzero_ps()};
 
-  // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
-  // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-  // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
-  const __m512 biased0 = _mm512_fmadd_ps(x0, _mm512_set1_ps(0x1.715476p+0f), bias);
-  const __m512 biased1 = _mm512_fmadd_ps(x1, _mm512_set1_ps(0x1.715476p+0f), bias);
-  const __m512 n0 = _mm512_sub_ps(biased0, bias);
-  const __m512 n1 = _mm512_sub_ps(biased1, bias);
-  const __m512 power0 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased0), 23));
-  const __m512 power1 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased1), 23));
-  __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E400p-1f), x0);
-  __m512 t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.62E400p-1f), x1);
-  t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t0);
-  t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t1);
-  __m512 p0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
-  __m512 p1 = _mm512_fmadd_ps(t1, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
-  p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.5558A0p-5f));
-  p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(0x1.5558A0p-5f));
-  p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.555490p-3f));
-  p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(0x1.555490p-3f));
-  p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.FFFFFCp-2f));
-  p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(0x1.FFFFFCp-2f));
-  p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(1.0f));
-  p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(1.0f));
-  p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(1.0f));
-  p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(1.0f));
-  const __m512 y0 = _mm512_mul_ps(p0, power0);
-  const __m512 y1 = _mm512_mul_ps(p1, power1);
-  avx512f_store_tail(y + 0, n - 0, y0);
-  avx512f_store_tail(y + 16, n - 16, y1);
-  const __m512 pair0 = _mm512_add_ps(y0, y1);
-  add_compensated(&block_hi[0], &block_lo[0], pair0);
+  size_t i = 0;
+  for (; i + 64 <= n; i += 64) {
+    const __m512 x0 = _mm512_loadu_ps(x + i + 0);
+    const __m512 x1 = _mm512_loadu_ps(x + i + 16);
+    const __m512 x2 = _mm512_loadu_ps(x + i + 32);
+    const __m512 x3 = _mm512_loadu_ps(x + i + 48);
+    max0 = _mm512_max_ps(max0, x0);
+    max1 = _mm512_max_ps(max1, x1);
+    max0 = _mm512_max_ps(max0, x2);
+    max1 = _mm512_max_ps(max1, x3);
+
+    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    const __m512 clamped0 = _mm512_max_ps(lower, x0);
+    const __m512 clamped1 = _mm512_max_ps(lower, x1);
+    const __m512 clamped2 = _mm512_max_ps(lower, x2);
+    const __m512 clamped3 = _mm512_max_ps(lower, x3);
+    const __m512 biased0 = _mm512_fmadd_ps(clamped0, _mm512_set1_ps(8.0f * smx_log2e), bias);
+    const __m512 biased1 = _mm512_fmadd_ps(clamped1, _mm512_set1_ps(8.0f * smx_log2e), bias);
+    const __m512 biased2 = _mm512_fmadd_ps(clamped2, _mm512_set1_ps(8.0f * smx_log2e), bias);
+    const __m512 biased3 = _mm512_fmadd_ps(clamped3, _mm512_set1_ps(8.0f * smx_log2e), bias);
+    const __m512 n0 = _mm512_sub_ps(biased0, bias);
+    const __m512 n1 = _mm512_sub_ps(biased1, bias);
+    const __m512 n2 = _mm512_sub_ps(biased2, bias);
+    const __m512 n3 = _mm512_sub_ps(biased3, bias);
+    const __m512i index0 = _mm512_castps_si512(biased0);
+    const __m512i index1 = _mm512_castps_si512(biased1);
+    const __m512i index2 = _mm512_castps_si512(biased2);
+    const __m512i index3 = _mm512_castps_si512(biased3);
+    const __m512 s0 =
+        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased0), 20),
+                                             _mm512_castps_si512(_mm512_permutexvar_ps(index0, mantissas))));
+    const __m512 s1 =
+        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased1), 20),
+                                             _mm512_castps_si512(_mm512_permutexvar_ps(index1, mantissas))));
+    const __m512 s2 =
+        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased2), 20),
+                                             _mm512_castps_si512(_mm512_permutexvar_ps(index2, mantissas))));
+    const __m512 s3 =
+        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased3), 20),
+                                             _mm512_castps_si512(_mm512_permutexvar_ps(index3, mantissas))));
+    __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E430p-4f), clamped0);
+    __m512 t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.62E430p-4f), clamped1);
+    __m512 t2 = _mm512_fmadd_ps(n2, _mm512_set1_ps(-0x1.62E430p-4f), clamped2);
+    __m512 t3 = _mm512_fmadd_ps(n3, _mm512_set1_ps(-0x1.62E430p-4f), clamped3);
+    t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(0x1.05C610p-32f), t0);
+    t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(0x1.05C610p-32f), t1);
+    t2 = _mm512_fmadd_ps(n2, _mm512_set1_ps(0x1.05C610p-32f), t2);
+    t3 = _mm512_fmadd_ps(n3, _mm512_set1_ps(0x1.05C610p-32f), t3);
+    __m512 u0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
+    __m512 u1 = _mm512_fmadd_ps(t1, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
+    __m512 u2 = _mm512_fmadd_ps(t2, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
+    __m512 u3 = _mm512_fmadd_ps(t3, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
+    u0 = _mm512_fmadd_ps(u0, t0, _mm512_set1_ps(1.0f));
+    u1 = _mm512_fmadd_ps(u1, t1, _mm512_set1_ps(1.0f));
+    u2 = _mm512_fmadd_ps(u2, t2, _mm512_set1_ps(1.0f));
+    u3 = _mm512_fmadd_ps(u3, t3, _mm512_set1_ps(1.0f));
+    u0 = _mm512_fmadd_ps(u0, t0, _mm512_permutexvar_ps(index0, residuals));
+    u1 = _mm512_fmadd_ps(u1, t1, _mm512_permutexvar_ps(index1, residuals));
+    u2 = _mm512_fmadd_ps(u2, t2, _mm512_permutexvar_ps(index2, residuals));
+    u3 = _mm512_fmadd_ps(u3, t3, _mm512_permutexvar_ps(index3, residuals));
+    const __m512 e0 = _mm512_fmadd_ps(s0, u0, s0);
+    const __m512 e1 = _mm512_fmadd_ps(s1, u1, s1);
+    const __m512 e2 = _mm512_fmadd_ps(s2, u2, s2);
+    const __m512 e3 = _mm512_fmadd_ps(s3, u3, s3);
+    _mm512_storeu_ps(y + i + 0, e0);
+    _mm512_storeu_ps(y + i + 16, e1);
+    _mm512_storeu_ps(y + i + 32, e2);
+    _mm512_storeu_ps(y + i + 48, e3);
+    add_compensated(&block_hi[0], &block_lo[0], _mm512_add_ps(e0, e1));
+    add_compensated(&block_hi[0], &block_lo[0], _mm512_add_ps(e2, e3));
+  }
+  for (; i + 32 <= n; i += 32) {
+    const __m512 x0 = _mm512_loadu_ps(x + i + 0);
+    const __m512 x1 = _mm512_loadu_ps(x + i + 16);
+    max0 = _mm512_max_ps(max0, x0);
+    max1 = _mm512_max_ps(max1, x1);
+
+    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    const __m512 clamped0 = _mm512_max_ps(lower, x0);
+    const __m512 clamped1 = _mm512_max_ps(lower, x1);
+    const __m512 biased0 = _mm512_fmadd_ps(clamped0, _mm512_set1_ps(8.0f * smx_log2e), bias);
+    const __m512 biased1 = _mm512_fmadd_ps(clamped1, _mm512_set1_ps(8.0f * smx_log2e), bias);
+    const __m512 n0 = _mm512_sub_ps(biased0, bias);
+    const __m512 n1 = _mm512_sub_ps(biased1, bias);
+    const __m512i index0 = _mm512_castps_si512(biased0);
+    const __m512i index1 = _mm512_castps_si512(biased1);
+    const __m512 s0 =
+        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased0), 20),
+                                             _mm512_castps_si512(_mm512_permutexvar_ps(index0, mantissas))));
+    const __m512 s1 =
+        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased1), 20),
+                                             _mm512_castps_si512(_mm512_permutexvar_ps(index1, mantissas))));
+    __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E430p-4f), clamped0);
+    __m512 t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.62E430p-4f), clamped1);
+    t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(0x1.05C610p-32f), t0);
+    t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(0x1.05C610p-32f), t1);
+    __m512 u0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
+    __m512 u1 = _mm512_fmadd_ps(t1, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
+    u0 = _mm512_fmadd_ps(u0, t0, _mm512_set1_ps(1.0f));
+    u1 = _mm512_fmadd_ps(u1, t1, _mm512_set1_ps(1.0f));
+    u0 = _mm512_fmadd_ps(u0, t0, _mm512_permutexvar_ps(index0, residuals));
+    u1 = _mm512_fmadd_ps(u1, t1, _mm512_permutexvar_ps(index1, residuals));
+    const __m512 e0 = _mm512_fmadd_ps(s0, u0, s0);
+    const __m512 e1 = _mm512_fmadd_ps(s1, u1, s1);
+    _mm512_storeu_ps(y + i + 0, e0);
+    _mm512_storeu_ps(y + i + 16, e1);
+    add_compensated(&block_hi[0], &block_lo[0], _mm512_add_ps(e0, e1));
+  }
+  if (i < n) {
+    const __m512 absent = _mm512_set1_ps(-INFINITY);  // counts as 0
+
+    const __m512 x0 = avx512f_load_tail(x + i + 0, (ptrdiff_t)(n - i) - 0, absent);
+    const __m512 x1 = avx512f_load_tail(x + i + 16, (ptrdiff_t)(n - i) - 16, absent);
+    max0 = _mm512_max_ps(max0, x0);
+    max1 = _mm512_max_ps(max1, x1);
+
+    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    const __m512 clamped0 = _mm512_max_ps(lower, x0);
+    const __m512 clamped1 = _mm512_max_ps(lower, x1);
+    const __m512 biased0 = _mm512_fmadd_ps(clamped0, _mm512_set1_ps(8.0f * smx_log2e), bias);
+    const __m512 biased1 = _mm512_fmadd_ps(clamped1, _mm512_set1_ps(8.0f * smx_log2e), bias);
+    const __m512 n0 = _mm512_sub_ps(biased0, bias);
+    const __m512 n1 = _mm512_sub_ps(biased1, bias);
+    const __m512i index0 = _mm512_castps_si512(biased0);
+    const __m512i index1 = _mm512_castps_si512(biased1);
+    const __m512 s0 =
+        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased0), 20),
+                                             _mm512_castps_si512(_mm512_permutexvar_ps(index0, mantissas))));
+    const __m512 s1 =
+        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased1), 20),
+                                             _mm512_castps_si512(_mm512_permutexvar_ps(index1, mantissas))));
+    __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E430p-4f), clamped0);
+    __m512 t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.62E430p-4f), clamped1);
+    t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(0x1.05C610p-32f), t0);
+    t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(0x1.05C610p-32f), t1);
+    __m512 u0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
+    __m512 u1 = _mm512_fmadd_ps(t1, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
+    u0 = _mm512_fmadd_ps(u0, t0, _mm512_set1_ps(1.0f));
+    u1 = _mm512_fmadd_ps(u1, t1, _mm512_set1_ps(1.0f));
+    u0 = _mm512_fmadd_ps(u0, t0, _mm512_permutexvar_ps(index0, residuals));
+    u1 = _mm512_fmadd_ps(u1, t1, _mm512_permutexvar_ps(index1, residuals));
+    const __m512 e0 = _mm512_fmadd_ps(s0, u0, s0);
+    const __m512 e1 = _mm512_fmadd_ps(s1, u1, s1);
+    avx512f_store_tail(y + i + 0, (ptrdiff_t)(n - i) - 0, e0);
+    avx512f_store_tail(y + i + 16, (ptrdiff_t)(n - i) - 16, e1);
+    add_compensated(&block_hi[0], &block_lo[0], _mm512_add_ps(e0, e1));
+  }
+  take_off(&block_hi[0], &block_lo[0], anchor);
+  hi[0] = block_hi[0];
+  lo[0] = block_lo[0];
+  return _mm512_reduce_max_ps(_mm512_max_ps(max0, max1));
 }
 
 extern "C" void smx_f32_raddstoreextexp_ukernel__avx512f_u64(size_t n, const float* x, float* y,
@@ -104,130 +254,137 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__avx512f_u64(size_t n, const flo
   __m512 lo[1] = {_mm512_setzero_ps()};
   struct smx_f32_reference reference;
   smx_f32_reference_init(&reference);
-  // A tile whose maximum is out of range is left as it is, in place too.
-  sum->max = maximum(n, x);
-  if (!smx_is_in_range(sum->max)) {
-    smx_f32_extended_refuse(sum);
-    return;
+  sum->max = -INFINITY;
+  // In place nothing can be summed anew: the reference is that of the tile's maximum, and blocks are not guessed at.
+  const bool in_place = x == y;
+  if (in_place) {
+    sum->max = maximum(n, x);
+    if (!smx_is_in_range(sum->max)) return smx_f32_extended_refuse(sum);
+    hold(&reference, sum->max, hi, lo);
   }
-  if (!smx_f32_reference_holds(&reference, sum->max)) smx_f32_reference_move(&reference, sum->max);
-  __m512 lower = _mm512_set1_ps(smx_lower_bound(SMX_BIAS - reference.exponent));
-  __m512 bias = _mm512_set1_ps(smx_rounding_bias(SMX_BIAS - reference.exponent));
-  while (n > 0) {
-    const size_t block = n < 1024 ? n : 1024;
-    __m512 block_hi[1] = {_mm512_setzero_ps()};
-    __m512 block_lo[1] = {_mm512_setzero_ps()};
-    size_t i = 0;
-    for (; i + 64 <= block; i += 64) {
-      const __m512 x0 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 0));
-      const __m512 x1 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 16));
-      const __m512 x2 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 32));
-      const __m512 x3 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 48));
-
-      // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
-      // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
-      const __m512 biased0 = _mm512_fmadd_ps(x0, _mm512_set1_ps(0x1.715476p+0f), bias);
-      const __m512 biased1 = _mm512_fmadd_ps(x1, _mm512_set1_ps(0x1.715476p+0f), bias);
-      const __m512 biased2 = _mm512_fmadd_ps(x2, _mm512_set1_ps(0x1.715476p+0f), bias);
-      const __m512 biased3 = _mm512_fmadd_ps(x3, _mm512_set1_ps(0x1.715476p+0f), bias);
-      const __m512 n0 = _mm512_sub_ps(biased0, bias);
-      const __m512 n1 = _mm512_sub_ps(biased1, bias);
-      const __m512 n2 = _mm512_sub_ps(biased2, bias);
-      const __m512 n3 = _mm512_sub_ps(biased3, bias);
-      const __m512 power0 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased0), 23));
-      const __m512 power1 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased1), 23));
-      const __m512 power2 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased2), 23));
-      const __m512 power3 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased3), 23));
-      __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E400p-1f), x0);
-      __m512 t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.62E400p-1f), x1);
-      __m512 t2 = _mm512_fmadd_ps(n2, _mm512_set1_ps(-0x1.62E400p-1f), x2);
-      __m512 t3 = _mm512_fmadd_ps(n3, _mm512_set1_ps(-0x1.62E400p-1f), x3);
-      t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t0);
-      t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t1);
-      t2 = _mm512_fmadd_ps(n2, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t2);
-      t3 = _mm512_fmadd_ps(n3, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t3);
-      __m512 p0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
-      __m512 p1 = _mm512_fmadd_ps(t1, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
-      __m512 p2 = _mm512_fmadd_ps(t2, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
-      __m512 p3 = _mm512_fmadd_ps(t3, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
-      p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.5558A0p-5f));
-      p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(0x1.5558A0p-5f));
-      p2 = _mm512_fmadd_ps(p2, t2, _mm512_set1_ps(0x1.5558A0p-5f));
-      p3 = _mm512_fmadd_ps(p3, t3, _mm512_set1_ps(0x1.5558A0p-5f));
-      p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.555490p-3f));
-      p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(0x1.555490p-3f));
-      p2 = _mm512_fmadd_ps(p2, t2, _mm512_set1_ps(0x1.555490p-3f));
-      p3 = _mm512_fmadd_ps(p3, t3, _mm512_set1_ps(0x1.555490p-3f));
-      p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.FFFFFCp-2f));
-      p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(0x1.FFFFFCp-2f));
-      p2 = _mm512_fmadd_ps(p2, t2, _mm512_set1_ps(0x1.FFFFFCp-2f));
-      p3 = _mm512_fmadd_ps(p3, t3, _mm512_set1_ps(0x1.FFFFFCp-2f));
-      p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(1.0f));
-      p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(1.0f));
-      p2 = _mm512_fmadd_ps(p2, t2, _mm512_set1_ps(1.0f));
-      p3 = _mm512_fmadd_ps(p3, t3, _mm512_set1_ps(1.0f));
-      p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(1.0f));
-      p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(1.0f));
-      p2 = _mm512_fmadd_ps(p2, t2, _mm512_set1_ps(1.0f));
-      p3 = _mm512_fmadd_ps(p3, t3, _mm512_set1_ps(1.0f));
-      const __m512 y0 = _mm512_mul_ps(p0, power0);
-      const __m512 y1 = _mm512_mul_ps(p1, power1);
-      const __m512 y2 = _mm512_mul_ps(p2, power2);
-      const __m512 y3 = _mm512_mul_ps(p3, power3);
-      _mm512_storeu_ps(y + i + 0, y0);
-      _mm512_storeu_ps(y + i + 16, y1);
-      _mm512_storeu_ps(y + i + 32, y2);
-      _mm512_storeu_ps(y + i + 48, y3);
-      const __m512 pair0 = _mm512_add_ps(y0, y1);
-      const __m512 pair2 = _mm512_add_ps(y2, y3);
-      add_compensated(&block_hi[0], &block_lo[0], pair0);
-      add_compensated(&block_hi[0], &block_lo[0], pair2);
+  bool is_guess = false;
+  size_t i = 0;
+  while (i < n) {
+    __m512 block_hi[1][1], block_lo[1][1];
+    size_t length = n - i < 1024 ? n - i : 1024;
+    if (!is_guess) {
+      const float block_max = maximum(length, x + i);
+      sum->max = block_max > sum->max ? block_max : sum->max;
+      if (!hold(&reference, block_max, hi, lo)) return smx_f32_extended_refuse(sum);
+      smx_f32_anchor_move(&reference, block_max);
     }
-    for (; i + 32 <= block; i += 32) {
-      const __m512 x0 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 0));
-      const __m512 x1 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 16));
-
-      // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
-      // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
-      const __m512 biased0 = _mm512_fmadd_ps(x0, _mm512_set1_ps(0x1.715476p+0f), bias);
-      const __m512 biased1 = _mm512_fmadd_ps(x1, _mm512_set1_ps(0x1.715476p+0f), bias);
-      const __m512 n0 = _mm512_sub_ps(biased0, bias);
-      const __m512 n1 = _mm512_sub_ps(biased1, bias);
-      const __m512 power0 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased0), 23));
-      const __m512 power1 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased1), 23));
-      __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E400p-1f), x0);
-      __m512 t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.62E400p-1f), x1);
-      t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t0);
-      t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t1);
-      __m512 p0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
-      __m512 p1 = _mm512_fmadd_ps(t1, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
-      p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.5558A0p-5f));
-      p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(0x1.5558A0p-5f));
-      p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.555490p-3f));
-      p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(0x1.555490p-3f));
-      p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.FFFFFCp-2f));
-      p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(0x1.FFFFFCp-2f));
-      p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(1.0f));
-      p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(1.0f));
-      p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(1.0f));
-      p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(1.0f));
-      const __m512 y0 = _mm512_mul_ps(p0, power0);
-      const __m512 y1 = _mm512_mul_ps(p1, power1);
-      _mm512_storeu_ps(y + i + 0, y0);
-      _mm512_storeu_ps(y + i + 16, y1);
-      const __m512 pair0 = _mm512_add_ps(y0, y1);
-      add_compensated(&block_hi[0], &block_lo[0], pair0);
+    const float max = sum_block_u64(length, x + i, y + i, &reference, block_hi[0], block_lo[0]);
+    if (is_guess && !(smx_f32_reference_holds(&reference, max) && smx_f32_anchor_holds(&reference, max))) {
+      is_guess = false;
+      continue;
     }
-    if (i < block) accumulate_tail((ptrdiff_t)(block - i), x + i, y + i, lower, bias, block_hi, block_lo);
-    add_pair(&hi[0], &lo[0], block_hi[0], block_lo[0]);
-    x += block;
-    y += block;
-    n -= block;
+    is_guess = !in_place;
+    sum->max = max > sum->max ? max : sum->max;
+    add_pair(&hi[0], &lo[0], block_hi[0][0], block_lo[0][0]);
+    i += length;
   }
   fold(hi, lo, sum);
   sum->reference = reference.exponent;
+}
+
+// The sum of a block in its lanes, and its largest element. Of no use where that is more than reference and anchor hold.
+static inline float sum_block_u32(size_t n, const float* x, float* y,
+                                  const struct smx_f32_reference* reference, __m512* hi, __m512* lo) {
+  const __m512 lower = _mm512_set1_ps(smx_lower_bound(SMX_BIAS - reference->exponent));
+  const __m512 bias = _mm512_set1_ps(smx_rounding_bias(SMX_BIAS - reference->exponent));
+  const __m512 anchor = _mm512_set1_ps(smx_f32_anchor(reference, n));
+  const __m512 mantissas = avx512f_load_table(smx_exp2_mantissas);
+  const __m512 residuals = avx512f_load_table(smx_exp2_residuals);
+  __m512 max0 = _mm512_set1_ps(-INFINITY);
+  __m512 max1 = _mm512_set1_ps(-INFINITY);
+  __m512 block_hi[1] = {anchor};
+  __m512 block_lo[1] = {_mm512_setzero_ps()};
+
+  size_t i = 0;
+  for (; i + 32 <= n; i += 32) {
+    const __m512 x0 = _mm512_loadu_ps(x + i + 0);
+    const __m512 x1 = _mm512_loadu_ps(x + i + 16);
+    max0 = _mm512_max_ps(max0, x0);
+    max1 = _mm512_max_ps(max1, x1);
+
+    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    const __m512 clamped0 = _mm512_max_ps(lower, x0);
+    const __m512 clamped1 = _mm512_max_ps(lower, x1);
+    const __m512 biased0 = _mm512_fmadd_ps(clamped0, _mm512_set1_ps(8.0f * smx_log2e), bias);
+    const __m512 biased1 = _mm512_fmadd_ps(clamped1, _mm512_set1_ps(8.0f * smx_log2e), bias);
+    const __m512 n0 = _mm512_sub_ps(biased0, bias);
+    const __m512 n1 = _mm512_sub_ps(biased1, bias);
+    const __m512i index0 = _mm512_castps_si512(biased0);
+    const __m512i index1 = _mm512_castps_si512(biased1);
+    const __m512 s0 =
+        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased0), 20),
+                                             _mm512_castps_si512(_mm512_permutexvar_ps(index0, mantissas))));
+    const __m512 s1 =
+        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased1), 20),
+                                             _mm512_castps_si512(_mm512_permutexvar_ps(index1, mantissas))));
+    __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E430p-4f), clamped0);
+    __m512 t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.62E430p-4f), clamped1);
+    t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(0x1.05C610p-32f), t0);
+    t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(0x1.05C610p-32f), t1);
+    __m512 u0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
+    __m512 u1 = _mm512_fmadd_ps(t1, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
+    u0 = _mm512_fmadd_ps(u0, t0, _mm512_set1_ps(1.0f));
+    u1 = _mm512_fmadd_ps(u1, t1, _mm512_set1_ps(1.0f));
+    u0 = _mm512_fmadd_ps(u0, t0, _mm512_permutexvar_ps(index0, residuals));
+    u1 = _mm512_fmadd_ps(u1, t1, _mm512_permutexvar_ps(index1, residuals));
+    const __m512 e0 = _mm512_fmadd_ps(s0, u0, s0);
+    const __m512 e1 = _mm512_fmadd_ps(s1, u1, s1);
+    _mm512_storeu_ps(y + i + 0, e0);
+    _mm512_storeu_ps(y + i + 16, e1);
+    add_compensated(&block_hi[0], &block_lo[0], _mm512_add_ps(e0, e1));
+  }
+  if (i < n) {
+    const __m512 absent = _mm512_set1_ps(-INFINITY);  // counts as 0
+
+    const __m512 x0 = avx512f_load_tail(x + i + 0, (ptrdiff_t)(n - i) - 0, absent);
+    const __m512 x1 = avx512f_load_tail(x + i + 16, (ptrdiff_t)(n - i) - 16, absent);
+    max0 = _mm512_max_ps(max0, x0);
+    max1 = _mm512_max_ps(max1, x1);
+
+    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    const __m512 clamped0 = _mm512_max_ps(lower, x0);
+    const __m512 clamped1 = _mm512_max_ps(lower, x1);
+    const __m512 biased0 = _mm512_fmadd_ps(clamped0, _mm512_set1_ps(8.0f * smx_log2e), bias);
+    const __m512 biased1 = _mm512_fmadd_ps(clamped1, _mm512_set1_ps(8.0f * smx_log2e), bias);
+    const __m512 n0 = _mm512_sub_ps(biased0, bias);
+    const __m512 n1 = _mm512_sub_ps(biased1, bias);
+    const __m512i index0 = _mm512_castps_si512(biased0);
+    const __m512i index1 = _mm512_castps_si512(biased1);
+    const __m512 s0 =
+        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased0), 20),
+                                             _mm512_castps_si512(_mm512_permutexvar_ps(index0, mantissas))));
+    const __m512 s1 =
+        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased1), 20),
+                                             _mm512_castps_si512(_mm512_permutexvar_ps(index1, mantissas))));
+    __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E430p-4f), clamped0);
+    __m512 t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.62E430p-4f), clamped1);
+    t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(0x1.05C610p-32f), t0);
+    t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(0x1.05C610p-32f), t1);
+    __m512 u0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
+    __m512 u1 = _mm512_fmadd_ps(t1, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
+    u0 = _mm512_fmadd_ps(u0, t0, _mm512_set1_ps(1.0f));
+    u1 = _mm512_fmadd_ps(u1, t1, _mm512_set1_ps(1.0f));
+    u0 = _mm512_fmadd_ps(u0, t0, _mm512_permutexvar_ps(index0, residuals));
+    u1 = _mm512_fmadd_ps(u1, t1, _mm512_permutexvar_ps(index1, residuals));
+    const __m512 e0 = _mm512_fmadd_ps(s0, u0, s0);
+    const __m512 e1 = _mm512_fmadd_ps(s1, u1, s1);
+    avx512f_store_tail(y + i + 0, (ptrdiff_t)(n - i) - 0, e0);
+    avx512f_store_tail(y + i + 16, (ptrdiff_t)(n - i) - 16, e1);
+    add_compensated(&block_hi[0], &block_lo[0], _mm512_add_ps(e0, e1));
+  }
+  take_off(&block_hi[0], &block_lo[0], anchor);
+  hi[0] = block_hi[0];
+  lo[0] = block_lo[0];
+  return _mm512_reduce_max_ps(_mm512_max_ps(max0, max1));
 }
 
 extern "C" void smx_f32_raddstoreextexp_ukernel__avx512f_u32(size_t n, const float* x, float* y,
@@ -236,64 +393,275 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__avx512f_u32(size_t n, const flo
   __m512 lo[1] = {_mm512_setzero_ps()};
   struct smx_f32_reference reference;
   smx_f32_reference_init(&reference);
-  // A tile whose maximum is out of range is left as it is, in place too.
-  sum->max = maximum(n, x);
-  if (!smx_is_in_range(sum->max)) {
-    smx_f32_extended_refuse(sum);
-    return;
+  sum->max = -INFINITY;
+  // In place nothing can be summed anew: the reference is that of the tile's maximum, and blocks are not guessed at.
+  const bool in_place = x == y;
+  if (in_place) {
+    sum->max = maximum(n, x);
+    if (!smx_is_in_range(sum->max)) return smx_f32_extended_refuse(sum);
+    hold(&reference, sum->max, hi, lo);
   }
-  if (!smx_f32_reference_holds(&reference, sum->max)) smx_f32_reference_move(&reference, sum->max);
-  __m512 lower = _mm512_set1_ps(smx_lower_bound(SMX_BIAS - reference.exponent));
-  __m512 bias = _mm512_set1_ps(smx_rounding_bias(SMX_BIAS - reference.exponent));
-  while (n > 0) {
-    const size_t block = n < 1024 ? n : 1024;
-    __m512 block_hi[1] = {_mm512_setzero_ps()};
-    __m512 block_lo[1] = {_mm512_setzero_ps()};
-    size_t i = 0;
-    for (; i + 32 <= block; i += 32) {
-      const __m512 x0 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 0));
-      const __m512 x1 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 16));
-
-      // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
-      // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
-      const __m512 biased0 = _mm512_fmadd_ps(x0, _mm512_set1_ps(0x1.715476p+0f), bias);
-      const __m512 biased1 = _mm512_fmadd_ps(x1, _mm512_set1_ps(0x1.715476p+0f), bias);
-      const __m512 n0 = _mm512_sub_ps(biased0, bias);
-      const __m512 n1 = _mm512_sub_ps(biased1, bias);
-      const __m512 power0 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased0), 23));
-      const __m512 power1 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased1), 23));
-      __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E400p-1f), x0);
-      __m512 t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.62E400p-1f), x1);
-      t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t0);
-      t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t1);
-      __m512 p0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
-      __m512 p1 = _mm512_fmadd_ps(t1, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
-      p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.5558A0p-5f));
-      p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(0x1.5558A0p-5f));
-      p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.555490p-3f));
-      p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(0x1.555490p-3f));
-      p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.FFFFFCp-2f));
-      p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(0x1.FFFFFCp-2f));
-      p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(1.0f));
-      p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(1.0f));
-      p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(1.0f));
-      p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(1.0f));
-      const __m512 y0 = _mm512_mul_ps(p0, power0);
-      const __m512 y1 = _mm512_mul_ps(p1, power1);
-      _mm512_storeu_ps(y + i + 0, y0);
-      _mm512_storeu_ps(y + i + 16, y1);
-      const __m512 pair0 = _mm512_add_ps(y0, y1);
-      add_compensated(&block_hi[0], &block_lo[0], pair0);
+  bool is_guess = false;
+  size_t i = 0;
+  while (i < n) {
+    __m512 block_hi[1][1], block_lo[1][1];
+    size_t length = n - i < 1024 ? n - i : 1024;
+    if (!is_guess) {
+      const float block_max = maximum(length, x + i);
+      sum->max = block_max > sum->max ? block_max : sum->max;
+      if (!hold(&reference, block_max, hi, lo)) return smx_f32_extended_refuse(sum);
+      smx_f32_anchor_move(&reference, block_max);
     }
-    if (i < block) accumulate_tail((ptrdiff_t)(block - i), x + i, y + i, lower, bias, block_hi, block_lo);
-    add_pair(&hi[0], &lo[0], block_hi[0], block_lo[0]);
-    x += block;
-    y += block;
-    n -= block;
+    const float max = sum_block_u32(length, x + i, y + i, &reference, block_hi[0], block_lo[0]);
+    if (is_guess && !(smx_f32_reference_holds(&reference, max) && smx_f32_anchor_holds(&reference, max))) {
+      is_guess = false;
+      continue;
+    }
+    is_guess = !in_place;
+    sum->max = max > sum->max ? max : sum->max;
+    add_pair(&hi[0], &lo[0], block_hi[0][0], block_lo[0][0]);
+    i += length;
   }
   fold(hi, lo, sum);
   sum->reference = reference.exponent;
+}
+
+// The sum of a block in its lanes, and its largest element. Of no use where that is more than reference and anchor hold.
+static inline float sum_block_u128(size_t n, const float* x, float* y,
+                                   const struct smx_f32_reference* reference, __m512* hi, __m512* lo) {
+  const __m512 lower = _mm512_set1_ps(smx_lower_bound(SMX_BIAS - reference->exponent));
+  const __m512 bias = _mm512_set1_ps(smx_rounding_bias(SMX_BIAS - reference->exponent));
+  const __m512 anchor = _mm512_set1_ps(smx_f32_anchor(reference, n));
+  const __m512 mantissas = avx512f_load_table(smx_exp2_mantissas);
+  const __m512 residuals = avx512f_load_table(smx_exp2_residuals);
+  __m512 max0 = _mm512_set1_ps(-INFINITY);
+  __m512 max1 = _mm512_set1_ps(-INFINITY);
+  __m512 block_hi[1] = {anchor};
+  __m512 block_lo[1] = {_mm512_setzero_ps()};
+
+  size_t i = 0;
+  for (; i + 128 <= n; i += 128) {
+    const __m512 x0 = _mm512_loadu_ps(x + i + 0);
+    const __m512 x1 = _mm512_loadu_ps(x + i + 16);
+    const __m512 x2 = _mm512_loadu_ps(x + i + 32);
+    const __m512 x3 = _mm512_loadu_ps(x + i + 48);
+    const __m512 x4 = _mm512_loadu_ps(x + i + 64);
+    const __m512 x5 = _mm512_loadu_ps(x + i + 80);
+    const __m512 x6 = _mm512_loadu_ps(x + i + 96);
+    const __m512 x7 = _mm512_loadu_ps(x + i + 112);
+    max0 = _mm512_max_ps(max0, x0);
+    max1 = _mm512_max_ps(max1, x1);
+    max0 = _mm512_max_ps(max0, x2);
+    max1 = _mm512_max_ps(max1, x3);
+    max0 = _mm512_max_ps(max0, x4);
+    max1 = _mm512_max_ps(max1, x5);
+    max0 = _mm512_max_ps(max0, x6);
+    max1 = _mm512_max_ps(max1, x7);
+
+    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    const __m512 clamped0 = _mm512_max_ps(lower, x0);
+    const __m512 clamped1 = _mm512_max_ps(lower, x1);
+    const __m512 clamped2 = _mm512_max_ps(lower, x2);
+    const __m512 clamped3 = _mm512_max_ps(lower, x3);
+    const __m512 clamped4 = _mm512_max_ps(lower, x4);
+    const __m512 clamped5 = _mm512_max_ps(lower, x5);
+    const __m512 clamped6 = _mm512_max_ps(lower, x6);
+    const __m512 clamped7 = _mm512_max_ps(lower, x7);
+    const __m512 biased0 = _mm512_fmadd_ps(clamped0, _mm512_set1_ps(8.0f * smx_log2e), bias);
+    const __m512 biased1 = _mm512_fmadd_ps(clamped1, _mm512_set1_ps(8.0f * smx_log2e), bias);
+    const __m512 biased2 = _mm512_fmadd_ps(clamped2, _mm512_set1_ps(8.0f * smx_log2e), bias);
+    const __m512 biased3 = _mm512_fmadd_ps(clamped3, _mm512_set1_ps(8.0f * smx_log2e), bias);
+    const __m512 biased4 = _mm512_fmadd_ps(clamped4, _mm512_set1_ps(8.0f * smx_log2e), bias);
+    const __m512 biased5 = _mm512_fmadd_ps(clamped5, _mm512_set1_ps(8.0f * smx_log2e), bias);
+    const __m512 biased6 = _mm512_fmadd_ps(clamped6, _mm512_set1_ps(8.0f * smx_log2e), bias);
+    const __m512 biased7 = _mm512_fmadd_ps(clamped7, _mm512_set1_ps(8.0f * smx_log2e), bias);
+    const __m512 n0 = _mm512_sub_ps(biased0, bias);
+    const __m512 n1 = _mm512_sub_ps(biased1, bias);
+    const __m512 n2 = _mm512_sub_ps(biased2, bias);
+    const __m512 n3 = _mm512_sub_ps(biased3, bias);
+    const __m512 n4 = _mm512_sub_ps(biased4, bias);
+    const __m512 n5 = _mm512_sub_ps(biased5, bias);
+    const __m512 n6 = _mm512_sub_ps(biased6, bias);
+    const __m512 n7 = _mm512_sub_ps(biased7, bias);
+    const __m512i index0 = _mm512_castps_si512(biased0);
+    const __m512i index1 = _mm512_castps_si512(biased1);
+    const __m512i index2 = _mm512_castps_si512(biased2);
+    const __m512i index3 = _mm512_castps_si512(biased3);
+    const __m512i index4 = _mm512_castps_si512(biased4);
+    const __m512i index5 = _mm512_castps_si512(biased5);
+    const __m512i index6 = _mm512_castps_si512(biased6);
+    const __m512i index7 = _mm512_castps_si512(biased7);
+    const __m512 s0 =
+        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased0), 20),
+                                             _mm512_castps_si512(_mm512_permutexvar_ps(index0, mantissas))));
+    const __m512 s1 =
+        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased1), 20),
+                                             _mm512_castps_si512(_mm512_permutexvar_ps(index1, mantissas))));
+    const __m512 s2 =
+        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased2), 20),
+                                             _mm512_castps_si512(_mm512_permutexvar_ps(index2, mantissas))));
+    const __m512 s3 =
+        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased3), 20),
+                                             _mm512_castps_si512(_mm512_permutexvar_ps(index3, mantissas))));
+    const __m512 s4 =
+        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased4), 20),
+                                             _mm512_castps_si512(_mm512_permutexvar_ps(index4, mantissas))));
+    const __m512 s5 =
+        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased5), 20),
+                                             _mm512_castps_si512(_mm512_permutexvar_ps(index5, mantissas))));
+    const __m512 s6 =
+        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased6), 20),
+                                             _mm512_castps_si512(_mm512_permutexvar_ps(index6, mantissas))));
+    const __m512 s7 =
+        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased7), 20),
+                                             _mm512_castps_si512(_mm512_permutexvar_ps(index7, mantissas))));
+    __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E430p-4f), clamped0);
+    __m512 t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.62E430p-4f), clamped1);
+    __m512 t2 = _mm512_fmadd_ps(n2, _mm512_set1_ps(-0x1.62E430p-4f), clamped2);
+    __m512 t3 = _mm512_fmadd_ps(n3, _mm512_set1_ps(-0x1.62E430p-4f), clamped3);
+    __m512 t4 = _mm512_fmadd_ps(n4, _mm512_set1_ps(-0x1.62E430p-4f), clamped4);
+    __m512 t5 = _mm512_fmadd_ps(n5, _mm512_set1_ps(-0x1.62E430p-4f), clamped5);
+    __m512 t6 = _mm512_fmadd_ps(n6, _mm512_set1_ps(-0x1.62E430p-4f), clamped6);
+    __m512 t7 = _mm512_fmadd_ps(n7, _mm512_set1_ps(-0x1.62E430p-4f), clamped7);
+    t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(0x1.05C610p-32f), t0);
+    t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(0x1.05C610p-32f), t1);
+    t2 = _mm512_fmadd_ps(n2, _mm512_set1_ps(0x1.05C610p-32f), t2);
+    t3 = _mm512_fmadd_ps(n3, _mm512_set1_ps(0x1.05C610p-32f), t3);
+    t4 = _mm512_fmadd_ps(n4, _mm512_set1_ps(0x1.05C610p-32f), t4);
+    t5 = _mm512_fmadd_ps(n5, _mm512_set1_ps(0x1.05C610p-32f), t5);
+    t6 = _mm512_fmadd_ps(n6, _mm512_set1_ps(0x1.05C610p-32f), t6);
+    t7 = _mm512_fmadd_ps(n7, _mm512_set1_ps(0x1.05C610p-32f), t7);
+    __m512 u0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
+    __m512 u1 = _mm512_fmadd_ps(t1, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
+    __m512 u2 = _mm512_fmadd_ps(t2, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
+    __m512 u3 = _mm512_fmadd_ps(t3, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
+    __m512 u4 = _mm512_fmadd_ps(t4, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
+    __m512 u5 = _mm512_fmadd_ps(t5, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
+    __m512 u6 = _mm512_fmadd_ps(t6, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
+    __m512 u7 = _mm512_fmadd_ps(t7, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
+    u0 = _mm512_fmadd_ps(u0, t0, _mm512_set1_ps(1.0f));
+    u1 = _mm512_fmadd_ps(u1, t1, _mm512_set1_ps(1.0f));
+    u2 = _mm512_fmadd_ps(u2, t2, _mm512_set1_ps(1.0f));
+    u3 = _mm512_fmadd_ps(u3, t3, _mm512_set1_ps(1.0f));
+    u4 = _mm512_fmadd_ps(u4, t4, _mm512_set1_ps(1.0f));
+    u5 = _mm512_fmadd_ps(u5, t5, _mm512_set1_ps(1.0f));
+    u6 = _mm512_fmadd_ps(u6, t6, _mm512_set1_ps(1.0f));
+    u7 = _mm512_fmadd_ps(u7, t7, _mm512_set1_ps(1.0f));
+    u0 = _mm512_fmadd_ps(u0, t0, _mm512_permutexvar_ps(index0, residuals));
+    u1 = _mm512_fmadd_ps(u1, t1, _mm512_permutexvar_ps(index1, residuals));
+    u2 = _mm512_fmadd_ps(u2, t2, _mm512_permutexvar_ps(index2, residuals));
+    u3 = _mm512_fmadd_ps(u3, t3, _mm512_permutexvar_ps(index3, residuals));
+    u4 = _mm512_fmadd_ps(u4, t4, _mm512_permutexvar_ps(index4, residuals));
+    u5 = _mm512_fmadd_ps(u5, t5, _mm512_permutexvar_ps(index5, residuals));
+    u6 = _mm512_fmadd_ps(u6, t6, _mm512_permutexvar_ps(index6, residuals));
+    u7 = _mm512_fmadd_ps(u7, t7, _mm512_permutexvar_ps(index7, residuals));
+    const __m512 e0 = _mm512_fmadd_ps(s0, u0, s0);
+    const __m512 e1 = _mm512_fmadd_ps(s1, u1, s1);
+    const __m512 e2 = _mm512_fmadd_ps(s2, u2, s2);
+    const __m512 e3 = _mm512_fmadd_ps(s3, u3, s3);
+    const __m512 e4 = _mm512_fmadd_ps(s4, u4, s4);
+    const __m512 e5 = _mm512_fmadd_ps(s5, u5, s5);
+    const __m512 e6 = _mm512_fmadd_ps(s6, u6, s6);
+    const __m512 e7 = _mm512_fmadd_ps(s7, u7, s7);
+    _mm512_storeu_ps(y + i + 0, e0);
+    _mm512_storeu_ps(y + i + 16, e1);
+    _mm512_storeu_ps(y + i + 32, e2);
+    _mm512_storeu_ps(y + i + 48, e3);
+    _mm512_storeu_ps(y + i + 64, e4);
+    _mm512_storeu_ps(y + i + 80, e5);
+    _mm512_storeu_ps(y + i + 96, e6);
+    _mm512_storeu_ps(y + i + 112, e7);
+    add_compensated(&block_hi[0], &block_lo[0], _mm512_add_ps(e0, e1));
+    add_compensated(&block_hi[0], &block_lo[0], _mm512_add_ps(e2, e3));
+    add_compensated(&block_hi[0], &block_lo[0], _mm512_add_ps(e4, e5));
+    add_compensated(&block_hi[0], &block_lo[0], _mm512_add_ps(e6, e7));
+  }
+  for (; i + 32 <= n; i += 32) {
+    const __m512 x0 = _mm512_loadu_ps(x + i + 0);
+    const __m512 x1 = _mm512_loadu_ps(x + i + 16);
+    max0 = _mm512_max_ps(max0, x0);
+    max1 = _mm512_max_ps(max1, x1);
+
+    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    const __m512 clamped0 = _mm512_max_ps(lower, x0);
+    const __m512 clamped1 = _mm512_max_ps(lower, x1);
+    const __m512 biased0 = _mm512_fmadd_ps(clamped0, _mm512_set1_ps(8.0f * smx_log2e), bias);
+    const __m512 biased1 = _mm512_fmadd_ps(clamped1, _mm512_set1_ps(8.0f * smx_log2e), bias);
+    const __m512 n0 = _mm512_sub_ps(biased0, bias);
+    const __m512 n1 = _mm512_sub_ps(biased1, bias);
+    const __m512i index0 = _mm512_castps_si512(biased0);
+    const __m512i index1 = _mm512_castps_si512(biased1);
+    const __m512 s0 =
+        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased0), 20),
+                                             _mm512_castps_si512(_mm512_permutexvar_ps(index0, mantissas))));
+    const __m512 s1 =
+        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased1), 20),
+                                             _mm512_castps_si512(_mm512_permutexvar_ps(index1, mantissas))));
+    __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E430p-4f), clamped0);
+    __m512 t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.62E430p-4f), clamped1);
+    t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(0x1.05C610p-32f), t0);
+    t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(0x1.05C610p-32f), t1);
+    __m512 u0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
+    __m512 u1 = _mm512_fmadd_ps(t1, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
+    u0 = _mm512_fmadd_ps(u0, t0, _mm512_set1_ps(1.0f));
+    u1 = _mm512_fmadd_ps(u1, t1, _mm512_set1_ps(1.0f));
+    u0 = _mm512_fmadd_ps(u0, t0, _mm512_permutexvar_ps(index0, residuals));
+    u1 = _mm512_fmadd_ps(u1, t1, _mm512_permutexvar_ps(index1, residuals));
+    const __m512 e0 = _mm512_fmadd_ps(s0, u0, s0);
+    const __m512 e1 = _mm512_fmadd_ps(s1, u1, s1);
+    _mm512_storeu_ps(y + i + 0, e0);
+    _mm512_storeu_ps(y + i + 16, e1);
+    add_compensated(&block_hi[0], &block_lo[0], _mm512_add_ps(e0, e1));
+  }
+  if (i < n) {
+    const __m512 absent = _mm512_set1_ps(-INFINITY);  // counts as 0
+
+    const __m512 x0 = avx512f_load_tail(x + i + 0, (ptrdiff_t)(n - i) - 0, absent);
+    const __m512 x1 = avx512f_load_tail(x + i + 16, (ptrdiff_t)(n - i) - 16, absent);
+    max0 = _mm512_max_ps(max0, x0);
+    max1 = _mm512_max_ps(max1, x1);
+
+    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    const __m512 clamped0 = _mm512_max_ps(lower, x0);
+    const __m512 clamped1 = _mm512_max_ps(lower, x1);
+    const __m512 biased0 = _mm512_fmadd_ps(clamped0, _mm512_set1_ps(8.0f * smx_log2e), bias);
+    const __m512 biased1 = _mm512_fmadd_ps(clamped1, _mm512_set1_ps(8.0f * smx_log2e), bias);
+    const __m512 n0 = _mm512_sub_ps(biased0, bias);
+    const __m512 n1 = _mm512_sub_ps(biased1, bias);
+    const __m512i index0 = _mm512_castps_si512(biased0);
+    const __m512i index1 = _mm512_castps_si512(biased1);
+    const __m512 s0 =
+        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased0), 20),
+                                             _mm512_castps_si512(_mm512_permutexvar_ps(index0, mantissas))));
+    const __m512 s1 =
+        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased1), 20),
+                                             _mm512_castps_si512(_mm512_permutexvar_ps(index1, mantissas))));
+    __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E430p-4f), clamped0);
+    __m512 t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.62E430p-4f), clamped1);
+    t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(0x1.05C610p-32f), t0);
+    t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(0x1.05C610p-32f), t1);
+    __m512 u0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
+    __m512 u1 = _mm512_fmadd_ps(t1, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
+    u0 = _mm512_fmadd_ps(u0, t0, _mm512_set1_ps(1.0f));
+    u1 = _mm512_fmadd_ps(u1, t1, _mm512_set1_ps(1.0f));
+    u0 = _mm512_fmadd_ps(u0, t0, _mm512_permutexvar_ps(index0, residuals));
+    u1 = _mm512_fmadd_ps(u1, t1, _mm512_permutexvar_ps(index1, residuals));
+    const __m512 e0 = _mm512_fmadd_ps(s0, u0, s0);
+    const __m512 e1 = _mm512_fmadd_ps(s1, u1, s1);
+    avx512f_store_tail(y + i + 0, (ptrdiff_t)(n - i) - 0, e0);
+    avx512f_store_tail(y + i + 16, (ptrdiff_t)(n - i) - 16, e1);
+    add_compensated(&block_hi[0], &block_lo[0], _mm512_add_ps(e0, e1));
+  }
+  take_off(&block_hi[0], &block_lo[0], anchor);
+  hi[0] = block_hi[0];
+  lo[0] = block_lo[0];
+  return _mm512_reduce_max_ps(_mm512_max_ps(max0, max1));
 }
 
 extern "C" void smx_f32_raddstoreextexp_ukernel__avx512f_u128(size_t n, const float* x, float* y,
@@ -302,190 +670,230 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__avx512f_u128(size_t n, const fl
   __m512 lo[1] = {_mm512_setzero_ps()};
   struct smx_f32_reference reference;
   smx_f32_reference_init(&reference);
-  // A tile whose maximum is out of range is left as it is, in place too.
-  sum->max = maximum(n, x);
-  if (!smx_is_in_range(sum->max)) {
-    smx_f32_extended_refuse(sum);
-    return;
+  sum->max = -INFINITY;
+  // In place nothing can be summed anew: the reference is that of the tile's maximum, and blocks are not guessed at.
+  const bool in_place = x == y;
+  if (in_place) {
+    sum->max = maximum(n, x);
+    if (!smx_is_in_range(sum->max)) return smx_f32_extended_refuse(sum);
+    hold(&reference, sum->max, hi, lo);
   }
-  if (!smx_f32_reference_holds(&reference, sum->max)) smx_f32_reference_move(&reference, sum->max);
-  __m512 lower = _mm512_set1_ps(smx_lower_bound(SMX_BIAS - reference.exponent));
-  __m512 bias = _mm512_set1_ps(smx_rounding_bias(SMX_BIAS - reference.exponent));
-  while (n > 0) {
-    const size_t block = n < 1024 ? n : 1024;
-    __m512 block_hi[1] = {_mm512_setzero_ps()};
-    __m512 block_lo[1] = {_mm512_setzero_ps()};
-    size_t i = 0;
-    for (; i + 128 <= block; i += 128) {
-      const __m512 x0 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 0));
-      const __m512 x1 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 16));
-      const __m512 x2 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 32));
-      const __m512 x3 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 48));
-      const __m512 x4 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 64));
-      const __m512 x5 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 80));
-      const __m512 x6 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 96));
-      const __m512 x7 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 112));
-
-      // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
-      // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
-      const __m512 biased0 = _mm512_fmadd_ps(x0, _mm512_set1_ps(0x1.715476p+0f), bias);
-      const __m512 biased1 = _mm512_fmadd_ps(x1, _mm512_set1_ps(0x1.715476p+0f), bias);
-      const __m512 biased2 = _mm512_fmadd_ps(x2, _mm512_set1_ps(0x1.715476p+0f), bias);
-      const __m512 biased3 = _mm512_fmadd_ps(x3, _mm512_set1_ps(0x1.715476p+0f), bias);
-      const __m512 biased4 = _mm512_fmadd_ps(x4, _mm512_set1_ps(0x1.715476p+0f), bias);
-      const __m512 biased5 = _mm512_fmadd_ps(x5, _mm512_set1_ps(0x1.715476p+0f), bias);
-      const __m512 biased6 = _mm512_fmadd_ps(x6, _mm512_set1_ps(0x1.715476p+0f), bias);
-      const __m512 biased7 = _mm512_fmadd_ps(x7, _mm512_set1_ps(0x1.715476p+0f), bias);
-      const __m512 n0 = _mm512_sub_ps(biased0, bias);
-      const __m512 n1 = _mm512_sub_ps(biased1, bias);
-      const __m512 n2 = _mm512_sub_ps(biased2, bias);
-      const __m512 n3 = _mm512_sub_ps(biased3, bias);
-      const __m512 n4 = _mm512_sub_ps(biased4, bias);
-      const __m512 n5 = _mm512_sub_ps(biased5, bias);
-      const __m512 n6 = _mm512_sub_ps(biased6, bias);
-      const __m512 n7 = _mm512_sub_ps(biased7, bias);
-      const __m512 power0 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased0), 23));
-      const __m512 power1 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased1), 23));
-      const __m512 power2 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased2), 23));
-      const __m512 power3 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased3), 23));
-      const __m512 power4 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased4), 23));
-      const __m512 power5 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased5), 23));
-      const __m512 power6 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased6), 23));
-      const __m512 power7 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased7), 23));
-      __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E400p-1f), x0);
-      __m512 t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.62E400p-1f), x1);
-      __m512 t2 = _mm512_fmadd_ps(n2, _mm512_set1_ps(-0x1.62E400p-1f), x2);
-      __m512 t3 = _mm512_fmadd_ps(n3, _mm512_set1_ps(-0x1.62E400p-1f), x3);
-      __m512 t4 = _mm512_fmadd_ps(n4, _mm512_set1_ps(-0x1.62E400p-1f), x4);
-      __m512 t5 = _mm512_fmadd_ps(n5, _mm512_set1_ps(-0x1.62E400p-1f), x5);
-      __m512 t6 = _mm512_fmadd_ps(n6, _mm512_set1_ps(-0x1.62E400p-1f), x6);
-      __m512 t7 = _mm512_fmadd_ps(n7, _mm512_set1_ps(-0x1.62E400p-1f), x7);
-      t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t0);
-      t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t1);
-      t2 = _mm512_fmadd_ps(n2, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t2);
-      t3 = _mm512_fmadd_ps(n3, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t3);
-      t4 = _mm512_fmadd_ps(n4, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t4);
-      t5 = _mm512_fmadd_ps(n5, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t5);
-      t6 = _mm512_fmadd_ps(n6, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t6);
-      t7 = _mm512_fmadd_ps(n7, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t7);
-      __m512 p0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
-      __m512 p1 = _mm512_fmadd_ps(t1, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
-      __m512 p2 = _mm512_fmadd_ps(t2, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
-      __m512 p3 = _mm512_fmadd_ps(t3, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
-      __m512 p4 = _mm512_fmadd_ps(t4, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
-      __m512 p5 = _mm512_fmadd_ps(t5, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
-      __m512 p6 = _mm512_fmadd_ps(t6, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
-      __m512 p7 = _mm512_fmadd_ps(t7, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
-      p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.5558A0p-5f));
-      p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(0x1.5558A0p-5f));
-      p2 = _mm512_fmadd_ps(p2, t2, _mm512_set1_ps(0x1.5558A0p-5f));
-      p3 = _mm512_fmadd_ps(p3, t3, _mm512_set1_ps(0x1.5558A0p-5f));
-      p4 = _mm512_fmadd_ps(p4, t4, _mm512_set1_ps(0x1.5558A0p-5f));
-      p5 = _mm512_fmadd_ps(p5, t5, _mm512_set1_ps(0x1.5558A0p-5f));
-      p6 = _mm512_fmadd_ps(p6, t6, _mm512_set1_ps(0x1.5558A0p-5f));
-      p7 = _mm512_fmadd_ps(p7, t7, _mm512_set1_ps(0x1.5558A0p-5f));
-      p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.555490p-3f));
-      p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(0x1.555490p-3f));
-      p2 = _mm512_fmadd_ps(p2, t2, _mm512_set1_ps(0x1.555490p-3f));
-      p3 = _mm512_fmadd_ps(p3, t3, _mm512_set1_ps(0x1.555490p-3f));
-      p4 = _mm512_fmadd_ps(p4, t4, _mm512_set1_ps(0x1.555490p-3f));
-      p5 = _mm512_fmadd_ps(p5, t5, _mm512_set1_ps(0x1.555490p-3f));
-      p6 = _mm512_fmadd_ps(p6, t6, _mm512_set1_ps(0x1.555490p-3f));
-      p7 = _mm512_fmadd_ps(p7, t7, _mm512_set1_ps(0x1.555490p-3f));
-      p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.FFFFFCp-2f));
-      p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(0x1.FFFFFCp-2f));
-      p2 = _mm512_fmadd_ps(p2, t2, _mm512_set1_ps(0x1.FFFFFCp-2f));
-      p3 = _mm512_fmadd_ps(p3, t3, _mm512_set1_ps(0x1.FFFFFCp-2f));
-      p4 = _mm512_fmadd_ps(p4, t4, _mm512_set1_ps(0x1.FFFFFCp-2f));
-      p5 = _mm512_fmadd_ps(p5, t5, _mm512_set1_ps(0x1.FFFFFCp-2f));
-      p6 = _mm512_fmadd_ps(p6, t6, _mm512_set1_ps(0x1.FFFFFCp-2f));
-      p7 = _mm512_fmadd_ps(p7, t7, _mm512_set1_ps(0x1.FFFFFCp-2f));
-      p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(1.0f));
-      p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(1.0f));
-      p2 = _mm512_fmadd_ps(p2, t2, _mm512_set1_ps(1.0f));
-      p3 = _mm512_fmadd_ps(p3, t3, _mm512_set1_ps(1.0f));
-      p4 = _mm512_fmadd_ps(p4, t4, _mm512_set1_ps(1.0f));
-      p5 = _mm512_fmadd_ps(p5, t5, _mm512_set1_ps(1.0f));
-      p6 = _mm512_fmadd_ps(p6, t6, _mm512_set1_ps(1.0f));
-      p7 = _mm512_fmadd_ps(p7, t7, _mm512_set1_ps(1.0f));
-      p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(1.0f));
-      p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(1.0f));
-      p2 = _mm512_fmadd_ps(p2, t2, _mm512_set1_ps(1.0f));
-      p3 = _mm512_fmadd_ps(p3, t3, _mm512_set1_ps(1.0f));
-      p4 = _mm512_fmadd_ps(p4, t4, _mm512_set1_ps(1.0f));
-      p5 = _mm512_fmadd_ps(p5, t5, _mm512_set1_ps(1.0f));
-      p6 = _mm512_fmadd_ps(p6, t6, _mm512_set1_ps(1.0f));
-      p7 = _mm512_fmadd_ps(p7, t7, _mm512_set1_ps(1.0f));
-      const __m512 y0 = _mm512_mul_ps(p0, power0);
-      const __m512 y1 = _mm512_mul_ps(p1, power1);
-      const __m512 y2 = _mm512_mul_ps(p2, power2);
-      const __m512 y3 = _mm512_mul_ps(p3, power3);
-      const __m512 y4 = _mm512_mul_ps(p4, power4);
-      const __m512 y5 = _mm512_mul_ps(p5, power5);
-      const __m512 y6 = _mm512_mul_ps(p6, power6);
-      const __m512 y7 = _mm512_mul_ps(p7, power7);
-      _mm512_storeu_ps(y + i + 0, y0);
-      _mm512_storeu_ps(y + i + 16, y1);
-      _mm512_storeu_ps(y + i + 32, y2);
-      _mm512_storeu_ps(y + i + 48, y3);
-      _mm512_storeu_ps(y + i + 64, y4);
-      _mm512_storeu_ps(y + i + 80, y5);
-      _mm512_storeu_ps(y + i + 96, y6);
-      _mm512_storeu_ps(y + i + 112, y7);
-      const __m512 pair0 = _mm512_add_ps(y0, y1);
-      const __m512 pair2 = _mm512_add_ps(y2, y3);
-      const __m512 pair4 = _mm512_add_ps(y4, y5);
-      const __m512 pair6 = _mm512_add_ps(y6, y7);
-      add_compensated(&block_hi[0], &block_lo[0], pair0);
-      add_compensated(&block_hi[0], &block_lo[0], pair2);
-      add_compensated(&block_hi[0], &block_lo[0], pair4);
-      add_compensated(&block_hi[0], &block_lo[0], pair6);
+  bool is_guess = false;
+  size_t i = 0;
+  while (i < n) {
+    __m512 block_hi[1][1], block_lo[1][1];
+    size_t length = n - i < 1024 ? n - i : 1024;
+    if (!is_guess) {
+      const float block_max = maximum(length, x + i);
+      sum->max = block_max > sum->max ? block_max : sum->max;
+      if (!hold(&reference, block_max, hi, lo)) return smx_f32_extended_refuse(sum);
+      smx_f32_anchor_move(&reference, block_max);
     }
-    for (; i + 32 <= block; i += 32) {
-      const __m512 x0 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 0));
-      const __m512 x1 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 16));
-
-      // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
-      // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
-      const __m512 biased0 = _mm512_fmadd_ps(x0, _mm512_set1_ps(0x1.715476p+0f), bias);
-      const __m512 biased1 = _mm512_fmadd_ps(x1, _mm512_set1_ps(0x1.715476p+0f), bias);
-      const __m512 n0 = _mm512_sub_ps(biased0, bias);
-      const __m512 n1 = _mm512_sub_ps(biased1, bias);
-      const __m512 power0 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased0), 23));
-      const __m512 power1 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased1), 23));
-      __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E400p-1f), x0);
-      __m512 t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.62E400p-1f), x1);
-      t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t0);
-      t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t1);
-      __m512 p0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
-      __m512 p1 = _mm512_fmadd_ps(t1, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
-      p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.5558A0p-5f));
-      p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(0x1.5558A0p-5f));
-      p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.555490p-3f));
-      p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(0x1.555490p-3f));
-      p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.FFFFFCp-2f));
-      p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(0x1.FFFFFCp-2f));
-      p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(1.0f));
-      p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(1.0f));
-      p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(1.0f));
-      p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(1.0f));
-      const __m512 y0 = _mm512_mul_ps(p0, power0);
-      const __m512 y1 = _mm512_mul_ps(p1, power1);
-      _mm512_storeu_ps(y + i + 0, y0);
-      _mm512_storeu_ps(y + i + 16, y1);
-      const __m512 pair0 = _mm512_add_ps(y0, y1);
-      add_compensated(&block_hi[0], &block_lo[0], pair0);
+    const float max = sum_block_u128(length, x + i, y + i, &reference, block_hi[0], block_lo[0]);
+    if (is_guess && !(smx_f32_reference_holds(&reference, max) && smx_f32_anchor_holds(&reference, max))) {
+      is_guess = false;
+      continue;
     }
-    if (i < block) accumulate_tail((ptrdiff_t)(block - i), x + i, y + i, lower, bias, block_hi, block_lo);
-    add_pair(&hi[0], &lo[0], block_hi[0], block_lo[0]);
-    x += block;
-    y += block;
-    n -= block;
+    is_guess = !in_place;
+    sum->max = max > sum->max ? max : sum->max;
+    add_pair(&hi[0], &lo[0], block_hi[0][0], block_lo[0][0]);
+    i += length;
   }
   fold(hi, lo, sum);
   sum->reference = reference.exponent;
+}
+
+// The sum of a block in its lanes, and its largest element. Of no use where that is more than reference and anchor hold.
+static inline float sum_block_u64_acc2(size_t n, const float* x, float* y,
+                                       const struct smx_f32_reference* reference, __m512* hi, __m512* lo) {
+  const __m512 lower = _mm512_set1_ps(smx_lower_bound(SMX_BIAS - reference->exponent));
+  const __m512 bias = _mm512_set1_ps(smx_rounding_bias(SMX_BIAS - reference->exponent));
+  const __m512 anchor = _mm512_set1_ps(smx_f32_anchor(reference, n));
+  const __m512 mantissas = avx512f_load_table(smx_exp2_mantissas);
+  const __m512 residuals = avx512f_load_table(smx_exp2_residuals);
+  __m512 max0 = _mm512_set1_ps(-INFINITY);
+  __m512 max1 = _mm512_set1_ps(-INFINITY);
+  __m512 block_hi[1] = {anchor};
+  __m512 block_lo[1] = {_mm512_setzero_ps()};
+
+  size_t i = 0;
+  for (; i + 32 <= n; i += 32) {
+    const __m512 x0 = _mm512_loadu_ps(x + i + 0);
+    const __m512 x1 = _mm512_loadu_ps(x + i + 16);
+    max0 = _mm512_max_ps(max0, x0);
+    max1 = _mm512_max_ps(max1, x1);
+
+    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    const __m512 clamped0 = _mm512_max_ps(lower, x0);
+    const __m512 clamped1 = _mm512_max_ps(lower, x1);
+    const __m512 biased0 = _mm512_fmadd_ps(clamped0, _mm512_set1_ps(8.0f * smx_log2e), bias);
+    const __m512 biased1 = _mm512_fmadd_ps(clamped1, _mm512_set1_ps(8.0f * smx_log2e), bias);
+    const __m512 n0 = _mm512_sub_ps(biased0, bias);
+    const __m512 n1 = _mm512_sub_ps(biased1, bias);
+    const __m512i index0 = _mm512_castps_si512(biased0);
+    const __m512i index1 = _mm512_castps_si512(biased1);
+    const __m512 s0 =
+        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased0), 20),
+                                             _mm512_castps_si512(_mm512_permutexvar_ps(index0, mantissas))));
+    const __m512 s1 =
+        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased1), 20),
+                                             _mm512_castps_si512(_mm512_permutexvar_ps(index1, mantissas))));
+    __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E430p-4f), clamped0);
+    __m512 t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.62E430p-4f), clamped1);
+    t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(0x1.05C610p-32f), t0);
+    t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(0x1.05C610p-32f), t1);
+    __m512 u0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
+    __m512 u1 = _mm512_fmadd_ps(t1, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
+    u0 = _mm512_fmadd_ps(u0, t0, _mm512_set1_ps(1.0f));
+    u1 = _mm512_fmadd_ps(u1, t1, _mm512_set1_ps(1.0f));
+    u0 = _mm512_fmadd_ps(u0, t0, _mm512_permutexvar_ps(index0, residuals));
+    u1 = _mm512_fmadd_ps(u1, t1, _mm512_permutexvar_ps(index1, residuals));
+    const __m512 e0 = _mm512_fmadd_ps(s0, u0, s0);
+    const __m512 e1 = _mm512_fmadd_ps(s1, u1, s1);
+    _mm512_storeu_ps(y + i + 0, e0);
+    _mm512_storeu_ps(y + i + 16, e1);
+    add_compensated(&block_hi[0], &block_lo[0], _mm512_add_ps(e0, e1));
+  }
+  if (i < n) {
+    const __m512 absent = _mm512_set1_ps(-INFINITY);  // counts as 0
+
+    const __m512 x0 = avx512f_load_tail(x + i + 0, (ptrdiff_t)(n - i) - 0, absent);
+    const __m512 x1 = avx512f_load_tail(x + i + 16, (ptrdiff_t)(n - i) - 16, absent);
+    max0 = _mm512_max_ps(max0, x0);
+    max1 = _mm512_max_ps(max1, x1);
+
+    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    const __m512 clamped0 = _mm512_max_ps(lower, x0);
+    const __m512 clamped1 = _mm512_max_ps(lower, x1);
+    const __m512 biased0 = _mm512_fmadd_ps(clamped0, _mm512_set1_ps(8.0f * smx_log2e), bias);
+    const __m512 biased1 = _mm512_fmadd_ps(clamped1, _mm512_set1_ps(8.0f * smx_log2e), bias);
+    const __m512 n0 = _mm512_sub_ps(biased0, bias);
+    const __m512 n1 = _mm512_sub_ps(biased1, bias);
+    const __m512i index0 = _mm512_castps_si512(biased0);
+    const __m512i index1 = _mm512_castps_si512(biased1);
+    const __m512 s0 =
+        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased0), 20),
+                                             _mm512_castps_si512(_mm512_permutexvar_ps(index0, mantissas))));
+    const __m512 s1 =
+        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased1), 20),
+                                             _mm512_castps_si512(_mm512_permutexvar_ps(index1, mantissas))));
+    __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E430p-4f), clamped0);
+    __m512 t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.62E430p-4f), clamped1);
+    t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(0x1.05C610p-32f), t0);
+    t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(0x1.05C610p-32f), t1);
+    __m512 u0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
+    __m512 u1 = _mm512_fmadd_ps(t1, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
+    u0 = _mm512_fmadd_ps(u0, t0, _mm512_set1_ps(1.0f));
+    u1 = _mm512_fmadd_ps(u1, t1, _mm512_set1_ps(1.0f));
+    u0 = _mm512_fmadd_ps(u0, t0, _mm512_permutexvar_ps(index0, residuals));
+    u1 = _mm512_fmadd_ps(u1, t1, _mm512_permutexvar_ps(index1, residuals));
+    const __m512 e0 = _mm512_fmadd_ps(s0, u0, s0);
+    const __m512 e1 = _mm512_fmadd_ps(s1, u1, s1);
+    avx512f_store_tail(y + i + 0, (ptrdiff_t)(n - i) - 0, e0);
+    avx512f_store_tail(y + i + 16, (ptrdiff_t)(n - i) - 16, e1);
+    add_compensated(&block_hi[0], &block_lo[0], _mm512_add_ps(e0, e1));
+  }
+  take_off(&block_hi[0], &block_lo[0], anchor);
+  hi[0] = block_hi[0];
+  lo[0] = block_lo[0];
+  return _mm512_reduce_max_ps(_mm512_max_ps(max0, max1));
+}
+
+// The same of 2 whole blocks, walked together.
+static inline float sum_blocks_u64_acc2(const float* x, float* y, const struct smx_f32_reference* reference,
+                                        __m512 (*hi)[1], __m512 (*lo)[1]) {
+  const __m512 lower = _mm512_set1_ps(smx_lower_bound(SMX_BIAS - reference->exponent));
+  const __m512 bias = _mm512_set1_ps(smx_rounding_bias(SMX_BIAS - reference->exponent));
+  const __m512 anchor = _mm512_set1_ps(smx_f32_anchor(reference, 1024));
+  const __m512 mantissas = avx512f_load_table(smx_exp2_mantissas);
+  const __m512 residuals = avx512f_load_table(smx_exp2_residuals);
+  __m512 max0 = _mm512_set1_ps(-INFINITY);
+  __m512 max1 = _mm512_set1_ps(-INFINITY);
+  __m512 block_hi[2][1] = {{anchor}, {anchor}};
+  __m512 block_lo[2][1] = {{_mm512_setzero_ps()}, {_mm512_setzero_ps()}};
+  for (size_t i = 0; i < 1024; i += 32) {
+    const __m512 x0 = _mm512_loadu_ps(x + i + 0);
+    const __m512 x1 = _mm512_loadu_ps(x + i + 16);
+    const __m512 x2 = _mm512_loadu_ps(x + i + 1024);
+    const __m512 x3 = _mm512_loadu_ps(x + i + 1040);
+    max0 = _mm512_max_ps(max0, x0);
+    max1 = _mm512_max_ps(max1, x1);
+    max0 = _mm512_max_ps(max0, x2);
+    max1 = _mm512_max_ps(max1, x3);
+
+    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    const __m512 clamped0 = _mm512_max_ps(lower, x0);
+    const __m512 clamped1 = _mm512_max_ps(lower, x1);
+    const __m512 clamped2 = _mm512_max_ps(lower, x2);
+    const __m512 clamped3 = _mm512_max_ps(lower, x3);
+    const __m512 biased0 = _mm512_fmadd_ps(clamped0, _mm512_set1_ps(8.0f * smx_log2e), bias);
+    const __m512 biased1 = _mm512_fmadd_ps(clamped1, _mm512_set1_ps(8.0f * smx_log2e), bias);
+    const __m512 biased2 = _mm512_fmadd_ps(clamped2, _mm512_set1_ps(8.0f * smx_log2e), bias);
+    const __m512 biased3 = _mm512_fmadd_ps(clamped3, _mm512_set1_ps(8.0f * smx_log2e), bias);
+    const __m512 n0 = _mm512_sub_ps(biased0, bias);
+    const __m512 n1 = _mm512_sub_ps(biased1, bias);
+    const __m512 n2 = _mm512_sub_ps(biased2, bias);
+    const __m512 n3 = _mm512_sub_ps(biased3, bias);
+    const __m512i index0 = _mm512_castps_si512(biased0);
+    const __m512i index1 = _mm512_castps_si512(biased1);
+    const __m512i index2 = _mm512_castps_si512(biased2);
+    const __m512i index3 = _mm512_castps_si512(biased3);
+    const __m512 s0 =
+        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased0), 20),
+                                             _mm512_castps_si512(_mm512_permutexvar_ps(index0, mantissas))));
+    const __m512 s1 =
+        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased1), 20),
+                                             _mm512_castps_si512(_mm512_permutexvar_ps(index1, mantissas))));
+    const __m512 s2 =
+        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased2), 20),
+                                             _mm512_castps_si512(_mm512_permutexvar_ps(index2, mantissas))));
+    const __m512 s3 =
+        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased3), 20),
+                                             _mm512_castps_si512(_mm512_permutexvar_ps(index3, mantissas))));
+    __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E430p-4f), clamped0);
+    __m512 t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.62E430p-4f), clamped1);
+    __m512 t2 = _mm512_fmadd_ps(n2, _mm512_set1_ps(-0x1.62E430p-4f), clamped2);
+    __m512 t3 = _mm512_fmadd_ps(n3, _mm512_set1_ps(-0x1.62E430p-4f), clamped3);
+    t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(0x1.05C610p-32f), t0);
+    t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(0x1.05C610p-32f), t1);
+    t2 = _mm512_fmadd_ps(n2, _mm512_set1_ps(0x1.05C610p-32f), t2);
+    t3 = _mm512_fmadd_ps(n3, _mm512_set1_ps(0x1.05C610p-32f), t3);
+    __m512 u0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
+    __m512 u1 = _mm512_fmadd_ps(t1, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
+    __m512 u2 = _mm512_fmadd_ps(t2, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
+    __m512 u3 = _mm512_fmadd_ps(t3, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
+    u0 = _mm512_fmadd_ps(u0, t0, _mm512_set1_ps(1.0f));
+    u1 = _mm512_fmadd_ps(u1, t1, _mm512_set1_ps(1.0f));
+    u2 = _mm512_fmadd_ps(u2, t2, _mm512_set1_ps(1.0f));
+    u3 = _mm512_fmadd_ps(u3, t3, _mm512_set1_ps(1.0f));
+    u0 = _mm512_fmadd_ps(u0, t0, _mm512_permutexvar_ps(index0, residuals));
+    u1 = _mm512_fmadd_ps(u1, t1, _mm512_permutexvar_ps(index1, residuals));
+    u2 = _mm512_fmadd_ps(u2, t2, _mm512_permutexvar_ps(index2, residuals));
+    u3 = _mm512_fmadd_ps(u3, t3, _mm512_permutexvar_ps(index3, residuals));
+    const __m512 e0 = _mm512_fmadd_ps(s0, u0, s0);
+    const __m512 e1 = _mm512_fmadd_ps(s1, u1, s1);
+    const __m512 e2 = _mm512_fmadd_ps(s2, u2, s2);
+    const __m512 e3 = _mm512_fmadd_ps(s3, u3, s3);
+    _mm512_storeu_ps(y + i + 0, e0);
+    _mm512_storeu_ps(y + i + 16, e1);
+    _mm512_storeu_ps(y + i + 1024, e2);
+    _mm512_storeu_ps(y + i + 1040, e3);
+    add_compensated(&block_hi[0][0], &block_lo[0][0], _mm512_add_ps(e0, e1));
+    add_compensated(&block_hi[1][0], &block_lo[1][0], _mm512_add_ps(e2, e3));
+  }
+  take_off(&block_hi[0][0], &block_lo[0][0], anchor);
+  hi[0][0] = block_hi[0][0];
+  lo[0][0] = block_lo[0][0];
+  take_off(&block_hi[1][0], &block_lo[1][0], anchor);
+  hi[1][0] = block_hi[1][0];
+  lo[1][0] = block_lo[1][0];
+  return _mm512_reduce_max_ps(_mm512_max_ps(max0, max1));
 }
 
 extern "C" void smx_f32_raddstoreextexp_ukernel__avx512f_u64_acc2(size_t n, const float* x, float* y,
@@ -494,204 +902,375 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__avx512f_u64_acc2(size_t n, cons
   __m512 lo[1] = {_mm512_setzero_ps()};
   struct smx_f32_reference reference;
   smx_f32_reference_init(&reference);
-  // A tile whose maximum is out of range is left as it is, in place too.
-  sum->max = maximum(n, x);
-  if (!smx_is_in_range(sum->max)) {
-    smx_f32_extended_refuse(sum);
-    return;
+  sum->max = -INFINITY;
+  // In place nothing can be summed anew: the reference is that of the tile's maximum, and blocks are not guessed at.
+  const bool in_place = x == y;
+  if (in_place) {
+    sum->max = maximum(n, x);
+    if (!smx_is_in_range(sum->max)) return smx_f32_extended_refuse(sum);
+    hold(&reference, sum->max, hi, lo);
   }
-  if (!smx_f32_reference_holds(&reference, sum->max)) smx_f32_reference_move(&reference, sum->max);
-  __m512 lower = _mm512_set1_ps(smx_lower_bound(SMX_BIAS - reference.exponent));
-  __m512 bias = _mm512_set1_ps(smx_rounding_bias(SMX_BIAS - reference.exponent));
-  for (; n >= 2048; n -= 2048) {
-    __m512 block_hi[2][1] = {{_mm512_setzero_ps()}, {_mm512_setzero_ps()}};
-    __m512 block_lo[2][1] = {{_mm512_setzero_ps()}, {_mm512_setzero_ps()}};
-    for (size_t i = 0; i < 1024; i += 32) {
-      const __m512 x0 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 0));
-      const __m512 x1 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 16));
-      const __m512 x2 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 1024));
-      const __m512 x3 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 1040));
-
-      // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
-      // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
-      const __m512 biased0 = _mm512_fmadd_ps(x0, _mm512_set1_ps(0x1.715476p+0f), bias);
-      const __m512 biased1 = _mm512_fmadd_ps(x1, _mm512_set1_ps(0x1.715476p+0f), bias);
-      const __m512 biased2 = _mm512_fmadd_ps(x2, _mm512_set1_ps(0x1.715476p+0f), bias);
-      const __m512 biased3 = _mm512_fmadd_ps(x3, _mm512_set1_ps(0x1.715476p+0f), bias);
-      const __m512 n0 = _mm512_sub_ps(biased0, bias);
-      const __m512 n1 = _mm512_sub_ps(biased1, bias);
-      const __m512 n2 = _mm512_sub_ps(biased2, bias);
-      const __m512 n3 = _mm512_sub_ps(biased3, bias);
-      const __m512 power0 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased0), 23));
-      const __m512 power1 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased1), 23));
-      const __m512 power2 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased2), 23));
-      const __m512 power3 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased3), 23));
-      __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E400p-1f), x0);
-      __m512 t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.62E400p-1f), x1);
-      __m512 t2 = _mm512_fmadd_ps(n2, _mm512_set1_ps(-0x1.62E400p-1f), x2);
-      __m512 t3 = _mm512_fmadd_ps(n3, _mm512_set1_ps(-0x1.62E400p-1f), x3);
-      t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t0);
-      t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t1);
-      t2 = _mm512_fmadd_ps(n2, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t2);
-      t3 = _mm512_fmadd_ps(n3, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t3);
-      __m512 p0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
-      __m512 p1 = _mm512_fmadd_ps(t1, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
-      __m512 p2 = _mm512_fmadd_ps(t2, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
-      __m512 p3 = _mm512_fmadd_ps(t3, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
-      p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.5558A0p-5f));
-      p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(0x1.5558A0p-5f));
-      p2 = _mm512_fmadd_ps(p2, t2, _mm512_set1_ps(0x1.5558A0p-5f));
-      p3 = _mm512_fmadd_ps(p3, t3, _mm512_set1_ps(0x1.5558A0p-5f));
-      p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.555490p-3f));
-      p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(0x1.555490p-3f));
-      p2 = _mm512_fmadd_ps(p2, t2, _mm512_set1_ps(0x1.555490p-3f));
-      p3 = _mm512_fmadd_ps(p3, t3, _mm512_set1_ps(0x1.555490p-3f));
-      p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.FFFFFCp-2f));
-      p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(0x1.FFFFFCp-2f));
-      p2 = _mm512_fmadd_ps(p2, t2, _mm512_set1_ps(0x1.FFFFFCp-2f));
-      p3 = _mm512_fmadd_ps(p3, t3, _mm512_set1_ps(0x1.FFFFFCp-2f));
-      p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(1.0f));
-      p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(1.0f));
-      p2 = _mm512_fmadd_ps(p2, t2, _mm512_set1_ps(1.0f));
-      p3 = _mm512_fmadd_ps(p3, t3, _mm512_set1_ps(1.0f));
-      p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(1.0f));
-      p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(1.0f));
-      p2 = _mm512_fmadd_ps(p2, t2, _mm512_set1_ps(1.0f));
-      p3 = _mm512_fmadd_ps(p3, t3, _mm512_set1_ps(1.0f));
-      const __m512 y0 = _mm512_mul_ps(p0, power0);
-      const __m512 y1 = _mm512_mul_ps(p1, power1);
-      const __m512 y2 = _mm512_mul_ps(p2, power2);
-      const __m512 y3 = _mm512_mul_ps(p3, power3);
-      _mm512_storeu_ps(y + i + 0, y0);
-      _mm512_storeu_ps(y + i + 16, y1);
-      _mm512_storeu_ps(y + i + 1024, y2);
-      _mm512_storeu_ps(y + i + 1040, y3);
-      const __m512 pair0 = _mm512_add_ps(y0, y1);
-      const __m512 pair2 = _mm512_add_ps(y2, y3);
-      add_compensated(&block_hi[0][0], &block_lo[0][0], pair0);
-      add_compensated(&block_hi[1][0], &block_lo[1][0], pair2);
+  bool is_guess = false;
+  size_t i = 0;
+  while (i < n) {
+    __m512 block_hi[2][1], block_lo[2][1];
+    size_t length = n - i < 1024 ? n - i : 1024;
+    if (!is_guess) {
+      const float block_max = maximum(length, x + i);
+      sum->max = block_max > sum->max ? block_max : sum->max;
+      if (!hold(&reference, block_max, hi, lo)) return smx_f32_extended_refuse(sum);
+      smx_f32_anchor_move(&reference, block_max);
     }
+    const bool together = is_guess && n - i >= 2048;
+    if (together) length = 2048;
+    const float max = together
+                          ? sum_blocks_u64_acc2(x + i, y + i, &reference, block_hi, block_lo)
+                          : sum_block_u64_acc2(length, x + i, y + i, &reference, block_hi[0], block_lo[0]);
+    if (is_guess && !(smx_f32_reference_holds(&reference, max) && smx_f32_anchor_holds(&reference, max))) {
+      is_guess = false;
+      continue;
+    }
+    is_guess = !in_place;
+    sum->max = max > sum->max ? max : sum->max;
     add_pair(&hi[0], &lo[0], block_hi[0][0], block_lo[0][0]);
-    add_pair(&hi[0], &lo[0], block_hi[1][0], block_lo[1][0]);
-    x += 2048;
-    y += 2048;
-  }
-  while (n > 0) {
-    const size_t block = n < 1024 ? n : 1024;
-    __m512 block_hi[1] = {_mm512_setzero_ps()};
-    __m512 block_lo[1] = {_mm512_setzero_ps()};
-    size_t i = 0;
-    for (; i + 64 <= block; i += 64) {
-      const __m512 x0 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 0));
-      const __m512 x1 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 16));
-      const __m512 x2 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 32));
-      const __m512 x3 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 48));
-
-      // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
-      // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
-      const __m512 biased0 = _mm512_fmadd_ps(x0, _mm512_set1_ps(0x1.715476p+0f), bias);
-      const __m512 biased1 = _mm512_fmadd_ps(x1, _mm512_set1_ps(0x1.715476p+0f), bias);
-      const __m512 biased2 = _mm512_fmadd_ps(x2, _mm512_set1_ps(0x1.715476p+0f), bias);
-      const __m512 biased3 = _mm512_fmadd_ps(x3, _mm512_set1_ps(0x1.715476p+0f), bias);
-      const __m512 n0 = _mm512_sub_ps(biased0, bias);
-      const __m512 n1 = _mm512_sub_ps(biased1, bias);
-      const __m512 n2 = _mm512_sub_ps(biased2, bias);
-      const __m512 n3 = _mm512_sub_ps(biased3, bias);
-      const __m512 power0 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased0), 23));
-      const __m512 power1 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased1), 23));
-      const __m512 power2 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased2), 23));
-      const __m512 power3 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased3), 23));
-      __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E400p-1f), x0);
-      __m512 t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.62E400p-1f), x1);
-      __m512 t2 = _mm512_fmadd_ps(n2, _mm512_set1_ps(-0x1.62E400p-1f), x2);
-      __m512 t3 = _mm512_fmadd_ps(n3, _mm512_set1_ps(-0x1.62E400p-1f), x3);
-      t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t0);
-      t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t1);
-      t2 = _mm512_fmadd_ps(n2, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t2);
-      t3 = _mm512_fmadd_ps(n3, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t3);
-      __m512 p0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
-      __m512 p1 = _mm512_fmadd_ps(t1, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
-      __m512 p2 = _mm512_fmadd_ps(t2, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
-      __m512 p3 = _mm512_fmadd_ps(t3, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
-      p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.5558A0p-5f));
-      p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(0x1.5558A0p-5f));
-      p2 = _mm512_fmadd_ps(p2, t2, _mm512_set1_ps(0x1.5558A0p-5f));
-      p3 = _mm512_fmadd_ps(p3, t3, _mm512_set1_ps(0x1.5558A0p-5f));
-      p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.555490p-3f));
-      p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(0x1.555490p-3f));
-      p2 = _mm512_fmadd_ps(p2, t2, _mm512_set1_ps(0x1.555490p-3f));
-      p3 = _mm512_fmadd_ps(p3, t3, _mm512_set1_ps(0x1.555490p-3f));
-      p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.FFFFFCp-2f));
-      p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(0x1.FFFFFCp-2f));
-      p2 = _mm512_fmadd_ps(p2, t2, _mm512_set1_ps(0x1.FFFFFCp-2f));
-      p3 = _mm512_fmadd_ps(p3, t3, _mm512_set1_ps(0x1.FFFFFCp-2f));
-      p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(1.0f));
-      p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(1.0f));
-      p2 = _mm512_fmadd_ps(p2, t2, _mm512_set1_ps(1.0f));
-      p3 = _mm512_fmadd_ps(p3, t3, _mm512_set1_ps(1.0f));
-      p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(1.0f));
-      p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(1.0f));
-      p2 = _mm512_fmadd_ps(p2, t2, _mm512_set1_ps(1.0f));
-      p3 = _mm512_fmadd_ps(p3, t3, _mm512_set1_ps(1.0f));
-      const __m512 y0 = _mm512_mul_ps(p0, power0);
-      const __m512 y1 = _mm512_mul_ps(p1, power1);
-      const __m512 y2 = _mm512_mul_ps(p2, power2);
-      const __m512 y3 = _mm512_mul_ps(p3, power3);
-      _mm512_storeu_ps(y + i + 0, y0);
-      _mm512_storeu_ps(y + i + 16, y1);
-      _mm512_storeu_ps(y + i + 32, y2);
-      _mm512_storeu_ps(y + i + 48, y3);
-      const __m512 pair0 = _mm512_add_ps(y0, y1);
-      const __m512 pair2 = _mm512_add_ps(y2, y3);
-      add_compensated(&block_hi[0], &block_lo[0], pair0);
-      add_compensated(&block_hi[0], &block_lo[0], pair2);
+    if (together) {
+      add_pair(&hi[0], &lo[0], block_hi[1][0], block_lo[1][0]);
     }
-    for (; i + 32 <= block; i += 32) {
-      const __m512 x0 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 0));
-      const __m512 x1 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 16));
-
-      // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
-      // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
-      const __m512 biased0 = _mm512_fmadd_ps(x0, _mm512_set1_ps(0x1.715476p+0f), bias);
-      const __m512 biased1 = _mm512_fmadd_ps(x1, _mm512_set1_ps(0x1.715476p+0f), bias);
-      const __m512 n0 = _mm512_sub_ps(biased0, bias);
-      const __m512 n1 = _mm512_sub_ps(biased1, bias);
-      const __m512 power0 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased0), 23));
-      const __m512 power1 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased1), 23));
-      __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E400p-1f), x0);
-      __m512 t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.62E400p-1f), x1);
-      t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t0);
-      t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t1);
-      __m512 p0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
-      __m512 p1 = _mm512_fmadd_ps(t1, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
-      p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.5558A0p-5f));
-      p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(0x1.5558A0p-5f));
-      p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.555490p-3f));
-      p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(0x1.555490p-3f));
-      p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.FFFFFCp-2f));
-      p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(0x1.FFFFFCp-2f));
-      p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(1.0f));
-      p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(1.0f));
-      p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(1.0f));
-      p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(1.0f));
-      const __m512 y0 = _mm512_mul_ps(p0, power0);
-      const __m512 y1 = _mm512_mul_ps(p1, power1);
-      _mm512_storeu_ps(y + i + 0, y0);
-      _mm512_storeu_ps(y + i + 16, y1);
-      const __m512 pair0 = _mm512_add_ps(y0, y1);
-      add_compensated(&block_hi[0], &block_lo[0], pair0);
-    }
-    if (i < block) accumulate_tail((ptrdiff_t)(block - i), x + i, y + i, lower, bias, block_hi, block_lo);
-    add_pair(&hi[0], &lo[0], block_hi[0], block_lo[0]);
-    x += block;
-    y += block;
-    n -= block;
+    i += length;
   }
   fold(hi, lo, sum);
   sum->reference = reference.exponent;
+}
+
+// The sum of a block in its lanes, and its largest element. Of no use where that is more than reference and anchor hold.
+static inline float sum_block_u128_acc2(size_t n, const float* x, float* y,
+                                        const struct smx_f32_reference* reference, __m512* hi, __m512* lo) {
+  const __m512 lower = _mm512_set1_ps(smx_lower_bound(SMX_BIAS - reference->exponent));
+  const __m512 bias = _mm512_set1_ps(smx_rounding_bias(SMX_BIAS - reference->exponent));
+  const __m512 anchor = _mm512_set1_ps(smx_f32_anchor(reference, n));
+  const __m512 mantissas = avx512f_load_table(smx_exp2_mantissas);
+  const __m512 residuals = avx512f_load_table(smx_exp2_residuals);
+  __m512 max0 = _mm512_set1_ps(-INFINITY);
+  __m512 max1 = _mm512_set1_ps(-INFINITY);
+  __m512 block_hi[1] = {anchor};
+  __m512 block_lo[1] = {_mm512_setzero_ps()};
+
+  size_t i = 0;
+  for (; i + 64 <= n; i += 64) {
+    const __m512 x0 = _mm512_loadu_ps(x + i + 0);
+    const __m512 x1 = _mm512_loadu_ps(x + i + 16);
+    const __m512 x2 = _mm512_loadu_ps(x + i + 32);
+    const __m512 x3 = _mm512_loadu_ps(x + i + 48);
+    max0 = _mm512_max_ps(max0, x0);
+    max1 = _mm512_max_ps(max1, x1);
+    max0 = _mm512_max_ps(max0, x2);
+    max1 = _mm512_max_ps(max1, x3);
+
+    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    const __m512 clamped0 = _mm512_max_ps(lower, x0);
+    const __m512 clamped1 = _mm512_max_ps(lower, x1);
+    const __m512 clamped2 = _mm512_max_ps(lower, x2);
+    const __m512 clamped3 = _mm512_max_ps(lower, x3);
+    const __m512 biased0 = _mm512_fmadd_ps(clamped0, _mm512_set1_ps(8.0f * smx_log2e), bias);
+    const __m512 biased1 = _mm512_fmadd_ps(clamped1, _mm512_set1_ps(8.0f * smx_log2e), bias);
+    const __m512 biased2 = _mm512_fmadd_ps(clamped2, _mm512_set1_ps(8.0f * smx_log2e), bias);
+    const __m512 biased3 = _mm512_fmadd_ps(clamped3, _mm512_set1_ps(8.0f * smx_log2e), bias);
+    const __m512 n0 = _mm512_sub_ps(biased0, bias);
+    const __m512 n1 = _mm512_sub_ps(biased1, bias);
+    const __m512 n2 = _mm512_sub_ps(biased2, bias);
+    const __m512 n3 = _mm512_sub_ps(biased3, bias);
+    const __m512i index0 = _mm512_castps_si512(biased0);
+    const __m512i index1 = _mm512_castps_si512(biased1);
+    const __m512i index2 = _mm512_castps_si512(biased2);
+    const __m512i index3 = _mm512_castps_si512(biased3);
+    const __m512 s0 =
+        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased0), 20),
+                                             _mm512_castps_si512(_mm512_permutexvar_ps(index0, mantissas))));
+    const __m512 s1 =
+        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased1), 20),
+                                             _mm512_castps_si512(_mm512_permutexvar_ps(index1, mantissas))));
+    const __m512 s2 =
+        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased2), 20),
+                                             _mm512_castps_si512(_mm512_permutexvar_ps(index2, mantissas))));
+    const __m512 s3 =
+        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased3), 20),
+                                             _mm512_castps_si512(_mm512_permutexvar_ps(index3, mantissas))));
+    __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E430p-4f), clamped0);
+    __m512 t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.62E430p-4f), clamped1);
+    __m512 t2 = _mm512_fmadd_ps(n2, _mm512_set1_ps(-0x1.62E430p-4f), clamped2);
+    __m512 t3 = _mm512_fmadd_ps(n3, _mm512_set1_ps(-0x1.62E430p-4f), clamped3);
+    t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(0x1.05C610p-32f), t0);
+    t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(0x1.05C610p-32f), t1);
+    t2 = _mm512_fmadd_ps(n2, _mm512_set1_ps(0x1.05C610p-32f), t2);
+    t3 = _mm512_fmadd_ps(n3, _mm512_set1_ps(0x1.05C610p-32f), t3);
+    __m512 u0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
+    __m512 u1 = _mm512_fmadd_ps(t1, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
+    __m512 u2 = _mm512_fmadd_ps(t2, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
+    __m512 u3 = _mm512_fmadd_ps(t3, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
+    u0 = _mm512_fmadd_ps(u0, t0, _mm512_set1_ps(1.0f));
+    u1 = _mm512_fmadd_ps(u1, t1, _mm512_set1_ps(1.0f));
+    u2 = _mm512_fmadd_ps(u2, t2, _mm512_set1_ps(1.0f));
+    u3 = _mm512_fmadd_ps(u3, t3, _mm512_set1_ps(1.0f));
+    u0 = _mm512_fmadd_ps(u0, t0, _mm512_permutexvar_ps(index0, residuals));
+    u1 = _mm512_fmadd_ps(u1, t1, _mm512_permutexvar_ps(index1, residuals));
+    u2 = _mm512_fmadd_ps(u2, t2, _mm512_permutexvar_ps(index2, residuals));
+    u3 = _mm512_fmadd_ps(u3, t3, _mm512_permutexvar_ps(index3, residuals));
+    const __m512 e0 = _mm512_fmadd_ps(s0, u0, s0);
+    const __m512 e1 = _mm512_fmadd_ps(s1, u1, s1);
+    const __m512 e2 = _mm512_fmadd_ps(s2, u2, s2);
+    const __m512 e3 = _mm512_fmadd_ps(s3, u3, s3);
+    _mm512_storeu_ps(y + i + 0, e0);
+    _mm512_storeu_ps(y + i + 16, e1);
+    _mm512_storeu_ps(y + i + 32, e2);
+    _mm512_storeu_ps(y + i + 48, e3);
+    add_compensated(&block_hi[0], &block_lo[0], _mm512_add_ps(e0, e1));
+    add_compensated(&block_hi[0], &block_lo[0], _mm512_add_ps(e2, e3));
+  }
+  for (; i + 32 <= n; i += 32) {
+    const __m512 x0 = _mm512_loadu_ps(x + i + 0);
+    const __m512 x1 = _mm512_loadu_ps(x + i + 16);
+    max0 = _mm512_max_ps(max0, x0);
+    max1 = _mm512_max_ps(max1, x1);
+
+    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    const __m512 clamped0 = _mm512_max_ps(lower, x0);
+    const __m512 clamped1 = _mm512_max_ps(lower, x1);
+    const __m512 biased0 = _mm512_fmadd_ps(clamped0, _mm512_set1_ps(8.0f * smx_log2e), bias);
+    const __m512 biased1 = _mm512_fmadd_ps(clamped1, _mm512_set1_ps(8.0f * smx_log2e), bias);
+    const __m512 n0 = _mm512_sub_ps(biased0, bias);
+    const __m512 n1 = _mm512_sub_ps(biased1, bias);
+    const __m512i index0 = _mm512_castps_si512(biased0);
+    const __m512i index1 = _mm512_castps_si512(biased1);
+    const __m512 s0 =
+        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased0), 20),
+                                             _mm512_castps_si512(_mm512_permutexvar_ps(index0, mantissas))));
+    const __m512 s1 =
+        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased1), 20),
+                                             _mm512_castps_si512(_mm512_permutexvar_ps(index1, mantissas))));
+    __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E430p-4f), clamped0);
+    __m512 t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.62E430p-4f), clamped1);
+    t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(0x1.05C610p-32f), t0);
+    t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(0x1.05C610p-32f), t1);
+    __m512 u0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
+    __m512 u1 = _mm512_fmadd_ps(t1, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
+    u0 = _mm512_fmadd_ps(u0, t0, _mm512_set1_ps(1.0f));
+    u1 = _mm512_fmadd_ps(u1, t1, _mm512_set1_ps(1.0f));
+    u0 = _mm512_fmadd_ps(u0, t0, _mm512_permutexvar_ps(index0, residuals));
+    u1 = _mm512_fmadd_ps(u1, t1, _mm512_permutexvar_ps(index1, residuals));
+    const __m512 e0 = _mm512_fmadd_ps(s0, u0, s0);
+    const __m512 e1 = _mm512_fmadd_ps(s1, u1, s1);
+    _mm512_storeu_ps(y + i + 0, e0);
+    _mm512_storeu_ps(y + i + 16, e1);
+    add_compensated(&block_hi[0], &block_lo[0], _mm512_add_ps(e0, e1));
+  }
+  if (i < n) {
+    const __m512 absent = _mm512_set1_ps(-INFINITY);  // counts as 0
+
+    const __m512 x0 = avx512f_load_tail(x + i + 0, (ptrdiff_t)(n - i) - 0, absent);
+    const __m512 x1 = avx512f_load_tail(x + i + 16, (ptrdiff_t)(n - i) - 16, absent);
+    max0 = _mm512_max_ps(max0, x0);
+    max1 = _mm512_max_ps(max1, x1);
+
+    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    const __m512 clamped0 = _mm512_max_ps(lower, x0);
+    const __m512 clamped1 = _mm512_max_ps(lower, x1);
+    const __m512 biased0 = _mm512_fmadd_ps(clamped0, _mm512_set1_ps(8.0f * smx_log2e), bias);
+    const __m512 biased1 = _mm512_fmadd_ps(clamped1, _mm512_set1_ps(8.0f * smx_log2e), bias);
+    const __m512 n0 = _mm512_sub_ps(biased0, bias);
+    const __m512 n1 = _mm512_sub_ps(biased1, bias);
+    const __m512i index0 = _mm512_castps_si512(biased0);
+    const __m512i index1 = _mm512_castps_si512(biased1);
+    const __m512 s0 =
+        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased0), 20),
+                                             _mm512_castps_si512(_mm512_permutexvar_ps(index0, mantissas))));
+    const __m512 s1 =
+        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased1), 20),
+                                             _mm512_castps_si512(_mm512_permutexvar_ps(index1, mantissas))));
+    __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E430p-4f), clamped0);
+    __m512 t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.62E430p-4f), clamped1);
+    t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(0x1.05C610p-32f), t0);
+    t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(0x1.05C610p-32f), t1);
+    __m512 u0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
+    __m512 u1 = _mm512_fmadd_ps(t1, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
+    u0 = _mm512_fmadd_ps(u0, t0, _mm512_set1_ps(1.0f));
+    u1 = _mm512_fmadd_ps(u1, t1, _mm512_set1_ps(1.0f));
+    u0 = _mm512_fmadd_ps(u0, t0, _mm512_permutexvar_ps(index0, residuals));
+    u1 = _mm512_fmadd_ps(u1, t1, _mm512_permutexvar_ps(index1, residuals));
+    const __m512 e0 = _mm512_fmadd_ps(s0, u0, s0);
+    const __m512 e1 = _mm512_fmadd_ps(s1, u1, s1);
+    avx512f_store_tail(y + i + 0, (ptrdiff_t)(n - i) - 0, e0);
+    avx512f_store_tail(y + i + 16, (ptrdiff_t)(n - i) - 16, e1);
+    add_compensated(&block_hi[0], &block_lo[0], _mm512_add_ps(e0, e1));
+  }
+  take_off(&block_hi[0], &block_lo[0], anchor);
+  hi[0] = block_hi[0];
+  lo[0] = block_lo[0];
+  return _mm512_reduce_max_ps(_mm512_max_ps(max0, max1));
+}
+
+// The same of 2 whole blocks, walked together.
+static inline float sum_blocks_u128_acc2(const float* x, float* y, const struct smx_f32_reference* reference,
+                                         __m512 (*hi)[1], __m512 (*lo)[1]) {
+  const __m512 lower = _mm512_set1_ps(smx_lower_bound(SMX_BIAS - reference->exponent));
+  const __m512 bias = _mm512_set1_ps(smx_rounding_bias(SMX_BIAS - reference->exponent));
+  const __m512 anchor = _mm512_set1_ps(smx_f32_anchor(reference, 1024));
+  const __m512 mantissas = avx512f_load_table(smx_exp2_mantissas);
+  const __m512 residuals = avx512f_load_table(smx_exp2_residuals);
+  __m512 max0 = _mm512_set1_ps(-INFINITY);
+  __m512 max1 = _mm512_set1_ps(-INFINITY);
+  __m512 block_hi[2][1] = {{anchor}, {anchor}};
+  __m512 block_lo[2][1] = {{_mm512_setzero_ps()}, {_mm512_setzero_ps()}};
+  for (size_t i = 0; i < 1024; i += 64) {
+    const __m512 x0 = _mm512_loadu_ps(x + i + 0);
+    const __m512 x1 = _mm512_loadu_ps(x + i + 16);
+    const __m512 x2 = _mm512_loadu_ps(x + i + 1024);
+    const __m512 x3 = _mm512_loadu_ps(x + i + 1040);
+    const __m512 x4 = _mm512_loadu_ps(x + i + 32);
+    const __m512 x5 = _mm512_loadu_ps(x + i + 48);
+    const __m512 x6 = _mm512_loadu_ps(x + i + 1056);
+    const __m512 x7 = _mm512_loadu_ps(x + i + 1072);
+    max0 = _mm512_max_ps(max0, x0);
+    max1 = _mm512_max_ps(max1, x1);
+    max0 = _mm512_max_ps(max0, x2);
+    max1 = _mm512_max_ps(max1, x3);
+    max0 = _mm512_max_ps(max0, x4);
+    max1 = _mm512_max_ps(max1, x5);
+    max0 = _mm512_max_ps(max0, x6);
+    max1 = _mm512_max_ps(max1, x7);
+
+    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    const __m512 clamped0 = _mm512_max_ps(lower, x0);
+    const __m512 clamped1 = _mm512_max_ps(lower, x1);
+    const __m512 clamped2 = _mm512_max_ps(lower, x2);
+    const __m512 clamped3 = _mm512_max_ps(lower, x3);
+    const __m512 clamped4 = _mm512_max_ps(lower, x4);
+    const __m512 clamped5 = _mm512_max_ps(lower, x5);
+    const __m512 clamped6 = _mm512_max_ps(lower, x6);
+    const __m512 clamped7 = _mm512_max_ps(lower, x7);
+    const __m512 biased0 = _mm512_fmadd_ps(clamped0, _mm512_set1_ps(8.0f * smx_log2e), bias);
+    const __m512 biased1 = _mm512_fmadd_ps(clamped1, _mm512_set1_ps(8.0f * smx_log2e), bias);
+    const __m512 biased2 = _mm512_fmadd_ps(clamped2, _mm512_set1_ps(8.0f * smx_log2e), bias);
+    const __m512 biased3 = _mm512_fmadd_ps(clamped3, _mm512_set1_ps(8.0f * smx_log2e), bias);
+    const __m512 biased4 = _mm512_fmadd_ps(clamped4, _mm512_set1_ps(8.0f * smx_log2e), bias);
+    const __m512 biased5 = _mm512_fmadd_ps(clamped5, _mm512_set1_ps(8.0f * smx_log2e), bias);
+    const __m512 biased6 = _mm512_fmadd_ps(clamped6, _mm512_set1_ps(8.0f * smx_log2e), bias);
+    const __m512 biased7 = _mm512_fmadd_ps(clamped7, _mm512_set1_ps(8.0f * smx_log2e), bias);
+    const __m512 n0 = _mm512_sub_ps(biased0, bias);
+    const __m512 n1 = _mm512_sub_ps(biased1, bias);
+    const __m512 n2 = _mm512_sub_ps(biased2, bias);
+    const __m512 n3 = _mm512_sub_ps(biased3, bias);
+    const __m512 n4 = _mm512_sub_ps(biased4, bias);
+    const __m512 n5 = _mm512_sub_ps(biased5, bias);
+    const __m512 n6 = _mm512_sub_ps(biased6, bias);
+    const __m512 n7 = _mm512_sub_ps(biased7, bias);
+    const __m512i index0 = _mm512_castps_si512(biased0);
+    const __m512i index1 = _mm512_castps_si512(biased1);
+    const __m512i index2 = _mm512_castps_si512(biased2);
+    const __m512i index3 = _mm512_castps_si512(biased3);
+    const __m512i index4 = _mm512_castps_si512(biased4);
+    const __m512i index5 = _mm512_castps_si512(biased5);
+    const __m512i index6 = _mm512_castps_si512(biased6);
+    const __m512i index7 = _mm512_castps_si512(biased7);
+    const __m512 s0 =
+        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased0), 20),
+                                             _mm512_castps_si512(_mm512_permutexvar_ps(index0, mantissas))));
+    const __m512 s1 =
+        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased1), 20),
+                                             _mm512_castps_si512(_mm512_permutexvar_ps(index1, mantissas))));
+    const __m512 s2 =
+        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased2), 20),
+                                             _mm512_castps_si512(_mm512_permutexvar_ps(index2, mantissas))));
+    const __m512 s3 =
+        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased3), 20),
+                                             _mm512_castps_si512(_mm512_permutexvar_ps(index3, mantissas))));
+    const __m512 s4 =
+        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased4), 20),
+                                             _mm512_castps_si512(_mm512_permutexvar_ps(index4, mantissas))));
+    const __m512 s5 =
+        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased5), 20),
+                                             _mm512_castps_si512(_mm512_permutexvar_ps(index5, mantissas))));
+    const __m512 s6 =
+        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased6), 20),
+                                             _mm512_castps_si512(_mm512_permutexvar_ps(index6, mantissas))));
+    const __m512 s7 =
+        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased7), 20),
+                                             _mm512_castps_si512(_mm512_permutexvar_ps(index7, mantissas))));
+    __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E430p-4f), clamped0);
+    __m512 t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.62E430p-4f), clamped1);
+    __m512 t2 = _mm512_fmadd_ps(n2, _mm512_set1_ps(-0x1.62E430p-4f), clamped2);
+    __m512 t3 = _mm512_fmadd_ps(n3, _mm512_set1_ps(-0x1.62E430p-4f), clamped3);
+    __m512 t4 = _mm512_fmadd_ps(n4, _mm512_set1_ps(-0x1.62E430p-4f), clamped4);
+    __m512 t5 = _mm512_fmadd_ps(n5, _mm512_set1_ps(-0x1.62E430p-4f), clamped5);
+    __m512 t6 = _mm512_fmadd_ps(n6, _mm512_set1_ps(-0x1.62E430p-4f), clamped6);
+    __m512 t7 = _mm512_fmadd_ps(n7, _mm512_set1_ps(-0x1.62E430p-4f), clamped7);
+    t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(0x1.05C610p-32f), t0);
+    t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(0x1.05C610p-32f), t1);
+    t2 = _mm512_fmadd_ps(n2, _mm512_set1_ps(0x1.05C610p-32f), t2);
+    t3 = _mm512_fmadd_ps(n3, _mm512_set1_ps(0x1.05C610p-32f), t3);
+    t4 = _mm512_fmadd_ps(n4, _mm512_set1_ps(0x1.05C610p-32f), t4);
+    t5 = _mm512_fmadd_ps(n5, _mm512_set1_ps(0x1.05C610p-32f), t5);
+    t6 = _mm512_fmadd_ps(n6, _mm512_set1_ps(0x1.05C610p-32f), t6);
+    t7 = _mm512_fmadd_ps(n7, _mm512_set1_ps(0x1.05C610p-32f), t7);
+    __m512 u0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
+    __m512 u1 = _mm512_fmadd_ps(t1, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
+    __m512 u2 = _mm512_fmadd_ps(t2, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
+    __m512 u3 = _mm512_fmadd_ps(t3, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
+    __m512 u4 = _mm512_fmadd_ps(t4, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
+    __m512 u5 = _mm512_fmadd_ps(t5, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
+    __m512 u6 = _mm512_fmadd_ps(t6, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
+    __m512 u7 = _mm512_fmadd_ps(t7, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
+    u0 = _mm512_fmadd_ps(u0, t0, _mm512_set1_ps(1.0f));
+    u1 = _mm512_fmadd_ps(u1, t1, _mm512_set1_ps(1.0f));
+    u2 = _mm512_fmadd_ps(u2, t2, _mm512_set1_ps(1.0f));
+    u3 = _mm512_fmadd_ps(u3, t3, _mm512_set1_ps(1.0f));
+    u4 = _mm512_fmadd_ps(u4, t4, _mm512_set1_ps(1.0f));
+    u5 = _mm512_fmadd_ps(u5, t5, _mm512_set1_ps(1.0f));
+    u6 = _mm512_fmadd_ps(u6, t6, _mm512_set1_ps(1.0f));
+    u7 = _mm512_fmadd_ps(u7, t7, _mm512_set1_ps(1.0f));
+    u0 = _mm512_fmadd_ps(u0, t0, _mm512_permutexvar_ps(index0, residuals));
+    u1 = _mm512_fmadd_ps(u1, t1, _mm512_permutexvar_ps(index1, residuals));
+    u2 = _mm512_fmadd_ps(u2, t2, _mm512_permutexvar_ps(index2, residuals));
+    u3 = _mm512_fmadd_ps(u3, t3, _mm512_permutexvar_ps(index3, residuals));
+    u4 = _mm512_fmadd_ps(u4, t4, _mm512_permutexvar_ps(index4, residuals));
+    u5 = _mm512_fmadd_ps(u5, t5, _mm512_permutexvar_ps(index5, residuals));
+    u6 = _mm512_fmadd_ps(u6, t6, _mm512_permutexvar_ps(index6, residuals));
+    u7 = _mm512_fmadd_ps(u7, t7, _mm512_permutexvar_ps(index7, residuals));
+    const __m512 e0 = _mm512_fmadd_ps(s0, u0, s0);
+    const __m512 e1 = _mm512_fmadd_ps(s1, u1, s1);
+    const __m512 e2 = _mm512_fmadd_ps(s2, u2, s2);
+    const __m512 e3 = _mm512_fmadd_ps(s3, u3, s3);
+    const __m512 e4 = _mm512_fmadd_ps(s4, u4, s4);
+    const __m512 e5 = _mm512_fmadd_ps(s5, u5, s5);
+    const __m512 e6 = _mm512_fmadd_ps(s6, u6, s6);
+    const __m512 e7 = _mm512_fmadd_ps(s7, u7, s7);
+    _mm512_storeu_ps(y + i + 0, e0);
+    _mm512_storeu_ps(y + i + 16, e1);
+    _mm512_storeu_ps(y + i + 1024, e2);
+    _mm512_storeu_ps(y + i + 1040, e3);
+    _mm512_storeu_ps(y + i + 32, e4);
+    _mm512_storeu_ps(y + i + 48, e5);
+    _mm512_storeu_ps(y + i + 1056, e6);
+    _mm512_storeu_ps(y + i + 1072, e7);
+    add_compensated(&block_hi[0][0], &block_lo[0][0], _mm512_add_ps(e0, e1));
+    add_compensated(&block_hi[1][0], &block_lo[1][0], _mm512_add_ps(e2, e3));
+    add_compensated(&block_hi[0][0], &block_lo[0][0], _mm512_add_ps(e4, e5));
+    add_compensated(&block_hi[1][0], &block_lo[1][0], _mm512_add_ps(e6, e7));
+  }
+  take_off(&block_hi[0][0], &block_lo[0][0], anchor);
+  hi[0][0] = block_hi[0][0];
+  lo[0][0] = block_lo[0][0];
+  take_off(&block_hi[1][0], &block_lo[1][0], anchor);
+  hi[1][0] = block_hi[1][0];
+  lo[1][0] = block_lo[1][0];
+  return _mm512_reduce_max_ps(_mm512_max_ps(max0, max1));
 }
 
 extern "C" void smx_f32_raddstoreextexp_ukernel__avx512f_u128_acc2(size_t n, const float* x, float* y,
@@ -700,324 +1279,310 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__avx512f_u128_acc2(size_t n, con
   __m512 lo[1] = {_mm512_setzero_ps()};
   struct smx_f32_reference reference;
   smx_f32_reference_init(&reference);
-  // A tile whose maximum is out of range is left as it is, in place too.
-  sum->max = maximum(n, x);
-  if (!smx_is_in_range(sum->max)) {
-    smx_f32_extended_refuse(sum);
-    return;
+  sum->max = -INFINITY;
+  // In place nothing can be summed anew: the reference is that of the tile's maximum, and blocks are not guessed at.
+  const bool in_place = x == y;
+  if (in_place) {
+    sum->max = maximum(n, x);
+    if (!smx_is_in_range(sum->max)) return smx_f32_extended_refuse(sum);
+    hold(&reference, sum->max, hi, lo);
   }
-  if (!smx_f32_reference_holds(&reference, sum->max)) smx_f32_reference_move(&reference, sum->max);
-  __m512 lower = _mm512_set1_ps(smx_lower_bound(SMX_BIAS - reference.exponent));
-  __m512 bias = _mm512_set1_ps(smx_rounding_bias(SMX_BIAS - reference.exponent));
-  for (; n >= 2048; n -= 2048) {
-    __m512 block_hi[2][1] = {{_mm512_setzero_ps()}, {_mm512_setzero_ps()}};
-    __m512 block_lo[2][1] = {{_mm512_setzero_ps()}, {_mm512_setzero_ps()}};
-    for (size_t i = 0; i < 1024; i += 64) {
-      const __m512 x0 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 0));
-      const __m512 x1 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 16));
-      const __m512 x2 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 1024));
-      const __m512 x3 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 1040));
-      const __m512 x4 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 32));
-      const __m512 x5 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 48));
-      const __m512 x6 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 1056));
-      const __m512 x7 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 1072));
-
-      // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
-      // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
-      const __m512 biased0 = _mm512_fmadd_ps(x0, _mm512_set1_ps(0x1.715476p+0f), bias);
-      const __m512 biased1 = _mm512_fmadd_ps(x1, _mm512_set1_ps(0x1.715476p+0f), bias);
-      const __m512 biased2 = _mm512_fmadd_ps(x2, _mm512_set1_ps(0x1.715476p+0f), bias);
-      const __m512 biased3 = _mm512_fmadd_ps(x3, _mm512_set1_ps(0x1.715476p+0f), bias);
-      const __m512 biased4 = _mm512_fmadd_ps(x4, _mm512_set1_ps(0x1.715476p+0f), bias);
-      const __m512 biased5 = _mm512_fmadd_ps(x5, _mm512_set1_ps(0x1.715476p+0f), bias);
-      const __m512 biased6 = _mm512_fmadd_ps(x6, _mm512_set1_ps(0x1.715476p+0f), bias);
-      const __m512 biased7 = _mm512_fmadd_ps(x7, _mm512_set1_ps(0x1.715476p+0f), bias);
-      const __m512 n0 = _mm512_sub_ps(biased0, bias);
-      const __m512 n1 = _mm512_sub_ps(biased1, bias);
-      const __m512 n2 = _mm512_sub_ps(biased2, bias);
-      const __m512 n3 = _mm512_sub_ps(biased3, bias);
-      const __m512 n4 = _mm512_sub_ps(biased4, bias);
-      const __m512 n5 = _mm512_sub_ps(biased5, bias);
-      const __m512 n6 = _mm512_sub_ps(biased6, bias);
-      const __m512 n7 = _mm512_sub_ps(biased7, bias);
-      const __m512 power0 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased0), 23));
-      const __m512 power1 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased1), 23));
-      const __m512 power2 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased2), 23));
-      const __m512 power3 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased3), 23));
-      const __m512 power4 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased4), 23));
-      const __m512 power5 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased5), 23));
-      const __m512 power6 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased6), 23));
-      const __m512 power7 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased7), 23));
-      __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E400p-1f), x0);
-      __m512 t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.62E400p-1f), x1);
-      __m512 t2 = _mm512_fmadd_ps(n2, _mm512_set1_ps(-0x1.62E400p-1f), x2);
-      __m512 t3 = _mm512_fmadd_ps(n3, _mm512_set1_ps(-0x1.62E400p-1f), x3);
-      __m512 t4 = _mm512_fmadd_ps(n4, _mm512_set1_ps(-0x1.62E400p-1f), x4);
-      __m512 t5 = _mm512_fmadd_ps(n5, _mm512_set1_ps(-0x1.62E400p-1f), x5);
-      __m512 t6 = _mm512_fmadd_ps(n6, _mm512_set1_ps(-0x1.62E400p-1f), x6);
-      __m512 t7 = _mm512_fmadd_ps(n7, _mm512_set1_ps(-0x1.62E400p-1f), x7);
-      t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t0);
-      t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t1);
-      t2 = _mm512_fmadd_ps(n2, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t2);
-      t3 = _mm512_fmadd_ps(n3, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t3);
-      t4 = _mm512_fmadd_ps(n4, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t4);
-      t5 = _mm512_fmadd_ps(n5, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t5);
-      t6 = _mm512_fmadd_ps(n6, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t6);
-      t7 = _mm512_fmadd_ps(n7, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t7);
-      __m512 p0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
-      __m512 p1 = _mm512_fmadd_ps(t1, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
-      __m512 p2 = _mm512_fmadd_ps(t2, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
-      __m512 p3 = _mm512_fmadd_ps(t3, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
-      __m512 p4 = _mm512_fmadd_ps(t4, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
-      __m512 p5 = _mm512_fmadd_ps(t5, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
-      __m512 p6 = _mm512_fmadd_ps(t6, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
-      __m512 p7 = _mm512_fmadd_ps(t7, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
-      p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.5558A0p-5f));
-      p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(0x1.5558A0p-5f));
-      p2 = _mm512_fmadd_ps(p2, t2, _mm512_set1_ps(0x1.5558A0p-5f));
-      p3 = _mm512_fmadd_ps(p3, t3, _mm512_set1_ps(0x1.5558A0p-5f));
-      p4 = _mm512_fmadd_ps(p4, t4, _mm512_set1_ps(0x1.5558A0p-5f));
-      p5 = _mm512_fmadd_ps(p5, t5, _mm512_set1_ps(0x1.5558A0p-5f));
-      p6 = _mm512_fmadd_ps(p6, t6, _mm512_set1_ps(0x1.5558A0p-5f));
-      p7 = _mm512_fmadd_ps(p7, t7, _mm512_set1_ps(0x1.5558A0p-5f));
-      p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.555490p-3f));
-      p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(0x1.555490p-3f));
-      p2 = _mm512_fmadd_ps(p2, t2, _mm512_set1_ps(0x1.555490p-3f));
-      p3 = _mm512_fmadd_ps(p3, t3, _mm512_set1_ps(0x1.555490p-3f));
-      p4 = _mm512_fmadd_ps(p4, t4, _mm512_set1_ps(0x1.555490p-3f));
-      p5 = _mm512_fmadd_ps(p5, t5, _mm512_set1_ps(0x1.555490p-3f));
-      p6 = _mm512_fmadd_ps(p6, t6, _mm512_set1_ps(0x1.555490p-3f));
-      p7 = _mm512_fmadd_ps(p7, t7, _mm512_set1_ps(0x1.555490p-3f));
-      p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.FFFFFCp-2f));
-      p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(0x1.FFFFFCp-2f));
-      p2 = _mm512_fmadd_ps(p2, t2, _mm512_set1_ps(0x1.FFFFFCp-2f));
-      p3 = _mm512_fmadd_ps(p3, t3, _mm512_set1_ps(0x1.FFFFFCp-2f));
-      p4 = _mm512_fmadd_ps(p4, t4, _mm512_set1_ps(0x1.FFFFFCp-2f));
-      p5 = _mm512_fmadd_ps(p5, t5, _mm512_set1_ps(0x1.FFFFFCp-2f));
-      p6 = _mm512_fmadd_ps(p6, t6, _mm512_set1_ps(0x1.FFFFFCp-2f));
-      p7 = _mm512_fmadd_ps(p7, t7, _mm512_set1_ps(0x1.FFFFFCp-2f));
-      p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(1.0f));
-      p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(1.0f));
-      p2 = _mm512_fmadd_ps(p2, t2, _mm512_set1_ps(1.0f));
-      p3 = _mm512_fmadd_ps(p3, t3, _mm512_set1_ps(1.0f));
-      p4 = _mm512_fmadd_ps(p4, t4, _mm512_set1_ps(1.0f));
-      p5 = _mm512_fmadd_ps(p5, t5, _mm512_set1_ps(1.0f));
-      p6 = _mm512_fmadd_ps(p6, t6, _mm512_set1_ps(1.0f));
-      p7 = _mm512_fmadd_ps(p7, t7, _mm512_set1_ps(1.0f));
-      p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(1.0f));
-      p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(1.0f));
-      p2 = _mm512_fmadd_ps(p2, t2, _mm512_set1_ps(1.0f));
-      p3 = _mm512_fmadd_ps(p3, t3, _mm512_set1_ps(1.0f));
-      p4 = _mm512_fmadd_ps(p4, t4, _mm512_set1_ps(1.0f));
-      p5 = _mm512_fmadd_ps(p5, t5, _mm512_set1_ps(1.0f));
-      p6 = _mm512_fmadd_ps(p6, t6, _mm512_set1_ps(1.0f));
-      p7 = _mm512_fmadd_ps(p7, t7, _mm512_set1_ps(1.0f));
-      const __m512 y0 = _mm512_mul_ps(p0, power0);
-      const __m512 y1 = _mm512_mul_ps(p1, power1);
-      const __m512 y2 = _mm512_mul_ps(p2, power2);
-      const __m512 y3 = _mm512_mul_ps(p3, power3);
-      const __m512 y4 = _mm512_mul_ps(p4, power4);
-      const __m512 y5 = _mm512_mul_ps(p5, power5);
-      const __m512 y6 = _mm512_mul_ps(p6, power6);
-      const __m512 y7 = _mm512_mul_ps(p7, power7);
-      _mm512_storeu_ps(y + i + 0, y0);
-      _mm512_storeu_ps(y + i + 16, y1);
-      _mm512_storeu_ps(y + i + 1024, y2);
-      _mm512_storeu_ps(y + i + 1040, y3);
-      _mm512_storeu_ps(y + i + 32, y4);
-      _mm512_storeu_ps(y + i + 48, y5);
-      _mm512_storeu_ps(y + i + 1056, y6);
-      _mm512_storeu_ps(y + i + 1072, y7);
-      const __m512 pair0 = _mm512_add_ps(y0, y1);
-      const __m512 pair2 = _mm512_add_ps(y2, y3);
-      const __m512 pair4 = _mm512_add_ps(y4, y5);
-      const __m512 pair6 = _mm512_add_ps(y6, y7);
-      add_compensated(&block_hi[0][0], &block_lo[0][0], pair0);
-      add_compensated(&block_hi[1][0], &block_lo[1][0], pair2);
-      add_compensated(&block_hi[0][0], &block_lo[0][0], pair4);
-      add_compensated(&block_hi[1][0], &block_lo[1][0], pair6);
+  bool is_guess = false;
+  size_t i = 0;
+  while (i < n) {
+    __m512 block_hi[2][1], block_lo[2][1];
+    size_t length = n - i < 1024 ? n - i : 1024;
+    if (!is_guess) {
+      const float block_max = maximum(length, x + i);
+      sum->max = block_max > sum->max ? block_max : sum->max;
+      if (!hold(&reference, block_max, hi, lo)) return smx_f32_extended_refuse(sum);
+      smx_f32_anchor_move(&reference, block_max);
     }
+    const bool together = is_guess && n - i >= 2048;
+    if (together) length = 2048;
+    const float max = together
+                          ? sum_blocks_u128_acc2(x + i, y + i, &reference, block_hi, block_lo)
+                          : sum_block_u128_acc2(length, x + i, y + i, &reference, block_hi[0], block_lo[0]);
+    if (is_guess && !(smx_f32_reference_holds(&reference, max) && smx_f32_anchor_holds(&reference, max))) {
+      is_guess = false;
+      continue;
+    }
+    is_guess = !in_place;
+    sum->max = max > sum->max ? max : sum->max;
     add_pair(&hi[0], &lo[0], block_hi[0][0], block_lo[0][0]);
-    add_pair(&hi[0], &lo[0], block_hi[1][0], block_lo[1][0]);
-    x += 2048;
-    y += 2048;
-  }
-  while (n > 0) {
-    const size_t block = n < 1024 ? n : 1024;
-    __m512 block_hi[1] = {_mm512_setzero_ps()};
-    __m512 block_lo[1] = {_mm512_setzero_ps()};
-    size_t i = 0;
-    for (; i + 128 <= block; i += 128) {
-      const __m512 x0 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 0));
-      const __m512 x1 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 16));
-      const __m512 x2 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 32));
-      const __m512 x3 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 48));
-      const __m512 x4 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 64));
-      const __m512 x5 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 80));
-      const __m512 x6 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 96));
-      const __m512 x7 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 112));
-
-      // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
-      // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
-      const __m512 biased0 = _mm512_fmadd_ps(x0, _mm512_set1_ps(0x1.715476p+0f), bias);
-      const __m512 biased1 = _mm512_fmadd_ps(x1, _mm512_set1_ps(0x1.715476p+0f), bias);
-      const __m512 biased2 = _mm512_fmadd_ps(x2, _mm512_set1_ps(0x1.715476p+0f), bias);
-      const __m512 biased3 = _mm512_fmadd_ps(x3, _mm512_set1_ps(0x1.715476p+0f), bias);
-      const __m512 biased4 = _mm512_fmadd_ps(x4, _mm512_set1_ps(0x1.715476p+0f), bias);
-      const __m512 biased5 = _mm512_fmadd_ps(x5, _mm512_set1_ps(0x1.715476p+0f), bias);
-      const __m512 biased6 = _mm512_fmadd_ps(x6, _mm512_set1_ps(0x1.715476p+0f), bias);
-      const __m512 biased7 = _mm512_fmadd_ps(x7, _mm512_set1_ps(0x1.715476p+0f), bias);
-      const __m512 n0 = _mm512_sub_ps(biased0, bias);
-      const __m512 n1 = _mm512_sub_ps(biased1, bias);
-      const __m512 n2 = _mm512_sub_ps(biased2, bias);
-      const __m512 n3 = _mm512_sub_ps(biased3, bias);
-      const __m512 n4 = _mm512_sub_ps(biased4, bias);
-      const __m512 n5 = _mm512_sub_ps(biased5, bias);
-      const __m512 n6 = _mm512_sub_ps(biased6, bias);
-      const __m512 n7 = _mm512_sub_ps(biased7, bias);
-      const __m512 power0 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased0), 23));
-      const __m512 power1 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased1), 23));
-      const __m512 power2 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased2), 23));
-      const __m512 power3 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased3), 23));
-      const __m512 power4 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased4), 23));
-      const __m512 power5 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased5), 23));
-      const __m512 power6 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased6), 23));
-      const __m512 power7 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased7), 23));
-      __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E400p-1f), x0);
-      __m512 t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.62E400p-1f), x1);
-      __m512 t2 = _mm512_fmadd_ps(n2, _mm512_set1_ps(-0x1.62E400p-1f), x2);
-      __m512 t3 = _mm512_fmadd_ps(n3, _mm512_set1_ps(-0x1.62E400p-1f), x3);
-      __m512 t4 = _mm512_fmadd_ps(n4, _mm512_set1_ps(-0x1.62E400p-1f), x4);
-      __m512 t5 = _mm512_fmadd_ps(n5, _mm512_set1_ps(-0x1.62E400p-1f), x5);
-      __m512 t6 = _mm512_fmadd_ps(n6, _mm512_set1_ps(-0x1.62E400p-1f), x6);
-      __m512 t7 = _mm512_fmadd_ps(n7, _mm512_set1_ps(-0x1.62E400p-1f), x7);
-      t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t0);
-      t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t1);
-      t2 = _mm512_fmadd_ps(n2, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t2);
-      t3 = _mm512_fmadd_ps(n3, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t3);
-      t4 = _mm512_fmadd_ps(n4, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t4);
-      t5 = _mm512_fmadd_ps(n5, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t5);
-      t6 = _mm512_fmadd_ps(n6, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t6);
-      t7 = _mm512_fmadd_ps(n7, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t7);
-      __m512 p0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
-      __m512 p1 = _mm512_fmadd_ps(t1, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
-      __m512 p2 = _mm512_fmadd_ps(t2, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
-      __m512 p3 = _mm512_fmadd_ps(t3, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
-      __m512 p4 = _mm512_fmadd_ps(t4, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
-      __m512 p5 = _mm512_fmadd_ps(t5, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
-      __m512 p6 = _mm512_fmadd_ps(t6, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
-      __m512 p7 = _mm512_fmadd_ps(t7, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
-      p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.5558A0p-5f));
-      p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(0x1.5558A0p-5f));
-      p2 = _mm512_fmadd_ps(p2, t2, _mm512_set1_ps(0x1.5558A0p-5f));
-      p3 = _mm512_fmadd_ps(p3, t3, _mm512_set1_ps(0x1.5558A0p-5f));
-      p4 = _mm512_fmadd_ps(p4, t4, _mm512_set1_ps(0x1.5558A0p-5f));
-      p5 = _mm512_fmadd_ps(p5, t5, _mm512_set1_ps(0x1.5558A0p-5f));
-      p6 = _mm512_fmadd_ps(p6, t6, _mm512_set1_ps(0x1.5558A0p-5f));
-      p7 = _mm512_fmadd_ps(p7, t7, _mm512_set1_ps(0x1.5558A0p-5f));
-      p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.555490p-3f));
-      p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(0x1.555490p-3f));
-      p2 = _mm512_fmadd_ps(p2, t2, _mm512_set1_ps(0x1.555490p-3f));
-      p3 = _mm512_fmadd_ps(p3, t3, _mm512_set1_ps(0x1.555490p-3f));
-      p4 = _mm512_fmadd_ps(p4, t4, _mm512_set1_ps(0x1.555490p-3f));
-      p5 = _mm512_fmadd_ps(p5, t5, _mm512_set1_ps(0x1.555490p-3f));
-      p6 = _mm512_fmadd_ps(p6, t6, _mm512_set1_ps(0x1.555490p-3f));
-      p7 = _mm512_fmadd_ps(p7, t7, _mm512_set1_ps(0x1.555490p-3f));
-      p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.FFFFFCp-2f));
-      p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(0x1.FFFFFCp-2f));
-      p2 = _mm512_fmadd_ps(p2, t2, _mm512_set1_ps(0x1.FFFFFCp-2f));
-      p3 = _mm512_fmadd_ps(p3, t3, _mm512_set1_ps(0x1.FFFFFCp-2f));
-      p4 = _mm512_fmadd_ps(p4, t4, _mm512_set1_ps(0x1.FFFFFCp-2f));
-      p5 = _mm512_fmadd_ps(p5, t5, _mm512_set1_ps(0x1.FFFFFCp-2f));
-      p6 = _mm512_fmadd_ps(p6, t6, _mm512_set1_ps(0x1.FFFFFCp-2f));
-      p7 = _mm512_fmadd_ps(p7, t7, _mm512_set1_ps(0x1.FFFFFCp-2f));
-      p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(1.0f));
-      p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(1.0f));
-      p2 = _mm512_fmadd_ps(p2, t2, _mm512_set1_ps(1.0f));
-      p3 = _mm512_fmadd_ps(p3, t3, _mm512_set1_ps(1.0f));
-      p4 = _mm512_fmadd_ps(p4, t4, _mm512_set1_ps(1.0f));
-      p5 = _mm512_fmadd_ps(p5, t5, _mm512_set1_ps(1.0f));
-      p6 = _mm512_fmadd_ps(p6, t6, _mm512_set1_ps(1.0f));
-      p7 = _mm512_fmadd_ps(p7, t7, _mm512_set1_ps(1.0f));
-      p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(1.0f));
-      p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(1.0f));
-      p2 = _mm512_fmadd_ps(p2, t2, _mm512_set1_ps(1.0f));
-      p3 = _mm512_fmadd_ps(p3, t3, _mm512_set1_ps(1.0f));
-      p4 = _mm512_fmadd_ps(p4, t4, _mm512_set1_ps(1.0f));
-      p5 = _mm512_fmadd_ps(p5, t5, _mm512_set1_ps(1.0f));
-      p6 = _mm512_fmadd_ps(p6, t6, _mm512_set1_ps(1.0f));
-      p7 = _mm512_fmadd_ps(p7, t7, _mm512_set1_ps(1.0f));
-      const __m512 y0 = _mm512_mul_ps(p0, power0);
-      const __m512 y1 = _mm512_mul_ps(p1, power1);
-      const __m512 y2 = _mm512_mul_ps(p2, power2);
-      const __m512 y3 = _mm512_mul_ps(p3, power3);
-      const __m512 y4 = _mm512_mul_ps(p4, power4);
-      const __m512 y5 = _mm512_mul_ps(p5, power5);
-      const __m512 y6 = _mm512_mul_ps(p6, power6);
-      const __m512 y7 = _mm512_mul_ps(p7, power7);
-      _mm512_storeu_ps(y + i + 0, y0);
-      _mm512_storeu_ps(y + i + 16, y1);
-      _mm512_storeu_ps(y + i + 32, y2);
-      _mm512_storeu_ps(y + i + 48, y3);
-      _mm512_storeu_ps(y + i + 64, y4);
-      _mm512_storeu_ps(y + i + 80, y5);
-      _mm512_storeu_ps(y + i + 96, y6);
-      _mm512_storeu_ps(y + i + 112, y7);
-      const __m512 pair0 = _mm512_add_ps(y0, y1);
-      const __m512 pair2 = _mm512_add_ps(y2, y3);
-      const __m512 pair4 = _mm512_add_ps(y4, y5);
-      const __m512 pair6 = _mm512_add_ps(y6, y7);
-      add_compensated(&block_hi[0], &block_lo[0], pair0);
-      add_compensated(&block_hi[0], &block_lo[0], pair2);
-      add_compensated(&block_hi[0], &block_lo[0], pair4);
-      add_compensated(&block_hi[0], &block_lo[0], pair6);
+    if (together) {
+      add_pair(&hi[0], &lo[0], block_hi[1][0], block_lo[1][0]);
     }
-    for (; i + 32 <= block; i += 32) {
-      const __m512 x0 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 0));
-      const __m512 x1 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 16));
-
-      // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
-      // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
-      const __m512 biased0 = _mm512_fmadd_ps(x0, _mm512_set1_ps(0x1.715476p+0f), bias);
-      const __m512 biased1 = _mm512_fmadd_ps(x1, _mm512_set1_ps(0x1.715476p+0f), bias);
-      const __m512 n0 = _mm512_sub_ps(biased0, bias);
-      const __m512 n1 = _mm512_sub_ps(biased1, bias);
-      const __m512 power0 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased0), 23));
-      const __m512 power1 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased1), 23));
-      __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E400p-1f), x0);
-      __m512 t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.62E400p-1f), x1);
-      t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t0);
-      t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t1);
-      __m512 p0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
-      __m512 p1 = _mm512_fmadd_ps(t1, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
-      p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.5558A0p-5f));
-      p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(0x1.5558A0p-5f));
-      p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.555490p-3f));
-      p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(0x1.555490p-3f));
-      p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.FFFFFCp-2f));
-      p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(0x1.FFFFFCp-2f));
-      p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(1.0f));
-      p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(1.0f));
-      p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(1.0f));
-      p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(1.0f));
-      const __m512 y0 = _mm512_mul_ps(p0, power0);
-      const __m512 y1 = _mm512_mul_ps(p1, power1);
-      _mm512_storeu_ps(y + i + 0, y0);
-      _mm512_storeu_ps(y + i + 16, y1);
-      const __m512 pair0 = _mm512_add_ps(y0, y1);
-      add_compensated(&block_hi[0], &block_lo[0], pair0);
-    }
-    if (i < block) accumulate_tail((ptrdiff_t)(block - i), x + i, y + i, lower, bias, block_hi, block_lo);
-    add_pair(&hi[0], &lo[0], block_hi[0], block_lo[0]);
-    x += block;
-    y += block;
-    n -= block;
+    i += length;
   }
   fold(hi, lo, sum);
   sum->reference = reference.exponent;
+}
+
+// The sum of a block in its lanes, and its largest element. Of no use where that is more than reference and anchor hold.
+static inline float sum_block_u128_acc4(size_t n, const float* x, float* y,
+                                        const struct smx_f32_reference* reference, __m512* hi, __m512* lo) {
+  const __m512 lower = _mm512_set1_ps(smx_lower_bound(SMX_BIAS - reference->exponent));
+  const __m512 bias = _mm512_set1_ps(smx_rounding_bias(SMX_BIAS - reference->exponent));
+  const __m512 anchor = _mm512_set1_ps(smx_f32_anchor(reference, n));
+  const __m512 mantissas = avx512f_load_table(smx_exp2_mantissas);
+  const __m512 residuals = avx512f_load_table(smx_exp2_residuals);
+  __m512 max0 = _mm512_set1_ps(-INFINITY);
+  __m512 max1 = _mm512_set1_ps(-INFINITY);
+  __m512 block_hi[1] = {anchor};
+  __m512 block_lo[1] = {_mm512_setzero_ps()};
+
+  size_t i = 0;
+  for (; i + 32 <= n; i += 32) {
+    const __m512 x0 = _mm512_loadu_ps(x + i + 0);
+    const __m512 x1 = _mm512_loadu_ps(x + i + 16);
+    max0 = _mm512_max_ps(max0, x0);
+    max1 = _mm512_max_ps(max1, x1);
+
+    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    const __m512 clamped0 = _mm512_max_ps(lower, x0);
+    const __m512 clamped1 = _mm512_max_ps(lower, x1);
+    const __m512 biased0 = _mm512_fmadd_ps(clamped0, _mm512_set1_ps(8.0f * smx_log2e), bias);
+    const __m512 biased1 = _mm512_fmadd_ps(clamped1, _mm512_set1_ps(8.0f * smx_log2e), bias);
+    const __m512 n0 = _mm512_sub_ps(biased0, bias);
+    const __m512 n1 = _mm512_sub_ps(biased1, bias);
+    const __m512i index0 = _mm512_castps_si512(biased0);
+    const __m512i index1 = _mm512_castps_si512(biased1);
+    const __m512 s0 =
+        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased0), 20),
+                                             _mm512_castps_si512(_mm512_permutexvar_ps(index0, mantissas))));
+    const __m512 s1 =
+        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased1), 20),
+                                             _mm512_castps_si512(_mm512_permutexvar_ps(index1, mantissas))));
+    __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E430p-4f), clamped0);
+    __m512 t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.62E430p-4f), clamped1);
+    t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(0x1.05C610p-32f), t0);
+    t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(0x1.05C610p-32f), t1);
+    __m512 u0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
+    __m512 u1 = _mm512_fmadd_ps(t1, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
+    u0 = _mm512_fmadd_ps(u0, t0, _mm512_set1_ps(1.0f));
+    u1 = _mm512_fmadd_ps(u1, t1, _mm512_set1_ps(1.0f));
+    u0 = _mm512_fmadd_ps(u0, t0, _mm512_permutexvar_ps(index0, residuals));
+    u1 = _mm512_fmadd_ps(u1, t1, _mm512_permutexvar_ps(index1, residuals));
+    const __m512 e0 = _mm512_fmadd_ps(s0, u0, s0);
+    const __m512 e1 = _mm512_fmadd_ps(s1, u1, s1);
+    _mm512_storeu_ps(y + i + 0, e0);
+    _mm512_storeu_ps(y + i + 16, e1);
+    add_compensated(&block_hi[0], &block_lo[0], _mm512_add_ps(e0, e1));
+  }
+  if (i < n) {
+    const __m512 absent = _mm512_set1_ps(-INFINITY);  // counts as 0
+
+    const __m512 x0 = avx512f_load_tail(x + i + 0, (ptrdiff_t)(n - i) - 0, absent);
+    const __m512 x1 = avx512f_load_tail(x + i + 16, (ptrdiff_t)(n - i) - 16, absent);
+    max0 = _mm512_max_ps(max0, x0);
+    max1 = _mm512_max_ps(max1, x1);
+
+    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    const __m512 clamped0 = _mm512_max_ps(lower, x0);
+    const __m512 clamped1 = _mm512_max_ps(lower, x1);
+    const __m512 biased0 = _mm512_fmadd_ps(clamped0, _mm512_set1_ps(8.0f * smx_log2e), bias);
+    const __m512 biased1 = _mm512_fmadd_ps(clamped1, _mm512_set1_ps(8.0f * smx_log2e), bias);
+    const __m512 n0 = _mm512_sub_ps(biased0, bias);
+    const __m512 n1 = _mm512_sub_ps(biased1, bias);
+    const __m512i index0 = _mm512_castps_si512(biased0);
+    const __m512i index1 = _mm512_castps_si512(biased1);
+    const __m512 s0 =
+        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased0), 20),
+                                             _mm512_castps_si512(_mm512_permutexvar_ps(index0, mantissas))));
+    const __m512 s1 =
+        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased1), 20),
+                                             _mm512_castps_si512(_mm512_permutexvar_ps(index1, mantissas))));
+    __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E430p-4f), clamped0);
+    __m512 t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.62E430p-4f), clamped1);
+    t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(0x1.05C610p-32f), t0);
+    t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(0x1.05C610p-32f), t1);
+    __m512 u0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
+    __m512 u1 = _mm512_fmadd_ps(t1, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
+    u0 = _mm512_fmadd_ps(u0, t0, _mm512_set1_ps(1.0f));
+    u1 = _mm512_fmadd_ps(u1, t1, _mm512_set1_ps(1.0f));
+    u0 = _mm512_fmadd_ps(u0, t0, _mm512_permutexvar_ps(index0, residuals));
+    u1 = _mm512_fmadd_ps(u1, t1, _mm512_permutexvar_ps(index1, residuals));
+    const __m512 e0 = _mm512_fmadd_ps(s0, u0, s0);
+    const __m512 e1 = _mm512_fmadd_ps(s1, u1, s1);
+    avx512f_store_tail(y + i + 0, (ptrdiff_t)(n - i) - 0, e0);
+    avx512f_store_tail(y + i + 16, (ptrdiff_t)(n - i) - 16, e1);
+    add_compensated(&block_hi[0], &block_lo[0], _mm512_add_ps(e0, e1));
+  }
+  take_off(&block_hi[0], &block_lo[0], anchor);
+  hi[0] = block_hi[0];
+  lo[0] = block_lo[0];
+  return _mm512_reduce_max_ps(_mm512_max_ps(max0, max1));
+}
+
+// The same of 4 whole blocks, walked together.
+static inline float sum_blocks_u128_acc4(const float* x, float* y, const struct smx_f32_reference* reference,
+                                         __m512 (*hi)[1], __m512 (*lo)[1]) {
+  const __m512 lower = _mm512_set1_ps(smx_lower_bound(SMX_BIAS - reference->exponent));
+  const __m512 bias = _mm512_set1_ps(smx_rounding_bias(SMX_BIAS - reference->exponent));
+  const __m512 anchor = _mm512_set1_ps(smx_f32_anchor(reference, 1024));
+  const __m512 mantissas = avx512f_load_table(smx_exp2_mantissas);
+  const __m512 residuals = avx512f_load_table(smx_exp2_residuals);
+  __m512 max0 = _mm512_set1_ps(-INFINITY);
+  __m512 max1 = _mm512_set1_ps(-INFINITY);
+  __m512 block_hi[4][1] = {{anchor}, {anchor}, {anchor}, {anchor}};
+  __m512 block_lo[4][1] = {
+      {_mm512_setzero_ps()}, {_mm512_setzero_ps()}, {_mm512_setzero_ps()}, {_mm512_setzero_ps()}};
+  for (size_t i = 0; i < 1024; i += 32) {
+    const __m512 x0 = _mm512_loadu_ps(x + i + 0);
+    const __m512 x1 = _mm512_loadu_ps(x + i + 16);
+    const __m512 x2 = _mm512_loadu_ps(x + i + 1024);
+    const __m512 x3 = _mm512_loadu_ps(x + i + 1040);
+    const __m512 x4 = _mm512_loadu_ps(x + i + 2048);
+    const __m512 x5 = _mm512_loadu_ps(x + i + 2064);
+    const __m512 x6 = _mm512_loadu_ps(x + i + 3072);
+    const __m512 x7 = _mm512_loadu_ps(x + i + 3088);
+    max0 = _mm512_max_ps(max0, x0);
+    max1 = _mm512_max_ps(max1, x1);
+    max0 = _mm512_max_ps(max0, x2);
+    max1 = _mm512_max_ps(max1, x3);
+    max0 = _mm512_max_ps(max0, x4);
+    max1 = _mm512_max_ps(max1, x5);
+    max0 = _mm512_max_ps(max0, x6);
+    max1 = _mm512_max_ps(max1, x7);
+
+    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    const __m512 clamped0 = _mm512_max_ps(lower, x0);
+    const __m512 clamped1 = _mm512_max_ps(lower, x1);
+    const __m512 clamped2 = _mm512_max_ps(lower, x2);
+    const __m512 clamped3 = _mm512_max_ps(lower, x3);
+    const __m512 clamped4 = _mm512_max_ps(lower, x4);
+    const __m512 clamped5 = _mm512_max_ps(lower, x5);
+    const __m512 clamped6 = _mm512_max_ps(lower, x6);
+    const __m512 clamped7 = _mm512_max_ps(lower, x7);
+    const __m512 biased0 = _mm512_fmadd_ps(clamped0, _mm512_set1_ps(8.0f * smx_log2e), bias);
+    const __m512 biased1 = _mm512_fmadd_ps(clamped1, _mm512_set1_ps(8.0f * smx_log2e), bias);
+    const __m512 biased2 = _mm512_fmadd_ps(clamped2, _mm512_set1_ps(8.0f * smx_log2e), bias);
+    const __m512 biased3 = _mm512_fmadd_ps(clamped3, _mm512_set1_ps(8.0f * smx_log2e), bias);
+    const __m512 biased4 = _mm512_fmadd_ps(clamped4, _mm512_set1_ps(8.0f * smx_log2e), bias);
+    const __m512 biased5 = _mm512_fmadd_ps(clamped5, _mm512_set1_ps(8.0f * smx_log2e), bias);
+    const __m512 biased6 = _mm512_fmadd_ps(clamped6, _mm512_set1_ps(8.0f * smx_log2e), bias);
+    const __m512 biased7 = _mm512_fmadd_ps(clamped7, _mm512_set1_ps(8.0f * smx_log2e), bias);
+    const __m512 n0 = _mm512_sub_ps(biased0, bias);
+    const __m512 n1 = _mm512_sub_ps(biased1, bias);
+    const __m512 n2 = _mm512_sub_ps(biased2, bias);
+    const __m512 n3 = _mm512_sub_ps(biased3, bias);
+    const __m512 n4 = _mm512_sub_ps(biased4, bias);
+    const __m512 n5 = _mm512_sub_ps(biased5, bias);
+    const __m512 n6 = _mm512_sub_ps(biased6, bias);
+    const __m512 n7 = _mm512_sub_ps(biased7, bias);
+    const __m512i index0 = _mm512_castps_si512(biased0);
+    const __m512i index1 = _mm512_castps_si512(biased1);
+    const __m512i index2 = _mm512_castps_si512(biased2);
+    const __m512i index3 = _mm512_castps_si512(biased3);
+    const __m512i index4 = _mm512_castps_si512(biased4);
+    const __m512i index5 = _mm512_castps_si512(biased5);
+    const __m512i index6 = _mm512_castps_si512(biased6);
+    const __m512i index7 = _mm512_castps_si512(biased7);
+    const __m512 s0 =
+        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased0), 20),
+                                             _mm512_castps_si512(_mm512_permutexvar_ps(index0, mantissas))));
+    const __m512 s1 =
+        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased1), 20),
+                                             _mm512_castps_si512(_mm512_permutexvar_ps(index1, mantissas))));
+    const __m512 s2 =
+        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased2), 20),
+                                             _mm512_castps_si512(_mm512_permutexvar_ps(index2, mantissas))));
+    const __m512 s3 =
+        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased3), 20),
+                                             _mm512_castps_si512(_mm512_permutexvar_ps(index3, mantissas))));
+    const __m512 s4 =
+        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased4), 20),
+                                             _mm512_castps_si512(_mm512_permutexvar_ps(index4, mantissas))));
+    const __m512 s5 =
+        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased5), 20),
+                                             _mm512_castps_si512(_mm512_permutexvar_ps(index5, mantissas))));
+    const __m512 s6 =
+        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased6), 20),
+                                             _mm512_castps_si512(_mm512_permutexvar_ps(index6, mantissas))));
+    const __m512 s7 =
+        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased7), 20),
+                                             _mm512_castps_si512(_mm512_permutexvar_ps(index7, mantissas))));
+    __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E430p-4f), clamped0);
+    __m512 t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.62E430p-4f), clamped1);
+    __m512 t2 = _mm512_fmadd_ps(n2, _mm512_set1_ps(-0x1.62E430p-4f), clamped2);
+    __m512 t3 = _mm512_fmadd_ps(n3, _mm512_set1_ps(-0x1.62E430p-4f), clamped3);
+    __m512 t4 = _mm512_fmadd_ps(n4, _mm512_set1_ps(-0x1.62E430p-4f), clamped4);
+    __m512 t5 = _mm512_fmadd_ps(n5, _mm512_set1_ps(-0x1.62E430p-4f), clamped5);
+    __m512 t6 = _mm512_fmadd_ps(n6, _mm512_set1_ps(-0x1.62E430p-4f), clamped6);
+    __m512 t7 = _mm512_fmadd_ps(n7, _mm512_set1_ps(-0x1.62E430p-4f), clamped7);
+    t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(0x1.05C610p-32f), t0);
+    t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(0x1.05C610p-32f), t1);
+    t2 = _mm512_fmadd_ps(n2, _mm512_set1_ps(0x1.05C610p-32f), t2);
+    t3 = _mm512_fmadd_ps(n3, _mm512_set1_ps(0x1.05C610p-32f), t3);
+    t4 = _mm512_fmadd_ps(n4, _mm512_set1_ps(0x1.05C610p-32f), t4);
+    t5 = _mm512_fmadd_ps(n5, _mm512_set1_ps(0x1.05C610p-32f), t5);
+    t6 = _mm512_fmadd_ps(n6, _mm512_set1_ps(0x1.05C610p-32f), t6);
+    t7 = _mm512_fmadd_ps(n7, _mm512_set1_ps(0x1.05C610p-32f), t7);
+    __m512 u0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
+    __m512 u1 = _mm512_fmadd_ps(t1, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
+    __m512 u2 = _mm512_fmadd_ps(t2, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
+    __m512 u3 = _mm512_fmadd_ps(t3, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
+    __m512 u4 = _mm512_fmadd_ps(t4, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
+    __m512 u5 = _mm512_fmadd_ps(t5, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
+    __m512 u6 = _mm512_fmadd_ps(t6, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
+    __m512 u7 = _mm512_fmadd_ps(t7, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
+    u0 = _mm512_fmadd_ps(u0, t0, _mm512_set1_ps(1.0f));
+    u1 = _mm512_fmadd_ps(u1, t1, _mm512_set1_ps(1.0f));
+    u2 = _mm512_fmadd_ps(u2, t2, _mm512_set1_ps(1.0f));
+    u3 = _mm512_fmadd_ps(u3, t3, _mm512_set1_ps(1.0f));
+    u4 = _mm512_fmadd_ps(u4, t4, _mm512_set1_ps(1.0f));
+    u5 = _mm512_fmadd_ps(u5, t5, _mm512_set1_ps(1.0f));
+    u6 = _mm512_fmadd_ps(u6, t6, _mm512_set1_ps(1.0f));
+    u7 = _mm512_fmadd_ps(u7, t7, _mm512_set1_ps(1.0f));
+    u0 = _mm512_fmadd_ps(u0, t0, _mm512_permutexvar_ps(index0, residuals));
+    u1 = _mm512_fmadd_ps(u1, t1, _mm512_permutexvar_ps(index1, residuals));
+    u2 = _mm512_fmadd_ps(u2, t2, _mm512_permutexvar_ps(index2, residuals));
+    u3 = _mm512_fmadd_ps(u3, t3, _mm512_permutexvar_ps(index3, residuals));
+    u4 = _mm512_fmadd_ps(u4, t4, _mm512_permutexvar_ps(index4, residuals));
+    u5 = _mm512_fmadd_ps(u5, t5, _mm512_permutexvar_ps(index5, residuals));
+    u6 = _mm512_fmadd_ps(u6, t6, _mm512_permutexvar_ps(index6, residuals));
+    u7 = _mm512_fmadd_ps(u7, t7, _mm512_permutexvar_ps(index7, residuals));
+    const __m512 e0 = _mm512_fmadd_ps(s0, u0, s0);
+    const __m512 e1 = _mm512_fmadd_ps(s1, u1, s1);
+    const __m512 e2 = _mm512_fmadd_ps(s2, u2, s2);
+    const __m512 e3 = _mm512_fmadd_ps(s3, u3, s3);
+    const __m512 e4 = _mm512_fmadd_ps(s4, u4, s4);
+    const __m512 e5 = _mm512_fmadd_ps(s5, u5, s5);
+    const __m512 e6 = _mm512_fmadd_ps(s6, u6, s6);
+    const __m512 e7 = _mm512_fmadd_ps(s7, u7, s7);
+    _mm512_storeu_ps(y + i + 0, e0);
+    _mm512_storeu_ps(y + i + 16, e1);
+    _mm512_storeu_ps(y + i + 1024, e2);
+    _mm512_storeu_ps(y + i + 1040, e3);
+    _mm512_storeu_ps(y + i + 2048, e4);
+    _mm512_storeu_ps(y + i + 2064, e5);
+    _mm512_storeu_ps(y + i + 3072, e6);
+    _mm512_storeu_ps(y + i + 3088, e7);
+    add_compensated(&block_hi[0][0], &block_lo[0][0], _mm512_add_ps(e0, e1));
+    add_compensated(&block_hi[1][0], &block_lo[1][0], _mm512_add_ps(e2, e3));
+    add_compensated(&block_hi[2][0], &block_lo[2][0], _mm512_add_ps(e4, e5));
+    add_compensated(&block_hi[3][0], &block_lo[3][0], _mm512_add_ps(e6, e7));
+  }
+  take_off(&block_hi[0][0], &block_lo[0][0], anchor);
+  hi[0][0] = block_hi[0][0];
+  lo[0][0] = block_lo[0][0];
+  take_off(&block_hi[1][0], &block_lo[1][0], anchor);
+  hi[1][0] = block_hi[1][0];
+  lo[1][0] = block_lo[1][0];
+  take_off(&block_hi[2][0], &block_lo[2][0], anchor);
+  hi[2][0] = block_hi[2][0];
+  lo[2][0] = block_lo[2][0];
+  take_off(&block_hi[3][0], &block_lo[3][0], anchor);
+  hi[3][0] = block_hi[3][0];
+  lo[3][0] = block_lo[3][0];
+  return _mm512_reduce_max_ps(_mm512_max_ps(max0, max1));
 }
 
 extern "C" void smx_f32_raddstoreextexp_ukernel__avx512f_u128_acc4(size_t n, const float* x, float* y,
@@ -1026,325 +1591,43 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__avx512f_u128_acc4(size_t n, con
   __m512 lo[1] = {_mm512_setzero_ps()};
   struct smx_f32_reference reference;
   smx_f32_reference_init(&reference);
-  // A tile whose maximum is out of range is left as it is, in place too.
-  sum->max = maximum(n, x);
-  if (!smx_is_in_range(sum->max)) {
-    smx_f32_extended_refuse(sum);
-    return;
+  sum->max = -INFINITY;
+  // In place nothing can be summed anew: the reference is that of the tile's maximum, and blocks are not guessed at.
+  const bool in_place = x == y;
+  if (in_place) {
+    sum->max = maximum(n, x);
+    if (!smx_is_in_range(sum->max)) return smx_f32_extended_refuse(sum);
+    hold(&reference, sum->max, hi, lo);
   }
-  if (!smx_f32_reference_holds(&reference, sum->max)) smx_f32_reference_move(&reference, sum->max);
-  __m512 lower = _mm512_set1_ps(smx_lower_bound(SMX_BIAS - reference.exponent));
-  __m512 bias = _mm512_set1_ps(smx_rounding_bias(SMX_BIAS - reference.exponent));
-  for (; n >= 4096; n -= 4096) {
-    __m512 block_hi[4][1] = {
-        {_mm512_setzero_ps()}, {_mm512_setzero_ps()}, {_mm512_setzero_ps()}, {_mm512_setzero_ps()}};
-    __m512 block_lo[4][1] = {
-        {_mm512_setzero_ps()}, {_mm512_setzero_ps()}, {_mm512_setzero_ps()}, {_mm512_setzero_ps()}};
-    for (size_t i = 0; i < 1024; i += 32) {
-      const __m512 x0 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 0));
-      const __m512 x1 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 16));
-      const __m512 x2 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 1024));
-      const __m512 x3 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 1040));
-      const __m512 x4 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 2048));
-      const __m512 x5 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 2064));
-      const __m512 x6 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 3072));
-      const __m512 x7 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 3088));
-
-      // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
-      // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
-      const __m512 biased0 = _mm512_fmadd_ps(x0, _mm512_set1_ps(0x1.715476p+0f), bias);
-      const __m512 biased1 = _mm512_fmadd_ps(x1, _mm512_set1_ps(0x1.715476p+0f), bias);
-      const __m512 biased2 = _mm512_fmadd_ps(x2, _mm512_set1_ps(0x1.715476p+0f), bias);
-      const __m512 biased3 = _mm512_fmadd_ps(x3, _mm512_set1_ps(0x1.715476p+0f), bias);
-      const __m512 biased4 = _mm512_fmadd_ps(x4, _mm512_set1_ps(0x1.715476p+0f), bias);
-      const __m512 biased5 = _mm512_fmadd_ps(x5, _mm512_set1_ps(0x1.715476p+0f), bias);
-      const __m512 biased6 = _mm512_fmadd_ps(x6, _mm512_set1_ps(0x1.715476p+0f), bias);
-      const __m512 biased7 = _mm512_fmadd_ps(x7, _mm512_set1_ps(0x1.715476p+0f), bias);
-      const __m512 n0 = _mm512_sub_ps(biased0, bias);
-      const __m512 n1 = _mm512_sub_ps(biased1, bias);
-      const __m512 n2 = _mm512_sub_ps(biased2, bias);
-      const __m512 n3 = _mm512_sub_ps(biased3, bias);
-      const __m512 n4 = _mm512_sub_ps(biased4, bias);
-      const __m512 n5 = _mm512_sub_ps(biased5, bias);
-      const __m512 n6 = _mm512_sub_ps(biased6, bias);
-      const __m512 n7 = _mm512_sub_ps(biased7, bias);
-      const __m512 power0 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased0), 23));
-      const __m512 power1 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased1), 23));
-      const __m512 power2 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased2), 23));
-      const __m512 power3 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased3), 23));
-      const __m512 power4 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased4), 23));
-      const __m512 power5 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased5), 23));
-      const __m512 power6 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased6), 23));
-      const __m512 power7 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased7), 23));
-      __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E400p-1f), x0);
-      __m512 t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.62E400p-1f), x1);
-      __m512 t2 = _mm512_fmadd_ps(n2, _mm512_set1_ps(-0x1.62E400p-1f), x2);
-      __m512 t3 = _mm512_fmadd_ps(n3, _mm512_set1_ps(-0x1.62E400p-1f), x3);
-      __m512 t4 = _mm512_fmadd_ps(n4, _mm512_set1_ps(-0x1.62E400p-1f), x4);
-      __m512 t5 = _mm512_fmadd_ps(n5, _mm512_set1_ps(-0x1.62E400p-1f), x5);
-      __m512 t6 = _mm512_fmadd_ps(n6, _mm512_set1_ps(-0x1.62E400p-1f), x6);
-      __m512 t7 = _mm512_fmadd_ps(n7, _mm512_set1_ps(-0x1.62E400p-1f), x7);
-      t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t0);
-      t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t1);
-      t2 = _mm512_fmadd_ps(n2, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t2);
-      t3 = _mm512_fmadd_ps(n3, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t3);
-      t4 = _mm512_fmadd_ps(n4, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t4);
-      t5 = _mm512_fmadd_ps(n5, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t5);
-      t6 = _mm512_fmadd_ps(n6, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t6);
-      t7 = _mm512_fmadd_ps(n7, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t7);
-      __m512 p0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
-      __m512 p1 = _mm512_fmadd_ps(t1, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
-      __m512 p2 = _mm512_fmadd_ps(t2, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
-      __m512 p3 = _mm512_fmadd_ps(t3, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
-      __m512 p4 = _mm512_fmadd_ps(t4, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
-      __m512 p5 = _mm512_fmadd_ps(t5, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
-      __m512 p6 = _mm512_fmadd_ps(t6, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
-      __m512 p7 = _mm512_fmadd_ps(t7, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
-      p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.5558A0p-5f));
-      p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(0x1.5558A0p-5f));
-      p2 = _mm512_fmadd_ps(p2, t2, _mm512_set1_ps(0x1.5558A0p-5f));
-      p3 = _mm512_fmadd_ps(p3, t3, _mm512_set1_ps(0x1.5558A0p-5f));
-      p4 = _mm512_fmadd_ps(p4, t4, _mm512_set1_ps(0x1.5558A0p-5f));
-      p5 = _mm512_fmadd_ps(p5, t5, _mm512_set1_ps(0x1.5558A0p-5f));
-      p6 = _mm512_fmadd_ps(p6, t6, _mm512_set1_ps(0x1.5558A0p-5f));
-      p7 = _mm512_fmadd_ps(p7, t7, _mm512_set1_ps(0x1.5558A0p-5f));
-      p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.555490p-3f));
-      p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(0x1.555490p-3f));
-      p2 = _mm512_fmadd_ps(p2, t2, _mm512_set1_ps(0x1.555490p-3f));
-      p3 = _mm512_fmadd_ps(p3, t3, _mm512_set1_ps(0x1.555490p-3f));
-      p4 = _mm512_fmadd_ps(p4, t4, _mm512_set1_ps(0x1.555490p-3f));
-      p5 = _mm512_fmadd_ps(p5, t5, _mm512_set1_ps(0x1.555490p-3f));
-      p6 = _mm512_fmadd_ps(p6, t6, _mm512_set1_ps(0x1.555490p-3f));
-      p7 = _mm512_fmadd_ps(p7, t7, _mm512_set1_ps(0x1.555490p-3f));
-      p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.FFFFFCp-2f));
-      p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(0x1.FFFFFCp-2f));
-      p2 = _mm512_fmadd_ps(p2, t2, _mm512_set1_ps(0x1.FFFFFCp-2f));
-      p3 = _mm512_fmadd_ps(p3, t3, _mm512_set1_ps(0x1.FFFFFCp-2f));
-      p4 = _mm512_fmadd_ps(p4, t4, _mm512_set1_ps(0x1.FFFFFCp-2f));
-      p5 = _mm512_fmadd_ps(p5, t5, _mm512_set1_ps(0x1.FFFFFCp-2f));
-      p6 = _mm512_fmadd_ps(p6, t6, _mm512_set1_ps(0x1.FFFFFCp-2f));
-      p7 = _mm512_fmadd_ps(p7, t7, _mm512_set1_ps(0x1.FFFFFCp-2f));
-      p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(1.0f));
-      p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(1.0f));
-      p2 = _mm512_fmadd_ps(p2, t2, _mm512_set1_ps(1.0f));
-      p3 = _mm512_fmadd_ps(p3, t3, _mm512_set1_ps(1.0f));
-      p4 = _mm512_fmadd_ps(p4, t4, _mm512_set1_ps(1.0f));
-      p5 = _mm512_fmadd_ps(p5, t5, _mm512_set1_ps(1.0f));
-      p6 = _mm512_fmadd_ps(p6, t6, _mm512_set1_ps(1.0f));
-      p7 = _mm512_fmadd_ps(p7, t7, _mm512_set1_ps(1.0f));
-      p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(1.0f));
-      p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(1.0f));
-      p2 = _mm512_fmadd_ps(p2, t2, _mm512_set1_ps(1.0f));
-      p3 = _mm512_fmadd_ps(p3, t3, _mm512_set1_ps(1.0f));
-      p4 = _mm512_fmadd_ps(p4, t4, _mm512_set1_ps(1.0f));
-      p5 = _mm512_fmadd_ps(p5, t5, _mm512_set1_ps(1.0f));
-      p6 = _mm512_fmadd_ps(p6, t6, _mm512_set1_ps(1.0f));
-      p7 = _mm512_fmadd_ps(p7, t7, _mm512_set1_ps(1.0f));
-      const __m512 y0 = _mm512_mul_ps(p0, power0);
-      const __m512 y1 = _mm512_mul_ps(p1, power1);
-      const __m512 y2 = _mm512_mul_ps(p2, power2);
-      const __m512 y3 = _mm512_mul_ps(p3, power3);
-      const __m512 y4 = _mm512_mul_ps(p4, power4);
-      const __m512 y5 = _mm512_mul_ps(p5, power5);
-      const __m512 y6 = _mm512_mul_ps(p6, power6);
-      const __m512 y7 = _mm512_mul_ps(p7, power7);
-      _mm512_storeu_ps(y + i + 0, y0);
-      _mm512_storeu_ps(y + i + 16, y1);
-      _mm512_storeu_ps(y + i + 1024, y2);
-      _mm512_storeu_ps(y + i + 1040, y3);
-      _mm512_storeu_ps(y + i + 2048, y4);
-      _mm512_storeu_ps(y + i + 2064, y5);
-      _mm512_storeu_ps(y + i + 3072, y6);
-      _mm512_storeu_ps(y + i + 3088, y7);
-      const __m512 pair0 = _mm512_add_ps(y0, y1);
-      const __m512 pair2 = _mm512_add_ps(y2, y3);
-      const __m512 pair4 = _mm512_add_ps(y4, y5);
-      const __m512 pair6 = _mm512_add_ps(y6, y7);
-      add_compensated(&block_hi[0][0], &block_lo[0][0], pair0);
-      add_compensated(&block_hi[1][0], &block_lo[1][0], pair2);
-      add_compensated(&block_hi[2][0], &block_lo[2][0], pair4);
-      add_compensated(&block_hi[3][0], &block_lo[3][0], pair6);
+  bool is_guess = false;
+  size_t i = 0;
+  while (i < n) {
+    __m512 block_hi[4][1], block_lo[4][1];
+    size_t length = n - i < 1024 ? n - i : 1024;
+    if (!is_guess) {
+      const float block_max = maximum(length, x + i);
+      sum->max = block_max > sum->max ? block_max : sum->max;
+      if (!hold(&reference, block_max, hi, lo)) return smx_f32_extended_refuse(sum);
+      smx_f32_anchor_move(&reference, block_max);
     }
+    const bool together = is_guess && n - i >= 4096;
+    if (together) length = 4096;
+    const float max = together
+                          ? sum_blocks_u128_acc4(x + i, y + i, &reference, block_hi, block_lo)
+                          : sum_block_u128_acc4(length, x + i, y + i, &reference, block_hi[0], block_lo[0]);
+    if (is_guess && !(smx_f32_reference_holds(&reference, max) && smx_f32_anchor_holds(&reference, max))) {
+      is_guess = false;
+      continue;
+    }
+    is_guess = !in_place;
+    sum->max = max > sum->max ? max : sum->max;
     add_pair(&hi[0], &lo[0], block_hi[0][0], block_lo[0][0]);
-    add_pair(&hi[0], &lo[0], block_hi[1][0], block_lo[1][0]);
-    add_pair(&hi[0], &lo[0], block_hi[2][0], block_lo[2][0]);
-    add_pair(&hi[0], &lo[0], block_hi[3][0], block_lo[3][0]);
-    x += 4096;
-    y += 4096;
-  }
-  while (n > 0) {
-    const size_t block = n < 1024 ? n : 1024;
-    __m512 block_hi[1] = {_mm512_setzero_ps()};
-    __m512 block_lo[1] = {_mm512_setzero_ps()};
-    size_t i = 0;
-    for (; i + 128 <= block; i += 128) {
-      const __m512 x0 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 0));
-      const __m512 x1 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 16));
-      const __m512 x2 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 32));
-      const __m512 x3 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 48));
-      const __m512 x4 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 64));
-      const __m512 x5 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 80));
-      const __m512 x6 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 96));
-      const __m512 x7 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 112));
-
-      // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
-      // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
-      const __m512 biased0 = _mm512_fmadd_ps(x0, _mm512_set1_ps(0x1.715476p+0f), bias);
-      const __m512 biased1 = _mm512_fmadd_ps(x1, _mm512_set1_ps(0x1.715476p+0f), bias);
-      const __m512 biased2 = _mm512_fmadd_ps(x2, _mm512_set1_ps(0x1.715476p+0f), bias);
-      const __m512 biased3 = _mm512_fmadd_ps(x3, _mm512_set1_ps(0x1.715476p+0f), bias);
-      const __m512 biased4 = _mm512_fmadd_ps(x4, _mm512_set1_ps(0x1.715476p+0f), bias);
-      const __m512 biased5 = _mm512_fmadd_ps(x5, _mm512_set1_ps(0x1.715476p+0f), bias);
-      const __m512 biased6 = _mm512_fmadd_ps(x6, _mm512_set1_ps(0x1.715476p+0f), bias);
-      const __m512 biased7 = _mm512_fmadd_ps(x7, _mm512_set1_ps(0x1.715476p+0f), bias);
-      const __m512 n0 = _mm512_sub_ps(biased0, bias);
-      const __m512 n1 = _mm512_sub_ps(biased1, bias);
-      const __m512 n2 = _mm512_sub_ps(biased2, bias);
-      const __m512 n3 = _mm512_sub_ps(biased3, bias);
-      const __m512 n4 = _mm512_sub_ps(biased4, bias);
-      const __m512 n5 = _mm512_sub_ps(biased5, bias);
-      const __m512 n6 = _mm512_sub_ps(biased6, bias);
-      const __m512 n7 = _mm512_sub_ps(biased7, bias);
-      const __m512 power0 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased0), 23));
-      const __m512 power1 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased1), 23));
-      const __m512 power2 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased2), 23));
-      const __m512 power3 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased3), 23));
-      const __m512 power4 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased4), 23));
-      const __m512 power5 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased5), 23));
-      const __m512 power6 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased6), 23));
-      const __m512 power7 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased7), 23));
-      __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E400p-1f), x0);
-      __m512 t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.62E400p-1f), x1);
-      __m512 t2 = _mm512_fmadd_ps(n2, _mm512_set1_ps(-0x1.62E400p-1f), x2);
-      __m512 t3 = _mm512_fmadd_ps(n3, _mm512_set1_ps(-0x1.62E400p-1f), x3);
-      __m512 t4 = _mm512_fmadd_ps(n4, _mm512_set1_ps(-0x1.62E400p-1f), x4);
-      __m512 t5 = _mm512_fmadd_ps(n5, _mm512_set1_ps(-0x1.62E400p-1f), x5);
-      __m512 t6 = _mm512_fmadd_ps(n6, _mm512_set1_ps(-0x1.62E400p-1f), x6);
-      __m512 t7 = _mm512_fmadd_ps(n7, _mm512_set1_ps(-0x1.62E400p-1f), x7);
-      t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t0);
-      t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t1);
-      t2 = _mm512_fmadd_ps(n2, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t2);
-      t3 = _mm512_fmadd_ps(n3, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t3);
-      t4 = _mm512_fmadd_ps(n4, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t4);
-      t5 = _mm512_fmadd_ps(n5, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t5);
-      t6 = _mm512_fmadd_ps(n6, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t6);
-      t7 = _mm512_fmadd_ps(n7, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t7);
-      __m512 p0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
-      __m512 p1 = _mm512_fmadd_ps(t1, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
-      __m512 p2 = _mm512_fmadd_ps(t2, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
-      __m512 p3 = _mm512_fmadd_ps(t3, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
-      __m512 p4 = _mm512_fmadd_ps(t4, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
-      __m512 p5 = _mm512_fmadd_ps(t5, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
-      __m512 p6 = _mm512_fmadd_ps(t6, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
-      __m512 p7 = _mm512_fmadd_ps(t7, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
-      p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.5558A0p-5f));
-      p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(0x1.5558A0p-5f));
-      p2 = _mm512_fmadd_ps(p2, t2, _mm512_set1_ps(0x1.5558A0p-5f));
-      p3 = _mm512_fmadd_ps(p3, t3, _mm512_set1_ps(0x1.5558A0p-5f));
-      p4 = _mm512_fmadd_ps(p4, t4, _mm512_set1_ps(0x1.5558A0p-5f));
-      p5 = _mm512_fmadd_ps(p5, t5, _mm512_set1_ps(0x1.5558A0p-5f));
-      p6 = _mm512_fmadd_ps(p6, t6, _mm512_set1_ps(0x1.5558A0p-5f));
-      p7 = _mm512_fmadd_ps(p7, t7, _mm512_set1_ps(0x1.5558A0p-5f));
-      p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.555490p-3f));
-      p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(0x1.555490p-3f));
-      p2 = _mm512_fmadd_ps(p2, t2, _mm512_set1_ps(0x1.555490p-3f));
-      p3 = _mm512_fmadd_ps(p3, t3, _mm512_set1_ps(0x1.555490p-3f));
-      p4 = _mm512_fmadd_ps(p4, t4, _mm512_set1_ps(0x1.555490p-3f));
-      p5 = _mm512_fmadd_ps(p5, t5, _mm512_set1_ps(0x1.555490p-3f));
-      p6 = _mm512_fmadd_ps(p6, t6, _mm512_set1_ps(0x1.555490p-3f));
-      p7 = _mm512_fmadd_ps(p7, t7, _mm512_set1_ps(0x1.555490p-3f));
-      p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.FFFFFCp-2f));
-      p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(0x1.FFFFFCp-2f));
-      p2 = _mm512_fmadd_ps(p2, t2, _mm512_set1_ps(0x1.FFFFFCp-2f));
-      p3 = _mm512_fmadd_ps(p3, t3, _mm512_set1_ps(0x1.FFFFFCp-2f));
-      p4 = _mm512_fmadd_ps(p4, t4, _mm512_set1_ps(0x1.FFFFFCp-2f));
-      p5 = _mm512_fmadd_ps(p5, t5, _mm512_set1_ps(0x1.FFFFFCp-2f));
-      p6 = _mm512_fmadd_ps(p6, t6, _mm512_set1_ps(0x1.FFFFFCp-2f));
-      p7 = _mm512_fmadd_ps(p7, t7, _mm512_set1_ps(0x1.FFFFFCp-2f));
-      p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(1.0f));
-      p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(1.0f));
-      p2 = _mm512_fmadd_ps(p2, t2, _mm512_set1_ps(1.0f));
-      p3 = _mm512_fmadd_ps(p3, t3, _mm512_set1_ps(1.0f));
-      p4 = _mm512_fmadd_ps(p4, t4, _mm512_set1_ps(1.0f));
-      p5 = _mm512_fmadd_ps(p5, t5, _mm512_set1_ps(1.0f));
-      p6 = _mm512_fmadd_ps(p6, t6, _mm512_set1_ps(1.0f));
-      p7 = _mm512_fmadd_ps(p7, t7, _mm512_set1_ps(1.0f));
-      p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(1.0f));
-      p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(1.0f));
-      p2 = _mm512_fmadd_ps(p2, t2, _mm512_set1_ps(1.0f));
-      p3 = _mm512_fmadd_ps(p3, t3, _mm512_set1_ps(1.0f));
-      p4 = _mm512_fmadd_ps(p4, t4, _mm512_set1_ps(1.0f));
-      p5 = _mm512_fmadd_ps(p5, t5, _mm512_set1_ps(1.0f));
-      p6 = _mm512_fmadd_ps(p6, t6, _mm512_set1_ps(1.0f));
-      p7 = _mm512_fmadd_ps(p7, t7, _mm512_set1_ps(1.0f));
-      const __m512 y0 = _mm512_mul_ps(p0, power0);
-      const __m512 y1 = _mm512_mul_ps(p1, power1);
-      const __m512 y2 = _mm512_mul_ps(p2, power2);
-      const __m512 y3 = _mm512_mul_ps(p3, power3);
-      const __m512 y4 = _mm512_mul_ps(p4, power4);
-      const __m512 y5 = _mm512_mul_ps(p5, power5);
-      const __m512 y6 = _mm512_mul_ps(p6, power6);
-      const __m512 y7 = _mm512_mul_ps(p7, power7);
-      _mm512_storeu_ps(y + i + 0, y0);
-      _mm512_storeu_ps(y + i + 16, y1);
-      _mm512_storeu_ps(y + i + 32, y2);
-      _mm512_storeu_ps(y + i + 48, y3);
-      _mm512_storeu_ps(y + i + 64, y4);
-      _mm512_storeu_ps(y + i + 80, y5);
-      _mm512_storeu_ps(y + i + 96, y6);
-      _mm512_storeu_ps(y + i + 112, y7);
-      const __m512 pair0 = _mm512_add_ps(y0, y1);
-      const __m512 pair2 = _mm512_add_ps(y2, y3);
-      const __m512 pair4 = _mm512_add_ps(y4, y5);
-      const __m512 pair6 = _mm512_add_ps(y6, y7);
-      add_compensated(&block_hi[0], &block_lo[0], pair0);
-      add_compensated(&block_hi[0], &block_lo[0], pair2);
-      add_compensated(&block_hi[0], &block_lo[0], pair4);
-      add_compensated(&block_hi[0], &block_lo[0], pair6);
+    if (together) {
+      add_pair(&hi[0], &lo[0], block_hi[1][0], block_lo[1][0]);
+      add_pair(&hi[0], &lo[0], block_hi[2][0], block_lo[2][0]);
+      add_pair(&hi[0], &lo[0], block_hi[3][0], block_lo[3][0]);
     }
-    for (; i + 32 <= block; i += 32) {
-      const __m512 x0 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 0));
-      const __m512 x1 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 16));
-
-      // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
-      // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
-      const __m512 biased0 = _mm512_fmadd_ps(x0, _mm512_set1_ps(0x1.715476p+0f), bias);
-      const __m512 biased1 = _mm512_fmadd_ps(x1, _mm512_set1_ps(0x1.715476p+0f), bias);
-      const __m512 n0 = _mm512_sub_ps(biased0, bias);
-      const __m512 n1 = _mm512_sub_ps(biased1, bias);
-      const __m512 power0 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased0), 23));
-      const __m512 power1 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased1), 23));
-      __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E400p-1f), x0);
-      __m512 t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.62E400p-1f), x1);
-      t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t0);
-      t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t1);
-      __m512 p0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
-      __m512 p1 = _mm512_fmadd_ps(t1, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
-      p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.5558A0p-5f));
-      p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(0x1.5558A0p-5f));
-      p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.555490p-3f));
-      p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(0x1.555490p-3f));
-      p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.FFFFFCp-2f));
-      p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(0x1.FFFFFCp-2f));
-      p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(1.0f));
-      p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(1.0f));
-      p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(1.0f));
-      p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(1.0f));
-      const __m512 y0 = _mm512_mul_ps(p0, power0);
-      const __m512 y1 = _mm512_mul_ps(p1, power1);
-      _mm512_storeu_ps(y + i + 0, y0);
-      _mm512_storeu_ps(y + i + 16, y1);
-      const __m512 pair0 = _mm512_add_ps(y0, y1);
-      add_compensated(&block_hi[0], &block_lo[0], pair0);
-    }
-    if (i < block) accumulate_tail((ptrdiff_t)(block - i), x + i, y + i, lower, bias, block_hi, block_lo);
-    add_pair(&hi[0], &lo[0], block_hi[0], block_lo[0]);
-    x += block;
-    y += block;
-    n -= block;
+    i += length;
   }
   fold(hi, lo, sum);
   sum->reference = reference.exponent;

@@ -16,18 +16,26 @@ static inline __m512 two_sum(__m512 a, __m512 b, __m512* error) {
   return sum;
 }
 
-// (*hi, *lo) += a, the rounding error of *hi kept in *lo.
-static inline void add_compensated(__m512* hi, __m512* lo, __m512 a) {
-  __m512 error;
-  *hi = two_sum(*hi, a, &error);
-  *lo = _mm512_add_ps(*lo, error);
-}
-
 // (*hi, *lo) += (hi2, lo2)
 static inline void add_pair(__m512* hi, __m512* lo, __m512 hi2, __m512 lo2) {
   __m512 error;
   *hi = two_sum(*hi, hi2, &error);
   *lo = _mm512_add_ps(_mm512_add_ps(*lo, lo2), error);
+}
+
+// (*hi, *lo) += a, the rounding error of *hi kept in *lo, where *hi holds its anchor, and so is at least a (Fast2Sum).
+static inline void add_compensated(__m512* hi, __m512* lo, __m512 a) {
+  const __m512 sum = _mm512_add_ps(*hi, a);
+  const __m512 error = _mm512_sub_ps(a, _mm512_sub_ps(sum, *hi));
+  *hi = sum;
+  *lo = _mm512_add_ps(*lo, error);
+}
+
+// (*hi, *lo) without its anchor.
+static inline void take_off(__m512* hi, __m512* lo, __m512 anchor) {
+  const __m512 sum = _mm512_sub_ps(*hi, anchor);
+  *lo = _mm512_add_ps(*lo, _mm512_sub_ps(_mm512_sub_ps(*hi, sum), anchor));
+  *hi = sum;
 }
 
 static inline __m512 lane_maxima(size_t n, const float* x) {
@@ -46,236 +54,285 @@ static inline __m512 lane_maxima(size_t n, const float* x) {
   return _mm512_max_ps(m0, m1);
 }
 
-// The last n < 32 elements of a block; absent ones count as 0.
-static inline void accumulate_tail(ptrdiff_t n, const float* x, float* y, __m512 lower, __m512 bias,
-                                   __m512* block_hi, __m512* block_lo) {
-  const __m512 absent = _mm512_set1_ps(-INFINITY);
-
-  const __m512 x0 = _mm512_max_ps(lower, avx512f_load_tail(x + 0, n - 0, absent));
-  const __m512 x1 = _mm512_max_ps(lower, avx512f_load_tail(x + 16, n - 16, absent));
-
-  // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
-  // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-  // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
-  const __m512 biased0 = _mm512_fmadd_ps(x0, _mm512_set1_ps(0x1.715476p+0f), bias);
-  const __m512 biased1 = _mm512_fmadd_ps(x1, _mm512_set1_ps(0x1.715476p+0f), bias);
-  const __m512 n0 = _mm512_sub_ps(biased0, bias);
-  const __m512 n1 = _mm512_sub_ps(biased1, bias);
-  const __m512 power0 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased0), 23));
-  const __m512 power1 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased1), 23));
-  __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E400p-1f), x0);
-  __m512 t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.62E400p-1f), x1);
-  t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t0);
-  t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t1);
-  __m512 p0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
-  __m512 p1 = _mm512_fmadd_ps(t1, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
-  p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.5558A0p-5f));
-  p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(0x1.5558A0p-5f));
-  p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.555490p-3f));
-  p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(0x1.555490p-3f));
-  p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.FFFFFCp-2f));
-  p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(0x1.FFFFFCp-2f));
-  p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(1.0f));
-  p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(1.0f));
-  p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(1.0f));
-  p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(1.0f));
-  const __m512 y0 = _mm512_mul_ps(p0, power0);
-  const __m512 y1 = _mm512_mul_ps(p1, power1);
-  _mm512_storeu_ps(y + 0, y0);
-  _mm512_storeu_ps(y + 16, y1);
-  const __m512 pair0 = _mm512_add_ps(y0, y1);
-  add_compensated(&block_hi[0], &block_lo[0], pair0);
-}
-
 // The terms of a row, and their sums in 16 lanes, folded to those of a vector. The last n % 32 terms go to
 // `tail`, the others to y: what a masked store has written cannot be forwarded to the load that follows soon.
 static inline void sum_row_64(size_t n, const float* x, float* y, float* tail, __m512 lower, __m512 bias,
-                              __m512* hi, __m512* lo) {
-  __m512 block_hi[1] = {_mm512_setzero_ps()};
+                              __m512 anchor, __m512* hi, __m512* lo) {
+  const __m512 mantissas = avx512f_load_table(smx_exp2_mantissas);
+  const __m512 residuals = avx512f_load_table(smx_exp2_residuals);
+  __m512 block_hi[1] = {anchor};
   __m512 block_lo[1] = {_mm512_setzero_ps()};
+
   size_t i = 0;
   for (; i + 64 <= n; i += 64) {
-    const __m512 x0 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 0));
-    const __m512 x1 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 16));
-    const __m512 x2 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 32));
-    const __m512 x3 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 48));
+    const __m512 x0 = _mm512_loadu_ps(x + i + 0);
+    const __m512 x1 = _mm512_loadu_ps(x + i + 16);
+    const __m512 x2 = _mm512_loadu_ps(x + i + 32);
+    const __m512 x3 = _mm512_loadu_ps(x + i + 48);
 
-    // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
-    // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
-    const __m512 biased0 = _mm512_fmadd_ps(x0, _mm512_set1_ps(0x1.715476p+0f), bias);
-    const __m512 biased1 = _mm512_fmadd_ps(x1, _mm512_set1_ps(0x1.715476p+0f), bias);
-    const __m512 biased2 = _mm512_fmadd_ps(x2, _mm512_set1_ps(0x1.715476p+0f), bias);
-    const __m512 biased3 = _mm512_fmadd_ps(x3, _mm512_set1_ps(0x1.715476p+0f), bias);
+    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    const __m512 clamped0 = _mm512_max_ps(lower, x0);
+    const __m512 clamped1 = _mm512_max_ps(lower, x1);
+    const __m512 clamped2 = _mm512_max_ps(lower, x2);
+    const __m512 clamped3 = _mm512_max_ps(lower, x3);
+    const __m512 biased0 = _mm512_fmadd_ps(clamped0, _mm512_set1_ps(8.0f * smx_log2e), bias);
+    const __m512 biased1 = _mm512_fmadd_ps(clamped1, _mm512_set1_ps(8.0f * smx_log2e), bias);
+    const __m512 biased2 = _mm512_fmadd_ps(clamped2, _mm512_set1_ps(8.0f * smx_log2e), bias);
+    const __m512 biased3 = _mm512_fmadd_ps(clamped3, _mm512_set1_ps(8.0f * smx_log2e), bias);
     const __m512 n0 = _mm512_sub_ps(biased0, bias);
     const __m512 n1 = _mm512_sub_ps(biased1, bias);
     const __m512 n2 = _mm512_sub_ps(biased2, bias);
     const __m512 n3 = _mm512_sub_ps(biased3, bias);
-    const __m512 power0 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased0), 23));
-    const __m512 power1 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased1), 23));
-    const __m512 power2 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased2), 23));
-    const __m512 power3 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased3), 23));
-    __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E400p-1f), x0);
-    __m512 t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.62E400p-1f), x1);
-    __m512 t2 = _mm512_fmadd_ps(n2, _mm512_set1_ps(-0x1.62E400p-1f), x2);
-    __m512 t3 = _mm512_fmadd_ps(n3, _mm512_set1_ps(-0x1.62E400p-1f), x3);
-    t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t0);
-    t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t1);
-    t2 = _mm512_fmadd_ps(n2, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t2);
-    t3 = _mm512_fmadd_ps(n3, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t3);
-    __m512 p0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
-    __m512 p1 = _mm512_fmadd_ps(t1, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
-    __m512 p2 = _mm512_fmadd_ps(t2, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
-    __m512 p3 = _mm512_fmadd_ps(t3, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
-    p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.5558A0p-5f));
-    p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(0x1.5558A0p-5f));
-    p2 = _mm512_fmadd_ps(p2, t2, _mm512_set1_ps(0x1.5558A0p-5f));
-    p3 = _mm512_fmadd_ps(p3, t3, _mm512_set1_ps(0x1.5558A0p-5f));
-    p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.555490p-3f));
-    p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(0x1.555490p-3f));
-    p2 = _mm512_fmadd_ps(p2, t2, _mm512_set1_ps(0x1.555490p-3f));
-    p3 = _mm512_fmadd_ps(p3, t3, _mm512_set1_ps(0x1.555490p-3f));
-    p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.FFFFFCp-2f));
-    p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(0x1.FFFFFCp-2f));
-    p2 = _mm512_fmadd_ps(p2, t2, _mm512_set1_ps(0x1.FFFFFCp-2f));
-    p3 = _mm512_fmadd_ps(p3, t3, _mm512_set1_ps(0x1.FFFFFCp-2f));
-    p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(1.0f));
-    p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(1.0f));
-    p2 = _mm512_fmadd_ps(p2, t2, _mm512_set1_ps(1.0f));
-    p3 = _mm512_fmadd_ps(p3, t3, _mm512_set1_ps(1.0f));
-    p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(1.0f));
-    p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(1.0f));
-    p2 = _mm512_fmadd_ps(p2, t2, _mm512_set1_ps(1.0f));
-    p3 = _mm512_fmadd_ps(p3, t3, _mm512_set1_ps(1.0f));
-    const __m512 y0 = _mm512_mul_ps(p0, power0);
-    const __m512 y1 = _mm512_mul_ps(p1, power1);
-    const __m512 y2 = _mm512_mul_ps(p2, power2);
-    const __m512 y3 = _mm512_mul_ps(p3, power3);
-    _mm512_storeu_ps(y + i + 0, y0);
-    _mm512_storeu_ps(y + i + 16, y1);
-    _mm512_storeu_ps(y + i + 32, y2);
-    _mm512_storeu_ps(y + i + 48, y3);
-    const __m512 pair0 = _mm512_add_ps(y0, y1);
-    const __m512 pair2 = _mm512_add_ps(y2, y3);
-    add_compensated(&block_hi[0], &block_lo[0], pair0);
-    add_compensated(&block_hi[0], &block_lo[0], pair2);
+    const __m512i index0 = _mm512_castps_si512(biased0);
+    const __m512i index1 = _mm512_castps_si512(biased1);
+    const __m512i index2 = _mm512_castps_si512(biased2);
+    const __m512i index3 = _mm512_castps_si512(biased3);
+    const __m512 s0 =
+        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased0), 20),
+                                             _mm512_castps_si512(_mm512_permutexvar_ps(index0, mantissas))));
+    const __m512 s1 =
+        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased1), 20),
+                                             _mm512_castps_si512(_mm512_permutexvar_ps(index1, mantissas))));
+    const __m512 s2 =
+        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased2), 20),
+                                             _mm512_castps_si512(_mm512_permutexvar_ps(index2, mantissas))));
+    const __m512 s3 =
+        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased3), 20),
+                                             _mm512_castps_si512(_mm512_permutexvar_ps(index3, mantissas))));
+    __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E430p-4f), clamped0);
+    __m512 t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.62E430p-4f), clamped1);
+    __m512 t2 = _mm512_fmadd_ps(n2, _mm512_set1_ps(-0x1.62E430p-4f), clamped2);
+    __m512 t3 = _mm512_fmadd_ps(n3, _mm512_set1_ps(-0x1.62E430p-4f), clamped3);
+    t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(0x1.05C610p-32f), t0);
+    t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(0x1.05C610p-32f), t1);
+    t2 = _mm512_fmadd_ps(n2, _mm512_set1_ps(0x1.05C610p-32f), t2);
+    t3 = _mm512_fmadd_ps(n3, _mm512_set1_ps(0x1.05C610p-32f), t3);
+    __m512 u0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
+    __m512 u1 = _mm512_fmadd_ps(t1, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
+    __m512 u2 = _mm512_fmadd_ps(t2, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
+    __m512 u3 = _mm512_fmadd_ps(t3, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
+    u0 = _mm512_fmadd_ps(u0, t0, _mm512_set1_ps(1.0f));
+    u1 = _mm512_fmadd_ps(u1, t1, _mm512_set1_ps(1.0f));
+    u2 = _mm512_fmadd_ps(u2, t2, _mm512_set1_ps(1.0f));
+    u3 = _mm512_fmadd_ps(u3, t3, _mm512_set1_ps(1.0f));
+    u0 = _mm512_fmadd_ps(u0, t0, _mm512_permutexvar_ps(index0, residuals));
+    u1 = _mm512_fmadd_ps(u1, t1, _mm512_permutexvar_ps(index1, residuals));
+    u2 = _mm512_fmadd_ps(u2, t2, _mm512_permutexvar_ps(index2, residuals));
+    u3 = _mm512_fmadd_ps(u3, t3, _mm512_permutexvar_ps(index3, residuals));
+    const __m512 e0 = _mm512_fmadd_ps(s0, u0, s0);
+    const __m512 e1 = _mm512_fmadd_ps(s1, u1, s1);
+    const __m512 e2 = _mm512_fmadd_ps(s2, u2, s2);
+    const __m512 e3 = _mm512_fmadd_ps(s3, u3, s3);
+    _mm512_storeu_ps(y + i + 0, e0);
+    _mm512_storeu_ps(y + i + 16, e1);
+    _mm512_storeu_ps(y + i + 32, e2);
+    _mm512_storeu_ps(y + i + 48, e3);
+    add_compensated(&block_hi[0], &block_lo[0], _mm512_add_ps(e0, e1));
+    add_compensated(&block_hi[0], &block_lo[0], _mm512_add_ps(e2, e3));
   }
   for (; i + 32 <= n; i += 32) {
-    const __m512 x0 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 0));
-    const __m512 x1 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 16));
+    const __m512 x0 = _mm512_loadu_ps(x + i + 0);
+    const __m512 x1 = _mm512_loadu_ps(x + i + 16);
 
-    // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
-    // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
-    const __m512 biased0 = _mm512_fmadd_ps(x0, _mm512_set1_ps(0x1.715476p+0f), bias);
-    const __m512 biased1 = _mm512_fmadd_ps(x1, _mm512_set1_ps(0x1.715476p+0f), bias);
+    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    const __m512 clamped0 = _mm512_max_ps(lower, x0);
+    const __m512 clamped1 = _mm512_max_ps(lower, x1);
+    const __m512 biased0 = _mm512_fmadd_ps(clamped0, _mm512_set1_ps(8.0f * smx_log2e), bias);
+    const __m512 biased1 = _mm512_fmadd_ps(clamped1, _mm512_set1_ps(8.0f * smx_log2e), bias);
     const __m512 n0 = _mm512_sub_ps(biased0, bias);
     const __m512 n1 = _mm512_sub_ps(biased1, bias);
-    const __m512 power0 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased0), 23));
-    const __m512 power1 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased1), 23));
-    __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E400p-1f), x0);
-    __m512 t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.62E400p-1f), x1);
-    t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t0);
-    t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t1);
-    __m512 p0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
-    __m512 p1 = _mm512_fmadd_ps(t1, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
-    p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.5558A0p-5f));
-    p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(0x1.5558A0p-5f));
-    p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.555490p-3f));
-    p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(0x1.555490p-3f));
-    p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.FFFFFCp-2f));
-    p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(0x1.FFFFFCp-2f));
-    p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(1.0f));
-    p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(1.0f));
-    p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(1.0f));
-    p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(1.0f));
-    const __m512 y0 = _mm512_mul_ps(p0, power0);
-    const __m512 y1 = _mm512_mul_ps(p1, power1);
-    _mm512_storeu_ps(y + i + 0, y0);
-    _mm512_storeu_ps(y + i + 16, y1);
-    const __m512 pair0 = _mm512_add_ps(y0, y1);
-    add_compensated(&block_hi[0], &block_lo[0], pair0);
+    const __m512i index0 = _mm512_castps_si512(biased0);
+    const __m512i index1 = _mm512_castps_si512(biased1);
+    const __m512 s0 =
+        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased0), 20),
+                                             _mm512_castps_si512(_mm512_permutexvar_ps(index0, mantissas))));
+    const __m512 s1 =
+        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased1), 20),
+                                             _mm512_castps_si512(_mm512_permutexvar_ps(index1, mantissas))));
+    __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E430p-4f), clamped0);
+    __m512 t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.62E430p-4f), clamped1);
+    t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(0x1.05C610p-32f), t0);
+    t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(0x1.05C610p-32f), t1);
+    __m512 u0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
+    __m512 u1 = _mm512_fmadd_ps(t1, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
+    u0 = _mm512_fmadd_ps(u0, t0, _mm512_set1_ps(1.0f));
+    u1 = _mm512_fmadd_ps(u1, t1, _mm512_set1_ps(1.0f));
+    u0 = _mm512_fmadd_ps(u0, t0, _mm512_permutexvar_ps(index0, residuals));
+    u1 = _mm512_fmadd_ps(u1, t1, _mm512_permutexvar_ps(index1, residuals));
+    const __m512 e0 = _mm512_fmadd_ps(s0, u0, s0);
+    const __m512 e1 = _mm512_fmadd_ps(s1, u1, s1);
+    _mm512_storeu_ps(y + i + 0, e0);
+    _mm512_storeu_ps(y + i + 16, e1);
+    add_compensated(&block_hi[0], &block_lo[0], _mm512_add_ps(e0, e1));
   }
-  if (i < n) accumulate_tail((ptrdiff_t)(n - i), x + i, tail, lower, bias, block_hi, block_lo);
+  if (i < n) {
+    const __m512 absent = _mm512_set1_ps(-INFINITY);  // counts as 0
+
+    const __m512 x0 = avx512f_load_tail(x + i + 0, (ptrdiff_t)(n - i) - 0, absent);
+    const __m512 x1 = avx512f_load_tail(x + i + 16, (ptrdiff_t)(n - i) - 16, absent);
+
+    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    const __m512 clamped0 = _mm512_max_ps(lower, x0);
+    const __m512 clamped1 = _mm512_max_ps(lower, x1);
+    const __m512 biased0 = _mm512_fmadd_ps(clamped0, _mm512_set1_ps(8.0f * smx_log2e), bias);
+    const __m512 biased1 = _mm512_fmadd_ps(clamped1, _mm512_set1_ps(8.0f * smx_log2e), bias);
+    const __m512 n0 = _mm512_sub_ps(biased0, bias);
+    const __m512 n1 = _mm512_sub_ps(biased1, bias);
+    const __m512i index0 = _mm512_castps_si512(biased0);
+    const __m512i index1 = _mm512_castps_si512(biased1);
+    const __m512 s0 =
+        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased0), 20),
+                                             _mm512_castps_si512(_mm512_permutexvar_ps(index0, mantissas))));
+    const __m512 s1 =
+        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased1), 20),
+                                             _mm512_castps_si512(_mm512_permutexvar_ps(index1, mantissas))));
+    __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E430p-4f), clamped0);
+    __m512 t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.62E430p-4f), clamped1);
+    t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(0x1.05C610p-32f), t0);
+    t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(0x1.05C610p-32f), t1);
+    __m512 u0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
+    __m512 u1 = _mm512_fmadd_ps(t1, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
+    u0 = _mm512_fmadd_ps(u0, t0, _mm512_set1_ps(1.0f));
+    u1 = _mm512_fmadd_ps(u1, t1, _mm512_set1_ps(1.0f));
+    u0 = _mm512_fmadd_ps(u0, t0, _mm512_permutexvar_ps(index0, residuals));
+    u1 = _mm512_fmadd_ps(u1, t1, _mm512_permutexvar_ps(index1, residuals));
+    const __m512 e0 = _mm512_fmadd_ps(s0, u0, s0);
+    const __m512 e1 = _mm512_fmadd_ps(s1, u1, s1);
+    _mm512_storeu_ps(tail + 0, e0);
+    _mm512_storeu_ps(tail + 16, e1);
+    add_compensated(&block_hi[0], &block_lo[0], _mm512_add_ps(e0, e1));
+  }
+  take_off(&block_hi[0], &block_lo[0], anchor);
   *hi = block_hi[0];
   *lo = block_lo[0];
 }
 
 static inline void sum_row_32(size_t n, const float* x, float* y, float* tail, __m512 lower, __m512 bias,
-                              __m512* hi, __m512* lo) {
-  __m512 block_hi[1] = {_mm512_setzero_ps()};
+                              __m512 anchor, __m512* hi, __m512* lo) {
+  const __m512 mantissas = avx512f_load_table(smx_exp2_mantissas);
+  const __m512 residuals = avx512f_load_table(smx_exp2_residuals);
+  __m512 block_hi[1] = {anchor};
   __m512 block_lo[1] = {_mm512_setzero_ps()};
+
   size_t i = 0;
   for (; i + 32 <= n; i += 32) {
-    const __m512 x0 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 0));
-    const __m512 x1 = _mm512_max_ps(lower, _mm512_loadu_ps(x + i + 16));
+    const __m512 x0 = _mm512_loadu_ps(x + i + 0);
+    const __m512 x1 = _mm512_loadu_ps(x + i + 16);
 
-    // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
-    // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
-    const __m512 biased0 = _mm512_fmadd_ps(x0, _mm512_set1_ps(0x1.715476p+0f), bias);
-    const __m512 biased1 = _mm512_fmadd_ps(x1, _mm512_set1_ps(0x1.715476p+0f), bias);
+    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    const __m512 clamped0 = _mm512_max_ps(lower, x0);
+    const __m512 clamped1 = _mm512_max_ps(lower, x1);
+    const __m512 biased0 = _mm512_fmadd_ps(clamped0, _mm512_set1_ps(8.0f * smx_log2e), bias);
+    const __m512 biased1 = _mm512_fmadd_ps(clamped1, _mm512_set1_ps(8.0f * smx_log2e), bias);
     const __m512 n0 = _mm512_sub_ps(biased0, bias);
     const __m512 n1 = _mm512_sub_ps(biased1, bias);
-    const __m512 power0 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased0), 23));
-    const __m512 power1 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased1), 23));
-    __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E400p-1f), x0);
-    __m512 t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.62E400p-1f), x1);
-    t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t0);
-    t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t1);
-    __m512 p0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
-    __m512 p1 = _mm512_fmadd_ps(t1, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
-    p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.5558A0p-5f));
-    p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(0x1.5558A0p-5f));
-    p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.555490p-3f));
-    p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(0x1.555490p-3f));
-    p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.FFFFFCp-2f));
-    p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(0x1.FFFFFCp-2f));
-    p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(1.0f));
-    p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(1.0f));
-    p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(1.0f));
-    p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(1.0f));
-    const __m512 y0 = _mm512_mul_ps(p0, power0);
-    const __m512 y1 = _mm512_mul_ps(p1, power1);
-    _mm512_storeu_ps(y + i + 0, y0);
-    _mm512_storeu_ps(y + i + 16, y1);
-    const __m512 pair0 = _mm512_add_ps(y0, y1);
-    add_compensated(&block_hi[0], &block_lo[0], pair0);
+    const __m512i index0 = _mm512_castps_si512(biased0);
+    const __m512i index1 = _mm512_castps_si512(biased1);
+    const __m512 s0 =
+        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased0), 20),
+                                             _mm512_castps_si512(_mm512_permutexvar_ps(index0, mantissas))));
+    const __m512 s1 =
+        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased1), 20),
+                                             _mm512_castps_si512(_mm512_permutexvar_ps(index1, mantissas))));
+    __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E430p-4f), clamped0);
+    __m512 t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.62E430p-4f), clamped1);
+    t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(0x1.05C610p-32f), t0);
+    t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(0x1.05C610p-32f), t1);
+    __m512 u0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
+    __m512 u1 = _mm512_fmadd_ps(t1, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
+    u0 = _mm512_fmadd_ps(u0, t0, _mm512_set1_ps(1.0f));
+    u1 = _mm512_fmadd_ps(u1, t1, _mm512_set1_ps(1.0f));
+    u0 = _mm512_fmadd_ps(u0, t0, _mm512_permutexvar_ps(index0, residuals));
+    u1 = _mm512_fmadd_ps(u1, t1, _mm512_permutexvar_ps(index1, residuals));
+    const __m512 e0 = _mm512_fmadd_ps(s0, u0, s0);
+    const __m512 e1 = _mm512_fmadd_ps(s1, u1, s1);
+    _mm512_storeu_ps(y + i + 0, e0);
+    _mm512_storeu_ps(y + i + 16, e1);
+    add_compensated(&block_hi[0], &block_lo[0], _mm512_add_ps(e0, e1));
   }
-  if (i < n) accumulate_tail((ptrdiff_t)(n - i), x + i, tail, lower, bias, block_hi, block_lo);
+  if (i < n) {
+    const __m512 absent = _mm512_set1_ps(-INFINITY);  // counts as 0
+
+    const __m512 x0 = avx512f_load_tail(x + i + 0, (ptrdiff_t)(n - i) - 0, absent);
+    const __m512 x1 = avx512f_load_tail(x + i + 16, (ptrdiff_t)(n - i) - 16, absent);
+
+    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    const __m512 clamped0 = _mm512_max_ps(lower, x0);
+    const __m512 clamped1 = _mm512_max_ps(lower, x1);
+    const __m512 biased0 = _mm512_fmadd_ps(clamped0, _mm512_set1_ps(8.0f * smx_log2e), bias);
+    const __m512 biased1 = _mm512_fmadd_ps(clamped1, _mm512_set1_ps(8.0f * smx_log2e), bias);
+    const __m512 n0 = _mm512_sub_ps(biased0, bias);
+    const __m512 n1 = _mm512_sub_ps(biased1, bias);
+    const __m512i index0 = _mm512_castps_si512(biased0);
+    const __m512i index1 = _mm512_castps_si512(biased1);
+    const __m512 s0 =
+        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased0), 20),
+                                             _mm512_castps_si512(_mm512_permutexvar_ps(index0, mantissas))));
+    const __m512 s1 =
+        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased1), 20),
+                                             _mm512_castps_si512(_mm512_permutexvar_ps(index1, mantissas))));
+    __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E430p-4f), clamped0);
+    __m512 t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.62E430p-4f), clamped1);
+    t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(0x1.05C610p-32f), t0);
+    t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(0x1.05C610p-32f), t1);
+    __m512 u0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
+    __m512 u1 = _mm512_fmadd_ps(t1, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
+    u0 = _mm512_fmadd_ps(u0, t0, _mm512_set1_ps(1.0f));
+    u1 = _mm512_fmadd_ps(u1, t1, _mm512_set1_ps(1.0f));
+    u0 = _mm512_fmadd_ps(u0, t0, _mm512_permutexvar_ps(index0, residuals));
+    u1 = _mm512_fmadd_ps(u1, t1, _mm512_permutexvar_ps(index1, residuals));
+    const __m512 e0 = _mm512_fmadd_ps(s0, u0, s0);
+    const __m512 e1 = _mm512_fmadd_ps(s1, u1, s1);
+    _mm512_storeu_ps(tail + 0, e0);
+    _mm512_storeu_ps(tail + 16, e1);
+    add_compensated(&block_hi[0], &block_lo[0], _mm512_add_ps(e0, e1));
+  }
+  take_off(&block_hi[0], &block_lo[0], anchor);
   *hi = block_hi[0];
   *lo = block_lo[0];
 }
 
-static inline __m512 scale(__m512 y, __m512 hi, __m512 lo, __m512 power) {
-  return _mm512_mul_ps(_mm512_fmadd_ps(y, hi, _mm512_mul_ps(y, lo)), power);
-}
-
-static inline void scale_row(size_t n, float* y, const float* tail, __m512 hi, __m512 lo, __m512 power) {
+static inline void scale_row(size_t n, float* y, const float* tail, __m512 hi, __m512 lo) {
   for (; n >= 32; n -= 32) {
-    _mm512_storeu_ps(y + 0, scale(_mm512_loadu_ps(y + 0), hi, lo, power));
-    _mm512_storeu_ps(y + 16, scale(_mm512_loadu_ps(y + 16), hi, lo, power));
+    _mm512_storeu_ps(y + 0,
+                     _mm512_fmadd_ps(_mm512_loadu_ps(y + 0), hi, _mm512_mul_ps(_mm512_loadu_ps(y + 0), lo)));
+    _mm512_storeu_ps(
+        y + 16, _mm512_fmadd_ps(_mm512_loadu_ps(y + 16), hi, _mm512_mul_ps(_mm512_loadu_ps(y + 16), lo)));
     y += 32;
   }
   for (; n >= 16; n -= 16) {
-    _mm512_storeu_ps(y, scale(_mm512_loadu_ps(tail), hi, lo, power));
+    _mm512_storeu_ps(y, _mm512_fmadd_ps(_mm512_loadu_ps(tail), hi, _mm512_mul_ps(_mm512_loadu_ps(tail), lo)));
     y += 16;
     tail += 16;
   }
-  if (n > 0) avx512f_store_tail(y, (ptrdiff_t)n, scale(_mm512_loadu_ps(tail), hi, lo, power));
+  if (n > 0)
+    avx512f_store_tail(y, (ptrdiff_t)n,
+                       _mm512_fmadd_ps(_mm512_loadu_ps(tail), hi, _mm512_mul_ps(_mm512_loadu_ps(tail), lo)));
 }
-// Each row's reference is the n of its maximum.
+
+// Each row's reference is the exponent of its maximum (smx_exponent_of).
 static inline void set_references(__m512 max, float* lower, float* bias) {
   const __m512 rounding = _mm512_set1_ps(12582912.0f);
   const __m512 reference =
-      _mm512_sub_ps(_mm512_fmadd_ps(max, _mm512_set1_ps(0x1.715476p+0f), rounding), rounding);
+      _mm512_sub_ps(_mm512_add_ps(_mm512_mul_ps(max, _mm512_set1_ps(smx_log2e)), rounding), rounding);
   _mm512_storeu_ps(lower, _mm512_mul_ps(_mm512_add_ps(reference, _mm512_set1_ps((float)(-127 - SMX_BIAS))),
                                         _mm512_set1_ps(smx_ln2)));
-  _mm512_storeu_ps(bias, _mm512_sub_ps(_mm512_set1_ps(smx_rounding_bias(SMX_BIAS)), reference));
+  _mm512_storeu_ps(bias, _mm512_sub_ps(_mm512_set1_ps(smx_rounding_bias(SMX_BIAS)),
+                                       _mm512_mul_ps(reference, _mm512_set1_ps(8.0f))));
 }
 
 // The reciprocals of rows' sums, as in src/operators/row_sum.h.
-static inline void set_reciprocals(__m512 hi, __m512 lo, float* row_hi, float* row_lo, float* row_power) {
+static inline void set_reciprocals(__m512 hi, __m512 lo, float* row_hi, float* row_lo) {
   const __m512 sum = _mm512_add_ps(hi, lo);
   const __m512 power = avx512f_inverse_power(sum);
   const __m512 sum_lo = _mm512_mul_ps(_mm512_sub_ps(lo, _mm512_sub_ps(sum, hi)), power);
@@ -284,10 +341,10 @@ static inline void set_reciprocals(__m512 hi, __m512 lo, float* row_hi, float* r
   __m512 residual = _mm512_fmadd_ps(minus_sum_hi, reciprocal, _mm512_set1_ps(1.0f));
   residual = _mm512_fmadd_ps(_mm512_sub_ps(_mm512_setzero_ps(), sum_lo), reciprocal, residual);
   const __m512 to_multiple = _mm512_set1_ps(0x1.8p-22f);
-  _mm512_storeu_ps(row_hi, reciprocal);
-  _mm512_storeu_ps(
-      row_lo, _mm512_sub_ps(_mm512_add_ps(_mm512_mul_ps(reciprocal, residual), to_multiple), to_multiple));
-  _mm512_storeu_ps(row_power, power);
+  const __m512 reciprocal_lo =
+      _mm512_sub_ps(_mm512_add_ps(_mm512_mul_ps(reciprocal, residual), to_multiple), to_multiple);
+  _mm512_storeu_ps(row_hi, _mm512_mul_ps(reciprocal, power));
+  _mm512_storeu_ps(row_lo, _mm512_mul_ps(reciprocal_lo, power));
 }
 
 extern "C" void smx_f32_softmax_ukernel__avx512f_u64_acc16(size_t rows, size_t n, const float* x,
@@ -342,10 +399,12 @@ extern "C" void smx_f32_softmax_ukernel__avx512f_u64_acc16(size_t rows, size_t n
                      _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(),
                      _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps()};
     float tails[16][32];
+    // Scaled by its row's reference, an anchor is the same for all rows (smx_f32_anchor).
+    const __m512 anchor = _mm512_set1_ps(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r % 4 * 4 + r / 4;
       sum_row_64(n, x + r * x_stride, y + r * y_stride, tails[r], _mm512_set1_ps(lower[lane]),
-                 _mm512_set1_ps(bias[lane]), &hi[r], &lo[r]);
+                 _mm512_set1_ps(bias[lane]), anchor, &hi[r], &lo[r]);
     }
 
     {
@@ -454,12 +513,11 @@ extern "C" void smx_f32_softmax_ukernel__avx512f_u64_acc16(size_t rows, size_t n
       add_pair(&hi[0], &lo[0], higher_hi, higher_lo);
     }
 
-    float row_hi[16], row_lo[16], row_power[16];
-    set_reciprocals(hi[0], lo[0], row_hi + 0, row_lo + 0, row_power + 0);
+    float row_hi[16], row_lo[16];
+    set_reciprocals(hi[0], lo[0], row_hi + 0, row_lo + 0);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r % 4 * 4 + r / 4;
-      scale_row(n, y + r * y_stride, tails[r], _mm512_set1_ps(row_hi[lane]), _mm512_set1_ps(row_lo[lane]),
-                _mm512_set1_ps(row_power[lane]));
+      scale_row(n, y + r * y_stride, tails[r], _mm512_set1_ps(row_hi[lane]), _mm512_set1_ps(row_lo[lane]));
       if (row_hi[lane] != row_hi[lane]) smx_fill_nan(n, y + r * y_stride);
     }
     x += 16 * x_stride;
@@ -501,10 +559,12 @@ extern "C" void smx_f32_softmax_ukernel__avx512f_u32_acc8(size_t rows, size_t n,
     __m512 lo[8] = {_mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(),
                     _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps()};
     float tails[8][32];
+    // Scaled by its row's reference, an anchor is the same for all rows (smx_f32_anchor).
+    const __m512 anchor = _mm512_set1_ps(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r % 4 * 4 + r / 4;
       sum_row_32(n, x + r * x_stride, y + r * y_stride, tails[r], _mm512_set1_ps(lower[lane]),
-                 _mm512_set1_ps(bias[lane]), &hi[r], &lo[r]);
+                 _mm512_set1_ps(bias[lane]), anchor, &hi[r], &lo[r]);
     }
 
     {
@@ -564,12 +624,11 @@ extern "C" void smx_f32_softmax_ukernel__avx512f_u32_acc8(size_t rows, size_t n,
       add_pair(&hi[0], &lo[0], higher_hi, higher_lo);
     }
 
-    float row_hi[16], row_lo[16], row_power[16];
-    set_reciprocals(hi[0], lo[0], row_hi + 0, row_lo + 0, row_power + 0);
+    float row_hi[16], row_lo[16];
+    set_reciprocals(hi[0], lo[0], row_hi + 0, row_lo + 0);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r % 4 * 4 + r / 4;
-      scale_row(n, y + r * y_stride, tails[r], _mm512_set1_ps(row_hi[lane]), _mm512_set1_ps(row_lo[lane]),
-                _mm512_set1_ps(row_power[lane]));
+      scale_row(n, y + r * y_stride, tails[r], _mm512_set1_ps(row_hi[lane]), _mm512_set1_ps(row_lo[lane]));
       if (row_hi[lane] != row_hi[lane]) smx_fill_nan(n, y + r * y_stride);
     }
     x += 8 * x_stride;
@@ -611,10 +670,12 @@ extern "C" void smx_f32_softmax_ukernel__avx512f_u64_acc8(size_t rows, size_t n,
     __m512 lo[8] = {_mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(),
                     _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps()};
     float tails[8][32];
+    // Scaled by its row's reference, an anchor is the same for all rows (smx_f32_anchor).
+    const __m512 anchor = _mm512_set1_ps(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r % 4 * 4 + r / 4;
       sum_row_64(n, x + r * x_stride, y + r * y_stride, tails[r], _mm512_set1_ps(lower[lane]),
-                 _mm512_set1_ps(bias[lane]), &hi[r], &lo[r]);
+                 _mm512_set1_ps(bias[lane]), anchor, &hi[r], &lo[r]);
     }
 
     {
@@ -674,12 +735,11 @@ extern "C" void smx_f32_softmax_ukernel__avx512f_u64_acc8(size_t rows, size_t n,
       add_pair(&hi[0], &lo[0], higher_hi, higher_lo);
     }
 
-    float row_hi[16], row_lo[16], row_power[16];
-    set_reciprocals(hi[0], lo[0], row_hi + 0, row_lo + 0, row_power + 0);
+    float row_hi[16], row_lo[16];
+    set_reciprocals(hi[0], lo[0], row_hi + 0, row_lo + 0);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r % 4 * 4 + r / 4;
-      scale_row(n, y + r * y_stride, tails[r], _mm512_set1_ps(row_hi[lane]), _mm512_set1_ps(row_lo[lane]),
-                _mm512_set1_ps(row_power[lane]));
+      scale_row(n, y + r * y_stride, tails[r], _mm512_set1_ps(row_hi[lane]), _mm512_set1_ps(row_lo[lane]));
       if (row_hi[lane] != row_hi[lane]) smx_fill_nan(n, y + r * y_stride);
     }
     x += 8 * x_stride;
@@ -740,10 +800,12 @@ extern "C" void smx_f32_softmax_ukernel__avx512f_u32_acc16(size_t rows, size_t n
                      _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(),
                      _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps()};
     float tails[16][32];
+    // Scaled by its row's reference, an anchor is the same for all rows (smx_f32_anchor).
+    const __m512 anchor = _mm512_set1_ps(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r % 4 * 4 + r / 4;
       sum_row_32(n, x + r * x_stride, y + r * y_stride, tails[r], _mm512_set1_ps(lower[lane]),
-                 _mm512_set1_ps(bias[lane]), &hi[r], &lo[r]);
+                 _mm512_set1_ps(bias[lane]), anchor, &hi[r], &lo[r]);
     }
 
     {
@@ -852,12 +914,11 @@ extern "C" void smx_f32_softmax_ukernel__avx512f_u32_acc16(size_t rows, size_t n
       add_pair(&hi[0], &lo[0], higher_hi, higher_lo);
     }
 
-    float row_hi[16], row_lo[16], row_power[16];
-    set_reciprocals(hi[0], lo[0], row_hi + 0, row_lo + 0, row_power + 0);
+    float row_hi[16], row_lo[16];
+    set_reciprocals(hi[0], lo[0], row_hi + 0, row_lo + 0);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r % 4 * 4 + r / 4;
-      scale_row(n, y + r * y_stride, tails[r], _mm512_set1_ps(row_hi[lane]), _mm512_set1_ps(row_lo[lane]),
-                _mm512_set1_ps(row_power[lane]));
+      scale_row(n, y + r * y_stride, tails[r], _mm512_set1_ps(row_hi[lane]), _mm512_set1_ps(row_lo[lane]));
       if (row_hi[lane] != row_hi[lane]) smx_fill_nan(n, y + r * y_stride);
     }
     x += 16 * x_stride;

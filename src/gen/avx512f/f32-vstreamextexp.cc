@@ -9,35 +9,37 @@
 
 extern "C" void smx_f32_vstreamextexp_ukernel__avx512f_u64(size_t n, const float* x, float* y,
                                                            const struct smx_f32_reciprocal* reciprocal) {
-  const __m512 lower = _mm512_set1_ps(smx_lower_bound(-reciprocal->exponent));
-  const __m512 bias = _mm512_set1_ps(smx_rounding_bias(-reciprocal->exponent));
-  const __m512 hi = _mm512_set1_ps(reciprocal->hi);
-  const __m512 lo = _mm512_set1_ps(reciprocal->lo);
+  // Exponentials are scaled up by 2^SMX_BIAS, and the reciprocal down: nothing but results and the product with the low part
+  // is flushed.
+  const __m512 lower = _mm512_set1_ps(smx_lower_bound(SMX_BIAS - reciprocal->exponent));
+  const __m512 bias = _mm512_set1_ps(smx_rounding_bias(SMX_BIAS - reciprocal->exponent));
+  const __m512 hi = _mm512_set1_ps(reciprocal->hi * smx_pow2(-SMX_BIAS));
+  const __m512 lo = _mm512_set1_ps(reciprocal->lo * smx_pow2(-SMX_BIAS));
+  const __m512 mantissas = avx512f_load_table(smx_exp2_mantissas);
+  const __m512 residuals = avx512f_load_table(smx_exp2_residuals);
   // Stores that bypass the caches want aligned vectors.
   size_t head = smx_elements_to_boundary(y, 16);
   head = head < n ? head : n;
   if (head > 0) {
     __m512 x0 = avx512f_load_tail(x, (ptrdiff_t)head, _mm512_setzero_ps());
 
-    x0 = _mm512_max_ps(lower, x0);
-
-    // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
-    // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
-    const __m512 biased0 = _mm512_fmadd_ps(x0, _mm512_set1_ps(0x1.715476p+0f), bias);
+    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    const __m512 clamped0 = _mm512_max_ps(lower, x0);
+    const __m512 biased0 = _mm512_fmadd_ps(clamped0, _mm512_set1_ps(8.0f * smx_log2e), bias);
     const __m512 n0 = _mm512_sub_ps(biased0, bias);
-    const __m512 power0 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased0), 23));
-    __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E400p-1f), x0);
-    t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t0);
-    __m512 p0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
-    p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.5558A0p-5f));
-    p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.555490p-3f));
-    p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.FFFFFCp-2f));
-    p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(1.0f));
-    p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(1.0f));
-    __m512 y0 = _mm512_mul_ps(p0, lo);
-    y0 = _mm512_fmadd_ps(p0, hi, y0);
-    y0 = _mm512_mul_ps(y0, power0);
+    const __m512i index0 = _mm512_castps_si512(biased0);
+    const __m512 s0 =
+        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased0), 20),
+                                             _mm512_castps_si512(_mm512_permutexvar_ps(index0, mantissas))));
+    __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E430p-4f), clamped0);
+    t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(0x1.05C610p-32f), t0);
+    __m512 u0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
+    u0 = _mm512_fmadd_ps(u0, t0, _mm512_set1_ps(1.0f));
+    u0 = _mm512_fmadd_ps(u0, t0, _mm512_permutexvar_ps(index0, residuals));
+    const __m512 e0 = _mm512_fmadd_ps(s0, u0, s0);
+    const __m512 y0 = _mm512_fmadd_ps(e0, hi, _mm512_mul_ps(e0, lo));
 
     avx512f_store_tail(y, (ptrdiff_t)head, y0);
     x += head;
@@ -50,70 +52,65 @@ extern "C" void smx_f32_vstreamextexp_ukernel__avx512f_u64(size_t n, const float
     __m512 x2 = _mm512_loadu_ps(x + 32);
     __m512 x3 = _mm512_loadu_ps(x + 48);
 
-    x0 = _mm512_max_ps(lower, x0);
-    x1 = _mm512_max_ps(lower, x1);
-    x2 = _mm512_max_ps(lower, x2);
-    x3 = _mm512_max_ps(lower, x3);
-
-    // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
-    // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
-    const __m512 biased0 = _mm512_fmadd_ps(x0, _mm512_set1_ps(0x1.715476p+0f), bias);
-    const __m512 biased1 = _mm512_fmadd_ps(x1, _mm512_set1_ps(0x1.715476p+0f), bias);
-    const __m512 biased2 = _mm512_fmadd_ps(x2, _mm512_set1_ps(0x1.715476p+0f), bias);
-    const __m512 biased3 = _mm512_fmadd_ps(x3, _mm512_set1_ps(0x1.715476p+0f), bias);
+    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    const __m512 clamped0 = _mm512_max_ps(lower, x0);
+    const __m512 clamped1 = _mm512_max_ps(lower, x1);
+    const __m512 clamped2 = _mm512_max_ps(lower, x2);
+    const __m512 clamped3 = _mm512_max_ps(lower, x3);
+    const __m512 biased0 = _mm512_fmadd_ps(clamped0, _mm512_set1_ps(8.0f * smx_log2e), bias);
+    const __m512 biased1 = _mm512_fmadd_ps(clamped1, _mm512_set1_ps(8.0f * smx_log2e), bias);
+    const __m512 biased2 = _mm512_fmadd_ps(clamped2, _mm512_set1_ps(8.0f * smx_log2e), bias);
+    const __m512 biased3 = _mm512_fmadd_ps(clamped3, _mm512_set1_ps(8.0f * smx_log2e), bias);
     const __m512 n0 = _mm512_sub_ps(biased0, bias);
     const __m512 n1 = _mm512_sub_ps(biased1, bias);
     const __m512 n2 = _mm512_sub_ps(biased2, bias);
     const __m512 n3 = _mm512_sub_ps(biased3, bias);
-    const __m512 power0 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased0), 23));
-    const __m512 power1 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased1), 23));
-    const __m512 power2 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased2), 23));
-    const __m512 power3 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased3), 23));
-    __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E400p-1f), x0);
-    __m512 t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.62E400p-1f), x1);
-    __m512 t2 = _mm512_fmadd_ps(n2, _mm512_set1_ps(-0x1.62E400p-1f), x2);
-    __m512 t3 = _mm512_fmadd_ps(n3, _mm512_set1_ps(-0x1.62E400p-1f), x3);
-    t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t0);
-    t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t1);
-    t2 = _mm512_fmadd_ps(n2, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t2);
-    t3 = _mm512_fmadd_ps(n3, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t3);
-    __m512 p0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
-    __m512 p1 = _mm512_fmadd_ps(t1, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
-    __m512 p2 = _mm512_fmadd_ps(t2, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
-    __m512 p3 = _mm512_fmadd_ps(t3, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
-    p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.5558A0p-5f));
-    p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(0x1.5558A0p-5f));
-    p2 = _mm512_fmadd_ps(p2, t2, _mm512_set1_ps(0x1.5558A0p-5f));
-    p3 = _mm512_fmadd_ps(p3, t3, _mm512_set1_ps(0x1.5558A0p-5f));
-    p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.555490p-3f));
-    p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(0x1.555490p-3f));
-    p2 = _mm512_fmadd_ps(p2, t2, _mm512_set1_ps(0x1.555490p-3f));
-    p3 = _mm512_fmadd_ps(p3, t3, _mm512_set1_ps(0x1.555490p-3f));
-    p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.FFFFFCp-2f));
-    p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(0x1.FFFFFCp-2f));
-    p2 = _mm512_fmadd_ps(p2, t2, _mm512_set1_ps(0x1.FFFFFCp-2f));
-    p3 = _mm512_fmadd_ps(p3, t3, _mm512_set1_ps(0x1.FFFFFCp-2f));
-    p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(1.0f));
-    p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(1.0f));
-    p2 = _mm512_fmadd_ps(p2, t2, _mm512_set1_ps(1.0f));
-    p3 = _mm512_fmadd_ps(p3, t3, _mm512_set1_ps(1.0f));
-    p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(1.0f));
-    p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(1.0f));
-    p2 = _mm512_fmadd_ps(p2, t2, _mm512_set1_ps(1.0f));
-    p3 = _mm512_fmadd_ps(p3, t3, _mm512_set1_ps(1.0f));
-    __m512 y0 = _mm512_mul_ps(p0, lo);
-    __m512 y1 = _mm512_mul_ps(p1, lo);
-    __m512 y2 = _mm512_mul_ps(p2, lo);
-    __m512 y3 = _mm512_mul_ps(p3, lo);
-    y0 = _mm512_fmadd_ps(p0, hi, y0);
-    y1 = _mm512_fmadd_ps(p1, hi, y1);
-    y2 = _mm512_fmadd_ps(p2, hi, y2);
-    y3 = _mm512_fmadd_ps(p3, hi, y3);
-    y0 = _mm512_mul_ps(y0, power0);
-    y1 = _mm512_mul_ps(y1, power1);
-    y2 = _mm512_mul_ps(y2, power2);
-    y3 = _mm512_mul_ps(y3, power3);
+    const __m512i index0 = _mm512_castps_si512(biased0);
+    const __m512i index1 = _mm512_castps_si512(biased1);
+    const __m512i index2 = _mm512_castps_si512(biased2);
+    const __m512i index3 = _mm512_castps_si512(biased3);
+    const __m512 s0 =
+        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased0), 20),
+                                             _mm512_castps_si512(_mm512_permutexvar_ps(index0, mantissas))));
+    const __m512 s1 =
+        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased1), 20),
+                                             _mm512_castps_si512(_mm512_permutexvar_ps(index1, mantissas))));
+    const __m512 s2 =
+        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased2), 20),
+                                             _mm512_castps_si512(_mm512_permutexvar_ps(index2, mantissas))));
+    const __m512 s3 =
+        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased3), 20),
+                                             _mm512_castps_si512(_mm512_permutexvar_ps(index3, mantissas))));
+    __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E430p-4f), clamped0);
+    __m512 t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.62E430p-4f), clamped1);
+    __m512 t2 = _mm512_fmadd_ps(n2, _mm512_set1_ps(-0x1.62E430p-4f), clamped2);
+    __m512 t3 = _mm512_fmadd_ps(n3, _mm512_set1_ps(-0x1.62E430p-4f), clamped3);
+    t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(0x1.05C610p-32f), t0);
+    t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(0x1.05C610p-32f), t1);
+    t2 = _mm512_fmadd_ps(n2, _mm512_set1_ps(0x1.05C610p-32f), t2);
+    t3 = _mm512_fmadd_ps(n3, _mm512_set1_ps(0x1.05C610p-32f), t3);
+    __m512 u0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
+    __m512 u1 = _mm512_fmadd_ps(t1, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
+    __m512 u2 = _mm512_fmadd_ps(t2, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
+    __m512 u3 = _mm512_fmadd_ps(t3, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
+    u0 = _mm512_fmadd_ps(u0, t0, _mm512_set1_ps(1.0f));
+    u1 = _mm512_fmadd_ps(u1, t1, _mm512_set1_ps(1.0f));
+    u2 = _mm512_fmadd_ps(u2, t2, _mm512_set1_ps(1.0f));
+    u3 = _mm512_fmadd_ps(u3, t3, _mm512_set1_ps(1.0f));
+    u0 = _mm512_fmadd_ps(u0, t0, _mm512_permutexvar_ps(index0, residuals));
+    u1 = _mm512_fmadd_ps(u1, t1, _mm512_permutexvar_ps(index1, residuals));
+    u2 = _mm512_fmadd_ps(u2, t2, _mm512_permutexvar_ps(index2, residuals));
+    u3 = _mm512_fmadd_ps(u3, t3, _mm512_permutexvar_ps(index3, residuals));
+    const __m512 e0 = _mm512_fmadd_ps(s0, u0, s0);
+    const __m512 e1 = _mm512_fmadd_ps(s1, u1, s1);
+    const __m512 e2 = _mm512_fmadd_ps(s2, u2, s2);
+    const __m512 e3 = _mm512_fmadd_ps(s3, u3, s3);
+    const __m512 y0 = _mm512_fmadd_ps(e0, hi, _mm512_mul_ps(e0, lo));
+    const __m512 y1 = _mm512_fmadd_ps(e1, hi, _mm512_mul_ps(e1, lo));
+    const __m512 y2 = _mm512_fmadd_ps(e2, hi, _mm512_mul_ps(e2, lo));
+    const __m512 y3 = _mm512_fmadd_ps(e3, hi, _mm512_mul_ps(e3, lo));
 
     _mm512_stream_ps(y + 0, y0);
     _mm512_stream_ps(y + 16, y1);
@@ -125,25 +122,23 @@ extern "C" void smx_f32_vstreamextexp_ukernel__avx512f_u64(size_t n, const float
   for (; n >= 16; n -= 16) {
     __m512 x0 = _mm512_loadu_ps(x + 0);
 
-    x0 = _mm512_max_ps(lower, x0);
-
-    // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
-    // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
-    const __m512 biased0 = _mm512_fmadd_ps(x0, _mm512_set1_ps(0x1.715476p+0f), bias);
+    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    const __m512 clamped0 = _mm512_max_ps(lower, x0);
+    const __m512 biased0 = _mm512_fmadd_ps(clamped0, _mm512_set1_ps(8.0f * smx_log2e), bias);
     const __m512 n0 = _mm512_sub_ps(biased0, bias);
-    const __m512 power0 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased0), 23));
-    __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E400p-1f), x0);
-    t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t0);
-    __m512 p0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
-    p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.5558A0p-5f));
-    p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.555490p-3f));
-    p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.FFFFFCp-2f));
-    p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(1.0f));
-    p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(1.0f));
-    __m512 y0 = _mm512_mul_ps(p0, lo);
-    y0 = _mm512_fmadd_ps(p0, hi, y0);
-    y0 = _mm512_mul_ps(y0, power0);
+    const __m512i index0 = _mm512_castps_si512(biased0);
+    const __m512 s0 =
+        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased0), 20),
+                                             _mm512_castps_si512(_mm512_permutexvar_ps(index0, mantissas))));
+    __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E430p-4f), clamped0);
+    t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(0x1.05C610p-32f), t0);
+    __m512 u0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
+    u0 = _mm512_fmadd_ps(u0, t0, _mm512_set1_ps(1.0f));
+    u0 = _mm512_fmadd_ps(u0, t0, _mm512_permutexvar_ps(index0, residuals));
+    const __m512 e0 = _mm512_fmadd_ps(s0, u0, s0);
+    const __m512 y0 = _mm512_fmadd_ps(e0, hi, _mm512_mul_ps(e0, lo));
 
     _mm512_stream_ps(y + 0, y0);
     x += 16;
@@ -152,25 +147,23 @@ extern "C" void smx_f32_vstreamextexp_ukernel__avx512f_u64(size_t n, const float
   if (n > 0) {
     __m512 x0 = avx512f_load_tail(x, n, _mm512_setzero_ps());
 
-    x0 = _mm512_max_ps(lower, x0);
-
-    // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
-    // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
-    const __m512 biased0 = _mm512_fmadd_ps(x0, _mm512_set1_ps(0x1.715476p+0f), bias);
+    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    const __m512 clamped0 = _mm512_max_ps(lower, x0);
+    const __m512 biased0 = _mm512_fmadd_ps(clamped0, _mm512_set1_ps(8.0f * smx_log2e), bias);
     const __m512 n0 = _mm512_sub_ps(biased0, bias);
-    const __m512 power0 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased0), 23));
-    __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E400p-1f), x0);
-    t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t0);
-    __m512 p0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
-    p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.5558A0p-5f));
-    p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.555490p-3f));
-    p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.FFFFFCp-2f));
-    p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(1.0f));
-    p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(1.0f));
-    __m512 y0 = _mm512_mul_ps(p0, lo);
-    y0 = _mm512_fmadd_ps(p0, hi, y0);
-    y0 = _mm512_mul_ps(y0, power0);
+    const __m512i index0 = _mm512_castps_si512(biased0);
+    const __m512 s0 =
+        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased0), 20),
+                                             _mm512_castps_si512(_mm512_permutexvar_ps(index0, mantissas))));
+    __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E430p-4f), clamped0);
+    t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(0x1.05C610p-32f), t0);
+    __m512 u0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
+    u0 = _mm512_fmadd_ps(u0, t0, _mm512_set1_ps(1.0f));
+    u0 = _mm512_fmadd_ps(u0, t0, _mm512_permutexvar_ps(index0, residuals));
+    const __m512 e0 = _mm512_fmadd_ps(s0, u0, s0);
+    const __m512 y0 = _mm512_fmadd_ps(e0, hi, _mm512_mul_ps(e0, lo));
 
     avx512f_store_tail(y, n, y0);
   }
@@ -179,35 +172,37 @@ extern "C" void smx_f32_vstreamextexp_ukernel__avx512f_u64(size_t n, const float
 
 extern "C" void smx_f32_vstreamextexp_ukernel__avx512f_u16(size_t n, const float* x, float* y,
                                                            const struct smx_f32_reciprocal* reciprocal) {
-  const __m512 lower = _mm512_set1_ps(smx_lower_bound(-reciprocal->exponent));
-  const __m512 bias = _mm512_set1_ps(smx_rounding_bias(-reciprocal->exponent));
-  const __m512 hi = _mm512_set1_ps(reciprocal->hi);
-  const __m512 lo = _mm512_set1_ps(reciprocal->lo);
+  // Exponentials are scaled up by 2^SMX_BIAS, and the reciprocal down: nothing but results and the product with the low part
+  // is flushed.
+  const __m512 lower = _mm512_set1_ps(smx_lower_bound(SMX_BIAS - reciprocal->exponent));
+  const __m512 bias = _mm512_set1_ps(smx_rounding_bias(SMX_BIAS - reciprocal->exponent));
+  const __m512 hi = _mm512_set1_ps(reciprocal->hi * smx_pow2(-SMX_BIAS));
+  const __m512 lo = _mm512_set1_ps(reciprocal->lo * smx_pow2(-SMX_BIAS));
+  const __m512 mantissas = avx512f_load_table(smx_exp2_mantissas);
+  const __m512 residuals = avx512f_load_table(smx_exp2_residuals);
   // Stores that bypass the caches want aligned vectors.
   size_t head = smx_elements_to_boundary(y, 16);
   head = head < n ? head : n;
   if (head > 0) {
     __m512 x0 = avx512f_load_tail(x, (ptrdiff_t)head, _mm512_setzero_ps());
 
-    x0 = _mm512_max_ps(lower, x0);
-
-    // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
-    // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
-    const __m512 biased0 = _mm512_fmadd_ps(x0, _mm512_set1_ps(0x1.715476p+0f), bias);
+    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    const __m512 clamped0 = _mm512_max_ps(lower, x0);
+    const __m512 biased0 = _mm512_fmadd_ps(clamped0, _mm512_set1_ps(8.0f * smx_log2e), bias);
     const __m512 n0 = _mm512_sub_ps(biased0, bias);
-    const __m512 power0 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased0), 23));
-    __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E400p-1f), x0);
-    t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t0);
-    __m512 p0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
-    p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.5558A0p-5f));
-    p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.555490p-3f));
-    p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.FFFFFCp-2f));
-    p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(1.0f));
-    p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(1.0f));
-    __m512 y0 = _mm512_mul_ps(p0, lo);
-    y0 = _mm512_fmadd_ps(p0, hi, y0);
-    y0 = _mm512_mul_ps(y0, power0);
+    const __m512i index0 = _mm512_castps_si512(biased0);
+    const __m512 s0 =
+        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased0), 20),
+                                             _mm512_castps_si512(_mm512_permutexvar_ps(index0, mantissas))));
+    __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E430p-4f), clamped0);
+    t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(0x1.05C610p-32f), t0);
+    __m512 u0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
+    u0 = _mm512_fmadd_ps(u0, t0, _mm512_set1_ps(1.0f));
+    u0 = _mm512_fmadd_ps(u0, t0, _mm512_permutexvar_ps(index0, residuals));
+    const __m512 e0 = _mm512_fmadd_ps(s0, u0, s0);
+    const __m512 y0 = _mm512_fmadd_ps(e0, hi, _mm512_mul_ps(e0, lo));
 
     avx512f_store_tail(y, (ptrdiff_t)head, y0);
     x += head;
@@ -217,25 +212,23 @@ extern "C" void smx_f32_vstreamextexp_ukernel__avx512f_u16(size_t n, const float
   for (; n >= 16; n -= 16) {
     __m512 x0 = _mm512_loadu_ps(x + 0);
 
-    x0 = _mm512_max_ps(lower, x0);
-
-    // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
-    // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
-    const __m512 biased0 = _mm512_fmadd_ps(x0, _mm512_set1_ps(0x1.715476p+0f), bias);
+    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    const __m512 clamped0 = _mm512_max_ps(lower, x0);
+    const __m512 biased0 = _mm512_fmadd_ps(clamped0, _mm512_set1_ps(8.0f * smx_log2e), bias);
     const __m512 n0 = _mm512_sub_ps(biased0, bias);
-    const __m512 power0 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased0), 23));
-    __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E400p-1f), x0);
-    t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t0);
-    __m512 p0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
-    p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.5558A0p-5f));
-    p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.555490p-3f));
-    p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.FFFFFCp-2f));
-    p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(1.0f));
-    p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(1.0f));
-    __m512 y0 = _mm512_mul_ps(p0, lo);
-    y0 = _mm512_fmadd_ps(p0, hi, y0);
-    y0 = _mm512_mul_ps(y0, power0);
+    const __m512i index0 = _mm512_castps_si512(biased0);
+    const __m512 s0 =
+        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased0), 20),
+                                             _mm512_castps_si512(_mm512_permutexvar_ps(index0, mantissas))));
+    __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E430p-4f), clamped0);
+    t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(0x1.05C610p-32f), t0);
+    __m512 u0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
+    u0 = _mm512_fmadd_ps(u0, t0, _mm512_set1_ps(1.0f));
+    u0 = _mm512_fmadd_ps(u0, t0, _mm512_permutexvar_ps(index0, residuals));
+    const __m512 e0 = _mm512_fmadd_ps(s0, u0, s0);
+    const __m512 y0 = _mm512_fmadd_ps(e0, hi, _mm512_mul_ps(e0, lo));
 
     _mm512_stream_ps(y + 0, y0);
     x += 16;
@@ -244,25 +237,23 @@ extern "C" void smx_f32_vstreamextexp_ukernel__avx512f_u16(size_t n, const float
   if (n > 0) {
     __m512 x0 = avx512f_load_tail(x, n, _mm512_setzero_ps());
 
-    x0 = _mm512_max_ps(lower, x0);
-
-    // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
-    // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
-    const __m512 biased0 = _mm512_fmadd_ps(x0, _mm512_set1_ps(0x1.715476p+0f), bias);
+    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    const __m512 clamped0 = _mm512_max_ps(lower, x0);
+    const __m512 biased0 = _mm512_fmadd_ps(clamped0, _mm512_set1_ps(8.0f * smx_log2e), bias);
     const __m512 n0 = _mm512_sub_ps(biased0, bias);
-    const __m512 power0 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased0), 23));
-    __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E400p-1f), x0);
-    t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t0);
-    __m512 p0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
-    p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.5558A0p-5f));
-    p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.555490p-3f));
-    p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.FFFFFCp-2f));
-    p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(1.0f));
-    p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(1.0f));
-    __m512 y0 = _mm512_mul_ps(p0, lo);
-    y0 = _mm512_fmadd_ps(p0, hi, y0);
-    y0 = _mm512_mul_ps(y0, power0);
+    const __m512i index0 = _mm512_castps_si512(biased0);
+    const __m512 s0 =
+        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased0), 20),
+                                             _mm512_castps_si512(_mm512_permutexvar_ps(index0, mantissas))));
+    __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E430p-4f), clamped0);
+    t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(0x1.05C610p-32f), t0);
+    __m512 u0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
+    u0 = _mm512_fmadd_ps(u0, t0, _mm512_set1_ps(1.0f));
+    u0 = _mm512_fmadd_ps(u0, t0, _mm512_permutexvar_ps(index0, residuals));
+    const __m512 e0 = _mm512_fmadd_ps(s0, u0, s0);
+    const __m512 y0 = _mm512_fmadd_ps(e0, hi, _mm512_mul_ps(e0, lo));
 
     avx512f_store_tail(y, n, y0);
   }
@@ -271,35 +262,37 @@ extern "C" void smx_f32_vstreamextexp_ukernel__avx512f_u16(size_t n, const float
 
 extern "C" void smx_f32_vstreamextexp_ukernel__avx512f_u32(size_t n, const float* x, float* y,
                                                            const struct smx_f32_reciprocal* reciprocal) {
-  const __m512 lower = _mm512_set1_ps(smx_lower_bound(-reciprocal->exponent));
-  const __m512 bias = _mm512_set1_ps(smx_rounding_bias(-reciprocal->exponent));
-  const __m512 hi = _mm512_set1_ps(reciprocal->hi);
-  const __m512 lo = _mm512_set1_ps(reciprocal->lo);
+  // Exponentials are scaled up by 2^SMX_BIAS, and the reciprocal down: nothing but results and the product with the low part
+  // is flushed.
+  const __m512 lower = _mm512_set1_ps(smx_lower_bound(SMX_BIAS - reciprocal->exponent));
+  const __m512 bias = _mm512_set1_ps(smx_rounding_bias(SMX_BIAS - reciprocal->exponent));
+  const __m512 hi = _mm512_set1_ps(reciprocal->hi * smx_pow2(-SMX_BIAS));
+  const __m512 lo = _mm512_set1_ps(reciprocal->lo * smx_pow2(-SMX_BIAS));
+  const __m512 mantissas = avx512f_load_table(smx_exp2_mantissas);
+  const __m512 residuals = avx512f_load_table(smx_exp2_residuals);
   // Stores that bypass the caches want aligned vectors.
   size_t head = smx_elements_to_boundary(y, 16);
   head = head < n ? head : n;
   if (head > 0) {
     __m512 x0 = avx512f_load_tail(x, (ptrdiff_t)head, _mm512_setzero_ps());
 
-    x0 = _mm512_max_ps(lower, x0);
-
-    // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
-    // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
-    const __m512 biased0 = _mm512_fmadd_ps(x0, _mm512_set1_ps(0x1.715476p+0f), bias);
+    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    const __m512 clamped0 = _mm512_max_ps(lower, x0);
+    const __m512 biased0 = _mm512_fmadd_ps(clamped0, _mm512_set1_ps(8.0f * smx_log2e), bias);
     const __m512 n0 = _mm512_sub_ps(biased0, bias);
-    const __m512 power0 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased0), 23));
-    __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E400p-1f), x0);
-    t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t0);
-    __m512 p0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
-    p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.5558A0p-5f));
-    p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.555490p-3f));
-    p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.FFFFFCp-2f));
-    p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(1.0f));
-    p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(1.0f));
-    __m512 y0 = _mm512_mul_ps(p0, lo);
-    y0 = _mm512_fmadd_ps(p0, hi, y0);
-    y0 = _mm512_mul_ps(y0, power0);
+    const __m512i index0 = _mm512_castps_si512(biased0);
+    const __m512 s0 =
+        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased0), 20),
+                                             _mm512_castps_si512(_mm512_permutexvar_ps(index0, mantissas))));
+    __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E430p-4f), clamped0);
+    t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(0x1.05C610p-32f), t0);
+    __m512 u0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
+    u0 = _mm512_fmadd_ps(u0, t0, _mm512_set1_ps(1.0f));
+    u0 = _mm512_fmadd_ps(u0, t0, _mm512_permutexvar_ps(index0, residuals));
+    const __m512 e0 = _mm512_fmadd_ps(s0, u0, s0);
+    const __m512 y0 = _mm512_fmadd_ps(e0, hi, _mm512_mul_ps(e0, lo));
 
     avx512f_store_tail(y, (ptrdiff_t)head, y0);
     x += head;
@@ -310,40 +303,37 @@ extern "C" void smx_f32_vstreamextexp_ukernel__avx512f_u32(size_t n, const float
     __m512 x0 = _mm512_loadu_ps(x + 0);
     __m512 x1 = _mm512_loadu_ps(x + 16);
 
-    x0 = _mm512_max_ps(lower, x0);
-    x1 = _mm512_max_ps(lower, x1);
-
-    // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
-    // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
-    const __m512 biased0 = _mm512_fmadd_ps(x0, _mm512_set1_ps(0x1.715476p+0f), bias);
-    const __m512 biased1 = _mm512_fmadd_ps(x1, _mm512_set1_ps(0x1.715476p+0f), bias);
+    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    const __m512 clamped0 = _mm512_max_ps(lower, x0);
+    const __m512 clamped1 = _mm512_max_ps(lower, x1);
+    const __m512 biased0 = _mm512_fmadd_ps(clamped0, _mm512_set1_ps(8.0f * smx_log2e), bias);
+    const __m512 biased1 = _mm512_fmadd_ps(clamped1, _mm512_set1_ps(8.0f * smx_log2e), bias);
     const __m512 n0 = _mm512_sub_ps(biased0, bias);
     const __m512 n1 = _mm512_sub_ps(biased1, bias);
-    const __m512 power0 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased0), 23));
-    const __m512 power1 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased1), 23));
-    __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E400p-1f), x0);
-    __m512 t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.62E400p-1f), x1);
-    t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t0);
-    t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t1);
-    __m512 p0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
-    __m512 p1 = _mm512_fmadd_ps(t1, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
-    p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.5558A0p-5f));
-    p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(0x1.5558A0p-5f));
-    p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.555490p-3f));
-    p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(0x1.555490p-3f));
-    p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.FFFFFCp-2f));
-    p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(0x1.FFFFFCp-2f));
-    p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(1.0f));
-    p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(1.0f));
-    p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(1.0f));
-    p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(1.0f));
-    __m512 y0 = _mm512_mul_ps(p0, lo);
-    __m512 y1 = _mm512_mul_ps(p1, lo);
-    y0 = _mm512_fmadd_ps(p0, hi, y0);
-    y1 = _mm512_fmadd_ps(p1, hi, y1);
-    y0 = _mm512_mul_ps(y0, power0);
-    y1 = _mm512_mul_ps(y1, power1);
+    const __m512i index0 = _mm512_castps_si512(biased0);
+    const __m512i index1 = _mm512_castps_si512(biased1);
+    const __m512 s0 =
+        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased0), 20),
+                                             _mm512_castps_si512(_mm512_permutexvar_ps(index0, mantissas))));
+    const __m512 s1 =
+        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased1), 20),
+                                             _mm512_castps_si512(_mm512_permutexvar_ps(index1, mantissas))));
+    __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E430p-4f), clamped0);
+    __m512 t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.62E430p-4f), clamped1);
+    t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(0x1.05C610p-32f), t0);
+    t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(0x1.05C610p-32f), t1);
+    __m512 u0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
+    __m512 u1 = _mm512_fmadd_ps(t1, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
+    u0 = _mm512_fmadd_ps(u0, t0, _mm512_set1_ps(1.0f));
+    u1 = _mm512_fmadd_ps(u1, t1, _mm512_set1_ps(1.0f));
+    u0 = _mm512_fmadd_ps(u0, t0, _mm512_permutexvar_ps(index0, residuals));
+    u1 = _mm512_fmadd_ps(u1, t1, _mm512_permutexvar_ps(index1, residuals));
+    const __m512 e0 = _mm512_fmadd_ps(s0, u0, s0);
+    const __m512 e1 = _mm512_fmadd_ps(s1, u1, s1);
+    const __m512 y0 = _mm512_fmadd_ps(e0, hi, _mm512_mul_ps(e0, lo));
+    const __m512 y1 = _mm512_fmadd_ps(e1, hi, _mm512_mul_ps(e1, lo));
 
     _mm512_stream_ps(y + 0, y0);
     _mm512_stream_ps(y + 16, y1);
@@ -353,25 +343,23 @@ extern "C" void smx_f32_vstreamextexp_ukernel__avx512f_u32(size_t n, const float
   for (; n >= 16; n -= 16) {
     __m512 x0 = _mm512_loadu_ps(x + 0);
 
-    x0 = _mm512_max_ps(lower, x0);
-
-    // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
-    // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
-    const __m512 biased0 = _mm512_fmadd_ps(x0, _mm512_set1_ps(0x1.715476p+0f), bias);
+    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    const __m512 clamped0 = _mm512_max_ps(lower, x0);
+    const __m512 biased0 = _mm512_fmadd_ps(clamped0, _mm512_set1_ps(8.0f * smx_log2e), bias);
     const __m512 n0 = _mm512_sub_ps(biased0, bias);
-    const __m512 power0 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased0), 23));
-    __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E400p-1f), x0);
-    t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t0);
-    __m512 p0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
-    p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.5558A0p-5f));
-    p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.555490p-3f));
-    p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.FFFFFCp-2f));
-    p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(1.0f));
-    p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(1.0f));
-    __m512 y0 = _mm512_mul_ps(p0, lo);
-    y0 = _mm512_fmadd_ps(p0, hi, y0);
-    y0 = _mm512_mul_ps(y0, power0);
+    const __m512i index0 = _mm512_castps_si512(biased0);
+    const __m512 s0 =
+        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased0), 20),
+                                             _mm512_castps_si512(_mm512_permutexvar_ps(index0, mantissas))));
+    __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E430p-4f), clamped0);
+    t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(0x1.05C610p-32f), t0);
+    __m512 u0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
+    u0 = _mm512_fmadd_ps(u0, t0, _mm512_set1_ps(1.0f));
+    u0 = _mm512_fmadd_ps(u0, t0, _mm512_permutexvar_ps(index0, residuals));
+    const __m512 e0 = _mm512_fmadd_ps(s0, u0, s0);
+    const __m512 y0 = _mm512_fmadd_ps(e0, hi, _mm512_mul_ps(e0, lo));
 
     _mm512_stream_ps(y + 0, y0);
     x += 16;
@@ -380,25 +368,23 @@ extern "C" void smx_f32_vstreamextexp_ukernel__avx512f_u32(size_t n, const float
   if (n > 0) {
     __m512 x0 = avx512f_load_tail(x, n, _mm512_setzero_ps());
 
-    x0 = _mm512_max_ps(lower, x0);
-
-    // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
-    // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
-    const __m512 biased0 = _mm512_fmadd_ps(x0, _mm512_set1_ps(0x1.715476p+0f), bias);
+    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    const __m512 clamped0 = _mm512_max_ps(lower, x0);
+    const __m512 biased0 = _mm512_fmadd_ps(clamped0, _mm512_set1_ps(8.0f * smx_log2e), bias);
     const __m512 n0 = _mm512_sub_ps(biased0, bias);
-    const __m512 power0 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased0), 23));
-    __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E400p-1f), x0);
-    t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t0);
-    __m512 p0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
-    p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.5558A0p-5f));
-    p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.555490p-3f));
-    p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.FFFFFCp-2f));
-    p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(1.0f));
-    p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(1.0f));
-    __m512 y0 = _mm512_mul_ps(p0, lo);
-    y0 = _mm512_fmadd_ps(p0, hi, y0);
-    y0 = _mm512_mul_ps(y0, power0);
+    const __m512i index0 = _mm512_castps_si512(biased0);
+    const __m512 s0 =
+        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased0), 20),
+                                             _mm512_castps_si512(_mm512_permutexvar_ps(index0, mantissas))));
+    __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E430p-4f), clamped0);
+    t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(0x1.05C610p-32f), t0);
+    __m512 u0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
+    u0 = _mm512_fmadd_ps(u0, t0, _mm512_set1_ps(1.0f));
+    u0 = _mm512_fmadd_ps(u0, t0, _mm512_permutexvar_ps(index0, residuals));
+    const __m512 e0 = _mm512_fmadd_ps(s0, u0, s0);
+    const __m512 y0 = _mm512_fmadd_ps(e0, hi, _mm512_mul_ps(e0, lo));
 
     avx512f_store_tail(y, n, y0);
   }
@@ -407,35 +393,37 @@ extern "C" void smx_f32_vstreamextexp_ukernel__avx512f_u32(size_t n, const float
 
 extern "C" void smx_f32_vstreamextexp_ukernel__avx512f_u128(size_t n, const float* x, float* y,
                                                             const struct smx_f32_reciprocal* reciprocal) {
-  const __m512 lower = _mm512_set1_ps(smx_lower_bound(-reciprocal->exponent));
-  const __m512 bias = _mm512_set1_ps(smx_rounding_bias(-reciprocal->exponent));
-  const __m512 hi = _mm512_set1_ps(reciprocal->hi);
-  const __m512 lo = _mm512_set1_ps(reciprocal->lo);
+  // Exponentials are scaled up by 2^SMX_BIAS, and the reciprocal down: nothing but results and the product with the low part
+  // is flushed.
+  const __m512 lower = _mm512_set1_ps(smx_lower_bound(SMX_BIAS - reciprocal->exponent));
+  const __m512 bias = _mm512_set1_ps(smx_rounding_bias(SMX_BIAS - reciprocal->exponent));
+  const __m512 hi = _mm512_set1_ps(reciprocal->hi * smx_pow2(-SMX_BIAS));
+  const __m512 lo = _mm512_set1_ps(reciprocal->lo * smx_pow2(-SMX_BIAS));
+  const __m512 mantissas = avx512f_load_table(smx_exp2_mantissas);
+  const __m512 residuals = avx512f_load_table(smx_exp2_residuals);
   // Stores that bypass the caches want aligned vectors.
   size_t head = smx_elements_to_boundary(y, 16);
   head = head < n ? head : n;
   if (head > 0) {
     __m512 x0 = avx512f_load_tail(x, (ptrdiff_t)head, _mm512_setzero_ps());
 
-    x0 = _mm512_max_ps(lower, x0);
-
-    // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
-    // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
-    const __m512 biased0 = _mm512_fmadd_ps(x0, _mm512_set1_ps(0x1.715476p+0f), bias);
+    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    const __m512 clamped0 = _mm512_max_ps(lower, x0);
+    const __m512 biased0 = _mm512_fmadd_ps(clamped0, _mm512_set1_ps(8.0f * smx_log2e), bias);
     const __m512 n0 = _mm512_sub_ps(biased0, bias);
-    const __m512 power0 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased0), 23));
-    __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E400p-1f), x0);
-    t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t0);
-    __m512 p0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
-    p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.5558A0p-5f));
-    p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.555490p-3f));
-    p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.FFFFFCp-2f));
-    p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(1.0f));
-    p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(1.0f));
-    __m512 y0 = _mm512_mul_ps(p0, lo);
-    y0 = _mm512_fmadd_ps(p0, hi, y0);
-    y0 = _mm512_mul_ps(y0, power0);
+    const __m512i index0 = _mm512_castps_si512(biased0);
+    const __m512 s0 =
+        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased0), 20),
+                                             _mm512_castps_si512(_mm512_permutexvar_ps(index0, mantissas))));
+    __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E430p-4f), clamped0);
+    t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(0x1.05C610p-32f), t0);
+    __m512 u0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
+    u0 = _mm512_fmadd_ps(u0, t0, _mm512_set1_ps(1.0f));
+    u0 = _mm512_fmadd_ps(u0, t0, _mm512_permutexvar_ps(index0, residuals));
+    const __m512 e0 = _mm512_fmadd_ps(s0, u0, s0);
+    const __m512 y0 = _mm512_fmadd_ps(e0, hi, _mm512_mul_ps(e0, lo));
 
     avx512f_store_tail(y, (ptrdiff_t)head, y0);
     x += head;
@@ -452,26 +440,25 @@ extern "C" void smx_f32_vstreamextexp_ukernel__avx512f_u128(size_t n, const floa
     __m512 x6 = _mm512_loadu_ps(x + 96);
     __m512 x7 = _mm512_loadu_ps(x + 112);
 
-    x0 = _mm512_max_ps(lower, x0);
-    x1 = _mm512_max_ps(lower, x1);
-    x2 = _mm512_max_ps(lower, x2);
-    x3 = _mm512_max_ps(lower, x3);
-    x4 = _mm512_max_ps(lower, x4);
-    x5 = _mm512_max_ps(lower, x5);
-    x6 = _mm512_max_ps(lower, x6);
-    x7 = _mm512_max_ps(lower, x7);
-
-    // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
-    // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
-    const __m512 biased0 = _mm512_fmadd_ps(x0, _mm512_set1_ps(0x1.715476p+0f), bias);
-    const __m512 biased1 = _mm512_fmadd_ps(x1, _mm512_set1_ps(0x1.715476p+0f), bias);
-    const __m512 biased2 = _mm512_fmadd_ps(x2, _mm512_set1_ps(0x1.715476p+0f), bias);
-    const __m512 biased3 = _mm512_fmadd_ps(x3, _mm512_set1_ps(0x1.715476p+0f), bias);
-    const __m512 biased4 = _mm512_fmadd_ps(x4, _mm512_set1_ps(0x1.715476p+0f), bias);
-    const __m512 biased5 = _mm512_fmadd_ps(x5, _mm512_set1_ps(0x1.715476p+0f), bias);
-    const __m512 biased6 = _mm512_fmadd_ps(x6, _mm512_set1_ps(0x1.715476p+0f), bias);
-    const __m512 biased7 = _mm512_fmadd_ps(x7, _mm512_set1_ps(0x1.715476p+0f), bias);
+    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    const __m512 clamped0 = _mm512_max_ps(lower, x0);
+    const __m512 clamped1 = _mm512_max_ps(lower, x1);
+    const __m512 clamped2 = _mm512_max_ps(lower, x2);
+    const __m512 clamped3 = _mm512_max_ps(lower, x3);
+    const __m512 clamped4 = _mm512_max_ps(lower, x4);
+    const __m512 clamped5 = _mm512_max_ps(lower, x5);
+    const __m512 clamped6 = _mm512_max_ps(lower, x6);
+    const __m512 clamped7 = _mm512_max_ps(lower, x7);
+    const __m512 biased0 = _mm512_fmadd_ps(clamped0, _mm512_set1_ps(8.0f * smx_log2e), bias);
+    const __m512 biased1 = _mm512_fmadd_ps(clamped1, _mm512_set1_ps(8.0f * smx_log2e), bias);
+    const __m512 biased2 = _mm512_fmadd_ps(clamped2, _mm512_set1_ps(8.0f * smx_log2e), bias);
+    const __m512 biased3 = _mm512_fmadd_ps(clamped3, _mm512_set1_ps(8.0f * smx_log2e), bias);
+    const __m512 biased4 = _mm512_fmadd_ps(clamped4, _mm512_set1_ps(8.0f * smx_log2e), bias);
+    const __m512 biased5 = _mm512_fmadd_ps(clamped5, _mm512_set1_ps(8.0f * smx_log2e), bias);
+    const __m512 biased6 = _mm512_fmadd_ps(clamped6, _mm512_set1_ps(8.0f * smx_log2e), bias);
+    const __m512 biased7 = _mm512_fmadd_ps(clamped7, _mm512_set1_ps(8.0f * smx_log2e), bias);
     const __m512 n0 = _mm512_sub_ps(biased0, bias);
     const __m512 n1 = _mm512_sub_ps(biased1, bias);
     const __m512 n2 = _mm512_sub_ps(biased2, bias);
@@ -480,102 +467,94 @@ extern "C" void smx_f32_vstreamextexp_ukernel__avx512f_u128(size_t n, const floa
     const __m512 n5 = _mm512_sub_ps(biased5, bias);
     const __m512 n6 = _mm512_sub_ps(biased6, bias);
     const __m512 n7 = _mm512_sub_ps(biased7, bias);
-    const __m512 power0 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased0), 23));
-    const __m512 power1 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased1), 23));
-    const __m512 power2 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased2), 23));
-    const __m512 power3 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased3), 23));
-    const __m512 power4 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased4), 23));
-    const __m512 power5 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased5), 23));
-    const __m512 power6 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased6), 23));
-    const __m512 power7 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased7), 23));
-    __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E400p-1f), x0);
-    __m512 t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.62E400p-1f), x1);
-    __m512 t2 = _mm512_fmadd_ps(n2, _mm512_set1_ps(-0x1.62E400p-1f), x2);
-    __m512 t3 = _mm512_fmadd_ps(n3, _mm512_set1_ps(-0x1.62E400p-1f), x3);
-    __m512 t4 = _mm512_fmadd_ps(n4, _mm512_set1_ps(-0x1.62E400p-1f), x4);
-    __m512 t5 = _mm512_fmadd_ps(n5, _mm512_set1_ps(-0x1.62E400p-1f), x5);
-    __m512 t6 = _mm512_fmadd_ps(n6, _mm512_set1_ps(-0x1.62E400p-1f), x6);
-    __m512 t7 = _mm512_fmadd_ps(n7, _mm512_set1_ps(-0x1.62E400p-1f), x7);
-    t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t0);
-    t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t1);
-    t2 = _mm512_fmadd_ps(n2, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t2);
-    t3 = _mm512_fmadd_ps(n3, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t3);
-    t4 = _mm512_fmadd_ps(n4, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t4);
-    t5 = _mm512_fmadd_ps(n5, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t5);
-    t6 = _mm512_fmadd_ps(n6, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t6);
-    t7 = _mm512_fmadd_ps(n7, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t7);
-    __m512 p0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
-    __m512 p1 = _mm512_fmadd_ps(t1, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
-    __m512 p2 = _mm512_fmadd_ps(t2, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
-    __m512 p3 = _mm512_fmadd_ps(t3, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
-    __m512 p4 = _mm512_fmadd_ps(t4, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
-    __m512 p5 = _mm512_fmadd_ps(t5, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
-    __m512 p6 = _mm512_fmadd_ps(t6, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
-    __m512 p7 = _mm512_fmadd_ps(t7, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
-    p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.5558A0p-5f));
-    p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(0x1.5558A0p-5f));
-    p2 = _mm512_fmadd_ps(p2, t2, _mm512_set1_ps(0x1.5558A0p-5f));
-    p3 = _mm512_fmadd_ps(p3, t3, _mm512_set1_ps(0x1.5558A0p-5f));
-    p4 = _mm512_fmadd_ps(p4, t4, _mm512_set1_ps(0x1.5558A0p-5f));
-    p5 = _mm512_fmadd_ps(p5, t5, _mm512_set1_ps(0x1.5558A0p-5f));
-    p6 = _mm512_fmadd_ps(p6, t6, _mm512_set1_ps(0x1.5558A0p-5f));
-    p7 = _mm512_fmadd_ps(p7, t7, _mm512_set1_ps(0x1.5558A0p-5f));
-    p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.555490p-3f));
-    p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(0x1.555490p-3f));
-    p2 = _mm512_fmadd_ps(p2, t2, _mm512_set1_ps(0x1.555490p-3f));
-    p3 = _mm512_fmadd_ps(p3, t3, _mm512_set1_ps(0x1.555490p-3f));
-    p4 = _mm512_fmadd_ps(p4, t4, _mm512_set1_ps(0x1.555490p-3f));
-    p5 = _mm512_fmadd_ps(p5, t5, _mm512_set1_ps(0x1.555490p-3f));
-    p6 = _mm512_fmadd_ps(p6, t6, _mm512_set1_ps(0x1.555490p-3f));
-    p7 = _mm512_fmadd_ps(p7, t7, _mm512_set1_ps(0x1.555490p-3f));
-    p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.FFFFFCp-2f));
-    p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(0x1.FFFFFCp-2f));
-    p2 = _mm512_fmadd_ps(p2, t2, _mm512_set1_ps(0x1.FFFFFCp-2f));
-    p3 = _mm512_fmadd_ps(p3, t3, _mm512_set1_ps(0x1.FFFFFCp-2f));
-    p4 = _mm512_fmadd_ps(p4, t4, _mm512_set1_ps(0x1.FFFFFCp-2f));
-    p5 = _mm512_fmadd_ps(p5, t5, _mm512_set1_ps(0x1.FFFFFCp-2f));
-    p6 = _mm512_fmadd_ps(p6, t6, _mm512_set1_ps(0x1.FFFFFCp-2f));
-    p7 = _mm512_fmadd_ps(p7, t7, _mm512_set1_ps(0x1.FFFFFCp-2f));
-    p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(1.0f));
-    p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(1.0f));
-    p2 = _mm512_fmadd_ps(p2, t2, _mm512_set1_ps(1.0f));
-    p3 = _mm512_fmadd_ps(p3, t3, _mm512_set1_ps(1.0f));
-    p4 = _mm512_fmadd_ps(p4, t4, _mm512_set1_ps(1.0f));
-    p5 = _mm512_fmadd_ps(p5, t5, _mm512_set1_ps(1.0f));
-    p6 = _mm512_fmadd_ps(p6, t6, _mm512_set1_ps(1.0f));
-    p7 = _mm512_fmadd_ps(p7, t7, _mm512_set1_ps(1.0f));
-    p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(1.0f));
-    p1 = _mm512_fmadd_ps(p1, t1, _mm512_set1_ps(1.0f));
-    p2 = _mm512_fmadd_ps(p2, t2, _mm512_set1_ps(1.0f));
-    p3 = _mm512_fmadd_ps(p3, t3, _mm512_set1_ps(1.0f));
-    p4 = _mm512_fmadd_ps(p4, t4, _mm512_set1_ps(1.0f));
-    p5 = _mm512_fmadd_ps(p5, t5, _mm512_set1_ps(1.0f));
-    p6 = _mm512_fmadd_ps(p6, t6, _mm512_set1_ps(1.0f));
-    p7 = _mm512_fmadd_ps(p7, t7, _mm512_set1_ps(1.0f));
-    __m512 y0 = _mm512_mul_ps(p0, lo);
-    __m512 y1 = _mm512_mul_ps(p1, lo);
-    __m512 y2 = _mm512_mul_ps(p2, lo);
-    __m512 y3 = _mm512_mul_ps(p3, lo);
-    __m512 y4 = _mm512_mul_ps(p4, lo);
-    __m512 y5 = _mm512_mul_ps(p5, lo);
-    __m512 y6 = _mm512_mul_ps(p6, lo);
-    __m512 y7 = _mm512_mul_ps(p7, lo);
-    y0 = _mm512_fmadd_ps(p0, hi, y0);
-    y1 = _mm512_fmadd_ps(p1, hi, y1);
-    y2 = _mm512_fmadd_ps(p2, hi, y2);
-    y3 = _mm512_fmadd_ps(p3, hi, y3);
-    y4 = _mm512_fmadd_ps(p4, hi, y4);
-    y5 = _mm512_fmadd_ps(p5, hi, y5);
-    y6 = _mm512_fmadd_ps(p6, hi, y6);
-    y7 = _mm512_fmadd_ps(p7, hi, y7);
-    y0 = _mm512_mul_ps(y0, power0);
-    y1 = _mm512_mul_ps(y1, power1);
-    y2 = _mm512_mul_ps(y2, power2);
-    y3 = _mm512_mul_ps(y3, power3);
-    y4 = _mm512_mul_ps(y4, power4);
-    y5 = _mm512_mul_ps(y5, power5);
-    y6 = _mm512_mul_ps(y6, power6);
-    y7 = _mm512_mul_ps(y7, power7);
+    const __m512i index0 = _mm512_castps_si512(biased0);
+    const __m512i index1 = _mm512_castps_si512(biased1);
+    const __m512i index2 = _mm512_castps_si512(biased2);
+    const __m512i index3 = _mm512_castps_si512(biased3);
+    const __m512i index4 = _mm512_castps_si512(biased4);
+    const __m512i index5 = _mm512_castps_si512(biased5);
+    const __m512i index6 = _mm512_castps_si512(biased6);
+    const __m512i index7 = _mm512_castps_si512(biased7);
+    const __m512 s0 =
+        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased0), 20),
+                                             _mm512_castps_si512(_mm512_permutexvar_ps(index0, mantissas))));
+    const __m512 s1 =
+        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased1), 20),
+                                             _mm512_castps_si512(_mm512_permutexvar_ps(index1, mantissas))));
+    const __m512 s2 =
+        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased2), 20),
+                                             _mm512_castps_si512(_mm512_permutexvar_ps(index2, mantissas))));
+    const __m512 s3 =
+        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased3), 20),
+                                             _mm512_castps_si512(_mm512_permutexvar_ps(index3, mantissas))));
+    const __m512 s4 =
+        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased4), 20),
+                                             _mm512_castps_si512(_mm512_permutexvar_ps(index4, mantissas))));
+    const __m512 s5 =
+        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased5), 20),
+                                             _mm512_castps_si512(_mm512_permutexvar_ps(index5, mantissas))));
+    const __m512 s6 =
+        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased6), 20),
+                                             _mm512_castps_si512(_mm512_permutexvar_ps(index6, mantissas))));
+    const __m512 s7 =
+        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased7), 20),
+                                             _mm512_castps_si512(_mm512_permutexvar_ps(index7, mantissas))));
+    __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E430p-4f), clamped0);
+    __m512 t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.62E430p-4f), clamped1);
+    __m512 t2 = _mm512_fmadd_ps(n2, _mm512_set1_ps(-0x1.62E430p-4f), clamped2);
+    __m512 t3 = _mm512_fmadd_ps(n3, _mm512_set1_ps(-0x1.62E430p-4f), clamped3);
+    __m512 t4 = _mm512_fmadd_ps(n4, _mm512_set1_ps(-0x1.62E430p-4f), clamped4);
+    __m512 t5 = _mm512_fmadd_ps(n5, _mm512_set1_ps(-0x1.62E430p-4f), clamped5);
+    __m512 t6 = _mm512_fmadd_ps(n6, _mm512_set1_ps(-0x1.62E430p-4f), clamped6);
+    __m512 t7 = _mm512_fmadd_ps(n7, _mm512_set1_ps(-0x1.62E430p-4f), clamped7);
+    t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(0x1.05C610p-32f), t0);
+    t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(0x1.05C610p-32f), t1);
+    t2 = _mm512_fmadd_ps(n2, _mm512_set1_ps(0x1.05C610p-32f), t2);
+    t3 = _mm512_fmadd_ps(n3, _mm512_set1_ps(0x1.05C610p-32f), t3);
+    t4 = _mm512_fmadd_ps(n4, _mm512_set1_ps(0x1.05C610p-32f), t4);
+    t5 = _mm512_fmadd_ps(n5, _mm512_set1_ps(0x1.05C610p-32f), t5);
+    t6 = _mm512_fmadd_ps(n6, _mm512_set1_ps(0x1.05C610p-32f), t6);
+    t7 = _mm512_fmadd_ps(n7, _mm512_set1_ps(0x1.05C610p-32f), t7);
+    __m512 u0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
+    __m512 u1 = _mm512_fmadd_ps(t1, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
+    __m512 u2 = _mm512_fmadd_ps(t2, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
+    __m512 u3 = _mm512_fmadd_ps(t3, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
+    __m512 u4 = _mm512_fmadd_ps(t4, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
+    __m512 u5 = _mm512_fmadd_ps(t5, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
+    __m512 u6 = _mm512_fmadd_ps(t6, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
+    __m512 u7 = _mm512_fmadd_ps(t7, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
+    u0 = _mm512_fmadd_ps(u0, t0, _mm512_set1_ps(1.0f));
+    u1 = _mm512_fmadd_ps(u1, t1, _mm512_set1_ps(1.0f));
+    u2 = _mm512_fmadd_ps(u2, t2, _mm512_set1_ps(1.0f));
+    u3 = _mm512_fmadd_ps(u3, t3, _mm512_set1_ps(1.0f));
+    u4 = _mm512_fmadd_ps(u4, t4, _mm512_set1_ps(1.0f));
+    u5 = _mm512_fmadd_ps(u5, t5, _mm512_set1_ps(1.0f));
+    u6 = _mm512_fmadd_ps(u6, t6, _mm512_set1_ps(1.0f));
+    u7 = _mm512_fmadd_ps(u7, t7, _mm512_set1_ps(1.0f));
+    u0 = _mm512_fmadd_ps(u0, t0, _mm512_permutexvar_ps(index0, residuals));
+    u1 = _mm512_fmadd_ps(u1, t1, _mm512_permutexvar_ps(index1, residuals));
+    u2 = _mm512_fmadd_ps(u2, t2, _mm512_permutexvar_ps(index2, residuals));
+    u3 = _mm512_fmadd_ps(u3, t3, _mm512_permutexvar_ps(index3, residuals));
+    u4 = _mm512_fmadd_ps(u4, t4, _mm512_permutexvar_ps(index4, residuals));
+    u5 = _mm512_fmadd_ps(u5, t5, _mm512_permutexvar_ps(index5, residuals));
+    u6 = _mm512_fmadd_ps(u6, t6, _mm512_permutexvar_ps(index6, residuals));
+    u7 = _mm512_fmadd_ps(u7, t7, _mm512_permutexvar_ps(index7, residuals));
+    const __m512 e0 = _mm512_fmadd_ps(s0, u0, s0);
+    const __m512 e1 = _mm512_fmadd_ps(s1, u1, s1);
+    const __m512 e2 = _mm512_fmadd_ps(s2, u2, s2);
+    const __m512 e3 = _mm512_fmadd_ps(s3, u3, s3);
+    const __m512 e4 = _mm512_fmadd_ps(s4, u4, s4);
+    const __m512 e5 = _mm512_fmadd_ps(s5, u5, s5);
+    const __m512 e6 = _mm512_fmadd_ps(s6, u6, s6);
+    const __m512 e7 = _mm512_fmadd_ps(s7, u7, s7);
+    const __m512 y0 = _mm512_fmadd_ps(e0, hi, _mm512_mul_ps(e0, lo));
+    const __m512 y1 = _mm512_fmadd_ps(e1, hi, _mm512_mul_ps(e1, lo));
+    const __m512 y2 = _mm512_fmadd_ps(e2, hi, _mm512_mul_ps(e2, lo));
+    const __m512 y3 = _mm512_fmadd_ps(e3, hi, _mm512_mul_ps(e3, lo));
+    const __m512 y4 = _mm512_fmadd_ps(e4, hi, _mm512_mul_ps(e4, lo));
+    const __m512 y5 = _mm512_fmadd_ps(e5, hi, _mm512_mul_ps(e5, lo));
+    const __m512 y6 = _mm512_fmadd_ps(e6, hi, _mm512_mul_ps(e6, lo));
+    const __m512 y7 = _mm512_fmadd_ps(e7, hi, _mm512_mul_ps(e7, lo));
 
     _mm512_stream_ps(y + 0, y0);
     _mm512_stream_ps(y + 16, y1);
@@ -591,25 +570,23 @@ extern "C" void smx_f32_vstreamextexp_ukernel__avx512f_u128(size_t n, const floa
   for (; n >= 16; n -= 16) {
     __m512 x0 = _mm512_loadu_ps(x + 0);
 
-    x0 = _mm512_max_ps(lower, x0);
-
-    // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
-    // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
-    const __m512 biased0 = _mm512_fmadd_ps(x0, _mm512_set1_ps(0x1.715476p+0f), bias);
+    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    const __m512 clamped0 = _mm512_max_ps(lower, x0);
+    const __m512 biased0 = _mm512_fmadd_ps(clamped0, _mm512_set1_ps(8.0f * smx_log2e), bias);
     const __m512 n0 = _mm512_sub_ps(biased0, bias);
-    const __m512 power0 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased0), 23));
-    __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E400p-1f), x0);
-    t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t0);
-    __m512 p0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
-    p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.5558A0p-5f));
-    p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.555490p-3f));
-    p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.FFFFFCp-2f));
-    p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(1.0f));
-    p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(1.0f));
-    __m512 y0 = _mm512_mul_ps(p0, lo);
-    y0 = _mm512_fmadd_ps(p0, hi, y0);
-    y0 = _mm512_mul_ps(y0, power0);
+    const __m512i index0 = _mm512_castps_si512(biased0);
+    const __m512 s0 =
+        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased0), 20),
+                                             _mm512_castps_si512(_mm512_permutexvar_ps(index0, mantissas))));
+    __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E430p-4f), clamped0);
+    t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(0x1.05C610p-32f), t0);
+    __m512 u0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
+    u0 = _mm512_fmadd_ps(u0, t0, _mm512_set1_ps(1.0f));
+    u0 = _mm512_fmadd_ps(u0, t0, _mm512_permutexvar_ps(index0, residuals));
+    const __m512 e0 = _mm512_fmadd_ps(s0, u0, s0);
+    const __m512 y0 = _mm512_fmadd_ps(e0, hi, _mm512_mul_ps(e0, lo));
 
     _mm512_stream_ps(y + 0, y0);
     x += 16;
@@ -618,25 +595,23 @@ extern "C" void smx_f32_vstreamextexp_ukernel__avx512f_u128(size_t n, const floa
   if (n > 0) {
     __m512 x0 = avx512f_load_tail(x, n, _mm512_setzero_ps());
 
-    x0 = _mm512_max_ps(lower, x0);
-
-    // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
-    // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
-    const __m512 biased0 = _mm512_fmadd_ps(x0, _mm512_set1_ps(0x1.715476p+0f), bias);
+    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    const __m512 clamped0 = _mm512_max_ps(lower, x0);
+    const __m512 biased0 = _mm512_fmadd_ps(clamped0, _mm512_set1_ps(8.0f * smx_log2e), bias);
     const __m512 n0 = _mm512_sub_ps(biased0, bias);
-    const __m512 power0 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased0), 23));
-    __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E400p-1f), x0);
-    t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.7F7D1Cp-20f), t0);
-    __m512 p0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.6A604Ap-10f), _mm512_set1_ps(0x1.123AC8p-7f));
-    p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.5558A0p-5f));
-    p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.555490p-3f));
-    p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(0x1.FFFFFCp-2f));
-    p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(1.0f));
-    p0 = _mm512_fmadd_ps(p0, t0, _mm512_set1_ps(1.0f));
-    __m512 y0 = _mm512_mul_ps(p0, lo);
-    y0 = _mm512_fmadd_ps(p0, hi, y0);
-    y0 = _mm512_mul_ps(y0, power0);
+    const __m512i index0 = _mm512_castps_si512(biased0);
+    const __m512 s0 =
+        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased0), 20),
+                                             _mm512_castps_si512(_mm512_permutexvar_ps(index0, mantissas))));
+    __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E430p-4f), clamped0);
+    t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(0x1.05C610p-32f), t0);
+    __m512 u0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
+    u0 = _mm512_fmadd_ps(u0, t0, _mm512_set1_ps(1.0f));
+    u0 = _mm512_fmadd_ps(u0, t0, _mm512_permutexvar_ps(index0, residuals));
+    const __m512 e0 = _mm512_fmadd_ps(s0, u0, s0);
+    const __m512 y0 = _mm512_fmadd_ps(e0, hi, _mm512_mul_ps(e0, lo));
 
     avx512f_store_tail(y, n, y0);
   }

@@ -16,18 +16,26 @@ static inline float32x4_t two_sum(float32x4_t a, float32x4_t b, float32x4_t* err
   return sum;
 }
 
-// (*hi, *lo) += a, the rounding error of *hi kept in *lo.
-static inline void add_compensated(float32x4_t* hi, float32x4_t* lo, float32x4_t a) {
-  float32x4_t error;
-  *hi = two_sum(*hi, a, &error);
-  *lo = vaddq_f32(*lo, error);
-}
-
 // (*hi, *lo) += (hi2, lo2)
 static inline void add_pair(float32x4_t* hi, float32x4_t* lo, float32x4_t hi2, float32x4_t lo2) {
   float32x4_t error;
   *hi = two_sum(*hi, hi2, &error);
   *lo = vaddq_f32(vaddq_f32(*lo, lo2), error);
+}
+
+// (*hi, *lo) += a, the rounding error of *hi kept in *lo, where *hi holds its anchor, and so is at least a (Fast2Sum).
+static inline void add_compensated(float32x4_t* hi, float32x4_t* lo, float32x4_t a) {
+  const float32x4_t sum = vaddq_f32(*hi, a);
+  const float32x4_t error = vsubq_f32(a, vsubq_f32(sum, *hi));
+  *hi = sum;
+  *lo = vaddq_f32(*lo, error);
+}
+
+// (*hi, *lo) without its anchor.
+static inline void take_off(float32x4_t* hi, float32x4_t* lo, float32x4_t anchor) {
+  const float32x4_t sum = vsubq_f32(*hi, anchor);
+  *lo = vaddq_f32(*lo, vsubq_f32(vsubq_f32(*hi, sum), anchor));
+  *hi = sum;
 }
 
 static inline float32x4_t lane_maxima(size_t n, const float* x) {
@@ -46,165 +54,45 @@ static inline float32x4_t lane_maxima(size_t n, const float* x) {
   return vmaxq_f32(m0, m1);
 }
 
-// The last n < 32 elements of a block; absent ones count as 0.
-static inline void accumulate_tail(ptrdiff_t n, const float* x, float* y, float32x4_t lower, float32x4_t bias,
-                                   float32x4_t* block_hi, float32x4_t* block_lo) {
-  const float32x4_t absent = vdupq_n_f32(-INFINITY);
-
-  const float32x4_t x0 = vmaxq_f32(lower, neon_load_tail(x + 0, n - 0, absent));
-  const float32x4_t x1 = vmaxq_f32(lower, neon_load_tail(x + 4, n - 4, absent));
-  const float32x4_t x2 = vmaxq_f32(lower, neon_load_tail(x + 8, n - 8, absent));
-  const float32x4_t x3 = vmaxq_f32(lower, neon_load_tail(x + 12, n - 12, absent));
-  const float32x4_t x4 = vmaxq_f32(lower, neon_load_tail(x + 16, n - 16, absent));
-  const float32x4_t x5 = vmaxq_f32(lower, neon_load_tail(x + 20, n - 20, absent));
-  const float32x4_t x6 = vmaxq_f32(lower, neon_load_tail(x + 24, n - 24, absent));
-  const float32x4_t x7 = vmaxq_f32(lower, neon_load_tail(x + 28, n - 28, absent));
-
-  // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
-  // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-  // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
-  const float32x4_t biased0 = vfmaq_f32(bias, x0, vdupq_n_f32(0x1.715476p+0f));
-  const float32x4_t biased1 = vfmaq_f32(bias, x1, vdupq_n_f32(0x1.715476p+0f));
-  const float32x4_t biased2 = vfmaq_f32(bias, x2, vdupq_n_f32(0x1.715476p+0f));
-  const float32x4_t biased3 = vfmaq_f32(bias, x3, vdupq_n_f32(0x1.715476p+0f));
-  const float32x4_t biased4 = vfmaq_f32(bias, x4, vdupq_n_f32(0x1.715476p+0f));
-  const float32x4_t biased5 = vfmaq_f32(bias, x5, vdupq_n_f32(0x1.715476p+0f));
-  const float32x4_t biased6 = vfmaq_f32(bias, x6, vdupq_n_f32(0x1.715476p+0f));
-  const float32x4_t biased7 = vfmaq_f32(bias, x7, vdupq_n_f32(0x1.715476p+0f));
-  const float32x4_t n0 = vsubq_f32(biased0, bias);
-  const float32x4_t n1 = vsubq_f32(biased1, bias);
-  const float32x4_t n2 = vsubq_f32(biased2, bias);
-  const float32x4_t n3 = vsubq_f32(biased3, bias);
-  const float32x4_t n4 = vsubq_f32(biased4, bias);
-  const float32x4_t n5 = vsubq_f32(biased5, bias);
-  const float32x4_t n6 = vsubq_f32(biased6, bias);
-  const float32x4_t n7 = vsubq_f32(biased7, bias);
-  const float32x4_t power0 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased0), 23));
-  const float32x4_t power1 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased1), 23));
-  const float32x4_t power2 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased2), 23));
-  const float32x4_t power3 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased3), 23));
-  const float32x4_t power4 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased4), 23));
-  const float32x4_t power5 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased5), 23));
-  const float32x4_t power6 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased6), 23));
-  const float32x4_t power7 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased7), 23));
-  float32x4_t t0 = vfmaq_f32(x0, n0, vdupq_n_f32(-0x1.62E400p-1f));
-  float32x4_t t1 = vfmaq_f32(x1, n1, vdupq_n_f32(-0x1.62E400p-1f));
-  float32x4_t t2 = vfmaq_f32(x2, n2, vdupq_n_f32(-0x1.62E400p-1f));
-  float32x4_t t3 = vfmaq_f32(x3, n3, vdupq_n_f32(-0x1.62E400p-1f));
-  float32x4_t t4 = vfmaq_f32(x4, n4, vdupq_n_f32(-0x1.62E400p-1f));
-  float32x4_t t5 = vfmaq_f32(x5, n5, vdupq_n_f32(-0x1.62E400p-1f));
-  float32x4_t t6 = vfmaq_f32(x6, n6, vdupq_n_f32(-0x1.62E400p-1f));
-  float32x4_t t7 = vfmaq_f32(x7, n7, vdupq_n_f32(-0x1.62E400p-1f));
-  t0 = vfmaq_f32(t0, n0, vdupq_n_f32(-0x1.7F7D1Cp-20f));
-  t1 = vfmaq_f32(t1, n1, vdupq_n_f32(-0x1.7F7D1Cp-20f));
-  t2 = vfmaq_f32(t2, n2, vdupq_n_f32(-0x1.7F7D1Cp-20f));
-  t3 = vfmaq_f32(t3, n3, vdupq_n_f32(-0x1.7F7D1Cp-20f));
-  t4 = vfmaq_f32(t4, n4, vdupq_n_f32(-0x1.7F7D1Cp-20f));
-  t5 = vfmaq_f32(t5, n5, vdupq_n_f32(-0x1.7F7D1Cp-20f));
-  t6 = vfmaq_f32(t6, n6, vdupq_n_f32(-0x1.7F7D1Cp-20f));
-  t7 = vfmaq_f32(t7, n7, vdupq_n_f32(-0x1.7F7D1Cp-20f));
-  float32x4_t p0 = vfmaq_f32(vdupq_n_f32(0x1.123AC8p-7f), t0, vdupq_n_f32(0x1.6A604Ap-10f));
-  float32x4_t p1 = vfmaq_f32(vdupq_n_f32(0x1.123AC8p-7f), t1, vdupq_n_f32(0x1.6A604Ap-10f));
-  float32x4_t p2 = vfmaq_f32(vdupq_n_f32(0x1.123AC8p-7f), t2, vdupq_n_f32(0x1.6A604Ap-10f));
-  float32x4_t p3 = vfmaq_f32(vdupq_n_f32(0x1.123AC8p-7f), t3, vdupq_n_f32(0x1.6A604Ap-10f));
-  float32x4_t p4 = vfmaq_f32(vdupq_n_f32(0x1.123AC8p-7f), t4, vdupq_n_f32(0x1.6A604Ap-10f));
-  float32x4_t p5 = vfmaq_f32(vdupq_n_f32(0x1.123AC8p-7f), t5, vdupq_n_f32(0x1.6A604Ap-10f));
-  float32x4_t p6 = vfmaq_f32(vdupq_n_f32(0x1.123AC8p-7f), t6, vdupq_n_f32(0x1.6A604Ap-10f));
-  float32x4_t p7 = vfmaq_f32(vdupq_n_f32(0x1.123AC8p-7f), t7, vdupq_n_f32(0x1.6A604Ap-10f));
-  p0 = vfmaq_f32(vdupq_n_f32(0x1.5558A0p-5f), p0, t0);
-  p1 = vfmaq_f32(vdupq_n_f32(0x1.5558A0p-5f), p1, t1);
-  p2 = vfmaq_f32(vdupq_n_f32(0x1.5558A0p-5f), p2, t2);
-  p3 = vfmaq_f32(vdupq_n_f32(0x1.5558A0p-5f), p3, t3);
-  p4 = vfmaq_f32(vdupq_n_f32(0x1.5558A0p-5f), p4, t4);
-  p5 = vfmaq_f32(vdupq_n_f32(0x1.5558A0p-5f), p5, t5);
-  p6 = vfmaq_f32(vdupq_n_f32(0x1.5558A0p-5f), p6, t6);
-  p7 = vfmaq_f32(vdupq_n_f32(0x1.5558A0p-5f), p7, t7);
-  p0 = vfmaq_f32(vdupq_n_f32(0x1.555490p-3f), p0, t0);
-  p1 = vfmaq_f32(vdupq_n_f32(0x1.555490p-3f), p1, t1);
-  p2 = vfmaq_f32(vdupq_n_f32(0x1.555490p-3f), p2, t2);
-  p3 = vfmaq_f32(vdupq_n_f32(0x1.555490p-3f), p3, t3);
-  p4 = vfmaq_f32(vdupq_n_f32(0x1.555490p-3f), p4, t4);
-  p5 = vfmaq_f32(vdupq_n_f32(0x1.555490p-3f), p5, t5);
-  p6 = vfmaq_f32(vdupq_n_f32(0x1.555490p-3f), p6, t6);
-  p7 = vfmaq_f32(vdupq_n_f32(0x1.555490p-3f), p7, t7);
-  p0 = vfmaq_f32(vdupq_n_f32(0x1.FFFFFCp-2f), p0, t0);
-  p1 = vfmaq_f32(vdupq_n_f32(0x1.FFFFFCp-2f), p1, t1);
-  p2 = vfmaq_f32(vdupq_n_f32(0x1.FFFFFCp-2f), p2, t2);
-  p3 = vfmaq_f32(vdupq_n_f32(0x1.FFFFFCp-2f), p3, t3);
-  p4 = vfmaq_f32(vdupq_n_f32(0x1.FFFFFCp-2f), p4, t4);
-  p5 = vfmaq_f32(vdupq_n_f32(0x1.FFFFFCp-2f), p5, t5);
-  p6 = vfmaq_f32(vdupq_n_f32(0x1.FFFFFCp-2f), p6, t6);
-  p7 = vfmaq_f32(vdupq_n_f32(0x1.FFFFFCp-2f), p7, t7);
-  p0 = vfmaq_f32(vdupq_n_f32(1.0f), p0, t0);
-  p1 = vfmaq_f32(vdupq_n_f32(1.0f), p1, t1);
-  p2 = vfmaq_f32(vdupq_n_f32(1.0f), p2, t2);
-  p3 = vfmaq_f32(vdupq_n_f32(1.0f), p3, t3);
-  p4 = vfmaq_f32(vdupq_n_f32(1.0f), p4, t4);
-  p5 = vfmaq_f32(vdupq_n_f32(1.0f), p5, t5);
-  p6 = vfmaq_f32(vdupq_n_f32(1.0f), p6, t6);
-  p7 = vfmaq_f32(vdupq_n_f32(1.0f), p7, t7);
-  p0 = vfmaq_f32(vdupq_n_f32(1.0f), p0, t0);
-  p1 = vfmaq_f32(vdupq_n_f32(1.0f), p1, t1);
-  p2 = vfmaq_f32(vdupq_n_f32(1.0f), p2, t2);
-  p3 = vfmaq_f32(vdupq_n_f32(1.0f), p3, t3);
-  p4 = vfmaq_f32(vdupq_n_f32(1.0f), p4, t4);
-  p5 = vfmaq_f32(vdupq_n_f32(1.0f), p5, t5);
-  p6 = vfmaq_f32(vdupq_n_f32(1.0f), p6, t6);
-  p7 = vfmaq_f32(vdupq_n_f32(1.0f), p7, t7);
-  const float32x4_t y0 = vmulq_f32(p0, power0);
-  const float32x4_t y1 = vmulq_f32(p1, power1);
-  const float32x4_t y2 = vmulq_f32(p2, power2);
-  const float32x4_t y3 = vmulq_f32(p3, power3);
-  const float32x4_t y4 = vmulq_f32(p4, power4);
-  const float32x4_t y5 = vmulq_f32(p5, power5);
-  const float32x4_t y6 = vmulq_f32(p6, power6);
-  const float32x4_t y7 = vmulq_f32(p7, power7);
-  vst1q_f32(y + 0, y0);
-  vst1q_f32(y + 4, y1);
-  vst1q_f32(y + 8, y2);
-  vst1q_f32(y + 12, y3);
-  vst1q_f32(y + 16, y4);
-  vst1q_f32(y + 20, y5);
-  vst1q_f32(y + 24, y6);
-  vst1q_f32(y + 28, y7);
-  const float32x4_t pair0 = vaddq_f32(y0, y4);
-  const float32x4_t pair1 = vaddq_f32(y1, y5);
-  const float32x4_t pair2 = vaddq_f32(y2, y6);
-  const float32x4_t pair3 = vaddq_f32(y3, y7);
-  add_compensated(&block_hi[0], &block_lo[0], pair0);
-  add_compensated(&block_hi[1], &block_lo[1], pair1);
-  add_compensated(&block_hi[2], &block_lo[2], pair2);
-  add_compensated(&block_hi[3], &block_lo[3], pair3);
-}
-
 // The terms of a row, and their sums in 16 lanes, folded to those of a vector. The last n % 32 terms go to
 // `tail`, the others to y: what a masked store has written cannot be forwarded to the load that follows soon.
 static inline void sum_row_32(size_t n, const float* x, float* y, float* tail, float32x4_t lower,
-                              float32x4_t bias, float32x4_t* hi, float32x4_t* lo) {
-  float32x4_t block_hi[4] = {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)};
+                              float32x4_t bias, float32x4_t anchor, float32x4_t* hi, float32x4_t* lo) {
+  const uint8x16x2_t mantissas = vld1q_u8_x2((const uint8_t*)smx_exp2_mantissas);
+  const uint8x16x2_t residuals = vld1q_u8_x2((const uint8_t*)smx_exp2_residuals);
+  float32x4_t block_hi[4] = {anchor, anchor, anchor, anchor};
   float32x4_t block_lo[4] = {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)};
+
   size_t i = 0;
   for (; i + 32 <= n; i += 32) {
-    const float32x4_t x0 = vmaxq_f32(lower, vld1q_f32(x + i + 0));
-    const float32x4_t x1 = vmaxq_f32(lower, vld1q_f32(x + i + 4));
-    const float32x4_t x2 = vmaxq_f32(lower, vld1q_f32(x + i + 8));
-    const float32x4_t x3 = vmaxq_f32(lower, vld1q_f32(x + i + 12));
-    const float32x4_t x4 = vmaxq_f32(lower, vld1q_f32(x + i + 16));
-    const float32x4_t x5 = vmaxq_f32(lower, vld1q_f32(x + i + 20));
-    const float32x4_t x6 = vmaxq_f32(lower, vld1q_f32(x + i + 24));
-    const float32x4_t x7 = vmaxq_f32(lower, vld1q_f32(x + i + 28));
+    const float32x4_t x0 = vld1q_f32(x + i + 0);
+    const float32x4_t x1 = vld1q_f32(x + i + 4);
+    const float32x4_t x2 = vld1q_f32(x + i + 8);
+    const float32x4_t x3 = vld1q_f32(x + i + 12);
+    const float32x4_t x4 = vld1q_f32(x + i + 16);
+    const float32x4_t x5 = vld1q_f32(x + i + 20);
+    const float32x4_t x6 = vld1q_f32(x + i + 24);
+    const float32x4_t x7 = vld1q_f32(x + i + 28);
 
-    // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
-    // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
-    const float32x4_t biased0 = vfmaq_f32(bias, x0, vdupq_n_f32(0x1.715476p+0f));
-    const float32x4_t biased1 = vfmaq_f32(bias, x1, vdupq_n_f32(0x1.715476p+0f));
-    const float32x4_t biased2 = vfmaq_f32(bias, x2, vdupq_n_f32(0x1.715476p+0f));
-    const float32x4_t biased3 = vfmaq_f32(bias, x3, vdupq_n_f32(0x1.715476p+0f));
-    const float32x4_t biased4 = vfmaq_f32(bias, x4, vdupq_n_f32(0x1.715476p+0f));
-    const float32x4_t biased5 = vfmaq_f32(bias, x5, vdupq_n_f32(0x1.715476p+0f));
-    const float32x4_t biased6 = vfmaq_f32(bias, x6, vdupq_n_f32(0x1.715476p+0f));
-    const float32x4_t biased7 = vfmaq_f32(bias, x7, vdupq_n_f32(0x1.715476p+0f));
+    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    const float32x4_t clamped0 = vmaxq_f32(lower, x0);
+    const float32x4_t clamped1 = vmaxq_f32(lower, x1);
+    const float32x4_t clamped2 = vmaxq_f32(lower, x2);
+    const float32x4_t clamped3 = vmaxq_f32(lower, x3);
+    const float32x4_t clamped4 = vmaxq_f32(lower, x4);
+    const float32x4_t clamped5 = vmaxq_f32(lower, x5);
+    const float32x4_t clamped6 = vmaxq_f32(lower, x6);
+    const float32x4_t clamped7 = vmaxq_f32(lower, x7);
+    const float32x4_t biased0 = vfmaq_f32(bias, clamped0, vdupq_n_f32(8.0f * smx_log2e));
+    const float32x4_t biased1 = vfmaq_f32(bias, clamped1, vdupq_n_f32(8.0f * smx_log2e));
+    const float32x4_t biased2 = vfmaq_f32(bias, clamped2, vdupq_n_f32(8.0f * smx_log2e));
+    const float32x4_t biased3 = vfmaq_f32(bias, clamped3, vdupq_n_f32(8.0f * smx_log2e));
+    const float32x4_t biased4 = vfmaq_f32(bias, clamped4, vdupq_n_f32(8.0f * smx_log2e));
+    const float32x4_t biased5 = vfmaq_f32(bias, clamped5, vdupq_n_f32(8.0f * smx_log2e));
+    const float32x4_t biased6 = vfmaq_f32(bias, clamped6, vdupq_n_f32(8.0f * smx_log2e));
+    const float32x4_t biased7 = vfmaq_f32(bias, clamped7, vdupq_n_f32(8.0f * smx_log2e));
     const float32x4_t n0 = vsubq_f32(biased0, bias);
     const float32x4_t n1 = vsubq_f32(biased1, bias);
     const float32x4_t n2 = vsubq_f32(biased2, bias);
@@ -213,104 +101,235 @@ static inline void sum_row_32(size_t n, const float* x, float* y, float* tail, f
     const float32x4_t n5 = vsubq_f32(biased5, bias);
     const float32x4_t n6 = vsubq_f32(biased6, bias);
     const float32x4_t n7 = vsubq_f32(biased7, bias);
-    const float32x4_t power0 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased0), 23));
-    const float32x4_t power1 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased1), 23));
-    const float32x4_t power2 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased2), 23));
-    const float32x4_t power3 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased3), 23));
-    const float32x4_t power4 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased4), 23));
-    const float32x4_t power5 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased5), 23));
-    const float32x4_t power6 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased6), 23));
-    const float32x4_t power7 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased7), 23));
-    float32x4_t t0 = vfmaq_f32(x0, n0, vdupq_n_f32(-0x1.62E400p-1f));
-    float32x4_t t1 = vfmaq_f32(x1, n1, vdupq_n_f32(-0x1.62E400p-1f));
-    float32x4_t t2 = vfmaq_f32(x2, n2, vdupq_n_f32(-0x1.62E400p-1f));
-    float32x4_t t3 = vfmaq_f32(x3, n3, vdupq_n_f32(-0x1.62E400p-1f));
-    float32x4_t t4 = vfmaq_f32(x4, n4, vdupq_n_f32(-0x1.62E400p-1f));
-    float32x4_t t5 = vfmaq_f32(x5, n5, vdupq_n_f32(-0x1.62E400p-1f));
-    float32x4_t t6 = vfmaq_f32(x6, n6, vdupq_n_f32(-0x1.62E400p-1f));
-    float32x4_t t7 = vfmaq_f32(x7, n7, vdupq_n_f32(-0x1.62E400p-1f));
-    t0 = vfmaq_f32(t0, n0, vdupq_n_f32(-0x1.7F7D1Cp-20f));
-    t1 = vfmaq_f32(t1, n1, vdupq_n_f32(-0x1.7F7D1Cp-20f));
-    t2 = vfmaq_f32(t2, n2, vdupq_n_f32(-0x1.7F7D1Cp-20f));
-    t3 = vfmaq_f32(t3, n3, vdupq_n_f32(-0x1.7F7D1Cp-20f));
-    t4 = vfmaq_f32(t4, n4, vdupq_n_f32(-0x1.7F7D1Cp-20f));
-    t5 = vfmaq_f32(t5, n5, vdupq_n_f32(-0x1.7F7D1Cp-20f));
-    t6 = vfmaq_f32(t6, n6, vdupq_n_f32(-0x1.7F7D1Cp-20f));
-    t7 = vfmaq_f32(t7, n7, vdupq_n_f32(-0x1.7F7D1Cp-20f));
-    float32x4_t p0 = vfmaq_f32(vdupq_n_f32(0x1.123AC8p-7f), t0, vdupq_n_f32(0x1.6A604Ap-10f));
-    float32x4_t p1 = vfmaq_f32(vdupq_n_f32(0x1.123AC8p-7f), t1, vdupq_n_f32(0x1.6A604Ap-10f));
-    float32x4_t p2 = vfmaq_f32(vdupq_n_f32(0x1.123AC8p-7f), t2, vdupq_n_f32(0x1.6A604Ap-10f));
-    float32x4_t p3 = vfmaq_f32(vdupq_n_f32(0x1.123AC8p-7f), t3, vdupq_n_f32(0x1.6A604Ap-10f));
-    float32x4_t p4 = vfmaq_f32(vdupq_n_f32(0x1.123AC8p-7f), t4, vdupq_n_f32(0x1.6A604Ap-10f));
-    float32x4_t p5 = vfmaq_f32(vdupq_n_f32(0x1.123AC8p-7f), t5, vdupq_n_f32(0x1.6A604Ap-10f));
-    float32x4_t p6 = vfmaq_f32(vdupq_n_f32(0x1.123AC8p-7f), t6, vdupq_n_f32(0x1.6A604Ap-10f));
-    float32x4_t p7 = vfmaq_f32(vdupq_n_f32(0x1.123AC8p-7f), t7, vdupq_n_f32(0x1.6A604Ap-10f));
-    p0 = vfmaq_f32(vdupq_n_f32(0x1.5558A0p-5f), p0, t0);
-    p1 = vfmaq_f32(vdupq_n_f32(0x1.5558A0p-5f), p1, t1);
-    p2 = vfmaq_f32(vdupq_n_f32(0x1.5558A0p-5f), p2, t2);
-    p3 = vfmaq_f32(vdupq_n_f32(0x1.5558A0p-5f), p3, t3);
-    p4 = vfmaq_f32(vdupq_n_f32(0x1.5558A0p-5f), p4, t4);
-    p5 = vfmaq_f32(vdupq_n_f32(0x1.5558A0p-5f), p5, t5);
-    p6 = vfmaq_f32(vdupq_n_f32(0x1.5558A0p-5f), p6, t6);
-    p7 = vfmaq_f32(vdupq_n_f32(0x1.5558A0p-5f), p7, t7);
-    p0 = vfmaq_f32(vdupq_n_f32(0x1.555490p-3f), p0, t0);
-    p1 = vfmaq_f32(vdupq_n_f32(0x1.555490p-3f), p1, t1);
-    p2 = vfmaq_f32(vdupq_n_f32(0x1.555490p-3f), p2, t2);
-    p3 = vfmaq_f32(vdupq_n_f32(0x1.555490p-3f), p3, t3);
-    p4 = vfmaq_f32(vdupq_n_f32(0x1.555490p-3f), p4, t4);
-    p5 = vfmaq_f32(vdupq_n_f32(0x1.555490p-3f), p5, t5);
-    p6 = vfmaq_f32(vdupq_n_f32(0x1.555490p-3f), p6, t6);
-    p7 = vfmaq_f32(vdupq_n_f32(0x1.555490p-3f), p7, t7);
-    p0 = vfmaq_f32(vdupq_n_f32(0x1.FFFFFCp-2f), p0, t0);
-    p1 = vfmaq_f32(vdupq_n_f32(0x1.FFFFFCp-2f), p1, t1);
-    p2 = vfmaq_f32(vdupq_n_f32(0x1.FFFFFCp-2f), p2, t2);
-    p3 = vfmaq_f32(vdupq_n_f32(0x1.FFFFFCp-2f), p3, t3);
-    p4 = vfmaq_f32(vdupq_n_f32(0x1.FFFFFCp-2f), p4, t4);
-    p5 = vfmaq_f32(vdupq_n_f32(0x1.FFFFFCp-2f), p5, t5);
-    p6 = vfmaq_f32(vdupq_n_f32(0x1.FFFFFCp-2f), p6, t6);
-    p7 = vfmaq_f32(vdupq_n_f32(0x1.FFFFFCp-2f), p7, t7);
-    p0 = vfmaq_f32(vdupq_n_f32(1.0f), p0, t0);
-    p1 = vfmaq_f32(vdupq_n_f32(1.0f), p1, t1);
-    p2 = vfmaq_f32(vdupq_n_f32(1.0f), p2, t2);
-    p3 = vfmaq_f32(vdupq_n_f32(1.0f), p3, t3);
-    p4 = vfmaq_f32(vdupq_n_f32(1.0f), p4, t4);
-    p5 = vfmaq_f32(vdupq_n_f32(1.0f), p5, t5);
-    p6 = vfmaq_f32(vdupq_n_f32(1.0f), p6, t6);
-    p7 = vfmaq_f32(vdupq_n_f32(1.0f), p7, t7);
-    p0 = vfmaq_f32(vdupq_n_f32(1.0f), p0, t0);
-    p1 = vfmaq_f32(vdupq_n_f32(1.0f), p1, t1);
-    p2 = vfmaq_f32(vdupq_n_f32(1.0f), p2, t2);
-    p3 = vfmaq_f32(vdupq_n_f32(1.0f), p3, t3);
-    p4 = vfmaq_f32(vdupq_n_f32(1.0f), p4, t4);
-    p5 = vfmaq_f32(vdupq_n_f32(1.0f), p5, t5);
-    p6 = vfmaq_f32(vdupq_n_f32(1.0f), p6, t6);
-    p7 = vfmaq_f32(vdupq_n_f32(1.0f), p7, t7);
-    const float32x4_t y0 = vmulq_f32(p0, power0);
-    const float32x4_t y1 = vmulq_f32(p1, power1);
-    const float32x4_t y2 = vmulq_f32(p2, power2);
-    const float32x4_t y3 = vmulq_f32(p3, power3);
-    const float32x4_t y4 = vmulq_f32(p4, power4);
-    const float32x4_t y5 = vmulq_f32(p5, power5);
-    const float32x4_t y6 = vmulq_f32(p6, power6);
-    const float32x4_t y7 = vmulq_f32(p7, power7);
-    vst1q_f32(y + i + 0, y0);
-    vst1q_f32(y + i + 4, y1);
-    vst1q_f32(y + i + 8, y2);
-    vst1q_f32(y + i + 12, y3);
-    vst1q_f32(y + i + 16, y4);
-    vst1q_f32(y + i + 20, y5);
-    vst1q_f32(y + i + 24, y6);
-    vst1q_f32(y + i + 28, y7);
-    const float32x4_t pair0 = vaddq_f32(y0, y4);
-    const float32x4_t pair1 = vaddq_f32(y1, y5);
-    const float32x4_t pair2 = vaddq_f32(y2, y6);
-    const float32x4_t pair3 = vaddq_f32(y3, y7);
-    add_compensated(&block_hi[0], &block_lo[0], pair0);
-    add_compensated(&block_hi[1], &block_lo[1], pair1);
-    add_compensated(&block_hi[2], &block_lo[2], pair2);
-    add_compensated(&block_hi[3], &block_lo[3], pair3);
+    const uint8x16_t index0 = neon_table_index(biased0);
+    const uint8x16_t index1 = neon_table_index(biased1);
+    const uint8x16_t index2 = neon_table_index(biased2);
+    const uint8x16_t index3 = neon_table_index(biased3);
+    const uint8x16_t index4 = neon_table_index(biased4);
+    const uint8x16_t index5 = neon_table_index(biased5);
+    const uint8x16_t index6 = neon_table_index(biased6);
+    const uint8x16_t index7 = neon_table_index(biased7);
+    const float32x4_t s0 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased0), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index0)))));
+    const float32x4_t s1 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased1), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index1)))));
+    const float32x4_t s2 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased2), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index2)))));
+    const float32x4_t s3 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased3), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index3)))));
+    const float32x4_t s4 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased4), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index4)))));
+    const float32x4_t s5 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased5), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index5)))));
+    const float32x4_t s6 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased6), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index6)))));
+    const float32x4_t s7 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased7), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index7)))));
+    float32x4_t t0 = vfmaq_f32(clamped0, n0, vdupq_n_f32(-0x1.62E430p-4f));
+    float32x4_t t1 = vfmaq_f32(clamped1, n1, vdupq_n_f32(-0x1.62E430p-4f));
+    float32x4_t t2 = vfmaq_f32(clamped2, n2, vdupq_n_f32(-0x1.62E430p-4f));
+    float32x4_t t3 = vfmaq_f32(clamped3, n3, vdupq_n_f32(-0x1.62E430p-4f));
+    float32x4_t t4 = vfmaq_f32(clamped4, n4, vdupq_n_f32(-0x1.62E430p-4f));
+    float32x4_t t5 = vfmaq_f32(clamped5, n5, vdupq_n_f32(-0x1.62E430p-4f));
+    float32x4_t t6 = vfmaq_f32(clamped6, n6, vdupq_n_f32(-0x1.62E430p-4f));
+    float32x4_t t7 = vfmaq_f32(clamped7, n7, vdupq_n_f32(-0x1.62E430p-4f));
+    t0 = vfmaq_f32(t0, n0, vdupq_n_f32(0x1.05C610p-32f));
+    t1 = vfmaq_f32(t1, n1, vdupq_n_f32(0x1.05C610p-32f));
+    t2 = vfmaq_f32(t2, n2, vdupq_n_f32(0x1.05C610p-32f));
+    t3 = vfmaq_f32(t3, n3, vdupq_n_f32(0x1.05C610p-32f));
+    t4 = vfmaq_f32(t4, n4, vdupq_n_f32(0x1.05C610p-32f));
+    t5 = vfmaq_f32(t5, n5, vdupq_n_f32(0x1.05C610p-32f));
+    t6 = vfmaq_f32(t6, n6, vdupq_n_f32(0x1.05C610p-32f));
+    t7 = vfmaq_f32(t7, n7, vdupq_n_f32(0x1.05C610p-32f));
+    float32x4_t u0 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t0, vdupq_n_f32(0x1.555854p-3f));
+    float32x4_t u1 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t1, vdupq_n_f32(0x1.555854p-3f));
+    float32x4_t u2 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t2, vdupq_n_f32(0x1.555854p-3f));
+    float32x4_t u3 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t3, vdupq_n_f32(0x1.555854p-3f));
+    float32x4_t u4 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t4, vdupq_n_f32(0x1.555854p-3f));
+    float32x4_t u5 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t5, vdupq_n_f32(0x1.555854p-3f));
+    float32x4_t u6 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t6, vdupq_n_f32(0x1.555854p-3f));
+    float32x4_t u7 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t7, vdupq_n_f32(0x1.555854p-3f));
+    u0 = vfmaq_f32(vdupq_n_f32(1.0f), u0, t0);
+    u1 = vfmaq_f32(vdupq_n_f32(1.0f), u1, t1);
+    u2 = vfmaq_f32(vdupq_n_f32(1.0f), u2, t2);
+    u3 = vfmaq_f32(vdupq_n_f32(1.0f), u3, t3);
+    u4 = vfmaq_f32(vdupq_n_f32(1.0f), u4, t4);
+    u5 = vfmaq_f32(vdupq_n_f32(1.0f), u5, t5);
+    u6 = vfmaq_f32(vdupq_n_f32(1.0f), u6, t6);
+    u7 = vfmaq_f32(vdupq_n_f32(1.0f), u7, t7);
+    u0 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index0)), u0, t0);
+    u1 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index1)), u1, t1);
+    u2 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index2)), u2, t2);
+    u3 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index3)), u3, t3);
+    u4 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index4)), u4, t4);
+    u5 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index5)), u5, t5);
+    u6 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index6)), u6, t6);
+    u7 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index7)), u7, t7);
+    const float32x4_t e0 = vfmaq_f32(s0, s0, u0);
+    const float32x4_t e1 = vfmaq_f32(s1, s1, u1);
+    const float32x4_t e2 = vfmaq_f32(s2, s2, u2);
+    const float32x4_t e3 = vfmaq_f32(s3, s3, u3);
+    const float32x4_t e4 = vfmaq_f32(s4, s4, u4);
+    const float32x4_t e5 = vfmaq_f32(s5, s5, u5);
+    const float32x4_t e6 = vfmaq_f32(s6, s6, u6);
+    const float32x4_t e7 = vfmaq_f32(s7, s7, u7);
+    vst1q_f32(y + i + 0, e0);
+    vst1q_f32(y + i + 4, e1);
+    vst1q_f32(y + i + 8, e2);
+    vst1q_f32(y + i + 12, e3);
+    vst1q_f32(y + i + 16, e4);
+    vst1q_f32(y + i + 20, e5);
+    vst1q_f32(y + i + 24, e6);
+    vst1q_f32(y + i + 28, e7);
+    add_compensated(&block_hi[0], &block_lo[0], vaddq_f32(e0, e4));
+    add_compensated(&block_hi[1], &block_lo[1], vaddq_f32(e1, e5));
+    add_compensated(&block_hi[2], &block_lo[2], vaddq_f32(e2, e6));
+    add_compensated(&block_hi[3], &block_lo[3], vaddq_f32(e3, e7));
   }
-  if (i < n) accumulate_tail((ptrdiff_t)(n - i), x + i, tail, lower, bias, block_hi, block_lo);
+  if (i < n) {
+    const float32x4_t absent = vdupq_n_f32(-INFINITY);  // counts as 0
+
+    const float32x4_t x0 = neon_load_tail(x + i + 0, (ptrdiff_t)(n - i) - 0, absent);
+    const float32x4_t x1 = neon_load_tail(x + i + 4, (ptrdiff_t)(n - i) - 4, absent);
+    const float32x4_t x2 = neon_load_tail(x + i + 8, (ptrdiff_t)(n - i) - 8, absent);
+    const float32x4_t x3 = neon_load_tail(x + i + 12, (ptrdiff_t)(n - i) - 12, absent);
+    const float32x4_t x4 = neon_load_tail(x + i + 16, (ptrdiff_t)(n - i) - 16, absent);
+    const float32x4_t x5 = neon_load_tail(x + i + 20, (ptrdiff_t)(n - i) - 20, absent);
+    const float32x4_t x6 = neon_load_tail(x + i + 24, (ptrdiff_t)(n - i) - 24, absent);
+    const float32x4_t x7 = neon_load_tail(x + i + 28, (ptrdiff_t)(n - i) - 28, absent);
+
+    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    const float32x4_t clamped0 = vmaxq_f32(lower, x0);
+    const float32x4_t clamped1 = vmaxq_f32(lower, x1);
+    const float32x4_t clamped2 = vmaxq_f32(lower, x2);
+    const float32x4_t clamped3 = vmaxq_f32(lower, x3);
+    const float32x4_t clamped4 = vmaxq_f32(lower, x4);
+    const float32x4_t clamped5 = vmaxq_f32(lower, x5);
+    const float32x4_t clamped6 = vmaxq_f32(lower, x6);
+    const float32x4_t clamped7 = vmaxq_f32(lower, x7);
+    const float32x4_t biased0 = vfmaq_f32(bias, clamped0, vdupq_n_f32(8.0f * smx_log2e));
+    const float32x4_t biased1 = vfmaq_f32(bias, clamped1, vdupq_n_f32(8.0f * smx_log2e));
+    const float32x4_t biased2 = vfmaq_f32(bias, clamped2, vdupq_n_f32(8.0f * smx_log2e));
+    const float32x4_t biased3 = vfmaq_f32(bias, clamped3, vdupq_n_f32(8.0f * smx_log2e));
+    const float32x4_t biased4 = vfmaq_f32(bias, clamped4, vdupq_n_f32(8.0f * smx_log2e));
+    const float32x4_t biased5 = vfmaq_f32(bias, clamped5, vdupq_n_f32(8.0f * smx_log2e));
+    const float32x4_t biased6 = vfmaq_f32(bias, clamped6, vdupq_n_f32(8.0f * smx_log2e));
+    const float32x4_t biased7 = vfmaq_f32(bias, clamped7, vdupq_n_f32(8.0f * smx_log2e));
+    const float32x4_t n0 = vsubq_f32(biased0, bias);
+    const float32x4_t n1 = vsubq_f32(biased1, bias);
+    const float32x4_t n2 = vsubq_f32(biased2, bias);
+    const float32x4_t n3 = vsubq_f32(biased3, bias);
+    const float32x4_t n4 = vsubq_f32(biased4, bias);
+    const float32x4_t n5 = vsubq_f32(biased5, bias);
+    const float32x4_t n6 = vsubq_f32(biased6, bias);
+    const float32x4_t n7 = vsubq_f32(biased7, bias);
+    const uint8x16_t index0 = neon_table_index(biased0);
+    const uint8x16_t index1 = neon_table_index(biased1);
+    const uint8x16_t index2 = neon_table_index(biased2);
+    const uint8x16_t index3 = neon_table_index(biased3);
+    const uint8x16_t index4 = neon_table_index(biased4);
+    const uint8x16_t index5 = neon_table_index(biased5);
+    const uint8x16_t index6 = neon_table_index(biased6);
+    const uint8x16_t index7 = neon_table_index(biased7);
+    const float32x4_t s0 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased0), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index0)))));
+    const float32x4_t s1 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased1), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index1)))));
+    const float32x4_t s2 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased2), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index2)))));
+    const float32x4_t s3 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased3), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index3)))));
+    const float32x4_t s4 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased4), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index4)))));
+    const float32x4_t s5 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased5), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index5)))));
+    const float32x4_t s6 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased6), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index6)))));
+    const float32x4_t s7 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased7), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index7)))));
+    float32x4_t t0 = vfmaq_f32(clamped0, n0, vdupq_n_f32(-0x1.62E430p-4f));
+    float32x4_t t1 = vfmaq_f32(clamped1, n1, vdupq_n_f32(-0x1.62E430p-4f));
+    float32x4_t t2 = vfmaq_f32(clamped2, n2, vdupq_n_f32(-0x1.62E430p-4f));
+    float32x4_t t3 = vfmaq_f32(clamped3, n3, vdupq_n_f32(-0x1.62E430p-4f));
+    float32x4_t t4 = vfmaq_f32(clamped4, n4, vdupq_n_f32(-0x1.62E430p-4f));
+    float32x4_t t5 = vfmaq_f32(clamped5, n5, vdupq_n_f32(-0x1.62E430p-4f));
+    float32x4_t t6 = vfmaq_f32(clamped6, n6, vdupq_n_f32(-0x1.62E430p-4f));
+    float32x4_t t7 = vfmaq_f32(clamped7, n7, vdupq_n_f32(-0x1.62E430p-4f));
+    t0 = vfmaq_f32(t0, n0, vdupq_n_f32(0x1.05C610p-32f));
+    t1 = vfmaq_f32(t1, n1, vdupq_n_f32(0x1.05C610p-32f));
+    t2 = vfmaq_f32(t2, n2, vdupq_n_f32(0x1.05C610p-32f));
+    t3 = vfmaq_f32(t3, n3, vdupq_n_f32(0x1.05C610p-32f));
+    t4 = vfmaq_f32(t4, n4, vdupq_n_f32(0x1.05C610p-32f));
+    t5 = vfmaq_f32(t5, n5, vdupq_n_f32(0x1.05C610p-32f));
+    t6 = vfmaq_f32(t6, n6, vdupq_n_f32(0x1.05C610p-32f));
+    t7 = vfmaq_f32(t7, n7, vdupq_n_f32(0x1.05C610p-32f));
+    float32x4_t u0 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t0, vdupq_n_f32(0x1.555854p-3f));
+    float32x4_t u1 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t1, vdupq_n_f32(0x1.555854p-3f));
+    float32x4_t u2 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t2, vdupq_n_f32(0x1.555854p-3f));
+    float32x4_t u3 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t3, vdupq_n_f32(0x1.555854p-3f));
+    float32x4_t u4 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t4, vdupq_n_f32(0x1.555854p-3f));
+    float32x4_t u5 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t5, vdupq_n_f32(0x1.555854p-3f));
+    float32x4_t u6 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t6, vdupq_n_f32(0x1.555854p-3f));
+    float32x4_t u7 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t7, vdupq_n_f32(0x1.555854p-3f));
+    u0 = vfmaq_f32(vdupq_n_f32(1.0f), u0, t0);
+    u1 = vfmaq_f32(vdupq_n_f32(1.0f), u1, t1);
+    u2 = vfmaq_f32(vdupq_n_f32(1.0f), u2, t2);
+    u3 = vfmaq_f32(vdupq_n_f32(1.0f), u3, t3);
+    u4 = vfmaq_f32(vdupq_n_f32(1.0f), u4, t4);
+    u5 = vfmaq_f32(vdupq_n_f32(1.0f), u5, t5);
+    u6 = vfmaq_f32(vdupq_n_f32(1.0f), u6, t6);
+    u7 = vfmaq_f32(vdupq_n_f32(1.0f), u7, t7);
+    u0 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index0)), u0, t0);
+    u1 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index1)), u1, t1);
+    u2 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index2)), u2, t2);
+    u3 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index3)), u3, t3);
+    u4 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index4)), u4, t4);
+    u5 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index5)), u5, t5);
+    u6 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index6)), u6, t6);
+    u7 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index7)), u7, t7);
+    const float32x4_t e0 = vfmaq_f32(s0, s0, u0);
+    const float32x4_t e1 = vfmaq_f32(s1, s1, u1);
+    const float32x4_t e2 = vfmaq_f32(s2, s2, u2);
+    const float32x4_t e3 = vfmaq_f32(s3, s3, u3);
+    const float32x4_t e4 = vfmaq_f32(s4, s4, u4);
+    const float32x4_t e5 = vfmaq_f32(s5, s5, u5);
+    const float32x4_t e6 = vfmaq_f32(s6, s6, u6);
+    const float32x4_t e7 = vfmaq_f32(s7, s7, u7);
+    vst1q_f32(tail + 0, e0);
+    vst1q_f32(tail + 4, e1);
+    vst1q_f32(tail + 8, e2);
+    vst1q_f32(tail + 12, e3);
+    vst1q_f32(tail + 16, e4);
+    vst1q_f32(tail + 20, e5);
+    vst1q_f32(tail + 24, e6);
+    vst1q_f32(tail + 28, e7);
+    add_compensated(&block_hi[0], &block_lo[0], vaddq_f32(e0, e4));
+    add_compensated(&block_hi[1], &block_lo[1], vaddq_f32(e1, e5));
+    add_compensated(&block_hi[2], &block_lo[2], vaddq_f32(e2, e6));
+    add_compensated(&block_hi[3], &block_lo[3], vaddq_f32(e3, e7));
+  }
+  take_off(&block_hi[0], &block_lo[0], anchor);
+  take_off(&block_hi[1], &block_lo[1], anchor);
+  take_off(&block_hi[2], &block_lo[2], anchor);
+  take_off(&block_hi[3], &block_lo[3], anchor);
   add_pair(&block_hi[0], &block_lo[0], block_hi[2], block_lo[2]);
   add_pair(&block_hi[1], &block_lo[1], block_hi[3], block_lo[3]);
   add_pair(&block_hi[0], &block_lo[0], block_hi[1], block_lo[1]);
@@ -319,47 +338,66 @@ static inline void sum_row_32(size_t n, const float* x, float* y, float* tail, f
 }
 
 static inline void sum_row_64(size_t n, const float* x, float* y, float* tail, float32x4_t lower,
-                              float32x4_t bias, float32x4_t* hi, float32x4_t* lo) {
-  float32x4_t block_hi[4] = {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)};
+                              float32x4_t bias, float32x4_t anchor, float32x4_t* hi, float32x4_t* lo) {
+  const uint8x16x2_t mantissas = vld1q_u8_x2((const uint8_t*)smx_exp2_mantissas);
+  const uint8x16x2_t residuals = vld1q_u8_x2((const uint8_t*)smx_exp2_residuals);
+  float32x4_t block_hi[4] = {anchor, anchor, anchor, anchor};
   float32x4_t block_lo[4] = {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)};
+
   size_t i = 0;
   for (; i + 64 <= n; i += 64) {
-    const float32x4_t x0 = vmaxq_f32(lower, vld1q_f32(x + i + 0));
-    const float32x4_t x1 = vmaxq_f32(lower, vld1q_f32(x + i + 4));
-    const float32x4_t x2 = vmaxq_f32(lower, vld1q_f32(x + i + 8));
-    const float32x4_t x3 = vmaxq_f32(lower, vld1q_f32(x + i + 12));
-    const float32x4_t x4 = vmaxq_f32(lower, vld1q_f32(x + i + 16));
-    const float32x4_t x5 = vmaxq_f32(lower, vld1q_f32(x + i + 20));
-    const float32x4_t x6 = vmaxq_f32(lower, vld1q_f32(x + i + 24));
-    const float32x4_t x7 = vmaxq_f32(lower, vld1q_f32(x + i + 28));
-    const float32x4_t x8 = vmaxq_f32(lower, vld1q_f32(x + i + 32));
-    const float32x4_t x9 = vmaxq_f32(lower, vld1q_f32(x + i + 36));
-    const float32x4_t x10 = vmaxq_f32(lower, vld1q_f32(x + i + 40));
-    const float32x4_t x11 = vmaxq_f32(lower, vld1q_f32(x + i + 44));
-    const float32x4_t x12 = vmaxq_f32(lower, vld1q_f32(x + i + 48));
-    const float32x4_t x13 = vmaxq_f32(lower, vld1q_f32(x + i + 52));
-    const float32x4_t x14 = vmaxq_f32(lower, vld1q_f32(x + i + 56));
-    const float32x4_t x15 = vmaxq_f32(lower, vld1q_f32(x + i + 60));
+    const float32x4_t x0 = vld1q_f32(x + i + 0);
+    const float32x4_t x1 = vld1q_f32(x + i + 4);
+    const float32x4_t x2 = vld1q_f32(x + i + 8);
+    const float32x4_t x3 = vld1q_f32(x + i + 12);
+    const float32x4_t x4 = vld1q_f32(x + i + 16);
+    const float32x4_t x5 = vld1q_f32(x + i + 20);
+    const float32x4_t x6 = vld1q_f32(x + i + 24);
+    const float32x4_t x7 = vld1q_f32(x + i + 28);
+    const float32x4_t x8 = vld1q_f32(x + i + 32);
+    const float32x4_t x9 = vld1q_f32(x + i + 36);
+    const float32x4_t x10 = vld1q_f32(x + i + 40);
+    const float32x4_t x11 = vld1q_f32(x + i + 44);
+    const float32x4_t x12 = vld1q_f32(x + i + 48);
+    const float32x4_t x13 = vld1q_f32(x + i + 52);
+    const float32x4_t x14 = vld1q_f32(x + i + 56);
+    const float32x4_t x15 = vld1q_f32(x + i + 60);
 
-    // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
-    // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
-    const float32x4_t biased0 = vfmaq_f32(bias, x0, vdupq_n_f32(0x1.715476p+0f));
-    const float32x4_t biased1 = vfmaq_f32(bias, x1, vdupq_n_f32(0x1.715476p+0f));
-    const float32x4_t biased2 = vfmaq_f32(bias, x2, vdupq_n_f32(0x1.715476p+0f));
-    const float32x4_t biased3 = vfmaq_f32(bias, x3, vdupq_n_f32(0x1.715476p+0f));
-    const float32x4_t biased4 = vfmaq_f32(bias, x4, vdupq_n_f32(0x1.715476p+0f));
-    const float32x4_t biased5 = vfmaq_f32(bias, x5, vdupq_n_f32(0x1.715476p+0f));
-    const float32x4_t biased6 = vfmaq_f32(bias, x6, vdupq_n_f32(0x1.715476p+0f));
-    const float32x4_t biased7 = vfmaq_f32(bias, x7, vdupq_n_f32(0x1.715476p+0f));
-    const float32x4_t biased8 = vfmaq_f32(bias, x8, vdupq_n_f32(0x1.715476p+0f));
-    const float32x4_t biased9 = vfmaq_f32(bias, x9, vdupq_n_f32(0x1.715476p+0f));
-    const float32x4_t biased10 = vfmaq_f32(bias, x10, vdupq_n_f32(0x1.715476p+0f));
-    const float32x4_t biased11 = vfmaq_f32(bias, x11, vdupq_n_f32(0x1.715476p+0f));
-    const float32x4_t biased12 = vfmaq_f32(bias, x12, vdupq_n_f32(0x1.715476p+0f));
-    const float32x4_t biased13 = vfmaq_f32(bias, x13, vdupq_n_f32(0x1.715476p+0f));
-    const float32x4_t biased14 = vfmaq_f32(bias, x14, vdupq_n_f32(0x1.715476p+0f));
-    const float32x4_t biased15 = vfmaq_f32(bias, x15, vdupq_n_f32(0x1.715476p+0f));
+    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    const float32x4_t clamped0 = vmaxq_f32(lower, x0);
+    const float32x4_t clamped1 = vmaxq_f32(lower, x1);
+    const float32x4_t clamped2 = vmaxq_f32(lower, x2);
+    const float32x4_t clamped3 = vmaxq_f32(lower, x3);
+    const float32x4_t clamped4 = vmaxq_f32(lower, x4);
+    const float32x4_t clamped5 = vmaxq_f32(lower, x5);
+    const float32x4_t clamped6 = vmaxq_f32(lower, x6);
+    const float32x4_t clamped7 = vmaxq_f32(lower, x7);
+    const float32x4_t clamped8 = vmaxq_f32(lower, x8);
+    const float32x4_t clamped9 = vmaxq_f32(lower, x9);
+    const float32x4_t clamped10 = vmaxq_f32(lower, x10);
+    const float32x4_t clamped11 = vmaxq_f32(lower, x11);
+    const float32x4_t clamped12 = vmaxq_f32(lower, x12);
+    const float32x4_t clamped13 = vmaxq_f32(lower, x13);
+    const float32x4_t clamped14 = vmaxq_f32(lower, x14);
+    const float32x4_t clamped15 = vmaxq_f32(lower, x15);
+    const float32x4_t biased0 = vfmaq_f32(bias, clamped0, vdupq_n_f32(8.0f * smx_log2e));
+    const float32x4_t biased1 = vfmaq_f32(bias, clamped1, vdupq_n_f32(8.0f * smx_log2e));
+    const float32x4_t biased2 = vfmaq_f32(bias, clamped2, vdupq_n_f32(8.0f * smx_log2e));
+    const float32x4_t biased3 = vfmaq_f32(bias, clamped3, vdupq_n_f32(8.0f * smx_log2e));
+    const float32x4_t biased4 = vfmaq_f32(bias, clamped4, vdupq_n_f32(8.0f * smx_log2e));
+    const float32x4_t biased5 = vfmaq_f32(bias, clamped5, vdupq_n_f32(8.0f * smx_log2e));
+    const float32x4_t biased6 = vfmaq_f32(bias, clamped6, vdupq_n_f32(8.0f * smx_log2e));
+    const float32x4_t biased7 = vfmaq_f32(bias, clamped7, vdupq_n_f32(8.0f * smx_log2e));
+    const float32x4_t biased8 = vfmaq_f32(bias, clamped8, vdupq_n_f32(8.0f * smx_log2e));
+    const float32x4_t biased9 = vfmaq_f32(bias, clamped9, vdupq_n_f32(8.0f * smx_log2e));
+    const float32x4_t biased10 = vfmaq_f32(bias, clamped10, vdupq_n_f32(8.0f * smx_log2e));
+    const float32x4_t biased11 = vfmaq_f32(bias, clamped11, vdupq_n_f32(8.0f * smx_log2e));
+    const float32x4_t biased12 = vfmaq_f32(bias, clamped12, vdupq_n_f32(8.0f * smx_log2e));
+    const float32x4_t biased13 = vfmaq_f32(bias, clamped13, vdupq_n_f32(8.0f * smx_log2e));
+    const float32x4_t biased14 = vfmaq_f32(bias, clamped14, vdupq_n_f32(8.0f * smx_log2e));
+    const float32x4_t biased15 = vfmaq_f32(bias, clamped15, vdupq_n_f32(8.0f * smx_log2e));
     const float32x4_t n0 = vsubq_f32(biased0, bias);
     const float32x4_t n1 = vsubq_f32(biased1, bias);
     const float32x4_t n2 = vsubq_f32(biased2, bias);
@@ -376,220 +414,220 @@ static inline void sum_row_64(size_t n, const float* x, float* y, float* tail, f
     const float32x4_t n13 = vsubq_f32(biased13, bias);
     const float32x4_t n14 = vsubq_f32(biased14, bias);
     const float32x4_t n15 = vsubq_f32(biased15, bias);
-    const float32x4_t power0 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased0), 23));
-    const float32x4_t power1 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased1), 23));
-    const float32x4_t power2 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased2), 23));
-    const float32x4_t power3 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased3), 23));
-    const float32x4_t power4 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased4), 23));
-    const float32x4_t power5 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased5), 23));
-    const float32x4_t power6 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased6), 23));
-    const float32x4_t power7 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased7), 23));
-    const float32x4_t power8 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased8), 23));
-    const float32x4_t power9 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased9), 23));
-    const float32x4_t power10 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased10), 23));
-    const float32x4_t power11 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased11), 23));
-    const float32x4_t power12 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased12), 23));
-    const float32x4_t power13 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased13), 23));
-    const float32x4_t power14 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased14), 23));
-    const float32x4_t power15 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased15), 23));
-    float32x4_t t0 = vfmaq_f32(x0, n0, vdupq_n_f32(-0x1.62E400p-1f));
-    float32x4_t t1 = vfmaq_f32(x1, n1, vdupq_n_f32(-0x1.62E400p-1f));
-    float32x4_t t2 = vfmaq_f32(x2, n2, vdupq_n_f32(-0x1.62E400p-1f));
-    float32x4_t t3 = vfmaq_f32(x3, n3, vdupq_n_f32(-0x1.62E400p-1f));
-    float32x4_t t4 = vfmaq_f32(x4, n4, vdupq_n_f32(-0x1.62E400p-1f));
-    float32x4_t t5 = vfmaq_f32(x5, n5, vdupq_n_f32(-0x1.62E400p-1f));
-    float32x4_t t6 = vfmaq_f32(x6, n6, vdupq_n_f32(-0x1.62E400p-1f));
-    float32x4_t t7 = vfmaq_f32(x7, n7, vdupq_n_f32(-0x1.62E400p-1f));
-    float32x4_t t8 = vfmaq_f32(x8, n8, vdupq_n_f32(-0x1.62E400p-1f));
-    float32x4_t t9 = vfmaq_f32(x9, n9, vdupq_n_f32(-0x1.62E400p-1f));
-    float32x4_t t10 = vfmaq_f32(x10, n10, vdupq_n_f32(-0x1.62E400p-1f));
-    float32x4_t t11 = vfmaq_f32(x11, n11, vdupq_n_f32(-0x1.62E400p-1f));
-    float32x4_t t12 = vfmaq_f32(x12, n12, vdupq_n_f32(-0x1.62E400p-1f));
-    float32x4_t t13 = vfmaq_f32(x13, n13, vdupq_n_f32(-0x1.62E400p-1f));
-    float32x4_t t14 = vfmaq_f32(x14, n14, vdupq_n_f32(-0x1.62E400p-1f));
-    float32x4_t t15 = vfmaq_f32(x15, n15, vdupq_n_f32(-0x1.62E400p-1f));
-    t0 = vfmaq_f32(t0, n0, vdupq_n_f32(-0x1.7F7D1Cp-20f));
-    t1 = vfmaq_f32(t1, n1, vdupq_n_f32(-0x1.7F7D1Cp-20f));
-    t2 = vfmaq_f32(t2, n2, vdupq_n_f32(-0x1.7F7D1Cp-20f));
-    t3 = vfmaq_f32(t3, n3, vdupq_n_f32(-0x1.7F7D1Cp-20f));
-    t4 = vfmaq_f32(t4, n4, vdupq_n_f32(-0x1.7F7D1Cp-20f));
-    t5 = vfmaq_f32(t5, n5, vdupq_n_f32(-0x1.7F7D1Cp-20f));
-    t6 = vfmaq_f32(t6, n6, vdupq_n_f32(-0x1.7F7D1Cp-20f));
-    t7 = vfmaq_f32(t7, n7, vdupq_n_f32(-0x1.7F7D1Cp-20f));
-    t8 = vfmaq_f32(t8, n8, vdupq_n_f32(-0x1.7F7D1Cp-20f));
-    t9 = vfmaq_f32(t9, n9, vdupq_n_f32(-0x1.7F7D1Cp-20f));
-    t10 = vfmaq_f32(t10, n10, vdupq_n_f32(-0x1.7F7D1Cp-20f));
-    t11 = vfmaq_f32(t11, n11, vdupq_n_f32(-0x1.7F7D1Cp-20f));
-    t12 = vfmaq_f32(t12, n12, vdupq_n_f32(-0x1.7F7D1Cp-20f));
-    t13 = vfmaq_f32(t13, n13, vdupq_n_f32(-0x1.7F7D1Cp-20f));
-    t14 = vfmaq_f32(t14, n14, vdupq_n_f32(-0x1.7F7D1Cp-20f));
-    t15 = vfmaq_f32(t15, n15, vdupq_n_f32(-0x1.7F7D1Cp-20f));
-    float32x4_t p0 = vfmaq_f32(vdupq_n_f32(0x1.123AC8p-7f), t0, vdupq_n_f32(0x1.6A604Ap-10f));
-    float32x4_t p1 = vfmaq_f32(vdupq_n_f32(0x1.123AC8p-7f), t1, vdupq_n_f32(0x1.6A604Ap-10f));
-    float32x4_t p2 = vfmaq_f32(vdupq_n_f32(0x1.123AC8p-7f), t2, vdupq_n_f32(0x1.6A604Ap-10f));
-    float32x4_t p3 = vfmaq_f32(vdupq_n_f32(0x1.123AC8p-7f), t3, vdupq_n_f32(0x1.6A604Ap-10f));
-    float32x4_t p4 = vfmaq_f32(vdupq_n_f32(0x1.123AC8p-7f), t4, vdupq_n_f32(0x1.6A604Ap-10f));
-    float32x4_t p5 = vfmaq_f32(vdupq_n_f32(0x1.123AC8p-7f), t5, vdupq_n_f32(0x1.6A604Ap-10f));
-    float32x4_t p6 = vfmaq_f32(vdupq_n_f32(0x1.123AC8p-7f), t6, vdupq_n_f32(0x1.6A604Ap-10f));
-    float32x4_t p7 = vfmaq_f32(vdupq_n_f32(0x1.123AC8p-7f), t7, vdupq_n_f32(0x1.6A604Ap-10f));
-    float32x4_t p8 = vfmaq_f32(vdupq_n_f32(0x1.123AC8p-7f), t8, vdupq_n_f32(0x1.6A604Ap-10f));
-    float32x4_t p9 = vfmaq_f32(vdupq_n_f32(0x1.123AC8p-7f), t9, vdupq_n_f32(0x1.6A604Ap-10f));
-    float32x4_t p10 = vfmaq_f32(vdupq_n_f32(0x1.123AC8p-7f), t10, vdupq_n_f32(0x1.6A604Ap-10f));
-    float32x4_t p11 = vfmaq_f32(vdupq_n_f32(0x1.123AC8p-7f), t11, vdupq_n_f32(0x1.6A604Ap-10f));
-    float32x4_t p12 = vfmaq_f32(vdupq_n_f32(0x1.123AC8p-7f), t12, vdupq_n_f32(0x1.6A604Ap-10f));
-    float32x4_t p13 = vfmaq_f32(vdupq_n_f32(0x1.123AC8p-7f), t13, vdupq_n_f32(0x1.6A604Ap-10f));
-    float32x4_t p14 = vfmaq_f32(vdupq_n_f32(0x1.123AC8p-7f), t14, vdupq_n_f32(0x1.6A604Ap-10f));
-    float32x4_t p15 = vfmaq_f32(vdupq_n_f32(0x1.123AC8p-7f), t15, vdupq_n_f32(0x1.6A604Ap-10f));
-    p0 = vfmaq_f32(vdupq_n_f32(0x1.5558A0p-5f), p0, t0);
-    p1 = vfmaq_f32(vdupq_n_f32(0x1.5558A0p-5f), p1, t1);
-    p2 = vfmaq_f32(vdupq_n_f32(0x1.5558A0p-5f), p2, t2);
-    p3 = vfmaq_f32(vdupq_n_f32(0x1.5558A0p-5f), p3, t3);
-    p4 = vfmaq_f32(vdupq_n_f32(0x1.5558A0p-5f), p4, t4);
-    p5 = vfmaq_f32(vdupq_n_f32(0x1.5558A0p-5f), p5, t5);
-    p6 = vfmaq_f32(vdupq_n_f32(0x1.5558A0p-5f), p6, t6);
-    p7 = vfmaq_f32(vdupq_n_f32(0x1.5558A0p-5f), p7, t7);
-    p8 = vfmaq_f32(vdupq_n_f32(0x1.5558A0p-5f), p8, t8);
-    p9 = vfmaq_f32(vdupq_n_f32(0x1.5558A0p-5f), p9, t9);
-    p10 = vfmaq_f32(vdupq_n_f32(0x1.5558A0p-5f), p10, t10);
-    p11 = vfmaq_f32(vdupq_n_f32(0x1.5558A0p-5f), p11, t11);
-    p12 = vfmaq_f32(vdupq_n_f32(0x1.5558A0p-5f), p12, t12);
-    p13 = vfmaq_f32(vdupq_n_f32(0x1.5558A0p-5f), p13, t13);
-    p14 = vfmaq_f32(vdupq_n_f32(0x1.5558A0p-5f), p14, t14);
-    p15 = vfmaq_f32(vdupq_n_f32(0x1.5558A0p-5f), p15, t15);
-    p0 = vfmaq_f32(vdupq_n_f32(0x1.555490p-3f), p0, t0);
-    p1 = vfmaq_f32(vdupq_n_f32(0x1.555490p-3f), p1, t1);
-    p2 = vfmaq_f32(vdupq_n_f32(0x1.555490p-3f), p2, t2);
-    p3 = vfmaq_f32(vdupq_n_f32(0x1.555490p-3f), p3, t3);
-    p4 = vfmaq_f32(vdupq_n_f32(0x1.555490p-3f), p4, t4);
-    p5 = vfmaq_f32(vdupq_n_f32(0x1.555490p-3f), p5, t5);
-    p6 = vfmaq_f32(vdupq_n_f32(0x1.555490p-3f), p6, t6);
-    p7 = vfmaq_f32(vdupq_n_f32(0x1.555490p-3f), p7, t7);
-    p8 = vfmaq_f32(vdupq_n_f32(0x1.555490p-3f), p8, t8);
-    p9 = vfmaq_f32(vdupq_n_f32(0x1.555490p-3f), p9, t9);
-    p10 = vfmaq_f32(vdupq_n_f32(0x1.555490p-3f), p10, t10);
-    p11 = vfmaq_f32(vdupq_n_f32(0x1.555490p-3f), p11, t11);
-    p12 = vfmaq_f32(vdupq_n_f32(0x1.555490p-3f), p12, t12);
-    p13 = vfmaq_f32(vdupq_n_f32(0x1.555490p-3f), p13, t13);
-    p14 = vfmaq_f32(vdupq_n_f32(0x1.555490p-3f), p14, t14);
-    p15 = vfmaq_f32(vdupq_n_f32(0x1.555490p-3f), p15, t15);
-    p0 = vfmaq_f32(vdupq_n_f32(0x1.FFFFFCp-2f), p0, t0);
-    p1 = vfmaq_f32(vdupq_n_f32(0x1.FFFFFCp-2f), p1, t1);
-    p2 = vfmaq_f32(vdupq_n_f32(0x1.FFFFFCp-2f), p2, t2);
-    p3 = vfmaq_f32(vdupq_n_f32(0x1.FFFFFCp-2f), p3, t3);
-    p4 = vfmaq_f32(vdupq_n_f32(0x1.FFFFFCp-2f), p4, t4);
-    p5 = vfmaq_f32(vdupq_n_f32(0x1.FFFFFCp-2f), p5, t5);
-    p6 = vfmaq_f32(vdupq_n_f32(0x1.FFFFFCp-2f), p6, t6);
-    p7 = vfmaq_f32(vdupq_n_f32(0x1.FFFFFCp-2f), p7, t7);
-    p8 = vfmaq_f32(vdupq_n_f32(0x1.FFFFFCp-2f), p8, t8);
-    p9 = vfmaq_f32(vdupq_n_f32(0x1.FFFFFCp-2f), p9, t9);
-    p10 = vfmaq_f32(vdupq_n_f32(0x1.FFFFFCp-2f), p10, t10);
-    p11 = vfmaq_f32(vdupq_n_f32(0x1.FFFFFCp-2f), p11, t11);
-    p12 = vfmaq_f32(vdupq_n_f32(0x1.FFFFFCp-2f), p12, t12);
-    p13 = vfmaq_f32(vdupq_n_f32(0x1.FFFFFCp-2f), p13, t13);
-    p14 = vfmaq_f32(vdupq_n_f32(0x1.FFFFFCp-2f), p14, t14);
-    p15 = vfmaq_f32(vdupq_n_f32(0x1.FFFFFCp-2f), p15, t15);
-    p0 = vfmaq_f32(vdupq_n_f32(1.0f), p0, t0);
-    p1 = vfmaq_f32(vdupq_n_f32(1.0f), p1, t1);
-    p2 = vfmaq_f32(vdupq_n_f32(1.0f), p2, t2);
-    p3 = vfmaq_f32(vdupq_n_f32(1.0f), p3, t3);
-    p4 = vfmaq_f32(vdupq_n_f32(1.0f), p4, t4);
-    p5 = vfmaq_f32(vdupq_n_f32(1.0f), p5, t5);
-    p6 = vfmaq_f32(vdupq_n_f32(1.0f), p6, t6);
-    p7 = vfmaq_f32(vdupq_n_f32(1.0f), p7, t7);
-    p8 = vfmaq_f32(vdupq_n_f32(1.0f), p8, t8);
-    p9 = vfmaq_f32(vdupq_n_f32(1.0f), p9, t9);
-    p10 = vfmaq_f32(vdupq_n_f32(1.0f), p10, t10);
-    p11 = vfmaq_f32(vdupq_n_f32(1.0f), p11, t11);
-    p12 = vfmaq_f32(vdupq_n_f32(1.0f), p12, t12);
-    p13 = vfmaq_f32(vdupq_n_f32(1.0f), p13, t13);
-    p14 = vfmaq_f32(vdupq_n_f32(1.0f), p14, t14);
-    p15 = vfmaq_f32(vdupq_n_f32(1.0f), p15, t15);
-    p0 = vfmaq_f32(vdupq_n_f32(1.0f), p0, t0);
-    p1 = vfmaq_f32(vdupq_n_f32(1.0f), p1, t1);
-    p2 = vfmaq_f32(vdupq_n_f32(1.0f), p2, t2);
-    p3 = vfmaq_f32(vdupq_n_f32(1.0f), p3, t3);
-    p4 = vfmaq_f32(vdupq_n_f32(1.0f), p4, t4);
-    p5 = vfmaq_f32(vdupq_n_f32(1.0f), p5, t5);
-    p6 = vfmaq_f32(vdupq_n_f32(1.0f), p6, t6);
-    p7 = vfmaq_f32(vdupq_n_f32(1.0f), p7, t7);
-    p8 = vfmaq_f32(vdupq_n_f32(1.0f), p8, t8);
-    p9 = vfmaq_f32(vdupq_n_f32(1.0f), p9, t9);
-    p10 = vfmaq_f32(vdupq_n_f32(1.0f), p10, t10);
-    p11 = vfmaq_f32(vdupq_n_f32(1.0f), p11, t11);
-    p12 = vfmaq_f32(vdupq_n_f32(1.0f), p12, t12);
-    p13 = vfmaq_f32(vdupq_n_f32(1.0f), p13, t13);
-    p14 = vfmaq_f32(vdupq_n_f32(1.0f), p14, t14);
-    p15 = vfmaq_f32(vdupq_n_f32(1.0f), p15, t15);
-    const float32x4_t y0 = vmulq_f32(p0, power0);
-    const float32x4_t y1 = vmulq_f32(p1, power1);
-    const float32x4_t y2 = vmulq_f32(p2, power2);
-    const float32x4_t y3 = vmulq_f32(p3, power3);
-    const float32x4_t y4 = vmulq_f32(p4, power4);
-    const float32x4_t y5 = vmulq_f32(p5, power5);
-    const float32x4_t y6 = vmulq_f32(p6, power6);
-    const float32x4_t y7 = vmulq_f32(p7, power7);
-    const float32x4_t y8 = vmulq_f32(p8, power8);
-    const float32x4_t y9 = vmulq_f32(p9, power9);
-    const float32x4_t y10 = vmulq_f32(p10, power10);
-    const float32x4_t y11 = vmulq_f32(p11, power11);
-    const float32x4_t y12 = vmulq_f32(p12, power12);
-    const float32x4_t y13 = vmulq_f32(p13, power13);
-    const float32x4_t y14 = vmulq_f32(p14, power14);
-    const float32x4_t y15 = vmulq_f32(p15, power15);
-    vst1q_f32(y + i + 0, y0);
-    vst1q_f32(y + i + 4, y1);
-    vst1q_f32(y + i + 8, y2);
-    vst1q_f32(y + i + 12, y3);
-    vst1q_f32(y + i + 16, y4);
-    vst1q_f32(y + i + 20, y5);
-    vst1q_f32(y + i + 24, y6);
-    vst1q_f32(y + i + 28, y7);
-    vst1q_f32(y + i + 32, y8);
-    vst1q_f32(y + i + 36, y9);
-    vst1q_f32(y + i + 40, y10);
-    vst1q_f32(y + i + 44, y11);
-    vst1q_f32(y + i + 48, y12);
-    vst1q_f32(y + i + 52, y13);
-    vst1q_f32(y + i + 56, y14);
-    vst1q_f32(y + i + 60, y15);
-    const float32x4_t pair0 = vaddq_f32(y0, y4);
-    const float32x4_t pair1 = vaddq_f32(y1, y5);
-    const float32x4_t pair2 = vaddq_f32(y2, y6);
-    const float32x4_t pair3 = vaddq_f32(y3, y7);
-    const float32x4_t pair8 = vaddq_f32(y8, y12);
-    const float32x4_t pair9 = vaddq_f32(y9, y13);
-    const float32x4_t pair10 = vaddq_f32(y10, y14);
-    const float32x4_t pair11 = vaddq_f32(y11, y15);
-    add_compensated(&block_hi[0], &block_lo[0], pair0);
-    add_compensated(&block_hi[1], &block_lo[1], pair1);
-    add_compensated(&block_hi[2], &block_lo[2], pair2);
-    add_compensated(&block_hi[3], &block_lo[3], pair3);
-    add_compensated(&block_hi[0], &block_lo[0], pair8);
-    add_compensated(&block_hi[1], &block_lo[1], pair9);
-    add_compensated(&block_hi[2], &block_lo[2], pair10);
-    add_compensated(&block_hi[3], &block_lo[3], pair11);
+    const uint8x16_t index0 = neon_table_index(biased0);
+    const uint8x16_t index1 = neon_table_index(biased1);
+    const uint8x16_t index2 = neon_table_index(biased2);
+    const uint8x16_t index3 = neon_table_index(biased3);
+    const uint8x16_t index4 = neon_table_index(biased4);
+    const uint8x16_t index5 = neon_table_index(biased5);
+    const uint8x16_t index6 = neon_table_index(biased6);
+    const uint8x16_t index7 = neon_table_index(biased7);
+    const uint8x16_t index8 = neon_table_index(biased8);
+    const uint8x16_t index9 = neon_table_index(biased9);
+    const uint8x16_t index10 = neon_table_index(biased10);
+    const uint8x16_t index11 = neon_table_index(biased11);
+    const uint8x16_t index12 = neon_table_index(biased12);
+    const uint8x16_t index13 = neon_table_index(biased13);
+    const uint8x16_t index14 = neon_table_index(biased14);
+    const uint8x16_t index15 = neon_table_index(biased15);
+    const float32x4_t s0 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased0), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index0)))));
+    const float32x4_t s1 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased1), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index1)))));
+    const float32x4_t s2 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased2), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index2)))));
+    const float32x4_t s3 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased3), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index3)))));
+    const float32x4_t s4 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased4), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index4)))));
+    const float32x4_t s5 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased5), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index5)))));
+    const float32x4_t s6 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased6), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index6)))));
+    const float32x4_t s7 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased7), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index7)))));
+    const float32x4_t s8 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased8), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index8)))));
+    const float32x4_t s9 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased9), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index9)))));
+    const float32x4_t s10 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased10), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index10)))));
+    const float32x4_t s11 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased11), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index11)))));
+    const float32x4_t s12 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased12), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index12)))));
+    const float32x4_t s13 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased13), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index13)))));
+    const float32x4_t s14 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased14), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index14)))));
+    const float32x4_t s15 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased15), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index15)))));
+    float32x4_t t0 = vfmaq_f32(clamped0, n0, vdupq_n_f32(-0x1.62E430p-4f));
+    float32x4_t t1 = vfmaq_f32(clamped1, n1, vdupq_n_f32(-0x1.62E430p-4f));
+    float32x4_t t2 = vfmaq_f32(clamped2, n2, vdupq_n_f32(-0x1.62E430p-4f));
+    float32x4_t t3 = vfmaq_f32(clamped3, n3, vdupq_n_f32(-0x1.62E430p-4f));
+    float32x4_t t4 = vfmaq_f32(clamped4, n4, vdupq_n_f32(-0x1.62E430p-4f));
+    float32x4_t t5 = vfmaq_f32(clamped5, n5, vdupq_n_f32(-0x1.62E430p-4f));
+    float32x4_t t6 = vfmaq_f32(clamped6, n6, vdupq_n_f32(-0x1.62E430p-4f));
+    float32x4_t t7 = vfmaq_f32(clamped7, n7, vdupq_n_f32(-0x1.62E430p-4f));
+    float32x4_t t8 = vfmaq_f32(clamped8, n8, vdupq_n_f32(-0x1.62E430p-4f));
+    float32x4_t t9 = vfmaq_f32(clamped9, n9, vdupq_n_f32(-0x1.62E430p-4f));
+    float32x4_t t10 = vfmaq_f32(clamped10, n10, vdupq_n_f32(-0x1.62E430p-4f));
+    float32x4_t t11 = vfmaq_f32(clamped11, n11, vdupq_n_f32(-0x1.62E430p-4f));
+    float32x4_t t12 = vfmaq_f32(clamped12, n12, vdupq_n_f32(-0x1.62E430p-4f));
+    float32x4_t t13 = vfmaq_f32(clamped13, n13, vdupq_n_f32(-0x1.62E430p-4f));
+    float32x4_t t14 = vfmaq_f32(clamped14, n14, vdupq_n_f32(-0x1.62E430p-4f));
+    float32x4_t t15 = vfmaq_f32(clamped15, n15, vdupq_n_f32(-0x1.62E430p-4f));
+    t0 = vfmaq_f32(t0, n0, vdupq_n_f32(0x1.05C610p-32f));
+    t1 = vfmaq_f32(t1, n1, vdupq_n_f32(0x1.05C610p-32f));
+    t2 = vfmaq_f32(t2, n2, vdupq_n_f32(0x1.05C610p-32f));
+    t3 = vfmaq_f32(t3, n3, vdupq_n_f32(0x1.05C610p-32f));
+    t4 = vfmaq_f32(t4, n4, vdupq_n_f32(0x1.05C610p-32f));
+    t5 = vfmaq_f32(t5, n5, vdupq_n_f32(0x1.05C610p-32f));
+    t6 = vfmaq_f32(t6, n6, vdupq_n_f32(0x1.05C610p-32f));
+    t7 = vfmaq_f32(t7, n7, vdupq_n_f32(0x1.05C610p-32f));
+    t8 = vfmaq_f32(t8, n8, vdupq_n_f32(0x1.05C610p-32f));
+    t9 = vfmaq_f32(t9, n9, vdupq_n_f32(0x1.05C610p-32f));
+    t10 = vfmaq_f32(t10, n10, vdupq_n_f32(0x1.05C610p-32f));
+    t11 = vfmaq_f32(t11, n11, vdupq_n_f32(0x1.05C610p-32f));
+    t12 = vfmaq_f32(t12, n12, vdupq_n_f32(0x1.05C610p-32f));
+    t13 = vfmaq_f32(t13, n13, vdupq_n_f32(0x1.05C610p-32f));
+    t14 = vfmaq_f32(t14, n14, vdupq_n_f32(0x1.05C610p-32f));
+    t15 = vfmaq_f32(t15, n15, vdupq_n_f32(0x1.05C610p-32f));
+    float32x4_t u0 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t0, vdupq_n_f32(0x1.555854p-3f));
+    float32x4_t u1 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t1, vdupq_n_f32(0x1.555854p-3f));
+    float32x4_t u2 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t2, vdupq_n_f32(0x1.555854p-3f));
+    float32x4_t u3 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t3, vdupq_n_f32(0x1.555854p-3f));
+    float32x4_t u4 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t4, vdupq_n_f32(0x1.555854p-3f));
+    float32x4_t u5 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t5, vdupq_n_f32(0x1.555854p-3f));
+    float32x4_t u6 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t6, vdupq_n_f32(0x1.555854p-3f));
+    float32x4_t u7 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t7, vdupq_n_f32(0x1.555854p-3f));
+    float32x4_t u8 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t8, vdupq_n_f32(0x1.555854p-3f));
+    float32x4_t u9 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t9, vdupq_n_f32(0x1.555854p-3f));
+    float32x4_t u10 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t10, vdupq_n_f32(0x1.555854p-3f));
+    float32x4_t u11 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t11, vdupq_n_f32(0x1.555854p-3f));
+    float32x4_t u12 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t12, vdupq_n_f32(0x1.555854p-3f));
+    float32x4_t u13 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t13, vdupq_n_f32(0x1.555854p-3f));
+    float32x4_t u14 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t14, vdupq_n_f32(0x1.555854p-3f));
+    float32x4_t u15 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t15, vdupq_n_f32(0x1.555854p-3f));
+    u0 = vfmaq_f32(vdupq_n_f32(1.0f), u0, t0);
+    u1 = vfmaq_f32(vdupq_n_f32(1.0f), u1, t1);
+    u2 = vfmaq_f32(vdupq_n_f32(1.0f), u2, t2);
+    u3 = vfmaq_f32(vdupq_n_f32(1.0f), u3, t3);
+    u4 = vfmaq_f32(vdupq_n_f32(1.0f), u4, t4);
+    u5 = vfmaq_f32(vdupq_n_f32(1.0f), u5, t5);
+    u6 = vfmaq_f32(vdupq_n_f32(1.0f), u6, t6);
+    u7 = vfmaq_f32(vdupq_n_f32(1.0f), u7, t7);
+    u8 = vfmaq_f32(vdupq_n_f32(1.0f), u8, t8);
+    u9 = vfmaq_f32(vdupq_n_f32(1.0f), u9, t9);
+    u10 = vfmaq_f32(vdupq_n_f32(1.0f), u10, t10);
+    u11 = vfmaq_f32(vdupq_n_f32(1.0f), u11, t11);
+    u12 = vfmaq_f32(vdupq_n_f32(1.0f), u12, t12);
+    u13 = vfmaq_f32(vdupq_n_f32(1.0f), u13, t13);
+    u14 = vfmaq_f32(vdupq_n_f32(1.0f), u14, t14);
+    u15 = vfmaq_f32(vdupq_n_f32(1.0f), u15, t15);
+    u0 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index0)), u0, t0);
+    u1 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index1)), u1, t1);
+    u2 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index2)), u2, t2);
+    u3 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index3)), u3, t3);
+    u4 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index4)), u4, t4);
+    u5 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index5)), u5, t5);
+    u6 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index6)), u6, t6);
+    u7 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index7)), u7, t7);
+    u8 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index8)), u8, t8);
+    u9 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index9)), u9, t9);
+    u10 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index10)), u10, t10);
+    u11 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index11)), u11, t11);
+    u12 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index12)), u12, t12);
+    u13 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index13)), u13, t13);
+    u14 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index14)), u14, t14);
+    u15 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index15)), u15, t15);
+    const float32x4_t e0 = vfmaq_f32(s0, s0, u0);
+    const float32x4_t e1 = vfmaq_f32(s1, s1, u1);
+    const float32x4_t e2 = vfmaq_f32(s2, s2, u2);
+    const float32x4_t e3 = vfmaq_f32(s3, s3, u3);
+    const float32x4_t e4 = vfmaq_f32(s4, s4, u4);
+    const float32x4_t e5 = vfmaq_f32(s5, s5, u5);
+    const float32x4_t e6 = vfmaq_f32(s6, s6, u6);
+    const float32x4_t e7 = vfmaq_f32(s7, s7, u7);
+    const float32x4_t e8 = vfmaq_f32(s8, s8, u8);
+    const float32x4_t e9 = vfmaq_f32(s9, s9, u9);
+    const float32x4_t e10 = vfmaq_f32(s10, s10, u10);
+    const float32x4_t e11 = vfmaq_f32(s11, s11, u11);
+    const float32x4_t e12 = vfmaq_f32(s12, s12, u12);
+    const float32x4_t e13 = vfmaq_f32(s13, s13, u13);
+    const float32x4_t e14 = vfmaq_f32(s14, s14, u14);
+    const float32x4_t e15 = vfmaq_f32(s15, s15, u15);
+    vst1q_f32(y + i + 0, e0);
+    vst1q_f32(y + i + 4, e1);
+    vst1q_f32(y + i + 8, e2);
+    vst1q_f32(y + i + 12, e3);
+    vst1q_f32(y + i + 16, e4);
+    vst1q_f32(y + i + 20, e5);
+    vst1q_f32(y + i + 24, e6);
+    vst1q_f32(y + i + 28, e7);
+    vst1q_f32(y + i + 32, e8);
+    vst1q_f32(y + i + 36, e9);
+    vst1q_f32(y + i + 40, e10);
+    vst1q_f32(y + i + 44, e11);
+    vst1q_f32(y + i + 48, e12);
+    vst1q_f32(y + i + 52, e13);
+    vst1q_f32(y + i + 56, e14);
+    vst1q_f32(y + i + 60, e15);
+    add_compensated(&block_hi[0], &block_lo[0], vaddq_f32(e0, e4));
+    add_compensated(&block_hi[1], &block_lo[1], vaddq_f32(e1, e5));
+    add_compensated(&block_hi[2], &block_lo[2], vaddq_f32(e2, e6));
+    add_compensated(&block_hi[3], &block_lo[3], vaddq_f32(e3, e7));
+    add_compensated(&block_hi[0], &block_lo[0], vaddq_f32(e8, e12));
+    add_compensated(&block_hi[1], &block_lo[1], vaddq_f32(e9, e13));
+    add_compensated(&block_hi[2], &block_lo[2], vaddq_f32(e10, e14));
+    add_compensated(&block_hi[3], &block_lo[3], vaddq_f32(e11, e15));
   }
   for (; i + 32 <= n; i += 32) {
-    const float32x4_t x0 = vmaxq_f32(lower, vld1q_f32(x + i + 0));
-    const float32x4_t x1 = vmaxq_f32(lower, vld1q_f32(x + i + 4));
-    const float32x4_t x2 = vmaxq_f32(lower, vld1q_f32(x + i + 8));
-    const float32x4_t x3 = vmaxq_f32(lower, vld1q_f32(x + i + 12));
-    const float32x4_t x4 = vmaxq_f32(lower, vld1q_f32(x + i + 16));
-    const float32x4_t x5 = vmaxq_f32(lower, vld1q_f32(x + i + 20));
-    const float32x4_t x6 = vmaxq_f32(lower, vld1q_f32(x + i + 24));
-    const float32x4_t x7 = vmaxq_f32(lower, vld1q_f32(x + i + 28));
+    const float32x4_t x0 = vld1q_f32(x + i + 0);
+    const float32x4_t x1 = vld1q_f32(x + i + 4);
+    const float32x4_t x2 = vld1q_f32(x + i + 8);
+    const float32x4_t x3 = vld1q_f32(x + i + 12);
+    const float32x4_t x4 = vld1q_f32(x + i + 16);
+    const float32x4_t x5 = vld1q_f32(x + i + 20);
+    const float32x4_t x6 = vld1q_f32(x + i + 24);
+    const float32x4_t x7 = vld1q_f32(x + i + 28);
 
-    // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
-    // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
-    const float32x4_t biased0 = vfmaq_f32(bias, x0, vdupq_n_f32(0x1.715476p+0f));
-    const float32x4_t biased1 = vfmaq_f32(bias, x1, vdupq_n_f32(0x1.715476p+0f));
-    const float32x4_t biased2 = vfmaq_f32(bias, x2, vdupq_n_f32(0x1.715476p+0f));
-    const float32x4_t biased3 = vfmaq_f32(bias, x3, vdupq_n_f32(0x1.715476p+0f));
-    const float32x4_t biased4 = vfmaq_f32(bias, x4, vdupq_n_f32(0x1.715476p+0f));
-    const float32x4_t biased5 = vfmaq_f32(bias, x5, vdupq_n_f32(0x1.715476p+0f));
-    const float32x4_t biased6 = vfmaq_f32(bias, x6, vdupq_n_f32(0x1.715476p+0f));
-    const float32x4_t biased7 = vfmaq_f32(bias, x7, vdupq_n_f32(0x1.715476p+0f));
+    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    const float32x4_t clamped0 = vmaxq_f32(lower, x0);
+    const float32x4_t clamped1 = vmaxq_f32(lower, x1);
+    const float32x4_t clamped2 = vmaxq_f32(lower, x2);
+    const float32x4_t clamped3 = vmaxq_f32(lower, x3);
+    const float32x4_t clamped4 = vmaxq_f32(lower, x4);
+    const float32x4_t clamped5 = vmaxq_f32(lower, x5);
+    const float32x4_t clamped6 = vmaxq_f32(lower, x6);
+    const float32x4_t clamped7 = vmaxq_f32(lower, x7);
+    const float32x4_t biased0 = vfmaq_f32(bias, clamped0, vdupq_n_f32(8.0f * smx_log2e));
+    const float32x4_t biased1 = vfmaq_f32(bias, clamped1, vdupq_n_f32(8.0f * smx_log2e));
+    const float32x4_t biased2 = vfmaq_f32(bias, clamped2, vdupq_n_f32(8.0f * smx_log2e));
+    const float32x4_t biased3 = vfmaq_f32(bias, clamped3, vdupq_n_f32(8.0f * smx_log2e));
+    const float32x4_t biased4 = vfmaq_f32(bias, clamped4, vdupq_n_f32(8.0f * smx_log2e));
+    const float32x4_t biased5 = vfmaq_f32(bias, clamped5, vdupq_n_f32(8.0f * smx_log2e));
+    const float32x4_t biased6 = vfmaq_f32(bias, clamped6, vdupq_n_f32(8.0f * smx_log2e));
+    const float32x4_t biased7 = vfmaq_f32(bias, clamped7, vdupq_n_f32(8.0f * smx_log2e));
     const float32x4_t n0 = vsubq_f32(biased0, bias);
     const float32x4_t n1 = vsubq_f32(biased1, bias);
     const float32x4_t n2 = vsubq_f32(biased2, bias);
@@ -598,104 +636,235 @@ static inline void sum_row_64(size_t n, const float* x, float* y, float* tail, f
     const float32x4_t n5 = vsubq_f32(biased5, bias);
     const float32x4_t n6 = vsubq_f32(biased6, bias);
     const float32x4_t n7 = vsubq_f32(biased7, bias);
-    const float32x4_t power0 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased0), 23));
-    const float32x4_t power1 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased1), 23));
-    const float32x4_t power2 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased2), 23));
-    const float32x4_t power3 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased3), 23));
-    const float32x4_t power4 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased4), 23));
-    const float32x4_t power5 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased5), 23));
-    const float32x4_t power6 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased6), 23));
-    const float32x4_t power7 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased7), 23));
-    float32x4_t t0 = vfmaq_f32(x0, n0, vdupq_n_f32(-0x1.62E400p-1f));
-    float32x4_t t1 = vfmaq_f32(x1, n1, vdupq_n_f32(-0x1.62E400p-1f));
-    float32x4_t t2 = vfmaq_f32(x2, n2, vdupq_n_f32(-0x1.62E400p-1f));
-    float32x4_t t3 = vfmaq_f32(x3, n3, vdupq_n_f32(-0x1.62E400p-1f));
-    float32x4_t t4 = vfmaq_f32(x4, n4, vdupq_n_f32(-0x1.62E400p-1f));
-    float32x4_t t5 = vfmaq_f32(x5, n5, vdupq_n_f32(-0x1.62E400p-1f));
-    float32x4_t t6 = vfmaq_f32(x6, n6, vdupq_n_f32(-0x1.62E400p-1f));
-    float32x4_t t7 = vfmaq_f32(x7, n7, vdupq_n_f32(-0x1.62E400p-1f));
-    t0 = vfmaq_f32(t0, n0, vdupq_n_f32(-0x1.7F7D1Cp-20f));
-    t1 = vfmaq_f32(t1, n1, vdupq_n_f32(-0x1.7F7D1Cp-20f));
-    t2 = vfmaq_f32(t2, n2, vdupq_n_f32(-0x1.7F7D1Cp-20f));
-    t3 = vfmaq_f32(t3, n3, vdupq_n_f32(-0x1.7F7D1Cp-20f));
-    t4 = vfmaq_f32(t4, n4, vdupq_n_f32(-0x1.7F7D1Cp-20f));
-    t5 = vfmaq_f32(t5, n5, vdupq_n_f32(-0x1.7F7D1Cp-20f));
-    t6 = vfmaq_f32(t6, n6, vdupq_n_f32(-0x1.7F7D1Cp-20f));
-    t7 = vfmaq_f32(t7, n7, vdupq_n_f32(-0x1.7F7D1Cp-20f));
-    float32x4_t p0 = vfmaq_f32(vdupq_n_f32(0x1.123AC8p-7f), t0, vdupq_n_f32(0x1.6A604Ap-10f));
-    float32x4_t p1 = vfmaq_f32(vdupq_n_f32(0x1.123AC8p-7f), t1, vdupq_n_f32(0x1.6A604Ap-10f));
-    float32x4_t p2 = vfmaq_f32(vdupq_n_f32(0x1.123AC8p-7f), t2, vdupq_n_f32(0x1.6A604Ap-10f));
-    float32x4_t p3 = vfmaq_f32(vdupq_n_f32(0x1.123AC8p-7f), t3, vdupq_n_f32(0x1.6A604Ap-10f));
-    float32x4_t p4 = vfmaq_f32(vdupq_n_f32(0x1.123AC8p-7f), t4, vdupq_n_f32(0x1.6A604Ap-10f));
-    float32x4_t p5 = vfmaq_f32(vdupq_n_f32(0x1.123AC8p-7f), t5, vdupq_n_f32(0x1.6A604Ap-10f));
-    float32x4_t p6 = vfmaq_f32(vdupq_n_f32(0x1.123AC8p-7f), t6, vdupq_n_f32(0x1.6A604Ap-10f));
-    float32x4_t p7 = vfmaq_f32(vdupq_n_f32(0x1.123AC8p-7f), t7, vdupq_n_f32(0x1.6A604Ap-10f));
-    p0 = vfmaq_f32(vdupq_n_f32(0x1.5558A0p-5f), p0, t0);
-    p1 = vfmaq_f32(vdupq_n_f32(0x1.5558A0p-5f), p1, t1);
-    p2 = vfmaq_f32(vdupq_n_f32(0x1.5558A0p-5f), p2, t2);
-    p3 = vfmaq_f32(vdupq_n_f32(0x1.5558A0p-5f), p3, t3);
-    p4 = vfmaq_f32(vdupq_n_f32(0x1.5558A0p-5f), p4, t4);
-    p5 = vfmaq_f32(vdupq_n_f32(0x1.5558A0p-5f), p5, t5);
-    p6 = vfmaq_f32(vdupq_n_f32(0x1.5558A0p-5f), p6, t6);
-    p7 = vfmaq_f32(vdupq_n_f32(0x1.5558A0p-5f), p7, t7);
-    p0 = vfmaq_f32(vdupq_n_f32(0x1.555490p-3f), p0, t0);
-    p1 = vfmaq_f32(vdupq_n_f32(0x1.555490p-3f), p1, t1);
-    p2 = vfmaq_f32(vdupq_n_f32(0x1.555490p-3f), p2, t2);
-    p3 = vfmaq_f32(vdupq_n_f32(0x1.555490p-3f), p3, t3);
-    p4 = vfmaq_f32(vdupq_n_f32(0x1.555490p-3f), p4, t4);
-    p5 = vfmaq_f32(vdupq_n_f32(0x1.555490p-3f), p5, t5);
-    p6 = vfmaq_f32(vdupq_n_f32(0x1.555490p-3f), p6, t6);
-    p7 = vfmaq_f32(vdupq_n_f32(0x1.555490p-3f), p7, t7);
-    p0 = vfmaq_f32(vdupq_n_f32(0x1.FFFFFCp-2f), p0, t0);
-    p1 = vfmaq_f32(vdupq_n_f32(0x1.FFFFFCp-2f), p1, t1);
-    p2 = vfmaq_f32(vdupq_n_f32(0x1.FFFFFCp-2f), p2, t2);
-    p3 = vfmaq_f32(vdupq_n_f32(0x1.FFFFFCp-2f), p3, t3);
-    p4 = vfmaq_f32(vdupq_n_f32(0x1.FFFFFCp-2f), p4, t4);
-    p5 = vfmaq_f32(vdupq_n_f32(0x1.FFFFFCp-2f), p5, t5);
-    p6 = vfmaq_f32(vdupq_n_f32(0x1.FFFFFCp-2f), p6, t6);
-    p7 = vfmaq_f32(vdupq_n_f32(0x1.FFFFFCp-2f), p7, t7);
-    p0 = vfmaq_f32(vdupq_n_f32(1.0f), p0, t0);
-    p1 = vfmaq_f32(vdupq_n_f32(1.0f), p1, t1);
-    p2 = vfmaq_f32(vdupq_n_f32(1.0f), p2, t2);
-    p3 = vfmaq_f32(vdupq_n_f32(1.0f), p3, t3);
-    p4 = vfmaq_f32(vdupq_n_f32(1.0f), p4, t4);
-    p5 = vfmaq_f32(vdupq_n_f32(1.0f), p5, t5);
-    p6 = vfmaq_f32(vdupq_n_f32(1.0f), p6, t6);
-    p7 = vfmaq_f32(vdupq_n_f32(1.0f), p7, t7);
-    p0 = vfmaq_f32(vdupq_n_f32(1.0f), p0, t0);
-    p1 = vfmaq_f32(vdupq_n_f32(1.0f), p1, t1);
-    p2 = vfmaq_f32(vdupq_n_f32(1.0f), p2, t2);
-    p3 = vfmaq_f32(vdupq_n_f32(1.0f), p3, t3);
-    p4 = vfmaq_f32(vdupq_n_f32(1.0f), p4, t4);
-    p5 = vfmaq_f32(vdupq_n_f32(1.0f), p5, t5);
-    p6 = vfmaq_f32(vdupq_n_f32(1.0f), p6, t6);
-    p7 = vfmaq_f32(vdupq_n_f32(1.0f), p7, t7);
-    const float32x4_t y0 = vmulq_f32(p0, power0);
-    const float32x4_t y1 = vmulq_f32(p1, power1);
-    const float32x4_t y2 = vmulq_f32(p2, power2);
-    const float32x4_t y3 = vmulq_f32(p3, power3);
-    const float32x4_t y4 = vmulq_f32(p4, power4);
-    const float32x4_t y5 = vmulq_f32(p5, power5);
-    const float32x4_t y6 = vmulq_f32(p6, power6);
-    const float32x4_t y7 = vmulq_f32(p7, power7);
-    vst1q_f32(y + i + 0, y0);
-    vst1q_f32(y + i + 4, y1);
-    vst1q_f32(y + i + 8, y2);
-    vst1q_f32(y + i + 12, y3);
-    vst1q_f32(y + i + 16, y4);
-    vst1q_f32(y + i + 20, y5);
-    vst1q_f32(y + i + 24, y6);
-    vst1q_f32(y + i + 28, y7);
-    const float32x4_t pair0 = vaddq_f32(y0, y4);
-    const float32x4_t pair1 = vaddq_f32(y1, y5);
-    const float32x4_t pair2 = vaddq_f32(y2, y6);
-    const float32x4_t pair3 = vaddq_f32(y3, y7);
-    add_compensated(&block_hi[0], &block_lo[0], pair0);
-    add_compensated(&block_hi[1], &block_lo[1], pair1);
-    add_compensated(&block_hi[2], &block_lo[2], pair2);
-    add_compensated(&block_hi[3], &block_lo[3], pair3);
+    const uint8x16_t index0 = neon_table_index(biased0);
+    const uint8x16_t index1 = neon_table_index(biased1);
+    const uint8x16_t index2 = neon_table_index(biased2);
+    const uint8x16_t index3 = neon_table_index(biased3);
+    const uint8x16_t index4 = neon_table_index(biased4);
+    const uint8x16_t index5 = neon_table_index(biased5);
+    const uint8x16_t index6 = neon_table_index(biased6);
+    const uint8x16_t index7 = neon_table_index(biased7);
+    const float32x4_t s0 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased0), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index0)))));
+    const float32x4_t s1 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased1), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index1)))));
+    const float32x4_t s2 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased2), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index2)))));
+    const float32x4_t s3 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased3), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index3)))));
+    const float32x4_t s4 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased4), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index4)))));
+    const float32x4_t s5 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased5), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index5)))));
+    const float32x4_t s6 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased6), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index6)))));
+    const float32x4_t s7 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased7), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index7)))));
+    float32x4_t t0 = vfmaq_f32(clamped0, n0, vdupq_n_f32(-0x1.62E430p-4f));
+    float32x4_t t1 = vfmaq_f32(clamped1, n1, vdupq_n_f32(-0x1.62E430p-4f));
+    float32x4_t t2 = vfmaq_f32(clamped2, n2, vdupq_n_f32(-0x1.62E430p-4f));
+    float32x4_t t3 = vfmaq_f32(clamped3, n3, vdupq_n_f32(-0x1.62E430p-4f));
+    float32x4_t t4 = vfmaq_f32(clamped4, n4, vdupq_n_f32(-0x1.62E430p-4f));
+    float32x4_t t5 = vfmaq_f32(clamped5, n5, vdupq_n_f32(-0x1.62E430p-4f));
+    float32x4_t t6 = vfmaq_f32(clamped6, n6, vdupq_n_f32(-0x1.62E430p-4f));
+    float32x4_t t7 = vfmaq_f32(clamped7, n7, vdupq_n_f32(-0x1.62E430p-4f));
+    t0 = vfmaq_f32(t0, n0, vdupq_n_f32(0x1.05C610p-32f));
+    t1 = vfmaq_f32(t1, n1, vdupq_n_f32(0x1.05C610p-32f));
+    t2 = vfmaq_f32(t2, n2, vdupq_n_f32(0x1.05C610p-32f));
+    t3 = vfmaq_f32(t3, n3, vdupq_n_f32(0x1.05C610p-32f));
+    t4 = vfmaq_f32(t4, n4, vdupq_n_f32(0x1.05C610p-32f));
+    t5 = vfmaq_f32(t5, n5, vdupq_n_f32(0x1.05C610p-32f));
+    t6 = vfmaq_f32(t6, n6, vdupq_n_f32(0x1.05C610p-32f));
+    t7 = vfmaq_f32(t7, n7, vdupq_n_f32(0x1.05C610p-32f));
+    float32x4_t u0 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t0, vdupq_n_f32(0x1.555854p-3f));
+    float32x4_t u1 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t1, vdupq_n_f32(0x1.555854p-3f));
+    float32x4_t u2 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t2, vdupq_n_f32(0x1.555854p-3f));
+    float32x4_t u3 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t3, vdupq_n_f32(0x1.555854p-3f));
+    float32x4_t u4 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t4, vdupq_n_f32(0x1.555854p-3f));
+    float32x4_t u5 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t5, vdupq_n_f32(0x1.555854p-3f));
+    float32x4_t u6 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t6, vdupq_n_f32(0x1.555854p-3f));
+    float32x4_t u7 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t7, vdupq_n_f32(0x1.555854p-3f));
+    u0 = vfmaq_f32(vdupq_n_f32(1.0f), u0, t0);
+    u1 = vfmaq_f32(vdupq_n_f32(1.0f), u1, t1);
+    u2 = vfmaq_f32(vdupq_n_f32(1.0f), u2, t2);
+    u3 = vfmaq_f32(vdupq_n_f32(1.0f), u3, t3);
+    u4 = vfmaq_f32(vdupq_n_f32(1.0f), u4, t4);
+    u5 = vfmaq_f32(vdupq_n_f32(1.0f), u5, t5);
+    u6 = vfmaq_f32(vdupq_n_f32(1.0f), u6, t6);
+    u7 = vfmaq_f32(vdupq_n_f32(1.0f), u7, t7);
+    u0 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index0)), u0, t0);
+    u1 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index1)), u1, t1);
+    u2 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index2)), u2, t2);
+    u3 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index3)), u3, t3);
+    u4 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index4)), u4, t4);
+    u5 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index5)), u5, t5);
+    u6 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index6)), u6, t6);
+    u7 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index7)), u7, t7);
+    const float32x4_t e0 = vfmaq_f32(s0, s0, u0);
+    const float32x4_t e1 = vfmaq_f32(s1, s1, u1);
+    const float32x4_t e2 = vfmaq_f32(s2, s2, u2);
+    const float32x4_t e3 = vfmaq_f32(s3, s3, u3);
+    const float32x4_t e4 = vfmaq_f32(s4, s4, u4);
+    const float32x4_t e5 = vfmaq_f32(s5, s5, u5);
+    const float32x4_t e6 = vfmaq_f32(s6, s6, u6);
+    const float32x4_t e7 = vfmaq_f32(s7, s7, u7);
+    vst1q_f32(y + i + 0, e0);
+    vst1q_f32(y + i + 4, e1);
+    vst1q_f32(y + i + 8, e2);
+    vst1q_f32(y + i + 12, e3);
+    vst1q_f32(y + i + 16, e4);
+    vst1q_f32(y + i + 20, e5);
+    vst1q_f32(y + i + 24, e6);
+    vst1q_f32(y + i + 28, e7);
+    add_compensated(&block_hi[0], &block_lo[0], vaddq_f32(e0, e4));
+    add_compensated(&block_hi[1], &block_lo[1], vaddq_f32(e1, e5));
+    add_compensated(&block_hi[2], &block_lo[2], vaddq_f32(e2, e6));
+    add_compensated(&block_hi[3], &block_lo[3], vaddq_f32(e3, e7));
   }
-  if (i < n) accumulate_tail((ptrdiff_t)(n - i), x + i, tail, lower, bias, block_hi, block_lo);
+  if (i < n) {
+    const float32x4_t absent = vdupq_n_f32(-INFINITY);  // counts as 0
+
+    const float32x4_t x0 = neon_load_tail(x + i + 0, (ptrdiff_t)(n - i) - 0, absent);
+    const float32x4_t x1 = neon_load_tail(x + i + 4, (ptrdiff_t)(n - i) - 4, absent);
+    const float32x4_t x2 = neon_load_tail(x + i + 8, (ptrdiff_t)(n - i) - 8, absent);
+    const float32x4_t x3 = neon_load_tail(x + i + 12, (ptrdiff_t)(n - i) - 12, absent);
+    const float32x4_t x4 = neon_load_tail(x + i + 16, (ptrdiff_t)(n - i) - 16, absent);
+    const float32x4_t x5 = neon_load_tail(x + i + 20, (ptrdiff_t)(n - i) - 20, absent);
+    const float32x4_t x6 = neon_load_tail(x + i + 24, (ptrdiff_t)(n - i) - 24, absent);
+    const float32x4_t x7 = neon_load_tail(x + i + 28, (ptrdiff_t)(n - i) - 28, absent);
+
+    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    const float32x4_t clamped0 = vmaxq_f32(lower, x0);
+    const float32x4_t clamped1 = vmaxq_f32(lower, x1);
+    const float32x4_t clamped2 = vmaxq_f32(lower, x2);
+    const float32x4_t clamped3 = vmaxq_f32(lower, x3);
+    const float32x4_t clamped4 = vmaxq_f32(lower, x4);
+    const float32x4_t clamped5 = vmaxq_f32(lower, x5);
+    const float32x4_t clamped6 = vmaxq_f32(lower, x6);
+    const float32x4_t clamped7 = vmaxq_f32(lower, x7);
+    const float32x4_t biased0 = vfmaq_f32(bias, clamped0, vdupq_n_f32(8.0f * smx_log2e));
+    const float32x4_t biased1 = vfmaq_f32(bias, clamped1, vdupq_n_f32(8.0f * smx_log2e));
+    const float32x4_t biased2 = vfmaq_f32(bias, clamped2, vdupq_n_f32(8.0f * smx_log2e));
+    const float32x4_t biased3 = vfmaq_f32(bias, clamped3, vdupq_n_f32(8.0f * smx_log2e));
+    const float32x4_t biased4 = vfmaq_f32(bias, clamped4, vdupq_n_f32(8.0f * smx_log2e));
+    const float32x4_t biased5 = vfmaq_f32(bias, clamped5, vdupq_n_f32(8.0f * smx_log2e));
+    const float32x4_t biased6 = vfmaq_f32(bias, clamped6, vdupq_n_f32(8.0f * smx_log2e));
+    const float32x4_t biased7 = vfmaq_f32(bias, clamped7, vdupq_n_f32(8.0f * smx_log2e));
+    const float32x4_t n0 = vsubq_f32(biased0, bias);
+    const float32x4_t n1 = vsubq_f32(biased1, bias);
+    const float32x4_t n2 = vsubq_f32(biased2, bias);
+    const float32x4_t n3 = vsubq_f32(biased3, bias);
+    const float32x4_t n4 = vsubq_f32(biased4, bias);
+    const float32x4_t n5 = vsubq_f32(biased5, bias);
+    const float32x4_t n6 = vsubq_f32(biased6, bias);
+    const float32x4_t n7 = vsubq_f32(biased7, bias);
+    const uint8x16_t index0 = neon_table_index(biased0);
+    const uint8x16_t index1 = neon_table_index(biased1);
+    const uint8x16_t index2 = neon_table_index(biased2);
+    const uint8x16_t index3 = neon_table_index(biased3);
+    const uint8x16_t index4 = neon_table_index(biased4);
+    const uint8x16_t index5 = neon_table_index(biased5);
+    const uint8x16_t index6 = neon_table_index(biased6);
+    const uint8x16_t index7 = neon_table_index(biased7);
+    const float32x4_t s0 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased0), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index0)))));
+    const float32x4_t s1 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased1), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index1)))));
+    const float32x4_t s2 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased2), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index2)))));
+    const float32x4_t s3 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased3), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index3)))));
+    const float32x4_t s4 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased4), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index4)))));
+    const float32x4_t s5 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased5), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index5)))));
+    const float32x4_t s6 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased6), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index6)))));
+    const float32x4_t s7 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased7), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index7)))));
+    float32x4_t t0 = vfmaq_f32(clamped0, n0, vdupq_n_f32(-0x1.62E430p-4f));
+    float32x4_t t1 = vfmaq_f32(clamped1, n1, vdupq_n_f32(-0x1.62E430p-4f));
+    float32x4_t t2 = vfmaq_f32(clamped2, n2, vdupq_n_f32(-0x1.62E430p-4f));
+    float32x4_t t3 = vfmaq_f32(clamped3, n3, vdupq_n_f32(-0x1.62E430p-4f));
+    float32x4_t t4 = vfmaq_f32(clamped4, n4, vdupq_n_f32(-0x1.62E430p-4f));
+    float32x4_t t5 = vfmaq_f32(clamped5, n5, vdupq_n_f32(-0x1.62E430p-4f));
+    float32x4_t t6 = vfmaq_f32(clamped6, n6, vdupq_n_f32(-0x1.62E430p-4f));
+    float32x4_t t7 = vfmaq_f32(clamped7, n7, vdupq_n_f32(-0x1.62E430p-4f));
+    t0 = vfmaq_f32(t0, n0, vdupq_n_f32(0x1.05C610p-32f));
+    t1 = vfmaq_f32(t1, n1, vdupq_n_f32(0x1.05C610p-32f));
+    t2 = vfmaq_f32(t2, n2, vdupq_n_f32(0x1.05C610p-32f));
+    t3 = vfmaq_f32(t3, n3, vdupq_n_f32(0x1.05C610p-32f));
+    t4 = vfmaq_f32(t4, n4, vdupq_n_f32(0x1.05C610p-32f));
+    t5 = vfmaq_f32(t5, n5, vdupq_n_f32(0x1.05C610p-32f));
+    t6 = vfmaq_f32(t6, n6, vdupq_n_f32(0x1.05C610p-32f));
+    t7 = vfmaq_f32(t7, n7, vdupq_n_f32(0x1.05C610p-32f));
+    float32x4_t u0 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t0, vdupq_n_f32(0x1.555854p-3f));
+    float32x4_t u1 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t1, vdupq_n_f32(0x1.555854p-3f));
+    float32x4_t u2 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t2, vdupq_n_f32(0x1.555854p-3f));
+    float32x4_t u3 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t3, vdupq_n_f32(0x1.555854p-3f));
+    float32x4_t u4 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t4, vdupq_n_f32(0x1.555854p-3f));
+    float32x4_t u5 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t5, vdupq_n_f32(0x1.555854p-3f));
+    float32x4_t u6 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t6, vdupq_n_f32(0x1.555854p-3f));
+    float32x4_t u7 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t7, vdupq_n_f32(0x1.555854p-3f));
+    u0 = vfmaq_f32(vdupq_n_f32(1.0f), u0, t0);
+    u1 = vfmaq_f32(vdupq_n_f32(1.0f), u1, t1);
+    u2 = vfmaq_f32(vdupq_n_f32(1.0f), u2, t2);
+    u3 = vfmaq_f32(vdupq_n_f32(1.0f), u3, t3);
+    u4 = vfmaq_f32(vdupq_n_f32(1.0f), u4, t4);
+    u5 = vfmaq_f32(vdupq_n_f32(1.0f), u5, t5);
+    u6 = vfmaq_f32(vdupq_n_f32(1.0f), u6, t6);
+    u7 = vfmaq_f32(vdupq_n_f32(1.0f), u7, t7);
+    u0 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index0)), u0, t0);
+    u1 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index1)), u1, t1);
+    u2 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index2)), u2, t2);
+    u3 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index3)), u3, t3);
+    u4 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index4)), u4, t4);
+    u5 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index5)), u5, t5);
+    u6 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index6)), u6, t6);
+    u7 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index7)), u7, t7);
+    const float32x4_t e0 = vfmaq_f32(s0, s0, u0);
+    const float32x4_t e1 = vfmaq_f32(s1, s1, u1);
+    const float32x4_t e2 = vfmaq_f32(s2, s2, u2);
+    const float32x4_t e3 = vfmaq_f32(s3, s3, u3);
+    const float32x4_t e4 = vfmaq_f32(s4, s4, u4);
+    const float32x4_t e5 = vfmaq_f32(s5, s5, u5);
+    const float32x4_t e6 = vfmaq_f32(s6, s6, u6);
+    const float32x4_t e7 = vfmaq_f32(s7, s7, u7);
+    vst1q_f32(tail + 0, e0);
+    vst1q_f32(tail + 4, e1);
+    vst1q_f32(tail + 8, e2);
+    vst1q_f32(tail + 12, e3);
+    vst1q_f32(tail + 16, e4);
+    vst1q_f32(tail + 20, e5);
+    vst1q_f32(tail + 24, e6);
+    vst1q_f32(tail + 28, e7);
+    add_compensated(&block_hi[0], &block_lo[0], vaddq_f32(e0, e4));
+    add_compensated(&block_hi[1], &block_lo[1], vaddq_f32(e1, e5));
+    add_compensated(&block_hi[2], &block_lo[2], vaddq_f32(e2, e6));
+    add_compensated(&block_hi[3], &block_lo[3], vaddq_f32(e3, e7));
+  }
+  take_off(&block_hi[0], &block_lo[0], anchor);
+  take_off(&block_hi[1], &block_lo[1], anchor);
+  take_off(&block_hi[2], &block_lo[2], anchor);
+  take_off(&block_hi[3], &block_lo[3], anchor);
   add_pair(&block_hi[0], &block_lo[0], block_hi[2], block_lo[2]);
   add_pair(&block_hi[1], &block_lo[1], block_hi[3], block_lo[3]);
   add_pair(&block_hi[0], &block_lo[0], block_hi[1], block_lo[1]);
@@ -703,42 +872,39 @@ static inline void sum_row_64(size_t n, const float* x, float* y, float* tail, f
   *lo = block_lo[0];
 }
 
-static inline float32x4_t scale(float32x4_t y, float32x4_t hi, float32x4_t lo, float32x4_t power) {
-  return vmulq_f32(vfmaq_f32(vmulq_f32(y, lo), y, hi), power);
-}
-
-static inline void scale_row(size_t n, float* y, const float* tail, float32x4_t hi, float32x4_t lo,
-                             float32x4_t power) {
+static inline void scale_row(size_t n, float* y, const float* tail, float32x4_t hi, float32x4_t lo) {
   for (; n >= 32; n -= 32) {
-    vst1q_f32(y + 0, scale(vld1q_f32(y + 0), hi, lo, power));
-    vst1q_f32(y + 4, scale(vld1q_f32(y + 4), hi, lo, power));
-    vst1q_f32(y + 8, scale(vld1q_f32(y + 8), hi, lo, power));
-    vst1q_f32(y + 12, scale(vld1q_f32(y + 12), hi, lo, power));
-    vst1q_f32(y + 16, scale(vld1q_f32(y + 16), hi, lo, power));
-    vst1q_f32(y + 20, scale(vld1q_f32(y + 20), hi, lo, power));
-    vst1q_f32(y + 24, scale(vld1q_f32(y + 24), hi, lo, power));
-    vst1q_f32(y + 28, scale(vld1q_f32(y + 28), hi, lo, power));
+    vst1q_f32(y + 0, neon_scaled(vld1q_f32(y + 0), hi, lo));
+    vst1q_f32(y + 4, neon_scaled(vld1q_f32(y + 4), hi, lo));
+    vst1q_f32(y + 8, neon_scaled(vld1q_f32(y + 8), hi, lo));
+    vst1q_f32(y + 12, neon_scaled(vld1q_f32(y + 12), hi, lo));
+    vst1q_f32(y + 16, neon_scaled(vld1q_f32(y + 16), hi, lo));
+    vst1q_f32(y + 20, neon_scaled(vld1q_f32(y + 20), hi, lo));
+    vst1q_f32(y + 24, neon_scaled(vld1q_f32(y + 24), hi, lo));
+    vst1q_f32(y + 28, neon_scaled(vld1q_f32(y + 28), hi, lo));
     y += 32;
   }
   for (; n >= 4; n -= 4) {
-    vst1q_f32(y, scale(vld1q_f32(tail), hi, lo, power));
+    vst1q_f32(y, neon_scaled(vld1q_f32(tail), hi, lo));
     y += 4;
     tail += 4;
   }
-  if (n > 0) neon_store_tail(y, (ptrdiff_t)n, scale(vld1q_f32(tail), hi, lo, power));
+  if (n > 0) neon_store_tail(y, (ptrdiff_t)n, neon_scaled(vld1q_f32(tail), hi, lo));
 }
-// Each row's reference is the n of its maximum.
+
+// Each row's reference is the exponent of its maximum (smx_exponent_of).
 static inline void set_references(float32x4_t max, float* lower, float* bias) {
   const float32x4_t rounding = vdupq_n_f32(12582912.0f);
-  const float32x4_t reference = vsubq_f32(vfmaq_f32(rounding, max, vdupq_n_f32(0x1.715476p+0f)), rounding);
+  const float32x4_t reference =
+      vsubq_f32(vaddq_f32(vmulq_f32(max, vdupq_n_f32(smx_log2e)), rounding), rounding);
   vst1q_f32(lower,
             vmulq_f32(vaddq_f32(reference, vdupq_n_f32((float)(-127 - SMX_BIAS))), vdupq_n_f32(smx_ln2)));
-  vst1q_f32(bias, vsubq_f32(vdupq_n_f32(smx_rounding_bias(SMX_BIAS)), reference));
+  vst1q_f32(bias,
+            vsubq_f32(vdupq_n_f32(smx_rounding_bias(SMX_BIAS)), vmulq_f32(reference, vdupq_n_f32(8.0f))));
 }
 
 // The reciprocals of rows' sums, as in src/operators/row_sum.h.
-static inline void set_reciprocals(float32x4_t hi, float32x4_t lo, float* row_hi, float* row_lo,
-                                   float* row_power) {
+static inline void set_reciprocals(float32x4_t hi, float32x4_t lo, float* row_hi, float* row_lo) {
   const float32x4_t sum = vaddq_f32(hi, lo);
   const float32x4_t power = neon_inverse_power(sum);
   const float32x4_t sum_lo = vmulq_f32(vsubq_f32(lo, vsubq_f32(sum, hi)), power);
@@ -747,9 +913,10 @@ static inline void set_reciprocals(float32x4_t hi, float32x4_t lo, float* row_hi
   float32x4_t residual = vfmaq_f32(vdupq_n_f32(1.0f), minus_sum_hi, reciprocal);
   residual = vfmaq_f32(residual, vsubq_f32(vdupq_n_f32(0.0f), sum_lo), reciprocal);
   const float32x4_t to_multiple = vdupq_n_f32(0x1.8p-22f);
-  vst1q_f32(row_hi, reciprocal);
-  vst1q_f32(row_lo, vsubq_f32(vaddq_f32(vmulq_f32(reciprocal, residual), to_multiple), to_multiple));
-  vst1q_f32(row_power, power);
+  const float32x4_t reciprocal_lo =
+      vsubq_f32(vaddq_f32(vmulq_f32(reciprocal, residual), to_multiple), to_multiple);
+  vst1q_f32(row_hi, vmulq_f32(reciprocal, power));
+  vst1q_f32(row_lo, vmulq_f32(reciprocal_lo, power));
 }
 
 extern "C" void smx_f32_softmax_ukernel__neon_u32_acc8(size_t rows, size_t n, const float* x, size_t x_stride,
@@ -783,10 +950,12 @@ extern "C" void smx_f32_softmax_ukernel__neon_u32_acc8(size_t rows, size_t n, co
     float32x4_t lo[8] = {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f),
                          vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)};
     float tails[8][32];
+    // Scaled by its row's reference, an anchor is the same for all rows (smx_f32_anchor).
+    const float32x4_t anchor = vdupq_n_f32(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r / 4 * 4 + (r % 4);
       sum_row_32(n, x + r * x_stride, y + r * y_stride, tails[r], vdupq_n_f32(lower[lane]),
-                 vdupq_n_f32(bias[lane]), &hi[r], &lo[r]);
+                 vdupq_n_f32(bias[lane]), anchor, &hi[r], &lo[r]);
     }
 
     {
@@ -833,13 +1002,12 @@ extern "C" void smx_f32_softmax_ukernel__neon_u32_acc8(size_t rows, size_t n, co
       add_pair(&hi[4], &lo[4], higher_hi, higher_lo);
     }
 
-    float row_hi[8], row_lo[8], row_power[8];
-    set_reciprocals(hi[0], lo[0], row_hi + 0, row_lo + 0, row_power + 0);
-    set_reciprocals(hi[4], lo[4], row_hi + 4, row_lo + 4, row_power + 4);
+    float row_hi[8], row_lo[8];
+    set_reciprocals(hi[0], lo[0], row_hi + 0, row_lo + 0);
+    set_reciprocals(hi[4], lo[4], row_hi + 4, row_lo + 4);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r / 4 * 4 + (r % 4);
-      scale_row(n, y + r * y_stride, tails[r], vdupq_n_f32(row_hi[lane]), vdupq_n_f32(row_lo[lane]),
-                vdupq_n_f32(row_power[lane]));
+      scale_row(n, y + r * y_stride, tails[r], vdupq_n_f32(row_hi[lane]), vdupq_n_f32(row_lo[lane]));
       if (row_hi[lane] != row_hi[lane]) smx_fill_nan(n, y + r * y_stride);
     }
     x += 8 * x_stride;
@@ -879,10 +1047,12 @@ extern "C" void smx_f32_softmax_ukernel__neon_u64_acc8(size_t rows, size_t n, co
     float32x4_t lo[8] = {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f),
                          vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)};
     float tails[8][32];
+    // Scaled by its row's reference, an anchor is the same for all rows (smx_f32_anchor).
+    const float32x4_t anchor = vdupq_n_f32(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r / 4 * 4 + (r % 4);
       sum_row_64(n, x + r * x_stride, y + r * y_stride, tails[r], vdupq_n_f32(lower[lane]),
-                 vdupq_n_f32(bias[lane]), &hi[r], &lo[r]);
+                 vdupq_n_f32(bias[lane]), anchor, &hi[r], &lo[r]);
     }
 
     {
@@ -929,13 +1099,12 @@ extern "C" void smx_f32_softmax_ukernel__neon_u64_acc8(size_t rows, size_t n, co
       add_pair(&hi[4], &lo[4], higher_hi, higher_lo);
     }
 
-    float row_hi[8], row_lo[8], row_power[8];
-    set_reciprocals(hi[0], lo[0], row_hi + 0, row_lo + 0, row_power + 0);
-    set_reciprocals(hi[4], lo[4], row_hi + 4, row_lo + 4, row_power + 4);
+    float row_hi[8], row_lo[8];
+    set_reciprocals(hi[0], lo[0], row_hi + 0, row_lo + 0);
+    set_reciprocals(hi[4], lo[4], row_hi + 4, row_lo + 4);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r / 4 * 4 + (r % 4);
-      scale_row(n, y + r * y_stride, tails[r], vdupq_n_f32(row_hi[lane]), vdupq_n_f32(row_lo[lane]),
-                vdupq_n_f32(row_power[lane]));
+      scale_row(n, y + r * y_stride, tails[r], vdupq_n_f32(row_hi[lane]), vdupq_n_f32(row_lo[lane]));
       if (row_hi[lane] != row_hi[lane]) smx_fill_nan(n, y + r * y_stride);
     }
     x += 8 * x_stride;
@@ -998,10 +1167,12 @@ extern "C" void smx_f32_softmax_ukernel__neon_u32_acc16(size_t rows, size_t n, c
                           vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f),
                           vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)};
     float tails[16][32];
+    // Scaled by its row's reference, an anchor is the same for all rows (smx_f32_anchor).
+    const float32x4_t anchor = vdupq_n_f32(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r / 4 * 4 + (r % 4);
       sum_row_32(n, x + r * x_stride, y + r * y_stride, tails[r], vdupq_n_f32(lower[lane]),
-                 vdupq_n_f32(bias[lane]), &hi[r], &lo[r]);
+                 vdupq_n_f32(bias[lane]), anchor, &hi[r], &lo[r]);
     }
 
     {
@@ -1092,15 +1263,14 @@ extern "C" void smx_f32_softmax_ukernel__neon_u32_acc16(size_t rows, size_t n, c
       add_pair(&hi[12], &lo[12], higher_hi, higher_lo);
     }
 
-    float row_hi[16], row_lo[16], row_power[16];
-    set_reciprocals(hi[0], lo[0], row_hi + 0, row_lo + 0, row_power + 0);
-    set_reciprocals(hi[4], lo[4], row_hi + 4, row_lo + 4, row_power + 4);
-    set_reciprocals(hi[8], lo[8], row_hi + 8, row_lo + 8, row_power + 8);
-    set_reciprocals(hi[12], lo[12], row_hi + 12, row_lo + 12, row_power + 12);
+    float row_hi[16], row_lo[16];
+    set_reciprocals(hi[0], lo[0], row_hi + 0, row_lo + 0);
+    set_reciprocals(hi[4], lo[4], row_hi + 4, row_lo + 4);
+    set_reciprocals(hi[8], lo[8], row_hi + 8, row_lo + 8);
+    set_reciprocals(hi[12], lo[12], row_hi + 12, row_lo + 12);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r / 4 * 4 + (r % 4);
-      scale_row(n, y + r * y_stride, tails[r], vdupq_n_f32(row_hi[lane]), vdupq_n_f32(row_lo[lane]),
-                vdupq_n_f32(row_power[lane]));
+      scale_row(n, y + r * y_stride, tails[r], vdupq_n_f32(row_hi[lane]), vdupq_n_f32(row_lo[lane]));
       if (row_hi[lane] != row_hi[lane]) smx_fill_nan(n, y + r * y_stride);
     }
     x += 16 * x_stride;
@@ -1163,10 +1333,12 @@ extern "C" void smx_f32_softmax_ukernel__neon_u64_acc16(size_t rows, size_t n, c
                           vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f),
                           vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)};
     float tails[16][32];
+    // Scaled by its row's reference, an anchor is the same for all rows (smx_f32_anchor).
+    const float32x4_t anchor = vdupq_n_f32(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r / 4 * 4 + (r % 4);
       sum_row_64(n, x + r * x_stride, y + r * y_stride, tails[r], vdupq_n_f32(lower[lane]),
-                 vdupq_n_f32(bias[lane]), &hi[r], &lo[r]);
+                 vdupq_n_f32(bias[lane]), anchor, &hi[r], &lo[r]);
     }
 
     {
@@ -1257,15 +1429,14 @@ extern "C" void smx_f32_softmax_ukernel__neon_u64_acc16(size_t rows, size_t n, c
       add_pair(&hi[12], &lo[12], higher_hi, higher_lo);
     }
 
-    float row_hi[16], row_lo[16], row_power[16];
-    set_reciprocals(hi[0], lo[0], row_hi + 0, row_lo + 0, row_power + 0);
-    set_reciprocals(hi[4], lo[4], row_hi + 4, row_lo + 4, row_power + 4);
-    set_reciprocals(hi[8], lo[8], row_hi + 8, row_lo + 8, row_power + 8);
-    set_reciprocals(hi[12], lo[12], row_hi + 12, row_lo + 12, row_power + 12);
+    float row_hi[16], row_lo[16];
+    set_reciprocals(hi[0], lo[0], row_hi + 0, row_lo + 0);
+    set_reciprocals(hi[4], lo[4], row_hi + 4, row_lo + 4);
+    set_reciprocals(hi[8], lo[8], row_hi + 8, row_lo + 8);
+    set_reciprocals(hi[12], lo[12], row_hi + 12, row_lo + 12);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r / 4 * 4 + (r % 4);
-      scale_row(n, y + r * y_stride, tails[r], vdupq_n_f32(row_hi[lane]), vdupq_n_f32(row_lo[lane]),
-                vdupq_n_f32(row_power[lane]));
+      scale_row(n, y + r * y_stride, tails[r], vdupq_n_f32(row_hi[lane]), vdupq_n_f32(row_lo[lane]));
       if (row_hi[lane] != row_hi[lane]) smx_fill_nan(n, y + r * y_stride);
     }
     x += 16 * x_stride;

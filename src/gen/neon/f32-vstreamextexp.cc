@@ -9,35 +9,37 @@
 
 extern "C" void smx_f32_vstreamextexp_ukernel__neon_u16(size_t n, const float* x, float* y,
                                                         const struct smx_f32_reciprocal* reciprocal) {
-  const float32x4_t lower = vdupq_n_f32(smx_lower_bound(-reciprocal->exponent));
-  const float32x4_t bias = vdupq_n_f32(smx_rounding_bias(-reciprocal->exponent));
-  const float32x4_t hi = vdupq_n_f32(reciprocal->hi);
-  const float32x4_t lo = vdupq_n_f32(reciprocal->lo);
+  // Exponentials are scaled up by 2^SMX_BIAS, and the reciprocal down: nothing but results and the product with the low part
+  // is flushed.
+  const float32x4_t lower = vdupq_n_f32(smx_lower_bound(SMX_BIAS - reciprocal->exponent));
+  const float32x4_t bias = vdupq_n_f32(smx_rounding_bias(SMX_BIAS - reciprocal->exponent));
+  const float32x4_t hi = vdupq_n_f32(reciprocal->hi * smx_pow2(-SMX_BIAS));
+  const float32x4_t lo = vdupq_n_f32(reciprocal->lo * smx_pow2(-SMX_BIAS));
+  const uint8x16x2_t mantissas = vld1q_u8_x2((const uint8_t*)smx_exp2_mantissas);
+  const uint8x16x2_t residuals = vld1q_u8_x2((const uint8_t*)smx_exp2_residuals);
   // Stores that bypass the caches want aligned vectors.
   size_t head = smx_elements_to_boundary(y, 4);
   head = head < n ? head : n;
   if (head > 0) {
     float32x4_t x0 = neon_load_tail(x, (ptrdiff_t)head, vdupq_n_f32(0.0f));
 
-    x0 = vmaxq_f32(lower, x0);
-
-    // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
-    // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
-    const float32x4_t biased0 = vfmaq_f32(bias, x0, vdupq_n_f32(0x1.715476p+0f));
+    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    const float32x4_t clamped0 = vmaxq_f32(lower, x0);
+    const float32x4_t biased0 = vfmaq_f32(bias, clamped0, vdupq_n_f32(8.0f * smx_log2e));
     const float32x4_t n0 = vsubq_f32(biased0, bias);
-    const float32x4_t power0 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased0), 23));
-    float32x4_t t0 = vfmaq_f32(x0, n0, vdupq_n_f32(-0x1.62E400p-1f));
-    t0 = vfmaq_f32(t0, n0, vdupq_n_f32(-0x1.7F7D1Cp-20f));
-    float32x4_t p0 = vfmaq_f32(vdupq_n_f32(0x1.123AC8p-7f), t0, vdupq_n_f32(0x1.6A604Ap-10f));
-    p0 = vfmaq_f32(vdupq_n_f32(0x1.5558A0p-5f), p0, t0);
-    p0 = vfmaq_f32(vdupq_n_f32(0x1.555490p-3f), p0, t0);
-    p0 = vfmaq_f32(vdupq_n_f32(0x1.FFFFFCp-2f), p0, t0);
-    p0 = vfmaq_f32(vdupq_n_f32(1.0f), p0, t0);
-    p0 = vfmaq_f32(vdupq_n_f32(1.0f), p0, t0);
-    float32x4_t y0 = vmulq_f32(p0, lo);
-    y0 = vfmaq_f32(y0, p0, hi);
-    y0 = vmulq_f32(y0, power0);
+    const uint8x16_t index0 = neon_table_index(biased0);
+    const float32x4_t s0 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased0), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index0)))));
+    float32x4_t t0 = vfmaq_f32(clamped0, n0, vdupq_n_f32(-0x1.62E430p-4f));
+    t0 = vfmaq_f32(t0, n0, vdupq_n_f32(0x1.05C610p-32f));
+    float32x4_t u0 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t0, vdupq_n_f32(0x1.555854p-3f));
+    u0 = vfmaq_f32(vdupq_n_f32(1.0f), u0, t0);
+    u0 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index0)), u0, t0);
+    const float32x4_t e0 = vfmaq_f32(s0, s0, u0);
+    const float32x4_t y0 = neon_scaled(e0, hi, lo);
 
     neon_store_tail(y, (ptrdiff_t)head, y0);
     x += head;
@@ -50,70 +52,65 @@ extern "C" void smx_f32_vstreamextexp_ukernel__neon_u16(size_t n, const float* x
     float32x4_t x2 = vld1q_f32(x + 8);
     float32x4_t x3 = vld1q_f32(x + 12);
 
-    x0 = vmaxq_f32(lower, x0);
-    x1 = vmaxq_f32(lower, x1);
-    x2 = vmaxq_f32(lower, x2);
-    x3 = vmaxq_f32(lower, x3);
-
-    // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
-    // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
-    const float32x4_t biased0 = vfmaq_f32(bias, x0, vdupq_n_f32(0x1.715476p+0f));
-    const float32x4_t biased1 = vfmaq_f32(bias, x1, vdupq_n_f32(0x1.715476p+0f));
-    const float32x4_t biased2 = vfmaq_f32(bias, x2, vdupq_n_f32(0x1.715476p+0f));
-    const float32x4_t biased3 = vfmaq_f32(bias, x3, vdupq_n_f32(0x1.715476p+0f));
+    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    const float32x4_t clamped0 = vmaxq_f32(lower, x0);
+    const float32x4_t clamped1 = vmaxq_f32(lower, x1);
+    const float32x4_t clamped2 = vmaxq_f32(lower, x2);
+    const float32x4_t clamped3 = vmaxq_f32(lower, x3);
+    const float32x4_t biased0 = vfmaq_f32(bias, clamped0, vdupq_n_f32(8.0f * smx_log2e));
+    const float32x4_t biased1 = vfmaq_f32(bias, clamped1, vdupq_n_f32(8.0f * smx_log2e));
+    const float32x4_t biased2 = vfmaq_f32(bias, clamped2, vdupq_n_f32(8.0f * smx_log2e));
+    const float32x4_t biased3 = vfmaq_f32(bias, clamped3, vdupq_n_f32(8.0f * smx_log2e));
     const float32x4_t n0 = vsubq_f32(biased0, bias);
     const float32x4_t n1 = vsubq_f32(biased1, bias);
     const float32x4_t n2 = vsubq_f32(biased2, bias);
     const float32x4_t n3 = vsubq_f32(biased3, bias);
-    const float32x4_t power0 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased0), 23));
-    const float32x4_t power1 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased1), 23));
-    const float32x4_t power2 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased2), 23));
-    const float32x4_t power3 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased3), 23));
-    float32x4_t t0 = vfmaq_f32(x0, n0, vdupq_n_f32(-0x1.62E400p-1f));
-    float32x4_t t1 = vfmaq_f32(x1, n1, vdupq_n_f32(-0x1.62E400p-1f));
-    float32x4_t t2 = vfmaq_f32(x2, n2, vdupq_n_f32(-0x1.62E400p-1f));
-    float32x4_t t3 = vfmaq_f32(x3, n3, vdupq_n_f32(-0x1.62E400p-1f));
-    t0 = vfmaq_f32(t0, n0, vdupq_n_f32(-0x1.7F7D1Cp-20f));
-    t1 = vfmaq_f32(t1, n1, vdupq_n_f32(-0x1.7F7D1Cp-20f));
-    t2 = vfmaq_f32(t2, n2, vdupq_n_f32(-0x1.7F7D1Cp-20f));
-    t3 = vfmaq_f32(t3, n3, vdupq_n_f32(-0x1.7F7D1Cp-20f));
-    float32x4_t p0 = vfmaq_f32(vdupq_n_f32(0x1.123AC8p-7f), t0, vdupq_n_f32(0x1.6A604Ap-10f));
-    float32x4_t p1 = vfmaq_f32(vdupq_n_f32(0x1.123AC8p-7f), t1, vdupq_n_f32(0x1.6A604Ap-10f));
-    float32x4_t p2 = vfmaq_f32(vdupq_n_f32(0x1.123AC8p-7f), t2, vdupq_n_f32(0x1.6A604Ap-10f));
-    float32x4_t p3 = vfmaq_f32(vdupq_n_f32(0x1.123AC8p-7f), t3, vdupq_n_f32(0x1.6A604Ap-10f));
-    p0 = vfmaq_f32(vdupq_n_f32(0x1.5558A0p-5f), p0, t0);
-    p1 = vfmaq_f32(vdupq_n_f32(0x1.5558A0p-5f), p1, t1);
-    p2 = vfmaq_f32(vdupq_n_f32(0x1.5558A0p-5f), p2, t2);
-    p3 = vfmaq_f32(vdupq_n_f32(0x1.5558A0p-5f), p3, t3);
-    p0 = vfmaq_f32(vdupq_n_f32(0x1.555490p-3f), p0, t0);
-    p1 = vfmaq_f32(vdupq_n_f32(0x1.555490p-3f), p1, t1);
-    p2 = vfmaq_f32(vdupq_n_f32(0x1.555490p-3f), p2, t2);
-    p3 = vfmaq_f32(vdupq_n_f32(0x1.555490p-3f), p3, t3);
-    p0 = vfmaq_f32(vdupq_n_f32(0x1.FFFFFCp-2f), p0, t0);
-    p1 = vfmaq_f32(vdupq_n_f32(0x1.FFFFFCp-2f), p1, t1);
-    p2 = vfmaq_f32(vdupq_n_f32(0x1.FFFFFCp-2f), p2, t2);
-    p3 = vfmaq_f32(vdupq_n_f32(0x1.FFFFFCp-2f), p3, t3);
-    p0 = vfmaq_f32(vdupq_n_f32(1.0f), p0, t0);
-    p1 = vfmaq_f32(vdupq_n_f32(1.0f), p1, t1);
-    p2 = vfmaq_f32(vdupq_n_f32(1.0f), p2, t2);
-    p3 = vfmaq_f32(vdupq_n_f32(1.0f), p3, t3);
-    p0 = vfmaq_f32(vdupq_n_f32(1.0f), p0, t0);
-    p1 = vfmaq_f32(vdupq_n_f32(1.0f), p1, t1);
-    p2 = vfmaq_f32(vdupq_n_f32(1.0f), p2, t2);
-    p3 = vfmaq_f32(vdupq_n_f32(1.0f), p3, t3);
-    float32x4_t y0 = vmulq_f32(p0, lo);
-    float32x4_t y1 = vmulq_f32(p1, lo);
-    float32x4_t y2 = vmulq_f32(p2, lo);
-    float32x4_t y3 = vmulq_f32(p3, lo);
-    y0 = vfmaq_f32(y0, p0, hi);
-    y1 = vfmaq_f32(y1, p1, hi);
-    y2 = vfmaq_f32(y2, p2, hi);
-    y3 = vfmaq_f32(y3, p3, hi);
-    y0 = vmulq_f32(y0, power0);
-    y1 = vmulq_f32(y1, power1);
-    y2 = vmulq_f32(y2, power2);
-    y3 = vmulq_f32(y3, power3);
+    const uint8x16_t index0 = neon_table_index(biased0);
+    const uint8x16_t index1 = neon_table_index(biased1);
+    const uint8x16_t index2 = neon_table_index(biased2);
+    const uint8x16_t index3 = neon_table_index(biased3);
+    const float32x4_t s0 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased0), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index0)))));
+    const float32x4_t s1 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased1), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index1)))));
+    const float32x4_t s2 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased2), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index2)))));
+    const float32x4_t s3 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased3), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index3)))));
+    float32x4_t t0 = vfmaq_f32(clamped0, n0, vdupq_n_f32(-0x1.62E430p-4f));
+    float32x4_t t1 = vfmaq_f32(clamped1, n1, vdupq_n_f32(-0x1.62E430p-4f));
+    float32x4_t t2 = vfmaq_f32(clamped2, n2, vdupq_n_f32(-0x1.62E430p-4f));
+    float32x4_t t3 = vfmaq_f32(clamped3, n3, vdupq_n_f32(-0x1.62E430p-4f));
+    t0 = vfmaq_f32(t0, n0, vdupq_n_f32(0x1.05C610p-32f));
+    t1 = vfmaq_f32(t1, n1, vdupq_n_f32(0x1.05C610p-32f));
+    t2 = vfmaq_f32(t2, n2, vdupq_n_f32(0x1.05C610p-32f));
+    t3 = vfmaq_f32(t3, n3, vdupq_n_f32(0x1.05C610p-32f));
+    float32x4_t u0 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t0, vdupq_n_f32(0x1.555854p-3f));
+    float32x4_t u1 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t1, vdupq_n_f32(0x1.555854p-3f));
+    float32x4_t u2 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t2, vdupq_n_f32(0x1.555854p-3f));
+    float32x4_t u3 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t3, vdupq_n_f32(0x1.555854p-3f));
+    u0 = vfmaq_f32(vdupq_n_f32(1.0f), u0, t0);
+    u1 = vfmaq_f32(vdupq_n_f32(1.0f), u1, t1);
+    u2 = vfmaq_f32(vdupq_n_f32(1.0f), u2, t2);
+    u3 = vfmaq_f32(vdupq_n_f32(1.0f), u3, t3);
+    u0 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index0)), u0, t0);
+    u1 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index1)), u1, t1);
+    u2 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index2)), u2, t2);
+    u3 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index3)), u3, t3);
+    const float32x4_t e0 = vfmaq_f32(s0, s0, u0);
+    const float32x4_t e1 = vfmaq_f32(s1, s1, u1);
+    const float32x4_t e2 = vfmaq_f32(s2, s2, u2);
+    const float32x4_t e3 = vfmaq_f32(s3, s3, u3);
+    const float32x4_t y0 = neon_scaled(e0, hi, lo);
+    const float32x4_t y1 = neon_scaled(e1, hi, lo);
+    const float32x4_t y2 = neon_scaled(e2, hi, lo);
+    const float32x4_t y3 = neon_scaled(e3, hi, lo);
 
     vst1q_f32(y + 0, y0);
     vst1q_f32(y + 4, y1);
@@ -125,25 +122,23 @@ extern "C" void smx_f32_vstreamextexp_ukernel__neon_u16(size_t n, const float* x
   for (; n >= 4; n -= 4) {
     float32x4_t x0 = vld1q_f32(x + 0);
 
-    x0 = vmaxq_f32(lower, x0);
-
-    // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
-    // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
-    const float32x4_t biased0 = vfmaq_f32(bias, x0, vdupq_n_f32(0x1.715476p+0f));
+    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    const float32x4_t clamped0 = vmaxq_f32(lower, x0);
+    const float32x4_t biased0 = vfmaq_f32(bias, clamped0, vdupq_n_f32(8.0f * smx_log2e));
     const float32x4_t n0 = vsubq_f32(biased0, bias);
-    const float32x4_t power0 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased0), 23));
-    float32x4_t t0 = vfmaq_f32(x0, n0, vdupq_n_f32(-0x1.62E400p-1f));
-    t0 = vfmaq_f32(t0, n0, vdupq_n_f32(-0x1.7F7D1Cp-20f));
-    float32x4_t p0 = vfmaq_f32(vdupq_n_f32(0x1.123AC8p-7f), t0, vdupq_n_f32(0x1.6A604Ap-10f));
-    p0 = vfmaq_f32(vdupq_n_f32(0x1.5558A0p-5f), p0, t0);
-    p0 = vfmaq_f32(vdupq_n_f32(0x1.555490p-3f), p0, t0);
-    p0 = vfmaq_f32(vdupq_n_f32(0x1.FFFFFCp-2f), p0, t0);
-    p0 = vfmaq_f32(vdupq_n_f32(1.0f), p0, t0);
-    p0 = vfmaq_f32(vdupq_n_f32(1.0f), p0, t0);
-    float32x4_t y0 = vmulq_f32(p0, lo);
-    y0 = vfmaq_f32(y0, p0, hi);
-    y0 = vmulq_f32(y0, power0);
+    const uint8x16_t index0 = neon_table_index(biased0);
+    const float32x4_t s0 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased0), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index0)))));
+    float32x4_t t0 = vfmaq_f32(clamped0, n0, vdupq_n_f32(-0x1.62E430p-4f));
+    t0 = vfmaq_f32(t0, n0, vdupq_n_f32(0x1.05C610p-32f));
+    float32x4_t u0 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t0, vdupq_n_f32(0x1.555854p-3f));
+    u0 = vfmaq_f32(vdupq_n_f32(1.0f), u0, t0);
+    u0 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index0)), u0, t0);
+    const float32x4_t e0 = vfmaq_f32(s0, s0, u0);
+    const float32x4_t y0 = neon_scaled(e0, hi, lo);
 
     vst1q_f32(y + 0, y0);
     x += 4;
@@ -152,25 +147,23 @@ extern "C" void smx_f32_vstreamextexp_ukernel__neon_u16(size_t n, const float* x
   if (n > 0) {
     float32x4_t x0 = neon_load_tail(x, n, vdupq_n_f32(0.0f));
 
-    x0 = vmaxq_f32(lower, x0);
-
-    // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
-    // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
-    const float32x4_t biased0 = vfmaq_f32(bias, x0, vdupq_n_f32(0x1.715476p+0f));
+    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    const float32x4_t clamped0 = vmaxq_f32(lower, x0);
+    const float32x4_t biased0 = vfmaq_f32(bias, clamped0, vdupq_n_f32(8.0f * smx_log2e));
     const float32x4_t n0 = vsubq_f32(biased0, bias);
-    const float32x4_t power0 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased0), 23));
-    float32x4_t t0 = vfmaq_f32(x0, n0, vdupq_n_f32(-0x1.62E400p-1f));
-    t0 = vfmaq_f32(t0, n0, vdupq_n_f32(-0x1.7F7D1Cp-20f));
-    float32x4_t p0 = vfmaq_f32(vdupq_n_f32(0x1.123AC8p-7f), t0, vdupq_n_f32(0x1.6A604Ap-10f));
-    p0 = vfmaq_f32(vdupq_n_f32(0x1.5558A0p-5f), p0, t0);
-    p0 = vfmaq_f32(vdupq_n_f32(0x1.555490p-3f), p0, t0);
-    p0 = vfmaq_f32(vdupq_n_f32(0x1.FFFFFCp-2f), p0, t0);
-    p0 = vfmaq_f32(vdupq_n_f32(1.0f), p0, t0);
-    p0 = vfmaq_f32(vdupq_n_f32(1.0f), p0, t0);
-    float32x4_t y0 = vmulq_f32(p0, lo);
-    y0 = vfmaq_f32(y0, p0, hi);
-    y0 = vmulq_f32(y0, power0);
+    const uint8x16_t index0 = neon_table_index(biased0);
+    const float32x4_t s0 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased0), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index0)))));
+    float32x4_t t0 = vfmaq_f32(clamped0, n0, vdupq_n_f32(-0x1.62E430p-4f));
+    t0 = vfmaq_f32(t0, n0, vdupq_n_f32(0x1.05C610p-32f));
+    float32x4_t u0 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t0, vdupq_n_f32(0x1.555854p-3f));
+    u0 = vfmaq_f32(vdupq_n_f32(1.0f), u0, t0);
+    u0 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index0)), u0, t0);
+    const float32x4_t e0 = vfmaq_f32(s0, s0, u0);
+    const float32x4_t y0 = neon_scaled(e0, hi, lo);
 
     neon_store_tail(y, n, y0);
   }
@@ -179,35 +172,37 @@ extern "C" void smx_f32_vstreamextexp_ukernel__neon_u16(size_t n, const float* x
 
 extern "C" void smx_f32_vstreamextexp_ukernel__neon_u32(size_t n, const float* x, float* y,
                                                         const struct smx_f32_reciprocal* reciprocal) {
-  const float32x4_t lower = vdupq_n_f32(smx_lower_bound(-reciprocal->exponent));
-  const float32x4_t bias = vdupq_n_f32(smx_rounding_bias(-reciprocal->exponent));
-  const float32x4_t hi = vdupq_n_f32(reciprocal->hi);
-  const float32x4_t lo = vdupq_n_f32(reciprocal->lo);
+  // Exponentials are scaled up by 2^SMX_BIAS, and the reciprocal down: nothing but results and the product with the low part
+  // is flushed.
+  const float32x4_t lower = vdupq_n_f32(smx_lower_bound(SMX_BIAS - reciprocal->exponent));
+  const float32x4_t bias = vdupq_n_f32(smx_rounding_bias(SMX_BIAS - reciprocal->exponent));
+  const float32x4_t hi = vdupq_n_f32(reciprocal->hi * smx_pow2(-SMX_BIAS));
+  const float32x4_t lo = vdupq_n_f32(reciprocal->lo * smx_pow2(-SMX_BIAS));
+  const uint8x16x2_t mantissas = vld1q_u8_x2((const uint8_t*)smx_exp2_mantissas);
+  const uint8x16x2_t residuals = vld1q_u8_x2((const uint8_t*)smx_exp2_residuals);
   // Stores that bypass the caches want aligned vectors.
   size_t head = smx_elements_to_boundary(y, 4);
   head = head < n ? head : n;
   if (head > 0) {
     float32x4_t x0 = neon_load_tail(x, (ptrdiff_t)head, vdupq_n_f32(0.0f));
 
-    x0 = vmaxq_f32(lower, x0);
-
-    // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
-    // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
-    const float32x4_t biased0 = vfmaq_f32(bias, x0, vdupq_n_f32(0x1.715476p+0f));
+    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    const float32x4_t clamped0 = vmaxq_f32(lower, x0);
+    const float32x4_t biased0 = vfmaq_f32(bias, clamped0, vdupq_n_f32(8.0f * smx_log2e));
     const float32x4_t n0 = vsubq_f32(biased0, bias);
-    const float32x4_t power0 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased0), 23));
-    float32x4_t t0 = vfmaq_f32(x0, n0, vdupq_n_f32(-0x1.62E400p-1f));
-    t0 = vfmaq_f32(t0, n0, vdupq_n_f32(-0x1.7F7D1Cp-20f));
-    float32x4_t p0 = vfmaq_f32(vdupq_n_f32(0x1.123AC8p-7f), t0, vdupq_n_f32(0x1.6A604Ap-10f));
-    p0 = vfmaq_f32(vdupq_n_f32(0x1.5558A0p-5f), p0, t0);
-    p0 = vfmaq_f32(vdupq_n_f32(0x1.555490p-3f), p0, t0);
-    p0 = vfmaq_f32(vdupq_n_f32(0x1.FFFFFCp-2f), p0, t0);
-    p0 = vfmaq_f32(vdupq_n_f32(1.0f), p0, t0);
-    p0 = vfmaq_f32(vdupq_n_f32(1.0f), p0, t0);
-    float32x4_t y0 = vmulq_f32(p0, lo);
-    y0 = vfmaq_f32(y0, p0, hi);
-    y0 = vmulq_f32(y0, power0);
+    const uint8x16_t index0 = neon_table_index(biased0);
+    const float32x4_t s0 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased0), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index0)))));
+    float32x4_t t0 = vfmaq_f32(clamped0, n0, vdupq_n_f32(-0x1.62E430p-4f));
+    t0 = vfmaq_f32(t0, n0, vdupq_n_f32(0x1.05C610p-32f));
+    float32x4_t u0 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t0, vdupq_n_f32(0x1.555854p-3f));
+    u0 = vfmaq_f32(vdupq_n_f32(1.0f), u0, t0);
+    u0 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index0)), u0, t0);
+    const float32x4_t e0 = vfmaq_f32(s0, s0, u0);
+    const float32x4_t y0 = neon_scaled(e0, hi, lo);
 
     neon_store_tail(y, (ptrdiff_t)head, y0);
     x += head;
@@ -224,26 +219,25 @@ extern "C" void smx_f32_vstreamextexp_ukernel__neon_u32(size_t n, const float* x
     float32x4_t x6 = vld1q_f32(x + 24);
     float32x4_t x7 = vld1q_f32(x + 28);
 
-    x0 = vmaxq_f32(lower, x0);
-    x1 = vmaxq_f32(lower, x1);
-    x2 = vmaxq_f32(lower, x2);
-    x3 = vmaxq_f32(lower, x3);
-    x4 = vmaxq_f32(lower, x4);
-    x5 = vmaxq_f32(lower, x5);
-    x6 = vmaxq_f32(lower, x6);
-    x7 = vmaxq_f32(lower, x7);
-
-    // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
-    // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
-    const float32x4_t biased0 = vfmaq_f32(bias, x0, vdupq_n_f32(0x1.715476p+0f));
-    const float32x4_t biased1 = vfmaq_f32(bias, x1, vdupq_n_f32(0x1.715476p+0f));
-    const float32x4_t biased2 = vfmaq_f32(bias, x2, vdupq_n_f32(0x1.715476p+0f));
-    const float32x4_t biased3 = vfmaq_f32(bias, x3, vdupq_n_f32(0x1.715476p+0f));
-    const float32x4_t biased4 = vfmaq_f32(bias, x4, vdupq_n_f32(0x1.715476p+0f));
-    const float32x4_t biased5 = vfmaq_f32(bias, x5, vdupq_n_f32(0x1.715476p+0f));
-    const float32x4_t biased6 = vfmaq_f32(bias, x6, vdupq_n_f32(0x1.715476p+0f));
-    const float32x4_t biased7 = vfmaq_f32(bias, x7, vdupq_n_f32(0x1.715476p+0f));
+    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    const float32x4_t clamped0 = vmaxq_f32(lower, x0);
+    const float32x4_t clamped1 = vmaxq_f32(lower, x1);
+    const float32x4_t clamped2 = vmaxq_f32(lower, x2);
+    const float32x4_t clamped3 = vmaxq_f32(lower, x3);
+    const float32x4_t clamped4 = vmaxq_f32(lower, x4);
+    const float32x4_t clamped5 = vmaxq_f32(lower, x5);
+    const float32x4_t clamped6 = vmaxq_f32(lower, x6);
+    const float32x4_t clamped7 = vmaxq_f32(lower, x7);
+    const float32x4_t biased0 = vfmaq_f32(bias, clamped0, vdupq_n_f32(8.0f * smx_log2e));
+    const float32x4_t biased1 = vfmaq_f32(bias, clamped1, vdupq_n_f32(8.0f * smx_log2e));
+    const float32x4_t biased2 = vfmaq_f32(bias, clamped2, vdupq_n_f32(8.0f * smx_log2e));
+    const float32x4_t biased3 = vfmaq_f32(bias, clamped3, vdupq_n_f32(8.0f * smx_log2e));
+    const float32x4_t biased4 = vfmaq_f32(bias, clamped4, vdupq_n_f32(8.0f * smx_log2e));
+    const float32x4_t biased5 = vfmaq_f32(bias, clamped5, vdupq_n_f32(8.0f * smx_log2e));
+    const float32x4_t biased6 = vfmaq_f32(bias, clamped6, vdupq_n_f32(8.0f * smx_log2e));
+    const float32x4_t biased7 = vfmaq_f32(bias, clamped7, vdupq_n_f32(8.0f * smx_log2e));
     const float32x4_t n0 = vsubq_f32(biased0, bias);
     const float32x4_t n1 = vsubq_f32(biased1, bias);
     const float32x4_t n2 = vsubq_f32(biased2, bias);
@@ -252,102 +246,94 @@ extern "C" void smx_f32_vstreamextexp_ukernel__neon_u32(size_t n, const float* x
     const float32x4_t n5 = vsubq_f32(biased5, bias);
     const float32x4_t n6 = vsubq_f32(biased6, bias);
     const float32x4_t n7 = vsubq_f32(biased7, bias);
-    const float32x4_t power0 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased0), 23));
-    const float32x4_t power1 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased1), 23));
-    const float32x4_t power2 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased2), 23));
-    const float32x4_t power3 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased3), 23));
-    const float32x4_t power4 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased4), 23));
-    const float32x4_t power5 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased5), 23));
-    const float32x4_t power6 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased6), 23));
-    const float32x4_t power7 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased7), 23));
-    float32x4_t t0 = vfmaq_f32(x0, n0, vdupq_n_f32(-0x1.62E400p-1f));
-    float32x4_t t1 = vfmaq_f32(x1, n1, vdupq_n_f32(-0x1.62E400p-1f));
-    float32x4_t t2 = vfmaq_f32(x2, n2, vdupq_n_f32(-0x1.62E400p-1f));
-    float32x4_t t3 = vfmaq_f32(x3, n3, vdupq_n_f32(-0x1.62E400p-1f));
-    float32x4_t t4 = vfmaq_f32(x4, n4, vdupq_n_f32(-0x1.62E400p-1f));
-    float32x4_t t5 = vfmaq_f32(x5, n5, vdupq_n_f32(-0x1.62E400p-1f));
-    float32x4_t t6 = vfmaq_f32(x6, n6, vdupq_n_f32(-0x1.62E400p-1f));
-    float32x4_t t7 = vfmaq_f32(x7, n7, vdupq_n_f32(-0x1.62E400p-1f));
-    t0 = vfmaq_f32(t0, n0, vdupq_n_f32(-0x1.7F7D1Cp-20f));
-    t1 = vfmaq_f32(t1, n1, vdupq_n_f32(-0x1.7F7D1Cp-20f));
-    t2 = vfmaq_f32(t2, n2, vdupq_n_f32(-0x1.7F7D1Cp-20f));
-    t3 = vfmaq_f32(t3, n3, vdupq_n_f32(-0x1.7F7D1Cp-20f));
-    t4 = vfmaq_f32(t4, n4, vdupq_n_f32(-0x1.7F7D1Cp-20f));
-    t5 = vfmaq_f32(t5, n5, vdupq_n_f32(-0x1.7F7D1Cp-20f));
-    t6 = vfmaq_f32(t6, n6, vdupq_n_f32(-0x1.7F7D1Cp-20f));
-    t7 = vfmaq_f32(t7, n7, vdupq_n_f32(-0x1.7F7D1Cp-20f));
-    float32x4_t p0 = vfmaq_f32(vdupq_n_f32(0x1.123AC8p-7f), t0, vdupq_n_f32(0x1.6A604Ap-10f));
-    float32x4_t p1 = vfmaq_f32(vdupq_n_f32(0x1.123AC8p-7f), t1, vdupq_n_f32(0x1.6A604Ap-10f));
-    float32x4_t p2 = vfmaq_f32(vdupq_n_f32(0x1.123AC8p-7f), t2, vdupq_n_f32(0x1.6A604Ap-10f));
-    float32x4_t p3 = vfmaq_f32(vdupq_n_f32(0x1.123AC8p-7f), t3, vdupq_n_f32(0x1.6A604Ap-10f));
-    float32x4_t p4 = vfmaq_f32(vdupq_n_f32(0x1.123AC8p-7f), t4, vdupq_n_f32(0x1.6A604Ap-10f));
-    float32x4_t p5 = vfmaq_f32(vdupq_n_f32(0x1.123AC8p-7f), t5, vdupq_n_f32(0x1.6A604Ap-10f));
-    float32x4_t p6 = vfmaq_f32(vdupq_n_f32(0x1.123AC8p-7f), t6, vdupq_n_f32(0x1.6A604Ap-10f));
-    float32x4_t p7 = vfmaq_f32(vdupq_n_f32(0x1.123AC8p-7f), t7, vdupq_n_f32(0x1.6A604Ap-10f));
-    p0 = vfmaq_f32(vdupq_n_f32(0x1.5558A0p-5f), p0, t0);
-    p1 = vfmaq_f32(vdupq_n_f32(0x1.5558A0p-5f), p1, t1);
-    p2 = vfmaq_f32(vdupq_n_f32(0x1.5558A0p-5f), p2, t2);
-    p3 = vfmaq_f32(vdupq_n_f32(0x1.5558A0p-5f), p3, t3);
-    p4 = vfmaq_f32(vdupq_n_f32(0x1.5558A0p-5f), p4, t4);
-    p5 = vfmaq_f32(vdupq_n_f32(0x1.5558A0p-5f), p5, t5);
-    p6 = vfmaq_f32(vdupq_n_f32(0x1.5558A0p-5f), p6, t6);
-    p7 = vfmaq_f32(vdupq_n_f32(0x1.5558A0p-5f), p7, t7);
-    p0 = vfmaq_f32(vdupq_n_f32(0x1.555490p-3f), p0, t0);
-    p1 = vfmaq_f32(vdupq_n_f32(0x1.555490p-3f), p1, t1);
-    p2 = vfmaq_f32(vdupq_n_f32(0x1.555490p-3f), p2, t2);
-    p3 = vfmaq_f32(vdupq_n_f32(0x1.555490p-3f), p3, t3);
-    p4 = vfmaq_f32(vdupq_n_f32(0x1.555490p-3f), p4, t4);
-    p5 = vfmaq_f32(vdupq_n_f32(0x1.555490p-3f), p5, t5);
-    p6 = vfmaq_f32(vdupq_n_f32(0x1.555490p-3f), p6, t6);
-    p7 = vfmaq_f32(vdupq_n_f32(0x1.555490p-3f), p7, t7);
-    p0 = vfmaq_f32(vdupq_n_f32(0x1.FFFFFCp-2f), p0, t0);
-    p1 = vfmaq_f32(vdupq_n_f32(0x1.FFFFFCp-2f), p1, t1);
-    p2 = vfmaq_f32(vdupq_n_f32(0x1.FFFFFCp-2f), p2, t2);
-    p3 = vfmaq_f32(vdupq_n_f32(0x1.FFFFFCp-2f), p3, t3);
-    p4 = vfmaq_f32(vdupq_n_f32(0x1.FFFFFCp-2f), p4, t4);
-    p5 = vfmaq_f32(vdupq_n_f32(0x1.FFFFFCp-2f), p5, t5);
-    p6 = vfmaq_f32(vdupq_n_f32(0x1.FFFFFCp-2f), p6, t6);
-    p7 = vfmaq_f32(vdupq_n_f32(0x1.FFFFFCp-2f), p7, t7);
-    p0 = vfmaq_f32(vdupq_n_f32(1.0f), p0, t0);
-    p1 = vfmaq_f32(vdupq_n_f32(1.0f), p1, t1);
-    p2 = vfmaq_f32(vdupq_n_f32(1.0f), p2, t2);
-    p3 = vfmaq_f32(vdupq_n_f32(1.0f), p3, t3);
-    p4 = vfmaq_f32(vdupq_n_f32(1.0f), p4, t4);
-    p5 = vfmaq_f32(vdupq_n_f32(1.0f), p5, t5);
-    p6 = vfmaq_f32(vdupq_n_f32(1.0f), p6, t6);
-    p7 = vfmaq_f32(vdupq_n_f32(1.0f), p7, t7);
-    p0 = vfmaq_f32(vdupq_n_f32(1.0f), p0, t0);
-    p1 = vfmaq_f32(vdupq_n_f32(1.0f), p1, t1);
-    p2 = vfmaq_f32(vdupq_n_f32(1.0f), p2, t2);
-    p3 = vfmaq_f32(vdupq_n_f32(1.0f), p3, t3);
-    p4 = vfmaq_f32(vdupq_n_f32(1.0f), p4, t4);
-    p5 = vfmaq_f32(vdupq_n_f32(1.0f), p5, t5);
-    p6 = vfmaq_f32(vdupq_n_f32(1.0f), p6, t6);
-    p7 = vfmaq_f32(vdupq_n_f32(1.0f), p7, t7);
-    float32x4_t y0 = vmulq_f32(p0, lo);
-    float32x4_t y1 = vmulq_f32(p1, lo);
-    float32x4_t y2 = vmulq_f32(p2, lo);
-    float32x4_t y3 = vmulq_f32(p3, lo);
-    float32x4_t y4 = vmulq_f32(p4, lo);
-    float32x4_t y5 = vmulq_f32(p5, lo);
-    float32x4_t y6 = vmulq_f32(p6, lo);
-    float32x4_t y7 = vmulq_f32(p7, lo);
-    y0 = vfmaq_f32(y0, p0, hi);
-    y1 = vfmaq_f32(y1, p1, hi);
-    y2 = vfmaq_f32(y2, p2, hi);
-    y3 = vfmaq_f32(y3, p3, hi);
-    y4 = vfmaq_f32(y4, p4, hi);
-    y5 = vfmaq_f32(y5, p5, hi);
-    y6 = vfmaq_f32(y6, p6, hi);
-    y7 = vfmaq_f32(y7, p7, hi);
-    y0 = vmulq_f32(y0, power0);
-    y1 = vmulq_f32(y1, power1);
-    y2 = vmulq_f32(y2, power2);
-    y3 = vmulq_f32(y3, power3);
-    y4 = vmulq_f32(y4, power4);
-    y5 = vmulq_f32(y5, power5);
-    y6 = vmulq_f32(y6, power6);
-    y7 = vmulq_f32(y7, power7);
+    const uint8x16_t index0 = neon_table_index(biased0);
+    const uint8x16_t index1 = neon_table_index(biased1);
+    const uint8x16_t index2 = neon_table_index(biased2);
+    const uint8x16_t index3 = neon_table_index(biased3);
+    const uint8x16_t index4 = neon_table_index(biased4);
+    const uint8x16_t index5 = neon_table_index(biased5);
+    const uint8x16_t index6 = neon_table_index(biased6);
+    const uint8x16_t index7 = neon_table_index(biased7);
+    const float32x4_t s0 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased0), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index0)))));
+    const float32x4_t s1 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased1), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index1)))));
+    const float32x4_t s2 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased2), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index2)))));
+    const float32x4_t s3 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased3), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index3)))));
+    const float32x4_t s4 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased4), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index4)))));
+    const float32x4_t s5 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased5), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index5)))));
+    const float32x4_t s6 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased6), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index6)))));
+    const float32x4_t s7 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased7), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index7)))));
+    float32x4_t t0 = vfmaq_f32(clamped0, n0, vdupq_n_f32(-0x1.62E430p-4f));
+    float32x4_t t1 = vfmaq_f32(clamped1, n1, vdupq_n_f32(-0x1.62E430p-4f));
+    float32x4_t t2 = vfmaq_f32(clamped2, n2, vdupq_n_f32(-0x1.62E430p-4f));
+    float32x4_t t3 = vfmaq_f32(clamped3, n3, vdupq_n_f32(-0x1.62E430p-4f));
+    float32x4_t t4 = vfmaq_f32(clamped4, n4, vdupq_n_f32(-0x1.62E430p-4f));
+    float32x4_t t5 = vfmaq_f32(clamped5, n5, vdupq_n_f32(-0x1.62E430p-4f));
+    float32x4_t t6 = vfmaq_f32(clamped6, n6, vdupq_n_f32(-0x1.62E430p-4f));
+    float32x4_t t7 = vfmaq_f32(clamped7, n7, vdupq_n_f32(-0x1.62E430p-4f));
+    t0 = vfmaq_f32(t0, n0, vdupq_n_f32(0x1.05C610p-32f));
+    t1 = vfmaq_f32(t1, n1, vdupq_n_f32(0x1.05C610p-32f));
+    t2 = vfmaq_f32(t2, n2, vdupq_n_f32(0x1.05C610p-32f));
+    t3 = vfmaq_f32(t3, n3, vdupq_n_f32(0x1.05C610p-32f));
+    t4 = vfmaq_f32(t4, n4, vdupq_n_f32(0x1.05C610p-32f));
+    t5 = vfmaq_f32(t5, n5, vdupq_n_f32(0x1.05C610p-32f));
+    t6 = vfmaq_f32(t6, n6, vdupq_n_f32(0x1.05C610p-32f));
+    t7 = vfmaq_f32(t7, n7, vdupq_n_f32(0x1.05C610p-32f));
+    float32x4_t u0 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t0, vdupq_n_f32(0x1.555854p-3f));
+    float32x4_t u1 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t1, vdupq_n_f32(0x1.555854p-3f));
+    float32x4_t u2 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t2, vdupq_n_f32(0x1.555854p-3f));
+    float32x4_t u3 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t3, vdupq_n_f32(0x1.555854p-3f));
+    float32x4_t u4 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t4, vdupq_n_f32(0x1.555854p-3f));
+    float32x4_t u5 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t5, vdupq_n_f32(0x1.555854p-3f));
+    float32x4_t u6 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t6, vdupq_n_f32(0x1.555854p-3f));
+    float32x4_t u7 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t7, vdupq_n_f32(0x1.555854p-3f));
+    u0 = vfmaq_f32(vdupq_n_f32(1.0f), u0, t0);
+    u1 = vfmaq_f32(vdupq_n_f32(1.0f), u1, t1);
+    u2 = vfmaq_f32(vdupq_n_f32(1.0f), u2, t2);
+    u3 = vfmaq_f32(vdupq_n_f32(1.0f), u3, t3);
+    u4 = vfmaq_f32(vdupq_n_f32(1.0f), u4, t4);
+    u5 = vfmaq_f32(vdupq_n_f32(1.0f), u5, t5);
+    u6 = vfmaq_f32(vdupq_n_f32(1.0f), u6, t6);
+    u7 = vfmaq_f32(vdupq_n_f32(1.0f), u7, t7);
+    u0 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index0)), u0, t0);
+    u1 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index1)), u1, t1);
+    u2 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index2)), u2, t2);
+    u3 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index3)), u3, t3);
+    u4 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index4)), u4, t4);
+    u5 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index5)), u5, t5);
+    u6 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index6)), u6, t6);
+    u7 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index7)), u7, t7);
+    const float32x4_t e0 = vfmaq_f32(s0, s0, u0);
+    const float32x4_t e1 = vfmaq_f32(s1, s1, u1);
+    const float32x4_t e2 = vfmaq_f32(s2, s2, u2);
+    const float32x4_t e3 = vfmaq_f32(s3, s3, u3);
+    const float32x4_t e4 = vfmaq_f32(s4, s4, u4);
+    const float32x4_t e5 = vfmaq_f32(s5, s5, u5);
+    const float32x4_t e6 = vfmaq_f32(s6, s6, u6);
+    const float32x4_t e7 = vfmaq_f32(s7, s7, u7);
+    const float32x4_t y0 = neon_scaled(e0, hi, lo);
+    const float32x4_t y1 = neon_scaled(e1, hi, lo);
+    const float32x4_t y2 = neon_scaled(e2, hi, lo);
+    const float32x4_t y3 = neon_scaled(e3, hi, lo);
+    const float32x4_t y4 = neon_scaled(e4, hi, lo);
+    const float32x4_t y5 = neon_scaled(e5, hi, lo);
+    const float32x4_t y6 = neon_scaled(e6, hi, lo);
+    const float32x4_t y7 = neon_scaled(e7, hi, lo);
 
     vst1q_f32(y + 0, y0);
     vst1q_f32(y + 4, y1);
@@ -363,25 +349,23 @@ extern "C" void smx_f32_vstreamextexp_ukernel__neon_u32(size_t n, const float* x
   for (; n >= 4; n -= 4) {
     float32x4_t x0 = vld1q_f32(x + 0);
 
-    x0 = vmaxq_f32(lower, x0);
-
-    // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
-    // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
-    const float32x4_t biased0 = vfmaq_f32(bias, x0, vdupq_n_f32(0x1.715476p+0f));
+    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    const float32x4_t clamped0 = vmaxq_f32(lower, x0);
+    const float32x4_t biased0 = vfmaq_f32(bias, clamped0, vdupq_n_f32(8.0f * smx_log2e));
     const float32x4_t n0 = vsubq_f32(biased0, bias);
-    const float32x4_t power0 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased0), 23));
-    float32x4_t t0 = vfmaq_f32(x0, n0, vdupq_n_f32(-0x1.62E400p-1f));
-    t0 = vfmaq_f32(t0, n0, vdupq_n_f32(-0x1.7F7D1Cp-20f));
-    float32x4_t p0 = vfmaq_f32(vdupq_n_f32(0x1.123AC8p-7f), t0, vdupq_n_f32(0x1.6A604Ap-10f));
-    p0 = vfmaq_f32(vdupq_n_f32(0x1.5558A0p-5f), p0, t0);
-    p0 = vfmaq_f32(vdupq_n_f32(0x1.555490p-3f), p0, t0);
-    p0 = vfmaq_f32(vdupq_n_f32(0x1.FFFFFCp-2f), p0, t0);
-    p0 = vfmaq_f32(vdupq_n_f32(1.0f), p0, t0);
-    p0 = vfmaq_f32(vdupq_n_f32(1.0f), p0, t0);
-    float32x4_t y0 = vmulq_f32(p0, lo);
-    y0 = vfmaq_f32(y0, p0, hi);
-    y0 = vmulq_f32(y0, power0);
+    const uint8x16_t index0 = neon_table_index(biased0);
+    const float32x4_t s0 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased0), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index0)))));
+    float32x4_t t0 = vfmaq_f32(clamped0, n0, vdupq_n_f32(-0x1.62E430p-4f));
+    t0 = vfmaq_f32(t0, n0, vdupq_n_f32(0x1.05C610p-32f));
+    float32x4_t u0 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t0, vdupq_n_f32(0x1.555854p-3f));
+    u0 = vfmaq_f32(vdupq_n_f32(1.0f), u0, t0);
+    u0 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index0)), u0, t0);
+    const float32x4_t e0 = vfmaq_f32(s0, s0, u0);
+    const float32x4_t y0 = neon_scaled(e0, hi, lo);
 
     vst1q_f32(y + 0, y0);
     x += 4;
@@ -390,25 +374,23 @@ extern "C" void smx_f32_vstreamextexp_ukernel__neon_u32(size_t n, const float* x
   if (n > 0) {
     float32x4_t x0 = neon_load_tail(x, n, vdupq_n_f32(0.0f));
 
-    x0 = vmaxq_f32(lower, x0);
-
-    // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
-    // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
-    const float32x4_t biased0 = vfmaq_f32(bias, x0, vdupq_n_f32(0x1.715476p+0f));
+    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    const float32x4_t clamped0 = vmaxq_f32(lower, x0);
+    const float32x4_t biased0 = vfmaq_f32(bias, clamped0, vdupq_n_f32(8.0f * smx_log2e));
     const float32x4_t n0 = vsubq_f32(biased0, bias);
-    const float32x4_t power0 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased0), 23));
-    float32x4_t t0 = vfmaq_f32(x0, n0, vdupq_n_f32(-0x1.62E400p-1f));
-    t0 = vfmaq_f32(t0, n0, vdupq_n_f32(-0x1.7F7D1Cp-20f));
-    float32x4_t p0 = vfmaq_f32(vdupq_n_f32(0x1.123AC8p-7f), t0, vdupq_n_f32(0x1.6A604Ap-10f));
-    p0 = vfmaq_f32(vdupq_n_f32(0x1.5558A0p-5f), p0, t0);
-    p0 = vfmaq_f32(vdupq_n_f32(0x1.555490p-3f), p0, t0);
-    p0 = vfmaq_f32(vdupq_n_f32(0x1.FFFFFCp-2f), p0, t0);
-    p0 = vfmaq_f32(vdupq_n_f32(1.0f), p0, t0);
-    p0 = vfmaq_f32(vdupq_n_f32(1.0f), p0, t0);
-    float32x4_t y0 = vmulq_f32(p0, lo);
-    y0 = vfmaq_f32(y0, p0, hi);
-    y0 = vmulq_f32(y0, power0);
+    const uint8x16_t index0 = neon_table_index(biased0);
+    const float32x4_t s0 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased0), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index0)))));
+    float32x4_t t0 = vfmaq_f32(clamped0, n0, vdupq_n_f32(-0x1.62E430p-4f));
+    t0 = vfmaq_f32(t0, n0, vdupq_n_f32(0x1.05C610p-32f));
+    float32x4_t u0 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t0, vdupq_n_f32(0x1.555854p-3f));
+    u0 = vfmaq_f32(vdupq_n_f32(1.0f), u0, t0);
+    u0 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index0)), u0, t0);
+    const float32x4_t e0 = vfmaq_f32(s0, s0, u0);
+    const float32x4_t y0 = neon_scaled(e0, hi, lo);
 
     neon_store_tail(y, n, y0);
   }
@@ -417,35 +399,37 @@ extern "C" void smx_f32_vstreamextexp_ukernel__neon_u32(size_t n, const float* x
 
 extern "C" void smx_f32_vstreamextexp_ukernel__neon_u64(size_t n, const float* x, float* y,
                                                         const struct smx_f32_reciprocal* reciprocal) {
-  const float32x4_t lower = vdupq_n_f32(smx_lower_bound(-reciprocal->exponent));
-  const float32x4_t bias = vdupq_n_f32(smx_rounding_bias(-reciprocal->exponent));
-  const float32x4_t hi = vdupq_n_f32(reciprocal->hi);
-  const float32x4_t lo = vdupq_n_f32(reciprocal->lo);
+  // Exponentials are scaled up by 2^SMX_BIAS, and the reciprocal down: nothing but results and the product with the low part
+  // is flushed.
+  const float32x4_t lower = vdupq_n_f32(smx_lower_bound(SMX_BIAS - reciprocal->exponent));
+  const float32x4_t bias = vdupq_n_f32(smx_rounding_bias(SMX_BIAS - reciprocal->exponent));
+  const float32x4_t hi = vdupq_n_f32(reciprocal->hi * smx_pow2(-SMX_BIAS));
+  const float32x4_t lo = vdupq_n_f32(reciprocal->lo * smx_pow2(-SMX_BIAS));
+  const uint8x16x2_t mantissas = vld1q_u8_x2((const uint8_t*)smx_exp2_mantissas);
+  const uint8x16x2_t residuals = vld1q_u8_x2((const uint8_t*)smx_exp2_residuals);
   // Stores that bypass the caches want aligned vectors.
   size_t head = smx_elements_to_boundary(y, 4);
   head = head < n ? head : n;
   if (head > 0) {
     float32x4_t x0 = neon_load_tail(x, (ptrdiff_t)head, vdupq_n_f32(0.0f));
 
-    x0 = vmaxq_f32(lower, x0);
-
-    // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
-    // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
-    const float32x4_t biased0 = vfmaq_f32(bias, x0, vdupq_n_f32(0x1.715476p+0f));
+    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    const float32x4_t clamped0 = vmaxq_f32(lower, x0);
+    const float32x4_t biased0 = vfmaq_f32(bias, clamped0, vdupq_n_f32(8.0f * smx_log2e));
     const float32x4_t n0 = vsubq_f32(biased0, bias);
-    const float32x4_t power0 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased0), 23));
-    float32x4_t t0 = vfmaq_f32(x0, n0, vdupq_n_f32(-0x1.62E400p-1f));
-    t0 = vfmaq_f32(t0, n0, vdupq_n_f32(-0x1.7F7D1Cp-20f));
-    float32x4_t p0 = vfmaq_f32(vdupq_n_f32(0x1.123AC8p-7f), t0, vdupq_n_f32(0x1.6A604Ap-10f));
-    p0 = vfmaq_f32(vdupq_n_f32(0x1.5558A0p-5f), p0, t0);
-    p0 = vfmaq_f32(vdupq_n_f32(0x1.555490p-3f), p0, t0);
-    p0 = vfmaq_f32(vdupq_n_f32(0x1.FFFFFCp-2f), p0, t0);
-    p0 = vfmaq_f32(vdupq_n_f32(1.0f), p0, t0);
-    p0 = vfmaq_f32(vdupq_n_f32(1.0f), p0, t0);
-    float32x4_t y0 = vmulq_f32(p0, lo);
-    y0 = vfmaq_f32(y0, p0, hi);
-    y0 = vmulq_f32(y0, power0);
+    const uint8x16_t index0 = neon_table_index(biased0);
+    const float32x4_t s0 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased0), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index0)))));
+    float32x4_t t0 = vfmaq_f32(clamped0, n0, vdupq_n_f32(-0x1.62E430p-4f));
+    t0 = vfmaq_f32(t0, n0, vdupq_n_f32(0x1.05C610p-32f));
+    float32x4_t u0 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t0, vdupq_n_f32(0x1.555854p-3f));
+    u0 = vfmaq_f32(vdupq_n_f32(1.0f), u0, t0);
+    u0 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index0)), u0, t0);
+    const float32x4_t e0 = vfmaq_f32(s0, s0, u0);
+    const float32x4_t y0 = neon_scaled(e0, hi, lo);
 
     neon_store_tail(y, (ptrdiff_t)head, y0);
     x += head;
@@ -470,42 +454,41 @@ extern "C" void smx_f32_vstreamextexp_ukernel__neon_u64(size_t n, const float* x
     float32x4_t x14 = vld1q_f32(x + 56);
     float32x4_t x15 = vld1q_f32(x + 60);
 
-    x0 = vmaxq_f32(lower, x0);
-    x1 = vmaxq_f32(lower, x1);
-    x2 = vmaxq_f32(lower, x2);
-    x3 = vmaxq_f32(lower, x3);
-    x4 = vmaxq_f32(lower, x4);
-    x5 = vmaxq_f32(lower, x5);
-    x6 = vmaxq_f32(lower, x6);
-    x7 = vmaxq_f32(lower, x7);
-    x8 = vmaxq_f32(lower, x8);
-    x9 = vmaxq_f32(lower, x9);
-    x10 = vmaxq_f32(lower, x10);
-    x11 = vmaxq_f32(lower, x11);
-    x12 = vmaxq_f32(lower, x12);
-    x13 = vmaxq_f32(lower, x13);
-    x14 = vmaxq_f32(lower, x14);
-    x15 = vmaxq_f32(lower, x15);
-
-    // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
-    // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
-    const float32x4_t biased0 = vfmaq_f32(bias, x0, vdupq_n_f32(0x1.715476p+0f));
-    const float32x4_t biased1 = vfmaq_f32(bias, x1, vdupq_n_f32(0x1.715476p+0f));
-    const float32x4_t biased2 = vfmaq_f32(bias, x2, vdupq_n_f32(0x1.715476p+0f));
-    const float32x4_t biased3 = vfmaq_f32(bias, x3, vdupq_n_f32(0x1.715476p+0f));
-    const float32x4_t biased4 = vfmaq_f32(bias, x4, vdupq_n_f32(0x1.715476p+0f));
-    const float32x4_t biased5 = vfmaq_f32(bias, x5, vdupq_n_f32(0x1.715476p+0f));
-    const float32x4_t biased6 = vfmaq_f32(bias, x6, vdupq_n_f32(0x1.715476p+0f));
-    const float32x4_t biased7 = vfmaq_f32(bias, x7, vdupq_n_f32(0x1.715476p+0f));
-    const float32x4_t biased8 = vfmaq_f32(bias, x8, vdupq_n_f32(0x1.715476p+0f));
-    const float32x4_t biased9 = vfmaq_f32(bias, x9, vdupq_n_f32(0x1.715476p+0f));
-    const float32x4_t biased10 = vfmaq_f32(bias, x10, vdupq_n_f32(0x1.715476p+0f));
-    const float32x4_t biased11 = vfmaq_f32(bias, x11, vdupq_n_f32(0x1.715476p+0f));
-    const float32x4_t biased12 = vfmaq_f32(bias, x12, vdupq_n_f32(0x1.715476p+0f));
-    const float32x4_t biased13 = vfmaq_f32(bias, x13, vdupq_n_f32(0x1.715476p+0f));
-    const float32x4_t biased14 = vfmaq_f32(bias, x14, vdupq_n_f32(0x1.715476p+0f));
-    const float32x4_t biased15 = vfmaq_f32(bias, x15, vdupq_n_f32(0x1.715476p+0f));
+    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    const float32x4_t clamped0 = vmaxq_f32(lower, x0);
+    const float32x4_t clamped1 = vmaxq_f32(lower, x1);
+    const float32x4_t clamped2 = vmaxq_f32(lower, x2);
+    const float32x4_t clamped3 = vmaxq_f32(lower, x3);
+    const float32x4_t clamped4 = vmaxq_f32(lower, x4);
+    const float32x4_t clamped5 = vmaxq_f32(lower, x5);
+    const float32x4_t clamped6 = vmaxq_f32(lower, x6);
+    const float32x4_t clamped7 = vmaxq_f32(lower, x7);
+    const float32x4_t clamped8 = vmaxq_f32(lower, x8);
+    const float32x4_t clamped9 = vmaxq_f32(lower, x9);
+    const float32x4_t clamped10 = vmaxq_f32(lower, x10);
+    const float32x4_t clamped11 = vmaxq_f32(lower, x11);
+    const float32x4_t clamped12 = vmaxq_f32(lower, x12);
+    const float32x4_t clamped13 = vmaxq_f32(lower, x13);
+    const float32x4_t clamped14 = vmaxq_f32(lower, x14);
+    const float32x4_t clamped15 = vmaxq_f32(lower, x15);
+    const float32x4_t biased0 = vfmaq_f32(bias, clamped0, vdupq_n_f32(8.0f * smx_log2e));
+    const float32x4_t biased1 = vfmaq_f32(bias, clamped1, vdupq_n_f32(8.0f * smx_log2e));
+    const float32x4_t biased2 = vfmaq_f32(bias, clamped2, vdupq_n_f32(8.0f * smx_log2e));
+    const float32x4_t biased3 = vfmaq_f32(bias, clamped3, vdupq_n_f32(8.0f * smx_log2e));
+    const float32x4_t biased4 = vfmaq_f32(bias, clamped4, vdupq_n_f32(8.0f * smx_log2e));
+    const float32x4_t biased5 = vfmaq_f32(bias, clamped5, vdupq_n_f32(8.0f * smx_log2e));
+    const float32x4_t biased6 = vfmaq_f32(bias, clamped6, vdupq_n_f32(8.0f * smx_log2e));
+    const float32x4_t biased7 = vfmaq_f32(bias, clamped7, vdupq_n_f32(8.0f * smx_log2e));
+    const float32x4_t biased8 = vfmaq_f32(bias, clamped8, vdupq_n_f32(8.0f * smx_log2e));
+    const float32x4_t biased9 = vfmaq_f32(bias, clamped9, vdupq_n_f32(8.0f * smx_log2e));
+    const float32x4_t biased10 = vfmaq_f32(bias, clamped10, vdupq_n_f32(8.0f * smx_log2e));
+    const float32x4_t biased11 = vfmaq_f32(bias, clamped11, vdupq_n_f32(8.0f * smx_log2e));
+    const float32x4_t biased12 = vfmaq_f32(bias, clamped12, vdupq_n_f32(8.0f * smx_log2e));
+    const float32x4_t biased13 = vfmaq_f32(bias, clamped13, vdupq_n_f32(8.0f * smx_log2e));
+    const float32x4_t biased14 = vfmaq_f32(bias, clamped14, vdupq_n_f32(8.0f * smx_log2e));
+    const float32x4_t biased15 = vfmaq_f32(bias, clamped15, vdupq_n_f32(8.0f * smx_log2e));
     const float32x4_t n0 = vsubq_f32(biased0, bias);
     const float32x4_t n1 = vsubq_f32(biased1, bias);
     const float32x4_t n2 = vsubq_f32(biased2, bias);
@@ -522,198 +505,182 @@ extern "C" void smx_f32_vstreamextexp_ukernel__neon_u64(size_t n, const float* x
     const float32x4_t n13 = vsubq_f32(biased13, bias);
     const float32x4_t n14 = vsubq_f32(biased14, bias);
     const float32x4_t n15 = vsubq_f32(biased15, bias);
-    const float32x4_t power0 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased0), 23));
-    const float32x4_t power1 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased1), 23));
-    const float32x4_t power2 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased2), 23));
-    const float32x4_t power3 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased3), 23));
-    const float32x4_t power4 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased4), 23));
-    const float32x4_t power5 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased5), 23));
-    const float32x4_t power6 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased6), 23));
-    const float32x4_t power7 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased7), 23));
-    const float32x4_t power8 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased8), 23));
-    const float32x4_t power9 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased9), 23));
-    const float32x4_t power10 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased10), 23));
-    const float32x4_t power11 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased11), 23));
-    const float32x4_t power12 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased12), 23));
-    const float32x4_t power13 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased13), 23));
-    const float32x4_t power14 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased14), 23));
-    const float32x4_t power15 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased15), 23));
-    float32x4_t t0 = vfmaq_f32(x0, n0, vdupq_n_f32(-0x1.62E400p-1f));
-    float32x4_t t1 = vfmaq_f32(x1, n1, vdupq_n_f32(-0x1.62E400p-1f));
-    float32x4_t t2 = vfmaq_f32(x2, n2, vdupq_n_f32(-0x1.62E400p-1f));
-    float32x4_t t3 = vfmaq_f32(x3, n3, vdupq_n_f32(-0x1.62E400p-1f));
-    float32x4_t t4 = vfmaq_f32(x4, n4, vdupq_n_f32(-0x1.62E400p-1f));
-    float32x4_t t5 = vfmaq_f32(x5, n5, vdupq_n_f32(-0x1.62E400p-1f));
-    float32x4_t t6 = vfmaq_f32(x6, n6, vdupq_n_f32(-0x1.62E400p-1f));
-    float32x4_t t7 = vfmaq_f32(x7, n7, vdupq_n_f32(-0x1.62E400p-1f));
-    float32x4_t t8 = vfmaq_f32(x8, n8, vdupq_n_f32(-0x1.62E400p-1f));
-    float32x4_t t9 = vfmaq_f32(x9, n9, vdupq_n_f32(-0x1.62E400p-1f));
-    float32x4_t t10 = vfmaq_f32(x10, n10, vdupq_n_f32(-0x1.62E400p-1f));
-    float32x4_t t11 = vfmaq_f32(x11, n11, vdupq_n_f32(-0x1.62E400p-1f));
-    float32x4_t t12 = vfmaq_f32(x12, n12, vdupq_n_f32(-0x1.62E400p-1f));
-    float32x4_t t13 = vfmaq_f32(x13, n13, vdupq_n_f32(-0x1.62E400p-1f));
-    float32x4_t t14 = vfmaq_f32(x14, n14, vdupq_n_f32(-0x1.62E400p-1f));
-    float32x4_t t15 = vfmaq_f32(x15, n15, vdupq_n_f32(-0x1.62E400p-1f));
-    t0 = vfmaq_f32(t0, n0, vdupq_n_f32(-0x1.7F7D1Cp-20f));
-    t1 = vfmaq_f32(t1, n1, vdupq_n_f32(-0x1.7F7D1Cp-20f));
-    t2 = vfmaq_f32(t2, n2, vdupq_n_f32(-0x1.7F7D1Cp-20f));
-    t3 = vfmaq_f32(t3, n3, vdupq_n_f32(-0x1.7F7D1Cp-20f));
-    t4 = vfmaq_f32(t4, n4, vdupq_n_f32(-0x1.7F7D1Cp-20f));
-    t5 = vfmaq_f32(t5, n5, vdupq_n_f32(-0x1.7F7D1Cp-20f));
-    t6 = vfmaq_f32(t6, n6, vdupq_n_f32(-0x1.7F7D1Cp-20f));
-    t7 = vfmaq_f32(t7, n7, vdupq_n_f32(-0x1.7F7D1Cp-20f));
-    t8 = vfmaq_f32(t8, n8, vdupq_n_f32(-0x1.7F7D1Cp-20f));
-    t9 = vfmaq_f32(t9, n9, vdupq_n_f32(-0x1.7F7D1Cp-20f));
-    t10 = vfmaq_f32(t10, n10, vdupq_n_f32(-0x1.7F7D1Cp-20f));
-    t11 = vfmaq_f32(t11, n11, vdupq_n_f32(-0x1.7F7D1Cp-20f));
-    t12 = vfmaq_f32(t12, n12, vdupq_n_f32(-0x1.7F7D1Cp-20f));
-    t13 = vfmaq_f32(t13, n13, vdupq_n_f32(-0x1.7F7D1Cp-20f));
-    t14 = vfmaq_f32(t14, n14, vdupq_n_f32(-0x1.7F7D1Cp-20f));
-    t15 = vfmaq_f32(t15, n15, vdupq_n_f32(-0x1.7F7D1Cp-20f));
-    float32x4_t p0 = vfmaq_f32(vdupq_n_f32(0x1.123AC8p-7f), t0, vdupq_n_f32(0x1.6A604Ap-10f));
-    float32x4_t p1 = vfmaq_f32(vdupq_n_f32(0x1.123AC8p-7f), t1, vdupq_n_f32(0x1.6A604Ap-10f));
-    float32x4_t p2 = vfmaq_f32(vdupq_n_f32(0x1.123AC8p-7f), t2, vdupq_n_f32(0x1.6A604Ap-10f));
-    float32x4_t p3 = vfmaq_f32(vdupq_n_f32(0x1.123AC8p-7f), t3, vdupq_n_f32(0x1.6A604Ap-10f));
-    float32x4_t p4 = vfmaq_f32(vdupq_n_f32(0x1.123AC8p-7f), t4, vdupq_n_f32(0x1.6A604Ap-10f));
-    float32x4_t p5 = vfmaq_f32(vdupq_n_f32(0x1.123AC8p-7f), t5, vdupq_n_f32(0x1.6A604Ap-10f));
-    float32x4_t p6 = vfmaq_f32(vdupq_n_f32(0x1.123AC8p-7f), t6, vdupq_n_f32(0x1.6A604Ap-10f));
-    float32x4_t p7 = vfmaq_f32(vdupq_n_f32(0x1.123AC8p-7f), t7, vdupq_n_f32(0x1.6A604Ap-10f));
-    float32x4_t p8 = vfmaq_f32(vdupq_n_f32(0x1.123AC8p-7f), t8, vdupq_n_f32(0x1.6A604Ap-10f));
-    float32x4_t p9 = vfmaq_f32(vdupq_n_f32(0x1.123AC8p-7f), t9, vdupq_n_f32(0x1.6A604Ap-10f));
-    float32x4_t p10 = vfmaq_f32(vdupq_n_f32(0x1.123AC8p-7f), t10, vdupq_n_f32(0x1.6A604Ap-10f));
-    float32x4_t p11 = vfmaq_f32(vdupq_n_f32(0x1.123AC8p-7f), t11, vdupq_n_f32(0x1.6A604Ap-10f));
-    float32x4_t p12 = vfmaq_f32(vdupq_n_f32(0x1.123AC8p-7f), t12, vdupq_n_f32(0x1.6A604Ap-10f));
-    float32x4_t p13 = vfmaq_f32(vdupq_n_f32(0x1.123AC8p-7f), t13, vdupq_n_f32(0x1.6A604Ap-10f));
-    float32x4_t p14 = vfmaq_f32(vdupq_n_f32(0x1.123AC8p-7f), t14, vdupq_n_f32(0x1.6A604Ap-10f));
-    float32x4_t p15 = vfmaq_f32(vdupq_n_f32(0x1.123AC8p-7f), t15, vdupq_n_f32(0x1.6A604Ap-10f));
-    p0 = vfmaq_f32(vdupq_n_f32(0x1.5558A0p-5f), p0, t0);
-    p1 = vfmaq_f32(vdupq_n_f32(0x1.5558A0p-5f), p1, t1);
-    p2 = vfmaq_f32(vdupq_n_f32(0x1.5558A0p-5f), p2, t2);
-    p3 = vfmaq_f32(vdupq_n_f32(0x1.5558A0p-5f), p3, t3);
-    p4 = vfmaq_f32(vdupq_n_f32(0x1.5558A0p-5f), p4, t4);
-    p5 = vfmaq_f32(vdupq_n_f32(0x1.5558A0p-5f), p5, t5);
-    p6 = vfmaq_f32(vdupq_n_f32(0x1.5558A0p-5f), p6, t6);
-    p7 = vfmaq_f32(vdupq_n_f32(0x1.5558A0p-5f), p7, t7);
-    p8 = vfmaq_f32(vdupq_n_f32(0x1.5558A0p-5f), p8, t8);
-    p9 = vfmaq_f32(vdupq_n_f32(0x1.5558A0p-5f), p9, t9);
-    p10 = vfmaq_f32(vdupq_n_f32(0x1.5558A0p-5f), p10, t10);
-    p11 = vfmaq_f32(vdupq_n_f32(0x1.5558A0p-5f), p11, t11);
-    p12 = vfmaq_f32(vdupq_n_f32(0x1.5558A0p-5f), p12, t12);
-    p13 = vfmaq_f32(vdupq_n_f32(0x1.5558A0p-5f), p13, t13);
-    p14 = vfmaq_f32(vdupq_n_f32(0x1.5558A0p-5f), p14, t14);
-    p15 = vfmaq_f32(vdupq_n_f32(0x1.5558A0p-5f), p15, t15);
-    p0 = vfmaq_f32(vdupq_n_f32(0x1.555490p-3f), p0, t0);
-    p1 = vfmaq_f32(vdupq_n_f32(0x1.555490p-3f), p1, t1);
-    p2 = vfmaq_f32(vdupq_n_f32(0x1.555490p-3f), p2, t2);
-    p3 = vfmaq_f32(vdupq_n_f32(0x1.555490p-3f), p3, t3);
-    p4 = vfmaq_f32(vdupq_n_f32(0x1.555490p-3f), p4, t4);
-    p5 = vfmaq_f32(vdupq_n_f32(0x1.555490p-3f), p5, t5);
-    p6 = vfmaq_f32(vdupq_n_f32(0x1.555490p-3f), p6, t6);
-    p7 = vfmaq_f32(vdupq_n_f32(0x1.555490p-3f), p7, t7);
-    p8 = vfmaq_f32(vdupq_n_f32(0x1.555490p-3f), p8, t8);
-    p9 = vfmaq_f32(vdupq_n_f32(0x1.555490p-3f), p9, t9);
-    p10 = vfmaq_f32(vdupq_n_f32(0x1.555490p-3f), p10, t10);
-    p11 = vfmaq_f32(vdupq_n_f32(0x1.555490p-3f), p11, t11);
-    p12 = vfmaq_f32(vdupq_n_f32(0x1.555490p-3f), p12, t12);
-    p13 = vfmaq_f32(vdupq_n_f32(0x1.555490p-3f), p13, t13);
-    p14 = vfmaq_f32(vdupq_n_f32(0x1.555490p-3f), p14, t14);
-    p15 = vfmaq_f32(vdupq_n_f32(0x1.555490p-3f), p15, t15);
-    p0 = vfmaq_f32(vdupq_n_f32(0x1.FFFFFCp-2f), p0, t0);
-    p1 = vfmaq_f32(vdupq_n_f32(0x1.FFFFFCp-2f), p1, t1);
-    p2 = vfmaq_f32(vdupq_n_f32(0x1.FFFFFCp-2f), p2, t2);
-    p3 = vfmaq_f32(vdupq_n_f32(0x1.FFFFFCp-2f), p3, t3);
-    p4 = vfmaq_f32(vdupq_n_f32(0x1.FFFFFCp-2f), p4, t4);
-    p5 = vfmaq_f32(vdupq_n_f32(0x1.FFFFFCp-2f), p5, t5);
-    p6 = vfmaq_f32(vdupq_n_f32(0x1.FFFFFCp-2f), p6, t6);
-    p7 = vfmaq_f32(vdupq_n_f32(0x1.FFFFFCp-2f), p7, t7);
-    p8 = vfmaq_f32(vdupq_n_f32(0x1.FFFFFCp-2f), p8, t8);
-    p9 = vfmaq_f32(vdupq_n_f32(0x1.FFFFFCp-2f), p9, t9);
-    p10 = vfmaq_f32(vdupq_n_f32(0x1.FFFFFCp-2f), p10, t10);
-    p11 = vfmaq_f32(vdupq_n_f32(0x1.FFFFFCp-2f), p11, t11);
-    p12 = vfmaq_f32(vdupq_n_f32(0x1.FFFFFCp-2f), p12, t12);
-    p13 = vfmaq_f32(vdupq_n_f32(0x1.FFFFFCp-2f), p13, t13);
-    p14 = vfmaq_f32(vdupq_n_f32(0x1.FFFFFCp-2f), p14, t14);
-    p15 = vfmaq_f32(vdupq_n_f32(0x1.FFFFFCp-2f), p15, t15);
-    p0 = vfmaq_f32(vdupq_n_f32(1.0f), p0, t0);
-    p1 = vfmaq_f32(vdupq_n_f32(1.0f), p1, t1);
-    p2 = vfmaq_f32(vdupq_n_f32(1.0f), p2, t2);
-    p3 = vfmaq_f32(vdupq_n_f32(1.0f), p3, t3);
-    p4 = vfmaq_f32(vdupq_n_f32(1.0f), p4, t4);
-    p5 = vfmaq_f32(vdupq_n_f32(1.0f), p5, t5);
-    p6 = vfmaq_f32(vdupq_n_f32(1.0f), p6, t6);
-    p7 = vfmaq_f32(vdupq_n_f32(1.0f), p7, t7);
-    p8 = vfmaq_f32(vdupq_n_f32(1.0f), p8, t8);
-    p9 = vfmaq_f32(vdupq_n_f32(1.0f), p9, t9);
-    p10 = vfmaq_f32(vdupq_n_f32(1.0f), p10, t10);
-    p11 = vfmaq_f32(vdupq_n_f32(1.0f), p11, t11);
-    p12 = vfmaq_f32(vdupq_n_f32(1.0f), p12, t12);
-    p13 = vfmaq_f32(vdupq_n_f32(1.0f), p13, t13);
-    p14 = vfmaq_f32(vdupq_n_f32(1.0f), p14, t14);
-    p15 = vfmaq_f32(vdupq_n_f32(1.0f), p15, t15);
-    p0 = vfmaq_f32(vdupq_n_f32(1.0f), p0, t0);
-    p1 = vfmaq_f32(vdupq_n_f32(1.0f), p1, t1);
-    p2 = vfmaq_f32(vdupq_n_f32(1.0f), p2, t2);
-    p3 = vfmaq_f32(vdupq_n_f32(1.0f), p3, t3);
-    p4 = vfmaq_f32(vdupq_n_f32(1.0f), p4, t4);
-    p5 = vfmaq_f32(vdupq_n_f32(1.0f), p5, t5);
-    p6 = vfmaq_f32(vdupq_n_f32(1.0f), p6, t6);
-    p7 = vfmaq_f32(vdupq_n_f32(1.0f), p7, t7);
-    p8 = vfmaq_f32(vdupq_n_f32(1.0f), p8, t8);
-    p9 = vfmaq_f32(vdupq_n_f32(1.0f), p9, t9);
-    p10 = vfmaq_f32(vdupq_n_f32(1.0f), p10, t10);
-    p11 = vfmaq_f32(vdupq_n_f32(1.0f), p11, t11);
-    p12 = vfmaq_f32(vdupq_n_f32(1.0f), p12, t12);
-    p13 = vfmaq_f32(vdupq_n_f32(1.0f), p13, t13);
-    p14 = vfmaq_f32(vdupq_n_f32(1.0f), p14, t14);
-    p15 = vfmaq_f32(vdupq_n_f32(1.0f), p15, t15);
-    float32x4_t y0 = vmulq_f32(p0, lo);
-    float32x4_t y1 = vmulq_f32(p1, lo);
-    float32x4_t y2 = vmulq_f32(p2, lo);
-    float32x4_t y3 = vmulq_f32(p3, lo);
-    float32x4_t y4 = vmulq_f32(p4, lo);
-    float32x4_t y5 = vmulq_f32(p5, lo);
-    float32x4_t y6 = vmulq_f32(p6, lo);
-    float32x4_t y7 = vmulq_f32(p7, lo);
-    float32x4_t y8 = vmulq_f32(p8, lo);
-    float32x4_t y9 = vmulq_f32(p9, lo);
-    float32x4_t y10 = vmulq_f32(p10, lo);
-    float32x4_t y11 = vmulq_f32(p11, lo);
-    float32x4_t y12 = vmulq_f32(p12, lo);
-    float32x4_t y13 = vmulq_f32(p13, lo);
-    float32x4_t y14 = vmulq_f32(p14, lo);
-    float32x4_t y15 = vmulq_f32(p15, lo);
-    y0 = vfmaq_f32(y0, p0, hi);
-    y1 = vfmaq_f32(y1, p1, hi);
-    y2 = vfmaq_f32(y2, p2, hi);
-    y3 = vfmaq_f32(y3, p3, hi);
-    y4 = vfmaq_f32(y4, p4, hi);
-    y5 = vfmaq_f32(y5, p5, hi);
-    y6 = vfmaq_f32(y6, p6, hi);
-    y7 = vfmaq_f32(y7, p7, hi);
-    y8 = vfmaq_f32(y8, p8, hi);
-    y9 = vfmaq_f32(y9, p9, hi);
-    y10 = vfmaq_f32(y10, p10, hi);
-    y11 = vfmaq_f32(y11, p11, hi);
-    y12 = vfmaq_f32(y12, p12, hi);
-    y13 = vfmaq_f32(y13, p13, hi);
-    y14 = vfmaq_f32(y14, p14, hi);
-    y15 = vfmaq_f32(y15, p15, hi);
-    y0 = vmulq_f32(y0, power0);
-    y1 = vmulq_f32(y1, power1);
-    y2 = vmulq_f32(y2, power2);
-    y3 = vmulq_f32(y3, power3);
-    y4 = vmulq_f32(y4, power4);
-    y5 = vmulq_f32(y5, power5);
-    y6 = vmulq_f32(y6, power6);
-    y7 = vmulq_f32(y7, power7);
-    y8 = vmulq_f32(y8, power8);
-    y9 = vmulq_f32(y9, power9);
-    y10 = vmulq_f32(y10, power10);
-    y11 = vmulq_f32(y11, power11);
-    y12 = vmulq_f32(y12, power12);
-    y13 = vmulq_f32(y13, power13);
-    y14 = vmulq_f32(y14, power14);
-    y15 = vmulq_f32(y15, power15);
+    const uint8x16_t index0 = neon_table_index(biased0);
+    const uint8x16_t index1 = neon_table_index(biased1);
+    const uint8x16_t index2 = neon_table_index(biased2);
+    const uint8x16_t index3 = neon_table_index(biased3);
+    const uint8x16_t index4 = neon_table_index(biased4);
+    const uint8x16_t index5 = neon_table_index(biased5);
+    const uint8x16_t index6 = neon_table_index(biased6);
+    const uint8x16_t index7 = neon_table_index(biased7);
+    const uint8x16_t index8 = neon_table_index(biased8);
+    const uint8x16_t index9 = neon_table_index(biased9);
+    const uint8x16_t index10 = neon_table_index(biased10);
+    const uint8x16_t index11 = neon_table_index(biased11);
+    const uint8x16_t index12 = neon_table_index(biased12);
+    const uint8x16_t index13 = neon_table_index(biased13);
+    const uint8x16_t index14 = neon_table_index(biased14);
+    const uint8x16_t index15 = neon_table_index(biased15);
+    const float32x4_t s0 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased0), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index0)))));
+    const float32x4_t s1 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased1), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index1)))));
+    const float32x4_t s2 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased2), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index2)))));
+    const float32x4_t s3 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased3), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index3)))));
+    const float32x4_t s4 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased4), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index4)))));
+    const float32x4_t s5 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased5), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index5)))));
+    const float32x4_t s6 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased6), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index6)))));
+    const float32x4_t s7 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased7), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index7)))));
+    const float32x4_t s8 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased8), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index8)))));
+    const float32x4_t s9 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased9), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index9)))));
+    const float32x4_t s10 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased10), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index10)))));
+    const float32x4_t s11 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased11), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index11)))));
+    const float32x4_t s12 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased12), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index12)))));
+    const float32x4_t s13 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased13), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index13)))));
+    const float32x4_t s14 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased14), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index14)))));
+    const float32x4_t s15 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased15), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index15)))));
+    float32x4_t t0 = vfmaq_f32(clamped0, n0, vdupq_n_f32(-0x1.62E430p-4f));
+    float32x4_t t1 = vfmaq_f32(clamped1, n1, vdupq_n_f32(-0x1.62E430p-4f));
+    float32x4_t t2 = vfmaq_f32(clamped2, n2, vdupq_n_f32(-0x1.62E430p-4f));
+    float32x4_t t3 = vfmaq_f32(clamped3, n3, vdupq_n_f32(-0x1.62E430p-4f));
+    float32x4_t t4 = vfmaq_f32(clamped4, n4, vdupq_n_f32(-0x1.62E430p-4f));
+    float32x4_t t5 = vfmaq_f32(clamped5, n5, vdupq_n_f32(-0x1.62E430p-4f));
+    float32x4_t t6 = vfmaq_f32(clamped6, n6, vdupq_n_f32(-0x1.62E430p-4f));
+    float32x4_t t7 = vfmaq_f32(clamped7, n7, vdupq_n_f32(-0x1.62E430p-4f));
+    float32x4_t t8 = vfmaq_f32(clamped8, n8, vdupq_n_f32(-0x1.62E430p-4f));
+    float32x4_t t9 = vfmaq_f32(clamped9, n9, vdupq_n_f32(-0x1.62E430p-4f));
+    float32x4_t t10 = vfmaq_f32(clamped10, n10, vdupq_n_f32(-0x1.62E430p-4f));
+    float32x4_t t11 = vfmaq_f32(clamped11, n11, vdupq_n_f32(-0x1.62E430p-4f));
+    float32x4_t t12 = vfmaq_f32(clamped12, n12, vdupq_n_f32(-0x1.62E430p-4f));
+    float32x4_t t13 = vfmaq_f32(clamped13, n13, vdupq_n_f32(-0x1.62E430p-4f));
+    float32x4_t t14 = vfmaq_f32(clamped14, n14, vdupq_n_f32(-0x1.62E430p-4f));
+    float32x4_t t15 = vfmaq_f32(clamped15, n15, vdupq_n_f32(-0x1.62E430p-4f));
+    t0 = vfmaq_f32(t0, n0, vdupq_n_f32(0x1.05C610p-32f));
+    t1 = vfmaq_f32(t1, n1, vdupq_n_f32(0x1.05C610p-32f));
+    t2 = vfmaq_f32(t2, n2, vdupq_n_f32(0x1.05C610p-32f));
+    t3 = vfmaq_f32(t3, n3, vdupq_n_f32(0x1.05C610p-32f));
+    t4 = vfmaq_f32(t4, n4, vdupq_n_f32(0x1.05C610p-32f));
+    t5 = vfmaq_f32(t5, n5, vdupq_n_f32(0x1.05C610p-32f));
+    t6 = vfmaq_f32(t6, n6, vdupq_n_f32(0x1.05C610p-32f));
+    t7 = vfmaq_f32(t7, n7, vdupq_n_f32(0x1.05C610p-32f));
+    t8 = vfmaq_f32(t8, n8, vdupq_n_f32(0x1.05C610p-32f));
+    t9 = vfmaq_f32(t9, n9, vdupq_n_f32(0x1.05C610p-32f));
+    t10 = vfmaq_f32(t10, n10, vdupq_n_f32(0x1.05C610p-32f));
+    t11 = vfmaq_f32(t11, n11, vdupq_n_f32(0x1.05C610p-32f));
+    t12 = vfmaq_f32(t12, n12, vdupq_n_f32(0x1.05C610p-32f));
+    t13 = vfmaq_f32(t13, n13, vdupq_n_f32(0x1.05C610p-32f));
+    t14 = vfmaq_f32(t14, n14, vdupq_n_f32(0x1.05C610p-32f));
+    t15 = vfmaq_f32(t15, n15, vdupq_n_f32(0x1.05C610p-32f));
+    float32x4_t u0 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t0, vdupq_n_f32(0x1.555854p-3f));
+    float32x4_t u1 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t1, vdupq_n_f32(0x1.555854p-3f));
+    float32x4_t u2 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t2, vdupq_n_f32(0x1.555854p-3f));
+    float32x4_t u3 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t3, vdupq_n_f32(0x1.555854p-3f));
+    float32x4_t u4 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t4, vdupq_n_f32(0x1.555854p-3f));
+    float32x4_t u5 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t5, vdupq_n_f32(0x1.555854p-3f));
+    float32x4_t u6 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t6, vdupq_n_f32(0x1.555854p-3f));
+    float32x4_t u7 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t7, vdupq_n_f32(0x1.555854p-3f));
+    float32x4_t u8 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t8, vdupq_n_f32(0x1.555854p-3f));
+    float32x4_t u9 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t9, vdupq_n_f32(0x1.555854p-3f));
+    float32x4_t u10 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t10, vdupq_n_f32(0x1.555854p-3f));
+    float32x4_t u11 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t11, vdupq_n_f32(0x1.555854p-3f));
+    float32x4_t u12 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t12, vdupq_n_f32(0x1.555854p-3f));
+    float32x4_t u13 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t13, vdupq_n_f32(0x1.555854p-3f));
+    float32x4_t u14 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t14, vdupq_n_f32(0x1.555854p-3f));
+    float32x4_t u15 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t15, vdupq_n_f32(0x1.555854p-3f));
+    u0 = vfmaq_f32(vdupq_n_f32(1.0f), u0, t0);
+    u1 = vfmaq_f32(vdupq_n_f32(1.0f), u1, t1);
+    u2 = vfmaq_f32(vdupq_n_f32(1.0f), u2, t2);
+    u3 = vfmaq_f32(vdupq_n_f32(1.0f), u3, t3);
+    u4 = vfmaq_f32(vdupq_n_f32(1.0f), u4, t4);
+    u5 = vfmaq_f32(vdupq_n_f32(1.0f), u5, t5);
+    u6 = vfmaq_f32(vdupq_n_f32(1.0f), u6, t6);
+    u7 = vfmaq_f32(vdupq_n_f32(1.0f), u7, t7);
+    u8 = vfmaq_f32(vdupq_n_f32(1.0f), u8, t8);
+    u9 = vfmaq_f32(vdupq_n_f32(1.0f), u9, t9);
+    u10 = vfmaq_f32(vdupq_n_f32(1.0f), u10, t10);
+    u11 = vfmaq_f32(vdupq_n_f32(1.0f), u11, t11);
+    u12 = vfmaq_f32(vdupq_n_f32(1.0f), u12, t12);
+    u13 = vfmaq_f32(vdupq_n_f32(1.0f), u13, t13);
+    u14 = vfmaq_f32(vdupq_n_f32(1.0f), u14, t14);
+    u15 = vfmaq_f32(vdupq_n_f32(1.0f), u15, t15);
+    u0 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index0)), u0, t0);
+    u1 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index1)), u1, t1);
+    u2 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index2)), u2, t2);
+    u3 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index3)), u3, t3);
+    u4 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index4)), u4, t4);
+    u5 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index5)), u5, t5);
+    u6 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index6)), u6, t6);
+    u7 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index7)), u7, t7);
+    u8 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index8)), u8, t8);
+    u9 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index9)), u9, t9);
+    u10 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index10)), u10, t10);
+    u11 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index11)), u11, t11);
+    u12 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index12)), u12, t12);
+    u13 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index13)), u13, t13);
+    u14 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index14)), u14, t14);
+    u15 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index15)), u15, t15);
+    const float32x4_t e0 = vfmaq_f32(s0, s0, u0);
+    const float32x4_t e1 = vfmaq_f32(s1, s1, u1);
+    const float32x4_t e2 = vfmaq_f32(s2, s2, u2);
+    const float32x4_t e3 = vfmaq_f32(s3, s3, u3);
+    const float32x4_t e4 = vfmaq_f32(s4, s4, u4);
+    const float32x4_t e5 = vfmaq_f32(s5, s5, u5);
+    const float32x4_t e6 = vfmaq_f32(s6, s6, u6);
+    const float32x4_t e7 = vfmaq_f32(s7, s7, u7);
+    const float32x4_t e8 = vfmaq_f32(s8, s8, u8);
+    const float32x4_t e9 = vfmaq_f32(s9, s9, u9);
+    const float32x4_t e10 = vfmaq_f32(s10, s10, u10);
+    const float32x4_t e11 = vfmaq_f32(s11, s11, u11);
+    const float32x4_t e12 = vfmaq_f32(s12, s12, u12);
+    const float32x4_t e13 = vfmaq_f32(s13, s13, u13);
+    const float32x4_t e14 = vfmaq_f32(s14, s14, u14);
+    const float32x4_t e15 = vfmaq_f32(s15, s15, u15);
+    const float32x4_t y0 = neon_scaled(e0, hi, lo);
+    const float32x4_t y1 = neon_scaled(e1, hi, lo);
+    const float32x4_t y2 = neon_scaled(e2, hi, lo);
+    const float32x4_t y3 = neon_scaled(e3, hi, lo);
+    const float32x4_t y4 = neon_scaled(e4, hi, lo);
+    const float32x4_t y5 = neon_scaled(e5, hi, lo);
+    const float32x4_t y6 = neon_scaled(e6, hi, lo);
+    const float32x4_t y7 = neon_scaled(e7, hi, lo);
+    const float32x4_t y8 = neon_scaled(e8, hi, lo);
+    const float32x4_t y9 = neon_scaled(e9, hi, lo);
+    const float32x4_t y10 = neon_scaled(e10, hi, lo);
+    const float32x4_t y11 = neon_scaled(e11, hi, lo);
+    const float32x4_t y12 = neon_scaled(e12, hi, lo);
+    const float32x4_t y13 = neon_scaled(e13, hi, lo);
+    const float32x4_t y14 = neon_scaled(e14, hi, lo);
+    const float32x4_t y15 = neon_scaled(e15, hi, lo);
 
     vst1q_f32(y + 0, y0);
     vst1q_f32(y + 4, y1);
@@ -737,25 +704,23 @@ extern "C" void smx_f32_vstreamextexp_ukernel__neon_u64(size_t n, const float* x
   for (; n >= 4; n -= 4) {
     float32x4_t x0 = vld1q_f32(x + 0);
 
-    x0 = vmaxq_f32(lower, x0);
-
-    // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
-    // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
-    const float32x4_t biased0 = vfmaq_f32(bias, x0, vdupq_n_f32(0x1.715476p+0f));
+    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    const float32x4_t clamped0 = vmaxq_f32(lower, x0);
+    const float32x4_t biased0 = vfmaq_f32(bias, clamped0, vdupq_n_f32(8.0f * smx_log2e));
     const float32x4_t n0 = vsubq_f32(biased0, bias);
-    const float32x4_t power0 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased0), 23));
-    float32x4_t t0 = vfmaq_f32(x0, n0, vdupq_n_f32(-0x1.62E400p-1f));
-    t0 = vfmaq_f32(t0, n0, vdupq_n_f32(-0x1.7F7D1Cp-20f));
-    float32x4_t p0 = vfmaq_f32(vdupq_n_f32(0x1.123AC8p-7f), t0, vdupq_n_f32(0x1.6A604Ap-10f));
-    p0 = vfmaq_f32(vdupq_n_f32(0x1.5558A0p-5f), p0, t0);
-    p0 = vfmaq_f32(vdupq_n_f32(0x1.555490p-3f), p0, t0);
-    p0 = vfmaq_f32(vdupq_n_f32(0x1.FFFFFCp-2f), p0, t0);
-    p0 = vfmaq_f32(vdupq_n_f32(1.0f), p0, t0);
-    p0 = vfmaq_f32(vdupq_n_f32(1.0f), p0, t0);
-    float32x4_t y0 = vmulq_f32(p0, lo);
-    y0 = vfmaq_f32(y0, p0, hi);
-    y0 = vmulq_f32(y0, power0);
+    const uint8x16_t index0 = neon_table_index(biased0);
+    const float32x4_t s0 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased0), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index0)))));
+    float32x4_t t0 = vfmaq_f32(clamped0, n0, vdupq_n_f32(-0x1.62E430p-4f));
+    t0 = vfmaq_f32(t0, n0, vdupq_n_f32(0x1.05C610p-32f));
+    float32x4_t u0 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t0, vdupq_n_f32(0x1.555854p-3f));
+    u0 = vfmaq_f32(vdupq_n_f32(1.0f), u0, t0);
+    u0 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index0)), u0, t0);
+    const float32x4_t e0 = vfmaq_f32(s0, s0, u0);
+    const float32x4_t y0 = neon_scaled(e0, hi, lo);
 
     vst1q_f32(y + 0, y0);
     x += 4;
@@ -764,25 +729,23 @@ extern "C" void smx_f32_vstreamextexp_ukernel__neon_u64(size_t n, const float* x
   if (n > 0) {
     float32x4_t x0 = neon_load_tail(x, n, vdupq_n_f32(0.0f));
 
-    x0 = vmaxq_f32(lower, x0);
-
-    // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
-    // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
-    const float32x4_t biased0 = vfmaq_f32(bias, x0, vdupq_n_f32(0x1.715476p+0f));
+    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    const float32x4_t clamped0 = vmaxq_f32(lower, x0);
+    const float32x4_t biased0 = vfmaq_f32(bias, clamped0, vdupq_n_f32(8.0f * smx_log2e));
     const float32x4_t n0 = vsubq_f32(biased0, bias);
-    const float32x4_t power0 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased0), 23));
-    float32x4_t t0 = vfmaq_f32(x0, n0, vdupq_n_f32(-0x1.62E400p-1f));
-    t0 = vfmaq_f32(t0, n0, vdupq_n_f32(-0x1.7F7D1Cp-20f));
-    float32x4_t p0 = vfmaq_f32(vdupq_n_f32(0x1.123AC8p-7f), t0, vdupq_n_f32(0x1.6A604Ap-10f));
-    p0 = vfmaq_f32(vdupq_n_f32(0x1.5558A0p-5f), p0, t0);
-    p0 = vfmaq_f32(vdupq_n_f32(0x1.555490p-3f), p0, t0);
-    p0 = vfmaq_f32(vdupq_n_f32(0x1.FFFFFCp-2f), p0, t0);
-    p0 = vfmaq_f32(vdupq_n_f32(1.0f), p0, t0);
-    p0 = vfmaq_f32(vdupq_n_f32(1.0f), p0, t0);
-    float32x4_t y0 = vmulq_f32(p0, lo);
-    y0 = vfmaq_f32(y0, p0, hi);
-    y0 = vmulq_f32(y0, power0);
+    const uint8x16_t index0 = neon_table_index(biased0);
+    const float32x4_t s0 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased0), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index0)))));
+    float32x4_t t0 = vfmaq_f32(clamped0, n0, vdupq_n_f32(-0x1.62E430p-4f));
+    t0 = vfmaq_f32(t0, n0, vdupq_n_f32(0x1.05C610p-32f));
+    float32x4_t u0 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t0, vdupq_n_f32(0x1.555854p-3f));
+    u0 = vfmaq_f32(vdupq_n_f32(1.0f), u0, t0);
+    u0 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index0)), u0, t0);
+    const float32x4_t e0 = vfmaq_f32(s0, s0, u0);
+    const float32x4_t y0 = neon_scaled(e0, hi, lo);
 
     neon_store_tail(y, n, y0);
   }
@@ -791,35 +754,37 @@ extern "C" void smx_f32_vstreamextexp_ukernel__neon_u64(size_t n, const float* x
 
 extern "C" void smx_f32_vstreamextexp_ukernel__neon_u128(size_t n, const float* x, float* y,
                                                          const struct smx_f32_reciprocal* reciprocal) {
-  const float32x4_t lower = vdupq_n_f32(smx_lower_bound(-reciprocal->exponent));
-  const float32x4_t bias = vdupq_n_f32(smx_rounding_bias(-reciprocal->exponent));
-  const float32x4_t hi = vdupq_n_f32(reciprocal->hi);
-  const float32x4_t lo = vdupq_n_f32(reciprocal->lo);
+  // Exponentials are scaled up by 2^SMX_BIAS, and the reciprocal down: nothing but results and the product with the low part
+  // is flushed.
+  const float32x4_t lower = vdupq_n_f32(smx_lower_bound(SMX_BIAS - reciprocal->exponent));
+  const float32x4_t bias = vdupq_n_f32(smx_rounding_bias(SMX_BIAS - reciprocal->exponent));
+  const float32x4_t hi = vdupq_n_f32(reciprocal->hi * smx_pow2(-SMX_BIAS));
+  const float32x4_t lo = vdupq_n_f32(reciprocal->lo * smx_pow2(-SMX_BIAS));
+  const uint8x16x2_t mantissas = vld1q_u8_x2((const uint8_t*)smx_exp2_mantissas);
+  const uint8x16x2_t residuals = vld1q_u8_x2((const uint8_t*)smx_exp2_residuals);
   // Stores that bypass the caches want aligned vectors.
   size_t head = smx_elements_to_boundary(y, 4);
   head = head < n ? head : n;
   if (head > 0) {
     float32x4_t x0 = neon_load_tail(x, (ptrdiff_t)head, vdupq_n_f32(0.0f));
 
-    x0 = vmaxq_f32(lower, x0);
-
-    // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
-    // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
-    const float32x4_t biased0 = vfmaq_f32(bias, x0, vdupq_n_f32(0x1.715476p+0f));
+    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    const float32x4_t clamped0 = vmaxq_f32(lower, x0);
+    const float32x4_t biased0 = vfmaq_f32(bias, clamped0, vdupq_n_f32(8.0f * smx_log2e));
     const float32x4_t n0 = vsubq_f32(biased0, bias);
-    const float32x4_t power0 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased0), 23));
-    float32x4_t t0 = vfmaq_f32(x0, n0, vdupq_n_f32(-0x1.62E400p-1f));
-    t0 = vfmaq_f32(t0, n0, vdupq_n_f32(-0x1.7F7D1Cp-20f));
-    float32x4_t p0 = vfmaq_f32(vdupq_n_f32(0x1.123AC8p-7f), t0, vdupq_n_f32(0x1.6A604Ap-10f));
-    p0 = vfmaq_f32(vdupq_n_f32(0x1.5558A0p-5f), p0, t0);
-    p0 = vfmaq_f32(vdupq_n_f32(0x1.555490p-3f), p0, t0);
-    p0 = vfmaq_f32(vdupq_n_f32(0x1.FFFFFCp-2f), p0, t0);
-    p0 = vfmaq_f32(vdupq_n_f32(1.0f), p0, t0);
-    p0 = vfmaq_f32(vdupq_n_f32(1.0f), p0, t0);
-    float32x4_t y0 = vmulq_f32(p0, lo);
-    y0 = vfmaq_f32(y0, p0, hi);
-    y0 = vmulq_f32(y0, power0);
+    const uint8x16_t index0 = neon_table_index(biased0);
+    const float32x4_t s0 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased0), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index0)))));
+    float32x4_t t0 = vfmaq_f32(clamped0, n0, vdupq_n_f32(-0x1.62E430p-4f));
+    t0 = vfmaq_f32(t0, n0, vdupq_n_f32(0x1.05C610p-32f));
+    float32x4_t u0 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t0, vdupq_n_f32(0x1.555854p-3f));
+    u0 = vfmaq_f32(vdupq_n_f32(1.0f), u0, t0);
+    u0 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index0)), u0, t0);
+    const float32x4_t e0 = vfmaq_f32(s0, s0, u0);
+    const float32x4_t y0 = neon_scaled(e0, hi, lo);
 
     neon_store_tail(y, (ptrdiff_t)head, y0);
     x += head;
@@ -860,74 +825,73 @@ extern "C" void smx_f32_vstreamextexp_ukernel__neon_u128(size_t n, const float* 
     float32x4_t x30 = vld1q_f32(x + 120);
     float32x4_t x31 = vld1q_f32(x + 124);
 
-    x0 = vmaxq_f32(lower, x0);
-    x1 = vmaxq_f32(lower, x1);
-    x2 = vmaxq_f32(lower, x2);
-    x3 = vmaxq_f32(lower, x3);
-    x4 = vmaxq_f32(lower, x4);
-    x5 = vmaxq_f32(lower, x5);
-    x6 = vmaxq_f32(lower, x6);
-    x7 = vmaxq_f32(lower, x7);
-    x8 = vmaxq_f32(lower, x8);
-    x9 = vmaxq_f32(lower, x9);
-    x10 = vmaxq_f32(lower, x10);
-    x11 = vmaxq_f32(lower, x11);
-    x12 = vmaxq_f32(lower, x12);
-    x13 = vmaxq_f32(lower, x13);
-    x14 = vmaxq_f32(lower, x14);
-    x15 = vmaxq_f32(lower, x15);
-    x16 = vmaxq_f32(lower, x16);
-    x17 = vmaxq_f32(lower, x17);
-    x18 = vmaxq_f32(lower, x18);
-    x19 = vmaxq_f32(lower, x19);
-    x20 = vmaxq_f32(lower, x20);
-    x21 = vmaxq_f32(lower, x21);
-    x22 = vmaxq_f32(lower, x22);
-    x23 = vmaxq_f32(lower, x23);
-    x24 = vmaxq_f32(lower, x24);
-    x25 = vmaxq_f32(lower, x25);
-    x26 = vmaxq_f32(lower, x26);
-    x27 = vmaxq_f32(lower, x27);
-    x28 = vmaxq_f32(lower, x28);
-    x29 = vmaxq_f32(lower, x29);
-    x30 = vmaxq_f32(lower, x30);
-    x31 = vmaxq_f32(lower, x31);
-
-    // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
-    // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
-    const float32x4_t biased0 = vfmaq_f32(bias, x0, vdupq_n_f32(0x1.715476p+0f));
-    const float32x4_t biased1 = vfmaq_f32(bias, x1, vdupq_n_f32(0x1.715476p+0f));
-    const float32x4_t biased2 = vfmaq_f32(bias, x2, vdupq_n_f32(0x1.715476p+0f));
-    const float32x4_t biased3 = vfmaq_f32(bias, x3, vdupq_n_f32(0x1.715476p+0f));
-    const float32x4_t biased4 = vfmaq_f32(bias, x4, vdupq_n_f32(0x1.715476p+0f));
-    const float32x4_t biased5 = vfmaq_f32(bias, x5, vdupq_n_f32(0x1.715476p+0f));
-    const float32x4_t biased6 = vfmaq_f32(bias, x6, vdupq_n_f32(0x1.715476p+0f));
-    const float32x4_t biased7 = vfmaq_f32(bias, x7, vdupq_n_f32(0x1.715476p+0f));
-    const float32x4_t biased8 = vfmaq_f32(bias, x8, vdupq_n_f32(0x1.715476p+0f));
-    const float32x4_t biased9 = vfmaq_f32(bias, x9, vdupq_n_f32(0x1.715476p+0f));
-    const float32x4_t biased10 = vfmaq_f32(bias, x10, vdupq_n_f32(0x1.715476p+0f));
-    const float32x4_t biased11 = vfmaq_f32(bias, x11, vdupq_n_f32(0x1.715476p+0f));
-    const float32x4_t biased12 = vfmaq_f32(bias, x12, vdupq_n_f32(0x1.715476p+0f));
-    const float32x4_t biased13 = vfmaq_f32(bias, x13, vdupq_n_f32(0x1.715476p+0f));
-    const float32x4_t biased14 = vfmaq_f32(bias, x14, vdupq_n_f32(0x1.715476p+0f));
-    const float32x4_t biased15 = vfmaq_f32(bias, x15, vdupq_n_f32(0x1.715476p+0f));
-    const float32x4_t biased16 = vfmaq_f32(bias, x16, vdupq_n_f32(0x1.715476p+0f));
-    const float32x4_t biased17 = vfmaq_f32(bias, x17, vdupq_n_f32(0x1.715476p+0f));
-    const float32x4_t biased18 = vfmaq_f32(bias, x18, vdupq_n_f32(0x1.715476p+0f));
-    const float32x4_t biased19 = vfmaq_f32(bias, x19, vdupq_n_f32(0x1.715476p+0f));
-    const float32x4_t biased20 = vfmaq_f32(bias, x20, vdupq_n_f32(0x1.715476p+0f));
-    const float32x4_t biased21 = vfmaq_f32(bias, x21, vdupq_n_f32(0x1.715476p+0f));
-    const float32x4_t biased22 = vfmaq_f32(bias, x22, vdupq_n_f32(0x1.715476p+0f));
-    const float32x4_t biased23 = vfmaq_f32(bias, x23, vdupq_n_f32(0x1.715476p+0f));
-    const float32x4_t biased24 = vfmaq_f32(bias, x24, vdupq_n_f32(0x1.715476p+0f));
-    const float32x4_t biased25 = vfmaq_f32(bias, x25, vdupq_n_f32(0x1.715476p+0f));
-    const float32x4_t biased26 = vfmaq_f32(bias, x26, vdupq_n_f32(0x1.715476p+0f));
-    const float32x4_t biased27 = vfmaq_f32(bias, x27, vdupq_n_f32(0x1.715476p+0f));
-    const float32x4_t biased28 = vfmaq_f32(bias, x28, vdupq_n_f32(0x1.715476p+0f));
-    const float32x4_t biased29 = vfmaq_f32(bias, x29, vdupq_n_f32(0x1.715476p+0f));
-    const float32x4_t biased30 = vfmaq_f32(bias, x30, vdupq_n_f32(0x1.715476p+0f));
-    const float32x4_t biased31 = vfmaq_f32(bias, x31, vdupq_n_f32(0x1.715476p+0f));
+    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    const float32x4_t clamped0 = vmaxq_f32(lower, x0);
+    const float32x4_t clamped1 = vmaxq_f32(lower, x1);
+    const float32x4_t clamped2 = vmaxq_f32(lower, x2);
+    const float32x4_t clamped3 = vmaxq_f32(lower, x3);
+    const float32x4_t clamped4 = vmaxq_f32(lower, x4);
+    const float32x4_t clamped5 = vmaxq_f32(lower, x5);
+    const float32x4_t clamped6 = vmaxq_f32(lower, x6);
+    const float32x4_t clamped7 = vmaxq_f32(lower, x7);
+    const float32x4_t clamped8 = vmaxq_f32(lower, x8);
+    const float32x4_t clamped9 = vmaxq_f32(lower, x9);
+    const float32x4_t clamped10 = vmaxq_f32(lower, x10);
+    const float32x4_t clamped11 = vmaxq_f32(lower, x11);
+    const float32x4_t clamped12 = vmaxq_f32(lower, x12);
+    const float32x4_t clamped13 = vmaxq_f32(lower, x13);
+    const float32x4_t clamped14 = vmaxq_f32(lower, x14);
+    const float32x4_t clamped15 = vmaxq_f32(lower, x15);
+    const float32x4_t clamped16 = vmaxq_f32(lower, x16);
+    const float32x4_t clamped17 = vmaxq_f32(lower, x17);
+    const float32x4_t clamped18 = vmaxq_f32(lower, x18);
+    const float32x4_t clamped19 = vmaxq_f32(lower, x19);
+    const float32x4_t clamped20 = vmaxq_f32(lower, x20);
+    const float32x4_t clamped21 = vmaxq_f32(lower, x21);
+    const float32x4_t clamped22 = vmaxq_f32(lower, x22);
+    const float32x4_t clamped23 = vmaxq_f32(lower, x23);
+    const float32x4_t clamped24 = vmaxq_f32(lower, x24);
+    const float32x4_t clamped25 = vmaxq_f32(lower, x25);
+    const float32x4_t clamped26 = vmaxq_f32(lower, x26);
+    const float32x4_t clamped27 = vmaxq_f32(lower, x27);
+    const float32x4_t clamped28 = vmaxq_f32(lower, x28);
+    const float32x4_t clamped29 = vmaxq_f32(lower, x29);
+    const float32x4_t clamped30 = vmaxq_f32(lower, x30);
+    const float32x4_t clamped31 = vmaxq_f32(lower, x31);
+    const float32x4_t biased0 = vfmaq_f32(bias, clamped0, vdupq_n_f32(8.0f * smx_log2e));
+    const float32x4_t biased1 = vfmaq_f32(bias, clamped1, vdupq_n_f32(8.0f * smx_log2e));
+    const float32x4_t biased2 = vfmaq_f32(bias, clamped2, vdupq_n_f32(8.0f * smx_log2e));
+    const float32x4_t biased3 = vfmaq_f32(bias, clamped3, vdupq_n_f32(8.0f * smx_log2e));
+    const float32x4_t biased4 = vfmaq_f32(bias, clamped4, vdupq_n_f32(8.0f * smx_log2e));
+    const float32x4_t biased5 = vfmaq_f32(bias, clamped5, vdupq_n_f32(8.0f * smx_log2e));
+    const float32x4_t biased6 = vfmaq_f32(bias, clamped6, vdupq_n_f32(8.0f * smx_log2e));
+    const float32x4_t biased7 = vfmaq_f32(bias, clamped7, vdupq_n_f32(8.0f * smx_log2e));
+    const float32x4_t biased8 = vfmaq_f32(bias, clamped8, vdupq_n_f32(8.0f * smx_log2e));
+    const float32x4_t biased9 = vfmaq_f32(bias, clamped9, vdupq_n_f32(8.0f * smx_log2e));
+    const float32x4_t biased10 = vfmaq_f32(bias, clamped10, vdupq_n_f32(8.0f * smx_log2e));
+    const float32x4_t biased11 = vfmaq_f32(bias, clamped11, vdupq_n_f32(8.0f * smx_log2e));
+    const float32x4_t biased12 = vfmaq_f32(bias, clamped12, vdupq_n_f32(8.0f * smx_log2e));
+    const float32x4_t biased13 = vfmaq_f32(bias, clamped13, vdupq_n_f32(8.0f * smx_log2e));
+    const float32x4_t biased14 = vfmaq_f32(bias, clamped14, vdupq_n_f32(8.0f * smx_log2e));
+    const float32x4_t biased15 = vfmaq_f32(bias, clamped15, vdupq_n_f32(8.0f * smx_log2e));
+    const float32x4_t biased16 = vfmaq_f32(bias, clamped16, vdupq_n_f32(8.0f * smx_log2e));
+    const float32x4_t biased17 = vfmaq_f32(bias, clamped17, vdupq_n_f32(8.0f * smx_log2e));
+    const float32x4_t biased18 = vfmaq_f32(bias, clamped18, vdupq_n_f32(8.0f * smx_log2e));
+    const float32x4_t biased19 = vfmaq_f32(bias, clamped19, vdupq_n_f32(8.0f * smx_log2e));
+    const float32x4_t biased20 = vfmaq_f32(bias, clamped20, vdupq_n_f32(8.0f * smx_log2e));
+    const float32x4_t biased21 = vfmaq_f32(bias, clamped21, vdupq_n_f32(8.0f * smx_log2e));
+    const float32x4_t biased22 = vfmaq_f32(bias, clamped22, vdupq_n_f32(8.0f * smx_log2e));
+    const float32x4_t biased23 = vfmaq_f32(bias, clamped23, vdupq_n_f32(8.0f * smx_log2e));
+    const float32x4_t biased24 = vfmaq_f32(bias, clamped24, vdupq_n_f32(8.0f * smx_log2e));
+    const float32x4_t biased25 = vfmaq_f32(bias, clamped25, vdupq_n_f32(8.0f * smx_log2e));
+    const float32x4_t biased26 = vfmaq_f32(bias, clamped26, vdupq_n_f32(8.0f * smx_log2e));
+    const float32x4_t biased27 = vfmaq_f32(bias, clamped27, vdupq_n_f32(8.0f * smx_log2e));
+    const float32x4_t biased28 = vfmaq_f32(bias, clamped28, vdupq_n_f32(8.0f * smx_log2e));
+    const float32x4_t biased29 = vfmaq_f32(bias, clamped29, vdupq_n_f32(8.0f * smx_log2e));
+    const float32x4_t biased30 = vfmaq_f32(bias, clamped30, vdupq_n_f32(8.0f * smx_log2e));
+    const float32x4_t biased31 = vfmaq_f32(bias, clamped31, vdupq_n_f32(8.0f * smx_log2e));
     const float32x4_t n0 = vsubq_f32(biased0, bias);
     const float32x4_t n1 = vsubq_f32(biased1, bias);
     const float32x4_t n2 = vsubq_f32(biased2, bias);
@@ -960,390 +924,358 @@ extern "C" void smx_f32_vstreamextexp_ukernel__neon_u128(size_t n, const float* 
     const float32x4_t n29 = vsubq_f32(biased29, bias);
     const float32x4_t n30 = vsubq_f32(biased30, bias);
     const float32x4_t n31 = vsubq_f32(biased31, bias);
-    const float32x4_t power0 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased0), 23));
-    const float32x4_t power1 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased1), 23));
-    const float32x4_t power2 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased2), 23));
-    const float32x4_t power3 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased3), 23));
-    const float32x4_t power4 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased4), 23));
-    const float32x4_t power5 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased5), 23));
-    const float32x4_t power6 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased6), 23));
-    const float32x4_t power7 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased7), 23));
-    const float32x4_t power8 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased8), 23));
-    const float32x4_t power9 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased9), 23));
-    const float32x4_t power10 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased10), 23));
-    const float32x4_t power11 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased11), 23));
-    const float32x4_t power12 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased12), 23));
-    const float32x4_t power13 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased13), 23));
-    const float32x4_t power14 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased14), 23));
-    const float32x4_t power15 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased15), 23));
-    const float32x4_t power16 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased16), 23));
-    const float32x4_t power17 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased17), 23));
-    const float32x4_t power18 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased18), 23));
-    const float32x4_t power19 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased19), 23));
-    const float32x4_t power20 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased20), 23));
-    const float32x4_t power21 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased21), 23));
-    const float32x4_t power22 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased22), 23));
-    const float32x4_t power23 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased23), 23));
-    const float32x4_t power24 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased24), 23));
-    const float32x4_t power25 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased25), 23));
-    const float32x4_t power26 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased26), 23));
-    const float32x4_t power27 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased27), 23));
-    const float32x4_t power28 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased28), 23));
-    const float32x4_t power29 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased29), 23));
-    const float32x4_t power30 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased30), 23));
-    const float32x4_t power31 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased31), 23));
-    float32x4_t t0 = vfmaq_f32(x0, n0, vdupq_n_f32(-0x1.62E400p-1f));
-    float32x4_t t1 = vfmaq_f32(x1, n1, vdupq_n_f32(-0x1.62E400p-1f));
-    float32x4_t t2 = vfmaq_f32(x2, n2, vdupq_n_f32(-0x1.62E400p-1f));
-    float32x4_t t3 = vfmaq_f32(x3, n3, vdupq_n_f32(-0x1.62E400p-1f));
-    float32x4_t t4 = vfmaq_f32(x4, n4, vdupq_n_f32(-0x1.62E400p-1f));
-    float32x4_t t5 = vfmaq_f32(x5, n5, vdupq_n_f32(-0x1.62E400p-1f));
-    float32x4_t t6 = vfmaq_f32(x6, n6, vdupq_n_f32(-0x1.62E400p-1f));
-    float32x4_t t7 = vfmaq_f32(x7, n7, vdupq_n_f32(-0x1.62E400p-1f));
-    float32x4_t t8 = vfmaq_f32(x8, n8, vdupq_n_f32(-0x1.62E400p-1f));
-    float32x4_t t9 = vfmaq_f32(x9, n9, vdupq_n_f32(-0x1.62E400p-1f));
-    float32x4_t t10 = vfmaq_f32(x10, n10, vdupq_n_f32(-0x1.62E400p-1f));
-    float32x4_t t11 = vfmaq_f32(x11, n11, vdupq_n_f32(-0x1.62E400p-1f));
-    float32x4_t t12 = vfmaq_f32(x12, n12, vdupq_n_f32(-0x1.62E400p-1f));
-    float32x4_t t13 = vfmaq_f32(x13, n13, vdupq_n_f32(-0x1.62E400p-1f));
-    float32x4_t t14 = vfmaq_f32(x14, n14, vdupq_n_f32(-0x1.62E400p-1f));
-    float32x4_t t15 = vfmaq_f32(x15, n15, vdupq_n_f32(-0x1.62E400p-1f));
-    float32x4_t t16 = vfmaq_f32(x16, n16, vdupq_n_f32(-0x1.62E400p-1f));
-    float32x4_t t17 = vfmaq_f32(x17, n17, vdupq_n_f32(-0x1.62E400p-1f));
-    float32x4_t t18 = vfmaq_f32(x18, n18, vdupq_n_f32(-0x1.62E400p-1f));
-    float32x4_t t19 = vfmaq_f32(x19, n19, vdupq_n_f32(-0x1.62E400p-1f));
-    float32x4_t t20 = vfmaq_f32(x20, n20, vdupq_n_f32(-0x1.62E400p-1f));
-    float32x4_t t21 = vfmaq_f32(x21, n21, vdupq_n_f32(-0x1.62E400p-1f));
-    float32x4_t t22 = vfmaq_f32(x22, n22, vdupq_n_f32(-0x1.62E400p-1f));
-    float32x4_t t23 = vfmaq_f32(x23, n23, vdupq_n_f32(-0x1.62E400p-1f));
-    float32x4_t t24 = vfmaq_f32(x24, n24, vdupq_n_f32(-0x1.62E400p-1f));
-    float32x4_t t25 = vfmaq_f32(x25, n25, vdupq_n_f32(-0x1.62E400p-1f));
-    float32x4_t t26 = vfmaq_f32(x26, n26, vdupq_n_f32(-0x1.62E400p-1f));
-    float32x4_t t27 = vfmaq_f32(x27, n27, vdupq_n_f32(-0x1.62E400p-1f));
-    float32x4_t t28 = vfmaq_f32(x28, n28, vdupq_n_f32(-0x1.62E400p-1f));
-    float32x4_t t29 = vfmaq_f32(x29, n29, vdupq_n_f32(-0x1.62E400p-1f));
-    float32x4_t t30 = vfmaq_f32(x30, n30, vdupq_n_f32(-0x1.62E400p-1f));
-    float32x4_t t31 = vfmaq_f32(x31, n31, vdupq_n_f32(-0x1.62E400p-1f));
-    t0 = vfmaq_f32(t0, n0, vdupq_n_f32(-0x1.7F7D1Cp-20f));
-    t1 = vfmaq_f32(t1, n1, vdupq_n_f32(-0x1.7F7D1Cp-20f));
-    t2 = vfmaq_f32(t2, n2, vdupq_n_f32(-0x1.7F7D1Cp-20f));
-    t3 = vfmaq_f32(t3, n3, vdupq_n_f32(-0x1.7F7D1Cp-20f));
-    t4 = vfmaq_f32(t4, n4, vdupq_n_f32(-0x1.7F7D1Cp-20f));
-    t5 = vfmaq_f32(t5, n5, vdupq_n_f32(-0x1.7F7D1Cp-20f));
-    t6 = vfmaq_f32(t6, n6, vdupq_n_f32(-0x1.7F7D1Cp-20f));
-    t7 = vfmaq_f32(t7, n7, vdupq_n_f32(-0x1.7F7D1Cp-20f));
-    t8 = vfmaq_f32(t8, n8, vdupq_n_f32(-0x1.7F7D1Cp-20f));
-    t9 = vfmaq_f32(t9, n9, vdupq_n_f32(-0x1.7F7D1Cp-20f));
-    t10 = vfmaq_f32(t10, n10, vdupq_n_f32(-0x1.7F7D1Cp-20f));
-    t11 = vfmaq_f32(t11, n11, vdupq_n_f32(-0x1.7F7D1Cp-20f));
-    t12 = vfmaq_f32(t12, n12, vdupq_n_f32(-0x1.7F7D1Cp-20f));
-    t13 = vfmaq_f32(t13, n13, vdupq_n_f32(-0x1.7F7D1Cp-20f));
-    t14 = vfmaq_f32(t14, n14, vdupq_n_f32(-0x1.7F7D1Cp-20f));
-    t15 = vfmaq_f32(t15, n15, vdupq_n_f32(-0x1.7F7D1Cp-20f));
-    t16 = vfmaq_f32(t16, n16, vdupq_n_f32(-0x1.7F7D1Cp-20f));
-    t17 = vfmaq_f32(t17, n17, vdupq_n_f32(-0x1.7F7D1Cp-20f));
-    t18 = vfmaq_f32(t18, n18, vdupq_n_f32(-0x1.7F7D1Cp-20f));
-    t19 = vfmaq_f32(t19, n19, vdupq_n_f32(-0x1.7F7D1Cp-20f));
-    t20 = vfmaq_f32(t20, n20, vdupq_n_f32(-0x1.7F7D1Cp-20f));
-    t21 = vfmaq_f32(t21, n21, vdupq_n_f32(-0x1.7F7D1Cp-20f));
-    t22 = vfmaq_f32(t22, n22, vdupq_n_f32(-0x1.7F7D1Cp-20f));
-    t23 = vfmaq_f32(t23, n23, vdupq_n_f32(-0x1.7F7D1Cp-20f));
-    t24 = vfmaq_f32(t24, n24, vdupq_n_f32(-0x1.7F7D1Cp-20f));
-    t25 = vfmaq_f32(t25, n25, vdupq_n_f32(-0x1.7F7D1Cp-20f));
-    t26 = vfmaq_f32(t26, n26, vdupq_n_f32(-0x1.7F7D1Cp-20f));
-    t27 = vfmaq_f32(t27, n27, vdupq_n_f32(-0x1.7F7D1Cp-20f));
-    t28 = vfmaq_f32(t28, n28, vdupq_n_f32(-0x1.7F7D1Cp-20f));
-    t29 = vfmaq_f32(t29, n29, vdupq_n_f32(-0x1.7F7D1Cp-20f));
-    t30 = vfmaq_f32(t30, n30, vdupq_n_f32(-0x1.7F7D1Cp-20f));
-    t31 = vfmaq_f32(t31, n31, vdupq_n_f32(-0x1.7F7D1Cp-20f));
-    float32x4_t p0 = vfmaq_f32(vdupq_n_f32(0x1.123AC8p-7f), t0, vdupq_n_f32(0x1.6A604Ap-10f));
-    float32x4_t p1 = vfmaq_f32(vdupq_n_f32(0x1.123AC8p-7f), t1, vdupq_n_f32(0x1.6A604Ap-10f));
-    float32x4_t p2 = vfmaq_f32(vdupq_n_f32(0x1.123AC8p-7f), t2, vdupq_n_f32(0x1.6A604Ap-10f));
-    float32x4_t p3 = vfmaq_f32(vdupq_n_f32(0x1.123AC8p-7f), t3, vdupq_n_f32(0x1.6A604Ap-10f));
-    float32x4_t p4 = vfmaq_f32(vdupq_n_f32(0x1.123AC8p-7f), t4, vdupq_n_f32(0x1.6A604Ap-10f));
-    float32x4_t p5 = vfmaq_f32(vdupq_n_f32(0x1.123AC8p-7f), t5, vdupq_n_f32(0x1.6A604Ap-10f));
-    float32x4_t p6 = vfmaq_f32(vdupq_n_f32(0x1.123AC8p-7f), t6, vdupq_n_f32(0x1.6A604Ap-10f));
-    float32x4_t p7 = vfmaq_f32(vdupq_n_f32(0x1.123AC8p-7f), t7, vdupq_n_f32(0x1.6A604Ap-10f));
-    float32x4_t p8 = vfmaq_f32(vdupq_n_f32(0x1.123AC8p-7f), t8, vdupq_n_f32(0x1.6A604Ap-10f));
-    float32x4_t p9 = vfmaq_f32(vdupq_n_f32(0x1.123AC8p-7f), t9, vdupq_n_f32(0x1.6A604Ap-10f));
-    float32x4_t p10 = vfmaq_f32(vdupq_n_f32(0x1.123AC8p-7f), t10, vdupq_n_f32(0x1.6A604Ap-10f));
-    float32x4_t p11 = vfmaq_f32(vdupq_n_f32(0x1.123AC8p-7f), t11, vdupq_n_f32(0x1.6A604Ap-10f));
-    float32x4_t p12 = vfmaq_f32(vdupq_n_f32(0x1.123AC8p-7f), t12, vdupq_n_f32(0x1.6A604Ap-10f));
-    float32x4_t p13 = vfmaq_f32(vdupq_n_f32(0x1.123AC8p-7f), t13, vdupq_n_f32(0x1.6A604Ap-10f));
-    float32x4_t p14 = vfmaq_f32(vdupq_n_f32(0x1.123AC8p-7f), t14, vdupq_n_f32(0x1.6A604Ap-10f));
-    float32x4_t p15 = vfmaq_f32(vdupq_n_f32(0x1.123AC8p-7f), t15, vdupq_n_f32(0x1.6A604Ap-10f));
-    float32x4_t p16 = vfmaq_f32(vdupq_n_f32(0x1.123AC8p-7f), t16, vdupq_n_f32(0x1.6A604Ap-10f));
-    float32x4_t p17 = vfmaq_f32(vdupq_n_f32(0x1.123AC8p-7f), t17, vdupq_n_f32(0x1.6A604Ap-10f));
-    float32x4_t p18 = vfmaq_f32(vdupq_n_f32(0x1.123AC8p-7f), t18, vdupq_n_f32(0x1.6A604Ap-10f));
-    float32x4_t p19 = vfmaq_f32(vdupq_n_f32(0x1.123AC8p-7f), t19, vdupq_n_f32(0x1.6A604Ap-10f));
-    float32x4_t p20 = vfmaq_f32(vdupq_n_f32(0x1.123AC8p-7f), t20, vdupq_n_f32(0x1.6A604Ap-10f));
-    float32x4_t p21 = vfmaq_f32(vdupq_n_f32(0x1.123AC8p-7f), t21, vdupq_n_f32(0x1.6A604Ap-10f));
-    float32x4_t p22 = vfmaq_f32(vdupq_n_f32(0x1.123AC8p-7f), t22, vdupq_n_f32(0x1.6A604Ap-10f));
-    float32x4_t p23 = vfmaq_f32(vdupq_n_f32(0x1.123AC8p-7f), t23, vdupq_n_f32(0x1.6A604Ap-10f));
-    float32x4_t p24 = vfmaq_f32(vdupq_n_f32(0x1.123AC8p-7f), t24, vdupq_n_f32(0x1.6A604Ap-10f));
-    float32x4_t p25 = vfmaq_f32(vdupq_n_f32(0x1.123AC8p-7f), t25, vdupq_n_f32(0x1.6A604Ap-10f));
-    float32x4_t p26 = vfmaq_f32(vdupq_n_f32(0x1.123AC8p-7f), t26, vdupq_n_f32(0x1.6A604Ap-10f));
-    float32x4_t p27 = vfmaq_f32(vdupq_n_f32(0x1.123AC8p-7f), t27, vdupq_n_f32(0x1.6A604Ap-10f));
-    float32x4_t p28 = vfmaq_f32(vdupq_n_f32(0x1.123AC8p-7f), t28, vdupq_n_f32(0x1.6A604Ap-10f));
-    float32x4_t p29 = vfmaq_f32(vdupq_n_f32(0x1.123AC8p-7f), t29, vdupq_n_f32(0x1.6A604Ap-10f));
-    float32x4_t p30 = vfmaq_f32(vdupq_n_f32(0x1.123AC8p-7f), t30, vdupq_n_f32(0x1.6A604Ap-10f));
-    float32x4_t p31 = vfmaq_f32(vdupq_n_f32(0x1.123AC8p-7f), t31, vdupq_n_f32(0x1.6A604Ap-10f));
-    p0 = vfmaq_f32(vdupq_n_f32(0x1.5558A0p-5f), p0, t0);
-    p1 = vfmaq_f32(vdupq_n_f32(0x1.5558A0p-5f), p1, t1);
-    p2 = vfmaq_f32(vdupq_n_f32(0x1.5558A0p-5f), p2, t2);
-    p3 = vfmaq_f32(vdupq_n_f32(0x1.5558A0p-5f), p3, t3);
-    p4 = vfmaq_f32(vdupq_n_f32(0x1.5558A0p-5f), p4, t4);
-    p5 = vfmaq_f32(vdupq_n_f32(0x1.5558A0p-5f), p5, t5);
-    p6 = vfmaq_f32(vdupq_n_f32(0x1.5558A0p-5f), p6, t6);
-    p7 = vfmaq_f32(vdupq_n_f32(0x1.5558A0p-5f), p7, t7);
-    p8 = vfmaq_f32(vdupq_n_f32(0x1.5558A0p-5f), p8, t8);
-    p9 = vfmaq_f32(vdupq_n_f32(0x1.5558A0p-5f), p9, t9);
-    p10 = vfmaq_f32(vdupq_n_f32(0x1.5558A0p-5f), p10, t10);
-    p11 = vfmaq_f32(vdupq_n_f32(0x1.5558A0p-5f), p11, t11);
-    p12 = vfmaq_f32(vdupq_n_f32(0x1.5558A0p-5f), p12, t12);
-    p13 = vfmaq_f32(vdupq_n_f32(0x1.5558A0p-5f), p13, t13);
-    p14 = vfmaq_f32(vdupq_n_f32(0x1.5558A0p-5f), p14, t14);
-    p15 = vfmaq_f32(vdupq_n_f32(0x1.5558A0p-5f), p15, t15);
-    p16 = vfmaq_f32(vdupq_n_f32(0x1.5558A0p-5f), p16, t16);
-    p17 = vfmaq_f32(vdupq_n_f32(0x1.5558A0p-5f), p17, t17);
-    p18 = vfmaq_f32(vdupq_n_f32(0x1.5558A0p-5f), p18, t18);
-    p19 = vfmaq_f32(vdupq_n_f32(0x1.5558A0p-5f), p19, t19);
-    p20 = vfmaq_f32(vdupq_n_f32(0x1.5558A0p-5f), p20, t20);
-    p21 = vfmaq_f32(vdupq_n_f32(0x1.5558A0p-5f), p21, t21);
-    p22 = vfmaq_f32(vdupq_n_f32(0x1.5558A0p-5f), p22, t22);
-    p23 = vfmaq_f32(vdupq_n_f32(0x1.5558A0p-5f), p23, t23);
-    p24 = vfmaq_f32(vdupq_n_f32(0x1.5558A0p-5f), p24, t24);
-    p25 = vfmaq_f32(vdupq_n_f32(0x1.5558A0p-5f), p25, t25);
-    p26 = vfmaq_f32(vdupq_n_f32(0x1.5558A0p-5f), p26, t26);
-    p27 = vfmaq_f32(vdupq_n_f32(0x1.5558A0p-5f), p27, t27);
-    p28 = vfmaq_f32(vdupq_n_f32(0x1.5558A0p-5f), p28, t28);
-    p29 = vfmaq_f32(vdupq_n_f32(0x1.5558A0p-5f), p29, t29);
-    p30 = vfmaq_f32(vdupq_n_f32(0x1.5558A0p-5f), p30, t30);
-    p31 = vfmaq_f32(vdupq_n_f32(0x1.5558A0p-5f), p31, t31);
-    p0 = vfmaq_f32(vdupq_n_f32(0x1.555490p-3f), p0, t0);
-    p1 = vfmaq_f32(vdupq_n_f32(0x1.555490p-3f), p1, t1);
-    p2 = vfmaq_f32(vdupq_n_f32(0x1.555490p-3f), p2, t2);
-    p3 = vfmaq_f32(vdupq_n_f32(0x1.555490p-3f), p3, t3);
-    p4 = vfmaq_f32(vdupq_n_f32(0x1.555490p-3f), p4, t4);
-    p5 = vfmaq_f32(vdupq_n_f32(0x1.555490p-3f), p5, t5);
-    p6 = vfmaq_f32(vdupq_n_f32(0x1.555490p-3f), p6, t6);
-    p7 = vfmaq_f32(vdupq_n_f32(0x1.555490p-3f), p7, t7);
-    p8 = vfmaq_f32(vdupq_n_f32(0x1.555490p-3f), p8, t8);
-    p9 = vfmaq_f32(vdupq_n_f32(0x1.555490p-3f), p9, t9);
-    p10 = vfmaq_f32(vdupq_n_f32(0x1.555490p-3f), p10, t10);
-    p11 = vfmaq_f32(vdupq_n_f32(0x1.555490p-3f), p11, t11);
-    p12 = vfmaq_f32(vdupq_n_f32(0x1.555490p-3f), p12, t12);
-    p13 = vfmaq_f32(vdupq_n_f32(0x1.555490p-3f), p13, t13);
-    p14 = vfmaq_f32(vdupq_n_f32(0x1.555490p-3f), p14, t14);
-    p15 = vfmaq_f32(vdupq_n_f32(0x1.555490p-3f), p15, t15);
-    p16 = vfmaq_f32(vdupq_n_f32(0x1.555490p-3f), p16, t16);
-    p17 = vfmaq_f32(vdupq_n_f32(0x1.555490p-3f), p17, t17);
-    p18 = vfmaq_f32(vdupq_n_f32(0x1.555490p-3f), p18, t18);
-    p19 = vfmaq_f32(vdupq_n_f32(0x1.555490p-3f), p19, t19);
-    p20 = vfmaq_f32(vdupq_n_f32(0x1.555490p-3f), p20, t20);
-    p21 = vfmaq_f32(vdupq_n_f32(0x1.555490p-3f), p21, t21);
-    p22 = vfmaq_f32(vdupq_n_f32(0x1.555490p-3f), p22, t22);
-    p23 = vfmaq_f32(vdupq_n_f32(0x1.555490p-3f), p23, t23);
-    p24 = vfmaq_f32(vdupq_n_f32(0x1.555490p-3f), p24, t24);
-    p25 = vfmaq_f32(vdupq_n_f32(0x1.555490p-3f), p25, t25);
-    p26 = vfmaq_f32(vdupq_n_f32(0x1.555490p-3f), p26, t26);
-    p27 = vfmaq_f32(vdupq_n_f32(0x1.555490p-3f), p27, t27);
-    p28 = vfmaq_f32(vdupq_n_f32(0x1.555490p-3f), p28, t28);
-    p29 = vfmaq_f32(vdupq_n_f32(0x1.555490p-3f), p29, t29);
-    p30 = vfmaq_f32(vdupq_n_f32(0x1.555490p-3f), p30, t30);
-    p31 = vfmaq_f32(vdupq_n_f32(0x1.555490p-3f), p31, t31);
-    p0 = vfmaq_f32(vdupq_n_f32(0x1.FFFFFCp-2f), p0, t0);
-    p1 = vfmaq_f32(vdupq_n_f32(0x1.FFFFFCp-2f), p1, t1);
-    p2 = vfmaq_f32(vdupq_n_f32(0x1.FFFFFCp-2f), p2, t2);
-    p3 = vfmaq_f32(vdupq_n_f32(0x1.FFFFFCp-2f), p3, t3);
-    p4 = vfmaq_f32(vdupq_n_f32(0x1.FFFFFCp-2f), p4, t4);
-    p5 = vfmaq_f32(vdupq_n_f32(0x1.FFFFFCp-2f), p5, t5);
-    p6 = vfmaq_f32(vdupq_n_f32(0x1.FFFFFCp-2f), p6, t6);
-    p7 = vfmaq_f32(vdupq_n_f32(0x1.FFFFFCp-2f), p7, t7);
-    p8 = vfmaq_f32(vdupq_n_f32(0x1.FFFFFCp-2f), p8, t8);
-    p9 = vfmaq_f32(vdupq_n_f32(0x1.FFFFFCp-2f), p9, t9);
-    p10 = vfmaq_f32(vdupq_n_f32(0x1.FFFFFCp-2f), p10, t10);
-    p11 = vfmaq_f32(vdupq_n_f32(0x1.FFFFFCp-2f), p11, t11);
-    p12 = vfmaq_f32(vdupq_n_f32(0x1.FFFFFCp-2f), p12, t12);
-    p13 = vfmaq_f32(vdupq_n_f32(0x1.FFFFFCp-2f), p13, t13);
-    p14 = vfmaq_f32(vdupq_n_f32(0x1.FFFFFCp-2f), p14, t14);
-    p15 = vfmaq_f32(vdupq_n_f32(0x1.FFFFFCp-2f), p15, t15);
-    p16 = vfmaq_f32(vdupq_n_f32(0x1.FFFFFCp-2f), p16, t16);
-    p17 = vfmaq_f32(vdupq_n_f32(0x1.FFFFFCp-2f), p17, t17);
-    p18 = vfmaq_f32(vdupq_n_f32(0x1.FFFFFCp-2f), p18, t18);
-    p19 = vfmaq_f32(vdupq_n_f32(0x1.FFFFFCp-2f), p19, t19);
-    p20 = vfmaq_f32(vdupq_n_f32(0x1.FFFFFCp-2f), p20, t20);
-    p21 = vfmaq_f32(vdupq_n_f32(0x1.FFFFFCp-2f), p21, t21);
-    p22 = vfmaq_f32(vdupq_n_f32(0x1.FFFFFCp-2f), p22, t22);
-    p23 = vfmaq_f32(vdupq_n_f32(0x1.FFFFFCp-2f), p23, t23);
-    p24 = vfmaq_f32(vdupq_n_f32(0x1.FFFFFCp-2f), p24, t24);
-    p25 = vfmaq_f32(vdupq_n_f32(0x1.FFFFFCp-2f), p25, t25);
-    p26 = vfmaq_f32(vdupq_n_f32(0x1.FFFFFCp-2f), p26, t26);
-    p27 = vfmaq_f32(vdupq_n_f32(0x1.FFFFFCp-2f), p27, t27);
-    p28 = vfmaq_f32(vdupq_n_f32(0x1.FFFFFCp-2f), p28, t28);
-    p29 = vfmaq_f32(vdupq_n_f32(0x1.FFFFFCp-2f), p29, t29);
-    p30 = vfmaq_f32(vdupq_n_f32(0x1.FFFFFCp-2f), p30, t30);
-    p31 = vfmaq_f32(vdupq_n_f32(0x1.FFFFFCp-2f), p31, t31);
-    p0 = vfmaq_f32(vdupq_n_f32(1.0f), p0, t0);
-    p1 = vfmaq_f32(vdupq_n_f32(1.0f), p1, t1);
-    p2 = vfmaq_f32(vdupq_n_f32(1.0f), p2, t2);
-    p3 = vfmaq_f32(vdupq_n_f32(1.0f), p3, t3);
-    p4 = vfmaq_f32(vdupq_n_f32(1.0f), p4, t4);
-    p5 = vfmaq_f32(vdupq_n_f32(1.0f), p5, t5);
-    p6 = vfmaq_f32(vdupq_n_f32(1.0f), p6, t6);
-    p7 = vfmaq_f32(vdupq_n_f32(1.0f), p7, t7);
-    p8 = vfmaq_f32(vdupq_n_f32(1.0f), p8, t8);
-    p9 = vfmaq_f32(vdupq_n_f32(1.0f), p9, t9);
-    p10 = vfmaq_f32(vdupq_n_f32(1.0f), p10, t10);
-    p11 = vfmaq_f32(vdupq_n_f32(1.0f), p11, t11);
-    p12 = vfmaq_f32(vdupq_n_f32(1.0f), p12, t12);
-    p13 = vfmaq_f32(vdupq_n_f32(1.0f), p13, t13);
-    p14 = vfmaq_f32(vdupq_n_f32(1.0f), p14, t14);
-    p15 = vfmaq_f32(vdupq_n_f32(1.0f), p15, t15);
-    p16 = vfmaq_f32(vdupq_n_f32(1.0f), p16, t16);
-    p17 = vfmaq_f32(vdupq_n_f32(1.0f), p17, t17);
-    p18 = vfmaq_f32(vdupq_n_f32(1.0f), p18, t18);
-    p19 = vfmaq_f32(vdupq_n_f32(1.0f), p19, t19);
-    p20 = vfmaq_f32(vdupq_n_f32(1.0f), p20, t20);
-    p21 = vfmaq_f32(vdupq_n_f32(1.0f), p21, t21);
-    p22 = vfmaq_f32(vdupq_n_f32(1.0f), p22, t22);
-    p23 = vfmaq_f32(vdupq_n_f32(1.0f), p23, t23);
-    p24 = vfmaq_f32(vdupq_n_f32(1.0f), p24, t24);
-    p25 = vfmaq_f32(vdupq_n_f32(1.0f), p25, t25);
-    p26 = vfmaq_f32(vdupq_n_f32(1.0f), p26, t26);
-    p27 = vfmaq_f32(vdupq_n_f32(1.0f), p27, t27);
-    p28 = vfmaq_f32(vdupq_n_f32(1.0f), p28, t28);
-    p29 = vfmaq_f32(vdupq_n_f32(1.0f), p29, t29);
-    p30 = vfmaq_f32(vdupq_n_f32(1.0f), p30, t30);
-    p31 = vfmaq_f32(vdupq_n_f32(1.0f), p31, t31);
-    p0 = vfmaq_f32(vdupq_n_f32(1.0f), p0, t0);
-    p1 = vfmaq_f32(vdupq_n_f32(1.0f), p1, t1);
-    p2 = vfmaq_f32(vdupq_n_f32(1.0f), p2, t2);
-    p3 = vfmaq_f32(vdupq_n_f32(1.0f), p3, t3);
-    p4 = vfmaq_f32(vdupq_n_f32(1.0f), p4, t4);
-    p5 = vfmaq_f32(vdupq_n_f32(1.0f), p5, t5);
-    p6 = vfmaq_f32(vdupq_n_f32(1.0f), p6, t6);
-    p7 = vfmaq_f32(vdupq_n_f32(1.0f), p7, t7);
-    p8 = vfmaq_f32(vdupq_n_f32(1.0f), p8, t8);
-    p9 = vfmaq_f32(vdupq_n_f32(1.0f), p9, t9);
-    p10 = vfmaq_f32(vdupq_n_f32(1.0f), p10, t10);
-    p11 = vfmaq_f32(vdupq_n_f32(1.0f), p11, t11);
-    p12 = vfmaq_f32(vdupq_n_f32(1.0f), p12, t12);
-    p13 = vfmaq_f32(vdupq_n_f32(1.0f), p13, t13);
-    p14 = vfmaq_f32(vdupq_n_f32(1.0f), p14, t14);
-    p15 = vfmaq_f32(vdupq_n_f32(1.0f), p15, t15);
-    p16 = vfmaq_f32(vdupq_n_f32(1.0f), p16, t16);
-    p17 = vfmaq_f32(vdupq_n_f32(1.0f), p17, t17);
-    p18 = vfmaq_f32(vdupq_n_f32(1.0f), p18, t18);
-    p19 = vfmaq_f32(vdupq_n_f32(1.0f), p19, t19);
-    p20 = vfmaq_f32(vdupq_n_f32(1.0f), p20, t20);
-    p21 = vfmaq_f32(vdupq_n_f32(1.0f), p21, t21);
-    p22 = vfmaq_f32(vdupq_n_f32(1.0f), p22, t22);
-    p23 = vfmaq_f32(vdupq_n_f32(1.0f), p23, t23);
-    p24 = vfmaq_f32(vdupq_n_f32(1.0f), p24, t24);
-    p25 = vfmaq_f32(vdupq_n_f32(1.0f), p25, t25);
-    p26 = vfmaq_f32(vdupq_n_f32(1.0f), p26, t26);
-    p27 = vfmaq_f32(vdupq_n_f32(1.0f), p27, t27);
-    p28 = vfmaq_f32(vdupq_n_f32(1.0f), p28, t28);
-    p29 = vfmaq_f32(vdupq_n_f32(1.0f), p29, t29);
-    p30 = vfmaq_f32(vdupq_n_f32(1.0f), p30, t30);
-    p31 = vfmaq_f32(vdupq_n_f32(1.0f), p31, t31);
-    float32x4_t y0 = vmulq_f32(p0, lo);
-    float32x4_t y1 = vmulq_f32(p1, lo);
-    float32x4_t y2 = vmulq_f32(p2, lo);
-    float32x4_t y3 = vmulq_f32(p3, lo);
-    float32x4_t y4 = vmulq_f32(p4, lo);
-    float32x4_t y5 = vmulq_f32(p5, lo);
-    float32x4_t y6 = vmulq_f32(p6, lo);
-    float32x4_t y7 = vmulq_f32(p7, lo);
-    float32x4_t y8 = vmulq_f32(p8, lo);
-    float32x4_t y9 = vmulq_f32(p9, lo);
-    float32x4_t y10 = vmulq_f32(p10, lo);
-    float32x4_t y11 = vmulq_f32(p11, lo);
-    float32x4_t y12 = vmulq_f32(p12, lo);
-    float32x4_t y13 = vmulq_f32(p13, lo);
-    float32x4_t y14 = vmulq_f32(p14, lo);
-    float32x4_t y15 = vmulq_f32(p15, lo);
-    float32x4_t y16 = vmulq_f32(p16, lo);
-    float32x4_t y17 = vmulq_f32(p17, lo);
-    float32x4_t y18 = vmulq_f32(p18, lo);
-    float32x4_t y19 = vmulq_f32(p19, lo);
-    float32x4_t y20 = vmulq_f32(p20, lo);
-    float32x4_t y21 = vmulq_f32(p21, lo);
-    float32x4_t y22 = vmulq_f32(p22, lo);
-    float32x4_t y23 = vmulq_f32(p23, lo);
-    float32x4_t y24 = vmulq_f32(p24, lo);
-    float32x4_t y25 = vmulq_f32(p25, lo);
-    float32x4_t y26 = vmulq_f32(p26, lo);
-    float32x4_t y27 = vmulq_f32(p27, lo);
-    float32x4_t y28 = vmulq_f32(p28, lo);
-    float32x4_t y29 = vmulq_f32(p29, lo);
-    float32x4_t y30 = vmulq_f32(p30, lo);
-    float32x4_t y31 = vmulq_f32(p31, lo);
-    y0 = vfmaq_f32(y0, p0, hi);
-    y1 = vfmaq_f32(y1, p1, hi);
-    y2 = vfmaq_f32(y2, p2, hi);
-    y3 = vfmaq_f32(y3, p3, hi);
-    y4 = vfmaq_f32(y4, p4, hi);
-    y5 = vfmaq_f32(y5, p5, hi);
-    y6 = vfmaq_f32(y6, p6, hi);
-    y7 = vfmaq_f32(y7, p7, hi);
-    y8 = vfmaq_f32(y8, p8, hi);
-    y9 = vfmaq_f32(y9, p9, hi);
-    y10 = vfmaq_f32(y10, p10, hi);
-    y11 = vfmaq_f32(y11, p11, hi);
-    y12 = vfmaq_f32(y12, p12, hi);
-    y13 = vfmaq_f32(y13, p13, hi);
-    y14 = vfmaq_f32(y14, p14, hi);
-    y15 = vfmaq_f32(y15, p15, hi);
-    y16 = vfmaq_f32(y16, p16, hi);
-    y17 = vfmaq_f32(y17, p17, hi);
-    y18 = vfmaq_f32(y18, p18, hi);
-    y19 = vfmaq_f32(y19, p19, hi);
-    y20 = vfmaq_f32(y20, p20, hi);
-    y21 = vfmaq_f32(y21, p21, hi);
-    y22 = vfmaq_f32(y22, p22, hi);
-    y23 = vfmaq_f32(y23, p23, hi);
-    y24 = vfmaq_f32(y24, p24, hi);
-    y25 = vfmaq_f32(y25, p25, hi);
-    y26 = vfmaq_f32(y26, p26, hi);
-    y27 = vfmaq_f32(y27, p27, hi);
-    y28 = vfmaq_f32(y28, p28, hi);
-    y29 = vfmaq_f32(y29, p29, hi);
-    y30 = vfmaq_f32(y30, p30, hi);
-    y31 = vfmaq_f32(y31, p31, hi);
-    y0 = vmulq_f32(y0, power0);
-    y1 = vmulq_f32(y1, power1);
-    y2 = vmulq_f32(y2, power2);
-    y3 = vmulq_f32(y3, power3);
-    y4 = vmulq_f32(y4, power4);
-    y5 = vmulq_f32(y5, power5);
-    y6 = vmulq_f32(y6, power6);
-    y7 = vmulq_f32(y7, power7);
-    y8 = vmulq_f32(y8, power8);
-    y9 = vmulq_f32(y9, power9);
-    y10 = vmulq_f32(y10, power10);
-    y11 = vmulq_f32(y11, power11);
-    y12 = vmulq_f32(y12, power12);
-    y13 = vmulq_f32(y13, power13);
-    y14 = vmulq_f32(y14, power14);
-    y15 = vmulq_f32(y15, power15);
-    y16 = vmulq_f32(y16, power16);
-    y17 = vmulq_f32(y17, power17);
-    y18 = vmulq_f32(y18, power18);
-    y19 = vmulq_f32(y19, power19);
-    y20 = vmulq_f32(y20, power20);
-    y21 = vmulq_f32(y21, power21);
-    y22 = vmulq_f32(y22, power22);
-    y23 = vmulq_f32(y23, power23);
-    y24 = vmulq_f32(y24, power24);
-    y25 = vmulq_f32(y25, power25);
-    y26 = vmulq_f32(y26, power26);
-    y27 = vmulq_f32(y27, power27);
-    y28 = vmulq_f32(y28, power28);
-    y29 = vmulq_f32(y29, power29);
-    y30 = vmulq_f32(y30, power30);
-    y31 = vmulq_f32(y31, power31);
+    const uint8x16_t index0 = neon_table_index(biased0);
+    const uint8x16_t index1 = neon_table_index(biased1);
+    const uint8x16_t index2 = neon_table_index(biased2);
+    const uint8x16_t index3 = neon_table_index(biased3);
+    const uint8x16_t index4 = neon_table_index(biased4);
+    const uint8x16_t index5 = neon_table_index(biased5);
+    const uint8x16_t index6 = neon_table_index(biased6);
+    const uint8x16_t index7 = neon_table_index(biased7);
+    const uint8x16_t index8 = neon_table_index(biased8);
+    const uint8x16_t index9 = neon_table_index(biased9);
+    const uint8x16_t index10 = neon_table_index(biased10);
+    const uint8x16_t index11 = neon_table_index(biased11);
+    const uint8x16_t index12 = neon_table_index(biased12);
+    const uint8x16_t index13 = neon_table_index(biased13);
+    const uint8x16_t index14 = neon_table_index(biased14);
+    const uint8x16_t index15 = neon_table_index(biased15);
+    const uint8x16_t index16 = neon_table_index(biased16);
+    const uint8x16_t index17 = neon_table_index(biased17);
+    const uint8x16_t index18 = neon_table_index(biased18);
+    const uint8x16_t index19 = neon_table_index(biased19);
+    const uint8x16_t index20 = neon_table_index(biased20);
+    const uint8x16_t index21 = neon_table_index(biased21);
+    const uint8x16_t index22 = neon_table_index(biased22);
+    const uint8x16_t index23 = neon_table_index(biased23);
+    const uint8x16_t index24 = neon_table_index(biased24);
+    const uint8x16_t index25 = neon_table_index(biased25);
+    const uint8x16_t index26 = neon_table_index(biased26);
+    const uint8x16_t index27 = neon_table_index(biased27);
+    const uint8x16_t index28 = neon_table_index(biased28);
+    const uint8x16_t index29 = neon_table_index(biased29);
+    const uint8x16_t index30 = neon_table_index(biased30);
+    const uint8x16_t index31 = neon_table_index(biased31);
+    const float32x4_t s0 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased0), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index0)))));
+    const float32x4_t s1 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased1), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index1)))));
+    const float32x4_t s2 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased2), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index2)))));
+    const float32x4_t s3 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased3), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index3)))));
+    const float32x4_t s4 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased4), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index4)))));
+    const float32x4_t s5 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased5), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index5)))));
+    const float32x4_t s6 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased6), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index6)))));
+    const float32x4_t s7 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased7), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index7)))));
+    const float32x4_t s8 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased8), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index8)))));
+    const float32x4_t s9 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased9), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index9)))));
+    const float32x4_t s10 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased10), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index10)))));
+    const float32x4_t s11 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased11), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index11)))));
+    const float32x4_t s12 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased12), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index12)))));
+    const float32x4_t s13 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased13), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index13)))));
+    const float32x4_t s14 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased14), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index14)))));
+    const float32x4_t s15 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased15), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index15)))));
+    const float32x4_t s16 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased16), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index16)))));
+    const float32x4_t s17 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased17), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index17)))));
+    const float32x4_t s18 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased18), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index18)))));
+    const float32x4_t s19 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased19), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index19)))));
+    const float32x4_t s20 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased20), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index20)))));
+    const float32x4_t s21 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased21), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index21)))));
+    const float32x4_t s22 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased22), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index22)))));
+    const float32x4_t s23 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased23), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index23)))));
+    const float32x4_t s24 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased24), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index24)))));
+    const float32x4_t s25 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased25), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index25)))));
+    const float32x4_t s26 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased26), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index26)))));
+    const float32x4_t s27 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased27), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index27)))));
+    const float32x4_t s28 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased28), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index28)))));
+    const float32x4_t s29 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased29), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index29)))));
+    const float32x4_t s30 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased30), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index30)))));
+    const float32x4_t s31 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased31), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index31)))));
+    float32x4_t t0 = vfmaq_f32(clamped0, n0, vdupq_n_f32(-0x1.62E430p-4f));
+    float32x4_t t1 = vfmaq_f32(clamped1, n1, vdupq_n_f32(-0x1.62E430p-4f));
+    float32x4_t t2 = vfmaq_f32(clamped2, n2, vdupq_n_f32(-0x1.62E430p-4f));
+    float32x4_t t3 = vfmaq_f32(clamped3, n3, vdupq_n_f32(-0x1.62E430p-4f));
+    float32x4_t t4 = vfmaq_f32(clamped4, n4, vdupq_n_f32(-0x1.62E430p-4f));
+    float32x4_t t5 = vfmaq_f32(clamped5, n5, vdupq_n_f32(-0x1.62E430p-4f));
+    float32x4_t t6 = vfmaq_f32(clamped6, n6, vdupq_n_f32(-0x1.62E430p-4f));
+    float32x4_t t7 = vfmaq_f32(clamped7, n7, vdupq_n_f32(-0x1.62E430p-4f));
+    float32x4_t t8 = vfmaq_f32(clamped8, n8, vdupq_n_f32(-0x1.62E430p-4f));
+    float32x4_t t9 = vfmaq_f32(clamped9, n9, vdupq_n_f32(-0x1.62E430p-4f));
+    float32x4_t t10 = vfmaq_f32(clamped10, n10, vdupq_n_f32(-0x1.62E430p-4f));
+    float32x4_t t11 = vfmaq_f32(clamped11, n11, vdupq_n_f32(-0x1.62E430p-4f));
+    float32x4_t t12 = vfmaq_f32(clamped12, n12, vdupq_n_f32(-0x1.62E430p-4f));
+    float32x4_t t13 = vfmaq_f32(clamped13, n13, vdupq_n_f32(-0x1.62E430p-4f));
+    float32x4_t t14 = vfmaq_f32(clamped14, n14, vdupq_n_f32(-0x1.62E430p-4f));
+    float32x4_t t15 = vfmaq_f32(clamped15, n15, vdupq_n_f32(-0x1.62E430p-4f));
+    float32x4_t t16 = vfmaq_f32(clamped16, n16, vdupq_n_f32(-0x1.62E430p-4f));
+    float32x4_t t17 = vfmaq_f32(clamped17, n17, vdupq_n_f32(-0x1.62E430p-4f));
+    float32x4_t t18 = vfmaq_f32(clamped18, n18, vdupq_n_f32(-0x1.62E430p-4f));
+    float32x4_t t19 = vfmaq_f32(clamped19, n19, vdupq_n_f32(-0x1.62E430p-4f));
+    float32x4_t t20 = vfmaq_f32(clamped20, n20, vdupq_n_f32(-0x1.62E430p-4f));
+    float32x4_t t21 = vfmaq_f32(clamped21, n21, vdupq_n_f32(-0x1.62E430p-4f));
+    float32x4_t t22 = vfmaq_f32(clamped22, n22, vdupq_n_f32(-0x1.62E430p-4f));
+    float32x4_t t23 = vfmaq_f32(clamped23, n23, vdupq_n_f32(-0x1.62E430p-4f));
+    float32x4_t t24 = vfmaq_f32(clamped24, n24, vdupq_n_f32(-0x1.62E430p-4f));
+    float32x4_t t25 = vfmaq_f32(clamped25, n25, vdupq_n_f32(-0x1.62E430p-4f));
+    float32x4_t t26 = vfmaq_f32(clamped26, n26, vdupq_n_f32(-0x1.62E430p-4f));
+    float32x4_t t27 = vfmaq_f32(clamped27, n27, vdupq_n_f32(-0x1.62E430p-4f));
+    float32x4_t t28 = vfmaq_f32(clamped28, n28, vdupq_n_f32(-0x1.62E430p-4f));
+    float32x4_t t29 = vfmaq_f32(clamped29, n29, vdupq_n_f32(-0x1.62E430p-4f));
+    float32x4_t t30 = vfmaq_f32(clamped30, n30, vdupq_n_f32(-0x1.62E430p-4f));
+    float32x4_t t31 = vfmaq_f32(clamped31, n31, vdupq_n_f32(-0x1.62E430p-4f));
+    t0 = vfmaq_f32(t0, n0, vdupq_n_f32(0x1.05C610p-32f));
+    t1 = vfmaq_f32(t1, n1, vdupq_n_f32(0x1.05C610p-32f));
+    t2 = vfmaq_f32(t2, n2, vdupq_n_f32(0x1.05C610p-32f));
+    t3 = vfmaq_f32(t3, n3, vdupq_n_f32(0x1.05C610p-32f));
+    t4 = vfmaq_f32(t4, n4, vdupq_n_f32(0x1.05C610p-32f));
+    t5 = vfmaq_f32(t5, n5, vdupq_n_f32(0x1.05C610p-32f));
+    t6 = vfmaq_f32(t6, n6, vdupq_n_f32(0x1.05C610p-32f));
+    t7 = vfmaq_f32(t7, n7, vdupq_n_f32(0x1.05C610p-32f));
+    t8 = vfmaq_f32(t8, n8, vdupq_n_f32(0x1.05C610p-32f));
+    t9 = vfmaq_f32(t9, n9, vdupq_n_f32(0x1.05C610p-32f));
+    t10 = vfmaq_f32(t10, n10, vdupq_n_f32(0x1.05C610p-32f));
+    t11 = vfmaq_f32(t11, n11, vdupq_n_f32(0x1.05C610p-32f));
+    t12 = vfmaq_f32(t12, n12, vdupq_n_f32(0x1.05C610p-32f));
+    t13 = vfmaq_f32(t13, n13, vdupq_n_f32(0x1.05C610p-32f));
+    t14 = vfmaq_f32(t14, n14, vdupq_n_f32(0x1.05C610p-32f));
+    t15 = vfmaq_f32(t15, n15, vdupq_n_f32(0x1.05C610p-32f));
+    t16 = vfmaq_f32(t16, n16, vdupq_n_f32(0x1.05C610p-32f));
+    t17 = vfmaq_f32(t17, n17, vdupq_n_f32(0x1.05C610p-32f));
+    t18 = vfmaq_f32(t18, n18, vdupq_n_f32(0x1.05C610p-32f));
+    t19 = vfmaq_f32(t19, n19, vdupq_n_f32(0x1.05C610p-32f));
+    t20 = vfmaq_f32(t20, n20, vdupq_n_f32(0x1.05C610p-32f));
+    t21 = vfmaq_f32(t21, n21, vdupq_n_f32(0x1.05C610p-32f));
+    t22 = vfmaq_f32(t22, n22, vdupq_n_f32(0x1.05C610p-32f));
+    t23 = vfmaq_f32(t23, n23, vdupq_n_f32(0x1.05C610p-32f));
+    t24 = vfmaq_f32(t24, n24, vdupq_n_f32(0x1.05C610p-32f));
+    t25 = vfmaq_f32(t25, n25, vdupq_n_f32(0x1.05C610p-32f));
+    t26 = vfmaq_f32(t26, n26, vdupq_n_f32(0x1.05C610p-32f));
+    t27 = vfmaq_f32(t27, n27, vdupq_n_f32(0x1.05C610p-32f));
+    t28 = vfmaq_f32(t28, n28, vdupq_n_f32(0x1.05C610p-32f));
+    t29 = vfmaq_f32(t29, n29, vdupq_n_f32(0x1.05C610p-32f));
+    t30 = vfmaq_f32(t30, n30, vdupq_n_f32(0x1.05C610p-32f));
+    t31 = vfmaq_f32(t31, n31, vdupq_n_f32(0x1.05C610p-32f));
+    float32x4_t u0 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t0, vdupq_n_f32(0x1.555854p-3f));
+    float32x4_t u1 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t1, vdupq_n_f32(0x1.555854p-3f));
+    float32x4_t u2 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t2, vdupq_n_f32(0x1.555854p-3f));
+    float32x4_t u3 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t3, vdupq_n_f32(0x1.555854p-3f));
+    float32x4_t u4 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t4, vdupq_n_f32(0x1.555854p-3f));
+    float32x4_t u5 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t5, vdupq_n_f32(0x1.555854p-3f));
+    float32x4_t u6 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t6, vdupq_n_f32(0x1.555854p-3f));
+    float32x4_t u7 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t7, vdupq_n_f32(0x1.555854p-3f));
+    float32x4_t u8 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t8, vdupq_n_f32(0x1.555854p-3f));
+    float32x4_t u9 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t9, vdupq_n_f32(0x1.555854p-3f));
+    float32x4_t u10 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t10, vdupq_n_f32(0x1.555854p-3f));
+    float32x4_t u11 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t11, vdupq_n_f32(0x1.555854p-3f));
+    float32x4_t u12 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t12, vdupq_n_f32(0x1.555854p-3f));
+    float32x4_t u13 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t13, vdupq_n_f32(0x1.555854p-3f));
+    float32x4_t u14 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t14, vdupq_n_f32(0x1.555854p-3f));
+    float32x4_t u15 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t15, vdupq_n_f32(0x1.555854p-3f));
+    float32x4_t u16 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t16, vdupq_n_f32(0x1.555854p-3f));
+    float32x4_t u17 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t17, vdupq_n_f32(0x1.555854p-3f));
+    float32x4_t u18 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t18, vdupq_n_f32(0x1.555854p-3f));
+    float32x4_t u19 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t19, vdupq_n_f32(0x1.555854p-3f));
+    float32x4_t u20 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t20, vdupq_n_f32(0x1.555854p-3f));
+    float32x4_t u21 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t21, vdupq_n_f32(0x1.555854p-3f));
+    float32x4_t u22 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t22, vdupq_n_f32(0x1.555854p-3f));
+    float32x4_t u23 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t23, vdupq_n_f32(0x1.555854p-3f));
+    float32x4_t u24 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t24, vdupq_n_f32(0x1.555854p-3f));
+    float32x4_t u25 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t25, vdupq_n_f32(0x1.555854p-3f));
+    float32x4_t u26 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t26, vdupq_n_f32(0x1.555854p-3f));
+    float32x4_t u27 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t27, vdupq_n_f32(0x1.555854p-3f));
+    float32x4_t u28 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t28, vdupq_n_f32(0x1.555854p-3f));
+    float32x4_t u29 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t29, vdupq_n_f32(0x1.555854p-3f));
+    float32x4_t u30 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t30, vdupq_n_f32(0x1.555854p-3f));
+    float32x4_t u31 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t31, vdupq_n_f32(0x1.555854p-3f));
+    u0 = vfmaq_f32(vdupq_n_f32(1.0f), u0, t0);
+    u1 = vfmaq_f32(vdupq_n_f32(1.0f), u1, t1);
+    u2 = vfmaq_f32(vdupq_n_f32(1.0f), u2, t2);
+    u3 = vfmaq_f32(vdupq_n_f32(1.0f), u3, t3);
+    u4 = vfmaq_f32(vdupq_n_f32(1.0f), u4, t4);
+    u5 = vfmaq_f32(vdupq_n_f32(1.0f), u5, t5);
+    u6 = vfmaq_f32(vdupq_n_f32(1.0f), u6, t6);
+    u7 = vfmaq_f32(vdupq_n_f32(1.0f), u7, t7);
+    u8 = vfmaq_f32(vdupq_n_f32(1.0f), u8, t8);
+    u9 = vfmaq_f32(vdupq_n_f32(1.0f), u9, t9);
+    u10 = vfmaq_f32(vdupq_n_f32(1.0f), u10, t10);
+    u11 = vfmaq_f32(vdupq_n_f32(1.0f), u11, t11);
+    u12 = vfmaq_f32(vdupq_n_f32(1.0f), u12, t12);
+    u13 = vfmaq_f32(vdupq_n_f32(1.0f), u13, t13);
+    u14 = vfmaq_f32(vdupq_n_f32(1.0f), u14, t14);
+    u15 = vfmaq_f32(vdupq_n_f32(1.0f), u15, t15);
+    u16 = vfmaq_f32(vdupq_n_f32(1.0f), u16, t16);
+    u17 = vfmaq_f32(vdupq_n_f32(1.0f), u17, t17);
+    u18 = vfmaq_f32(vdupq_n_f32(1.0f), u18, t18);
+    u19 = vfmaq_f32(vdupq_n_f32(1.0f), u19, t19);
+    u20 = vfmaq_f32(vdupq_n_f32(1.0f), u20, t20);
+    u21 = vfmaq_f32(vdupq_n_f32(1.0f), u21, t21);
+    u22 = vfmaq_f32(vdupq_n_f32(1.0f), u22, t22);
+    u23 = vfmaq_f32(vdupq_n_f32(1.0f), u23, t23);
+    u24 = vfmaq_f32(vdupq_n_f32(1.0f), u24, t24);
+    u25 = vfmaq_f32(vdupq_n_f32(1.0f), u25, t25);
+    u26 = vfmaq_f32(vdupq_n_f32(1.0f), u26, t26);
+    u27 = vfmaq_f32(vdupq_n_f32(1.0f), u27, t27);
+    u28 = vfmaq_f32(vdupq_n_f32(1.0f), u28, t28);
+    u29 = vfmaq_f32(vdupq_n_f32(1.0f), u29, t29);
+    u30 = vfmaq_f32(vdupq_n_f32(1.0f), u30, t30);
+    u31 = vfmaq_f32(vdupq_n_f32(1.0f), u31, t31);
+    u0 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index0)), u0, t0);
+    u1 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index1)), u1, t1);
+    u2 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index2)), u2, t2);
+    u3 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index3)), u3, t3);
+    u4 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index4)), u4, t4);
+    u5 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index5)), u5, t5);
+    u6 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index6)), u6, t6);
+    u7 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index7)), u7, t7);
+    u8 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index8)), u8, t8);
+    u9 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index9)), u9, t9);
+    u10 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index10)), u10, t10);
+    u11 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index11)), u11, t11);
+    u12 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index12)), u12, t12);
+    u13 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index13)), u13, t13);
+    u14 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index14)), u14, t14);
+    u15 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index15)), u15, t15);
+    u16 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index16)), u16, t16);
+    u17 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index17)), u17, t17);
+    u18 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index18)), u18, t18);
+    u19 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index19)), u19, t19);
+    u20 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index20)), u20, t20);
+    u21 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index21)), u21, t21);
+    u22 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index22)), u22, t22);
+    u23 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index23)), u23, t23);
+    u24 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index24)), u24, t24);
+    u25 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index25)), u25, t25);
+    u26 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index26)), u26, t26);
+    u27 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index27)), u27, t27);
+    u28 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index28)), u28, t28);
+    u29 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index29)), u29, t29);
+    u30 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index30)), u30, t30);
+    u31 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index31)), u31, t31);
+    const float32x4_t e0 = vfmaq_f32(s0, s0, u0);
+    const float32x4_t e1 = vfmaq_f32(s1, s1, u1);
+    const float32x4_t e2 = vfmaq_f32(s2, s2, u2);
+    const float32x4_t e3 = vfmaq_f32(s3, s3, u3);
+    const float32x4_t e4 = vfmaq_f32(s4, s4, u4);
+    const float32x4_t e5 = vfmaq_f32(s5, s5, u5);
+    const float32x4_t e6 = vfmaq_f32(s6, s6, u6);
+    const float32x4_t e7 = vfmaq_f32(s7, s7, u7);
+    const float32x4_t e8 = vfmaq_f32(s8, s8, u8);
+    const float32x4_t e9 = vfmaq_f32(s9, s9, u9);
+    const float32x4_t e10 = vfmaq_f32(s10, s10, u10);
+    const float32x4_t e11 = vfmaq_f32(s11, s11, u11);
+    const float32x4_t e12 = vfmaq_f32(s12, s12, u12);
+    const float32x4_t e13 = vfmaq_f32(s13, s13, u13);
+    const float32x4_t e14 = vfmaq_f32(s14, s14, u14);
+    const float32x4_t e15 = vfmaq_f32(s15, s15, u15);
+    const float32x4_t e16 = vfmaq_f32(s16, s16, u16);
+    const float32x4_t e17 = vfmaq_f32(s17, s17, u17);
+    const float32x4_t e18 = vfmaq_f32(s18, s18, u18);
+    const float32x4_t e19 = vfmaq_f32(s19, s19, u19);
+    const float32x4_t e20 = vfmaq_f32(s20, s20, u20);
+    const float32x4_t e21 = vfmaq_f32(s21, s21, u21);
+    const float32x4_t e22 = vfmaq_f32(s22, s22, u22);
+    const float32x4_t e23 = vfmaq_f32(s23, s23, u23);
+    const float32x4_t e24 = vfmaq_f32(s24, s24, u24);
+    const float32x4_t e25 = vfmaq_f32(s25, s25, u25);
+    const float32x4_t e26 = vfmaq_f32(s26, s26, u26);
+    const float32x4_t e27 = vfmaq_f32(s27, s27, u27);
+    const float32x4_t e28 = vfmaq_f32(s28, s28, u28);
+    const float32x4_t e29 = vfmaq_f32(s29, s29, u29);
+    const float32x4_t e30 = vfmaq_f32(s30, s30, u30);
+    const float32x4_t e31 = vfmaq_f32(s31, s31, u31);
+    const float32x4_t y0 = neon_scaled(e0, hi, lo);
+    const float32x4_t y1 = neon_scaled(e1, hi, lo);
+    const float32x4_t y2 = neon_scaled(e2, hi, lo);
+    const float32x4_t y3 = neon_scaled(e3, hi, lo);
+    const float32x4_t y4 = neon_scaled(e4, hi, lo);
+    const float32x4_t y5 = neon_scaled(e5, hi, lo);
+    const float32x4_t y6 = neon_scaled(e6, hi, lo);
+    const float32x4_t y7 = neon_scaled(e7, hi, lo);
+    const float32x4_t y8 = neon_scaled(e8, hi, lo);
+    const float32x4_t y9 = neon_scaled(e9, hi, lo);
+    const float32x4_t y10 = neon_scaled(e10, hi, lo);
+    const float32x4_t y11 = neon_scaled(e11, hi, lo);
+    const float32x4_t y12 = neon_scaled(e12, hi, lo);
+    const float32x4_t y13 = neon_scaled(e13, hi, lo);
+    const float32x4_t y14 = neon_scaled(e14, hi, lo);
+    const float32x4_t y15 = neon_scaled(e15, hi, lo);
+    const float32x4_t y16 = neon_scaled(e16, hi, lo);
+    const float32x4_t y17 = neon_scaled(e17, hi, lo);
+    const float32x4_t y18 = neon_scaled(e18, hi, lo);
+    const float32x4_t y19 = neon_scaled(e19, hi, lo);
+    const float32x4_t y20 = neon_scaled(e20, hi, lo);
+    const float32x4_t y21 = neon_scaled(e21, hi, lo);
+    const float32x4_t y22 = neon_scaled(e22, hi, lo);
+    const float32x4_t y23 = neon_scaled(e23, hi, lo);
+    const float32x4_t y24 = neon_scaled(e24, hi, lo);
+    const float32x4_t y25 = neon_scaled(e25, hi, lo);
+    const float32x4_t y26 = neon_scaled(e26, hi, lo);
+    const float32x4_t y27 = neon_scaled(e27, hi, lo);
+    const float32x4_t y28 = neon_scaled(e28, hi, lo);
+    const float32x4_t y29 = neon_scaled(e29, hi, lo);
+    const float32x4_t y30 = neon_scaled(e30, hi, lo);
+    const float32x4_t y31 = neon_scaled(e31, hi, lo);
 
     vst1q_f32(y + 0, y0);
     vst1q_f32(y + 4, y1);
@@ -1383,25 +1315,23 @@ extern "C" void smx_f32_vstreamextexp_ukernel__neon_u128(size_t n, const float* 
   for (; n >= 4; n -= 4) {
     float32x4_t x0 = vld1q_f32(x + 0);
 
-    x0 = vmaxq_f32(lower, x0);
-
-    // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
-    // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
-    const float32x4_t biased0 = vfmaq_f32(bias, x0, vdupq_n_f32(0x1.715476p+0f));
+    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    const float32x4_t clamped0 = vmaxq_f32(lower, x0);
+    const float32x4_t biased0 = vfmaq_f32(bias, clamped0, vdupq_n_f32(8.0f * smx_log2e));
     const float32x4_t n0 = vsubq_f32(biased0, bias);
-    const float32x4_t power0 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased0), 23));
-    float32x4_t t0 = vfmaq_f32(x0, n0, vdupq_n_f32(-0x1.62E400p-1f));
-    t0 = vfmaq_f32(t0, n0, vdupq_n_f32(-0x1.7F7D1Cp-20f));
-    float32x4_t p0 = vfmaq_f32(vdupq_n_f32(0x1.123AC8p-7f), t0, vdupq_n_f32(0x1.6A604Ap-10f));
-    p0 = vfmaq_f32(vdupq_n_f32(0x1.5558A0p-5f), p0, t0);
-    p0 = vfmaq_f32(vdupq_n_f32(0x1.555490p-3f), p0, t0);
-    p0 = vfmaq_f32(vdupq_n_f32(0x1.FFFFFCp-2f), p0, t0);
-    p0 = vfmaq_f32(vdupq_n_f32(1.0f), p0, t0);
-    p0 = vfmaq_f32(vdupq_n_f32(1.0f), p0, t0);
-    float32x4_t y0 = vmulq_f32(p0, lo);
-    y0 = vfmaq_f32(y0, p0, hi);
-    y0 = vmulq_f32(y0, power0);
+    const uint8x16_t index0 = neon_table_index(biased0);
+    const float32x4_t s0 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased0), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index0)))));
+    float32x4_t t0 = vfmaq_f32(clamped0, n0, vdupq_n_f32(-0x1.62E430p-4f));
+    t0 = vfmaq_f32(t0, n0, vdupq_n_f32(0x1.05C610p-32f));
+    float32x4_t u0 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t0, vdupq_n_f32(0x1.555854p-3f));
+    u0 = vfmaq_f32(vdupq_n_f32(1.0f), u0, t0);
+    u0 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index0)), u0, t0);
+    const float32x4_t e0 = vfmaq_f32(s0, s0, u0);
+    const float32x4_t y0 = neon_scaled(e0, hi, lo);
 
     vst1q_f32(y + 0, y0);
     x += 4;
@@ -1410,25 +1340,23 @@ extern "C" void smx_f32_vstreamextexp_ukernel__neon_u128(size_t n, const float* 
   if (n > 0) {
     float32x4_t x0 = neon_load_tail(x, n, vdupq_n_f32(0.0f));
 
-    x0 = vmaxq_f32(lower, x0);
-
-    // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
-    // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
-    const float32x4_t biased0 = vfmaq_f32(bias, x0, vdupq_n_f32(0x1.715476p+0f));
+    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    const float32x4_t clamped0 = vmaxq_f32(lower, x0);
+    const float32x4_t biased0 = vfmaq_f32(bias, clamped0, vdupq_n_f32(8.0f * smx_log2e));
     const float32x4_t n0 = vsubq_f32(biased0, bias);
-    const float32x4_t power0 = vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased0), 23));
-    float32x4_t t0 = vfmaq_f32(x0, n0, vdupq_n_f32(-0x1.62E400p-1f));
-    t0 = vfmaq_f32(t0, n0, vdupq_n_f32(-0x1.7F7D1Cp-20f));
-    float32x4_t p0 = vfmaq_f32(vdupq_n_f32(0x1.123AC8p-7f), t0, vdupq_n_f32(0x1.6A604Ap-10f));
-    p0 = vfmaq_f32(vdupq_n_f32(0x1.5558A0p-5f), p0, t0);
-    p0 = vfmaq_f32(vdupq_n_f32(0x1.555490p-3f), p0, t0);
-    p0 = vfmaq_f32(vdupq_n_f32(0x1.FFFFFCp-2f), p0, t0);
-    p0 = vfmaq_f32(vdupq_n_f32(1.0f), p0, t0);
-    p0 = vfmaq_f32(vdupq_n_f32(1.0f), p0, t0);
-    float32x4_t y0 = vmulq_f32(p0, lo);
-    y0 = vfmaq_f32(y0, p0, hi);
-    y0 = vmulq_f32(y0, power0);
+    const uint8x16_t index0 = neon_table_index(biased0);
+    const float32x4_t s0 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased0), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index0)))));
+    float32x4_t t0 = vfmaq_f32(clamped0, n0, vdupq_n_f32(-0x1.62E430p-4f));
+    t0 = vfmaq_f32(t0, n0, vdupq_n_f32(0x1.05C610p-32f));
+    float32x4_t u0 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t0, vdupq_n_f32(0x1.555854p-3f));
+    u0 = vfmaq_f32(vdupq_n_f32(1.0f), u0, t0);
+    u0 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index0)), u0, t0);
+    const float32x4_t e0 = vfmaq_f32(s0, s0, u0);
+    const float32x4_t y0 = neon_scaled(e0, hi, lo);
 
     neon_store_tail(y, n, y0);
   }

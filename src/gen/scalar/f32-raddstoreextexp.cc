@@ -31,18 +31,26 @@ static inline f32x16 two_sum(f32x16 a, f32x16 b, f32x16* error) {
   return sum;
 }
 
-// (*hi, *lo) += a, the rounding error of *hi kept in *lo.
-static inline void add_compensated(f32x16* hi, f32x16* lo, f32x16 a) {
-  f32x16 error;
-  *hi = two_sum(*hi, a, &error);
-  *lo = scalar_add(*lo, error);
-}
-
 // (*hi, *lo) += (hi2, lo2)
 static inline void add_pair(f32x16* hi, f32x16* lo, f32x16 hi2, f32x16 lo2) {
   f32x16 error;
   *hi = two_sum(*hi, hi2, &error);
   *lo = scalar_add(scalar_add(*lo, lo2), error);
+}
+
+// (*hi, *lo) += a, the rounding error of *hi kept in *lo, where *hi holds its anchor, and so is at least a (Fast2Sum).
+static inline void add_compensated(f32x16* hi, f32x16* lo, f32x16 a) {
+  const f32x16 sum = scalar_add(*hi, a);
+  const f32x16 error = scalar_sub(a, scalar_sub(sum, *hi));
+  *hi = sum;
+  *lo = scalar_add(*lo, error);
+}
+
+// (*hi, *lo) without its anchor.
+static inline void take_off(f32x16* hi, f32x16* lo, f32x16 anchor) {
+  const f32x16 sum = scalar_sub(*hi, anchor);
+  *lo = scalar_add(*lo, scalar_sub(scalar_sub(*hi, sum), anchor));
+  *hi = sum;
 }
 
 // The sum over 16 lanes, by halving: lane i with lane i + 8, and so on.
@@ -57,45 +65,107 @@ static inline void fold(f32x16* hi, f32x16* lo, struct smx_f32_extended* sum) {
   sum->lo = l - (sum->hi - h);
 }
 
-// The last n < 32 elements of a block; absent ones count as 0.
-static inline void accumulate_tail(ptrdiff_t n, const float* x, float* y, f32x16 lower, f32x16 bias,
-                                   f32x16* block_hi, f32x16* block_lo) {
-  const f32x16 absent = scalar_set1(-INFINITY);
+// Makes the reference hold a block; the sums so far follow. Fails above the range, and where terms have been stored under another reference.
+static inline bool hold(struct smx_f32_reference* reference, float max, f32x16* hi, f32x16* lo) {
+  if (smx_f32_reference_holds(reference, max)) return true;
+  if (reference->floor == -INFINITY) return false;
+  if (!smx_f32_reference_move(reference, max)) return false;
+  const f32x16 rescale = scalar_set1(reference->rescale);
+  hi[0] = scalar_mul(scalar_mul(hi[0], rescale), rescale);
+  lo[0] = scalar_mul(scalar_mul(lo[0], rescale), rescale);
+  return true;
+}
 
-  const f32x16 x0 = scalar_max(lower, scalar_load_tail(x + 0, n - 0, absent));
-  const f32x16 x1 = scalar_max(lower, scalar_load_tail(x + 16, n - 16, absent));
+// The sum of a block in its lanes, and its largest element. Of no use where that is more than reference and anchor hold.
+static inline float sum_block_u32(size_t n, const float* x, float* y,
+                                  const struct smx_f32_reference* reference, f32x16* hi, f32x16* lo) {
+  const f32x16 lower = scalar_set1(smx_lower_bound(SMX_BIAS - reference->exponent));
+  const f32x16 bias = scalar_set1(smx_rounding_bias(SMX_BIAS - reference->exponent));
+  const f32x16 anchor = scalar_set1(smx_f32_anchor(reference, n));
+  const scalar_table mantissas = scalar_load_table(smx_exp2_mantissas);
+  const scalar_table residuals = scalar_load_table(smx_exp2_residuals);
+  f32x16 max0 = scalar_set1(-INFINITY);
+  f32x16 max1 = scalar_set1(-INFINITY);
+  f32x16 block_hi[1] = {anchor};
+  f32x16 block_lo[1] = {scalar_set1(0.0f)};
 
-  // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
-  // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-  // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
-  const f32x16 biased0 = scalar_fma(x0, scalar_set1(0x1.715476p+0f), bias);
-  const f32x16 biased1 = scalar_fma(x1, scalar_set1(0x1.715476p+0f), bias);
-  const f32x16 n0 = scalar_sub(biased0, bias);
-  const f32x16 n1 = scalar_sub(biased1, bias);
-  const f32x16 power0 = scalar_shift_to_exponent(biased0);
-  const f32x16 power1 = scalar_shift_to_exponent(biased1);
-  f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E400p-1f), x0);
-  f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E400p-1f), x1);
-  t0 = scalar_fma(n0, scalar_set1(-0x1.7F7D1Cp-20f), t0);
-  t1 = scalar_fma(n1, scalar_set1(-0x1.7F7D1Cp-20f), t1);
-  f32x16 p0 = scalar_fma(t0, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
-  f32x16 p1 = scalar_fma(t1, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
-  p0 = scalar_fma(p0, t0, scalar_set1(0x1.5558A0p-5f));
-  p1 = scalar_fma(p1, t1, scalar_set1(0x1.5558A0p-5f));
-  p0 = scalar_fma(p0, t0, scalar_set1(0x1.555490p-3f));
-  p1 = scalar_fma(p1, t1, scalar_set1(0x1.555490p-3f));
-  p0 = scalar_fma(p0, t0, scalar_set1(0x1.FFFFFCp-2f));
-  p1 = scalar_fma(p1, t1, scalar_set1(0x1.FFFFFCp-2f));
-  p0 = scalar_fma(p0, t0, scalar_set1(1.0f));
-  p1 = scalar_fma(p1, t1, scalar_set1(1.0f));
-  p0 = scalar_fma(p0, t0, scalar_set1(1.0f));
-  p1 = scalar_fma(p1, t1, scalar_set1(1.0f));
-  const f32x16 y0 = scalar_mul(p0, power0);
-  const f32x16 y1 = scalar_mul(p1, power1);
-  scalar_store_tail(y + 0, n - 0, y0);
-  scalar_store_tail(y + 16, n - 16, y1);
-  const f32x16 pair0 = scalar_add(y0, y1);
-  add_compensated(&block_hi[0], &block_lo[0], pair0);
+  size_t i = 0;
+  for (; i + 32 <= n; i += 32) {
+    const f32x16 x0 = scalar_load(x + i + 0);
+    const f32x16 x1 = scalar_load(x + i + 16);
+    max0 = scalar_max(max0, x0);
+    max1 = scalar_max(max1, x1);
+
+    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    const f32x16 clamped0 = scalar_max(lower, x0);
+    const f32x16 clamped1 = scalar_max(lower, x1);
+    const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
+    const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
+    const f32x16 n0 = scalar_sub(biased0, bias);
+    const f32x16 n1 = scalar_sub(biased1, bias);
+    const f32x16 index0 = (biased0);
+    const f32x16 index1 = (biased1);
+    const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
+    const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
+    f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
+    f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E430p-4f), clamped1);
+    t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
+    t1 = scalar_fma(n1, scalar_set1(0x1.05C610p-32f), t1);
+    f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+    f32x16 u1 = scalar_fma(t1, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+    u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
+    u1 = scalar_fma(u1, t1, scalar_set1(1.0f));
+    u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
+    u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
+    const f32x16 e0 = scalar_fma(s0, u0, s0);
+    const f32x16 e1 = scalar_fma(s1, u1, s1);
+    scalar_store(y + i + 0, e0);
+    scalar_store(y + i + 16, e1);
+    add_compensated(&block_hi[0], &block_lo[0], scalar_add(e0, e1));
+  }
+  if (i < n) {
+    const f32x16 absent = scalar_set1(-INFINITY);  // counts as 0
+
+    const f32x16 x0 = scalar_load_tail(x + i + 0, (ptrdiff_t)(n - i) - 0, absent);
+    const f32x16 x1 = scalar_load_tail(x + i + 16, (ptrdiff_t)(n - i) - 16, absent);
+    max0 = scalar_max(max0, x0);
+    max1 = scalar_max(max1, x1);
+
+    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    const f32x16 clamped0 = scalar_max(lower, x0);
+    const f32x16 clamped1 = scalar_max(lower, x1);
+    const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
+    const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
+    const f32x16 n0 = scalar_sub(biased0, bias);
+    const f32x16 n1 = scalar_sub(biased1, bias);
+    const f32x16 index0 = (biased0);
+    const f32x16 index1 = (biased1);
+    const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
+    const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
+    f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
+    f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E430p-4f), clamped1);
+    t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
+    t1 = scalar_fma(n1, scalar_set1(0x1.05C610p-32f), t1);
+    f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+    f32x16 u1 = scalar_fma(t1, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+    u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
+    u1 = scalar_fma(u1, t1, scalar_set1(1.0f));
+    u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
+    u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
+    const f32x16 e0 = scalar_fma(s0, u0, s0);
+    const f32x16 e1 = scalar_fma(s1, u1, s1);
+    scalar_store_tail(y + i + 0, (ptrdiff_t)(n - i) - 0, e0);
+    scalar_store_tail(y + i + 16, (ptrdiff_t)(n - i) - 16, e1);
+    add_compensated(&block_hi[0], &block_lo[0], scalar_add(e0, e1));
+  }
+  take_off(&block_hi[0], &block_lo[0], anchor);
+  hi[0] = block_hi[0];
+  lo[0] = block_lo[0];
+  return scalar_reduce_max(scalar_max(max0, max1));
 }
 
 extern "C" void smx_f32_raddstoreextexp_ukernel__scalar_u32(size_t n, const float* x, float* y,
@@ -104,64 +174,193 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__scalar_u32(size_t n, const floa
   f32x16 lo[1] = {scalar_set1(0.0f)};
   struct smx_f32_reference reference;
   smx_f32_reference_init(&reference);
-  // A tile whose maximum is out of range is left as it is, in place too.
-  sum->max = maximum(n, x);
-  if (!smx_is_in_range(sum->max)) {
-    smx_f32_extended_refuse(sum);
-    return;
+  sum->max = -INFINITY;
+  // In place nothing can be summed anew: the reference is that of the tile's maximum, and blocks are not guessed at.
+  const bool in_place = x == y;
+  if (in_place) {
+    sum->max = maximum(n, x);
+    if (!smx_is_in_range(sum->max)) return smx_f32_extended_refuse(sum);
+    hold(&reference, sum->max, hi, lo);
   }
-  if (!smx_f32_reference_holds(&reference, sum->max)) smx_f32_reference_move(&reference, sum->max);
-  f32x16 lower = scalar_set1(smx_lower_bound(SMX_BIAS - reference.exponent));
-  f32x16 bias = scalar_set1(smx_rounding_bias(SMX_BIAS - reference.exponent));
-  while (n > 0) {
-    const size_t block = n < 1024 ? n : 1024;
-    f32x16 block_hi[1] = {scalar_set1(0.0f)};
-    f32x16 block_lo[1] = {scalar_set1(0.0f)};
-    size_t i = 0;
-    for (; i + 32 <= block; i += 32) {
-      const f32x16 x0 = scalar_max(lower, scalar_load(x + i + 0));
-      const f32x16 x1 = scalar_max(lower, scalar_load(x + i + 16));
-
-      // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
-      // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
-      const f32x16 biased0 = scalar_fma(x0, scalar_set1(0x1.715476p+0f), bias);
-      const f32x16 biased1 = scalar_fma(x1, scalar_set1(0x1.715476p+0f), bias);
-      const f32x16 n0 = scalar_sub(biased0, bias);
-      const f32x16 n1 = scalar_sub(biased1, bias);
-      const f32x16 power0 = scalar_shift_to_exponent(biased0);
-      const f32x16 power1 = scalar_shift_to_exponent(biased1);
-      f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E400p-1f), x0);
-      f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E400p-1f), x1);
-      t0 = scalar_fma(n0, scalar_set1(-0x1.7F7D1Cp-20f), t0);
-      t1 = scalar_fma(n1, scalar_set1(-0x1.7F7D1Cp-20f), t1);
-      f32x16 p0 = scalar_fma(t0, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
-      f32x16 p1 = scalar_fma(t1, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
-      p0 = scalar_fma(p0, t0, scalar_set1(0x1.5558A0p-5f));
-      p1 = scalar_fma(p1, t1, scalar_set1(0x1.5558A0p-5f));
-      p0 = scalar_fma(p0, t0, scalar_set1(0x1.555490p-3f));
-      p1 = scalar_fma(p1, t1, scalar_set1(0x1.555490p-3f));
-      p0 = scalar_fma(p0, t0, scalar_set1(0x1.FFFFFCp-2f));
-      p1 = scalar_fma(p1, t1, scalar_set1(0x1.FFFFFCp-2f));
-      p0 = scalar_fma(p0, t0, scalar_set1(1.0f));
-      p1 = scalar_fma(p1, t1, scalar_set1(1.0f));
-      p0 = scalar_fma(p0, t0, scalar_set1(1.0f));
-      p1 = scalar_fma(p1, t1, scalar_set1(1.0f));
-      const f32x16 y0 = scalar_mul(p0, power0);
-      const f32x16 y1 = scalar_mul(p1, power1);
-      scalar_store(y + i + 0, y0);
-      scalar_store(y + i + 16, y1);
-      const f32x16 pair0 = scalar_add(y0, y1);
-      add_compensated(&block_hi[0], &block_lo[0], pair0);
+  bool is_guess = false;
+  size_t i = 0;
+  while (i < n) {
+    f32x16 block_hi[1][1], block_lo[1][1];
+    size_t length = n - i < 1024 ? n - i : 1024;
+    if (!is_guess) {
+      const float block_max = maximum(length, x + i);
+      sum->max = block_max > sum->max ? block_max : sum->max;
+      if (!hold(&reference, block_max, hi, lo)) return smx_f32_extended_refuse(sum);
+      smx_f32_anchor_move(&reference, block_max);
     }
-    if (i < block) accumulate_tail((ptrdiff_t)(block - i), x + i, y + i, lower, bias, block_hi, block_lo);
-    add_pair(&hi[0], &lo[0], block_hi[0], block_lo[0]);
-    x += block;
-    y += block;
-    n -= block;
+    const float max = sum_block_u32(length, x + i, y + i, &reference, block_hi[0], block_lo[0]);
+    if (is_guess && !(smx_f32_reference_holds(&reference, max) && smx_f32_anchor_holds(&reference, max))) {
+      is_guess = false;
+      continue;
+    }
+    is_guess = !in_place;
+    sum->max = max > sum->max ? max : sum->max;
+    add_pair(&hi[0], &lo[0], block_hi[0][0], block_lo[0][0]);
+    i += length;
   }
   fold(hi, lo, sum);
   sum->reference = reference.exponent;
+}
+
+// The sum of a block in its lanes, and its largest element. Of no use where that is more than reference and anchor hold.
+static inline float sum_block_u64(size_t n, const float* x, float* y,
+                                  const struct smx_f32_reference* reference, f32x16* hi, f32x16* lo) {
+  const f32x16 lower = scalar_set1(smx_lower_bound(SMX_BIAS - reference->exponent));
+  const f32x16 bias = scalar_set1(smx_rounding_bias(SMX_BIAS - reference->exponent));
+  const f32x16 anchor = scalar_set1(smx_f32_anchor(reference, n));
+  const scalar_table mantissas = scalar_load_table(smx_exp2_mantissas);
+  const scalar_table residuals = scalar_load_table(smx_exp2_residuals);
+  f32x16 max0 = scalar_set1(-INFINITY);
+  f32x16 max1 = scalar_set1(-INFINITY);
+  f32x16 block_hi[1] = {anchor};
+  f32x16 block_lo[1] = {scalar_set1(0.0f)};
+
+  size_t i = 0;
+  for (; i + 64 <= n; i += 64) {
+    const f32x16 x0 = scalar_load(x + i + 0);
+    const f32x16 x1 = scalar_load(x + i + 16);
+    const f32x16 x2 = scalar_load(x + i + 32);
+    const f32x16 x3 = scalar_load(x + i + 48);
+    max0 = scalar_max(max0, x0);
+    max1 = scalar_max(max1, x1);
+    max0 = scalar_max(max0, x2);
+    max1 = scalar_max(max1, x3);
+
+    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    const f32x16 clamped0 = scalar_max(lower, x0);
+    const f32x16 clamped1 = scalar_max(lower, x1);
+    const f32x16 clamped2 = scalar_max(lower, x2);
+    const f32x16 clamped3 = scalar_max(lower, x3);
+    const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
+    const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
+    const f32x16 biased2 = scalar_fma(clamped2, scalar_set1(8.0f * smx_log2e), bias);
+    const f32x16 biased3 = scalar_fma(clamped3, scalar_set1(8.0f * smx_log2e), bias);
+    const f32x16 n0 = scalar_sub(biased0, bias);
+    const f32x16 n1 = scalar_sub(biased1, bias);
+    const f32x16 n2 = scalar_sub(biased2, bias);
+    const f32x16 n3 = scalar_sub(biased3, bias);
+    const f32x16 index0 = (biased0);
+    const f32x16 index1 = (biased1);
+    const f32x16 index2 = (biased2);
+    const f32x16 index3 = (biased3);
+    const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
+    const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
+    const f32x16 s2 = scalar_shift_to_exponent_and_add(biased2, scalar_look_up(mantissas, index2));
+    const f32x16 s3 = scalar_shift_to_exponent_and_add(biased3, scalar_look_up(mantissas, index3));
+    f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
+    f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E430p-4f), clamped1);
+    f32x16 t2 = scalar_fma(n2, scalar_set1(-0x1.62E430p-4f), clamped2);
+    f32x16 t3 = scalar_fma(n3, scalar_set1(-0x1.62E430p-4f), clamped3);
+    t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
+    t1 = scalar_fma(n1, scalar_set1(0x1.05C610p-32f), t1);
+    t2 = scalar_fma(n2, scalar_set1(0x1.05C610p-32f), t2);
+    t3 = scalar_fma(n3, scalar_set1(0x1.05C610p-32f), t3);
+    f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+    f32x16 u1 = scalar_fma(t1, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+    f32x16 u2 = scalar_fma(t2, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+    f32x16 u3 = scalar_fma(t3, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+    u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
+    u1 = scalar_fma(u1, t1, scalar_set1(1.0f));
+    u2 = scalar_fma(u2, t2, scalar_set1(1.0f));
+    u3 = scalar_fma(u3, t3, scalar_set1(1.0f));
+    u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
+    u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
+    u2 = scalar_fma(u2, t2, scalar_look_up(residuals, index2));
+    u3 = scalar_fma(u3, t3, scalar_look_up(residuals, index3));
+    const f32x16 e0 = scalar_fma(s0, u0, s0);
+    const f32x16 e1 = scalar_fma(s1, u1, s1);
+    const f32x16 e2 = scalar_fma(s2, u2, s2);
+    const f32x16 e3 = scalar_fma(s3, u3, s3);
+    scalar_store(y + i + 0, e0);
+    scalar_store(y + i + 16, e1);
+    scalar_store(y + i + 32, e2);
+    scalar_store(y + i + 48, e3);
+    add_compensated(&block_hi[0], &block_lo[0], scalar_add(e0, e1));
+    add_compensated(&block_hi[0], &block_lo[0], scalar_add(e2, e3));
+  }
+  for (; i + 32 <= n; i += 32) {
+    const f32x16 x0 = scalar_load(x + i + 0);
+    const f32x16 x1 = scalar_load(x + i + 16);
+    max0 = scalar_max(max0, x0);
+    max1 = scalar_max(max1, x1);
+
+    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    const f32x16 clamped0 = scalar_max(lower, x0);
+    const f32x16 clamped1 = scalar_max(lower, x1);
+    const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
+    const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
+    const f32x16 n0 = scalar_sub(biased0, bias);
+    const f32x16 n1 = scalar_sub(biased1, bias);
+    const f32x16 index0 = (biased0);
+    const f32x16 index1 = (biased1);
+    const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
+    const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
+    f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
+    f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E430p-4f), clamped1);
+    t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
+    t1 = scalar_fma(n1, scalar_set1(0x1.05C610p-32f), t1);
+    f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+    f32x16 u1 = scalar_fma(t1, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+    u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
+    u1 = scalar_fma(u1, t1, scalar_set1(1.0f));
+    u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
+    u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
+    const f32x16 e0 = scalar_fma(s0, u0, s0);
+    const f32x16 e1 = scalar_fma(s1, u1, s1);
+    scalar_store(y + i + 0, e0);
+    scalar_store(y + i + 16, e1);
+    add_compensated(&block_hi[0], &block_lo[0], scalar_add(e0, e1));
+  }
+  if (i < n) {
+    const f32x16 absent = scalar_set1(-INFINITY);  // counts as 0
+
+    const f32x16 x0 = scalar_load_tail(x + i + 0, (ptrdiff_t)(n - i) - 0, absent);
+    const f32x16 x1 = scalar_load_tail(x + i + 16, (ptrdiff_t)(n - i) - 16, absent);
+    max0 = scalar_max(max0, x0);
+    max1 = scalar_max(max1, x1);
+
+    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    const f32x16 clamped0 = scalar_max(lower, x0);
+    const f32x16 clamped1 = scalar_max(lower, x1);
+    const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
+    const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
+    const f32x16 n0 = scalar_sub(biased0, bias);
+    const f32x16 n1 = scalar_sub(biased1, bias);
+    const f32x16 index0 = (biased0);
+    const f32x16 index1 = (biased1);
+    const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
+    const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
+    f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
+    f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E430p-4f), clamped1);
+    t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
+    t1 = scalar_fma(n1, scalar_set1(0x1.05C610p-32f), t1);
+    f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+    f32x16 u1 = scalar_fma(t1, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+    u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
+    u1 = scalar_fma(u1, t1, scalar_set1(1.0f));
+    u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
+    u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
+    const f32x16 e0 = scalar_fma(s0, u0, s0);
+    const f32x16 e1 = scalar_fma(s1, u1, s1);
+    scalar_store_tail(y + i + 0, (ptrdiff_t)(n - i) - 0, e0);
+    scalar_store_tail(y + i + 16, (ptrdiff_t)(n - i) - 16, e1);
+    add_compensated(&block_hi[0], &block_lo[0], scalar_add(e0, e1));
+  }
+  take_off(&block_hi[0], &block_lo[0], anchor);
+  hi[0] = block_hi[0];
+  lo[0] = block_lo[0];
+  return scalar_reduce_max(scalar_max(max0, max1));
 }
 
 extern "C" void smx_f32_raddstoreextexp_ukernel__scalar_u64(size_t n, const float* x, float* y,
@@ -170,130 +369,251 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__scalar_u64(size_t n, const floa
   f32x16 lo[1] = {scalar_set1(0.0f)};
   struct smx_f32_reference reference;
   smx_f32_reference_init(&reference);
-  // A tile whose maximum is out of range is left as it is, in place too.
-  sum->max = maximum(n, x);
-  if (!smx_is_in_range(sum->max)) {
-    smx_f32_extended_refuse(sum);
-    return;
+  sum->max = -INFINITY;
+  // In place nothing can be summed anew: the reference is that of the tile's maximum, and blocks are not guessed at.
+  const bool in_place = x == y;
+  if (in_place) {
+    sum->max = maximum(n, x);
+    if (!smx_is_in_range(sum->max)) return smx_f32_extended_refuse(sum);
+    hold(&reference, sum->max, hi, lo);
   }
-  if (!smx_f32_reference_holds(&reference, sum->max)) smx_f32_reference_move(&reference, sum->max);
-  f32x16 lower = scalar_set1(smx_lower_bound(SMX_BIAS - reference.exponent));
-  f32x16 bias = scalar_set1(smx_rounding_bias(SMX_BIAS - reference.exponent));
-  while (n > 0) {
-    const size_t block = n < 1024 ? n : 1024;
-    f32x16 block_hi[1] = {scalar_set1(0.0f)};
-    f32x16 block_lo[1] = {scalar_set1(0.0f)};
-    size_t i = 0;
-    for (; i + 64 <= block; i += 64) {
-      const f32x16 x0 = scalar_max(lower, scalar_load(x + i + 0));
-      const f32x16 x1 = scalar_max(lower, scalar_load(x + i + 16));
-      const f32x16 x2 = scalar_max(lower, scalar_load(x + i + 32));
-      const f32x16 x3 = scalar_max(lower, scalar_load(x + i + 48));
-
-      // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
-      // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
-      const f32x16 biased0 = scalar_fma(x0, scalar_set1(0x1.715476p+0f), bias);
-      const f32x16 biased1 = scalar_fma(x1, scalar_set1(0x1.715476p+0f), bias);
-      const f32x16 biased2 = scalar_fma(x2, scalar_set1(0x1.715476p+0f), bias);
-      const f32x16 biased3 = scalar_fma(x3, scalar_set1(0x1.715476p+0f), bias);
-      const f32x16 n0 = scalar_sub(biased0, bias);
-      const f32x16 n1 = scalar_sub(biased1, bias);
-      const f32x16 n2 = scalar_sub(biased2, bias);
-      const f32x16 n3 = scalar_sub(biased3, bias);
-      const f32x16 power0 = scalar_shift_to_exponent(biased0);
-      const f32x16 power1 = scalar_shift_to_exponent(biased1);
-      const f32x16 power2 = scalar_shift_to_exponent(biased2);
-      const f32x16 power3 = scalar_shift_to_exponent(biased3);
-      f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E400p-1f), x0);
-      f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E400p-1f), x1);
-      f32x16 t2 = scalar_fma(n2, scalar_set1(-0x1.62E400p-1f), x2);
-      f32x16 t3 = scalar_fma(n3, scalar_set1(-0x1.62E400p-1f), x3);
-      t0 = scalar_fma(n0, scalar_set1(-0x1.7F7D1Cp-20f), t0);
-      t1 = scalar_fma(n1, scalar_set1(-0x1.7F7D1Cp-20f), t1);
-      t2 = scalar_fma(n2, scalar_set1(-0x1.7F7D1Cp-20f), t2);
-      t3 = scalar_fma(n3, scalar_set1(-0x1.7F7D1Cp-20f), t3);
-      f32x16 p0 = scalar_fma(t0, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
-      f32x16 p1 = scalar_fma(t1, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
-      f32x16 p2 = scalar_fma(t2, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
-      f32x16 p3 = scalar_fma(t3, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
-      p0 = scalar_fma(p0, t0, scalar_set1(0x1.5558A0p-5f));
-      p1 = scalar_fma(p1, t1, scalar_set1(0x1.5558A0p-5f));
-      p2 = scalar_fma(p2, t2, scalar_set1(0x1.5558A0p-5f));
-      p3 = scalar_fma(p3, t3, scalar_set1(0x1.5558A0p-5f));
-      p0 = scalar_fma(p0, t0, scalar_set1(0x1.555490p-3f));
-      p1 = scalar_fma(p1, t1, scalar_set1(0x1.555490p-3f));
-      p2 = scalar_fma(p2, t2, scalar_set1(0x1.555490p-3f));
-      p3 = scalar_fma(p3, t3, scalar_set1(0x1.555490p-3f));
-      p0 = scalar_fma(p0, t0, scalar_set1(0x1.FFFFFCp-2f));
-      p1 = scalar_fma(p1, t1, scalar_set1(0x1.FFFFFCp-2f));
-      p2 = scalar_fma(p2, t2, scalar_set1(0x1.FFFFFCp-2f));
-      p3 = scalar_fma(p3, t3, scalar_set1(0x1.FFFFFCp-2f));
-      p0 = scalar_fma(p0, t0, scalar_set1(1.0f));
-      p1 = scalar_fma(p1, t1, scalar_set1(1.0f));
-      p2 = scalar_fma(p2, t2, scalar_set1(1.0f));
-      p3 = scalar_fma(p3, t3, scalar_set1(1.0f));
-      p0 = scalar_fma(p0, t0, scalar_set1(1.0f));
-      p1 = scalar_fma(p1, t1, scalar_set1(1.0f));
-      p2 = scalar_fma(p2, t2, scalar_set1(1.0f));
-      p3 = scalar_fma(p3, t3, scalar_set1(1.0f));
-      const f32x16 y0 = scalar_mul(p0, power0);
-      const f32x16 y1 = scalar_mul(p1, power1);
-      const f32x16 y2 = scalar_mul(p2, power2);
-      const f32x16 y3 = scalar_mul(p3, power3);
-      scalar_store(y + i + 0, y0);
-      scalar_store(y + i + 16, y1);
-      scalar_store(y + i + 32, y2);
-      scalar_store(y + i + 48, y3);
-      const f32x16 pair0 = scalar_add(y0, y1);
-      const f32x16 pair2 = scalar_add(y2, y3);
-      add_compensated(&block_hi[0], &block_lo[0], pair0);
-      add_compensated(&block_hi[0], &block_lo[0], pair2);
+  bool is_guess = false;
+  size_t i = 0;
+  while (i < n) {
+    f32x16 block_hi[1][1], block_lo[1][1];
+    size_t length = n - i < 1024 ? n - i : 1024;
+    if (!is_guess) {
+      const float block_max = maximum(length, x + i);
+      sum->max = block_max > sum->max ? block_max : sum->max;
+      if (!hold(&reference, block_max, hi, lo)) return smx_f32_extended_refuse(sum);
+      smx_f32_anchor_move(&reference, block_max);
     }
-    for (; i + 32 <= block; i += 32) {
-      const f32x16 x0 = scalar_max(lower, scalar_load(x + i + 0));
-      const f32x16 x1 = scalar_max(lower, scalar_load(x + i + 16));
-
-      // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
-      // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
-      const f32x16 biased0 = scalar_fma(x0, scalar_set1(0x1.715476p+0f), bias);
-      const f32x16 biased1 = scalar_fma(x1, scalar_set1(0x1.715476p+0f), bias);
-      const f32x16 n0 = scalar_sub(biased0, bias);
-      const f32x16 n1 = scalar_sub(biased1, bias);
-      const f32x16 power0 = scalar_shift_to_exponent(biased0);
-      const f32x16 power1 = scalar_shift_to_exponent(biased1);
-      f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E400p-1f), x0);
-      f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E400p-1f), x1);
-      t0 = scalar_fma(n0, scalar_set1(-0x1.7F7D1Cp-20f), t0);
-      t1 = scalar_fma(n1, scalar_set1(-0x1.7F7D1Cp-20f), t1);
-      f32x16 p0 = scalar_fma(t0, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
-      f32x16 p1 = scalar_fma(t1, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
-      p0 = scalar_fma(p0, t0, scalar_set1(0x1.5558A0p-5f));
-      p1 = scalar_fma(p1, t1, scalar_set1(0x1.5558A0p-5f));
-      p0 = scalar_fma(p0, t0, scalar_set1(0x1.555490p-3f));
-      p1 = scalar_fma(p1, t1, scalar_set1(0x1.555490p-3f));
-      p0 = scalar_fma(p0, t0, scalar_set1(0x1.FFFFFCp-2f));
-      p1 = scalar_fma(p1, t1, scalar_set1(0x1.FFFFFCp-2f));
-      p0 = scalar_fma(p0, t0, scalar_set1(1.0f));
-      p1 = scalar_fma(p1, t1, scalar_set1(1.0f));
-      p0 = scalar_fma(p0, t0, scalar_set1(1.0f));
-      p1 = scalar_fma(p1, t1, scalar_set1(1.0f));
-      const f32x16 y0 = scalar_mul(p0, power0);
-      const f32x16 y1 = scalar_mul(p1, power1);
-      scalar_store(y + i + 0, y0);
-      scalar_store(y + i + 16, y1);
-      const f32x16 pair0 = scalar_add(y0, y1);
-      add_compensated(&block_hi[0], &block_lo[0], pair0);
+    const float max = sum_block_u64(length, x + i, y + i, &reference, block_hi[0], block_lo[0]);
+    if (is_guess && !(smx_f32_reference_holds(&reference, max) && smx_f32_anchor_holds(&reference, max))) {
+      is_guess = false;
+      continue;
     }
-    if (i < block) accumulate_tail((ptrdiff_t)(block - i), x + i, y + i, lower, bias, block_hi, block_lo);
-    add_pair(&hi[0], &lo[0], block_hi[0], block_lo[0]);
-    x += block;
-    y += block;
-    n -= block;
+    is_guess = !in_place;
+    sum->max = max > sum->max ? max : sum->max;
+    add_pair(&hi[0], &lo[0], block_hi[0][0], block_lo[0][0]);
+    i += length;
   }
   fold(hi, lo, sum);
   sum->reference = reference.exponent;
+}
+
+// The sum of a block in its lanes, and its largest element. Of no use where that is more than reference and anchor hold.
+static inline float sum_block_u128(size_t n, const float* x, float* y,
+                                   const struct smx_f32_reference* reference, f32x16* hi, f32x16* lo) {
+  const f32x16 lower = scalar_set1(smx_lower_bound(SMX_BIAS - reference->exponent));
+  const f32x16 bias = scalar_set1(smx_rounding_bias(SMX_BIAS - reference->exponent));
+  const f32x16 anchor = scalar_set1(smx_f32_anchor(reference, n));
+  const scalar_table mantissas = scalar_load_table(smx_exp2_mantissas);
+  const scalar_table residuals = scalar_load_table(smx_exp2_residuals);
+  f32x16 max0 = scalar_set1(-INFINITY);
+  f32x16 max1 = scalar_set1(-INFINITY);
+  f32x16 block_hi[1] = {anchor};
+  f32x16 block_lo[1] = {scalar_set1(0.0f)};
+
+  size_t i = 0;
+  for (; i + 128 <= n; i += 128) {
+    const f32x16 x0 = scalar_load(x + i + 0);
+    const f32x16 x1 = scalar_load(x + i + 16);
+    const f32x16 x2 = scalar_load(x + i + 32);
+    const f32x16 x3 = scalar_load(x + i + 48);
+    const f32x16 x4 = scalar_load(x + i + 64);
+    const f32x16 x5 = scalar_load(x + i + 80);
+    const f32x16 x6 = scalar_load(x + i + 96);
+    const f32x16 x7 = scalar_load(x + i + 112);
+    max0 = scalar_max(max0, x0);
+    max1 = scalar_max(max1, x1);
+    max0 = scalar_max(max0, x2);
+    max1 = scalar_max(max1, x3);
+    max0 = scalar_max(max0, x4);
+    max1 = scalar_max(max1, x5);
+    max0 = scalar_max(max0, x6);
+    max1 = scalar_max(max1, x7);
+
+    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    const f32x16 clamped0 = scalar_max(lower, x0);
+    const f32x16 clamped1 = scalar_max(lower, x1);
+    const f32x16 clamped2 = scalar_max(lower, x2);
+    const f32x16 clamped3 = scalar_max(lower, x3);
+    const f32x16 clamped4 = scalar_max(lower, x4);
+    const f32x16 clamped5 = scalar_max(lower, x5);
+    const f32x16 clamped6 = scalar_max(lower, x6);
+    const f32x16 clamped7 = scalar_max(lower, x7);
+    const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
+    const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
+    const f32x16 biased2 = scalar_fma(clamped2, scalar_set1(8.0f * smx_log2e), bias);
+    const f32x16 biased3 = scalar_fma(clamped3, scalar_set1(8.0f * smx_log2e), bias);
+    const f32x16 biased4 = scalar_fma(clamped4, scalar_set1(8.0f * smx_log2e), bias);
+    const f32x16 biased5 = scalar_fma(clamped5, scalar_set1(8.0f * smx_log2e), bias);
+    const f32x16 biased6 = scalar_fma(clamped6, scalar_set1(8.0f * smx_log2e), bias);
+    const f32x16 biased7 = scalar_fma(clamped7, scalar_set1(8.0f * smx_log2e), bias);
+    const f32x16 n0 = scalar_sub(biased0, bias);
+    const f32x16 n1 = scalar_sub(biased1, bias);
+    const f32x16 n2 = scalar_sub(biased2, bias);
+    const f32x16 n3 = scalar_sub(biased3, bias);
+    const f32x16 n4 = scalar_sub(biased4, bias);
+    const f32x16 n5 = scalar_sub(biased5, bias);
+    const f32x16 n6 = scalar_sub(biased6, bias);
+    const f32x16 n7 = scalar_sub(biased7, bias);
+    const f32x16 index0 = (biased0);
+    const f32x16 index1 = (biased1);
+    const f32x16 index2 = (biased2);
+    const f32x16 index3 = (biased3);
+    const f32x16 index4 = (biased4);
+    const f32x16 index5 = (biased5);
+    const f32x16 index6 = (biased6);
+    const f32x16 index7 = (biased7);
+    const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
+    const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
+    const f32x16 s2 = scalar_shift_to_exponent_and_add(biased2, scalar_look_up(mantissas, index2));
+    const f32x16 s3 = scalar_shift_to_exponent_and_add(biased3, scalar_look_up(mantissas, index3));
+    const f32x16 s4 = scalar_shift_to_exponent_and_add(biased4, scalar_look_up(mantissas, index4));
+    const f32x16 s5 = scalar_shift_to_exponent_and_add(biased5, scalar_look_up(mantissas, index5));
+    const f32x16 s6 = scalar_shift_to_exponent_and_add(biased6, scalar_look_up(mantissas, index6));
+    const f32x16 s7 = scalar_shift_to_exponent_and_add(biased7, scalar_look_up(mantissas, index7));
+    f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
+    f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E430p-4f), clamped1);
+    f32x16 t2 = scalar_fma(n2, scalar_set1(-0x1.62E430p-4f), clamped2);
+    f32x16 t3 = scalar_fma(n3, scalar_set1(-0x1.62E430p-4f), clamped3);
+    f32x16 t4 = scalar_fma(n4, scalar_set1(-0x1.62E430p-4f), clamped4);
+    f32x16 t5 = scalar_fma(n5, scalar_set1(-0x1.62E430p-4f), clamped5);
+    f32x16 t6 = scalar_fma(n6, scalar_set1(-0x1.62E430p-4f), clamped6);
+    f32x16 t7 = scalar_fma(n7, scalar_set1(-0x1.62E430p-4f), clamped7);
+    t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
+    t1 = scalar_fma(n1, scalar_set1(0x1.05C610p-32f), t1);
+    t2 = scalar_fma(n2, scalar_set1(0x1.05C610p-32f), t2);
+    t3 = scalar_fma(n3, scalar_set1(0x1.05C610p-32f), t3);
+    t4 = scalar_fma(n4, scalar_set1(0x1.05C610p-32f), t4);
+    t5 = scalar_fma(n5, scalar_set1(0x1.05C610p-32f), t5);
+    t6 = scalar_fma(n6, scalar_set1(0x1.05C610p-32f), t6);
+    t7 = scalar_fma(n7, scalar_set1(0x1.05C610p-32f), t7);
+    f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+    f32x16 u1 = scalar_fma(t1, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+    f32x16 u2 = scalar_fma(t2, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+    f32x16 u3 = scalar_fma(t3, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+    f32x16 u4 = scalar_fma(t4, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+    f32x16 u5 = scalar_fma(t5, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+    f32x16 u6 = scalar_fma(t6, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+    f32x16 u7 = scalar_fma(t7, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+    u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
+    u1 = scalar_fma(u1, t1, scalar_set1(1.0f));
+    u2 = scalar_fma(u2, t2, scalar_set1(1.0f));
+    u3 = scalar_fma(u3, t3, scalar_set1(1.0f));
+    u4 = scalar_fma(u4, t4, scalar_set1(1.0f));
+    u5 = scalar_fma(u5, t5, scalar_set1(1.0f));
+    u6 = scalar_fma(u6, t6, scalar_set1(1.0f));
+    u7 = scalar_fma(u7, t7, scalar_set1(1.0f));
+    u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
+    u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
+    u2 = scalar_fma(u2, t2, scalar_look_up(residuals, index2));
+    u3 = scalar_fma(u3, t3, scalar_look_up(residuals, index3));
+    u4 = scalar_fma(u4, t4, scalar_look_up(residuals, index4));
+    u5 = scalar_fma(u5, t5, scalar_look_up(residuals, index5));
+    u6 = scalar_fma(u6, t6, scalar_look_up(residuals, index6));
+    u7 = scalar_fma(u7, t7, scalar_look_up(residuals, index7));
+    const f32x16 e0 = scalar_fma(s0, u0, s0);
+    const f32x16 e1 = scalar_fma(s1, u1, s1);
+    const f32x16 e2 = scalar_fma(s2, u2, s2);
+    const f32x16 e3 = scalar_fma(s3, u3, s3);
+    const f32x16 e4 = scalar_fma(s4, u4, s4);
+    const f32x16 e5 = scalar_fma(s5, u5, s5);
+    const f32x16 e6 = scalar_fma(s6, u6, s6);
+    const f32x16 e7 = scalar_fma(s7, u7, s7);
+    scalar_store(y + i + 0, e0);
+    scalar_store(y + i + 16, e1);
+    scalar_store(y + i + 32, e2);
+    scalar_store(y + i + 48, e3);
+    scalar_store(y + i + 64, e4);
+    scalar_store(y + i + 80, e5);
+    scalar_store(y + i + 96, e6);
+    scalar_store(y + i + 112, e7);
+    add_compensated(&block_hi[0], &block_lo[0], scalar_add(e0, e1));
+    add_compensated(&block_hi[0], &block_lo[0], scalar_add(e2, e3));
+    add_compensated(&block_hi[0], &block_lo[0], scalar_add(e4, e5));
+    add_compensated(&block_hi[0], &block_lo[0], scalar_add(e6, e7));
+  }
+  for (; i + 32 <= n; i += 32) {
+    const f32x16 x0 = scalar_load(x + i + 0);
+    const f32x16 x1 = scalar_load(x + i + 16);
+    max0 = scalar_max(max0, x0);
+    max1 = scalar_max(max1, x1);
+
+    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    const f32x16 clamped0 = scalar_max(lower, x0);
+    const f32x16 clamped1 = scalar_max(lower, x1);
+    const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
+    const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
+    const f32x16 n0 = scalar_sub(biased0, bias);
+    const f32x16 n1 = scalar_sub(biased1, bias);
+    const f32x16 index0 = (biased0);
+    const f32x16 index1 = (biased1);
+    const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
+    const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
+    f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
+    f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E430p-4f), clamped1);
+    t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
+    t1 = scalar_fma(n1, scalar_set1(0x1.05C610p-32f), t1);
+    f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+    f32x16 u1 = scalar_fma(t1, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+    u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
+    u1 = scalar_fma(u1, t1, scalar_set1(1.0f));
+    u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
+    u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
+    const f32x16 e0 = scalar_fma(s0, u0, s0);
+    const f32x16 e1 = scalar_fma(s1, u1, s1);
+    scalar_store(y + i + 0, e0);
+    scalar_store(y + i + 16, e1);
+    add_compensated(&block_hi[0], &block_lo[0], scalar_add(e0, e1));
+  }
+  if (i < n) {
+    const f32x16 absent = scalar_set1(-INFINITY);  // counts as 0
+
+    const f32x16 x0 = scalar_load_tail(x + i + 0, (ptrdiff_t)(n - i) - 0, absent);
+    const f32x16 x1 = scalar_load_tail(x + i + 16, (ptrdiff_t)(n - i) - 16, absent);
+    max0 = scalar_max(max0, x0);
+    max1 = scalar_max(max1, x1);
+
+    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    const f32x16 clamped0 = scalar_max(lower, x0);
+    const f32x16 clamped1 = scalar_max(lower, x1);
+    const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
+    const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
+    const f32x16 n0 = scalar_sub(biased0, bias);
+    const f32x16 n1 = scalar_sub(biased1, bias);
+    const f32x16 index0 = (biased0);
+    const f32x16 index1 = (biased1);
+    const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
+    const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
+    f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
+    f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E430p-4f), clamped1);
+    t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
+    t1 = scalar_fma(n1, scalar_set1(0x1.05C610p-32f), t1);
+    f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+    f32x16 u1 = scalar_fma(t1, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+    u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
+    u1 = scalar_fma(u1, t1, scalar_set1(1.0f));
+    u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
+    u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
+    const f32x16 e0 = scalar_fma(s0, u0, s0);
+    const f32x16 e1 = scalar_fma(s1, u1, s1);
+    scalar_store_tail(y + i + 0, (ptrdiff_t)(n - i) - 0, e0);
+    scalar_store_tail(y + i + 16, (ptrdiff_t)(n - i) - 16, e1);
+    add_compensated(&block_hi[0], &block_lo[0], scalar_add(e0, e1));
+  }
+  take_off(&block_hi[0], &block_lo[0], anchor);
+  hi[0] = block_hi[0];
+  lo[0] = block_lo[0];
+  return scalar_reduce_max(scalar_max(max0, max1));
 }
 
 extern "C" void smx_f32_raddstoreextexp_ukernel__scalar_u128(size_t n, const float* x, float* y,
@@ -302,190 +622,214 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__scalar_u128(size_t n, const flo
   f32x16 lo[1] = {scalar_set1(0.0f)};
   struct smx_f32_reference reference;
   smx_f32_reference_init(&reference);
-  // A tile whose maximum is out of range is left as it is, in place too.
-  sum->max = maximum(n, x);
-  if (!smx_is_in_range(sum->max)) {
-    smx_f32_extended_refuse(sum);
-    return;
+  sum->max = -INFINITY;
+  // In place nothing can be summed anew: the reference is that of the tile's maximum, and blocks are not guessed at.
+  const bool in_place = x == y;
+  if (in_place) {
+    sum->max = maximum(n, x);
+    if (!smx_is_in_range(sum->max)) return smx_f32_extended_refuse(sum);
+    hold(&reference, sum->max, hi, lo);
   }
-  if (!smx_f32_reference_holds(&reference, sum->max)) smx_f32_reference_move(&reference, sum->max);
-  f32x16 lower = scalar_set1(smx_lower_bound(SMX_BIAS - reference.exponent));
-  f32x16 bias = scalar_set1(smx_rounding_bias(SMX_BIAS - reference.exponent));
-  while (n > 0) {
-    const size_t block = n < 1024 ? n : 1024;
-    f32x16 block_hi[1] = {scalar_set1(0.0f)};
-    f32x16 block_lo[1] = {scalar_set1(0.0f)};
-    size_t i = 0;
-    for (; i + 128 <= block; i += 128) {
-      const f32x16 x0 = scalar_max(lower, scalar_load(x + i + 0));
-      const f32x16 x1 = scalar_max(lower, scalar_load(x + i + 16));
-      const f32x16 x2 = scalar_max(lower, scalar_load(x + i + 32));
-      const f32x16 x3 = scalar_max(lower, scalar_load(x + i + 48));
-      const f32x16 x4 = scalar_max(lower, scalar_load(x + i + 64));
-      const f32x16 x5 = scalar_max(lower, scalar_load(x + i + 80));
-      const f32x16 x6 = scalar_max(lower, scalar_load(x + i + 96));
-      const f32x16 x7 = scalar_max(lower, scalar_load(x + i + 112));
-
-      // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
-      // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
-      const f32x16 biased0 = scalar_fma(x0, scalar_set1(0x1.715476p+0f), bias);
-      const f32x16 biased1 = scalar_fma(x1, scalar_set1(0x1.715476p+0f), bias);
-      const f32x16 biased2 = scalar_fma(x2, scalar_set1(0x1.715476p+0f), bias);
-      const f32x16 biased3 = scalar_fma(x3, scalar_set1(0x1.715476p+0f), bias);
-      const f32x16 biased4 = scalar_fma(x4, scalar_set1(0x1.715476p+0f), bias);
-      const f32x16 biased5 = scalar_fma(x5, scalar_set1(0x1.715476p+0f), bias);
-      const f32x16 biased6 = scalar_fma(x6, scalar_set1(0x1.715476p+0f), bias);
-      const f32x16 biased7 = scalar_fma(x7, scalar_set1(0x1.715476p+0f), bias);
-      const f32x16 n0 = scalar_sub(biased0, bias);
-      const f32x16 n1 = scalar_sub(biased1, bias);
-      const f32x16 n2 = scalar_sub(biased2, bias);
-      const f32x16 n3 = scalar_sub(biased3, bias);
-      const f32x16 n4 = scalar_sub(biased4, bias);
-      const f32x16 n5 = scalar_sub(biased5, bias);
-      const f32x16 n6 = scalar_sub(biased6, bias);
-      const f32x16 n7 = scalar_sub(biased7, bias);
-      const f32x16 power0 = scalar_shift_to_exponent(biased0);
-      const f32x16 power1 = scalar_shift_to_exponent(biased1);
-      const f32x16 power2 = scalar_shift_to_exponent(biased2);
-      const f32x16 power3 = scalar_shift_to_exponent(biased3);
-      const f32x16 power4 = scalar_shift_to_exponent(biased4);
-      const f32x16 power5 = scalar_shift_to_exponent(biased5);
-      const f32x16 power6 = scalar_shift_to_exponent(biased6);
-      const f32x16 power7 = scalar_shift_to_exponent(biased7);
-      f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E400p-1f), x0);
-      f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E400p-1f), x1);
-      f32x16 t2 = scalar_fma(n2, scalar_set1(-0x1.62E400p-1f), x2);
-      f32x16 t3 = scalar_fma(n3, scalar_set1(-0x1.62E400p-1f), x3);
-      f32x16 t4 = scalar_fma(n4, scalar_set1(-0x1.62E400p-1f), x4);
-      f32x16 t5 = scalar_fma(n5, scalar_set1(-0x1.62E400p-1f), x5);
-      f32x16 t6 = scalar_fma(n6, scalar_set1(-0x1.62E400p-1f), x6);
-      f32x16 t7 = scalar_fma(n7, scalar_set1(-0x1.62E400p-1f), x7);
-      t0 = scalar_fma(n0, scalar_set1(-0x1.7F7D1Cp-20f), t0);
-      t1 = scalar_fma(n1, scalar_set1(-0x1.7F7D1Cp-20f), t1);
-      t2 = scalar_fma(n2, scalar_set1(-0x1.7F7D1Cp-20f), t2);
-      t3 = scalar_fma(n3, scalar_set1(-0x1.7F7D1Cp-20f), t3);
-      t4 = scalar_fma(n4, scalar_set1(-0x1.7F7D1Cp-20f), t4);
-      t5 = scalar_fma(n5, scalar_set1(-0x1.7F7D1Cp-20f), t5);
-      t6 = scalar_fma(n6, scalar_set1(-0x1.7F7D1Cp-20f), t6);
-      t7 = scalar_fma(n7, scalar_set1(-0x1.7F7D1Cp-20f), t7);
-      f32x16 p0 = scalar_fma(t0, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
-      f32x16 p1 = scalar_fma(t1, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
-      f32x16 p2 = scalar_fma(t2, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
-      f32x16 p3 = scalar_fma(t3, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
-      f32x16 p4 = scalar_fma(t4, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
-      f32x16 p5 = scalar_fma(t5, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
-      f32x16 p6 = scalar_fma(t6, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
-      f32x16 p7 = scalar_fma(t7, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
-      p0 = scalar_fma(p0, t0, scalar_set1(0x1.5558A0p-5f));
-      p1 = scalar_fma(p1, t1, scalar_set1(0x1.5558A0p-5f));
-      p2 = scalar_fma(p2, t2, scalar_set1(0x1.5558A0p-5f));
-      p3 = scalar_fma(p3, t3, scalar_set1(0x1.5558A0p-5f));
-      p4 = scalar_fma(p4, t4, scalar_set1(0x1.5558A0p-5f));
-      p5 = scalar_fma(p5, t5, scalar_set1(0x1.5558A0p-5f));
-      p6 = scalar_fma(p6, t6, scalar_set1(0x1.5558A0p-5f));
-      p7 = scalar_fma(p7, t7, scalar_set1(0x1.5558A0p-5f));
-      p0 = scalar_fma(p0, t0, scalar_set1(0x1.555490p-3f));
-      p1 = scalar_fma(p1, t1, scalar_set1(0x1.555490p-3f));
-      p2 = scalar_fma(p2, t2, scalar_set1(0x1.555490p-3f));
-      p3 = scalar_fma(p3, t3, scalar_set1(0x1.555490p-3f));
-      p4 = scalar_fma(p4, t4, scalar_set1(0x1.555490p-3f));
-      p5 = scalar_fma(p5, t5, scalar_set1(0x1.555490p-3f));
-      p6 = scalar_fma(p6, t6, scalar_set1(0x1.555490p-3f));
-      p7 = scalar_fma(p7, t7, scalar_set1(0x1.555490p-3f));
-      p0 = scalar_fma(p0, t0, scalar_set1(0x1.FFFFFCp-2f));
-      p1 = scalar_fma(p1, t1, scalar_set1(0x1.FFFFFCp-2f));
-      p2 = scalar_fma(p2, t2, scalar_set1(0x1.FFFFFCp-2f));
-      p3 = scalar_fma(p3, t3, scalar_set1(0x1.FFFFFCp-2f));
-      p4 = scalar_fma(p4, t4, scalar_set1(0x1.FFFFFCp-2f));
-      p5 = scalar_fma(p5, t5, scalar_set1(0x1.FFFFFCp-2f));
-      p6 = scalar_fma(p6, t6, scalar_set1(0x1.FFFFFCp-2f));
-      p7 = scalar_fma(p7, t7, scalar_set1(0x1.FFFFFCp-2f));
-      p0 = scalar_fma(p0, t0, scalar_set1(1.0f));
-      p1 = scalar_fma(p1, t1, scalar_set1(1.0f));
-      p2 = scalar_fma(p2, t2, scalar_set1(1.0f));
-      p3 = scalar_fma(p3, t3, scalar_set1(1.0f));
-      p4 = scalar_fma(p4, t4, scalar_set1(1.0f));
-      p5 = scalar_fma(p5, t5, scalar_set1(1.0f));
-      p6 = scalar_fma(p6, t6, scalar_set1(1.0f));
-      p7 = scalar_fma(p7, t7, scalar_set1(1.0f));
-      p0 = scalar_fma(p0, t0, scalar_set1(1.0f));
-      p1 = scalar_fma(p1, t1, scalar_set1(1.0f));
-      p2 = scalar_fma(p2, t2, scalar_set1(1.0f));
-      p3 = scalar_fma(p3, t3, scalar_set1(1.0f));
-      p4 = scalar_fma(p4, t4, scalar_set1(1.0f));
-      p5 = scalar_fma(p5, t5, scalar_set1(1.0f));
-      p6 = scalar_fma(p6, t6, scalar_set1(1.0f));
-      p7 = scalar_fma(p7, t7, scalar_set1(1.0f));
-      const f32x16 y0 = scalar_mul(p0, power0);
-      const f32x16 y1 = scalar_mul(p1, power1);
-      const f32x16 y2 = scalar_mul(p2, power2);
-      const f32x16 y3 = scalar_mul(p3, power3);
-      const f32x16 y4 = scalar_mul(p4, power4);
-      const f32x16 y5 = scalar_mul(p5, power5);
-      const f32x16 y6 = scalar_mul(p6, power6);
-      const f32x16 y7 = scalar_mul(p7, power7);
-      scalar_store(y + i + 0, y0);
-      scalar_store(y + i + 16, y1);
-      scalar_store(y + i + 32, y2);
-      scalar_store(y + i + 48, y3);
-      scalar_store(y + i + 64, y4);
-      scalar_store(y + i + 80, y5);
-      scalar_store(y + i + 96, y6);
-      scalar_store(y + i + 112, y7);
-      const f32x16 pair0 = scalar_add(y0, y1);
-      const f32x16 pair2 = scalar_add(y2, y3);
-      const f32x16 pair4 = scalar_add(y4, y5);
-      const f32x16 pair6 = scalar_add(y6, y7);
-      add_compensated(&block_hi[0], &block_lo[0], pair0);
-      add_compensated(&block_hi[0], &block_lo[0], pair2);
-      add_compensated(&block_hi[0], &block_lo[0], pair4);
-      add_compensated(&block_hi[0], &block_lo[0], pair6);
+  bool is_guess = false;
+  size_t i = 0;
+  while (i < n) {
+    f32x16 block_hi[1][1], block_lo[1][1];
+    size_t length = n - i < 1024 ? n - i : 1024;
+    if (!is_guess) {
+      const float block_max = maximum(length, x + i);
+      sum->max = block_max > sum->max ? block_max : sum->max;
+      if (!hold(&reference, block_max, hi, lo)) return smx_f32_extended_refuse(sum);
+      smx_f32_anchor_move(&reference, block_max);
     }
-    for (; i + 32 <= block; i += 32) {
-      const f32x16 x0 = scalar_max(lower, scalar_load(x + i + 0));
-      const f32x16 x1 = scalar_max(lower, scalar_load(x + i + 16));
-
-      // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
-      // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
-      const f32x16 biased0 = scalar_fma(x0, scalar_set1(0x1.715476p+0f), bias);
-      const f32x16 biased1 = scalar_fma(x1, scalar_set1(0x1.715476p+0f), bias);
-      const f32x16 n0 = scalar_sub(biased0, bias);
-      const f32x16 n1 = scalar_sub(biased1, bias);
-      const f32x16 power0 = scalar_shift_to_exponent(biased0);
-      const f32x16 power1 = scalar_shift_to_exponent(biased1);
-      f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E400p-1f), x0);
-      f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E400p-1f), x1);
-      t0 = scalar_fma(n0, scalar_set1(-0x1.7F7D1Cp-20f), t0);
-      t1 = scalar_fma(n1, scalar_set1(-0x1.7F7D1Cp-20f), t1);
-      f32x16 p0 = scalar_fma(t0, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
-      f32x16 p1 = scalar_fma(t1, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
-      p0 = scalar_fma(p0, t0, scalar_set1(0x1.5558A0p-5f));
-      p1 = scalar_fma(p1, t1, scalar_set1(0x1.5558A0p-5f));
-      p0 = scalar_fma(p0, t0, scalar_set1(0x1.555490p-3f));
-      p1 = scalar_fma(p1, t1, scalar_set1(0x1.555490p-3f));
-      p0 = scalar_fma(p0, t0, scalar_set1(0x1.FFFFFCp-2f));
-      p1 = scalar_fma(p1, t1, scalar_set1(0x1.FFFFFCp-2f));
-      p0 = scalar_fma(p0, t0, scalar_set1(1.0f));
-      p1 = scalar_fma(p1, t1, scalar_set1(1.0f));
-      p0 = scalar_fma(p0, t0, scalar_set1(1.0f));
-      p1 = scalar_fma(p1, t1, scalar_set1(1.0f));
-      const f32x16 y0 = scalar_mul(p0, power0);
-      const f32x16 y1 = scalar_mul(p1, power1);
-      scalar_store(y + i + 0, y0);
-      scalar_store(y + i + 16, y1);
-      const f32x16 pair0 = scalar_add(y0, y1);
-      add_compensated(&block_hi[0], &block_lo[0], pair0);
+    const float max = sum_block_u128(length, x + i, y + i, &reference, block_hi[0], block_lo[0]);
+    if (is_guess && !(smx_f32_reference_holds(&reference, max) && smx_f32_anchor_holds(&reference, max))) {
+      is_guess = false;
+      continue;
     }
-    if (i < block) accumulate_tail((ptrdiff_t)(block - i), x + i, y + i, lower, bias, block_hi, block_lo);
-    add_pair(&hi[0], &lo[0], block_hi[0], block_lo[0]);
-    x += block;
-    y += block;
-    n -= block;
+    is_guess = !in_place;
+    sum->max = max > sum->max ? max : sum->max;
+    add_pair(&hi[0], &lo[0], block_hi[0][0], block_lo[0][0]);
+    i += length;
   }
   fold(hi, lo, sum);
   sum->reference = reference.exponent;
+}
+
+// The sum of a block in its lanes, and its largest element. Of no use where that is more than reference and anchor hold.
+static inline float sum_block_u64_acc2(size_t n, const float* x, float* y,
+                                       const struct smx_f32_reference* reference, f32x16* hi, f32x16* lo) {
+  const f32x16 lower = scalar_set1(smx_lower_bound(SMX_BIAS - reference->exponent));
+  const f32x16 bias = scalar_set1(smx_rounding_bias(SMX_BIAS - reference->exponent));
+  const f32x16 anchor = scalar_set1(smx_f32_anchor(reference, n));
+  const scalar_table mantissas = scalar_load_table(smx_exp2_mantissas);
+  const scalar_table residuals = scalar_load_table(smx_exp2_residuals);
+  f32x16 max0 = scalar_set1(-INFINITY);
+  f32x16 max1 = scalar_set1(-INFINITY);
+  f32x16 block_hi[1] = {anchor};
+  f32x16 block_lo[1] = {scalar_set1(0.0f)};
+
+  size_t i = 0;
+  for (; i + 32 <= n; i += 32) {
+    const f32x16 x0 = scalar_load(x + i + 0);
+    const f32x16 x1 = scalar_load(x + i + 16);
+    max0 = scalar_max(max0, x0);
+    max1 = scalar_max(max1, x1);
+
+    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    const f32x16 clamped0 = scalar_max(lower, x0);
+    const f32x16 clamped1 = scalar_max(lower, x1);
+    const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
+    const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
+    const f32x16 n0 = scalar_sub(biased0, bias);
+    const f32x16 n1 = scalar_sub(biased1, bias);
+    const f32x16 index0 = (biased0);
+    const f32x16 index1 = (biased1);
+    const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
+    const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
+    f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
+    f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E430p-4f), clamped1);
+    t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
+    t1 = scalar_fma(n1, scalar_set1(0x1.05C610p-32f), t1);
+    f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+    f32x16 u1 = scalar_fma(t1, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+    u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
+    u1 = scalar_fma(u1, t1, scalar_set1(1.0f));
+    u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
+    u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
+    const f32x16 e0 = scalar_fma(s0, u0, s0);
+    const f32x16 e1 = scalar_fma(s1, u1, s1);
+    scalar_store(y + i + 0, e0);
+    scalar_store(y + i + 16, e1);
+    add_compensated(&block_hi[0], &block_lo[0], scalar_add(e0, e1));
+  }
+  if (i < n) {
+    const f32x16 absent = scalar_set1(-INFINITY);  // counts as 0
+
+    const f32x16 x0 = scalar_load_tail(x + i + 0, (ptrdiff_t)(n - i) - 0, absent);
+    const f32x16 x1 = scalar_load_tail(x + i + 16, (ptrdiff_t)(n - i) - 16, absent);
+    max0 = scalar_max(max0, x0);
+    max1 = scalar_max(max1, x1);
+
+    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    const f32x16 clamped0 = scalar_max(lower, x0);
+    const f32x16 clamped1 = scalar_max(lower, x1);
+    const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
+    const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
+    const f32x16 n0 = scalar_sub(biased0, bias);
+    const f32x16 n1 = scalar_sub(biased1, bias);
+    const f32x16 index0 = (biased0);
+    const f32x16 index1 = (biased1);
+    const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
+    const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
+    f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
+    f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E430p-4f), clamped1);
+    t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
+    t1 = scalar_fma(n1, scalar_set1(0x1.05C610p-32f), t1);
+    f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+    f32x16 u1 = scalar_fma(t1, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+    u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
+    u1 = scalar_fma(u1, t1, scalar_set1(1.0f));
+    u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
+    u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
+    const f32x16 e0 = scalar_fma(s0, u0, s0);
+    const f32x16 e1 = scalar_fma(s1, u1, s1);
+    scalar_store_tail(y + i + 0, (ptrdiff_t)(n - i) - 0, e0);
+    scalar_store_tail(y + i + 16, (ptrdiff_t)(n - i) - 16, e1);
+    add_compensated(&block_hi[0], &block_lo[0], scalar_add(e0, e1));
+  }
+  take_off(&block_hi[0], &block_lo[0], anchor);
+  hi[0] = block_hi[0];
+  lo[0] = block_lo[0];
+  return scalar_reduce_max(scalar_max(max0, max1));
+}
+
+// The same of 2 whole blocks, walked together.
+static inline float sum_blocks_u64_acc2(const float* x, float* y, const struct smx_f32_reference* reference,
+                                        f32x16 (*hi)[1], f32x16 (*lo)[1]) {
+  const f32x16 lower = scalar_set1(smx_lower_bound(SMX_BIAS - reference->exponent));
+  const f32x16 bias = scalar_set1(smx_rounding_bias(SMX_BIAS - reference->exponent));
+  const f32x16 anchor = scalar_set1(smx_f32_anchor(reference, 1024));
+  const scalar_table mantissas = scalar_load_table(smx_exp2_mantissas);
+  const scalar_table residuals = scalar_load_table(smx_exp2_residuals);
+  f32x16 max0 = scalar_set1(-INFINITY);
+  f32x16 max1 = scalar_set1(-INFINITY);
+  f32x16 block_hi[2][1] = {{anchor}, {anchor}};
+  f32x16 block_lo[2][1] = {{scalar_set1(0.0f)}, {scalar_set1(0.0f)}};
+  for (size_t i = 0; i < 1024; i += 32) {
+    const f32x16 x0 = scalar_load(x + i + 0);
+    const f32x16 x1 = scalar_load(x + i + 16);
+    const f32x16 x2 = scalar_load(x + i + 1024);
+    const f32x16 x3 = scalar_load(x + i + 1040);
+    max0 = scalar_max(max0, x0);
+    max1 = scalar_max(max1, x1);
+    max0 = scalar_max(max0, x2);
+    max1 = scalar_max(max1, x3);
+
+    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    const f32x16 clamped0 = scalar_max(lower, x0);
+    const f32x16 clamped1 = scalar_max(lower, x1);
+    const f32x16 clamped2 = scalar_max(lower, x2);
+    const f32x16 clamped3 = scalar_max(lower, x3);
+    const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
+    const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
+    const f32x16 biased2 = scalar_fma(clamped2, scalar_set1(8.0f * smx_log2e), bias);
+    const f32x16 biased3 = scalar_fma(clamped3, scalar_set1(8.0f * smx_log2e), bias);
+    const f32x16 n0 = scalar_sub(biased0, bias);
+    const f32x16 n1 = scalar_sub(biased1, bias);
+    const f32x16 n2 = scalar_sub(biased2, bias);
+    const f32x16 n3 = scalar_sub(biased3, bias);
+    const f32x16 index0 = (biased0);
+    const f32x16 index1 = (biased1);
+    const f32x16 index2 = (biased2);
+    const f32x16 index3 = (biased3);
+    const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
+    const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
+    const f32x16 s2 = scalar_shift_to_exponent_and_add(biased2, scalar_look_up(mantissas, index2));
+    const f32x16 s3 = scalar_shift_to_exponent_and_add(biased3, scalar_look_up(mantissas, index3));
+    f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
+    f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E430p-4f), clamped1);
+    f32x16 t2 = scalar_fma(n2, scalar_set1(-0x1.62E430p-4f), clamped2);
+    f32x16 t3 = scalar_fma(n3, scalar_set1(-0x1.62E430p-4f), clamped3);
+    t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
+    t1 = scalar_fma(n1, scalar_set1(0x1.05C610p-32f), t1);
+    t2 = scalar_fma(n2, scalar_set1(0x1.05C610p-32f), t2);
+    t3 = scalar_fma(n3, scalar_set1(0x1.05C610p-32f), t3);
+    f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+    f32x16 u1 = scalar_fma(t1, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+    f32x16 u2 = scalar_fma(t2, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+    f32x16 u3 = scalar_fma(t3, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+    u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
+    u1 = scalar_fma(u1, t1, scalar_set1(1.0f));
+    u2 = scalar_fma(u2, t2, scalar_set1(1.0f));
+    u3 = scalar_fma(u3, t3, scalar_set1(1.0f));
+    u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
+    u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
+    u2 = scalar_fma(u2, t2, scalar_look_up(residuals, index2));
+    u3 = scalar_fma(u3, t3, scalar_look_up(residuals, index3));
+    const f32x16 e0 = scalar_fma(s0, u0, s0);
+    const f32x16 e1 = scalar_fma(s1, u1, s1);
+    const f32x16 e2 = scalar_fma(s2, u2, s2);
+    const f32x16 e3 = scalar_fma(s3, u3, s3);
+    scalar_store(y + i + 0, e0);
+    scalar_store(y + i + 16, e1);
+    scalar_store(y + i + 1024, e2);
+    scalar_store(y + i + 1040, e3);
+    add_compensated(&block_hi[0][0], &block_lo[0][0], scalar_add(e0, e1));
+    add_compensated(&block_hi[1][0], &block_lo[1][0], scalar_add(e2, e3));
+  }
+  take_off(&block_hi[0][0], &block_lo[0][0], anchor);
+  hi[0][0] = block_hi[0][0];
+  lo[0][0] = block_lo[0][0];
+  take_off(&block_hi[1][0], &block_lo[1][0], anchor);
+  hi[1][0] = block_hi[1][0];
+  lo[1][0] = block_lo[1][0];
+  return scalar_reduce_max(scalar_max(max0, max1));
 }
 
 extern "C" void smx_f32_raddstoreextexp_ukernel__scalar_u64_acc2(size_t n, const float* x, float* y,
@@ -494,204 +838,343 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__scalar_u64_acc2(size_t n, const
   f32x16 lo[1] = {scalar_set1(0.0f)};
   struct smx_f32_reference reference;
   smx_f32_reference_init(&reference);
-  // A tile whose maximum is out of range is left as it is, in place too.
-  sum->max = maximum(n, x);
-  if (!smx_is_in_range(sum->max)) {
-    smx_f32_extended_refuse(sum);
-    return;
+  sum->max = -INFINITY;
+  // In place nothing can be summed anew: the reference is that of the tile's maximum, and blocks are not guessed at.
+  const bool in_place = x == y;
+  if (in_place) {
+    sum->max = maximum(n, x);
+    if (!smx_is_in_range(sum->max)) return smx_f32_extended_refuse(sum);
+    hold(&reference, sum->max, hi, lo);
   }
-  if (!smx_f32_reference_holds(&reference, sum->max)) smx_f32_reference_move(&reference, sum->max);
-  f32x16 lower = scalar_set1(smx_lower_bound(SMX_BIAS - reference.exponent));
-  f32x16 bias = scalar_set1(smx_rounding_bias(SMX_BIAS - reference.exponent));
-  for (; n >= 2048; n -= 2048) {
-    f32x16 block_hi[2][1] = {{scalar_set1(0.0f)}, {scalar_set1(0.0f)}};
-    f32x16 block_lo[2][1] = {{scalar_set1(0.0f)}, {scalar_set1(0.0f)}};
-    for (size_t i = 0; i < 1024; i += 32) {
-      const f32x16 x0 = scalar_max(lower, scalar_load(x + i + 0));
-      const f32x16 x1 = scalar_max(lower, scalar_load(x + i + 16));
-      const f32x16 x2 = scalar_max(lower, scalar_load(x + i + 1024));
-      const f32x16 x3 = scalar_max(lower, scalar_load(x + i + 1040));
-
-      // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
-      // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
-      const f32x16 biased0 = scalar_fma(x0, scalar_set1(0x1.715476p+0f), bias);
-      const f32x16 biased1 = scalar_fma(x1, scalar_set1(0x1.715476p+0f), bias);
-      const f32x16 biased2 = scalar_fma(x2, scalar_set1(0x1.715476p+0f), bias);
-      const f32x16 biased3 = scalar_fma(x3, scalar_set1(0x1.715476p+0f), bias);
-      const f32x16 n0 = scalar_sub(biased0, bias);
-      const f32x16 n1 = scalar_sub(biased1, bias);
-      const f32x16 n2 = scalar_sub(biased2, bias);
-      const f32x16 n3 = scalar_sub(biased3, bias);
-      const f32x16 power0 = scalar_shift_to_exponent(biased0);
-      const f32x16 power1 = scalar_shift_to_exponent(biased1);
-      const f32x16 power2 = scalar_shift_to_exponent(biased2);
-      const f32x16 power3 = scalar_shift_to_exponent(biased3);
-      f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E400p-1f), x0);
-      f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E400p-1f), x1);
-      f32x16 t2 = scalar_fma(n2, scalar_set1(-0x1.62E400p-1f), x2);
-      f32x16 t3 = scalar_fma(n3, scalar_set1(-0x1.62E400p-1f), x3);
-      t0 = scalar_fma(n0, scalar_set1(-0x1.7F7D1Cp-20f), t0);
-      t1 = scalar_fma(n1, scalar_set1(-0x1.7F7D1Cp-20f), t1);
-      t2 = scalar_fma(n2, scalar_set1(-0x1.7F7D1Cp-20f), t2);
-      t3 = scalar_fma(n3, scalar_set1(-0x1.7F7D1Cp-20f), t3);
-      f32x16 p0 = scalar_fma(t0, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
-      f32x16 p1 = scalar_fma(t1, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
-      f32x16 p2 = scalar_fma(t2, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
-      f32x16 p3 = scalar_fma(t3, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
-      p0 = scalar_fma(p0, t0, scalar_set1(0x1.5558A0p-5f));
-      p1 = scalar_fma(p1, t1, scalar_set1(0x1.5558A0p-5f));
-      p2 = scalar_fma(p2, t2, scalar_set1(0x1.5558A0p-5f));
-      p3 = scalar_fma(p3, t3, scalar_set1(0x1.5558A0p-5f));
-      p0 = scalar_fma(p0, t0, scalar_set1(0x1.555490p-3f));
-      p1 = scalar_fma(p1, t1, scalar_set1(0x1.555490p-3f));
-      p2 = scalar_fma(p2, t2, scalar_set1(0x1.555490p-3f));
-      p3 = scalar_fma(p3, t3, scalar_set1(0x1.555490p-3f));
-      p0 = scalar_fma(p0, t0, scalar_set1(0x1.FFFFFCp-2f));
-      p1 = scalar_fma(p1, t1, scalar_set1(0x1.FFFFFCp-2f));
-      p2 = scalar_fma(p2, t2, scalar_set1(0x1.FFFFFCp-2f));
-      p3 = scalar_fma(p3, t3, scalar_set1(0x1.FFFFFCp-2f));
-      p0 = scalar_fma(p0, t0, scalar_set1(1.0f));
-      p1 = scalar_fma(p1, t1, scalar_set1(1.0f));
-      p2 = scalar_fma(p2, t2, scalar_set1(1.0f));
-      p3 = scalar_fma(p3, t3, scalar_set1(1.0f));
-      p0 = scalar_fma(p0, t0, scalar_set1(1.0f));
-      p1 = scalar_fma(p1, t1, scalar_set1(1.0f));
-      p2 = scalar_fma(p2, t2, scalar_set1(1.0f));
-      p3 = scalar_fma(p3, t3, scalar_set1(1.0f));
-      const f32x16 y0 = scalar_mul(p0, power0);
-      const f32x16 y1 = scalar_mul(p1, power1);
-      const f32x16 y2 = scalar_mul(p2, power2);
-      const f32x16 y3 = scalar_mul(p3, power3);
-      scalar_store(y + i + 0, y0);
-      scalar_store(y + i + 16, y1);
-      scalar_store(y + i + 1024, y2);
-      scalar_store(y + i + 1040, y3);
-      const f32x16 pair0 = scalar_add(y0, y1);
-      const f32x16 pair2 = scalar_add(y2, y3);
-      add_compensated(&block_hi[0][0], &block_lo[0][0], pair0);
-      add_compensated(&block_hi[1][0], &block_lo[1][0], pair2);
+  bool is_guess = false;
+  size_t i = 0;
+  while (i < n) {
+    f32x16 block_hi[2][1], block_lo[2][1];
+    size_t length = n - i < 1024 ? n - i : 1024;
+    if (!is_guess) {
+      const float block_max = maximum(length, x + i);
+      sum->max = block_max > sum->max ? block_max : sum->max;
+      if (!hold(&reference, block_max, hi, lo)) return smx_f32_extended_refuse(sum);
+      smx_f32_anchor_move(&reference, block_max);
     }
+    const bool together = is_guess && n - i >= 2048;
+    if (together) length = 2048;
+    const float max = together
+                          ? sum_blocks_u64_acc2(x + i, y + i, &reference, block_hi, block_lo)
+                          : sum_block_u64_acc2(length, x + i, y + i, &reference, block_hi[0], block_lo[0]);
+    if (is_guess && !(smx_f32_reference_holds(&reference, max) && smx_f32_anchor_holds(&reference, max))) {
+      is_guess = false;
+      continue;
+    }
+    is_guess = !in_place;
+    sum->max = max > sum->max ? max : sum->max;
     add_pair(&hi[0], &lo[0], block_hi[0][0], block_lo[0][0]);
-    add_pair(&hi[0], &lo[0], block_hi[1][0], block_lo[1][0]);
-    x += 2048;
-    y += 2048;
-  }
-  while (n > 0) {
-    const size_t block = n < 1024 ? n : 1024;
-    f32x16 block_hi[1] = {scalar_set1(0.0f)};
-    f32x16 block_lo[1] = {scalar_set1(0.0f)};
-    size_t i = 0;
-    for (; i + 64 <= block; i += 64) {
-      const f32x16 x0 = scalar_max(lower, scalar_load(x + i + 0));
-      const f32x16 x1 = scalar_max(lower, scalar_load(x + i + 16));
-      const f32x16 x2 = scalar_max(lower, scalar_load(x + i + 32));
-      const f32x16 x3 = scalar_max(lower, scalar_load(x + i + 48));
-
-      // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
-      // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
-      const f32x16 biased0 = scalar_fma(x0, scalar_set1(0x1.715476p+0f), bias);
-      const f32x16 biased1 = scalar_fma(x1, scalar_set1(0x1.715476p+0f), bias);
-      const f32x16 biased2 = scalar_fma(x2, scalar_set1(0x1.715476p+0f), bias);
-      const f32x16 biased3 = scalar_fma(x3, scalar_set1(0x1.715476p+0f), bias);
-      const f32x16 n0 = scalar_sub(biased0, bias);
-      const f32x16 n1 = scalar_sub(biased1, bias);
-      const f32x16 n2 = scalar_sub(biased2, bias);
-      const f32x16 n3 = scalar_sub(biased3, bias);
-      const f32x16 power0 = scalar_shift_to_exponent(biased0);
-      const f32x16 power1 = scalar_shift_to_exponent(biased1);
-      const f32x16 power2 = scalar_shift_to_exponent(biased2);
-      const f32x16 power3 = scalar_shift_to_exponent(biased3);
-      f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E400p-1f), x0);
-      f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E400p-1f), x1);
-      f32x16 t2 = scalar_fma(n2, scalar_set1(-0x1.62E400p-1f), x2);
-      f32x16 t3 = scalar_fma(n3, scalar_set1(-0x1.62E400p-1f), x3);
-      t0 = scalar_fma(n0, scalar_set1(-0x1.7F7D1Cp-20f), t0);
-      t1 = scalar_fma(n1, scalar_set1(-0x1.7F7D1Cp-20f), t1);
-      t2 = scalar_fma(n2, scalar_set1(-0x1.7F7D1Cp-20f), t2);
-      t3 = scalar_fma(n3, scalar_set1(-0x1.7F7D1Cp-20f), t3);
-      f32x16 p0 = scalar_fma(t0, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
-      f32x16 p1 = scalar_fma(t1, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
-      f32x16 p2 = scalar_fma(t2, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
-      f32x16 p3 = scalar_fma(t3, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
-      p0 = scalar_fma(p0, t0, scalar_set1(0x1.5558A0p-5f));
-      p1 = scalar_fma(p1, t1, scalar_set1(0x1.5558A0p-5f));
-      p2 = scalar_fma(p2, t2, scalar_set1(0x1.5558A0p-5f));
-      p3 = scalar_fma(p3, t3, scalar_set1(0x1.5558A0p-5f));
-      p0 = scalar_fma(p0, t0, scalar_set1(0x1.555490p-3f));
-      p1 = scalar_fma(p1, t1, scalar_set1(0x1.555490p-3f));
-      p2 = scalar_fma(p2, t2, scalar_set1(0x1.555490p-3f));
-      p3 = scalar_fma(p3, t3, scalar_set1(0x1.555490p-3f));
-      p0 = scalar_fma(p0, t0, scalar_set1(0x1.FFFFFCp-2f));
-      p1 = scalar_fma(p1, t1, scalar_set1(0x1.FFFFFCp-2f));
-      p2 = scalar_fma(p2, t2, scalar_set1(0x1.FFFFFCp-2f));
-      p3 = scalar_fma(p3, t3, scalar_set1(0x1.FFFFFCp-2f));
-      p0 = scalar_fma(p0, t0, scalar_set1(1.0f));
-      p1 = scalar_fma(p1, t1, scalar_set1(1.0f));
-      p2 = scalar_fma(p2, t2, scalar_set1(1.0f));
-      p3 = scalar_fma(p3, t3, scalar_set1(1.0f));
-      p0 = scalar_fma(p0, t0, scalar_set1(1.0f));
-      p1 = scalar_fma(p1, t1, scalar_set1(1.0f));
-      p2 = scalar_fma(p2, t2, scalar_set1(1.0f));
-      p3 = scalar_fma(p3, t3, scalar_set1(1.0f));
-      const f32x16 y0 = scalar_mul(p0, power0);
-      const f32x16 y1 = scalar_mul(p1, power1);
-      const f32x16 y2 = scalar_mul(p2, power2);
-      const f32x16 y3 = scalar_mul(p3, power3);
-      scalar_store(y + i + 0, y0);
-      scalar_store(y + i + 16, y1);
-      scalar_store(y + i + 32, y2);
-      scalar_store(y + i + 48, y3);
-      const f32x16 pair0 = scalar_add(y0, y1);
-      const f32x16 pair2 = scalar_add(y2, y3);
-      add_compensated(&block_hi[0], &block_lo[0], pair0);
-      add_compensated(&block_hi[0], &block_lo[0], pair2);
+    if (together) {
+      add_pair(&hi[0], &lo[0], block_hi[1][0], block_lo[1][0]);
     }
-    for (; i + 32 <= block; i += 32) {
-      const f32x16 x0 = scalar_max(lower, scalar_load(x + i + 0));
-      const f32x16 x1 = scalar_max(lower, scalar_load(x + i + 16));
-
-      // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
-      // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
-      const f32x16 biased0 = scalar_fma(x0, scalar_set1(0x1.715476p+0f), bias);
-      const f32x16 biased1 = scalar_fma(x1, scalar_set1(0x1.715476p+0f), bias);
-      const f32x16 n0 = scalar_sub(biased0, bias);
-      const f32x16 n1 = scalar_sub(biased1, bias);
-      const f32x16 power0 = scalar_shift_to_exponent(biased0);
-      const f32x16 power1 = scalar_shift_to_exponent(biased1);
-      f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E400p-1f), x0);
-      f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E400p-1f), x1);
-      t0 = scalar_fma(n0, scalar_set1(-0x1.7F7D1Cp-20f), t0);
-      t1 = scalar_fma(n1, scalar_set1(-0x1.7F7D1Cp-20f), t1);
-      f32x16 p0 = scalar_fma(t0, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
-      f32x16 p1 = scalar_fma(t1, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
-      p0 = scalar_fma(p0, t0, scalar_set1(0x1.5558A0p-5f));
-      p1 = scalar_fma(p1, t1, scalar_set1(0x1.5558A0p-5f));
-      p0 = scalar_fma(p0, t0, scalar_set1(0x1.555490p-3f));
-      p1 = scalar_fma(p1, t1, scalar_set1(0x1.555490p-3f));
-      p0 = scalar_fma(p0, t0, scalar_set1(0x1.FFFFFCp-2f));
-      p1 = scalar_fma(p1, t1, scalar_set1(0x1.FFFFFCp-2f));
-      p0 = scalar_fma(p0, t0, scalar_set1(1.0f));
-      p1 = scalar_fma(p1, t1, scalar_set1(1.0f));
-      p0 = scalar_fma(p0, t0, scalar_set1(1.0f));
-      p1 = scalar_fma(p1, t1, scalar_set1(1.0f));
-      const f32x16 y0 = scalar_mul(p0, power0);
-      const f32x16 y1 = scalar_mul(p1, power1);
-      scalar_store(y + i + 0, y0);
-      scalar_store(y + i + 16, y1);
-      const f32x16 pair0 = scalar_add(y0, y1);
-      add_compensated(&block_hi[0], &block_lo[0], pair0);
-    }
-    if (i < block) accumulate_tail((ptrdiff_t)(block - i), x + i, y + i, lower, bias, block_hi, block_lo);
-    add_pair(&hi[0], &lo[0], block_hi[0], block_lo[0]);
-    x += block;
-    y += block;
-    n -= block;
+    i += length;
   }
   fold(hi, lo, sum);
   sum->reference = reference.exponent;
+}
+
+// The sum of a block in its lanes, and its largest element. Of no use where that is more than reference and anchor hold.
+static inline float sum_block_u128_acc2(size_t n, const float* x, float* y,
+                                        const struct smx_f32_reference* reference, f32x16* hi, f32x16* lo) {
+  const f32x16 lower = scalar_set1(smx_lower_bound(SMX_BIAS - reference->exponent));
+  const f32x16 bias = scalar_set1(smx_rounding_bias(SMX_BIAS - reference->exponent));
+  const f32x16 anchor = scalar_set1(smx_f32_anchor(reference, n));
+  const scalar_table mantissas = scalar_load_table(smx_exp2_mantissas);
+  const scalar_table residuals = scalar_load_table(smx_exp2_residuals);
+  f32x16 max0 = scalar_set1(-INFINITY);
+  f32x16 max1 = scalar_set1(-INFINITY);
+  f32x16 block_hi[1] = {anchor};
+  f32x16 block_lo[1] = {scalar_set1(0.0f)};
+
+  size_t i = 0;
+  for (; i + 64 <= n; i += 64) {
+    const f32x16 x0 = scalar_load(x + i + 0);
+    const f32x16 x1 = scalar_load(x + i + 16);
+    const f32x16 x2 = scalar_load(x + i + 32);
+    const f32x16 x3 = scalar_load(x + i + 48);
+    max0 = scalar_max(max0, x0);
+    max1 = scalar_max(max1, x1);
+    max0 = scalar_max(max0, x2);
+    max1 = scalar_max(max1, x3);
+
+    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    const f32x16 clamped0 = scalar_max(lower, x0);
+    const f32x16 clamped1 = scalar_max(lower, x1);
+    const f32x16 clamped2 = scalar_max(lower, x2);
+    const f32x16 clamped3 = scalar_max(lower, x3);
+    const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
+    const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
+    const f32x16 biased2 = scalar_fma(clamped2, scalar_set1(8.0f * smx_log2e), bias);
+    const f32x16 biased3 = scalar_fma(clamped3, scalar_set1(8.0f * smx_log2e), bias);
+    const f32x16 n0 = scalar_sub(biased0, bias);
+    const f32x16 n1 = scalar_sub(biased1, bias);
+    const f32x16 n2 = scalar_sub(biased2, bias);
+    const f32x16 n3 = scalar_sub(biased3, bias);
+    const f32x16 index0 = (biased0);
+    const f32x16 index1 = (biased1);
+    const f32x16 index2 = (biased2);
+    const f32x16 index3 = (biased3);
+    const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
+    const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
+    const f32x16 s2 = scalar_shift_to_exponent_and_add(biased2, scalar_look_up(mantissas, index2));
+    const f32x16 s3 = scalar_shift_to_exponent_and_add(biased3, scalar_look_up(mantissas, index3));
+    f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
+    f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E430p-4f), clamped1);
+    f32x16 t2 = scalar_fma(n2, scalar_set1(-0x1.62E430p-4f), clamped2);
+    f32x16 t3 = scalar_fma(n3, scalar_set1(-0x1.62E430p-4f), clamped3);
+    t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
+    t1 = scalar_fma(n1, scalar_set1(0x1.05C610p-32f), t1);
+    t2 = scalar_fma(n2, scalar_set1(0x1.05C610p-32f), t2);
+    t3 = scalar_fma(n3, scalar_set1(0x1.05C610p-32f), t3);
+    f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+    f32x16 u1 = scalar_fma(t1, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+    f32x16 u2 = scalar_fma(t2, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+    f32x16 u3 = scalar_fma(t3, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+    u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
+    u1 = scalar_fma(u1, t1, scalar_set1(1.0f));
+    u2 = scalar_fma(u2, t2, scalar_set1(1.0f));
+    u3 = scalar_fma(u3, t3, scalar_set1(1.0f));
+    u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
+    u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
+    u2 = scalar_fma(u2, t2, scalar_look_up(residuals, index2));
+    u3 = scalar_fma(u3, t3, scalar_look_up(residuals, index3));
+    const f32x16 e0 = scalar_fma(s0, u0, s0);
+    const f32x16 e1 = scalar_fma(s1, u1, s1);
+    const f32x16 e2 = scalar_fma(s2, u2, s2);
+    const f32x16 e3 = scalar_fma(s3, u3, s3);
+    scalar_store(y + i + 0, e0);
+    scalar_store(y + i + 16, e1);
+    scalar_store(y + i + 32, e2);
+    scalar_store(y + i + 48, e3);
+    add_compensated(&block_hi[0], &block_lo[0], scalar_add(e0, e1));
+    add_compensated(&block_hi[0], &block_lo[0], scalar_add(e2, e3));
+  }
+  for (; i + 32 <= n; i += 32) {
+    const f32x16 x0 = scalar_load(x + i + 0);
+    const f32x16 x1 = scalar_load(x + i + 16);
+    max0 = scalar_max(max0, x0);
+    max1 = scalar_max(max1, x1);
+
+    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    const f32x16 clamped0 = scalar_max(lower, x0);
+    const f32x16 clamped1 = scalar_max(lower, x1);
+    const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
+    const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
+    const f32x16 n0 = scalar_sub(biased0, bias);
+    const f32x16 n1 = scalar_sub(biased1, bias);
+    const f32x16 index0 = (biased0);
+    const f32x16 index1 = (biased1);
+    const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
+    const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
+    f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
+    f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E430p-4f), clamped1);
+    t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
+    t1 = scalar_fma(n1, scalar_set1(0x1.05C610p-32f), t1);
+    f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+    f32x16 u1 = scalar_fma(t1, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+    u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
+    u1 = scalar_fma(u1, t1, scalar_set1(1.0f));
+    u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
+    u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
+    const f32x16 e0 = scalar_fma(s0, u0, s0);
+    const f32x16 e1 = scalar_fma(s1, u1, s1);
+    scalar_store(y + i + 0, e0);
+    scalar_store(y + i + 16, e1);
+    add_compensated(&block_hi[0], &block_lo[0], scalar_add(e0, e1));
+  }
+  if (i < n) {
+    const f32x16 absent = scalar_set1(-INFINITY);  // counts as 0
+
+    const f32x16 x0 = scalar_load_tail(x + i + 0, (ptrdiff_t)(n - i) - 0, absent);
+    const f32x16 x1 = scalar_load_tail(x + i + 16, (ptrdiff_t)(n - i) - 16, absent);
+    max0 = scalar_max(max0, x0);
+    max1 = scalar_max(max1, x1);
+
+    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    const f32x16 clamped0 = scalar_max(lower, x0);
+    const f32x16 clamped1 = scalar_max(lower, x1);
+    const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
+    const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
+    const f32x16 n0 = scalar_sub(biased0, bias);
+    const f32x16 n1 = scalar_sub(biased1, bias);
+    const f32x16 index0 = (biased0);
+    const f32x16 index1 = (biased1);
+    const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
+    const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
+    f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
+    f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E430p-4f), clamped1);
+    t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
+    t1 = scalar_fma(n1, scalar_set1(0x1.05C610p-32f), t1);
+    f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+    f32x16 u1 = scalar_fma(t1, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+    u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
+    u1 = scalar_fma(u1, t1, scalar_set1(1.0f));
+    u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
+    u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
+    const f32x16 e0 = scalar_fma(s0, u0, s0);
+    const f32x16 e1 = scalar_fma(s1, u1, s1);
+    scalar_store_tail(y + i + 0, (ptrdiff_t)(n - i) - 0, e0);
+    scalar_store_tail(y + i + 16, (ptrdiff_t)(n - i) - 16, e1);
+    add_compensated(&block_hi[0], &block_lo[0], scalar_add(e0, e1));
+  }
+  take_off(&block_hi[0], &block_lo[0], anchor);
+  hi[0] = block_hi[0];
+  lo[0] = block_lo[0];
+  return scalar_reduce_max(scalar_max(max0, max1));
+}
+
+// The same of 2 whole blocks, walked together.
+static inline float sum_blocks_u128_acc2(const float* x, float* y, const struct smx_f32_reference* reference,
+                                         f32x16 (*hi)[1], f32x16 (*lo)[1]) {
+  const f32x16 lower = scalar_set1(smx_lower_bound(SMX_BIAS - reference->exponent));
+  const f32x16 bias = scalar_set1(smx_rounding_bias(SMX_BIAS - reference->exponent));
+  const f32x16 anchor = scalar_set1(smx_f32_anchor(reference, 1024));
+  const scalar_table mantissas = scalar_load_table(smx_exp2_mantissas);
+  const scalar_table residuals = scalar_load_table(smx_exp2_residuals);
+  f32x16 max0 = scalar_set1(-INFINITY);
+  f32x16 max1 = scalar_set1(-INFINITY);
+  f32x16 block_hi[2][1] = {{anchor}, {anchor}};
+  f32x16 block_lo[2][1] = {{scalar_set1(0.0f)}, {scalar_set1(0.0f)}};
+  for (size_t i = 0; i < 1024; i += 64) {
+    const f32x16 x0 = scalar_load(x + i + 0);
+    const f32x16 x1 = scalar_load(x + i + 16);
+    const f32x16 x2 = scalar_load(x + i + 1024);
+    const f32x16 x3 = scalar_load(x + i + 1040);
+    const f32x16 x4 = scalar_load(x + i + 32);
+    const f32x16 x5 = scalar_load(x + i + 48);
+    const f32x16 x6 = scalar_load(x + i + 1056);
+    const f32x16 x7 = scalar_load(x + i + 1072);
+    max0 = scalar_max(max0, x0);
+    max1 = scalar_max(max1, x1);
+    max0 = scalar_max(max0, x2);
+    max1 = scalar_max(max1, x3);
+    max0 = scalar_max(max0, x4);
+    max1 = scalar_max(max1, x5);
+    max0 = scalar_max(max0, x6);
+    max1 = scalar_max(max1, x7);
+
+    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    const f32x16 clamped0 = scalar_max(lower, x0);
+    const f32x16 clamped1 = scalar_max(lower, x1);
+    const f32x16 clamped2 = scalar_max(lower, x2);
+    const f32x16 clamped3 = scalar_max(lower, x3);
+    const f32x16 clamped4 = scalar_max(lower, x4);
+    const f32x16 clamped5 = scalar_max(lower, x5);
+    const f32x16 clamped6 = scalar_max(lower, x6);
+    const f32x16 clamped7 = scalar_max(lower, x7);
+    const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
+    const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
+    const f32x16 biased2 = scalar_fma(clamped2, scalar_set1(8.0f * smx_log2e), bias);
+    const f32x16 biased3 = scalar_fma(clamped3, scalar_set1(8.0f * smx_log2e), bias);
+    const f32x16 biased4 = scalar_fma(clamped4, scalar_set1(8.0f * smx_log2e), bias);
+    const f32x16 biased5 = scalar_fma(clamped5, scalar_set1(8.0f * smx_log2e), bias);
+    const f32x16 biased6 = scalar_fma(clamped6, scalar_set1(8.0f * smx_log2e), bias);
+    const f32x16 biased7 = scalar_fma(clamped7, scalar_set1(8.0f * smx_log2e), bias);
+    const f32x16 n0 = scalar_sub(biased0, bias);
+    const f32x16 n1 = scalar_sub(biased1, bias);
+    const f32x16 n2 = scalar_sub(biased2, bias);
+    const f32x16 n3 = scalar_sub(biased3, bias);
+    const f32x16 n4 = scalar_sub(biased4, bias);
+    const f32x16 n5 = scalar_sub(biased5, bias);
+    const f32x16 n6 = scalar_sub(biased6, bias);
+    const f32x16 n7 = scalar_sub(biased7, bias);
+    const f32x16 index0 = (biased0);
+    const f32x16 index1 = (biased1);
+    const f32x16 index2 = (biased2);
+    const f32x16 index3 = (biased3);
+    const f32x16 index4 = (biased4);
+    const f32x16 index5 = (biased5);
+    const f32x16 index6 = (biased6);
+    const f32x16 index7 = (biased7);
+    const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
+    const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
+    const f32x16 s2 = scalar_shift_to_exponent_and_add(biased2, scalar_look_up(mantissas, index2));
+    const f32x16 s3 = scalar_shift_to_exponent_and_add(biased3, scalar_look_up(mantissas, index3));
+    const f32x16 s4 = scalar_shift_to_exponent_and_add(biased4, scalar_look_up(mantissas, index4));
+    const f32x16 s5 = scalar_shift_to_exponent_and_add(biased5, scalar_look_up(mantissas, index5));
+    const f32x16 s6 = scalar_shift_to_exponent_and_add(biased6, scalar_look_up(mantissas, index6));
+    const f32x16 s7 = scalar_shift_to_exponent_and_add(biased7, scalar_look_up(mantissas, index7));
+    f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
+    f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E430p-4f), clamped1);
+    f32x16 t2 = scalar_fma(n2, scalar_set1(-0x1.62E430p-4f), clamped2);
+    f32x16 t3 = scalar_fma(n3, scalar_set1(-0x1.62E430p-4f), clamped3);
+    f32x16 t4 = scalar_fma(n4, scalar_set1(-0x1.62E430p-4f), clamped4);
+    f32x16 t5 = scalar_fma(n5, scalar_set1(-0x1.62E430p-4f), clamped5);
+    f32x16 t6 = scalar_fma(n6, scalar_set1(-0x1.62E430p-4f), clamped6);
+    f32x16 t7 = scalar_fma(n7, scalar_set1(-0x1.62E430p-4f), clamped7);
+    t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
+    t1 = scalar_fma(n1, scalar_set1(0x1.05C610p-32f), t1);
+    t2 = scalar_fma(n2, scalar_set1(0x1.05C610p-32f), t2);
+    t3 = scalar_fma(n3, scalar_set1(0x1.05C610p-32f), t3);
+    t4 = scalar_fma(n4, scalar_set1(0x1.05C610p-32f), t4);
+    t5 = scalar_fma(n5, scalar_set1(0x1.05C610p-32f), t5);
+    t6 = scalar_fma(n6, scalar_set1(0x1.05C610p-32f), t6);
+    t7 = scalar_fma(n7, scalar_set1(0x1.05C610p-32f), t7);
+    f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+    f32x16 u1 = scalar_fma(t1, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+    f32x16 u2 = scalar_fma(t2, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+    f32x16 u3 = scalar_fma(t3, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+    f32x16 u4 = scalar_fma(t4, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+    f32x16 u5 = scalar_fma(t5, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+    f32x16 u6 = scalar_fma(t6, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+    f32x16 u7 = scalar_fma(t7, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+    u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
+    u1 = scalar_fma(u1, t1, scalar_set1(1.0f));
+    u2 = scalar_fma(u2, t2, scalar_set1(1.0f));
+    u3 = scalar_fma(u3, t3, scalar_set1(1.0f));
+    u4 = scalar_fma(u4, t4, scalar_set1(1.0f));
+    u5 = scalar_fma(u5, t5, scalar_set1(1.0f));
+    u6 = scalar_fma(u6, t6, scalar_set1(1.0f));
+    u7 = scalar_fma(u7, t7, scalar_set1(1.0f));
+    u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
+    u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
+    u2 = scalar_fma(u2, t2, scalar_look_up(residuals, index2));
+    u3 = scalar_fma(u3, t3, scalar_look_up(residuals, index3));
+    u4 = scalar_fma(u4, t4, scalar_look_up(residuals, index4));
+    u5 = scalar_fma(u5, t5, scalar_look_up(residuals, index5));
+    u6 = scalar_fma(u6, t6, scalar_look_up(residuals, index6));
+    u7 = scalar_fma(u7, t7, scalar_look_up(residuals, index7));
+    const f32x16 e0 = scalar_fma(s0, u0, s0);
+    const f32x16 e1 = scalar_fma(s1, u1, s1);
+    const f32x16 e2 = scalar_fma(s2, u2, s2);
+    const f32x16 e3 = scalar_fma(s3, u3, s3);
+    const f32x16 e4 = scalar_fma(s4, u4, s4);
+    const f32x16 e5 = scalar_fma(s5, u5, s5);
+    const f32x16 e6 = scalar_fma(s6, u6, s6);
+    const f32x16 e7 = scalar_fma(s7, u7, s7);
+    scalar_store(y + i + 0, e0);
+    scalar_store(y + i + 16, e1);
+    scalar_store(y + i + 1024, e2);
+    scalar_store(y + i + 1040, e3);
+    scalar_store(y + i + 32, e4);
+    scalar_store(y + i + 48, e5);
+    scalar_store(y + i + 1056, e6);
+    scalar_store(y + i + 1072, e7);
+    add_compensated(&block_hi[0][0], &block_lo[0][0], scalar_add(e0, e1));
+    add_compensated(&block_hi[1][0], &block_lo[1][0], scalar_add(e2, e3));
+    add_compensated(&block_hi[0][0], &block_lo[0][0], scalar_add(e4, e5));
+    add_compensated(&block_hi[1][0], &block_lo[1][0], scalar_add(e6, e7));
+  }
+  take_off(&block_hi[0][0], &block_lo[0][0], anchor);
+  hi[0][0] = block_hi[0][0];
+  lo[0][0] = block_lo[0][0];
+  take_off(&block_hi[1][0], &block_lo[1][0], anchor);
+  hi[1][0] = block_hi[1][0];
+  lo[1][0] = block_lo[1][0];
+  return scalar_reduce_max(scalar_max(max0, max1));
 }
 
 extern "C" void smx_f32_raddstoreextexp_ukernel__scalar_u128_acc2(size_t n, const float* x, float* y,
@@ -700,324 +1183,286 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__scalar_u128_acc2(size_t n, cons
   f32x16 lo[1] = {scalar_set1(0.0f)};
   struct smx_f32_reference reference;
   smx_f32_reference_init(&reference);
-  // A tile whose maximum is out of range is left as it is, in place too.
-  sum->max = maximum(n, x);
-  if (!smx_is_in_range(sum->max)) {
-    smx_f32_extended_refuse(sum);
-    return;
+  sum->max = -INFINITY;
+  // In place nothing can be summed anew: the reference is that of the tile's maximum, and blocks are not guessed at.
+  const bool in_place = x == y;
+  if (in_place) {
+    sum->max = maximum(n, x);
+    if (!smx_is_in_range(sum->max)) return smx_f32_extended_refuse(sum);
+    hold(&reference, sum->max, hi, lo);
   }
-  if (!smx_f32_reference_holds(&reference, sum->max)) smx_f32_reference_move(&reference, sum->max);
-  f32x16 lower = scalar_set1(smx_lower_bound(SMX_BIAS - reference.exponent));
-  f32x16 bias = scalar_set1(smx_rounding_bias(SMX_BIAS - reference.exponent));
-  for (; n >= 2048; n -= 2048) {
-    f32x16 block_hi[2][1] = {{scalar_set1(0.0f)}, {scalar_set1(0.0f)}};
-    f32x16 block_lo[2][1] = {{scalar_set1(0.0f)}, {scalar_set1(0.0f)}};
-    for (size_t i = 0; i < 1024; i += 64) {
-      const f32x16 x0 = scalar_max(lower, scalar_load(x + i + 0));
-      const f32x16 x1 = scalar_max(lower, scalar_load(x + i + 16));
-      const f32x16 x2 = scalar_max(lower, scalar_load(x + i + 1024));
-      const f32x16 x3 = scalar_max(lower, scalar_load(x + i + 1040));
-      const f32x16 x4 = scalar_max(lower, scalar_load(x + i + 32));
-      const f32x16 x5 = scalar_max(lower, scalar_load(x + i + 48));
-      const f32x16 x6 = scalar_max(lower, scalar_load(x + i + 1056));
-      const f32x16 x7 = scalar_max(lower, scalar_load(x + i + 1072));
-
-      // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
-      // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
-      const f32x16 biased0 = scalar_fma(x0, scalar_set1(0x1.715476p+0f), bias);
-      const f32x16 biased1 = scalar_fma(x1, scalar_set1(0x1.715476p+0f), bias);
-      const f32x16 biased2 = scalar_fma(x2, scalar_set1(0x1.715476p+0f), bias);
-      const f32x16 biased3 = scalar_fma(x3, scalar_set1(0x1.715476p+0f), bias);
-      const f32x16 biased4 = scalar_fma(x4, scalar_set1(0x1.715476p+0f), bias);
-      const f32x16 biased5 = scalar_fma(x5, scalar_set1(0x1.715476p+0f), bias);
-      const f32x16 biased6 = scalar_fma(x6, scalar_set1(0x1.715476p+0f), bias);
-      const f32x16 biased7 = scalar_fma(x7, scalar_set1(0x1.715476p+0f), bias);
-      const f32x16 n0 = scalar_sub(biased0, bias);
-      const f32x16 n1 = scalar_sub(biased1, bias);
-      const f32x16 n2 = scalar_sub(biased2, bias);
-      const f32x16 n3 = scalar_sub(biased3, bias);
-      const f32x16 n4 = scalar_sub(biased4, bias);
-      const f32x16 n5 = scalar_sub(biased5, bias);
-      const f32x16 n6 = scalar_sub(biased6, bias);
-      const f32x16 n7 = scalar_sub(biased7, bias);
-      const f32x16 power0 = scalar_shift_to_exponent(biased0);
-      const f32x16 power1 = scalar_shift_to_exponent(biased1);
-      const f32x16 power2 = scalar_shift_to_exponent(biased2);
-      const f32x16 power3 = scalar_shift_to_exponent(biased3);
-      const f32x16 power4 = scalar_shift_to_exponent(biased4);
-      const f32x16 power5 = scalar_shift_to_exponent(biased5);
-      const f32x16 power6 = scalar_shift_to_exponent(biased6);
-      const f32x16 power7 = scalar_shift_to_exponent(biased7);
-      f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E400p-1f), x0);
-      f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E400p-1f), x1);
-      f32x16 t2 = scalar_fma(n2, scalar_set1(-0x1.62E400p-1f), x2);
-      f32x16 t3 = scalar_fma(n3, scalar_set1(-0x1.62E400p-1f), x3);
-      f32x16 t4 = scalar_fma(n4, scalar_set1(-0x1.62E400p-1f), x4);
-      f32x16 t5 = scalar_fma(n5, scalar_set1(-0x1.62E400p-1f), x5);
-      f32x16 t6 = scalar_fma(n6, scalar_set1(-0x1.62E400p-1f), x6);
-      f32x16 t7 = scalar_fma(n7, scalar_set1(-0x1.62E400p-1f), x7);
-      t0 = scalar_fma(n0, scalar_set1(-0x1.7F7D1Cp-20f), t0);
-      t1 = scalar_fma(n1, scalar_set1(-0x1.7F7D1Cp-20f), t1);
-      t2 = scalar_fma(n2, scalar_set1(-0x1.7F7D1Cp-20f), t2);
-      t3 = scalar_fma(n3, scalar_set1(-0x1.7F7D1Cp-20f), t3);
-      t4 = scalar_fma(n4, scalar_set1(-0x1.7F7D1Cp-20f), t4);
-      t5 = scalar_fma(n5, scalar_set1(-0x1.7F7D1Cp-20f), t5);
-      t6 = scalar_fma(n6, scalar_set1(-0x1.7F7D1Cp-20f), t6);
-      t7 = scalar_fma(n7, scalar_set1(-0x1.7F7D1Cp-20f), t7);
-      f32x16 p0 = scalar_fma(t0, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
-      f32x16 p1 = scalar_fma(t1, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
-      f32x16 p2 = scalar_fma(t2, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
-      f32x16 p3 = scalar_fma(t3, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
-      f32x16 p4 = scalar_fma(t4, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
-      f32x16 p5 = scalar_fma(t5, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
-      f32x16 p6 = scalar_fma(t6, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
-      f32x16 p7 = scalar_fma(t7, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
-      p0 = scalar_fma(p0, t0, scalar_set1(0x1.5558A0p-5f));
-      p1 = scalar_fma(p1, t1, scalar_set1(0x1.5558A0p-5f));
-      p2 = scalar_fma(p2, t2, scalar_set1(0x1.5558A0p-5f));
-      p3 = scalar_fma(p3, t3, scalar_set1(0x1.5558A0p-5f));
-      p4 = scalar_fma(p4, t4, scalar_set1(0x1.5558A0p-5f));
-      p5 = scalar_fma(p5, t5, scalar_set1(0x1.5558A0p-5f));
-      p6 = scalar_fma(p6, t6, scalar_set1(0x1.5558A0p-5f));
-      p7 = scalar_fma(p7, t7, scalar_set1(0x1.5558A0p-5f));
-      p0 = scalar_fma(p0, t0, scalar_set1(0x1.555490p-3f));
-      p1 = scalar_fma(p1, t1, scalar_set1(0x1.555490p-3f));
-      p2 = scalar_fma(p2, t2, scalar_set1(0x1.555490p-3f));
-      p3 = scalar_fma(p3, t3, scalar_set1(0x1.555490p-3f));
-      p4 = scalar_fma(p4, t4, scalar_set1(0x1.555490p-3f));
-      p5 = scalar_fma(p5, t5, scalar_set1(0x1.555490p-3f));
-      p6 = scalar_fma(p6, t6, scalar_set1(0x1.555490p-3f));
-      p7 = scalar_fma(p7, t7, scalar_set1(0x1.555490p-3f));
-      p0 = scalar_fma(p0, t0, scalar_set1(0x1.FFFFFCp-2f));
-      p1 = scalar_fma(p1, t1, scalar_set1(0x1.FFFFFCp-2f));
-      p2 = scalar_fma(p2, t2, scalar_set1(0x1.FFFFFCp-2f));
-      p3 = scalar_fma(p3, t3, scalar_set1(0x1.FFFFFCp-2f));
-      p4 = scalar_fma(p4, t4, scalar_set1(0x1.FFFFFCp-2f));
-      p5 = scalar_fma(p5, t5, scalar_set1(0x1.FFFFFCp-2f));
-      p6 = scalar_fma(p6, t6, scalar_set1(0x1.FFFFFCp-2f));
-      p7 = scalar_fma(p7, t7, scalar_set1(0x1.FFFFFCp-2f));
-      p0 = scalar_fma(p0, t0, scalar_set1(1.0f));
-      p1 = scalar_fma(p1, t1, scalar_set1(1.0f));
-      p2 = scalar_fma(p2, t2, scalar_set1(1.0f));
-      p3 = scalar_fma(p3, t3, scalar_set1(1.0f));
-      p4 = scalar_fma(p4, t4, scalar_set1(1.0f));
-      p5 = scalar_fma(p5, t5, scalar_set1(1.0f));
-      p6 = scalar_fma(p6, t6, scalar_set1(1.0f));
-      p7 = scalar_fma(p7, t7, scalar_set1(1.0f));
-      p0 = scalar_fma(p0, t0, scalar_set1(1.0f));
-      p1 = scalar_fma(p1, t1, scalar_set1(1.0f));
-      p2 = scalar_fma(p2, t2, scalar_set1(1.0f));
-      p3 = scalar_fma(p3, t3, scalar_set1(1.0f));
-      p4 = scalar_fma(p4, t4, scalar_set1(1.0f));
-      p5 = scalar_fma(p5, t5, scalar_set1(1.0f));
-      p6 = scalar_fma(p6, t6, scalar_set1(1.0f));
-      p7 = scalar_fma(p7, t7, scalar_set1(1.0f));
-      const f32x16 y0 = scalar_mul(p0, power0);
-      const f32x16 y1 = scalar_mul(p1, power1);
-      const f32x16 y2 = scalar_mul(p2, power2);
-      const f32x16 y3 = scalar_mul(p3, power3);
-      const f32x16 y4 = scalar_mul(p4, power4);
-      const f32x16 y5 = scalar_mul(p5, power5);
-      const f32x16 y6 = scalar_mul(p6, power6);
-      const f32x16 y7 = scalar_mul(p7, power7);
-      scalar_store(y + i + 0, y0);
-      scalar_store(y + i + 16, y1);
-      scalar_store(y + i + 1024, y2);
-      scalar_store(y + i + 1040, y3);
-      scalar_store(y + i + 32, y4);
-      scalar_store(y + i + 48, y5);
-      scalar_store(y + i + 1056, y6);
-      scalar_store(y + i + 1072, y7);
-      const f32x16 pair0 = scalar_add(y0, y1);
-      const f32x16 pair2 = scalar_add(y2, y3);
-      const f32x16 pair4 = scalar_add(y4, y5);
-      const f32x16 pair6 = scalar_add(y6, y7);
-      add_compensated(&block_hi[0][0], &block_lo[0][0], pair0);
-      add_compensated(&block_hi[1][0], &block_lo[1][0], pair2);
-      add_compensated(&block_hi[0][0], &block_lo[0][0], pair4);
-      add_compensated(&block_hi[1][0], &block_lo[1][0], pair6);
+  bool is_guess = false;
+  size_t i = 0;
+  while (i < n) {
+    f32x16 block_hi[2][1], block_lo[2][1];
+    size_t length = n - i < 1024 ? n - i : 1024;
+    if (!is_guess) {
+      const float block_max = maximum(length, x + i);
+      sum->max = block_max > sum->max ? block_max : sum->max;
+      if (!hold(&reference, block_max, hi, lo)) return smx_f32_extended_refuse(sum);
+      smx_f32_anchor_move(&reference, block_max);
     }
+    const bool together = is_guess && n - i >= 2048;
+    if (together) length = 2048;
+    const float max = together
+                          ? sum_blocks_u128_acc2(x + i, y + i, &reference, block_hi, block_lo)
+                          : sum_block_u128_acc2(length, x + i, y + i, &reference, block_hi[0], block_lo[0]);
+    if (is_guess && !(smx_f32_reference_holds(&reference, max) && smx_f32_anchor_holds(&reference, max))) {
+      is_guess = false;
+      continue;
+    }
+    is_guess = !in_place;
+    sum->max = max > sum->max ? max : sum->max;
     add_pair(&hi[0], &lo[0], block_hi[0][0], block_lo[0][0]);
-    add_pair(&hi[0], &lo[0], block_hi[1][0], block_lo[1][0]);
-    x += 2048;
-    y += 2048;
-  }
-  while (n > 0) {
-    const size_t block = n < 1024 ? n : 1024;
-    f32x16 block_hi[1] = {scalar_set1(0.0f)};
-    f32x16 block_lo[1] = {scalar_set1(0.0f)};
-    size_t i = 0;
-    for (; i + 128 <= block; i += 128) {
-      const f32x16 x0 = scalar_max(lower, scalar_load(x + i + 0));
-      const f32x16 x1 = scalar_max(lower, scalar_load(x + i + 16));
-      const f32x16 x2 = scalar_max(lower, scalar_load(x + i + 32));
-      const f32x16 x3 = scalar_max(lower, scalar_load(x + i + 48));
-      const f32x16 x4 = scalar_max(lower, scalar_load(x + i + 64));
-      const f32x16 x5 = scalar_max(lower, scalar_load(x + i + 80));
-      const f32x16 x6 = scalar_max(lower, scalar_load(x + i + 96));
-      const f32x16 x7 = scalar_max(lower, scalar_load(x + i + 112));
-
-      // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
-      // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
-      const f32x16 biased0 = scalar_fma(x0, scalar_set1(0x1.715476p+0f), bias);
-      const f32x16 biased1 = scalar_fma(x1, scalar_set1(0x1.715476p+0f), bias);
-      const f32x16 biased2 = scalar_fma(x2, scalar_set1(0x1.715476p+0f), bias);
-      const f32x16 biased3 = scalar_fma(x3, scalar_set1(0x1.715476p+0f), bias);
-      const f32x16 biased4 = scalar_fma(x4, scalar_set1(0x1.715476p+0f), bias);
-      const f32x16 biased5 = scalar_fma(x5, scalar_set1(0x1.715476p+0f), bias);
-      const f32x16 biased6 = scalar_fma(x6, scalar_set1(0x1.715476p+0f), bias);
-      const f32x16 biased7 = scalar_fma(x7, scalar_set1(0x1.715476p+0f), bias);
-      const f32x16 n0 = scalar_sub(biased0, bias);
-      const f32x16 n1 = scalar_sub(biased1, bias);
-      const f32x16 n2 = scalar_sub(biased2, bias);
-      const f32x16 n3 = scalar_sub(biased3, bias);
-      const f32x16 n4 = scalar_sub(biased4, bias);
-      const f32x16 n5 = scalar_sub(biased5, bias);
-      const f32x16 n6 = scalar_sub(biased6, bias);
-      const f32x16 n7 = scalar_sub(biased7, bias);
-      const f32x16 power0 = scalar_shift_to_exponent(biased0);
-      const f32x16 power1 = scalar_shift_to_exponent(biased1);
-      const f32x16 power2 = scalar_shift_to_exponent(biased2);
-      const f32x16 power3 = scalar_shift_to_exponent(biased3);
-      const f32x16 power4 = scalar_shift_to_exponent(biased4);
-      const f32x16 power5 = scalar_shift_to_exponent(biased5);
-      const f32x16 power6 = scalar_shift_to_exponent(biased6);
-      const f32x16 power7 = scalar_shift_to_exponent(biased7);
-      f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E400p-1f), x0);
-      f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E400p-1f), x1);
-      f32x16 t2 = scalar_fma(n2, scalar_set1(-0x1.62E400p-1f), x2);
-      f32x16 t3 = scalar_fma(n3, scalar_set1(-0x1.62E400p-1f), x3);
-      f32x16 t4 = scalar_fma(n4, scalar_set1(-0x1.62E400p-1f), x4);
-      f32x16 t5 = scalar_fma(n5, scalar_set1(-0x1.62E400p-1f), x5);
-      f32x16 t6 = scalar_fma(n6, scalar_set1(-0x1.62E400p-1f), x6);
-      f32x16 t7 = scalar_fma(n7, scalar_set1(-0x1.62E400p-1f), x7);
-      t0 = scalar_fma(n0, scalar_set1(-0x1.7F7D1Cp-20f), t0);
-      t1 = scalar_fma(n1, scalar_set1(-0x1.7F7D1Cp-20f), t1);
-      t2 = scalar_fma(n2, scalar_set1(-0x1.7F7D1Cp-20f), t2);
-      t3 = scalar_fma(n3, scalar_set1(-0x1.7F7D1Cp-20f), t3);
-      t4 = scalar_fma(n4, scalar_set1(-0x1.7F7D1Cp-20f), t4);
-      t5 = scalar_fma(n5, scalar_set1(-0x1.7F7D1Cp-20f), t5);
-      t6 = scalar_fma(n6, scalar_set1(-0x1.7F7D1Cp-20f), t6);
-      t7 = scalar_fma(n7, scalar_set1(-0x1.7F7D1Cp-20f), t7);
-      f32x16 p0 = scalar_fma(t0, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
-      f32x16 p1 = scalar_fma(t1, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
-      f32x16 p2 = scalar_fma(t2, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
-      f32x16 p3 = scalar_fma(t3, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
-      f32x16 p4 = scalar_fma(t4, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
-      f32x16 p5 = scalar_fma(t5, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
-      f32x16 p6 = scalar_fma(t6, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
-      f32x16 p7 = scalar_fma(t7, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
-      p0 = scalar_fma(p0, t0, scalar_set1(0x1.5558A0p-5f));
-      p1 = scalar_fma(p1, t1, scalar_set1(0x1.5558A0p-5f));
-      p2 = scalar_fma(p2, t2, scalar_set1(0x1.5558A0p-5f));
-      p3 = scalar_fma(p3, t3, scalar_set1(0x1.5558A0p-5f));
-      p4 = scalar_fma(p4, t4, scalar_set1(0x1.5558A0p-5f));
-      p5 = scalar_fma(p5, t5, scalar_set1(0x1.5558A0p-5f));
-      p6 = scalar_fma(p6, t6, scalar_set1(0x1.5558A0p-5f));
-      p7 = scalar_fma(p7, t7, scalar_set1(0x1.5558A0p-5f));
-      p0 = scalar_fma(p0, t0, scalar_set1(0x1.555490p-3f));
-      p1 = scalar_fma(p1, t1, scalar_set1(0x1.555490p-3f));
-      p2 = scalar_fma(p2, t2, scalar_set1(0x1.555490p-3f));
-      p3 = scalar_fma(p3, t3, scalar_set1(0x1.555490p-3f));
-      p4 = scalar_fma(p4, t4, scalar_set1(0x1.555490p-3f));
-      p5 = scalar_fma(p5, t5, scalar_set1(0x1.555490p-3f));
-      p6 = scalar_fma(p6, t6, scalar_set1(0x1.555490p-3f));
-      p7 = scalar_fma(p7, t7, scalar_set1(0x1.555490p-3f));
-      p0 = scalar_fma(p0, t0, scalar_set1(0x1.FFFFFCp-2f));
-      p1 = scalar_fma(p1, t1, scalar_set1(0x1.FFFFFCp-2f));
-      p2 = scalar_fma(p2, t2, scalar_set1(0x1.FFFFFCp-2f));
-      p3 = scalar_fma(p3, t3, scalar_set1(0x1.FFFFFCp-2f));
-      p4 = scalar_fma(p4, t4, scalar_set1(0x1.FFFFFCp-2f));
-      p5 = scalar_fma(p5, t5, scalar_set1(0x1.FFFFFCp-2f));
-      p6 = scalar_fma(p6, t6, scalar_set1(0x1.FFFFFCp-2f));
-      p7 = scalar_fma(p7, t7, scalar_set1(0x1.FFFFFCp-2f));
-      p0 = scalar_fma(p0, t0, scalar_set1(1.0f));
-      p1 = scalar_fma(p1, t1, scalar_set1(1.0f));
-      p2 = scalar_fma(p2, t2, scalar_set1(1.0f));
-      p3 = scalar_fma(p3, t3, scalar_set1(1.0f));
-      p4 = scalar_fma(p4, t4, scalar_set1(1.0f));
-      p5 = scalar_fma(p5, t5, scalar_set1(1.0f));
-      p6 = scalar_fma(p6, t6, scalar_set1(1.0f));
-      p7 = scalar_fma(p7, t7, scalar_set1(1.0f));
-      p0 = scalar_fma(p0, t0, scalar_set1(1.0f));
-      p1 = scalar_fma(p1, t1, scalar_set1(1.0f));
-      p2 = scalar_fma(p2, t2, scalar_set1(1.0f));
-      p3 = scalar_fma(p3, t3, scalar_set1(1.0f));
-      p4 = scalar_fma(p4, t4, scalar_set1(1.0f));
-      p5 = scalar_fma(p5, t5, scalar_set1(1.0f));
-      p6 = scalar_fma(p6, t6, scalar_set1(1.0f));
-      p7 = scalar_fma(p7, t7, scalar_set1(1.0f));
-      const f32x16 y0 = scalar_mul(p0, power0);
-      const f32x16 y1 = scalar_mul(p1, power1);
-      const f32x16 y2 = scalar_mul(p2, power2);
-      const f32x16 y3 = scalar_mul(p3, power3);
-      const f32x16 y4 = scalar_mul(p4, power4);
-      const f32x16 y5 = scalar_mul(p5, power5);
-      const f32x16 y6 = scalar_mul(p6, power6);
-      const f32x16 y7 = scalar_mul(p7, power7);
-      scalar_store(y + i + 0, y0);
-      scalar_store(y + i + 16, y1);
-      scalar_store(y + i + 32, y2);
-      scalar_store(y + i + 48, y3);
-      scalar_store(y + i + 64, y4);
-      scalar_store(y + i + 80, y5);
-      scalar_store(y + i + 96, y6);
-      scalar_store(y + i + 112, y7);
-      const f32x16 pair0 = scalar_add(y0, y1);
-      const f32x16 pair2 = scalar_add(y2, y3);
-      const f32x16 pair4 = scalar_add(y4, y5);
-      const f32x16 pair6 = scalar_add(y6, y7);
-      add_compensated(&block_hi[0], &block_lo[0], pair0);
-      add_compensated(&block_hi[0], &block_lo[0], pair2);
-      add_compensated(&block_hi[0], &block_lo[0], pair4);
-      add_compensated(&block_hi[0], &block_lo[0], pair6);
+    if (together) {
+      add_pair(&hi[0], &lo[0], block_hi[1][0], block_lo[1][0]);
     }
-    for (; i + 32 <= block; i += 32) {
-      const f32x16 x0 = scalar_max(lower, scalar_load(x + i + 0));
-      const f32x16 x1 = scalar_max(lower, scalar_load(x + i + 16));
-
-      // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
-      // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
-      const f32x16 biased0 = scalar_fma(x0, scalar_set1(0x1.715476p+0f), bias);
-      const f32x16 biased1 = scalar_fma(x1, scalar_set1(0x1.715476p+0f), bias);
-      const f32x16 n0 = scalar_sub(biased0, bias);
-      const f32x16 n1 = scalar_sub(biased1, bias);
-      const f32x16 power0 = scalar_shift_to_exponent(biased0);
-      const f32x16 power1 = scalar_shift_to_exponent(biased1);
-      f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E400p-1f), x0);
-      f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E400p-1f), x1);
-      t0 = scalar_fma(n0, scalar_set1(-0x1.7F7D1Cp-20f), t0);
-      t1 = scalar_fma(n1, scalar_set1(-0x1.7F7D1Cp-20f), t1);
-      f32x16 p0 = scalar_fma(t0, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
-      f32x16 p1 = scalar_fma(t1, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
-      p0 = scalar_fma(p0, t0, scalar_set1(0x1.5558A0p-5f));
-      p1 = scalar_fma(p1, t1, scalar_set1(0x1.5558A0p-5f));
-      p0 = scalar_fma(p0, t0, scalar_set1(0x1.555490p-3f));
-      p1 = scalar_fma(p1, t1, scalar_set1(0x1.555490p-3f));
-      p0 = scalar_fma(p0, t0, scalar_set1(0x1.FFFFFCp-2f));
-      p1 = scalar_fma(p1, t1, scalar_set1(0x1.FFFFFCp-2f));
-      p0 = scalar_fma(p0, t0, scalar_set1(1.0f));
-      p1 = scalar_fma(p1, t1, scalar_set1(1.0f));
-      p0 = scalar_fma(p0, t0, scalar_set1(1.0f));
-      p1 = scalar_fma(p1, t1, scalar_set1(1.0f));
-      const f32x16 y0 = scalar_mul(p0, power0);
-      const f32x16 y1 = scalar_mul(p1, power1);
-      scalar_store(y + i + 0, y0);
-      scalar_store(y + i + 16, y1);
-      const f32x16 pair0 = scalar_add(y0, y1);
-      add_compensated(&block_hi[0], &block_lo[0], pair0);
-    }
-    if (i < block) accumulate_tail((ptrdiff_t)(block - i), x + i, y + i, lower, bias, block_hi, block_lo);
-    add_pair(&hi[0], &lo[0], block_hi[0], block_lo[0]);
-    x += block;
-    y += block;
-    n -= block;
+    i += length;
   }
   fold(hi, lo, sum);
   sum->reference = reference.exponent;
+}
+
+// The sum of a block in its lanes, and its largest element. Of no use where that is more than reference and anchor hold.
+static inline float sum_block_u128_acc4(size_t n, const float* x, float* y,
+                                        const struct smx_f32_reference* reference, f32x16* hi, f32x16* lo) {
+  const f32x16 lower = scalar_set1(smx_lower_bound(SMX_BIAS - reference->exponent));
+  const f32x16 bias = scalar_set1(smx_rounding_bias(SMX_BIAS - reference->exponent));
+  const f32x16 anchor = scalar_set1(smx_f32_anchor(reference, n));
+  const scalar_table mantissas = scalar_load_table(smx_exp2_mantissas);
+  const scalar_table residuals = scalar_load_table(smx_exp2_residuals);
+  f32x16 max0 = scalar_set1(-INFINITY);
+  f32x16 max1 = scalar_set1(-INFINITY);
+  f32x16 block_hi[1] = {anchor};
+  f32x16 block_lo[1] = {scalar_set1(0.0f)};
+
+  size_t i = 0;
+  for (; i + 32 <= n; i += 32) {
+    const f32x16 x0 = scalar_load(x + i + 0);
+    const f32x16 x1 = scalar_load(x + i + 16);
+    max0 = scalar_max(max0, x0);
+    max1 = scalar_max(max1, x1);
+
+    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    const f32x16 clamped0 = scalar_max(lower, x0);
+    const f32x16 clamped1 = scalar_max(lower, x1);
+    const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
+    const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
+    const f32x16 n0 = scalar_sub(biased0, bias);
+    const f32x16 n1 = scalar_sub(biased1, bias);
+    const f32x16 index0 = (biased0);
+    const f32x16 index1 = (biased1);
+    const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
+    const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
+    f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
+    f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E430p-4f), clamped1);
+    t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
+    t1 = scalar_fma(n1, scalar_set1(0x1.05C610p-32f), t1);
+    f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+    f32x16 u1 = scalar_fma(t1, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+    u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
+    u1 = scalar_fma(u1, t1, scalar_set1(1.0f));
+    u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
+    u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
+    const f32x16 e0 = scalar_fma(s0, u0, s0);
+    const f32x16 e1 = scalar_fma(s1, u1, s1);
+    scalar_store(y + i + 0, e0);
+    scalar_store(y + i + 16, e1);
+    add_compensated(&block_hi[0], &block_lo[0], scalar_add(e0, e1));
+  }
+  if (i < n) {
+    const f32x16 absent = scalar_set1(-INFINITY);  // counts as 0
+
+    const f32x16 x0 = scalar_load_tail(x + i + 0, (ptrdiff_t)(n - i) - 0, absent);
+    const f32x16 x1 = scalar_load_tail(x + i + 16, (ptrdiff_t)(n - i) - 16, absent);
+    max0 = scalar_max(max0, x0);
+    max1 = scalar_max(max1, x1);
+
+    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    const f32x16 clamped0 = scalar_max(lower, x0);
+    const f32x16 clamped1 = scalar_max(lower, x1);
+    const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
+    const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
+    const f32x16 n0 = scalar_sub(biased0, bias);
+    const f32x16 n1 = scalar_sub(biased1, bias);
+    const f32x16 index0 = (biased0);
+    const f32x16 index1 = (biased1);
+    const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
+    const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
+    f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
+    f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E430p-4f), clamped1);
+    t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
+    t1 = scalar_fma(n1, scalar_set1(0x1.05C610p-32f), t1);
+    f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+    f32x16 u1 = scalar_fma(t1, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+    u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
+    u1 = scalar_fma(u1, t1, scalar_set1(1.0f));
+    u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
+    u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
+    const f32x16 e0 = scalar_fma(s0, u0, s0);
+    const f32x16 e1 = scalar_fma(s1, u1, s1);
+    scalar_store_tail(y + i + 0, (ptrdiff_t)(n - i) - 0, e0);
+    scalar_store_tail(y + i + 16, (ptrdiff_t)(n - i) - 16, e1);
+    add_compensated(&block_hi[0], &block_lo[0], scalar_add(e0, e1));
+  }
+  take_off(&block_hi[0], &block_lo[0], anchor);
+  hi[0] = block_hi[0];
+  lo[0] = block_lo[0];
+  return scalar_reduce_max(scalar_max(max0, max1));
+}
+
+// The same of 4 whole blocks, walked together.
+static inline float sum_blocks_u128_acc4(const float* x, float* y, const struct smx_f32_reference* reference,
+                                         f32x16 (*hi)[1], f32x16 (*lo)[1]) {
+  const f32x16 lower = scalar_set1(smx_lower_bound(SMX_BIAS - reference->exponent));
+  const f32x16 bias = scalar_set1(smx_rounding_bias(SMX_BIAS - reference->exponent));
+  const f32x16 anchor = scalar_set1(smx_f32_anchor(reference, 1024));
+  const scalar_table mantissas = scalar_load_table(smx_exp2_mantissas);
+  const scalar_table residuals = scalar_load_table(smx_exp2_residuals);
+  f32x16 max0 = scalar_set1(-INFINITY);
+  f32x16 max1 = scalar_set1(-INFINITY);
+  f32x16 block_hi[4][1] = {{anchor}, {anchor}, {anchor}, {anchor}};
+  f32x16 block_lo[4][1] = {
+      {scalar_set1(0.0f)}, {scalar_set1(0.0f)}, {scalar_set1(0.0f)}, {scalar_set1(0.0f)}};
+  for (size_t i = 0; i < 1024; i += 32) {
+    const f32x16 x0 = scalar_load(x + i + 0);
+    const f32x16 x1 = scalar_load(x + i + 16);
+    const f32x16 x2 = scalar_load(x + i + 1024);
+    const f32x16 x3 = scalar_load(x + i + 1040);
+    const f32x16 x4 = scalar_load(x + i + 2048);
+    const f32x16 x5 = scalar_load(x + i + 2064);
+    const f32x16 x6 = scalar_load(x + i + 3072);
+    const f32x16 x7 = scalar_load(x + i + 3088);
+    max0 = scalar_max(max0, x0);
+    max1 = scalar_max(max1, x1);
+    max0 = scalar_max(max0, x2);
+    max1 = scalar_max(max1, x3);
+    max0 = scalar_max(max0, x4);
+    max1 = scalar_max(max1, x5);
+    max0 = scalar_max(max0, x6);
+    max1 = scalar_max(max1, x7);
+
+    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    const f32x16 clamped0 = scalar_max(lower, x0);
+    const f32x16 clamped1 = scalar_max(lower, x1);
+    const f32x16 clamped2 = scalar_max(lower, x2);
+    const f32x16 clamped3 = scalar_max(lower, x3);
+    const f32x16 clamped4 = scalar_max(lower, x4);
+    const f32x16 clamped5 = scalar_max(lower, x5);
+    const f32x16 clamped6 = scalar_max(lower, x6);
+    const f32x16 clamped7 = scalar_max(lower, x7);
+    const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
+    const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
+    const f32x16 biased2 = scalar_fma(clamped2, scalar_set1(8.0f * smx_log2e), bias);
+    const f32x16 biased3 = scalar_fma(clamped3, scalar_set1(8.0f * smx_log2e), bias);
+    const f32x16 biased4 = scalar_fma(clamped4, scalar_set1(8.0f * smx_log2e), bias);
+    const f32x16 biased5 = scalar_fma(clamped5, scalar_set1(8.0f * smx_log2e), bias);
+    const f32x16 biased6 = scalar_fma(clamped6, scalar_set1(8.0f * smx_log2e), bias);
+    const f32x16 biased7 = scalar_fma(clamped7, scalar_set1(8.0f * smx_log2e), bias);
+    const f32x16 n0 = scalar_sub(biased0, bias);
+    const f32x16 n1 = scalar_sub(biased1, bias);
+    const f32x16 n2 = scalar_sub(biased2, bias);
+    const f32x16 n3 = scalar_sub(biased3, bias);
+    const f32x16 n4 = scalar_sub(biased4, bias);
+    const f32x16 n5 = scalar_sub(biased5, bias);
+    const f32x16 n6 = scalar_sub(biased6, bias);
+    const f32x16 n7 = scalar_sub(biased7, bias);
+    const f32x16 index0 = (biased0);
+    const f32x16 index1 = (biased1);
+    const f32x16 index2 = (biased2);
+    const f32x16 index3 = (biased3);
+    const f32x16 index4 = (biased4);
+    const f32x16 index5 = (biased5);
+    const f32x16 index6 = (biased6);
+    const f32x16 index7 = (biased7);
+    const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
+    const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
+    const f32x16 s2 = scalar_shift_to_exponent_and_add(biased2, scalar_look_up(mantissas, index2));
+    const f32x16 s3 = scalar_shift_to_exponent_and_add(biased3, scalar_look_up(mantissas, index3));
+    const f32x16 s4 = scalar_shift_to_exponent_and_add(biased4, scalar_look_up(mantissas, index4));
+    const f32x16 s5 = scalar_shift_to_exponent_and_add(biased5, scalar_look_up(mantissas, index5));
+    const f32x16 s6 = scalar_shift_to_exponent_and_add(biased6, scalar_look_up(mantissas, index6));
+    const f32x16 s7 = scalar_shift_to_exponent_and_add(biased7, scalar_look_up(mantissas, index7));
+    f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
+    f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E430p-4f), clamped1);
+    f32x16 t2 = scalar_fma(n2, scalar_set1(-0x1.62E430p-4f), clamped2);
+    f32x16 t3 = scalar_fma(n3, scalar_set1(-0x1.62E430p-4f), clamped3);
+    f32x16 t4 = scalar_fma(n4, scalar_set1(-0x1.62E430p-4f), clamped4);
+    f32x16 t5 = scalar_fma(n5, scalar_set1(-0x1.62E430p-4f), clamped5);
+    f32x16 t6 = scalar_fma(n6, scalar_set1(-0x1.62E430p-4f), clamped6);
+    f32x16 t7 = scalar_fma(n7, scalar_set1(-0x1.62E430p-4f), clamped7);
+    t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
+    t1 = scalar_fma(n1, scalar_set1(0x1.05C610p-32f), t1);
+    t2 = scalar_fma(n2, scalar_set1(0x1.05C610p-32f), t2);
+    t3 = scalar_fma(n3, scalar_set1(0x1.05C610p-32f), t3);
+    t4 = scalar_fma(n4, scalar_set1(0x1.05C610p-32f), t4);
+    t5 = scalar_fma(n5, scalar_set1(0x1.05C610p-32f), t5);
+    t6 = scalar_fma(n6, scalar_set1(0x1.05C610p-32f), t6);
+    t7 = scalar_fma(n7, scalar_set1(0x1.05C610p-32f), t7);
+    f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+    f32x16 u1 = scalar_fma(t1, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+    f32x16 u2 = scalar_fma(t2, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+    f32x16 u3 = scalar_fma(t3, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+    f32x16 u4 = scalar_fma(t4, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+    f32x16 u5 = scalar_fma(t5, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+    f32x16 u6 = scalar_fma(t6, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+    f32x16 u7 = scalar_fma(t7, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+    u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
+    u1 = scalar_fma(u1, t1, scalar_set1(1.0f));
+    u2 = scalar_fma(u2, t2, scalar_set1(1.0f));
+    u3 = scalar_fma(u3, t3, scalar_set1(1.0f));
+    u4 = scalar_fma(u4, t4, scalar_set1(1.0f));
+    u5 = scalar_fma(u5, t5, scalar_set1(1.0f));
+    u6 = scalar_fma(u6, t6, scalar_set1(1.0f));
+    u7 = scalar_fma(u7, t7, scalar_set1(1.0f));
+    u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
+    u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
+    u2 = scalar_fma(u2, t2, scalar_look_up(residuals, index2));
+    u3 = scalar_fma(u3, t3, scalar_look_up(residuals, index3));
+    u4 = scalar_fma(u4, t4, scalar_look_up(residuals, index4));
+    u5 = scalar_fma(u5, t5, scalar_look_up(residuals, index5));
+    u6 = scalar_fma(u6, t6, scalar_look_up(residuals, index6));
+    u7 = scalar_fma(u7, t7, scalar_look_up(residuals, index7));
+    const f32x16 e0 = scalar_fma(s0, u0, s0);
+    const f32x16 e1 = scalar_fma(s1, u1, s1);
+    const f32x16 e2 = scalar_fma(s2, u2, s2);
+    const f32x16 e3 = scalar_fma(s3, u3, s3);
+    const f32x16 e4 = scalar_fma(s4, u4, s4);
+    const f32x16 e5 = scalar_fma(s5, u5, s5);
+    const f32x16 e6 = scalar_fma(s6, u6, s6);
+    const f32x16 e7 = scalar_fma(s7, u7, s7);
+    scalar_store(y + i + 0, e0);
+    scalar_store(y + i + 16, e1);
+    scalar_store(y + i + 1024, e2);
+    scalar_store(y + i + 1040, e3);
+    scalar_store(y + i + 2048, e4);
+    scalar_store(y + i + 2064, e5);
+    scalar_store(y + i + 3072, e6);
+    scalar_store(y + i + 3088, e7);
+    add_compensated(&block_hi[0][0], &block_lo[0][0], scalar_add(e0, e1));
+    add_compensated(&block_hi[1][0], &block_lo[1][0], scalar_add(e2, e3));
+    add_compensated(&block_hi[2][0], &block_lo[2][0], scalar_add(e4, e5));
+    add_compensated(&block_hi[3][0], &block_lo[3][0], scalar_add(e6, e7));
+  }
+  take_off(&block_hi[0][0], &block_lo[0][0], anchor);
+  hi[0][0] = block_hi[0][0];
+  lo[0][0] = block_lo[0][0];
+  take_off(&block_hi[1][0], &block_lo[1][0], anchor);
+  hi[1][0] = block_hi[1][0];
+  lo[1][0] = block_lo[1][0];
+  take_off(&block_hi[2][0], &block_lo[2][0], anchor);
+  hi[2][0] = block_hi[2][0];
+  lo[2][0] = block_lo[2][0];
+  take_off(&block_hi[3][0], &block_lo[3][0], anchor);
+  hi[3][0] = block_hi[3][0];
+  lo[3][0] = block_lo[3][0];
+  return scalar_reduce_max(scalar_max(max0, max1));
 }
 
 extern "C" void smx_f32_raddstoreextexp_ukernel__scalar_u128_acc4(size_t n, const float* x, float* y,
@@ -1026,325 +1471,43 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__scalar_u128_acc4(size_t n, cons
   f32x16 lo[1] = {scalar_set1(0.0f)};
   struct smx_f32_reference reference;
   smx_f32_reference_init(&reference);
-  // A tile whose maximum is out of range is left as it is, in place too.
-  sum->max = maximum(n, x);
-  if (!smx_is_in_range(sum->max)) {
-    smx_f32_extended_refuse(sum);
-    return;
+  sum->max = -INFINITY;
+  // In place nothing can be summed anew: the reference is that of the tile's maximum, and blocks are not guessed at.
+  const bool in_place = x == y;
+  if (in_place) {
+    sum->max = maximum(n, x);
+    if (!smx_is_in_range(sum->max)) return smx_f32_extended_refuse(sum);
+    hold(&reference, sum->max, hi, lo);
   }
-  if (!smx_f32_reference_holds(&reference, sum->max)) smx_f32_reference_move(&reference, sum->max);
-  f32x16 lower = scalar_set1(smx_lower_bound(SMX_BIAS - reference.exponent));
-  f32x16 bias = scalar_set1(smx_rounding_bias(SMX_BIAS - reference.exponent));
-  for (; n >= 4096; n -= 4096) {
-    f32x16 block_hi[4][1] = {
-        {scalar_set1(0.0f)}, {scalar_set1(0.0f)}, {scalar_set1(0.0f)}, {scalar_set1(0.0f)}};
-    f32x16 block_lo[4][1] = {
-        {scalar_set1(0.0f)}, {scalar_set1(0.0f)}, {scalar_set1(0.0f)}, {scalar_set1(0.0f)}};
-    for (size_t i = 0; i < 1024; i += 32) {
-      const f32x16 x0 = scalar_max(lower, scalar_load(x + i + 0));
-      const f32x16 x1 = scalar_max(lower, scalar_load(x + i + 16));
-      const f32x16 x2 = scalar_max(lower, scalar_load(x + i + 1024));
-      const f32x16 x3 = scalar_max(lower, scalar_load(x + i + 1040));
-      const f32x16 x4 = scalar_max(lower, scalar_load(x + i + 2048));
-      const f32x16 x5 = scalar_max(lower, scalar_load(x + i + 2064));
-      const f32x16 x6 = scalar_max(lower, scalar_load(x + i + 3072));
-      const f32x16 x7 = scalar_max(lower, scalar_load(x + i + 3088));
-
-      // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
-      // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
-      const f32x16 biased0 = scalar_fma(x0, scalar_set1(0x1.715476p+0f), bias);
-      const f32x16 biased1 = scalar_fma(x1, scalar_set1(0x1.715476p+0f), bias);
-      const f32x16 biased2 = scalar_fma(x2, scalar_set1(0x1.715476p+0f), bias);
-      const f32x16 biased3 = scalar_fma(x3, scalar_set1(0x1.715476p+0f), bias);
-      const f32x16 biased4 = scalar_fma(x4, scalar_set1(0x1.715476p+0f), bias);
-      const f32x16 biased5 = scalar_fma(x5, scalar_set1(0x1.715476p+0f), bias);
-      const f32x16 biased6 = scalar_fma(x6, scalar_set1(0x1.715476p+0f), bias);
-      const f32x16 biased7 = scalar_fma(x7, scalar_set1(0x1.715476p+0f), bias);
-      const f32x16 n0 = scalar_sub(biased0, bias);
-      const f32x16 n1 = scalar_sub(biased1, bias);
-      const f32x16 n2 = scalar_sub(biased2, bias);
-      const f32x16 n3 = scalar_sub(biased3, bias);
-      const f32x16 n4 = scalar_sub(biased4, bias);
-      const f32x16 n5 = scalar_sub(biased5, bias);
-      const f32x16 n6 = scalar_sub(biased6, bias);
-      const f32x16 n7 = scalar_sub(biased7, bias);
-      const f32x16 power0 = scalar_shift_to_exponent(biased0);
-      const f32x16 power1 = scalar_shift_to_exponent(biased1);
-      const f32x16 power2 = scalar_shift_to_exponent(biased2);
-      const f32x16 power3 = scalar_shift_to_exponent(biased3);
-      const f32x16 power4 = scalar_shift_to_exponent(biased4);
-      const f32x16 power5 = scalar_shift_to_exponent(biased5);
-      const f32x16 power6 = scalar_shift_to_exponent(biased6);
-      const f32x16 power7 = scalar_shift_to_exponent(biased7);
-      f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E400p-1f), x0);
-      f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E400p-1f), x1);
-      f32x16 t2 = scalar_fma(n2, scalar_set1(-0x1.62E400p-1f), x2);
-      f32x16 t3 = scalar_fma(n3, scalar_set1(-0x1.62E400p-1f), x3);
-      f32x16 t4 = scalar_fma(n4, scalar_set1(-0x1.62E400p-1f), x4);
-      f32x16 t5 = scalar_fma(n5, scalar_set1(-0x1.62E400p-1f), x5);
-      f32x16 t6 = scalar_fma(n6, scalar_set1(-0x1.62E400p-1f), x6);
-      f32x16 t7 = scalar_fma(n7, scalar_set1(-0x1.62E400p-1f), x7);
-      t0 = scalar_fma(n0, scalar_set1(-0x1.7F7D1Cp-20f), t0);
-      t1 = scalar_fma(n1, scalar_set1(-0x1.7F7D1Cp-20f), t1);
-      t2 = scalar_fma(n2, scalar_set1(-0x1.7F7D1Cp-20f), t2);
-      t3 = scalar_fma(n3, scalar_set1(-0x1.7F7D1Cp-20f), t3);
-      t4 = scalar_fma(n4, scalar_set1(-0x1.7F7D1Cp-20f), t4);
-      t5 = scalar_fma(n5, scalar_set1(-0x1.7F7D1Cp-20f), t5);
-      t6 = scalar_fma(n6, scalar_set1(-0x1.7F7D1Cp-20f), t6);
-      t7 = scalar_fma(n7, scalar_set1(-0x1.7F7D1Cp-20f), t7);
-      f32x16 p0 = scalar_fma(t0, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
-      f32x16 p1 = scalar_fma(t1, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
-      f32x16 p2 = scalar_fma(t2, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
-      f32x16 p3 = scalar_fma(t3, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
-      f32x16 p4 = scalar_fma(t4, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
-      f32x16 p5 = scalar_fma(t5, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
-      f32x16 p6 = scalar_fma(t6, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
-      f32x16 p7 = scalar_fma(t7, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
-      p0 = scalar_fma(p0, t0, scalar_set1(0x1.5558A0p-5f));
-      p1 = scalar_fma(p1, t1, scalar_set1(0x1.5558A0p-5f));
-      p2 = scalar_fma(p2, t2, scalar_set1(0x1.5558A0p-5f));
-      p3 = scalar_fma(p3, t3, scalar_set1(0x1.5558A0p-5f));
-      p4 = scalar_fma(p4, t4, scalar_set1(0x1.5558A0p-5f));
-      p5 = scalar_fma(p5, t5, scalar_set1(0x1.5558A0p-5f));
-      p6 = scalar_fma(p6, t6, scalar_set1(0x1.5558A0p-5f));
-      p7 = scalar_fma(p7, t7, scalar_set1(0x1.5558A0p-5f));
-      p0 = scalar_fma(p0, t0, scalar_set1(0x1.555490p-3f));
-      p1 = scalar_fma(p1, t1, scalar_set1(0x1.555490p-3f));
-      p2 = scalar_fma(p2, t2, scalar_set1(0x1.555490p-3f));
-      p3 = scalar_fma(p3, t3, scalar_set1(0x1.555490p-3f));
-      p4 = scalar_fma(p4, t4, scalar_set1(0x1.555490p-3f));
-      p5 = scalar_fma(p5, t5, scalar_set1(0x1.555490p-3f));
-      p6 = scalar_fma(p6, t6, scalar_set1(0x1.555490p-3f));
-      p7 = scalar_fma(p7, t7, scalar_set1(0x1.555490p-3f));
-      p0 = scalar_fma(p0, t0, scalar_set1(0x1.FFFFFCp-2f));
-      p1 = scalar_fma(p1, t1, scalar_set1(0x1.FFFFFCp-2f));
-      p2 = scalar_fma(p2, t2, scalar_set1(0x1.FFFFFCp-2f));
-      p3 = scalar_fma(p3, t3, scalar_set1(0x1.FFFFFCp-2f));
-      p4 = scalar_fma(p4, t4, scalar_set1(0x1.FFFFFCp-2f));
-      p5 = scalar_fma(p5, t5, scalar_set1(0x1.FFFFFCp-2f));
-      p6 = scalar_fma(p6, t6, scalar_set1(0x1.FFFFFCp-2f));
-      p7 = scalar_fma(p7, t7, scalar_set1(0x1.FFFFFCp-2f));
-      p0 = scalar_fma(p0, t0, scalar_set1(1.0f));
-      p1 = scalar_fma(p1, t1, scalar_set1(1.0f));
-      p2 = scalar_fma(p2, t2, scalar_set1(1.0f));
-      p3 = scalar_fma(p3, t3, scalar_set1(1.0f));
-      p4 = scalar_fma(p4, t4, scalar_set1(1.0f));
-      p5 = scalar_fma(p5, t5, scalar_set1(1.0f));
-      p6 = scalar_fma(p6, t6, scalar_set1(1.0f));
-      p7 = scalar_fma(p7, t7, scalar_set1(1.0f));
-      p0 = scalar_fma(p0, t0, scalar_set1(1.0f));
-      p1 = scalar_fma(p1, t1, scalar_set1(1.0f));
-      p2 = scalar_fma(p2, t2, scalar_set1(1.0f));
-      p3 = scalar_fma(p3, t3, scalar_set1(1.0f));
-      p4 = scalar_fma(p4, t4, scalar_set1(1.0f));
-      p5 = scalar_fma(p5, t5, scalar_set1(1.0f));
-      p6 = scalar_fma(p6, t6, scalar_set1(1.0f));
-      p7 = scalar_fma(p7, t7, scalar_set1(1.0f));
-      const f32x16 y0 = scalar_mul(p0, power0);
-      const f32x16 y1 = scalar_mul(p1, power1);
-      const f32x16 y2 = scalar_mul(p2, power2);
-      const f32x16 y3 = scalar_mul(p3, power3);
-      const f32x16 y4 = scalar_mul(p4, power4);
-      const f32x16 y5 = scalar_mul(p5, power5);
-      const f32x16 y6 = scalar_mul(p6, power6);
-      const f32x16 y7 = scalar_mul(p7, power7);
-      scalar_store(y + i + 0, y0);
-      scalar_store(y + i + 16, y1);
-      scalar_store(y + i + 1024, y2);
-      scalar_store(y + i + 1040, y3);
-      scalar_store(y + i + 2048, y4);
-      scalar_store(y + i + 2064, y5);
-      scalar_store(y + i + 3072, y6);
-      scalar_store(y + i + 3088, y7);
-      const f32x16 pair0 = scalar_add(y0, y1);
-      const f32x16 pair2 = scalar_add(y2, y3);
-      const f32x16 pair4 = scalar_add(y4, y5);
-      const f32x16 pair6 = scalar_add(y6, y7);
-      add_compensated(&block_hi[0][0], &block_lo[0][0], pair0);
-      add_compensated(&block_hi[1][0], &block_lo[1][0], pair2);
-      add_compensated(&block_hi[2][0], &block_lo[2][0], pair4);
-      add_compensated(&block_hi[3][0], &block_lo[3][0], pair6);
+  bool is_guess = false;
+  size_t i = 0;
+  while (i < n) {
+    f32x16 block_hi[4][1], block_lo[4][1];
+    size_t length = n - i < 1024 ? n - i : 1024;
+    if (!is_guess) {
+      const float block_max = maximum(length, x + i);
+      sum->max = block_max > sum->max ? block_max : sum->max;
+      if (!hold(&reference, block_max, hi, lo)) return smx_f32_extended_refuse(sum);
+      smx_f32_anchor_move(&reference, block_max);
     }
+    const bool together = is_guess && n - i >= 4096;
+    if (together) length = 4096;
+    const float max = together
+                          ? sum_blocks_u128_acc4(x + i, y + i, &reference, block_hi, block_lo)
+                          : sum_block_u128_acc4(length, x + i, y + i, &reference, block_hi[0], block_lo[0]);
+    if (is_guess && !(smx_f32_reference_holds(&reference, max) && smx_f32_anchor_holds(&reference, max))) {
+      is_guess = false;
+      continue;
+    }
+    is_guess = !in_place;
+    sum->max = max > sum->max ? max : sum->max;
     add_pair(&hi[0], &lo[0], block_hi[0][0], block_lo[0][0]);
-    add_pair(&hi[0], &lo[0], block_hi[1][0], block_lo[1][0]);
-    add_pair(&hi[0], &lo[0], block_hi[2][0], block_lo[2][0]);
-    add_pair(&hi[0], &lo[0], block_hi[3][0], block_lo[3][0]);
-    x += 4096;
-    y += 4096;
-  }
-  while (n > 0) {
-    const size_t block = n < 1024 ? n : 1024;
-    f32x16 block_hi[1] = {scalar_set1(0.0f)};
-    f32x16 block_lo[1] = {scalar_set1(0.0f)};
-    size_t i = 0;
-    for (; i + 128 <= block; i += 128) {
-      const f32x16 x0 = scalar_max(lower, scalar_load(x + i + 0));
-      const f32x16 x1 = scalar_max(lower, scalar_load(x + i + 16));
-      const f32x16 x2 = scalar_max(lower, scalar_load(x + i + 32));
-      const f32x16 x3 = scalar_max(lower, scalar_load(x + i + 48));
-      const f32x16 x4 = scalar_max(lower, scalar_load(x + i + 64));
-      const f32x16 x5 = scalar_max(lower, scalar_load(x + i + 80));
-      const f32x16 x6 = scalar_max(lower, scalar_load(x + i + 96));
-      const f32x16 x7 = scalar_max(lower, scalar_load(x + i + 112));
-
-      // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
-      // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
-      const f32x16 biased0 = scalar_fma(x0, scalar_set1(0x1.715476p+0f), bias);
-      const f32x16 biased1 = scalar_fma(x1, scalar_set1(0x1.715476p+0f), bias);
-      const f32x16 biased2 = scalar_fma(x2, scalar_set1(0x1.715476p+0f), bias);
-      const f32x16 biased3 = scalar_fma(x3, scalar_set1(0x1.715476p+0f), bias);
-      const f32x16 biased4 = scalar_fma(x4, scalar_set1(0x1.715476p+0f), bias);
-      const f32x16 biased5 = scalar_fma(x5, scalar_set1(0x1.715476p+0f), bias);
-      const f32x16 biased6 = scalar_fma(x6, scalar_set1(0x1.715476p+0f), bias);
-      const f32x16 biased7 = scalar_fma(x7, scalar_set1(0x1.715476p+0f), bias);
-      const f32x16 n0 = scalar_sub(biased0, bias);
-      const f32x16 n1 = scalar_sub(biased1, bias);
-      const f32x16 n2 = scalar_sub(biased2, bias);
-      const f32x16 n3 = scalar_sub(biased3, bias);
-      const f32x16 n4 = scalar_sub(biased4, bias);
-      const f32x16 n5 = scalar_sub(biased5, bias);
-      const f32x16 n6 = scalar_sub(biased6, bias);
-      const f32x16 n7 = scalar_sub(biased7, bias);
-      const f32x16 power0 = scalar_shift_to_exponent(biased0);
-      const f32x16 power1 = scalar_shift_to_exponent(biased1);
-      const f32x16 power2 = scalar_shift_to_exponent(biased2);
-      const f32x16 power3 = scalar_shift_to_exponent(biased3);
-      const f32x16 power4 = scalar_shift_to_exponent(biased4);
-      const f32x16 power5 = scalar_shift_to_exponent(biased5);
-      const f32x16 power6 = scalar_shift_to_exponent(biased6);
-      const f32x16 power7 = scalar_shift_to_exponent(biased7);
-      f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E400p-1f), x0);
-      f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E400p-1f), x1);
-      f32x16 t2 = scalar_fma(n2, scalar_set1(-0x1.62E400p-1f), x2);
-      f32x16 t3 = scalar_fma(n3, scalar_set1(-0x1.62E400p-1f), x3);
-      f32x16 t4 = scalar_fma(n4, scalar_set1(-0x1.62E400p-1f), x4);
-      f32x16 t5 = scalar_fma(n5, scalar_set1(-0x1.62E400p-1f), x5);
-      f32x16 t6 = scalar_fma(n6, scalar_set1(-0x1.62E400p-1f), x6);
-      f32x16 t7 = scalar_fma(n7, scalar_set1(-0x1.62E400p-1f), x7);
-      t0 = scalar_fma(n0, scalar_set1(-0x1.7F7D1Cp-20f), t0);
-      t1 = scalar_fma(n1, scalar_set1(-0x1.7F7D1Cp-20f), t1);
-      t2 = scalar_fma(n2, scalar_set1(-0x1.7F7D1Cp-20f), t2);
-      t3 = scalar_fma(n3, scalar_set1(-0x1.7F7D1Cp-20f), t3);
-      t4 = scalar_fma(n4, scalar_set1(-0x1.7F7D1Cp-20f), t4);
-      t5 = scalar_fma(n5, scalar_set1(-0x1.7F7D1Cp-20f), t5);
-      t6 = scalar_fma(n6, scalar_set1(-0x1.7F7D1Cp-20f), t6);
-      t7 = scalar_fma(n7, scalar_set1(-0x1.7F7D1Cp-20f), t7);
-      f32x16 p0 = scalar_fma(t0, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
-      f32x16 p1 = scalar_fma(t1, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
-      f32x16 p2 = scalar_fma(t2, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
-      f32x16 p3 = scalar_fma(t3, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
-      f32x16 p4 = scalar_fma(t4, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
-      f32x16 p5 = scalar_fma(t5, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
-      f32x16 p6 = scalar_fma(t6, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
-      f32x16 p7 = scalar_fma(t7, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
-      p0 = scalar_fma(p0, t0, scalar_set1(0x1.5558A0p-5f));
-      p1 = scalar_fma(p1, t1, scalar_set1(0x1.5558A0p-5f));
-      p2 = scalar_fma(p2, t2, scalar_set1(0x1.5558A0p-5f));
-      p3 = scalar_fma(p3, t3, scalar_set1(0x1.5558A0p-5f));
-      p4 = scalar_fma(p4, t4, scalar_set1(0x1.5558A0p-5f));
-      p5 = scalar_fma(p5, t5, scalar_set1(0x1.5558A0p-5f));
-      p6 = scalar_fma(p6, t6, scalar_set1(0x1.5558A0p-5f));
-      p7 = scalar_fma(p7, t7, scalar_set1(0x1.5558A0p-5f));
-      p0 = scalar_fma(p0, t0, scalar_set1(0x1.555490p-3f));
-      p1 = scalar_fma(p1, t1, scalar_set1(0x1.555490p-3f));
-      p2 = scalar_fma(p2, t2, scalar_set1(0x1.555490p-3f));
-      p3 = scalar_fma(p3, t3, scalar_set1(0x1.555490p-3f));
-      p4 = scalar_fma(p4, t4, scalar_set1(0x1.555490p-3f));
-      p5 = scalar_fma(p5, t5, scalar_set1(0x1.555490p-3f));
-      p6 = scalar_fma(p6, t6, scalar_set1(0x1.555490p-3f));
-      p7 = scalar_fma(p7, t7, scalar_set1(0x1.555490p-3f));
-      p0 = scalar_fma(p0, t0, scalar_set1(0x1.FFFFFCp-2f));
-      p1 = scalar_fma(p1, t1, scalar_set1(0x1.FFFFFCp-2f));
-      p2 = scalar_fma(p2, t2, scalar_set1(0x1.FFFFFCp-2f));
-      p3 = scalar_fma(p3, t3, scalar_set1(0x1.FFFFFCp-2f));
-      p4 = scalar_fma(p4, t4, scalar_set1(0x1.FFFFFCp-2f));
-      p5 = scalar_fma(p5, t5, scalar_set1(0x1.FFFFFCp-2f));
-      p6 = scalar_fma(p6, t6, scalar_set1(0x1.FFFFFCp-2f));
-      p7 = scalar_fma(p7, t7, scalar_set1(0x1.FFFFFCp-2f));
-      p0 = scalar_fma(p0, t0, scalar_set1(1.0f));
-      p1 = scalar_fma(p1, t1, scalar_set1(1.0f));
-      p2 = scalar_fma(p2, t2, scalar_set1(1.0f));
-      p3 = scalar_fma(p3, t3, scalar_set1(1.0f));
-      p4 = scalar_fma(p4, t4, scalar_set1(1.0f));
-      p5 = scalar_fma(p5, t5, scalar_set1(1.0f));
-      p6 = scalar_fma(p6, t6, scalar_set1(1.0f));
-      p7 = scalar_fma(p7, t7, scalar_set1(1.0f));
-      p0 = scalar_fma(p0, t0, scalar_set1(1.0f));
-      p1 = scalar_fma(p1, t1, scalar_set1(1.0f));
-      p2 = scalar_fma(p2, t2, scalar_set1(1.0f));
-      p3 = scalar_fma(p3, t3, scalar_set1(1.0f));
-      p4 = scalar_fma(p4, t4, scalar_set1(1.0f));
-      p5 = scalar_fma(p5, t5, scalar_set1(1.0f));
-      p6 = scalar_fma(p6, t6, scalar_set1(1.0f));
-      p7 = scalar_fma(p7, t7, scalar_set1(1.0f));
-      const f32x16 y0 = scalar_mul(p0, power0);
-      const f32x16 y1 = scalar_mul(p1, power1);
-      const f32x16 y2 = scalar_mul(p2, power2);
-      const f32x16 y3 = scalar_mul(p3, power3);
-      const f32x16 y4 = scalar_mul(p4, power4);
-      const f32x16 y5 = scalar_mul(p5, power5);
-      const f32x16 y6 = scalar_mul(p6, power6);
-      const f32x16 y7 = scalar_mul(p7, power7);
-      scalar_store(y + i + 0, y0);
-      scalar_store(y + i + 16, y1);
-      scalar_store(y + i + 32, y2);
-      scalar_store(y + i + 48, y3);
-      scalar_store(y + i + 64, y4);
-      scalar_store(y + i + 80, y5);
-      scalar_store(y + i + 96, y6);
-      scalar_store(y + i + 112, y7);
-      const f32x16 pair0 = scalar_add(y0, y1);
-      const f32x16 pair2 = scalar_add(y2, y3);
-      const f32x16 pair4 = scalar_add(y4, y5);
-      const f32x16 pair6 = scalar_add(y6, y7);
-      add_compensated(&block_hi[0], &block_lo[0], pair0);
-      add_compensated(&block_hi[0], &block_lo[0], pair2);
-      add_compensated(&block_hi[0], &block_lo[0], pair4);
-      add_compensated(&block_hi[0], &block_lo[0], pair6);
+    if (together) {
+      add_pair(&hi[0], &lo[0], block_hi[1][0], block_lo[1][0]);
+      add_pair(&hi[0], &lo[0], block_hi[2][0], block_lo[2][0]);
+      add_pair(&hi[0], &lo[0], block_hi[3][0], block_lo[3][0]);
     }
-    for (; i + 32 <= block; i += 32) {
-      const f32x16 x0 = scalar_max(lower, scalar_load(x + i + 0));
-      const f32x16 x1 = scalar_max(lower, scalar_load(x + i + 16));
-
-      // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
-      // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-      // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
-      const f32x16 biased0 = scalar_fma(x0, scalar_set1(0x1.715476p+0f), bias);
-      const f32x16 biased1 = scalar_fma(x1, scalar_set1(0x1.715476p+0f), bias);
-      const f32x16 n0 = scalar_sub(biased0, bias);
-      const f32x16 n1 = scalar_sub(biased1, bias);
-      const f32x16 power0 = scalar_shift_to_exponent(biased0);
-      const f32x16 power1 = scalar_shift_to_exponent(biased1);
-      f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E400p-1f), x0);
-      f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E400p-1f), x1);
-      t0 = scalar_fma(n0, scalar_set1(-0x1.7F7D1Cp-20f), t0);
-      t1 = scalar_fma(n1, scalar_set1(-0x1.7F7D1Cp-20f), t1);
-      f32x16 p0 = scalar_fma(t0, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
-      f32x16 p1 = scalar_fma(t1, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
-      p0 = scalar_fma(p0, t0, scalar_set1(0x1.5558A0p-5f));
-      p1 = scalar_fma(p1, t1, scalar_set1(0x1.5558A0p-5f));
-      p0 = scalar_fma(p0, t0, scalar_set1(0x1.555490p-3f));
-      p1 = scalar_fma(p1, t1, scalar_set1(0x1.555490p-3f));
-      p0 = scalar_fma(p0, t0, scalar_set1(0x1.FFFFFCp-2f));
-      p1 = scalar_fma(p1, t1, scalar_set1(0x1.FFFFFCp-2f));
-      p0 = scalar_fma(p0, t0, scalar_set1(1.0f));
-      p1 = scalar_fma(p1, t1, scalar_set1(1.0f));
-      p0 = scalar_fma(p0, t0, scalar_set1(1.0f));
-      p1 = scalar_fma(p1, t1, scalar_set1(1.0f));
-      const f32x16 y0 = scalar_mul(p0, power0);
-      const f32x16 y1 = scalar_mul(p1, power1);
-      scalar_store(y + i + 0, y0);
-      scalar_store(y + i + 16, y1);
-      const f32x16 pair0 = scalar_add(y0, y1);
-      add_compensated(&block_hi[0], &block_lo[0], pair0);
-    }
-    if (i < block) accumulate_tail((ptrdiff_t)(block - i), x + i, y + i, lower, bias, block_hi, block_lo);
-    add_pair(&hi[0], &lo[0], block_hi[0], block_lo[0]);
-    x += block;
-    y += block;
-    n -= block;
+    i += length;
   }
   fold(hi, lo, sum);
   sum->reference = reference.exponent;

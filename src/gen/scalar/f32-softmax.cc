@@ -16,18 +16,26 @@ static inline f32x16 two_sum(f32x16 a, f32x16 b, f32x16* error) {
   return sum;
 }
 
-// (*hi, *lo) += a, the rounding error of *hi kept in *lo.
-static inline void add_compensated(f32x16* hi, f32x16* lo, f32x16 a) {
-  f32x16 error;
-  *hi = two_sum(*hi, a, &error);
-  *lo = scalar_add(*lo, error);
-}
-
 // (*hi, *lo) += (hi2, lo2)
 static inline void add_pair(f32x16* hi, f32x16* lo, f32x16 hi2, f32x16 lo2) {
   f32x16 error;
   *hi = two_sum(*hi, hi2, &error);
   *lo = scalar_add(scalar_add(*lo, lo2), error);
+}
+
+// (*hi, *lo) += a, the rounding error of *hi kept in *lo, where *hi holds its anchor, and so is at least a (Fast2Sum).
+static inline void add_compensated(f32x16* hi, f32x16* lo, f32x16 a) {
+  const f32x16 sum = scalar_add(*hi, a);
+  const f32x16 error = scalar_sub(a, scalar_sub(sum, *hi));
+  *hi = sum;
+  *lo = scalar_add(*lo, error);
+}
+
+// (*hi, *lo) without its anchor.
+static inline void take_off(f32x16* hi, f32x16* lo, f32x16 anchor) {
+  const f32x16 sum = scalar_sub(*hi, anchor);
+  *lo = scalar_add(*lo, scalar_sub(scalar_sub(*hi, sum), anchor));
+  *hi = sum;
 }
 
 static inline f32x16 lane_maxima(size_t n, const float* x) {
@@ -46,235 +54,257 @@ static inline f32x16 lane_maxima(size_t n, const float* x) {
   return scalar_max(m0, m1);
 }
 
-// The last n < 32 elements of a block; absent ones count as 0.
-static inline void accumulate_tail(ptrdiff_t n, const float* x, float* y, f32x16 lower, f32x16 bias,
-                                   f32x16* block_hi, f32x16* block_lo) {
-  const f32x16 absent = scalar_set1(-INFINITY);
-
-  const f32x16 x0 = scalar_max(lower, scalar_load_tail(x + 0, n - 0, absent));
-  const f32x16 x1 = scalar_max(lower, scalar_load_tail(x + 16, n - 16, absent));
-
-  // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
-  // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-  // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
-  const f32x16 biased0 = scalar_fma(x0, scalar_set1(0x1.715476p+0f), bias);
-  const f32x16 biased1 = scalar_fma(x1, scalar_set1(0x1.715476p+0f), bias);
-  const f32x16 n0 = scalar_sub(biased0, bias);
-  const f32x16 n1 = scalar_sub(biased1, bias);
-  const f32x16 power0 = scalar_shift_to_exponent(biased0);
-  const f32x16 power1 = scalar_shift_to_exponent(biased1);
-  f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E400p-1f), x0);
-  f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E400p-1f), x1);
-  t0 = scalar_fma(n0, scalar_set1(-0x1.7F7D1Cp-20f), t0);
-  t1 = scalar_fma(n1, scalar_set1(-0x1.7F7D1Cp-20f), t1);
-  f32x16 p0 = scalar_fma(t0, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
-  f32x16 p1 = scalar_fma(t1, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
-  p0 = scalar_fma(p0, t0, scalar_set1(0x1.5558A0p-5f));
-  p1 = scalar_fma(p1, t1, scalar_set1(0x1.5558A0p-5f));
-  p0 = scalar_fma(p0, t0, scalar_set1(0x1.555490p-3f));
-  p1 = scalar_fma(p1, t1, scalar_set1(0x1.555490p-3f));
-  p0 = scalar_fma(p0, t0, scalar_set1(0x1.FFFFFCp-2f));
-  p1 = scalar_fma(p1, t1, scalar_set1(0x1.FFFFFCp-2f));
-  p0 = scalar_fma(p0, t0, scalar_set1(1.0f));
-  p1 = scalar_fma(p1, t1, scalar_set1(1.0f));
-  p0 = scalar_fma(p0, t0, scalar_set1(1.0f));
-  p1 = scalar_fma(p1, t1, scalar_set1(1.0f));
-  const f32x16 y0 = scalar_mul(p0, power0);
-  const f32x16 y1 = scalar_mul(p1, power1);
-  scalar_store(y + 0, y0);
-  scalar_store(y + 16, y1);
-  const f32x16 pair0 = scalar_add(y0, y1);
-  add_compensated(&block_hi[0], &block_lo[0], pair0);
-}
-
 // The terms of a row, and their sums in 16 lanes, folded to those of a vector. The last n % 32 terms go to
 // `tail`, the others to y: what a masked store has written cannot be forwarded to the load that follows soon.
 static inline void sum_row_32(size_t n, const float* x, float* y, float* tail, f32x16 lower, f32x16 bias,
-                              f32x16* hi, f32x16* lo) {
-  f32x16 block_hi[1] = {scalar_set1(0.0f)};
+                              f32x16 anchor, f32x16* hi, f32x16* lo) {
+  const scalar_table mantissas = scalar_load_table(smx_exp2_mantissas);
+  const scalar_table residuals = scalar_load_table(smx_exp2_residuals);
+  f32x16 block_hi[1] = {anchor};
   f32x16 block_lo[1] = {scalar_set1(0.0f)};
+
   size_t i = 0;
   for (; i + 32 <= n; i += 32) {
-    const f32x16 x0 = scalar_max(lower, scalar_load(x + i + 0));
-    const f32x16 x1 = scalar_max(lower, scalar_load(x + i + 16));
+    const f32x16 x0 = scalar_load(x + i + 0);
+    const f32x16 x1 = scalar_load(x + i + 16);
 
-    // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
-    // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
-    const f32x16 biased0 = scalar_fma(x0, scalar_set1(0x1.715476p+0f), bias);
-    const f32x16 biased1 = scalar_fma(x1, scalar_set1(0x1.715476p+0f), bias);
+    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    const f32x16 clamped0 = scalar_max(lower, x0);
+    const f32x16 clamped1 = scalar_max(lower, x1);
+    const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
+    const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
     const f32x16 n0 = scalar_sub(biased0, bias);
     const f32x16 n1 = scalar_sub(biased1, bias);
-    const f32x16 power0 = scalar_shift_to_exponent(biased0);
-    const f32x16 power1 = scalar_shift_to_exponent(biased1);
-    f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E400p-1f), x0);
-    f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E400p-1f), x1);
-    t0 = scalar_fma(n0, scalar_set1(-0x1.7F7D1Cp-20f), t0);
-    t1 = scalar_fma(n1, scalar_set1(-0x1.7F7D1Cp-20f), t1);
-    f32x16 p0 = scalar_fma(t0, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
-    f32x16 p1 = scalar_fma(t1, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
-    p0 = scalar_fma(p0, t0, scalar_set1(0x1.5558A0p-5f));
-    p1 = scalar_fma(p1, t1, scalar_set1(0x1.5558A0p-5f));
-    p0 = scalar_fma(p0, t0, scalar_set1(0x1.555490p-3f));
-    p1 = scalar_fma(p1, t1, scalar_set1(0x1.555490p-3f));
-    p0 = scalar_fma(p0, t0, scalar_set1(0x1.FFFFFCp-2f));
-    p1 = scalar_fma(p1, t1, scalar_set1(0x1.FFFFFCp-2f));
-    p0 = scalar_fma(p0, t0, scalar_set1(1.0f));
-    p1 = scalar_fma(p1, t1, scalar_set1(1.0f));
-    p0 = scalar_fma(p0, t0, scalar_set1(1.0f));
-    p1 = scalar_fma(p1, t1, scalar_set1(1.0f));
-    const f32x16 y0 = scalar_mul(p0, power0);
-    const f32x16 y1 = scalar_mul(p1, power1);
-    scalar_store(y + i + 0, y0);
-    scalar_store(y + i + 16, y1);
-    const f32x16 pair0 = scalar_add(y0, y1);
-    add_compensated(&block_hi[0], &block_lo[0], pair0);
+    const f32x16 index0 = (biased0);
+    const f32x16 index1 = (biased1);
+    const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
+    const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
+    f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
+    f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E430p-4f), clamped1);
+    t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
+    t1 = scalar_fma(n1, scalar_set1(0x1.05C610p-32f), t1);
+    f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+    f32x16 u1 = scalar_fma(t1, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+    u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
+    u1 = scalar_fma(u1, t1, scalar_set1(1.0f));
+    u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
+    u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
+    const f32x16 e0 = scalar_fma(s0, u0, s0);
+    const f32x16 e1 = scalar_fma(s1, u1, s1);
+    scalar_store(y + i + 0, e0);
+    scalar_store(y + i + 16, e1);
+    add_compensated(&block_hi[0], &block_lo[0], scalar_add(e0, e1));
   }
-  if (i < n) accumulate_tail((ptrdiff_t)(n - i), x + i, tail, lower, bias, block_hi, block_lo);
+  if (i < n) {
+    const f32x16 absent = scalar_set1(-INFINITY);  // counts as 0
+
+    const f32x16 x0 = scalar_load_tail(x + i + 0, (ptrdiff_t)(n - i) - 0, absent);
+    const f32x16 x1 = scalar_load_tail(x + i + 16, (ptrdiff_t)(n - i) - 16, absent);
+
+    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    const f32x16 clamped0 = scalar_max(lower, x0);
+    const f32x16 clamped1 = scalar_max(lower, x1);
+    const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
+    const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
+    const f32x16 n0 = scalar_sub(biased0, bias);
+    const f32x16 n1 = scalar_sub(biased1, bias);
+    const f32x16 index0 = (biased0);
+    const f32x16 index1 = (biased1);
+    const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
+    const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
+    f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
+    f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E430p-4f), clamped1);
+    t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
+    t1 = scalar_fma(n1, scalar_set1(0x1.05C610p-32f), t1);
+    f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+    f32x16 u1 = scalar_fma(t1, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+    u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
+    u1 = scalar_fma(u1, t1, scalar_set1(1.0f));
+    u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
+    u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
+    const f32x16 e0 = scalar_fma(s0, u0, s0);
+    const f32x16 e1 = scalar_fma(s1, u1, s1);
+    scalar_store(tail + 0, e0);
+    scalar_store(tail + 16, e1);
+    add_compensated(&block_hi[0], &block_lo[0], scalar_add(e0, e1));
+  }
+  take_off(&block_hi[0], &block_lo[0], anchor);
   *hi = block_hi[0];
   *lo = block_lo[0];
 }
 
 static inline void sum_row_64(size_t n, const float* x, float* y, float* tail, f32x16 lower, f32x16 bias,
-                              f32x16* hi, f32x16* lo) {
-  f32x16 block_hi[1] = {scalar_set1(0.0f)};
+                              f32x16 anchor, f32x16* hi, f32x16* lo) {
+  const scalar_table mantissas = scalar_load_table(smx_exp2_mantissas);
+  const scalar_table residuals = scalar_load_table(smx_exp2_residuals);
+  f32x16 block_hi[1] = {anchor};
   f32x16 block_lo[1] = {scalar_set1(0.0f)};
+
   size_t i = 0;
   for (; i + 64 <= n; i += 64) {
-    const f32x16 x0 = scalar_max(lower, scalar_load(x + i + 0));
-    const f32x16 x1 = scalar_max(lower, scalar_load(x + i + 16));
-    const f32x16 x2 = scalar_max(lower, scalar_load(x + i + 32));
-    const f32x16 x3 = scalar_max(lower, scalar_load(x + i + 48));
+    const f32x16 x0 = scalar_load(x + i + 0);
+    const f32x16 x1 = scalar_load(x + i + 16);
+    const f32x16 x2 = scalar_load(x + i + 32);
+    const f32x16 x3 = scalar_load(x + i + 48);
 
-    // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
-    // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
-    const f32x16 biased0 = scalar_fma(x0, scalar_set1(0x1.715476p+0f), bias);
-    const f32x16 biased1 = scalar_fma(x1, scalar_set1(0x1.715476p+0f), bias);
-    const f32x16 biased2 = scalar_fma(x2, scalar_set1(0x1.715476p+0f), bias);
-    const f32x16 biased3 = scalar_fma(x3, scalar_set1(0x1.715476p+0f), bias);
+    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    const f32x16 clamped0 = scalar_max(lower, x0);
+    const f32x16 clamped1 = scalar_max(lower, x1);
+    const f32x16 clamped2 = scalar_max(lower, x2);
+    const f32x16 clamped3 = scalar_max(lower, x3);
+    const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
+    const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
+    const f32x16 biased2 = scalar_fma(clamped2, scalar_set1(8.0f * smx_log2e), bias);
+    const f32x16 biased3 = scalar_fma(clamped3, scalar_set1(8.0f * smx_log2e), bias);
     const f32x16 n0 = scalar_sub(biased0, bias);
     const f32x16 n1 = scalar_sub(biased1, bias);
     const f32x16 n2 = scalar_sub(biased2, bias);
     const f32x16 n3 = scalar_sub(biased3, bias);
-    const f32x16 power0 = scalar_shift_to_exponent(biased0);
-    const f32x16 power1 = scalar_shift_to_exponent(biased1);
-    const f32x16 power2 = scalar_shift_to_exponent(biased2);
-    const f32x16 power3 = scalar_shift_to_exponent(biased3);
-    f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E400p-1f), x0);
-    f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E400p-1f), x1);
-    f32x16 t2 = scalar_fma(n2, scalar_set1(-0x1.62E400p-1f), x2);
-    f32x16 t3 = scalar_fma(n3, scalar_set1(-0x1.62E400p-1f), x3);
-    t0 = scalar_fma(n0, scalar_set1(-0x1.7F7D1Cp-20f), t0);
-    t1 = scalar_fma(n1, scalar_set1(-0x1.7F7D1Cp-20f), t1);
-    t2 = scalar_fma(n2, scalar_set1(-0x1.7F7D1Cp-20f), t2);
-    t3 = scalar_fma(n3, scalar_set1(-0x1.7F7D1Cp-20f), t3);
-    f32x16 p0 = scalar_fma(t0, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
-    f32x16 p1 = scalar_fma(t1, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
-    f32x16 p2 = scalar_fma(t2, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
-    f32x16 p3 = scalar_fma(t3, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
-    p0 = scalar_fma(p0, t0, scalar_set1(0x1.5558A0p-5f));
-    p1 = scalar_fma(p1, t1, scalar_set1(0x1.5558A0p-5f));
-    p2 = scalar_fma(p2, t2, scalar_set1(0x1.5558A0p-5f));
-    p3 = scalar_fma(p3, t3, scalar_set1(0x1.5558A0p-5f));
-    p0 = scalar_fma(p0, t0, scalar_set1(0x1.555490p-3f));
-    p1 = scalar_fma(p1, t1, scalar_set1(0x1.555490p-3f));
-    p2 = scalar_fma(p2, t2, scalar_set1(0x1.555490p-3f));
-    p3 = scalar_fma(p3, t3, scalar_set1(0x1.555490p-3f));
-    p0 = scalar_fma(p0, t0, scalar_set1(0x1.FFFFFCp-2f));
-    p1 = scalar_fma(p1, t1, scalar_set1(0x1.FFFFFCp-2f));
-    p2 = scalar_fma(p2, t2, scalar_set1(0x1.FFFFFCp-2f));
-    p3 = scalar_fma(p3, t3, scalar_set1(0x1.FFFFFCp-2f));
-    p0 = scalar_fma(p0, t0, scalar_set1(1.0f));
-    p1 = scalar_fma(p1, t1, scalar_set1(1.0f));
-    p2 = scalar_fma(p2, t2, scalar_set1(1.0f));
-    p3 = scalar_fma(p3, t3, scalar_set1(1.0f));
-    p0 = scalar_fma(p0, t0, scalar_set1(1.0f));
-    p1 = scalar_fma(p1, t1, scalar_set1(1.0f));
-    p2 = scalar_fma(p2, t2, scalar_set1(1.0f));
-    p3 = scalar_fma(p3, t3, scalar_set1(1.0f));
-    const f32x16 y0 = scalar_mul(p0, power0);
-    const f32x16 y1 = scalar_mul(p1, power1);
-    const f32x16 y2 = scalar_mul(p2, power2);
-    const f32x16 y3 = scalar_mul(p3, power3);
-    scalar_store(y + i + 0, y0);
-    scalar_store(y + i + 16, y1);
-    scalar_store(y + i + 32, y2);
-    scalar_store(y + i + 48, y3);
-    const f32x16 pair0 = scalar_add(y0, y1);
-    const f32x16 pair2 = scalar_add(y2, y3);
-    add_compensated(&block_hi[0], &block_lo[0], pair0);
-    add_compensated(&block_hi[0], &block_lo[0], pair2);
+    const f32x16 index0 = (biased0);
+    const f32x16 index1 = (biased1);
+    const f32x16 index2 = (biased2);
+    const f32x16 index3 = (biased3);
+    const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
+    const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
+    const f32x16 s2 = scalar_shift_to_exponent_and_add(biased2, scalar_look_up(mantissas, index2));
+    const f32x16 s3 = scalar_shift_to_exponent_and_add(biased3, scalar_look_up(mantissas, index3));
+    f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
+    f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E430p-4f), clamped1);
+    f32x16 t2 = scalar_fma(n2, scalar_set1(-0x1.62E430p-4f), clamped2);
+    f32x16 t3 = scalar_fma(n3, scalar_set1(-0x1.62E430p-4f), clamped3);
+    t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
+    t1 = scalar_fma(n1, scalar_set1(0x1.05C610p-32f), t1);
+    t2 = scalar_fma(n2, scalar_set1(0x1.05C610p-32f), t2);
+    t3 = scalar_fma(n3, scalar_set1(0x1.05C610p-32f), t3);
+    f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+    f32x16 u1 = scalar_fma(t1, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+    f32x16 u2 = scalar_fma(t2, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+    f32x16 u3 = scalar_fma(t3, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+    u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
+    u1 = scalar_fma(u1, t1, scalar_set1(1.0f));
+    u2 = scalar_fma(u2, t2, scalar_set1(1.0f));
+    u3 = scalar_fma(u3, t3, scalar_set1(1.0f));
+    u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
+    u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
+    u2 = scalar_fma(u2, t2, scalar_look_up(residuals, index2));
+    u3 = scalar_fma(u3, t3, scalar_look_up(residuals, index3));
+    const f32x16 e0 = scalar_fma(s0, u0, s0);
+    const f32x16 e1 = scalar_fma(s1, u1, s1);
+    const f32x16 e2 = scalar_fma(s2, u2, s2);
+    const f32x16 e3 = scalar_fma(s3, u3, s3);
+    scalar_store(y + i + 0, e0);
+    scalar_store(y + i + 16, e1);
+    scalar_store(y + i + 32, e2);
+    scalar_store(y + i + 48, e3);
+    add_compensated(&block_hi[0], &block_lo[0], scalar_add(e0, e1));
+    add_compensated(&block_hi[0], &block_lo[0], scalar_add(e2, e3));
   }
   for (; i + 32 <= n; i += 32) {
-    const f32x16 x0 = scalar_max(lower, scalar_load(x + i + 0));
-    const f32x16 x1 = scalar_max(lower, scalar_load(x + i + 16));
+    const f32x16 x0 = scalar_load(x + i + 0);
+    const f32x16 x1 = scalar_load(x + i + 16);
 
-    // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
-    // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
-    const f32x16 biased0 = scalar_fma(x0, scalar_set1(0x1.715476p+0f), bias);
-    const f32x16 biased1 = scalar_fma(x1, scalar_set1(0x1.715476p+0f), bias);
+    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    const f32x16 clamped0 = scalar_max(lower, x0);
+    const f32x16 clamped1 = scalar_max(lower, x1);
+    const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
+    const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
     const f32x16 n0 = scalar_sub(biased0, bias);
     const f32x16 n1 = scalar_sub(biased1, bias);
-    const f32x16 power0 = scalar_shift_to_exponent(biased0);
-    const f32x16 power1 = scalar_shift_to_exponent(biased1);
-    f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E400p-1f), x0);
-    f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E400p-1f), x1);
-    t0 = scalar_fma(n0, scalar_set1(-0x1.7F7D1Cp-20f), t0);
-    t1 = scalar_fma(n1, scalar_set1(-0x1.7F7D1Cp-20f), t1);
-    f32x16 p0 = scalar_fma(t0, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
-    f32x16 p1 = scalar_fma(t1, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
-    p0 = scalar_fma(p0, t0, scalar_set1(0x1.5558A0p-5f));
-    p1 = scalar_fma(p1, t1, scalar_set1(0x1.5558A0p-5f));
-    p0 = scalar_fma(p0, t0, scalar_set1(0x1.555490p-3f));
-    p1 = scalar_fma(p1, t1, scalar_set1(0x1.555490p-3f));
-    p0 = scalar_fma(p0, t0, scalar_set1(0x1.FFFFFCp-2f));
-    p1 = scalar_fma(p1, t1, scalar_set1(0x1.FFFFFCp-2f));
-    p0 = scalar_fma(p0, t0, scalar_set1(1.0f));
-    p1 = scalar_fma(p1, t1, scalar_set1(1.0f));
-    p0 = scalar_fma(p0, t0, scalar_set1(1.0f));
-    p1 = scalar_fma(p1, t1, scalar_set1(1.0f));
-    const f32x16 y0 = scalar_mul(p0, power0);
-    const f32x16 y1 = scalar_mul(p1, power1);
-    scalar_store(y + i + 0, y0);
-    scalar_store(y + i + 16, y1);
-    const f32x16 pair0 = scalar_add(y0, y1);
-    add_compensated(&block_hi[0], &block_lo[0], pair0);
+    const f32x16 index0 = (biased0);
+    const f32x16 index1 = (biased1);
+    const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
+    const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
+    f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
+    f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E430p-4f), clamped1);
+    t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
+    t1 = scalar_fma(n1, scalar_set1(0x1.05C610p-32f), t1);
+    f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+    f32x16 u1 = scalar_fma(t1, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+    u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
+    u1 = scalar_fma(u1, t1, scalar_set1(1.0f));
+    u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
+    u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
+    const f32x16 e0 = scalar_fma(s0, u0, s0);
+    const f32x16 e1 = scalar_fma(s1, u1, s1);
+    scalar_store(y + i + 0, e0);
+    scalar_store(y + i + 16, e1);
+    add_compensated(&block_hi[0], &block_lo[0], scalar_add(e0, e1));
   }
-  if (i < n) accumulate_tail((ptrdiff_t)(n - i), x + i, tail, lower, bias, block_hi, block_lo);
+  if (i < n) {
+    const f32x16 absent = scalar_set1(-INFINITY);  // counts as 0
+
+    const f32x16 x0 = scalar_load_tail(x + i + 0, (ptrdiff_t)(n - i) - 0, absent);
+    const f32x16 x1 = scalar_load_tail(x + i + 16, (ptrdiff_t)(n - i) - 16, absent);
+
+    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    const f32x16 clamped0 = scalar_max(lower, x0);
+    const f32x16 clamped1 = scalar_max(lower, x1);
+    const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
+    const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
+    const f32x16 n0 = scalar_sub(biased0, bias);
+    const f32x16 n1 = scalar_sub(biased1, bias);
+    const f32x16 index0 = (biased0);
+    const f32x16 index1 = (biased1);
+    const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
+    const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
+    f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
+    f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E430p-4f), clamped1);
+    t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
+    t1 = scalar_fma(n1, scalar_set1(0x1.05C610p-32f), t1);
+    f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+    f32x16 u1 = scalar_fma(t1, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+    u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
+    u1 = scalar_fma(u1, t1, scalar_set1(1.0f));
+    u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
+    u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
+    const f32x16 e0 = scalar_fma(s0, u0, s0);
+    const f32x16 e1 = scalar_fma(s1, u1, s1);
+    scalar_store(tail + 0, e0);
+    scalar_store(tail + 16, e1);
+    add_compensated(&block_hi[0], &block_lo[0], scalar_add(e0, e1));
+  }
+  take_off(&block_hi[0], &block_lo[0], anchor);
   *hi = block_hi[0];
   *lo = block_lo[0];
 }
 
-static inline f32x16 scale(f32x16 y, f32x16 hi, f32x16 lo, f32x16 power) {
-  return scalar_mul(scalar_fma(y, hi, scalar_mul(y, lo)), power);
-}
-
-static inline void scale_row(size_t n, float* y, const float* tail, f32x16 hi, f32x16 lo, f32x16 power) {
+static inline void scale_row(size_t n, float* y, const float* tail, f32x16 hi, f32x16 lo) {
   for (; n >= 32; n -= 32) {
-    scalar_store(y + 0, scale(scalar_load(y + 0), hi, lo, power));
-    scalar_store(y + 16, scale(scalar_load(y + 16), hi, lo, power));
+    scalar_store(y + 0, scalar_scaled(scalar_load(y + 0), hi, lo));
+    scalar_store(y + 16, scalar_scaled(scalar_load(y + 16), hi, lo));
     y += 32;
   }
   for (; n >= 16; n -= 16) {
-    scalar_store(y, scale(scalar_load(tail), hi, lo, power));
+    scalar_store(y, scalar_scaled(scalar_load(tail), hi, lo));
     y += 16;
     tail += 16;
   }
-  if (n > 0) scalar_store_tail(y, (ptrdiff_t)n, scale(scalar_load(tail), hi, lo, power));
+  if (n > 0) scalar_store_tail(y, (ptrdiff_t)n, scalar_scaled(scalar_load(tail), hi, lo));
 }
-// Each row's reference is the n of its maximum.
+
+// Each row's reference is the exponent of its maximum (smx_exponent_of).
 static inline void set_references(f32x16 max, float* lower, float* bias) {
   const f32x16 rounding = scalar_set1(12582912.0f);
-  const f32x16 reference = scalar_sub(scalar_fma(max, scalar_set1(0x1.715476p+0f), rounding), rounding);
+  const f32x16 reference =
+      scalar_sub(scalar_add(scalar_mul(max, scalar_set1(smx_log2e)), rounding), rounding);
   scalar_store(
       lower, scalar_mul(scalar_add(reference, scalar_set1((float)(-127 - SMX_BIAS))), scalar_set1(smx_ln2)));
-  scalar_store(bias, scalar_sub(scalar_set1(smx_rounding_bias(SMX_BIAS)), reference));
+  scalar_store(
+      bias, scalar_sub(scalar_set1(smx_rounding_bias(SMX_BIAS)), scalar_mul(reference, scalar_set1(8.0f))));
 }
 
 // The reciprocals of rows' sums, as in src/operators/row_sum.h.
-static inline void set_reciprocals(f32x16 hi, f32x16 lo, float* row_hi, float* row_lo, float* row_power) {
+static inline void set_reciprocals(f32x16 hi, f32x16 lo, float* row_hi, float* row_lo) {
   const f32x16 sum = scalar_add(hi, lo);
   const f32x16 power = scalar_inverse_power(sum);
   const f32x16 sum_lo = scalar_mul(scalar_sub(lo, scalar_sub(sum, hi)), power);
@@ -283,9 +313,10 @@ static inline void set_reciprocals(f32x16 hi, f32x16 lo, float* row_hi, float* r
   f32x16 residual = scalar_fma(minus_sum_hi, reciprocal, scalar_set1(1.0f));
   residual = scalar_fma(scalar_sub(scalar_set1(0.0f), sum_lo), reciprocal, residual);
   const f32x16 to_multiple = scalar_set1(0x1.8p-22f);
-  scalar_store(row_hi, reciprocal);
-  scalar_store(row_lo, scalar_sub(scalar_add(scalar_mul(reciprocal, residual), to_multiple), to_multiple));
-  scalar_store(row_power, power);
+  const f32x16 reciprocal_lo =
+      scalar_sub(scalar_add(scalar_mul(reciprocal, residual), to_multiple), to_multiple);
+  scalar_store(row_hi, scalar_mul(reciprocal, power));
+  scalar_store(row_lo, scalar_mul(reciprocal_lo, power));
 }
 
 extern "C" void smx_f32_softmax_ukernel__scalar_u32_acc8(size_t rows, size_t n, const float* x,
@@ -315,10 +346,12 @@ extern "C" void smx_f32_softmax_ukernel__scalar_u32_acc8(size_t rows, size_t n, 
     f32x16 lo[8] = {scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f),
                     scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f)};
     float tails[8][32];
+    // Scaled by its row's reference, an anchor is the same for all rows (smx_f32_anchor).
+    const f32x16 anchor = scalar_set1(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r;
       sum_row_32(n, x + r * x_stride, y + r * y_stride, tails[r], scalar_set1(lower[lane]),
-                 scalar_set1(bias[lane]), &hi[r], &lo[r]);
+                 scalar_set1(bias[lane]), anchor, &hi[r], &lo[r]);
     }
 
     {
@@ -378,12 +411,11 @@ extern "C" void smx_f32_softmax_ukernel__scalar_u32_acc8(size_t rows, size_t n, 
       add_pair(&hi[0], &lo[0], higher_hi, higher_lo);
     }
 
-    float row_hi[16], row_lo[16], row_power[16];
-    set_reciprocals(hi[0], lo[0], row_hi + 0, row_lo + 0, row_power + 0);
+    float row_hi[16], row_lo[16];
+    set_reciprocals(hi[0], lo[0], row_hi + 0, row_lo + 0);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r;
-      scale_row(n, y + r * y_stride, tails[r], scalar_set1(row_hi[lane]), scalar_set1(row_lo[lane]),
-                scalar_set1(row_power[lane]));
+      scale_row(n, y + r * y_stride, tails[r], scalar_set1(row_hi[lane]), scalar_set1(row_lo[lane]));
       if (row_hi[lane] != row_hi[lane]) smx_fill_nan(n, y + r * y_stride);
     }
     x += 8 * x_stride;
@@ -419,10 +451,12 @@ extern "C" void smx_f32_softmax_ukernel__scalar_u64_acc8(size_t rows, size_t n, 
     f32x16 lo[8] = {scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f),
                     scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f)};
     float tails[8][32];
+    // Scaled by its row's reference, an anchor is the same for all rows (smx_f32_anchor).
+    const f32x16 anchor = scalar_set1(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r;
       sum_row_64(n, x + r * x_stride, y + r * y_stride, tails[r], scalar_set1(lower[lane]),
-                 scalar_set1(bias[lane]), &hi[r], &lo[r]);
+                 scalar_set1(bias[lane]), anchor, &hi[r], &lo[r]);
     }
 
     {
@@ -482,12 +516,11 @@ extern "C" void smx_f32_softmax_ukernel__scalar_u64_acc8(size_t rows, size_t n, 
       add_pair(&hi[0], &lo[0], higher_hi, higher_lo);
     }
 
-    float row_hi[16], row_lo[16], row_power[16];
-    set_reciprocals(hi[0], lo[0], row_hi + 0, row_lo + 0, row_power + 0);
+    float row_hi[16], row_lo[16];
+    set_reciprocals(hi[0], lo[0], row_hi + 0, row_lo + 0);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r;
-      scale_row(n, y + r * y_stride, tails[r], scalar_set1(row_hi[lane]), scalar_set1(row_lo[lane]),
-                scalar_set1(row_power[lane]));
+      scale_row(n, y + r * y_stride, tails[r], scalar_set1(row_hi[lane]), scalar_set1(row_lo[lane]));
       if (row_hi[lane] != row_hi[lane]) smx_fill_nan(n, y + r * y_stride);
     }
     x += 8 * x_stride;
@@ -536,10 +569,12 @@ extern "C" void smx_f32_softmax_ukernel__scalar_u32_acc16(size_t rows, size_t n,
                      scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f),
                      scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f)};
     float tails[16][32];
+    // Scaled by its row's reference, an anchor is the same for all rows (smx_f32_anchor).
+    const f32x16 anchor = scalar_set1(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r;
       sum_row_32(n, x + r * x_stride, y + r * y_stride, tails[r], scalar_set1(lower[lane]),
-                 scalar_set1(bias[lane]), &hi[r], &lo[r]);
+                 scalar_set1(bias[lane]), anchor, &hi[r], &lo[r]);
     }
 
     {
@@ -648,12 +683,11 @@ extern "C" void smx_f32_softmax_ukernel__scalar_u32_acc16(size_t rows, size_t n,
       add_pair(&hi[0], &lo[0], higher_hi, higher_lo);
     }
 
-    float row_hi[16], row_lo[16], row_power[16];
-    set_reciprocals(hi[0], lo[0], row_hi + 0, row_lo + 0, row_power + 0);
+    float row_hi[16], row_lo[16];
+    set_reciprocals(hi[0], lo[0], row_hi + 0, row_lo + 0);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r;
-      scale_row(n, y + r * y_stride, tails[r], scalar_set1(row_hi[lane]), scalar_set1(row_lo[lane]),
-                scalar_set1(row_power[lane]));
+      scale_row(n, y + r * y_stride, tails[r], scalar_set1(row_hi[lane]), scalar_set1(row_lo[lane]));
       if (row_hi[lane] != row_hi[lane]) smx_fill_nan(n, y + r * y_stride);
     }
     x += 16 * x_stride;
@@ -702,10 +736,12 @@ extern "C" void smx_f32_softmax_ukernel__scalar_u64_acc16(size_t rows, size_t n,
                      scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f),
                      scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f)};
     float tails[16][32];
+    // Scaled by its row's reference, an anchor is the same for all rows (smx_f32_anchor).
+    const f32x16 anchor = scalar_set1(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r;
       sum_row_64(n, x + r * x_stride, y + r * y_stride, tails[r], scalar_set1(lower[lane]),
-                 scalar_set1(bias[lane]), &hi[r], &lo[r]);
+                 scalar_set1(bias[lane]), anchor, &hi[r], &lo[r]);
     }
 
     {
@@ -814,12 +850,11 @@ extern "C" void smx_f32_softmax_ukernel__scalar_u64_acc16(size_t rows, size_t n,
       add_pair(&hi[0], &lo[0], higher_hi, higher_lo);
     }
 
-    float row_hi[16], row_lo[16], row_power[16];
-    set_reciprocals(hi[0], lo[0], row_hi + 0, row_lo + 0, row_power + 0);
+    float row_hi[16], row_lo[16];
+    set_reciprocals(hi[0], lo[0], row_hi + 0, row_lo + 0);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r;
-      scale_row(n, y + r * y_stride, tails[r], scalar_set1(row_hi[lane]), scalar_set1(row_lo[lane]),
-                scalar_set1(row_power[lane]));
+      scale_row(n, y + r * y_stride, tails[r], scalar_set1(row_hi[lane]), scalar_set1(row_lo[lane]));
       if (row_hi[lane] != row_hi[lane]) smx_fill_nan(n, y + r * y_stride);
     }
     x += 16 * x_stride;

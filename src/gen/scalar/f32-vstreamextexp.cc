@@ -9,35 +9,35 @@
 
 extern "C" void smx_f32_vstreamextexp_ukernel__scalar_u16(size_t n, const float* x, float* y,
                                                           const struct smx_f32_reciprocal* reciprocal) {
-  const f32x16 lower = scalar_set1(smx_lower_bound(-reciprocal->exponent));
-  const f32x16 bias = scalar_set1(smx_rounding_bias(-reciprocal->exponent));
-  const f32x16 hi = scalar_set1(reciprocal->hi);
-  const f32x16 lo = scalar_set1(reciprocal->lo);
+  // Exponentials are scaled up by 2^SMX_BIAS, and the reciprocal down: nothing but results and the product with the low part
+  // is flushed.
+  const f32x16 lower = scalar_set1(smx_lower_bound(SMX_BIAS - reciprocal->exponent));
+  const f32x16 bias = scalar_set1(smx_rounding_bias(SMX_BIAS - reciprocal->exponent));
+  const f32x16 hi = scalar_set1(reciprocal->hi * smx_pow2(-SMX_BIAS));
+  const f32x16 lo = scalar_set1(reciprocal->lo * smx_pow2(-SMX_BIAS));
+  const scalar_table mantissas = scalar_load_table(smx_exp2_mantissas);
+  const scalar_table residuals = scalar_load_table(smx_exp2_residuals);
   // Stores that bypass the caches want aligned vectors.
   size_t head = smx_elements_to_boundary(y, 16);
   head = head < n ? head : n;
   if (head > 0) {
     f32x16 x0 = scalar_load_tail(x, (ptrdiff_t)head, scalar_set1(0.0f));
 
-    x0 = scalar_max(lower, x0);
-
-    // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
-    // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
-    const f32x16 biased0 = scalar_fma(x0, scalar_set1(0x1.715476p+0f), bias);
+    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    const f32x16 clamped0 = scalar_max(lower, x0);
+    const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
     const f32x16 n0 = scalar_sub(biased0, bias);
-    const f32x16 power0 = scalar_shift_to_exponent(biased0);
-    f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E400p-1f), x0);
-    t0 = scalar_fma(n0, scalar_set1(-0x1.7F7D1Cp-20f), t0);
-    f32x16 p0 = scalar_fma(t0, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
-    p0 = scalar_fma(p0, t0, scalar_set1(0x1.5558A0p-5f));
-    p0 = scalar_fma(p0, t0, scalar_set1(0x1.555490p-3f));
-    p0 = scalar_fma(p0, t0, scalar_set1(0x1.FFFFFCp-2f));
-    p0 = scalar_fma(p0, t0, scalar_set1(1.0f));
-    p0 = scalar_fma(p0, t0, scalar_set1(1.0f));
-    f32x16 y0 = scalar_mul(p0, lo);
-    y0 = scalar_fma(p0, hi, y0);
-    y0 = scalar_mul(y0, power0);
+    const f32x16 index0 = (biased0);
+    const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
+    f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
+    t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
+    f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+    u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
+    u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
+    const f32x16 e0 = scalar_fma(s0, u0, s0);
+    const f32x16 y0 = scalar_scaled(e0, hi, lo);
 
     scalar_store_tail(y, (ptrdiff_t)head, y0);
     x += head;
@@ -47,25 +47,21 @@ extern "C" void smx_f32_vstreamextexp_ukernel__scalar_u16(size_t n, const float*
   for (; n >= 16; n -= 16) {
     f32x16 x0 = scalar_load(x + 0);
 
-    x0 = scalar_max(lower, x0);
-
-    // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
-    // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
-    const f32x16 biased0 = scalar_fma(x0, scalar_set1(0x1.715476p+0f), bias);
+    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    const f32x16 clamped0 = scalar_max(lower, x0);
+    const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
     const f32x16 n0 = scalar_sub(biased0, bias);
-    const f32x16 power0 = scalar_shift_to_exponent(biased0);
-    f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E400p-1f), x0);
-    t0 = scalar_fma(n0, scalar_set1(-0x1.7F7D1Cp-20f), t0);
-    f32x16 p0 = scalar_fma(t0, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
-    p0 = scalar_fma(p0, t0, scalar_set1(0x1.5558A0p-5f));
-    p0 = scalar_fma(p0, t0, scalar_set1(0x1.555490p-3f));
-    p0 = scalar_fma(p0, t0, scalar_set1(0x1.FFFFFCp-2f));
-    p0 = scalar_fma(p0, t0, scalar_set1(1.0f));
-    p0 = scalar_fma(p0, t0, scalar_set1(1.0f));
-    f32x16 y0 = scalar_mul(p0, lo);
-    y0 = scalar_fma(p0, hi, y0);
-    y0 = scalar_mul(y0, power0);
+    const f32x16 index0 = (biased0);
+    const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
+    f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
+    t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
+    f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+    u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
+    u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
+    const f32x16 e0 = scalar_fma(s0, u0, s0);
+    const f32x16 y0 = scalar_scaled(e0, hi, lo);
 
     scalar_store(y + 0, y0);
     x += 16;
@@ -74,25 +70,21 @@ extern "C" void smx_f32_vstreamextexp_ukernel__scalar_u16(size_t n, const float*
   if (n > 0) {
     f32x16 x0 = scalar_load_tail(x, n, scalar_set1(0.0f));
 
-    x0 = scalar_max(lower, x0);
-
-    // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
-    // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
-    const f32x16 biased0 = scalar_fma(x0, scalar_set1(0x1.715476p+0f), bias);
+    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    const f32x16 clamped0 = scalar_max(lower, x0);
+    const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
     const f32x16 n0 = scalar_sub(biased0, bias);
-    const f32x16 power0 = scalar_shift_to_exponent(biased0);
-    f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E400p-1f), x0);
-    t0 = scalar_fma(n0, scalar_set1(-0x1.7F7D1Cp-20f), t0);
-    f32x16 p0 = scalar_fma(t0, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
-    p0 = scalar_fma(p0, t0, scalar_set1(0x1.5558A0p-5f));
-    p0 = scalar_fma(p0, t0, scalar_set1(0x1.555490p-3f));
-    p0 = scalar_fma(p0, t0, scalar_set1(0x1.FFFFFCp-2f));
-    p0 = scalar_fma(p0, t0, scalar_set1(1.0f));
-    p0 = scalar_fma(p0, t0, scalar_set1(1.0f));
-    f32x16 y0 = scalar_mul(p0, lo);
-    y0 = scalar_fma(p0, hi, y0);
-    y0 = scalar_mul(y0, power0);
+    const f32x16 index0 = (biased0);
+    const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
+    f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
+    t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
+    f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+    u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
+    u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
+    const f32x16 e0 = scalar_fma(s0, u0, s0);
+    const f32x16 y0 = scalar_scaled(e0, hi, lo);
 
     scalar_store_tail(y, n, y0);
   }
@@ -101,35 +93,35 @@ extern "C" void smx_f32_vstreamextexp_ukernel__scalar_u16(size_t n, const float*
 
 extern "C" void smx_f32_vstreamextexp_ukernel__scalar_u32(size_t n, const float* x, float* y,
                                                           const struct smx_f32_reciprocal* reciprocal) {
-  const f32x16 lower = scalar_set1(smx_lower_bound(-reciprocal->exponent));
-  const f32x16 bias = scalar_set1(smx_rounding_bias(-reciprocal->exponent));
-  const f32x16 hi = scalar_set1(reciprocal->hi);
-  const f32x16 lo = scalar_set1(reciprocal->lo);
+  // Exponentials are scaled up by 2^SMX_BIAS, and the reciprocal down: nothing but results and the product with the low part
+  // is flushed.
+  const f32x16 lower = scalar_set1(smx_lower_bound(SMX_BIAS - reciprocal->exponent));
+  const f32x16 bias = scalar_set1(smx_rounding_bias(SMX_BIAS - reciprocal->exponent));
+  const f32x16 hi = scalar_set1(reciprocal->hi * smx_pow2(-SMX_BIAS));
+  const f32x16 lo = scalar_set1(reciprocal->lo * smx_pow2(-SMX_BIAS));
+  const scalar_table mantissas = scalar_load_table(smx_exp2_mantissas);
+  const scalar_table residuals = scalar_load_table(smx_exp2_residuals);
   // Stores that bypass the caches want aligned vectors.
   size_t head = smx_elements_to_boundary(y, 16);
   head = head < n ? head : n;
   if (head > 0) {
     f32x16 x0 = scalar_load_tail(x, (ptrdiff_t)head, scalar_set1(0.0f));
 
-    x0 = scalar_max(lower, x0);
-
-    // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
-    // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
-    const f32x16 biased0 = scalar_fma(x0, scalar_set1(0x1.715476p+0f), bias);
+    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    const f32x16 clamped0 = scalar_max(lower, x0);
+    const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
     const f32x16 n0 = scalar_sub(biased0, bias);
-    const f32x16 power0 = scalar_shift_to_exponent(biased0);
-    f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E400p-1f), x0);
-    t0 = scalar_fma(n0, scalar_set1(-0x1.7F7D1Cp-20f), t0);
-    f32x16 p0 = scalar_fma(t0, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
-    p0 = scalar_fma(p0, t0, scalar_set1(0x1.5558A0p-5f));
-    p0 = scalar_fma(p0, t0, scalar_set1(0x1.555490p-3f));
-    p0 = scalar_fma(p0, t0, scalar_set1(0x1.FFFFFCp-2f));
-    p0 = scalar_fma(p0, t0, scalar_set1(1.0f));
-    p0 = scalar_fma(p0, t0, scalar_set1(1.0f));
-    f32x16 y0 = scalar_mul(p0, lo);
-    y0 = scalar_fma(p0, hi, y0);
-    y0 = scalar_mul(y0, power0);
+    const f32x16 index0 = (biased0);
+    const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
+    f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
+    t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
+    f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+    u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
+    u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
+    const f32x16 e0 = scalar_fma(s0, u0, s0);
+    const f32x16 y0 = scalar_scaled(e0, hi, lo);
 
     scalar_store_tail(y, (ptrdiff_t)head, y0);
     x += head;
@@ -140,40 +132,33 @@ extern "C" void smx_f32_vstreamextexp_ukernel__scalar_u32(size_t n, const float*
     f32x16 x0 = scalar_load(x + 0);
     f32x16 x1 = scalar_load(x + 16);
 
-    x0 = scalar_max(lower, x0);
-    x1 = scalar_max(lower, x1);
-
-    // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
-    // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
-    const f32x16 biased0 = scalar_fma(x0, scalar_set1(0x1.715476p+0f), bias);
-    const f32x16 biased1 = scalar_fma(x1, scalar_set1(0x1.715476p+0f), bias);
+    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    const f32x16 clamped0 = scalar_max(lower, x0);
+    const f32x16 clamped1 = scalar_max(lower, x1);
+    const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
+    const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
     const f32x16 n0 = scalar_sub(biased0, bias);
     const f32x16 n1 = scalar_sub(biased1, bias);
-    const f32x16 power0 = scalar_shift_to_exponent(biased0);
-    const f32x16 power1 = scalar_shift_to_exponent(biased1);
-    f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E400p-1f), x0);
-    f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E400p-1f), x1);
-    t0 = scalar_fma(n0, scalar_set1(-0x1.7F7D1Cp-20f), t0);
-    t1 = scalar_fma(n1, scalar_set1(-0x1.7F7D1Cp-20f), t1);
-    f32x16 p0 = scalar_fma(t0, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
-    f32x16 p1 = scalar_fma(t1, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
-    p0 = scalar_fma(p0, t0, scalar_set1(0x1.5558A0p-5f));
-    p1 = scalar_fma(p1, t1, scalar_set1(0x1.5558A0p-5f));
-    p0 = scalar_fma(p0, t0, scalar_set1(0x1.555490p-3f));
-    p1 = scalar_fma(p1, t1, scalar_set1(0x1.555490p-3f));
-    p0 = scalar_fma(p0, t0, scalar_set1(0x1.FFFFFCp-2f));
-    p1 = scalar_fma(p1, t1, scalar_set1(0x1.FFFFFCp-2f));
-    p0 = scalar_fma(p0, t0, scalar_set1(1.0f));
-    p1 = scalar_fma(p1, t1, scalar_set1(1.0f));
-    p0 = scalar_fma(p0, t0, scalar_set1(1.0f));
-    p1 = scalar_fma(p1, t1, scalar_set1(1.0f));
-    f32x16 y0 = scalar_mul(p0, lo);
-    f32x16 y1 = scalar_mul(p1, lo);
-    y0 = scalar_fma(p0, hi, y0);
-    y1 = scalar_fma(p1, hi, y1);
-    y0 = scalar_mul(y0, power0);
-    y1 = scalar_mul(y1, power1);
+    const f32x16 index0 = (biased0);
+    const f32x16 index1 = (biased1);
+    const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
+    const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
+    f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
+    f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E430p-4f), clamped1);
+    t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
+    t1 = scalar_fma(n1, scalar_set1(0x1.05C610p-32f), t1);
+    f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+    f32x16 u1 = scalar_fma(t1, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+    u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
+    u1 = scalar_fma(u1, t1, scalar_set1(1.0f));
+    u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
+    u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
+    const f32x16 e0 = scalar_fma(s0, u0, s0);
+    const f32x16 e1 = scalar_fma(s1, u1, s1);
+    const f32x16 y0 = scalar_scaled(e0, hi, lo);
+    const f32x16 y1 = scalar_scaled(e1, hi, lo);
 
     scalar_store(y + 0, y0);
     scalar_store(y + 16, y1);
@@ -183,25 +168,21 @@ extern "C" void smx_f32_vstreamextexp_ukernel__scalar_u32(size_t n, const float*
   for (; n >= 16; n -= 16) {
     f32x16 x0 = scalar_load(x + 0);
 
-    x0 = scalar_max(lower, x0);
-
-    // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
-    // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
-    const f32x16 biased0 = scalar_fma(x0, scalar_set1(0x1.715476p+0f), bias);
+    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    const f32x16 clamped0 = scalar_max(lower, x0);
+    const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
     const f32x16 n0 = scalar_sub(biased0, bias);
-    const f32x16 power0 = scalar_shift_to_exponent(biased0);
-    f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E400p-1f), x0);
-    t0 = scalar_fma(n0, scalar_set1(-0x1.7F7D1Cp-20f), t0);
-    f32x16 p0 = scalar_fma(t0, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
-    p0 = scalar_fma(p0, t0, scalar_set1(0x1.5558A0p-5f));
-    p0 = scalar_fma(p0, t0, scalar_set1(0x1.555490p-3f));
-    p0 = scalar_fma(p0, t0, scalar_set1(0x1.FFFFFCp-2f));
-    p0 = scalar_fma(p0, t0, scalar_set1(1.0f));
-    p0 = scalar_fma(p0, t0, scalar_set1(1.0f));
-    f32x16 y0 = scalar_mul(p0, lo);
-    y0 = scalar_fma(p0, hi, y0);
-    y0 = scalar_mul(y0, power0);
+    const f32x16 index0 = (biased0);
+    const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
+    f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
+    t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
+    f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+    u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
+    u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
+    const f32x16 e0 = scalar_fma(s0, u0, s0);
+    const f32x16 y0 = scalar_scaled(e0, hi, lo);
 
     scalar_store(y + 0, y0);
     x += 16;
@@ -210,25 +191,21 @@ extern "C" void smx_f32_vstreamextexp_ukernel__scalar_u32(size_t n, const float*
   if (n > 0) {
     f32x16 x0 = scalar_load_tail(x, n, scalar_set1(0.0f));
 
-    x0 = scalar_max(lower, x0);
-
-    // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
-    // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
-    const f32x16 biased0 = scalar_fma(x0, scalar_set1(0x1.715476p+0f), bias);
+    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    const f32x16 clamped0 = scalar_max(lower, x0);
+    const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
     const f32x16 n0 = scalar_sub(biased0, bias);
-    const f32x16 power0 = scalar_shift_to_exponent(biased0);
-    f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E400p-1f), x0);
-    t0 = scalar_fma(n0, scalar_set1(-0x1.7F7D1Cp-20f), t0);
-    f32x16 p0 = scalar_fma(t0, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
-    p0 = scalar_fma(p0, t0, scalar_set1(0x1.5558A0p-5f));
-    p0 = scalar_fma(p0, t0, scalar_set1(0x1.555490p-3f));
-    p0 = scalar_fma(p0, t0, scalar_set1(0x1.FFFFFCp-2f));
-    p0 = scalar_fma(p0, t0, scalar_set1(1.0f));
-    p0 = scalar_fma(p0, t0, scalar_set1(1.0f));
-    f32x16 y0 = scalar_mul(p0, lo);
-    y0 = scalar_fma(p0, hi, y0);
-    y0 = scalar_mul(y0, power0);
+    const f32x16 index0 = (biased0);
+    const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
+    f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
+    t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
+    f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+    u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
+    u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
+    const f32x16 e0 = scalar_fma(s0, u0, s0);
+    const f32x16 y0 = scalar_scaled(e0, hi, lo);
 
     scalar_store_tail(y, n, y0);
   }
@@ -237,35 +214,35 @@ extern "C" void smx_f32_vstreamextexp_ukernel__scalar_u32(size_t n, const float*
 
 extern "C" void smx_f32_vstreamextexp_ukernel__scalar_u64(size_t n, const float* x, float* y,
                                                           const struct smx_f32_reciprocal* reciprocal) {
-  const f32x16 lower = scalar_set1(smx_lower_bound(-reciprocal->exponent));
-  const f32x16 bias = scalar_set1(smx_rounding_bias(-reciprocal->exponent));
-  const f32x16 hi = scalar_set1(reciprocal->hi);
-  const f32x16 lo = scalar_set1(reciprocal->lo);
+  // Exponentials are scaled up by 2^SMX_BIAS, and the reciprocal down: nothing but results and the product with the low part
+  // is flushed.
+  const f32x16 lower = scalar_set1(smx_lower_bound(SMX_BIAS - reciprocal->exponent));
+  const f32x16 bias = scalar_set1(smx_rounding_bias(SMX_BIAS - reciprocal->exponent));
+  const f32x16 hi = scalar_set1(reciprocal->hi * smx_pow2(-SMX_BIAS));
+  const f32x16 lo = scalar_set1(reciprocal->lo * smx_pow2(-SMX_BIAS));
+  const scalar_table mantissas = scalar_load_table(smx_exp2_mantissas);
+  const scalar_table residuals = scalar_load_table(smx_exp2_residuals);
   // Stores that bypass the caches want aligned vectors.
   size_t head = smx_elements_to_boundary(y, 16);
   head = head < n ? head : n;
   if (head > 0) {
     f32x16 x0 = scalar_load_tail(x, (ptrdiff_t)head, scalar_set1(0.0f));
 
-    x0 = scalar_max(lower, x0);
-
-    // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
-    // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
-    const f32x16 biased0 = scalar_fma(x0, scalar_set1(0x1.715476p+0f), bias);
+    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    const f32x16 clamped0 = scalar_max(lower, x0);
+    const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
     const f32x16 n0 = scalar_sub(biased0, bias);
-    const f32x16 power0 = scalar_shift_to_exponent(biased0);
-    f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E400p-1f), x0);
-    t0 = scalar_fma(n0, scalar_set1(-0x1.7F7D1Cp-20f), t0);
-    f32x16 p0 = scalar_fma(t0, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
-    p0 = scalar_fma(p0, t0, scalar_set1(0x1.5558A0p-5f));
-    p0 = scalar_fma(p0, t0, scalar_set1(0x1.555490p-3f));
-    p0 = scalar_fma(p0, t0, scalar_set1(0x1.FFFFFCp-2f));
-    p0 = scalar_fma(p0, t0, scalar_set1(1.0f));
-    p0 = scalar_fma(p0, t0, scalar_set1(1.0f));
-    f32x16 y0 = scalar_mul(p0, lo);
-    y0 = scalar_fma(p0, hi, y0);
-    y0 = scalar_mul(y0, power0);
+    const f32x16 index0 = (biased0);
+    const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
+    f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
+    t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
+    f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+    u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
+    u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
+    const f32x16 e0 = scalar_fma(s0, u0, s0);
+    const f32x16 y0 = scalar_scaled(e0, hi, lo);
 
     scalar_store_tail(y, (ptrdiff_t)head, y0);
     x += head;
@@ -278,70 +255,57 @@ extern "C" void smx_f32_vstreamextexp_ukernel__scalar_u64(size_t n, const float*
     f32x16 x2 = scalar_load(x + 32);
     f32x16 x3 = scalar_load(x + 48);
 
-    x0 = scalar_max(lower, x0);
-    x1 = scalar_max(lower, x1);
-    x2 = scalar_max(lower, x2);
-    x3 = scalar_max(lower, x3);
-
-    // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
-    // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
-    const f32x16 biased0 = scalar_fma(x0, scalar_set1(0x1.715476p+0f), bias);
-    const f32x16 biased1 = scalar_fma(x1, scalar_set1(0x1.715476p+0f), bias);
-    const f32x16 biased2 = scalar_fma(x2, scalar_set1(0x1.715476p+0f), bias);
-    const f32x16 biased3 = scalar_fma(x3, scalar_set1(0x1.715476p+0f), bias);
+    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    const f32x16 clamped0 = scalar_max(lower, x0);
+    const f32x16 clamped1 = scalar_max(lower, x1);
+    const f32x16 clamped2 = scalar_max(lower, x2);
+    const f32x16 clamped3 = scalar_max(lower, x3);
+    const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
+    const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
+    const f32x16 biased2 = scalar_fma(clamped2, scalar_set1(8.0f * smx_log2e), bias);
+    const f32x16 biased3 = scalar_fma(clamped3, scalar_set1(8.0f * smx_log2e), bias);
     const f32x16 n0 = scalar_sub(biased0, bias);
     const f32x16 n1 = scalar_sub(biased1, bias);
     const f32x16 n2 = scalar_sub(biased2, bias);
     const f32x16 n3 = scalar_sub(biased3, bias);
-    const f32x16 power0 = scalar_shift_to_exponent(biased0);
-    const f32x16 power1 = scalar_shift_to_exponent(biased1);
-    const f32x16 power2 = scalar_shift_to_exponent(biased2);
-    const f32x16 power3 = scalar_shift_to_exponent(biased3);
-    f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E400p-1f), x0);
-    f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E400p-1f), x1);
-    f32x16 t2 = scalar_fma(n2, scalar_set1(-0x1.62E400p-1f), x2);
-    f32x16 t3 = scalar_fma(n3, scalar_set1(-0x1.62E400p-1f), x3);
-    t0 = scalar_fma(n0, scalar_set1(-0x1.7F7D1Cp-20f), t0);
-    t1 = scalar_fma(n1, scalar_set1(-0x1.7F7D1Cp-20f), t1);
-    t2 = scalar_fma(n2, scalar_set1(-0x1.7F7D1Cp-20f), t2);
-    t3 = scalar_fma(n3, scalar_set1(-0x1.7F7D1Cp-20f), t3);
-    f32x16 p0 = scalar_fma(t0, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
-    f32x16 p1 = scalar_fma(t1, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
-    f32x16 p2 = scalar_fma(t2, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
-    f32x16 p3 = scalar_fma(t3, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
-    p0 = scalar_fma(p0, t0, scalar_set1(0x1.5558A0p-5f));
-    p1 = scalar_fma(p1, t1, scalar_set1(0x1.5558A0p-5f));
-    p2 = scalar_fma(p2, t2, scalar_set1(0x1.5558A0p-5f));
-    p3 = scalar_fma(p3, t3, scalar_set1(0x1.5558A0p-5f));
-    p0 = scalar_fma(p0, t0, scalar_set1(0x1.555490p-3f));
-    p1 = scalar_fma(p1, t1, scalar_set1(0x1.555490p-3f));
-    p2 = scalar_fma(p2, t2, scalar_set1(0x1.555490p-3f));
-    p3 = scalar_fma(p3, t3, scalar_set1(0x1.555490p-3f));
-    p0 = scalar_fma(p0, t0, scalar_set1(0x1.FFFFFCp-2f));
-    p1 = scalar_fma(p1, t1, scalar_set1(0x1.FFFFFCp-2f));
-    p2 = scalar_fma(p2, t2, scalar_set1(0x1.FFFFFCp-2f));
-    p3 = scalar_fma(p3, t3, scalar_set1(0x1.FFFFFCp-2f));
-    p0 = scalar_fma(p0, t0, scalar_set1(1.0f));
-    p1 = scalar_fma(p1, t1, scalar_set1(1.0f));
-    p2 = scalar_fma(p2, t2, scalar_set1(1.0f));
-    p3 = scalar_fma(p3, t3, scalar_set1(1.0f));
-    p0 = scalar_fma(p0, t0, scalar_set1(1.0f));
-    p1 = scalar_fma(p1, t1, scalar_set1(1.0f));
-    p2 = scalar_fma(p2, t2, scalar_set1(1.0f));
-    p3 = scalar_fma(p3, t3, scalar_set1(1.0f));
-    f32x16 y0 = scalar_mul(p0, lo);
-    f32x16 y1 = scalar_mul(p1, lo);
-    f32x16 y2 = scalar_mul(p2, lo);
-    f32x16 y3 = scalar_mul(p3, lo);
-    y0 = scalar_fma(p0, hi, y0);
-    y1 = scalar_fma(p1, hi, y1);
-    y2 = scalar_fma(p2, hi, y2);
-    y3 = scalar_fma(p3, hi, y3);
-    y0 = scalar_mul(y0, power0);
-    y1 = scalar_mul(y1, power1);
-    y2 = scalar_mul(y2, power2);
-    y3 = scalar_mul(y3, power3);
+    const f32x16 index0 = (biased0);
+    const f32x16 index1 = (biased1);
+    const f32x16 index2 = (biased2);
+    const f32x16 index3 = (biased3);
+    const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
+    const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
+    const f32x16 s2 = scalar_shift_to_exponent_and_add(biased2, scalar_look_up(mantissas, index2));
+    const f32x16 s3 = scalar_shift_to_exponent_and_add(biased3, scalar_look_up(mantissas, index3));
+    f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
+    f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E430p-4f), clamped1);
+    f32x16 t2 = scalar_fma(n2, scalar_set1(-0x1.62E430p-4f), clamped2);
+    f32x16 t3 = scalar_fma(n3, scalar_set1(-0x1.62E430p-4f), clamped3);
+    t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
+    t1 = scalar_fma(n1, scalar_set1(0x1.05C610p-32f), t1);
+    t2 = scalar_fma(n2, scalar_set1(0x1.05C610p-32f), t2);
+    t3 = scalar_fma(n3, scalar_set1(0x1.05C610p-32f), t3);
+    f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+    f32x16 u1 = scalar_fma(t1, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+    f32x16 u2 = scalar_fma(t2, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+    f32x16 u3 = scalar_fma(t3, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+    u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
+    u1 = scalar_fma(u1, t1, scalar_set1(1.0f));
+    u2 = scalar_fma(u2, t2, scalar_set1(1.0f));
+    u3 = scalar_fma(u3, t3, scalar_set1(1.0f));
+    u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
+    u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
+    u2 = scalar_fma(u2, t2, scalar_look_up(residuals, index2));
+    u3 = scalar_fma(u3, t3, scalar_look_up(residuals, index3));
+    const f32x16 e0 = scalar_fma(s0, u0, s0);
+    const f32x16 e1 = scalar_fma(s1, u1, s1);
+    const f32x16 e2 = scalar_fma(s2, u2, s2);
+    const f32x16 e3 = scalar_fma(s3, u3, s3);
+    const f32x16 y0 = scalar_scaled(e0, hi, lo);
+    const f32x16 y1 = scalar_scaled(e1, hi, lo);
+    const f32x16 y2 = scalar_scaled(e2, hi, lo);
+    const f32x16 y3 = scalar_scaled(e3, hi, lo);
 
     scalar_store(y + 0, y0);
     scalar_store(y + 16, y1);
@@ -353,25 +317,21 @@ extern "C" void smx_f32_vstreamextexp_ukernel__scalar_u64(size_t n, const float*
   for (; n >= 16; n -= 16) {
     f32x16 x0 = scalar_load(x + 0);
 
-    x0 = scalar_max(lower, x0);
-
-    // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
-    // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
-    const f32x16 biased0 = scalar_fma(x0, scalar_set1(0x1.715476p+0f), bias);
+    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    const f32x16 clamped0 = scalar_max(lower, x0);
+    const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
     const f32x16 n0 = scalar_sub(biased0, bias);
-    const f32x16 power0 = scalar_shift_to_exponent(biased0);
-    f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E400p-1f), x0);
-    t0 = scalar_fma(n0, scalar_set1(-0x1.7F7D1Cp-20f), t0);
-    f32x16 p0 = scalar_fma(t0, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
-    p0 = scalar_fma(p0, t0, scalar_set1(0x1.5558A0p-5f));
-    p0 = scalar_fma(p0, t0, scalar_set1(0x1.555490p-3f));
-    p0 = scalar_fma(p0, t0, scalar_set1(0x1.FFFFFCp-2f));
-    p0 = scalar_fma(p0, t0, scalar_set1(1.0f));
-    p0 = scalar_fma(p0, t0, scalar_set1(1.0f));
-    f32x16 y0 = scalar_mul(p0, lo);
-    y0 = scalar_fma(p0, hi, y0);
-    y0 = scalar_mul(y0, power0);
+    const f32x16 index0 = (biased0);
+    const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
+    f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
+    t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
+    f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+    u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
+    u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
+    const f32x16 e0 = scalar_fma(s0, u0, s0);
+    const f32x16 y0 = scalar_scaled(e0, hi, lo);
 
     scalar_store(y + 0, y0);
     x += 16;
@@ -380,25 +340,21 @@ extern "C" void smx_f32_vstreamextexp_ukernel__scalar_u64(size_t n, const float*
   if (n > 0) {
     f32x16 x0 = scalar_load_tail(x, n, scalar_set1(0.0f));
 
-    x0 = scalar_max(lower, x0);
-
-    // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
-    // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
-    const f32x16 biased0 = scalar_fma(x0, scalar_set1(0x1.715476p+0f), bias);
+    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    const f32x16 clamped0 = scalar_max(lower, x0);
+    const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
     const f32x16 n0 = scalar_sub(biased0, bias);
-    const f32x16 power0 = scalar_shift_to_exponent(biased0);
-    f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E400p-1f), x0);
-    t0 = scalar_fma(n0, scalar_set1(-0x1.7F7D1Cp-20f), t0);
-    f32x16 p0 = scalar_fma(t0, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
-    p0 = scalar_fma(p0, t0, scalar_set1(0x1.5558A0p-5f));
-    p0 = scalar_fma(p0, t0, scalar_set1(0x1.555490p-3f));
-    p0 = scalar_fma(p0, t0, scalar_set1(0x1.FFFFFCp-2f));
-    p0 = scalar_fma(p0, t0, scalar_set1(1.0f));
-    p0 = scalar_fma(p0, t0, scalar_set1(1.0f));
-    f32x16 y0 = scalar_mul(p0, lo);
-    y0 = scalar_fma(p0, hi, y0);
-    y0 = scalar_mul(y0, power0);
+    const f32x16 index0 = (biased0);
+    const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
+    f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
+    t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
+    f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+    u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
+    u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
+    const f32x16 e0 = scalar_fma(s0, u0, s0);
+    const f32x16 y0 = scalar_scaled(e0, hi, lo);
 
     scalar_store_tail(y, n, y0);
   }
@@ -407,35 +363,35 @@ extern "C" void smx_f32_vstreamextexp_ukernel__scalar_u64(size_t n, const float*
 
 extern "C" void smx_f32_vstreamextexp_ukernel__scalar_u128(size_t n, const float* x, float* y,
                                                            const struct smx_f32_reciprocal* reciprocal) {
-  const f32x16 lower = scalar_set1(smx_lower_bound(-reciprocal->exponent));
-  const f32x16 bias = scalar_set1(smx_rounding_bias(-reciprocal->exponent));
-  const f32x16 hi = scalar_set1(reciprocal->hi);
-  const f32x16 lo = scalar_set1(reciprocal->lo);
+  // Exponentials are scaled up by 2^SMX_BIAS, and the reciprocal down: nothing but results and the product with the low part
+  // is flushed.
+  const f32x16 lower = scalar_set1(smx_lower_bound(SMX_BIAS - reciprocal->exponent));
+  const f32x16 bias = scalar_set1(smx_rounding_bias(SMX_BIAS - reciprocal->exponent));
+  const f32x16 hi = scalar_set1(reciprocal->hi * smx_pow2(-SMX_BIAS));
+  const f32x16 lo = scalar_set1(reciprocal->lo * smx_pow2(-SMX_BIAS));
+  const scalar_table mantissas = scalar_load_table(smx_exp2_mantissas);
+  const scalar_table residuals = scalar_load_table(smx_exp2_residuals);
   // Stores that bypass the caches want aligned vectors.
   size_t head = smx_elements_to_boundary(y, 16);
   head = head < n ? head : n;
   if (head > 0) {
     f32x16 x0 = scalar_load_tail(x, (ptrdiff_t)head, scalar_set1(0.0f));
 
-    x0 = scalar_max(lower, x0);
-
-    // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
-    // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
-    const f32x16 biased0 = scalar_fma(x0, scalar_set1(0x1.715476p+0f), bias);
+    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    const f32x16 clamped0 = scalar_max(lower, x0);
+    const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
     const f32x16 n0 = scalar_sub(biased0, bias);
-    const f32x16 power0 = scalar_shift_to_exponent(biased0);
-    f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E400p-1f), x0);
-    t0 = scalar_fma(n0, scalar_set1(-0x1.7F7D1Cp-20f), t0);
-    f32x16 p0 = scalar_fma(t0, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
-    p0 = scalar_fma(p0, t0, scalar_set1(0x1.5558A0p-5f));
-    p0 = scalar_fma(p0, t0, scalar_set1(0x1.555490p-3f));
-    p0 = scalar_fma(p0, t0, scalar_set1(0x1.FFFFFCp-2f));
-    p0 = scalar_fma(p0, t0, scalar_set1(1.0f));
-    p0 = scalar_fma(p0, t0, scalar_set1(1.0f));
-    f32x16 y0 = scalar_mul(p0, lo);
-    y0 = scalar_fma(p0, hi, y0);
-    y0 = scalar_mul(y0, power0);
+    const f32x16 index0 = (biased0);
+    const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
+    f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
+    t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
+    f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+    u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
+    u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
+    const f32x16 e0 = scalar_fma(s0, u0, s0);
+    const f32x16 y0 = scalar_scaled(e0, hi, lo);
 
     scalar_store_tail(y, (ptrdiff_t)head, y0);
     x += head;
@@ -452,26 +408,25 @@ extern "C" void smx_f32_vstreamextexp_ukernel__scalar_u128(size_t n, const float
     f32x16 x6 = scalar_load(x + 96);
     f32x16 x7 = scalar_load(x + 112);
 
-    x0 = scalar_max(lower, x0);
-    x1 = scalar_max(lower, x1);
-    x2 = scalar_max(lower, x2);
-    x3 = scalar_max(lower, x3);
-    x4 = scalar_max(lower, x4);
-    x5 = scalar_max(lower, x5);
-    x6 = scalar_max(lower, x6);
-    x7 = scalar_max(lower, x7);
-
-    // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
-    // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
-    const f32x16 biased0 = scalar_fma(x0, scalar_set1(0x1.715476p+0f), bias);
-    const f32x16 biased1 = scalar_fma(x1, scalar_set1(0x1.715476p+0f), bias);
-    const f32x16 biased2 = scalar_fma(x2, scalar_set1(0x1.715476p+0f), bias);
-    const f32x16 biased3 = scalar_fma(x3, scalar_set1(0x1.715476p+0f), bias);
-    const f32x16 biased4 = scalar_fma(x4, scalar_set1(0x1.715476p+0f), bias);
-    const f32x16 biased5 = scalar_fma(x5, scalar_set1(0x1.715476p+0f), bias);
-    const f32x16 biased6 = scalar_fma(x6, scalar_set1(0x1.715476p+0f), bias);
-    const f32x16 biased7 = scalar_fma(x7, scalar_set1(0x1.715476p+0f), bias);
+    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    const f32x16 clamped0 = scalar_max(lower, x0);
+    const f32x16 clamped1 = scalar_max(lower, x1);
+    const f32x16 clamped2 = scalar_max(lower, x2);
+    const f32x16 clamped3 = scalar_max(lower, x3);
+    const f32x16 clamped4 = scalar_max(lower, x4);
+    const f32x16 clamped5 = scalar_max(lower, x5);
+    const f32x16 clamped6 = scalar_max(lower, x6);
+    const f32x16 clamped7 = scalar_max(lower, x7);
+    const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
+    const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
+    const f32x16 biased2 = scalar_fma(clamped2, scalar_set1(8.0f * smx_log2e), bias);
+    const f32x16 biased3 = scalar_fma(clamped3, scalar_set1(8.0f * smx_log2e), bias);
+    const f32x16 biased4 = scalar_fma(clamped4, scalar_set1(8.0f * smx_log2e), bias);
+    const f32x16 biased5 = scalar_fma(clamped5, scalar_set1(8.0f * smx_log2e), bias);
+    const f32x16 biased6 = scalar_fma(clamped6, scalar_set1(8.0f * smx_log2e), bias);
+    const f32x16 biased7 = scalar_fma(clamped7, scalar_set1(8.0f * smx_log2e), bias);
     const f32x16 n0 = scalar_sub(biased0, bias);
     const f32x16 n1 = scalar_sub(biased1, bias);
     const f32x16 n2 = scalar_sub(biased2, bias);
@@ -480,102 +435,78 @@ extern "C" void smx_f32_vstreamextexp_ukernel__scalar_u128(size_t n, const float
     const f32x16 n5 = scalar_sub(biased5, bias);
     const f32x16 n6 = scalar_sub(biased6, bias);
     const f32x16 n7 = scalar_sub(biased7, bias);
-    const f32x16 power0 = scalar_shift_to_exponent(biased0);
-    const f32x16 power1 = scalar_shift_to_exponent(biased1);
-    const f32x16 power2 = scalar_shift_to_exponent(biased2);
-    const f32x16 power3 = scalar_shift_to_exponent(biased3);
-    const f32x16 power4 = scalar_shift_to_exponent(biased4);
-    const f32x16 power5 = scalar_shift_to_exponent(biased5);
-    const f32x16 power6 = scalar_shift_to_exponent(biased6);
-    const f32x16 power7 = scalar_shift_to_exponent(biased7);
-    f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E400p-1f), x0);
-    f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E400p-1f), x1);
-    f32x16 t2 = scalar_fma(n2, scalar_set1(-0x1.62E400p-1f), x2);
-    f32x16 t3 = scalar_fma(n3, scalar_set1(-0x1.62E400p-1f), x3);
-    f32x16 t4 = scalar_fma(n4, scalar_set1(-0x1.62E400p-1f), x4);
-    f32x16 t5 = scalar_fma(n5, scalar_set1(-0x1.62E400p-1f), x5);
-    f32x16 t6 = scalar_fma(n6, scalar_set1(-0x1.62E400p-1f), x6);
-    f32x16 t7 = scalar_fma(n7, scalar_set1(-0x1.62E400p-1f), x7);
-    t0 = scalar_fma(n0, scalar_set1(-0x1.7F7D1Cp-20f), t0);
-    t1 = scalar_fma(n1, scalar_set1(-0x1.7F7D1Cp-20f), t1);
-    t2 = scalar_fma(n2, scalar_set1(-0x1.7F7D1Cp-20f), t2);
-    t3 = scalar_fma(n3, scalar_set1(-0x1.7F7D1Cp-20f), t3);
-    t4 = scalar_fma(n4, scalar_set1(-0x1.7F7D1Cp-20f), t4);
-    t5 = scalar_fma(n5, scalar_set1(-0x1.7F7D1Cp-20f), t5);
-    t6 = scalar_fma(n6, scalar_set1(-0x1.7F7D1Cp-20f), t6);
-    t7 = scalar_fma(n7, scalar_set1(-0x1.7F7D1Cp-20f), t7);
-    f32x16 p0 = scalar_fma(t0, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
-    f32x16 p1 = scalar_fma(t1, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
-    f32x16 p2 = scalar_fma(t2, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
-    f32x16 p3 = scalar_fma(t3, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
-    f32x16 p4 = scalar_fma(t4, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
-    f32x16 p5 = scalar_fma(t5, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
-    f32x16 p6 = scalar_fma(t6, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
-    f32x16 p7 = scalar_fma(t7, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
-    p0 = scalar_fma(p0, t0, scalar_set1(0x1.5558A0p-5f));
-    p1 = scalar_fma(p1, t1, scalar_set1(0x1.5558A0p-5f));
-    p2 = scalar_fma(p2, t2, scalar_set1(0x1.5558A0p-5f));
-    p3 = scalar_fma(p3, t3, scalar_set1(0x1.5558A0p-5f));
-    p4 = scalar_fma(p4, t4, scalar_set1(0x1.5558A0p-5f));
-    p5 = scalar_fma(p5, t5, scalar_set1(0x1.5558A0p-5f));
-    p6 = scalar_fma(p6, t6, scalar_set1(0x1.5558A0p-5f));
-    p7 = scalar_fma(p7, t7, scalar_set1(0x1.5558A0p-5f));
-    p0 = scalar_fma(p0, t0, scalar_set1(0x1.555490p-3f));
-    p1 = scalar_fma(p1, t1, scalar_set1(0x1.555490p-3f));
-    p2 = scalar_fma(p2, t2, scalar_set1(0x1.555490p-3f));
-    p3 = scalar_fma(p3, t3, scalar_set1(0x1.555490p-3f));
-    p4 = scalar_fma(p4, t4, scalar_set1(0x1.555490p-3f));
-    p5 = scalar_fma(p5, t5, scalar_set1(0x1.555490p-3f));
-    p6 = scalar_fma(p6, t6, scalar_set1(0x1.555490p-3f));
-    p7 = scalar_fma(p7, t7, scalar_set1(0x1.555490p-3f));
-    p0 = scalar_fma(p0, t0, scalar_set1(0x1.FFFFFCp-2f));
-    p1 = scalar_fma(p1, t1, scalar_set1(0x1.FFFFFCp-2f));
-    p2 = scalar_fma(p2, t2, scalar_set1(0x1.FFFFFCp-2f));
-    p3 = scalar_fma(p3, t3, scalar_set1(0x1.FFFFFCp-2f));
-    p4 = scalar_fma(p4, t4, scalar_set1(0x1.FFFFFCp-2f));
-    p5 = scalar_fma(p5, t5, scalar_set1(0x1.FFFFFCp-2f));
-    p6 = scalar_fma(p6, t6, scalar_set1(0x1.FFFFFCp-2f));
-    p7 = scalar_fma(p7, t7, scalar_set1(0x1.FFFFFCp-2f));
-    p0 = scalar_fma(p0, t0, scalar_set1(1.0f));
-    p1 = scalar_fma(p1, t1, scalar_set1(1.0f));
-    p2 = scalar_fma(p2, t2, scalar_set1(1.0f));
-    p3 = scalar_fma(p3, t3, scalar_set1(1.0f));
-    p4 = scalar_fma(p4, t4, scalar_set1(1.0f));
-    p5 = scalar_fma(p5, t5, scalar_set1(1.0f));
-    p6 = scalar_fma(p6, t6, scalar_set1(1.0f));
-    p7 = scalar_fma(p7, t7, scalar_set1(1.0f));
-    p0 = scalar_fma(p0, t0, scalar_set1(1.0f));
-    p1 = scalar_fma(p1, t1, scalar_set1(1.0f));
-    p2 = scalar_fma(p2, t2, scalar_set1(1.0f));
-    p3 = scalar_fma(p3, t3, scalar_set1(1.0f));
-    p4 = scalar_fma(p4, t4, scalar_set1(1.0f));
-    p5 = scalar_fma(p5, t5, scalar_set1(1.0f));
-    p6 = scalar_fma(p6, t6, scalar_set1(1.0f));
-    p7 = scalar_fma(p7, t7, scalar_set1(1.0f));
-    f32x16 y0 = scalar_mul(p0, lo);
-    f32x16 y1 = scalar_mul(p1, lo);
-    f32x16 y2 = scalar_mul(p2, lo);
-    f32x16 y3 = scalar_mul(p3, lo);
-    f32x16 y4 = scalar_mul(p4, lo);
-    f32x16 y5 = scalar_mul(p5, lo);
-    f32x16 y6 = scalar_mul(p6, lo);
-    f32x16 y7 = scalar_mul(p7, lo);
-    y0 = scalar_fma(p0, hi, y0);
-    y1 = scalar_fma(p1, hi, y1);
-    y2 = scalar_fma(p2, hi, y2);
-    y3 = scalar_fma(p3, hi, y3);
-    y4 = scalar_fma(p4, hi, y4);
-    y5 = scalar_fma(p5, hi, y5);
-    y6 = scalar_fma(p6, hi, y6);
-    y7 = scalar_fma(p7, hi, y7);
-    y0 = scalar_mul(y0, power0);
-    y1 = scalar_mul(y1, power1);
-    y2 = scalar_mul(y2, power2);
-    y3 = scalar_mul(y3, power3);
-    y4 = scalar_mul(y4, power4);
-    y5 = scalar_mul(y5, power5);
-    y6 = scalar_mul(y6, power6);
-    y7 = scalar_mul(y7, power7);
+    const f32x16 index0 = (biased0);
+    const f32x16 index1 = (biased1);
+    const f32x16 index2 = (biased2);
+    const f32x16 index3 = (biased3);
+    const f32x16 index4 = (biased4);
+    const f32x16 index5 = (biased5);
+    const f32x16 index6 = (biased6);
+    const f32x16 index7 = (biased7);
+    const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
+    const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
+    const f32x16 s2 = scalar_shift_to_exponent_and_add(biased2, scalar_look_up(mantissas, index2));
+    const f32x16 s3 = scalar_shift_to_exponent_and_add(biased3, scalar_look_up(mantissas, index3));
+    const f32x16 s4 = scalar_shift_to_exponent_and_add(biased4, scalar_look_up(mantissas, index4));
+    const f32x16 s5 = scalar_shift_to_exponent_and_add(biased5, scalar_look_up(mantissas, index5));
+    const f32x16 s6 = scalar_shift_to_exponent_and_add(biased6, scalar_look_up(mantissas, index6));
+    const f32x16 s7 = scalar_shift_to_exponent_and_add(biased7, scalar_look_up(mantissas, index7));
+    f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
+    f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E430p-4f), clamped1);
+    f32x16 t2 = scalar_fma(n2, scalar_set1(-0x1.62E430p-4f), clamped2);
+    f32x16 t3 = scalar_fma(n3, scalar_set1(-0x1.62E430p-4f), clamped3);
+    f32x16 t4 = scalar_fma(n4, scalar_set1(-0x1.62E430p-4f), clamped4);
+    f32x16 t5 = scalar_fma(n5, scalar_set1(-0x1.62E430p-4f), clamped5);
+    f32x16 t6 = scalar_fma(n6, scalar_set1(-0x1.62E430p-4f), clamped6);
+    f32x16 t7 = scalar_fma(n7, scalar_set1(-0x1.62E430p-4f), clamped7);
+    t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
+    t1 = scalar_fma(n1, scalar_set1(0x1.05C610p-32f), t1);
+    t2 = scalar_fma(n2, scalar_set1(0x1.05C610p-32f), t2);
+    t3 = scalar_fma(n3, scalar_set1(0x1.05C610p-32f), t3);
+    t4 = scalar_fma(n4, scalar_set1(0x1.05C610p-32f), t4);
+    t5 = scalar_fma(n5, scalar_set1(0x1.05C610p-32f), t5);
+    t6 = scalar_fma(n6, scalar_set1(0x1.05C610p-32f), t6);
+    t7 = scalar_fma(n7, scalar_set1(0x1.05C610p-32f), t7);
+    f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+    f32x16 u1 = scalar_fma(t1, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+    f32x16 u2 = scalar_fma(t2, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+    f32x16 u3 = scalar_fma(t3, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+    f32x16 u4 = scalar_fma(t4, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+    f32x16 u5 = scalar_fma(t5, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+    f32x16 u6 = scalar_fma(t6, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+    f32x16 u7 = scalar_fma(t7, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+    u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
+    u1 = scalar_fma(u1, t1, scalar_set1(1.0f));
+    u2 = scalar_fma(u2, t2, scalar_set1(1.0f));
+    u3 = scalar_fma(u3, t3, scalar_set1(1.0f));
+    u4 = scalar_fma(u4, t4, scalar_set1(1.0f));
+    u5 = scalar_fma(u5, t5, scalar_set1(1.0f));
+    u6 = scalar_fma(u6, t6, scalar_set1(1.0f));
+    u7 = scalar_fma(u7, t7, scalar_set1(1.0f));
+    u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
+    u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
+    u2 = scalar_fma(u2, t2, scalar_look_up(residuals, index2));
+    u3 = scalar_fma(u3, t3, scalar_look_up(residuals, index3));
+    u4 = scalar_fma(u4, t4, scalar_look_up(residuals, index4));
+    u5 = scalar_fma(u5, t5, scalar_look_up(residuals, index5));
+    u6 = scalar_fma(u6, t6, scalar_look_up(residuals, index6));
+    u7 = scalar_fma(u7, t7, scalar_look_up(residuals, index7));
+    const f32x16 e0 = scalar_fma(s0, u0, s0);
+    const f32x16 e1 = scalar_fma(s1, u1, s1);
+    const f32x16 e2 = scalar_fma(s2, u2, s2);
+    const f32x16 e3 = scalar_fma(s3, u3, s3);
+    const f32x16 e4 = scalar_fma(s4, u4, s4);
+    const f32x16 e5 = scalar_fma(s5, u5, s5);
+    const f32x16 e6 = scalar_fma(s6, u6, s6);
+    const f32x16 e7 = scalar_fma(s7, u7, s7);
+    const f32x16 y0 = scalar_scaled(e0, hi, lo);
+    const f32x16 y1 = scalar_scaled(e1, hi, lo);
+    const f32x16 y2 = scalar_scaled(e2, hi, lo);
+    const f32x16 y3 = scalar_scaled(e3, hi, lo);
+    const f32x16 y4 = scalar_scaled(e4, hi, lo);
+    const f32x16 y5 = scalar_scaled(e5, hi, lo);
+    const f32x16 y6 = scalar_scaled(e6, hi, lo);
+    const f32x16 y7 = scalar_scaled(e7, hi, lo);
 
     scalar_store(y + 0, y0);
     scalar_store(y + 16, y1);
@@ -591,25 +522,21 @@ extern "C" void smx_f32_vstreamextexp_ukernel__scalar_u128(size_t n, const float
   for (; n >= 16; n -= 16) {
     f32x16 x0 = scalar_load(x + 0);
 
-    x0 = scalar_max(lower, x0);
-
-    // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
-    // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
-    const f32x16 biased0 = scalar_fma(x0, scalar_set1(0x1.715476p+0f), bias);
+    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    const f32x16 clamped0 = scalar_max(lower, x0);
+    const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
     const f32x16 n0 = scalar_sub(biased0, bias);
-    const f32x16 power0 = scalar_shift_to_exponent(biased0);
-    f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E400p-1f), x0);
-    t0 = scalar_fma(n0, scalar_set1(-0x1.7F7D1Cp-20f), t0);
-    f32x16 p0 = scalar_fma(t0, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
-    p0 = scalar_fma(p0, t0, scalar_set1(0x1.5558A0p-5f));
-    p0 = scalar_fma(p0, t0, scalar_set1(0x1.555490p-3f));
-    p0 = scalar_fma(p0, t0, scalar_set1(0x1.FFFFFCp-2f));
-    p0 = scalar_fma(p0, t0, scalar_set1(1.0f));
-    p0 = scalar_fma(p0, t0, scalar_set1(1.0f));
-    f32x16 y0 = scalar_mul(p0, lo);
-    y0 = scalar_fma(p0, hi, y0);
-    y0 = scalar_mul(y0, power0);
+    const f32x16 index0 = (biased0);
+    const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
+    f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
+    t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
+    f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+    u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
+    u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
+    const f32x16 e0 = scalar_fma(s0, u0, s0);
+    const f32x16 y0 = scalar_scaled(e0, hi, lo);
 
     scalar_store(y + 0, y0);
     x += 16;
@@ -618,25 +545,21 @@ extern "C" void smx_f32_vstreamextexp_ukernel__scalar_u128(size_t n, const float
   if (n > 0) {
     f32x16 x0 = scalar_load_tail(x, n, scalar_set1(0.0f));
 
-    x0 = scalar_max(lower, x0);
-
-    // exp(x) = p * 2^n with n = rint(x * log2(e)) and t = x - n * ln(2) in [-ln(2)/2, ln(2)/2]; power = 2^(n + k), where
-    // bias = 1.5 * 2^23 + 127 + k. The polynomial of degree 6 with c0 = c1 = 1 minimises the largest relative error
-    // (Sollya's fpminimax), 2^-28.2; with the roundings of its evaluation it is 1.29 * 2^-24 over every float within +-2^14.
-    const f32x16 biased0 = scalar_fma(x0, scalar_set1(0x1.715476p+0f), bias);
+    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    const f32x16 clamped0 = scalar_max(lower, x0);
+    const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
     const f32x16 n0 = scalar_sub(biased0, bias);
-    const f32x16 power0 = scalar_shift_to_exponent(biased0);
-    f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E400p-1f), x0);
-    t0 = scalar_fma(n0, scalar_set1(-0x1.7F7D1Cp-20f), t0);
-    f32x16 p0 = scalar_fma(t0, scalar_set1(0x1.6A604Ap-10f), scalar_set1(0x1.123AC8p-7f));
-    p0 = scalar_fma(p0, t0, scalar_set1(0x1.5558A0p-5f));
-    p0 = scalar_fma(p0, t0, scalar_set1(0x1.555490p-3f));
-    p0 = scalar_fma(p0, t0, scalar_set1(0x1.FFFFFCp-2f));
-    p0 = scalar_fma(p0, t0, scalar_set1(1.0f));
-    p0 = scalar_fma(p0, t0, scalar_set1(1.0f));
-    f32x16 y0 = scalar_mul(p0, lo);
-    y0 = scalar_fma(p0, hi, y0);
-    y0 = scalar_mul(y0, power0);
+    const f32x16 index0 = (biased0);
+    const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
+    f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
+    t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
+    f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+    u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
+    u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
+    const f32x16 e0 = scalar_fma(s0, u0, s0);
+    const f32x16 y0 = scalar_scaled(e0, hi, lo);
 
     scalar_store_tail(y, n, y0);
   }
