@@ -70,6 +70,15 @@ Pass f32_softmax(smx_f32_softmax_ukernel_fn* ukernel) {
           }};
 }
 
+// The row cut into rows of 8 elements.
+Pass f32_softmax_transposed(smx_f32_softmax_transposed_ukernel_fn* ukernel) {
+  return {kReadsAndWrites, [=](size_t n, const float* x, float* y) {
+            constexpr size_t kLength = 8;
+            size_t done;
+            ukernel(n / kLength, kLength, x, kLength, y, kLength, &done);
+          }};
+}
+
 Pass f32_rmax(smx_f32_rmax_ukernel_fn* ukernel) {
   return {kReads, [=](size_t n, const float* x, float*) {
             float max;

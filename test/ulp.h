@@ -29,9 +29,9 @@ constexpr double kExtExpUnits = 1.40;
 
 // The compensated additions of a tile. The 32 additions to a lane of a block leave errors of at most 1 u of the lane and its
 // anchor; adding up these errors rounds again, at most 1 + ... + 32 = 528 times u^2 (lane + anchor). The anchor is at most
-// 2^4.5 times the tile's largest term, and a tile has 16 blocks of 16 lanes: 528 * (256 * 2^4.5 + 1) u^2 = 0.19 u of the
+// 2^2.5 times the tile's largest term, and a tile has 16 blocks of 16 lanes: 528 * (256 * 2^2.5 + 1) u^2 = 0.05 u of the
 // sum. The 16 additions to the tile's lanes and 4 of the fold are exact to within 20 * 20 u^2.
-constexpr double kCompensationUnits = 0.2;
+constexpr double kCompensationUnits = 0.05;
 
 // The sum of a tile: each term's exponential, one plain addition to its neighbour, compensated additions from there.
 // All terms are positive, so the relative error of the sum is at most the largest of a term.

@@ -11,6 +11,7 @@ ISAS = {
             "src/gen/avx512f/f32-raddstoreextexp.cc",
             "src/gen/avx512f/f32-vmulextc.cc",
             "src/gen/avx512f/f32-softmax.cc",
+            "src/gen/avx512f/f32-softmax-transposed.cc",
         ],
         baseline_sources = [
             "src/gen/avx512f/f32-rmax.cc",
@@ -30,6 +31,7 @@ ISAS = {
             "src/gen/avx2/f32-raddstoreextexp.cc",
             "src/gen/avx2/f32-vmulextc.cc",
             "src/gen/avx2/f32-softmax.cc",
+            "src/gen/avx2/f32-softmax-transposed.cc",
         ],
         baseline_sources = [
             "src/gen/avx2/f32-rmax.cc",
@@ -49,6 +51,7 @@ ISAS = {
             "src/gen/neon/f32-raddstoreextexp.cc",
             "src/gen/neon/f32-vmulextc.cc",
             "src/gen/neon/f32-softmax.cc",
+            "src/gen/neon/f32-softmax-transposed.cc",
         ],
         baseline_sources = [
             "src/gen/neon/f32-rmax.cc",
@@ -68,6 +71,7 @@ ISAS = {
             "src/gen/scalar/f32-raddstoreextexp.cc",
             "src/gen/scalar/f32-vmulextc.cc",
             "src/gen/scalar/f32-softmax.cc",
+            "src/gen/scalar/f32-softmax-transposed.cc",
         ],
         baseline_sources = [
             "src/gen/scalar/f32-rmax.cc",

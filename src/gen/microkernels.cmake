@@ -9,7 +9,8 @@ set(SMXPACK_AVX512F_PRODUCTION
     src/gen/avx512f/f32-vstreamextexp.cc
     src/gen/avx512f/f32-raddstoreextexp.cc
     src/gen/avx512f/f32-vmulextc.cc
-    src/gen/avx512f/f32-softmax.cc)
+    src/gen/avx512f/f32-softmax.cc
+    src/gen/avx512f/f32-softmax-transposed.cc)
 set(SMXPACK_AVX512F_BASELINES
     src/gen/avx512f/f32-rmax.cc
     src/gen/avx512f/f32-raddexpminusmax.cc
@@ -25,7 +26,8 @@ set(SMXPACK_AVX2_PRODUCTION
     src/gen/avx2/f32-vstreamextexp.cc
     src/gen/avx2/f32-raddstoreextexp.cc
     src/gen/avx2/f32-vmulextc.cc
-    src/gen/avx2/f32-softmax.cc)
+    src/gen/avx2/f32-softmax.cc
+    src/gen/avx2/f32-softmax-transposed.cc)
 set(SMXPACK_AVX2_BASELINES
     src/gen/avx2/f32-rmax.cc
     src/gen/avx2/f32-raddexpminusmax.cc
@@ -41,7 +43,8 @@ set(SMXPACK_NEON_PRODUCTION
     src/gen/neon/f32-vstreamextexp.cc
     src/gen/neon/f32-raddstoreextexp.cc
     src/gen/neon/f32-vmulextc.cc
-    src/gen/neon/f32-softmax.cc)
+    src/gen/neon/f32-softmax.cc
+    src/gen/neon/f32-softmax-transposed.cc)
 set(SMXPACK_NEON_BASELINES
     src/gen/neon/f32-rmax.cc
     src/gen/neon/f32-raddexpminusmax.cc
@@ -57,7 +60,8 @@ set(SMXPACK_SCALAR_PRODUCTION
     src/gen/scalar/f32-vstreamextexp.cc
     src/gen/scalar/f32-raddstoreextexp.cc
     src/gen/scalar/f32-vmulextc.cc
-    src/gen/scalar/f32-softmax.cc)
+    src/gen/scalar/f32-softmax.cc
+    src/gen/scalar/f32-softmax-transposed.cc)
 set(SMXPACK_SCALAR_BASELINES
     src/gen/scalar/f32-rmax.cc
     src/gen/scalar/f32-raddexpminusmax.cc

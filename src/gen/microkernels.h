@@ -17,35 +17,42 @@ struct smx_f32_reciprocal;
 #define SMX_TILE 16384
 
 #if defined(__x86_64__)
-#define SMX_FOREACH_AVX512F_MICROKERNEL(ROW)                                                    \
-  ROW(avx512f, f32_raddextexp, smx_f32_raddextexp_ukernel__avx512f_u64, 64, 1)                  \
-  ROW(avx512f, f32_raddextexp, smx_f32_raddextexp_ukernel__avx512f_u32, 32, 1)                  \
-  ROW(avx512f, f32_raddextexp, smx_f32_raddextexp_ukernel__avx512f_u128, 128, 1)                \
-  ROW(avx512f, f32_raddextexp, smx_f32_raddextexp_ukernel__avx512f_u64_acc2, 64, 2)             \
-  ROW(avx512f, f32_raddextexp, smx_f32_raddextexp_ukernel__avx512f_u128_acc2, 128, 2)           \
-  ROW(avx512f, f32_raddextexp, smx_f32_raddextexp_ukernel__avx512f_u128_acc4, 128, 4)           \
-  ROW(avx512f, f32_vscaleextexp, smx_f32_vscaleextexp_ukernel__avx512f_u64, 64, 1)              \
-  ROW(avx512f, f32_vscaleextexp, smx_f32_vscaleextexp_ukernel__avx512f_u16, 16, 1)              \
-  ROW(avx512f, f32_vscaleextexp, smx_f32_vscaleextexp_ukernel__avx512f_u32, 32, 1)              \
-  ROW(avx512f, f32_vscaleextexp, smx_f32_vscaleextexp_ukernel__avx512f_u128, 128, 1)            \
-  ROW(avx512f, f32_vstreamextexp, smx_f32_vstreamextexp_ukernel__avx512f_u64, 64, 1)            \
-  ROW(avx512f, f32_vstreamextexp, smx_f32_vstreamextexp_ukernel__avx512f_u16, 16, 1)            \
-  ROW(avx512f, f32_vstreamextexp, smx_f32_vstreamextexp_ukernel__avx512f_u32, 32, 1)            \
-  ROW(avx512f, f32_vstreamextexp, smx_f32_vstreamextexp_ukernel__avx512f_u128, 128, 1)          \
-  ROW(avx512f, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__avx512f_u64, 64, 1)        \
-  ROW(avx512f, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__avx512f_u32, 32, 1)        \
-  ROW(avx512f, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__avx512f_u128, 128, 1)      \
-  ROW(avx512f, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__avx512f_u64_acc2, 64, 2)   \
-  ROW(avx512f, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__avx512f_u128_acc2, 128, 2) \
-  ROW(avx512f, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__avx512f_u128_acc4, 128, 4) \
-  ROW(avx512f, f32_vmulextc, smx_f32_vmulextc_ukernel__avx512f_u64, 64, 1)                      \
-  ROW(avx512f, f32_vmulextc, smx_f32_vmulextc_ukernel__avx512f_u16, 16, 1)                      \
-  ROW(avx512f, f32_vmulextc, smx_f32_vmulextc_ukernel__avx512f_u32, 32, 1)                      \
-  ROW(avx512f, f32_vmulextc, smx_f32_vmulextc_ukernel__avx512f_u128, 128, 1)                    \
-  ROW(avx512f, f32_softmax, smx_f32_softmax_ukernel__avx512f_u64_acc16, 64, 16)                 \
-  ROW(avx512f, f32_softmax, smx_f32_softmax_ukernel__avx512f_u32_acc8, 32, 8)                   \
-  ROW(avx512f, f32_softmax, smx_f32_softmax_ukernel__avx512f_u64_acc8, 64, 8)                   \
-  ROW(avx512f, f32_softmax, smx_f32_softmax_ukernel__avx512f_u32_acc16, 32, 16)
+#define SMX_FOREACH_AVX512F_MICROKERNEL(ROW)                                                          \
+  ROW(avx512f, f32_raddextexp, smx_f32_raddextexp_ukernel__avx512f_u64, 64, 1)                        \
+  ROW(avx512f, f32_raddextexp, smx_f32_raddextexp_ukernel__avx512f_u32, 32, 1)                        \
+  ROW(avx512f, f32_raddextexp, smx_f32_raddextexp_ukernel__avx512f_u128, 128, 1)                      \
+  ROW(avx512f, f32_raddextexp, smx_f32_raddextexp_ukernel__avx512f_u64_acc2, 64, 2)                   \
+  ROW(avx512f, f32_raddextexp, smx_f32_raddextexp_ukernel__avx512f_u128_acc2, 128, 2)                 \
+  ROW(avx512f, f32_raddextexp, smx_f32_raddextexp_ukernel__avx512f_u128_acc4, 128, 4)                 \
+  ROW(avx512f, f32_vscaleextexp, smx_f32_vscaleextexp_ukernel__avx512f_u64, 64, 1)                    \
+  ROW(avx512f, f32_vscaleextexp, smx_f32_vscaleextexp_ukernel__avx512f_u16, 16, 1)                    \
+  ROW(avx512f, f32_vscaleextexp, smx_f32_vscaleextexp_ukernel__avx512f_u32, 32, 1)                    \
+  ROW(avx512f, f32_vscaleextexp, smx_f32_vscaleextexp_ukernel__avx512f_u128, 128, 1)                  \
+  ROW(avx512f, f32_vstreamextexp, smx_f32_vstreamextexp_ukernel__avx512f_u64, 64, 1)                  \
+  ROW(avx512f, f32_vstreamextexp, smx_f32_vstreamextexp_ukernel__avx512f_u16, 16, 1)                  \
+  ROW(avx512f, f32_vstreamextexp, smx_f32_vstreamextexp_ukernel__avx512f_u32, 32, 1)                  \
+  ROW(avx512f, f32_vstreamextexp, smx_f32_vstreamextexp_ukernel__avx512f_u128, 128, 1)                \
+  ROW(avx512f, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__avx512f_u64, 64, 1)              \
+  ROW(avx512f, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__avx512f_u32, 32, 1)              \
+  ROW(avx512f, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__avx512f_u128, 128, 1)            \
+  ROW(avx512f, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__avx512f_u64_acc2, 64, 2)         \
+  ROW(avx512f, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__avx512f_u128_acc2, 128, 2)       \
+  ROW(avx512f, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__avx512f_u128_acc4, 128, 4)       \
+  ROW(avx512f, f32_vmulextc, smx_f32_vmulextc_ukernel__avx512f_u64, 64, 1)                            \
+  ROW(avx512f, f32_vmulextc, smx_f32_vmulextc_ukernel__avx512f_u16, 16, 1)                            \
+  ROW(avx512f, f32_vmulextc, smx_f32_vmulextc_ukernel__avx512f_u32, 32, 1)                            \
+  ROW(avx512f, f32_vmulextc, smx_f32_vmulextc_ukernel__avx512f_u128, 128, 1)                          \
+  ROW(avx512f, f32_softmax, smx_f32_softmax_ukernel__avx512f_u64_acc16, 64, 16)                       \
+  ROW(avx512f, f32_softmax, smx_f32_softmax_ukernel__avx512f_u32_acc8, 32, 8)                         \
+  ROW(avx512f, f32_softmax, smx_f32_softmax_ukernel__avx512f_u64_acc8, 64, 8)                         \
+  ROW(avx512f, f32_softmax, smx_f32_softmax_ukernel__avx512f_u32_acc16, 32, 16)                       \
+  ROW(avx512f, f32_softmax_transposed, smx_f32_softmax_transposed_ukernel__avx512f_u32, 32, 1)        \
+  ROW(avx512f, f32_softmax_transposed, smx_f32_softmax_transposed_ukernel__avx512f_u64, 64, 1)        \
+  ROW(avx512f, f32_softmax_transposed, smx_f32_softmax_transposed_ukernel__avx512f_u64_acc2, 64, 2)   \
+  ROW(avx512f, f32_softmax_transposed, smx_f32_softmax_transposed_ukernel__avx512f_u128_acc2, 128, 2) \
+  ROW(avx512f, f32_softmax_transposed, smx_f32_softmax_transposed_ukernel__avx512f_u128_acc4, 128, 4) \
+  ROW(avx512f, f32_softmax_transposed, smx_f32_softmax_transposed_ukernel__avx512f_u256_acc4, 256, 4) \
+  ROW(avx512f, f32_softmax_transposed, smx_f32_softmax_transposed_ukernel__avx512f_u256_acc8, 256, 8)
 #define SMX_FOREACH_AVX512F_BASELINE(ROW)                                                                 \
   ROW(avx512f, f32_rmax, smx_f32_rmax_ukernel__avx512f_u32, 32, 1)                                        \
   ROW(avx512f, f32_rmax, smx_f32_rmax_ukernel__avx512f_u32_acc2, 32, 2)                                   \
@@ -84,35 +91,42 @@ struct smx_f32_reciprocal;
 #endif
 
 #if defined(__x86_64__)
-#define SMX_FOREACH_AVX2_MICROKERNEL(ROW)                                                 \
-  ROW(avx2, f32_raddextexp, smx_f32_raddextexp_ukernel__avx2_u32, 32, 1)                  \
-  ROW(avx2, f32_raddextexp, smx_f32_raddextexp_ukernel__avx2_u64, 64, 1)                  \
-  ROW(avx2, f32_raddextexp, smx_f32_raddextexp_ukernel__avx2_u128, 128, 1)                \
-  ROW(avx2, f32_raddextexp, smx_f32_raddextexp_ukernel__avx2_u64_acc2, 64, 2)             \
-  ROW(avx2, f32_raddextexp, smx_f32_raddextexp_ukernel__avx2_u128_acc2, 128, 2)           \
-  ROW(avx2, f32_raddextexp, smx_f32_raddextexp_ukernel__avx2_u128_acc4, 128, 4)           \
-  ROW(avx2, f32_vscaleextexp, smx_f32_vscaleextexp_ukernel__avx2_u32, 32, 1)              \
-  ROW(avx2, f32_vscaleextexp, smx_f32_vscaleextexp_ukernel__avx2_u16, 16, 1)              \
-  ROW(avx2, f32_vscaleextexp, smx_f32_vscaleextexp_ukernel__avx2_u64, 64, 1)              \
-  ROW(avx2, f32_vscaleextexp, smx_f32_vscaleextexp_ukernel__avx2_u128, 128, 1)            \
-  ROW(avx2, f32_vstreamextexp, smx_f32_vstreamextexp_ukernel__avx2_u32, 32, 1)            \
-  ROW(avx2, f32_vstreamextexp, smx_f32_vstreamextexp_ukernel__avx2_u16, 16, 1)            \
-  ROW(avx2, f32_vstreamextexp, smx_f32_vstreamextexp_ukernel__avx2_u64, 64, 1)            \
-  ROW(avx2, f32_vstreamextexp, smx_f32_vstreamextexp_ukernel__avx2_u128, 128, 1)          \
-  ROW(avx2, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__avx2_u64_acc2, 64, 2)   \
-  ROW(avx2, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__avx2_u32, 32, 1)        \
-  ROW(avx2, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__avx2_u64, 64, 1)        \
-  ROW(avx2, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__avx2_u128, 128, 1)      \
-  ROW(avx2, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__avx2_u128_acc2, 128, 2) \
-  ROW(avx2, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__avx2_u128_acc4, 128, 4) \
-  ROW(avx2, f32_vmulextc, smx_f32_vmulextc_ukernel__avx2_u32, 32, 1)                      \
-  ROW(avx2, f32_vmulextc, smx_f32_vmulextc_ukernel__avx2_u16, 16, 1)                      \
-  ROW(avx2, f32_vmulextc, smx_f32_vmulextc_ukernel__avx2_u64, 64, 1)                      \
-  ROW(avx2, f32_vmulextc, smx_f32_vmulextc_ukernel__avx2_u128, 128, 1)                    \
-  ROW(avx2, f32_softmax, smx_f32_softmax_ukernel__avx2_u32_acc16, 32, 16)                 \
-  ROW(avx2, f32_softmax, smx_f32_softmax_ukernel__avx2_u32_acc8, 32, 8)                   \
-  ROW(avx2, f32_softmax, smx_f32_softmax_ukernel__avx2_u64_acc8, 64, 8)                   \
-  ROW(avx2, f32_softmax, smx_f32_softmax_ukernel__avx2_u64_acc16, 64, 16)
+#define SMX_FOREACH_AVX2_MICROKERNEL(ROW)                                                       \
+  ROW(avx2, f32_raddextexp, smx_f32_raddextexp_ukernel__avx2_u32, 32, 1)                        \
+  ROW(avx2, f32_raddextexp, smx_f32_raddextexp_ukernel__avx2_u64, 64, 1)                        \
+  ROW(avx2, f32_raddextexp, smx_f32_raddextexp_ukernel__avx2_u128, 128, 1)                      \
+  ROW(avx2, f32_raddextexp, smx_f32_raddextexp_ukernel__avx2_u64_acc2, 64, 2)                   \
+  ROW(avx2, f32_raddextexp, smx_f32_raddextexp_ukernel__avx2_u128_acc2, 128, 2)                 \
+  ROW(avx2, f32_raddextexp, smx_f32_raddextexp_ukernel__avx2_u128_acc4, 128, 4)                 \
+  ROW(avx2, f32_vscaleextexp, smx_f32_vscaleextexp_ukernel__avx2_u32, 32, 1)                    \
+  ROW(avx2, f32_vscaleextexp, smx_f32_vscaleextexp_ukernel__avx2_u16, 16, 1)                    \
+  ROW(avx2, f32_vscaleextexp, smx_f32_vscaleextexp_ukernel__avx2_u64, 64, 1)                    \
+  ROW(avx2, f32_vscaleextexp, smx_f32_vscaleextexp_ukernel__avx2_u128, 128, 1)                  \
+  ROW(avx2, f32_vstreamextexp, smx_f32_vstreamextexp_ukernel__avx2_u32, 32, 1)                  \
+  ROW(avx2, f32_vstreamextexp, smx_f32_vstreamextexp_ukernel__avx2_u16, 16, 1)                  \
+  ROW(avx2, f32_vstreamextexp, smx_f32_vstreamextexp_ukernel__avx2_u64, 64, 1)                  \
+  ROW(avx2, f32_vstreamextexp, smx_f32_vstreamextexp_ukernel__avx2_u128, 128, 1)                \
+  ROW(avx2, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__avx2_u64_acc2, 64, 2)         \
+  ROW(avx2, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__avx2_u32, 32, 1)              \
+  ROW(avx2, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__avx2_u64, 64, 1)              \
+  ROW(avx2, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__avx2_u128, 128, 1)            \
+  ROW(avx2, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__avx2_u128_acc2, 128, 2)       \
+  ROW(avx2, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__avx2_u128_acc4, 128, 4)       \
+  ROW(avx2, f32_vmulextc, smx_f32_vmulextc_ukernel__avx2_u32, 32, 1)                            \
+  ROW(avx2, f32_vmulextc, smx_f32_vmulextc_ukernel__avx2_u16, 16, 1)                            \
+  ROW(avx2, f32_vmulextc, smx_f32_vmulextc_ukernel__avx2_u64, 64, 1)                            \
+  ROW(avx2, f32_vmulextc, smx_f32_vmulextc_ukernel__avx2_u128, 128, 1)                          \
+  ROW(avx2, f32_softmax, smx_f32_softmax_ukernel__avx2_u32_acc16, 32, 16)                       \
+  ROW(avx2, f32_softmax, smx_f32_softmax_ukernel__avx2_u32_acc8, 32, 8)                         \
+  ROW(avx2, f32_softmax, smx_f32_softmax_ukernel__avx2_u64_acc8, 64, 8)                         \
+  ROW(avx2, f32_softmax, smx_f32_softmax_ukernel__avx2_u64_acc16, 64, 16)                       \
+  ROW(avx2, f32_softmax_transposed, smx_f32_softmax_transposed_ukernel__avx2_u32, 32, 1)        \
+  ROW(avx2, f32_softmax_transposed, smx_f32_softmax_transposed_ukernel__avx2_u64, 64, 1)        \
+  ROW(avx2, f32_softmax_transposed, smx_f32_softmax_transposed_ukernel__avx2_u64_acc2, 64, 2)   \
+  ROW(avx2, f32_softmax_transposed, smx_f32_softmax_transposed_ukernel__avx2_u128_acc2, 128, 2) \
+  ROW(avx2, f32_softmax_transposed, smx_f32_softmax_transposed_ukernel__avx2_u128_acc4, 128, 4) \
+  ROW(avx2, f32_softmax_transposed, smx_f32_softmax_transposed_ukernel__avx2_u256_acc4, 256, 4) \
+  ROW(avx2, f32_softmax_transposed, smx_f32_softmax_transposed_ukernel__avx2_u256_acc8, 256, 8)
 #define SMX_FOREACH_AVX2_BASELINE(ROW)                                                              \
   ROW(avx2, f32_rmax, smx_f32_rmax_ukernel__avx2_u32, 32, 1)                                        \
   ROW(avx2, f32_rmax, smx_f32_rmax_ukernel__avx2_u32_acc2, 32, 2)                                   \
@@ -151,35 +165,42 @@ struct smx_f32_reciprocal;
 #endif
 
 #if defined(__aarch64__)
-#define SMX_FOREACH_NEON_MICROKERNEL(ROW)                                                 \
-  ROW(neon, f32_raddextexp, smx_f32_raddextexp_ukernel__neon_u32, 32, 1)                  \
-  ROW(neon, f32_raddextexp, smx_f32_raddextexp_ukernel__neon_u64, 64, 1)                  \
-  ROW(neon, f32_raddextexp, smx_f32_raddextexp_ukernel__neon_u128, 128, 1)                \
-  ROW(neon, f32_raddextexp, smx_f32_raddextexp_ukernel__neon_u64_acc2, 64, 2)             \
-  ROW(neon, f32_raddextexp, smx_f32_raddextexp_ukernel__neon_u128_acc2, 128, 2)           \
-  ROW(neon, f32_raddextexp, smx_f32_raddextexp_ukernel__neon_u128_acc4, 128, 4)           \
-  ROW(neon, f32_vscaleextexp, smx_f32_vscaleextexp_ukernel__neon_u16, 16, 1)              \
-  ROW(neon, f32_vscaleextexp, smx_f32_vscaleextexp_ukernel__neon_u32, 32, 1)              \
-  ROW(neon, f32_vscaleextexp, smx_f32_vscaleextexp_ukernel__neon_u64, 64, 1)              \
-  ROW(neon, f32_vscaleextexp, smx_f32_vscaleextexp_ukernel__neon_u128, 128, 1)            \
-  ROW(neon, f32_vstreamextexp, smx_f32_vstreamextexp_ukernel__neon_u16, 16, 1)            \
-  ROW(neon, f32_vstreamextexp, smx_f32_vstreamextexp_ukernel__neon_u32, 32, 1)            \
-  ROW(neon, f32_vstreamextexp, smx_f32_vstreamextexp_ukernel__neon_u64, 64, 1)            \
-  ROW(neon, f32_vstreamextexp, smx_f32_vstreamextexp_ukernel__neon_u128, 128, 1)          \
-  ROW(neon, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__neon_u32, 32, 1)        \
-  ROW(neon, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__neon_u64, 64, 1)        \
-  ROW(neon, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__neon_u128, 128, 1)      \
-  ROW(neon, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__neon_u64_acc2, 64, 2)   \
-  ROW(neon, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__neon_u128_acc2, 128, 2) \
-  ROW(neon, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__neon_u128_acc4, 128, 4) \
-  ROW(neon, f32_vmulextc, smx_f32_vmulextc_ukernel__neon_u16, 16, 1)                      \
-  ROW(neon, f32_vmulextc, smx_f32_vmulextc_ukernel__neon_u32, 32, 1)                      \
-  ROW(neon, f32_vmulextc, smx_f32_vmulextc_ukernel__neon_u64, 64, 1)                      \
-  ROW(neon, f32_vmulextc, smx_f32_vmulextc_ukernel__neon_u128, 128, 1)                    \
-  ROW(neon, f32_softmax, smx_f32_softmax_ukernel__neon_u32_acc8, 32, 8)                   \
-  ROW(neon, f32_softmax, smx_f32_softmax_ukernel__neon_u64_acc8, 64, 8)                   \
-  ROW(neon, f32_softmax, smx_f32_softmax_ukernel__neon_u32_acc16, 32, 16)                 \
-  ROW(neon, f32_softmax, smx_f32_softmax_ukernel__neon_u64_acc16, 64, 16)
+#define SMX_FOREACH_NEON_MICROKERNEL(ROW)                                                       \
+  ROW(neon, f32_raddextexp, smx_f32_raddextexp_ukernel__neon_u32, 32, 1)                        \
+  ROW(neon, f32_raddextexp, smx_f32_raddextexp_ukernel__neon_u64, 64, 1)                        \
+  ROW(neon, f32_raddextexp, smx_f32_raddextexp_ukernel__neon_u128, 128, 1)                      \
+  ROW(neon, f32_raddextexp, smx_f32_raddextexp_ukernel__neon_u64_acc2, 64, 2)                   \
+  ROW(neon, f32_raddextexp, smx_f32_raddextexp_ukernel__neon_u128_acc2, 128, 2)                 \
+  ROW(neon, f32_raddextexp, smx_f32_raddextexp_ukernel__neon_u128_acc4, 128, 4)                 \
+  ROW(neon, f32_vscaleextexp, smx_f32_vscaleextexp_ukernel__neon_u16, 16, 1)                    \
+  ROW(neon, f32_vscaleextexp, smx_f32_vscaleextexp_ukernel__neon_u32, 32, 1)                    \
+  ROW(neon, f32_vscaleextexp, smx_f32_vscaleextexp_ukernel__neon_u64, 64, 1)                    \
+  ROW(neon, f32_vscaleextexp, smx_f32_vscaleextexp_ukernel__neon_u128, 128, 1)                  \
+  ROW(neon, f32_vstreamextexp, smx_f32_vstreamextexp_ukernel__neon_u16, 16, 1)                  \
+  ROW(neon, f32_vstreamextexp, smx_f32_vstreamextexp_ukernel__neon_u32, 32, 1)                  \
+  ROW(neon, f32_vstreamextexp, smx_f32_vstreamextexp_ukernel__neon_u64, 64, 1)                  \
+  ROW(neon, f32_vstreamextexp, smx_f32_vstreamextexp_ukernel__neon_u128, 128, 1)                \
+  ROW(neon, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__neon_u32, 32, 1)              \
+  ROW(neon, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__neon_u64, 64, 1)              \
+  ROW(neon, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__neon_u128, 128, 1)            \
+  ROW(neon, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__neon_u64_acc2, 64, 2)         \
+  ROW(neon, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__neon_u128_acc2, 128, 2)       \
+  ROW(neon, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__neon_u128_acc4, 128, 4)       \
+  ROW(neon, f32_vmulextc, smx_f32_vmulextc_ukernel__neon_u16, 16, 1)                            \
+  ROW(neon, f32_vmulextc, smx_f32_vmulextc_ukernel__neon_u32, 32, 1)                            \
+  ROW(neon, f32_vmulextc, smx_f32_vmulextc_ukernel__neon_u64, 64, 1)                            \
+  ROW(neon, f32_vmulextc, smx_f32_vmulextc_ukernel__neon_u128, 128, 1)                          \
+  ROW(neon, f32_softmax, smx_f32_softmax_ukernel__neon_u32_acc8, 32, 8)                         \
+  ROW(neon, f32_softmax, smx_f32_softmax_ukernel__neon_u64_acc8, 64, 8)                         \
+  ROW(neon, f32_softmax, smx_f32_softmax_ukernel__neon_u32_acc16, 32, 16)                       \
+  ROW(neon, f32_softmax, smx_f32_softmax_ukernel__neon_u64_acc16, 64, 16)                       \
+  ROW(neon, f32_softmax_transposed, smx_f32_softmax_transposed_ukernel__neon_u32, 32, 1)        \
+  ROW(neon, f32_softmax_transposed, smx_f32_softmax_transposed_ukernel__neon_u64, 64, 1)        \
+  ROW(neon, f32_softmax_transposed, smx_f32_softmax_transposed_ukernel__neon_u64_acc2, 64, 2)   \
+  ROW(neon, f32_softmax_transposed, smx_f32_softmax_transposed_ukernel__neon_u128_acc2, 128, 2) \
+  ROW(neon, f32_softmax_transposed, smx_f32_softmax_transposed_ukernel__neon_u128_acc4, 128, 4) \
+  ROW(neon, f32_softmax_transposed, smx_f32_softmax_transposed_ukernel__neon_u256_acc4, 256, 4) \
+  ROW(neon, f32_softmax_transposed, smx_f32_softmax_transposed_ukernel__neon_u256_acc8, 256, 8)
 #define SMX_FOREACH_NEON_BASELINE(ROW)                                                              \
   ROW(neon, f32_rmax, smx_f32_rmax_ukernel__neon_u32, 32, 1)                                        \
   ROW(neon, f32_rmax, smx_f32_rmax_ukernel__neon_u32_acc2, 32, 2)                                   \
@@ -217,35 +238,42 @@ struct smx_f32_reciprocal;
 #define SMX_NEON_ISA(ROW)
 #endif
 
-#define SMX_FOREACH_SCALAR_MICROKERNEL(ROW)                                                   \
-  ROW(scalar, f32_raddextexp, smx_f32_raddextexp_ukernel__scalar_u32, 32, 1)                  \
-  ROW(scalar, f32_raddextexp, smx_f32_raddextexp_ukernel__scalar_u64, 64, 1)                  \
-  ROW(scalar, f32_raddextexp, smx_f32_raddextexp_ukernel__scalar_u128, 128, 1)                \
-  ROW(scalar, f32_raddextexp, smx_f32_raddextexp_ukernel__scalar_u64_acc2, 64, 2)             \
-  ROW(scalar, f32_raddextexp, smx_f32_raddextexp_ukernel__scalar_u128_acc2, 128, 2)           \
-  ROW(scalar, f32_raddextexp, smx_f32_raddextexp_ukernel__scalar_u128_acc4, 128, 4)           \
-  ROW(scalar, f32_vscaleextexp, smx_f32_vscaleextexp_ukernel__scalar_u16, 16, 1)              \
-  ROW(scalar, f32_vscaleextexp, smx_f32_vscaleextexp_ukernel__scalar_u32, 32, 1)              \
-  ROW(scalar, f32_vscaleextexp, smx_f32_vscaleextexp_ukernel__scalar_u64, 64, 1)              \
-  ROW(scalar, f32_vscaleextexp, smx_f32_vscaleextexp_ukernel__scalar_u128, 128, 1)            \
-  ROW(scalar, f32_vstreamextexp, smx_f32_vstreamextexp_ukernel__scalar_u16, 16, 1)            \
-  ROW(scalar, f32_vstreamextexp, smx_f32_vstreamextexp_ukernel__scalar_u32, 32, 1)            \
-  ROW(scalar, f32_vstreamextexp, smx_f32_vstreamextexp_ukernel__scalar_u64, 64, 1)            \
-  ROW(scalar, f32_vstreamextexp, smx_f32_vstreamextexp_ukernel__scalar_u128, 128, 1)          \
-  ROW(scalar, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__scalar_u32, 32, 1)        \
-  ROW(scalar, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__scalar_u64, 64, 1)        \
-  ROW(scalar, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__scalar_u128, 128, 1)      \
-  ROW(scalar, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__scalar_u64_acc2, 64, 2)   \
-  ROW(scalar, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__scalar_u128_acc2, 128, 2) \
-  ROW(scalar, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__scalar_u128_acc4, 128, 4) \
-  ROW(scalar, f32_vmulextc, smx_f32_vmulextc_ukernel__scalar_u16, 16, 1)                      \
-  ROW(scalar, f32_vmulextc, smx_f32_vmulextc_ukernel__scalar_u32, 32, 1)                      \
-  ROW(scalar, f32_vmulextc, smx_f32_vmulextc_ukernel__scalar_u64, 64, 1)                      \
-  ROW(scalar, f32_vmulextc, smx_f32_vmulextc_ukernel__scalar_u128, 128, 1)                    \
-  ROW(scalar, f32_softmax, smx_f32_softmax_ukernel__scalar_u32_acc8, 32, 8)                   \
-  ROW(scalar, f32_softmax, smx_f32_softmax_ukernel__scalar_u64_acc8, 64, 8)                   \
-  ROW(scalar, f32_softmax, smx_f32_softmax_ukernel__scalar_u32_acc16, 32, 16)                 \
-  ROW(scalar, f32_softmax, smx_f32_softmax_ukernel__scalar_u64_acc16, 64, 16)
+#define SMX_FOREACH_SCALAR_MICROKERNEL(ROW)                                                         \
+  ROW(scalar, f32_raddextexp, smx_f32_raddextexp_ukernel__scalar_u32, 32, 1)                        \
+  ROW(scalar, f32_raddextexp, smx_f32_raddextexp_ukernel__scalar_u64, 64, 1)                        \
+  ROW(scalar, f32_raddextexp, smx_f32_raddextexp_ukernel__scalar_u128, 128, 1)                      \
+  ROW(scalar, f32_raddextexp, smx_f32_raddextexp_ukernel__scalar_u64_acc2, 64, 2)                   \
+  ROW(scalar, f32_raddextexp, smx_f32_raddextexp_ukernel__scalar_u128_acc2, 128, 2)                 \
+  ROW(scalar, f32_raddextexp, smx_f32_raddextexp_ukernel__scalar_u128_acc4, 128, 4)                 \
+  ROW(scalar, f32_vscaleextexp, smx_f32_vscaleextexp_ukernel__scalar_u16, 16, 1)                    \
+  ROW(scalar, f32_vscaleextexp, smx_f32_vscaleextexp_ukernel__scalar_u32, 32, 1)                    \
+  ROW(scalar, f32_vscaleextexp, smx_f32_vscaleextexp_ukernel__scalar_u64, 64, 1)                    \
+  ROW(scalar, f32_vscaleextexp, smx_f32_vscaleextexp_ukernel__scalar_u128, 128, 1)                  \
+  ROW(scalar, f32_vstreamextexp, smx_f32_vstreamextexp_ukernel__scalar_u16, 16, 1)                  \
+  ROW(scalar, f32_vstreamextexp, smx_f32_vstreamextexp_ukernel__scalar_u32, 32, 1)                  \
+  ROW(scalar, f32_vstreamextexp, smx_f32_vstreamextexp_ukernel__scalar_u64, 64, 1)                  \
+  ROW(scalar, f32_vstreamextexp, smx_f32_vstreamextexp_ukernel__scalar_u128, 128, 1)                \
+  ROW(scalar, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__scalar_u32, 32, 1)              \
+  ROW(scalar, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__scalar_u64, 64, 1)              \
+  ROW(scalar, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__scalar_u128, 128, 1)            \
+  ROW(scalar, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__scalar_u64_acc2, 64, 2)         \
+  ROW(scalar, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__scalar_u128_acc2, 128, 2)       \
+  ROW(scalar, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__scalar_u128_acc4, 128, 4)       \
+  ROW(scalar, f32_vmulextc, smx_f32_vmulextc_ukernel__scalar_u16, 16, 1)                            \
+  ROW(scalar, f32_vmulextc, smx_f32_vmulextc_ukernel__scalar_u32, 32, 1)                            \
+  ROW(scalar, f32_vmulextc, smx_f32_vmulextc_ukernel__scalar_u64, 64, 1)                            \
+  ROW(scalar, f32_vmulextc, smx_f32_vmulextc_ukernel__scalar_u128, 128, 1)                          \
+  ROW(scalar, f32_softmax, smx_f32_softmax_ukernel__scalar_u32_acc8, 32, 8)                         \
+  ROW(scalar, f32_softmax, smx_f32_softmax_ukernel__scalar_u64_acc8, 64, 8)                         \
+  ROW(scalar, f32_softmax, smx_f32_softmax_ukernel__scalar_u32_acc16, 32, 16)                       \
+  ROW(scalar, f32_softmax, smx_f32_softmax_ukernel__scalar_u64_acc16, 64, 16)                       \
+  ROW(scalar, f32_softmax_transposed, smx_f32_softmax_transposed_ukernel__scalar_u32, 32, 1)        \
+  ROW(scalar, f32_softmax_transposed, smx_f32_softmax_transposed_ukernel__scalar_u64, 64, 1)        \
+  ROW(scalar, f32_softmax_transposed, smx_f32_softmax_transposed_ukernel__scalar_u64_acc2, 64, 2)   \
+  ROW(scalar, f32_softmax_transposed, smx_f32_softmax_transposed_ukernel__scalar_u128_acc2, 128, 2) \
+  ROW(scalar, f32_softmax_transposed, smx_f32_softmax_transposed_ukernel__scalar_u128_acc4, 128, 4) \
+  ROW(scalar, f32_softmax_transposed, smx_f32_softmax_transposed_ukernel__scalar_u256_acc4, 256, 4) \
+  ROW(scalar, f32_softmax_transposed, smx_f32_softmax_transposed_ukernel__scalar_u256_acc8, 256, 8)
 #define SMX_FOREACH_SCALAR_BASELINE(ROW)                                                                \
   ROW(scalar, f32_rmax, smx_f32_rmax_ukernel__scalar_u32, 32, 1)                                        \
   ROW(scalar, f32_rmax, smx_f32_rmax_ukernel__scalar_u32_acc2, 32, 2)                                   \
@@ -292,9 +320,10 @@ struct smx_f32_reciprocal;
 #define SMX_FOREACH_ISA_NAME(ROW) ROW(avx512f) ROW(avx2) ROW(neon) ROW(scalar)
 
 // ROW(kernel) for every kernel.
-#define SMX_FOREACH_KERNEL(ROW) \
-  ROW(f32_raddextexp)           \
-  ROW(f32_vscaleextexp) ROW(f32_vstreamextexp) ROW(f32_raddstoreextexp) ROW(f32_vmulextc) ROW(f32_softmax)
+#define SMX_FOREACH_KERNEL(ROW)                                                                            \
+  ROW(f32_raddextexp)                                                                                      \
+  ROW(f32_vscaleextexp) ROW(f32_vstreamextexp) ROW(f32_raddstoreextexp) ROW(f32_vmulextc) ROW(f32_softmax) \
+      ROW(f32_softmax_transposed)
 #define SMX_FOREACH_BASELINE_KERNEL(ROW) \
   ROW(f32_rmax)                          \
   ROW(f32_raddexpminusmax) ROW(f32_vscaleexpminusmax) ROW(f32_raddstoreexpminusmax) ROW(f32_vmulc)
@@ -314,6 +343,8 @@ typedef void smx_f32_vmulextc_ukernel_fn(size_t n, const float* x, float* y,
                                          const struct smx_f32_reciprocal* reciprocal);
 typedef void smx_f32_softmax_ukernel_fn(size_t rows, size_t n, const float* x, size_t x_stride, float* y,
                                         size_t y_stride, size_t* done);
+typedef void smx_f32_softmax_transposed_ukernel_fn(size_t rows, size_t n, const float* x, size_t x_stride,
+                                                   float* y, size_t y_stride, size_t* done);
 typedef void smx_f32_rmax_ukernel_fn(size_t n, const float* x, float* max);
 typedef void smx_f32_raddexpminusmax_ukernel_fn(size_t n, const float* x, float max, float* sum);
 typedef void smx_f32_vscaleexpminusmax_ukernel_fn(size_t n, const float* x, float* y, float scale, float max);

@@ -39,3 +39,44 @@ static inline bool avx2_all_within(__m256 a, __m256 bound) {
   const __m256 magnitude = _mm256_andnot_ps(_mm256_set1_ps(-0.0f), a);
   return _mm256_movemask_ps(_mm256_cmp_ps(magnitude, bound, _CMP_LE_OQ)) == 0xFF;
 }
+
+// Four vectors of two lanes of four elements: each lane's elements become those of four vectors. Its own inverse.
+static inline void avx2_transpose(__m256* v) {
+  const __m256 a = _mm256_unpacklo_ps(v[0], v[1]);
+  const __m256 b = _mm256_unpackhi_ps(v[0], v[1]);
+  const __m256 c = _mm256_unpacklo_ps(v[2], v[3]);
+  const __m256 d = _mm256_unpackhi_ps(v[2], v[3]);
+  v[0] = _mm256_shuffle_ps(a, c, 0x44);
+  v[1] = _mm256_shuffle_ps(a, c, 0xEE);
+  v[2] = _mm256_shuffle_ps(b, d, 0x44);
+  v[3] = _mm256_shuffle_ps(b, d, 0xEE);
+}
+
+// columns[c] = element c of 8 rows, c < 4; absent where c >= n.
+static inline void avx2_load_columns(const float* p, size_t stride, ptrdiff_t n, __m256* columns) {
+  const __m128i mask = _mm256_castsi256_si128(avx2_tail_mask(n));
+  for (int i = 0; i < 4; i++) {
+    const float* row = p + (size_t)i * stride;
+    const float* row4 = p + (size_t)(i + 4) * stride;
+    columns[i] = n >= 4 ? _mm256_set_m128(_mm_loadu_ps(row4), _mm_loadu_ps(row))
+                        : _mm256_set_m128(_mm_maskload_ps(row4, mask), _mm_maskload_ps(row, mask));
+  }
+  avx2_transpose(columns);
+}
+
+static inline void avx2_store_columns(float* p, size_t stride, ptrdiff_t n, const __m256* columns) {
+  const __m128i mask = _mm256_castsi256_si128(avx2_tail_mask(n));
+  __m256 v[4] = {columns[0], columns[1], columns[2], columns[3]};
+  avx2_transpose(v);
+  for (int i = 0; i < 4; i++) {
+    float* row = p + (size_t)i * stride;
+    float* row4 = p + (size_t)(i + 4) * stride;
+    if (n >= 4) {
+      _mm_storeu_ps(row, _mm256_castps256_ps128(v[i]));
+      _mm_storeu_ps(row4, _mm256_extractf128_ps(v[i], 1));
+    } else {
+      _mm_maskstore_ps(row, mask, _mm256_castps256_ps128(v[i]));
+      _mm_maskstore_ps(row4, mask, _mm256_extractf128_ps(v[i], 1));
+    }
+  }
+}

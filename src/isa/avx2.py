@@ -7,6 +7,7 @@ ISA = Isa(
     priority=20,
     vector="__m256",
     width=8,
+    side_by_side=4,
     table="__m256",
     table_index="__m256i",
     include="src/isa/avx2.h",
@@ -19,6 +20,9 @@ ISA = Isa(
         "store_tail": "avx2_store_tail({p}, {n}, {a})",
         "stream": "_mm256_stream_ps({p}, {a})",  # p aligned to the vector; past the caches where the ISA can
         "fence": "_mm_sfence()",  # after the last stream
+        # four columns from p on, those below n, of rows a stride s apart, one a lane
+        "load_columns": "avx2_load_columns({p}, {s}, {n}, {a})",
+        "store_columns": "avx2_store_columns({p}, {s}, {n}, {a})",
         "add": "_mm256_add_ps({a}, {b})",
         "sub": "_mm256_sub_ps({a}, {b})",
         "mul": "_mm256_mul_ps({a}, {b})",

@@ -36,3 +36,49 @@ static inline __m512 avx512f_inverse_power(__m512 a) {
 static inline __m512 avx512f_load_table(const void* p) {
   return _mm512_castsi512_ps(_mm512_broadcast_i64x4(_mm256_loadu_si256((const __m256i*)p)));
 }
+
+// Four vectors of four lanes of four elements: each lane's elements become those of four vectors. Its own inverse.
+static inline void avx512f_transpose(__m512* v) {
+  const __m512 a = _mm512_unpacklo_ps(v[0], v[1]);
+  const __m512 b = _mm512_unpackhi_ps(v[0], v[1]);
+  const __m512 c = _mm512_unpacklo_ps(v[2], v[3]);
+  const __m512 d = _mm512_unpackhi_ps(v[2], v[3]);
+  v[0] = _mm512_shuffle_ps(a, c, 0x44);
+  v[1] = _mm512_shuffle_ps(a, c, 0xEE);
+  v[2] = _mm512_shuffle_ps(b, d, 0x44);
+  v[3] = _mm512_shuffle_ps(b, d, 0xEE);
+}
+
+// columns[c] = element c of 16 rows, c < 4; absent where c >= n.
+static inline void avx512f_load_columns(const float* p, size_t stride, ptrdiff_t n, __m512* columns) {
+  const __m128i mask = _mm_cmpgt_epi32(_mm_set1_epi32((int)n), _mm_setr_epi32(0, 1, 2, 3));
+  for (int i = 0; i < 4; i++) {
+    __m128 part[4];
+    for (int k = 0; k < 4; k++) {
+      const float* row = p + (size_t)(4 * k + i) * stride;
+      part[k] = n >= 4 ? _mm_loadu_ps(row) : _mm_maskload_ps(row, mask);
+    }
+    columns[i] = _mm512_insertf32x4(_mm512_castps128_ps512(part[0]), part[1], 1);
+    columns[i] = _mm512_insertf32x4(columns[i], part[2], 2);
+    columns[i] = _mm512_insertf32x4(columns[i], part[3], 3);
+  }
+  avx512f_transpose(columns);
+}
+
+static inline void avx512f_store_columns(float* p, size_t stride, ptrdiff_t n, const __m512* columns) {
+  const __m128i mask = _mm_cmpgt_epi32(_mm_set1_epi32((int)n), _mm_setr_epi32(0, 1, 2, 3));
+  __m512 v[4] = {columns[0], columns[1], columns[2], columns[3]};
+  avx512f_transpose(v);
+  for (int i = 0; i < 4; i++) {
+    const __m128 part[4] = {_mm512_castps512_ps128(v[i]), _mm512_extractf32x4_ps(v[i], 1),
+                            _mm512_extractf32x4_ps(v[i], 2), _mm512_extractf32x4_ps(v[i], 3)};
+    for (int k = 0; k < 4; k++) {
+      float* row = p + (size_t)(4 * k + i) * stride;
+      if (n >= 4) {
+        _mm_storeu_ps(row, part[k]);
+      } else {
+        _mm_maskstore_ps(row, mask, part[k]);
+      }
+    }
+  }
+}

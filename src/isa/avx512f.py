@@ -7,6 +7,7 @@ ISA = Isa(
     priority=30,
     vector="__m512",
     width=16,
+    side_by_side=4,
     table="__m512",
     table_index="__m512i",
     include="src/isa/avx512f.h",
@@ -19,6 +20,9 @@ ISA = Isa(
         "store_tail": "avx512f_store_tail({p}, {n}, {a})",
         "stream": "_mm512_stream_ps({p}, {a})",  # p aligned to the vector; past the caches where the ISA can
         "fence": "_mm_sfence()",  # after the last stream
+        # four columns from p on, those below n, of rows a stride s apart, one a lane
+        "load_columns": "avx512f_load_columns({p}, {s}, {n}, {a})",
+        "store_columns": "avx512f_store_columns({p}, {s}, {n}, {a})",
         "add": "_mm512_add_ps({a}, {b})",
         "sub": "_mm512_sub_ps({a}, {b})",
         "mul": "_mm512_mul_ps({a}, {b})",

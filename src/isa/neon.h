@@ -40,3 +40,27 @@ static inline float32x4_t neon_scaled(float32x4_t a, float32x4_t b, float32x4_t 
   const float32x4_t low = vmulq_n_f32(vmulq_f32(a, vmulq_n_f32(c, 0x1p32f)), 0x1p-32f);
   return vmulq_n_f32(vfmaq_f32(vmulq_n_f32(low, 0x1p32f), a, vmulq_n_f32(b, 0x1p32f)), 0x1p-32f);
 }
+
+// Its own inverse.
+static inline void neon_transpose(float32x4_t* v) {
+  const float32x4_t a = vzip1q_f32(v[0], v[2]);
+  const float32x4_t b = vzip2q_f32(v[0], v[2]);
+  const float32x4_t c = vzip1q_f32(v[1], v[3]);
+  const float32x4_t d = vzip2q_f32(v[1], v[3]);
+  v[0] = vzip1q_f32(a, c);
+  v[1] = vzip2q_f32(a, c);
+  v[2] = vzip1q_f32(b, d);
+  v[3] = vzip2q_f32(b, d);
+}
+
+// columns[c] = element c of 4 rows, c < 4; absent where c >= n.
+static inline void neon_load_columns(const float* p, size_t stride, ptrdiff_t n, float32x4_t* columns) {
+  for (int i = 0; i < 4; i++) columns[i] = neon_load_tail(p + (size_t)i * stride, n, vdupq_n_f32(0.0f));
+  neon_transpose(columns);
+}
+
+static inline void neon_store_columns(float* p, size_t stride, ptrdiff_t n, const float32x4_t* columns) {
+  float32x4_t v[4] = {columns[0], columns[1], columns[2], columns[3]};
+  neon_transpose(v);
+  for (int i = 0; i < 4; i++) neon_store_tail(p + (size_t)i * stride, n, v[i]);
+}

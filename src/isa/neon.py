@@ -7,6 +7,7 @@ ISA = Isa(
     priority=20,
     vector="float32x4_t",
     width=4,
+    side_by_side=8,
     table="uint8x16x2_t",
     table_index="uint8x16_t",
     include="src/isa/neon.h",
@@ -19,6 +20,9 @@ ISA = Isa(
         "store_tail": "neon_store_tail({p}, {n}, {a})",
         "stream": "vst1q_f32({p}, {a})",  # p aligned to the vector; past the caches where the ISA can
         "fence": "(void)0",  # after the last stream
+        # four columns from p on, those below n, of rows a stride s apart, one a lane
+        "load_columns": "neon_load_columns({p}, {s}, {n}, {a})",
+        "store_columns": "neon_store_columns({p}, {s}, {n}, {a})",
         "add": "vaddq_f32({a}, {b})",
         "sub": "vsubq_f32({a}, {b})",
         "mul": "vmulq_f32({a}, {b})",

@@ -7,6 +7,7 @@ ISA = Isa(
     priority=0,
     vector="f32x16",
     width=16,
+    side_by_side=1,
     table="scalar_table",
     table_index="f32x16",
     include="src/isa/scalar.h",
@@ -19,6 +20,9 @@ ISA = Isa(
         "store_tail": "scalar_store_tail({p}, {n}, {a})",
         "stream": "scalar_store({p}, {a})",  # p aligned to the vector; past the caches where the ISA can
         "fence": "(void)0",  # after the last stream
+        # four columns from p on, those below n, of rows a stride s apart, one a lane
+        "load_columns": "scalar_load_columns({p}, {s}, {n}, {a})",
+        "store_columns": "scalar_store_columns({p}, {s}, {n}, {a})",
         "add": "scalar_add({a}, {b})",
         "sub": "scalar_sub({a}, {b})",
         "mul": "scalar_mul({a}, {b})",

@@ -104,11 +104,9 @@ static inline int32_t smx_exponent_of(float max) {
   return (int32_t)((x * smx_log2e + rounding) - rounding);
 }
 
-// How far the maximum of a block may be above the anchor's exponent before the anchor moves: little, for compensation is
-// the better the closer the anchor is, and yet enough to make moves rare.
-#define SMX_ANCHOR_SLACK 2
-// Anchors are above any pair of terms: sqrt(2) for the rounding of n, 2 for the pair.
-#define SMX_ANCHOR_SHIFT (SMX_ANCHOR_SLACK + 2)
+// An anchor is 2^SMX_ANCHOR_SHIFT above the n of the largest element so far: above any pair of terms, sqrt(2) for the
+// rounding of n and 2 for the pair.
+#define SMX_ANCHOR_SHIFT 2
 
 // The reference and the anchor of a sum while it is formed, and the maxima of blocks that may enter under them.
 struct smx_f32_reference {
@@ -116,7 +114,7 @@ struct smx_f32_reference {
   float floor;    // +inf until the first move, then -inf: a block may be far below a reference that another has set
   float ceiling;  // 44 ln 2 above the reference
   float rescale;  // what the last move asks sums so far to be multiplied by, twice
-  int32_t anchor;
+  int32_t anchor;  // n of the largest element
 };
 
 static inline void smx_f32_reference_init(struct smx_f32_reference* reference) {
@@ -146,19 +144,16 @@ static inline bool smx_f32_reference_move(struct smx_f32_reference* reference, f
   return true;
 }
 
-static inline bool smx_f32_anchor_holds(const struct smx_f32_reference* reference, float block_max) {
-  return smx_exponent_of(block_max) <= reference->anchor + SMX_ANCHOR_SLACK;
-}
-
 // Makes the anchor hold the next block.
 static inline void smx_f32_anchor_move(struct smx_f32_reference* reference, float block_max) {
-  if (!smx_f32_anchor_holds(reference, block_max)) reference->anchor = smx_exponent_of(block_max);
+  const int32_t exponent = smx_exponent_of(block_max);
+  if (exponent > reference->anchor) reference->anchor = exponent;
 }
 
 // What the lanes of a block of n elements begin at, scaled as its terms are. No lane of a short block has more than a pair.
-static inline float smx_f32_anchor(const struct smx_f32_reference* reference, size_t n) {
+static inline float smx_f32_anchor(const struct smx_f32_reference* reference, int32_t anchor, size_t n) {
   if (n <= 2 * SMX_LANES) return 0.0f;
-  const int32_t exponent = reference->anchor + SMX_ANCHOR_SHIFT + SMX_BIAS - reference->exponent;
+  const int32_t exponent = anchor + SMX_ANCHOR_SHIFT + SMX_BIAS - reference->exponent;
   return smx_pow2(exponent < -126 ? -126 : exponent);
 }
 

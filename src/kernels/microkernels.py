@@ -16,6 +16,7 @@ TILE = 16384
 # (extended sums), rows (several at a time) or vectors (baselines).
 SUMS = [(32, 1), (64, 1), (128, 1), (64, 2), (128, 2), (128, 4)]
 MAPS = [(16, 1), (32, 1), (64, 1), (128, 1)]
+COLUMNS = [(32, 1), (64, 1), (64, 2), (128, 2), (128, 4), (256, 4), (256, 8)]
 ROWS = [(32, 8), (64, 8), (32, 16), (64, 16)]
 REDUCTIONS = [(32, 1), (32, 2), (32, 4), (64, 1), (64, 2), (64, 4), (128, 4)]
 
@@ -35,6 +36,8 @@ KERNELS = [
     # Rows of at most BLOCK elements, `accumulators` of them at a time, from logits to probabilities in one call.
     # *done counts the rows before the first group that holds a row out of range; that group is left as it is.
     Kernel("f32-softmax", ROW_PARAMETERS, ROWS),
+    # The same of rows of at most 2 * LANES elements, each a lane.
+    Kernel("f32-softmax-transposed", ROW_PARAMETERS, COLUMNS),
     # The paper's three-pass baselines: recomputing and reloading.
     Kernel("f32-rmax", "size_t n, const float* x, float* max", REDUCTIONS, BASELINES),
     Kernel("f32-raddexpminusmax", "size_t n, const float* x, float max, float* sum", REDUCTIONS, BASELINES),

@@ -38,6 +38,33 @@ static inline void take_off(__m256* hi, __m256* lo, __m256 anchor) {
   *hi = sum;
 }
 
+// Each row's reference is the exponent of its maximum (smx_exponent_of). Scaled by it, an anchor is the same for all rows.
+static inline void references(__m256 max, __m256* lower, __m256* bias) {
+  const __m256 rounding = _mm256_set1_ps(12582912.0f);
+  const __m256 reference =
+      _mm256_sub_ps(_mm256_add_ps(_mm256_mul_ps(max, _mm256_set1_ps(smx_log2e)), rounding), rounding);
+  *lower = _mm256_mul_ps(_mm256_add_ps(reference, _mm256_set1_ps((float)(-127 - SMX_BIAS))),
+                         _mm256_set1_ps(smx_ln2));
+  *bias = _mm256_sub_ps(_mm256_set1_ps(smx_rounding_bias(SMX_BIAS)),
+                        _mm256_mul_ps(reference, _mm256_set1_ps(8.0f)));
+}
+
+// The reciprocals of rows' sums, as in src/operators/row_sum.h.
+static inline void reciprocals(__m256 hi, __m256 lo, __m256* reciprocal_hi, __m256* reciprocal_lo) {
+  const __m256 sum = _mm256_add_ps(hi, lo);
+  const __m256 power = avx2_inverse_power(sum);
+  const __m256 sum_lo = _mm256_mul_ps(_mm256_sub_ps(lo, _mm256_sub_ps(sum, hi)), power);
+  const __m256 minus_sum_hi = _mm256_sub_ps(_mm256_setzero_ps(), _mm256_mul_ps(sum, power));
+  const __m256 reciprocal = _mm256_div_ps(_mm256_set1_ps(-1.0f), minus_sum_hi);
+  __m256 residual = _mm256_fmadd_ps(minus_sum_hi, reciprocal, _mm256_set1_ps(1.0f));
+  residual = _mm256_fmadd_ps(_mm256_sub_ps(_mm256_setzero_ps(), sum_lo), reciprocal, residual);
+  const __m256 to_multiple = _mm256_set1_ps(0x1.8p-22f);
+  const __m256 low =
+      _mm256_sub_ps(_mm256_add_ps(_mm256_mul_ps(reciprocal, residual), to_multiple), to_multiple);
+  *reciprocal_hi = _mm256_mul_ps(reciprocal, power);
+  *reciprocal_lo = _mm256_mul_ps(low, power);
+}
+
 static inline __m256 lane_maxima(size_t n, const float* x) {
   __m256 m0 = _mm256_set1_ps(-INFINITY);
   __m256 m1 = m0;
@@ -89,18 +116,6 @@ static inline void sum_row_32(size_t n, const float* x, float* y, float* tail, _
     const __m256i index1 = _mm256_castps_si256(biased1);
     const __m256i index2 = _mm256_castps_si256(biased2);
     const __m256i index3 = _mm256_castps_si256(biased3);
-    const __m256 s0 = _mm256_castsi256_ps(
-        _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(biased0), 20),
-                         _mm256_castps_si256(_mm256_permutevar8x32_ps(mantissas, index0))));
-    const __m256 s1 = _mm256_castsi256_ps(
-        _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(biased1), 20),
-                         _mm256_castps_si256(_mm256_permutevar8x32_ps(mantissas, index1))));
-    const __m256 s2 = _mm256_castsi256_ps(
-        _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(biased2), 20),
-                         _mm256_castps_si256(_mm256_permutevar8x32_ps(mantissas, index2))));
-    const __m256 s3 = _mm256_castsi256_ps(
-        _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(biased3), 20),
-                         _mm256_castps_si256(_mm256_permutevar8x32_ps(mantissas, index3))));
     __m256 t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(-0x1.62E430p-4f), clamped0);
     __m256 t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(-0x1.62E430p-4f), clamped1);
     __m256 t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(-0x1.62E430p-4f), clamped2);
@@ -121,6 +136,18 @@ static inline void sum_row_32(size_t n, const float* x, float* y, float* tail, _
     u1 = _mm256_fmadd_ps(u1, t1, _mm256_permutevar8x32_ps(residuals, index1));
     u2 = _mm256_fmadd_ps(u2, t2, _mm256_permutevar8x32_ps(residuals, index2));
     u3 = _mm256_fmadd_ps(u3, t3, _mm256_permutevar8x32_ps(residuals, index3));
+    const __m256 s0 = _mm256_castsi256_ps(
+        _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(biased0), 20),
+                         _mm256_castps_si256(_mm256_permutevar8x32_ps(mantissas, index0))));
+    const __m256 s1 = _mm256_castsi256_ps(
+        _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(biased1), 20),
+                         _mm256_castps_si256(_mm256_permutevar8x32_ps(mantissas, index1))));
+    const __m256 s2 = _mm256_castsi256_ps(
+        _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(biased2), 20),
+                         _mm256_castps_si256(_mm256_permutevar8x32_ps(mantissas, index2))));
+    const __m256 s3 = _mm256_castsi256_ps(
+        _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(biased3), 20),
+                         _mm256_castps_si256(_mm256_permutevar8x32_ps(mantissas, index3))));
     const __m256 e0 = _mm256_fmadd_ps(s0, u0, s0);
     const __m256 e1 = _mm256_fmadd_ps(s1, u1, s1);
     const __m256 e2 = _mm256_fmadd_ps(s2, u2, s2);
@@ -159,18 +186,6 @@ static inline void sum_row_32(size_t n, const float* x, float* y, float* tail, _
     const __m256i index1 = _mm256_castps_si256(biased1);
     const __m256i index2 = _mm256_castps_si256(biased2);
     const __m256i index3 = _mm256_castps_si256(biased3);
-    const __m256 s0 = _mm256_castsi256_ps(
-        _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(biased0), 20),
-                         _mm256_castps_si256(_mm256_permutevar8x32_ps(mantissas, index0))));
-    const __m256 s1 = _mm256_castsi256_ps(
-        _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(biased1), 20),
-                         _mm256_castps_si256(_mm256_permutevar8x32_ps(mantissas, index1))));
-    const __m256 s2 = _mm256_castsi256_ps(
-        _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(biased2), 20),
-                         _mm256_castps_si256(_mm256_permutevar8x32_ps(mantissas, index2))));
-    const __m256 s3 = _mm256_castsi256_ps(
-        _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(biased3), 20),
-                         _mm256_castps_si256(_mm256_permutevar8x32_ps(mantissas, index3))));
     __m256 t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(-0x1.62E430p-4f), clamped0);
     __m256 t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(-0x1.62E430p-4f), clamped1);
     __m256 t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(-0x1.62E430p-4f), clamped2);
@@ -191,6 +206,18 @@ static inline void sum_row_32(size_t n, const float* x, float* y, float* tail, _
     u1 = _mm256_fmadd_ps(u1, t1, _mm256_permutevar8x32_ps(residuals, index1));
     u2 = _mm256_fmadd_ps(u2, t2, _mm256_permutevar8x32_ps(residuals, index2));
     u3 = _mm256_fmadd_ps(u3, t3, _mm256_permutevar8x32_ps(residuals, index3));
+    const __m256 s0 = _mm256_castsi256_ps(
+        _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(biased0), 20),
+                         _mm256_castps_si256(_mm256_permutevar8x32_ps(mantissas, index0))));
+    const __m256 s1 = _mm256_castsi256_ps(
+        _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(biased1), 20),
+                         _mm256_castps_si256(_mm256_permutevar8x32_ps(mantissas, index1))));
+    const __m256 s2 = _mm256_castsi256_ps(
+        _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(biased2), 20),
+                         _mm256_castps_si256(_mm256_permutevar8x32_ps(mantissas, index2))));
+    const __m256 s3 = _mm256_castsi256_ps(
+        _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(biased3), 20),
+                         _mm256_castps_si256(_mm256_permutevar8x32_ps(mantissas, index3))));
     const __m256 e0 = _mm256_fmadd_ps(s0, u0, s0);
     const __m256 e1 = _mm256_fmadd_ps(s1, u1, s1);
     const __m256 e2 = _mm256_fmadd_ps(s2, u2, s2);
@@ -218,134 +245,142 @@ static inline void sum_row_64(size_t n, const float* x, float* y, float* tail, _
 
   size_t i = 0;
   for (; i + 64 <= n; i += 64) {
-    const __m256 x0 = _mm256_loadu_ps(x + i + 0);
-    const __m256 x1 = _mm256_loadu_ps(x + i + 8);
-    const __m256 x2 = _mm256_loadu_ps(x + i + 16);
-    const __m256 x3 = _mm256_loadu_ps(x + i + 24);
-    const __m256 x4 = _mm256_loadu_ps(x + i + 32);
-    const __m256 x5 = _mm256_loadu_ps(x + i + 40);
-    const __m256 x6 = _mm256_loadu_ps(x + i + 48);
-    const __m256 x7 = _mm256_loadu_ps(x + i + 56);
+    {
+      const __m256 x0 = _mm256_loadu_ps(x + i + 0);
+      const __m256 x1 = _mm256_loadu_ps(x + i + 8);
+      const __m256 x2 = _mm256_loadu_ps(x + i + 16);
+      const __m256 x3 = _mm256_loadu_ps(x + i + 24);
 
-    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
-    const __m256 clamped0 = _mm256_max_ps(lower, x0);
-    const __m256 clamped1 = _mm256_max_ps(lower, x1);
-    const __m256 clamped2 = _mm256_max_ps(lower, x2);
-    const __m256 clamped3 = _mm256_max_ps(lower, x3);
-    const __m256 clamped4 = _mm256_max_ps(lower, x4);
-    const __m256 clamped5 = _mm256_max_ps(lower, x5);
-    const __m256 clamped6 = _mm256_max_ps(lower, x6);
-    const __m256 clamped7 = _mm256_max_ps(lower, x7);
-    const __m256 biased0 = _mm256_fmadd_ps(clamped0, _mm256_set1_ps(8.0f * smx_log2e), bias);
-    const __m256 biased1 = _mm256_fmadd_ps(clamped1, _mm256_set1_ps(8.0f * smx_log2e), bias);
-    const __m256 biased2 = _mm256_fmadd_ps(clamped2, _mm256_set1_ps(8.0f * smx_log2e), bias);
-    const __m256 biased3 = _mm256_fmadd_ps(clamped3, _mm256_set1_ps(8.0f * smx_log2e), bias);
-    const __m256 biased4 = _mm256_fmadd_ps(clamped4, _mm256_set1_ps(8.0f * smx_log2e), bias);
-    const __m256 biased5 = _mm256_fmadd_ps(clamped5, _mm256_set1_ps(8.0f * smx_log2e), bias);
-    const __m256 biased6 = _mm256_fmadd_ps(clamped6, _mm256_set1_ps(8.0f * smx_log2e), bias);
-    const __m256 biased7 = _mm256_fmadd_ps(clamped7, _mm256_set1_ps(8.0f * smx_log2e), bias);
-    const __m256 n0 = _mm256_sub_ps(biased0, bias);
-    const __m256 n1 = _mm256_sub_ps(biased1, bias);
-    const __m256 n2 = _mm256_sub_ps(biased2, bias);
-    const __m256 n3 = _mm256_sub_ps(biased3, bias);
-    const __m256 n4 = _mm256_sub_ps(biased4, bias);
-    const __m256 n5 = _mm256_sub_ps(biased5, bias);
-    const __m256 n6 = _mm256_sub_ps(biased6, bias);
-    const __m256 n7 = _mm256_sub_ps(biased7, bias);
-    const __m256i index0 = _mm256_castps_si256(biased0);
-    const __m256i index1 = _mm256_castps_si256(biased1);
-    const __m256i index2 = _mm256_castps_si256(biased2);
-    const __m256i index3 = _mm256_castps_si256(biased3);
-    const __m256i index4 = _mm256_castps_si256(biased4);
-    const __m256i index5 = _mm256_castps_si256(biased5);
-    const __m256i index6 = _mm256_castps_si256(biased6);
-    const __m256i index7 = _mm256_castps_si256(biased7);
-    const __m256 s0 = _mm256_castsi256_ps(
-        _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(biased0), 20),
-                         _mm256_castps_si256(_mm256_permutevar8x32_ps(mantissas, index0))));
-    const __m256 s1 = _mm256_castsi256_ps(
-        _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(biased1), 20),
-                         _mm256_castps_si256(_mm256_permutevar8x32_ps(mantissas, index1))));
-    const __m256 s2 = _mm256_castsi256_ps(
-        _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(biased2), 20),
-                         _mm256_castps_si256(_mm256_permutevar8x32_ps(mantissas, index2))));
-    const __m256 s3 = _mm256_castsi256_ps(
-        _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(biased3), 20),
-                         _mm256_castps_si256(_mm256_permutevar8x32_ps(mantissas, index3))));
-    const __m256 s4 = _mm256_castsi256_ps(
-        _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(biased4), 20),
-                         _mm256_castps_si256(_mm256_permutevar8x32_ps(mantissas, index4))));
-    const __m256 s5 = _mm256_castsi256_ps(
-        _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(biased5), 20),
-                         _mm256_castps_si256(_mm256_permutevar8x32_ps(mantissas, index5))));
-    const __m256 s6 = _mm256_castsi256_ps(
-        _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(biased6), 20),
-                         _mm256_castps_si256(_mm256_permutevar8x32_ps(mantissas, index6))));
-    const __m256 s7 = _mm256_castsi256_ps(
-        _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(biased7), 20),
-                         _mm256_castps_si256(_mm256_permutevar8x32_ps(mantissas, index7))));
-    __m256 t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(-0x1.62E430p-4f), clamped0);
-    __m256 t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(-0x1.62E430p-4f), clamped1);
-    __m256 t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(-0x1.62E430p-4f), clamped2);
-    __m256 t3 = _mm256_fmadd_ps(n3, _mm256_set1_ps(-0x1.62E430p-4f), clamped3);
-    __m256 t4 = _mm256_fmadd_ps(n4, _mm256_set1_ps(-0x1.62E430p-4f), clamped4);
-    __m256 t5 = _mm256_fmadd_ps(n5, _mm256_set1_ps(-0x1.62E430p-4f), clamped5);
-    __m256 t6 = _mm256_fmadd_ps(n6, _mm256_set1_ps(-0x1.62E430p-4f), clamped6);
-    __m256 t7 = _mm256_fmadd_ps(n7, _mm256_set1_ps(-0x1.62E430p-4f), clamped7);
-    t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(0x1.05C610p-32f), t0);
-    t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(0x1.05C610p-32f), t1);
-    t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(0x1.05C610p-32f), t2);
-    t3 = _mm256_fmadd_ps(n3, _mm256_set1_ps(0x1.05C610p-32f), t3);
-    t4 = _mm256_fmadd_ps(n4, _mm256_set1_ps(0x1.05C610p-32f), t4);
-    t5 = _mm256_fmadd_ps(n5, _mm256_set1_ps(0x1.05C610p-32f), t5);
-    t6 = _mm256_fmadd_ps(n6, _mm256_set1_ps(0x1.05C610p-32f), t6);
-    t7 = _mm256_fmadd_ps(n7, _mm256_set1_ps(0x1.05C610p-32f), t7);
-    __m256 u0 = _mm256_fmadd_ps(t0, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-    __m256 u1 = _mm256_fmadd_ps(t1, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-    __m256 u2 = _mm256_fmadd_ps(t2, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-    __m256 u3 = _mm256_fmadd_ps(t3, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-    __m256 u4 = _mm256_fmadd_ps(t4, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-    __m256 u5 = _mm256_fmadd_ps(t5, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-    __m256 u6 = _mm256_fmadd_ps(t6, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-    __m256 u7 = _mm256_fmadd_ps(t7, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-    u0 = _mm256_fmadd_ps(u0, t0, _mm256_set1_ps(1.0f));
-    u1 = _mm256_fmadd_ps(u1, t1, _mm256_set1_ps(1.0f));
-    u2 = _mm256_fmadd_ps(u2, t2, _mm256_set1_ps(1.0f));
-    u3 = _mm256_fmadd_ps(u3, t3, _mm256_set1_ps(1.0f));
-    u4 = _mm256_fmadd_ps(u4, t4, _mm256_set1_ps(1.0f));
-    u5 = _mm256_fmadd_ps(u5, t5, _mm256_set1_ps(1.0f));
-    u6 = _mm256_fmadd_ps(u6, t6, _mm256_set1_ps(1.0f));
-    u7 = _mm256_fmadd_ps(u7, t7, _mm256_set1_ps(1.0f));
-    u0 = _mm256_fmadd_ps(u0, t0, _mm256_permutevar8x32_ps(residuals, index0));
-    u1 = _mm256_fmadd_ps(u1, t1, _mm256_permutevar8x32_ps(residuals, index1));
-    u2 = _mm256_fmadd_ps(u2, t2, _mm256_permutevar8x32_ps(residuals, index2));
-    u3 = _mm256_fmadd_ps(u3, t3, _mm256_permutevar8x32_ps(residuals, index3));
-    u4 = _mm256_fmadd_ps(u4, t4, _mm256_permutevar8x32_ps(residuals, index4));
-    u5 = _mm256_fmadd_ps(u5, t5, _mm256_permutevar8x32_ps(residuals, index5));
-    u6 = _mm256_fmadd_ps(u6, t6, _mm256_permutevar8x32_ps(residuals, index6));
-    u7 = _mm256_fmadd_ps(u7, t7, _mm256_permutevar8x32_ps(residuals, index7));
-    const __m256 e0 = _mm256_fmadd_ps(s0, u0, s0);
-    const __m256 e1 = _mm256_fmadd_ps(s1, u1, s1);
-    const __m256 e2 = _mm256_fmadd_ps(s2, u2, s2);
-    const __m256 e3 = _mm256_fmadd_ps(s3, u3, s3);
-    const __m256 e4 = _mm256_fmadd_ps(s4, u4, s4);
-    const __m256 e5 = _mm256_fmadd_ps(s5, u5, s5);
-    const __m256 e6 = _mm256_fmadd_ps(s6, u6, s6);
-    const __m256 e7 = _mm256_fmadd_ps(s7, u7, s7);
-    _mm256_storeu_ps(y + i + 0, e0);
-    _mm256_storeu_ps(y + i + 8, e1);
-    _mm256_storeu_ps(y + i + 16, e2);
-    _mm256_storeu_ps(y + i + 24, e3);
-    _mm256_storeu_ps(y + i + 32, e4);
-    _mm256_storeu_ps(y + i + 40, e5);
-    _mm256_storeu_ps(y + i + 48, e6);
-    _mm256_storeu_ps(y + i + 56, e7);
-    add_compensated(&block_hi[0], &block_lo[0], _mm256_add_ps(e0, e2));
-    add_compensated(&block_hi[1], &block_lo[1], _mm256_add_ps(e1, e3));
-    add_compensated(&block_hi[0], &block_lo[0], _mm256_add_ps(e4, e6));
-    add_compensated(&block_hi[1], &block_lo[1], _mm256_add_ps(e5, e7));
+      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      const __m256 clamped0 = _mm256_max_ps(lower, x0);
+      const __m256 clamped1 = _mm256_max_ps(lower, x1);
+      const __m256 clamped2 = _mm256_max_ps(lower, x2);
+      const __m256 clamped3 = _mm256_max_ps(lower, x3);
+      const __m256 biased0 = _mm256_fmadd_ps(clamped0, _mm256_set1_ps(8.0f * smx_log2e), bias);
+      const __m256 biased1 = _mm256_fmadd_ps(clamped1, _mm256_set1_ps(8.0f * smx_log2e), bias);
+      const __m256 biased2 = _mm256_fmadd_ps(clamped2, _mm256_set1_ps(8.0f * smx_log2e), bias);
+      const __m256 biased3 = _mm256_fmadd_ps(clamped3, _mm256_set1_ps(8.0f * smx_log2e), bias);
+      const __m256 n0 = _mm256_sub_ps(biased0, bias);
+      const __m256 n1 = _mm256_sub_ps(biased1, bias);
+      const __m256 n2 = _mm256_sub_ps(biased2, bias);
+      const __m256 n3 = _mm256_sub_ps(biased3, bias);
+      const __m256i index0 = _mm256_castps_si256(biased0);
+      const __m256i index1 = _mm256_castps_si256(biased1);
+      const __m256i index2 = _mm256_castps_si256(biased2);
+      const __m256i index3 = _mm256_castps_si256(biased3);
+      __m256 t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(-0x1.62E430p-4f), clamped0);
+      __m256 t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(-0x1.62E430p-4f), clamped1);
+      __m256 t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(-0x1.62E430p-4f), clamped2);
+      __m256 t3 = _mm256_fmadd_ps(n3, _mm256_set1_ps(-0x1.62E430p-4f), clamped3);
+      t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(0x1.05C610p-32f), t0);
+      t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(0x1.05C610p-32f), t1);
+      t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(0x1.05C610p-32f), t2);
+      t3 = _mm256_fmadd_ps(n3, _mm256_set1_ps(0x1.05C610p-32f), t3);
+      __m256 u0 = _mm256_fmadd_ps(t0, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
+      __m256 u1 = _mm256_fmadd_ps(t1, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
+      __m256 u2 = _mm256_fmadd_ps(t2, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
+      __m256 u3 = _mm256_fmadd_ps(t3, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
+      u0 = _mm256_fmadd_ps(u0, t0, _mm256_set1_ps(1.0f));
+      u1 = _mm256_fmadd_ps(u1, t1, _mm256_set1_ps(1.0f));
+      u2 = _mm256_fmadd_ps(u2, t2, _mm256_set1_ps(1.0f));
+      u3 = _mm256_fmadd_ps(u3, t3, _mm256_set1_ps(1.0f));
+      u0 = _mm256_fmadd_ps(u0, t0, _mm256_permutevar8x32_ps(residuals, index0));
+      u1 = _mm256_fmadd_ps(u1, t1, _mm256_permutevar8x32_ps(residuals, index1));
+      u2 = _mm256_fmadd_ps(u2, t2, _mm256_permutevar8x32_ps(residuals, index2));
+      u3 = _mm256_fmadd_ps(u3, t3, _mm256_permutevar8x32_ps(residuals, index3));
+      const __m256 s0 = _mm256_castsi256_ps(
+          _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(biased0), 20),
+                           _mm256_castps_si256(_mm256_permutevar8x32_ps(mantissas, index0))));
+      const __m256 s1 = _mm256_castsi256_ps(
+          _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(biased1), 20),
+                           _mm256_castps_si256(_mm256_permutevar8x32_ps(mantissas, index1))));
+      const __m256 s2 = _mm256_castsi256_ps(
+          _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(biased2), 20),
+                           _mm256_castps_si256(_mm256_permutevar8x32_ps(mantissas, index2))));
+      const __m256 s3 = _mm256_castsi256_ps(
+          _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(biased3), 20),
+                           _mm256_castps_si256(_mm256_permutevar8x32_ps(mantissas, index3))));
+      const __m256 e0 = _mm256_fmadd_ps(s0, u0, s0);
+      const __m256 e1 = _mm256_fmadd_ps(s1, u1, s1);
+      const __m256 e2 = _mm256_fmadd_ps(s2, u2, s2);
+      const __m256 e3 = _mm256_fmadd_ps(s3, u3, s3);
+      _mm256_storeu_ps(y + i + 0, e0);
+      _mm256_storeu_ps(y + i + 8, e1);
+      _mm256_storeu_ps(y + i + 16, e2);
+      _mm256_storeu_ps(y + i + 24, e3);
+      add_compensated(&block_hi[0], &block_lo[0], _mm256_add_ps(e0, e2));
+      add_compensated(&block_hi[1], &block_lo[1], _mm256_add_ps(e1, e3));
+    }
+    {
+      const __m256 x0 = _mm256_loadu_ps(x + i + 32);
+      const __m256 x1 = _mm256_loadu_ps(x + i + 40);
+      const __m256 x2 = _mm256_loadu_ps(x + i + 48);
+      const __m256 x3 = _mm256_loadu_ps(x + i + 56);
+
+      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      const __m256 clamped0 = _mm256_max_ps(lower, x0);
+      const __m256 clamped1 = _mm256_max_ps(lower, x1);
+      const __m256 clamped2 = _mm256_max_ps(lower, x2);
+      const __m256 clamped3 = _mm256_max_ps(lower, x3);
+      const __m256 biased0 = _mm256_fmadd_ps(clamped0, _mm256_set1_ps(8.0f * smx_log2e), bias);
+      const __m256 biased1 = _mm256_fmadd_ps(clamped1, _mm256_set1_ps(8.0f * smx_log2e), bias);
+      const __m256 biased2 = _mm256_fmadd_ps(clamped2, _mm256_set1_ps(8.0f * smx_log2e), bias);
+      const __m256 biased3 = _mm256_fmadd_ps(clamped3, _mm256_set1_ps(8.0f * smx_log2e), bias);
+      const __m256 n0 = _mm256_sub_ps(biased0, bias);
+      const __m256 n1 = _mm256_sub_ps(biased1, bias);
+      const __m256 n2 = _mm256_sub_ps(biased2, bias);
+      const __m256 n3 = _mm256_sub_ps(biased3, bias);
+      const __m256i index0 = _mm256_castps_si256(biased0);
+      const __m256i index1 = _mm256_castps_si256(biased1);
+      const __m256i index2 = _mm256_castps_si256(biased2);
+      const __m256i index3 = _mm256_castps_si256(biased3);
+      __m256 t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(-0x1.62E430p-4f), clamped0);
+      __m256 t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(-0x1.62E430p-4f), clamped1);
+      __m256 t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(-0x1.62E430p-4f), clamped2);
+      __m256 t3 = _mm256_fmadd_ps(n3, _mm256_set1_ps(-0x1.62E430p-4f), clamped3);
+      t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(0x1.05C610p-32f), t0);
+      t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(0x1.05C610p-32f), t1);
+      t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(0x1.05C610p-32f), t2);
+      t3 = _mm256_fmadd_ps(n3, _mm256_set1_ps(0x1.05C610p-32f), t3);
+      __m256 u0 = _mm256_fmadd_ps(t0, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
+      __m256 u1 = _mm256_fmadd_ps(t1, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
+      __m256 u2 = _mm256_fmadd_ps(t2, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
+      __m256 u3 = _mm256_fmadd_ps(t3, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
+      u0 = _mm256_fmadd_ps(u0, t0, _mm256_set1_ps(1.0f));
+      u1 = _mm256_fmadd_ps(u1, t1, _mm256_set1_ps(1.0f));
+      u2 = _mm256_fmadd_ps(u2, t2, _mm256_set1_ps(1.0f));
+      u3 = _mm256_fmadd_ps(u3, t3, _mm256_set1_ps(1.0f));
+      u0 = _mm256_fmadd_ps(u0, t0, _mm256_permutevar8x32_ps(residuals, index0));
+      u1 = _mm256_fmadd_ps(u1, t1, _mm256_permutevar8x32_ps(residuals, index1));
+      u2 = _mm256_fmadd_ps(u2, t2, _mm256_permutevar8x32_ps(residuals, index2));
+      u3 = _mm256_fmadd_ps(u3, t3, _mm256_permutevar8x32_ps(residuals, index3));
+      const __m256 s0 = _mm256_castsi256_ps(
+          _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(biased0), 20),
+                           _mm256_castps_si256(_mm256_permutevar8x32_ps(mantissas, index0))));
+      const __m256 s1 = _mm256_castsi256_ps(
+          _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(biased1), 20),
+                           _mm256_castps_si256(_mm256_permutevar8x32_ps(mantissas, index1))));
+      const __m256 s2 = _mm256_castsi256_ps(
+          _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(biased2), 20),
+                           _mm256_castps_si256(_mm256_permutevar8x32_ps(mantissas, index2))));
+      const __m256 s3 = _mm256_castsi256_ps(
+          _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(biased3), 20),
+                           _mm256_castps_si256(_mm256_permutevar8x32_ps(mantissas, index3))));
+      const __m256 e0 = _mm256_fmadd_ps(s0, u0, s0);
+      const __m256 e1 = _mm256_fmadd_ps(s1, u1, s1);
+      const __m256 e2 = _mm256_fmadd_ps(s2, u2, s2);
+      const __m256 e3 = _mm256_fmadd_ps(s3, u3, s3);
+      _mm256_storeu_ps(y + i + 32, e0);
+      _mm256_storeu_ps(y + i + 40, e1);
+      _mm256_storeu_ps(y + i + 48, e2);
+      _mm256_storeu_ps(y + i + 56, e3);
+      add_compensated(&block_hi[0], &block_lo[0], _mm256_add_ps(e0, e2));
+      add_compensated(&block_hi[1], &block_lo[1], _mm256_add_ps(e1, e3));
+    }
   }
   for (; i + 32 <= n; i += 32) {
     const __m256 x0 = _mm256_loadu_ps(x + i + 0);
@@ -372,18 +407,6 @@ static inline void sum_row_64(size_t n, const float* x, float* y, float* tail, _
     const __m256i index1 = _mm256_castps_si256(biased1);
     const __m256i index2 = _mm256_castps_si256(biased2);
     const __m256i index3 = _mm256_castps_si256(biased3);
-    const __m256 s0 = _mm256_castsi256_ps(
-        _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(biased0), 20),
-                         _mm256_castps_si256(_mm256_permutevar8x32_ps(mantissas, index0))));
-    const __m256 s1 = _mm256_castsi256_ps(
-        _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(biased1), 20),
-                         _mm256_castps_si256(_mm256_permutevar8x32_ps(mantissas, index1))));
-    const __m256 s2 = _mm256_castsi256_ps(
-        _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(biased2), 20),
-                         _mm256_castps_si256(_mm256_permutevar8x32_ps(mantissas, index2))));
-    const __m256 s3 = _mm256_castsi256_ps(
-        _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(biased3), 20),
-                         _mm256_castps_si256(_mm256_permutevar8x32_ps(mantissas, index3))));
     __m256 t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(-0x1.62E430p-4f), clamped0);
     __m256 t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(-0x1.62E430p-4f), clamped1);
     __m256 t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(-0x1.62E430p-4f), clamped2);
@@ -404,6 +427,18 @@ static inline void sum_row_64(size_t n, const float* x, float* y, float* tail, _
     u1 = _mm256_fmadd_ps(u1, t1, _mm256_permutevar8x32_ps(residuals, index1));
     u2 = _mm256_fmadd_ps(u2, t2, _mm256_permutevar8x32_ps(residuals, index2));
     u3 = _mm256_fmadd_ps(u3, t3, _mm256_permutevar8x32_ps(residuals, index3));
+    const __m256 s0 = _mm256_castsi256_ps(
+        _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(biased0), 20),
+                         _mm256_castps_si256(_mm256_permutevar8x32_ps(mantissas, index0))));
+    const __m256 s1 = _mm256_castsi256_ps(
+        _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(biased1), 20),
+                         _mm256_castps_si256(_mm256_permutevar8x32_ps(mantissas, index1))));
+    const __m256 s2 = _mm256_castsi256_ps(
+        _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(biased2), 20),
+                         _mm256_castps_si256(_mm256_permutevar8x32_ps(mantissas, index2))));
+    const __m256 s3 = _mm256_castsi256_ps(
+        _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(biased3), 20),
+                         _mm256_castps_si256(_mm256_permutevar8x32_ps(mantissas, index3))));
     const __m256 e0 = _mm256_fmadd_ps(s0, u0, s0);
     const __m256 e1 = _mm256_fmadd_ps(s1, u1, s1);
     const __m256 e2 = _mm256_fmadd_ps(s2, u2, s2);
@@ -442,18 +477,6 @@ static inline void sum_row_64(size_t n, const float* x, float* y, float* tail, _
     const __m256i index1 = _mm256_castps_si256(biased1);
     const __m256i index2 = _mm256_castps_si256(biased2);
     const __m256i index3 = _mm256_castps_si256(biased3);
-    const __m256 s0 = _mm256_castsi256_ps(
-        _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(biased0), 20),
-                         _mm256_castps_si256(_mm256_permutevar8x32_ps(mantissas, index0))));
-    const __m256 s1 = _mm256_castsi256_ps(
-        _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(biased1), 20),
-                         _mm256_castps_si256(_mm256_permutevar8x32_ps(mantissas, index1))));
-    const __m256 s2 = _mm256_castsi256_ps(
-        _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(biased2), 20),
-                         _mm256_castps_si256(_mm256_permutevar8x32_ps(mantissas, index2))));
-    const __m256 s3 = _mm256_castsi256_ps(
-        _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(biased3), 20),
-                         _mm256_castps_si256(_mm256_permutevar8x32_ps(mantissas, index3))));
     __m256 t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(-0x1.62E430p-4f), clamped0);
     __m256 t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(-0x1.62E430p-4f), clamped1);
     __m256 t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(-0x1.62E430p-4f), clamped2);
@@ -474,6 +497,18 @@ static inline void sum_row_64(size_t n, const float* x, float* y, float* tail, _
     u1 = _mm256_fmadd_ps(u1, t1, _mm256_permutevar8x32_ps(residuals, index1));
     u2 = _mm256_fmadd_ps(u2, t2, _mm256_permutevar8x32_ps(residuals, index2));
     u3 = _mm256_fmadd_ps(u3, t3, _mm256_permutevar8x32_ps(residuals, index3));
+    const __m256 s0 = _mm256_castsi256_ps(
+        _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(biased0), 20),
+                         _mm256_castps_si256(_mm256_permutevar8x32_ps(mantissas, index0))));
+    const __m256 s1 = _mm256_castsi256_ps(
+        _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(biased1), 20),
+                         _mm256_castps_si256(_mm256_permutevar8x32_ps(mantissas, index1))));
+    const __m256 s2 = _mm256_castsi256_ps(
+        _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(biased2), 20),
+                         _mm256_castps_si256(_mm256_permutevar8x32_ps(mantissas, index2))));
+    const __m256 s3 = _mm256_castsi256_ps(
+        _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(biased3), 20),
+                         _mm256_castps_si256(_mm256_permutevar8x32_ps(mantissas, index3))));
     const __m256 e0 = _mm256_fmadd_ps(s0, u0, s0);
     const __m256 e1 = _mm256_fmadd_ps(s1, u1, s1);
     const __m256 e2 = _mm256_fmadd_ps(s2, u2, s2);
@@ -512,33 +547,6 @@ static inline void scale_row(size_t n, float* y, const float* tail, __m256 hi, _
   if (n > 0)
     avx2_store_tail(y, (ptrdiff_t)n,
                     _mm256_fmadd_ps(_mm256_loadu_ps(tail), hi, _mm256_mul_ps(_mm256_loadu_ps(tail), lo)));
-}
-
-// Each row's reference is the exponent of its maximum (smx_exponent_of).
-static inline void set_references(__m256 max, float* lower, float* bias) {
-  const __m256 rounding = _mm256_set1_ps(12582912.0f);
-  const __m256 reference =
-      _mm256_sub_ps(_mm256_add_ps(_mm256_mul_ps(max, _mm256_set1_ps(smx_log2e)), rounding), rounding);
-  _mm256_storeu_ps(lower, _mm256_mul_ps(_mm256_add_ps(reference, _mm256_set1_ps((float)(-127 - SMX_BIAS))),
-                                        _mm256_set1_ps(smx_ln2)));
-  _mm256_storeu_ps(bias, _mm256_sub_ps(_mm256_set1_ps(smx_rounding_bias(SMX_BIAS)),
-                                       _mm256_mul_ps(reference, _mm256_set1_ps(8.0f))));
-}
-
-// The reciprocals of rows' sums, as in src/operators/row_sum.h.
-static inline void set_reciprocals(__m256 hi, __m256 lo, float* row_hi, float* row_lo) {
-  const __m256 sum = _mm256_add_ps(hi, lo);
-  const __m256 power = avx2_inverse_power(sum);
-  const __m256 sum_lo = _mm256_mul_ps(_mm256_sub_ps(lo, _mm256_sub_ps(sum, hi)), power);
-  const __m256 minus_sum_hi = _mm256_sub_ps(_mm256_setzero_ps(), _mm256_mul_ps(sum, power));
-  const __m256 reciprocal = _mm256_div_ps(_mm256_set1_ps(-1.0f), minus_sum_hi);
-  __m256 residual = _mm256_fmadd_ps(minus_sum_hi, reciprocal, _mm256_set1_ps(1.0f));
-  residual = _mm256_fmadd_ps(_mm256_sub_ps(_mm256_setzero_ps(), sum_lo), reciprocal, residual);
-  const __m256 to_multiple = _mm256_set1_ps(0x1.8p-22f);
-  const __m256 reciprocal_lo =
-      _mm256_sub_ps(_mm256_add_ps(_mm256_mul_ps(reciprocal, residual), to_multiple), to_multiple);
-  _mm256_storeu_ps(row_hi, _mm256_mul_ps(reciprocal, power));
-  _mm256_storeu_ps(row_lo, _mm256_mul_ps(reciprocal_lo, power));
 }
 
 extern "C" void smx_f32_softmax_ukernel__avx2_u32_acc16(size_t rows, size_t n, const float* x,
@@ -580,8 +588,18 @@ extern "C" void smx_f32_softmax_ukernel__avx2_u32_acc16(size_t rows, size_t n, c
     if (!(avx2_all_within(max[8], _mm256_set1_ps(smx_range)))) return;
 
     float lower[16], bias[16];
-    set_references(max[0], lower + 0, bias + 0);
-    set_references(max[8], lower + 8, bias + 8);
+    {
+      __m256 group_lower, group_bias;
+      references(max[0], &group_lower, &group_bias);
+      _mm256_storeu_ps(lower + 0, group_lower);
+      _mm256_storeu_ps(bias + 0, group_bias);
+    }
+    {
+      __m256 group_lower, group_bias;
+      references(max[8], &group_lower, &group_bias);
+      _mm256_storeu_ps(lower + 8, group_lower);
+      _mm256_storeu_ps(bias + 8, group_bias);
+    }
 
     __m256 hi[16] = {_mm256_set1_ps(1.0f), _mm256_set1_ps(1.0f), _mm256_set1_ps(1.0f), _mm256_set1_ps(1.0f),
                      _mm256_set1_ps(1.0f), _mm256_set1_ps(1.0f), _mm256_set1_ps(1.0f), _mm256_set1_ps(1.0f),
@@ -592,7 +610,6 @@ extern "C" void smx_f32_softmax_ukernel__avx2_u32_acc16(size_t rows, size_t n, c
                      _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(),
                      _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps()};
     float tails[16][32];
-    // Scaled by its row's reference, an anchor is the same for all rows (smx_f32_anchor).
     const __m256 anchor = _mm256_set1_ps(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r / 8 * 8 + (r % 8) % 2 * 4 + (r % 8) / 2;
@@ -701,8 +718,12 @@ extern "C" void smx_f32_softmax_ukernel__avx2_u32_acc16(size_t rows, size_t n, c
     }
 
     float row_hi[16], row_lo[16];
-    set_reciprocals(hi[0], lo[0], row_hi + 0, row_lo + 0);
-    set_reciprocals(hi[8], lo[8], row_hi + 8, row_lo + 8);
+    reciprocals(hi[0], lo[0], &hi[0], &lo[0]);
+    _mm256_storeu_ps(row_hi + 0, hi[0]);
+    _mm256_storeu_ps(row_lo + 0, lo[0]);
+    reciprocals(hi[8], lo[8], &hi[8], &lo[8]);
+    _mm256_storeu_ps(row_hi + 8, hi[8]);
+    _mm256_storeu_ps(row_lo + 8, lo[8]);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r / 8 * 8 + (r % 8) % 2 * 4 + (r % 8) / 2;
       scale_row(n, y + r * y_stride, tails[r], _mm256_set1_ps(row_hi[lane]), _mm256_set1_ps(row_lo[lane]));
@@ -736,14 +757,18 @@ extern "C" void smx_f32_softmax_ukernel__avx2_u32_acc8(size_t rows, size_t n, co
     if (!(avx2_all_within(max[0], _mm256_set1_ps(smx_range)))) return;
 
     float lower[8], bias[8];
-    set_references(max[0], lower + 0, bias + 0);
+    {
+      __m256 group_lower, group_bias;
+      references(max[0], &group_lower, &group_bias);
+      _mm256_storeu_ps(lower + 0, group_lower);
+      _mm256_storeu_ps(bias + 0, group_bias);
+    }
 
     __m256 hi[8] = {_mm256_set1_ps(1.0f), _mm256_set1_ps(1.0f), _mm256_set1_ps(1.0f), _mm256_set1_ps(1.0f),
                     _mm256_set1_ps(1.0f), _mm256_set1_ps(1.0f), _mm256_set1_ps(1.0f), _mm256_set1_ps(1.0f)};
     __m256 lo[8] = {_mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(),
                     _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps()};
     float tails[8][32];
-    // Scaled by its row's reference, an anchor is the same for all rows (smx_f32_anchor).
     const __m256 anchor = _mm256_set1_ps(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r % 2 * 4 + r / 2;
@@ -802,7 +827,9 @@ extern "C" void smx_f32_softmax_ukernel__avx2_u32_acc8(size_t rows, size_t n, co
     }
 
     float row_hi[8], row_lo[8];
-    set_reciprocals(hi[0], lo[0], row_hi + 0, row_lo + 0);
+    reciprocals(hi[0], lo[0], &hi[0], &lo[0]);
+    _mm256_storeu_ps(row_hi + 0, hi[0]);
+    _mm256_storeu_ps(row_lo + 0, lo[0]);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r % 2 * 4 + r / 2;
       scale_row(n, y + r * y_stride, tails[r], _mm256_set1_ps(row_hi[lane]), _mm256_set1_ps(row_lo[lane]));
@@ -836,14 +863,18 @@ extern "C" void smx_f32_softmax_ukernel__avx2_u64_acc8(size_t rows, size_t n, co
     if (!(avx2_all_within(max[0], _mm256_set1_ps(smx_range)))) return;
 
     float lower[8], bias[8];
-    set_references(max[0], lower + 0, bias + 0);
+    {
+      __m256 group_lower, group_bias;
+      references(max[0], &group_lower, &group_bias);
+      _mm256_storeu_ps(lower + 0, group_lower);
+      _mm256_storeu_ps(bias + 0, group_bias);
+    }
 
     __m256 hi[8] = {_mm256_set1_ps(1.0f), _mm256_set1_ps(1.0f), _mm256_set1_ps(1.0f), _mm256_set1_ps(1.0f),
                     _mm256_set1_ps(1.0f), _mm256_set1_ps(1.0f), _mm256_set1_ps(1.0f), _mm256_set1_ps(1.0f)};
     __m256 lo[8] = {_mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(),
                     _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps()};
     float tails[8][32];
-    // Scaled by its row's reference, an anchor is the same for all rows (smx_f32_anchor).
     const __m256 anchor = _mm256_set1_ps(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r % 2 * 4 + r / 2;
@@ -902,7 +933,9 @@ extern "C" void smx_f32_softmax_ukernel__avx2_u64_acc8(size_t rows, size_t n, co
     }
 
     float row_hi[8], row_lo[8];
-    set_reciprocals(hi[0], lo[0], row_hi + 0, row_lo + 0);
+    reciprocals(hi[0], lo[0], &hi[0], &lo[0]);
+    _mm256_storeu_ps(row_hi + 0, hi[0]);
+    _mm256_storeu_ps(row_lo + 0, lo[0]);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r % 2 * 4 + r / 2;
       scale_row(n, y + r * y_stride, tails[r], _mm256_set1_ps(row_hi[lane]), _mm256_set1_ps(row_lo[lane]));
@@ -953,8 +986,18 @@ extern "C" void smx_f32_softmax_ukernel__avx2_u64_acc16(size_t rows, size_t n, c
     if (!(avx2_all_within(max[8], _mm256_set1_ps(smx_range)))) return;
 
     float lower[16], bias[16];
-    set_references(max[0], lower + 0, bias + 0);
-    set_references(max[8], lower + 8, bias + 8);
+    {
+      __m256 group_lower, group_bias;
+      references(max[0], &group_lower, &group_bias);
+      _mm256_storeu_ps(lower + 0, group_lower);
+      _mm256_storeu_ps(bias + 0, group_bias);
+    }
+    {
+      __m256 group_lower, group_bias;
+      references(max[8], &group_lower, &group_bias);
+      _mm256_storeu_ps(lower + 8, group_lower);
+      _mm256_storeu_ps(bias + 8, group_bias);
+    }
 
     __m256 hi[16] = {_mm256_set1_ps(1.0f), _mm256_set1_ps(1.0f), _mm256_set1_ps(1.0f), _mm256_set1_ps(1.0f),
                      _mm256_set1_ps(1.0f), _mm256_set1_ps(1.0f), _mm256_set1_ps(1.0f), _mm256_set1_ps(1.0f),
@@ -965,7 +1008,6 @@ extern "C" void smx_f32_softmax_ukernel__avx2_u64_acc16(size_t rows, size_t n, c
                      _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(),
                      _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps()};
     float tails[16][32];
-    // Scaled by its row's reference, an anchor is the same for all rows (smx_f32_anchor).
     const __m256 anchor = _mm256_set1_ps(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r / 8 * 8 + (r % 8) % 2 * 4 + (r % 8) / 2;
@@ -1074,8 +1116,12 @@ extern "C" void smx_f32_softmax_ukernel__avx2_u64_acc16(size_t rows, size_t n, c
     }
 
     float row_hi[16], row_lo[16];
-    set_reciprocals(hi[0], lo[0], row_hi + 0, row_lo + 0);
-    set_reciprocals(hi[8], lo[8], row_hi + 8, row_lo + 8);
+    reciprocals(hi[0], lo[0], &hi[0], &lo[0]);
+    _mm256_storeu_ps(row_hi + 0, hi[0]);
+    _mm256_storeu_ps(row_lo + 0, lo[0]);
+    reciprocals(hi[8], lo[8], &hi[8], &lo[8]);
+    _mm256_storeu_ps(row_hi + 8, hi[8]);
+    _mm256_storeu_ps(row_lo + 8, lo[8]);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r / 8 * 8 + (r % 8) % 2 * 4 + (r % 8) / 2;
       scale_row(n, y + r * y_stride, tails[r], _mm256_set1_ps(row_hi[lane]), _mm256_set1_ps(row_lo[lane]));

@@ -84,32 +84,38 @@ extern "C" void smx_f32_vmulextc_ukernel__avx2_u64(size_t n, const float* x, flo
   const __m256 hi = _mm256_set1_ps(reciprocal->hi * smx_pow2(-reciprocal->exponent));
   const __m256 lo = _mm256_set1_ps(reciprocal->lo * smx_pow2(-reciprocal->exponent));
   for (; n >= 64; n -= 64) {
-    __m256 x0 = _mm256_loadu_ps(x + 0);
-    __m256 x1 = _mm256_loadu_ps(x + 8);
-    __m256 x2 = _mm256_loadu_ps(x + 16);
-    __m256 x3 = _mm256_loadu_ps(x + 24);
-    __m256 x4 = _mm256_loadu_ps(x + 32);
-    __m256 x5 = _mm256_loadu_ps(x + 40);
-    __m256 x6 = _mm256_loadu_ps(x + 48);
-    __m256 x7 = _mm256_loadu_ps(x + 56);
+    {
+      __m256 x0 = _mm256_loadu_ps(x + 0);
+      __m256 x1 = _mm256_loadu_ps(x + 8);
+      __m256 x2 = _mm256_loadu_ps(x + 16);
+      __m256 x3 = _mm256_loadu_ps(x + 24);
 
-    const __m256 y0 = _mm256_fmadd_ps(x0, hi, _mm256_mul_ps(x0, lo));
-    const __m256 y1 = _mm256_fmadd_ps(x1, hi, _mm256_mul_ps(x1, lo));
-    const __m256 y2 = _mm256_fmadd_ps(x2, hi, _mm256_mul_ps(x2, lo));
-    const __m256 y3 = _mm256_fmadd_ps(x3, hi, _mm256_mul_ps(x3, lo));
-    const __m256 y4 = _mm256_fmadd_ps(x4, hi, _mm256_mul_ps(x4, lo));
-    const __m256 y5 = _mm256_fmadd_ps(x5, hi, _mm256_mul_ps(x5, lo));
-    const __m256 y6 = _mm256_fmadd_ps(x6, hi, _mm256_mul_ps(x6, lo));
-    const __m256 y7 = _mm256_fmadd_ps(x7, hi, _mm256_mul_ps(x7, lo));
+      const __m256 y0 = _mm256_fmadd_ps(x0, hi, _mm256_mul_ps(x0, lo));
+      const __m256 y1 = _mm256_fmadd_ps(x1, hi, _mm256_mul_ps(x1, lo));
+      const __m256 y2 = _mm256_fmadd_ps(x2, hi, _mm256_mul_ps(x2, lo));
+      const __m256 y3 = _mm256_fmadd_ps(x3, hi, _mm256_mul_ps(x3, lo));
 
-    _mm256_storeu_ps(y + 0, y0);
-    _mm256_storeu_ps(y + 8, y1);
-    _mm256_storeu_ps(y + 16, y2);
-    _mm256_storeu_ps(y + 24, y3);
-    _mm256_storeu_ps(y + 32, y4);
-    _mm256_storeu_ps(y + 40, y5);
-    _mm256_storeu_ps(y + 48, y6);
-    _mm256_storeu_ps(y + 56, y7);
+      _mm256_storeu_ps(y + 0, y0);
+      _mm256_storeu_ps(y + 8, y1);
+      _mm256_storeu_ps(y + 16, y2);
+      _mm256_storeu_ps(y + 24, y3);
+    }
+    {
+      __m256 x0 = _mm256_loadu_ps(x + 32);
+      __m256 x1 = _mm256_loadu_ps(x + 40);
+      __m256 x2 = _mm256_loadu_ps(x + 48);
+      __m256 x3 = _mm256_loadu_ps(x + 56);
+
+      const __m256 y0 = _mm256_fmadd_ps(x0, hi, _mm256_mul_ps(x0, lo));
+      const __m256 y1 = _mm256_fmadd_ps(x1, hi, _mm256_mul_ps(x1, lo));
+      const __m256 y2 = _mm256_fmadd_ps(x2, hi, _mm256_mul_ps(x2, lo));
+      const __m256 y3 = _mm256_fmadd_ps(x3, hi, _mm256_mul_ps(x3, lo));
+
+      _mm256_storeu_ps(y + 32, y0);
+      _mm256_storeu_ps(y + 40, y1);
+      _mm256_storeu_ps(y + 48, y2);
+      _mm256_storeu_ps(y + 56, y3);
+    }
     x += 64;
     y += 64;
   }
@@ -136,56 +142,70 @@ extern "C" void smx_f32_vmulextc_ukernel__avx2_u128(size_t n, const float* x, fl
   const __m256 hi = _mm256_set1_ps(reciprocal->hi * smx_pow2(-reciprocal->exponent));
   const __m256 lo = _mm256_set1_ps(reciprocal->lo * smx_pow2(-reciprocal->exponent));
   for (; n >= 128; n -= 128) {
-    __m256 x0 = _mm256_loadu_ps(x + 0);
-    __m256 x1 = _mm256_loadu_ps(x + 8);
-    __m256 x2 = _mm256_loadu_ps(x + 16);
-    __m256 x3 = _mm256_loadu_ps(x + 24);
-    __m256 x4 = _mm256_loadu_ps(x + 32);
-    __m256 x5 = _mm256_loadu_ps(x + 40);
-    __m256 x6 = _mm256_loadu_ps(x + 48);
-    __m256 x7 = _mm256_loadu_ps(x + 56);
-    __m256 x8 = _mm256_loadu_ps(x + 64);
-    __m256 x9 = _mm256_loadu_ps(x + 72);
-    __m256 x10 = _mm256_loadu_ps(x + 80);
-    __m256 x11 = _mm256_loadu_ps(x + 88);
-    __m256 x12 = _mm256_loadu_ps(x + 96);
-    __m256 x13 = _mm256_loadu_ps(x + 104);
-    __m256 x14 = _mm256_loadu_ps(x + 112);
-    __m256 x15 = _mm256_loadu_ps(x + 120);
+    {
+      __m256 x0 = _mm256_loadu_ps(x + 0);
+      __m256 x1 = _mm256_loadu_ps(x + 8);
+      __m256 x2 = _mm256_loadu_ps(x + 16);
+      __m256 x3 = _mm256_loadu_ps(x + 24);
 
-    const __m256 y0 = _mm256_fmadd_ps(x0, hi, _mm256_mul_ps(x0, lo));
-    const __m256 y1 = _mm256_fmadd_ps(x1, hi, _mm256_mul_ps(x1, lo));
-    const __m256 y2 = _mm256_fmadd_ps(x2, hi, _mm256_mul_ps(x2, lo));
-    const __m256 y3 = _mm256_fmadd_ps(x3, hi, _mm256_mul_ps(x3, lo));
-    const __m256 y4 = _mm256_fmadd_ps(x4, hi, _mm256_mul_ps(x4, lo));
-    const __m256 y5 = _mm256_fmadd_ps(x5, hi, _mm256_mul_ps(x5, lo));
-    const __m256 y6 = _mm256_fmadd_ps(x6, hi, _mm256_mul_ps(x6, lo));
-    const __m256 y7 = _mm256_fmadd_ps(x7, hi, _mm256_mul_ps(x7, lo));
-    const __m256 y8 = _mm256_fmadd_ps(x8, hi, _mm256_mul_ps(x8, lo));
-    const __m256 y9 = _mm256_fmadd_ps(x9, hi, _mm256_mul_ps(x9, lo));
-    const __m256 y10 = _mm256_fmadd_ps(x10, hi, _mm256_mul_ps(x10, lo));
-    const __m256 y11 = _mm256_fmadd_ps(x11, hi, _mm256_mul_ps(x11, lo));
-    const __m256 y12 = _mm256_fmadd_ps(x12, hi, _mm256_mul_ps(x12, lo));
-    const __m256 y13 = _mm256_fmadd_ps(x13, hi, _mm256_mul_ps(x13, lo));
-    const __m256 y14 = _mm256_fmadd_ps(x14, hi, _mm256_mul_ps(x14, lo));
-    const __m256 y15 = _mm256_fmadd_ps(x15, hi, _mm256_mul_ps(x15, lo));
+      const __m256 y0 = _mm256_fmadd_ps(x0, hi, _mm256_mul_ps(x0, lo));
+      const __m256 y1 = _mm256_fmadd_ps(x1, hi, _mm256_mul_ps(x1, lo));
+      const __m256 y2 = _mm256_fmadd_ps(x2, hi, _mm256_mul_ps(x2, lo));
+      const __m256 y3 = _mm256_fmadd_ps(x3, hi, _mm256_mul_ps(x3, lo));
 
-    _mm256_storeu_ps(y + 0, y0);
-    _mm256_storeu_ps(y + 8, y1);
-    _mm256_storeu_ps(y + 16, y2);
-    _mm256_storeu_ps(y + 24, y3);
-    _mm256_storeu_ps(y + 32, y4);
-    _mm256_storeu_ps(y + 40, y5);
-    _mm256_storeu_ps(y + 48, y6);
-    _mm256_storeu_ps(y + 56, y7);
-    _mm256_storeu_ps(y + 64, y8);
-    _mm256_storeu_ps(y + 72, y9);
-    _mm256_storeu_ps(y + 80, y10);
-    _mm256_storeu_ps(y + 88, y11);
-    _mm256_storeu_ps(y + 96, y12);
-    _mm256_storeu_ps(y + 104, y13);
-    _mm256_storeu_ps(y + 112, y14);
-    _mm256_storeu_ps(y + 120, y15);
+      _mm256_storeu_ps(y + 0, y0);
+      _mm256_storeu_ps(y + 8, y1);
+      _mm256_storeu_ps(y + 16, y2);
+      _mm256_storeu_ps(y + 24, y3);
+    }
+    {
+      __m256 x0 = _mm256_loadu_ps(x + 32);
+      __m256 x1 = _mm256_loadu_ps(x + 40);
+      __m256 x2 = _mm256_loadu_ps(x + 48);
+      __m256 x3 = _mm256_loadu_ps(x + 56);
+
+      const __m256 y0 = _mm256_fmadd_ps(x0, hi, _mm256_mul_ps(x0, lo));
+      const __m256 y1 = _mm256_fmadd_ps(x1, hi, _mm256_mul_ps(x1, lo));
+      const __m256 y2 = _mm256_fmadd_ps(x2, hi, _mm256_mul_ps(x2, lo));
+      const __m256 y3 = _mm256_fmadd_ps(x3, hi, _mm256_mul_ps(x3, lo));
+
+      _mm256_storeu_ps(y + 32, y0);
+      _mm256_storeu_ps(y + 40, y1);
+      _mm256_storeu_ps(y + 48, y2);
+      _mm256_storeu_ps(y + 56, y3);
+    }
+    {
+      __m256 x0 = _mm256_loadu_ps(x + 64);
+      __m256 x1 = _mm256_loadu_ps(x + 72);
+      __m256 x2 = _mm256_loadu_ps(x + 80);
+      __m256 x3 = _mm256_loadu_ps(x + 88);
+
+      const __m256 y0 = _mm256_fmadd_ps(x0, hi, _mm256_mul_ps(x0, lo));
+      const __m256 y1 = _mm256_fmadd_ps(x1, hi, _mm256_mul_ps(x1, lo));
+      const __m256 y2 = _mm256_fmadd_ps(x2, hi, _mm256_mul_ps(x2, lo));
+      const __m256 y3 = _mm256_fmadd_ps(x3, hi, _mm256_mul_ps(x3, lo));
+
+      _mm256_storeu_ps(y + 64, y0);
+      _mm256_storeu_ps(y + 72, y1);
+      _mm256_storeu_ps(y + 80, y2);
+      _mm256_storeu_ps(y + 88, y3);
+    }
+    {
+      __m256 x0 = _mm256_loadu_ps(x + 96);
+      __m256 x1 = _mm256_loadu_ps(x + 104);
+      __m256 x2 = _mm256_loadu_ps(x + 112);
+      __m256 x3 = _mm256_loadu_ps(x + 120);
+
+      const __m256 y0 = _mm256_fmadd_ps(x0, hi, _mm256_mul_ps(x0, lo));
+      const __m256 y1 = _mm256_fmadd_ps(x1, hi, _mm256_mul_ps(x1, lo));
+      const __m256 y2 = _mm256_fmadd_ps(x2, hi, _mm256_mul_ps(x2, lo));
+      const __m256 y3 = _mm256_fmadd_ps(x3, hi, _mm256_mul_ps(x3, lo));
+
+      _mm256_storeu_ps(y + 96, y0);
+      _mm256_storeu_ps(y + 104, y1);
+      _mm256_storeu_ps(y + 112, y2);
+      _mm256_storeu_ps(y + 120, y3);
+    }
     x += 128;
     y += 128;
   }

@@ -65,8 +65,9 @@ static inline void fold(__m512* hi, __m512* lo, struct smx_f32_extended* sum) {
   sum->lo = l - (sum->hi - h);
 }
 
-// Makes the reference hold a block; the sums so far follow. Fails above the range.
+// Makes the reference hold a block with this maximum; the sums so far follow. Fails where the maximum is above the range.
 static inline bool hold(struct smx_f32_reference* reference, float max, __m512* hi, __m512* lo) {
+  smx_f32_anchor_move(reference, max);
   if (smx_f32_reference_holds(reference, max)) return true;
   if (!smx_f32_reference_move(reference, max)) return false;
   const __m512 rescale = _mm512_set1_ps(reference->rescale);
@@ -75,33 +76,111 @@ static inline bool hold(struct smx_f32_reference* reference, float max, __m512* 
   return true;
 }
 
-// The sum of a block in its lanes, and its largest element. Of no use where that is more than reference and anchor hold.
-static inline float sum_block_u64(size_t n, const float* x, const struct smx_f32_reference* reference,
-                                  __m512* hi, __m512* lo) {
+// Adds a block of n elements to the tile's lanes.
+static inline void add_block_u32(size_t n, const float* x, const struct smx_f32_reference* reference,
+                                 __m512* hi, __m512* lo) {
   const __m512 lower = _mm512_set1_ps(smx_lower_bound(SMX_BIAS - reference->exponent));
   const __m512 bias = _mm512_set1_ps(smx_rounding_bias(SMX_BIAS - reference->exponent));
-  const __m512 anchor = _mm512_set1_ps(smx_f32_anchor(reference, n));
   const __m512 mantissas = avx512f_load_table(smx_exp2_mantissas);
   const __m512 residuals = avx512f_load_table(smx_exp2_residuals);
-  __m512 max0 = _mm512_set1_ps(-INFINITY);
-  __m512 max1 = _mm512_set1_ps(-INFINITY);
+  const __m512 anchor = _mm512_set1_ps(smx_f32_anchor(reference, reference->anchor, n));
+  __m512 block_hi[1] = {anchor};
+  __m512 block_lo[1] = {_mm512_setzero_ps()};
+
+  size_t i = 0;
+  for (; i + 32 <= n; i += 32) {
+    const __m512 x0 = _mm512_loadu_ps(x + i + 0);
+    const __m512 x1 = _mm512_loadu_ps(x + i + 16);
+
+    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    const __m512 clamped0 = _mm512_max_ps(lower, x0);
+    const __m512 clamped1 = _mm512_max_ps(lower, x1);
+    const __m512 biased0 = _mm512_fmadd_ps(clamped0, _mm512_set1_ps(8.0f * smx_log2e), bias);
+    const __m512 biased1 = _mm512_fmadd_ps(clamped1, _mm512_set1_ps(8.0f * smx_log2e), bias);
+    const __m512 n0 = _mm512_sub_ps(biased0, bias);
+    const __m512 n1 = _mm512_sub_ps(biased1, bias);
+    const __m512i index0 = _mm512_castps_si512(biased0);
+    const __m512i index1 = _mm512_castps_si512(biased1);
+    __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E430p-4f), clamped0);
+    __m512 t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.62E430p-4f), clamped1);
+    t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(0x1.05C610p-32f), t0);
+    t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(0x1.05C610p-32f), t1);
+    __m512 u0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
+    __m512 u1 = _mm512_fmadd_ps(t1, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
+    u0 = _mm512_fmadd_ps(u0, t0, _mm512_set1_ps(1.0f));
+    u1 = _mm512_fmadd_ps(u1, t1, _mm512_set1_ps(1.0f));
+    u0 = _mm512_fmadd_ps(u0, t0, _mm512_permutexvar_ps(index0, residuals));
+    u1 = _mm512_fmadd_ps(u1, t1, _mm512_permutexvar_ps(index1, residuals));
+    const __m512 s0 =
+        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased0), 20),
+                                             _mm512_castps_si512(_mm512_permutexvar_ps(index0, mantissas))));
+    const __m512 s1 =
+        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased1), 20),
+                                             _mm512_castps_si512(_mm512_permutexvar_ps(index1, mantissas))));
+    const __m512 e0 = _mm512_fmadd_ps(s0, u0, s0);
+    const __m512 e1 = _mm512_fmadd_ps(s1, u1, s1);
+    add_compensated(&block_hi[0], &block_lo[0], _mm512_add_ps(e0, e1));
+  }
+  if (i < n) {
+    const __m512 absent = _mm512_set1_ps(-INFINITY);  // counts as 0
+
+    const __m512 x0 = avx512f_load_tail(x + i + 0, (ptrdiff_t)(n - i) - 0, absent);
+    const __m512 x1 = avx512f_load_tail(x + i + 16, (ptrdiff_t)(n - i) - 16, absent);
+
+    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    const __m512 clamped0 = _mm512_max_ps(lower, x0);
+    const __m512 clamped1 = _mm512_max_ps(lower, x1);
+    const __m512 biased0 = _mm512_fmadd_ps(clamped0, _mm512_set1_ps(8.0f * smx_log2e), bias);
+    const __m512 biased1 = _mm512_fmadd_ps(clamped1, _mm512_set1_ps(8.0f * smx_log2e), bias);
+    const __m512 n0 = _mm512_sub_ps(biased0, bias);
+    const __m512 n1 = _mm512_sub_ps(biased1, bias);
+    const __m512i index0 = _mm512_castps_si512(biased0);
+    const __m512i index1 = _mm512_castps_si512(biased1);
+    __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E430p-4f), clamped0);
+    __m512 t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.62E430p-4f), clamped1);
+    t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(0x1.05C610p-32f), t0);
+    t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(0x1.05C610p-32f), t1);
+    __m512 u0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
+    __m512 u1 = _mm512_fmadd_ps(t1, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
+    u0 = _mm512_fmadd_ps(u0, t0, _mm512_set1_ps(1.0f));
+    u1 = _mm512_fmadd_ps(u1, t1, _mm512_set1_ps(1.0f));
+    u0 = _mm512_fmadd_ps(u0, t0, _mm512_permutexvar_ps(index0, residuals));
+    u1 = _mm512_fmadd_ps(u1, t1, _mm512_permutexvar_ps(index1, residuals));
+    const __m512 s0 =
+        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased0), 20),
+                                             _mm512_castps_si512(_mm512_permutexvar_ps(index0, mantissas))));
+    const __m512 s1 =
+        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased1), 20),
+                                             _mm512_castps_si512(_mm512_permutexvar_ps(index1, mantissas))));
+    const __m512 e0 = _mm512_fmadd_ps(s0, u0, s0);
+    const __m512 e1 = _mm512_fmadd_ps(s1, u1, s1);
+    add_compensated(&block_hi[0], &block_lo[0], _mm512_add_ps(e0, e1));
+  }
+  take_off(&block_hi[0], &block_lo[0], anchor);
+  add_pair(&hi[0], &lo[0], block_hi[0], block_lo[0]);
+}
+
+// Adds a block of n elements to the tile's lanes.
+static inline void add_block_u64(size_t n, const float* x, const struct smx_f32_reference* reference,
+                                 __m512* hi, __m512* lo) {
+  const __m512 lower = _mm512_set1_ps(smx_lower_bound(SMX_BIAS - reference->exponent));
+  const __m512 bias = _mm512_set1_ps(smx_rounding_bias(SMX_BIAS - reference->exponent));
+  const __m512 mantissas = avx512f_load_table(smx_exp2_mantissas);
+  const __m512 residuals = avx512f_load_table(smx_exp2_residuals);
+  const __m512 anchor = _mm512_set1_ps(smx_f32_anchor(reference, reference->anchor, n));
   __m512 block_hi[1] = {anchor};
   __m512 block_lo[1] = {_mm512_setzero_ps()};
 
   size_t i = 0;
   for (; i + 64 <= n; i += 64) {
-    __builtin_prefetch(x + i + 2048);
-    __builtin_prefetch(x + i + 2064);
     const __m512 x0 = _mm512_loadu_ps(x + i + 0);
     const __m512 x1 = _mm512_loadu_ps(x + i + 16);
-    __builtin_prefetch(x + i + 2080);
-    __builtin_prefetch(x + i + 2096);
     const __m512 x2 = _mm512_loadu_ps(x + i + 32);
     const __m512 x3 = _mm512_loadu_ps(x + i + 48);
-    max0 = _mm512_max_ps(max0, x0);
-    max1 = _mm512_max_ps(max1, x1);
-    max0 = _mm512_max_ps(max0, x2);
-    max1 = _mm512_max_ps(max1, x3);
 
     // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
     // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -122,18 +201,6 @@ static inline float sum_block_u64(size_t n, const float* x, const struct smx_f32
     const __m512i index1 = _mm512_castps_si512(biased1);
     const __m512i index2 = _mm512_castps_si512(biased2);
     const __m512i index3 = _mm512_castps_si512(biased3);
-    const __m512 s0 =
-        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased0), 20),
-                                             _mm512_castps_si512(_mm512_permutexvar_ps(index0, mantissas))));
-    const __m512 s1 =
-        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased1), 20),
-                                             _mm512_castps_si512(_mm512_permutexvar_ps(index1, mantissas))));
-    const __m512 s2 =
-        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased2), 20),
-                                             _mm512_castps_si512(_mm512_permutexvar_ps(index2, mantissas))));
-    const __m512 s3 =
-        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased3), 20),
-                                             _mm512_castps_si512(_mm512_permutexvar_ps(index3, mantissas))));
     __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E430p-4f), clamped0);
     __m512 t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.62E430p-4f), clamped1);
     __m512 t2 = _mm512_fmadd_ps(n2, _mm512_set1_ps(-0x1.62E430p-4f), clamped2);
@@ -154,6 +221,18 @@ static inline float sum_block_u64(size_t n, const float* x, const struct smx_f32
     u1 = _mm512_fmadd_ps(u1, t1, _mm512_permutexvar_ps(index1, residuals));
     u2 = _mm512_fmadd_ps(u2, t2, _mm512_permutexvar_ps(index2, residuals));
     u3 = _mm512_fmadd_ps(u3, t3, _mm512_permutexvar_ps(index3, residuals));
+    const __m512 s0 =
+        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased0), 20),
+                                             _mm512_castps_si512(_mm512_permutexvar_ps(index0, mantissas))));
+    const __m512 s1 =
+        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased1), 20),
+                                             _mm512_castps_si512(_mm512_permutexvar_ps(index1, mantissas))));
+    const __m512 s2 =
+        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased2), 20),
+                                             _mm512_castps_si512(_mm512_permutexvar_ps(index2, mantissas))));
+    const __m512 s3 =
+        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased3), 20),
+                                             _mm512_castps_si512(_mm512_permutexvar_ps(index3, mantissas))));
     const __m512 e0 = _mm512_fmadd_ps(s0, u0, s0);
     const __m512 e1 = _mm512_fmadd_ps(s1, u1, s1);
     const __m512 e2 = _mm512_fmadd_ps(s2, u2, s2);
@@ -162,12 +241,8 @@ static inline float sum_block_u64(size_t n, const float* x, const struct smx_f32
     add_compensated(&block_hi[0], &block_lo[0], _mm512_add_ps(e2, e3));
   }
   for (; i + 32 <= n; i += 32) {
-    __builtin_prefetch(x + i + 2048);
-    __builtin_prefetch(x + i + 2064);
     const __m512 x0 = _mm512_loadu_ps(x + i + 0);
     const __m512 x1 = _mm512_loadu_ps(x + i + 16);
-    max0 = _mm512_max_ps(max0, x0);
-    max1 = _mm512_max_ps(max1, x1);
 
     // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
     // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -180,12 +255,6 @@ static inline float sum_block_u64(size_t n, const float* x, const struct smx_f32
     const __m512 n1 = _mm512_sub_ps(biased1, bias);
     const __m512i index0 = _mm512_castps_si512(biased0);
     const __m512i index1 = _mm512_castps_si512(biased1);
-    const __m512 s0 =
-        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased0), 20),
-                                             _mm512_castps_si512(_mm512_permutexvar_ps(index0, mantissas))));
-    const __m512 s1 =
-        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased1), 20),
-                                             _mm512_castps_si512(_mm512_permutexvar_ps(index1, mantissas))));
     __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E430p-4f), clamped0);
     __m512 t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.62E430p-4f), clamped1);
     t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(0x1.05C610p-32f), t0);
@@ -196,6 +265,12 @@ static inline float sum_block_u64(size_t n, const float* x, const struct smx_f32
     u1 = _mm512_fmadd_ps(u1, t1, _mm512_set1_ps(1.0f));
     u0 = _mm512_fmadd_ps(u0, t0, _mm512_permutexvar_ps(index0, residuals));
     u1 = _mm512_fmadd_ps(u1, t1, _mm512_permutexvar_ps(index1, residuals));
+    const __m512 s0 =
+        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased0), 20),
+                                             _mm512_castps_si512(_mm512_permutexvar_ps(index0, mantissas))));
+    const __m512 s1 =
+        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased1), 20),
+                                             _mm512_castps_si512(_mm512_permutexvar_ps(index1, mantissas))));
     const __m512 e0 = _mm512_fmadd_ps(s0, u0, s0);
     const __m512 e1 = _mm512_fmadd_ps(s1, u1, s1);
     add_compensated(&block_hi[0], &block_lo[0], _mm512_add_ps(e0, e1));
@@ -205,8 +280,6 @@ static inline float sum_block_u64(size_t n, const float* x, const struct smx_f32
 
     const __m512 x0 = avx512f_load_tail(x + i + 0, (ptrdiff_t)(n - i) - 0, absent);
     const __m512 x1 = avx512f_load_tail(x + i + 16, (ptrdiff_t)(n - i) - 16, absent);
-    max0 = _mm512_max_ps(max0, x0);
-    max1 = _mm512_max_ps(max1, x1);
 
     // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
     // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -219,12 +292,6 @@ static inline float sum_block_u64(size_t n, const float* x, const struct smx_f32
     const __m512 n1 = _mm512_sub_ps(biased1, bias);
     const __m512i index0 = _mm512_castps_si512(biased0);
     const __m512i index1 = _mm512_castps_si512(biased1);
-    const __m512 s0 =
-        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased0), 20),
-                                             _mm512_castps_si512(_mm512_permutexvar_ps(index0, mantissas))));
-    const __m512 s1 =
-        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased1), 20),
-                                             _mm512_castps_si512(_mm512_permutexvar_ps(index1, mantissas))));
     __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E430p-4f), clamped0);
     __m512 t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.62E430p-4f), clamped1);
     t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(0x1.05C610p-32f), t0);
@@ -235,14 +302,337 @@ static inline float sum_block_u64(size_t n, const float* x, const struct smx_f32
     u1 = _mm512_fmadd_ps(u1, t1, _mm512_set1_ps(1.0f));
     u0 = _mm512_fmadd_ps(u0, t0, _mm512_permutexvar_ps(index0, residuals));
     u1 = _mm512_fmadd_ps(u1, t1, _mm512_permutexvar_ps(index1, residuals));
+    const __m512 s0 =
+        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased0), 20),
+                                             _mm512_castps_si512(_mm512_permutexvar_ps(index0, mantissas))));
+    const __m512 s1 =
+        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased1), 20),
+                                             _mm512_castps_si512(_mm512_permutexvar_ps(index1, mantissas))));
     const __m512 e0 = _mm512_fmadd_ps(s0, u0, s0);
     const __m512 e1 = _mm512_fmadd_ps(s1, u1, s1);
     add_compensated(&block_hi[0], &block_lo[0], _mm512_add_ps(e0, e1));
   }
   take_off(&block_hi[0], &block_lo[0], anchor);
-  hi[0] = block_hi[0];
-  lo[0] = block_lo[0];
-  return _mm512_reduce_max_ps(_mm512_max_ps(max0, max1));
+  add_pair(&hi[0], &lo[0], block_hi[0], block_lo[0]);
+}
+
+// Adds a block of n elements to the tile's lanes.
+static inline void add_block_u128(size_t n, const float* x, const struct smx_f32_reference* reference,
+                                  __m512* hi, __m512* lo) {
+  const __m512 lower = _mm512_set1_ps(smx_lower_bound(SMX_BIAS - reference->exponent));
+  const __m512 bias = _mm512_set1_ps(smx_rounding_bias(SMX_BIAS - reference->exponent));
+  const __m512 mantissas = avx512f_load_table(smx_exp2_mantissas);
+  const __m512 residuals = avx512f_load_table(smx_exp2_residuals);
+  const __m512 anchor = _mm512_set1_ps(smx_f32_anchor(reference, reference->anchor, n));
+  __m512 block_hi[1] = {anchor};
+  __m512 block_lo[1] = {_mm512_setzero_ps()};
+
+  size_t i = 0;
+  for (; i + 128 <= n; i += 128) {
+    {
+      const __m512 x0 = _mm512_loadu_ps(x + i + 0);
+      const __m512 x1 = _mm512_loadu_ps(x + i + 16);
+      const __m512 x2 = _mm512_loadu_ps(x + i + 32);
+      const __m512 x3 = _mm512_loadu_ps(x + i + 48);
+
+      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      const __m512 clamped0 = _mm512_max_ps(lower, x0);
+      const __m512 clamped1 = _mm512_max_ps(lower, x1);
+      const __m512 clamped2 = _mm512_max_ps(lower, x2);
+      const __m512 clamped3 = _mm512_max_ps(lower, x3);
+      const __m512 biased0 = _mm512_fmadd_ps(clamped0, _mm512_set1_ps(8.0f * smx_log2e), bias);
+      const __m512 biased1 = _mm512_fmadd_ps(clamped1, _mm512_set1_ps(8.0f * smx_log2e), bias);
+      const __m512 biased2 = _mm512_fmadd_ps(clamped2, _mm512_set1_ps(8.0f * smx_log2e), bias);
+      const __m512 biased3 = _mm512_fmadd_ps(clamped3, _mm512_set1_ps(8.0f * smx_log2e), bias);
+      const __m512 n0 = _mm512_sub_ps(biased0, bias);
+      const __m512 n1 = _mm512_sub_ps(biased1, bias);
+      const __m512 n2 = _mm512_sub_ps(biased2, bias);
+      const __m512 n3 = _mm512_sub_ps(biased3, bias);
+      const __m512i index0 = _mm512_castps_si512(biased0);
+      const __m512i index1 = _mm512_castps_si512(biased1);
+      const __m512i index2 = _mm512_castps_si512(biased2);
+      const __m512i index3 = _mm512_castps_si512(biased3);
+      __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E430p-4f), clamped0);
+      __m512 t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.62E430p-4f), clamped1);
+      __m512 t2 = _mm512_fmadd_ps(n2, _mm512_set1_ps(-0x1.62E430p-4f), clamped2);
+      __m512 t3 = _mm512_fmadd_ps(n3, _mm512_set1_ps(-0x1.62E430p-4f), clamped3);
+      t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(0x1.05C610p-32f), t0);
+      t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(0x1.05C610p-32f), t1);
+      t2 = _mm512_fmadd_ps(n2, _mm512_set1_ps(0x1.05C610p-32f), t2);
+      t3 = _mm512_fmadd_ps(n3, _mm512_set1_ps(0x1.05C610p-32f), t3);
+      __m512 u0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
+      __m512 u1 = _mm512_fmadd_ps(t1, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
+      __m512 u2 = _mm512_fmadd_ps(t2, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
+      __m512 u3 = _mm512_fmadd_ps(t3, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
+      u0 = _mm512_fmadd_ps(u0, t0, _mm512_set1_ps(1.0f));
+      u1 = _mm512_fmadd_ps(u1, t1, _mm512_set1_ps(1.0f));
+      u2 = _mm512_fmadd_ps(u2, t2, _mm512_set1_ps(1.0f));
+      u3 = _mm512_fmadd_ps(u3, t3, _mm512_set1_ps(1.0f));
+      u0 = _mm512_fmadd_ps(u0, t0, _mm512_permutexvar_ps(index0, residuals));
+      u1 = _mm512_fmadd_ps(u1, t1, _mm512_permutexvar_ps(index1, residuals));
+      u2 = _mm512_fmadd_ps(u2, t2, _mm512_permutexvar_ps(index2, residuals));
+      u3 = _mm512_fmadd_ps(u3, t3, _mm512_permutexvar_ps(index3, residuals));
+      const __m512 s0 = _mm512_castsi512_ps(
+          _mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased0), 20),
+                           _mm512_castps_si512(_mm512_permutexvar_ps(index0, mantissas))));
+      const __m512 s1 = _mm512_castsi512_ps(
+          _mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased1), 20),
+                           _mm512_castps_si512(_mm512_permutexvar_ps(index1, mantissas))));
+      const __m512 s2 = _mm512_castsi512_ps(
+          _mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased2), 20),
+                           _mm512_castps_si512(_mm512_permutexvar_ps(index2, mantissas))));
+      const __m512 s3 = _mm512_castsi512_ps(
+          _mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased3), 20),
+                           _mm512_castps_si512(_mm512_permutexvar_ps(index3, mantissas))));
+      const __m512 e0 = _mm512_fmadd_ps(s0, u0, s0);
+      const __m512 e1 = _mm512_fmadd_ps(s1, u1, s1);
+      const __m512 e2 = _mm512_fmadd_ps(s2, u2, s2);
+      const __m512 e3 = _mm512_fmadd_ps(s3, u3, s3);
+      add_compensated(&block_hi[0], &block_lo[0], _mm512_add_ps(e0, e1));
+      add_compensated(&block_hi[0], &block_lo[0], _mm512_add_ps(e2, e3));
+    }
+    {
+      const __m512 x0 = _mm512_loadu_ps(x + i + 64);
+      const __m512 x1 = _mm512_loadu_ps(x + i + 80);
+      const __m512 x2 = _mm512_loadu_ps(x + i + 96);
+      const __m512 x3 = _mm512_loadu_ps(x + i + 112);
+
+      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      const __m512 clamped0 = _mm512_max_ps(lower, x0);
+      const __m512 clamped1 = _mm512_max_ps(lower, x1);
+      const __m512 clamped2 = _mm512_max_ps(lower, x2);
+      const __m512 clamped3 = _mm512_max_ps(lower, x3);
+      const __m512 biased0 = _mm512_fmadd_ps(clamped0, _mm512_set1_ps(8.0f * smx_log2e), bias);
+      const __m512 biased1 = _mm512_fmadd_ps(clamped1, _mm512_set1_ps(8.0f * smx_log2e), bias);
+      const __m512 biased2 = _mm512_fmadd_ps(clamped2, _mm512_set1_ps(8.0f * smx_log2e), bias);
+      const __m512 biased3 = _mm512_fmadd_ps(clamped3, _mm512_set1_ps(8.0f * smx_log2e), bias);
+      const __m512 n0 = _mm512_sub_ps(biased0, bias);
+      const __m512 n1 = _mm512_sub_ps(biased1, bias);
+      const __m512 n2 = _mm512_sub_ps(biased2, bias);
+      const __m512 n3 = _mm512_sub_ps(biased3, bias);
+      const __m512i index0 = _mm512_castps_si512(biased0);
+      const __m512i index1 = _mm512_castps_si512(biased1);
+      const __m512i index2 = _mm512_castps_si512(biased2);
+      const __m512i index3 = _mm512_castps_si512(biased3);
+      __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E430p-4f), clamped0);
+      __m512 t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.62E430p-4f), clamped1);
+      __m512 t2 = _mm512_fmadd_ps(n2, _mm512_set1_ps(-0x1.62E430p-4f), clamped2);
+      __m512 t3 = _mm512_fmadd_ps(n3, _mm512_set1_ps(-0x1.62E430p-4f), clamped3);
+      t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(0x1.05C610p-32f), t0);
+      t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(0x1.05C610p-32f), t1);
+      t2 = _mm512_fmadd_ps(n2, _mm512_set1_ps(0x1.05C610p-32f), t2);
+      t3 = _mm512_fmadd_ps(n3, _mm512_set1_ps(0x1.05C610p-32f), t3);
+      __m512 u0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
+      __m512 u1 = _mm512_fmadd_ps(t1, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
+      __m512 u2 = _mm512_fmadd_ps(t2, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
+      __m512 u3 = _mm512_fmadd_ps(t3, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
+      u0 = _mm512_fmadd_ps(u0, t0, _mm512_set1_ps(1.0f));
+      u1 = _mm512_fmadd_ps(u1, t1, _mm512_set1_ps(1.0f));
+      u2 = _mm512_fmadd_ps(u2, t2, _mm512_set1_ps(1.0f));
+      u3 = _mm512_fmadd_ps(u3, t3, _mm512_set1_ps(1.0f));
+      u0 = _mm512_fmadd_ps(u0, t0, _mm512_permutexvar_ps(index0, residuals));
+      u1 = _mm512_fmadd_ps(u1, t1, _mm512_permutexvar_ps(index1, residuals));
+      u2 = _mm512_fmadd_ps(u2, t2, _mm512_permutexvar_ps(index2, residuals));
+      u3 = _mm512_fmadd_ps(u3, t3, _mm512_permutexvar_ps(index3, residuals));
+      const __m512 s0 = _mm512_castsi512_ps(
+          _mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased0), 20),
+                           _mm512_castps_si512(_mm512_permutexvar_ps(index0, mantissas))));
+      const __m512 s1 = _mm512_castsi512_ps(
+          _mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased1), 20),
+                           _mm512_castps_si512(_mm512_permutexvar_ps(index1, mantissas))));
+      const __m512 s2 = _mm512_castsi512_ps(
+          _mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased2), 20),
+                           _mm512_castps_si512(_mm512_permutexvar_ps(index2, mantissas))));
+      const __m512 s3 = _mm512_castsi512_ps(
+          _mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased3), 20),
+                           _mm512_castps_si512(_mm512_permutexvar_ps(index3, mantissas))));
+      const __m512 e0 = _mm512_fmadd_ps(s0, u0, s0);
+      const __m512 e1 = _mm512_fmadd_ps(s1, u1, s1);
+      const __m512 e2 = _mm512_fmadd_ps(s2, u2, s2);
+      const __m512 e3 = _mm512_fmadd_ps(s3, u3, s3);
+      add_compensated(&block_hi[0], &block_lo[0], _mm512_add_ps(e0, e1));
+      add_compensated(&block_hi[0], &block_lo[0], _mm512_add_ps(e2, e3));
+    }
+  }
+  for (; i + 32 <= n; i += 32) {
+    const __m512 x0 = _mm512_loadu_ps(x + i + 0);
+    const __m512 x1 = _mm512_loadu_ps(x + i + 16);
+
+    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    const __m512 clamped0 = _mm512_max_ps(lower, x0);
+    const __m512 clamped1 = _mm512_max_ps(lower, x1);
+    const __m512 biased0 = _mm512_fmadd_ps(clamped0, _mm512_set1_ps(8.0f * smx_log2e), bias);
+    const __m512 biased1 = _mm512_fmadd_ps(clamped1, _mm512_set1_ps(8.0f * smx_log2e), bias);
+    const __m512 n0 = _mm512_sub_ps(biased0, bias);
+    const __m512 n1 = _mm512_sub_ps(biased1, bias);
+    const __m512i index0 = _mm512_castps_si512(biased0);
+    const __m512i index1 = _mm512_castps_si512(biased1);
+    __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E430p-4f), clamped0);
+    __m512 t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.62E430p-4f), clamped1);
+    t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(0x1.05C610p-32f), t0);
+    t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(0x1.05C610p-32f), t1);
+    __m512 u0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
+    __m512 u1 = _mm512_fmadd_ps(t1, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
+    u0 = _mm512_fmadd_ps(u0, t0, _mm512_set1_ps(1.0f));
+    u1 = _mm512_fmadd_ps(u1, t1, _mm512_set1_ps(1.0f));
+    u0 = _mm512_fmadd_ps(u0, t0, _mm512_permutexvar_ps(index0, residuals));
+    u1 = _mm512_fmadd_ps(u1, t1, _mm512_permutexvar_ps(index1, residuals));
+    const __m512 s0 =
+        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased0), 20),
+                                             _mm512_castps_si512(_mm512_permutexvar_ps(index0, mantissas))));
+    const __m512 s1 =
+        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased1), 20),
+                                             _mm512_castps_si512(_mm512_permutexvar_ps(index1, mantissas))));
+    const __m512 e0 = _mm512_fmadd_ps(s0, u0, s0);
+    const __m512 e1 = _mm512_fmadd_ps(s1, u1, s1);
+    add_compensated(&block_hi[0], &block_lo[0], _mm512_add_ps(e0, e1));
+  }
+  if (i < n) {
+    const __m512 absent = _mm512_set1_ps(-INFINITY);  // counts as 0
+
+    const __m512 x0 = avx512f_load_tail(x + i + 0, (ptrdiff_t)(n - i) - 0, absent);
+    const __m512 x1 = avx512f_load_tail(x + i + 16, (ptrdiff_t)(n - i) - 16, absent);
+
+    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    const __m512 clamped0 = _mm512_max_ps(lower, x0);
+    const __m512 clamped1 = _mm512_max_ps(lower, x1);
+    const __m512 biased0 = _mm512_fmadd_ps(clamped0, _mm512_set1_ps(8.0f * smx_log2e), bias);
+    const __m512 biased1 = _mm512_fmadd_ps(clamped1, _mm512_set1_ps(8.0f * smx_log2e), bias);
+    const __m512 n0 = _mm512_sub_ps(biased0, bias);
+    const __m512 n1 = _mm512_sub_ps(biased1, bias);
+    const __m512i index0 = _mm512_castps_si512(biased0);
+    const __m512i index1 = _mm512_castps_si512(biased1);
+    __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E430p-4f), clamped0);
+    __m512 t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.62E430p-4f), clamped1);
+    t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(0x1.05C610p-32f), t0);
+    t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(0x1.05C610p-32f), t1);
+    __m512 u0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
+    __m512 u1 = _mm512_fmadd_ps(t1, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
+    u0 = _mm512_fmadd_ps(u0, t0, _mm512_set1_ps(1.0f));
+    u1 = _mm512_fmadd_ps(u1, t1, _mm512_set1_ps(1.0f));
+    u0 = _mm512_fmadd_ps(u0, t0, _mm512_permutexvar_ps(index0, residuals));
+    u1 = _mm512_fmadd_ps(u1, t1, _mm512_permutexvar_ps(index1, residuals));
+    const __m512 s0 =
+        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased0), 20),
+                                             _mm512_castps_si512(_mm512_permutexvar_ps(index0, mantissas))));
+    const __m512 s1 =
+        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased1), 20),
+                                             _mm512_castps_si512(_mm512_permutexvar_ps(index1, mantissas))));
+    const __m512 e0 = _mm512_fmadd_ps(s0, u0, s0);
+    const __m512 e1 = _mm512_fmadd_ps(s1, u1, s1);
+    add_compensated(&block_hi[0], &block_lo[0], _mm512_add_ps(e0, e1));
+  }
+  take_off(&block_hi[0], &block_lo[0], anchor);
+  add_pair(&hi[0], &lo[0], block_hi[0], block_lo[0]);
+}
+
+// Adds 1 whole block to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow.
+template <bool kLooksAhead>
+static inline void add_blocks_u64(const float* x, const struct smx_f32_reference* reference,
+                                  const int32_t* anchors, __m512* hi, __m512* lo,
+                                  [[maybe_unused]] float* maxima) {
+  const __m512 lower = _mm512_set1_ps(smx_lower_bound(SMX_BIAS - reference->exponent));
+  const __m512 bias = _mm512_set1_ps(smx_rounding_bias(SMX_BIAS - reference->exponent));
+  const __m512 mantissas = avx512f_load_table(smx_exp2_mantissas);
+  const __m512 residuals = avx512f_load_table(smx_exp2_residuals);
+  __m512 anchor[1], max[1][2];
+  for (int b = 0; b < 1; b++) {
+    anchor[b] = _mm512_set1_ps(smx_f32_anchor(reference, anchors[b], 1024));
+    max[b][0] = max[b][1] = _mm512_set1_ps(-INFINITY);
+  }
+  __m512 block_hi[1][1] = {
+      {anchor[0]},
+  };
+  __m512 block_lo[1][1] = {
+      {_mm512_setzero_ps()},
+  };
+  for (size_t i = 0; i < 1024; i += 64) {
+    __builtin_prefetch(x + i + 2048);
+    __builtin_prefetch(x + i + 2064);
+    __builtin_prefetch(x + i + 2080);
+    __builtin_prefetch(x + i + 2096);
+    const __m512 x0 = _mm512_loadu_ps(x + i + 0);
+    const __m512 x1 = _mm512_loadu_ps(x + i + 16);
+    const __m512 x2 = _mm512_loadu_ps(x + i + 32);
+    const __m512 x3 = _mm512_loadu_ps(x + i + 48);
+    if constexpr (kLooksAhead) {
+      max[0][0] = _mm512_max_ps(max[0][0], _mm512_loadu_ps(x + i + 1024));
+      max[0][1] = _mm512_max_ps(max[0][1], _mm512_loadu_ps(x + i + 1040));
+      max[0][0] = _mm512_max_ps(max[0][0], _mm512_loadu_ps(x + i + 1056));
+      max[0][1] = _mm512_max_ps(max[0][1], _mm512_loadu_ps(x + i + 1072));
+    }
+
+    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    const __m512 clamped0 = _mm512_max_ps(lower, x0);
+    const __m512 clamped1 = _mm512_max_ps(lower, x1);
+    const __m512 clamped2 = _mm512_max_ps(lower, x2);
+    const __m512 clamped3 = _mm512_max_ps(lower, x3);
+    const __m512 biased0 = _mm512_fmadd_ps(clamped0, _mm512_set1_ps(8.0f * smx_log2e), bias);
+    const __m512 biased1 = _mm512_fmadd_ps(clamped1, _mm512_set1_ps(8.0f * smx_log2e), bias);
+    const __m512 biased2 = _mm512_fmadd_ps(clamped2, _mm512_set1_ps(8.0f * smx_log2e), bias);
+    const __m512 biased3 = _mm512_fmadd_ps(clamped3, _mm512_set1_ps(8.0f * smx_log2e), bias);
+    const __m512 n0 = _mm512_sub_ps(biased0, bias);
+    const __m512 n1 = _mm512_sub_ps(biased1, bias);
+    const __m512 n2 = _mm512_sub_ps(biased2, bias);
+    const __m512 n3 = _mm512_sub_ps(biased3, bias);
+    const __m512i index0 = _mm512_castps_si512(biased0);
+    const __m512i index1 = _mm512_castps_si512(biased1);
+    const __m512i index2 = _mm512_castps_si512(biased2);
+    const __m512i index3 = _mm512_castps_si512(biased3);
+    __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E430p-4f), clamped0);
+    __m512 t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.62E430p-4f), clamped1);
+    __m512 t2 = _mm512_fmadd_ps(n2, _mm512_set1_ps(-0x1.62E430p-4f), clamped2);
+    __m512 t3 = _mm512_fmadd_ps(n3, _mm512_set1_ps(-0x1.62E430p-4f), clamped3);
+    t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(0x1.05C610p-32f), t0);
+    t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(0x1.05C610p-32f), t1);
+    t2 = _mm512_fmadd_ps(n2, _mm512_set1_ps(0x1.05C610p-32f), t2);
+    t3 = _mm512_fmadd_ps(n3, _mm512_set1_ps(0x1.05C610p-32f), t3);
+    __m512 u0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
+    __m512 u1 = _mm512_fmadd_ps(t1, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
+    __m512 u2 = _mm512_fmadd_ps(t2, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
+    __m512 u3 = _mm512_fmadd_ps(t3, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
+    u0 = _mm512_fmadd_ps(u0, t0, _mm512_set1_ps(1.0f));
+    u1 = _mm512_fmadd_ps(u1, t1, _mm512_set1_ps(1.0f));
+    u2 = _mm512_fmadd_ps(u2, t2, _mm512_set1_ps(1.0f));
+    u3 = _mm512_fmadd_ps(u3, t3, _mm512_set1_ps(1.0f));
+    u0 = _mm512_fmadd_ps(u0, t0, _mm512_permutexvar_ps(index0, residuals));
+    u1 = _mm512_fmadd_ps(u1, t1, _mm512_permutexvar_ps(index1, residuals));
+    u2 = _mm512_fmadd_ps(u2, t2, _mm512_permutexvar_ps(index2, residuals));
+    u3 = _mm512_fmadd_ps(u3, t3, _mm512_permutexvar_ps(index3, residuals));
+    const __m512 s0 =
+        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased0), 20),
+                                             _mm512_castps_si512(_mm512_permutexvar_ps(index0, mantissas))));
+    const __m512 s1 =
+        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased1), 20),
+                                             _mm512_castps_si512(_mm512_permutexvar_ps(index1, mantissas))));
+    const __m512 s2 =
+        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased2), 20),
+                                             _mm512_castps_si512(_mm512_permutexvar_ps(index2, mantissas))));
+    const __m512 s3 =
+        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased3), 20),
+                                             _mm512_castps_si512(_mm512_permutexvar_ps(index3, mantissas))));
+    const __m512 e0 = _mm512_fmadd_ps(s0, u0, s0);
+    const __m512 e1 = _mm512_fmadd_ps(s1, u1, s1);
+    const __m512 e2 = _mm512_fmadd_ps(s2, u2, s2);
+    const __m512 e3 = _mm512_fmadd_ps(s3, u3, s3);
+    add_compensated(&block_hi[0][0], &block_lo[0][0], _mm512_add_ps(e0, e1));
+    add_compensated(&block_hi[0][0], &block_lo[0][0], _mm512_add_ps(e2, e3));
+  }
+  take_off(&block_hi[0][0], &block_lo[0][0], anchor[0]);
+  add_pair(&hi[0], &lo[0], block_hi[0][0], block_lo[0][0]);
+  if constexpr (kLooksAhead) {
+    maxima[0] = _mm512_reduce_max_ps(_mm512_max_ps(max[0][0], max[0][1]));
+  }
 }
 
 extern "C" void smx_f32_raddextexp_ukernel__avx512f_u64(size_t n, const float* x,
@@ -252,52 +642,67 @@ extern "C" void smx_f32_raddextexp_ukernel__avx512f_u64(size_t n, const float* x
   struct smx_f32_reference reference;
   smx_f32_reference_init(&reference);
   sum->max = -INFINITY;
-  bool is_guess = false;
-  size_t i = 0;
-  while (i < n) {
-    __m512 block_hi[1][1], block_lo[1][1];
-    size_t length = n - i < 1024 ? n - i : 1024;
-    if (!is_guess) {
-      const float block_max = maximum(length, x + i);
-      sum->max = block_max > sum->max ? block_max : sum->max;
-      if (!hold(&reference, block_max, hi, lo)) return smx_f32_extended_refuse(sum);
-      smx_f32_anchor_move(&reference, block_max);
+  float maxima[1];
+  bool has_maxima = false;
+  for (; n >= 1024; n -= 1024) {
+    int32_t anchors[1];
+    for (int b = 0; b < 1; b++) {
+      const float max = has_maxima ? maxima[b] : maximum(1024, x + b * 1024);
+      sum->max = max > sum->max ? max : sum->max;
+      if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
+      anchors[b] = reference.anchor;
     }
-    const float max = sum_block_u64(length, x + i, &reference, block_hi[0], block_lo[0]);
-    if (is_guess && !(smx_f32_reference_holds(&reference, max) && smx_f32_anchor_holds(&reference, max))) {
-      is_guess = false;
-      continue;
+    has_maxima = n >= 2048;
+    if (has_maxima) {
+      add_blocks_u64<true>(x, &reference, anchors, hi, lo, maxima);
+    } else {
+      add_blocks_u64<false>(x, &reference, anchors, hi, lo, maxima);
     }
-    is_guess = true;
+    x += 1024;
+  }
+  while (n > 0) {
+    const size_t block = n < 1024 ? n : 1024;
+    const float max = maximum(block, x);
     sum->max = max > sum->max ? max : sum->max;
-    add_pair(&hi[0], &lo[0], block_hi[0][0], block_lo[0][0]);
-    i += length;
+    if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
+    add_block_u64(block, x, &reference, hi, lo);
+    x += block;
+
+    n -= block;
   }
   fold(hi, lo, sum);
   sum->reference = reference.exponent;
 }
 
-// The sum of a block in its lanes, and its largest element. Of no use where that is more than reference and anchor hold.
-static inline float sum_block_u32(size_t n, const float* x, const struct smx_f32_reference* reference,
-                                  __m512* hi, __m512* lo) {
+// Adds 1 whole block to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow.
+template <bool kLooksAhead>
+static inline void add_blocks_u32(const float* x, const struct smx_f32_reference* reference,
+                                  const int32_t* anchors, __m512* hi, __m512* lo,
+                                  [[maybe_unused]] float* maxima) {
   const __m512 lower = _mm512_set1_ps(smx_lower_bound(SMX_BIAS - reference->exponent));
   const __m512 bias = _mm512_set1_ps(smx_rounding_bias(SMX_BIAS - reference->exponent));
-  const __m512 anchor = _mm512_set1_ps(smx_f32_anchor(reference, n));
   const __m512 mantissas = avx512f_load_table(smx_exp2_mantissas);
   const __m512 residuals = avx512f_load_table(smx_exp2_residuals);
-  __m512 max0 = _mm512_set1_ps(-INFINITY);
-  __m512 max1 = _mm512_set1_ps(-INFINITY);
-  __m512 block_hi[1] = {anchor};
-  __m512 block_lo[1] = {_mm512_setzero_ps()};
-
-  size_t i = 0;
-  for (; i + 32 <= n; i += 32) {
+  __m512 anchor[1], max[1][2];
+  for (int b = 0; b < 1; b++) {
+    anchor[b] = _mm512_set1_ps(smx_f32_anchor(reference, anchors[b], 1024));
+    max[b][0] = max[b][1] = _mm512_set1_ps(-INFINITY);
+  }
+  __m512 block_hi[1][1] = {
+      {anchor[0]},
+  };
+  __m512 block_lo[1][1] = {
+      {_mm512_setzero_ps()},
+  };
+  for (size_t i = 0; i < 1024; i += 32) {
     __builtin_prefetch(x + i + 2048);
     __builtin_prefetch(x + i + 2064);
     const __m512 x0 = _mm512_loadu_ps(x + i + 0);
     const __m512 x1 = _mm512_loadu_ps(x + i + 16);
-    max0 = _mm512_max_ps(max0, x0);
-    max1 = _mm512_max_ps(max1, x1);
+    if constexpr (kLooksAhead) {
+      max[0][0] = _mm512_max_ps(max[0][0], _mm512_loadu_ps(x + i + 1024));
+      max[0][1] = _mm512_max_ps(max[0][1], _mm512_loadu_ps(x + i + 1040));
+    }
 
     // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
     // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -310,12 +715,6 @@ static inline float sum_block_u32(size_t n, const float* x, const struct smx_f32
     const __m512 n1 = _mm512_sub_ps(biased1, bias);
     const __m512i index0 = _mm512_castps_si512(biased0);
     const __m512i index1 = _mm512_castps_si512(biased1);
-    const __m512 s0 =
-        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased0), 20),
-                                             _mm512_castps_si512(_mm512_permutexvar_ps(index0, mantissas))));
-    const __m512 s1 =
-        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased1), 20),
-                                             _mm512_castps_si512(_mm512_permutexvar_ps(index1, mantissas))));
     __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E430p-4f), clamped0);
     __m512 t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.62E430p-4f), clamped1);
     t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(0x1.05C610p-32f), t0);
@@ -326,53 +725,21 @@ static inline float sum_block_u32(size_t n, const float* x, const struct smx_f32
     u1 = _mm512_fmadd_ps(u1, t1, _mm512_set1_ps(1.0f));
     u0 = _mm512_fmadd_ps(u0, t0, _mm512_permutexvar_ps(index0, residuals));
     u1 = _mm512_fmadd_ps(u1, t1, _mm512_permutexvar_ps(index1, residuals));
-    const __m512 e0 = _mm512_fmadd_ps(s0, u0, s0);
-    const __m512 e1 = _mm512_fmadd_ps(s1, u1, s1);
-    add_compensated(&block_hi[0], &block_lo[0], _mm512_add_ps(e0, e1));
-  }
-  if (i < n) {
-    const __m512 absent = _mm512_set1_ps(-INFINITY);  // counts as 0
-
-    const __m512 x0 = avx512f_load_tail(x + i + 0, (ptrdiff_t)(n - i) - 0, absent);
-    const __m512 x1 = avx512f_load_tail(x + i + 16, (ptrdiff_t)(n - i) - 16, absent);
-    max0 = _mm512_max_ps(max0, x0);
-    max1 = _mm512_max_ps(max1, x1);
-
-    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
-    const __m512 clamped0 = _mm512_max_ps(lower, x0);
-    const __m512 clamped1 = _mm512_max_ps(lower, x1);
-    const __m512 biased0 = _mm512_fmadd_ps(clamped0, _mm512_set1_ps(8.0f * smx_log2e), bias);
-    const __m512 biased1 = _mm512_fmadd_ps(clamped1, _mm512_set1_ps(8.0f * smx_log2e), bias);
-    const __m512 n0 = _mm512_sub_ps(biased0, bias);
-    const __m512 n1 = _mm512_sub_ps(biased1, bias);
-    const __m512i index0 = _mm512_castps_si512(biased0);
-    const __m512i index1 = _mm512_castps_si512(biased1);
     const __m512 s0 =
         _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased0), 20),
                                              _mm512_castps_si512(_mm512_permutexvar_ps(index0, mantissas))));
     const __m512 s1 =
         _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased1), 20),
                                              _mm512_castps_si512(_mm512_permutexvar_ps(index1, mantissas))));
-    __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E430p-4f), clamped0);
-    __m512 t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.62E430p-4f), clamped1);
-    t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(0x1.05C610p-32f), t0);
-    t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(0x1.05C610p-32f), t1);
-    __m512 u0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
-    __m512 u1 = _mm512_fmadd_ps(t1, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
-    u0 = _mm512_fmadd_ps(u0, t0, _mm512_set1_ps(1.0f));
-    u1 = _mm512_fmadd_ps(u1, t1, _mm512_set1_ps(1.0f));
-    u0 = _mm512_fmadd_ps(u0, t0, _mm512_permutexvar_ps(index0, residuals));
-    u1 = _mm512_fmadd_ps(u1, t1, _mm512_permutexvar_ps(index1, residuals));
     const __m512 e0 = _mm512_fmadd_ps(s0, u0, s0);
     const __m512 e1 = _mm512_fmadd_ps(s1, u1, s1);
-    add_compensated(&block_hi[0], &block_lo[0], _mm512_add_ps(e0, e1));
+    add_compensated(&block_hi[0][0], &block_lo[0][0], _mm512_add_ps(e0, e1));
   }
-  take_off(&block_hi[0], &block_lo[0], anchor);
-  hi[0] = block_hi[0];
-  lo[0] = block_lo[0];
-  return _mm512_reduce_max_ps(_mm512_max_ps(max0, max1));
+  take_off(&block_hi[0][0], &block_lo[0][0], anchor[0]);
+  add_pair(&hi[0], &lo[0], block_hi[0][0], block_lo[0][0]);
+  if constexpr (kLooksAhead) {
+    maxima[0] = _mm512_reduce_max_ps(_mm512_max_ps(max[0][0], max[0][1]));
+  }
 }
 
 extern "C" void smx_f32_raddextexp_ukernel__avx512f_u32(size_t n, const float* x,
@@ -382,265 +749,213 @@ extern "C" void smx_f32_raddextexp_ukernel__avx512f_u32(size_t n, const float* x
   struct smx_f32_reference reference;
   smx_f32_reference_init(&reference);
   sum->max = -INFINITY;
-  bool is_guess = false;
-  size_t i = 0;
-  while (i < n) {
-    __m512 block_hi[1][1], block_lo[1][1];
-    size_t length = n - i < 1024 ? n - i : 1024;
-    if (!is_guess) {
-      const float block_max = maximum(length, x + i);
-      sum->max = block_max > sum->max ? block_max : sum->max;
-      if (!hold(&reference, block_max, hi, lo)) return smx_f32_extended_refuse(sum);
-      smx_f32_anchor_move(&reference, block_max);
+  float maxima[1];
+  bool has_maxima = false;
+  for (; n >= 1024; n -= 1024) {
+    int32_t anchors[1];
+    for (int b = 0; b < 1; b++) {
+      const float max = has_maxima ? maxima[b] : maximum(1024, x + b * 1024);
+      sum->max = max > sum->max ? max : sum->max;
+      if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
+      anchors[b] = reference.anchor;
     }
-    const float max = sum_block_u32(length, x + i, &reference, block_hi[0], block_lo[0]);
-    if (is_guess && !(smx_f32_reference_holds(&reference, max) && smx_f32_anchor_holds(&reference, max))) {
-      is_guess = false;
-      continue;
+    has_maxima = n >= 2048;
+    if (has_maxima) {
+      add_blocks_u32<true>(x, &reference, anchors, hi, lo, maxima);
+    } else {
+      add_blocks_u32<false>(x, &reference, anchors, hi, lo, maxima);
     }
-    is_guess = true;
+    x += 1024;
+  }
+  while (n > 0) {
+    const size_t block = n < 1024 ? n : 1024;
+    const float max = maximum(block, x);
     sum->max = max > sum->max ? max : sum->max;
-    add_pair(&hi[0], &lo[0], block_hi[0][0], block_lo[0][0]);
-    i += length;
+    if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
+    add_block_u32(block, x, &reference, hi, lo);
+    x += block;
+
+    n -= block;
   }
   fold(hi, lo, sum);
   sum->reference = reference.exponent;
 }
 
-// The sum of a block in its lanes, and its largest element. Of no use where that is more than reference and anchor hold.
-static inline float sum_block_u128(size_t n, const float* x, const struct smx_f32_reference* reference,
-                                   __m512* hi, __m512* lo) {
+// Adds 1 whole block to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow.
+template <bool kLooksAhead>
+static inline void add_blocks_u128(const float* x, const struct smx_f32_reference* reference,
+                                   const int32_t* anchors, __m512* hi, __m512* lo,
+                                   [[maybe_unused]] float* maxima) {
   const __m512 lower = _mm512_set1_ps(smx_lower_bound(SMX_BIAS - reference->exponent));
   const __m512 bias = _mm512_set1_ps(smx_rounding_bias(SMX_BIAS - reference->exponent));
-  const __m512 anchor = _mm512_set1_ps(smx_f32_anchor(reference, n));
   const __m512 mantissas = avx512f_load_table(smx_exp2_mantissas);
   const __m512 residuals = avx512f_load_table(smx_exp2_residuals);
-  __m512 max0 = _mm512_set1_ps(-INFINITY);
-  __m512 max1 = _mm512_set1_ps(-INFINITY);
-  __m512 block_hi[1] = {anchor};
-  __m512 block_lo[1] = {_mm512_setzero_ps()};
-
-  size_t i = 0;
-  for (; i + 128 <= n; i += 128) {
-    __builtin_prefetch(x + i + 2048);
-    __builtin_prefetch(x + i + 2064);
-    const __m512 x0 = _mm512_loadu_ps(x + i + 0);
-    const __m512 x1 = _mm512_loadu_ps(x + i + 16);
-    __builtin_prefetch(x + i + 2080);
-    __builtin_prefetch(x + i + 2096);
-    const __m512 x2 = _mm512_loadu_ps(x + i + 32);
-    const __m512 x3 = _mm512_loadu_ps(x + i + 48);
-    __builtin_prefetch(x + i + 2112);
-    __builtin_prefetch(x + i + 2128);
-    const __m512 x4 = _mm512_loadu_ps(x + i + 64);
-    const __m512 x5 = _mm512_loadu_ps(x + i + 80);
-    __builtin_prefetch(x + i + 2144);
-    __builtin_prefetch(x + i + 2160);
-    const __m512 x6 = _mm512_loadu_ps(x + i + 96);
-    const __m512 x7 = _mm512_loadu_ps(x + i + 112);
-    max0 = _mm512_max_ps(max0, x0);
-    max1 = _mm512_max_ps(max1, x1);
-    max0 = _mm512_max_ps(max0, x2);
-    max1 = _mm512_max_ps(max1, x3);
-    max0 = _mm512_max_ps(max0, x4);
-    max1 = _mm512_max_ps(max1, x5);
-    max0 = _mm512_max_ps(max0, x6);
-    max1 = _mm512_max_ps(max1, x7);
-
-    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
-    const __m512 clamped0 = _mm512_max_ps(lower, x0);
-    const __m512 clamped1 = _mm512_max_ps(lower, x1);
-    const __m512 clamped2 = _mm512_max_ps(lower, x2);
-    const __m512 clamped3 = _mm512_max_ps(lower, x3);
-    const __m512 clamped4 = _mm512_max_ps(lower, x4);
-    const __m512 clamped5 = _mm512_max_ps(lower, x5);
-    const __m512 clamped6 = _mm512_max_ps(lower, x6);
-    const __m512 clamped7 = _mm512_max_ps(lower, x7);
-    const __m512 biased0 = _mm512_fmadd_ps(clamped0, _mm512_set1_ps(8.0f * smx_log2e), bias);
-    const __m512 biased1 = _mm512_fmadd_ps(clamped1, _mm512_set1_ps(8.0f * smx_log2e), bias);
-    const __m512 biased2 = _mm512_fmadd_ps(clamped2, _mm512_set1_ps(8.0f * smx_log2e), bias);
-    const __m512 biased3 = _mm512_fmadd_ps(clamped3, _mm512_set1_ps(8.0f * smx_log2e), bias);
-    const __m512 biased4 = _mm512_fmadd_ps(clamped4, _mm512_set1_ps(8.0f * smx_log2e), bias);
-    const __m512 biased5 = _mm512_fmadd_ps(clamped5, _mm512_set1_ps(8.0f * smx_log2e), bias);
-    const __m512 biased6 = _mm512_fmadd_ps(clamped6, _mm512_set1_ps(8.0f * smx_log2e), bias);
-    const __m512 biased7 = _mm512_fmadd_ps(clamped7, _mm512_set1_ps(8.0f * smx_log2e), bias);
-    const __m512 n0 = _mm512_sub_ps(biased0, bias);
-    const __m512 n1 = _mm512_sub_ps(biased1, bias);
-    const __m512 n2 = _mm512_sub_ps(biased2, bias);
-    const __m512 n3 = _mm512_sub_ps(biased3, bias);
-    const __m512 n4 = _mm512_sub_ps(biased4, bias);
-    const __m512 n5 = _mm512_sub_ps(biased5, bias);
-    const __m512 n6 = _mm512_sub_ps(biased6, bias);
-    const __m512 n7 = _mm512_sub_ps(biased7, bias);
-    const __m512i index0 = _mm512_castps_si512(biased0);
-    const __m512i index1 = _mm512_castps_si512(biased1);
-    const __m512i index2 = _mm512_castps_si512(biased2);
-    const __m512i index3 = _mm512_castps_si512(biased3);
-    const __m512i index4 = _mm512_castps_si512(biased4);
-    const __m512i index5 = _mm512_castps_si512(biased5);
-    const __m512i index6 = _mm512_castps_si512(biased6);
-    const __m512i index7 = _mm512_castps_si512(biased7);
-    const __m512 s0 =
-        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased0), 20),
-                                             _mm512_castps_si512(_mm512_permutexvar_ps(index0, mantissas))));
-    const __m512 s1 =
-        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased1), 20),
-                                             _mm512_castps_si512(_mm512_permutexvar_ps(index1, mantissas))));
-    const __m512 s2 =
-        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased2), 20),
-                                             _mm512_castps_si512(_mm512_permutexvar_ps(index2, mantissas))));
-    const __m512 s3 =
-        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased3), 20),
-                                             _mm512_castps_si512(_mm512_permutexvar_ps(index3, mantissas))));
-    const __m512 s4 =
-        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased4), 20),
-                                             _mm512_castps_si512(_mm512_permutexvar_ps(index4, mantissas))));
-    const __m512 s5 =
-        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased5), 20),
-                                             _mm512_castps_si512(_mm512_permutexvar_ps(index5, mantissas))));
-    const __m512 s6 =
-        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased6), 20),
-                                             _mm512_castps_si512(_mm512_permutexvar_ps(index6, mantissas))));
-    const __m512 s7 =
-        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased7), 20),
-                                             _mm512_castps_si512(_mm512_permutexvar_ps(index7, mantissas))));
-    __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E430p-4f), clamped0);
-    __m512 t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.62E430p-4f), clamped1);
-    __m512 t2 = _mm512_fmadd_ps(n2, _mm512_set1_ps(-0x1.62E430p-4f), clamped2);
-    __m512 t3 = _mm512_fmadd_ps(n3, _mm512_set1_ps(-0x1.62E430p-4f), clamped3);
-    __m512 t4 = _mm512_fmadd_ps(n4, _mm512_set1_ps(-0x1.62E430p-4f), clamped4);
-    __m512 t5 = _mm512_fmadd_ps(n5, _mm512_set1_ps(-0x1.62E430p-4f), clamped5);
-    __m512 t6 = _mm512_fmadd_ps(n6, _mm512_set1_ps(-0x1.62E430p-4f), clamped6);
-    __m512 t7 = _mm512_fmadd_ps(n7, _mm512_set1_ps(-0x1.62E430p-4f), clamped7);
-    t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(0x1.05C610p-32f), t0);
-    t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(0x1.05C610p-32f), t1);
-    t2 = _mm512_fmadd_ps(n2, _mm512_set1_ps(0x1.05C610p-32f), t2);
-    t3 = _mm512_fmadd_ps(n3, _mm512_set1_ps(0x1.05C610p-32f), t3);
-    t4 = _mm512_fmadd_ps(n4, _mm512_set1_ps(0x1.05C610p-32f), t4);
-    t5 = _mm512_fmadd_ps(n5, _mm512_set1_ps(0x1.05C610p-32f), t5);
-    t6 = _mm512_fmadd_ps(n6, _mm512_set1_ps(0x1.05C610p-32f), t6);
-    t7 = _mm512_fmadd_ps(n7, _mm512_set1_ps(0x1.05C610p-32f), t7);
-    __m512 u0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
-    __m512 u1 = _mm512_fmadd_ps(t1, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
-    __m512 u2 = _mm512_fmadd_ps(t2, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
-    __m512 u3 = _mm512_fmadd_ps(t3, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
-    __m512 u4 = _mm512_fmadd_ps(t4, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
-    __m512 u5 = _mm512_fmadd_ps(t5, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
-    __m512 u6 = _mm512_fmadd_ps(t6, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
-    __m512 u7 = _mm512_fmadd_ps(t7, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
-    u0 = _mm512_fmadd_ps(u0, t0, _mm512_set1_ps(1.0f));
-    u1 = _mm512_fmadd_ps(u1, t1, _mm512_set1_ps(1.0f));
-    u2 = _mm512_fmadd_ps(u2, t2, _mm512_set1_ps(1.0f));
-    u3 = _mm512_fmadd_ps(u3, t3, _mm512_set1_ps(1.0f));
-    u4 = _mm512_fmadd_ps(u4, t4, _mm512_set1_ps(1.0f));
-    u5 = _mm512_fmadd_ps(u5, t5, _mm512_set1_ps(1.0f));
-    u6 = _mm512_fmadd_ps(u6, t6, _mm512_set1_ps(1.0f));
-    u7 = _mm512_fmadd_ps(u7, t7, _mm512_set1_ps(1.0f));
-    u0 = _mm512_fmadd_ps(u0, t0, _mm512_permutexvar_ps(index0, residuals));
-    u1 = _mm512_fmadd_ps(u1, t1, _mm512_permutexvar_ps(index1, residuals));
-    u2 = _mm512_fmadd_ps(u2, t2, _mm512_permutexvar_ps(index2, residuals));
-    u3 = _mm512_fmadd_ps(u3, t3, _mm512_permutexvar_ps(index3, residuals));
-    u4 = _mm512_fmadd_ps(u4, t4, _mm512_permutexvar_ps(index4, residuals));
-    u5 = _mm512_fmadd_ps(u5, t5, _mm512_permutexvar_ps(index5, residuals));
-    u6 = _mm512_fmadd_ps(u6, t6, _mm512_permutexvar_ps(index6, residuals));
-    u7 = _mm512_fmadd_ps(u7, t7, _mm512_permutexvar_ps(index7, residuals));
-    const __m512 e0 = _mm512_fmadd_ps(s0, u0, s0);
-    const __m512 e1 = _mm512_fmadd_ps(s1, u1, s1);
-    const __m512 e2 = _mm512_fmadd_ps(s2, u2, s2);
-    const __m512 e3 = _mm512_fmadd_ps(s3, u3, s3);
-    const __m512 e4 = _mm512_fmadd_ps(s4, u4, s4);
-    const __m512 e5 = _mm512_fmadd_ps(s5, u5, s5);
-    const __m512 e6 = _mm512_fmadd_ps(s6, u6, s6);
-    const __m512 e7 = _mm512_fmadd_ps(s7, u7, s7);
-    add_compensated(&block_hi[0], &block_lo[0], _mm512_add_ps(e0, e1));
-    add_compensated(&block_hi[0], &block_lo[0], _mm512_add_ps(e2, e3));
-    add_compensated(&block_hi[0], &block_lo[0], _mm512_add_ps(e4, e5));
-    add_compensated(&block_hi[0], &block_lo[0], _mm512_add_ps(e6, e7));
+  __m512 anchor[1], max[1][2];
+  for (int b = 0; b < 1; b++) {
+    anchor[b] = _mm512_set1_ps(smx_f32_anchor(reference, anchors[b], 1024));
+    max[b][0] = max[b][1] = _mm512_set1_ps(-INFINITY);
   }
-  for (; i + 32 <= n; i += 32) {
-    __builtin_prefetch(x + i + 2048);
-    __builtin_prefetch(x + i + 2064);
-    const __m512 x0 = _mm512_loadu_ps(x + i + 0);
-    const __m512 x1 = _mm512_loadu_ps(x + i + 16);
-    max0 = _mm512_max_ps(max0, x0);
-    max1 = _mm512_max_ps(max1, x1);
+  __m512 block_hi[1][1] = {
+      {anchor[0]},
+  };
+  __m512 block_lo[1][1] = {
+      {_mm512_setzero_ps()},
+  };
+  for (size_t i = 0; i < 1024; i += 128) {
+    {
+      __builtin_prefetch(x + i + 2048);
+      __builtin_prefetch(x + i + 2064);
+      __builtin_prefetch(x + i + 2080);
+      __builtin_prefetch(x + i + 2096);
+      const __m512 x0 = _mm512_loadu_ps(x + i + 0);
+      const __m512 x1 = _mm512_loadu_ps(x + i + 16);
+      const __m512 x2 = _mm512_loadu_ps(x + i + 32);
+      const __m512 x3 = _mm512_loadu_ps(x + i + 48);
+      if constexpr (kLooksAhead) {
+        max[0][0] = _mm512_max_ps(max[0][0], _mm512_loadu_ps(x + i + 1024));
+        max[0][1] = _mm512_max_ps(max[0][1], _mm512_loadu_ps(x + i + 1040));
+        max[0][0] = _mm512_max_ps(max[0][0], _mm512_loadu_ps(x + i + 1056));
+        max[0][1] = _mm512_max_ps(max[0][1], _mm512_loadu_ps(x + i + 1072));
+      }
 
-    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
-    const __m512 clamped0 = _mm512_max_ps(lower, x0);
-    const __m512 clamped1 = _mm512_max_ps(lower, x1);
-    const __m512 biased0 = _mm512_fmadd_ps(clamped0, _mm512_set1_ps(8.0f * smx_log2e), bias);
-    const __m512 biased1 = _mm512_fmadd_ps(clamped1, _mm512_set1_ps(8.0f * smx_log2e), bias);
-    const __m512 n0 = _mm512_sub_ps(biased0, bias);
-    const __m512 n1 = _mm512_sub_ps(biased1, bias);
-    const __m512i index0 = _mm512_castps_si512(biased0);
-    const __m512i index1 = _mm512_castps_si512(biased1);
-    const __m512 s0 =
-        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased0), 20),
-                                             _mm512_castps_si512(_mm512_permutexvar_ps(index0, mantissas))));
-    const __m512 s1 =
-        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased1), 20),
-                                             _mm512_castps_si512(_mm512_permutexvar_ps(index1, mantissas))));
-    __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E430p-4f), clamped0);
-    __m512 t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.62E430p-4f), clamped1);
-    t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(0x1.05C610p-32f), t0);
-    t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(0x1.05C610p-32f), t1);
-    __m512 u0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
-    __m512 u1 = _mm512_fmadd_ps(t1, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
-    u0 = _mm512_fmadd_ps(u0, t0, _mm512_set1_ps(1.0f));
-    u1 = _mm512_fmadd_ps(u1, t1, _mm512_set1_ps(1.0f));
-    u0 = _mm512_fmadd_ps(u0, t0, _mm512_permutexvar_ps(index0, residuals));
-    u1 = _mm512_fmadd_ps(u1, t1, _mm512_permutexvar_ps(index1, residuals));
-    const __m512 e0 = _mm512_fmadd_ps(s0, u0, s0);
-    const __m512 e1 = _mm512_fmadd_ps(s1, u1, s1);
-    add_compensated(&block_hi[0], &block_lo[0], _mm512_add_ps(e0, e1));
+      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      const __m512 clamped0 = _mm512_max_ps(lower, x0);
+      const __m512 clamped1 = _mm512_max_ps(lower, x1);
+      const __m512 clamped2 = _mm512_max_ps(lower, x2);
+      const __m512 clamped3 = _mm512_max_ps(lower, x3);
+      const __m512 biased0 = _mm512_fmadd_ps(clamped0, _mm512_set1_ps(8.0f * smx_log2e), bias);
+      const __m512 biased1 = _mm512_fmadd_ps(clamped1, _mm512_set1_ps(8.0f * smx_log2e), bias);
+      const __m512 biased2 = _mm512_fmadd_ps(clamped2, _mm512_set1_ps(8.0f * smx_log2e), bias);
+      const __m512 biased3 = _mm512_fmadd_ps(clamped3, _mm512_set1_ps(8.0f * smx_log2e), bias);
+      const __m512 n0 = _mm512_sub_ps(biased0, bias);
+      const __m512 n1 = _mm512_sub_ps(biased1, bias);
+      const __m512 n2 = _mm512_sub_ps(biased2, bias);
+      const __m512 n3 = _mm512_sub_ps(biased3, bias);
+      const __m512i index0 = _mm512_castps_si512(biased0);
+      const __m512i index1 = _mm512_castps_si512(biased1);
+      const __m512i index2 = _mm512_castps_si512(biased2);
+      const __m512i index3 = _mm512_castps_si512(biased3);
+      __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E430p-4f), clamped0);
+      __m512 t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.62E430p-4f), clamped1);
+      __m512 t2 = _mm512_fmadd_ps(n2, _mm512_set1_ps(-0x1.62E430p-4f), clamped2);
+      __m512 t3 = _mm512_fmadd_ps(n3, _mm512_set1_ps(-0x1.62E430p-4f), clamped3);
+      t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(0x1.05C610p-32f), t0);
+      t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(0x1.05C610p-32f), t1);
+      t2 = _mm512_fmadd_ps(n2, _mm512_set1_ps(0x1.05C610p-32f), t2);
+      t3 = _mm512_fmadd_ps(n3, _mm512_set1_ps(0x1.05C610p-32f), t3);
+      __m512 u0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
+      __m512 u1 = _mm512_fmadd_ps(t1, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
+      __m512 u2 = _mm512_fmadd_ps(t2, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
+      __m512 u3 = _mm512_fmadd_ps(t3, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
+      u0 = _mm512_fmadd_ps(u0, t0, _mm512_set1_ps(1.0f));
+      u1 = _mm512_fmadd_ps(u1, t1, _mm512_set1_ps(1.0f));
+      u2 = _mm512_fmadd_ps(u2, t2, _mm512_set1_ps(1.0f));
+      u3 = _mm512_fmadd_ps(u3, t3, _mm512_set1_ps(1.0f));
+      u0 = _mm512_fmadd_ps(u0, t0, _mm512_permutexvar_ps(index0, residuals));
+      u1 = _mm512_fmadd_ps(u1, t1, _mm512_permutexvar_ps(index1, residuals));
+      u2 = _mm512_fmadd_ps(u2, t2, _mm512_permutexvar_ps(index2, residuals));
+      u3 = _mm512_fmadd_ps(u3, t3, _mm512_permutexvar_ps(index3, residuals));
+      const __m512 s0 = _mm512_castsi512_ps(
+          _mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased0), 20),
+                           _mm512_castps_si512(_mm512_permutexvar_ps(index0, mantissas))));
+      const __m512 s1 = _mm512_castsi512_ps(
+          _mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased1), 20),
+                           _mm512_castps_si512(_mm512_permutexvar_ps(index1, mantissas))));
+      const __m512 s2 = _mm512_castsi512_ps(
+          _mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased2), 20),
+                           _mm512_castps_si512(_mm512_permutexvar_ps(index2, mantissas))));
+      const __m512 s3 = _mm512_castsi512_ps(
+          _mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased3), 20),
+                           _mm512_castps_si512(_mm512_permutexvar_ps(index3, mantissas))));
+      const __m512 e0 = _mm512_fmadd_ps(s0, u0, s0);
+      const __m512 e1 = _mm512_fmadd_ps(s1, u1, s1);
+      const __m512 e2 = _mm512_fmadd_ps(s2, u2, s2);
+      const __m512 e3 = _mm512_fmadd_ps(s3, u3, s3);
+      add_compensated(&block_hi[0][0], &block_lo[0][0], _mm512_add_ps(e0, e1));
+      add_compensated(&block_hi[0][0], &block_lo[0][0], _mm512_add_ps(e2, e3));
+    }
+    {
+      __builtin_prefetch(x + i + 2112);
+      __builtin_prefetch(x + i + 2128);
+      __builtin_prefetch(x + i + 2144);
+      __builtin_prefetch(x + i + 2160);
+      const __m512 x0 = _mm512_loadu_ps(x + i + 64);
+      const __m512 x1 = _mm512_loadu_ps(x + i + 80);
+      const __m512 x2 = _mm512_loadu_ps(x + i + 96);
+      const __m512 x3 = _mm512_loadu_ps(x + i + 112);
+      if constexpr (kLooksAhead) {
+        max[0][0] = _mm512_max_ps(max[0][0], _mm512_loadu_ps(x + i + 1088));
+        max[0][1] = _mm512_max_ps(max[0][1], _mm512_loadu_ps(x + i + 1104));
+        max[0][0] = _mm512_max_ps(max[0][0], _mm512_loadu_ps(x + i + 1120));
+        max[0][1] = _mm512_max_ps(max[0][1], _mm512_loadu_ps(x + i + 1136));
+      }
+
+      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      const __m512 clamped0 = _mm512_max_ps(lower, x0);
+      const __m512 clamped1 = _mm512_max_ps(lower, x1);
+      const __m512 clamped2 = _mm512_max_ps(lower, x2);
+      const __m512 clamped3 = _mm512_max_ps(lower, x3);
+      const __m512 biased0 = _mm512_fmadd_ps(clamped0, _mm512_set1_ps(8.0f * smx_log2e), bias);
+      const __m512 biased1 = _mm512_fmadd_ps(clamped1, _mm512_set1_ps(8.0f * smx_log2e), bias);
+      const __m512 biased2 = _mm512_fmadd_ps(clamped2, _mm512_set1_ps(8.0f * smx_log2e), bias);
+      const __m512 biased3 = _mm512_fmadd_ps(clamped3, _mm512_set1_ps(8.0f * smx_log2e), bias);
+      const __m512 n0 = _mm512_sub_ps(biased0, bias);
+      const __m512 n1 = _mm512_sub_ps(biased1, bias);
+      const __m512 n2 = _mm512_sub_ps(biased2, bias);
+      const __m512 n3 = _mm512_sub_ps(biased3, bias);
+      const __m512i index0 = _mm512_castps_si512(biased0);
+      const __m512i index1 = _mm512_castps_si512(biased1);
+      const __m512i index2 = _mm512_castps_si512(biased2);
+      const __m512i index3 = _mm512_castps_si512(biased3);
+      __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E430p-4f), clamped0);
+      __m512 t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.62E430p-4f), clamped1);
+      __m512 t2 = _mm512_fmadd_ps(n2, _mm512_set1_ps(-0x1.62E430p-4f), clamped2);
+      __m512 t3 = _mm512_fmadd_ps(n3, _mm512_set1_ps(-0x1.62E430p-4f), clamped3);
+      t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(0x1.05C610p-32f), t0);
+      t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(0x1.05C610p-32f), t1);
+      t2 = _mm512_fmadd_ps(n2, _mm512_set1_ps(0x1.05C610p-32f), t2);
+      t3 = _mm512_fmadd_ps(n3, _mm512_set1_ps(0x1.05C610p-32f), t3);
+      __m512 u0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
+      __m512 u1 = _mm512_fmadd_ps(t1, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
+      __m512 u2 = _mm512_fmadd_ps(t2, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
+      __m512 u3 = _mm512_fmadd_ps(t3, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
+      u0 = _mm512_fmadd_ps(u0, t0, _mm512_set1_ps(1.0f));
+      u1 = _mm512_fmadd_ps(u1, t1, _mm512_set1_ps(1.0f));
+      u2 = _mm512_fmadd_ps(u2, t2, _mm512_set1_ps(1.0f));
+      u3 = _mm512_fmadd_ps(u3, t3, _mm512_set1_ps(1.0f));
+      u0 = _mm512_fmadd_ps(u0, t0, _mm512_permutexvar_ps(index0, residuals));
+      u1 = _mm512_fmadd_ps(u1, t1, _mm512_permutexvar_ps(index1, residuals));
+      u2 = _mm512_fmadd_ps(u2, t2, _mm512_permutexvar_ps(index2, residuals));
+      u3 = _mm512_fmadd_ps(u3, t3, _mm512_permutexvar_ps(index3, residuals));
+      const __m512 s0 = _mm512_castsi512_ps(
+          _mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased0), 20),
+                           _mm512_castps_si512(_mm512_permutexvar_ps(index0, mantissas))));
+      const __m512 s1 = _mm512_castsi512_ps(
+          _mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased1), 20),
+                           _mm512_castps_si512(_mm512_permutexvar_ps(index1, mantissas))));
+      const __m512 s2 = _mm512_castsi512_ps(
+          _mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased2), 20),
+                           _mm512_castps_si512(_mm512_permutexvar_ps(index2, mantissas))));
+      const __m512 s3 = _mm512_castsi512_ps(
+          _mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased3), 20),
+                           _mm512_castps_si512(_mm512_permutexvar_ps(index3, mantissas))));
+      const __m512 e0 = _mm512_fmadd_ps(s0, u0, s0);
+      const __m512 e1 = _mm512_fmadd_ps(s1, u1, s1);
+      const __m512 e2 = _mm512_fmadd_ps(s2, u2, s2);
+      const __m512 e3 = _mm512_fmadd_ps(s3, u3, s3);
+      add_compensated(&block_hi[0][0], &block_lo[0][0], _mm512_add_ps(e0, e1));
+      add_compensated(&block_hi[0][0], &block_lo[0][0], _mm512_add_ps(e2, e3));
+    }
   }
-  if (i < n) {
-    const __m512 absent = _mm512_set1_ps(-INFINITY);  // counts as 0
-
-    const __m512 x0 = avx512f_load_tail(x + i + 0, (ptrdiff_t)(n - i) - 0, absent);
-    const __m512 x1 = avx512f_load_tail(x + i + 16, (ptrdiff_t)(n - i) - 16, absent);
-    max0 = _mm512_max_ps(max0, x0);
-    max1 = _mm512_max_ps(max1, x1);
-
-    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
-    const __m512 clamped0 = _mm512_max_ps(lower, x0);
-    const __m512 clamped1 = _mm512_max_ps(lower, x1);
-    const __m512 biased0 = _mm512_fmadd_ps(clamped0, _mm512_set1_ps(8.0f * smx_log2e), bias);
-    const __m512 biased1 = _mm512_fmadd_ps(clamped1, _mm512_set1_ps(8.0f * smx_log2e), bias);
-    const __m512 n0 = _mm512_sub_ps(biased0, bias);
-    const __m512 n1 = _mm512_sub_ps(biased1, bias);
-    const __m512i index0 = _mm512_castps_si512(biased0);
-    const __m512i index1 = _mm512_castps_si512(biased1);
-    const __m512 s0 =
-        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased0), 20),
-                                             _mm512_castps_si512(_mm512_permutexvar_ps(index0, mantissas))));
-    const __m512 s1 =
-        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased1), 20),
-                                             _mm512_castps_si512(_mm512_permutexvar_ps(index1, mantissas))));
-    __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E430p-4f), clamped0);
-    __m512 t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.62E430p-4f), clamped1);
-    t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(0x1.05C610p-32f), t0);
-    t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(0x1.05C610p-32f), t1);
-    __m512 u0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
-    __m512 u1 = _mm512_fmadd_ps(t1, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
-    u0 = _mm512_fmadd_ps(u0, t0, _mm512_set1_ps(1.0f));
-    u1 = _mm512_fmadd_ps(u1, t1, _mm512_set1_ps(1.0f));
-    u0 = _mm512_fmadd_ps(u0, t0, _mm512_permutexvar_ps(index0, residuals));
-    u1 = _mm512_fmadd_ps(u1, t1, _mm512_permutexvar_ps(index1, residuals));
-    const __m512 e0 = _mm512_fmadd_ps(s0, u0, s0);
-    const __m512 e1 = _mm512_fmadd_ps(s1, u1, s1);
-    add_compensated(&block_hi[0], &block_lo[0], _mm512_add_ps(e0, e1));
+  take_off(&block_hi[0][0], &block_lo[0][0], anchor[0]);
+  add_pair(&hi[0], &lo[0], block_hi[0][0], block_lo[0][0]);
+  if constexpr (kLooksAhead) {
+    maxima[0] = _mm512_reduce_max_ps(_mm512_max_ps(max[0][0], max[0][1]));
   }
-  take_off(&block_hi[0], &block_lo[0], anchor);
-  hi[0] = block_hi[0];
-  lo[0] = block_lo[0];
-  return _mm512_reduce_max_ps(_mm512_max_ps(max0, max1));
 }
 
 extern "C" void smx_f32_raddextexp_ukernel__avx512f_u128(size_t n, const float* x,
@@ -650,154 +965,75 @@ extern "C" void smx_f32_raddextexp_ukernel__avx512f_u128(size_t n, const float* 
   struct smx_f32_reference reference;
   smx_f32_reference_init(&reference);
   sum->max = -INFINITY;
-  bool is_guess = false;
-  size_t i = 0;
-  while (i < n) {
-    __m512 block_hi[1][1], block_lo[1][1];
-    size_t length = n - i < 1024 ? n - i : 1024;
-    if (!is_guess) {
-      const float block_max = maximum(length, x + i);
-      sum->max = block_max > sum->max ? block_max : sum->max;
-      if (!hold(&reference, block_max, hi, lo)) return smx_f32_extended_refuse(sum);
-      smx_f32_anchor_move(&reference, block_max);
+  float maxima[1];
+  bool has_maxima = false;
+  for (; n >= 1024; n -= 1024) {
+    int32_t anchors[1];
+    for (int b = 0; b < 1; b++) {
+      const float max = has_maxima ? maxima[b] : maximum(1024, x + b * 1024);
+      sum->max = max > sum->max ? max : sum->max;
+      if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
+      anchors[b] = reference.anchor;
     }
-    const float max = sum_block_u128(length, x + i, &reference, block_hi[0], block_lo[0]);
-    if (is_guess && !(smx_f32_reference_holds(&reference, max) && smx_f32_anchor_holds(&reference, max))) {
-      is_guess = false;
-      continue;
+    has_maxima = n >= 2048;
+    if (has_maxima) {
+      add_blocks_u128<true>(x, &reference, anchors, hi, lo, maxima);
+    } else {
+      add_blocks_u128<false>(x, &reference, anchors, hi, lo, maxima);
     }
-    is_guess = true;
+    x += 1024;
+  }
+  while (n > 0) {
+    const size_t block = n < 1024 ? n : 1024;
+    const float max = maximum(block, x);
     sum->max = max > sum->max ? max : sum->max;
-    add_pair(&hi[0], &lo[0], block_hi[0][0], block_lo[0][0]);
-    i += length;
+    if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
+    add_block_u128(block, x, &reference, hi, lo);
+    x += block;
+
+    n -= block;
   }
   fold(hi, lo, sum);
   sum->reference = reference.exponent;
 }
 
-// The sum of a block in its lanes, and its largest element. Of no use where that is more than reference and anchor hold.
-static inline float sum_block_u64_acc2(size_t n, const float* x, const struct smx_f32_reference* reference,
-                                       __m512* hi, __m512* lo) {
+// Adds 2 whole blocks, walked together, to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow.
+template <bool kLooksAhead>
+static inline void add_blocks_u64_acc2(const float* x, const struct smx_f32_reference* reference,
+                                       const int32_t* anchors, __m512* hi, __m512* lo,
+                                       [[maybe_unused]] float* maxima) {
   const __m512 lower = _mm512_set1_ps(smx_lower_bound(SMX_BIAS - reference->exponent));
   const __m512 bias = _mm512_set1_ps(smx_rounding_bias(SMX_BIAS - reference->exponent));
-  const __m512 anchor = _mm512_set1_ps(smx_f32_anchor(reference, n));
   const __m512 mantissas = avx512f_load_table(smx_exp2_mantissas);
   const __m512 residuals = avx512f_load_table(smx_exp2_residuals);
-  __m512 max0 = _mm512_set1_ps(-INFINITY);
-  __m512 max1 = _mm512_set1_ps(-INFINITY);
-  __m512 block_hi[1] = {anchor};
-  __m512 block_lo[1] = {_mm512_setzero_ps()};
-
-  size_t i = 0;
-  for (; i + 32 <= n; i += 32) {
-    __builtin_prefetch(x + i + 2048);
-    __builtin_prefetch(x + i + 2064);
-    const __m512 x0 = _mm512_loadu_ps(x + i + 0);
-    const __m512 x1 = _mm512_loadu_ps(x + i + 16);
-    max0 = _mm512_max_ps(max0, x0);
-    max1 = _mm512_max_ps(max1, x1);
-
-    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
-    const __m512 clamped0 = _mm512_max_ps(lower, x0);
-    const __m512 clamped1 = _mm512_max_ps(lower, x1);
-    const __m512 biased0 = _mm512_fmadd_ps(clamped0, _mm512_set1_ps(8.0f * smx_log2e), bias);
-    const __m512 biased1 = _mm512_fmadd_ps(clamped1, _mm512_set1_ps(8.0f * smx_log2e), bias);
-    const __m512 n0 = _mm512_sub_ps(biased0, bias);
-    const __m512 n1 = _mm512_sub_ps(biased1, bias);
-    const __m512i index0 = _mm512_castps_si512(biased0);
-    const __m512i index1 = _mm512_castps_si512(biased1);
-    const __m512 s0 =
-        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased0), 20),
-                                             _mm512_castps_si512(_mm512_permutexvar_ps(index0, mantissas))));
-    const __m512 s1 =
-        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased1), 20),
-                                             _mm512_castps_si512(_mm512_permutexvar_ps(index1, mantissas))));
-    __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E430p-4f), clamped0);
-    __m512 t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.62E430p-4f), clamped1);
-    t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(0x1.05C610p-32f), t0);
-    t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(0x1.05C610p-32f), t1);
-    __m512 u0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
-    __m512 u1 = _mm512_fmadd_ps(t1, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
-    u0 = _mm512_fmadd_ps(u0, t0, _mm512_set1_ps(1.0f));
-    u1 = _mm512_fmadd_ps(u1, t1, _mm512_set1_ps(1.0f));
-    u0 = _mm512_fmadd_ps(u0, t0, _mm512_permutexvar_ps(index0, residuals));
-    u1 = _mm512_fmadd_ps(u1, t1, _mm512_permutexvar_ps(index1, residuals));
-    const __m512 e0 = _mm512_fmadd_ps(s0, u0, s0);
-    const __m512 e1 = _mm512_fmadd_ps(s1, u1, s1);
-    add_compensated(&block_hi[0], &block_lo[0], _mm512_add_ps(e0, e1));
+  __m512 anchor[2], max[2][2];
+  for (int b = 0; b < 2; b++) {
+    anchor[b] = _mm512_set1_ps(smx_f32_anchor(reference, anchors[b], 1024));
+    max[b][0] = max[b][1] = _mm512_set1_ps(-INFINITY);
   }
-  if (i < n) {
-    const __m512 absent = _mm512_set1_ps(-INFINITY);  // counts as 0
-
-    const __m512 x0 = avx512f_load_tail(x + i + 0, (ptrdiff_t)(n - i) - 0, absent);
-    const __m512 x1 = avx512f_load_tail(x + i + 16, (ptrdiff_t)(n - i) - 16, absent);
-    max0 = _mm512_max_ps(max0, x0);
-    max1 = _mm512_max_ps(max1, x1);
-
-    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
-    const __m512 clamped0 = _mm512_max_ps(lower, x0);
-    const __m512 clamped1 = _mm512_max_ps(lower, x1);
-    const __m512 biased0 = _mm512_fmadd_ps(clamped0, _mm512_set1_ps(8.0f * smx_log2e), bias);
-    const __m512 biased1 = _mm512_fmadd_ps(clamped1, _mm512_set1_ps(8.0f * smx_log2e), bias);
-    const __m512 n0 = _mm512_sub_ps(biased0, bias);
-    const __m512 n1 = _mm512_sub_ps(biased1, bias);
-    const __m512i index0 = _mm512_castps_si512(biased0);
-    const __m512i index1 = _mm512_castps_si512(biased1);
-    const __m512 s0 =
-        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased0), 20),
-                                             _mm512_castps_si512(_mm512_permutexvar_ps(index0, mantissas))));
-    const __m512 s1 =
-        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased1), 20),
-                                             _mm512_castps_si512(_mm512_permutexvar_ps(index1, mantissas))));
-    __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E430p-4f), clamped0);
-    __m512 t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.62E430p-4f), clamped1);
-    t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(0x1.05C610p-32f), t0);
-    t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(0x1.05C610p-32f), t1);
-    __m512 u0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
-    __m512 u1 = _mm512_fmadd_ps(t1, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
-    u0 = _mm512_fmadd_ps(u0, t0, _mm512_set1_ps(1.0f));
-    u1 = _mm512_fmadd_ps(u1, t1, _mm512_set1_ps(1.0f));
-    u0 = _mm512_fmadd_ps(u0, t0, _mm512_permutexvar_ps(index0, residuals));
-    u1 = _mm512_fmadd_ps(u1, t1, _mm512_permutexvar_ps(index1, residuals));
-    const __m512 e0 = _mm512_fmadd_ps(s0, u0, s0);
-    const __m512 e1 = _mm512_fmadd_ps(s1, u1, s1);
-    add_compensated(&block_hi[0], &block_lo[0], _mm512_add_ps(e0, e1));
-  }
-  take_off(&block_hi[0], &block_lo[0], anchor);
-  hi[0] = block_hi[0];
-  lo[0] = block_lo[0];
-  return _mm512_reduce_max_ps(_mm512_max_ps(max0, max1));
-}
-
-// The same of 2 whole blocks, walked together.
-static inline float sum_blocks_u64_acc2(const float* x, const struct smx_f32_reference* reference,
-                                        __m512 (*hi)[1], __m512 (*lo)[1]) {
-  const __m512 lower = _mm512_set1_ps(smx_lower_bound(SMX_BIAS - reference->exponent));
-  const __m512 bias = _mm512_set1_ps(smx_rounding_bias(SMX_BIAS - reference->exponent));
-  const __m512 anchor = _mm512_set1_ps(smx_f32_anchor(reference, 1024));
-  const __m512 mantissas = avx512f_load_table(smx_exp2_mantissas);
-  const __m512 residuals = avx512f_load_table(smx_exp2_residuals);
-  __m512 max0 = _mm512_set1_ps(-INFINITY);
-  __m512 max1 = _mm512_set1_ps(-INFINITY);
-  __m512 block_hi[2][1] = {{anchor}, {anchor}};
-  __m512 block_lo[2][1] = {{_mm512_setzero_ps()}, {_mm512_setzero_ps()}};
+  __m512 block_hi[2][1] = {
+      {anchor[0]},
+      {anchor[1]},
+  };
+  __m512 block_lo[2][1] = {
+      {_mm512_setzero_ps()},
+      {_mm512_setzero_ps()},
+  };
   for (size_t i = 0; i < 1024; i += 32) {
-    __builtin_prefetch(x + i + 2048);
-    __builtin_prefetch(x + i + 2064);
-    const __m512 x0 = _mm512_loadu_ps(x + i + 0);
-    const __m512 x1 = _mm512_loadu_ps(x + i + 16);
     __builtin_prefetch(x + i + 3072);
     __builtin_prefetch(x + i + 3088);
+    __builtin_prefetch(x + i + 4096);
+    __builtin_prefetch(x + i + 4112);
+    const __m512 x0 = _mm512_loadu_ps(x + i + 0);
+    const __m512 x1 = _mm512_loadu_ps(x + i + 16);
     const __m512 x2 = _mm512_loadu_ps(x + i + 1024);
     const __m512 x3 = _mm512_loadu_ps(x + i + 1040);
-    max0 = _mm512_max_ps(max0, x0);
-    max1 = _mm512_max_ps(max1, x1);
-    max0 = _mm512_max_ps(max0, x2);
-    max1 = _mm512_max_ps(max1, x3);
+    if constexpr (kLooksAhead) {
+      max[0][0] = _mm512_max_ps(max[0][0], _mm512_loadu_ps(x + i + 2048));
+      max[0][1] = _mm512_max_ps(max[0][1], _mm512_loadu_ps(x + i + 2064));
+      max[1][0] = _mm512_max_ps(max[1][0], _mm512_loadu_ps(x + i + 3072));
+      max[1][1] = _mm512_max_ps(max[1][1], _mm512_loadu_ps(x + i + 3088));
+    }
 
     // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
     // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -818,18 +1054,6 @@ static inline float sum_blocks_u64_acc2(const float* x, const struct smx_f32_ref
     const __m512i index1 = _mm512_castps_si512(biased1);
     const __m512i index2 = _mm512_castps_si512(biased2);
     const __m512i index3 = _mm512_castps_si512(biased3);
-    const __m512 s0 =
-        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased0), 20),
-                                             _mm512_castps_si512(_mm512_permutexvar_ps(index0, mantissas))));
-    const __m512 s1 =
-        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased1), 20),
-                                             _mm512_castps_si512(_mm512_permutexvar_ps(index1, mantissas))));
-    const __m512 s2 =
-        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased2), 20),
-                                             _mm512_castps_si512(_mm512_permutexvar_ps(index2, mantissas))));
-    const __m512 s3 =
-        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased3), 20),
-                                             _mm512_castps_si512(_mm512_permutexvar_ps(index3, mantissas))));
     __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E430p-4f), clamped0);
     __m512 t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.62E430p-4f), clamped1);
     __m512 t2 = _mm512_fmadd_ps(n2, _mm512_set1_ps(-0x1.62E430p-4f), clamped2);
@@ -850,6 +1074,18 @@ static inline float sum_blocks_u64_acc2(const float* x, const struct smx_f32_ref
     u1 = _mm512_fmadd_ps(u1, t1, _mm512_permutexvar_ps(index1, residuals));
     u2 = _mm512_fmadd_ps(u2, t2, _mm512_permutexvar_ps(index2, residuals));
     u3 = _mm512_fmadd_ps(u3, t3, _mm512_permutexvar_ps(index3, residuals));
+    const __m512 s0 =
+        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased0), 20),
+                                             _mm512_castps_si512(_mm512_permutexvar_ps(index0, mantissas))));
+    const __m512 s1 =
+        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased1), 20),
+                                             _mm512_castps_si512(_mm512_permutexvar_ps(index1, mantissas))));
+    const __m512 s2 =
+        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased2), 20),
+                                             _mm512_castps_si512(_mm512_permutexvar_ps(index2, mantissas))));
+    const __m512 s3 =
+        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased3), 20),
+                                             _mm512_castps_si512(_mm512_permutexvar_ps(index3, mantissas))));
     const __m512 e0 = _mm512_fmadd_ps(s0, u0, s0);
     const __m512 e1 = _mm512_fmadd_ps(s1, u1, s1);
     const __m512 e2 = _mm512_fmadd_ps(s2, u2, s2);
@@ -857,13 +1093,14 @@ static inline float sum_blocks_u64_acc2(const float* x, const struct smx_f32_ref
     add_compensated(&block_hi[0][0], &block_lo[0][0], _mm512_add_ps(e0, e1));
     add_compensated(&block_hi[1][0], &block_lo[1][0], _mm512_add_ps(e2, e3));
   }
-  take_off(&block_hi[0][0], &block_lo[0][0], anchor);
-  hi[0][0] = block_hi[0][0];
-  lo[0][0] = block_lo[0][0];
-  take_off(&block_hi[1][0], &block_lo[1][0], anchor);
-  hi[1][0] = block_hi[1][0];
-  lo[1][0] = block_lo[1][0];
-  return _mm512_reduce_max_ps(_mm512_max_ps(max0, max1));
+  take_off(&block_hi[0][0], &block_lo[0][0], anchor[0]);
+  add_pair(&hi[0], &lo[0], block_hi[0][0], block_lo[0][0]);
+  take_off(&block_hi[1][0], &block_lo[1][0], anchor[1]);
+  add_pair(&hi[0], &lo[0], block_hi[1][0], block_lo[1][0]);
+  if constexpr (kLooksAhead) {
+    maxima[0] = _mm512_reduce_max_ps(_mm512_max_ps(max[0][0], max[0][1]));
+    maxima[1] = _mm512_reduce_max_ps(_mm512_max_ps(max[1][0], max[1][1]));
+  }
 }
 
 extern "C" void smx_f32_raddextexp_ukernel__avx512f_u64_acc2(size_t n, const float* x,
@@ -873,364 +1110,218 @@ extern "C" void smx_f32_raddextexp_ukernel__avx512f_u64_acc2(size_t n, const flo
   struct smx_f32_reference reference;
   smx_f32_reference_init(&reference);
   sum->max = -INFINITY;
-  bool is_guess = false;
-  size_t i = 0;
-  while (i < n) {
-    __m512 block_hi[2][1], block_lo[2][1];
-    size_t length = n - i < 1024 ? n - i : 1024;
-    if (!is_guess) {
-      const float block_max = maximum(length, x + i);
-      sum->max = block_max > sum->max ? block_max : sum->max;
-      if (!hold(&reference, block_max, hi, lo)) return smx_f32_extended_refuse(sum);
-      smx_f32_anchor_move(&reference, block_max);
+  float maxima[2];
+  bool has_maxima = false;
+  for (; n >= 2048; n -= 2048) {
+    int32_t anchors[2];
+    for (int b = 0; b < 2; b++) {
+      const float max = has_maxima ? maxima[b] : maximum(1024, x + b * 1024);
+      sum->max = max > sum->max ? max : sum->max;
+      if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
+      anchors[b] = reference.anchor;
     }
-    const bool together = is_guess && n - i >= 2048;
-    if (together) length = 2048;
-    const float max = together ? sum_blocks_u64_acc2(x + i, &reference, block_hi, block_lo)
-                               : sum_block_u64_acc2(length, x + i, &reference, block_hi[0], block_lo[0]);
-    if (is_guess && !(smx_f32_reference_holds(&reference, max) && smx_f32_anchor_holds(&reference, max))) {
-      is_guess = false;
-      continue;
+    has_maxima = n >= 4096;
+    if (has_maxima) {
+      add_blocks_u64_acc2<true>(x, &reference, anchors, hi, lo, maxima);
+    } else {
+      add_blocks_u64_acc2<false>(x, &reference, anchors, hi, lo, maxima);
     }
-    is_guess = true;
+    x += 2048;
+  }
+  while (n > 0) {
+    const size_t block = n < 1024 ? n : 1024;
+    const float max = maximum(block, x);
     sum->max = max > sum->max ? max : sum->max;
-    add_pair(&hi[0], &lo[0], block_hi[0][0], block_lo[0][0]);
-    if (together) {
-      add_pair(&hi[0], &lo[0], block_hi[1][0], block_lo[1][0]);
-    }
-    i += length;
+    if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
+    add_block_u32(block, x, &reference, hi, lo);
+    x += block;
+
+    n -= block;
   }
   fold(hi, lo, sum);
   sum->reference = reference.exponent;
 }
 
-// The sum of a block in its lanes, and its largest element. Of no use where that is more than reference and anchor hold.
-static inline float sum_block_u128_acc2(size_t n, const float* x, const struct smx_f32_reference* reference,
-                                        __m512* hi, __m512* lo) {
+// Adds 2 whole blocks, walked together, to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow.
+template <bool kLooksAhead>
+static inline void add_blocks_u128_acc2(const float* x, const struct smx_f32_reference* reference,
+                                        const int32_t* anchors, __m512* hi, __m512* lo,
+                                        [[maybe_unused]] float* maxima) {
   const __m512 lower = _mm512_set1_ps(smx_lower_bound(SMX_BIAS - reference->exponent));
   const __m512 bias = _mm512_set1_ps(smx_rounding_bias(SMX_BIAS - reference->exponent));
-  const __m512 anchor = _mm512_set1_ps(smx_f32_anchor(reference, n));
   const __m512 mantissas = avx512f_load_table(smx_exp2_mantissas);
   const __m512 residuals = avx512f_load_table(smx_exp2_residuals);
-  __m512 max0 = _mm512_set1_ps(-INFINITY);
-  __m512 max1 = _mm512_set1_ps(-INFINITY);
-  __m512 block_hi[1] = {anchor};
-  __m512 block_lo[1] = {_mm512_setzero_ps()};
-
-  size_t i = 0;
-  for (; i + 64 <= n; i += 64) {
-    __builtin_prefetch(x + i + 2048);
-    __builtin_prefetch(x + i + 2064);
-    const __m512 x0 = _mm512_loadu_ps(x + i + 0);
-    const __m512 x1 = _mm512_loadu_ps(x + i + 16);
-    __builtin_prefetch(x + i + 2080);
-    __builtin_prefetch(x + i + 2096);
-    const __m512 x2 = _mm512_loadu_ps(x + i + 32);
-    const __m512 x3 = _mm512_loadu_ps(x + i + 48);
-    max0 = _mm512_max_ps(max0, x0);
-    max1 = _mm512_max_ps(max1, x1);
-    max0 = _mm512_max_ps(max0, x2);
-    max1 = _mm512_max_ps(max1, x3);
-
-    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
-    const __m512 clamped0 = _mm512_max_ps(lower, x0);
-    const __m512 clamped1 = _mm512_max_ps(lower, x1);
-    const __m512 clamped2 = _mm512_max_ps(lower, x2);
-    const __m512 clamped3 = _mm512_max_ps(lower, x3);
-    const __m512 biased0 = _mm512_fmadd_ps(clamped0, _mm512_set1_ps(8.0f * smx_log2e), bias);
-    const __m512 biased1 = _mm512_fmadd_ps(clamped1, _mm512_set1_ps(8.0f * smx_log2e), bias);
-    const __m512 biased2 = _mm512_fmadd_ps(clamped2, _mm512_set1_ps(8.0f * smx_log2e), bias);
-    const __m512 biased3 = _mm512_fmadd_ps(clamped3, _mm512_set1_ps(8.0f * smx_log2e), bias);
-    const __m512 n0 = _mm512_sub_ps(biased0, bias);
-    const __m512 n1 = _mm512_sub_ps(biased1, bias);
-    const __m512 n2 = _mm512_sub_ps(biased2, bias);
-    const __m512 n3 = _mm512_sub_ps(biased3, bias);
-    const __m512i index0 = _mm512_castps_si512(biased0);
-    const __m512i index1 = _mm512_castps_si512(biased1);
-    const __m512i index2 = _mm512_castps_si512(biased2);
-    const __m512i index3 = _mm512_castps_si512(biased3);
-    const __m512 s0 =
-        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased0), 20),
-                                             _mm512_castps_si512(_mm512_permutexvar_ps(index0, mantissas))));
-    const __m512 s1 =
-        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased1), 20),
-                                             _mm512_castps_si512(_mm512_permutexvar_ps(index1, mantissas))));
-    const __m512 s2 =
-        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased2), 20),
-                                             _mm512_castps_si512(_mm512_permutexvar_ps(index2, mantissas))));
-    const __m512 s3 =
-        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased3), 20),
-                                             _mm512_castps_si512(_mm512_permutexvar_ps(index3, mantissas))));
-    __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E430p-4f), clamped0);
-    __m512 t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.62E430p-4f), clamped1);
-    __m512 t2 = _mm512_fmadd_ps(n2, _mm512_set1_ps(-0x1.62E430p-4f), clamped2);
-    __m512 t3 = _mm512_fmadd_ps(n3, _mm512_set1_ps(-0x1.62E430p-4f), clamped3);
-    t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(0x1.05C610p-32f), t0);
-    t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(0x1.05C610p-32f), t1);
-    t2 = _mm512_fmadd_ps(n2, _mm512_set1_ps(0x1.05C610p-32f), t2);
-    t3 = _mm512_fmadd_ps(n3, _mm512_set1_ps(0x1.05C610p-32f), t3);
-    __m512 u0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
-    __m512 u1 = _mm512_fmadd_ps(t1, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
-    __m512 u2 = _mm512_fmadd_ps(t2, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
-    __m512 u3 = _mm512_fmadd_ps(t3, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
-    u0 = _mm512_fmadd_ps(u0, t0, _mm512_set1_ps(1.0f));
-    u1 = _mm512_fmadd_ps(u1, t1, _mm512_set1_ps(1.0f));
-    u2 = _mm512_fmadd_ps(u2, t2, _mm512_set1_ps(1.0f));
-    u3 = _mm512_fmadd_ps(u3, t3, _mm512_set1_ps(1.0f));
-    u0 = _mm512_fmadd_ps(u0, t0, _mm512_permutexvar_ps(index0, residuals));
-    u1 = _mm512_fmadd_ps(u1, t1, _mm512_permutexvar_ps(index1, residuals));
-    u2 = _mm512_fmadd_ps(u2, t2, _mm512_permutexvar_ps(index2, residuals));
-    u3 = _mm512_fmadd_ps(u3, t3, _mm512_permutexvar_ps(index3, residuals));
-    const __m512 e0 = _mm512_fmadd_ps(s0, u0, s0);
-    const __m512 e1 = _mm512_fmadd_ps(s1, u1, s1);
-    const __m512 e2 = _mm512_fmadd_ps(s2, u2, s2);
-    const __m512 e3 = _mm512_fmadd_ps(s3, u3, s3);
-    add_compensated(&block_hi[0], &block_lo[0], _mm512_add_ps(e0, e1));
-    add_compensated(&block_hi[0], &block_lo[0], _mm512_add_ps(e2, e3));
+  __m512 anchor[2], max[2][2];
+  for (int b = 0; b < 2; b++) {
+    anchor[b] = _mm512_set1_ps(smx_f32_anchor(reference, anchors[b], 1024));
+    max[b][0] = max[b][1] = _mm512_set1_ps(-INFINITY);
   }
-  for (; i + 32 <= n; i += 32) {
-    __builtin_prefetch(x + i + 2048);
-    __builtin_prefetch(x + i + 2064);
-    const __m512 x0 = _mm512_loadu_ps(x + i + 0);
-    const __m512 x1 = _mm512_loadu_ps(x + i + 16);
-    max0 = _mm512_max_ps(max0, x0);
-    max1 = _mm512_max_ps(max1, x1);
-
-    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
-    const __m512 clamped0 = _mm512_max_ps(lower, x0);
-    const __m512 clamped1 = _mm512_max_ps(lower, x1);
-    const __m512 biased0 = _mm512_fmadd_ps(clamped0, _mm512_set1_ps(8.0f * smx_log2e), bias);
-    const __m512 biased1 = _mm512_fmadd_ps(clamped1, _mm512_set1_ps(8.0f * smx_log2e), bias);
-    const __m512 n0 = _mm512_sub_ps(biased0, bias);
-    const __m512 n1 = _mm512_sub_ps(biased1, bias);
-    const __m512i index0 = _mm512_castps_si512(biased0);
-    const __m512i index1 = _mm512_castps_si512(biased1);
-    const __m512 s0 =
-        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased0), 20),
-                                             _mm512_castps_si512(_mm512_permutexvar_ps(index0, mantissas))));
-    const __m512 s1 =
-        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased1), 20),
-                                             _mm512_castps_si512(_mm512_permutexvar_ps(index1, mantissas))));
-    __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E430p-4f), clamped0);
-    __m512 t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.62E430p-4f), clamped1);
-    t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(0x1.05C610p-32f), t0);
-    t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(0x1.05C610p-32f), t1);
-    __m512 u0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
-    __m512 u1 = _mm512_fmadd_ps(t1, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
-    u0 = _mm512_fmadd_ps(u0, t0, _mm512_set1_ps(1.0f));
-    u1 = _mm512_fmadd_ps(u1, t1, _mm512_set1_ps(1.0f));
-    u0 = _mm512_fmadd_ps(u0, t0, _mm512_permutexvar_ps(index0, residuals));
-    u1 = _mm512_fmadd_ps(u1, t1, _mm512_permutexvar_ps(index1, residuals));
-    const __m512 e0 = _mm512_fmadd_ps(s0, u0, s0);
-    const __m512 e1 = _mm512_fmadd_ps(s1, u1, s1);
-    add_compensated(&block_hi[0], &block_lo[0], _mm512_add_ps(e0, e1));
-  }
-  if (i < n) {
-    const __m512 absent = _mm512_set1_ps(-INFINITY);  // counts as 0
-
-    const __m512 x0 = avx512f_load_tail(x + i + 0, (ptrdiff_t)(n - i) - 0, absent);
-    const __m512 x1 = avx512f_load_tail(x + i + 16, (ptrdiff_t)(n - i) - 16, absent);
-    max0 = _mm512_max_ps(max0, x0);
-    max1 = _mm512_max_ps(max1, x1);
-
-    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
-    const __m512 clamped0 = _mm512_max_ps(lower, x0);
-    const __m512 clamped1 = _mm512_max_ps(lower, x1);
-    const __m512 biased0 = _mm512_fmadd_ps(clamped0, _mm512_set1_ps(8.0f * smx_log2e), bias);
-    const __m512 biased1 = _mm512_fmadd_ps(clamped1, _mm512_set1_ps(8.0f * smx_log2e), bias);
-    const __m512 n0 = _mm512_sub_ps(biased0, bias);
-    const __m512 n1 = _mm512_sub_ps(biased1, bias);
-    const __m512i index0 = _mm512_castps_si512(biased0);
-    const __m512i index1 = _mm512_castps_si512(biased1);
-    const __m512 s0 =
-        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased0), 20),
-                                             _mm512_castps_si512(_mm512_permutexvar_ps(index0, mantissas))));
-    const __m512 s1 =
-        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased1), 20),
-                                             _mm512_castps_si512(_mm512_permutexvar_ps(index1, mantissas))));
-    __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E430p-4f), clamped0);
-    __m512 t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.62E430p-4f), clamped1);
-    t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(0x1.05C610p-32f), t0);
-    t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(0x1.05C610p-32f), t1);
-    __m512 u0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
-    __m512 u1 = _mm512_fmadd_ps(t1, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
-    u0 = _mm512_fmadd_ps(u0, t0, _mm512_set1_ps(1.0f));
-    u1 = _mm512_fmadd_ps(u1, t1, _mm512_set1_ps(1.0f));
-    u0 = _mm512_fmadd_ps(u0, t0, _mm512_permutexvar_ps(index0, residuals));
-    u1 = _mm512_fmadd_ps(u1, t1, _mm512_permutexvar_ps(index1, residuals));
-    const __m512 e0 = _mm512_fmadd_ps(s0, u0, s0);
-    const __m512 e1 = _mm512_fmadd_ps(s1, u1, s1);
-    add_compensated(&block_hi[0], &block_lo[0], _mm512_add_ps(e0, e1));
-  }
-  take_off(&block_hi[0], &block_lo[0], anchor);
-  hi[0] = block_hi[0];
-  lo[0] = block_lo[0];
-  return _mm512_reduce_max_ps(_mm512_max_ps(max0, max1));
-}
-
-// The same of 2 whole blocks, walked together.
-static inline float sum_blocks_u128_acc2(const float* x, const struct smx_f32_reference* reference,
-                                         __m512 (*hi)[1], __m512 (*lo)[1]) {
-  const __m512 lower = _mm512_set1_ps(smx_lower_bound(SMX_BIAS - reference->exponent));
-  const __m512 bias = _mm512_set1_ps(smx_rounding_bias(SMX_BIAS - reference->exponent));
-  const __m512 anchor = _mm512_set1_ps(smx_f32_anchor(reference, 1024));
-  const __m512 mantissas = avx512f_load_table(smx_exp2_mantissas);
-  const __m512 residuals = avx512f_load_table(smx_exp2_residuals);
-  __m512 max0 = _mm512_set1_ps(-INFINITY);
-  __m512 max1 = _mm512_set1_ps(-INFINITY);
-  __m512 block_hi[2][1] = {{anchor}, {anchor}};
-  __m512 block_lo[2][1] = {{_mm512_setzero_ps()}, {_mm512_setzero_ps()}};
+  __m512 block_hi[2][1] = {
+      {anchor[0]},
+      {anchor[1]},
+  };
+  __m512 block_lo[2][1] = {
+      {_mm512_setzero_ps()},
+      {_mm512_setzero_ps()},
+  };
   for (size_t i = 0; i < 1024; i += 64) {
-    __builtin_prefetch(x + i + 2048);
-    __builtin_prefetch(x + i + 2064);
-    const __m512 x0 = _mm512_loadu_ps(x + i + 0);
-    const __m512 x1 = _mm512_loadu_ps(x + i + 16);
-    __builtin_prefetch(x + i + 3072);
-    __builtin_prefetch(x + i + 3088);
-    const __m512 x2 = _mm512_loadu_ps(x + i + 1024);
-    const __m512 x3 = _mm512_loadu_ps(x + i + 1040);
-    __builtin_prefetch(x + i + 2080);
-    __builtin_prefetch(x + i + 2096);
-    const __m512 x4 = _mm512_loadu_ps(x + i + 32);
-    const __m512 x5 = _mm512_loadu_ps(x + i + 48);
-    __builtin_prefetch(x + i + 3104);
-    __builtin_prefetch(x + i + 3120);
-    const __m512 x6 = _mm512_loadu_ps(x + i + 1056);
-    const __m512 x7 = _mm512_loadu_ps(x + i + 1072);
-    max0 = _mm512_max_ps(max0, x0);
-    max1 = _mm512_max_ps(max1, x1);
-    max0 = _mm512_max_ps(max0, x2);
-    max1 = _mm512_max_ps(max1, x3);
-    max0 = _mm512_max_ps(max0, x4);
-    max1 = _mm512_max_ps(max1, x5);
-    max0 = _mm512_max_ps(max0, x6);
-    max1 = _mm512_max_ps(max1, x7);
+    {
+      __builtin_prefetch(x + i + 3072);
+      __builtin_prefetch(x + i + 3088);
+      __builtin_prefetch(x + i + 4096);
+      __builtin_prefetch(x + i + 4112);
+      const __m512 x0 = _mm512_loadu_ps(x + i + 0);
+      const __m512 x1 = _mm512_loadu_ps(x + i + 16);
+      const __m512 x2 = _mm512_loadu_ps(x + i + 1024);
+      const __m512 x3 = _mm512_loadu_ps(x + i + 1040);
+      if constexpr (kLooksAhead) {
+        max[0][0] = _mm512_max_ps(max[0][0], _mm512_loadu_ps(x + i + 2048));
+        max[0][1] = _mm512_max_ps(max[0][1], _mm512_loadu_ps(x + i + 2064));
+        max[1][0] = _mm512_max_ps(max[1][0], _mm512_loadu_ps(x + i + 3072));
+        max[1][1] = _mm512_max_ps(max[1][1], _mm512_loadu_ps(x + i + 3088));
+      }
 
-    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
-    const __m512 clamped0 = _mm512_max_ps(lower, x0);
-    const __m512 clamped1 = _mm512_max_ps(lower, x1);
-    const __m512 clamped2 = _mm512_max_ps(lower, x2);
-    const __m512 clamped3 = _mm512_max_ps(lower, x3);
-    const __m512 clamped4 = _mm512_max_ps(lower, x4);
-    const __m512 clamped5 = _mm512_max_ps(lower, x5);
-    const __m512 clamped6 = _mm512_max_ps(lower, x6);
-    const __m512 clamped7 = _mm512_max_ps(lower, x7);
-    const __m512 biased0 = _mm512_fmadd_ps(clamped0, _mm512_set1_ps(8.0f * smx_log2e), bias);
-    const __m512 biased1 = _mm512_fmadd_ps(clamped1, _mm512_set1_ps(8.0f * smx_log2e), bias);
-    const __m512 biased2 = _mm512_fmadd_ps(clamped2, _mm512_set1_ps(8.0f * smx_log2e), bias);
-    const __m512 biased3 = _mm512_fmadd_ps(clamped3, _mm512_set1_ps(8.0f * smx_log2e), bias);
-    const __m512 biased4 = _mm512_fmadd_ps(clamped4, _mm512_set1_ps(8.0f * smx_log2e), bias);
-    const __m512 biased5 = _mm512_fmadd_ps(clamped5, _mm512_set1_ps(8.0f * smx_log2e), bias);
-    const __m512 biased6 = _mm512_fmadd_ps(clamped6, _mm512_set1_ps(8.0f * smx_log2e), bias);
-    const __m512 biased7 = _mm512_fmadd_ps(clamped7, _mm512_set1_ps(8.0f * smx_log2e), bias);
-    const __m512 n0 = _mm512_sub_ps(biased0, bias);
-    const __m512 n1 = _mm512_sub_ps(biased1, bias);
-    const __m512 n2 = _mm512_sub_ps(biased2, bias);
-    const __m512 n3 = _mm512_sub_ps(biased3, bias);
-    const __m512 n4 = _mm512_sub_ps(biased4, bias);
-    const __m512 n5 = _mm512_sub_ps(biased5, bias);
-    const __m512 n6 = _mm512_sub_ps(biased6, bias);
-    const __m512 n7 = _mm512_sub_ps(biased7, bias);
-    const __m512i index0 = _mm512_castps_si512(biased0);
-    const __m512i index1 = _mm512_castps_si512(biased1);
-    const __m512i index2 = _mm512_castps_si512(biased2);
-    const __m512i index3 = _mm512_castps_si512(biased3);
-    const __m512i index4 = _mm512_castps_si512(biased4);
-    const __m512i index5 = _mm512_castps_si512(biased5);
-    const __m512i index6 = _mm512_castps_si512(biased6);
-    const __m512i index7 = _mm512_castps_si512(biased7);
-    const __m512 s0 =
-        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased0), 20),
-                                             _mm512_castps_si512(_mm512_permutexvar_ps(index0, mantissas))));
-    const __m512 s1 =
-        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased1), 20),
-                                             _mm512_castps_si512(_mm512_permutexvar_ps(index1, mantissas))));
-    const __m512 s2 =
-        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased2), 20),
-                                             _mm512_castps_si512(_mm512_permutexvar_ps(index2, mantissas))));
-    const __m512 s3 =
-        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased3), 20),
-                                             _mm512_castps_si512(_mm512_permutexvar_ps(index3, mantissas))));
-    const __m512 s4 =
-        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased4), 20),
-                                             _mm512_castps_si512(_mm512_permutexvar_ps(index4, mantissas))));
-    const __m512 s5 =
-        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased5), 20),
-                                             _mm512_castps_si512(_mm512_permutexvar_ps(index5, mantissas))));
-    const __m512 s6 =
-        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased6), 20),
-                                             _mm512_castps_si512(_mm512_permutexvar_ps(index6, mantissas))));
-    const __m512 s7 =
-        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased7), 20),
-                                             _mm512_castps_si512(_mm512_permutexvar_ps(index7, mantissas))));
-    __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E430p-4f), clamped0);
-    __m512 t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.62E430p-4f), clamped1);
-    __m512 t2 = _mm512_fmadd_ps(n2, _mm512_set1_ps(-0x1.62E430p-4f), clamped2);
-    __m512 t3 = _mm512_fmadd_ps(n3, _mm512_set1_ps(-0x1.62E430p-4f), clamped3);
-    __m512 t4 = _mm512_fmadd_ps(n4, _mm512_set1_ps(-0x1.62E430p-4f), clamped4);
-    __m512 t5 = _mm512_fmadd_ps(n5, _mm512_set1_ps(-0x1.62E430p-4f), clamped5);
-    __m512 t6 = _mm512_fmadd_ps(n6, _mm512_set1_ps(-0x1.62E430p-4f), clamped6);
-    __m512 t7 = _mm512_fmadd_ps(n7, _mm512_set1_ps(-0x1.62E430p-4f), clamped7);
-    t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(0x1.05C610p-32f), t0);
-    t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(0x1.05C610p-32f), t1);
-    t2 = _mm512_fmadd_ps(n2, _mm512_set1_ps(0x1.05C610p-32f), t2);
-    t3 = _mm512_fmadd_ps(n3, _mm512_set1_ps(0x1.05C610p-32f), t3);
-    t4 = _mm512_fmadd_ps(n4, _mm512_set1_ps(0x1.05C610p-32f), t4);
-    t5 = _mm512_fmadd_ps(n5, _mm512_set1_ps(0x1.05C610p-32f), t5);
-    t6 = _mm512_fmadd_ps(n6, _mm512_set1_ps(0x1.05C610p-32f), t6);
-    t7 = _mm512_fmadd_ps(n7, _mm512_set1_ps(0x1.05C610p-32f), t7);
-    __m512 u0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
-    __m512 u1 = _mm512_fmadd_ps(t1, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
-    __m512 u2 = _mm512_fmadd_ps(t2, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
-    __m512 u3 = _mm512_fmadd_ps(t3, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
-    __m512 u4 = _mm512_fmadd_ps(t4, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
-    __m512 u5 = _mm512_fmadd_ps(t5, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
-    __m512 u6 = _mm512_fmadd_ps(t6, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
-    __m512 u7 = _mm512_fmadd_ps(t7, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
-    u0 = _mm512_fmadd_ps(u0, t0, _mm512_set1_ps(1.0f));
-    u1 = _mm512_fmadd_ps(u1, t1, _mm512_set1_ps(1.0f));
-    u2 = _mm512_fmadd_ps(u2, t2, _mm512_set1_ps(1.0f));
-    u3 = _mm512_fmadd_ps(u3, t3, _mm512_set1_ps(1.0f));
-    u4 = _mm512_fmadd_ps(u4, t4, _mm512_set1_ps(1.0f));
-    u5 = _mm512_fmadd_ps(u5, t5, _mm512_set1_ps(1.0f));
-    u6 = _mm512_fmadd_ps(u6, t6, _mm512_set1_ps(1.0f));
-    u7 = _mm512_fmadd_ps(u7, t7, _mm512_set1_ps(1.0f));
-    u0 = _mm512_fmadd_ps(u0, t0, _mm512_permutexvar_ps(index0, residuals));
-    u1 = _mm512_fmadd_ps(u1, t1, _mm512_permutexvar_ps(index1, residuals));
-    u2 = _mm512_fmadd_ps(u2, t2, _mm512_permutexvar_ps(index2, residuals));
-    u3 = _mm512_fmadd_ps(u3, t3, _mm512_permutexvar_ps(index3, residuals));
-    u4 = _mm512_fmadd_ps(u4, t4, _mm512_permutexvar_ps(index4, residuals));
-    u5 = _mm512_fmadd_ps(u5, t5, _mm512_permutexvar_ps(index5, residuals));
-    u6 = _mm512_fmadd_ps(u6, t6, _mm512_permutexvar_ps(index6, residuals));
-    u7 = _mm512_fmadd_ps(u7, t7, _mm512_permutexvar_ps(index7, residuals));
-    const __m512 e0 = _mm512_fmadd_ps(s0, u0, s0);
-    const __m512 e1 = _mm512_fmadd_ps(s1, u1, s1);
-    const __m512 e2 = _mm512_fmadd_ps(s2, u2, s2);
-    const __m512 e3 = _mm512_fmadd_ps(s3, u3, s3);
-    const __m512 e4 = _mm512_fmadd_ps(s4, u4, s4);
-    const __m512 e5 = _mm512_fmadd_ps(s5, u5, s5);
-    const __m512 e6 = _mm512_fmadd_ps(s6, u6, s6);
-    const __m512 e7 = _mm512_fmadd_ps(s7, u7, s7);
-    add_compensated(&block_hi[0][0], &block_lo[0][0], _mm512_add_ps(e0, e1));
-    add_compensated(&block_hi[1][0], &block_lo[1][0], _mm512_add_ps(e2, e3));
-    add_compensated(&block_hi[0][0], &block_lo[0][0], _mm512_add_ps(e4, e5));
-    add_compensated(&block_hi[1][0], &block_lo[1][0], _mm512_add_ps(e6, e7));
+      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      const __m512 clamped0 = _mm512_max_ps(lower, x0);
+      const __m512 clamped1 = _mm512_max_ps(lower, x1);
+      const __m512 clamped2 = _mm512_max_ps(lower, x2);
+      const __m512 clamped3 = _mm512_max_ps(lower, x3);
+      const __m512 biased0 = _mm512_fmadd_ps(clamped0, _mm512_set1_ps(8.0f * smx_log2e), bias);
+      const __m512 biased1 = _mm512_fmadd_ps(clamped1, _mm512_set1_ps(8.0f * smx_log2e), bias);
+      const __m512 biased2 = _mm512_fmadd_ps(clamped2, _mm512_set1_ps(8.0f * smx_log2e), bias);
+      const __m512 biased3 = _mm512_fmadd_ps(clamped3, _mm512_set1_ps(8.0f * smx_log2e), bias);
+      const __m512 n0 = _mm512_sub_ps(biased0, bias);
+      const __m512 n1 = _mm512_sub_ps(biased1, bias);
+      const __m512 n2 = _mm512_sub_ps(biased2, bias);
+      const __m512 n3 = _mm512_sub_ps(biased3, bias);
+      const __m512i index0 = _mm512_castps_si512(biased0);
+      const __m512i index1 = _mm512_castps_si512(biased1);
+      const __m512i index2 = _mm512_castps_si512(biased2);
+      const __m512i index3 = _mm512_castps_si512(biased3);
+      __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E430p-4f), clamped0);
+      __m512 t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.62E430p-4f), clamped1);
+      __m512 t2 = _mm512_fmadd_ps(n2, _mm512_set1_ps(-0x1.62E430p-4f), clamped2);
+      __m512 t3 = _mm512_fmadd_ps(n3, _mm512_set1_ps(-0x1.62E430p-4f), clamped3);
+      t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(0x1.05C610p-32f), t0);
+      t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(0x1.05C610p-32f), t1);
+      t2 = _mm512_fmadd_ps(n2, _mm512_set1_ps(0x1.05C610p-32f), t2);
+      t3 = _mm512_fmadd_ps(n3, _mm512_set1_ps(0x1.05C610p-32f), t3);
+      __m512 u0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
+      __m512 u1 = _mm512_fmadd_ps(t1, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
+      __m512 u2 = _mm512_fmadd_ps(t2, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
+      __m512 u3 = _mm512_fmadd_ps(t3, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
+      u0 = _mm512_fmadd_ps(u0, t0, _mm512_set1_ps(1.0f));
+      u1 = _mm512_fmadd_ps(u1, t1, _mm512_set1_ps(1.0f));
+      u2 = _mm512_fmadd_ps(u2, t2, _mm512_set1_ps(1.0f));
+      u3 = _mm512_fmadd_ps(u3, t3, _mm512_set1_ps(1.0f));
+      u0 = _mm512_fmadd_ps(u0, t0, _mm512_permutexvar_ps(index0, residuals));
+      u1 = _mm512_fmadd_ps(u1, t1, _mm512_permutexvar_ps(index1, residuals));
+      u2 = _mm512_fmadd_ps(u2, t2, _mm512_permutexvar_ps(index2, residuals));
+      u3 = _mm512_fmadd_ps(u3, t3, _mm512_permutexvar_ps(index3, residuals));
+      const __m512 s0 = _mm512_castsi512_ps(
+          _mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased0), 20),
+                           _mm512_castps_si512(_mm512_permutexvar_ps(index0, mantissas))));
+      const __m512 s1 = _mm512_castsi512_ps(
+          _mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased1), 20),
+                           _mm512_castps_si512(_mm512_permutexvar_ps(index1, mantissas))));
+      const __m512 s2 = _mm512_castsi512_ps(
+          _mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased2), 20),
+                           _mm512_castps_si512(_mm512_permutexvar_ps(index2, mantissas))));
+      const __m512 s3 = _mm512_castsi512_ps(
+          _mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased3), 20),
+                           _mm512_castps_si512(_mm512_permutexvar_ps(index3, mantissas))));
+      const __m512 e0 = _mm512_fmadd_ps(s0, u0, s0);
+      const __m512 e1 = _mm512_fmadd_ps(s1, u1, s1);
+      const __m512 e2 = _mm512_fmadd_ps(s2, u2, s2);
+      const __m512 e3 = _mm512_fmadd_ps(s3, u3, s3);
+      add_compensated(&block_hi[0][0], &block_lo[0][0], _mm512_add_ps(e0, e1));
+      add_compensated(&block_hi[1][0], &block_lo[1][0], _mm512_add_ps(e2, e3));
+    }
+    {
+      __builtin_prefetch(x + i + 3104);
+      __builtin_prefetch(x + i + 3120);
+      __builtin_prefetch(x + i + 4128);
+      __builtin_prefetch(x + i + 4144);
+      const __m512 x0 = _mm512_loadu_ps(x + i + 32);
+      const __m512 x1 = _mm512_loadu_ps(x + i + 48);
+      const __m512 x2 = _mm512_loadu_ps(x + i + 1056);
+      const __m512 x3 = _mm512_loadu_ps(x + i + 1072);
+      if constexpr (kLooksAhead) {
+        max[0][0] = _mm512_max_ps(max[0][0], _mm512_loadu_ps(x + i + 2080));
+        max[0][1] = _mm512_max_ps(max[0][1], _mm512_loadu_ps(x + i + 2096));
+        max[1][0] = _mm512_max_ps(max[1][0], _mm512_loadu_ps(x + i + 3104));
+        max[1][1] = _mm512_max_ps(max[1][1], _mm512_loadu_ps(x + i + 3120));
+      }
+
+      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      const __m512 clamped0 = _mm512_max_ps(lower, x0);
+      const __m512 clamped1 = _mm512_max_ps(lower, x1);
+      const __m512 clamped2 = _mm512_max_ps(lower, x2);
+      const __m512 clamped3 = _mm512_max_ps(lower, x3);
+      const __m512 biased0 = _mm512_fmadd_ps(clamped0, _mm512_set1_ps(8.0f * smx_log2e), bias);
+      const __m512 biased1 = _mm512_fmadd_ps(clamped1, _mm512_set1_ps(8.0f * smx_log2e), bias);
+      const __m512 biased2 = _mm512_fmadd_ps(clamped2, _mm512_set1_ps(8.0f * smx_log2e), bias);
+      const __m512 biased3 = _mm512_fmadd_ps(clamped3, _mm512_set1_ps(8.0f * smx_log2e), bias);
+      const __m512 n0 = _mm512_sub_ps(biased0, bias);
+      const __m512 n1 = _mm512_sub_ps(biased1, bias);
+      const __m512 n2 = _mm512_sub_ps(biased2, bias);
+      const __m512 n3 = _mm512_sub_ps(biased3, bias);
+      const __m512i index0 = _mm512_castps_si512(biased0);
+      const __m512i index1 = _mm512_castps_si512(biased1);
+      const __m512i index2 = _mm512_castps_si512(biased2);
+      const __m512i index3 = _mm512_castps_si512(biased3);
+      __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E430p-4f), clamped0);
+      __m512 t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.62E430p-4f), clamped1);
+      __m512 t2 = _mm512_fmadd_ps(n2, _mm512_set1_ps(-0x1.62E430p-4f), clamped2);
+      __m512 t3 = _mm512_fmadd_ps(n3, _mm512_set1_ps(-0x1.62E430p-4f), clamped3);
+      t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(0x1.05C610p-32f), t0);
+      t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(0x1.05C610p-32f), t1);
+      t2 = _mm512_fmadd_ps(n2, _mm512_set1_ps(0x1.05C610p-32f), t2);
+      t3 = _mm512_fmadd_ps(n3, _mm512_set1_ps(0x1.05C610p-32f), t3);
+      __m512 u0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
+      __m512 u1 = _mm512_fmadd_ps(t1, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
+      __m512 u2 = _mm512_fmadd_ps(t2, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
+      __m512 u3 = _mm512_fmadd_ps(t3, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
+      u0 = _mm512_fmadd_ps(u0, t0, _mm512_set1_ps(1.0f));
+      u1 = _mm512_fmadd_ps(u1, t1, _mm512_set1_ps(1.0f));
+      u2 = _mm512_fmadd_ps(u2, t2, _mm512_set1_ps(1.0f));
+      u3 = _mm512_fmadd_ps(u3, t3, _mm512_set1_ps(1.0f));
+      u0 = _mm512_fmadd_ps(u0, t0, _mm512_permutexvar_ps(index0, residuals));
+      u1 = _mm512_fmadd_ps(u1, t1, _mm512_permutexvar_ps(index1, residuals));
+      u2 = _mm512_fmadd_ps(u2, t2, _mm512_permutexvar_ps(index2, residuals));
+      u3 = _mm512_fmadd_ps(u3, t3, _mm512_permutexvar_ps(index3, residuals));
+      const __m512 s0 = _mm512_castsi512_ps(
+          _mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased0), 20),
+                           _mm512_castps_si512(_mm512_permutexvar_ps(index0, mantissas))));
+      const __m512 s1 = _mm512_castsi512_ps(
+          _mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased1), 20),
+                           _mm512_castps_si512(_mm512_permutexvar_ps(index1, mantissas))));
+      const __m512 s2 = _mm512_castsi512_ps(
+          _mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased2), 20),
+                           _mm512_castps_si512(_mm512_permutexvar_ps(index2, mantissas))));
+      const __m512 s3 = _mm512_castsi512_ps(
+          _mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased3), 20),
+                           _mm512_castps_si512(_mm512_permutexvar_ps(index3, mantissas))));
+      const __m512 e0 = _mm512_fmadd_ps(s0, u0, s0);
+      const __m512 e1 = _mm512_fmadd_ps(s1, u1, s1);
+      const __m512 e2 = _mm512_fmadd_ps(s2, u2, s2);
+      const __m512 e3 = _mm512_fmadd_ps(s3, u3, s3);
+      add_compensated(&block_hi[0][0], &block_lo[0][0], _mm512_add_ps(e0, e1));
+      add_compensated(&block_hi[1][0], &block_lo[1][0], _mm512_add_ps(e2, e3));
+    }
   }
-  take_off(&block_hi[0][0], &block_lo[0][0], anchor);
-  hi[0][0] = block_hi[0][0];
-  lo[0][0] = block_lo[0][0];
-  take_off(&block_hi[1][0], &block_lo[1][0], anchor);
-  hi[1][0] = block_hi[1][0];
-  lo[1][0] = block_lo[1][0];
-  return _mm512_reduce_max_ps(_mm512_max_ps(max0, max1));
+  take_off(&block_hi[0][0], &block_lo[0][0], anchor[0]);
+  add_pair(&hi[0], &lo[0], block_hi[0][0], block_lo[0][0]);
+  take_off(&block_hi[1][0], &block_lo[1][0], anchor[1]);
+  add_pair(&hi[0], &lo[0], block_hi[1][0], block_lo[1][0]);
+  if constexpr (kLooksAhead) {
+    maxima[0] = _mm512_reduce_max_ps(_mm512_max_ps(max[0][0], max[0][1]));
+    maxima[1] = _mm512_reduce_max_ps(_mm512_max_ps(max[1][0], max[1][1]));
+  }
 }
 
 extern "C" void smx_f32_raddextexp_ukernel__avx512f_u128_acc2(size_t n, const float* x,
@@ -1240,299 +1331,228 @@ extern "C" void smx_f32_raddextexp_ukernel__avx512f_u128_acc2(size_t n, const fl
   struct smx_f32_reference reference;
   smx_f32_reference_init(&reference);
   sum->max = -INFINITY;
-  bool is_guess = false;
-  size_t i = 0;
-  while (i < n) {
-    __m512 block_hi[2][1], block_lo[2][1];
-    size_t length = n - i < 1024 ? n - i : 1024;
-    if (!is_guess) {
-      const float block_max = maximum(length, x + i);
-      sum->max = block_max > sum->max ? block_max : sum->max;
-      if (!hold(&reference, block_max, hi, lo)) return smx_f32_extended_refuse(sum);
-      smx_f32_anchor_move(&reference, block_max);
+  float maxima[2];
+  bool has_maxima = false;
+  for (; n >= 2048; n -= 2048) {
+    int32_t anchors[2];
+    for (int b = 0; b < 2; b++) {
+      const float max = has_maxima ? maxima[b] : maximum(1024, x + b * 1024);
+      sum->max = max > sum->max ? max : sum->max;
+      if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
+      anchors[b] = reference.anchor;
     }
-    const bool together = is_guess && n - i >= 2048;
-    if (together) length = 2048;
-    const float max = together ? sum_blocks_u128_acc2(x + i, &reference, block_hi, block_lo)
-                               : sum_block_u128_acc2(length, x + i, &reference, block_hi[0], block_lo[0]);
-    if (is_guess && !(smx_f32_reference_holds(&reference, max) && smx_f32_anchor_holds(&reference, max))) {
-      is_guess = false;
-      continue;
+    has_maxima = n >= 4096;
+    if (has_maxima) {
+      add_blocks_u128_acc2<true>(x, &reference, anchors, hi, lo, maxima);
+    } else {
+      add_blocks_u128_acc2<false>(x, &reference, anchors, hi, lo, maxima);
     }
-    is_guess = true;
+    x += 2048;
+  }
+  while (n > 0) {
+    const size_t block = n < 1024 ? n : 1024;
+    const float max = maximum(block, x);
     sum->max = max > sum->max ? max : sum->max;
-    add_pair(&hi[0], &lo[0], block_hi[0][0], block_lo[0][0]);
-    if (together) {
-      add_pair(&hi[0], &lo[0], block_hi[1][0], block_lo[1][0]);
-    }
-    i += length;
+    if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
+    add_block_u64(block, x, &reference, hi, lo);
+    x += block;
+
+    n -= block;
   }
   fold(hi, lo, sum);
   sum->reference = reference.exponent;
 }
 
-// The sum of a block in its lanes, and its largest element. Of no use where that is more than reference and anchor hold.
-static inline float sum_block_u128_acc4(size_t n, const float* x, const struct smx_f32_reference* reference,
-                                        __m512* hi, __m512* lo) {
+// Adds 4 whole blocks, walked together, to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow.
+template <bool kLooksAhead>
+static inline void add_blocks_u128_acc4(const float* x, const struct smx_f32_reference* reference,
+                                        const int32_t* anchors, __m512* hi, __m512* lo,
+                                        [[maybe_unused]] float* maxima) {
   const __m512 lower = _mm512_set1_ps(smx_lower_bound(SMX_BIAS - reference->exponent));
   const __m512 bias = _mm512_set1_ps(smx_rounding_bias(SMX_BIAS - reference->exponent));
-  const __m512 anchor = _mm512_set1_ps(smx_f32_anchor(reference, n));
   const __m512 mantissas = avx512f_load_table(smx_exp2_mantissas);
   const __m512 residuals = avx512f_load_table(smx_exp2_residuals);
-  __m512 max0 = _mm512_set1_ps(-INFINITY);
-  __m512 max1 = _mm512_set1_ps(-INFINITY);
-  __m512 block_hi[1] = {anchor};
-  __m512 block_lo[1] = {_mm512_setzero_ps()};
-
-  size_t i = 0;
-  for (; i + 32 <= n; i += 32) {
-    __builtin_prefetch(x + i + 2048);
-    __builtin_prefetch(x + i + 2064);
-    const __m512 x0 = _mm512_loadu_ps(x + i + 0);
-    const __m512 x1 = _mm512_loadu_ps(x + i + 16);
-    max0 = _mm512_max_ps(max0, x0);
-    max1 = _mm512_max_ps(max1, x1);
-
-    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
-    const __m512 clamped0 = _mm512_max_ps(lower, x0);
-    const __m512 clamped1 = _mm512_max_ps(lower, x1);
-    const __m512 biased0 = _mm512_fmadd_ps(clamped0, _mm512_set1_ps(8.0f * smx_log2e), bias);
-    const __m512 biased1 = _mm512_fmadd_ps(clamped1, _mm512_set1_ps(8.0f * smx_log2e), bias);
-    const __m512 n0 = _mm512_sub_ps(biased0, bias);
-    const __m512 n1 = _mm512_sub_ps(biased1, bias);
-    const __m512i index0 = _mm512_castps_si512(biased0);
-    const __m512i index1 = _mm512_castps_si512(biased1);
-    const __m512 s0 =
-        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased0), 20),
-                                             _mm512_castps_si512(_mm512_permutexvar_ps(index0, mantissas))));
-    const __m512 s1 =
-        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased1), 20),
-                                             _mm512_castps_si512(_mm512_permutexvar_ps(index1, mantissas))));
-    __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E430p-4f), clamped0);
-    __m512 t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.62E430p-4f), clamped1);
-    t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(0x1.05C610p-32f), t0);
-    t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(0x1.05C610p-32f), t1);
-    __m512 u0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
-    __m512 u1 = _mm512_fmadd_ps(t1, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
-    u0 = _mm512_fmadd_ps(u0, t0, _mm512_set1_ps(1.0f));
-    u1 = _mm512_fmadd_ps(u1, t1, _mm512_set1_ps(1.0f));
-    u0 = _mm512_fmadd_ps(u0, t0, _mm512_permutexvar_ps(index0, residuals));
-    u1 = _mm512_fmadd_ps(u1, t1, _mm512_permutexvar_ps(index1, residuals));
-    const __m512 e0 = _mm512_fmadd_ps(s0, u0, s0);
-    const __m512 e1 = _mm512_fmadd_ps(s1, u1, s1);
-    add_compensated(&block_hi[0], &block_lo[0], _mm512_add_ps(e0, e1));
+  __m512 anchor[4], max[4][2];
+  for (int b = 0; b < 4; b++) {
+    anchor[b] = _mm512_set1_ps(smx_f32_anchor(reference, anchors[b], 1024));
+    max[b][0] = max[b][1] = _mm512_set1_ps(-INFINITY);
   }
-  if (i < n) {
-    const __m512 absent = _mm512_set1_ps(-INFINITY);  // counts as 0
-
-    const __m512 x0 = avx512f_load_tail(x + i + 0, (ptrdiff_t)(n - i) - 0, absent);
-    const __m512 x1 = avx512f_load_tail(x + i + 16, (ptrdiff_t)(n - i) - 16, absent);
-    max0 = _mm512_max_ps(max0, x0);
-    max1 = _mm512_max_ps(max1, x1);
-
-    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
-    const __m512 clamped0 = _mm512_max_ps(lower, x0);
-    const __m512 clamped1 = _mm512_max_ps(lower, x1);
-    const __m512 biased0 = _mm512_fmadd_ps(clamped0, _mm512_set1_ps(8.0f * smx_log2e), bias);
-    const __m512 biased1 = _mm512_fmadd_ps(clamped1, _mm512_set1_ps(8.0f * smx_log2e), bias);
-    const __m512 n0 = _mm512_sub_ps(biased0, bias);
-    const __m512 n1 = _mm512_sub_ps(biased1, bias);
-    const __m512i index0 = _mm512_castps_si512(biased0);
-    const __m512i index1 = _mm512_castps_si512(biased1);
-    const __m512 s0 =
-        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased0), 20),
-                                             _mm512_castps_si512(_mm512_permutexvar_ps(index0, mantissas))));
-    const __m512 s1 =
-        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased1), 20),
-                                             _mm512_castps_si512(_mm512_permutexvar_ps(index1, mantissas))));
-    __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E430p-4f), clamped0);
-    __m512 t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.62E430p-4f), clamped1);
-    t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(0x1.05C610p-32f), t0);
-    t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(0x1.05C610p-32f), t1);
-    __m512 u0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
-    __m512 u1 = _mm512_fmadd_ps(t1, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
-    u0 = _mm512_fmadd_ps(u0, t0, _mm512_set1_ps(1.0f));
-    u1 = _mm512_fmadd_ps(u1, t1, _mm512_set1_ps(1.0f));
-    u0 = _mm512_fmadd_ps(u0, t0, _mm512_permutexvar_ps(index0, residuals));
-    u1 = _mm512_fmadd_ps(u1, t1, _mm512_permutexvar_ps(index1, residuals));
-    const __m512 e0 = _mm512_fmadd_ps(s0, u0, s0);
-    const __m512 e1 = _mm512_fmadd_ps(s1, u1, s1);
-    add_compensated(&block_hi[0], &block_lo[0], _mm512_add_ps(e0, e1));
-  }
-  take_off(&block_hi[0], &block_lo[0], anchor);
-  hi[0] = block_hi[0];
-  lo[0] = block_lo[0];
-  return _mm512_reduce_max_ps(_mm512_max_ps(max0, max1));
-}
-
-// The same of 4 whole blocks, walked together.
-static inline float sum_blocks_u128_acc4(const float* x, const struct smx_f32_reference* reference,
-                                         __m512 (*hi)[1], __m512 (*lo)[1]) {
-  const __m512 lower = _mm512_set1_ps(smx_lower_bound(SMX_BIAS - reference->exponent));
-  const __m512 bias = _mm512_set1_ps(smx_rounding_bias(SMX_BIAS - reference->exponent));
-  const __m512 anchor = _mm512_set1_ps(smx_f32_anchor(reference, 1024));
-  const __m512 mantissas = avx512f_load_table(smx_exp2_mantissas);
-  const __m512 residuals = avx512f_load_table(smx_exp2_residuals);
-  __m512 max0 = _mm512_set1_ps(-INFINITY);
-  __m512 max1 = _mm512_set1_ps(-INFINITY);
-  __m512 block_hi[4][1] = {{anchor}, {anchor}, {anchor}, {anchor}};
+  __m512 block_hi[4][1] = {
+      {anchor[0]},
+      {anchor[1]},
+      {anchor[2]},
+      {anchor[3]},
+  };
   __m512 block_lo[4][1] = {
-      {_mm512_setzero_ps()}, {_mm512_setzero_ps()}, {_mm512_setzero_ps()}, {_mm512_setzero_ps()}};
+      {_mm512_setzero_ps()},
+      {_mm512_setzero_ps()},
+      {_mm512_setzero_ps()},
+      {_mm512_setzero_ps()},
+  };
   for (size_t i = 0; i < 1024; i += 32) {
-    __builtin_prefetch(x + i + 2048);
-    __builtin_prefetch(x + i + 2064);
-    const __m512 x0 = _mm512_loadu_ps(x + i + 0);
-    const __m512 x1 = _mm512_loadu_ps(x + i + 16);
-    __builtin_prefetch(x + i + 3072);
-    __builtin_prefetch(x + i + 3088);
-    const __m512 x2 = _mm512_loadu_ps(x + i + 1024);
-    const __m512 x3 = _mm512_loadu_ps(x + i + 1040);
-    __builtin_prefetch(x + i + 4096);
-    __builtin_prefetch(x + i + 4112);
-    const __m512 x4 = _mm512_loadu_ps(x + i + 2048);
-    const __m512 x5 = _mm512_loadu_ps(x + i + 2064);
-    __builtin_prefetch(x + i + 5120);
-    __builtin_prefetch(x + i + 5136);
-    const __m512 x6 = _mm512_loadu_ps(x + i + 3072);
-    const __m512 x7 = _mm512_loadu_ps(x + i + 3088);
-    max0 = _mm512_max_ps(max0, x0);
-    max1 = _mm512_max_ps(max1, x1);
-    max0 = _mm512_max_ps(max0, x2);
-    max1 = _mm512_max_ps(max1, x3);
-    max0 = _mm512_max_ps(max0, x4);
-    max1 = _mm512_max_ps(max1, x5);
-    max0 = _mm512_max_ps(max0, x6);
-    max1 = _mm512_max_ps(max1, x7);
+    {
+      __builtin_prefetch(x + i + 5120);
+      __builtin_prefetch(x + i + 5136);
+      __builtin_prefetch(x + i + 6144);
+      __builtin_prefetch(x + i + 6160);
+      const __m512 x0 = _mm512_loadu_ps(x + i + 0);
+      const __m512 x1 = _mm512_loadu_ps(x + i + 16);
+      const __m512 x2 = _mm512_loadu_ps(x + i + 1024);
+      const __m512 x3 = _mm512_loadu_ps(x + i + 1040);
+      if constexpr (kLooksAhead) {
+        max[0][0] = _mm512_max_ps(max[0][0], _mm512_loadu_ps(x + i + 4096));
+        max[0][1] = _mm512_max_ps(max[0][1], _mm512_loadu_ps(x + i + 4112));
+        max[1][0] = _mm512_max_ps(max[1][0], _mm512_loadu_ps(x + i + 5120));
+        max[1][1] = _mm512_max_ps(max[1][1], _mm512_loadu_ps(x + i + 5136));
+      }
 
-    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
-    const __m512 clamped0 = _mm512_max_ps(lower, x0);
-    const __m512 clamped1 = _mm512_max_ps(lower, x1);
-    const __m512 clamped2 = _mm512_max_ps(lower, x2);
-    const __m512 clamped3 = _mm512_max_ps(lower, x3);
-    const __m512 clamped4 = _mm512_max_ps(lower, x4);
-    const __m512 clamped5 = _mm512_max_ps(lower, x5);
-    const __m512 clamped6 = _mm512_max_ps(lower, x6);
-    const __m512 clamped7 = _mm512_max_ps(lower, x7);
-    const __m512 biased0 = _mm512_fmadd_ps(clamped0, _mm512_set1_ps(8.0f * smx_log2e), bias);
-    const __m512 biased1 = _mm512_fmadd_ps(clamped1, _mm512_set1_ps(8.0f * smx_log2e), bias);
-    const __m512 biased2 = _mm512_fmadd_ps(clamped2, _mm512_set1_ps(8.0f * smx_log2e), bias);
-    const __m512 biased3 = _mm512_fmadd_ps(clamped3, _mm512_set1_ps(8.0f * smx_log2e), bias);
-    const __m512 biased4 = _mm512_fmadd_ps(clamped4, _mm512_set1_ps(8.0f * smx_log2e), bias);
-    const __m512 biased5 = _mm512_fmadd_ps(clamped5, _mm512_set1_ps(8.0f * smx_log2e), bias);
-    const __m512 biased6 = _mm512_fmadd_ps(clamped6, _mm512_set1_ps(8.0f * smx_log2e), bias);
-    const __m512 biased7 = _mm512_fmadd_ps(clamped7, _mm512_set1_ps(8.0f * smx_log2e), bias);
-    const __m512 n0 = _mm512_sub_ps(biased0, bias);
-    const __m512 n1 = _mm512_sub_ps(biased1, bias);
-    const __m512 n2 = _mm512_sub_ps(biased2, bias);
-    const __m512 n3 = _mm512_sub_ps(biased3, bias);
-    const __m512 n4 = _mm512_sub_ps(biased4, bias);
-    const __m512 n5 = _mm512_sub_ps(biased5, bias);
-    const __m512 n6 = _mm512_sub_ps(biased6, bias);
-    const __m512 n7 = _mm512_sub_ps(biased7, bias);
-    const __m512i index0 = _mm512_castps_si512(biased0);
-    const __m512i index1 = _mm512_castps_si512(biased1);
-    const __m512i index2 = _mm512_castps_si512(biased2);
-    const __m512i index3 = _mm512_castps_si512(biased3);
-    const __m512i index4 = _mm512_castps_si512(biased4);
-    const __m512i index5 = _mm512_castps_si512(biased5);
-    const __m512i index6 = _mm512_castps_si512(biased6);
-    const __m512i index7 = _mm512_castps_si512(biased7);
-    const __m512 s0 =
-        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased0), 20),
-                                             _mm512_castps_si512(_mm512_permutexvar_ps(index0, mantissas))));
-    const __m512 s1 =
-        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased1), 20),
-                                             _mm512_castps_si512(_mm512_permutexvar_ps(index1, mantissas))));
-    const __m512 s2 =
-        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased2), 20),
-                                             _mm512_castps_si512(_mm512_permutexvar_ps(index2, mantissas))));
-    const __m512 s3 =
-        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased3), 20),
-                                             _mm512_castps_si512(_mm512_permutexvar_ps(index3, mantissas))));
-    const __m512 s4 =
-        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased4), 20),
-                                             _mm512_castps_si512(_mm512_permutexvar_ps(index4, mantissas))));
-    const __m512 s5 =
-        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased5), 20),
-                                             _mm512_castps_si512(_mm512_permutexvar_ps(index5, mantissas))));
-    const __m512 s6 =
-        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased6), 20),
-                                             _mm512_castps_si512(_mm512_permutexvar_ps(index6, mantissas))));
-    const __m512 s7 =
-        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased7), 20),
-                                             _mm512_castps_si512(_mm512_permutexvar_ps(index7, mantissas))));
-    __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E430p-4f), clamped0);
-    __m512 t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.62E430p-4f), clamped1);
-    __m512 t2 = _mm512_fmadd_ps(n2, _mm512_set1_ps(-0x1.62E430p-4f), clamped2);
-    __m512 t3 = _mm512_fmadd_ps(n3, _mm512_set1_ps(-0x1.62E430p-4f), clamped3);
-    __m512 t4 = _mm512_fmadd_ps(n4, _mm512_set1_ps(-0x1.62E430p-4f), clamped4);
-    __m512 t5 = _mm512_fmadd_ps(n5, _mm512_set1_ps(-0x1.62E430p-4f), clamped5);
-    __m512 t6 = _mm512_fmadd_ps(n6, _mm512_set1_ps(-0x1.62E430p-4f), clamped6);
-    __m512 t7 = _mm512_fmadd_ps(n7, _mm512_set1_ps(-0x1.62E430p-4f), clamped7);
-    t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(0x1.05C610p-32f), t0);
-    t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(0x1.05C610p-32f), t1);
-    t2 = _mm512_fmadd_ps(n2, _mm512_set1_ps(0x1.05C610p-32f), t2);
-    t3 = _mm512_fmadd_ps(n3, _mm512_set1_ps(0x1.05C610p-32f), t3);
-    t4 = _mm512_fmadd_ps(n4, _mm512_set1_ps(0x1.05C610p-32f), t4);
-    t5 = _mm512_fmadd_ps(n5, _mm512_set1_ps(0x1.05C610p-32f), t5);
-    t6 = _mm512_fmadd_ps(n6, _mm512_set1_ps(0x1.05C610p-32f), t6);
-    t7 = _mm512_fmadd_ps(n7, _mm512_set1_ps(0x1.05C610p-32f), t7);
-    __m512 u0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
-    __m512 u1 = _mm512_fmadd_ps(t1, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
-    __m512 u2 = _mm512_fmadd_ps(t2, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
-    __m512 u3 = _mm512_fmadd_ps(t3, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
-    __m512 u4 = _mm512_fmadd_ps(t4, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
-    __m512 u5 = _mm512_fmadd_ps(t5, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
-    __m512 u6 = _mm512_fmadd_ps(t6, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
-    __m512 u7 = _mm512_fmadd_ps(t7, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
-    u0 = _mm512_fmadd_ps(u0, t0, _mm512_set1_ps(1.0f));
-    u1 = _mm512_fmadd_ps(u1, t1, _mm512_set1_ps(1.0f));
-    u2 = _mm512_fmadd_ps(u2, t2, _mm512_set1_ps(1.0f));
-    u3 = _mm512_fmadd_ps(u3, t3, _mm512_set1_ps(1.0f));
-    u4 = _mm512_fmadd_ps(u4, t4, _mm512_set1_ps(1.0f));
-    u5 = _mm512_fmadd_ps(u5, t5, _mm512_set1_ps(1.0f));
-    u6 = _mm512_fmadd_ps(u6, t6, _mm512_set1_ps(1.0f));
-    u7 = _mm512_fmadd_ps(u7, t7, _mm512_set1_ps(1.0f));
-    u0 = _mm512_fmadd_ps(u0, t0, _mm512_permutexvar_ps(index0, residuals));
-    u1 = _mm512_fmadd_ps(u1, t1, _mm512_permutexvar_ps(index1, residuals));
-    u2 = _mm512_fmadd_ps(u2, t2, _mm512_permutexvar_ps(index2, residuals));
-    u3 = _mm512_fmadd_ps(u3, t3, _mm512_permutexvar_ps(index3, residuals));
-    u4 = _mm512_fmadd_ps(u4, t4, _mm512_permutexvar_ps(index4, residuals));
-    u5 = _mm512_fmadd_ps(u5, t5, _mm512_permutexvar_ps(index5, residuals));
-    u6 = _mm512_fmadd_ps(u6, t6, _mm512_permutexvar_ps(index6, residuals));
-    u7 = _mm512_fmadd_ps(u7, t7, _mm512_permutexvar_ps(index7, residuals));
-    const __m512 e0 = _mm512_fmadd_ps(s0, u0, s0);
-    const __m512 e1 = _mm512_fmadd_ps(s1, u1, s1);
-    const __m512 e2 = _mm512_fmadd_ps(s2, u2, s2);
-    const __m512 e3 = _mm512_fmadd_ps(s3, u3, s3);
-    const __m512 e4 = _mm512_fmadd_ps(s4, u4, s4);
-    const __m512 e5 = _mm512_fmadd_ps(s5, u5, s5);
-    const __m512 e6 = _mm512_fmadd_ps(s6, u6, s6);
-    const __m512 e7 = _mm512_fmadd_ps(s7, u7, s7);
-    add_compensated(&block_hi[0][0], &block_lo[0][0], _mm512_add_ps(e0, e1));
-    add_compensated(&block_hi[1][0], &block_lo[1][0], _mm512_add_ps(e2, e3));
-    add_compensated(&block_hi[2][0], &block_lo[2][0], _mm512_add_ps(e4, e5));
-    add_compensated(&block_hi[3][0], &block_lo[3][0], _mm512_add_ps(e6, e7));
+      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      const __m512 clamped0 = _mm512_max_ps(lower, x0);
+      const __m512 clamped1 = _mm512_max_ps(lower, x1);
+      const __m512 clamped2 = _mm512_max_ps(lower, x2);
+      const __m512 clamped3 = _mm512_max_ps(lower, x3);
+      const __m512 biased0 = _mm512_fmadd_ps(clamped0, _mm512_set1_ps(8.0f * smx_log2e), bias);
+      const __m512 biased1 = _mm512_fmadd_ps(clamped1, _mm512_set1_ps(8.0f * smx_log2e), bias);
+      const __m512 biased2 = _mm512_fmadd_ps(clamped2, _mm512_set1_ps(8.0f * smx_log2e), bias);
+      const __m512 biased3 = _mm512_fmadd_ps(clamped3, _mm512_set1_ps(8.0f * smx_log2e), bias);
+      const __m512 n0 = _mm512_sub_ps(biased0, bias);
+      const __m512 n1 = _mm512_sub_ps(biased1, bias);
+      const __m512 n2 = _mm512_sub_ps(biased2, bias);
+      const __m512 n3 = _mm512_sub_ps(biased3, bias);
+      const __m512i index0 = _mm512_castps_si512(biased0);
+      const __m512i index1 = _mm512_castps_si512(biased1);
+      const __m512i index2 = _mm512_castps_si512(biased2);
+      const __m512i index3 = _mm512_castps_si512(biased3);
+      __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E430p-4f), clamped0);
+      __m512 t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.62E430p-4f), clamped1);
+      __m512 t2 = _mm512_fmadd_ps(n2, _mm512_set1_ps(-0x1.62E430p-4f), clamped2);
+      __m512 t3 = _mm512_fmadd_ps(n3, _mm512_set1_ps(-0x1.62E430p-4f), clamped3);
+      t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(0x1.05C610p-32f), t0);
+      t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(0x1.05C610p-32f), t1);
+      t2 = _mm512_fmadd_ps(n2, _mm512_set1_ps(0x1.05C610p-32f), t2);
+      t3 = _mm512_fmadd_ps(n3, _mm512_set1_ps(0x1.05C610p-32f), t3);
+      __m512 u0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
+      __m512 u1 = _mm512_fmadd_ps(t1, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
+      __m512 u2 = _mm512_fmadd_ps(t2, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
+      __m512 u3 = _mm512_fmadd_ps(t3, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
+      u0 = _mm512_fmadd_ps(u0, t0, _mm512_set1_ps(1.0f));
+      u1 = _mm512_fmadd_ps(u1, t1, _mm512_set1_ps(1.0f));
+      u2 = _mm512_fmadd_ps(u2, t2, _mm512_set1_ps(1.0f));
+      u3 = _mm512_fmadd_ps(u3, t3, _mm512_set1_ps(1.0f));
+      u0 = _mm512_fmadd_ps(u0, t0, _mm512_permutexvar_ps(index0, residuals));
+      u1 = _mm512_fmadd_ps(u1, t1, _mm512_permutexvar_ps(index1, residuals));
+      u2 = _mm512_fmadd_ps(u2, t2, _mm512_permutexvar_ps(index2, residuals));
+      u3 = _mm512_fmadd_ps(u3, t3, _mm512_permutexvar_ps(index3, residuals));
+      const __m512 s0 = _mm512_castsi512_ps(
+          _mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased0), 20),
+                           _mm512_castps_si512(_mm512_permutexvar_ps(index0, mantissas))));
+      const __m512 s1 = _mm512_castsi512_ps(
+          _mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased1), 20),
+                           _mm512_castps_si512(_mm512_permutexvar_ps(index1, mantissas))));
+      const __m512 s2 = _mm512_castsi512_ps(
+          _mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased2), 20),
+                           _mm512_castps_si512(_mm512_permutexvar_ps(index2, mantissas))));
+      const __m512 s3 = _mm512_castsi512_ps(
+          _mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased3), 20),
+                           _mm512_castps_si512(_mm512_permutexvar_ps(index3, mantissas))));
+      const __m512 e0 = _mm512_fmadd_ps(s0, u0, s0);
+      const __m512 e1 = _mm512_fmadd_ps(s1, u1, s1);
+      const __m512 e2 = _mm512_fmadd_ps(s2, u2, s2);
+      const __m512 e3 = _mm512_fmadd_ps(s3, u3, s3);
+      add_compensated(&block_hi[0][0], &block_lo[0][0], _mm512_add_ps(e0, e1));
+      add_compensated(&block_hi[1][0], &block_lo[1][0], _mm512_add_ps(e2, e3));
+    }
+    {
+      __builtin_prefetch(x + i + 7168);
+      __builtin_prefetch(x + i + 7184);
+      __builtin_prefetch(x + i + 8192);
+      __builtin_prefetch(x + i + 8208);
+      const __m512 x0 = _mm512_loadu_ps(x + i + 2048);
+      const __m512 x1 = _mm512_loadu_ps(x + i + 2064);
+      const __m512 x2 = _mm512_loadu_ps(x + i + 3072);
+      const __m512 x3 = _mm512_loadu_ps(x + i + 3088);
+      if constexpr (kLooksAhead) {
+        max[2][0] = _mm512_max_ps(max[2][0], _mm512_loadu_ps(x + i + 6144));
+        max[2][1] = _mm512_max_ps(max[2][1], _mm512_loadu_ps(x + i + 6160));
+        max[3][0] = _mm512_max_ps(max[3][0], _mm512_loadu_ps(x + i + 7168));
+        max[3][1] = _mm512_max_ps(max[3][1], _mm512_loadu_ps(x + i + 7184));
+      }
+
+      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      const __m512 clamped0 = _mm512_max_ps(lower, x0);
+      const __m512 clamped1 = _mm512_max_ps(lower, x1);
+      const __m512 clamped2 = _mm512_max_ps(lower, x2);
+      const __m512 clamped3 = _mm512_max_ps(lower, x3);
+      const __m512 biased0 = _mm512_fmadd_ps(clamped0, _mm512_set1_ps(8.0f * smx_log2e), bias);
+      const __m512 biased1 = _mm512_fmadd_ps(clamped1, _mm512_set1_ps(8.0f * smx_log2e), bias);
+      const __m512 biased2 = _mm512_fmadd_ps(clamped2, _mm512_set1_ps(8.0f * smx_log2e), bias);
+      const __m512 biased3 = _mm512_fmadd_ps(clamped3, _mm512_set1_ps(8.0f * smx_log2e), bias);
+      const __m512 n0 = _mm512_sub_ps(biased0, bias);
+      const __m512 n1 = _mm512_sub_ps(biased1, bias);
+      const __m512 n2 = _mm512_sub_ps(biased2, bias);
+      const __m512 n3 = _mm512_sub_ps(biased3, bias);
+      const __m512i index0 = _mm512_castps_si512(biased0);
+      const __m512i index1 = _mm512_castps_si512(biased1);
+      const __m512i index2 = _mm512_castps_si512(biased2);
+      const __m512i index3 = _mm512_castps_si512(biased3);
+      __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E430p-4f), clamped0);
+      __m512 t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.62E430p-4f), clamped1);
+      __m512 t2 = _mm512_fmadd_ps(n2, _mm512_set1_ps(-0x1.62E430p-4f), clamped2);
+      __m512 t3 = _mm512_fmadd_ps(n3, _mm512_set1_ps(-0x1.62E430p-4f), clamped3);
+      t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(0x1.05C610p-32f), t0);
+      t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(0x1.05C610p-32f), t1);
+      t2 = _mm512_fmadd_ps(n2, _mm512_set1_ps(0x1.05C610p-32f), t2);
+      t3 = _mm512_fmadd_ps(n3, _mm512_set1_ps(0x1.05C610p-32f), t3);
+      __m512 u0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
+      __m512 u1 = _mm512_fmadd_ps(t1, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
+      __m512 u2 = _mm512_fmadd_ps(t2, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
+      __m512 u3 = _mm512_fmadd_ps(t3, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
+      u0 = _mm512_fmadd_ps(u0, t0, _mm512_set1_ps(1.0f));
+      u1 = _mm512_fmadd_ps(u1, t1, _mm512_set1_ps(1.0f));
+      u2 = _mm512_fmadd_ps(u2, t2, _mm512_set1_ps(1.0f));
+      u3 = _mm512_fmadd_ps(u3, t3, _mm512_set1_ps(1.0f));
+      u0 = _mm512_fmadd_ps(u0, t0, _mm512_permutexvar_ps(index0, residuals));
+      u1 = _mm512_fmadd_ps(u1, t1, _mm512_permutexvar_ps(index1, residuals));
+      u2 = _mm512_fmadd_ps(u2, t2, _mm512_permutexvar_ps(index2, residuals));
+      u3 = _mm512_fmadd_ps(u3, t3, _mm512_permutexvar_ps(index3, residuals));
+      const __m512 s0 = _mm512_castsi512_ps(
+          _mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased0), 20),
+                           _mm512_castps_si512(_mm512_permutexvar_ps(index0, mantissas))));
+      const __m512 s1 = _mm512_castsi512_ps(
+          _mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased1), 20),
+                           _mm512_castps_si512(_mm512_permutexvar_ps(index1, mantissas))));
+      const __m512 s2 = _mm512_castsi512_ps(
+          _mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased2), 20),
+                           _mm512_castps_si512(_mm512_permutexvar_ps(index2, mantissas))));
+      const __m512 s3 = _mm512_castsi512_ps(
+          _mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased3), 20),
+                           _mm512_castps_si512(_mm512_permutexvar_ps(index3, mantissas))));
+      const __m512 e0 = _mm512_fmadd_ps(s0, u0, s0);
+      const __m512 e1 = _mm512_fmadd_ps(s1, u1, s1);
+      const __m512 e2 = _mm512_fmadd_ps(s2, u2, s2);
+      const __m512 e3 = _mm512_fmadd_ps(s3, u3, s3);
+      add_compensated(&block_hi[2][0], &block_lo[2][0], _mm512_add_ps(e0, e1));
+      add_compensated(&block_hi[3][0], &block_lo[3][0], _mm512_add_ps(e2, e3));
+    }
   }
-  take_off(&block_hi[0][0], &block_lo[0][0], anchor);
-  hi[0][0] = block_hi[0][0];
-  lo[0][0] = block_lo[0][0];
-  take_off(&block_hi[1][0], &block_lo[1][0], anchor);
-  hi[1][0] = block_hi[1][0];
-  lo[1][0] = block_lo[1][0];
-  take_off(&block_hi[2][0], &block_lo[2][0], anchor);
-  hi[2][0] = block_hi[2][0];
-  lo[2][0] = block_lo[2][0];
-  take_off(&block_hi[3][0], &block_lo[3][0], anchor);
-  hi[3][0] = block_hi[3][0];
-  lo[3][0] = block_lo[3][0];
-  return _mm512_reduce_max_ps(_mm512_max_ps(max0, max1));
+  take_off(&block_hi[0][0], &block_lo[0][0], anchor[0]);
+  add_pair(&hi[0], &lo[0], block_hi[0][0], block_lo[0][0]);
+  take_off(&block_hi[1][0], &block_lo[1][0], anchor[1]);
+  add_pair(&hi[0], &lo[0], block_hi[1][0], block_lo[1][0]);
+  take_off(&block_hi[2][0], &block_lo[2][0], anchor[2]);
+  add_pair(&hi[0], &lo[0], block_hi[2][0], block_lo[2][0]);
+  take_off(&block_hi[3][0], &block_lo[3][0], anchor[3]);
+  add_pair(&hi[0], &lo[0], block_hi[3][0], block_lo[3][0]);
+  if constexpr (kLooksAhead) {
+    maxima[0] = _mm512_reduce_max_ps(_mm512_max_ps(max[0][0], max[0][1]));
+    maxima[1] = _mm512_reduce_max_ps(_mm512_max_ps(max[1][0], max[1][1]));
+    maxima[2] = _mm512_reduce_max_ps(_mm512_max_ps(max[2][0], max[2][1]));
+    maxima[3] = _mm512_reduce_max_ps(_mm512_max_ps(max[3][0], max[3][1]));
+  }
 }
 
 extern "C" void smx_f32_raddextexp_ukernel__avx512f_u128_acc4(size_t n, const float* x,
@@ -1542,34 +1562,33 @@ extern "C" void smx_f32_raddextexp_ukernel__avx512f_u128_acc4(size_t n, const fl
   struct smx_f32_reference reference;
   smx_f32_reference_init(&reference);
   sum->max = -INFINITY;
-  bool is_guess = false;
-  size_t i = 0;
-  while (i < n) {
-    __m512 block_hi[4][1], block_lo[4][1];
-    size_t length = n - i < 1024 ? n - i : 1024;
-    if (!is_guess) {
-      const float block_max = maximum(length, x + i);
-      sum->max = block_max > sum->max ? block_max : sum->max;
-      if (!hold(&reference, block_max, hi, lo)) return smx_f32_extended_refuse(sum);
-      smx_f32_anchor_move(&reference, block_max);
+  float maxima[4];
+  bool has_maxima = false;
+  for (; n >= 4096; n -= 4096) {
+    int32_t anchors[4];
+    for (int b = 0; b < 4; b++) {
+      const float max = has_maxima ? maxima[b] : maximum(1024, x + b * 1024);
+      sum->max = max > sum->max ? max : sum->max;
+      if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
+      anchors[b] = reference.anchor;
     }
-    const bool together = is_guess && n - i >= 4096;
-    if (together) length = 4096;
-    const float max = together ? sum_blocks_u128_acc4(x + i, &reference, block_hi, block_lo)
-                               : sum_block_u128_acc4(length, x + i, &reference, block_hi[0], block_lo[0]);
-    if (is_guess && !(smx_f32_reference_holds(&reference, max) && smx_f32_anchor_holds(&reference, max))) {
-      is_guess = false;
-      continue;
+    has_maxima = n >= 8192;
+    if (has_maxima) {
+      add_blocks_u128_acc4<true>(x, &reference, anchors, hi, lo, maxima);
+    } else {
+      add_blocks_u128_acc4<false>(x, &reference, anchors, hi, lo, maxima);
     }
-    is_guess = true;
+    x += 4096;
+  }
+  while (n > 0) {
+    const size_t block = n < 1024 ? n : 1024;
+    const float max = maximum(block, x);
     sum->max = max > sum->max ? max : sum->max;
-    add_pair(&hi[0], &lo[0], block_hi[0][0], block_lo[0][0]);
-    if (together) {
-      add_pair(&hi[0], &lo[0], block_hi[1][0], block_lo[1][0]);
-      add_pair(&hi[0], &lo[0], block_hi[2][0], block_lo[2][0]);
-      add_pair(&hi[0], &lo[0], block_hi[3][0], block_lo[3][0]);
-    }
-    i += length;
+    if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
+    add_block_u32(block, x, &reference, hi, lo);
+    x += block;
+
+    n -= block;
   }
   fold(hi, lo, sum);
   sum->reference = reference.exponent;

@@ -38,6 +38,33 @@ static inline void take_off(__m512* hi, __m512* lo, __m512 anchor) {
   *hi = sum;
 }
 
+// Each row's reference is the exponent of its maximum (smx_exponent_of). Scaled by it, an anchor is the same for all rows.
+static inline void references(__m512 max, __m512* lower, __m512* bias) {
+  const __m512 rounding = _mm512_set1_ps(12582912.0f);
+  const __m512 reference =
+      _mm512_sub_ps(_mm512_add_ps(_mm512_mul_ps(max, _mm512_set1_ps(smx_log2e)), rounding), rounding);
+  *lower = _mm512_mul_ps(_mm512_add_ps(reference, _mm512_set1_ps((float)(-127 - SMX_BIAS))),
+                         _mm512_set1_ps(smx_ln2));
+  *bias = _mm512_sub_ps(_mm512_set1_ps(smx_rounding_bias(SMX_BIAS)),
+                        _mm512_mul_ps(reference, _mm512_set1_ps(8.0f)));
+}
+
+// The reciprocals of rows' sums, as in src/operators/row_sum.h.
+static inline void reciprocals(__m512 hi, __m512 lo, __m512* reciprocal_hi, __m512* reciprocal_lo) {
+  const __m512 sum = _mm512_add_ps(hi, lo);
+  const __m512 power = avx512f_inverse_power(sum);
+  const __m512 sum_lo = _mm512_mul_ps(_mm512_sub_ps(lo, _mm512_sub_ps(sum, hi)), power);
+  const __m512 minus_sum_hi = _mm512_sub_ps(_mm512_setzero_ps(), _mm512_mul_ps(sum, power));
+  const __m512 reciprocal = _mm512_div_ps(_mm512_set1_ps(-1.0f), minus_sum_hi);
+  __m512 residual = _mm512_fmadd_ps(minus_sum_hi, reciprocal, _mm512_set1_ps(1.0f));
+  residual = _mm512_fmadd_ps(_mm512_sub_ps(_mm512_setzero_ps(), sum_lo), reciprocal, residual);
+  const __m512 to_multiple = _mm512_set1_ps(0x1.8p-22f);
+  const __m512 low =
+      _mm512_sub_ps(_mm512_add_ps(_mm512_mul_ps(reciprocal, residual), to_multiple), to_multiple);
+  *reciprocal_hi = _mm512_mul_ps(reciprocal, power);
+  *reciprocal_lo = _mm512_mul_ps(low, power);
+}
+
 static inline __m512 lane_maxima(size_t n, const float* x) {
   __m512 m0 = _mm512_set1_ps(-INFINITY);
   __m512 m1 = m0;
@@ -89,18 +116,6 @@ static inline void sum_row_64(size_t n, const float* x, float* y, float* tail, _
     const __m512i index1 = _mm512_castps_si512(biased1);
     const __m512i index2 = _mm512_castps_si512(biased2);
     const __m512i index3 = _mm512_castps_si512(biased3);
-    const __m512 s0 =
-        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased0), 20),
-                                             _mm512_castps_si512(_mm512_permutexvar_ps(index0, mantissas))));
-    const __m512 s1 =
-        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased1), 20),
-                                             _mm512_castps_si512(_mm512_permutexvar_ps(index1, mantissas))));
-    const __m512 s2 =
-        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased2), 20),
-                                             _mm512_castps_si512(_mm512_permutexvar_ps(index2, mantissas))));
-    const __m512 s3 =
-        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased3), 20),
-                                             _mm512_castps_si512(_mm512_permutexvar_ps(index3, mantissas))));
     __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E430p-4f), clamped0);
     __m512 t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.62E430p-4f), clamped1);
     __m512 t2 = _mm512_fmadd_ps(n2, _mm512_set1_ps(-0x1.62E430p-4f), clamped2);
@@ -121,6 +136,18 @@ static inline void sum_row_64(size_t n, const float* x, float* y, float* tail, _
     u1 = _mm512_fmadd_ps(u1, t1, _mm512_permutexvar_ps(index1, residuals));
     u2 = _mm512_fmadd_ps(u2, t2, _mm512_permutexvar_ps(index2, residuals));
     u3 = _mm512_fmadd_ps(u3, t3, _mm512_permutexvar_ps(index3, residuals));
+    const __m512 s0 =
+        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased0), 20),
+                                             _mm512_castps_si512(_mm512_permutexvar_ps(index0, mantissas))));
+    const __m512 s1 =
+        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased1), 20),
+                                             _mm512_castps_si512(_mm512_permutexvar_ps(index1, mantissas))));
+    const __m512 s2 =
+        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased2), 20),
+                                             _mm512_castps_si512(_mm512_permutexvar_ps(index2, mantissas))));
+    const __m512 s3 =
+        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased3), 20),
+                                             _mm512_castps_si512(_mm512_permutexvar_ps(index3, mantissas))));
     const __m512 e0 = _mm512_fmadd_ps(s0, u0, s0);
     const __m512 e1 = _mm512_fmadd_ps(s1, u1, s1);
     const __m512 e2 = _mm512_fmadd_ps(s2, u2, s2);
@@ -147,12 +174,6 @@ static inline void sum_row_64(size_t n, const float* x, float* y, float* tail, _
     const __m512 n1 = _mm512_sub_ps(biased1, bias);
     const __m512i index0 = _mm512_castps_si512(biased0);
     const __m512i index1 = _mm512_castps_si512(biased1);
-    const __m512 s0 =
-        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased0), 20),
-                                             _mm512_castps_si512(_mm512_permutexvar_ps(index0, mantissas))));
-    const __m512 s1 =
-        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased1), 20),
-                                             _mm512_castps_si512(_mm512_permutexvar_ps(index1, mantissas))));
     __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E430p-4f), clamped0);
     __m512 t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.62E430p-4f), clamped1);
     t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(0x1.05C610p-32f), t0);
@@ -163,6 +184,12 @@ static inline void sum_row_64(size_t n, const float* x, float* y, float* tail, _
     u1 = _mm512_fmadd_ps(u1, t1, _mm512_set1_ps(1.0f));
     u0 = _mm512_fmadd_ps(u0, t0, _mm512_permutexvar_ps(index0, residuals));
     u1 = _mm512_fmadd_ps(u1, t1, _mm512_permutexvar_ps(index1, residuals));
+    const __m512 s0 =
+        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased0), 20),
+                                             _mm512_castps_si512(_mm512_permutexvar_ps(index0, mantissas))));
+    const __m512 s1 =
+        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased1), 20),
+                                             _mm512_castps_si512(_mm512_permutexvar_ps(index1, mantissas))));
     const __m512 e0 = _mm512_fmadd_ps(s0, u0, s0);
     const __m512 e1 = _mm512_fmadd_ps(s1, u1, s1);
     _mm512_storeu_ps(y + i + 0, e0);
@@ -186,12 +213,6 @@ static inline void sum_row_64(size_t n, const float* x, float* y, float* tail, _
     const __m512 n1 = _mm512_sub_ps(biased1, bias);
     const __m512i index0 = _mm512_castps_si512(biased0);
     const __m512i index1 = _mm512_castps_si512(biased1);
-    const __m512 s0 =
-        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased0), 20),
-                                             _mm512_castps_si512(_mm512_permutexvar_ps(index0, mantissas))));
-    const __m512 s1 =
-        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased1), 20),
-                                             _mm512_castps_si512(_mm512_permutexvar_ps(index1, mantissas))));
     __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E430p-4f), clamped0);
     __m512 t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.62E430p-4f), clamped1);
     t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(0x1.05C610p-32f), t0);
@@ -202,6 +223,12 @@ static inline void sum_row_64(size_t n, const float* x, float* y, float* tail, _
     u1 = _mm512_fmadd_ps(u1, t1, _mm512_set1_ps(1.0f));
     u0 = _mm512_fmadd_ps(u0, t0, _mm512_permutexvar_ps(index0, residuals));
     u1 = _mm512_fmadd_ps(u1, t1, _mm512_permutexvar_ps(index1, residuals));
+    const __m512 s0 =
+        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased0), 20),
+                                             _mm512_castps_si512(_mm512_permutexvar_ps(index0, mantissas))));
+    const __m512 s1 =
+        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased1), 20),
+                                             _mm512_castps_si512(_mm512_permutexvar_ps(index1, mantissas))));
     const __m512 e0 = _mm512_fmadd_ps(s0, u0, s0);
     const __m512 e1 = _mm512_fmadd_ps(s1, u1, s1);
     _mm512_storeu_ps(tail + 0, e0);
@@ -236,12 +263,6 @@ static inline void sum_row_32(size_t n, const float* x, float* y, float* tail, _
     const __m512 n1 = _mm512_sub_ps(biased1, bias);
     const __m512i index0 = _mm512_castps_si512(biased0);
     const __m512i index1 = _mm512_castps_si512(biased1);
-    const __m512 s0 =
-        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased0), 20),
-                                             _mm512_castps_si512(_mm512_permutexvar_ps(index0, mantissas))));
-    const __m512 s1 =
-        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased1), 20),
-                                             _mm512_castps_si512(_mm512_permutexvar_ps(index1, mantissas))));
     __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E430p-4f), clamped0);
     __m512 t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.62E430p-4f), clamped1);
     t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(0x1.05C610p-32f), t0);
@@ -252,6 +273,12 @@ static inline void sum_row_32(size_t n, const float* x, float* y, float* tail, _
     u1 = _mm512_fmadd_ps(u1, t1, _mm512_set1_ps(1.0f));
     u0 = _mm512_fmadd_ps(u0, t0, _mm512_permutexvar_ps(index0, residuals));
     u1 = _mm512_fmadd_ps(u1, t1, _mm512_permutexvar_ps(index1, residuals));
+    const __m512 s0 =
+        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased0), 20),
+                                             _mm512_castps_si512(_mm512_permutexvar_ps(index0, mantissas))));
+    const __m512 s1 =
+        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased1), 20),
+                                             _mm512_castps_si512(_mm512_permutexvar_ps(index1, mantissas))));
     const __m512 e0 = _mm512_fmadd_ps(s0, u0, s0);
     const __m512 e1 = _mm512_fmadd_ps(s1, u1, s1);
     _mm512_storeu_ps(y + i + 0, e0);
@@ -275,12 +302,6 @@ static inline void sum_row_32(size_t n, const float* x, float* y, float* tail, _
     const __m512 n1 = _mm512_sub_ps(biased1, bias);
     const __m512i index0 = _mm512_castps_si512(biased0);
     const __m512i index1 = _mm512_castps_si512(biased1);
-    const __m512 s0 =
-        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased0), 20),
-                                             _mm512_castps_si512(_mm512_permutexvar_ps(index0, mantissas))));
-    const __m512 s1 =
-        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased1), 20),
-                                             _mm512_castps_si512(_mm512_permutexvar_ps(index1, mantissas))));
     __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E430p-4f), clamped0);
     __m512 t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.62E430p-4f), clamped1);
     t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(0x1.05C610p-32f), t0);
@@ -291,6 +312,12 @@ static inline void sum_row_32(size_t n, const float* x, float* y, float* tail, _
     u1 = _mm512_fmadd_ps(u1, t1, _mm512_set1_ps(1.0f));
     u0 = _mm512_fmadd_ps(u0, t0, _mm512_permutexvar_ps(index0, residuals));
     u1 = _mm512_fmadd_ps(u1, t1, _mm512_permutexvar_ps(index1, residuals));
+    const __m512 s0 =
+        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased0), 20),
+                                             _mm512_castps_si512(_mm512_permutexvar_ps(index0, mantissas))));
+    const __m512 s1 =
+        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased1), 20),
+                                             _mm512_castps_si512(_mm512_permutexvar_ps(index1, mantissas))));
     const __m512 e0 = _mm512_fmadd_ps(s0, u0, s0);
     const __m512 e1 = _mm512_fmadd_ps(s1, u1, s1);
     _mm512_storeu_ps(tail + 0, e0);
@@ -318,33 +345,6 @@ static inline void scale_row(size_t n, float* y, const float* tail, __m512 hi, _
   if (n > 0)
     avx512f_store_tail(y, (ptrdiff_t)n,
                        _mm512_fmadd_ps(_mm512_loadu_ps(tail), hi, _mm512_mul_ps(_mm512_loadu_ps(tail), lo)));
-}
-
-// Each row's reference is the exponent of its maximum (smx_exponent_of).
-static inline void set_references(__m512 max, float* lower, float* bias) {
-  const __m512 rounding = _mm512_set1_ps(12582912.0f);
-  const __m512 reference =
-      _mm512_sub_ps(_mm512_add_ps(_mm512_mul_ps(max, _mm512_set1_ps(smx_log2e)), rounding), rounding);
-  _mm512_storeu_ps(lower, _mm512_mul_ps(_mm512_add_ps(reference, _mm512_set1_ps((float)(-127 - SMX_BIAS))),
-                                        _mm512_set1_ps(smx_ln2)));
-  _mm512_storeu_ps(bias, _mm512_sub_ps(_mm512_set1_ps(smx_rounding_bias(SMX_BIAS)),
-                                       _mm512_mul_ps(reference, _mm512_set1_ps(8.0f))));
-}
-
-// The reciprocals of rows' sums, as in src/operators/row_sum.h.
-static inline void set_reciprocals(__m512 hi, __m512 lo, float* row_hi, float* row_lo) {
-  const __m512 sum = _mm512_add_ps(hi, lo);
-  const __m512 power = avx512f_inverse_power(sum);
-  const __m512 sum_lo = _mm512_mul_ps(_mm512_sub_ps(lo, _mm512_sub_ps(sum, hi)), power);
-  const __m512 minus_sum_hi = _mm512_sub_ps(_mm512_setzero_ps(), _mm512_mul_ps(sum, power));
-  const __m512 reciprocal = _mm512_div_ps(_mm512_set1_ps(-1.0f), minus_sum_hi);
-  __m512 residual = _mm512_fmadd_ps(minus_sum_hi, reciprocal, _mm512_set1_ps(1.0f));
-  residual = _mm512_fmadd_ps(_mm512_sub_ps(_mm512_setzero_ps(), sum_lo), reciprocal, residual);
-  const __m512 to_multiple = _mm512_set1_ps(0x1.8p-22f);
-  const __m512 reciprocal_lo =
-      _mm512_sub_ps(_mm512_add_ps(_mm512_mul_ps(reciprocal, residual), to_multiple), to_multiple);
-  _mm512_storeu_ps(row_hi, _mm512_mul_ps(reciprocal, power));
-  _mm512_storeu_ps(row_lo, _mm512_mul_ps(reciprocal_lo, power));
 }
 
 extern "C" void smx_f32_softmax_ukernel__avx512f_u64_acc16(size_t rows, size_t n, const float* x,
@@ -388,7 +388,12 @@ extern "C" void smx_f32_softmax_ukernel__avx512f_u64_acc16(size_t rows, size_t n
     if (!(_mm512_cmp_ps_mask(_mm512_abs_ps(max[0]), _mm512_set1_ps(smx_range), _CMP_LE_OQ) == 0xFFFF)) return;
 
     float lower[16], bias[16];
-    set_references(max[0], lower + 0, bias + 0);
+    {
+      __m512 group_lower, group_bias;
+      references(max[0], &group_lower, &group_bias);
+      _mm512_storeu_ps(lower + 0, group_lower);
+      _mm512_storeu_ps(bias + 0, group_bias);
+    }
 
     __m512 hi[16] = {_mm512_set1_ps(1.0f), _mm512_set1_ps(1.0f), _mm512_set1_ps(1.0f), _mm512_set1_ps(1.0f),
                      _mm512_set1_ps(1.0f), _mm512_set1_ps(1.0f), _mm512_set1_ps(1.0f), _mm512_set1_ps(1.0f),
@@ -399,7 +404,6 @@ extern "C" void smx_f32_softmax_ukernel__avx512f_u64_acc16(size_t rows, size_t n
                      _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(),
                      _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps()};
     float tails[16][32];
-    // Scaled by its row's reference, an anchor is the same for all rows (smx_f32_anchor).
     const __m512 anchor = _mm512_set1_ps(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r % 4 * 4 + r / 4;
@@ -514,7 +518,9 @@ extern "C" void smx_f32_softmax_ukernel__avx512f_u64_acc16(size_t rows, size_t n
     }
 
     float row_hi[16], row_lo[16];
-    set_reciprocals(hi[0], lo[0], row_hi + 0, row_lo + 0);
+    reciprocals(hi[0], lo[0], &hi[0], &lo[0]);
+    _mm512_storeu_ps(row_hi + 0, hi[0]);
+    _mm512_storeu_ps(row_lo + 0, lo[0]);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r % 4 * 4 + r / 4;
       scale_row(n, y + r * y_stride, tails[r], _mm512_set1_ps(row_hi[lane]), _mm512_set1_ps(row_lo[lane]));
@@ -552,14 +558,18 @@ extern "C" void smx_f32_softmax_ukernel__avx512f_u32_acc8(size_t rows, size_t n,
     if (!(_mm512_cmp_ps_mask(_mm512_abs_ps(max[0]), _mm512_set1_ps(smx_range), _CMP_LE_OQ) == 0xFFFF)) return;
 
     float lower[16], bias[16];
-    set_references(max[0], lower + 0, bias + 0);
+    {
+      __m512 group_lower, group_bias;
+      references(max[0], &group_lower, &group_bias);
+      _mm512_storeu_ps(lower + 0, group_lower);
+      _mm512_storeu_ps(bias + 0, group_bias);
+    }
 
     __m512 hi[8] = {_mm512_set1_ps(1.0f), _mm512_set1_ps(1.0f), _mm512_set1_ps(1.0f), _mm512_set1_ps(1.0f),
                     _mm512_set1_ps(1.0f), _mm512_set1_ps(1.0f), _mm512_set1_ps(1.0f), _mm512_set1_ps(1.0f)};
     __m512 lo[8] = {_mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(),
                     _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps()};
     float tails[8][32];
-    // Scaled by its row's reference, an anchor is the same for all rows (smx_f32_anchor).
     const __m512 anchor = _mm512_set1_ps(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r % 4 * 4 + r / 4;
@@ -625,7 +635,9 @@ extern "C" void smx_f32_softmax_ukernel__avx512f_u32_acc8(size_t rows, size_t n,
     }
 
     float row_hi[16], row_lo[16];
-    set_reciprocals(hi[0], lo[0], row_hi + 0, row_lo + 0);
+    reciprocals(hi[0], lo[0], &hi[0], &lo[0]);
+    _mm512_storeu_ps(row_hi + 0, hi[0]);
+    _mm512_storeu_ps(row_lo + 0, lo[0]);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r % 4 * 4 + r / 4;
       scale_row(n, y + r * y_stride, tails[r], _mm512_set1_ps(row_hi[lane]), _mm512_set1_ps(row_lo[lane]));
@@ -663,14 +675,18 @@ extern "C" void smx_f32_softmax_ukernel__avx512f_u64_acc8(size_t rows, size_t n,
     if (!(_mm512_cmp_ps_mask(_mm512_abs_ps(max[0]), _mm512_set1_ps(smx_range), _CMP_LE_OQ) == 0xFFFF)) return;
 
     float lower[16], bias[16];
-    set_references(max[0], lower + 0, bias + 0);
+    {
+      __m512 group_lower, group_bias;
+      references(max[0], &group_lower, &group_bias);
+      _mm512_storeu_ps(lower + 0, group_lower);
+      _mm512_storeu_ps(bias + 0, group_bias);
+    }
 
     __m512 hi[8] = {_mm512_set1_ps(1.0f), _mm512_set1_ps(1.0f), _mm512_set1_ps(1.0f), _mm512_set1_ps(1.0f),
                     _mm512_set1_ps(1.0f), _mm512_set1_ps(1.0f), _mm512_set1_ps(1.0f), _mm512_set1_ps(1.0f)};
     __m512 lo[8] = {_mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(),
                     _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps()};
     float tails[8][32];
-    // Scaled by its row's reference, an anchor is the same for all rows (smx_f32_anchor).
     const __m512 anchor = _mm512_set1_ps(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r % 4 * 4 + r / 4;
@@ -736,7 +752,9 @@ extern "C" void smx_f32_softmax_ukernel__avx512f_u64_acc8(size_t rows, size_t n,
     }
 
     float row_hi[16], row_lo[16];
-    set_reciprocals(hi[0], lo[0], row_hi + 0, row_lo + 0);
+    reciprocals(hi[0], lo[0], &hi[0], &lo[0]);
+    _mm512_storeu_ps(row_hi + 0, hi[0]);
+    _mm512_storeu_ps(row_lo + 0, lo[0]);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r % 4 * 4 + r / 4;
       scale_row(n, y + r * y_stride, tails[r], _mm512_set1_ps(row_hi[lane]), _mm512_set1_ps(row_lo[lane]));
@@ -789,7 +807,12 @@ extern "C" void smx_f32_softmax_ukernel__avx512f_u32_acc16(size_t rows, size_t n
     if (!(_mm512_cmp_ps_mask(_mm512_abs_ps(max[0]), _mm512_set1_ps(smx_range), _CMP_LE_OQ) == 0xFFFF)) return;
 
     float lower[16], bias[16];
-    set_references(max[0], lower + 0, bias + 0);
+    {
+      __m512 group_lower, group_bias;
+      references(max[0], &group_lower, &group_bias);
+      _mm512_storeu_ps(lower + 0, group_lower);
+      _mm512_storeu_ps(bias + 0, group_bias);
+    }
 
     __m512 hi[16] = {_mm512_set1_ps(1.0f), _mm512_set1_ps(1.0f), _mm512_set1_ps(1.0f), _mm512_set1_ps(1.0f),
                      _mm512_set1_ps(1.0f), _mm512_set1_ps(1.0f), _mm512_set1_ps(1.0f), _mm512_set1_ps(1.0f),
@@ -800,7 +823,6 @@ extern "C" void smx_f32_softmax_ukernel__avx512f_u32_acc16(size_t rows, size_t n
                      _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(),
                      _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps()};
     float tails[16][32];
-    // Scaled by its row's reference, an anchor is the same for all rows (smx_f32_anchor).
     const __m512 anchor = _mm512_set1_ps(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r % 4 * 4 + r / 4;
@@ -915,7 +937,9 @@ extern "C" void smx_f32_softmax_ukernel__avx512f_u32_acc16(size_t rows, size_t n
     }
 
     float row_hi[16], row_lo[16];
-    set_reciprocals(hi[0], lo[0], row_hi + 0, row_lo + 0);
+    reciprocals(hi[0], lo[0], &hi[0], &lo[0]);
+    _mm512_storeu_ps(row_hi + 0, hi[0]);
+    _mm512_storeu_ps(row_lo + 0, lo[0]);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r % 4 * 4 + r / 4;
       scale_row(n, y + r * y_stride, tails[r], _mm512_set1_ps(row_hi[lane]), _mm512_set1_ps(row_lo[lane]));

@@ -106,32 +106,38 @@ extern "C" void smx_f32_vmulextc_ukernel__avx512f_u128(size_t n, const float* x,
   const __m512 hi = _mm512_set1_ps(reciprocal->hi * smx_pow2(-reciprocal->exponent));
   const __m512 lo = _mm512_set1_ps(reciprocal->lo * smx_pow2(-reciprocal->exponent));
   for (; n >= 128; n -= 128) {
-    __m512 x0 = _mm512_loadu_ps(x + 0);
-    __m512 x1 = _mm512_loadu_ps(x + 16);
-    __m512 x2 = _mm512_loadu_ps(x + 32);
-    __m512 x3 = _mm512_loadu_ps(x + 48);
-    __m512 x4 = _mm512_loadu_ps(x + 64);
-    __m512 x5 = _mm512_loadu_ps(x + 80);
-    __m512 x6 = _mm512_loadu_ps(x + 96);
-    __m512 x7 = _mm512_loadu_ps(x + 112);
+    {
+      __m512 x0 = _mm512_loadu_ps(x + 0);
+      __m512 x1 = _mm512_loadu_ps(x + 16);
+      __m512 x2 = _mm512_loadu_ps(x + 32);
+      __m512 x3 = _mm512_loadu_ps(x + 48);
 
-    const __m512 y0 = _mm512_fmadd_ps(x0, hi, _mm512_mul_ps(x0, lo));
-    const __m512 y1 = _mm512_fmadd_ps(x1, hi, _mm512_mul_ps(x1, lo));
-    const __m512 y2 = _mm512_fmadd_ps(x2, hi, _mm512_mul_ps(x2, lo));
-    const __m512 y3 = _mm512_fmadd_ps(x3, hi, _mm512_mul_ps(x3, lo));
-    const __m512 y4 = _mm512_fmadd_ps(x4, hi, _mm512_mul_ps(x4, lo));
-    const __m512 y5 = _mm512_fmadd_ps(x5, hi, _mm512_mul_ps(x5, lo));
-    const __m512 y6 = _mm512_fmadd_ps(x6, hi, _mm512_mul_ps(x6, lo));
-    const __m512 y7 = _mm512_fmadd_ps(x7, hi, _mm512_mul_ps(x7, lo));
+      const __m512 y0 = _mm512_fmadd_ps(x0, hi, _mm512_mul_ps(x0, lo));
+      const __m512 y1 = _mm512_fmadd_ps(x1, hi, _mm512_mul_ps(x1, lo));
+      const __m512 y2 = _mm512_fmadd_ps(x2, hi, _mm512_mul_ps(x2, lo));
+      const __m512 y3 = _mm512_fmadd_ps(x3, hi, _mm512_mul_ps(x3, lo));
 
-    _mm512_storeu_ps(y + 0, y0);
-    _mm512_storeu_ps(y + 16, y1);
-    _mm512_storeu_ps(y + 32, y2);
-    _mm512_storeu_ps(y + 48, y3);
-    _mm512_storeu_ps(y + 64, y4);
-    _mm512_storeu_ps(y + 80, y5);
-    _mm512_storeu_ps(y + 96, y6);
-    _mm512_storeu_ps(y + 112, y7);
+      _mm512_storeu_ps(y + 0, y0);
+      _mm512_storeu_ps(y + 16, y1);
+      _mm512_storeu_ps(y + 32, y2);
+      _mm512_storeu_ps(y + 48, y3);
+    }
+    {
+      __m512 x0 = _mm512_loadu_ps(x + 64);
+      __m512 x1 = _mm512_loadu_ps(x + 80);
+      __m512 x2 = _mm512_loadu_ps(x + 96);
+      __m512 x3 = _mm512_loadu_ps(x + 112);
+
+      const __m512 y0 = _mm512_fmadd_ps(x0, hi, _mm512_mul_ps(x0, lo));
+      const __m512 y1 = _mm512_fmadd_ps(x1, hi, _mm512_mul_ps(x1, lo));
+      const __m512 y2 = _mm512_fmadd_ps(x2, hi, _mm512_mul_ps(x2, lo));
+      const __m512 y3 = _mm512_fmadd_ps(x3, hi, _mm512_mul_ps(x3, lo));
+
+      _mm512_storeu_ps(y + 64, y0);
+      _mm512_storeu_ps(y + 80, y1);
+      _mm512_storeu_ps(y + 96, y2);
+      _mm512_storeu_ps(y + 112, y3);
+    }
     x += 128;
     y += 128;
   }

@@ -30,14 +30,14 @@ extern "C" void smx_f32_vstreamextexp_ukernel__avx512f_u64(size_t n, const float
     const __m512 biased0 = _mm512_fmadd_ps(clamped0, _mm512_set1_ps(8.0f * smx_log2e), bias);
     const __m512 n0 = _mm512_sub_ps(biased0, bias);
     const __m512i index0 = _mm512_castps_si512(biased0);
-    const __m512 s0 =
-        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased0), 20),
-                                             _mm512_castps_si512(_mm512_permutexvar_ps(index0, mantissas))));
     __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E430p-4f), clamped0);
     t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(0x1.05C610p-32f), t0);
     __m512 u0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
     u0 = _mm512_fmadd_ps(u0, t0, _mm512_set1_ps(1.0f));
     u0 = _mm512_fmadd_ps(u0, t0, _mm512_permutexvar_ps(index0, residuals));
+    const __m512 s0 =
+        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased0), 20),
+                                             _mm512_castps_si512(_mm512_permutexvar_ps(index0, mantissas))));
     const __m512 e0 = _mm512_fmadd_ps(s0, u0, s0);
     const __m512 y0 = _mm512_fmadd_ps(e0, hi, _mm512_mul_ps(e0, lo));
 
@@ -71,18 +71,6 @@ extern "C" void smx_f32_vstreamextexp_ukernel__avx512f_u64(size_t n, const float
     const __m512i index1 = _mm512_castps_si512(biased1);
     const __m512i index2 = _mm512_castps_si512(biased2);
     const __m512i index3 = _mm512_castps_si512(biased3);
-    const __m512 s0 =
-        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased0), 20),
-                                             _mm512_castps_si512(_mm512_permutexvar_ps(index0, mantissas))));
-    const __m512 s1 =
-        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased1), 20),
-                                             _mm512_castps_si512(_mm512_permutexvar_ps(index1, mantissas))));
-    const __m512 s2 =
-        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased2), 20),
-                                             _mm512_castps_si512(_mm512_permutexvar_ps(index2, mantissas))));
-    const __m512 s3 =
-        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased3), 20),
-                                             _mm512_castps_si512(_mm512_permutexvar_ps(index3, mantissas))));
     __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E430p-4f), clamped0);
     __m512 t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.62E430p-4f), clamped1);
     __m512 t2 = _mm512_fmadd_ps(n2, _mm512_set1_ps(-0x1.62E430p-4f), clamped2);
@@ -103,6 +91,18 @@ extern "C" void smx_f32_vstreamextexp_ukernel__avx512f_u64(size_t n, const float
     u1 = _mm512_fmadd_ps(u1, t1, _mm512_permutexvar_ps(index1, residuals));
     u2 = _mm512_fmadd_ps(u2, t2, _mm512_permutexvar_ps(index2, residuals));
     u3 = _mm512_fmadd_ps(u3, t3, _mm512_permutexvar_ps(index3, residuals));
+    const __m512 s0 =
+        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased0), 20),
+                                             _mm512_castps_si512(_mm512_permutexvar_ps(index0, mantissas))));
+    const __m512 s1 =
+        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased1), 20),
+                                             _mm512_castps_si512(_mm512_permutexvar_ps(index1, mantissas))));
+    const __m512 s2 =
+        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased2), 20),
+                                             _mm512_castps_si512(_mm512_permutexvar_ps(index2, mantissas))));
+    const __m512 s3 =
+        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased3), 20),
+                                             _mm512_castps_si512(_mm512_permutexvar_ps(index3, mantissas))));
     const __m512 e0 = _mm512_fmadd_ps(s0, u0, s0);
     const __m512 e1 = _mm512_fmadd_ps(s1, u1, s1);
     const __m512 e2 = _mm512_fmadd_ps(s2, u2, s2);
@@ -129,14 +129,14 @@ extern "C" void smx_f32_vstreamextexp_ukernel__avx512f_u64(size_t n, const float
     const __m512 biased0 = _mm512_fmadd_ps(clamped0, _mm512_set1_ps(8.0f * smx_log2e), bias);
     const __m512 n0 = _mm512_sub_ps(biased0, bias);
     const __m512i index0 = _mm512_castps_si512(biased0);
-    const __m512 s0 =
-        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased0), 20),
-                                             _mm512_castps_si512(_mm512_permutexvar_ps(index0, mantissas))));
     __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E430p-4f), clamped0);
     t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(0x1.05C610p-32f), t0);
     __m512 u0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
     u0 = _mm512_fmadd_ps(u0, t0, _mm512_set1_ps(1.0f));
     u0 = _mm512_fmadd_ps(u0, t0, _mm512_permutexvar_ps(index0, residuals));
+    const __m512 s0 =
+        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased0), 20),
+                                             _mm512_castps_si512(_mm512_permutexvar_ps(index0, mantissas))));
     const __m512 e0 = _mm512_fmadd_ps(s0, u0, s0);
     const __m512 y0 = _mm512_fmadd_ps(e0, hi, _mm512_mul_ps(e0, lo));
 
@@ -154,14 +154,14 @@ extern "C" void smx_f32_vstreamextexp_ukernel__avx512f_u64(size_t n, const float
     const __m512 biased0 = _mm512_fmadd_ps(clamped0, _mm512_set1_ps(8.0f * smx_log2e), bias);
     const __m512 n0 = _mm512_sub_ps(biased0, bias);
     const __m512i index0 = _mm512_castps_si512(biased0);
-    const __m512 s0 =
-        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased0), 20),
-                                             _mm512_castps_si512(_mm512_permutexvar_ps(index0, mantissas))));
     __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E430p-4f), clamped0);
     t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(0x1.05C610p-32f), t0);
     __m512 u0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
     u0 = _mm512_fmadd_ps(u0, t0, _mm512_set1_ps(1.0f));
     u0 = _mm512_fmadd_ps(u0, t0, _mm512_permutexvar_ps(index0, residuals));
+    const __m512 s0 =
+        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased0), 20),
+                                             _mm512_castps_si512(_mm512_permutexvar_ps(index0, mantissas))));
     const __m512 e0 = _mm512_fmadd_ps(s0, u0, s0);
     const __m512 y0 = _mm512_fmadd_ps(e0, hi, _mm512_mul_ps(e0, lo));
 
@@ -193,14 +193,14 @@ extern "C" void smx_f32_vstreamextexp_ukernel__avx512f_u16(size_t n, const float
     const __m512 biased0 = _mm512_fmadd_ps(clamped0, _mm512_set1_ps(8.0f * smx_log2e), bias);
     const __m512 n0 = _mm512_sub_ps(biased0, bias);
     const __m512i index0 = _mm512_castps_si512(biased0);
-    const __m512 s0 =
-        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased0), 20),
-                                             _mm512_castps_si512(_mm512_permutexvar_ps(index0, mantissas))));
     __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E430p-4f), clamped0);
     t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(0x1.05C610p-32f), t0);
     __m512 u0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
     u0 = _mm512_fmadd_ps(u0, t0, _mm512_set1_ps(1.0f));
     u0 = _mm512_fmadd_ps(u0, t0, _mm512_permutexvar_ps(index0, residuals));
+    const __m512 s0 =
+        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased0), 20),
+                                             _mm512_castps_si512(_mm512_permutexvar_ps(index0, mantissas))));
     const __m512 e0 = _mm512_fmadd_ps(s0, u0, s0);
     const __m512 y0 = _mm512_fmadd_ps(e0, hi, _mm512_mul_ps(e0, lo));
 
@@ -219,14 +219,14 @@ extern "C" void smx_f32_vstreamextexp_ukernel__avx512f_u16(size_t n, const float
     const __m512 biased0 = _mm512_fmadd_ps(clamped0, _mm512_set1_ps(8.0f * smx_log2e), bias);
     const __m512 n0 = _mm512_sub_ps(biased0, bias);
     const __m512i index0 = _mm512_castps_si512(biased0);
-    const __m512 s0 =
-        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased0), 20),
-                                             _mm512_castps_si512(_mm512_permutexvar_ps(index0, mantissas))));
     __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E430p-4f), clamped0);
     t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(0x1.05C610p-32f), t0);
     __m512 u0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
     u0 = _mm512_fmadd_ps(u0, t0, _mm512_set1_ps(1.0f));
     u0 = _mm512_fmadd_ps(u0, t0, _mm512_permutexvar_ps(index0, residuals));
+    const __m512 s0 =
+        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased0), 20),
+                                             _mm512_castps_si512(_mm512_permutexvar_ps(index0, mantissas))));
     const __m512 e0 = _mm512_fmadd_ps(s0, u0, s0);
     const __m512 y0 = _mm512_fmadd_ps(e0, hi, _mm512_mul_ps(e0, lo));
 
@@ -244,14 +244,14 @@ extern "C" void smx_f32_vstreamextexp_ukernel__avx512f_u16(size_t n, const float
     const __m512 biased0 = _mm512_fmadd_ps(clamped0, _mm512_set1_ps(8.0f * smx_log2e), bias);
     const __m512 n0 = _mm512_sub_ps(biased0, bias);
     const __m512i index0 = _mm512_castps_si512(biased0);
-    const __m512 s0 =
-        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased0), 20),
-                                             _mm512_castps_si512(_mm512_permutexvar_ps(index0, mantissas))));
     __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E430p-4f), clamped0);
     t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(0x1.05C610p-32f), t0);
     __m512 u0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
     u0 = _mm512_fmadd_ps(u0, t0, _mm512_set1_ps(1.0f));
     u0 = _mm512_fmadd_ps(u0, t0, _mm512_permutexvar_ps(index0, residuals));
+    const __m512 s0 =
+        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased0), 20),
+                                             _mm512_castps_si512(_mm512_permutexvar_ps(index0, mantissas))));
     const __m512 e0 = _mm512_fmadd_ps(s0, u0, s0);
     const __m512 y0 = _mm512_fmadd_ps(e0, hi, _mm512_mul_ps(e0, lo));
 
@@ -283,14 +283,14 @@ extern "C" void smx_f32_vstreamextexp_ukernel__avx512f_u32(size_t n, const float
     const __m512 biased0 = _mm512_fmadd_ps(clamped0, _mm512_set1_ps(8.0f * smx_log2e), bias);
     const __m512 n0 = _mm512_sub_ps(biased0, bias);
     const __m512i index0 = _mm512_castps_si512(biased0);
-    const __m512 s0 =
-        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased0), 20),
-                                             _mm512_castps_si512(_mm512_permutexvar_ps(index0, mantissas))));
     __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E430p-4f), clamped0);
     t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(0x1.05C610p-32f), t0);
     __m512 u0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
     u0 = _mm512_fmadd_ps(u0, t0, _mm512_set1_ps(1.0f));
     u0 = _mm512_fmadd_ps(u0, t0, _mm512_permutexvar_ps(index0, residuals));
+    const __m512 s0 =
+        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased0), 20),
+                                             _mm512_castps_si512(_mm512_permutexvar_ps(index0, mantissas))));
     const __m512 e0 = _mm512_fmadd_ps(s0, u0, s0);
     const __m512 y0 = _mm512_fmadd_ps(e0, hi, _mm512_mul_ps(e0, lo));
 
@@ -314,12 +314,6 @@ extern "C" void smx_f32_vstreamextexp_ukernel__avx512f_u32(size_t n, const float
     const __m512 n1 = _mm512_sub_ps(biased1, bias);
     const __m512i index0 = _mm512_castps_si512(biased0);
     const __m512i index1 = _mm512_castps_si512(biased1);
-    const __m512 s0 =
-        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased0), 20),
-                                             _mm512_castps_si512(_mm512_permutexvar_ps(index0, mantissas))));
-    const __m512 s1 =
-        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased1), 20),
-                                             _mm512_castps_si512(_mm512_permutexvar_ps(index1, mantissas))));
     __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E430p-4f), clamped0);
     __m512 t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.62E430p-4f), clamped1);
     t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(0x1.05C610p-32f), t0);
@@ -330,6 +324,12 @@ extern "C" void smx_f32_vstreamextexp_ukernel__avx512f_u32(size_t n, const float
     u1 = _mm512_fmadd_ps(u1, t1, _mm512_set1_ps(1.0f));
     u0 = _mm512_fmadd_ps(u0, t0, _mm512_permutexvar_ps(index0, residuals));
     u1 = _mm512_fmadd_ps(u1, t1, _mm512_permutexvar_ps(index1, residuals));
+    const __m512 s0 =
+        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased0), 20),
+                                             _mm512_castps_si512(_mm512_permutexvar_ps(index0, mantissas))));
+    const __m512 s1 =
+        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased1), 20),
+                                             _mm512_castps_si512(_mm512_permutexvar_ps(index1, mantissas))));
     const __m512 e0 = _mm512_fmadd_ps(s0, u0, s0);
     const __m512 e1 = _mm512_fmadd_ps(s1, u1, s1);
     const __m512 y0 = _mm512_fmadd_ps(e0, hi, _mm512_mul_ps(e0, lo));
@@ -350,14 +350,14 @@ extern "C" void smx_f32_vstreamextexp_ukernel__avx512f_u32(size_t n, const float
     const __m512 biased0 = _mm512_fmadd_ps(clamped0, _mm512_set1_ps(8.0f * smx_log2e), bias);
     const __m512 n0 = _mm512_sub_ps(biased0, bias);
     const __m512i index0 = _mm512_castps_si512(biased0);
-    const __m512 s0 =
-        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased0), 20),
-                                             _mm512_castps_si512(_mm512_permutexvar_ps(index0, mantissas))));
     __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E430p-4f), clamped0);
     t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(0x1.05C610p-32f), t0);
     __m512 u0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
     u0 = _mm512_fmadd_ps(u0, t0, _mm512_set1_ps(1.0f));
     u0 = _mm512_fmadd_ps(u0, t0, _mm512_permutexvar_ps(index0, residuals));
+    const __m512 s0 =
+        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased0), 20),
+                                             _mm512_castps_si512(_mm512_permutexvar_ps(index0, mantissas))));
     const __m512 e0 = _mm512_fmadd_ps(s0, u0, s0);
     const __m512 y0 = _mm512_fmadd_ps(e0, hi, _mm512_mul_ps(e0, lo));
 
@@ -375,14 +375,14 @@ extern "C" void smx_f32_vstreamextexp_ukernel__avx512f_u32(size_t n, const float
     const __m512 biased0 = _mm512_fmadd_ps(clamped0, _mm512_set1_ps(8.0f * smx_log2e), bias);
     const __m512 n0 = _mm512_sub_ps(biased0, bias);
     const __m512i index0 = _mm512_castps_si512(biased0);
-    const __m512 s0 =
-        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased0), 20),
-                                             _mm512_castps_si512(_mm512_permutexvar_ps(index0, mantissas))));
     __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E430p-4f), clamped0);
     t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(0x1.05C610p-32f), t0);
     __m512 u0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
     u0 = _mm512_fmadd_ps(u0, t0, _mm512_set1_ps(1.0f));
     u0 = _mm512_fmadd_ps(u0, t0, _mm512_permutexvar_ps(index0, residuals));
+    const __m512 s0 =
+        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased0), 20),
+                                             _mm512_castps_si512(_mm512_permutexvar_ps(index0, mantissas))));
     const __m512 e0 = _mm512_fmadd_ps(s0, u0, s0);
     const __m512 y0 = _mm512_fmadd_ps(e0, hi, _mm512_mul_ps(e0, lo));
 
@@ -414,14 +414,14 @@ extern "C" void smx_f32_vstreamextexp_ukernel__avx512f_u128(size_t n, const floa
     const __m512 biased0 = _mm512_fmadd_ps(clamped0, _mm512_set1_ps(8.0f * smx_log2e), bias);
     const __m512 n0 = _mm512_sub_ps(biased0, bias);
     const __m512i index0 = _mm512_castps_si512(biased0);
-    const __m512 s0 =
-        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased0), 20),
-                                             _mm512_castps_si512(_mm512_permutexvar_ps(index0, mantissas))));
     __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E430p-4f), clamped0);
     t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(0x1.05C610p-32f), t0);
     __m512 u0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
     u0 = _mm512_fmadd_ps(u0, t0, _mm512_set1_ps(1.0f));
     u0 = _mm512_fmadd_ps(u0, t0, _mm512_permutexvar_ps(index0, residuals));
+    const __m512 s0 =
+        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased0), 20),
+                                             _mm512_castps_si512(_mm512_permutexvar_ps(index0, mantissas))));
     const __m512 e0 = _mm512_fmadd_ps(s0, u0, s0);
     const __m512 y0 = _mm512_fmadd_ps(e0, hi, _mm512_mul_ps(e0, lo));
 
@@ -431,139 +431,148 @@ extern "C" void smx_f32_vstreamextexp_ukernel__avx512f_u128(size_t n, const floa
     n -= head;
   }
   for (; n >= 128; n -= 128) {
-    __m512 x0 = _mm512_loadu_ps(x + 0);
-    __m512 x1 = _mm512_loadu_ps(x + 16);
-    __m512 x2 = _mm512_loadu_ps(x + 32);
-    __m512 x3 = _mm512_loadu_ps(x + 48);
-    __m512 x4 = _mm512_loadu_ps(x + 64);
-    __m512 x5 = _mm512_loadu_ps(x + 80);
-    __m512 x6 = _mm512_loadu_ps(x + 96);
-    __m512 x7 = _mm512_loadu_ps(x + 112);
+    {
+      __m512 x0 = _mm512_loadu_ps(x + 0);
+      __m512 x1 = _mm512_loadu_ps(x + 16);
+      __m512 x2 = _mm512_loadu_ps(x + 32);
+      __m512 x3 = _mm512_loadu_ps(x + 48);
 
-    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
-    const __m512 clamped0 = _mm512_max_ps(lower, x0);
-    const __m512 clamped1 = _mm512_max_ps(lower, x1);
-    const __m512 clamped2 = _mm512_max_ps(lower, x2);
-    const __m512 clamped3 = _mm512_max_ps(lower, x3);
-    const __m512 clamped4 = _mm512_max_ps(lower, x4);
-    const __m512 clamped5 = _mm512_max_ps(lower, x5);
-    const __m512 clamped6 = _mm512_max_ps(lower, x6);
-    const __m512 clamped7 = _mm512_max_ps(lower, x7);
-    const __m512 biased0 = _mm512_fmadd_ps(clamped0, _mm512_set1_ps(8.0f * smx_log2e), bias);
-    const __m512 biased1 = _mm512_fmadd_ps(clamped1, _mm512_set1_ps(8.0f * smx_log2e), bias);
-    const __m512 biased2 = _mm512_fmadd_ps(clamped2, _mm512_set1_ps(8.0f * smx_log2e), bias);
-    const __m512 biased3 = _mm512_fmadd_ps(clamped3, _mm512_set1_ps(8.0f * smx_log2e), bias);
-    const __m512 biased4 = _mm512_fmadd_ps(clamped4, _mm512_set1_ps(8.0f * smx_log2e), bias);
-    const __m512 biased5 = _mm512_fmadd_ps(clamped5, _mm512_set1_ps(8.0f * smx_log2e), bias);
-    const __m512 biased6 = _mm512_fmadd_ps(clamped6, _mm512_set1_ps(8.0f * smx_log2e), bias);
-    const __m512 biased7 = _mm512_fmadd_ps(clamped7, _mm512_set1_ps(8.0f * smx_log2e), bias);
-    const __m512 n0 = _mm512_sub_ps(biased0, bias);
-    const __m512 n1 = _mm512_sub_ps(biased1, bias);
-    const __m512 n2 = _mm512_sub_ps(biased2, bias);
-    const __m512 n3 = _mm512_sub_ps(biased3, bias);
-    const __m512 n4 = _mm512_sub_ps(biased4, bias);
-    const __m512 n5 = _mm512_sub_ps(biased5, bias);
-    const __m512 n6 = _mm512_sub_ps(biased6, bias);
-    const __m512 n7 = _mm512_sub_ps(biased7, bias);
-    const __m512i index0 = _mm512_castps_si512(biased0);
-    const __m512i index1 = _mm512_castps_si512(biased1);
-    const __m512i index2 = _mm512_castps_si512(biased2);
-    const __m512i index3 = _mm512_castps_si512(biased3);
-    const __m512i index4 = _mm512_castps_si512(biased4);
-    const __m512i index5 = _mm512_castps_si512(biased5);
-    const __m512i index6 = _mm512_castps_si512(biased6);
-    const __m512i index7 = _mm512_castps_si512(biased7);
-    const __m512 s0 =
-        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased0), 20),
-                                             _mm512_castps_si512(_mm512_permutexvar_ps(index0, mantissas))));
-    const __m512 s1 =
-        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased1), 20),
-                                             _mm512_castps_si512(_mm512_permutexvar_ps(index1, mantissas))));
-    const __m512 s2 =
-        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased2), 20),
-                                             _mm512_castps_si512(_mm512_permutexvar_ps(index2, mantissas))));
-    const __m512 s3 =
-        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased3), 20),
-                                             _mm512_castps_si512(_mm512_permutexvar_ps(index3, mantissas))));
-    const __m512 s4 =
-        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased4), 20),
-                                             _mm512_castps_si512(_mm512_permutexvar_ps(index4, mantissas))));
-    const __m512 s5 =
-        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased5), 20),
-                                             _mm512_castps_si512(_mm512_permutexvar_ps(index5, mantissas))));
-    const __m512 s6 =
-        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased6), 20),
-                                             _mm512_castps_si512(_mm512_permutexvar_ps(index6, mantissas))));
-    const __m512 s7 =
-        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased7), 20),
-                                             _mm512_castps_si512(_mm512_permutexvar_ps(index7, mantissas))));
-    __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E430p-4f), clamped0);
-    __m512 t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.62E430p-4f), clamped1);
-    __m512 t2 = _mm512_fmadd_ps(n2, _mm512_set1_ps(-0x1.62E430p-4f), clamped2);
-    __m512 t3 = _mm512_fmadd_ps(n3, _mm512_set1_ps(-0x1.62E430p-4f), clamped3);
-    __m512 t4 = _mm512_fmadd_ps(n4, _mm512_set1_ps(-0x1.62E430p-4f), clamped4);
-    __m512 t5 = _mm512_fmadd_ps(n5, _mm512_set1_ps(-0x1.62E430p-4f), clamped5);
-    __m512 t6 = _mm512_fmadd_ps(n6, _mm512_set1_ps(-0x1.62E430p-4f), clamped6);
-    __m512 t7 = _mm512_fmadd_ps(n7, _mm512_set1_ps(-0x1.62E430p-4f), clamped7);
-    t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(0x1.05C610p-32f), t0);
-    t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(0x1.05C610p-32f), t1);
-    t2 = _mm512_fmadd_ps(n2, _mm512_set1_ps(0x1.05C610p-32f), t2);
-    t3 = _mm512_fmadd_ps(n3, _mm512_set1_ps(0x1.05C610p-32f), t3);
-    t4 = _mm512_fmadd_ps(n4, _mm512_set1_ps(0x1.05C610p-32f), t4);
-    t5 = _mm512_fmadd_ps(n5, _mm512_set1_ps(0x1.05C610p-32f), t5);
-    t6 = _mm512_fmadd_ps(n6, _mm512_set1_ps(0x1.05C610p-32f), t6);
-    t7 = _mm512_fmadd_ps(n7, _mm512_set1_ps(0x1.05C610p-32f), t7);
-    __m512 u0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
-    __m512 u1 = _mm512_fmadd_ps(t1, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
-    __m512 u2 = _mm512_fmadd_ps(t2, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
-    __m512 u3 = _mm512_fmadd_ps(t3, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
-    __m512 u4 = _mm512_fmadd_ps(t4, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
-    __m512 u5 = _mm512_fmadd_ps(t5, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
-    __m512 u6 = _mm512_fmadd_ps(t6, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
-    __m512 u7 = _mm512_fmadd_ps(t7, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
-    u0 = _mm512_fmadd_ps(u0, t0, _mm512_set1_ps(1.0f));
-    u1 = _mm512_fmadd_ps(u1, t1, _mm512_set1_ps(1.0f));
-    u2 = _mm512_fmadd_ps(u2, t2, _mm512_set1_ps(1.0f));
-    u3 = _mm512_fmadd_ps(u3, t3, _mm512_set1_ps(1.0f));
-    u4 = _mm512_fmadd_ps(u4, t4, _mm512_set1_ps(1.0f));
-    u5 = _mm512_fmadd_ps(u5, t5, _mm512_set1_ps(1.0f));
-    u6 = _mm512_fmadd_ps(u6, t6, _mm512_set1_ps(1.0f));
-    u7 = _mm512_fmadd_ps(u7, t7, _mm512_set1_ps(1.0f));
-    u0 = _mm512_fmadd_ps(u0, t0, _mm512_permutexvar_ps(index0, residuals));
-    u1 = _mm512_fmadd_ps(u1, t1, _mm512_permutexvar_ps(index1, residuals));
-    u2 = _mm512_fmadd_ps(u2, t2, _mm512_permutexvar_ps(index2, residuals));
-    u3 = _mm512_fmadd_ps(u3, t3, _mm512_permutexvar_ps(index3, residuals));
-    u4 = _mm512_fmadd_ps(u4, t4, _mm512_permutexvar_ps(index4, residuals));
-    u5 = _mm512_fmadd_ps(u5, t5, _mm512_permutexvar_ps(index5, residuals));
-    u6 = _mm512_fmadd_ps(u6, t6, _mm512_permutexvar_ps(index6, residuals));
-    u7 = _mm512_fmadd_ps(u7, t7, _mm512_permutexvar_ps(index7, residuals));
-    const __m512 e0 = _mm512_fmadd_ps(s0, u0, s0);
-    const __m512 e1 = _mm512_fmadd_ps(s1, u1, s1);
-    const __m512 e2 = _mm512_fmadd_ps(s2, u2, s2);
-    const __m512 e3 = _mm512_fmadd_ps(s3, u3, s3);
-    const __m512 e4 = _mm512_fmadd_ps(s4, u4, s4);
-    const __m512 e5 = _mm512_fmadd_ps(s5, u5, s5);
-    const __m512 e6 = _mm512_fmadd_ps(s6, u6, s6);
-    const __m512 e7 = _mm512_fmadd_ps(s7, u7, s7);
-    const __m512 y0 = _mm512_fmadd_ps(e0, hi, _mm512_mul_ps(e0, lo));
-    const __m512 y1 = _mm512_fmadd_ps(e1, hi, _mm512_mul_ps(e1, lo));
-    const __m512 y2 = _mm512_fmadd_ps(e2, hi, _mm512_mul_ps(e2, lo));
-    const __m512 y3 = _mm512_fmadd_ps(e3, hi, _mm512_mul_ps(e3, lo));
-    const __m512 y4 = _mm512_fmadd_ps(e4, hi, _mm512_mul_ps(e4, lo));
-    const __m512 y5 = _mm512_fmadd_ps(e5, hi, _mm512_mul_ps(e5, lo));
-    const __m512 y6 = _mm512_fmadd_ps(e6, hi, _mm512_mul_ps(e6, lo));
-    const __m512 y7 = _mm512_fmadd_ps(e7, hi, _mm512_mul_ps(e7, lo));
+      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      const __m512 clamped0 = _mm512_max_ps(lower, x0);
+      const __m512 clamped1 = _mm512_max_ps(lower, x1);
+      const __m512 clamped2 = _mm512_max_ps(lower, x2);
+      const __m512 clamped3 = _mm512_max_ps(lower, x3);
+      const __m512 biased0 = _mm512_fmadd_ps(clamped0, _mm512_set1_ps(8.0f * smx_log2e), bias);
+      const __m512 biased1 = _mm512_fmadd_ps(clamped1, _mm512_set1_ps(8.0f * smx_log2e), bias);
+      const __m512 biased2 = _mm512_fmadd_ps(clamped2, _mm512_set1_ps(8.0f * smx_log2e), bias);
+      const __m512 biased3 = _mm512_fmadd_ps(clamped3, _mm512_set1_ps(8.0f * smx_log2e), bias);
+      const __m512 n0 = _mm512_sub_ps(biased0, bias);
+      const __m512 n1 = _mm512_sub_ps(biased1, bias);
+      const __m512 n2 = _mm512_sub_ps(biased2, bias);
+      const __m512 n3 = _mm512_sub_ps(biased3, bias);
+      const __m512i index0 = _mm512_castps_si512(biased0);
+      const __m512i index1 = _mm512_castps_si512(biased1);
+      const __m512i index2 = _mm512_castps_si512(biased2);
+      const __m512i index3 = _mm512_castps_si512(biased3);
+      __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E430p-4f), clamped0);
+      __m512 t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.62E430p-4f), clamped1);
+      __m512 t2 = _mm512_fmadd_ps(n2, _mm512_set1_ps(-0x1.62E430p-4f), clamped2);
+      __m512 t3 = _mm512_fmadd_ps(n3, _mm512_set1_ps(-0x1.62E430p-4f), clamped3);
+      t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(0x1.05C610p-32f), t0);
+      t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(0x1.05C610p-32f), t1);
+      t2 = _mm512_fmadd_ps(n2, _mm512_set1_ps(0x1.05C610p-32f), t2);
+      t3 = _mm512_fmadd_ps(n3, _mm512_set1_ps(0x1.05C610p-32f), t3);
+      __m512 u0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
+      __m512 u1 = _mm512_fmadd_ps(t1, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
+      __m512 u2 = _mm512_fmadd_ps(t2, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
+      __m512 u3 = _mm512_fmadd_ps(t3, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
+      u0 = _mm512_fmadd_ps(u0, t0, _mm512_set1_ps(1.0f));
+      u1 = _mm512_fmadd_ps(u1, t1, _mm512_set1_ps(1.0f));
+      u2 = _mm512_fmadd_ps(u2, t2, _mm512_set1_ps(1.0f));
+      u3 = _mm512_fmadd_ps(u3, t3, _mm512_set1_ps(1.0f));
+      u0 = _mm512_fmadd_ps(u0, t0, _mm512_permutexvar_ps(index0, residuals));
+      u1 = _mm512_fmadd_ps(u1, t1, _mm512_permutexvar_ps(index1, residuals));
+      u2 = _mm512_fmadd_ps(u2, t2, _mm512_permutexvar_ps(index2, residuals));
+      u3 = _mm512_fmadd_ps(u3, t3, _mm512_permutexvar_ps(index3, residuals));
+      const __m512 s0 = _mm512_castsi512_ps(
+          _mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased0), 20),
+                           _mm512_castps_si512(_mm512_permutexvar_ps(index0, mantissas))));
+      const __m512 s1 = _mm512_castsi512_ps(
+          _mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased1), 20),
+                           _mm512_castps_si512(_mm512_permutexvar_ps(index1, mantissas))));
+      const __m512 s2 = _mm512_castsi512_ps(
+          _mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased2), 20),
+                           _mm512_castps_si512(_mm512_permutexvar_ps(index2, mantissas))));
+      const __m512 s3 = _mm512_castsi512_ps(
+          _mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased3), 20),
+                           _mm512_castps_si512(_mm512_permutexvar_ps(index3, mantissas))));
+      const __m512 e0 = _mm512_fmadd_ps(s0, u0, s0);
+      const __m512 e1 = _mm512_fmadd_ps(s1, u1, s1);
+      const __m512 e2 = _mm512_fmadd_ps(s2, u2, s2);
+      const __m512 e3 = _mm512_fmadd_ps(s3, u3, s3);
+      const __m512 y0 = _mm512_fmadd_ps(e0, hi, _mm512_mul_ps(e0, lo));
+      const __m512 y1 = _mm512_fmadd_ps(e1, hi, _mm512_mul_ps(e1, lo));
+      const __m512 y2 = _mm512_fmadd_ps(e2, hi, _mm512_mul_ps(e2, lo));
+      const __m512 y3 = _mm512_fmadd_ps(e3, hi, _mm512_mul_ps(e3, lo));
 
-    _mm512_stream_ps(y + 0, y0);
-    _mm512_stream_ps(y + 16, y1);
-    _mm512_stream_ps(y + 32, y2);
-    _mm512_stream_ps(y + 48, y3);
-    _mm512_stream_ps(y + 64, y4);
-    _mm512_stream_ps(y + 80, y5);
-    _mm512_stream_ps(y + 96, y6);
-    _mm512_stream_ps(y + 112, y7);
+      _mm512_stream_ps(y + 0, y0);
+      _mm512_stream_ps(y + 16, y1);
+      _mm512_stream_ps(y + 32, y2);
+      _mm512_stream_ps(y + 48, y3);
+    }
+    {
+      __m512 x0 = _mm512_loadu_ps(x + 64);
+      __m512 x1 = _mm512_loadu_ps(x + 80);
+      __m512 x2 = _mm512_loadu_ps(x + 96);
+      __m512 x3 = _mm512_loadu_ps(x + 112);
+
+      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      const __m512 clamped0 = _mm512_max_ps(lower, x0);
+      const __m512 clamped1 = _mm512_max_ps(lower, x1);
+      const __m512 clamped2 = _mm512_max_ps(lower, x2);
+      const __m512 clamped3 = _mm512_max_ps(lower, x3);
+      const __m512 biased0 = _mm512_fmadd_ps(clamped0, _mm512_set1_ps(8.0f * smx_log2e), bias);
+      const __m512 biased1 = _mm512_fmadd_ps(clamped1, _mm512_set1_ps(8.0f * smx_log2e), bias);
+      const __m512 biased2 = _mm512_fmadd_ps(clamped2, _mm512_set1_ps(8.0f * smx_log2e), bias);
+      const __m512 biased3 = _mm512_fmadd_ps(clamped3, _mm512_set1_ps(8.0f * smx_log2e), bias);
+      const __m512 n0 = _mm512_sub_ps(biased0, bias);
+      const __m512 n1 = _mm512_sub_ps(biased1, bias);
+      const __m512 n2 = _mm512_sub_ps(biased2, bias);
+      const __m512 n3 = _mm512_sub_ps(biased3, bias);
+      const __m512i index0 = _mm512_castps_si512(biased0);
+      const __m512i index1 = _mm512_castps_si512(biased1);
+      const __m512i index2 = _mm512_castps_si512(biased2);
+      const __m512i index3 = _mm512_castps_si512(biased3);
+      __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E430p-4f), clamped0);
+      __m512 t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.62E430p-4f), clamped1);
+      __m512 t2 = _mm512_fmadd_ps(n2, _mm512_set1_ps(-0x1.62E430p-4f), clamped2);
+      __m512 t3 = _mm512_fmadd_ps(n3, _mm512_set1_ps(-0x1.62E430p-4f), clamped3);
+      t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(0x1.05C610p-32f), t0);
+      t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(0x1.05C610p-32f), t1);
+      t2 = _mm512_fmadd_ps(n2, _mm512_set1_ps(0x1.05C610p-32f), t2);
+      t3 = _mm512_fmadd_ps(n3, _mm512_set1_ps(0x1.05C610p-32f), t3);
+      __m512 u0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
+      __m512 u1 = _mm512_fmadd_ps(t1, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
+      __m512 u2 = _mm512_fmadd_ps(t2, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
+      __m512 u3 = _mm512_fmadd_ps(t3, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
+      u0 = _mm512_fmadd_ps(u0, t0, _mm512_set1_ps(1.0f));
+      u1 = _mm512_fmadd_ps(u1, t1, _mm512_set1_ps(1.0f));
+      u2 = _mm512_fmadd_ps(u2, t2, _mm512_set1_ps(1.0f));
+      u3 = _mm512_fmadd_ps(u3, t3, _mm512_set1_ps(1.0f));
+      u0 = _mm512_fmadd_ps(u0, t0, _mm512_permutexvar_ps(index0, residuals));
+      u1 = _mm512_fmadd_ps(u1, t1, _mm512_permutexvar_ps(index1, residuals));
+      u2 = _mm512_fmadd_ps(u2, t2, _mm512_permutexvar_ps(index2, residuals));
+      u3 = _mm512_fmadd_ps(u3, t3, _mm512_permutexvar_ps(index3, residuals));
+      const __m512 s0 = _mm512_castsi512_ps(
+          _mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased0), 20),
+                           _mm512_castps_si512(_mm512_permutexvar_ps(index0, mantissas))));
+      const __m512 s1 = _mm512_castsi512_ps(
+          _mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased1), 20),
+                           _mm512_castps_si512(_mm512_permutexvar_ps(index1, mantissas))));
+      const __m512 s2 = _mm512_castsi512_ps(
+          _mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased2), 20),
+                           _mm512_castps_si512(_mm512_permutexvar_ps(index2, mantissas))));
+      const __m512 s3 = _mm512_castsi512_ps(
+          _mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased3), 20),
+                           _mm512_castps_si512(_mm512_permutexvar_ps(index3, mantissas))));
+      const __m512 e0 = _mm512_fmadd_ps(s0, u0, s0);
+      const __m512 e1 = _mm512_fmadd_ps(s1, u1, s1);
+      const __m512 e2 = _mm512_fmadd_ps(s2, u2, s2);
+      const __m512 e3 = _mm512_fmadd_ps(s3, u3, s3);
+      const __m512 y0 = _mm512_fmadd_ps(e0, hi, _mm512_mul_ps(e0, lo));
+      const __m512 y1 = _mm512_fmadd_ps(e1, hi, _mm512_mul_ps(e1, lo));
+      const __m512 y2 = _mm512_fmadd_ps(e2, hi, _mm512_mul_ps(e2, lo));
+      const __m512 y3 = _mm512_fmadd_ps(e3, hi, _mm512_mul_ps(e3, lo));
+
+      _mm512_stream_ps(y + 64, y0);
+      _mm512_stream_ps(y + 80, y1);
+      _mm512_stream_ps(y + 96, y2);
+      _mm512_stream_ps(y + 112, y3);
+    }
     x += 128;
     y += 128;
   }
@@ -577,14 +586,14 @@ extern "C" void smx_f32_vstreamextexp_ukernel__avx512f_u128(size_t n, const floa
     const __m512 biased0 = _mm512_fmadd_ps(clamped0, _mm512_set1_ps(8.0f * smx_log2e), bias);
     const __m512 n0 = _mm512_sub_ps(biased0, bias);
     const __m512i index0 = _mm512_castps_si512(biased0);
-    const __m512 s0 =
-        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased0), 20),
-                                             _mm512_castps_si512(_mm512_permutexvar_ps(index0, mantissas))));
     __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E430p-4f), clamped0);
     t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(0x1.05C610p-32f), t0);
     __m512 u0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
     u0 = _mm512_fmadd_ps(u0, t0, _mm512_set1_ps(1.0f));
     u0 = _mm512_fmadd_ps(u0, t0, _mm512_permutexvar_ps(index0, residuals));
+    const __m512 s0 =
+        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased0), 20),
+                                             _mm512_castps_si512(_mm512_permutexvar_ps(index0, mantissas))));
     const __m512 e0 = _mm512_fmadd_ps(s0, u0, s0);
     const __m512 y0 = _mm512_fmadd_ps(e0, hi, _mm512_mul_ps(e0, lo));
 
@@ -602,14 +611,14 @@ extern "C" void smx_f32_vstreamextexp_ukernel__avx512f_u128(size_t n, const floa
     const __m512 biased0 = _mm512_fmadd_ps(clamped0, _mm512_set1_ps(8.0f * smx_log2e), bias);
     const __m512 n0 = _mm512_sub_ps(biased0, bias);
     const __m512i index0 = _mm512_castps_si512(biased0);
-    const __m512 s0 =
-        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased0), 20),
-                                             _mm512_castps_si512(_mm512_permutexvar_ps(index0, mantissas))));
     __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E430p-4f), clamped0);
     t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(0x1.05C610p-32f), t0);
     __m512 u0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
     u0 = _mm512_fmadd_ps(u0, t0, _mm512_set1_ps(1.0f));
     u0 = _mm512_fmadd_ps(u0, t0, _mm512_permutexvar_ps(index0, residuals));
+    const __m512 s0 =
+        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased0), 20),
+                                             _mm512_castps_si512(_mm512_permutexvar_ps(index0, mantissas))));
     const __m512 e0 = _mm512_fmadd_ps(s0, u0, s0);
     const __m512 y0 = _mm512_fmadd_ps(e0, hi, _mm512_mul_ps(e0, lo));
 

@@ -66,8 +66,10 @@ static inline void fold(float32x4_t* hi, float32x4_t* lo, struct smx_f32_extende
   sum->lo = l - (sum->hi - h);
 }
 
-// Makes the reference hold a block; the sums so far follow. Fails above the range, and where terms have been stored under another reference.
+// Makes the reference hold a block with this maximum; the sums so far follow. Fails where the maximum is above the range, and where
+// terms have been stored under another reference.
 static inline bool hold(struct smx_f32_reference* reference, float max, float32x4_t* hi, float32x4_t* lo) {
+  smx_f32_anchor_move(reference, max);
   if (smx_f32_reference_holds(reference, max)) return true;
   if (reference->floor == -INFINITY) return false;
   if (!smx_f32_reference_move(reference, max)) return false;
@@ -83,17 +85,15 @@ static inline bool hold(struct smx_f32_reference* reference, float max, float32x
   return true;
 }
 
-// The sum of a block in its lanes, and its largest element. Of no use where that is more than reference and anchor hold.
-static inline float sum_block_u32(size_t n, const float* x, float* y,
-                                  const struct smx_f32_reference* reference, float32x4_t* hi,
-                                  float32x4_t* lo) {
+// Adds a block of n elements to the tile's lanes.
+static inline void add_block_u32(size_t n, const float* x, float* y,
+                                 const struct smx_f32_reference* reference, float32x4_t* hi,
+                                 float32x4_t* lo) {
   const float32x4_t lower = vdupq_n_f32(smx_lower_bound(SMX_BIAS - reference->exponent));
   const float32x4_t bias = vdupq_n_f32(smx_rounding_bias(SMX_BIAS - reference->exponent));
-  const float32x4_t anchor = vdupq_n_f32(smx_f32_anchor(reference, n));
   const uint8x16x2_t mantissas = vld1q_u8_x2((const uint8_t*)smx_exp2_mantissas);
   const uint8x16x2_t residuals = vld1q_u8_x2((const uint8_t*)smx_exp2_residuals);
-  float32x4_t max0 = vdupq_n_f32(-INFINITY);
-  float32x4_t max1 = vdupq_n_f32(-INFINITY);
+  const float32x4_t anchor = vdupq_n_f32(smx_f32_anchor(reference, reference->anchor, n));
   float32x4_t block_hi[4] = {anchor, anchor, anchor, anchor};
   float32x4_t block_lo[4] = {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)};
 
@@ -107,14 +107,6 @@ static inline float sum_block_u32(size_t n, const float* x, float* y,
     const float32x4_t x5 = vld1q_f32(x + i + 20);
     const float32x4_t x6 = vld1q_f32(x + i + 24);
     const float32x4_t x7 = vld1q_f32(x + i + 28);
-    max0 = vmaxq_f32(max0, x0);
-    max1 = vmaxq_f32(max1, x1);
-    max0 = vmaxq_f32(max0, x2);
-    max1 = vmaxq_f32(max1, x3);
-    max0 = vmaxq_f32(max0, x4);
-    max1 = vmaxq_f32(max1, x5);
-    max0 = vmaxq_f32(max0, x6);
-    max1 = vmaxq_f32(max1, x7);
 
     // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
     // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -151,30 +143,6 @@ static inline float sum_block_u32(size_t n, const float* x, float* y,
     const uint8x16_t index5 = neon_table_index(biased5);
     const uint8x16_t index6 = neon_table_index(biased6);
     const uint8x16_t index7 = neon_table_index(biased7);
-    const float32x4_t s0 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased0), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index0)))));
-    const float32x4_t s1 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased1), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index1)))));
-    const float32x4_t s2 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased2), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index2)))));
-    const float32x4_t s3 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased3), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index3)))));
-    const float32x4_t s4 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased4), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index4)))));
-    const float32x4_t s5 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased5), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index5)))));
-    const float32x4_t s6 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased6), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index6)))));
-    const float32x4_t s7 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased7), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index7)))));
     float32x4_t t0 = vfmaq_f32(clamped0, n0, vdupq_n_f32(-0x1.62E430p-4f));
     float32x4_t t1 = vfmaq_f32(clamped1, n1, vdupq_n_f32(-0x1.62E430p-4f));
     float32x4_t t2 = vfmaq_f32(clamped2, n2, vdupq_n_f32(-0x1.62E430p-4f));
@@ -215,6 +183,30 @@ static inline float sum_block_u32(size_t n, const float* x, float* y,
     u5 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index5)), u5, t5);
     u6 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index6)), u6, t6);
     u7 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index7)), u7, t7);
+    const float32x4_t s0 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased0), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index0)))));
+    const float32x4_t s1 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased1), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index1)))));
+    const float32x4_t s2 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased2), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index2)))));
+    const float32x4_t s3 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased3), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index3)))));
+    const float32x4_t s4 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased4), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index4)))));
+    const float32x4_t s5 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased5), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index5)))));
+    const float32x4_t s6 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased6), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index6)))));
+    const float32x4_t s7 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased7), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index7)))));
     const float32x4_t e0 = vfmaq_f32(s0, s0, u0);
     const float32x4_t e1 = vfmaq_f32(s1, s1, u1);
     const float32x4_t e2 = vfmaq_f32(s2, s2, u2);
@@ -247,14 +239,6 @@ static inline float sum_block_u32(size_t n, const float* x, float* y,
     const float32x4_t x5 = neon_load_tail(x + i + 20, (ptrdiff_t)(n - i) - 20, absent);
     const float32x4_t x6 = neon_load_tail(x + i + 24, (ptrdiff_t)(n - i) - 24, absent);
     const float32x4_t x7 = neon_load_tail(x + i + 28, (ptrdiff_t)(n - i) - 28, absent);
-    max0 = vmaxq_f32(max0, x0);
-    max1 = vmaxq_f32(max1, x1);
-    max0 = vmaxq_f32(max0, x2);
-    max1 = vmaxq_f32(max1, x3);
-    max0 = vmaxq_f32(max0, x4);
-    max1 = vmaxq_f32(max1, x5);
-    max0 = vmaxq_f32(max0, x6);
-    max1 = vmaxq_f32(max1, x7);
 
     // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
     // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -291,30 +275,6 @@ static inline float sum_block_u32(size_t n, const float* x, float* y,
     const uint8x16_t index5 = neon_table_index(biased5);
     const uint8x16_t index6 = neon_table_index(biased6);
     const uint8x16_t index7 = neon_table_index(biased7);
-    const float32x4_t s0 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased0), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index0)))));
-    const float32x4_t s1 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased1), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index1)))));
-    const float32x4_t s2 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased2), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index2)))));
-    const float32x4_t s3 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased3), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index3)))));
-    const float32x4_t s4 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased4), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index4)))));
-    const float32x4_t s5 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased5), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index5)))));
-    const float32x4_t s6 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased6), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index6)))));
-    const float32x4_t s7 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased7), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index7)))));
     float32x4_t t0 = vfmaq_f32(clamped0, n0, vdupq_n_f32(-0x1.62E430p-4f));
     float32x4_t t1 = vfmaq_f32(clamped1, n1, vdupq_n_f32(-0x1.62E430p-4f));
     float32x4_t t2 = vfmaq_f32(clamped2, n2, vdupq_n_f32(-0x1.62E430p-4f));
@@ -355,6 +315,30 @@ static inline float sum_block_u32(size_t n, const float* x, float* y,
     u5 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index5)), u5, t5);
     u6 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index6)), u6, t6);
     u7 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index7)), u7, t7);
+    const float32x4_t s0 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased0), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index0)))));
+    const float32x4_t s1 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased1), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index1)))));
+    const float32x4_t s2 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased2), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index2)))));
+    const float32x4_t s3 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased3), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index3)))));
+    const float32x4_t s4 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased4), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index4)))));
+    const float32x4_t s5 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased5), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index5)))));
+    const float32x4_t s6 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased6), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index6)))));
+    const float32x4_t s7 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased7), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index7)))));
     const float32x4_t e0 = vfmaq_f32(s0, s0, u0);
     const float32x4_t e1 = vfmaq_f32(s1, s1, u1);
     const float32x4_t e2 = vfmaq_f32(s2, s2, u2);
@@ -377,18 +361,1540 @@ static inline float sum_block_u32(size_t n, const float* x, float* y,
     add_compensated(&block_hi[3], &block_lo[3], vaddq_f32(e3, e7));
   }
   take_off(&block_hi[0], &block_lo[0], anchor);
-  hi[0] = block_hi[0];
-  lo[0] = block_lo[0];
+  add_pair(&hi[0], &lo[0], block_hi[0], block_lo[0]);
   take_off(&block_hi[1], &block_lo[1], anchor);
-  hi[1] = block_hi[1];
-  lo[1] = block_lo[1];
+  add_pair(&hi[1], &lo[1], block_hi[1], block_lo[1]);
   take_off(&block_hi[2], &block_lo[2], anchor);
-  hi[2] = block_hi[2];
-  lo[2] = block_lo[2];
+  add_pair(&hi[2], &lo[2], block_hi[2], block_lo[2]);
   take_off(&block_hi[3], &block_lo[3], anchor);
-  hi[3] = block_hi[3];
-  lo[3] = block_lo[3];
-  return vmaxvq_f32(vmaxq_f32(max0, max1));
+  add_pair(&hi[3], &lo[3], block_hi[3], block_lo[3]);
+}
+
+// Adds a block of n elements to the tile's lanes.
+static inline void add_block_u64(size_t n, const float* x, float* y,
+                                 const struct smx_f32_reference* reference, float32x4_t* hi,
+                                 float32x4_t* lo) {
+  const float32x4_t lower = vdupq_n_f32(smx_lower_bound(SMX_BIAS - reference->exponent));
+  const float32x4_t bias = vdupq_n_f32(smx_rounding_bias(SMX_BIAS - reference->exponent));
+  const uint8x16x2_t mantissas = vld1q_u8_x2((const uint8_t*)smx_exp2_mantissas);
+  const uint8x16x2_t residuals = vld1q_u8_x2((const uint8_t*)smx_exp2_residuals);
+  const float32x4_t anchor = vdupq_n_f32(smx_f32_anchor(reference, reference->anchor, n));
+  float32x4_t block_hi[4] = {anchor, anchor, anchor, anchor};
+  float32x4_t block_lo[4] = {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)};
+
+  size_t i = 0;
+  for (; i + 64 <= n; i += 64) {
+    {
+      const float32x4_t x0 = vld1q_f32(x + i + 0);
+      const float32x4_t x1 = vld1q_f32(x + i + 4);
+      const float32x4_t x2 = vld1q_f32(x + i + 8);
+      const float32x4_t x3 = vld1q_f32(x + i + 12);
+      const float32x4_t x4 = vld1q_f32(x + i + 16);
+      const float32x4_t x5 = vld1q_f32(x + i + 20);
+      const float32x4_t x6 = vld1q_f32(x + i + 24);
+      const float32x4_t x7 = vld1q_f32(x + i + 28);
+
+      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      const float32x4_t clamped0 = vmaxq_f32(lower, x0);
+      const float32x4_t clamped1 = vmaxq_f32(lower, x1);
+      const float32x4_t clamped2 = vmaxq_f32(lower, x2);
+      const float32x4_t clamped3 = vmaxq_f32(lower, x3);
+      const float32x4_t clamped4 = vmaxq_f32(lower, x4);
+      const float32x4_t clamped5 = vmaxq_f32(lower, x5);
+      const float32x4_t clamped6 = vmaxq_f32(lower, x6);
+      const float32x4_t clamped7 = vmaxq_f32(lower, x7);
+      const float32x4_t biased0 = vfmaq_f32(bias, clamped0, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased1 = vfmaq_f32(bias, clamped1, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased2 = vfmaq_f32(bias, clamped2, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased3 = vfmaq_f32(bias, clamped3, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased4 = vfmaq_f32(bias, clamped4, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased5 = vfmaq_f32(bias, clamped5, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased6 = vfmaq_f32(bias, clamped6, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased7 = vfmaq_f32(bias, clamped7, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t n0 = vsubq_f32(biased0, bias);
+      const float32x4_t n1 = vsubq_f32(biased1, bias);
+      const float32x4_t n2 = vsubq_f32(biased2, bias);
+      const float32x4_t n3 = vsubq_f32(biased3, bias);
+      const float32x4_t n4 = vsubq_f32(biased4, bias);
+      const float32x4_t n5 = vsubq_f32(biased5, bias);
+      const float32x4_t n6 = vsubq_f32(biased6, bias);
+      const float32x4_t n7 = vsubq_f32(biased7, bias);
+      const uint8x16_t index0 = neon_table_index(biased0);
+      const uint8x16_t index1 = neon_table_index(biased1);
+      const uint8x16_t index2 = neon_table_index(biased2);
+      const uint8x16_t index3 = neon_table_index(biased3);
+      const uint8x16_t index4 = neon_table_index(biased4);
+      const uint8x16_t index5 = neon_table_index(biased5);
+      const uint8x16_t index6 = neon_table_index(biased6);
+      const uint8x16_t index7 = neon_table_index(biased7);
+      float32x4_t t0 = vfmaq_f32(clamped0, n0, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t1 = vfmaq_f32(clamped1, n1, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t2 = vfmaq_f32(clamped2, n2, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t3 = vfmaq_f32(clamped3, n3, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t4 = vfmaq_f32(clamped4, n4, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t5 = vfmaq_f32(clamped5, n5, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t6 = vfmaq_f32(clamped6, n6, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t7 = vfmaq_f32(clamped7, n7, vdupq_n_f32(-0x1.62E430p-4f));
+      t0 = vfmaq_f32(t0, n0, vdupq_n_f32(0x1.05C610p-32f));
+      t1 = vfmaq_f32(t1, n1, vdupq_n_f32(0x1.05C610p-32f));
+      t2 = vfmaq_f32(t2, n2, vdupq_n_f32(0x1.05C610p-32f));
+      t3 = vfmaq_f32(t3, n3, vdupq_n_f32(0x1.05C610p-32f));
+      t4 = vfmaq_f32(t4, n4, vdupq_n_f32(0x1.05C610p-32f));
+      t5 = vfmaq_f32(t5, n5, vdupq_n_f32(0x1.05C610p-32f));
+      t6 = vfmaq_f32(t6, n6, vdupq_n_f32(0x1.05C610p-32f));
+      t7 = vfmaq_f32(t7, n7, vdupq_n_f32(0x1.05C610p-32f));
+      float32x4_t u0 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t0, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u1 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t1, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u2 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t2, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u3 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t3, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u4 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t4, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u5 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t5, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u6 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t6, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u7 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t7, vdupq_n_f32(0x1.555854p-3f));
+      u0 = vfmaq_f32(vdupq_n_f32(1.0f), u0, t0);
+      u1 = vfmaq_f32(vdupq_n_f32(1.0f), u1, t1);
+      u2 = vfmaq_f32(vdupq_n_f32(1.0f), u2, t2);
+      u3 = vfmaq_f32(vdupq_n_f32(1.0f), u3, t3);
+      u4 = vfmaq_f32(vdupq_n_f32(1.0f), u4, t4);
+      u5 = vfmaq_f32(vdupq_n_f32(1.0f), u5, t5);
+      u6 = vfmaq_f32(vdupq_n_f32(1.0f), u6, t6);
+      u7 = vfmaq_f32(vdupq_n_f32(1.0f), u7, t7);
+      u0 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index0)), u0, t0);
+      u1 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index1)), u1, t1);
+      u2 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index2)), u2, t2);
+      u3 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index3)), u3, t3);
+      u4 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index4)), u4, t4);
+      u5 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index5)), u5, t5);
+      u6 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index6)), u6, t6);
+      u7 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index7)), u7, t7);
+      const float32x4_t s0 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased0), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index0)))));
+      const float32x4_t s1 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased1), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index1)))));
+      const float32x4_t s2 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased2), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index2)))));
+      const float32x4_t s3 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased3), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index3)))));
+      const float32x4_t s4 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased4), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index4)))));
+      const float32x4_t s5 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased5), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index5)))));
+      const float32x4_t s6 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased6), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index6)))));
+      const float32x4_t s7 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased7), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index7)))));
+      const float32x4_t e0 = vfmaq_f32(s0, s0, u0);
+      const float32x4_t e1 = vfmaq_f32(s1, s1, u1);
+      const float32x4_t e2 = vfmaq_f32(s2, s2, u2);
+      const float32x4_t e3 = vfmaq_f32(s3, s3, u3);
+      const float32x4_t e4 = vfmaq_f32(s4, s4, u4);
+      const float32x4_t e5 = vfmaq_f32(s5, s5, u5);
+      const float32x4_t e6 = vfmaq_f32(s6, s6, u6);
+      const float32x4_t e7 = vfmaq_f32(s7, s7, u7);
+      vst1q_f32(y + i + 0, e0);
+      vst1q_f32(y + i + 4, e1);
+      vst1q_f32(y + i + 8, e2);
+      vst1q_f32(y + i + 12, e3);
+      vst1q_f32(y + i + 16, e4);
+      vst1q_f32(y + i + 20, e5);
+      vst1q_f32(y + i + 24, e6);
+      vst1q_f32(y + i + 28, e7);
+      add_compensated(&block_hi[0], &block_lo[0], vaddq_f32(e0, e4));
+      add_compensated(&block_hi[1], &block_lo[1], vaddq_f32(e1, e5));
+      add_compensated(&block_hi[2], &block_lo[2], vaddq_f32(e2, e6));
+      add_compensated(&block_hi[3], &block_lo[3], vaddq_f32(e3, e7));
+    }
+    {
+      const float32x4_t x0 = vld1q_f32(x + i + 32);
+      const float32x4_t x1 = vld1q_f32(x + i + 36);
+      const float32x4_t x2 = vld1q_f32(x + i + 40);
+      const float32x4_t x3 = vld1q_f32(x + i + 44);
+      const float32x4_t x4 = vld1q_f32(x + i + 48);
+      const float32x4_t x5 = vld1q_f32(x + i + 52);
+      const float32x4_t x6 = vld1q_f32(x + i + 56);
+      const float32x4_t x7 = vld1q_f32(x + i + 60);
+
+      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      const float32x4_t clamped0 = vmaxq_f32(lower, x0);
+      const float32x4_t clamped1 = vmaxq_f32(lower, x1);
+      const float32x4_t clamped2 = vmaxq_f32(lower, x2);
+      const float32x4_t clamped3 = vmaxq_f32(lower, x3);
+      const float32x4_t clamped4 = vmaxq_f32(lower, x4);
+      const float32x4_t clamped5 = vmaxq_f32(lower, x5);
+      const float32x4_t clamped6 = vmaxq_f32(lower, x6);
+      const float32x4_t clamped7 = vmaxq_f32(lower, x7);
+      const float32x4_t biased0 = vfmaq_f32(bias, clamped0, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased1 = vfmaq_f32(bias, clamped1, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased2 = vfmaq_f32(bias, clamped2, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased3 = vfmaq_f32(bias, clamped3, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased4 = vfmaq_f32(bias, clamped4, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased5 = vfmaq_f32(bias, clamped5, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased6 = vfmaq_f32(bias, clamped6, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased7 = vfmaq_f32(bias, clamped7, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t n0 = vsubq_f32(biased0, bias);
+      const float32x4_t n1 = vsubq_f32(biased1, bias);
+      const float32x4_t n2 = vsubq_f32(biased2, bias);
+      const float32x4_t n3 = vsubq_f32(biased3, bias);
+      const float32x4_t n4 = vsubq_f32(biased4, bias);
+      const float32x4_t n5 = vsubq_f32(biased5, bias);
+      const float32x4_t n6 = vsubq_f32(biased6, bias);
+      const float32x4_t n7 = vsubq_f32(biased7, bias);
+      const uint8x16_t index0 = neon_table_index(biased0);
+      const uint8x16_t index1 = neon_table_index(biased1);
+      const uint8x16_t index2 = neon_table_index(biased2);
+      const uint8x16_t index3 = neon_table_index(biased3);
+      const uint8x16_t index4 = neon_table_index(biased4);
+      const uint8x16_t index5 = neon_table_index(biased5);
+      const uint8x16_t index6 = neon_table_index(biased6);
+      const uint8x16_t index7 = neon_table_index(biased7);
+      float32x4_t t0 = vfmaq_f32(clamped0, n0, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t1 = vfmaq_f32(clamped1, n1, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t2 = vfmaq_f32(clamped2, n2, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t3 = vfmaq_f32(clamped3, n3, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t4 = vfmaq_f32(clamped4, n4, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t5 = vfmaq_f32(clamped5, n5, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t6 = vfmaq_f32(clamped6, n6, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t7 = vfmaq_f32(clamped7, n7, vdupq_n_f32(-0x1.62E430p-4f));
+      t0 = vfmaq_f32(t0, n0, vdupq_n_f32(0x1.05C610p-32f));
+      t1 = vfmaq_f32(t1, n1, vdupq_n_f32(0x1.05C610p-32f));
+      t2 = vfmaq_f32(t2, n2, vdupq_n_f32(0x1.05C610p-32f));
+      t3 = vfmaq_f32(t3, n3, vdupq_n_f32(0x1.05C610p-32f));
+      t4 = vfmaq_f32(t4, n4, vdupq_n_f32(0x1.05C610p-32f));
+      t5 = vfmaq_f32(t5, n5, vdupq_n_f32(0x1.05C610p-32f));
+      t6 = vfmaq_f32(t6, n6, vdupq_n_f32(0x1.05C610p-32f));
+      t7 = vfmaq_f32(t7, n7, vdupq_n_f32(0x1.05C610p-32f));
+      float32x4_t u0 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t0, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u1 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t1, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u2 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t2, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u3 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t3, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u4 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t4, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u5 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t5, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u6 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t6, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u7 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t7, vdupq_n_f32(0x1.555854p-3f));
+      u0 = vfmaq_f32(vdupq_n_f32(1.0f), u0, t0);
+      u1 = vfmaq_f32(vdupq_n_f32(1.0f), u1, t1);
+      u2 = vfmaq_f32(vdupq_n_f32(1.0f), u2, t2);
+      u3 = vfmaq_f32(vdupq_n_f32(1.0f), u3, t3);
+      u4 = vfmaq_f32(vdupq_n_f32(1.0f), u4, t4);
+      u5 = vfmaq_f32(vdupq_n_f32(1.0f), u5, t5);
+      u6 = vfmaq_f32(vdupq_n_f32(1.0f), u6, t6);
+      u7 = vfmaq_f32(vdupq_n_f32(1.0f), u7, t7);
+      u0 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index0)), u0, t0);
+      u1 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index1)), u1, t1);
+      u2 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index2)), u2, t2);
+      u3 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index3)), u3, t3);
+      u4 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index4)), u4, t4);
+      u5 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index5)), u5, t5);
+      u6 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index6)), u6, t6);
+      u7 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index7)), u7, t7);
+      const float32x4_t s0 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased0), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index0)))));
+      const float32x4_t s1 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased1), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index1)))));
+      const float32x4_t s2 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased2), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index2)))));
+      const float32x4_t s3 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased3), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index3)))));
+      const float32x4_t s4 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased4), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index4)))));
+      const float32x4_t s5 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased5), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index5)))));
+      const float32x4_t s6 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased6), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index6)))));
+      const float32x4_t s7 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased7), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index7)))));
+      const float32x4_t e0 = vfmaq_f32(s0, s0, u0);
+      const float32x4_t e1 = vfmaq_f32(s1, s1, u1);
+      const float32x4_t e2 = vfmaq_f32(s2, s2, u2);
+      const float32x4_t e3 = vfmaq_f32(s3, s3, u3);
+      const float32x4_t e4 = vfmaq_f32(s4, s4, u4);
+      const float32x4_t e5 = vfmaq_f32(s5, s5, u5);
+      const float32x4_t e6 = vfmaq_f32(s6, s6, u6);
+      const float32x4_t e7 = vfmaq_f32(s7, s7, u7);
+      vst1q_f32(y + i + 32, e0);
+      vst1q_f32(y + i + 36, e1);
+      vst1q_f32(y + i + 40, e2);
+      vst1q_f32(y + i + 44, e3);
+      vst1q_f32(y + i + 48, e4);
+      vst1q_f32(y + i + 52, e5);
+      vst1q_f32(y + i + 56, e6);
+      vst1q_f32(y + i + 60, e7);
+      add_compensated(&block_hi[0], &block_lo[0], vaddq_f32(e0, e4));
+      add_compensated(&block_hi[1], &block_lo[1], vaddq_f32(e1, e5));
+      add_compensated(&block_hi[2], &block_lo[2], vaddq_f32(e2, e6));
+      add_compensated(&block_hi[3], &block_lo[3], vaddq_f32(e3, e7));
+    }
+  }
+  for (; i + 32 <= n; i += 32) {
+    const float32x4_t x0 = vld1q_f32(x + i + 0);
+    const float32x4_t x1 = vld1q_f32(x + i + 4);
+    const float32x4_t x2 = vld1q_f32(x + i + 8);
+    const float32x4_t x3 = vld1q_f32(x + i + 12);
+    const float32x4_t x4 = vld1q_f32(x + i + 16);
+    const float32x4_t x5 = vld1q_f32(x + i + 20);
+    const float32x4_t x6 = vld1q_f32(x + i + 24);
+    const float32x4_t x7 = vld1q_f32(x + i + 28);
+
+    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    const float32x4_t clamped0 = vmaxq_f32(lower, x0);
+    const float32x4_t clamped1 = vmaxq_f32(lower, x1);
+    const float32x4_t clamped2 = vmaxq_f32(lower, x2);
+    const float32x4_t clamped3 = vmaxq_f32(lower, x3);
+    const float32x4_t clamped4 = vmaxq_f32(lower, x4);
+    const float32x4_t clamped5 = vmaxq_f32(lower, x5);
+    const float32x4_t clamped6 = vmaxq_f32(lower, x6);
+    const float32x4_t clamped7 = vmaxq_f32(lower, x7);
+    const float32x4_t biased0 = vfmaq_f32(bias, clamped0, vdupq_n_f32(8.0f * smx_log2e));
+    const float32x4_t biased1 = vfmaq_f32(bias, clamped1, vdupq_n_f32(8.0f * smx_log2e));
+    const float32x4_t biased2 = vfmaq_f32(bias, clamped2, vdupq_n_f32(8.0f * smx_log2e));
+    const float32x4_t biased3 = vfmaq_f32(bias, clamped3, vdupq_n_f32(8.0f * smx_log2e));
+    const float32x4_t biased4 = vfmaq_f32(bias, clamped4, vdupq_n_f32(8.0f * smx_log2e));
+    const float32x4_t biased5 = vfmaq_f32(bias, clamped5, vdupq_n_f32(8.0f * smx_log2e));
+    const float32x4_t biased6 = vfmaq_f32(bias, clamped6, vdupq_n_f32(8.0f * smx_log2e));
+    const float32x4_t biased7 = vfmaq_f32(bias, clamped7, vdupq_n_f32(8.0f * smx_log2e));
+    const float32x4_t n0 = vsubq_f32(biased0, bias);
+    const float32x4_t n1 = vsubq_f32(biased1, bias);
+    const float32x4_t n2 = vsubq_f32(biased2, bias);
+    const float32x4_t n3 = vsubq_f32(biased3, bias);
+    const float32x4_t n4 = vsubq_f32(biased4, bias);
+    const float32x4_t n5 = vsubq_f32(biased5, bias);
+    const float32x4_t n6 = vsubq_f32(biased6, bias);
+    const float32x4_t n7 = vsubq_f32(biased7, bias);
+    const uint8x16_t index0 = neon_table_index(biased0);
+    const uint8x16_t index1 = neon_table_index(biased1);
+    const uint8x16_t index2 = neon_table_index(biased2);
+    const uint8x16_t index3 = neon_table_index(biased3);
+    const uint8x16_t index4 = neon_table_index(biased4);
+    const uint8x16_t index5 = neon_table_index(biased5);
+    const uint8x16_t index6 = neon_table_index(biased6);
+    const uint8x16_t index7 = neon_table_index(biased7);
+    float32x4_t t0 = vfmaq_f32(clamped0, n0, vdupq_n_f32(-0x1.62E430p-4f));
+    float32x4_t t1 = vfmaq_f32(clamped1, n1, vdupq_n_f32(-0x1.62E430p-4f));
+    float32x4_t t2 = vfmaq_f32(clamped2, n2, vdupq_n_f32(-0x1.62E430p-4f));
+    float32x4_t t3 = vfmaq_f32(clamped3, n3, vdupq_n_f32(-0x1.62E430p-4f));
+    float32x4_t t4 = vfmaq_f32(clamped4, n4, vdupq_n_f32(-0x1.62E430p-4f));
+    float32x4_t t5 = vfmaq_f32(clamped5, n5, vdupq_n_f32(-0x1.62E430p-4f));
+    float32x4_t t6 = vfmaq_f32(clamped6, n6, vdupq_n_f32(-0x1.62E430p-4f));
+    float32x4_t t7 = vfmaq_f32(clamped7, n7, vdupq_n_f32(-0x1.62E430p-4f));
+    t0 = vfmaq_f32(t0, n0, vdupq_n_f32(0x1.05C610p-32f));
+    t1 = vfmaq_f32(t1, n1, vdupq_n_f32(0x1.05C610p-32f));
+    t2 = vfmaq_f32(t2, n2, vdupq_n_f32(0x1.05C610p-32f));
+    t3 = vfmaq_f32(t3, n3, vdupq_n_f32(0x1.05C610p-32f));
+    t4 = vfmaq_f32(t4, n4, vdupq_n_f32(0x1.05C610p-32f));
+    t5 = vfmaq_f32(t5, n5, vdupq_n_f32(0x1.05C610p-32f));
+    t6 = vfmaq_f32(t6, n6, vdupq_n_f32(0x1.05C610p-32f));
+    t7 = vfmaq_f32(t7, n7, vdupq_n_f32(0x1.05C610p-32f));
+    float32x4_t u0 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t0, vdupq_n_f32(0x1.555854p-3f));
+    float32x4_t u1 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t1, vdupq_n_f32(0x1.555854p-3f));
+    float32x4_t u2 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t2, vdupq_n_f32(0x1.555854p-3f));
+    float32x4_t u3 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t3, vdupq_n_f32(0x1.555854p-3f));
+    float32x4_t u4 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t4, vdupq_n_f32(0x1.555854p-3f));
+    float32x4_t u5 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t5, vdupq_n_f32(0x1.555854p-3f));
+    float32x4_t u6 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t6, vdupq_n_f32(0x1.555854p-3f));
+    float32x4_t u7 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t7, vdupq_n_f32(0x1.555854p-3f));
+    u0 = vfmaq_f32(vdupq_n_f32(1.0f), u0, t0);
+    u1 = vfmaq_f32(vdupq_n_f32(1.0f), u1, t1);
+    u2 = vfmaq_f32(vdupq_n_f32(1.0f), u2, t2);
+    u3 = vfmaq_f32(vdupq_n_f32(1.0f), u3, t3);
+    u4 = vfmaq_f32(vdupq_n_f32(1.0f), u4, t4);
+    u5 = vfmaq_f32(vdupq_n_f32(1.0f), u5, t5);
+    u6 = vfmaq_f32(vdupq_n_f32(1.0f), u6, t6);
+    u7 = vfmaq_f32(vdupq_n_f32(1.0f), u7, t7);
+    u0 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index0)), u0, t0);
+    u1 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index1)), u1, t1);
+    u2 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index2)), u2, t2);
+    u3 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index3)), u3, t3);
+    u4 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index4)), u4, t4);
+    u5 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index5)), u5, t5);
+    u6 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index6)), u6, t6);
+    u7 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index7)), u7, t7);
+    const float32x4_t s0 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased0), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index0)))));
+    const float32x4_t s1 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased1), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index1)))));
+    const float32x4_t s2 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased2), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index2)))));
+    const float32x4_t s3 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased3), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index3)))));
+    const float32x4_t s4 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased4), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index4)))));
+    const float32x4_t s5 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased5), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index5)))));
+    const float32x4_t s6 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased6), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index6)))));
+    const float32x4_t s7 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased7), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index7)))));
+    const float32x4_t e0 = vfmaq_f32(s0, s0, u0);
+    const float32x4_t e1 = vfmaq_f32(s1, s1, u1);
+    const float32x4_t e2 = vfmaq_f32(s2, s2, u2);
+    const float32x4_t e3 = vfmaq_f32(s3, s3, u3);
+    const float32x4_t e4 = vfmaq_f32(s4, s4, u4);
+    const float32x4_t e5 = vfmaq_f32(s5, s5, u5);
+    const float32x4_t e6 = vfmaq_f32(s6, s6, u6);
+    const float32x4_t e7 = vfmaq_f32(s7, s7, u7);
+    vst1q_f32(y + i + 0, e0);
+    vst1q_f32(y + i + 4, e1);
+    vst1q_f32(y + i + 8, e2);
+    vst1q_f32(y + i + 12, e3);
+    vst1q_f32(y + i + 16, e4);
+    vst1q_f32(y + i + 20, e5);
+    vst1q_f32(y + i + 24, e6);
+    vst1q_f32(y + i + 28, e7);
+    add_compensated(&block_hi[0], &block_lo[0], vaddq_f32(e0, e4));
+    add_compensated(&block_hi[1], &block_lo[1], vaddq_f32(e1, e5));
+    add_compensated(&block_hi[2], &block_lo[2], vaddq_f32(e2, e6));
+    add_compensated(&block_hi[3], &block_lo[3], vaddq_f32(e3, e7));
+  }
+  if (i < n) {
+    const float32x4_t absent = vdupq_n_f32(-INFINITY);  // counts as 0
+
+    const float32x4_t x0 = neon_load_tail(x + i + 0, (ptrdiff_t)(n - i) - 0, absent);
+    const float32x4_t x1 = neon_load_tail(x + i + 4, (ptrdiff_t)(n - i) - 4, absent);
+    const float32x4_t x2 = neon_load_tail(x + i + 8, (ptrdiff_t)(n - i) - 8, absent);
+    const float32x4_t x3 = neon_load_tail(x + i + 12, (ptrdiff_t)(n - i) - 12, absent);
+    const float32x4_t x4 = neon_load_tail(x + i + 16, (ptrdiff_t)(n - i) - 16, absent);
+    const float32x4_t x5 = neon_load_tail(x + i + 20, (ptrdiff_t)(n - i) - 20, absent);
+    const float32x4_t x6 = neon_load_tail(x + i + 24, (ptrdiff_t)(n - i) - 24, absent);
+    const float32x4_t x7 = neon_load_tail(x + i + 28, (ptrdiff_t)(n - i) - 28, absent);
+
+    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    const float32x4_t clamped0 = vmaxq_f32(lower, x0);
+    const float32x4_t clamped1 = vmaxq_f32(lower, x1);
+    const float32x4_t clamped2 = vmaxq_f32(lower, x2);
+    const float32x4_t clamped3 = vmaxq_f32(lower, x3);
+    const float32x4_t clamped4 = vmaxq_f32(lower, x4);
+    const float32x4_t clamped5 = vmaxq_f32(lower, x5);
+    const float32x4_t clamped6 = vmaxq_f32(lower, x6);
+    const float32x4_t clamped7 = vmaxq_f32(lower, x7);
+    const float32x4_t biased0 = vfmaq_f32(bias, clamped0, vdupq_n_f32(8.0f * smx_log2e));
+    const float32x4_t biased1 = vfmaq_f32(bias, clamped1, vdupq_n_f32(8.0f * smx_log2e));
+    const float32x4_t biased2 = vfmaq_f32(bias, clamped2, vdupq_n_f32(8.0f * smx_log2e));
+    const float32x4_t biased3 = vfmaq_f32(bias, clamped3, vdupq_n_f32(8.0f * smx_log2e));
+    const float32x4_t biased4 = vfmaq_f32(bias, clamped4, vdupq_n_f32(8.0f * smx_log2e));
+    const float32x4_t biased5 = vfmaq_f32(bias, clamped5, vdupq_n_f32(8.0f * smx_log2e));
+    const float32x4_t biased6 = vfmaq_f32(bias, clamped6, vdupq_n_f32(8.0f * smx_log2e));
+    const float32x4_t biased7 = vfmaq_f32(bias, clamped7, vdupq_n_f32(8.0f * smx_log2e));
+    const float32x4_t n0 = vsubq_f32(biased0, bias);
+    const float32x4_t n1 = vsubq_f32(biased1, bias);
+    const float32x4_t n2 = vsubq_f32(biased2, bias);
+    const float32x4_t n3 = vsubq_f32(biased3, bias);
+    const float32x4_t n4 = vsubq_f32(biased4, bias);
+    const float32x4_t n5 = vsubq_f32(biased5, bias);
+    const float32x4_t n6 = vsubq_f32(biased6, bias);
+    const float32x4_t n7 = vsubq_f32(biased7, bias);
+    const uint8x16_t index0 = neon_table_index(biased0);
+    const uint8x16_t index1 = neon_table_index(biased1);
+    const uint8x16_t index2 = neon_table_index(biased2);
+    const uint8x16_t index3 = neon_table_index(biased3);
+    const uint8x16_t index4 = neon_table_index(biased4);
+    const uint8x16_t index5 = neon_table_index(biased5);
+    const uint8x16_t index6 = neon_table_index(biased6);
+    const uint8x16_t index7 = neon_table_index(biased7);
+    float32x4_t t0 = vfmaq_f32(clamped0, n0, vdupq_n_f32(-0x1.62E430p-4f));
+    float32x4_t t1 = vfmaq_f32(clamped1, n1, vdupq_n_f32(-0x1.62E430p-4f));
+    float32x4_t t2 = vfmaq_f32(clamped2, n2, vdupq_n_f32(-0x1.62E430p-4f));
+    float32x4_t t3 = vfmaq_f32(clamped3, n3, vdupq_n_f32(-0x1.62E430p-4f));
+    float32x4_t t4 = vfmaq_f32(clamped4, n4, vdupq_n_f32(-0x1.62E430p-4f));
+    float32x4_t t5 = vfmaq_f32(clamped5, n5, vdupq_n_f32(-0x1.62E430p-4f));
+    float32x4_t t6 = vfmaq_f32(clamped6, n6, vdupq_n_f32(-0x1.62E430p-4f));
+    float32x4_t t7 = vfmaq_f32(clamped7, n7, vdupq_n_f32(-0x1.62E430p-4f));
+    t0 = vfmaq_f32(t0, n0, vdupq_n_f32(0x1.05C610p-32f));
+    t1 = vfmaq_f32(t1, n1, vdupq_n_f32(0x1.05C610p-32f));
+    t2 = vfmaq_f32(t2, n2, vdupq_n_f32(0x1.05C610p-32f));
+    t3 = vfmaq_f32(t3, n3, vdupq_n_f32(0x1.05C610p-32f));
+    t4 = vfmaq_f32(t4, n4, vdupq_n_f32(0x1.05C610p-32f));
+    t5 = vfmaq_f32(t5, n5, vdupq_n_f32(0x1.05C610p-32f));
+    t6 = vfmaq_f32(t6, n6, vdupq_n_f32(0x1.05C610p-32f));
+    t7 = vfmaq_f32(t7, n7, vdupq_n_f32(0x1.05C610p-32f));
+    float32x4_t u0 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t0, vdupq_n_f32(0x1.555854p-3f));
+    float32x4_t u1 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t1, vdupq_n_f32(0x1.555854p-3f));
+    float32x4_t u2 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t2, vdupq_n_f32(0x1.555854p-3f));
+    float32x4_t u3 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t3, vdupq_n_f32(0x1.555854p-3f));
+    float32x4_t u4 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t4, vdupq_n_f32(0x1.555854p-3f));
+    float32x4_t u5 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t5, vdupq_n_f32(0x1.555854p-3f));
+    float32x4_t u6 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t6, vdupq_n_f32(0x1.555854p-3f));
+    float32x4_t u7 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t7, vdupq_n_f32(0x1.555854p-3f));
+    u0 = vfmaq_f32(vdupq_n_f32(1.0f), u0, t0);
+    u1 = vfmaq_f32(vdupq_n_f32(1.0f), u1, t1);
+    u2 = vfmaq_f32(vdupq_n_f32(1.0f), u2, t2);
+    u3 = vfmaq_f32(vdupq_n_f32(1.0f), u3, t3);
+    u4 = vfmaq_f32(vdupq_n_f32(1.0f), u4, t4);
+    u5 = vfmaq_f32(vdupq_n_f32(1.0f), u5, t5);
+    u6 = vfmaq_f32(vdupq_n_f32(1.0f), u6, t6);
+    u7 = vfmaq_f32(vdupq_n_f32(1.0f), u7, t7);
+    u0 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index0)), u0, t0);
+    u1 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index1)), u1, t1);
+    u2 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index2)), u2, t2);
+    u3 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index3)), u3, t3);
+    u4 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index4)), u4, t4);
+    u5 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index5)), u5, t5);
+    u6 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index6)), u6, t6);
+    u7 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index7)), u7, t7);
+    const float32x4_t s0 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased0), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index0)))));
+    const float32x4_t s1 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased1), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index1)))));
+    const float32x4_t s2 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased2), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index2)))));
+    const float32x4_t s3 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased3), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index3)))));
+    const float32x4_t s4 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased4), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index4)))));
+    const float32x4_t s5 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased5), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index5)))));
+    const float32x4_t s6 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased6), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index6)))));
+    const float32x4_t s7 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased7), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index7)))));
+    const float32x4_t e0 = vfmaq_f32(s0, s0, u0);
+    const float32x4_t e1 = vfmaq_f32(s1, s1, u1);
+    const float32x4_t e2 = vfmaq_f32(s2, s2, u2);
+    const float32x4_t e3 = vfmaq_f32(s3, s3, u3);
+    const float32x4_t e4 = vfmaq_f32(s4, s4, u4);
+    const float32x4_t e5 = vfmaq_f32(s5, s5, u5);
+    const float32x4_t e6 = vfmaq_f32(s6, s6, u6);
+    const float32x4_t e7 = vfmaq_f32(s7, s7, u7);
+    neon_store_tail(y + i + 0, (ptrdiff_t)(n - i) - 0, e0);
+    neon_store_tail(y + i + 4, (ptrdiff_t)(n - i) - 4, e1);
+    neon_store_tail(y + i + 8, (ptrdiff_t)(n - i) - 8, e2);
+    neon_store_tail(y + i + 12, (ptrdiff_t)(n - i) - 12, e3);
+    neon_store_tail(y + i + 16, (ptrdiff_t)(n - i) - 16, e4);
+    neon_store_tail(y + i + 20, (ptrdiff_t)(n - i) - 20, e5);
+    neon_store_tail(y + i + 24, (ptrdiff_t)(n - i) - 24, e6);
+    neon_store_tail(y + i + 28, (ptrdiff_t)(n - i) - 28, e7);
+    add_compensated(&block_hi[0], &block_lo[0], vaddq_f32(e0, e4));
+    add_compensated(&block_hi[1], &block_lo[1], vaddq_f32(e1, e5));
+    add_compensated(&block_hi[2], &block_lo[2], vaddq_f32(e2, e6));
+    add_compensated(&block_hi[3], &block_lo[3], vaddq_f32(e3, e7));
+  }
+  take_off(&block_hi[0], &block_lo[0], anchor);
+  add_pair(&hi[0], &lo[0], block_hi[0], block_lo[0]);
+  take_off(&block_hi[1], &block_lo[1], anchor);
+  add_pair(&hi[1], &lo[1], block_hi[1], block_lo[1]);
+  take_off(&block_hi[2], &block_lo[2], anchor);
+  add_pair(&hi[2], &lo[2], block_hi[2], block_lo[2]);
+  take_off(&block_hi[3], &block_lo[3], anchor);
+  add_pair(&hi[3], &lo[3], block_hi[3], block_lo[3]);
+}
+
+// Adds a block of n elements to the tile's lanes.
+static inline void add_block_u128(size_t n, const float* x, float* y,
+                                  const struct smx_f32_reference* reference, float32x4_t* hi,
+                                  float32x4_t* lo) {
+  const float32x4_t lower = vdupq_n_f32(smx_lower_bound(SMX_BIAS - reference->exponent));
+  const float32x4_t bias = vdupq_n_f32(smx_rounding_bias(SMX_BIAS - reference->exponent));
+  const uint8x16x2_t mantissas = vld1q_u8_x2((const uint8_t*)smx_exp2_mantissas);
+  const uint8x16x2_t residuals = vld1q_u8_x2((const uint8_t*)smx_exp2_residuals);
+  const float32x4_t anchor = vdupq_n_f32(smx_f32_anchor(reference, reference->anchor, n));
+  float32x4_t block_hi[4] = {anchor, anchor, anchor, anchor};
+  float32x4_t block_lo[4] = {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)};
+
+  size_t i = 0;
+  for (; i + 128 <= n; i += 128) {
+    {
+      const float32x4_t x0 = vld1q_f32(x + i + 0);
+      const float32x4_t x1 = vld1q_f32(x + i + 4);
+      const float32x4_t x2 = vld1q_f32(x + i + 8);
+      const float32x4_t x3 = vld1q_f32(x + i + 12);
+      const float32x4_t x4 = vld1q_f32(x + i + 16);
+      const float32x4_t x5 = vld1q_f32(x + i + 20);
+      const float32x4_t x6 = vld1q_f32(x + i + 24);
+      const float32x4_t x7 = vld1q_f32(x + i + 28);
+
+      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      const float32x4_t clamped0 = vmaxq_f32(lower, x0);
+      const float32x4_t clamped1 = vmaxq_f32(lower, x1);
+      const float32x4_t clamped2 = vmaxq_f32(lower, x2);
+      const float32x4_t clamped3 = vmaxq_f32(lower, x3);
+      const float32x4_t clamped4 = vmaxq_f32(lower, x4);
+      const float32x4_t clamped5 = vmaxq_f32(lower, x5);
+      const float32x4_t clamped6 = vmaxq_f32(lower, x6);
+      const float32x4_t clamped7 = vmaxq_f32(lower, x7);
+      const float32x4_t biased0 = vfmaq_f32(bias, clamped0, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased1 = vfmaq_f32(bias, clamped1, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased2 = vfmaq_f32(bias, clamped2, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased3 = vfmaq_f32(bias, clamped3, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased4 = vfmaq_f32(bias, clamped4, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased5 = vfmaq_f32(bias, clamped5, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased6 = vfmaq_f32(bias, clamped6, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased7 = vfmaq_f32(bias, clamped7, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t n0 = vsubq_f32(biased0, bias);
+      const float32x4_t n1 = vsubq_f32(biased1, bias);
+      const float32x4_t n2 = vsubq_f32(biased2, bias);
+      const float32x4_t n3 = vsubq_f32(biased3, bias);
+      const float32x4_t n4 = vsubq_f32(biased4, bias);
+      const float32x4_t n5 = vsubq_f32(biased5, bias);
+      const float32x4_t n6 = vsubq_f32(biased6, bias);
+      const float32x4_t n7 = vsubq_f32(biased7, bias);
+      const uint8x16_t index0 = neon_table_index(biased0);
+      const uint8x16_t index1 = neon_table_index(biased1);
+      const uint8x16_t index2 = neon_table_index(biased2);
+      const uint8x16_t index3 = neon_table_index(biased3);
+      const uint8x16_t index4 = neon_table_index(biased4);
+      const uint8x16_t index5 = neon_table_index(biased5);
+      const uint8x16_t index6 = neon_table_index(biased6);
+      const uint8x16_t index7 = neon_table_index(biased7);
+      float32x4_t t0 = vfmaq_f32(clamped0, n0, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t1 = vfmaq_f32(clamped1, n1, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t2 = vfmaq_f32(clamped2, n2, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t3 = vfmaq_f32(clamped3, n3, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t4 = vfmaq_f32(clamped4, n4, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t5 = vfmaq_f32(clamped5, n5, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t6 = vfmaq_f32(clamped6, n6, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t7 = vfmaq_f32(clamped7, n7, vdupq_n_f32(-0x1.62E430p-4f));
+      t0 = vfmaq_f32(t0, n0, vdupq_n_f32(0x1.05C610p-32f));
+      t1 = vfmaq_f32(t1, n1, vdupq_n_f32(0x1.05C610p-32f));
+      t2 = vfmaq_f32(t2, n2, vdupq_n_f32(0x1.05C610p-32f));
+      t3 = vfmaq_f32(t3, n3, vdupq_n_f32(0x1.05C610p-32f));
+      t4 = vfmaq_f32(t4, n4, vdupq_n_f32(0x1.05C610p-32f));
+      t5 = vfmaq_f32(t5, n5, vdupq_n_f32(0x1.05C610p-32f));
+      t6 = vfmaq_f32(t6, n6, vdupq_n_f32(0x1.05C610p-32f));
+      t7 = vfmaq_f32(t7, n7, vdupq_n_f32(0x1.05C610p-32f));
+      float32x4_t u0 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t0, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u1 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t1, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u2 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t2, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u3 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t3, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u4 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t4, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u5 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t5, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u6 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t6, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u7 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t7, vdupq_n_f32(0x1.555854p-3f));
+      u0 = vfmaq_f32(vdupq_n_f32(1.0f), u0, t0);
+      u1 = vfmaq_f32(vdupq_n_f32(1.0f), u1, t1);
+      u2 = vfmaq_f32(vdupq_n_f32(1.0f), u2, t2);
+      u3 = vfmaq_f32(vdupq_n_f32(1.0f), u3, t3);
+      u4 = vfmaq_f32(vdupq_n_f32(1.0f), u4, t4);
+      u5 = vfmaq_f32(vdupq_n_f32(1.0f), u5, t5);
+      u6 = vfmaq_f32(vdupq_n_f32(1.0f), u6, t6);
+      u7 = vfmaq_f32(vdupq_n_f32(1.0f), u7, t7);
+      u0 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index0)), u0, t0);
+      u1 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index1)), u1, t1);
+      u2 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index2)), u2, t2);
+      u3 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index3)), u3, t3);
+      u4 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index4)), u4, t4);
+      u5 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index5)), u5, t5);
+      u6 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index6)), u6, t6);
+      u7 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index7)), u7, t7);
+      const float32x4_t s0 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased0), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index0)))));
+      const float32x4_t s1 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased1), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index1)))));
+      const float32x4_t s2 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased2), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index2)))));
+      const float32x4_t s3 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased3), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index3)))));
+      const float32x4_t s4 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased4), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index4)))));
+      const float32x4_t s5 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased5), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index5)))));
+      const float32x4_t s6 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased6), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index6)))));
+      const float32x4_t s7 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased7), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index7)))));
+      const float32x4_t e0 = vfmaq_f32(s0, s0, u0);
+      const float32x4_t e1 = vfmaq_f32(s1, s1, u1);
+      const float32x4_t e2 = vfmaq_f32(s2, s2, u2);
+      const float32x4_t e3 = vfmaq_f32(s3, s3, u3);
+      const float32x4_t e4 = vfmaq_f32(s4, s4, u4);
+      const float32x4_t e5 = vfmaq_f32(s5, s5, u5);
+      const float32x4_t e6 = vfmaq_f32(s6, s6, u6);
+      const float32x4_t e7 = vfmaq_f32(s7, s7, u7);
+      vst1q_f32(y + i + 0, e0);
+      vst1q_f32(y + i + 4, e1);
+      vst1q_f32(y + i + 8, e2);
+      vst1q_f32(y + i + 12, e3);
+      vst1q_f32(y + i + 16, e4);
+      vst1q_f32(y + i + 20, e5);
+      vst1q_f32(y + i + 24, e6);
+      vst1q_f32(y + i + 28, e7);
+      add_compensated(&block_hi[0], &block_lo[0], vaddq_f32(e0, e4));
+      add_compensated(&block_hi[1], &block_lo[1], vaddq_f32(e1, e5));
+      add_compensated(&block_hi[2], &block_lo[2], vaddq_f32(e2, e6));
+      add_compensated(&block_hi[3], &block_lo[3], vaddq_f32(e3, e7));
+    }
+    {
+      const float32x4_t x0 = vld1q_f32(x + i + 32);
+      const float32x4_t x1 = vld1q_f32(x + i + 36);
+      const float32x4_t x2 = vld1q_f32(x + i + 40);
+      const float32x4_t x3 = vld1q_f32(x + i + 44);
+      const float32x4_t x4 = vld1q_f32(x + i + 48);
+      const float32x4_t x5 = vld1q_f32(x + i + 52);
+      const float32x4_t x6 = vld1q_f32(x + i + 56);
+      const float32x4_t x7 = vld1q_f32(x + i + 60);
+
+      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      const float32x4_t clamped0 = vmaxq_f32(lower, x0);
+      const float32x4_t clamped1 = vmaxq_f32(lower, x1);
+      const float32x4_t clamped2 = vmaxq_f32(lower, x2);
+      const float32x4_t clamped3 = vmaxq_f32(lower, x3);
+      const float32x4_t clamped4 = vmaxq_f32(lower, x4);
+      const float32x4_t clamped5 = vmaxq_f32(lower, x5);
+      const float32x4_t clamped6 = vmaxq_f32(lower, x6);
+      const float32x4_t clamped7 = vmaxq_f32(lower, x7);
+      const float32x4_t biased0 = vfmaq_f32(bias, clamped0, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased1 = vfmaq_f32(bias, clamped1, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased2 = vfmaq_f32(bias, clamped2, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased3 = vfmaq_f32(bias, clamped3, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased4 = vfmaq_f32(bias, clamped4, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased5 = vfmaq_f32(bias, clamped5, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased6 = vfmaq_f32(bias, clamped6, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased7 = vfmaq_f32(bias, clamped7, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t n0 = vsubq_f32(biased0, bias);
+      const float32x4_t n1 = vsubq_f32(biased1, bias);
+      const float32x4_t n2 = vsubq_f32(biased2, bias);
+      const float32x4_t n3 = vsubq_f32(biased3, bias);
+      const float32x4_t n4 = vsubq_f32(biased4, bias);
+      const float32x4_t n5 = vsubq_f32(biased5, bias);
+      const float32x4_t n6 = vsubq_f32(biased6, bias);
+      const float32x4_t n7 = vsubq_f32(biased7, bias);
+      const uint8x16_t index0 = neon_table_index(biased0);
+      const uint8x16_t index1 = neon_table_index(biased1);
+      const uint8x16_t index2 = neon_table_index(biased2);
+      const uint8x16_t index3 = neon_table_index(biased3);
+      const uint8x16_t index4 = neon_table_index(biased4);
+      const uint8x16_t index5 = neon_table_index(biased5);
+      const uint8x16_t index6 = neon_table_index(biased6);
+      const uint8x16_t index7 = neon_table_index(biased7);
+      float32x4_t t0 = vfmaq_f32(clamped0, n0, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t1 = vfmaq_f32(clamped1, n1, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t2 = vfmaq_f32(clamped2, n2, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t3 = vfmaq_f32(clamped3, n3, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t4 = vfmaq_f32(clamped4, n4, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t5 = vfmaq_f32(clamped5, n5, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t6 = vfmaq_f32(clamped6, n6, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t7 = vfmaq_f32(clamped7, n7, vdupq_n_f32(-0x1.62E430p-4f));
+      t0 = vfmaq_f32(t0, n0, vdupq_n_f32(0x1.05C610p-32f));
+      t1 = vfmaq_f32(t1, n1, vdupq_n_f32(0x1.05C610p-32f));
+      t2 = vfmaq_f32(t2, n2, vdupq_n_f32(0x1.05C610p-32f));
+      t3 = vfmaq_f32(t3, n3, vdupq_n_f32(0x1.05C610p-32f));
+      t4 = vfmaq_f32(t4, n4, vdupq_n_f32(0x1.05C610p-32f));
+      t5 = vfmaq_f32(t5, n5, vdupq_n_f32(0x1.05C610p-32f));
+      t6 = vfmaq_f32(t6, n6, vdupq_n_f32(0x1.05C610p-32f));
+      t7 = vfmaq_f32(t7, n7, vdupq_n_f32(0x1.05C610p-32f));
+      float32x4_t u0 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t0, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u1 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t1, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u2 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t2, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u3 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t3, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u4 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t4, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u5 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t5, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u6 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t6, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u7 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t7, vdupq_n_f32(0x1.555854p-3f));
+      u0 = vfmaq_f32(vdupq_n_f32(1.0f), u0, t0);
+      u1 = vfmaq_f32(vdupq_n_f32(1.0f), u1, t1);
+      u2 = vfmaq_f32(vdupq_n_f32(1.0f), u2, t2);
+      u3 = vfmaq_f32(vdupq_n_f32(1.0f), u3, t3);
+      u4 = vfmaq_f32(vdupq_n_f32(1.0f), u4, t4);
+      u5 = vfmaq_f32(vdupq_n_f32(1.0f), u5, t5);
+      u6 = vfmaq_f32(vdupq_n_f32(1.0f), u6, t6);
+      u7 = vfmaq_f32(vdupq_n_f32(1.0f), u7, t7);
+      u0 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index0)), u0, t0);
+      u1 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index1)), u1, t1);
+      u2 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index2)), u2, t2);
+      u3 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index3)), u3, t3);
+      u4 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index4)), u4, t4);
+      u5 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index5)), u5, t5);
+      u6 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index6)), u6, t6);
+      u7 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index7)), u7, t7);
+      const float32x4_t s0 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased0), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index0)))));
+      const float32x4_t s1 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased1), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index1)))));
+      const float32x4_t s2 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased2), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index2)))));
+      const float32x4_t s3 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased3), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index3)))));
+      const float32x4_t s4 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased4), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index4)))));
+      const float32x4_t s5 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased5), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index5)))));
+      const float32x4_t s6 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased6), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index6)))));
+      const float32x4_t s7 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased7), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index7)))));
+      const float32x4_t e0 = vfmaq_f32(s0, s0, u0);
+      const float32x4_t e1 = vfmaq_f32(s1, s1, u1);
+      const float32x4_t e2 = vfmaq_f32(s2, s2, u2);
+      const float32x4_t e3 = vfmaq_f32(s3, s3, u3);
+      const float32x4_t e4 = vfmaq_f32(s4, s4, u4);
+      const float32x4_t e5 = vfmaq_f32(s5, s5, u5);
+      const float32x4_t e6 = vfmaq_f32(s6, s6, u6);
+      const float32x4_t e7 = vfmaq_f32(s7, s7, u7);
+      vst1q_f32(y + i + 32, e0);
+      vst1q_f32(y + i + 36, e1);
+      vst1q_f32(y + i + 40, e2);
+      vst1q_f32(y + i + 44, e3);
+      vst1q_f32(y + i + 48, e4);
+      vst1q_f32(y + i + 52, e5);
+      vst1q_f32(y + i + 56, e6);
+      vst1q_f32(y + i + 60, e7);
+      add_compensated(&block_hi[0], &block_lo[0], vaddq_f32(e0, e4));
+      add_compensated(&block_hi[1], &block_lo[1], vaddq_f32(e1, e5));
+      add_compensated(&block_hi[2], &block_lo[2], vaddq_f32(e2, e6));
+      add_compensated(&block_hi[3], &block_lo[3], vaddq_f32(e3, e7));
+    }
+    {
+      const float32x4_t x0 = vld1q_f32(x + i + 64);
+      const float32x4_t x1 = vld1q_f32(x + i + 68);
+      const float32x4_t x2 = vld1q_f32(x + i + 72);
+      const float32x4_t x3 = vld1q_f32(x + i + 76);
+      const float32x4_t x4 = vld1q_f32(x + i + 80);
+      const float32x4_t x5 = vld1q_f32(x + i + 84);
+      const float32x4_t x6 = vld1q_f32(x + i + 88);
+      const float32x4_t x7 = vld1q_f32(x + i + 92);
+
+      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      const float32x4_t clamped0 = vmaxq_f32(lower, x0);
+      const float32x4_t clamped1 = vmaxq_f32(lower, x1);
+      const float32x4_t clamped2 = vmaxq_f32(lower, x2);
+      const float32x4_t clamped3 = vmaxq_f32(lower, x3);
+      const float32x4_t clamped4 = vmaxq_f32(lower, x4);
+      const float32x4_t clamped5 = vmaxq_f32(lower, x5);
+      const float32x4_t clamped6 = vmaxq_f32(lower, x6);
+      const float32x4_t clamped7 = vmaxq_f32(lower, x7);
+      const float32x4_t biased0 = vfmaq_f32(bias, clamped0, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased1 = vfmaq_f32(bias, clamped1, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased2 = vfmaq_f32(bias, clamped2, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased3 = vfmaq_f32(bias, clamped3, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased4 = vfmaq_f32(bias, clamped4, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased5 = vfmaq_f32(bias, clamped5, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased6 = vfmaq_f32(bias, clamped6, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased7 = vfmaq_f32(bias, clamped7, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t n0 = vsubq_f32(biased0, bias);
+      const float32x4_t n1 = vsubq_f32(biased1, bias);
+      const float32x4_t n2 = vsubq_f32(biased2, bias);
+      const float32x4_t n3 = vsubq_f32(biased3, bias);
+      const float32x4_t n4 = vsubq_f32(biased4, bias);
+      const float32x4_t n5 = vsubq_f32(biased5, bias);
+      const float32x4_t n6 = vsubq_f32(biased6, bias);
+      const float32x4_t n7 = vsubq_f32(biased7, bias);
+      const uint8x16_t index0 = neon_table_index(biased0);
+      const uint8x16_t index1 = neon_table_index(biased1);
+      const uint8x16_t index2 = neon_table_index(biased2);
+      const uint8x16_t index3 = neon_table_index(biased3);
+      const uint8x16_t index4 = neon_table_index(biased4);
+      const uint8x16_t index5 = neon_table_index(biased5);
+      const uint8x16_t index6 = neon_table_index(biased6);
+      const uint8x16_t index7 = neon_table_index(biased7);
+      float32x4_t t0 = vfmaq_f32(clamped0, n0, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t1 = vfmaq_f32(clamped1, n1, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t2 = vfmaq_f32(clamped2, n2, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t3 = vfmaq_f32(clamped3, n3, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t4 = vfmaq_f32(clamped4, n4, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t5 = vfmaq_f32(clamped5, n5, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t6 = vfmaq_f32(clamped6, n6, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t7 = vfmaq_f32(clamped7, n7, vdupq_n_f32(-0x1.62E430p-4f));
+      t0 = vfmaq_f32(t0, n0, vdupq_n_f32(0x1.05C610p-32f));
+      t1 = vfmaq_f32(t1, n1, vdupq_n_f32(0x1.05C610p-32f));
+      t2 = vfmaq_f32(t2, n2, vdupq_n_f32(0x1.05C610p-32f));
+      t3 = vfmaq_f32(t3, n3, vdupq_n_f32(0x1.05C610p-32f));
+      t4 = vfmaq_f32(t4, n4, vdupq_n_f32(0x1.05C610p-32f));
+      t5 = vfmaq_f32(t5, n5, vdupq_n_f32(0x1.05C610p-32f));
+      t6 = vfmaq_f32(t6, n6, vdupq_n_f32(0x1.05C610p-32f));
+      t7 = vfmaq_f32(t7, n7, vdupq_n_f32(0x1.05C610p-32f));
+      float32x4_t u0 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t0, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u1 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t1, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u2 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t2, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u3 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t3, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u4 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t4, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u5 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t5, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u6 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t6, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u7 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t7, vdupq_n_f32(0x1.555854p-3f));
+      u0 = vfmaq_f32(vdupq_n_f32(1.0f), u0, t0);
+      u1 = vfmaq_f32(vdupq_n_f32(1.0f), u1, t1);
+      u2 = vfmaq_f32(vdupq_n_f32(1.0f), u2, t2);
+      u3 = vfmaq_f32(vdupq_n_f32(1.0f), u3, t3);
+      u4 = vfmaq_f32(vdupq_n_f32(1.0f), u4, t4);
+      u5 = vfmaq_f32(vdupq_n_f32(1.0f), u5, t5);
+      u6 = vfmaq_f32(vdupq_n_f32(1.0f), u6, t6);
+      u7 = vfmaq_f32(vdupq_n_f32(1.0f), u7, t7);
+      u0 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index0)), u0, t0);
+      u1 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index1)), u1, t1);
+      u2 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index2)), u2, t2);
+      u3 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index3)), u3, t3);
+      u4 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index4)), u4, t4);
+      u5 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index5)), u5, t5);
+      u6 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index6)), u6, t6);
+      u7 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index7)), u7, t7);
+      const float32x4_t s0 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased0), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index0)))));
+      const float32x4_t s1 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased1), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index1)))));
+      const float32x4_t s2 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased2), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index2)))));
+      const float32x4_t s3 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased3), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index3)))));
+      const float32x4_t s4 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased4), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index4)))));
+      const float32x4_t s5 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased5), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index5)))));
+      const float32x4_t s6 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased6), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index6)))));
+      const float32x4_t s7 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased7), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index7)))));
+      const float32x4_t e0 = vfmaq_f32(s0, s0, u0);
+      const float32x4_t e1 = vfmaq_f32(s1, s1, u1);
+      const float32x4_t e2 = vfmaq_f32(s2, s2, u2);
+      const float32x4_t e3 = vfmaq_f32(s3, s3, u3);
+      const float32x4_t e4 = vfmaq_f32(s4, s4, u4);
+      const float32x4_t e5 = vfmaq_f32(s5, s5, u5);
+      const float32x4_t e6 = vfmaq_f32(s6, s6, u6);
+      const float32x4_t e7 = vfmaq_f32(s7, s7, u7);
+      vst1q_f32(y + i + 64, e0);
+      vst1q_f32(y + i + 68, e1);
+      vst1q_f32(y + i + 72, e2);
+      vst1q_f32(y + i + 76, e3);
+      vst1q_f32(y + i + 80, e4);
+      vst1q_f32(y + i + 84, e5);
+      vst1q_f32(y + i + 88, e6);
+      vst1q_f32(y + i + 92, e7);
+      add_compensated(&block_hi[0], &block_lo[0], vaddq_f32(e0, e4));
+      add_compensated(&block_hi[1], &block_lo[1], vaddq_f32(e1, e5));
+      add_compensated(&block_hi[2], &block_lo[2], vaddq_f32(e2, e6));
+      add_compensated(&block_hi[3], &block_lo[3], vaddq_f32(e3, e7));
+    }
+    {
+      const float32x4_t x0 = vld1q_f32(x + i + 96);
+      const float32x4_t x1 = vld1q_f32(x + i + 100);
+      const float32x4_t x2 = vld1q_f32(x + i + 104);
+      const float32x4_t x3 = vld1q_f32(x + i + 108);
+      const float32x4_t x4 = vld1q_f32(x + i + 112);
+      const float32x4_t x5 = vld1q_f32(x + i + 116);
+      const float32x4_t x6 = vld1q_f32(x + i + 120);
+      const float32x4_t x7 = vld1q_f32(x + i + 124);
+
+      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      const float32x4_t clamped0 = vmaxq_f32(lower, x0);
+      const float32x4_t clamped1 = vmaxq_f32(lower, x1);
+      const float32x4_t clamped2 = vmaxq_f32(lower, x2);
+      const float32x4_t clamped3 = vmaxq_f32(lower, x3);
+      const float32x4_t clamped4 = vmaxq_f32(lower, x4);
+      const float32x4_t clamped5 = vmaxq_f32(lower, x5);
+      const float32x4_t clamped6 = vmaxq_f32(lower, x6);
+      const float32x4_t clamped7 = vmaxq_f32(lower, x7);
+      const float32x4_t biased0 = vfmaq_f32(bias, clamped0, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased1 = vfmaq_f32(bias, clamped1, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased2 = vfmaq_f32(bias, clamped2, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased3 = vfmaq_f32(bias, clamped3, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased4 = vfmaq_f32(bias, clamped4, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased5 = vfmaq_f32(bias, clamped5, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased6 = vfmaq_f32(bias, clamped6, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased7 = vfmaq_f32(bias, clamped7, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t n0 = vsubq_f32(biased0, bias);
+      const float32x4_t n1 = vsubq_f32(biased1, bias);
+      const float32x4_t n2 = vsubq_f32(biased2, bias);
+      const float32x4_t n3 = vsubq_f32(biased3, bias);
+      const float32x4_t n4 = vsubq_f32(biased4, bias);
+      const float32x4_t n5 = vsubq_f32(biased5, bias);
+      const float32x4_t n6 = vsubq_f32(biased6, bias);
+      const float32x4_t n7 = vsubq_f32(biased7, bias);
+      const uint8x16_t index0 = neon_table_index(biased0);
+      const uint8x16_t index1 = neon_table_index(biased1);
+      const uint8x16_t index2 = neon_table_index(biased2);
+      const uint8x16_t index3 = neon_table_index(biased3);
+      const uint8x16_t index4 = neon_table_index(biased4);
+      const uint8x16_t index5 = neon_table_index(biased5);
+      const uint8x16_t index6 = neon_table_index(biased6);
+      const uint8x16_t index7 = neon_table_index(biased7);
+      float32x4_t t0 = vfmaq_f32(clamped0, n0, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t1 = vfmaq_f32(clamped1, n1, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t2 = vfmaq_f32(clamped2, n2, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t3 = vfmaq_f32(clamped3, n3, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t4 = vfmaq_f32(clamped4, n4, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t5 = vfmaq_f32(clamped5, n5, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t6 = vfmaq_f32(clamped6, n6, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t7 = vfmaq_f32(clamped7, n7, vdupq_n_f32(-0x1.62E430p-4f));
+      t0 = vfmaq_f32(t0, n0, vdupq_n_f32(0x1.05C610p-32f));
+      t1 = vfmaq_f32(t1, n1, vdupq_n_f32(0x1.05C610p-32f));
+      t2 = vfmaq_f32(t2, n2, vdupq_n_f32(0x1.05C610p-32f));
+      t3 = vfmaq_f32(t3, n3, vdupq_n_f32(0x1.05C610p-32f));
+      t4 = vfmaq_f32(t4, n4, vdupq_n_f32(0x1.05C610p-32f));
+      t5 = vfmaq_f32(t5, n5, vdupq_n_f32(0x1.05C610p-32f));
+      t6 = vfmaq_f32(t6, n6, vdupq_n_f32(0x1.05C610p-32f));
+      t7 = vfmaq_f32(t7, n7, vdupq_n_f32(0x1.05C610p-32f));
+      float32x4_t u0 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t0, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u1 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t1, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u2 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t2, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u3 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t3, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u4 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t4, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u5 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t5, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u6 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t6, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u7 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t7, vdupq_n_f32(0x1.555854p-3f));
+      u0 = vfmaq_f32(vdupq_n_f32(1.0f), u0, t0);
+      u1 = vfmaq_f32(vdupq_n_f32(1.0f), u1, t1);
+      u2 = vfmaq_f32(vdupq_n_f32(1.0f), u2, t2);
+      u3 = vfmaq_f32(vdupq_n_f32(1.0f), u3, t3);
+      u4 = vfmaq_f32(vdupq_n_f32(1.0f), u4, t4);
+      u5 = vfmaq_f32(vdupq_n_f32(1.0f), u5, t5);
+      u6 = vfmaq_f32(vdupq_n_f32(1.0f), u6, t6);
+      u7 = vfmaq_f32(vdupq_n_f32(1.0f), u7, t7);
+      u0 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index0)), u0, t0);
+      u1 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index1)), u1, t1);
+      u2 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index2)), u2, t2);
+      u3 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index3)), u3, t3);
+      u4 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index4)), u4, t4);
+      u5 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index5)), u5, t5);
+      u6 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index6)), u6, t6);
+      u7 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index7)), u7, t7);
+      const float32x4_t s0 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased0), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index0)))));
+      const float32x4_t s1 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased1), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index1)))));
+      const float32x4_t s2 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased2), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index2)))));
+      const float32x4_t s3 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased3), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index3)))));
+      const float32x4_t s4 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased4), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index4)))));
+      const float32x4_t s5 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased5), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index5)))));
+      const float32x4_t s6 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased6), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index6)))));
+      const float32x4_t s7 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased7), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index7)))));
+      const float32x4_t e0 = vfmaq_f32(s0, s0, u0);
+      const float32x4_t e1 = vfmaq_f32(s1, s1, u1);
+      const float32x4_t e2 = vfmaq_f32(s2, s2, u2);
+      const float32x4_t e3 = vfmaq_f32(s3, s3, u3);
+      const float32x4_t e4 = vfmaq_f32(s4, s4, u4);
+      const float32x4_t e5 = vfmaq_f32(s5, s5, u5);
+      const float32x4_t e6 = vfmaq_f32(s6, s6, u6);
+      const float32x4_t e7 = vfmaq_f32(s7, s7, u7);
+      vst1q_f32(y + i + 96, e0);
+      vst1q_f32(y + i + 100, e1);
+      vst1q_f32(y + i + 104, e2);
+      vst1q_f32(y + i + 108, e3);
+      vst1q_f32(y + i + 112, e4);
+      vst1q_f32(y + i + 116, e5);
+      vst1q_f32(y + i + 120, e6);
+      vst1q_f32(y + i + 124, e7);
+      add_compensated(&block_hi[0], &block_lo[0], vaddq_f32(e0, e4));
+      add_compensated(&block_hi[1], &block_lo[1], vaddq_f32(e1, e5));
+      add_compensated(&block_hi[2], &block_lo[2], vaddq_f32(e2, e6));
+      add_compensated(&block_hi[3], &block_lo[3], vaddq_f32(e3, e7));
+    }
+  }
+  for (; i + 32 <= n; i += 32) {
+    const float32x4_t x0 = vld1q_f32(x + i + 0);
+    const float32x4_t x1 = vld1q_f32(x + i + 4);
+    const float32x4_t x2 = vld1q_f32(x + i + 8);
+    const float32x4_t x3 = vld1q_f32(x + i + 12);
+    const float32x4_t x4 = vld1q_f32(x + i + 16);
+    const float32x4_t x5 = vld1q_f32(x + i + 20);
+    const float32x4_t x6 = vld1q_f32(x + i + 24);
+    const float32x4_t x7 = vld1q_f32(x + i + 28);
+
+    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    const float32x4_t clamped0 = vmaxq_f32(lower, x0);
+    const float32x4_t clamped1 = vmaxq_f32(lower, x1);
+    const float32x4_t clamped2 = vmaxq_f32(lower, x2);
+    const float32x4_t clamped3 = vmaxq_f32(lower, x3);
+    const float32x4_t clamped4 = vmaxq_f32(lower, x4);
+    const float32x4_t clamped5 = vmaxq_f32(lower, x5);
+    const float32x4_t clamped6 = vmaxq_f32(lower, x6);
+    const float32x4_t clamped7 = vmaxq_f32(lower, x7);
+    const float32x4_t biased0 = vfmaq_f32(bias, clamped0, vdupq_n_f32(8.0f * smx_log2e));
+    const float32x4_t biased1 = vfmaq_f32(bias, clamped1, vdupq_n_f32(8.0f * smx_log2e));
+    const float32x4_t biased2 = vfmaq_f32(bias, clamped2, vdupq_n_f32(8.0f * smx_log2e));
+    const float32x4_t biased3 = vfmaq_f32(bias, clamped3, vdupq_n_f32(8.0f * smx_log2e));
+    const float32x4_t biased4 = vfmaq_f32(bias, clamped4, vdupq_n_f32(8.0f * smx_log2e));
+    const float32x4_t biased5 = vfmaq_f32(bias, clamped5, vdupq_n_f32(8.0f * smx_log2e));
+    const float32x4_t biased6 = vfmaq_f32(bias, clamped6, vdupq_n_f32(8.0f * smx_log2e));
+    const float32x4_t biased7 = vfmaq_f32(bias, clamped7, vdupq_n_f32(8.0f * smx_log2e));
+    const float32x4_t n0 = vsubq_f32(biased0, bias);
+    const float32x4_t n1 = vsubq_f32(biased1, bias);
+    const float32x4_t n2 = vsubq_f32(biased2, bias);
+    const float32x4_t n3 = vsubq_f32(biased3, bias);
+    const float32x4_t n4 = vsubq_f32(biased4, bias);
+    const float32x4_t n5 = vsubq_f32(biased5, bias);
+    const float32x4_t n6 = vsubq_f32(biased6, bias);
+    const float32x4_t n7 = vsubq_f32(biased7, bias);
+    const uint8x16_t index0 = neon_table_index(biased0);
+    const uint8x16_t index1 = neon_table_index(biased1);
+    const uint8x16_t index2 = neon_table_index(biased2);
+    const uint8x16_t index3 = neon_table_index(biased3);
+    const uint8x16_t index4 = neon_table_index(biased4);
+    const uint8x16_t index5 = neon_table_index(biased5);
+    const uint8x16_t index6 = neon_table_index(biased6);
+    const uint8x16_t index7 = neon_table_index(biased7);
+    float32x4_t t0 = vfmaq_f32(clamped0, n0, vdupq_n_f32(-0x1.62E430p-4f));
+    float32x4_t t1 = vfmaq_f32(clamped1, n1, vdupq_n_f32(-0x1.62E430p-4f));
+    float32x4_t t2 = vfmaq_f32(clamped2, n2, vdupq_n_f32(-0x1.62E430p-4f));
+    float32x4_t t3 = vfmaq_f32(clamped3, n3, vdupq_n_f32(-0x1.62E430p-4f));
+    float32x4_t t4 = vfmaq_f32(clamped4, n4, vdupq_n_f32(-0x1.62E430p-4f));
+    float32x4_t t5 = vfmaq_f32(clamped5, n5, vdupq_n_f32(-0x1.62E430p-4f));
+    float32x4_t t6 = vfmaq_f32(clamped6, n6, vdupq_n_f32(-0x1.62E430p-4f));
+    float32x4_t t7 = vfmaq_f32(clamped7, n7, vdupq_n_f32(-0x1.62E430p-4f));
+    t0 = vfmaq_f32(t0, n0, vdupq_n_f32(0x1.05C610p-32f));
+    t1 = vfmaq_f32(t1, n1, vdupq_n_f32(0x1.05C610p-32f));
+    t2 = vfmaq_f32(t2, n2, vdupq_n_f32(0x1.05C610p-32f));
+    t3 = vfmaq_f32(t3, n3, vdupq_n_f32(0x1.05C610p-32f));
+    t4 = vfmaq_f32(t4, n4, vdupq_n_f32(0x1.05C610p-32f));
+    t5 = vfmaq_f32(t5, n5, vdupq_n_f32(0x1.05C610p-32f));
+    t6 = vfmaq_f32(t6, n6, vdupq_n_f32(0x1.05C610p-32f));
+    t7 = vfmaq_f32(t7, n7, vdupq_n_f32(0x1.05C610p-32f));
+    float32x4_t u0 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t0, vdupq_n_f32(0x1.555854p-3f));
+    float32x4_t u1 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t1, vdupq_n_f32(0x1.555854p-3f));
+    float32x4_t u2 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t2, vdupq_n_f32(0x1.555854p-3f));
+    float32x4_t u3 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t3, vdupq_n_f32(0x1.555854p-3f));
+    float32x4_t u4 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t4, vdupq_n_f32(0x1.555854p-3f));
+    float32x4_t u5 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t5, vdupq_n_f32(0x1.555854p-3f));
+    float32x4_t u6 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t6, vdupq_n_f32(0x1.555854p-3f));
+    float32x4_t u7 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t7, vdupq_n_f32(0x1.555854p-3f));
+    u0 = vfmaq_f32(vdupq_n_f32(1.0f), u0, t0);
+    u1 = vfmaq_f32(vdupq_n_f32(1.0f), u1, t1);
+    u2 = vfmaq_f32(vdupq_n_f32(1.0f), u2, t2);
+    u3 = vfmaq_f32(vdupq_n_f32(1.0f), u3, t3);
+    u4 = vfmaq_f32(vdupq_n_f32(1.0f), u4, t4);
+    u5 = vfmaq_f32(vdupq_n_f32(1.0f), u5, t5);
+    u6 = vfmaq_f32(vdupq_n_f32(1.0f), u6, t6);
+    u7 = vfmaq_f32(vdupq_n_f32(1.0f), u7, t7);
+    u0 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index0)), u0, t0);
+    u1 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index1)), u1, t1);
+    u2 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index2)), u2, t2);
+    u3 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index3)), u3, t3);
+    u4 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index4)), u4, t4);
+    u5 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index5)), u5, t5);
+    u6 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index6)), u6, t6);
+    u7 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index7)), u7, t7);
+    const float32x4_t s0 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased0), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index0)))));
+    const float32x4_t s1 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased1), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index1)))));
+    const float32x4_t s2 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased2), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index2)))));
+    const float32x4_t s3 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased3), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index3)))));
+    const float32x4_t s4 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased4), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index4)))));
+    const float32x4_t s5 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased5), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index5)))));
+    const float32x4_t s6 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased6), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index6)))));
+    const float32x4_t s7 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased7), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index7)))));
+    const float32x4_t e0 = vfmaq_f32(s0, s0, u0);
+    const float32x4_t e1 = vfmaq_f32(s1, s1, u1);
+    const float32x4_t e2 = vfmaq_f32(s2, s2, u2);
+    const float32x4_t e3 = vfmaq_f32(s3, s3, u3);
+    const float32x4_t e4 = vfmaq_f32(s4, s4, u4);
+    const float32x4_t e5 = vfmaq_f32(s5, s5, u5);
+    const float32x4_t e6 = vfmaq_f32(s6, s6, u6);
+    const float32x4_t e7 = vfmaq_f32(s7, s7, u7);
+    vst1q_f32(y + i + 0, e0);
+    vst1q_f32(y + i + 4, e1);
+    vst1q_f32(y + i + 8, e2);
+    vst1q_f32(y + i + 12, e3);
+    vst1q_f32(y + i + 16, e4);
+    vst1q_f32(y + i + 20, e5);
+    vst1q_f32(y + i + 24, e6);
+    vst1q_f32(y + i + 28, e7);
+    add_compensated(&block_hi[0], &block_lo[0], vaddq_f32(e0, e4));
+    add_compensated(&block_hi[1], &block_lo[1], vaddq_f32(e1, e5));
+    add_compensated(&block_hi[2], &block_lo[2], vaddq_f32(e2, e6));
+    add_compensated(&block_hi[3], &block_lo[3], vaddq_f32(e3, e7));
+  }
+  if (i < n) {
+    const float32x4_t absent = vdupq_n_f32(-INFINITY);  // counts as 0
+
+    const float32x4_t x0 = neon_load_tail(x + i + 0, (ptrdiff_t)(n - i) - 0, absent);
+    const float32x4_t x1 = neon_load_tail(x + i + 4, (ptrdiff_t)(n - i) - 4, absent);
+    const float32x4_t x2 = neon_load_tail(x + i + 8, (ptrdiff_t)(n - i) - 8, absent);
+    const float32x4_t x3 = neon_load_tail(x + i + 12, (ptrdiff_t)(n - i) - 12, absent);
+    const float32x4_t x4 = neon_load_tail(x + i + 16, (ptrdiff_t)(n - i) - 16, absent);
+    const float32x4_t x5 = neon_load_tail(x + i + 20, (ptrdiff_t)(n - i) - 20, absent);
+    const float32x4_t x6 = neon_load_tail(x + i + 24, (ptrdiff_t)(n - i) - 24, absent);
+    const float32x4_t x7 = neon_load_tail(x + i + 28, (ptrdiff_t)(n - i) - 28, absent);
+
+    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    const float32x4_t clamped0 = vmaxq_f32(lower, x0);
+    const float32x4_t clamped1 = vmaxq_f32(lower, x1);
+    const float32x4_t clamped2 = vmaxq_f32(lower, x2);
+    const float32x4_t clamped3 = vmaxq_f32(lower, x3);
+    const float32x4_t clamped4 = vmaxq_f32(lower, x4);
+    const float32x4_t clamped5 = vmaxq_f32(lower, x5);
+    const float32x4_t clamped6 = vmaxq_f32(lower, x6);
+    const float32x4_t clamped7 = vmaxq_f32(lower, x7);
+    const float32x4_t biased0 = vfmaq_f32(bias, clamped0, vdupq_n_f32(8.0f * smx_log2e));
+    const float32x4_t biased1 = vfmaq_f32(bias, clamped1, vdupq_n_f32(8.0f * smx_log2e));
+    const float32x4_t biased2 = vfmaq_f32(bias, clamped2, vdupq_n_f32(8.0f * smx_log2e));
+    const float32x4_t biased3 = vfmaq_f32(bias, clamped3, vdupq_n_f32(8.0f * smx_log2e));
+    const float32x4_t biased4 = vfmaq_f32(bias, clamped4, vdupq_n_f32(8.0f * smx_log2e));
+    const float32x4_t biased5 = vfmaq_f32(bias, clamped5, vdupq_n_f32(8.0f * smx_log2e));
+    const float32x4_t biased6 = vfmaq_f32(bias, clamped6, vdupq_n_f32(8.0f * smx_log2e));
+    const float32x4_t biased7 = vfmaq_f32(bias, clamped7, vdupq_n_f32(8.0f * smx_log2e));
+    const float32x4_t n0 = vsubq_f32(biased0, bias);
+    const float32x4_t n1 = vsubq_f32(biased1, bias);
+    const float32x4_t n2 = vsubq_f32(biased2, bias);
+    const float32x4_t n3 = vsubq_f32(biased3, bias);
+    const float32x4_t n4 = vsubq_f32(biased4, bias);
+    const float32x4_t n5 = vsubq_f32(biased5, bias);
+    const float32x4_t n6 = vsubq_f32(biased6, bias);
+    const float32x4_t n7 = vsubq_f32(biased7, bias);
+    const uint8x16_t index0 = neon_table_index(biased0);
+    const uint8x16_t index1 = neon_table_index(biased1);
+    const uint8x16_t index2 = neon_table_index(biased2);
+    const uint8x16_t index3 = neon_table_index(biased3);
+    const uint8x16_t index4 = neon_table_index(biased4);
+    const uint8x16_t index5 = neon_table_index(biased5);
+    const uint8x16_t index6 = neon_table_index(biased6);
+    const uint8x16_t index7 = neon_table_index(biased7);
+    float32x4_t t0 = vfmaq_f32(clamped0, n0, vdupq_n_f32(-0x1.62E430p-4f));
+    float32x4_t t1 = vfmaq_f32(clamped1, n1, vdupq_n_f32(-0x1.62E430p-4f));
+    float32x4_t t2 = vfmaq_f32(clamped2, n2, vdupq_n_f32(-0x1.62E430p-4f));
+    float32x4_t t3 = vfmaq_f32(clamped3, n3, vdupq_n_f32(-0x1.62E430p-4f));
+    float32x4_t t4 = vfmaq_f32(clamped4, n4, vdupq_n_f32(-0x1.62E430p-4f));
+    float32x4_t t5 = vfmaq_f32(clamped5, n5, vdupq_n_f32(-0x1.62E430p-4f));
+    float32x4_t t6 = vfmaq_f32(clamped6, n6, vdupq_n_f32(-0x1.62E430p-4f));
+    float32x4_t t7 = vfmaq_f32(clamped7, n7, vdupq_n_f32(-0x1.62E430p-4f));
+    t0 = vfmaq_f32(t0, n0, vdupq_n_f32(0x1.05C610p-32f));
+    t1 = vfmaq_f32(t1, n1, vdupq_n_f32(0x1.05C610p-32f));
+    t2 = vfmaq_f32(t2, n2, vdupq_n_f32(0x1.05C610p-32f));
+    t3 = vfmaq_f32(t3, n3, vdupq_n_f32(0x1.05C610p-32f));
+    t4 = vfmaq_f32(t4, n4, vdupq_n_f32(0x1.05C610p-32f));
+    t5 = vfmaq_f32(t5, n5, vdupq_n_f32(0x1.05C610p-32f));
+    t6 = vfmaq_f32(t6, n6, vdupq_n_f32(0x1.05C610p-32f));
+    t7 = vfmaq_f32(t7, n7, vdupq_n_f32(0x1.05C610p-32f));
+    float32x4_t u0 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t0, vdupq_n_f32(0x1.555854p-3f));
+    float32x4_t u1 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t1, vdupq_n_f32(0x1.555854p-3f));
+    float32x4_t u2 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t2, vdupq_n_f32(0x1.555854p-3f));
+    float32x4_t u3 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t3, vdupq_n_f32(0x1.555854p-3f));
+    float32x4_t u4 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t4, vdupq_n_f32(0x1.555854p-3f));
+    float32x4_t u5 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t5, vdupq_n_f32(0x1.555854p-3f));
+    float32x4_t u6 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t6, vdupq_n_f32(0x1.555854p-3f));
+    float32x4_t u7 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t7, vdupq_n_f32(0x1.555854p-3f));
+    u0 = vfmaq_f32(vdupq_n_f32(1.0f), u0, t0);
+    u1 = vfmaq_f32(vdupq_n_f32(1.0f), u1, t1);
+    u2 = vfmaq_f32(vdupq_n_f32(1.0f), u2, t2);
+    u3 = vfmaq_f32(vdupq_n_f32(1.0f), u3, t3);
+    u4 = vfmaq_f32(vdupq_n_f32(1.0f), u4, t4);
+    u5 = vfmaq_f32(vdupq_n_f32(1.0f), u5, t5);
+    u6 = vfmaq_f32(vdupq_n_f32(1.0f), u6, t6);
+    u7 = vfmaq_f32(vdupq_n_f32(1.0f), u7, t7);
+    u0 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index0)), u0, t0);
+    u1 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index1)), u1, t1);
+    u2 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index2)), u2, t2);
+    u3 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index3)), u3, t3);
+    u4 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index4)), u4, t4);
+    u5 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index5)), u5, t5);
+    u6 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index6)), u6, t6);
+    u7 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index7)), u7, t7);
+    const float32x4_t s0 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased0), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index0)))));
+    const float32x4_t s1 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased1), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index1)))));
+    const float32x4_t s2 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased2), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index2)))));
+    const float32x4_t s3 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased3), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index3)))));
+    const float32x4_t s4 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased4), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index4)))));
+    const float32x4_t s5 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased5), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index5)))));
+    const float32x4_t s6 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased6), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index6)))));
+    const float32x4_t s7 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased7), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index7)))));
+    const float32x4_t e0 = vfmaq_f32(s0, s0, u0);
+    const float32x4_t e1 = vfmaq_f32(s1, s1, u1);
+    const float32x4_t e2 = vfmaq_f32(s2, s2, u2);
+    const float32x4_t e3 = vfmaq_f32(s3, s3, u3);
+    const float32x4_t e4 = vfmaq_f32(s4, s4, u4);
+    const float32x4_t e5 = vfmaq_f32(s5, s5, u5);
+    const float32x4_t e6 = vfmaq_f32(s6, s6, u6);
+    const float32x4_t e7 = vfmaq_f32(s7, s7, u7);
+    neon_store_tail(y + i + 0, (ptrdiff_t)(n - i) - 0, e0);
+    neon_store_tail(y + i + 4, (ptrdiff_t)(n - i) - 4, e1);
+    neon_store_tail(y + i + 8, (ptrdiff_t)(n - i) - 8, e2);
+    neon_store_tail(y + i + 12, (ptrdiff_t)(n - i) - 12, e3);
+    neon_store_tail(y + i + 16, (ptrdiff_t)(n - i) - 16, e4);
+    neon_store_tail(y + i + 20, (ptrdiff_t)(n - i) - 20, e5);
+    neon_store_tail(y + i + 24, (ptrdiff_t)(n - i) - 24, e6);
+    neon_store_tail(y + i + 28, (ptrdiff_t)(n - i) - 28, e7);
+    add_compensated(&block_hi[0], &block_lo[0], vaddq_f32(e0, e4));
+    add_compensated(&block_hi[1], &block_lo[1], vaddq_f32(e1, e5));
+    add_compensated(&block_hi[2], &block_lo[2], vaddq_f32(e2, e6));
+    add_compensated(&block_hi[3], &block_lo[3], vaddq_f32(e3, e7));
+  }
+  take_off(&block_hi[0], &block_lo[0], anchor);
+  add_pair(&hi[0], &lo[0], block_hi[0], block_lo[0]);
+  take_off(&block_hi[1], &block_lo[1], anchor);
+  add_pair(&hi[1], &lo[1], block_hi[1], block_lo[1]);
+  take_off(&block_hi[2], &block_lo[2], anchor);
+  add_pair(&hi[2], &lo[2], block_hi[2], block_lo[2]);
+  take_off(&block_hi[3], &block_lo[3], anchor);
+  add_pair(&hi[3], &lo[3], block_hi[3], block_lo[3]);
+}
+
+// Adds 1 whole block to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow.
+template <bool kLooksAhead>
+static inline void add_blocks_u32(const float* x, float* y, const struct smx_f32_reference* reference,
+                                  const int32_t* anchors, float32x4_t* hi, float32x4_t* lo,
+                                  [[maybe_unused]] float* maxima) {
+  const float32x4_t lower = vdupq_n_f32(smx_lower_bound(SMX_BIAS - reference->exponent));
+  const float32x4_t bias = vdupq_n_f32(smx_rounding_bias(SMX_BIAS - reference->exponent));
+  const uint8x16x2_t mantissas = vld1q_u8_x2((const uint8_t*)smx_exp2_mantissas);
+  const uint8x16x2_t residuals = vld1q_u8_x2((const uint8_t*)smx_exp2_residuals);
+  float32x4_t anchor[1], max[1][2];
+  for (int b = 0; b < 1; b++) {
+    anchor[b] = vdupq_n_f32(smx_f32_anchor(reference, anchors[b], 1024));
+    max[b][0] = max[b][1] = vdupq_n_f32(-INFINITY);
+  }
+  float32x4_t block_hi[1][4] = {
+      {anchor[0], anchor[0], anchor[0], anchor[0]},
+  };
+  float32x4_t block_lo[1][4] = {
+      {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)},
+  };
+  for (size_t i = 0; i < 1024; i += 32) {
+    const float32x4_t x0 = vld1q_f32(x + i + 0);
+    const float32x4_t x1 = vld1q_f32(x + i + 4);
+    const float32x4_t x2 = vld1q_f32(x + i + 8);
+    const float32x4_t x3 = vld1q_f32(x + i + 12);
+    const float32x4_t x4 = vld1q_f32(x + i + 16);
+    const float32x4_t x5 = vld1q_f32(x + i + 20);
+    const float32x4_t x6 = vld1q_f32(x + i + 24);
+    const float32x4_t x7 = vld1q_f32(x + i + 28);
+    if constexpr (kLooksAhead) {
+      max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1024));
+      max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1028));
+      max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1032));
+      max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1036));
+      max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1040));
+      max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1044));
+      max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1048));
+      max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1052));
+    }
+
+    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    const float32x4_t clamped0 = vmaxq_f32(lower, x0);
+    const float32x4_t clamped1 = vmaxq_f32(lower, x1);
+    const float32x4_t clamped2 = vmaxq_f32(lower, x2);
+    const float32x4_t clamped3 = vmaxq_f32(lower, x3);
+    const float32x4_t clamped4 = vmaxq_f32(lower, x4);
+    const float32x4_t clamped5 = vmaxq_f32(lower, x5);
+    const float32x4_t clamped6 = vmaxq_f32(lower, x6);
+    const float32x4_t clamped7 = vmaxq_f32(lower, x7);
+    const float32x4_t biased0 = vfmaq_f32(bias, clamped0, vdupq_n_f32(8.0f * smx_log2e));
+    const float32x4_t biased1 = vfmaq_f32(bias, clamped1, vdupq_n_f32(8.0f * smx_log2e));
+    const float32x4_t biased2 = vfmaq_f32(bias, clamped2, vdupq_n_f32(8.0f * smx_log2e));
+    const float32x4_t biased3 = vfmaq_f32(bias, clamped3, vdupq_n_f32(8.0f * smx_log2e));
+    const float32x4_t biased4 = vfmaq_f32(bias, clamped4, vdupq_n_f32(8.0f * smx_log2e));
+    const float32x4_t biased5 = vfmaq_f32(bias, clamped5, vdupq_n_f32(8.0f * smx_log2e));
+    const float32x4_t biased6 = vfmaq_f32(bias, clamped6, vdupq_n_f32(8.0f * smx_log2e));
+    const float32x4_t biased7 = vfmaq_f32(bias, clamped7, vdupq_n_f32(8.0f * smx_log2e));
+    const float32x4_t n0 = vsubq_f32(biased0, bias);
+    const float32x4_t n1 = vsubq_f32(biased1, bias);
+    const float32x4_t n2 = vsubq_f32(biased2, bias);
+    const float32x4_t n3 = vsubq_f32(biased3, bias);
+    const float32x4_t n4 = vsubq_f32(biased4, bias);
+    const float32x4_t n5 = vsubq_f32(biased5, bias);
+    const float32x4_t n6 = vsubq_f32(biased6, bias);
+    const float32x4_t n7 = vsubq_f32(biased7, bias);
+    const uint8x16_t index0 = neon_table_index(biased0);
+    const uint8x16_t index1 = neon_table_index(biased1);
+    const uint8x16_t index2 = neon_table_index(biased2);
+    const uint8x16_t index3 = neon_table_index(biased3);
+    const uint8x16_t index4 = neon_table_index(biased4);
+    const uint8x16_t index5 = neon_table_index(biased5);
+    const uint8x16_t index6 = neon_table_index(biased6);
+    const uint8x16_t index7 = neon_table_index(biased7);
+    float32x4_t t0 = vfmaq_f32(clamped0, n0, vdupq_n_f32(-0x1.62E430p-4f));
+    float32x4_t t1 = vfmaq_f32(clamped1, n1, vdupq_n_f32(-0x1.62E430p-4f));
+    float32x4_t t2 = vfmaq_f32(clamped2, n2, vdupq_n_f32(-0x1.62E430p-4f));
+    float32x4_t t3 = vfmaq_f32(clamped3, n3, vdupq_n_f32(-0x1.62E430p-4f));
+    float32x4_t t4 = vfmaq_f32(clamped4, n4, vdupq_n_f32(-0x1.62E430p-4f));
+    float32x4_t t5 = vfmaq_f32(clamped5, n5, vdupq_n_f32(-0x1.62E430p-4f));
+    float32x4_t t6 = vfmaq_f32(clamped6, n6, vdupq_n_f32(-0x1.62E430p-4f));
+    float32x4_t t7 = vfmaq_f32(clamped7, n7, vdupq_n_f32(-0x1.62E430p-4f));
+    t0 = vfmaq_f32(t0, n0, vdupq_n_f32(0x1.05C610p-32f));
+    t1 = vfmaq_f32(t1, n1, vdupq_n_f32(0x1.05C610p-32f));
+    t2 = vfmaq_f32(t2, n2, vdupq_n_f32(0x1.05C610p-32f));
+    t3 = vfmaq_f32(t3, n3, vdupq_n_f32(0x1.05C610p-32f));
+    t4 = vfmaq_f32(t4, n4, vdupq_n_f32(0x1.05C610p-32f));
+    t5 = vfmaq_f32(t5, n5, vdupq_n_f32(0x1.05C610p-32f));
+    t6 = vfmaq_f32(t6, n6, vdupq_n_f32(0x1.05C610p-32f));
+    t7 = vfmaq_f32(t7, n7, vdupq_n_f32(0x1.05C610p-32f));
+    float32x4_t u0 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t0, vdupq_n_f32(0x1.555854p-3f));
+    float32x4_t u1 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t1, vdupq_n_f32(0x1.555854p-3f));
+    float32x4_t u2 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t2, vdupq_n_f32(0x1.555854p-3f));
+    float32x4_t u3 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t3, vdupq_n_f32(0x1.555854p-3f));
+    float32x4_t u4 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t4, vdupq_n_f32(0x1.555854p-3f));
+    float32x4_t u5 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t5, vdupq_n_f32(0x1.555854p-3f));
+    float32x4_t u6 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t6, vdupq_n_f32(0x1.555854p-3f));
+    float32x4_t u7 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t7, vdupq_n_f32(0x1.555854p-3f));
+    u0 = vfmaq_f32(vdupq_n_f32(1.0f), u0, t0);
+    u1 = vfmaq_f32(vdupq_n_f32(1.0f), u1, t1);
+    u2 = vfmaq_f32(vdupq_n_f32(1.0f), u2, t2);
+    u3 = vfmaq_f32(vdupq_n_f32(1.0f), u3, t3);
+    u4 = vfmaq_f32(vdupq_n_f32(1.0f), u4, t4);
+    u5 = vfmaq_f32(vdupq_n_f32(1.0f), u5, t5);
+    u6 = vfmaq_f32(vdupq_n_f32(1.0f), u6, t6);
+    u7 = vfmaq_f32(vdupq_n_f32(1.0f), u7, t7);
+    u0 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index0)), u0, t0);
+    u1 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index1)), u1, t1);
+    u2 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index2)), u2, t2);
+    u3 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index3)), u3, t3);
+    u4 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index4)), u4, t4);
+    u5 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index5)), u5, t5);
+    u6 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index6)), u6, t6);
+    u7 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index7)), u7, t7);
+    const float32x4_t s0 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased0), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index0)))));
+    const float32x4_t s1 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased1), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index1)))));
+    const float32x4_t s2 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased2), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index2)))));
+    const float32x4_t s3 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased3), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index3)))));
+    const float32x4_t s4 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased4), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index4)))));
+    const float32x4_t s5 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased5), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index5)))));
+    const float32x4_t s6 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased6), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index6)))));
+    const float32x4_t s7 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased7), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index7)))));
+    const float32x4_t e0 = vfmaq_f32(s0, s0, u0);
+    const float32x4_t e1 = vfmaq_f32(s1, s1, u1);
+    const float32x4_t e2 = vfmaq_f32(s2, s2, u2);
+    const float32x4_t e3 = vfmaq_f32(s3, s3, u3);
+    const float32x4_t e4 = vfmaq_f32(s4, s4, u4);
+    const float32x4_t e5 = vfmaq_f32(s5, s5, u5);
+    const float32x4_t e6 = vfmaq_f32(s6, s6, u6);
+    const float32x4_t e7 = vfmaq_f32(s7, s7, u7);
+    vst1q_f32(y + i + 0, e0);
+    vst1q_f32(y + i + 4, e1);
+    vst1q_f32(y + i + 8, e2);
+    vst1q_f32(y + i + 12, e3);
+    vst1q_f32(y + i + 16, e4);
+    vst1q_f32(y + i + 20, e5);
+    vst1q_f32(y + i + 24, e6);
+    vst1q_f32(y + i + 28, e7);
+    add_compensated(&block_hi[0][0], &block_lo[0][0], vaddq_f32(e0, e4));
+    add_compensated(&block_hi[0][1], &block_lo[0][1], vaddq_f32(e1, e5));
+    add_compensated(&block_hi[0][2], &block_lo[0][2], vaddq_f32(e2, e6));
+    add_compensated(&block_hi[0][3], &block_lo[0][3], vaddq_f32(e3, e7));
+  }
+  take_off(&block_hi[0][0], &block_lo[0][0], anchor[0]);
+  add_pair(&hi[0], &lo[0], block_hi[0][0], block_lo[0][0]);
+  take_off(&block_hi[0][1], &block_lo[0][1], anchor[0]);
+  add_pair(&hi[1], &lo[1], block_hi[0][1], block_lo[0][1]);
+  take_off(&block_hi[0][2], &block_lo[0][2], anchor[0]);
+  add_pair(&hi[2], &lo[2], block_hi[0][2], block_lo[0][2]);
+  take_off(&block_hi[0][3], &block_lo[0][3], anchor[0]);
+  add_pair(&hi[3], &lo[3], block_hi[0][3], block_lo[0][3]);
+  if constexpr (kLooksAhead) {
+    maxima[0] = vmaxvq_f32(vmaxq_f32(max[0][0], max[0][1]));
+  }
 }
 
 extern "C" void smx_f32_raddstoreextexp_ukernel__neon_u32(size_t n, const float* x, float* y,
@@ -398,617 +1904,358 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__neon_u32(size_t n, const float*
   struct smx_f32_reference reference;
   smx_f32_reference_init(&reference);
   sum->max = -INFINITY;
-  // In place nothing can be summed anew: the reference is that of the tile's maximum, and blocks are not guessed at.
-  const bool in_place = x == y;
-  if (in_place) {
+  // In place, a tile out of range is left as it is, and the reference is that of the tile's maximum: none can turn out too low.
+  if (x == y) {
     sum->max = maximum(n, x);
     if (!smx_is_in_range(sum->max)) return smx_f32_extended_refuse(sum);
-    hold(&reference, sum->max, hi, lo);
+    smx_f32_reference_move(&reference, sum->max);
   }
-  bool is_guess = false;
-  size_t i = 0;
-  while (i < n) {
-    float32x4_t block_hi[1][4], block_lo[1][4];
-    size_t length = n - i < 1024 ? n - i : 1024;
-    if (!is_guess) {
-      const float block_max = maximum(length, x + i);
-      sum->max = block_max > sum->max ? block_max : sum->max;
-      if (!hold(&reference, block_max, hi, lo)) return smx_f32_extended_refuse(sum);
-      smx_f32_anchor_move(&reference, block_max);
+  float maxima[1];
+  bool has_maxima = false;
+  for (; n >= 1024; n -= 1024) {
+    int32_t anchors[1];
+    for (int b = 0; b < 1; b++) {
+      const float max = has_maxima ? maxima[b] : maximum(1024, x + b * 1024);
+      sum->max = max > sum->max ? max : sum->max;
+      if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
+      anchors[b] = reference.anchor;
     }
-    const float max = sum_block_u32(length, x + i, y + i, &reference, block_hi[0], block_lo[0]);
-    if (is_guess && !(smx_f32_reference_holds(&reference, max) && smx_f32_anchor_holds(&reference, max))) {
-      is_guess = false;
-      continue;
+    has_maxima = n >= 2048;
+    if (has_maxima) {
+      add_blocks_u32<true>(x, y, &reference, anchors, hi, lo, maxima);
+    } else {
+      add_blocks_u32<false>(x, y, &reference, anchors, hi, lo, maxima);
     }
-    is_guess = !in_place;
+    x += 1024;
+    y += 1024;
+  }
+  while (n > 0) {
+    const size_t block = n < 1024 ? n : 1024;
+    const float max = maximum(block, x);
     sum->max = max > sum->max ? max : sum->max;
-    add_pair(&hi[0], &lo[0], block_hi[0][0], block_lo[0][0]);
-    add_pair(&hi[1], &lo[1], block_hi[0][1], block_lo[0][1]);
-    add_pair(&hi[2], &lo[2], block_hi[0][2], block_lo[0][2]);
-    add_pair(&hi[3], &lo[3], block_hi[0][3], block_lo[0][3]);
-    i += length;
+    if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
+    add_block_u32(block, x, y, &reference, hi, lo);
+    x += block;
+    y += block;
+    n -= block;
   }
   fold(hi, lo, sum);
   sum->reference = reference.exponent;
 }
 
-// The sum of a block in its lanes, and its largest element. Of no use where that is more than reference and anchor hold.
-static inline float sum_block_u64(size_t n, const float* x, float* y,
-                                  const struct smx_f32_reference* reference, float32x4_t* hi,
-                                  float32x4_t* lo) {
+// Adds 1 whole block to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow.
+template <bool kLooksAhead>
+static inline void add_blocks_u64(const float* x, float* y, const struct smx_f32_reference* reference,
+                                  const int32_t* anchors, float32x4_t* hi, float32x4_t* lo,
+                                  [[maybe_unused]] float* maxima) {
   const float32x4_t lower = vdupq_n_f32(smx_lower_bound(SMX_BIAS - reference->exponent));
   const float32x4_t bias = vdupq_n_f32(smx_rounding_bias(SMX_BIAS - reference->exponent));
-  const float32x4_t anchor = vdupq_n_f32(smx_f32_anchor(reference, n));
   const uint8x16x2_t mantissas = vld1q_u8_x2((const uint8_t*)smx_exp2_mantissas);
   const uint8x16x2_t residuals = vld1q_u8_x2((const uint8_t*)smx_exp2_residuals);
-  float32x4_t max0 = vdupq_n_f32(-INFINITY);
-  float32x4_t max1 = vdupq_n_f32(-INFINITY);
-  float32x4_t block_hi[4] = {anchor, anchor, anchor, anchor};
-  float32x4_t block_lo[4] = {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)};
-
-  size_t i = 0;
-  for (; i + 64 <= n; i += 64) {
-    const float32x4_t x0 = vld1q_f32(x + i + 0);
-    const float32x4_t x1 = vld1q_f32(x + i + 4);
-    const float32x4_t x2 = vld1q_f32(x + i + 8);
-    const float32x4_t x3 = vld1q_f32(x + i + 12);
-    const float32x4_t x4 = vld1q_f32(x + i + 16);
-    const float32x4_t x5 = vld1q_f32(x + i + 20);
-    const float32x4_t x6 = vld1q_f32(x + i + 24);
-    const float32x4_t x7 = vld1q_f32(x + i + 28);
-    const float32x4_t x8 = vld1q_f32(x + i + 32);
-    const float32x4_t x9 = vld1q_f32(x + i + 36);
-    const float32x4_t x10 = vld1q_f32(x + i + 40);
-    const float32x4_t x11 = vld1q_f32(x + i + 44);
-    const float32x4_t x12 = vld1q_f32(x + i + 48);
-    const float32x4_t x13 = vld1q_f32(x + i + 52);
-    const float32x4_t x14 = vld1q_f32(x + i + 56);
-    const float32x4_t x15 = vld1q_f32(x + i + 60);
-    max0 = vmaxq_f32(max0, x0);
-    max1 = vmaxq_f32(max1, x1);
-    max0 = vmaxq_f32(max0, x2);
-    max1 = vmaxq_f32(max1, x3);
-    max0 = vmaxq_f32(max0, x4);
-    max1 = vmaxq_f32(max1, x5);
-    max0 = vmaxq_f32(max0, x6);
-    max1 = vmaxq_f32(max1, x7);
-    max0 = vmaxq_f32(max0, x8);
-    max1 = vmaxq_f32(max1, x9);
-    max0 = vmaxq_f32(max0, x10);
-    max1 = vmaxq_f32(max1, x11);
-    max0 = vmaxq_f32(max0, x12);
-    max1 = vmaxq_f32(max1, x13);
-    max0 = vmaxq_f32(max0, x14);
-    max1 = vmaxq_f32(max1, x15);
-
-    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
-    const float32x4_t clamped0 = vmaxq_f32(lower, x0);
-    const float32x4_t clamped1 = vmaxq_f32(lower, x1);
-    const float32x4_t clamped2 = vmaxq_f32(lower, x2);
-    const float32x4_t clamped3 = vmaxq_f32(lower, x3);
-    const float32x4_t clamped4 = vmaxq_f32(lower, x4);
-    const float32x4_t clamped5 = vmaxq_f32(lower, x5);
-    const float32x4_t clamped6 = vmaxq_f32(lower, x6);
-    const float32x4_t clamped7 = vmaxq_f32(lower, x7);
-    const float32x4_t clamped8 = vmaxq_f32(lower, x8);
-    const float32x4_t clamped9 = vmaxq_f32(lower, x9);
-    const float32x4_t clamped10 = vmaxq_f32(lower, x10);
-    const float32x4_t clamped11 = vmaxq_f32(lower, x11);
-    const float32x4_t clamped12 = vmaxq_f32(lower, x12);
-    const float32x4_t clamped13 = vmaxq_f32(lower, x13);
-    const float32x4_t clamped14 = vmaxq_f32(lower, x14);
-    const float32x4_t clamped15 = vmaxq_f32(lower, x15);
-    const float32x4_t biased0 = vfmaq_f32(bias, clamped0, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased1 = vfmaq_f32(bias, clamped1, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased2 = vfmaq_f32(bias, clamped2, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased3 = vfmaq_f32(bias, clamped3, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased4 = vfmaq_f32(bias, clamped4, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased5 = vfmaq_f32(bias, clamped5, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased6 = vfmaq_f32(bias, clamped6, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased7 = vfmaq_f32(bias, clamped7, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased8 = vfmaq_f32(bias, clamped8, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased9 = vfmaq_f32(bias, clamped9, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased10 = vfmaq_f32(bias, clamped10, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased11 = vfmaq_f32(bias, clamped11, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased12 = vfmaq_f32(bias, clamped12, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased13 = vfmaq_f32(bias, clamped13, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased14 = vfmaq_f32(bias, clamped14, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased15 = vfmaq_f32(bias, clamped15, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t n0 = vsubq_f32(biased0, bias);
-    const float32x4_t n1 = vsubq_f32(biased1, bias);
-    const float32x4_t n2 = vsubq_f32(biased2, bias);
-    const float32x4_t n3 = vsubq_f32(biased3, bias);
-    const float32x4_t n4 = vsubq_f32(biased4, bias);
-    const float32x4_t n5 = vsubq_f32(biased5, bias);
-    const float32x4_t n6 = vsubq_f32(biased6, bias);
-    const float32x4_t n7 = vsubq_f32(biased7, bias);
-    const float32x4_t n8 = vsubq_f32(biased8, bias);
-    const float32x4_t n9 = vsubq_f32(biased9, bias);
-    const float32x4_t n10 = vsubq_f32(biased10, bias);
-    const float32x4_t n11 = vsubq_f32(biased11, bias);
-    const float32x4_t n12 = vsubq_f32(biased12, bias);
-    const float32x4_t n13 = vsubq_f32(biased13, bias);
-    const float32x4_t n14 = vsubq_f32(biased14, bias);
-    const float32x4_t n15 = vsubq_f32(biased15, bias);
-    const uint8x16_t index0 = neon_table_index(biased0);
-    const uint8x16_t index1 = neon_table_index(biased1);
-    const uint8x16_t index2 = neon_table_index(biased2);
-    const uint8x16_t index3 = neon_table_index(biased3);
-    const uint8x16_t index4 = neon_table_index(biased4);
-    const uint8x16_t index5 = neon_table_index(biased5);
-    const uint8x16_t index6 = neon_table_index(biased6);
-    const uint8x16_t index7 = neon_table_index(biased7);
-    const uint8x16_t index8 = neon_table_index(biased8);
-    const uint8x16_t index9 = neon_table_index(biased9);
-    const uint8x16_t index10 = neon_table_index(biased10);
-    const uint8x16_t index11 = neon_table_index(biased11);
-    const uint8x16_t index12 = neon_table_index(biased12);
-    const uint8x16_t index13 = neon_table_index(biased13);
-    const uint8x16_t index14 = neon_table_index(biased14);
-    const uint8x16_t index15 = neon_table_index(biased15);
-    const float32x4_t s0 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased0), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index0)))));
-    const float32x4_t s1 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased1), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index1)))));
-    const float32x4_t s2 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased2), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index2)))));
-    const float32x4_t s3 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased3), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index3)))));
-    const float32x4_t s4 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased4), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index4)))));
-    const float32x4_t s5 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased5), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index5)))));
-    const float32x4_t s6 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased6), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index6)))));
-    const float32x4_t s7 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased7), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index7)))));
-    const float32x4_t s8 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased8), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index8)))));
-    const float32x4_t s9 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased9), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index9)))));
-    const float32x4_t s10 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased10), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index10)))));
-    const float32x4_t s11 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased11), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index11)))));
-    const float32x4_t s12 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased12), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index12)))));
-    const float32x4_t s13 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased13), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index13)))));
-    const float32x4_t s14 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased14), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index14)))));
-    const float32x4_t s15 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased15), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index15)))));
-    float32x4_t t0 = vfmaq_f32(clamped0, n0, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t1 = vfmaq_f32(clamped1, n1, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t2 = vfmaq_f32(clamped2, n2, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t3 = vfmaq_f32(clamped3, n3, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t4 = vfmaq_f32(clamped4, n4, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t5 = vfmaq_f32(clamped5, n5, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t6 = vfmaq_f32(clamped6, n6, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t7 = vfmaq_f32(clamped7, n7, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t8 = vfmaq_f32(clamped8, n8, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t9 = vfmaq_f32(clamped9, n9, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t10 = vfmaq_f32(clamped10, n10, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t11 = vfmaq_f32(clamped11, n11, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t12 = vfmaq_f32(clamped12, n12, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t13 = vfmaq_f32(clamped13, n13, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t14 = vfmaq_f32(clamped14, n14, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t15 = vfmaq_f32(clamped15, n15, vdupq_n_f32(-0x1.62E430p-4f));
-    t0 = vfmaq_f32(t0, n0, vdupq_n_f32(0x1.05C610p-32f));
-    t1 = vfmaq_f32(t1, n1, vdupq_n_f32(0x1.05C610p-32f));
-    t2 = vfmaq_f32(t2, n2, vdupq_n_f32(0x1.05C610p-32f));
-    t3 = vfmaq_f32(t3, n3, vdupq_n_f32(0x1.05C610p-32f));
-    t4 = vfmaq_f32(t4, n4, vdupq_n_f32(0x1.05C610p-32f));
-    t5 = vfmaq_f32(t5, n5, vdupq_n_f32(0x1.05C610p-32f));
-    t6 = vfmaq_f32(t6, n6, vdupq_n_f32(0x1.05C610p-32f));
-    t7 = vfmaq_f32(t7, n7, vdupq_n_f32(0x1.05C610p-32f));
-    t8 = vfmaq_f32(t8, n8, vdupq_n_f32(0x1.05C610p-32f));
-    t9 = vfmaq_f32(t9, n9, vdupq_n_f32(0x1.05C610p-32f));
-    t10 = vfmaq_f32(t10, n10, vdupq_n_f32(0x1.05C610p-32f));
-    t11 = vfmaq_f32(t11, n11, vdupq_n_f32(0x1.05C610p-32f));
-    t12 = vfmaq_f32(t12, n12, vdupq_n_f32(0x1.05C610p-32f));
-    t13 = vfmaq_f32(t13, n13, vdupq_n_f32(0x1.05C610p-32f));
-    t14 = vfmaq_f32(t14, n14, vdupq_n_f32(0x1.05C610p-32f));
-    t15 = vfmaq_f32(t15, n15, vdupq_n_f32(0x1.05C610p-32f));
-    float32x4_t u0 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t0, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u1 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t1, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u2 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t2, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u3 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t3, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u4 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t4, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u5 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t5, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u6 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t6, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u7 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t7, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u8 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t8, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u9 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t9, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u10 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t10, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u11 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t11, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u12 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t12, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u13 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t13, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u14 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t14, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u15 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t15, vdupq_n_f32(0x1.555854p-3f));
-    u0 = vfmaq_f32(vdupq_n_f32(1.0f), u0, t0);
-    u1 = vfmaq_f32(vdupq_n_f32(1.0f), u1, t1);
-    u2 = vfmaq_f32(vdupq_n_f32(1.0f), u2, t2);
-    u3 = vfmaq_f32(vdupq_n_f32(1.0f), u3, t3);
-    u4 = vfmaq_f32(vdupq_n_f32(1.0f), u4, t4);
-    u5 = vfmaq_f32(vdupq_n_f32(1.0f), u5, t5);
-    u6 = vfmaq_f32(vdupq_n_f32(1.0f), u6, t6);
-    u7 = vfmaq_f32(vdupq_n_f32(1.0f), u7, t7);
-    u8 = vfmaq_f32(vdupq_n_f32(1.0f), u8, t8);
-    u9 = vfmaq_f32(vdupq_n_f32(1.0f), u9, t9);
-    u10 = vfmaq_f32(vdupq_n_f32(1.0f), u10, t10);
-    u11 = vfmaq_f32(vdupq_n_f32(1.0f), u11, t11);
-    u12 = vfmaq_f32(vdupq_n_f32(1.0f), u12, t12);
-    u13 = vfmaq_f32(vdupq_n_f32(1.0f), u13, t13);
-    u14 = vfmaq_f32(vdupq_n_f32(1.0f), u14, t14);
-    u15 = vfmaq_f32(vdupq_n_f32(1.0f), u15, t15);
-    u0 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index0)), u0, t0);
-    u1 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index1)), u1, t1);
-    u2 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index2)), u2, t2);
-    u3 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index3)), u3, t3);
-    u4 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index4)), u4, t4);
-    u5 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index5)), u5, t5);
-    u6 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index6)), u6, t6);
-    u7 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index7)), u7, t7);
-    u8 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index8)), u8, t8);
-    u9 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index9)), u9, t9);
-    u10 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index10)), u10, t10);
-    u11 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index11)), u11, t11);
-    u12 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index12)), u12, t12);
-    u13 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index13)), u13, t13);
-    u14 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index14)), u14, t14);
-    u15 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index15)), u15, t15);
-    const float32x4_t e0 = vfmaq_f32(s0, s0, u0);
-    const float32x4_t e1 = vfmaq_f32(s1, s1, u1);
-    const float32x4_t e2 = vfmaq_f32(s2, s2, u2);
-    const float32x4_t e3 = vfmaq_f32(s3, s3, u3);
-    const float32x4_t e4 = vfmaq_f32(s4, s4, u4);
-    const float32x4_t e5 = vfmaq_f32(s5, s5, u5);
-    const float32x4_t e6 = vfmaq_f32(s6, s6, u6);
-    const float32x4_t e7 = vfmaq_f32(s7, s7, u7);
-    const float32x4_t e8 = vfmaq_f32(s8, s8, u8);
-    const float32x4_t e9 = vfmaq_f32(s9, s9, u9);
-    const float32x4_t e10 = vfmaq_f32(s10, s10, u10);
-    const float32x4_t e11 = vfmaq_f32(s11, s11, u11);
-    const float32x4_t e12 = vfmaq_f32(s12, s12, u12);
-    const float32x4_t e13 = vfmaq_f32(s13, s13, u13);
-    const float32x4_t e14 = vfmaq_f32(s14, s14, u14);
-    const float32x4_t e15 = vfmaq_f32(s15, s15, u15);
-    vst1q_f32(y + i + 0, e0);
-    vst1q_f32(y + i + 4, e1);
-    vst1q_f32(y + i + 8, e2);
-    vst1q_f32(y + i + 12, e3);
-    vst1q_f32(y + i + 16, e4);
-    vst1q_f32(y + i + 20, e5);
-    vst1q_f32(y + i + 24, e6);
-    vst1q_f32(y + i + 28, e7);
-    vst1q_f32(y + i + 32, e8);
-    vst1q_f32(y + i + 36, e9);
-    vst1q_f32(y + i + 40, e10);
-    vst1q_f32(y + i + 44, e11);
-    vst1q_f32(y + i + 48, e12);
-    vst1q_f32(y + i + 52, e13);
-    vst1q_f32(y + i + 56, e14);
-    vst1q_f32(y + i + 60, e15);
-    add_compensated(&block_hi[0], &block_lo[0], vaddq_f32(e0, e4));
-    add_compensated(&block_hi[1], &block_lo[1], vaddq_f32(e1, e5));
-    add_compensated(&block_hi[2], &block_lo[2], vaddq_f32(e2, e6));
-    add_compensated(&block_hi[3], &block_lo[3], vaddq_f32(e3, e7));
-    add_compensated(&block_hi[0], &block_lo[0], vaddq_f32(e8, e12));
-    add_compensated(&block_hi[1], &block_lo[1], vaddq_f32(e9, e13));
-    add_compensated(&block_hi[2], &block_lo[2], vaddq_f32(e10, e14));
-    add_compensated(&block_hi[3], &block_lo[3], vaddq_f32(e11, e15));
+  float32x4_t anchor[1], max[1][2];
+  for (int b = 0; b < 1; b++) {
+    anchor[b] = vdupq_n_f32(smx_f32_anchor(reference, anchors[b], 1024));
+    max[b][0] = max[b][1] = vdupq_n_f32(-INFINITY);
   }
-  for (; i + 32 <= n; i += 32) {
-    const float32x4_t x0 = vld1q_f32(x + i + 0);
-    const float32x4_t x1 = vld1q_f32(x + i + 4);
-    const float32x4_t x2 = vld1q_f32(x + i + 8);
-    const float32x4_t x3 = vld1q_f32(x + i + 12);
-    const float32x4_t x4 = vld1q_f32(x + i + 16);
-    const float32x4_t x5 = vld1q_f32(x + i + 20);
-    const float32x4_t x6 = vld1q_f32(x + i + 24);
-    const float32x4_t x7 = vld1q_f32(x + i + 28);
-    max0 = vmaxq_f32(max0, x0);
-    max1 = vmaxq_f32(max1, x1);
-    max0 = vmaxq_f32(max0, x2);
-    max1 = vmaxq_f32(max1, x3);
-    max0 = vmaxq_f32(max0, x4);
-    max1 = vmaxq_f32(max1, x5);
-    max0 = vmaxq_f32(max0, x6);
-    max1 = vmaxq_f32(max1, x7);
+  float32x4_t block_hi[1][4] = {
+      {anchor[0], anchor[0], anchor[0], anchor[0]},
+  };
+  float32x4_t block_lo[1][4] = {
+      {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)},
+  };
+  for (size_t i = 0; i < 1024; i += 64) {
+    {
+      const float32x4_t x0 = vld1q_f32(x + i + 0);
+      const float32x4_t x1 = vld1q_f32(x + i + 4);
+      const float32x4_t x2 = vld1q_f32(x + i + 8);
+      const float32x4_t x3 = vld1q_f32(x + i + 12);
+      const float32x4_t x4 = vld1q_f32(x + i + 16);
+      const float32x4_t x5 = vld1q_f32(x + i + 20);
+      const float32x4_t x6 = vld1q_f32(x + i + 24);
+      const float32x4_t x7 = vld1q_f32(x + i + 28);
+      if constexpr (kLooksAhead) {
+        max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1024));
+        max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1028));
+        max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1032));
+        max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1036));
+        max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1040));
+        max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1044));
+        max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1048));
+        max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1052));
+      }
 
-    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
-    const float32x4_t clamped0 = vmaxq_f32(lower, x0);
-    const float32x4_t clamped1 = vmaxq_f32(lower, x1);
-    const float32x4_t clamped2 = vmaxq_f32(lower, x2);
-    const float32x4_t clamped3 = vmaxq_f32(lower, x3);
-    const float32x4_t clamped4 = vmaxq_f32(lower, x4);
-    const float32x4_t clamped5 = vmaxq_f32(lower, x5);
-    const float32x4_t clamped6 = vmaxq_f32(lower, x6);
-    const float32x4_t clamped7 = vmaxq_f32(lower, x7);
-    const float32x4_t biased0 = vfmaq_f32(bias, clamped0, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased1 = vfmaq_f32(bias, clamped1, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased2 = vfmaq_f32(bias, clamped2, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased3 = vfmaq_f32(bias, clamped3, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased4 = vfmaq_f32(bias, clamped4, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased5 = vfmaq_f32(bias, clamped5, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased6 = vfmaq_f32(bias, clamped6, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased7 = vfmaq_f32(bias, clamped7, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t n0 = vsubq_f32(biased0, bias);
-    const float32x4_t n1 = vsubq_f32(biased1, bias);
-    const float32x4_t n2 = vsubq_f32(biased2, bias);
-    const float32x4_t n3 = vsubq_f32(biased3, bias);
-    const float32x4_t n4 = vsubq_f32(biased4, bias);
-    const float32x4_t n5 = vsubq_f32(biased5, bias);
-    const float32x4_t n6 = vsubq_f32(biased6, bias);
-    const float32x4_t n7 = vsubq_f32(biased7, bias);
-    const uint8x16_t index0 = neon_table_index(biased0);
-    const uint8x16_t index1 = neon_table_index(biased1);
-    const uint8x16_t index2 = neon_table_index(biased2);
-    const uint8x16_t index3 = neon_table_index(biased3);
-    const uint8x16_t index4 = neon_table_index(biased4);
-    const uint8x16_t index5 = neon_table_index(biased5);
-    const uint8x16_t index6 = neon_table_index(biased6);
-    const uint8x16_t index7 = neon_table_index(biased7);
-    const float32x4_t s0 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased0), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index0)))));
-    const float32x4_t s1 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased1), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index1)))));
-    const float32x4_t s2 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased2), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index2)))));
-    const float32x4_t s3 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased3), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index3)))));
-    const float32x4_t s4 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased4), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index4)))));
-    const float32x4_t s5 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased5), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index5)))));
-    const float32x4_t s6 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased6), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index6)))));
-    const float32x4_t s7 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased7), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index7)))));
-    float32x4_t t0 = vfmaq_f32(clamped0, n0, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t1 = vfmaq_f32(clamped1, n1, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t2 = vfmaq_f32(clamped2, n2, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t3 = vfmaq_f32(clamped3, n3, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t4 = vfmaq_f32(clamped4, n4, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t5 = vfmaq_f32(clamped5, n5, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t6 = vfmaq_f32(clamped6, n6, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t7 = vfmaq_f32(clamped7, n7, vdupq_n_f32(-0x1.62E430p-4f));
-    t0 = vfmaq_f32(t0, n0, vdupq_n_f32(0x1.05C610p-32f));
-    t1 = vfmaq_f32(t1, n1, vdupq_n_f32(0x1.05C610p-32f));
-    t2 = vfmaq_f32(t2, n2, vdupq_n_f32(0x1.05C610p-32f));
-    t3 = vfmaq_f32(t3, n3, vdupq_n_f32(0x1.05C610p-32f));
-    t4 = vfmaq_f32(t4, n4, vdupq_n_f32(0x1.05C610p-32f));
-    t5 = vfmaq_f32(t5, n5, vdupq_n_f32(0x1.05C610p-32f));
-    t6 = vfmaq_f32(t6, n6, vdupq_n_f32(0x1.05C610p-32f));
-    t7 = vfmaq_f32(t7, n7, vdupq_n_f32(0x1.05C610p-32f));
-    float32x4_t u0 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t0, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u1 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t1, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u2 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t2, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u3 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t3, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u4 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t4, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u5 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t5, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u6 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t6, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u7 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t7, vdupq_n_f32(0x1.555854p-3f));
-    u0 = vfmaq_f32(vdupq_n_f32(1.0f), u0, t0);
-    u1 = vfmaq_f32(vdupq_n_f32(1.0f), u1, t1);
-    u2 = vfmaq_f32(vdupq_n_f32(1.0f), u2, t2);
-    u3 = vfmaq_f32(vdupq_n_f32(1.0f), u3, t3);
-    u4 = vfmaq_f32(vdupq_n_f32(1.0f), u4, t4);
-    u5 = vfmaq_f32(vdupq_n_f32(1.0f), u5, t5);
-    u6 = vfmaq_f32(vdupq_n_f32(1.0f), u6, t6);
-    u7 = vfmaq_f32(vdupq_n_f32(1.0f), u7, t7);
-    u0 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index0)), u0, t0);
-    u1 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index1)), u1, t1);
-    u2 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index2)), u2, t2);
-    u3 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index3)), u3, t3);
-    u4 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index4)), u4, t4);
-    u5 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index5)), u5, t5);
-    u6 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index6)), u6, t6);
-    u7 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index7)), u7, t7);
-    const float32x4_t e0 = vfmaq_f32(s0, s0, u0);
-    const float32x4_t e1 = vfmaq_f32(s1, s1, u1);
-    const float32x4_t e2 = vfmaq_f32(s2, s2, u2);
-    const float32x4_t e3 = vfmaq_f32(s3, s3, u3);
-    const float32x4_t e4 = vfmaq_f32(s4, s4, u4);
-    const float32x4_t e5 = vfmaq_f32(s5, s5, u5);
-    const float32x4_t e6 = vfmaq_f32(s6, s6, u6);
-    const float32x4_t e7 = vfmaq_f32(s7, s7, u7);
-    vst1q_f32(y + i + 0, e0);
-    vst1q_f32(y + i + 4, e1);
-    vst1q_f32(y + i + 8, e2);
-    vst1q_f32(y + i + 12, e3);
-    vst1q_f32(y + i + 16, e4);
-    vst1q_f32(y + i + 20, e5);
-    vst1q_f32(y + i + 24, e6);
-    vst1q_f32(y + i + 28, e7);
-    add_compensated(&block_hi[0], &block_lo[0], vaddq_f32(e0, e4));
-    add_compensated(&block_hi[1], &block_lo[1], vaddq_f32(e1, e5));
-    add_compensated(&block_hi[2], &block_lo[2], vaddq_f32(e2, e6));
-    add_compensated(&block_hi[3], &block_lo[3], vaddq_f32(e3, e7));
+      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      const float32x4_t clamped0 = vmaxq_f32(lower, x0);
+      const float32x4_t clamped1 = vmaxq_f32(lower, x1);
+      const float32x4_t clamped2 = vmaxq_f32(lower, x2);
+      const float32x4_t clamped3 = vmaxq_f32(lower, x3);
+      const float32x4_t clamped4 = vmaxq_f32(lower, x4);
+      const float32x4_t clamped5 = vmaxq_f32(lower, x5);
+      const float32x4_t clamped6 = vmaxq_f32(lower, x6);
+      const float32x4_t clamped7 = vmaxq_f32(lower, x7);
+      const float32x4_t biased0 = vfmaq_f32(bias, clamped0, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased1 = vfmaq_f32(bias, clamped1, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased2 = vfmaq_f32(bias, clamped2, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased3 = vfmaq_f32(bias, clamped3, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased4 = vfmaq_f32(bias, clamped4, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased5 = vfmaq_f32(bias, clamped5, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased6 = vfmaq_f32(bias, clamped6, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased7 = vfmaq_f32(bias, clamped7, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t n0 = vsubq_f32(biased0, bias);
+      const float32x4_t n1 = vsubq_f32(biased1, bias);
+      const float32x4_t n2 = vsubq_f32(biased2, bias);
+      const float32x4_t n3 = vsubq_f32(biased3, bias);
+      const float32x4_t n4 = vsubq_f32(biased4, bias);
+      const float32x4_t n5 = vsubq_f32(biased5, bias);
+      const float32x4_t n6 = vsubq_f32(biased6, bias);
+      const float32x4_t n7 = vsubq_f32(biased7, bias);
+      const uint8x16_t index0 = neon_table_index(biased0);
+      const uint8x16_t index1 = neon_table_index(biased1);
+      const uint8x16_t index2 = neon_table_index(biased2);
+      const uint8x16_t index3 = neon_table_index(biased3);
+      const uint8x16_t index4 = neon_table_index(biased4);
+      const uint8x16_t index5 = neon_table_index(biased5);
+      const uint8x16_t index6 = neon_table_index(biased6);
+      const uint8x16_t index7 = neon_table_index(biased7);
+      float32x4_t t0 = vfmaq_f32(clamped0, n0, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t1 = vfmaq_f32(clamped1, n1, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t2 = vfmaq_f32(clamped2, n2, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t3 = vfmaq_f32(clamped3, n3, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t4 = vfmaq_f32(clamped4, n4, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t5 = vfmaq_f32(clamped5, n5, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t6 = vfmaq_f32(clamped6, n6, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t7 = vfmaq_f32(clamped7, n7, vdupq_n_f32(-0x1.62E430p-4f));
+      t0 = vfmaq_f32(t0, n0, vdupq_n_f32(0x1.05C610p-32f));
+      t1 = vfmaq_f32(t1, n1, vdupq_n_f32(0x1.05C610p-32f));
+      t2 = vfmaq_f32(t2, n2, vdupq_n_f32(0x1.05C610p-32f));
+      t3 = vfmaq_f32(t3, n3, vdupq_n_f32(0x1.05C610p-32f));
+      t4 = vfmaq_f32(t4, n4, vdupq_n_f32(0x1.05C610p-32f));
+      t5 = vfmaq_f32(t5, n5, vdupq_n_f32(0x1.05C610p-32f));
+      t6 = vfmaq_f32(t6, n6, vdupq_n_f32(0x1.05C610p-32f));
+      t7 = vfmaq_f32(t7, n7, vdupq_n_f32(0x1.05C610p-32f));
+      float32x4_t u0 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t0, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u1 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t1, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u2 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t2, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u3 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t3, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u4 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t4, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u5 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t5, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u6 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t6, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u7 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t7, vdupq_n_f32(0x1.555854p-3f));
+      u0 = vfmaq_f32(vdupq_n_f32(1.0f), u0, t0);
+      u1 = vfmaq_f32(vdupq_n_f32(1.0f), u1, t1);
+      u2 = vfmaq_f32(vdupq_n_f32(1.0f), u2, t2);
+      u3 = vfmaq_f32(vdupq_n_f32(1.0f), u3, t3);
+      u4 = vfmaq_f32(vdupq_n_f32(1.0f), u4, t4);
+      u5 = vfmaq_f32(vdupq_n_f32(1.0f), u5, t5);
+      u6 = vfmaq_f32(vdupq_n_f32(1.0f), u6, t6);
+      u7 = vfmaq_f32(vdupq_n_f32(1.0f), u7, t7);
+      u0 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index0)), u0, t0);
+      u1 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index1)), u1, t1);
+      u2 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index2)), u2, t2);
+      u3 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index3)), u3, t3);
+      u4 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index4)), u4, t4);
+      u5 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index5)), u5, t5);
+      u6 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index6)), u6, t6);
+      u7 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index7)), u7, t7);
+      const float32x4_t s0 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased0), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index0)))));
+      const float32x4_t s1 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased1), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index1)))));
+      const float32x4_t s2 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased2), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index2)))));
+      const float32x4_t s3 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased3), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index3)))));
+      const float32x4_t s4 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased4), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index4)))));
+      const float32x4_t s5 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased5), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index5)))));
+      const float32x4_t s6 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased6), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index6)))));
+      const float32x4_t s7 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased7), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index7)))));
+      const float32x4_t e0 = vfmaq_f32(s0, s0, u0);
+      const float32x4_t e1 = vfmaq_f32(s1, s1, u1);
+      const float32x4_t e2 = vfmaq_f32(s2, s2, u2);
+      const float32x4_t e3 = vfmaq_f32(s3, s3, u3);
+      const float32x4_t e4 = vfmaq_f32(s4, s4, u4);
+      const float32x4_t e5 = vfmaq_f32(s5, s5, u5);
+      const float32x4_t e6 = vfmaq_f32(s6, s6, u6);
+      const float32x4_t e7 = vfmaq_f32(s7, s7, u7);
+      vst1q_f32(y + i + 0, e0);
+      vst1q_f32(y + i + 4, e1);
+      vst1q_f32(y + i + 8, e2);
+      vst1q_f32(y + i + 12, e3);
+      vst1q_f32(y + i + 16, e4);
+      vst1q_f32(y + i + 20, e5);
+      vst1q_f32(y + i + 24, e6);
+      vst1q_f32(y + i + 28, e7);
+      add_compensated(&block_hi[0][0], &block_lo[0][0], vaddq_f32(e0, e4));
+      add_compensated(&block_hi[0][1], &block_lo[0][1], vaddq_f32(e1, e5));
+      add_compensated(&block_hi[0][2], &block_lo[0][2], vaddq_f32(e2, e6));
+      add_compensated(&block_hi[0][3], &block_lo[0][3], vaddq_f32(e3, e7));
+    }
+    {
+      const float32x4_t x0 = vld1q_f32(x + i + 32);
+      const float32x4_t x1 = vld1q_f32(x + i + 36);
+      const float32x4_t x2 = vld1q_f32(x + i + 40);
+      const float32x4_t x3 = vld1q_f32(x + i + 44);
+      const float32x4_t x4 = vld1q_f32(x + i + 48);
+      const float32x4_t x5 = vld1q_f32(x + i + 52);
+      const float32x4_t x6 = vld1q_f32(x + i + 56);
+      const float32x4_t x7 = vld1q_f32(x + i + 60);
+      if constexpr (kLooksAhead) {
+        max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1056));
+        max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1060));
+        max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1064));
+        max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1068));
+        max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1072));
+        max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1076));
+        max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1080));
+        max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1084));
+      }
+
+      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      const float32x4_t clamped0 = vmaxq_f32(lower, x0);
+      const float32x4_t clamped1 = vmaxq_f32(lower, x1);
+      const float32x4_t clamped2 = vmaxq_f32(lower, x2);
+      const float32x4_t clamped3 = vmaxq_f32(lower, x3);
+      const float32x4_t clamped4 = vmaxq_f32(lower, x4);
+      const float32x4_t clamped5 = vmaxq_f32(lower, x5);
+      const float32x4_t clamped6 = vmaxq_f32(lower, x6);
+      const float32x4_t clamped7 = vmaxq_f32(lower, x7);
+      const float32x4_t biased0 = vfmaq_f32(bias, clamped0, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased1 = vfmaq_f32(bias, clamped1, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased2 = vfmaq_f32(bias, clamped2, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased3 = vfmaq_f32(bias, clamped3, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased4 = vfmaq_f32(bias, clamped4, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased5 = vfmaq_f32(bias, clamped5, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased6 = vfmaq_f32(bias, clamped6, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased7 = vfmaq_f32(bias, clamped7, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t n0 = vsubq_f32(biased0, bias);
+      const float32x4_t n1 = vsubq_f32(biased1, bias);
+      const float32x4_t n2 = vsubq_f32(biased2, bias);
+      const float32x4_t n3 = vsubq_f32(biased3, bias);
+      const float32x4_t n4 = vsubq_f32(biased4, bias);
+      const float32x4_t n5 = vsubq_f32(biased5, bias);
+      const float32x4_t n6 = vsubq_f32(biased6, bias);
+      const float32x4_t n7 = vsubq_f32(biased7, bias);
+      const uint8x16_t index0 = neon_table_index(biased0);
+      const uint8x16_t index1 = neon_table_index(biased1);
+      const uint8x16_t index2 = neon_table_index(biased2);
+      const uint8x16_t index3 = neon_table_index(biased3);
+      const uint8x16_t index4 = neon_table_index(biased4);
+      const uint8x16_t index5 = neon_table_index(biased5);
+      const uint8x16_t index6 = neon_table_index(biased6);
+      const uint8x16_t index7 = neon_table_index(biased7);
+      float32x4_t t0 = vfmaq_f32(clamped0, n0, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t1 = vfmaq_f32(clamped1, n1, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t2 = vfmaq_f32(clamped2, n2, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t3 = vfmaq_f32(clamped3, n3, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t4 = vfmaq_f32(clamped4, n4, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t5 = vfmaq_f32(clamped5, n5, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t6 = vfmaq_f32(clamped6, n6, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t7 = vfmaq_f32(clamped7, n7, vdupq_n_f32(-0x1.62E430p-4f));
+      t0 = vfmaq_f32(t0, n0, vdupq_n_f32(0x1.05C610p-32f));
+      t1 = vfmaq_f32(t1, n1, vdupq_n_f32(0x1.05C610p-32f));
+      t2 = vfmaq_f32(t2, n2, vdupq_n_f32(0x1.05C610p-32f));
+      t3 = vfmaq_f32(t3, n3, vdupq_n_f32(0x1.05C610p-32f));
+      t4 = vfmaq_f32(t4, n4, vdupq_n_f32(0x1.05C610p-32f));
+      t5 = vfmaq_f32(t5, n5, vdupq_n_f32(0x1.05C610p-32f));
+      t6 = vfmaq_f32(t6, n6, vdupq_n_f32(0x1.05C610p-32f));
+      t7 = vfmaq_f32(t7, n7, vdupq_n_f32(0x1.05C610p-32f));
+      float32x4_t u0 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t0, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u1 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t1, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u2 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t2, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u3 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t3, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u4 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t4, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u5 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t5, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u6 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t6, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u7 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t7, vdupq_n_f32(0x1.555854p-3f));
+      u0 = vfmaq_f32(vdupq_n_f32(1.0f), u0, t0);
+      u1 = vfmaq_f32(vdupq_n_f32(1.0f), u1, t1);
+      u2 = vfmaq_f32(vdupq_n_f32(1.0f), u2, t2);
+      u3 = vfmaq_f32(vdupq_n_f32(1.0f), u3, t3);
+      u4 = vfmaq_f32(vdupq_n_f32(1.0f), u4, t4);
+      u5 = vfmaq_f32(vdupq_n_f32(1.0f), u5, t5);
+      u6 = vfmaq_f32(vdupq_n_f32(1.0f), u6, t6);
+      u7 = vfmaq_f32(vdupq_n_f32(1.0f), u7, t7);
+      u0 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index0)), u0, t0);
+      u1 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index1)), u1, t1);
+      u2 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index2)), u2, t2);
+      u3 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index3)), u3, t3);
+      u4 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index4)), u4, t4);
+      u5 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index5)), u5, t5);
+      u6 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index6)), u6, t6);
+      u7 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index7)), u7, t7);
+      const float32x4_t s0 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased0), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index0)))));
+      const float32x4_t s1 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased1), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index1)))));
+      const float32x4_t s2 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased2), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index2)))));
+      const float32x4_t s3 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased3), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index3)))));
+      const float32x4_t s4 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased4), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index4)))));
+      const float32x4_t s5 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased5), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index5)))));
+      const float32x4_t s6 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased6), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index6)))));
+      const float32x4_t s7 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased7), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index7)))));
+      const float32x4_t e0 = vfmaq_f32(s0, s0, u0);
+      const float32x4_t e1 = vfmaq_f32(s1, s1, u1);
+      const float32x4_t e2 = vfmaq_f32(s2, s2, u2);
+      const float32x4_t e3 = vfmaq_f32(s3, s3, u3);
+      const float32x4_t e4 = vfmaq_f32(s4, s4, u4);
+      const float32x4_t e5 = vfmaq_f32(s5, s5, u5);
+      const float32x4_t e6 = vfmaq_f32(s6, s6, u6);
+      const float32x4_t e7 = vfmaq_f32(s7, s7, u7);
+      vst1q_f32(y + i + 32, e0);
+      vst1q_f32(y + i + 36, e1);
+      vst1q_f32(y + i + 40, e2);
+      vst1q_f32(y + i + 44, e3);
+      vst1q_f32(y + i + 48, e4);
+      vst1q_f32(y + i + 52, e5);
+      vst1q_f32(y + i + 56, e6);
+      vst1q_f32(y + i + 60, e7);
+      add_compensated(&block_hi[0][0], &block_lo[0][0], vaddq_f32(e0, e4));
+      add_compensated(&block_hi[0][1], &block_lo[0][1], vaddq_f32(e1, e5));
+      add_compensated(&block_hi[0][2], &block_lo[0][2], vaddq_f32(e2, e6));
+      add_compensated(&block_hi[0][3], &block_lo[0][3], vaddq_f32(e3, e7));
+    }
   }
-  if (i < n) {
-    const float32x4_t absent = vdupq_n_f32(-INFINITY);  // counts as 0
-
-    const float32x4_t x0 = neon_load_tail(x + i + 0, (ptrdiff_t)(n - i) - 0, absent);
-    const float32x4_t x1 = neon_load_tail(x + i + 4, (ptrdiff_t)(n - i) - 4, absent);
-    const float32x4_t x2 = neon_load_tail(x + i + 8, (ptrdiff_t)(n - i) - 8, absent);
-    const float32x4_t x3 = neon_load_tail(x + i + 12, (ptrdiff_t)(n - i) - 12, absent);
-    const float32x4_t x4 = neon_load_tail(x + i + 16, (ptrdiff_t)(n - i) - 16, absent);
-    const float32x4_t x5 = neon_load_tail(x + i + 20, (ptrdiff_t)(n - i) - 20, absent);
-    const float32x4_t x6 = neon_load_tail(x + i + 24, (ptrdiff_t)(n - i) - 24, absent);
-    const float32x4_t x7 = neon_load_tail(x + i + 28, (ptrdiff_t)(n - i) - 28, absent);
-    max0 = vmaxq_f32(max0, x0);
-    max1 = vmaxq_f32(max1, x1);
-    max0 = vmaxq_f32(max0, x2);
-    max1 = vmaxq_f32(max1, x3);
-    max0 = vmaxq_f32(max0, x4);
-    max1 = vmaxq_f32(max1, x5);
-    max0 = vmaxq_f32(max0, x6);
-    max1 = vmaxq_f32(max1, x7);
-
-    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
-    const float32x4_t clamped0 = vmaxq_f32(lower, x0);
-    const float32x4_t clamped1 = vmaxq_f32(lower, x1);
-    const float32x4_t clamped2 = vmaxq_f32(lower, x2);
-    const float32x4_t clamped3 = vmaxq_f32(lower, x3);
-    const float32x4_t clamped4 = vmaxq_f32(lower, x4);
-    const float32x4_t clamped5 = vmaxq_f32(lower, x5);
-    const float32x4_t clamped6 = vmaxq_f32(lower, x6);
-    const float32x4_t clamped7 = vmaxq_f32(lower, x7);
-    const float32x4_t biased0 = vfmaq_f32(bias, clamped0, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased1 = vfmaq_f32(bias, clamped1, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased2 = vfmaq_f32(bias, clamped2, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased3 = vfmaq_f32(bias, clamped3, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased4 = vfmaq_f32(bias, clamped4, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased5 = vfmaq_f32(bias, clamped5, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased6 = vfmaq_f32(bias, clamped6, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased7 = vfmaq_f32(bias, clamped7, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t n0 = vsubq_f32(biased0, bias);
-    const float32x4_t n1 = vsubq_f32(biased1, bias);
-    const float32x4_t n2 = vsubq_f32(biased2, bias);
-    const float32x4_t n3 = vsubq_f32(biased3, bias);
-    const float32x4_t n4 = vsubq_f32(biased4, bias);
-    const float32x4_t n5 = vsubq_f32(biased5, bias);
-    const float32x4_t n6 = vsubq_f32(biased6, bias);
-    const float32x4_t n7 = vsubq_f32(biased7, bias);
-    const uint8x16_t index0 = neon_table_index(biased0);
-    const uint8x16_t index1 = neon_table_index(biased1);
-    const uint8x16_t index2 = neon_table_index(biased2);
-    const uint8x16_t index3 = neon_table_index(biased3);
-    const uint8x16_t index4 = neon_table_index(biased4);
-    const uint8x16_t index5 = neon_table_index(biased5);
-    const uint8x16_t index6 = neon_table_index(biased6);
-    const uint8x16_t index7 = neon_table_index(biased7);
-    const float32x4_t s0 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased0), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index0)))));
-    const float32x4_t s1 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased1), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index1)))));
-    const float32x4_t s2 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased2), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index2)))));
-    const float32x4_t s3 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased3), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index3)))));
-    const float32x4_t s4 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased4), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index4)))));
-    const float32x4_t s5 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased5), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index5)))));
-    const float32x4_t s6 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased6), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index6)))));
-    const float32x4_t s7 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased7), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index7)))));
-    float32x4_t t0 = vfmaq_f32(clamped0, n0, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t1 = vfmaq_f32(clamped1, n1, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t2 = vfmaq_f32(clamped2, n2, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t3 = vfmaq_f32(clamped3, n3, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t4 = vfmaq_f32(clamped4, n4, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t5 = vfmaq_f32(clamped5, n5, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t6 = vfmaq_f32(clamped6, n6, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t7 = vfmaq_f32(clamped7, n7, vdupq_n_f32(-0x1.62E430p-4f));
-    t0 = vfmaq_f32(t0, n0, vdupq_n_f32(0x1.05C610p-32f));
-    t1 = vfmaq_f32(t1, n1, vdupq_n_f32(0x1.05C610p-32f));
-    t2 = vfmaq_f32(t2, n2, vdupq_n_f32(0x1.05C610p-32f));
-    t3 = vfmaq_f32(t3, n3, vdupq_n_f32(0x1.05C610p-32f));
-    t4 = vfmaq_f32(t4, n4, vdupq_n_f32(0x1.05C610p-32f));
-    t5 = vfmaq_f32(t5, n5, vdupq_n_f32(0x1.05C610p-32f));
-    t6 = vfmaq_f32(t6, n6, vdupq_n_f32(0x1.05C610p-32f));
-    t7 = vfmaq_f32(t7, n7, vdupq_n_f32(0x1.05C610p-32f));
-    float32x4_t u0 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t0, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u1 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t1, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u2 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t2, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u3 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t3, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u4 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t4, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u5 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t5, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u6 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t6, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u7 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t7, vdupq_n_f32(0x1.555854p-3f));
-    u0 = vfmaq_f32(vdupq_n_f32(1.0f), u0, t0);
-    u1 = vfmaq_f32(vdupq_n_f32(1.0f), u1, t1);
-    u2 = vfmaq_f32(vdupq_n_f32(1.0f), u2, t2);
-    u3 = vfmaq_f32(vdupq_n_f32(1.0f), u3, t3);
-    u4 = vfmaq_f32(vdupq_n_f32(1.0f), u4, t4);
-    u5 = vfmaq_f32(vdupq_n_f32(1.0f), u5, t5);
-    u6 = vfmaq_f32(vdupq_n_f32(1.0f), u6, t6);
-    u7 = vfmaq_f32(vdupq_n_f32(1.0f), u7, t7);
-    u0 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index0)), u0, t0);
-    u1 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index1)), u1, t1);
-    u2 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index2)), u2, t2);
-    u3 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index3)), u3, t3);
-    u4 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index4)), u4, t4);
-    u5 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index5)), u5, t5);
-    u6 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index6)), u6, t6);
-    u7 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index7)), u7, t7);
-    const float32x4_t e0 = vfmaq_f32(s0, s0, u0);
-    const float32x4_t e1 = vfmaq_f32(s1, s1, u1);
-    const float32x4_t e2 = vfmaq_f32(s2, s2, u2);
-    const float32x4_t e3 = vfmaq_f32(s3, s3, u3);
-    const float32x4_t e4 = vfmaq_f32(s4, s4, u4);
-    const float32x4_t e5 = vfmaq_f32(s5, s5, u5);
-    const float32x4_t e6 = vfmaq_f32(s6, s6, u6);
-    const float32x4_t e7 = vfmaq_f32(s7, s7, u7);
-    neon_store_tail(y + i + 0, (ptrdiff_t)(n - i) - 0, e0);
-    neon_store_tail(y + i + 4, (ptrdiff_t)(n - i) - 4, e1);
-    neon_store_tail(y + i + 8, (ptrdiff_t)(n - i) - 8, e2);
-    neon_store_tail(y + i + 12, (ptrdiff_t)(n - i) - 12, e3);
-    neon_store_tail(y + i + 16, (ptrdiff_t)(n - i) - 16, e4);
-    neon_store_tail(y + i + 20, (ptrdiff_t)(n - i) - 20, e5);
-    neon_store_tail(y + i + 24, (ptrdiff_t)(n - i) - 24, e6);
-    neon_store_tail(y + i + 28, (ptrdiff_t)(n - i) - 28, e7);
-    add_compensated(&block_hi[0], &block_lo[0], vaddq_f32(e0, e4));
-    add_compensated(&block_hi[1], &block_lo[1], vaddq_f32(e1, e5));
-    add_compensated(&block_hi[2], &block_lo[2], vaddq_f32(e2, e6));
-    add_compensated(&block_hi[3], &block_lo[3], vaddq_f32(e3, e7));
+  take_off(&block_hi[0][0], &block_lo[0][0], anchor[0]);
+  add_pair(&hi[0], &lo[0], block_hi[0][0], block_lo[0][0]);
+  take_off(&block_hi[0][1], &block_lo[0][1], anchor[0]);
+  add_pair(&hi[1], &lo[1], block_hi[0][1], block_lo[0][1]);
+  take_off(&block_hi[0][2], &block_lo[0][2], anchor[0]);
+  add_pair(&hi[2], &lo[2], block_hi[0][2], block_lo[0][2]);
+  take_off(&block_hi[0][3], &block_lo[0][3], anchor[0]);
+  add_pair(&hi[3], &lo[3], block_hi[0][3], block_lo[0][3]);
+  if constexpr (kLooksAhead) {
+    maxima[0] = vmaxvq_f32(vmaxq_f32(max[0][0], max[0][1]));
   }
-  take_off(&block_hi[0], &block_lo[0], anchor);
-  hi[0] = block_hi[0];
-  lo[0] = block_lo[0];
-  take_off(&block_hi[1], &block_lo[1], anchor);
-  hi[1] = block_hi[1];
-  lo[1] = block_lo[1];
-  take_off(&block_hi[2], &block_lo[2], anchor);
-  hi[2] = block_hi[2];
-  lo[2] = block_lo[2];
-  take_off(&block_hi[3], &block_lo[3], anchor);
-  hi[3] = block_hi[3];
-  lo[3] = block_lo[3];
-  return vmaxvq_f32(vmaxq_f32(max0, max1));
 }
 
 extern "C" void smx_f32_raddstoreextexp_ukernel__neon_u64(size_t n, const float* x, float* y,
@@ -1018,881 +2265,638 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__neon_u64(size_t n, const float*
   struct smx_f32_reference reference;
   smx_f32_reference_init(&reference);
   sum->max = -INFINITY;
-  // In place nothing can be summed anew: the reference is that of the tile's maximum, and blocks are not guessed at.
-  const bool in_place = x == y;
-  if (in_place) {
+  // In place, a tile out of range is left as it is, and the reference is that of the tile's maximum: none can turn out too low.
+  if (x == y) {
     sum->max = maximum(n, x);
     if (!smx_is_in_range(sum->max)) return smx_f32_extended_refuse(sum);
-    hold(&reference, sum->max, hi, lo);
+    smx_f32_reference_move(&reference, sum->max);
   }
-  bool is_guess = false;
-  size_t i = 0;
-  while (i < n) {
-    float32x4_t block_hi[1][4], block_lo[1][4];
-    size_t length = n - i < 1024 ? n - i : 1024;
-    if (!is_guess) {
-      const float block_max = maximum(length, x + i);
-      sum->max = block_max > sum->max ? block_max : sum->max;
-      if (!hold(&reference, block_max, hi, lo)) return smx_f32_extended_refuse(sum);
-      smx_f32_anchor_move(&reference, block_max);
+  float maxima[1];
+  bool has_maxima = false;
+  for (; n >= 1024; n -= 1024) {
+    int32_t anchors[1];
+    for (int b = 0; b < 1; b++) {
+      const float max = has_maxima ? maxima[b] : maximum(1024, x + b * 1024);
+      sum->max = max > sum->max ? max : sum->max;
+      if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
+      anchors[b] = reference.anchor;
     }
-    const float max = sum_block_u64(length, x + i, y + i, &reference, block_hi[0], block_lo[0]);
-    if (is_guess && !(smx_f32_reference_holds(&reference, max) && smx_f32_anchor_holds(&reference, max))) {
-      is_guess = false;
-      continue;
+    has_maxima = n >= 2048;
+    if (has_maxima) {
+      add_blocks_u64<true>(x, y, &reference, anchors, hi, lo, maxima);
+    } else {
+      add_blocks_u64<false>(x, y, &reference, anchors, hi, lo, maxima);
     }
-    is_guess = !in_place;
+    x += 1024;
+    y += 1024;
+  }
+  while (n > 0) {
+    const size_t block = n < 1024 ? n : 1024;
+    const float max = maximum(block, x);
     sum->max = max > sum->max ? max : sum->max;
-    add_pair(&hi[0], &lo[0], block_hi[0][0], block_lo[0][0]);
-    add_pair(&hi[1], &lo[1], block_hi[0][1], block_lo[0][1]);
-    add_pair(&hi[2], &lo[2], block_hi[0][2], block_lo[0][2]);
-    add_pair(&hi[3], &lo[3], block_hi[0][3], block_lo[0][3]);
-    i += length;
+    if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
+    add_block_u64(block, x, y, &reference, hi, lo);
+    x += block;
+    y += block;
+    n -= block;
   }
   fold(hi, lo, sum);
   sum->reference = reference.exponent;
 }
 
-// The sum of a block in its lanes, and its largest element. Of no use where that is more than reference and anchor hold.
-static inline float sum_block_u128(size_t n, const float* x, float* y,
-                                   const struct smx_f32_reference* reference, float32x4_t* hi,
-                                   float32x4_t* lo) {
+// Adds 1 whole block to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow.
+template <bool kLooksAhead>
+static inline void add_blocks_u128(const float* x, float* y, const struct smx_f32_reference* reference,
+                                   const int32_t* anchors, float32x4_t* hi, float32x4_t* lo,
+                                   [[maybe_unused]] float* maxima) {
   const float32x4_t lower = vdupq_n_f32(smx_lower_bound(SMX_BIAS - reference->exponent));
   const float32x4_t bias = vdupq_n_f32(smx_rounding_bias(SMX_BIAS - reference->exponent));
-  const float32x4_t anchor = vdupq_n_f32(smx_f32_anchor(reference, n));
   const uint8x16x2_t mantissas = vld1q_u8_x2((const uint8_t*)smx_exp2_mantissas);
   const uint8x16x2_t residuals = vld1q_u8_x2((const uint8_t*)smx_exp2_residuals);
-  float32x4_t max0 = vdupq_n_f32(-INFINITY);
-  float32x4_t max1 = vdupq_n_f32(-INFINITY);
-  float32x4_t block_hi[4] = {anchor, anchor, anchor, anchor};
-  float32x4_t block_lo[4] = {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)};
-
-  size_t i = 0;
-  for (; i + 128 <= n; i += 128) {
-    const float32x4_t x0 = vld1q_f32(x + i + 0);
-    const float32x4_t x1 = vld1q_f32(x + i + 4);
-    const float32x4_t x2 = vld1q_f32(x + i + 8);
-    const float32x4_t x3 = vld1q_f32(x + i + 12);
-    const float32x4_t x4 = vld1q_f32(x + i + 16);
-    const float32x4_t x5 = vld1q_f32(x + i + 20);
-    const float32x4_t x6 = vld1q_f32(x + i + 24);
-    const float32x4_t x7 = vld1q_f32(x + i + 28);
-    const float32x4_t x8 = vld1q_f32(x + i + 32);
-    const float32x4_t x9 = vld1q_f32(x + i + 36);
-    const float32x4_t x10 = vld1q_f32(x + i + 40);
-    const float32x4_t x11 = vld1q_f32(x + i + 44);
-    const float32x4_t x12 = vld1q_f32(x + i + 48);
-    const float32x4_t x13 = vld1q_f32(x + i + 52);
-    const float32x4_t x14 = vld1q_f32(x + i + 56);
-    const float32x4_t x15 = vld1q_f32(x + i + 60);
-    const float32x4_t x16 = vld1q_f32(x + i + 64);
-    const float32x4_t x17 = vld1q_f32(x + i + 68);
-    const float32x4_t x18 = vld1q_f32(x + i + 72);
-    const float32x4_t x19 = vld1q_f32(x + i + 76);
-    const float32x4_t x20 = vld1q_f32(x + i + 80);
-    const float32x4_t x21 = vld1q_f32(x + i + 84);
-    const float32x4_t x22 = vld1q_f32(x + i + 88);
-    const float32x4_t x23 = vld1q_f32(x + i + 92);
-    const float32x4_t x24 = vld1q_f32(x + i + 96);
-    const float32x4_t x25 = vld1q_f32(x + i + 100);
-    const float32x4_t x26 = vld1q_f32(x + i + 104);
-    const float32x4_t x27 = vld1q_f32(x + i + 108);
-    const float32x4_t x28 = vld1q_f32(x + i + 112);
-    const float32x4_t x29 = vld1q_f32(x + i + 116);
-    const float32x4_t x30 = vld1q_f32(x + i + 120);
-    const float32x4_t x31 = vld1q_f32(x + i + 124);
-    max0 = vmaxq_f32(max0, x0);
-    max1 = vmaxq_f32(max1, x1);
-    max0 = vmaxq_f32(max0, x2);
-    max1 = vmaxq_f32(max1, x3);
-    max0 = vmaxq_f32(max0, x4);
-    max1 = vmaxq_f32(max1, x5);
-    max0 = vmaxq_f32(max0, x6);
-    max1 = vmaxq_f32(max1, x7);
-    max0 = vmaxq_f32(max0, x8);
-    max1 = vmaxq_f32(max1, x9);
-    max0 = vmaxq_f32(max0, x10);
-    max1 = vmaxq_f32(max1, x11);
-    max0 = vmaxq_f32(max0, x12);
-    max1 = vmaxq_f32(max1, x13);
-    max0 = vmaxq_f32(max0, x14);
-    max1 = vmaxq_f32(max1, x15);
-    max0 = vmaxq_f32(max0, x16);
-    max1 = vmaxq_f32(max1, x17);
-    max0 = vmaxq_f32(max0, x18);
-    max1 = vmaxq_f32(max1, x19);
-    max0 = vmaxq_f32(max0, x20);
-    max1 = vmaxq_f32(max1, x21);
-    max0 = vmaxq_f32(max0, x22);
-    max1 = vmaxq_f32(max1, x23);
-    max0 = vmaxq_f32(max0, x24);
-    max1 = vmaxq_f32(max1, x25);
-    max0 = vmaxq_f32(max0, x26);
-    max1 = vmaxq_f32(max1, x27);
-    max0 = vmaxq_f32(max0, x28);
-    max1 = vmaxq_f32(max1, x29);
-    max0 = vmaxq_f32(max0, x30);
-    max1 = vmaxq_f32(max1, x31);
-
-    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
-    const float32x4_t clamped0 = vmaxq_f32(lower, x0);
-    const float32x4_t clamped1 = vmaxq_f32(lower, x1);
-    const float32x4_t clamped2 = vmaxq_f32(lower, x2);
-    const float32x4_t clamped3 = vmaxq_f32(lower, x3);
-    const float32x4_t clamped4 = vmaxq_f32(lower, x4);
-    const float32x4_t clamped5 = vmaxq_f32(lower, x5);
-    const float32x4_t clamped6 = vmaxq_f32(lower, x6);
-    const float32x4_t clamped7 = vmaxq_f32(lower, x7);
-    const float32x4_t clamped8 = vmaxq_f32(lower, x8);
-    const float32x4_t clamped9 = vmaxq_f32(lower, x9);
-    const float32x4_t clamped10 = vmaxq_f32(lower, x10);
-    const float32x4_t clamped11 = vmaxq_f32(lower, x11);
-    const float32x4_t clamped12 = vmaxq_f32(lower, x12);
-    const float32x4_t clamped13 = vmaxq_f32(lower, x13);
-    const float32x4_t clamped14 = vmaxq_f32(lower, x14);
-    const float32x4_t clamped15 = vmaxq_f32(lower, x15);
-    const float32x4_t clamped16 = vmaxq_f32(lower, x16);
-    const float32x4_t clamped17 = vmaxq_f32(lower, x17);
-    const float32x4_t clamped18 = vmaxq_f32(lower, x18);
-    const float32x4_t clamped19 = vmaxq_f32(lower, x19);
-    const float32x4_t clamped20 = vmaxq_f32(lower, x20);
-    const float32x4_t clamped21 = vmaxq_f32(lower, x21);
-    const float32x4_t clamped22 = vmaxq_f32(lower, x22);
-    const float32x4_t clamped23 = vmaxq_f32(lower, x23);
-    const float32x4_t clamped24 = vmaxq_f32(lower, x24);
-    const float32x4_t clamped25 = vmaxq_f32(lower, x25);
-    const float32x4_t clamped26 = vmaxq_f32(lower, x26);
-    const float32x4_t clamped27 = vmaxq_f32(lower, x27);
-    const float32x4_t clamped28 = vmaxq_f32(lower, x28);
-    const float32x4_t clamped29 = vmaxq_f32(lower, x29);
-    const float32x4_t clamped30 = vmaxq_f32(lower, x30);
-    const float32x4_t clamped31 = vmaxq_f32(lower, x31);
-    const float32x4_t biased0 = vfmaq_f32(bias, clamped0, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased1 = vfmaq_f32(bias, clamped1, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased2 = vfmaq_f32(bias, clamped2, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased3 = vfmaq_f32(bias, clamped3, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased4 = vfmaq_f32(bias, clamped4, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased5 = vfmaq_f32(bias, clamped5, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased6 = vfmaq_f32(bias, clamped6, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased7 = vfmaq_f32(bias, clamped7, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased8 = vfmaq_f32(bias, clamped8, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased9 = vfmaq_f32(bias, clamped9, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased10 = vfmaq_f32(bias, clamped10, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased11 = vfmaq_f32(bias, clamped11, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased12 = vfmaq_f32(bias, clamped12, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased13 = vfmaq_f32(bias, clamped13, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased14 = vfmaq_f32(bias, clamped14, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased15 = vfmaq_f32(bias, clamped15, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased16 = vfmaq_f32(bias, clamped16, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased17 = vfmaq_f32(bias, clamped17, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased18 = vfmaq_f32(bias, clamped18, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased19 = vfmaq_f32(bias, clamped19, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased20 = vfmaq_f32(bias, clamped20, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased21 = vfmaq_f32(bias, clamped21, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased22 = vfmaq_f32(bias, clamped22, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased23 = vfmaq_f32(bias, clamped23, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased24 = vfmaq_f32(bias, clamped24, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased25 = vfmaq_f32(bias, clamped25, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased26 = vfmaq_f32(bias, clamped26, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased27 = vfmaq_f32(bias, clamped27, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased28 = vfmaq_f32(bias, clamped28, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased29 = vfmaq_f32(bias, clamped29, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased30 = vfmaq_f32(bias, clamped30, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased31 = vfmaq_f32(bias, clamped31, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t n0 = vsubq_f32(biased0, bias);
-    const float32x4_t n1 = vsubq_f32(biased1, bias);
-    const float32x4_t n2 = vsubq_f32(biased2, bias);
-    const float32x4_t n3 = vsubq_f32(biased3, bias);
-    const float32x4_t n4 = vsubq_f32(biased4, bias);
-    const float32x4_t n5 = vsubq_f32(biased5, bias);
-    const float32x4_t n6 = vsubq_f32(biased6, bias);
-    const float32x4_t n7 = vsubq_f32(biased7, bias);
-    const float32x4_t n8 = vsubq_f32(biased8, bias);
-    const float32x4_t n9 = vsubq_f32(biased9, bias);
-    const float32x4_t n10 = vsubq_f32(biased10, bias);
-    const float32x4_t n11 = vsubq_f32(biased11, bias);
-    const float32x4_t n12 = vsubq_f32(biased12, bias);
-    const float32x4_t n13 = vsubq_f32(biased13, bias);
-    const float32x4_t n14 = vsubq_f32(biased14, bias);
-    const float32x4_t n15 = vsubq_f32(biased15, bias);
-    const float32x4_t n16 = vsubq_f32(biased16, bias);
-    const float32x4_t n17 = vsubq_f32(biased17, bias);
-    const float32x4_t n18 = vsubq_f32(biased18, bias);
-    const float32x4_t n19 = vsubq_f32(biased19, bias);
-    const float32x4_t n20 = vsubq_f32(biased20, bias);
-    const float32x4_t n21 = vsubq_f32(biased21, bias);
-    const float32x4_t n22 = vsubq_f32(biased22, bias);
-    const float32x4_t n23 = vsubq_f32(biased23, bias);
-    const float32x4_t n24 = vsubq_f32(biased24, bias);
-    const float32x4_t n25 = vsubq_f32(biased25, bias);
-    const float32x4_t n26 = vsubq_f32(biased26, bias);
-    const float32x4_t n27 = vsubq_f32(biased27, bias);
-    const float32x4_t n28 = vsubq_f32(biased28, bias);
-    const float32x4_t n29 = vsubq_f32(biased29, bias);
-    const float32x4_t n30 = vsubq_f32(biased30, bias);
-    const float32x4_t n31 = vsubq_f32(biased31, bias);
-    const uint8x16_t index0 = neon_table_index(biased0);
-    const uint8x16_t index1 = neon_table_index(biased1);
-    const uint8x16_t index2 = neon_table_index(biased2);
-    const uint8x16_t index3 = neon_table_index(biased3);
-    const uint8x16_t index4 = neon_table_index(biased4);
-    const uint8x16_t index5 = neon_table_index(biased5);
-    const uint8x16_t index6 = neon_table_index(biased6);
-    const uint8x16_t index7 = neon_table_index(biased7);
-    const uint8x16_t index8 = neon_table_index(biased8);
-    const uint8x16_t index9 = neon_table_index(biased9);
-    const uint8x16_t index10 = neon_table_index(biased10);
-    const uint8x16_t index11 = neon_table_index(biased11);
-    const uint8x16_t index12 = neon_table_index(biased12);
-    const uint8x16_t index13 = neon_table_index(biased13);
-    const uint8x16_t index14 = neon_table_index(biased14);
-    const uint8x16_t index15 = neon_table_index(biased15);
-    const uint8x16_t index16 = neon_table_index(biased16);
-    const uint8x16_t index17 = neon_table_index(biased17);
-    const uint8x16_t index18 = neon_table_index(biased18);
-    const uint8x16_t index19 = neon_table_index(biased19);
-    const uint8x16_t index20 = neon_table_index(biased20);
-    const uint8x16_t index21 = neon_table_index(biased21);
-    const uint8x16_t index22 = neon_table_index(biased22);
-    const uint8x16_t index23 = neon_table_index(biased23);
-    const uint8x16_t index24 = neon_table_index(biased24);
-    const uint8x16_t index25 = neon_table_index(biased25);
-    const uint8x16_t index26 = neon_table_index(biased26);
-    const uint8x16_t index27 = neon_table_index(biased27);
-    const uint8x16_t index28 = neon_table_index(biased28);
-    const uint8x16_t index29 = neon_table_index(biased29);
-    const uint8x16_t index30 = neon_table_index(biased30);
-    const uint8x16_t index31 = neon_table_index(biased31);
-    const float32x4_t s0 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased0), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index0)))));
-    const float32x4_t s1 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased1), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index1)))));
-    const float32x4_t s2 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased2), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index2)))));
-    const float32x4_t s3 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased3), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index3)))));
-    const float32x4_t s4 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased4), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index4)))));
-    const float32x4_t s5 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased5), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index5)))));
-    const float32x4_t s6 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased6), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index6)))));
-    const float32x4_t s7 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased7), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index7)))));
-    const float32x4_t s8 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased8), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index8)))));
-    const float32x4_t s9 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased9), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index9)))));
-    const float32x4_t s10 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased10), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index10)))));
-    const float32x4_t s11 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased11), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index11)))));
-    const float32x4_t s12 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased12), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index12)))));
-    const float32x4_t s13 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased13), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index13)))));
-    const float32x4_t s14 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased14), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index14)))));
-    const float32x4_t s15 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased15), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index15)))));
-    const float32x4_t s16 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased16), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index16)))));
-    const float32x4_t s17 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased17), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index17)))));
-    const float32x4_t s18 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased18), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index18)))));
-    const float32x4_t s19 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased19), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index19)))));
-    const float32x4_t s20 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased20), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index20)))));
-    const float32x4_t s21 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased21), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index21)))));
-    const float32x4_t s22 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased22), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index22)))));
-    const float32x4_t s23 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased23), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index23)))));
-    const float32x4_t s24 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased24), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index24)))));
-    const float32x4_t s25 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased25), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index25)))));
-    const float32x4_t s26 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased26), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index26)))));
-    const float32x4_t s27 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased27), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index27)))));
-    const float32x4_t s28 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased28), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index28)))));
-    const float32x4_t s29 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased29), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index29)))));
-    const float32x4_t s30 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased30), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index30)))));
-    const float32x4_t s31 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased31), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index31)))));
-    float32x4_t t0 = vfmaq_f32(clamped0, n0, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t1 = vfmaq_f32(clamped1, n1, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t2 = vfmaq_f32(clamped2, n2, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t3 = vfmaq_f32(clamped3, n3, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t4 = vfmaq_f32(clamped4, n4, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t5 = vfmaq_f32(clamped5, n5, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t6 = vfmaq_f32(clamped6, n6, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t7 = vfmaq_f32(clamped7, n7, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t8 = vfmaq_f32(clamped8, n8, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t9 = vfmaq_f32(clamped9, n9, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t10 = vfmaq_f32(clamped10, n10, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t11 = vfmaq_f32(clamped11, n11, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t12 = vfmaq_f32(clamped12, n12, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t13 = vfmaq_f32(clamped13, n13, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t14 = vfmaq_f32(clamped14, n14, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t15 = vfmaq_f32(clamped15, n15, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t16 = vfmaq_f32(clamped16, n16, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t17 = vfmaq_f32(clamped17, n17, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t18 = vfmaq_f32(clamped18, n18, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t19 = vfmaq_f32(clamped19, n19, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t20 = vfmaq_f32(clamped20, n20, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t21 = vfmaq_f32(clamped21, n21, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t22 = vfmaq_f32(clamped22, n22, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t23 = vfmaq_f32(clamped23, n23, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t24 = vfmaq_f32(clamped24, n24, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t25 = vfmaq_f32(clamped25, n25, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t26 = vfmaq_f32(clamped26, n26, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t27 = vfmaq_f32(clamped27, n27, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t28 = vfmaq_f32(clamped28, n28, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t29 = vfmaq_f32(clamped29, n29, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t30 = vfmaq_f32(clamped30, n30, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t31 = vfmaq_f32(clamped31, n31, vdupq_n_f32(-0x1.62E430p-4f));
-    t0 = vfmaq_f32(t0, n0, vdupq_n_f32(0x1.05C610p-32f));
-    t1 = vfmaq_f32(t1, n1, vdupq_n_f32(0x1.05C610p-32f));
-    t2 = vfmaq_f32(t2, n2, vdupq_n_f32(0x1.05C610p-32f));
-    t3 = vfmaq_f32(t3, n3, vdupq_n_f32(0x1.05C610p-32f));
-    t4 = vfmaq_f32(t4, n4, vdupq_n_f32(0x1.05C610p-32f));
-    t5 = vfmaq_f32(t5, n5, vdupq_n_f32(0x1.05C610p-32f));
-    t6 = vfmaq_f32(t6, n6, vdupq_n_f32(0x1.05C610p-32f));
-    t7 = vfmaq_f32(t7, n7, vdupq_n_f32(0x1.05C610p-32f));
-    t8 = vfmaq_f32(t8, n8, vdupq_n_f32(0x1.05C610p-32f));
-    t9 = vfmaq_f32(t9, n9, vdupq_n_f32(0x1.05C610p-32f));
-    t10 = vfmaq_f32(t10, n10, vdupq_n_f32(0x1.05C610p-32f));
-    t11 = vfmaq_f32(t11, n11, vdupq_n_f32(0x1.05C610p-32f));
-    t12 = vfmaq_f32(t12, n12, vdupq_n_f32(0x1.05C610p-32f));
-    t13 = vfmaq_f32(t13, n13, vdupq_n_f32(0x1.05C610p-32f));
-    t14 = vfmaq_f32(t14, n14, vdupq_n_f32(0x1.05C610p-32f));
-    t15 = vfmaq_f32(t15, n15, vdupq_n_f32(0x1.05C610p-32f));
-    t16 = vfmaq_f32(t16, n16, vdupq_n_f32(0x1.05C610p-32f));
-    t17 = vfmaq_f32(t17, n17, vdupq_n_f32(0x1.05C610p-32f));
-    t18 = vfmaq_f32(t18, n18, vdupq_n_f32(0x1.05C610p-32f));
-    t19 = vfmaq_f32(t19, n19, vdupq_n_f32(0x1.05C610p-32f));
-    t20 = vfmaq_f32(t20, n20, vdupq_n_f32(0x1.05C610p-32f));
-    t21 = vfmaq_f32(t21, n21, vdupq_n_f32(0x1.05C610p-32f));
-    t22 = vfmaq_f32(t22, n22, vdupq_n_f32(0x1.05C610p-32f));
-    t23 = vfmaq_f32(t23, n23, vdupq_n_f32(0x1.05C610p-32f));
-    t24 = vfmaq_f32(t24, n24, vdupq_n_f32(0x1.05C610p-32f));
-    t25 = vfmaq_f32(t25, n25, vdupq_n_f32(0x1.05C610p-32f));
-    t26 = vfmaq_f32(t26, n26, vdupq_n_f32(0x1.05C610p-32f));
-    t27 = vfmaq_f32(t27, n27, vdupq_n_f32(0x1.05C610p-32f));
-    t28 = vfmaq_f32(t28, n28, vdupq_n_f32(0x1.05C610p-32f));
-    t29 = vfmaq_f32(t29, n29, vdupq_n_f32(0x1.05C610p-32f));
-    t30 = vfmaq_f32(t30, n30, vdupq_n_f32(0x1.05C610p-32f));
-    t31 = vfmaq_f32(t31, n31, vdupq_n_f32(0x1.05C610p-32f));
-    float32x4_t u0 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t0, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u1 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t1, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u2 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t2, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u3 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t3, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u4 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t4, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u5 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t5, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u6 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t6, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u7 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t7, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u8 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t8, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u9 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t9, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u10 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t10, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u11 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t11, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u12 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t12, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u13 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t13, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u14 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t14, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u15 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t15, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u16 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t16, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u17 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t17, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u18 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t18, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u19 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t19, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u20 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t20, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u21 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t21, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u22 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t22, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u23 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t23, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u24 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t24, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u25 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t25, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u26 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t26, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u27 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t27, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u28 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t28, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u29 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t29, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u30 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t30, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u31 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t31, vdupq_n_f32(0x1.555854p-3f));
-    u0 = vfmaq_f32(vdupq_n_f32(1.0f), u0, t0);
-    u1 = vfmaq_f32(vdupq_n_f32(1.0f), u1, t1);
-    u2 = vfmaq_f32(vdupq_n_f32(1.0f), u2, t2);
-    u3 = vfmaq_f32(vdupq_n_f32(1.0f), u3, t3);
-    u4 = vfmaq_f32(vdupq_n_f32(1.0f), u4, t4);
-    u5 = vfmaq_f32(vdupq_n_f32(1.0f), u5, t5);
-    u6 = vfmaq_f32(vdupq_n_f32(1.0f), u6, t6);
-    u7 = vfmaq_f32(vdupq_n_f32(1.0f), u7, t7);
-    u8 = vfmaq_f32(vdupq_n_f32(1.0f), u8, t8);
-    u9 = vfmaq_f32(vdupq_n_f32(1.0f), u9, t9);
-    u10 = vfmaq_f32(vdupq_n_f32(1.0f), u10, t10);
-    u11 = vfmaq_f32(vdupq_n_f32(1.0f), u11, t11);
-    u12 = vfmaq_f32(vdupq_n_f32(1.0f), u12, t12);
-    u13 = vfmaq_f32(vdupq_n_f32(1.0f), u13, t13);
-    u14 = vfmaq_f32(vdupq_n_f32(1.0f), u14, t14);
-    u15 = vfmaq_f32(vdupq_n_f32(1.0f), u15, t15);
-    u16 = vfmaq_f32(vdupq_n_f32(1.0f), u16, t16);
-    u17 = vfmaq_f32(vdupq_n_f32(1.0f), u17, t17);
-    u18 = vfmaq_f32(vdupq_n_f32(1.0f), u18, t18);
-    u19 = vfmaq_f32(vdupq_n_f32(1.0f), u19, t19);
-    u20 = vfmaq_f32(vdupq_n_f32(1.0f), u20, t20);
-    u21 = vfmaq_f32(vdupq_n_f32(1.0f), u21, t21);
-    u22 = vfmaq_f32(vdupq_n_f32(1.0f), u22, t22);
-    u23 = vfmaq_f32(vdupq_n_f32(1.0f), u23, t23);
-    u24 = vfmaq_f32(vdupq_n_f32(1.0f), u24, t24);
-    u25 = vfmaq_f32(vdupq_n_f32(1.0f), u25, t25);
-    u26 = vfmaq_f32(vdupq_n_f32(1.0f), u26, t26);
-    u27 = vfmaq_f32(vdupq_n_f32(1.0f), u27, t27);
-    u28 = vfmaq_f32(vdupq_n_f32(1.0f), u28, t28);
-    u29 = vfmaq_f32(vdupq_n_f32(1.0f), u29, t29);
-    u30 = vfmaq_f32(vdupq_n_f32(1.0f), u30, t30);
-    u31 = vfmaq_f32(vdupq_n_f32(1.0f), u31, t31);
-    u0 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index0)), u0, t0);
-    u1 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index1)), u1, t1);
-    u2 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index2)), u2, t2);
-    u3 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index3)), u3, t3);
-    u4 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index4)), u4, t4);
-    u5 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index5)), u5, t5);
-    u6 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index6)), u6, t6);
-    u7 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index7)), u7, t7);
-    u8 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index8)), u8, t8);
-    u9 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index9)), u9, t9);
-    u10 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index10)), u10, t10);
-    u11 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index11)), u11, t11);
-    u12 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index12)), u12, t12);
-    u13 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index13)), u13, t13);
-    u14 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index14)), u14, t14);
-    u15 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index15)), u15, t15);
-    u16 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index16)), u16, t16);
-    u17 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index17)), u17, t17);
-    u18 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index18)), u18, t18);
-    u19 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index19)), u19, t19);
-    u20 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index20)), u20, t20);
-    u21 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index21)), u21, t21);
-    u22 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index22)), u22, t22);
-    u23 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index23)), u23, t23);
-    u24 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index24)), u24, t24);
-    u25 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index25)), u25, t25);
-    u26 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index26)), u26, t26);
-    u27 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index27)), u27, t27);
-    u28 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index28)), u28, t28);
-    u29 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index29)), u29, t29);
-    u30 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index30)), u30, t30);
-    u31 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index31)), u31, t31);
-    const float32x4_t e0 = vfmaq_f32(s0, s0, u0);
-    const float32x4_t e1 = vfmaq_f32(s1, s1, u1);
-    const float32x4_t e2 = vfmaq_f32(s2, s2, u2);
-    const float32x4_t e3 = vfmaq_f32(s3, s3, u3);
-    const float32x4_t e4 = vfmaq_f32(s4, s4, u4);
-    const float32x4_t e5 = vfmaq_f32(s5, s5, u5);
-    const float32x4_t e6 = vfmaq_f32(s6, s6, u6);
-    const float32x4_t e7 = vfmaq_f32(s7, s7, u7);
-    const float32x4_t e8 = vfmaq_f32(s8, s8, u8);
-    const float32x4_t e9 = vfmaq_f32(s9, s9, u9);
-    const float32x4_t e10 = vfmaq_f32(s10, s10, u10);
-    const float32x4_t e11 = vfmaq_f32(s11, s11, u11);
-    const float32x4_t e12 = vfmaq_f32(s12, s12, u12);
-    const float32x4_t e13 = vfmaq_f32(s13, s13, u13);
-    const float32x4_t e14 = vfmaq_f32(s14, s14, u14);
-    const float32x4_t e15 = vfmaq_f32(s15, s15, u15);
-    const float32x4_t e16 = vfmaq_f32(s16, s16, u16);
-    const float32x4_t e17 = vfmaq_f32(s17, s17, u17);
-    const float32x4_t e18 = vfmaq_f32(s18, s18, u18);
-    const float32x4_t e19 = vfmaq_f32(s19, s19, u19);
-    const float32x4_t e20 = vfmaq_f32(s20, s20, u20);
-    const float32x4_t e21 = vfmaq_f32(s21, s21, u21);
-    const float32x4_t e22 = vfmaq_f32(s22, s22, u22);
-    const float32x4_t e23 = vfmaq_f32(s23, s23, u23);
-    const float32x4_t e24 = vfmaq_f32(s24, s24, u24);
-    const float32x4_t e25 = vfmaq_f32(s25, s25, u25);
-    const float32x4_t e26 = vfmaq_f32(s26, s26, u26);
-    const float32x4_t e27 = vfmaq_f32(s27, s27, u27);
-    const float32x4_t e28 = vfmaq_f32(s28, s28, u28);
-    const float32x4_t e29 = vfmaq_f32(s29, s29, u29);
-    const float32x4_t e30 = vfmaq_f32(s30, s30, u30);
-    const float32x4_t e31 = vfmaq_f32(s31, s31, u31);
-    vst1q_f32(y + i + 0, e0);
-    vst1q_f32(y + i + 4, e1);
-    vst1q_f32(y + i + 8, e2);
-    vst1q_f32(y + i + 12, e3);
-    vst1q_f32(y + i + 16, e4);
-    vst1q_f32(y + i + 20, e5);
-    vst1q_f32(y + i + 24, e6);
-    vst1q_f32(y + i + 28, e7);
-    vst1q_f32(y + i + 32, e8);
-    vst1q_f32(y + i + 36, e9);
-    vst1q_f32(y + i + 40, e10);
-    vst1q_f32(y + i + 44, e11);
-    vst1q_f32(y + i + 48, e12);
-    vst1q_f32(y + i + 52, e13);
-    vst1q_f32(y + i + 56, e14);
-    vst1q_f32(y + i + 60, e15);
-    vst1q_f32(y + i + 64, e16);
-    vst1q_f32(y + i + 68, e17);
-    vst1q_f32(y + i + 72, e18);
-    vst1q_f32(y + i + 76, e19);
-    vst1q_f32(y + i + 80, e20);
-    vst1q_f32(y + i + 84, e21);
-    vst1q_f32(y + i + 88, e22);
-    vst1q_f32(y + i + 92, e23);
-    vst1q_f32(y + i + 96, e24);
-    vst1q_f32(y + i + 100, e25);
-    vst1q_f32(y + i + 104, e26);
-    vst1q_f32(y + i + 108, e27);
-    vst1q_f32(y + i + 112, e28);
-    vst1q_f32(y + i + 116, e29);
-    vst1q_f32(y + i + 120, e30);
-    vst1q_f32(y + i + 124, e31);
-    add_compensated(&block_hi[0], &block_lo[0], vaddq_f32(e0, e4));
-    add_compensated(&block_hi[1], &block_lo[1], vaddq_f32(e1, e5));
-    add_compensated(&block_hi[2], &block_lo[2], vaddq_f32(e2, e6));
-    add_compensated(&block_hi[3], &block_lo[3], vaddq_f32(e3, e7));
-    add_compensated(&block_hi[0], &block_lo[0], vaddq_f32(e8, e12));
-    add_compensated(&block_hi[1], &block_lo[1], vaddq_f32(e9, e13));
-    add_compensated(&block_hi[2], &block_lo[2], vaddq_f32(e10, e14));
-    add_compensated(&block_hi[3], &block_lo[3], vaddq_f32(e11, e15));
-    add_compensated(&block_hi[0], &block_lo[0], vaddq_f32(e16, e20));
-    add_compensated(&block_hi[1], &block_lo[1], vaddq_f32(e17, e21));
-    add_compensated(&block_hi[2], &block_lo[2], vaddq_f32(e18, e22));
-    add_compensated(&block_hi[3], &block_lo[3], vaddq_f32(e19, e23));
-    add_compensated(&block_hi[0], &block_lo[0], vaddq_f32(e24, e28));
-    add_compensated(&block_hi[1], &block_lo[1], vaddq_f32(e25, e29));
-    add_compensated(&block_hi[2], &block_lo[2], vaddq_f32(e26, e30));
-    add_compensated(&block_hi[3], &block_lo[3], vaddq_f32(e27, e31));
+  float32x4_t anchor[1], max[1][2];
+  for (int b = 0; b < 1; b++) {
+    anchor[b] = vdupq_n_f32(smx_f32_anchor(reference, anchors[b], 1024));
+    max[b][0] = max[b][1] = vdupq_n_f32(-INFINITY);
   }
-  for (; i + 32 <= n; i += 32) {
-    const float32x4_t x0 = vld1q_f32(x + i + 0);
-    const float32x4_t x1 = vld1q_f32(x + i + 4);
-    const float32x4_t x2 = vld1q_f32(x + i + 8);
-    const float32x4_t x3 = vld1q_f32(x + i + 12);
-    const float32x4_t x4 = vld1q_f32(x + i + 16);
-    const float32x4_t x5 = vld1q_f32(x + i + 20);
-    const float32x4_t x6 = vld1q_f32(x + i + 24);
-    const float32x4_t x7 = vld1q_f32(x + i + 28);
-    max0 = vmaxq_f32(max0, x0);
-    max1 = vmaxq_f32(max1, x1);
-    max0 = vmaxq_f32(max0, x2);
-    max1 = vmaxq_f32(max1, x3);
-    max0 = vmaxq_f32(max0, x4);
-    max1 = vmaxq_f32(max1, x5);
-    max0 = vmaxq_f32(max0, x6);
-    max1 = vmaxq_f32(max1, x7);
+  float32x4_t block_hi[1][4] = {
+      {anchor[0], anchor[0], anchor[0], anchor[0]},
+  };
+  float32x4_t block_lo[1][4] = {
+      {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)},
+  };
+  for (size_t i = 0; i < 1024; i += 128) {
+    {
+      const float32x4_t x0 = vld1q_f32(x + i + 0);
+      const float32x4_t x1 = vld1q_f32(x + i + 4);
+      const float32x4_t x2 = vld1q_f32(x + i + 8);
+      const float32x4_t x3 = vld1q_f32(x + i + 12);
+      const float32x4_t x4 = vld1q_f32(x + i + 16);
+      const float32x4_t x5 = vld1q_f32(x + i + 20);
+      const float32x4_t x6 = vld1q_f32(x + i + 24);
+      const float32x4_t x7 = vld1q_f32(x + i + 28);
+      if constexpr (kLooksAhead) {
+        max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1024));
+        max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1028));
+        max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1032));
+        max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1036));
+        max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1040));
+        max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1044));
+        max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1048));
+        max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1052));
+      }
 
-    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
-    const float32x4_t clamped0 = vmaxq_f32(lower, x0);
-    const float32x4_t clamped1 = vmaxq_f32(lower, x1);
-    const float32x4_t clamped2 = vmaxq_f32(lower, x2);
-    const float32x4_t clamped3 = vmaxq_f32(lower, x3);
-    const float32x4_t clamped4 = vmaxq_f32(lower, x4);
-    const float32x4_t clamped5 = vmaxq_f32(lower, x5);
-    const float32x4_t clamped6 = vmaxq_f32(lower, x6);
-    const float32x4_t clamped7 = vmaxq_f32(lower, x7);
-    const float32x4_t biased0 = vfmaq_f32(bias, clamped0, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased1 = vfmaq_f32(bias, clamped1, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased2 = vfmaq_f32(bias, clamped2, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased3 = vfmaq_f32(bias, clamped3, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased4 = vfmaq_f32(bias, clamped4, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased5 = vfmaq_f32(bias, clamped5, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased6 = vfmaq_f32(bias, clamped6, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased7 = vfmaq_f32(bias, clamped7, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t n0 = vsubq_f32(biased0, bias);
-    const float32x4_t n1 = vsubq_f32(biased1, bias);
-    const float32x4_t n2 = vsubq_f32(biased2, bias);
-    const float32x4_t n3 = vsubq_f32(biased3, bias);
-    const float32x4_t n4 = vsubq_f32(biased4, bias);
-    const float32x4_t n5 = vsubq_f32(biased5, bias);
-    const float32x4_t n6 = vsubq_f32(biased6, bias);
-    const float32x4_t n7 = vsubq_f32(biased7, bias);
-    const uint8x16_t index0 = neon_table_index(biased0);
-    const uint8x16_t index1 = neon_table_index(biased1);
-    const uint8x16_t index2 = neon_table_index(biased2);
-    const uint8x16_t index3 = neon_table_index(biased3);
-    const uint8x16_t index4 = neon_table_index(biased4);
-    const uint8x16_t index5 = neon_table_index(biased5);
-    const uint8x16_t index6 = neon_table_index(biased6);
-    const uint8x16_t index7 = neon_table_index(biased7);
-    const float32x4_t s0 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased0), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index0)))));
-    const float32x4_t s1 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased1), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index1)))));
-    const float32x4_t s2 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased2), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index2)))));
-    const float32x4_t s3 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased3), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index3)))));
-    const float32x4_t s4 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased4), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index4)))));
-    const float32x4_t s5 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased5), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index5)))));
-    const float32x4_t s6 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased6), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index6)))));
-    const float32x4_t s7 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased7), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index7)))));
-    float32x4_t t0 = vfmaq_f32(clamped0, n0, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t1 = vfmaq_f32(clamped1, n1, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t2 = vfmaq_f32(clamped2, n2, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t3 = vfmaq_f32(clamped3, n3, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t4 = vfmaq_f32(clamped4, n4, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t5 = vfmaq_f32(clamped5, n5, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t6 = vfmaq_f32(clamped6, n6, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t7 = vfmaq_f32(clamped7, n7, vdupq_n_f32(-0x1.62E430p-4f));
-    t0 = vfmaq_f32(t0, n0, vdupq_n_f32(0x1.05C610p-32f));
-    t1 = vfmaq_f32(t1, n1, vdupq_n_f32(0x1.05C610p-32f));
-    t2 = vfmaq_f32(t2, n2, vdupq_n_f32(0x1.05C610p-32f));
-    t3 = vfmaq_f32(t3, n3, vdupq_n_f32(0x1.05C610p-32f));
-    t4 = vfmaq_f32(t4, n4, vdupq_n_f32(0x1.05C610p-32f));
-    t5 = vfmaq_f32(t5, n5, vdupq_n_f32(0x1.05C610p-32f));
-    t6 = vfmaq_f32(t6, n6, vdupq_n_f32(0x1.05C610p-32f));
-    t7 = vfmaq_f32(t7, n7, vdupq_n_f32(0x1.05C610p-32f));
-    float32x4_t u0 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t0, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u1 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t1, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u2 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t2, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u3 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t3, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u4 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t4, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u5 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t5, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u6 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t6, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u7 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t7, vdupq_n_f32(0x1.555854p-3f));
-    u0 = vfmaq_f32(vdupq_n_f32(1.0f), u0, t0);
-    u1 = vfmaq_f32(vdupq_n_f32(1.0f), u1, t1);
-    u2 = vfmaq_f32(vdupq_n_f32(1.0f), u2, t2);
-    u3 = vfmaq_f32(vdupq_n_f32(1.0f), u3, t3);
-    u4 = vfmaq_f32(vdupq_n_f32(1.0f), u4, t4);
-    u5 = vfmaq_f32(vdupq_n_f32(1.0f), u5, t5);
-    u6 = vfmaq_f32(vdupq_n_f32(1.0f), u6, t6);
-    u7 = vfmaq_f32(vdupq_n_f32(1.0f), u7, t7);
-    u0 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index0)), u0, t0);
-    u1 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index1)), u1, t1);
-    u2 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index2)), u2, t2);
-    u3 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index3)), u3, t3);
-    u4 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index4)), u4, t4);
-    u5 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index5)), u5, t5);
-    u6 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index6)), u6, t6);
-    u7 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index7)), u7, t7);
-    const float32x4_t e0 = vfmaq_f32(s0, s0, u0);
-    const float32x4_t e1 = vfmaq_f32(s1, s1, u1);
-    const float32x4_t e2 = vfmaq_f32(s2, s2, u2);
-    const float32x4_t e3 = vfmaq_f32(s3, s3, u3);
-    const float32x4_t e4 = vfmaq_f32(s4, s4, u4);
-    const float32x4_t e5 = vfmaq_f32(s5, s5, u5);
-    const float32x4_t e6 = vfmaq_f32(s6, s6, u6);
-    const float32x4_t e7 = vfmaq_f32(s7, s7, u7);
-    vst1q_f32(y + i + 0, e0);
-    vst1q_f32(y + i + 4, e1);
-    vst1q_f32(y + i + 8, e2);
-    vst1q_f32(y + i + 12, e3);
-    vst1q_f32(y + i + 16, e4);
-    vst1q_f32(y + i + 20, e5);
-    vst1q_f32(y + i + 24, e6);
-    vst1q_f32(y + i + 28, e7);
-    add_compensated(&block_hi[0], &block_lo[0], vaddq_f32(e0, e4));
-    add_compensated(&block_hi[1], &block_lo[1], vaddq_f32(e1, e5));
-    add_compensated(&block_hi[2], &block_lo[2], vaddq_f32(e2, e6));
-    add_compensated(&block_hi[3], &block_lo[3], vaddq_f32(e3, e7));
+      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      const float32x4_t clamped0 = vmaxq_f32(lower, x0);
+      const float32x4_t clamped1 = vmaxq_f32(lower, x1);
+      const float32x4_t clamped2 = vmaxq_f32(lower, x2);
+      const float32x4_t clamped3 = vmaxq_f32(lower, x3);
+      const float32x4_t clamped4 = vmaxq_f32(lower, x4);
+      const float32x4_t clamped5 = vmaxq_f32(lower, x5);
+      const float32x4_t clamped6 = vmaxq_f32(lower, x6);
+      const float32x4_t clamped7 = vmaxq_f32(lower, x7);
+      const float32x4_t biased0 = vfmaq_f32(bias, clamped0, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased1 = vfmaq_f32(bias, clamped1, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased2 = vfmaq_f32(bias, clamped2, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased3 = vfmaq_f32(bias, clamped3, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased4 = vfmaq_f32(bias, clamped4, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased5 = vfmaq_f32(bias, clamped5, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased6 = vfmaq_f32(bias, clamped6, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased7 = vfmaq_f32(bias, clamped7, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t n0 = vsubq_f32(biased0, bias);
+      const float32x4_t n1 = vsubq_f32(biased1, bias);
+      const float32x4_t n2 = vsubq_f32(biased2, bias);
+      const float32x4_t n3 = vsubq_f32(biased3, bias);
+      const float32x4_t n4 = vsubq_f32(biased4, bias);
+      const float32x4_t n5 = vsubq_f32(biased5, bias);
+      const float32x4_t n6 = vsubq_f32(biased6, bias);
+      const float32x4_t n7 = vsubq_f32(biased7, bias);
+      const uint8x16_t index0 = neon_table_index(biased0);
+      const uint8x16_t index1 = neon_table_index(biased1);
+      const uint8x16_t index2 = neon_table_index(biased2);
+      const uint8x16_t index3 = neon_table_index(biased3);
+      const uint8x16_t index4 = neon_table_index(biased4);
+      const uint8x16_t index5 = neon_table_index(biased5);
+      const uint8x16_t index6 = neon_table_index(biased6);
+      const uint8x16_t index7 = neon_table_index(biased7);
+      float32x4_t t0 = vfmaq_f32(clamped0, n0, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t1 = vfmaq_f32(clamped1, n1, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t2 = vfmaq_f32(clamped2, n2, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t3 = vfmaq_f32(clamped3, n3, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t4 = vfmaq_f32(clamped4, n4, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t5 = vfmaq_f32(clamped5, n5, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t6 = vfmaq_f32(clamped6, n6, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t7 = vfmaq_f32(clamped7, n7, vdupq_n_f32(-0x1.62E430p-4f));
+      t0 = vfmaq_f32(t0, n0, vdupq_n_f32(0x1.05C610p-32f));
+      t1 = vfmaq_f32(t1, n1, vdupq_n_f32(0x1.05C610p-32f));
+      t2 = vfmaq_f32(t2, n2, vdupq_n_f32(0x1.05C610p-32f));
+      t3 = vfmaq_f32(t3, n3, vdupq_n_f32(0x1.05C610p-32f));
+      t4 = vfmaq_f32(t4, n4, vdupq_n_f32(0x1.05C610p-32f));
+      t5 = vfmaq_f32(t5, n5, vdupq_n_f32(0x1.05C610p-32f));
+      t6 = vfmaq_f32(t6, n6, vdupq_n_f32(0x1.05C610p-32f));
+      t7 = vfmaq_f32(t7, n7, vdupq_n_f32(0x1.05C610p-32f));
+      float32x4_t u0 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t0, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u1 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t1, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u2 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t2, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u3 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t3, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u4 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t4, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u5 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t5, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u6 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t6, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u7 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t7, vdupq_n_f32(0x1.555854p-3f));
+      u0 = vfmaq_f32(vdupq_n_f32(1.0f), u0, t0);
+      u1 = vfmaq_f32(vdupq_n_f32(1.0f), u1, t1);
+      u2 = vfmaq_f32(vdupq_n_f32(1.0f), u2, t2);
+      u3 = vfmaq_f32(vdupq_n_f32(1.0f), u3, t3);
+      u4 = vfmaq_f32(vdupq_n_f32(1.0f), u4, t4);
+      u5 = vfmaq_f32(vdupq_n_f32(1.0f), u5, t5);
+      u6 = vfmaq_f32(vdupq_n_f32(1.0f), u6, t6);
+      u7 = vfmaq_f32(vdupq_n_f32(1.0f), u7, t7);
+      u0 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index0)), u0, t0);
+      u1 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index1)), u1, t1);
+      u2 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index2)), u2, t2);
+      u3 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index3)), u3, t3);
+      u4 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index4)), u4, t4);
+      u5 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index5)), u5, t5);
+      u6 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index6)), u6, t6);
+      u7 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index7)), u7, t7);
+      const float32x4_t s0 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased0), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index0)))));
+      const float32x4_t s1 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased1), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index1)))));
+      const float32x4_t s2 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased2), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index2)))));
+      const float32x4_t s3 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased3), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index3)))));
+      const float32x4_t s4 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased4), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index4)))));
+      const float32x4_t s5 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased5), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index5)))));
+      const float32x4_t s6 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased6), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index6)))));
+      const float32x4_t s7 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased7), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index7)))));
+      const float32x4_t e0 = vfmaq_f32(s0, s0, u0);
+      const float32x4_t e1 = vfmaq_f32(s1, s1, u1);
+      const float32x4_t e2 = vfmaq_f32(s2, s2, u2);
+      const float32x4_t e3 = vfmaq_f32(s3, s3, u3);
+      const float32x4_t e4 = vfmaq_f32(s4, s4, u4);
+      const float32x4_t e5 = vfmaq_f32(s5, s5, u5);
+      const float32x4_t e6 = vfmaq_f32(s6, s6, u6);
+      const float32x4_t e7 = vfmaq_f32(s7, s7, u7);
+      vst1q_f32(y + i + 0, e0);
+      vst1q_f32(y + i + 4, e1);
+      vst1q_f32(y + i + 8, e2);
+      vst1q_f32(y + i + 12, e3);
+      vst1q_f32(y + i + 16, e4);
+      vst1q_f32(y + i + 20, e5);
+      vst1q_f32(y + i + 24, e6);
+      vst1q_f32(y + i + 28, e7);
+      add_compensated(&block_hi[0][0], &block_lo[0][0], vaddq_f32(e0, e4));
+      add_compensated(&block_hi[0][1], &block_lo[0][1], vaddq_f32(e1, e5));
+      add_compensated(&block_hi[0][2], &block_lo[0][2], vaddq_f32(e2, e6));
+      add_compensated(&block_hi[0][3], &block_lo[0][3], vaddq_f32(e3, e7));
+    }
+    {
+      const float32x4_t x0 = vld1q_f32(x + i + 32);
+      const float32x4_t x1 = vld1q_f32(x + i + 36);
+      const float32x4_t x2 = vld1q_f32(x + i + 40);
+      const float32x4_t x3 = vld1q_f32(x + i + 44);
+      const float32x4_t x4 = vld1q_f32(x + i + 48);
+      const float32x4_t x5 = vld1q_f32(x + i + 52);
+      const float32x4_t x6 = vld1q_f32(x + i + 56);
+      const float32x4_t x7 = vld1q_f32(x + i + 60);
+      if constexpr (kLooksAhead) {
+        max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1056));
+        max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1060));
+        max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1064));
+        max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1068));
+        max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1072));
+        max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1076));
+        max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1080));
+        max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1084));
+      }
+
+      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      const float32x4_t clamped0 = vmaxq_f32(lower, x0);
+      const float32x4_t clamped1 = vmaxq_f32(lower, x1);
+      const float32x4_t clamped2 = vmaxq_f32(lower, x2);
+      const float32x4_t clamped3 = vmaxq_f32(lower, x3);
+      const float32x4_t clamped4 = vmaxq_f32(lower, x4);
+      const float32x4_t clamped5 = vmaxq_f32(lower, x5);
+      const float32x4_t clamped6 = vmaxq_f32(lower, x6);
+      const float32x4_t clamped7 = vmaxq_f32(lower, x7);
+      const float32x4_t biased0 = vfmaq_f32(bias, clamped0, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased1 = vfmaq_f32(bias, clamped1, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased2 = vfmaq_f32(bias, clamped2, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased3 = vfmaq_f32(bias, clamped3, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased4 = vfmaq_f32(bias, clamped4, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased5 = vfmaq_f32(bias, clamped5, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased6 = vfmaq_f32(bias, clamped6, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased7 = vfmaq_f32(bias, clamped7, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t n0 = vsubq_f32(biased0, bias);
+      const float32x4_t n1 = vsubq_f32(biased1, bias);
+      const float32x4_t n2 = vsubq_f32(biased2, bias);
+      const float32x4_t n3 = vsubq_f32(biased3, bias);
+      const float32x4_t n4 = vsubq_f32(biased4, bias);
+      const float32x4_t n5 = vsubq_f32(biased5, bias);
+      const float32x4_t n6 = vsubq_f32(biased6, bias);
+      const float32x4_t n7 = vsubq_f32(biased7, bias);
+      const uint8x16_t index0 = neon_table_index(biased0);
+      const uint8x16_t index1 = neon_table_index(biased1);
+      const uint8x16_t index2 = neon_table_index(biased2);
+      const uint8x16_t index3 = neon_table_index(biased3);
+      const uint8x16_t index4 = neon_table_index(biased4);
+      const uint8x16_t index5 = neon_table_index(biased5);
+      const uint8x16_t index6 = neon_table_index(biased6);
+      const uint8x16_t index7 = neon_table_index(biased7);
+      float32x4_t t0 = vfmaq_f32(clamped0, n0, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t1 = vfmaq_f32(clamped1, n1, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t2 = vfmaq_f32(clamped2, n2, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t3 = vfmaq_f32(clamped3, n3, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t4 = vfmaq_f32(clamped4, n4, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t5 = vfmaq_f32(clamped5, n5, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t6 = vfmaq_f32(clamped6, n6, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t7 = vfmaq_f32(clamped7, n7, vdupq_n_f32(-0x1.62E430p-4f));
+      t0 = vfmaq_f32(t0, n0, vdupq_n_f32(0x1.05C610p-32f));
+      t1 = vfmaq_f32(t1, n1, vdupq_n_f32(0x1.05C610p-32f));
+      t2 = vfmaq_f32(t2, n2, vdupq_n_f32(0x1.05C610p-32f));
+      t3 = vfmaq_f32(t3, n3, vdupq_n_f32(0x1.05C610p-32f));
+      t4 = vfmaq_f32(t4, n4, vdupq_n_f32(0x1.05C610p-32f));
+      t5 = vfmaq_f32(t5, n5, vdupq_n_f32(0x1.05C610p-32f));
+      t6 = vfmaq_f32(t6, n6, vdupq_n_f32(0x1.05C610p-32f));
+      t7 = vfmaq_f32(t7, n7, vdupq_n_f32(0x1.05C610p-32f));
+      float32x4_t u0 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t0, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u1 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t1, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u2 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t2, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u3 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t3, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u4 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t4, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u5 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t5, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u6 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t6, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u7 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t7, vdupq_n_f32(0x1.555854p-3f));
+      u0 = vfmaq_f32(vdupq_n_f32(1.0f), u0, t0);
+      u1 = vfmaq_f32(vdupq_n_f32(1.0f), u1, t1);
+      u2 = vfmaq_f32(vdupq_n_f32(1.0f), u2, t2);
+      u3 = vfmaq_f32(vdupq_n_f32(1.0f), u3, t3);
+      u4 = vfmaq_f32(vdupq_n_f32(1.0f), u4, t4);
+      u5 = vfmaq_f32(vdupq_n_f32(1.0f), u5, t5);
+      u6 = vfmaq_f32(vdupq_n_f32(1.0f), u6, t6);
+      u7 = vfmaq_f32(vdupq_n_f32(1.0f), u7, t7);
+      u0 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index0)), u0, t0);
+      u1 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index1)), u1, t1);
+      u2 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index2)), u2, t2);
+      u3 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index3)), u3, t3);
+      u4 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index4)), u4, t4);
+      u5 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index5)), u5, t5);
+      u6 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index6)), u6, t6);
+      u7 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index7)), u7, t7);
+      const float32x4_t s0 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased0), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index0)))));
+      const float32x4_t s1 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased1), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index1)))));
+      const float32x4_t s2 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased2), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index2)))));
+      const float32x4_t s3 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased3), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index3)))));
+      const float32x4_t s4 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased4), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index4)))));
+      const float32x4_t s5 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased5), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index5)))));
+      const float32x4_t s6 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased6), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index6)))));
+      const float32x4_t s7 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased7), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index7)))));
+      const float32x4_t e0 = vfmaq_f32(s0, s0, u0);
+      const float32x4_t e1 = vfmaq_f32(s1, s1, u1);
+      const float32x4_t e2 = vfmaq_f32(s2, s2, u2);
+      const float32x4_t e3 = vfmaq_f32(s3, s3, u3);
+      const float32x4_t e4 = vfmaq_f32(s4, s4, u4);
+      const float32x4_t e5 = vfmaq_f32(s5, s5, u5);
+      const float32x4_t e6 = vfmaq_f32(s6, s6, u6);
+      const float32x4_t e7 = vfmaq_f32(s7, s7, u7);
+      vst1q_f32(y + i + 32, e0);
+      vst1q_f32(y + i + 36, e1);
+      vst1q_f32(y + i + 40, e2);
+      vst1q_f32(y + i + 44, e3);
+      vst1q_f32(y + i + 48, e4);
+      vst1q_f32(y + i + 52, e5);
+      vst1q_f32(y + i + 56, e6);
+      vst1q_f32(y + i + 60, e7);
+      add_compensated(&block_hi[0][0], &block_lo[0][0], vaddq_f32(e0, e4));
+      add_compensated(&block_hi[0][1], &block_lo[0][1], vaddq_f32(e1, e5));
+      add_compensated(&block_hi[0][2], &block_lo[0][2], vaddq_f32(e2, e6));
+      add_compensated(&block_hi[0][3], &block_lo[0][3], vaddq_f32(e3, e7));
+    }
+    {
+      const float32x4_t x0 = vld1q_f32(x + i + 64);
+      const float32x4_t x1 = vld1q_f32(x + i + 68);
+      const float32x4_t x2 = vld1q_f32(x + i + 72);
+      const float32x4_t x3 = vld1q_f32(x + i + 76);
+      const float32x4_t x4 = vld1q_f32(x + i + 80);
+      const float32x4_t x5 = vld1q_f32(x + i + 84);
+      const float32x4_t x6 = vld1q_f32(x + i + 88);
+      const float32x4_t x7 = vld1q_f32(x + i + 92);
+      if constexpr (kLooksAhead) {
+        max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1088));
+        max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1092));
+        max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1096));
+        max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1100));
+        max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1104));
+        max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1108));
+        max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1112));
+        max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1116));
+      }
+
+      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      const float32x4_t clamped0 = vmaxq_f32(lower, x0);
+      const float32x4_t clamped1 = vmaxq_f32(lower, x1);
+      const float32x4_t clamped2 = vmaxq_f32(lower, x2);
+      const float32x4_t clamped3 = vmaxq_f32(lower, x3);
+      const float32x4_t clamped4 = vmaxq_f32(lower, x4);
+      const float32x4_t clamped5 = vmaxq_f32(lower, x5);
+      const float32x4_t clamped6 = vmaxq_f32(lower, x6);
+      const float32x4_t clamped7 = vmaxq_f32(lower, x7);
+      const float32x4_t biased0 = vfmaq_f32(bias, clamped0, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased1 = vfmaq_f32(bias, clamped1, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased2 = vfmaq_f32(bias, clamped2, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased3 = vfmaq_f32(bias, clamped3, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased4 = vfmaq_f32(bias, clamped4, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased5 = vfmaq_f32(bias, clamped5, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased6 = vfmaq_f32(bias, clamped6, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased7 = vfmaq_f32(bias, clamped7, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t n0 = vsubq_f32(biased0, bias);
+      const float32x4_t n1 = vsubq_f32(biased1, bias);
+      const float32x4_t n2 = vsubq_f32(biased2, bias);
+      const float32x4_t n3 = vsubq_f32(biased3, bias);
+      const float32x4_t n4 = vsubq_f32(biased4, bias);
+      const float32x4_t n5 = vsubq_f32(biased5, bias);
+      const float32x4_t n6 = vsubq_f32(biased6, bias);
+      const float32x4_t n7 = vsubq_f32(biased7, bias);
+      const uint8x16_t index0 = neon_table_index(biased0);
+      const uint8x16_t index1 = neon_table_index(biased1);
+      const uint8x16_t index2 = neon_table_index(biased2);
+      const uint8x16_t index3 = neon_table_index(biased3);
+      const uint8x16_t index4 = neon_table_index(biased4);
+      const uint8x16_t index5 = neon_table_index(biased5);
+      const uint8x16_t index6 = neon_table_index(biased6);
+      const uint8x16_t index7 = neon_table_index(biased7);
+      float32x4_t t0 = vfmaq_f32(clamped0, n0, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t1 = vfmaq_f32(clamped1, n1, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t2 = vfmaq_f32(clamped2, n2, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t3 = vfmaq_f32(clamped3, n3, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t4 = vfmaq_f32(clamped4, n4, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t5 = vfmaq_f32(clamped5, n5, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t6 = vfmaq_f32(clamped6, n6, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t7 = vfmaq_f32(clamped7, n7, vdupq_n_f32(-0x1.62E430p-4f));
+      t0 = vfmaq_f32(t0, n0, vdupq_n_f32(0x1.05C610p-32f));
+      t1 = vfmaq_f32(t1, n1, vdupq_n_f32(0x1.05C610p-32f));
+      t2 = vfmaq_f32(t2, n2, vdupq_n_f32(0x1.05C610p-32f));
+      t3 = vfmaq_f32(t3, n3, vdupq_n_f32(0x1.05C610p-32f));
+      t4 = vfmaq_f32(t4, n4, vdupq_n_f32(0x1.05C610p-32f));
+      t5 = vfmaq_f32(t5, n5, vdupq_n_f32(0x1.05C610p-32f));
+      t6 = vfmaq_f32(t6, n6, vdupq_n_f32(0x1.05C610p-32f));
+      t7 = vfmaq_f32(t7, n7, vdupq_n_f32(0x1.05C610p-32f));
+      float32x4_t u0 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t0, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u1 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t1, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u2 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t2, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u3 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t3, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u4 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t4, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u5 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t5, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u6 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t6, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u7 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t7, vdupq_n_f32(0x1.555854p-3f));
+      u0 = vfmaq_f32(vdupq_n_f32(1.0f), u0, t0);
+      u1 = vfmaq_f32(vdupq_n_f32(1.0f), u1, t1);
+      u2 = vfmaq_f32(vdupq_n_f32(1.0f), u2, t2);
+      u3 = vfmaq_f32(vdupq_n_f32(1.0f), u3, t3);
+      u4 = vfmaq_f32(vdupq_n_f32(1.0f), u4, t4);
+      u5 = vfmaq_f32(vdupq_n_f32(1.0f), u5, t5);
+      u6 = vfmaq_f32(vdupq_n_f32(1.0f), u6, t6);
+      u7 = vfmaq_f32(vdupq_n_f32(1.0f), u7, t7);
+      u0 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index0)), u0, t0);
+      u1 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index1)), u1, t1);
+      u2 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index2)), u2, t2);
+      u3 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index3)), u3, t3);
+      u4 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index4)), u4, t4);
+      u5 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index5)), u5, t5);
+      u6 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index6)), u6, t6);
+      u7 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index7)), u7, t7);
+      const float32x4_t s0 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased0), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index0)))));
+      const float32x4_t s1 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased1), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index1)))));
+      const float32x4_t s2 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased2), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index2)))));
+      const float32x4_t s3 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased3), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index3)))));
+      const float32x4_t s4 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased4), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index4)))));
+      const float32x4_t s5 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased5), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index5)))));
+      const float32x4_t s6 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased6), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index6)))));
+      const float32x4_t s7 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased7), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index7)))));
+      const float32x4_t e0 = vfmaq_f32(s0, s0, u0);
+      const float32x4_t e1 = vfmaq_f32(s1, s1, u1);
+      const float32x4_t e2 = vfmaq_f32(s2, s2, u2);
+      const float32x4_t e3 = vfmaq_f32(s3, s3, u3);
+      const float32x4_t e4 = vfmaq_f32(s4, s4, u4);
+      const float32x4_t e5 = vfmaq_f32(s5, s5, u5);
+      const float32x4_t e6 = vfmaq_f32(s6, s6, u6);
+      const float32x4_t e7 = vfmaq_f32(s7, s7, u7);
+      vst1q_f32(y + i + 64, e0);
+      vst1q_f32(y + i + 68, e1);
+      vst1q_f32(y + i + 72, e2);
+      vst1q_f32(y + i + 76, e3);
+      vst1q_f32(y + i + 80, e4);
+      vst1q_f32(y + i + 84, e5);
+      vst1q_f32(y + i + 88, e6);
+      vst1q_f32(y + i + 92, e7);
+      add_compensated(&block_hi[0][0], &block_lo[0][0], vaddq_f32(e0, e4));
+      add_compensated(&block_hi[0][1], &block_lo[0][1], vaddq_f32(e1, e5));
+      add_compensated(&block_hi[0][2], &block_lo[0][2], vaddq_f32(e2, e6));
+      add_compensated(&block_hi[0][3], &block_lo[0][3], vaddq_f32(e3, e7));
+    }
+    {
+      const float32x4_t x0 = vld1q_f32(x + i + 96);
+      const float32x4_t x1 = vld1q_f32(x + i + 100);
+      const float32x4_t x2 = vld1q_f32(x + i + 104);
+      const float32x4_t x3 = vld1q_f32(x + i + 108);
+      const float32x4_t x4 = vld1q_f32(x + i + 112);
+      const float32x4_t x5 = vld1q_f32(x + i + 116);
+      const float32x4_t x6 = vld1q_f32(x + i + 120);
+      const float32x4_t x7 = vld1q_f32(x + i + 124);
+      if constexpr (kLooksAhead) {
+        max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1120));
+        max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1124));
+        max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1128));
+        max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1132));
+        max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1136));
+        max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1140));
+        max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1144));
+        max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1148));
+      }
+
+      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      const float32x4_t clamped0 = vmaxq_f32(lower, x0);
+      const float32x4_t clamped1 = vmaxq_f32(lower, x1);
+      const float32x4_t clamped2 = vmaxq_f32(lower, x2);
+      const float32x4_t clamped3 = vmaxq_f32(lower, x3);
+      const float32x4_t clamped4 = vmaxq_f32(lower, x4);
+      const float32x4_t clamped5 = vmaxq_f32(lower, x5);
+      const float32x4_t clamped6 = vmaxq_f32(lower, x6);
+      const float32x4_t clamped7 = vmaxq_f32(lower, x7);
+      const float32x4_t biased0 = vfmaq_f32(bias, clamped0, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased1 = vfmaq_f32(bias, clamped1, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased2 = vfmaq_f32(bias, clamped2, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased3 = vfmaq_f32(bias, clamped3, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased4 = vfmaq_f32(bias, clamped4, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased5 = vfmaq_f32(bias, clamped5, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased6 = vfmaq_f32(bias, clamped6, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased7 = vfmaq_f32(bias, clamped7, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t n0 = vsubq_f32(biased0, bias);
+      const float32x4_t n1 = vsubq_f32(biased1, bias);
+      const float32x4_t n2 = vsubq_f32(biased2, bias);
+      const float32x4_t n3 = vsubq_f32(biased3, bias);
+      const float32x4_t n4 = vsubq_f32(biased4, bias);
+      const float32x4_t n5 = vsubq_f32(biased5, bias);
+      const float32x4_t n6 = vsubq_f32(biased6, bias);
+      const float32x4_t n7 = vsubq_f32(biased7, bias);
+      const uint8x16_t index0 = neon_table_index(biased0);
+      const uint8x16_t index1 = neon_table_index(biased1);
+      const uint8x16_t index2 = neon_table_index(biased2);
+      const uint8x16_t index3 = neon_table_index(biased3);
+      const uint8x16_t index4 = neon_table_index(biased4);
+      const uint8x16_t index5 = neon_table_index(biased5);
+      const uint8x16_t index6 = neon_table_index(biased6);
+      const uint8x16_t index7 = neon_table_index(biased7);
+      float32x4_t t0 = vfmaq_f32(clamped0, n0, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t1 = vfmaq_f32(clamped1, n1, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t2 = vfmaq_f32(clamped2, n2, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t3 = vfmaq_f32(clamped3, n3, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t4 = vfmaq_f32(clamped4, n4, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t5 = vfmaq_f32(clamped5, n5, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t6 = vfmaq_f32(clamped6, n6, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t7 = vfmaq_f32(clamped7, n7, vdupq_n_f32(-0x1.62E430p-4f));
+      t0 = vfmaq_f32(t0, n0, vdupq_n_f32(0x1.05C610p-32f));
+      t1 = vfmaq_f32(t1, n1, vdupq_n_f32(0x1.05C610p-32f));
+      t2 = vfmaq_f32(t2, n2, vdupq_n_f32(0x1.05C610p-32f));
+      t3 = vfmaq_f32(t3, n3, vdupq_n_f32(0x1.05C610p-32f));
+      t4 = vfmaq_f32(t4, n4, vdupq_n_f32(0x1.05C610p-32f));
+      t5 = vfmaq_f32(t5, n5, vdupq_n_f32(0x1.05C610p-32f));
+      t6 = vfmaq_f32(t6, n6, vdupq_n_f32(0x1.05C610p-32f));
+      t7 = vfmaq_f32(t7, n7, vdupq_n_f32(0x1.05C610p-32f));
+      float32x4_t u0 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t0, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u1 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t1, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u2 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t2, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u3 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t3, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u4 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t4, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u5 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t5, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u6 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t6, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u7 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t7, vdupq_n_f32(0x1.555854p-3f));
+      u0 = vfmaq_f32(vdupq_n_f32(1.0f), u0, t0);
+      u1 = vfmaq_f32(vdupq_n_f32(1.0f), u1, t1);
+      u2 = vfmaq_f32(vdupq_n_f32(1.0f), u2, t2);
+      u3 = vfmaq_f32(vdupq_n_f32(1.0f), u3, t3);
+      u4 = vfmaq_f32(vdupq_n_f32(1.0f), u4, t4);
+      u5 = vfmaq_f32(vdupq_n_f32(1.0f), u5, t5);
+      u6 = vfmaq_f32(vdupq_n_f32(1.0f), u6, t6);
+      u7 = vfmaq_f32(vdupq_n_f32(1.0f), u7, t7);
+      u0 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index0)), u0, t0);
+      u1 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index1)), u1, t1);
+      u2 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index2)), u2, t2);
+      u3 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index3)), u3, t3);
+      u4 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index4)), u4, t4);
+      u5 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index5)), u5, t5);
+      u6 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index6)), u6, t6);
+      u7 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index7)), u7, t7);
+      const float32x4_t s0 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased0), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index0)))));
+      const float32x4_t s1 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased1), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index1)))));
+      const float32x4_t s2 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased2), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index2)))));
+      const float32x4_t s3 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased3), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index3)))));
+      const float32x4_t s4 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased4), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index4)))));
+      const float32x4_t s5 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased5), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index5)))));
+      const float32x4_t s6 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased6), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index6)))));
+      const float32x4_t s7 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased7), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index7)))));
+      const float32x4_t e0 = vfmaq_f32(s0, s0, u0);
+      const float32x4_t e1 = vfmaq_f32(s1, s1, u1);
+      const float32x4_t e2 = vfmaq_f32(s2, s2, u2);
+      const float32x4_t e3 = vfmaq_f32(s3, s3, u3);
+      const float32x4_t e4 = vfmaq_f32(s4, s4, u4);
+      const float32x4_t e5 = vfmaq_f32(s5, s5, u5);
+      const float32x4_t e6 = vfmaq_f32(s6, s6, u6);
+      const float32x4_t e7 = vfmaq_f32(s7, s7, u7);
+      vst1q_f32(y + i + 96, e0);
+      vst1q_f32(y + i + 100, e1);
+      vst1q_f32(y + i + 104, e2);
+      vst1q_f32(y + i + 108, e3);
+      vst1q_f32(y + i + 112, e4);
+      vst1q_f32(y + i + 116, e5);
+      vst1q_f32(y + i + 120, e6);
+      vst1q_f32(y + i + 124, e7);
+      add_compensated(&block_hi[0][0], &block_lo[0][0], vaddq_f32(e0, e4));
+      add_compensated(&block_hi[0][1], &block_lo[0][1], vaddq_f32(e1, e5));
+      add_compensated(&block_hi[0][2], &block_lo[0][2], vaddq_f32(e2, e6));
+      add_compensated(&block_hi[0][3], &block_lo[0][3], vaddq_f32(e3, e7));
+    }
   }
-  if (i < n) {
-    const float32x4_t absent = vdupq_n_f32(-INFINITY);  // counts as 0
-
-    const float32x4_t x0 = neon_load_tail(x + i + 0, (ptrdiff_t)(n - i) - 0, absent);
-    const float32x4_t x1 = neon_load_tail(x + i + 4, (ptrdiff_t)(n - i) - 4, absent);
-    const float32x4_t x2 = neon_load_tail(x + i + 8, (ptrdiff_t)(n - i) - 8, absent);
-    const float32x4_t x3 = neon_load_tail(x + i + 12, (ptrdiff_t)(n - i) - 12, absent);
-    const float32x4_t x4 = neon_load_tail(x + i + 16, (ptrdiff_t)(n - i) - 16, absent);
-    const float32x4_t x5 = neon_load_tail(x + i + 20, (ptrdiff_t)(n - i) - 20, absent);
-    const float32x4_t x6 = neon_load_tail(x + i + 24, (ptrdiff_t)(n - i) - 24, absent);
-    const float32x4_t x7 = neon_load_tail(x + i + 28, (ptrdiff_t)(n - i) - 28, absent);
-    max0 = vmaxq_f32(max0, x0);
-    max1 = vmaxq_f32(max1, x1);
-    max0 = vmaxq_f32(max0, x2);
-    max1 = vmaxq_f32(max1, x3);
-    max0 = vmaxq_f32(max0, x4);
-    max1 = vmaxq_f32(max1, x5);
-    max0 = vmaxq_f32(max0, x6);
-    max1 = vmaxq_f32(max1, x7);
-
-    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
-    const float32x4_t clamped0 = vmaxq_f32(lower, x0);
-    const float32x4_t clamped1 = vmaxq_f32(lower, x1);
-    const float32x4_t clamped2 = vmaxq_f32(lower, x2);
-    const float32x4_t clamped3 = vmaxq_f32(lower, x3);
-    const float32x4_t clamped4 = vmaxq_f32(lower, x4);
-    const float32x4_t clamped5 = vmaxq_f32(lower, x5);
-    const float32x4_t clamped6 = vmaxq_f32(lower, x6);
-    const float32x4_t clamped7 = vmaxq_f32(lower, x7);
-    const float32x4_t biased0 = vfmaq_f32(bias, clamped0, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased1 = vfmaq_f32(bias, clamped1, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased2 = vfmaq_f32(bias, clamped2, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased3 = vfmaq_f32(bias, clamped3, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased4 = vfmaq_f32(bias, clamped4, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased5 = vfmaq_f32(bias, clamped5, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased6 = vfmaq_f32(bias, clamped6, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased7 = vfmaq_f32(bias, clamped7, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t n0 = vsubq_f32(biased0, bias);
-    const float32x4_t n1 = vsubq_f32(biased1, bias);
-    const float32x4_t n2 = vsubq_f32(biased2, bias);
-    const float32x4_t n3 = vsubq_f32(biased3, bias);
-    const float32x4_t n4 = vsubq_f32(biased4, bias);
-    const float32x4_t n5 = vsubq_f32(biased5, bias);
-    const float32x4_t n6 = vsubq_f32(biased6, bias);
-    const float32x4_t n7 = vsubq_f32(biased7, bias);
-    const uint8x16_t index0 = neon_table_index(biased0);
-    const uint8x16_t index1 = neon_table_index(biased1);
-    const uint8x16_t index2 = neon_table_index(biased2);
-    const uint8x16_t index3 = neon_table_index(biased3);
-    const uint8x16_t index4 = neon_table_index(biased4);
-    const uint8x16_t index5 = neon_table_index(biased5);
-    const uint8x16_t index6 = neon_table_index(biased6);
-    const uint8x16_t index7 = neon_table_index(biased7);
-    const float32x4_t s0 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased0), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index0)))));
-    const float32x4_t s1 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased1), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index1)))));
-    const float32x4_t s2 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased2), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index2)))));
-    const float32x4_t s3 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased3), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index3)))));
-    const float32x4_t s4 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased4), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index4)))));
-    const float32x4_t s5 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased5), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index5)))));
-    const float32x4_t s6 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased6), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index6)))));
-    const float32x4_t s7 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased7), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index7)))));
-    float32x4_t t0 = vfmaq_f32(clamped0, n0, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t1 = vfmaq_f32(clamped1, n1, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t2 = vfmaq_f32(clamped2, n2, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t3 = vfmaq_f32(clamped3, n3, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t4 = vfmaq_f32(clamped4, n4, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t5 = vfmaq_f32(clamped5, n5, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t6 = vfmaq_f32(clamped6, n6, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t7 = vfmaq_f32(clamped7, n7, vdupq_n_f32(-0x1.62E430p-4f));
-    t0 = vfmaq_f32(t0, n0, vdupq_n_f32(0x1.05C610p-32f));
-    t1 = vfmaq_f32(t1, n1, vdupq_n_f32(0x1.05C610p-32f));
-    t2 = vfmaq_f32(t2, n2, vdupq_n_f32(0x1.05C610p-32f));
-    t3 = vfmaq_f32(t3, n3, vdupq_n_f32(0x1.05C610p-32f));
-    t4 = vfmaq_f32(t4, n4, vdupq_n_f32(0x1.05C610p-32f));
-    t5 = vfmaq_f32(t5, n5, vdupq_n_f32(0x1.05C610p-32f));
-    t6 = vfmaq_f32(t6, n6, vdupq_n_f32(0x1.05C610p-32f));
-    t7 = vfmaq_f32(t7, n7, vdupq_n_f32(0x1.05C610p-32f));
-    float32x4_t u0 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t0, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u1 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t1, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u2 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t2, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u3 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t3, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u4 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t4, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u5 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t5, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u6 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t6, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u7 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t7, vdupq_n_f32(0x1.555854p-3f));
-    u0 = vfmaq_f32(vdupq_n_f32(1.0f), u0, t0);
-    u1 = vfmaq_f32(vdupq_n_f32(1.0f), u1, t1);
-    u2 = vfmaq_f32(vdupq_n_f32(1.0f), u2, t2);
-    u3 = vfmaq_f32(vdupq_n_f32(1.0f), u3, t3);
-    u4 = vfmaq_f32(vdupq_n_f32(1.0f), u4, t4);
-    u5 = vfmaq_f32(vdupq_n_f32(1.0f), u5, t5);
-    u6 = vfmaq_f32(vdupq_n_f32(1.0f), u6, t6);
-    u7 = vfmaq_f32(vdupq_n_f32(1.0f), u7, t7);
-    u0 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index0)), u0, t0);
-    u1 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index1)), u1, t1);
-    u2 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index2)), u2, t2);
-    u3 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index3)), u3, t3);
-    u4 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index4)), u4, t4);
-    u5 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index5)), u5, t5);
-    u6 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index6)), u6, t6);
-    u7 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index7)), u7, t7);
-    const float32x4_t e0 = vfmaq_f32(s0, s0, u0);
-    const float32x4_t e1 = vfmaq_f32(s1, s1, u1);
-    const float32x4_t e2 = vfmaq_f32(s2, s2, u2);
-    const float32x4_t e3 = vfmaq_f32(s3, s3, u3);
-    const float32x4_t e4 = vfmaq_f32(s4, s4, u4);
-    const float32x4_t e5 = vfmaq_f32(s5, s5, u5);
-    const float32x4_t e6 = vfmaq_f32(s6, s6, u6);
-    const float32x4_t e7 = vfmaq_f32(s7, s7, u7);
-    neon_store_tail(y + i + 0, (ptrdiff_t)(n - i) - 0, e0);
-    neon_store_tail(y + i + 4, (ptrdiff_t)(n - i) - 4, e1);
-    neon_store_tail(y + i + 8, (ptrdiff_t)(n - i) - 8, e2);
-    neon_store_tail(y + i + 12, (ptrdiff_t)(n - i) - 12, e3);
-    neon_store_tail(y + i + 16, (ptrdiff_t)(n - i) - 16, e4);
-    neon_store_tail(y + i + 20, (ptrdiff_t)(n - i) - 20, e5);
-    neon_store_tail(y + i + 24, (ptrdiff_t)(n - i) - 24, e6);
-    neon_store_tail(y + i + 28, (ptrdiff_t)(n - i) - 28, e7);
-    add_compensated(&block_hi[0], &block_lo[0], vaddq_f32(e0, e4));
-    add_compensated(&block_hi[1], &block_lo[1], vaddq_f32(e1, e5));
-    add_compensated(&block_hi[2], &block_lo[2], vaddq_f32(e2, e6));
-    add_compensated(&block_hi[3], &block_lo[3], vaddq_f32(e3, e7));
+  take_off(&block_hi[0][0], &block_lo[0][0], anchor[0]);
+  add_pair(&hi[0], &lo[0], block_hi[0][0], block_lo[0][0]);
+  take_off(&block_hi[0][1], &block_lo[0][1], anchor[0]);
+  add_pair(&hi[1], &lo[1], block_hi[0][1], block_lo[0][1]);
+  take_off(&block_hi[0][2], &block_lo[0][2], anchor[0]);
+  add_pair(&hi[2], &lo[2], block_hi[0][2], block_lo[0][2]);
+  take_off(&block_hi[0][3], &block_lo[0][3], anchor[0]);
+  add_pair(&hi[3], &lo[3], block_hi[0][3], block_lo[0][3]);
+  if constexpr (kLooksAhead) {
+    maxima[0] = vmaxvq_f32(vmaxq_f32(max[0][0], max[0][1]));
   }
-  take_off(&block_hi[0], &block_lo[0], anchor);
-  hi[0] = block_hi[0];
-  lo[0] = block_lo[0];
-  take_off(&block_hi[1], &block_lo[1], anchor);
-  hi[1] = block_hi[1];
-  lo[1] = block_lo[1];
-  take_off(&block_hi[2], &block_lo[2], anchor);
-  hi[2] = block_hi[2];
-  lo[2] = block_lo[2];
-  take_off(&block_hi[3], &block_lo[3], anchor);
-  hi[3] = block_hi[3];
-  lo[3] = block_lo[3];
-  return vmaxvq_f32(vmaxq_f32(max0, max1));
 }
 
 extern "C" void smx_f32_raddstoreextexp_ukernel__neon_u128(size_t n, const float* x, float* y,
@@ -1902,657 +2906,369 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__neon_u128(size_t n, const float
   struct smx_f32_reference reference;
   smx_f32_reference_init(&reference);
   sum->max = -INFINITY;
-  // In place nothing can be summed anew: the reference is that of the tile's maximum, and blocks are not guessed at.
-  const bool in_place = x == y;
-  if (in_place) {
+  // In place, a tile out of range is left as it is, and the reference is that of the tile's maximum: none can turn out too low.
+  if (x == y) {
     sum->max = maximum(n, x);
     if (!smx_is_in_range(sum->max)) return smx_f32_extended_refuse(sum);
-    hold(&reference, sum->max, hi, lo);
+    smx_f32_reference_move(&reference, sum->max);
   }
-  bool is_guess = false;
-  size_t i = 0;
-  while (i < n) {
-    float32x4_t block_hi[1][4], block_lo[1][4];
-    size_t length = n - i < 1024 ? n - i : 1024;
-    if (!is_guess) {
-      const float block_max = maximum(length, x + i);
-      sum->max = block_max > sum->max ? block_max : sum->max;
-      if (!hold(&reference, block_max, hi, lo)) return smx_f32_extended_refuse(sum);
-      smx_f32_anchor_move(&reference, block_max);
+  float maxima[1];
+  bool has_maxima = false;
+  for (; n >= 1024; n -= 1024) {
+    int32_t anchors[1];
+    for (int b = 0; b < 1; b++) {
+      const float max = has_maxima ? maxima[b] : maximum(1024, x + b * 1024);
+      sum->max = max > sum->max ? max : sum->max;
+      if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
+      anchors[b] = reference.anchor;
     }
-    const float max = sum_block_u128(length, x + i, y + i, &reference, block_hi[0], block_lo[0]);
-    if (is_guess && !(smx_f32_reference_holds(&reference, max) && smx_f32_anchor_holds(&reference, max))) {
-      is_guess = false;
-      continue;
+    has_maxima = n >= 2048;
+    if (has_maxima) {
+      add_blocks_u128<true>(x, y, &reference, anchors, hi, lo, maxima);
+    } else {
+      add_blocks_u128<false>(x, y, &reference, anchors, hi, lo, maxima);
     }
-    is_guess = !in_place;
+    x += 1024;
+    y += 1024;
+  }
+  while (n > 0) {
+    const size_t block = n < 1024 ? n : 1024;
+    const float max = maximum(block, x);
     sum->max = max > sum->max ? max : sum->max;
-    add_pair(&hi[0], &lo[0], block_hi[0][0], block_lo[0][0]);
-    add_pair(&hi[1], &lo[1], block_hi[0][1], block_lo[0][1]);
-    add_pair(&hi[2], &lo[2], block_hi[0][2], block_lo[0][2]);
-    add_pair(&hi[3], &lo[3], block_hi[0][3], block_lo[0][3]);
-    i += length;
+    if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
+    add_block_u128(block, x, y, &reference, hi, lo);
+    x += block;
+    y += block;
+    n -= block;
   }
   fold(hi, lo, sum);
   sum->reference = reference.exponent;
 }
 
-// The sum of a block in its lanes, and its largest element. Of no use where that is more than reference and anchor hold.
-static inline float sum_block_u64_acc2(size_t n, const float* x, float* y,
-                                       const struct smx_f32_reference* reference, float32x4_t* hi,
-                                       float32x4_t* lo) {
+// Adds 2 whole blocks, walked together, to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow.
+template <bool kLooksAhead>
+static inline void add_blocks_u64_acc2(const float* x, float* y, const struct smx_f32_reference* reference,
+                                       const int32_t* anchors, float32x4_t* hi, float32x4_t* lo,
+                                       [[maybe_unused]] float* maxima) {
   const float32x4_t lower = vdupq_n_f32(smx_lower_bound(SMX_BIAS - reference->exponent));
   const float32x4_t bias = vdupq_n_f32(smx_rounding_bias(SMX_BIAS - reference->exponent));
-  const float32x4_t anchor = vdupq_n_f32(smx_f32_anchor(reference, n));
   const uint8x16x2_t mantissas = vld1q_u8_x2((const uint8_t*)smx_exp2_mantissas);
   const uint8x16x2_t residuals = vld1q_u8_x2((const uint8_t*)smx_exp2_residuals);
-  float32x4_t max0 = vdupq_n_f32(-INFINITY);
-  float32x4_t max1 = vdupq_n_f32(-INFINITY);
-  float32x4_t block_hi[4] = {anchor, anchor, anchor, anchor};
-  float32x4_t block_lo[4] = {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)};
-
-  size_t i = 0;
-  for (; i + 32 <= n; i += 32) {
-    const float32x4_t x0 = vld1q_f32(x + i + 0);
-    const float32x4_t x1 = vld1q_f32(x + i + 4);
-    const float32x4_t x2 = vld1q_f32(x + i + 8);
-    const float32x4_t x3 = vld1q_f32(x + i + 12);
-    const float32x4_t x4 = vld1q_f32(x + i + 16);
-    const float32x4_t x5 = vld1q_f32(x + i + 20);
-    const float32x4_t x6 = vld1q_f32(x + i + 24);
-    const float32x4_t x7 = vld1q_f32(x + i + 28);
-    max0 = vmaxq_f32(max0, x0);
-    max1 = vmaxq_f32(max1, x1);
-    max0 = vmaxq_f32(max0, x2);
-    max1 = vmaxq_f32(max1, x3);
-    max0 = vmaxq_f32(max0, x4);
-    max1 = vmaxq_f32(max1, x5);
-    max0 = vmaxq_f32(max0, x6);
-    max1 = vmaxq_f32(max1, x7);
-
-    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
-    const float32x4_t clamped0 = vmaxq_f32(lower, x0);
-    const float32x4_t clamped1 = vmaxq_f32(lower, x1);
-    const float32x4_t clamped2 = vmaxq_f32(lower, x2);
-    const float32x4_t clamped3 = vmaxq_f32(lower, x3);
-    const float32x4_t clamped4 = vmaxq_f32(lower, x4);
-    const float32x4_t clamped5 = vmaxq_f32(lower, x5);
-    const float32x4_t clamped6 = vmaxq_f32(lower, x6);
-    const float32x4_t clamped7 = vmaxq_f32(lower, x7);
-    const float32x4_t biased0 = vfmaq_f32(bias, clamped0, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased1 = vfmaq_f32(bias, clamped1, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased2 = vfmaq_f32(bias, clamped2, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased3 = vfmaq_f32(bias, clamped3, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased4 = vfmaq_f32(bias, clamped4, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased5 = vfmaq_f32(bias, clamped5, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased6 = vfmaq_f32(bias, clamped6, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased7 = vfmaq_f32(bias, clamped7, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t n0 = vsubq_f32(biased0, bias);
-    const float32x4_t n1 = vsubq_f32(biased1, bias);
-    const float32x4_t n2 = vsubq_f32(biased2, bias);
-    const float32x4_t n3 = vsubq_f32(biased3, bias);
-    const float32x4_t n4 = vsubq_f32(biased4, bias);
-    const float32x4_t n5 = vsubq_f32(biased5, bias);
-    const float32x4_t n6 = vsubq_f32(biased6, bias);
-    const float32x4_t n7 = vsubq_f32(biased7, bias);
-    const uint8x16_t index0 = neon_table_index(biased0);
-    const uint8x16_t index1 = neon_table_index(biased1);
-    const uint8x16_t index2 = neon_table_index(biased2);
-    const uint8x16_t index3 = neon_table_index(biased3);
-    const uint8x16_t index4 = neon_table_index(biased4);
-    const uint8x16_t index5 = neon_table_index(biased5);
-    const uint8x16_t index6 = neon_table_index(biased6);
-    const uint8x16_t index7 = neon_table_index(biased7);
-    const float32x4_t s0 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased0), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index0)))));
-    const float32x4_t s1 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased1), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index1)))));
-    const float32x4_t s2 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased2), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index2)))));
-    const float32x4_t s3 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased3), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index3)))));
-    const float32x4_t s4 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased4), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index4)))));
-    const float32x4_t s5 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased5), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index5)))));
-    const float32x4_t s6 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased6), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index6)))));
-    const float32x4_t s7 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased7), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index7)))));
-    float32x4_t t0 = vfmaq_f32(clamped0, n0, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t1 = vfmaq_f32(clamped1, n1, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t2 = vfmaq_f32(clamped2, n2, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t3 = vfmaq_f32(clamped3, n3, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t4 = vfmaq_f32(clamped4, n4, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t5 = vfmaq_f32(clamped5, n5, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t6 = vfmaq_f32(clamped6, n6, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t7 = vfmaq_f32(clamped7, n7, vdupq_n_f32(-0x1.62E430p-4f));
-    t0 = vfmaq_f32(t0, n0, vdupq_n_f32(0x1.05C610p-32f));
-    t1 = vfmaq_f32(t1, n1, vdupq_n_f32(0x1.05C610p-32f));
-    t2 = vfmaq_f32(t2, n2, vdupq_n_f32(0x1.05C610p-32f));
-    t3 = vfmaq_f32(t3, n3, vdupq_n_f32(0x1.05C610p-32f));
-    t4 = vfmaq_f32(t4, n4, vdupq_n_f32(0x1.05C610p-32f));
-    t5 = vfmaq_f32(t5, n5, vdupq_n_f32(0x1.05C610p-32f));
-    t6 = vfmaq_f32(t6, n6, vdupq_n_f32(0x1.05C610p-32f));
-    t7 = vfmaq_f32(t7, n7, vdupq_n_f32(0x1.05C610p-32f));
-    float32x4_t u0 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t0, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u1 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t1, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u2 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t2, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u3 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t3, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u4 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t4, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u5 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t5, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u6 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t6, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u7 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t7, vdupq_n_f32(0x1.555854p-3f));
-    u0 = vfmaq_f32(vdupq_n_f32(1.0f), u0, t0);
-    u1 = vfmaq_f32(vdupq_n_f32(1.0f), u1, t1);
-    u2 = vfmaq_f32(vdupq_n_f32(1.0f), u2, t2);
-    u3 = vfmaq_f32(vdupq_n_f32(1.0f), u3, t3);
-    u4 = vfmaq_f32(vdupq_n_f32(1.0f), u4, t4);
-    u5 = vfmaq_f32(vdupq_n_f32(1.0f), u5, t5);
-    u6 = vfmaq_f32(vdupq_n_f32(1.0f), u6, t6);
-    u7 = vfmaq_f32(vdupq_n_f32(1.0f), u7, t7);
-    u0 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index0)), u0, t0);
-    u1 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index1)), u1, t1);
-    u2 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index2)), u2, t2);
-    u3 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index3)), u3, t3);
-    u4 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index4)), u4, t4);
-    u5 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index5)), u5, t5);
-    u6 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index6)), u6, t6);
-    u7 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index7)), u7, t7);
-    const float32x4_t e0 = vfmaq_f32(s0, s0, u0);
-    const float32x4_t e1 = vfmaq_f32(s1, s1, u1);
-    const float32x4_t e2 = vfmaq_f32(s2, s2, u2);
-    const float32x4_t e3 = vfmaq_f32(s3, s3, u3);
-    const float32x4_t e4 = vfmaq_f32(s4, s4, u4);
-    const float32x4_t e5 = vfmaq_f32(s5, s5, u5);
-    const float32x4_t e6 = vfmaq_f32(s6, s6, u6);
-    const float32x4_t e7 = vfmaq_f32(s7, s7, u7);
-    vst1q_f32(y + i + 0, e0);
-    vst1q_f32(y + i + 4, e1);
-    vst1q_f32(y + i + 8, e2);
-    vst1q_f32(y + i + 12, e3);
-    vst1q_f32(y + i + 16, e4);
-    vst1q_f32(y + i + 20, e5);
-    vst1q_f32(y + i + 24, e6);
-    vst1q_f32(y + i + 28, e7);
-    add_compensated(&block_hi[0], &block_lo[0], vaddq_f32(e0, e4));
-    add_compensated(&block_hi[1], &block_lo[1], vaddq_f32(e1, e5));
-    add_compensated(&block_hi[2], &block_lo[2], vaddq_f32(e2, e6));
-    add_compensated(&block_hi[3], &block_lo[3], vaddq_f32(e3, e7));
+  float32x4_t anchor[2], max[2][2];
+  for (int b = 0; b < 2; b++) {
+    anchor[b] = vdupq_n_f32(smx_f32_anchor(reference, anchors[b], 1024));
+    max[b][0] = max[b][1] = vdupq_n_f32(-INFINITY);
   }
-  if (i < n) {
-    const float32x4_t absent = vdupq_n_f32(-INFINITY);  // counts as 0
-
-    const float32x4_t x0 = neon_load_tail(x + i + 0, (ptrdiff_t)(n - i) - 0, absent);
-    const float32x4_t x1 = neon_load_tail(x + i + 4, (ptrdiff_t)(n - i) - 4, absent);
-    const float32x4_t x2 = neon_load_tail(x + i + 8, (ptrdiff_t)(n - i) - 8, absent);
-    const float32x4_t x3 = neon_load_tail(x + i + 12, (ptrdiff_t)(n - i) - 12, absent);
-    const float32x4_t x4 = neon_load_tail(x + i + 16, (ptrdiff_t)(n - i) - 16, absent);
-    const float32x4_t x5 = neon_load_tail(x + i + 20, (ptrdiff_t)(n - i) - 20, absent);
-    const float32x4_t x6 = neon_load_tail(x + i + 24, (ptrdiff_t)(n - i) - 24, absent);
-    const float32x4_t x7 = neon_load_tail(x + i + 28, (ptrdiff_t)(n - i) - 28, absent);
-    max0 = vmaxq_f32(max0, x0);
-    max1 = vmaxq_f32(max1, x1);
-    max0 = vmaxq_f32(max0, x2);
-    max1 = vmaxq_f32(max1, x3);
-    max0 = vmaxq_f32(max0, x4);
-    max1 = vmaxq_f32(max1, x5);
-    max0 = vmaxq_f32(max0, x6);
-    max1 = vmaxq_f32(max1, x7);
-
-    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
-    const float32x4_t clamped0 = vmaxq_f32(lower, x0);
-    const float32x4_t clamped1 = vmaxq_f32(lower, x1);
-    const float32x4_t clamped2 = vmaxq_f32(lower, x2);
-    const float32x4_t clamped3 = vmaxq_f32(lower, x3);
-    const float32x4_t clamped4 = vmaxq_f32(lower, x4);
-    const float32x4_t clamped5 = vmaxq_f32(lower, x5);
-    const float32x4_t clamped6 = vmaxq_f32(lower, x6);
-    const float32x4_t clamped7 = vmaxq_f32(lower, x7);
-    const float32x4_t biased0 = vfmaq_f32(bias, clamped0, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased1 = vfmaq_f32(bias, clamped1, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased2 = vfmaq_f32(bias, clamped2, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased3 = vfmaq_f32(bias, clamped3, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased4 = vfmaq_f32(bias, clamped4, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased5 = vfmaq_f32(bias, clamped5, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased6 = vfmaq_f32(bias, clamped6, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased7 = vfmaq_f32(bias, clamped7, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t n0 = vsubq_f32(biased0, bias);
-    const float32x4_t n1 = vsubq_f32(biased1, bias);
-    const float32x4_t n2 = vsubq_f32(biased2, bias);
-    const float32x4_t n3 = vsubq_f32(biased3, bias);
-    const float32x4_t n4 = vsubq_f32(biased4, bias);
-    const float32x4_t n5 = vsubq_f32(biased5, bias);
-    const float32x4_t n6 = vsubq_f32(biased6, bias);
-    const float32x4_t n7 = vsubq_f32(biased7, bias);
-    const uint8x16_t index0 = neon_table_index(biased0);
-    const uint8x16_t index1 = neon_table_index(biased1);
-    const uint8x16_t index2 = neon_table_index(biased2);
-    const uint8x16_t index3 = neon_table_index(biased3);
-    const uint8x16_t index4 = neon_table_index(biased4);
-    const uint8x16_t index5 = neon_table_index(biased5);
-    const uint8x16_t index6 = neon_table_index(biased6);
-    const uint8x16_t index7 = neon_table_index(biased7);
-    const float32x4_t s0 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased0), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index0)))));
-    const float32x4_t s1 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased1), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index1)))));
-    const float32x4_t s2 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased2), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index2)))));
-    const float32x4_t s3 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased3), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index3)))));
-    const float32x4_t s4 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased4), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index4)))));
-    const float32x4_t s5 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased5), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index5)))));
-    const float32x4_t s6 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased6), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index6)))));
-    const float32x4_t s7 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased7), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index7)))));
-    float32x4_t t0 = vfmaq_f32(clamped0, n0, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t1 = vfmaq_f32(clamped1, n1, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t2 = vfmaq_f32(clamped2, n2, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t3 = vfmaq_f32(clamped3, n3, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t4 = vfmaq_f32(clamped4, n4, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t5 = vfmaq_f32(clamped5, n5, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t6 = vfmaq_f32(clamped6, n6, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t7 = vfmaq_f32(clamped7, n7, vdupq_n_f32(-0x1.62E430p-4f));
-    t0 = vfmaq_f32(t0, n0, vdupq_n_f32(0x1.05C610p-32f));
-    t1 = vfmaq_f32(t1, n1, vdupq_n_f32(0x1.05C610p-32f));
-    t2 = vfmaq_f32(t2, n2, vdupq_n_f32(0x1.05C610p-32f));
-    t3 = vfmaq_f32(t3, n3, vdupq_n_f32(0x1.05C610p-32f));
-    t4 = vfmaq_f32(t4, n4, vdupq_n_f32(0x1.05C610p-32f));
-    t5 = vfmaq_f32(t5, n5, vdupq_n_f32(0x1.05C610p-32f));
-    t6 = vfmaq_f32(t6, n6, vdupq_n_f32(0x1.05C610p-32f));
-    t7 = vfmaq_f32(t7, n7, vdupq_n_f32(0x1.05C610p-32f));
-    float32x4_t u0 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t0, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u1 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t1, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u2 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t2, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u3 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t3, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u4 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t4, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u5 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t5, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u6 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t6, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u7 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t7, vdupq_n_f32(0x1.555854p-3f));
-    u0 = vfmaq_f32(vdupq_n_f32(1.0f), u0, t0);
-    u1 = vfmaq_f32(vdupq_n_f32(1.0f), u1, t1);
-    u2 = vfmaq_f32(vdupq_n_f32(1.0f), u2, t2);
-    u3 = vfmaq_f32(vdupq_n_f32(1.0f), u3, t3);
-    u4 = vfmaq_f32(vdupq_n_f32(1.0f), u4, t4);
-    u5 = vfmaq_f32(vdupq_n_f32(1.0f), u5, t5);
-    u6 = vfmaq_f32(vdupq_n_f32(1.0f), u6, t6);
-    u7 = vfmaq_f32(vdupq_n_f32(1.0f), u7, t7);
-    u0 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index0)), u0, t0);
-    u1 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index1)), u1, t1);
-    u2 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index2)), u2, t2);
-    u3 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index3)), u3, t3);
-    u4 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index4)), u4, t4);
-    u5 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index5)), u5, t5);
-    u6 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index6)), u6, t6);
-    u7 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index7)), u7, t7);
-    const float32x4_t e0 = vfmaq_f32(s0, s0, u0);
-    const float32x4_t e1 = vfmaq_f32(s1, s1, u1);
-    const float32x4_t e2 = vfmaq_f32(s2, s2, u2);
-    const float32x4_t e3 = vfmaq_f32(s3, s3, u3);
-    const float32x4_t e4 = vfmaq_f32(s4, s4, u4);
-    const float32x4_t e5 = vfmaq_f32(s5, s5, u5);
-    const float32x4_t e6 = vfmaq_f32(s6, s6, u6);
-    const float32x4_t e7 = vfmaq_f32(s7, s7, u7);
-    neon_store_tail(y + i + 0, (ptrdiff_t)(n - i) - 0, e0);
-    neon_store_tail(y + i + 4, (ptrdiff_t)(n - i) - 4, e1);
-    neon_store_tail(y + i + 8, (ptrdiff_t)(n - i) - 8, e2);
-    neon_store_tail(y + i + 12, (ptrdiff_t)(n - i) - 12, e3);
-    neon_store_tail(y + i + 16, (ptrdiff_t)(n - i) - 16, e4);
-    neon_store_tail(y + i + 20, (ptrdiff_t)(n - i) - 20, e5);
-    neon_store_tail(y + i + 24, (ptrdiff_t)(n - i) - 24, e6);
-    neon_store_tail(y + i + 28, (ptrdiff_t)(n - i) - 28, e7);
-    add_compensated(&block_hi[0], &block_lo[0], vaddq_f32(e0, e4));
-    add_compensated(&block_hi[1], &block_lo[1], vaddq_f32(e1, e5));
-    add_compensated(&block_hi[2], &block_lo[2], vaddq_f32(e2, e6));
-    add_compensated(&block_hi[3], &block_lo[3], vaddq_f32(e3, e7));
-  }
-  take_off(&block_hi[0], &block_lo[0], anchor);
-  hi[0] = block_hi[0];
-  lo[0] = block_lo[0];
-  take_off(&block_hi[1], &block_lo[1], anchor);
-  hi[1] = block_hi[1];
-  lo[1] = block_lo[1];
-  take_off(&block_hi[2], &block_lo[2], anchor);
-  hi[2] = block_hi[2];
-  lo[2] = block_lo[2];
-  take_off(&block_hi[3], &block_lo[3], anchor);
-  hi[3] = block_hi[3];
-  lo[3] = block_lo[3];
-  return vmaxvq_f32(vmaxq_f32(max0, max1));
-}
-
-// The same of 2 whole blocks, walked together.
-static inline float sum_blocks_u64_acc2(const float* x, float* y, const struct smx_f32_reference* reference,
-                                        float32x4_t (*hi)[4], float32x4_t (*lo)[4]) {
-  const float32x4_t lower = vdupq_n_f32(smx_lower_bound(SMX_BIAS - reference->exponent));
-  const float32x4_t bias = vdupq_n_f32(smx_rounding_bias(SMX_BIAS - reference->exponent));
-  const float32x4_t anchor = vdupq_n_f32(smx_f32_anchor(reference, 1024));
-  const uint8x16x2_t mantissas = vld1q_u8_x2((const uint8_t*)smx_exp2_mantissas);
-  const uint8x16x2_t residuals = vld1q_u8_x2((const uint8_t*)smx_exp2_residuals);
-  float32x4_t max0 = vdupq_n_f32(-INFINITY);
-  float32x4_t max1 = vdupq_n_f32(-INFINITY);
-  float32x4_t block_hi[2][4] = {{anchor, anchor, anchor, anchor}, {anchor, anchor, anchor, anchor}};
-  float32x4_t block_lo[2][4] = {{vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)},
-                                {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)}};
+  float32x4_t block_hi[2][4] = {
+      {anchor[0], anchor[0], anchor[0], anchor[0]},
+      {anchor[1], anchor[1], anchor[1], anchor[1]},
+  };
+  float32x4_t block_lo[2][4] = {
+      {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)},
+      {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)},
+  };
   for (size_t i = 0; i < 1024; i += 32) {
-    const float32x4_t x0 = vld1q_f32(x + i + 0);
-    const float32x4_t x1 = vld1q_f32(x + i + 4);
-    const float32x4_t x2 = vld1q_f32(x + i + 8);
-    const float32x4_t x3 = vld1q_f32(x + i + 12);
-    const float32x4_t x4 = vld1q_f32(x + i + 16);
-    const float32x4_t x5 = vld1q_f32(x + i + 20);
-    const float32x4_t x6 = vld1q_f32(x + i + 24);
-    const float32x4_t x7 = vld1q_f32(x + i + 28);
-    const float32x4_t x8 = vld1q_f32(x + i + 1024);
-    const float32x4_t x9 = vld1q_f32(x + i + 1028);
-    const float32x4_t x10 = vld1q_f32(x + i + 1032);
-    const float32x4_t x11 = vld1q_f32(x + i + 1036);
-    const float32x4_t x12 = vld1q_f32(x + i + 1040);
-    const float32x4_t x13 = vld1q_f32(x + i + 1044);
-    const float32x4_t x14 = vld1q_f32(x + i + 1048);
-    const float32x4_t x15 = vld1q_f32(x + i + 1052);
-    max0 = vmaxq_f32(max0, x0);
-    max1 = vmaxq_f32(max1, x1);
-    max0 = vmaxq_f32(max0, x2);
-    max1 = vmaxq_f32(max1, x3);
-    max0 = vmaxq_f32(max0, x4);
-    max1 = vmaxq_f32(max1, x5);
-    max0 = vmaxq_f32(max0, x6);
-    max1 = vmaxq_f32(max1, x7);
-    max0 = vmaxq_f32(max0, x8);
-    max1 = vmaxq_f32(max1, x9);
-    max0 = vmaxq_f32(max0, x10);
-    max1 = vmaxq_f32(max1, x11);
-    max0 = vmaxq_f32(max0, x12);
-    max1 = vmaxq_f32(max1, x13);
-    max0 = vmaxq_f32(max0, x14);
-    max1 = vmaxq_f32(max1, x15);
+    {
+      const float32x4_t x0 = vld1q_f32(x + i + 0);
+      const float32x4_t x1 = vld1q_f32(x + i + 4);
+      const float32x4_t x2 = vld1q_f32(x + i + 8);
+      const float32x4_t x3 = vld1q_f32(x + i + 12);
+      const float32x4_t x4 = vld1q_f32(x + i + 16);
+      const float32x4_t x5 = vld1q_f32(x + i + 20);
+      const float32x4_t x6 = vld1q_f32(x + i + 24);
+      const float32x4_t x7 = vld1q_f32(x + i + 28);
+      if constexpr (kLooksAhead) {
+        max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 2048));
+        max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 2052));
+        max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 2056));
+        max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 2060));
+        max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 2064));
+        max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 2068));
+        max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 2072));
+        max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 2076));
+      }
 
-    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
-    const float32x4_t clamped0 = vmaxq_f32(lower, x0);
-    const float32x4_t clamped1 = vmaxq_f32(lower, x1);
-    const float32x4_t clamped2 = vmaxq_f32(lower, x2);
-    const float32x4_t clamped3 = vmaxq_f32(lower, x3);
-    const float32x4_t clamped4 = vmaxq_f32(lower, x4);
-    const float32x4_t clamped5 = vmaxq_f32(lower, x5);
-    const float32x4_t clamped6 = vmaxq_f32(lower, x6);
-    const float32x4_t clamped7 = vmaxq_f32(lower, x7);
-    const float32x4_t clamped8 = vmaxq_f32(lower, x8);
-    const float32x4_t clamped9 = vmaxq_f32(lower, x9);
-    const float32x4_t clamped10 = vmaxq_f32(lower, x10);
-    const float32x4_t clamped11 = vmaxq_f32(lower, x11);
-    const float32x4_t clamped12 = vmaxq_f32(lower, x12);
-    const float32x4_t clamped13 = vmaxq_f32(lower, x13);
-    const float32x4_t clamped14 = vmaxq_f32(lower, x14);
-    const float32x4_t clamped15 = vmaxq_f32(lower, x15);
-    const float32x4_t biased0 = vfmaq_f32(bias, clamped0, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased1 = vfmaq_f32(bias, clamped1, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased2 = vfmaq_f32(bias, clamped2, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased3 = vfmaq_f32(bias, clamped3, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased4 = vfmaq_f32(bias, clamped4, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased5 = vfmaq_f32(bias, clamped5, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased6 = vfmaq_f32(bias, clamped6, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased7 = vfmaq_f32(bias, clamped7, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased8 = vfmaq_f32(bias, clamped8, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased9 = vfmaq_f32(bias, clamped9, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased10 = vfmaq_f32(bias, clamped10, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased11 = vfmaq_f32(bias, clamped11, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased12 = vfmaq_f32(bias, clamped12, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased13 = vfmaq_f32(bias, clamped13, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased14 = vfmaq_f32(bias, clamped14, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased15 = vfmaq_f32(bias, clamped15, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t n0 = vsubq_f32(biased0, bias);
-    const float32x4_t n1 = vsubq_f32(biased1, bias);
-    const float32x4_t n2 = vsubq_f32(biased2, bias);
-    const float32x4_t n3 = vsubq_f32(biased3, bias);
-    const float32x4_t n4 = vsubq_f32(biased4, bias);
-    const float32x4_t n5 = vsubq_f32(biased5, bias);
-    const float32x4_t n6 = vsubq_f32(biased6, bias);
-    const float32x4_t n7 = vsubq_f32(biased7, bias);
-    const float32x4_t n8 = vsubq_f32(biased8, bias);
-    const float32x4_t n9 = vsubq_f32(biased9, bias);
-    const float32x4_t n10 = vsubq_f32(biased10, bias);
-    const float32x4_t n11 = vsubq_f32(biased11, bias);
-    const float32x4_t n12 = vsubq_f32(biased12, bias);
-    const float32x4_t n13 = vsubq_f32(biased13, bias);
-    const float32x4_t n14 = vsubq_f32(biased14, bias);
-    const float32x4_t n15 = vsubq_f32(biased15, bias);
-    const uint8x16_t index0 = neon_table_index(biased0);
-    const uint8x16_t index1 = neon_table_index(biased1);
-    const uint8x16_t index2 = neon_table_index(biased2);
-    const uint8x16_t index3 = neon_table_index(biased3);
-    const uint8x16_t index4 = neon_table_index(biased4);
-    const uint8x16_t index5 = neon_table_index(biased5);
-    const uint8x16_t index6 = neon_table_index(biased6);
-    const uint8x16_t index7 = neon_table_index(biased7);
-    const uint8x16_t index8 = neon_table_index(biased8);
-    const uint8x16_t index9 = neon_table_index(biased9);
-    const uint8x16_t index10 = neon_table_index(biased10);
-    const uint8x16_t index11 = neon_table_index(biased11);
-    const uint8x16_t index12 = neon_table_index(biased12);
-    const uint8x16_t index13 = neon_table_index(biased13);
-    const uint8x16_t index14 = neon_table_index(biased14);
-    const uint8x16_t index15 = neon_table_index(biased15);
-    const float32x4_t s0 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased0), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index0)))));
-    const float32x4_t s1 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased1), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index1)))));
-    const float32x4_t s2 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased2), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index2)))));
-    const float32x4_t s3 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased3), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index3)))));
-    const float32x4_t s4 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased4), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index4)))));
-    const float32x4_t s5 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased5), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index5)))));
-    const float32x4_t s6 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased6), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index6)))));
-    const float32x4_t s7 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased7), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index7)))));
-    const float32x4_t s8 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased8), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index8)))));
-    const float32x4_t s9 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased9), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index9)))));
-    const float32x4_t s10 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased10), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index10)))));
-    const float32x4_t s11 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased11), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index11)))));
-    const float32x4_t s12 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased12), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index12)))));
-    const float32x4_t s13 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased13), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index13)))));
-    const float32x4_t s14 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased14), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index14)))));
-    const float32x4_t s15 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased15), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index15)))));
-    float32x4_t t0 = vfmaq_f32(clamped0, n0, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t1 = vfmaq_f32(clamped1, n1, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t2 = vfmaq_f32(clamped2, n2, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t3 = vfmaq_f32(clamped3, n3, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t4 = vfmaq_f32(clamped4, n4, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t5 = vfmaq_f32(clamped5, n5, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t6 = vfmaq_f32(clamped6, n6, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t7 = vfmaq_f32(clamped7, n7, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t8 = vfmaq_f32(clamped8, n8, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t9 = vfmaq_f32(clamped9, n9, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t10 = vfmaq_f32(clamped10, n10, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t11 = vfmaq_f32(clamped11, n11, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t12 = vfmaq_f32(clamped12, n12, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t13 = vfmaq_f32(clamped13, n13, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t14 = vfmaq_f32(clamped14, n14, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t15 = vfmaq_f32(clamped15, n15, vdupq_n_f32(-0x1.62E430p-4f));
-    t0 = vfmaq_f32(t0, n0, vdupq_n_f32(0x1.05C610p-32f));
-    t1 = vfmaq_f32(t1, n1, vdupq_n_f32(0x1.05C610p-32f));
-    t2 = vfmaq_f32(t2, n2, vdupq_n_f32(0x1.05C610p-32f));
-    t3 = vfmaq_f32(t3, n3, vdupq_n_f32(0x1.05C610p-32f));
-    t4 = vfmaq_f32(t4, n4, vdupq_n_f32(0x1.05C610p-32f));
-    t5 = vfmaq_f32(t5, n5, vdupq_n_f32(0x1.05C610p-32f));
-    t6 = vfmaq_f32(t6, n6, vdupq_n_f32(0x1.05C610p-32f));
-    t7 = vfmaq_f32(t7, n7, vdupq_n_f32(0x1.05C610p-32f));
-    t8 = vfmaq_f32(t8, n8, vdupq_n_f32(0x1.05C610p-32f));
-    t9 = vfmaq_f32(t9, n9, vdupq_n_f32(0x1.05C610p-32f));
-    t10 = vfmaq_f32(t10, n10, vdupq_n_f32(0x1.05C610p-32f));
-    t11 = vfmaq_f32(t11, n11, vdupq_n_f32(0x1.05C610p-32f));
-    t12 = vfmaq_f32(t12, n12, vdupq_n_f32(0x1.05C610p-32f));
-    t13 = vfmaq_f32(t13, n13, vdupq_n_f32(0x1.05C610p-32f));
-    t14 = vfmaq_f32(t14, n14, vdupq_n_f32(0x1.05C610p-32f));
-    t15 = vfmaq_f32(t15, n15, vdupq_n_f32(0x1.05C610p-32f));
-    float32x4_t u0 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t0, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u1 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t1, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u2 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t2, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u3 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t3, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u4 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t4, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u5 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t5, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u6 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t6, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u7 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t7, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u8 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t8, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u9 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t9, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u10 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t10, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u11 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t11, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u12 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t12, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u13 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t13, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u14 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t14, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u15 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t15, vdupq_n_f32(0x1.555854p-3f));
-    u0 = vfmaq_f32(vdupq_n_f32(1.0f), u0, t0);
-    u1 = vfmaq_f32(vdupq_n_f32(1.0f), u1, t1);
-    u2 = vfmaq_f32(vdupq_n_f32(1.0f), u2, t2);
-    u3 = vfmaq_f32(vdupq_n_f32(1.0f), u3, t3);
-    u4 = vfmaq_f32(vdupq_n_f32(1.0f), u4, t4);
-    u5 = vfmaq_f32(vdupq_n_f32(1.0f), u5, t5);
-    u6 = vfmaq_f32(vdupq_n_f32(1.0f), u6, t6);
-    u7 = vfmaq_f32(vdupq_n_f32(1.0f), u7, t7);
-    u8 = vfmaq_f32(vdupq_n_f32(1.0f), u8, t8);
-    u9 = vfmaq_f32(vdupq_n_f32(1.0f), u9, t9);
-    u10 = vfmaq_f32(vdupq_n_f32(1.0f), u10, t10);
-    u11 = vfmaq_f32(vdupq_n_f32(1.0f), u11, t11);
-    u12 = vfmaq_f32(vdupq_n_f32(1.0f), u12, t12);
-    u13 = vfmaq_f32(vdupq_n_f32(1.0f), u13, t13);
-    u14 = vfmaq_f32(vdupq_n_f32(1.0f), u14, t14);
-    u15 = vfmaq_f32(vdupq_n_f32(1.0f), u15, t15);
-    u0 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index0)), u0, t0);
-    u1 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index1)), u1, t1);
-    u2 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index2)), u2, t2);
-    u3 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index3)), u3, t3);
-    u4 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index4)), u4, t4);
-    u5 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index5)), u5, t5);
-    u6 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index6)), u6, t6);
-    u7 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index7)), u7, t7);
-    u8 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index8)), u8, t8);
-    u9 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index9)), u9, t9);
-    u10 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index10)), u10, t10);
-    u11 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index11)), u11, t11);
-    u12 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index12)), u12, t12);
-    u13 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index13)), u13, t13);
-    u14 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index14)), u14, t14);
-    u15 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index15)), u15, t15);
-    const float32x4_t e0 = vfmaq_f32(s0, s0, u0);
-    const float32x4_t e1 = vfmaq_f32(s1, s1, u1);
-    const float32x4_t e2 = vfmaq_f32(s2, s2, u2);
-    const float32x4_t e3 = vfmaq_f32(s3, s3, u3);
-    const float32x4_t e4 = vfmaq_f32(s4, s4, u4);
-    const float32x4_t e5 = vfmaq_f32(s5, s5, u5);
-    const float32x4_t e6 = vfmaq_f32(s6, s6, u6);
-    const float32x4_t e7 = vfmaq_f32(s7, s7, u7);
-    const float32x4_t e8 = vfmaq_f32(s8, s8, u8);
-    const float32x4_t e9 = vfmaq_f32(s9, s9, u9);
-    const float32x4_t e10 = vfmaq_f32(s10, s10, u10);
-    const float32x4_t e11 = vfmaq_f32(s11, s11, u11);
-    const float32x4_t e12 = vfmaq_f32(s12, s12, u12);
-    const float32x4_t e13 = vfmaq_f32(s13, s13, u13);
-    const float32x4_t e14 = vfmaq_f32(s14, s14, u14);
-    const float32x4_t e15 = vfmaq_f32(s15, s15, u15);
-    vst1q_f32(y + i + 0, e0);
-    vst1q_f32(y + i + 4, e1);
-    vst1q_f32(y + i + 8, e2);
-    vst1q_f32(y + i + 12, e3);
-    vst1q_f32(y + i + 16, e4);
-    vst1q_f32(y + i + 20, e5);
-    vst1q_f32(y + i + 24, e6);
-    vst1q_f32(y + i + 28, e7);
-    vst1q_f32(y + i + 1024, e8);
-    vst1q_f32(y + i + 1028, e9);
-    vst1q_f32(y + i + 1032, e10);
-    vst1q_f32(y + i + 1036, e11);
-    vst1q_f32(y + i + 1040, e12);
-    vst1q_f32(y + i + 1044, e13);
-    vst1q_f32(y + i + 1048, e14);
-    vst1q_f32(y + i + 1052, e15);
-    add_compensated(&block_hi[0][0], &block_lo[0][0], vaddq_f32(e0, e4));
-    add_compensated(&block_hi[0][1], &block_lo[0][1], vaddq_f32(e1, e5));
-    add_compensated(&block_hi[0][2], &block_lo[0][2], vaddq_f32(e2, e6));
-    add_compensated(&block_hi[0][3], &block_lo[0][3], vaddq_f32(e3, e7));
-    add_compensated(&block_hi[1][0], &block_lo[1][0], vaddq_f32(e8, e12));
-    add_compensated(&block_hi[1][1], &block_lo[1][1], vaddq_f32(e9, e13));
-    add_compensated(&block_hi[1][2], &block_lo[1][2], vaddq_f32(e10, e14));
-    add_compensated(&block_hi[1][3], &block_lo[1][3], vaddq_f32(e11, e15));
+      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      const float32x4_t clamped0 = vmaxq_f32(lower, x0);
+      const float32x4_t clamped1 = vmaxq_f32(lower, x1);
+      const float32x4_t clamped2 = vmaxq_f32(lower, x2);
+      const float32x4_t clamped3 = vmaxq_f32(lower, x3);
+      const float32x4_t clamped4 = vmaxq_f32(lower, x4);
+      const float32x4_t clamped5 = vmaxq_f32(lower, x5);
+      const float32x4_t clamped6 = vmaxq_f32(lower, x6);
+      const float32x4_t clamped7 = vmaxq_f32(lower, x7);
+      const float32x4_t biased0 = vfmaq_f32(bias, clamped0, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased1 = vfmaq_f32(bias, clamped1, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased2 = vfmaq_f32(bias, clamped2, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased3 = vfmaq_f32(bias, clamped3, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased4 = vfmaq_f32(bias, clamped4, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased5 = vfmaq_f32(bias, clamped5, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased6 = vfmaq_f32(bias, clamped6, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased7 = vfmaq_f32(bias, clamped7, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t n0 = vsubq_f32(biased0, bias);
+      const float32x4_t n1 = vsubq_f32(biased1, bias);
+      const float32x4_t n2 = vsubq_f32(biased2, bias);
+      const float32x4_t n3 = vsubq_f32(biased3, bias);
+      const float32x4_t n4 = vsubq_f32(biased4, bias);
+      const float32x4_t n5 = vsubq_f32(biased5, bias);
+      const float32x4_t n6 = vsubq_f32(biased6, bias);
+      const float32x4_t n7 = vsubq_f32(biased7, bias);
+      const uint8x16_t index0 = neon_table_index(biased0);
+      const uint8x16_t index1 = neon_table_index(biased1);
+      const uint8x16_t index2 = neon_table_index(biased2);
+      const uint8x16_t index3 = neon_table_index(biased3);
+      const uint8x16_t index4 = neon_table_index(biased4);
+      const uint8x16_t index5 = neon_table_index(biased5);
+      const uint8x16_t index6 = neon_table_index(biased6);
+      const uint8x16_t index7 = neon_table_index(biased7);
+      float32x4_t t0 = vfmaq_f32(clamped0, n0, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t1 = vfmaq_f32(clamped1, n1, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t2 = vfmaq_f32(clamped2, n2, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t3 = vfmaq_f32(clamped3, n3, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t4 = vfmaq_f32(clamped4, n4, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t5 = vfmaq_f32(clamped5, n5, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t6 = vfmaq_f32(clamped6, n6, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t7 = vfmaq_f32(clamped7, n7, vdupq_n_f32(-0x1.62E430p-4f));
+      t0 = vfmaq_f32(t0, n0, vdupq_n_f32(0x1.05C610p-32f));
+      t1 = vfmaq_f32(t1, n1, vdupq_n_f32(0x1.05C610p-32f));
+      t2 = vfmaq_f32(t2, n2, vdupq_n_f32(0x1.05C610p-32f));
+      t3 = vfmaq_f32(t3, n3, vdupq_n_f32(0x1.05C610p-32f));
+      t4 = vfmaq_f32(t4, n4, vdupq_n_f32(0x1.05C610p-32f));
+      t5 = vfmaq_f32(t5, n5, vdupq_n_f32(0x1.05C610p-32f));
+      t6 = vfmaq_f32(t6, n6, vdupq_n_f32(0x1.05C610p-32f));
+      t7 = vfmaq_f32(t7, n7, vdupq_n_f32(0x1.05C610p-32f));
+      float32x4_t u0 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t0, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u1 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t1, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u2 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t2, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u3 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t3, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u4 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t4, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u5 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t5, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u6 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t6, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u7 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t7, vdupq_n_f32(0x1.555854p-3f));
+      u0 = vfmaq_f32(vdupq_n_f32(1.0f), u0, t0);
+      u1 = vfmaq_f32(vdupq_n_f32(1.0f), u1, t1);
+      u2 = vfmaq_f32(vdupq_n_f32(1.0f), u2, t2);
+      u3 = vfmaq_f32(vdupq_n_f32(1.0f), u3, t3);
+      u4 = vfmaq_f32(vdupq_n_f32(1.0f), u4, t4);
+      u5 = vfmaq_f32(vdupq_n_f32(1.0f), u5, t5);
+      u6 = vfmaq_f32(vdupq_n_f32(1.0f), u6, t6);
+      u7 = vfmaq_f32(vdupq_n_f32(1.0f), u7, t7);
+      u0 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index0)), u0, t0);
+      u1 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index1)), u1, t1);
+      u2 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index2)), u2, t2);
+      u3 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index3)), u3, t3);
+      u4 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index4)), u4, t4);
+      u5 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index5)), u5, t5);
+      u6 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index6)), u6, t6);
+      u7 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index7)), u7, t7);
+      const float32x4_t s0 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased0), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index0)))));
+      const float32x4_t s1 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased1), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index1)))));
+      const float32x4_t s2 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased2), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index2)))));
+      const float32x4_t s3 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased3), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index3)))));
+      const float32x4_t s4 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased4), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index4)))));
+      const float32x4_t s5 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased5), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index5)))));
+      const float32x4_t s6 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased6), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index6)))));
+      const float32x4_t s7 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased7), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index7)))));
+      const float32x4_t e0 = vfmaq_f32(s0, s0, u0);
+      const float32x4_t e1 = vfmaq_f32(s1, s1, u1);
+      const float32x4_t e2 = vfmaq_f32(s2, s2, u2);
+      const float32x4_t e3 = vfmaq_f32(s3, s3, u3);
+      const float32x4_t e4 = vfmaq_f32(s4, s4, u4);
+      const float32x4_t e5 = vfmaq_f32(s5, s5, u5);
+      const float32x4_t e6 = vfmaq_f32(s6, s6, u6);
+      const float32x4_t e7 = vfmaq_f32(s7, s7, u7);
+      vst1q_f32(y + i + 0, e0);
+      vst1q_f32(y + i + 4, e1);
+      vst1q_f32(y + i + 8, e2);
+      vst1q_f32(y + i + 12, e3);
+      vst1q_f32(y + i + 16, e4);
+      vst1q_f32(y + i + 20, e5);
+      vst1q_f32(y + i + 24, e6);
+      vst1q_f32(y + i + 28, e7);
+      add_compensated(&block_hi[0][0], &block_lo[0][0], vaddq_f32(e0, e4));
+      add_compensated(&block_hi[0][1], &block_lo[0][1], vaddq_f32(e1, e5));
+      add_compensated(&block_hi[0][2], &block_lo[0][2], vaddq_f32(e2, e6));
+      add_compensated(&block_hi[0][3], &block_lo[0][3], vaddq_f32(e3, e7));
+    }
+    {
+      const float32x4_t x0 = vld1q_f32(x + i + 1024);
+      const float32x4_t x1 = vld1q_f32(x + i + 1028);
+      const float32x4_t x2 = vld1q_f32(x + i + 1032);
+      const float32x4_t x3 = vld1q_f32(x + i + 1036);
+      const float32x4_t x4 = vld1q_f32(x + i + 1040);
+      const float32x4_t x5 = vld1q_f32(x + i + 1044);
+      const float32x4_t x6 = vld1q_f32(x + i + 1048);
+      const float32x4_t x7 = vld1q_f32(x + i + 1052);
+      if constexpr (kLooksAhead) {
+        max[1][0] = vmaxq_f32(max[1][0], vld1q_f32(x + i + 3072));
+        max[1][1] = vmaxq_f32(max[1][1], vld1q_f32(x + i + 3076));
+        max[1][0] = vmaxq_f32(max[1][0], vld1q_f32(x + i + 3080));
+        max[1][1] = vmaxq_f32(max[1][1], vld1q_f32(x + i + 3084));
+        max[1][0] = vmaxq_f32(max[1][0], vld1q_f32(x + i + 3088));
+        max[1][1] = vmaxq_f32(max[1][1], vld1q_f32(x + i + 3092));
+        max[1][0] = vmaxq_f32(max[1][0], vld1q_f32(x + i + 3096));
+        max[1][1] = vmaxq_f32(max[1][1], vld1q_f32(x + i + 3100));
+      }
+
+      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      const float32x4_t clamped0 = vmaxq_f32(lower, x0);
+      const float32x4_t clamped1 = vmaxq_f32(lower, x1);
+      const float32x4_t clamped2 = vmaxq_f32(lower, x2);
+      const float32x4_t clamped3 = vmaxq_f32(lower, x3);
+      const float32x4_t clamped4 = vmaxq_f32(lower, x4);
+      const float32x4_t clamped5 = vmaxq_f32(lower, x5);
+      const float32x4_t clamped6 = vmaxq_f32(lower, x6);
+      const float32x4_t clamped7 = vmaxq_f32(lower, x7);
+      const float32x4_t biased0 = vfmaq_f32(bias, clamped0, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased1 = vfmaq_f32(bias, clamped1, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased2 = vfmaq_f32(bias, clamped2, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased3 = vfmaq_f32(bias, clamped3, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased4 = vfmaq_f32(bias, clamped4, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased5 = vfmaq_f32(bias, clamped5, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased6 = vfmaq_f32(bias, clamped6, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased7 = vfmaq_f32(bias, clamped7, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t n0 = vsubq_f32(biased0, bias);
+      const float32x4_t n1 = vsubq_f32(biased1, bias);
+      const float32x4_t n2 = vsubq_f32(biased2, bias);
+      const float32x4_t n3 = vsubq_f32(biased3, bias);
+      const float32x4_t n4 = vsubq_f32(biased4, bias);
+      const float32x4_t n5 = vsubq_f32(biased5, bias);
+      const float32x4_t n6 = vsubq_f32(biased6, bias);
+      const float32x4_t n7 = vsubq_f32(biased7, bias);
+      const uint8x16_t index0 = neon_table_index(biased0);
+      const uint8x16_t index1 = neon_table_index(biased1);
+      const uint8x16_t index2 = neon_table_index(biased2);
+      const uint8x16_t index3 = neon_table_index(biased3);
+      const uint8x16_t index4 = neon_table_index(biased4);
+      const uint8x16_t index5 = neon_table_index(biased5);
+      const uint8x16_t index6 = neon_table_index(biased6);
+      const uint8x16_t index7 = neon_table_index(biased7);
+      float32x4_t t0 = vfmaq_f32(clamped0, n0, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t1 = vfmaq_f32(clamped1, n1, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t2 = vfmaq_f32(clamped2, n2, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t3 = vfmaq_f32(clamped3, n3, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t4 = vfmaq_f32(clamped4, n4, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t5 = vfmaq_f32(clamped5, n5, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t6 = vfmaq_f32(clamped6, n6, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t7 = vfmaq_f32(clamped7, n7, vdupq_n_f32(-0x1.62E430p-4f));
+      t0 = vfmaq_f32(t0, n0, vdupq_n_f32(0x1.05C610p-32f));
+      t1 = vfmaq_f32(t1, n1, vdupq_n_f32(0x1.05C610p-32f));
+      t2 = vfmaq_f32(t2, n2, vdupq_n_f32(0x1.05C610p-32f));
+      t3 = vfmaq_f32(t3, n3, vdupq_n_f32(0x1.05C610p-32f));
+      t4 = vfmaq_f32(t4, n4, vdupq_n_f32(0x1.05C610p-32f));
+      t5 = vfmaq_f32(t5, n5, vdupq_n_f32(0x1.05C610p-32f));
+      t6 = vfmaq_f32(t6, n6, vdupq_n_f32(0x1.05C610p-32f));
+      t7 = vfmaq_f32(t7, n7, vdupq_n_f32(0x1.05C610p-32f));
+      float32x4_t u0 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t0, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u1 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t1, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u2 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t2, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u3 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t3, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u4 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t4, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u5 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t5, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u6 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t6, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u7 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t7, vdupq_n_f32(0x1.555854p-3f));
+      u0 = vfmaq_f32(vdupq_n_f32(1.0f), u0, t0);
+      u1 = vfmaq_f32(vdupq_n_f32(1.0f), u1, t1);
+      u2 = vfmaq_f32(vdupq_n_f32(1.0f), u2, t2);
+      u3 = vfmaq_f32(vdupq_n_f32(1.0f), u3, t3);
+      u4 = vfmaq_f32(vdupq_n_f32(1.0f), u4, t4);
+      u5 = vfmaq_f32(vdupq_n_f32(1.0f), u5, t5);
+      u6 = vfmaq_f32(vdupq_n_f32(1.0f), u6, t6);
+      u7 = vfmaq_f32(vdupq_n_f32(1.0f), u7, t7);
+      u0 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index0)), u0, t0);
+      u1 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index1)), u1, t1);
+      u2 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index2)), u2, t2);
+      u3 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index3)), u3, t3);
+      u4 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index4)), u4, t4);
+      u5 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index5)), u5, t5);
+      u6 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index6)), u6, t6);
+      u7 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index7)), u7, t7);
+      const float32x4_t s0 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased0), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index0)))));
+      const float32x4_t s1 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased1), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index1)))));
+      const float32x4_t s2 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased2), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index2)))));
+      const float32x4_t s3 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased3), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index3)))));
+      const float32x4_t s4 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased4), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index4)))));
+      const float32x4_t s5 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased5), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index5)))));
+      const float32x4_t s6 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased6), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index6)))));
+      const float32x4_t s7 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased7), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index7)))));
+      const float32x4_t e0 = vfmaq_f32(s0, s0, u0);
+      const float32x4_t e1 = vfmaq_f32(s1, s1, u1);
+      const float32x4_t e2 = vfmaq_f32(s2, s2, u2);
+      const float32x4_t e3 = vfmaq_f32(s3, s3, u3);
+      const float32x4_t e4 = vfmaq_f32(s4, s4, u4);
+      const float32x4_t e5 = vfmaq_f32(s5, s5, u5);
+      const float32x4_t e6 = vfmaq_f32(s6, s6, u6);
+      const float32x4_t e7 = vfmaq_f32(s7, s7, u7);
+      vst1q_f32(y + i + 1024, e0);
+      vst1q_f32(y + i + 1028, e1);
+      vst1q_f32(y + i + 1032, e2);
+      vst1q_f32(y + i + 1036, e3);
+      vst1q_f32(y + i + 1040, e4);
+      vst1q_f32(y + i + 1044, e5);
+      vst1q_f32(y + i + 1048, e6);
+      vst1q_f32(y + i + 1052, e7);
+      add_compensated(&block_hi[1][0], &block_lo[1][0], vaddq_f32(e0, e4));
+      add_compensated(&block_hi[1][1], &block_lo[1][1], vaddq_f32(e1, e5));
+      add_compensated(&block_hi[1][2], &block_lo[1][2], vaddq_f32(e2, e6));
+      add_compensated(&block_hi[1][3], &block_lo[1][3], vaddq_f32(e3, e7));
+    }
   }
-  take_off(&block_hi[0][0], &block_lo[0][0], anchor);
-  hi[0][0] = block_hi[0][0];
-  lo[0][0] = block_lo[0][0];
-  take_off(&block_hi[0][1], &block_lo[0][1], anchor);
-  hi[0][1] = block_hi[0][1];
-  lo[0][1] = block_lo[0][1];
-  take_off(&block_hi[0][2], &block_lo[0][2], anchor);
-  hi[0][2] = block_hi[0][2];
-  lo[0][2] = block_lo[0][2];
-  take_off(&block_hi[0][3], &block_lo[0][3], anchor);
-  hi[0][3] = block_hi[0][3];
-  lo[0][3] = block_lo[0][3];
-  take_off(&block_hi[1][0], &block_lo[1][0], anchor);
-  hi[1][0] = block_hi[1][0];
-  lo[1][0] = block_lo[1][0];
-  take_off(&block_hi[1][1], &block_lo[1][1], anchor);
-  hi[1][1] = block_hi[1][1];
-  lo[1][1] = block_lo[1][1];
-  take_off(&block_hi[1][2], &block_lo[1][2], anchor);
-  hi[1][2] = block_hi[1][2];
-  lo[1][2] = block_lo[1][2];
-  take_off(&block_hi[1][3], &block_lo[1][3], anchor);
-  hi[1][3] = block_hi[1][3];
-  lo[1][3] = block_lo[1][3];
-  return vmaxvq_f32(vmaxq_f32(max0, max1));
+  take_off(&block_hi[0][0], &block_lo[0][0], anchor[0]);
+  add_pair(&hi[0], &lo[0], block_hi[0][0], block_lo[0][0]);
+  take_off(&block_hi[0][1], &block_lo[0][1], anchor[0]);
+  add_pair(&hi[1], &lo[1], block_hi[0][1], block_lo[0][1]);
+  take_off(&block_hi[0][2], &block_lo[0][2], anchor[0]);
+  add_pair(&hi[2], &lo[2], block_hi[0][2], block_lo[0][2]);
+  take_off(&block_hi[0][3], &block_lo[0][3], anchor[0]);
+  add_pair(&hi[3], &lo[3], block_hi[0][3], block_lo[0][3]);
+  take_off(&block_hi[1][0], &block_lo[1][0], anchor[1]);
+  add_pair(&hi[0], &lo[0], block_hi[1][0], block_lo[1][0]);
+  take_off(&block_hi[1][1], &block_lo[1][1], anchor[1]);
+  add_pair(&hi[1], &lo[1], block_hi[1][1], block_lo[1][1]);
+  take_off(&block_hi[1][2], &block_lo[1][2], anchor[1]);
+  add_pair(&hi[2], &lo[2], block_hi[1][2], block_lo[1][2]);
+  take_off(&block_hi[1][3], &block_lo[1][3], anchor[1]);
+  add_pair(&hi[3], &lo[3], block_hi[1][3], block_lo[1][3]);
+  if constexpr (kLooksAhead) {
+    maxima[0] = vmaxvq_f32(vmaxq_f32(max[0][0], max[0][1]));
+    maxima[1] = vmaxvq_f32(vmaxq_f32(max[1][0], max[1][1]));
+  }
 }
 
 extern "C" void smx_f32_raddstoreextexp_ukernel__neon_u64_acc2(size_t n, const float* x, float* y,
@@ -2562,1201 +3278,649 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__neon_u64_acc2(size_t n, const f
   struct smx_f32_reference reference;
   smx_f32_reference_init(&reference);
   sum->max = -INFINITY;
-  // In place nothing can be summed anew: the reference is that of the tile's maximum, and blocks are not guessed at.
-  const bool in_place = x == y;
-  if (in_place) {
+  // In place, a tile out of range is left as it is, and the reference is that of the tile's maximum: none can turn out too low.
+  if (x == y) {
     sum->max = maximum(n, x);
     if (!smx_is_in_range(sum->max)) return smx_f32_extended_refuse(sum);
-    hold(&reference, sum->max, hi, lo);
+    smx_f32_reference_move(&reference, sum->max);
   }
-  bool is_guess = false;
-  size_t i = 0;
-  while (i < n) {
-    float32x4_t block_hi[2][4], block_lo[2][4];
-    size_t length = n - i < 1024 ? n - i : 1024;
-    if (!is_guess) {
-      const float block_max = maximum(length, x + i);
-      sum->max = block_max > sum->max ? block_max : sum->max;
-      if (!hold(&reference, block_max, hi, lo)) return smx_f32_extended_refuse(sum);
-      smx_f32_anchor_move(&reference, block_max);
+  float maxima[2];
+  bool has_maxima = false;
+  for (; n >= 2048; n -= 2048) {
+    int32_t anchors[2];
+    for (int b = 0; b < 2; b++) {
+      const float max = has_maxima ? maxima[b] : maximum(1024, x + b * 1024);
+      sum->max = max > sum->max ? max : sum->max;
+      if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
+      anchors[b] = reference.anchor;
     }
-    const bool together = is_guess && n - i >= 2048;
-    if (together) length = 2048;
-    const float max = together
-                          ? sum_blocks_u64_acc2(x + i, y + i, &reference, block_hi, block_lo)
-                          : sum_block_u64_acc2(length, x + i, y + i, &reference, block_hi[0], block_lo[0]);
-    if (is_guess && !(smx_f32_reference_holds(&reference, max) && smx_f32_anchor_holds(&reference, max))) {
-      is_guess = false;
-      continue;
+    has_maxima = n >= 4096;
+    if (has_maxima) {
+      add_blocks_u64_acc2<true>(x, y, &reference, anchors, hi, lo, maxima);
+    } else {
+      add_blocks_u64_acc2<false>(x, y, &reference, anchors, hi, lo, maxima);
     }
-    is_guess = !in_place;
+    x += 2048;
+    y += 2048;
+  }
+  while (n > 0) {
+    const size_t block = n < 1024 ? n : 1024;
+    const float max = maximum(block, x);
     sum->max = max > sum->max ? max : sum->max;
-    add_pair(&hi[0], &lo[0], block_hi[0][0], block_lo[0][0]);
-    add_pair(&hi[1], &lo[1], block_hi[0][1], block_lo[0][1]);
-    add_pair(&hi[2], &lo[2], block_hi[0][2], block_lo[0][2]);
-    add_pair(&hi[3], &lo[3], block_hi[0][3], block_lo[0][3]);
-    if (together) {
-      add_pair(&hi[0], &lo[0], block_hi[1][0], block_lo[1][0]);
-      add_pair(&hi[1], &lo[1], block_hi[1][1], block_lo[1][1]);
-      add_pair(&hi[2], &lo[2], block_hi[1][2], block_lo[1][2]);
-      add_pair(&hi[3], &lo[3], block_hi[1][3], block_lo[1][3]);
-    }
-    i += length;
+    if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
+    add_block_u32(block, x, y, &reference, hi, lo);
+    x += block;
+    y += block;
+    n -= block;
   }
   fold(hi, lo, sum);
   sum->reference = reference.exponent;
 }
 
-// The sum of a block in its lanes, and its largest element. Of no use where that is more than reference and anchor hold.
-static inline float sum_block_u128_acc2(size_t n, const float* x, float* y,
-                                        const struct smx_f32_reference* reference, float32x4_t* hi,
-                                        float32x4_t* lo) {
+// Adds 2 whole blocks, walked together, to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow.
+template <bool kLooksAhead>
+static inline void add_blocks_u128_acc2(const float* x, float* y, const struct smx_f32_reference* reference,
+                                        const int32_t* anchors, float32x4_t* hi, float32x4_t* lo,
+                                        [[maybe_unused]] float* maxima) {
   const float32x4_t lower = vdupq_n_f32(smx_lower_bound(SMX_BIAS - reference->exponent));
   const float32x4_t bias = vdupq_n_f32(smx_rounding_bias(SMX_BIAS - reference->exponent));
-  const float32x4_t anchor = vdupq_n_f32(smx_f32_anchor(reference, n));
   const uint8x16x2_t mantissas = vld1q_u8_x2((const uint8_t*)smx_exp2_mantissas);
   const uint8x16x2_t residuals = vld1q_u8_x2((const uint8_t*)smx_exp2_residuals);
-  float32x4_t max0 = vdupq_n_f32(-INFINITY);
-  float32x4_t max1 = vdupq_n_f32(-INFINITY);
-  float32x4_t block_hi[4] = {anchor, anchor, anchor, anchor};
-  float32x4_t block_lo[4] = {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)};
-
-  size_t i = 0;
-  for (; i + 64 <= n; i += 64) {
-    const float32x4_t x0 = vld1q_f32(x + i + 0);
-    const float32x4_t x1 = vld1q_f32(x + i + 4);
-    const float32x4_t x2 = vld1q_f32(x + i + 8);
-    const float32x4_t x3 = vld1q_f32(x + i + 12);
-    const float32x4_t x4 = vld1q_f32(x + i + 16);
-    const float32x4_t x5 = vld1q_f32(x + i + 20);
-    const float32x4_t x6 = vld1q_f32(x + i + 24);
-    const float32x4_t x7 = vld1q_f32(x + i + 28);
-    const float32x4_t x8 = vld1q_f32(x + i + 32);
-    const float32x4_t x9 = vld1q_f32(x + i + 36);
-    const float32x4_t x10 = vld1q_f32(x + i + 40);
-    const float32x4_t x11 = vld1q_f32(x + i + 44);
-    const float32x4_t x12 = vld1q_f32(x + i + 48);
-    const float32x4_t x13 = vld1q_f32(x + i + 52);
-    const float32x4_t x14 = vld1q_f32(x + i + 56);
-    const float32x4_t x15 = vld1q_f32(x + i + 60);
-    max0 = vmaxq_f32(max0, x0);
-    max1 = vmaxq_f32(max1, x1);
-    max0 = vmaxq_f32(max0, x2);
-    max1 = vmaxq_f32(max1, x3);
-    max0 = vmaxq_f32(max0, x4);
-    max1 = vmaxq_f32(max1, x5);
-    max0 = vmaxq_f32(max0, x6);
-    max1 = vmaxq_f32(max1, x7);
-    max0 = vmaxq_f32(max0, x8);
-    max1 = vmaxq_f32(max1, x9);
-    max0 = vmaxq_f32(max0, x10);
-    max1 = vmaxq_f32(max1, x11);
-    max0 = vmaxq_f32(max0, x12);
-    max1 = vmaxq_f32(max1, x13);
-    max0 = vmaxq_f32(max0, x14);
-    max1 = vmaxq_f32(max1, x15);
-
-    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
-    const float32x4_t clamped0 = vmaxq_f32(lower, x0);
-    const float32x4_t clamped1 = vmaxq_f32(lower, x1);
-    const float32x4_t clamped2 = vmaxq_f32(lower, x2);
-    const float32x4_t clamped3 = vmaxq_f32(lower, x3);
-    const float32x4_t clamped4 = vmaxq_f32(lower, x4);
-    const float32x4_t clamped5 = vmaxq_f32(lower, x5);
-    const float32x4_t clamped6 = vmaxq_f32(lower, x6);
-    const float32x4_t clamped7 = vmaxq_f32(lower, x7);
-    const float32x4_t clamped8 = vmaxq_f32(lower, x8);
-    const float32x4_t clamped9 = vmaxq_f32(lower, x9);
-    const float32x4_t clamped10 = vmaxq_f32(lower, x10);
-    const float32x4_t clamped11 = vmaxq_f32(lower, x11);
-    const float32x4_t clamped12 = vmaxq_f32(lower, x12);
-    const float32x4_t clamped13 = vmaxq_f32(lower, x13);
-    const float32x4_t clamped14 = vmaxq_f32(lower, x14);
-    const float32x4_t clamped15 = vmaxq_f32(lower, x15);
-    const float32x4_t biased0 = vfmaq_f32(bias, clamped0, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased1 = vfmaq_f32(bias, clamped1, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased2 = vfmaq_f32(bias, clamped2, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased3 = vfmaq_f32(bias, clamped3, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased4 = vfmaq_f32(bias, clamped4, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased5 = vfmaq_f32(bias, clamped5, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased6 = vfmaq_f32(bias, clamped6, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased7 = vfmaq_f32(bias, clamped7, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased8 = vfmaq_f32(bias, clamped8, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased9 = vfmaq_f32(bias, clamped9, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased10 = vfmaq_f32(bias, clamped10, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased11 = vfmaq_f32(bias, clamped11, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased12 = vfmaq_f32(bias, clamped12, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased13 = vfmaq_f32(bias, clamped13, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased14 = vfmaq_f32(bias, clamped14, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased15 = vfmaq_f32(bias, clamped15, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t n0 = vsubq_f32(biased0, bias);
-    const float32x4_t n1 = vsubq_f32(biased1, bias);
-    const float32x4_t n2 = vsubq_f32(biased2, bias);
-    const float32x4_t n3 = vsubq_f32(biased3, bias);
-    const float32x4_t n4 = vsubq_f32(biased4, bias);
-    const float32x4_t n5 = vsubq_f32(biased5, bias);
-    const float32x4_t n6 = vsubq_f32(biased6, bias);
-    const float32x4_t n7 = vsubq_f32(biased7, bias);
-    const float32x4_t n8 = vsubq_f32(biased8, bias);
-    const float32x4_t n9 = vsubq_f32(biased9, bias);
-    const float32x4_t n10 = vsubq_f32(biased10, bias);
-    const float32x4_t n11 = vsubq_f32(biased11, bias);
-    const float32x4_t n12 = vsubq_f32(biased12, bias);
-    const float32x4_t n13 = vsubq_f32(biased13, bias);
-    const float32x4_t n14 = vsubq_f32(biased14, bias);
-    const float32x4_t n15 = vsubq_f32(biased15, bias);
-    const uint8x16_t index0 = neon_table_index(biased0);
-    const uint8x16_t index1 = neon_table_index(biased1);
-    const uint8x16_t index2 = neon_table_index(biased2);
-    const uint8x16_t index3 = neon_table_index(biased3);
-    const uint8x16_t index4 = neon_table_index(biased4);
-    const uint8x16_t index5 = neon_table_index(biased5);
-    const uint8x16_t index6 = neon_table_index(biased6);
-    const uint8x16_t index7 = neon_table_index(biased7);
-    const uint8x16_t index8 = neon_table_index(biased8);
-    const uint8x16_t index9 = neon_table_index(biased9);
-    const uint8x16_t index10 = neon_table_index(biased10);
-    const uint8x16_t index11 = neon_table_index(biased11);
-    const uint8x16_t index12 = neon_table_index(biased12);
-    const uint8x16_t index13 = neon_table_index(biased13);
-    const uint8x16_t index14 = neon_table_index(biased14);
-    const uint8x16_t index15 = neon_table_index(biased15);
-    const float32x4_t s0 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased0), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index0)))));
-    const float32x4_t s1 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased1), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index1)))));
-    const float32x4_t s2 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased2), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index2)))));
-    const float32x4_t s3 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased3), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index3)))));
-    const float32x4_t s4 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased4), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index4)))));
-    const float32x4_t s5 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased5), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index5)))));
-    const float32x4_t s6 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased6), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index6)))));
-    const float32x4_t s7 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased7), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index7)))));
-    const float32x4_t s8 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased8), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index8)))));
-    const float32x4_t s9 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased9), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index9)))));
-    const float32x4_t s10 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased10), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index10)))));
-    const float32x4_t s11 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased11), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index11)))));
-    const float32x4_t s12 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased12), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index12)))));
-    const float32x4_t s13 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased13), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index13)))));
-    const float32x4_t s14 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased14), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index14)))));
-    const float32x4_t s15 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased15), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index15)))));
-    float32x4_t t0 = vfmaq_f32(clamped0, n0, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t1 = vfmaq_f32(clamped1, n1, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t2 = vfmaq_f32(clamped2, n2, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t3 = vfmaq_f32(clamped3, n3, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t4 = vfmaq_f32(clamped4, n4, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t5 = vfmaq_f32(clamped5, n5, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t6 = vfmaq_f32(clamped6, n6, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t7 = vfmaq_f32(clamped7, n7, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t8 = vfmaq_f32(clamped8, n8, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t9 = vfmaq_f32(clamped9, n9, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t10 = vfmaq_f32(clamped10, n10, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t11 = vfmaq_f32(clamped11, n11, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t12 = vfmaq_f32(clamped12, n12, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t13 = vfmaq_f32(clamped13, n13, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t14 = vfmaq_f32(clamped14, n14, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t15 = vfmaq_f32(clamped15, n15, vdupq_n_f32(-0x1.62E430p-4f));
-    t0 = vfmaq_f32(t0, n0, vdupq_n_f32(0x1.05C610p-32f));
-    t1 = vfmaq_f32(t1, n1, vdupq_n_f32(0x1.05C610p-32f));
-    t2 = vfmaq_f32(t2, n2, vdupq_n_f32(0x1.05C610p-32f));
-    t3 = vfmaq_f32(t3, n3, vdupq_n_f32(0x1.05C610p-32f));
-    t4 = vfmaq_f32(t4, n4, vdupq_n_f32(0x1.05C610p-32f));
-    t5 = vfmaq_f32(t5, n5, vdupq_n_f32(0x1.05C610p-32f));
-    t6 = vfmaq_f32(t6, n6, vdupq_n_f32(0x1.05C610p-32f));
-    t7 = vfmaq_f32(t7, n7, vdupq_n_f32(0x1.05C610p-32f));
-    t8 = vfmaq_f32(t8, n8, vdupq_n_f32(0x1.05C610p-32f));
-    t9 = vfmaq_f32(t9, n9, vdupq_n_f32(0x1.05C610p-32f));
-    t10 = vfmaq_f32(t10, n10, vdupq_n_f32(0x1.05C610p-32f));
-    t11 = vfmaq_f32(t11, n11, vdupq_n_f32(0x1.05C610p-32f));
-    t12 = vfmaq_f32(t12, n12, vdupq_n_f32(0x1.05C610p-32f));
-    t13 = vfmaq_f32(t13, n13, vdupq_n_f32(0x1.05C610p-32f));
-    t14 = vfmaq_f32(t14, n14, vdupq_n_f32(0x1.05C610p-32f));
-    t15 = vfmaq_f32(t15, n15, vdupq_n_f32(0x1.05C610p-32f));
-    float32x4_t u0 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t0, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u1 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t1, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u2 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t2, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u3 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t3, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u4 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t4, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u5 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t5, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u6 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t6, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u7 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t7, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u8 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t8, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u9 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t9, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u10 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t10, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u11 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t11, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u12 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t12, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u13 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t13, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u14 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t14, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u15 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t15, vdupq_n_f32(0x1.555854p-3f));
-    u0 = vfmaq_f32(vdupq_n_f32(1.0f), u0, t0);
-    u1 = vfmaq_f32(vdupq_n_f32(1.0f), u1, t1);
-    u2 = vfmaq_f32(vdupq_n_f32(1.0f), u2, t2);
-    u3 = vfmaq_f32(vdupq_n_f32(1.0f), u3, t3);
-    u4 = vfmaq_f32(vdupq_n_f32(1.0f), u4, t4);
-    u5 = vfmaq_f32(vdupq_n_f32(1.0f), u5, t5);
-    u6 = vfmaq_f32(vdupq_n_f32(1.0f), u6, t6);
-    u7 = vfmaq_f32(vdupq_n_f32(1.0f), u7, t7);
-    u8 = vfmaq_f32(vdupq_n_f32(1.0f), u8, t8);
-    u9 = vfmaq_f32(vdupq_n_f32(1.0f), u9, t9);
-    u10 = vfmaq_f32(vdupq_n_f32(1.0f), u10, t10);
-    u11 = vfmaq_f32(vdupq_n_f32(1.0f), u11, t11);
-    u12 = vfmaq_f32(vdupq_n_f32(1.0f), u12, t12);
-    u13 = vfmaq_f32(vdupq_n_f32(1.0f), u13, t13);
-    u14 = vfmaq_f32(vdupq_n_f32(1.0f), u14, t14);
-    u15 = vfmaq_f32(vdupq_n_f32(1.0f), u15, t15);
-    u0 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index0)), u0, t0);
-    u1 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index1)), u1, t1);
-    u2 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index2)), u2, t2);
-    u3 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index3)), u3, t3);
-    u4 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index4)), u4, t4);
-    u5 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index5)), u5, t5);
-    u6 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index6)), u6, t6);
-    u7 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index7)), u7, t7);
-    u8 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index8)), u8, t8);
-    u9 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index9)), u9, t9);
-    u10 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index10)), u10, t10);
-    u11 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index11)), u11, t11);
-    u12 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index12)), u12, t12);
-    u13 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index13)), u13, t13);
-    u14 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index14)), u14, t14);
-    u15 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index15)), u15, t15);
-    const float32x4_t e0 = vfmaq_f32(s0, s0, u0);
-    const float32x4_t e1 = vfmaq_f32(s1, s1, u1);
-    const float32x4_t e2 = vfmaq_f32(s2, s2, u2);
-    const float32x4_t e3 = vfmaq_f32(s3, s3, u3);
-    const float32x4_t e4 = vfmaq_f32(s4, s4, u4);
-    const float32x4_t e5 = vfmaq_f32(s5, s5, u5);
-    const float32x4_t e6 = vfmaq_f32(s6, s6, u6);
-    const float32x4_t e7 = vfmaq_f32(s7, s7, u7);
-    const float32x4_t e8 = vfmaq_f32(s8, s8, u8);
-    const float32x4_t e9 = vfmaq_f32(s9, s9, u9);
-    const float32x4_t e10 = vfmaq_f32(s10, s10, u10);
-    const float32x4_t e11 = vfmaq_f32(s11, s11, u11);
-    const float32x4_t e12 = vfmaq_f32(s12, s12, u12);
-    const float32x4_t e13 = vfmaq_f32(s13, s13, u13);
-    const float32x4_t e14 = vfmaq_f32(s14, s14, u14);
-    const float32x4_t e15 = vfmaq_f32(s15, s15, u15);
-    vst1q_f32(y + i + 0, e0);
-    vst1q_f32(y + i + 4, e1);
-    vst1q_f32(y + i + 8, e2);
-    vst1q_f32(y + i + 12, e3);
-    vst1q_f32(y + i + 16, e4);
-    vst1q_f32(y + i + 20, e5);
-    vst1q_f32(y + i + 24, e6);
-    vst1q_f32(y + i + 28, e7);
-    vst1q_f32(y + i + 32, e8);
-    vst1q_f32(y + i + 36, e9);
-    vst1q_f32(y + i + 40, e10);
-    vst1q_f32(y + i + 44, e11);
-    vst1q_f32(y + i + 48, e12);
-    vst1q_f32(y + i + 52, e13);
-    vst1q_f32(y + i + 56, e14);
-    vst1q_f32(y + i + 60, e15);
-    add_compensated(&block_hi[0], &block_lo[0], vaddq_f32(e0, e4));
-    add_compensated(&block_hi[1], &block_lo[1], vaddq_f32(e1, e5));
-    add_compensated(&block_hi[2], &block_lo[2], vaddq_f32(e2, e6));
-    add_compensated(&block_hi[3], &block_lo[3], vaddq_f32(e3, e7));
-    add_compensated(&block_hi[0], &block_lo[0], vaddq_f32(e8, e12));
-    add_compensated(&block_hi[1], &block_lo[1], vaddq_f32(e9, e13));
-    add_compensated(&block_hi[2], &block_lo[2], vaddq_f32(e10, e14));
-    add_compensated(&block_hi[3], &block_lo[3], vaddq_f32(e11, e15));
+  float32x4_t anchor[2], max[2][2];
+  for (int b = 0; b < 2; b++) {
+    anchor[b] = vdupq_n_f32(smx_f32_anchor(reference, anchors[b], 1024));
+    max[b][0] = max[b][1] = vdupq_n_f32(-INFINITY);
   }
-  for (; i + 32 <= n; i += 32) {
-    const float32x4_t x0 = vld1q_f32(x + i + 0);
-    const float32x4_t x1 = vld1q_f32(x + i + 4);
-    const float32x4_t x2 = vld1q_f32(x + i + 8);
-    const float32x4_t x3 = vld1q_f32(x + i + 12);
-    const float32x4_t x4 = vld1q_f32(x + i + 16);
-    const float32x4_t x5 = vld1q_f32(x + i + 20);
-    const float32x4_t x6 = vld1q_f32(x + i + 24);
-    const float32x4_t x7 = vld1q_f32(x + i + 28);
-    max0 = vmaxq_f32(max0, x0);
-    max1 = vmaxq_f32(max1, x1);
-    max0 = vmaxq_f32(max0, x2);
-    max1 = vmaxq_f32(max1, x3);
-    max0 = vmaxq_f32(max0, x4);
-    max1 = vmaxq_f32(max1, x5);
-    max0 = vmaxq_f32(max0, x6);
-    max1 = vmaxq_f32(max1, x7);
-
-    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
-    const float32x4_t clamped0 = vmaxq_f32(lower, x0);
-    const float32x4_t clamped1 = vmaxq_f32(lower, x1);
-    const float32x4_t clamped2 = vmaxq_f32(lower, x2);
-    const float32x4_t clamped3 = vmaxq_f32(lower, x3);
-    const float32x4_t clamped4 = vmaxq_f32(lower, x4);
-    const float32x4_t clamped5 = vmaxq_f32(lower, x5);
-    const float32x4_t clamped6 = vmaxq_f32(lower, x6);
-    const float32x4_t clamped7 = vmaxq_f32(lower, x7);
-    const float32x4_t biased0 = vfmaq_f32(bias, clamped0, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased1 = vfmaq_f32(bias, clamped1, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased2 = vfmaq_f32(bias, clamped2, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased3 = vfmaq_f32(bias, clamped3, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased4 = vfmaq_f32(bias, clamped4, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased5 = vfmaq_f32(bias, clamped5, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased6 = vfmaq_f32(bias, clamped6, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased7 = vfmaq_f32(bias, clamped7, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t n0 = vsubq_f32(biased0, bias);
-    const float32x4_t n1 = vsubq_f32(biased1, bias);
-    const float32x4_t n2 = vsubq_f32(biased2, bias);
-    const float32x4_t n3 = vsubq_f32(biased3, bias);
-    const float32x4_t n4 = vsubq_f32(biased4, bias);
-    const float32x4_t n5 = vsubq_f32(biased5, bias);
-    const float32x4_t n6 = vsubq_f32(biased6, bias);
-    const float32x4_t n7 = vsubq_f32(biased7, bias);
-    const uint8x16_t index0 = neon_table_index(biased0);
-    const uint8x16_t index1 = neon_table_index(biased1);
-    const uint8x16_t index2 = neon_table_index(biased2);
-    const uint8x16_t index3 = neon_table_index(biased3);
-    const uint8x16_t index4 = neon_table_index(biased4);
-    const uint8x16_t index5 = neon_table_index(biased5);
-    const uint8x16_t index6 = neon_table_index(biased6);
-    const uint8x16_t index7 = neon_table_index(biased7);
-    const float32x4_t s0 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased0), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index0)))));
-    const float32x4_t s1 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased1), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index1)))));
-    const float32x4_t s2 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased2), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index2)))));
-    const float32x4_t s3 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased3), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index3)))));
-    const float32x4_t s4 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased4), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index4)))));
-    const float32x4_t s5 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased5), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index5)))));
-    const float32x4_t s6 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased6), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index6)))));
-    const float32x4_t s7 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased7), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index7)))));
-    float32x4_t t0 = vfmaq_f32(clamped0, n0, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t1 = vfmaq_f32(clamped1, n1, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t2 = vfmaq_f32(clamped2, n2, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t3 = vfmaq_f32(clamped3, n3, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t4 = vfmaq_f32(clamped4, n4, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t5 = vfmaq_f32(clamped5, n5, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t6 = vfmaq_f32(clamped6, n6, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t7 = vfmaq_f32(clamped7, n7, vdupq_n_f32(-0x1.62E430p-4f));
-    t0 = vfmaq_f32(t0, n0, vdupq_n_f32(0x1.05C610p-32f));
-    t1 = vfmaq_f32(t1, n1, vdupq_n_f32(0x1.05C610p-32f));
-    t2 = vfmaq_f32(t2, n2, vdupq_n_f32(0x1.05C610p-32f));
-    t3 = vfmaq_f32(t3, n3, vdupq_n_f32(0x1.05C610p-32f));
-    t4 = vfmaq_f32(t4, n4, vdupq_n_f32(0x1.05C610p-32f));
-    t5 = vfmaq_f32(t5, n5, vdupq_n_f32(0x1.05C610p-32f));
-    t6 = vfmaq_f32(t6, n6, vdupq_n_f32(0x1.05C610p-32f));
-    t7 = vfmaq_f32(t7, n7, vdupq_n_f32(0x1.05C610p-32f));
-    float32x4_t u0 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t0, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u1 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t1, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u2 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t2, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u3 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t3, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u4 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t4, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u5 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t5, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u6 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t6, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u7 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t7, vdupq_n_f32(0x1.555854p-3f));
-    u0 = vfmaq_f32(vdupq_n_f32(1.0f), u0, t0);
-    u1 = vfmaq_f32(vdupq_n_f32(1.0f), u1, t1);
-    u2 = vfmaq_f32(vdupq_n_f32(1.0f), u2, t2);
-    u3 = vfmaq_f32(vdupq_n_f32(1.0f), u3, t3);
-    u4 = vfmaq_f32(vdupq_n_f32(1.0f), u4, t4);
-    u5 = vfmaq_f32(vdupq_n_f32(1.0f), u5, t5);
-    u6 = vfmaq_f32(vdupq_n_f32(1.0f), u6, t6);
-    u7 = vfmaq_f32(vdupq_n_f32(1.0f), u7, t7);
-    u0 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index0)), u0, t0);
-    u1 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index1)), u1, t1);
-    u2 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index2)), u2, t2);
-    u3 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index3)), u3, t3);
-    u4 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index4)), u4, t4);
-    u5 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index5)), u5, t5);
-    u6 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index6)), u6, t6);
-    u7 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index7)), u7, t7);
-    const float32x4_t e0 = vfmaq_f32(s0, s0, u0);
-    const float32x4_t e1 = vfmaq_f32(s1, s1, u1);
-    const float32x4_t e2 = vfmaq_f32(s2, s2, u2);
-    const float32x4_t e3 = vfmaq_f32(s3, s3, u3);
-    const float32x4_t e4 = vfmaq_f32(s4, s4, u4);
-    const float32x4_t e5 = vfmaq_f32(s5, s5, u5);
-    const float32x4_t e6 = vfmaq_f32(s6, s6, u6);
-    const float32x4_t e7 = vfmaq_f32(s7, s7, u7);
-    vst1q_f32(y + i + 0, e0);
-    vst1q_f32(y + i + 4, e1);
-    vst1q_f32(y + i + 8, e2);
-    vst1q_f32(y + i + 12, e3);
-    vst1q_f32(y + i + 16, e4);
-    vst1q_f32(y + i + 20, e5);
-    vst1q_f32(y + i + 24, e6);
-    vst1q_f32(y + i + 28, e7);
-    add_compensated(&block_hi[0], &block_lo[0], vaddq_f32(e0, e4));
-    add_compensated(&block_hi[1], &block_lo[1], vaddq_f32(e1, e5));
-    add_compensated(&block_hi[2], &block_lo[2], vaddq_f32(e2, e6));
-    add_compensated(&block_hi[3], &block_lo[3], vaddq_f32(e3, e7));
-  }
-  if (i < n) {
-    const float32x4_t absent = vdupq_n_f32(-INFINITY);  // counts as 0
-
-    const float32x4_t x0 = neon_load_tail(x + i + 0, (ptrdiff_t)(n - i) - 0, absent);
-    const float32x4_t x1 = neon_load_tail(x + i + 4, (ptrdiff_t)(n - i) - 4, absent);
-    const float32x4_t x2 = neon_load_tail(x + i + 8, (ptrdiff_t)(n - i) - 8, absent);
-    const float32x4_t x3 = neon_load_tail(x + i + 12, (ptrdiff_t)(n - i) - 12, absent);
-    const float32x4_t x4 = neon_load_tail(x + i + 16, (ptrdiff_t)(n - i) - 16, absent);
-    const float32x4_t x5 = neon_load_tail(x + i + 20, (ptrdiff_t)(n - i) - 20, absent);
-    const float32x4_t x6 = neon_load_tail(x + i + 24, (ptrdiff_t)(n - i) - 24, absent);
-    const float32x4_t x7 = neon_load_tail(x + i + 28, (ptrdiff_t)(n - i) - 28, absent);
-    max0 = vmaxq_f32(max0, x0);
-    max1 = vmaxq_f32(max1, x1);
-    max0 = vmaxq_f32(max0, x2);
-    max1 = vmaxq_f32(max1, x3);
-    max0 = vmaxq_f32(max0, x4);
-    max1 = vmaxq_f32(max1, x5);
-    max0 = vmaxq_f32(max0, x6);
-    max1 = vmaxq_f32(max1, x7);
-
-    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
-    const float32x4_t clamped0 = vmaxq_f32(lower, x0);
-    const float32x4_t clamped1 = vmaxq_f32(lower, x1);
-    const float32x4_t clamped2 = vmaxq_f32(lower, x2);
-    const float32x4_t clamped3 = vmaxq_f32(lower, x3);
-    const float32x4_t clamped4 = vmaxq_f32(lower, x4);
-    const float32x4_t clamped5 = vmaxq_f32(lower, x5);
-    const float32x4_t clamped6 = vmaxq_f32(lower, x6);
-    const float32x4_t clamped7 = vmaxq_f32(lower, x7);
-    const float32x4_t biased0 = vfmaq_f32(bias, clamped0, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased1 = vfmaq_f32(bias, clamped1, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased2 = vfmaq_f32(bias, clamped2, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased3 = vfmaq_f32(bias, clamped3, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased4 = vfmaq_f32(bias, clamped4, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased5 = vfmaq_f32(bias, clamped5, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased6 = vfmaq_f32(bias, clamped6, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased7 = vfmaq_f32(bias, clamped7, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t n0 = vsubq_f32(biased0, bias);
-    const float32x4_t n1 = vsubq_f32(biased1, bias);
-    const float32x4_t n2 = vsubq_f32(biased2, bias);
-    const float32x4_t n3 = vsubq_f32(biased3, bias);
-    const float32x4_t n4 = vsubq_f32(biased4, bias);
-    const float32x4_t n5 = vsubq_f32(biased5, bias);
-    const float32x4_t n6 = vsubq_f32(biased6, bias);
-    const float32x4_t n7 = vsubq_f32(biased7, bias);
-    const uint8x16_t index0 = neon_table_index(biased0);
-    const uint8x16_t index1 = neon_table_index(biased1);
-    const uint8x16_t index2 = neon_table_index(biased2);
-    const uint8x16_t index3 = neon_table_index(biased3);
-    const uint8x16_t index4 = neon_table_index(biased4);
-    const uint8x16_t index5 = neon_table_index(biased5);
-    const uint8x16_t index6 = neon_table_index(biased6);
-    const uint8x16_t index7 = neon_table_index(biased7);
-    const float32x4_t s0 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased0), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index0)))));
-    const float32x4_t s1 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased1), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index1)))));
-    const float32x4_t s2 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased2), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index2)))));
-    const float32x4_t s3 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased3), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index3)))));
-    const float32x4_t s4 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased4), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index4)))));
-    const float32x4_t s5 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased5), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index5)))));
-    const float32x4_t s6 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased6), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index6)))));
-    const float32x4_t s7 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased7), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index7)))));
-    float32x4_t t0 = vfmaq_f32(clamped0, n0, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t1 = vfmaq_f32(clamped1, n1, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t2 = vfmaq_f32(clamped2, n2, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t3 = vfmaq_f32(clamped3, n3, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t4 = vfmaq_f32(clamped4, n4, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t5 = vfmaq_f32(clamped5, n5, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t6 = vfmaq_f32(clamped6, n6, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t7 = vfmaq_f32(clamped7, n7, vdupq_n_f32(-0x1.62E430p-4f));
-    t0 = vfmaq_f32(t0, n0, vdupq_n_f32(0x1.05C610p-32f));
-    t1 = vfmaq_f32(t1, n1, vdupq_n_f32(0x1.05C610p-32f));
-    t2 = vfmaq_f32(t2, n2, vdupq_n_f32(0x1.05C610p-32f));
-    t3 = vfmaq_f32(t3, n3, vdupq_n_f32(0x1.05C610p-32f));
-    t4 = vfmaq_f32(t4, n4, vdupq_n_f32(0x1.05C610p-32f));
-    t5 = vfmaq_f32(t5, n5, vdupq_n_f32(0x1.05C610p-32f));
-    t6 = vfmaq_f32(t6, n6, vdupq_n_f32(0x1.05C610p-32f));
-    t7 = vfmaq_f32(t7, n7, vdupq_n_f32(0x1.05C610p-32f));
-    float32x4_t u0 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t0, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u1 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t1, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u2 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t2, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u3 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t3, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u4 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t4, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u5 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t5, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u6 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t6, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u7 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t7, vdupq_n_f32(0x1.555854p-3f));
-    u0 = vfmaq_f32(vdupq_n_f32(1.0f), u0, t0);
-    u1 = vfmaq_f32(vdupq_n_f32(1.0f), u1, t1);
-    u2 = vfmaq_f32(vdupq_n_f32(1.0f), u2, t2);
-    u3 = vfmaq_f32(vdupq_n_f32(1.0f), u3, t3);
-    u4 = vfmaq_f32(vdupq_n_f32(1.0f), u4, t4);
-    u5 = vfmaq_f32(vdupq_n_f32(1.0f), u5, t5);
-    u6 = vfmaq_f32(vdupq_n_f32(1.0f), u6, t6);
-    u7 = vfmaq_f32(vdupq_n_f32(1.0f), u7, t7);
-    u0 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index0)), u0, t0);
-    u1 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index1)), u1, t1);
-    u2 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index2)), u2, t2);
-    u3 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index3)), u3, t3);
-    u4 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index4)), u4, t4);
-    u5 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index5)), u5, t5);
-    u6 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index6)), u6, t6);
-    u7 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index7)), u7, t7);
-    const float32x4_t e0 = vfmaq_f32(s0, s0, u0);
-    const float32x4_t e1 = vfmaq_f32(s1, s1, u1);
-    const float32x4_t e2 = vfmaq_f32(s2, s2, u2);
-    const float32x4_t e3 = vfmaq_f32(s3, s3, u3);
-    const float32x4_t e4 = vfmaq_f32(s4, s4, u4);
-    const float32x4_t e5 = vfmaq_f32(s5, s5, u5);
-    const float32x4_t e6 = vfmaq_f32(s6, s6, u6);
-    const float32x4_t e7 = vfmaq_f32(s7, s7, u7);
-    neon_store_tail(y + i + 0, (ptrdiff_t)(n - i) - 0, e0);
-    neon_store_tail(y + i + 4, (ptrdiff_t)(n - i) - 4, e1);
-    neon_store_tail(y + i + 8, (ptrdiff_t)(n - i) - 8, e2);
-    neon_store_tail(y + i + 12, (ptrdiff_t)(n - i) - 12, e3);
-    neon_store_tail(y + i + 16, (ptrdiff_t)(n - i) - 16, e4);
-    neon_store_tail(y + i + 20, (ptrdiff_t)(n - i) - 20, e5);
-    neon_store_tail(y + i + 24, (ptrdiff_t)(n - i) - 24, e6);
-    neon_store_tail(y + i + 28, (ptrdiff_t)(n - i) - 28, e7);
-    add_compensated(&block_hi[0], &block_lo[0], vaddq_f32(e0, e4));
-    add_compensated(&block_hi[1], &block_lo[1], vaddq_f32(e1, e5));
-    add_compensated(&block_hi[2], &block_lo[2], vaddq_f32(e2, e6));
-    add_compensated(&block_hi[3], &block_lo[3], vaddq_f32(e3, e7));
-  }
-  take_off(&block_hi[0], &block_lo[0], anchor);
-  hi[0] = block_hi[0];
-  lo[0] = block_lo[0];
-  take_off(&block_hi[1], &block_lo[1], anchor);
-  hi[1] = block_hi[1];
-  lo[1] = block_lo[1];
-  take_off(&block_hi[2], &block_lo[2], anchor);
-  hi[2] = block_hi[2];
-  lo[2] = block_lo[2];
-  take_off(&block_hi[3], &block_lo[3], anchor);
-  hi[3] = block_hi[3];
-  lo[3] = block_lo[3];
-  return vmaxvq_f32(vmaxq_f32(max0, max1));
-}
-
-// The same of 2 whole blocks, walked together.
-static inline float sum_blocks_u128_acc2(const float* x, float* y, const struct smx_f32_reference* reference,
-                                         float32x4_t (*hi)[4], float32x4_t (*lo)[4]) {
-  const float32x4_t lower = vdupq_n_f32(smx_lower_bound(SMX_BIAS - reference->exponent));
-  const float32x4_t bias = vdupq_n_f32(smx_rounding_bias(SMX_BIAS - reference->exponent));
-  const float32x4_t anchor = vdupq_n_f32(smx_f32_anchor(reference, 1024));
-  const uint8x16x2_t mantissas = vld1q_u8_x2((const uint8_t*)smx_exp2_mantissas);
-  const uint8x16x2_t residuals = vld1q_u8_x2((const uint8_t*)smx_exp2_residuals);
-  float32x4_t max0 = vdupq_n_f32(-INFINITY);
-  float32x4_t max1 = vdupq_n_f32(-INFINITY);
-  float32x4_t block_hi[2][4] = {{anchor, anchor, anchor, anchor}, {anchor, anchor, anchor, anchor}};
-  float32x4_t block_lo[2][4] = {{vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)},
-                                {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)}};
+  float32x4_t block_hi[2][4] = {
+      {anchor[0], anchor[0], anchor[0], anchor[0]},
+      {anchor[1], anchor[1], anchor[1], anchor[1]},
+  };
+  float32x4_t block_lo[2][4] = {
+      {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)},
+      {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)},
+  };
   for (size_t i = 0; i < 1024; i += 64) {
-    const float32x4_t x0 = vld1q_f32(x + i + 0);
-    const float32x4_t x1 = vld1q_f32(x + i + 4);
-    const float32x4_t x2 = vld1q_f32(x + i + 8);
-    const float32x4_t x3 = vld1q_f32(x + i + 12);
-    const float32x4_t x4 = vld1q_f32(x + i + 16);
-    const float32x4_t x5 = vld1q_f32(x + i + 20);
-    const float32x4_t x6 = vld1q_f32(x + i + 24);
-    const float32x4_t x7 = vld1q_f32(x + i + 28);
-    const float32x4_t x8 = vld1q_f32(x + i + 1024);
-    const float32x4_t x9 = vld1q_f32(x + i + 1028);
-    const float32x4_t x10 = vld1q_f32(x + i + 1032);
-    const float32x4_t x11 = vld1q_f32(x + i + 1036);
-    const float32x4_t x12 = vld1q_f32(x + i + 1040);
-    const float32x4_t x13 = vld1q_f32(x + i + 1044);
-    const float32x4_t x14 = vld1q_f32(x + i + 1048);
-    const float32x4_t x15 = vld1q_f32(x + i + 1052);
-    const float32x4_t x16 = vld1q_f32(x + i + 32);
-    const float32x4_t x17 = vld1q_f32(x + i + 36);
-    const float32x4_t x18 = vld1q_f32(x + i + 40);
-    const float32x4_t x19 = vld1q_f32(x + i + 44);
-    const float32x4_t x20 = vld1q_f32(x + i + 48);
-    const float32x4_t x21 = vld1q_f32(x + i + 52);
-    const float32x4_t x22 = vld1q_f32(x + i + 56);
-    const float32x4_t x23 = vld1q_f32(x + i + 60);
-    const float32x4_t x24 = vld1q_f32(x + i + 1056);
-    const float32x4_t x25 = vld1q_f32(x + i + 1060);
-    const float32x4_t x26 = vld1q_f32(x + i + 1064);
-    const float32x4_t x27 = vld1q_f32(x + i + 1068);
-    const float32x4_t x28 = vld1q_f32(x + i + 1072);
-    const float32x4_t x29 = vld1q_f32(x + i + 1076);
-    const float32x4_t x30 = vld1q_f32(x + i + 1080);
-    const float32x4_t x31 = vld1q_f32(x + i + 1084);
-    max0 = vmaxq_f32(max0, x0);
-    max1 = vmaxq_f32(max1, x1);
-    max0 = vmaxq_f32(max0, x2);
-    max1 = vmaxq_f32(max1, x3);
-    max0 = vmaxq_f32(max0, x4);
-    max1 = vmaxq_f32(max1, x5);
-    max0 = vmaxq_f32(max0, x6);
-    max1 = vmaxq_f32(max1, x7);
-    max0 = vmaxq_f32(max0, x8);
-    max1 = vmaxq_f32(max1, x9);
-    max0 = vmaxq_f32(max0, x10);
-    max1 = vmaxq_f32(max1, x11);
-    max0 = vmaxq_f32(max0, x12);
-    max1 = vmaxq_f32(max1, x13);
-    max0 = vmaxq_f32(max0, x14);
-    max1 = vmaxq_f32(max1, x15);
-    max0 = vmaxq_f32(max0, x16);
-    max1 = vmaxq_f32(max1, x17);
-    max0 = vmaxq_f32(max0, x18);
-    max1 = vmaxq_f32(max1, x19);
-    max0 = vmaxq_f32(max0, x20);
-    max1 = vmaxq_f32(max1, x21);
-    max0 = vmaxq_f32(max0, x22);
-    max1 = vmaxq_f32(max1, x23);
-    max0 = vmaxq_f32(max0, x24);
-    max1 = vmaxq_f32(max1, x25);
-    max0 = vmaxq_f32(max0, x26);
-    max1 = vmaxq_f32(max1, x27);
-    max0 = vmaxq_f32(max0, x28);
-    max1 = vmaxq_f32(max1, x29);
-    max0 = vmaxq_f32(max0, x30);
-    max1 = vmaxq_f32(max1, x31);
+    {
+      const float32x4_t x0 = vld1q_f32(x + i + 0);
+      const float32x4_t x1 = vld1q_f32(x + i + 4);
+      const float32x4_t x2 = vld1q_f32(x + i + 8);
+      const float32x4_t x3 = vld1q_f32(x + i + 12);
+      const float32x4_t x4 = vld1q_f32(x + i + 16);
+      const float32x4_t x5 = vld1q_f32(x + i + 20);
+      const float32x4_t x6 = vld1q_f32(x + i + 24);
+      const float32x4_t x7 = vld1q_f32(x + i + 28);
+      if constexpr (kLooksAhead) {
+        max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 2048));
+        max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 2052));
+        max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 2056));
+        max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 2060));
+        max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 2064));
+        max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 2068));
+        max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 2072));
+        max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 2076));
+      }
 
-    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
-    const float32x4_t clamped0 = vmaxq_f32(lower, x0);
-    const float32x4_t clamped1 = vmaxq_f32(lower, x1);
-    const float32x4_t clamped2 = vmaxq_f32(lower, x2);
-    const float32x4_t clamped3 = vmaxq_f32(lower, x3);
-    const float32x4_t clamped4 = vmaxq_f32(lower, x4);
-    const float32x4_t clamped5 = vmaxq_f32(lower, x5);
-    const float32x4_t clamped6 = vmaxq_f32(lower, x6);
-    const float32x4_t clamped7 = vmaxq_f32(lower, x7);
-    const float32x4_t clamped8 = vmaxq_f32(lower, x8);
-    const float32x4_t clamped9 = vmaxq_f32(lower, x9);
-    const float32x4_t clamped10 = vmaxq_f32(lower, x10);
-    const float32x4_t clamped11 = vmaxq_f32(lower, x11);
-    const float32x4_t clamped12 = vmaxq_f32(lower, x12);
-    const float32x4_t clamped13 = vmaxq_f32(lower, x13);
-    const float32x4_t clamped14 = vmaxq_f32(lower, x14);
-    const float32x4_t clamped15 = vmaxq_f32(lower, x15);
-    const float32x4_t clamped16 = vmaxq_f32(lower, x16);
-    const float32x4_t clamped17 = vmaxq_f32(lower, x17);
-    const float32x4_t clamped18 = vmaxq_f32(lower, x18);
-    const float32x4_t clamped19 = vmaxq_f32(lower, x19);
-    const float32x4_t clamped20 = vmaxq_f32(lower, x20);
-    const float32x4_t clamped21 = vmaxq_f32(lower, x21);
-    const float32x4_t clamped22 = vmaxq_f32(lower, x22);
-    const float32x4_t clamped23 = vmaxq_f32(lower, x23);
-    const float32x4_t clamped24 = vmaxq_f32(lower, x24);
-    const float32x4_t clamped25 = vmaxq_f32(lower, x25);
-    const float32x4_t clamped26 = vmaxq_f32(lower, x26);
-    const float32x4_t clamped27 = vmaxq_f32(lower, x27);
-    const float32x4_t clamped28 = vmaxq_f32(lower, x28);
-    const float32x4_t clamped29 = vmaxq_f32(lower, x29);
-    const float32x4_t clamped30 = vmaxq_f32(lower, x30);
-    const float32x4_t clamped31 = vmaxq_f32(lower, x31);
-    const float32x4_t biased0 = vfmaq_f32(bias, clamped0, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased1 = vfmaq_f32(bias, clamped1, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased2 = vfmaq_f32(bias, clamped2, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased3 = vfmaq_f32(bias, clamped3, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased4 = vfmaq_f32(bias, clamped4, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased5 = vfmaq_f32(bias, clamped5, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased6 = vfmaq_f32(bias, clamped6, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased7 = vfmaq_f32(bias, clamped7, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased8 = vfmaq_f32(bias, clamped8, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased9 = vfmaq_f32(bias, clamped9, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased10 = vfmaq_f32(bias, clamped10, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased11 = vfmaq_f32(bias, clamped11, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased12 = vfmaq_f32(bias, clamped12, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased13 = vfmaq_f32(bias, clamped13, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased14 = vfmaq_f32(bias, clamped14, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased15 = vfmaq_f32(bias, clamped15, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased16 = vfmaq_f32(bias, clamped16, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased17 = vfmaq_f32(bias, clamped17, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased18 = vfmaq_f32(bias, clamped18, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased19 = vfmaq_f32(bias, clamped19, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased20 = vfmaq_f32(bias, clamped20, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased21 = vfmaq_f32(bias, clamped21, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased22 = vfmaq_f32(bias, clamped22, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased23 = vfmaq_f32(bias, clamped23, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased24 = vfmaq_f32(bias, clamped24, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased25 = vfmaq_f32(bias, clamped25, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased26 = vfmaq_f32(bias, clamped26, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased27 = vfmaq_f32(bias, clamped27, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased28 = vfmaq_f32(bias, clamped28, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased29 = vfmaq_f32(bias, clamped29, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased30 = vfmaq_f32(bias, clamped30, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased31 = vfmaq_f32(bias, clamped31, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t n0 = vsubq_f32(biased0, bias);
-    const float32x4_t n1 = vsubq_f32(biased1, bias);
-    const float32x4_t n2 = vsubq_f32(biased2, bias);
-    const float32x4_t n3 = vsubq_f32(biased3, bias);
-    const float32x4_t n4 = vsubq_f32(biased4, bias);
-    const float32x4_t n5 = vsubq_f32(biased5, bias);
-    const float32x4_t n6 = vsubq_f32(biased6, bias);
-    const float32x4_t n7 = vsubq_f32(biased7, bias);
-    const float32x4_t n8 = vsubq_f32(biased8, bias);
-    const float32x4_t n9 = vsubq_f32(biased9, bias);
-    const float32x4_t n10 = vsubq_f32(biased10, bias);
-    const float32x4_t n11 = vsubq_f32(biased11, bias);
-    const float32x4_t n12 = vsubq_f32(biased12, bias);
-    const float32x4_t n13 = vsubq_f32(biased13, bias);
-    const float32x4_t n14 = vsubq_f32(biased14, bias);
-    const float32x4_t n15 = vsubq_f32(biased15, bias);
-    const float32x4_t n16 = vsubq_f32(biased16, bias);
-    const float32x4_t n17 = vsubq_f32(biased17, bias);
-    const float32x4_t n18 = vsubq_f32(biased18, bias);
-    const float32x4_t n19 = vsubq_f32(biased19, bias);
-    const float32x4_t n20 = vsubq_f32(biased20, bias);
-    const float32x4_t n21 = vsubq_f32(biased21, bias);
-    const float32x4_t n22 = vsubq_f32(biased22, bias);
-    const float32x4_t n23 = vsubq_f32(biased23, bias);
-    const float32x4_t n24 = vsubq_f32(biased24, bias);
-    const float32x4_t n25 = vsubq_f32(biased25, bias);
-    const float32x4_t n26 = vsubq_f32(biased26, bias);
-    const float32x4_t n27 = vsubq_f32(biased27, bias);
-    const float32x4_t n28 = vsubq_f32(biased28, bias);
-    const float32x4_t n29 = vsubq_f32(biased29, bias);
-    const float32x4_t n30 = vsubq_f32(biased30, bias);
-    const float32x4_t n31 = vsubq_f32(biased31, bias);
-    const uint8x16_t index0 = neon_table_index(biased0);
-    const uint8x16_t index1 = neon_table_index(biased1);
-    const uint8x16_t index2 = neon_table_index(biased2);
-    const uint8x16_t index3 = neon_table_index(biased3);
-    const uint8x16_t index4 = neon_table_index(biased4);
-    const uint8x16_t index5 = neon_table_index(biased5);
-    const uint8x16_t index6 = neon_table_index(biased6);
-    const uint8x16_t index7 = neon_table_index(biased7);
-    const uint8x16_t index8 = neon_table_index(biased8);
-    const uint8x16_t index9 = neon_table_index(biased9);
-    const uint8x16_t index10 = neon_table_index(biased10);
-    const uint8x16_t index11 = neon_table_index(biased11);
-    const uint8x16_t index12 = neon_table_index(biased12);
-    const uint8x16_t index13 = neon_table_index(biased13);
-    const uint8x16_t index14 = neon_table_index(biased14);
-    const uint8x16_t index15 = neon_table_index(biased15);
-    const uint8x16_t index16 = neon_table_index(biased16);
-    const uint8x16_t index17 = neon_table_index(biased17);
-    const uint8x16_t index18 = neon_table_index(biased18);
-    const uint8x16_t index19 = neon_table_index(biased19);
-    const uint8x16_t index20 = neon_table_index(biased20);
-    const uint8x16_t index21 = neon_table_index(biased21);
-    const uint8x16_t index22 = neon_table_index(biased22);
-    const uint8x16_t index23 = neon_table_index(biased23);
-    const uint8x16_t index24 = neon_table_index(biased24);
-    const uint8x16_t index25 = neon_table_index(biased25);
-    const uint8x16_t index26 = neon_table_index(biased26);
-    const uint8x16_t index27 = neon_table_index(biased27);
-    const uint8x16_t index28 = neon_table_index(biased28);
-    const uint8x16_t index29 = neon_table_index(biased29);
-    const uint8x16_t index30 = neon_table_index(biased30);
-    const uint8x16_t index31 = neon_table_index(biased31);
-    const float32x4_t s0 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased0), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index0)))));
-    const float32x4_t s1 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased1), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index1)))));
-    const float32x4_t s2 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased2), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index2)))));
-    const float32x4_t s3 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased3), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index3)))));
-    const float32x4_t s4 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased4), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index4)))));
-    const float32x4_t s5 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased5), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index5)))));
-    const float32x4_t s6 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased6), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index6)))));
-    const float32x4_t s7 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased7), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index7)))));
-    const float32x4_t s8 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased8), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index8)))));
-    const float32x4_t s9 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased9), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index9)))));
-    const float32x4_t s10 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased10), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index10)))));
-    const float32x4_t s11 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased11), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index11)))));
-    const float32x4_t s12 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased12), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index12)))));
-    const float32x4_t s13 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased13), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index13)))));
-    const float32x4_t s14 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased14), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index14)))));
-    const float32x4_t s15 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased15), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index15)))));
-    const float32x4_t s16 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased16), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index16)))));
-    const float32x4_t s17 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased17), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index17)))));
-    const float32x4_t s18 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased18), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index18)))));
-    const float32x4_t s19 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased19), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index19)))));
-    const float32x4_t s20 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased20), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index20)))));
-    const float32x4_t s21 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased21), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index21)))));
-    const float32x4_t s22 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased22), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index22)))));
-    const float32x4_t s23 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased23), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index23)))));
-    const float32x4_t s24 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased24), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index24)))));
-    const float32x4_t s25 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased25), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index25)))));
-    const float32x4_t s26 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased26), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index26)))));
-    const float32x4_t s27 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased27), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index27)))));
-    const float32x4_t s28 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased28), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index28)))));
-    const float32x4_t s29 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased29), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index29)))));
-    const float32x4_t s30 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased30), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index30)))));
-    const float32x4_t s31 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased31), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index31)))));
-    float32x4_t t0 = vfmaq_f32(clamped0, n0, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t1 = vfmaq_f32(clamped1, n1, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t2 = vfmaq_f32(clamped2, n2, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t3 = vfmaq_f32(clamped3, n3, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t4 = vfmaq_f32(clamped4, n4, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t5 = vfmaq_f32(clamped5, n5, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t6 = vfmaq_f32(clamped6, n6, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t7 = vfmaq_f32(clamped7, n7, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t8 = vfmaq_f32(clamped8, n8, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t9 = vfmaq_f32(clamped9, n9, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t10 = vfmaq_f32(clamped10, n10, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t11 = vfmaq_f32(clamped11, n11, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t12 = vfmaq_f32(clamped12, n12, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t13 = vfmaq_f32(clamped13, n13, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t14 = vfmaq_f32(clamped14, n14, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t15 = vfmaq_f32(clamped15, n15, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t16 = vfmaq_f32(clamped16, n16, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t17 = vfmaq_f32(clamped17, n17, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t18 = vfmaq_f32(clamped18, n18, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t19 = vfmaq_f32(clamped19, n19, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t20 = vfmaq_f32(clamped20, n20, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t21 = vfmaq_f32(clamped21, n21, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t22 = vfmaq_f32(clamped22, n22, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t23 = vfmaq_f32(clamped23, n23, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t24 = vfmaq_f32(clamped24, n24, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t25 = vfmaq_f32(clamped25, n25, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t26 = vfmaq_f32(clamped26, n26, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t27 = vfmaq_f32(clamped27, n27, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t28 = vfmaq_f32(clamped28, n28, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t29 = vfmaq_f32(clamped29, n29, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t30 = vfmaq_f32(clamped30, n30, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t31 = vfmaq_f32(clamped31, n31, vdupq_n_f32(-0x1.62E430p-4f));
-    t0 = vfmaq_f32(t0, n0, vdupq_n_f32(0x1.05C610p-32f));
-    t1 = vfmaq_f32(t1, n1, vdupq_n_f32(0x1.05C610p-32f));
-    t2 = vfmaq_f32(t2, n2, vdupq_n_f32(0x1.05C610p-32f));
-    t3 = vfmaq_f32(t3, n3, vdupq_n_f32(0x1.05C610p-32f));
-    t4 = vfmaq_f32(t4, n4, vdupq_n_f32(0x1.05C610p-32f));
-    t5 = vfmaq_f32(t5, n5, vdupq_n_f32(0x1.05C610p-32f));
-    t6 = vfmaq_f32(t6, n6, vdupq_n_f32(0x1.05C610p-32f));
-    t7 = vfmaq_f32(t7, n7, vdupq_n_f32(0x1.05C610p-32f));
-    t8 = vfmaq_f32(t8, n8, vdupq_n_f32(0x1.05C610p-32f));
-    t9 = vfmaq_f32(t9, n9, vdupq_n_f32(0x1.05C610p-32f));
-    t10 = vfmaq_f32(t10, n10, vdupq_n_f32(0x1.05C610p-32f));
-    t11 = vfmaq_f32(t11, n11, vdupq_n_f32(0x1.05C610p-32f));
-    t12 = vfmaq_f32(t12, n12, vdupq_n_f32(0x1.05C610p-32f));
-    t13 = vfmaq_f32(t13, n13, vdupq_n_f32(0x1.05C610p-32f));
-    t14 = vfmaq_f32(t14, n14, vdupq_n_f32(0x1.05C610p-32f));
-    t15 = vfmaq_f32(t15, n15, vdupq_n_f32(0x1.05C610p-32f));
-    t16 = vfmaq_f32(t16, n16, vdupq_n_f32(0x1.05C610p-32f));
-    t17 = vfmaq_f32(t17, n17, vdupq_n_f32(0x1.05C610p-32f));
-    t18 = vfmaq_f32(t18, n18, vdupq_n_f32(0x1.05C610p-32f));
-    t19 = vfmaq_f32(t19, n19, vdupq_n_f32(0x1.05C610p-32f));
-    t20 = vfmaq_f32(t20, n20, vdupq_n_f32(0x1.05C610p-32f));
-    t21 = vfmaq_f32(t21, n21, vdupq_n_f32(0x1.05C610p-32f));
-    t22 = vfmaq_f32(t22, n22, vdupq_n_f32(0x1.05C610p-32f));
-    t23 = vfmaq_f32(t23, n23, vdupq_n_f32(0x1.05C610p-32f));
-    t24 = vfmaq_f32(t24, n24, vdupq_n_f32(0x1.05C610p-32f));
-    t25 = vfmaq_f32(t25, n25, vdupq_n_f32(0x1.05C610p-32f));
-    t26 = vfmaq_f32(t26, n26, vdupq_n_f32(0x1.05C610p-32f));
-    t27 = vfmaq_f32(t27, n27, vdupq_n_f32(0x1.05C610p-32f));
-    t28 = vfmaq_f32(t28, n28, vdupq_n_f32(0x1.05C610p-32f));
-    t29 = vfmaq_f32(t29, n29, vdupq_n_f32(0x1.05C610p-32f));
-    t30 = vfmaq_f32(t30, n30, vdupq_n_f32(0x1.05C610p-32f));
-    t31 = vfmaq_f32(t31, n31, vdupq_n_f32(0x1.05C610p-32f));
-    float32x4_t u0 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t0, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u1 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t1, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u2 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t2, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u3 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t3, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u4 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t4, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u5 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t5, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u6 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t6, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u7 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t7, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u8 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t8, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u9 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t9, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u10 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t10, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u11 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t11, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u12 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t12, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u13 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t13, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u14 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t14, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u15 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t15, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u16 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t16, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u17 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t17, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u18 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t18, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u19 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t19, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u20 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t20, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u21 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t21, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u22 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t22, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u23 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t23, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u24 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t24, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u25 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t25, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u26 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t26, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u27 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t27, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u28 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t28, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u29 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t29, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u30 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t30, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u31 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t31, vdupq_n_f32(0x1.555854p-3f));
-    u0 = vfmaq_f32(vdupq_n_f32(1.0f), u0, t0);
-    u1 = vfmaq_f32(vdupq_n_f32(1.0f), u1, t1);
-    u2 = vfmaq_f32(vdupq_n_f32(1.0f), u2, t2);
-    u3 = vfmaq_f32(vdupq_n_f32(1.0f), u3, t3);
-    u4 = vfmaq_f32(vdupq_n_f32(1.0f), u4, t4);
-    u5 = vfmaq_f32(vdupq_n_f32(1.0f), u5, t5);
-    u6 = vfmaq_f32(vdupq_n_f32(1.0f), u6, t6);
-    u7 = vfmaq_f32(vdupq_n_f32(1.0f), u7, t7);
-    u8 = vfmaq_f32(vdupq_n_f32(1.0f), u8, t8);
-    u9 = vfmaq_f32(vdupq_n_f32(1.0f), u9, t9);
-    u10 = vfmaq_f32(vdupq_n_f32(1.0f), u10, t10);
-    u11 = vfmaq_f32(vdupq_n_f32(1.0f), u11, t11);
-    u12 = vfmaq_f32(vdupq_n_f32(1.0f), u12, t12);
-    u13 = vfmaq_f32(vdupq_n_f32(1.0f), u13, t13);
-    u14 = vfmaq_f32(vdupq_n_f32(1.0f), u14, t14);
-    u15 = vfmaq_f32(vdupq_n_f32(1.0f), u15, t15);
-    u16 = vfmaq_f32(vdupq_n_f32(1.0f), u16, t16);
-    u17 = vfmaq_f32(vdupq_n_f32(1.0f), u17, t17);
-    u18 = vfmaq_f32(vdupq_n_f32(1.0f), u18, t18);
-    u19 = vfmaq_f32(vdupq_n_f32(1.0f), u19, t19);
-    u20 = vfmaq_f32(vdupq_n_f32(1.0f), u20, t20);
-    u21 = vfmaq_f32(vdupq_n_f32(1.0f), u21, t21);
-    u22 = vfmaq_f32(vdupq_n_f32(1.0f), u22, t22);
-    u23 = vfmaq_f32(vdupq_n_f32(1.0f), u23, t23);
-    u24 = vfmaq_f32(vdupq_n_f32(1.0f), u24, t24);
-    u25 = vfmaq_f32(vdupq_n_f32(1.0f), u25, t25);
-    u26 = vfmaq_f32(vdupq_n_f32(1.0f), u26, t26);
-    u27 = vfmaq_f32(vdupq_n_f32(1.0f), u27, t27);
-    u28 = vfmaq_f32(vdupq_n_f32(1.0f), u28, t28);
-    u29 = vfmaq_f32(vdupq_n_f32(1.0f), u29, t29);
-    u30 = vfmaq_f32(vdupq_n_f32(1.0f), u30, t30);
-    u31 = vfmaq_f32(vdupq_n_f32(1.0f), u31, t31);
-    u0 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index0)), u0, t0);
-    u1 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index1)), u1, t1);
-    u2 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index2)), u2, t2);
-    u3 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index3)), u3, t3);
-    u4 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index4)), u4, t4);
-    u5 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index5)), u5, t5);
-    u6 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index6)), u6, t6);
-    u7 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index7)), u7, t7);
-    u8 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index8)), u8, t8);
-    u9 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index9)), u9, t9);
-    u10 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index10)), u10, t10);
-    u11 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index11)), u11, t11);
-    u12 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index12)), u12, t12);
-    u13 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index13)), u13, t13);
-    u14 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index14)), u14, t14);
-    u15 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index15)), u15, t15);
-    u16 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index16)), u16, t16);
-    u17 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index17)), u17, t17);
-    u18 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index18)), u18, t18);
-    u19 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index19)), u19, t19);
-    u20 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index20)), u20, t20);
-    u21 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index21)), u21, t21);
-    u22 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index22)), u22, t22);
-    u23 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index23)), u23, t23);
-    u24 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index24)), u24, t24);
-    u25 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index25)), u25, t25);
-    u26 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index26)), u26, t26);
-    u27 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index27)), u27, t27);
-    u28 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index28)), u28, t28);
-    u29 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index29)), u29, t29);
-    u30 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index30)), u30, t30);
-    u31 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index31)), u31, t31);
-    const float32x4_t e0 = vfmaq_f32(s0, s0, u0);
-    const float32x4_t e1 = vfmaq_f32(s1, s1, u1);
-    const float32x4_t e2 = vfmaq_f32(s2, s2, u2);
-    const float32x4_t e3 = vfmaq_f32(s3, s3, u3);
-    const float32x4_t e4 = vfmaq_f32(s4, s4, u4);
-    const float32x4_t e5 = vfmaq_f32(s5, s5, u5);
-    const float32x4_t e6 = vfmaq_f32(s6, s6, u6);
-    const float32x4_t e7 = vfmaq_f32(s7, s7, u7);
-    const float32x4_t e8 = vfmaq_f32(s8, s8, u8);
-    const float32x4_t e9 = vfmaq_f32(s9, s9, u9);
-    const float32x4_t e10 = vfmaq_f32(s10, s10, u10);
-    const float32x4_t e11 = vfmaq_f32(s11, s11, u11);
-    const float32x4_t e12 = vfmaq_f32(s12, s12, u12);
-    const float32x4_t e13 = vfmaq_f32(s13, s13, u13);
-    const float32x4_t e14 = vfmaq_f32(s14, s14, u14);
-    const float32x4_t e15 = vfmaq_f32(s15, s15, u15);
-    const float32x4_t e16 = vfmaq_f32(s16, s16, u16);
-    const float32x4_t e17 = vfmaq_f32(s17, s17, u17);
-    const float32x4_t e18 = vfmaq_f32(s18, s18, u18);
-    const float32x4_t e19 = vfmaq_f32(s19, s19, u19);
-    const float32x4_t e20 = vfmaq_f32(s20, s20, u20);
-    const float32x4_t e21 = vfmaq_f32(s21, s21, u21);
-    const float32x4_t e22 = vfmaq_f32(s22, s22, u22);
-    const float32x4_t e23 = vfmaq_f32(s23, s23, u23);
-    const float32x4_t e24 = vfmaq_f32(s24, s24, u24);
-    const float32x4_t e25 = vfmaq_f32(s25, s25, u25);
-    const float32x4_t e26 = vfmaq_f32(s26, s26, u26);
-    const float32x4_t e27 = vfmaq_f32(s27, s27, u27);
-    const float32x4_t e28 = vfmaq_f32(s28, s28, u28);
-    const float32x4_t e29 = vfmaq_f32(s29, s29, u29);
-    const float32x4_t e30 = vfmaq_f32(s30, s30, u30);
-    const float32x4_t e31 = vfmaq_f32(s31, s31, u31);
-    vst1q_f32(y + i + 0, e0);
-    vst1q_f32(y + i + 4, e1);
-    vst1q_f32(y + i + 8, e2);
-    vst1q_f32(y + i + 12, e3);
-    vst1q_f32(y + i + 16, e4);
-    vst1q_f32(y + i + 20, e5);
-    vst1q_f32(y + i + 24, e6);
-    vst1q_f32(y + i + 28, e7);
-    vst1q_f32(y + i + 1024, e8);
-    vst1q_f32(y + i + 1028, e9);
-    vst1q_f32(y + i + 1032, e10);
-    vst1q_f32(y + i + 1036, e11);
-    vst1q_f32(y + i + 1040, e12);
-    vst1q_f32(y + i + 1044, e13);
-    vst1q_f32(y + i + 1048, e14);
-    vst1q_f32(y + i + 1052, e15);
-    vst1q_f32(y + i + 32, e16);
-    vst1q_f32(y + i + 36, e17);
-    vst1q_f32(y + i + 40, e18);
-    vst1q_f32(y + i + 44, e19);
-    vst1q_f32(y + i + 48, e20);
-    vst1q_f32(y + i + 52, e21);
-    vst1q_f32(y + i + 56, e22);
-    vst1q_f32(y + i + 60, e23);
-    vst1q_f32(y + i + 1056, e24);
-    vst1q_f32(y + i + 1060, e25);
-    vst1q_f32(y + i + 1064, e26);
-    vst1q_f32(y + i + 1068, e27);
-    vst1q_f32(y + i + 1072, e28);
-    vst1q_f32(y + i + 1076, e29);
-    vst1q_f32(y + i + 1080, e30);
-    vst1q_f32(y + i + 1084, e31);
-    add_compensated(&block_hi[0][0], &block_lo[0][0], vaddq_f32(e0, e4));
-    add_compensated(&block_hi[0][1], &block_lo[0][1], vaddq_f32(e1, e5));
-    add_compensated(&block_hi[0][2], &block_lo[0][2], vaddq_f32(e2, e6));
-    add_compensated(&block_hi[0][3], &block_lo[0][3], vaddq_f32(e3, e7));
-    add_compensated(&block_hi[1][0], &block_lo[1][0], vaddq_f32(e8, e12));
-    add_compensated(&block_hi[1][1], &block_lo[1][1], vaddq_f32(e9, e13));
-    add_compensated(&block_hi[1][2], &block_lo[1][2], vaddq_f32(e10, e14));
-    add_compensated(&block_hi[1][3], &block_lo[1][3], vaddq_f32(e11, e15));
-    add_compensated(&block_hi[0][0], &block_lo[0][0], vaddq_f32(e16, e20));
-    add_compensated(&block_hi[0][1], &block_lo[0][1], vaddq_f32(e17, e21));
-    add_compensated(&block_hi[0][2], &block_lo[0][2], vaddq_f32(e18, e22));
-    add_compensated(&block_hi[0][3], &block_lo[0][3], vaddq_f32(e19, e23));
-    add_compensated(&block_hi[1][0], &block_lo[1][0], vaddq_f32(e24, e28));
-    add_compensated(&block_hi[1][1], &block_lo[1][1], vaddq_f32(e25, e29));
-    add_compensated(&block_hi[1][2], &block_lo[1][2], vaddq_f32(e26, e30));
-    add_compensated(&block_hi[1][3], &block_lo[1][3], vaddq_f32(e27, e31));
+      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      const float32x4_t clamped0 = vmaxq_f32(lower, x0);
+      const float32x4_t clamped1 = vmaxq_f32(lower, x1);
+      const float32x4_t clamped2 = vmaxq_f32(lower, x2);
+      const float32x4_t clamped3 = vmaxq_f32(lower, x3);
+      const float32x4_t clamped4 = vmaxq_f32(lower, x4);
+      const float32x4_t clamped5 = vmaxq_f32(lower, x5);
+      const float32x4_t clamped6 = vmaxq_f32(lower, x6);
+      const float32x4_t clamped7 = vmaxq_f32(lower, x7);
+      const float32x4_t biased0 = vfmaq_f32(bias, clamped0, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased1 = vfmaq_f32(bias, clamped1, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased2 = vfmaq_f32(bias, clamped2, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased3 = vfmaq_f32(bias, clamped3, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased4 = vfmaq_f32(bias, clamped4, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased5 = vfmaq_f32(bias, clamped5, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased6 = vfmaq_f32(bias, clamped6, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased7 = vfmaq_f32(bias, clamped7, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t n0 = vsubq_f32(biased0, bias);
+      const float32x4_t n1 = vsubq_f32(biased1, bias);
+      const float32x4_t n2 = vsubq_f32(biased2, bias);
+      const float32x4_t n3 = vsubq_f32(biased3, bias);
+      const float32x4_t n4 = vsubq_f32(biased4, bias);
+      const float32x4_t n5 = vsubq_f32(biased5, bias);
+      const float32x4_t n6 = vsubq_f32(biased6, bias);
+      const float32x4_t n7 = vsubq_f32(biased7, bias);
+      const uint8x16_t index0 = neon_table_index(biased0);
+      const uint8x16_t index1 = neon_table_index(biased1);
+      const uint8x16_t index2 = neon_table_index(biased2);
+      const uint8x16_t index3 = neon_table_index(biased3);
+      const uint8x16_t index4 = neon_table_index(biased4);
+      const uint8x16_t index5 = neon_table_index(biased5);
+      const uint8x16_t index6 = neon_table_index(biased6);
+      const uint8x16_t index7 = neon_table_index(biased7);
+      float32x4_t t0 = vfmaq_f32(clamped0, n0, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t1 = vfmaq_f32(clamped1, n1, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t2 = vfmaq_f32(clamped2, n2, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t3 = vfmaq_f32(clamped3, n3, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t4 = vfmaq_f32(clamped4, n4, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t5 = vfmaq_f32(clamped5, n5, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t6 = vfmaq_f32(clamped6, n6, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t7 = vfmaq_f32(clamped7, n7, vdupq_n_f32(-0x1.62E430p-4f));
+      t0 = vfmaq_f32(t0, n0, vdupq_n_f32(0x1.05C610p-32f));
+      t1 = vfmaq_f32(t1, n1, vdupq_n_f32(0x1.05C610p-32f));
+      t2 = vfmaq_f32(t2, n2, vdupq_n_f32(0x1.05C610p-32f));
+      t3 = vfmaq_f32(t3, n3, vdupq_n_f32(0x1.05C610p-32f));
+      t4 = vfmaq_f32(t4, n4, vdupq_n_f32(0x1.05C610p-32f));
+      t5 = vfmaq_f32(t5, n5, vdupq_n_f32(0x1.05C610p-32f));
+      t6 = vfmaq_f32(t6, n6, vdupq_n_f32(0x1.05C610p-32f));
+      t7 = vfmaq_f32(t7, n7, vdupq_n_f32(0x1.05C610p-32f));
+      float32x4_t u0 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t0, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u1 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t1, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u2 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t2, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u3 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t3, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u4 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t4, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u5 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t5, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u6 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t6, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u7 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t7, vdupq_n_f32(0x1.555854p-3f));
+      u0 = vfmaq_f32(vdupq_n_f32(1.0f), u0, t0);
+      u1 = vfmaq_f32(vdupq_n_f32(1.0f), u1, t1);
+      u2 = vfmaq_f32(vdupq_n_f32(1.0f), u2, t2);
+      u3 = vfmaq_f32(vdupq_n_f32(1.0f), u3, t3);
+      u4 = vfmaq_f32(vdupq_n_f32(1.0f), u4, t4);
+      u5 = vfmaq_f32(vdupq_n_f32(1.0f), u5, t5);
+      u6 = vfmaq_f32(vdupq_n_f32(1.0f), u6, t6);
+      u7 = vfmaq_f32(vdupq_n_f32(1.0f), u7, t7);
+      u0 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index0)), u0, t0);
+      u1 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index1)), u1, t1);
+      u2 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index2)), u2, t2);
+      u3 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index3)), u3, t3);
+      u4 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index4)), u4, t4);
+      u5 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index5)), u5, t5);
+      u6 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index6)), u6, t6);
+      u7 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index7)), u7, t7);
+      const float32x4_t s0 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased0), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index0)))));
+      const float32x4_t s1 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased1), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index1)))));
+      const float32x4_t s2 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased2), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index2)))));
+      const float32x4_t s3 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased3), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index3)))));
+      const float32x4_t s4 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased4), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index4)))));
+      const float32x4_t s5 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased5), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index5)))));
+      const float32x4_t s6 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased6), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index6)))));
+      const float32x4_t s7 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased7), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index7)))));
+      const float32x4_t e0 = vfmaq_f32(s0, s0, u0);
+      const float32x4_t e1 = vfmaq_f32(s1, s1, u1);
+      const float32x4_t e2 = vfmaq_f32(s2, s2, u2);
+      const float32x4_t e3 = vfmaq_f32(s3, s3, u3);
+      const float32x4_t e4 = vfmaq_f32(s4, s4, u4);
+      const float32x4_t e5 = vfmaq_f32(s5, s5, u5);
+      const float32x4_t e6 = vfmaq_f32(s6, s6, u6);
+      const float32x4_t e7 = vfmaq_f32(s7, s7, u7);
+      vst1q_f32(y + i + 0, e0);
+      vst1q_f32(y + i + 4, e1);
+      vst1q_f32(y + i + 8, e2);
+      vst1q_f32(y + i + 12, e3);
+      vst1q_f32(y + i + 16, e4);
+      vst1q_f32(y + i + 20, e5);
+      vst1q_f32(y + i + 24, e6);
+      vst1q_f32(y + i + 28, e7);
+      add_compensated(&block_hi[0][0], &block_lo[0][0], vaddq_f32(e0, e4));
+      add_compensated(&block_hi[0][1], &block_lo[0][1], vaddq_f32(e1, e5));
+      add_compensated(&block_hi[0][2], &block_lo[0][2], vaddq_f32(e2, e6));
+      add_compensated(&block_hi[0][3], &block_lo[0][3], vaddq_f32(e3, e7));
+    }
+    {
+      const float32x4_t x0 = vld1q_f32(x + i + 1024);
+      const float32x4_t x1 = vld1q_f32(x + i + 1028);
+      const float32x4_t x2 = vld1q_f32(x + i + 1032);
+      const float32x4_t x3 = vld1q_f32(x + i + 1036);
+      const float32x4_t x4 = vld1q_f32(x + i + 1040);
+      const float32x4_t x5 = vld1q_f32(x + i + 1044);
+      const float32x4_t x6 = vld1q_f32(x + i + 1048);
+      const float32x4_t x7 = vld1q_f32(x + i + 1052);
+      if constexpr (kLooksAhead) {
+        max[1][0] = vmaxq_f32(max[1][0], vld1q_f32(x + i + 3072));
+        max[1][1] = vmaxq_f32(max[1][1], vld1q_f32(x + i + 3076));
+        max[1][0] = vmaxq_f32(max[1][0], vld1q_f32(x + i + 3080));
+        max[1][1] = vmaxq_f32(max[1][1], vld1q_f32(x + i + 3084));
+        max[1][0] = vmaxq_f32(max[1][0], vld1q_f32(x + i + 3088));
+        max[1][1] = vmaxq_f32(max[1][1], vld1q_f32(x + i + 3092));
+        max[1][0] = vmaxq_f32(max[1][0], vld1q_f32(x + i + 3096));
+        max[1][1] = vmaxq_f32(max[1][1], vld1q_f32(x + i + 3100));
+      }
+
+      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      const float32x4_t clamped0 = vmaxq_f32(lower, x0);
+      const float32x4_t clamped1 = vmaxq_f32(lower, x1);
+      const float32x4_t clamped2 = vmaxq_f32(lower, x2);
+      const float32x4_t clamped3 = vmaxq_f32(lower, x3);
+      const float32x4_t clamped4 = vmaxq_f32(lower, x4);
+      const float32x4_t clamped5 = vmaxq_f32(lower, x5);
+      const float32x4_t clamped6 = vmaxq_f32(lower, x6);
+      const float32x4_t clamped7 = vmaxq_f32(lower, x7);
+      const float32x4_t biased0 = vfmaq_f32(bias, clamped0, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased1 = vfmaq_f32(bias, clamped1, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased2 = vfmaq_f32(bias, clamped2, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased3 = vfmaq_f32(bias, clamped3, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased4 = vfmaq_f32(bias, clamped4, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased5 = vfmaq_f32(bias, clamped5, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased6 = vfmaq_f32(bias, clamped6, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased7 = vfmaq_f32(bias, clamped7, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t n0 = vsubq_f32(biased0, bias);
+      const float32x4_t n1 = vsubq_f32(biased1, bias);
+      const float32x4_t n2 = vsubq_f32(biased2, bias);
+      const float32x4_t n3 = vsubq_f32(biased3, bias);
+      const float32x4_t n4 = vsubq_f32(biased4, bias);
+      const float32x4_t n5 = vsubq_f32(biased5, bias);
+      const float32x4_t n6 = vsubq_f32(biased6, bias);
+      const float32x4_t n7 = vsubq_f32(biased7, bias);
+      const uint8x16_t index0 = neon_table_index(biased0);
+      const uint8x16_t index1 = neon_table_index(biased1);
+      const uint8x16_t index2 = neon_table_index(biased2);
+      const uint8x16_t index3 = neon_table_index(biased3);
+      const uint8x16_t index4 = neon_table_index(biased4);
+      const uint8x16_t index5 = neon_table_index(biased5);
+      const uint8x16_t index6 = neon_table_index(biased6);
+      const uint8x16_t index7 = neon_table_index(biased7);
+      float32x4_t t0 = vfmaq_f32(clamped0, n0, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t1 = vfmaq_f32(clamped1, n1, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t2 = vfmaq_f32(clamped2, n2, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t3 = vfmaq_f32(clamped3, n3, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t4 = vfmaq_f32(clamped4, n4, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t5 = vfmaq_f32(clamped5, n5, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t6 = vfmaq_f32(clamped6, n6, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t7 = vfmaq_f32(clamped7, n7, vdupq_n_f32(-0x1.62E430p-4f));
+      t0 = vfmaq_f32(t0, n0, vdupq_n_f32(0x1.05C610p-32f));
+      t1 = vfmaq_f32(t1, n1, vdupq_n_f32(0x1.05C610p-32f));
+      t2 = vfmaq_f32(t2, n2, vdupq_n_f32(0x1.05C610p-32f));
+      t3 = vfmaq_f32(t3, n3, vdupq_n_f32(0x1.05C610p-32f));
+      t4 = vfmaq_f32(t4, n4, vdupq_n_f32(0x1.05C610p-32f));
+      t5 = vfmaq_f32(t5, n5, vdupq_n_f32(0x1.05C610p-32f));
+      t6 = vfmaq_f32(t6, n6, vdupq_n_f32(0x1.05C610p-32f));
+      t7 = vfmaq_f32(t7, n7, vdupq_n_f32(0x1.05C610p-32f));
+      float32x4_t u0 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t0, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u1 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t1, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u2 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t2, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u3 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t3, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u4 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t4, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u5 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t5, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u6 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t6, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u7 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t7, vdupq_n_f32(0x1.555854p-3f));
+      u0 = vfmaq_f32(vdupq_n_f32(1.0f), u0, t0);
+      u1 = vfmaq_f32(vdupq_n_f32(1.0f), u1, t1);
+      u2 = vfmaq_f32(vdupq_n_f32(1.0f), u2, t2);
+      u3 = vfmaq_f32(vdupq_n_f32(1.0f), u3, t3);
+      u4 = vfmaq_f32(vdupq_n_f32(1.0f), u4, t4);
+      u5 = vfmaq_f32(vdupq_n_f32(1.0f), u5, t5);
+      u6 = vfmaq_f32(vdupq_n_f32(1.0f), u6, t6);
+      u7 = vfmaq_f32(vdupq_n_f32(1.0f), u7, t7);
+      u0 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index0)), u0, t0);
+      u1 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index1)), u1, t1);
+      u2 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index2)), u2, t2);
+      u3 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index3)), u3, t3);
+      u4 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index4)), u4, t4);
+      u5 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index5)), u5, t5);
+      u6 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index6)), u6, t6);
+      u7 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index7)), u7, t7);
+      const float32x4_t s0 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased0), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index0)))));
+      const float32x4_t s1 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased1), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index1)))));
+      const float32x4_t s2 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased2), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index2)))));
+      const float32x4_t s3 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased3), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index3)))));
+      const float32x4_t s4 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased4), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index4)))));
+      const float32x4_t s5 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased5), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index5)))));
+      const float32x4_t s6 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased6), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index6)))));
+      const float32x4_t s7 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased7), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index7)))));
+      const float32x4_t e0 = vfmaq_f32(s0, s0, u0);
+      const float32x4_t e1 = vfmaq_f32(s1, s1, u1);
+      const float32x4_t e2 = vfmaq_f32(s2, s2, u2);
+      const float32x4_t e3 = vfmaq_f32(s3, s3, u3);
+      const float32x4_t e4 = vfmaq_f32(s4, s4, u4);
+      const float32x4_t e5 = vfmaq_f32(s5, s5, u5);
+      const float32x4_t e6 = vfmaq_f32(s6, s6, u6);
+      const float32x4_t e7 = vfmaq_f32(s7, s7, u7);
+      vst1q_f32(y + i + 1024, e0);
+      vst1q_f32(y + i + 1028, e1);
+      vst1q_f32(y + i + 1032, e2);
+      vst1q_f32(y + i + 1036, e3);
+      vst1q_f32(y + i + 1040, e4);
+      vst1q_f32(y + i + 1044, e5);
+      vst1q_f32(y + i + 1048, e6);
+      vst1q_f32(y + i + 1052, e7);
+      add_compensated(&block_hi[1][0], &block_lo[1][0], vaddq_f32(e0, e4));
+      add_compensated(&block_hi[1][1], &block_lo[1][1], vaddq_f32(e1, e5));
+      add_compensated(&block_hi[1][2], &block_lo[1][2], vaddq_f32(e2, e6));
+      add_compensated(&block_hi[1][3], &block_lo[1][3], vaddq_f32(e3, e7));
+    }
+    {
+      const float32x4_t x0 = vld1q_f32(x + i + 32);
+      const float32x4_t x1 = vld1q_f32(x + i + 36);
+      const float32x4_t x2 = vld1q_f32(x + i + 40);
+      const float32x4_t x3 = vld1q_f32(x + i + 44);
+      const float32x4_t x4 = vld1q_f32(x + i + 48);
+      const float32x4_t x5 = vld1q_f32(x + i + 52);
+      const float32x4_t x6 = vld1q_f32(x + i + 56);
+      const float32x4_t x7 = vld1q_f32(x + i + 60);
+      if constexpr (kLooksAhead) {
+        max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 2080));
+        max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 2084));
+        max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 2088));
+        max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 2092));
+        max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 2096));
+        max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 2100));
+        max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 2104));
+        max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 2108));
+      }
+
+      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      const float32x4_t clamped0 = vmaxq_f32(lower, x0);
+      const float32x4_t clamped1 = vmaxq_f32(lower, x1);
+      const float32x4_t clamped2 = vmaxq_f32(lower, x2);
+      const float32x4_t clamped3 = vmaxq_f32(lower, x3);
+      const float32x4_t clamped4 = vmaxq_f32(lower, x4);
+      const float32x4_t clamped5 = vmaxq_f32(lower, x5);
+      const float32x4_t clamped6 = vmaxq_f32(lower, x6);
+      const float32x4_t clamped7 = vmaxq_f32(lower, x7);
+      const float32x4_t biased0 = vfmaq_f32(bias, clamped0, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased1 = vfmaq_f32(bias, clamped1, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased2 = vfmaq_f32(bias, clamped2, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased3 = vfmaq_f32(bias, clamped3, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased4 = vfmaq_f32(bias, clamped4, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased5 = vfmaq_f32(bias, clamped5, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased6 = vfmaq_f32(bias, clamped6, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased7 = vfmaq_f32(bias, clamped7, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t n0 = vsubq_f32(biased0, bias);
+      const float32x4_t n1 = vsubq_f32(biased1, bias);
+      const float32x4_t n2 = vsubq_f32(biased2, bias);
+      const float32x4_t n3 = vsubq_f32(biased3, bias);
+      const float32x4_t n4 = vsubq_f32(biased4, bias);
+      const float32x4_t n5 = vsubq_f32(biased5, bias);
+      const float32x4_t n6 = vsubq_f32(biased6, bias);
+      const float32x4_t n7 = vsubq_f32(biased7, bias);
+      const uint8x16_t index0 = neon_table_index(biased0);
+      const uint8x16_t index1 = neon_table_index(biased1);
+      const uint8x16_t index2 = neon_table_index(biased2);
+      const uint8x16_t index3 = neon_table_index(biased3);
+      const uint8x16_t index4 = neon_table_index(biased4);
+      const uint8x16_t index5 = neon_table_index(biased5);
+      const uint8x16_t index6 = neon_table_index(biased6);
+      const uint8x16_t index7 = neon_table_index(biased7);
+      float32x4_t t0 = vfmaq_f32(clamped0, n0, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t1 = vfmaq_f32(clamped1, n1, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t2 = vfmaq_f32(clamped2, n2, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t3 = vfmaq_f32(clamped3, n3, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t4 = vfmaq_f32(clamped4, n4, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t5 = vfmaq_f32(clamped5, n5, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t6 = vfmaq_f32(clamped6, n6, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t7 = vfmaq_f32(clamped7, n7, vdupq_n_f32(-0x1.62E430p-4f));
+      t0 = vfmaq_f32(t0, n0, vdupq_n_f32(0x1.05C610p-32f));
+      t1 = vfmaq_f32(t1, n1, vdupq_n_f32(0x1.05C610p-32f));
+      t2 = vfmaq_f32(t2, n2, vdupq_n_f32(0x1.05C610p-32f));
+      t3 = vfmaq_f32(t3, n3, vdupq_n_f32(0x1.05C610p-32f));
+      t4 = vfmaq_f32(t4, n4, vdupq_n_f32(0x1.05C610p-32f));
+      t5 = vfmaq_f32(t5, n5, vdupq_n_f32(0x1.05C610p-32f));
+      t6 = vfmaq_f32(t6, n6, vdupq_n_f32(0x1.05C610p-32f));
+      t7 = vfmaq_f32(t7, n7, vdupq_n_f32(0x1.05C610p-32f));
+      float32x4_t u0 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t0, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u1 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t1, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u2 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t2, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u3 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t3, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u4 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t4, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u5 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t5, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u6 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t6, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u7 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t7, vdupq_n_f32(0x1.555854p-3f));
+      u0 = vfmaq_f32(vdupq_n_f32(1.0f), u0, t0);
+      u1 = vfmaq_f32(vdupq_n_f32(1.0f), u1, t1);
+      u2 = vfmaq_f32(vdupq_n_f32(1.0f), u2, t2);
+      u3 = vfmaq_f32(vdupq_n_f32(1.0f), u3, t3);
+      u4 = vfmaq_f32(vdupq_n_f32(1.0f), u4, t4);
+      u5 = vfmaq_f32(vdupq_n_f32(1.0f), u5, t5);
+      u6 = vfmaq_f32(vdupq_n_f32(1.0f), u6, t6);
+      u7 = vfmaq_f32(vdupq_n_f32(1.0f), u7, t7);
+      u0 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index0)), u0, t0);
+      u1 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index1)), u1, t1);
+      u2 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index2)), u2, t2);
+      u3 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index3)), u3, t3);
+      u4 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index4)), u4, t4);
+      u5 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index5)), u5, t5);
+      u6 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index6)), u6, t6);
+      u7 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index7)), u7, t7);
+      const float32x4_t s0 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased0), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index0)))));
+      const float32x4_t s1 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased1), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index1)))));
+      const float32x4_t s2 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased2), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index2)))));
+      const float32x4_t s3 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased3), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index3)))));
+      const float32x4_t s4 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased4), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index4)))));
+      const float32x4_t s5 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased5), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index5)))));
+      const float32x4_t s6 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased6), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index6)))));
+      const float32x4_t s7 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased7), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index7)))));
+      const float32x4_t e0 = vfmaq_f32(s0, s0, u0);
+      const float32x4_t e1 = vfmaq_f32(s1, s1, u1);
+      const float32x4_t e2 = vfmaq_f32(s2, s2, u2);
+      const float32x4_t e3 = vfmaq_f32(s3, s3, u3);
+      const float32x4_t e4 = vfmaq_f32(s4, s4, u4);
+      const float32x4_t e5 = vfmaq_f32(s5, s5, u5);
+      const float32x4_t e6 = vfmaq_f32(s6, s6, u6);
+      const float32x4_t e7 = vfmaq_f32(s7, s7, u7);
+      vst1q_f32(y + i + 32, e0);
+      vst1q_f32(y + i + 36, e1);
+      vst1q_f32(y + i + 40, e2);
+      vst1q_f32(y + i + 44, e3);
+      vst1q_f32(y + i + 48, e4);
+      vst1q_f32(y + i + 52, e5);
+      vst1q_f32(y + i + 56, e6);
+      vst1q_f32(y + i + 60, e7);
+      add_compensated(&block_hi[0][0], &block_lo[0][0], vaddq_f32(e0, e4));
+      add_compensated(&block_hi[0][1], &block_lo[0][1], vaddq_f32(e1, e5));
+      add_compensated(&block_hi[0][2], &block_lo[0][2], vaddq_f32(e2, e6));
+      add_compensated(&block_hi[0][3], &block_lo[0][3], vaddq_f32(e3, e7));
+    }
+    {
+      const float32x4_t x0 = vld1q_f32(x + i + 1056);
+      const float32x4_t x1 = vld1q_f32(x + i + 1060);
+      const float32x4_t x2 = vld1q_f32(x + i + 1064);
+      const float32x4_t x3 = vld1q_f32(x + i + 1068);
+      const float32x4_t x4 = vld1q_f32(x + i + 1072);
+      const float32x4_t x5 = vld1q_f32(x + i + 1076);
+      const float32x4_t x6 = vld1q_f32(x + i + 1080);
+      const float32x4_t x7 = vld1q_f32(x + i + 1084);
+      if constexpr (kLooksAhead) {
+        max[1][0] = vmaxq_f32(max[1][0], vld1q_f32(x + i + 3104));
+        max[1][1] = vmaxq_f32(max[1][1], vld1q_f32(x + i + 3108));
+        max[1][0] = vmaxq_f32(max[1][0], vld1q_f32(x + i + 3112));
+        max[1][1] = vmaxq_f32(max[1][1], vld1q_f32(x + i + 3116));
+        max[1][0] = vmaxq_f32(max[1][0], vld1q_f32(x + i + 3120));
+        max[1][1] = vmaxq_f32(max[1][1], vld1q_f32(x + i + 3124));
+        max[1][0] = vmaxq_f32(max[1][0], vld1q_f32(x + i + 3128));
+        max[1][1] = vmaxq_f32(max[1][1], vld1q_f32(x + i + 3132));
+      }
+
+      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      const float32x4_t clamped0 = vmaxq_f32(lower, x0);
+      const float32x4_t clamped1 = vmaxq_f32(lower, x1);
+      const float32x4_t clamped2 = vmaxq_f32(lower, x2);
+      const float32x4_t clamped3 = vmaxq_f32(lower, x3);
+      const float32x4_t clamped4 = vmaxq_f32(lower, x4);
+      const float32x4_t clamped5 = vmaxq_f32(lower, x5);
+      const float32x4_t clamped6 = vmaxq_f32(lower, x6);
+      const float32x4_t clamped7 = vmaxq_f32(lower, x7);
+      const float32x4_t biased0 = vfmaq_f32(bias, clamped0, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased1 = vfmaq_f32(bias, clamped1, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased2 = vfmaq_f32(bias, clamped2, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased3 = vfmaq_f32(bias, clamped3, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased4 = vfmaq_f32(bias, clamped4, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased5 = vfmaq_f32(bias, clamped5, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased6 = vfmaq_f32(bias, clamped6, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased7 = vfmaq_f32(bias, clamped7, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t n0 = vsubq_f32(biased0, bias);
+      const float32x4_t n1 = vsubq_f32(biased1, bias);
+      const float32x4_t n2 = vsubq_f32(biased2, bias);
+      const float32x4_t n3 = vsubq_f32(biased3, bias);
+      const float32x4_t n4 = vsubq_f32(biased4, bias);
+      const float32x4_t n5 = vsubq_f32(biased5, bias);
+      const float32x4_t n6 = vsubq_f32(biased6, bias);
+      const float32x4_t n7 = vsubq_f32(biased7, bias);
+      const uint8x16_t index0 = neon_table_index(biased0);
+      const uint8x16_t index1 = neon_table_index(biased1);
+      const uint8x16_t index2 = neon_table_index(biased2);
+      const uint8x16_t index3 = neon_table_index(biased3);
+      const uint8x16_t index4 = neon_table_index(biased4);
+      const uint8x16_t index5 = neon_table_index(biased5);
+      const uint8x16_t index6 = neon_table_index(biased6);
+      const uint8x16_t index7 = neon_table_index(biased7);
+      float32x4_t t0 = vfmaq_f32(clamped0, n0, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t1 = vfmaq_f32(clamped1, n1, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t2 = vfmaq_f32(clamped2, n2, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t3 = vfmaq_f32(clamped3, n3, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t4 = vfmaq_f32(clamped4, n4, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t5 = vfmaq_f32(clamped5, n5, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t6 = vfmaq_f32(clamped6, n6, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t7 = vfmaq_f32(clamped7, n7, vdupq_n_f32(-0x1.62E430p-4f));
+      t0 = vfmaq_f32(t0, n0, vdupq_n_f32(0x1.05C610p-32f));
+      t1 = vfmaq_f32(t1, n1, vdupq_n_f32(0x1.05C610p-32f));
+      t2 = vfmaq_f32(t2, n2, vdupq_n_f32(0x1.05C610p-32f));
+      t3 = vfmaq_f32(t3, n3, vdupq_n_f32(0x1.05C610p-32f));
+      t4 = vfmaq_f32(t4, n4, vdupq_n_f32(0x1.05C610p-32f));
+      t5 = vfmaq_f32(t5, n5, vdupq_n_f32(0x1.05C610p-32f));
+      t6 = vfmaq_f32(t6, n6, vdupq_n_f32(0x1.05C610p-32f));
+      t7 = vfmaq_f32(t7, n7, vdupq_n_f32(0x1.05C610p-32f));
+      float32x4_t u0 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t0, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u1 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t1, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u2 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t2, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u3 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t3, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u4 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t4, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u5 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t5, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u6 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t6, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u7 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t7, vdupq_n_f32(0x1.555854p-3f));
+      u0 = vfmaq_f32(vdupq_n_f32(1.0f), u0, t0);
+      u1 = vfmaq_f32(vdupq_n_f32(1.0f), u1, t1);
+      u2 = vfmaq_f32(vdupq_n_f32(1.0f), u2, t2);
+      u3 = vfmaq_f32(vdupq_n_f32(1.0f), u3, t3);
+      u4 = vfmaq_f32(vdupq_n_f32(1.0f), u4, t4);
+      u5 = vfmaq_f32(vdupq_n_f32(1.0f), u5, t5);
+      u6 = vfmaq_f32(vdupq_n_f32(1.0f), u6, t6);
+      u7 = vfmaq_f32(vdupq_n_f32(1.0f), u7, t7);
+      u0 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index0)), u0, t0);
+      u1 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index1)), u1, t1);
+      u2 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index2)), u2, t2);
+      u3 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index3)), u3, t3);
+      u4 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index4)), u4, t4);
+      u5 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index5)), u5, t5);
+      u6 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index6)), u6, t6);
+      u7 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index7)), u7, t7);
+      const float32x4_t s0 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased0), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index0)))));
+      const float32x4_t s1 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased1), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index1)))));
+      const float32x4_t s2 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased2), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index2)))));
+      const float32x4_t s3 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased3), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index3)))));
+      const float32x4_t s4 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased4), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index4)))));
+      const float32x4_t s5 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased5), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index5)))));
+      const float32x4_t s6 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased6), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index6)))));
+      const float32x4_t s7 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased7), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index7)))));
+      const float32x4_t e0 = vfmaq_f32(s0, s0, u0);
+      const float32x4_t e1 = vfmaq_f32(s1, s1, u1);
+      const float32x4_t e2 = vfmaq_f32(s2, s2, u2);
+      const float32x4_t e3 = vfmaq_f32(s3, s3, u3);
+      const float32x4_t e4 = vfmaq_f32(s4, s4, u4);
+      const float32x4_t e5 = vfmaq_f32(s5, s5, u5);
+      const float32x4_t e6 = vfmaq_f32(s6, s6, u6);
+      const float32x4_t e7 = vfmaq_f32(s7, s7, u7);
+      vst1q_f32(y + i + 1056, e0);
+      vst1q_f32(y + i + 1060, e1);
+      vst1q_f32(y + i + 1064, e2);
+      vst1q_f32(y + i + 1068, e3);
+      vst1q_f32(y + i + 1072, e4);
+      vst1q_f32(y + i + 1076, e5);
+      vst1q_f32(y + i + 1080, e6);
+      vst1q_f32(y + i + 1084, e7);
+      add_compensated(&block_hi[1][0], &block_lo[1][0], vaddq_f32(e0, e4));
+      add_compensated(&block_hi[1][1], &block_lo[1][1], vaddq_f32(e1, e5));
+      add_compensated(&block_hi[1][2], &block_lo[1][2], vaddq_f32(e2, e6));
+      add_compensated(&block_hi[1][3], &block_lo[1][3], vaddq_f32(e3, e7));
+    }
   }
-  take_off(&block_hi[0][0], &block_lo[0][0], anchor);
-  hi[0][0] = block_hi[0][0];
-  lo[0][0] = block_lo[0][0];
-  take_off(&block_hi[0][1], &block_lo[0][1], anchor);
-  hi[0][1] = block_hi[0][1];
-  lo[0][1] = block_lo[0][1];
-  take_off(&block_hi[0][2], &block_lo[0][2], anchor);
-  hi[0][2] = block_hi[0][2];
-  lo[0][2] = block_lo[0][2];
-  take_off(&block_hi[0][3], &block_lo[0][3], anchor);
-  hi[0][3] = block_hi[0][3];
-  lo[0][3] = block_lo[0][3];
-  take_off(&block_hi[1][0], &block_lo[1][0], anchor);
-  hi[1][0] = block_hi[1][0];
-  lo[1][0] = block_lo[1][0];
-  take_off(&block_hi[1][1], &block_lo[1][1], anchor);
-  hi[1][1] = block_hi[1][1];
-  lo[1][1] = block_lo[1][1];
-  take_off(&block_hi[1][2], &block_lo[1][2], anchor);
-  hi[1][2] = block_hi[1][2];
-  lo[1][2] = block_lo[1][2];
-  take_off(&block_hi[1][3], &block_lo[1][3], anchor);
-  hi[1][3] = block_hi[1][3];
-  lo[1][3] = block_lo[1][3];
-  return vmaxvq_f32(vmaxq_f32(max0, max1));
+  take_off(&block_hi[0][0], &block_lo[0][0], anchor[0]);
+  add_pair(&hi[0], &lo[0], block_hi[0][0], block_lo[0][0]);
+  take_off(&block_hi[0][1], &block_lo[0][1], anchor[0]);
+  add_pair(&hi[1], &lo[1], block_hi[0][1], block_lo[0][1]);
+  take_off(&block_hi[0][2], &block_lo[0][2], anchor[0]);
+  add_pair(&hi[2], &lo[2], block_hi[0][2], block_lo[0][2]);
+  take_off(&block_hi[0][3], &block_lo[0][3], anchor[0]);
+  add_pair(&hi[3], &lo[3], block_hi[0][3], block_lo[0][3]);
+  take_off(&block_hi[1][0], &block_lo[1][0], anchor[1]);
+  add_pair(&hi[0], &lo[0], block_hi[1][0], block_lo[1][0]);
+  take_off(&block_hi[1][1], &block_lo[1][1], anchor[1]);
+  add_pair(&hi[1], &lo[1], block_hi[1][1], block_lo[1][1]);
+  take_off(&block_hi[1][2], &block_lo[1][2], anchor[1]);
+  add_pair(&hi[2], &lo[2], block_hi[1][2], block_lo[1][2]);
+  take_off(&block_hi[1][3], &block_lo[1][3], anchor[1]);
+  add_pair(&hi[3], &lo[3], block_hi[1][3], block_lo[1][3]);
+  if constexpr (kLooksAhead) {
+    maxima[0] = vmaxvq_f32(vmaxq_f32(max[0][0], max[0][1]));
+    maxima[1] = vmaxvq_f32(vmaxq_f32(max[1][0], max[1][1]));
+  }
 }
 
 extern "C" void smx_f32_raddstoreextexp_ukernel__neon_u128_acc2(size_t n, const float* x, float* y,
@@ -3766,960 +3930,671 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__neon_u128_acc2(size_t n, const 
   struct smx_f32_reference reference;
   smx_f32_reference_init(&reference);
   sum->max = -INFINITY;
-  // In place nothing can be summed anew: the reference is that of the tile's maximum, and blocks are not guessed at.
-  const bool in_place = x == y;
-  if (in_place) {
+  // In place, a tile out of range is left as it is, and the reference is that of the tile's maximum: none can turn out too low.
+  if (x == y) {
     sum->max = maximum(n, x);
     if (!smx_is_in_range(sum->max)) return smx_f32_extended_refuse(sum);
-    hold(&reference, sum->max, hi, lo);
+    smx_f32_reference_move(&reference, sum->max);
   }
-  bool is_guess = false;
-  size_t i = 0;
-  while (i < n) {
-    float32x4_t block_hi[2][4], block_lo[2][4];
-    size_t length = n - i < 1024 ? n - i : 1024;
-    if (!is_guess) {
-      const float block_max = maximum(length, x + i);
-      sum->max = block_max > sum->max ? block_max : sum->max;
-      if (!hold(&reference, block_max, hi, lo)) return smx_f32_extended_refuse(sum);
-      smx_f32_anchor_move(&reference, block_max);
+  float maxima[2];
+  bool has_maxima = false;
+  for (; n >= 2048; n -= 2048) {
+    int32_t anchors[2];
+    for (int b = 0; b < 2; b++) {
+      const float max = has_maxima ? maxima[b] : maximum(1024, x + b * 1024);
+      sum->max = max > sum->max ? max : sum->max;
+      if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
+      anchors[b] = reference.anchor;
     }
-    const bool together = is_guess && n - i >= 2048;
-    if (together) length = 2048;
-    const float max = together
-                          ? sum_blocks_u128_acc2(x + i, y + i, &reference, block_hi, block_lo)
-                          : sum_block_u128_acc2(length, x + i, y + i, &reference, block_hi[0], block_lo[0]);
-    if (is_guess && !(smx_f32_reference_holds(&reference, max) && smx_f32_anchor_holds(&reference, max))) {
-      is_guess = false;
-      continue;
+    has_maxima = n >= 4096;
+    if (has_maxima) {
+      add_blocks_u128_acc2<true>(x, y, &reference, anchors, hi, lo, maxima);
+    } else {
+      add_blocks_u128_acc2<false>(x, y, &reference, anchors, hi, lo, maxima);
     }
-    is_guess = !in_place;
+    x += 2048;
+    y += 2048;
+  }
+  while (n > 0) {
+    const size_t block = n < 1024 ? n : 1024;
+    const float max = maximum(block, x);
     sum->max = max > sum->max ? max : sum->max;
-    add_pair(&hi[0], &lo[0], block_hi[0][0], block_lo[0][0]);
-    add_pair(&hi[1], &lo[1], block_hi[0][1], block_lo[0][1]);
-    add_pair(&hi[2], &lo[2], block_hi[0][2], block_lo[0][2]);
-    add_pair(&hi[3], &lo[3], block_hi[0][3], block_lo[0][3]);
-    if (together) {
-      add_pair(&hi[0], &lo[0], block_hi[1][0], block_lo[1][0]);
-      add_pair(&hi[1], &lo[1], block_hi[1][1], block_lo[1][1]);
-      add_pair(&hi[2], &lo[2], block_hi[1][2], block_lo[1][2]);
-      add_pair(&hi[3], &lo[3], block_hi[1][3], block_lo[1][3]);
-    }
-    i += length;
+    if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
+    add_block_u64(block, x, y, &reference, hi, lo);
+    x += block;
+    y += block;
+    n -= block;
   }
   fold(hi, lo, sum);
   sum->reference = reference.exponent;
 }
 
-// The sum of a block in its lanes, and its largest element. Of no use where that is more than reference and anchor hold.
-static inline float sum_block_u128_acc4(size_t n, const float* x, float* y,
-                                        const struct smx_f32_reference* reference, float32x4_t* hi,
-                                        float32x4_t* lo) {
+// Adds 4 whole blocks, walked together, to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow.
+template <bool kLooksAhead>
+static inline void add_blocks_u128_acc4(const float* x, float* y, const struct smx_f32_reference* reference,
+                                        const int32_t* anchors, float32x4_t* hi, float32x4_t* lo,
+                                        [[maybe_unused]] float* maxima) {
   const float32x4_t lower = vdupq_n_f32(smx_lower_bound(SMX_BIAS - reference->exponent));
   const float32x4_t bias = vdupq_n_f32(smx_rounding_bias(SMX_BIAS - reference->exponent));
-  const float32x4_t anchor = vdupq_n_f32(smx_f32_anchor(reference, n));
   const uint8x16x2_t mantissas = vld1q_u8_x2((const uint8_t*)smx_exp2_mantissas);
   const uint8x16x2_t residuals = vld1q_u8_x2((const uint8_t*)smx_exp2_residuals);
-  float32x4_t max0 = vdupq_n_f32(-INFINITY);
-  float32x4_t max1 = vdupq_n_f32(-INFINITY);
-  float32x4_t block_hi[4] = {anchor, anchor, anchor, anchor};
-  float32x4_t block_lo[4] = {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)};
-
-  size_t i = 0;
-  for (; i + 32 <= n; i += 32) {
-    const float32x4_t x0 = vld1q_f32(x + i + 0);
-    const float32x4_t x1 = vld1q_f32(x + i + 4);
-    const float32x4_t x2 = vld1q_f32(x + i + 8);
-    const float32x4_t x3 = vld1q_f32(x + i + 12);
-    const float32x4_t x4 = vld1q_f32(x + i + 16);
-    const float32x4_t x5 = vld1q_f32(x + i + 20);
-    const float32x4_t x6 = vld1q_f32(x + i + 24);
-    const float32x4_t x7 = vld1q_f32(x + i + 28);
-    max0 = vmaxq_f32(max0, x0);
-    max1 = vmaxq_f32(max1, x1);
-    max0 = vmaxq_f32(max0, x2);
-    max1 = vmaxq_f32(max1, x3);
-    max0 = vmaxq_f32(max0, x4);
-    max1 = vmaxq_f32(max1, x5);
-    max0 = vmaxq_f32(max0, x6);
-    max1 = vmaxq_f32(max1, x7);
-
-    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
-    const float32x4_t clamped0 = vmaxq_f32(lower, x0);
-    const float32x4_t clamped1 = vmaxq_f32(lower, x1);
-    const float32x4_t clamped2 = vmaxq_f32(lower, x2);
-    const float32x4_t clamped3 = vmaxq_f32(lower, x3);
-    const float32x4_t clamped4 = vmaxq_f32(lower, x4);
-    const float32x4_t clamped5 = vmaxq_f32(lower, x5);
-    const float32x4_t clamped6 = vmaxq_f32(lower, x6);
-    const float32x4_t clamped7 = vmaxq_f32(lower, x7);
-    const float32x4_t biased0 = vfmaq_f32(bias, clamped0, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased1 = vfmaq_f32(bias, clamped1, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased2 = vfmaq_f32(bias, clamped2, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased3 = vfmaq_f32(bias, clamped3, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased4 = vfmaq_f32(bias, clamped4, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased5 = vfmaq_f32(bias, clamped5, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased6 = vfmaq_f32(bias, clamped6, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased7 = vfmaq_f32(bias, clamped7, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t n0 = vsubq_f32(biased0, bias);
-    const float32x4_t n1 = vsubq_f32(biased1, bias);
-    const float32x4_t n2 = vsubq_f32(biased2, bias);
-    const float32x4_t n3 = vsubq_f32(biased3, bias);
-    const float32x4_t n4 = vsubq_f32(biased4, bias);
-    const float32x4_t n5 = vsubq_f32(biased5, bias);
-    const float32x4_t n6 = vsubq_f32(biased6, bias);
-    const float32x4_t n7 = vsubq_f32(biased7, bias);
-    const uint8x16_t index0 = neon_table_index(biased0);
-    const uint8x16_t index1 = neon_table_index(biased1);
-    const uint8x16_t index2 = neon_table_index(biased2);
-    const uint8x16_t index3 = neon_table_index(biased3);
-    const uint8x16_t index4 = neon_table_index(biased4);
-    const uint8x16_t index5 = neon_table_index(biased5);
-    const uint8x16_t index6 = neon_table_index(biased6);
-    const uint8x16_t index7 = neon_table_index(biased7);
-    const float32x4_t s0 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased0), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index0)))));
-    const float32x4_t s1 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased1), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index1)))));
-    const float32x4_t s2 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased2), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index2)))));
-    const float32x4_t s3 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased3), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index3)))));
-    const float32x4_t s4 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased4), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index4)))));
-    const float32x4_t s5 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased5), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index5)))));
-    const float32x4_t s6 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased6), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index6)))));
-    const float32x4_t s7 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased7), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index7)))));
-    float32x4_t t0 = vfmaq_f32(clamped0, n0, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t1 = vfmaq_f32(clamped1, n1, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t2 = vfmaq_f32(clamped2, n2, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t3 = vfmaq_f32(clamped3, n3, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t4 = vfmaq_f32(clamped4, n4, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t5 = vfmaq_f32(clamped5, n5, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t6 = vfmaq_f32(clamped6, n6, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t7 = vfmaq_f32(clamped7, n7, vdupq_n_f32(-0x1.62E430p-4f));
-    t0 = vfmaq_f32(t0, n0, vdupq_n_f32(0x1.05C610p-32f));
-    t1 = vfmaq_f32(t1, n1, vdupq_n_f32(0x1.05C610p-32f));
-    t2 = vfmaq_f32(t2, n2, vdupq_n_f32(0x1.05C610p-32f));
-    t3 = vfmaq_f32(t3, n3, vdupq_n_f32(0x1.05C610p-32f));
-    t4 = vfmaq_f32(t4, n4, vdupq_n_f32(0x1.05C610p-32f));
-    t5 = vfmaq_f32(t5, n5, vdupq_n_f32(0x1.05C610p-32f));
-    t6 = vfmaq_f32(t6, n6, vdupq_n_f32(0x1.05C610p-32f));
-    t7 = vfmaq_f32(t7, n7, vdupq_n_f32(0x1.05C610p-32f));
-    float32x4_t u0 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t0, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u1 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t1, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u2 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t2, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u3 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t3, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u4 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t4, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u5 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t5, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u6 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t6, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u7 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t7, vdupq_n_f32(0x1.555854p-3f));
-    u0 = vfmaq_f32(vdupq_n_f32(1.0f), u0, t0);
-    u1 = vfmaq_f32(vdupq_n_f32(1.0f), u1, t1);
-    u2 = vfmaq_f32(vdupq_n_f32(1.0f), u2, t2);
-    u3 = vfmaq_f32(vdupq_n_f32(1.0f), u3, t3);
-    u4 = vfmaq_f32(vdupq_n_f32(1.0f), u4, t4);
-    u5 = vfmaq_f32(vdupq_n_f32(1.0f), u5, t5);
-    u6 = vfmaq_f32(vdupq_n_f32(1.0f), u6, t6);
-    u7 = vfmaq_f32(vdupq_n_f32(1.0f), u7, t7);
-    u0 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index0)), u0, t0);
-    u1 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index1)), u1, t1);
-    u2 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index2)), u2, t2);
-    u3 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index3)), u3, t3);
-    u4 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index4)), u4, t4);
-    u5 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index5)), u5, t5);
-    u6 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index6)), u6, t6);
-    u7 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index7)), u7, t7);
-    const float32x4_t e0 = vfmaq_f32(s0, s0, u0);
-    const float32x4_t e1 = vfmaq_f32(s1, s1, u1);
-    const float32x4_t e2 = vfmaq_f32(s2, s2, u2);
-    const float32x4_t e3 = vfmaq_f32(s3, s3, u3);
-    const float32x4_t e4 = vfmaq_f32(s4, s4, u4);
-    const float32x4_t e5 = vfmaq_f32(s5, s5, u5);
-    const float32x4_t e6 = vfmaq_f32(s6, s6, u6);
-    const float32x4_t e7 = vfmaq_f32(s7, s7, u7);
-    vst1q_f32(y + i + 0, e0);
-    vst1q_f32(y + i + 4, e1);
-    vst1q_f32(y + i + 8, e2);
-    vst1q_f32(y + i + 12, e3);
-    vst1q_f32(y + i + 16, e4);
-    vst1q_f32(y + i + 20, e5);
-    vst1q_f32(y + i + 24, e6);
-    vst1q_f32(y + i + 28, e7);
-    add_compensated(&block_hi[0], &block_lo[0], vaddq_f32(e0, e4));
-    add_compensated(&block_hi[1], &block_lo[1], vaddq_f32(e1, e5));
-    add_compensated(&block_hi[2], &block_lo[2], vaddq_f32(e2, e6));
-    add_compensated(&block_hi[3], &block_lo[3], vaddq_f32(e3, e7));
+  float32x4_t anchor[4], max[4][2];
+  for (int b = 0; b < 4; b++) {
+    anchor[b] = vdupq_n_f32(smx_f32_anchor(reference, anchors[b], 1024));
+    max[b][0] = max[b][1] = vdupq_n_f32(-INFINITY);
   }
-  if (i < n) {
-    const float32x4_t absent = vdupq_n_f32(-INFINITY);  // counts as 0
-
-    const float32x4_t x0 = neon_load_tail(x + i + 0, (ptrdiff_t)(n - i) - 0, absent);
-    const float32x4_t x1 = neon_load_tail(x + i + 4, (ptrdiff_t)(n - i) - 4, absent);
-    const float32x4_t x2 = neon_load_tail(x + i + 8, (ptrdiff_t)(n - i) - 8, absent);
-    const float32x4_t x3 = neon_load_tail(x + i + 12, (ptrdiff_t)(n - i) - 12, absent);
-    const float32x4_t x4 = neon_load_tail(x + i + 16, (ptrdiff_t)(n - i) - 16, absent);
-    const float32x4_t x5 = neon_load_tail(x + i + 20, (ptrdiff_t)(n - i) - 20, absent);
-    const float32x4_t x6 = neon_load_tail(x + i + 24, (ptrdiff_t)(n - i) - 24, absent);
-    const float32x4_t x7 = neon_load_tail(x + i + 28, (ptrdiff_t)(n - i) - 28, absent);
-    max0 = vmaxq_f32(max0, x0);
-    max1 = vmaxq_f32(max1, x1);
-    max0 = vmaxq_f32(max0, x2);
-    max1 = vmaxq_f32(max1, x3);
-    max0 = vmaxq_f32(max0, x4);
-    max1 = vmaxq_f32(max1, x5);
-    max0 = vmaxq_f32(max0, x6);
-    max1 = vmaxq_f32(max1, x7);
-
-    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
-    const float32x4_t clamped0 = vmaxq_f32(lower, x0);
-    const float32x4_t clamped1 = vmaxq_f32(lower, x1);
-    const float32x4_t clamped2 = vmaxq_f32(lower, x2);
-    const float32x4_t clamped3 = vmaxq_f32(lower, x3);
-    const float32x4_t clamped4 = vmaxq_f32(lower, x4);
-    const float32x4_t clamped5 = vmaxq_f32(lower, x5);
-    const float32x4_t clamped6 = vmaxq_f32(lower, x6);
-    const float32x4_t clamped7 = vmaxq_f32(lower, x7);
-    const float32x4_t biased0 = vfmaq_f32(bias, clamped0, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased1 = vfmaq_f32(bias, clamped1, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased2 = vfmaq_f32(bias, clamped2, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased3 = vfmaq_f32(bias, clamped3, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased4 = vfmaq_f32(bias, clamped4, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased5 = vfmaq_f32(bias, clamped5, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased6 = vfmaq_f32(bias, clamped6, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased7 = vfmaq_f32(bias, clamped7, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t n0 = vsubq_f32(biased0, bias);
-    const float32x4_t n1 = vsubq_f32(biased1, bias);
-    const float32x4_t n2 = vsubq_f32(biased2, bias);
-    const float32x4_t n3 = vsubq_f32(biased3, bias);
-    const float32x4_t n4 = vsubq_f32(biased4, bias);
-    const float32x4_t n5 = vsubq_f32(biased5, bias);
-    const float32x4_t n6 = vsubq_f32(biased6, bias);
-    const float32x4_t n7 = vsubq_f32(biased7, bias);
-    const uint8x16_t index0 = neon_table_index(biased0);
-    const uint8x16_t index1 = neon_table_index(biased1);
-    const uint8x16_t index2 = neon_table_index(biased2);
-    const uint8x16_t index3 = neon_table_index(biased3);
-    const uint8x16_t index4 = neon_table_index(biased4);
-    const uint8x16_t index5 = neon_table_index(biased5);
-    const uint8x16_t index6 = neon_table_index(biased6);
-    const uint8x16_t index7 = neon_table_index(biased7);
-    const float32x4_t s0 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased0), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index0)))));
-    const float32x4_t s1 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased1), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index1)))));
-    const float32x4_t s2 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased2), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index2)))));
-    const float32x4_t s3 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased3), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index3)))));
-    const float32x4_t s4 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased4), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index4)))));
-    const float32x4_t s5 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased5), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index5)))));
-    const float32x4_t s6 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased6), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index6)))));
-    const float32x4_t s7 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased7), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index7)))));
-    float32x4_t t0 = vfmaq_f32(clamped0, n0, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t1 = vfmaq_f32(clamped1, n1, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t2 = vfmaq_f32(clamped2, n2, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t3 = vfmaq_f32(clamped3, n3, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t4 = vfmaq_f32(clamped4, n4, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t5 = vfmaq_f32(clamped5, n5, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t6 = vfmaq_f32(clamped6, n6, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t7 = vfmaq_f32(clamped7, n7, vdupq_n_f32(-0x1.62E430p-4f));
-    t0 = vfmaq_f32(t0, n0, vdupq_n_f32(0x1.05C610p-32f));
-    t1 = vfmaq_f32(t1, n1, vdupq_n_f32(0x1.05C610p-32f));
-    t2 = vfmaq_f32(t2, n2, vdupq_n_f32(0x1.05C610p-32f));
-    t3 = vfmaq_f32(t3, n3, vdupq_n_f32(0x1.05C610p-32f));
-    t4 = vfmaq_f32(t4, n4, vdupq_n_f32(0x1.05C610p-32f));
-    t5 = vfmaq_f32(t5, n5, vdupq_n_f32(0x1.05C610p-32f));
-    t6 = vfmaq_f32(t6, n6, vdupq_n_f32(0x1.05C610p-32f));
-    t7 = vfmaq_f32(t7, n7, vdupq_n_f32(0x1.05C610p-32f));
-    float32x4_t u0 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t0, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u1 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t1, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u2 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t2, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u3 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t3, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u4 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t4, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u5 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t5, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u6 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t6, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u7 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t7, vdupq_n_f32(0x1.555854p-3f));
-    u0 = vfmaq_f32(vdupq_n_f32(1.0f), u0, t0);
-    u1 = vfmaq_f32(vdupq_n_f32(1.0f), u1, t1);
-    u2 = vfmaq_f32(vdupq_n_f32(1.0f), u2, t2);
-    u3 = vfmaq_f32(vdupq_n_f32(1.0f), u3, t3);
-    u4 = vfmaq_f32(vdupq_n_f32(1.0f), u4, t4);
-    u5 = vfmaq_f32(vdupq_n_f32(1.0f), u5, t5);
-    u6 = vfmaq_f32(vdupq_n_f32(1.0f), u6, t6);
-    u7 = vfmaq_f32(vdupq_n_f32(1.0f), u7, t7);
-    u0 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index0)), u0, t0);
-    u1 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index1)), u1, t1);
-    u2 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index2)), u2, t2);
-    u3 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index3)), u3, t3);
-    u4 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index4)), u4, t4);
-    u5 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index5)), u5, t5);
-    u6 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index6)), u6, t6);
-    u7 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index7)), u7, t7);
-    const float32x4_t e0 = vfmaq_f32(s0, s0, u0);
-    const float32x4_t e1 = vfmaq_f32(s1, s1, u1);
-    const float32x4_t e2 = vfmaq_f32(s2, s2, u2);
-    const float32x4_t e3 = vfmaq_f32(s3, s3, u3);
-    const float32x4_t e4 = vfmaq_f32(s4, s4, u4);
-    const float32x4_t e5 = vfmaq_f32(s5, s5, u5);
-    const float32x4_t e6 = vfmaq_f32(s6, s6, u6);
-    const float32x4_t e7 = vfmaq_f32(s7, s7, u7);
-    neon_store_tail(y + i + 0, (ptrdiff_t)(n - i) - 0, e0);
-    neon_store_tail(y + i + 4, (ptrdiff_t)(n - i) - 4, e1);
-    neon_store_tail(y + i + 8, (ptrdiff_t)(n - i) - 8, e2);
-    neon_store_tail(y + i + 12, (ptrdiff_t)(n - i) - 12, e3);
-    neon_store_tail(y + i + 16, (ptrdiff_t)(n - i) - 16, e4);
-    neon_store_tail(y + i + 20, (ptrdiff_t)(n - i) - 20, e5);
-    neon_store_tail(y + i + 24, (ptrdiff_t)(n - i) - 24, e6);
-    neon_store_tail(y + i + 28, (ptrdiff_t)(n - i) - 28, e7);
-    add_compensated(&block_hi[0], &block_lo[0], vaddq_f32(e0, e4));
-    add_compensated(&block_hi[1], &block_lo[1], vaddq_f32(e1, e5));
-    add_compensated(&block_hi[2], &block_lo[2], vaddq_f32(e2, e6));
-    add_compensated(&block_hi[3], &block_lo[3], vaddq_f32(e3, e7));
-  }
-  take_off(&block_hi[0], &block_lo[0], anchor);
-  hi[0] = block_hi[0];
-  lo[0] = block_lo[0];
-  take_off(&block_hi[1], &block_lo[1], anchor);
-  hi[1] = block_hi[1];
-  lo[1] = block_lo[1];
-  take_off(&block_hi[2], &block_lo[2], anchor);
-  hi[2] = block_hi[2];
-  lo[2] = block_lo[2];
-  take_off(&block_hi[3], &block_lo[3], anchor);
-  hi[3] = block_hi[3];
-  lo[3] = block_lo[3];
-  return vmaxvq_f32(vmaxq_f32(max0, max1));
-}
-
-// The same of 4 whole blocks, walked together.
-static inline float sum_blocks_u128_acc4(const float* x, float* y, const struct smx_f32_reference* reference,
-                                         float32x4_t (*hi)[4], float32x4_t (*lo)[4]) {
-  const float32x4_t lower = vdupq_n_f32(smx_lower_bound(SMX_BIAS - reference->exponent));
-  const float32x4_t bias = vdupq_n_f32(smx_rounding_bias(SMX_BIAS - reference->exponent));
-  const float32x4_t anchor = vdupq_n_f32(smx_f32_anchor(reference, 1024));
-  const uint8x16x2_t mantissas = vld1q_u8_x2((const uint8_t*)smx_exp2_mantissas);
-  const uint8x16x2_t residuals = vld1q_u8_x2((const uint8_t*)smx_exp2_residuals);
-  float32x4_t max0 = vdupq_n_f32(-INFINITY);
-  float32x4_t max1 = vdupq_n_f32(-INFINITY);
-  float32x4_t block_hi[4][4] = {{anchor, anchor, anchor, anchor},
-                                {anchor, anchor, anchor, anchor},
-                                {anchor, anchor, anchor, anchor},
-                                {anchor, anchor, anchor, anchor}};
-  float32x4_t block_lo[4][4] = {{vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)},
-                                {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)},
-                                {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)},
-                                {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)}};
+  float32x4_t block_hi[4][4] = {
+      {anchor[0], anchor[0], anchor[0], anchor[0]},
+      {anchor[1], anchor[1], anchor[1], anchor[1]},
+      {anchor[2], anchor[2], anchor[2], anchor[2]},
+      {anchor[3], anchor[3], anchor[3], anchor[3]},
+  };
+  float32x4_t block_lo[4][4] = {
+      {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)},
+      {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)},
+      {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)},
+      {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)},
+  };
   for (size_t i = 0; i < 1024; i += 32) {
-    const float32x4_t x0 = vld1q_f32(x + i + 0);
-    const float32x4_t x1 = vld1q_f32(x + i + 4);
-    const float32x4_t x2 = vld1q_f32(x + i + 8);
-    const float32x4_t x3 = vld1q_f32(x + i + 12);
-    const float32x4_t x4 = vld1q_f32(x + i + 16);
-    const float32x4_t x5 = vld1q_f32(x + i + 20);
-    const float32x4_t x6 = vld1q_f32(x + i + 24);
-    const float32x4_t x7 = vld1q_f32(x + i + 28);
-    const float32x4_t x8 = vld1q_f32(x + i + 1024);
-    const float32x4_t x9 = vld1q_f32(x + i + 1028);
-    const float32x4_t x10 = vld1q_f32(x + i + 1032);
-    const float32x4_t x11 = vld1q_f32(x + i + 1036);
-    const float32x4_t x12 = vld1q_f32(x + i + 1040);
-    const float32x4_t x13 = vld1q_f32(x + i + 1044);
-    const float32x4_t x14 = vld1q_f32(x + i + 1048);
-    const float32x4_t x15 = vld1q_f32(x + i + 1052);
-    const float32x4_t x16 = vld1q_f32(x + i + 2048);
-    const float32x4_t x17 = vld1q_f32(x + i + 2052);
-    const float32x4_t x18 = vld1q_f32(x + i + 2056);
-    const float32x4_t x19 = vld1q_f32(x + i + 2060);
-    const float32x4_t x20 = vld1q_f32(x + i + 2064);
-    const float32x4_t x21 = vld1q_f32(x + i + 2068);
-    const float32x4_t x22 = vld1q_f32(x + i + 2072);
-    const float32x4_t x23 = vld1q_f32(x + i + 2076);
-    const float32x4_t x24 = vld1q_f32(x + i + 3072);
-    const float32x4_t x25 = vld1q_f32(x + i + 3076);
-    const float32x4_t x26 = vld1q_f32(x + i + 3080);
-    const float32x4_t x27 = vld1q_f32(x + i + 3084);
-    const float32x4_t x28 = vld1q_f32(x + i + 3088);
-    const float32x4_t x29 = vld1q_f32(x + i + 3092);
-    const float32x4_t x30 = vld1q_f32(x + i + 3096);
-    const float32x4_t x31 = vld1q_f32(x + i + 3100);
-    max0 = vmaxq_f32(max0, x0);
-    max1 = vmaxq_f32(max1, x1);
-    max0 = vmaxq_f32(max0, x2);
-    max1 = vmaxq_f32(max1, x3);
-    max0 = vmaxq_f32(max0, x4);
-    max1 = vmaxq_f32(max1, x5);
-    max0 = vmaxq_f32(max0, x6);
-    max1 = vmaxq_f32(max1, x7);
-    max0 = vmaxq_f32(max0, x8);
-    max1 = vmaxq_f32(max1, x9);
-    max0 = vmaxq_f32(max0, x10);
-    max1 = vmaxq_f32(max1, x11);
-    max0 = vmaxq_f32(max0, x12);
-    max1 = vmaxq_f32(max1, x13);
-    max0 = vmaxq_f32(max0, x14);
-    max1 = vmaxq_f32(max1, x15);
-    max0 = vmaxq_f32(max0, x16);
-    max1 = vmaxq_f32(max1, x17);
-    max0 = vmaxq_f32(max0, x18);
-    max1 = vmaxq_f32(max1, x19);
-    max0 = vmaxq_f32(max0, x20);
-    max1 = vmaxq_f32(max1, x21);
-    max0 = vmaxq_f32(max0, x22);
-    max1 = vmaxq_f32(max1, x23);
-    max0 = vmaxq_f32(max0, x24);
-    max1 = vmaxq_f32(max1, x25);
-    max0 = vmaxq_f32(max0, x26);
-    max1 = vmaxq_f32(max1, x27);
-    max0 = vmaxq_f32(max0, x28);
-    max1 = vmaxq_f32(max1, x29);
-    max0 = vmaxq_f32(max0, x30);
-    max1 = vmaxq_f32(max1, x31);
+    {
+      const float32x4_t x0 = vld1q_f32(x + i + 0);
+      const float32x4_t x1 = vld1q_f32(x + i + 4);
+      const float32x4_t x2 = vld1q_f32(x + i + 8);
+      const float32x4_t x3 = vld1q_f32(x + i + 12);
+      const float32x4_t x4 = vld1q_f32(x + i + 16);
+      const float32x4_t x5 = vld1q_f32(x + i + 20);
+      const float32x4_t x6 = vld1q_f32(x + i + 24);
+      const float32x4_t x7 = vld1q_f32(x + i + 28);
+      if constexpr (kLooksAhead) {
+        max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 4096));
+        max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 4100));
+        max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 4104));
+        max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 4108));
+        max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 4112));
+        max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 4116));
+        max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 4120));
+        max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 4124));
+      }
 
-    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
-    const float32x4_t clamped0 = vmaxq_f32(lower, x0);
-    const float32x4_t clamped1 = vmaxq_f32(lower, x1);
-    const float32x4_t clamped2 = vmaxq_f32(lower, x2);
-    const float32x4_t clamped3 = vmaxq_f32(lower, x3);
-    const float32x4_t clamped4 = vmaxq_f32(lower, x4);
-    const float32x4_t clamped5 = vmaxq_f32(lower, x5);
-    const float32x4_t clamped6 = vmaxq_f32(lower, x6);
-    const float32x4_t clamped7 = vmaxq_f32(lower, x7);
-    const float32x4_t clamped8 = vmaxq_f32(lower, x8);
-    const float32x4_t clamped9 = vmaxq_f32(lower, x9);
-    const float32x4_t clamped10 = vmaxq_f32(lower, x10);
-    const float32x4_t clamped11 = vmaxq_f32(lower, x11);
-    const float32x4_t clamped12 = vmaxq_f32(lower, x12);
-    const float32x4_t clamped13 = vmaxq_f32(lower, x13);
-    const float32x4_t clamped14 = vmaxq_f32(lower, x14);
-    const float32x4_t clamped15 = vmaxq_f32(lower, x15);
-    const float32x4_t clamped16 = vmaxq_f32(lower, x16);
-    const float32x4_t clamped17 = vmaxq_f32(lower, x17);
-    const float32x4_t clamped18 = vmaxq_f32(lower, x18);
-    const float32x4_t clamped19 = vmaxq_f32(lower, x19);
-    const float32x4_t clamped20 = vmaxq_f32(lower, x20);
-    const float32x4_t clamped21 = vmaxq_f32(lower, x21);
-    const float32x4_t clamped22 = vmaxq_f32(lower, x22);
-    const float32x4_t clamped23 = vmaxq_f32(lower, x23);
-    const float32x4_t clamped24 = vmaxq_f32(lower, x24);
-    const float32x4_t clamped25 = vmaxq_f32(lower, x25);
-    const float32x4_t clamped26 = vmaxq_f32(lower, x26);
-    const float32x4_t clamped27 = vmaxq_f32(lower, x27);
-    const float32x4_t clamped28 = vmaxq_f32(lower, x28);
-    const float32x4_t clamped29 = vmaxq_f32(lower, x29);
-    const float32x4_t clamped30 = vmaxq_f32(lower, x30);
-    const float32x4_t clamped31 = vmaxq_f32(lower, x31);
-    const float32x4_t biased0 = vfmaq_f32(bias, clamped0, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased1 = vfmaq_f32(bias, clamped1, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased2 = vfmaq_f32(bias, clamped2, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased3 = vfmaq_f32(bias, clamped3, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased4 = vfmaq_f32(bias, clamped4, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased5 = vfmaq_f32(bias, clamped5, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased6 = vfmaq_f32(bias, clamped6, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased7 = vfmaq_f32(bias, clamped7, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased8 = vfmaq_f32(bias, clamped8, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased9 = vfmaq_f32(bias, clamped9, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased10 = vfmaq_f32(bias, clamped10, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased11 = vfmaq_f32(bias, clamped11, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased12 = vfmaq_f32(bias, clamped12, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased13 = vfmaq_f32(bias, clamped13, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased14 = vfmaq_f32(bias, clamped14, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased15 = vfmaq_f32(bias, clamped15, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased16 = vfmaq_f32(bias, clamped16, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased17 = vfmaq_f32(bias, clamped17, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased18 = vfmaq_f32(bias, clamped18, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased19 = vfmaq_f32(bias, clamped19, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased20 = vfmaq_f32(bias, clamped20, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased21 = vfmaq_f32(bias, clamped21, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased22 = vfmaq_f32(bias, clamped22, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased23 = vfmaq_f32(bias, clamped23, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased24 = vfmaq_f32(bias, clamped24, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased25 = vfmaq_f32(bias, clamped25, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased26 = vfmaq_f32(bias, clamped26, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased27 = vfmaq_f32(bias, clamped27, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased28 = vfmaq_f32(bias, clamped28, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased29 = vfmaq_f32(bias, clamped29, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased30 = vfmaq_f32(bias, clamped30, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased31 = vfmaq_f32(bias, clamped31, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t n0 = vsubq_f32(biased0, bias);
-    const float32x4_t n1 = vsubq_f32(biased1, bias);
-    const float32x4_t n2 = vsubq_f32(biased2, bias);
-    const float32x4_t n3 = vsubq_f32(biased3, bias);
-    const float32x4_t n4 = vsubq_f32(biased4, bias);
-    const float32x4_t n5 = vsubq_f32(biased5, bias);
-    const float32x4_t n6 = vsubq_f32(biased6, bias);
-    const float32x4_t n7 = vsubq_f32(biased7, bias);
-    const float32x4_t n8 = vsubq_f32(biased8, bias);
-    const float32x4_t n9 = vsubq_f32(biased9, bias);
-    const float32x4_t n10 = vsubq_f32(biased10, bias);
-    const float32x4_t n11 = vsubq_f32(biased11, bias);
-    const float32x4_t n12 = vsubq_f32(biased12, bias);
-    const float32x4_t n13 = vsubq_f32(biased13, bias);
-    const float32x4_t n14 = vsubq_f32(biased14, bias);
-    const float32x4_t n15 = vsubq_f32(biased15, bias);
-    const float32x4_t n16 = vsubq_f32(biased16, bias);
-    const float32x4_t n17 = vsubq_f32(biased17, bias);
-    const float32x4_t n18 = vsubq_f32(biased18, bias);
-    const float32x4_t n19 = vsubq_f32(biased19, bias);
-    const float32x4_t n20 = vsubq_f32(biased20, bias);
-    const float32x4_t n21 = vsubq_f32(biased21, bias);
-    const float32x4_t n22 = vsubq_f32(biased22, bias);
-    const float32x4_t n23 = vsubq_f32(biased23, bias);
-    const float32x4_t n24 = vsubq_f32(biased24, bias);
-    const float32x4_t n25 = vsubq_f32(biased25, bias);
-    const float32x4_t n26 = vsubq_f32(biased26, bias);
-    const float32x4_t n27 = vsubq_f32(biased27, bias);
-    const float32x4_t n28 = vsubq_f32(biased28, bias);
-    const float32x4_t n29 = vsubq_f32(biased29, bias);
-    const float32x4_t n30 = vsubq_f32(biased30, bias);
-    const float32x4_t n31 = vsubq_f32(biased31, bias);
-    const uint8x16_t index0 = neon_table_index(biased0);
-    const uint8x16_t index1 = neon_table_index(biased1);
-    const uint8x16_t index2 = neon_table_index(biased2);
-    const uint8x16_t index3 = neon_table_index(biased3);
-    const uint8x16_t index4 = neon_table_index(biased4);
-    const uint8x16_t index5 = neon_table_index(biased5);
-    const uint8x16_t index6 = neon_table_index(biased6);
-    const uint8x16_t index7 = neon_table_index(biased7);
-    const uint8x16_t index8 = neon_table_index(biased8);
-    const uint8x16_t index9 = neon_table_index(biased9);
-    const uint8x16_t index10 = neon_table_index(biased10);
-    const uint8x16_t index11 = neon_table_index(biased11);
-    const uint8x16_t index12 = neon_table_index(biased12);
-    const uint8x16_t index13 = neon_table_index(biased13);
-    const uint8x16_t index14 = neon_table_index(biased14);
-    const uint8x16_t index15 = neon_table_index(biased15);
-    const uint8x16_t index16 = neon_table_index(biased16);
-    const uint8x16_t index17 = neon_table_index(biased17);
-    const uint8x16_t index18 = neon_table_index(biased18);
-    const uint8x16_t index19 = neon_table_index(biased19);
-    const uint8x16_t index20 = neon_table_index(biased20);
-    const uint8x16_t index21 = neon_table_index(biased21);
-    const uint8x16_t index22 = neon_table_index(biased22);
-    const uint8x16_t index23 = neon_table_index(biased23);
-    const uint8x16_t index24 = neon_table_index(biased24);
-    const uint8x16_t index25 = neon_table_index(biased25);
-    const uint8x16_t index26 = neon_table_index(biased26);
-    const uint8x16_t index27 = neon_table_index(biased27);
-    const uint8x16_t index28 = neon_table_index(biased28);
-    const uint8x16_t index29 = neon_table_index(biased29);
-    const uint8x16_t index30 = neon_table_index(biased30);
-    const uint8x16_t index31 = neon_table_index(biased31);
-    const float32x4_t s0 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased0), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index0)))));
-    const float32x4_t s1 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased1), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index1)))));
-    const float32x4_t s2 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased2), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index2)))));
-    const float32x4_t s3 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased3), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index3)))));
-    const float32x4_t s4 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased4), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index4)))));
-    const float32x4_t s5 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased5), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index5)))));
-    const float32x4_t s6 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased6), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index6)))));
-    const float32x4_t s7 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased7), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index7)))));
-    const float32x4_t s8 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased8), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index8)))));
-    const float32x4_t s9 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased9), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index9)))));
-    const float32x4_t s10 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased10), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index10)))));
-    const float32x4_t s11 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased11), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index11)))));
-    const float32x4_t s12 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased12), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index12)))));
-    const float32x4_t s13 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased13), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index13)))));
-    const float32x4_t s14 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased14), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index14)))));
-    const float32x4_t s15 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased15), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index15)))));
-    const float32x4_t s16 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased16), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index16)))));
-    const float32x4_t s17 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased17), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index17)))));
-    const float32x4_t s18 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased18), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index18)))));
-    const float32x4_t s19 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased19), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index19)))));
-    const float32x4_t s20 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased20), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index20)))));
-    const float32x4_t s21 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased21), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index21)))));
-    const float32x4_t s22 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased22), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index22)))));
-    const float32x4_t s23 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased23), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index23)))));
-    const float32x4_t s24 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased24), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index24)))));
-    const float32x4_t s25 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased25), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index25)))));
-    const float32x4_t s26 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased26), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index26)))));
-    const float32x4_t s27 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased27), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index27)))));
-    const float32x4_t s28 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased28), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index28)))));
-    const float32x4_t s29 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased29), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index29)))));
-    const float32x4_t s30 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased30), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index30)))));
-    const float32x4_t s31 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased31), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index31)))));
-    float32x4_t t0 = vfmaq_f32(clamped0, n0, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t1 = vfmaq_f32(clamped1, n1, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t2 = vfmaq_f32(clamped2, n2, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t3 = vfmaq_f32(clamped3, n3, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t4 = vfmaq_f32(clamped4, n4, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t5 = vfmaq_f32(clamped5, n5, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t6 = vfmaq_f32(clamped6, n6, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t7 = vfmaq_f32(clamped7, n7, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t8 = vfmaq_f32(clamped8, n8, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t9 = vfmaq_f32(clamped9, n9, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t10 = vfmaq_f32(clamped10, n10, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t11 = vfmaq_f32(clamped11, n11, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t12 = vfmaq_f32(clamped12, n12, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t13 = vfmaq_f32(clamped13, n13, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t14 = vfmaq_f32(clamped14, n14, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t15 = vfmaq_f32(clamped15, n15, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t16 = vfmaq_f32(clamped16, n16, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t17 = vfmaq_f32(clamped17, n17, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t18 = vfmaq_f32(clamped18, n18, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t19 = vfmaq_f32(clamped19, n19, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t20 = vfmaq_f32(clamped20, n20, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t21 = vfmaq_f32(clamped21, n21, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t22 = vfmaq_f32(clamped22, n22, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t23 = vfmaq_f32(clamped23, n23, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t24 = vfmaq_f32(clamped24, n24, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t25 = vfmaq_f32(clamped25, n25, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t26 = vfmaq_f32(clamped26, n26, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t27 = vfmaq_f32(clamped27, n27, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t28 = vfmaq_f32(clamped28, n28, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t29 = vfmaq_f32(clamped29, n29, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t30 = vfmaq_f32(clamped30, n30, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t31 = vfmaq_f32(clamped31, n31, vdupq_n_f32(-0x1.62E430p-4f));
-    t0 = vfmaq_f32(t0, n0, vdupq_n_f32(0x1.05C610p-32f));
-    t1 = vfmaq_f32(t1, n1, vdupq_n_f32(0x1.05C610p-32f));
-    t2 = vfmaq_f32(t2, n2, vdupq_n_f32(0x1.05C610p-32f));
-    t3 = vfmaq_f32(t3, n3, vdupq_n_f32(0x1.05C610p-32f));
-    t4 = vfmaq_f32(t4, n4, vdupq_n_f32(0x1.05C610p-32f));
-    t5 = vfmaq_f32(t5, n5, vdupq_n_f32(0x1.05C610p-32f));
-    t6 = vfmaq_f32(t6, n6, vdupq_n_f32(0x1.05C610p-32f));
-    t7 = vfmaq_f32(t7, n7, vdupq_n_f32(0x1.05C610p-32f));
-    t8 = vfmaq_f32(t8, n8, vdupq_n_f32(0x1.05C610p-32f));
-    t9 = vfmaq_f32(t9, n9, vdupq_n_f32(0x1.05C610p-32f));
-    t10 = vfmaq_f32(t10, n10, vdupq_n_f32(0x1.05C610p-32f));
-    t11 = vfmaq_f32(t11, n11, vdupq_n_f32(0x1.05C610p-32f));
-    t12 = vfmaq_f32(t12, n12, vdupq_n_f32(0x1.05C610p-32f));
-    t13 = vfmaq_f32(t13, n13, vdupq_n_f32(0x1.05C610p-32f));
-    t14 = vfmaq_f32(t14, n14, vdupq_n_f32(0x1.05C610p-32f));
-    t15 = vfmaq_f32(t15, n15, vdupq_n_f32(0x1.05C610p-32f));
-    t16 = vfmaq_f32(t16, n16, vdupq_n_f32(0x1.05C610p-32f));
-    t17 = vfmaq_f32(t17, n17, vdupq_n_f32(0x1.05C610p-32f));
-    t18 = vfmaq_f32(t18, n18, vdupq_n_f32(0x1.05C610p-32f));
-    t19 = vfmaq_f32(t19, n19, vdupq_n_f32(0x1.05C610p-32f));
-    t20 = vfmaq_f32(t20, n20, vdupq_n_f32(0x1.05C610p-32f));
-    t21 = vfmaq_f32(t21, n21, vdupq_n_f32(0x1.05C610p-32f));
-    t22 = vfmaq_f32(t22, n22, vdupq_n_f32(0x1.05C610p-32f));
-    t23 = vfmaq_f32(t23, n23, vdupq_n_f32(0x1.05C610p-32f));
-    t24 = vfmaq_f32(t24, n24, vdupq_n_f32(0x1.05C610p-32f));
-    t25 = vfmaq_f32(t25, n25, vdupq_n_f32(0x1.05C610p-32f));
-    t26 = vfmaq_f32(t26, n26, vdupq_n_f32(0x1.05C610p-32f));
-    t27 = vfmaq_f32(t27, n27, vdupq_n_f32(0x1.05C610p-32f));
-    t28 = vfmaq_f32(t28, n28, vdupq_n_f32(0x1.05C610p-32f));
-    t29 = vfmaq_f32(t29, n29, vdupq_n_f32(0x1.05C610p-32f));
-    t30 = vfmaq_f32(t30, n30, vdupq_n_f32(0x1.05C610p-32f));
-    t31 = vfmaq_f32(t31, n31, vdupq_n_f32(0x1.05C610p-32f));
-    float32x4_t u0 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t0, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u1 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t1, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u2 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t2, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u3 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t3, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u4 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t4, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u5 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t5, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u6 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t6, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u7 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t7, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u8 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t8, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u9 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t9, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u10 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t10, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u11 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t11, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u12 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t12, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u13 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t13, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u14 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t14, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u15 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t15, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u16 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t16, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u17 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t17, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u18 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t18, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u19 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t19, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u20 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t20, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u21 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t21, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u22 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t22, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u23 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t23, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u24 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t24, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u25 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t25, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u26 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t26, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u27 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t27, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u28 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t28, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u29 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t29, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u30 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t30, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u31 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t31, vdupq_n_f32(0x1.555854p-3f));
-    u0 = vfmaq_f32(vdupq_n_f32(1.0f), u0, t0);
-    u1 = vfmaq_f32(vdupq_n_f32(1.0f), u1, t1);
-    u2 = vfmaq_f32(vdupq_n_f32(1.0f), u2, t2);
-    u3 = vfmaq_f32(vdupq_n_f32(1.0f), u3, t3);
-    u4 = vfmaq_f32(vdupq_n_f32(1.0f), u4, t4);
-    u5 = vfmaq_f32(vdupq_n_f32(1.0f), u5, t5);
-    u6 = vfmaq_f32(vdupq_n_f32(1.0f), u6, t6);
-    u7 = vfmaq_f32(vdupq_n_f32(1.0f), u7, t7);
-    u8 = vfmaq_f32(vdupq_n_f32(1.0f), u8, t8);
-    u9 = vfmaq_f32(vdupq_n_f32(1.0f), u9, t9);
-    u10 = vfmaq_f32(vdupq_n_f32(1.0f), u10, t10);
-    u11 = vfmaq_f32(vdupq_n_f32(1.0f), u11, t11);
-    u12 = vfmaq_f32(vdupq_n_f32(1.0f), u12, t12);
-    u13 = vfmaq_f32(vdupq_n_f32(1.0f), u13, t13);
-    u14 = vfmaq_f32(vdupq_n_f32(1.0f), u14, t14);
-    u15 = vfmaq_f32(vdupq_n_f32(1.0f), u15, t15);
-    u16 = vfmaq_f32(vdupq_n_f32(1.0f), u16, t16);
-    u17 = vfmaq_f32(vdupq_n_f32(1.0f), u17, t17);
-    u18 = vfmaq_f32(vdupq_n_f32(1.0f), u18, t18);
-    u19 = vfmaq_f32(vdupq_n_f32(1.0f), u19, t19);
-    u20 = vfmaq_f32(vdupq_n_f32(1.0f), u20, t20);
-    u21 = vfmaq_f32(vdupq_n_f32(1.0f), u21, t21);
-    u22 = vfmaq_f32(vdupq_n_f32(1.0f), u22, t22);
-    u23 = vfmaq_f32(vdupq_n_f32(1.0f), u23, t23);
-    u24 = vfmaq_f32(vdupq_n_f32(1.0f), u24, t24);
-    u25 = vfmaq_f32(vdupq_n_f32(1.0f), u25, t25);
-    u26 = vfmaq_f32(vdupq_n_f32(1.0f), u26, t26);
-    u27 = vfmaq_f32(vdupq_n_f32(1.0f), u27, t27);
-    u28 = vfmaq_f32(vdupq_n_f32(1.0f), u28, t28);
-    u29 = vfmaq_f32(vdupq_n_f32(1.0f), u29, t29);
-    u30 = vfmaq_f32(vdupq_n_f32(1.0f), u30, t30);
-    u31 = vfmaq_f32(vdupq_n_f32(1.0f), u31, t31);
-    u0 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index0)), u0, t0);
-    u1 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index1)), u1, t1);
-    u2 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index2)), u2, t2);
-    u3 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index3)), u3, t3);
-    u4 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index4)), u4, t4);
-    u5 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index5)), u5, t5);
-    u6 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index6)), u6, t6);
-    u7 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index7)), u7, t7);
-    u8 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index8)), u8, t8);
-    u9 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index9)), u9, t9);
-    u10 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index10)), u10, t10);
-    u11 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index11)), u11, t11);
-    u12 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index12)), u12, t12);
-    u13 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index13)), u13, t13);
-    u14 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index14)), u14, t14);
-    u15 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index15)), u15, t15);
-    u16 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index16)), u16, t16);
-    u17 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index17)), u17, t17);
-    u18 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index18)), u18, t18);
-    u19 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index19)), u19, t19);
-    u20 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index20)), u20, t20);
-    u21 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index21)), u21, t21);
-    u22 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index22)), u22, t22);
-    u23 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index23)), u23, t23);
-    u24 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index24)), u24, t24);
-    u25 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index25)), u25, t25);
-    u26 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index26)), u26, t26);
-    u27 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index27)), u27, t27);
-    u28 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index28)), u28, t28);
-    u29 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index29)), u29, t29);
-    u30 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index30)), u30, t30);
-    u31 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index31)), u31, t31);
-    const float32x4_t e0 = vfmaq_f32(s0, s0, u0);
-    const float32x4_t e1 = vfmaq_f32(s1, s1, u1);
-    const float32x4_t e2 = vfmaq_f32(s2, s2, u2);
-    const float32x4_t e3 = vfmaq_f32(s3, s3, u3);
-    const float32x4_t e4 = vfmaq_f32(s4, s4, u4);
-    const float32x4_t e5 = vfmaq_f32(s5, s5, u5);
-    const float32x4_t e6 = vfmaq_f32(s6, s6, u6);
-    const float32x4_t e7 = vfmaq_f32(s7, s7, u7);
-    const float32x4_t e8 = vfmaq_f32(s8, s8, u8);
-    const float32x4_t e9 = vfmaq_f32(s9, s9, u9);
-    const float32x4_t e10 = vfmaq_f32(s10, s10, u10);
-    const float32x4_t e11 = vfmaq_f32(s11, s11, u11);
-    const float32x4_t e12 = vfmaq_f32(s12, s12, u12);
-    const float32x4_t e13 = vfmaq_f32(s13, s13, u13);
-    const float32x4_t e14 = vfmaq_f32(s14, s14, u14);
-    const float32x4_t e15 = vfmaq_f32(s15, s15, u15);
-    const float32x4_t e16 = vfmaq_f32(s16, s16, u16);
-    const float32x4_t e17 = vfmaq_f32(s17, s17, u17);
-    const float32x4_t e18 = vfmaq_f32(s18, s18, u18);
-    const float32x4_t e19 = vfmaq_f32(s19, s19, u19);
-    const float32x4_t e20 = vfmaq_f32(s20, s20, u20);
-    const float32x4_t e21 = vfmaq_f32(s21, s21, u21);
-    const float32x4_t e22 = vfmaq_f32(s22, s22, u22);
-    const float32x4_t e23 = vfmaq_f32(s23, s23, u23);
-    const float32x4_t e24 = vfmaq_f32(s24, s24, u24);
-    const float32x4_t e25 = vfmaq_f32(s25, s25, u25);
-    const float32x4_t e26 = vfmaq_f32(s26, s26, u26);
-    const float32x4_t e27 = vfmaq_f32(s27, s27, u27);
-    const float32x4_t e28 = vfmaq_f32(s28, s28, u28);
-    const float32x4_t e29 = vfmaq_f32(s29, s29, u29);
-    const float32x4_t e30 = vfmaq_f32(s30, s30, u30);
-    const float32x4_t e31 = vfmaq_f32(s31, s31, u31);
-    vst1q_f32(y + i + 0, e0);
-    vst1q_f32(y + i + 4, e1);
-    vst1q_f32(y + i + 8, e2);
-    vst1q_f32(y + i + 12, e3);
-    vst1q_f32(y + i + 16, e4);
-    vst1q_f32(y + i + 20, e5);
-    vst1q_f32(y + i + 24, e6);
-    vst1q_f32(y + i + 28, e7);
-    vst1q_f32(y + i + 1024, e8);
-    vst1q_f32(y + i + 1028, e9);
-    vst1q_f32(y + i + 1032, e10);
-    vst1q_f32(y + i + 1036, e11);
-    vst1q_f32(y + i + 1040, e12);
-    vst1q_f32(y + i + 1044, e13);
-    vst1q_f32(y + i + 1048, e14);
-    vst1q_f32(y + i + 1052, e15);
-    vst1q_f32(y + i + 2048, e16);
-    vst1q_f32(y + i + 2052, e17);
-    vst1q_f32(y + i + 2056, e18);
-    vst1q_f32(y + i + 2060, e19);
-    vst1q_f32(y + i + 2064, e20);
-    vst1q_f32(y + i + 2068, e21);
-    vst1q_f32(y + i + 2072, e22);
-    vst1q_f32(y + i + 2076, e23);
-    vst1q_f32(y + i + 3072, e24);
-    vst1q_f32(y + i + 3076, e25);
-    vst1q_f32(y + i + 3080, e26);
-    vst1q_f32(y + i + 3084, e27);
-    vst1q_f32(y + i + 3088, e28);
-    vst1q_f32(y + i + 3092, e29);
-    vst1q_f32(y + i + 3096, e30);
-    vst1q_f32(y + i + 3100, e31);
-    add_compensated(&block_hi[0][0], &block_lo[0][0], vaddq_f32(e0, e4));
-    add_compensated(&block_hi[0][1], &block_lo[0][1], vaddq_f32(e1, e5));
-    add_compensated(&block_hi[0][2], &block_lo[0][2], vaddq_f32(e2, e6));
-    add_compensated(&block_hi[0][3], &block_lo[0][3], vaddq_f32(e3, e7));
-    add_compensated(&block_hi[1][0], &block_lo[1][0], vaddq_f32(e8, e12));
-    add_compensated(&block_hi[1][1], &block_lo[1][1], vaddq_f32(e9, e13));
-    add_compensated(&block_hi[1][2], &block_lo[1][2], vaddq_f32(e10, e14));
-    add_compensated(&block_hi[1][3], &block_lo[1][3], vaddq_f32(e11, e15));
-    add_compensated(&block_hi[2][0], &block_lo[2][0], vaddq_f32(e16, e20));
-    add_compensated(&block_hi[2][1], &block_lo[2][1], vaddq_f32(e17, e21));
-    add_compensated(&block_hi[2][2], &block_lo[2][2], vaddq_f32(e18, e22));
-    add_compensated(&block_hi[2][3], &block_lo[2][3], vaddq_f32(e19, e23));
-    add_compensated(&block_hi[3][0], &block_lo[3][0], vaddq_f32(e24, e28));
-    add_compensated(&block_hi[3][1], &block_lo[3][1], vaddq_f32(e25, e29));
-    add_compensated(&block_hi[3][2], &block_lo[3][2], vaddq_f32(e26, e30));
-    add_compensated(&block_hi[3][3], &block_lo[3][3], vaddq_f32(e27, e31));
+      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      const float32x4_t clamped0 = vmaxq_f32(lower, x0);
+      const float32x4_t clamped1 = vmaxq_f32(lower, x1);
+      const float32x4_t clamped2 = vmaxq_f32(lower, x2);
+      const float32x4_t clamped3 = vmaxq_f32(lower, x3);
+      const float32x4_t clamped4 = vmaxq_f32(lower, x4);
+      const float32x4_t clamped5 = vmaxq_f32(lower, x5);
+      const float32x4_t clamped6 = vmaxq_f32(lower, x6);
+      const float32x4_t clamped7 = vmaxq_f32(lower, x7);
+      const float32x4_t biased0 = vfmaq_f32(bias, clamped0, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased1 = vfmaq_f32(bias, clamped1, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased2 = vfmaq_f32(bias, clamped2, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased3 = vfmaq_f32(bias, clamped3, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased4 = vfmaq_f32(bias, clamped4, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased5 = vfmaq_f32(bias, clamped5, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased6 = vfmaq_f32(bias, clamped6, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased7 = vfmaq_f32(bias, clamped7, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t n0 = vsubq_f32(biased0, bias);
+      const float32x4_t n1 = vsubq_f32(biased1, bias);
+      const float32x4_t n2 = vsubq_f32(biased2, bias);
+      const float32x4_t n3 = vsubq_f32(biased3, bias);
+      const float32x4_t n4 = vsubq_f32(biased4, bias);
+      const float32x4_t n5 = vsubq_f32(biased5, bias);
+      const float32x4_t n6 = vsubq_f32(biased6, bias);
+      const float32x4_t n7 = vsubq_f32(biased7, bias);
+      const uint8x16_t index0 = neon_table_index(biased0);
+      const uint8x16_t index1 = neon_table_index(biased1);
+      const uint8x16_t index2 = neon_table_index(biased2);
+      const uint8x16_t index3 = neon_table_index(biased3);
+      const uint8x16_t index4 = neon_table_index(biased4);
+      const uint8x16_t index5 = neon_table_index(biased5);
+      const uint8x16_t index6 = neon_table_index(biased6);
+      const uint8x16_t index7 = neon_table_index(biased7);
+      float32x4_t t0 = vfmaq_f32(clamped0, n0, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t1 = vfmaq_f32(clamped1, n1, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t2 = vfmaq_f32(clamped2, n2, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t3 = vfmaq_f32(clamped3, n3, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t4 = vfmaq_f32(clamped4, n4, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t5 = vfmaq_f32(clamped5, n5, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t6 = vfmaq_f32(clamped6, n6, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t7 = vfmaq_f32(clamped7, n7, vdupq_n_f32(-0x1.62E430p-4f));
+      t0 = vfmaq_f32(t0, n0, vdupq_n_f32(0x1.05C610p-32f));
+      t1 = vfmaq_f32(t1, n1, vdupq_n_f32(0x1.05C610p-32f));
+      t2 = vfmaq_f32(t2, n2, vdupq_n_f32(0x1.05C610p-32f));
+      t3 = vfmaq_f32(t3, n3, vdupq_n_f32(0x1.05C610p-32f));
+      t4 = vfmaq_f32(t4, n4, vdupq_n_f32(0x1.05C610p-32f));
+      t5 = vfmaq_f32(t5, n5, vdupq_n_f32(0x1.05C610p-32f));
+      t6 = vfmaq_f32(t6, n6, vdupq_n_f32(0x1.05C610p-32f));
+      t7 = vfmaq_f32(t7, n7, vdupq_n_f32(0x1.05C610p-32f));
+      float32x4_t u0 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t0, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u1 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t1, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u2 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t2, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u3 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t3, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u4 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t4, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u5 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t5, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u6 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t6, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u7 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t7, vdupq_n_f32(0x1.555854p-3f));
+      u0 = vfmaq_f32(vdupq_n_f32(1.0f), u0, t0);
+      u1 = vfmaq_f32(vdupq_n_f32(1.0f), u1, t1);
+      u2 = vfmaq_f32(vdupq_n_f32(1.0f), u2, t2);
+      u3 = vfmaq_f32(vdupq_n_f32(1.0f), u3, t3);
+      u4 = vfmaq_f32(vdupq_n_f32(1.0f), u4, t4);
+      u5 = vfmaq_f32(vdupq_n_f32(1.0f), u5, t5);
+      u6 = vfmaq_f32(vdupq_n_f32(1.0f), u6, t6);
+      u7 = vfmaq_f32(vdupq_n_f32(1.0f), u7, t7);
+      u0 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index0)), u0, t0);
+      u1 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index1)), u1, t1);
+      u2 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index2)), u2, t2);
+      u3 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index3)), u3, t3);
+      u4 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index4)), u4, t4);
+      u5 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index5)), u5, t5);
+      u6 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index6)), u6, t6);
+      u7 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index7)), u7, t7);
+      const float32x4_t s0 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased0), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index0)))));
+      const float32x4_t s1 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased1), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index1)))));
+      const float32x4_t s2 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased2), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index2)))));
+      const float32x4_t s3 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased3), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index3)))));
+      const float32x4_t s4 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased4), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index4)))));
+      const float32x4_t s5 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased5), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index5)))));
+      const float32x4_t s6 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased6), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index6)))));
+      const float32x4_t s7 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased7), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index7)))));
+      const float32x4_t e0 = vfmaq_f32(s0, s0, u0);
+      const float32x4_t e1 = vfmaq_f32(s1, s1, u1);
+      const float32x4_t e2 = vfmaq_f32(s2, s2, u2);
+      const float32x4_t e3 = vfmaq_f32(s3, s3, u3);
+      const float32x4_t e4 = vfmaq_f32(s4, s4, u4);
+      const float32x4_t e5 = vfmaq_f32(s5, s5, u5);
+      const float32x4_t e6 = vfmaq_f32(s6, s6, u6);
+      const float32x4_t e7 = vfmaq_f32(s7, s7, u7);
+      vst1q_f32(y + i + 0, e0);
+      vst1q_f32(y + i + 4, e1);
+      vst1q_f32(y + i + 8, e2);
+      vst1q_f32(y + i + 12, e3);
+      vst1q_f32(y + i + 16, e4);
+      vst1q_f32(y + i + 20, e5);
+      vst1q_f32(y + i + 24, e6);
+      vst1q_f32(y + i + 28, e7);
+      add_compensated(&block_hi[0][0], &block_lo[0][0], vaddq_f32(e0, e4));
+      add_compensated(&block_hi[0][1], &block_lo[0][1], vaddq_f32(e1, e5));
+      add_compensated(&block_hi[0][2], &block_lo[0][2], vaddq_f32(e2, e6));
+      add_compensated(&block_hi[0][3], &block_lo[0][3], vaddq_f32(e3, e7));
+    }
+    {
+      const float32x4_t x0 = vld1q_f32(x + i + 1024);
+      const float32x4_t x1 = vld1q_f32(x + i + 1028);
+      const float32x4_t x2 = vld1q_f32(x + i + 1032);
+      const float32x4_t x3 = vld1q_f32(x + i + 1036);
+      const float32x4_t x4 = vld1q_f32(x + i + 1040);
+      const float32x4_t x5 = vld1q_f32(x + i + 1044);
+      const float32x4_t x6 = vld1q_f32(x + i + 1048);
+      const float32x4_t x7 = vld1q_f32(x + i + 1052);
+      if constexpr (kLooksAhead) {
+        max[1][0] = vmaxq_f32(max[1][0], vld1q_f32(x + i + 5120));
+        max[1][1] = vmaxq_f32(max[1][1], vld1q_f32(x + i + 5124));
+        max[1][0] = vmaxq_f32(max[1][0], vld1q_f32(x + i + 5128));
+        max[1][1] = vmaxq_f32(max[1][1], vld1q_f32(x + i + 5132));
+        max[1][0] = vmaxq_f32(max[1][0], vld1q_f32(x + i + 5136));
+        max[1][1] = vmaxq_f32(max[1][1], vld1q_f32(x + i + 5140));
+        max[1][0] = vmaxq_f32(max[1][0], vld1q_f32(x + i + 5144));
+        max[1][1] = vmaxq_f32(max[1][1], vld1q_f32(x + i + 5148));
+      }
+
+      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      const float32x4_t clamped0 = vmaxq_f32(lower, x0);
+      const float32x4_t clamped1 = vmaxq_f32(lower, x1);
+      const float32x4_t clamped2 = vmaxq_f32(lower, x2);
+      const float32x4_t clamped3 = vmaxq_f32(lower, x3);
+      const float32x4_t clamped4 = vmaxq_f32(lower, x4);
+      const float32x4_t clamped5 = vmaxq_f32(lower, x5);
+      const float32x4_t clamped6 = vmaxq_f32(lower, x6);
+      const float32x4_t clamped7 = vmaxq_f32(lower, x7);
+      const float32x4_t biased0 = vfmaq_f32(bias, clamped0, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased1 = vfmaq_f32(bias, clamped1, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased2 = vfmaq_f32(bias, clamped2, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased3 = vfmaq_f32(bias, clamped3, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased4 = vfmaq_f32(bias, clamped4, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased5 = vfmaq_f32(bias, clamped5, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased6 = vfmaq_f32(bias, clamped6, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased7 = vfmaq_f32(bias, clamped7, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t n0 = vsubq_f32(biased0, bias);
+      const float32x4_t n1 = vsubq_f32(biased1, bias);
+      const float32x4_t n2 = vsubq_f32(biased2, bias);
+      const float32x4_t n3 = vsubq_f32(biased3, bias);
+      const float32x4_t n4 = vsubq_f32(biased4, bias);
+      const float32x4_t n5 = vsubq_f32(biased5, bias);
+      const float32x4_t n6 = vsubq_f32(biased6, bias);
+      const float32x4_t n7 = vsubq_f32(biased7, bias);
+      const uint8x16_t index0 = neon_table_index(biased0);
+      const uint8x16_t index1 = neon_table_index(biased1);
+      const uint8x16_t index2 = neon_table_index(biased2);
+      const uint8x16_t index3 = neon_table_index(biased3);
+      const uint8x16_t index4 = neon_table_index(biased4);
+      const uint8x16_t index5 = neon_table_index(biased5);
+      const uint8x16_t index6 = neon_table_index(biased6);
+      const uint8x16_t index7 = neon_table_index(biased7);
+      float32x4_t t0 = vfmaq_f32(clamped0, n0, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t1 = vfmaq_f32(clamped1, n1, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t2 = vfmaq_f32(clamped2, n2, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t3 = vfmaq_f32(clamped3, n3, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t4 = vfmaq_f32(clamped4, n4, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t5 = vfmaq_f32(clamped5, n5, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t6 = vfmaq_f32(clamped6, n6, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t7 = vfmaq_f32(clamped7, n7, vdupq_n_f32(-0x1.62E430p-4f));
+      t0 = vfmaq_f32(t0, n0, vdupq_n_f32(0x1.05C610p-32f));
+      t1 = vfmaq_f32(t1, n1, vdupq_n_f32(0x1.05C610p-32f));
+      t2 = vfmaq_f32(t2, n2, vdupq_n_f32(0x1.05C610p-32f));
+      t3 = vfmaq_f32(t3, n3, vdupq_n_f32(0x1.05C610p-32f));
+      t4 = vfmaq_f32(t4, n4, vdupq_n_f32(0x1.05C610p-32f));
+      t5 = vfmaq_f32(t5, n5, vdupq_n_f32(0x1.05C610p-32f));
+      t6 = vfmaq_f32(t6, n6, vdupq_n_f32(0x1.05C610p-32f));
+      t7 = vfmaq_f32(t7, n7, vdupq_n_f32(0x1.05C610p-32f));
+      float32x4_t u0 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t0, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u1 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t1, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u2 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t2, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u3 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t3, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u4 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t4, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u5 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t5, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u6 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t6, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u7 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t7, vdupq_n_f32(0x1.555854p-3f));
+      u0 = vfmaq_f32(vdupq_n_f32(1.0f), u0, t0);
+      u1 = vfmaq_f32(vdupq_n_f32(1.0f), u1, t1);
+      u2 = vfmaq_f32(vdupq_n_f32(1.0f), u2, t2);
+      u3 = vfmaq_f32(vdupq_n_f32(1.0f), u3, t3);
+      u4 = vfmaq_f32(vdupq_n_f32(1.0f), u4, t4);
+      u5 = vfmaq_f32(vdupq_n_f32(1.0f), u5, t5);
+      u6 = vfmaq_f32(vdupq_n_f32(1.0f), u6, t6);
+      u7 = vfmaq_f32(vdupq_n_f32(1.0f), u7, t7);
+      u0 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index0)), u0, t0);
+      u1 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index1)), u1, t1);
+      u2 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index2)), u2, t2);
+      u3 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index3)), u3, t3);
+      u4 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index4)), u4, t4);
+      u5 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index5)), u5, t5);
+      u6 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index6)), u6, t6);
+      u7 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index7)), u7, t7);
+      const float32x4_t s0 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased0), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index0)))));
+      const float32x4_t s1 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased1), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index1)))));
+      const float32x4_t s2 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased2), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index2)))));
+      const float32x4_t s3 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased3), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index3)))));
+      const float32x4_t s4 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased4), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index4)))));
+      const float32x4_t s5 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased5), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index5)))));
+      const float32x4_t s6 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased6), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index6)))));
+      const float32x4_t s7 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased7), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index7)))));
+      const float32x4_t e0 = vfmaq_f32(s0, s0, u0);
+      const float32x4_t e1 = vfmaq_f32(s1, s1, u1);
+      const float32x4_t e2 = vfmaq_f32(s2, s2, u2);
+      const float32x4_t e3 = vfmaq_f32(s3, s3, u3);
+      const float32x4_t e4 = vfmaq_f32(s4, s4, u4);
+      const float32x4_t e5 = vfmaq_f32(s5, s5, u5);
+      const float32x4_t e6 = vfmaq_f32(s6, s6, u6);
+      const float32x4_t e7 = vfmaq_f32(s7, s7, u7);
+      vst1q_f32(y + i + 1024, e0);
+      vst1q_f32(y + i + 1028, e1);
+      vst1q_f32(y + i + 1032, e2);
+      vst1q_f32(y + i + 1036, e3);
+      vst1q_f32(y + i + 1040, e4);
+      vst1q_f32(y + i + 1044, e5);
+      vst1q_f32(y + i + 1048, e6);
+      vst1q_f32(y + i + 1052, e7);
+      add_compensated(&block_hi[1][0], &block_lo[1][0], vaddq_f32(e0, e4));
+      add_compensated(&block_hi[1][1], &block_lo[1][1], vaddq_f32(e1, e5));
+      add_compensated(&block_hi[1][2], &block_lo[1][2], vaddq_f32(e2, e6));
+      add_compensated(&block_hi[1][3], &block_lo[1][3], vaddq_f32(e3, e7));
+    }
+    {
+      const float32x4_t x0 = vld1q_f32(x + i + 2048);
+      const float32x4_t x1 = vld1q_f32(x + i + 2052);
+      const float32x4_t x2 = vld1q_f32(x + i + 2056);
+      const float32x4_t x3 = vld1q_f32(x + i + 2060);
+      const float32x4_t x4 = vld1q_f32(x + i + 2064);
+      const float32x4_t x5 = vld1q_f32(x + i + 2068);
+      const float32x4_t x6 = vld1q_f32(x + i + 2072);
+      const float32x4_t x7 = vld1q_f32(x + i + 2076);
+      if constexpr (kLooksAhead) {
+        max[2][0] = vmaxq_f32(max[2][0], vld1q_f32(x + i + 6144));
+        max[2][1] = vmaxq_f32(max[2][1], vld1q_f32(x + i + 6148));
+        max[2][0] = vmaxq_f32(max[2][0], vld1q_f32(x + i + 6152));
+        max[2][1] = vmaxq_f32(max[2][1], vld1q_f32(x + i + 6156));
+        max[2][0] = vmaxq_f32(max[2][0], vld1q_f32(x + i + 6160));
+        max[2][1] = vmaxq_f32(max[2][1], vld1q_f32(x + i + 6164));
+        max[2][0] = vmaxq_f32(max[2][0], vld1q_f32(x + i + 6168));
+        max[2][1] = vmaxq_f32(max[2][1], vld1q_f32(x + i + 6172));
+      }
+
+      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      const float32x4_t clamped0 = vmaxq_f32(lower, x0);
+      const float32x4_t clamped1 = vmaxq_f32(lower, x1);
+      const float32x4_t clamped2 = vmaxq_f32(lower, x2);
+      const float32x4_t clamped3 = vmaxq_f32(lower, x3);
+      const float32x4_t clamped4 = vmaxq_f32(lower, x4);
+      const float32x4_t clamped5 = vmaxq_f32(lower, x5);
+      const float32x4_t clamped6 = vmaxq_f32(lower, x6);
+      const float32x4_t clamped7 = vmaxq_f32(lower, x7);
+      const float32x4_t biased0 = vfmaq_f32(bias, clamped0, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased1 = vfmaq_f32(bias, clamped1, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased2 = vfmaq_f32(bias, clamped2, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased3 = vfmaq_f32(bias, clamped3, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased4 = vfmaq_f32(bias, clamped4, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased5 = vfmaq_f32(bias, clamped5, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased6 = vfmaq_f32(bias, clamped6, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased7 = vfmaq_f32(bias, clamped7, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t n0 = vsubq_f32(biased0, bias);
+      const float32x4_t n1 = vsubq_f32(biased1, bias);
+      const float32x4_t n2 = vsubq_f32(biased2, bias);
+      const float32x4_t n3 = vsubq_f32(biased3, bias);
+      const float32x4_t n4 = vsubq_f32(biased4, bias);
+      const float32x4_t n5 = vsubq_f32(biased5, bias);
+      const float32x4_t n6 = vsubq_f32(biased6, bias);
+      const float32x4_t n7 = vsubq_f32(biased7, bias);
+      const uint8x16_t index0 = neon_table_index(biased0);
+      const uint8x16_t index1 = neon_table_index(biased1);
+      const uint8x16_t index2 = neon_table_index(biased2);
+      const uint8x16_t index3 = neon_table_index(biased3);
+      const uint8x16_t index4 = neon_table_index(biased4);
+      const uint8x16_t index5 = neon_table_index(biased5);
+      const uint8x16_t index6 = neon_table_index(biased6);
+      const uint8x16_t index7 = neon_table_index(biased7);
+      float32x4_t t0 = vfmaq_f32(clamped0, n0, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t1 = vfmaq_f32(clamped1, n1, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t2 = vfmaq_f32(clamped2, n2, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t3 = vfmaq_f32(clamped3, n3, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t4 = vfmaq_f32(clamped4, n4, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t5 = vfmaq_f32(clamped5, n5, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t6 = vfmaq_f32(clamped6, n6, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t7 = vfmaq_f32(clamped7, n7, vdupq_n_f32(-0x1.62E430p-4f));
+      t0 = vfmaq_f32(t0, n0, vdupq_n_f32(0x1.05C610p-32f));
+      t1 = vfmaq_f32(t1, n1, vdupq_n_f32(0x1.05C610p-32f));
+      t2 = vfmaq_f32(t2, n2, vdupq_n_f32(0x1.05C610p-32f));
+      t3 = vfmaq_f32(t3, n3, vdupq_n_f32(0x1.05C610p-32f));
+      t4 = vfmaq_f32(t4, n4, vdupq_n_f32(0x1.05C610p-32f));
+      t5 = vfmaq_f32(t5, n5, vdupq_n_f32(0x1.05C610p-32f));
+      t6 = vfmaq_f32(t6, n6, vdupq_n_f32(0x1.05C610p-32f));
+      t7 = vfmaq_f32(t7, n7, vdupq_n_f32(0x1.05C610p-32f));
+      float32x4_t u0 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t0, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u1 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t1, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u2 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t2, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u3 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t3, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u4 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t4, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u5 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t5, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u6 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t6, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u7 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t7, vdupq_n_f32(0x1.555854p-3f));
+      u0 = vfmaq_f32(vdupq_n_f32(1.0f), u0, t0);
+      u1 = vfmaq_f32(vdupq_n_f32(1.0f), u1, t1);
+      u2 = vfmaq_f32(vdupq_n_f32(1.0f), u2, t2);
+      u3 = vfmaq_f32(vdupq_n_f32(1.0f), u3, t3);
+      u4 = vfmaq_f32(vdupq_n_f32(1.0f), u4, t4);
+      u5 = vfmaq_f32(vdupq_n_f32(1.0f), u5, t5);
+      u6 = vfmaq_f32(vdupq_n_f32(1.0f), u6, t6);
+      u7 = vfmaq_f32(vdupq_n_f32(1.0f), u7, t7);
+      u0 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index0)), u0, t0);
+      u1 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index1)), u1, t1);
+      u2 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index2)), u2, t2);
+      u3 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index3)), u3, t3);
+      u4 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index4)), u4, t4);
+      u5 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index5)), u5, t5);
+      u6 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index6)), u6, t6);
+      u7 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index7)), u7, t7);
+      const float32x4_t s0 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased0), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index0)))));
+      const float32x4_t s1 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased1), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index1)))));
+      const float32x4_t s2 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased2), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index2)))));
+      const float32x4_t s3 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased3), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index3)))));
+      const float32x4_t s4 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased4), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index4)))));
+      const float32x4_t s5 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased5), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index5)))));
+      const float32x4_t s6 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased6), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index6)))));
+      const float32x4_t s7 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased7), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index7)))));
+      const float32x4_t e0 = vfmaq_f32(s0, s0, u0);
+      const float32x4_t e1 = vfmaq_f32(s1, s1, u1);
+      const float32x4_t e2 = vfmaq_f32(s2, s2, u2);
+      const float32x4_t e3 = vfmaq_f32(s3, s3, u3);
+      const float32x4_t e4 = vfmaq_f32(s4, s4, u4);
+      const float32x4_t e5 = vfmaq_f32(s5, s5, u5);
+      const float32x4_t e6 = vfmaq_f32(s6, s6, u6);
+      const float32x4_t e7 = vfmaq_f32(s7, s7, u7);
+      vst1q_f32(y + i + 2048, e0);
+      vst1q_f32(y + i + 2052, e1);
+      vst1q_f32(y + i + 2056, e2);
+      vst1q_f32(y + i + 2060, e3);
+      vst1q_f32(y + i + 2064, e4);
+      vst1q_f32(y + i + 2068, e5);
+      vst1q_f32(y + i + 2072, e6);
+      vst1q_f32(y + i + 2076, e7);
+      add_compensated(&block_hi[2][0], &block_lo[2][0], vaddq_f32(e0, e4));
+      add_compensated(&block_hi[2][1], &block_lo[2][1], vaddq_f32(e1, e5));
+      add_compensated(&block_hi[2][2], &block_lo[2][2], vaddq_f32(e2, e6));
+      add_compensated(&block_hi[2][3], &block_lo[2][3], vaddq_f32(e3, e7));
+    }
+    {
+      const float32x4_t x0 = vld1q_f32(x + i + 3072);
+      const float32x4_t x1 = vld1q_f32(x + i + 3076);
+      const float32x4_t x2 = vld1q_f32(x + i + 3080);
+      const float32x4_t x3 = vld1q_f32(x + i + 3084);
+      const float32x4_t x4 = vld1q_f32(x + i + 3088);
+      const float32x4_t x5 = vld1q_f32(x + i + 3092);
+      const float32x4_t x6 = vld1q_f32(x + i + 3096);
+      const float32x4_t x7 = vld1q_f32(x + i + 3100);
+      if constexpr (kLooksAhead) {
+        max[3][0] = vmaxq_f32(max[3][0], vld1q_f32(x + i + 7168));
+        max[3][1] = vmaxq_f32(max[3][1], vld1q_f32(x + i + 7172));
+        max[3][0] = vmaxq_f32(max[3][0], vld1q_f32(x + i + 7176));
+        max[3][1] = vmaxq_f32(max[3][1], vld1q_f32(x + i + 7180));
+        max[3][0] = vmaxq_f32(max[3][0], vld1q_f32(x + i + 7184));
+        max[3][1] = vmaxq_f32(max[3][1], vld1q_f32(x + i + 7188));
+        max[3][0] = vmaxq_f32(max[3][0], vld1q_f32(x + i + 7192));
+        max[3][1] = vmaxq_f32(max[3][1], vld1q_f32(x + i + 7196));
+      }
+
+      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      const float32x4_t clamped0 = vmaxq_f32(lower, x0);
+      const float32x4_t clamped1 = vmaxq_f32(lower, x1);
+      const float32x4_t clamped2 = vmaxq_f32(lower, x2);
+      const float32x4_t clamped3 = vmaxq_f32(lower, x3);
+      const float32x4_t clamped4 = vmaxq_f32(lower, x4);
+      const float32x4_t clamped5 = vmaxq_f32(lower, x5);
+      const float32x4_t clamped6 = vmaxq_f32(lower, x6);
+      const float32x4_t clamped7 = vmaxq_f32(lower, x7);
+      const float32x4_t biased0 = vfmaq_f32(bias, clamped0, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased1 = vfmaq_f32(bias, clamped1, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased2 = vfmaq_f32(bias, clamped2, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased3 = vfmaq_f32(bias, clamped3, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased4 = vfmaq_f32(bias, clamped4, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased5 = vfmaq_f32(bias, clamped5, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased6 = vfmaq_f32(bias, clamped6, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased7 = vfmaq_f32(bias, clamped7, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t n0 = vsubq_f32(biased0, bias);
+      const float32x4_t n1 = vsubq_f32(biased1, bias);
+      const float32x4_t n2 = vsubq_f32(biased2, bias);
+      const float32x4_t n3 = vsubq_f32(biased3, bias);
+      const float32x4_t n4 = vsubq_f32(biased4, bias);
+      const float32x4_t n5 = vsubq_f32(biased5, bias);
+      const float32x4_t n6 = vsubq_f32(biased6, bias);
+      const float32x4_t n7 = vsubq_f32(biased7, bias);
+      const uint8x16_t index0 = neon_table_index(biased0);
+      const uint8x16_t index1 = neon_table_index(biased1);
+      const uint8x16_t index2 = neon_table_index(biased2);
+      const uint8x16_t index3 = neon_table_index(biased3);
+      const uint8x16_t index4 = neon_table_index(biased4);
+      const uint8x16_t index5 = neon_table_index(biased5);
+      const uint8x16_t index6 = neon_table_index(biased6);
+      const uint8x16_t index7 = neon_table_index(biased7);
+      float32x4_t t0 = vfmaq_f32(clamped0, n0, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t1 = vfmaq_f32(clamped1, n1, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t2 = vfmaq_f32(clamped2, n2, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t3 = vfmaq_f32(clamped3, n3, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t4 = vfmaq_f32(clamped4, n4, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t5 = vfmaq_f32(clamped5, n5, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t6 = vfmaq_f32(clamped6, n6, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t7 = vfmaq_f32(clamped7, n7, vdupq_n_f32(-0x1.62E430p-4f));
+      t0 = vfmaq_f32(t0, n0, vdupq_n_f32(0x1.05C610p-32f));
+      t1 = vfmaq_f32(t1, n1, vdupq_n_f32(0x1.05C610p-32f));
+      t2 = vfmaq_f32(t2, n2, vdupq_n_f32(0x1.05C610p-32f));
+      t3 = vfmaq_f32(t3, n3, vdupq_n_f32(0x1.05C610p-32f));
+      t4 = vfmaq_f32(t4, n4, vdupq_n_f32(0x1.05C610p-32f));
+      t5 = vfmaq_f32(t5, n5, vdupq_n_f32(0x1.05C610p-32f));
+      t6 = vfmaq_f32(t6, n6, vdupq_n_f32(0x1.05C610p-32f));
+      t7 = vfmaq_f32(t7, n7, vdupq_n_f32(0x1.05C610p-32f));
+      float32x4_t u0 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t0, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u1 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t1, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u2 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t2, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u3 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t3, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u4 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t4, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u5 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t5, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u6 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t6, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u7 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t7, vdupq_n_f32(0x1.555854p-3f));
+      u0 = vfmaq_f32(vdupq_n_f32(1.0f), u0, t0);
+      u1 = vfmaq_f32(vdupq_n_f32(1.0f), u1, t1);
+      u2 = vfmaq_f32(vdupq_n_f32(1.0f), u2, t2);
+      u3 = vfmaq_f32(vdupq_n_f32(1.0f), u3, t3);
+      u4 = vfmaq_f32(vdupq_n_f32(1.0f), u4, t4);
+      u5 = vfmaq_f32(vdupq_n_f32(1.0f), u5, t5);
+      u6 = vfmaq_f32(vdupq_n_f32(1.0f), u6, t6);
+      u7 = vfmaq_f32(vdupq_n_f32(1.0f), u7, t7);
+      u0 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index0)), u0, t0);
+      u1 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index1)), u1, t1);
+      u2 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index2)), u2, t2);
+      u3 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index3)), u3, t3);
+      u4 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index4)), u4, t4);
+      u5 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index5)), u5, t5);
+      u6 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index6)), u6, t6);
+      u7 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index7)), u7, t7);
+      const float32x4_t s0 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased0), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index0)))));
+      const float32x4_t s1 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased1), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index1)))));
+      const float32x4_t s2 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased2), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index2)))));
+      const float32x4_t s3 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased3), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index3)))));
+      const float32x4_t s4 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased4), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index4)))));
+      const float32x4_t s5 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased5), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index5)))));
+      const float32x4_t s6 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased6), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index6)))));
+      const float32x4_t s7 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased7), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index7)))));
+      const float32x4_t e0 = vfmaq_f32(s0, s0, u0);
+      const float32x4_t e1 = vfmaq_f32(s1, s1, u1);
+      const float32x4_t e2 = vfmaq_f32(s2, s2, u2);
+      const float32x4_t e3 = vfmaq_f32(s3, s3, u3);
+      const float32x4_t e4 = vfmaq_f32(s4, s4, u4);
+      const float32x4_t e5 = vfmaq_f32(s5, s5, u5);
+      const float32x4_t e6 = vfmaq_f32(s6, s6, u6);
+      const float32x4_t e7 = vfmaq_f32(s7, s7, u7);
+      vst1q_f32(y + i + 3072, e0);
+      vst1q_f32(y + i + 3076, e1);
+      vst1q_f32(y + i + 3080, e2);
+      vst1q_f32(y + i + 3084, e3);
+      vst1q_f32(y + i + 3088, e4);
+      vst1q_f32(y + i + 3092, e5);
+      vst1q_f32(y + i + 3096, e6);
+      vst1q_f32(y + i + 3100, e7);
+      add_compensated(&block_hi[3][0], &block_lo[3][0], vaddq_f32(e0, e4));
+      add_compensated(&block_hi[3][1], &block_lo[3][1], vaddq_f32(e1, e5));
+      add_compensated(&block_hi[3][2], &block_lo[3][2], vaddq_f32(e2, e6));
+      add_compensated(&block_hi[3][3], &block_lo[3][3], vaddq_f32(e3, e7));
+    }
   }
-  take_off(&block_hi[0][0], &block_lo[0][0], anchor);
-  hi[0][0] = block_hi[0][0];
-  lo[0][0] = block_lo[0][0];
-  take_off(&block_hi[0][1], &block_lo[0][1], anchor);
-  hi[0][1] = block_hi[0][1];
-  lo[0][1] = block_lo[0][1];
-  take_off(&block_hi[0][2], &block_lo[0][2], anchor);
-  hi[0][2] = block_hi[0][2];
-  lo[0][2] = block_lo[0][2];
-  take_off(&block_hi[0][3], &block_lo[0][3], anchor);
-  hi[0][3] = block_hi[0][3];
-  lo[0][3] = block_lo[0][3];
-  take_off(&block_hi[1][0], &block_lo[1][0], anchor);
-  hi[1][0] = block_hi[1][0];
-  lo[1][0] = block_lo[1][0];
-  take_off(&block_hi[1][1], &block_lo[1][1], anchor);
-  hi[1][1] = block_hi[1][1];
-  lo[1][1] = block_lo[1][1];
-  take_off(&block_hi[1][2], &block_lo[1][2], anchor);
-  hi[1][2] = block_hi[1][2];
-  lo[1][2] = block_lo[1][2];
-  take_off(&block_hi[1][3], &block_lo[1][3], anchor);
-  hi[1][3] = block_hi[1][3];
-  lo[1][3] = block_lo[1][3];
-  take_off(&block_hi[2][0], &block_lo[2][0], anchor);
-  hi[2][0] = block_hi[2][0];
-  lo[2][0] = block_lo[2][0];
-  take_off(&block_hi[2][1], &block_lo[2][1], anchor);
-  hi[2][1] = block_hi[2][1];
-  lo[2][1] = block_lo[2][1];
-  take_off(&block_hi[2][2], &block_lo[2][2], anchor);
-  hi[2][2] = block_hi[2][2];
-  lo[2][2] = block_lo[2][2];
-  take_off(&block_hi[2][3], &block_lo[2][3], anchor);
-  hi[2][3] = block_hi[2][3];
-  lo[2][3] = block_lo[2][3];
-  take_off(&block_hi[3][0], &block_lo[3][0], anchor);
-  hi[3][0] = block_hi[3][0];
-  lo[3][0] = block_lo[3][0];
-  take_off(&block_hi[3][1], &block_lo[3][1], anchor);
-  hi[3][1] = block_hi[3][1];
-  lo[3][1] = block_lo[3][1];
-  take_off(&block_hi[3][2], &block_lo[3][2], anchor);
-  hi[3][2] = block_hi[3][2];
-  lo[3][2] = block_lo[3][2];
-  take_off(&block_hi[3][3], &block_lo[3][3], anchor);
-  hi[3][3] = block_hi[3][3];
-  lo[3][3] = block_lo[3][3];
-  return vmaxvq_f32(vmaxq_f32(max0, max1));
+  take_off(&block_hi[0][0], &block_lo[0][0], anchor[0]);
+  add_pair(&hi[0], &lo[0], block_hi[0][0], block_lo[0][0]);
+  take_off(&block_hi[0][1], &block_lo[0][1], anchor[0]);
+  add_pair(&hi[1], &lo[1], block_hi[0][1], block_lo[0][1]);
+  take_off(&block_hi[0][2], &block_lo[0][2], anchor[0]);
+  add_pair(&hi[2], &lo[2], block_hi[0][2], block_lo[0][2]);
+  take_off(&block_hi[0][3], &block_lo[0][3], anchor[0]);
+  add_pair(&hi[3], &lo[3], block_hi[0][3], block_lo[0][3]);
+  take_off(&block_hi[1][0], &block_lo[1][0], anchor[1]);
+  add_pair(&hi[0], &lo[0], block_hi[1][0], block_lo[1][0]);
+  take_off(&block_hi[1][1], &block_lo[1][1], anchor[1]);
+  add_pair(&hi[1], &lo[1], block_hi[1][1], block_lo[1][1]);
+  take_off(&block_hi[1][2], &block_lo[1][2], anchor[1]);
+  add_pair(&hi[2], &lo[2], block_hi[1][2], block_lo[1][2]);
+  take_off(&block_hi[1][3], &block_lo[1][3], anchor[1]);
+  add_pair(&hi[3], &lo[3], block_hi[1][3], block_lo[1][3]);
+  take_off(&block_hi[2][0], &block_lo[2][0], anchor[2]);
+  add_pair(&hi[0], &lo[0], block_hi[2][0], block_lo[2][0]);
+  take_off(&block_hi[2][1], &block_lo[2][1], anchor[2]);
+  add_pair(&hi[1], &lo[1], block_hi[2][1], block_lo[2][1]);
+  take_off(&block_hi[2][2], &block_lo[2][2], anchor[2]);
+  add_pair(&hi[2], &lo[2], block_hi[2][2], block_lo[2][2]);
+  take_off(&block_hi[2][3], &block_lo[2][3], anchor[2]);
+  add_pair(&hi[3], &lo[3], block_hi[2][3], block_lo[2][3]);
+  take_off(&block_hi[3][0], &block_lo[3][0], anchor[3]);
+  add_pair(&hi[0], &lo[0], block_hi[3][0], block_lo[3][0]);
+  take_off(&block_hi[3][1], &block_lo[3][1], anchor[3]);
+  add_pair(&hi[1], &lo[1], block_hi[3][1], block_lo[3][1]);
+  take_off(&block_hi[3][2], &block_lo[3][2], anchor[3]);
+  add_pair(&hi[2], &lo[2], block_hi[3][2], block_lo[3][2]);
+  take_off(&block_hi[3][3], &block_lo[3][3], anchor[3]);
+  add_pair(&hi[3], &lo[3], block_hi[3][3], block_lo[3][3]);
+  if constexpr (kLooksAhead) {
+    maxima[0] = vmaxvq_f32(vmaxq_f32(max[0][0], max[0][1]));
+    maxima[1] = vmaxvq_f32(vmaxq_f32(max[1][0], max[1][1]));
+    maxima[2] = vmaxvq_f32(vmaxq_f32(max[2][0], max[2][1]));
+    maxima[3] = vmaxvq_f32(vmaxq_f32(max[3][0], max[3][1]));
+  }
 }
 
 extern "C" void smx_f32_raddstoreextexp_ukernel__neon_u128_acc4(size_t n, const float* x, float* y,
@@ -4729,54 +4604,40 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__neon_u128_acc4(size_t n, const 
   struct smx_f32_reference reference;
   smx_f32_reference_init(&reference);
   sum->max = -INFINITY;
-  // In place nothing can be summed anew: the reference is that of the tile's maximum, and blocks are not guessed at.
-  const bool in_place = x == y;
-  if (in_place) {
+  // In place, a tile out of range is left as it is, and the reference is that of the tile's maximum: none can turn out too low.
+  if (x == y) {
     sum->max = maximum(n, x);
     if (!smx_is_in_range(sum->max)) return smx_f32_extended_refuse(sum);
-    hold(&reference, sum->max, hi, lo);
+    smx_f32_reference_move(&reference, sum->max);
   }
-  bool is_guess = false;
-  size_t i = 0;
-  while (i < n) {
-    float32x4_t block_hi[4][4], block_lo[4][4];
-    size_t length = n - i < 1024 ? n - i : 1024;
-    if (!is_guess) {
-      const float block_max = maximum(length, x + i);
-      sum->max = block_max > sum->max ? block_max : sum->max;
-      if (!hold(&reference, block_max, hi, lo)) return smx_f32_extended_refuse(sum);
-      smx_f32_anchor_move(&reference, block_max);
+  float maxima[4];
+  bool has_maxima = false;
+  for (; n >= 4096; n -= 4096) {
+    int32_t anchors[4];
+    for (int b = 0; b < 4; b++) {
+      const float max = has_maxima ? maxima[b] : maximum(1024, x + b * 1024);
+      sum->max = max > sum->max ? max : sum->max;
+      if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
+      anchors[b] = reference.anchor;
     }
-    const bool together = is_guess && n - i >= 4096;
-    if (together) length = 4096;
-    const float max = together
-                          ? sum_blocks_u128_acc4(x + i, y + i, &reference, block_hi, block_lo)
-                          : sum_block_u128_acc4(length, x + i, y + i, &reference, block_hi[0], block_lo[0]);
-    if (is_guess && !(smx_f32_reference_holds(&reference, max) && smx_f32_anchor_holds(&reference, max))) {
-      is_guess = false;
-      continue;
+    has_maxima = n >= 8192;
+    if (has_maxima) {
+      add_blocks_u128_acc4<true>(x, y, &reference, anchors, hi, lo, maxima);
+    } else {
+      add_blocks_u128_acc4<false>(x, y, &reference, anchors, hi, lo, maxima);
     }
-    is_guess = !in_place;
+    x += 4096;
+    y += 4096;
+  }
+  while (n > 0) {
+    const size_t block = n < 1024 ? n : 1024;
+    const float max = maximum(block, x);
     sum->max = max > sum->max ? max : sum->max;
-    add_pair(&hi[0], &lo[0], block_hi[0][0], block_lo[0][0]);
-    add_pair(&hi[1], &lo[1], block_hi[0][1], block_lo[0][1]);
-    add_pair(&hi[2], &lo[2], block_hi[0][2], block_lo[0][2]);
-    add_pair(&hi[3], &lo[3], block_hi[0][3], block_lo[0][3]);
-    if (together) {
-      add_pair(&hi[0], &lo[0], block_hi[1][0], block_lo[1][0]);
-      add_pair(&hi[1], &lo[1], block_hi[1][1], block_lo[1][1]);
-      add_pair(&hi[2], &lo[2], block_hi[1][2], block_lo[1][2]);
-      add_pair(&hi[3], &lo[3], block_hi[1][3], block_lo[1][3]);
-      add_pair(&hi[0], &lo[0], block_hi[2][0], block_lo[2][0]);
-      add_pair(&hi[1], &lo[1], block_hi[2][1], block_lo[2][1]);
-      add_pair(&hi[2], &lo[2], block_hi[2][2], block_lo[2][2]);
-      add_pair(&hi[3], &lo[3], block_hi[2][3], block_lo[2][3]);
-      add_pair(&hi[0], &lo[0], block_hi[3][0], block_lo[3][0]);
-      add_pair(&hi[1], &lo[1], block_hi[3][1], block_lo[3][1]);
-      add_pair(&hi[2], &lo[2], block_hi[3][2], block_lo[3][2]);
-      add_pair(&hi[3], &lo[3], block_hi[3][3], block_lo[3][3]);
-    }
-    i += length;
+    if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
+    add_block_u32(block, x, y, &reference, hi, lo);
+    x += block;
+    y += block;
+    n -= block;
   }
   fold(hi, lo, sum);
   sum->reference = reference.exponent;

@@ -38,6 +38,31 @@ static inline void take_off(float32x4_t* hi, float32x4_t* lo, float32x4_t anchor
   *hi = sum;
 }
 
+// Each row's reference is the exponent of its maximum (smx_exponent_of). Scaled by it, an anchor is the same for all rows.
+static inline void references(float32x4_t max, float32x4_t* lower, float32x4_t* bias) {
+  const float32x4_t rounding = vdupq_n_f32(12582912.0f);
+  const float32x4_t reference =
+      vsubq_f32(vaddq_f32(vmulq_f32(max, vdupq_n_f32(smx_log2e)), rounding), rounding);
+  *lower = vmulq_f32(vaddq_f32(reference, vdupq_n_f32((float)(-127 - SMX_BIAS))), vdupq_n_f32(smx_ln2));
+  *bias = vsubq_f32(vdupq_n_f32(smx_rounding_bias(SMX_BIAS)), vmulq_f32(reference, vdupq_n_f32(8.0f)));
+}
+
+// The reciprocals of rows' sums, as in src/operators/row_sum.h.
+static inline void reciprocals(float32x4_t hi, float32x4_t lo, float32x4_t* reciprocal_hi,
+                               float32x4_t* reciprocal_lo) {
+  const float32x4_t sum = vaddq_f32(hi, lo);
+  const float32x4_t power = neon_inverse_power(sum);
+  const float32x4_t sum_lo = vmulq_f32(vsubq_f32(lo, vsubq_f32(sum, hi)), power);
+  const float32x4_t minus_sum_hi = vsubq_f32(vdupq_n_f32(0.0f), vmulq_f32(sum, power));
+  const float32x4_t reciprocal = vdivq_f32(vdupq_n_f32(-1.0f), minus_sum_hi);
+  float32x4_t residual = vfmaq_f32(vdupq_n_f32(1.0f), minus_sum_hi, reciprocal);
+  residual = vfmaq_f32(residual, vsubq_f32(vdupq_n_f32(0.0f), sum_lo), reciprocal);
+  const float32x4_t to_multiple = vdupq_n_f32(0x1.8p-22f);
+  const float32x4_t low = vsubq_f32(vaddq_f32(vmulq_f32(reciprocal, residual), to_multiple), to_multiple);
+  *reciprocal_hi = vmulq_f32(reciprocal, power);
+  *reciprocal_lo = vmulq_f32(low, power);
+}
+
 static inline float32x4_t lane_maxima(size_t n, const float* x) {
   float32x4_t m0 = vdupq_n_f32(-INFINITY);
   float32x4_t m1 = m0;
@@ -109,30 +134,6 @@ static inline void sum_row_32(size_t n, const float* x, float* y, float* tail, f
     const uint8x16_t index5 = neon_table_index(biased5);
     const uint8x16_t index6 = neon_table_index(biased6);
     const uint8x16_t index7 = neon_table_index(biased7);
-    const float32x4_t s0 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased0), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index0)))));
-    const float32x4_t s1 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased1), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index1)))));
-    const float32x4_t s2 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased2), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index2)))));
-    const float32x4_t s3 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased3), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index3)))));
-    const float32x4_t s4 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased4), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index4)))));
-    const float32x4_t s5 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased5), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index5)))));
-    const float32x4_t s6 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased6), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index6)))));
-    const float32x4_t s7 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased7), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index7)))));
     float32x4_t t0 = vfmaq_f32(clamped0, n0, vdupq_n_f32(-0x1.62E430p-4f));
     float32x4_t t1 = vfmaq_f32(clamped1, n1, vdupq_n_f32(-0x1.62E430p-4f));
     float32x4_t t2 = vfmaq_f32(clamped2, n2, vdupq_n_f32(-0x1.62E430p-4f));
@@ -173,6 +174,30 @@ static inline void sum_row_32(size_t n, const float* x, float* y, float* tail, f
     u5 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index5)), u5, t5);
     u6 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index6)), u6, t6);
     u7 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index7)), u7, t7);
+    const float32x4_t s0 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased0), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index0)))));
+    const float32x4_t s1 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased1), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index1)))));
+    const float32x4_t s2 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased2), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index2)))));
+    const float32x4_t s3 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased3), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index3)))));
+    const float32x4_t s4 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased4), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index4)))));
+    const float32x4_t s5 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased5), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index5)))));
+    const float32x4_t s6 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased6), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index6)))));
+    const float32x4_t s7 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased7), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index7)))));
     const float32x4_t e0 = vfmaq_f32(s0, s0, u0);
     const float32x4_t e1 = vfmaq_f32(s1, s1, u1);
     const float32x4_t e2 = vfmaq_f32(s2, s2, u2);
@@ -241,30 +266,6 @@ static inline void sum_row_32(size_t n, const float* x, float* y, float* tail, f
     const uint8x16_t index5 = neon_table_index(biased5);
     const uint8x16_t index6 = neon_table_index(biased6);
     const uint8x16_t index7 = neon_table_index(biased7);
-    const float32x4_t s0 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased0), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index0)))));
-    const float32x4_t s1 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased1), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index1)))));
-    const float32x4_t s2 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased2), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index2)))));
-    const float32x4_t s3 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased3), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index3)))));
-    const float32x4_t s4 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased4), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index4)))));
-    const float32x4_t s5 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased5), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index5)))));
-    const float32x4_t s6 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased6), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index6)))));
-    const float32x4_t s7 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased7), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index7)))));
     float32x4_t t0 = vfmaq_f32(clamped0, n0, vdupq_n_f32(-0x1.62E430p-4f));
     float32x4_t t1 = vfmaq_f32(clamped1, n1, vdupq_n_f32(-0x1.62E430p-4f));
     float32x4_t t2 = vfmaq_f32(clamped2, n2, vdupq_n_f32(-0x1.62E430p-4f));
@@ -305,6 +306,30 @@ static inline void sum_row_32(size_t n, const float* x, float* y, float* tail, f
     u5 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index5)), u5, t5);
     u6 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index6)), u6, t6);
     u7 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index7)), u7, t7);
+    const float32x4_t s0 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased0), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index0)))));
+    const float32x4_t s1 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased1), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index1)))));
+    const float32x4_t s2 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased2), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index2)))));
+    const float32x4_t s3 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased3), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index3)))));
+    const float32x4_t s4 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased4), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index4)))));
+    const float32x4_t s5 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased5), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index5)))));
+    const float32x4_t s6 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased6), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index6)))));
+    const float32x4_t s7 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased7), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index7)))));
     const float32x4_t e0 = vfmaq_f32(s0, s0, u0);
     const float32x4_t e1 = vfmaq_f32(s1, s1, u1);
     const float32x4_t e2 = vfmaq_f32(s2, s2, u2);
@@ -346,258 +371,266 @@ static inline void sum_row_64(size_t n, const float* x, float* y, float* tail, f
 
   size_t i = 0;
   for (; i + 64 <= n; i += 64) {
-    const float32x4_t x0 = vld1q_f32(x + i + 0);
-    const float32x4_t x1 = vld1q_f32(x + i + 4);
-    const float32x4_t x2 = vld1q_f32(x + i + 8);
-    const float32x4_t x3 = vld1q_f32(x + i + 12);
-    const float32x4_t x4 = vld1q_f32(x + i + 16);
-    const float32x4_t x5 = vld1q_f32(x + i + 20);
-    const float32x4_t x6 = vld1q_f32(x + i + 24);
-    const float32x4_t x7 = vld1q_f32(x + i + 28);
-    const float32x4_t x8 = vld1q_f32(x + i + 32);
-    const float32x4_t x9 = vld1q_f32(x + i + 36);
-    const float32x4_t x10 = vld1q_f32(x + i + 40);
-    const float32x4_t x11 = vld1q_f32(x + i + 44);
-    const float32x4_t x12 = vld1q_f32(x + i + 48);
-    const float32x4_t x13 = vld1q_f32(x + i + 52);
-    const float32x4_t x14 = vld1q_f32(x + i + 56);
-    const float32x4_t x15 = vld1q_f32(x + i + 60);
+    {
+      const float32x4_t x0 = vld1q_f32(x + i + 0);
+      const float32x4_t x1 = vld1q_f32(x + i + 4);
+      const float32x4_t x2 = vld1q_f32(x + i + 8);
+      const float32x4_t x3 = vld1q_f32(x + i + 12);
+      const float32x4_t x4 = vld1q_f32(x + i + 16);
+      const float32x4_t x5 = vld1q_f32(x + i + 20);
+      const float32x4_t x6 = vld1q_f32(x + i + 24);
+      const float32x4_t x7 = vld1q_f32(x + i + 28);
 
-    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
-    const float32x4_t clamped0 = vmaxq_f32(lower, x0);
-    const float32x4_t clamped1 = vmaxq_f32(lower, x1);
-    const float32x4_t clamped2 = vmaxq_f32(lower, x2);
-    const float32x4_t clamped3 = vmaxq_f32(lower, x3);
-    const float32x4_t clamped4 = vmaxq_f32(lower, x4);
-    const float32x4_t clamped5 = vmaxq_f32(lower, x5);
-    const float32x4_t clamped6 = vmaxq_f32(lower, x6);
-    const float32x4_t clamped7 = vmaxq_f32(lower, x7);
-    const float32x4_t clamped8 = vmaxq_f32(lower, x8);
-    const float32x4_t clamped9 = vmaxq_f32(lower, x9);
-    const float32x4_t clamped10 = vmaxq_f32(lower, x10);
-    const float32x4_t clamped11 = vmaxq_f32(lower, x11);
-    const float32x4_t clamped12 = vmaxq_f32(lower, x12);
-    const float32x4_t clamped13 = vmaxq_f32(lower, x13);
-    const float32x4_t clamped14 = vmaxq_f32(lower, x14);
-    const float32x4_t clamped15 = vmaxq_f32(lower, x15);
-    const float32x4_t biased0 = vfmaq_f32(bias, clamped0, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased1 = vfmaq_f32(bias, clamped1, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased2 = vfmaq_f32(bias, clamped2, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased3 = vfmaq_f32(bias, clamped3, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased4 = vfmaq_f32(bias, clamped4, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased5 = vfmaq_f32(bias, clamped5, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased6 = vfmaq_f32(bias, clamped6, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased7 = vfmaq_f32(bias, clamped7, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased8 = vfmaq_f32(bias, clamped8, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased9 = vfmaq_f32(bias, clamped9, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased10 = vfmaq_f32(bias, clamped10, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased11 = vfmaq_f32(bias, clamped11, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased12 = vfmaq_f32(bias, clamped12, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased13 = vfmaq_f32(bias, clamped13, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased14 = vfmaq_f32(bias, clamped14, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased15 = vfmaq_f32(bias, clamped15, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t n0 = vsubq_f32(biased0, bias);
-    const float32x4_t n1 = vsubq_f32(biased1, bias);
-    const float32x4_t n2 = vsubq_f32(biased2, bias);
-    const float32x4_t n3 = vsubq_f32(biased3, bias);
-    const float32x4_t n4 = vsubq_f32(biased4, bias);
-    const float32x4_t n5 = vsubq_f32(biased5, bias);
-    const float32x4_t n6 = vsubq_f32(biased6, bias);
-    const float32x4_t n7 = vsubq_f32(biased7, bias);
-    const float32x4_t n8 = vsubq_f32(biased8, bias);
-    const float32x4_t n9 = vsubq_f32(biased9, bias);
-    const float32x4_t n10 = vsubq_f32(biased10, bias);
-    const float32x4_t n11 = vsubq_f32(biased11, bias);
-    const float32x4_t n12 = vsubq_f32(biased12, bias);
-    const float32x4_t n13 = vsubq_f32(biased13, bias);
-    const float32x4_t n14 = vsubq_f32(biased14, bias);
-    const float32x4_t n15 = vsubq_f32(biased15, bias);
-    const uint8x16_t index0 = neon_table_index(biased0);
-    const uint8x16_t index1 = neon_table_index(biased1);
-    const uint8x16_t index2 = neon_table_index(biased2);
-    const uint8x16_t index3 = neon_table_index(biased3);
-    const uint8x16_t index4 = neon_table_index(biased4);
-    const uint8x16_t index5 = neon_table_index(biased5);
-    const uint8x16_t index6 = neon_table_index(biased6);
-    const uint8x16_t index7 = neon_table_index(biased7);
-    const uint8x16_t index8 = neon_table_index(biased8);
-    const uint8x16_t index9 = neon_table_index(biased9);
-    const uint8x16_t index10 = neon_table_index(biased10);
-    const uint8x16_t index11 = neon_table_index(biased11);
-    const uint8x16_t index12 = neon_table_index(biased12);
-    const uint8x16_t index13 = neon_table_index(biased13);
-    const uint8x16_t index14 = neon_table_index(biased14);
-    const uint8x16_t index15 = neon_table_index(biased15);
-    const float32x4_t s0 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased0), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index0)))));
-    const float32x4_t s1 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased1), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index1)))));
-    const float32x4_t s2 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased2), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index2)))));
-    const float32x4_t s3 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased3), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index3)))));
-    const float32x4_t s4 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased4), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index4)))));
-    const float32x4_t s5 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased5), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index5)))));
-    const float32x4_t s6 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased6), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index6)))));
-    const float32x4_t s7 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased7), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index7)))));
-    const float32x4_t s8 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased8), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index8)))));
-    const float32x4_t s9 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased9), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index9)))));
-    const float32x4_t s10 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased10), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index10)))));
-    const float32x4_t s11 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased11), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index11)))));
-    const float32x4_t s12 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased12), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index12)))));
-    const float32x4_t s13 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased13), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index13)))));
-    const float32x4_t s14 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased14), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index14)))));
-    const float32x4_t s15 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased15), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index15)))));
-    float32x4_t t0 = vfmaq_f32(clamped0, n0, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t1 = vfmaq_f32(clamped1, n1, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t2 = vfmaq_f32(clamped2, n2, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t3 = vfmaq_f32(clamped3, n3, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t4 = vfmaq_f32(clamped4, n4, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t5 = vfmaq_f32(clamped5, n5, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t6 = vfmaq_f32(clamped6, n6, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t7 = vfmaq_f32(clamped7, n7, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t8 = vfmaq_f32(clamped8, n8, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t9 = vfmaq_f32(clamped9, n9, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t10 = vfmaq_f32(clamped10, n10, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t11 = vfmaq_f32(clamped11, n11, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t12 = vfmaq_f32(clamped12, n12, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t13 = vfmaq_f32(clamped13, n13, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t14 = vfmaq_f32(clamped14, n14, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t15 = vfmaq_f32(clamped15, n15, vdupq_n_f32(-0x1.62E430p-4f));
-    t0 = vfmaq_f32(t0, n0, vdupq_n_f32(0x1.05C610p-32f));
-    t1 = vfmaq_f32(t1, n1, vdupq_n_f32(0x1.05C610p-32f));
-    t2 = vfmaq_f32(t2, n2, vdupq_n_f32(0x1.05C610p-32f));
-    t3 = vfmaq_f32(t3, n3, vdupq_n_f32(0x1.05C610p-32f));
-    t4 = vfmaq_f32(t4, n4, vdupq_n_f32(0x1.05C610p-32f));
-    t5 = vfmaq_f32(t5, n5, vdupq_n_f32(0x1.05C610p-32f));
-    t6 = vfmaq_f32(t6, n6, vdupq_n_f32(0x1.05C610p-32f));
-    t7 = vfmaq_f32(t7, n7, vdupq_n_f32(0x1.05C610p-32f));
-    t8 = vfmaq_f32(t8, n8, vdupq_n_f32(0x1.05C610p-32f));
-    t9 = vfmaq_f32(t9, n9, vdupq_n_f32(0x1.05C610p-32f));
-    t10 = vfmaq_f32(t10, n10, vdupq_n_f32(0x1.05C610p-32f));
-    t11 = vfmaq_f32(t11, n11, vdupq_n_f32(0x1.05C610p-32f));
-    t12 = vfmaq_f32(t12, n12, vdupq_n_f32(0x1.05C610p-32f));
-    t13 = vfmaq_f32(t13, n13, vdupq_n_f32(0x1.05C610p-32f));
-    t14 = vfmaq_f32(t14, n14, vdupq_n_f32(0x1.05C610p-32f));
-    t15 = vfmaq_f32(t15, n15, vdupq_n_f32(0x1.05C610p-32f));
-    float32x4_t u0 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t0, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u1 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t1, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u2 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t2, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u3 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t3, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u4 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t4, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u5 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t5, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u6 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t6, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u7 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t7, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u8 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t8, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u9 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t9, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u10 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t10, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u11 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t11, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u12 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t12, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u13 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t13, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u14 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t14, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u15 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t15, vdupq_n_f32(0x1.555854p-3f));
-    u0 = vfmaq_f32(vdupq_n_f32(1.0f), u0, t0);
-    u1 = vfmaq_f32(vdupq_n_f32(1.0f), u1, t1);
-    u2 = vfmaq_f32(vdupq_n_f32(1.0f), u2, t2);
-    u3 = vfmaq_f32(vdupq_n_f32(1.0f), u3, t3);
-    u4 = vfmaq_f32(vdupq_n_f32(1.0f), u4, t4);
-    u5 = vfmaq_f32(vdupq_n_f32(1.0f), u5, t5);
-    u6 = vfmaq_f32(vdupq_n_f32(1.0f), u6, t6);
-    u7 = vfmaq_f32(vdupq_n_f32(1.0f), u7, t7);
-    u8 = vfmaq_f32(vdupq_n_f32(1.0f), u8, t8);
-    u9 = vfmaq_f32(vdupq_n_f32(1.0f), u9, t9);
-    u10 = vfmaq_f32(vdupq_n_f32(1.0f), u10, t10);
-    u11 = vfmaq_f32(vdupq_n_f32(1.0f), u11, t11);
-    u12 = vfmaq_f32(vdupq_n_f32(1.0f), u12, t12);
-    u13 = vfmaq_f32(vdupq_n_f32(1.0f), u13, t13);
-    u14 = vfmaq_f32(vdupq_n_f32(1.0f), u14, t14);
-    u15 = vfmaq_f32(vdupq_n_f32(1.0f), u15, t15);
-    u0 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index0)), u0, t0);
-    u1 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index1)), u1, t1);
-    u2 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index2)), u2, t2);
-    u3 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index3)), u3, t3);
-    u4 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index4)), u4, t4);
-    u5 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index5)), u5, t5);
-    u6 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index6)), u6, t6);
-    u7 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index7)), u7, t7);
-    u8 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index8)), u8, t8);
-    u9 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index9)), u9, t9);
-    u10 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index10)), u10, t10);
-    u11 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index11)), u11, t11);
-    u12 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index12)), u12, t12);
-    u13 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index13)), u13, t13);
-    u14 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index14)), u14, t14);
-    u15 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index15)), u15, t15);
-    const float32x4_t e0 = vfmaq_f32(s0, s0, u0);
-    const float32x4_t e1 = vfmaq_f32(s1, s1, u1);
-    const float32x4_t e2 = vfmaq_f32(s2, s2, u2);
-    const float32x4_t e3 = vfmaq_f32(s3, s3, u3);
-    const float32x4_t e4 = vfmaq_f32(s4, s4, u4);
-    const float32x4_t e5 = vfmaq_f32(s5, s5, u5);
-    const float32x4_t e6 = vfmaq_f32(s6, s6, u6);
-    const float32x4_t e7 = vfmaq_f32(s7, s7, u7);
-    const float32x4_t e8 = vfmaq_f32(s8, s8, u8);
-    const float32x4_t e9 = vfmaq_f32(s9, s9, u9);
-    const float32x4_t e10 = vfmaq_f32(s10, s10, u10);
-    const float32x4_t e11 = vfmaq_f32(s11, s11, u11);
-    const float32x4_t e12 = vfmaq_f32(s12, s12, u12);
-    const float32x4_t e13 = vfmaq_f32(s13, s13, u13);
-    const float32x4_t e14 = vfmaq_f32(s14, s14, u14);
-    const float32x4_t e15 = vfmaq_f32(s15, s15, u15);
-    vst1q_f32(y + i + 0, e0);
-    vst1q_f32(y + i + 4, e1);
-    vst1q_f32(y + i + 8, e2);
-    vst1q_f32(y + i + 12, e3);
-    vst1q_f32(y + i + 16, e4);
-    vst1q_f32(y + i + 20, e5);
-    vst1q_f32(y + i + 24, e6);
-    vst1q_f32(y + i + 28, e7);
-    vst1q_f32(y + i + 32, e8);
-    vst1q_f32(y + i + 36, e9);
-    vst1q_f32(y + i + 40, e10);
-    vst1q_f32(y + i + 44, e11);
-    vst1q_f32(y + i + 48, e12);
-    vst1q_f32(y + i + 52, e13);
-    vst1q_f32(y + i + 56, e14);
-    vst1q_f32(y + i + 60, e15);
-    add_compensated(&block_hi[0], &block_lo[0], vaddq_f32(e0, e4));
-    add_compensated(&block_hi[1], &block_lo[1], vaddq_f32(e1, e5));
-    add_compensated(&block_hi[2], &block_lo[2], vaddq_f32(e2, e6));
-    add_compensated(&block_hi[3], &block_lo[3], vaddq_f32(e3, e7));
-    add_compensated(&block_hi[0], &block_lo[0], vaddq_f32(e8, e12));
-    add_compensated(&block_hi[1], &block_lo[1], vaddq_f32(e9, e13));
-    add_compensated(&block_hi[2], &block_lo[2], vaddq_f32(e10, e14));
-    add_compensated(&block_hi[3], &block_lo[3], vaddq_f32(e11, e15));
+      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      const float32x4_t clamped0 = vmaxq_f32(lower, x0);
+      const float32x4_t clamped1 = vmaxq_f32(lower, x1);
+      const float32x4_t clamped2 = vmaxq_f32(lower, x2);
+      const float32x4_t clamped3 = vmaxq_f32(lower, x3);
+      const float32x4_t clamped4 = vmaxq_f32(lower, x4);
+      const float32x4_t clamped5 = vmaxq_f32(lower, x5);
+      const float32x4_t clamped6 = vmaxq_f32(lower, x6);
+      const float32x4_t clamped7 = vmaxq_f32(lower, x7);
+      const float32x4_t biased0 = vfmaq_f32(bias, clamped0, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased1 = vfmaq_f32(bias, clamped1, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased2 = vfmaq_f32(bias, clamped2, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased3 = vfmaq_f32(bias, clamped3, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased4 = vfmaq_f32(bias, clamped4, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased5 = vfmaq_f32(bias, clamped5, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased6 = vfmaq_f32(bias, clamped6, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased7 = vfmaq_f32(bias, clamped7, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t n0 = vsubq_f32(biased0, bias);
+      const float32x4_t n1 = vsubq_f32(biased1, bias);
+      const float32x4_t n2 = vsubq_f32(biased2, bias);
+      const float32x4_t n3 = vsubq_f32(biased3, bias);
+      const float32x4_t n4 = vsubq_f32(biased4, bias);
+      const float32x4_t n5 = vsubq_f32(biased5, bias);
+      const float32x4_t n6 = vsubq_f32(biased6, bias);
+      const float32x4_t n7 = vsubq_f32(biased7, bias);
+      const uint8x16_t index0 = neon_table_index(biased0);
+      const uint8x16_t index1 = neon_table_index(biased1);
+      const uint8x16_t index2 = neon_table_index(biased2);
+      const uint8x16_t index3 = neon_table_index(biased3);
+      const uint8x16_t index4 = neon_table_index(biased4);
+      const uint8x16_t index5 = neon_table_index(biased5);
+      const uint8x16_t index6 = neon_table_index(biased6);
+      const uint8x16_t index7 = neon_table_index(biased7);
+      float32x4_t t0 = vfmaq_f32(clamped0, n0, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t1 = vfmaq_f32(clamped1, n1, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t2 = vfmaq_f32(clamped2, n2, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t3 = vfmaq_f32(clamped3, n3, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t4 = vfmaq_f32(clamped4, n4, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t5 = vfmaq_f32(clamped5, n5, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t6 = vfmaq_f32(clamped6, n6, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t7 = vfmaq_f32(clamped7, n7, vdupq_n_f32(-0x1.62E430p-4f));
+      t0 = vfmaq_f32(t0, n0, vdupq_n_f32(0x1.05C610p-32f));
+      t1 = vfmaq_f32(t1, n1, vdupq_n_f32(0x1.05C610p-32f));
+      t2 = vfmaq_f32(t2, n2, vdupq_n_f32(0x1.05C610p-32f));
+      t3 = vfmaq_f32(t3, n3, vdupq_n_f32(0x1.05C610p-32f));
+      t4 = vfmaq_f32(t4, n4, vdupq_n_f32(0x1.05C610p-32f));
+      t5 = vfmaq_f32(t5, n5, vdupq_n_f32(0x1.05C610p-32f));
+      t6 = vfmaq_f32(t6, n6, vdupq_n_f32(0x1.05C610p-32f));
+      t7 = vfmaq_f32(t7, n7, vdupq_n_f32(0x1.05C610p-32f));
+      float32x4_t u0 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t0, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u1 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t1, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u2 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t2, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u3 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t3, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u4 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t4, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u5 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t5, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u6 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t6, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u7 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t7, vdupq_n_f32(0x1.555854p-3f));
+      u0 = vfmaq_f32(vdupq_n_f32(1.0f), u0, t0);
+      u1 = vfmaq_f32(vdupq_n_f32(1.0f), u1, t1);
+      u2 = vfmaq_f32(vdupq_n_f32(1.0f), u2, t2);
+      u3 = vfmaq_f32(vdupq_n_f32(1.0f), u3, t3);
+      u4 = vfmaq_f32(vdupq_n_f32(1.0f), u4, t4);
+      u5 = vfmaq_f32(vdupq_n_f32(1.0f), u5, t5);
+      u6 = vfmaq_f32(vdupq_n_f32(1.0f), u6, t6);
+      u7 = vfmaq_f32(vdupq_n_f32(1.0f), u7, t7);
+      u0 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index0)), u0, t0);
+      u1 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index1)), u1, t1);
+      u2 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index2)), u2, t2);
+      u3 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index3)), u3, t3);
+      u4 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index4)), u4, t4);
+      u5 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index5)), u5, t5);
+      u6 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index6)), u6, t6);
+      u7 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index7)), u7, t7);
+      const float32x4_t s0 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased0), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index0)))));
+      const float32x4_t s1 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased1), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index1)))));
+      const float32x4_t s2 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased2), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index2)))));
+      const float32x4_t s3 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased3), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index3)))));
+      const float32x4_t s4 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased4), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index4)))));
+      const float32x4_t s5 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased5), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index5)))));
+      const float32x4_t s6 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased6), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index6)))));
+      const float32x4_t s7 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased7), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index7)))));
+      const float32x4_t e0 = vfmaq_f32(s0, s0, u0);
+      const float32x4_t e1 = vfmaq_f32(s1, s1, u1);
+      const float32x4_t e2 = vfmaq_f32(s2, s2, u2);
+      const float32x4_t e3 = vfmaq_f32(s3, s3, u3);
+      const float32x4_t e4 = vfmaq_f32(s4, s4, u4);
+      const float32x4_t e5 = vfmaq_f32(s5, s5, u5);
+      const float32x4_t e6 = vfmaq_f32(s6, s6, u6);
+      const float32x4_t e7 = vfmaq_f32(s7, s7, u7);
+      vst1q_f32(y + i + 0, e0);
+      vst1q_f32(y + i + 4, e1);
+      vst1q_f32(y + i + 8, e2);
+      vst1q_f32(y + i + 12, e3);
+      vst1q_f32(y + i + 16, e4);
+      vst1q_f32(y + i + 20, e5);
+      vst1q_f32(y + i + 24, e6);
+      vst1q_f32(y + i + 28, e7);
+      add_compensated(&block_hi[0], &block_lo[0], vaddq_f32(e0, e4));
+      add_compensated(&block_hi[1], &block_lo[1], vaddq_f32(e1, e5));
+      add_compensated(&block_hi[2], &block_lo[2], vaddq_f32(e2, e6));
+      add_compensated(&block_hi[3], &block_lo[3], vaddq_f32(e3, e7));
+    }
+    {
+      const float32x4_t x0 = vld1q_f32(x + i + 32);
+      const float32x4_t x1 = vld1q_f32(x + i + 36);
+      const float32x4_t x2 = vld1q_f32(x + i + 40);
+      const float32x4_t x3 = vld1q_f32(x + i + 44);
+      const float32x4_t x4 = vld1q_f32(x + i + 48);
+      const float32x4_t x5 = vld1q_f32(x + i + 52);
+      const float32x4_t x6 = vld1q_f32(x + i + 56);
+      const float32x4_t x7 = vld1q_f32(x + i + 60);
+
+      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      const float32x4_t clamped0 = vmaxq_f32(lower, x0);
+      const float32x4_t clamped1 = vmaxq_f32(lower, x1);
+      const float32x4_t clamped2 = vmaxq_f32(lower, x2);
+      const float32x4_t clamped3 = vmaxq_f32(lower, x3);
+      const float32x4_t clamped4 = vmaxq_f32(lower, x4);
+      const float32x4_t clamped5 = vmaxq_f32(lower, x5);
+      const float32x4_t clamped6 = vmaxq_f32(lower, x6);
+      const float32x4_t clamped7 = vmaxq_f32(lower, x7);
+      const float32x4_t biased0 = vfmaq_f32(bias, clamped0, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased1 = vfmaq_f32(bias, clamped1, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased2 = vfmaq_f32(bias, clamped2, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased3 = vfmaq_f32(bias, clamped3, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased4 = vfmaq_f32(bias, clamped4, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased5 = vfmaq_f32(bias, clamped5, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased6 = vfmaq_f32(bias, clamped6, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased7 = vfmaq_f32(bias, clamped7, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t n0 = vsubq_f32(biased0, bias);
+      const float32x4_t n1 = vsubq_f32(biased1, bias);
+      const float32x4_t n2 = vsubq_f32(biased2, bias);
+      const float32x4_t n3 = vsubq_f32(biased3, bias);
+      const float32x4_t n4 = vsubq_f32(biased4, bias);
+      const float32x4_t n5 = vsubq_f32(biased5, bias);
+      const float32x4_t n6 = vsubq_f32(biased6, bias);
+      const float32x4_t n7 = vsubq_f32(biased7, bias);
+      const uint8x16_t index0 = neon_table_index(biased0);
+      const uint8x16_t index1 = neon_table_index(biased1);
+      const uint8x16_t index2 = neon_table_index(biased2);
+      const uint8x16_t index3 = neon_table_index(biased3);
+      const uint8x16_t index4 = neon_table_index(biased4);
+      const uint8x16_t index5 = neon_table_index(biased5);
+      const uint8x16_t index6 = neon_table_index(biased6);
+      const uint8x16_t index7 = neon_table_index(biased7);
+      float32x4_t t0 = vfmaq_f32(clamped0, n0, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t1 = vfmaq_f32(clamped1, n1, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t2 = vfmaq_f32(clamped2, n2, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t3 = vfmaq_f32(clamped3, n3, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t4 = vfmaq_f32(clamped4, n4, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t5 = vfmaq_f32(clamped5, n5, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t6 = vfmaq_f32(clamped6, n6, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t7 = vfmaq_f32(clamped7, n7, vdupq_n_f32(-0x1.62E430p-4f));
+      t0 = vfmaq_f32(t0, n0, vdupq_n_f32(0x1.05C610p-32f));
+      t1 = vfmaq_f32(t1, n1, vdupq_n_f32(0x1.05C610p-32f));
+      t2 = vfmaq_f32(t2, n2, vdupq_n_f32(0x1.05C610p-32f));
+      t3 = vfmaq_f32(t3, n3, vdupq_n_f32(0x1.05C610p-32f));
+      t4 = vfmaq_f32(t4, n4, vdupq_n_f32(0x1.05C610p-32f));
+      t5 = vfmaq_f32(t5, n5, vdupq_n_f32(0x1.05C610p-32f));
+      t6 = vfmaq_f32(t6, n6, vdupq_n_f32(0x1.05C610p-32f));
+      t7 = vfmaq_f32(t7, n7, vdupq_n_f32(0x1.05C610p-32f));
+      float32x4_t u0 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t0, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u1 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t1, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u2 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t2, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u3 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t3, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u4 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t4, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u5 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t5, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u6 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t6, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u7 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t7, vdupq_n_f32(0x1.555854p-3f));
+      u0 = vfmaq_f32(vdupq_n_f32(1.0f), u0, t0);
+      u1 = vfmaq_f32(vdupq_n_f32(1.0f), u1, t1);
+      u2 = vfmaq_f32(vdupq_n_f32(1.0f), u2, t2);
+      u3 = vfmaq_f32(vdupq_n_f32(1.0f), u3, t3);
+      u4 = vfmaq_f32(vdupq_n_f32(1.0f), u4, t4);
+      u5 = vfmaq_f32(vdupq_n_f32(1.0f), u5, t5);
+      u6 = vfmaq_f32(vdupq_n_f32(1.0f), u6, t6);
+      u7 = vfmaq_f32(vdupq_n_f32(1.0f), u7, t7);
+      u0 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index0)), u0, t0);
+      u1 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index1)), u1, t1);
+      u2 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index2)), u2, t2);
+      u3 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index3)), u3, t3);
+      u4 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index4)), u4, t4);
+      u5 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index5)), u5, t5);
+      u6 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index6)), u6, t6);
+      u7 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index7)), u7, t7);
+      const float32x4_t s0 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased0), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index0)))));
+      const float32x4_t s1 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased1), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index1)))));
+      const float32x4_t s2 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased2), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index2)))));
+      const float32x4_t s3 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased3), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index3)))));
+      const float32x4_t s4 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased4), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index4)))));
+      const float32x4_t s5 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased5), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index5)))));
+      const float32x4_t s6 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased6), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index6)))));
+      const float32x4_t s7 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased7), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index7)))));
+      const float32x4_t e0 = vfmaq_f32(s0, s0, u0);
+      const float32x4_t e1 = vfmaq_f32(s1, s1, u1);
+      const float32x4_t e2 = vfmaq_f32(s2, s2, u2);
+      const float32x4_t e3 = vfmaq_f32(s3, s3, u3);
+      const float32x4_t e4 = vfmaq_f32(s4, s4, u4);
+      const float32x4_t e5 = vfmaq_f32(s5, s5, u5);
+      const float32x4_t e6 = vfmaq_f32(s6, s6, u6);
+      const float32x4_t e7 = vfmaq_f32(s7, s7, u7);
+      vst1q_f32(y + i + 32, e0);
+      vst1q_f32(y + i + 36, e1);
+      vst1q_f32(y + i + 40, e2);
+      vst1q_f32(y + i + 44, e3);
+      vst1q_f32(y + i + 48, e4);
+      vst1q_f32(y + i + 52, e5);
+      vst1q_f32(y + i + 56, e6);
+      vst1q_f32(y + i + 60, e7);
+      add_compensated(&block_hi[0], &block_lo[0], vaddq_f32(e0, e4));
+      add_compensated(&block_hi[1], &block_lo[1], vaddq_f32(e1, e5));
+      add_compensated(&block_hi[2], &block_lo[2], vaddq_f32(e2, e6));
+      add_compensated(&block_hi[3], &block_lo[3], vaddq_f32(e3, e7));
+    }
   }
   for (; i + 32 <= n; i += 32) {
     const float32x4_t x0 = vld1q_f32(x + i + 0);
@@ -644,30 +677,6 @@ static inline void sum_row_64(size_t n, const float* x, float* y, float* tail, f
     const uint8x16_t index5 = neon_table_index(biased5);
     const uint8x16_t index6 = neon_table_index(biased6);
     const uint8x16_t index7 = neon_table_index(biased7);
-    const float32x4_t s0 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased0), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index0)))));
-    const float32x4_t s1 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased1), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index1)))));
-    const float32x4_t s2 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased2), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index2)))));
-    const float32x4_t s3 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased3), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index3)))));
-    const float32x4_t s4 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased4), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index4)))));
-    const float32x4_t s5 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased5), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index5)))));
-    const float32x4_t s6 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased6), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index6)))));
-    const float32x4_t s7 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased7), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index7)))));
     float32x4_t t0 = vfmaq_f32(clamped0, n0, vdupq_n_f32(-0x1.62E430p-4f));
     float32x4_t t1 = vfmaq_f32(clamped1, n1, vdupq_n_f32(-0x1.62E430p-4f));
     float32x4_t t2 = vfmaq_f32(clamped2, n2, vdupq_n_f32(-0x1.62E430p-4f));
@@ -708,6 +717,30 @@ static inline void sum_row_64(size_t n, const float* x, float* y, float* tail, f
     u5 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index5)), u5, t5);
     u6 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index6)), u6, t6);
     u7 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index7)), u7, t7);
+    const float32x4_t s0 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased0), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index0)))));
+    const float32x4_t s1 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased1), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index1)))));
+    const float32x4_t s2 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased2), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index2)))));
+    const float32x4_t s3 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased3), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index3)))));
+    const float32x4_t s4 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased4), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index4)))));
+    const float32x4_t s5 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased5), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index5)))));
+    const float32x4_t s6 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased6), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index6)))));
+    const float32x4_t s7 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased7), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index7)))));
     const float32x4_t e0 = vfmaq_f32(s0, s0, u0);
     const float32x4_t e1 = vfmaq_f32(s1, s1, u1);
     const float32x4_t e2 = vfmaq_f32(s2, s2, u2);
@@ -776,30 +809,6 @@ static inline void sum_row_64(size_t n, const float* x, float* y, float* tail, f
     const uint8x16_t index5 = neon_table_index(biased5);
     const uint8x16_t index6 = neon_table_index(biased6);
     const uint8x16_t index7 = neon_table_index(biased7);
-    const float32x4_t s0 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased0), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index0)))));
-    const float32x4_t s1 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased1), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index1)))));
-    const float32x4_t s2 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased2), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index2)))));
-    const float32x4_t s3 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased3), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index3)))));
-    const float32x4_t s4 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased4), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index4)))));
-    const float32x4_t s5 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased5), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index5)))));
-    const float32x4_t s6 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased6), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index6)))));
-    const float32x4_t s7 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased7), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index7)))));
     float32x4_t t0 = vfmaq_f32(clamped0, n0, vdupq_n_f32(-0x1.62E430p-4f));
     float32x4_t t1 = vfmaq_f32(clamped1, n1, vdupq_n_f32(-0x1.62E430p-4f));
     float32x4_t t2 = vfmaq_f32(clamped2, n2, vdupq_n_f32(-0x1.62E430p-4f));
@@ -840,6 +849,30 @@ static inline void sum_row_64(size_t n, const float* x, float* y, float* tail, f
     u5 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index5)), u5, t5);
     u6 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index6)), u6, t6);
     u7 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index7)), u7, t7);
+    const float32x4_t s0 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased0), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index0)))));
+    const float32x4_t s1 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased1), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index1)))));
+    const float32x4_t s2 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased2), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index2)))));
+    const float32x4_t s3 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased3), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index3)))));
+    const float32x4_t s4 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased4), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index4)))));
+    const float32x4_t s5 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased5), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index5)))));
+    const float32x4_t s6 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased6), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index6)))));
+    const float32x4_t s7 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased7), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index7)))));
     const float32x4_t e0 = vfmaq_f32(s0, s0, u0);
     const float32x4_t e1 = vfmaq_f32(s1, s1, u1);
     const float32x4_t e2 = vfmaq_f32(s2, s2, u2);
@@ -892,33 +925,6 @@ static inline void scale_row(size_t n, float* y, const float* tail, float32x4_t 
   if (n > 0) neon_store_tail(y, (ptrdiff_t)n, neon_scaled(vld1q_f32(tail), hi, lo));
 }
 
-// Each row's reference is the exponent of its maximum (smx_exponent_of).
-static inline void set_references(float32x4_t max, float* lower, float* bias) {
-  const float32x4_t rounding = vdupq_n_f32(12582912.0f);
-  const float32x4_t reference =
-      vsubq_f32(vaddq_f32(vmulq_f32(max, vdupq_n_f32(smx_log2e)), rounding), rounding);
-  vst1q_f32(lower,
-            vmulq_f32(vaddq_f32(reference, vdupq_n_f32((float)(-127 - SMX_BIAS))), vdupq_n_f32(smx_ln2)));
-  vst1q_f32(bias,
-            vsubq_f32(vdupq_n_f32(smx_rounding_bias(SMX_BIAS)), vmulq_f32(reference, vdupq_n_f32(8.0f))));
-}
-
-// The reciprocals of rows' sums, as in src/operators/row_sum.h.
-static inline void set_reciprocals(float32x4_t hi, float32x4_t lo, float* row_hi, float* row_lo) {
-  const float32x4_t sum = vaddq_f32(hi, lo);
-  const float32x4_t power = neon_inverse_power(sum);
-  const float32x4_t sum_lo = vmulq_f32(vsubq_f32(lo, vsubq_f32(sum, hi)), power);
-  const float32x4_t minus_sum_hi = vsubq_f32(vdupq_n_f32(0.0f), vmulq_f32(sum, power));
-  const float32x4_t reciprocal = vdivq_f32(vdupq_n_f32(-1.0f), minus_sum_hi);
-  float32x4_t residual = vfmaq_f32(vdupq_n_f32(1.0f), minus_sum_hi, reciprocal);
-  residual = vfmaq_f32(residual, vsubq_f32(vdupq_n_f32(0.0f), sum_lo), reciprocal);
-  const float32x4_t to_multiple = vdupq_n_f32(0x1.8p-22f);
-  const float32x4_t reciprocal_lo =
-      vsubq_f32(vaddq_f32(vmulq_f32(reciprocal, residual), to_multiple), to_multiple);
-  vst1q_f32(row_hi, vmulq_f32(reciprocal, power));
-  vst1q_f32(row_lo, vmulq_f32(reciprocal_lo, power));
-}
-
 extern "C" void smx_f32_softmax_ukernel__neon_u32_acc8(size_t rows, size_t n, const float* x, size_t x_stride,
                                                        float* y, size_t y_stride, size_t* done) {
   for (*done = 0; *done < rows; *done += 8) {
@@ -942,15 +948,24 @@ extern "C" void smx_f32_softmax_ukernel__neon_u32_acc8(size_t rows, size_t n, co
     if (!(vminvq_u32(vcaleq_f32(max[4], vdupq_n_f32(smx_range))) != 0)) return;
 
     float lower[8], bias[8];
-    set_references(max[0], lower + 0, bias + 0);
-    set_references(max[4], lower + 4, bias + 4);
+    {
+      float32x4_t group_lower, group_bias;
+      references(max[0], &group_lower, &group_bias);
+      vst1q_f32(lower + 0, group_lower);
+      vst1q_f32(bias + 0, group_bias);
+    }
+    {
+      float32x4_t group_lower, group_bias;
+      references(max[4], &group_lower, &group_bias);
+      vst1q_f32(lower + 4, group_lower);
+      vst1q_f32(bias + 4, group_bias);
+    }
 
     float32x4_t hi[8] = {vdupq_n_f32(1.0f), vdupq_n_f32(1.0f), vdupq_n_f32(1.0f), vdupq_n_f32(1.0f),
                          vdupq_n_f32(1.0f), vdupq_n_f32(1.0f), vdupq_n_f32(1.0f), vdupq_n_f32(1.0f)};
     float32x4_t lo[8] = {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f),
                          vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)};
     float tails[8][32];
-    // Scaled by its row's reference, an anchor is the same for all rows (smx_f32_anchor).
     const float32x4_t anchor = vdupq_n_f32(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r / 4 * 4 + (r % 4);
@@ -1003,8 +1018,12 @@ extern "C" void smx_f32_softmax_ukernel__neon_u32_acc8(size_t rows, size_t n, co
     }
 
     float row_hi[8], row_lo[8];
-    set_reciprocals(hi[0], lo[0], row_hi + 0, row_lo + 0);
-    set_reciprocals(hi[4], lo[4], row_hi + 4, row_lo + 4);
+    reciprocals(hi[0], lo[0], &hi[0], &lo[0]);
+    vst1q_f32(row_hi + 0, hi[0]);
+    vst1q_f32(row_lo + 0, lo[0]);
+    reciprocals(hi[4], lo[4], &hi[4], &lo[4]);
+    vst1q_f32(row_hi + 4, hi[4]);
+    vst1q_f32(row_lo + 4, lo[4]);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r / 4 * 4 + (r % 4);
       scale_row(n, y + r * y_stride, tails[r], vdupq_n_f32(row_hi[lane]), vdupq_n_f32(row_lo[lane]));
@@ -1039,15 +1058,24 @@ extern "C" void smx_f32_softmax_ukernel__neon_u64_acc8(size_t rows, size_t n, co
     if (!(vminvq_u32(vcaleq_f32(max[4], vdupq_n_f32(smx_range))) != 0)) return;
 
     float lower[8], bias[8];
-    set_references(max[0], lower + 0, bias + 0);
-    set_references(max[4], lower + 4, bias + 4);
+    {
+      float32x4_t group_lower, group_bias;
+      references(max[0], &group_lower, &group_bias);
+      vst1q_f32(lower + 0, group_lower);
+      vst1q_f32(bias + 0, group_bias);
+    }
+    {
+      float32x4_t group_lower, group_bias;
+      references(max[4], &group_lower, &group_bias);
+      vst1q_f32(lower + 4, group_lower);
+      vst1q_f32(bias + 4, group_bias);
+    }
 
     float32x4_t hi[8] = {vdupq_n_f32(1.0f), vdupq_n_f32(1.0f), vdupq_n_f32(1.0f), vdupq_n_f32(1.0f),
                          vdupq_n_f32(1.0f), vdupq_n_f32(1.0f), vdupq_n_f32(1.0f), vdupq_n_f32(1.0f)};
     float32x4_t lo[8] = {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f),
                          vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)};
     float tails[8][32];
-    // Scaled by its row's reference, an anchor is the same for all rows (smx_f32_anchor).
     const float32x4_t anchor = vdupq_n_f32(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r / 4 * 4 + (r % 4);
@@ -1100,8 +1128,12 @@ extern "C" void smx_f32_softmax_ukernel__neon_u64_acc8(size_t rows, size_t n, co
     }
 
     float row_hi[8], row_lo[8];
-    set_reciprocals(hi[0], lo[0], row_hi + 0, row_lo + 0);
-    set_reciprocals(hi[4], lo[4], row_hi + 4, row_lo + 4);
+    reciprocals(hi[0], lo[0], &hi[0], &lo[0]);
+    vst1q_f32(row_hi + 0, hi[0]);
+    vst1q_f32(row_lo + 0, lo[0]);
+    reciprocals(hi[4], lo[4], &hi[4], &lo[4]);
+    vst1q_f32(row_hi + 4, hi[4]);
+    vst1q_f32(row_lo + 4, lo[4]);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r / 4 * 4 + (r % 4);
       scale_row(n, y + r * y_stride, tails[r], vdupq_n_f32(row_hi[lane]), vdupq_n_f32(row_lo[lane]));
@@ -1153,10 +1185,30 @@ extern "C" void smx_f32_softmax_ukernel__neon_u32_acc16(size_t rows, size_t n, c
     if (!(vminvq_u32(vcaleq_f32(max[12], vdupq_n_f32(smx_range))) != 0)) return;
 
     float lower[16], bias[16];
-    set_references(max[0], lower + 0, bias + 0);
-    set_references(max[4], lower + 4, bias + 4);
-    set_references(max[8], lower + 8, bias + 8);
-    set_references(max[12], lower + 12, bias + 12);
+    {
+      float32x4_t group_lower, group_bias;
+      references(max[0], &group_lower, &group_bias);
+      vst1q_f32(lower + 0, group_lower);
+      vst1q_f32(bias + 0, group_bias);
+    }
+    {
+      float32x4_t group_lower, group_bias;
+      references(max[4], &group_lower, &group_bias);
+      vst1q_f32(lower + 4, group_lower);
+      vst1q_f32(bias + 4, group_bias);
+    }
+    {
+      float32x4_t group_lower, group_bias;
+      references(max[8], &group_lower, &group_bias);
+      vst1q_f32(lower + 8, group_lower);
+      vst1q_f32(bias + 8, group_bias);
+    }
+    {
+      float32x4_t group_lower, group_bias;
+      references(max[12], &group_lower, &group_bias);
+      vst1q_f32(lower + 12, group_lower);
+      vst1q_f32(bias + 12, group_bias);
+    }
 
     float32x4_t hi[16] = {vdupq_n_f32(1.0f), vdupq_n_f32(1.0f), vdupq_n_f32(1.0f), vdupq_n_f32(1.0f),
                           vdupq_n_f32(1.0f), vdupq_n_f32(1.0f), vdupq_n_f32(1.0f), vdupq_n_f32(1.0f),
@@ -1167,7 +1219,6 @@ extern "C" void smx_f32_softmax_ukernel__neon_u32_acc16(size_t rows, size_t n, c
                           vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f),
                           vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)};
     float tails[16][32];
-    // Scaled by its row's reference, an anchor is the same for all rows (smx_f32_anchor).
     const float32x4_t anchor = vdupq_n_f32(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r / 4 * 4 + (r % 4);
@@ -1264,10 +1315,18 @@ extern "C" void smx_f32_softmax_ukernel__neon_u32_acc16(size_t rows, size_t n, c
     }
 
     float row_hi[16], row_lo[16];
-    set_reciprocals(hi[0], lo[0], row_hi + 0, row_lo + 0);
-    set_reciprocals(hi[4], lo[4], row_hi + 4, row_lo + 4);
-    set_reciprocals(hi[8], lo[8], row_hi + 8, row_lo + 8);
-    set_reciprocals(hi[12], lo[12], row_hi + 12, row_lo + 12);
+    reciprocals(hi[0], lo[0], &hi[0], &lo[0]);
+    vst1q_f32(row_hi + 0, hi[0]);
+    vst1q_f32(row_lo + 0, lo[0]);
+    reciprocals(hi[4], lo[4], &hi[4], &lo[4]);
+    vst1q_f32(row_hi + 4, hi[4]);
+    vst1q_f32(row_lo + 4, lo[4]);
+    reciprocals(hi[8], lo[8], &hi[8], &lo[8]);
+    vst1q_f32(row_hi + 8, hi[8]);
+    vst1q_f32(row_lo + 8, lo[8]);
+    reciprocals(hi[12], lo[12], &hi[12], &lo[12]);
+    vst1q_f32(row_hi + 12, hi[12]);
+    vst1q_f32(row_lo + 12, lo[12]);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r / 4 * 4 + (r % 4);
       scale_row(n, y + r * y_stride, tails[r], vdupq_n_f32(row_hi[lane]), vdupq_n_f32(row_lo[lane]));
@@ -1319,10 +1378,30 @@ extern "C" void smx_f32_softmax_ukernel__neon_u64_acc16(size_t rows, size_t n, c
     if (!(vminvq_u32(vcaleq_f32(max[12], vdupq_n_f32(smx_range))) != 0)) return;
 
     float lower[16], bias[16];
-    set_references(max[0], lower + 0, bias + 0);
-    set_references(max[4], lower + 4, bias + 4);
-    set_references(max[8], lower + 8, bias + 8);
-    set_references(max[12], lower + 12, bias + 12);
+    {
+      float32x4_t group_lower, group_bias;
+      references(max[0], &group_lower, &group_bias);
+      vst1q_f32(lower + 0, group_lower);
+      vst1q_f32(bias + 0, group_bias);
+    }
+    {
+      float32x4_t group_lower, group_bias;
+      references(max[4], &group_lower, &group_bias);
+      vst1q_f32(lower + 4, group_lower);
+      vst1q_f32(bias + 4, group_bias);
+    }
+    {
+      float32x4_t group_lower, group_bias;
+      references(max[8], &group_lower, &group_bias);
+      vst1q_f32(lower + 8, group_lower);
+      vst1q_f32(bias + 8, group_bias);
+    }
+    {
+      float32x4_t group_lower, group_bias;
+      references(max[12], &group_lower, &group_bias);
+      vst1q_f32(lower + 12, group_lower);
+      vst1q_f32(bias + 12, group_bias);
+    }
 
     float32x4_t hi[16] = {vdupq_n_f32(1.0f), vdupq_n_f32(1.0f), vdupq_n_f32(1.0f), vdupq_n_f32(1.0f),
                           vdupq_n_f32(1.0f), vdupq_n_f32(1.0f), vdupq_n_f32(1.0f), vdupq_n_f32(1.0f),
@@ -1333,7 +1412,6 @@ extern "C" void smx_f32_softmax_ukernel__neon_u64_acc16(size_t rows, size_t n, c
                           vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f),
                           vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)};
     float tails[16][32];
-    // Scaled by its row's reference, an anchor is the same for all rows (smx_f32_anchor).
     const float32x4_t anchor = vdupq_n_f32(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r / 4 * 4 + (r % 4);
@@ -1430,10 +1508,18 @@ extern "C" void smx_f32_softmax_ukernel__neon_u64_acc16(size_t rows, size_t n, c
     }
 
     float row_hi[16], row_lo[16];
-    set_reciprocals(hi[0], lo[0], row_hi + 0, row_lo + 0);
-    set_reciprocals(hi[4], lo[4], row_hi + 4, row_lo + 4);
-    set_reciprocals(hi[8], lo[8], row_hi + 8, row_lo + 8);
-    set_reciprocals(hi[12], lo[12], row_hi + 12, row_lo + 12);
+    reciprocals(hi[0], lo[0], &hi[0], &lo[0]);
+    vst1q_f32(row_hi + 0, hi[0]);
+    vst1q_f32(row_lo + 0, lo[0]);
+    reciprocals(hi[4], lo[4], &hi[4], &lo[4]);
+    vst1q_f32(row_hi + 4, hi[4]);
+    vst1q_f32(row_lo + 4, lo[4]);
+    reciprocals(hi[8], lo[8], &hi[8], &lo[8]);
+    vst1q_f32(row_hi + 8, hi[8]);
+    vst1q_f32(row_lo + 8, lo[8]);
+    reciprocals(hi[12], lo[12], &hi[12], &lo[12]);
+    vst1q_f32(row_hi + 12, hi[12]);
+    vst1q_f32(row_lo + 12, lo[12]);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r / 4 * 4 + (r % 4);
       scale_row(n, y + r * y_stride, tails[r], vdupq_n_f32(row_hi[lane]), vdupq_n_f32(row_lo[lane]));

@@ -95,56 +95,62 @@ extern "C" void smx_f32_vmulc_ukernel__neon_u32(size_t n, const float* x, float*
 extern "C" void smx_f32_vmulc_ukernel__neon_u64(size_t n, const float* x, float* y, float scale) {
   const float32x4_t vscale = vdupq_n_f32(scale);
   for (; n >= 64; n -= 64) {
-    float32x4_t x0 = vld1q_f32(x + 0);
-    float32x4_t x1 = vld1q_f32(x + 4);
-    float32x4_t x2 = vld1q_f32(x + 8);
-    float32x4_t x3 = vld1q_f32(x + 12);
-    float32x4_t x4 = vld1q_f32(x + 16);
-    float32x4_t x5 = vld1q_f32(x + 20);
-    float32x4_t x6 = vld1q_f32(x + 24);
-    float32x4_t x7 = vld1q_f32(x + 28);
-    float32x4_t x8 = vld1q_f32(x + 32);
-    float32x4_t x9 = vld1q_f32(x + 36);
-    float32x4_t x10 = vld1q_f32(x + 40);
-    float32x4_t x11 = vld1q_f32(x + 44);
-    float32x4_t x12 = vld1q_f32(x + 48);
-    float32x4_t x13 = vld1q_f32(x + 52);
-    float32x4_t x14 = vld1q_f32(x + 56);
-    float32x4_t x15 = vld1q_f32(x + 60);
+    {
+      float32x4_t x0 = vld1q_f32(x + 0);
+      float32x4_t x1 = vld1q_f32(x + 4);
+      float32x4_t x2 = vld1q_f32(x + 8);
+      float32x4_t x3 = vld1q_f32(x + 12);
+      float32x4_t x4 = vld1q_f32(x + 16);
+      float32x4_t x5 = vld1q_f32(x + 20);
+      float32x4_t x6 = vld1q_f32(x + 24);
+      float32x4_t x7 = vld1q_f32(x + 28);
 
-    const float32x4_t y0 = vmulq_f32(x0, vscale);
-    const float32x4_t y1 = vmulq_f32(x1, vscale);
-    const float32x4_t y2 = vmulq_f32(x2, vscale);
-    const float32x4_t y3 = vmulq_f32(x3, vscale);
-    const float32x4_t y4 = vmulq_f32(x4, vscale);
-    const float32x4_t y5 = vmulq_f32(x5, vscale);
-    const float32x4_t y6 = vmulq_f32(x6, vscale);
-    const float32x4_t y7 = vmulq_f32(x7, vscale);
-    const float32x4_t y8 = vmulq_f32(x8, vscale);
-    const float32x4_t y9 = vmulq_f32(x9, vscale);
-    const float32x4_t y10 = vmulq_f32(x10, vscale);
-    const float32x4_t y11 = vmulq_f32(x11, vscale);
-    const float32x4_t y12 = vmulq_f32(x12, vscale);
-    const float32x4_t y13 = vmulq_f32(x13, vscale);
-    const float32x4_t y14 = vmulq_f32(x14, vscale);
-    const float32x4_t y15 = vmulq_f32(x15, vscale);
+      const float32x4_t y0 = vmulq_f32(x0, vscale);
+      const float32x4_t y1 = vmulq_f32(x1, vscale);
+      const float32x4_t y2 = vmulq_f32(x2, vscale);
+      const float32x4_t y3 = vmulq_f32(x3, vscale);
+      const float32x4_t y4 = vmulq_f32(x4, vscale);
+      const float32x4_t y5 = vmulq_f32(x5, vscale);
+      const float32x4_t y6 = vmulq_f32(x6, vscale);
+      const float32x4_t y7 = vmulq_f32(x7, vscale);
 
-    vst1q_f32(y + 0, y0);
-    vst1q_f32(y + 4, y1);
-    vst1q_f32(y + 8, y2);
-    vst1q_f32(y + 12, y3);
-    vst1q_f32(y + 16, y4);
-    vst1q_f32(y + 20, y5);
-    vst1q_f32(y + 24, y6);
-    vst1q_f32(y + 28, y7);
-    vst1q_f32(y + 32, y8);
-    vst1q_f32(y + 36, y9);
-    vst1q_f32(y + 40, y10);
-    vst1q_f32(y + 44, y11);
-    vst1q_f32(y + 48, y12);
-    vst1q_f32(y + 52, y13);
-    vst1q_f32(y + 56, y14);
-    vst1q_f32(y + 60, y15);
+      vst1q_f32(y + 0, y0);
+      vst1q_f32(y + 4, y1);
+      vst1q_f32(y + 8, y2);
+      vst1q_f32(y + 12, y3);
+      vst1q_f32(y + 16, y4);
+      vst1q_f32(y + 20, y5);
+      vst1q_f32(y + 24, y6);
+      vst1q_f32(y + 28, y7);
+    }
+    {
+      float32x4_t x0 = vld1q_f32(x + 32);
+      float32x4_t x1 = vld1q_f32(x + 36);
+      float32x4_t x2 = vld1q_f32(x + 40);
+      float32x4_t x3 = vld1q_f32(x + 44);
+      float32x4_t x4 = vld1q_f32(x + 48);
+      float32x4_t x5 = vld1q_f32(x + 52);
+      float32x4_t x6 = vld1q_f32(x + 56);
+      float32x4_t x7 = vld1q_f32(x + 60);
+
+      const float32x4_t y0 = vmulq_f32(x0, vscale);
+      const float32x4_t y1 = vmulq_f32(x1, vscale);
+      const float32x4_t y2 = vmulq_f32(x2, vscale);
+      const float32x4_t y3 = vmulq_f32(x3, vscale);
+      const float32x4_t y4 = vmulq_f32(x4, vscale);
+      const float32x4_t y5 = vmulq_f32(x5, vscale);
+      const float32x4_t y6 = vmulq_f32(x6, vscale);
+      const float32x4_t y7 = vmulq_f32(x7, vscale);
+
+      vst1q_f32(y + 32, y0);
+      vst1q_f32(y + 36, y1);
+      vst1q_f32(y + 40, y2);
+      vst1q_f32(y + 44, y3);
+      vst1q_f32(y + 48, y4);
+      vst1q_f32(y + 52, y5);
+      vst1q_f32(y + 56, y6);
+      vst1q_f32(y + 60, y7);
+    }
     x += 64;
     y += 64;
   }
@@ -169,104 +175,118 @@ extern "C" void smx_f32_vmulc_ukernel__neon_u64(size_t n, const float* x, float*
 extern "C" void smx_f32_vmulc_ukernel__neon_u128(size_t n, const float* x, float* y, float scale) {
   const float32x4_t vscale = vdupq_n_f32(scale);
   for (; n >= 128; n -= 128) {
-    float32x4_t x0 = vld1q_f32(x + 0);
-    float32x4_t x1 = vld1q_f32(x + 4);
-    float32x4_t x2 = vld1q_f32(x + 8);
-    float32x4_t x3 = vld1q_f32(x + 12);
-    float32x4_t x4 = vld1q_f32(x + 16);
-    float32x4_t x5 = vld1q_f32(x + 20);
-    float32x4_t x6 = vld1q_f32(x + 24);
-    float32x4_t x7 = vld1q_f32(x + 28);
-    float32x4_t x8 = vld1q_f32(x + 32);
-    float32x4_t x9 = vld1q_f32(x + 36);
-    float32x4_t x10 = vld1q_f32(x + 40);
-    float32x4_t x11 = vld1q_f32(x + 44);
-    float32x4_t x12 = vld1q_f32(x + 48);
-    float32x4_t x13 = vld1q_f32(x + 52);
-    float32x4_t x14 = vld1q_f32(x + 56);
-    float32x4_t x15 = vld1q_f32(x + 60);
-    float32x4_t x16 = vld1q_f32(x + 64);
-    float32x4_t x17 = vld1q_f32(x + 68);
-    float32x4_t x18 = vld1q_f32(x + 72);
-    float32x4_t x19 = vld1q_f32(x + 76);
-    float32x4_t x20 = vld1q_f32(x + 80);
-    float32x4_t x21 = vld1q_f32(x + 84);
-    float32x4_t x22 = vld1q_f32(x + 88);
-    float32x4_t x23 = vld1q_f32(x + 92);
-    float32x4_t x24 = vld1q_f32(x + 96);
-    float32x4_t x25 = vld1q_f32(x + 100);
-    float32x4_t x26 = vld1q_f32(x + 104);
-    float32x4_t x27 = vld1q_f32(x + 108);
-    float32x4_t x28 = vld1q_f32(x + 112);
-    float32x4_t x29 = vld1q_f32(x + 116);
-    float32x4_t x30 = vld1q_f32(x + 120);
-    float32x4_t x31 = vld1q_f32(x + 124);
+    {
+      float32x4_t x0 = vld1q_f32(x + 0);
+      float32x4_t x1 = vld1q_f32(x + 4);
+      float32x4_t x2 = vld1q_f32(x + 8);
+      float32x4_t x3 = vld1q_f32(x + 12);
+      float32x4_t x4 = vld1q_f32(x + 16);
+      float32x4_t x5 = vld1q_f32(x + 20);
+      float32x4_t x6 = vld1q_f32(x + 24);
+      float32x4_t x7 = vld1q_f32(x + 28);
 
-    const float32x4_t y0 = vmulq_f32(x0, vscale);
-    const float32x4_t y1 = vmulq_f32(x1, vscale);
-    const float32x4_t y2 = vmulq_f32(x2, vscale);
-    const float32x4_t y3 = vmulq_f32(x3, vscale);
-    const float32x4_t y4 = vmulq_f32(x4, vscale);
-    const float32x4_t y5 = vmulq_f32(x5, vscale);
-    const float32x4_t y6 = vmulq_f32(x6, vscale);
-    const float32x4_t y7 = vmulq_f32(x7, vscale);
-    const float32x4_t y8 = vmulq_f32(x8, vscale);
-    const float32x4_t y9 = vmulq_f32(x9, vscale);
-    const float32x4_t y10 = vmulq_f32(x10, vscale);
-    const float32x4_t y11 = vmulq_f32(x11, vscale);
-    const float32x4_t y12 = vmulq_f32(x12, vscale);
-    const float32x4_t y13 = vmulq_f32(x13, vscale);
-    const float32x4_t y14 = vmulq_f32(x14, vscale);
-    const float32x4_t y15 = vmulq_f32(x15, vscale);
-    const float32x4_t y16 = vmulq_f32(x16, vscale);
-    const float32x4_t y17 = vmulq_f32(x17, vscale);
-    const float32x4_t y18 = vmulq_f32(x18, vscale);
-    const float32x4_t y19 = vmulq_f32(x19, vscale);
-    const float32x4_t y20 = vmulq_f32(x20, vscale);
-    const float32x4_t y21 = vmulq_f32(x21, vscale);
-    const float32x4_t y22 = vmulq_f32(x22, vscale);
-    const float32x4_t y23 = vmulq_f32(x23, vscale);
-    const float32x4_t y24 = vmulq_f32(x24, vscale);
-    const float32x4_t y25 = vmulq_f32(x25, vscale);
-    const float32x4_t y26 = vmulq_f32(x26, vscale);
-    const float32x4_t y27 = vmulq_f32(x27, vscale);
-    const float32x4_t y28 = vmulq_f32(x28, vscale);
-    const float32x4_t y29 = vmulq_f32(x29, vscale);
-    const float32x4_t y30 = vmulq_f32(x30, vscale);
-    const float32x4_t y31 = vmulq_f32(x31, vscale);
+      const float32x4_t y0 = vmulq_f32(x0, vscale);
+      const float32x4_t y1 = vmulq_f32(x1, vscale);
+      const float32x4_t y2 = vmulq_f32(x2, vscale);
+      const float32x4_t y3 = vmulq_f32(x3, vscale);
+      const float32x4_t y4 = vmulq_f32(x4, vscale);
+      const float32x4_t y5 = vmulq_f32(x5, vscale);
+      const float32x4_t y6 = vmulq_f32(x6, vscale);
+      const float32x4_t y7 = vmulq_f32(x7, vscale);
 
-    vst1q_f32(y + 0, y0);
-    vst1q_f32(y + 4, y1);
-    vst1q_f32(y + 8, y2);
-    vst1q_f32(y + 12, y3);
-    vst1q_f32(y + 16, y4);
-    vst1q_f32(y + 20, y5);
-    vst1q_f32(y + 24, y6);
-    vst1q_f32(y + 28, y7);
-    vst1q_f32(y + 32, y8);
-    vst1q_f32(y + 36, y9);
-    vst1q_f32(y + 40, y10);
-    vst1q_f32(y + 44, y11);
-    vst1q_f32(y + 48, y12);
-    vst1q_f32(y + 52, y13);
-    vst1q_f32(y + 56, y14);
-    vst1q_f32(y + 60, y15);
-    vst1q_f32(y + 64, y16);
-    vst1q_f32(y + 68, y17);
-    vst1q_f32(y + 72, y18);
-    vst1q_f32(y + 76, y19);
-    vst1q_f32(y + 80, y20);
-    vst1q_f32(y + 84, y21);
-    vst1q_f32(y + 88, y22);
-    vst1q_f32(y + 92, y23);
-    vst1q_f32(y + 96, y24);
-    vst1q_f32(y + 100, y25);
-    vst1q_f32(y + 104, y26);
-    vst1q_f32(y + 108, y27);
-    vst1q_f32(y + 112, y28);
-    vst1q_f32(y + 116, y29);
-    vst1q_f32(y + 120, y30);
-    vst1q_f32(y + 124, y31);
+      vst1q_f32(y + 0, y0);
+      vst1q_f32(y + 4, y1);
+      vst1q_f32(y + 8, y2);
+      vst1q_f32(y + 12, y3);
+      vst1q_f32(y + 16, y4);
+      vst1q_f32(y + 20, y5);
+      vst1q_f32(y + 24, y6);
+      vst1q_f32(y + 28, y7);
+    }
+    {
+      float32x4_t x0 = vld1q_f32(x + 32);
+      float32x4_t x1 = vld1q_f32(x + 36);
+      float32x4_t x2 = vld1q_f32(x + 40);
+      float32x4_t x3 = vld1q_f32(x + 44);
+      float32x4_t x4 = vld1q_f32(x + 48);
+      float32x4_t x5 = vld1q_f32(x + 52);
+      float32x4_t x6 = vld1q_f32(x + 56);
+      float32x4_t x7 = vld1q_f32(x + 60);
+
+      const float32x4_t y0 = vmulq_f32(x0, vscale);
+      const float32x4_t y1 = vmulq_f32(x1, vscale);
+      const float32x4_t y2 = vmulq_f32(x2, vscale);
+      const float32x4_t y3 = vmulq_f32(x3, vscale);
+      const float32x4_t y4 = vmulq_f32(x4, vscale);
+      const float32x4_t y5 = vmulq_f32(x5, vscale);
+      const float32x4_t y6 = vmulq_f32(x6, vscale);
+      const float32x4_t y7 = vmulq_f32(x7, vscale);
+
+      vst1q_f32(y + 32, y0);
+      vst1q_f32(y + 36, y1);
+      vst1q_f32(y + 40, y2);
+      vst1q_f32(y + 44, y3);
+      vst1q_f32(y + 48, y4);
+      vst1q_f32(y + 52, y5);
+      vst1q_f32(y + 56, y6);
+      vst1q_f32(y + 60, y7);
+    }
+    {
+      float32x4_t x0 = vld1q_f32(x + 64);
+      float32x4_t x1 = vld1q_f32(x + 68);
+      float32x4_t x2 = vld1q_f32(x + 72);
+      float32x4_t x3 = vld1q_f32(x + 76);
+      float32x4_t x4 = vld1q_f32(x + 80);
+      float32x4_t x5 = vld1q_f32(x + 84);
+      float32x4_t x6 = vld1q_f32(x + 88);
+      float32x4_t x7 = vld1q_f32(x + 92);
+
+      const float32x4_t y0 = vmulq_f32(x0, vscale);
+      const float32x4_t y1 = vmulq_f32(x1, vscale);
+      const float32x4_t y2 = vmulq_f32(x2, vscale);
+      const float32x4_t y3 = vmulq_f32(x3, vscale);
+      const float32x4_t y4 = vmulq_f32(x4, vscale);
+      const float32x4_t y5 = vmulq_f32(x5, vscale);
+      const float32x4_t y6 = vmulq_f32(x6, vscale);
+      const float32x4_t y7 = vmulq_f32(x7, vscale);
+
+      vst1q_f32(y + 64, y0);
+      vst1q_f32(y + 68, y1);
+      vst1q_f32(y + 72, y2);
+      vst1q_f32(y + 76, y3);
+      vst1q_f32(y + 80, y4);
+      vst1q_f32(y + 84, y5);
+      vst1q_f32(y + 88, y6);
+      vst1q_f32(y + 92, y7);
+    }
+    {
+      float32x4_t x0 = vld1q_f32(x + 96);
+      float32x4_t x1 = vld1q_f32(x + 100);
+      float32x4_t x2 = vld1q_f32(x + 104);
+      float32x4_t x3 = vld1q_f32(x + 108);
+      float32x4_t x4 = vld1q_f32(x + 112);
+      float32x4_t x5 = vld1q_f32(x + 116);
+      float32x4_t x6 = vld1q_f32(x + 120);
+      float32x4_t x7 = vld1q_f32(x + 124);
+
+      const float32x4_t y0 = vmulq_f32(x0, vscale);
+      const float32x4_t y1 = vmulq_f32(x1, vscale);
+      const float32x4_t y2 = vmulq_f32(x2, vscale);
+      const float32x4_t y3 = vmulq_f32(x3, vscale);
+      const float32x4_t y4 = vmulq_f32(x4, vscale);
+      const float32x4_t y5 = vmulq_f32(x5, vscale);
+      const float32x4_t y6 = vmulq_f32(x6, vscale);
+      const float32x4_t y7 = vmulq_f32(x7, vscale);
+
+      vst1q_f32(y + 96, y0);
+      vst1q_f32(y + 100, y1);
+      vst1q_f32(y + 104, y2);
+      vst1q_f32(y + 108, y3);
+      vst1q_f32(y + 112, y4);
+      vst1q_f32(y + 116, y5);
+      vst1q_f32(y + 120, y6);
+      vst1q_f32(y + 124, y7);
+    }
     x += 128;
     y += 128;
   }

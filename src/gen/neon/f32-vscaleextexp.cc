@@ -41,18 +41,6 @@ extern "C" void smx_f32_vscaleextexp_ukernel__neon_u16(size_t n, const float* x,
     const uint8x16_t index1 = neon_table_index(biased1);
     const uint8x16_t index2 = neon_table_index(biased2);
     const uint8x16_t index3 = neon_table_index(biased3);
-    const float32x4_t s0 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased0), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index0)))));
-    const float32x4_t s1 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased1), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index1)))));
-    const float32x4_t s2 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased2), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index2)))));
-    const float32x4_t s3 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased3), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index3)))));
     float32x4_t t0 = vfmaq_f32(clamped0, n0, vdupq_n_f32(-0x1.62E430p-4f));
     float32x4_t t1 = vfmaq_f32(clamped1, n1, vdupq_n_f32(-0x1.62E430p-4f));
     float32x4_t t2 = vfmaq_f32(clamped2, n2, vdupq_n_f32(-0x1.62E430p-4f));
@@ -73,6 +61,18 @@ extern "C" void smx_f32_vscaleextexp_ukernel__neon_u16(size_t n, const float* x,
     u1 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index1)), u1, t1);
     u2 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index2)), u2, t2);
     u3 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index3)), u3, t3);
+    const float32x4_t s0 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased0), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index0)))));
+    const float32x4_t s1 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased1), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index1)))));
+    const float32x4_t s2 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased2), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index2)))));
+    const float32x4_t s3 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased3), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index3)))));
     const float32x4_t e0 = vfmaq_f32(s0, s0, u0);
     const float32x4_t e1 = vfmaq_f32(s1, s1, u1);
     const float32x4_t e2 = vfmaq_f32(s2, s2, u2);
@@ -99,14 +99,14 @@ extern "C" void smx_f32_vscaleextexp_ukernel__neon_u16(size_t n, const float* x,
     const float32x4_t biased0 = vfmaq_f32(bias, clamped0, vdupq_n_f32(8.0f * smx_log2e));
     const float32x4_t n0 = vsubq_f32(biased0, bias);
     const uint8x16_t index0 = neon_table_index(biased0);
-    const float32x4_t s0 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased0), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index0)))));
     float32x4_t t0 = vfmaq_f32(clamped0, n0, vdupq_n_f32(-0x1.62E430p-4f));
     t0 = vfmaq_f32(t0, n0, vdupq_n_f32(0x1.05C610p-32f));
     float32x4_t u0 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t0, vdupq_n_f32(0x1.555854p-3f));
     u0 = vfmaq_f32(vdupq_n_f32(1.0f), u0, t0);
     u0 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index0)), u0, t0);
+    const float32x4_t s0 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased0), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index0)))));
     const float32x4_t e0 = vfmaq_f32(s0, s0, u0);
     const float32x4_t y0 = neon_scaled(e0, hi, lo);
 
@@ -124,14 +124,14 @@ extern "C" void smx_f32_vscaleextexp_ukernel__neon_u16(size_t n, const float* x,
     const float32x4_t biased0 = vfmaq_f32(bias, clamped0, vdupq_n_f32(8.0f * smx_log2e));
     const float32x4_t n0 = vsubq_f32(biased0, bias);
     const uint8x16_t index0 = neon_table_index(biased0);
-    const float32x4_t s0 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased0), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index0)))));
     float32x4_t t0 = vfmaq_f32(clamped0, n0, vdupq_n_f32(-0x1.62E430p-4f));
     t0 = vfmaq_f32(t0, n0, vdupq_n_f32(0x1.05C610p-32f));
     float32x4_t u0 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t0, vdupq_n_f32(0x1.555854p-3f));
     u0 = vfmaq_f32(vdupq_n_f32(1.0f), u0, t0);
     u0 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index0)), u0, t0);
+    const float32x4_t s0 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased0), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index0)))));
     const float32x4_t e0 = vfmaq_f32(s0, s0, u0);
     const float32x4_t y0 = neon_scaled(e0, hi, lo);
 
@@ -194,30 +194,6 @@ extern "C" void smx_f32_vscaleextexp_ukernel__neon_u32(size_t n, const float* x,
     const uint8x16_t index5 = neon_table_index(biased5);
     const uint8x16_t index6 = neon_table_index(biased6);
     const uint8x16_t index7 = neon_table_index(biased7);
-    const float32x4_t s0 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased0), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index0)))));
-    const float32x4_t s1 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased1), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index1)))));
-    const float32x4_t s2 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased2), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index2)))));
-    const float32x4_t s3 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased3), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index3)))));
-    const float32x4_t s4 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased4), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index4)))));
-    const float32x4_t s5 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased5), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index5)))));
-    const float32x4_t s6 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased6), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index6)))));
-    const float32x4_t s7 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased7), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index7)))));
     float32x4_t t0 = vfmaq_f32(clamped0, n0, vdupq_n_f32(-0x1.62E430p-4f));
     float32x4_t t1 = vfmaq_f32(clamped1, n1, vdupq_n_f32(-0x1.62E430p-4f));
     float32x4_t t2 = vfmaq_f32(clamped2, n2, vdupq_n_f32(-0x1.62E430p-4f));
@@ -258,6 +234,30 @@ extern "C" void smx_f32_vscaleextexp_ukernel__neon_u32(size_t n, const float* x,
     u5 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index5)), u5, t5);
     u6 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index6)), u6, t6);
     u7 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index7)), u7, t7);
+    const float32x4_t s0 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased0), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index0)))));
+    const float32x4_t s1 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased1), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index1)))));
+    const float32x4_t s2 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased2), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index2)))));
+    const float32x4_t s3 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased3), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index3)))));
+    const float32x4_t s4 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased4), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index4)))));
+    const float32x4_t s5 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased5), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index5)))));
+    const float32x4_t s6 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased6), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index6)))));
+    const float32x4_t s7 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased7), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index7)))));
     const float32x4_t e0 = vfmaq_f32(s0, s0, u0);
     const float32x4_t e1 = vfmaq_f32(s1, s1, u1);
     const float32x4_t e2 = vfmaq_f32(s2, s2, u2);
@@ -296,14 +296,14 @@ extern "C" void smx_f32_vscaleextexp_ukernel__neon_u32(size_t n, const float* x,
     const float32x4_t biased0 = vfmaq_f32(bias, clamped0, vdupq_n_f32(8.0f * smx_log2e));
     const float32x4_t n0 = vsubq_f32(biased0, bias);
     const uint8x16_t index0 = neon_table_index(biased0);
-    const float32x4_t s0 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased0), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index0)))));
     float32x4_t t0 = vfmaq_f32(clamped0, n0, vdupq_n_f32(-0x1.62E430p-4f));
     t0 = vfmaq_f32(t0, n0, vdupq_n_f32(0x1.05C610p-32f));
     float32x4_t u0 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t0, vdupq_n_f32(0x1.555854p-3f));
     u0 = vfmaq_f32(vdupq_n_f32(1.0f), u0, t0);
     u0 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index0)), u0, t0);
+    const float32x4_t s0 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased0), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index0)))));
     const float32x4_t e0 = vfmaq_f32(s0, s0, u0);
     const float32x4_t y0 = neon_scaled(e0, hi, lo);
 
@@ -321,14 +321,14 @@ extern "C" void smx_f32_vscaleextexp_ukernel__neon_u32(size_t n, const float* x,
     const float32x4_t biased0 = vfmaq_f32(bias, clamped0, vdupq_n_f32(8.0f * smx_log2e));
     const float32x4_t n0 = vsubq_f32(biased0, bias);
     const uint8x16_t index0 = neon_table_index(biased0);
-    const float32x4_t s0 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased0), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index0)))));
     float32x4_t t0 = vfmaq_f32(clamped0, n0, vdupq_n_f32(-0x1.62E430p-4f));
     t0 = vfmaq_f32(t0, n0, vdupq_n_f32(0x1.05C610p-32f));
     float32x4_t u0 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t0, vdupq_n_f32(0x1.555854p-3f));
     u0 = vfmaq_f32(vdupq_n_f32(1.0f), u0, t0);
     u0 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index0)), u0, t0);
+    const float32x4_t s0 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased0), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index0)))));
     const float32x4_t e0 = vfmaq_f32(s0, s0, u0);
     const float32x4_t y0 = neon_scaled(e0, hi, lo);
 
@@ -347,267 +347,276 @@ extern "C" void smx_f32_vscaleextexp_ukernel__neon_u64(size_t n, const float* x,
   const uint8x16x2_t mantissas = vld1q_u8_x2((const uint8_t*)smx_exp2_mantissas);
   const uint8x16x2_t residuals = vld1q_u8_x2((const uint8_t*)smx_exp2_residuals);
   for (; n >= 64; n -= 64) {
-    float32x4_t x0 = vld1q_f32(x + 0);
-    float32x4_t x1 = vld1q_f32(x + 4);
-    float32x4_t x2 = vld1q_f32(x + 8);
-    float32x4_t x3 = vld1q_f32(x + 12);
-    float32x4_t x4 = vld1q_f32(x + 16);
-    float32x4_t x5 = vld1q_f32(x + 20);
-    float32x4_t x6 = vld1q_f32(x + 24);
-    float32x4_t x7 = vld1q_f32(x + 28);
-    float32x4_t x8 = vld1q_f32(x + 32);
-    float32x4_t x9 = vld1q_f32(x + 36);
-    float32x4_t x10 = vld1q_f32(x + 40);
-    float32x4_t x11 = vld1q_f32(x + 44);
-    float32x4_t x12 = vld1q_f32(x + 48);
-    float32x4_t x13 = vld1q_f32(x + 52);
-    float32x4_t x14 = vld1q_f32(x + 56);
-    float32x4_t x15 = vld1q_f32(x + 60);
+    {
+      float32x4_t x0 = vld1q_f32(x + 0);
+      float32x4_t x1 = vld1q_f32(x + 4);
+      float32x4_t x2 = vld1q_f32(x + 8);
+      float32x4_t x3 = vld1q_f32(x + 12);
+      float32x4_t x4 = vld1q_f32(x + 16);
+      float32x4_t x5 = vld1q_f32(x + 20);
+      float32x4_t x6 = vld1q_f32(x + 24);
+      float32x4_t x7 = vld1q_f32(x + 28);
 
-    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
-    const float32x4_t clamped0 = vmaxq_f32(lower, x0);
-    const float32x4_t clamped1 = vmaxq_f32(lower, x1);
-    const float32x4_t clamped2 = vmaxq_f32(lower, x2);
-    const float32x4_t clamped3 = vmaxq_f32(lower, x3);
-    const float32x4_t clamped4 = vmaxq_f32(lower, x4);
-    const float32x4_t clamped5 = vmaxq_f32(lower, x5);
-    const float32x4_t clamped6 = vmaxq_f32(lower, x6);
-    const float32x4_t clamped7 = vmaxq_f32(lower, x7);
-    const float32x4_t clamped8 = vmaxq_f32(lower, x8);
-    const float32x4_t clamped9 = vmaxq_f32(lower, x9);
-    const float32x4_t clamped10 = vmaxq_f32(lower, x10);
-    const float32x4_t clamped11 = vmaxq_f32(lower, x11);
-    const float32x4_t clamped12 = vmaxq_f32(lower, x12);
-    const float32x4_t clamped13 = vmaxq_f32(lower, x13);
-    const float32x4_t clamped14 = vmaxq_f32(lower, x14);
-    const float32x4_t clamped15 = vmaxq_f32(lower, x15);
-    const float32x4_t biased0 = vfmaq_f32(bias, clamped0, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased1 = vfmaq_f32(bias, clamped1, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased2 = vfmaq_f32(bias, clamped2, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased3 = vfmaq_f32(bias, clamped3, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased4 = vfmaq_f32(bias, clamped4, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased5 = vfmaq_f32(bias, clamped5, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased6 = vfmaq_f32(bias, clamped6, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased7 = vfmaq_f32(bias, clamped7, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased8 = vfmaq_f32(bias, clamped8, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased9 = vfmaq_f32(bias, clamped9, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased10 = vfmaq_f32(bias, clamped10, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased11 = vfmaq_f32(bias, clamped11, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased12 = vfmaq_f32(bias, clamped12, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased13 = vfmaq_f32(bias, clamped13, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased14 = vfmaq_f32(bias, clamped14, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased15 = vfmaq_f32(bias, clamped15, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t n0 = vsubq_f32(biased0, bias);
-    const float32x4_t n1 = vsubq_f32(biased1, bias);
-    const float32x4_t n2 = vsubq_f32(biased2, bias);
-    const float32x4_t n3 = vsubq_f32(biased3, bias);
-    const float32x4_t n4 = vsubq_f32(biased4, bias);
-    const float32x4_t n5 = vsubq_f32(biased5, bias);
-    const float32x4_t n6 = vsubq_f32(biased6, bias);
-    const float32x4_t n7 = vsubq_f32(biased7, bias);
-    const float32x4_t n8 = vsubq_f32(biased8, bias);
-    const float32x4_t n9 = vsubq_f32(biased9, bias);
-    const float32x4_t n10 = vsubq_f32(biased10, bias);
-    const float32x4_t n11 = vsubq_f32(biased11, bias);
-    const float32x4_t n12 = vsubq_f32(biased12, bias);
-    const float32x4_t n13 = vsubq_f32(biased13, bias);
-    const float32x4_t n14 = vsubq_f32(biased14, bias);
-    const float32x4_t n15 = vsubq_f32(biased15, bias);
-    const uint8x16_t index0 = neon_table_index(biased0);
-    const uint8x16_t index1 = neon_table_index(biased1);
-    const uint8x16_t index2 = neon_table_index(biased2);
-    const uint8x16_t index3 = neon_table_index(biased3);
-    const uint8x16_t index4 = neon_table_index(biased4);
-    const uint8x16_t index5 = neon_table_index(biased5);
-    const uint8x16_t index6 = neon_table_index(biased6);
-    const uint8x16_t index7 = neon_table_index(biased7);
-    const uint8x16_t index8 = neon_table_index(biased8);
-    const uint8x16_t index9 = neon_table_index(biased9);
-    const uint8x16_t index10 = neon_table_index(biased10);
-    const uint8x16_t index11 = neon_table_index(biased11);
-    const uint8x16_t index12 = neon_table_index(biased12);
-    const uint8x16_t index13 = neon_table_index(biased13);
-    const uint8x16_t index14 = neon_table_index(biased14);
-    const uint8x16_t index15 = neon_table_index(biased15);
-    const float32x4_t s0 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased0), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index0)))));
-    const float32x4_t s1 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased1), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index1)))));
-    const float32x4_t s2 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased2), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index2)))));
-    const float32x4_t s3 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased3), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index3)))));
-    const float32x4_t s4 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased4), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index4)))));
-    const float32x4_t s5 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased5), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index5)))));
-    const float32x4_t s6 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased6), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index6)))));
-    const float32x4_t s7 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased7), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index7)))));
-    const float32x4_t s8 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased8), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index8)))));
-    const float32x4_t s9 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased9), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index9)))));
-    const float32x4_t s10 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased10), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index10)))));
-    const float32x4_t s11 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased11), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index11)))));
-    const float32x4_t s12 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased12), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index12)))));
-    const float32x4_t s13 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased13), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index13)))));
-    const float32x4_t s14 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased14), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index14)))));
-    const float32x4_t s15 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased15), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index15)))));
-    float32x4_t t0 = vfmaq_f32(clamped0, n0, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t1 = vfmaq_f32(clamped1, n1, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t2 = vfmaq_f32(clamped2, n2, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t3 = vfmaq_f32(clamped3, n3, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t4 = vfmaq_f32(clamped4, n4, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t5 = vfmaq_f32(clamped5, n5, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t6 = vfmaq_f32(clamped6, n6, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t7 = vfmaq_f32(clamped7, n7, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t8 = vfmaq_f32(clamped8, n8, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t9 = vfmaq_f32(clamped9, n9, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t10 = vfmaq_f32(clamped10, n10, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t11 = vfmaq_f32(clamped11, n11, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t12 = vfmaq_f32(clamped12, n12, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t13 = vfmaq_f32(clamped13, n13, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t14 = vfmaq_f32(clamped14, n14, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t15 = vfmaq_f32(clamped15, n15, vdupq_n_f32(-0x1.62E430p-4f));
-    t0 = vfmaq_f32(t0, n0, vdupq_n_f32(0x1.05C610p-32f));
-    t1 = vfmaq_f32(t1, n1, vdupq_n_f32(0x1.05C610p-32f));
-    t2 = vfmaq_f32(t2, n2, vdupq_n_f32(0x1.05C610p-32f));
-    t3 = vfmaq_f32(t3, n3, vdupq_n_f32(0x1.05C610p-32f));
-    t4 = vfmaq_f32(t4, n4, vdupq_n_f32(0x1.05C610p-32f));
-    t5 = vfmaq_f32(t5, n5, vdupq_n_f32(0x1.05C610p-32f));
-    t6 = vfmaq_f32(t6, n6, vdupq_n_f32(0x1.05C610p-32f));
-    t7 = vfmaq_f32(t7, n7, vdupq_n_f32(0x1.05C610p-32f));
-    t8 = vfmaq_f32(t8, n8, vdupq_n_f32(0x1.05C610p-32f));
-    t9 = vfmaq_f32(t9, n9, vdupq_n_f32(0x1.05C610p-32f));
-    t10 = vfmaq_f32(t10, n10, vdupq_n_f32(0x1.05C610p-32f));
-    t11 = vfmaq_f32(t11, n11, vdupq_n_f32(0x1.05C610p-32f));
-    t12 = vfmaq_f32(t12, n12, vdupq_n_f32(0x1.05C610p-32f));
-    t13 = vfmaq_f32(t13, n13, vdupq_n_f32(0x1.05C610p-32f));
-    t14 = vfmaq_f32(t14, n14, vdupq_n_f32(0x1.05C610p-32f));
-    t15 = vfmaq_f32(t15, n15, vdupq_n_f32(0x1.05C610p-32f));
-    float32x4_t u0 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t0, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u1 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t1, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u2 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t2, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u3 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t3, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u4 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t4, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u5 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t5, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u6 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t6, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u7 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t7, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u8 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t8, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u9 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t9, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u10 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t10, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u11 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t11, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u12 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t12, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u13 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t13, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u14 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t14, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u15 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t15, vdupq_n_f32(0x1.555854p-3f));
-    u0 = vfmaq_f32(vdupq_n_f32(1.0f), u0, t0);
-    u1 = vfmaq_f32(vdupq_n_f32(1.0f), u1, t1);
-    u2 = vfmaq_f32(vdupq_n_f32(1.0f), u2, t2);
-    u3 = vfmaq_f32(vdupq_n_f32(1.0f), u3, t3);
-    u4 = vfmaq_f32(vdupq_n_f32(1.0f), u4, t4);
-    u5 = vfmaq_f32(vdupq_n_f32(1.0f), u5, t5);
-    u6 = vfmaq_f32(vdupq_n_f32(1.0f), u6, t6);
-    u7 = vfmaq_f32(vdupq_n_f32(1.0f), u7, t7);
-    u8 = vfmaq_f32(vdupq_n_f32(1.0f), u8, t8);
-    u9 = vfmaq_f32(vdupq_n_f32(1.0f), u9, t9);
-    u10 = vfmaq_f32(vdupq_n_f32(1.0f), u10, t10);
-    u11 = vfmaq_f32(vdupq_n_f32(1.0f), u11, t11);
-    u12 = vfmaq_f32(vdupq_n_f32(1.0f), u12, t12);
-    u13 = vfmaq_f32(vdupq_n_f32(1.0f), u13, t13);
-    u14 = vfmaq_f32(vdupq_n_f32(1.0f), u14, t14);
-    u15 = vfmaq_f32(vdupq_n_f32(1.0f), u15, t15);
-    u0 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index0)), u0, t0);
-    u1 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index1)), u1, t1);
-    u2 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index2)), u2, t2);
-    u3 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index3)), u3, t3);
-    u4 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index4)), u4, t4);
-    u5 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index5)), u5, t5);
-    u6 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index6)), u6, t6);
-    u7 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index7)), u7, t7);
-    u8 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index8)), u8, t8);
-    u9 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index9)), u9, t9);
-    u10 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index10)), u10, t10);
-    u11 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index11)), u11, t11);
-    u12 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index12)), u12, t12);
-    u13 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index13)), u13, t13);
-    u14 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index14)), u14, t14);
-    u15 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index15)), u15, t15);
-    const float32x4_t e0 = vfmaq_f32(s0, s0, u0);
-    const float32x4_t e1 = vfmaq_f32(s1, s1, u1);
-    const float32x4_t e2 = vfmaq_f32(s2, s2, u2);
-    const float32x4_t e3 = vfmaq_f32(s3, s3, u3);
-    const float32x4_t e4 = vfmaq_f32(s4, s4, u4);
-    const float32x4_t e5 = vfmaq_f32(s5, s5, u5);
-    const float32x4_t e6 = vfmaq_f32(s6, s6, u6);
-    const float32x4_t e7 = vfmaq_f32(s7, s7, u7);
-    const float32x4_t e8 = vfmaq_f32(s8, s8, u8);
-    const float32x4_t e9 = vfmaq_f32(s9, s9, u9);
-    const float32x4_t e10 = vfmaq_f32(s10, s10, u10);
-    const float32x4_t e11 = vfmaq_f32(s11, s11, u11);
-    const float32x4_t e12 = vfmaq_f32(s12, s12, u12);
-    const float32x4_t e13 = vfmaq_f32(s13, s13, u13);
-    const float32x4_t e14 = vfmaq_f32(s14, s14, u14);
-    const float32x4_t e15 = vfmaq_f32(s15, s15, u15);
-    const float32x4_t y0 = neon_scaled(e0, hi, lo);
-    const float32x4_t y1 = neon_scaled(e1, hi, lo);
-    const float32x4_t y2 = neon_scaled(e2, hi, lo);
-    const float32x4_t y3 = neon_scaled(e3, hi, lo);
-    const float32x4_t y4 = neon_scaled(e4, hi, lo);
-    const float32x4_t y5 = neon_scaled(e5, hi, lo);
-    const float32x4_t y6 = neon_scaled(e6, hi, lo);
-    const float32x4_t y7 = neon_scaled(e7, hi, lo);
-    const float32x4_t y8 = neon_scaled(e8, hi, lo);
-    const float32x4_t y9 = neon_scaled(e9, hi, lo);
-    const float32x4_t y10 = neon_scaled(e10, hi, lo);
-    const float32x4_t y11 = neon_scaled(e11, hi, lo);
-    const float32x4_t y12 = neon_scaled(e12, hi, lo);
-    const float32x4_t y13 = neon_scaled(e13, hi, lo);
-    const float32x4_t y14 = neon_scaled(e14, hi, lo);
-    const float32x4_t y15 = neon_scaled(e15, hi, lo);
+      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      const float32x4_t clamped0 = vmaxq_f32(lower, x0);
+      const float32x4_t clamped1 = vmaxq_f32(lower, x1);
+      const float32x4_t clamped2 = vmaxq_f32(lower, x2);
+      const float32x4_t clamped3 = vmaxq_f32(lower, x3);
+      const float32x4_t clamped4 = vmaxq_f32(lower, x4);
+      const float32x4_t clamped5 = vmaxq_f32(lower, x5);
+      const float32x4_t clamped6 = vmaxq_f32(lower, x6);
+      const float32x4_t clamped7 = vmaxq_f32(lower, x7);
+      const float32x4_t biased0 = vfmaq_f32(bias, clamped0, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased1 = vfmaq_f32(bias, clamped1, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased2 = vfmaq_f32(bias, clamped2, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased3 = vfmaq_f32(bias, clamped3, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased4 = vfmaq_f32(bias, clamped4, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased5 = vfmaq_f32(bias, clamped5, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased6 = vfmaq_f32(bias, clamped6, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased7 = vfmaq_f32(bias, clamped7, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t n0 = vsubq_f32(biased0, bias);
+      const float32x4_t n1 = vsubq_f32(biased1, bias);
+      const float32x4_t n2 = vsubq_f32(biased2, bias);
+      const float32x4_t n3 = vsubq_f32(biased3, bias);
+      const float32x4_t n4 = vsubq_f32(biased4, bias);
+      const float32x4_t n5 = vsubq_f32(biased5, bias);
+      const float32x4_t n6 = vsubq_f32(biased6, bias);
+      const float32x4_t n7 = vsubq_f32(biased7, bias);
+      const uint8x16_t index0 = neon_table_index(biased0);
+      const uint8x16_t index1 = neon_table_index(biased1);
+      const uint8x16_t index2 = neon_table_index(biased2);
+      const uint8x16_t index3 = neon_table_index(biased3);
+      const uint8x16_t index4 = neon_table_index(biased4);
+      const uint8x16_t index5 = neon_table_index(biased5);
+      const uint8x16_t index6 = neon_table_index(biased6);
+      const uint8x16_t index7 = neon_table_index(biased7);
+      float32x4_t t0 = vfmaq_f32(clamped0, n0, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t1 = vfmaq_f32(clamped1, n1, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t2 = vfmaq_f32(clamped2, n2, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t3 = vfmaq_f32(clamped3, n3, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t4 = vfmaq_f32(clamped4, n4, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t5 = vfmaq_f32(clamped5, n5, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t6 = vfmaq_f32(clamped6, n6, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t7 = vfmaq_f32(clamped7, n7, vdupq_n_f32(-0x1.62E430p-4f));
+      t0 = vfmaq_f32(t0, n0, vdupq_n_f32(0x1.05C610p-32f));
+      t1 = vfmaq_f32(t1, n1, vdupq_n_f32(0x1.05C610p-32f));
+      t2 = vfmaq_f32(t2, n2, vdupq_n_f32(0x1.05C610p-32f));
+      t3 = vfmaq_f32(t3, n3, vdupq_n_f32(0x1.05C610p-32f));
+      t4 = vfmaq_f32(t4, n4, vdupq_n_f32(0x1.05C610p-32f));
+      t5 = vfmaq_f32(t5, n5, vdupq_n_f32(0x1.05C610p-32f));
+      t6 = vfmaq_f32(t6, n6, vdupq_n_f32(0x1.05C610p-32f));
+      t7 = vfmaq_f32(t7, n7, vdupq_n_f32(0x1.05C610p-32f));
+      float32x4_t u0 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t0, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u1 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t1, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u2 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t2, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u3 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t3, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u4 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t4, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u5 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t5, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u6 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t6, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u7 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t7, vdupq_n_f32(0x1.555854p-3f));
+      u0 = vfmaq_f32(vdupq_n_f32(1.0f), u0, t0);
+      u1 = vfmaq_f32(vdupq_n_f32(1.0f), u1, t1);
+      u2 = vfmaq_f32(vdupq_n_f32(1.0f), u2, t2);
+      u3 = vfmaq_f32(vdupq_n_f32(1.0f), u3, t3);
+      u4 = vfmaq_f32(vdupq_n_f32(1.0f), u4, t4);
+      u5 = vfmaq_f32(vdupq_n_f32(1.0f), u5, t5);
+      u6 = vfmaq_f32(vdupq_n_f32(1.0f), u6, t6);
+      u7 = vfmaq_f32(vdupq_n_f32(1.0f), u7, t7);
+      u0 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index0)), u0, t0);
+      u1 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index1)), u1, t1);
+      u2 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index2)), u2, t2);
+      u3 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index3)), u3, t3);
+      u4 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index4)), u4, t4);
+      u5 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index5)), u5, t5);
+      u6 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index6)), u6, t6);
+      u7 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index7)), u7, t7);
+      const float32x4_t s0 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased0), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index0)))));
+      const float32x4_t s1 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased1), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index1)))));
+      const float32x4_t s2 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased2), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index2)))));
+      const float32x4_t s3 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased3), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index3)))));
+      const float32x4_t s4 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased4), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index4)))));
+      const float32x4_t s5 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased5), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index5)))));
+      const float32x4_t s6 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased6), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index6)))));
+      const float32x4_t s7 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased7), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index7)))));
+      const float32x4_t e0 = vfmaq_f32(s0, s0, u0);
+      const float32x4_t e1 = vfmaq_f32(s1, s1, u1);
+      const float32x4_t e2 = vfmaq_f32(s2, s2, u2);
+      const float32x4_t e3 = vfmaq_f32(s3, s3, u3);
+      const float32x4_t e4 = vfmaq_f32(s4, s4, u4);
+      const float32x4_t e5 = vfmaq_f32(s5, s5, u5);
+      const float32x4_t e6 = vfmaq_f32(s6, s6, u6);
+      const float32x4_t e7 = vfmaq_f32(s7, s7, u7);
+      const float32x4_t y0 = neon_scaled(e0, hi, lo);
+      const float32x4_t y1 = neon_scaled(e1, hi, lo);
+      const float32x4_t y2 = neon_scaled(e2, hi, lo);
+      const float32x4_t y3 = neon_scaled(e3, hi, lo);
+      const float32x4_t y4 = neon_scaled(e4, hi, lo);
+      const float32x4_t y5 = neon_scaled(e5, hi, lo);
+      const float32x4_t y6 = neon_scaled(e6, hi, lo);
+      const float32x4_t y7 = neon_scaled(e7, hi, lo);
 
-    vst1q_f32(y + 0, y0);
-    vst1q_f32(y + 4, y1);
-    vst1q_f32(y + 8, y2);
-    vst1q_f32(y + 12, y3);
-    vst1q_f32(y + 16, y4);
-    vst1q_f32(y + 20, y5);
-    vst1q_f32(y + 24, y6);
-    vst1q_f32(y + 28, y7);
-    vst1q_f32(y + 32, y8);
-    vst1q_f32(y + 36, y9);
-    vst1q_f32(y + 40, y10);
-    vst1q_f32(y + 44, y11);
-    vst1q_f32(y + 48, y12);
-    vst1q_f32(y + 52, y13);
-    vst1q_f32(y + 56, y14);
-    vst1q_f32(y + 60, y15);
+      vst1q_f32(y + 0, y0);
+      vst1q_f32(y + 4, y1);
+      vst1q_f32(y + 8, y2);
+      vst1q_f32(y + 12, y3);
+      vst1q_f32(y + 16, y4);
+      vst1q_f32(y + 20, y5);
+      vst1q_f32(y + 24, y6);
+      vst1q_f32(y + 28, y7);
+    }
+    {
+      float32x4_t x0 = vld1q_f32(x + 32);
+      float32x4_t x1 = vld1q_f32(x + 36);
+      float32x4_t x2 = vld1q_f32(x + 40);
+      float32x4_t x3 = vld1q_f32(x + 44);
+      float32x4_t x4 = vld1q_f32(x + 48);
+      float32x4_t x5 = vld1q_f32(x + 52);
+      float32x4_t x6 = vld1q_f32(x + 56);
+      float32x4_t x7 = vld1q_f32(x + 60);
+
+      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      const float32x4_t clamped0 = vmaxq_f32(lower, x0);
+      const float32x4_t clamped1 = vmaxq_f32(lower, x1);
+      const float32x4_t clamped2 = vmaxq_f32(lower, x2);
+      const float32x4_t clamped3 = vmaxq_f32(lower, x3);
+      const float32x4_t clamped4 = vmaxq_f32(lower, x4);
+      const float32x4_t clamped5 = vmaxq_f32(lower, x5);
+      const float32x4_t clamped6 = vmaxq_f32(lower, x6);
+      const float32x4_t clamped7 = vmaxq_f32(lower, x7);
+      const float32x4_t biased0 = vfmaq_f32(bias, clamped0, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased1 = vfmaq_f32(bias, clamped1, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased2 = vfmaq_f32(bias, clamped2, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased3 = vfmaq_f32(bias, clamped3, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased4 = vfmaq_f32(bias, clamped4, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased5 = vfmaq_f32(bias, clamped5, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased6 = vfmaq_f32(bias, clamped6, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased7 = vfmaq_f32(bias, clamped7, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t n0 = vsubq_f32(biased0, bias);
+      const float32x4_t n1 = vsubq_f32(biased1, bias);
+      const float32x4_t n2 = vsubq_f32(biased2, bias);
+      const float32x4_t n3 = vsubq_f32(biased3, bias);
+      const float32x4_t n4 = vsubq_f32(biased4, bias);
+      const float32x4_t n5 = vsubq_f32(biased5, bias);
+      const float32x4_t n6 = vsubq_f32(biased6, bias);
+      const float32x4_t n7 = vsubq_f32(biased7, bias);
+      const uint8x16_t index0 = neon_table_index(biased0);
+      const uint8x16_t index1 = neon_table_index(biased1);
+      const uint8x16_t index2 = neon_table_index(biased2);
+      const uint8x16_t index3 = neon_table_index(biased3);
+      const uint8x16_t index4 = neon_table_index(biased4);
+      const uint8x16_t index5 = neon_table_index(biased5);
+      const uint8x16_t index6 = neon_table_index(biased6);
+      const uint8x16_t index7 = neon_table_index(biased7);
+      float32x4_t t0 = vfmaq_f32(clamped0, n0, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t1 = vfmaq_f32(clamped1, n1, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t2 = vfmaq_f32(clamped2, n2, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t3 = vfmaq_f32(clamped3, n3, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t4 = vfmaq_f32(clamped4, n4, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t5 = vfmaq_f32(clamped5, n5, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t6 = vfmaq_f32(clamped6, n6, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t7 = vfmaq_f32(clamped7, n7, vdupq_n_f32(-0x1.62E430p-4f));
+      t0 = vfmaq_f32(t0, n0, vdupq_n_f32(0x1.05C610p-32f));
+      t1 = vfmaq_f32(t1, n1, vdupq_n_f32(0x1.05C610p-32f));
+      t2 = vfmaq_f32(t2, n2, vdupq_n_f32(0x1.05C610p-32f));
+      t3 = vfmaq_f32(t3, n3, vdupq_n_f32(0x1.05C610p-32f));
+      t4 = vfmaq_f32(t4, n4, vdupq_n_f32(0x1.05C610p-32f));
+      t5 = vfmaq_f32(t5, n5, vdupq_n_f32(0x1.05C610p-32f));
+      t6 = vfmaq_f32(t6, n6, vdupq_n_f32(0x1.05C610p-32f));
+      t7 = vfmaq_f32(t7, n7, vdupq_n_f32(0x1.05C610p-32f));
+      float32x4_t u0 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t0, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u1 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t1, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u2 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t2, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u3 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t3, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u4 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t4, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u5 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t5, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u6 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t6, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u7 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t7, vdupq_n_f32(0x1.555854p-3f));
+      u0 = vfmaq_f32(vdupq_n_f32(1.0f), u0, t0);
+      u1 = vfmaq_f32(vdupq_n_f32(1.0f), u1, t1);
+      u2 = vfmaq_f32(vdupq_n_f32(1.0f), u2, t2);
+      u3 = vfmaq_f32(vdupq_n_f32(1.0f), u3, t3);
+      u4 = vfmaq_f32(vdupq_n_f32(1.0f), u4, t4);
+      u5 = vfmaq_f32(vdupq_n_f32(1.0f), u5, t5);
+      u6 = vfmaq_f32(vdupq_n_f32(1.0f), u6, t6);
+      u7 = vfmaq_f32(vdupq_n_f32(1.0f), u7, t7);
+      u0 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index0)), u0, t0);
+      u1 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index1)), u1, t1);
+      u2 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index2)), u2, t2);
+      u3 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index3)), u3, t3);
+      u4 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index4)), u4, t4);
+      u5 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index5)), u5, t5);
+      u6 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index6)), u6, t6);
+      u7 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index7)), u7, t7);
+      const float32x4_t s0 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased0), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index0)))));
+      const float32x4_t s1 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased1), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index1)))));
+      const float32x4_t s2 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased2), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index2)))));
+      const float32x4_t s3 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased3), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index3)))));
+      const float32x4_t s4 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased4), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index4)))));
+      const float32x4_t s5 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased5), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index5)))));
+      const float32x4_t s6 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased6), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index6)))));
+      const float32x4_t s7 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased7), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index7)))));
+      const float32x4_t e0 = vfmaq_f32(s0, s0, u0);
+      const float32x4_t e1 = vfmaq_f32(s1, s1, u1);
+      const float32x4_t e2 = vfmaq_f32(s2, s2, u2);
+      const float32x4_t e3 = vfmaq_f32(s3, s3, u3);
+      const float32x4_t e4 = vfmaq_f32(s4, s4, u4);
+      const float32x4_t e5 = vfmaq_f32(s5, s5, u5);
+      const float32x4_t e6 = vfmaq_f32(s6, s6, u6);
+      const float32x4_t e7 = vfmaq_f32(s7, s7, u7);
+      const float32x4_t y0 = neon_scaled(e0, hi, lo);
+      const float32x4_t y1 = neon_scaled(e1, hi, lo);
+      const float32x4_t y2 = neon_scaled(e2, hi, lo);
+      const float32x4_t y3 = neon_scaled(e3, hi, lo);
+      const float32x4_t y4 = neon_scaled(e4, hi, lo);
+      const float32x4_t y5 = neon_scaled(e5, hi, lo);
+      const float32x4_t y6 = neon_scaled(e6, hi, lo);
+      const float32x4_t y7 = neon_scaled(e7, hi, lo);
+
+      vst1q_f32(y + 32, y0);
+      vst1q_f32(y + 36, y1);
+      vst1q_f32(y + 40, y2);
+      vst1q_f32(y + 44, y3);
+      vst1q_f32(y + 48, y4);
+      vst1q_f32(y + 52, y5);
+      vst1q_f32(y + 56, y6);
+      vst1q_f32(y + 60, y7);
+    }
     x += 64;
     y += 64;
   }
@@ -621,14 +630,14 @@ extern "C" void smx_f32_vscaleextexp_ukernel__neon_u64(size_t n, const float* x,
     const float32x4_t biased0 = vfmaq_f32(bias, clamped0, vdupq_n_f32(8.0f * smx_log2e));
     const float32x4_t n0 = vsubq_f32(biased0, bias);
     const uint8x16_t index0 = neon_table_index(biased0);
-    const float32x4_t s0 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased0), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index0)))));
     float32x4_t t0 = vfmaq_f32(clamped0, n0, vdupq_n_f32(-0x1.62E430p-4f));
     t0 = vfmaq_f32(t0, n0, vdupq_n_f32(0x1.05C610p-32f));
     float32x4_t u0 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t0, vdupq_n_f32(0x1.555854p-3f));
     u0 = vfmaq_f32(vdupq_n_f32(1.0f), u0, t0);
     u0 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index0)), u0, t0);
+    const float32x4_t s0 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased0), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index0)))));
     const float32x4_t e0 = vfmaq_f32(s0, s0, u0);
     const float32x4_t y0 = neon_scaled(e0, hi, lo);
 
@@ -646,14 +655,14 @@ extern "C" void smx_f32_vscaleextexp_ukernel__neon_u64(size_t n, const float* x,
     const float32x4_t biased0 = vfmaq_f32(bias, clamped0, vdupq_n_f32(8.0f * smx_log2e));
     const float32x4_t n0 = vsubq_f32(biased0, bias);
     const uint8x16_t index0 = neon_table_index(biased0);
-    const float32x4_t s0 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased0), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index0)))));
     float32x4_t t0 = vfmaq_f32(clamped0, n0, vdupq_n_f32(-0x1.62E430p-4f));
     t0 = vfmaq_f32(t0, n0, vdupq_n_f32(0x1.05C610p-32f));
     float32x4_t u0 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t0, vdupq_n_f32(0x1.555854p-3f));
     u0 = vfmaq_f32(vdupq_n_f32(1.0f), u0, t0);
     u0 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index0)), u0, t0);
+    const float32x4_t s0 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased0), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index0)))));
     const float32x4_t e0 = vfmaq_f32(s0, s0, u0);
     const float32x4_t y0 = neon_scaled(e0, hi, lo);
 
@@ -672,523 +681,546 @@ extern "C" void smx_f32_vscaleextexp_ukernel__neon_u128(size_t n, const float* x
   const uint8x16x2_t mantissas = vld1q_u8_x2((const uint8_t*)smx_exp2_mantissas);
   const uint8x16x2_t residuals = vld1q_u8_x2((const uint8_t*)smx_exp2_residuals);
   for (; n >= 128; n -= 128) {
-    float32x4_t x0 = vld1q_f32(x + 0);
-    float32x4_t x1 = vld1q_f32(x + 4);
-    float32x4_t x2 = vld1q_f32(x + 8);
-    float32x4_t x3 = vld1q_f32(x + 12);
-    float32x4_t x4 = vld1q_f32(x + 16);
-    float32x4_t x5 = vld1q_f32(x + 20);
-    float32x4_t x6 = vld1q_f32(x + 24);
-    float32x4_t x7 = vld1q_f32(x + 28);
-    float32x4_t x8 = vld1q_f32(x + 32);
-    float32x4_t x9 = vld1q_f32(x + 36);
-    float32x4_t x10 = vld1q_f32(x + 40);
-    float32x4_t x11 = vld1q_f32(x + 44);
-    float32x4_t x12 = vld1q_f32(x + 48);
-    float32x4_t x13 = vld1q_f32(x + 52);
-    float32x4_t x14 = vld1q_f32(x + 56);
-    float32x4_t x15 = vld1q_f32(x + 60);
-    float32x4_t x16 = vld1q_f32(x + 64);
-    float32x4_t x17 = vld1q_f32(x + 68);
-    float32x4_t x18 = vld1q_f32(x + 72);
-    float32x4_t x19 = vld1q_f32(x + 76);
-    float32x4_t x20 = vld1q_f32(x + 80);
-    float32x4_t x21 = vld1q_f32(x + 84);
-    float32x4_t x22 = vld1q_f32(x + 88);
-    float32x4_t x23 = vld1q_f32(x + 92);
-    float32x4_t x24 = vld1q_f32(x + 96);
-    float32x4_t x25 = vld1q_f32(x + 100);
-    float32x4_t x26 = vld1q_f32(x + 104);
-    float32x4_t x27 = vld1q_f32(x + 108);
-    float32x4_t x28 = vld1q_f32(x + 112);
-    float32x4_t x29 = vld1q_f32(x + 116);
-    float32x4_t x30 = vld1q_f32(x + 120);
-    float32x4_t x31 = vld1q_f32(x + 124);
+    {
+      float32x4_t x0 = vld1q_f32(x + 0);
+      float32x4_t x1 = vld1q_f32(x + 4);
+      float32x4_t x2 = vld1q_f32(x + 8);
+      float32x4_t x3 = vld1q_f32(x + 12);
+      float32x4_t x4 = vld1q_f32(x + 16);
+      float32x4_t x5 = vld1q_f32(x + 20);
+      float32x4_t x6 = vld1q_f32(x + 24);
+      float32x4_t x7 = vld1q_f32(x + 28);
 
-    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
-    const float32x4_t clamped0 = vmaxq_f32(lower, x0);
-    const float32x4_t clamped1 = vmaxq_f32(lower, x1);
-    const float32x4_t clamped2 = vmaxq_f32(lower, x2);
-    const float32x4_t clamped3 = vmaxq_f32(lower, x3);
-    const float32x4_t clamped4 = vmaxq_f32(lower, x4);
-    const float32x4_t clamped5 = vmaxq_f32(lower, x5);
-    const float32x4_t clamped6 = vmaxq_f32(lower, x6);
-    const float32x4_t clamped7 = vmaxq_f32(lower, x7);
-    const float32x4_t clamped8 = vmaxq_f32(lower, x8);
-    const float32x4_t clamped9 = vmaxq_f32(lower, x9);
-    const float32x4_t clamped10 = vmaxq_f32(lower, x10);
-    const float32x4_t clamped11 = vmaxq_f32(lower, x11);
-    const float32x4_t clamped12 = vmaxq_f32(lower, x12);
-    const float32x4_t clamped13 = vmaxq_f32(lower, x13);
-    const float32x4_t clamped14 = vmaxq_f32(lower, x14);
-    const float32x4_t clamped15 = vmaxq_f32(lower, x15);
-    const float32x4_t clamped16 = vmaxq_f32(lower, x16);
-    const float32x4_t clamped17 = vmaxq_f32(lower, x17);
-    const float32x4_t clamped18 = vmaxq_f32(lower, x18);
-    const float32x4_t clamped19 = vmaxq_f32(lower, x19);
-    const float32x4_t clamped20 = vmaxq_f32(lower, x20);
-    const float32x4_t clamped21 = vmaxq_f32(lower, x21);
-    const float32x4_t clamped22 = vmaxq_f32(lower, x22);
-    const float32x4_t clamped23 = vmaxq_f32(lower, x23);
-    const float32x4_t clamped24 = vmaxq_f32(lower, x24);
-    const float32x4_t clamped25 = vmaxq_f32(lower, x25);
-    const float32x4_t clamped26 = vmaxq_f32(lower, x26);
-    const float32x4_t clamped27 = vmaxq_f32(lower, x27);
-    const float32x4_t clamped28 = vmaxq_f32(lower, x28);
-    const float32x4_t clamped29 = vmaxq_f32(lower, x29);
-    const float32x4_t clamped30 = vmaxq_f32(lower, x30);
-    const float32x4_t clamped31 = vmaxq_f32(lower, x31);
-    const float32x4_t biased0 = vfmaq_f32(bias, clamped0, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased1 = vfmaq_f32(bias, clamped1, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased2 = vfmaq_f32(bias, clamped2, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased3 = vfmaq_f32(bias, clamped3, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased4 = vfmaq_f32(bias, clamped4, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased5 = vfmaq_f32(bias, clamped5, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased6 = vfmaq_f32(bias, clamped6, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased7 = vfmaq_f32(bias, clamped7, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased8 = vfmaq_f32(bias, clamped8, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased9 = vfmaq_f32(bias, clamped9, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased10 = vfmaq_f32(bias, clamped10, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased11 = vfmaq_f32(bias, clamped11, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased12 = vfmaq_f32(bias, clamped12, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased13 = vfmaq_f32(bias, clamped13, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased14 = vfmaq_f32(bias, clamped14, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased15 = vfmaq_f32(bias, clamped15, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased16 = vfmaq_f32(bias, clamped16, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased17 = vfmaq_f32(bias, clamped17, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased18 = vfmaq_f32(bias, clamped18, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased19 = vfmaq_f32(bias, clamped19, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased20 = vfmaq_f32(bias, clamped20, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased21 = vfmaq_f32(bias, clamped21, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased22 = vfmaq_f32(bias, clamped22, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased23 = vfmaq_f32(bias, clamped23, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased24 = vfmaq_f32(bias, clamped24, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased25 = vfmaq_f32(bias, clamped25, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased26 = vfmaq_f32(bias, clamped26, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased27 = vfmaq_f32(bias, clamped27, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased28 = vfmaq_f32(bias, clamped28, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased29 = vfmaq_f32(bias, clamped29, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased30 = vfmaq_f32(bias, clamped30, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased31 = vfmaq_f32(bias, clamped31, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t n0 = vsubq_f32(biased0, bias);
-    const float32x4_t n1 = vsubq_f32(biased1, bias);
-    const float32x4_t n2 = vsubq_f32(biased2, bias);
-    const float32x4_t n3 = vsubq_f32(biased3, bias);
-    const float32x4_t n4 = vsubq_f32(biased4, bias);
-    const float32x4_t n5 = vsubq_f32(biased5, bias);
-    const float32x4_t n6 = vsubq_f32(biased6, bias);
-    const float32x4_t n7 = vsubq_f32(biased7, bias);
-    const float32x4_t n8 = vsubq_f32(biased8, bias);
-    const float32x4_t n9 = vsubq_f32(biased9, bias);
-    const float32x4_t n10 = vsubq_f32(biased10, bias);
-    const float32x4_t n11 = vsubq_f32(biased11, bias);
-    const float32x4_t n12 = vsubq_f32(biased12, bias);
-    const float32x4_t n13 = vsubq_f32(biased13, bias);
-    const float32x4_t n14 = vsubq_f32(biased14, bias);
-    const float32x4_t n15 = vsubq_f32(biased15, bias);
-    const float32x4_t n16 = vsubq_f32(biased16, bias);
-    const float32x4_t n17 = vsubq_f32(biased17, bias);
-    const float32x4_t n18 = vsubq_f32(biased18, bias);
-    const float32x4_t n19 = vsubq_f32(biased19, bias);
-    const float32x4_t n20 = vsubq_f32(biased20, bias);
-    const float32x4_t n21 = vsubq_f32(biased21, bias);
-    const float32x4_t n22 = vsubq_f32(biased22, bias);
-    const float32x4_t n23 = vsubq_f32(biased23, bias);
-    const float32x4_t n24 = vsubq_f32(biased24, bias);
-    const float32x4_t n25 = vsubq_f32(biased25, bias);
-    const float32x4_t n26 = vsubq_f32(biased26, bias);
-    const float32x4_t n27 = vsubq_f32(biased27, bias);
-    const float32x4_t n28 = vsubq_f32(biased28, bias);
-    const float32x4_t n29 = vsubq_f32(biased29, bias);
-    const float32x4_t n30 = vsubq_f32(biased30, bias);
-    const float32x4_t n31 = vsubq_f32(biased31, bias);
-    const uint8x16_t index0 = neon_table_index(biased0);
-    const uint8x16_t index1 = neon_table_index(biased1);
-    const uint8x16_t index2 = neon_table_index(biased2);
-    const uint8x16_t index3 = neon_table_index(biased3);
-    const uint8x16_t index4 = neon_table_index(biased4);
-    const uint8x16_t index5 = neon_table_index(biased5);
-    const uint8x16_t index6 = neon_table_index(biased6);
-    const uint8x16_t index7 = neon_table_index(biased7);
-    const uint8x16_t index8 = neon_table_index(biased8);
-    const uint8x16_t index9 = neon_table_index(biased9);
-    const uint8x16_t index10 = neon_table_index(biased10);
-    const uint8x16_t index11 = neon_table_index(biased11);
-    const uint8x16_t index12 = neon_table_index(biased12);
-    const uint8x16_t index13 = neon_table_index(biased13);
-    const uint8x16_t index14 = neon_table_index(biased14);
-    const uint8x16_t index15 = neon_table_index(biased15);
-    const uint8x16_t index16 = neon_table_index(biased16);
-    const uint8x16_t index17 = neon_table_index(biased17);
-    const uint8x16_t index18 = neon_table_index(biased18);
-    const uint8x16_t index19 = neon_table_index(biased19);
-    const uint8x16_t index20 = neon_table_index(biased20);
-    const uint8x16_t index21 = neon_table_index(biased21);
-    const uint8x16_t index22 = neon_table_index(biased22);
-    const uint8x16_t index23 = neon_table_index(biased23);
-    const uint8x16_t index24 = neon_table_index(biased24);
-    const uint8x16_t index25 = neon_table_index(biased25);
-    const uint8x16_t index26 = neon_table_index(biased26);
-    const uint8x16_t index27 = neon_table_index(biased27);
-    const uint8x16_t index28 = neon_table_index(biased28);
-    const uint8x16_t index29 = neon_table_index(biased29);
-    const uint8x16_t index30 = neon_table_index(biased30);
-    const uint8x16_t index31 = neon_table_index(biased31);
-    const float32x4_t s0 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased0), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index0)))));
-    const float32x4_t s1 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased1), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index1)))));
-    const float32x4_t s2 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased2), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index2)))));
-    const float32x4_t s3 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased3), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index3)))));
-    const float32x4_t s4 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased4), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index4)))));
-    const float32x4_t s5 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased5), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index5)))));
-    const float32x4_t s6 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased6), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index6)))));
-    const float32x4_t s7 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased7), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index7)))));
-    const float32x4_t s8 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased8), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index8)))));
-    const float32x4_t s9 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased9), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index9)))));
-    const float32x4_t s10 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased10), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index10)))));
-    const float32x4_t s11 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased11), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index11)))));
-    const float32x4_t s12 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased12), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index12)))));
-    const float32x4_t s13 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased13), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index13)))));
-    const float32x4_t s14 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased14), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index14)))));
-    const float32x4_t s15 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased15), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index15)))));
-    const float32x4_t s16 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased16), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index16)))));
-    const float32x4_t s17 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased17), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index17)))));
-    const float32x4_t s18 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased18), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index18)))));
-    const float32x4_t s19 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased19), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index19)))));
-    const float32x4_t s20 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased20), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index20)))));
-    const float32x4_t s21 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased21), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index21)))));
-    const float32x4_t s22 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased22), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index22)))));
-    const float32x4_t s23 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased23), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index23)))));
-    const float32x4_t s24 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased24), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index24)))));
-    const float32x4_t s25 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased25), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index25)))));
-    const float32x4_t s26 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased26), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index26)))));
-    const float32x4_t s27 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased27), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index27)))));
-    const float32x4_t s28 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased28), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index28)))));
-    const float32x4_t s29 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased29), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index29)))));
-    const float32x4_t s30 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased30), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index30)))));
-    const float32x4_t s31 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased31), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index31)))));
-    float32x4_t t0 = vfmaq_f32(clamped0, n0, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t1 = vfmaq_f32(clamped1, n1, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t2 = vfmaq_f32(clamped2, n2, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t3 = vfmaq_f32(clamped3, n3, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t4 = vfmaq_f32(clamped4, n4, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t5 = vfmaq_f32(clamped5, n5, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t6 = vfmaq_f32(clamped6, n6, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t7 = vfmaq_f32(clamped7, n7, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t8 = vfmaq_f32(clamped8, n8, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t9 = vfmaq_f32(clamped9, n9, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t10 = vfmaq_f32(clamped10, n10, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t11 = vfmaq_f32(clamped11, n11, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t12 = vfmaq_f32(clamped12, n12, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t13 = vfmaq_f32(clamped13, n13, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t14 = vfmaq_f32(clamped14, n14, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t15 = vfmaq_f32(clamped15, n15, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t16 = vfmaq_f32(clamped16, n16, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t17 = vfmaq_f32(clamped17, n17, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t18 = vfmaq_f32(clamped18, n18, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t19 = vfmaq_f32(clamped19, n19, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t20 = vfmaq_f32(clamped20, n20, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t21 = vfmaq_f32(clamped21, n21, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t22 = vfmaq_f32(clamped22, n22, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t23 = vfmaq_f32(clamped23, n23, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t24 = vfmaq_f32(clamped24, n24, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t25 = vfmaq_f32(clamped25, n25, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t26 = vfmaq_f32(clamped26, n26, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t27 = vfmaq_f32(clamped27, n27, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t28 = vfmaq_f32(clamped28, n28, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t29 = vfmaq_f32(clamped29, n29, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t30 = vfmaq_f32(clamped30, n30, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t31 = vfmaq_f32(clamped31, n31, vdupq_n_f32(-0x1.62E430p-4f));
-    t0 = vfmaq_f32(t0, n0, vdupq_n_f32(0x1.05C610p-32f));
-    t1 = vfmaq_f32(t1, n1, vdupq_n_f32(0x1.05C610p-32f));
-    t2 = vfmaq_f32(t2, n2, vdupq_n_f32(0x1.05C610p-32f));
-    t3 = vfmaq_f32(t3, n3, vdupq_n_f32(0x1.05C610p-32f));
-    t4 = vfmaq_f32(t4, n4, vdupq_n_f32(0x1.05C610p-32f));
-    t5 = vfmaq_f32(t5, n5, vdupq_n_f32(0x1.05C610p-32f));
-    t6 = vfmaq_f32(t6, n6, vdupq_n_f32(0x1.05C610p-32f));
-    t7 = vfmaq_f32(t7, n7, vdupq_n_f32(0x1.05C610p-32f));
-    t8 = vfmaq_f32(t8, n8, vdupq_n_f32(0x1.05C610p-32f));
-    t9 = vfmaq_f32(t9, n9, vdupq_n_f32(0x1.05C610p-32f));
-    t10 = vfmaq_f32(t10, n10, vdupq_n_f32(0x1.05C610p-32f));
-    t11 = vfmaq_f32(t11, n11, vdupq_n_f32(0x1.05C610p-32f));
-    t12 = vfmaq_f32(t12, n12, vdupq_n_f32(0x1.05C610p-32f));
-    t13 = vfmaq_f32(t13, n13, vdupq_n_f32(0x1.05C610p-32f));
-    t14 = vfmaq_f32(t14, n14, vdupq_n_f32(0x1.05C610p-32f));
-    t15 = vfmaq_f32(t15, n15, vdupq_n_f32(0x1.05C610p-32f));
-    t16 = vfmaq_f32(t16, n16, vdupq_n_f32(0x1.05C610p-32f));
-    t17 = vfmaq_f32(t17, n17, vdupq_n_f32(0x1.05C610p-32f));
-    t18 = vfmaq_f32(t18, n18, vdupq_n_f32(0x1.05C610p-32f));
-    t19 = vfmaq_f32(t19, n19, vdupq_n_f32(0x1.05C610p-32f));
-    t20 = vfmaq_f32(t20, n20, vdupq_n_f32(0x1.05C610p-32f));
-    t21 = vfmaq_f32(t21, n21, vdupq_n_f32(0x1.05C610p-32f));
-    t22 = vfmaq_f32(t22, n22, vdupq_n_f32(0x1.05C610p-32f));
-    t23 = vfmaq_f32(t23, n23, vdupq_n_f32(0x1.05C610p-32f));
-    t24 = vfmaq_f32(t24, n24, vdupq_n_f32(0x1.05C610p-32f));
-    t25 = vfmaq_f32(t25, n25, vdupq_n_f32(0x1.05C610p-32f));
-    t26 = vfmaq_f32(t26, n26, vdupq_n_f32(0x1.05C610p-32f));
-    t27 = vfmaq_f32(t27, n27, vdupq_n_f32(0x1.05C610p-32f));
-    t28 = vfmaq_f32(t28, n28, vdupq_n_f32(0x1.05C610p-32f));
-    t29 = vfmaq_f32(t29, n29, vdupq_n_f32(0x1.05C610p-32f));
-    t30 = vfmaq_f32(t30, n30, vdupq_n_f32(0x1.05C610p-32f));
-    t31 = vfmaq_f32(t31, n31, vdupq_n_f32(0x1.05C610p-32f));
-    float32x4_t u0 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t0, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u1 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t1, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u2 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t2, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u3 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t3, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u4 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t4, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u5 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t5, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u6 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t6, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u7 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t7, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u8 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t8, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u9 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t9, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u10 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t10, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u11 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t11, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u12 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t12, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u13 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t13, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u14 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t14, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u15 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t15, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u16 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t16, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u17 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t17, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u18 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t18, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u19 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t19, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u20 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t20, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u21 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t21, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u22 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t22, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u23 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t23, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u24 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t24, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u25 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t25, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u26 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t26, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u27 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t27, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u28 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t28, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u29 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t29, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u30 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t30, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u31 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t31, vdupq_n_f32(0x1.555854p-3f));
-    u0 = vfmaq_f32(vdupq_n_f32(1.0f), u0, t0);
-    u1 = vfmaq_f32(vdupq_n_f32(1.0f), u1, t1);
-    u2 = vfmaq_f32(vdupq_n_f32(1.0f), u2, t2);
-    u3 = vfmaq_f32(vdupq_n_f32(1.0f), u3, t3);
-    u4 = vfmaq_f32(vdupq_n_f32(1.0f), u4, t4);
-    u5 = vfmaq_f32(vdupq_n_f32(1.0f), u5, t5);
-    u6 = vfmaq_f32(vdupq_n_f32(1.0f), u6, t6);
-    u7 = vfmaq_f32(vdupq_n_f32(1.0f), u7, t7);
-    u8 = vfmaq_f32(vdupq_n_f32(1.0f), u8, t8);
-    u9 = vfmaq_f32(vdupq_n_f32(1.0f), u9, t9);
-    u10 = vfmaq_f32(vdupq_n_f32(1.0f), u10, t10);
-    u11 = vfmaq_f32(vdupq_n_f32(1.0f), u11, t11);
-    u12 = vfmaq_f32(vdupq_n_f32(1.0f), u12, t12);
-    u13 = vfmaq_f32(vdupq_n_f32(1.0f), u13, t13);
-    u14 = vfmaq_f32(vdupq_n_f32(1.0f), u14, t14);
-    u15 = vfmaq_f32(vdupq_n_f32(1.0f), u15, t15);
-    u16 = vfmaq_f32(vdupq_n_f32(1.0f), u16, t16);
-    u17 = vfmaq_f32(vdupq_n_f32(1.0f), u17, t17);
-    u18 = vfmaq_f32(vdupq_n_f32(1.0f), u18, t18);
-    u19 = vfmaq_f32(vdupq_n_f32(1.0f), u19, t19);
-    u20 = vfmaq_f32(vdupq_n_f32(1.0f), u20, t20);
-    u21 = vfmaq_f32(vdupq_n_f32(1.0f), u21, t21);
-    u22 = vfmaq_f32(vdupq_n_f32(1.0f), u22, t22);
-    u23 = vfmaq_f32(vdupq_n_f32(1.0f), u23, t23);
-    u24 = vfmaq_f32(vdupq_n_f32(1.0f), u24, t24);
-    u25 = vfmaq_f32(vdupq_n_f32(1.0f), u25, t25);
-    u26 = vfmaq_f32(vdupq_n_f32(1.0f), u26, t26);
-    u27 = vfmaq_f32(vdupq_n_f32(1.0f), u27, t27);
-    u28 = vfmaq_f32(vdupq_n_f32(1.0f), u28, t28);
-    u29 = vfmaq_f32(vdupq_n_f32(1.0f), u29, t29);
-    u30 = vfmaq_f32(vdupq_n_f32(1.0f), u30, t30);
-    u31 = vfmaq_f32(vdupq_n_f32(1.0f), u31, t31);
-    u0 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index0)), u0, t0);
-    u1 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index1)), u1, t1);
-    u2 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index2)), u2, t2);
-    u3 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index3)), u3, t3);
-    u4 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index4)), u4, t4);
-    u5 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index5)), u5, t5);
-    u6 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index6)), u6, t6);
-    u7 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index7)), u7, t7);
-    u8 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index8)), u8, t8);
-    u9 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index9)), u9, t9);
-    u10 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index10)), u10, t10);
-    u11 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index11)), u11, t11);
-    u12 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index12)), u12, t12);
-    u13 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index13)), u13, t13);
-    u14 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index14)), u14, t14);
-    u15 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index15)), u15, t15);
-    u16 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index16)), u16, t16);
-    u17 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index17)), u17, t17);
-    u18 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index18)), u18, t18);
-    u19 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index19)), u19, t19);
-    u20 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index20)), u20, t20);
-    u21 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index21)), u21, t21);
-    u22 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index22)), u22, t22);
-    u23 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index23)), u23, t23);
-    u24 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index24)), u24, t24);
-    u25 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index25)), u25, t25);
-    u26 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index26)), u26, t26);
-    u27 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index27)), u27, t27);
-    u28 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index28)), u28, t28);
-    u29 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index29)), u29, t29);
-    u30 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index30)), u30, t30);
-    u31 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index31)), u31, t31);
-    const float32x4_t e0 = vfmaq_f32(s0, s0, u0);
-    const float32x4_t e1 = vfmaq_f32(s1, s1, u1);
-    const float32x4_t e2 = vfmaq_f32(s2, s2, u2);
-    const float32x4_t e3 = vfmaq_f32(s3, s3, u3);
-    const float32x4_t e4 = vfmaq_f32(s4, s4, u4);
-    const float32x4_t e5 = vfmaq_f32(s5, s5, u5);
-    const float32x4_t e6 = vfmaq_f32(s6, s6, u6);
-    const float32x4_t e7 = vfmaq_f32(s7, s7, u7);
-    const float32x4_t e8 = vfmaq_f32(s8, s8, u8);
-    const float32x4_t e9 = vfmaq_f32(s9, s9, u9);
-    const float32x4_t e10 = vfmaq_f32(s10, s10, u10);
-    const float32x4_t e11 = vfmaq_f32(s11, s11, u11);
-    const float32x4_t e12 = vfmaq_f32(s12, s12, u12);
-    const float32x4_t e13 = vfmaq_f32(s13, s13, u13);
-    const float32x4_t e14 = vfmaq_f32(s14, s14, u14);
-    const float32x4_t e15 = vfmaq_f32(s15, s15, u15);
-    const float32x4_t e16 = vfmaq_f32(s16, s16, u16);
-    const float32x4_t e17 = vfmaq_f32(s17, s17, u17);
-    const float32x4_t e18 = vfmaq_f32(s18, s18, u18);
-    const float32x4_t e19 = vfmaq_f32(s19, s19, u19);
-    const float32x4_t e20 = vfmaq_f32(s20, s20, u20);
-    const float32x4_t e21 = vfmaq_f32(s21, s21, u21);
-    const float32x4_t e22 = vfmaq_f32(s22, s22, u22);
-    const float32x4_t e23 = vfmaq_f32(s23, s23, u23);
-    const float32x4_t e24 = vfmaq_f32(s24, s24, u24);
-    const float32x4_t e25 = vfmaq_f32(s25, s25, u25);
-    const float32x4_t e26 = vfmaq_f32(s26, s26, u26);
-    const float32x4_t e27 = vfmaq_f32(s27, s27, u27);
-    const float32x4_t e28 = vfmaq_f32(s28, s28, u28);
-    const float32x4_t e29 = vfmaq_f32(s29, s29, u29);
-    const float32x4_t e30 = vfmaq_f32(s30, s30, u30);
-    const float32x4_t e31 = vfmaq_f32(s31, s31, u31);
-    const float32x4_t y0 = neon_scaled(e0, hi, lo);
-    const float32x4_t y1 = neon_scaled(e1, hi, lo);
-    const float32x4_t y2 = neon_scaled(e2, hi, lo);
-    const float32x4_t y3 = neon_scaled(e3, hi, lo);
-    const float32x4_t y4 = neon_scaled(e4, hi, lo);
-    const float32x4_t y5 = neon_scaled(e5, hi, lo);
-    const float32x4_t y6 = neon_scaled(e6, hi, lo);
-    const float32x4_t y7 = neon_scaled(e7, hi, lo);
-    const float32x4_t y8 = neon_scaled(e8, hi, lo);
-    const float32x4_t y9 = neon_scaled(e9, hi, lo);
-    const float32x4_t y10 = neon_scaled(e10, hi, lo);
-    const float32x4_t y11 = neon_scaled(e11, hi, lo);
-    const float32x4_t y12 = neon_scaled(e12, hi, lo);
-    const float32x4_t y13 = neon_scaled(e13, hi, lo);
-    const float32x4_t y14 = neon_scaled(e14, hi, lo);
-    const float32x4_t y15 = neon_scaled(e15, hi, lo);
-    const float32x4_t y16 = neon_scaled(e16, hi, lo);
-    const float32x4_t y17 = neon_scaled(e17, hi, lo);
-    const float32x4_t y18 = neon_scaled(e18, hi, lo);
-    const float32x4_t y19 = neon_scaled(e19, hi, lo);
-    const float32x4_t y20 = neon_scaled(e20, hi, lo);
-    const float32x4_t y21 = neon_scaled(e21, hi, lo);
-    const float32x4_t y22 = neon_scaled(e22, hi, lo);
-    const float32x4_t y23 = neon_scaled(e23, hi, lo);
-    const float32x4_t y24 = neon_scaled(e24, hi, lo);
-    const float32x4_t y25 = neon_scaled(e25, hi, lo);
-    const float32x4_t y26 = neon_scaled(e26, hi, lo);
-    const float32x4_t y27 = neon_scaled(e27, hi, lo);
-    const float32x4_t y28 = neon_scaled(e28, hi, lo);
-    const float32x4_t y29 = neon_scaled(e29, hi, lo);
-    const float32x4_t y30 = neon_scaled(e30, hi, lo);
-    const float32x4_t y31 = neon_scaled(e31, hi, lo);
+      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      const float32x4_t clamped0 = vmaxq_f32(lower, x0);
+      const float32x4_t clamped1 = vmaxq_f32(lower, x1);
+      const float32x4_t clamped2 = vmaxq_f32(lower, x2);
+      const float32x4_t clamped3 = vmaxq_f32(lower, x3);
+      const float32x4_t clamped4 = vmaxq_f32(lower, x4);
+      const float32x4_t clamped5 = vmaxq_f32(lower, x5);
+      const float32x4_t clamped6 = vmaxq_f32(lower, x6);
+      const float32x4_t clamped7 = vmaxq_f32(lower, x7);
+      const float32x4_t biased0 = vfmaq_f32(bias, clamped0, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased1 = vfmaq_f32(bias, clamped1, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased2 = vfmaq_f32(bias, clamped2, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased3 = vfmaq_f32(bias, clamped3, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased4 = vfmaq_f32(bias, clamped4, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased5 = vfmaq_f32(bias, clamped5, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased6 = vfmaq_f32(bias, clamped6, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased7 = vfmaq_f32(bias, clamped7, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t n0 = vsubq_f32(biased0, bias);
+      const float32x4_t n1 = vsubq_f32(biased1, bias);
+      const float32x4_t n2 = vsubq_f32(biased2, bias);
+      const float32x4_t n3 = vsubq_f32(biased3, bias);
+      const float32x4_t n4 = vsubq_f32(biased4, bias);
+      const float32x4_t n5 = vsubq_f32(biased5, bias);
+      const float32x4_t n6 = vsubq_f32(biased6, bias);
+      const float32x4_t n7 = vsubq_f32(biased7, bias);
+      const uint8x16_t index0 = neon_table_index(biased0);
+      const uint8x16_t index1 = neon_table_index(biased1);
+      const uint8x16_t index2 = neon_table_index(biased2);
+      const uint8x16_t index3 = neon_table_index(biased3);
+      const uint8x16_t index4 = neon_table_index(biased4);
+      const uint8x16_t index5 = neon_table_index(biased5);
+      const uint8x16_t index6 = neon_table_index(biased6);
+      const uint8x16_t index7 = neon_table_index(biased7);
+      float32x4_t t0 = vfmaq_f32(clamped0, n0, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t1 = vfmaq_f32(clamped1, n1, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t2 = vfmaq_f32(clamped2, n2, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t3 = vfmaq_f32(clamped3, n3, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t4 = vfmaq_f32(clamped4, n4, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t5 = vfmaq_f32(clamped5, n5, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t6 = vfmaq_f32(clamped6, n6, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t7 = vfmaq_f32(clamped7, n7, vdupq_n_f32(-0x1.62E430p-4f));
+      t0 = vfmaq_f32(t0, n0, vdupq_n_f32(0x1.05C610p-32f));
+      t1 = vfmaq_f32(t1, n1, vdupq_n_f32(0x1.05C610p-32f));
+      t2 = vfmaq_f32(t2, n2, vdupq_n_f32(0x1.05C610p-32f));
+      t3 = vfmaq_f32(t3, n3, vdupq_n_f32(0x1.05C610p-32f));
+      t4 = vfmaq_f32(t4, n4, vdupq_n_f32(0x1.05C610p-32f));
+      t5 = vfmaq_f32(t5, n5, vdupq_n_f32(0x1.05C610p-32f));
+      t6 = vfmaq_f32(t6, n6, vdupq_n_f32(0x1.05C610p-32f));
+      t7 = vfmaq_f32(t7, n7, vdupq_n_f32(0x1.05C610p-32f));
+      float32x4_t u0 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t0, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u1 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t1, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u2 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t2, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u3 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t3, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u4 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t4, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u5 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t5, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u6 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t6, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u7 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t7, vdupq_n_f32(0x1.555854p-3f));
+      u0 = vfmaq_f32(vdupq_n_f32(1.0f), u0, t0);
+      u1 = vfmaq_f32(vdupq_n_f32(1.0f), u1, t1);
+      u2 = vfmaq_f32(vdupq_n_f32(1.0f), u2, t2);
+      u3 = vfmaq_f32(vdupq_n_f32(1.0f), u3, t3);
+      u4 = vfmaq_f32(vdupq_n_f32(1.0f), u4, t4);
+      u5 = vfmaq_f32(vdupq_n_f32(1.0f), u5, t5);
+      u6 = vfmaq_f32(vdupq_n_f32(1.0f), u6, t6);
+      u7 = vfmaq_f32(vdupq_n_f32(1.0f), u7, t7);
+      u0 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index0)), u0, t0);
+      u1 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index1)), u1, t1);
+      u2 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index2)), u2, t2);
+      u3 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index3)), u3, t3);
+      u4 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index4)), u4, t4);
+      u5 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index5)), u5, t5);
+      u6 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index6)), u6, t6);
+      u7 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index7)), u7, t7);
+      const float32x4_t s0 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased0), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index0)))));
+      const float32x4_t s1 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased1), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index1)))));
+      const float32x4_t s2 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased2), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index2)))));
+      const float32x4_t s3 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased3), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index3)))));
+      const float32x4_t s4 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased4), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index4)))));
+      const float32x4_t s5 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased5), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index5)))));
+      const float32x4_t s6 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased6), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index6)))));
+      const float32x4_t s7 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased7), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index7)))));
+      const float32x4_t e0 = vfmaq_f32(s0, s0, u0);
+      const float32x4_t e1 = vfmaq_f32(s1, s1, u1);
+      const float32x4_t e2 = vfmaq_f32(s2, s2, u2);
+      const float32x4_t e3 = vfmaq_f32(s3, s3, u3);
+      const float32x4_t e4 = vfmaq_f32(s4, s4, u4);
+      const float32x4_t e5 = vfmaq_f32(s5, s5, u5);
+      const float32x4_t e6 = vfmaq_f32(s6, s6, u6);
+      const float32x4_t e7 = vfmaq_f32(s7, s7, u7);
+      const float32x4_t y0 = neon_scaled(e0, hi, lo);
+      const float32x4_t y1 = neon_scaled(e1, hi, lo);
+      const float32x4_t y2 = neon_scaled(e2, hi, lo);
+      const float32x4_t y3 = neon_scaled(e3, hi, lo);
+      const float32x4_t y4 = neon_scaled(e4, hi, lo);
+      const float32x4_t y5 = neon_scaled(e5, hi, lo);
+      const float32x4_t y6 = neon_scaled(e6, hi, lo);
+      const float32x4_t y7 = neon_scaled(e7, hi, lo);
 
-    vst1q_f32(y + 0, y0);
-    vst1q_f32(y + 4, y1);
-    vst1q_f32(y + 8, y2);
-    vst1q_f32(y + 12, y3);
-    vst1q_f32(y + 16, y4);
-    vst1q_f32(y + 20, y5);
-    vst1q_f32(y + 24, y6);
-    vst1q_f32(y + 28, y7);
-    vst1q_f32(y + 32, y8);
-    vst1q_f32(y + 36, y9);
-    vst1q_f32(y + 40, y10);
-    vst1q_f32(y + 44, y11);
-    vst1q_f32(y + 48, y12);
-    vst1q_f32(y + 52, y13);
-    vst1q_f32(y + 56, y14);
-    vst1q_f32(y + 60, y15);
-    vst1q_f32(y + 64, y16);
-    vst1q_f32(y + 68, y17);
-    vst1q_f32(y + 72, y18);
-    vst1q_f32(y + 76, y19);
-    vst1q_f32(y + 80, y20);
-    vst1q_f32(y + 84, y21);
-    vst1q_f32(y + 88, y22);
-    vst1q_f32(y + 92, y23);
-    vst1q_f32(y + 96, y24);
-    vst1q_f32(y + 100, y25);
-    vst1q_f32(y + 104, y26);
-    vst1q_f32(y + 108, y27);
-    vst1q_f32(y + 112, y28);
-    vst1q_f32(y + 116, y29);
-    vst1q_f32(y + 120, y30);
-    vst1q_f32(y + 124, y31);
+      vst1q_f32(y + 0, y0);
+      vst1q_f32(y + 4, y1);
+      vst1q_f32(y + 8, y2);
+      vst1q_f32(y + 12, y3);
+      vst1q_f32(y + 16, y4);
+      vst1q_f32(y + 20, y5);
+      vst1q_f32(y + 24, y6);
+      vst1q_f32(y + 28, y7);
+    }
+    {
+      float32x4_t x0 = vld1q_f32(x + 32);
+      float32x4_t x1 = vld1q_f32(x + 36);
+      float32x4_t x2 = vld1q_f32(x + 40);
+      float32x4_t x3 = vld1q_f32(x + 44);
+      float32x4_t x4 = vld1q_f32(x + 48);
+      float32x4_t x5 = vld1q_f32(x + 52);
+      float32x4_t x6 = vld1q_f32(x + 56);
+      float32x4_t x7 = vld1q_f32(x + 60);
+
+      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      const float32x4_t clamped0 = vmaxq_f32(lower, x0);
+      const float32x4_t clamped1 = vmaxq_f32(lower, x1);
+      const float32x4_t clamped2 = vmaxq_f32(lower, x2);
+      const float32x4_t clamped3 = vmaxq_f32(lower, x3);
+      const float32x4_t clamped4 = vmaxq_f32(lower, x4);
+      const float32x4_t clamped5 = vmaxq_f32(lower, x5);
+      const float32x4_t clamped6 = vmaxq_f32(lower, x6);
+      const float32x4_t clamped7 = vmaxq_f32(lower, x7);
+      const float32x4_t biased0 = vfmaq_f32(bias, clamped0, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased1 = vfmaq_f32(bias, clamped1, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased2 = vfmaq_f32(bias, clamped2, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased3 = vfmaq_f32(bias, clamped3, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased4 = vfmaq_f32(bias, clamped4, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased5 = vfmaq_f32(bias, clamped5, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased6 = vfmaq_f32(bias, clamped6, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased7 = vfmaq_f32(bias, clamped7, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t n0 = vsubq_f32(biased0, bias);
+      const float32x4_t n1 = vsubq_f32(biased1, bias);
+      const float32x4_t n2 = vsubq_f32(biased2, bias);
+      const float32x4_t n3 = vsubq_f32(biased3, bias);
+      const float32x4_t n4 = vsubq_f32(biased4, bias);
+      const float32x4_t n5 = vsubq_f32(biased5, bias);
+      const float32x4_t n6 = vsubq_f32(biased6, bias);
+      const float32x4_t n7 = vsubq_f32(biased7, bias);
+      const uint8x16_t index0 = neon_table_index(biased0);
+      const uint8x16_t index1 = neon_table_index(biased1);
+      const uint8x16_t index2 = neon_table_index(biased2);
+      const uint8x16_t index3 = neon_table_index(biased3);
+      const uint8x16_t index4 = neon_table_index(biased4);
+      const uint8x16_t index5 = neon_table_index(biased5);
+      const uint8x16_t index6 = neon_table_index(biased6);
+      const uint8x16_t index7 = neon_table_index(biased7);
+      float32x4_t t0 = vfmaq_f32(clamped0, n0, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t1 = vfmaq_f32(clamped1, n1, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t2 = vfmaq_f32(clamped2, n2, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t3 = vfmaq_f32(clamped3, n3, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t4 = vfmaq_f32(clamped4, n4, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t5 = vfmaq_f32(clamped5, n5, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t6 = vfmaq_f32(clamped6, n6, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t7 = vfmaq_f32(clamped7, n7, vdupq_n_f32(-0x1.62E430p-4f));
+      t0 = vfmaq_f32(t0, n0, vdupq_n_f32(0x1.05C610p-32f));
+      t1 = vfmaq_f32(t1, n1, vdupq_n_f32(0x1.05C610p-32f));
+      t2 = vfmaq_f32(t2, n2, vdupq_n_f32(0x1.05C610p-32f));
+      t3 = vfmaq_f32(t3, n3, vdupq_n_f32(0x1.05C610p-32f));
+      t4 = vfmaq_f32(t4, n4, vdupq_n_f32(0x1.05C610p-32f));
+      t5 = vfmaq_f32(t5, n5, vdupq_n_f32(0x1.05C610p-32f));
+      t6 = vfmaq_f32(t6, n6, vdupq_n_f32(0x1.05C610p-32f));
+      t7 = vfmaq_f32(t7, n7, vdupq_n_f32(0x1.05C610p-32f));
+      float32x4_t u0 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t0, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u1 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t1, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u2 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t2, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u3 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t3, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u4 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t4, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u5 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t5, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u6 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t6, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u7 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t7, vdupq_n_f32(0x1.555854p-3f));
+      u0 = vfmaq_f32(vdupq_n_f32(1.0f), u0, t0);
+      u1 = vfmaq_f32(vdupq_n_f32(1.0f), u1, t1);
+      u2 = vfmaq_f32(vdupq_n_f32(1.0f), u2, t2);
+      u3 = vfmaq_f32(vdupq_n_f32(1.0f), u3, t3);
+      u4 = vfmaq_f32(vdupq_n_f32(1.0f), u4, t4);
+      u5 = vfmaq_f32(vdupq_n_f32(1.0f), u5, t5);
+      u6 = vfmaq_f32(vdupq_n_f32(1.0f), u6, t6);
+      u7 = vfmaq_f32(vdupq_n_f32(1.0f), u7, t7);
+      u0 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index0)), u0, t0);
+      u1 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index1)), u1, t1);
+      u2 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index2)), u2, t2);
+      u3 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index3)), u3, t3);
+      u4 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index4)), u4, t4);
+      u5 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index5)), u5, t5);
+      u6 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index6)), u6, t6);
+      u7 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index7)), u7, t7);
+      const float32x4_t s0 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased0), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index0)))));
+      const float32x4_t s1 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased1), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index1)))));
+      const float32x4_t s2 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased2), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index2)))));
+      const float32x4_t s3 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased3), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index3)))));
+      const float32x4_t s4 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased4), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index4)))));
+      const float32x4_t s5 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased5), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index5)))));
+      const float32x4_t s6 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased6), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index6)))));
+      const float32x4_t s7 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased7), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index7)))));
+      const float32x4_t e0 = vfmaq_f32(s0, s0, u0);
+      const float32x4_t e1 = vfmaq_f32(s1, s1, u1);
+      const float32x4_t e2 = vfmaq_f32(s2, s2, u2);
+      const float32x4_t e3 = vfmaq_f32(s3, s3, u3);
+      const float32x4_t e4 = vfmaq_f32(s4, s4, u4);
+      const float32x4_t e5 = vfmaq_f32(s5, s5, u5);
+      const float32x4_t e6 = vfmaq_f32(s6, s6, u6);
+      const float32x4_t e7 = vfmaq_f32(s7, s7, u7);
+      const float32x4_t y0 = neon_scaled(e0, hi, lo);
+      const float32x4_t y1 = neon_scaled(e1, hi, lo);
+      const float32x4_t y2 = neon_scaled(e2, hi, lo);
+      const float32x4_t y3 = neon_scaled(e3, hi, lo);
+      const float32x4_t y4 = neon_scaled(e4, hi, lo);
+      const float32x4_t y5 = neon_scaled(e5, hi, lo);
+      const float32x4_t y6 = neon_scaled(e6, hi, lo);
+      const float32x4_t y7 = neon_scaled(e7, hi, lo);
+
+      vst1q_f32(y + 32, y0);
+      vst1q_f32(y + 36, y1);
+      vst1q_f32(y + 40, y2);
+      vst1q_f32(y + 44, y3);
+      vst1q_f32(y + 48, y4);
+      vst1q_f32(y + 52, y5);
+      vst1q_f32(y + 56, y6);
+      vst1q_f32(y + 60, y7);
+    }
+    {
+      float32x4_t x0 = vld1q_f32(x + 64);
+      float32x4_t x1 = vld1q_f32(x + 68);
+      float32x4_t x2 = vld1q_f32(x + 72);
+      float32x4_t x3 = vld1q_f32(x + 76);
+      float32x4_t x4 = vld1q_f32(x + 80);
+      float32x4_t x5 = vld1q_f32(x + 84);
+      float32x4_t x6 = vld1q_f32(x + 88);
+      float32x4_t x7 = vld1q_f32(x + 92);
+
+      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      const float32x4_t clamped0 = vmaxq_f32(lower, x0);
+      const float32x4_t clamped1 = vmaxq_f32(lower, x1);
+      const float32x4_t clamped2 = vmaxq_f32(lower, x2);
+      const float32x4_t clamped3 = vmaxq_f32(lower, x3);
+      const float32x4_t clamped4 = vmaxq_f32(lower, x4);
+      const float32x4_t clamped5 = vmaxq_f32(lower, x5);
+      const float32x4_t clamped6 = vmaxq_f32(lower, x6);
+      const float32x4_t clamped7 = vmaxq_f32(lower, x7);
+      const float32x4_t biased0 = vfmaq_f32(bias, clamped0, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased1 = vfmaq_f32(bias, clamped1, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased2 = vfmaq_f32(bias, clamped2, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased3 = vfmaq_f32(bias, clamped3, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased4 = vfmaq_f32(bias, clamped4, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased5 = vfmaq_f32(bias, clamped5, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased6 = vfmaq_f32(bias, clamped6, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased7 = vfmaq_f32(bias, clamped7, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t n0 = vsubq_f32(biased0, bias);
+      const float32x4_t n1 = vsubq_f32(biased1, bias);
+      const float32x4_t n2 = vsubq_f32(biased2, bias);
+      const float32x4_t n3 = vsubq_f32(biased3, bias);
+      const float32x4_t n4 = vsubq_f32(biased4, bias);
+      const float32x4_t n5 = vsubq_f32(biased5, bias);
+      const float32x4_t n6 = vsubq_f32(biased6, bias);
+      const float32x4_t n7 = vsubq_f32(biased7, bias);
+      const uint8x16_t index0 = neon_table_index(biased0);
+      const uint8x16_t index1 = neon_table_index(biased1);
+      const uint8x16_t index2 = neon_table_index(biased2);
+      const uint8x16_t index3 = neon_table_index(biased3);
+      const uint8x16_t index4 = neon_table_index(biased4);
+      const uint8x16_t index5 = neon_table_index(biased5);
+      const uint8x16_t index6 = neon_table_index(biased6);
+      const uint8x16_t index7 = neon_table_index(biased7);
+      float32x4_t t0 = vfmaq_f32(clamped0, n0, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t1 = vfmaq_f32(clamped1, n1, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t2 = vfmaq_f32(clamped2, n2, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t3 = vfmaq_f32(clamped3, n3, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t4 = vfmaq_f32(clamped4, n4, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t5 = vfmaq_f32(clamped5, n5, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t6 = vfmaq_f32(clamped6, n6, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t7 = vfmaq_f32(clamped7, n7, vdupq_n_f32(-0x1.62E430p-4f));
+      t0 = vfmaq_f32(t0, n0, vdupq_n_f32(0x1.05C610p-32f));
+      t1 = vfmaq_f32(t1, n1, vdupq_n_f32(0x1.05C610p-32f));
+      t2 = vfmaq_f32(t2, n2, vdupq_n_f32(0x1.05C610p-32f));
+      t3 = vfmaq_f32(t3, n3, vdupq_n_f32(0x1.05C610p-32f));
+      t4 = vfmaq_f32(t4, n4, vdupq_n_f32(0x1.05C610p-32f));
+      t5 = vfmaq_f32(t5, n5, vdupq_n_f32(0x1.05C610p-32f));
+      t6 = vfmaq_f32(t6, n6, vdupq_n_f32(0x1.05C610p-32f));
+      t7 = vfmaq_f32(t7, n7, vdupq_n_f32(0x1.05C610p-32f));
+      float32x4_t u0 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t0, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u1 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t1, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u2 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t2, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u3 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t3, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u4 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t4, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u5 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t5, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u6 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t6, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u7 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t7, vdupq_n_f32(0x1.555854p-3f));
+      u0 = vfmaq_f32(vdupq_n_f32(1.0f), u0, t0);
+      u1 = vfmaq_f32(vdupq_n_f32(1.0f), u1, t1);
+      u2 = vfmaq_f32(vdupq_n_f32(1.0f), u2, t2);
+      u3 = vfmaq_f32(vdupq_n_f32(1.0f), u3, t3);
+      u4 = vfmaq_f32(vdupq_n_f32(1.0f), u4, t4);
+      u5 = vfmaq_f32(vdupq_n_f32(1.0f), u5, t5);
+      u6 = vfmaq_f32(vdupq_n_f32(1.0f), u6, t6);
+      u7 = vfmaq_f32(vdupq_n_f32(1.0f), u7, t7);
+      u0 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index0)), u0, t0);
+      u1 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index1)), u1, t1);
+      u2 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index2)), u2, t2);
+      u3 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index3)), u3, t3);
+      u4 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index4)), u4, t4);
+      u5 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index5)), u5, t5);
+      u6 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index6)), u6, t6);
+      u7 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index7)), u7, t7);
+      const float32x4_t s0 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased0), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index0)))));
+      const float32x4_t s1 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased1), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index1)))));
+      const float32x4_t s2 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased2), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index2)))));
+      const float32x4_t s3 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased3), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index3)))));
+      const float32x4_t s4 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased4), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index4)))));
+      const float32x4_t s5 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased5), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index5)))));
+      const float32x4_t s6 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased6), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index6)))));
+      const float32x4_t s7 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased7), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index7)))));
+      const float32x4_t e0 = vfmaq_f32(s0, s0, u0);
+      const float32x4_t e1 = vfmaq_f32(s1, s1, u1);
+      const float32x4_t e2 = vfmaq_f32(s2, s2, u2);
+      const float32x4_t e3 = vfmaq_f32(s3, s3, u3);
+      const float32x4_t e4 = vfmaq_f32(s4, s4, u4);
+      const float32x4_t e5 = vfmaq_f32(s5, s5, u5);
+      const float32x4_t e6 = vfmaq_f32(s6, s6, u6);
+      const float32x4_t e7 = vfmaq_f32(s7, s7, u7);
+      const float32x4_t y0 = neon_scaled(e0, hi, lo);
+      const float32x4_t y1 = neon_scaled(e1, hi, lo);
+      const float32x4_t y2 = neon_scaled(e2, hi, lo);
+      const float32x4_t y3 = neon_scaled(e3, hi, lo);
+      const float32x4_t y4 = neon_scaled(e4, hi, lo);
+      const float32x4_t y5 = neon_scaled(e5, hi, lo);
+      const float32x4_t y6 = neon_scaled(e6, hi, lo);
+      const float32x4_t y7 = neon_scaled(e7, hi, lo);
+
+      vst1q_f32(y + 64, y0);
+      vst1q_f32(y + 68, y1);
+      vst1q_f32(y + 72, y2);
+      vst1q_f32(y + 76, y3);
+      vst1q_f32(y + 80, y4);
+      vst1q_f32(y + 84, y5);
+      vst1q_f32(y + 88, y6);
+      vst1q_f32(y + 92, y7);
+    }
+    {
+      float32x4_t x0 = vld1q_f32(x + 96);
+      float32x4_t x1 = vld1q_f32(x + 100);
+      float32x4_t x2 = vld1q_f32(x + 104);
+      float32x4_t x3 = vld1q_f32(x + 108);
+      float32x4_t x4 = vld1q_f32(x + 112);
+      float32x4_t x5 = vld1q_f32(x + 116);
+      float32x4_t x6 = vld1q_f32(x + 120);
+      float32x4_t x7 = vld1q_f32(x + 124);
+
+      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      const float32x4_t clamped0 = vmaxq_f32(lower, x0);
+      const float32x4_t clamped1 = vmaxq_f32(lower, x1);
+      const float32x4_t clamped2 = vmaxq_f32(lower, x2);
+      const float32x4_t clamped3 = vmaxq_f32(lower, x3);
+      const float32x4_t clamped4 = vmaxq_f32(lower, x4);
+      const float32x4_t clamped5 = vmaxq_f32(lower, x5);
+      const float32x4_t clamped6 = vmaxq_f32(lower, x6);
+      const float32x4_t clamped7 = vmaxq_f32(lower, x7);
+      const float32x4_t biased0 = vfmaq_f32(bias, clamped0, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased1 = vfmaq_f32(bias, clamped1, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased2 = vfmaq_f32(bias, clamped2, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased3 = vfmaq_f32(bias, clamped3, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased4 = vfmaq_f32(bias, clamped4, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased5 = vfmaq_f32(bias, clamped5, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased6 = vfmaq_f32(bias, clamped6, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased7 = vfmaq_f32(bias, clamped7, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t n0 = vsubq_f32(biased0, bias);
+      const float32x4_t n1 = vsubq_f32(biased1, bias);
+      const float32x4_t n2 = vsubq_f32(biased2, bias);
+      const float32x4_t n3 = vsubq_f32(biased3, bias);
+      const float32x4_t n4 = vsubq_f32(biased4, bias);
+      const float32x4_t n5 = vsubq_f32(biased5, bias);
+      const float32x4_t n6 = vsubq_f32(biased6, bias);
+      const float32x4_t n7 = vsubq_f32(biased7, bias);
+      const uint8x16_t index0 = neon_table_index(biased0);
+      const uint8x16_t index1 = neon_table_index(biased1);
+      const uint8x16_t index2 = neon_table_index(biased2);
+      const uint8x16_t index3 = neon_table_index(biased3);
+      const uint8x16_t index4 = neon_table_index(biased4);
+      const uint8x16_t index5 = neon_table_index(biased5);
+      const uint8x16_t index6 = neon_table_index(biased6);
+      const uint8x16_t index7 = neon_table_index(biased7);
+      float32x4_t t0 = vfmaq_f32(clamped0, n0, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t1 = vfmaq_f32(clamped1, n1, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t2 = vfmaq_f32(clamped2, n2, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t3 = vfmaq_f32(clamped3, n3, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t4 = vfmaq_f32(clamped4, n4, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t5 = vfmaq_f32(clamped5, n5, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t6 = vfmaq_f32(clamped6, n6, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t7 = vfmaq_f32(clamped7, n7, vdupq_n_f32(-0x1.62E430p-4f));
+      t0 = vfmaq_f32(t0, n0, vdupq_n_f32(0x1.05C610p-32f));
+      t1 = vfmaq_f32(t1, n1, vdupq_n_f32(0x1.05C610p-32f));
+      t2 = vfmaq_f32(t2, n2, vdupq_n_f32(0x1.05C610p-32f));
+      t3 = vfmaq_f32(t3, n3, vdupq_n_f32(0x1.05C610p-32f));
+      t4 = vfmaq_f32(t4, n4, vdupq_n_f32(0x1.05C610p-32f));
+      t5 = vfmaq_f32(t5, n5, vdupq_n_f32(0x1.05C610p-32f));
+      t6 = vfmaq_f32(t6, n6, vdupq_n_f32(0x1.05C610p-32f));
+      t7 = vfmaq_f32(t7, n7, vdupq_n_f32(0x1.05C610p-32f));
+      float32x4_t u0 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t0, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u1 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t1, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u2 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t2, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u3 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t3, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u4 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t4, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u5 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t5, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u6 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t6, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u7 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t7, vdupq_n_f32(0x1.555854p-3f));
+      u0 = vfmaq_f32(vdupq_n_f32(1.0f), u0, t0);
+      u1 = vfmaq_f32(vdupq_n_f32(1.0f), u1, t1);
+      u2 = vfmaq_f32(vdupq_n_f32(1.0f), u2, t2);
+      u3 = vfmaq_f32(vdupq_n_f32(1.0f), u3, t3);
+      u4 = vfmaq_f32(vdupq_n_f32(1.0f), u4, t4);
+      u5 = vfmaq_f32(vdupq_n_f32(1.0f), u5, t5);
+      u6 = vfmaq_f32(vdupq_n_f32(1.0f), u6, t6);
+      u7 = vfmaq_f32(vdupq_n_f32(1.0f), u7, t7);
+      u0 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index0)), u0, t0);
+      u1 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index1)), u1, t1);
+      u2 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index2)), u2, t2);
+      u3 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index3)), u3, t3);
+      u4 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index4)), u4, t4);
+      u5 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index5)), u5, t5);
+      u6 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index6)), u6, t6);
+      u7 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index7)), u7, t7);
+      const float32x4_t s0 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased0), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index0)))));
+      const float32x4_t s1 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased1), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index1)))));
+      const float32x4_t s2 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased2), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index2)))));
+      const float32x4_t s3 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased3), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index3)))));
+      const float32x4_t s4 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased4), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index4)))));
+      const float32x4_t s5 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased5), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index5)))));
+      const float32x4_t s6 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased6), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index6)))));
+      const float32x4_t s7 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased7), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index7)))));
+      const float32x4_t e0 = vfmaq_f32(s0, s0, u0);
+      const float32x4_t e1 = vfmaq_f32(s1, s1, u1);
+      const float32x4_t e2 = vfmaq_f32(s2, s2, u2);
+      const float32x4_t e3 = vfmaq_f32(s3, s3, u3);
+      const float32x4_t e4 = vfmaq_f32(s4, s4, u4);
+      const float32x4_t e5 = vfmaq_f32(s5, s5, u5);
+      const float32x4_t e6 = vfmaq_f32(s6, s6, u6);
+      const float32x4_t e7 = vfmaq_f32(s7, s7, u7);
+      const float32x4_t y0 = neon_scaled(e0, hi, lo);
+      const float32x4_t y1 = neon_scaled(e1, hi, lo);
+      const float32x4_t y2 = neon_scaled(e2, hi, lo);
+      const float32x4_t y3 = neon_scaled(e3, hi, lo);
+      const float32x4_t y4 = neon_scaled(e4, hi, lo);
+      const float32x4_t y5 = neon_scaled(e5, hi, lo);
+      const float32x4_t y6 = neon_scaled(e6, hi, lo);
+      const float32x4_t y7 = neon_scaled(e7, hi, lo);
+
+      vst1q_f32(y + 96, y0);
+      vst1q_f32(y + 100, y1);
+      vst1q_f32(y + 104, y2);
+      vst1q_f32(y + 108, y3);
+      vst1q_f32(y + 112, y4);
+      vst1q_f32(y + 116, y5);
+      vst1q_f32(y + 120, y6);
+      vst1q_f32(y + 124, y7);
+    }
     x += 128;
     y += 128;
   }
@@ -1202,14 +1234,14 @@ extern "C" void smx_f32_vscaleextexp_ukernel__neon_u128(size_t n, const float* x
     const float32x4_t biased0 = vfmaq_f32(bias, clamped0, vdupq_n_f32(8.0f * smx_log2e));
     const float32x4_t n0 = vsubq_f32(biased0, bias);
     const uint8x16_t index0 = neon_table_index(biased0);
-    const float32x4_t s0 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased0), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index0)))));
     float32x4_t t0 = vfmaq_f32(clamped0, n0, vdupq_n_f32(-0x1.62E430p-4f));
     t0 = vfmaq_f32(t0, n0, vdupq_n_f32(0x1.05C610p-32f));
     float32x4_t u0 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t0, vdupq_n_f32(0x1.555854p-3f));
     u0 = vfmaq_f32(vdupq_n_f32(1.0f), u0, t0);
     u0 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index0)), u0, t0);
+    const float32x4_t s0 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased0), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index0)))));
     const float32x4_t e0 = vfmaq_f32(s0, s0, u0);
     const float32x4_t y0 = neon_scaled(e0, hi, lo);
 
@@ -1227,14 +1259,14 @@ extern "C" void smx_f32_vscaleextexp_ukernel__neon_u128(size_t n, const float* x
     const float32x4_t biased0 = vfmaq_f32(bias, clamped0, vdupq_n_f32(8.0f * smx_log2e));
     const float32x4_t n0 = vsubq_f32(biased0, bias);
     const uint8x16_t index0 = neon_table_index(biased0);
-    const float32x4_t s0 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased0), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index0)))));
     float32x4_t t0 = vfmaq_f32(clamped0, n0, vdupq_n_f32(-0x1.62E430p-4f));
     t0 = vfmaq_f32(t0, n0, vdupq_n_f32(0x1.05C610p-32f));
     float32x4_t u0 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t0, vdupq_n_f32(0x1.555854p-3f));
     u0 = vfmaq_f32(vdupq_n_f32(1.0f), u0, t0);
     u0 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index0)), u0, t0);
+    const float32x4_t s0 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased0), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index0)))));
     const float32x4_t e0 = vfmaq_f32(s0, s0, u0);
     const float32x4_t y0 = neon_scaled(e0, hi, lo);
 

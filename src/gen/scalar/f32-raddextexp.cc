@@ -65,8 +65,9 @@ static inline void fold(f32x16* hi, f32x16* lo, struct smx_f32_extended* sum) {
   sum->lo = l - (sum->hi - h);
 }
 
-// Makes the reference hold a block; the sums so far follow. Fails above the range.
+// Makes the reference hold a block with this maximum; the sums so far follow. Fails where the maximum is above the range.
 static inline bool hold(struct smx_f32_reference* reference, float max, f32x16* hi, f32x16* lo) {
+  smx_f32_anchor_move(reference, max);
   if (smx_f32_reference_holds(reference, max)) return true;
   if (!smx_f32_reference_move(reference, max)) return false;
   const f32x16 rescale = scalar_set1(reference->rescale);
@@ -75,52 +76,50 @@ static inline bool hold(struct smx_f32_reference* reference, float max, f32x16* 
   return true;
 }
 
-// The sum of a block in its lanes, and its largest element. Of no use where that is more than reference and anchor hold.
-static inline float sum_block_u32(size_t n, const float* x, const struct smx_f32_reference* reference,
-                                  f32x16* hi, f32x16* lo) {
+// Adds a block of n elements to the tile's lanes.
+static inline void add_block_u32(size_t n, const float* x, const struct smx_f32_reference* reference,
+                                 f32x16* hi, f32x16* lo) {
   const f32x16 lower = scalar_set1(smx_lower_bound(SMX_BIAS - reference->exponent));
   const f32x16 bias = scalar_set1(smx_rounding_bias(SMX_BIAS - reference->exponent));
-  const f32x16 anchor = scalar_set1(smx_f32_anchor(reference, n));
   const scalar_table mantissas = scalar_load_table(smx_exp2_mantissas);
   const scalar_table residuals = scalar_load_table(smx_exp2_residuals);
-  f32x16 max0 = scalar_set1(-INFINITY);
-  f32x16 max1 = scalar_set1(-INFINITY);
+  const f32x16 anchor = scalar_set1(smx_f32_anchor(reference, reference->anchor, n));
   f32x16 block_hi[1] = {anchor};
   f32x16 block_lo[1] = {scalar_set1(0.0f)};
 
   size_t i = 0;
   for (; i + 32 <= n; i += 32) {
-    __builtin_prefetch(x + i + 2048);
-    __builtin_prefetch(x + i + 2064);
     const f32x16 x0 = scalar_load(x + i + 0);
-    const f32x16 x1 = scalar_load(x + i + 16);
-    max0 = scalar_max(max0, x0);
-    max1 = scalar_max(max1, x1);
 
     // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
     // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
     // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
     const f32x16 clamped0 = scalar_max(lower, x0);
-    const f32x16 clamped1 = scalar_max(lower, x1);
     const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
-    const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
     const f32x16 n0 = scalar_sub(biased0, bias);
-    const f32x16 n1 = scalar_sub(biased1, bias);
     const f32x16 index0 = (biased0);
-    const f32x16 index1 = (biased1);
-    const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
-    const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
     f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
-    f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E430p-4f), clamped1);
     t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
-    t1 = scalar_fma(n1, scalar_set1(0x1.05C610p-32f), t1);
     f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-    f32x16 u1 = scalar_fma(t1, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
     u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
-    u1 = scalar_fma(u1, t1, scalar_set1(1.0f));
     u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
-    u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
+    const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
     const f32x16 e0 = scalar_fma(s0, u0, s0);
+    const f32x16 x1 = scalar_load(x + i + 16);
+
+    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    const f32x16 clamped1 = scalar_max(lower, x1);
+    const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
+    const f32x16 n1 = scalar_sub(biased1, bias);
+    const f32x16 index1 = (biased1);
+    f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E430p-4f), clamped1);
+    t1 = scalar_fma(n1, scalar_set1(0x1.05C610p-32f), t1);
+    f32x16 u1 = scalar_fma(t1, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+    u1 = scalar_fma(u1, t1, scalar_set1(1.0f));
+    u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
+    const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
     const f32x16 e1 = scalar_fma(s1, u1, s1);
     add_compensated(&block_hi[0], &block_lo[0], scalar_add(e0, e1));
   }
@@ -128,41 +127,501 @@ static inline float sum_block_u32(size_t n, const float* x, const struct smx_f32
     const f32x16 absent = scalar_set1(-INFINITY);  // counts as 0
 
     const f32x16 x0 = scalar_load_tail(x + i + 0, (ptrdiff_t)(n - i) - 0, absent);
-    const f32x16 x1 = scalar_load_tail(x + i + 16, (ptrdiff_t)(n - i) - 16, absent);
-    max0 = scalar_max(max0, x0);
-    max1 = scalar_max(max1, x1);
 
     // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
     // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
     // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
     const f32x16 clamped0 = scalar_max(lower, x0);
-    const f32x16 clamped1 = scalar_max(lower, x1);
     const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
-    const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
     const f32x16 n0 = scalar_sub(biased0, bias);
-    const f32x16 n1 = scalar_sub(biased1, bias);
     const f32x16 index0 = (biased0);
-    const f32x16 index1 = (biased1);
-    const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
-    const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
     f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
-    f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E430p-4f), clamped1);
     t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
-    t1 = scalar_fma(n1, scalar_set1(0x1.05C610p-32f), t1);
     f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-    f32x16 u1 = scalar_fma(t1, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
     u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
-    u1 = scalar_fma(u1, t1, scalar_set1(1.0f));
     u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
-    u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
+    const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
     const f32x16 e0 = scalar_fma(s0, u0, s0);
+    const f32x16 x1 = scalar_load_tail(x + i + 16, (ptrdiff_t)(n - i) - 16, absent);
+
+    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    const f32x16 clamped1 = scalar_max(lower, x1);
+    const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
+    const f32x16 n1 = scalar_sub(biased1, bias);
+    const f32x16 index1 = (biased1);
+    f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E430p-4f), clamped1);
+    t1 = scalar_fma(n1, scalar_set1(0x1.05C610p-32f), t1);
+    f32x16 u1 = scalar_fma(t1, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+    u1 = scalar_fma(u1, t1, scalar_set1(1.0f));
+    u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
+    const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
     const f32x16 e1 = scalar_fma(s1, u1, s1);
     add_compensated(&block_hi[0], &block_lo[0], scalar_add(e0, e1));
   }
   take_off(&block_hi[0], &block_lo[0], anchor);
-  hi[0] = block_hi[0];
-  lo[0] = block_lo[0];
-  return scalar_reduce_max(scalar_max(max0, max1));
+  add_pair(&hi[0], &lo[0], block_hi[0], block_lo[0]);
+}
+
+// Adds a block of n elements to the tile's lanes.
+static inline void add_block_u64(size_t n, const float* x, const struct smx_f32_reference* reference,
+                                 f32x16* hi, f32x16* lo) {
+  const f32x16 lower = scalar_set1(smx_lower_bound(SMX_BIAS - reference->exponent));
+  const f32x16 bias = scalar_set1(smx_rounding_bias(SMX_BIAS - reference->exponent));
+  const scalar_table mantissas = scalar_load_table(smx_exp2_mantissas);
+  const scalar_table residuals = scalar_load_table(smx_exp2_residuals);
+  const f32x16 anchor = scalar_set1(smx_f32_anchor(reference, reference->anchor, n));
+  f32x16 block_hi[1] = {anchor};
+  f32x16 block_lo[1] = {scalar_set1(0.0f)};
+
+  size_t i = 0;
+  for (; i + 64 <= n; i += 64) {
+    {
+      const f32x16 x0 = scalar_load(x + i + 0);
+
+      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      const f32x16 clamped0 = scalar_max(lower, x0);
+      const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 n0 = scalar_sub(biased0, bias);
+      const f32x16 index0 = (biased0);
+      f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
+      t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
+      f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+      u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
+      u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
+      const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
+      const f32x16 e0 = scalar_fma(s0, u0, s0);
+      const f32x16 x1 = scalar_load(x + i + 16);
+
+      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      const f32x16 clamped1 = scalar_max(lower, x1);
+      const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 n1 = scalar_sub(biased1, bias);
+      const f32x16 index1 = (biased1);
+      f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E430p-4f), clamped1);
+      t1 = scalar_fma(n1, scalar_set1(0x1.05C610p-32f), t1);
+      f32x16 u1 = scalar_fma(t1, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+      u1 = scalar_fma(u1, t1, scalar_set1(1.0f));
+      u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
+      const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
+      const f32x16 e1 = scalar_fma(s1, u1, s1);
+      add_compensated(&block_hi[0], &block_lo[0], scalar_add(e0, e1));
+    }
+    {
+      const f32x16 x0 = scalar_load(x + i + 32);
+
+      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      const f32x16 clamped0 = scalar_max(lower, x0);
+      const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 n0 = scalar_sub(biased0, bias);
+      const f32x16 index0 = (biased0);
+      f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
+      t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
+      f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+      u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
+      u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
+      const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
+      const f32x16 e0 = scalar_fma(s0, u0, s0);
+      const f32x16 x1 = scalar_load(x + i + 48);
+
+      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      const f32x16 clamped1 = scalar_max(lower, x1);
+      const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 n1 = scalar_sub(biased1, bias);
+      const f32x16 index1 = (biased1);
+      f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E430p-4f), clamped1);
+      t1 = scalar_fma(n1, scalar_set1(0x1.05C610p-32f), t1);
+      f32x16 u1 = scalar_fma(t1, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+      u1 = scalar_fma(u1, t1, scalar_set1(1.0f));
+      u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
+      const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
+      const f32x16 e1 = scalar_fma(s1, u1, s1);
+      add_compensated(&block_hi[0], &block_lo[0], scalar_add(e0, e1));
+    }
+  }
+  for (; i + 32 <= n; i += 32) {
+    const f32x16 x0 = scalar_load(x + i + 0);
+
+    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    const f32x16 clamped0 = scalar_max(lower, x0);
+    const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
+    const f32x16 n0 = scalar_sub(biased0, bias);
+    const f32x16 index0 = (biased0);
+    f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
+    t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
+    f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+    u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
+    u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
+    const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
+    const f32x16 e0 = scalar_fma(s0, u0, s0);
+    const f32x16 x1 = scalar_load(x + i + 16);
+
+    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    const f32x16 clamped1 = scalar_max(lower, x1);
+    const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
+    const f32x16 n1 = scalar_sub(biased1, bias);
+    const f32x16 index1 = (biased1);
+    f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E430p-4f), clamped1);
+    t1 = scalar_fma(n1, scalar_set1(0x1.05C610p-32f), t1);
+    f32x16 u1 = scalar_fma(t1, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+    u1 = scalar_fma(u1, t1, scalar_set1(1.0f));
+    u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
+    const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
+    const f32x16 e1 = scalar_fma(s1, u1, s1);
+    add_compensated(&block_hi[0], &block_lo[0], scalar_add(e0, e1));
+  }
+  if (i < n) {
+    const f32x16 absent = scalar_set1(-INFINITY);  // counts as 0
+
+    const f32x16 x0 = scalar_load_tail(x + i + 0, (ptrdiff_t)(n - i) - 0, absent);
+
+    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    const f32x16 clamped0 = scalar_max(lower, x0);
+    const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
+    const f32x16 n0 = scalar_sub(biased0, bias);
+    const f32x16 index0 = (biased0);
+    f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
+    t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
+    f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+    u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
+    u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
+    const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
+    const f32x16 e0 = scalar_fma(s0, u0, s0);
+    const f32x16 x1 = scalar_load_tail(x + i + 16, (ptrdiff_t)(n - i) - 16, absent);
+
+    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    const f32x16 clamped1 = scalar_max(lower, x1);
+    const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
+    const f32x16 n1 = scalar_sub(biased1, bias);
+    const f32x16 index1 = (biased1);
+    f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E430p-4f), clamped1);
+    t1 = scalar_fma(n1, scalar_set1(0x1.05C610p-32f), t1);
+    f32x16 u1 = scalar_fma(t1, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+    u1 = scalar_fma(u1, t1, scalar_set1(1.0f));
+    u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
+    const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
+    const f32x16 e1 = scalar_fma(s1, u1, s1);
+    add_compensated(&block_hi[0], &block_lo[0], scalar_add(e0, e1));
+  }
+  take_off(&block_hi[0], &block_lo[0], anchor);
+  add_pair(&hi[0], &lo[0], block_hi[0], block_lo[0]);
+}
+
+// Adds a block of n elements to the tile's lanes.
+static inline void add_block_u128(size_t n, const float* x, const struct smx_f32_reference* reference,
+                                  f32x16* hi, f32x16* lo) {
+  const f32x16 lower = scalar_set1(smx_lower_bound(SMX_BIAS - reference->exponent));
+  const f32x16 bias = scalar_set1(smx_rounding_bias(SMX_BIAS - reference->exponent));
+  const scalar_table mantissas = scalar_load_table(smx_exp2_mantissas);
+  const scalar_table residuals = scalar_load_table(smx_exp2_residuals);
+  const f32x16 anchor = scalar_set1(smx_f32_anchor(reference, reference->anchor, n));
+  f32x16 block_hi[1] = {anchor};
+  f32x16 block_lo[1] = {scalar_set1(0.0f)};
+
+  size_t i = 0;
+  for (; i + 128 <= n; i += 128) {
+    {
+      const f32x16 x0 = scalar_load(x + i + 0);
+
+      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      const f32x16 clamped0 = scalar_max(lower, x0);
+      const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 n0 = scalar_sub(biased0, bias);
+      const f32x16 index0 = (biased0);
+      f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
+      t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
+      f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+      u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
+      u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
+      const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
+      const f32x16 e0 = scalar_fma(s0, u0, s0);
+      const f32x16 x1 = scalar_load(x + i + 16);
+
+      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      const f32x16 clamped1 = scalar_max(lower, x1);
+      const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 n1 = scalar_sub(biased1, bias);
+      const f32x16 index1 = (biased1);
+      f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E430p-4f), clamped1);
+      t1 = scalar_fma(n1, scalar_set1(0x1.05C610p-32f), t1);
+      f32x16 u1 = scalar_fma(t1, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+      u1 = scalar_fma(u1, t1, scalar_set1(1.0f));
+      u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
+      const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
+      const f32x16 e1 = scalar_fma(s1, u1, s1);
+      add_compensated(&block_hi[0], &block_lo[0], scalar_add(e0, e1));
+    }
+    {
+      const f32x16 x0 = scalar_load(x + i + 32);
+
+      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      const f32x16 clamped0 = scalar_max(lower, x0);
+      const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 n0 = scalar_sub(biased0, bias);
+      const f32x16 index0 = (biased0);
+      f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
+      t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
+      f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+      u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
+      u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
+      const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
+      const f32x16 e0 = scalar_fma(s0, u0, s0);
+      const f32x16 x1 = scalar_load(x + i + 48);
+
+      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      const f32x16 clamped1 = scalar_max(lower, x1);
+      const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 n1 = scalar_sub(biased1, bias);
+      const f32x16 index1 = (biased1);
+      f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E430p-4f), clamped1);
+      t1 = scalar_fma(n1, scalar_set1(0x1.05C610p-32f), t1);
+      f32x16 u1 = scalar_fma(t1, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+      u1 = scalar_fma(u1, t1, scalar_set1(1.0f));
+      u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
+      const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
+      const f32x16 e1 = scalar_fma(s1, u1, s1);
+      add_compensated(&block_hi[0], &block_lo[0], scalar_add(e0, e1));
+    }
+    {
+      const f32x16 x0 = scalar_load(x + i + 64);
+
+      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      const f32x16 clamped0 = scalar_max(lower, x0);
+      const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 n0 = scalar_sub(biased0, bias);
+      const f32x16 index0 = (biased0);
+      f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
+      t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
+      f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+      u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
+      u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
+      const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
+      const f32x16 e0 = scalar_fma(s0, u0, s0);
+      const f32x16 x1 = scalar_load(x + i + 80);
+
+      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      const f32x16 clamped1 = scalar_max(lower, x1);
+      const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 n1 = scalar_sub(biased1, bias);
+      const f32x16 index1 = (biased1);
+      f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E430p-4f), clamped1);
+      t1 = scalar_fma(n1, scalar_set1(0x1.05C610p-32f), t1);
+      f32x16 u1 = scalar_fma(t1, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+      u1 = scalar_fma(u1, t1, scalar_set1(1.0f));
+      u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
+      const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
+      const f32x16 e1 = scalar_fma(s1, u1, s1);
+      add_compensated(&block_hi[0], &block_lo[0], scalar_add(e0, e1));
+    }
+    {
+      const f32x16 x0 = scalar_load(x + i + 96);
+
+      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      const f32x16 clamped0 = scalar_max(lower, x0);
+      const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 n0 = scalar_sub(biased0, bias);
+      const f32x16 index0 = (biased0);
+      f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
+      t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
+      f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+      u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
+      u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
+      const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
+      const f32x16 e0 = scalar_fma(s0, u0, s0);
+      const f32x16 x1 = scalar_load(x + i + 112);
+
+      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      const f32x16 clamped1 = scalar_max(lower, x1);
+      const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 n1 = scalar_sub(biased1, bias);
+      const f32x16 index1 = (biased1);
+      f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E430p-4f), clamped1);
+      t1 = scalar_fma(n1, scalar_set1(0x1.05C610p-32f), t1);
+      f32x16 u1 = scalar_fma(t1, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+      u1 = scalar_fma(u1, t1, scalar_set1(1.0f));
+      u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
+      const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
+      const f32x16 e1 = scalar_fma(s1, u1, s1);
+      add_compensated(&block_hi[0], &block_lo[0], scalar_add(e0, e1));
+    }
+  }
+  for (; i + 32 <= n; i += 32) {
+    const f32x16 x0 = scalar_load(x + i + 0);
+
+    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    const f32x16 clamped0 = scalar_max(lower, x0);
+    const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
+    const f32x16 n0 = scalar_sub(biased0, bias);
+    const f32x16 index0 = (biased0);
+    f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
+    t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
+    f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+    u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
+    u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
+    const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
+    const f32x16 e0 = scalar_fma(s0, u0, s0);
+    const f32x16 x1 = scalar_load(x + i + 16);
+
+    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    const f32x16 clamped1 = scalar_max(lower, x1);
+    const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
+    const f32x16 n1 = scalar_sub(biased1, bias);
+    const f32x16 index1 = (biased1);
+    f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E430p-4f), clamped1);
+    t1 = scalar_fma(n1, scalar_set1(0x1.05C610p-32f), t1);
+    f32x16 u1 = scalar_fma(t1, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+    u1 = scalar_fma(u1, t1, scalar_set1(1.0f));
+    u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
+    const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
+    const f32x16 e1 = scalar_fma(s1, u1, s1);
+    add_compensated(&block_hi[0], &block_lo[0], scalar_add(e0, e1));
+  }
+  if (i < n) {
+    const f32x16 absent = scalar_set1(-INFINITY);  // counts as 0
+
+    const f32x16 x0 = scalar_load_tail(x + i + 0, (ptrdiff_t)(n - i) - 0, absent);
+
+    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    const f32x16 clamped0 = scalar_max(lower, x0);
+    const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
+    const f32x16 n0 = scalar_sub(biased0, bias);
+    const f32x16 index0 = (biased0);
+    f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
+    t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
+    f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+    u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
+    u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
+    const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
+    const f32x16 e0 = scalar_fma(s0, u0, s0);
+    const f32x16 x1 = scalar_load_tail(x + i + 16, (ptrdiff_t)(n - i) - 16, absent);
+
+    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    const f32x16 clamped1 = scalar_max(lower, x1);
+    const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
+    const f32x16 n1 = scalar_sub(biased1, bias);
+    const f32x16 index1 = (biased1);
+    f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E430p-4f), clamped1);
+    t1 = scalar_fma(n1, scalar_set1(0x1.05C610p-32f), t1);
+    f32x16 u1 = scalar_fma(t1, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+    u1 = scalar_fma(u1, t1, scalar_set1(1.0f));
+    u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
+    const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
+    const f32x16 e1 = scalar_fma(s1, u1, s1);
+    add_compensated(&block_hi[0], &block_lo[0], scalar_add(e0, e1));
+  }
+  take_off(&block_hi[0], &block_lo[0], anchor);
+  add_pair(&hi[0], &lo[0], block_hi[0], block_lo[0]);
+}
+
+// Adds 1 whole block to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow.
+template <bool kLooksAhead>
+static inline void add_blocks_u32(const float* x, const struct smx_f32_reference* reference,
+                                  const int32_t* anchors, f32x16* hi, f32x16* lo,
+                                  [[maybe_unused]] float* maxima) {
+  const f32x16 lower = scalar_set1(smx_lower_bound(SMX_BIAS - reference->exponent));
+  const f32x16 bias = scalar_set1(smx_rounding_bias(SMX_BIAS - reference->exponent));
+  const scalar_table mantissas = scalar_load_table(smx_exp2_mantissas);
+  const scalar_table residuals = scalar_load_table(smx_exp2_residuals);
+  f32x16 anchor[1], max[1][2];
+  for (int b = 0; b < 1; b++) {
+    anchor[b] = scalar_set1(smx_f32_anchor(reference, anchors[b], 1024));
+    max[b][0] = max[b][1] = scalar_set1(-INFINITY);
+  }
+  f32x16 block_hi[1][1] = {
+      {anchor[0]},
+  };
+  f32x16 block_lo[1][1] = {
+      {scalar_set1(0.0f)},
+  };
+  for (size_t i = 0; i < 1024; i += 32) {
+    __builtin_prefetch(x + i + 2048);
+    __builtin_prefetch(x + i + 2064);
+    const f32x16 x0 = scalar_load(x + i + 0);
+    if constexpr (kLooksAhead) {
+      max[0][0] = scalar_max(max[0][0], scalar_load(x + i + 1024));
+    }
+
+    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    const f32x16 clamped0 = scalar_max(lower, x0);
+    const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
+    const f32x16 n0 = scalar_sub(biased0, bias);
+    const f32x16 index0 = (biased0);
+    f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
+    t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
+    f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+    u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
+    u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
+    const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
+    const f32x16 e0 = scalar_fma(s0, u0, s0);
+    const f32x16 x1 = scalar_load(x + i + 16);
+    if constexpr (kLooksAhead) {
+      max[0][1] = scalar_max(max[0][1], scalar_load(x + i + 1040));
+    }
+
+    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    const f32x16 clamped1 = scalar_max(lower, x1);
+    const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
+    const f32x16 n1 = scalar_sub(biased1, bias);
+    const f32x16 index1 = (biased1);
+    f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E430p-4f), clamped1);
+    t1 = scalar_fma(n1, scalar_set1(0x1.05C610p-32f), t1);
+    f32x16 u1 = scalar_fma(t1, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+    u1 = scalar_fma(u1, t1, scalar_set1(1.0f));
+    u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
+    const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
+    const f32x16 e1 = scalar_fma(s1, u1, s1);
+    add_compensated(&block_hi[0][0], &block_lo[0][0], scalar_add(e0, e1));
+  }
+  take_off(&block_hi[0][0], &block_lo[0][0], anchor[0]);
+  add_pair(&hi[0], &lo[0], block_hi[0][0], block_lo[0][0]);
+  if constexpr (kLooksAhead) {
+    maxima[0] = scalar_reduce_max(scalar_max(max[0][0], max[0][1]));
+  }
 }
 
 extern "C" void smx_f32_raddextexp_ukernel__scalar_u32(size_t n, const float* x,
@@ -172,183 +631,151 @@ extern "C" void smx_f32_raddextexp_ukernel__scalar_u32(size_t n, const float* x,
   struct smx_f32_reference reference;
   smx_f32_reference_init(&reference);
   sum->max = -INFINITY;
-  bool is_guess = false;
-  size_t i = 0;
-  while (i < n) {
-    f32x16 block_hi[1][1], block_lo[1][1];
-    size_t length = n - i < 1024 ? n - i : 1024;
-    if (!is_guess) {
-      const float block_max = maximum(length, x + i);
-      sum->max = block_max > sum->max ? block_max : sum->max;
-      if (!hold(&reference, block_max, hi, lo)) return smx_f32_extended_refuse(sum);
-      smx_f32_anchor_move(&reference, block_max);
+  float maxima[1];
+  bool has_maxima = false;
+  for (; n >= 1024; n -= 1024) {
+    int32_t anchors[1];
+    for (int b = 0; b < 1; b++) {
+      const float max = has_maxima ? maxima[b] : maximum(1024, x + b * 1024);
+      sum->max = max > sum->max ? max : sum->max;
+      if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
+      anchors[b] = reference.anchor;
     }
-    const float max = sum_block_u32(length, x + i, &reference, block_hi[0], block_lo[0]);
-    if (is_guess && !(smx_f32_reference_holds(&reference, max) && smx_f32_anchor_holds(&reference, max))) {
-      is_guess = false;
-      continue;
+    has_maxima = n >= 2048;
+    if (has_maxima) {
+      add_blocks_u32<true>(x, &reference, anchors, hi, lo, maxima);
+    } else {
+      add_blocks_u32<false>(x, &reference, anchors, hi, lo, maxima);
     }
-    is_guess = true;
+    x += 1024;
+  }
+  while (n > 0) {
+    const size_t block = n < 1024 ? n : 1024;
+    const float max = maximum(block, x);
     sum->max = max > sum->max ? max : sum->max;
-    add_pair(&hi[0], &lo[0], block_hi[0][0], block_lo[0][0]);
-    i += length;
+    if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
+    add_block_u32(block, x, &reference, hi, lo);
+    x += block;
+
+    n -= block;
   }
   fold(hi, lo, sum);
   sum->reference = reference.exponent;
 }
 
-// The sum of a block in its lanes, and its largest element. Of no use where that is more than reference and anchor hold.
-static inline float sum_block_u64(size_t n, const float* x, const struct smx_f32_reference* reference,
-                                  f32x16* hi, f32x16* lo) {
+// Adds 1 whole block to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow.
+template <bool kLooksAhead>
+static inline void add_blocks_u64(const float* x, const struct smx_f32_reference* reference,
+                                  const int32_t* anchors, f32x16* hi, f32x16* lo,
+                                  [[maybe_unused]] float* maxima) {
   const f32x16 lower = scalar_set1(smx_lower_bound(SMX_BIAS - reference->exponent));
   const f32x16 bias = scalar_set1(smx_rounding_bias(SMX_BIAS - reference->exponent));
-  const f32x16 anchor = scalar_set1(smx_f32_anchor(reference, n));
   const scalar_table mantissas = scalar_load_table(smx_exp2_mantissas);
   const scalar_table residuals = scalar_load_table(smx_exp2_residuals);
-  f32x16 max0 = scalar_set1(-INFINITY);
-  f32x16 max1 = scalar_set1(-INFINITY);
-  f32x16 block_hi[1] = {anchor};
-  f32x16 block_lo[1] = {scalar_set1(0.0f)};
-
-  size_t i = 0;
-  for (; i + 64 <= n; i += 64) {
-    __builtin_prefetch(x + i + 2048);
-    __builtin_prefetch(x + i + 2064);
-    const f32x16 x0 = scalar_load(x + i + 0);
-    const f32x16 x1 = scalar_load(x + i + 16);
-    __builtin_prefetch(x + i + 2080);
-    __builtin_prefetch(x + i + 2096);
-    const f32x16 x2 = scalar_load(x + i + 32);
-    const f32x16 x3 = scalar_load(x + i + 48);
-    max0 = scalar_max(max0, x0);
-    max1 = scalar_max(max1, x1);
-    max0 = scalar_max(max0, x2);
-    max1 = scalar_max(max1, x3);
-
-    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
-    const f32x16 clamped0 = scalar_max(lower, x0);
-    const f32x16 clamped1 = scalar_max(lower, x1);
-    const f32x16 clamped2 = scalar_max(lower, x2);
-    const f32x16 clamped3 = scalar_max(lower, x3);
-    const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
-    const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
-    const f32x16 biased2 = scalar_fma(clamped2, scalar_set1(8.0f * smx_log2e), bias);
-    const f32x16 biased3 = scalar_fma(clamped3, scalar_set1(8.0f * smx_log2e), bias);
-    const f32x16 n0 = scalar_sub(biased0, bias);
-    const f32x16 n1 = scalar_sub(biased1, bias);
-    const f32x16 n2 = scalar_sub(biased2, bias);
-    const f32x16 n3 = scalar_sub(biased3, bias);
-    const f32x16 index0 = (biased0);
-    const f32x16 index1 = (biased1);
-    const f32x16 index2 = (biased2);
-    const f32x16 index3 = (biased3);
-    const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
-    const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
-    const f32x16 s2 = scalar_shift_to_exponent_and_add(biased2, scalar_look_up(mantissas, index2));
-    const f32x16 s3 = scalar_shift_to_exponent_and_add(biased3, scalar_look_up(mantissas, index3));
-    f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
-    f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E430p-4f), clamped1);
-    f32x16 t2 = scalar_fma(n2, scalar_set1(-0x1.62E430p-4f), clamped2);
-    f32x16 t3 = scalar_fma(n3, scalar_set1(-0x1.62E430p-4f), clamped3);
-    t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
-    t1 = scalar_fma(n1, scalar_set1(0x1.05C610p-32f), t1);
-    t2 = scalar_fma(n2, scalar_set1(0x1.05C610p-32f), t2);
-    t3 = scalar_fma(n3, scalar_set1(0x1.05C610p-32f), t3);
-    f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-    f32x16 u1 = scalar_fma(t1, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-    f32x16 u2 = scalar_fma(t2, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-    f32x16 u3 = scalar_fma(t3, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-    u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
-    u1 = scalar_fma(u1, t1, scalar_set1(1.0f));
-    u2 = scalar_fma(u2, t2, scalar_set1(1.0f));
-    u3 = scalar_fma(u3, t3, scalar_set1(1.0f));
-    u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
-    u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
-    u2 = scalar_fma(u2, t2, scalar_look_up(residuals, index2));
-    u3 = scalar_fma(u3, t3, scalar_look_up(residuals, index3));
-    const f32x16 e0 = scalar_fma(s0, u0, s0);
-    const f32x16 e1 = scalar_fma(s1, u1, s1);
-    const f32x16 e2 = scalar_fma(s2, u2, s2);
-    const f32x16 e3 = scalar_fma(s3, u3, s3);
-    add_compensated(&block_hi[0], &block_lo[0], scalar_add(e0, e1));
-    add_compensated(&block_hi[0], &block_lo[0], scalar_add(e2, e3));
+  f32x16 anchor[1], max[1][2];
+  for (int b = 0; b < 1; b++) {
+    anchor[b] = scalar_set1(smx_f32_anchor(reference, anchors[b], 1024));
+    max[b][0] = max[b][1] = scalar_set1(-INFINITY);
   }
-  for (; i + 32 <= n; i += 32) {
-    __builtin_prefetch(x + i + 2048);
-    __builtin_prefetch(x + i + 2064);
-    const f32x16 x0 = scalar_load(x + i + 0);
-    const f32x16 x1 = scalar_load(x + i + 16);
-    max0 = scalar_max(max0, x0);
-    max1 = scalar_max(max1, x1);
+  f32x16 block_hi[1][1] = {
+      {anchor[0]},
+  };
+  f32x16 block_lo[1][1] = {
+      {scalar_set1(0.0f)},
+  };
+  for (size_t i = 0; i < 1024; i += 64) {
+    {
+      __builtin_prefetch(x + i + 2048);
+      __builtin_prefetch(x + i + 2064);
+      const f32x16 x0 = scalar_load(x + i + 0);
+      if constexpr (kLooksAhead) {
+        max[0][0] = scalar_max(max[0][0], scalar_load(x + i + 1024));
+      }
 
-    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
-    const f32x16 clamped0 = scalar_max(lower, x0);
-    const f32x16 clamped1 = scalar_max(lower, x1);
-    const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
-    const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
-    const f32x16 n0 = scalar_sub(biased0, bias);
-    const f32x16 n1 = scalar_sub(biased1, bias);
-    const f32x16 index0 = (biased0);
-    const f32x16 index1 = (biased1);
-    const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
-    const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
-    f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
-    f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E430p-4f), clamped1);
-    t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
-    t1 = scalar_fma(n1, scalar_set1(0x1.05C610p-32f), t1);
-    f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-    f32x16 u1 = scalar_fma(t1, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-    u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
-    u1 = scalar_fma(u1, t1, scalar_set1(1.0f));
-    u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
-    u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
-    const f32x16 e0 = scalar_fma(s0, u0, s0);
-    const f32x16 e1 = scalar_fma(s1, u1, s1);
-    add_compensated(&block_hi[0], &block_lo[0], scalar_add(e0, e1));
+      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      const f32x16 clamped0 = scalar_max(lower, x0);
+      const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 n0 = scalar_sub(biased0, bias);
+      const f32x16 index0 = (biased0);
+      f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
+      t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
+      f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+      u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
+      u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
+      const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
+      const f32x16 e0 = scalar_fma(s0, u0, s0);
+      const f32x16 x1 = scalar_load(x + i + 16);
+      if constexpr (kLooksAhead) {
+        max[0][1] = scalar_max(max[0][1], scalar_load(x + i + 1040));
+      }
+
+      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      const f32x16 clamped1 = scalar_max(lower, x1);
+      const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 n1 = scalar_sub(biased1, bias);
+      const f32x16 index1 = (biased1);
+      f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E430p-4f), clamped1);
+      t1 = scalar_fma(n1, scalar_set1(0x1.05C610p-32f), t1);
+      f32x16 u1 = scalar_fma(t1, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+      u1 = scalar_fma(u1, t1, scalar_set1(1.0f));
+      u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
+      const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
+      const f32x16 e1 = scalar_fma(s1, u1, s1);
+      add_compensated(&block_hi[0][0], &block_lo[0][0], scalar_add(e0, e1));
+    }
+    {
+      __builtin_prefetch(x + i + 2080);
+      __builtin_prefetch(x + i + 2096);
+      const f32x16 x0 = scalar_load(x + i + 32);
+      if constexpr (kLooksAhead) {
+        max[0][0] = scalar_max(max[0][0], scalar_load(x + i + 1056));
+      }
+
+      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      const f32x16 clamped0 = scalar_max(lower, x0);
+      const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 n0 = scalar_sub(biased0, bias);
+      const f32x16 index0 = (biased0);
+      f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
+      t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
+      f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+      u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
+      u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
+      const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
+      const f32x16 e0 = scalar_fma(s0, u0, s0);
+      const f32x16 x1 = scalar_load(x + i + 48);
+      if constexpr (kLooksAhead) {
+        max[0][1] = scalar_max(max[0][1], scalar_load(x + i + 1072));
+      }
+
+      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      const f32x16 clamped1 = scalar_max(lower, x1);
+      const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 n1 = scalar_sub(biased1, bias);
+      const f32x16 index1 = (biased1);
+      f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E430p-4f), clamped1);
+      t1 = scalar_fma(n1, scalar_set1(0x1.05C610p-32f), t1);
+      f32x16 u1 = scalar_fma(t1, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+      u1 = scalar_fma(u1, t1, scalar_set1(1.0f));
+      u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
+      const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
+      const f32x16 e1 = scalar_fma(s1, u1, s1);
+      add_compensated(&block_hi[0][0], &block_lo[0][0], scalar_add(e0, e1));
+    }
   }
-  if (i < n) {
-    const f32x16 absent = scalar_set1(-INFINITY);  // counts as 0
-
-    const f32x16 x0 = scalar_load_tail(x + i + 0, (ptrdiff_t)(n - i) - 0, absent);
-    const f32x16 x1 = scalar_load_tail(x + i + 16, (ptrdiff_t)(n - i) - 16, absent);
-    max0 = scalar_max(max0, x0);
-    max1 = scalar_max(max1, x1);
-
-    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
-    const f32x16 clamped0 = scalar_max(lower, x0);
-    const f32x16 clamped1 = scalar_max(lower, x1);
-    const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
-    const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
-    const f32x16 n0 = scalar_sub(biased0, bias);
-    const f32x16 n1 = scalar_sub(biased1, bias);
-    const f32x16 index0 = (biased0);
-    const f32x16 index1 = (biased1);
-    const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
-    const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
-    f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
-    f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E430p-4f), clamped1);
-    t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
-    t1 = scalar_fma(n1, scalar_set1(0x1.05C610p-32f), t1);
-    f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-    f32x16 u1 = scalar_fma(t1, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-    u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
-    u1 = scalar_fma(u1, t1, scalar_set1(1.0f));
-    u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
-    u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
-    const f32x16 e0 = scalar_fma(s0, u0, s0);
-    const f32x16 e1 = scalar_fma(s1, u1, s1);
-    add_compensated(&block_hi[0], &block_lo[0], scalar_add(e0, e1));
+  take_off(&block_hi[0][0], &block_lo[0][0], anchor[0]);
+  add_pair(&hi[0], &lo[0], block_hi[0][0], block_lo[0][0]);
+  if constexpr (kLooksAhead) {
+    maxima[0] = scalar_reduce_max(scalar_max(max[0][0], max[0][1]));
   }
-  take_off(&block_hi[0], &block_lo[0], anchor);
-  hi[0] = block_hi[0];
-  lo[0] = block_lo[0];
-  return scalar_reduce_max(scalar_max(max0, max1));
 }
 
 extern "C" void smx_f32_raddextexp_ukernel__scalar_u64(size_t n, const float* x,
@@ -358,241 +785,237 @@ extern "C" void smx_f32_raddextexp_ukernel__scalar_u64(size_t n, const float* x,
   struct smx_f32_reference reference;
   smx_f32_reference_init(&reference);
   sum->max = -INFINITY;
-  bool is_guess = false;
-  size_t i = 0;
-  while (i < n) {
-    f32x16 block_hi[1][1], block_lo[1][1];
-    size_t length = n - i < 1024 ? n - i : 1024;
-    if (!is_guess) {
-      const float block_max = maximum(length, x + i);
-      sum->max = block_max > sum->max ? block_max : sum->max;
-      if (!hold(&reference, block_max, hi, lo)) return smx_f32_extended_refuse(sum);
-      smx_f32_anchor_move(&reference, block_max);
+  float maxima[1];
+  bool has_maxima = false;
+  for (; n >= 1024; n -= 1024) {
+    int32_t anchors[1];
+    for (int b = 0; b < 1; b++) {
+      const float max = has_maxima ? maxima[b] : maximum(1024, x + b * 1024);
+      sum->max = max > sum->max ? max : sum->max;
+      if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
+      anchors[b] = reference.anchor;
     }
-    const float max = sum_block_u64(length, x + i, &reference, block_hi[0], block_lo[0]);
-    if (is_guess && !(smx_f32_reference_holds(&reference, max) && smx_f32_anchor_holds(&reference, max))) {
-      is_guess = false;
-      continue;
+    has_maxima = n >= 2048;
+    if (has_maxima) {
+      add_blocks_u64<true>(x, &reference, anchors, hi, lo, maxima);
+    } else {
+      add_blocks_u64<false>(x, &reference, anchors, hi, lo, maxima);
     }
-    is_guess = true;
+    x += 1024;
+  }
+  while (n > 0) {
+    const size_t block = n < 1024 ? n : 1024;
+    const float max = maximum(block, x);
     sum->max = max > sum->max ? max : sum->max;
-    add_pair(&hi[0], &lo[0], block_hi[0][0], block_lo[0][0]);
-    i += length;
+    if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
+    add_block_u64(block, x, &reference, hi, lo);
+    x += block;
+
+    n -= block;
   }
   fold(hi, lo, sum);
   sum->reference = reference.exponent;
 }
 
-// The sum of a block in its lanes, and its largest element. Of no use where that is more than reference and anchor hold.
-static inline float sum_block_u128(size_t n, const float* x, const struct smx_f32_reference* reference,
-                                   f32x16* hi, f32x16* lo) {
+// Adds 1 whole block to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow.
+template <bool kLooksAhead>
+static inline void add_blocks_u128(const float* x, const struct smx_f32_reference* reference,
+                                   const int32_t* anchors, f32x16* hi, f32x16* lo,
+                                   [[maybe_unused]] float* maxima) {
   const f32x16 lower = scalar_set1(smx_lower_bound(SMX_BIAS - reference->exponent));
   const f32x16 bias = scalar_set1(smx_rounding_bias(SMX_BIAS - reference->exponent));
-  const f32x16 anchor = scalar_set1(smx_f32_anchor(reference, n));
   const scalar_table mantissas = scalar_load_table(smx_exp2_mantissas);
   const scalar_table residuals = scalar_load_table(smx_exp2_residuals);
-  f32x16 max0 = scalar_set1(-INFINITY);
-  f32x16 max1 = scalar_set1(-INFINITY);
-  f32x16 block_hi[1] = {anchor};
-  f32x16 block_lo[1] = {scalar_set1(0.0f)};
-
-  size_t i = 0;
-  for (; i + 128 <= n; i += 128) {
-    __builtin_prefetch(x + i + 2048);
-    __builtin_prefetch(x + i + 2064);
-    const f32x16 x0 = scalar_load(x + i + 0);
-    const f32x16 x1 = scalar_load(x + i + 16);
-    __builtin_prefetch(x + i + 2080);
-    __builtin_prefetch(x + i + 2096);
-    const f32x16 x2 = scalar_load(x + i + 32);
-    const f32x16 x3 = scalar_load(x + i + 48);
-    __builtin_prefetch(x + i + 2112);
-    __builtin_prefetch(x + i + 2128);
-    const f32x16 x4 = scalar_load(x + i + 64);
-    const f32x16 x5 = scalar_load(x + i + 80);
-    __builtin_prefetch(x + i + 2144);
-    __builtin_prefetch(x + i + 2160);
-    const f32x16 x6 = scalar_load(x + i + 96);
-    const f32x16 x7 = scalar_load(x + i + 112);
-    max0 = scalar_max(max0, x0);
-    max1 = scalar_max(max1, x1);
-    max0 = scalar_max(max0, x2);
-    max1 = scalar_max(max1, x3);
-    max0 = scalar_max(max0, x4);
-    max1 = scalar_max(max1, x5);
-    max0 = scalar_max(max0, x6);
-    max1 = scalar_max(max1, x7);
-
-    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
-    const f32x16 clamped0 = scalar_max(lower, x0);
-    const f32x16 clamped1 = scalar_max(lower, x1);
-    const f32x16 clamped2 = scalar_max(lower, x2);
-    const f32x16 clamped3 = scalar_max(lower, x3);
-    const f32x16 clamped4 = scalar_max(lower, x4);
-    const f32x16 clamped5 = scalar_max(lower, x5);
-    const f32x16 clamped6 = scalar_max(lower, x6);
-    const f32x16 clamped7 = scalar_max(lower, x7);
-    const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
-    const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
-    const f32x16 biased2 = scalar_fma(clamped2, scalar_set1(8.0f * smx_log2e), bias);
-    const f32x16 biased3 = scalar_fma(clamped3, scalar_set1(8.0f * smx_log2e), bias);
-    const f32x16 biased4 = scalar_fma(clamped4, scalar_set1(8.0f * smx_log2e), bias);
-    const f32x16 biased5 = scalar_fma(clamped5, scalar_set1(8.0f * smx_log2e), bias);
-    const f32x16 biased6 = scalar_fma(clamped6, scalar_set1(8.0f * smx_log2e), bias);
-    const f32x16 biased7 = scalar_fma(clamped7, scalar_set1(8.0f * smx_log2e), bias);
-    const f32x16 n0 = scalar_sub(biased0, bias);
-    const f32x16 n1 = scalar_sub(biased1, bias);
-    const f32x16 n2 = scalar_sub(biased2, bias);
-    const f32x16 n3 = scalar_sub(biased3, bias);
-    const f32x16 n4 = scalar_sub(biased4, bias);
-    const f32x16 n5 = scalar_sub(biased5, bias);
-    const f32x16 n6 = scalar_sub(biased6, bias);
-    const f32x16 n7 = scalar_sub(biased7, bias);
-    const f32x16 index0 = (biased0);
-    const f32x16 index1 = (biased1);
-    const f32x16 index2 = (biased2);
-    const f32x16 index3 = (biased3);
-    const f32x16 index4 = (biased4);
-    const f32x16 index5 = (biased5);
-    const f32x16 index6 = (biased6);
-    const f32x16 index7 = (biased7);
-    const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
-    const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
-    const f32x16 s2 = scalar_shift_to_exponent_and_add(biased2, scalar_look_up(mantissas, index2));
-    const f32x16 s3 = scalar_shift_to_exponent_and_add(biased3, scalar_look_up(mantissas, index3));
-    const f32x16 s4 = scalar_shift_to_exponent_and_add(biased4, scalar_look_up(mantissas, index4));
-    const f32x16 s5 = scalar_shift_to_exponent_and_add(biased5, scalar_look_up(mantissas, index5));
-    const f32x16 s6 = scalar_shift_to_exponent_and_add(biased6, scalar_look_up(mantissas, index6));
-    const f32x16 s7 = scalar_shift_to_exponent_and_add(biased7, scalar_look_up(mantissas, index7));
-    f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
-    f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E430p-4f), clamped1);
-    f32x16 t2 = scalar_fma(n2, scalar_set1(-0x1.62E430p-4f), clamped2);
-    f32x16 t3 = scalar_fma(n3, scalar_set1(-0x1.62E430p-4f), clamped3);
-    f32x16 t4 = scalar_fma(n4, scalar_set1(-0x1.62E430p-4f), clamped4);
-    f32x16 t5 = scalar_fma(n5, scalar_set1(-0x1.62E430p-4f), clamped5);
-    f32x16 t6 = scalar_fma(n6, scalar_set1(-0x1.62E430p-4f), clamped6);
-    f32x16 t7 = scalar_fma(n7, scalar_set1(-0x1.62E430p-4f), clamped7);
-    t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
-    t1 = scalar_fma(n1, scalar_set1(0x1.05C610p-32f), t1);
-    t2 = scalar_fma(n2, scalar_set1(0x1.05C610p-32f), t2);
-    t3 = scalar_fma(n3, scalar_set1(0x1.05C610p-32f), t3);
-    t4 = scalar_fma(n4, scalar_set1(0x1.05C610p-32f), t4);
-    t5 = scalar_fma(n5, scalar_set1(0x1.05C610p-32f), t5);
-    t6 = scalar_fma(n6, scalar_set1(0x1.05C610p-32f), t6);
-    t7 = scalar_fma(n7, scalar_set1(0x1.05C610p-32f), t7);
-    f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-    f32x16 u1 = scalar_fma(t1, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-    f32x16 u2 = scalar_fma(t2, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-    f32x16 u3 = scalar_fma(t3, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-    f32x16 u4 = scalar_fma(t4, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-    f32x16 u5 = scalar_fma(t5, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-    f32x16 u6 = scalar_fma(t6, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-    f32x16 u7 = scalar_fma(t7, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-    u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
-    u1 = scalar_fma(u1, t1, scalar_set1(1.0f));
-    u2 = scalar_fma(u2, t2, scalar_set1(1.0f));
-    u3 = scalar_fma(u3, t3, scalar_set1(1.0f));
-    u4 = scalar_fma(u4, t4, scalar_set1(1.0f));
-    u5 = scalar_fma(u5, t5, scalar_set1(1.0f));
-    u6 = scalar_fma(u6, t6, scalar_set1(1.0f));
-    u7 = scalar_fma(u7, t7, scalar_set1(1.0f));
-    u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
-    u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
-    u2 = scalar_fma(u2, t2, scalar_look_up(residuals, index2));
-    u3 = scalar_fma(u3, t3, scalar_look_up(residuals, index3));
-    u4 = scalar_fma(u4, t4, scalar_look_up(residuals, index4));
-    u5 = scalar_fma(u5, t5, scalar_look_up(residuals, index5));
-    u6 = scalar_fma(u6, t6, scalar_look_up(residuals, index6));
-    u7 = scalar_fma(u7, t7, scalar_look_up(residuals, index7));
-    const f32x16 e0 = scalar_fma(s0, u0, s0);
-    const f32x16 e1 = scalar_fma(s1, u1, s1);
-    const f32x16 e2 = scalar_fma(s2, u2, s2);
-    const f32x16 e3 = scalar_fma(s3, u3, s3);
-    const f32x16 e4 = scalar_fma(s4, u4, s4);
-    const f32x16 e5 = scalar_fma(s5, u5, s5);
-    const f32x16 e6 = scalar_fma(s6, u6, s6);
-    const f32x16 e7 = scalar_fma(s7, u7, s7);
-    add_compensated(&block_hi[0], &block_lo[0], scalar_add(e0, e1));
-    add_compensated(&block_hi[0], &block_lo[0], scalar_add(e2, e3));
-    add_compensated(&block_hi[0], &block_lo[0], scalar_add(e4, e5));
-    add_compensated(&block_hi[0], &block_lo[0], scalar_add(e6, e7));
+  f32x16 anchor[1], max[1][2];
+  for (int b = 0; b < 1; b++) {
+    anchor[b] = scalar_set1(smx_f32_anchor(reference, anchors[b], 1024));
+    max[b][0] = max[b][1] = scalar_set1(-INFINITY);
   }
-  for (; i + 32 <= n; i += 32) {
-    __builtin_prefetch(x + i + 2048);
-    __builtin_prefetch(x + i + 2064);
-    const f32x16 x0 = scalar_load(x + i + 0);
-    const f32x16 x1 = scalar_load(x + i + 16);
-    max0 = scalar_max(max0, x0);
-    max1 = scalar_max(max1, x1);
+  f32x16 block_hi[1][1] = {
+      {anchor[0]},
+  };
+  f32x16 block_lo[1][1] = {
+      {scalar_set1(0.0f)},
+  };
+  for (size_t i = 0; i < 1024; i += 128) {
+    {
+      __builtin_prefetch(x + i + 2048);
+      __builtin_prefetch(x + i + 2064);
+      const f32x16 x0 = scalar_load(x + i + 0);
+      if constexpr (kLooksAhead) {
+        max[0][0] = scalar_max(max[0][0], scalar_load(x + i + 1024));
+      }
 
-    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
-    const f32x16 clamped0 = scalar_max(lower, x0);
-    const f32x16 clamped1 = scalar_max(lower, x1);
-    const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
-    const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
-    const f32x16 n0 = scalar_sub(biased0, bias);
-    const f32x16 n1 = scalar_sub(biased1, bias);
-    const f32x16 index0 = (biased0);
-    const f32x16 index1 = (biased1);
-    const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
-    const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
-    f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
-    f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E430p-4f), clamped1);
-    t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
-    t1 = scalar_fma(n1, scalar_set1(0x1.05C610p-32f), t1);
-    f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-    f32x16 u1 = scalar_fma(t1, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-    u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
-    u1 = scalar_fma(u1, t1, scalar_set1(1.0f));
-    u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
-    u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
-    const f32x16 e0 = scalar_fma(s0, u0, s0);
-    const f32x16 e1 = scalar_fma(s1, u1, s1);
-    add_compensated(&block_hi[0], &block_lo[0], scalar_add(e0, e1));
+      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      const f32x16 clamped0 = scalar_max(lower, x0);
+      const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 n0 = scalar_sub(biased0, bias);
+      const f32x16 index0 = (biased0);
+      f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
+      t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
+      f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+      u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
+      u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
+      const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
+      const f32x16 e0 = scalar_fma(s0, u0, s0);
+      const f32x16 x1 = scalar_load(x + i + 16);
+      if constexpr (kLooksAhead) {
+        max[0][1] = scalar_max(max[0][1], scalar_load(x + i + 1040));
+      }
+
+      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      const f32x16 clamped1 = scalar_max(lower, x1);
+      const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 n1 = scalar_sub(biased1, bias);
+      const f32x16 index1 = (biased1);
+      f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E430p-4f), clamped1);
+      t1 = scalar_fma(n1, scalar_set1(0x1.05C610p-32f), t1);
+      f32x16 u1 = scalar_fma(t1, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+      u1 = scalar_fma(u1, t1, scalar_set1(1.0f));
+      u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
+      const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
+      const f32x16 e1 = scalar_fma(s1, u1, s1);
+      add_compensated(&block_hi[0][0], &block_lo[0][0], scalar_add(e0, e1));
+    }
+    {
+      __builtin_prefetch(x + i + 2080);
+      __builtin_prefetch(x + i + 2096);
+      const f32x16 x0 = scalar_load(x + i + 32);
+      if constexpr (kLooksAhead) {
+        max[0][0] = scalar_max(max[0][0], scalar_load(x + i + 1056));
+      }
+
+      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      const f32x16 clamped0 = scalar_max(lower, x0);
+      const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 n0 = scalar_sub(biased0, bias);
+      const f32x16 index0 = (biased0);
+      f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
+      t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
+      f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+      u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
+      u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
+      const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
+      const f32x16 e0 = scalar_fma(s0, u0, s0);
+      const f32x16 x1 = scalar_load(x + i + 48);
+      if constexpr (kLooksAhead) {
+        max[0][1] = scalar_max(max[0][1], scalar_load(x + i + 1072));
+      }
+
+      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      const f32x16 clamped1 = scalar_max(lower, x1);
+      const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 n1 = scalar_sub(biased1, bias);
+      const f32x16 index1 = (biased1);
+      f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E430p-4f), clamped1);
+      t1 = scalar_fma(n1, scalar_set1(0x1.05C610p-32f), t1);
+      f32x16 u1 = scalar_fma(t1, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+      u1 = scalar_fma(u1, t1, scalar_set1(1.0f));
+      u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
+      const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
+      const f32x16 e1 = scalar_fma(s1, u1, s1);
+      add_compensated(&block_hi[0][0], &block_lo[0][0], scalar_add(e0, e1));
+    }
+    {
+      __builtin_prefetch(x + i + 2112);
+      __builtin_prefetch(x + i + 2128);
+      const f32x16 x0 = scalar_load(x + i + 64);
+      if constexpr (kLooksAhead) {
+        max[0][0] = scalar_max(max[0][0], scalar_load(x + i + 1088));
+      }
+
+      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      const f32x16 clamped0 = scalar_max(lower, x0);
+      const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 n0 = scalar_sub(biased0, bias);
+      const f32x16 index0 = (biased0);
+      f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
+      t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
+      f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+      u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
+      u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
+      const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
+      const f32x16 e0 = scalar_fma(s0, u0, s0);
+      const f32x16 x1 = scalar_load(x + i + 80);
+      if constexpr (kLooksAhead) {
+        max[0][1] = scalar_max(max[0][1], scalar_load(x + i + 1104));
+      }
+
+      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      const f32x16 clamped1 = scalar_max(lower, x1);
+      const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 n1 = scalar_sub(biased1, bias);
+      const f32x16 index1 = (biased1);
+      f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E430p-4f), clamped1);
+      t1 = scalar_fma(n1, scalar_set1(0x1.05C610p-32f), t1);
+      f32x16 u1 = scalar_fma(t1, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+      u1 = scalar_fma(u1, t1, scalar_set1(1.0f));
+      u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
+      const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
+      const f32x16 e1 = scalar_fma(s1, u1, s1);
+      add_compensated(&block_hi[0][0], &block_lo[0][0], scalar_add(e0, e1));
+    }
+    {
+      __builtin_prefetch(x + i + 2144);
+      __builtin_prefetch(x + i + 2160);
+      const f32x16 x0 = scalar_load(x + i + 96);
+      if constexpr (kLooksAhead) {
+        max[0][0] = scalar_max(max[0][0], scalar_load(x + i + 1120));
+      }
+
+      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      const f32x16 clamped0 = scalar_max(lower, x0);
+      const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 n0 = scalar_sub(biased0, bias);
+      const f32x16 index0 = (biased0);
+      f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
+      t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
+      f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+      u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
+      u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
+      const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
+      const f32x16 e0 = scalar_fma(s0, u0, s0);
+      const f32x16 x1 = scalar_load(x + i + 112);
+      if constexpr (kLooksAhead) {
+        max[0][1] = scalar_max(max[0][1], scalar_load(x + i + 1136));
+      }
+
+      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      const f32x16 clamped1 = scalar_max(lower, x1);
+      const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 n1 = scalar_sub(biased1, bias);
+      const f32x16 index1 = (biased1);
+      f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E430p-4f), clamped1);
+      t1 = scalar_fma(n1, scalar_set1(0x1.05C610p-32f), t1);
+      f32x16 u1 = scalar_fma(t1, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+      u1 = scalar_fma(u1, t1, scalar_set1(1.0f));
+      u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
+      const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
+      const f32x16 e1 = scalar_fma(s1, u1, s1);
+      add_compensated(&block_hi[0][0], &block_lo[0][0], scalar_add(e0, e1));
+    }
   }
-  if (i < n) {
-    const f32x16 absent = scalar_set1(-INFINITY);  // counts as 0
-
-    const f32x16 x0 = scalar_load_tail(x + i + 0, (ptrdiff_t)(n - i) - 0, absent);
-    const f32x16 x1 = scalar_load_tail(x + i + 16, (ptrdiff_t)(n - i) - 16, absent);
-    max0 = scalar_max(max0, x0);
-    max1 = scalar_max(max1, x1);
-
-    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
-    const f32x16 clamped0 = scalar_max(lower, x0);
-    const f32x16 clamped1 = scalar_max(lower, x1);
-    const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
-    const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
-    const f32x16 n0 = scalar_sub(biased0, bias);
-    const f32x16 n1 = scalar_sub(biased1, bias);
-    const f32x16 index0 = (biased0);
-    const f32x16 index1 = (biased1);
-    const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
-    const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
-    f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
-    f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E430p-4f), clamped1);
-    t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
-    t1 = scalar_fma(n1, scalar_set1(0x1.05C610p-32f), t1);
-    f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-    f32x16 u1 = scalar_fma(t1, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-    u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
-    u1 = scalar_fma(u1, t1, scalar_set1(1.0f));
-    u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
-    u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
-    const f32x16 e0 = scalar_fma(s0, u0, s0);
-    const f32x16 e1 = scalar_fma(s1, u1, s1);
-    add_compensated(&block_hi[0], &block_lo[0], scalar_add(e0, e1));
+  take_off(&block_hi[0][0], &block_lo[0][0], anchor[0]);
+  add_pair(&hi[0], &lo[0], block_hi[0][0], block_lo[0][0]);
+  if constexpr (kLooksAhead) {
+    maxima[0] = scalar_reduce_max(scalar_max(max[0][0], max[0][1]));
   }
-  take_off(&block_hi[0], &block_lo[0], anchor);
-  hi[0] = block_hi[0];
-  lo[0] = block_lo[0];
-  return scalar_reduce_max(scalar_max(max0, max1));
 }
 
 extern "C" void smx_f32_raddextexp_ukernel__scalar_u128(size_t n, const float* x,
@@ -602,204 +1025,156 @@ extern "C" void smx_f32_raddextexp_ukernel__scalar_u128(size_t n, const float* x
   struct smx_f32_reference reference;
   smx_f32_reference_init(&reference);
   sum->max = -INFINITY;
-  bool is_guess = false;
-  size_t i = 0;
-  while (i < n) {
-    f32x16 block_hi[1][1], block_lo[1][1];
-    size_t length = n - i < 1024 ? n - i : 1024;
-    if (!is_guess) {
-      const float block_max = maximum(length, x + i);
-      sum->max = block_max > sum->max ? block_max : sum->max;
-      if (!hold(&reference, block_max, hi, lo)) return smx_f32_extended_refuse(sum);
-      smx_f32_anchor_move(&reference, block_max);
+  float maxima[1];
+  bool has_maxima = false;
+  for (; n >= 1024; n -= 1024) {
+    int32_t anchors[1];
+    for (int b = 0; b < 1; b++) {
+      const float max = has_maxima ? maxima[b] : maximum(1024, x + b * 1024);
+      sum->max = max > sum->max ? max : sum->max;
+      if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
+      anchors[b] = reference.anchor;
     }
-    const float max = sum_block_u128(length, x + i, &reference, block_hi[0], block_lo[0]);
-    if (is_guess && !(smx_f32_reference_holds(&reference, max) && smx_f32_anchor_holds(&reference, max))) {
-      is_guess = false;
-      continue;
+    has_maxima = n >= 2048;
+    if (has_maxima) {
+      add_blocks_u128<true>(x, &reference, anchors, hi, lo, maxima);
+    } else {
+      add_blocks_u128<false>(x, &reference, anchors, hi, lo, maxima);
     }
-    is_guess = true;
+    x += 1024;
+  }
+  while (n > 0) {
+    const size_t block = n < 1024 ? n : 1024;
+    const float max = maximum(block, x);
     sum->max = max > sum->max ? max : sum->max;
-    add_pair(&hi[0], &lo[0], block_hi[0][0], block_lo[0][0]);
-    i += length;
+    if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
+    add_block_u128(block, x, &reference, hi, lo);
+    x += block;
+
+    n -= block;
   }
   fold(hi, lo, sum);
   sum->reference = reference.exponent;
 }
 
-// The sum of a block in its lanes, and its largest element. Of no use where that is more than reference and anchor hold.
-static inline float sum_block_u64_acc2(size_t n, const float* x, const struct smx_f32_reference* reference,
-                                       f32x16* hi, f32x16* lo) {
+// Adds 2 whole blocks, walked together, to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow.
+template <bool kLooksAhead>
+static inline void add_blocks_u64_acc2(const float* x, const struct smx_f32_reference* reference,
+                                       const int32_t* anchors, f32x16* hi, f32x16* lo,
+                                       [[maybe_unused]] float* maxima) {
   const f32x16 lower = scalar_set1(smx_lower_bound(SMX_BIAS - reference->exponent));
   const f32x16 bias = scalar_set1(smx_rounding_bias(SMX_BIAS - reference->exponent));
-  const f32x16 anchor = scalar_set1(smx_f32_anchor(reference, n));
   const scalar_table mantissas = scalar_load_table(smx_exp2_mantissas);
   const scalar_table residuals = scalar_load_table(smx_exp2_residuals);
-  f32x16 max0 = scalar_set1(-INFINITY);
-  f32x16 max1 = scalar_set1(-INFINITY);
-  f32x16 block_hi[1] = {anchor};
-  f32x16 block_lo[1] = {scalar_set1(0.0f)};
-
-  size_t i = 0;
-  for (; i + 32 <= n; i += 32) {
-    __builtin_prefetch(x + i + 2048);
-    __builtin_prefetch(x + i + 2064);
-    const f32x16 x0 = scalar_load(x + i + 0);
-    const f32x16 x1 = scalar_load(x + i + 16);
-    max0 = scalar_max(max0, x0);
-    max1 = scalar_max(max1, x1);
-
-    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
-    const f32x16 clamped0 = scalar_max(lower, x0);
-    const f32x16 clamped1 = scalar_max(lower, x1);
-    const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
-    const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
-    const f32x16 n0 = scalar_sub(biased0, bias);
-    const f32x16 n1 = scalar_sub(biased1, bias);
-    const f32x16 index0 = (biased0);
-    const f32x16 index1 = (biased1);
-    const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
-    const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
-    f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
-    f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E430p-4f), clamped1);
-    t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
-    t1 = scalar_fma(n1, scalar_set1(0x1.05C610p-32f), t1);
-    f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-    f32x16 u1 = scalar_fma(t1, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-    u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
-    u1 = scalar_fma(u1, t1, scalar_set1(1.0f));
-    u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
-    u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
-    const f32x16 e0 = scalar_fma(s0, u0, s0);
-    const f32x16 e1 = scalar_fma(s1, u1, s1);
-    add_compensated(&block_hi[0], &block_lo[0], scalar_add(e0, e1));
+  f32x16 anchor[2], max[2][2];
+  for (int b = 0; b < 2; b++) {
+    anchor[b] = scalar_set1(smx_f32_anchor(reference, anchors[b], 1024));
+    max[b][0] = max[b][1] = scalar_set1(-INFINITY);
   }
-  if (i < n) {
-    const f32x16 absent = scalar_set1(-INFINITY);  // counts as 0
-
-    const f32x16 x0 = scalar_load_tail(x + i + 0, (ptrdiff_t)(n - i) - 0, absent);
-    const f32x16 x1 = scalar_load_tail(x + i + 16, (ptrdiff_t)(n - i) - 16, absent);
-    max0 = scalar_max(max0, x0);
-    max1 = scalar_max(max1, x1);
-
-    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
-    const f32x16 clamped0 = scalar_max(lower, x0);
-    const f32x16 clamped1 = scalar_max(lower, x1);
-    const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
-    const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
-    const f32x16 n0 = scalar_sub(biased0, bias);
-    const f32x16 n1 = scalar_sub(biased1, bias);
-    const f32x16 index0 = (biased0);
-    const f32x16 index1 = (biased1);
-    const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
-    const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
-    f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
-    f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E430p-4f), clamped1);
-    t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
-    t1 = scalar_fma(n1, scalar_set1(0x1.05C610p-32f), t1);
-    f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-    f32x16 u1 = scalar_fma(t1, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-    u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
-    u1 = scalar_fma(u1, t1, scalar_set1(1.0f));
-    u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
-    u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
-    const f32x16 e0 = scalar_fma(s0, u0, s0);
-    const f32x16 e1 = scalar_fma(s1, u1, s1);
-    add_compensated(&block_hi[0], &block_lo[0], scalar_add(e0, e1));
-  }
-  take_off(&block_hi[0], &block_lo[0], anchor);
-  hi[0] = block_hi[0];
-  lo[0] = block_lo[0];
-  return scalar_reduce_max(scalar_max(max0, max1));
-}
-
-// The same of 2 whole blocks, walked together.
-static inline float sum_blocks_u64_acc2(const float* x, const struct smx_f32_reference* reference,
-                                        f32x16 (*hi)[1], f32x16 (*lo)[1]) {
-  const f32x16 lower = scalar_set1(smx_lower_bound(SMX_BIAS - reference->exponent));
-  const f32x16 bias = scalar_set1(smx_rounding_bias(SMX_BIAS - reference->exponent));
-  const f32x16 anchor = scalar_set1(smx_f32_anchor(reference, 1024));
-  const scalar_table mantissas = scalar_load_table(smx_exp2_mantissas);
-  const scalar_table residuals = scalar_load_table(smx_exp2_residuals);
-  f32x16 max0 = scalar_set1(-INFINITY);
-  f32x16 max1 = scalar_set1(-INFINITY);
-  f32x16 block_hi[2][1] = {{anchor}, {anchor}};
-  f32x16 block_lo[2][1] = {{scalar_set1(0.0f)}, {scalar_set1(0.0f)}};
+  f32x16 block_hi[2][1] = {
+      {anchor[0]},
+      {anchor[1]},
+  };
+  f32x16 block_lo[2][1] = {
+      {scalar_set1(0.0f)},
+      {scalar_set1(0.0f)},
+  };
   for (size_t i = 0; i < 1024; i += 32) {
-    __builtin_prefetch(x + i + 2048);
-    __builtin_prefetch(x + i + 2064);
-    const f32x16 x0 = scalar_load(x + i + 0);
-    const f32x16 x1 = scalar_load(x + i + 16);
-    __builtin_prefetch(x + i + 3072);
-    __builtin_prefetch(x + i + 3088);
-    const f32x16 x2 = scalar_load(x + i + 1024);
-    const f32x16 x3 = scalar_load(x + i + 1040);
-    max0 = scalar_max(max0, x0);
-    max1 = scalar_max(max1, x1);
-    max0 = scalar_max(max0, x2);
-    max1 = scalar_max(max1, x3);
+    {
+      __builtin_prefetch(x + i + 3072);
+      __builtin_prefetch(x + i + 3088);
+      const f32x16 x0 = scalar_load(x + i + 0);
+      if constexpr (kLooksAhead) {
+        max[0][0] = scalar_max(max[0][0], scalar_load(x + i + 2048));
+      }
 
-    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
-    const f32x16 clamped0 = scalar_max(lower, x0);
-    const f32x16 clamped1 = scalar_max(lower, x1);
-    const f32x16 clamped2 = scalar_max(lower, x2);
-    const f32x16 clamped3 = scalar_max(lower, x3);
-    const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
-    const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
-    const f32x16 biased2 = scalar_fma(clamped2, scalar_set1(8.0f * smx_log2e), bias);
-    const f32x16 biased3 = scalar_fma(clamped3, scalar_set1(8.0f * smx_log2e), bias);
-    const f32x16 n0 = scalar_sub(biased0, bias);
-    const f32x16 n1 = scalar_sub(biased1, bias);
-    const f32x16 n2 = scalar_sub(biased2, bias);
-    const f32x16 n3 = scalar_sub(biased3, bias);
-    const f32x16 index0 = (biased0);
-    const f32x16 index1 = (biased1);
-    const f32x16 index2 = (biased2);
-    const f32x16 index3 = (biased3);
-    const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
-    const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
-    const f32x16 s2 = scalar_shift_to_exponent_and_add(biased2, scalar_look_up(mantissas, index2));
-    const f32x16 s3 = scalar_shift_to_exponent_and_add(biased3, scalar_look_up(mantissas, index3));
-    f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
-    f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E430p-4f), clamped1);
-    f32x16 t2 = scalar_fma(n2, scalar_set1(-0x1.62E430p-4f), clamped2);
-    f32x16 t3 = scalar_fma(n3, scalar_set1(-0x1.62E430p-4f), clamped3);
-    t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
-    t1 = scalar_fma(n1, scalar_set1(0x1.05C610p-32f), t1);
-    t2 = scalar_fma(n2, scalar_set1(0x1.05C610p-32f), t2);
-    t3 = scalar_fma(n3, scalar_set1(0x1.05C610p-32f), t3);
-    f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-    f32x16 u1 = scalar_fma(t1, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-    f32x16 u2 = scalar_fma(t2, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-    f32x16 u3 = scalar_fma(t3, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-    u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
-    u1 = scalar_fma(u1, t1, scalar_set1(1.0f));
-    u2 = scalar_fma(u2, t2, scalar_set1(1.0f));
-    u3 = scalar_fma(u3, t3, scalar_set1(1.0f));
-    u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
-    u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
-    u2 = scalar_fma(u2, t2, scalar_look_up(residuals, index2));
-    u3 = scalar_fma(u3, t3, scalar_look_up(residuals, index3));
-    const f32x16 e0 = scalar_fma(s0, u0, s0);
-    const f32x16 e1 = scalar_fma(s1, u1, s1);
-    const f32x16 e2 = scalar_fma(s2, u2, s2);
-    const f32x16 e3 = scalar_fma(s3, u3, s3);
-    add_compensated(&block_hi[0][0], &block_lo[0][0], scalar_add(e0, e1));
-    add_compensated(&block_hi[1][0], &block_lo[1][0], scalar_add(e2, e3));
+      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      const f32x16 clamped0 = scalar_max(lower, x0);
+      const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 n0 = scalar_sub(biased0, bias);
+      const f32x16 index0 = (biased0);
+      f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
+      t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
+      f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+      u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
+      u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
+      const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
+      const f32x16 e0 = scalar_fma(s0, u0, s0);
+      const f32x16 x1 = scalar_load(x + i + 16);
+      if constexpr (kLooksAhead) {
+        max[0][1] = scalar_max(max[0][1], scalar_load(x + i + 2064));
+      }
+
+      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      const f32x16 clamped1 = scalar_max(lower, x1);
+      const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 n1 = scalar_sub(biased1, bias);
+      const f32x16 index1 = (biased1);
+      f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E430p-4f), clamped1);
+      t1 = scalar_fma(n1, scalar_set1(0x1.05C610p-32f), t1);
+      f32x16 u1 = scalar_fma(t1, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+      u1 = scalar_fma(u1, t1, scalar_set1(1.0f));
+      u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
+      const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
+      const f32x16 e1 = scalar_fma(s1, u1, s1);
+      add_compensated(&block_hi[0][0], &block_lo[0][0], scalar_add(e0, e1));
+    }
+    {
+      __builtin_prefetch(x + i + 4096);
+      __builtin_prefetch(x + i + 4112);
+      const f32x16 x0 = scalar_load(x + i + 1024);
+      if constexpr (kLooksAhead) {
+        max[1][0] = scalar_max(max[1][0], scalar_load(x + i + 3072));
+      }
+
+      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      const f32x16 clamped0 = scalar_max(lower, x0);
+      const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 n0 = scalar_sub(biased0, bias);
+      const f32x16 index0 = (biased0);
+      f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
+      t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
+      f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+      u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
+      u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
+      const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
+      const f32x16 e0 = scalar_fma(s0, u0, s0);
+      const f32x16 x1 = scalar_load(x + i + 1040);
+      if constexpr (kLooksAhead) {
+        max[1][1] = scalar_max(max[1][1], scalar_load(x + i + 3088));
+      }
+
+      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      const f32x16 clamped1 = scalar_max(lower, x1);
+      const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 n1 = scalar_sub(biased1, bias);
+      const f32x16 index1 = (biased1);
+      f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E430p-4f), clamped1);
+      t1 = scalar_fma(n1, scalar_set1(0x1.05C610p-32f), t1);
+      f32x16 u1 = scalar_fma(t1, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+      u1 = scalar_fma(u1, t1, scalar_set1(1.0f));
+      u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
+      const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
+      const f32x16 e1 = scalar_fma(s1, u1, s1);
+      add_compensated(&block_hi[1][0], &block_lo[1][0], scalar_add(e0, e1));
+    }
   }
-  take_off(&block_hi[0][0], &block_lo[0][0], anchor);
-  hi[0][0] = block_hi[0][0];
-  lo[0][0] = block_lo[0][0];
-  take_off(&block_hi[1][0], &block_lo[1][0], anchor);
-  hi[1][0] = block_hi[1][0];
-  lo[1][0] = block_lo[1][0];
-  return scalar_reduce_max(scalar_max(max0, max1));
+  take_off(&block_hi[0][0], &block_lo[0][0], anchor[0]);
+  add_pair(&hi[0], &lo[0], block_hi[0][0], block_lo[0][0]);
+  take_off(&block_hi[1][0], &block_lo[1][0], anchor[1]);
+  add_pair(&hi[0], &lo[0], block_hi[1][0], block_lo[1][0]);
+  if constexpr (kLooksAhead) {
+    maxima[0] = scalar_reduce_max(scalar_max(max[0][0], max[0][1]));
+    maxima[1] = scalar_reduce_max(scalar_max(max[1][0], max[1][1]));
+  }
 }
 
 extern "C" void smx_f32_raddextexp_ukernel__scalar_u64_acc2(size_t n, const float* x,
@@ -809,332 +1184,242 @@ extern "C" void smx_f32_raddextexp_ukernel__scalar_u64_acc2(size_t n, const floa
   struct smx_f32_reference reference;
   smx_f32_reference_init(&reference);
   sum->max = -INFINITY;
-  bool is_guess = false;
-  size_t i = 0;
-  while (i < n) {
-    f32x16 block_hi[2][1], block_lo[2][1];
-    size_t length = n - i < 1024 ? n - i : 1024;
-    if (!is_guess) {
-      const float block_max = maximum(length, x + i);
-      sum->max = block_max > sum->max ? block_max : sum->max;
-      if (!hold(&reference, block_max, hi, lo)) return smx_f32_extended_refuse(sum);
-      smx_f32_anchor_move(&reference, block_max);
+  float maxima[2];
+  bool has_maxima = false;
+  for (; n >= 2048; n -= 2048) {
+    int32_t anchors[2];
+    for (int b = 0; b < 2; b++) {
+      const float max = has_maxima ? maxima[b] : maximum(1024, x + b * 1024);
+      sum->max = max > sum->max ? max : sum->max;
+      if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
+      anchors[b] = reference.anchor;
     }
-    const bool together = is_guess && n - i >= 2048;
-    if (together) length = 2048;
-    const float max = together ? sum_blocks_u64_acc2(x + i, &reference, block_hi, block_lo)
-                               : sum_block_u64_acc2(length, x + i, &reference, block_hi[0], block_lo[0]);
-    if (is_guess && !(smx_f32_reference_holds(&reference, max) && smx_f32_anchor_holds(&reference, max))) {
-      is_guess = false;
-      continue;
+    has_maxima = n >= 4096;
+    if (has_maxima) {
+      add_blocks_u64_acc2<true>(x, &reference, anchors, hi, lo, maxima);
+    } else {
+      add_blocks_u64_acc2<false>(x, &reference, anchors, hi, lo, maxima);
     }
-    is_guess = true;
+    x += 2048;
+  }
+  while (n > 0) {
+    const size_t block = n < 1024 ? n : 1024;
+    const float max = maximum(block, x);
     sum->max = max > sum->max ? max : sum->max;
-    add_pair(&hi[0], &lo[0], block_hi[0][0], block_lo[0][0]);
-    if (together) {
-      add_pair(&hi[0], &lo[0], block_hi[1][0], block_lo[1][0]);
-    }
-    i += length;
+    if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
+    add_block_u32(block, x, &reference, hi, lo);
+    x += block;
+
+    n -= block;
   }
   fold(hi, lo, sum);
   sum->reference = reference.exponent;
 }
 
-// The sum of a block in its lanes, and its largest element. Of no use where that is more than reference and anchor hold.
-static inline float sum_block_u128_acc2(size_t n, const float* x, const struct smx_f32_reference* reference,
-                                        f32x16* hi, f32x16* lo) {
+// Adds 2 whole blocks, walked together, to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow.
+template <bool kLooksAhead>
+static inline void add_blocks_u128_acc2(const float* x, const struct smx_f32_reference* reference,
+                                        const int32_t* anchors, f32x16* hi, f32x16* lo,
+                                        [[maybe_unused]] float* maxima) {
   const f32x16 lower = scalar_set1(smx_lower_bound(SMX_BIAS - reference->exponent));
   const f32x16 bias = scalar_set1(smx_rounding_bias(SMX_BIAS - reference->exponent));
-  const f32x16 anchor = scalar_set1(smx_f32_anchor(reference, n));
   const scalar_table mantissas = scalar_load_table(smx_exp2_mantissas);
   const scalar_table residuals = scalar_load_table(smx_exp2_residuals);
-  f32x16 max0 = scalar_set1(-INFINITY);
-  f32x16 max1 = scalar_set1(-INFINITY);
-  f32x16 block_hi[1] = {anchor};
-  f32x16 block_lo[1] = {scalar_set1(0.0f)};
-
-  size_t i = 0;
-  for (; i + 64 <= n; i += 64) {
-    __builtin_prefetch(x + i + 2048);
-    __builtin_prefetch(x + i + 2064);
-    const f32x16 x0 = scalar_load(x + i + 0);
-    const f32x16 x1 = scalar_load(x + i + 16);
-    __builtin_prefetch(x + i + 2080);
-    __builtin_prefetch(x + i + 2096);
-    const f32x16 x2 = scalar_load(x + i + 32);
-    const f32x16 x3 = scalar_load(x + i + 48);
-    max0 = scalar_max(max0, x0);
-    max1 = scalar_max(max1, x1);
-    max0 = scalar_max(max0, x2);
-    max1 = scalar_max(max1, x3);
-
-    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
-    const f32x16 clamped0 = scalar_max(lower, x0);
-    const f32x16 clamped1 = scalar_max(lower, x1);
-    const f32x16 clamped2 = scalar_max(lower, x2);
-    const f32x16 clamped3 = scalar_max(lower, x3);
-    const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
-    const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
-    const f32x16 biased2 = scalar_fma(clamped2, scalar_set1(8.0f * smx_log2e), bias);
-    const f32x16 biased3 = scalar_fma(clamped3, scalar_set1(8.0f * smx_log2e), bias);
-    const f32x16 n0 = scalar_sub(biased0, bias);
-    const f32x16 n1 = scalar_sub(biased1, bias);
-    const f32x16 n2 = scalar_sub(biased2, bias);
-    const f32x16 n3 = scalar_sub(biased3, bias);
-    const f32x16 index0 = (biased0);
-    const f32x16 index1 = (biased1);
-    const f32x16 index2 = (biased2);
-    const f32x16 index3 = (biased3);
-    const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
-    const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
-    const f32x16 s2 = scalar_shift_to_exponent_and_add(biased2, scalar_look_up(mantissas, index2));
-    const f32x16 s3 = scalar_shift_to_exponent_and_add(biased3, scalar_look_up(mantissas, index3));
-    f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
-    f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E430p-4f), clamped1);
-    f32x16 t2 = scalar_fma(n2, scalar_set1(-0x1.62E430p-4f), clamped2);
-    f32x16 t3 = scalar_fma(n3, scalar_set1(-0x1.62E430p-4f), clamped3);
-    t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
-    t1 = scalar_fma(n1, scalar_set1(0x1.05C610p-32f), t1);
-    t2 = scalar_fma(n2, scalar_set1(0x1.05C610p-32f), t2);
-    t3 = scalar_fma(n3, scalar_set1(0x1.05C610p-32f), t3);
-    f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-    f32x16 u1 = scalar_fma(t1, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-    f32x16 u2 = scalar_fma(t2, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-    f32x16 u3 = scalar_fma(t3, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-    u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
-    u1 = scalar_fma(u1, t1, scalar_set1(1.0f));
-    u2 = scalar_fma(u2, t2, scalar_set1(1.0f));
-    u3 = scalar_fma(u3, t3, scalar_set1(1.0f));
-    u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
-    u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
-    u2 = scalar_fma(u2, t2, scalar_look_up(residuals, index2));
-    u3 = scalar_fma(u3, t3, scalar_look_up(residuals, index3));
-    const f32x16 e0 = scalar_fma(s0, u0, s0);
-    const f32x16 e1 = scalar_fma(s1, u1, s1);
-    const f32x16 e2 = scalar_fma(s2, u2, s2);
-    const f32x16 e3 = scalar_fma(s3, u3, s3);
-    add_compensated(&block_hi[0], &block_lo[0], scalar_add(e0, e1));
-    add_compensated(&block_hi[0], &block_lo[0], scalar_add(e2, e3));
+  f32x16 anchor[2], max[2][2];
+  for (int b = 0; b < 2; b++) {
+    anchor[b] = scalar_set1(smx_f32_anchor(reference, anchors[b], 1024));
+    max[b][0] = max[b][1] = scalar_set1(-INFINITY);
   }
-  for (; i + 32 <= n; i += 32) {
-    __builtin_prefetch(x + i + 2048);
-    __builtin_prefetch(x + i + 2064);
-    const f32x16 x0 = scalar_load(x + i + 0);
-    const f32x16 x1 = scalar_load(x + i + 16);
-    max0 = scalar_max(max0, x0);
-    max1 = scalar_max(max1, x1);
-
-    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
-    const f32x16 clamped0 = scalar_max(lower, x0);
-    const f32x16 clamped1 = scalar_max(lower, x1);
-    const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
-    const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
-    const f32x16 n0 = scalar_sub(biased0, bias);
-    const f32x16 n1 = scalar_sub(biased1, bias);
-    const f32x16 index0 = (biased0);
-    const f32x16 index1 = (biased1);
-    const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
-    const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
-    f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
-    f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E430p-4f), clamped1);
-    t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
-    t1 = scalar_fma(n1, scalar_set1(0x1.05C610p-32f), t1);
-    f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-    f32x16 u1 = scalar_fma(t1, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-    u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
-    u1 = scalar_fma(u1, t1, scalar_set1(1.0f));
-    u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
-    u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
-    const f32x16 e0 = scalar_fma(s0, u0, s0);
-    const f32x16 e1 = scalar_fma(s1, u1, s1);
-    add_compensated(&block_hi[0], &block_lo[0], scalar_add(e0, e1));
-  }
-  if (i < n) {
-    const f32x16 absent = scalar_set1(-INFINITY);  // counts as 0
-
-    const f32x16 x0 = scalar_load_tail(x + i + 0, (ptrdiff_t)(n - i) - 0, absent);
-    const f32x16 x1 = scalar_load_tail(x + i + 16, (ptrdiff_t)(n - i) - 16, absent);
-    max0 = scalar_max(max0, x0);
-    max1 = scalar_max(max1, x1);
-
-    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
-    const f32x16 clamped0 = scalar_max(lower, x0);
-    const f32x16 clamped1 = scalar_max(lower, x1);
-    const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
-    const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
-    const f32x16 n0 = scalar_sub(biased0, bias);
-    const f32x16 n1 = scalar_sub(biased1, bias);
-    const f32x16 index0 = (biased0);
-    const f32x16 index1 = (biased1);
-    const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
-    const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
-    f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
-    f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E430p-4f), clamped1);
-    t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
-    t1 = scalar_fma(n1, scalar_set1(0x1.05C610p-32f), t1);
-    f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-    f32x16 u1 = scalar_fma(t1, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-    u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
-    u1 = scalar_fma(u1, t1, scalar_set1(1.0f));
-    u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
-    u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
-    const f32x16 e0 = scalar_fma(s0, u0, s0);
-    const f32x16 e1 = scalar_fma(s1, u1, s1);
-    add_compensated(&block_hi[0], &block_lo[0], scalar_add(e0, e1));
-  }
-  take_off(&block_hi[0], &block_lo[0], anchor);
-  hi[0] = block_hi[0];
-  lo[0] = block_lo[0];
-  return scalar_reduce_max(scalar_max(max0, max1));
-}
-
-// The same of 2 whole blocks, walked together.
-static inline float sum_blocks_u128_acc2(const float* x, const struct smx_f32_reference* reference,
-                                         f32x16 (*hi)[1], f32x16 (*lo)[1]) {
-  const f32x16 lower = scalar_set1(smx_lower_bound(SMX_BIAS - reference->exponent));
-  const f32x16 bias = scalar_set1(smx_rounding_bias(SMX_BIAS - reference->exponent));
-  const f32x16 anchor = scalar_set1(smx_f32_anchor(reference, 1024));
-  const scalar_table mantissas = scalar_load_table(smx_exp2_mantissas);
-  const scalar_table residuals = scalar_load_table(smx_exp2_residuals);
-  f32x16 max0 = scalar_set1(-INFINITY);
-  f32x16 max1 = scalar_set1(-INFINITY);
-  f32x16 block_hi[2][1] = {{anchor}, {anchor}};
-  f32x16 block_lo[2][1] = {{scalar_set1(0.0f)}, {scalar_set1(0.0f)}};
+  f32x16 block_hi[2][1] = {
+      {anchor[0]},
+      {anchor[1]},
+  };
+  f32x16 block_lo[2][1] = {
+      {scalar_set1(0.0f)},
+      {scalar_set1(0.0f)},
+  };
   for (size_t i = 0; i < 1024; i += 64) {
-    __builtin_prefetch(x + i + 2048);
-    __builtin_prefetch(x + i + 2064);
-    const f32x16 x0 = scalar_load(x + i + 0);
-    const f32x16 x1 = scalar_load(x + i + 16);
-    __builtin_prefetch(x + i + 3072);
-    __builtin_prefetch(x + i + 3088);
-    const f32x16 x2 = scalar_load(x + i + 1024);
-    const f32x16 x3 = scalar_load(x + i + 1040);
-    __builtin_prefetch(x + i + 2080);
-    __builtin_prefetch(x + i + 2096);
-    const f32x16 x4 = scalar_load(x + i + 32);
-    const f32x16 x5 = scalar_load(x + i + 48);
-    __builtin_prefetch(x + i + 3104);
-    __builtin_prefetch(x + i + 3120);
-    const f32x16 x6 = scalar_load(x + i + 1056);
-    const f32x16 x7 = scalar_load(x + i + 1072);
-    max0 = scalar_max(max0, x0);
-    max1 = scalar_max(max1, x1);
-    max0 = scalar_max(max0, x2);
-    max1 = scalar_max(max1, x3);
-    max0 = scalar_max(max0, x4);
-    max1 = scalar_max(max1, x5);
-    max0 = scalar_max(max0, x6);
-    max1 = scalar_max(max1, x7);
+    {
+      __builtin_prefetch(x + i + 3072);
+      __builtin_prefetch(x + i + 3088);
+      const f32x16 x0 = scalar_load(x + i + 0);
+      if constexpr (kLooksAhead) {
+        max[0][0] = scalar_max(max[0][0], scalar_load(x + i + 2048));
+      }
 
-    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
-    const f32x16 clamped0 = scalar_max(lower, x0);
-    const f32x16 clamped1 = scalar_max(lower, x1);
-    const f32x16 clamped2 = scalar_max(lower, x2);
-    const f32x16 clamped3 = scalar_max(lower, x3);
-    const f32x16 clamped4 = scalar_max(lower, x4);
-    const f32x16 clamped5 = scalar_max(lower, x5);
-    const f32x16 clamped6 = scalar_max(lower, x6);
-    const f32x16 clamped7 = scalar_max(lower, x7);
-    const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
-    const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
-    const f32x16 biased2 = scalar_fma(clamped2, scalar_set1(8.0f * smx_log2e), bias);
-    const f32x16 biased3 = scalar_fma(clamped3, scalar_set1(8.0f * smx_log2e), bias);
-    const f32x16 biased4 = scalar_fma(clamped4, scalar_set1(8.0f * smx_log2e), bias);
-    const f32x16 biased5 = scalar_fma(clamped5, scalar_set1(8.0f * smx_log2e), bias);
-    const f32x16 biased6 = scalar_fma(clamped6, scalar_set1(8.0f * smx_log2e), bias);
-    const f32x16 biased7 = scalar_fma(clamped7, scalar_set1(8.0f * smx_log2e), bias);
-    const f32x16 n0 = scalar_sub(biased0, bias);
-    const f32x16 n1 = scalar_sub(biased1, bias);
-    const f32x16 n2 = scalar_sub(biased2, bias);
-    const f32x16 n3 = scalar_sub(biased3, bias);
-    const f32x16 n4 = scalar_sub(biased4, bias);
-    const f32x16 n5 = scalar_sub(biased5, bias);
-    const f32x16 n6 = scalar_sub(biased6, bias);
-    const f32x16 n7 = scalar_sub(biased7, bias);
-    const f32x16 index0 = (biased0);
-    const f32x16 index1 = (biased1);
-    const f32x16 index2 = (biased2);
-    const f32x16 index3 = (biased3);
-    const f32x16 index4 = (biased4);
-    const f32x16 index5 = (biased5);
-    const f32x16 index6 = (biased6);
-    const f32x16 index7 = (biased7);
-    const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
-    const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
-    const f32x16 s2 = scalar_shift_to_exponent_and_add(biased2, scalar_look_up(mantissas, index2));
-    const f32x16 s3 = scalar_shift_to_exponent_and_add(biased3, scalar_look_up(mantissas, index3));
-    const f32x16 s4 = scalar_shift_to_exponent_and_add(biased4, scalar_look_up(mantissas, index4));
-    const f32x16 s5 = scalar_shift_to_exponent_and_add(biased5, scalar_look_up(mantissas, index5));
-    const f32x16 s6 = scalar_shift_to_exponent_and_add(biased6, scalar_look_up(mantissas, index6));
-    const f32x16 s7 = scalar_shift_to_exponent_and_add(biased7, scalar_look_up(mantissas, index7));
-    f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
-    f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E430p-4f), clamped1);
-    f32x16 t2 = scalar_fma(n2, scalar_set1(-0x1.62E430p-4f), clamped2);
-    f32x16 t3 = scalar_fma(n3, scalar_set1(-0x1.62E430p-4f), clamped3);
-    f32x16 t4 = scalar_fma(n4, scalar_set1(-0x1.62E430p-4f), clamped4);
-    f32x16 t5 = scalar_fma(n5, scalar_set1(-0x1.62E430p-4f), clamped5);
-    f32x16 t6 = scalar_fma(n6, scalar_set1(-0x1.62E430p-4f), clamped6);
-    f32x16 t7 = scalar_fma(n7, scalar_set1(-0x1.62E430p-4f), clamped7);
-    t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
-    t1 = scalar_fma(n1, scalar_set1(0x1.05C610p-32f), t1);
-    t2 = scalar_fma(n2, scalar_set1(0x1.05C610p-32f), t2);
-    t3 = scalar_fma(n3, scalar_set1(0x1.05C610p-32f), t3);
-    t4 = scalar_fma(n4, scalar_set1(0x1.05C610p-32f), t4);
-    t5 = scalar_fma(n5, scalar_set1(0x1.05C610p-32f), t5);
-    t6 = scalar_fma(n6, scalar_set1(0x1.05C610p-32f), t6);
-    t7 = scalar_fma(n7, scalar_set1(0x1.05C610p-32f), t7);
-    f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-    f32x16 u1 = scalar_fma(t1, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-    f32x16 u2 = scalar_fma(t2, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-    f32x16 u3 = scalar_fma(t3, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-    f32x16 u4 = scalar_fma(t4, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-    f32x16 u5 = scalar_fma(t5, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-    f32x16 u6 = scalar_fma(t6, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-    f32x16 u7 = scalar_fma(t7, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-    u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
-    u1 = scalar_fma(u1, t1, scalar_set1(1.0f));
-    u2 = scalar_fma(u2, t2, scalar_set1(1.0f));
-    u3 = scalar_fma(u3, t3, scalar_set1(1.0f));
-    u4 = scalar_fma(u4, t4, scalar_set1(1.0f));
-    u5 = scalar_fma(u5, t5, scalar_set1(1.0f));
-    u6 = scalar_fma(u6, t6, scalar_set1(1.0f));
-    u7 = scalar_fma(u7, t7, scalar_set1(1.0f));
-    u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
-    u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
-    u2 = scalar_fma(u2, t2, scalar_look_up(residuals, index2));
-    u3 = scalar_fma(u3, t3, scalar_look_up(residuals, index3));
-    u4 = scalar_fma(u4, t4, scalar_look_up(residuals, index4));
-    u5 = scalar_fma(u5, t5, scalar_look_up(residuals, index5));
-    u6 = scalar_fma(u6, t6, scalar_look_up(residuals, index6));
-    u7 = scalar_fma(u7, t7, scalar_look_up(residuals, index7));
-    const f32x16 e0 = scalar_fma(s0, u0, s0);
-    const f32x16 e1 = scalar_fma(s1, u1, s1);
-    const f32x16 e2 = scalar_fma(s2, u2, s2);
-    const f32x16 e3 = scalar_fma(s3, u3, s3);
-    const f32x16 e4 = scalar_fma(s4, u4, s4);
-    const f32x16 e5 = scalar_fma(s5, u5, s5);
-    const f32x16 e6 = scalar_fma(s6, u6, s6);
-    const f32x16 e7 = scalar_fma(s7, u7, s7);
-    add_compensated(&block_hi[0][0], &block_lo[0][0], scalar_add(e0, e1));
-    add_compensated(&block_hi[1][0], &block_lo[1][0], scalar_add(e2, e3));
-    add_compensated(&block_hi[0][0], &block_lo[0][0], scalar_add(e4, e5));
-    add_compensated(&block_hi[1][0], &block_lo[1][0], scalar_add(e6, e7));
+      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      const f32x16 clamped0 = scalar_max(lower, x0);
+      const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 n0 = scalar_sub(biased0, bias);
+      const f32x16 index0 = (biased0);
+      f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
+      t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
+      f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+      u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
+      u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
+      const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
+      const f32x16 e0 = scalar_fma(s0, u0, s0);
+      const f32x16 x1 = scalar_load(x + i + 16);
+      if constexpr (kLooksAhead) {
+        max[0][1] = scalar_max(max[0][1], scalar_load(x + i + 2064));
+      }
+
+      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      const f32x16 clamped1 = scalar_max(lower, x1);
+      const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 n1 = scalar_sub(biased1, bias);
+      const f32x16 index1 = (biased1);
+      f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E430p-4f), clamped1);
+      t1 = scalar_fma(n1, scalar_set1(0x1.05C610p-32f), t1);
+      f32x16 u1 = scalar_fma(t1, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+      u1 = scalar_fma(u1, t1, scalar_set1(1.0f));
+      u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
+      const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
+      const f32x16 e1 = scalar_fma(s1, u1, s1);
+      add_compensated(&block_hi[0][0], &block_lo[0][0], scalar_add(e0, e1));
+    }
+    {
+      __builtin_prefetch(x + i + 4096);
+      __builtin_prefetch(x + i + 4112);
+      const f32x16 x0 = scalar_load(x + i + 1024);
+      if constexpr (kLooksAhead) {
+        max[1][0] = scalar_max(max[1][0], scalar_load(x + i + 3072));
+      }
+
+      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      const f32x16 clamped0 = scalar_max(lower, x0);
+      const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 n0 = scalar_sub(biased0, bias);
+      const f32x16 index0 = (biased0);
+      f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
+      t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
+      f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+      u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
+      u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
+      const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
+      const f32x16 e0 = scalar_fma(s0, u0, s0);
+      const f32x16 x1 = scalar_load(x + i + 1040);
+      if constexpr (kLooksAhead) {
+        max[1][1] = scalar_max(max[1][1], scalar_load(x + i + 3088));
+      }
+
+      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      const f32x16 clamped1 = scalar_max(lower, x1);
+      const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 n1 = scalar_sub(biased1, bias);
+      const f32x16 index1 = (biased1);
+      f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E430p-4f), clamped1);
+      t1 = scalar_fma(n1, scalar_set1(0x1.05C610p-32f), t1);
+      f32x16 u1 = scalar_fma(t1, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+      u1 = scalar_fma(u1, t1, scalar_set1(1.0f));
+      u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
+      const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
+      const f32x16 e1 = scalar_fma(s1, u1, s1);
+      add_compensated(&block_hi[1][0], &block_lo[1][0], scalar_add(e0, e1));
+    }
+    {
+      __builtin_prefetch(x + i + 3104);
+      __builtin_prefetch(x + i + 3120);
+      const f32x16 x0 = scalar_load(x + i + 32);
+      if constexpr (kLooksAhead) {
+        max[0][0] = scalar_max(max[0][0], scalar_load(x + i + 2080));
+      }
+
+      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      const f32x16 clamped0 = scalar_max(lower, x0);
+      const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 n0 = scalar_sub(biased0, bias);
+      const f32x16 index0 = (biased0);
+      f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
+      t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
+      f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+      u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
+      u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
+      const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
+      const f32x16 e0 = scalar_fma(s0, u0, s0);
+      const f32x16 x1 = scalar_load(x + i + 48);
+      if constexpr (kLooksAhead) {
+        max[0][1] = scalar_max(max[0][1], scalar_load(x + i + 2096));
+      }
+
+      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      const f32x16 clamped1 = scalar_max(lower, x1);
+      const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 n1 = scalar_sub(biased1, bias);
+      const f32x16 index1 = (biased1);
+      f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E430p-4f), clamped1);
+      t1 = scalar_fma(n1, scalar_set1(0x1.05C610p-32f), t1);
+      f32x16 u1 = scalar_fma(t1, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+      u1 = scalar_fma(u1, t1, scalar_set1(1.0f));
+      u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
+      const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
+      const f32x16 e1 = scalar_fma(s1, u1, s1);
+      add_compensated(&block_hi[0][0], &block_lo[0][0], scalar_add(e0, e1));
+    }
+    {
+      __builtin_prefetch(x + i + 4128);
+      __builtin_prefetch(x + i + 4144);
+      const f32x16 x0 = scalar_load(x + i + 1056);
+      if constexpr (kLooksAhead) {
+        max[1][0] = scalar_max(max[1][0], scalar_load(x + i + 3104));
+      }
+
+      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      const f32x16 clamped0 = scalar_max(lower, x0);
+      const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 n0 = scalar_sub(biased0, bias);
+      const f32x16 index0 = (biased0);
+      f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
+      t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
+      f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+      u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
+      u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
+      const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
+      const f32x16 e0 = scalar_fma(s0, u0, s0);
+      const f32x16 x1 = scalar_load(x + i + 1072);
+      if constexpr (kLooksAhead) {
+        max[1][1] = scalar_max(max[1][1], scalar_load(x + i + 3120));
+      }
+
+      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      const f32x16 clamped1 = scalar_max(lower, x1);
+      const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 n1 = scalar_sub(biased1, bias);
+      const f32x16 index1 = (biased1);
+      f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E430p-4f), clamped1);
+      t1 = scalar_fma(n1, scalar_set1(0x1.05C610p-32f), t1);
+      f32x16 u1 = scalar_fma(t1, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+      u1 = scalar_fma(u1, t1, scalar_set1(1.0f));
+      u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
+      const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
+      const f32x16 e1 = scalar_fma(s1, u1, s1);
+      add_compensated(&block_hi[1][0], &block_lo[1][0], scalar_add(e0, e1));
+    }
   }
-  take_off(&block_hi[0][0], &block_lo[0][0], anchor);
-  hi[0][0] = block_hi[0][0];
-  lo[0][0] = block_lo[0][0];
-  take_off(&block_hi[1][0], &block_lo[1][0], anchor);
-  hi[1][0] = block_hi[1][0];
-  lo[1][0] = block_lo[1][0];
-  return scalar_reduce_max(scalar_max(max0, max1));
+  take_off(&block_hi[0][0], &block_lo[0][0], anchor[0]);
+  add_pair(&hi[0], &lo[0], block_hi[0][0], block_lo[0][0]);
+  take_off(&block_hi[1][0], &block_lo[1][0], anchor[1]);
+  add_pair(&hi[0], &lo[0], block_hi[1][0], block_lo[1][0]);
+  if constexpr (kLooksAhead) {
+    maxima[0] = scalar_reduce_max(scalar_max(max[0][0], max[0][1]));
+    maxima[1] = scalar_reduce_max(scalar_max(max[1][0], max[1][1]));
+  }
 }
 
 extern "C" void smx_f32_raddextexp_ukernel__scalar_u128_acc2(size_t n, const float* x,
@@ -1144,275 +1429,252 @@ extern "C" void smx_f32_raddextexp_ukernel__scalar_u128_acc2(size_t n, const flo
   struct smx_f32_reference reference;
   smx_f32_reference_init(&reference);
   sum->max = -INFINITY;
-  bool is_guess = false;
-  size_t i = 0;
-  while (i < n) {
-    f32x16 block_hi[2][1], block_lo[2][1];
-    size_t length = n - i < 1024 ? n - i : 1024;
-    if (!is_guess) {
-      const float block_max = maximum(length, x + i);
-      sum->max = block_max > sum->max ? block_max : sum->max;
-      if (!hold(&reference, block_max, hi, lo)) return smx_f32_extended_refuse(sum);
-      smx_f32_anchor_move(&reference, block_max);
+  float maxima[2];
+  bool has_maxima = false;
+  for (; n >= 2048; n -= 2048) {
+    int32_t anchors[2];
+    for (int b = 0; b < 2; b++) {
+      const float max = has_maxima ? maxima[b] : maximum(1024, x + b * 1024);
+      sum->max = max > sum->max ? max : sum->max;
+      if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
+      anchors[b] = reference.anchor;
     }
-    const bool together = is_guess && n - i >= 2048;
-    if (together) length = 2048;
-    const float max = together ? sum_blocks_u128_acc2(x + i, &reference, block_hi, block_lo)
-                               : sum_block_u128_acc2(length, x + i, &reference, block_hi[0], block_lo[0]);
-    if (is_guess && !(smx_f32_reference_holds(&reference, max) && smx_f32_anchor_holds(&reference, max))) {
-      is_guess = false;
-      continue;
+    has_maxima = n >= 4096;
+    if (has_maxima) {
+      add_blocks_u128_acc2<true>(x, &reference, anchors, hi, lo, maxima);
+    } else {
+      add_blocks_u128_acc2<false>(x, &reference, anchors, hi, lo, maxima);
     }
-    is_guess = true;
+    x += 2048;
+  }
+  while (n > 0) {
+    const size_t block = n < 1024 ? n : 1024;
+    const float max = maximum(block, x);
     sum->max = max > sum->max ? max : sum->max;
-    add_pair(&hi[0], &lo[0], block_hi[0][0], block_lo[0][0]);
-    if (together) {
-      add_pair(&hi[0], &lo[0], block_hi[1][0], block_lo[1][0]);
-    }
-    i += length;
+    if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
+    add_block_u64(block, x, &reference, hi, lo);
+    x += block;
+
+    n -= block;
   }
   fold(hi, lo, sum);
   sum->reference = reference.exponent;
 }
 
-// The sum of a block in its lanes, and its largest element. Of no use where that is more than reference and anchor hold.
-static inline float sum_block_u128_acc4(size_t n, const float* x, const struct smx_f32_reference* reference,
-                                        f32x16* hi, f32x16* lo) {
+// Adds 4 whole blocks, walked together, to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow.
+template <bool kLooksAhead>
+static inline void add_blocks_u128_acc4(const float* x, const struct smx_f32_reference* reference,
+                                        const int32_t* anchors, f32x16* hi, f32x16* lo,
+                                        [[maybe_unused]] float* maxima) {
   const f32x16 lower = scalar_set1(smx_lower_bound(SMX_BIAS - reference->exponent));
   const f32x16 bias = scalar_set1(smx_rounding_bias(SMX_BIAS - reference->exponent));
-  const f32x16 anchor = scalar_set1(smx_f32_anchor(reference, n));
   const scalar_table mantissas = scalar_load_table(smx_exp2_mantissas);
   const scalar_table residuals = scalar_load_table(smx_exp2_residuals);
-  f32x16 max0 = scalar_set1(-INFINITY);
-  f32x16 max1 = scalar_set1(-INFINITY);
-  f32x16 block_hi[1] = {anchor};
-  f32x16 block_lo[1] = {scalar_set1(0.0f)};
-
-  size_t i = 0;
-  for (; i + 32 <= n; i += 32) {
-    __builtin_prefetch(x + i + 2048);
-    __builtin_prefetch(x + i + 2064);
-    const f32x16 x0 = scalar_load(x + i + 0);
-    const f32x16 x1 = scalar_load(x + i + 16);
-    max0 = scalar_max(max0, x0);
-    max1 = scalar_max(max1, x1);
-
-    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
-    const f32x16 clamped0 = scalar_max(lower, x0);
-    const f32x16 clamped1 = scalar_max(lower, x1);
-    const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
-    const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
-    const f32x16 n0 = scalar_sub(biased0, bias);
-    const f32x16 n1 = scalar_sub(biased1, bias);
-    const f32x16 index0 = (biased0);
-    const f32x16 index1 = (biased1);
-    const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
-    const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
-    f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
-    f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E430p-4f), clamped1);
-    t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
-    t1 = scalar_fma(n1, scalar_set1(0x1.05C610p-32f), t1);
-    f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-    f32x16 u1 = scalar_fma(t1, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-    u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
-    u1 = scalar_fma(u1, t1, scalar_set1(1.0f));
-    u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
-    u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
-    const f32x16 e0 = scalar_fma(s0, u0, s0);
-    const f32x16 e1 = scalar_fma(s1, u1, s1);
-    add_compensated(&block_hi[0], &block_lo[0], scalar_add(e0, e1));
+  f32x16 anchor[4], max[4][2];
+  for (int b = 0; b < 4; b++) {
+    anchor[b] = scalar_set1(smx_f32_anchor(reference, anchors[b], 1024));
+    max[b][0] = max[b][1] = scalar_set1(-INFINITY);
   }
-  if (i < n) {
-    const f32x16 absent = scalar_set1(-INFINITY);  // counts as 0
-
-    const f32x16 x0 = scalar_load_tail(x + i + 0, (ptrdiff_t)(n - i) - 0, absent);
-    const f32x16 x1 = scalar_load_tail(x + i + 16, (ptrdiff_t)(n - i) - 16, absent);
-    max0 = scalar_max(max0, x0);
-    max1 = scalar_max(max1, x1);
-
-    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
-    const f32x16 clamped0 = scalar_max(lower, x0);
-    const f32x16 clamped1 = scalar_max(lower, x1);
-    const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
-    const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
-    const f32x16 n0 = scalar_sub(biased0, bias);
-    const f32x16 n1 = scalar_sub(biased1, bias);
-    const f32x16 index0 = (biased0);
-    const f32x16 index1 = (biased1);
-    const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
-    const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
-    f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
-    f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E430p-4f), clamped1);
-    t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
-    t1 = scalar_fma(n1, scalar_set1(0x1.05C610p-32f), t1);
-    f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-    f32x16 u1 = scalar_fma(t1, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-    u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
-    u1 = scalar_fma(u1, t1, scalar_set1(1.0f));
-    u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
-    u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
-    const f32x16 e0 = scalar_fma(s0, u0, s0);
-    const f32x16 e1 = scalar_fma(s1, u1, s1);
-    add_compensated(&block_hi[0], &block_lo[0], scalar_add(e0, e1));
-  }
-  take_off(&block_hi[0], &block_lo[0], anchor);
-  hi[0] = block_hi[0];
-  lo[0] = block_lo[0];
-  return scalar_reduce_max(scalar_max(max0, max1));
-}
-
-// The same of 4 whole blocks, walked together.
-static inline float sum_blocks_u128_acc4(const float* x, const struct smx_f32_reference* reference,
-                                         f32x16 (*hi)[1], f32x16 (*lo)[1]) {
-  const f32x16 lower = scalar_set1(smx_lower_bound(SMX_BIAS - reference->exponent));
-  const f32x16 bias = scalar_set1(smx_rounding_bias(SMX_BIAS - reference->exponent));
-  const f32x16 anchor = scalar_set1(smx_f32_anchor(reference, 1024));
-  const scalar_table mantissas = scalar_load_table(smx_exp2_mantissas);
-  const scalar_table residuals = scalar_load_table(smx_exp2_residuals);
-  f32x16 max0 = scalar_set1(-INFINITY);
-  f32x16 max1 = scalar_set1(-INFINITY);
-  f32x16 block_hi[4][1] = {{anchor}, {anchor}, {anchor}, {anchor}};
+  f32x16 block_hi[4][1] = {
+      {anchor[0]},
+      {anchor[1]},
+      {anchor[2]},
+      {anchor[3]},
+  };
   f32x16 block_lo[4][1] = {
-      {scalar_set1(0.0f)}, {scalar_set1(0.0f)}, {scalar_set1(0.0f)}, {scalar_set1(0.0f)}};
+      {scalar_set1(0.0f)},
+      {scalar_set1(0.0f)},
+      {scalar_set1(0.0f)},
+      {scalar_set1(0.0f)},
+  };
   for (size_t i = 0; i < 1024; i += 32) {
-    __builtin_prefetch(x + i + 2048);
-    __builtin_prefetch(x + i + 2064);
-    const f32x16 x0 = scalar_load(x + i + 0);
-    const f32x16 x1 = scalar_load(x + i + 16);
-    __builtin_prefetch(x + i + 3072);
-    __builtin_prefetch(x + i + 3088);
-    const f32x16 x2 = scalar_load(x + i + 1024);
-    const f32x16 x3 = scalar_load(x + i + 1040);
-    __builtin_prefetch(x + i + 4096);
-    __builtin_prefetch(x + i + 4112);
-    const f32x16 x4 = scalar_load(x + i + 2048);
-    const f32x16 x5 = scalar_load(x + i + 2064);
-    __builtin_prefetch(x + i + 5120);
-    __builtin_prefetch(x + i + 5136);
-    const f32x16 x6 = scalar_load(x + i + 3072);
-    const f32x16 x7 = scalar_load(x + i + 3088);
-    max0 = scalar_max(max0, x0);
-    max1 = scalar_max(max1, x1);
-    max0 = scalar_max(max0, x2);
-    max1 = scalar_max(max1, x3);
-    max0 = scalar_max(max0, x4);
-    max1 = scalar_max(max1, x5);
-    max0 = scalar_max(max0, x6);
-    max1 = scalar_max(max1, x7);
+    {
+      __builtin_prefetch(x + i + 5120);
+      __builtin_prefetch(x + i + 5136);
+      const f32x16 x0 = scalar_load(x + i + 0);
+      if constexpr (kLooksAhead) {
+        max[0][0] = scalar_max(max[0][0], scalar_load(x + i + 4096));
+      }
 
-    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
-    const f32x16 clamped0 = scalar_max(lower, x0);
-    const f32x16 clamped1 = scalar_max(lower, x1);
-    const f32x16 clamped2 = scalar_max(lower, x2);
-    const f32x16 clamped3 = scalar_max(lower, x3);
-    const f32x16 clamped4 = scalar_max(lower, x4);
-    const f32x16 clamped5 = scalar_max(lower, x5);
-    const f32x16 clamped6 = scalar_max(lower, x6);
-    const f32x16 clamped7 = scalar_max(lower, x7);
-    const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
-    const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
-    const f32x16 biased2 = scalar_fma(clamped2, scalar_set1(8.0f * smx_log2e), bias);
-    const f32x16 biased3 = scalar_fma(clamped3, scalar_set1(8.0f * smx_log2e), bias);
-    const f32x16 biased4 = scalar_fma(clamped4, scalar_set1(8.0f * smx_log2e), bias);
-    const f32x16 biased5 = scalar_fma(clamped5, scalar_set1(8.0f * smx_log2e), bias);
-    const f32x16 biased6 = scalar_fma(clamped6, scalar_set1(8.0f * smx_log2e), bias);
-    const f32x16 biased7 = scalar_fma(clamped7, scalar_set1(8.0f * smx_log2e), bias);
-    const f32x16 n0 = scalar_sub(biased0, bias);
-    const f32x16 n1 = scalar_sub(biased1, bias);
-    const f32x16 n2 = scalar_sub(biased2, bias);
-    const f32x16 n3 = scalar_sub(biased3, bias);
-    const f32x16 n4 = scalar_sub(biased4, bias);
-    const f32x16 n5 = scalar_sub(biased5, bias);
-    const f32x16 n6 = scalar_sub(biased6, bias);
-    const f32x16 n7 = scalar_sub(biased7, bias);
-    const f32x16 index0 = (biased0);
-    const f32x16 index1 = (biased1);
-    const f32x16 index2 = (biased2);
-    const f32x16 index3 = (biased3);
-    const f32x16 index4 = (biased4);
-    const f32x16 index5 = (biased5);
-    const f32x16 index6 = (biased6);
-    const f32x16 index7 = (biased7);
-    const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
-    const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
-    const f32x16 s2 = scalar_shift_to_exponent_and_add(biased2, scalar_look_up(mantissas, index2));
-    const f32x16 s3 = scalar_shift_to_exponent_and_add(biased3, scalar_look_up(mantissas, index3));
-    const f32x16 s4 = scalar_shift_to_exponent_and_add(biased4, scalar_look_up(mantissas, index4));
-    const f32x16 s5 = scalar_shift_to_exponent_and_add(biased5, scalar_look_up(mantissas, index5));
-    const f32x16 s6 = scalar_shift_to_exponent_and_add(biased6, scalar_look_up(mantissas, index6));
-    const f32x16 s7 = scalar_shift_to_exponent_and_add(biased7, scalar_look_up(mantissas, index7));
-    f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
-    f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E430p-4f), clamped1);
-    f32x16 t2 = scalar_fma(n2, scalar_set1(-0x1.62E430p-4f), clamped2);
-    f32x16 t3 = scalar_fma(n3, scalar_set1(-0x1.62E430p-4f), clamped3);
-    f32x16 t4 = scalar_fma(n4, scalar_set1(-0x1.62E430p-4f), clamped4);
-    f32x16 t5 = scalar_fma(n5, scalar_set1(-0x1.62E430p-4f), clamped5);
-    f32x16 t6 = scalar_fma(n6, scalar_set1(-0x1.62E430p-4f), clamped6);
-    f32x16 t7 = scalar_fma(n7, scalar_set1(-0x1.62E430p-4f), clamped7);
-    t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
-    t1 = scalar_fma(n1, scalar_set1(0x1.05C610p-32f), t1);
-    t2 = scalar_fma(n2, scalar_set1(0x1.05C610p-32f), t2);
-    t3 = scalar_fma(n3, scalar_set1(0x1.05C610p-32f), t3);
-    t4 = scalar_fma(n4, scalar_set1(0x1.05C610p-32f), t4);
-    t5 = scalar_fma(n5, scalar_set1(0x1.05C610p-32f), t5);
-    t6 = scalar_fma(n6, scalar_set1(0x1.05C610p-32f), t6);
-    t7 = scalar_fma(n7, scalar_set1(0x1.05C610p-32f), t7);
-    f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-    f32x16 u1 = scalar_fma(t1, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-    f32x16 u2 = scalar_fma(t2, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-    f32x16 u3 = scalar_fma(t3, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-    f32x16 u4 = scalar_fma(t4, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-    f32x16 u5 = scalar_fma(t5, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-    f32x16 u6 = scalar_fma(t6, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-    f32x16 u7 = scalar_fma(t7, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-    u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
-    u1 = scalar_fma(u1, t1, scalar_set1(1.0f));
-    u2 = scalar_fma(u2, t2, scalar_set1(1.0f));
-    u3 = scalar_fma(u3, t3, scalar_set1(1.0f));
-    u4 = scalar_fma(u4, t4, scalar_set1(1.0f));
-    u5 = scalar_fma(u5, t5, scalar_set1(1.0f));
-    u6 = scalar_fma(u6, t6, scalar_set1(1.0f));
-    u7 = scalar_fma(u7, t7, scalar_set1(1.0f));
-    u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
-    u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
-    u2 = scalar_fma(u2, t2, scalar_look_up(residuals, index2));
-    u3 = scalar_fma(u3, t3, scalar_look_up(residuals, index3));
-    u4 = scalar_fma(u4, t4, scalar_look_up(residuals, index4));
-    u5 = scalar_fma(u5, t5, scalar_look_up(residuals, index5));
-    u6 = scalar_fma(u6, t6, scalar_look_up(residuals, index6));
-    u7 = scalar_fma(u7, t7, scalar_look_up(residuals, index7));
-    const f32x16 e0 = scalar_fma(s0, u0, s0);
-    const f32x16 e1 = scalar_fma(s1, u1, s1);
-    const f32x16 e2 = scalar_fma(s2, u2, s2);
-    const f32x16 e3 = scalar_fma(s3, u3, s3);
-    const f32x16 e4 = scalar_fma(s4, u4, s4);
-    const f32x16 e5 = scalar_fma(s5, u5, s5);
-    const f32x16 e6 = scalar_fma(s6, u6, s6);
-    const f32x16 e7 = scalar_fma(s7, u7, s7);
-    add_compensated(&block_hi[0][0], &block_lo[0][0], scalar_add(e0, e1));
-    add_compensated(&block_hi[1][0], &block_lo[1][0], scalar_add(e2, e3));
-    add_compensated(&block_hi[2][0], &block_lo[2][0], scalar_add(e4, e5));
-    add_compensated(&block_hi[3][0], &block_lo[3][0], scalar_add(e6, e7));
+      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      const f32x16 clamped0 = scalar_max(lower, x0);
+      const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 n0 = scalar_sub(biased0, bias);
+      const f32x16 index0 = (biased0);
+      f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
+      t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
+      f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+      u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
+      u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
+      const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
+      const f32x16 e0 = scalar_fma(s0, u0, s0);
+      const f32x16 x1 = scalar_load(x + i + 16);
+      if constexpr (kLooksAhead) {
+        max[0][1] = scalar_max(max[0][1], scalar_load(x + i + 4112));
+      }
+
+      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      const f32x16 clamped1 = scalar_max(lower, x1);
+      const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 n1 = scalar_sub(biased1, bias);
+      const f32x16 index1 = (biased1);
+      f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E430p-4f), clamped1);
+      t1 = scalar_fma(n1, scalar_set1(0x1.05C610p-32f), t1);
+      f32x16 u1 = scalar_fma(t1, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+      u1 = scalar_fma(u1, t1, scalar_set1(1.0f));
+      u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
+      const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
+      const f32x16 e1 = scalar_fma(s1, u1, s1);
+      add_compensated(&block_hi[0][0], &block_lo[0][0], scalar_add(e0, e1));
+    }
+    {
+      __builtin_prefetch(x + i + 6144);
+      __builtin_prefetch(x + i + 6160);
+      const f32x16 x0 = scalar_load(x + i + 1024);
+      if constexpr (kLooksAhead) {
+        max[1][0] = scalar_max(max[1][0], scalar_load(x + i + 5120));
+      }
+
+      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      const f32x16 clamped0 = scalar_max(lower, x0);
+      const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 n0 = scalar_sub(biased0, bias);
+      const f32x16 index0 = (biased0);
+      f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
+      t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
+      f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+      u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
+      u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
+      const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
+      const f32x16 e0 = scalar_fma(s0, u0, s0);
+      const f32x16 x1 = scalar_load(x + i + 1040);
+      if constexpr (kLooksAhead) {
+        max[1][1] = scalar_max(max[1][1], scalar_load(x + i + 5136));
+      }
+
+      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      const f32x16 clamped1 = scalar_max(lower, x1);
+      const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 n1 = scalar_sub(biased1, bias);
+      const f32x16 index1 = (biased1);
+      f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E430p-4f), clamped1);
+      t1 = scalar_fma(n1, scalar_set1(0x1.05C610p-32f), t1);
+      f32x16 u1 = scalar_fma(t1, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+      u1 = scalar_fma(u1, t1, scalar_set1(1.0f));
+      u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
+      const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
+      const f32x16 e1 = scalar_fma(s1, u1, s1);
+      add_compensated(&block_hi[1][0], &block_lo[1][0], scalar_add(e0, e1));
+    }
+    {
+      __builtin_prefetch(x + i + 7168);
+      __builtin_prefetch(x + i + 7184);
+      const f32x16 x0 = scalar_load(x + i + 2048);
+      if constexpr (kLooksAhead) {
+        max[2][0] = scalar_max(max[2][0], scalar_load(x + i + 6144));
+      }
+
+      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      const f32x16 clamped0 = scalar_max(lower, x0);
+      const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 n0 = scalar_sub(biased0, bias);
+      const f32x16 index0 = (biased0);
+      f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
+      t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
+      f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+      u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
+      u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
+      const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
+      const f32x16 e0 = scalar_fma(s0, u0, s0);
+      const f32x16 x1 = scalar_load(x + i + 2064);
+      if constexpr (kLooksAhead) {
+        max[2][1] = scalar_max(max[2][1], scalar_load(x + i + 6160));
+      }
+
+      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      const f32x16 clamped1 = scalar_max(lower, x1);
+      const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 n1 = scalar_sub(biased1, bias);
+      const f32x16 index1 = (biased1);
+      f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E430p-4f), clamped1);
+      t1 = scalar_fma(n1, scalar_set1(0x1.05C610p-32f), t1);
+      f32x16 u1 = scalar_fma(t1, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+      u1 = scalar_fma(u1, t1, scalar_set1(1.0f));
+      u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
+      const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
+      const f32x16 e1 = scalar_fma(s1, u1, s1);
+      add_compensated(&block_hi[2][0], &block_lo[2][0], scalar_add(e0, e1));
+    }
+    {
+      __builtin_prefetch(x + i + 8192);
+      __builtin_prefetch(x + i + 8208);
+      const f32x16 x0 = scalar_load(x + i + 3072);
+      if constexpr (kLooksAhead) {
+        max[3][0] = scalar_max(max[3][0], scalar_load(x + i + 7168));
+      }
+
+      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      const f32x16 clamped0 = scalar_max(lower, x0);
+      const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 n0 = scalar_sub(biased0, bias);
+      const f32x16 index0 = (biased0);
+      f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
+      t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
+      f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+      u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
+      u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
+      const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
+      const f32x16 e0 = scalar_fma(s0, u0, s0);
+      const f32x16 x1 = scalar_load(x + i + 3088);
+      if constexpr (kLooksAhead) {
+        max[3][1] = scalar_max(max[3][1], scalar_load(x + i + 7184));
+      }
+
+      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      const f32x16 clamped1 = scalar_max(lower, x1);
+      const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 n1 = scalar_sub(biased1, bias);
+      const f32x16 index1 = (biased1);
+      f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E430p-4f), clamped1);
+      t1 = scalar_fma(n1, scalar_set1(0x1.05C610p-32f), t1);
+      f32x16 u1 = scalar_fma(t1, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+      u1 = scalar_fma(u1, t1, scalar_set1(1.0f));
+      u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
+      const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
+      const f32x16 e1 = scalar_fma(s1, u1, s1);
+      add_compensated(&block_hi[3][0], &block_lo[3][0], scalar_add(e0, e1));
+    }
   }
-  take_off(&block_hi[0][0], &block_lo[0][0], anchor);
-  hi[0][0] = block_hi[0][0];
-  lo[0][0] = block_lo[0][0];
-  take_off(&block_hi[1][0], &block_lo[1][0], anchor);
-  hi[1][0] = block_hi[1][0];
-  lo[1][0] = block_lo[1][0];
-  take_off(&block_hi[2][0], &block_lo[2][0], anchor);
-  hi[2][0] = block_hi[2][0];
-  lo[2][0] = block_lo[2][0];
-  take_off(&block_hi[3][0], &block_lo[3][0], anchor);
-  hi[3][0] = block_hi[3][0];
-  lo[3][0] = block_lo[3][0];
-  return scalar_reduce_max(scalar_max(max0, max1));
+  take_off(&block_hi[0][0], &block_lo[0][0], anchor[0]);
+  add_pair(&hi[0], &lo[0], block_hi[0][0], block_lo[0][0]);
+  take_off(&block_hi[1][0], &block_lo[1][0], anchor[1]);
+  add_pair(&hi[0], &lo[0], block_hi[1][0], block_lo[1][0]);
+  take_off(&block_hi[2][0], &block_lo[2][0], anchor[2]);
+  add_pair(&hi[0], &lo[0], block_hi[2][0], block_lo[2][0]);
+  take_off(&block_hi[3][0], &block_lo[3][0], anchor[3]);
+  add_pair(&hi[0], &lo[0], block_hi[3][0], block_lo[3][0]);
+  if constexpr (kLooksAhead) {
+    maxima[0] = scalar_reduce_max(scalar_max(max[0][0], max[0][1]));
+    maxima[1] = scalar_reduce_max(scalar_max(max[1][0], max[1][1]));
+    maxima[2] = scalar_reduce_max(scalar_max(max[2][0], max[2][1]));
+    maxima[3] = scalar_reduce_max(scalar_max(max[3][0], max[3][1]));
+  }
 }
 
 extern "C" void smx_f32_raddextexp_ukernel__scalar_u128_acc4(size_t n, const float* x,
@@ -1422,34 +1684,33 @@ extern "C" void smx_f32_raddextexp_ukernel__scalar_u128_acc4(size_t n, const flo
   struct smx_f32_reference reference;
   smx_f32_reference_init(&reference);
   sum->max = -INFINITY;
-  bool is_guess = false;
-  size_t i = 0;
-  while (i < n) {
-    f32x16 block_hi[4][1], block_lo[4][1];
-    size_t length = n - i < 1024 ? n - i : 1024;
-    if (!is_guess) {
-      const float block_max = maximum(length, x + i);
-      sum->max = block_max > sum->max ? block_max : sum->max;
-      if (!hold(&reference, block_max, hi, lo)) return smx_f32_extended_refuse(sum);
-      smx_f32_anchor_move(&reference, block_max);
+  float maxima[4];
+  bool has_maxima = false;
+  for (; n >= 4096; n -= 4096) {
+    int32_t anchors[4];
+    for (int b = 0; b < 4; b++) {
+      const float max = has_maxima ? maxima[b] : maximum(1024, x + b * 1024);
+      sum->max = max > sum->max ? max : sum->max;
+      if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
+      anchors[b] = reference.anchor;
     }
-    const bool together = is_guess && n - i >= 4096;
-    if (together) length = 4096;
-    const float max = together ? sum_blocks_u128_acc4(x + i, &reference, block_hi, block_lo)
-                               : sum_block_u128_acc4(length, x + i, &reference, block_hi[0], block_lo[0]);
-    if (is_guess && !(smx_f32_reference_holds(&reference, max) && smx_f32_anchor_holds(&reference, max))) {
-      is_guess = false;
-      continue;
+    has_maxima = n >= 8192;
+    if (has_maxima) {
+      add_blocks_u128_acc4<true>(x, &reference, anchors, hi, lo, maxima);
+    } else {
+      add_blocks_u128_acc4<false>(x, &reference, anchors, hi, lo, maxima);
     }
-    is_guess = true;
+    x += 4096;
+  }
+  while (n > 0) {
+    const size_t block = n < 1024 ? n : 1024;
+    const float max = maximum(block, x);
     sum->max = max > sum->max ? max : sum->max;
-    add_pair(&hi[0], &lo[0], block_hi[0][0], block_lo[0][0]);
-    if (together) {
-      add_pair(&hi[0], &lo[0], block_hi[1][0], block_lo[1][0]);
-      add_pair(&hi[0], &lo[0], block_hi[2][0], block_lo[2][0]);
-      add_pair(&hi[0], &lo[0], block_hi[3][0], block_lo[3][0]);
-    }
-    i += length;
+    if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
+    add_block_u32(block, x, &reference, hi, lo);
+    x += block;
+
+    n -= block;
   }
   fold(hi, lo, sum);
   sum->reference = reference.exponent;

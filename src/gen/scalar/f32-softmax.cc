@@ -38,6 +38,30 @@ static inline void take_off(f32x16* hi, f32x16* lo, f32x16 anchor) {
   *hi = sum;
 }
 
+// Each row's reference is the exponent of its maximum (smx_exponent_of). Scaled by it, an anchor is the same for all rows.
+static inline void references(f32x16 max, f32x16* lower, f32x16* bias) {
+  const f32x16 rounding = scalar_set1(12582912.0f);
+  const f32x16 reference =
+      scalar_sub(scalar_add(scalar_mul(max, scalar_set1(smx_log2e)), rounding), rounding);
+  *lower = scalar_mul(scalar_add(reference, scalar_set1((float)(-127 - SMX_BIAS))), scalar_set1(smx_ln2));
+  *bias = scalar_sub(scalar_set1(smx_rounding_bias(SMX_BIAS)), scalar_mul(reference, scalar_set1(8.0f)));
+}
+
+// The reciprocals of rows' sums, as in src/operators/row_sum.h.
+static inline void reciprocals(f32x16 hi, f32x16 lo, f32x16* reciprocal_hi, f32x16* reciprocal_lo) {
+  const f32x16 sum = scalar_add(hi, lo);
+  const f32x16 power = scalar_inverse_power(sum);
+  const f32x16 sum_lo = scalar_mul(scalar_sub(lo, scalar_sub(sum, hi)), power);
+  const f32x16 minus_sum_hi = scalar_sub(scalar_set1(0.0f), scalar_mul(sum, power));
+  const f32x16 reciprocal = scalar_div(scalar_set1(-1.0f), minus_sum_hi);
+  f32x16 residual = scalar_fma(minus_sum_hi, reciprocal, scalar_set1(1.0f));
+  residual = scalar_fma(scalar_sub(scalar_set1(0.0f), sum_lo), reciprocal, residual);
+  const f32x16 to_multiple = scalar_set1(0x1.8p-22f);
+  const f32x16 low = scalar_sub(scalar_add(scalar_mul(reciprocal, residual), to_multiple), to_multiple);
+  *reciprocal_hi = scalar_mul(reciprocal, power);
+  *reciprocal_lo = scalar_mul(low, power);
+}
+
 static inline f32x16 lane_maxima(size_t n, const float* x) {
   f32x16 m0 = scalar_set1(-INFINITY);
   f32x16 m1 = m0;
@@ -66,34 +90,38 @@ static inline void sum_row_32(size_t n, const float* x, float* y, float* tail, f
   size_t i = 0;
   for (; i + 32 <= n; i += 32) {
     const f32x16 x0 = scalar_load(x + i + 0);
-    const f32x16 x1 = scalar_load(x + i + 16);
 
     // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
     // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
     // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
     const f32x16 clamped0 = scalar_max(lower, x0);
-    const f32x16 clamped1 = scalar_max(lower, x1);
     const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
-    const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
     const f32x16 n0 = scalar_sub(biased0, bias);
-    const f32x16 n1 = scalar_sub(biased1, bias);
     const f32x16 index0 = (biased0);
-    const f32x16 index1 = (biased1);
-    const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
-    const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
     f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
-    f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E430p-4f), clamped1);
     t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
-    t1 = scalar_fma(n1, scalar_set1(0x1.05C610p-32f), t1);
     f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-    f32x16 u1 = scalar_fma(t1, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
     u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
-    u1 = scalar_fma(u1, t1, scalar_set1(1.0f));
     u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
-    u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
+    const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
     const f32x16 e0 = scalar_fma(s0, u0, s0);
-    const f32x16 e1 = scalar_fma(s1, u1, s1);
     scalar_store(y + i + 0, e0);
+    const f32x16 x1 = scalar_load(x + i + 16);
+
+    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    const f32x16 clamped1 = scalar_max(lower, x1);
+    const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
+    const f32x16 n1 = scalar_sub(biased1, bias);
+    const f32x16 index1 = (biased1);
+    f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E430p-4f), clamped1);
+    t1 = scalar_fma(n1, scalar_set1(0x1.05C610p-32f), t1);
+    f32x16 u1 = scalar_fma(t1, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+    u1 = scalar_fma(u1, t1, scalar_set1(1.0f));
+    u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
+    const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
+    const f32x16 e1 = scalar_fma(s1, u1, s1);
     scalar_store(y + i + 16, e1);
     add_compensated(&block_hi[0], &block_lo[0], scalar_add(e0, e1));
   }
@@ -101,34 +129,38 @@ static inline void sum_row_32(size_t n, const float* x, float* y, float* tail, f
     const f32x16 absent = scalar_set1(-INFINITY);  // counts as 0
 
     const f32x16 x0 = scalar_load_tail(x + i + 0, (ptrdiff_t)(n - i) - 0, absent);
-    const f32x16 x1 = scalar_load_tail(x + i + 16, (ptrdiff_t)(n - i) - 16, absent);
 
     // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
     // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
     // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
     const f32x16 clamped0 = scalar_max(lower, x0);
-    const f32x16 clamped1 = scalar_max(lower, x1);
     const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
-    const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
     const f32x16 n0 = scalar_sub(biased0, bias);
-    const f32x16 n1 = scalar_sub(biased1, bias);
     const f32x16 index0 = (biased0);
-    const f32x16 index1 = (biased1);
-    const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
-    const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
     f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
-    f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E430p-4f), clamped1);
     t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
-    t1 = scalar_fma(n1, scalar_set1(0x1.05C610p-32f), t1);
     f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-    f32x16 u1 = scalar_fma(t1, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
     u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
-    u1 = scalar_fma(u1, t1, scalar_set1(1.0f));
     u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
-    u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
+    const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
     const f32x16 e0 = scalar_fma(s0, u0, s0);
-    const f32x16 e1 = scalar_fma(s1, u1, s1);
     scalar_store(tail + 0, e0);
+    const f32x16 x1 = scalar_load_tail(x + i + 16, (ptrdiff_t)(n - i) - 16, absent);
+
+    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    const f32x16 clamped1 = scalar_max(lower, x1);
+    const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
+    const f32x16 n1 = scalar_sub(biased1, bias);
+    const f32x16 index1 = (biased1);
+    f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E430p-4f), clamped1);
+    t1 = scalar_fma(n1, scalar_set1(0x1.05C610p-32f), t1);
+    f32x16 u1 = scalar_fma(t1, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+    u1 = scalar_fma(u1, t1, scalar_set1(1.0f));
+    u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
+    const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
+    const f32x16 e1 = scalar_fma(s1, u1, s1);
     scalar_store(tail + 16, e1);
     add_compensated(&block_hi[0], &block_lo[0], scalar_add(e0, e1));
   }
@@ -146,95 +178,115 @@ static inline void sum_row_64(size_t n, const float* x, float* y, float* tail, f
 
   size_t i = 0;
   for (; i + 64 <= n; i += 64) {
-    const f32x16 x0 = scalar_load(x + i + 0);
-    const f32x16 x1 = scalar_load(x + i + 16);
-    const f32x16 x2 = scalar_load(x + i + 32);
-    const f32x16 x3 = scalar_load(x + i + 48);
+    {
+      const f32x16 x0 = scalar_load(x + i + 0);
 
-    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
-    const f32x16 clamped0 = scalar_max(lower, x0);
-    const f32x16 clamped1 = scalar_max(lower, x1);
-    const f32x16 clamped2 = scalar_max(lower, x2);
-    const f32x16 clamped3 = scalar_max(lower, x3);
-    const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
-    const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
-    const f32x16 biased2 = scalar_fma(clamped2, scalar_set1(8.0f * smx_log2e), bias);
-    const f32x16 biased3 = scalar_fma(clamped3, scalar_set1(8.0f * smx_log2e), bias);
-    const f32x16 n0 = scalar_sub(biased0, bias);
-    const f32x16 n1 = scalar_sub(biased1, bias);
-    const f32x16 n2 = scalar_sub(biased2, bias);
-    const f32x16 n3 = scalar_sub(biased3, bias);
-    const f32x16 index0 = (biased0);
-    const f32x16 index1 = (biased1);
-    const f32x16 index2 = (biased2);
-    const f32x16 index3 = (biased3);
-    const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
-    const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
-    const f32x16 s2 = scalar_shift_to_exponent_and_add(biased2, scalar_look_up(mantissas, index2));
-    const f32x16 s3 = scalar_shift_to_exponent_and_add(biased3, scalar_look_up(mantissas, index3));
-    f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
-    f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E430p-4f), clamped1);
-    f32x16 t2 = scalar_fma(n2, scalar_set1(-0x1.62E430p-4f), clamped2);
-    f32x16 t3 = scalar_fma(n3, scalar_set1(-0x1.62E430p-4f), clamped3);
-    t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
-    t1 = scalar_fma(n1, scalar_set1(0x1.05C610p-32f), t1);
-    t2 = scalar_fma(n2, scalar_set1(0x1.05C610p-32f), t2);
-    t3 = scalar_fma(n3, scalar_set1(0x1.05C610p-32f), t3);
-    f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-    f32x16 u1 = scalar_fma(t1, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-    f32x16 u2 = scalar_fma(t2, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-    f32x16 u3 = scalar_fma(t3, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-    u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
-    u1 = scalar_fma(u1, t1, scalar_set1(1.0f));
-    u2 = scalar_fma(u2, t2, scalar_set1(1.0f));
-    u3 = scalar_fma(u3, t3, scalar_set1(1.0f));
-    u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
-    u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
-    u2 = scalar_fma(u2, t2, scalar_look_up(residuals, index2));
-    u3 = scalar_fma(u3, t3, scalar_look_up(residuals, index3));
-    const f32x16 e0 = scalar_fma(s0, u0, s0);
-    const f32x16 e1 = scalar_fma(s1, u1, s1);
-    const f32x16 e2 = scalar_fma(s2, u2, s2);
-    const f32x16 e3 = scalar_fma(s3, u3, s3);
-    scalar_store(y + i + 0, e0);
-    scalar_store(y + i + 16, e1);
-    scalar_store(y + i + 32, e2);
-    scalar_store(y + i + 48, e3);
-    add_compensated(&block_hi[0], &block_lo[0], scalar_add(e0, e1));
-    add_compensated(&block_hi[0], &block_lo[0], scalar_add(e2, e3));
+      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      const f32x16 clamped0 = scalar_max(lower, x0);
+      const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 n0 = scalar_sub(biased0, bias);
+      const f32x16 index0 = (biased0);
+      f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
+      t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
+      f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+      u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
+      u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
+      const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
+      const f32x16 e0 = scalar_fma(s0, u0, s0);
+      scalar_store(y + i + 0, e0);
+      const f32x16 x1 = scalar_load(x + i + 16);
+
+      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      const f32x16 clamped1 = scalar_max(lower, x1);
+      const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 n1 = scalar_sub(biased1, bias);
+      const f32x16 index1 = (biased1);
+      f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E430p-4f), clamped1);
+      t1 = scalar_fma(n1, scalar_set1(0x1.05C610p-32f), t1);
+      f32x16 u1 = scalar_fma(t1, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+      u1 = scalar_fma(u1, t1, scalar_set1(1.0f));
+      u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
+      const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
+      const f32x16 e1 = scalar_fma(s1, u1, s1);
+      scalar_store(y + i + 16, e1);
+      add_compensated(&block_hi[0], &block_lo[0], scalar_add(e0, e1));
+    }
+    {
+      const f32x16 x0 = scalar_load(x + i + 32);
+
+      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      const f32x16 clamped0 = scalar_max(lower, x0);
+      const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 n0 = scalar_sub(biased0, bias);
+      const f32x16 index0 = (biased0);
+      f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
+      t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
+      f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+      u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
+      u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
+      const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
+      const f32x16 e0 = scalar_fma(s0, u0, s0);
+      scalar_store(y + i + 32, e0);
+      const f32x16 x1 = scalar_load(x + i + 48);
+
+      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      const f32x16 clamped1 = scalar_max(lower, x1);
+      const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 n1 = scalar_sub(biased1, bias);
+      const f32x16 index1 = (biased1);
+      f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E430p-4f), clamped1);
+      t1 = scalar_fma(n1, scalar_set1(0x1.05C610p-32f), t1);
+      f32x16 u1 = scalar_fma(t1, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+      u1 = scalar_fma(u1, t1, scalar_set1(1.0f));
+      u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
+      const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
+      const f32x16 e1 = scalar_fma(s1, u1, s1);
+      scalar_store(y + i + 48, e1);
+      add_compensated(&block_hi[0], &block_lo[0], scalar_add(e0, e1));
+    }
   }
   for (; i + 32 <= n; i += 32) {
     const f32x16 x0 = scalar_load(x + i + 0);
-    const f32x16 x1 = scalar_load(x + i + 16);
 
     // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
     // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
     // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
     const f32x16 clamped0 = scalar_max(lower, x0);
-    const f32x16 clamped1 = scalar_max(lower, x1);
     const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
-    const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
     const f32x16 n0 = scalar_sub(biased0, bias);
-    const f32x16 n1 = scalar_sub(biased1, bias);
     const f32x16 index0 = (biased0);
-    const f32x16 index1 = (biased1);
-    const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
-    const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
     f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
-    f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E430p-4f), clamped1);
     t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
-    t1 = scalar_fma(n1, scalar_set1(0x1.05C610p-32f), t1);
     f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-    f32x16 u1 = scalar_fma(t1, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
     u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
-    u1 = scalar_fma(u1, t1, scalar_set1(1.0f));
     u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
-    u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
+    const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
     const f32x16 e0 = scalar_fma(s0, u0, s0);
-    const f32x16 e1 = scalar_fma(s1, u1, s1);
     scalar_store(y + i + 0, e0);
+    const f32x16 x1 = scalar_load(x + i + 16);
+
+    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    const f32x16 clamped1 = scalar_max(lower, x1);
+    const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
+    const f32x16 n1 = scalar_sub(biased1, bias);
+    const f32x16 index1 = (biased1);
+    f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E430p-4f), clamped1);
+    t1 = scalar_fma(n1, scalar_set1(0x1.05C610p-32f), t1);
+    f32x16 u1 = scalar_fma(t1, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+    u1 = scalar_fma(u1, t1, scalar_set1(1.0f));
+    u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
+    const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
+    const f32x16 e1 = scalar_fma(s1, u1, s1);
     scalar_store(y + i + 16, e1);
     add_compensated(&block_hi[0], &block_lo[0], scalar_add(e0, e1));
   }
@@ -242,34 +294,38 @@ static inline void sum_row_64(size_t n, const float* x, float* y, float* tail, f
     const f32x16 absent = scalar_set1(-INFINITY);  // counts as 0
 
     const f32x16 x0 = scalar_load_tail(x + i + 0, (ptrdiff_t)(n - i) - 0, absent);
-    const f32x16 x1 = scalar_load_tail(x + i + 16, (ptrdiff_t)(n - i) - 16, absent);
 
     // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
     // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
     // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
     const f32x16 clamped0 = scalar_max(lower, x0);
-    const f32x16 clamped1 = scalar_max(lower, x1);
     const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
-    const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
     const f32x16 n0 = scalar_sub(biased0, bias);
-    const f32x16 n1 = scalar_sub(biased1, bias);
     const f32x16 index0 = (biased0);
-    const f32x16 index1 = (biased1);
-    const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
-    const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
     f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
-    f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E430p-4f), clamped1);
     t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
-    t1 = scalar_fma(n1, scalar_set1(0x1.05C610p-32f), t1);
     f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-    f32x16 u1 = scalar_fma(t1, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
     u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
-    u1 = scalar_fma(u1, t1, scalar_set1(1.0f));
     u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
-    u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
+    const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
     const f32x16 e0 = scalar_fma(s0, u0, s0);
-    const f32x16 e1 = scalar_fma(s1, u1, s1);
     scalar_store(tail + 0, e0);
+    const f32x16 x1 = scalar_load_tail(x + i + 16, (ptrdiff_t)(n - i) - 16, absent);
+
+    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    const f32x16 clamped1 = scalar_max(lower, x1);
+    const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
+    const f32x16 n1 = scalar_sub(biased1, bias);
+    const f32x16 index1 = (biased1);
+    f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E430p-4f), clamped1);
+    t1 = scalar_fma(n1, scalar_set1(0x1.05C610p-32f), t1);
+    f32x16 u1 = scalar_fma(t1, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+    u1 = scalar_fma(u1, t1, scalar_set1(1.0f));
+    u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
+    const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
+    const f32x16 e1 = scalar_fma(s1, u1, s1);
     scalar_store(tail + 16, e1);
     add_compensated(&block_hi[0], &block_lo[0], scalar_add(e0, e1));
   }
@@ -292,33 +348,6 @@ static inline void scale_row(size_t n, float* y, const float* tail, f32x16 hi, f
   if (n > 0) scalar_store_tail(y, (ptrdiff_t)n, scalar_scaled(scalar_load(tail), hi, lo));
 }
 
-// Each row's reference is the exponent of its maximum (smx_exponent_of).
-static inline void set_references(f32x16 max, float* lower, float* bias) {
-  const f32x16 rounding = scalar_set1(12582912.0f);
-  const f32x16 reference =
-      scalar_sub(scalar_add(scalar_mul(max, scalar_set1(smx_log2e)), rounding), rounding);
-  scalar_store(
-      lower, scalar_mul(scalar_add(reference, scalar_set1((float)(-127 - SMX_BIAS))), scalar_set1(smx_ln2)));
-  scalar_store(
-      bias, scalar_sub(scalar_set1(smx_rounding_bias(SMX_BIAS)), scalar_mul(reference, scalar_set1(8.0f))));
-}
-
-// The reciprocals of rows' sums, as in src/operators/row_sum.h.
-static inline void set_reciprocals(f32x16 hi, f32x16 lo, float* row_hi, float* row_lo) {
-  const f32x16 sum = scalar_add(hi, lo);
-  const f32x16 power = scalar_inverse_power(sum);
-  const f32x16 sum_lo = scalar_mul(scalar_sub(lo, scalar_sub(sum, hi)), power);
-  const f32x16 minus_sum_hi = scalar_sub(scalar_set1(0.0f), scalar_mul(sum, power));
-  const f32x16 reciprocal = scalar_div(scalar_set1(-1.0f), minus_sum_hi);
-  f32x16 residual = scalar_fma(minus_sum_hi, reciprocal, scalar_set1(1.0f));
-  residual = scalar_fma(scalar_sub(scalar_set1(0.0f), sum_lo), reciprocal, residual);
-  const f32x16 to_multiple = scalar_set1(0x1.8p-22f);
-  const f32x16 reciprocal_lo =
-      scalar_sub(scalar_add(scalar_mul(reciprocal, residual), to_multiple), to_multiple);
-  scalar_store(row_hi, scalar_mul(reciprocal, power));
-  scalar_store(row_lo, scalar_mul(reciprocal_lo, power));
-}
-
 extern "C" void smx_f32_softmax_ukernel__scalar_u32_acc8(size_t rows, size_t n, const float* x,
                                                          size_t x_stride, float* y, size_t y_stride,
                                                          size_t* done) {
@@ -339,14 +368,18 @@ extern "C" void smx_f32_softmax_ukernel__scalar_u32_acc8(size_t rows, size_t n, 
     if (!(scalar_all_within(max[0], scalar_set1(smx_range)))) return;
 
     float lower[16], bias[16];
-    set_references(max[0], lower + 0, bias + 0);
+    {
+      f32x16 group_lower, group_bias;
+      references(max[0], &group_lower, &group_bias);
+      scalar_store(lower + 0, group_lower);
+      scalar_store(bias + 0, group_bias);
+    }
 
     f32x16 hi[8] = {scalar_set1(1.0f), scalar_set1(1.0f), scalar_set1(1.0f), scalar_set1(1.0f),
                     scalar_set1(1.0f), scalar_set1(1.0f), scalar_set1(1.0f), scalar_set1(1.0f)};
     f32x16 lo[8] = {scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f),
                     scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f)};
     float tails[8][32];
-    // Scaled by its row's reference, an anchor is the same for all rows (smx_f32_anchor).
     const f32x16 anchor = scalar_set1(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r;
@@ -412,7 +445,9 @@ extern "C" void smx_f32_softmax_ukernel__scalar_u32_acc8(size_t rows, size_t n, 
     }
 
     float row_hi[16], row_lo[16];
-    set_reciprocals(hi[0], lo[0], row_hi + 0, row_lo + 0);
+    reciprocals(hi[0], lo[0], &hi[0], &lo[0]);
+    scalar_store(row_hi + 0, hi[0]);
+    scalar_store(row_lo + 0, lo[0]);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r;
       scale_row(n, y + r * y_stride, tails[r], scalar_set1(row_hi[lane]), scalar_set1(row_lo[lane]));
@@ -444,14 +479,18 @@ extern "C" void smx_f32_softmax_ukernel__scalar_u64_acc8(size_t rows, size_t n, 
     if (!(scalar_all_within(max[0], scalar_set1(smx_range)))) return;
 
     float lower[16], bias[16];
-    set_references(max[0], lower + 0, bias + 0);
+    {
+      f32x16 group_lower, group_bias;
+      references(max[0], &group_lower, &group_bias);
+      scalar_store(lower + 0, group_lower);
+      scalar_store(bias + 0, group_bias);
+    }
 
     f32x16 hi[8] = {scalar_set1(1.0f), scalar_set1(1.0f), scalar_set1(1.0f), scalar_set1(1.0f),
                     scalar_set1(1.0f), scalar_set1(1.0f), scalar_set1(1.0f), scalar_set1(1.0f)};
     f32x16 lo[8] = {scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f),
                     scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f)};
     float tails[8][32];
-    // Scaled by its row's reference, an anchor is the same for all rows (smx_f32_anchor).
     const f32x16 anchor = scalar_set1(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r;
@@ -517,7 +556,9 @@ extern "C" void smx_f32_softmax_ukernel__scalar_u64_acc8(size_t rows, size_t n, 
     }
 
     float row_hi[16], row_lo[16];
-    set_reciprocals(hi[0], lo[0], row_hi + 0, row_lo + 0);
+    reciprocals(hi[0], lo[0], &hi[0], &lo[0]);
+    scalar_store(row_hi + 0, hi[0]);
+    scalar_store(row_lo + 0, lo[0]);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r;
       scale_row(n, y + r * y_stride, tails[r], scalar_set1(row_hi[lane]), scalar_set1(row_lo[lane]));
@@ -558,7 +599,12 @@ extern "C" void smx_f32_softmax_ukernel__scalar_u32_acc16(size_t rows, size_t n,
     if (!(scalar_all_within(max[0], scalar_set1(smx_range)))) return;
 
     float lower[16], bias[16];
-    set_references(max[0], lower + 0, bias + 0);
+    {
+      f32x16 group_lower, group_bias;
+      references(max[0], &group_lower, &group_bias);
+      scalar_store(lower + 0, group_lower);
+      scalar_store(bias + 0, group_bias);
+    }
 
     f32x16 hi[16] = {scalar_set1(1.0f), scalar_set1(1.0f), scalar_set1(1.0f), scalar_set1(1.0f),
                      scalar_set1(1.0f), scalar_set1(1.0f), scalar_set1(1.0f), scalar_set1(1.0f),
@@ -569,7 +615,6 @@ extern "C" void smx_f32_softmax_ukernel__scalar_u32_acc16(size_t rows, size_t n,
                      scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f),
                      scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f)};
     float tails[16][32];
-    // Scaled by its row's reference, an anchor is the same for all rows (smx_f32_anchor).
     const f32x16 anchor = scalar_set1(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r;
@@ -684,7 +729,9 @@ extern "C" void smx_f32_softmax_ukernel__scalar_u32_acc16(size_t rows, size_t n,
     }
 
     float row_hi[16], row_lo[16];
-    set_reciprocals(hi[0], lo[0], row_hi + 0, row_lo + 0);
+    reciprocals(hi[0], lo[0], &hi[0], &lo[0]);
+    scalar_store(row_hi + 0, hi[0]);
+    scalar_store(row_lo + 0, lo[0]);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r;
       scale_row(n, y + r * y_stride, tails[r], scalar_set1(row_hi[lane]), scalar_set1(row_lo[lane]));
@@ -725,7 +772,12 @@ extern "C" void smx_f32_softmax_ukernel__scalar_u64_acc16(size_t rows, size_t n,
     if (!(scalar_all_within(max[0], scalar_set1(smx_range)))) return;
 
     float lower[16], bias[16];
-    set_references(max[0], lower + 0, bias + 0);
+    {
+      f32x16 group_lower, group_bias;
+      references(max[0], &group_lower, &group_bias);
+      scalar_store(lower + 0, group_lower);
+      scalar_store(bias + 0, group_bias);
+    }
 
     f32x16 hi[16] = {scalar_set1(1.0f), scalar_set1(1.0f), scalar_set1(1.0f), scalar_set1(1.0f),
                      scalar_set1(1.0f), scalar_set1(1.0f), scalar_set1(1.0f), scalar_set1(1.0f),
@@ -736,7 +788,6 @@ extern "C" void smx_f32_softmax_ukernel__scalar_u64_acc16(size_t rows, size_t n,
                      scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f),
                      scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f)};
     float tails[16][32];
-    // Scaled by its row's reference, an anchor is the same for all rows (smx_f32_anchor).
     const f32x16 anchor = scalar_set1(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r;
@@ -851,7 +902,9 @@ extern "C" void smx_f32_softmax_ukernel__scalar_u64_acc16(size_t rows, size_t n,
     }
 
     float row_hi[16], row_lo[16];
-    set_reciprocals(hi[0], lo[0], row_hi + 0, row_lo + 0);
+    reciprocals(hi[0], lo[0], &hi[0], &lo[0]);
+    scalar_store(row_hi + 0, hi[0]);
+    scalar_store(row_lo + 0, lo[0]);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r;
       scale_row(n, y + r * y_stride, tails[r], scalar_set1(row_hi[lane]), scalar_set1(row_lo[lane]));

@@ -27,14 +27,20 @@ extern "C" void smx_f32_vmulc_ukernel__scalar_u16(size_t n, const float* x, floa
 extern "C" void smx_f32_vmulc_ukernel__scalar_u32(size_t n, const float* x, float* y, float scale) {
   const f32x16 vscale = scalar_set1(scale);
   for (; n >= 32; n -= 32) {
-    f32x16 x0 = scalar_load(x + 0);
-    f32x16 x1 = scalar_load(x + 16);
+    {
+      f32x16 x0 = scalar_load(x + 0);
 
-    const f32x16 y0 = scalar_mul(x0, vscale);
-    const f32x16 y1 = scalar_mul(x1, vscale);
+      const f32x16 y0 = scalar_mul(x0, vscale);
 
-    scalar_store(y + 0, y0);
-    scalar_store(y + 16, y1);
+      scalar_store(y + 0, y0);
+    }
+    {
+      f32x16 x0 = scalar_load(x + 16);
+
+      const f32x16 y0 = scalar_mul(x0, vscale);
+
+      scalar_store(y + 16, y0);
+    }
     x += 32;
     y += 32;
   }
@@ -59,20 +65,34 @@ extern "C" void smx_f32_vmulc_ukernel__scalar_u32(size_t n, const float* x, floa
 extern "C" void smx_f32_vmulc_ukernel__scalar_u64(size_t n, const float* x, float* y, float scale) {
   const f32x16 vscale = scalar_set1(scale);
   for (; n >= 64; n -= 64) {
-    f32x16 x0 = scalar_load(x + 0);
-    f32x16 x1 = scalar_load(x + 16);
-    f32x16 x2 = scalar_load(x + 32);
-    f32x16 x3 = scalar_load(x + 48);
+    {
+      f32x16 x0 = scalar_load(x + 0);
 
-    const f32x16 y0 = scalar_mul(x0, vscale);
-    const f32x16 y1 = scalar_mul(x1, vscale);
-    const f32x16 y2 = scalar_mul(x2, vscale);
-    const f32x16 y3 = scalar_mul(x3, vscale);
+      const f32x16 y0 = scalar_mul(x0, vscale);
 
-    scalar_store(y + 0, y0);
-    scalar_store(y + 16, y1);
-    scalar_store(y + 32, y2);
-    scalar_store(y + 48, y3);
+      scalar_store(y + 0, y0);
+    }
+    {
+      f32x16 x0 = scalar_load(x + 16);
+
+      const f32x16 y0 = scalar_mul(x0, vscale);
+
+      scalar_store(y + 16, y0);
+    }
+    {
+      f32x16 x0 = scalar_load(x + 32);
+
+      const f32x16 y0 = scalar_mul(x0, vscale);
+
+      scalar_store(y + 32, y0);
+    }
+    {
+      f32x16 x0 = scalar_load(x + 48);
+
+      const f32x16 y0 = scalar_mul(x0, vscale);
+
+      scalar_store(y + 48, y0);
+    }
     x += 64;
     y += 64;
   }
@@ -97,32 +117,62 @@ extern "C" void smx_f32_vmulc_ukernel__scalar_u64(size_t n, const float* x, floa
 extern "C" void smx_f32_vmulc_ukernel__scalar_u128(size_t n, const float* x, float* y, float scale) {
   const f32x16 vscale = scalar_set1(scale);
   for (; n >= 128; n -= 128) {
-    f32x16 x0 = scalar_load(x + 0);
-    f32x16 x1 = scalar_load(x + 16);
-    f32x16 x2 = scalar_load(x + 32);
-    f32x16 x3 = scalar_load(x + 48);
-    f32x16 x4 = scalar_load(x + 64);
-    f32x16 x5 = scalar_load(x + 80);
-    f32x16 x6 = scalar_load(x + 96);
-    f32x16 x7 = scalar_load(x + 112);
+    {
+      f32x16 x0 = scalar_load(x + 0);
 
-    const f32x16 y0 = scalar_mul(x0, vscale);
-    const f32x16 y1 = scalar_mul(x1, vscale);
-    const f32x16 y2 = scalar_mul(x2, vscale);
-    const f32x16 y3 = scalar_mul(x3, vscale);
-    const f32x16 y4 = scalar_mul(x4, vscale);
-    const f32x16 y5 = scalar_mul(x5, vscale);
-    const f32x16 y6 = scalar_mul(x6, vscale);
-    const f32x16 y7 = scalar_mul(x7, vscale);
+      const f32x16 y0 = scalar_mul(x0, vscale);
 
-    scalar_store(y + 0, y0);
-    scalar_store(y + 16, y1);
-    scalar_store(y + 32, y2);
-    scalar_store(y + 48, y3);
-    scalar_store(y + 64, y4);
-    scalar_store(y + 80, y5);
-    scalar_store(y + 96, y6);
-    scalar_store(y + 112, y7);
+      scalar_store(y + 0, y0);
+    }
+    {
+      f32x16 x0 = scalar_load(x + 16);
+
+      const f32x16 y0 = scalar_mul(x0, vscale);
+
+      scalar_store(y + 16, y0);
+    }
+    {
+      f32x16 x0 = scalar_load(x + 32);
+
+      const f32x16 y0 = scalar_mul(x0, vscale);
+
+      scalar_store(y + 32, y0);
+    }
+    {
+      f32x16 x0 = scalar_load(x + 48);
+
+      const f32x16 y0 = scalar_mul(x0, vscale);
+
+      scalar_store(y + 48, y0);
+    }
+    {
+      f32x16 x0 = scalar_load(x + 64);
+
+      const f32x16 y0 = scalar_mul(x0, vscale);
+
+      scalar_store(y + 64, y0);
+    }
+    {
+      f32x16 x0 = scalar_load(x + 80);
+
+      const f32x16 y0 = scalar_mul(x0, vscale);
+
+      scalar_store(y + 80, y0);
+    }
+    {
+      f32x16 x0 = scalar_load(x + 96);
+
+      const f32x16 y0 = scalar_mul(x0, vscale);
+
+      scalar_store(y + 96, y0);
+    }
+    {
+      f32x16 x0 = scalar_load(x + 112);
+
+      const f32x16 y0 = scalar_mul(x0, vscale);
+
+      scalar_store(y + 112, y0);
+    }
     x += 128;
     y += 128;
   }

@@ -32,14 +32,20 @@ extern "C" void smx_f32_vmulextc_ukernel__scalar_u32(size_t n, const float* x, f
   const f32x16 hi = scalar_set1(reciprocal->hi * smx_pow2(-reciprocal->exponent));
   const f32x16 lo = scalar_set1(reciprocal->lo * smx_pow2(-reciprocal->exponent));
   for (; n >= 32; n -= 32) {
-    f32x16 x0 = scalar_load(x + 0);
-    f32x16 x1 = scalar_load(x + 16);
+    {
+      f32x16 x0 = scalar_load(x + 0);
 
-    const f32x16 y0 = scalar_scaled(x0, hi, lo);
-    const f32x16 y1 = scalar_scaled(x1, hi, lo);
+      const f32x16 y0 = scalar_scaled(x0, hi, lo);
 
-    scalar_store(y + 0, y0);
-    scalar_store(y + 16, y1);
+      scalar_store(y + 0, y0);
+    }
+    {
+      f32x16 x0 = scalar_load(x + 16);
+
+      const f32x16 y0 = scalar_scaled(x0, hi, lo);
+
+      scalar_store(y + 16, y0);
+    }
     x += 32;
     y += 32;
   }
@@ -66,20 +72,34 @@ extern "C" void smx_f32_vmulextc_ukernel__scalar_u64(size_t n, const float* x, f
   const f32x16 hi = scalar_set1(reciprocal->hi * smx_pow2(-reciprocal->exponent));
   const f32x16 lo = scalar_set1(reciprocal->lo * smx_pow2(-reciprocal->exponent));
   for (; n >= 64; n -= 64) {
-    f32x16 x0 = scalar_load(x + 0);
-    f32x16 x1 = scalar_load(x + 16);
-    f32x16 x2 = scalar_load(x + 32);
-    f32x16 x3 = scalar_load(x + 48);
+    {
+      f32x16 x0 = scalar_load(x + 0);
 
-    const f32x16 y0 = scalar_scaled(x0, hi, lo);
-    const f32x16 y1 = scalar_scaled(x1, hi, lo);
-    const f32x16 y2 = scalar_scaled(x2, hi, lo);
-    const f32x16 y3 = scalar_scaled(x3, hi, lo);
+      const f32x16 y0 = scalar_scaled(x0, hi, lo);
 
-    scalar_store(y + 0, y0);
-    scalar_store(y + 16, y1);
-    scalar_store(y + 32, y2);
-    scalar_store(y + 48, y3);
+      scalar_store(y + 0, y0);
+    }
+    {
+      f32x16 x0 = scalar_load(x + 16);
+
+      const f32x16 y0 = scalar_scaled(x0, hi, lo);
+
+      scalar_store(y + 16, y0);
+    }
+    {
+      f32x16 x0 = scalar_load(x + 32);
+
+      const f32x16 y0 = scalar_scaled(x0, hi, lo);
+
+      scalar_store(y + 32, y0);
+    }
+    {
+      f32x16 x0 = scalar_load(x + 48);
+
+      const f32x16 y0 = scalar_scaled(x0, hi, lo);
+
+      scalar_store(y + 48, y0);
+    }
     x += 64;
     y += 64;
   }
@@ -106,32 +126,62 @@ extern "C" void smx_f32_vmulextc_ukernel__scalar_u128(size_t n, const float* x, 
   const f32x16 hi = scalar_set1(reciprocal->hi * smx_pow2(-reciprocal->exponent));
   const f32x16 lo = scalar_set1(reciprocal->lo * smx_pow2(-reciprocal->exponent));
   for (; n >= 128; n -= 128) {
-    f32x16 x0 = scalar_load(x + 0);
-    f32x16 x1 = scalar_load(x + 16);
-    f32x16 x2 = scalar_load(x + 32);
-    f32x16 x3 = scalar_load(x + 48);
-    f32x16 x4 = scalar_load(x + 64);
-    f32x16 x5 = scalar_load(x + 80);
-    f32x16 x6 = scalar_load(x + 96);
-    f32x16 x7 = scalar_load(x + 112);
+    {
+      f32x16 x0 = scalar_load(x + 0);
 
-    const f32x16 y0 = scalar_scaled(x0, hi, lo);
-    const f32x16 y1 = scalar_scaled(x1, hi, lo);
-    const f32x16 y2 = scalar_scaled(x2, hi, lo);
-    const f32x16 y3 = scalar_scaled(x3, hi, lo);
-    const f32x16 y4 = scalar_scaled(x4, hi, lo);
-    const f32x16 y5 = scalar_scaled(x5, hi, lo);
-    const f32x16 y6 = scalar_scaled(x6, hi, lo);
-    const f32x16 y7 = scalar_scaled(x7, hi, lo);
+      const f32x16 y0 = scalar_scaled(x0, hi, lo);
 
-    scalar_store(y + 0, y0);
-    scalar_store(y + 16, y1);
-    scalar_store(y + 32, y2);
-    scalar_store(y + 48, y3);
-    scalar_store(y + 64, y4);
-    scalar_store(y + 80, y5);
-    scalar_store(y + 96, y6);
-    scalar_store(y + 112, y7);
+      scalar_store(y + 0, y0);
+    }
+    {
+      f32x16 x0 = scalar_load(x + 16);
+
+      const f32x16 y0 = scalar_scaled(x0, hi, lo);
+
+      scalar_store(y + 16, y0);
+    }
+    {
+      f32x16 x0 = scalar_load(x + 32);
+
+      const f32x16 y0 = scalar_scaled(x0, hi, lo);
+
+      scalar_store(y + 32, y0);
+    }
+    {
+      f32x16 x0 = scalar_load(x + 48);
+
+      const f32x16 y0 = scalar_scaled(x0, hi, lo);
+
+      scalar_store(y + 48, y0);
+    }
+    {
+      f32x16 x0 = scalar_load(x + 64);
+
+      const f32x16 y0 = scalar_scaled(x0, hi, lo);
+
+      scalar_store(y + 64, y0);
+    }
+    {
+      f32x16 x0 = scalar_load(x + 80);
+
+      const f32x16 y0 = scalar_scaled(x0, hi, lo);
+
+      scalar_store(y + 80, y0);
+    }
+    {
+      f32x16 x0 = scalar_load(x + 96);
+
+      const f32x16 y0 = scalar_scaled(x0, hi, lo);
+
+      scalar_store(y + 96, y0);
+    }
+    {
+      f32x16 x0 = scalar_load(x + 112);
+
+      const f32x16 y0 = scalar_scaled(x0, hi, lo);
+
+      scalar_store(y + 112, y0);
+    }
     x += 128;
     y += 128;
   }

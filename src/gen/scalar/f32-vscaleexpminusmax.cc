@@ -63,42 +63,50 @@ extern "C" void smx_f32_vscaleexpminusmax_ukernel__scalar_u32(size_t n, const fl
   const f32x16 vmax = scalar_set1(max);
   const f32x16 bias = scalar_set1(0x1.8000FEp+23f);
   for (; n >= 32; n -= 32) {
-    f32x16 x0 = scalar_load(x + 0);
-    f32x16 x1 = scalar_load(x + 16);
+    {
+      f32x16 x0 = scalar_load(x + 0);
 
-    // exp(x - max), results below FLT_MIN as 0: range reduction with two constants, and the polynomial of degree 5 with
-    // c0 = 1 that minimises the largest relative error (Sollya's fpminimax).
-    const f32x16 d0 = scalar_sub(x0, vmax);
-    const f32x16 d1 = scalar_sub(x1, vmax);
-    const f32x16 biased0 = scalar_fma(d0, scalar_set1(0x1.715476p+0f), bias);
-    const f32x16 biased1 = scalar_fma(d1, scalar_set1(0x1.715476p+0f), bias);
-    const f32x16 power0 = scalar_shift_to_exponent(biased0);
-    const f32x16 power1 = scalar_shift_to_exponent(biased1);
-    const f32x16 n0 = scalar_sub(biased0, bias);
-    const f32x16 n1 = scalar_sub(biased1, bias);
-    f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E400p-1f), d0);
-    f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E400p-1f), d1);
-    t0 = scalar_fma(n0, scalar_set1(-0x1.7F7D1Cp-20f), t0);
-    t1 = scalar_fma(n1, scalar_set1(-0x1.7F7D1Cp-20f), t1);
-    f32x16 y0 = scalar_fma(t0, scalar_set1(0x1.0FA0A0p-7f), scalar_set1(0x1.573AFEp-5f));
-    f32x16 y1 = scalar_fma(t1, scalar_set1(0x1.0FA0A0p-7f), scalar_set1(0x1.573AFEp-5f));
-    y0 = scalar_fma(y0, t0, scalar_set1(0x1.555A80p-3f));
-    y1 = scalar_fma(y1, t1, scalar_set1(0x1.555A80p-3f));
-    y0 = scalar_fma(y0, t0, scalar_set1(0x1.FFFDC4p-2f));
-    y1 = scalar_fma(y1, t1, scalar_set1(0x1.FFFDC4p-2f));
-    y0 = scalar_fma(y0, t0, scalar_set1(0x1.FFFFF6p-1f));
-    y1 = scalar_fma(y1, t1, scalar_set1(0x1.FFFFF6p-1f));
-    t0 = scalar_mul(t0, power0);
-    t1 = scalar_mul(t1, power1);
-    y0 = scalar_fma(t0, y0, power0);
-    y1 = scalar_fma(t1, y1, power1);
-    y0 = scalar_zero_below(d0, scalar_set1(-0x1.5D589Ep+6f), y0);
-    y1 = scalar_zero_below(d1, scalar_set1(-0x1.5D589Ep+6f), y1);
-    y0 = scalar_mul(y0, vscale);
-    y1 = scalar_mul(y1, vscale);
+      // exp(x - max), results below FLT_MIN as 0: range reduction with two constants, and the polynomial of degree 5 with
+      // c0 = 1 that minimises the largest relative error (Sollya's fpminimax).
+      const f32x16 d0 = scalar_sub(x0, vmax);
+      const f32x16 biased0 = scalar_fma(d0, scalar_set1(0x1.715476p+0f), bias);
+      const f32x16 power0 = scalar_shift_to_exponent(biased0);
+      const f32x16 n0 = scalar_sub(biased0, bias);
+      f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E400p-1f), d0);
+      t0 = scalar_fma(n0, scalar_set1(-0x1.7F7D1Cp-20f), t0);
+      f32x16 y0 = scalar_fma(t0, scalar_set1(0x1.0FA0A0p-7f), scalar_set1(0x1.573AFEp-5f));
+      y0 = scalar_fma(y0, t0, scalar_set1(0x1.555A80p-3f));
+      y0 = scalar_fma(y0, t0, scalar_set1(0x1.FFFDC4p-2f));
+      y0 = scalar_fma(y0, t0, scalar_set1(0x1.FFFFF6p-1f));
+      t0 = scalar_mul(t0, power0);
+      y0 = scalar_fma(t0, y0, power0);
+      y0 = scalar_zero_below(d0, scalar_set1(-0x1.5D589Ep+6f), y0);
+      y0 = scalar_mul(y0, vscale);
 
-    scalar_store(y + 0, y0);
-    scalar_store(y + 16, y1);
+      scalar_store(y + 0, y0);
+    }
+    {
+      f32x16 x0 = scalar_load(x + 16);
+
+      // exp(x - max), results below FLT_MIN as 0: range reduction with two constants, and the polynomial of degree 5 with
+      // c0 = 1 that minimises the largest relative error (Sollya's fpminimax).
+      const f32x16 d0 = scalar_sub(x0, vmax);
+      const f32x16 biased0 = scalar_fma(d0, scalar_set1(0x1.715476p+0f), bias);
+      const f32x16 power0 = scalar_shift_to_exponent(biased0);
+      const f32x16 n0 = scalar_sub(biased0, bias);
+      f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E400p-1f), d0);
+      t0 = scalar_fma(n0, scalar_set1(-0x1.7F7D1Cp-20f), t0);
+      f32x16 y0 = scalar_fma(t0, scalar_set1(0x1.0FA0A0p-7f), scalar_set1(0x1.573AFEp-5f));
+      y0 = scalar_fma(y0, t0, scalar_set1(0x1.555A80p-3f));
+      y0 = scalar_fma(y0, t0, scalar_set1(0x1.FFFDC4p-2f));
+      y0 = scalar_fma(y0, t0, scalar_set1(0x1.FFFFF6p-1f));
+      t0 = scalar_mul(t0, power0);
+      y0 = scalar_fma(t0, y0, power0);
+      y0 = scalar_zero_below(d0, scalar_set1(-0x1.5D589Ep+6f), y0);
+      y0 = scalar_mul(y0, vscale);
+
+      scalar_store(y + 16, y0);
+    }
     x += 32;
     y += 32;
   }
@@ -156,74 +164,94 @@ extern "C" void smx_f32_vscaleexpminusmax_ukernel__scalar_u64(size_t n, const fl
   const f32x16 vmax = scalar_set1(max);
   const f32x16 bias = scalar_set1(0x1.8000FEp+23f);
   for (; n >= 64; n -= 64) {
-    f32x16 x0 = scalar_load(x + 0);
-    f32x16 x1 = scalar_load(x + 16);
-    f32x16 x2 = scalar_load(x + 32);
-    f32x16 x3 = scalar_load(x + 48);
+    {
+      f32x16 x0 = scalar_load(x + 0);
 
-    // exp(x - max), results below FLT_MIN as 0: range reduction with two constants, and the polynomial of degree 5 with
-    // c0 = 1 that minimises the largest relative error (Sollya's fpminimax).
-    const f32x16 d0 = scalar_sub(x0, vmax);
-    const f32x16 d1 = scalar_sub(x1, vmax);
-    const f32x16 d2 = scalar_sub(x2, vmax);
-    const f32x16 d3 = scalar_sub(x3, vmax);
-    const f32x16 biased0 = scalar_fma(d0, scalar_set1(0x1.715476p+0f), bias);
-    const f32x16 biased1 = scalar_fma(d1, scalar_set1(0x1.715476p+0f), bias);
-    const f32x16 biased2 = scalar_fma(d2, scalar_set1(0x1.715476p+0f), bias);
-    const f32x16 biased3 = scalar_fma(d3, scalar_set1(0x1.715476p+0f), bias);
-    const f32x16 power0 = scalar_shift_to_exponent(biased0);
-    const f32x16 power1 = scalar_shift_to_exponent(biased1);
-    const f32x16 power2 = scalar_shift_to_exponent(biased2);
-    const f32x16 power3 = scalar_shift_to_exponent(biased3);
-    const f32x16 n0 = scalar_sub(biased0, bias);
-    const f32x16 n1 = scalar_sub(biased1, bias);
-    const f32x16 n2 = scalar_sub(biased2, bias);
-    const f32x16 n3 = scalar_sub(biased3, bias);
-    f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E400p-1f), d0);
-    f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E400p-1f), d1);
-    f32x16 t2 = scalar_fma(n2, scalar_set1(-0x1.62E400p-1f), d2);
-    f32x16 t3 = scalar_fma(n3, scalar_set1(-0x1.62E400p-1f), d3);
-    t0 = scalar_fma(n0, scalar_set1(-0x1.7F7D1Cp-20f), t0);
-    t1 = scalar_fma(n1, scalar_set1(-0x1.7F7D1Cp-20f), t1);
-    t2 = scalar_fma(n2, scalar_set1(-0x1.7F7D1Cp-20f), t2);
-    t3 = scalar_fma(n3, scalar_set1(-0x1.7F7D1Cp-20f), t3);
-    f32x16 y0 = scalar_fma(t0, scalar_set1(0x1.0FA0A0p-7f), scalar_set1(0x1.573AFEp-5f));
-    f32x16 y1 = scalar_fma(t1, scalar_set1(0x1.0FA0A0p-7f), scalar_set1(0x1.573AFEp-5f));
-    f32x16 y2 = scalar_fma(t2, scalar_set1(0x1.0FA0A0p-7f), scalar_set1(0x1.573AFEp-5f));
-    f32x16 y3 = scalar_fma(t3, scalar_set1(0x1.0FA0A0p-7f), scalar_set1(0x1.573AFEp-5f));
-    y0 = scalar_fma(y0, t0, scalar_set1(0x1.555A80p-3f));
-    y1 = scalar_fma(y1, t1, scalar_set1(0x1.555A80p-3f));
-    y2 = scalar_fma(y2, t2, scalar_set1(0x1.555A80p-3f));
-    y3 = scalar_fma(y3, t3, scalar_set1(0x1.555A80p-3f));
-    y0 = scalar_fma(y0, t0, scalar_set1(0x1.FFFDC4p-2f));
-    y1 = scalar_fma(y1, t1, scalar_set1(0x1.FFFDC4p-2f));
-    y2 = scalar_fma(y2, t2, scalar_set1(0x1.FFFDC4p-2f));
-    y3 = scalar_fma(y3, t3, scalar_set1(0x1.FFFDC4p-2f));
-    y0 = scalar_fma(y0, t0, scalar_set1(0x1.FFFFF6p-1f));
-    y1 = scalar_fma(y1, t1, scalar_set1(0x1.FFFFF6p-1f));
-    y2 = scalar_fma(y2, t2, scalar_set1(0x1.FFFFF6p-1f));
-    y3 = scalar_fma(y3, t3, scalar_set1(0x1.FFFFF6p-1f));
-    t0 = scalar_mul(t0, power0);
-    t1 = scalar_mul(t1, power1);
-    t2 = scalar_mul(t2, power2);
-    t3 = scalar_mul(t3, power3);
-    y0 = scalar_fma(t0, y0, power0);
-    y1 = scalar_fma(t1, y1, power1);
-    y2 = scalar_fma(t2, y2, power2);
-    y3 = scalar_fma(t3, y3, power3);
-    y0 = scalar_zero_below(d0, scalar_set1(-0x1.5D589Ep+6f), y0);
-    y1 = scalar_zero_below(d1, scalar_set1(-0x1.5D589Ep+6f), y1);
-    y2 = scalar_zero_below(d2, scalar_set1(-0x1.5D589Ep+6f), y2);
-    y3 = scalar_zero_below(d3, scalar_set1(-0x1.5D589Ep+6f), y3);
-    y0 = scalar_mul(y0, vscale);
-    y1 = scalar_mul(y1, vscale);
-    y2 = scalar_mul(y2, vscale);
-    y3 = scalar_mul(y3, vscale);
+      // exp(x - max), results below FLT_MIN as 0: range reduction with two constants, and the polynomial of degree 5 with
+      // c0 = 1 that minimises the largest relative error (Sollya's fpminimax).
+      const f32x16 d0 = scalar_sub(x0, vmax);
+      const f32x16 biased0 = scalar_fma(d0, scalar_set1(0x1.715476p+0f), bias);
+      const f32x16 power0 = scalar_shift_to_exponent(biased0);
+      const f32x16 n0 = scalar_sub(biased0, bias);
+      f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E400p-1f), d0);
+      t0 = scalar_fma(n0, scalar_set1(-0x1.7F7D1Cp-20f), t0);
+      f32x16 y0 = scalar_fma(t0, scalar_set1(0x1.0FA0A0p-7f), scalar_set1(0x1.573AFEp-5f));
+      y0 = scalar_fma(y0, t0, scalar_set1(0x1.555A80p-3f));
+      y0 = scalar_fma(y0, t0, scalar_set1(0x1.FFFDC4p-2f));
+      y0 = scalar_fma(y0, t0, scalar_set1(0x1.FFFFF6p-1f));
+      t0 = scalar_mul(t0, power0);
+      y0 = scalar_fma(t0, y0, power0);
+      y0 = scalar_zero_below(d0, scalar_set1(-0x1.5D589Ep+6f), y0);
+      y0 = scalar_mul(y0, vscale);
 
-    scalar_store(y + 0, y0);
-    scalar_store(y + 16, y1);
-    scalar_store(y + 32, y2);
-    scalar_store(y + 48, y3);
+      scalar_store(y + 0, y0);
+    }
+    {
+      f32x16 x0 = scalar_load(x + 16);
+
+      // exp(x - max), results below FLT_MIN as 0: range reduction with two constants, and the polynomial of degree 5 with
+      // c0 = 1 that minimises the largest relative error (Sollya's fpminimax).
+      const f32x16 d0 = scalar_sub(x0, vmax);
+      const f32x16 biased0 = scalar_fma(d0, scalar_set1(0x1.715476p+0f), bias);
+      const f32x16 power0 = scalar_shift_to_exponent(biased0);
+      const f32x16 n0 = scalar_sub(biased0, bias);
+      f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E400p-1f), d0);
+      t0 = scalar_fma(n0, scalar_set1(-0x1.7F7D1Cp-20f), t0);
+      f32x16 y0 = scalar_fma(t0, scalar_set1(0x1.0FA0A0p-7f), scalar_set1(0x1.573AFEp-5f));
+      y0 = scalar_fma(y0, t0, scalar_set1(0x1.555A80p-3f));
+      y0 = scalar_fma(y0, t0, scalar_set1(0x1.FFFDC4p-2f));
+      y0 = scalar_fma(y0, t0, scalar_set1(0x1.FFFFF6p-1f));
+      t0 = scalar_mul(t0, power0);
+      y0 = scalar_fma(t0, y0, power0);
+      y0 = scalar_zero_below(d0, scalar_set1(-0x1.5D589Ep+6f), y0);
+      y0 = scalar_mul(y0, vscale);
+
+      scalar_store(y + 16, y0);
+    }
+    {
+      f32x16 x0 = scalar_load(x + 32);
+
+      // exp(x - max), results below FLT_MIN as 0: range reduction with two constants, and the polynomial of degree 5 with
+      // c0 = 1 that minimises the largest relative error (Sollya's fpminimax).
+      const f32x16 d0 = scalar_sub(x0, vmax);
+      const f32x16 biased0 = scalar_fma(d0, scalar_set1(0x1.715476p+0f), bias);
+      const f32x16 power0 = scalar_shift_to_exponent(biased0);
+      const f32x16 n0 = scalar_sub(biased0, bias);
+      f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E400p-1f), d0);
+      t0 = scalar_fma(n0, scalar_set1(-0x1.7F7D1Cp-20f), t0);
+      f32x16 y0 = scalar_fma(t0, scalar_set1(0x1.0FA0A0p-7f), scalar_set1(0x1.573AFEp-5f));
+      y0 = scalar_fma(y0, t0, scalar_set1(0x1.555A80p-3f));
+      y0 = scalar_fma(y0, t0, scalar_set1(0x1.FFFDC4p-2f));
+      y0 = scalar_fma(y0, t0, scalar_set1(0x1.FFFFF6p-1f));
+      t0 = scalar_mul(t0, power0);
+      y0 = scalar_fma(t0, y0, power0);
+      y0 = scalar_zero_below(d0, scalar_set1(-0x1.5D589Ep+6f), y0);
+      y0 = scalar_mul(y0, vscale);
+
+      scalar_store(y + 32, y0);
+    }
+    {
+      f32x16 x0 = scalar_load(x + 48);
+
+      // exp(x - max), results below FLT_MIN as 0: range reduction with two constants, and the polynomial of degree 5 with
+      // c0 = 1 that minimises the largest relative error (Sollya's fpminimax).
+      const f32x16 d0 = scalar_sub(x0, vmax);
+      const f32x16 biased0 = scalar_fma(d0, scalar_set1(0x1.715476p+0f), bias);
+      const f32x16 power0 = scalar_shift_to_exponent(biased0);
+      const f32x16 n0 = scalar_sub(biased0, bias);
+      f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E400p-1f), d0);
+      t0 = scalar_fma(n0, scalar_set1(-0x1.7F7D1Cp-20f), t0);
+      f32x16 y0 = scalar_fma(t0, scalar_set1(0x1.0FA0A0p-7f), scalar_set1(0x1.573AFEp-5f));
+      y0 = scalar_fma(y0, t0, scalar_set1(0x1.555A80p-3f));
+      y0 = scalar_fma(y0, t0, scalar_set1(0x1.FFFDC4p-2f));
+      y0 = scalar_fma(y0, t0, scalar_set1(0x1.FFFFF6p-1f));
+      t0 = scalar_mul(t0, power0);
+      y0 = scalar_fma(t0, y0, power0);
+      y0 = scalar_zero_below(d0, scalar_set1(-0x1.5D589Ep+6f), y0);
+      y0 = scalar_mul(y0, vscale);
+
+      scalar_store(y + 48, y0);
+    }
     x += 64;
     y += 64;
   }
@@ -281,138 +309,182 @@ extern "C" void smx_f32_vscaleexpminusmax_ukernel__scalar_u128(size_t n, const f
   const f32x16 vmax = scalar_set1(max);
   const f32x16 bias = scalar_set1(0x1.8000FEp+23f);
   for (; n >= 128; n -= 128) {
-    f32x16 x0 = scalar_load(x + 0);
-    f32x16 x1 = scalar_load(x + 16);
-    f32x16 x2 = scalar_load(x + 32);
-    f32x16 x3 = scalar_load(x + 48);
-    f32x16 x4 = scalar_load(x + 64);
-    f32x16 x5 = scalar_load(x + 80);
-    f32x16 x6 = scalar_load(x + 96);
-    f32x16 x7 = scalar_load(x + 112);
+    {
+      f32x16 x0 = scalar_load(x + 0);
 
-    // exp(x - max), results below FLT_MIN as 0: range reduction with two constants, and the polynomial of degree 5 with
-    // c0 = 1 that minimises the largest relative error (Sollya's fpminimax).
-    const f32x16 d0 = scalar_sub(x0, vmax);
-    const f32x16 d1 = scalar_sub(x1, vmax);
-    const f32x16 d2 = scalar_sub(x2, vmax);
-    const f32x16 d3 = scalar_sub(x3, vmax);
-    const f32x16 d4 = scalar_sub(x4, vmax);
-    const f32x16 d5 = scalar_sub(x5, vmax);
-    const f32x16 d6 = scalar_sub(x6, vmax);
-    const f32x16 d7 = scalar_sub(x7, vmax);
-    const f32x16 biased0 = scalar_fma(d0, scalar_set1(0x1.715476p+0f), bias);
-    const f32x16 biased1 = scalar_fma(d1, scalar_set1(0x1.715476p+0f), bias);
-    const f32x16 biased2 = scalar_fma(d2, scalar_set1(0x1.715476p+0f), bias);
-    const f32x16 biased3 = scalar_fma(d3, scalar_set1(0x1.715476p+0f), bias);
-    const f32x16 biased4 = scalar_fma(d4, scalar_set1(0x1.715476p+0f), bias);
-    const f32x16 biased5 = scalar_fma(d5, scalar_set1(0x1.715476p+0f), bias);
-    const f32x16 biased6 = scalar_fma(d6, scalar_set1(0x1.715476p+0f), bias);
-    const f32x16 biased7 = scalar_fma(d7, scalar_set1(0x1.715476p+0f), bias);
-    const f32x16 power0 = scalar_shift_to_exponent(biased0);
-    const f32x16 power1 = scalar_shift_to_exponent(biased1);
-    const f32x16 power2 = scalar_shift_to_exponent(biased2);
-    const f32x16 power3 = scalar_shift_to_exponent(biased3);
-    const f32x16 power4 = scalar_shift_to_exponent(biased4);
-    const f32x16 power5 = scalar_shift_to_exponent(biased5);
-    const f32x16 power6 = scalar_shift_to_exponent(biased6);
-    const f32x16 power7 = scalar_shift_to_exponent(biased7);
-    const f32x16 n0 = scalar_sub(biased0, bias);
-    const f32x16 n1 = scalar_sub(biased1, bias);
-    const f32x16 n2 = scalar_sub(biased2, bias);
-    const f32x16 n3 = scalar_sub(biased3, bias);
-    const f32x16 n4 = scalar_sub(biased4, bias);
-    const f32x16 n5 = scalar_sub(biased5, bias);
-    const f32x16 n6 = scalar_sub(biased6, bias);
-    const f32x16 n7 = scalar_sub(biased7, bias);
-    f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E400p-1f), d0);
-    f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E400p-1f), d1);
-    f32x16 t2 = scalar_fma(n2, scalar_set1(-0x1.62E400p-1f), d2);
-    f32x16 t3 = scalar_fma(n3, scalar_set1(-0x1.62E400p-1f), d3);
-    f32x16 t4 = scalar_fma(n4, scalar_set1(-0x1.62E400p-1f), d4);
-    f32x16 t5 = scalar_fma(n5, scalar_set1(-0x1.62E400p-1f), d5);
-    f32x16 t6 = scalar_fma(n6, scalar_set1(-0x1.62E400p-1f), d6);
-    f32x16 t7 = scalar_fma(n7, scalar_set1(-0x1.62E400p-1f), d7);
-    t0 = scalar_fma(n0, scalar_set1(-0x1.7F7D1Cp-20f), t0);
-    t1 = scalar_fma(n1, scalar_set1(-0x1.7F7D1Cp-20f), t1);
-    t2 = scalar_fma(n2, scalar_set1(-0x1.7F7D1Cp-20f), t2);
-    t3 = scalar_fma(n3, scalar_set1(-0x1.7F7D1Cp-20f), t3);
-    t4 = scalar_fma(n4, scalar_set1(-0x1.7F7D1Cp-20f), t4);
-    t5 = scalar_fma(n5, scalar_set1(-0x1.7F7D1Cp-20f), t5);
-    t6 = scalar_fma(n6, scalar_set1(-0x1.7F7D1Cp-20f), t6);
-    t7 = scalar_fma(n7, scalar_set1(-0x1.7F7D1Cp-20f), t7);
-    f32x16 y0 = scalar_fma(t0, scalar_set1(0x1.0FA0A0p-7f), scalar_set1(0x1.573AFEp-5f));
-    f32x16 y1 = scalar_fma(t1, scalar_set1(0x1.0FA0A0p-7f), scalar_set1(0x1.573AFEp-5f));
-    f32x16 y2 = scalar_fma(t2, scalar_set1(0x1.0FA0A0p-7f), scalar_set1(0x1.573AFEp-5f));
-    f32x16 y3 = scalar_fma(t3, scalar_set1(0x1.0FA0A0p-7f), scalar_set1(0x1.573AFEp-5f));
-    f32x16 y4 = scalar_fma(t4, scalar_set1(0x1.0FA0A0p-7f), scalar_set1(0x1.573AFEp-5f));
-    f32x16 y5 = scalar_fma(t5, scalar_set1(0x1.0FA0A0p-7f), scalar_set1(0x1.573AFEp-5f));
-    f32x16 y6 = scalar_fma(t6, scalar_set1(0x1.0FA0A0p-7f), scalar_set1(0x1.573AFEp-5f));
-    f32x16 y7 = scalar_fma(t7, scalar_set1(0x1.0FA0A0p-7f), scalar_set1(0x1.573AFEp-5f));
-    y0 = scalar_fma(y0, t0, scalar_set1(0x1.555A80p-3f));
-    y1 = scalar_fma(y1, t1, scalar_set1(0x1.555A80p-3f));
-    y2 = scalar_fma(y2, t2, scalar_set1(0x1.555A80p-3f));
-    y3 = scalar_fma(y3, t3, scalar_set1(0x1.555A80p-3f));
-    y4 = scalar_fma(y4, t4, scalar_set1(0x1.555A80p-3f));
-    y5 = scalar_fma(y5, t5, scalar_set1(0x1.555A80p-3f));
-    y6 = scalar_fma(y6, t6, scalar_set1(0x1.555A80p-3f));
-    y7 = scalar_fma(y7, t7, scalar_set1(0x1.555A80p-3f));
-    y0 = scalar_fma(y0, t0, scalar_set1(0x1.FFFDC4p-2f));
-    y1 = scalar_fma(y1, t1, scalar_set1(0x1.FFFDC4p-2f));
-    y2 = scalar_fma(y2, t2, scalar_set1(0x1.FFFDC4p-2f));
-    y3 = scalar_fma(y3, t3, scalar_set1(0x1.FFFDC4p-2f));
-    y4 = scalar_fma(y4, t4, scalar_set1(0x1.FFFDC4p-2f));
-    y5 = scalar_fma(y5, t5, scalar_set1(0x1.FFFDC4p-2f));
-    y6 = scalar_fma(y6, t6, scalar_set1(0x1.FFFDC4p-2f));
-    y7 = scalar_fma(y7, t7, scalar_set1(0x1.FFFDC4p-2f));
-    y0 = scalar_fma(y0, t0, scalar_set1(0x1.FFFFF6p-1f));
-    y1 = scalar_fma(y1, t1, scalar_set1(0x1.FFFFF6p-1f));
-    y2 = scalar_fma(y2, t2, scalar_set1(0x1.FFFFF6p-1f));
-    y3 = scalar_fma(y3, t3, scalar_set1(0x1.FFFFF6p-1f));
-    y4 = scalar_fma(y4, t4, scalar_set1(0x1.FFFFF6p-1f));
-    y5 = scalar_fma(y5, t5, scalar_set1(0x1.FFFFF6p-1f));
-    y6 = scalar_fma(y6, t6, scalar_set1(0x1.FFFFF6p-1f));
-    y7 = scalar_fma(y7, t7, scalar_set1(0x1.FFFFF6p-1f));
-    t0 = scalar_mul(t0, power0);
-    t1 = scalar_mul(t1, power1);
-    t2 = scalar_mul(t2, power2);
-    t3 = scalar_mul(t3, power3);
-    t4 = scalar_mul(t4, power4);
-    t5 = scalar_mul(t5, power5);
-    t6 = scalar_mul(t6, power6);
-    t7 = scalar_mul(t7, power7);
-    y0 = scalar_fma(t0, y0, power0);
-    y1 = scalar_fma(t1, y1, power1);
-    y2 = scalar_fma(t2, y2, power2);
-    y3 = scalar_fma(t3, y3, power3);
-    y4 = scalar_fma(t4, y4, power4);
-    y5 = scalar_fma(t5, y5, power5);
-    y6 = scalar_fma(t6, y6, power6);
-    y7 = scalar_fma(t7, y7, power7);
-    y0 = scalar_zero_below(d0, scalar_set1(-0x1.5D589Ep+6f), y0);
-    y1 = scalar_zero_below(d1, scalar_set1(-0x1.5D589Ep+6f), y1);
-    y2 = scalar_zero_below(d2, scalar_set1(-0x1.5D589Ep+6f), y2);
-    y3 = scalar_zero_below(d3, scalar_set1(-0x1.5D589Ep+6f), y3);
-    y4 = scalar_zero_below(d4, scalar_set1(-0x1.5D589Ep+6f), y4);
-    y5 = scalar_zero_below(d5, scalar_set1(-0x1.5D589Ep+6f), y5);
-    y6 = scalar_zero_below(d6, scalar_set1(-0x1.5D589Ep+6f), y6);
-    y7 = scalar_zero_below(d7, scalar_set1(-0x1.5D589Ep+6f), y7);
-    y0 = scalar_mul(y0, vscale);
-    y1 = scalar_mul(y1, vscale);
-    y2 = scalar_mul(y2, vscale);
-    y3 = scalar_mul(y3, vscale);
-    y4 = scalar_mul(y4, vscale);
-    y5 = scalar_mul(y5, vscale);
-    y6 = scalar_mul(y6, vscale);
-    y7 = scalar_mul(y7, vscale);
+      // exp(x - max), results below FLT_MIN as 0: range reduction with two constants, and the polynomial of degree 5 with
+      // c0 = 1 that minimises the largest relative error (Sollya's fpminimax).
+      const f32x16 d0 = scalar_sub(x0, vmax);
+      const f32x16 biased0 = scalar_fma(d0, scalar_set1(0x1.715476p+0f), bias);
+      const f32x16 power0 = scalar_shift_to_exponent(biased0);
+      const f32x16 n0 = scalar_sub(biased0, bias);
+      f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E400p-1f), d0);
+      t0 = scalar_fma(n0, scalar_set1(-0x1.7F7D1Cp-20f), t0);
+      f32x16 y0 = scalar_fma(t0, scalar_set1(0x1.0FA0A0p-7f), scalar_set1(0x1.573AFEp-5f));
+      y0 = scalar_fma(y0, t0, scalar_set1(0x1.555A80p-3f));
+      y0 = scalar_fma(y0, t0, scalar_set1(0x1.FFFDC4p-2f));
+      y0 = scalar_fma(y0, t0, scalar_set1(0x1.FFFFF6p-1f));
+      t0 = scalar_mul(t0, power0);
+      y0 = scalar_fma(t0, y0, power0);
+      y0 = scalar_zero_below(d0, scalar_set1(-0x1.5D589Ep+6f), y0);
+      y0 = scalar_mul(y0, vscale);
 
-    scalar_store(y + 0, y0);
-    scalar_store(y + 16, y1);
-    scalar_store(y + 32, y2);
-    scalar_store(y + 48, y3);
-    scalar_store(y + 64, y4);
-    scalar_store(y + 80, y5);
-    scalar_store(y + 96, y6);
-    scalar_store(y + 112, y7);
+      scalar_store(y + 0, y0);
+    }
+    {
+      f32x16 x0 = scalar_load(x + 16);
+
+      // exp(x - max), results below FLT_MIN as 0: range reduction with two constants, and the polynomial of degree 5 with
+      // c0 = 1 that minimises the largest relative error (Sollya's fpminimax).
+      const f32x16 d0 = scalar_sub(x0, vmax);
+      const f32x16 biased0 = scalar_fma(d0, scalar_set1(0x1.715476p+0f), bias);
+      const f32x16 power0 = scalar_shift_to_exponent(biased0);
+      const f32x16 n0 = scalar_sub(biased0, bias);
+      f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E400p-1f), d0);
+      t0 = scalar_fma(n0, scalar_set1(-0x1.7F7D1Cp-20f), t0);
+      f32x16 y0 = scalar_fma(t0, scalar_set1(0x1.0FA0A0p-7f), scalar_set1(0x1.573AFEp-5f));
+      y0 = scalar_fma(y0, t0, scalar_set1(0x1.555A80p-3f));
+      y0 = scalar_fma(y0, t0, scalar_set1(0x1.FFFDC4p-2f));
+      y0 = scalar_fma(y0, t0, scalar_set1(0x1.FFFFF6p-1f));
+      t0 = scalar_mul(t0, power0);
+      y0 = scalar_fma(t0, y0, power0);
+      y0 = scalar_zero_below(d0, scalar_set1(-0x1.5D589Ep+6f), y0);
+      y0 = scalar_mul(y0, vscale);
+
+      scalar_store(y + 16, y0);
+    }
+    {
+      f32x16 x0 = scalar_load(x + 32);
+
+      // exp(x - max), results below FLT_MIN as 0: range reduction with two constants, and the polynomial of degree 5 with
+      // c0 = 1 that minimises the largest relative error (Sollya's fpminimax).
+      const f32x16 d0 = scalar_sub(x0, vmax);
+      const f32x16 biased0 = scalar_fma(d0, scalar_set1(0x1.715476p+0f), bias);
+      const f32x16 power0 = scalar_shift_to_exponent(biased0);
+      const f32x16 n0 = scalar_sub(biased0, bias);
+      f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E400p-1f), d0);
+      t0 = scalar_fma(n0, scalar_set1(-0x1.7F7D1Cp-20f), t0);
+      f32x16 y0 = scalar_fma(t0, scalar_set1(0x1.0FA0A0p-7f), scalar_set1(0x1.573AFEp-5f));
+      y0 = scalar_fma(y0, t0, scalar_set1(0x1.555A80p-3f));
+      y0 = scalar_fma(y0, t0, scalar_set1(0x1.FFFDC4p-2f));
+      y0 = scalar_fma(y0, t0, scalar_set1(0x1.FFFFF6p-1f));
+      t0 = scalar_mul(t0, power0);
+      y0 = scalar_fma(t0, y0, power0);
+      y0 = scalar_zero_below(d0, scalar_set1(-0x1.5D589Ep+6f), y0);
+      y0 = scalar_mul(y0, vscale);
+
+      scalar_store(y + 32, y0);
+    }
+    {
+      f32x16 x0 = scalar_load(x + 48);
+
+      // exp(x - max), results below FLT_MIN as 0: range reduction with two constants, and the polynomial of degree 5 with
+      // c0 = 1 that minimises the largest relative error (Sollya's fpminimax).
+      const f32x16 d0 = scalar_sub(x0, vmax);
+      const f32x16 biased0 = scalar_fma(d0, scalar_set1(0x1.715476p+0f), bias);
+      const f32x16 power0 = scalar_shift_to_exponent(biased0);
+      const f32x16 n0 = scalar_sub(biased0, bias);
+      f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E400p-1f), d0);
+      t0 = scalar_fma(n0, scalar_set1(-0x1.7F7D1Cp-20f), t0);
+      f32x16 y0 = scalar_fma(t0, scalar_set1(0x1.0FA0A0p-7f), scalar_set1(0x1.573AFEp-5f));
+      y0 = scalar_fma(y0, t0, scalar_set1(0x1.555A80p-3f));
+      y0 = scalar_fma(y0, t0, scalar_set1(0x1.FFFDC4p-2f));
+      y0 = scalar_fma(y0, t0, scalar_set1(0x1.FFFFF6p-1f));
+      t0 = scalar_mul(t0, power0);
+      y0 = scalar_fma(t0, y0, power0);
+      y0 = scalar_zero_below(d0, scalar_set1(-0x1.5D589Ep+6f), y0);
+      y0 = scalar_mul(y0, vscale);
+
+      scalar_store(y + 48, y0);
+    }
+    {
+      f32x16 x0 = scalar_load(x + 64);
+
+      // exp(x - max), results below FLT_MIN as 0: range reduction with two constants, and the polynomial of degree 5 with
+      // c0 = 1 that minimises the largest relative error (Sollya's fpminimax).
+      const f32x16 d0 = scalar_sub(x0, vmax);
+      const f32x16 biased0 = scalar_fma(d0, scalar_set1(0x1.715476p+0f), bias);
+      const f32x16 power0 = scalar_shift_to_exponent(biased0);
+      const f32x16 n0 = scalar_sub(biased0, bias);
+      f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E400p-1f), d0);
+      t0 = scalar_fma(n0, scalar_set1(-0x1.7F7D1Cp-20f), t0);
+      f32x16 y0 = scalar_fma(t0, scalar_set1(0x1.0FA0A0p-7f), scalar_set1(0x1.573AFEp-5f));
+      y0 = scalar_fma(y0, t0, scalar_set1(0x1.555A80p-3f));
+      y0 = scalar_fma(y0, t0, scalar_set1(0x1.FFFDC4p-2f));
+      y0 = scalar_fma(y0, t0, scalar_set1(0x1.FFFFF6p-1f));
+      t0 = scalar_mul(t0, power0);
+      y0 = scalar_fma(t0, y0, power0);
+      y0 = scalar_zero_below(d0, scalar_set1(-0x1.5D589Ep+6f), y0);
+      y0 = scalar_mul(y0, vscale);
+
+      scalar_store(y + 64, y0);
+    }
+    {
+      f32x16 x0 = scalar_load(x + 80);
+
+      // exp(x - max), results below FLT_MIN as 0: range reduction with two constants, and the polynomial of degree 5 with
+      // c0 = 1 that minimises the largest relative error (Sollya's fpminimax).
+      const f32x16 d0 = scalar_sub(x0, vmax);
+      const f32x16 biased0 = scalar_fma(d0, scalar_set1(0x1.715476p+0f), bias);
+      const f32x16 power0 = scalar_shift_to_exponent(biased0);
+      const f32x16 n0 = scalar_sub(biased0, bias);
+      f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E400p-1f), d0);
+      t0 = scalar_fma(n0, scalar_set1(-0x1.7F7D1Cp-20f), t0);
+      f32x16 y0 = scalar_fma(t0, scalar_set1(0x1.0FA0A0p-7f), scalar_set1(0x1.573AFEp-5f));
+      y0 = scalar_fma(y0, t0, scalar_set1(0x1.555A80p-3f));
+      y0 = scalar_fma(y0, t0, scalar_set1(0x1.FFFDC4p-2f));
+      y0 = scalar_fma(y0, t0, scalar_set1(0x1.FFFFF6p-1f));
+      t0 = scalar_mul(t0, power0);
+      y0 = scalar_fma(t0, y0, power0);
+      y0 = scalar_zero_below(d0, scalar_set1(-0x1.5D589Ep+6f), y0);
+      y0 = scalar_mul(y0, vscale);
+
+      scalar_store(y + 80, y0);
+    }
+    {
+      f32x16 x0 = scalar_load(x + 96);
+
+      // exp(x - max), results below FLT_MIN as 0: range reduction with two constants, and the polynomial of degree 5 with
+      // c0 = 1 that minimises the largest relative error (Sollya's fpminimax).
+      const f32x16 d0 = scalar_sub(x0, vmax);
+      const f32x16 biased0 = scalar_fma(d0, scalar_set1(0x1.715476p+0f), bias);
+      const f32x16 power0 = scalar_shift_to_exponent(biased0);
+      const f32x16 n0 = scalar_sub(biased0, bias);
+      f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E400p-1f), d0);
+      t0 = scalar_fma(n0, scalar_set1(-0x1.7F7D1Cp-20f), t0);
+      f32x16 y0 = scalar_fma(t0, scalar_set1(0x1.0FA0A0p-7f), scalar_set1(0x1.573AFEp-5f));
+      y0 = scalar_fma(y0, t0, scalar_set1(0x1.555A80p-3f));
+      y0 = scalar_fma(y0, t0, scalar_set1(0x1.FFFDC4p-2f));
+      y0 = scalar_fma(y0, t0, scalar_set1(0x1.FFFFF6p-1f));
+      t0 = scalar_mul(t0, power0);
+      y0 = scalar_fma(t0, y0, power0);
+      y0 = scalar_zero_below(d0, scalar_set1(-0x1.5D589Ep+6f), y0);
+      y0 = scalar_mul(y0, vscale);
+
+      scalar_store(y + 96, y0);
+    }
+    {
+      f32x16 x0 = scalar_load(x + 112);
+
+      // exp(x - max), results below FLT_MIN as 0: range reduction with two constants, and the polynomial of degree 5 with
+      // c0 = 1 that minimises the largest relative error (Sollya's fpminimax).
+      const f32x16 d0 = scalar_sub(x0, vmax);
+      const f32x16 biased0 = scalar_fma(d0, scalar_set1(0x1.715476p+0f), bias);
+      const f32x16 power0 = scalar_shift_to_exponent(biased0);
+      const f32x16 n0 = scalar_sub(biased0, bias);
+      f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E400p-1f), d0);
+      t0 = scalar_fma(n0, scalar_set1(-0x1.7F7D1Cp-20f), t0);
+      f32x16 y0 = scalar_fma(t0, scalar_set1(0x1.0FA0A0p-7f), scalar_set1(0x1.573AFEp-5f));
+      y0 = scalar_fma(y0, t0, scalar_set1(0x1.555A80p-3f));
+      y0 = scalar_fma(y0, t0, scalar_set1(0x1.FFFDC4p-2f));
+      y0 = scalar_fma(y0, t0, scalar_set1(0x1.FFFFF6p-1f));
+      t0 = scalar_mul(t0, power0);
+      y0 = scalar_fma(t0, y0, power0);
+      y0 = scalar_zero_below(d0, scalar_set1(-0x1.5D589Ep+6f), y0);
+      y0 = scalar_mul(y0, vscale);
+
+      scalar_store(y + 112, y0);
+    }
     x += 128;
     y += 128;
   }

@@ -26,12 +26,12 @@ extern "C" void smx_f32_vscaleextexp_ukernel__scalar_u16(size_t n, const float* 
     const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
     const f32x16 n0 = scalar_sub(biased0, bias);
     const f32x16 index0 = (biased0);
-    const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
     f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
     t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
     f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
     u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
     u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
+    const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
     const f32x16 e0 = scalar_fma(s0, u0, s0);
     const f32x16 y0 = scalar_scaled(e0, hi, lo);
 
@@ -49,12 +49,12 @@ extern "C" void smx_f32_vscaleextexp_ukernel__scalar_u16(size_t n, const float* 
     const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
     const f32x16 n0 = scalar_sub(biased0, bias);
     const f32x16 index0 = (biased0);
-    const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
     f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
     t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
     f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
     u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
     u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
+    const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
     const f32x16 e0 = scalar_fma(s0, u0, s0);
     const f32x16 y0 = scalar_scaled(e0, hi, lo);
 
@@ -73,39 +73,48 @@ extern "C" void smx_f32_vscaleextexp_ukernel__scalar_u32(size_t n, const float* 
   const scalar_table mantissas = scalar_load_table(smx_exp2_mantissas);
   const scalar_table residuals = scalar_load_table(smx_exp2_residuals);
   for (; n >= 32; n -= 32) {
-    f32x16 x0 = scalar_load(x + 0);
-    f32x16 x1 = scalar_load(x + 16);
+    {
+      f32x16 x0 = scalar_load(x + 0);
 
-    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
-    const f32x16 clamped0 = scalar_max(lower, x0);
-    const f32x16 clamped1 = scalar_max(lower, x1);
-    const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
-    const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
-    const f32x16 n0 = scalar_sub(biased0, bias);
-    const f32x16 n1 = scalar_sub(biased1, bias);
-    const f32x16 index0 = (biased0);
-    const f32x16 index1 = (biased1);
-    const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
-    const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
-    f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
-    f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E430p-4f), clamped1);
-    t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
-    t1 = scalar_fma(n1, scalar_set1(0x1.05C610p-32f), t1);
-    f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-    f32x16 u1 = scalar_fma(t1, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-    u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
-    u1 = scalar_fma(u1, t1, scalar_set1(1.0f));
-    u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
-    u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
-    const f32x16 e0 = scalar_fma(s0, u0, s0);
-    const f32x16 e1 = scalar_fma(s1, u1, s1);
-    const f32x16 y0 = scalar_scaled(e0, hi, lo);
-    const f32x16 y1 = scalar_scaled(e1, hi, lo);
+      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      const f32x16 clamped0 = scalar_max(lower, x0);
+      const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 n0 = scalar_sub(biased0, bias);
+      const f32x16 index0 = (biased0);
+      f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
+      t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
+      f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+      u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
+      u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
+      const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
+      const f32x16 e0 = scalar_fma(s0, u0, s0);
+      const f32x16 y0 = scalar_scaled(e0, hi, lo);
 
-    scalar_store(y + 0, y0);
-    scalar_store(y + 16, y1);
+      scalar_store(y + 0, y0);
+    }
+    {
+      f32x16 x0 = scalar_load(x + 16);
+
+      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      const f32x16 clamped0 = scalar_max(lower, x0);
+      const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 n0 = scalar_sub(biased0, bias);
+      const f32x16 index0 = (biased0);
+      f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
+      t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
+      f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+      u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
+      u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
+      const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
+      const f32x16 e0 = scalar_fma(s0, u0, s0);
+      const f32x16 y0 = scalar_scaled(e0, hi, lo);
+
+      scalar_store(y + 16, y0);
+    }
     x += 32;
     y += 32;
   }
@@ -119,12 +128,12 @@ extern "C" void smx_f32_vscaleextexp_ukernel__scalar_u32(size_t n, const float* 
     const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
     const f32x16 n0 = scalar_sub(biased0, bias);
     const f32x16 index0 = (biased0);
-    const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
     f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
     t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
     f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
     u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
     u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
+    const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
     const f32x16 e0 = scalar_fma(s0, u0, s0);
     const f32x16 y0 = scalar_scaled(e0, hi, lo);
 
@@ -142,12 +151,12 @@ extern "C" void smx_f32_vscaleextexp_ukernel__scalar_u32(size_t n, const float* 
     const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
     const f32x16 n0 = scalar_sub(biased0, bias);
     const f32x16 index0 = (biased0);
-    const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
     f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
     t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
     f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
     u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
     u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
+    const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
     const f32x16 e0 = scalar_fma(s0, u0, s0);
     const f32x16 y0 = scalar_scaled(e0, hi, lo);
 
@@ -166,67 +175,90 @@ extern "C" void smx_f32_vscaleextexp_ukernel__scalar_u64(size_t n, const float* 
   const scalar_table mantissas = scalar_load_table(smx_exp2_mantissas);
   const scalar_table residuals = scalar_load_table(smx_exp2_residuals);
   for (; n >= 64; n -= 64) {
-    f32x16 x0 = scalar_load(x + 0);
-    f32x16 x1 = scalar_load(x + 16);
-    f32x16 x2 = scalar_load(x + 32);
-    f32x16 x3 = scalar_load(x + 48);
+    {
+      f32x16 x0 = scalar_load(x + 0);
 
-    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
-    const f32x16 clamped0 = scalar_max(lower, x0);
-    const f32x16 clamped1 = scalar_max(lower, x1);
-    const f32x16 clamped2 = scalar_max(lower, x2);
-    const f32x16 clamped3 = scalar_max(lower, x3);
-    const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
-    const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
-    const f32x16 biased2 = scalar_fma(clamped2, scalar_set1(8.0f * smx_log2e), bias);
-    const f32x16 biased3 = scalar_fma(clamped3, scalar_set1(8.0f * smx_log2e), bias);
-    const f32x16 n0 = scalar_sub(biased0, bias);
-    const f32x16 n1 = scalar_sub(biased1, bias);
-    const f32x16 n2 = scalar_sub(biased2, bias);
-    const f32x16 n3 = scalar_sub(biased3, bias);
-    const f32x16 index0 = (biased0);
-    const f32x16 index1 = (biased1);
-    const f32x16 index2 = (biased2);
-    const f32x16 index3 = (biased3);
-    const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
-    const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
-    const f32x16 s2 = scalar_shift_to_exponent_and_add(biased2, scalar_look_up(mantissas, index2));
-    const f32x16 s3 = scalar_shift_to_exponent_and_add(biased3, scalar_look_up(mantissas, index3));
-    f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
-    f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E430p-4f), clamped1);
-    f32x16 t2 = scalar_fma(n2, scalar_set1(-0x1.62E430p-4f), clamped2);
-    f32x16 t3 = scalar_fma(n3, scalar_set1(-0x1.62E430p-4f), clamped3);
-    t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
-    t1 = scalar_fma(n1, scalar_set1(0x1.05C610p-32f), t1);
-    t2 = scalar_fma(n2, scalar_set1(0x1.05C610p-32f), t2);
-    t3 = scalar_fma(n3, scalar_set1(0x1.05C610p-32f), t3);
-    f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-    f32x16 u1 = scalar_fma(t1, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-    f32x16 u2 = scalar_fma(t2, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-    f32x16 u3 = scalar_fma(t3, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-    u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
-    u1 = scalar_fma(u1, t1, scalar_set1(1.0f));
-    u2 = scalar_fma(u2, t2, scalar_set1(1.0f));
-    u3 = scalar_fma(u3, t3, scalar_set1(1.0f));
-    u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
-    u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
-    u2 = scalar_fma(u2, t2, scalar_look_up(residuals, index2));
-    u3 = scalar_fma(u3, t3, scalar_look_up(residuals, index3));
-    const f32x16 e0 = scalar_fma(s0, u0, s0);
-    const f32x16 e1 = scalar_fma(s1, u1, s1);
-    const f32x16 e2 = scalar_fma(s2, u2, s2);
-    const f32x16 e3 = scalar_fma(s3, u3, s3);
-    const f32x16 y0 = scalar_scaled(e0, hi, lo);
-    const f32x16 y1 = scalar_scaled(e1, hi, lo);
-    const f32x16 y2 = scalar_scaled(e2, hi, lo);
-    const f32x16 y3 = scalar_scaled(e3, hi, lo);
+      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      const f32x16 clamped0 = scalar_max(lower, x0);
+      const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 n0 = scalar_sub(biased0, bias);
+      const f32x16 index0 = (biased0);
+      f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
+      t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
+      f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+      u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
+      u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
+      const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
+      const f32x16 e0 = scalar_fma(s0, u0, s0);
+      const f32x16 y0 = scalar_scaled(e0, hi, lo);
 
-    scalar_store(y + 0, y0);
-    scalar_store(y + 16, y1);
-    scalar_store(y + 32, y2);
-    scalar_store(y + 48, y3);
+      scalar_store(y + 0, y0);
+    }
+    {
+      f32x16 x0 = scalar_load(x + 16);
+
+      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      const f32x16 clamped0 = scalar_max(lower, x0);
+      const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 n0 = scalar_sub(biased0, bias);
+      const f32x16 index0 = (biased0);
+      f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
+      t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
+      f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+      u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
+      u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
+      const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
+      const f32x16 e0 = scalar_fma(s0, u0, s0);
+      const f32x16 y0 = scalar_scaled(e0, hi, lo);
+
+      scalar_store(y + 16, y0);
+    }
+    {
+      f32x16 x0 = scalar_load(x + 32);
+
+      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      const f32x16 clamped0 = scalar_max(lower, x0);
+      const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 n0 = scalar_sub(biased0, bias);
+      const f32x16 index0 = (biased0);
+      f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
+      t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
+      f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+      u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
+      u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
+      const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
+      const f32x16 e0 = scalar_fma(s0, u0, s0);
+      const f32x16 y0 = scalar_scaled(e0, hi, lo);
+
+      scalar_store(y + 32, y0);
+    }
+    {
+      f32x16 x0 = scalar_load(x + 48);
+
+      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      const f32x16 clamped0 = scalar_max(lower, x0);
+      const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 n0 = scalar_sub(biased0, bias);
+      const f32x16 index0 = (biased0);
+      f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
+      t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
+      f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+      u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
+      u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
+      const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
+      const f32x16 e0 = scalar_fma(s0, u0, s0);
+      const f32x16 y0 = scalar_scaled(e0, hi, lo);
+
+      scalar_store(y + 48, y0);
+    }
     x += 64;
     y += 64;
   }
@@ -240,12 +272,12 @@ extern "C" void smx_f32_vscaleextexp_ukernel__scalar_u64(size_t n, const float* 
     const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
     const f32x16 n0 = scalar_sub(biased0, bias);
     const f32x16 index0 = (biased0);
-    const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
     f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
     t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
     f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
     u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
     u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
+    const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
     const f32x16 e0 = scalar_fma(s0, u0, s0);
     const f32x16 y0 = scalar_scaled(e0, hi, lo);
 
@@ -263,12 +295,12 @@ extern "C" void smx_f32_vscaleextexp_ukernel__scalar_u64(size_t n, const float* 
     const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
     const f32x16 n0 = scalar_sub(biased0, bias);
     const f32x16 index0 = (biased0);
-    const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
     f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
     t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
     f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
     u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
     u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
+    const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
     const f32x16 e0 = scalar_fma(s0, u0, s0);
     const f32x16 y0 = scalar_scaled(e0, hi, lo);
 
@@ -287,123 +319,174 @@ extern "C" void smx_f32_vscaleextexp_ukernel__scalar_u128(size_t n, const float*
   const scalar_table mantissas = scalar_load_table(smx_exp2_mantissas);
   const scalar_table residuals = scalar_load_table(smx_exp2_residuals);
   for (; n >= 128; n -= 128) {
-    f32x16 x0 = scalar_load(x + 0);
-    f32x16 x1 = scalar_load(x + 16);
-    f32x16 x2 = scalar_load(x + 32);
-    f32x16 x3 = scalar_load(x + 48);
-    f32x16 x4 = scalar_load(x + 64);
-    f32x16 x5 = scalar_load(x + 80);
-    f32x16 x6 = scalar_load(x + 96);
-    f32x16 x7 = scalar_load(x + 112);
+    {
+      f32x16 x0 = scalar_load(x + 0);
 
-    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
-    const f32x16 clamped0 = scalar_max(lower, x0);
-    const f32x16 clamped1 = scalar_max(lower, x1);
-    const f32x16 clamped2 = scalar_max(lower, x2);
-    const f32x16 clamped3 = scalar_max(lower, x3);
-    const f32x16 clamped4 = scalar_max(lower, x4);
-    const f32x16 clamped5 = scalar_max(lower, x5);
-    const f32x16 clamped6 = scalar_max(lower, x6);
-    const f32x16 clamped7 = scalar_max(lower, x7);
-    const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
-    const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
-    const f32x16 biased2 = scalar_fma(clamped2, scalar_set1(8.0f * smx_log2e), bias);
-    const f32x16 biased3 = scalar_fma(clamped3, scalar_set1(8.0f * smx_log2e), bias);
-    const f32x16 biased4 = scalar_fma(clamped4, scalar_set1(8.0f * smx_log2e), bias);
-    const f32x16 biased5 = scalar_fma(clamped5, scalar_set1(8.0f * smx_log2e), bias);
-    const f32x16 biased6 = scalar_fma(clamped6, scalar_set1(8.0f * smx_log2e), bias);
-    const f32x16 biased7 = scalar_fma(clamped7, scalar_set1(8.0f * smx_log2e), bias);
-    const f32x16 n0 = scalar_sub(biased0, bias);
-    const f32x16 n1 = scalar_sub(biased1, bias);
-    const f32x16 n2 = scalar_sub(biased2, bias);
-    const f32x16 n3 = scalar_sub(biased3, bias);
-    const f32x16 n4 = scalar_sub(biased4, bias);
-    const f32x16 n5 = scalar_sub(biased5, bias);
-    const f32x16 n6 = scalar_sub(biased6, bias);
-    const f32x16 n7 = scalar_sub(biased7, bias);
-    const f32x16 index0 = (biased0);
-    const f32x16 index1 = (biased1);
-    const f32x16 index2 = (biased2);
-    const f32x16 index3 = (biased3);
-    const f32x16 index4 = (biased4);
-    const f32x16 index5 = (biased5);
-    const f32x16 index6 = (biased6);
-    const f32x16 index7 = (biased7);
-    const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
-    const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
-    const f32x16 s2 = scalar_shift_to_exponent_and_add(biased2, scalar_look_up(mantissas, index2));
-    const f32x16 s3 = scalar_shift_to_exponent_and_add(biased3, scalar_look_up(mantissas, index3));
-    const f32x16 s4 = scalar_shift_to_exponent_and_add(biased4, scalar_look_up(mantissas, index4));
-    const f32x16 s5 = scalar_shift_to_exponent_and_add(biased5, scalar_look_up(mantissas, index5));
-    const f32x16 s6 = scalar_shift_to_exponent_and_add(biased6, scalar_look_up(mantissas, index6));
-    const f32x16 s7 = scalar_shift_to_exponent_and_add(biased7, scalar_look_up(mantissas, index7));
-    f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
-    f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E430p-4f), clamped1);
-    f32x16 t2 = scalar_fma(n2, scalar_set1(-0x1.62E430p-4f), clamped2);
-    f32x16 t3 = scalar_fma(n3, scalar_set1(-0x1.62E430p-4f), clamped3);
-    f32x16 t4 = scalar_fma(n4, scalar_set1(-0x1.62E430p-4f), clamped4);
-    f32x16 t5 = scalar_fma(n5, scalar_set1(-0x1.62E430p-4f), clamped5);
-    f32x16 t6 = scalar_fma(n6, scalar_set1(-0x1.62E430p-4f), clamped6);
-    f32x16 t7 = scalar_fma(n7, scalar_set1(-0x1.62E430p-4f), clamped7);
-    t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
-    t1 = scalar_fma(n1, scalar_set1(0x1.05C610p-32f), t1);
-    t2 = scalar_fma(n2, scalar_set1(0x1.05C610p-32f), t2);
-    t3 = scalar_fma(n3, scalar_set1(0x1.05C610p-32f), t3);
-    t4 = scalar_fma(n4, scalar_set1(0x1.05C610p-32f), t4);
-    t5 = scalar_fma(n5, scalar_set1(0x1.05C610p-32f), t5);
-    t6 = scalar_fma(n6, scalar_set1(0x1.05C610p-32f), t6);
-    t7 = scalar_fma(n7, scalar_set1(0x1.05C610p-32f), t7);
-    f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-    f32x16 u1 = scalar_fma(t1, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-    f32x16 u2 = scalar_fma(t2, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-    f32x16 u3 = scalar_fma(t3, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-    f32x16 u4 = scalar_fma(t4, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-    f32x16 u5 = scalar_fma(t5, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-    f32x16 u6 = scalar_fma(t6, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-    f32x16 u7 = scalar_fma(t7, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-    u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
-    u1 = scalar_fma(u1, t1, scalar_set1(1.0f));
-    u2 = scalar_fma(u2, t2, scalar_set1(1.0f));
-    u3 = scalar_fma(u3, t3, scalar_set1(1.0f));
-    u4 = scalar_fma(u4, t4, scalar_set1(1.0f));
-    u5 = scalar_fma(u5, t5, scalar_set1(1.0f));
-    u6 = scalar_fma(u6, t6, scalar_set1(1.0f));
-    u7 = scalar_fma(u7, t7, scalar_set1(1.0f));
-    u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
-    u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
-    u2 = scalar_fma(u2, t2, scalar_look_up(residuals, index2));
-    u3 = scalar_fma(u3, t3, scalar_look_up(residuals, index3));
-    u4 = scalar_fma(u4, t4, scalar_look_up(residuals, index4));
-    u5 = scalar_fma(u5, t5, scalar_look_up(residuals, index5));
-    u6 = scalar_fma(u6, t6, scalar_look_up(residuals, index6));
-    u7 = scalar_fma(u7, t7, scalar_look_up(residuals, index7));
-    const f32x16 e0 = scalar_fma(s0, u0, s0);
-    const f32x16 e1 = scalar_fma(s1, u1, s1);
-    const f32x16 e2 = scalar_fma(s2, u2, s2);
-    const f32x16 e3 = scalar_fma(s3, u3, s3);
-    const f32x16 e4 = scalar_fma(s4, u4, s4);
-    const f32x16 e5 = scalar_fma(s5, u5, s5);
-    const f32x16 e6 = scalar_fma(s6, u6, s6);
-    const f32x16 e7 = scalar_fma(s7, u7, s7);
-    const f32x16 y0 = scalar_scaled(e0, hi, lo);
-    const f32x16 y1 = scalar_scaled(e1, hi, lo);
-    const f32x16 y2 = scalar_scaled(e2, hi, lo);
-    const f32x16 y3 = scalar_scaled(e3, hi, lo);
-    const f32x16 y4 = scalar_scaled(e4, hi, lo);
-    const f32x16 y5 = scalar_scaled(e5, hi, lo);
-    const f32x16 y6 = scalar_scaled(e6, hi, lo);
-    const f32x16 y7 = scalar_scaled(e7, hi, lo);
+      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      const f32x16 clamped0 = scalar_max(lower, x0);
+      const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 n0 = scalar_sub(biased0, bias);
+      const f32x16 index0 = (biased0);
+      f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
+      t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
+      f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+      u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
+      u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
+      const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
+      const f32x16 e0 = scalar_fma(s0, u0, s0);
+      const f32x16 y0 = scalar_scaled(e0, hi, lo);
 
-    scalar_store(y + 0, y0);
-    scalar_store(y + 16, y1);
-    scalar_store(y + 32, y2);
-    scalar_store(y + 48, y3);
-    scalar_store(y + 64, y4);
-    scalar_store(y + 80, y5);
-    scalar_store(y + 96, y6);
-    scalar_store(y + 112, y7);
+      scalar_store(y + 0, y0);
+    }
+    {
+      f32x16 x0 = scalar_load(x + 16);
+
+      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      const f32x16 clamped0 = scalar_max(lower, x0);
+      const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 n0 = scalar_sub(biased0, bias);
+      const f32x16 index0 = (biased0);
+      f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
+      t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
+      f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+      u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
+      u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
+      const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
+      const f32x16 e0 = scalar_fma(s0, u0, s0);
+      const f32x16 y0 = scalar_scaled(e0, hi, lo);
+
+      scalar_store(y + 16, y0);
+    }
+    {
+      f32x16 x0 = scalar_load(x + 32);
+
+      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      const f32x16 clamped0 = scalar_max(lower, x0);
+      const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 n0 = scalar_sub(biased0, bias);
+      const f32x16 index0 = (biased0);
+      f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
+      t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
+      f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+      u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
+      u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
+      const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
+      const f32x16 e0 = scalar_fma(s0, u0, s0);
+      const f32x16 y0 = scalar_scaled(e0, hi, lo);
+
+      scalar_store(y + 32, y0);
+    }
+    {
+      f32x16 x0 = scalar_load(x + 48);
+
+      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      const f32x16 clamped0 = scalar_max(lower, x0);
+      const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 n0 = scalar_sub(biased0, bias);
+      const f32x16 index0 = (biased0);
+      f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
+      t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
+      f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+      u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
+      u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
+      const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
+      const f32x16 e0 = scalar_fma(s0, u0, s0);
+      const f32x16 y0 = scalar_scaled(e0, hi, lo);
+
+      scalar_store(y + 48, y0);
+    }
+    {
+      f32x16 x0 = scalar_load(x + 64);
+
+      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      const f32x16 clamped0 = scalar_max(lower, x0);
+      const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 n0 = scalar_sub(biased0, bias);
+      const f32x16 index0 = (biased0);
+      f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
+      t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
+      f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+      u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
+      u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
+      const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
+      const f32x16 e0 = scalar_fma(s0, u0, s0);
+      const f32x16 y0 = scalar_scaled(e0, hi, lo);
+
+      scalar_store(y + 64, y0);
+    }
+    {
+      f32x16 x0 = scalar_load(x + 80);
+
+      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      const f32x16 clamped0 = scalar_max(lower, x0);
+      const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 n0 = scalar_sub(biased0, bias);
+      const f32x16 index0 = (biased0);
+      f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
+      t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
+      f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+      u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
+      u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
+      const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
+      const f32x16 e0 = scalar_fma(s0, u0, s0);
+      const f32x16 y0 = scalar_scaled(e0, hi, lo);
+
+      scalar_store(y + 80, y0);
+    }
+    {
+      f32x16 x0 = scalar_load(x + 96);
+
+      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      const f32x16 clamped0 = scalar_max(lower, x0);
+      const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 n0 = scalar_sub(biased0, bias);
+      const f32x16 index0 = (biased0);
+      f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
+      t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
+      f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+      u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
+      u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
+      const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
+      const f32x16 e0 = scalar_fma(s0, u0, s0);
+      const f32x16 y0 = scalar_scaled(e0, hi, lo);
+
+      scalar_store(y + 96, y0);
+    }
+    {
+      f32x16 x0 = scalar_load(x + 112);
+
+      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      const f32x16 clamped0 = scalar_max(lower, x0);
+      const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 n0 = scalar_sub(biased0, bias);
+      const f32x16 index0 = (biased0);
+      f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
+      t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
+      f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+      u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
+      u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
+      const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
+      const f32x16 e0 = scalar_fma(s0, u0, s0);
+      const f32x16 y0 = scalar_scaled(e0, hi, lo);
+
+      scalar_store(y + 112, y0);
+    }
     x += 128;
     y += 128;
   }
@@ -417,12 +500,12 @@ extern "C" void smx_f32_vscaleextexp_ukernel__scalar_u128(size_t n, const float*
     const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
     const f32x16 n0 = scalar_sub(biased0, bias);
     const f32x16 index0 = (biased0);
-    const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
     f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
     t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
     f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
     u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
     u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
+    const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
     const f32x16 e0 = scalar_fma(s0, u0, s0);
     const f32x16 y0 = scalar_scaled(e0, hi, lo);
 
@@ -440,12 +523,12 @@ extern "C" void smx_f32_vscaleextexp_ukernel__scalar_u128(size_t n, const float*
     const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
     const f32x16 n0 = scalar_sub(biased0, bias);
     const f32x16 index0 = (biased0);
-    const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
     f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
     t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
     f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
     u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
     u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
+    const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
     const f32x16 e0 = scalar_fma(s0, u0, s0);
     const f32x16 y0 = scalar_scaled(e0, hi, lo);
 
