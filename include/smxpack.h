@@ -174,20 +174,54 @@ SMX_API enum smx_status smx_setup_softmax_nc_f32(smx_operator_t softmax_op, size
 ///
 /// @param op          an operator that has been set up.
 /// @param threadpool  from pthreadpool_create; NULL runs on the calling thread. Rows are spread over the pool's threads
-///                    in groups worth a task; where there are fewer rows than threads, each long row is split over all
-///                    of them. A pool serves one run at a time (pthreadpool's rule).
+///                    in groups worth a task; long rows that are left when each thread has had as many as every other
+///                    are split over all of them. A pool serves one run at a time (pthreadpool's rule).
 /// @returns smx_status_success; smx_status_uninitialized; smx_status_invalid_parameter where op is NULL;
 ///          smx_status_invalid_state where it has not been set up, and then nothing is written.
 SMX_API enum smx_status smx_run_operator(smx_operator_t op, pthreadpool_t threadpool);
 
+/// Where the planner goes from one algorithm to the next. Every choice gives the same bits; they differ in speed.
+struct smx_thresholds {
+  /// Elements: rows no longer than this are computed as lanes, one row a lane; of use up to 32. 0: never.
+  size_t lane_channels;
+  /// Elements: rows no longer than this are computed several at a time, in one pass; of use up to 1024. 0: never.
+  size_t grouped_channels;
+  /// Bytes: where a row and its output fit, terms are stored and rescaled, one exponential an element; larger rows take two
+  /// passes. By default the larger of a core's level 2 cache and 16 MiB of the last-level cache: what is reported of
+  /// the latter may be the whole host's, and is not trusted beyond that.
+  size_t stored_bytes;
+  /// Bytes: where a row and its output fill as much, the output is written past the caches.
+  size_t streamed_bytes;
+  /// Elements: shorter rows are not split over threads; at least 32768.
+  size_t split_channels;
+  /// Elements that are worth a task: a job that has fewer runs on the calling thread. At least 1.
+  size_t task_elements;
+};
+
+/// The thresholds that operators get which are created from now on.
+/// @returns smx_status_success; otherwise *thresholds_out is not written: smx_status_uninitialized, or
+///          smx_status_invalid_parameter where thresholds_out is NULL.
+SMX_API enum smx_status smx_get_thresholds(struct smx_thresholds* thresholds_out);
+
+/// Sets the thresholds of operators that are created from now on, until smx_deinitialize. Thread-safe.
+///
+/// @param thresholds  copied; NULL sets the defaults again, which follow from the caches that cpuinfo reports.
+/// @returns smx_status_success; smx_status_uninitialized; smx_status_invalid_parameter where streamed_bytes or task_elements
+///          is 0, and then nothing is changed.
+SMX_API enum smx_status smx_set_thresholds(const struct smx_thresholds* thresholds);
+
 /// How an operator would run what it was last set up for.
 struct smx_plan {
-  /// "several-rows" (at a time, in one pass over short ones), "store-and-rescale" (one exponential an element, while a
-  /// row fits in cache) or "two-pass". Static.
+  /// "rows-as-lanes" (tiny rows, transposed in registers), "several-rows" (at a time, in one pass over short ones),
+  /// "store-and-rescale" (one exponential an element, while a row fits in cache) or "two-pass". Static.
   const char* algorithm;
-  /// Whether each row is split over the threads; otherwise rows are spread over them.
-  bool splits_rows;
-  /// Rows a task computes, where rows are not split.
+  /// Why, as a comparison of the shape with a threshold. Static.
+  const char* reason;
+  /// Whether the output is written past the caches.
+  bool streams_output;
+  /// The last rows of the batch, each of which is split over all threads.
+  size_t split_rows;
+  /// Rows a task computes of the rows before, which are spread over the threads.
   size_t rows_per_task;
 };
 

@@ -157,6 +157,13 @@ static inline float smx_f32_anchor(const struct smx_f32_reference* reference, in
   return smx_pow2(exponent < -126 ? -126 : exponent);
 }
 
+// How many rows there are before the first whose maximum is out of range.
+static inline size_t smx_rows_within_range(size_t rows, const float* maxima) {
+  size_t r = 0;
+  while (r < rows && smx_is_in_range(maxima[r])) r++;
+  return r;
+}
+
 // The result of a row that holds NaN.
 static inline void smx_fill_nan(size_t n, float* y) {
   for (size_t i = 0; i < n; i++) y[i] = NAN;

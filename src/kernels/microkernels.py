@@ -34,7 +34,7 @@ KERNELS = [
     Kernel("f32-raddstoreextexp", "size_t n, const float* x, float* y, struct smx_f32_extended* sum", SUMS),
     Kernel("f32-vmulextc", f"size_t n, const float* x, float* y, {RECIPROCAL}", MAPS),
     # Rows of at most BLOCK elements, `accumulators` of them at a time, from logits to probabilities in one call.
-    # *done counts the rows before the first group that holds a row out of range; that group is left as it is.
+    # *done counts the rows before the first that is out of range; from there on rows are left as they are.
     Kernel("f32-softmax", ROW_PARAMETERS, ROWS),
     # The same of rows of at most 2 * LANES elements, each a lane.
     Kernel("f32-softmax-transposed", ROW_PARAMETERS, COLUMNS),

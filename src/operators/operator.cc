@@ -46,7 +46,7 @@ enum smx_status smx_create_operator(const struct smx_operator_type* type, size_t
   op->type = type;
   op->allocator = runtime->allocator;
   op->microkernels = runtime->microkernels;
-  op->l2_bytes = runtime->l2_bytes;
+  smx_get_thresholds(&op->thresholds);
   *op_out = op;
   return smx_status_success;
 }

@@ -20,7 +20,7 @@ struct smx_operator {
   const struct smx_operator_type* type;
   struct smx_allocator allocator;
   struct smx_microkernels microkernels;
-  size_t l2_bytes;
+  struct smx_thresholds thresholds;
   bool is_set_up;
 };
 

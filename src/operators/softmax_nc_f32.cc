@@ -32,8 +32,8 @@ const SoftmaxOperator* Softmax(const smx_operator* op) {
 }
 
 smx_softmax_plan Plan(const SoftmaxOperator& op, size_t threads) {
-  const smx_softmax_shape shape = {op.batch_size, op.channels, op.input == op.output};
-  return smx_plan_softmax(&shape, op.base.l2_bytes, threads);
+  const smx_softmax_shape shape = {op.batch_size, op.channels, 2 * sizeof(float), op.input == op.output};
+  return smx_plan_softmax(&shape, &op.base.thresholds, threads);
 }
 
 // One row and how to compute it.
@@ -105,7 +105,7 @@ void ScaleSpan(const Row& row, const Span& span, const smx_f32_reciprocal& recip
   }
 }
 
-void RunRow(const Row& row);
+bool RunRow(const Row& row);
 
 void Fill(const Row& row, float value) {
   std::fill_n(row.y, row.channels(), value);
@@ -128,13 +128,18 @@ void RunOutOfRange(const Row& row) {
 }
 
 // A row of a single tile needs no fold in double.
-void RunSingleTile(const Row& row) {
+bool RunSingleTile(const Row& row) {
   Span span = {0, row.channels(), smx_empty_row_sum, false};
   smx_f32_extended sum;
   span.is_stored = SumTile(row, 0, row.channels(), &sum);
   smx_row_sum_add_tile(&span.sum, &sum);
-  if (!smx_row_sum_is_valid(&span.sum)) return RunOutOfRange(row);
-  ScaleSpan(row, span, smx_f32_reciprocal_of(&sum));
+  const bool is_valid = smx_row_sum_is_valid(&span.sum);
+  if (is_valid) {
+    ScaleSpan(row, span, smx_f32_reciprocal_of(&sum));
+  } else {
+    RunOutOfRange(row);
+  }
+  return is_valid;
 }
 
 size_t SpanCount(size_t channels) {
@@ -144,7 +149,7 @@ size_t SpanCount(size_t channels) {
 // Both passes over a row of several tiles. for_each_span(count, function) calls function(i) for each i below count, in
 // any order.
 template <class ForEachSpan>
-void RunSpans(const Row& row, ForEachSpan for_each_span) {
+bool RunSpans(const Row& row, ForEachSpan for_each_span) {
   Span spans[SMX_MAX_SPANS];
   const size_t count = SpanCount(row.channels());
   const size_t length = smx_span_length(row.channels());
@@ -155,15 +160,20 @@ void RunSpans(const Row& row, ForEachSpan for_each_span) {
   });
   smx_row_sum sum = smx_empty_row_sum;
   for (size_t i = 0; i < count; i++) smx_row_sum_add(&sum, spans[i].sum);
-  if (!smx_row_sum_is_valid(&sum)) return RunOutOfRange(row);
+  if (!smx_row_sum_is_valid(&sum)) {
+    RunOutOfRange(row);
+    return false;
+  }
   const smx_f32_extended extended = smx_f32_extended_of(sum);
   const smx_f32_reciprocal reciprocal = smx_f32_reciprocal_of(&extended);
   for_each_span(count, [&](size_t i) { ScaleSpan(row, spans[i], reciprocal); });
+  return true;
 }
 
-void RunRow(const Row& row) {
+// Returns whether the row is within the kernels' range.
+bool RunRow(const Row& row) {
   if (row.channels() <= SMX_TILE) return RunSingleTile(row);
-  RunSpans(row, [](size_t count, const auto& function) {
+  return RunSpans(row, [](size_t count, const auto& function) {
     for (size_t i = 0; i < count; i++) function(i);
   });
 }
@@ -185,20 +195,29 @@ void RunOneByOne(const SoftmaxOperator& op, const smx_softmax_plan& plan, size_t
   for (size_t i = start; i < end; i++) RunRow(RowAt(op, plan, i));
 }
 
-void RunRows(const SoftmaxOperator& op, const smx_softmax_plan& plan, size_t start, size_t end) {
-  if (plan.algorithm != smx_algorithm_several_rows) return RunOneByOne(op, plan, start, end);
+// Rows by a kernel on several at a time; where it stops, one by one until a row is within range again.
+void RunTogether(const SoftmaxOperator& op, const smx_softmax_plan& plan, smx_f32_softmax_ukernel_fn* softmax,
+                 size_t start, size_t end) {
   smx_softmax_plan one_by_one = plan;
   one_by_one.algorithm = smx_algorithm_store_and_rescale;
-  constexpr size_t kLargestGroup = 16;
   while (start < end) {
     size_t done = 0;
-    op.base.microkernels.f32_softmax(end - start, op.channels, op.input + start * op.input_stride,
-                                     op.input_stride, op.output + start * op.output_stride, op.output_stride,
-                                     &done);
+    softmax(end - start, op.channels, op.input + start * op.input_stride, op.input_stride,
+            op.output + start * op.output_stride, op.output_stride, &done);
     start += done;
-    const size_t refused = std::min(kLargestGroup, end - start);
-    RunOneByOne(op, one_by_one, start, start + refused);
-    start += refused;
+    bool is_within_range = false;
+    for (; start < end && !is_within_range; start++) is_within_range = RunRow(RowAt(op, one_by_one, start));
+  }
+}
+
+void RunRows(const SoftmaxOperator& op, const smx_softmax_plan& plan, size_t start, size_t end) {
+  switch (plan.algorithm) {
+    case smx_algorithm_rows_as_lanes:
+      return RunTogether(op, plan, op.base.microkernels.f32_softmax_transposed, start, end);
+    case smx_algorithm_several_rows:
+      return RunTogether(op, plan, op.base.microkernels.f32_softmax, start, end);
+    default:
+      return RunOneByOne(op, plan, start, end);
   }
 }
 
@@ -206,10 +225,7 @@ void Run(smx_operator* base, pthreadpool_t threadpool) {
   const SoftmaxOperator& op = *Softmax(base);
   if (op.batch_size == 0) return;
   const smx_softmax_plan plan = Plan(op, pthreadpool_get_threads_count(threadpool));
-  if (plan.splits_rows) {
-    for (size_t i = 0; i < op.batch_size; i++) RunSplit(RowAt(op, plan, i), threadpool);
-    return;
-  }
+  const size_t spread_rows = op.batch_size - plan.split_rows;
   struct Task {
     const SoftmaxOperator& op;
     const smx_softmax_plan& plan;
@@ -221,15 +237,14 @@ void Run(smx_operator* base, pthreadpool_t threadpool) {
         const Task& task = *static_cast<const Task*>(context);
         RunRows(task.op, task.plan, start, start + count);
       },
-      &task, op.batch_size, plan.rows_per_task, 0);
+      &task, spread_rows, plan.rows_per_task, 0);
+  for (size_t i = spread_rows; i < op.batch_size; i++) RunSplit(RowAt(op, plan, i), threadpool);
 }
 
 void DescribePlan(const smx_operator* base, size_t threads, smx_plan* plan_out) {
   const smx_softmax_plan plan = Plan(*Softmax(base), threads);
-  constexpr const char* kNames[] = {"several-rows", "store-and-rescale", "two-pass"};
-  plan_out->algorithm = kNames[plan.algorithm];
-  plan_out->splits_rows = plan.splits_rows;
-  plan_out->rows_per_task = plan.rows_per_task;
+  *plan_out = {smx_algorithm_name(plan.algorithm), plan.reason, plan.streams_output, plan.split_rows,
+               plan.rows_per_task};
 }
 
 constexpr smx_operator_type kSoftmaxNcF32 = {"softmax_nc_f32", Run, DescribePlan};

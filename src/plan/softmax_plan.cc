@@ -1,50 +1,110 @@
 #include "src/plan/softmax_plan.h"
 
+#include <algorithm>
+
 #include "src/gen/microkernels.h"
 
 namespace {
 
-// Fewer elements than this take less time than it takes to wake another thread.
-constexpr size_t kElementsPerTask = 16384;
-
-// Fewer rows than this do not pay for what f32-softmax does once a group.
+// Fewer rows than this do not pay for what kernels on several rows do once a group.
 constexpr size_t kRowsWorthAGroup = 4;
 
-// A row and its output of this size have left the last-level cache before anyone can read them from it. What cpuinfo
-// reports of that cache is not used: in a virtual machine it is the whole host's.
-constexpr size_t kStreamedRowBytes = size_t{32} << 20;
+// Tasks of kernels on several rows are whole groups.
+constexpr size_t kRowsOfLargestGroup = 128;
+
+// A small core's, where cpuinfo does not know.
+constexpr size_t kDefaultL2Bytes = 256 * 1024;
+
+// What a process can expect to find again in a last-level cache that it shares.
+constexpr size_t kLargestLastLevelShare = size_t{16} << 20;
+
+// Data of this size have left the last-level cache before anyone can read them from it.
+constexpr size_t kStreamedBytes = size_t{64} << 20;
+
+// Fewer elements than this take less time than it takes to wake another thread.
+constexpr size_t kElementsPerTask = 16384;
 
 size_t DivideRoundUp(size_t n, size_t q) {
   return n / q + (n % q != 0);
 }
 
-// Storing the terms pays while they are still in the cache of the core when they are scaled. In place, a row must be
-// known to be within range before any of it is overwritten: a single tile is.
-bool StoresTerms(const smx_softmax_shape& shape, size_t l2_bytes) {
-  if (shape.in_place) return shape.channels <= SMX_TILE;
-  const size_t row_pair_bytes = 2 * sizeof(float);
-  return shape.channels <= l2_bytes / row_pair_bytes && shape.channels <= size_t{SMX_MAX_SPANS} * SMX_TILE;
+// Whether `elements` of this shape take at most `bytes`.
+bool Fits(const smx_softmax_shape& shape, size_t elements, size_t bytes) {
+  return elements <= bytes / shape.element_bytes;
 }
 
-smx_algorithm Algorithm(const smx_softmax_shape& shape, size_t l2_bytes) {
-  if (shape.channels <= SMX_BLOCK && shape.rows >= kRowsWorthAGroup) return smx_algorithm_several_rows;
-  return StoresTerms(shape, l2_bytes) ? smx_algorithm_store_and_rescale : smx_algorithm_two_pass;
+struct Choice {
+  smx_algorithm algorithm;
+  const char* reason;
+};
+
+Choice Choose(const smx_softmax_shape& shape, size_t stored_bytes, const smx_thresholds& thresholds) {
+  if (shape.rows >= kRowsWorthAGroup) {
+    if (shape.channels <= std::min<size_t>(thresholds.lane_channels, 2 * SMX_LANES)) {
+      return {smx_algorithm_rows_as_lanes, "rows are no longer than lane_channels"};
+    }
+    if (shape.channels <= std::min<size_t>(thresholds.grouped_channels, SMX_BLOCK)) {
+      return {smx_algorithm_several_rows, "rows are no longer than grouped_channels"};
+    }
+  }
+  if (shape.in_place && shape.channels > SMX_TILE) {
+    return {smx_algorithm_two_pass, "in place, a row is known to be within range only after its first pass"};
+  }
+  if (!Fits(shape, shape.channels, stored_bytes)) {
+    return {smx_algorithm_two_pass, "a row and its output are larger than stored_bytes"};
+  }
+  if (shape.channels > size_t{SMX_MAX_SPANS} * SMX_TILE) {
+    return {smx_algorithm_two_pass, "a row has more tiles than references are kept for"};
+  }
+  return {smx_algorithm_store_and_rescale, "a row and its output fit into stored_bytes"};
+}
+
+// Rows that are left when each thread has had as many as every other, if they are long enough to be split.
+size_t SplitRows(const smx_softmax_shape& shape, const smx_thresholds& thresholds, size_t threads) {
+  const bool is_long = shape.channels >= std::max<size_t>(thresholds.split_channels, 2 * SMX_TILE);
+  return threads > 1 && is_long ? shape.rows % threads : 0;
+}
+
+size_t RowsPerTask(const smx_softmax_shape& shape, smx_algorithm algorithm,
+                   const smx_thresholds& thresholds) {
+  const size_t rows = std::max<size_t>(1, DivideRoundUp(thresholds.task_elements, shape.channels));
+  if (algorithm != smx_algorithm_rows_as_lanes || rows < kRowsOfLargestGroup) return rows;
+  return rows / kRowsOfLargestGroup * kRowsOfLargestGroup;
 }
 
 }  // namespace
+
+struct smx_thresholds smx_default_thresholds(size_t l2_bytes, size_t last_level_bytes) {
+  const size_t l2 = l2_bytes != 0 ? l2_bytes : kDefaultL2Bytes;
+  smx_thresholds thresholds;
+  thresholds.lane_channels = 2 * SMX_LANES;
+  thresholds.grouped_channels = SMX_BLOCK;
+  thresholds.stored_bytes = std::max(l2, std::min(last_level_bytes, kLargestLastLevelShare));
+  thresholds.streamed_bytes = kStreamedBytes;
+  thresholds.split_channels = 2 * SMX_TILE;
+  thresholds.task_elements = kElementsPerTask;
+  return thresholds;
+}
 
 size_t smx_span_length(size_t channels) {
   const size_t tiles = DivideRoundUp(channels, SMX_TILE);
   return DivideRoundUp(tiles, SMX_MAX_SPANS) * SMX_TILE;
 }
 
-struct smx_softmax_plan smx_plan_softmax(const struct smx_softmax_shape* shape, size_t l2_bytes,
-                                         size_t threads) {
+struct smx_softmax_plan smx_plan_softmax(const struct smx_softmax_shape* shape,
+                                         const struct smx_thresholds* thresholds, size_t threads) {
+  const Choice choice = Choose(*shape, thresholds->stored_bytes, *thresholds);
   smx_softmax_plan plan;
-  plan.splits_rows = threads > 1 && shape->rows < threads && shape->channels >= 2 * SMX_TILE;
-  plan.algorithm = Algorithm(*shape, plan.splits_rows ? l2_bytes * threads : l2_bytes);
-  plan.streams_output = plan.algorithm == smx_algorithm_two_pass && !shape->in_place &&
-                        shape->channels >= kStreamedRowBytes / (2 * sizeof(float));
-  plan.rows_per_task = DivideRoundUp(kElementsPerTask, shape->channels);
+  plan.algorithm = choice.algorithm;
+  plan.reason = choice.reason;
+  plan.split_rows = SplitRows(*shape, *thresholds, threads);
+  plan.rows_per_task = RowsPerTask(*shape, choice.algorithm, *thresholds);
+  plan.streams_output = choice.algorithm == smx_algorithm_two_pass && !shape->in_place &&
+                        !Fits(*shape, shape->channels, thresholds->streamed_bytes - 1);
   return plan;
+}
+
+const char* smx_algorithm_name(enum smx_algorithm algorithm) {
+  constexpr const char* kNames[] = {"rows-as-lanes", "several-rows", "store-and-rescale", "two-pass"};
+  return kNames[algorithm];
 }

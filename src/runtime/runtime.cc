@@ -6,6 +6,7 @@
 
 #include <atomic>
 
+#include "src/plan/softmax_plan.h"
 #include "src/runtime/dispatch.h"
 #include "src/runtime/log.h"
 
@@ -22,13 +23,10 @@ void DeallocateByFree(void*, void* pointer) {
   free(pointer);
 }
 
-// A small core's, where cpuinfo does not know.
-constexpr size_t kDefaultL2Bytes = 256 * 1024;
-
-size_t L2Bytes(bool cpuinfo_ready) {
-  if (!cpuinfo_ready) return kDefaultL2Bytes;
+// Of one core; 0 where cpuinfo does not know.
+size_t L2Bytes() {
   const cpuinfo_cache* cache = cpuinfo_get_l2_cache(0);
-  if (cache == nullptr || cache->size == 0) return kDefaultL2Bytes;
+  if (cache == nullptr) return 0;
   return cache->processor_count > 2 ? cache->size / cache->processor_count : cache->size;
 }
 
@@ -38,7 +36,10 @@ void Initialize(const smx_allocator* allocator) {
   const bool cpuinfo_ready = cpuinfo_initialize();
   if (!cpuinfo_ready) smx_log_warning("cpuinfo failed to initialise: scalar kernels are used");
   runtime.isa = smx_dispatch(getenv("SMXPACK_ISA"), cpuinfo_ready, &runtime.microkernels);
-  runtime.l2_bytes = L2Bytes(cpuinfo_ready);
+  const size_t l2_bytes = cpuinfo_ready ? L2Bytes() : 0;
+  const size_t last_level_bytes = cpuinfo_ready ? cpuinfo_get_max_cache_size() : 0;
+  runtime.default_thresholds = smx_default_thresholds(l2_bytes, last_level_bytes);
+  runtime.thresholds = runtime.default_thresholds;
 }
 
 }  // namespace
@@ -66,6 +67,36 @@ enum smx_status smx_deinitialize(void) {
 
 const struct smx_runtime* smx_get_runtime(void) {
   return initialized.load(std::memory_order_acquire) ? &runtime : nullptr;
+}
+
+enum smx_status smx_get_thresholds(struct smx_thresholds* thresholds_out) {
+  if (thresholds_out == nullptr) {
+    smx_log_error("smx_get_thresholds: thresholds_out is NULL");
+    return smx_status_invalid_parameter;
+  }
+  if (smx_get_runtime() == nullptr) {
+    smx_log_error("smx_get_thresholds: the library is not initialised");
+    return smx_status_uninitialized;
+  }
+  pthread_mutex_lock(&runtime_mutex);
+  *thresholds_out = runtime.thresholds;
+  pthread_mutex_unlock(&runtime_mutex);
+  return smx_status_success;
+}
+
+enum smx_status smx_set_thresholds(const struct smx_thresholds* thresholds) {
+  if (smx_get_runtime() == nullptr) {
+    smx_log_error("smx_set_thresholds: the library is not initialised");
+    return smx_status_uninitialized;
+  }
+  if (thresholds != nullptr && (thresholds->streamed_bytes == 0 || thresholds->task_elements == 0)) {
+    smx_log_error("smx_set_thresholds: streamed_bytes or task_elements is 0");
+    return smx_status_invalid_parameter;
+  }
+  pthread_mutex_lock(&runtime_mutex);
+  runtime.thresholds = thresholds != nullptr ? *thresholds : runtime.default_thresholds;
+  pthread_mutex_unlock(&runtime_mutex);
+  return smx_status_success;
 }
 
 enum smx_status smx_get_isa(const char** name_out) {

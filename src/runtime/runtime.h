@@ -19,7 +19,8 @@ struct smx_runtime {
   struct smx_allocator allocator;
   const char* isa;
   struct smx_microkernels microkernels;
-  size_t l2_bytes;  // of one core
+  struct smx_thresholds default_thresholds;
+  struct smx_thresholds thresholds;  // changes: to be read by smx_get_thresholds
 };
 
 // NULL where the library is not initialised.

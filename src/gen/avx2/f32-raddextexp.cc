@@ -931,8 +931,8 @@ static inline void add_blocks_u32(const float* x, const struct smx_f32_reference
       {_mm256_setzero_ps(), _mm256_setzero_ps()},
   };
   for (size_t i = 0; i < 1024; i += 32) {
-    __builtin_prefetch(x + i + 2048);
-    __builtin_prefetch(x + i + 2064);
+    __builtin_prefetch(x + 2048 + i + 0);
+    __builtin_prefetch(x + 2048 + i + 16);
     const __m256 x0 = _mm256_loadu_ps(x + i + 0);
     const __m256 x1 = _mm256_loadu_ps(x + i + 8);
     const __m256 x2 = _mm256_loadu_ps(x + i + 16);
@@ -1071,8 +1071,8 @@ static inline void add_blocks_u64(const float* x, const struct smx_f32_reference
   };
   for (size_t i = 0; i < 1024; i += 64) {
     {
-      __builtin_prefetch(x + i + 2048);
-      __builtin_prefetch(x + i + 2064);
+      __builtin_prefetch(x + 2048 + i + 0);
+      __builtin_prefetch(x + 2048 + i + 16);
       const __m256 x0 = _mm256_loadu_ps(x + i + 0);
       const __m256 x1 = _mm256_loadu_ps(x + i + 8);
       const __m256 x2 = _mm256_loadu_ps(x + i + 16);
@@ -1143,8 +1143,8 @@ static inline void add_blocks_u64(const float* x, const struct smx_f32_reference
       add_compensated(&block_hi[0][1], &block_lo[0][1], _mm256_add_ps(e1, e3));
     }
     {
-      __builtin_prefetch(x + i + 2080);
-      __builtin_prefetch(x + i + 2096);
+      __builtin_prefetch(x + 2048 + i + 32);
+      __builtin_prefetch(x + 2048 + i + 48);
       const __m256 x0 = _mm256_loadu_ps(x + i + 32);
       const __m256 x1 = _mm256_loadu_ps(x + i + 40);
       const __m256 x2 = _mm256_loadu_ps(x + i + 48);
@@ -1284,8 +1284,8 @@ static inline void add_blocks_u128(const float* x, const struct smx_f32_referenc
   };
   for (size_t i = 0; i < 1024; i += 128) {
     {
-      __builtin_prefetch(x + i + 2048);
-      __builtin_prefetch(x + i + 2064);
+      __builtin_prefetch(x + 2048 + i + 0);
+      __builtin_prefetch(x + 2048 + i + 16);
       const __m256 x0 = _mm256_loadu_ps(x + i + 0);
       const __m256 x1 = _mm256_loadu_ps(x + i + 8);
       const __m256 x2 = _mm256_loadu_ps(x + i + 16);
@@ -1356,8 +1356,8 @@ static inline void add_blocks_u128(const float* x, const struct smx_f32_referenc
       add_compensated(&block_hi[0][1], &block_lo[0][1], _mm256_add_ps(e1, e3));
     }
     {
-      __builtin_prefetch(x + i + 2080);
-      __builtin_prefetch(x + i + 2096);
+      __builtin_prefetch(x + 2048 + i + 32);
+      __builtin_prefetch(x + 2048 + i + 48);
       const __m256 x0 = _mm256_loadu_ps(x + i + 32);
       const __m256 x1 = _mm256_loadu_ps(x + i + 40);
       const __m256 x2 = _mm256_loadu_ps(x + i + 48);
@@ -1428,8 +1428,8 @@ static inline void add_blocks_u128(const float* x, const struct smx_f32_referenc
       add_compensated(&block_hi[0][1], &block_lo[0][1], _mm256_add_ps(e1, e3));
     }
     {
-      __builtin_prefetch(x + i + 2112);
-      __builtin_prefetch(x + i + 2128);
+      __builtin_prefetch(x + 2048 + i + 64);
+      __builtin_prefetch(x + 2048 + i + 80);
       const __m256 x0 = _mm256_loadu_ps(x + i + 64);
       const __m256 x1 = _mm256_loadu_ps(x + i + 72);
       const __m256 x2 = _mm256_loadu_ps(x + i + 80);
@@ -1500,8 +1500,8 @@ static inline void add_blocks_u128(const float* x, const struct smx_f32_referenc
       add_compensated(&block_hi[0][1], &block_lo[0][1], _mm256_add_ps(e1, e3));
     }
     {
-      __builtin_prefetch(x + i + 2144);
-      __builtin_prefetch(x + i + 2160);
+      __builtin_prefetch(x + 2048 + i + 96);
+      __builtin_prefetch(x + 2048 + i + 112);
       const __m256 x0 = _mm256_loadu_ps(x + i + 96);
       const __m256 x1 = _mm256_loadu_ps(x + i + 104);
       const __m256 x2 = _mm256_loadu_ps(x + i + 112);
@@ -1644,8 +1644,8 @@ static inline void add_blocks_u64_acc2(const float* x, const struct smx_f32_refe
   };
   for (size_t i = 0; i < 1024; i += 32) {
     {
-      __builtin_prefetch(x + i + 3072);
-      __builtin_prefetch(x + i + 3088);
+      __builtin_prefetch(x + 3072 + i + 0);
+      __builtin_prefetch(x + 3072 + i + 16);
       const __m256 x0 = _mm256_loadu_ps(x + i + 0);
       const __m256 x1 = _mm256_loadu_ps(x + i + 8);
       const __m256 x2 = _mm256_loadu_ps(x + i + 16);
@@ -1716,8 +1716,8 @@ static inline void add_blocks_u64_acc2(const float* x, const struct smx_f32_refe
       add_compensated(&block_hi[0][1], &block_lo[0][1], _mm256_add_ps(e1, e3));
     }
     {
-      __builtin_prefetch(x + i + 4096);
-      __builtin_prefetch(x + i + 4112);
+      __builtin_prefetch(x + 3072 + i + 1024);
+      __builtin_prefetch(x + 3072 + i + 1040);
       const __m256 x0 = _mm256_loadu_ps(x + i + 1024);
       const __m256 x1 = _mm256_loadu_ps(x + i + 1032);
       const __m256 x2 = _mm256_loadu_ps(x + i + 1040);
@@ -1865,8 +1865,8 @@ static inline void add_blocks_u128_acc2(const float* x, const struct smx_f32_ref
   };
   for (size_t i = 0; i < 1024; i += 64) {
     {
-      __builtin_prefetch(x + i + 3072);
-      __builtin_prefetch(x + i + 3088);
+      __builtin_prefetch(x + 3072 + i + 0);
+      __builtin_prefetch(x + 3072 + i + 16);
       const __m256 x0 = _mm256_loadu_ps(x + i + 0);
       const __m256 x1 = _mm256_loadu_ps(x + i + 8);
       const __m256 x2 = _mm256_loadu_ps(x + i + 16);
@@ -1937,8 +1937,8 @@ static inline void add_blocks_u128_acc2(const float* x, const struct smx_f32_ref
       add_compensated(&block_hi[0][1], &block_lo[0][1], _mm256_add_ps(e1, e3));
     }
     {
-      __builtin_prefetch(x + i + 4096);
-      __builtin_prefetch(x + i + 4112);
+      __builtin_prefetch(x + 3072 + i + 1024);
+      __builtin_prefetch(x + 3072 + i + 1040);
       const __m256 x0 = _mm256_loadu_ps(x + i + 1024);
       const __m256 x1 = _mm256_loadu_ps(x + i + 1032);
       const __m256 x2 = _mm256_loadu_ps(x + i + 1040);
@@ -2009,8 +2009,8 @@ static inline void add_blocks_u128_acc2(const float* x, const struct smx_f32_ref
       add_compensated(&block_hi[1][1], &block_lo[1][1], _mm256_add_ps(e1, e3));
     }
     {
-      __builtin_prefetch(x + i + 3104);
-      __builtin_prefetch(x + i + 3120);
+      __builtin_prefetch(x + 3072 + i + 32);
+      __builtin_prefetch(x + 3072 + i + 48);
       const __m256 x0 = _mm256_loadu_ps(x + i + 32);
       const __m256 x1 = _mm256_loadu_ps(x + i + 40);
       const __m256 x2 = _mm256_loadu_ps(x + i + 48);
@@ -2081,8 +2081,8 @@ static inline void add_blocks_u128_acc2(const float* x, const struct smx_f32_ref
       add_compensated(&block_hi[0][1], &block_lo[0][1], _mm256_add_ps(e1, e3));
     }
     {
-      __builtin_prefetch(x + i + 4128);
-      __builtin_prefetch(x + i + 4144);
+      __builtin_prefetch(x + 3072 + i + 1056);
+      __builtin_prefetch(x + 3072 + i + 1072);
       const __m256 x0 = _mm256_loadu_ps(x + i + 1056);
       const __m256 x1 = _mm256_loadu_ps(x + i + 1064);
       const __m256 x2 = _mm256_loadu_ps(x + i + 1072);
@@ -2234,8 +2234,8 @@ static inline void add_blocks_u128_acc4(const float* x, const struct smx_f32_ref
   };
   for (size_t i = 0; i < 1024; i += 32) {
     {
-      __builtin_prefetch(x + i + 5120);
-      __builtin_prefetch(x + i + 5136);
+      __builtin_prefetch(x + 5120 + i + 0);
+      __builtin_prefetch(x + 5120 + i + 16);
       const __m256 x0 = _mm256_loadu_ps(x + i + 0);
       const __m256 x1 = _mm256_loadu_ps(x + i + 8);
       const __m256 x2 = _mm256_loadu_ps(x + i + 16);
@@ -2306,8 +2306,8 @@ static inline void add_blocks_u128_acc4(const float* x, const struct smx_f32_ref
       add_compensated(&block_hi[0][1], &block_lo[0][1], _mm256_add_ps(e1, e3));
     }
     {
-      __builtin_prefetch(x + i + 6144);
-      __builtin_prefetch(x + i + 6160);
+      __builtin_prefetch(x + 5120 + i + 1024);
+      __builtin_prefetch(x + 5120 + i + 1040);
       const __m256 x0 = _mm256_loadu_ps(x + i + 1024);
       const __m256 x1 = _mm256_loadu_ps(x + i + 1032);
       const __m256 x2 = _mm256_loadu_ps(x + i + 1040);
@@ -2378,8 +2378,8 @@ static inline void add_blocks_u128_acc4(const float* x, const struct smx_f32_ref
       add_compensated(&block_hi[1][1], &block_lo[1][1], _mm256_add_ps(e1, e3));
     }
     {
-      __builtin_prefetch(x + i + 7168);
-      __builtin_prefetch(x + i + 7184);
+      __builtin_prefetch(x + 5120 + i + 2048);
+      __builtin_prefetch(x + 5120 + i + 2064);
       const __m256 x0 = _mm256_loadu_ps(x + i + 2048);
       const __m256 x1 = _mm256_loadu_ps(x + i + 2056);
       const __m256 x2 = _mm256_loadu_ps(x + i + 2064);
@@ -2450,8 +2450,8 @@ static inline void add_blocks_u128_acc4(const float* x, const struct smx_f32_ref
       add_compensated(&block_hi[2][1], &block_lo[2][1], _mm256_add_ps(e1, e3));
     }
     {
-      __builtin_prefetch(x + i + 8192);
-      __builtin_prefetch(x + i + 8208);
+      __builtin_prefetch(x + 5120 + i + 3072);
+      __builtin_prefetch(x + 5120 + i + 3088);
       const __m256 x0 = _mm256_loadu_ps(x + i + 3072);
       const __m256 x1 = _mm256_loadu_ps(x + i + 3080);
       const __m256 x2 = _mm256_loadu_ps(x + i + 3088);

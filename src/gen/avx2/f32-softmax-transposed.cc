@@ -289,9 +289,10 @@ extern "C" void smx_f32_softmax_transposed_ukernel__avx2_u32(size_t rows, size_t
   if (n < 1 || n > 32) __builtin_unreachable();
   const __m256 mantissas = _mm256_loadu_ps((const float*)smx_exp2_mantissas);
   const __m256 residuals = _mm256_loadu_ps((const float*)smx_exp2_residuals);
-  for (*done = 0; *done < rows; *done += 8) {
-    const size_t count = rows - *done < 8 ? rows - *done : 8;
-    const size_t groups = (count - 1) / 8 + 1;
+  *done = 0;
+  while (*done < rows) {
+    size_t count = rows - *done < 8 ? rows - *done : 8;
+    size_t groups = (count - 1) / 8 + 1;
     group<const float> x_groups[1];
     group<float> y_groups[1];
     for (size_t g = 0; g < groups; g++) {
@@ -300,26 +301,38 @@ extern "C" void smx_f32_softmax_transposed_ukernel__avx2_u32(size_t rows, size_t
     }
     // Rows that do not fill the lanes are copied to where they do.
     float padded[8][32];
-    const size_t rest = count % 8;
-    if (rest > 0) {
+    if (count % 8 > 0) {
       memset(padded, 0, sizeof(padded));
-      for (size_t r = 0; r < rest; r++)
+      for (size_t r = 0; r < count % 8; r++)
         memcpy(padded[r], x_groups[groups - 1].rows + r * x_stride, n * sizeof(float));
       x_groups[groups - 1] = {padded[0], 32};
-      y_groups[groups - 1] = {padded[0], 32};
     }
 
     // Step by step for all groups, for what is done to one has to wait at each step.
-    __m256 e[1][36], lower[1], bias[1];
+    __m256 e[1][36], max[1], lower[1], bias[1];
     for (size_t g = 0; g < groups; g++) {
       for (size_t j = 0; j < n; j += 4)
         avx2_load_columns(x_groups[g].rows + j, x_groups[g].stride, (ptrdiff_t)(n - j), e[g] + j);
     }
+    bool stops = false;
     for (size_t g = 0; g < groups; g++) {
-      __m256 max = e[g][0];
-      for (size_t j = 1; j < n; j++) max = _mm256_max_ps(max, e[g][j]);
-      if (!(avx2_all_within(max, _mm256_set1_ps(smx_range)))) return;
-      references(max, &lower[g], &bias[g]);
+      max[g] = e[g][0];
+      for (size_t j = 1; j < n; j++) max[g] = _mm256_max_ps(max[g], e[g][j]);
+      if (!(avx2_all_within(max[g], _mm256_set1_ps(smx_range)))) {
+        float maxima[8];
+        _mm256_storeu_ps(maxima, max[g]);
+        count = g * 8 + smx_rows_within_range(count - g * 8, maxima);
+        if (count == 0) return;
+        groups = (count - 1) / 8 + 1;
+        stops = true;
+        break;
+      }
+    }
+    const size_t rest = count % 8;
+    if (rest > 0) y_groups[groups - 1] = {padded[0], 32};
+
+    for (size_t g = 0; g < groups; g++) {
+      references(max[g], &lower[g], &bias[g]);
       for (size_t j = n; j % 4 != 0; j++) e[g][j] = lower[g];
     }
     for (size_t g = 0; g < groups; g++) exponentials_4(n, e[g], lower[g], bias[g], mantissas, residuals);
@@ -345,10 +358,11 @@ extern "C" void smx_f32_softmax_transposed_ukernel__avx2_u32(size_t rows, size_t
     }
     for (size_t r = 0; r < rest; r++)
       memcpy(y + ((groups - 1) * 8 + r) * y_stride, padded[r], n * sizeof(float));
-    x += 8 * x_stride;
-    y += 8 * y_stride;
+    *done += count;
+    if (stops) return;
+    x += count * x_stride;
+    y += count * y_stride;
   }
-  *done = rows;
 }
 
 extern "C" void smx_f32_softmax_transposed_ukernel__avx2_u64(size_t rows, size_t n, const float* x,
@@ -357,9 +371,10 @@ extern "C" void smx_f32_softmax_transposed_ukernel__avx2_u64(size_t rows, size_t
   if (n < 1 || n > 32) __builtin_unreachable();
   const __m256 mantissas = _mm256_loadu_ps((const float*)smx_exp2_mantissas);
   const __m256 residuals = _mm256_loadu_ps((const float*)smx_exp2_residuals);
-  for (*done = 0; *done < rows; *done += 8) {
-    const size_t count = rows - *done < 8 ? rows - *done : 8;
-    const size_t groups = (count - 1) / 8 + 1;
+  *done = 0;
+  while (*done < rows) {
+    size_t count = rows - *done < 8 ? rows - *done : 8;
+    size_t groups = (count - 1) / 8 + 1;
     group<const float> x_groups[1];
     group<float> y_groups[1];
     for (size_t g = 0; g < groups; g++) {
@@ -368,26 +383,38 @@ extern "C" void smx_f32_softmax_transposed_ukernel__avx2_u64(size_t rows, size_t
     }
     // Rows that do not fill the lanes are copied to where they do.
     float padded[8][32];
-    const size_t rest = count % 8;
-    if (rest > 0) {
+    if (count % 8 > 0) {
       memset(padded, 0, sizeof(padded));
-      for (size_t r = 0; r < rest; r++)
+      for (size_t r = 0; r < count % 8; r++)
         memcpy(padded[r], x_groups[groups - 1].rows + r * x_stride, n * sizeof(float));
       x_groups[groups - 1] = {padded[0], 32};
-      y_groups[groups - 1] = {padded[0], 32};
     }
 
     // Step by step for all groups, for what is done to one has to wait at each step.
-    __m256 e[1][40], lower[1], bias[1];
+    __m256 e[1][40], max[1], lower[1], bias[1];
     for (size_t g = 0; g < groups; g++) {
       for (size_t j = 0; j < n; j += 4)
         avx2_load_columns(x_groups[g].rows + j, x_groups[g].stride, (ptrdiff_t)(n - j), e[g] + j);
     }
+    bool stops = false;
     for (size_t g = 0; g < groups; g++) {
-      __m256 max = e[g][0];
-      for (size_t j = 1; j < n; j++) max = _mm256_max_ps(max, e[g][j]);
-      if (!(avx2_all_within(max, _mm256_set1_ps(smx_range)))) return;
-      references(max, &lower[g], &bias[g]);
+      max[g] = e[g][0];
+      for (size_t j = 1; j < n; j++) max[g] = _mm256_max_ps(max[g], e[g][j]);
+      if (!(avx2_all_within(max[g], _mm256_set1_ps(smx_range)))) {
+        float maxima[8];
+        _mm256_storeu_ps(maxima, max[g]);
+        count = g * 8 + smx_rows_within_range(count - g * 8, maxima);
+        if (count == 0) return;
+        groups = (count - 1) / 8 + 1;
+        stops = true;
+        break;
+      }
+    }
+    const size_t rest = count % 8;
+    if (rest > 0) y_groups[groups - 1] = {padded[0], 32};
+
+    for (size_t g = 0; g < groups; g++) {
+      references(max[g], &lower[g], &bias[g]);
       for (size_t j = n; j % 8 != 0; j++) e[g][j] = lower[g];
     }
     for (size_t g = 0; g < groups; g++) exponentials_8(n, e[g], lower[g], bias[g], mantissas, residuals);
@@ -413,10 +440,11 @@ extern "C" void smx_f32_softmax_transposed_ukernel__avx2_u64(size_t rows, size_t
     }
     for (size_t r = 0; r < rest; r++)
       memcpy(y + ((groups - 1) * 8 + r) * y_stride, padded[r], n * sizeof(float));
-    x += 8 * x_stride;
-    y += 8 * y_stride;
+    *done += count;
+    if (stops) return;
+    x += count * x_stride;
+    y += count * y_stride;
   }
-  *done = rows;
 }
 
 extern "C" void smx_f32_softmax_transposed_ukernel__avx2_u64_acc2(size_t rows, size_t n, const float* x,
@@ -425,9 +453,10 @@ extern "C" void smx_f32_softmax_transposed_ukernel__avx2_u64_acc2(size_t rows, s
   if (n < 1 || n > 32) __builtin_unreachable();
   const __m256 mantissas = _mm256_loadu_ps((const float*)smx_exp2_mantissas);
   const __m256 residuals = _mm256_loadu_ps((const float*)smx_exp2_residuals);
-  for (*done = 0; *done < rows; *done += 16) {
-    const size_t count = rows - *done < 16 ? rows - *done : 16;
-    const size_t groups = (count - 1) / 8 + 1;
+  *done = 0;
+  while (*done < rows) {
+    size_t count = rows - *done < 16 ? rows - *done : 16;
+    size_t groups = (count - 1) / 8 + 1;
     group<const float> x_groups[2];
     group<float> y_groups[2];
     for (size_t g = 0; g < groups; g++) {
@@ -436,26 +465,38 @@ extern "C" void smx_f32_softmax_transposed_ukernel__avx2_u64_acc2(size_t rows, s
     }
     // Rows that do not fill the lanes are copied to where they do.
     float padded[8][32];
-    const size_t rest = count % 8;
-    if (rest > 0) {
+    if (count % 8 > 0) {
       memset(padded, 0, sizeof(padded));
-      for (size_t r = 0; r < rest; r++)
+      for (size_t r = 0; r < count % 8; r++)
         memcpy(padded[r], x_groups[groups - 1].rows + r * x_stride, n * sizeof(float));
       x_groups[groups - 1] = {padded[0], 32};
-      y_groups[groups - 1] = {padded[0], 32};
     }
 
     // Step by step for all groups, for what is done to one has to wait at each step.
-    __m256 e[2][36], lower[2], bias[2];
+    __m256 e[2][36], max[2], lower[2], bias[2];
     for (size_t g = 0; g < groups; g++) {
       for (size_t j = 0; j < n; j += 4)
         avx2_load_columns(x_groups[g].rows + j, x_groups[g].stride, (ptrdiff_t)(n - j), e[g] + j);
     }
+    bool stops = false;
     for (size_t g = 0; g < groups; g++) {
-      __m256 max = e[g][0];
-      for (size_t j = 1; j < n; j++) max = _mm256_max_ps(max, e[g][j]);
-      if (!(avx2_all_within(max, _mm256_set1_ps(smx_range)))) return;
-      references(max, &lower[g], &bias[g]);
+      max[g] = e[g][0];
+      for (size_t j = 1; j < n; j++) max[g] = _mm256_max_ps(max[g], e[g][j]);
+      if (!(avx2_all_within(max[g], _mm256_set1_ps(smx_range)))) {
+        float maxima[8];
+        _mm256_storeu_ps(maxima, max[g]);
+        count = g * 8 + smx_rows_within_range(count - g * 8, maxima);
+        if (count == 0) return;
+        groups = (count - 1) / 8 + 1;
+        stops = true;
+        break;
+      }
+    }
+    const size_t rest = count % 8;
+    if (rest > 0) y_groups[groups - 1] = {padded[0], 32};
+
+    for (size_t g = 0; g < groups; g++) {
+      references(max[g], &lower[g], &bias[g]);
       for (size_t j = n; j % 4 != 0; j++) e[g][j] = lower[g];
     }
     for (size_t g = 0; g < groups; g++) exponentials_4(n, e[g], lower[g], bias[g], mantissas, residuals);
@@ -481,10 +522,11 @@ extern "C" void smx_f32_softmax_transposed_ukernel__avx2_u64_acc2(size_t rows, s
     }
     for (size_t r = 0; r < rest; r++)
       memcpy(y + ((groups - 1) * 8 + r) * y_stride, padded[r], n * sizeof(float));
-    x += 16 * x_stride;
-    y += 16 * y_stride;
+    *done += count;
+    if (stops) return;
+    x += count * x_stride;
+    y += count * y_stride;
   }
-  *done = rows;
 }
 
 extern "C" void smx_f32_softmax_transposed_ukernel__avx2_u128_acc2(size_t rows, size_t n, const float* x,
@@ -493,9 +535,10 @@ extern "C" void smx_f32_softmax_transposed_ukernel__avx2_u128_acc2(size_t rows, 
   if (n < 1 || n > 32) __builtin_unreachable();
   const __m256 mantissas = _mm256_loadu_ps((const float*)smx_exp2_mantissas);
   const __m256 residuals = _mm256_loadu_ps((const float*)smx_exp2_residuals);
-  for (*done = 0; *done < rows; *done += 16) {
-    const size_t count = rows - *done < 16 ? rows - *done : 16;
-    const size_t groups = (count - 1) / 8 + 1;
+  *done = 0;
+  while (*done < rows) {
+    size_t count = rows - *done < 16 ? rows - *done : 16;
+    size_t groups = (count - 1) / 8 + 1;
     group<const float> x_groups[2];
     group<float> y_groups[2];
     for (size_t g = 0; g < groups; g++) {
@@ -504,26 +547,38 @@ extern "C" void smx_f32_softmax_transposed_ukernel__avx2_u128_acc2(size_t rows, 
     }
     // Rows that do not fill the lanes are copied to where they do.
     float padded[8][32];
-    const size_t rest = count % 8;
-    if (rest > 0) {
+    if (count % 8 > 0) {
       memset(padded, 0, sizeof(padded));
-      for (size_t r = 0; r < rest; r++)
+      for (size_t r = 0; r < count % 8; r++)
         memcpy(padded[r], x_groups[groups - 1].rows + r * x_stride, n * sizeof(float));
       x_groups[groups - 1] = {padded[0], 32};
-      y_groups[groups - 1] = {padded[0], 32};
     }
 
     // Step by step for all groups, for what is done to one has to wait at each step.
-    __m256 e[2][40], lower[2], bias[2];
+    __m256 e[2][40], max[2], lower[2], bias[2];
     for (size_t g = 0; g < groups; g++) {
       for (size_t j = 0; j < n; j += 4)
         avx2_load_columns(x_groups[g].rows + j, x_groups[g].stride, (ptrdiff_t)(n - j), e[g] + j);
     }
+    bool stops = false;
     for (size_t g = 0; g < groups; g++) {
-      __m256 max = e[g][0];
-      for (size_t j = 1; j < n; j++) max = _mm256_max_ps(max, e[g][j]);
-      if (!(avx2_all_within(max, _mm256_set1_ps(smx_range)))) return;
-      references(max, &lower[g], &bias[g]);
+      max[g] = e[g][0];
+      for (size_t j = 1; j < n; j++) max[g] = _mm256_max_ps(max[g], e[g][j]);
+      if (!(avx2_all_within(max[g], _mm256_set1_ps(smx_range)))) {
+        float maxima[8];
+        _mm256_storeu_ps(maxima, max[g]);
+        count = g * 8 + smx_rows_within_range(count - g * 8, maxima);
+        if (count == 0) return;
+        groups = (count - 1) / 8 + 1;
+        stops = true;
+        break;
+      }
+    }
+    const size_t rest = count % 8;
+    if (rest > 0) y_groups[groups - 1] = {padded[0], 32};
+
+    for (size_t g = 0; g < groups; g++) {
+      references(max[g], &lower[g], &bias[g]);
       for (size_t j = n; j % 8 != 0; j++) e[g][j] = lower[g];
     }
     for (size_t g = 0; g < groups; g++) exponentials_8(n, e[g], lower[g], bias[g], mantissas, residuals);
@@ -549,10 +604,11 @@ extern "C" void smx_f32_softmax_transposed_ukernel__avx2_u128_acc2(size_t rows, 
     }
     for (size_t r = 0; r < rest; r++)
       memcpy(y + ((groups - 1) * 8 + r) * y_stride, padded[r], n * sizeof(float));
-    x += 16 * x_stride;
-    y += 16 * y_stride;
+    *done += count;
+    if (stops) return;
+    x += count * x_stride;
+    y += count * y_stride;
   }
-  *done = rows;
 }
 
 extern "C" void smx_f32_softmax_transposed_ukernel__avx2_u128_acc4(size_t rows, size_t n, const float* x,
@@ -561,9 +617,10 @@ extern "C" void smx_f32_softmax_transposed_ukernel__avx2_u128_acc4(size_t rows, 
   if (n < 1 || n > 32) __builtin_unreachable();
   const __m256 mantissas = _mm256_loadu_ps((const float*)smx_exp2_mantissas);
   const __m256 residuals = _mm256_loadu_ps((const float*)smx_exp2_residuals);
-  for (*done = 0; *done < rows; *done += 32) {
-    const size_t count = rows - *done < 32 ? rows - *done : 32;
-    const size_t groups = (count - 1) / 8 + 1;
+  *done = 0;
+  while (*done < rows) {
+    size_t count = rows - *done < 32 ? rows - *done : 32;
+    size_t groups = (count - 1) / 8 + 1;
     group<const float> x_groups[4];
     group<float> y_groups[4];
     for (size_t g = 0; g < groups; g++) {
@@ -572,26 +629,38 @@ extern "C" void smx_f32_softmax_transposed_ukernel__avx2_u128_acc4(size_t rows, 
     }
     // Rows that do not fill the lanes are copied to where they do.
     float padded[8][32];
-    const size_t rest = count % 8;
-    if (rest > 0) {
+    if (count % 8 > 0) {
       memset(padded, 0, sizeof(padded));
-      for (size_t r = 0; r < rest; r++)
+      for (size_t r = 0; r < count % 8; r++)
         memcpy(padded[r], x_groups[groups - 1].rows + r * x_stride, n * sizeof(float));
       x_groups[groups - 1] = {padded[0], 32};
-      y_groups[groups - 1] = {padded[0], 32};
     }
 
     // Step by step for all groups, for what is done to one has to wait at each step.
-    __m256 e[4][36], lower[4], bias[4];
+    __m256 e[4][36], max[4], lower[4], bias[4];
     for (size_t g = 0; g < groups; g++) {
       for (size_t j = 0; j < n; j += 4)
         avx2_load_columns(x_groups[g].rows + j, x_groups[g].stride, (ptrdiff_t)(n - j), e[g] + j);
     }
+    bool stops = false;
     for (size_t g = 0; g < groups; g++) {
-      __m256 max = e[g][0];
-      for (size_t j = 1; j < n; j++) max = _mm256_max_ps(max, e[g][j]);
-      if (!(avx2_all_within(max, _mm256_set1_ps(smx_range)))) return;
-      references(max, &lower[g], &bias[g]);
+      max[g] = e[g][0];
+      for (size_t j = 1; j < n; j++) max[g] = _mm256_max_ps(max[g], e[g][j]);
+      if (!(avx2_all_within(max[g], _mm256_set1_ps(smx_range)))) {
+        float maxima[8];
+        _mm256_storeu_ps(maxima, max[g]);
+        count = g * 8 + smx_rows_within_range(count - g * 8, maxima);
+        if (count == 0) return;
+        groups = (count - 1) / 8 + 1;
+        stops = true;
+        break;
+      }
+    }
+    const size_t rest = count % 8;
+    if (rest > 0) y_groups[groups - 1] = {padded[0], 32};
+
+    for (size_t g = 0; g < groups; g++) {
+      references(max[g], &lower[g], &bias[g]);
       for (size_t j = n; j % 4 != 0; j++) e[g][j] = lower[g];
     }
     for (size_t g = 0; g < groups; g++) exponentials_4(n, e[g], lower[g], bias[g], mantissas, residuals);
@@ -617,10 +686,11 @@ extern "C" void smx_f32_softmax_transposed_ukernel__avx2_u128_acc4(size_t rows, 
     }
     for (size_t r = 0; r < rest; r++)
       memcpy(y + ((groups - 1) * 8 + r) * y_stride, padded[r], n * sizeof(float));
-    x += 32 * x_stride;
-    y += 32 * y_stride;
+    *done += count;
+    if (stops) return;
+    x += count * x_stride;
+    y += count * y_stride;
   }
-  *done = rows;
 }
 
 extern "C" void smx_f32_softmax_transposed_ukernel__avx2_u256_acc4(size_t rows, size_t n, const float* x,
@@ -629,9 +699,10 @@ extern "C" void smx_f32_softmax_transposed_ukernel__avx2_u256_acc4(size_t rows, 
   if (n < 1 || n > 32) __builtin_unreachable();
   const __m256 mantissas = _mm256_loadu_ps((const float*)smx_exp2_mantissas);
   const __m256 residuals = _mm256_loadu_ps((const float*)smx_exp2_residuals);
-  for (*done = 0; *done < rows; *done += 32) {
-    const size_t count = rows - *done < 32 ? rows - *done : 32;
-    const size_t groups = (count - 1) / 8 + 1;
+  *done = 0;
+  while (*done < rows) {
+    size_t count = rows - *done < 32 ? rows - *done : 32;
+    size_t groups = (count - 1) / 8 + 1;
     group<const float> x_groups[4];
     group<float> y_groups[4];
     for (size_t g = 0; g < groups; g++) {
@@ -640,26 +711,38 @@ extern "C" void smx_f32_softmax_transposed_ukernel__avx2_u256_acc4(size_t rows, 
     }
     // Rows that do not fill the lanes are copied to where they do.
     float padded[8][32];
-    const size_t rest = count % 8;
-    if (rest > 0) {
+    if (count % 8 > 0) {
       memset(padded, 0, sizeof(padded));
-      for (size_t r = 0; r < rest; r++)
+      for (size_t r = 0; r < count % 8; r++)
         memcpy(padded[r], x_groups[groups - 1].rows + r * x_stride, n * sizeof(float));
       x_groups[groups - 1] = {padded[0], 32};
-      y_groups[groups - 1] = {padded[0], 32};
     }
 
     // Step by step for all groups, for what is done to one has to wait at each step.
-    __m256 e[4][40], lower[4], bias[4];
+    __m256 e[4][40], max[4], lower[4], bias[4];
     for (size_t g = 0; g < groups; g++) {
       for (size_t j = 0; j < n; j += 4)
         avx2_load_columns(x_groups[g].rows + j, x_groups[g].stride, (ptrdiff_t)(n - j), e[g] + j);
     }
+    bool stops = false;
     for (size_t g = 0; g < groups; g++) {
-      __m256 max = e[g][0];
-      for (size_t j = 1; j < n; j++) max = _mm256_max_ps(max, e[g][j]);
-      if (!(avx2_all_within(max, _mm256_set1_ps(smx_range)))) return;
-      references(max, &lower[g], &bias[g]);
+      max[g] = e[g][0];
+      for (size_t j = 1; j < n; j++) max[g] = _mm256_max_ps(max[g], e[g][j]);
+      if (!(avx2_all_within(max[g], _mm256_set1_ps(smx_range)))) {
+        float maxima[8];
+        _mm256_storeu_ps(maxima, max[g]);
+        count = g * 8 + smx_rows_within_range(count - g * 8, maxima);
+        if (count == 0) return;
+        groups = (count - 1) / 8 + 1;
+        stops = true;
+        break;
+      }
+    }
+    const size_t rest = count % 8;
+    if (rest > 0) y_groups[groups - 1] = {padded[0], 32};
+
+    for (size_t g = 0; g < groups; g++) {
+      references(max[g], &lower[g], &bias[g]);
       for (size_t j = n; j % 8 != 0; j++) e[g][j] = lower[g];
     }
     for (size_t g = 0; g < groups; g++) exponentials_8(n, e[g], lower[g], bias[g], mantissas, residuals);
@@ -685,10 +768,11 @@ extern "C" void smx_f32_softmax_transposed_ukernel__avx2_u256_acc4(size_t rows, 
     }
     for (size_t r = 0; r < rest; r++)
       memcpy(y + ((groups - 1) * 8 + r) * y_stride, padded[r], n * sizeof(float));
-    x += 32 * x_stride;
-    y += 32 * y_stride;
+    *done += count;
+    if (stops) return;
+    x += count * x_stride;
+    y += count * y_stride;
   }
-  *done = rows;
 }
 
 extern "C" void smx_f32_softmax_transposed_ukernel__avx2_u256_acc8(size_t rows, size_t n, const float* x,
@@ -697,9 +781,10 @@ extern "C" void smx_f32_softmax_transposed_ukernel__avx2_u256_acc8(size_t rows, 
   if (n < 1 || n > 32) __builtin_unreachable();
   const __m256 mantissas = _mm256_loadu_ps((const float*)smx_exp2_mantissas);
   const __m256 residuals = _mm256_loadu_ps((const float*)smx_exp2_residuals);
-  for (*done = 0; *done < rows; *done += 64) {
-    const size_t count = rows - *done < 64 ? rows - *done : 64;
-    const size_t groups = (count - 1) / 8 + 1;
+  *done = 0;
+  while (*done < rows) {
+    size_t count = rows - *done < 64 ? rows - *done : 64;
+    size_t groups = (count - 1) / 8 + 1;
     group<const float> x_groups[8];
     group<float> y_groups[8];
     for (size_t g = 0; g < groups; g++) {
@@ -708,26 +793,38 @@ extern "C" void smx_f32_softmax_transposed_ukernel__avx2_u256_acc8(size_t rows, 
     }
     // Rows that do not fill the lanes are copied to where they do.
     float padded[8][32];
-    const size_t rest = count % 8;
-    if (rest > 0) {
+    if (count % 8 > 0) {
       memset(padded, 0, sizeof(padded));
-      for (size_t r = 0; r < rest; r++)
+      for (size_t r = 0; r < count % 8; r++)
         memcpy(padded[r], x_groups[groups - 1].rows + r * x_stride, n * sizeof(float));
       x_groups[groups - 1] = {padded[0], 32};
-      y_groups[groups - 1] = {padded[0], 32};
     }
 
     // Step by step for all groups, for what is done to one has to wait at each step.
-    __m256 e[8][36], lower[8], bias[8];
+    __m256 e[8][36], max[8], lower[8], bias[8];
     for (size_t g = 0; g < groups; g++) {
       for (size_t j = 0; j < n; j += 4)
         avx2_load_columns(x_groups[g].rows + j, x_groups[g].stride, (ptrdiff_t)(n - j), e[g] + j);
     }
+    bool stops = false;
     for (size_t g = 0; g < groups; g++) {
-      __m256 max = e[g][0];
-      for (size_t j = 1; j < n; j++) max = _mm256_max_ps(max, e[g][j]);
-      if (!(avx2_all_within(max, _mm256_set1_ps(smx_range)))) return;
-      references(max, &lower[g], &bias[g]);
+      max[g] = e[g][0];
+      for (size_t j = 1; j < n; j++) max[g] = _mm256_max_ps(max[g], e[g][j]);
+      if (!(avx2_all_within(max[g], _mm256_set1_ps(smx_range)))) {
+        float maxima[8];
+        _mm256_storeu_ps(maxima, max[g]);
+        count = g * 8 + smx_rows_within_range(count - g * 8, maxima);
+        if (count == 0) return;
+        groups = (count - 1) / 8 + 1;
+        stops = true;
+        break;
+      }
+    }
+    const size_t rest = count % 8;
+    if (rest > 0) y_groups[groups - 1] = {padded[0], 32};
+
+    for (size_t g = 0; g < groups; g++) {
+      references(max[g], &lower[g], &bias[g]);
       for (size_t j = n; j % 4 != 0; j++) e[g][j] = lower[g];
     }
     for (size_t g = 0; g < groups; g++) exponentials_4(n, e[g], lower[g], bias[g], mantissas, residuals);
@@ -753,8 +850,9 @@ extern "C" void smx_f32_softmax_transposed_ukernel__avx2_u256_acc8(size_t rows, 
     }
     for (size_t r = 0; r < rest; r++)
       memcpy(y + ((groups - 1) * 8 + r) * y_stride, padded[r], n * sizeof(float));
-    x += 64 * x_stride;
-    y += 64 * y_stride;
+    *done += count;
+    if (stops) return;
+    x += count * x_stride;
+    y += count * y_stride;
   }
-  *done = rows;
 }

@@ -82,9 +82,10 @@ static inline __m256 lane_maxima(size_t n, const float* x) {
 }
 
 // The terms of a row, and their sums in 16 lanes, folded to those of a vector. The last n % 32 terms go to
-// `tail`, the others to y: what a masked store has written cannot be forwarded to the load that follows soon.
-static inline void sum_row_32(size_t n, const float* x, float* y, float* tail, __m256 lower, __m256 bias,
-                              __m256 anchor, __m256* hi, __m256* lo) {
+// `tail`, the others to y: what a masked store has written cannot be forwarded to the load that follows soon. The row of the next
+// group that is as long as this one is asked for.
+static inline void sum_row_32(size_t n, const float* x, float* y, float* tail, const float* next,
+                              __m256 lower, __m256 bias, __m256 anchor, __m256* hi, __m256* lo) {
   const __m256 mantissas = _mm256_loadu_ps((const float*)smx_exp2_mantissas);
   const __m256 residuals = _mm256_loadu_ps((const float*)smx_exp2_residuals);
   __m256 block_hi[2] = {anchor, anchor};
@@ -92,6 +93,8 @@ static inline void sum_row_32(size_t n, const float* x, float* y, float* tail, _
 
   size_t i = 0;
   for (; i + 32 <= n; i += 32) {
+    __builtin_prefetch(next + i + 0);
+    __builtin_prefetch(next + i + 16);
     const __m256 x0 = _mm256_loadu_ps(x + i + 0);
     const __m256 x1 = _mm256_loadu_ps(x + i + 8);
     const __m256 x2 = _mm256_loadu_ps(x + i + 16);
@@ -236,8 +239,8 @@ static inline void sum_row_32(size_t n, const float* x, float* y, float* tail, _
   *lo = block_lo[0];
 }
 
-static inline void sum_row_64(size_t n, const float* x, float* y, float* tail, __m256 lower, __m256 bias,
-                              __m256 anchor, __m256* hi, __m256* lo) {
+static inline void sum_row_64(size_t n, const float* x, float* y, float* tail, const float* next,
+                              __m256 lower, __m256 bias, __m256 anchor, __m256* hi, __m256* lo) {
   const __m256 mantissas = _mm256_loadu_ps((const float*)smx_exp2_mantissas);
   const __m256 residuals = _mm256_loadu_ps((const float*)smx_exp2_residuals);
   __m256 block_hi[2] = {anchor, anchor};
@@ -246,6 +249,8 @@ static inline void sum_row_64(size_t n, const float* x, float* y, float* tail, _
   size_t i = 0;
   for (; i + 64 <= n; i += 64) {
     {
+      __builtin_prefetch(next + i + 0);
+      __builtin_prefetch(next + i + 16);
       const __m256 x0 = _mm256_loadu_ps(x + i + 0);
       const __m256 x1 = _mm256_loadu_ps(x + i + 8);
       const __m256 x2 = _mm256_loadu_ps(x + i + 16);
@@ -314,6 +319,8 @@ static inline void sum_row_64(size_t n, const float* x, float* y, float* tail, _
       add_compensated(&block_hi[1], &block_lo[1], _mm256_add_ps(e1, e3));
     }
     {
+      __builtin_prefetch(next + i + 32);
+      __builtin_prefetch(next + i + 48);
       const __m256 x0 = _mm256_loadu_ps(x + i + 32);
       const __m256 x1 = _mm256_loadu_ps(x + i + 40);
       const __m256 x2 = _mm256_loadu_ps(x + i + 48);
@@ -383,6 +390,8 @@ static inline void sum_row_64(size_t n, const float* x, float* y, float* tail, _
     }
   }
   for (; i + 32 <= n; i += 32) {
+    __builtin_prefetch(next + i + 0);
+    __builtin_prefetch(next + i + 16);
     const __m256 x0 = _mm256_loadu_ps(x + i + 0);
     const __m256 x1 = _mm256_loadu_ps(x + i + 8);
     const __m256 x2 = _mm256_loadu_ps(x + i + 16);
@@ -552,8 +561,9 @@ static inline void scale_row(size_t n, float* y, const float* tail, __m256 hi, _
 extern "C" void smx_f32_softmax_ukernel__avx2_u32_acc16(size_t rows, size_t n, const float* x,
                                                         size_t x_stride, float* y, size_t y_stride,
                                                         size_t* done) {
-  for (*done = 0; *done < rows; *done += 16) {
-    const size_t count = rows - *done < 16 ? rows - *done : 16;
+  *done = 0;
+  while (*done < rows) {
+    size_t count = rows - *done < 16 ? rows - *done : 16;
     __m256 max[16] = {_mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(),
                       _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(),
                       _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(),
@@ -584,8 +594,18 @@ extern "C" void smx_f32_softmax_ukernel__avx2_u32_acc16(size_t rows, size_t n, c
     max[9] =
         _mm256_max_ps(_mm256_shuffle_ps(max[10], max[11], 0x44), _mm256_shuffle_ps(max[10], max[11], 0xEE));
     max[8] = _mm256_max_ps(_mm256_shuffle_ps(max[8], max[9], 0x88), _mm256_shuffle_ps(max[8], max[9], 0xDD));
-    if (!(avx2_all_within(max[0], _mm256_set1_ps(smx_range)))) return;
-    if (!(avx2_all_within(max[8], _mm256_set1_ps(smx_range)))) return;
+    bool stops = false;
+    if (!(avx2_all_within(max[0], _mm256_set1_ps(smx_range))) ||
+        !(avx2_all_within(max[8], _mm256_set1_ps(smx_range)))) {
+      float maxima[16];
+      _mm256_storeu_ps(maxima + 0, max[0]);
+      _mm256_storeu_ps(maxima + 8, max[8]);
+      size_t r = 0;
+      while (r < count && smx_is_in_range(maxima[r / 8 * 8 + (r % 8) % 2 * 4 + (r % 8) / 2])) r++;
+      if (r == 0) return;
+      stops = r < count;
+      count = r;
+    }
 
     float lower[16], bias[16];
     {
@@ -613,8 +633,8 @@ extern "C" void smx_f32_softmax_ukernel__avx2_u32_acc16(size_t rows, size_t n, c
     const __m256 anchor = _mm256_set1_ps(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r / 8 * 8 + (r % 8) % 2 * 4 + (r % 8) / 2;
-      sum_row_32(n, x + r * x_stride, y + r * y_stride, tails[r], _mm256_set1_ps(lower[lane]),
-                 _mm256_set1_ps(bias[lane]), anchor, &hi[r], &lo[r]);
+      sum_row_32(n, x + r * x_stride, y + r * y_stride, tails[r], x + (r + 16) * x_stride,
+                 _mm256_set1_ps(lower[lane]), _mm256_set1_ps(bias[lane]), anchor, &hi[r], &lo[r]);
     }
 
     {
@@ -729,16 +749,18 @@ extern "C" void smx_f32_softmax_ukernel__avx2_u32_acc16(size_t rows, size_t n, c
       scale_row(n, y + r * y_stride, tails[r], _mm256_set1_ps(row_hi[lane]), _mm256_set1_ps(row_lo[lane]));
       if (row_hi[lane] != row_hi[lane]) smx_fill_nan(n, y + r * y_stride);
     }
-    x += 16 * x_stride;
-    y += 16 * y_stride;
+    *done += count;
+    if (stops) return;
+    x += count * x_stride;
+    y += count * y_stride;
   }
-  *done = rows;
 }
 
 extern "C" void smx_f32_softmax_ukernel__avx2_u32_acc8(size_t rows, size_t n, const float* x, size_t x_stride,
                                                        float* y, size_t y_stride, size_t* done) {
-  for (*done = 0; *done < rows; *done += 8) {
-    const size_t count = rows - *done < 8 ? rows - *done : 8;
+  *done = 0;
+  while (*done < rows) {
+    size_t count = rows - *done < 8 ? rows - *done : 8;
     __m256 max[8] = {_mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(),
                      _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps()};
     for (size_t r = 0; r < count; r++) max[r] = lane_maxima(n, x + r * x_stride);
@@ -754,7 +776,16 @@ extern "C" void smx_f32_softmax_ukernel__avx2_u32_acc8(size_t rows, size_t n, co
     max[0] = _mm256_max_ps(_mm256_shuffle_ps(max[0], max[1], 0x44), _mm256_shuffle_ps(max[0], max[1], 0xEE));
     max[1] = _mm256_max_ps(_mm256_shuffle_ps(max[2], max[3], 0x44), _mm256_shuffle_ps(max[2], max[3], 0xEE));
     max[0] = _mm256_max_ps(_mm256_shuffle_ps(max[0], max[1], 0x88), _mm256_shuffle_ps(max[0], max[1], 0xDD));
-    if (!(avx2_all_within(max[0], _mm256_set1_ps(smx_range)))) return;
+    bool stops = false;
+    if (!(avx2_all_within(max[0], _mm256_set1_ps(smx_range)))) {
+      float maxima[8];
+      _mm256_storeu_ps(maxima + 0, max[0]);
+      size_t r = 0;
+      while (r < count && smx_is_in_range(maxima[r % 2 * 4 + r / 2])) r++;
+      if (r == 0) return;
+      stops = r < count;
+      count = r;
+    }
 
     float lower[8], bias[8];
     {
@@ -772,8 +803,8 @@ extern "C" void smx_f32_softmax_ukernel__avx2_u32_acc8(size_t rows, size_t n, co
     const __m256 anchor = _mm256_set1_ps(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r % 2 * 4 + r / 2;
-      sum_row_32(n, x + r * x_stride, y + r * y_stride, tails[r], _mm256_set1_ps(lower[lane]),
-                 _mm256_set1_ps(bias[lane]), anchor, &hi[r], &lo[r]);
+      sum_row_32(n, x + r * x_stride, y + r * y_stride, tails[r], x + (r + 8) * x_stride,
+                 _mm256_set1_ps(lower[lane]), _mm256_set1_ps(bias[lane]), anchor, &hi[r], &lo[r]);
     }
 
     {
@@ -835,16 +866,18 @@ extern "C" void smx_f32_softmax_ukernel__avx2_u32_acc8(size_t rows, size_t n, co
       scale_row(n, y + r * y_stride, tails[r], _mm256_set1_ps(row_hi[lane]), _mm256_set1_ps(row_lo[lane]));
       if (row_hi[lane] != row_hi[lane]) smx_fill_nan(n, y + r * y_stride);
     }
-    x += 8 * x_stride;
-    y += 8 * y_stride;
+    *done += count;
+    if (stops) return;
+    x += count * x_stride;
+    y += count * y_stride;
   }
-  *done = rows;
 }
 
 extern "C" void smx_f32_softmax_ukernel__avx2_u64_acc8(size_t rows, size_t n, const float* x, size_t x_stride,
                                                        float* y, size_t y_stride, size_t* done) {
-  for (*done = 0; *done < rows; *done += 8) {
-    const size_t count = rows - *done < 8 ? rows - *done : 8;
+  *done = 0;
+  while (*done < rows) {
+    size_t count = rows - *done < 8 ? rows - *done : 8;
     __m256 max[8] = {_mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(),
                      _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps()};
     for (size_t r = 0; r < count; r++) max[r] = lane_maxima(n, x + r * x_stride);
@@ -860,7 +893,16 @@ extern "C" void smx_f32_softmax_ukernel__avx2_u64_acc8(size_t rows, size_t n, co
     max[0] = _mm256_max_ps(_mm256_shuffle_ps(max[0], max[1], 0x44), _mm256_shuffle_ps(max[0], max[1], 0xEE));
     max[1] = _mm256_max_ps(_mm256_shuffle_ps(max[2], max[3], 0x44), _mm256_shuffle_ps(max[2], max[3], 0xEE));
     max[0] = _mm256_max_ps(_mm256_shuffle_ps(max[0], max[1], 0x88), _mm256_shuffle_ps(max[0], max[1], 0xDD));
-    if (!(avx2_all_within(max[0], _mm256_set1_ps(smx_range)))) return;
+    bool stops = false;
+    if (!(avx2_all_within(max[0], _mm256_set1_ps(smx_range)))) {
+      float maxima[8];
+      _mm256_storeu_ps(maxima + 0, max[0]);
+      size_t r = 0;
+      while (r < count && smx_is_in_range(maxima[r % 2 * 4 + r / 2])) r++;
+      if (r == 0) return;
+      stops = r < count;
+      count = r;
+    }
 
     float lower[8], bias[8];
     {
@@ -878,8 +920,8 @@ extern "C" void smx_f32_softmax_ukernel__avx2_u64_acc8(size_t rows, size_t n, co
     const __m256 anchor = _mm256_set1_ps(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r % 2 * 4 + r / 2;
-      sum_row_64(n, x + r * x_stride, y + r * y_stride, tails[r], _mm256_set1_ps(lower[lane]),
-                 _mm256_set1_ps(bias[lane]), anchor, &hi[r], &lo[r]);
+      sum_row_64(n, x + r * x_stride, y + r * y_stride, tails[r], x + (r + 8) * x_stride,
+                 _mm256_set1_ps(lower[lane]), _mm256_set1_ps(bias[lane]), anchor, &hi[r], &lo[r]);
     }
 
     {
@@ -941,17 +983,19 @@ extern "C" void smx_f32_softmax_ukernel__avx2_u64_acc8(size_t rows, size_t n, co
       scale_row(n, y + r * y_stride, tails[r], _mm256_set1_ps(row_hi[lane]), _mm256_set1_ps(row_lo[lane]));
       if (row_hi[lane] != row_hi[lane]) smx_fill_nan(n, y + r * y_stride);
     }
-    x += 8 * x_stride;
-    y += 8 * y_stride;
+    *done += count;
+    if (stops) return;
+    x += count * x_stride;
+    y += count * y_stride;
   }
-  *done = rows;
 }
 
 extern "C" void smx_f32_softmax_ukernel__avx2_u64_acc16(size_t rows, size_t n, const float* x,
                                                         size_t x_stride, float* y, size_t y_stride,
                                                         size_t* done) {
-  for (*done = 0; *done < rows; *done += 16) {
-    const size_t count = rows - *done < 16 ? rows - *done : 16;
+  *done = 0;
+  while (*done < rows) {
+    size_t count = rows - *done < 16 ? rows - *done : 16;
     __m256 max[16] = {_mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(),
                       _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(),
                       _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(),
@@ -982,8 +1026,18 @@ extern "C" void smx_f32_softmax_ukernel__avx2_u64_acc16(size_t rows, size_t n, c
     max[9] =
         _mm256_max_ps(_mm256_shuffle_ps(max[10], max[11], 0x44), _mm256_shuffle_ps(max[10], max[11], 0xEE));
     max[8] = _mm256_max_ps(_mm256_shuffle_ps(max[8], max[9], 0x88), _mm256_shuffle_ps(max[8], max[9], 0xDD));
-    if (!(avx2_all_within(max[0], _mm256_set1_ps(smx_range)))) return;
-    if (!(avx2_all_within(max[8], _mm256_set1_ps(smx_range)))) return;
+    bool stops = false;
+    if (!(avx2_all_within(max[0], _mm256_set1_ps(smx_range))) ||
+        !(avx2_all_within(max[8], _mm256_set1_ps(smx_range)))) {
+      float maxima[16];
+      _mm256_storeu_ps(maxima + 0, max[0]);
+      _mm256_storeu_ps(maxima + 8, max[8]);
+      size_t r = 0;
+      while (r < count && smx_is_in_range(maxima[r / 8 * 8 + (r % 8) % 2 * 4 + (r % 8) / 2])) r++;
+      if (r == 0) return;
+      stops = r < count;
+      count = r;
+    }
 
     float lower[16], bias[16];
     {
@@ -1011,8 +1065,8 @@ extern "C" void smx_f32_softmax_ukernel__avx2_u64_acc16(size_t rows, size_t n, c
     const __m256 anchor = _mm256_set1_ps(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r / 8 * 8 + (r % 8) % 2 * 4 + (r % 8) / 2;
-      sum_row_64(n, x + r * x_stride, y + r * y_stride, tails[r], _mm256_set1_ps(lower[lane]),
-                 _mm256_set1_ps(bias[lane]), anchor, &hi[r], &lo[r]);
+      sum_row_64(n, x + r * x_stride, y + r * y_stride, tails[r], x + (r + 16) * x_stride,
+                 _mm256_set1_ps(lower[lane]), _mm256_set1_ps(bias[lane]), anchor, &hi[r], &lo[r]);
     }
 
     {
@@ -1127,8 +1181,9 @@ extern "C" void smx_f32_softmax_ukernel__avx2_u64_acc16(size_t rows, size_t n, c
       scale_row(n, y + r * y_stride, tails[r], _mm256_set1_ps(row_hi[lane]), _mm256_set1_ps(row_lo[lane]));
       if (row_hi[lane] != row_hi[lane]) smx_fill_nan(n, y + r * y_stride);
     }
-    x += 16 * x_stride;
-    y += 16 * y_stride;
+    *done += count;
+    if (stops) return;
+    x += count * x_stride;
+    y += count * y_stride;
   }
-  *done = rows;
 }

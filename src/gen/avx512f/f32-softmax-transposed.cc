@@ -191,9 +191,10 @@ extern "C" void smx_f32_softmax_transposed_ukernel__avx512f_u32(size_t rows, siz
   if (n < 1 || n > 32) __builtin_unreachable();
   const __m512 mantissas = avx512f_load_table(smx_exp2_mantissas);
   const __m512 residuals = avx512f_load_table(smx_exp2_residuals);
-  for (*done = 0; *done < rows; *done += 16) {
-    const size_t count = rows - *done < 16 ? rows - *done : 16;
-    const size_t groups = (count - 1) / 16 + 1;
+  *done = 0;
+  while (*done < rows) {
+    size_t count = rows - *done < 16 ? rows - *done : 16;
+    size_t groups = (count - 1) / 16 + 1;
     group<const float> x_groups[1];
     group<float> y_groups[1];
     for (size_t g = 0; g < groups; g++) {
@@ -202,26 +203,38 @@ extern "C" void smx_f32_softmax_transposed_ukernel__avx512f_u32(size_t rows, siz
     }
     // Rows that do not fill the lanes are copied to where they do.
     float padded[16][32];
-    const size_t rest = count % 16;
-    if (rest > 0) {
+    if (count % 16 > 0) {
       memset(padded, 0, sizeof(padded));
-      for (size_t r = 0; r < rest; r++)
+      for (size_t r = 0; r < count % 16; r++)
         memcpy(padded[r], x_groups[groups - 1].rows + r * x_stride, n * sizeof(float));
       x_groups[groups - 1] = {padded[0], 32};
-      y_groups[groups - 1] = {padded[0], 32};
     }
 
     // Step by step for all groups, for what is done to one has to wait at each step.
-    __m512 e[1][36], lower[1], bias[1];
+    __m512 e[1][36], max[1], lower[1], bias[1];
     for (size_t g = 0; g < groups; g++) {
       for (size_t j = 0; j < n; j += 4)
         avx512f_load_columns(x_groups[g].rows + j, x_groups[g].stride, (ptrdiff_t)(n - j), e[g] + j);
     }
+    bool stops = false;
     for (size_t g = 0; g < groups; g++) {
-      __m512 max = e[g][0];
-      for (size_t j = 1; j < n; j++) max = _mm512_max_ps(max, e[g][j]);
-      if (!(_mm512_cmp_ps_mask(_mm512_abs_ps(max), _mm512_set1_ps(smx_range), _CMP_LE_OQ) == 0xFFFF)) return;
-      references(max, &lower[g], &bias[g]);
+      max[g] = e[g][0];
+      for (size_t j = 1; j < n; j++) max[g] = _mm512_max_ps(max[g], e[g][j]);
+      if (!(_mm512_cmp_ps_mask(_mm512_abs_ps(max[g]), _mm512_set1_ps(smx_range), _CMP_LE_OQ) == 0xFFFF)) {
+        float maxima[16];
+        _mm512_storeu_ps(maxima, max[g]);
+        count = g * 16 + smx_rows_within_range(count - g * 16, maxima);
+        if (count == 0) return;
+        groups = (count - 1) / 16 + 1;
+        stops = true;
+        break;
+      }
+    }
+    const size_t rest = count % 16;
+    if (rest > 0) y_groups[groups - 1] = {padded[0], 32};
+
+    for (size_t g = 0; g < groups; g++) {
+      references(max[g], &lower[g], &bias[g]);
       for (size_t j = n; j % 2 != 0; j++) e[g][j] = lower[g];
     }
     for (size_t g = 0; g < groups; g++) exponentials_2(n, e[g], lower[g], bias[g], mantissas, residuals);
@@ -247,10 +260,11 @@ extern "C" void smx_f32_softmax_transposed_ukernel__avx512f_u32(size_t rows, siz
     }
     for (size_t r = 0; r < rest; r++)
       memcpy(y + ((groups - 1) * 16 + r) * y_stride, padded[r], n * sizeof(float));
-    x += 16 * x_stride;
-    y += 16 * y_stride;
+    *done += count;
+    if (stops) return;
+    x += count * x_stride;
+    y += count * y_stride;
   }
-  *done = rows;
 }
 
 extern "C" void smx_f32_softmax_transposed_ukernel__avx512f_u64(size_t rows, size_t n, const float* x,
@@ -259,9 +273,10 @@ extern "C" void smx_f32_softmax_transposed_ukernel__avx512f_u64(size_t rows, siz
   if (n < 1 || n > 32) __builtin_unreachable();
   const __m512 mantissas = avx512f_load_table(smx_exp2_mantissas);
   const __m512 residuals = avx512f_load_table(smx_exp2_residuals);
-  for (*done = 0; *done < rows; *done += 16) {
-    const size_t count = rows - *done < 16 ? rows - *done : 16;
-    const size_t groups = (count - 1) / 16 + 1;
+  *done = 0;
+  while (*done < rows) {
+    size_t count = rows - *done < 16 ? rows - *done : 16;
+    size_t groups = (count - 1) / 16 + 1;
     group<const float> x_groups[1];
     group<float> y_groups[1];
     for (size_t g = 0; g < groups; g++) {
@@ -270,26 +285,38 @@ extern "C" void smx_f32_softmax_transposed_ukernel__avx512f_u64(size_t rows, siz
     }
     // Rows that do not fill the lanes are copied to where they do.
     float padded[16][32];
-    const size_t rest = count % 16;
-    if (rest > 0) {
+    if (count % 16 > 0) {
       memset(padded, 0, sizeof(padded));
-      for (size_t r = 0; r < rest; r++)
+      for (size_t r = 0; r < count % 16; r++)
         memcpy(padded[r], x_groups[groups - 1].rows + r * x_stride, n * sizeof(float));
       x_groups[groups - 1] = {padded[0], 32};
-      y_groups[groups - 1] = {padded[0], 32};
     }
 
     // Step by step for all groups, for what is done to one has to wait at each step.
-    __m512 e[1][36], lower[1], bias[1];
+    __m512 e[1][36], max[1], lower[1], bias[1];
     for (size_t g = 0; g < groups; g++) {
       for (size_t j = 0; j < n; j += 4)
         avx512f_load_columns(x_groups[g].rows + j, x_groups[g].stride, (ptrdiff_t)(n - j), e[g] + j);
     }
+    bool stops = false;
     for (size_t g = 0; g < groups; g++) {
-      __m512 max = e[g][0];
-      for (size_t j = 1; j < n; j++) max = _mm512_max_ps(max, e[g][j]);
-      if (!(_mm512_cmp_ps_mask(_mm512_abs_ps(max), _mm512_set1_ps(smx_range), _CMP_LE_OQ) == 0xFFFF)) return;
-      references(max, &lower[g], &bias[g]);
+      max[g] = e[g][0];
+      for (size_t j = 1; j < n; j++) max[g] = _mm512_max_ps(max[g], e[g][j]);
+      if (!(_mm512_cmp_ps_mask(_mm512_abs_ps(max[g]), _mm512_set1_ps(smx_range), _CMP_LE_OQ) == 0xFFFF)) {
+        float maxima[16];
+        _mm512_storeu_ps(maxima, max[g]);
+        count = g * 16 + smx_rows_within_range(count - g * 16, maxima);
+        if (count == 0) return;
+        groups = (count - 1) / 16 + 1;
+        stops = true;
+        break;
+      }
+    }
+    const size_t rest = count % 16;
+    if (rest > 0) y_groups[groups - 1] = {padded[0], 32};
+
+    for (size_t g = 0; g < groups; g++) {
+      references(max[g], &lower[g], &bias[g]);
       for (size_t j = n; j % 4 != 0; j++) e[g][j] = lower[g];
     }
     for (size_t g = 0; g < groups; g++) exponentials_4(n, e[g], lower[g], bias[g], mantissas, residuals);
@@ -315,10 +342,11 @@ extern "C" void smx_f32_softmax_transposed_ukernel__avx512f_u64(size_t rows, siz
     }
     for (size_t r = 0; r < rest; r++)
       memcpy(y + ((groups - 1) * 16 + r) * y_stride, padded[r], n * sizeof(float));
-    x += 16 * x_stride;
-    y += 16 * y_stride;
+    *done += count;
+    if (stops) return;
+    x += count * x_stride;
+    y += count * y_stride;
   }
-  *done = rows;
 }
 
 extern "C" void smx_f32_softmax_transposed_ukernel__avx512f_u64_acc2(size_t rows, size_t n, const float* x,
@@ -327,9 +355,10 @@ extern "C" void smx_f32_softmax_transposed_ukernel__avx512f_u64_acc2(size_t rows
   if (n < 1 || n > 32) __builtin_unreachable();
   const __m512 mantissas = avx512f_load_table(smx_exp2_mantissas);
   const __m512 residuals = avx512f_load_table(smx_exp2_residuals);
-  for (*done = 0; *done < rows; *done += 32) {
-    const size_t count = rows - *done < 32 ? rows - *done : 32;
-    const size_t groups = (count - 1) / 16 + 1;
+  *done = 0;
+  while (*done < rows) {
+    size_t count = rows - *done < 32 ? rows - *done : 32;
+    size_t groups = (count - 1) / 16 + 1;
     group<const float> x_groups[2];
     group<float> y_groups[2];
     for (size_t g = 0; g < groups; g++) {
@@ -338,26 +367,38 @@ extern "C" void smx_f32_softmax_transposed_ukernel__avx512f_u64_acc2(size_t rows
     }
     // Rows that do not fill the lanes are copied to where they do.
     float padded[16][32];
-    const size_t rest = count % 16;
-    if (rest > 0) {
+    if (count % 16 > 0) {
       memset(padded, 0, sizeof(padded));
-      for (size_t r = 0; r < rest; r++)
+      for (size_t r = 0; r < count % 16; r++)
         memcpy(padded[r], x_groups[groups - 1].rows + r * x_stride, n * sizeof(float));
       x_groups[groups - 1] = {padded[0], 32};
-      y_groups[groups - 1] = {padded[0], 32};
     }
 
     // Step by step for all groups, for what is done to one has to wait at each step.
-    __m512 e[2][36], lower[2], bias[2];
+    __m512 e[2][36], max[2], lower[2], bias[2];
     for (size_t g = 0; g < groups; g++) {
       for (size_t j = 0; j < n; j += 4)
         avx512f_load_columns(x_groups[g].rows + j, x_groups[g].stride, (ptrdiff_t)(n - j), e[g] + j);
     }
+    bool stops = false;
     for (size_t g = 0; g < groups; g++) {
-      __m512 max = e[g][0];
-      for (size_t j = 1; j < n; j++) max = _mm512_max_ps(max, e[g][j]);
-      if (!(_mm512_cmp_ps_mask(_mm512_abs_ps(max), _mm512_set1_ps(smx_range), _CMP_LE_OQ) == 0xFFFF)) return;
-      references(max, &lower[g], &bias[g]);
+      max[g] = e[g][0];
+      for (size_t j = 1; j < n; j++) max[g] = _mm512_max_ps(max[g], e[g][j]);
+      if (!(_mm512_cmp_ps_mask(_mm512_abs_ps(max[g]), _mm512_set1_ps(smx_range), _CMP_LE_OQ) == 0xFFFF)) {
+        float maxima[16];
+        _mm512_storeu_ps(maxima, max[g]);
+        count = g * 16 + smx_rows_within_range(count - g * 16, maxima);
+        if (count == 0) return;
+        groups = (count - 1) / 16 + 1;
+        stops = true;
+        break;
+      }
+    }
+    const size_t rest = count % 16;
+    if (rest > 0) y_groups[groups - 1] = {padded[0], 32};
+
+    for (size_t g = 0; g < groups; g++) {
+      references(max[g], &lower[g], &bias[g]);
       for (size_t j = n; j % 2 != 0; j++) e[g][j] = lower[g];
     }
     for (size_t g = 0; g < groups; g++) exponentials_2(n, e[g], lower[g], bias[g], mantissas, residuals);
@@ -383,10 +424,11 @@ extern "C" void smx_f32_softmax_transposed_ukernel__avx512f_u64_acc2(size_t rows
     }
     for (size_t r = 0; r < rest; r++)
       memcpy(y + ((groups - 1) * 16 + r) * y_stride, padded[r], n * sizeof(float));
-    x += 32 * x_stride;
-    y += 32 * y_stride;
+    *done += count;
+    if (stops) return;
+    x += count * x_stride;
+    y += count * y_stride;
   }
-  *done = rows;
 }
 
 extern "C" void smx_f32_softmax_transposed_ukernel__avx512f_u128_acc2(size_t rows, size_t n, const float* x,
@@ -395,9 +437,10 @@ extern "C" void smx_f32_softmax_transposed_ukernel__avx512f_u128_acc2(size_t row
   if (n < 1 || n > 32) __builtin_unreachable();
   const __m512 mantissas = avx512f_load_table(smx_exp2_mantissas);
   const __m512 residuals = avx512f_load_table(smx_exp2_residuals);
-  for (*done = 0; *done < rows; *done += 32) {
-    const size_t count = rows - *done < 32 ? rows - *done : 32;
-    const size_t groups = (count - 1) / 16 + 1;
+  *done = 0;
+  while (*done < rows) {
+    size_t count = rows - *done < 32 ? rows - *done : 32;
+    size_t groups = (count - 1) / 16 + 1;
     group<const float> x_groups[2];
     group<float> y_groups[2];
     for (size_t g = 0; g < groups; g++) {
@@ -406,26 +449,38 @@ extern "C" void smx_f32_softmax_transposed_ukernel__avx512f_u128_acc2(size_t row
     }
     // Rows that do not fill the lanes are copied to where they do.
     float padded[16][32];
-    const size_t rest = count % 16;
-    if (rest > 0) {
+    if (count % 16 > 0) {
       memset(padded, 0, sizeof(padded));
-      for (size_t r = 0; r < rest; r++)
+      for (size_t r = 0; r < count % 16; r++)
         memcpy(padded[r], x_groups[groups - 1].rows + r * x_stride, n * sizeof(float));
       x_groups[groups - 1] = {padded[0], 32};
-      y_groups[groups - 1] = {padded[0], 32};
     }
 
     // Step by step for all groups, for what is done to one has to wait at each step.
-    __m512 e[2][36], lower[2], bias[2];
+    __m512 e[2][36], max[2], lower[2], bias[2];
     for (size_t g = 0; g < groups; g++) {
       for (size_t j = 0; j < n; j += 4)
         avx512f_load_columns(x_groups[g].rows + j, x_groups[g].stride, (ptrdiff_t)(n - j), e[g] + j);
     }
+    bool stops = false;
     for (size_t g = 0; g < groups; g++) {
-      __m512 max = e[g][0];
-      for (size_t j = 1; j < n; j++) max = _mm512_max_ps(max, e[g][j]);
-      if (!(_mm512_cmp_ps_mask(_mm512_abs_ps(max), _mm512_set1_ps(smx_range), _CMP_LE_OQ) == 0xFFFF)) return;
-      references(max, &lower[g], &bias[g]);
+      max[g] = e[g][0];
+      for (size_t j = 1; j < n; j++) max[g] = _mm512_max_ps(max[g], e[g][j]);
+      if (!(_mm512_cmp_ps_mask(_mm512_abs_ps(max[g]), _mm512_set1_ps(smx_range), _CMP_LE_OQ) == 0xFFFF)) {
+        float maxima[16];
+        _mm512_storeu_ps(maxima, max[g]);
+        count = g * 16 + smx_rows_within_range(count - g * 16, maxima);
+        if (count == 0) return;
+        groups = (count - 1) / 16 + 1;
+        stops = true;
+        break;
+      }
+    }
+    const size_t rest = count % 16;
+    if (rest > 0) y_groups[groups - 1] = {padded[0], 32};
+
+    for (size_t g = 0; g < groups; g++) {
+      references(max[g], &lower[g], &bias[g]);
       for (size_t j = n; j % 4 != 0; j++) e[g][j] = lower[g];
     }
     for (size_t g = 0; g < groups; g++) exponentials_4(n, e[g], lower[g], bias[g], mantissas, residuals);
@@ -451,10 +506,11 @@ extern "C" void smx_f32_softmax_transposed_ukernel__avx512f_u128_acc2(size_t row
     }
     for (size_t r = 0; r < rest; r++)
       memcpy(y + ((groups - 1) * 16 + r) * y_stride, padded[r], n * sizeof(float));
-    x += 32 * x_stride;
-    y += 32 * y_stride;
+    *done += count;
+    if (stops) return;
+    x += count * x_stride;
+    y += count * y_stride;
   }
-  *done = rows;
 }
 
 extern "C" void smx_f32_softmax_transposed_ukernel__avx512f_u128_acc4(size_t rows, size_t n, const float* x,
@@ -463,9 +519,10 @@ extern "C" void smx_f32_softmax_transposed_ukernel__avx512f_u128_acc4(size_t row
   if (n < 1 || n > 32) __builtin_unreachable();
   const __m512 mantissas = avx512f_load_table(smx_exp2_mantissas);
   const __m512 residuals = avx512f_load_table(smx_exp2_residuals);
-  for (*done = 0; *done < rows; *done += 64) {
-    const size_t count = rows - *done < 64 ? rows - *done : 64;
-    const size_t groups = (count - 1) / 16 + 1;
+  *done = 0;
+  while (*done < rows) {
+    size_t count = rows - *done < 64 ? rows - *done : 64;
+    size_t groups = (count - 1) / 16 + 1;
     group<const float> x_groups[4];
     group<float> y_groups[4];
     for (size_t g = 0; g < groups; g++) {
@@ -474,26 +531,38 @@ extern "C" void smx_f32_softmax_transposed_ukernel__avx512f_u128_acc4(size_t row
     }
     // Rows that do not fill the lanes are copied to where they do.
     float padded[16][32];
-    const size_t rest = count % 16;
-    if (rest > 0) {
+    if (count % 16 > 0) {
       memset(padded, 0, sizeof(padded));
-      for (size_t r = 0; r < rest; r++)
+      for (size_t r = 0; r < count % 16; r++)
         memcpy(padded[r], x_groups[groups - 1].rows + r * x_stride, n * sizeof(float));
       x_groups[groups - 1] = {padded[0], 32};
-      y_groups[groups - 1] = {padded[0], 32};
     }
 
     // Step by step for all groups, for what is done to one has to wait at each step.
-    __m512 e[4][36], lower[4], bias[4];
+    __m512 e[4][36], max[4], lower[4], bias[4];
     for (size_t g = 0; g < groups; g++) {
       for (size_t j = 0; j < n; j += 4)
         avx512f_load_columns(x_groups[g].rows + j, x_groups[g].stride, (ptrdiff_t)(n - j), e[g] + j);
     }
+    bool stops = false;
     for (size_t g = 0; g < groups; g++) {
-      __m512 max = e[g][0];
-      for (size_t j = 1; j < n; j++) max = _mm512_max_ps(max, e[g][j]);
-      if (!(_mm512_cmp_ps_mask(_mm512_abs_ps(max), _mm512_set1_ps(smx_range), _CMP_LE_OQ) == 0xFFFF)) return;
-      references(max, &lower[g], &bias[g]);
+      max[g] = e[g][0];
+      for (size_t j = 1; j < n; j++) max[g] = _mm512_max_ps(max[g], e[g][j]);
+      if (!(_mm512_cmp_ps_mask(_mm512_abs_ps(max[g]), _mm512_set1_ps(smx_range), _CMP_LE_OQ) == 0xFFFF)) {
+        float maxima[16];
+        _mm512_storeu_ps(maxima, max[g]);
+        count = g * 16 + smx_rows_within_range(count - g * 16, maxima);
+        if (count == 0) return;
+        groups = (count - 1) / 16 + 1;
+        stops = true;
+        break;
+      }
+    }
+    const size_t rest = count % 16;
+    if (rest > 0) y_groups[groups - 1] = {padded[0], 32};
+
+    for (size_t g = 0; g < groups; g++) {
+      references(max[g], &lower[g], &bias[g]);
       for (size_t j = n; j % 2 != 0; j++) e[g][j] = lower[g];
     }
     for (size_t g = 0; g < groups; g++) exponentials_2(n, e[g], lower[g], bias[g], mantissas, residuals);
@@ -519,10 +588,11 @@ extern "C" void smx_f32_softmax_transposed_ukernel__avx512f_u128_acc4(size_t row
     }
     for (size_t r = 0; r < rest; r++)
       memcpy(y + ((groups - 1) * 16 + r) * y_stride, padded[r], n * sizeof(float));
-    x += 64 * x_stride;
-    y += 64 * y_stride;
+    *done += count;
+    if (stops) return;
+    x += count * x_stride;
+    y += count * y_stride;
   }
-  *done = rows;
 }
 
 extern "C" void smx_f32_softmax_transposed_ukernel__avx512f_u256_acc4(size_t rows, size_t n, const float* x,
@@ -531,9 +601,10 @@ extern "C" void smx_f32_softmax_transposed_ukernel__avx512f_u256_acc4(size_t row
   if (n < 1 || n > 32) __builtin_unreachable();
   const __m512 mantissas = avx512f_load_table(smx_exp2_mantissas);
   const __m512 residuals = avx512f_load_table(smx_exp2_residuals);
-  for (*done = 0; *done < rows; *done += 64) {
-    const size_t count = rows - *done < 64 ? rows - *done : 64;
-    const size_t groups = (count - 1) / 16 + 1;
+  *done = 0;
+  while (*done < rows) {
+    size_t count = rows - *done < 64 ? rows - *done : 64;
+    size_t groups = (count - 1) / 16 + 1;
     group<const float> x_groups[4];
     group<float> y_groups[4];
     for (size_t g = 0; g < groups; g++) {
@@ -542,26 +613,38 @@ extern "C" void smx_f32_softmax_transposed_ukernel__avx512f_u256_acc4(size_t row
     }
     // Rows that do not fill the lanes are copied to where they do.
     float padded[16][32];
-    const size_t rest = count % 16;
-    if (rest > 0) {
+    if (count % 16 > 0) {
       memset(padded, 0, sizeof(padded));
-      for (size_t r = 0; r < rest; r++)
+      for (size_t r = 0; r < count % 16; r++)
         memcpy(padded[r], x_groups[groups - 1].rows + r * x_stride, n * sizeof(float));
       x_groups[groups - 1] = {padded[0], 32};
-      y_groups[groups - 1] = {padded[0], 32};
     }
 
     // Step by step for all groups, for what is done to one has to wait at each step.
-    __m512 e[4][36], lower[4], bias[4];
+    __m512 e[4][36], max[4], lower[4], bias[4];
     for (size_t g = 0; g < groups; g++) {
       for (size_t j = 0; j < n; j += 4)
         avx512f_load_columns(x_groups[g].rows + j, x_groups[g].stride, (ptrdiff_t)(n - j), e[g] + j);
     }
+    bool stops = false;
     for (size_t g = 0; g < groups; g++) {
-      __m512 max = e[g][0];
-      for (size_t j = 1; j < n; j++) max = _mm512_max_ps(max, e[g][j]);
-      if (!(_mm512_cmp_ps_mask(_mm512_abs_ps(max), _mm512_set1_ps(smx_range), _CMP_LE_OQ) == 0xFFFF)) return;
-      references(max, &lower[g], &bias[g]);
+      max[g] = e[g][0];
+      for (size_t j = 1; j < n; j++) max[g] = _mm512_max_ps(max[g], e[g][j]);
+      if (!(_mm512_cmp_ps_mask(_mm512_abs_ps(max[g]), _mm512_set1_ps(smx_range), _CMP_LE_OQ) == 0xFFFF)) {
+        float maxima[16];
+        _mm512_storeu_ps(maxima, max[g]);
+        count = g * 16 + smx_rows_within_range(count - g * 16, maxima);
+        if (count == 0) return;
+        groups = (count - 1) / 16 + 1;
+        stops = true;
+        break;
+      }
+    }
+    const size_t rest = count % 16;
+    if (rest > 0) y_groups[groups - 1] = {padded[0], 32};
+
+    for (size_t g = 0; g < groups; g++) {
+      references(max[g], &lower[g], &bias[g]);
       for (size_t j = n; j % 4 != 0; j++) e[g][j] = lower[g];
     }
     for (size_t g = 0; g < groups; g++) exponentials_4(n, e[g], lower[g], bias[g], mantissas, residuals);
@@ -587,10 +670,11 @@ extern "C" void smx_f32_softmax_transposed_ukernel__avx512f_u256_acc4(size_t row
     }
     for (size_t r = 0; r < rest; r++)
       memcpy(y + ((groups - 1) * 16 + r) * y_stride, padded[r], n * sizeof(float));
-    x += 64 * x_stride;
-    y += 64 * y_stride;
+    *done += count;
+    if (stops) return;
+    x += count * x_stride;
+    y += count * y_stride;
   }
-  *done = rows;
 }
 
 extern "C" void smx_f32_softmax_transposed_ukernel__avx512f_u256_acc8(size_t rows, size_t n, const float* x,
@@ -599,9 +683,10 @@ extern "C" void smx_f32_softmax_transposed_ukernel__avx512f_u256_acc8(size_t row
   if (n < 1 || n > 32) __builtin_unreachable();
   const __m512 mantissas = avx512f_load_table(smx_exp2_mantissas);
   const __m512 residuals = avx512f_load_table(smx_exp2_residuals);
-  for (*done = 0; *done < rows; *done += 128) {
-    const size_t count = rows - *done < 128 ? rows - *done : 128;
-    const size_t groups = (count - 1) / 16 + 1;
+  *done = 0;
+  while (*done < rows) {
+    size_t count = rows - *done < 128 ? rows - *done : 128;
+    size_t groups = (count - 1) / 16 + 1;
     group<const float> x_groups[8];
     group<float> y_groups[8];
     for (size_t g = 0; g < groups; g++) {
@@ -610,26 +695,38 @@ extern "C" void smx_f32_softmax_transposed_ukernel__avx512f_u256_acc8(size_t row
     }
     // Rows that do not fill the lanes are copied to where they do.
     float padded[16][32];
-    const size_t rest = count % 16;
-    if (rest > 0) {
+    if (count % 16 > 0) {
       memset(padded, 0, sizeof(padded));
-      for (size_t r = 0; r < rest; r++)
+      for (size_t r = 0; r < count % 16; r++)
         memcpy(padded[r], x_groups[groups - 1].rows + r * x_stride, n * sizeof(float));
       x_groups[groups - 1] = {padded[0], 32};
-      y_groups[groups - 1] = {padded[0], 32};
     }
 
     // Step by step for all groups, for what is done to one has to wait at each step.
-    __m512 e[8][36], lower[8], bias[8];
+    __m512 e[8][36], max[8], lower[8], bias[8];
     for (size_t g = 0; g < groups; g++) {
       for (size_t j = 0; j < n; j += 4)
         avx512f_load_columns(x_groups[g].rows + j, x_groups[g].stride, (ptrdiff_t)(n - j), e[g] + j);
     }
+    bool stops = false;
     for (size_t g = 0; g < groups; g++) {
-      __m512 max = e[g][0];
-      for (size_t j = 1; j < n; j++) max = _mm512_max_ps(max, e[g][j]);
-      if (!(_mm512_cmp_ps_mask(_mm512_abs_ps(max), _mm512_set1_ps(smx_range), _CMP_LE_OQ) == 0xFFFF)) return;
-      references(max, &lower[g], &bias[g]);
+      max[g] = e[g][0];
+      for (size_t j = 1; j < n; j++) max[g] = _mm512_max_ps(max[g], e[g][j]);
+      if (!(_mm512_cmp_ps_mask(_mm512_abs_ps(max[g]), _mm512_set1_ps(smx_range), _CMP_LE_OQ) == 0xFFFF)) {
+        float maxima[16];
+        _mm512_storeu_ps(maxima, max[g]);
+        count = g * 16 + smx_rows_within_range(count - g * 16, maxima);
+        if (count == 0) return;
+        groups = (count - 1) / 16 + 1;
+        stops = true;
+        break;
+      }
+    }
+    const size_t rest = count % 16;
+    if (rest > 0) y_groups[groups - 1] = {padded[0], 32};
+
+    for (size_t g = 0; g < groups; g++) {
+      references(max[g], &lower[g], &bias[g]);
       for (size_t j = n; j % 2 != 0; j++) e[g][j] = lower[g];
     }
     for (size_t g = 0; g < groups; g++) exponentials_2(n, e[g], lower[g], bias[g], mantissas, residuals);
@@ -655,8 +752,9 @@ extern "C" void smx_f32_softmax_transposed_ukernel__avx512f_u256_acc8(size_t row
     }
     for (size_t r = 0; r < rest; r++)
       memcpy(y + ((groups - 1) * 16 + r) * y_stride, padded[r], n * sizeof(float));
-    x += 128 * x_stride;
-    y += 128 * y_stride;
+    *done += count;
+    if (stops) return;
+    x += count * x_stride;
+    y += count * y_stride;
   }
-  *done = rows;
 }

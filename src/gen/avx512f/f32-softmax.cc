@@ -82,9 +82,10 @@ static inline __m512 lane_maxima(size_t n, const float* x) {
 }
 
 // The terms of a row, and their sums in 16 lanes, folded to those of a vector. The last n % 32 terms go to
-// `tail`, the others to y: what a masked store has written cannot be forwarded to the load that follows soon.
-static inline void sum_row_64(size_t n, const float* x, float* y, float* tail, __m512 lower, __m512 bias,
-                              __m512 anchor, __m512* hi, __m512* lo) {
+// `tail`, the others to y: what a masked store has written cannot be forwarded to the load that follows soon. The row of the next
+// group that is as long as this one is asked for.
+static inline void sum_row_64(size_t n, const float* x, float* y, float* tail, const float* next,
+                              __m512 lower, __m512 bias, __m512 anchor, __m512* hi, __m512* lo) {
   const __m512 mantissas = avx512f_load_table(smx_exp2_mantissas);
   const __m512 residuals = avx512f_load_table(smx_exp2_residuals);
   __m512 block_hi[1] = {anchor};
@@ -92,6 +93,10 @@ static inline void sum_row_64(size_t n, const float* x, float* y, float* tail, _
 
   size_t i = 0;
   for (; i + 64 <= n; i += 64) {
+    __builtin_prefetch(next + i + 0);
+    __builtin_prefetch(next + i + 16);
+    __builtin_prefetch(next + i + 32);
+    __builtin_prefetch(next + i + 48);
     const __m512 x0 = _mm512_loadu_ps(x + i + 0);
     const __m512 x1 = _mm512_loadu_ps(x + i + 16);
     const __m512 x2 = _mm512_loadu_ps(x + i + 32);
@@ -160,6 +165,8 @@ static inline void sum_row_64(size_t n, const float* x, float* y, float* tail, _
     add_compensated(&block_hi[0], &block_lo[0], _mm512_add_ps(e2, e3));
   }
   for (; i + 32 <= n; i += 32) {
+    __builtin_prefetch(next + i + 0);
+    __builtin_prefetch(next + i + 16);
     const __m512 x0 = _mm512_loadu_ps(x + i + 0);
     const __m512 x1 = _mm512_loadu_ps(x + i + 16);
 
@@ -240,8 +247,8 @@ static inline void sum_row_64(size_t n, const float* x, float* y, float* tail, _
   *lo = block_lo[0];
 }
 
-static inline void sum_row_32(size_t n, const float* x, float* y, float* tail, __m512 lower, __m512 bias,
-                              __m512 anchor, __m512* hi, __m512* lo) {
+static inline void sum_row_32(size_t n, const float* x, float* y, float* tail, const float* next,
+                              __m512 lower, __m512 bias, __m512 anchor, __m512* hi, __m512* lo) {
   const __m512 mantissas = avx512f_load_table(smx_exp2_mantissas);
   const __m512 residuals = avx512f_load_table(smx_exp2_residuals);
   __m512 block_hi[1] = {anchor};
@@ -249,6 +256,8 @@ static inline void sum_row_32(size_t n, const float* x, float* y, float* tail, _
 
   size_t i = 0;
   for (; i + 32 <= n; i += 32) {
+    __builtin_prefetch(next + i + 0);
+    __builtin_prefetch(next + i + 16);
     const __m512 x0 = _mm512_loadu_ps(x + i + 0);
     const __m512 x1 = _mm512_loadu_ps(x + i + 16);
 
@@ -350,8 +359,9 @@ static inline void scale_row(size_t n, float* y, const float* tail, __m512 hi, _
 extern "C" void smx_f32_softmax_ukernel__avx512f_u64_acc16(size_t rows, size_t n, const float* x,
                                                            size_t x_stride, float* y, size_t y_stride,
                                                            size_t* done) {
-  for (*done = 0; *done < rows; *done += 16) {
-    const size_t count = rows - *done < 16 ? rows - *done : 16;
+  *done = 0;
+  while (*done < rows) {
+    size_t count = rows - *done < 16 ? rows - *done : 16;
     __m512 max[16] = {_mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(),
                       _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(),
                       _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(),
@@ -385,7 +395,16 @@ extern "C" void smx_f32_softmax_ukernel__avx512f_u64_acc16(size_t rows, size_t n
     max[0] = _mm512_max_ps(_mm512_shuffle_ps(max[0], max[1], 0x44), _mm512_shuffle_ps(max[0], max[1], 0xEE));
     max[1] = _mm512_max_ps(_mm512_shuffle_ps(max[2], max[3], 0x44), _mm512_shuffle_ps(max[2], max[3], 0xEE));
     max[0] = _mm512_max_ps(_mm512_shuffle_ps(max[0], max[1], 0x88), _mm512_shuffle_ps(max[0], max[1], 0xDD));
-    if (!(_mm512_cmp_ps_mask(_mm512_abs_ps(max[0]), _mm512_set1_ps(smx_range), _CMP_LE_OQ) == 0xFFFF)) return;
+    bool stops = false;
+    if (!(_mm512_cmp_ps_mask(_mm512_abs_ps(max[0]), _mm512_set1_ps(smx_range), _CMP_LE_OQ) == 0xFFFF)) {
+      float maxima[16];
+      _mm512_storeu_ps(maxima + 0, max[0]);
+      size_t r = 0;
+      while (r < count && smx_is_in_range(maxima[r % 4 * 4 + r / 4])) r++;
+      if (r == 0) return;
+      stops = r < count;
+      count = r;
+    }
 
     float lower[16], bias[16];
     {
@@ -407,8 +426,8 @@ extern "C" void smx_f32_softmax_ukernel__avx512f_u64_acc16(size_t rows, size_t n
     const __m512 anchor = _mm512_set1_ps(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r % 4 * 4 + r / 4;
-      sum_row_64(n, x + r * x_stride, y + r * y_stride, tails[r], _mm512_set1_ps(lower[lane]),
-                 _mm512_set1_ps(bias[lane]), anchor, &hi[r], &lo[r]);
+      sum_row_64(n, x + r * x_stride, y + r * y_stride, tails[r], x + (r + 16) * x_stride,
+                 _mm512_set1_ps(lower[lane]), _mm512_set1_ps(bias[lane]), anchor, &hi[r], &lo[r]);
     }
 
     {
@@ -526,17 +545,19 @@ extern "C" void smx_f32_softmax_ukernel__avx512f_u64_acc16(size_t rows, size_t n
       scale_row(n, y + r * y_stride, tails[r], _mm512_set1_ps(row_hi[lane]), _mm512_set1_ps(row_lo[lane]));
       if (row_hi[lane] != row_hi[lane]) smx_fill_nan(n, y + r * y_stride);
     }
-    x += 16 * x_stride;
-    y += 16 * y_stride;
+    *done += count;
+    if (stops) return;
+    x += count * x_stride;
+    y += count * y_stride;
   }
-  *done = rows;
 }
 
 extern "C" void smx_f32_softmax_ukernel__avx512f_u32_acc8(size_t rows, size_t n, const float* x,
                                                           size_t x_stride, float* y, size_t y_stride,
                                                           size_t* done) {
-  for (*done = 0; *done < rows; *done += 8) {
-    const size_t count = rows - *done < 8 ? rows - *done : 8;
+  *done = 0;
+  while (*done < rows) {
+    size_t count = rows - *done < 8 ? rows - *done : 8;
     __m512 max[8] = {_mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(),
                      _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps()};
     for (size_t r = 0; r < count; r++) max[r] = lane_maxima(n, x + r * x_stride);
@@ -555,7 +576,16 @@ extern "C" void smx_f32_softmax_ukernel__avx512f_u32_acc8(size_t rows, size_t n,
         _mm512_max_ps(_mm512_shuffle_f32x4(max[2], max[3], 0x88), _mm512_shuffle_f32x4(max[2], max[3], 0xDD));
     max[0] = _mm512_max_ps(_mm512_shuffle_ps(max[0], max[1], 0x44), _mm512_shuffle_ps(max[0], max[1], 0xEE));
     max[0] = _mm512_max_ps(_mm512_shuffle_ps(max[0], max[0], 0x88), _mm512_shuffle_ps(max[0], max[0], 0xDD));
-    if (!(_mm512_cmp_ps_mask(_mm512_abs_ps(max[0]), _mm512_set1_ps(smx_range), _CMP_LE_OQ) == 0xFFFF)) return;
+    bool stops = false;
+    if (!(_mm512_cmp_ps_mask(_mm512_abs_ps(max[0]), _mm512_set1_ps(smx_range), _CMP_LE_OQ) == 0xFFFF)) {
+      float maxima[16];
+      _mm512_storeu_ps(maxima + 0, max[0]);
+      size_t r = 0;
+      while (r < count && smx_is_in_range(maxima[r % 4 * 4 + r / 4])) r++;
+      if (r == 0) return;
+      stops = r < count;
+      count = r;
+    }
 
     float lower[16], bias[16];
     {
@@ -573,8 +603,8 @@ extern "C" void smx_f32_softmax_ukernel__avx512f_u32_acc8(size_t rows, size_t n,
     const __m512 anchor = _mm512_set1_ps(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r % 4 * 4 + r / 4;
-      sum_row_32(n, x + r * x_stride, y + r * y_stride, tails[r], _mm512_set1_ps(lower[lane]),
-                 _mm512_set1_ps(bias[lane]), anchor, &hi[r], &lo[r]);
+      sum_row_32(n, x + r * x_stride, y + r * y_stride, tails[r], x + (r + 8) * x_stride,
+                 _mm512_set1_ps(lower[lane]), _mm512_set1_ps(bias[lane]), anchor, &hi[r], &lo[r]);
     }
 
     {
@@ -643,17 +673,19 @@ extern "C" void smx_f32_softmax_ukernel__avx512f_u32_acc8(size_t rows, size_t n,
       scale_row(n, y + r * y_stride, tails[r], _mm512_set1_ps(row_hi[lane]), _mm512_set1_ps(row_lo[lane]));
       if (row_hi[lane] != row_hi[lane]) smx_fill_nan(n, y + r * y_stride);
     }
-    x += 8 * x_stride;
-    y += 8 * y_stride;
+    *done += count;
+    if (stops) return;
+    x += count * x_stride;
+    y += count * y_stride;
   }
-  *done = rows;
 }
 
 extern "C" void smx_f32_softmax_ukernel__avx512f_u64_acc8(size_t rows, size_t n, const float* x,
                                                           size_t x_stride, float* y, size_t y_stride,
                                                           size_t* done) {
-  for (*done = 0; *done < rows; *done += 8) {
-    const size_t count = rows - *done < 8 ? rows - *done : 8;
+  *done = 0;
+  while (*done < rows) {
+    size_t count = rows - *done < 8 ? rows - *done : 8;
     __m512 max[8] = {_mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(),
                      _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps()};
     for (size_t r = 0; r < count; r++) max[r] = lane_maxima(n, x + r * x_stride);
@@ -672,7 +704,16 @@ extern "C" void smx_f32_softmax_ukernel__avx512f_u64_acc8(size_t rows, size_t n,
         _mm512_max_ps(_mm512_shuffle_f32x4(max[2], max[3], 0x88), _mm512_shuffle_f32x4(max[2], max[3], 0xDD));
     max[0] = _mm512_max_ps(_mm512_shuffle_ps(max[0], max[1], 0x44), _mm512_shuffle_ps(max[0], max[1], 0xEE));
     max[0] = _mm512_max_ps(_mm512_shuffle_ps(max[0], max[0], 0x88), _mm512_shuffle_ps(max[0], max[0], 0xDD));
-    if (!(_mm512_cmp_ps_mask(_mm512_abs_ps(max[0]), _mm512_set1_ps(smx_range), _CMP_LE_OQ) == 0xFFFF)) return;
+    bool stops = false;
+    if (!(_mm512_cmp_ps_mask(_mm512_abs_ps(max[0]), _mm512_set1_ps(smx_range), _CMP_LE_OQ) == 0xFFFF)) {
+      float maxima[16];
+      _mm512_storeu_ps(maxima + 0, max[0]);
+      size_t r = 0;
+      while (r < count && smx_is_in_range(maxima[r % 4 * 4 + r / 4])) r++;
+      if (r == 0) return;
+      stops = r < count;
+      count = r;
+    }
 
     float lower[16], bias[16];
     {
@@ -690,8 +731,8 @@ extern "C" void smx_f32_softmax_ukernel__avx512f_u64_acc8(size_t rows, size_t n,
     const __m512 anchor = _mm512_set1_ps(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r % 4 * 4 + r / 4;
-      sum_row_64(n, x + r * x_stride, y + r * y_stride, tails[r], _mm512_set1_ps(lower[lane]),
-                 _mm512_set1_ps(bias[lane]), anchor, &hi[r], &lo[r]);
+      sum_row_64(n, x + r * x_stride, y + r * y_stride, tails[r], x + (r + 8) * x_stride,
+                 _mm512_set1_ps(lower[lane]), _mm512_set1_ps(bias[lane]), anchor, &hi[r], &lo[r]);
     }
 
     {
@@ -760,17 +801,19 @@ extern "C" void smx_f32_softmax_ukernel__avx512f_u64_acc8(size_t rows, size_t n,
       scale_row(n, y + r * y_stride, tails[r], _mm512_set1_ps(row_hi[lane]), _mm512_set1_ps(row_lo[lane]));
       if (row_hi[lane] != row_hi[lane]) smx_fill_nan(n, y + r * y_stride);
     }
-    x += 8 * x_stride;
-    y += 8 * y_stride;
+    *done += count;
+    if (stops) return;
+    x += count * x_stride;
+    y += count * y_stride;
   }
-  *done = rows;
 }
 
 extern "C" void smx_f32_softmax_ukernel__avx512f_u32_acc16(size_t rows, size_t n, const float* x,
                                                            size_t x_stride, float* y, size_t y_stride,
                                                            size_t* done) {
-  for (*done = 0; *done < rows; *done += 16) {
-    const size_t count = rows - *done < 16 ? rows - *done : 16;
+  *done = 0;
+  while (*done < rows) {
+    size_t count = rows - *done < 16 ? rows - *done : 16;
     __m512 max[16] = {_mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(),
                       _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(),
                       _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(),
@@ -804,7 +847,16 @@ extern "C" void smx_f32_softmax_ukernel__avx512f_u32_acc16(size_t rows, size_t n
     max[0] = _mm512_max_ps(_mm512_shuffle_ps(max[0], max[1], 0x44), _mm512_shuffle_ps(max[0], max[1], 0xEE));
     max[1] = _mm512_max_ps(_mm512_shuffle_ps(max[2], max[3], 0x44), _mm512_shuffle_ps(max[2], max[3], 0xEE));
     max[0] = _mm512_max_ps(_mm512_shuffle_ps(max[0], max[1], 0x88), _mm512_shuffle_ps(max[0], max[1], 0xDD));
-    if (!(_mm512_cmp_ps_mask(_mm512_abs_ps(max[0]), _mm512_set1_ps(smx_range), _CMP_LE_OQ) == 0xFFFF)) return;
+    bool stops = false;
+    if (!(_mm512_cmp_ps_mask(_mm512_abs_ps(max[0]), _mm512_set1_ps(smx_range), _CMP_LE_OQ) == 0xFFFF)) {
+      float maxima[16];
+      _mm512_storeu_ps(maxima + 0, max[0]);
+      size_t r = 0;
+      while (r < count && smx_is_in_range(maxima[r % 4 * 4 + r / 4])) r++;
+      if (r == 0) return;
+      stops = r < count;
+      count = r;
+    }
 
     float lower[16], bias[16];
     {
@@ -826,8 +878,8 @@ extern "C" void smx_f32_softmax_ukernel__avx512f_u32_acc16(size_t rows, size_t n
     const __m512 anchor = _mm512_set1_ps(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r % 4 * 4 + r / 4;
-      sum_row_32(n, x + r * x_stride, y + r * y_stride, tails[r], _mm512_set1_ps(lower[lane]),
-                 _mm512_set1_ps(bias[lane]), anchor, &hi[r], &lo[r]);
+      sum_row_32(n, x + r * x_stride, y + r * y_stride, tails[r], x + (r + 16) * x_stride,
+                 _mm512_set1_ps(lower[lane]), _mm512_set1_ps(bias[lane]), anchor, &hi[r], &lo[r]);
     }
 
     {
@@ -945,8 +997,9 @@ extern "C" void smx_f32_softmax_ukernel__avx512f_u32_acc16(size_t rows, size_t n
       scale_row(n, y + r * y_stride, tails[r], _mm512_set1_ps(row_hi[lane]), _mm512_set1_ps(row_lo[lane]));
       if (row_hi[lane] != row_hi[lane]) smx_fill_nan(n, y + r * y_stride);
     }
-    x += 16 * x_stride;
-    y += 16 * y_stride;
+    *done += count;
+    if (stops) return;
+    x += count * x_stride;
+    y += count * y_stride;
   }
-  *done = rows;
 }

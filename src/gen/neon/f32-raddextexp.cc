@@ -1644,8 +1644,8 @@ static inline void add_blocks_u32(const float* x, const struct smx_f32_reference
       {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)},
   };
   for (size_t i = 0; i < 1024; i += 32) {
-    __builtin_prefetch(x + i + 2048);
-    __builtin_prefetch(x + i + 2064);
+    __builtin_prefetch(x + 2048 + i + 0);
+    __builtin_prefetch(x + 2048 + i + 16);
     const float32x4_t x0 = vld1q_f32(x + i + 0);
     const float32x4_t x1 = vld1q_f32(x + i + 4);
     const float32x4_t x2 = vld1q_f32(x + i + 8);
@@ -1850,8 +1850,8 @@ static inline void add_blocks_u64(const float* x, const struct smx_f32_reference
   };
   for (size_t i = 0; i < 1024; i += 64) {
     {
-      __builtin_prefetch(x + i + 2048);
-      __builtin_prefetch(x + i + 2064);
+      __builtin_prefetch(x + 2048 + i + 0);
+      __builtin_prefetch(x + 2048 + i + 16);
       const float32x4_t x0 = vld1q_f32(x + i + 0);
       const float32x4_t x1 = vld1q_f32(x + i + 4);
       const float32x4_t x2 = vld1q_f32(x + i + 8);
@@ -1984,8 +1984,8 @@ static inline void add_blocks_u64(const float* x, const struct smx_f32_reference
       add_compensated(&block_hi[0][3], &block_lo[0][3], vaddq_f32(e3, e7));
     }
     {
-      __builtin_prefetch(x + i + 2080);
-      __builtin_prefetch(x + i + 2096);
+      __builtin_prefetch(x + 2048 + i + 32);
+      __builtin_prefetch(x + 2048 + i + 48);
       const float32x4_t x0 = vld1q_f32(x + i + 32);
       const float32x4_t x1 = vld1q_f32(x + i + 36);
       const float32x4_t x2 = vld1q_f32(x + i + 40);
@@ -2191,8 +2191,8 @@ static inline void add_blocks_u128(const float* x, const struct smx_f32_referenc
   };
   for (size_t i = 0; i < 1024; i += 128) {
     {
-      __builtin_prefetch(x + i + 2048);
-      __builtin_prefetch(x + i + 2064);
+      __builtin_prefetch(x + 2048 + i + 0);
+      __builtin_prefetch(x + 2048 + i + 16);
       const float32x4_t x0 = vld1q_f32(x + i + 0);
       const float32x4_t x1 = vld1q_f32(x + i + 4);
       const float32x4_t x2 = vld1q_f32(x + i + 8);
@@ -2325,8 +2325,8 @@ static inline void add_blocks_u128(const float* x, const struct smx_f32_referenc
       add_compensated(&block_hi[0][3], &block_lo[0][3], vaddq_f32(e3, e7));
     }
     {
-      __builtin_prefetch(x + i + 2080);
-      __builtin_prefetch(x + i + 2096);
+      __builtin_prefetch(x + 2048 + i + 32);
+      __builtin_prefetch(x + 2048 + i + 48);
       const float32x4_t x0 = vld1q_f32(x + i + 32);
       const float32x4_t x1 = vld1q_f32(x + i + 36);
       const float32x4_t x2 = vld1q_f32(x + i + 40);
@@ -2459,8 +2459,8 @@ static inline void add_blocks_u128(const float* x, const struct smx_f32_referenc
       add_compensated(&block_hi[0][3], &block_lo[0][3], vaddq_f32(e3, e7));
     }
     {
-      __builtin_prefetch(x + i + 2112);
-      __builtin_prefetch(x + i + 2128);
+      __builtin_prefetch(x + 2048 + i + 64);
+      __builtin_prefetch(x + 2048 + i + 80);
       const float32x4_t x0 = vld1q_f32(x + i + 64);
       const float32x4_t x1 = vld1q_f32(x + i + 68);
       const float32x4_t x2 = vld1q_f32(x + i + 72);
@@ -2593,8 +2593,8 @@ static inline void add_blocks_u128(const float* x, const struct smx_f32_referenc
       add_compensated(&block_hi[0][3], &block_lo[0][3], vaddq_f32(e3, e7));
     }
     {
-      __builtin_prefetch(x + i + 2144);
-      __builtin_prefetch(x + i + 2160);
+      __builtin_prefetch(x + 2048 + i + 96);
+      __builtin_prefetch(x + 2048 + i + 112);
       const float32x4_t x0 = vld1q_f32(x + i + 96);
       const float32x4_t x1 = vld1q_f32(x + i + 100);
       const float32x4_t x2 = vld1q_f32(x + i + 104);
@@ -2803,8 +2803,8 @@ static inline void add_blocks_u64_acc2(const float* x, const struct smx_f32_refe
   };
   for (size_t i = 0; i < 1024; i += 32) {
     {
-      __builtin_prefetch(x + i + 3072);
-      __builtin_prefetch(x + i + 3088);
+      __builtin_prefetch(x + 3072 + i + 0);
+      __builtin_prefetch(x + 3072 + i + 16);
       const float32x4_t x0 = vld1q_f32(x + i + 0);
       const float32x4_t x1 = vld1q_f32(x + i + 4);
       const float32x4_t x2 = vld1q_f32(x + i + 8);
@@ -2937,8 +2937,8 @@ static inline void add_blocks_u64_acc2(const float* x, const struct smx_f32_refe
       add_compensated(&block_hi[0][3], &block_lo[0][3], vaddq_f32(e3, e7));
     }
     {
-      __builtin_prefetch(x + i + 4096);
-      __builtin_prefetch(x + i + 4112);
+      __builtin_prefetch(x + 3072 + i + 1024);
+      __builtin_prefetch(x + 3072 + i + 1040);
       const float32x4_t x0 = vld1q_f32(x + i + 1024);
       const float32x4_t x1 = vld1q_f32(x + i + 1028);
       const float32x4_t x2 = vld1q_f32(x + i + 1032);
@@ -3156,8 +3156,8 @@ static inline void add_blocks_u128_acc2(const float* x, const struct smx_f32_ref
   };
   for (size_t i = 0; i < 1024; i += 64) {
     {
-      __builtin_prefetch(x + i + 3072);
-      __builtin_prefetch(x + i + 3088);
+      __builtin_prefetch(x + 3072 + i + 0);
+      __builtin_prefetch(x + 3072 + i + 16);
       const float32x4_t x0 = vld1q_f32(x + i + 0);
       const float32x4_t x1 = vld1q_f32(x + i + 4);
       const float32x4_t x2 = vld1q_f32(x + i + 8);
@@ -3290,8 +3290,8 @@ static inline void add_blocks_u128_acc2(const float* x, const struct smx_f32_ref
       add_compensated(&block_hi[0][3], &block_lo[0][3], vaddq_f32(e3, e7));
     }
     {
-      __builtin_prefetch(x + i + 4096);
-      __builtin_prefetch(x + i + 4112);
+      __builtin_prefetch(x + 3072 + i + 1024);
+      __builtin_prefetch(x + 3072 + i + 1040);
       const float32x4_t x0 = vld1q_f32(x + i + 1024);
       const float32x4_t x1 = vld1q_f32(x + i + 1028);
       const float32x4_t x2 = vld1q_f32(x + i + 1032);
@@ -3424,8 +3424,8 @@ static inline void add_blocks_u128_acc2(const float* x, const struct smx_f32_ref
       add_compensated(&block_hi[1][3], &block_lo[1][3], vaddq_f32(e3, e7));
     }
     {
-      __builtin_prefetch(x + i + 3104);
-      __builtin_prefetch(x + i + 3120);
+      __builtin_prefetch(x + 3072 + i + 32);
+      __builtin_prefetch(x + 3072 + i + 48);
       const float32x4_t x0 = vld1q_f32(x + i + 32);
       const float32x4_t x1 = vld1q_f32(x + i + 36);
       const float32x4_t x2 = vld1q_f32(x + i + 40);
@@ -3558,8 +3558,8 @@ static inline void add_blocks_u128_acc2(const float* x, const struct smx_f32_ref
       add_compensated(&block_hi[0][3], &block_lo[0][3], vaddq_f32(e3, e7));
     }
     {
-      __builtin_prefetch(x + i + 4128);
-      __builtin_prefetch(x + i + 4144);
+      __builtin_prefetch(x + 3072 + i + 1056);
+      __builtin_prefetch(x + 3072 + i + 1072);
       const float32x4_t x0 = vld1q_f32(x + i + 1056);
       const float32x4_t x1 = vld1q_f32(x + i + 1060);
       const float32x4_t x2 = vld1q_f32(x + i + 1064);
@@ -3781,8 +3781,8 @@ static inline void add_blocks_u128_acc4(const float* x, const struct smx_f32_ref
   };
   for (size_t i = 0; i < 1024; i += 32) {
     {
-      __builtin_prefetch(x + i + 5120);
-      __builtin_prefetch(x + i + 5136);
+      __builtin_prefetch(x + 5120 + i + 0);
+      __builtin_prefetch(x + 5120 + i + 16);
       const float32x4_t x0 = vld1q_f32(x + i + 0);
       const float32x4_t x1 = vld1q_f32(x + i + 4);
       const float32x4_t x2 = vld1q_f32(x + i + 8);
@@ -3915,8 +3915,8 @@ static inline void add_blocks_u128_acc4(const float* x, const struct smx_f32_ref
       add_compensated(&block_hi[0][3], &block_lo[0][3], vaddq_f32(e3, e7));
     }
     {
-      __builtin_prefetch(x + i + 6144);
-      __builtin_prefetch(x + i + 6160);
+      __builtin_prefetch(x + 5120 + i + 1024);
+      __builtin_prefetch(x + 5120 + i + 1040);
       const float32x4_t x0 = vld1q_f32(x + i + 1024);
       const float32x4_t x1 = vld1q_f32(x + i + 1028);
       const float32x4_t x2 = vld1q_f32(x + i + 1032);
@@ -4049,8 +4049,8 @@ static inline void add_blocks_u128_acc4(const float* x, const struct smx_f32_ref
       add_compensated(&block_hi[1][3], &block_lo[1][3], vaddq_f32(e3, e7));
     }
     {
-      __builtin_prefetch(x + i + 7168);
-      __builtin_prefetch(x + i + 7184);
+      __builtin_prefetch(x + 5120 + i + 2048);
+      __builtin_prefetch(x + 5120 + i + 2064);
       const float32x4_t x0 = vld1q_f32(x + i + 2048);
       const float32x4_t x1 = vld1q_f32(x + i + 2052);
       const float32x4_t x2 = vld1q_f32(x + i + 2056);
@@ -4183,8 +4183,8 @@ static inline void add_blocks_u128_acc4(const float* x, const struct smx_f32_ref
       add_compensated(&block_hi[2][3], &block_lo[2][3], vaddq_f32(e3, e7));
     }
     {
-      __builtin_prefetch(x + i + 8192);
-      __builtin_prefetch(x + i + 8208);
+      __builtin_prefetch(x + 5120 + i + 3072);
+      __builtin_prefetch(x + 5120 + i + 3088);
       const float32x4_t x0 = vld1q_f32(x + i + 3072);
       const float32x4_t x1 = vld1q_f32(x + i + 3076);
       const float32x4_t x2 = vld1q_f32(x + i + 3080);

@@ -467,9 +467,10 @@ extern "C" void smx_f32_softmax_transposed_ukernel__neon_u32(size_t rows, size_t
   if (n < 1 || n > 32) __builtin_unreachable();
   const uint8x16x2_t mantissas = vld1q_u8_x2((const uint8_t*)smx_exp2_mantissas);
   const uint8x16x2_t residuals = vld1q_u8_x2((const uint8_t*)smx_exp2_residuals);
-  for (*done = 0; *done < rows; *done += 4) {
-    const size_t count = rows - *done < 4 ? rows - *done : 4;
-    const size_t groups = (count - 1) / 4 + 1;
+  *done = 0;
+  while (*done < rows) {
+    size_t count = rows - *done < 4 ? rows - *done : 4;
+    size_t groups = (count - 1) / 4 + 1;
     group<const float> x_groups[1];
     group<float> y_groups[1];
     for (size_t g = 0; g < groups; g++) {
@@ -478,26 +479,38 @@ extern "C" void smx_f32_softmax_transposed_ukernel__neon_u32(size_t rows, size_t
     }
     // Rows that do not fill the lanes are copied to where they do.
     float padded[4][32];
-    const size_t rest = count % 4;
-    if (rest > 0) {
+    if (count % 4 > 0) {
       memset(padded, 0, sizeof(padded));
-      for (size_t r = 0; r < rest; r++)
+      for (size_t r = 0; r < count % 4; r++)
         memcpy(padded[r], x_groups[groups - 1].rows + r * x_stride, n * sizeof(float));
       x_groups[groups - 1] = {padded[0], 32};
-      y_groups[groups - 1] = {padded[0], 32};
     }
 
     // Step by step for all groups, for what is done to one has to wait at each step.
-    float32x4_t e[1][40], lower[1], bias[1];
+    float32x4_t e[1][40], max[1], lower[1], bias[1];
     for (size_t g = 0; g < groups; g++) {
       for (size_t j = 0; j < n; j += 4)
         neon_load_columns(x_groups[g].rows + j, x_groups[g].stride, (ptrdiff_t)(n - j), e[g] + j);
     }
+    bool stops = false;
     for (size_t g = 0; g < groups; g++) {
-      float32x4_t max = e[g][0];
-      for (size_t j = 1; j < n; j++) max = vmaxq_f32(max, e[g][j]);
-      if (!(vminvq_u32(vcaleq_f32(max, vdupq_n_f32(smx_range))) != 0)) return;
-      references(max, &lower[g], &bias[g]);
+      max[g] = e[g][0];
+      for (size_t j = 1; j < n; j++) max[g] = vmaxq_f32(max[g], e[g][j]);
+      if (!(vminvq_u32(vcaleq_f32(max[g], vdupq_n_f32(smx_range))) != 0)) {
+        float maxima[4];
+        vst1q_f32(maxima, max[g]);
+        count = g * 4 + smx_rows_within_range(count - g * 4, maxima);
+        if (count == 0) return;
+        groups = (count - 1) / 4 + 1;
+        stops = true;
+        break;
+      }
+    }
+    const size_t rest = count % 4;
+    if (rest > 0) y_groups[groups - 1] = {padded[0], 32};
+
+    for (size_t g = 0; g < groups; g++) {
+      references(max[g], &lower[g], &bias[g]);
       for (size_t j = n; j % 8 != 0; j++) e[g][j] = lower[g];
     }
     for (size_t g = 0; g < groups; g++) exponentials_8(n, e[g], lower[g], bias[g], mantissas, residuals);
@@ -523,10 +536,11 @@ extern "C" void smx_f32_softmax_transposed_ukernel__neon_u32(size_t rows, size_t
     }
     for (size_t r = 0; r < rest; r++)
       memcpy(y + ((groups - 1) * 4 + r) * y_stride, padded[r], n * sizeof(float));
-    x += 4 * x_stride;
-    y += 4 * y_stride;
+    *done += count;
+    if (stops) return;
+    x += count * x_stride;
+    y += count * y_stride;
   }
-  *done = rows;
 }
 
 extern "C" void smx_f32_softmax_transposed_ukernel__neon_u64(size_t rows, size_t n, const float* x,
@@ -535,9 +549,10 @@ extern "C" void smx_f32_softmax_transposed_ukernel__neon_u64(size_t rows, size_t
   if (n < 1 || n > 32) __builtin_unreachable();
   const uint8x16x2_t mantissas = vld1q_u8_x2((const uint8_t*)smx_exp2_mantissas);
   const uint8x16x2_t residuals = vld1q_u8_x2((const uint8_t*)smx_exp2_residuals);
-  for (*done = 0; *done < rows; *done += 4) {
-    const size_t count = rows - *done < 4 ? rows - *done : 4;
-    const size_t groups = (count - 1) / 4 + 1;
+  *done = 0;
+  while (*done < rows) {
+    size_t count = rows - *done < 4 ? rows - *done : 4;
+    size_t groups = (count - 1) / 4 + 1;
     group<const float> x_groups[1];
     group<float> y_groups[1];
     for (size_t g = 0; g < groups; g++) {
@@ -546,26 +561,38 @@ extern "C" void smx_f32_softmax_transposed_ukernel__neon_u64(size_t rows, size_t
     }
     // Rows that do not fill the lanes are copied to where they do.
     float padded[4][32];
-    const size_t rest = count % 4;
-    if (rest > 0) {
+    if (count % 4 > 0) {
       memset(padded, 0, sizeof(padded));
-      for (size_t r = 0; r < rest; r++)
+      for (size_t r = 0; r < count % 4; r++)
         memcpy(padded[r], x_groups[groups - 1].rows + r * x_stride, n * sizeof(float));
       x_groups[groups - 1] = {padded[0], 32};
-      y_groups[groups - 1] = {padded[0], 32};
     }
 
     // Step by step for all groups, for what is done to one has to wait at each step.
-    float32x4_t e[1][48], lower[1], bias[1];
+    float32x4_t e[1][48], max[1], lower[1], bias[1];
     for (size_t g = 0; g < groups; g++) {
       for (size_t j = 0; j < n; j += 4)
         neon_load_columns(x_groups[g].rows + j, x_groups[g].stride, (ptrdiff_t)(n - j), e[g] + j);
     }
+    bool stops = false;
     for (size_t g = 0; g < groups; g++) {
-      float32x4_t max = e[g][0];
-      for (size_t j = 1; j < n; j++) max = vmaxq_f32(max, e[g][j]);
-      if (!(vminvq_u32(vcaleq_f32(max, vdupq_n_f32(smx_range))) != 0)) return;
-      references(max, &lower[g], &bias[g]);
+      max[g] = e[g][0];
+      for (size_t j = 1; j < n; j++) max[g] = vmaxq_f32(max[g], e[g][j]);
+      if (!(vminvq_u32(vcaleq_f32(max[g], vdupq_n_f32(smx_range))) != 0)) {
+        float maxima[4];
+        vst1q_f32(maxima, max[g]);
+        count = g * 4 + smx_rows_within_range(count - g * 4, maxima);
+        if (count == 0) return;
+        groups = (count - 1) / 4 + 1;
+        stops = true;
+        break;
+      }
+    }
+    const size_t rest = count % 4;
+    if (rest > 0) y_groups[groups - 1] = {padded[0], 32};
+
+    for (size_t g = 0; g < groups; g++) {
+      references(max[g], &lower[g], &bias[g]);
       for (size_t j = n; j % 16 != 0; j++) e[g][j] = lower[g];
     }
     for (size_t g = 0; g < groups; g++) exponentials_16(n, e[g], lower[g], bias[g], mantissas, residuals);
@@ -591,10 +618,11 @@ extern "C" void smx_f32_softmax_transposed_ukernel__neon_u64(size_t rows, size_t
     }
     for (size_t r = 0; r < rest; r++)
       memcpy(y + ((groups - 1) * 4 + r) * y_stride, padded[r], n * sizeof(float));
-    x += 4 * x_stride;
-    y += 4 * y_stride;
+    *done += count;
+    if (stops) return;
+    x += count * x_stride;
+    y += count * y_stride;
   }
-  *done = rows;
 }
 
 extern "C" void smx_f32_softmax_transposed_ukernel__neon_u64_acc2(size_t rows, size_t n, const float* x,
@@ -603,9 +631,10 @@ extern "C" void smx_f32_softmax_transposed_ukernel__neon_u64_acc2(size_t rows, s
   if (n < 1 || n > 32) __builtin_unreachable();
   const uint8x16x2_t mantissas = vld1q_u8_x2((const uint8_t*)smx_exp2_mantissas);
   const uint8x16x2_t residuals = vld1q_u8_x2((const uint8_t*)smx_exp2_residuals);
-  for (*done = 0; *done < rows; *done += 8) {
-    const size_t count = rows - *done < 8 ? rows - *done : 8;
-    const size_t groups = (count - 1) / 4 + 1;
+  *done = 0;
+  while (*done < rows) {
+    size_t count = rows - *done < 8 ? rows - *done : 8;
+    size_t groups = (count - 1) / 4 + 1;
     group<const float> x_groups[2];
     group<float> y_groups[2];
     for (size_t g = 0; g < groups; g++) {
@@ -614,26 +643,38 @@ extern "C" void smx_f32_softmax_transposed_ukernel__neon_u64_acc2(size_t rows, s
     }
     // Rows that do not fill the lanes are copied to where they do.
     float padded[4][32];
-    const size_t rest = count % 4;
-    if (rest > 0) {
+    if (count % 4 > 0) {
       memset(padded, 0, sizeof(padded));
-      for (size_t r = 0; r < rest; r++)
+      for (size_t r = 0; r < count % 4; r++)
         memcpy(padded[r], x_groups[groups - 1].rows + r * x_stride, n * sizeof(float));
       x_groups[groups - 1] = {padded[0], 32};
-      y_groups[groups - 1] = {padded[0], 32};
     }
 
     // Step by step for all groups, for what is done to one has to wait at each step.
-    float32x4_t e[2][40], lower[2], bias[2];
+    float32x4_t e[2][40], max[2], lower[2], bias[2];
     for (size_t g = 0; g < groups; g++) {
       for (size_t j = 0; j < n; j += 4)
         neon_load_columns(x_groups[g].rows + j, x_groups[g].stride, (ptrdiff_t)(n - j), e[g] + j);
     }
+    bool stops = false;
     for (size_t g = 0; g < groups; g++) {
-      float32x4_t max = e[g][0];
-      for (size_t j = 1; j < n; j++) max = vmaxq_f32(max, e[g][j]);
-      if (!(vminvq_u32(vcaleq_f32(max, vdupq_n_f32(smx_range))) != 0)) return;
-      references(max, &lower[g], &bias[g]);
+      max[g] = e[g][0];
+      for (size_t j = 1; j < n; j++) max[g] = vmaxq_f32(max[g], e[g][j]);
+      if (!(vminvq_u32(vcaleq_f32(max[g], vdupq_n_f32(smx_range))) != 0)) {
+        float maxima[4];
+        vst1q_f32(maxima, max[g]);
+        count = g * 4 + smx_rows_within_range(count - g * 4, maxima);
+        if (count == 0) return;
+        groups = (count - 1) / 4 + 1;
+        stops = true;
+        break;
+      }
+    }
+    const size_t rest = count % 4;
+    if (rest > 0) y_groups[groups - 1] = {padded[0], 32};
+
+    for (size_t g = 0; g < groups; g++) {
+      references(max[g], &lower[g], &bias[g]);
       for (size_t j = n; j % 8 != 0; j++) e[g][j] = lower[g];
     }
     for (size_t g = 0; g < groups; g++) exponentials_8(n, e[g], lower[g], bias[g], mantissas, residuals);
@@ -659,10 +700,11 @@ extern "C" void smx_f32_softmax_transposed_ukernel__neon_u64_acc2(size_t rows, s
     }
     for (size_t r = 0; r < rest; r++)
       memcpy(y + ((groups - 1) * 4 + r) * y_stride, padded[r], n * sizeof(float));
-    x += 8 * x_stride;
-    y += 8 * y_stride;
+    *done += count;
+    if (stops) return;
+    x += count * x_stride;
+    y += count * y_stride;
   }
-  *done = rows;
 }
 
 extern "C" void smx_f32_softmax_transposed_ukernel__neon_u128_acc2(size_t rows, size_t n, const float* x,
@@ -671,9 +713,10 @@ extern "C" void smx_f32_softmax_transposed_ukernel__neon_u128_acc2(size_t rows, 
   if (n < 1 || n > 32) __builtin_unreachable();
   const uint8x16x2_t mantissas = vld1q_u8_x2((const uint8_t*)smx_exp2_mantissas);
   const uint8x16x2_t residuals = vld1q_u8_x2((const uint8_t*)smx_exp2_residuals);
-  for (*done = 0; *done < rows; *done += 8) {
-    const size_t count = rows - *done < 8 ? rows - *done : 8;
-    const size_t groups = (count - 1) / 4 + 1;
+  *done = 0;
+  while (*done < rows) {
+    size_t count = rows - *done < 8 ? rows - *done : 8;
+    size_t groups = (count - 1) / 4 + 1;
     group<const float> x_groups[2];
     group<float> y_groups[2];
     for (size_t g = 0; g < groups; g++) {
@@ -682,26 +725,38 @@ extern "C" void smx_f32_softmax_transposed_ukernel__neon_u128_acc2(size_t rows, 
     }
     // Rows that do not fill the lanes are copied to where they do.
     float padded[4][32];
-    const size_t rest = count % 4;
-    if (rest > 0) {
+    if (count % 4 > 0) {
       memset(padded, 0, sizeof(padded));
-      for (size_t r = 0; r < rest; r++)
+      for (size_t r = 0; r < count % 4; r++)
         memcpy(padded[r], x_groups[groups - 1].rows + r * x_stride, n * sizeof(float));
       x_groups[groups - 1] = {padded[0], 32};
-      y_groups[groups - 1] = {padded[0], 32};
     }
 
     // Step by step for all groups, for what is done to one has to wait at each step.
-    float32x4_t e[2][48], lower[2], bias[2];
+    float32x4_t e[2][48], max[2], lower[2], bias[2];
     for (size_t g = 0; g < groups; g++) {
       for (size_t j = 0; j < n; j += 4)
         neon_load_columns(x_groups[g].rows + j, x_groups[g].stride, (ptrdiff_t)(n - j), e[g] + j);
     }
+    bool stops = false;
     for (size_t g = 0; g < groups; g++) {
-      float32x4_t max = e[g][0];
-      for (size_t j = 1; j < n; j++) max = vmaxq_f32(max, e[g][j]);
-      if (!(vminvq_u32(vcaleq_f32(max, vdupq_n_f32(smx_range))) != 0)) return;
-      references(max, &lower[g], &bias[g]);
+      max[g] = e[g][0];
+      for (size_t j = 1; j < n; j++) max[g] = vmaxq_f32(max[g], e[g][j]);
+      if (!(vminvq_u32(vcaleq_f32(max[g], vdupq_n_f32(smx_range))) != 0)) {
+        float maxima[4];
+        vst1q_f32(maxima, max[g]);
+        count = g * 4 + smx_rows_within_range(count - g * 4, maxima);
+        if (count == 0) return;
+        groups = (count - 1) / 4 + 1;
+        stops = true;
+        break;
+      }
+    }
+    const size_t rest = count % 4;
+    if (rest > 0) y_groups[groups - 1] = {padded[0], 32};
+
+    for (size_t g = 0; g < groups; g++) {
+      references(max[g], &lower[g], &bias[g]);
       for (size_t j = n; j % 16 != 0; j++) e[g][j] = lower[g];
     }
     for (size_t g = 0; g < groups; g++) exponentials_16(n, e[g], lower[g], bias[g], mantissas, residuals);
@@ -727,10 +782,11 @@ extern "C" void smx_f32_softmax_transposed_ukernel__neon_u128_acc2(size_t rows, 
     }
     for (size_t r = 0; r < rest; r++)
       memcpy(y + ((groups - 1) * 4 + r) * y_stride, padded[r], n * sizeof(float));
-    x += 8 * x_stride;
-    y += 8 * y_stride;
+    *done += count;
+    if (stops) return;
+    x += count * x_stride;
+    y += count * y_stride;
   }
-  *done = rows;
 }
 
 extern "C" void smx_f32_softmax_transposed_ukernel__neon_u128_acc4(size_t rows, size_t n, const float* x,
@@ -739,9 +795,10 @@ extern "C" void smx_f32_softmax_transposed_ukernel__neon_u128_acc4(size_t rows, 
   if (n < 1 || n > 32) __builtin_unreachable();
   const uint8x16x2_t mantissas = vld1q_u8_x2((const uint8_t*)smx_exp2_mantissas);
   const uint8x16x2_t residuals = vld1q_u8_x2((const uint8_t*)smx_exp2_residuals);
-  for (*done = 0; *done < rows; *done += 16) {
-    const size_t count = rows - *done < 16 ? rows - *done : 16;
-    const size_t groups = (count - 1) / 4 + 1;
+  *done = 0;
+  while (*done < rows) {
+    size_t count = rows - *done < 16 ? rows - *done : 16;
+    size_t groups = (count - 1) / 4 + 1;
     group<const float> x_groups[4];
     group<float> y_groups[4];
     for (size_t g = 0; g < groups; g++) {
@@ -750,26 +807,38 @@ extern "C" void smx_f32_softmax_transposed_ukernel__neon_u128_acc4(size_t rows, 
     }
     // Rows that do not fill the lanes are copied to where they do.
     float padded[4][32];
-    const size_t rest = count % 4;
-    if (rest > 0) {
+    if (count % 4 > 0) {
       memset(padded, 0, sizeof(padded));
-      for (size_t r = 0; r < rest; r++)
+      for (size_t r = 0; r < count % 4; r++)
         memcpy(padded[r], x_groups[groups - 1].rows + r * x_stride, n * sizeof(float));
       x_groups[groups - 1] = {padded[0], 32};
-      y_groups[groups - 1] = {padded[0], 32};
     }
 
     // Step by step for all groups, for what is done to one has to wait at each step.
-    float32x4_t e[4][40], lower[4], bias[4];
+    float32x4_t e[4][40], max[4], lower[4], bias[4];
     for (size_t g = 0; g < groups; g++) {
       for (size_t j = 0; j < n; j += 4)
         neon_load_columns(x_groups[g].rows + j, x_groups[g].stride, (ptrdiff_t)(n - j), e[g] + j);
     }
+    bool stops = false;
     for (size_t g = 0; g < groups; g++) {
-      float32x4_t max = e[g][0];
-      for (size_t j = 1; j < n; j++) max = vmaxq_f32(max, e[g][j]);
-      if (!(vminvq_u32(vcaleq_f32(max, vdupq_n_f32(smx_range))) != 0)) return;
-      references(max, &lower[g], &bias[g]);
+      max[g] = e[g][0];
+      for (size_t j = 1; j < n; j++) max[g] = vmaxq_f32(max[g], e[g][j]);
+      if (!(vminvq_u32(vcaleq_f32(max[g], vdupq_n_f32(smx_range))) != 0)) {
+        float maxima[4];
+        vst1q_f32(maxima, max[g]);
+        count = g * 4 + smx_rows_within_range(count - g * 4, maxima);
+        if (count == 0) return;
+        groups = (count - 1) / 4 + 1;
+        stops = true;
+        break;
+      }
+    }
+    const size_t rest = count % 4;
+    if (rest > 0) y_groups[groups - 1] = {padded[0], 32};
+
+    for (size_t g = 0; g < groups; g++) {
+      references(max[g], &lower[g], &bias[g]);
       for (size_t j = n; j % 8 != 0; j++) e[g][j] = lower[g];
     }
     for (size_t g = 0; g < groups; g++) exponentials_8(n, e[g], lower[g], bias[g], mantissas, residuals);
@@ -795,10 +864,11 @@ extern "C" void smx_f32_softmax_transposed_ukernel__neon_u128_acc4(size_t rows, 
     }
     for (size_t r = 0; r < rest; r++)
       memcpy(y + ((groups - 1) * 4 + r) * y_stride, padded[r], n * sizeof(float));
-    x += 16 * x_stride;
-    y += 16 * y_stride;
+    *done += count;
+    if (stops) return;
+    x += count * x_stride;
+    y += count * y_stride;
   }
-  *done = rows;
 }
 
 extern "C" void smx_f32_softmax_transposed_ukernel__neon_u256_acc4(size_t rows, size_t n, const float* x,
@@ -807,9 +877,10 @@ extern "C" void smx_f32_softmax_transposed_ukernel__neon_u256_acc4(size_t rows, 
   if (n < 1 || n > 32) __builtin_unreachable();
   const uint8x16x2_t mantissas = vld1q_u8_x2((const uint8_t*)smx_exp2_mantissas);
   const uint8x16x2_t residuals = vld1q_u8_x2((const uint8_t*)smx_exp2_residuals);
-  for (*done = 0; *done < rows; *done += 16) {
-    const size_t count = rows - *done < 16 ? rows - *done : 16;
-    const size_t groups = (count - 1) / 4 + 1;
+  *done = 0;
+  while (*done < rows) {
+    size_t count = rows - *done < 16 ? rows - *done : 16;
+    size_t groups = (count - 1) / 4 + 1;
     group<const float> x_groups[4];
     group<float> y_groups[4];
     for (size_t g = 0; g < groups; g++) {
@@ -818,26 +889,38 @@ extern "C" void smx_f32_softmax_transposed_ukernel__neon_u256_acc4(size_t rows, 
     }
     // Rows that do not fill the lanes are copied to where they do.
     float padded[4][32];
-    const size_t rest = count % 4;
-    if (rest > 0) {
+    if (count % 4 > 0) {
       memset(padded, 0, sizeof(padded));
-      for (size_t r = 0; r < rest; r++)
+      for (size_t r = 0; r < count % 4; r++)
         memcpy(padded[r], x_groups[groups - 1].rows + r * x_stride, n * sizeof(float));
       x_groups[groups - 1] = {padded[0], 32};
-      y_groups[groups - 1] = {padded[0], 32};
     }
 
     // Step by step for all groups, for what is done to one has to wait at each step.
-    float32x4_t e[4][48], lower[4], bias[4];
+    float32x4_t e[4][48], max[4], lower[4], bias[4];
     for (size_t g = 0; g < groups; g++) {
       for (size_t j = 0; j < n; j += 4)
         neon_load_columns(x_groups[g].rows + j, x_groups[g].stride, (ptrdiff_t)(n - j), e[g] + j);
     }
+    bool stops = false;
     for (size_t g = 0; g < groups; g++) {
-      float32x4_t max = e[g][0];
-      for (size_t j = 1; j < n; j++) max = vmaxq_f32(max, e[g][j]);
-      if (!(vminvq_u32(vcaleq_f32(max, vdupq_n_f32(smx_range))) != 0)) return;
-      references(max, &lower[g], &bias[g]);
+      max[g] = e[g][0];
+      for (size_t j = 1; j < n; j++) max[g] = vmaxq_f32(max[g], e[g][j]);
+      if (!(vminvq_u32(vcaleq_f32(max[g], vdupq_n_f32(smx_range))) != 0)) {
+        float maxima[4];
+        vst1q_f32(maxima, max[g]);
+        count = g * 4 + smx_rows_within_range(count - g * 4, maxima);
+        if (count == 0) return;
+        groups = (count - 1) / 4 + 1;
+        stops = true;
+        break;
+      }
+    }
+    const size_t rest = count % 4;
+    if (rest > 0) y_groups[groups - 1] = {padded[0], 32};
+
+    for (size_t g = 0; g < groups; g++) {
+      references(max[g], &lower[g], &bias[g]);
       for (size_t j = n; j % 16 != 0; j++) e[g][j] = lower[g];
     }
     for (size_t g = 0; g < groups; g++) exponentials_16(n, e[g], lower[g], bias[g], mantissas, residuals);
@@ -863,10 +946,11 @@ extern "C" void smx_f32_softmax_transposed_ukernel__neon_u256_acc4(size_t rows, 
     }
     for (size_t r = 0; r < rest; r++)
       memcpy(y + ((groups - 1) * 4 + r) * y_stride, padded[r], n * sizeof(float));
-    x += 16 * x_stride;
-    y += 16 * y_stride;
+    *done += count;
+    if (stops) return;
+    x += count * x_stride;
+    y += count * y_stride;
   }
-  *done = rows;
 }
 
 extern "C" void smx_f32_softmax_transposed_ukernel__neon_u256_acc8(size_t rows, size_t n, const float* x,
@@ -875,9 +959,10 @@ extern "C" void smx_f32_softmax_transposed_ukernel__neon_u256_acc8(size_t rows, 
   if (n < 1 || n > 32) __builtin_unreachable();
   const uint8x16x2_t mantissas = vld1q_u8_x2((const uint8_t*)smx_exp2_mantissas);
   const uint8x16x2_t residuals = vld1q_u8_x2((const uint8_t*)smx_exp2_residuals);
-  for (*done = 0; *done < rows; *done += 32) {
-    const size_t count = rows - *done < 32 ? rows - *done : 32;
-    const size_t groups = (count - 1) / 4 + 1;
+  *done = 0;
+  while (*done < rows) {
+    size_t count = rows - *done < 32 ? rows - *done : 32;
+    size_t groups = (count - 1) / 4 + 1;
     group<const float> x_groups[8];
     group<float> y_groups[8];
     for (size_t g = 0; g < groups; g++) {
@@ -886,26 +971,38 @@ extern "C" void smx_f32_softmax_transposed_ukernel__neon_u256_acc8(size_t rows, 
     }
     // Rows that do not fill the lanes are copied to where they do.
     float padded[4][32];
-    const size_t rest = count % 4;
-    if (rest > 0) {
+    if (count % 4 > 0) {
       memset(padded, 0, sizeof(padded));
-      for (size_t r = 0; r < rest; r++)
+      for (size_t r = 0; r < count % 4; r++)
         memcpy(padded[r], x_groups[groups - 1].rows + r * x_stride, n * sizeof(float));
       x_groups[groups - 1] = {padded[0], 32};
-      y_groups[groups - 1] = {padded[0], 32};
     }
 
     // Step by step for all groups, for what is done to one has to wait at each step.
-    float32x4_t e[8][40], lower[8], bias[8];
+    float32x4_t e[8][40], max[8], lower[8], bias[8];
     for (size_t g = 0; g < groups; g++) {
       for (size_t j = 0; j < n; j += 4)
         neon_load_columns(x_groups[g].rows + j, x_groups[g].stride, (ptrdiff_t)(n - j), e[g] + j);
     }
+    bool stops = false;
     for (size_t g = 0; g < groups; g++) {
-      float32x4_t max = e[g][0];
-      for (size_t j = 1; j < n; j++) max = vmaxq_f32(max, e[g][j]);
-      if (!(vminvq_u32(vcaleq_f32(max, vdupq_n_f32(smx_range))) != 0)) return;
-      references(max, &lower[g], &bias[g]);
+      max[g] = e[g][0];
+      for (size_t j = 1; j < n; j++) max[g] = vmaxq_f32(max[g], e[g][j]);
+      if (!(vminvq_u32(vcaleq_f32(max[g], vdupq_n_f32(smx_range))) != 0)) {
+        float maxima[4];
+        vst1q_f32(maxima, max[g]);
+        count = g * 4 + smx_rows_within_range(count - g * 4, maxima);
+        if (count == 0) return;
+        groups = (count - 1) / 4 + 1;
+        stops = true;
+        break;
+      }
+    }
+    const size_t rest = count % 4;
+    if (rest > 0) y_groups[groups - 1] = {padded[0], 32};
+
+    for (size_t g = 0; g < groups; g++) {
+      references(max[g], &lower[g], &bias[g]);
       for (size_t j = n; j % 8 != 0; j++) e[g][j] = lower[g];
     }
     for (size_t g = 0; g < groups; g++) exponentials_8(n, e[g], lower[g], bias[g], mantissas, residuals);
@@ -931,8 +1028,9 @@ extern "C" void smx_f32_softmax_transposed_ukernel__neon_u256_acc8(size_t rows, 
     }
     for (size_t r = 0; r < rest; r++)
       memcpy(y + ((groups - 1) * 4 + r) * y_stride, padded[r], n * sizeof(float));
-    x += 32 * x_stride;
-    y += 32 * y_stride;
+    *done += count;
+    if (stops) return;
+    x += count * x_stride;
+    y += count * y_stride;
   }
-  *done = rows;
 }

@@ -80,9 +80,11 @@ static inline float32x4_t lane_maxima(size_t n, const float* x) {
 }
 
 // The terms of a row, and their sums in 16 lanes, folded to those of a vector. The last n % 32 terms go to
-// `tail`, the others to y: what a masked store has written cannot be forwarded to the load that follows soon.
-static inline void sum_row_32(size_t n, const float* x, float* y, float* tail, float32x4_t lower,
-                              float32x4_t bias, float32x4_t anchor, float32x4_t* hi, float32x4_t* lo) {
+// `tail`, the others to y: what a masked store has written cannot be forwarded to the load that follows soon. The row of the next
+// group that is as long as this one is asked for.
+static inline void sum_row_32(size_t n, const float* x, float* y, float* tail, const float* next,
+                              float32x4_t lower, float32x4_t bias, float32x4_t anchor, float32x4_t* hi,
+                              float32x4_t* lo) {
   const uint8x16x2_t mantissas = vld1q_u8_x2((const uint8_t*)smx_exp2_mantissas);
   const uint8x16x2_t residuals = vld1q_u8_x2((const uint8_t*)smx_exp2_residuals);
   float32x4_t block_hi[4] = {anchor, anchor, anchor, anchor};
@@ -90,6 +92,8 @@ static inline void sum_row_32(size_t n, const float* x, float* y, float* tail, f
 
   size_t i = 0;
   for (; i + 32 <= n; i += 32) {
+    __builtin_prefetch(next + i + 0);
+    __builtin_prefetch(next + i + 16);
     const float32x4_t x0 = vld1q_f32(x + i + 0);
     const float32x4_t x1 = vld1q_f32(x + i + 4);
     const float32x4_t x2 = vld1q_f32(x + i + 8);
@@ -362,8 +366,9 @@ static inline void sum_row_32(size_t n, const float* x, float* y, float* tail, f
   *lo = block_lo[0];
 }
 
-static inline void sum_row_64(size_t n, const float* x, float* y, float* tail, float32x4_t lower,
-                              float32x4_t bias, float32x4_t anchor, float32x4_t* hi, float32x4_t* lo) {
+static inline void sum_row_64(size_t n, const float* x, float* y, float* tail, const float* next,
+                              float32x4_t lower, float32x4_t bias, float32x4_t anchor, float32x4_t* hi,
+                              float32x4_t* lo) {
   const uint8x16x2_t mantissas = vld1q_u8_x2((const uint8_t*)smx_exp2_mantissas);
   const uint8x16x2_t residuals = vld1q_u8_x2((const uint8_t*)smx_exp2_residuals);
   float32x4_t block_hi[4] = {anchor, anchor, anchor, anchor};
@@ -372,6 +377,8 @@ static inline void sum_row_64(size_t n, const float* x, float* y, float* tail, f
   size_t i = 0;
   for (; i + 64 <= n; i += 64) {
     {
+      __builtin_prefetch(next + i + 0);
+      __builtin_prefetch(next + i + 16);
       const float32x4_t x0 = vld1q_f32(x + i + 0);
       const float32x4_t x1 = vld1q_f32(x + i + 4);
       const float32x4_t x2 = vld1q_f32(x + i + 8);
@@ -502,6 +509,8 @@ static inline void sum_row_64(size_t n, const float* x, float* y, float* tail, f
       add_compensated(&block_hi[3], &block_lo[3], vaddq_f32(e3, e7));
     }
     {
+      __builtin_prefetch(next + i + 32);
+      __builtin_prefetch(next + i + 48);
       const float32x4_t x0 = vld1q_f32(x + i + 32);
       const float32x4_t x1 = vld1q_f32(x + i + 36);
       const float32x4_t x2 = vld1q_f32(x + i + 40);
@@ -633,6 +642,8 @@ static inline void sum_row_64(size_t n, const float* x, float* y, float* tail, f
     }
   }
   for (; i + 32 <= n; i += 32) {
+    __builtin_prefetch(next + i + 0);
+    __builtin_prefetch(next + i + 16);
     const float32x4_t x0 = vld1q_f32(x + i + 0);
     const float32x4_t x1 = vld1q_f32(x + i + 4);
     const float32x4_t x2 = vld1q_f32(x + i + 8);
@@ -927,8 +938,9 @@ static inline void scale_row(size_t n, float* y, const float* tail, float32x4_t 
 
 extern "C" void smx_f32_softmax_ukernel__neon_u32_acc8(size_t rows, size_t n, const float* x, size_t x_stride,
                                                        float* y, size_t y_stride, size_t* done) {
-  for (*done = 0; *done < rows; *done += 8) {
-    const size_t count = rows - *done < 8 ? rows - *done : 8;
+  *done = 0;
+  while (*done < rows) {
+    size_t count = rows - *done < 8 ? rows - *done : 8;
     float32x4_t max[8] = {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f),
                           vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)};
     for (size_t r = 0; r < count; r++) max[r] = lane_maxima(n, x + r * x_stride);
@@ -944,8 +956,18 @@ extern "C" void smx_f32_softmax_ukernel__neon_u32_acc8(size_t rows, size_t n, co
     max[5] = vmaxq_f32(vcombine_f32(vget_low_f32(max[6]), vget_low_f32(max[7])),
                        vcombine_f32(vget_high_f32(max[6]), vget_high_f32(max[7])));
     max[4] = vmaxq_f32(vuzp1q_f32(max[4], max[5]), vuzp2q_f32(max[4], max[5]));
-    if (!(vminvq_u32(vcaleq_f32(max[0], vdupq_n_f32(smx_range))) != 0)) return;
-    if (!(vminvq_u32(vcaleq_f32(max[4], vdupq_n_f32(smx_range))) != 0)) return;
+    bool stops = false;
+    if (!(vminvq_u32(vcaleq_f32(max[0], vdupq_n_f32(smx_range))) != 0) ||
+        !(vminvq_u32(vcaleq_f32(max[4], vdupq_n_f32(smx_range))) != 0)) {
+      float maxima[8];
+      vst1q_f32(maxima + 0, max[0]);
+      vst1q_f32(maxima + 4, max[4]);
+      size_t r = 0;
+      while (r < count && smx_is_in_range(maxima[r / 4 * 4 + (r % 4)])) r++;
+      if (r == 0) return;
+      stops = r < count;
+      count = r;
+    }
 
     float lower[8], bias[8];
     {
@@ -969,8 +991,8 @@ extern "C" void smx_f32_softmax_ukernel__neon_u32_acc8(size_t rows, size_t n, co
     const float32x4_t anchor = vdupq_n_f32(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r / 4 * 4 + (r % 4);
-      sum_row_32(n, x + r * x_stride, y + r * y_stride, tails[r], vdupq_n_f32(lower[lane]),
-                 vdupq_n_f32(bias[lane]), anchor, &hi[r], &lo[r]);
+      sum_row_32(n, x + r * x_stride, y + r * y_stride, tails[r], x + (r + 8) * x_stride,
+                 vdupq_n_f32(lower[lane]), vdupq_n_f32(bias[lane]), anchor, &hi[r], &lo[r]);
     }
 
     {
@@ -1029,16 +1051,18 @@ extern "C" void smx_f32_softmax_ukernel__neon_u32_acc8(size_t rows, size_t n, co
       scale_row(n, y + r * y_stride, tails[r], vdupq_n_f32(row_hi[lane]), vdupq_n_f32(row_lo[lane]));
       if (row_hi[lane] != row_hi[lane]) smx_fill_nan(n, y + r * y_stride);
     }
-    x += 8 * x_stride;
-    y += 8 * y_stride;
+    *done += count;
+    if (stops) return;
+    x += count * x_stride;
+    y += count * y_stride;
   }
-  *done = rows;
 }
 
 extern "C" void smx_f32_softmax_ukernel__neon_u64_acc8(size_t rows, size_t n, const float* x, size_t x_stride,
                                                        float* y, size_t y_stride, size_t* done) {
-  for (*done = 0; *done < rows; *done += 8) {
-    const size_t count = rows - *done < 8 ? rows - *done : 8;
+  *done = 0;
+  while (*done < rows) {
+    size_t count = rows - *done < 8 ? rows - *done : 8;
     float32x4_t max[8] = {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f),
                           vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)};
     for (size_t r = 0; r < count; r++) max[r] = lane_maxima(n, x + r * x_stride);
@@ -1054,8 +1078,18 @@ extern "C" void smx_f32_softmax_ukernel__neon_u64_acc8(size_t rows, size_t n, co
     max[5] = vmaxq_f32(vcombine_f32(vget_low_f32(max[6]), vget_low_f32(max[7])),
                        vcombine_f32(vget_high_f32(max[6]), vget_high_f32(max[7])));
     max[4] = vmaxq_f32(vuzp1q_f32(max[4], max[5]), vuzp2q_f32(max[4], max[5]));
-    if (!(vminvq_u32(vcaleq_f32(max[0], vdupq_n_f32(smx_range))) != 0)) return;
-    if (!(vminvq_u32(vcaleq_f32(max[4], vdupq_n_f32(smx_range))) != 0)) return;
+    bool stops = false;
+    if (!(vminvq_u32(vcaleq_f32(max[0], vdupq_n_f32(smx_range))) != 0) ||
+        !(vminvq_u32(vcaleq_f32(max[4], vdupq_n_f32(smx_range))) != 0)) {
+      float maxima[8];
+      vst1q_f32(maxima + 0, max[0]);
+      vst1q_f32(maxima + 4, max[4]);
+      size_t r = 0;
+      while (r < count && smx_is_in_range(maxima[r / 4 * 4 + (r % 4)])) r++;
+      if (r == 0) return;
+      stops = r < count;
+      count = r;
+    }
 
     float lower[8], bias[8];
     {
@@ -1079,8 +1113,8 @@ extern "C" void smx_f32_softmax_ukernel__neon_u64_acc8(size_t rows, size_t n, co
     const float32x4_t anchor = vdupq_n_f32(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r / 4 * 4 + (r % 4);
-      sum_row_64(n, x + r * x_stride, y + r * y_stride, tails[r], vdupq_n_f32(lower[lane]),
-                 vdupq_n_f32(bias[lane]), anchor, &hi[r], &lo[r]);
+      sum_row_64(n, x + r * x_stride, y + r * y_stride, tails[r], x + (r + 8) * x_stride,
+                 vdupq_n_f32(lower[lane]), vdupq_n_f32(bias[lane]), anchor, &hi[r], &lo[r]);
     }
 
     {
@@ -1139,17 +1173,19 @@ extern "C" void smx_f32_softmax_ukernel__neon_u64_acc8(size_t rows, size_t n, co
       scale_row(n, y + r * y_stride, tails[r], vdupq_n_f32(row_hi[lane]), vdupq_n_f32(row_lo[lane]));
       if (row_hi[lane] != row_hi[lane]) smx_fill_nan(n, y + r * y_stride);
     }
-    x += 8 * x_stride;
-    y += 8 * y_stride;
+    *done += count;
+    if (stops) return;
+    x += count * x_stride;
+    y += count * y_stride;
   }
-  *done = rows;
 }
 
 extern "C" void smx_f32_softmax_ukernel__neon_u32_acc16(size_t rows, size_t n, const float* x,
                                                         size_t x_stride, float* y, size_t y_stride,
                                                         size_t* done) {
-  for (*done = 0; *done < rows; *done += 16) {
-    const size_t count = rows - *done < 16 ? rows - *done : 16;
+  *done = 0;
+  while (*done < rows) {
+    size_t count = rows - *done < 16 ? rows - *done : 16;
     float32x4_t max[16] = {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f),
                            vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f),
                            vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f),
@@ -1179,10 +1215,22 @@ extern "C" void smx_f32_softmax_ukernel__neon_u32_acc16(size_t rows, size_t n, c
     max[13] = vmaxq_f32(vcombine_f32(vget_low_f32(max[14]), vget_low_f32(max[15])),
                         vcombine_f32(vget_high_f32(max[14]), vget_high_f32(max[15])));
     max[12] = vmaxq_f32(vuzp1q_f32(max[12], max[13]), vuzp2q_f32(max[12], max[13]));
-    if (!(vminvq_u32(vcaleq_f32(max[0], vdupq_n_f32(smx_range))) != 0)) return;
-    if (!(vminvq_u32(vcaleq_f32(max[4], vdupq_n_f32(smx_range))) != 0)) return;
-    if (!(vminvq_u32(vcaleq_f32(max[8], vdupq_n_f32(smx_range))) != 0)) return;
-    if (!(vminvq_u32(vcaleq_f32(max[12], vdupq_n_f32(smx_range))) != 0)) return;
+    bool stops = false;
+    if (!(vminvq_u32(vcaleq_f32(max[0], vdupq_n_f32(smx_range))) != 0) ||
+        !(vminvq_u32(vcaleq_f32(max[4], vdupq_n_f32(smx_range))) != 0) ||
+        !(vminvq_u32(vcaleq_f32(max[8], vdupq_n_f32(smx_range))) != 0) ||
+        !(vminvq_u32(vcaleq_f32(max[12], vdupq_n_f32(smx_range))) != 0)) {
+      float maxima[16];
+      vst1q_f32(maxima + 0, max[0]);
+      vst1q_f32(maxima + 4, max[4]);
+      vst1q_f32(maxima + 8, max[8]);
+      vst1q_f32(maxima + 12, max[12]);
+      size_t r = 0;
+      while (r < count && smx_is_in_range(maxima[r / 4 * 4 + (r % 4)])) r++;
+      if (r == 0) return;
+      stops = r < count;
+      count = r;
+    }
 
     float lower[16], bias[16];
     {
@@ -1222,8 +1270,8 @@ extern "C" void smx_f32_softmax_ukernel__neon_u32_acc16(size_t rows, size_t n, c
     const float32x4_t anchor = vdupq_n_f32(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r / 4 * 4 + (r % 4);
-      sum_row_32(n, x + r * x_stride, y + r * y_stride, tails[r], vdupq_n_f32(lower[lane]),
-                 vdupq_n_f32(bias[lane]), anchor, &hi[r], &lo[r]);
+      sum_row_32(n, x + r * x_stride, y + r * y_stride, tails[r], x + (r + 16) * x_stride,
+                 vdupq_n_f32(lower[lane]), vdupq_n_f32(bias[lane]), anchor, &hi[r], &lo[r]);
     }
 
     {
@@ -1332,17 +1380,19 @@ extern "C" void smx_f32_softmax_ukernel__neon_u32_acc16(size_t rows, size_t n, c
       scale_row(n, y + r * y_stride, tails[r], vdupq_n_f32(row_hi[lane]), vdupq_n_f32(row_lo[lane]));
       if (row_hi[lane] != row_hi[lane]) smx_fill_nan(n, y + r * y_stride);
     }
-    x += 16 * x_stride;
-    y += 16 * y_stride;
+    *done += count;
+    if (stops) return;
+    x += count * x_stride;
+    y += count * y_stride;
   }
-  *done = rows;
 }
 
 extern "C" void smx_f32_softmax_ukernel__neon_u64_acc16(size_t rows, size_t n, const float* x,
                                                         size_t x_stride, float* y, size_t y_stride,
                                                         size_t* done) {
-  for (*done = 0; *done < rows; *done += 16) {
-    const size_t count = rows - *done < 16 ? rows - *done : 16;
+  *done = 0;
+  while (*done < rows) {
+    size_t count = rows - *done < 16 ? rows - *done : 16;
     float32x4_t max[16] = {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f),
                            vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f),
                            vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f),
@@ -1372,10 +1422,22 @@ extern "C" void smx_f32_softmax_ukernel__neon_u64_acc16(size_t rows, size_t n, c
     max[13] = vmaxq_f32(vcombine_f32(vget_low_f32(max[14]), vget_low_f32(max[15])),
                         vcombine_f32(vget_high_f32(max[14]), vget_high_f32(max[15])));
     max[12] = vmaxq_f32(vuzp1q_f32(max[12], max[13]), vuzp2q_f32(max[12], max[13]));
-    if (!(vminvq_u32(vcaleq_f32(max[0], vdupq_n_f32(smx_range))) != 0)) return;
-    if (!(vminvq_u32(vcaleq_f32(max[4], vdupq_n_f32(smx_range))) != 0)) return;
-    if (!(vminvq_u32(vcaleq_f32(max[8], vdupq_n_f32(smx_range))) != 0)) return;
-    if (!(vminvq_u32(vcaleq_f32(max[12], vdupq_n_f32(smx_range))) != 0)) return;
+    bool stops = false;
+    if (!(vminvq_u32(vcaleq_f32(max[0], vdupq_n_f32(smx_range))) != 0) ||
+        !(vminvq_u32(vcaleq_f32(max[4], vdupq_n_f32(smx_range))) != 0) ||
+        !(vminvq_u32(vcaleq_f32(max[8], vdupq_n_f32(smx_range))) != 0) ||
+        !(vminvq_u32(vcaleq_f32(max[12], vdupq_n_f32(smx_range))) != 0)) {
+      float maxima[16];
+      vst1q_f32(maxima + 0, max[0]);
+      vst1q_f32(maxima + 4, max[4]);
+      vst1q_f32(maxima + 8, max[8]);
+      vst1q_f32(maxima + 12, max[12]);
+      size_t r = 0;
+      while (r < count && smx_is_in_range(maxima[r / 4 * 4 + (r % 4)])) r++;
+      if (r == 0) return;
+      stops = r < count;
+      count = r;
+    }
 
     float lower[16], bias[16];
     {
@@ -1415,8 +1477,8 @@ extern "C" void smx_f32_softmax_ukernel__neon_u64_acc16(size_t rows, size_t n, c
     const float32x4_t anchor = vdupq_n_f32(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r / 4 * 4 + (r % 4);
-      sum_row_64(n, x + r * x_stride, y + r * y_stride, tails[r], vdupq_n_f32(lower[lane]),
-                 vdupq_n_f32(bias[lane]), anchor, &hi[r], &lo[r]);
+      sum_row_64(n, x + r * x_stride, y + r * y_stride, tails[r], x + (r + 16) * x_stride,
+                 vdupq_n_f32(lower[lane]), vdupq_n_f32(bias[lane]), anchor, &hi[r], &lo[r]);
     }
 
     {
@@ -1525,8 +1587,9 @@ extern "C" void smx_f32_softmax_ukernel__neon_u64_acc16(size_t rows, size_t n, c
       scale_row(n, y + r * y_stride, tails[r], vdupq_n_f32(row_hi[lane]), vdupq_n_f32(row_lo[lane]));
       if (row_hi[lane] != row_hi[lane]) smx_fill_nan(n, y + r * y_stride);
     }
-    x += 16 * x_stride;
-    y += 16 * y_stride;
+    *done += count;
+    if (stops) return;
+    x += count * x_stride;
+    y += count * y_stride;
   }
-  *done = rows;
 }

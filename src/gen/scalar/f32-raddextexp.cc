@@ -575,8 +575,8 @@ static inline void add_blocks_u32(const float* x, const struct smx_f32_reference
       {scalar_set1(0.0f)},
   };
   for (size_t i = 0; i < 1024; i += 32) {
-    __builtin_prefetch(x + i + 2048);
-    __builtin_prefetch(x + i + 2064);
+    __builtin_prefetch(x + 2048 + i + 0);
+    __builtin_prefetch(x + 2048 + i + 16);
     const f32x16 x0 = scalar_load(x + i + 0);
     if constexpr (kLooksAhead) {
       max[0][0] = scalar_max(max[0][0], scalar_load(x + i + 1024));
@@ -685,8 +685,8 @@ static inline void add_blocks_u64(const float* x, const struct smx_f32_reference
   };
   for (size_t i = 0; i < 1024; i += 64) {
     {
-      __builtin_prefetch(x + i + 2048);
-      __builtin_prefetch(x + i + 2064);
+      __builtin_prefetch(x + 2048 + i + 0);
+      __builtin_prefetch(x + 2048 + i + 16);
       const f32x16 x0 = scalar_load(x + i + 0);
       if constexpr (kLooksAhead) {
         max[0][0] = scalar_max(max[0][0], scalar_load(x + i + 1024));
@@ -728,8 +728,8 @@ static inline void add_blocks_u64(const float* x, const struct smx_f32_reference
       add_compensated(&block_hi[0][0], &block_lo[0][0], scalar_add(e0, e1));
     }
     {
-      __builtin_prefetch(x + i + 2080);
-      __builtin_prefetch(x + i + 2096);
+      __builtin_prefetch(x + 2048 + i + 32);
+      __builtin_prefetch(x + 2048 + i + 48);
       const f32x16 x0 = scalar_load(x + i + 32);
       if constexpr (kLooksAhead) {
         max[0][0] = scalar_max(max[0][0], scalar_load(x + i + 1056));
@@ -839,8 +839,8 @@ static inline void add_blocks_u128(const float* x, const struct smx_f32_referenc
   };
   for (size_t i = 0; i < 1024; i += 128) {
     {
-      __builtin_prefetch(x + i + 2048);
-      __builtin_prefetch(x + i + 2064);
+      __builtin_prefetch(x + 2048 + i + 0);
+      __builtin_prefetch(x + 2048 + i + 16);
       const f32x16 x0 = scalar_load(x + i + 0);
       if constexpr (kLooksAhead) {
         max[0][0] = scalar_max(max[0][0], scalar_load(x + i + 1024));
@@ -882,8 +882,8 @@ static inline void add_blocks_u128(const float* x, const struct smx_f32_referenc
       add_compensated(&block_hi[0][0], &block_lo[0][0], scalar_add(e0, e1));
     }
     {
-      __builtin_prefetch(x + i + 2080);
-      __builtin_prefetch(x + i + 2096);
+      __builtin_prefetch(x + 2048 + i + 32);
+      __builtin_prefetch(x + 2048 + i + 48);
       const f32x16 x0 = scalar_load(x + i + 32);
       if constexpr (kLooksAhead) {
         max[0][0] = scalar_max(max[0][0], scalar_load(x + i + 1056));
@@ -925,8 +925,8 @@ static inline void add_blocks_u128(const float* x, const struct smx_f32_referenc
       add_compensated(&block_hi[0][0], &block_lo[0][0], scalar_add(e0, e1));
     }
     {
-      __builtin_prefetch(x + i + 2112);
-      __builtin_prefetch(x + i + 2128);
+      __builtin_prefetch(x + 2048 + i + 64);
+      __builtin_prefetch(x + 2048 + i + 80);
       const f32x16 x0 = scalar_load(x + i + 64);
       if constexpr (kLooksAhead) {
         max[0][0] = scalar_max(max[0][0], scalar_load(x + i + 1088));
@@ -968,8 +968,8 @@ static inline void add_blocks_u128(const float* x, const struct smx_f32_referenc
       add_compensated(&block_hi[0][0], &block_lo[0][0], scalar_add(e0, e1));
     }
     {
-      __builtin_prefetch(x + i + 2144);
-      __builtin_prefetch(x + i + 2160);
+      __builtin_prefetch(x + 2048 + i + 96);
+      __builtin_prefetch(x + 2048 + i + 112);
       const f32x16 x0 = scalar_load(x + i + 96);
       if constexpr (kLooksAhead) {
         max[0][0] = scalar_max(max[0][0], scalar_load(x + i + 1120));
@@ -1081,8 +1081,8 @@ static inline void add_blocks_u64_acc2(const float* x, const struct smx_f32_refe
   };
   for (size_t i = 0; i < 1024; i += 32) {
     {
-      __builtin_prefetch(x + i + 3072);
-      __builtin_prefetch(x + i + 3088);
+      __builtin_prefetch(x + 3072 + i + 0);
+      __builtin_prefetch(x + 3072 + i + 16);
       const f32x16 x0 = scalar_load(x + i + 0);
       if constexpr (kLooksAhead) {
         max[0][0] = scalar_max(max[0][0], scalar_load(x + i + 2048));
@@ -1124,8 +1124,8 @@ static inline void add_blocks_u64_acc2(const float* x, const struct smx_f32_refe
       add_compensated(&block_hi[0][0], &block_lo[0][0], scalar_add(e0, e1));
     }
     {
-      __builtin_prefetch(x + i + 4096);
-      __builtin_prefetch(x + i + 4112);
+      __builtin_prefetch(x + 3072 + i + 1024);
+      __builtin_prefetch(x + 3072 + i + 1040);
       const f32x16 x0 = scalar_load(x + i + 1024);
       if constexpr (kLooksAhead) {
         max[1][0] = scalar_max(max[1][0], scalar_load(x + i + 3072));
@@ -1240,8 +1240,8 @@ static inline void add_blocks_u128_acc2(const float* x, const struct smx_f32_ref
   };
   for (size_t i = 0; i < 1024; i += 64) {
     {
-      __builtin_prefetch(x + i + 3072);
-      __builtin_prefetch(x + i + 3088);
+      __builtin_prefetch(x + 3072 + i + 0);
+      __builtin_prefetch(x + 3072 + i + 16);
       const f32x16 x0 = scalar_load(x + i + 0);
       if constexpr (kLooksAhead) {
         max[0][0] = scalar_max(max[0][0], scalar_load(x + i + 2048));
@@ -1283,8 +1283,8 @@ static inline void add_blocks_u128_acc2(const float* x, const struct smx_f32_ref
       add_compensated(&block_hi[0][0], &block_lo[0][0], scalar_add(e0, e1));
     }
     {
-      __builtin_prefetch(x + i + 4096);
-      __builtin_prefetch(x + i + 4112);
+      __builtin_prefetch(x + 3072 + i + 1024);
+      __builtin_prefetch(x + 3072 + i + 1040);
       const f32x16 x0 = scalar_load(x + i + 1024);
       if constexpr (kLooksAhead) {
         max[1][0] = scalar_max(max[1][0], scalar_load(x + i + 3072));
@@ -1326,8 +1326,8 @@ static inline void add_blocks_u128_acc2(const float* x, const struct smx_f32_ref
       add_compensated(&block_hi[1][0], &block_lo[1][0], scalar_add(e0, e1));
     }
     {
-      __builtin_prefetch(x + i + 3104);
-      __builtin_prefetch(x + i + 3120);
+      __builtin_prefetch(x + 3072 + i + 32);
+      __builtin_prefetch(x + 3072 + i + 48);
       const f32x16 x0 = scalar_load(x + i + 32);
       if constexpr (kLooksAhead) {
         max[0][0] = scalar_max(max[0][0], scalar_load(x + i + 2080));
@@ -1369,8 +1369,8 @@ static inline void add_blocks_u128_acc2(const float* x, const struct smx_f32_ref
       add_compensated(&block_hi[0][0], &block_lo[0][0], scalar_add(e0, e1));
     }
     {
-      __builtin_prefetch(x + i + 4128);
-      __builtin_prefetch(x + i + 4144);
+      __builtin_prefetch(x + 3072 + i + 1056);
+      __builtin_prefetch(x + 3072 + i + 1072);
       const f32x16 x0 = scalar_load(x + i + 1056);
       if constexpr (kLooksAhead) {
         max[1][0] = scalar_max(max[1][0], scalar_load(x + i + 3104));
@@ -1489,8 +1489,8 @@ static inline void add_blocks_u128_acc4(const float* x, const struct smx_f32_ref
   };
   for (size_t i = 0; i < 1024; i += 32) {
     {
-      __builtin_prefetch(x + i + 5120);
-      __builtin_prefetch(x + i + 5136);
+      __builtin_prefetch(x + 5120 + i + 0);
+      __builtin_prefetch(x + 5120 + i + 16);
       const f32x16 x0 = scalar_load(x + i + 0);
       if constexpr (kLooksAhead) {
         max[0][0] = scalar_max(max[0][0], scalar_load(x + i + 4096));
@@ -1532,8 +1532,8 @@ static inline void add_blocks_u128_acc4(const float* x, const struct smx_f32_ref
       add_compensated(&block_hi[0][0], &block_lo[0][0], scalar_add(e0, e1));
     }
     {
-      __builtin_prefetch(x + i + 6144);
-      __builtin_prefetch(x + i + 6160);
+      __builtin_prefetch(x + 5120 + i + 1024);
+      __builtin_prefetch(x + 5120 + i + 1040);
       const f32x16 x0 = scalar_load(x + i + 1024);
       if constexpr (kLooksAhead) {
         max[1][0] = scalar_max(max[1][0], scalar_load(x + i + 5120));
@@ -1575,8 +1575,8 @@ static inline void add_blocks_u128_acc4(const float* x, const struct smx_f32_ref
       add_compensated(&block_hi[1][0], &block_lo[1][0], scalar_add(e0, e1));
     }
     {
-      __builtin_prefetch(x + i + 7168);
-      __builtin_prefetch(x + i + 7184);
+      __builtin_prefetch(x + 5120 + i + 2048);
+      __builtin_prefetch(x + 5120 + i + 2064);
       const f32x16 x0 = scalar_load(x + i + 2048);
       if constexpr (kLooksAhead) {
         max[2][0] = scalar_max(max[2][0], scalar_load(x + i + 6144));
@@ -1618,8 +1618,8 @@ static inline void add_blocks_u128_acc4(const float* x, const struct smx_f32_ref
       add_compensated(&block_hi[2][0], &block_lo[2][0], scalar_add(e0, e1));
     }
     {
-      __builtin_prefetch(x + i + 8192);
-      __builtin_prefetch(x + i + 8208);
+      __builtin_prefetch(x + 5120 + i + 3072);
+      __builtin_prefetch(x + 5120 + i + 3088);
       const f32x16 x0 = scalar_load(x + i + 3072);
       if constexpr (kLooksAhead) {
         max[3][0] = scalar_max(max[3][0], scalar_load(x + i + 7168));

@@ -204,9 +204,10 @@ extern "C" void smx_f32_softmax_transposed_ukernel__scalar_u32(size_t rows, size
   if (n < 1 || n > 32) __builtin_unreachable();
   const scalar_table mantissas = scalar_load_table(smx_exp2_mantissas);
   const scalar_table residuals = scalar_load_table(smx_exp2_residuals);
-  for (*done = 0; *done < rows; *done += 16) {
-    const size_t count = rows - *done < 16 ? rows - *done : 16;
-    const size_t groups = (count - 1) / 16 + 1;
+  *done = 0;
+  while (*done < rows) {
+    size_t count = rows - *done < 16 ? rows - *done : 16;
+    size_t groups = (count - 1) / 16 + 1;
     group<const float> x_groups[1];
     group<float> y_groups[1];
     for (size_t g = 0; g < groups; g++) {
@@ -215,26 +216,38 @@ extern "C" void smx_f32_softmax_transposed_ukernel__scalar_u32(size_t rows, size
     }
     // Rows that do not fill the lanes are copied to where they do.
     float padded[16][32];
-    const size_t rest = count % 16;
-    if (rest > 0) {
+    if (count % 16 > 0) {
       memset(padded, 0, sizeof(padded));
-      for (size_t r = 0; r < rest; r++)
+      for (size_t r = 0; r < count % 16; r++)
         memcpy(padded[r], x_groups[groups - 1].rows + r * x_stride, n * sizeof(float));
       x_groups[groups - 1] = {padded[0], 32};
-      y_groups[groups - 1] = {padded[0], 32};
     }
 
     // Step by step for all groups, for what is done to one has to wait at each step.
-    f32x16 e[1][36], lower[1], bias[1];
+    f32x16 e[1][36], max[1], lower[1], bias[1];
     for (size_t g = 0; g < groups; g++) {
       for (size_t j = 0; j < n; j += 4)
         scalar_load_columns(x_groups[g].rows + j, x_groups[g].stride, (ptrdiff_t)(n - j), e[g] + j);
     }
+    bool stops = false;
     for (size_t g = 0; g < groups; g++) {
-      f32x16 max = e[g][0];
-      for (size_t j = 1; j < n; j++) max = scalar_max(max, e[g][j]);
-      if (!(scalar_all_within(max, scalar_set1(smx_range)))) return;
-      references(max, &lower[g], &bias[g]);
+      max[g] = e[g][0];
+      for (size_t j = 1; j < n; j++) max[g] = scalar_max(max[g], e[g][j]);
+      if (!(scalar_all_within(max[g], scalar_set1(smx_range)))) {
+        float maxima[16];
+        scalar_store(maxima, max[g]);
+        count = g * 16 + smx_rows_within_range(count - g * 16, maxima);
+        if (count == 0) return;
+        groups = (count - 1) / 16 + 1;
+        stops = true;
+        break;
+      }
+    }
+    const size_t rest = count % 16;
+    if (rest > 0) y_groups[groups - 1] = {padded[0], 32};
+
+    for (size_t g = 0; g < groups; g++) {
+      references(max[g], &lower[g], &bias[g]);
       for (size_t j = n; j % 2 != 0; j++) e[g][j] = lower[g];
     }
     for (size_t g = 0; g < groups; g++) exponentials_2(n, e[g], lower[g], bias[g], mantissas, residuals);
@@ -260,10 +273,11 @@ extern "C" void smx_f32_softmax_transposed_ukernel__scalar_u32(size_t rows, size
     }
     for (size_t r = 0; r < rest; r++)
       memcpy(y + ((groups - 1) * 16 + r) * y_stride, padded[r], n * sizeof(float));
-    x += 16 * x_stride;
-    y += 16 * y_stride;
+    *done += count;
+    if (stops) return;
+    x += count * x_stride;
+    y += count * y_stride;
   }
-  *done = rows;
 }
 
 extern "C" void smx_f32_softmax_transposed_ukernel__scalar_u64(size_t rows, size_t n, const float* x,
@@ -272,9 +286,10 @@ extern "C" void smx_f32_softmax_transposed_ukernel__scalar_u64(size_t rows, size
   if (n < 1 || n > 32) __builtin_unreachable();
   const scalar_table mantissas = scalar_load_table(smx_exp2_mantissas);
   const scalar_table residuals = scalar_load_table(smx_exp2_residuals);
-  for (*done = 0; *done < rows; *done += 16) {
-    const size_t count = rows - *done < 16 ? rows - *done : 16;
-    const size_t groups = (count - 1) / 16 + 1;
+  *done = 0;
+  while (*done < rows) {
+    size_t count = rows - *done < 16 ? rows - *done : 16;
+    size_t groups = (count - 1) / 16 + 1;
     group<const float> x_groups[1];
     group<float> y_groups[1];
     for (size_t g = 0; g < groups; g++) {
@@ -283,26 +298,38 @@ extern "C" void smx_f32_softmax_transposed_ukernel__scalar_u64(size_t rows, size
     }
     // Rows that do not fill the lanes are copied to where they do.
     float padded[16][32];
-    const size_t rest = count % 16;
-    if (rest > 0) {
+    if (count % 16 > 0) {
       memset(padded, 0, sizeof(padded));
-      for (size_t r = 0; r < rest; r++)
+      for (size_t r = 0; r < count % 16; r++)
         memcpy(padded[r], x_groups[groups - 1].rows + r * x_stride, n * sizeof(float));
       x_groups[groups - 1] = {padded[0], 32};
-      y_groups[groups - 1] = {padded[0], 32};
     }
 
     // Step by step for all groups, for what is done to one has to wait at each step.
-    f32x16 e[1][36], lower[1], bias[1];
+    f32x16 e[1][36], max[1], lower[1], bias[1];
     for (size_t g = 0; g < groups; g++) {
       for (size_t j = 0; j < n; j += 4)
         scalar_load_columns(x_groups[g].rows + j, x_groups[g].stride, (ptrdiff_t)(n - j), e[g] + j);
     }
+    bool stops = false;
     for (size_t g = 0; g < groups; g++) {
-      f32x16 max = e[g][0];
-      for (size_t j = 1; j < n; j++) max = scalar_max(max, e[g][j]);
-      if (!(scalar_all_within(max, scalar_set1(smx_range)))) return;
-      references(max, &lower[g], &bias[g]);
+      max[g] = e[g][0];
+      for (size_t j = 1; j < n; j++) max[g] = scalar_max(max[g], e[g][j]);
+      if (!(scalar_all_within(max[g], scalar_set1(smx_range)))) {
+        float maxima[16];
+        scalar_store(maxima, max[g]);
+        count = g * 16 + smx_rows_within_range(count - g * 16, maxima);
+        if (count == 0) return;
+        groups = (count - 1) / 16 + 1;
+        stops = true;
+        break;
+      }
+    }
+    const size_t rest = count % 16;
+    if (rest > 0) y_groups[groups - 1] = {padded[0], 32};
+
+    for (size_t g = 0; g < groups; g++) {
+      references(max[g], &lower[g], &bias[g]);
       for (size_t j = n; j % 4 != 0; j++) e[g][j] = lower[g];
     }
     for (size_t g = 0; g < groups; g++) exponentials_4(n, e[g], lower[g], bias[g], mantissas, residuals);
@@ -328,10 +355,11 @@ extern "C" void smx_f32_softmax_transposed_ukernel__scalar_u64(size_t rows, size
     }
     for (size_t r = 0; r < rest; r++)
       memcpy(y + ((groups - 1) * 16 + r) * y_stride, padded[r], n * sizeof(float));
-    x += 16 * x_stride;
-    y += 16 * y_stride;
+    *done += count;
+    if (stops) return;
+    x += count * x_stride;
+    y += count * y_stride;
   }
-  *done = rows;
 }
 
 extern "C" void smx_f32_softmax_transposed_ukernel__scalar_u64_acc2(size_t rows, size_t n, const float* x,
@@ -340,9 +368,10 @@ extern "C" void smx_f32_softmax_transposed_ukernel__scalar_u64_acc2(size_t rows,
   if (n < 1 || n > 32) __builtin_unreachable();
   const scalar_table mantissas = scalar_load_table(smx_exp2_mantissas);
   const scalar_table residuals = scalar_load_table(smx_exp2_residuals);
-  for (*done = 0; *done < rows; *done += 32) {
-    const size_t count = rows - *done < 32 ? rows - *done : 32;
-    const size_t groups = (count - 1) / 16 + 1;
+  *done = 0;
+  while (*done < rows) {
+    size_t count = rows - *done < 32 ? rows - *done : 32;
+    size_t groups = (count - 1) / 16 + 1;
     group<const float> x_groups[2];
     group<float> y_groups[2];
     for (size_t g = 0; g < groups; g++) {
@@ -351,26 +380,38 @@ extern "C" void smx_f32_softmax_transposed_ukernel__scalar_u64_acc2(size_t rows,
     }
     // Rows that do not fill the lanes are copied to where they do.
     float padded[16][32];
-    const size_t rest = count % 16;
-    if (rest > 0) {
+    if (count % 16 > 0) {
       memset(padded, 0, sizeof(padded));
-      for (size_t r = 0; r < rest; r++)
+      for (size_t r = 0; r < count % 16; r++)
         memcpy(padded[r], x_groups[groups - 1].rows + r * x_stride, n * sizeof(float));
       x_groups[groups - 1] = {padded[0], 32};
-      y_groups[groups - 1] = {padded[0], 32};
     }
 
     // Step by step for all groups, for what is done to one has to wait at each step.
-    f32x16 e[2][36], lower[2], bias[2];
+    f32x16 e[2][36], max[2], lower[2], bias[2];
     for (size_t g = 0; g < groups; g++) {
       for (size_t j = 0; j < n; j += 4)
         scalar_load_columns(x_groups[g].rows + j, x_groups[g].stride, (ptrdiff_t)(n - j), e[g] + j);
     }
+    bool stops = false;
     for (size_t g = 0; g < groups; g++) {
-      f32x16 max = e[g][0];
-      for (size_t j = 1; j < n; j++) max = scalar_max(max, e[g][j]);
-      if (!(scalar_all_within(max, scalar_set1(smx_range)))) return;
-      references(max, &lower[g], &bias[g]);
+      max[g] = e[g][0];
+      for (size_t j = 1; j < n; j++) max[g] = scalar_max(max[g], e[g][j]);
+      if (!(scalar_all_within(max[g], scalar_set1(smx_range)))) {
+        float maxima[16];
+        scalar_store(maxima, max[g]);
+        count = g * 16 + smx_rows_within_range(count - g * 16, maxima);
+        if (count == 0) return;
+        groups = (count - 1) / 16 + 1;
+        stops = true;
+        break;
+      }
+    }
+    const size_t rest = count % 16;
+    if (rest > 0) y_groups[groups - 1] = {padded[0], 32};
+
+    for (size_t g = 0; g < groups; g++) {
+      references(max[g], &lower[g], &bias[g]);
       for (size_t j = n; j % 2 != 0; j++) e[g][j] = lower[g];
     }
     for (size_t g = 0; g < groups; g++) exponentials_2(n, e[g], lower[g], bias[g], mantissas, residuals);
@@ -396,10 +437,11 @@ extern "C" void smx_f32_softmax_transposed_ukernel__scalar_u64_acc2(size_t rows,
     }
     for (size_t r = 0; r < rest; r++)
       memcpy(y + ((groups - 1) * 16 + r) * y_stride, padded[r], n * sizeof(float));
-    x += 32 * x_stride;
-    y += 32 * y_stride;
+    *done += count;
+    if (stops) return;
+    x += count * x_stride;
+    y += count * y_stride;
   }
-  *done = rows;
 }
 
 extern "C" void smx_f32_softmax_transposed_ukernel__scalar_u128_acc2(size_t rows, size_t n, const float* x,
@@ -408,9 +450,10 @@ extern "C" void smx_f32_softmax_transposed_ukernel__scalar_u128_acc2(size_t rows
   if (n < 1 || n > 32) __builtin_unreachable();
   const scalar_table mantissas = scalar_load_table(smx_exp2_mantissas);
   const scalar_table residuals = scalar_load_table(smx_exp2_residuals);
-  for (*done = 0; *done < rows; *done += 32) {
-    const size_t count = rows - *done < 32 ? rows - *done : 32;
-    const size_t groups = (count - 1) / 16 + 1;
+  *done = 0;
+  while (*done < rows) {
+    size_t count = rows - *done < 32 ? rows - *done : 32;
+    size_t groups = (count - 1) / 16 + 1;
     group<const float> x_groups[2];
     group<float> y_groups[2];
     for (size_t g = 0; g < groups; g++) {
@@ -419,26 +462,38 @@ extern "C" void smx_f32_softmax_transposed_ukernel__scalar_u128_acc2(size_t rows
     }
     // Rows that do not fill the lanes are copied to where they do.
     float padded[16][32];
-    const size_t rest = count % 16;
-    if (rest > 0) {
+    if (count % 16 > 0) {
       memset(padded, 0, sizeof(padded));
-      for (size_t r = 0; r < rest; r++)
+      for (size_t r = 0; r < count % 16; r++)
         memcpy(padded[r], x_groups[groups - 1].rows + r * x_stride, n * sizeof(float));
       x_groups[groups - 1] = {padded[0], 32};
-      y_groups[groups - 1] = {padded[0], 32};
     }
 
     // Step by step for all groups, for what is done to one has to wait at each step.
-    f32x16 e[2][36], lower[2], bias[2];
+    f32x16 e[2][36], max[2], lower[2], bias[2];
     for (size_t g = 0; g < groups; g++) {
       for (size_t j = 0; j < n; j += 4)
         scalar_load_columns(x_groups[g].rows + j, x_groups[g].stride, (ptrdiff_t)(n - j), e[g] + j);
     }
+    bool stops = false;
     for (size_t g = 0; g < groups; g++) {
-      f32x16 max = e[g][0];
-      for (size_t j = 1; j < n; j++) max = scalar_max(max, e[g][j]);
-      if (!(scalar_all_within(max, scalar_set1(smx_range)))) return;
-      references(max, &lower[g], &bias[g]);
+      max[g] = e[g][0];
+      for (size_t j = 1; j < n; j++) max[g] = scalar_max(max[g], e[g][j]);
+      if (!(scalar_all_within(max[g], scalar_set1(smx_range)))) {
+        float maxima[16];
+        scalar_store(maxima, max[g]);
+        count = g * 16 + smx_rows_within_range(count - g * 16, maxima);
+        if (count == 0) return;
+        groups = (count - 1) / 16 + 1;
+        stops = true;
+        break;
+      }
+    }
+    const size_t rest = count % 16;
+    if (rest > 0) y_groups[groups - 1] = {padded[0], 32};
+
+    for (size_t g = 0; g < groups; g++) {
+      references(max[g], &lower[g], &bias[g]);
       for (size_t j = n; j % 4 != 0; j++) e[g][j] = lower[g];
     }
     for (size_t g = 0; g < groups; g++) exponentials_4(n, e[g], lower[g], bias[g], mantissas, residuals);
@@ -464,10 +519,11 @@ extern "C" void smx_f32_softmax_transposed_ukernel__scalar_u128_acc2(size_t rows
     }
     for (size_t r = 0; r < rest; r++)
       memcpy(y + ((groups - 1) * 16 + r) * y_stride, padded[r], n * sizeof(float));
-    x += 32 * x_stride;
-    y += 32 * y_stride;
+    *done += count;
+    if (stops) return;
+    x += count * x_stride;
+    y += count * y_stride;
   }
-  *done = rows;
 }
 
 extern "C" void smx_f32_softmax_transposed_ukernel__scalar_u128_acc4(size_t rows, size_t n, const float* x,
@@ -476,9 +532,10 @@ extern "C" void smx_f32_softmax_transposed_ukernel__scalar_u128_acc4(size_t rows
   if (n < 1 || n > 32) __builtin_unreachable();
   const scalar_table mantissas = scalar_load_table(smx_exp2_mantissas);
   const scalar_table residuals = scalar_load_table(smx_exp2_residuals);
-  for (*done = 0; *done < rows; *done += 64) {
-    const size_t count = rows - *done < 64 ? rows - *done : 64;
-    const size_t groups = (count - 1) / 16 + 1;
+  *done = 0;
+  while (*done < rows) {
+    size_t count = rows - *done < 64 ? rows - *done : 64;
+    size_t groups = (count - 1) / 16 + 1;
     group<const float> x_groups[4];
     group<float> y_groups[4];
     for (size_t g = 0; g < groups; g++) {
@@ -487,26 +544,38 @@ extern "C" void smx_f32_softmax_transposed_ukernel__scalar_u128_acc4(size_t rows
     }
     // Rows that do not fill the lanes are copied to where they do.
     float padded[16][32];
-    const size_t rest = count % 16;
-    if (rest > 0) {
+    if (count % 16 > 0) {
       memset(padded, 0, sizeof(padded));
-      for (size_t r = 0; r < rest; r++)
+      for (size_t r = 0; r < count % 16; r++)
         memcpy(padded[r], x_groups[groups - 1].rows + r * x_stride, n * sizeof(float));
       x_groups[groups - 1] = {padded[0], 32};
-      y_groups[groups - 1] = {padded[0], 32};
     }
 
     // Step by step for all groups, for what is done to one has to wait at each step.
-    f32x16 e[4][36], lower[4], bias[4];
+    f32x16 e[4][36], max[4], lower[4], bias[4];
     for (size_t g = 0; g < groups; g++) {
       for (size_t j = 0; j < n; j += 4)
         scalar_load_columns(x_groups[g].rows + j, x_groups[g].stride, (ptrdiff_t)(n - j), e[g] + j);
     }
+    bool stops = false;
     for (size_t g = 0; g < groups; g++) {
-      f32x16 max = e[g][0];
-      for (size_t j = 1; j < n; j++) max = scalar_max(max, e[g][j]);
-      if (!(scalar_all_within(max, scalar_set1(smx_range)))) return;
-      references(max, &lower[g], &bias[g]);
+      max[g] = e[g][0];
+      for (size_t j = 1; j < n; j++) max[g] = scalar_max(max[g], e[g][j]);
+      if (!(scalar_all_within(max[g], scalar_set1(smx_range)))) {
+        float maxima[16];
+        scalar_store(maxima, max[g]);
+        count = g * 16 + smx_rows_within_range(count - g * 16, maxima);
+        if (count == 0) return;
+        groups = (count - 1) / 16 + 1;
+        stops = true;
+        break;
+      }
+    }
+    const size_t rest = count % 16;
+    if (rest > 0) y_groups[groups - 1] = {padded[0], 32};
+
+    for (size_t g = 0; g < groups; g++) {
+      references(max[g], &lower[g], &bias[g]);
       for (size_t j = n; j % 2 != 0; j++) e[g][j] = lower[g];
     }
     for (size_t g = 0; g < groups; g++) exponentials_2(n, e[g], lower[g], bias[g], mantissas, residuals);
@@ -532,10 +601,11 @@ extern "C" void smx_f32_softmax_transposed_ukernel__scalar_u128_acc4(size_t rows
     }
     for (size_t r = 0; r < rest; r++)
       memcpy(y + ((groups - 1) * 16 + r) * y_stride, padded[r], n * sizeof(float));
-    x += 64 * x_stride;
-    y += 64 * y_stride;
+    *done += count;
+    if (stops) return;
+    x += count * x_stride;
+    y += count * y_stride;
   }
-  *done = rows;
 }
 
 extern "C" void smx_f32_softmax_transposed_ukernel__scalar_u256_acc4(size_t rows, size_t n, const float* x,
@@ -544,9 +614,10 @@ extern "C" void smx_f32_softmax_transposed_ukernel__scalar_u256_acc4(size_t rows
   if (n < 1 || n > 32) __builtin_unreachable();
   const scalar_table mantissas = scalar_load_table(smx_exp2_mantissas);
   const scalar_table residuals = scalar_load_table(smx_exp2_residuals);
-  for (*done = 0; *done < rows; *done += 64) {
-    const size_t count = rows - *done < 64 ? rows - *done : 64;
-    const size_t groups = (count - 1) / 16 + 1;
+  *done = 0;
+  while (*done < rows) {
+    size_t count = rows - *done < 64 ? rows - *done : 64;
+    size_t groups = (count - 1) / 16 + 1;
     group<const float> x_groups[4];
     group<float> y_groups[4];
     for (size_t g = 0; g < groups; g++) {
@@ -555,26 +626,38 @@ extern "C" void smx_f32_softmax_transposed_ukernel__scalar_u256_acc4(size_t rows
     }
     // Rows that do not fill the lanes are copied to where they do.
     float padded[16][32];
-    const size_t rest = count % 16;
-    if (rest > 0) {
+    if (count % 16 > 0) {
       memset(padded, 0, sizeof(padded));
-      for (size_t r = 0; r < rest; r++)
+      for (size_t r = 0; r < count % 16; r++)
         memcpy(padded[r], x_groups[groups - 1].rows + r * x_stride, n * sizeof(float));
       x_groups[groups - 1] = {padded[0], 32};
-      y_groups[groups - 1] = {padded[0], 32};
     }
 
     // Step by step for all groups, for what is done to one has to wait at each step.
-    f32x16 e[4][36], lower[4], bias[4];
+    f32x16 e[4][36], max[4], lower[4], bias[4];
     for (size_t g = 0; g < groups; g++) {
       for (size_t j = 0; j < n; j += 4)
         scalar_load_columns(x_groups[g].rows + j, x_groups[g].stride, (ptrdiff_t)(n - j), e[g] + j);
     }
+    bool stops = false;
     for (size_t g = 0; g < groups; g++) {
-      f32x16 max = e[g][0];
-      for (size_t j = 1; j < n; j++) max = scalar_max(max, e[g][j]);
-      if (!(scalar_all_within(max, scalar_set1(smx_range)))) return;
-      references(max, &lower[g], &bias[g]);
+      max[g] = e[g][0];
+      for (size_t j = 1; j < n; j++) max[g] = scalar_max(max[g], e[g][j]);
+      if (!(scalar_all_within(max[g], scalar_set1(smx_range)))) {
+        float maxima[16];
+        scalar_store(maxima, max[g]);
+        count = g * 16 + smx_rows_within_range(count - g * 16, maxima);
+        if (count == 0) return;
+        groups = (count - 1) / 16 + 1;
+        stops = true;
+        break;
+      }
+    }
+    const size_t rest = count % 16;
+    if (rest > 0) y_groups[groups - 1] = {padded[0], 32};
+
+    for (size_t g = 0; g < groups; g++) {
+      references(max[g], &lower[g], &bias[g]);
       for (size_t j = n; j % 4 != 0; j++) e[g][j] = lower[g];
     }
     for (size_t g = 0; g < groups; g++) exponentials_4(n, e[g], lower[g], bias[g], mantissas, residuals);
@@ -600,10 +683,11 @@ extern "C" void smx_f32_softmax_transposed_ukernel__scalar_u256_acc4(size_t rows
     }
     for (size_t r = 0; r < rest; r++)
       memcpy(y + ((groups - 1) * 16 + r) * y_stride, padded[r], n * sizeof(float));
-    x += 64 * x_stride;
-    y += 64 * y_stride;
+    *done += count;
+    if (stops) return;
+    x += count * x_stride;
+    y += count * y_stride;
   }
-  *done = rows;
 }
 
 extern "C" void smx_f32_softmax_transposed_ukernel__scalar_u256_acc8(size_t rows, size_t n, const float* x,
@@ -612,9 +696,10 @@ extern "C" void smx_f32_softmax_transposed_ukernel__scalar_u256_acc8(size_t rows
   if (n < 1 || n > 32) __builtin_unreachable();
   const scalar_table mantissas = scalar_load_table(smx_exp2_mantissas);
   const scalar_table residuals = scalar_load_table(smx_exp2_residuals);
-  for (*done = 0; *done < rows; *done += 128) {
-    const size_t count = rows - *done < 128 ? rows - *done : 128;
-    const size_t groups = (count - 1) / 16 + 1;
+  *done = 0;
+  while (*done < rows) {
+    size_t count = rows - *done < 128 ? rows - *done : 128;
+    size_t groups = (count - 1) / 16 + 1;
     group<const float> x_groups[8];
     group<float> y_groups[8];
     for (size_t g = 0; g < groups; g++) {
@@ -623,26 +708,38 @@ extern "C" void smx_f32_softmax_transposed_ukernel__scalar_u256_acc8(size_t rows
     }
     // Rows that do not fill the lanes are copied to where they do.
     float padded[16][32];
-    const size_t rest = count % 16;
-    if (rest > 0) {
+    if (count % 16 > 0) {
       memset(padded, 0, sizeof(padded));
-      for (size_t r = 0; r < rest; r++)
+      for (size_t r = 0; r < count % 16; r++)
         memcpy(padded[r], x_groups[groups - 1].rows + r * x_stride, n * sizeof(float));
       x_groups[groups - 1] = {padded[0], 32};
-      y_groups[groups - 1] = {padded[0], 32};
     }
 
     // Step by step for all groups, for what is done to one has to wait at each step.
-    f32x16 e[8][36], lower[8], bias[8];
+    f32x16 e[8][36], max[8], lower[8], bias[8];
     for (size_t g = 0; g < groups; g++) {
       for (size_t j = 0; j < n; j += 4)
         scalar_load_columns(x_groups[g].rows + j, x_groups[g].stride, (ptrdiff_t)(n - j), e[g] + j);
     }
+    bool stops = false;
     for (size_t g = 0; g < groups; g++) {
-      f32x16 max = e[g][0];
-      for (size_t j = 1; j < n; j++) max = scalar_max(max, e[g][j]);
-      if (!(scalar_all_within(max, scalar_set1(smx_range)))) return;
-      references(max, &lower[g], &bias[g]);
+      max[g] = e[g][0];
+      for (size_t j = 1; j < n; j++) max[g] = scalar_max(max[g], e[g][j]);
+      if (!(scalar_all_within(max[g], scalar_set1(smx_range)))) {
+        float maxima[16];
+        scalar_store(maxima, max[g]);
+        count = g * 16 + smx_rows_within_range(count - g * 16, maxima);
+        if (count == 0) return;
+        groups = (count - 1) / 16 + 1;
+        stops = true;
+        break;
+      }
+    }
+    const size_t rest = count % 16;
+    if (rest > 0) y_groups[groups - 1] = {padded[0], 32};
+
+    for (size_t g = 0; g < groups; g++) {
+      references(max[g], &lower[g], &bias[g]);
       for (size_t j = n; j % 2 != 0; j++) e[g][j] = lower[g];
     }
     for (size_t g = 0; g < groups; g++) exponentials_2(n, e[g], lower[g], bias[g], mantissas, residuals);
@@ -668,8 +765,9 @@ extern "C" void smx_f32_softmax_transposed_ukernel__scalar_u256_acc8(size_t rows
     }
     for (size_t r = 0; r < rest; r++)
       memcpy(y + ((groups - 1) * 16 + r) * y_stride, padded[r], n * sizeof(float));
-    x += 128 * x_stride;
-    y += 128 * y_stride;
+    *done += count;
+    if (stops) return;
+    x += count * x_stride;
+    y += count * y_stride;
   }
-  *done = rows;
 }

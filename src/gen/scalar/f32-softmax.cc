@@ -79,9 +79,10 @@ static inline f32x16 lane_maxima(size_t n, const float* x) {
 }
 
 // The terms of a row, and their sums in 16 lanes, folded to those of a vector. The last n % 32 terms go to
-// `tail`, the others to y: what a masked store has written cannot be forwarded to the load that follows soon.
-static inline void sum_row_32(size_t n, const float* x, float* y, float* tail, f32x16 lower, f32x16 bias,
-                              f32x16 anchor, f32x16* hi, f32x16* lo) {
+// `tail`, the others to y: what a masked store has written cannot be forwarded to the load that follows soon. The row of the next
+// group that is as long as this one is asked for.
+static inline void sum_row_32(size_t n, const float* x, float* y, float* tail, const float* next,
+                              f32x16 lower, f32x16 bias, f32x16 anchor, f32x16* hi, f32x16* lo) {
   const scalar_table mantissas = scalar_load_table(smx_exp2_mantissas);
   const scalar_table residuals = scalar_load_table(smx_exp2_residuals);
   f32x16 block_hi[1] = {anchor};
@@ -89,6 +90,8 @@ static inline void sum_row_32(size_t n, const float* x, float* y, float* tail, f
 
   size_t i = 0;
   for (; i + 32 <= n; i += 32) {
+    __builtin_prefetch(next + i + 0);
+    __builtin_prefetch(next + i + 16);
     const f32x16 x0 = scalar_load(x + i + 0);
 
     // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
@@ -169,8 +172,8 @@ static inline void sum_row_32(size_t n, const float* x, float* y, float* tail, f
   *lo = block_lo[0];
 }
 
-static inline void sum_row_64(size_t n, const float* x, float* y, float* tail, f32x16 lower, f32x16 bias,
-                              f32x16 anchor, f32x16* hi, f32x16* lo) {
+static inline void sum_row_64(size_t n, const float* x, float* y, float* tail, const float* next,
+                              f32x16 lower, f32x16 bias, f32x16 anchor, f32x16* hi, f32x16* lo) {
   const scalar_table mantissas = scalar_load_table(smx_exp2_mantissas);
   const scalar_table residuals = scalar_load_table(smx_exp2_residuals);
   f32x16 block_hi[1] = {anchor};
@@ -179,6 +182,8 @@ static inline void sum_row_64(size_t n, const float* x, float* y, float* tail, f
   size_t i = 0;
   for (; i + 64 <= n; i += 64) {
     {
+      __builtin_prefetch(next + i + 0);
+      __builtin_prefetch(next + i + 16);
       const f32x16 x0 = scalar_load(x + i + 0);
 
       // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
@@ -216,6 +221,8 @@ static inline void sum_row_64(size_t n, const float* x, float* y, float* tail, f
       add_compensated(&block_hi[0], &block_lo[0], scalar_add(e0, e1));
     }
     {
+      __builtin_prefetch(next + i + 32);
+      __builtin_prefetch(next + i + 48);
       const f32x16 x0 = scalar_load(x + i + 32);
 
       // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
@@ -254,6 +261,8 @@ static inline void sum_row_64(size_t n, const float* x, float* y, float* tail, f
     }
   }
   for (; i + 32 <= n; i += 32) {
+    __builtin_prefetch(next + i + 0);
+    __builtin_prefetch(next + i + 16);
     const f32x16 x0 = scalar_load(x + i + 0);
 
     // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
@@ -351,8 +360,9 @@ static inline void scale_row(size_t n, float* y, const float* tail, f32x16 hi, f
 extern "C" void smx_f32_softmax_ukernel__scalar_u32_acc8(size_t rows, size_t n, const float* x,
                                                          size_t x_stride, float* y, size_t y_stride,
                                                          size_t* done) {
-  for (*done = 0; *done < rows; *done += 8) {
-    const size_t count = rows - *done < 8 ? rows - *done : 8;
+  *done = 0;
+  while (*done < rows) {
+    size_t count = rows - *done < 8 ? rows - *done : 8;
     f32x16 max[8] = {scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f),
                      scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f)};
     for (size_t r = 0; r < count; r++) max[r] = lane_maxima(n, x + r * x_stride);
@@ -365,7 +375,16 @@ extern "C" void smx_f32_softmax_ukernel__scalar_u32_acc8(size_t rows, size_t n, 
     max[1] = scalar_max(scalar_half(max[2], max[3], 4, 0), scalar_half(max[2], max[3], 4, 4));
     max[0] = scalar_max(scalar_half(max[0], max[1], 2, 0), scalar_half(max[0], max[1], 2, 2));
     max[0] = scalar_max(scalar_half(max[0], max[0], 1, 0), scalar_half(max[0], max[0], 1, 1));
-    if (!(scalar_all_within(max[0], scalar_set1(smx_range)))) return;
+    bool stops = false;
+    if (!(scalar_all_within(max[0], scalar_set1(smx_range)))) {
+      float maxima[16];
+      scalar_store(maxima + 0, max[0]);
+      size_t r = 0;
+      while (r < count && smx_is_in_range(maxima[r])) r++;
+      if (r == 0) return;
+      stops = r < count;
+      count = r;
+    }
 
     float lower[16], bias[16];
     {
@@ -383,8 +402,8 @@ extern "C" void smx_f32_softmax_ukernel__scalar_u32_acc8(size_t rows, size_t n, 
     const f32x16 anchor = scalar_set1(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r;
-      sum_row_32(n, x + r * x_stride, y + r * y_stride, tails[r], scalar_set1(lower[lane]),
-                 scalar_set1(bias[lane]), anchor, &hi[r], &lo[r]);
+      sum_row_32(n, x + r * x_stride, y + r * y_stride, tails[r], x + (r + 8) * x_stride,
+                 scalar_set1(lower[lane]), scalar_set1(bias[lane]), anchor, &hi[r], &lo[r]);
     }
 
     {
@@ -453,17 +472,19 @@ extern "C" void smx_f32_softmax_ukernel__scalar_u32_acc8(size_t rows, size_t n, 
       scale_row(n, y + r * y_stride, tails[r], scalar_set1(row_hi[lane]), scalar_set1(row_lo[lane]));
       if (row_hi[lane] != row_hi[lane]) smx_fill_nan(n, y + r * y_stride);
     }
-    x += 8 * x_stride;
-    y += 8 * y_stride;
+    *done += count;
+    if (stops) return;
+    x += count * x_stride;
+    y += count * y_stride;
   }
-  *done = rows;
 }
 
 extern "C" void smx_f32_softmax_ukernel__scalar_u64_acc8(size_t rows, size_t n, const float* x,
                                                          size_t x_stride, float* y, size_t y_stride,
                                                          size_t* done) {
-  for (*done = 0; *done < rows; *done += 8) {
-    const size_t count = rows - *done < 8 ? rows - *done : 8;
+  *done = 0;
+  while (*done < rows) {
+    size_t count = rows - *done < 8 ? rows - *done : 8;
     f32x16 max[8] = {scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f),
                      scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f)};
     for (size_t r = 0; r < count; r++) max[r] = lane_maxima(n, x + r * x_stride);
@@ -476,7 +497,16 @@ extern "C" void smx_f32_softmax_ukernel__scalar_u64_acc8(size_t rows, size_t n, 
     max[1] = scalar_max(scalar_half(max[2], max[3], 4, 0), scalar_half(max[2], max[3], 4, 4));
     max[0] = scalar_max(scalar_half(max[0], max[1], 2, 0), scalar_half(max[0], max[1], 2, 2));
     max[0] = scalar_max(scalar_half(max[0], max[0], 1, 0), scalar_half(max[0], max[0], 1, 1));
-    if (!(scalar_all_within(max[0], scalar_set1(smx_range)))) return;
+    bool stops = false;
+    if (!(scalar_all_within(max[0], scalar_set1(smx_range)))) {
+      float maxima[16];
+      scalar_store(maxima + 0, max[0]);
+      size_t r = 0;
+      while (r < count && smx_is_in_range(maxima[r])) r++;
+      if (r == 0) return;
+      stops = r < count;
+      count = r;
+    }
 
     float lower[16], bias[16];
     {
@@ -494,8 +524,8 @@ extern "C" void smx_f32_softmax_ukernel__scalar_u64_acc8(size_t rows, size_t n, 
     const f32x16 anchor = scalar_set1(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r;
-      sum_row_64(n, x + r * x_stride, y + r * y_stride, tails[r], scalar_set1(lower[lane]),
-                 scalar_set1(bias[lane]), anchor, &hi[r], &lo[r]);
+      sum_row_64(n, x + r * x_stride, y + r * y_stride, tails[r], x + (r + 8) * x_stride,
+                 scalar_set1(lower[lane]), scalar_set1(bias[lane]), anchor, &hi[r], &lo[r]);
     }
 
     {
@@ -564,17 +594,19 @@ extern "C" void smx_f32_softmax_ukernel__scalar_u64_acc8(size_t rows, size_t n, 
       scale_row(n, y + r * y_stride, tails[r], scalar_set1(row_hi[lane]), scalar_set1(row_lo[lane]));
       if (row_hi[lane] != row_hi[lane]) smx_fill_nan(n, y + r * y_stride);
     }
-    x += 8 * x_stride;
-    y += 8 * y_stride;
+    *done += count;
+    if (stops) return;
+    x += count * x_stride;
+    y += count * y_stride;
   }
-  *done = rows;
 }
 
 extern "C" void smx_f32_softmax_ukernel__scalar_u32_acc16(size_t rows, size_t n, const float* x,
                                                           size_t x_stride, float* y, size_t y_stride,
                                                           size_t* done) {
-  for (*done = 0; *done < rows; *done += 16) {
-    const size_t count = rows - *done < 16 ? rows - *done : 16;
+  *done = 0;
+  while (*done < rows) {
+    size_t count = rows - *done < 16 ? rows - *done : 16;
     f32x16 max[16] = {scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f),
                       scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f),
                       scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f),
@@ -596,7 +628,16 @@ extern "C" void smx_f32_softmax_ukernel__scalar_u32_acc16(size_t rows, size_t n,
     max[0] = scalar_max(scalar_half(max[0], max[1], 2, 0), scalar_half(max[0], max[1], 2, 2));
     max[1] = scalar_max(scalar_half(max[2], max[3], 2, 0), scalar_half(max[2], max[3], 2, 2));
     max[0] = scalar_max(scalar_half(max[0], max[1], 1, 0), scalar_half(max[0], max[1], 1, 1));
-    if (!(scalar_all_within(max[0], scalar_set1(smx_range)))) return;
+    bool stops = false;
+    if (!(scalar_all_within(max[0], scalar_set1(smx_range)))) {
+      float maxima[16];
+      scalar_store(maxima + 0, max[0]);
+      size_t r = 0;
+      while (r < count && smx_is_in_range(maxima[r])) r++;
+      if (r == 0) return;
+      stops = r < count;
+      count = r;
+    }
 
     float lower[16], bias[16];
     {
@@ -618,8 +659,8 @@ extern "C" void smx_f32_softmax_ukernel__scalar_u32_acc16(size_t rows, size_t n,
     const f32x16 anchor = scalar_set1(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r;
-      sum_row_32(n, x + r * x_stride, y + r * y_stride, tails[r], scalar_set1(lower[lane]),
-                 scalar_set1(bias[lane]), anchor, &hi[r], &lo[r]);
+      sum_row_32(n, x + r * x_stride, y + r * y_stride, tails[r], x + (r + 16) * x_stride,
+                 scalar_set1(lower[lane]), scalar_set1(bias[lane]), anchor, &hi[r], &lo[r]);
     }
 
     {
@@ -737,17 +778,19 @@ extern "C" void smx_f32_softmax_ukernel__scalar_u32_acc16(size_t rows, size_t n,
       scale_row(n, y + r * y_stride, tails[r], scalar_set1(row_hi[lane]), scalar_set1(row_lo[lane]));
       if (row_hi[lane] != row_hi[lane]) smx_fill_nan(n, y + r * y_stride);
     }
-    x += 16 * x_stride;
-    y += 16 * y_stride;
+    *done += count;
+    if (stops) return;
+    x += count * x_stride;
+    y += count * y_stride;
   }
-  *done = rows;
 }
 
 extern "C" void smx_f32_softmax_ukernel__scalar_u64_acc16(size_t rows, size_t n, const float* x,
                                                           size_t x_stride, float* y, size_t y_stride,
                                                           size_t* done) {
-  for (*done = 0; *done < rows; *done += 16) {
-    const size_t count = rows - *done < 16 ? rows - *done : 16;
+  *done = 0;
+  while (*done < rows) {
+    size_t count = rows - *done < 16 ? rows - *done : 16;
     f32x16 max[16] = {scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f),
                       scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f),
                       scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f),
@@ -769,7 +812,16 @@ extern "C" void smx_f32_softmax_ukernel__scalar_u64_acc16(size_t rows, size_t n,
     max[0] = scalar_max(scalar_half(max[0], max[1], 2, 0), scalar_half(max[0], max[1], 2, 2));
     max[1] = scalar_max(scalar_half(max[2], max[3], 2, 0), scalar_half(max[2], max[3], 2, 2));
     max[0] = scalar_max(scalar_half(max[0], max[1], 1, 0), scalar_half(max[0], max[1], 1, 1));
-    if (!(scalar_all_within(max[0], scalar_set1(smx_range)))) return;
+    bool stops = false;
+    if (!(scalar_all_within(max[0], scalar_set1(smx_range)))) {
+      float maxima[16];
+      scalar_store(maxima + 0, max[0]);
+      size_t r = 0;
+      while (r < count && smx_is_in_range(maxima[r])) r++;
+      if (r == 0) return;
+      stops = r < count;
+      count = r;
+    }
 
     float lower[16], bias[16];
     {
@@ -791,8 +843,8 @@ extern "C" void smx_f32_softmax_ukernel__scalar_u64_acc16(size_t rows, size_t n,
     const f32x16 anchor = scalar_set1(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r;
-      sum_row_64(n, x + r * x_stride, y + r * y_stride, tails[r], scalar_set1(lower[lane]),
-                 scalar_set1(bias[lane]), anchor, &hi[r], &lo[r]);
+      sum_row_64(n, x + r * x_stride, y + r * y_stride, tails[r], x + (r + 16) * x_stride,
+                 scalar_set1(lower[lane]), scalar_set1(bias[lane]), anchor, &hi[r], &lo[r]);
     }
 
     {
@@ -910,8 +962,9 @@ extern "C" void smx_f32_softmax_ukernel__scalar_u64_acc16(size_t rows, size_t n,
       scale_row(n, y + r * y_stride, tails[r], scalar_set1(row_hi[lane]), scalar_set1(row_lo[lane]));
       if (row_hi[lane] != row_hi[lane]) smx_fill_nan(n, y + r * y_stride);
     }
-    x += 16 * x_stride;
-    y += 16 * y_stride;
+    *done += count;
+    if (stops) return;
+    x += count * x_stride;
+    y += count * y_stride;
   }
-  *done = rows;
 }
