@@ -59,7 +59,7 @@ TEST(ShapeResults, ComparesWithTheBestPeerByMedians) {
   const ShapeResults results = {{1, 8},
                                 {Took("copy", Role::kRoofline, {0.1}), Took("slow", Role::kPeer, {3.0}),
                                  Took("fast", Role::kPeer, {0.5, 2.0, 9.0}),
-                                 Took("held", Role::kHeldLower, {0.2}), Took("ours", Role::kOurs, {0.8})}};
+                                 Took("beside", Role::kAside, {0.2}), Took("ours", Role::kOurs, {0.8})}};
   EXPECT_EQ(results.BestPeer().name, "fast");
   EXPECT_EQ(results.Ours().name, "ours");
   EXPECT_DOUBLE_EQ(results.Ratio(), 2.5);

@@ -2,6 +2,8 @@
 #
 #     cmake -DPEERS_BENCH=peers_bench -DOUTPUT=<directory> -P check_json.cmake
 
+cmake_minimum_required(VERSION 3.25)
+
 set(file ${OUTPUT}/smoke.json)
 file(REMOVE ${file})
 execute_process(COMMAND ${PEERS_BENCH} --shape=3x7 --shape=1x5000 --rounds=1 --json=${file}

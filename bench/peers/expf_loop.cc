@@ -49,7 +49,7 @@ Function* FunctionFor(const std::string& isa) {
 
 Peer ExpfLoop(const Setting& setting) {
   Function* const function = FunctionFor(setting.isa);
-  return {"expf loop", SMXPACK_COMPILER " " SMXPACK_EXPF_LOOP_FLAGS ", " + setting.isa,
+  return {"expf loop", SMXPACK_COMPILER " " SMXPACK_EXPF_LOOP_FLAGS ", " + setting.isa, true,
           [=](const Shape& shape) {
             return std::make_unique<RowLoop<Function*>>(function, shape, setting.threads);
           }};

@@ -59,12 +59,13 @@ const char* NameOf(dnnl::cpu_isa isa) {
 
 Peer OneDnn(const Setting& setting) {
   if (setting.isa == "avx2") dnnl::set_max_cpu_isa(dnnl::cpu_isa::avx2);
+  if (setting.isa == "scalar") dnnl::set_max_cpu_isa(dnnl::cpu_isa::sse41);
   omp_set_num_threads(static_cast<int>(setting.threads));
   const dnnl_version_t& version = *dnnl_version();
   return {"oneDNN",
           std::to_string(version.major) + "." + std::to_string(version.minor) + "." +
               std::to_string(version.patch) + ", " + NameOf(dnnl::get_effective_cpu_isa()),
-          [](const Shape& shape) { return std::make_unique<OneDnnSoftmax>(shape); }};
+          true, [](const Shape& shape) { return std::make_unique<OneDnnSoftmax>(shape); }};
 }
 
 }  // namespace smx_peers

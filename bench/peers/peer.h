@@ -31,6 +31,7 @@ struct Setting {
 struct Peer {
   std::string name;
   std::string version;  // with what is known about the instructions that it uses
+  bool keeps_to_isa;    // of the setting; what does not is no match for what does
   std::function<std::unique_ptr<Softmax>(const Shape&)> create;
 };
 

@@ -83,11 +83,10 @@ bool ParseOptions(int argc, char** argv, Options* options) {
 int Run(const Options& options) {
   const std::vector<Subject> subjects = Subjects(options.setting);
   for (const Subject& subject : subjects) {
-    printf("%-29s%-11s %s\n", subject.peer.name.c_str(), RoleName(subject.role),
-           subject.peer.version.c_str());
+    printf("%-29s%-9s %s\n", subject.peer.name.c_str(), RoleName(subject.role), subject.peer.version.c_str());
   }
   for (const AbsentPeer& absent : AbsentPeers()) {
-    printf("%-29s%-11s not found when this was built: %s\n", absent.name.c_str(), "absent",
+    printf("%-29s%-9s not found when this was built: %s\n", absent.name.c_str(), "absent",
            absent.package.c_str());
   }
   const nlohmann::ordered_json context = Context(options, subjects);

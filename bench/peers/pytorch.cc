@@ -43,11 +43,11 @@ std::string Capability() {
 }  // namespace
 
 Peer PyTorch(const Setting& setting) {
-  // Unasked it takes no AVX512 (github.com/pytorch/pytorch/issues/80252). What the user has set stays.
-  if (setting.isa == "avx512f") setenv("ATEN_CPU_CAPABILITY", "avx512", 0);
-  if (setting.isa == "avx2") setenv("ATEN_CPU_CAPABILITY", "avx2", 0);
+  // By itself it takes no more than AVX2 (github.com/pytorch/pytorch/issues/80252); users who want AVX512 set this.
+  if (setting.isa == "avx2") setenv("ATEN_CPU_CAPABILITY", "avx2", 1);
+  if (setting.isa == "scalar") setenv("ATEN_CPU_CAPABILITY", "default", 1);
   at::set_num_threads(static_cast<int>(setting.threads));
-  return {"PyTorch", SMXPACK_PEER_VERSION ", " + Capability(),
+  return {"PyTorch", SMXPACK_PEER_VERSION ", " + Capability(), true,
           [](const Shape& shape) { return std::make_unique<PyTorchSoftmax>(shape); }};
 }
 

@@ -22,10 +22,10 @@ const char* RoleName(Role role) {
       return "roofline";
     case Role::kPeer:
       return "peer";
-    case Role::kHeldLower:
-      return "held lower";
     case Role::kOurs:
       return "ours";
+    case Role::kAside:
+      return "aside";
   }
   return "";
 }

@@ -10,10 +10,10 @@
 namespace smx_peers {
 
 enum class Role {
-  kRoofline,   // what the memory can do
-  kPeer,       // what the operator is compared with
-  kHeldLower,  // operator and baselines, held to a lesser ISA than the run: for comparison, and no peers
-  kOurs,       // the operator
+  kRoofline,  // what the memory can do
+  kPeer,      // what the operator is compared with
+  kOurs,      // the operator
+  kAside,  // measured, but not compared with: ours on a lesser ISA than the run's, a peer that goes beyond it
 };
 
 const char* RoleName(Role role);

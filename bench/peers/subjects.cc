@@ -52,7 +52,7 @@ class RooflineRun : public Softmax {
 };
 
 Peer OfRoofline(const smx_bench::Roofline& roofline, size_t threads) {
-  return {roofline.name, roofline.method, [&roofline, threads](const Shape& shape) {
+  return {roofline.name, roofline.method, true, [&roofline, threads](const Shape& shape) {
             return std::make_unique<RooflineRun>(roofline, shape, threads);
           }};
 }
@@ -62,12 +62,12 @@ Peer OfBaseline(const smx_bench::Algorithm& algorithm, const smx_bench::Kernels&
   const auto row = [&algorithm, &kernels](size_t n, const float* x, float* y) {
     algorithm.run(kernels, n, x, y);
   };
-  return {std::string(algorithm.name) + " " + kernels.isa, algorithm.variants(kernels),
+  return {std::string(algorithm.name) + " " + kernels.isa, algorithm.variants(kernels), true,
           [=](const Shape& shape) { return std::make_unique<RowLoop<decltype(row)>>(row, shape, threads); }};
 }
 
 Peer OfOperator(const std::string& isa, size_t threads) {
-  return {"smxpack " + isa, isa,
+  return {"smxpack " + isa, isa, true,
           [=](const Shape& shape) { return std::make_unique<OurSoftmax>(isa, shape, threads); }};
 }
 
@@ -80,14 +80,17 @@ std::vector<Subject> Subjects(const Setting& setting) {
   for (size_t i = 0; i < smx_bench::kRooflineCount; i++) {
     subjects.push_back({OfRoofline(smx_bench::GetRooflines()[i], setting.threads), Role::kRoofline});
   }
-  for (Peer& peer : FoundPeers(setting)) subjects.push_back({std::move(peer), Role::kPeer});
+  for (Peer& peer : FoundPeers(setting)) {
+    const Role role = peer.keeps_to_isa ? Role::kPeer : Role::kAside;
+    subjects.push_back({std::move(peer), role});
+  }
 
   const std::vector<smx_bench::Kernels>& all = smx_bench::AvailableKernels();
   auto kernels =
       std::find_if(all.begin(), all.end(), [&](const smx_bench::Kernels& k) { return setting.isa == k.isa; });
-  for (Role role = Role::kPeer; kernels != all.end(); ++kernels, role = Role::kHeldLower) {
+  for (Role role = Role::kPeer; kernels != all.end(); ++kernels, role = Role::kAside) {
     // The scalar kernels are a reference: whoever wants them timed asks for them.
-    if (role == Role::kHeldLower && std::string(kernels->isa) == "scalar") break;
+    if (role == Role::kAside && std::string(kernels->isa) == "scalar") break;
     for (const char* name : kBaselines) {
       subjects.push_back({OfBaseline(*smx_bench::FindAlgorithm(name), *kernels, setting.threads), role});
     }

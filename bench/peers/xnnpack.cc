@@ -36,7 +36,7 @@ class XnnpackSoftmax : public Softmax {
 
 Peer Xnnpack(const Setting& setting) {
   Check(xnn_initialize(nullptr));
-  return {"XNNPACK", SMXPACK_PEER_VERSION,
+  return {"XNNPACK", SMXPACK_PEER_VERSION, true,
           [=](const Shape& shape) { return std::make_unique<XnnpackSoftmax>(shape, setting.threads); }};
 }
 
