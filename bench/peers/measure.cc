@@ -6,6 +6,7 @@
 #include <chrono>
 #include <numeric>
 #include <stdexcept>
+#include <thread>
 
 namespace smx_peers {
 namespace {
@@ -15,6 +16,9 @@ using smx_bench::Buffers;
 
 // A sample takes about so long, or one run.
 constexpr double kSampleNs = 5e6;
+
+// Threads of OpenMP spin for some milliseconds after their work, and would take a processor from who comes next.
+constexpr std::chrono::milliseconds kThreadsFallAsleep(20);
 
 // Throws where the result is wrong.
 Error CheckResult(const Subject& subject, const Shape& shape, Buffers::Pair pair) {
@@ -31,8 +35,9 @@ Error CheckResult(const Subject& subject, const Shape& shape, Buffers::Pair pair
 }
 
 // Of one run: of so many in a row, under one reading of the clock. The operator is new; its first run is not timed.
-double TimeRuns(const Subject& subject, const Shape& shape, Buffering buffering, Buffers* buffers,
+double TimeRuns(const Subject& subject, const Shape& shape, const Options& options, Buffers* buffers,
                 size_t runs) {
+  if (options.setting.threads > 1) std::this_thread::sleep_for(kThreadsFallAsleep);
   const std::unique_ptr<Softmax> softmax = subject.peer.create(shape);
   const auto set_up = [&] {
     const Buffers::Pair pair = buffers->Next();
@@ -42,7 +47,7 @@ double TimeRuns(const Subject& subject, const Shape& shape, Buffering buffering,
   softmax->Run();
   const auto start = std::chrono::steady_clock::now();
   for (size_t i = 0; i < runs; i++) {
-    if (buffering == Buffering::kRotated) set_up();
+    if (options.buffering == Buffering::kRotated) set_up();
     softmax->Run();
   }
   const std::chrono::duration<double, std::nano> elapsed = std::chrono::steady_clock::now() - start;
@@ -50,33 +55,33 @@ double TimeRuns(const Subject& subject, const Shape& shape, Buffering buffering,
 }
 
 // How many runs make a sample.
-size_t RunsPerSample(const Subject& subject, const Shape& shape, Buffering buffering, Buffers* buffers) {
+size_t RunsPerSample(const Subject& subject, const Shape& shape, const Options& options, Buffers* buffers) {
   for (size_t runs = 1;; runs *= 10) {
-    const double ns = TimeRuns(subject, shape, buffering, buffers, runs);
+    const double ns = TimeRuns(subject, shape, options, buffers, runs);
     if (ns * static_cast<double>(runs) * 10 > kSampleNs) return static_cast<size_t>(ceil(kSampleNs / ns));
   }
 }
 
 }  // namespace
 
-ShapeResults Measure(const std::vector<Subject>& subjects, const Shape& shape, Buffering buffering,
-                     int rounds, std::mt19937* random) {
-  Buffers buffers(shape.elements(), buffering);
+ShapeResults Measure(const std::vector<Subject>& subjects, const Shape& shape, const Options& options,
+                     std::mt19937* random) {
+  Buffers buffers(shape.elements(), options.buffering);
   ShapeResults results = {shape, {}};
   for (const Subject& subject : subjects) {
     Result result = {subject.peer.name, subject.role, {}, 1, {}};
     if (subject.role != Role::kRoofline) result.error = CheckResult(subject, shape, buffers.Next());
-    result.runs_per_sample = RunsPerSample(subject, shape, buffering, &buffers);
+    result.runs_per_sample = RunsPerSample(subject, shape, options, &buffers);
     results.results.push_back(result);
   }
 
   std::vector<size_t> order(subjects.size());
   std::iota(order.begin(), order.end(), size_t{0});
-  for (int round = 0; round < rounds; round++) {
+  for (int round = 0; round < options.rounds; round++) {
     std::shuffle(order.begin(), order.end(), *random);
     for (const size_t i : order) {
       Result& result = results.results[i];
-      const double ns = TimeRuns(subjects[i], shape, buffering, &buffers, result.runs_per_sample);
+      const double ns = TimeRuns(subjects[i], shape, options, &buffers, result.runs_per_sample);
       result.samples.push_back(ns / static_cast<double>(shape.elements()));
     }
   }

@@ -96,7 +96,7 @@ int Run(const Options& options) {
   std::mt19937 random(2001);
   std::vector<ShapeResults> all;
   for (const Shape& shape : options.shapes) {
-    all.push_back(Measure(subjects, shape, options.buffering, options.rounds, &random));
+    all.push_back(Measure(subjects, shape, options, &random));
     tables.PrintTimes(all.back());
   }
   tables.PrintErrors(all);

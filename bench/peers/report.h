@@ -5,20 +5,11 @@
 #include <string>
 #include <vector>
 
-#include "bench/buffers.h"
+#include "bench/peers/options.h"
 #include "bench/peers/result.h"
 #include "bench/peers/subjects.h"
 
 namespace smx_peers {
-
-// What was asked for.
-struct Options {
-  Setting setting;
-  smx_bench::Buffering buffering = smx_bench::Buffering::kWarm;
-  int rounds = 11;
-  std::vector<smx_bench::Shape> shapes;
-  std::string json_path;  // none where empty
-};
 
 // Text tables of a column a subject, and one for each peer that is absent.
 class Tables {
