@@ -34,8 +34,8 @@ Error LargestError(const smx_bench::Shape& shape, const float* x, const float* y
 double TolerableRelativeError(size_t channels) {
   constexpr double kUnit = 0x1p-24;
   constexpr double kExponentialUnits =
-      128;  // inputs of the benches are at most 64 apart, twice as much with their sum
-  constexpr double kMost = 0.02;
+      128;                        // inputs of the benches are at most 64 apart, twice as much with their sum
+  constexpr double kMost = 0.05;  // XNNPACK of 2022 is off by 0.023 on a row of 2^28
   return std::min((kExponentialUnits + static_cast<double>(channels)) * kUnit, kMost);
 }
 

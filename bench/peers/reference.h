@@ -14,7 +14,7 @@ struct Error {
 Error LargestError(const smx_bench::Shape& shape, const float* x, const float* y);
 
 // The relative error that a row of this length may have: what n plain additions and the rounding of x - max can leave,
-// and no more than peers were seen to be off on rows of 2^28 elements.
+// and no more than twice of what a peer was seen to be off.
 double TolerableRelativeError(size_t channels);
 
 }  // namespace smx_peers
