@@ -13,13 +13,14 @@
 #include <string.h>
 
 #include <algorithm>
-#include <memory>
 #include <string>
 #include <vector>
 
 #include "bench/algorithms.h"
 #include "bench/measure.h"
+#include "bench/operator.h"
 #include "bench/rooflines.h"
+#include "bench/shape.h"
 #include "include/smxpack.h"
 
 namespace {
@@ -28,13 +29,7 @@ using smx_bench::Algorithm;
 using smx_bench::Buffering;
 using smx_bench::Kernels;
 using smx_bench::Roofline;
-
-struct Shape {
-  size_t rows;
-  size_t channels;
-
-  size_t elements() const { return rows * channels; }
-};
+using smx_bench::Shape;
 
 constexpr Shape kBatches[] = {
     {1, 1000},   {16, 32000},  {8, 128256}, {1024, 1024}, {256, 4096},
@@ -59,60 +54,22 @@ std::vector<Shape> Shapes() {
 
 constexpr size_t kThreadCounts[] = {1, 2};
 
-using ThreadPool = std::unique_ptr<pthreadpool, void (*)(pthreadpool_t)>;
-
-// NULL for one thread, which is the calling one.
-ThreadPool MakeThreadPool(size_t threads) {
-  return {threads > 1 ? pthreadpool_create(threads) : nullptr, pthreadpool_destroy};
-}
-
-// An operator with the kernels of an ISA, in a library that was initialised for it.
-class Operator {
- public:
-  explicit Operator(const char* isa) {
-    smx_deinitialize();
-    setenv("SMXPACK_ISA", isa, 1);
-    smx_initialize(nullptr);
-    const char* picked = nullptr;
-    smx_get_isa(&picked);
-    if (picked == nullptr || strcmp(picked, isa) != 0) return;
-    smx_create_softmax_nc_f32(0, &op_);
-  }
-  ~Operator() {
-    smx_delete_operator(op_);
-    smx_deinitialize();
-    unsetenv("SMXPACK_ISA");
-  }
-  Operator(const Operator&) = delete;
-  Operator& operator=(const Operator&) = delete;
-
-  // NULL where the ISA could not be forced.
-  smx_operator_t get() const { return op_; }
-
- private:
-  smx_operator_t op_ = nullptr;
-};
-
-smx_status SetUp(smx_operator_t op, const Shape& shape, const float* x, float* y) {
-  return smx_setup_softmax_nc_f32(op, shape.rows, shape.channels, shape.channels, shape.channels, x, y);
-}
-
 void MeasureOperator(benchmark::State& state, const char* isa, size_t threads, const Shape& shape,
                      Buffering buffering) {
-  const Operator op(isa);
+  const smx_bench::Operator op(isa);
   if (op.get() == nullptr) return state.SkipWithError("the operator could not be created for this ISA");
   const smx_bench::Buffers::Pair pair = smx_bench::Buffers(shape.elements(), buffering).Next();
   smx_plan plan;
-  if (SetUp(op.get(), shape, pair.x, pair.y) != smx_status_success ||
+  if (op.SetUp(shape, pair.x, pair.y) != smx_status_success ||
       smx_get_plan(op.get(), threads, &plan) != smx_status_success) {
     return state.SkipWithError("the operator could not be set up");
   }
   const Algorithm* algorithm = smx_bench::FindAlgorithm(plan.algorithm);
   const smx_bench::Traffic unknown = {0, 0};
-  const ThreadPool threadpool = MakeThreadPool(threads);
+  const smx_bench::ThreadPool threadpool = smx_bench::MakeThreadPool(threads);
   smx_bench::Measure(state, shape.elements(), buffering, algorithm != nullptr ? algorithm->traffic : unknown,
                      [&](const float* x, float* y) {
-                       SetUp(op.get(), shape, x, y);
+                       op.SetUp(shape, x, y);
                        smx_run_operator(op.get(), threadpool.get());
                      });
   state.SetLabel(std::string(plan.algorithm) + (plan.splits_rows ? ", splits rows" : ""));
@@ -130,7 +87,7 @@ void MeasureAlgorithm(benchmark::State& state, const Algorithm& algorithm, const
 
 void MeasureRoofline(benchmark::State& state, const Roofline& roofline, size_t threads, const Shape& shape,
                      Buffering buffering) {
-  const ThreadPool threadpool = MakeThreadPool(threads);
+  const smx_bench::ThreadPool threadpool = smx_bench::MakeThreadPool(threads);
   smx_bench::Measure(state, shape.elements(), buffering, roofline.traffic, [&](const float* x, float* y) {
     smx_bench::RunRoofline(roofline, threadpool.get(), shape.elements(), x, y);
   });

@@ -1,0 +1,91 @@
+#include "bench/peers/measure.h"
+
+#include <math.h>
+
+#include <algorithm>
+#include <chrono>
+#include <numeric>
+#include <stdexcept>
+#include <thread>
+
+namespace smx_peers {
+namespace {
+
+using smx_bench::Buffering;
+using smx_bench::Buffers;
+
+// A sample takes about so long, or one run.
+constexpr double kSampleNs = 5e6;
+
+// Threads of OpenMP spin for some milliseconds after their work, and would take a processor from who comes next.
+constexpr std::chrono::milliseconds kThreadsFallAsleep(20);
+
+// Throws where the result is wrong.
+Error CheckResult(const Subject& subject, const Shape& shape, Buffers::Pair pair) {
+  std::fill_n(pair.y, shape.elements(), NAN);
+  const std::unique_ptr<Softmax> softmax = subject.peer.create(shape);
+  softmax->SetUp(pair.x, pair.y);
+  softmax->Run();
+  const Error error = LargestError(shape, pair.x, pair.y);
+  if (error.relative > TolerableRelativeError(shape.channels)) {
+    throw std::runtime_error(subject.peer.name + " is wrong for " + ToString(shape) +
+                             ": off by a factor of " + std::to_string(1.0 + error.relative));
+  }
+  return error;
+}
+
+// Of one run: of so many in a row, under one reading of the clock. The operator is new; its first run is not timed.
+double TimeRuns(const Subject& subject, const Shape& shape, const Options& options, Buffers* buffers,
+                size_t runs) {
+  if (options.setting.threads > 1) std::this_thread::sleep_for(kThreadsFallAsleep);
+  const std::unique_ptr<Softmax> softmax = subject.peer.create(shape);
+  const auto set_up = [&] {
+    const Buffers::Pair pair = buffers->Next();
+    softmax->SetUp(pair.x, pair.y);
+  };
+  set_up();
+  softmax->Run();
+  const auto start = std::chrono::steady_clock::now();
+  for (size_t i = 0; i < runs; i++) {
+    if (options.buffering == Buffering::kRotated) set_up();
+    softmax->Run();
+  }
+  const std::chrono::duration<double, std::nano> elapsed = std::chrono::steady_clock::now() - start;
+  return elapsed.count() / static_cast<double>(runs);
+}
+
+// How many runs make a sample.
+size_t RunsPerSample(const Subject& subject, const Shape& shape, const Options& options, Buffers* buffers) {
+  for (size_t runs = 1;; runs *= 10) {
+    const double ns = TimeRuns(subject, shape, options, buffers, runs);
+    if (ns * static_cast<double>(runs) * 10 > kSampleNs) return static_cast<size_t>(ceil(kSampleNs / ns));
+  }
+}
+
+}  // namespace
+
+ShapeResults Measure(const std::vector<Subject>& subjects, const Shape& shape, const Options& options,
+                     std::mt19937* random) {
+  Buffers buffers(shape.elements(), options.buffering);
+  ShapeResults results = {shape, {}};
+  for (const Subject& subject : subjects) {
+    Result result = {subject.peer.name, subject.role, {}, 1, {}};
+    if (subject.role != Role::kRoofline) result.error = CheckResult(subject, shape, buffers.Next());
+    result.runs_per_sample = RunsPerSample(subject, shape, options, &buffers);
+    results.results.push_back(result);
+  }
+
+  std::vector<size_t> order(subjects.size());
+  std::iota(order.begin(), order.end(), size_t{0});
+  for (int round = 0; round < options.rounds; round++) {
+    std::shuffle(order.begin(), order.end(), *random);
+    for (const size_t i : order) {
+      Result& result = results.results[i];
+      const double ns = TimeRuns(subjects[i], shape, options, &buffers, result.runs_per_sample);
+      result.samples.push_back(ns / static_cast<double>(shape.elements()));
+    }
+  }
+  return results;
+}
+
+}  // namespace smx_peers

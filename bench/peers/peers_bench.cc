@@ -1,0 +1,128 @@
+// Softmax operators of other libraries and ours, in one process on the same buffers (README.md says how and what):
+//
+//     peers_bench [--isa=avx2] [--threads=2] [--rounds=11] [--rotated] [--json=peers.json] [--shape=16x32000]...
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <algorithm>
+#include <exception>
+
+#include "bench/algorithms.h"
+#include "bench/peers/measure.h"
+#include "bench/peers/report.h"
+
+namespace smx_peers {
+namespace {
+
+// Each algorithm's home: tiny and small rows, batches, single rows in and out of cache.
+const std::vector<Shape> kShapes = {
+    {65536, 8}, {4096, 64},  {32768, 128}, {4096, 512}, {1024, 1024}, {256, 4096},   {1, 1000},
+    {1, 32768}, {1, 131072}, {16, 32000},  {8, 128256}, {1, 4194304}, {1, 67108864},
+};
+
+constexpr const char* kUsage =
+    "usage: peers_bench [--isa=ISA] [--threads=N] [--rounds=N] [--rotated] [--json=FILE] "
+    "[--shape=ROWSxCHANNELS]...\n";
+
+// A number from 1 to `most`, or 0.
+size_t ParseCount(const char* text, size_t most) {
+  char* end;
+  const size_t count = strtoull(text, &end, 10);
+  return *end == '\0' && count <= most ? count : 0;
+}
+
+// Whether the command line was understood.
+bool ParseOptions(int argc, char** argv, Options* options) {
+  constexpr option kOptions[] = {
+      {"isa", required_argument, nullptr, 'i'},
+      {"threads", required_argument, nullptr, 't'},
+      {"rounds", required_argument, nullptr, 'r'},
+      {"rotated", no_argument, nullptr, 'o'},
+      {"json", required_argument, nullptr, 'j'},
+      {"shape", required_argument, nullptr, 's'},
+      {nullptr, 0, nullptr, 0},
+  };
+  constexpr size_t kMostThreads = 1024;
+  constexpr size_t kMostRounds = 10000;
+  const std::vector<std::string> isas = AvailableIsas();
+  options->setting = {isas.front(), 1};
+  for (int option; (option = getopt_long(argc, argv, "", kOptions, nullptr)) != -1;) {
+    Shape shape;
+    switch (option) {
+      case 'i':
+        options->setting.isa = optarg;
+        if (std::find(isas.begin(), isas.end(), options->setting.isa) == isas.end()) return false;
+        break;
+      case 't':
+        options->setting.threads = ParseCount(optarg, kMostThreads);
+        if (options->setting.threads == 0) return false;
+        break;
+      case 'r':
+        options->rounds = static_cast<int>(ParseCount(optarg, kMostRounds));
+        if (options->rounds == 0) return false;
+        break;
+      case 'o':
+        options->buffering = smx_bench::Buffering::kRotated;
+        break;
+      case 'j':
+        options->json_path = optarg;
+        break;
+      case 's':
+        if (!smx_bench::ParseShape(optarg, smx_bench::kLargestRow, &shape)) return false;
+        options->shapes.push_back(shape);
+        break;
+      default:
+        return false;
+    }
+  }
+  if (options->shapes.empty()) options->shapes = kShapes;
+  return optind == argc;
+}
+
+int Run(const Options& options) {
+  const std::vector<Subject> subjects = Subjects(options.setting);
+  for (const Subject& subject : subjects) {
+    printf("%-29s%-9s %s\n", subject.peer.name.c_str(), RoleName(subject.role), subject.peer.version.c_str());
+  }
+  for (const AbsentPeer& absent : AbsentPeers()) {
+    printf("%-29s%-9s not found when this was built: %s\n", absent.name.c_str(), "absent",
+           absent.package.c_str());
+  }
+  const nlohmann::ordered_json context = Context(options, subjects);
+
+  const Tables tables(subjects);
+  tables.PrintTimesHeader();
+  std::mt19937 random(2001);
+  std::vector<ShapeResults> all;
+  for (const Shape& shape : options.shapes) {
+    all.push_back(Measure(subjects, shape, options, &random));
+    tables.PrintTimes(all.back());
+  }
+  tables.PrintErrors(all);
+  printf("\nsmxpack %s against the best peer of each shape, geometric mean: %.3f\n",
+         options.setting.isa.c_str(), GeometricMeanOfRatios(all));
+
+  if (!options.json_path.empty() && !WriteJson(options.json_path, context, all)) {
+    fprintf(stderr, "peers_bench: %s could not be written\n", options.json_path.c_str());
+    return EXIT_FAILURE;
+  }
+  return EXIT_SUCCESS;
+}
+
+}  // namespace
+}  // namespace smx_peers
+
+int main(int argc, char** argv) {
+  smx_peers::Options options;
+  if (!smx_peers::ParseOptions(argc, argv, &options)) {
+    fputs(smx_peers::kUsage, stderr);
+    return EXIT_FAILURE;
+  }
+  try {
+    return smx_peers::Run(options);
+  } catch (const std::exception& exception) {
+    fprintf(stderr, "peers_bench: %s\n", exception.what());
+    return EXIT_FAILURE;
+  }
+}
