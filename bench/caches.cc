@@ -2,13 +2,12 @@
 
 #include <cpuinfo.h>
 
-#include "src/runtime/runtime.h"
-
 namespace smx_bench {
 namespace {
 
 // Taken where cpuinfo does not know.
 constexpr size_t kDefaultL1Bytes = 32 * 1024;
+constexpr size_t kDefaultL2Bytes = 256 * 1024;
 constexpr size_t kDefaultLastLevelBytes = 8 * 1024 * 1024;
 
 size_t L1Bytes() {
@@ -17,8 +16,8 @@ size_t L1Bytes() {
 }
 
 size_t L2Bytes() {
-  smx_initialize(nullptr);
-  return smx_get_runtime()->l2_bytes;
+  const cpuinfo_cache* l2 = cpuinfo_initialize() ? cpuinfo_get_l2_cache(0) : nullptr;
+  return l2 != nullptr && l2->size != 0 ? l2->size : kDefaultL2Bytes;
 }
 
 size_t LastLevelBytes() {

@@ -7,7 +7,7 @@ namespace smx_bench {
 
 struct Caches {
   size_t l1_bytes;  // data cache of one core
-  size_t l2_bytes;  // of one core, as the library plans with it
+  size_t l2_bytes;
   size_t last_level_bytes;
 };
 

@@ -72,7 +72,7 @@ void MeasureOperator(benchmark::State& state, const char* isa, size_t threads, c
                        op.SetUp(shape, x, y);
                        smx_run_operator(op.get(), threadpool.get());
                      });
-  state.SetLabel(std::string(plan.algorithm) + (plan.splits_rows ? ", splits rows" : ""));
+  state.SetLabel(std::string(plan.algorithm) + (plan.split_rows > 0 ? ", splits rows" : ""));
 }
 
 void MeasureAlgorithm(benchmark::State& state, const Algorithm& algorithm, const Kernels& kernels,
