@@ -43,8 +43,12 @@ struct smx_f32_reciprocal;
   ROW(avx512f, f32_vmulextc, smx_f32_vmulextc_ukernel__avx512f_u32, 32, 1)                            \
   ROW(avx512f, f32_vmulextc, smx_f32_vmulextc_ukernel__avx512f_u128, 128, 1)                          \
   ROW(avx512f, f32_softmax, smx_f32_softmax_ukernel__avx512f_u64_acc16, 64, 16)                       \
+  ROW(avx512f, f32_softmax, smx_f32_softmax_ukernel__avx512f_u64, 64, 1)                              \
+  ROW(avx512f, f32_softmax, smx_f32_softmax_ukernel__avx512f_u64_acc2, 64, 2)                         \
+  ROW(avx512f, f32_softmax, smx_f32_softmax_ukernel__avx512f_u64_acc4, 64, 4)                         \
   ROW(avx512f, f32_softmax, smx_f32_softmax_ukernel__avx512f_u32_acc8, 32, 8)                         \
   ROW(avx512f, f32_softmax, smx_f32_softmax_ukernel__avx512f_u64_acc8, 64, 8)                         \
+  ROW(avx512f, f32_softmax, smx_f32_softmax_ukernel__avx512f_u128_acc8, 128, 8)                       \
   ROW(avx512f, f32_softmax, smx_f32_softmax_ukernel__avx512f_u32_acc16, 32, 16)                       \
   ROW(avx512f, f32_softmax_transposed, smx_f32_softmax_transposed_ukernel__avx512f_u32, 32, 1)        \
   ROW(avx512f, f32_softmax_transposed, smx_f32_softmax_transposed_ukernel__avx512f_u64, 64, 1)        \
@@ -117,8 +121,12 @@ struct smx_f32_reciprocal;
   ROW(avx2, f32_vmulextc, smx_f32_vmulextc_ukernel__avx2_u64, 64, 1)                            \
   ROW(avx2, f32_vmulextc, smx_f32_vmulextc_ukernel__avx2_u128, 128, 1)                          \
   ROW(avx2, f32_softmax, smx_f32_softmax_ukernel__avx2_u32_acc16, 32, 16)                       \
+  ROW(avx2, f32_softmax, smx_f32_softmax_ukernel__avx2_u64, 64, 1)                              \
+  ROW(avx2, f32_softmax, smx_f32_softmax_ukernel__avx2_u64_acc2, 64, 2)                         \
+  ROW(avx2, f32_softmax, smx_f32_softmax_ukernel__avx2_u64_acc4, 64, 4)                         \
   ROW(avx2, f32_softmax, smx_f32_softmax_ukernel__avx2_u32_acc8, 32, 8)                         \
   ROW(avx2, f32_softmax, smx_f32_softmax_ukernel__avx2_u64_acc8, 64, 8)                         \
+  ROW(avx2, f32_softmax, smx_f32_softmax_ukernel__avx2_u128_acc8, 128, 8)                       \
   ROW(avx2, f32_softmax, smx_f32_softmax_ukernel__avx2_u64_acc16, 64, 16)                       \
   ROW(avx2, f32_softmax_transposed, smx_f32_softmax_transposed_ukernel__avx2_u32, 32, 1)        \
   ROW(avx2, f32_softmax_transposed, smx_f32_softmax_transposed_ukernel__avx2_u64, 64, 1)        \
@@ -190,8 +198,12 @@ struct smx_f32_reciprocal;
   ROW(neon, f32_vmulextc, smx_f32_vmulextc_ukernel__neon_u32, 32, 1)                            \
   ROW(neon, f32_vmulextc, smx_f32_vmulextc_ukernel__neon_u64, 64, 1)                            \
   ROW(neon, f32_vmulextc, smx_f32_vmulextc_ukernel__neon_u128, 128, 1)                          \
+  ROW(neon, f32_softmax, smx_f32_softmax_ukernel__neon_u64, 64, 1)                              \
+  ROW(neon, f32_softmax, smx_f32_softmax_ukernel__neon_u64_acc2, 64, 2)                         \
+  ROW(neon, f32_softmax, smx_f32_softmax_ukernel__neon_u64_acc4, 64, 4)                         \
   ROW(neon, f32_softmax, smx_f32_softmax_ukernel__neon_u32_acc8, 32, 8)                         \
   ROW(neon, f32_softmax, smx_f32_softmax_ukernel__neon_u64_acc8, 64, 8)                         \
+  ROW(neon, f32_softmax, smx_f32_softmax_ukernel__neon_u128_acc8, 128, 8)                       \
   ROW(neon, f32_softmax, smx_f32_softmax_ukernel__neon_u32_acc16, 32, 16)                       \
   ROW(neon, f32_softmax, smx_f32_softmax_ukernel__neon_u64_acc16, 64, 16)                       \
   ROW(neon, f32_softmax_transposed, smx_f32_softmax_transposed_ukernel__neon_u32, 32, 1)        \
@@ -263,8 +275,12 @@ struct smx_f32_reciprocal;
   ROW(scalar, f32_vmulextc, smx_f32_vmulextc_ukernel__scalar_u32, 32, 1)                            \
   ROW(scalar, f32_vmulextc, smx_f32_vmulextc_ukernel__scalar_u64, 64, 1)                            \
   ROW(scalar, f32_vmulextc, smx_f32_vmulextc_ukernel__scalar_u128, 128, 1)                          \
+  ROW(scalar, f32_softmax, smx_f32_softmax_ukernel__scalar_u64, 64, 1)                              \
+  ROW(scalar, f32_softmax, smx_f32_softmax_ukernel__scalar_u64_acc2, 64, 2)                         \
+  ROW(scalar, f32_softmax, smx_f32_softmax_ukernel__scalar_u64_acc4, 64, 4)                         \
   ROW(scalar, f32_softmax, smx_f32_softmax_ukernel__scalar_u32_acc8, 32, 8)                         \
   ROW(scalar, f32_softmax, smx_f32_softmax_ukernel__scalar_u64_acc8, 64, 8)                         \
+  ROW(scalar, f32_softmax, smx_f32_softmax_ukernel__scalar_u128_acc8, 128, 8)                       \
   ROW(scalar, f32_softmax, smx_f32_softmax_ukernel__scalar_u32_acc16, 32, 16)                       \
   ROW(scalar, f32_softmax, smx_f32_softmax_ukernel__scalar_u64_acc16, 64, 16)                       \
   ROW(scalar, f32_softmax_transposed, smx_f32_softmax_transposed_ukernel__scalar_u32, 32, 1)        \

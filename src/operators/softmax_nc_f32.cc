@@ -22,6 +22,7 @@ struct SoftmaxOperator {
   size_t output_stride;
   const float* input;
   float* output;
+  smx_softmax_plan serial_plan;  // for one thread
 };
 
 SoftmaxOperator* Softmax(smx_operator* op) {
@@ -221,11 +222,8 @@ void RunRows(const SoftmaxOperator& op, const smx_softmax_plan& plan, size_t sta
   }
 }
 
-void Run(smx_operator* base, pthreadpool_t threadpool) {
-  const SoftmaxOperator& op = *Softmax(base);
-  if (op.batch_size == 0) return;
-  const smx_softmax_plan plan = Plan(op, pthreadpool_get_threads_count(threadpool));
-  const size_t spread_rows = op.batch_size - plan.split_rows;
+void Spread(const SoftmaxOperator& op, const smx_softmax_plan& plan, size_t rows, pthreadpool_t threadpool) {
+  if (rows <= plan.rows_per_task) return RunRows(op, plan, 0, rows);
   struct Task {
     const SoftmaxOperator& op;
     const smx_softmax_plan& plan;
@@ -237,7 +235,17 @@ void Run(smx_operator* base, pthreadpool_t threadpool) {
         const Task& task = *static_cast<const Task*>(context);
         RunRows(task.op, task.plan, start, start + count);
       },
-      &task, spread_rows, plan.rows_per_task, 0);
+      &task, rows, plan.rows_per_task, 0);
+}
+
+void Run(smx_operator* base, pthreadpool_t threadpool) {
+  const SoftmaxOperator& op = *Softmax(base);
+  if (op.batch_size == 0) return;
+  const size_t threads = pthreadpool_get_threads_count(threadpool);
+  if (threads == 1) return RunRows(op, op.serial_plan, 0, op.batch_size);
+  const smx_softmax_plan plan = Plan(op, threads);
+  const size_t spread_rows = op.batch_size - plan.split_rows;
+  Spread(op, plan, spread_rows, threadpool);
   for (size_t i = spread_rows; i < op.batch_size; i++) RunSplit(RowAt(op, plan, i), threadpool);
 }
 
@@ -324,6 +332,7 @@ enum smx_status smx_setup_softmax_nc_f32(smx_operator_t softmax_op, size_t batch
   op->output_stride = output_stride;
   op->input = input;
   op->output = output;
+  op->serial_plan = Plan(*op, 1);
   op->base.is_set_up = true;
   return smx_status_success;
 }

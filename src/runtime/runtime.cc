@@ -3,6 +3,7 @@
 #include <cpuinfo.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include <atomic>
 
@@ -30,6 +31,18 @@ size_t L2Bytes() {
   return cache->processor_count > 2 ? cache->size / cache->processor_count : cache->size;
 }
 
+// As the C library knows it where cpuinfo does not, which reads it from files that a container may lack.
+size_t LastLevelBytes(bool cpuinfo_ready) {
+  const size_t bytes = cpuinfo_ready ? cpuinfo_get_max_cache_size() : 0;
+#if defined(_SC_LEVEL3_CACHE_SIZE)
+  const long level3_bytes = sysconf(_SC_LEVEL3_CACHE_SIZE);
+  return level3_bytes > 0 && static_cast<size_t>(level3_bytes) > bytes ? static_cast<size_t>(level3_bytes)
+                                                                       : bytes;
+#else
+  return bytes;
+#endif
+}
+
 void Initialize(const smx_allocator* allocator) {
   runtime.allocator =
       allocator != nullptr ? *allocator : smx_allocator{nullptr, AllocateByMalloc, DeallocateByFree};
@@ -37,8 +50,7 @@ void Initialize(const smx_allocator* allocator) {
   if (!cpuinfo_ready) smx_log_warning("cpuinfo failed to initialise: scalar kernels are used");
   runtime.isa = smx_dispatch(getenv("SMXPACK_ISA"), cpuinfo_ready, &runtime.microkernels);
   const size_t l2_bytes = cpuinfo_ready ? L2Bytes() : 0;
-  const size_t last_level_bytes = cpuinfo_ready ? cpuinfo_get_max_cache_size() : 0;
-  runtime.default_thresholds = smx_default_thresholds(l2_bytes, last_level_bytes);
+  runtime.default_thresholds = smx_default_thresholds(l2_bytes, LastLevelBytes(cpuinfo_ready));
   runtime.thresholds = runtime.default_thresholds;
 }
 
