@@ -62,7 +62,8 @@ static inline struct smx_f32_reciprocal smx_f32_reciprocal_of(const struct smx_f
   const float lo = sum->lo * power;
   struct smx_f32_reciprocal reciprocal;
   reciprocal.hi = 1.0f / hi;
-  float residual = (float)(1.0 - (double)hi * (double)reciprocal.hi);  // the product and the difference are exact
+  float residual =
+      (float)(1.0 - (double)hi * (double)reciprocal.hi);  // the product and the difference are exact
   residual = scalar_fma1(-lo, reciprocal.hi, residual);
   const float to_multiple_of_2_to_minus_45 = 0x1.8p-22f;
   reciprocal.lo = (reciprocal.hi * residual + to_multiple_of_2_to_minus_45) - to_multiple_of_2_to_minus_45;

@@ -5,6 +5,7 @@
 
 #include "src/operators/operator.h"
 #include "src/operators/row_sum.h"
+#include "src/operators/two_phases.h"
 #include "src/plan/softmax_plan.h"
 #include "src/runtime/fp_environment.h"
 #include "src/runtime/log.h"
@@ -143,53 +144,73 @@ bool RunSingleTile(const Row& row) {
   return is_valid;
 }
 
-size_t SpanCount(size_t channels) {
-  return (channels - 1) / smx_span_length(channels) + 1;
-}
+// A row of several tiles.
+class Spans {
+ public:
+  explicit Spans(const Row& row)
+      : row_(row), length_(smx_span_length(row.channels())), count_((row.channels() - 1) / length_ + 1) {}
 
-// Both passes over a row of several tiles. for_each_span(count, function) calls function(i) for each i below count, in
-// any order.
-template <class ForEachSpan>
-bool RunSpans(const Row& row, ForEachSpan for_each_span) {
-  Span spans[SMX_MAX_SPANS];
-  const size_t count = SpanCount(row.channels());
-  const size_t length = smx_span_length(row.channels());
-  for_each_span(count, [&](size_t i) {
-    spans[i].start = i * length;
-    spans[i].end = std::min(row.channels(), (i + 1) * length);
-    SumSpan(row, &spans[i]);
-  });
-  smx_row_sum sum = smx_empty_row_sum;
-  for (size_t i = 0; i < count; i++) smx_row_sum_add(&sum, spans[i].sum);
-  if (!smx_row_sum_is_valid(&sum)) {
-    RunOutOfRange(row);
-    return false;
+  size_t count() const { return count_; }
+
+  void Sum(size_t i) {
+    spans_[i].start = i * length_;
+    spans_[i].end = std::min(row_.channels(), (i + 1) * length_);
+    SumSpan(row_, &spans_[i]);
   }
-  const smx_f32_extended extended = smx_f32_extended_of(sum);
-  const smx_f32_reciprocal reciprocal = smx_f32_reciprocal_of(&extended);
-  for_each_span(count, [&](size_t i) { ScaleSpan(row, spans[i], reciprocal); });
-  return true;
-}
+
+  // Returns whether the row is within the kernels' range.
+  bool Fold() {
+    smx_row_sum sum = smx_empty_row_sum;
+    for (size_t i = 0; i < count_; i++) smx_row_sum_add(&sum, spans_[i].sum);
+    is_valid_ = smx_row_sum_is_valid(&sum);
+    if (is_valid_) {
+      const smx_f32_extended extended = smx_f32_extended_of(sum);
+      reciprocal_ = smx_f32_reciprocal_of(&extended);
+    }
+    return is_valid_;
+  }
+
+  void Scale(size_t i) const { ScaleSpan(row_, spans_[i], reciprocal_); }
+
+  bool is_valid() const { return is_valid_; }
+
+ private:
+  const Row& row_;
+  const size_t length_;
+  const size_t count_;
+  Span spans_[SMX_MAX_SPANS];
+  smx_f32_reciprocal reciprocal_;
+  bool is_valid_ = false;
+};
 
 // Returns whether the row is within the kernels' range.
 bool RunRow(const Row& row) {
   if (row.channels() <= SMX_TILE) return RunSingleTile(row);
-  return RunSpans(row, [](size_t count, const auto& function) {
-    for (size_t i = 0; i < count; i++) function(i);
-  });
+  Spans spans(row);
+  for (size_t i = 0; i < spans.count(); i++) spans.Sum(i);
+  if (spans.Fold()) {
+    for (size_t i = 0; i < spans.count(); i++) spans.Scale(i);
+  } else {
+    RunOutOfRange(row);
+  }
+  return spans.is_valid();
 }
 
 // One row over all threads of a pool.
 void RunSplit(const Row& row, pthreadpool_t threadpool) {
-  RunSpans(row, [&](size_t count, auto function) {
-    pthreadpool_parallelize_1d(
-        threadpool,
-        [](void* context, size_t i) {
-          const smx_fp_environment environment;
-          (*static_cast<decltype(function)*>(context))(i);
-        },
-        &function, count, 0);
-  });
+  Spans spans(row);
+  smx_run_two_phases(
+      threadpool, spans.count(),
+      [&spans](size_t i) {
+        const smx_fp_environment environment;
+        spans.Sum(i);
+      },
+      [&spans] { return spans.Fold(); },
+      [&spans](size_t i) {
+        const smx_fp_environment environment;
+        spans.Scale(i);
+      });
+  if (!spans.is_valid()) RunOutOfRange(row);
 }
 
 void RunOneByOne(const SoftmaxOperator& op, const smx_softmax_plan& plan, size_t start, size_t end) {
