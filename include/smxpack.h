@@ -182,7 +182,7 @@ SMX_API enum smx_status smx_run_operator(smx_operator_t op, pthreadpool_t thread
 
 /// Where the planner goes from one algorithm to the next. Every choice gives the same bits; they differ in speed.
 struct smx_thresholds {
-  /// Elements: rows no longer than this are computed as lanes, one row a lane; of use up to 32. 0: never.
+  /// Elements: rows no longer than this are computed as lanes, one row a lane; of use up to 64. 0: never.
   size_t lane_channels;
   /// Elements: rows no longer than this are computed several at a time, in one pass; of use up to 1024. 0: never.
   size_t grouped_channels;

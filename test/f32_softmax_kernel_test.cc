@@ -25,12 +25,12 @@ class SoftmaxKernel : public MicrokernelTest {
  protected:
   // The longest rows that the kernel takes.
   size_t LargestRow() const {
-    return kernel().kernel == std::string("f32_softmax_transposed") ? 2 * SMX_LANES : SMX_BLOCK;
+    return kernel().kernel == std::string("f32_softmax_transposed") ? 4 * SMX_LANES : SMX_BLOCK;
   }
   // All that are short, and a few others.
   std::vector<size_t> RowLengths() const {
     std::vector<size_t> lengths = FewSizes(kernel().tile);
-    for (size_t n = 1; n <= 2 * SMX_LANES + 1; n++) lengths.push_back(n);
+    for (size_t n = 1; n <= 4 * SMX_LANES + 1; n += n < 2 * SMX_LANES ? 1 : 5) lengths.push_back(n);
     lengths.erase(std::remove_if(lengths.begin(), lengths.end(), [&](size_t n) { return n > LargestRow(); }),
                   lengths.end());
     return lengths;

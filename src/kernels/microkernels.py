@@ -36,7 +36,7 @@ KERNELS = [
     # Rows of at most BLOCK elements, `accumulators` of them at a time, from logits to probabilities in one call.
     # *done counts the rows before the first that is out of range; from there on rows are left as they are.
     Kernel("f32-softmax", ROW_PARAMETERS, ROWS),
-    # The same of rows of at most 2 * LANES elements, each a lane.
+    # The same of rows of at most 4 * LANES elements, each a lane.
     Kernel("f32-softmax-transposed", ROW_PARAMETERS, COLUMNS),
     # The paper's three-pass baselines: recomputing and reloading.
     Kernel("f32-rmax", "size_t n, const float* x, float* max", REDUCTIONS, BASELINES),

@@ -130,19 +130,29 @@ void RunOutOfRange(const Row& row) {
 }
 
 // A row of a single tile needs no fold in double.
-bool RunSingleTile(const Row& row) {
-  Span span = {0, row.channels(), smx_empty_row_sum, false};
-  smx_f32_extended sum;
-  span.is_stored = SumTile(row, 0, row.channels(), &sum);
-  smx_row_sum_add_tile(&span.sum, &sum);
-  const bool is_valid = smx_row_sum_is_valid(&span.sum);
-  if (is_valid) {
-    ScaleSpan(row, span, smx_f32_reciprocal_of(&sum));
-  } else {
-    RunOutOfRange(row);
+class SingleTile {
+ public:
+  void Sum(const Row& row) {
+    span_ = {0, row.channels(), smx_empty_row_sum, false};
+    span_.is_stored = SumTile(row, 0, row.channels(), &sum_);
+    smx_row_sum_add_tile(&span_.sum, &sum_);
   }
-  return is_valid;
-}
+
+  // Returns whether the row is within the kernels' range.
+  bool Scale(const Row& row) const {
+    const bool is_valid = smx_row_sum_is_valid(&span_.sum);
+    if (is_valid) {
+      ScaleSpan(row, span_, smx_f32_reciprocal_of(&sum_));
+    } else {
+      RunOutOfRange(row);
+    }
+    return is_valid;
+  }
+
+ private:
+  Span span_;
+  smx_f32_extended sum_;
+};
 
 // A row of several tiles.
 class Spans {
@@ -185,7 +195,11 @@ class Spans {
 
 // Returns whether the row is within the kernels' range.
 bool RunRow(const Row& row) {
-  if (row.channels() <= SMX_TILE) return RunSingleTile(row);
+  if (row.channels() <= SMX_TILE) {
+    SingleTile tile;
+    tile.Sum(row);
+    return tile.Scale(row);
+  }
   Spans spans(row);
   for (size_t i = 0; i < spans.count(); i++) spans.Sum(i);
   if (spans.Fold()) {
@@ -213,8 +227,23 @@ void RunSplit(const Row& row, pthreadpool_t threadpool) {
   if (!spans.is_valid()) RunOutOfRange(row);
 }
 
+// Short rows go some at a time, so that the processor finds work in one while it waits for the sum of another; no more than
+// the level 1 cache holds.
+constexpr size_t kMostTogether = 4;
+
+size_t RowsTogether(size_t channels) {
+  constexpr size_t kElementsTogether = 4096;
+  return std::clamp<size_t>(kElementsTogether / channels, 1, kMostTogether);
+}
+
 void RunOneByOne(const SoftmaxOperator& op, const smx_softmax_plan& plan, size_t start, size_t end) {
-  for (size_t i = start; i < end; i++) RunRow(RowAt(op, plan, i));
+  const size_t together = RowsTogether(op.channels);
+  for (; together > 1 && start + together <= end; start += together) {
+    SingleTile tiles[kMostTogether];
+    for (size_t i = 0; i < together; i++) tiles[i].Sum(RowAt(op, plan, start + i));
+    for (size_t i = 0; i < together; i++) tiles[i].Scale(RowAt(op, plan, start + i));
+  }
+  for (; start < end; start++) RunRow(RowAt(op, plan, start));
 }
 
 // Rows by a kernel on several at a time; where it stops, one by one until a row is within range again.

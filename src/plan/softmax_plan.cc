@@ -9,6 +9,15 @@ namespace {
 // Fewer rows than this do not pay for what kernels on several rows do once a group.
 constexpr size_t kRowsWorthAGroup = 4;
 
+// Of f32-softmax-transposed.
+constexpr size_t kLongestLaneRow = 4 * SMX_LANES;
+
+// Where rows as lanes are no faster than several rows at a time.
+constexpr size_t kLaneChannels = 40;
+
+// Longer rows than this keep the processor busy one at a time.
+constexpr size_t kGroupedChannels = 512;
+
 // Tasks of kernels on several rows are whole groups.
 constexpr size_t kRowsOfLargestGroup = 128;
 
@@ -40,7 +49,7 @@ struct Choice {
 
 Choice Choose(const smx_softmax_shape& shape, size_t stored_bytes, const smx_thresholds& thresholds) {
   if (shape.rows >= kRowsWorthAGroup) {
-    if (shape.channels <= std::min<size_t>(thresholds.lane_channels, 2 * SMX_LANES)) {
+    if (shape.channels <= std::min<size_t>(thresholds.lane_channels, kLongestLaneRow)) {
       return {smx_algorithm_rows_as_lanes, "rows are no longer than lane_channels"};
     }
     if (shape.channels <= std::min<size_t>(thresholds.grouped_channels, SMX_BLOCK)) {
@@ -77,8 +86,8 @@ size_t RowsPerTask(const smx_softmax_shape& shape, smx_algorithm algorithm,
 struct smx_thresholds smx_default_thresholds(size_t l2_bytes, size_t last_level_bytes) {
   const size_t l2 = l2_bytes != 0 ? l2_bytes : kDefaultL2Bytes;
   smx_thresholds thresholds;
-  thresholds.lane_channels = 2 * SMX_LANES;
-  thresholds.grouped_channels = SMX_BLOCK;
+  thresholds.lane_channels = kLaneChannels;
+  thresholds.grouped_channels = kGroupedChannels;
   thresholds.stored_bytes = std::max(l2, std::min(last_level_bytes, kLargestLastLevelShare));
   thresholds.streamed_bytes = kStreamedBytes;
   thresholds.split_channels = 2 * SMX_TILE;

@@ -156,69 +156,105 @@ static inline void add_block_u32(size_t n, const float* x, const struct smx_f32_
   }
   if (i < n) {
     const __m256 absent = _mm256_set1_ps(-INFINITY);  // counts as 0
+    if (n - i > 16) {
+      const __m256 x0 = avx2_load_tail(x + i + 0, (ptrdiff_t)(n - i) - 0, absent);
+      const __m256 x1 = avx2_load_tail(x + i + 8, (ptrdiff_t)(n - i) - 8, absent);
+      const __m256 x2 = avx2_load_tail(x + i + 16, (ptrdiff_t)(n - i) - 16, absent);
+      const __m256 x3 = avx2_load_tail(x + i + 24, (ptrdiff_t)(n - i) - 24, absent);
 
-    const __m256 x0 = avx2_load_tail(x + i + 0, (ptrdiff_t)(n - i) - 0, absent);
-    const __m256 x1 = avx2_load_tail(x + i + 8, (ptrdiff_t)(n - i) - 8, absent);
-    const __m256 x2 = avx2_load_tail(x + i + 16, (ptrdiff_t)(n - i) - 16, absent);
-    const __m256 x3 = avx2_load_tail(x + i + 24, (ptrdiff_t)(n - i) - 24, absent);
+      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      const __m256 clamped0 = _mm256_max_ps(lower, x0);
+      const __m256 clamped1 = _mm256_max_ps(lower, x1);
+      const __m256 clamped2 = _mm256_max_ps(lower, x2);
+      const __m256 clamped3 = _mm256_max_ps(lower, x3);
+      const __m256 biased0 = _mm256_fmadd_ps(clamped0, _mm256_set1_ps(8.0f * smx_log2e), bias);
+      const __m256 biased1 = _mm256_fmadd_ps(clamped1, _mm256_set1_ps(8.0f * smx_log2e), bias);
+      const __m256 biased2 = _mm256_fmadd_ps(clamped2, _mm256_set1_ps(8.0f * smx_log2e), bias);
+      const __m256 biased3 = _mm256_fmadd_ps(clamped3, _mm256_set1_ps(8.0f * smx_log2e), bias);
+      const __m256 n0 = _mm256_sub_ps(biased0, bias);
+      const __m256 n1 = _mm256_sub_ps(biased1, bias);
+      const __m256 n2 = _mm256_sub_ps(biased2, bias);
+      const __m256 n3 = _mm256_sub_ps(biased3, bias);
+      const __m256i index0 = _mm256_castps_si256(biased0);
+      const __m256i index1 = _mm256_castps_si256(biased1);
+      const __m256i index2 = _mm256_castps_si256(biased2);
+      const __m256i index3 = _mm256_castps_si256(biased3);
+      __m256 t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(-0x1.62E430p-4f), clamped0);
+      __m256 t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(-0x1.62E430p-4f), clamped1);
+      __m256 t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(-0x1.62E430p-4f), clamped2);
+      __m256 t3 = _mm256_fmadd_ps(n3, _mm256_set1_ps(-0x1.62E430p-4f), clamped3);
+      t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(0x1.05C610p-32f), t0);
+      t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(0x1.05C610p-32f), t1);
+      t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(0x1.05C610p-32f), t2);
+      t3 = _mm256_fmadd_ps(n3, _mm256_set1_ps(0x1.05C610p-32f), t3);
+      __m256 u0 = _mm256_fmadd_ps(t0, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
+      __m256 u1 = _mm256_fmadd_ps(t1, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
+      __m256 u2 = _mm256_fmadd_ps(t2, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
+      __m256 u3 = _mm256_fmadd_ps(t3, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
+      u0 = _mm256_fmadd_ps(u0, t0, _mm256_set1_ps(1.0f));
+      u1 = _mm256_fmadd_ps(u1, t1, _mm256_set1_ps(1.0f));
+      u2 = _mm256_fmadd_ps(u2, t2, _mm256_set1_ps(1.0f));
+      u3 = _mm256_fmadd_ps(u3, t3, _mm256_set1_ps(1.0f));
+      u0 = _mm256_fmadd_ps(u0, t0, _mm256_permutevar8x32_ps(residuals, index0));
+      u1 = _mm256_fmadd_ps(u1, t1, _mm256_permutevar8x32_ps(residuals, index1));
+      u2 = _mm256_fmadd_ps(u2, t2, _mm256_permutevar8x32_ps(residuals, index2));
+      u3 = _mm256_fmadd_ps(u3, t3, _mm256_permutevar8x32_ps(residuals, index3));
+      const __m256 s0 = _mm256_castsi256_ps(
+          _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(biased0), 20),
+                           _mm256_castps_si256(_mm256_permutevar8x32_ps(mantissas, index0))));
+      const __m256 s1 = _mm256_castsi256_ps(
+          _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(biased1), 20),
+                           _mm256_castps_si256(_mm256_permutevar8x32_ps(mantissas, index1))));
+      const __m256 s2 = _mm256_castsi256_ps(
+          _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(biased2), 20),
+                           _mm256_castps_si256(_mm256_permutevar8x32_ps(mantissas, index2))));
+      const __m256 s3 = _mm256_castsi256_ps(
+          _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(biased3), 20),
+                           _mm256_castps_si256(_mm256_permutevar8x32_ps(mantissas, index3))));
+      const __m256 e0 = _mm256_fmadd_ps(s0, u0, s0);
+      const __m256 e1 = _mm256_fmadd_ps(s1, u1, s1);
+      const __m256 e2 = _mm256_fmadd_ps(s2, u2, s2);
+      const __m256 e3 = _mm256_fmadd_ps(s3, u3, s3);
+      add_compensated(&block_hi[0], &block_lo[0], _mm256_add_ps(e0, e2));
+      add_compensated(&block_hi[1], &block_lo[1], _mm256_add_ps(e1, e3));
+    } else {
+      const __m256 x0 = avx2_load_tail(x + i + 0, (ptrdiff_t)(n - i) - 0, absent);
+      const __m256 x1 = avx2_load_tail(x + i + 8, (ptrdiff_t)(n - i) - 8, absent);
 
-    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
-    const __m256 clamped0 = _mm256_max_ps(lower, x0);
-    const __m256 clamped1 = _mm256_max_ps(lower, x1);
-    const __m256 clamped2 = _mm256_max_ps(lower, x2);
-    const __m256 clamped3 = _mm256_max_ps(lower, x3);
-    const __m256 biased0 = _mm256_fmadd_ps(clamped0, _mm256_set1_ps(8.0f * smx_log2e), bias);
-    const __m256 biased1 = _mm256_fmadd_ps(clamped1, _mm256_set1_ps(8.0f * smx_log2e), bias);
-    const __m256 biased2 = _mm256_fmadd_ps(clamped2, _mm256_set1_ps(8.0f * smx_log2e), bias);
-    const __m256 biased3 = _mm256_fmadd_ps(clamped3, _mm256_set1_ps(8.0f * smx_log2e), bias);
-    const __m256 n0 = _mm256_sub_ps(biased0, bias);
-    const __m256 n1 = _mm256_sub_ps(biased1, bias);
-    const __m256 n2 = _mm256_sub_ps(biased2, bias);
-    const __m256 n3 = _mm256_sub_ps(biased3, bias);
-    const __m256i index0 = _mm256_castps_si256(biased0);
-    const __m256i index1 = _mm256_castps_si256(biased1);
-    const __m256i index2 = _mm256_castps_si256(biased2);
-    const __m256i index3 = _mm256_castps_si256(biased3);
-    __m256 t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(-0x1.62E430p-4f), clamped0);
-    __m256 t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(-0x1.62E430p-4f), clamped1);
-    __m256 t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(-0x1.62E430p-4f), clamped2);
-    __m256 t3 = _mm256_fmadd_ps(n3, _mm256_set1_ps(-0x1.62E430p-4f), clamped3);
-    t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(0x1.05C610p-32f), t0);
-    t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(0x1.05C610p-32f), t1);
-    t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(0x1.05C610p-32f), t2);
-    t3 = _mm256_fmadd_ps(n3, _mm256_set1_ps(0x1.05C610p-32f), t3);
-    __m256 u0 = _mm256_fmadd_ps(t0, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-    __m256 u1 = _mm256_fmadd_ps(t1, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-    __m256 u2 = _mm256_fmadd_ps(t2, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-    __m256 u3 = _mm256_fmadd_ps(t3, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-    u0 = _mm256_fmadd_ps(u0, t0, _mm256_set1_ps(1.0f));
-    u1 = _mm256_fmadd_ps(u1, t1, _mm256_set1_ps(1.0f));
-    u2 = _mm256_fmadd_ps(u2, t2, _mm256_set1_ps(1.0f));
-    u3 = _mm256_fmadd_ps(u3, t3, _mm256_set1_ps(1.0f));
-    u0 = _mm256_fmadd_ps(u0, t0, _mm256_permutevar8x32_ps(residuals, index0));
-    u1 = _mm256_fmadd_ps(u1, t1, _mm256_permutevar8x32_ps(residuals, index1));
-    u2 = _mm256_fmadd_ps(u2, t2, _mm256_permutevar8x32_ps(residuals, index2));
-    u3 = _mm256_fmadd_ps(u3, t3, _mm256_permutevar8x32_ps(residuals, index3));
-    const __m256 s0 = _mm256_castsi256_ps(
-        _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(biased0), 20),
-                         _mm256_castps_si256(_mm256_permutevar8x32_ps(mantissas, index0))));
-    const __m256 s1 = _mm256_castsi256_ps(
-        _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(biased1), 20),
-                         _mm256_castps_si256(_mm256_permutevar8x32_ps(mantissas, index1))));
-    const __m256 s2 = _mm256_castsi256_ps(
-        _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(biased2), 20),
-                         _mm256_castps_si256(_mm256_permutevar8x32_ps(mantissas, index2))));
-    const __m256 s3 = _mm256_castsi256_ps(
-        _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(biased3), 20),
-                         _mm256_castps_si256(_mm256_permutevar8x32_ps(mantissas, index3))));
-    const __m256 e0 = _mm256_fmadd_ps(s0, u0, s0);
-    const __m256 e1 = _mm256_fmadd_ps(s1, u1, s1);
-    const __m256 e2 = _mm256_fmadd_ps(s2, u2, s2);
-    const __m256 e3 = _mm256_fmadd_ps(s3, u3, s3);
-    add_compensated(&block_hi[0], &block_lo[0], _mm256_add_ps(e0, e2));
-    add_compensated(&block_hi[1], &block_lo[1], _mm256_add_ps(e1, e3));
+      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      const __m256 clamped0 = _mm256_max_ps(lower, x0);
+      const __m256 clamped1 = _mm256_max_ps(lower, x1);
+      const __m256 biased0 = _mm256_fmadd_ps(clamped0, _mm256_set1_ps(8.0f * smx_log2e), bias);
+      const __m256 biased1 = _mm256_fmadd_ps(clamped1, _mm256_set1_ps(8.0f * smx_log2e), bias);
+      const __m256 n0 = _mm256_sub_ps(biased0, bias);
+      const __m256 n1 = _mm256_sub_ps(biased1, bias);
+      const __m256i index0 = _mm256_castps_si256(biased0);
+      const __m256i index1 = _mm256_castps_si256(biased1);
+      __m256 t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(-0x1.62E430p-4f), clamped0);
+      __m256 t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(-0x1.62E430p-4f), clamped1);
+      t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(0x1.05C610p-32f), t0);
+      t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(0x1.05C610p-32f), t1);
+      __m256 u0 = _mm256_fmadd_ps(t0, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
+      __m256 u1 = _mm256_fmadd_ps(t1, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
+      u0 = _mm256_fmadd_ps(u0, t0, _mm256_set1_ps(1.0f));
+      u1 = _mm256_fmadd_ps(u1, t1, _mm256_set1_ps(1.0f));
+      u0 = _mm256_fmadd_ps(u0, t0, _mm256_permutevar8x32_ps(residuals, index0));
+      u1 = _mm256_fmadd_ps(u1, t1, _mm256_permutevar8x32_ps(residuals, index1));
+      const __m256 s0 = _mm256_castsi256_ps(
+          _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(biased0), 20),
+                           _mm256_castps_si256(_mm256_permutevar8x32_ps(mantissas, index0))));
+      const __m256 s1 = _mm256_castsi256_ps(
+          _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(biased1), 20),
+                           _mm256_castps_si256(_mm256_permutevar8x32_ps(mantissas, index1))));
+      const __m256 e0 = _mm256_fmadd_ps(s0, u0, s0);
+      const __m256 e1 = _mm256_fmadd_ps(s1, u1, s1);
+      add_compensated(&block_hi[0], &block_lo[0], e0);
+      add_compensated(&block_hi[1], &block_lo[1], e1);
+    }
   }
   take_off(&block_hi[0], &block_lo[0], anchor);
   add_pair(&hi[0], &lo[0], block_hi[0], block_lo[0]);
@@ -434,69 +470,105 @@ static inline void add_block_u64(size_t n, const float* x, const struct smx_f32_
   }
   if (i < n) {
     const __m256 absent = _mm256_set1_ps(-INFINITY);  // counts as 0
+    if (n - i > 16) {
+      const __m256 x0 = avx2_load_tail(x + i + 0, (ptrdiff_t)(n - i) - 0, absent);
+      const __m256 x1 = avx2_load_tail(x + i + 8, (ptrdiff_t)(n - i) - 8, absent);
+      const __m256 x2 = avx2_load_tail(x + i + 16, (ptrdiff_t)(n - i) - 16, absent);
+      const __m256 x3 = avx2_load_tail(x + i + 24, (ptrdiff_t)(n - i) - 24, absent);
 
-    const __m256 x0 = avx2_load_tail(x + i + 0, (ptrdiff_t)(n - i) - 0, absent);
-    const __m256 x1 = avx2_load_tail(x + i + 8, (ptrdiff_t)(n - i) - 8, absent);
-    const __m256 x2 = avx2_load_tail(x + i + 16, (ptrdiff_t)(n - i) - 16, absent);
-    const __m256 x3 = avx2_load_tail(x + i + 24, (ptrdiff_t)(n - i) - 24, absent);
+      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      const __m256 clamped0 = _mm256_max_ps(lower, x0);
+      const __m256 clamped1 = _mm256_max_ps(lower, x1);
+      const __m256 clamped2 = _mm256_max_ps(lower, x2);
+      const __m256 clamped3 = _mm256_max_ps(lower, x3);
+      const __m256 biased0 = _mm256_fmadd_ps(clamped0, _mm256_set1_ps(8.0f * smx_log2e), bias);
+      const __m256 biased1 = _mm256_fmadd_ps(clamped1, _mm256_set1_ps(8.0f * smx_log2e), bias);
+      const __m256 biased2 = _mm256_fmadd_ps(clamped2, _mm256_set1_ps(8.0f * smx_log2e), bias);
+      const __m256 biased3 = _mm256_fmadd_ps(clamped3, _mm256_set1_ps(8.0f * smx_log2e), bias);
+      const __m256 n0 = _mm256_sub_ps(biased0, bias);
+      const __m256 n1 = _mm256_sub_ps(biased1, bias);
+      const __m256 n2 = _mm256_sub_ps(biased2, bias);
+      const __m256 n3 = _mm256_sub_ps(biased3, bias);
+      const __m256i index0 = _mm256_castps_si256(biased0);
+      const __m256i index1 = _mm256_castps_si256(biased1);
+      const __m256i index2 = _mm256_castps_si256(biased2);
+      const __m256i index3 = _mm256_castps_si256(biased3);
+      __m256 t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(-0x1.62E430p-4f), clamped0);
+      __m256 t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(-0x1.62E430p-4f), clamped1);
+      __m256 t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(-0x1.62E430p-4f), clamped2);
+      __m256 t3 = _mm256_fmadd_ps(n3, _mm256_set1_ps(-0x1.62E430p-4f), clamped3);
+      t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(0x1.05C610p-32f), t0);
+      t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(0x1.05C610p-32f), t1);
+      t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(0x1.05C610p-32f), t2);
+      t3 = _mm256_fmadd_ps(n3, _mm256_set1_ps(0x1.05C610p-32f), t3);
+      __m256 u0 = _mm256_fmadd_ps(t0, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
+      __m256 u1 = _mm256_fmadd_ps(t1, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
+      __m256 u2 = _mm256_fmadd_ps(t2, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
+      __m256 u3 = _mm256_fmadd_ps(t3, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
+      u0 = _mm256_fmadd_ps(u0, t0, _mm256_set1_ps(1.0f));
+      u1 = _mm256_fmadd_ps(u1, t1, _mm256_set1_ps(1.0f));
+      u2 = _mm256_fmadd_ps(u2, t2, _mm256_set1_ps(1.0f));
+      u3 = _mm256_fmadd_ps(u3, t3, _mm256_set1_ps(1.0f));
+      u0 = _mm256_fmadd_ps(u0, t0, _mm256_permutevar8x32_ps(residuals, index0));
+      u1 = _mm256_fmadd_ps(u1, t1, _mm256_permutevar8x32_ps(residuals, index1));
+      u2 = _mm256_fmadd_ps(u2, t2, _mm256_permutevar8x32_ps(residuals, index2));
+      u3 = _mm256_fmadd_ps(u3, t3, _mm256_permutevar8x32_ps(residuals, index3));
+      const __m256 s0 = _mm256_castsi256_ps(
+          _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(biased0), 20),
+                           _mm256_castps_si256(_mm256_permutevar8x32_ps(mantissas, index0))));
+      const __m256 s1 = _mm256_castsi256_ps(
+          _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(biased1), 20),
+                           _mm256_castps_si256(_mm256_permutevar8x32_ps(mantissas, index1))));
+      const __m256 s2 = _mm256_castsi256_ps(
+          _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(biased2), 20),
+                           _mm256_castps_si256(_mm256_permutevar8x32_ps(mantissas, index2))));
+      const __m256 s3 = _mm256_castsi256_ps(
+          _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(biased3), 20),
+                           _mm256_castps_si256(_mm256_permutevar8x32_ps(mantissas, index3))));
+      const __m256 e0 = _mm256_fmadd_ps(s0, u0, s0);
+      const __m256 e1 = _mm256_fmadd_ps(s1, u1, s1);
+      const __m256 e2 = _mm256_fmadd_ps(s2, u2, s2);
+      const __m256 e3 = _mm256_fmadd_ps(s3, u3, s3);
+      add_compensated(&block_hi[0], &block_lo[0], _mm256_add_ps(e0, e2));
+      add_compensated(&block_hi[1], &block_lo[1], _mm256_add_ps(e1, e3));
+    } else {
+      const __m256 x0 = avx2_load_tail(x + i + 0, (ptrdiff_t)(n - i) - 0, absent);
+      const __m256 x1 = avx2_load_tail(x + i + 8, (ptrdiff_t)(n - i) - 8, absent);
 
-    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
-    const __m256 clamped0 = _mm256_max_ps(lower, x0);
-    const __m256 clamped1 = _mm256_max_ps(lower, x1);
-    const __m256 clamped2 = _mm256_max_ps(lower, x2);
-    const __m256 clamped3 = _mm256_max_ps(lower, x3);
-    const __m256 biased0 = _mm256_fmadd_ps(clamped0, _mm256_set1_ps(8.0f * smx_log2e), bias);
-    const __m256 biased1 = _mm256_fmadd_ps(clamped1, _mm256_set1_ps(8.0f * smx_log2e), bias);
-    const __m256 biased2 = _mm256_fmadd_ps(clamped2, _mm256_set1_ps(8.0f * smx_log2e), bias);
-    const __m256 biased3 = _mm256_fmadd_ps(clamped3, _mm256_set1_ps(8.0f * smx_log2e), bias);
-    const __m256 n0 = _mm256_sub_ps(biased0, bias);
-    const __m256 n1 = _mm256_sub_ps(biased1, bias);
-    const __m256 n2 = _mm256_sub_ps(biased2, bias);
-    const __m256 n3 = _mm256_sub_ps(biased3, bias);
-    const __m256i index0 = _mm256_castps_si256(biased0);
-    const __m256i index1 = _mm256_castps_si256(biased1);
-    const __m256i index2 = _mm256_castps_si256(biased2);
-    const __m256i index3 = _mm256_castps_si256(biased3);
-    __m256 t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(-0x1.62E430p-4f), clamped0);
-    __m256 t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(-0x1.62E430p-4f), clamped1);
-    __m256 t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(-0x1.62E430p-4f), clamped2);
-    __m256 t3 = _mm256_fmadd_ps(n3, _mm256_set1_ps(-0x1.62E430p-4f), clamped3);
-    t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(0x1.05C610p-32f), t0);
-    t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(0x1.05C610p-32f), t1);
-    t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(0x1.05C610p-32f), t2);
-    t3 = _mm256_fmadd_ps(n3, _mm256_set1_ps(0x1.05C610p-32f), t3);
-    __m256 u0 = _mm256_fmadd_ps(t0, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-    __m256 u1 = _mm256_fmadd_ps(t1, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-    __m256 u2 = _mm256_fmadd_ps(t2, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-    __m256 u3 = _mm256_fmadd_ps(t3, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-    u0 = _mm256_fmadd_ps(u0, t0, _mm256_set1_ps(1.0f));
-    u1 = _mm256_fmadd_ps(u1, t1, _mm256_set1_ps(1.0f));
-    u2 = _mm256_fmadd_ps(u2, t2, _mm256_set1_ps(1.0f));
-    u3 = _mm256_fmadd_ps(u3, t3, _mm256_set1_ps(1.0f));
-    u0 = _mm256_fmadd_ps(u0, t0, _mm256_permutevar8x32_ps(residuals, index0));
-    u1 = _mm256_fmadd_ps(u1, t1, _mm256_permutevar8x32_ps(residuals, index1));
-    u2 = _mm256_fmadd_ps(u2, t2, _mm256_permutevar8x32_ps(residuals, index2));
-    u3 = _mm256_fmadd_ps(u3, t3, _mm256_permutevar8x32_ps(residuals, index3));
-    const __m256 s0 = _mm256_castsi256_ps(
-        _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(biased0), 20),
-                         _mm256_castps_si256(_mm256_permutevar8x32_ps(mantissas, index0))));
-    const __m256 s1 = _mm256_castsi256_ps(
-        _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(biased1), 20),
-                         _mm256_castps_si256(_mm256_permutevar8x32_ps(mantissas, index1))));
-    const __m256 s2 = _mm256_castsi256_ps(
-        _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(biased2), 20),
-                         _mm256_castps_si256(_mm256_permutevar8x32_ps(mantissas, index2))));
-    const __m256 s3 = _mm256_castsi256_ps(
-        _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(biased3), 20),
-                         _mm256_castps_si256(_mm256_permutevar8x32_ps(mantissas, index3))));
-    const __m256 e0 = _mm256_fmadd_ps(s0, u0, s0);
-    const __m256 e1 = _mm256_fmadd_ps(s1, u1, s1);
-    const __m256 e2 = _mm256_fmadd_ps(s2, u2, s2);
-    const __m256 e3 = _mm256_fmadd_ps(s3, u3, s3);
-    add_compensated(&block_hi[0], &block_lo[0], _mm256_add_ps(e0, e2));
-    add_compensated(&block_hi[1], &block_lo[1], _mm256_add_ps(e1, e3));
+      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      const __m256 clamped0 = _mm256_max_ps(lower, x0);
+      const __m256 clamped1 = _mm256_max_ps(lower, x1);
+      const __m256 biased0 = _mm256_fmadd_ps(clamped0, _mm256_set1_ps(8.0f * smx_log2e), bias);
+      const __m256 biased1 = _mm256_fmadd_ps(clamped1, _mm256_set1_ps(8.0f * smx_log2e), bias);
+      const __m256 n0 = _mm256_sub_ps(biased0, bias);
+      const __m256 n1 = _mm256_sub_ps(biased1, bias);
+      const __m256i index0 = _mm256_castps_si256(biased0);
+      const __m256i index1 = _mm256_castps_si256(biased1);
+      __m256 t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(-0x1.62E430p-4f), clamped0);
+      __m256 t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(-0x1.62E430p-4f), clamped1);
+      t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(0x1.05C610p-32f), t0);
+      t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(0x1.05C610p-32f), t1);
+      __m256 u0 = _mm256_fmadd_ps(t0, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
+      __m256 u1 = _mm256_fmadd_ps(t1, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
+      u0 = _mm256_fmadd_ps(u0, t0, _mm256_set1_ps(1.0f));
+      u1 = _mm256_fmadd_ps(u1, t1, _mm256_set1_ps(1.0f));
+      u0 = _mm256_fmadd_ps(u0, t0, _mm256_permutevar8x32_ps(residuals, index0));
+      u1 = _mm256_fmadd_ps(u1, t1, _mm256_permutevar8x32_ps(residuals, index1));
+      const __m256 s0 = _mm256_castsi256_ps(
+          _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(biased0), 20),
+                           _mm256_castps_si256(_mm256_permutevar8x32_ps(mantissas, index0))));
+      const __m256 s1 = _mm256_castsi256_ps(
+          _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(biased1), 20),
+                           _mm256_castps_si256(_mm256_permutevar8x32_ps(mantissas, index1))));
+      const __m256 e0 = _mm256_fmadd_ps(s0, u0, s0);
+      const __m256 e1 = _mm256_fmadd_ps(s1, u1, s1);
+      add_compensated(&block_hi[0], &block_lo[0], e0);
+      add_compensated(&block_hi[1], &block_lo[1], e1);
+    }
   }
   take_off(&block_hi[0], &block_lo[0], anchor);
   add_pair(&hi[0], &lo[0], block_hi[0], block_lo[0]);
@@ -840,69 +912,105 @@ static inline void add_block_u128(size_t n, const float* x, const struct smx_f32
   }
   if (i < n) {
     const __m256 absent = _mm256_set1_ps(-INFINITY);  // counts as 0
+    if (n - i > 16) {
+      const __m256 x0 = avx2_load_tail(x + i + 0, (ptrdiff_t)(n - i) - 0, absent);
+      const __m256 x1 = avx2_load_tail(x + i + 8, (ptrdiff_t)(n - i) - 8, absent);
+      const __m256 x2 = avx2_load_tail(x + i + 16, (ptrdiff_t)(n - i) - 16, absent);
+      const __m256 x3 = avx2_load_tail(x + i + 24, (ptrdiff_t)(n - i) - 24, absent);
 
-    const __m256 x0 = avx2_load_tail(x + i + 0, (ptrdiff_t)(n - i) - 0, absent);
-    const __m256 x1 = avx2_load_tail(x + i + 8, (ptrdiff_t)(n - i) - 8, absent);
-    const __m256 x2 = avx2_load_tail(x + i + 16, (ptrdiff_t)(n - i) - 16, absent);
-    const __m256 x3 = avx2_load_tail(x + i + 24, (ptrdiff_t)(n - i) - 24, absent);
+      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      const __m256 clamped0 = _mm256_max_ps(lower, x0);
+      const __m256 clamped1 = _mm256_max_ps(lower, x1);
+      const __m256 clamped2 = _mm256_max_ps(lower, x2);
+      const __m256 clamped3 = _mm256_max_ps(lower, x3);
+      const __m256 biased0 = _mm256_fmadd_ps(clamped0, _mm256_set1_ps(8.0f * smx_log2e), bias);
+      const __m256 biased1 = _mm256_fmadd_ps(clamped1, _mm256_set1_ps(8.0f * smx_log2e), bias);
+      const __m256 biased2 = _mm256_fmadd_ps(clamped2, _mm256_set1_ps(8.0f * smx_log2e), bias);
+      const __m256 biased3 = _mm256_fmadd_ps(clamped3, _mm256_set1_ps(8.0f * smx_log2e), bias);
+      const __m256 n0 = _mm256_sub_ps(biased0, bias);
+      const __m256 n1 = _mm256_sub_ps(biased1, bias);
+      const __m256 n2 = _mm256_sub_ps(biased2, bias);
+      const __m256 n3 = _mm256_sub_ps(biased3, bias);
+      const __m256i index0 = _mm256_castps_si256(biased0);
+      const __m256i index1 = _mm256_castps_si256(biased1);
+      const __m256i index2 = _mm256_castps_si256(biased2);
+      const __m256i index3 = _mm256_castps_si256(biased3);
+      __m256 t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(-0x1.62E430p-4f), clamped0);
+      __m256 t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(-0x1.62E430p-4f), clamped1);
+      __m256 t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(-0x1.62E430p-4f), clamped2);
+      __m256 t3 = _mm256_fmadd_ps(n3, _mm256_set1_ps(-0x1.62E430p-4f), clamped3);
+      t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(0x1.05C610p-32f), t0);
+      t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(0x1.05C610p-32f), t1);
+      t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(0x1.05C610p-32f), t2);
+      t3 = _mm256_fmadd_ps(n3, _mm256_set1_ps(0x1.05C610p-32f), t3);
+      __m256 u0 = _mm256_fmadd_ps(t0, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
+      __m256 u1 = _mm256_fmadd_ps(t1, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
+      __m256 u2 = _mm256_fmadd_ps(t2, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
+      __m256 u3 = _mm256_fmadd_ps(t3, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
+      u0 = _mm256_fmadd_ps(u0, t0, _mm256_set1_ps(1.0f));
+      u1 = _mm256_fmadd_ps(u1, t1, _mm256_set1_ps(1.0f));
+      u2 = _mm256_fmadd_ps(u2, t2, _mm256_set1_ps(1.0f));
+      u3 = _mm256_fmadd_ps(u3, t3, _mm256_set1_ps(1.0f));
+      u0 = _mm256_fmadd_ps(u0, t0, _mm256_permutevar8x32_ps(residuals, index0));
+      u1 = _mm256_fmadd_ps(u1, t1, _mm256_permutevar8x32_ps(residuals, index1));
+      u2 = _mm256_fmadd_ps(u2, t2, _mm256_permutevar8x32_ps(residuals, index2));
+      u3 = _mm256_fmadd_ps(u3, t3, _mm256_permutevar8x32_ps(residuals, index3));
+      const __m256 s0 = _mm256_castsi256_ps(
+          _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(biased0), 20),
+                           _mm256_castps_si256(_mm256_permutevar8x32_ps(mantissas, index0))));
+      const __m256 s1 = _mm256_castsi256_ps(
+          _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(biased1), 20),
+                           _mm256_castps_si256(_mm256_permutevar8x32_ps(mantissas, index1))));
+      const __m256 s2 = _mm256_castsi256_ps(
+          _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(biased2), 20),
+                           _mm256_castps_si256(_mm256_permutevar8x32_ps(mantissas, index2))));
+      const __m256 s3 = _mm256_castsi256_ps(
+          _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(biased3), 20),
+                           _mm256_castps_si256(_mm256_permutevar8x32_ps(mantissas, index3))));
+      const __m256 e0 = _mm256_fmadd_ps(s0, u0, s0);
+      const __m256 e1 = _mm256_fmadd_ps(s1, u1, s1);
+      const __m256 e2 = _mm256_fmadd_ps(s2, u2, s2);
+      const __m256 e3 = _mm256_fmadd_ps(s3, u3, s3);
+      add_compensated(&block_hi[0], &block_lo[0], _mm256_add_ps(e0, e2));
+      add_compensated(&block_hi[1], &block_lo[1], _mm256_add_ps(e1, e3));
+    } else {
+      const __m256 x0 = avx2_load_tail(x + i + 0, (ptrdiff_t)(n - i) - 0, absent);
+      const __m256 x1 = avx2_load_tail(x + i + 8, (ptrdiff_t)(n - i) - 8, absent);
 
-    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
-    const __m256 clamped0 = _mm256_max_ps(lower, x0);
-    const __m256 clamped1 = _mm256_max_ps(lower, x1);
-    const __m256 clamped2 = _mm256_max_ps(lower, x2);
-    const __m256 clamped3 = _mm256_max_ps(lower, x3);
-    const __m256 biased0 = _mm256_fmadd_ps(clamped0, _mm256_set1_ps(8.0f * smx_log2e), bias);
-    const __m256 biased1 = _mm256_fmadd_ps(clamped1, _mm256_set1_ps(8.0f * smx_log2e), bias);
-    const __m256 biased2 = _mm256_fmadd_ps(clamped2, _mm256_set1_ps(8.0f * smx_log2e), bias);
-    const __m256 biased3 = _mm256_fmadd_ps(clamped3, _mm256_set1_ps(8.0f * smx_log2e), bias);
-    const __m256 n0 = _mm256_sub_ps(biased0, bias);
-    const __m256 n1 = _mm256_sub_ps(biased1, bias);
-    const __m256 n2 = _mm256_sub_ps(biased2, bias);
-    const __m256 n3 = _mm256_sub_ps(biased3, bias);
-    const __m256i index0 = _mm256_castps_si256(biased0);
-    const __m256i index1 = _mm256_castps_si256(biased1);
-    const __m256i index2 = _mm256_castps_si256(biased2);
-    const __m256i index3 = _mm256_castps_si256(biased3);
-    __m256 t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(-0x1.62E430p-4f), clamped0);
-    __m256 t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(-0x1.62E430p-4f), clamped1);
-    __m256 t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(-0x1.62E430p-4f), clamped2);
-    __m256 t3 = _mm256_fmadd_ps(n3, _mm256_set1_ps(-0x1.62E430p-4f), clamped3);
-    t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(0x1.05C610p-32f), t0);
-    t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(0x1.05C610p-32f), t1);
-    t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(0x1.05C610p-32f), t2);
-    t3 = _mm256_fmadd_ps(n3, _mm256_set1_ps(0x1.05C610p-32f), t3);
-    __m256 u0 = _mm256_fmadd_ps(t0, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-    __m256 u1 = _mm256_fmadd_ps(t1, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-    __m256 u2 = _mm256_fmadd_ps(t2, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-    __m256 u3 = _mm256_fmadd_ps(t3, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-    u0 = _mm256_fmadd_ps(u0, t0, _mm256_set1_ps(1.0f));
-    u1 = _mm256_fmadd_ps(u1, t1, _mm256_set1_ps(1.0f));
-    u2 = _mm256_fmadd_ps(u2, t2, _mm256_set1_ps(1.0f));
-    u3 = _mm256_fmadd_ps(u3, t3, _mm256_set1_ps(1.0f));
-    u0 = _mm256_fmadd_ps(u0, t0, _mm256_permutevar8x32_ps(residuals, index0));
-    u1 = _mm256_fmadd_ps(u1, t1, _mm256_permutevar8x32_ps(residuals, index1));
-    u2 = _mm256_fmadd_ps(u2, t2, _mm256_permutevar8x32_ps(residuals, index2));
-    u3 = _mm256_fmadd_ps(u3, t3, _mm256_permutevar8x32_ps(residuals, index3));
-    const __m256 s0 = _mm256_castsi256_ps(
-        _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(biased0), 20),
-                         _mm256_castps_si256(_mm256_permutevar8x32_ps(mantissas, index0))));
-    const __m256 s1 = _mm256_castsi256_ps(
-        _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(biased1), 20),
-                         _mm256_castps_si256(_mm256_permutevar8x32_ps(mantissas, index1))));
-    const __m256 s2 = _mm256_castsi256_ps(
-        _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(biased2), 20),
-                         _mm256_castps_si256(_mm256_permutevar8x32_ps(mantissas, index2))));
-    const __m256 s3 = _mm256_castsi256_ps(
-        _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(biased3), 20),
-                         _mm256_castps_si256(_mm256_permutevar8x32_ps(mantissas, index3))));
-    const __m256 e0 = _mm256_fmadd_ps(s0, u0, s0);
-    const __m256 e1 = _mm256_fmadd_ps(s1, u1, s1);
-    const __m256 e2 = _mm256_fmadd_ps(s2, u2, s2);
-    const __m256 e3 = _mm256_fmadd_ps(s3, u3, s3);
-    add_compensated(&block_hi[0], &block_lo[0], _mm256_add_ps(e0, e2));
-    add_compensated(&block_hi[1], &block_lo[1], _mm256_add_ps(e1, e3));
+      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      const __m256 clamped0 = _mm256_max_ps(lower, x0);
+      const __m256 clamped1 = _mm256_max_ps(lower, x1);
+      const __m256 biased0 = _mm256_fmadd_ps(clamped0, _mm256_set1_ps(8.0f * smx_log2e), bias);
+      const __m256 biased1 = _mm256_fmadd_ps(clamped1, _mm256_set1_ps(8.0f * smx_log2e), bias);
+      const __m256 n0 = _mm256_sub_ps(biased0, bias);
+      const __m256 n1 = _mm256_sub_ps(biased1, bias);
+      const __m256i index0 = _mm256_castps_si256(biased0);
+      const __m256i index1 = _mm256_castps_si256(biased1);
+      __m256 t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(-0x1.62E430p-4f), clamped0);
+      __m256 t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(-0x1.62E430p-4f), clamped1);
+      t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(0x1.05C610p-32f), t0);
+      t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(0x1.05C610p-32f), t1);
+      __m256 u0 = _mm256_fmadd_ps(t0, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
+      __m256 u1 = _mm256_fmadd_ps(t1, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
+      u0 = _mm256_fmadd_ps(u0, t0, _mm256_set1_ps(1.0f));
+      u1 = _mm256_fmadd_ps(u1, t1, _mm256_set1_ps(1.0f));
+      u0 = _mm256_fmadd_ps(u0, t0, _mm256_permutevar8x32_ps(residuals, index0));
+      u1 = _mm256_fmadd_ps(u1, t1, _mm256_permutevar8x32_ps(residuals, index1));
+      const __m256 s0 = _mm256_castsi256_ps(
+          _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(biased0), 20),
+                           _mm256_castps_si256(_mm256_permutevar8x32_ps(mantissas, index0))));
+      const __m256 s1 = _mm256_castsi256_ps(
+          _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(biased1), 20),
+                           _mm256_castps_si256(_mm256_permutevar8x32_ps(mantissas, index1))));
+      const __m256 e0 = _mm256_fmadd_ps(s0, u0, s0);
+      const __m256 e1 = _mm256_fmadd_ps(s1, u1, s1);
+      add_compensated(&block_hi[0], &block_lo[0], e0);
+      add_compensated(&block_hi[1], &block_lo[1], e1);
+    }
   }
   take_off(&block_hi[0], &block_lo[0], anchor);
   add_pair(&hi[0], &lo[0], block_hi[0], block_lo[0]);

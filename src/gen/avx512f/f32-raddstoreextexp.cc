@@ -129,42 +129,64 @@ static inline void add_block_u32(size_t n, const float* x, float* y,
   }
   if (i < n) {
     const __m512 absent = _mm512_set1_ps(-INFINITY);  // counts as 0
+    if (n - i > 16) {
+      const __m512 x0 = avx512f_load_tail(x + i + 0, (ptrdiff_t)(n - i) - 0, absent);
+      const __m512 x1 = avx512f_load_tail(x + i + 16, (ptrdiff_t)(n - i) - 16, absent);
 
-    const __m512 x0 = avx512f_load_tail(x + i + 0, (ptrdiff_t)(n - i) - 0, absent);
-    const __m512 x1 = avx512f_load_tail(x + i + 16, (ptrdiff_t)(n - i) - 16, absent);
+      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      const __m512 clamped0 = _mm512_max_ps(lower, x0);
+      const __m512 clamped1 = _mm512_max_ps(lower, x1);
+      const __m512 biased0 = _mm512_fmadd_ps(clamped0, _mm512_set1_ps(8.0f * smx_log2e), bias);
+      const __m512 biased1 = _mm512_fmadd_ps(clamped1, _mm512_set1_ps(8.0f * smx_log2e), bias);
+      const __m512 n0 = _mm512_sub_ps(biased0, bias);
+      const __m512 n1 = _mm512_sub_ps(biased1, bias);
+      const __m512i index0 = _mm512_castps_si512(biased0);
+      const __m512i index1 = _mm512_castps_si512(biased1);
+      __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E430p-4f), clamped0);
+      __m512 t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.62E430p-4f), clamped1);
+      t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(0x1.05C610p-32f), t0);
+      t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(0x1.05C610p-32f), t1);
+      __m512 u0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
+      __m512 u1 = _mm512_fmadd_ps(t1, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
+      u0 = _mm512_fmadd_ps(u0, t0, _mm512_set1_ps(1.0f));
+      u1 = _mm512_fmadd_ps(u1, t1, _mm512_set1_ps(1.0f));
+      u0 = _mm512_fmadd_ps(u0, t0, _mm512_permutexvar_ps(index0, residuals));
+      u1 = _mm512_fmadd_ps(u1, t1, _mm512_permutexvar_ps(index1, residuals));
+      const __m512 s0 = _mm512_castsi512_ps(
+          _mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased0), 20),
+                           _mm512_castps_si512(_mm512_permutexvar_ps(index0, mantissas))));
+      const __m512 s1 = _mm512_castsi512_ps(
+          _mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased1), 20),
+                           _mm512_castps_si512(_mm512_permutexvar_ps(index1, mantissas))));
+      const __m512 e0 = _mm512_fmadd_ps(s0, u0, s0);
+      const __m512 e1 = _mm512_fmadd_ps(s1, u1, s1);
+      avx512f_store_tail(y + i + 0, (ptrdiff_t)(n - i) - 0, e0);
+      avx512f_store_tail(y + i + 16, (ptrdiff_t)(n - i) - 16, e1);
+      add_compensated(&block_hi[0], &block_lo[0], _mm512_add_ps(e0, e1));
+    } else {
+      const __m512 x0 = avx512f_load_tail(x + i + 0, (ptrdiff_t)(n - i) - 0, absent);
 
-    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
-    const __m512 clamped0 = _mm512_max_ps(lower, x0);
-    const __m512 clamped1 = _mm512_max_ps(lower, x1);
-    const __m512 biased0 = _mm512_fmadd_ps(clamped0, _mm512_set1_ps(8.0f * smx_log2e), bias);
-    const __m512 biased1 = _mm512_fmadd_ps(clamped1, _mm512_set1_ps(8.0f * smx_log2e), bias);
-    const __m512 n0 = _mm512_sub_ps(biased0, bias);
-    const __m512 n1 = _mm512_sub_ps(biased1, bias);
-    const __m512i index0 = _mm512_castps_si512(biased0);
-    const __m512i index1 = _mm512_castps_si512(biased1);
-    __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E430p-4f), clamped0);
-    __m512 t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.62E430p-4f), clamped1);
-    t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(0x1.05C610p-32f), t0);
-    t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(0x1.05C610p-32f), t1);
-    __m512 u0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
-    __m512 u1 = _mm512_fmadd_ps(t1, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
-    u0 = _mm512_fmadd_ps(u0, t0, _mm512_set1_ps(1.0f));
-    u1 = _mm512_fmadd_ps(u1, t1, _mm512_set1_ps(1.0f));
-    u0 = _mm512_fmadd_ps(u0, t0, _mm512_permutexvar_ps(index0, residuals));
-    u1 = _mm512_fmadd_ps(u1, t1, _mm512_permutexvar_ps(index1, residuals));
-    const __m512 s0 =
-        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased0), 20),
-                                             _mm512_castps_si512(_mm512_permutexvar_ps(index0, mantissas))));
-    const __m512 s1 =
-        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased1), 20),
-                                             _mm512_castps_si512(_mm512_permutexvar_ps(index1, mantissas))));
-    const __m512 e0 = _mm512_fmadd_ps(s0, u0, s0);
-    const __m512 e1 = _mm512_fmadd_ps(s1, u1, s1);
-    avx512f_store_tail(y + i + 0, (ptrdiff_t)(n - i) - 0, e0);
-    avx512f_store_tail(y + i + 16, (ptrdiff_t)(n - i) - 16, e1);
-    add_compensated(&block_hi[0], &block_lo[0], _mm512_add_ps(e0, e1));
+      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      const __m512 clamped0 = _mm512_max_ps(lower, x0);
+      const __m512 biased0 = _mm512_fmadd_ps(clamped0, _mm512_set1_ps(8.0f * smx_log2e), bias);
+      const __m512 n0 = _mm512_sub_ps(biased0, bias);
+      const __m512i index0 = _mm512_castps_si512(biased0);
+      __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E430p-4f), clamped0);
+      t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(0x1.05C610p-32f), t0);
+      __m512 u0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
+      u0 = _mm512_fmadd_ps(u0, t0, _mm512_set1_ps(1.0f));
+      u0 = _mm512_fmadd_ps(u0, t0, _mm512_permutexvar_ps(index0, residuals));
+      const __m512 s0 = _mm512_castsi512_ps(
+          _mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased0), 20),
+                           _mm512_castps_si512(_mm512_permutexvar_ps(index0, mantissas))));
+      const __m512 e0 = _mm512_fmadd_ps(s0, u0, s0);
+      avx512f_store_tail(y + i + 0, (ptrdiff_t)(n - i) - 0, e0);
+      add_compensated(&block_hi[0], &block_lo[0], e0);
+    }
   }
   take_off(&block_hi[0], &block_lo[0], anchor);
   add_pair(&hi[0], &lo[0], block_hi[0], block_lo[0]);
@@ -289,42 +311,64 @@ static inline void add_block_u64(size_t n, const float* x, float* y,
   }
   if (i < n) {
     const __m512 absent = _mm512_set1_ps(-INFINITY);  // counts as 0
+    if (n - i > 16) {
+      const __m512 x0 = avx512f_load_tail(x + i + 0, (ptrdiff_t)(n - i) - 0, absent);
+      const __m512 x1 = avx512f_load_tail(x + i + 16, (ptrdiff_t)(n - i) - 16, absent);
 
-    const __m512 x0 = avx512f_load_tail(x + i + 0, (ptrdiff_t)(n - i) - 0, absent);
-    const __m512 x1 = avx512f_load_tail(x + i + 16, (ptrdiff_t)(n - i) - 16, absent);
+      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      const __m512 clamped0 = _mm512_max_ps(lower, x0);
+      const __m512 clamped1 = _mm512_max_ps(lower, x1);
+      const __m512 biased0 = _mm512_fmadd_ps(clamped0, _mm512_set1_ps(8.0f * smx_log2e), bias);
+      const __m512 biased1 = _mm512_fmadd_ps(clamped1, _mm512_set1_ps(8.0f * smx_log2e), bias);
+      const __m512 n0 = _mm512_sub_ps(biased0, bias);
+      const __m512 n1 = _mm512_sub_ps(biased1, bias);
+      const __m512i index0 = _mm512_castps_si512(biased0);
+      const __m512i index1 = _mm512_castps_si512(biased1);
+      __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E430p-4f), clamped0);
+      __m512 t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.62E430p-4f), clamped1);
+      t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(0x1.05C610p-32f), t0);
+      t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(0x1.05C610p-32f), t1);
+      __m512 u0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
+      __m512 u1 = _mm512_fmadd_ps(t1, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
+      u0 = _mm512_fmadd_ps(u0, t0, _mm512_set1_ps(1.0f));
+      u1 = _mm512_fmadd_ps(u1, t1, _mm512_set1_ps(1.0f));
+      u0 = _mm512_fmadd_ps(u0, t0, _mm512_permutexvar_ps(index0, residuals));
+      u1 = _mm512_fmadd_ps(u1, t1, _mm512_permutexvar_ps(index1, residuals));
+      const __m512 s0 = _mm512_castsi512_ps(
+          _mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased0), 20),
+                           _mm512_castps_si512(_mm512_permutexvar_ps(index0, mantissas))));
+      const __m512 s1 = _mm512_castsi512_ps(
+          _mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased1), 20),
+                           _mm512_castps_si512(_mm512_permutexvar_ps(index1, mantissas))));
+      const __m512 e0 = _mm512_fmadd_ps(s0, u0, s0);
+      const __m512 e1 = _mm512_fmadd_ps(s1, u1, s1);
+      avx512f_store_tail(y + i + 0, (ptrdiff_t)(n - i) - 0, e0);
+      avx512f_store_tail(y + i + 16, (ptrdiff_t)(n - i) - 16, e1);
+      add_compensated(&block_hi[0], &block_lo[0], _mm512_add_ps(e0, e1));
+    } else {
+      const __m512 x0 = avx512f_load_tail(x + i + 0, (ptrdiff_t)(n - i) - 0, absent);
 
-    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
-    const __m512 clamped0 = _mm512_max_ps(lower, x0);
-    const __m512 clamped1 = _mm512_max_ps(lower, x1);
-    const __m512 biased0 = _mm512_fmadd_ps(clamped0, _mm512_set1_ps(8.0f * smx_log2e), bias);
-    const __m512 biased1 = _mm512_fmadd_ps(clamped1, _mm512_set1_ps(8.0f * smx_log2e), bias);
-    const __m512 n0 = _mm512_sub_ps(biased0, bias);
-    const __m512 n1 = _mm512_sub_ps(biased1, bias);
-    const __m512i index0 = _mm512_castps_si512(biased0);
-    const __m512i index1 = _mm512_castps_si512(biased1);
-    __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E430p-4f), clamped0);
-    __m512 t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.62E430p-4f), clamped1);
-    t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(0x1.05C610p-32f), t0);
-    t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(0x1.05C610p-32f), t1);
-    __m512 u0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
-    __m512 u1 = _mm512_fmadd_ps(t1, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
-    u0 = _mm512_fmadd_ps(u0, t0, _mm512_set1_ps(1.0f));
-    u1 = _mm512_fmadd_ps(u1, t1, _mm512_set1_ps(1.0f));
-    u0 = _mm512_fmadd_ps(u0, t0, _mm512_permutexvar_ps(index0, residuals));
-    u1 = _mm512_fmadd_ps(u1, t1, _mm512_permutexvar_ps(index1, residuals));
-    const __m512 s0 =
-        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased0), 20),
-                                             _mm512_castps_si512(_mm512_permutexvar_ps(index0, mantissas))));
-    const __m512 s1 =
-        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased1), 20),
-                                             _mm512_castps_si512(_mm512_permutexvar_ps(index1, mantissas))));
-    const __m512 e0 = _mm512_fmadd_ps(s0, u0, s0);
-    const __m512 e1 = _mm512_fmadd_ps(s1, u1, s1);
-    avx512f_store_tail(y + i + 0, (ptrdiff_t)(n - i) - 0, e0);
-    avx512f_store_tail(y + i + 16, (ptrdiff_t)(n - i) - 16, e1);
-    add_compensated(&block_hi[0], &block_lo[0], _mm512_add_ps(e0, e1));
+      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      const __m512 clamped0 = _mm512_max_ps(lower, x0);
+      const __m512 biased0 = _mm512_fmadd_ps(clamped0, _mm512_set1_ps(8.0f * smx_log2e), bias);
+      const __m512 n0 = _mm512_sub_ps(biased0, bias);
+      const __m512i index0 = _mm512_castps_si512(biased0);
+      __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E430p-4f), clamped0);
+      t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(0x1.05C610p-32f), t0);
+      __m512 u0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
+      u0 = _mm512_fmadd_ps(u0, t0, _mm512_set1_ps(1.0f));
+      u0 = _mm512_fmadd_ps(u0, t0, _mm512_permutexvar_ps(index0, residuals));
+      const __m512 s0 = _mm512_castsi512_ps(
+          _mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased0), 20),
+                           _mm512_castps_si512(_mm512_permutexvar_ps(index0, mantissas))));
+      const __m512 e0 = _mm512_fmadd_ps(s0, u0, s0);
+      avx512f_store_tail(y + i + 0, (ptrdiff_t)(n - i) - 0, e0);
+      add_compensated(&block_hi[0], &block_lo[0], e0);
+    }
   }
   take_off(&block_hi[0], &block_lo[0], anchor);
   add_pair(&hi[0], &lo[0], block_hi[0], block_lo[0]);
@@ -519,42 +563,64 @@ static inline void add_block_u128(size_t n, const float* x, float* y,
   }
   if (i < n) {
     const __m512 absent = _mm512_set1_ps(-INFINITY);  // counts as 0
+    if (n - i > 16) {
+      const __m512 x0 = avx512f_load_tail(x + i + 0, (ptrdiff_t)(n - i) - 0, absent);
+      const __m512 x1 = avx512f_load_tail(x + i + 16, (ptrdiff_t)(n - i) - 16, absent);
 
-    const __m512 x0 = avx512f_load_tail(x + i + 0, (ptrdiff_t)(n - i) - 0, absent);
-    const __m512 x1 = avx512f_load_tail(x + i + 16, (ptrdiff_t)(n - i) - 16, absent);
+      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      const __m512 clamped0 = _mm512_max_ps(lower, x0);
+      const __m512 clamped1 = _mm512_max_ps(lower, x1);
+      const __m512 biased0 = _mm512_fmadd_ps(clamped0, _mm512_set1_ps(8.0f * smx_log2e), bias);
+      const __m512 biased1 = _mm512_fmadd_ps(clamped1, _mm512_set1_ps(8.0f * smx_log2e), bias);
+      const __m512 n0 = _mm512_sub_ps(biased0, bias);
+      const __m512 n1 = _mm512_sub_ps(biased1, bias);
+      const __m512i index0 = _mm512_castps_si512(biased0);
+      const __m512i index1 = _mm512_castps_si512(biased1);
+      __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E430p-4f), clamped0);
+      __m512 t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.62E430p-4f), clamped1);
+      t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(0x1.05C610p-32f), t0);
+      t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(0x1.05C610p-32f), t1);
+      __m512 u0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
+      __m512 u1 = _mm512_fmadd_ps(t1, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
+      u0 = _mm512_fmadd_ps(u0, t0, _mm512_set1_ps(1.0f));
+      u1 = _mm512_fmadd_ps(u1, t1, _mm512_set1_ps(1.0f));
+      u0 = _mm512_fmadd_ps(u0, t0, _mm512_permutexvar_ps(index0, residuals));
+      u1 = _mm512_fmadd_ps(u1, t1, _mm512_permutexvar_ps(index1, residuals));
+      const __m512 s0 = _mm512_castsi512_ps(
+          _mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased0), 20),
+                           _mm512_castps_si512(_mm512_permutexvar_ps(index0, mantissas))));
+      const __m512 s1 = _mm512_castsi512_ps(
+          _mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased1), 20),
+                           _mm512_castps_si512(_mm512_permutexvar_ps(index1, mantissas))));
+      const __m512 e0 = _mm512_fmadd_ps(s0, u0, s0);
+      const __m512 e1 = _mm512_fmadd_ps(s1, u1, s1);
+      avx512f_store_tail(y + i + 0, (ptrdiff_t)(n - i) - 0, e0);
+      avx512f_store_tail(y + i + 16, (ptrdiff_t)(n - i) - 16, e1);
+      add_compensated(&block_hi[0], &block_lo[0], _mm512_add_ps(e0, e1));
+    } else {
+      const __m512 x0 = avx512f_load_tail(x + i + 0, (ptrdiff_t)(n - i) - 0, absent);
 
-    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
-    const __m512 clamped0 = _mm512_max_ps(lower, x0);
-    const __m512 clamped1 = _mm512_max_ps(lower, x1);
-    const __m512 biased0 = _mm512_fmadd_ps(clamped0, _mm512_set1_ps(8.0f * smx_log2e), bias);
-    const __m512 biased1 = _mm512_fmadd_ps(clamped1, _mm512_set1_ps(8.0f * smx_log2e), bias);
-    const __m512 n0 = _mm512_sub_ps(biased0, bias);
-    const __m512 n1 = _mm512_sub_ps(biased1, bias);
-    const __m512i index0 = _mm512_castps_si512(biased0);
-    const __m512i index1 = _mm512_castps_si512(biased1);
-    __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E430p-4f), clamped0);
-    __m512 t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.62E430p-4f), clamped1);
-    t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(0x1.05C610p-32f), t0);
-    t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(0x1.05C610p-32f), t1);
-    __m512 u0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
-    __m512 u1 = _mm512_fmadd_ps(t1, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
-    u0 = _mm512_fmadd_ps(u0, t0, _mm512_set1_ps(1.0f));
-    u1 = _mm512_fmadd_ps(u1, t1, _mm512_set1_ps(1.0f));
-    u0 = _mm512_fmadd_ps(u0, t0, _mm512_permutexvar_ps(index0, residuals));
-    u1 = _mm512_fmadd_ps(u1, t1, _mm512_permutexvar_ps(index1, residuals));
-    const __m512 s0 =
-        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased0), 20),
-                                             _mm512_castps_si512(_mm512_permutexvar_ps(index0, mantissas))));
-    const __m512 s1 =
-        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased1), 20),
-                                             _mm512_castps_si512(_mm512_permutexvar_ps(index1, mantissas))));
-    const __m512 e0 = _mm512_fmadd_ps(s0, u0, s0);
-    const __m512 e1 = _mm512_fmadd_ps(s1, u1, s1);
-    avx512f_store_tail(y + i + 0, (ptrdiff_t)(n - i) - 0, e0);
-    avx512f_store_tail(y + i + 16, (ptrdiff_t)(n - i) - 16, e1);
-    add_compensated(&block_hi[0], &block_lo[0], _mm512_add_ps(e0, e1));
+      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      const __m512 clamped0 = _mm512_max_ps(lower, x0);
+      const __m512 biased0 = _mm512_fmadd_ps(clamped0, _mm512_set1_ps(8.0f * smx_log2e), bias);
+      const __m512 n0 = _mm512_sub_ps(biased0, bias);
+      const __m512i index0 = _mm512_castps_si512(biased0);
+      __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E430p-4f), clamped0);
+      t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(0x1.05C610p-32f), t0);
+      __m512 u0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
+      u0 = _mm512_fmadd_ps(u0, t0, _mm512_set1_ps(1.0f));
+      u0 = _mm512_fmadd_ps(u0, t0, _mm512_permutexvar_ps(index0, residuals));
+      const __m512 s0 = _mm512_castsi512_ps(
+          _mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased0), 20),
+                           _mm512_castps_si512(_mm512_permutexvar_ps(index0, mantissas))));
+      const __m512 e0 = _mm512_fmadd_ps(s0, u0, s0);
+      avx512f_store_tail(y + i + 0, (ptrdiff_t)(n - i) - 0, e0);
+      add_compensated(&block_hi[0], &block_lo[0], e0);
+    }
   }
   take_off(&block_hi[0], &block_lo[0], anchor);
   add_pair(&hi[0], &lo[0], block_hi[0], block_lo[0]);

@@ -82,7 +82,7 @@ static inline __m512 lane_maxima(size_t n, const float* x) {
 }
 
 // The terms of a row, and their sums in 16 lanes, folded to those of a vector. The last n % 32 terms go to
-// `tail`, the others to y: what a masked store has written cannot be forwarded to the load that follows soon. The row of the next
+// `tail`, the others to y: a masked store holds up loads from beside what it writes that follow soon. The row of the next
 // group that is as long as this one is asked for.
 static inline void sum_row_64(size_t n, const float* x, float* y, float* tail, const float* next,
                               __m512 lower, __m512 bias, __m512 anchor, __m512* hi, __m512* lo) {
@@ -205,42 +205,64 @@ static inline void sum_row_64(size_t n, const float* x, float* y, float* tail, c
   }
   if (i < n) {
     const __m512 absent = _mm512_set1_ps(-INFINITY);  // counts as 0
+    if (n - i > 16) {
+      const __m512 x0 = avx512f_load_tail(x + i + 0, (ptrdiff_t)(n - i) - 0, absent);
+      const __m512 x1 = avx512f_load_tail(x + i + 16, (ptrdiff_t)(n - i) - 16, absent);
 
-    const __m512 x0 = avx512f_load_tail(x + i + 0, (ptrdiff_t)(n - i) - 0, absent);
-    const __m512 x1 = avx512f_load_tail(x + i + 16, (ptrdiff_t)(n - i) - 16, absent);
+      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      const __m512 clamped0 = _mm512_max_ps(lower, x0);
+      const __m512 clamped1 = _mm512_max_ps(lower, x1);
+      const __m512 biased0 = _mm512_fmadd_ps(clamped0, _mm512_set1_ps(8.0f * smx_log2e), bias);
+      const __m512 biased1 = _mm512_fmadd_ps(clamped1, _mm512_set1_ps(8.0f * smx_log2e), bias);
+      const __m512 n0 = _mm512_sub_ps(biased0, bias);
+      const __m512 n1 = _mm512_sub_ps(biased1, bias);
+      const __m512i index0 = _mm512_castps_si512(biased0);
+      const __m512i index1 = _mm512_castps_si512(biased1);
+      __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E430p-4f), clamped0);
+      __m512 t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.62E430p-4f), clamped1);
+      t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(0x1.05C610p-32f), t0);
+      t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(0x1.05C610p-32f), t1);
+      __m512 u0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
+      __m512 u1 = _mm512_fmadd_ps(t1, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
+      u0 = _mm512_fmadd_ps(u0, t0, _mm512_set1_ps(1.0f));
+      u1 = _mm512_fmadd_ps(u1, t1, _mm512_set1_ps(1.0f));
+      u0 = _mm512_fmadd_ps(u0, t0, _mm512_permutexvar_ps(index0, residuals));
+      u1 = _mm512_fmadd_ps(u1, t1, _mm512_permutexvar_ps(index1, residuals));
+      const __m512 s0 = _mm512_castsi512_ps(
+          _mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased0), 20),
+                           _mm512_castps_si512(_mm512_permutexvar_ps(index0, mantissas))));
+      const __m512 s1 = _mm512_castsi512_ps(
+          _mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased1), 20),
+                           _mm512_castps_si512(_mm512_permutexvar_ps(index1, mantissas))));
+      const __m512 e0 = _mm512_fmadd_ps(s0, u0, s0);
+      const __m512 e1 = _mm512_fmadd_ps(s1, u1, s1);
+      _mm512_storeu_ps(tail + 0, e0);
+      _mm512_storeu_ps(tail + 16, e1);
+      add_compensated(&block_hi[0], &block_lo[0], _mm512_add_ps(e0, e1));
+    } else {
+      const __m512 x0 = avx512f_load_tail(x + i + 0, (ptrdiff_t)(n - i) - 0, absent);
 
-    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
-    const __m512 clamped0 = _mm512_max_ps(lower, x0);
-    const __m512 clamped1 = _mm512_max_ps(lower, x1);
-    const __m512 biased0 = _mm512_fmadd_ps(clamped0, _mm512_set1_ps(8.0f * smx_log2e), bias);
-    const __m512 biased1 = _mm512_fmadd_ps(clamped1, _mm512_set1_ps(8.0f * smx_log2e), bias);
-    const __m512 n0 = _mm512_sub_ps(biased0, bias);
-    const __m512 n1 = _mm512_sub_ps(biased1, bias);
-    const __m512i index0 = _mm512_castps_si512(biased0);
-    const __m512i index1 = _mm512_castps_si512(biased1);
-    __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E430p-4f), clamped0);
-    __m512 t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.62E430p-4f), clamped1);
-    t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(0x1.05C610p-32f), t0);
-    t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(0x1.05C610p-32f), t1);
-    __m512 u0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
-    __m512 u1 = _mm512_fmadd_ps(t1, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
-    u0 = _mm512_fmadd_ps(u0, t0, _mm512_set1_ps(1.0f));
-    u1 = _mm512_fmadd_ps(u1, t1, _mm512_set1_ps(1.0f));
-    u0 = _mm512_fmadd_ps(u0, t0, _mm512_permutexvar_ps(index0, residuals));
-    u1 = _mm512_fmadd_ps(u1, t1, _mm512_permutexvar_ps(index1, residuals));
-    const __m512 s0 =
-        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased0), 20),
-                                             _mm512_castps_si512(_mm512_permutexvar_ps(index0, mantissas))));
-    const __m512 s1 =
-        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased1), 20),
-                                             _mm512_castps_si512(_mm512_permutexvar_ps(index1, mantissas))));
-    const __m512 e0 = _mm512_fmadd_ps(s0, u0, s0);
-    const __m512 e1 = _mm512_fmadd_ps(s1, u1, s1);
-    _mm512_storeu_ps(tail + 0, e0);
-    _mm512_storeu_ps(tail + 16, e1);
-    add_compensated(&block_hi[0], &block_lo[0], _mm512_add_ps(e0, e1));
+      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      const __m512 clamped0 = _mm512_max_ps(lower, x0);
+      const __m512 biased0 = _mm512_fmadd_ps(clamped0, _mm512_set1_ps(8.0f * smx_log2e), bias);
+      const __m512 n0 = _mm512_sub_ps(biased0, bias);
+      const __m512i index0 = _mm512_castps_si512(biased0);
+      __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E430p-4f), clamped0);
+      t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(0x1.05C610p-32f), t0);
+      __m512 u0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
+      u0 = _mm512_fmadd_ps(u0, t0, _mm512_set1_ps(1.0f));
+      u0 = _mm512_fmadd_ps(u0, t0, _mm512_permutexvar_ps(index0, residuals));
+      const __m512 s0 = _mm512_castsi512_ps(
+          _mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased0), 20),
+                           _mm512_castps_si512(_mm512_permutexvar_ps(index0, mantissas))));
+      const __m512 e0 = _mm512_fmadd_ps(s0, u0, s0);
+      _mm512_storeu_ps(tail + 0, e0);
+      add_compensated(&block_hi[0], &block_lo[0], e0);
+    }
   }
   take_off(&block_hi[0], &block_lo[0], anchor);
   *hi = block_hi[0];
@@ -296,42 +318,64 @@ static inline void sum_row_32(size_t n, const float* x, float* y, float* tail, c
   }
   if (i < n) {
     const __m512 absent = _mm512_set1_ps(-INFINITY);  // counts as 0
+    if (n - i > 16) {
+      const __m512 x0 = avx512f_load_tail(x + i + 0, (ptrdiff_t)(n - i) - 0, absent);
+      const __m512 x1 = avx512f_load_tail(x + i + 16, (ptrdiff_t)(n - i) - 16, absent);
 
-    const __m512 x0 = avx512f_load_tail(x + i + 0, (ptrdiff_t)(n - i) - 0, absent);
-    const __m512 x1 = avx512f_load_tail(x + i + 16, (ptrdiff_t)(n - i) - 16, absent);
+      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      const __m512 clamped0 = _mm512_max_ps(lower, x0);
+      const __m512 clamped1 = _mm512_max_ps(lower, x1);
+      const __m512 biased0 = _mm512_fmadd_ps(clamped0, _mm512_set1_ps(8.0f * smx_log2e), bias);
+      const __m512 biased1 = _mm512_fmadd_ps(clamped1, _mm512_set1_ps(8.0f * smx_log2e), bias);
+      const __m512 n0 = _mm512_sub_ps(biased0, bias);
+      const __m512 n1 = _mm512_sub_ps(biased1, bias);
+      const __m512i index0 = _mm512_castps_si512(biased0);
+      const __m512i index1 = _mm512_castps_si512(biased1);
+      __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E430p-4f), clamped0);
+      __m512 t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.62E430p-4f), clamped1);
+      t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(0x1.05C610p-32f), t0);
+      t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(0x1.05C610p-32f), t1);
+      __m512 u0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
+      __m512 u1 = _mm512_fmadd_ps(t1, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
+      u0 = _mm512_fmadd_ps(u0, t0, _mm512_set1_ps(1.0f));
+      u1 = _mm512_fmadd_ps(u1, t1, _mm512_set1_ps(1.0f));
+      u0 = _mm512_fmadd_ps(u0, t0, _mm512_permutexvar_ps(index0, residuals));
+      u1 = _mm512_fmadd_ps(u1, t1, _mm512_permutexvar_ps(index1, residuals));
+      const __m512 s0 = _mm512_castsi512_ps(
+          _mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased0), 20),
+                           _mm512_castps_si512(_mm512_permutexvar_ps(index0, mantissas))));
+      const __m512 s1 = _mm512_castsi512_ps(
+          _mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased1), 20),
+                           _mm512_castps_si512(_mm512_permutexvar_ps(index1, mantissas))));
+      const __m512 e0 = _mm512_fmadd_ps(s0, u0, s0);
+      const __m512 e1 = _mm512_fmadd_ps(s1, u1, s1);
+      _mm512_storeu_ps(tail + 0, e0);
+      _mm512_storeu_ps(tail + 16, e1);
+      add_compensated(&block_hi[0], &block_lo[0], _mm512_add_ps(e0, e1));
+    } else {
+      const __m512 x0 = avx512f_load_tail(x + i + 0, (ptrdiff_t)(n - i) - 0, absent);
 
-    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
-    const __m512 clamped0 = _mm512_max_ps(lower, x0);
-    const __m512 clamped1 = _mm512_max_ps(lower, x1);
-    const __m512 biased0 = _mm512_fmadd_ps(clamped0, _mm512_set1_ps(8.0f * smx_log2e), bias);
-    const __m512 biased1 = _mm512_fmadd_ps(clamped1, _mm512_set1_ps(8.0f * smx_log2e), bias);
-    const __m512 n0 = _mm512_sub_ps(biased0, bias);
-    const __m512 n1 = _mm512_sub_ps(biased1, bias);
-    const __m512i index0 = _mm512_castps_si512(biased0);
-    const __m512i index1 = _mm512_castps_si512(biased1);
-    __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E430p-4f), clamped0);
-    __m512 t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.62E430p-4f), clamped1);
-    t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(0x1.05C610p-32f), t0);
-    t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(0x1.05C610p-32f), t1);
-    __m512 u0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
-    __m512 u1 = _mm512_fmadd_ps(t1, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
-    u0 = _mm512_fmadd_ps(u0, t0, _mm512_set1_ps(1.0f));
-    u1 = _mm512_fmadd_ps(u1, t1, _mm512_set1_ps(1.0f));
-    u0 = _mm512_fmadd_ps(u0, t0, _mm512_permutexvar_ps(index0, residuals));
-    u1 = _mm512_fmadd_ps(u1, t1, _mm512_permutexvar_ps(index1, residuals));
-    const __m512 s0 =
-        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased0), 20),
-                                             _mm512_castps_si512(_mm512_permutexvar_ps(index0, mantissas))));
-    const __m512 s1 =
-        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased1), 20),
-                                             _mm512_castps_si512(_mm512_permutexvar_ps(index1, mantissas))));
-    const __m512 e0 = _mm512_fmadd_ps(s0, u0, s0);
-    const __m512 e1 = _mm512_fmadd_ps(s1, u1, s1);
-    _mm512_storeu_ps(tail + 0, e0);
-    _mm512_storeu_ps(tail + 16, e1);
-    add_compensated(&block_hi[0], &block_lo[0], _mm512_add_ps(e0, e1));
+      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      const __m512 clamped0 = _mm512_max_ps(lower, x0);
+      const __m512 biased0 = _mm512_fmadd_ps(clamped0, _mm512_set1_ps(8.0f * smx_log2e), bias);
+      const __m512 n0 = _mm512_sub_ps(biased0, bias);
+      const __m512i index0 = _mm512_castps_si512(biased0);
+      __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E430p-4f), clamped0);
+      t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(0x1.05C610p-32f), t0);
+      __m512 u0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
+      u0 = _mm512_fmadd_ps(u0, t0, _mm512_set1_ps(1.0f));
+      u0 = _mm512_fmadd_ps(u0, t0, _mm512_permutexvar_ps(index0, residuals));
+      const __m512 s0 = _mm512_castsi512_ps(
+          _mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased0), 20),
+                           _mm512_castps_si512(_mm512_permutexvar_ps(index0, mantissas))));
+      const __m512 e0 = _mm512_fmadd_ps(s0, u0, s0);
+      _mm512_storeu_ps(tail + 0, e0);
+      add_compensated(&block_hi[0], &block_lo[0], e0);
+    }
   }
   take_off(&block_hi[0], &block_lo[0], anchor);
   *hi = block_hi[0];
@@ -533,49 +577,71 @@ static inline void sum_row_128(size_t n, const float* x, float* y, float* tail, 
   }
   if (i < n) {
     const __m512 absent = _mm512_set1_ps(-INFINITY);  // counts as 0
+    if (n - i > 16) {
+      const __m512 x0 = avx512f_load_tail(x + i + 0, (ptrdiff_t)(n - i) - 0, absent);
+      const __m512 x1 = avx512f_load_tail(x + i + 16, (ptrdiff_t)(n - i) - 16, absent);
 
-    const __m512 x0 = avx512f_load_tail(x + i + 0, (ptrdiff_t)(n - i) - 0, absent);
-    const __m512 x1 = avx512f_load_tail(x + i + 16, (ptrdiff_t)(n - i) - 16, absent);
+      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      const __m512 clamped0 = _mm512_max_ps(lower, x0);
+      const __m512 clamped1 = _mm512_max_ps(lower, x1);
+      const __m512 biased0 = _mm512_fmadd_ps(clamped0, _mm512_set1_ps(8.0f * smx_log2e), bias);
+      const __m512 biased1 = _mm512_fmadd_ps(clamped1, _mm512_set1_ps(8.0f * smx_log2e), bias);
+      const __m512 n0 = _mm512_sub_ps(biased0, bias);
+      const __m512 n1 = _mm512_sub_ps(biased1, bias);
+      const __m512i index0 = _mm512_castps_si512(biased0);
+      const __m512i index1 = _mm512_castps_si512(biased1);
+      __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E430p-4f), clamped0);
+      __m512 t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.62E430p-4f), clamped1);
+      t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(0x1.05C610p-32f), t0);
+      t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(0x1.05C610p-32f), t1);
+      __m512 u0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
+      __m512 u1 = _mm512_fmadd_ps(t1, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
+      u0 = _mm512_fmadd_ps(u0, t0, _mm512_set1_ps(1.0f));
+      u1 = _mm512_fmadd_ps(u1, t1, _mm512_set1_ps(1.0f));
+      u0 = _mm512_fmadd_ps(u0, t0, _mm512_permutexvar_ps(index0, residuals));
+      u1 = _mm512_fmadd_ps(u1, t1, _mm512_permutexvar_ps(index1, residuals));
+      const __m512 s0 = _mm512_castsi512_ps(
+          _mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased0), 20),
+                           _mm512_castps_si512(_mm512_permutexvar_ps(index0, mantissas))));
+      const __m512 s1 = _mm512_castsi512_ps(
+          _mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased1), 20),
+                           _mm512_castps_si512(_mm512_permutexvar_ps(index1, mantissas))));
+      const __m512 e0 = _mm512_fmadd_ps(s0, u0, s0);
+      const __m512 e1 = _mm512_fmadd_ps(s1, u1, s1);
+      _mm512_storeu_ps(tail + 0, e0);
+      _mm512_storeu_ps(tail + 16, e1);
+      add_compensated(&block_hi[0], &block_lo[0], _mm512_add_ps(e0, e1));
+    } else {
+      const __m512 x0 = avx512f_load_tail(x + i + 0, (ptrdiff_t)(n - i) - 0, absent);
 
-    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
-    const __m512 clamped0 = _mm512_max_ps(lower, x0);
-    const __m512 clamped1 = _mm512_max_ps(lower, x1);
-    const __m512 biased0 = _mm512_fmadd_ps(clamped0, _mm512_set1_ps(8.0f * smx_log2e), bias);
-    const __m512 biased1 = _mm512_fmadd_ps(clamped1, _mm512_set1_ps(8.0f * smx_log2e), bias);
-    const __m512 n0 = _mm512_sub_ps(biased0, bias);
-    const __m512 n1 = _mm512_sub_ps(biased1, bias);
-    const __m512i index0 = _mm512_castps_si512(biased0);
-    const __m512i index1 = _mm512_castps_si512(biased1);
-    __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E430p-4f), clamped0);
-    __m512 t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.62E430p-4f), clamped1);
-    t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(0x1.05C610p-32f), t0);
-    t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(0x1.05C610p-32f), t1);
-    __m512 u0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
-    __m512 u1 = _mm512_fmadd_ps(t1, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
-    u0 = _mm512_fmadd_ps(u0, t0, _mm512_set1_ps(1.0f));
-    u1 = _mm512_fmadd_ps(u1, t1, _mm512_set1_ps(1.0f));
-    u0 = _mm512_fmadd_ps(u0, t0, _mm512_permutexvar_ps(index0, residuals));
-    u1 = _mm512_fmadd_ps(u1, t1, _mm512_permutexvar_ps(index1, residuals));
-    const __m512 s0 =
-        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased0), 20),
-                                             _mm512_castps_si512(_mm512_permutexvar_ps(index0, mantissas))));
-    const __m512 s1 =
-        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased1), 20),
-                                             _mm512_castps_si512(_mm512_permutexvar_ps(index1, mantissas))));
-    const __m512 e0 = _mm512_fmadd_ps(s0, u0, s0);
-    const __m512 e1 = _mm512_fmadd_ps(s1, u1, s1);
-    _mm512_storeu_ps(tail + 0, e0);
-    _mm512_storeu_ps(tail + 16, e1);
-    add_compensated(&block_hi[0], &block_lo[0], _mm512_add_ps(e0, e1));
+      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      const __m512 clamped0 = _mm512_max_ps(lower, x0);
+      const __m512 biased0 = _mm512_fmadd_ps(clamped0, _mm512_set1_ps(8.0f * smx_log2e), bias);
+      const __m512 n0 = _mm512_sub_ps(biased0, bias);
+      const __m512i index0 = _mm512_castps_si512(biased0);
+      __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E430p-4f), clamped0);
+      t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(0x1.05C610p-32f), t0);
+      __m512 u0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
+      u0 = _mm512_fmadd_ps(u0, t0, _mm512_set1_ps(1.0f));
+      u0 = _mm512_fmadd_ps(u0, t0, _mm512_permutexvar_ps(index0, residuals));
+      const __m512 s0 = _mm512_castsi512_ps(
+          _mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased0), 20),
+                           _mm512_castps_si512(_mm512_permutexvar_ps(index0, mantissas))));
+      const __m512 e0 = _mm512_fmadd_ps(s0, u0, s0);
+      _mm512_storeu_ps(tail + 0, e0);
+      add_compensated(&block_hi[0], &block_lo[0], e0);
+    }
   }
   take_off(&block_hi[0], &block_lo[0], anchor);
   *hi = block_hi[0];
   *lo = block_lo[0];
 }
 
-static inline void scale_row(size_t n, float* y, const float* tail, __m512 hi, __m512 lo) {
+static inline void scale_row(size_t n, float* y, __m512 hi, __m512 lo) {
   for (; n >= 32; n -= 32) {
     _mm512_storeu_ps(y + 0,
                      _mm512_fmadd_ps(_mm512_loadu_ps(y + 0), hi, _mm512_mul_ps(_mm512_loadu_ps(y + 0), lo)));
@@ -583,6 +649,9 @@ static inline void scale_row(size_t n, float* y, const float* tail, __m512 hi, _
         y + 16, _mm512_fmadd_ps(_mm512_loadu_ps(y + 16), hi, _mm512_mul_ps(_mm512_loadu_ps(y + 16), lo)));
     y += 32;
   }
+}
+
+static inline void scale_tail(size_t n, float* y, const float* tail, __m512 hi, __m512 lo) {
   for (; n >= 16; n -= 16) {
     _mm512_storeu_ps(y, _mm512_fmadd_ps(_mm512_loadu_ps(tail), hi, _mm512_mul_ps(_mm512_loadu_ps(tail), lo)));
     y += 16;
@@ -779,7 +848,15 @@ extern "C" void smx_f32_softmax_ukernel__avx512f_u64_acc16(size_t rows, size_t n
     _mm512_storeu_ps(row_lo + 0, lo[0]);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r % 4 * 4 + r / 4;
-      scale_row(n, y + r * y_stride, tails[r], _mm512_set1_ps(row_hi[lane]), _mm512_set1_ps(row_lo[lane]));
+      scale_row(n, y + r * y_stride, _mm512_set1_ps(row_hi[lane]), _mm512_set1_ps(row_lo[lane]));
+    }
+    // After all rows' other elements, for these follow each other in memory.
+    for (size_t r = 0; r < count; r++) {
+      const size_t lane = r % 4 * 4 + r / 4;
+      const size_t head = n / 32 * 32;
+      if (head < n)
+        scale_tail(n - head, y + r * y_stride + head, tails[r], _mm512_set1_ps(row_hi[lane]),
+                   _mm512_set1_ps(row_lo[lane]));
       if (row_hi[lane] != row_hi[lane]) smx_fill_nan(n, y + r * y_stride);
     }
     *done += count;
@@ -867,7 +944,15 @@ extern "C" void smx_f32_softmax_ukernel__avx512f_u64(size_t rows, size_t n, cons
     _mm512_storeu_ps(row_lo + 0, lo[0]);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r % 4 * 4 + r / 4;
-      scale_row(n, y + r * y_stride, tails[r], _mm512_set1_ps(row_hi[lane]), _mm512_set1_ps(row_lo[lane]));
+      scale_row(n, y + r * y_stride, _mm512_set1_ps(row_hi[lane]), _mm512_set1_ps(row_lo[lane]));
+    }
+    // After all rows' other elements, for these follow each other in memory.
+    for (size_t r = 0; r < count; r++) {
+      const size_t lane = r % 4 * 4 + r / 4;
+      const size_t head = n / 32 * 32;
+      if (head < n)
+        scale_tail(n - head, y + r * y_stride + head, tails[r], _mm512_set1_ps(row_hi[lane]),
+                   _mm512_set1_ps(row_lo[lane]));
       if (row_hi[lane] != row_hi[lane]) smx_fill_nan(n, y + r * y_stride);
     }
     *done += count;
@@ -956,7 +1041,15 @@ extern "C" void smx_f32_softmax_ukernel__avx512f_u64_acc2(size_t rows, size_t n,
     _mm512_storeu_ps(row_lo + 0, lo[0]);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r % 4 * 4 + r / 4;
-      scale_row(n, y + r * y_stride, tails[r], _mm512_set1_ps(row_hi[lane]), _mm512_set1_ps(row_lo[lane]));
+      scale_row(n, y + r * y_stride, _mm512_set1_ps(row_hi[lane]), _mm512_set1_ps(row_lo[lane]));
+    }
+    // After all rows' other elements, for these follow each other in memory.
+    for (size_t r = 0; r < count; r++) {
+      const size_t lane = r % 4 * 4 + r / 4;
+      const size_t head = n / 32 * 32;
+      if (head < n)
+        scale_tail(n - head, y + r * y_stride + head, tails[r], _mm512_set1_ps(row_hi[lane]),
+                   _mm512_set1_ps(row_lo[lane]));
       if (row_hi[lane] != row_hi[lane]) smx_fill_nan(n, y + r * y_stride);
     }
     *done += count;
@@ -1054,7 +1147,15 @@ extern "C" void smx_f32_softmax_ukernel__avx512f_u64_acc4(size_t rows, size_t n,
     _mm512_storeu_ps(row_lo + 0, lo[0]);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r % 4 * 4 + r / 4;
-      scale_row(n, y + r * y_stride, tails[r], _mm512_set1_ps(row_hi[lane]), _mm512_set1_ps(row_lo[lane]));
+      scale_row(n, y + r * y_stride, _mm512_set1_ps(row_hi[lane]), _mm512_set1_ps(row_lo[lane]));
+    }
+    // After all rows' other elements, for these follow each other in memory.
+    for (size_t r = 0; r < count; r++) {
+      const size_t lane = r % 4 * 4 + r / 4;
+      const size_t head = n / 32 * 32;
+      if (head < n)
+        scale_tail(n - head, y + r * y_stride + head, tails[r], _mm512_set1_ps(row_hi[lane]),
+                   _mm512_set1_ps(row_lo[lane]));
       if (row_hi[lane] != row_hi[lane]) smx_fill_nan(n, y + r * y_stride);
     }
     *done += count;
@@ -1182,7 +1283,15 @@ extern "C" void smx_f32_softmax_ukernel__avx512f_u32_acc8(size_t rows, size_t n,
     _mm512_storeu_ps(row_lo + 0, lo[0]);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r % 4 * 4 + r / 4;
-      scale_row(n, y + r * y_stride, tails[r], _mm512_set1_ps(row_hi[lane]), _mm512_set1_ps(row_lo[lane]));
+      scale_row(n, y + r * y_stride, _mm512_set1_ps(row_hi[lane]), _mm512_set1_ps(row_lo[lane]));
+    }
+    // After all rows' other elements, for these follow each other in memory.
+    for (size_t r = 0; r < count; r++) {
+      const size_t lane = r % 4 * 4 + r / 4;
+      const size_t head = n / 32 * 32;
+      if (head < n)
+        scale_tail(n - head, y + r * y_stride + head, tails[r], _mm512_set1_ps(row_hi[lane]),
+                   _mm512_set1_ps(row_lo[lane]));
       if (row_hi[lane] != row_hi[lane]) smx_fill_nan(n, y + r * y_stride);
     }
     *done += count;
@@ -1310,7 +1419,15 @@ extern "C" void smx_f32_softmax_ukernel__avx512f_u64_acc8(size_t rows, size_t n,
     _mm512_storeu_ps(row_lo + 0, lo[0]);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r % 4 * 4 + r / 4;
-      scale_row(n, y + r * y_stride, tails[r], _mm512_set1_ps(row_hi[lane]), _mm512_set1_ps(row_lo[lane]));
+      scale_row(n, y + r * y_stride, _mm512_set1_ps(row_hi[lane]), _mm512_set1_ps(row_lo[lane]));
+    }
+    // After all rows' other elements, for these follow each other in memory.
+    for (size_t r = 0; r < count; r++) {
+      const size_t lane = r % 4 * 4 + r / 4;
+      const size_t head = n / 32 * 32;
+      if (head < n)
+        scale_tail(n - head, y + r * y_stride + head, tails[r], _mm512_set1_ps(row_hi[lane]),
+                   _mm512_set1_ps(row_lo[lane]));
       if (row_hi[lane] != row_hi[lane]) smx_fill_nan(n, y + r * y_stride);
     }
     *done += count;
@@ -1438,7 +1555,15 @@ extern "C" void smx_f32_softmax_ukernel__avx512f_u128_acc8(size_t rows, size_t n
     _mm512_storeu_ps(row_lo + 0, lo[0]);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r % 4 * 4 + r / 4;
-      scale_row(n, y + r * y_stride, tails[r], _mm512_set1_ps(row_hi[lane]), _mm512_set1_ps(row_lo[lane]));
+      scale_row(n, y + r * y_stride, _mm512_set1_ps(row_hi[lane]), _mm512_set1_ps(row_lo[lane]));
+    }
+    // After all rows' other elements, for these follow each other in memory.
+    for (size_t r = 0; r < count; r++) {
+      const size_t lane = r % 4 * 4 + r / 4;
+      const size_t head = n / 32 * 32;
+      if (head < n)
+        scale_tail(n - head, y + r * y_stride + head, tails[r], _mm512_set1_ps(row_hi[lane]),
+                   _mm512_set1_ps(row_lo[lane]));
       if (row_hi[lane] != row_hi[lane]) smx_fill_nan(n, y + r * y_stride);
     }
     *done += count;
@@ -1634,7 +1759,15 @@ extern "C" void smx_f32_softmax_ukernel__avx512f_u32_acc16(size_t rows, size_t n
     _mm512_storeu_ps(row_lo + 0, lo[0]);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r % 4 * 4 + r / 4;
-      scale_row(n, y + r * y_stride, tails[r], _mm512_set1_ps(row_hi[lane]), _mm512_set1_ps(row_lo[lane]));
+      scale_row(n, y + r * y_stride, _mm512_set1_ps(row_hi[lane]), _mm512_set1_ps(row_lo[lane]));
+    }
+    // After all rows' other elements, for these follow each other in memory.
+    for (size_t r = 0; r < count; r++) {
+      const size_t lane = r % 4 * 4 + r / 4;
+      const size_t head = n / 32 * 32;
+      if (head < n)
+        scale_tail(n - head, y + r * y_stride + head, tails[r], _mm512_set1_ps(row_hi[lane]),
+                   _mm512_set1_ps(row_lo[lane]));
       if (row_hi[lane] != row_hi[lane]) smx_fill_nan(n, y + r * y_stride);
     }
     *done += count;

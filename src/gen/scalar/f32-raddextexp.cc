@@ -125,40 +125,59 @@ static inline void add_block_u32(size_t n, const float* x, const struct smx_f32_
   }
   if (i < n) {
     const f32x16 absent = scalar_set1(-INFINITY);  // counts as 0
+    if (n - i > 16) {
+      const f32x16 x0 = scalar_load_tail(x + i + 0, (ptrdiff_t)(n - i) - 0, absent);
 
-    const f32x16 x0 = scalar_load_tail(x + i + 0, (ptrdiff_t)(n - i) - 0, absent);
+      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      const f32x16 clamped0 = scalar_max(lower, x0);
+      const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 n0 = scalar_sub(biased0, bias);
+      const f32x16 index0 = (biased0);
+      f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
+      t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
+      f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+      u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
+      u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
+      const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
+      const f32x16 e0 = scalar_fma(s0, u0, s0);
+      const f32x16 x1 = scalar_load_tail(x + i + 16, (ptrdiff_t)(n - i) - 16, absent);
 
-    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
-    const f32x16 clamped0 = scalar_max(lower, x0);
-    const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
-    const f32x16 n0 = scalar_sub(biased0, bias);
-    const f32x16 index0 = (biased0);
-    f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
-    t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
-    f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-    u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
-    u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
-    const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
-    const f32x16 e0 = scalar_fma(s0, u0, s0);
-    const f32x16 x1 = scalar_load_tail(x + i + 16, (ptrdiff_t)(n - i) - 16, absent);
+      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      const f32x16 clamped1 = scalar_max(lower, x1);
+      const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 n1 = scalar_sub(biased1, bias);
+      const f32x16 index1 = (biased1);
+      f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E430p-4f), clamped1);
+      t1 = scalar_fma(n1, scalar_set1(0x1.05C610p-32f), t1);
+      f32x16 u1 = scalar_fma(t1, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+      u1 = scalar_fma(u1, t1, scalar_set1(1.0f));
+      u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
+      const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
+      const f32x16 e1 = scalar_fma(s1, u1, s1);
+      add_compensated(&block_hi[0], &block_lo[0], scalar_add(e0, e1));
+    } else {
+      const f32x16 x0 = scalar_load_tail(x + i + 0, (ptrdiff_t)(n - i) - 0, absent);
 
-    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
-    const f32x16 clamped1 = scalar_max(lower, x1);
-    const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
-    const f32x16 n1 = scalar_sub(biased1, bias);
-    const f32x16 index1 = (biased1);
-    f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E430p-4f), clamped1);
-    t1 = scalar_fma(n1, scalar_set1(0x1.05C610p-32f), t1);
-    f32x16 u1 = scalar_fma(t1, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-    u1 = scalar_fma(u1, t1, scalar_set1(1.0f));
-    u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
-    const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
-    const f32x16 e1 = scalar_fma(s1, u1, s1);
-    add_compensated(&block_hi[0], &block_lo[0], scalar_add(e0, e1));
+      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      const f32x16 clamped0 = scalar_max(lower, x0);
+      const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 n0 = scalar_sub(biased0, bias);
+      const f32x16 index0 = (biased0);
+      f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
+      t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
+      f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+      u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
+      u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
+      const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
+      const f32x16 e0 = scalar_fma(s0, u0, s0);
+      add_compensated(&block_hi[0], &block_lo[0], e0);
+    }
   }
   take_off(&block_hi[0], &block_lo[0], anchor);
   add_pair(&hi[0], &lo[0], block_hi[0], block_lo[0]);
@@ -285,40 +304,59 @@ static inline void add_block_u64(size_t n, const float* x, const struct smx_f32_
   }
   if (i < n) {
     const f32x16 absent = scalar_set1(-INFINITY);  // counts as 0
+    if (n - i > 16) {
+      const f32x16 x0 = scalar_load_tail(x + i + 0, (ptrdiff_t)(n - i) - 0, absent);
 
-    const f32x16 x0 = scalar_load_tail(x + i + 0, (ptrdiff_t)(n - i) - 0, absent);
+      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      const f32x16 clamped0 = scalar_max(lower, x0);
+      const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 n0 = scalar_sub(biased0, bias);
+      const f32x16 index0 = (biased0);
+      f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
+      t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
+      f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+      u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
+      u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
+      const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
+      const f32x16 e0 = scalar_fma(s0, u0, s0);
+      const f32x16 x1 = scalar_load_tail(x + i + 16, (ptrdiff_t)(n - i) - 16, absent);
 
-    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
-    const f32x16 clamped0 = scalar_max(lower, x0);
-    const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
-    const f32x16 n0 = scalar_sub(biased0, bias);
-    const f32x16 index0 = (biased0);
-    f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
-    t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
-    f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-    u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
-    u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
-    const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
-    const f32x16 e0 = scalar_fma(s0, u0, s0);
-    const f32x16 x1 = scalar_load_tail(x + i + 16, (ptrdiff_t)(n - i) - 16, absent);
+      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      const f32x16 clamped1 = scalar_max(lower, x1);
+      const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 n1 = scalar_sub(biased1, bias);
+      const f32x16 index1 = (biased1);
+      f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E430p-4f), clamped1);
+      t1 = scalar_fma(n1, scalar_set1(0x1.05C610p-32f), t1);
+      f32x16 u1 = scalar_fma(t1, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+      u1 = scalar_fma(u1, t1, scalar_set1(1.0f));
+      u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
+      const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
+      const f32x16 e1 = scalar_fma(s1, u1, s1);
+      add_compensated(&block_hi[0], &block_lo[0], scalar_add(e0, e1));
+    } else {
+      const f32x16 x0 = scalar_load_tail(x + i + 0, (ptrdiff_t)(n - i) - 0, absent);
 
-    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
-    const f32x16 clamped1 = scalar_max(lower, x1);
-    const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
-    const f32x16 n1 = scalar_sub(biased1, bias);
-    const f32x16 index1 = (biased1);
-    f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E430p-4f), clamped1);
-    t1 = scalar_fma(n1, scalar_set1(0x1.05C610p-32f), t1);
-    f32x16 u1 = scalar_fma(t1, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-    u1 = scalar_fma(u1, t1, scalar_set1(1.0f));
-    u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
-    const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
-    const f32x16 e1 = scalar_fma(s1, u1, s1);
-    add_compensated(&block_hi[0], &block_lo[0], scalar_add(e0, e1));
+      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      const f32x16 clamped0 = scalar_max(lower, x0);
+      const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 n0 = scalar_sub(biased0, bias);
+      const f32x16 index0 = (biased0);
+      f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
+      t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
+      f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+      u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
+      u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
+      const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
+      const f32x16 e0 = scalar_fma(s0, u0, s0);
+      add_compensated(&block_hi[0], &block_lo[0], e0);
+    }
   }
   take_off(&block_hi[0], &block_lo[0], anchor);
   add_pair(&hi[0], &lo[0], block_hi[0], block_lo[0]);
@@ -515,40 +553,59 @@ static inline void add_block_u128(size_t n, const float* x, const struct smx_f32
   }
   if (i < n) {
     const f32x16 absent = scalar_set1(-INFINITY);  // counts as 0
+    if (n - i > 16) {
+      const f32x16 x0 = scalar_load_tail(x + i + 0, (ptrdiff_t)(n - i) - 0, absent);
 
-    const f32x16 x0 = scalar_load_tail(x + i + 0, (ptrdiff_t)(n - i) - 0, absent);
+      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      const f32x16 clamped0 = scalar_max(lower, x0);
+      const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 n0 = scalar_sub(biased0, bias);
+      const f32x16 index0 = (biased0);
+      f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
+      t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
+      f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+      u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
+      u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
+      const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
+      const f32x16 e0 = scalar_fma(s0, u0, s0);
+      const f32x16 x1 = scalar_load_tail(x + i + 16, (ptrdiff_t)(n - i) - 16, absent);
 
-    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
-    const f32x16 clamped0 = scalar_max(lower, x0);
-    const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
-    const f32x16 n0 = scalar_sub(biased0, bias);
-    const f32x16 index0 = (biased0);
-    f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
-    t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
-    f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-    u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
-    u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
-    const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
-    const f32x16 e0 = scalar_fma(s0, u0, s0);
-    const f32x16 x1 = scalar_load_tail(x + i + 16, (ptrdiff_t)(n - i) - 16, absent);
+      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      const f32x16 clamped1 = scalar_max(lower, x1);
+      const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 n1 = scalar_sub(biased1, bias);
+      const f32x16 index1 = (biased1);
+      f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E430p-4f), clamped1);
+      t1 = scalar_fma(n1, scalar_set1(0x1.05C610p-32f), t1);
+      f32x16 u1 = scalar_fma(t1, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+      u1 = scalar_fma(u1, t1, scalar_set1(1.0f));
+      u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
+      const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
+      const f32x16 e1 = scalar_fma(s1, u1, s1);
+      add_compensated(&block_hi[0], &block_lo[0], scalar_add(e0, e1));
+    } else {
+      const f32x16 x0 = scalar_load_tail(x + i + 0, (ptrdiff_t)(n - i) - 0, absent);
 
-    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
-    const f32x16 clamped1 = scalar_max(lower, x1);
-    const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
-    const f32x16 n1 = scalar_sub(biased1, bias);
-    const f32x16 index1 = (biased1);
-    f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E430p-4f), clamped1);
-    t1 = scalar_fma(n1, scalar_set1(0x1.05C610p-32f), t1);
-    f32x16 u1 = scalar_fma(t1, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-    u1 = scalar_fma(u1, t1, scalar_set1(1.0f));
-    u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
-    const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
-    const f32x16 e1 = scalar_fma(s1, u1, s1);
-    add_compensated(&block_hi[0], &block_lo[0], scalar_add(e0, e1));
+      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      const f32x16 clamped0 = scalar_max(lower, x0);
+      const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 n0 = scalar_sub(biased0, bias);
+      const f32x16 index0 = (biased0);
+      f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
+      t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
+      f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+      u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
+      u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
+      const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
+      const f32x16 e0 = scalar_fma(s0, u0, s0);
+      add_compensated(&block_hi[0], &block_lo[0], e0);
+    }
   }
   take_off(&block_hi[0], &block_lo[0], anchor);
   add_pair(&hi[0], &lo[0], block_hi[0], block_lo[0]);

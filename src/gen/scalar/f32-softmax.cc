@@ -79,7 +79,7 @@ static inline f32x16 lane_maxima(size_t n, const float* x) {
 }
 
 // The terms of a row, and their sums in 16 lanes, folded to those of a vector. The last n % 32 terms go to
-// `tail`, the others to y: what a masked store has written cannot be forwarded to the load that follows soon. The row of the next
+// `tail`, the others to y: a masked store holds up loads from beside what it writes that follow soon. The row of the next
 // group that is as long as this one is asked for.
 static inline void sum_row_64(size_t n, const float* x, float* y, float* tail, const float* next,
                               f32x16 lower, f32x16 bias, f32x16 anchor, f32x16* hi, f32x16* lo) {
@@ -210,42 +210,62 @@ static inline void sum_row_64(size_t n, const float* x, float* y, float* tail, c
   }
   if (i < n) {
     const f32x16 absent = scalar_set1(-INFINITY);  // counts as 0
+    if (n - i > 16) {
+      const f32x16 x0 = scalar_load_tail(x + i + 0, (ptrdiff_t)(n - i) - 0, absent);
 
-    const f32x16 x0 = scalar_load_tail(x + i + 0, (ptrdiff_t)(n - i) - 0, absent);
+      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      const f32x16 clamped0 = scalar_max(lower, x0);
+      const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 n0 = scalar_sub(biased0, bias);
+      const f32x16 index0 = (biased0);
+      f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
+      t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
+      f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+      u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
+      u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
+      const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
+      const f32x16 e0 = scalar_fma(s0, u0, s0);
+      scalar_store(tail + 0, e0);
+      const f32x16 x1 = scalar_load_tail(x + i + 16, (ptrdiff_t)(n - i) - 16, absent);
 
-    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
-    const f32x16 clamped0 = scalar_max(lower, x0);
-    const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
-    const f32x16 n0 = scalar_sub(biased0, bias);
-    const f32x16 index0 = (biased0);
-    f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
-    t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
-    f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-    u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
-    u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
-    const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
-    const f32x16 e0 = scalar_fma(s0, u0, s0);
-    scalar_store(tail + 0, e0);
-    const f32x16 x1 = scalar_load_tail(x + i + 16, (ptrdiff_t)(n - i) - 16, absent);
+      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      const f32x16 clamped1 = scalar_max(lower, x1);
+      const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 n1 = scalar_sub(biased1, bias);
+      const f32x16 index1 = (biased1);
+      f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E430p-4f), clamped1);
+      t1 = scalar_fma(n1, scalar_set1(0x1.05C610p-32f), t1);
+      f32x16 u1 = scalar_fma(t1, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+      u1 = scalar_fma(u1, t1, scalar_set1(1.0f));
+      u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
+      const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
+      const f32x16 e1 = scalar_fma(s1, u1, s1);
+      scalar_store(tail + 16, e1);
+      add_compensated(&block_hi[0], &block_lo[0], scalar_add(e0, e1));
+    } else {
+      const f32x16 x0 = scalar_load_tail(x + i + 0, (ptrdiff_t)(n - i) - 0, absent);
 
-    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
-    const f32x16 clamped1 = scalar_max(lower, x1);
-    const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
-    const f32x16 n1 = scalar_sub(biased1, bias);
-    const f32x16 index1 = (biased1);
-    f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E430p-4f), clamped1);
-    t1 = scalar_fma(n1, scalar_set1(0x1.05C610p-32f), t1);
-    f32x16 u1 = scalar_fma(t1, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-    u1 = scalar_fma(u1, t1, scalar_set1(1.0f));
-    u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
-    const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
-    const f32x16 e1 = scalar_fma(s1, u1, s1);
-    scalar_store(tail + 16, e1);
-    add_compensated(&block_hi[0], &block_lo[0], scalar_add(e0, e1));
+      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      const f32x16 clamped0 = scalar_max(lower, x0);
+      const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 n0 = scalar_sub(biased0, bias);
+      const f32x16 index0 = (biased0);
+      f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
+      t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
+      f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+      u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
+      u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
+      const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
+      const f32x16 e0 = scalar_fma(s0, u0, s0);
+      scalar_store(tail + 0, e0);
+      add_compensated(&block_hi[0], &block_lo[0], e0);
+    }
   }
   take_off(&block_hi[0], &block_lo[0], anchor);
   *hi = block_hi[0];
@@ -301,42 +321,62 @@ static inline void sum_row_32(size_t n, const float* x, float* y, float* tail, c
   }
   if (i < n) {
     const f32x16 absent = scalar_set1(-INFINITY);  // counts as 0
+    if (n - i > 16) {
+      const f32x16 x0 = scalar_load_tail(x + i + 0, (ptrdiff_t)(n - i) - 0, absent);
 
-    const f32x16 x0 = scalar_load_tail(x + i + 0, (ptrdiff_t)(n - i) - 0, absent);
+      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      const f32x16 clamped0 = scalar_max(lower, x0);
+      const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 n0 = scalar_sub(biased0, bias);
+      const f32x16 index0 = (biased0);
+      f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
+      t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
+      f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+      u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
+      u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
+      const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
+      const f32x16 e0 = scalar_fma(s0, u0, s0);
+      scalar_store(tail + 0, e0);
+      const f32x16 x1 = scalar_load_tail(x + i + 16, (ptrdiff_t)(n - i) - 16, absent);
 
-    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
-    const f32x16 clamped0 = scalar_max(lower, x0);
-    const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
-    const f32x16 n0 = scalar_sub(biased0, bias);
-    const f32x16 index0 = (biased0);
-    f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
-    t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
-    f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-    u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
-    u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
-    const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
-    const f32x16 e0 = scalar_fma(s0, u0, s0);
-    scalar_store(tail + 0, e0);
-    const f32x16 x1 = scalar_load_tail(x + i + 16, (ptrdiff_t)(n - i) - 16, absent);
+      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      const f32x16 clamped1 = scalar_max(lower, x1);
+      const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 n1 = scalar_sub(biased1, bias);
+      const f32x16 index1 = (biased1);
+      f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E430p-4f), clamped1);
+      t1 = scalar_fma(n1, scalar_set1(0x1.05C610p-32f), t1);
+      f32x16 u1 = scalar_fma(t1, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+      u1 = scalar_fma(u1, t1, scalar_set1(1.0f));
+      u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
+      const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
+      const f32x16 e1 = scalar_fma(s1, u1, s1);
+      scalar_store(tail + 16, e1);
+      add_compensated(&block_hi[0], &block_lo[0], scalar_add(e0, e1));
+    } else {
+      const f32x16 x0 = scalar_load_tail(x + i + 0, (ptrdiff_t)(n - i) - 0, absent);
 
-    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
-    const f32x16 clamped1 = scalar_max(lower, x1);
-    const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
-    const f32x16 n1 = scalar_sub(biased1, bias);
-    const f32x16 index1 = (biased1);
-    f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E430p-4f), clamped1);
-    t1 = scalar_fma(n1, scalar_set1(0x1.05C610p-32f), t1);
-    f32x16 u1 = scalar_fma(t1, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-    u1 = scalar_fma(u1, t1, scalar_set1(1.0f));
-    u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
-    const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
-    const f32x16 e1 = scalar_fma(s1, u1, s1);
-    scalar_store(tail + 16, e1);
-    add_compensated(&block_hi[0], &block_lo[0], scalar_add(e0, e1));
+      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      const f32x16 clamped0 = scalar_max(lower, x0);
+      const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 n0 = scalar_sub(biased0, bias);
+      const f32x16 index0 = (biased0);
+      f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
+      t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
+      f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+      u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
+      u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
+      const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
+      const f32x16 e0 = scalar_fma(s0, u0, s0);
+      scalar_store(tail + 0, e0);
+      add_compensated(&block_hi[0], &block_lo[0], e0);
+    }
   }
   take_off(&block_hi[0], &block_lo[0], anchor);
   *hi = block_hi[0];
@@ -550,54 +590,77 @@ static inline void sum_row_128(size_t n, const float* x, float* y, float* tail, 
   }
   if (i < n) {
     const f32x16 absent = scalar_set1(-INFINITY);  // counts as 0
+    if (n - i > 16) {
+      const f32x16 x0 = scalar_load_tail(x + i + 0, (ptrdiff_t)(n - i) - 0, absent);
 
-    const f32x16 x0 = scalar_load_tail(x + i + 0, (ptrdiff_t)(n - i) - 0, absent);
+      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      const f32x16 clamped0 = scalar_max(lower, x0);
+      const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 n0 = scalar_sub(biased0, bias);
+      const f32x16 index0 = (biased0);
+      f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
+      t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
+      f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+      u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
+      u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
+      const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
+      const f32x16 e0 = scalar_fma(s0, u0, s0);
+      scalar_store(tail + 0, e0);
+      const f32x16 x1 = scalar_load_tail(x + i + 16, (ptrdiff_t)(n - i) - 16, absent);
 
-    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
-    const f32x16 clamped0 = scalar_max(lower, x0);
-    const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
-    const f32x16 n0 = scalar_sub(biased0, bias);
-    const f32x16 index0 = (biased0);
-    f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
-    t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
-    f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-    u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
-    u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
-    const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
-    const f32x16 e0 = scalar_fma(s0, u0, s0);
-    scalar_store(tail + 0, e0);
-    const f32x16 x1 = scalar_load_tail(x + i + 16, (ptrdiff_t)(n - i) - 16, absent);
+      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      const f32x16 clamped1 = scalar_max(lower, x1);
+      const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 n1 = scalar_sub(biased1, bias);
+      const f32x16 index1 = (biased1);
+      f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E430p-4f), clamped1);
+      t1 = scalar_fma(n1, scalar_set1(0x1.05C610p-32f), t1);
+      f32x16 u1 = scalar_fma(t1, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+      u1 = scalar_fma(u1, t1, scalar_set1(1.0f));
+      u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
+      const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
+      const f32x16 e1 = scalar_fma(s1, u1, s1);
+      scalar_store(tail + 16, e1);
+      add_compensated(&block_hi[0], &block_lo[0], scalar_add(e0, e1));
+    } else {
+      const f32x16 x0 = scalar_load_tail(x + i + 0, (ptrdiff_t)(n - i) - 0, absent);
 
-    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
-    const f32x16 clamped1 = scalar_max(lower, x1);
-    const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
-    const f32x16 n1 = scalar_sub(biased1, bias);
-    const f32x16 index1 = (biased1);
-    f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E430p-4f), clamped1);
-    t1 = scalar_fma(n1, scalar_set1(0x1.05C610p-32f), t1);
-    f32x16 u1 = scalar_fma(t1, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-    u1 = scalar_fma(u1, t1, scalar_set1(1.0f));
-    u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
-    const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
-    const f32x16 e1 = scalar_fma(s1, u1, s1);
-    scalar_store(tail + 16, e1);
-    add_compensated(&block_hi[0], &block_lo[0], scalar_add(e0, e1));
+      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      const f32x16 clamped0 = scalar_max(lower, x0);
+      const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 n0 = scalar_sub(biased0, bias);
+      const f32x16 index0 = (biased0);
+      f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
+      t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
+      f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+      u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
+      u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
+      const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
+      const f32x16 e0 = scalar_fma(s0, u0, s0);
+      scalar_store(tail + 0, e0);
+      add_compensated(&block_hi[0], &block_lo[0], e0);
+    }
   }
   take_off(&block_hi[0], &block_lo[0], anchor);
   *hi = block_hi[0];
   *lo = block_lo[0];
 }
 
-static inline void scale_row(size_t n, float* y, const float* tail, f32x16 hi, f32x16 lo) {
+static inline void scale_row(size_t n, float* y, f32x16 hi, f32x16 lo) {
   for (; n >= 32; n -= 32) {
     scalar_store(y + 0, scalar_scaled(scalar_load(y + 0), hi, lo));
     scalar_store(y + 16, scalar_scaled(scalar_load(y + 16), hi, lo));
     y += 32;
   }
+}
+
+static inline void scale_tail(size_t n, float* y, const float* tail, f32x16 hi, f32x16 lo) {
   for (; n >= 16; n -= 16) {
     scalar_store(y, scalar_scaled(scalar_load(tail), hi, lo));
     y += 16;
@@ -682,7 +745,15 @@ extern "C" void smx_f32_softmax_ukernel__scalar_u64(size_t rows, size_t n, const
     scalar_store(row_lo + 0, lo[0]);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r;
-      scale_row(n, y + r * y_stride, tails[r], scalar_set1(row_hi[lane]), scalar_set1(row_lo[lane]));
+      scale_row(n, y + r * y_stride, scalar_set1(row_hi[lane]), scalar_set1(row_lo[lane]));
+    }
+    // After all rows' other elements, for these follow each other in memory.
+    for (size_t r = 0; r < count; r++) {
+      const size_t lane = r;
+      const size_t head = n / 32 * 32;
+      if (head < n)
+        scale_tail(n - head, y + r * y_stride + head, tails[r], scalar_set1(row_hi[lane]),
+                   scalar_set1(row_lo[lane]));
       if (row_hi[lane] != row_hi[lane]) smx_fill_nan(n, y + r * y_stride);
     }
     *done += count;
@@ -769,7 +840,15 @@ extern "C" void smx_f32_softmax_ukernel__scalar_u64_acc2(size_t rows, size_t n, 
     scalar_store(row_lo + 0, lo[0]);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r;
-      scale_row(n, y + r * y_stride, tails[r], scalar_set1(row_hi[lane]), scalar_set1(row_lo[lane]));
+      scale_row(n, y + r * y_stride, scalar_set1(row_hi[lane]), scalar_set1(row_lo[lane]));
+    }
+    // After all rows' other elements, for these follow each other in memory.
+    for (size_t r = 0; r < count; r++) {
+      const size_t lane = r;
+      const size_t head = n / 32 * 32;
+      if (head < n)
+        scale_tail(n - head, y + r * y_stride + head, tails[r], scalar_set1(row_hi[lane]),
+                   scalar_set1(row_lo[lane]));
       if (row_hi[lane] != row_hi[lane]) smx_fill_nan(n, y + r * y_stride);
     }
     *done += count;
@@ -864,7 +943,15 @@ extern "C" void smx_f32_softmax_ukernel__scalar_u64_acc4(size_t rows, size_t n, 
     scalar_store(row_lo + 0, lo[0]);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r;
-      scale_row(n, y + r * y_stride, tails[r], scalar_set1(row_hi[lane]), scalar_set1(row_lo[lane]));
+      scale_row(n, y + r * y_stride, scalar_set1(row_hi[lane]), scalar_set1(row_lo[lane]));
+    }
+    // After all rows' other elements, for these follow each other in memory.
+    for (size_t r = 0; r < count; r++) {
+      const size_t lane = r;
+      const size_t head = n / 32 * 32;
+      if (head < n)
+        scale_tail(n - head, y + r * y_stride + head, tails[r], scalar_set1(row_hi[lane]),
+                   scalar_set1(row_lo[lane]));
       if (row_hi[lane] != row_hi[lane]) smx_fill_nan(n, y + r * y_stride);
     }
     *done += count;
@@ -986,7 +1073,15 @@ extern "C" void smx_f32_softmax_ukernel__scalar_u32_acc8(size_t rows, size_t n, 
     scalar_store(row_lo + 0, lo[0]);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r;
-      scale_row(n, y + r * y_stride, tails[r], scalar_set1(row_hi[lane]), scalar_set1(row_lo[lane]));
+      scale_row(n, y + r * y_stride, scalar_set1(row_hi[lane]), scalar_set1(row_lo[lane]));
+    }
+    // After all rows' other elements, for these follow each other in memory.
+    for (size_t r = 0; r < count; r++) {
+      const size_t lane = r;
+      const size_t head = n / 32 * 32;
+      if (head < n)
+        scale_tail(n - head, y + r * y_stride + head, tails[r], scalar_set1(row_hi[lane]),
+                   scalar_set1(row_lo[lane]));
       if (row_hi[lane] != row_hi[lane]) smx_fill_nan(n, y + r * y_stride);
     }
     *done += count;
@@ -1108,7 +1203,15 @@ extern "C" void smx_f32_softmax_ukernel__scalar_u64_acc8(size_t rows, size_t n, 
     scalar_store(row_lo + 0, lo[0]);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r;
-      scale_row(n, y + r * y_stride, tails[r], scalar_set1(row_hi[lane]), scalar_set1(row_lo[lane]));
+      scale_row(n, y + r * y_stride, scalar_set1(row_hi[lane]), scalar_set1(row_lo[lane]));
+    }
+    // After all rows' other elements, for these follow each other in memory.
+    for (size_t r = 0; r < count; r++) {
+      const size_t lane = r;
+      const size_t head = n / 32 * 32;
+      if (head < n)
+        scale_tail(n - head, y + r * y_stride + head, tails[r], scalar_set1(row_hi[lane]),
+                   scalar_set1(row_lo[lane]));
       if (row_hi[lane] != row_hi[lane]) smx_fill_nan(n, y + r * y_stride);
     }
     *done += count;
@@ -1230,7 +1333,15 @@ extern "C" void smx_f32_softmax_ukernel__scalar_u128_acc8(size_t rows, size_t n,
     scalar_store(row_lo + 0, lo[0]);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r;
-      scale_row(n, y + r * y_stride, tails[r], scalar_set1(row_hi[lane]), scalar_set1(row_lo[lane]));
+      scale_row(n, y + r * y_stride, scalar_set1(row_hi[lane]), scalar_set1(row_lo[lane]));
+    }
+    // After all rows' other elements, for these follow each other in memory.
+    for (size_t r = 0; r < count; r++) {
+      const size_t lane = r;
+      const size_t head = n / 32 * 32;
+      if (head < n)
+        scale_tail(n - head, y + r * y_stride + head, tails[r], scalar_set1(row_hi[lane]),
+                   scalar_set1(row_lo[lane]));
       if (row_hi[lane] != row_hi[lane]) smx_fill_nan(n, y + r * y_stride);
     }
     *done += count;
@@ -1414,7 +1525,15 @@ extern "C" void smx_f32_softmax_ukernel__scalar_u32_acc16(size_t rows, size_t n,
     scalar_store(row_lo + 0, lo[0]);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r;
-      scale_row(n, y + r * y_stride, tails[r], scalar_set1(row_hi[lane]), scalar_set1(row_lo[lane]));
+      scale_row(n, y + r * y_stride, scalar_set1(row_hi[lane]), scalar_set1(row_lo[lane]));
+    }
+    // After all rows' other elements, for these follow each other in memory.
+    for (size_t r = 0; r < count; r++) {
+      const size_t lane = r;
+      const size_t head = n / 32 * 32;
+      if (head < n)
+        scale_tail(n - head, y + r * y_stride + head, tails[r], scalar_set1(row_hi[lane]),
+                   scalar_set1(row_lo[lane]));
       if (row_hi[lane] != row_hi[lane]) smx_fill_nan(n, y + r * y_stride);
     }
     *done += count;
@@ -1598,7 +1717,15 @@ extern "C" void smx_f32_softmax_ukernel__scalar_u64_acc16(size_t rows, size_t n,
     scalar_store(row_lo + 0, lo[0]);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r;
-      scale_row(n, y + r * y_stride, tails[r], scalar_set1(row_hi[lane]), scalar_set1(row_lo[lane]));
+      scale_row(n, y + r * y_stride, scalar_set1(row_hi[lane]), scalar_set1(row_lo[lane]));
+    }
+    // After all rows' other elements, for these follow each other in memory.
+    for (size_t r = 0; r < count; r++) {
+      const size_t lane = r;
+      const size_t head = n / 32 * 32;
+      if (head < n)
+        scale_tail(n - head, y + r * y_stride + head, tails[r], scalar_set1(row_hi[lane]),
+                   scalar_set1(row_lo[lane]));
       if (row_hi[lane] != row_hi[lane]) smx_fill_nan(n, y + r * y_stride);
     }
     *done += count;
