@@ -46,5 +46,4 @@ ISA = Isa(
         "higher_1": "scalar_half({a}, {b}, 1, 1)",
         "lane_of_row": "{a}",
     },
-    tuned={},
 )

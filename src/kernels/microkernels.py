@@ -4,7 +4,7 @@ A row: name, parameters, variants, archive. In every kernel n counts elements an
 x[0 .. n) is read, nothing outside y[0 .. n) written; y may be x. Kernels run under smx_fp_environment.
 
 Function names, files, build lists, dispatch, tests and benches follow from it. A kernel exists for every ISA of
-src/isa; an ISA's record says which variant its dispatch takes (`tuned`), the first of the list where it does not.
+src/isa; src/isa/tuned.json says which variant an ISA's dispatch takes, the first of the list where it does not.
 """
 
 # The expression tree of a sum (see src/kernels/extended.h). Part of the contract: a change changes result bits.
