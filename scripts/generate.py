@@ -84,6 +84,10 @@ def load_list():
     return runpy.run_path(str(KERNELS / "microkernels.py"), {"Kernel": Kernel})
 
 
+def production_kernels():
+    return [kernel for kernel in load_list()["KERNELS"] if kernel.archive == "production"]
+
+
 def load_isas():
     """In the order of dispatch: the first that the processor has is taken."""
     isas = [runpy.run_path(str(path), {"Isa": Isa})["ISA"] for path in (ROOT / "src" / "isa").glob("*.py")]
