@@ -1,6 +1,7 @@
 #include "bench/caches.h"
 
 #include <cpuinfo.h>
+#include <unistd.h>
 
 namespace smx_bench {
 namespace {
@@ -22,7 +23,13 @@ size_t L2Bytes() {
 
 size_t LastLevelBytes() {
   const size_t bytes = cpuinfo_initialize() ? cpuinfo_get_max_cache_size() : 0;
-  return bytes != 0 ? bytes : kDefaultLastLevelBytes;
+  if (bytes != 0) return bytes;
+#if defined(__GLIBC__)
+  // It asks the processor, and so knows in virtual machines whose kernel lists no caches.
+  const long system_bytes = sysconf(_SC_LEVEL3_CACHE_SIZE);
+  if (system_bytes > 0) return static_cast<size_t>(system_bytes);
+#endif
+  return kDefaultLastLevelBytes;
 }
 
 }  // namespace

@@ -11,7 +11,7 @@ struct Caches {
   size_t last_level_bytes;
 };
 
-// As cpuinfo reports them. In a virtual machine the last-level cache is the host's whole one.
+// As cpuinfo reports them, the last level's as the C library does where cpuinfo does not know. In a virtual machine the last-level cache is the host's whole one.
 const Caches& GetCaches();
 
 }  // namespace smx_bench

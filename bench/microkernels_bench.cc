@@ -5,7 +5,8 @@
 //         --benchmark_enable_random_interleaving=true --benchmark_repetitions=15
 //         --benchmark_report_aggregates_only=true
 //
-// Names are <function>/n:<elements>/<warm|rotated>. README.md says what is measured and counted.
+// Names are <function>[/row:<elements of a row>]/n:<elements>/<warm|rotated>[/tuning]. README.md says what is measured
+// and counted.
 #include <algorithm>
 #include <functional>
 #include <string>
@@ -20,10 +21,27 @@ namespace {
 using smx_bench::Buffering;
 using smx_bench::Traffic;
 
+enum class Level { kL1, kL2, kLastLevel, kMemory };
+
+// A size and whether it is warm.
+struct Regime {
+  Level level;
+  Buffering buffering;
+};
+
 // What the bench does with a microkernel: a pass over a row.
 struct Pass {
   Traffic traffic;
+  std::vector<Regime> regimes;  // where the library uses it: by these scripts/tune.py chooses a variant
   std::function<void(size_t n, const float* x, float* y)> run;
+};
+
+// The same with a microkernel that takes several rows of n elements.
+struct RowsPass {
+  Traffic traffic;
+  std::vector<Regime> regimes;
+  std::vector<size_t> lengths;
+  std::function<void(size_t rows, size_t n, const float* x, float* y)> run;
 };
 
 // A kernel's pass is the function of its name; a kernel without one does not compile.
@@ -32,17 +50,22 @@ namespace pass {
 constexpr Traffic kReads = {1, 0};
 constexpr Traffic kReadsAndWrites = {1, 1};
 
+const std::vector<Regime> kInCache = {{Level::kL1, Buffering::kWarm}, {Level::kL2, Buffering::kWarm}};
+const std::vector<Regime> kLongRows = {{Level::kL2, Buffering::kWarm}, {Level::kMemory, Buffering::kWarm}};
+const std::vector<Regime> kShortRows = {{Level::kL2, Buffering::kWarm}};
+const std::vector<Regime> kNeverTuned = {};  // the baselines: no dispatch takes them
+
 constexpr smx_f32_reciprocal kOne = {1.0f, 0.0f, 0};
 constexpr float kMax = smx_bench::kLargestInput;
 
 Pass f32_raddextexp(smx_f32_raddextexp_ukernel_fn* ukernel) {
-  return {kReads, [=](size_t n, const float* x, float*) {
+  return {kReads, kLongRows, [=](size_t n, const float* x, float*) {
             benchmark::DoNotOptimize(smx_bench::SumRow(ukernel, n, x));
           }};
 }
 
 Pass f32_vscaleextexp(smx_f32_vscaleextexp_ukernel_fn* ukernel) {
-  return {kReadsAndWrites, [=](size_t n, const float* x, float* y) { ukernel(n, x, y, &kOne); }};
+  return {kReadsAndWrites, kLongRows, [=](size_t n, const float* x, float* y) { ukernel(n, x, y, &kOne); }};
 }
 
 Pass f32_vstreamextexp(smx_f32_vstreamextexp_ukernel_fn* ukernel) {
@@ -50,7 +73,7 @@ Pass f32_vstreamextexp(smx_f32_vstreamextexp_ukernel_fn* ukernel) {
 }
 
 Pass f32_raddstoreextexp(smx_f32_raddstoreextexp_ukernel_fn* ukernel) {
-  return {kReadsAndWrites, [=](size_t n, const float* x, float* y) {
+  return {kReadsAndWrites, kInCache, [=](size_t n, const float* x, float* y) {
             smx_bench::References references;
             benchmark::DoNotOptimize(smx_bench::SumAndStoreRow(ukernel, n, x, y, &references));
           }};
@@ -58,29 +81,27 @@ Pass f32_raddstoreextexp(smx_f32_raddstoreextexp_ukernel_fn* ukernel) {
 
 // In place, as the operator calls it. Multiplies by 1, so that elements stay what they are.
 Pass f32_vmulextc(smx_f32_vmulextc_ukernel_fn* ukernel) {
-  return {kReadsAndWrites, [=](size_t n, const float*, float* y) { ukernel(n, y, y, &kOne); }};
+  return {kReadsAndWrites, kInCache, [=](size_t n, const float*, float* y) { ukernel(n, y, y, &kOne); }};
 }
 
-// The row cut into rows of SMX_BLOCK elements.
-Pass f32_softmax(smx_f32_softmax_ukernel_fn* ukernel) {
-  return {kReadsAndWrites, [=](size_t n, const float* x, float* y) {
-            const size_t length = std::min<size_t>(n, SMX_BLOCK);
+RowsPass f32_softmax(smx_f32_softmax_ukernel_fn* ukernel) {
+  return {kReadsAndWrites,
+          kShortRows,
+          {48, 64, 100, 128, 197, 256, 512, 1000},
+          [=](size_t rows, size_t n, const float* x, float* y) {
             size_t done;
-            ukernel(n / length, length, x, length, y, length, &done);
+            ukernel(rows, n, x, n, y, n, &done);
           }};
 }
 
-// The row cut into rows of 8 elements.
-Pass f32_softmax_transposed(smx_f32_softmax_transposed_ukernel_fn* ukernel) {
-  return {kReadsAndWrites, [=](size_t n, const float* x, float* y) {
-            constexpr size_t kLength = 8;
-            size_t done;
-            ukernel(n / kLength, kLength, x, kLength, y, kLength, &done);
-          }};
+RowsPass f32_softmax_transposed(smx_f32_softmax_transposed_ukernel_fn* ukernel) {
+  RowsPass pass = f32_softmax(ukernel);
+  pass.lengths = {3, 8, 10, 16, 24, 33, 40};
+  return pass;
 }
 
 Pass f32_rmax(smx_f32_rmax_ukernel_fn* ukernel) {
-  return {kReads, [=](size_t n, const float* x, float*) {
+  return {kReads, kNeverTuned, [=](size_t n, const float* x, float*) {
             float max;
             ukernel(n, x, &max);
             benchmark::DoNotOptimize(max);
@@ -88,7 +109,7 @@ Pass f32_rmax(smx_f32_rmax_ukernel_fn* ukernel) {
 }
 
 Pass f32_raddexpminusmax(smx_f32_raddexpminusmax_ukernel_fn* ukernel) {
-  return {kReads, [=](size_t n, const float* x, float*) {
+  return {kReads, kNeverTuned, [=](size_t n, const float* x, float*) {
             float sum;
             ukernel(n, x, kMax, &sum);
             benchmark::DoNotOptimize(sum);
@@ -96,11 +117,12 @@ Pass f32_raddexpminusmax(smx_f32_raddexpminusmax_ukernel_fn* ukernel) {
 }
 
 Pass f32_vscaleexpminusmax(smx_f32_vscaleexpminusmax_ukernel_fn* ukernel) {
-  return {kReadsAndWrites, [=](size_t n, const float* x, float* y) { ukernel(n, x, y, 1.0f, kMax); }};
+  return {kReadsAndWrites, kNeverTuned,
+          [=](size_t n, const float* x, float* y) { ukernel(n, x, y, 1.0f, kMax); }};
 }
 
 Pass f32_raddstoreexpminusmax(smx_f32_raddstoreexpminusmax_ukernel_fn* ukernel) {
-  return {kReadsAndWrites, [=](size_t n, const float* x, float* y) {
+  return {kReadsAndWrites, kNeverTuned, [=](size_t n, const float* x, float* y) {
             float sum;
             ukernel(n, x, y, kMax, &sum);
             benchmark::DoNotOptimize(sum);
@@ -109,14 +131,15 @@ Pass f32_raddstoreexpminusmax(smx_f32_raddstoreexpminusmax_ukernel_fn* ukernel) 
 
 // In place, as the algorithm calls it.
 Pass f32_vmulc(smx_f32_vmulc_ukernel_fn* ukernel) {
-  return {kReadsAndWrites, [=](size_t n, const float*, float* y) { ukernel(n, y, y, 1.0f); }};
+  return {kReadsAndWrites, kNeverTuned, [=](size_t n, const float*, float* y) { ukernel(n, y, y, 1.0f); }};
 }
 
 }  // namespace pass
 
 // A row whose input and output together fill half of a cache, or four times the last-level cache.
 struct Size {
-  const char* level;
+  Level level;
+  const char* label;
   size_t elements;
 };
 
@@ -127,38 +150,54 @@ std::vector<Size> Sizes() {
   constexpr size_t kBytesPerElement = 2 * sizeof(float);
   const smx_bench::Caches& caches = smx_bench::GetCaches();
   std::vector<Size> sizes = {
-      {"L1", caches.l1_bytes / 2 / kBytesPerElement},
-      {"L2", caches.l2_bytes / 2 / kBytesPerElement},
-      {"last-level cache", caches.last_level_bytes / 2 / kBytesPerElement},
-      {"memory", caches.last_level_bytes * 4 / kBytesPerElement},
+      {Level::kL1, "L1", caches.l1_bytes / 2 / kBytesPerElement},
+      {Level::kL2, "L2", caches.l2_bytes / 2 / kBytesPerElement},
+      {Level::kLastLevel, "last-level cache", caches.last_level_bytes / 2 / kBytesPerElement},
+      {Level::kMemory, "memory", caches.last_level_bytes * 4 / kBytesPerElement},
   };
   for (Size& size : sizes) size.elements = std::min(size.elements, kLargestMemoryRow);
   const auto same = [](const Size& a, const Size& b) { return a.elements == b.elements; };
-  sizes.erase(std::unique(sizes.begin(), sizes.end(), same), sizes.end());
+  sizes.erase(sizes.begin(), std::unique(sizes.rbegin(), sizes.rend(), same).base());
   return sizes;
 }
 
-template <class Function>
-void RegisterMicrokernel(const char* isa, const std::string& function, Pass (*pass_of)(Function*),
-                         Function* ukernel) {
-  if (!smx_bench::IsAvailable(isa)) {  // named all the same: the names are those of the list
-    benchmark::RegisterBenchmark((function + "/unsupported").c_str(), [](benchmark::State& state) {
-      state.SkipWithError("this processor does not support it");
-    });
-    return;
-  }
-  const Pass pass = pass_of(ukernel);
+bool Contains(const std::vector<Regime>& regimes, Level level, Buffering buffering) {
+  return std::any_of(regimes.begin(), regimes.end(), [=](const Regime& regime) {
+    return regime.level == level && regime.buffering == buffering;
+  });
+}
+
+// At every size, rounded down to whole rows.
+void RegisterPass(const std::string& prefix, const Pass& pass, size_t row = 1) {
   for (const Size& size : Sizes()) {
+    const size_t n = size.elements / row * row;
     for (const Buffering buffering : {Buffering::kWarm, Buffering::kRotated}) {
-      const std::string name =
-          function + "/n:" + std::to_string(size.elements) + "/" + smx_bench::BufferingName(buffering);
+      std::string name = prefix + "/n:" + std::to_string(n) + "/" + smx_bench::BufferingName(buffering);
+      if (Contains(pass.regimes, size.level, buffering)) name += "/tuning";
       benchmark::RegisterBenchmark(name.c_str(), [=](benchmark::State& state) {
-        smx_bench::Measure(state, size.elements, buffering, pass.traffic,
-                           [&](const float* x, float* y) { pass.run(size.elements, x, y); });
-        state.SetLabel(size.level);
+        smx_bench::Measure(state, n, buffering, pass.traffic,
+                           [&](const float* x, float* y) { pass.run(n, x, y); });
+        state.SetLabel(size.label);
       });
     }
   }
+}
+
+void RegisterPass(const std::string& prefix, const RowsPass& pass) {
+  for (const size_t length : pass.lengths) {
+    const auto run = [=](size_t n, const float* x, float* y) { pass.run(n / length, length, x, y); };
+    RegisterPass(prefix + "/row:" + std::to_string(length), Pass{pass.traffic, pass.regimes, run}, length);
+  }
+}
+
+template <class Function, class AnyPass>
+void RegisterMicrokernel(const char* isa, const std::string& function, AnyPass (*pass_of)(Function*),
+                         Function* ukernel) {
+  if (smx_bench::IsAvailable(isa)) return RegisterPass(function, pass_of(ukernel));
+  // Named all the same: the names are those of the list.
+  benchmark::RegisterBenchmark((function + "/unsupported").c_str(), [](benchmark::State& state) {
+    state.SkipWithError("this processor does not support it");
+  });
 }
 
 void RegisterAll() {

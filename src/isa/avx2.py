@@ -56,11 +56,4 @@ ISA = Isa(
         "higher_1": "_mm256_shuffle_ps({a}, {b}, 0xDD)",
         "lane_of_row": "{a} % 2 * 4 + {a} / 2",
     },
-    tuned={
-        "f32-vstreamextexp": (32, 1),
-        "f32-raddstoreextexp": (64, 2),
-        "f32-vscaleextexp": (32, 1),
-        "f32-softmax": (32, 16),
-        "f32-vmulextc": (32, 1),
-    },
 )

@@ -59,12 +59,4 @@ ISA = Isa(
         "higher_1": "_mm512_shuffle_ps({a}, {b}, 0xDD)",
         "lane_of_row": "{a} % 4 * 4 + {a} / 4",
     },
-    tuned={
-        "f32-raddextexp": (64, 1),
-        "f32-vscaleextexp": (64, 1),
-        "f32-vstreamextexp": (64, 1),
-        "f32-raddstoreextexp": (64, 1),
-        "f32-softmax": (64, 16),
-        "f32-vmulextc": (64, 1),
-    },
 )

@@ -53,5 +53,4 @@ ISA = Isa(
         "higher_1": "vuzp2q_f32({a}, {b})",
         "lane_of_row": "{a}",
     },
-    tuned={},
 )

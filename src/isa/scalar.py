@@ -57,5 +57,4 @@ ISA = Isa(
         "higher_1": "scalar_half({a}, {b}, 1, 1)",
         "lane_of_row": "{a}",
     },
-    tuned={},
 )

@@ -4,7 +4,7 @@ A row: name, parameters, variants, archive. In every kernel n counts elements an
 x[0 .. n) is read, nothing outside y[0 .. n) written; y may be x. Kernels run under smx_fp_environment.
 
 Function names, files, build lists, dispatch, tests and benches follow from it. A kernel exists for every ISA of
-src/isa; an ISA's record says which variant its dispatch takes (`tuned`), the first of the list where it does not.
+src/isa; src/isa/tuned.json says which variant an ISA's dispatch takes, the first of the list where it does not.
 """
 
 # The expression tree of a sum (see src/kernels/extended.h). Part of the contract: a change changes result bits.
@@ -16,8 +16,8 @@ TILE = 16384
 # (extended sums), rows (several at a time) or vectors (baselines).
 SUMS = [(32, 1), (64, 1), (128, 1), (64, 2), (128, 2), (128, 4)]
 MAPS = [(16, 1), (32, 1), (64, 1), (128, 1)]
-COLUMNS = [(32, 1), (64, 1), (64, 2), (128, 2), (128, 4), (256, 4), (256, 8)]
-ROWS = [(64, 1), (64, 2), (64, 4), (32, 8), (64, 8), (128, 8), (32, 16), (64, 16)]
+COLUMNS = [(64, 2), (128, 4), (256, 4), (256, 8)]
+ROWS = [(64, 4), (64, 8), (128, 8), (32, 16), (64, 16)]
 REDUCTIONS = [(32, 1), (32, 2), (32, 4), (64, 1), (64, 2), (64, 4), (128, 4)]
 
 BASELINES = "baselines"  # the archive that tests and benches link, and the library does not

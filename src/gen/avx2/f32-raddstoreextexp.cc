@@ -1074,387 +1074,6 @@ static inline void add_block_u128(size_t n, const float* x, float* y,
   add_pair(&hi[1], &lo[1], block_hi[1], block_lo[1]);
 }
 
-// Adds 2 whole blocks, walked together, to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow.
-template <bool kLooksAhead>
-static inline void add_blocks_u64_acc2(const float* x, float* y, const struct smx_f32_reference* reference,
-                                       const int32_t* anchors, __m256* hi, __m256* lo,
-                                       [[maybe_unused]] float* maxima) {
-  const __m256 lower = _mm256_set1_ps(smx_lower_bound(SMX_BIAS - reference->exponent));
-  const __m256 bias = _mm256_set1_ps(smx_rounding_bias(SMX_BIAS - reference->exponent));
-  const __m256 mantissas = _mm256_loadu_ps((const float*)smx_exp2_mantissas);
-  const __m256 residuals = _mm256_loadu_ps((const float*)smx_exp2_residuals);
-  __m256 anchor[2], max[2][2];
-  for (int b = 0; b < 2; b++) {
-    anchor[b] = _mm256_set1_ps(smx_f32_anchor(reference, anchors[b], 1024));
-    max[b][0] = max[b][1] = _mm256_set1_ps(-INFINITY);
-  }
-  __m256 block_hi[2][2] = {
-      {anchor[0], anchor[0]},
-      {anchor[1], anchor[1]},
-  };
-  __m256 block_lo[2][2] = {
-      {_mm256_setzero_ps(), _mm256_setzero_ps()},
-      {_mm256_setzero_ps(), _mm256_setzero_ps()},
-  };
-  for (size_t i = 0; i < 1024; i += 32) {
-    {
-      const __m256 x0 = _mm256_loadu_ps(x + i + 0);
-      const __m256 x1 = _mm256_loadu_ps(x + i + 8);
-      const __m256 x2 = _mm256_loadu_ps(x + i + 16);
-      const __m256 x3 = _mm256_loadu_ps(x + i + 24);
-      if constexpr (kLooksAhead) {
-        max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 2048));
-        max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 2056));
-        max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 2064));
-        max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 2072));
-      }
-
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
-      const __m256 clamped0 = _mm256_max_ps(lower, x0);
-      const __m256 clamped1 = _mm256_max_ps(lower, x1);
-      const __m256 clamped2 = _mm256_max_ps(lower, x2);
-      const __m256 clamped3 = _mm256_max_ps(lower, x3);
-      const __m256 biased0 = _mm256_fmadd_ps(clamped0, _mm256_set1_ps(8.0f * smx_log2e), bias);
-      const __m256 biased1 = _mm256_fmadd_ps(clamped1, _mm256_set1_ps(8.0f * smx_log2e), bias);
-      const __m256 biased2 = _mm256_fmadd_ps(clamped2, _mm256_set1_ps(8.0f * smx_log2e), bias);
-      const __m256 biased3 = _mm256_fmadd_ps(clamped3, _mm256_set1_ps(8.0f * smx_log2e), bias);
-      const __m256 n0 = _mm256_sub_ps(biased0, bias);
-      const __m256 n1 = _mm256_sub_ps(biased1, bias);
-      const __m256 n2 = _mm256_sub_ps(biased2, bias);
-      const __m256 n3 = _mm256_sub_ps(biased3, bias);
-      const __m256i index0 = _mm256_castps_si256(biased0);
-      const __m256i index1 = _mm256_castps_si256(biased1);
-      const __m256i index2 = _mm256_castps_si256(biased2);
-      const __m256i index3 = _mm256_castps_si256(biased3);
-      __m256 t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(-0x1.62E430p-4f), clamped0);
-      __m256 t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(-0x1.62E430p-4f), clamped1);
-      __m256 t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(-0x1.62E430p-4f), clamped2);
-      __m256 t3 = _mm256_fmadd_ps(n3, _mm256_set1_ps(-0x1.62E430p-4f), clamped3);
-      t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(0x1.05C610p-32f), t0);
-      t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(0x1.05C610p-32f), t1);
-      t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(0x1.05C610p-32f), t2);
-      t3 = _mm256_fmadd_ps(n3, _mm256_set1_ps(0x1.05C610p-32f), t3);
-      __m256 u0 = _mm256_fmadd_ps(t0, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      __m256 u1 = _mm256_fmadd_ps(t1, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      __m256 u2 = _mm256_fmadd_ps(t2, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      __m256 u3 = _mm256_fmadd_ps(t3, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      u0 = _mm256_fmadd_ps(u0, t0, _mm256_set1_ps(1.0f));
-      u1 = _mm256_fmadd_ps(u1, t1, _mm256_set1_ps(1.0f));
-      u2 = _mm256_fmadd_ps(u2, t2, _mm256_set1_ps(1.0f));
-      u3 = _mm256_fmadd_ps(u3, t3, _mm256_set1_ps(1.0f));
-      u0 = _mm256_fmadd_ps(u0, t0, _mm256_permutevar8x32_ps(residuals, index0));
-      u1 = _mm256_fmadd_ps(u1, t1, _mm256_permutevar8x32_ps(residuals, index1));
-      u2 = _mm256_fmadd_ps(u2, t2, _mm256_permutevar8x32_ps(residuals, index2));
-      u3 = _mm256_fmadd_ps(u3, t3, _mm256_permutevar8x32_ps(residuals, index3));
-      const __m256 s0 = _mm256_castsi256_ps(
-          _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(biased0), 20),
-                           _mm256_castps_si256(_mm256_permutevar8x32_ps(mantissas, index0))));
-      const __m256 s1 = _mm256_castsi256_ps(
-          _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(biased1), 20),
-                           _mm256_castps_si256(_mm256_permutevar8x32_ps(mantissas, index1))));
-      const __m256 s2 = _mm256_castsi256_ps(
-          _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(biased2), 20),
-                           _mm256_castps_si256(_mm256_permutevar8x32_ps(mantissas, index2))));
-      const __m256 s3 = _mm256_castsi256_ps(
-          _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(biased3), 20),
-                           _mm256_castps_si256(_mm256_permutevar8x32_ps(mantissas, index3))));
-      const __m256 e0 = _mm256_fmadd_ps(s0, u0, s0);
-      const __m256 e1 = _mm256_fmadd_ps(s1, u1, s1);
-      const __m256 e2 = _mm256_fmadd_ps(s2, u2, s2);
-      const __m256 e3 = _mm256_fmadd_ps(s3, u3, s3);
-      _mm256_storeu_ps(y + i + 0, e0);
-      _mm256_storeu_ps(y + i + 8, e1);
-      _mm256_storeu_ps(y + i + 16, e2);
-      _mm256_storeu_ps(y + i + 24, e3);
-      add_compensated(&block_hi[0][0], &block_lo[0][0], _mm256_add_ps(e0, e2));
-      add_compensated(&block_hi[0][1], &block_lo[0][1], _mm256_add_ps(e1, e3));
-    }
-    {
-      const __m256 x0 = _mm256_loadu_ps(x + i + 1024);
-      const __m256 x1 = _mm256_loadu_ps(x + i + 1032);
-      const __m256 x2 = _mm256_loadu_ps(x + i + 1040);
-      const __m256 x3 = _mm256_loadu_ps(x + i + 1048);
-      if constexpr (kLooksAhead) {
-        max[1][0] = _mm256_max_ps(max[1][0], _mm256_loadu_ps(x + i + 3072));
-        max[1][1] = _mm256_max_ps(max[1][1], _mm256_loadu_ps(x + i + 3080));
-        max[1][0] = _mm256_max_ps(max[1][0], _mm256_loadu_ps(x + i + 3088));
-        max[1][1] = _mm256_max_ps(max[1][1], _mm256_loadu_ps(x + i + 3096));
-      }
-
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
-      const __m256 clamped0 = _mm256_max_ps(lower, x0);
-      const __m256 clamped1 = _mm256_max_ps(lower, x1);
-      const __m256 clamped2 = _mm256_max_ps(lower, x2);
-      const __m256 clamped3 = _mm256_max_ps(lower, x3);
-      const __m256 biased0 = _mm256_fmadd_ps(clamped0, _mm256_set1_ps(8.0f * smx_log2e), bias);
-      const __m256 biased1 = _mm256_fmadd_ps(clamped1, _mm256_set1_ps(8.0f * smx_log2e), bias);
-      const __m256 biased2 = _mm256_fmadd_ps(clamped2, _mm256_set1_ps(8.0f * smx_log2e), bias);
-      const __m256 biased3 = _mm256_fmadd_ps(clamped3, _mm256_set1_ps(8.0f * smx_log2e), bias);
-      const __m256 n0 = _mm256_sub_ps(biased0, bias);
-      const __m256 n1 = _mm256_sub_ps(biased1, bias);
-      const __m256 n2 = _mm256_sub_ps(biased2, bias);
-      const __m256 n3 = _mm256_sub_ps(biased3, bias);
-      const __m256i index0 = _mm256_castps_si256(biased0);
-      const __m256i index1 = _mm256_castps_si256(biased1);
-      const __m256i index2 = _mm256_castps_si256(biased2);
-      const __m256i index3 = _mm256_castps_si256(biased3);
-      __m256 t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(-0x1.62E430p-4f), clamped0);
-      __m256 t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(-0x1.62E430p-4f), clamped1);
-      __m256 t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(-0x1.62E430p-4f), clamped2);
-      __m256 t3 = _mm256_fmadd_ps(n3, _mm256_set1_ps(-0x1.62E430p-4f), clamped3);
-      t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(0x1.05C610p-32f), t0);
-      t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(0x1.05C610p-32f), t1);
-      t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(0x1.05C610p-32f), t2);
-      t3 = _mm256_fmadd_ps(n3, _mm256_set1_ps(0x1.05C610p-32f), t3);
-      __m256 u0 = _mm256_fmadd_ps(t0, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      __m256 u1 = _mm256_fmadd_ps(t1, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      __m256 u2 = _mm256_fmadd_ps(t2, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      __m256 u3 = _mm256_fmadd_ps(t3, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      u0 = _mm256_fmadd_ps(u0, t0, _mm256_set1_ps(1.0f));
-      u1 = _mm256_fmadd_ps(u1, t1, _mm256_set1_ps(1.0f));
-      u2 = _mm256_fmadd_ps(u2, t2, _mm256_set1_ps(1.0f));
-      u3 = _mm256_fmadd_ps(u3, t3, _mm256_set1_ps(1.0f));
-      u0 = _mm256_fmadd_ps(u0, t0, _mm256_permutevar8x32_ps(residuals, index0));
-      u1 = _mm256_fmadd_ps(u1, t1, _mm256_permutevar8x32_ps(residuals, index1));
-      u2 = _mm256_fmadd_ps(u2, t2, _mm256_permutevar8x32_ps(residuals, index2));
-      u3 = _mm256_fmadd_ps(u3, t3, _mm256_permutevar8x32_ps(residuals, index3));
-      const __m256 s0 = _mm256_castsi256_ps(
-          _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(biased0), 20),
-                           _mm256_castps_si256(_mm256_permutevar8x32_ps(mantissas, index0))));
-      const __m256 s1 = _mm256_castsi256_ps(
-          _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(biased1), 20),
-                           _mm256_castps_si256(_mm256_permutevar8x32_ps(mantissas, index1))));
-      const __m256 s2 = _mm256_castsi256_ps(
-          _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(biased2), 20),
-                           _mm256_castps_si256(_mm256_permutevar8x32_ps(mantissas, index2))));
-      const __m256 s3 = _mm256_castsi256_ps(
-          _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(biased3), 20),
-                           _mm256_castps_si256(_mm256_permutevar8x32_ps(mantissas, index3))));
-      const __m256 e0 = _mm256_fmadd_ps(s0, u0, s0);
-      const __m256 e1 = _mm256_fmadd_ps(s1, u1, s1);
-      const __m256 e2 = _mm256_fmadd_ps(s2, u2, s2);
-      const __m256 e3 = _mm256_fmadd_ps(s3, u3, s3);
-      _mm256_storeu_ps(y + i + 1024, e0);
-      _mm256_storeu_ps(y + i + 1032, e1);
-      _mm256_storeu_ps(y + i + 1040, e2);
-      _mm256_storeu_ps(y + i + 1048, e3);
-      add_compensated(&block_hi[1][0], &block_lo[1][0], _mm256_add_ps(e0, e2));
-      add_compensated(&block_hi[1][1], &block_lo[1][1], _mm256_add_ps(e1, e3));
-    }
-  }
-  take_off(&block_hi[0][0], &block_lo[0][0], anchor[0]);
-  add_pair(&hi[0], &lo[0], block_hi[0][0], block_lo[0][0]);
-  take_off(&block_hi[0][1], &block_lo[0][1], anchor[0]);
-  add_pair(&hi[1], &lo[1], block_hi[0][1], block_lo[0][1]);
-  take_off(&block_hi[1][0], &block_lo[1][0], anchor[1]);
-  add_pair(&hi[0], &lo[0], block_hi[1][0], block_lo[1][0]);
-  take_off(&block_hi[1][1], &block_lo[1][1], anchor[1]);
-  add_pair(&hi[1], &lo[1], block_hi[1][1], block_lo[1][1]);
-  if constexpr (kLooksAhead) {
-    maxima[0] = avx2_reduce_max(_mm256_max_ps(max[0][0], max[0][1]));
-    maxima[1] = avx2_reduce_max(_mm256_max_ps(max[1][0], max[1][1]));
-  }
-}
-
-extern "C" void smx_f32_raddstoreextexp_ukernel__avx2_u64_acc2(size_t n, const float* x, float* y,
-                                                               struct smx_f32_extended* sum) {
-  __m256 hi[2] = {_mm256_setzero_ps(), _mm256_setzero_ps()};
-  __m256 lo[2] = {_mm256_setzero_ps(), _mm256_setzero_ps()};
-  struct smx_f32_reference reference;
-  smx_f32_reference_init(&reference);
-  sum->max = -INFINITY;
-  // In place, a tile out of range is left as it is, and the reference is that of the tile's maximum: none can turn out too low.
-  if (x == y) {
-    sum->max = maximum(n, x);
-    if (!smx_is_in_range(sum->max)) return smx_f32_extended_refuse(sum);
-    smx_f32_reference_move(&reference, sum->max);
-  }
-  float maxima[2];
-  bool has_maxima = false;
-  for (; n >= 2048; n -= 2048) {
-    int32_t anchors[2];
-    for (int b = 0; b < 2; b++) {
-      const float max = has_maxima ? maxima[b] : maximum(1024, x + b * 1024);
-      sum->max = max > sum->max ? max : sum->max;
-      if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
-      anchors[b] = reference.anchor;
-    }
-    has_maxima = n >= 4096;
-    if (has_maxima) {
-      add_blocks_u64_acc2<true>(x, y, &reference, anchors, hi, lo, maxima);
-    } else {
-      add_blocks_u64_acc2<false>(x, y, &reference, anchors, hi, lo, maxima);
-    }
-    x += 2048;
-    y += 2048;
-  }
-  while (n > 0) {
-    const size_t block = n < 1024 ? n : 1024;
-    const float max = maximum(block, x);
-    sum->max = max > sum->max ? max : sum->max;
-    if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
-    add_block_u32(block, x, y, &reference, hi, lo);
-    x += block;
-    y += block;
-    n -= block;
-  }
-  fold(hi, lo, sum);
-  sum->reference = reference.exponent;
-}
-
-// Adds 1 whole block to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow.
-template <bool kLooksAhead>
-static inline void add_blocks_u32(const float* x, float* y, const struct smx_f32_reference* reference,
-                                  const int32_t* anchors, __m256* hi, __m256* lo,
-                                  [[maybe_unused]] float* maxima) {
-  const __m256 lower = _mm256_set1_ps(smx_lower_bound(SMX_BIAS - reference->exponent));
-  const __m256 bias = _mm256_set1_ps(smx_rounding_bias(SMX_BIAS - reference->exponent));
-  const __m256 mantissas = _mm256_loadu_ps((const float*)smx_exp2_mantissas);
-  const __m256 residuals = _mm256_loadu_ps((const float*)smx_exp2_residuals);
-  __m256 anchor[1], max[1][2];
-  for (int b = 0; b < 1; b++) {
-    anchor[b] = _mm256_set1_ps(smx_f32_anchor(reference, anchors[b], 1024));
-    max[b][0] = max[b][1] = _mm256_set1_ps(-INFINITY);
-  }
-  __m256 block_hi[1][2] = {
-      {anchor[0], anchor[0]},
-  };
-  __m256 block_lo[1][2] = {
-      {_mm256_setzero_ps(), _mm256_setzero_ps()},
-  };
-  for (size_t i = 0; i < 1024; i += 32) {
-    const __m256 x0 = _mm256_loadu_ps(x + i + 0);
-    const __m256 x1 = _mm256_loadu_ps(x + i + 8);
-    const __m256 x2 = _mm256_loadu_ps(x + i + 16);
-    const __m256 x3 = _mm256_loadu_ps(x + i + 24);
-    if constexpr (kLooksAhead) {
-      max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 1024));
-      max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 1032));
-      max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 1040));
-      max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 1048));
-    }
-
-    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
-    const __m256 clamped0 = _mm256_max_ps(lower, x0);
-    const __m256 clamped1 = _mm256_max_ps(lower, x1);
-    const __m256 clamped2 = _mm256_max_ps(lower, x2);
-    const __m256 clamped3 = _mm256_max_ps(lower, x3);
-    const __m256 biased0 = _mm256_fmadd_ps(clamped0, _mm256_set1_ps(8.0f * smx_log2e), bias);
-    const __m256 biased1 = _mm256_fmadd_ps(clamped1, _mm256_set1_ps(8.0f * smx_log2e), bias);
-    const __m256 biased2 = _mm256_fmadd_ps(clamped2, _mm256_set1_ps(8.0f * smx_log2e), bias);
-    const __m256 biased3 = _mm256_fmadd_ps(clamped3, _mm256_set1_ps(8.0f * smx_log2e), bias);
-    const __m256 n0 = _mm256_sub_ps(biased0, bias);
-    const __m256 n1 = _mm256_sub_ps(biased1, bias);
-    const __m256 n2 = _mm256_sub_ps(biased2, bias);
-    const __m256 n3 = _mm256_sub_ps(biased3, bias);
-    const __m256i index0 = _mm256_castps_si256(biased0);
-    const __m256i index1 = _mm256_castps_si256(biased1);
-    const __m256i index2 = _mm256_castps_si256(biased2);
-    const __m256i index3 = _mm256_castps_si256(biased3);
-    __m256 t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(-0x1.62E430p-4f), clamped0);
-    __m256 t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(-0x1.62E430p-4f), clamped1);
-    __m256 t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(-0x1.62E430p-4f), clamped2);
-    __m256 t3 = _mm256_fmadd_ps(n3, _mm256_set1_ps(-0x1.62E430p-4f), clamped3);
-    t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(0x1.05C610p-32f), t0);
-    t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(0x1.05C610p-32f), t1);
-    t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(0x1.05C610p-32f), t2);
-    t3 = _mm256_fmadd_ps(n3, _mm256_set1_ps(0x1.05C610p-32f), t3);
-    __m256 u0 = _mm256_fmadd_ps(t0, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-    __m256 u1 = _mm256_fmadd_ps(t1, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-    __m256 u2 = _mm256_fmadd_ps(t2, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-    __m256 u3 = _mm256_fmadd_ps(t3, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-    u0 = _mm256_fmadd_ps(u0, t0, _mm256_set1_ps(1.0f));
-    u1 = _mm256_fmadd_ps(u1, t1, _mm256_set1_ps(1.0f));
-    u2 = _mm256_fmadd_ps(u2, t2, _mm256_set1_ps(1.0f));
-    u3 = _mm256_fmadd_ps(u3, t3, _mm256_set1_ps(1.0f));
-    u0 = _mm256_fmadd_ps(u0, t0, _mm256_permutevar8x32_ps(residuals, index0));
-    u1 = _mm256_fmadd_ps(u1, t1, _mm256_permutevar8x32_ps(residuals, index1));
-    u2 = _mm256_fmadd_ps(u2, t2, _mm256_permutevar8x32_ps(residuals, index2));
-    u3 = _mm256_fmadd_ps(u3, t3, _mm256_permutevar8x32_ps(residuals, index3));
-    const __m256 s0 = _mm256_castsi256_ps(
-        _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(biased0), 20),
-                         _mm256_castps_si256(_mm256_permutevar8x32_ps(mantissas, index0))));
-    const __m256 s1 = _mm256_castsi256_ps(
-        _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(biased1), 20),
-                         _mm256_castps_si256(_mm256_permutevar8x32_ps(mantissas, index1))));
-    const __m256 s2 = _mm256_castsi256_ps(
-        _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(biased2), 20),
-                         _mm256_castps_si256(_mm256_permutevar8x32_ps(mantissas, index2))));
-    const __m256 s3 = _mm256_castsi256_ps(
-        _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(biased3), 20),
-                         _mm256_castps_si256(_mm256_permutevar8x32_ps(mantissas, index3))));
-    const __m256 e0 = _mm256_fmadd_ps(s0, u0, s0);
-    const __m256 e1 = _mm256_fmadd_ps(s1, u1, s1);
-    const __m256 e2 = _mm256_fmadd_ps(s2, u2, s2);
-    const __m256 e3 = _mm256_fmadd_ps(s3, u3, s3);
-    _mm256_storeu_ps(y + i + 0, e0);
-    _mm256_storeu_ps(y + i + 8, e1);
-    _mm256_storeu_ps(y + i + 16, e2);
-    _mm256_storeu_ps(y + i + 24, e3);
-    add_compensated(&block_hi[0][0], &block_lo[0][0], _mm256_add_ps(e0, e2));
-    add_compensated(&block_hi[0][1], &block_lo[0][1], _mm256_add_ps(e1, e3));
-  }
-  take_off(&block_hi[0][0], &block_lo[0][0], anchor[0]);
-  add_pair(&hi[0], &lo[0], block_hi[0][0], block_lo[0][0]);
-  take_off(&block_hi[0][1], &block_lo[0][1], anchor[0]);
-  add_pair(&hi[1], &lo[1], block_hi[0][1], block_lo[0][1]);
-  if constexpr (kLooksAhead) {
-    maxima[0] = avx2_reduce_max(_mm256_max_ps(max[0][0], max[0][1]));
-  }
-}
-
-extern "C" void smx_f32_raddstoreextexp_ukernel__avx2_u32(size_t n, const float* x, float* y,
-                                                          struct smx_f32_extended* sum) {
-  __m256 hi[2] = {_mm256_setzero_ps(), _mm256_setzero_ps()};
-  __m256 lo[2] = {_mm256_setzero_ps(), _mm256_setzero_ps()};
-  struct smx_f32_reference reference;
-  smx_f32_reference_init(&reference);
-  sum->max = -INFINITY;
-  // In place, a tile out of range is left as it is, and the reference is that of the tile's maximum: none can turn out too low.
-  if (x == y) {
-    sum->max = maximum(n, x);
-    if (!smx_is_in_range(sum->max)) return smx_f32_extended_refuse(sum);
-    smx_f32_reference_move(&reference, sum->max);
-  }
-  float maxima[1];
-  bool has_maxima = false;
-  for (; n >= 1024; n -= 1024) {
-    int32_t anchors[1];
-    for (int b = 0; b < 1; b++) {
-      const float max = has_maxima ? maxima[b] : maximum(1024, x + b * 1024);
-      sum->max = max > sum->max ? max : sum->max;
-      if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
-      anchors[b] = reference.anchor;
-    }
-    has_maxima = n >= 2048;
-    if (has_maxima) {
-      add_blocks_u32<true>(x, y, &reference, anchors, hi, lo, maxima);
-    } else {
-      add_blocks_u32<false>(x, y, &reference, anchors, hi, lo, maxima);
-    }
-    x += 1024;
-    y += 1024;
-  }
-  while (n > 0) {
-    const size_t block = n < 1024 ? n : 1024;
-    const float max = maximum(block, x);
-    sum->max = max > sum->max ? max : sum->max;
-    if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
-    add_block_u32(block, x, y, &reference, hi, lo);
-    x += block;
-    y += block;
-    n -= block;
-  }
-  fold(hi, lo, sum);
-  sum->reference = reference.exponent;
-}
-
 // Adds 1 whole block to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow.
 template <bool kLooksAhead>
 static inline void add_blocks_u64(const float* x, float* y, const struct smx_f32_reference* reference,
@@ -1672,6 +1291,155 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__avx2_u64(size_t n, const float*
     sum->max = max > sum->max ? max : sum->max;
     if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
     add_block_u64(block, x, y, &reference, hi, lo);
+    x += block;
+    y += block;
+    n -= block;
+  }
+  fold(hi, lo, sum);
+  sum->reference = reference.exponent;
+}
+
+// Adds 1 whole block to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow.
+template <bool kLooksAhead>
+static inline void add_blocks_u32(const float* x, float* y, const struct smx_f32_reference* reference,
+                                  const int32_t* anchors, __m256* hi, __m256* lo,
+                                  [[maybe_unused]] float* maxima) {
+  const __m256 lower = _mm256_set1_ps(smx_lower_bound(SMX_BIAS - reference->exponent));
+  const __m256 bias = _mm256_set1_ps(smx_rounding_bias(SMX_BIAS - reference->exponent));
+  const __m256 mantissas = _mm256_loadu_ps((const float*)smx_exp2_mantissas);
+  const __m256 residuals = _mm256_loadu_ps((const float*)smx_exp2_residuals);
+  __m256 anchor[1], max[1][2];
+  for (int b = 0; b < 1; b++) {
+    anchor[b] = _mm256_set1_ps(smx_f32_anchor(reference, anchors[b], 1024));
+    max[b][0] = max[b][1] = _mm256_set1_ps(-INFINITY);
+  }
+  __m256 block_hi[1][2] = {
+      {anchor[0], anchor[0]},
+  };
+  __m256 block_lo[1][2] = {
+      {_mm256_setzero_ps(), _mm256_setzero_ps()},
+  };
+  for (size_t i = 0; i < 1024; i += 32) {
+    const __m256 x0 = _mm256_loadu_ps(x + i + 0);
+    const __m256 x1 = _mm256_loadu_ps(x + i + 8);
+    const __m256 x2 = _mm256_loadu_ps(x + i + 16);
+    const __m256 x3 = _mm256_loadu_ps(x + i + 24);
+    if constexpr (kLooksAhead) {
+      max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 1024));
+      max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 1032));
+      max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 1040));
+      max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 1048));
+    }
+
+    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    const __m256 clamped0 = _mm256_max_ps(lower, x0);
+    const __m256 clamped1 = _mm256_max_ps(lower, x1);
+    const __m256 clamped2 = _mm256_max_ps(lower, x2);
+    const __m256 clamped3 = _mm256_max_ps(lower, x3);
+    const __m256 biased0 = _mm256_fmadd_ps(clamped0, _mm256_set1_ps(8.0f * smx_log2e), bias);
+    const __m256 biased1 = _mm256_fmadd_ps(clamped1, _mm256_set1_ps(8.0f * smx_log2e), bias);
+    const __m256 biased2 = _mm256_fmadd_ps(clamped2, _mm256_set1_ps(8.0f * smx_log2e), bias);
+    const __m256 biased3 = _mm256_fmadd_ps(clamped3, _mm256_set1_ps(8.0f * smx_log2e), bias);
+    const __m256 n0 = _mm256_sub_ps(biased0, bias);
+    const __m256 n1 = _mm256_sub_ps(biased1, bias);
+    const __m256 n2 = _mm256_sub_ps(biased2, bias);
+    const __m256 n3 = _mm256_sub_ps(biased3, bias);
+    const __m256i index0 = _mm256_castps_si256(biased0);
+    const __m256i index1 = _mm256_castps_si256(biased1);
+    const __m256i index2 = _mm256_castps_si256(biased2);
+    const __m256i index3 = _mm256_castps_si256(biased3);
+    __m256 t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(-0x1.62E430p-4f), clamped0);
+    __m256 t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(-0x1.62E430p-4f), clamped1);
+    __m256 t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(-0x1.62E430p-4f), clamped2);
+    __m256 t3 = _mm256_fmadd_ps(n3, _mm256_set1_ps(-0x1.62E430p-4f), clamped3);
+    t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(0x1.05C610p-32f), t0);
+    t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(0x1.05C610p-32f), t1);
+    t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(0x1.05C610p-32f), t2);
+    t3 = _mm256_fmadd_ps(n3, _mm256_set1_ps(0x1.05C610p-32f), t3);
+    __m256 u0 = _mm256_fmadd_ps(t0, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
+    __m256 u1 = _mm256_fmadd_ps(t1, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
+    __m256 u2 = _mm256_fmadd_ps(t2, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
+    __m256 u3 = _mm256_fmadd_ps(t3, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
+    u0 = _mm256_fmadd_ps(u0, t0, _mm256_set1_ps(1.0f));
+    u1 = _mm256_fmadd_ps(u1, t1, _mm256_set1_ps(1.0f));
+    u2 = _mm256_fmadd_ps(u2, t2, _mm256_set1_ps(1.0f));
+    u3 = _mm256_fmadd_ps(u3, t3, _mm256_set1_ps(1.0f));
+    u0 = _mm256_fmadd_ps(u0, t0, _mm256_permutevar8x32_ps(residuals, index0));
+    u1 = _mm256_fmadd_ps(u1, t1, _mm256_permutevar8x32_ps(residuals, index1));
+    u2 = _mm256_fmadd_ps(u2, t2, _mm256_permutevar8x32_ps(residuals, index2));
+    u3 = _mm256_fmadd_ps(u3, t3, _mm256_permutevar8x32_ps(residuals, index3));
+    const __m256 s0 = _mm256_castsi256_ps(
+        _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(biased0), 20),
+                         _mm256_castps_si256(_mm256_permutevar8x32_ps(mantissas, index0))));
+    const __m256 s1 = _mm256_castsi256_ps(
+        _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(biased1), 20),
+                         _mm256_castps_si256(_mm256_permutevar8x32_ps(mantissas, index1))));
+    const __m256 s2 = _mm256_castsi256_ps(
+        _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(biased2), 20),
+                         _mm256_castps_si256(_mm256_permutevar8x32_ps(mantissas, index2))));
+    const __m256 s3 = _mm256_castsi256_ps(
+        _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(biased3), 20),
+                         _mm256_castps_si256(_mm256_permutevar8x32_ps(mantissas, index3))));
+    const __m256 e0 = _mm256_fmadd_ps(s0, u0, s0);
+    const __m256 e1 = _mm256_fmadd_ps(s1, u1, s1);
+    const __m256 e2 = _mm256_fmadd_ps(s2, u2, s2);
+    const __m256 e3 = _mm256_fmadd_ps(s3, u3, s3);
+    _mm256_storeu_ps(y + i + 0, e0);
+    _mm256_storeu_ps(y + i + 8, e1);
+    _mm256_storeu_ps(y + i + 16, e2);
+    _mm256_storeu_ps(y + i + 24, e3);
+    add_compensated(&block_hi[0][0], &block_lo[0][0], _mm256_add_ps(e0, e2));
+    add_compensated(&block_hi[0][1], &block_lo[0][1], _mm256_add_ps(e1, e3));
+  }
+  take_off(&block_hi[0][0], &block_lo[0][0], anchor[0]);
+  add_pair(&hi[0], &lo[0], block_hi[0][0], block_lo[0][0]);
+  take_off(&block_hi[0][1], &block_lo[0][1], anchor[0]);
+  add_pair(&hi[1], &lo[1], block_hi[0][1], block_lo[0][1]);
+  if constexpr (kLooksAhead) {
+    maxima[0] = avx2_reduce_max(_mm256_max_ps(max[0][0], max[0][1]));
+  }
+}
+
+extern "C" void smx_f32_raddstoreextexp_ukernel__avx2_u32(size_t n, const float* x, float* y,
+                                                          struct smx_f32_extended* sum) {
+  __m256 hi[2] = {_mm256_setzero_ps(), _mm256_setzero_ps()};
+  __m256 lo[2] = {_mm256_setzero_ps(), _mm256_setzero_ps()};
+  struct smx_f32_reference reference;
+  smx_f32_reference_init(&reference);
+  sum->max = -INFINITY;
+  // In place, a tile out of range is left as it is, and the reference is that of the tile's maximum: none can turn out too low.
+  if (x == y) {
+    sum->max = maximum(n, x);
+    if (!smx_is_in_range(sum->max)) return smx_f32_extended_refuse(sum);
+    smx_f32_reference_move(&reference, sum->max);
+  }
+  float maxima[1];
+  bool has_maxima = false;
+  for (; n >= 1024; n -= 1024) {
+    int32_t anchors[1];
+    for (int b = 0; b < 1; b++) {
+      const float max = has_maxima ? maxima[b] : maximum(1024, x + b * 1024);
+      sum->max = max > sum->max ? max : sum->max;
+      if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
+      anchors[b] = reference.anchor;
+    }
+    has_maxima = n >= 2048;
+    if (has_maxima) {
+      add_blocks_u32<true>(x, y, &reference, anchors, hi, lo, maxima);
+    } else {
+      add_blocks_u32<false>(x, y, &reference, anchors, hi, lo, maxima);
+    }
+    x += 1024;
+    y += 1024;
+  }
+  while (n > 0) {
+    const size_t block = n < 1024 ? n : 1024;
+    const float max = maximum(block, x);
+    sum->max = max > sum->max ? max : sum->max;
+    if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
+    add_block_u32(block, x, y, &reference, hi, lo);
     x += block;
     y += block;
     n -= block;
@@ -2045,6 +1813,238 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__avx2_u128(size_t n, const float
     sum->max = max > sum->max ? max : sum->max;
     if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
     add_block_u128(block, x, y, &reference, hi, lo);
+    x += block;
+    y += block;
+    n -= block;
+  }
+  fold(hi, lo, sum);
+  sum->reference = reference.exponent;
+}
+
+// Adds 2 whole blocks, walked together, to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow.
+template <bool kLooksAhead>
+static inline void add_blocks_u64_acc2(const float* x, float* y, const struct smx_f32_reference* reference,
+                                       const int32_t* anchors, __m256* hi, __m256* lo,
+                                       [[maybe_unused]] float* maxima) {
+  const __m256 lower = _mm256_set1_ps(smx_lower_bound(SMX_BIAS - reference->exponent));
+  const __m256 bias = _mm256_set1_ps(smx_rounding_bias(SMX_BIAS - reference->exponent));
+  const __m256 mantissas = _mm256_loadu_ps((const float*)smx_exp2_mantissas);
+  const __m256 residuals = _mm256_loadu_ps((const float*)smx_exp2_residuals);
+  __m256 anchor[2], max[2][2];
+  for (int b = 0; b < 2; b++) {
+    anchor[b] = _mm256_set1_ps(smx_f32_anchor(reference, anchors[b], 1024));
+    max[b][0] = max[b][1] = _mm256_set1_ps(-INFINITY);
+  }
+  __m256 block_hi[2][2] = {
+      {anchor[0], anchor[0]},
+      {anchor[1], anchor[1]},
+  };
+  __m256 block_lo[2][2] = {
+      {_mm256_setzero_ps(), _mm256_setzero_ps()},
+      {_mm256_setzero_ps(), _mm256_setzero_ps()},
+  };
+  for (size_t i = 0; i < 1024; i += 32) {
+    {
+      const __m256 x0 = _mm256_loadu_ps(x + i + 0);
+      const __m256 x1 = _mm256_loadu_ps(x + i + 8);
+      const __m256 x2 = _mm256_loadu_ps(x + i + 16);
+      const __m256 x3 = _mm256_loadu_ps(x + i + 24);
+      if constexpr (kLooksAhead) {
+        max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 2048));
+        max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 2056));
+        max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 2064));
+        max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 2072));
+      }
+
+      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      const __m256 clamped0 = _mm256_max_ps(lower, x0);
+      const __m256 clamped1 = _mm256_max_ps(lower, x1);
+      const __m256 clamped2 = _mm256_max_ps(lower, x2);
+      const __m256 clamped3 = _mm256_max_ps(lower, x3);
+      const __m256 biased0 = _mm256_fmadd_ps(clamped0, _mm256_set1_ps(8.0f * smx_log2e), bias);
+      const __m256 biased1 = _mm256_fmadd_ps(clamped1, _mm256_set1_ps(8.0f * smx_log2e), bias);
+      const __m256 biased2 = _mm256_fmadd_ps(clamped2, _mm256_set1_ps(8.0f * smx_log2e), bias);
+      const __m256 biased3 = _mm256_fmadd_ps(clamped3, _mm256_set1_ps(8.0f * smx_log2e), bias);
+      const __m256 n0 = _mm256_sub_ps(biased0, bias);
+      const __m256 n1 = _mm256_sub_ps(biased1, bias);
+      const __m256 n2 = _mm256_sub_ps(biased2, bias);
+      const __m256 n3 = _mm256_sub_ps(biased3, bias);
+      const __m256i index0 = _mm256_castps_si256(biased0);
+      const __m256i index1 = _mm256_castps_si256(biased1);
+      const __m256i index2 = _mm256_castps_si256(biased2);
+      const __m256i index3 = _mm256_castps_si256(biased3);
+      __m256 t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(-0x1.62E430p-4f), clamped0);
+      __m256 t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(-0x1.62E430p-4f), clamped1);
+      __m256 t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(-0x1.62E430p-4f), clamped2);
+      __m256 t3 = _mm256_fmadd_ps(n3, _mm256_set1_ps(-0x1.62E430p-4f), clamped3);
+      t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(0x1.05C610p-32f), t0);
+      t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(0x1.05C610p-32f), t1);
+      t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(0x1.05C610p-32f), t2);
+      t3 = _mm256_fmadd_ps(n3, _mm256_set1_ps(0x1.05C610p-32f), t3);
+      __m256 u0 = _mm256_fmadd_ps(t0, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
+      __m256 u1 = _mm256_fmadd_ps(t1, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
+      __m256 u2 = _mm256_fmadd_ps(t2, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
+      __m256 u3 = _mm256_fmadd_ps(t3, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
+      u0 = _mm256_fmadd_ps(u0, t0, _mm256_set1_ps(1.0f));
+      u1 = _mm256_fmadd_ps(u1, t1, _mm256_set1_ps(1.0f));
+      u2 = _mm256_fmadd_ps(u2, t2, _mm256_set1_ps(1.0f));
+      u3 = _mm256_fmadd_ps(u3, t3, _mm256_set1_ps(1.0f));
+      u0 = _mm256_fmadd_ps(u0, t0, _mm256_permutevar8x32_ps(residuals, index0));
+      u1 = _mm256_fmadd_ps(u1, t1, _mm256_permutevar8x32_ps(residuals, index1));
+      u2 = _mm256_fmadd_ps(u2, t2, _mm256_permutevar8x32_ps(residuals, index2));
+      u3 = _mm256_fmadd_ps(u3, t3, _mm256_permutevar8x32_ps(residuals, index3));
+      const __m256 s0 = _mm256_castsi256_ps(
+          _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(biased0), 20),
+                           _mm256_castps_si256(_mm256_permutevar8x32_ps(mantissas, index0))));
+      const __m256 s1 = _mm256_castsi256_ps(
+          _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(biased1), 20),
+                           _mm256_castps_si256(_mm256_permutevar8x32_ps(mantissas, index1))));
+      const __m256 s2 = _mm256_castsi256_ps(
+          _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(biased2), 20),
+                           _mm256_castps_si256(_mm256_permutevar8x32_ps(mantissas, index2))));
+      const __m256 s3 = _mm256_castsi256_ps(
+          _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(biased3), 20),
+                           _mm256_castps_si256(_mm256_permutevar8x32_ps(mantissas, index3))));
+      const __m256 e0 = _mm256_fmadd_ps(s0, u0, s0);
+      const __m256 e1 = _mm256_fmadd_ps(s1, u1, s1);
+      const __m256 e2 = _mm256_fmadd_ps(s2, u2, s2);
+      const __m256 e3 = _mm256_fmadd_ps(s3, u3, s3);
+      _mm256_storeu_ps(y + i + 0, e0);
+      _mm256_storeu_ps(y + i + 8, e1);
+      _mm256_storeu_ps(y + i + 16, e2);
+      _mm256_storeu_ps(y + i + 24, e3);
+      add_compensated(&block_hi[0][0], &block_lo[0][0], _mm256_add_ps(e0, e2));
+      add_compensated(&block_hi[0][1], &block_lo[0][1], _mm256_add_ps(e1, e3));
+    }
+    {
+      const __m256 x0 = _mm256_loadu_ps(x + i + 1024);
+      const __m256 x1 = _mm256_loadu_ps(x + i + 1032);
+      const __m256 x2 = _mm256_loadu_ps(x + i + 1040);
+      const __m256 x3 = _mm256_loadu_ps(x + i + 1048);
+      if constexpr (kLooksAhead) {
+        max[1][0] = _mm256_max_ps(max[1][0], _mm256_loadu_ps(x + i + 3072));
+        max[1][1] = _mm256_max_ps(max[1][1], _mm256_loadu_ps(x + i + 3080));
+        max[1][0] = _mm256_max_ps(max[1][0], _mm256_loadu_ps(x + i + 3088));
+        max[1][1] = _mm256_max_ps(max[1][1], _mm256_loadu_ps(x + i + 3096));
+      }
+
+      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      const __m256 clamped0 = _mm256_max_ps(lower, x0);
+      const __m256 clamped1 = _mm256_max_ps(lower, x1);
+      const __m256 clamped2 = _mm256_max_ps(lower, x2);
+      const __m256 clamped3 = _mm256_max_ps(lower, x3);
+      const __m256 biased0 = _mm256_fmadd_ps(clamped0, _mm256_set1_ps(8.0f * smx_log2e), bias);
+      const __m256 biased1 = _mm256_fmadd_ps(clamped1, _mm256_set1_ps(8.0f * smx_log2e), bias);
+      const __m256 biased2 = _mm256_fmadd_ps(clamped2, _mm256_set1_ps(8.0f * smx_log2e), bias);
+      const __m256 biased3 = _mm256_fmadd_ps(clamped3, _mm256_set1_ps(8.0f * smx_log2e), bias);
+      const __m256 n0 = _mm256_sub_ps(biased0, bias);
+      const __m256 n1 = _mm256_sub_ps(biased1, bias);
+      const __m256 n2 = _mm256_sub_ps(biased2, bias);
+      const __m256 n3 = _mm256_sub_ps(biased3, bias);
+      const __m256i index0 = _mm256_castps_si256(biased0);
+      const __m256i index1 = _mm256_castps_si256(biased1);
+      const __m256i index2 = _mm256_castps_si256(biased2);
+      const __m256i index3 = _mm256_castps_si256(biased3);
+      __m256 t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(-0x1.62E430p-4f), clamped0);
+      __m256 t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(-0x1.62E430p-4f), clamped1);
+      __m256 t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(-0x1.62E430p-4f), clamped2);
+      __m256 t3 = _mm256_fmadd_ps(n3, _mm256_set1_ps(-0x1.62E430p-4f), clamped3);
+      t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(0x1.05C610p-32f), t0);
+      t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(0x1.05C610p-32f), t1);
+      t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(0x1.05C610p-32f), t2);
+      t3 = _mm256_fmadd_ps(n3, _mm256_set1_ps(0x1.05C610p-32f), t3);
+      __m256 u0 = _mm256_fmadd_ps(t0, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
+      __m256 u1 = _mm256_fmadd_ps(t1, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
+      __m256 u2 = _mm256_fmadd_ps(t2, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
+      __m256 u3 = _mm256_fmadd_ps(t3, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
+      u0 = _mm256_fmadd_ps(u0, t0, _mm256_set1_ps(1.0f));
+      u1 = _mm256_fmadd_ps(u1, t1, _mm256_set1_ps(1.0f));
+      u2 = _mm256_fmadd_ps(u2, t2, _mm256_set1_ps(1.0f));
+      u3 = _mm256_fmadd_ps(u3, t3, _mm256_set1_ps(1.0f));
+      u0 = _mm256_fmadd_ps(u0, t0, _mm256_permutevar8x32_ps(residuals, index0));
+      u1 = _mm256_fmadd_ps(u1, t1, _mm256_permutevar8x32_ps(residuals, index1));
+      u2 = _mm256_fmadd_ps(u2, t2, _mm256_permutevar8x32_ps(residuals, index2));
+      u3 = _mm256_fmadd_ps(u3, t3, _mm256_permutevar8x32_ps(residuals, index3));
+      const __m256 s0 = _mm256_castsi256_ps(
+          _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(biased0), 20),
+                           _mm256_castps_si256(_mm256_permutevar8x32_ps(mantissas, index0))));
+      const __m256 s1 = _mm256_castsi256_ps(
+          _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(biased1), 20),
+                           _mm256_castps_si256(_mm256_permutevar8x32_ps(mantissas, index1))));
+      const __m256 s2 = _mm256_castsi256_ps(
+          _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(biased2), 20),
+                           _mm256_castps_si256(_mm256_permutevar8x32_ps(mantissas, index2))));
+      const __m256 s3 = _mm256_castsi256_ps(
+          _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(biased3), 20),
+                           _mm256_castps_si256(_mm256_permutevar8x32_ps(mantissas, index3))));
+      const __m256 e0 = _mm256_fmadd_ps(s0, u0, s0);
+      const __m256 e1 = _mm256_fmadd_ps(s1, u1, s1);
+      const __m256 e2 = _mm256_fmadd_ps(s2, u2, s2);
+      const __m256 e3 = _mm256_fmadd_ps(s3, u3, s3);
+      _mm256_storeu_ps(y + i + 1024, e0);
+      _mm256_storeu_ps(y + i + 1032, e1);
+      _mm256_storeu_ps(y + i + 1040, e2);
+      _mm256_storeu_ps(y + i + 1048, e3);
+      add_compensated(&block_hi[1][0], &block_lo[1][0], _mm256_add_ps(e0, e2));
+      add_compensated(&block_hi[1][1], &block_lo[1][1], _mm256_add_ps(e1, e3));
+    }
+  }
+  take_off(&block_hi[0][0], &block_lo[0][0], anchor[0]);
+  add_pair(&hi[0], &lo[0], block_hi[0][0], block_lo[0][0]);
+  take_off(&block_hi[0][1], &block_lo[0][1], anchor[0]);
+  add_pair(&hi[1], &lo[1], block_hi[0][1], block_lo[0][1]);
+  take_off(&block_hi[1][0], &block_lo[1][0], anchor[1]);
+  add_pair(&hi[0], &lo[0], block_hi[1][0], block_lo[1][0]);
+  take_off(&block_hi[1][1], &block_lo[1][1], anchor[1]);
+  add_pair(&hi[1], &lo[1], block_hi[1][1], block_lo[1][1]);
+  if constexpr (kLooksAhead) {
+    maxima[0] = avx2_reduce_max(_mm256_max_ps(max[0][0], max[0][1]));
+    maxima[1] = avx2_reduce_max(_mm256_max_ps(max[1][0], max[1][1]));
+  }
+}
+
+extern "C" void smx_f32_raddstoreextexp_ukernel__avx2_u64_acc2(size_t n, const float* x, float* y,
+                                                               struct smx_f32_extended* sum) {
+  __m256 hi[2] = {_mm256_setzero_ps(), _mm256_setzero_ps()};
+  __m256 lo[2] = {_mm256_setzero_ps(), _mm256_setzero_ps()};
+  struct smx_f32_reference reference;
+  smx_f32_reference_init(&reference);
+  sum->max = -INFINITY;
+  // In place, a tile out of range is left as it is, and the reference is that of the tile's maximum: none can turn out too low.
+  if (x == y) {
+    sum->max = maximum(n, x);
+    if (!smx_is_in_range(sum->max)) return smx_f32_extended_refuse(sum);
+    smx_f32_reference_move(&reference, sum->max);
+  }
+  float maxima[2];
+  bool has_maxima = false;
+  for (; n >= 2048; n -= 2048) {
+    int32_t anchors[2];
+    for (int b = 0; b < 2; b++) {
+      const float max = has_maxima ? maxima[b] : maximum(1024, x + b * 1024);
+      sum->max = max > sum->max ? max : sum->max;
+      if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
+      anchors[b] = reference.anchor;
+    }
+    has_maxima = n >= 4096;
+    if (has_maxima) {
+      add_blocks_u64_acc2<true>(x, y, &reference, anchors, hi, lo, maxima);
+    } else {
+      add_blocks_u64_acc2<false>(x, y, &reference, anchors, hi, lo, maxima);
+    }
+    x += 2048;
+    y += 2048;
+  }
+  while (n > 0) {
+    const size_t block = n < 1024 ? n : 1024;
+    const float max = maximum(block, x);
+    sum->max = max > sum->max ? max : sum->max;
+    if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
+    add_block_u32(block, x, y, &reference, hi, lo);
     x += block;
     y += block;
     n -= block;

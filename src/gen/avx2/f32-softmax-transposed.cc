@@ -311,18 +311,18 @@ static inline void exponentials_8(size_t n, __m256* e, __m256 lower, __m256 bias
   }
 }
 
-extern "C" void smx_f32_softmax_transposed_ukernel__avx2_u32(size_t rows, size_t n, const float* x,
-                                                             size_t x_stride, float* y, size_t y_stride,
-                                                             size_t* done) {
+extern "C" void smx_f32_softmax_transposed_ukernel__avx2_u256_acc8(size_t rows, size_t n, const float* x,
+                                                                   size_t x_stride, float* y, size_t y_stride,
+                                                                   size_t* done) {
   if (n < 1 || n > 64) __builtin_unreachable();
   const __m256 mantissas = _mm256_loadu_ps((const float*)smx_exp2_mantissas);
   const __m256 residuals = _mm256_loadu_ps((const float*)smx_exp2_residuals);
   *done = 0;
   while (*done < rows) {
-    size_t count = rows - *done < 8 ? rows - *done : 8;
+    size_t count = rows - *done < 64 ? rows - *done : 64;
     size_t groups = (count - 1) / 8 + 1;
-    group<const float> x_groups[1];
-    group<float> y_groups[1];
+    group<const float> x_groups[8];
+    group<float> y_groups[8];
     for (size_t g = 0; g < groups; g++) {
       x_groups[g] = {x + g * 8 * x_stride, x_stride};
       y_groups[g] = {y + g * 8 * y_stride, y_stride};
@@ -337,7 +337,7 @@ extern "C" void smx_f32_softmax_transposed_ukernel__avx2_u32(size_t rows, size_t
     }
 
     // Step by step for all groups, for what is done to one has to wait at each step.
-    __m256 e[1][68], max[1], lower[1], bias[1];
+    __m256 e[8][68], max[8], lower[8], bias[8];
     for (size_t g = 0; g < groups; g++) {
       for (size_t j = 0; j < n; j += 4)
         avx2_load_columns(x_groups[g].rows + j, x_groups[g].stride, (ptrdiff_t)(n - j), e[g] + j);
@@ -364,89 +364,7 @@ extern "C" void smx_f32_softmax_transposed_ukernel__avx2_u32(size_t rows, size_t
       for (size_t j = n; j % 4 != 0; j++) e[g][j] = lower[g];
     }
     for (size_t g = 0; g < groups; g++) exponentials_4(n, e[g], lower[g], bias[g], mantissas, residuals);
-    __m256 hi[1], lo[1];
-    for (size_t g = 0; g < groups; g++) sum_columns(n, e[g], &hi[g], &lo[g]);
-    for (size_t g = 0; g < groups; g++) reciprocals(hi[g], lo[g], &hi[g], &lo[g]);
-    for (size_t g = 0; g < groups; g++) {
-      for (size_t j = 0; j < n; j += 4) {
-        e[g][j + 0] = _mm256_fmadd_ps(e[g][j + 0], hi[g], _mm256_mul_ps(e[g][j + 0], lo[g]));
-        e[g][j + 1] = _mm256_fmadd_ps(e[g][j + 1], hi[g], _mm256_mul_ps(e[g][j + 1], lo[g]));
-        e[g][j + 2] = _mm256_fmadd_ps(e[g][j + 2], hi[g], _mm256_mul_ps(e[g][j + 2], lo[g]));
-        e[g][j + 3] = _mm256_fmadd_ps(e[g][j + 3], hi[g], _mm256_mul_ps(e[g][j + 3], lo[g]));
-        avx2_store_columns(y_groups[g].rows + j, y_groups[g].stride, (ptrdiff_t)(n - j), e[g] + j);
-      }
-    }
-    for (size_t g = 0; g < groups; g++) {
-      if (avx2_all_within(hi[g], _mm256_set1_ps(1.0f))) continue;
-      float row_hi[8];
-      _mm256_storeu_ps(row_hi, hi[g]);
-      for (size_t r = 0; r < 8; r++) {
-        if (row_hi[r] != row_hi[r]) smx_fill_nan(n, y_groups[g].rows + r * y_groups[g].stride);
-      }
-    }
-    for (size_t r = 0; r < rest; r++)
-      memcpy(y + ((groups - 1) * 8 + r) * y_stride, padded[r], n * sizeof(float));
-    *done += count;
-    if (stops) return;
-    x += count * x_stride;
-    y += count * y_stride;
-  }
-}
-
-extern "C" void smx_f32_softmax_transposed_ukernel__avx2_u64(size_t rows, size_t n, const float* x,
-                                                             size_t x_stride, float* y, size_t y_stride,
-                                                             size_t* done) {
-  if (n < 1 || n > 64) __builtin_unreachable();
-  const __m256 mantissas = _mm256_loadu_ps((const float*)smx_exp2_mantissas);
-  const __m256 residuals = _mm256_loadu_ps((const float*)smx_exp2_residuals);
-  *done = 0;
-  while (*done < rows) {
-    size_t count = rows - *done < 8 ? rows - *done : 8;
-    size_t groups = (count - 1) / 8 + 1;
-    group<const float> x_groups[1];
-    group<float> y_groups[1];
-    for (size_t g = 0; g < groups; g++) {
-      x_groups[g] = {x + g * 8 * x_stride, x_stride};
-      y_groups[g] = {y + g * 8 * y_stride, y_stride};
-    }
-    // Rows that do not fill the lanes are copied to where they do.
-    float padded[8][64];
-    if (count % 8 > 0) {
-      memset(padded, 0, sizeof(padded));
-      for (size_t r = 0; r < count % 8; r++)
-        memcpy(padded[r], x_groups[groups - 1].rows + r * x_stride, n * sizeof(float));
-      x_groups[groups - 1] = {padded[0], 64};
-    }
-
-    // Step by step for all groups, for what is done to one has to wait at each step.
-    __m256 e[1][72], max[1], lower[1], bias[1];
-    for (size_t g = 0; g < groups; g++) {
-      for (size_t j = 0; j < n; j += 4)
-        avx2_load_columns(x_groups[g].rows + j, x_groups[g].stride, (ptrdiff_t)(n - j), e[g] + j);
-    }
-    bool stops = false;
-    for (size_t g = 0; g < groups; g++) {
-      max[g] = e[g][0];
-      for (size_t j = 1; j < n; j++) max[g] = _mm256_max_ps(max[g], e[g][j]);
-      if (!(avx2_all_within(max[g], _mm256_set1_ps(smx_range)))) {
-        float maxima[8];
-        _mm256_storeu_ps(maxima, max[g]);
-        count = g * 8 + smx_rows_within_range(count - g * 8, maxima);
-        if (count == 0) return;
-        groups = (count - 1) / 8 + 1;
-        stops = true;
-        break;
-      }
-    }
-    const size_t rest = count % 8;
-    if (rest > 0) y_groups[groups - 1] = {padded[0], 64};
-
-    for (size_t g = 0; g < groups; g++) {
-      references(max[g], &lower[g], &bias[g]);
-      for (size_t j = n; j % 8 != 0; j++) e[g][j] = lower[g];
-    }
-    for (size_t g = 0; g < groups; g++) exponentials_8(n, e[g], lower[g], bias[g], mantissas, residuals);
-    __m256 hi[1], lo[1];
+    __m256 hi[8], lo[8];
     for (size_t g = 0; g < groups; g++) sum_columns(n, e[g], &hi[g], &lo[g]);
     for (size_t g = 0; g < groups; g++) reciprocals(hi[g], lo[g], &hi[g], &lo[g]);
     for (size_t g = 0; g < groups; g++) {
@@ -528,88 +446,6 @@ extern "C" void smx_f32_softmax_transposed_ukernel__avx2_u64_acc2(size_t rows, s
       for (size_t j = n; j % 4 != 0; j++) e[g][j] = lower[g];
     }
     for (size_t g = 0; g < groups; g++) exponentials_4(n, e[g], lower[g], bias[g], mantissas, residuals);
-    __m256 hi[2], lo[2];
-    for (size_t g = 0; g < groups; g++) sum_columns(n, e[g], &hi[g], &lo[g]);
-    for (size_t g = 0; g < groups; g++) reciprocals(hi[g], lo[g], &hi[g], &lo[g]);
-    for (size_t g = 0; g < groups; g++) {
-      for (size_t j = 0; j < n; j += 4) {
-        e[g][j + 0] = _mm256_fmadd_ps(e[g][j + 0], hi[g], _mm256_mul_ps(e[g][j + 0], lo[g]));
-        e[g][j + 1] = _mm256_fmadd_ps(e[g][j + 1], hi[g], _mm256_mul_ps(e[g][j + 1], lo[g]));
-        e[g][j + 2] = _mm256_fmadd_ps(e[g][j + 2], hi[g], _mm256_mul_ps(e[g][j + 2], lo[g]));
-        e[g][j + 3] = _mm256_fmadd_ps(e[g][j + 3], hi[g], _mm256_mul_ps(e[g][j + 3], lo[g]));
-        avx2_store_columns(y_groups[g].rows + j, y_groups[g].stride, (ptrdiff_t)(n - j), e[g] + j);
-      }
-    }
-    for (size_t g = 0; g < groups; g++) {
-      if (avx2_all_within(hi[g], _mm256_set1_ps(1.0f))) continue;
-      float row_hi[8];
-      _mm256_storeu_ps(row_hi, hi[g]);
-      for (size_t r = 0; r < 8; r++) {
-        if (row_hi[r] != row_hi[r]) smx_fill_nan(n, y_groups[g].rows + r * y_groups[g].stride);
-      }
-    }
-    for (size_t r = 0; r < rest; r++)
-      memcpy(y + ((groups - 1) * 8 + r) * y_stride, padded[r], n * sizeof(float));
-    *done += count;
-    if (stops) return;
-    x += count * x_stride;
-    y += count * y_stride;
-  }
-}
-
-extern "C" void smx_f32_softmax_transposed_ukernel__avx2_u128_acc2(size_t rows, size_t n, const float* x,
-                                                                   size_t x_stride, float* y, size_t y_stride,
-                                                                   size_t* done) {
-  if (n < 1 || n > 64) __builtin_unreachable();
-  const __m256 mantissas = _mm256_loadu_ps((const float*)smx_exp2_mantissas);
-  const __m256 residuals = _mm256_loadu_ps((const float*)smx_exp2_residuals);
-  *done = 0;
-  while (*done < rows) {
-    size_t count = rows - *done < 16 ? rows - *done : 16;
-    size_t groups = (count - 1) / 8 + 1;
-    group<const float> x_groups[2];
-    group<float> y_groups[2];
-    for (size_t g = 0; g < groups; g++) {
-      x_groups[g] = {x + g * 8 * x_stride, x_stride};
-      y_groups[g] = {y + g * 8 * y_stride, y_stride};
-    }
-    // Rows that do not fill the lanes are copied to where they do.
-    float padded[8][64];
-    if (count % 8 > 0) {
-      memset(padded, 0, sizeof(padded));
-      for (size_t r = 0; r < count % 8; r++)
-        memcpy(padded[r], x_groups[groups - 1].rows + r * x_stride, n * sizeof(float));
-      x_groups[groups - 1] = {padded[0], 64};
-    }
-
-    // Step by step for all groups, for what is done to one has to wait at each step.
-    __m256 e[2][72], max[2], lower[2], bias[2];
-    for (size_t g = 0; g < groups; g++) {
-      for (size_t j = 0; j < n; j += 4)
-        avx2_load_columns(x_groups[g].rows + j, x_groups[g].stride, (ptrdiff_t)(n - j), e[g] + j);
-    }
-    bool stops = false;
-    for (size_t g = 0; g < groups; g++) {
-      max[g] = e[g][0];
-      for (size_t j = 1; j < n; j++) max[g] = _mm256_max_ps(max[g], e[g][j]);
-      if (!(avx2_all_within(max[g], _mm256_set1_ps(smx_range)))) {
-        float maxima[8];
-        _mm256_storeu_ps(maxima, max[g]);
-        count = g * 8 + smx_rows_within_range(count - g * 8, maxima);
-        if (count == 0) return;
-        groups = (count - 1) / 8 + 1;
-        stops = true;
-        break;
-      }
-    }
-    const size_t rest = count % 8;
-    if (rest > 0) y_groups[groups - 1] = {padded[0], 64};
-
-    for (size_t g = 0; g < groups; g++) {
-      references(max[g], &lower[g], &bias[g]);
-      for (size_t j = n; j % 8 != 0; j++) e[g][j] = lower[g];
-    }
-    for (size_t g = 0; g < groups; g++) exponentials_8(n, e[g], lower[g], bias[g], mantissas, residuals);
     __m256 hi[2], lo[2];
     for (size_t g = 0; g < groups; g++) sum_columns(n, e[g], &hi[g], &lo[g]);
     for (size_t g = 0; g < groups; g++) reciprocals(hi[g], lo[g], &hi[g], &lo[g]);
@@ -775,88 +611,6 @@ extern "C" void smx_f32_softmax_transposed_ukernel__avx2_u256_acc4(size_t rows, 
     }
     for (size_t g = 0; g < groups; g++) exponentials_8(n, e[g], lower[g], bias[g], mantissas, residuals);
     __m256 hi[4], lo[4];
-    for (size_t g = 0; g < groups; g++) sum_columns(n, e[g], &hi[g], &lo[g]);
-    for (size_t g = 0; g < groups; g++) reciprocals(hi[g], lo[g], &hi[g], &lo[g]);
-    for (size_t g = 0; g < groups; g++) {
-      for (size_t j = 0; j < n; j += 4) {
-        e[g][j + 0] = _mm256_fmadd_ps(e[g][j + 0], hi[g], _mm256_mul_ps(e[g][j + 0], lo[g]));
-        e[g][j + 1] = _mm256_fmadd_ps(e[g][j + 1], hi[g], _mm256_mul_ps(e[g][j + 1], lo[g]));
-        e[g][j + 2] = _mm256_fmadd_ps(e[g][j + 2], hi[g], _mm256_mul_ps(e[g][j + 2], lo[g]));
-        e[g][j + 3] = _mm256_fmadd_ps(e[g][j + 3], hi[g], _mm256_mul_ps(e[g][j + 3], lo[g]));
-        avx2_store_columns(y_groups[g].rows + j, y_groups[g].stride, (ptrdiff_t)(n - j), e[g] + j);
-      }
-    }
-    for (size_t g = 0; g < groups; g++) {
-      if (avx2_all_within(hi[g], _mm256_set1_ps(1.0f))) continue;
-      float row_hi[8];
-      _mm256_storeu_ps(row_hi, hi[g]);
-      for (size_t r = 0; r < 8; r++) {
-        if (row_hi[r] != row_hi[r]) smx_fill_nan(n, y_groups[g].rows + r * y_groups[g].stride);
-      }
-    }
-    for (size_t r = 0; r < rest; r++)
-      memcpy(y + ((groups - 1) * 8 + r) * y_stride, padded[r], n * sizeof(float));
-    *done += count;
-    if (stops) return;
-    x += count * x_stride;
-    y += count * y_stride;
-  }
-}
-
-extern "C" void smx_f32_softmax_transposed_ukernel__avx2_u256_acc8(size_t rows, size_t n, const float* x,
-                                                                   size_t x_stride, float* y, size_t y_stride,
-                                                                   size_t* done) {
-  if (n < 1 || n > 64) __builtin_unreachable();
-  const __m256 mantissas = _mm256_loadu_ps((const float*)smx_exp2_mantissas);
-  const __m256 residuals = _mm256_loadu_ps((const float*)smx_exp2_residuals);
-  *done = 0;
-  while (*done < rows) {
-    size_t count = rows - *done < 64 ? rows - *done : 64;
-    size_t groups = (count - 1) / 8 + 1;
-    group<const float> x_groups[8];
-    group<float> y_groups[8];
-    for (size_t g = 0; g < groups; g++) {
-      x_groups[g] = {x + g * 8 * x_stride, x_stride};
-      y_groups[g] = {y + g * 8 * y_stride, y_stride};
-    }
-    // Rows that do not fill the lanes are copied to where they do.
-    float padded[8][64];
-    if (count % 8 > 0) {
-      memset(padded, 0, sizeof(padded));
-      for (size_t r = 0; r < count % 8; r++)
-        memcpy(padded[r], x_groups[groups - 1].rows + r * x_stride, n * sizeof(float));
-      x_groups[groups - 1] = {padded[0], 64};
-    }
-
-    // Step by step for all groups, for what is done to one has to wait at each step.
-    __m256 e[8][68], max[8], lower[8], bias[8];
-    for (size_t g = 0; g < groups; g++) {
-      for (size_t j = 0; j < n; j += 4)
-        avx2_load_columns(x_groups[g].rows + j, x_groups[g].stride, (ptrdiff_t)(n - j), e[g] + j);
-    }
-    bool stops = false;
-    for (size_t g = 0; g < groups; g++) {
-      max[g] = e[g][0];
-      for (size_t j = 1; j < n; j++) max[g] = _mm256_max_ps(max[g], e[g][j]);
-      if (!(avx2_all_within(max[g], _mm256_set1_ps(smx_range)))) {
-        float maxima[8];
-        _mm256_storeu_ps(maxima, max[g]);
-        count = g * 8 + smx_rows_within_range(count - g * 8, maxima);
-        if (count == 0) return;
-        groups = (count - 1) / 8 + 1;
-        stops = true;
-        break;
-      }
-    }
-    const size_t rest = count % 8;
-    if (rest > 0) y_groups[groups - 1] = {padded[0], 64};
-
-    for (size_t g = 0; g < groups; g++) {
-      references(max[g], &lower[g], &bias[g]);
-      for (size_t j = n; j % 4 != 0; j++) e[g][j] = lower[g];
-    }
-    for (size_t g = 0; g < groups; g++) exponentials_4(n, e[g], lower[g], bias[g], mantissas, residuals);
-    __m256 hi[8], lo[8];
     for (size_t g = 0; g < groups; g++) sum_columns(n, e[g], &hi[g], &lo[g]);
     for (size_t g = 0; g < groups; g++) reciprocals(hi[g], lo[g], &hi[g], &lo[g]);
     for (size_t g = 0; g < groups; g++) {

@@ -84,199 +84,6 @@ static inline __m256 lane_maxima(size_t n, const float* x) {
 // The terms of a row, and their sums in 16 lanes, folded to those of a vector. The last n % 32 terms go to
 // `tail`, the others to y: a masked store holds up loads from beside what it writes that follow soon. The row of the next
 // group that is as long as this one is asked for.
-static inline void sum_row_32(size_t n, const float* x, float* y, float* tail, const float* next,
-                              __m256 lower, __m256 bias, __m256 anchor, __m256* hi, __m256* lo) {
-  const __m256 mantissas = _mm256_loadu_ps((const float*)smx_exp2_mantissas);
-  const __m256 residuals = _mm256_loadu_ps((const float*)smx_exp2_residuals);
-  __m256 block_hi[2] = {anchor, anchor};
-  __m256 block_lo[2] = {_mm256_setzero_ps(), _mm256_setzero_ps()};
-
-  size_t i = 0;
-  for (; i + 32 <= n; i += 32) {
-    __builtin_prefetch(next + i + 0);
-    __builtin_prefetch(next + i + 16);
-    const __m256 x0 = _mm256_loadu_ps(x + i + 0);
-    const __m256 x1 = _mm256_loadu_ps(x + i + 8);
-    const __m256 x2 = _mm256_loadu_ps(x + i + 16);
-    const __m256 x3 = _mm256_loadu_ps(x + i + 24);
-
-    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
-    const __m256 clamped0 = _mm256_max_ps(lower, x0);
-    const __m256 clamped1 = _mm256_max_ps(lower, x1);
-    const __m256 clamped2 = _mm256_max_ps(lower, x2);
-    const __m256 clamped3 = _mm256_max_ps(lower, x3);
-    const __m256 biased0 = _mm256_fmadd_ps(clamped0, _mm256_set1_ps(8.0f * smx_log2e), bias);
-    const __m256 biased1 = _mm256_fmadd_ps(clamped1, _mm256_set1_ps(8.0f * smx_log2e), bias);
-    const __m256 biased2 = _mm256_fmadd_ps(clamped2, _mm256_set1_ps(8.0f * smx_log2e), bias);
-    const __m256 biased3 = _mm256_fmadd_ps(clamped3, _mm256_set1_ps(8.0f * smx_log2e), bias);
-    const __m256 n0 = _mm256_sub_ps(biased0, bias);
-    const __m256 n1 = _mm256_sub_ps(biased1, bias);
-    const __m256 n2 = _mm256_sub_ps(biased2, bias);
-    const __m256 n3 = _mm256_sub_ps(biased3, bias);
-    const __m256i index0 = _mm256_castps_si256(biased0);
-    const __m256i index1 = _mm256_castps_si256(biased1);
-    const __m256i index2 = _mm256_castps_si256(biased2);
-    const __m256i index3 = _mm256_castps_si256(biased3);
-    __m256 t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(-0x1.62E430p-4f), clamped0);
-    __m256 t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(-0x1.62E430p-4f), clamped1);
-    __m256 t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(-0x1.62E430p-4f), clamped2);
-    __m256 t3 = _mm256_fmadd_ps(n3, _mm256_set1_ps(-0x1.62E430p-4f), clamped3);
-    t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(0x1.05C610p-32f), t0);
-    t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(0x1.05C610p-32f), t1);
-    t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(0x1.05C610p-32f), t2);
-    t3 = _mm256_fmadd_ps(n3, _mm256_set1_ps(0x1.05C610p-32f), t3);
-    __m256 u0 = _mm256_fmadd_ps(t0, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-    __m256 u1 = _mm256_fmadd_ps(t1, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-    __m256 u2 = _mm256_fmadd_ps(t2, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-    __m256 u3 = _mm256_fmadd_ps(t3, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-    u0 = _mm256_fmadd_ps(u0, t0, _mm256_set1_ps(1.0f));
-    u1 = _mm256_fmadd_ps(u1, t1, _mm256_set1_ps(1.0f));
-    u2 = _mm256_fmadd_ps(u2, t2, _mm256_set1_ps(1.0f));
-    u3 = _mm256_fmadd_ps(u3, t3, _mm256_set1_ps(1.0f));
-    u0 = _mm256_fmadd_ps(u0, t0, _mm256_permutevar8x32_ps(residuals, index0));
-    u1 = _mm256_fmadd_ps(u1, t1, _mm256_permutevar8x32_ps(residuals, index1));
-    u2 = _mm256_fmadd_ps(u2, t2, _mm256_permutevar8x32_ps(residuals, index2));
-    u3 = _mm256_fmadd_ps(u3, t3, _mm256_permutevar8x32_ps(residuals, index3));
-    const __m256 s0 = _mm256_castsi256_ps(
-        _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(biased0), 20),
-                         _mm256_castps_si256(_mm256_permutevar8x32_ps(mantissas, index0))));
-    const __m256 s1 = _mm256_castsi256_ps(
-        _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(biased1), 20),
-                         _mm256_castps_si256(_mm256_permutevar8x32_ps(mantissas, index1))));
-    const __m256 s2 = _mm256_castsi256_ps(
-        _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(biased2), 20),
-                         _mm256_castps_si256(_mm256_permutevar8x32_ps(mantissas, index2))));
-    const __m256 s3 = _mm256_castsi256_ps(
-        _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(biased3), 20),
-                         _mm256_castps_si256(_mm256_permutevar8x32_ps(mantissas, index3))));
-    const __m256 e0 = _mm256_fmadd_ps(s0, u0, s0);
-    const __m256 e1 = _mm256_fmadd_ps(s1, u1, s1);
-    const __m256 e2 = _mm256_fmadd_ps(s2, u2, s2);
-    const __m256 e3 = _mm256_fmadd_ps(s3, u3, s3);
-    _mm256_storeu_ps(y + i + 0, e0);
-    _mm256_storeu_ps(y + i + 8, e1);
-    _mm256_storeu_ps(y + i + 16, e2);
-    _mm256_storeu_ps(y + i + 24, e3);
-    add_compensated(&block_hi[0], &block_lo[0], _mm256_add_ps(e0, e2));
-    add_compensated(&block_hi[1], &block_lo[1], _mm256_add_ps(e1, e3));
-  }
-  if (i < n) {
-    const __m256 absent = _mm256_set1_ps(-INFINITY);  // counts as 0
-    if (n - i > 16) {
-      const __m256 x0 = avx2_load_tail(x + i + 0, (ptrdiff_t)(n - i) - 0, absent);
-      const __m256 x1 = avx2_load_tail(x + i + 8, (ptrdiff_t)(n - i) - 8, absent);
-      const __m256 x2 = avx2_load_tail(x + i + 16, (ptrdiff_t)(n - i) - 16, absent);
-      const __m256 x3 = avx2_load_tail(x + i + 24, (ptrdiff_t)(n - i) - 24, absent);
-
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
-      const __m256 clamped0 = _mm256_max_ps(lower, x0);
-      const __m256 clamped1 = _mm256_max_ps(lower, x1);
-      const __m256 clamped2 = _mm256_max_ps(lower, x2);
-      const __m256 clamped3 = _mm256_max_ps(lower, x3);
-      const __m256 biased0 = _mm256_fmadd_ps(clamped0, _mm256_set1_ps(8.0f * smx_log2e), bias);
-      const __m256 biased1 = _mm256_fmadd_ps(clamped1, _mm256_set1_ps(8.0f * smx_log2e), bias);
-      const __m256 biased2 = _mm256_fmadd_ps(clamped2, _mm256_set1_ps(8.0f * smx_log2e), bias);
-      const __m256 biased3 = _mm256_fmadd_ps(clamped3, _mm256_set1_ps(8.0f * smx_log2e), bias);
-      const __m256 n0 = _mm256_sub_ps(biased0, bias);
-      const __m256 n1 = _mm256_sub_ps(biased1, bias);
-      const __m256 n2 = _mm256_sub_ps(biased2, bias);
-      const __m256 n3 = _mm256_sub_ps(biased3, bias);
-      const __m256i index0 = _mm256_castps_si256(biased0);
-      const __m256i index1 = _mm256_castps_si256(biased1);
-      const __m256i index2 = _mm256_castps_si256(biased2);
-      const __m256i index3 = _mm256_castps_si256(biased3);
-      __m256 t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(-0x1.62E430p-4f), clamped0);
-      __m256 t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(-0x1.62E430p-4f), clamped1);
-      __m256 t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(-0x1.62E430p-4f), clamped2);
-      __m256 t3 = _mm256_fmadd_ps(n3, _mm256_set1_ps(-0x1.62E430p-4f), clamped3);
-      t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(0x1.05C610p-32f), t0);
-      t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(0x1.05C610p-32f), t1);
-      t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(0x1.05C610p-32f), t2);
-      t3 = _mm256_fmadd_ps(n3, _mm256_set1_ps(0x1.05C610p-32f), t3);
-      __m256 u0 = _mm256_fmadd_ps(t0, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      __m256 u1 = _mm256_fmadd_ps(t1, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      __m256 u2 = _mm256_fmadd_ps(t2, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      __m256 u3 = _mm256_fmadd_ps(t3, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      u0 = _mm256_fmadd_ps(u0, t0, _mm256_set1_ps(1.0f));
-      u1 = _mm256_fmadd_ps(u1, t1, _mm256_set1_ps(1.0f));
-      u2 = _mm256_fmadd_ps(u2, t2, _mm256_set1_ps(1.0f));
-      u3 = _mm256_fmadd_ps(u3, t3, _mm256_set1_ps(1.0f));
-      u0 = _mm256_fmadd_ps(u0, t0, _mm256_permutevar8x32_ps(residuals, index0));
-      u1 = _mm256_fmadd_ps(u1, t1, _mm256_permutevar8x32_ps(residuals, index1));
-      u2 = _mm256_fmadd_ps(u2, t2, _mm256_permutevar8x32_ps(residuals, index2));
-      u3 = _mm256_fmadd_ps(u3, t3, _mm256_permutevar8x32_ps(residuals, index3));
-      const __m256 s0 = _mm256_castsi256_ps(
-          _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(biased0), 20),
-                           _mm256_castps_si256(_mm256_permutevar8x32_ps(mantissas, index0))));
-      const __m256 s1 = _mm256_castsi256_ps(
-          _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(biased1), 20),
-                           _mm256_castps_si256(_mm256_permutevar8x32_ps(mantissas, index1))));
-      const __m256 s2 = _mm256_castsi256_ps(
-          _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(biased2), 20),
-                           _mm256_castps_si256(_mm256_permutevar8x32_ps(mantissas, index2))));
-      const __m256 s3 = _mm256_castsi256_ps(
-          _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(biased3), 20),
-                           _mm256_castps_si256(_mm256_permutevar8x32_ps(mantissas, index3))));
-      const __m256 e0 = _mm256_fmadd_ps(s0, u0, s0);
-      const __m256 e1 = _mm256_fmadd_ps(s1, u1, s1);
-      const __m256 e2 = _mm256_fmadd_ps(s2, u2, s2);
-      const __m256 e3 = _mm256_fmadd_ps(s3, u3, s3);
-      _mm256_storeu_ps(tail + 0, e0);
-      _mm256_storeu_ps(tail + 8, e1);
-      _mm256_storeu_ps(tail + 16, e2);
-      _mm256_storeu_ps(tail + 24, e3);
-      add_compensated(&block_hi[0], &block_lo[0], _mm256_add_ps(e0, e2));
-      add_compensated(&block_hi[1], &block_lo[1], _mm256_add_ps(e1, e3));
-    } else {
-      const __m256 x0 = avx2_load_tail(x + i + 0, (ptrdiff_t)(n - i) - 0, absent);
-      const __m256 x1 = avx2_load_tail(x + i + 8, (ptrdiff_t)(n - i) - 8, absent);
-
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
-      const __m256 clamped0 = _mm256_max_ps(lower, x0);
-      const __m256 clamped1 = _mm256_max_ps(lower, x1);
-      const __m256 biased0 = _mm256_fmadd_ps(clamped0, _mm256_set1_ps(8.0f * smx_log2e), bias);
-      const __m256 biased1 = _mm256_fmadd_ps(clamped1, _mm256_set1_ps(8.0f * smx_log2e), bias);
-      const __m256 n0 = _mm256_sub_ps(biased0, bias);
-      const __m256 n1 = _mm256_sub_ps(biased1, bias);
-      const __m256i index0 = _mm256_castps_si256(biased0);
-      const __m256i index1 = _mm256_castps_si256(biased1);
-      __m256 t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(-0x1.62E430p-4f), clamped0);
-      __m256 t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(-0x1.62E430p-4f), clamped1);
-      t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(0x1.05C610p-32f), t0);
-      t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(0x1.05C610p-32f), t1);
-      __m256 u0 = _mm256_fmadd_ps(t0, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      __m256 u1 = _mm256_fmadd_ps(t1, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      u0 = _mm256_fmadd_ps(u0, t0, _mm256_set1_ps(1.0f));
-      u1 = _mm256_fmadd_ps(u1, t1, _mm256_set1_ps(1.0f));
-      u0 = _mm256_fmadd_ps(u0, t0, _mm256_permutevar8x32_ps(residuals, index0));
-      u1 = _mm256_fmadd_ps(u1, t1, _mm256_permutevar8x32_ps(residuals, index1));
-      const __m256 s0 = _mm256_castsi256_ps(
-          _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(biased0), 20),
-                           _mm256_castps_si256(_mm256_permutevar8x32_ps(mantissas, index0))));
-      const __m256 s1 = _mm256_castsi256_ps(
-          _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(biased1), 20),
-                           _mm256_castps_si256(_mm256_permutevar8x32_ps(mantissas, index1))));
-      const __m256 e0 = _mm256_fmadd_ps(s0, u0, s0);
-      const __m256 e1 = _mm256_fmadd_ps(s1, u1, s1);
-      _mm256_storeu_ps(tail + 0, e0);
-      add_compensated(&block_hi[0], &block_lo[0], e0);
-      _mm256_storeu_ps(tail + 8, e1);
-      add_compensated(&block_hi[1], &block_lo[1], e1);
-    }
-  }
-  take_off(&block_hi[0], &block_lo[0], anchor);
-  take_off(&block_hi[1], &block_lo[1], anchor);
-  add_pair(&block_hi[0], &block_lo[0], block_hi[1], block_lo[1]);
-  *hi = block_hi[0];
-  *lo = block_lo[0];
-}
-
 static inline void sum_row_64(size_t n, const float* x, float* y, float* tail, const float* next,
                               __m256 lower, __m256 bias, __m256 anchor, __m256* hi, __m256* lo) {
   const __m256 mantissas = _mm256_loadu_ps((const float*)smx_exp2_mantissas);
@@ -1087,6 +894,199 @@ static inline void sum_row_128(size_t n, const float* x, float* y, float* tail, 
   *lo = block_lo[0];
 }
 
+static inline void sum_row_32(size_t n, const float* x, float* y, float* tail, const float* next,
+                              __m256 lower, __m256 bias, __m256 anchor, __m256* hi, __m256* lo) {
+  const __m256 mantissas = _mm256_loadu_ps((const float*)smx_exp2_mantissas);
+  const __m256 residuals = _mm256_loadu_ps((const float*)smx_exp2_residuals);
+  __m256 block_hi[2] = {anchor, anchor};
+  __m256 block_lo[2] = {_mm256_setzero_ps(), _mm256_setzero_ps()};
+
+  size_t i = 0;
+  for (; i + 32 <= n; i += 32) {
+    __builtin_prefetch(next + i + 0);
+    __builtin_prefetch(next + i + 16);
+    const __m256 x0 = _mm256_loadu_ps(x + i + 0);
+    const __m256 x1 = _mm256_loadu_ps(x + i + 8);
+    const __m256 x2 = _mm256_loadu_ps(x + i + 16);
+    const __m256 x3 = _mm256_loadu_ps(x + i + 24);
+
+    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    const __m256 clamped0 = _mm256_max_ps(lower, x0);
+    const __m256 clamped1 = _mm256_max_ps(lower, x1);
+    const __m256 clamped2 = _mm256_max_ps(lower, x2);
+    const __m256 clamped3 = _mm256_max_ps(lower, x3);
+    const __m256 biased0 = _mm256_fmadd_ps(clamped0, _mm256_set1_ps(8.0f * smx_log2e), bias);
+    const __m256 biased1 = _mm256_fmadd_ps(clamped1, _mm256_set1_ps(8.0f * smx_log2e), bias);
+    const __m256 biased2 = _mm256_fmadd_ps(clamped2, _mm256_set1_ps(8.0f * smx_log2e), bias);
+    const __m256 biased3 = _mm256_fmadd_ps(clamped3, _mm256_set1_ps(8.0f * smx_log2e), bias);
+    const __m256 n0 = _mm256_sub_ps(biased0, bias);
+    const __m256 n1 = _mm256_sub_ps(biased1, bias);
+    const __m256 n2 = _mm256_sub_ps(biased2, bias);
+    const __m256 n3 = _mm256_sub_ps(biased3, bias);
+    const __m256i index0 = _mm256_castps_si256(biased0);
+    const __m256i index1 = _mm256_castps_si256(biased1);
+    const __m256i index2 = _mm256_castps_si256(biased2);
+    const __m256i index3 = _mm256_castps_si256(biased3);
+    __m256 t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(-0x1.62E430p-4f), clamped0);
+    __m256 t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(-0x1.62E430p-4f), clamped1);
+    __m256 t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(-0x1.62E430p-4f), clamped2);
+    __m256 t3 = _mm256_fmadd_ps(n3, _mm256_set1_ps(-0x1.62E430p-4f), clamped3);
+    t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(0x1.05C610p-32f), t0);
+    t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(0x1.05C610p-32f), t1);
+    t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(0x1.05C610p-32f), t2);
+    t3 = _mm256_fmadd_ps(n3, _mm256_set1_ps(0x1.05C610p-32f), t3);
+    __m256 u0 = _mm256_fmadd_ps(t0, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
+    __m256 u1 = _mm256_fmadd_ps(t1, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
+    __m256 u2 = _mm256_fmadd_ps(t2, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
+    __m256 u3 = _mm256_fmadd_ps(t3, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
+    u0 = _mm256_fmadd_ps(u0, t0, _mm256_set1_ps(1.0f));
+    u1 = _mm256_fmadd_ps(u1, t1, _mm256_set1_ps(1.0f));
+    u2 = _mm256_fmadd_ps(u2, t2, _mm256_set1_ps(1.0f));
+    u3 = _mm256_fmadd_ps(u3, t3, _mm256_set1_ps(1.0f));
+    u0 = _mm256_fmadd_ps(u0, t0, _mm256_permutevar8x32_ps(residuals, index0));
+    u1 = _mm256_fmadd_ps(u1, t1, _mm256_permutevar8x32_ps(residuals, index1));
+    u2 = _mm256_fmadd_ps(u2, t2, _mm256_permutevar8x32_ps(residuals, index2));
+    u3 = _mm256_fmadd_ps(u3, t3, _mm256_permutevar8x32_ps(residuals, index3));
+    const __m256 s0 = _mm256_castsi256_ps(
+        _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(biased0), 20),
+                         _mm256_castps_si256(_mm256_permutevar8x32_ps(mantissas, index0))));
+    const __m256 s1 = _mm256_castsi256_ps(
+        _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(biased1), 20),
+                         _mm256_castps_si256(_mm256_permutevar8x32_ps(mantissas, index1))));
+    const __m256 s2 = _mm256_castsi256_ps(
+        _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(biased2), 20),
+                         _mm256_castps_si256(_mm256_permutevar8x32_ps(mantissas, index2))));
+    const __m256 s3 = _mm256_castsi256_ps(
+        _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(biased3), 20),
+                         _mm256_castps_si256(_mm256_permutevar8x32_ps(mantissas, index3))));
+    const __m256 e0 = _mm256_fmadd_ps(s0, u0, s0);
+    const __m256 e1 = _mm256_fmadd_ps(s1, u1, s1);
+    const __m256 e2 = _mm256_fmadd_ps(s2, u2, s2);
+    const __m256 e3 = _mm256_fmadd_ps(s3, u3, s3);
+    _mm256_storeu_ps(y + i + 0, e0);
+    _mm256_storeu_ps(y + i + 8, e1);
+    _mm256_storeu_ps(y + i + 16, e2);
+    _mm256_storeu_ps(y + i + 24, e3);
+    add_compensated(&block_hi[0], &block_lo[0], _mm256_add_ps(e0, e2));
+    add_compensated(&block_hi[1], &block_lo[1], _mm256_add_ps(e1, e3));
+  }
+  if (i < n) {
+    const __m256 absent = _mm256_set1_ps(-INFINITY);  // counts as 0
+    if (n - i > 16) {
+      const __m256 x0 = avx2_load_tail(x + i + 0, (ptrdiff_t)(n - i) - 0, absent);
+      const __m256 x1 = avx2_load_tail(x + i + 8, (ptrdiff_t)(n - i) - 8, absent);
+      const __m256 x2 = avx2_load_tail(x + i + 16, (ptrdiff_t)(n - i) - 16, absent);
+      const __m256 x3 = avx2_load_tail(x + i + 24, (ptrdiff_t)(n - i) - 24, absent);
+
+      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      const __m256 clamped0 = _mm256_max_ps(lower, x0);
+      const __m256 clamped1 = _mm256_max_ps(lower, x1);
+      const __m256 clamped2 = _mm256_max_ps(lower, x2);
+      const __m256 clamped3 = _mm256_max_ps(lower, x3);
+      const __m256 biased0 = _mm256_fmadd_ps(clamped0, _mm256_set1_ps(8.0f * smx_log2e), bias);
+      const __m256 biased1 = _mm256_fmadd_ps(clamped1, _mm256_set1_ps(8.0f * smx_log2e), bias);
+      const __m256 biased2 = _mm256_fmadd_ps(clamped2, _mm256_set1_ps(8.0f * smx_log2e), bias);
+      const __m256 biased3 = _mm256_fmadd_ps(clamped3, _mm256_set1_ps(8.0f * smx_log2e), bias);
+      const __m256 n0 = _mm256_sub_ps(biased0, bias);
+      const __m256 n1 = _mm256_sub_ps(biased1, bias);
+      const __m256 n2 = _mm256_sub_ps(biased2, bias);
+      const __m256 n3 = _mm256_sub_ps(biased3, bias);
+      const __m256i index0 = _mm256_castps_si256(biased0);
+      const __m256i index1 = _mm256_castps_si256(biased1);
+      const __m256i index2 = _mm256_castps_si256(biased2);
+      const __m256i index3 = _mm256_castps_si256(biased3);
+      __m256 t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(-0x1.62E430p-4f), clamped0);
+      __m256 t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(-0x1.62E430p-4f), clamped1);
+      __m256 t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(-0x1.62E430p-4f), clamped2);
+      __m256 t3 = _mm256_fmadd_ps(n3, _mm256_set1_ps(-0x1.62E430p-4f), clamped3);
+      t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(0x1.05C610p-32f), t0);
+      t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(0x1.05C610p-32f), t1);
+      t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(0x1.05C610p-32f), t2);
+      t3 = _mm256_fmadd_ps(n3, _mm256_set1_ps(0x1.05C610p-32f), t3);
+      __m256 u0 = _mm256_fmadd_ps(t0, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
+      __m256 u1 = _mm256_fmadd_ps(t1, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
+      __m256 u2 = _mm256_fmadd_ps(t2, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
+      __m256 u3 = _mm256_fmadd_ps(t3, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
+      u0 = _mm256_fmadd_ps(u0, t0, _mm256_set1_ps(1.0f));
+      u1 = _mm256_fmadd_ps(u1, t1, _mm256_set1_ps(1.0f));
+      u2 = _mm256_fmadd_ps(u2, t2, _mm256_set1_ps(1.0f));
+      u3 = _mm256_fmadd_ps(u3, t3, _mm256_set1_ps(1.0f));
+      u0 = _mm256_fmadd_ps(u0, t0, _mm256_permutevar8x32_ps(residuals, index0));
+      u1 = _mm256_fmadd_ps(u1, t1, _mm256_permutevar8x32_ps(residuals, index1));
+      u2 = _mm256_fmadd_ps(u2, t2, _mm256_permutevar8x32_ps(residuals, index2));
+      u3 = _mm256_fmadd_ps(u3, t3, _mm256_permutevar8x32_ps(residuals, index3));
+      const __m256 s0 = _mm256_castsi256_ps(
+          _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(biased0), 20),
+                           _mm256_castps_si256(_mm256_permutevar8x32_ps(mantissas, index0))));
+      const __m256 s1 = _mm256_castsi256_ps(
+          _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(biased1), 20),
+                           _mm256_castps_si256(_mm256_permutevar8x32_ps(mantissas, index1))));
+      const __m256 s2 = _mm256_castsi256_ps(
+          _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(biased2), 20),
+                           _mm256_castps_si256(_mm256_permutevar8x32_ps(mantissas, index2))));
+      const __m256 s3 = _mm256_castsi256_ps(
+          _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(biased3), 20),
+                           _mm256_castps_si256(_mm256_permutevar8x32_ps(mantissas, index3))));
+      const __m256 e0 = _mm256_fmadd_ps(s0, u0, s0);
+      const __m256 e1 = _mm256_fmadd_ps(s1, u1, s1);
+      const __m256 e2 = _mm256_fmadd_ps(s2, u2, s2);
+      const __m256 e3 = _mm256_fmadd_ps(s3, u3, s3);
+      _mm256_storeu_ps(tail + 0, e0);
+      _mm256_storeu_ps(tail + 8, e1);
+      _mm256_storeu_ps(tail + 16, e2);
+      _mm256_storeu_ps(tail + 24, e3);
+      add_compensated(&block_hi[0], &block_lo[0], _mm256_add_ps(e0, e2));
+      add_compensated(&block_hi[1], &block_lo[1], _mm256_add_ps(e1, e3));
+    } else {
+      const __m256 x0 = avx2_load_tail(x + i + 0, (ptrdiff_t)(n - i) - 0, absent);
+      const __m256 x1 = avx2_load_tail(x + i + 8, (ptrdiff_t)(n - i) - 8, absent);
+
+      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      const __m256 clamped0 = _mm256_max_ps(lower, x0);
+      const __m256 clamped1 = _mm256_max_ps(lower, x1);
+      const __m256 biased0 = _mm256_fmadd_ps(clamped0, _mm256_set1_ps(8.0f * smx_log2e), bias);
+      const __m256 biased1 = _mm256_fmadd_ps(clamped1, _mm256_set1_ps(8.0f * smx_log2e), bias);
+      const __m256 n0 = _mm256_sub_ps(biased0, bias);
+      const __m256 n1 = _mm256_sub_ps(biased1, bias);
+      const __m256i index0 = _mm256_castps_si256(biased0);
+      const __m256i index1 = _mm256_castps_si256(biased1);
+      __m256 t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(-0x1.62E430p-4f), clamped0);
+      __m256 t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(-0x1.62E430p-4f), clamped1);
+      t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(0x1.05C610p-32f), t0);
+      t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(0x1.05C610p-32f), t1);
+      __m256 u0 = _mm256_fmadd_ps(t0, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
+      __m256 u1 = _mm256_fmadd_ps(t1, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
+      u0 = _mm256_fmadd_ps(u0, t0, _mm256_set1_ps(1.0f));
+      u1 = _mm256_fmadd_ps(u1, t1, _mm256_set1_ps(1.0f));
+      u0 = _mm256_fmadd_ps(u0, t0, _mm256_permutevar8x32_ps(residuals, index0));
+      u1 = _mm256_fmadd_ps(u1, t1, _mm256_permutevar8x32_ps(residuals, index1));
+      const __m256 s0 = _mm256_castsi256_ps(
+          _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(biased0), 20),
+                           _mm256_castps_si256(_mm256_permutevar8x32_ps(mantissas, index0))));
+      const __m256 s1 = _mm256_castsi256_ps(
+          _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(biased1), 20),
+                           _mm256_castps_si256(_mm256_permutevar8x32_ps(mantissas, index1))));
+      const __m256 e0 = _mm256_fmadd_ps(s0, u0, s0);
+      const __m256 e1 = _mm256_fmadd_ps(s1, u1, s1);
+      _mm256_storeu_ps(tail + 0, e0);
+      add_compensated(&block_hi[0], &block_lo[0], e0);
+      _mm256_storeu_ps(tail + 8, e1);
+      add_compensated(&block_hi[1], &block_lo[1], e1);
+    }
+  }
+  take_off(&block_hi[0], &block_lo[0], anchor);
+  take_off(&block_hi[1], &block_lo[1], anchor);
+  add_pair(&block_hi[0], &block_lo[0], block_hi[1], block_lo[1]);
+  *hi = block_hi[0];
+  *lo = block_lo[0];
+}
+
 static inline void scale_row(size_t n, float* y, __m256 hi, __m256 lo) {
   for (; n >= 32; n -= 32) {
     _mm256_storeu_ps(y + 0,
@@ -1112,7 +1112,7 @@ static inline void scale_tail(size_t n, float* y, const float* tail, __m256 hi, 
                     _mm256_fmadd_ps(_mm256_loadu_ps(tail), hi, _mm256_mul_ps(_mm256_loadu_ps(tail), lo)));
 }
 
-extern "C" void smx_f32_softmax_ukernel__avx2_u32_acc16(size_t rows, size_t n, const float* x,
+extern "C" void smx_f32_softmax_ukernel__avx2_u64_acc16(size_t rows, size_t n, const float* x,
                                                         size_t x_stride, float* y, size_t y_stride,
                                                         size_t* done) {
   *done = 0;
@@ -1187,7 +1187,7 @@ extern "C" void smx_f32_softmax_ukernel__avx2_u32_acc16(size_t rows, size_t n, c
     const __m256 anchor = _mm256_set1_ps(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r / 8 * 8 + (r % 8) % 2 * 4 + (r % 8) / 2;
-      sum_row_32(n, x + r * x_stride, y + r * y_stride, tails[r], x + (r + 16) * x_stride,
+      sum_row_64(n, x + r * x_stride, y + r * y_stride, tails[r], x + (r + 16) * x_stride,
                  _mm256_set1_ps(lower[lane]), _mm256_set1_ps(bias[lane]), anchor, &hi[r], &lo[r]);
     }
 
@@ -1318,180 +1318,6 @@ extern "C" void smx_f32_softmax_ukernel__avx2_u32_acc16(size_t rows, size_t n, c
   }
 }
 
-extern "C" void smx_f32_softmax_ukernel__avx2_u64(size_t rows, size_t n, const float* x, size_t x_stride,
-                                                  float* y, size_t y_stride, size_t* done) {
-  *done = 0;
-  while (*done < rows) {
-    size_t count = rows - *done < 1 ? rows - *done : 1;
-    __m256 max[1] = {_mm256_setzero_ps()};
-    for (size_t r = 0; r < count; r++) max[r] = lane_maxima(n, x + r * x_stride);
-
-    max[0] = _mm256_max_ps(_mm256_permute2f128_ps(max[0], max[0], 0x20),
-                           _mm256_permute2f128_ps(max[0], max[0], 0x31));
-    max[0] = _mm256_max_ps(_mm256_shuffle_ps(max[0], max[0], 0x44), _mm256_shuffle_ps(max[0], max[0], 0xEE));
-    max[0] = _mm256_max_ps(_mm256_shuffle_ps(max[0], max[0], 0x88), _mm256_shuffle_ps(max[0], max[0], 0xDD));
-    bool stops = false;
-    if (!(avx2_all_within(max[0], _mm256_set1_ps(smx_range)))) {
-      float maxima[8];
-      _mm256_storeu_ps(maxima + 0, max[0]);
-      size_t r = 0;
-      while (r < count && smx_is_in_range(maxima[r % 2 * 4 + r / 2])) r++;
-      if (r == 0) return;
-      stops = r < count;
-      count = r;
-    }
-
-    float lower[8], bias[8];
-    {
-      __m256 group_lower, group_bias;
-      references(max[0], &group_lower, &group_bias);
-      _mm256_storeu_ps(lower + 0, group_lower);
-      _mm256_storeu_ps(bias + 0, group_bias);
-    }
-
-    __m256 hi[1] = {_mm256_set1_ps(1.0f)};
-    __m256 lo[1] = {_mm256_setzero_ps()};
-    float tails[1][32];
-    const __m256 anchor = _mm256_set1_ps(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
-    for (size_t r = 0; r < count; r++) {
-      const size_t lane = r % 2 * 4 + r / 2;
-      sum_row_64(n, x + r * x_stride, y + r * y_stride, tails[r], x + (r + 1) * x_stride,
-                 _mm256_set1_ps(lower[lane]), _mm256_set1_ps(bias[lane]), anchor, &hi[r], &lo[r]);
-    }
-
-    {
-      const __m256 higher_hi = _mm256_permute2f128_ps(hi[0], hi[0], 0x31);
-      const __m256 higher_lo = _mm256_permute2f128_ps(lo[0], lo[0], 0x31);
-      hi[0] = _mm256_permute2f128_ps(hi[0], hi[0], 0x20);
-      lo[0] = _mm256_permute2f128_ps(lo[0], lo[0], 0x20);
-      add_pair(&hi[0], &lo[0], higher_hi, higher_lo);
-    }
-    {
-      const __m256 higher_hi = _mm256_shuffle_ps(hi[0], hi[0], 0xEE);
-      const __m256 higher_lo = _mm256_shuffle_ps(lo[0], lo[0], 0xEE);
-      hi[0] = _mm256_shuffle_ps(hi[0], hi[0], 0x44);
-      lo[0] = _mm256_shuffle_ps(lo[0], lo[0], 0x44);
-      add_pair(&hi[0], &lo[0], higher_hi, higher_lo);
-    }
-    {
-      const __m256 higher_hi = _mm256_shuffle_ps(hi[0], hi[0], 0xDD);
-      const __m256 higher_lo = _mm256_shuffle_ps(lo[0], lo[0], 0xDD);
-      hi[0] = _mm256_shuffle_ps(hi[0], hi[0], 0x88);
-      lo[0] = _mm256_shuffle_ps(lo[0], lo[0], 0x88);
-      add_pair(&hi[0], &lo[0], higher_hi, higher_lo);
-    }
-
-    float row_hi[8], row_lo[8];
-    reciprocals(hi[0], lo[0], &hi[0], &lo[0]);
-    _mm256_storeu_ps(row_hi + 0, hi[0]);
-    _mm256_storeu_ps(row_lo + 0, lo[0]);
-    for (size_t r = 0; r < count; r++) {
-      const size_t lane = r % 2 * 4 + r / 2;
-      scale_row(n, y + r * y_stride, _mm256_set1_ps(row_hi[lane]), _mm256_set1_ps(row_lo[lane]));
-    }
-    // After all rows' other elements, for these follow each other in memory.
-    for (size_t r = 0; r < count; r++) {
-      const size_t lane = r % 2 * 4 + r / 2;
-      const size_t head = n / 32 * 32;
-      if (head < n)
-        scale_tail(n - head, y + r * y_stride + head, tails[r], _mm256_set1_ps(row_hi[lane]),
-                   _mm256_set1_ps(row_lo[lane]));
-      if (row_hi[lane] != row_hi[lane]) smx_fill_nan(n, y + r * y_stride);
-    }
-    *done += count;
-    if (stops) return;
-    x += count * x_stride;
-    y += count * y_stride;
-  }
-}
-
-extern "C" void smx_f32_softmax_ukernel__avx2_u64_acc2(size_t rows, size_t n, const float* x, size_t x_stride,
-                                                       float* y, size_t y_stride, size_t* done) {
-  *done = 0;
-  while (*done < rows) {
-    size_t count = rows - *done < 2 ? rows - *done : 2;
-    __m256 max[2] = {_mm256_setzero_ps(), _mm256_setzero_ps()};
-    for (size_t r = 0; r < count; r++) max[r] = lane_maxima(n, x + r * x_stride);
-
-    max[0] = _mm256_max_ps(_mm256_permute2f128_ps(max[0], max[1], 0x20),
-                           _mm256_permute2f128_ps(max[0], max[1], 0x31));
-    max[0] = _mm256_max_ps(_mm256_shuffle_ps(max[0], max[0], 0x44), _mm256_shuffle_ps(max[0], max[0], 0xEE));
-    max[0] = _mm256_max_ps(_mm256_shuffle_ps(max[0], max[0], 0x88), _mm256_shuffle_ps(max[0], max[0], 0xDD));
-    bool stops = false;
-    if (!(avx2_all_within(max[0], _mm256_set1_ps(smx_range)))) {
-      float maxima[8];
-      _mm256_storeu_ps(maxima + 0, max[0]);
-      size_t r = 0;
-      while (r < count && smx_is_in_range(maxima[r % 2 * 4 + r / 2])) r++;
-      if (r == 0) return;
-      stops = r < count;
-      count = r;
-    }
-
-    float lower[8], bias[8];
-    {
-      __m256 group_lower, group_bias;
-      references(max[0], &group_lower, &group_bias);
-      _mm256_storeu_ps(lower + 0, group_lower);
-      _mm256_storeu_ps(bias + 0, group_bias);
-    }
-
-    __m256 hi[2] = {_mm256_set1_ps(1.0f), _mm256_set1_ps(1.0f)};
-    __m256 lo[2] = {_mm256_setzero_ps(), _mm256_setzero_ps()};
-    float tails[2][32];
-    const __m256 anchor = _mm256_set1_ps(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
-    for (size_t r = 0; r < count; r++) {
-      const size_t lane = r % 2 * 4 + r / 2;
-      sum_row_64(n, x + r * x_stride, y + r * y_stride, tails[r], x + (r + 2) * x_stride,
-                 _mm256_set1_ps(lower[lane]), _mm256_set1_ps(bias[lane]), anchor, &hi[r], &lo[r]);
-    }
-
-    {
-      const __m256 higher_hi = _mm256_permute2f128_ps(hi[0], hi[1], 0x31);
-      const __m256 higher_lo = _mm256_permute2f128_ps(lo[0], lo[1], 0x31);
-      hi[0] = _mm256_permute2f128_ps(hi[0], hi[1], 0x20);
-      lo[0] = _mm256_permute2f128_ps(lo[0], lo[1], 0x20);
-      add_pair(&hi[0], &lo[0], higher_hi, higher_lo);
-    }
-    {
-      const __m256 higher_hi = _mm256_shuffle_ps(hi[0], hi[0], 0xEE);
-      const __m256 higher_lo = _mm256_shuffle_ps(lo[0], lo[0], 0xEE);
-      hi[0] = _mm256_shuffle_ps(hi[0], hi[0], 0x44);
-      lo[0] = _mm256_shuffle_ps(lo[0], lo[0], 0x44);
-      add_pair(&hi[0], &lo[0], higher_hi, higher_lo);
-    }
-    {
-      const __m256 higher_hi = _mm256_shuffle_ps(hi[0], hi[0], 0xDD);
-      const __m256 higher_lo = _mm256_shuffle_ps(lo[0], lo[0], 0xDD);
-      hi[0] = _mm256_shuffle_ps(hi[0], hi[0], 0x88);
-      lo[0] = _mm256_shuffle_ps(lo[0], lo[0], 0x88);
-      add_pair(&hi[0], &lo[0], higher_hi, higher_lo);
-    }
-
-    float row_hi[8], row_lo[8];
-    reciprocals(hi[0], lo[0], &hi[0], &lo[0]);
-    _mm256_storeu_ps(row_hi + 0, hi[0]);
-    _mm256_storeu_ps(row_lo + 0, lo[0]);
-    for (size_t r = 0; r < count; r++) {
-      const size_t lane = r % 2 * 4 + r / 2;
-      scale_row(n, y + r * y_stride, _mm256_set1_ps(row_hi[lane]), _mm256_set1_ps(row_lo[lane]));
-    }
-    // After all rows' other elements, for these follow each other in memory.
-    for (size_t r = 0; r < count; r++) {
-      const size_t lane = r % 2 * 4 + r / 2;
-      const size_t head = n / 32 * 32;
-      if (head < n)
-        scale_tail(n - head, y + r * y_stride + head, tails[r], _mm256_set1_ps(row_hi[lane]),
-                   _mm256_set1_ps(row_lo[lane]));
-      if (row_hi[lane] != row_hi[lane]) smx_fill_nan(n, y + r * y_stride);
-    }
-    *done += count;
-    if (stops) return;
-    x += count * x_stride;
-    y += count * y_stride;
-  }
-}
-
 extern "C" void smx_f32_softmax_ukernel__avx2_u64_acc4(size_t rows, size_t n, const float* x, size_t x_stride,
                                                        float* y, size_t y_stride, size_t* done) {
   *done = 0;
@@ -1561,131 +1387,6 @@ extern "C" void smx_f32_softmax_ukernel__avx2_u64_acc4(size_t rows, size_t n, co
       const __m256 higher_lo = _mm256_shuffle_ps(lo[0], lo[0], 0xDD);
       hi[0] = _mm256_shuffle_ps(hi[0], hi[0], 0x88);
       lo[0] = _mm256_shuffle_ps(lo[0], lo[0], 0x88);
-      add_pair(&hi[0], &lo[0], higher_hi, higher_lo);
-    }
-
-    float row_hi[8], row_lo[8];
-    reciprocals(hi[0], lo[0], &hi[0], &lo[0]);
-    _mm256_storeu_ps(row_hi + 0, hi[0]);
-    _mm256_storeu_ps(row_lo + 0, lo[0]);
-    for (size_t r = 0; r < count; r++) {
-      const size_t lane = r % 2 * 4 + r / 2;
-      scale_row(n, y + r * y_stride, _mm256_set1_ps(row_hi[lane]), _mm256_set1_ps(row_lo[lane]));
-    }
-    // After all rows' other elements, for these follow each other in memory.
-    for (size_t r = 0; r < count; r++) {
-      const size_t lane = r % 2 * 4 + r / 2;
-      const size_t head = n / 32 * 32;
-      if (head < n)
-        scale_tail(n - head, y + r * y_stride + head, tails[r], _mm256_set1_ps(row_hi[lane]),
-                   _mm256_set1_ps(row_lo[lane]));
-      if (row_hi[lane] != row_hi[lane]) smx_fill_nan(n, y + r * y_stride);
-    }
-    *done += count;
-    if (stops) return;
-    x += count * x_stride;
-    y += count * y_stride;
-  }
-}
-
-extern "C" void smx_f32_softmax_ukernel__avx2_u32_acc8(size_t rows, size_t n, const float* x, size_t x_stride,
-                                                       float* y, size_t y_stride, size_t* done) {
-  *done = 0;
-  while (*done < rows) {
-    size_t count = rows - *done < 8 ? rows - *done : 8;
-    __m256 max[8] = {_mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(),
-                     _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps()};
-    for (size_t r = 0; r < count; r++) max[r] = lane_maxima(n, x + r * x_stride);
-
-    max[0] = _mm256_max_ps(_mm256_permute2f128_ps(max[0], max[1], 0x20),
-                           _mm256_permute2f128_ps(max[0], max[1], 0x31));
-    max[1] = _mm256_max_ps(_mm256_permute2f128_ps(max[2], max[3], 0x20),
-                           _mm256_permute2f128_ps(max[2], max[3], 0x31));
-    max[2] = _mm256_max_ps(_mm256_permute2f128_ps(max[4], max[5], 0x20),
-                           _mm256_permute2f128_ps(max[4], max[5], 0x31));
-    max[3] = _mm256_max_ps(_mm256_permute2f128_ps(max[6], max[7], 0x20),
-                           _mm256_permute2f128_ps(max[6], max[7], 0x31));
-    max[0] = _mm256_max_ps(_mm256_shuffle_ps(max[0], max[1], 0x44), _mm256_shuffle_ps(max[0], max[1], 0xEE));
-    max[1] = _mm256_max_ps(_mm256_shuffle_ps(max[2], max[3], 0x44), _mm256_shuffle_ps(max[2], max[3], 0xEE));
-    max[0] = _mm256_max_ps(_mm256_shuffle_ps(max[0], max[1], 0x88), _mm256_shuffle_ps(max[0], max[1], 0xDD));
-    bool stops = false;
-    if (!(avx2_all_within(max[0], _mm256_set1_ps(smx_range)))) {
-      float maxima[8];
-      _mm256_storeu_ps(maxima + 0, max[0]);
-      size_t r = 0;
-      while (r < count && smx_is_in_range(maxima[r % 2 * 4 + r / 2])) r++;
-      if (r == 0) return;
-      stops = r < count;
-      count = r;
-    }
-
-    float lower[8], bias[8];
-    {
-      __m256 group_lower, group_bias;
-      references(max[0], &group_lower, &group_bias);
-      _mm256_storeu_ps(lower + 0, group_lower);
-      _mm256_storeu_ps(bias + 0, group_bias);
-    }
-
-    __m256 hi[8] = {_mm256_set1_ps(1.0f), _mm256_set1_ps(1.0f), _mm256_set1_ps(1.0f), _mm256_set1_ps(1.0f),
-                    _mm256_set1_ps(1.0f), _mm256_set1_ps(1.0f), _mm256_set1_ps(1.0f), _mm256_set1_ps(1.0f)};
-    __m256 lo[8] = {_mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(),
-                    _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps()};
-    float tails[8][32];
-    const __m256 anchor = _mm256_set1_ps(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
-    for (size_t r = 0; r < count; r++) {
-      const size_t lane = r % 2 * 4 + r / 2;
-      sum_row_32(n, x + r * x_stride, y + r * y_stride, tails[r], x + (r + 8) * x_stride,
-                 _mm256_set1_ps(lower[lane]), _mm256_set1_ps(bias[lane]), anchor, &hi[r], &lo[r]);
-    }
-
-    {
-      const __m256 higher_hi = _mm256_permute2f128_ps(hi[0], hi[1], 0x31);
-      const __m256 higher_lo = _mm256_permute2f128_ps(lo[0], lo[1], 0x31);
-      hi[0] = _mm256_permute2f128_ps(hi[0], hi[1], 0x20);
-      lo[0] = _mm256_permute2f128_ps(lo[0], lo[1], 0x20);
-      add_pair(&hi[0], &lo[0], higher_hi, higher_lo);
-    }
-    {
-      const __m256 higher_hi = _mm256_permute2f128_ps(hi[2], hi[3], 0x31);
-      const __m256 higher_lo = _mm256_permute2f128_ps(lo[2], lo[3], 0x31);
-      hi[1] = _mm256_permute2f128_ps(hi[2], hi[3], 0x20);
-      lo[1] = _mm256_permute2f128_ps(lo[2], lo[3], 0x20);
-      add_pair(&hi[1], &lo[1], higher_hi, higher_lo);
-    }
-    {
-      const __m256 higher_hi = _mm256_permute2f128_ps(hi[4], hi[5], 0x31);
-      const __m256 higher_lo = _mm256_permute2f128_ps(lo[4], lo[5], 0x31);
-      hi[2] = _mm256_permute2f128_ps(hi[4], hi[5], 0x20);
-      lo[2] = _mm256_permute2f128_ps(lo[4], lo[5], 0x20);
-      add_pair(&hi[2], &lo[2], higher_hi, higher_lo);
-    }
-    {
-      const __m256 higher_hi = _mm256_permute2f128_ps(hi[6], hi[7], 0x31);
-      const __m256 higher_lo = _mm256_permute2f128_ps(lo[6], lo[7], 0x31);
-      hi[3] = _mm256_permute2f128_ps(hi[6], hi[7], 0x20);
-      lo[3] = _mm256_permute2f128_ps(lo[6], lo[7], 0x20);
-      add_pair(&hi[3], &lo[3], higher_hi, higher_lo);
-    }
-    {
-      const __m256 higher_hi = _mm256_shuffle_ps(hi[0], hi[1], 0xEE);
-      const __m256 higher_lo = _mm256_shuffle_ps(lo[0], lo[1], 0xEE);
-      hi[0] = _mm256_shuffle_ps(hi[0], hi[1], 0x44);
-      lo[0] = _mm256_shuffle_ps(lo[0], lo[1], 0x44);
-      add_pair(&hi[0], &lo[0], higher_hi, higher_lo);
-    }
-    {
-      const __m256 higher_hi = _mm256_shuffle_ps(hi[2], hi[3], 0xEE);
-      const __m256 higher_lo = _mm256_shuffle_ps(lo[2], lo[3], 0xEE);
-      hi[1] = _mm256_shuffle_ps(hi[2], hi[3], 0x44);
-      lo[1] = _mm256_shuffle_ps(lo[2], lo[3], 0x44);
-      add_pair(&hi[1], &lo[1], higher_hi, higher_lo);
-    }
-    {
-      const __m256 higher_hi = _mm256_shuffle_ps(hi[0], hi[1], 0xDD);
-      const __m256 higher_lo = _mm256_shuffle_ps(lo[0], lo[1], 0xDD);
-      hi[0] = _mm256_shuffle_ps(hi[0], hi[1], 0x88);
-      lo[0] = _mm256_shuffle_ps(lo[0], lo[1], 0x88);
       add_pair(&hi[0], &lo[0], higher_hi, higher_lo);
     }
 
@@ -1964,7 +1665,7 @@ extern "C" void smx_f32_softmax_ukernel__avx2_u128_acc8(size_t rows, size_t n, c
   }
 }
 
-extern "C" void smx_f32_softmax_ukernel__avx2_u64_acc16(size_t rows, size_t n, const float* x,
+extern "C" void smx_f32_softmax_ukernel__avx2_u32_acc16(size_t rows, size_t n, const float* x,
                                                         size_t x_stride, float* y, size_t y_stride,
                                                         size_t* done) {
   *done = 0;
@@ -2039,7 +1740,7 @@ extern "C" void smx_f32_softmax_ukernel__avx2_u64_acc16(size_t rows, size_t n, c
     const __m256 anchor = _mm256_set1_ps(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r / 8 * 8 + (r % 8) % 2 * 4 + (r % 8) / 2;
-      sum_row_64(n, x + r * x_stride, y + r * y_stride, tails[r], x + (r + 16) * x_stride,
+      sum_row_32(n, x + r * x_stride, y + r * y_stride, tails[r], x + (r + 16) * x_stride,
                  _mm256_set1_ps(lower[lane]), _mm256_set1_ps(bias[lane]), anchor, &hi[r], &lo[r]);
     }
 

@@ -213,18 +213,18 @@ static inline void exponentials_4(size_t n, __m512* e, __m512 lower, __m512 bias
   }
 }
 
-extern "C" void smx_f32_softmax_transposed_ukernel__avx512f_u32(size_t rows, size_t n, const float* x,
-                                                                size_t x_stride, float* y, size_t y_stride,
-                                                                size_t* done) {
+extern "C" void smx_f32_softmax_transposed_ukernel__avx512f_u256_acc4(size_t rows, size_t n, const float* x,
+                                                                      size_t x_stride, float* y,
+                                                                      size_t y_stride, size_t* done) {
   if (n < 1 || n > 64) __builtin_unreachable();
   const __m512 mantissas = avx512f_load_table(smx_exp2_mantissas);
   const __m512 residuals = avx512f_load_table(smx_exp2_residuals);
   *done = 0;
   while (*done < rows) {
-    size_t count = rows - *done < 16 ? rows - *done : 16;
+    size_t count = rows - *done < 64 ? rows - *done : 64;
     size_t groups = (count - 1) / 16 + 1;
-    group<const float> x_groups[1];
-    group<float> y_groups[1];
+    group<const float> x_groups[4];
+    group<float> y_groups[4];
     for (size_t g = 0; g < groups; g++) {
       x_groups[g] = {x + g * 16 * x_stride, x_stride};
       y_groups[g] = {y + g * 16 * y_stride, y_stride};
@@ -239,89 +239,7 @@ extern "C" void smx_f32_softmax_transposed_ukernel__avx512f_u32(size_t rows, siz
     }
 
     // Step by step for all groups, for what is done to one has to wait at each step.
-    __m512 e[1][68], max[1], lower[1], bias[1];
-    for (size_t g = 0; g < groups; g++) {
-      for (size_t j = 0; j < n; j += 4)
-        avx512f_load_columns(x_groups[g].rows + j, x_groups[g].stride, (ptrdiff_t)(n - j), e[g] + j);
-    }
-    bool stops = false;
-    for (size_t g = 0; g < groups; g++) {
-      max[g] = e[g][0];
-      for (size_t j = 1; j < n; j++) max[g] = _mm512_max_ps(max[g], e[g][j]);
-      if (!(_mm512_cmp_ps_mask(_mm512_abs_ps(max[g]), _mm512_set1_ps(smx_range), _CMP_LE_OQ) == 0xFFFF)) {
-        float maxima[16];
-        _mm512_storeu_ps(maxima, max[g]);
-        count = g * 16 + smx_rows_within_range(count - g * 16, maxima);
-        if (count == 0) return;
-        groups = (count - 1) / 16 + 1;
-        stops = true;
-        break;
-      }
-    }
-    const size_t rest = count % 16;
-    if (rest > 0) y_groups[groups - 1] = {padded[0], 64};
-
-    for (size_t g = 0; g < groups; g++) {
-      references(max[g], &lower[g], &bias[g]);
-      for (size_t j = n; j % 2 != 0; j++) e[g][j] = lower[g];
-    }
-    for (size_t g = 0; g < groups; g++) exponentials_2(n, e[g], lower[g], bias[g], mantissas, residuals);
-    __m512 hi[1], lo[1];
-    for (size_t g = 0; g < groups; g++) sum_columns(n, e[g], &hi[g], &lo[g]);
-    for (size_t g = 0; g < groups; g++) reciprocals(hi[g], lo[g], &hi[g], &lo[g]);
-    for (size_t g = 0; g < groups; g++) {
-      for (size_t j = 0; j < n; j += 4) {
-        e[g][j + 0] = _mm512_fmadd_ps(e[g][j + 0], hi[g], _mm512_mul_ps(e[g][j + 0], lo[g]));
-        e[g][j + 1] = _mm512_fmadd_ps(e[g][j + 1], hi[g], _mm512_mul_ps(e[g][j + 1], lo[g]));
-        e[g][j + 2] = _mm512_fmadd_ps(e[g][j + 2], hi[g], _mm512_mul_ps(e[g][j + 2], lo[g]));
-        e[g][j + 3] = _mm512_fmadd_ps(e[g][j + 3], hi[g], _mm512_mul_ps(e[g][j + 3], lo[g]));
-        avx512f_store_columns(y_groups[g].rows + j, y_groups[g].stride, (ptrdiff_t)(n - j), e[g] + j);
-      }
-    }
-    for (size_t g = 0; g < groups; g++) {
-      if (_mm512_cmp_ps_mask(_mm512_abs_ps(hi[g]), _mm512_set1_ps(1.0f), _CMP_LE_OQ) == 0xFFFF) continue;
-      float row_hi[16];
-      _mm512_storeu_ps(row_hi, hi[g]);
-      for (size_t r = 0; r < 16; r++) {
-        if (row_hi[r] != row_hi[r]) smx_fill_nan(n, y_groups[g].rows + r * y_groups[g].stride);
-      }
-    }
-    for (size_t r = 0; r < rest; r++)
-      memcpy(y + ((groups - 1) * 16 + r) * y_stride, padded[r], n * sizeof(float));
-    *done += count;
-    if (stops) return;
-    x += count * x_stride;
-    y += count * y_stride;
-  }
-}
-
-extern "C" void smx_f32_softmax_transposed_ukernel__avx512f_u64(size_t rows, size_t n, const float* x,
-                                                                size_t x_stride, float* y, size_t y_stride,
-                                                                size_t* done) {
-  if (n < 1 || n > 64) __builtin_unreachable();
-  const __m512 mantissas = avx512f_load_table(smx_exp2_mantissas);
-  const __m512 residuals = avx512f_load_table(smx_exp2_residuals);
-  *done = 0;
-  while (*done < rows) {
-    size_t count = rows - *done < 16 ? rows - *done : 16;
-    size_t groups = (count - 1) / 16 + 1;
-    group<const float> x_groups[1];
-    group<float> y_groups[1];
-    for (size_t g = 0; g < groups; g++) {
-      x_groups[g] = {x + g * 16 * x_stride, x_stride};
-      y_groups[g] = {y + g * 16 * y_stride, y_stride};
-    }
-    // Rows that do not fill the lanes are copied to where they do.
-    float padded[16][64];
-    if (count % 16 > 0) {
-      memset(padded, 0, sizeof(padded));
-      for (size_t r = 0; r < count % 16; r++)
-        memcpy(padded[r], x_groups[groups - 1].rows + r * x_stride, n * sizeof(float));
-      x_groups[groups - 1] = {padded[0], 64};
-    }
-
-    // Step by step for all groups, for what is done to one has to wait at each step.
-    __m512 e[1][68], max[1], lower[1], bias[1];
+    __m512 e[4][68], max[4], lower[4], bias[4];
     for (size_t g = 0; g < groups; g++) {
       for (size_t j = 0; j < n; j += 4)
         avx512f_load_columns(x_groups[g].rows + j, x_groups[g].stride, (ptrdiff_t)(n - j), e[g] + j);
@@ -348,7 +266,7 @@ extern "C" void smx_f32_softmax_transposed_ukernel__avx512f_u64(size_t rows, siz
       for (size_t j = n; j % 4 != 0; j++) e[g][j] = lower[g];
     }
     for (size_t g = 0; g < groups; g++) exponentials_4(n, e[g], lower[g], bias[g], mantissas, residuals);
-    __m512 hi[1], lo[1];
+    __m512 hi[4], lo[4];
     for (size_t g = 0; g < groups; g++) sum_columns(n, e[g], &hi[g], &lo[g]);
     for (size_t g = 0; g < groups; g++) reciprocals(hi[g], lo[g], &hi[g], &lo[g]);
     for (size_t g = 0; g < groups; g++) {
@@ -459,88 +377,6 @@ extern "C" void smx_f32_softmax_transposed_ukernel__avx512f_u64_acc2(size_t rows
   }
 }
 
-extern "C" void smx_f32_softmax_transposed_ukernel__avx512f_u128_acc2(size_t rows, size_t n, const float* x,
-                                                                      size_t x_stride, float* y,
-                                                                      size_t y_stride, size_t* done) {
-  if (n < 1 || n > 64) __builtin_unreachable();
-  const __m512 mantissas = avx512f_load_table(smx_exp2_mantissas);
-  const __m512 residuals = avx512f_load_table(smx_exp2_residuals);
-  *done = 0;
-  while (*done < rows) {
-    size_t count = rows - *done < 32 ? rows - *done : 32;
-    size_t groups = (count - 1) / 16 + 1;
-    group<const float> x_groups[2];
-    group<float> y_groups[2];
-    for (size_t g = 0; g < groups; g++) {
-      x_groups[g] = {x + g * 16 * x_stride, x_stride};
-      y_groups[g] = {y + g * 16 * y_stride, y_stride};
-    }
-    // Rows that do not fill the lanes are copied to where they do.
-    float padded[16][64];
-    if (count % 16 > 0) {
-      memset(padded, 0, sizeof(padded));
-      for (size_t r = 0; r < count % 16; r++)
-        memcpy(padded[r], x_groups[groups - 1].rows + r * x_stride, n * sizeof(float));
-      x_groups[groups - 1] = {padded[0], 64};
-    }
-
-    // Step by step for all groups, for what is done to one has to wait at each step.
-    __m512 e[2][68], max[2], lower[2], bias[2];
-    for (size_t g = 0; g < groups; g++) {
-      for (size_t j = 0; j < n; j += 4)
-        avx512f_load_columns(x_groups[g].rows + j, x_groups[g].stride, (ptrdiff_t)(n - j), e[g] + j);
-    }
-    bool stops = false;
-    for (size_t g = 0; g < groups; g++) {
-      max[g] = e[g][0];
-      for (size_t j = 1; j < n; j++) max[g] = _mm512_max_ps(max[g], e[g][j]);
-      if (!(_mm512_cmp_ps_mask(_mm512_abs_ps(max[g]), _mm512_set1_ps(smx_range), _CMP_LE_OQ) == 0xFFFF)) {
-        float maxima[16];
-        _mm512_storeu_ps(maxima, max[g]);
-        count = g * 16 + smx_rows_within_range(count - g * 16, maxima);
-        if (count == 0) return;
-        groups = (count - 1) / 16 + 1;
-        stops = true;
-        break;
-      }
-    }
-    const size_t rest = count % 16;
-    if (rest > 0) y_groups[groups - 1] = {padded[0], 64};
-
-    for (size_t g = 0; g < groups; g++) {
-      references(max[g], &lower[g], &bias[g]);
-      for (size_t j = n; j % 4 != 0; j++) e[g][j] = lower[g];
-    }
-    for (size_t g = 0; g < groups; g++) exponentials_4(n, e[g], lower[g], bias[g], mantissas, residuals);
-    __m512 hi[2], lo[2];
-    for (size_t g = 0; g < groups; g++) sum_columns(n, e[g], &hi[g], &lo[g]);
-    for (size_t g = 0; g < groups; g++) reciprocals(hi[g], lo[g], &hi[g], &lo[g]);
-    for (size_t g = 0; g < groups; g++) {
-      for (size_t j = 0; j < n; j += 4) {
-        e[g][j + 0] = _mm512_fmadd_ps(e[g][j + 0], hi[g], _mm512_mul_ps(e[g][j + 0], lo[g]));
-        e[g][j + 1] = _mm512_fmadd_ps(e[g][j + 1], hi[g], _mm512_mul_ps(e[g][j + 1], lo[g]));
-        e[g][j + 2] = _mm512_fmadd_ps(e[g][j + 2], hi[g], _mm512_mul_ps(e[g][j + 2], lo[g]));
-        e[g][j + 3] = _mm512_fmadd_ps(e[g][j + 3], hi[g], _mm512_mul_ps(e[g][j + 3], lo[g]));
-        avx512f_store_columns(y_groups[g].rows + j, y_groups[g].stride, (ptrdiff_t)(n - j), e[g] + j);
-      }
-    }
-    for (size_t g = 0; g < groups; g++) {
-      if (_mm512_cmp_ps_mask(_mm512_abs_ps(hi[g]), _mm512_set1_ps(1.0f), _CMP_LE_OQ) == 0xFFFF) continue;
-      float row_hi[16];
-      _mm512_storeu_ps(row_hi, hi[g]);
-      for (size_t r = 0; r < 16; r++) {
-        if (row_hi[r] != row_hi[r]) smx_fill_nan(n, y_groups[g].rows + r * y_groups[g].stride);
-      }
-    }
-    for (size_t r = 0; r < rest; r++)
-      memcpy(y + ((groups - 1) * 16 + r) * y_stride, padded[r], n * sizeof(float));
-    *done += count;
-    if (stops) return;
-    x += count * x_stride;
-    y += count * y_stride;
-  }
-}
-
 extern "C" void smx_f32_softmax_transposed_ukernel__avx512f_u128_acc4(size_t rows, size_t n, const float* x,
                                                                       size_t x_stride, float* y,
                                                                       size_t y_stride, size_t* done) {
@@ -594,88 +430,6 @@ extern "C" void smx_f32_softmax_transposed_ukernel__avx512f_u128_acc4(size_t row
       for (size_t j = n; j % 2 != 0; j++) e[g][j] = lower[g];
     }
     for (size_t g = 0; g < groups; g++) exponentials_2(n, e[g], lower[g], bias[g], mantissas, residuals);
-    __m512 hi[4], lo[4];
-    for (size_t g = 0; g < groups; g++) sum_columns(n, e[g], &hi[g], &lo[g]);
-    for (size_t g = 0; g < groups; g++) reciprocals(hi[g], lo[g], &hi[g], &lo[g]);
-    for (size_t g = 0; g < groups; g++) {
-      for (size_t j = 0; j < n; j += 4) {
-        e[g][j + 0] = _mm512_fmadd_ps(e[g][j + 0], hi[g], _mm512_mul_ps(e[g][j + 0], lo[g]));
-        e[g][j + 1] = _mm512_fmadd_ps(e[g][j + 1], hi[g], _mm512_mul_ps(e[g][j + 1], lo[g]));
-        e[g][j + 2] = _mm512_fmadd_ps(e[g][j + 2], hi[g], _mm512_mul_ps(e[g][j + 2], lo[g]));
-        e[g][j + 3] = _mm512_fmadd_ps(e[g][j + 3], hi[g], _mm512_mul_ps(e[g][j + 3], lo[g]));
-        avx512f_store_columns(y_groups[g].rows + j, y_groups[g].stride, (ptrdiff_t)(n - j), e[g] + j);
-      }
-    }
-    for (size_t g = 0; g < groups; g++) {
-      if (_mm512_cmp_ps_mask(_mm512_abs_ps(hi[g]), _mm512_set1_ps(1.0f), _CMP_LE_OQ) == 0xFFFF) continue;
-      float row_hi[16];
-      _mm512_storeu_ps(row_hi, hi[g]);
-      for (size_t r = 0; r < 16; r++) {
-        if (row_hi[r] != row_hi[r]) smx_fill_nan(n, y_groups[g].rows + r * y_groups[g].stride);
-      }
-    }
-    for (size_t r = 0; r < rest; r++)
-      memcpy(y + ((groups - 1) * 16 + r) * y_stride, padded[r], n * sizeof(float));
-    *done += count;
-    if (stops) return;
-    x += count * x_stride;
-    y += count * y_stride;
-  }
-}
-
-extern "C" void smx_f32_softmax_transposed_ukernel__avx512f_u256_acc4(size_t rows, size_t n, const float* x,
-                                                                      size_t x_stride, float* y,
-                                                                      size_t y_stride, size_t* done) {
-  if (n < 1 || n > 64) __builtin_unreachable();
-  const __m512 mantissas = avx512f_load_table(smx_exp2_mantissas);
-  const __m512 residuals = avx512f_load_table(smx_exp2_residuals);
-  *done = 0;
-  while (*done < rows) {
-    size_t count = rows - *done < 64 ? rows - *done : 64;
-    size_t groups = (count - 1) / 16 + 1;
-    group<const float> x_groups[4];
-    group<float> y_groups[4];
-    for (size_t g = 0; g < groups; g++) {
-      x_groups[g] = {x + g * 16 * x_stride, x_stride};
-      y_groups[g] = {y + g * 16 * y_stride, y_stride};
-    }
-    // Rows that do not fill the lanes are copied to where they do.
-    float padded[16][64];
-    if (count % 16 > 0) {
-      memset(padded, 0, sizeof(padded));
-      for (size_t r = 0; r < count % 16; r++)
-        memcpy(padded[r], x_groups[groups - 1].rows + r * x_stride, n * sizeof(float));
-      x_groups[groups - 1] = {padded[0], 64};
-    }
-
-    // Step by step for all groups, for what is done to one has to wait at each step.
-    __m512 e[4][68], max[4], lower[4], bias[4];
-    for (size_t g = 0; g < groups; g++) {
-      for (size_t j = 0; j < n; j += 4)
-        avx512f_load_columns(x_groups[g].rows + j, x_groups[g].stride, (ptrdiff_t)(n - j), e[g] + j);
-    }
-    bool stops = false;
-    for (size_t g = 0; g < groups; g++) {
-      max[g] = e[g][0];
-      for (size_t j = 1; j < n; j++) max[g] = _mm512_max_ps(max[g], e[g][j]);
-      if (!(_mm512_cmp_ps_mask(_mm512_abs_ps(max[g]), _mm512_set1_ps(smx_range), _CMP_LE_OQ) == 0xFFFF)) {
-        float maxima[16];
-        _mm512_storeu_ps(maxima, max[g]);
-        count = g * 16 + smx_rows_within_range(count - g * 16, maxima);
-        if (count == 0) return;
-        groups = (count - 1) / 16 + 1;
-        stops = true;
-        break;
-      }
-    }
-    const size_t rest = count % 16;
-    if (rest > 0) y_groups[groups - 1] = {padded[0], 64};
-
-    for (size_t g = 0; g < groups; g++) {
-      references(max[g], &lower[g], &bias[g]);
-      for (size_t j = n; j % 4 != 0; j++) e[g][j] = lower[g];
-    }
-    for (size_t g = 0; g < groups; g++) exponentials_4(n, e[g], lower[g], bias[g], mantissas, residuals);
     __m512 hi[4], lo[4];
     for (size_t g = 0; g < groups; g++) sum_columns(n, e[g], &hi[g], &lo[g]);
     for (size_t g = 0; g < groups; g++) reciprocals(hi[g], lo[g], &hi[g], &lo[g]);

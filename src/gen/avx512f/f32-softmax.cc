@@ -269,119 +269,6 @@ static inline void sum_row_64(size_t n, const float* x, float* y, float* tail, c
   *lo = block_lo[0];
 }
 
-static inline void sum_row_32(size_t n, const float* x, float* y, float* tail, const float* next,
-                              __m512 lower, __m512 bias, __m512 anchor, __m512* hi, __m512* lo) {
-  const __m512 mantissas = avx512f_load_table(smx_exp2_mantissas);
-  const __m512 residuals = avx512f_load_table(smx_exp2_residuals);
-  __m512 block_hi[1] = {anchor};
-  __m512 block_lo[1] = {_mm512_setzero_ps()};
-
-  size_t i = 0;
-  for (; i + 32 <= n; i += 32) {
-    __builtin_prefetch(next + i + 0);
-    __builtin_prefetch(next + i + 16);
-    const __m512 x0 = _mm512_loadu_ps(x + i + 0);
-    const __m512 x1 = _mm512_loadu_ps(x + i + 16);
-
-    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
-    const __m512 clamped0 = _mm512_max_ps(lower, x0);
-    const __m512 clamped1 = _mm512_max_ps(lower, x1);
-    const __m512 biased0 = _mm512_fmadd_ps(clamped0, _mm512_set1_ps(8.0f * smx_log2e), bias);
-    const __m512 biased1 = _mm512_fmadd_ps(clamped1, _mm512_set1_ps(8.0f * smx_log2e), bias);
-    const __m512 n0 = _mm512_sub_ps(biased0, bias);
-    const __m512 n1 = _mm512_sub_ps(biased1, bias);
-    const __m512i index0 = _mm512_castps_si512(biased0);
-    const __m512i index1 = _mm512_castps_si512(biased1);
-    __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E430p-4f), clamped0);
-    __m512 t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.62E430p-4f), clamped1);
-    t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(0x1.05C610p-32f), t0);
-    t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(0x1.05C610p-32f), t1);
-    __m512 u0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
-    __m512 u1 = _mm512_fmadd_ps(t1, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
-    u0 = _mm512_fmadd_ps(u0, t0, _mm512_set1_ps(1.0f));
-    u1 = _mm512_fmadd_ps(u1, t1, _mm512_set1_ps(1.0f));
-    u0 = _mm512_fmadd_ps(u0, t0, _mm512_permutexvar_ps(index0, residuals));
-    u1 = _mm512_fmadd_ps(u1, t1, _mm512_permutexvar_ps(index1, residuals));
-    const __m512 s0 =
-        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased0), 20),
-                                             _mm512_castps_si512(_mm512_permutexvar_ps(index0, mantissas))));
-    const __m512 s1 =
-        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased1), 20),
-                                             _mm512_castps_si512(_mm512_permutexvar_ps(index1, mantissas))));
-    const __m512 e0 = _mm512_fmadd_ps(s0, u0, s0);
-    const __m512 e1 = _mm512_fmadd_ps(s1, u1, s1);
-    _mm512_storeu_ps(y + i + 0, e0);
-    _mm512_storeu_ps(y + i + 16, e1);
-    add_compensated(&block_hi[0], &block_lo[0], _mm512_add_ps(e0, e1));
-  }
-  if (i < n) {
-    const __m512 absent = _mm512_set1_ps(-INFINITY);  // counts as 0
-    if (n - i > 16) {
-      const __m512 x0 = avx512f_load_tail(x + i + 0, (ptrdiff_t)(n - i) - 0, absent);
-      const __m512 x1 = avx512f_load_tail(x + i + 16, (ptrdiff_t)(n - i) - 16, absent);
-
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
-      const __m512 clamped0 = _mm512_max_ps(lower, x0);
-      const __m512 clamped1 = _mm512_max_ps(lower, x1);
-      const __m512 biased0 = _mm512_fmadd_ps(clamped0, _mm512_set1_ps(8.0f * smx_log2e), bias);
-      const __m512 biased1 = _mm512_fmadd_ps(clamped1, _mm512_set1_ps(8.0f * smx_log2e), bias);
-      const __m512 n0 = _mm512_sub_ps(biased0, bias);
-      const __m512 n1 = _mm512_sub_ps(biased1, bias);
-      const __m512i index0 = _mm512_castps_si512(biased0);
-      const __m512i index1 = _mm512_castps_si512(biased1);
-      __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E430p-4f), clamped0);
-      __m512 t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.62E430p-4f), clamped1);
-      t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(0x1.05C610p-32f), t0);
-      t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(0x1.05C610p-32f), t1);
-      __m512 u0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
-      __m512 u1 = _mm512_fmadd_ps(t1, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
-      u0 = _mm512_fmadd_ps(u0, t0, _mm512_set1_ps(1.0f));
-      u1 = _mm512_fmadd_ps(u1, t1, _mm512_set1_ps(1.0f));
-      u0 = _mm512_fmadd_ps(u0, t0, _mm512_permutexvar_ps(index0, residuals));
-      u1 = _mm512_fmadd_ps(u1, t1, _mm512_permutexvar_ps(index1, residuals));
-      const __m512 s0 = _mm512_castsi512_ps(
-          _mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased0), 20),
-                           _mm512_castps_si512(_mm512_permutexvar_ps(index0, mantissas))));
-      const __m512 s1 = _mm512_castsi512_ps(
-          _mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased1), 20),
-                           _mm512_castps_si512(_mm512_permutexvar_ps(index1, mantissas))));
-      const __m512 e0 = _mm512_fmadd_ps(s0, u0, s0);
-      const __m512 e1 = _mm512_fmadd_ps(s1, u1, s1);
-      _mm512_storeu_ps(tail + 0, e0);
-      _mm512_storeu_ps(tail + 16, e1);
-      add_compensated(&block_hi[0], &block_lo[0], _mm512_add_ps(e0, e1));
-    } else {
-      const __m512 x0 = avx512f_load_tail(x + i + 0, (ptrdiff_t)(n - i) - 0, absent);
-
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
-      const __m512 clamped0 = _mm512_max_ps(lower, x0);
-      const __m512 biased0 = _mm512_fmadd_ps(clamped0, _mm512_set1_ps(8.0f * smx_log2e), bias);
-      const __m512 n0 = _mm512_sub_ps(biased0, bias);
-      const __m512i index0 = _mm512_castps_si512(biased0);
-      __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E430p-4f), clamped0);
-      t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(0x1.05C610p-32f), t0);
-      __m512 u0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
-      u0 = _mm512_fmadd_ps(u0, t0, _mm512_set1_ps(1.0f));
-      u0 = _mm512_fmadd_ps(u0, t0, _mm512_permutexvar_ps(index0, residuals));
-      const __m512 s0 = _mm512_castsi512_ps(
-          _mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased0), 20),
-                           _mm512_castps_si512(_mm512_permutexvar_ps(index0, mantissas))));
-      const __m512 e0 = _mm512_fmadd_ps(s0, u0, s0);
-      _mm512_storeu_ps(tail + 0, e0);
-      add_compensated(&block_hi[0], &block_lo[0], e0);
-    }
-  }
-  take_off(&block_hi[0], &block_lo[0], anchor);
-  *hi = block_hi[0];
-  *lo = block_lo[0];
-}
-
 static inline void sum_row_128(size_t n, const float* x, float* y, float* tail, const float* next,
                                __m512 lower, __m512 bias, __m512 anchor, __m512* hi, __m512* lo) {
   const __m512 mantissas = avx512f_load_table(smx_exp2_mantissas);
@@ -536,6 +423,119 @@ static inline void sum_row_128(size_t n, const float* x, float* y, float* tail, 
       add_compensated(&block_hi[0], &block_lo[0], _mm512_add_ps(e2, e3));
     }
   }
+  for (; i + 32 <= n; i += 32) {
+    __builtin_prefetch(next + i + 0);
+    __builtin_prefetch(next + i + 16);
+    const __m512 x0 = _mm512_loadu_ps(x + i + 0);
+    const __m512 x1 = _mm512_loadu_ps(x + i + 16);
+
+    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    const __m512 clamped0 = _mm512_max_ps(lower, x0);
+    const __m512 clamped1 = _mm512_max_ps(lower, x1);
+    const __m512 biased0 = _mm512_fmadd_ps(clamped0, _mm512_set1_ps(8.0f * smx_log2e), bias);
+    const __m512 biased1 = _mm512_fmadd_ps(clamped1, _mm512_set1_ps(8.0f * smx_log2e), bias);
+    const __m512 n0 = _mm512_sub_ps(biased0, bias);
+    const __m512 n1 = _mm512_sub_ps(biased1, bias);
+    const __m512i index0 = _mm512_castps_si512(biased0);
+    const __m512i index1 = _mm512_castps_si512(biased1);
+    __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E430p-4f), clamped0);
+    __m512 t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.62E430p-4f), clamped1);
+    t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(0x1.05C610p-32f), t0);
+    t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(0x1.05C610p-32f), t1);
+    __m512 u0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
+    __m512 u1 = _mm512_fmadd_ps(t1, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
+    u0 = _mm512_fmadd_ps(u0, t0, _mm512_set1_ps(1.0f));
+    u1 = _mm512_fmadd_ps(u1, t1, _mm512_set1_ps(1.0f));
+    u0 = _mm512_fmadd_ps(u0, t0, _mm512_permutexvar_ps(index0, residuals));
+    u1 = _mm512_fmadd_ps(u1, t1, _mm512_permutexvar_ps(index1, residuals));
+    const __m512 s0 =
+        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased0), 20),
+                                             _mm512_castps_si512(_mm512_permutexvar_ps(index0, mantissas))));
+    const __m512 s1 =
+        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased1), 20),
+                                             _mm512_castps_si512(_mm512_permutexvar_ps(index1, mantissas))));
+    const __m512 e0 = _mm512_fmadd_ps(s0, u0, s0);
+    const __m512 e1 = _mm512_fmadd_ps(s1, u1, s1);
+    _mm512_storeu_ps(y + i + 0, e0);
+    _mm512_storeu_ps(y + i + 16, e1);
+    add_compensated(&block_hi[0], &block_lo[0], _mm512_add_ps(e0, e1));
+  }
+  if (i < n) {
+    const __m512 absent = _mm512_set1_ps(-INFINITY);  // counts as 0
+    if (n - i > 16) {
+      const __m512 x0 = avx512f_load_tail(x + i + 0, (ptrdiff_t)(n - i) - 0, absent);
+      const __m512 x1 = avx512f_load_tail(x + i + 16, (ptrdiff_t)(n - i) - 16, absent);
+
+      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      const __m512 clamped0 = _mm512_max_ps(lower, x0);
+      const __m512 clamped1 = _mm512_max_ps(lower, x1);
+      const __m512 biased0 = _mm512_fmadd_ps(clamped0, _mm512_set1_ps(8.0f * smx_log2e), bias);
+      const __m512 biased1 = _mm512_fmadd_ps(clamped1, _mm512_set1_ps(8.0f * smx_log2e), bias);
+      const __m512 n0 = _mm512_sub_ps(biased0, bias);
+      const __m512 n1 = _mm512_sub_ps(biased1, bias);
+      const __m512i index0 = _mm512_castps_si512(biased0);
+      const __m512i index1 = _mm512_castps_si512(biased1);
+      __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E430p-4f), clamped0);
+      __m512 t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.62E430p-4f), clamped1);
+      t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(0x1.05C610p-32f), t0);
+      t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(0x1.05C610p-32f), t1);
+      __m512 u0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
+      __m512 u1 = _mm512_fmadd_ps(t1, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
+      u0 = _mm512_fmadd_ps(u0, t0, _mm512_set1_ps(1.0f));
+      u1 = _mm512_fmadd_ps(u1, t1, _mm512_set1_ps(1.0f));
+      u0 = _mm512_fmadd_ps(u0, t0, _mm512_permutexvar_ps(index0, residuals));
+      u1 = _mm512_fmadd_ps(u1, t1, _mm512_permutexvar_ps(index1, residuals));
+      const __m512 s0 = _mm512_castsi512_ps(
+          _mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased0), 20),
+                           _mm512_castps_si512(_mm512_permutexvar_ps(index0, mantissas))));
+      const __m512 s1 = _mm512_castsi512_ps(
+          _mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased1), 20),
+                           _mm512_castps_si512(_mm512_permutexvar_ps(index1, mantissas))));
+      const __m512 e0 = _mm512_fmadd_ps(s0, u0, s0);
+      const __m512 e1 = _mm512_fmadd_ps(s1, u1, s1);
+      _mm512_storeu_ps(tail + 0, e0);
+      _mm512_storeu_ps(tail + 16, e1);
+      add_compensated(&block_hi[0], &block_lo[0], _mm512_add_ps(e0, e1));
+    } else {
+      const __m512 x0 = avx512f_load_tail(x + i + 0, (ptrdiff_t)(n - i) - 0, absent);
+
+      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      const __m512 clamped0 = _mm512_max_ps(lower, x0);
+      const __m512 biased0 = _mm512_fmadd_ps(clamped0, _mm512_set1_ps(8.0f * smx_log2e), bias);
+      const __m512 n0 = _mm512_sub_ps(biased0, bias);
+      const __m512i index0 = _mm512_castps_si512(biased0);
+      __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E430p-4f), clamped0);
+      t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(0x1.05C610p-32f), t0);
+      __m512 u0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
+      u0 = _mm512_fmadd_ps(u0, t0, _mm512_set1_ps(1.0f));
+      u0 = _mm512_fmadd_ps(u0, t0, _mm512_permutexvar_ps(index0, residuals));
+      const __m512 s0 = _mm512_castsi512_ps(
+          _mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased0), 20),
+                           _mm512_castps_si512(_mm512_permutexvar_ps(index0, mantissas))));
+      const __m512 e0 = _mm512_fmadd_ps(s0, u0, s0);
+      _mm512_storeu_ps(tail + 0, e0);
+      add_compensated(&block_hi[0], &block_lo[0], e0);
+    }
+  }
+  take_off(&block_hi[0], &block_lo[0], anchor);
+  *hi = block_hi[0];
+  *lo = block_lo[0];
+}
+
+static inline void sum_row_32(size_t n, const float* x, float* y, float* tail, const float* next,
+                              __m512 lower, __m512 bias, __m512 anchor, __m512* hi, __m512* lo) {
+  const __m512 mantissas = avx512f_load_table(smx_exp2_mantissas);
+  const __m512 residuals = avx512f_load_table(smx_exp2_residuals);
+  __m512 block_hi[1] = {anchor};
+  __m512 block_lo[1] = {_mm512_setzero_ps()};
+
+  size_t i = 0;
   for (; i + 32 <= n; i += 32) {
     __builtin_prefetch(next + i + 0);
     __builtin_prefetch(next + i + 16);
@@ -866,199 +866,6 @@ extern "C" void smx_f32_softmax_ukernel__avx512f_u64_acc16(size_t rows, size_t n
   }
 }
 
-extern "C" void smx_f32_softmax_ukernel__avx512f_u64(size_t rows, size_t n, const float* x, size_t x_stride,
-                                                     float* y, size_t y_stride, size_t* done) {
-  *done = 0;
-  while (*done < rows) {
-    size_t count = rows - *done < 1 ? rows - *done : 1;
-    __m512 max[1] = {_mm512_setzero_ps()};
-    for (size_t r = 0; r < count; r++) max[r] = lane_maxima(n, x + r * x_stride);
-
-    max[0] =
-        _mm512_max_ps(_mm512_shuffle_f32x4(max[0], max[0], 0x44), _mm512_shuffle_f32x4(max[0], max[0], 0xEE));
-    max[0] =
-        _mm512_max_ps(_mm512_shuffle_f32x4(max[0], max[0], 0x88), _mm512_shuffle_f32x4(max[0], max[0], 0xDD));
-    max[0] = _mm512_max_ps(_mm512_shuffle_ps(max[0], max[0], 0x44), _mm512_shuffle_ps(max[0], max[0], 0xEE));
-    max[0] = _mm512_max_ps(_mm512_shuffle_ps(max[0], max[0], 0x88), _mm512_shuffle_ps(max[0], max[0], 0xDD));
-    bool stops = false;
-    if (!(_mm512_cmp_ps_mask(_mm512_abs_ps(max[0]), _mm512_set1_ps(smx_range), _CMP_LE_OQ) == 0xFFFF)) {
-      float maxima[16];
-      _mm512_storeu_ps(maxima + 0, max[0]);
-      size_t r = 0;
-      while (r < count && smx_is_in_range(maxima[r % 4 * 4 + r / 4])) r++;
-      if (r == 0) return;
-      stops = r < count;
-      count = r;
-    }
-
-    float lower[16], bias[16];
-    {
-      __m512 group_lower, group_bias;
-      references(max[0], &group_lower, &group_bias);
-      _mm512_storeu_ps(lower + 0, group_lower);
-      _mm512_storeu_ps(bias + 0, group_bias);
-    }
-
-    __m512 hi[1] = {_mm512_set1_ps(1.0f)};
-    __m512 lo[1] = {_mm512_setzero_ps()};
-    float tails[1][32];
-    const __m512 anchor = _mm512_set1_ps(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
-    for (size_t r = 0; r < count; r++) {
-      const size_t lane = r % 4 * 4 + r / 4;
-      sum_row_64(n, x + r * x_stride, y + r * y_stride, tails[r], x + (r + 1) * x_stride,
-                 _mm512_set1_ps(lower[lane]), _mm512_set1_ps(bias[lane]), anchor, &hi[r], &lo[r]);
-    }
-
-    {
-      const __m512 higher_hi = _mm512_shuffle_f32x4(hi[0], hi[0], 0xEE);
-      const __m512 higher_lo = _mm512_shuffle_f32x4(lo[0], lo[0], 0xEE);
-      hi[0] = _mm512_shuffle_f32x4(hi[0], hi[0], 0x44);
-      lo[0] = _mm512_shuffle_f32x4(lo[0], lo[0], 0x44);
-      add_pair(&hi[0], &lo[0], higher_hi, higher_lo);
-    }
-    {
-      const __m512 higher_hi = _mm512_shuffle_f32x4(hi[0], hi[0], 0xDD);
-      const __m512 higher_lo = _mm512_shuffle_f32x4(lo[0], lo[0], 0xDD);
-      hi[0] = _mm512_shuffle_f32x4(hi[0], hi[0], 0x88);
-      lo[0] = _mm512_shuffle_f32x4(lo[0], lo[0], 0x88);
-      add_pair(&hi[0], &lo[0], higher_hi, higher_lo);
-    }
-    {
-      const __m512 higher_hi = _mm512_shuffle_ps(hi[0], hi[0], 0xEE);
-      const __m512 higher_lo = _mm512_shuffle_ps(lo[0], lo[0], 0xEE);
-      hi[0] = _mm512_shuffle_ps(hi[0], hi[0], 0x44);
-      lo[0] = _mm512_shuffle_ps(lo[0], lo[0], 0x44);
-      add_pair(&hi[0], &lo[0], higher_hi, higher_lo);
-    }
-    {
-      const __m512 higher_hi = _mm512_shuffle_ps(hi[0], hi[0], 0xDD);
-      const __m512 higher_lo = _mm512_shuffle_ps(lo[0], lo[0], 0xDD);
-      hi[0] = _mm512_shuffle_ps(hi[0], hi[0], 0x88);
-      lo[0] = _mm512_shuffle_ps(lo[0], lo[0], 0x88);
-      add_pair(&hi[0], &lo[0], higher_hi, higher_lo);
-    }
-
-    float row_hi[16], row_lo[16];
-    reciprocals(hi[0], lo[0], &hi[0], &lo[0]);
-    _mm512_storeu_ps(row_hi + 0, hi[0]);
-    _mm512_storeu_ps(row_lo + 0, lo[0]);
-    for (size_t r = 0; r < count; r++) {
-      const size_t lane = r % 4 * 4 + r / 4;
-      scale_row(n, y + r * y_stride, _mm512_set1_ps(row_hi[lane]), _mm512_set1_ps(row_lo[lane]));
-    }
-    // After all rows' other elements, for these follow each other in memory.
-    for (size_t r = 0; r < count; r++) {
-      const size_t lane = r % 4 * 4 + r / 4;
-      const size_t head = n / 32 * 32;
-      if (head < n)
-        scale_tail(n - head, y + r * y_stride + head, tails[r], _mm512_set1_ps(row_hi[lane]),
-                   _mm512_set1_ps(row_lo[lane]));
-      if (row_hi[lane] != row_hi[lane]) smx_fill_nan(n, y + r * y_stride);
-    }
-    *done += count;
-    if (stops) return;
-    x += count * x_stride;
-    y += count * y_stride;
-  }
-}
-
-extern "C" void smx_f32_softmax_ukernel__avx512f_u64_acc2(size_t rows, size_t n, const float* x,
-                                                          size_t x_stride, float* y, size_t y_stride,
-                                                          size_t* done) {
-  *done = 0;
-  while (*done < rows) {
-    size_t count = rows - *done < 2 ? rows - *done : 2;
-    __m512 max[2] = {_mm512_setzero_ps(), _mm512_setzero_ps()};
-    for (size_t r = 0; r < count; r++) max[r] = lane_maxima(n, x + r * x_stride);
-
-    max[0] =
-        _mm512_max_ps(_mm512_shuffle_f32x4(max[0], max[1], 0x44), _mm512_shuffle_f32x4(max[0], max[1], 0xEE));
-    max[0] =
-        _mm512_max_ps(_mm512_shuffle_f32x4(max[0], max[0], 0x88), _mm512_shuffle_f32x4(max[0], max[0], 0xDD));
-    max[0] = _mm512_max_ps(_mm512_shuffle_ps(max[0], max[0], 0x44), _mm512_shuffle_ps(max[0], max[0], 0xEE));
-    max[0] = _mm512_max_ps(_mm512_shuffle_ps(max[0], max[0], 0x88), _mm512_shuffle_ps(max[0], max[0], 0xDD));
-    bool stops = false;
-    if (!(_mm512_cmp_ps_mask(_mm512_abs_ps(max[0]), _mm512_set1_ps(smx_range), _CMP_LE_OQ) == 0xFFFF)) {
-      float maxima[16];
-      _mm512_storeu_ps(maxima + 0, max[0]);
-      size_t r = 0;
-      while (r < count && smx_is_in_range(maxima[r % 4 * 4 + r / 4])) r++;
-      if (r == 0) return;
-      stops = r < count;
-      count = r;
-    }
-
-    float lower[16], bias[16];
-    {
-      __m512 group_lower, group_bias;
-      references(max[0], &group_lower, &group_bias);
-      _mm512_storeu_ps(lower + 0, group_lower);
-      _mm512_storeu_ps(bias + 0, group_bias);
-    }
-
-    __m512 hi[2] = {_mm512_set1_ps(1.0f), _mm512_set1_ps(1.0f)};
-    __m512 lo[2] = {_mm512_setzero_ps(), _mm512_setzero_ps()};
-    float tails[2][32];
-    const __m512 anchor = _mm512_set1_ps(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
-    for (size_t r = 0; r < count; r++) {
-      const size_t lane = r % 4 * 4 + r / 4;
-      sum_row_64(n, x + r * x_stride, y + r * y_stride, tails[r], x + (r + 2) * x_stride,
-                 _mm512_set1_ps(lower[lane]), _mm512_set1_ps(bias[lane]), anchor, &hi[r], &lo[r]);
-    }
-
-    {
-      const __m512 higher_hi = _mm512_shuffle_f32x4(hi[0], hi[1], 0xEE);
-      const __m512 higher_lo = _mm512_shuffle_f32x4(lo[0], lo[1], 0xEE);
-      hi[0] = _mm512_shuffle_f32x4(hi[0], hi[1], 0x44);
-      lo[0] = _mm512_shuffle_f32x4(lo[0], lo[1], 0x44);
-      add_pair(&hi[0], &lo[0], higher_hi, higher_lo);
-    }
-    {
-      const __m512 higher_hi = _mm512_shuffle_f32x4(hi[0], hi[0], 0xDD);
-      const __m512 higher_lo = _mm512_shuffle_f32x4(lo[0], lo[0], 0xDD);
-      hi[0] = _mm512_shuffle_f32x4(hi[0], hi[0], 0x88);
-      lo[0] = _mm512_shuffle_f32x4(lo[0], lo[0], 0x88);
-      add_pair(&hi[0], &lo[0], higher_hi, higher_lo);
-    }
-    {
-      const __m512 higher_hi = _mm512_shuffle_ps(hi[0], hi[0], 0xEE);
-      const __m512 higher_lo = _mm512_shuffle_ps(lo[0], lo[0], 0xEE);
-      hi[0] = _mm512_shuffle_ps(hi[0], hi[0], 0x44);
-      lo[0] = _mm512_shuffle_ps(lo[0], lo[0], 0x44);
-      add_pair(&hi[0], &lo[0], higher_hi, higher_lo);
-    }
-    {
-      const __m512 higher_hi = _mm512_shuffle_ps(hi[0], hi[0], 0xDD);
-      const __m512 higher_lo = _mm512_shuffle_ps(lo[0], lo[0], 0xDD);
-      hi[0] = _mm512_shuffle_ps(hi[0], hi[0], 0x88);
-      lo[0] = _mm512_shuffle_ps(lo[0], lo[0], 0x88);
-      add_pair(&hi[0], &lo[0], higher_hi, higher_lo);
-    }
-
-    float row_hi[16], row_lo[16];
-    reciprocals(hi[0], lo[0], &hi[0], &lo[0]);
-    _mm512_storeu_ps(row_hi + 0, hi[0]);
-    _mm512_storeu_ps(row_lo + 0, lo[0]);
-    for (size_t r = 0; r < count; r++) {
-      const size_t lane = r % 4 * 4 + r / 4;
-      scale_row(n, y + r * y_stride, _mm512_set1_ps(row_hi[lane]), _mm512_set1_ps(row_lo[lane]));
-    }
-    // After all rows' other elements, for these follow each other in memory.
-    for (size_t r = 0; r < count; r++) {
-      const size_t lane = r % 4 * 4 + r / 4;
-      const size_t head = n / 32 * 32;
-      if (head < n)
-        scale_tail(n - head, y + r * y_stride + head, tails[r], _mm512_set1_ps(row_hi[lane]),
-                   _mm512_set1_ps(row_lo[lane]));
-      if (row_hi[lane] != row_hi[lane]) smx_fill_nan(n, y + r * y_stride);
-    }
-    *done += count;
-    if (stops) return;
-    x += count * x_stride;
-    y += count * y_stride;
-  }
-}
-
 extern "C" void smx_f32_softmax_ukernel__avx512f_u64_acc4(size_t rows, size_t n, const float* x,
                                                           size_t x_stride, float* y, size_t y_stride,
                                                           size_t* done) {
@@ -1131,142 +938,6 @@ extern "C" void smx_f32_softmax_ukernel__avx512f_u64_acc4(size_t rows, size_t n,
       const __m512 higher_lo = _mm512_shuffle_ps(lo[0], lo[0], 0xEE);
       hi[0] = _mm512_shuffle_ps(hi[0], hi[0], 0x44);
       lo[0] = _mm512_shuffle_ps(lo[0], lo[0], 0x44);
-      add_pair(&hi[0], &lo[0], higher_hi, higher_lo);
-    }
-    {
-      const __m512 higher_hi = _mm512_shuffle_ps(hi[0], hi[0], 0xDD);
-      const __m512 higher_lo = _mm512_shuffle_ps(lo[0], lo[0], 0xDD);
-      hi[0] = _mm512_shuffle_ps(hi[0], hi[0], 0x88);
-      lo[0] = _mm512_shuffle_ps(lo[0], lo[0], 0x88);
-      add_pair(&hi[0], &lo[0], higher_hi, higher_lo);
-    }
-
-    float row_hi[16], row_lo[16];
-    reciprocals(hi[0], lo[0], &hi[0], &lo[0]);
-    _mm512_storeu_ps(row_hi + 0, hi[0]);
-    _mm512_storeu_ps(row_lo + 0, lo[0]);
-    for (size_t r = 0; r < count; r++) {
-      const size_t lane = r % 4 * 4 + r / 4;
-      scale_row(n, y + r * y_stride, _mm512_set1_ps(row_hi[lane]), _mm512_set1_ps(row_lo[lane]));
-    }
-    // After all rows' other elements, for these follow each other in memory.
-    for (size_t r = 0; r < count; r++) {
-      const size_t lane = r % 4 * 4 + r / 4;
-      const size_t head = n / 32 * 32;
-      if (head < n)
-        scale_tail(n - head, y + r * y_stride + head, tails[r], _mm512_set1_ps(row_hi[lane]),
-                   _mm512_set1_ps(row_lo[lane]));
-      if (row_hi[lane] != row_hi[lane]) smx_fill_nan(n, y + r * y_stride);
-    }
-    *done += count;
-    if (stops) return;
-    x += count * x_stride;
-    y += count * y_stride;
-  }
-}
-
-extern "C" void smx_f32_softmax_ukernel__avx512f_u32_acc8(size_t rows, size_t n, const float* x,
-                                                          size_t x_stride, float* y, size_t y_stride,
-                                                          size_t* done) {
-  *done = 0;
-  while (*done < rows) {
-    size_t count = rows - *done < 8 ? rows - *done : 8;
-    __m512 max[8] = {_mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(),
-                     _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps()};
-    for (size_t r = 0; r < count; r++) max[r] = lane_maxima(n, x + r * x_stride);
-
-    max[0] =
-        _mm512_max_ps(_mm512_shuffle_f32x4(max[0], max[1], 0x44), _mm512_shuffle_f32x4(max[0], max[1], 0xEE));
-    max[1] =
-        _mm512_max_ps(_mm512_shuffle_f32x4(max[2], max[3], 0x44), _mm512_shuffle_f32x4(max[2], max[3], 0xEE));
-    max[2] =
-        _mm512_max_ps(_mm512_shuffle_f32x4(max[4], max[5], 0x44), _mm512_shuffle_f32x4(max[4], max[5], 0xEE));
-    max[3] =
-        _mm512_max_ps(_mm512_shuffle_f32x4(max[6], max[7], 0x44), _mm512_shuffle_f32x4(max[6], max[7], 0xEE));
-    max[0] =
-        _mm512_max_ps(_mm512_shuffle_f32x4(max[0], max[1], 0x88), _mm512_shuffle_f32x4(max[0], max[1], 0xDD));
-    max[1] =
-        _mm512_max_ps(_mm512_shuffle_f32x4(max[2], max[3], 0x88), _mm512_shuffle_f32x4(max[2], max[3], 0xDD));
-    max[0] = _mm512_max_ps(_mm512_shuffle_ps(max[0], max[1], 0x44), _mm512_shuffle_ps(max[0], max[1], 0xEE));
-    max[0] = _mm512_max_ps(_mm512_shuffle_ps(max[0], max[0], 0x88), _mm512_shuffle_ps(max[0], max[0], 0xDD));
-    bool stops = false;
-    if (!(_mm512_cmp_ps_mask(_mm512_abs_ps(max[0]), _mm512_set1_ps(smx_range), _CMP_LE_OQ) == 0xFFFF)) {
-      float maxima[16];
-      _mm512_storeu_ps(maxima + 0, max[0]);
-      size_t r = 0;
-      while (r < count && smx_is_in_range(maxima[r % 4 * 4 + r / 4])) r++;
-      if (r == 0) return;
-      stops = r < count;
-      count = r;
-    }
-
-    float lower[16], bias[16];
-    {
-      __m512 group_lower, group_bias;
-      references(max[0], &group_lower, &group_bias);
-      _mm512_storeu_ps(lower + 0, group_lower);
-      _mm512_storeu_ps(bias + 0, group_bias);
-    }
-
-    __m512 hi[8] = {_mm512_set1_ps(1.0f), _mm512_set1_ps(1.0f), _mm512_set1_ps(1.0f), _mm512_set1_ps(1.0f),
-                    _mm512_set1_ps(1.0f), _mm512_set1_ps(1.0f), _mm512_set1_ps(1.0f), _mm512_set1_ps(1.0f)};
-    __m512 lo[8] = {_mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(),
-                    _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps()};
-    float tails[8][32];
-    const __m512 anchor = _mm512_set1_ps(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
-    for (size_t r = 0; r < count; r++) {
-      const size_t lane = r % 4 * 4 + r / 4;
-      sum_row_32(n, x + r * x_stride, y + r * y_stride, tails[r], x + (r + 8) * x_stride,
-                 _mm512_set1_ps(lower[lane]), _mm512_set1_ps(bias[lane]), anchor, &hi[r], &lo[r]);
-    }
-
-    {
-      const __m512 higher_hi = _mm512_shuffle_f32x4(hi[0], hi[1], 0xEE);
-      const __m512 higher_lo = _mm512_shuffle_f32x4(lo[0], lo[1], 0xEE);
-      hi[0] = _mm512_shuffle_f32x4(hi[0], hi[1], 0x44);
-      lo[0] = _mm512_shuffle_f32x4(lo[0], lo[1], 0x44);
-      add_pair(&hi[0], &lo[0], higher_hi, higher_lo);
-    }
-    {
-      const __m512 higher_hi = _mm512_shuffle_f32x4(hi[2], hi[3], 0xEE);
-      const __m512 higher_lo = _mm512_shuffle_f32x4(lo[2], lo[3], 0xEE);
-      hi[1] = _mm512_shuffle_f32x4(hi[2], hi[3], 0x44);
-      lo[1] = _mm512_shuffle_f32x4(lo[2], lo[3], 0x44);
-      add_pair(&hi[1], &lo[1], higher_hi, higher_lo);
-    }
-    {
-      const __m512 higher_hi = _mm512_shuffle_f32x4(hi[4], hi[5], 0xEE);
-      const __m512 higher_lo = _mm512_shuffle_f32x4(lo[4], lo[5], 0xEE);
-      hi[2] = _mm512_shuffle_f32x4(hi[4], hi[5], 0x44);
-      lo[2] = _mm512_shuffle_f32x4(lo[4], lo[5], 0x44);
-      add_pair(&hi[2], &lo[2], higher_hi, higher_lo);
-    }
-    {
-      const __m512 higher_hi = _mm512_shuffle_f32x4(hi[6], hi[7], 0xEE);
-      const __m512 higher_lo = _mm512_shuffle_f32x4(lo[6], lo[7], 0xEE);
-      hi[3] = _mm512_shuffle_f32x4(hi[6], hi[7], 0x44);
-      lo[3] = _mm512_shuffle_f32x4(lo[6], lo[7], 0x44);
-      add_pair(&hi[3], &lo[3], higher_hi, higher_lo);
-    }
-    {
-      const __m512 higher_hi = _mm512_shuffle_f32x4(hi[0], hi[1], 0xDD);
-      const __m512 higher_lo = _mm512_shuffle_f32x4(lo[0], lo[1], 0xDD);
-      hi[0] = _mm512_shuffle_f32x4(hi[0], hi[1], 0x88);
-      lo[0] = _mm512_shuffle_f32x4(lo[0], lo[1], 0x88);
-      add_pair(&hi[0], &lo[0], higher_hi, higher_lo);
-    }
-    {
-      const __m512 higher_hi = _mm512_shuffle_f32x4(hi[2], hi[3], 0xDD);
-      const __m512 higher_lo = _mm512_shuffle_f32x4(lo[2], lo[3], 0xDD);
-      hi[1] = _mm512_shuffle_f32x4(hi[2], hi[3], 0x88);
-      lo[1] = _mm512_shuffle_f32x4(lo[2], lo[3], 0x88);
-      add_pair(&hi[1], &lo[1], higher_hi, higher_lo);
-    }
-    {
-      const __m512 higher_hi = _mm512_shuffle_ps(hi[0], hi[1], 0xEE);
-      const __m512 higher_lo = _mm512_shuffle_ps(lo[0], lo[1], 0xEE);
-      hi[0] = _mm512_shuffle_ps(hi[0], hi[1], 0x44);
-      lo[0] = _mm512_shuffle_ps(lo[0], lo[1], 0x44);
       add_pair(&hi[0], &lo[0], higher_hi, higher_lo);
     }
     {

@@ -702,360 +702,6 @@ static inline void sum_row_64(size_t n, const float* x, float* y, float* tail, c
   *lo = block_lo[0];
 }
 
-static inline void sum_row_32(size_t n, const float* x, float* y, float* tail, const float* next,
-                              float32x4_t lower, float32x4_t bias, float32x4_t anchor, float32x4_t* hi,
-                              float32x4_t* lo) {
-  const uint8x16x2_t mantissas = vld1q_u8_x2((const uint8_t*)smx_exp2_mantissas);
-  const uint8x16x2_t residuals = vld1q_u8_x2((const uint8_t*)smx_exp2_residuals);
-  float32x4_t block_hi[4] = {anchor, anchor, anchor, anchor};
-  float32x4_t block_lo[4] = {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)};
-
-  size_t i = 0;
-  for (; i + 32 <= n; i += 32) {
-    __builtin_prefetch(next + i + 0);
-    __builtin_prefetch(next + i + 16);
-    const float32x4_t x0 = vld1q_f32(x + i + 0);
-    const float32x4_t x1 = vld1q_f32(x + i + 4);
-    const float32x4_t x2 = vld1q_f32(x + i + 8);
-    const float32x4_t x3 = vld1q_f32(x + i + 12);
-    const float32x4_t x4 = vld1q_f32(x + i + 16);
-    const float32x4_t x5 = vld1q_f32(x + i + 20);
-    const float32x4_t x6 = vld1q_f32(x + i + 24);
-    const float32x4_t x7 = vld1q_f32(x + i + 28);
-
-    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
-    const float32x4_t clamped0 = vmaxq_f32(lower, x0);
-    const float32x4_t clamped1 = vmaxq_f32(lower, x1);
-    const float32x4_t clamped2 = vmaxq_f32(lower, x2);
-    const float32x4_t clamped3 = vmaxq_f32(lower, x3);
-    const float32x4_t clamped4 = vmaxq_f32(lower, x4);
-    const float32x4_t clamped5 = vmaxq_f32(lower, x5);
-    const float32x4_t clamped6 = vmaxq_f32(lower, x6);
-    const float32x4_t clamped7 = vmaxq_f32(lower, x7);
-    const float32x4_t biased0 = vfmaq_f32(bias, clamped0, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased1 = vfmaq_f32(bias, clamped1, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased2 = vfmaq_f32(bias, clamped2, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased3 = vfmaq_f32(bias, clamped3, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased4 = vfmaq_f32(bias, clamped4, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased5 = vfmaq_f32(bias, clamped5, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased6 = vfmaq_f32(bias, clamped6, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased7 = vfmaq_f32(bias, clamped7, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t n0 = vsubq_f32(biased0, bias);
-    const float32x4_t n1 = vsubq_f32(biased1, bias);
-    const float32x4_t n2 = vsubq_f32(biased2, bias);
-    const float32x4_t n3 = vsubq_f32(biased3, bias);
-    const float32x4_t n4 = vsubq_f32(biased4, bias);
-    const float32x4_t n5 = vsubq_f32(biased5, bias);
-    const float32x4_t n6 = vsubq_f32(biased6, bias);
-    const float32x4_t n7 = vsubq_f32(biased7, bias);
-    const uint8x16_t index0 = neon_table_index(biased0);
-    const uint8x16_t index1 = neon_table_index(biased1);
-    const uint8x16_t index2 = neon_table_index(biased2);
-    const uint8x16_t index3 = neon_table_index(biased3);
-    const uint8x16_t index4 = neon_table_index(biased4);
-    const uint8x16_t index5 = neon_table_index(biased5);
-    const uint8x16_t index6 = neon_table_index(biased6);
-    const uint8x16_t index7 = neon_table_index(biased7);
-    float32x4_t t0 = vfmaq_f32(clamped0, n0, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t1 = vfmaq_f32(clamped1, n1, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t2 = vfmaq_f32(clamped2, n2, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t3 = vfmaq_f32(clamped3, n3, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t4 = vfmaq_f32(clamped4, n4, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t5 = vfmaq_f32(clamped5, n5, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t6 = vfmaq_f32(clamped6, n6, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t7 = vfmaq_f32(clamped7, n7, vdupq_n_f32(-0x1.62E430p-4f));
-    t0 = vfmaq_f32(t0, n0, vdupq_n_f32(0x1.05C610p-32f));
-    t1 = vfmaq_f32(t1, n1, vdupq_n_f32(0x1.05C610p-32f));
-    t2 = vfmaq_f32(t2, n2, vdupq_n_f32(0x1.05C610p-32f));
-    t3 = vfmaq_f32(t3, n3, vdupq_n_f32(0x1.05C610p-32f));
-    t4 = vfmaq_f32(t4, n4, vdupq_n_f32(0x1.05C610p-32f));
-    t5 = vfmaq_f32(t5, n5, vdupq_n_f32(0x1.05C610p-32f));
-    t6 = vfmaq_f32(t6, n6, vdupq_n_f32(0x1.05C610p-32f));
-    t7 = vfmaq_f32(t7, n7, vdupq_n_f32(0x1.05C610p-32f));
-    float32x4_t u0 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t0, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u1 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t1, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u2 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t2, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u3 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t3, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u4 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t4, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u5 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t5, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u6 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t6, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u7 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t7, vdupq_n_f32(0x1.555854p-3f));
-    u0 = vfmaq_f32(vdupq_n_f32(1.0f), u0, t0);
-    u1 = vfmaq_f32(vdupq_n_f32(1.0f), u1, t1);
-    u2 = vfmaq_f32(vdupq_n_f32(1.0f), u2, t2);
-    u3 = vfmaq_f32(vdupq_n_f32(1.0f), u3, t3);
-    u4 = vfmaq_f32(vdupq_n_f32(1.0f), u4, t4);
-    u5 = vfmaq_f32(vdupq_n_f32(1.0f), u5, t5);
-    u6 = vfmaq_f32(vdupq_n_f32(1.0f), u6, t6);
-    u7 = vfmaq_f32(vdupq_n_f32(1.0f), u7, t7);
-    u0 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index0)), u0, t0);
-    u1 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index1)), u1, t1);
-    u2 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index2)), u2, t2);
-    u3 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index3)), u3, t3);
-    u4 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index4)), u4, t4);
-    u5 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index5)), u5, t5);
-    u6 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index6)), u6, t6);
-    u7 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index7)), u7, t7);
-    const float32x4_t s0 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased0), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index0)))));
-    const float32x4_t s1 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased1), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index1)))));
-    const float32x4_t s2 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased2), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index2)))));
-    const float32x4_t s3 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased3), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index3)))));
-    const float32x4_t s4 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased4), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index4)))));
-    const float32x4_t s5 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased5), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index5)))));
-    const float32x4_t s6 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased6), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index6)))));
-    const float32x4_t s7 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased7), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index7)))));
-    const float32x4_t e0 = vfmaq_f32(s0, s0, u0);
-    const float32x4_t e1 = vfmaq_f32(s1, s1, u1);
-    const float32x4_t e2 = vfmaq_f32(s2, s2, u2);
-    const float32x4_t e3 = vfmaq_f32(s3, s3, u3);
-    const float32x4_t e4 = vfmaq_f32(s4, s4, u4);
-    const float32x4_t e5 = vfmaq_f32(s5, s5, u5);
-    const float32x4_t e6 = vfmaq_f32(s6, s6, u6);
-    const float32x4_t e7 = vfmaq_f32(s7, s7, u7);
-    vst1q_f32(y + i + 0, e0);
-    vst1q_f32(y + i + 4, e1);
-    vst1q_f32(y + i + 8, e2);
-    vst1q_f32(y + i + 12, e3);
-    vst1q_f32(y + i + 16, e4);
-    vst1q_f32(y + i + 20, e5);
-    vst1q_f32(y + i + 24, e6);
-    vst1q_f32(y + i + 28, e7);
-    add_compensated(&block_hi[0], &block_lo[0], vaddq_f32(e0, e4));
-    add_compensated(&block_hi[1], &block_lo[1], vaddq_f32(e1, e5));
-    add_compensated(&block_hi[2], &block_lo[2], vaddq_f32(e2, e6));
-    add_compensated(&block_hi[3], &block_lo[3], vaddq_f32(e3, e7));
-  }
-  if (i < n) {
-    const float32x4_t absent = vdupq_n_f32(-INFINITY);  // counts as 0
-    if (n - i > 16) {
-      const float32x4_t x0 = neon_load_tail(x + i + 0, (ptrdiff_t)(n - i) - 0, absent);
-      const float32x4_t x1 = neon_load_tail(x + i + 4, (ptrdiff_t)(n - i) - 4, absent);
-      const float32x4_t x2 = neon_load_tail(x + i + 8, (ptrdiff_t)(n - i) - 8, absent);
-      const float32x4_t x3 = neon_load_tail(x + i + 12, (ptrdiff_t)(n - i) - 12, absent);
-      const float32x4_t x4 = neon_load_tail(x + i + 16, (ptrdiff_t)(n - i) - 16, absent);
-      const float32x4_t x5 = neon_load_tail(x + i + 20, (ptrdiff_t)(n - i) - 20, absent);
-      const float32x4_t x6 = neon_load_tail(x + i + 24, (ptrdiff_t)(n - i) - 24, absent);
-      const float32x4_t x7 = neon_load_tail(x + i + 28, (ptrdiff_t)(n - i) - 28, absent);
-
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
-      const float32x4_t clamped0 = vmaxq_f32(lower, x0);
-      const float32x4_t clamped1 = vmaxq_f32(lower, x1);
-      const float32x4_t clamped2 = vmaxq_f32(lower, x2);
-      const float32x4_t clamped3 = vmaxq_f32(lower, x3);
-      const float32x4_t clamped4 = vmaxq_f32(lower, x4);
-      const float32x4_t clamped5 = vmaxq_f32(lower, x5);
-      const float32x4_t clamped6 = vmaxq_f32(lower, x6);
-      const float32x4_t clamped7 = vmaxq_f32(lower, x7);
-      const float32x4_t biased0 = vfmaq_f32(bias, clamped0, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased1 = vfmaq_f32(bias, clamped1, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased2 = vfmaq_f32(bias, clamped2, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased3 = vfmaq_f32(bias, clamped3, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased4 = vfmaq_f32(bias, clamped4, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased5 = vfmaq_f32(bias, clamped5, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased6 = vfmaq_f32(bias, clamped6, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased7 = vfmaq_f32(bias, clamped7, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t n0 = vsubq_f32(biased0, bias);
-      const float32x4_t n1 = vsubq_f32(biased1, bias);
-      const float32x4_t n2 = vsubq_f32(biased2, bias);
-      const float32x4_t n3 = vsubq_f32(biased3, bias);
-      const float32x4_t n4 = vsubq_f32(biased4, bias);
-      const float32x4_t n5 = vsubq_f32(biased5, bias);
-      const float32x4_t n6 = vsubq_f32(biased6, bias);
-      const float32x4_t n7 = vsubq_f32(biased7, bias);
-      const uint8x16_t index0 = neon_table_index(biased0);
-      const uint8x16_t index1 = neon_table_index(biased1);
-      const uint8x16_t index2 = neon_table_index(biased2);
-      const uint8x16_t index3 = neon_table_index(biased3);
-      const uint8x16_t index4 = neon_table_index(biased4);
-      const uint8x16_t index5 = neon_table_index(biased5);
-      const uint8x16_t index6 = neon_table_index(biased6);
-      const uint8x16_t index7 = neon_table_index(biased7);
-      float32x4_t t0 = vfmaq_f32(clamped0, n0, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t1 = vfmaq_f32(clamped1, n1, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t2 = vfmaq_f32(clamped2, n2, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t3 = vfmaq_f32(clamped3, n3, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t4 = vfmaq_f32(clamped4, n4, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t5 = vfmaq_f32(clamped5, n5, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t6 = vfmaq_f32(clamped6, n6, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t7 = vfmaq_f32(clamped7, n7, vdupq_n_f32(-0x1.62E430p-4f));
-      t0 = vfmaq_f32(t0, n0, vdupq_n_f32(0x1.05C610p-32f));
-      t1 = vfmaq_f32(t1, n1, vdupq_n_f32(0x1.05C610p-32f));
-      t2 = vfmaq_f32(t2, n2, vdupq_n_f32(0x1.05C610p-32f));
-      t3 = vfmaq_f32(t3, n3, vdupq_n_f32(0x1.05C610p-32f));
-      t4 = vfmaq_f32(t4, n4, vdupq_n_f32(0x1.05C610p-32f));
-      t5 = vfmaq_f32(t5, n5, vdupq_n_f32(0x1.05C610p-32f));
-      t6 = vfmaq_f32(t6, n6, vdupq_n_f32(0x1.05C610p-32f));
-      t7 = vfmaq_f32(t7, n7, vdupq_n_f32(0x1.05C610p-32f));
-      float32x4_t u0 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t0, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u1 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t1, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u2 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t2, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u3 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t3, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u4 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t4, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u5 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t5, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u6 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t6, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u7 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t7, vdupq_n_f32(0x1.555854p-3f));
-      u0 = vfmaq_f32(vdupq_n_f32(1.0f), u0, t0);
-      u1 = vfmaq_f32(vdupq_n_f32(1.0f), u1, t1);
-      u2 = vfmaq_f32(vdupq_n_f32(1.0f), u2, t2);
-      u3 = vfmaq_f32(vdupq_n_f32(1.0f), u3, t3);
-      u4 = vfmaq_f32(vdupq_n_f32(1.0f), u4, t4);
-      u5 = vfmaq_f32(vdupq_n_f32(1.0f), u5, t5);
-      u6 = vfmaq_f32(vdupq_n_f32(1.0f), u6, t6);
-      u7 = vfmaq_f32(vdupq_n_f32(1.0f), u7, t7);
-      u0 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index0)), u0, t0);
-      u1 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index1)), u1, t1);
-      u2 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index2)), u2, t2);
-      u3 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index3)), u3, t3);
-      u4 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index4)), u4, t4);
-      u5 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index5)), u5, t5);
-      u6 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index6)), u6, t6);
-      u7 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index7)), u7, t7);
-      const float32x4_t s0 = vreinterpretq_f32_u32(
-          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased0), 20),
-                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index0)))));
-      const float32x4_t s1 = vreinterpretq_f32_u32(
-          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased1), 20),
-                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index1)))));
-      const float32x4_t s2 = vreinterpretq_f32_u32(
-          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased2), 20),
-                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index2)))));
-      const float32x4_t s3 = vreinterpretq_f32_u32(
-          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased3), 20),
-                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index3)))));
-      const float32x4_t s4 = vreinterpretq_f32_u32(
-          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased4), 20),
-                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index4)))));
-      const float32x4_t s5 = vreinterpretq_f32_u32(
-          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased5), 20),
-                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index5)))));
-      const float32x4_t s6 = vreinterpretq_f32_u32(
-          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased6), 20),
-                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index6)))));
-      const float32x4_t s7 = vreinterpretq_f32_u32(
-          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased7), 20),
-                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index7)))));
-      const float32x4_t e0 = vfmaq_f32(s0, s0, u0);
-      const float32x4_t e1 = vfmaq_f32(s1, s1, u1);
-      const float32x4_t e2 = vfmaq_f32(s2, s2, u2);
-      const float32x4_t e3 = vfmaq_f32(s3, s3, u3);
-      const float32x4_t e4 = vfmaq_f32(s4, s4, u4);
-      const float32x4_t e5 = vfmaq_f32(s5, s5, u5);
-      const float32x4_t e6 = vfmaq_f32(s6, s6, u6);
-      const float32x4_t e7 = vfmaq_f32(s7, s7, u7);
-      vst1q_f32(tail + 0, e0);
-      vst1q_f32(tail + 4, e1);
-      vst1q_f32(tail + 8, e2);
-      vst1q_f32(tail + 12, e3);
-      vst1q_f32(tail + 16, e4);
-      vst1q_f32(tail + 20, e5);
-      vst1q_f32(tail + 24, e6);
-      vst1q_f32(tail + 28, e7);
-      add_compensated(&block_hi[0], &block_lo[0], vaddq_f32(e0, e4));
-      add_compensated(&block_hi[1], &block_lo[1], vaddq_f32(e1, e5));
-      add_compensated(&block_hi[2], &block_lo[2], vaddq_f32(e2, e6));
-      add_compensated(&block_hi[3], &block_lo[3], vaddq_f32(e3, e7));
-    } else {
-      const float32x4_t x0 = neon_load_tail(x + i + 0, (ptrdiff_t)(n - i) - 0, absent);
-      const float32x4_t x1 = neon_load_tail(x + i + 4, (ptrdiff_t)(n - i) - 4, absent);
-      const float32x4_t x2 = neon_load_tail(x + i + 8, (ptrdiff_t)(n - i) - 8, absent);
-      const float32x4_t x3 = neon_load_tail(x + i + 12, (ptrdiff_t)(n - i) - 12, absent);
-
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
-      const float32x4_t clamped0 = vmaxq_f32(lower, x0);
-      const float32x4_t clamped1 = vmaxq_f32(lower, x1);
-      const float32x4_t clamped2 = vmaxq_f32(lower, x2);
-      const float32x4_t clamped3 = vmaxq_f32(lower, x3);
-      const float32x4_t biased0 = vfmaq_f32(bias, clamped0, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased1 = vfmaq_f32(bias, clamped1, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased2 = vfmaq_f32(bias, clamped2, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased3 = vfmaq_f32(bias, clamped3, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t n0 = vsubq_f32(biased0, bias);
-      const float32x4_t n1 = vsubq_f32(biased1, bias);
-      const float32x4_t n2 = vsubq_f32(biased2, bias);
-      const float32x4_t n3 = vsubq_f32(biased3, bias);
-      const uint8x16_t index0 = neon_table_index(biased0);
-      const uint8x16_t index1 = neon_table_index(biased1);
-      const uint8x16_t index2 = neon_table_index(biased2);
-      const uint8x16_t index3 = neon_table_index(biased3);
-      float32x4_t t0 = vfmaq_f32(clamped0, n0, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t1 = vfmaq_f32(clamped1, n1, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t2 = vfmaq_f32(clamped2, n2, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t3 = vfmaq_f32(clamped3, n3, vdupq_n_f32(-0x1.62E430p-4f));
-      t0 = vfmaq_f32(t0, n0, vdupq_n_f32(0x1.05C610p-32f));
-      t1 = vfmaq_f32(t1, n1, vdupq_n_f32(0x1.05C610p-32f));
-      t2 = vfmaq_f32(t2, n2, vdupq_n_f32(0x1.05C610p-32f));
-      t3 = vfmaq_f32(t3, n3, vdupq_n_f32(0x1.05C610p-32f));
-      float32x4_t u0 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t0, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u1 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t1, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u2 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t2, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u3 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t3, vdupq_n_f32(0x1.555854p-3f));
-      u0 = vfmaq_f32(vdupq_n_f32(1.0f), u0, t0);
-      u1 = vfmaq_f32(vdupq_n_f32(1.0f), u1, t1);
-      u2 = vfmaq_f32(vdupq_n_f32(1.0f), u2, t2);
-      u3 = vfmaq_f32(vdupq_n_f32(1.0f), u3, t3);
-      u0 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index0)), u0, t0);
-      u1 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index1)), u1, t1);
-      u2 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index2)), u2, t2);
-      u3 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index3)), u3, t3);
-      const float32x4_t s0 = vreinterpretq_f32_u32(
-          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased0), 20),
-                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index0)))));
-      const float32x4_t s1 = vreinterpretq_f32_u32(
-          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased1), 20),
-                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index1)))));
-      const float32x4_t s2 = vreinterpretq_f32_u32(
-          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased2), 20),
-                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index2)))));
-      const float32x4_t s3 = vreinterpretq_f32_u32(
-          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased3), 20),
-                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index3)))));
-      const float32x4_t e0 = vfmaq_f32(s0, s0, u0);
-      const float32x4_t e1 = vfmaq_f32(s1, s1, u1);
-      const float32x4_t e2 = vfmaq_f32(s2, s2, u2);
-      const float32x4_t e3 = vfmaq_f32(s3, s3, u3);
-      vst1q_f32(tail + 0, e0);
-      add_compensated(&block_hi[0], &block_lo[0], e0);
-      vst1q_f32(tail + 4, e1);
-      add_compensated(&block_hi[1], &block_lo[1], e1);
-      vst1q_f32(tail + 8, e2);
-      add_compensated(&block_hi[2], &block_lo[2], e2);
-      vst1q_f32(tail + 12, e3);
-      add_compensated(&block_hi[3], &block_lo[3], e3);
-    }
-  }
-  take_off(&block_hi[0], &block_lo[0], anchor);
-  take_off(&block_hi[1], &block_lo[1], anchor);
-  take_off(&block_hi[2], &block_lo[2], anchor);
-  take_off(&block_hi[3], &block_lo[3], anchor);
-  add_pair(&block_hi[0], &block_lo[0], block_hi[2], block_lo[2]);
-  add_pair(&block_hi[1], &block_lo[1], block_hi[3], block_lo[3]);
-  add_pair(&block_hi[0], &block_lo[0], block_hi[1], block_lo[1]);
-  *hi = block_hi[0];
-  *lo = block_lo[0];
-}
-
 static inline void sum_row_128(size_t n, const float* x, float* y, float* tail, const float* next,
                                float32x4_t lower, float32x4_t bias, float32x4_t anchor, float32x4_t* hi,
                                float32x4_t* lo) {
@@ -1940,6 +1586,360 @@ static inline void sum_row_128(size_t n, const float* x, float* y, float* tail, 
   *lo = block_lo[0];
 }
 
+static inline void sum_row_32(size_t n, const float* x, float* y, float* tail, const float* next,
+                              float32x4_t lower, float32x4_t bias, float32x4_t anchor, float32x4_t* hi,
+                              float32x4_t* lo) {
+  const uint8x16x2_t mantissas = vld1q_u8_x2((const uint8_t*)smx_exp2_mantissas);
+  const uint8x16x2_t residuals = vld1q_u8_x2((const uint8_t*)smx_exp2_residuals);
+  float32x4_t block_hi[4] = {anchor, anchor, anchor, anchor};
+  float32x4_t block_lo[4] = {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)};
+
+  size_t i = 0;
+  for (; i + 32 <= n; i += 32) {
+    __builtin_prefetch(next + i + 0);
+    __builtin_prefetch(next + i + 16);
+    const float32x4_t x0 = vld1q_f32(x + i + 0);
+    const float32x4_t x1 = vld1q_f32(x + i + 4);
+    const float32x4_t x2 = vld1q_f32(x + i + 8);
+    const float32x4_t x3 = vld1q_f32(x + i + 12);
+    const float32x4_t x4 = vld1q_f32(x + i + 16);
+    const float32x4_t x5 = vld1q_f32(x + i + 20);
+    const float32x4_t x6 = vld1q_f32(x + i + 24);
+    const float32x4_t x7 = vld1q_f32(x + i + 28);
+
+    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    const float32x4_t clamped0 = vmaxq_f32(lower, x0);
+    const float32x4_t clamped1 = vmaxq_f32(lower, x1);
+    const float32x4_t clamped2 = vmaxq_f32(lower, x2);
+    const float32x4_t clamped3 = vmaxq_f32(lower, x3);
+    const float32x4_t clamped4 = vmaxq_f32(lower, x4);
+    const float32x4_t clamped5 = vmaxq_f32(lower, x5);
+    const float32x4_t clamped6 = vmaxq_f32(lower, x6);
+    const float32x4_t clamped7 = vmaxq_f32(lower, x7);
+    const float32x4_t biased0 = vfmaq_f32(bias, clamped0, vdupq_n_f32(8.0f * smx_log2e));
+    const float32x4_t biased1 = vfmaq_f32(bias, clamped1, vdupq_n_f32(8.0f * smx_log2e));
+    const float32x4_t biased2 = vfmaq_f32(bias, clamped2, vdupq_n_f32(8.0f * smx_log2e));
+    const float32x4_t biased3 = vfmaq_f32(bias, clamped3, vdupq_n_f32(8.0f * smx_log2e));
+    const float32x4_t biased4 = vfmaq_f32(bias, clamped4, vdupq_n_f32(8.0f * smx_log2e));
+    const float32x4_t biased5 = vfmaq_f32(bias, clamped5, vdupq_n_f32(8.0f * smx_log2e));
+    const float32x4_t biased6 = vfmaq_f32(bias, clamped6, vdupq_n_f32(8.0f * smx_log2e));
+    const float32x4_t biased7 = vfmaq_f32(bias, clamped7, vdupq_n_f32(8.0f * smx_log2e));
+    const float32x4_t n0 = vsubq_f32(biased0, bias);
+    const float32x4_t n1 = vsubq_f32(biased1, bias);
+    const float32x4_t n2 = vsubq_f32(biased2, bias);
+    const float32x4_t n3 = vsubq_f32(biased3, bias);
+    const float32x4_t n4 = vsubq_f32(biased4, bias);
+    const float32x4_t n5 = vsubq_f32(biased5, bias);
+    const float32x4_t n6 = vsubq_f32(biased6, bias);
+    const float32x4_t n7 = vsubq_f32(biased7, bias);
+    const uint8x16_t index0 = neon_table_index(biased0);
+    const uint8x16_t index1 = neon_table_index(biased1);
+    const uint8x16_t index2 = neon_table_index(biased2);
+    const uint8x16_t index3 = neon_table_index(biased3);
+    const uint8x16_t index4 = neon_table_index(biased4);
+    const uint8x16_t index5 = neon_table_index(biased5);
+    const uint8x16_t index6 = neon_table_index(biased6);
+    const uint8x16_t index7 = neon_table_index(biased7);
+    float32x4_t t0 = vfmaq_f32(clamped0, n0, vdupq_n_f32(-0x1.62E430p-4f));
+    float32x4_t t1 = vfmaq_f32(clamped1, n1, vdupq_n_f32(-0x1.62E430p-4f));
+    float32x4_t t2 = vfmaq_f32(clamped2, n2, vdupq_n_f32(-0x1.62E430p-4f));
+    float32x4_t t3 = vfmaq_f32(clamped3, n3, vdupq_n_f32(-0x1.62E430p-4f));
+    float32x4_t t4 = vfmaq_f32(clamped4, n4, vdupq_n_f32(-0x1.62E430p-4f));
+    float32x4_t t5 = vfmaq_f32(clamped5, n5, vdupq_n_f32(-0x1.62E430p-4f));
+    float32x4_t t6 = vfmaq_f32(clamped6, n6, vdupq_n_f32(-0x1.62E430p-4f));
+    float32x4_t t7 = vfmaq_f32(clamped7, n7, vdupq_n_f32(-0x1.62E430p-4f));
+    t0 = vfmaq_f32(t0, n0, vdupq_n_f32(0x1.05C610p-32f));
+    t1 = vfmaq_f32(t1, n1, vdupq_n_f32(0x1.05C610p-32f));
+    t2 = vfmaq_f32(t2, n2, vdupq_n_f32(0x1.05C610p-32f));
+    t3 = vfmaq_f32(t3, n3, vdupq_n_f32(0x1.05C610p-32f));
+    t4 = vfmaq_f32(t4, n4, vdupq_n_f32(0x1.05C610p-32f));
+    t5 = vfmaq_f32(t5, n5, vdupq_n_f32(0x1.05C610p-32f));
+    t6 = vfmaq_f32(t6, n6, vdupq_n_f32(0x1.05C610p-32f));
+    t7 = vfmaq_f32(t7, n7, vdupq_n_f32(0x1.05C610p-32f));
+    float32x4_t u0 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t0, vdupq_n_f32(0x1.555854p-3f));
+    float32x4_t u1 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t1, vdupq_n_f32(0x1.555854p-3f));
+    float32x4_t u2 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t2, vdupq_n_f32(0x1.555854p-3f));
+    float32x4_t u3 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t3, vdupq_n_f32(0x1.555854p-3f));
+    float32x4_t u4 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t4, vdupq_n_f32(0x1.555854p-3f));
+    float32x4_t u5 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t5, vdupq_n_f32(0x1.555854p-3f));
+    float32x4_t u6 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t6, vdupq_n_f32(0x1.555854p-3f));
+    float32x4_t u7 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t7, vdupq_n_f32(0x1.555854p-3f));
+    u0 = vfmaq_f32(vdupq_n_f32(1.0f), u0, t0);
+    u1 = vfmaq_f32(vdupq_n_f32(1.0f), u1, t1);
+    u2 = vfmaq_f32(vdupq_n_f32(1.0f), u2, t2);
+    u3 = vfmaq_f32(vdupq_n_f32(1.0f), u3, t3);
+    u4 = vfmaq_f32(vdupq_n_f32(1.0f), u4, t4);
+    u5 = vfmaq_f32(vdupq_n_f32(1.0f), u5, t5);
+    u6 = vfmaq_f32(vdupq_n_f32(1.0f), u6, t6);
+    u7 = vfmaq_f32(vdupq_n_f32(1.0f), u7, t7);
+    u0 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index0)), u0, t0);
+    u1 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index1)), u1, t1);
+    u2 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index2)), u2, t2);
+    u3 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index3)), u3, t3);
+    u4 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index4)), u4, t4);
+    u5 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index5)), u5, t5);
+    u6 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index6)), u6, t6);
+    u7 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index7)), u7, t7);
+    const float32x4_t s0 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased0), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index0)))));
+    const float32x4_t s1 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased1), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index1)))));
+    const float32x4_t s2 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased2), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index2)))));
+    const float32x4_t s3 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased3), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index3)))));
+    const float32x4_t s4 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased4), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index4)))));
+    const float32x4_t s5 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased5), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index5)))));
+    const float32x4_t s6 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased6), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index6)))));
+    const float32x4_t s7 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased7), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index7)))));
+    const float32x4_t e0 = vfmaq_f32(s0, s0, u0);
+    const float32x4_t e1 = vfmaq_f32(s1, s1, u1);
+    const float32x4_t e2 = vfmaq_f32(s2, s2, u2);
+    const float32x4_t e3 = vfmaq_f32(s3, s3, u3);
+    const float32x4_t e4 = vfmaq_f32(s4, s4, u4);
+    const float32x4_t e5 = vfmaq_f32(s5, s5, u5);
+    const float32x4_t e6 = vfmaq_f32(s6, s6, u6);
+    const float32x4_t e7 = vfmaq_f32(s7, s7, u7);
+    vst1q_f32(y + i + 0, e0);
+    vst1q_f32(y + i + 4, e1);
+    vst1q_f32(y + i + 8, e2);
+    vst1q_f32(y + i + 12, e3);
+    vst1q_f32(y + i + 16, e4);
+    vst1q_f32(y + i + 20, e5);
+    vst1q_f32(y + i + 24, e6);
+    vst1q_f32(y + i + 28, e7);
+    add_compensated(&block_hi[0], &block_lo[0], vaddq_f32(e0, e4));
+    add_compensated(&block_hi[1], &block_lo[1], vaddq_f32(e1, e5));
+    add_compensated(&block_hi[2], &block_lo[2], vaddq_f32(e2, e6));
+    add_compensated(&block_hi[3], &block_lo[3], vaddq_f32(e3, e7));
+  }
+  if (i < n) {
+    const float32x4_t absent = vdupq_n_f32(-INFINITY);  // counts as 0
+    if (n - i > 16) {
+      const float32x4_t x0 = neon_load_tail(x + i + 0, (ptrdiff_t)(n - i) - 0, absent);
+      const float32x4_t x1 = neon_load_tail(x + i + 4, (ptrdiff_t)(n - i) - 4, absent);
+      const float32x4_t x2 = neon_load_tail(x + i + 8, (ptrdiff_t)(n - i) - 8, absent);
+      const float32x4_t x3 = neon_load_tail(x + i + 12, (ptrdiff_t)(n - i) - 12, absent);
+      const float32x4_t x4 = neon_load_tail(x + i + 16, (ptrdiff_t)(n - i) - 16, absent);
+      const float32x4_t x5 = neon_load_tail(x + i + 20, (ptrdiff_t)(n - i) - 20, absent);
+      const float32x4_t x6 = neon_load_tail(x + i + 24, (ptrdiff_t)(n - i) - 24, absent);
+      const float32x4_t x7 = neon_load_tail(x + i + 28, (ptrdiff_t)(n - i) - 28, absent);
+
+      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      const float32x4_t clamped0 = vmaxq_f32(lower, x0);
+      const float32x4_t clamped1 = vmaxq_f32(lower, x1);
+      const float32x4_t clamped2 = vmaxq_f32(lower, x2);
+      const float32x4_t clamped3 = vmaxq_f32(lower, x3);
+      const float32x4_t clamped4 = vmaxq_f32(lower, x4);
+      const float32x4_t clamped5 = vmaxq_f32(lower, x5);
+      const float32x4_t clamped6 = vmaxq_f32(lower, x6);
+      const float32x4_t clamped7 = vmaxq_f32(lower, x7);
+      const float32x4_t biased0 = vfmaq_f32(bias, clamped0, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased1 = vfmaq_f32(bias, clamped1, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased2 = vfmaq_f32(bias, clamped2, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased3 = vfmaq_f32(bias, clamped3, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased4 = vfmaq_f32(bias, clamped4, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased5 = vfmaq_f32(bias, clamped5, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased6 = vfmaq_f32(bias, clamped6, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased7 = vfmaq_f32(bias, clamped7, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t n0 = vsubq_f32(biased0, bias);
+      const float32x4_t n1 = vsubq_f32(biased1, bias);
+      const float32x4_t n2 = vsubq_f32(biased2, bias);
+      const float32x4_t n3 = vsubq_f32(biased3, bias);
+      const float32x4_t n4 = vsubq_f32(biased4, bias);
+      const float32x4_t n5 = vsubq_f32(biased5, bias);
+      const float32x4_t n6 = vsubq_f32(biased6, bias);
+      const float32x4_t n7 = vsubq_f32(biased7, bias);
+      const uint8x16_t index0 = neon_table_index(biased0);
+      const uint8x16_t index1 = neon_table_index(biased1);
+      const uint8x16_t index2 = neon_table_index(biased2);
+      const uint8x16_t index3 = neon_table_index(biased3);
+      const uint8x16_t index4 = neon_table_index(biased4);
+      const uint8x16_t index5 = neon_table_index(biased5);
+      const uint8x16_t index6 = neon_table_index(biased6);
+      const uint8x16_t index7 = neon_table_index(biased7);
+      float32x4_t t0 = vfmaq_f32(clamped0, n0, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t1 = vfmaq_f32(clamped1, n1, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t2 = vfmaq_f32(clamped2, n2, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t3 = vfmaq_f32(clamped3, n3, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t4 = vfmaq_f32(clamped4, n4, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t5 = vfmaq_f32(clamped5, n5, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t6 = vfmaq_f32(clamped6, n6, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t7 = vfmaq_f32(clamped7, n7, vdupq_n_f32(-0x1.62E430p-4f));
+      t0 = vfmaq_f32(t0, n0, vdupq_n_f32(0x1.05C610p-32f));
+      t1 = vfmaq_f32(t1, n1, vdupq_n_f32(0x1.05C610p-32f));
+      t2 = vfmaq_f32(t2, n2, vdupq_n_f32(0x1.05C610p-32f));
+      t3 = vfmaq_f32(t3, n3, vdupq_n_f32(0x1.05C610p-32f));
+      t4 = vfmaq_f32(t4, n4, vdupq_n_f32(0x1.05C610p-32f));
+      t5 = vfmaq_f32(t5, n5, vdupq_n_f32(0x1.05C610p-32f));
+      t6 = vfmaq_f32(t6, n6, vdupq_n_f32(0x1.05C610p-32f));
+      t7 = vfmaq_f32(t7, n7, vdupq_n_f32(0x1.05C610p-32f));
+      float32x4_t u0 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t0, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u1 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t1, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u2 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t2, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u3 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t3, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u4 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t4, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u5 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t5, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u6 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t6, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u7 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t7, vdupq_n_f32(0x1.555854p-3f));
+      u0 = vfmaq_f32(vdupq_n_f32(1.0f), u0, t0);
+      u1 = vfmaq_f32(vdupq_n_f32(1.0f), u1, t1);
+      u2 = vfmaq_f32(vdupq_n_f32(1.0f), u2, t2);
+      u3 = vfmaq_f32(vdupq_n_f32(1.0f), u3, t3);
+      u4 = vfmaq_f32(vdupq_n_f32(1.0f), u4, t4);
+      u5 = vfmaq_f32(vdupq_n_f32(1.0f), u5, t5);
+      u6 = vfmaq_f32(vdupq_n_f32(1.0f), u6, t6);
+      u7 = vfmaq_f32(vdupq_n_f32(1.0f), u7, t7);
+      u0 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index0)), u0, t0);
+      u1 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index1)), u1, t1);
+      u2 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index2)), u2, t2);
+      u3 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index3)), u3, t3);
+      u4 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index4)), u4, t4);
+      u5 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index5)), u5, t5);
+      u6 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index6)), u6, t6);
+      u7 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index7)), u7, t7);
+      const float32x4_t s0 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased0), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index0)))));
+      const float32x4_t s1 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased1), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index1)))));
+      const float32x4_t s2 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased2), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index2)))));
+      const float32x4_t s3 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased3), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index3)))));
+      const float32x4_t s4 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased4), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index4)))));
+      const float32x4_t s5 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased5), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index5)))));
+      const float32x4_t s6 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased6), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index6)))));
+      const float32x4_t s7 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased7), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index7)))));
+      const float32x4_t e0 = vfmaq_f32(s0, s0, u0);
+      const float32x4_t e1 = vfmaq_f32(s1, s1, u1);
+      const float32x4_t e2 = vfmaq_f32(s2, s2, u2);
+      const float32x4_t e3 = vfmaq_f32(s3, s3, u3);
+      const float32x4_t e4 = vfmaq_f32(s4, s4, u4);
+      const float32x4_t e5 = vfmaq_f32(s5, s5, u5);
+      const float32x4_t e6 = vfmaq_f32(s6, s6, u6);
+      const float32x4_t e7 = vfmaq_f32(s7, s7, u7);
+      vst1q_f32(tail + 0, e0);
+      vst1q_f32(tail + 4, e1);
+      vst1q_f32(tail + 8, e2);
+      vst1q_f32(tail + 12, e3);
+      vst1q_f32(tail + 16, e4);
+      vst1q_f32(tail + 20, e5);
+      vst1q_f32(tail + 24, e6);
+      vst1q_f32(tail + 28, e7);
+      add_compensated(&block_hi[0], &block_lo[0], vaddq_f32(e0, e4));
+      add_compensated(&block_hi[1], &block_lo[1], vaddq_f32(e1, e5));
+      add_compensated(&block_hi[2], &block_lo[2], vaddq_f32(e2, e6));
+      add_compensated(&block_hi[3], &block_lo[3], vaddq_f32(e3, e7));
+    } else {
+      const float32x4_t x0 = neon_load_tail(x + i + 0, (ptrdiff_t)(n - i) - 0, absent);
+      const float32x4_t x1 = neon_load_tail(x + i + 4, (ptrdiff_t)(n - i) - 4, absent);
+      const float32x4_t x2 = neon_load_tail(x + i + 8, (ptrdiff_t)(n - i) - 8, absent);
+      const float32x4_t x3 = neon_load_tail(x + i + 12, (ptrdiff_t)(n - i) - 12, absent);
+
+      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      const float32x4_t clamped0 = vmaxq_f32(lower, x0);
+      const float32x4_t clamped1 = vmaxq_f32(lower, x1);
+      const float32x4_t clamped2 = vmaxq_f32(lower, x2);
+      const float32x4_t clamped3 = vmaxq_f32(lower, x3);
+      const float32x4_t biased0 = vfmaq_f32(bias, clamped0, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased1 = vfmaq_f32(bias, clamped1, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased2 = vfmaq_f32(bias, clamped2, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased3 = vfmaq_f32(bias, clamped3, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t n0 = vsubq_f32(biased0, bias);
+      const float32x4_t n1 = vsubq_f32(biased1, bias);
+      const float32x4_t n2 = vsubq_f32(biased2, bias);
+      const float32x4_t n3 = vsubq_f32(biased3, bias);
+      const uint8x16_t index0 = neon_table_index(biased0);
+      const uint8x16_t index1 = neon_table_index(biased1);
+      const uint8x16_t index2 = neon_table_index(biased2);
+      const uint8x16_t index3 = neon_table_index(biased3);
+      float32x4_t t0 = vfmaq_f32(clamped0, n0, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t1 = vfmaq_f32(clamped1, n1, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t2 = vfmaq_f32(clamped2, n2, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t3 = vfmaq_f32(clamped3, n3, vdupq_n_f32(-0x1.62E430p-4f));
+      t0 = vfmaq_f32(t0, n0, vdupq_n_f32(0x1.05C610p-32f));
+      t1 = vfmaq_f32(t1, n1, vdupq_n_f32(0x1.05C610p-32f));
+      t2 = vfmaq_f32(t2, n2, vdupq_n_f32(0x1.05C610p-32f));
+      t3 = vfmaq_f32(t3, n3, vdupq_n_f32(0x1.05C610p-32f));
+      float32x4_t u0 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t0, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u1 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t1, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u2 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t2, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u3 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t3, vdupq_n_f32(0x1.555854p-3f));
+      u0 = vfmaq_f32(vdupq_n_f32(1.0f), u0, t0);
+      u1 = vfmaq_f32(vdupq_n_f32(1.0f), u1, t1);
+      u2 = vfmaq_f32(vdupq_n_f32(1.0f), u2, t2);
+      u3 = vfmaq_f32(vdupq_n_f32(1.0f), u3, t3);
+      u0 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index0)), u0, t0);
+      u1 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index1)), u1, t1);
+      u2 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index2)), u2, t2);
+      u3 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index3)), u3, t3);
+      const float32x4_t s0 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased0), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index0)))));
+      const float32x4_t s1 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased1), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index1)))));
+      const float32x4_t s2 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased2), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index2)))));
+      const float32x4_t s3 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased3), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index3)))));
+      const float32x4_t e0 = vfmaq_f32(s0, s0, u0);
+      const float32x4_t e1 = vfmaq_f32(s1, s1, u1);
+      const float32x4_t e2 = vfmaq_f32(s2, s2, u2);
+      const float32x4_t e3 = vfmaq_f32(s3, s3, u3);
+      vst1q_f32(tail + 0, e0);
+      add_compensated(&block_hi[0], &block_lo[0], e0);
+      vst1q_f32(tail + 4, e1);
+      add_compensated(&block_hi[1], &block_lo[1], e1);
+      vst1q_f32(tail + 8, e2);
+      add_compensated(&block_hi[2], &block_lo[2], e2);
+      vst1q_f32(tail + 12, e3);
+      add_compensated(&block_hi[3], &block_lo[3], e3);
+    }
+  }
+  take_off(&block_hi[0], &block_lo[0], anchor);
+  take_off(&block_hi[1], &block_lo[1], anchor);
+  take_off(&block_hi[2], &block_lo[2], anchor);
+  take_off(&block_hi[3], &block_lo[3], anchor);
+  add_pair(&block_hi[0], &block_lo[0], block_hi[2], block_lo[2]);
+  add_pair(&block_hi[1], &block_lo[1], block_hi[3], block_lo[3]);
+  add_pair(&block_hi[0], &block_lo[0], block_hi[1], block_lo[1]);
+  *hi = block_hi[0];
+  *lo = block_lo[0];
+}
+
 static inline void scale_row(size_t n, float* y, float32x4_t hi, float32x4_t lo) {
   for (; n >= 32; n -= 32) {
     vst1q_f32(y + 0, neon_scaled(vld1q_f32(y + 0), hi, lo));
@@ -1961,164 +1961,6 @@ static inline void scale_tail(size_t n, float* y, const float* tail, float32x4_t
     tail += 4;
   }
   if (n > 0) neon_store_tail(y, (ptrdiff_t)n, neon_scaled(vld1q_f32(tail), hi, lo));
-}
-
-extern "C" void smx_f32_softmax_ukernel__neon_u64(size_t rows, size_t n, const float* x, size_t x_stride,
-                                                  float* y, size_t y_stride, size_t* done) {
-  *done = 0;
-  while (*done < rows) {
-    size_t count = rows - *done < 1 ? rows - *done : 1;
-    float32x4_t max[1] = {vdupq_n_f32(0.0f)};
-    for (size_t r = 0; r < count; r++) max[r] = lane_maxima(n, x + r * x_stride);
-
-    max[0] = vmaxq_f32(vcombine_f32(vget_low_f32(max[0]), vget_low_f32(max[0])),
-                       vcombine_f32(vget_high_f32(max[0]), vget_high_f32(max[0])));
-    max[0] = vmaxq_f32(vuzp1q_f32(max[0], max[0]), vuzp2q_f32(max[0], max[0]));
-    bool stops = false;
-    if (!(vminvq_u32(vcaleq_f32(max[0], vdupq_n_f32(smx_range))) != 0)) {
-      float maxima[4];
-      vst1q_f32(maxima + 0, max[0]);
-      size_t r = 0;
-      while (r < count && smx_is_in_range(maxima[r])) r++;
-      if (r == 0) return;
-      stops = r < count;
-      count = r;
-    }
-
-    float lower[4], bias[4];
-    {
-      float32x4_t group_lower, group_bias;
-      references(max[0], &group_lower, &group_bias);
-      vst1q_f32(lower + 0, group_lower);
-      vst1q_f32(bias + 0, group_bias);
-    }
-
-    float32x4_t hi[1] = {vdupq_n_f32(1.0f)};
-    float32x4_t lo[1] = {vdupq_n_f32(0.0f)};
-    float tails[1][32];
-    const float32x4_t anchor = vdupq_n_f32(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
-    for (size_t r = 0; r < count; r++) {
-      const size_t lane = r;
-      sum_row_64(n, x + r * x_stride, y + r * y_stride, tails[r], x + (r + 1) * x_stride,
-                 vdupq_n_f32(lower[lane]), vdupq_n_f32(bias[lane]), anchor, &hi[r], &lo[r]);
-    }
-
-    {
-      const float32x4_t higher_hi = vcombine_f32(vget_high_f32(hi[0]), vget_high_f32(hi[0]));
-      const float32x4_t higher_lo = vcombine_f32(vget_high_f32(lo[0]), vget_high_f32(lo[0]));
-      hi[0] = vcombine_f32(vget_low_f32(hi[0]), vget_low_f32(hi[0]));
-      lo[0] = vcombine_f32(vget_low_f32(lo[0]), vget_low_f32(lo[0]));
-      add_pair(&hi[0], &lo[0], higher_hi, higher_lo);
-    }
-    {
-      const float32x4_t higher_hi = vuzp2q_f32(hi[0], hi[0]);
-      const float32x4_t higher_lo = vuzp2q_f32(lo[0], lo[0]);
-      hi[0] = vuzp1q_f32(hi[0], hi[0]);
-      lo[0] = vuzp1q_f32(lo[0], lo[0]);
-      add_pair(&hi[0], &lo[0], higher_hi, higher_lo);
-    }
-
-    float row_hi[4], row_lo[4];
-    reciprocals(hi[0], lo[0], &hi[0], &lo[0]);
-    vst1q_f32(row_hi + 0, hi[0]);
-    vst1q_f32(row_lo + 0, lo[0]);
-    for (size_t r = 0; r < count; r++) {
-      const size_t lane = r;
-      scale_row(n, y + r * y_stride, vdupq_n_f32(row_hi[lane]), vdupq_n_f32(row_lo[lane]));
-    }
-    // After all rows' other elements, for these follow each other in memory.
-    for (size_t r = 0; r < count; r++) {
-      const size_t lane = r;
-      const size_t head = n / 32 * 32;
-      if (head < n)
-        scale_tail(n - head, y + r * y_stride + head, tails[r], vdupq_n_f32(row_hi[lane]),
-                   vdupq_n_f32(row_lo[lane]));
-      if (row_hi[lane] != row_hi[lane]) smx_fill_nan(n, y + r * y_stride);
-    }
-    *done += count;
-    if (stops) return;
-    x += count * x_stride;
-    y += count * y_stride;
-  }
-}
-
-extern "C" void smx_f32_softmax_ukernel__neon_u64_acc2(size_t rows, size_t n, const float* x, size_t x_stride,
-                                                       float* y, size_t y_stride, size_t* done) {
-  *done = 0;
-  while (*done < rows) {
-    size_t count = rows - *done < 2 ? rows - *done : 2;
-    float32x4_t max[2] = {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)};
-    for (size_t r = 0; r < count; r++) max[r] = lane_maxima(n, x + r * x_stride);
-
-    max[0] = vmaxq_f32(vcombine_f32(vget_low_f32(max[0]), vget_low_f32(max[1])),
-                       vcombine_f32(vget_high_f32(max[0]), vget_high_f32(max[1])));
-    max[0] = vmaxq_f32(vuzp1q_f32(max[0], max[0]), vuzp2q_f32(max[0], max[0]));
-    bool stops = false;
-    if (!(vminvq_u32(vcaleq_f32(max[0], vdupq_n_f32(smx_range))) != 0)) {
-      float maxima[4];
-      vst1q_f32(maxima + 0, max[0]);
-      size_t r = 0;
-      while (r < count && smx_is_in_range(maxima[r])) r++;
-      if (r == 0) return;
-      stops = r < count;
-      count = r;
-    }
-
-    float lower[4], bias[4];
-    {
-      float32x4_t group_lower, group_bias;
-      references(max[0], &group_lower, &group_bias);
-      vst1q_f32(lower + 0, group_lower);
-      vst1q_f32(bias + 0, group_bias);
-    }
-
-    float32x4_t hi[2] = {vdupq_n_f32(1.0f), vdupq_n_f32(1.0f)};
-    float32x4_t lo[2] = {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)};
-    float tails[2][32];
-    const float32x4_t anchor = vdupq_n_f32(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
-    for (size_t r = 0; r < count; r++) {
-      const size_t lane = r;
-      sum_row_64(n, x + r * x_stride, y + r * y_stride, tails[r], x + (r + 2) * x_stride,
-                 vdupq_n_f32(lower[lane]), vdupq_n_f32(bias[lane]), anchor, &hi[r], &lo[r]);
-    }
-
-    {
-      const float32x4_t higher_hi = vcombine_f32(vget_high_f32(hi[0]), vget_high_f32(hi[1]));
-      const float32x4_t higher_lo = vcombine_f32(vget_high_f32(lo[0]), vget_high_f32(lo[1]));
-      hi[0] = vcombine_f32(vget_low_f32(hi[0]), vget_low_f32(hi[1]));
-      lo[0] = vcombine_f32(vget_low_f32(lo[0]), vget_low_f32(lo[1]));
-      add_pair(&hi[0], &lo[0], higher_hi, higher_lo);
-    }
-    {
-      const float32x4_t higher_hi = vuzp2q_f32(hi[0], hi[0]);
-      const float32x4_t higher_lo = vuzp2q_f32(lo[0], lo[0]);
-      hi[0] = vuzp1q_f32(hi[0], hi[0]);
-      lo[0] = vuzp1q_f32(lo[0], lo[0]);
-      add_pair(&hi[0], &lo[0], higher_hi, higher_lo);
-    }
-
-    float row_hi[4], row_lo[4];
-    reciprocals(hi[0], lo[0], &hi[0], &lo[0]);
-    vst1q_f32(row_hi + 0, hi[0]);
-    vst1q_f32(row_lo + 0, lo[0]);
-    for (size_t r = 0; r < count; r++) {
-      const size_t lane = r;
-      scale_row(n, y + r * y_stride, vdupq_n_f32(row_hi[lane]), vdupq_n_f32(row_lo[lane]));
-    }
-    // After all rows' other elements, for these follow each other in memory.
-    for (size_t r = 0; r < count; r++) {
-      const size_t lane = r;
-      const size_t head = n / 32 * 32;
-      if (head < n)
-        scale_tail(n - head, y + r * y_stride + head, tails[r], vdupq_n_f32(row_hi[lane]),
-                   vdupq_n_f32(row_lo[lane]));
-      if (row_hi[lane] != row_hi[lane]) smx_fill_nan(n, y + r * y_stride);
-    }
-    *done += count;
-    if (stops) return;
-    x += count * x_stride;
-    y += count * y_stride;
-  }
 }
 
 extern "C" void smx_f32_softmax_ukernel__neon_u64_acc4(size_t rows, size_t n, const float* x, size_t x_stride,
@@ -2196,136 +2038,6 @@ extern "C" void smx_f32_softmax_ukernel__neon_u64_acc4(size_t rows, size_t n, co
     // After all rows' other elements, for these follow each other in memory.
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r;
-      const size_t head = n / 32 * 32;
-      if (head < n)
-        scale_tail(n - head, y + r * y_stride + head, tails[r], vdupq_n_f32(row_hi[lane]),
-                   vdupq_n_f32(row_lo[lane]));
-      if (row_hi[lane] != row_hi[lane]) smx_fill_nan(n, y + r * y_stride);
-    }
-    *done += count;
-    if (stops) return;
-    x += count * x_stride;
-    y += count * y_stride;
-  }
-}
-
-extern "C" void smx_f32_softmax_ukernel__neon_u32_acc8(size_t rows, size_t n, const float* x, size_t x_stride,
-                                                       float* y, size_t y_stride, size_t* done) {
-  *done = 0;
-  while (*done < rows) {
-    size_t count = rows - *done < 8 ? rows - *done : 8;
-    float32x4_t max[8] = {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f),
-                          vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)};
-    for (size_t r = 0; r < count; r++) max[r] = lane_maxima(n, x + r * x_stride);
-
-    max[0] = vmaxq_f32(vcombine_f32(vget_low_f32(max[0]), vget_low_f32(max[1])),
-                       vcombine_f32(vget_high_f32(max[0]), vget_high_f32(max[1])));
-    max[1] = vmaxq_f32(vcombine_f32(vget_low_f32(max[2]), vget_low_f32(max[3])),
-                       vcombine_f32(vget_high_f32(max[2]), vget_high_f32(max[3])));
-    max[0] = vmaxq_f32(vuzp1q_f32(max[0], max[1]), vuzp2q_f32(max[0], max[1]));
-
-    max[4] = vmaxq_f32(vcombine_f32(vget_low_f32(max[4]), vget_low_f32(max[5])),
-                       vcombine_f32(vget_high_f32(max[4]), vget_high_f32(max[5])));
-    max[5] = vmaxq_f32(vcombine_f32(vget_low_f32(max[6]), vget_low_f32(max[7])),
-                       vcombine_f32(vget_high_f32(max[6]), vget_high_f32(max[7])));
-    max[4] = vmaxq_f32(vuzp1q_f32(max[4], max[5]), vuzp2q_f32(max[4], max[5]));
-    bool stops = false;
-    if (!(vminvq_u32(vcaleq_f32(max[0], vdupq_n_f32(smx_range))) != 0) ||
-        !(vminvq_u32(vcaleq_f32(max[4], vdupq_n_f32(smx_range))) != 0)) {
-      float maxima[8];
-      vst1q_f32(maxima + 0, max[0]);
-      vst1q_f32(maxima + 4, max[4]);
-      size_t r = 0;
-      while (r < count && smx_is_in_range(maxima[r / 4 * 4 + (r % 4)])) r++;
-      if (r == 0) return;
-      stops = r < count;
-      count = r;
-    }
-
-    float lower[8], bias[8];
-    {
-      float32x4_t group_lower, group_bias;
-      references(max[0], &group_lower, &group_bias);
-      vst1q_f32(lower + 0, group_lower);
-      vst1q_f32(bias + 0, group_bias);
-    }
-    {
-      float32x4_t group_lower, group_bias;
-      references(max[4], &group_lower, &group_bias);
-      vst1q_f32(lower + 4, group_lower);
-      vst1q_f32(bias + 4, group_bias);
-    }
-
-    float32x4_t hi[8] = {vdupq_n_f32(1.0f), vdupq_n_f32(1.0f), vdupq_n_f32(1.0f), vdupq_n_f32(1.0f),
-                         vdupq_n_f32(1.0f), vdupq_n_f32(1.0f), vdupq_n_f32(1.0f), vdupq_n_f32(1.0f)};
-    float32x4_t lo[8] = {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f),
-                         vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)};
-    float tails[8][32];
-    const float32x4_t anchor = vdupq_n_f32(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
-    for (size_t r = 0; r < count; r++) {
-      const size_t lane = r / 4 * 4 + (r % 4);
-      sum_row_32(n, x + r * x_stride, y + r * y_stride, tails[r], x + (r + 8) * x_stride,
-                 vdupq_n_f32(lower[lane]), vdupq_n_f32(bias[lane]), anchor, &hi[r], &lo[r]);
-    }
-
-    {
-      const float32x4_t higher_hi = vcombine_f32(vget_high_f32(hi[0]), vget_high_f32(hi[1]));
-      const float32x4_t higher_lo = vcombine_f32(vget_high_f32(lo[0]), vget_high_f32(lo[1]));
-      hi[0] = vcombine_f32(vget_low_f32(hi[0]), vget_low_f32(hi[1]));
-      lo[0] = vcombine_f32(vget_low_f32(lo[0]), vget_low_f32(lo[1]));
-      add_pair(&hi[0], &lo[0], higher_hi, higher_lo);
-    }
-    {
-      const float32x4_t higher_hi = vcombine_f32(vget_high_f32(hi[2]), vget_high_f32(hi[3]));
-      const float32x4_t higher_lo = vcombine_f32(vget_high_f32(lo[2]), vget_high_f32(lo[3]));
-      hi[1] = vcombine_f32(vget_low_f32(hi[2]), vget_low_f32(hi[3]));
-      lo[1] = vcombine_f32(vget_low_f32(lo[2]), vget_low_f32(lo[3]));
-      add_pair(&hi[1], &lo[1], higher_hi, higher_lo);
-    }
-    {
-      const float32x4_t higher_hi = vuzp2q_f32(hi[0], hi[1]);
-      const float32x4_t higher_lo = vuzp2q_f32(lo[0], lo[1]);
-      hi[0] = vuzp1q_f32(hi[0], hi[1]);
-      lo[0] = vuzp1q_f32(lo[0], lo[1]);
-      add_pair(&hi[0], &lo[0], higher_hi, higher_lo);
-    }
-
-    {
-      const float32x4_t higher_hi = vcombine_f32(vget_high_f32(hi[4]), vget_high_f32(hi[5]));
-      const float32x4_t higher_lo = vcombine_f32(vget_high_f32(lo[4]), vget_high_f32(lo[5]));
-      hi[4] = vcombine_f32(vget_low_f32(hi[4]), vget_low_f32(hi[5]));
-      lo[4] = vcombine_f32(vget_low_f32(lo[4]), vget_low_f32(lo[5]));
-      add_pair(&hi[4], &lo[4], higher_hi, higher_lo);
-    }
-    {
-      const float32x4_t higher_hi = vcombine_f32(vget_high_f32(hi[6]), vget_high_f32(hi[7]));
-      const float32x4_t higher_lo = vcombine_f32(vget_high_f32(lo[6]), vget_high_f32(lo[7]));
-      hi[5] = vcombine_f32(vget_low_f32(hi[6]), vget_low_f32(hi[7]));
-      lo[5] = vcombine_f32(vget_low_f32(lo[6]), vget_low_f32(lo[7]));
-      add_pair(&hi[5], &lo[5], higher_hi, higher_lo);
-    }
-    {
-      const float32x4_t higher_hi = vuzp2q_f32(hi[4], hi[5]);
-      const float32x4_t higher_lo = vuzp2q_f32(lo[4], lo[5]);
-      hi[4] = vuzp1q_f32(hi[4], hi[5]);
-      lo[4] = vuzp1q_f32(lo[4], lo[5]);
-      add_pair(&hi[4], &lo[4], higher_hi, higher_lo);
-    }
-
-    float row_hi[8], row_lo[8];
-    reciprocals(hi[0], lo[0], &hi[0], &lo[0]);
-    vst1q_f32(row_hi + 0, hi[0]);
-    vst1q_f32(row_lo + 0, lo[0]);
-    reciprocals(hi[4], lo[4], &hi[4], &lo[4]);
-    vst1q_f32(row_hi + 4, hi[4]);
-    vst1q_f32(row_lo + 4, lo[4]);
-    for (size_t r = 0; r < count; r++) {
-      const size_t lane = r / 4 * 4 + (r % 4);
-      scale_row(n, y + r * y_stride, vdupq_n_f32(row_hi[lane]), vdupq_n_f32(row_lo[lane]));
-    }
-    // After all rows' other elements, for these follow each other in memory.
-    for (size_t r = 0; r < count; r++) {
-      const size_t lane = r / 4 * 4 + (r % 4);
       const size_t head = n / 32 * 32;
       if (head < n)
         scale_tail(n - head, y + r * y_stride + head, tails[r], vdupq_n_f32(row_hi[lane]),

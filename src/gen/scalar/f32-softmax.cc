@@ -272,117 +272,6 @@ static inline void sum_row_64(size_t n, const float* x, float* y, float* tail, c
   *lo = block_lo[0];
 }
 
-static inline void sum_row_32(size_t n, const float* x, float* y, float* tail, const float* next,
-                              f32x16 lower, f32x16 bias, f32x16 anchor, f32x16* hi, f32x16* lo) {
-  const scalar_table mantissas = scalar_load_table(smx_exp2_mantissas);
-  const scalar_table residuals = scalar_load_table(smx_exp2_residuals);
-  f32x16 block_hi[1] = {anchor};
-  f32x16 block_lo[1] = {scalar_set1(0.0f)};
-
-  size_t i = 0;
-  for (; i + 32 <= n; i += 32) {
-    __builtin_prefetch(next + i + 0);
-    __builtin_prefetch(next + i + 16);
-    const f32x16 x0 = scalar_load(x + i + 0);
-
-    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
-    const f32x16 clamped0 = scalar_max(lower, x0);
-    const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
-    const f32x16 n0 = scalar_sub(biased0, bias);
-    const f32x16 index0 = (biased0);
-    f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
-    t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
-    f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-    u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
-    u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
-    const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
-    const f32x16 e0 = scalar_fma(s0, u0, s0);
-    scalar_store(y + i + 0, e0);
-    const f32x16 x1 = scalar_load(x + i + 16);
-
-    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
-    const f32x16 clamped1 = scalar_max(lower, x1);
-    const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
-    const f32x16 n1 = scalar_sub(biased1, bias);
-    const f32x16 index1 = (biased1);
-    f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E430p-4f), clamped1);
-    t1 = scalar_fma(n1, scalar_set1(0x1.05C610p-32f), t1);
-    f32x16 u1 = scalar_fma(t1, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-    u1 = scalar_fma(u1, t1, scalar_set1(1.0f));
-    u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
-    const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
-    const f32x16 e1 = scalar_fma(s1, u1, s1);
-    scalar_store(y + i + 16, e1);
-    add_compensated(&block_hi[0], &block_lo[0], scalar_add(e0, e1));
-  }
-  if (i < n) {
-    const f32x16 absent = scalar_set1(-INFINITY);  // counts as 0
-    if (n - i > 16) {
-      const f32x16 x0 = scalar_load_tail(x + i + 0, (ptrdiff_t)(n - i) - 0, absent);
-
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
-      const f32x16 clamped0 = scalar_max(lower, x0);
-      const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
-      const f32x16 n0 = scalar_sub(biased0, bias);
-      const f32x16 index0 = (biased0);
-      f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
-      t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
-      f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-      u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
-      u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
-      const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
-      const f32x16 e0 = scalar_fma(s0, u0, s0);
-      scalar_store(tail + 0, e0);
-      const f32x16 x1 = scalar_load_tail(x + i + 16, (ptrdiff_t)(n - i) - 16, absent);
-
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
-      const f32x16 clamped1 = scalar_max(lower, x1);
-      const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
-      const f32x16 n1 = scalar_sub(biased1, bias);
-      const f32x16 index1 = (biased1);
-      f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E430p-4f), clamped1);
-      t1 = scalar_fma(n1, scalar_set1(0x1.05C610p-32f), t1);
-      f32x16 u1 = scalar_fma(t1, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-      u1 = scalar_fma(u1, t1, scalar_set1(1.0f));
-      u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
-      const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
-      const f32x16 e1 = scalar_fma(s1, u1, s1);
-      scalar_store(tail + 16, e1);
-      add_compensated(&block_hi[0], &block_lo[0], scalar_add(e0, e1));
-    } else {
-      const f32x16 x0 = scalar_load_tail(x + i + 0, (ptrdiff_t)(n - i) - 0, absent);
-
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
-      const f32x16 clamped0 = scalar_max(lower, x0);
-      const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
-      const f32x16 n0 = scalar_sub(biased0, bias);
-      const f32x16 index0 = (biased0);
-      f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
-      t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
-      f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-      u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
-      u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
-      const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
-      const f32x16 e0 = scalar_fma(s0, u0, s0);
-      scalar_store(tail + 0, e0);
-      add_compensated(&block_hi[0], &block_lo[0], e0);
-    }
-  }
-  take_off(&block_hi[0], &block_lo[0], anchor);
-  *hi = block_hi[0];
-  *lo = block_lo[0];
-}
-
 static inline void sum_row_128(size_t n, const float* x, float* y, float* tail, const float* next,
                                f32x16 lower, f32x16 bias, f32x16 anchor, f32x16* hi, f32x16* lo) {
   const scalar_table mantissas = scalar_load_table(smx_exp2_mantissas);
@@ -652,6 +541,117 @@ static inline void sum_row_128(size_t n, const float* x, float* y, float* tail, 
   *lo = block_lo[0];
 }
 
+static inline void sum_row_32(size_t n, const float* x, float* y, float* tail, const float* next,
+                              f32x16 lower, f32x16 bias, f32x16 anchor, f32x16* hi, f32x16* lo) {
+  const scalar_table mantissas = scalar_load_table(smx_exp2_mantissas);
+  const scalar_table residuals = scalar_load_table(smx_exp2_residuals);
+  f32x16 block_hi[1] = {anchor};
+  f32x16 block_lo[1] = {scalar_set1(0.0f)};
+
+  size_t i = 0;
+  for (; i + 32 <= n; i += 32) {
+    __builtin_prefetch(next + i + 0);
+    __builtin_prefetch(next + i + 16);
+    const f32x16 x0 = scalar_load(x + i + 0);
+
+    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    const f32x16 clamped0 = scalar_max(lower, x0);
+    const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
+    const f32x16 n0 = scalar_sub(biased0, bias);
+    const f32x16 index0 = (biased0);
+    f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
+    t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
+    f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+    u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
+    u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
+    const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
+    const f32x16 e0 = scalar_fma(s0, u0, s0);
+    scalar_store(y + i + 0, e0);
+    const f32x16 x1 = scalar_load(x + i + 16);
+
+    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    const f32x16 clamped1 = scalar_max(lower, x1);
+    const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
+    const f32x16 n1 = scalar_sub(biased1, bias);
+    const f32x16 index1 = (biased1);
+    f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E430p-4f), clamped1);
+    t1 = scalar_fma(n1, scalar_set1(0x1.05C610p-32f), t1);
+    f32x16 u1 = scalar_fma(t1, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+    u1 = scalar_fma(u1, t1, scalar_set1(1.0f));
+    u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
+    const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
+    const f32x16 e1 = scalar_fma(s1, u1, s1);
+    scalar_store(y + i + 16, e1);
+    add_compensated(&block_hi[0], &block_lo[0], scalar_add(e0, e1));
+  }
+  if (i < n) {
+    const f32x16 absent = scalar_set1(-INFINITY);  // counts as 0
+    if (n - i > 16) {
+      const f32x16 x0 = scalar_load_tail(x + i + 0, (ptrdiff_t)(n - i) - 0, absent);
+
+      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      const f32x16 clamped0 = scalar_max(lower, x0);
+      const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 n0 = scalar_sub(biased0, bias);
+      const f32x16 index0 = (biased0);
+      f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
+      t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
+      f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+      u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
+      u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
+      const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
+      const f32x16 e0 = scalar_fma(s0, u0, s0);
+      scalar_store(tail + 0, e0);
+      const f32x16 x1 = scalar_load_tail(x + i + 16, (ptrdiff_t)(n - i) - 16, absent);
+
+      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      const f32x16 clamped1 = scalar_max(lower, x1);
+      const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 n1 = scalar_sub(biased1, bias);
+      const f32x16 index1 = (biased1);
+      f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E430p-4f), clamped1);
+      t1 = scalar_fma(n1, scalar_set1(0x1.05C610p-32f), t1);
+      f32x16 u1 = scalar_fma(t1, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+      u1 = scalar_fma(u1, t1, scalar_set1(1.0f));
+      u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
+      const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
+      const f32x16 e1 = scalar_fma(s1, u1, s1);
+      scalar_store(tail + 16, e1);
+      add_compensated(&block_hi[0], &block_lo[0], scalar_add(e0, e1));
+    } else {
+      const f32x16 x0 = scalar_load_tail(x + i + 0, (ptrdiff_t)(n - i) - 0, absent);
+
+      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      const f32x16 clamped0 = scalar_max(lower, x0);
+      const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 n0 = scalar_sub(biased0, bias);
+      const f32x16 index0 = (biased0);
+      f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
+      t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
+      f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
+      u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
+      u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
+      const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
+      const f32x16 e0 = scalar_fma(s0, u0, s0);
+      scalar_store(tail + 0, e0);
+      add_compensated(&block_hi[0], &block_lo[0], e0);
+    }
+  }
+  take_off(&block_hi[0], &block_lo[0], anchor);
+  *hi = block_hi[0];
+  *lo = block_lo[0];
+}
+
 static inline void scale_row(size_t n, float* y, f32x16 hi, f32x16 lo) {
   for (; n >= 32; n -= 32) {
     scalar_store(y + 0, scalar_scaled(scalar_load(y + 0), hi, lo));
@@ -667,195 +667,6 @@ static inline void scale_tail(size_t n, float* y, const float* tail, f32x16 hi, 
     tail += 16;
   }
   if (n > 0) scalar_store_tail(y, (ptrdiff_t)n, scalar_scaled(scalar_load(tail), hi, lo));
-}
-
-extern "C" void smx_f32_softmax_ukernel__scalar_u64(size_t rows, size_t n, const float* x, size_t x_stride,
-                                                    float* y, size_t y_stride, size_t* done) {
-  *done = 0;
-  while (*done < rows) {
-    size_t count = rows - *done < 1 ? rows - *done : 1;
-    f32x16 max[1] = {scalar_set1(0.0f)};
-    for (size_t r = 0; r < count; r++) max[r] = lane_maxima(n, x + r * x_stride);
-
-    max[0] = scalar_max(scalar_half(max[0], max[0], 8, 0), scalar_half(max[0], max[0], 8, 8));
-    max[0] = scalar_max(scalar_half(max[0], max[0], 4, 0), scalar_half(max[0], max[0], 4, 4));
-    max[0] = scalar_max(scalar_half(max[0], max[0], 2, 0), scalar_half(max[0], max[0], 2, 2));
-    max[0] = scalar_max(scalar_half(max[0], max[0], 1, 0), scalar_half(max[0], max[0], 1, 1));
-    bool stops = false;
-    if (!(scalar_all_within(max[0], scalar_set1(smx_range)))) {
-      float maxima[16];
-      scalar_store(maxima + 0, max[0]);
-      size_t r = 0;
-      while (r < count && smx_is_in_range(maxima[r])) r++;
-      if (r == 0) return;
-      stops = r < count;
-      count = r;
-    }
-
-    float lower[16], bias[16];
-    {
-      f32x16 group_lower, group_bias;
-      references(max[0], &group_lower, &group_bias);
-      scalar_store(lower + 0, group_lower);
-      scalar_store(bias + 0, group_bias);
-    }
-
-    f32x16 hi[1] = {scalar_set1(1.0f)};
-    f32x16 lo[1] = {scalar_set1(0.0f)};
-    float tails[1][32];
-    const f32x16 anchor = scalar_set1(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
-    for (size_t r = 0; r < count; r++) {
-      const size_t lane = r;
-      sum_row_64(n, x + r * x_stride, y + r * y_stride, tails[r], x + (r + 1) * x_stride,
-                 scalar_set1(lower[lane]), scalar_set1(bias[lane]), anchor, &hi[r], &lo[r]);
-    }
-
-    {
-      const f32x16 higher_hi = scalar_half(hi[0], hi[0], 8, 8);
-      const f32x16 higher_lo = scalar_half(lo[0], lo[0], 8, 8);
-      hi[0] = scalar_half(hi[0], hi[0], 8, 0);
-      lo[0] = scalar_half(lo[0], lo[0], 8, 0);
-      add_pair(&hi[0], &lo[0], higher_hi, higher_lo);
-    }
-    {
-      const f32x16 higher_hi = scalar_half(hi[0], hi[0], 4, 4);
-      const f32x16 higher_lo = scalar_half(lo[0], lo[0], 4, 4);
-      hi[0] = scalar_half(hi[0], hi[0], 4, 0);
-      lo[0] = scalar_half(lo[0], lo[0], 4, 0);
-      add_pair(&hi[0], &lo[0], higher_hi, higher_lo);
-    }
-    {
-      const f32x16 higher_hi = scalar_half(hi[0], hi[0], 2, 2);
-      const f32x16 higher_lo = scalar_half(lo[0], lo[0], 2, 2);
-      hi[0] = scalar_half(hi[0], hi[0], 2, 0);
-      lo[0] = scalar_half(lo[0], lo[0], 2, 0);
-      add_pair(&hi[0], &lo[0], higher_hi, higher_lo);
-    }
-    {
-      const f32x16 higher_hi = scalar_half(hi[0], hi[0], 1, 1);
-      const f32x16 higher_lo = scalar_half(lo[0], lo[0], 1, 1);
-      hi[0] = scalar_half(hi[0], hi[0], 1, 0);
-      lo[0] = scalar_half(lo[0], lo[0], 1, 0);
-      add_pair(&hi[0], &lo[0], higher_hi, higher_lo);
-    }
-
-    float row_hi[16], row_lo[16];
-    reciprocals(hi[0], lo[0], &hi[0], &lo[0]);
-    scalar_store(row_hi + 0, hi[0]);
-    scalar_store(row_lo + 0, lo[0]);
-    for (size_t r = 0; r < count; r++) {
-      const size_t lane = r;
-      scale_row(n, y + r * y_stride, scalar_set1(row_hi[lane]), scalar_set1(row_lo[lane]));
-    }
-    // After all rows' other elements, for these follow each other in memory.
-    for (size_t r = 0; r < count; r++) {
-      const size_t lane = r;
-      const size_t head = n / 32 * 32;
-      if (head < n)
-        scale_tail(n - head, y + r * y_stride + head, tails[r], scalar_set1(row_hi[lane]),
-                   scalar_set1(row_lo[lane]));
-      if (row_hi[lane] != row_hi[lane]) smx_fill_nan(n, y + r * y_stride);
-    }
-    *done += count;
-    if (stops) return;
-    x += count * x_stride;
-    y += count * y_stride;
-  }
-}
-
-extern "C" void smx_f32_softmax_ukernel__scalar_u64_acc2(size_t rows, size_t n, const float* x,
-                                                         size_t x_stride, float* y, size_t y_stride,
-                                                         size_t* done) {
-  *done = 0;
-  while (*done < rows) {
-    size_t count = rows - *done < 2 ? rows - *done : 2;
-    f32x16 max[2] = {scalar_set1(0.0f), scalar_set1(0.0f)};
-    for (size_t r = 0; r < count; r++) max[r] = lane_maxima(n, x + r * x_stride);
-
-    max[0] = scalar_max(scalar_half(max[0], max[1], 8, 0), scalar_half(max[0], max[1], 8, 8));
-    max[0] = scalar_max(scalar_half(max[0], max[0], 4, 0), scalar_half(max[0], max[0], 4, 4));
-    max[0] = scalar_max(scalar_half(max[0], max[0], 2, 0), scalar_half(max[0], max[0], 2, 2));
-    max[0] = scalar_max(scalar_half(max[0], max[0], 1, 0), scalar_half(max[0], max[0], 1, 1));
-    bool stops = false;
-    if (!(scalar_all_within(max[0], scalar_set1(smx_range)))) {
-      float maxima[16];
-      scalar_store(maxima + 0, max[0]);
-      size_t r = 0;
-      while (r < count && smx_is_in_range(maxima[r])) r++;
-      if (r == 0) return;
-      stops = r < count;
-      count = r;
-    }
-
-    float lower[16], bias[16];
-    {
-      f32x16 group_lower, group_bias;
-      references(max[0], &group_lower, &group_bias);
-      scalar_store(lower + 0, group_lower);
-      scalar_store(bias + 0, group_bias);
-    }
-
-    f32x16 hi[2] = {scalar_set1(1.0f), scalar_set1(1.0f)};
-    f32x16 lo[2] = {scalar_set1(0.0f), scalar_set1(0.0f)};
-    float tails[2][32];
-    const f32x16 anchor = scalar_set1(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
-    for (size_t r = 0; r < count; r++) {
-      const size_t lane = r;
-      sum_row_64(n, x + r * x_stride, y + r * y_stride, tails[r], x + (r + 2) * x_stride,
-                 scalar_set1(lower[lane]), scalar_set1(bias[lane]), anchor, &hi[r], &lo[r]);
-    }
-
-    {
-      const f32x16 higher_hi = scalar_half(hi[0], hi[1], 8, 8);
-      const f32x16 higher_lo = scalar_half(lo[0], lo[1], 8, 8);
-      hi[0] = scalar_half(hi[0], hi[1], 8, 0);
-      lo[0] = scalar_half(lo[0], lo[1], 8, 0);
-      add_pair(&hi[0], &lo[0], higher_hi, higher_lo);
-    }
-    {
-      const f32x16 higher_hi = scalar_half(hi[0], hi[0], 4, 4);
-      const f32x16 higher_lo = scalar_half(lo[0], lo[0], 4, 4);
-      hi[0] = scalar_half(hi[0], hi[0], 4, 0);
-      lo[0] = scalar_half(lo[0], lo[0], 4, 0);
-      add_pair(&hi[0], &lo[0], higher_hi, higher_lo);
-    }
-    {
-      const f32x16 higher_hi = scalar_half(hi[0], hi[0], 2, 2);
-      const f32x16 higher_lo = scalar_half(lo[0], lo[0], 2, 2);
-      hi[0] = scalar_half(hi[0], hi[0], 2, 0);
-      lo[0] = scalar_half(lo[0], lo[0], 2, 0);
-      add_pair(&hi[0], &lo[0], higher_hi, higher_lo);
-    }
-    {
-      const f32x16 higher_hi = scalar_half(hi[0], hi[0], 1, 1);
-      const f32x16 higher_lo = scalar_half(lo[0], lo[0], 1, 1);
-      hi[0] = scalar_half(hi[0], hi[0], 1, 0);
-      lo[0] = scalar_half(lo[0], lo[0], 1, 0);
-      add_pair(&hi[0], &lo[0], higher_hi, higher_lo);
-    }
-
-    float row_hi[16], row_lo[16];
-    reciprocals(hi[0], lo[0], &hi[0], &lo[0]);
-    scalar_store(row_hi + 0, hi[0]);
-    scalar_store(row_lo + 0, lo[0]);
-    for (size_t r = 0; r < count; r++) {
-      const size_t lane = r;
-      scale_row(n, y + r * y_stride, scalar_set1(row_hi[lane]), scalar_set1(row_lo[lane]));
-    }
-    // After all rows' other elements, for these follow each other in memory.
-    for (size_t r = 0; r < count; r++) {
-      const size_t lane = r;
-      const size_t head = n / 32 * 32;
-      if (head < n)
-        scale_tail(n - head, y + r * y_stride + head, tails[r], scalar_set1(row_hi[lane]),
-                   scalar_set1(row_lo[lane]));
-      if (row_hi[lane] != row_hi[lane]) smx_fill_nan(n, y + r * y_stride);
-    }
-    *done += count;
-    if (stops) return;
-    x += count * x_stride;
-    y += count * y_stride;
-  }
 }
 
 extern "C" void smx_f32_softmax_ukernel__scalar_u64_acc4(size_t rows, size_t n, const float* x,
@@ -927,136 +738,6 @@ extern "C" void smx_f32_softmax_ukernel__scalar_u64_acc4(size_t rows, size_t n, 
       const f32x16 higher_lo = scalar_half(lo[0], lo[0], 2, 2);
       hi[0] = scalar_half(hi[0], hi[0], 2, 0);
       lo[0] = scalar_half(lo[0], lo[0], 2, 0);
-      add_pair(&hi[0], &lo[0], higher_hi, higher_lo);
-    }
-    {
-      const f32x16 higher_hi = scalar_half(hi[0], hi[0], 1, 1);
-      const f32x16 higher_lo = scalar_half(lo[0], lo[0], 1, 1);
-      hi[0] = scalar_half(hi[0], hi[0], 1, 0);
-      lo[0] = scalar_half(lo[0], lo[0], 1, 0);
-      add_pair(&hi[0], &lo[0], higher_hi, higher_lo);
-    }
-
-    float row_hi[16], row_lo[16];
-    reciprocals(hi[0], lo[0], &hi[0], &lo[0]);
-    scalar_store(row_hi + 0, hi[0]);
-    scalar_store(row_lo + 0, lo[0]);
-    for (size_t r = 0; r < count; r++) {
-      const size_t lane = r;
-      scale_row(n, y + r * y_stride, scalar_set1(row_hi[lane]), scalar_set1(row_lo[lane]));
-    }
-    // After all rows' other elements, for these follow each other in memory.
-    for (size_t r = 0; r < count; r++) {
-      const size_t lane = r;
-      const size_t head = n / 32 * 32;
-      if (head < n)
-        scale_tail(n - head, y + r * y_stride + head, tails[r], scalar_set1(row_hi[lane]),
-                   scalar_set1(row_lo[lane]));
-      if (row_hi[lane] != row_hi[lane]) smx_fill_nan(n, y + r * y_stride);
-    }
-    *done += count;
-    if (stops) return;
-    x += count * x_stride;
-    y += count * y_stride;
-  }
-}
-
-extern "C" void smx_f32_softmax_ukernel__scalar_u32_acc8(size_t rows, size_t n, const float* x,
-                                                         size_t x_stride, float* y, size_t y_stride,
-                                                         size_t* done) {
-  *done = 0;
-  while (*done < rows) {
-    size_t count = rows - *done < 8 ? rows - *done : 8;
-    f32x16 max[8] = {scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f),
-                     scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f)};
-    for (size_t r = 0; r < count; r++) max[r] = lane_maxima(n, x + r * x_stride);
-
-    max[0] = scalar_max(scalar_half(max[0], max[1], 8, 0), scalar_half(max[0], max[1], 8, 8));
-    max[1] = scalar_max(scalar_half(max[2], max[3], 8, 0), scalar_half(max[2], max[3], 8, 8));
-    max[2] = scalar_max(scalar_half(max[4], max[5], 8, 0), scalar_half(max[4], max[5], 8, 8));
-    max[3] = scalar_max(scalar_half(max[6], max[7], 8, 0), scalar_half(max[6], max[7], 8, 8));
-    max[0] = scalar_max(scalar_half(max[0], max[1], 4, 0), scalar_half(max[0], max[1], 4, 4));
-    max[1] = scalar_max(scalar_half(max[2], max[3], 4, 0), scalar_half(max[2], max[3], 4, 4));
-    max[0] = scalar_max(scalar_half(max[0], max[1], 2, 0), scalar_half(max[0], max[1], 2, 2));
-    max[0] = scalar_max(scalar_half(max[0], max[0], 1, 0), scalar_half(max[0], max[0], 1, 1));
-    bool stops = false;
-    if (!(scalar_all_within(max[0], scalar_set1(smx_range)))) {
-      float maxima[16];
-      scalar_store(maxima + 0, max[0]);
-      size_t r = 0;
-      while (r < count && smx_is_in_range(maxima[r])) r++;
-      if (r == 0) return;
-      stops = r < count;
-      count = r;
-    }
-
-    float lower[16], bias[16];
-    {
-      f32x16 group_lower, group_bias;
-      references(max[0], &group_lower, &group_bias);
-      scalar_store(lower + 0, group_lower);
-      scalar_store(bias + 0, group_bias);
-    }
-
-    f32x16 hi[8] = {scalar_set1(1.0f), scalar_set1(1.0f), scalar_set1(1.0f), scalar_set1(1.0f),
-                    scalar_set1(1.0f), scalar_set1(1.0f), scalar_set1(1.0f), scalar_set1(1.0f)};
-    f32x16 lo[8] = {scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f),
-                    scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f)};
-    float tails[8][32];
-    const f32x16 anchor = scalar_set1(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
-    for (size_t r = 0; r < count; r++) {
-      const size_t lane = r;
-      sum_row_32(n, x + r * x_stride, y + r * y_stride, tails[r], x + (r + 8) * x_stride,
-                 scalar_set1(lower[lane]), scalar_set1(bias[lane]), anchor, &hi[r], &lo[r]);
-    }
-
-    {
-      const f32x16 higher_hi = scalar_half(hi[0], hi[1], 8, 8);
-      const f32x16 higher_lo = scalar_half(lo[0], lo[1], 8, 8);
-      hi[0] = scalar_half(hi[0], hi[1], 8, 0);
-      lo[0] = scalar_half(lo[0], lo[1], 8, 0);
-      add_pair(&hi[0], &lo[0], higher_hi, higher_lo);
-    }
-    {
-      const f32x16 higher_hi = scalar_half(hi[2], hi[3], 8, 8);
-      const f32x16 higher_lo = scalar_half(lo[2], lo[3], 8, 8);
-      hi[1] = scalar_half(hi[2], hi[3], 8, 0);
-      lo[1] = scalar_half(lo[2], lo[3], 8, 0);
-      add_pair(&hi[1], &lo[1], higher_hi, higher_lo);
-    }
-    {
-      const f32x16 higher_hi = scalar_half(hi[4], hi[5], 8, 8);
-      const f32x16 higher_lo = scalar_half(lo[4], lo[5], 8, 8);
-      hi[2] = scalar_half(hi[4], hi[5], 8, 0);
-      lo[2] = scalar_half(lo[4], lo[5], 8, 0);
-      add_pair(&hi[2], &lo[2], higher_hi, higher_lo);
-    }
-    {
-      const f32x16 higher_hi = scalar_half(hi[6], hi[7], 8, 8);
-      const f32x16 higher_lo = scalar_half(lo[6], lo[7], 8, 8);
-      hi[3] = scalar_half(hi[6], hi[7], 8, 0);
-      lo[3] = scalar_half(lo[6], lo[7], 8, 0);
-      add_pair(&hi[3], &lo[3], higher_hi, higher_lo);
-    }
-    {
-      const f32x16 higher_hi = scalar_half(hi[0], hi[1], 4, 4);
-      const f32x16 higher_lo = scalar_half(lo[0], lo[1], 4, 4);
-      hi[0] = scalar_half(hi[0], hi[1], 4, 0);
-      lo[0] = scalar_half(lo[0], lo[1], 4, 0);
-      add_pair(&hi[0], &lo[0], higher_hi, higher_lo);
-    }
-    {
-      const f32x16 higher_hi = scalar_half(hi[2], hi[3], 4, 4);
-      const f32x16 higher_lo = scalar_half(lo[2], lo[3], 4, 4);
-      hi[1] = scalar_half(hi[2], hi[3], 4, 0);
-      lo[1] = scalar_half(lo[2], lo[3], 4, 0);
-      add_pair(&hi[1], &lo[1], higher_hi, higher_lo);
-    }
-    {
-      const f32x16 higher_hi = scalar_half(hi[0], hi[1], 2, 2);
-      const f32x16 higher_lo = scalar_half(lo[0], lo[1], 2, 2);
-      hi[0] = scalar_half(hi[0], hi[1], 2, 0);
-      lo[0] = scalar_half(lo[0], lo[1], 2, 0);
       add_pair(&hi[0], &lo[0], higher_hi, higher_lo);
     }
     {

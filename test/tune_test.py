@@ -1,0 +1,141 @@
+"""The parts of the tuner that measure nothing: its choice (scripts/tune.py), and the loops it finds (scripts/mca.py)."""
+
+import pathlib
+import sys
+import unittest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "scripts"))
+sys.dont_write_bytecode = True
+
+import mca  # noqa: E402
+import tune  # noqa: E402
+
+
+def times(**medians):
+    return {size: tune.Times(median, 0.0) for size, median in medians.items()}
+
+
+class Choice(unittest.TestCase):
+    def test_times_are_relative_to_the_best_at_each_size(self):
+        relative = tune.relative_times({"u16": times(L2=1.0, memory=8.0), "u32": times(L2=4.0, memory=2.0)})
+        self.assertAlmostEqual(relative["u16"], 2.0)  # sqrt(1 * 4)
+        self.assertAlmostEqual(relative["u32"], 2.0)  # sqrt(4 * 1)
+
+    def test_median_and_distance_of_quartiles(self):
+        seen = tune.Times.of([1.0, 2.0, 3.0, 4.0, 100.0])
+        self.assertEqual(seen.median, 3.0)
+        self.assertAlmostEqual(tune.Times.of([2.0] * 5).spread, 0.0)
+        self.assertGreater(seen.spread, 1.0)
+
+    def test_fastest_beyond_a_tie(self):
+        self.assertEqual(tune.choose({"u16": 1.03, "u64": 1.0}, {"u16": 100, "u64": 400}), "u64")
+
+    def test_smallest_code_within_a_tie(self):
+        code_bytes = {"u16": 100, "u32": 200, "u64": 400}
+        self.assertEqual(tune.choose({"u16": 1.03, "u32": 1.019, "u64": 1.0}, code_bytes), "u32")
+
+    def test_tie_is_relative_to_the_fastest(self):
+        self.assertEqual(tune.choose({"u16": 1.53, "u32": 1.519, "u64": 1.5}, {"u16": 1, "u32": 2, "u64": 3}), "u16")
+
+    def test_faster_of_equal_code(self):
+        self.assertEqual(tune.choose({"u64": 1.01, "u64_acc2": 1.0}, {"u64": 400, "u64_acc2": 400}), "u64_acc2")
+
+
+X86 = """
+	.type	_ZL3rowmPKf, @function
+_ZL3rowmPKf:
+.L2:
+	vmaxps	(%rdi), %ymm4, %ymm1
+	vfmadd132ps	%ymm3, %ymm2, %ymm1
+	vmaxps	32(%rdi), %ymm4, %ymm5
+	vfmadd132ps	.LC1(%rip), %ymm2, %ymm5
+	addq	$128, %rdi
+	vmaxps	-64(%rdi), %ymm4, %ymm6
+	vmulps	-32(%rdi), %ymm6, %ymm7
+	vbroadcastss	(%rdi), %ymm9
+	vaddps	64(%rsp), %ymm9, %ymm9
+	vaddps	-64(%rdi), %ymm9, %ymm9
+	vmovups	%ymm9, (%rdx,%rdi)
+	cmpq	%rdi, %rax
+	jne	.L2
+	ret
+	.size	_ZL3rowmPKf, .-_ZL3rowmPKf
+	.type	kernel, @function
+kernel:
+	.cfi_startproc
+	testq	%rdi, %rdi
+	je	.L9
+.L5:
+	vmaxps	(%rsi), %ymm0, %ymm0
+	addq	$32, %rsi
+	cmpq	%rsi, %rax
+	jne	.L5
+.L6:
+	call	_ZL3rowmPKf
+	vfmadd132ps	(%rsi), %ymm2, %ymm1
+	addq	$512, %rsi
+	cmpq	%rsi, %rax
+	jne	.L6
+.L7:
+	vfmadd132ps	(%rsi), %ymm2, %ymm1
+	addq	$32, %rsi
+	cmpq	%rsi, %rax
+	jne	.L7
+.L9:
+	ret
+	.size	kernel, .-kernel
+"""
+
+AARCH64 = """
+	.type	kernel, %function
+kernel:
+	cmp	x0, 31
+	bls	.L4
+.L3:
+	ldp	q26, q25, [x3]
+	ldr	q24, [x3, 32]
+	ldr	q23, [sp, 16]
+	ld1r	{v2.4s}, [x3]
+	ld1	{v4.4s - v5.4s}, [x5], 32
+	fmla	v18.4s, v26.4s, v2.4s
+	add	x3, x3, 64
+	ldr	q24, [x3, -32]
+	ldr	q22, [x3, -16]
+	cmp	x3, x4
+	bhi	.L3
+.L4:
+	ret
+	.size	kernel, .-kernel
+"""
+
+
+class MainLoop(unittest.TestCase):
+    def test_longest_is_taken_from_the_functions_that_a_kernel_calls(self):
+        loop, elements = mca.main_loop("kernel", mca.functions(X86), mca.ASSEMBLIES["x86_64"])
+        self.assertEqual(len(loop), 13)
+        self.assertEqual(loop[0], "vmaxps (%rdi), %ymm4, %ymm1")
+        self.assertEqual(loop[-1], "jne .L2")
+        self.assertEqual(elements, 32)  # neither the broadcast, the constant and the stack, nor -64(%rdi) a second time
+
+    def test_without_that_function_its_own_loop_is_left(self):
+        bodies = {"kernel": mca.functions(X86)["kernel"]}
+        loop, elements = mca.main_loop("kernel", bodies, mca.ASSEMBLIES["x86_64"])
+        self.assertEqual((loop[-1], elements), ("jne .L7", 8))  # .L5 has no multiply-add, and .L6 a call
+
+    def test_aarch64(self):
+        loop, elements = mca.main_loop("kernel", mca.functions(AARCH64), mca.ASSEMBLIES["aarch64"])
+        self.assertEqual(len(loop), 11)
+        self.assertEqual(elements, 24)  # [x3, 32] is [x3, -32] once x3 has moved; the stack and the broadcast stay
+
+    def test_a_loop_with_a_branch_inside_is_refused(self):
+        bodies = mca.functions(AARCH64.replace("	cmp	x3, x4\n", "	cbz	x3, .L4\n"))
+        with self.assertRaisesRegex(mca.Unpredictable, "without branches"):
+            mca.main_loop("kernel", bodies, mca.ASSEMBLIES["aarch64"])
+
+    def test_an_absent_function_is_said(self):
+        with self.assertRaisesRegex(mca.Unpredictable, "does not hold"):
+            mca.main_loop("kernel", {}, mca.ASSEMBLIES["x86_64"])
+
+
+if __name__ == "__main__":
+    unittest.main()
