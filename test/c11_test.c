@@ -65,11 +65,12 @@ static void check_softmax(smx_operator_t op) {
   const float x[2][4] = {{1.0f, 1.0f, 1.0f, 1.0f}, {-1e9f, 5.0f, -1e9f, 5.0f}};
   const float expected[2][4] = {{0.25f, 0.25f, 0.25f, 0.25f}, {0.0f, 0.5f, 0.0f, 0.5f}};
   float y[2][4];
-  struct smx_plan plan = {NULL, true, 0};
+  struct smx_plan plan = {NULL, NULL, true, 1, 0};
   CHECK(smx_setup_softmax_nc_f32(op, 2, 4, 4, 4, &x[0][0], &y[0][0]) == smx_status_success);
   CHECK(smx_get_plan(op, 2, &plan) == smx_status_success);
   CHECK(plan.algorithm != NULL && strcmp(plan.algorithm, "store-and-rescale") == 0);
-  CHECK(!plan.splits_rows && plan.rows_per_task > 0);
+  CHECK(plan.reason != NULL && strlen(plan.reason) > 0);
+  CHECK(!plan.streams_output && plan.split_rows == 0 && plan.rows_per_task > 0);
 
   CHECK(smx_run_operator(op, NULL) == smx_status_success);
   CHECK(memcmp(y, expected, sizeof(y)) == 0);
@@ -79,6 +80,19 @@ static void check_softmax(smx_operator_t op) {
   CHECK(smx_run_operator(op, pool) == smx_status_success);
   CHECK(memcmp(y, expected, sizeof(y)) == 0);
   pthreadpool_destroy(pool);
+}
+
+static void check_thresholds(void) {
+  struct smx_thresholds thresholds = {0, 0, 0, 0, 0, 0};
+  CHECK(smx_get_thresholds(&thresholds) == smx_status_success);
+  CHECK(thresholds.lane_channels == 32 && thresholds.grouped_channels == 1024);
+  CHECK(thresholds.stored_bytes > 0 && thresholds.streamed_bytes > 0);
+  CHECK(thresholds.split_channels >= 32768 && thresholds.task_elements > 0);
+
+  const struct smx_thresholds invalid = {.lane_channels = 32};
+  CHECK(smx_set_thresholds(&invalid) == smx_status_invalid_parameter);
+  CHECK(smx_set_thresholds(&thresholds) == smx_status_success);
+  CHECK(smx_set_thresholds(NULL) == smx_status_success);
 }
 
 int main(void) {
@@ -97,6 +111,7 @@ int main(void) {
   CHECK(smx_initialize(&allocator) == smx_status_success);
   CHECK(smx_get_isa(&name) == smx_status_success && name != NULL);
   CHECK(smx_get_microkernel(0, &name) == smx_status_success && name != NULL);
+  check_thresholds();
   CHECK(smx_create_softmax_nc_f32(SMX_FLAG_MASKED_ROWS_TO_ZERO, &op) == smx_status_success && op != NULL);
   check_softmax(op);
   CHECK(smx_delete_operator(op) == smx_status_success);

@@ -71,6 +71,18 @@ smx_operator_t Create(uint32_t flags = 0) {
   return op;
 }
 
+bool Same(const smx_thresholds& a, const smx_thresholds& b) {
+  return a.lane_channels == b.lane_channels && a.grouped_channels == b.grouped_channels &&
+         a.stored_bytes == b.stored_bytes && a.streamed_bytes == b.streamed_bytes &&
+         a.split_channels == b.split_channels && a.task_elements == b.task_elements;
+}
+
+smx_thresholds GetThresholds() {
+  smx_thresholds thresholds = {};
+  EXPECT_EQ(smx_get_thresholds(&thresholds), smx_status_success);
+  return thresholds;
+}
+
 class Uninitialized : public testing::Test {
  protected:
   void SetUp() override { smx_deinitialize(); }
@@ -102,6 +114,16 @@ class Operator : public Uninitialized {
   std::vector<float> x_ = std::vector<float>(kRows * kChannels);
   std::vector<float> y_ = std::vector<float>(kRows * kChannels);
 };
+
+// The plan of a shape, whose memory is never looked at.
+smx_plan PlanOf(smx_operator_t op, size_t rows, size_t channels, bool in_place, size_t threads) {
+  float* x = reinterpret_cast<float*>(4096);
+  float* y = in_place ? x : x + rows * channels;
+  EXPECT_EQ(smx_setup_softmax_nc_f32(op, rows, channels, channels, channels, x, y), smx_status_success);
+  smx_plan plan = {};
+  EXPECT_EQ(smx_get_plan(op, threads, &plan), smx_status_success);
+  return plan;
+}
 
 // --- smx_status_to_string ---
 
@@ -135,6 +157,13 @@ TEST_F(Uninitialized, NothingWorks) {
   ExpectRejected(smx_status_uninitialized, reason,
                  [&] { return smx_setup_softmax_nc_f32(op, 1, 1, 1, 1, x, x); });
   ExpectRejected(smx_status_uninitialized, reason, [&] { return smx_run_operator(op, nullptr); });
+  smx_plan plan;
+  ExpectRejected(smx_status_uninitialized, reason, [&] { return smx_get_plan(op, 1, &plan); });
+  smx_thresholds thresholds = {1, 2, 3, 4, 5, 6};
+  ExpectRejected(smx_status_uninitialized, reason, [&] { return smx_get_thresholds(&thresholds); });
+  EXPECT_TRUE(Same(thresholds, {1, 2, 3, 4, 5, 6}));
+  ExpectRejected(smx_status_uninitialized, reason, [&] { return smx_set_thresholds(&thresholds); });
+  ExpectRejected(smx_status_uninitialized, reason, [&] { return smx_set_thresholds(nullptr); });
 }
 
 TEST_F(Uninitialized, DeinitializeSucceeds) {
@@ -614,7 +643,7 @@ TEST_F(Operator, RunBeforeSetupIsRejected) {
 // --- smx_get_plan ---
 
 TEST_F(Operator, GetPlanIsRejectedWithItsReason) {
-  const smx_plan unchanged = {"unchanged", true, 12345};
+  const smx_plan unchanged = {"unchanged", "no reason", true, 12345, 67890};
   smx_plan plan = unchanged;
   ExpectRejected(smx_status_invalid_state, "has not been set up",
                  [&] { return smx_get_plan(op_, 1, &plan); });
@@ -624,35 +653,113 @@ TEST_F(Operator, GetPlanIsRejectedWithItsReason) {
   ExpectRejected(smx_status_invalid_parameter, "plan_out is NULL",
                  [&] { return smx_get_plan(op_, 1, nullptr); });
   EXPECT_EQ(plan.algorithm, unchanged.algorithm);
-  EXPECT_EQ(plan.splits_rows, unchanged.splits_rows);
+  EXPECT_EQ(plan.reason, unchanged.reason);
+  EXPECT_EQ(plan.streams_output, unchanged.streams_output);
+  EXPECT_EQ(plan.split_rows, unchanged.split_rows);
   EXPECT_EQ(plan.rows_per_task, unchanged.rows_per_task);
 }
 
 TEST_F(Operator, GetPlanTellsWhatRunWouldDo) {
-  const auto plan_of = [&](size_t rows, size_t channels, bool in_place, size_t threads) {
-    const size_t bytes = rows * channels * sizeof(float);
-    float* x = reinterpret_cast<float*>(4096);  // never looked at
-    float* y = in_place ? x : x + (bytes / sizeof(float));
-    EXPECT_EQ(SetupSoftmax(rows, channels, channels, channels, x, y), smx_status_success);
-    smx_plan plan = {nullptr, false, 0};
-    EXPECT_EQ(smx_get_plan(op_, threads, &plan), smx_status_success);
-    return plan;
-  };
   constexpr size_t kBeyondAnyCache = size_t{SMX_MAX_SPANS} * SMX_TILE + 1;
-  EXPECT_STREQ(plan_of(1, 1, false, 1).algorithm, "store-and-rescale");
-  EXPECT_STREQ(plan_of(4, SMX_BLOCK, true, 1).algorithm, "several-rows");
-  EXPECT_STREQ(plan_of(1, SMX_TILE, true, 1).algorithm, "store-and-rescale");
-  EXPECT_STREQ(plan_of(1, SMX_TILE + 1, true, 1).algorithm, "two-pass");
-  EXPECT_STREQ(plan_of(1, kBeyondAnyCache, false, 1).algorithm, "two-pass");
+  EXPECT_STREQ(PlanOf(op_, 1, 1, false, 1).algorithm, "store-and-rescale");
+  EXPECT_STREQ(PlanOf(op_, 4, 2 * SMX_LANES, true, 1).algorithm, "rows-as-lanes");
+  EXPECT_STREQ(PlanOf(op_, 4, SMX_BLOCK, true, 1).algorithm, "several-rows");
+  EXPECT_STREQ(PlanOf(op_, 1, SMX_TILE, true, 1).algorithm, "store-and-rescale");
+  EXPECT_STREQ(PlanOf(op_, 1, SMX_TILE + 1, true, 1).algorithm, "two-pass");
+  EXPECT_STREQ(PlanOf(op_, 1, kBeyondAnyCache, false, 1).algorithm, "two-pass");
+  EXPECT_STRNE(PlanOf(op_, 1, SMX_TILE + 1, true, 1).reason,
+               PlanOf(op_, 1, kBeyondAnyCache, false, 1).reason);
 
-  EXPECT_FALSE(plan_of(1, kBeyondAnyCache, false, 1).splits_rows);
-  EXPECT_TRUE(plan_of(1, kBeyondAnyCache, false, 2).splits_rows);
-  EXPECT_TRUE(plan_of(3, kBeyondAnyCache, false, 4).splits_rows);
-  EXPECT_FALSE(plan_of(4, kBeyondAnyCache, false, 4).splits_rows);
-  EXPECT_FALSE(plan_of(1, 100, false, 4).splits_rows);
+  EXPECT_FALSE(PlanOf(op_, 1, kBeyondAnyCache, false, 1).streams_output);
+  EXPECT_TRUE(PlanOf(op_, 1, 4 * kBeyondAnyCache, false, 1).streams_output);
+  EXPECT_FALSE(PlanOf(op_, 1, 4 * kBeyondAnyCache, true, 1).streams_output);
 
-  EXPECT_EQ(plan_of(8, kBeyondAnyCache, false, 4).rows_per_task, 1u);
-  EXPECT_GT(plan_of(1000, 10, false, 4).rows_per_task, 1u);
+  EXPECT_EQ(PlanOf(op_, 1, kBeyondAnyCache, false, 1).split_rows, 0u);
+  EXPECT_EQ(PlanOf(op_, 1, kBeyondAnyCache, false, 2).split_rows, 1u);
+  EXPECT_EQ(PlanOf(op_, 3, kBeyondAnyCache, false, 4).split_rows, 3u);
+  EXPECT_EQ(PlanOf(op_, 4, kBeyondAnyCache, false, 4).split_rows, 0u);
+  EXPECT_EQ(PlanOf(op_, 5, kBeyondAnyCache, false, 4).split_rows, 1u);
+  EXPECT_EQ(PlanOf(op_, 1, 100, false, 4).split_rows, 0u);
+
+  EXPECT_EQ(PlanOf(op_, 8, kBeyondAnyCache, false, 4).rows_per_task, 1u);
+  EXPECT_GT(PlanOf(op_, 1000, 10, false, 4).rows_per_task, 1u);
+}
+
+// --- Thresholds ---
+
+TEST_F(Operator, ThresholdsOfNothingAreRejected) {
+  ExpectRejected(smx_status_invalid_parameter, "thresholds_out is NULL",
+                 [] { return smx_get_thresholds(nullptr); });
+  const smx_thresholds defaults = GetThresholds();
+  smx_thresholds thresholds = {1, 2, 3, 0, 5, 6};
+  ExpectRejected(smx_status_invalid_parameter, "streamed_bytes or task_elements is 0",
+                 [&] { return smx_set_thresholds(&thresholds); });
+  EXPECT_TRUE(Same(GetThresholds(), defaults));
+  thresholds = {1, 2, 3, 4, 5, 0};
+  ExpectRejected(smx_status_invalid_parameter, "streamed_bytes or task_elements is 0",
+                 [&] { return smx_set_thresholds(&thresholds); });
+  EXPECT_TRUE(Same(GetThresholds(), defaults));
+}
+
+TEST_F(Operator, ThresholdsAreCopiedAndNullRestoresTheDefaults) {
+  const smx_thresholds defaults = GetThresholds();
+  for (const smx_thresholds& set :
+       {smx_thresholds{0, 0, 0, 1, 0, 1}, smx_thresholds{1, 2, 3, 4, 5, 6},
+        smx_thresholds{SIZE_MAX, SIZE_MAX, SIZE_MAX, SIZE_MAX, SIZE_MAX, SIZE_MAX}}) {
+    smx_thresholds temporary = set;
+    ASSERT_SUCCESS(smx_set_thresholds(&temporary));
+    temporary = {};
+    EXPECT_TRUE(Same(GetThresholds(), set));
+  }
+  ASSERT_SUCCESS(smx_set_thresholds(nullptr));
+  EXPECT_TRUE(Same(GetThresholds(), defaults));
+}
+
+TEST_F(Operator, OnlyOperatorsCreatedAfterwardsHaveTheThresholds) {
+  smx_thresholds thresholds = GetThresholds();
+  thresholds.lane_channels = 0;
+  thresholds.grouped_channels = 0;
+  thresholds.stored_bytes = 0;
+  ASSERT_SUCCESS(smx_set_thresholds(&thresholds));
+  const smx_operator_t with = Create();
+  EXPECT_STREQ(PlanOf(op_, 100, 10, false, 1).algorithm, "rows-as-lanes");
+  EXPECT_STREQ(PlanOf(with, 100, 10, false, 1).algorithm, "two-pass");
+  ASSERT_SUCCESS(smx_set_thresholds(nullptr));
+  const smx_operator_t without = Create();
+  EXPECT_STREQ(PlanOf(with, 100, 10, false, 1).algorithm, "two-pass");
+  EXPECT_STREQ(PlanOf(without, 100, 10, false, 1).algorithm, "rows-as-lanes");
+  ASSERT_SUCCESS(smx_delete_operator(with));
+  ASSERT_SUCCESS(smx_delete_operator(without));
+}
+
+TEST_F(Uninitialized, DeinitializeForgetsThresholds) {
+  ASSERT_SUCCESS(smx_initialize(nullptr));
+  const smx_thresholds defaults = GetThresholds();
+  const smx_thresholds set = {1, 2, 3, 4, 5, 6};
+  ASSERT_SUCCESS(smx_set_thresholds(&set));
+  ASSERT_SUCCESS(smx_initialize(nullptr));
+  EXPECT_TRUE(Same(GetThresholds(), set)) << "initialised already";
+  ASSERT_SUCCESS(smx_deinitialize());
+  ASSERT_SUCCESS(smx_initialize(nullptr));
+  EXPECT_TRUE(Same(GetThresholds(), defaults));
+}
+
+TEST_F(Operator, ThresholdsAreSetWhileOthersCreate) {
+  constexpr int kRounds = 1000;
+  std::thread setting([] {
+    for (size_t i = 1; i <= kRounds; i++) {
+      const smx_thresholds all_equal = {i, i, i, i, i, i};
+      EXPECT_EQ(smx_set_thresholds(&all_equal), smx_status_success);
+    }
+  });
+  const smx_thresholds defaults = op_->thresholds;
+  for (int i = 0; i < kRounds; i++) {
+    const smx_operator_t op = Create();
+    const size_t n = op->thresholds.lane_channels;
+    EXPECT_TRUE(Same(op->thresholds, {n, n, n, n, n, n}) || Same(op->thresholds, defaults)) << "torn";
+    ASSERT_SUCCESS(smx_delete_operator(op));
+  }
+  setting.join();
 }
 
 // --- Threads ---
