@@ -12,9 +12,9 @@ ISAS = {
             "src/gen/avx512f/f32-vmulextc.cc",
             "src/gen/avx512f/f32-softmax.cc",
             "src/gen/avx512f/f32-softmax-transposed.cc",
+            "src/gen/avx512f/f32-rmax.cc",
         ],
         baseline_sources = [
-            "src/gen/avx512f/f32-rmax.cc",
             "src/gen/avx512f/f32-raddexpminusmax.cc",
             "src/gen/avx512f/f32-vscaleexpminusmax.cc",
             "src/gen/avx512f/f32-raddstoreexpminusmax.cc",
@@ -32,9 +32,9 @@ ISAS = {
             "src/gen/avx2/f32-vmulextc.cc",
             "src/gen/avx2/f32-softmax.cc",
             "src/gen/avx2/f32-softmax-transposed.cc",
+            "src/gen/avx2/f32-rmax.cc",
         ],
         baseline_sources = [
-            "src/gen/avx2/f32-rmax.cc",
             "src/gen/avx2/f32-raddexpminusmax.cc",
             "src/gen/avx2/f32-vscaleexpminusmax.cc",
             "src/gen/avx2/f32-raddstoreexpminusmax.cc",
@@ -52,9 +52,9 @@ ISAS = {
             "src/gen/neon/f32-vmulextc.cc",
             "src/gen/neon/f32-softmax.cc",
             "src/gen/neon/f32-softmax-transposed.cc",
+            "src/gen/neon/f32-rmax.cc",
         ],
         baseline_sources = [
-            "src/gen/neon/f32-rmax.cc",
             "src/gen/neon/f32-raddexpminusmax.cc",
             "src/gen/neon/f32-vscaleexpminusmax.cc",
             "src/gen/neon/f32-raddstoreexpminusmax.cc",
@@ -72,9 +72,9 @@ ISAS = {
             "src/gen/scalar/f32-vmulextc.cc",
             "src/gen/scalar/f32-softmax.cc",
             "src/gen/scalar/f32-softmax-transposed.cc",
+            "src/gen/scalar/f32-rmax.cc",
         ],
         baseline_sources = [
-            "src/gen/scalar/f32-rmax.cc",
             "src/gen/scalar/f32-raddexpminusmax.cc",
             "src/gen/scalar/f32-vscaleexpminusmax.cc",
             "src/gen/scalar/f32-raddstoreexpminusmax.cc",

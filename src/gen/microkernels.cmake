@@ -10,9 +10,9 @@ set(SMXPACK_AVX512F_PRODUCTION
     src/gen/avx512f/f32-raddstoreextexp.cc
     src/gen/avx512f/f32-vmulextc.cc
     src/gen/avx512f/f32-softmax.cc
-    src/gen/avx512f/f32-softmax-transposed.cc)
+    src/gen/avx512f/f32-softmax-transposed.cc
+    src/gen/avx512f/f32-rmax.cc)
 set(SMXPACK_AVX512F_BASELINES
-    src/gen/avx512f/f32-rmax.cc
     src/gen/avx512f/f32-raddexpminusmax.cc
     src/gen/avx512f/f32-vscaleexpminusmax.cc
     src/gen/avx512f/f32-raddstoreexpminusmax.cc
@@ -27,9 +27,9 @@ set(SMXPACK_AVX2_PRODUCTION
     src/gen/avx2/f32-raddstoreextexp.cc
     src/gen/avx2/f32-vmulextc.cc
     src/gen/avx2/f32-softmax.cc
-    src/gen/avx2/f32-softmax-transposed.cc)
+    src/gen/avx2/f32-softmax-transposed.cc
+    src/gen/avx2/f32-rmax.cc)
 set(SMXPACK_AVX2_BASELINES
-    src/gen/avx2/f32-rmax.cc
     src/gen/avx2/f32-raddexpminusmax.cc
     src/gen/avx2/f32-vscaleexpminusmax.cc
     src/gen/avx2/f32-raddstoreexpminusmax.cc
@@ -44,9 +44,9 @@ set(SMXPACK_NEON_PRODUCTION
     src/gen/neon/f32-raddstoreextexp.cc
     src/gen/neon/f32-vmulextc.cc
     src/gen/neon/f32-softmax.cc
-    src/gen/neon/f32-softmax-transposed.cc)
+    src/gen/neon/f32-softmax-transposed.cc
+    src/gen/neon/f32-rmax.cc)
 set(SMXPACK_NEON_BASELINES
-    src/gen/neon/f32-rmax.cc
     src/gen/neon/f32-raddexpminusmax.cc
     src/gen/neon/f32-vscaleexpminusmax.cc
     src/gen/neon/f32-raddstoreexpminusmax.cc
@@ -61,9 +61,9 @@ set(SMXPACK_SCALAR_PRODUCTION
     src/gen/scalar/f32-raddstoreextexp.cc
     src/gen/scalar/f32-vmulextc.cc
     src/gen/scalar/f32-softmax.cc
-    src/gen/scalar/f32-softmax-transposed.cc)
+    src/gen/scalar/f32-softmax-transposed.cc
+    src/gen/scalar/f32-rmax.cc)
 set(SMXPACK_SCALAR_BASELINES
-    src/gen/scalar/f32-rmax.cc
     src/gen/scalar/f32-raddexpminusmax.cc
     src/gen/scalar/f32-vscaleexpminusmax.cc
     src/gen/scalar/f32-raddstoreexpminusmax.cc

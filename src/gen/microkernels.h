@@ -50,15 +50,15 @@ struct smx_f32_reciprocal;
   ROW(avx512f, f32_softmax_transposed, smx_f32_softmax_transposed_ukernel__avx512f_u256_acc4, 256, 4) \
   ROW(avx512f, f32_softmax_transposed, smx_f32_softmax_transposed_ukernel__avx512f_u64_acc2, 64, 2)   \
   ROW(avx512f, f32_softmax_transposed, smx_f32_softmax_transposed_ukernel__avx512f_u128_acc4, 128, 4) \
-  ROW(avx512f, f32_softmax_transposed, smx_f32_softmax_transposed_ukernel__avx512f_u256_acc8, 256, 8)
+  ROW(avx512f, f32_softmax_transposed, smx_f32_softmax_transposed_ukernel__avx512f_u256_acc8, 256, 8) \
+  ROW(avx512f, f32_rmax, smx_f32_rmax_ukernel__avx512f_u64_acc4, 64, 4)                               \
+  ROW(avx512f, f32_rmax, smx_f32_rmax_ukernel__avx512f_u32, 32, 1)                                    \
+  ROW(avx512f, f32_rmax, smx_f32_rmax_ukernel__avx512f_u32_acc2, 32, 2)                               \
+  ROW(avx512f, f32_rmax, smx_f32_rmax_ukernel__avx512f_u32_acc4, 32, 4)                               \
+  ROW(avx512f, f32_rmax, smx_f32_rmax_ukernel__avx512f_u64, 64, 1)                                    \
+  ROW(avx512f, f32_rmax, smx_f32_rmax_ukernel__avx512f_u64_acc2, 64, 2)                               \
+  ROW(avx512f, f32_rmax, smx_f32_rmax_ukernel__avx512f_u128_acc4, 128, 4)
 #define SMX_FOREACH_AVX512F_BASELINE(ROW)                                                                 \
-  ROW(avx512f, f32_rmax, smx_f32_rmax_ukernel__avx512f_u32, 32, 1)                                        \
-  ROW(avx512f, f32_rmax, smx_f32_rmax_ukernel__avx512f_u32_acc2, 32, 2)                                   \
-  ROW(avx512f, f32_rmax, smx_f32_rmax_ukernel__avx512f_u32_acc4, 32, 4)                                   \
-  ROW(avx512f, f32_rmax, smx_f32_rmax_ukernel__avx512f_u64, 64, 1)                                        \
-  ROW(avx512f, f32_rmax, smx_f32_rmax_ukernel__avx512f_u64_acc2, 64, 2)                                   \
-  ROW(avx512f, f32_rmax, smx_f32_rmax_ukernel__avx512f_u64_acc4, 64, 4)                                   \
-  ROW(avx512f, f32_rmax, smx_f32_rmax_ukernel__avx512f_u128_acc4, 128, 4)                                 \
   ROW(avx512f, f32_raddexpminusmax, smx_f32_raddexpminusmax_ukernel__avx512f_u32, 32, 1)                  \
   ROW(avx512f, f32_raddexpminusmax, smx_f32_raddexpminusmax_ukernel__avx512f_u32_acc2, 32, 2)             \
   ROW(avx512f, f32_raddexpminusmax, smx_f32_raddexpminusmax_ukernel__avx512f_u32_acc4, 32, 4)             \
@@ -122,15 +122,15 @@ struct smx_f32_reciprocal;
   ROW(avx2, f32_softmax_transposed, smx_f32_softmax_transposed_ukernel__avx2_u256_acc8, 256, 8) \
   ROW(avx2, f32_softmax_transposed, smx_f32_softmax_transposed_ukernel__avx2_u64_acc2, 64, 2)   \
   ROW(avx2, f32_softmax_transposed, smx_f32_softmax_transposed_ukernel__avx2_u128_acc4, 128, 4) \
-  ROW(avx2, f32_softmax_transposed, smx_f32_softmax_transposed_ukernel__avx2_u256_acc4, 256, 4)
+  ROW(avx2, f32_softmax_transposed, smx_f32_softmax_transposed_ukernel__avx2_u256_acc4, 256, 4) \
+  ROW(avx2, f32_rmax, smx_f32_rmax_ukernel__avx2_u32_acc4, 32, 4)                               \
+  ROW(avx2, f32_rmax, smx_f32_rmax_ukernel__avx2_u32, 32, 1)                                    \
+  ROW(avx2, f32_rmax, smx_f32_rmax_ukernel__avx2_u32_acc2, 32, 2)                               \
+  ROW(avx2, f32_rmax, smx_f32_rmax_ukernel__avx2_u64, 64, 1)                                    \
+  ROW(avx2, f32_rmax, smx_f32_rmax_ukernel__avx2_u64_acc2, 64, 2)                               \
+  ROW(avx2, f32_rmax, smx_f32_rmax_ukernel__avx2_u64_acc4, 64, 4)                               \
+  ROW(avx2, f32_rmax, smx_f32_rmax_ukernel__avx2_u128_acc4, 128, 4)
 #define SMX_FOREACH_AVX2_BASELINE(ROW)                                                              \
-  ROW(avx2, f32_rmax, smx_f32_rmax_ukernel__avx2_u32, 32, 1)                                        \
-  ROW(avx2, f32_rmax, smx_f32_rmax_ukernel__avx2_u32_acc2, 32, 2)                                   \
-  ROW(avx2, f32_rmax, smx_f32_rmax_ukernel__avx2_u32_acc4, 32, 4)                                   \
-  ROW(avx2, f32_rmax, smx_f32_rmax_ukernel__avx2_u64, 64, 1)                                        \
-  ROW(avx2, f32_rmax, smx_f32_rmax_ukernel__avx2_u64_acc2, 64, 2)                                   \
-  ROW(avx2, f32_rmax, smx_f32_rmax_ukernel__avx2_u64_acc4, 64, 4)                                   \
-  ROW(avx2, f32_rmax, smx_f32_rmax_ukernel__avx2_u128_acc4, 128, 4)                                 \
   ROW(avx2, f32_raddexpminusmax, smx_f32_raddexpminusmax_ukernel__avx2_u32, 32, 1)                  \
   ROW(avx2, f32_raddexpminusmax, smx_f32_raddexpminusmax_ukernel__avx2_u32_acc2, 32, 2)             \
   ROW(avx2, f32_raddexpminusmax, smx_f32_raddexpminusmax_ukernel__avx2_u32_acc4, 32, 4)             \
@@ -194,15 +194,15 @@ struct smx_f32_reciprocal;
   ROW(neon, f32_softmax_transposed, smx_f32_softmax_transposed_ukernel__neon_u64_acc2, 64, 2)   \
   ROW(neon, f32_softmax_transposed, smx_f32_softmax_transposed_ukernel__neon_u128_acc4, 128, 4) \
   ROW(neon, f32_softmax_transposed, smx_f32_softmax_transposed_ukernel__neon_u256_acc4, 256, 4) \
-  ROW(neon, f32_softmax_transposed, smx_f32_softmax_transposed_ukernel__neon_u256_acc8, 256, 8)
+  ROW(neon, f32_softmax_transposed, smx_f32_softmax_transposed_ukernel__neon_u256_acc8, 256, 8) \
+  ROW(neon, f32_rmax, smx_f32_rmax_ukernel__neon_u32, 32, 1)                                    \
+  ROW(neon, f32_rmax, smx_f32_rmax_ukernel__neon_u32_acc2, 32, 2)                               \
+  ROW(neon, f32_rmax, smx_f32_rmax_ukernel__neon_u32_acc4, 32, 4)                               \
+  ROW(neon, f32_rmax, smx_f32_rmax_ukernel__neon_u64, 64, 1)                                    \
+  ROW(neon, f32_rmax, smx_f32_rmax_ukernel__neon_u64_acc2, 64, 2)                               \
+  ROW(neon, f32_rmax, smx_f32_rmax_ukernel__neon_u64_acc4, 64, 4)                               \
+  ROW(neon, f32_rmax, smx_f32_rmax_ukernel__neon_u128_acc4, 128, 4)
 #define SMX_FOREACH_NEON_BASELINE(ROW)                                                              \
-  ROW(neon, f32_rmax, smx_f32_rmax_ukernel__neon_u32, 32, 1)                                        \
-  ROW(neon, f32_rmax, smx_f32_rmax_ukernel__neon_u32_acc2, 32, 2)                                   \
-  ROW(neon, f32_rmax, smx_f32_rmax_ukernel__neon_u32_acc4, 32, 4)                                   \
-  ROW(neon, f32_rmax, smx_f32_rmax_ukernel__neon_u64, 64, 1)                                        \
-  ROW(neon, f32_rmax, smx_f32_rmax_ukernel__neon_u64_acc2, 64, 2)                                   \
-  ROW(neon, f32_rmax, smx_f32_rmax_ukernel__neon_u64_acc4, 64, 4)                                   \
-  ROW(neon, f32_rmax, smx_f32_rmax_ukernel__neon_u128_acc4, 128, 4)                                 \
   ROW(neon, f32_raddexpminusmax, smx_f32_raddexpminusmax_ukernel__neon_u32, 32, 1)                  \
   ROW(neon, f32_raddexpminusmax, smx_f32_raddexpminusmax_ukernel__neon_u32_acc2, 32, 2)             \
   ROW(neon, f32_raddexpminusmax, smx_f32_raddexpminusmax_ukernel__neon_u32_acc4, 32, 4)             \
@@ -265,15 +265,15 @@ struct smx_f32_reciprocal;
   ROW(scalar, f32_softmax_transposed, smx_f32_softmax_transposed_ukernel__scalar_u64_acc2, 64, 2)   \
   ROW(scalar, f32_softmax_transposed, smx_f32_softmax_transposed_ukernel__scalar_u128_acc4, 128, 4) \
   ROW(scalar, f32_softmax_transposed, smx_f32_softmax_transposed_ukernel__scalar_u256_acc4, 256, 4) \
-  ROW(scalar, f32_softmax_transposed, smx_f32_softmax_transposed_ukernel__scalar_u256_acc8, 256, 8)
+  ROW(scalar, f32_softmax_transposed, smx_f32_softmax_transposed_ukernel__scalar_u256_acc8, 256, 8) \
+  ROW(scalar, f32_rmax, smx_f32_rmax_ukernel__scalar_u32, 32, 1)                                    \
+  ROW(scalar, f32_rmax, smx_f32_rmax_ukernel__scalar_u32_acc2, 32, 2)                               \
+  ROW(scalar, f32_rmax, smx_f32_rmax_ukernel__scalar_u32_acc4, 32, 4)                               \
+  ROW(scalar, f32_rmax, smx_f32_rmax_ukernel__scalar_u64, 64, 1)                                    \
+  ROW(scalar, f32_rmax, smx_f32_rmax_ukernel__scalar_u64_acc2, 64, 2)                               \
+  ROW(scalar, f32_rmax, smx_f32_rmax_ukernel__scalar_u64_acc4, 64, 4)                               \
+  ROW(scalar, f32_rmax, smx_f32_rmax_ukernel__scalar_u128_acc4, 128, 4)
 #define SMX_FOREACH_SCALAR_BASELINE(ROW)                                                                \
-  ROW(scalar, f32_rmax, smx_f32_rmax_ukernel__scalar_u32, 32, 1)                                        \
-  ROW(scalar, f32_rmax, smx_f32_rmax_ukernel__scalar_u32_acc2, 32, 2)                                   \
-  ROW(scalar, f32_rmax, smx_f32_rmax_ukernel__scalar_u32_acc4, 32, 4)                                   \
-  ROW(scalar, f32_rmax, smx_f32_rmax_ukernel__scalar_u64, 64, 1)                                        \
-  ROW(scalar, f32_rmax, smx_f32_rmax_ukernel__scalar_u64_acc2, 64, 2)                                   \
-  ROW(scalar, f32_rmax, smx_f32_rmax_ukernel__scalar_u64_acc4, 64, 4)                                   \
-  ROW(scalar, f32_rmax, smx_f32_rmax_ukernel__scalar_u128_acc4, 128, 4)                                 \
   ROW(scalar, f32_raddexpminusmax, smx_f32_raddexpminusmax_ukernel__scalar_u32, 32, 1)                  \
   ROW(scalar, f32_raddexpminusmax, smx_f32_raddexpminusmax_ukernel__scalar_u32_acc2, 32, 2)             \
   ROW(scalar, f32_raddexpminusmax, smx_f32_raddexpminusmax_ukernel__scalar_u32_acc4, 32, 4)             \
@@ -315,9 +315,8 @@ struct smx_f32_reciprocal;
 #define SMX_FOREACH_KERNEL(ROW)                                                                            \
   ROW(f32_raddextexp)                                                                                      \
   ROW(f32_vscaleextexp) ROW(f32_vstreamextexp) ROW(f32_raddstoreextexp) ROW(f32_vmulextc) ROW(f32_softmax) \
-      ROW(f32_softmax_transposed)
+      ROW(f32_softmax_transposed) ROW(f32_rmax)
 #define SMX_FOREACH_BASELINE_KERNEL(ROW) \
-  ROW(f32_rmax)                          \
   ROW(f32_raddexpminusmax) ROW(f32_vscaleexpminusmax) ROW(f32_raddstoreexpminusmax) ROW(f32_vmulc)
 
 #ifdef __cplusplus

@@ -38,8 +38,9 @@ KERNELS = [
     Kernel("f32-softmax", ROW_PARAMETERS, ROWS),
     # The same of rows of at most 4 * LANES elements, each a lane.
     Kernel("f32-softmax-transposed", ROW_PARAMETERS, COLUMNS),
-    # The paper's three-pass baselines: recomputing and reloading.
-    Kernel("f32-rmax", "size_t n, const float* x, float* max", REDUCTIONS, BASELINES),
+    # The largest element; where one is NaN, any number. Of rows that are to be known to be within range in advance.
+    Kernel("f32-rmax", "size_t n, const float* x, float* max", REDUCTIONS),
+    # The paper's three-pass baselines, but for f32-rmax: recomputing and reloading.
     Kernel("f32-raddexpminusmax", "size_t n, const float* x, float max, float* sum", REDUCTIONS, BASELINES),
     Kernel("f32-vscaleexpminusmax", "size_t n, const float* x, float* y, float scale, float max", MAPS, BASELINES),
     Kernel("f32-raddstoreexpminusmax", "size_t n, const float* x, float* y, float max, float* sum", REDUCTIONS, BASELINES),

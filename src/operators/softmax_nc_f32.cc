@@ -115,13 +115,11 @@ void Fill(const Row& row, float value) {
 
 // A row without a valid sum: it holds NaN or +inf, or -inf only, or its maximum is out of the kernels' range.
 void RunOutOfRange(const Row& row) {
-  float max = -INFINITY;
-  bool has_nan = false;
-  for (size_t i = 0; i < row.channels(); i++) {
-    has_nan |= row.x[i] != row.x[i];
-    max = std::max(max, row.x[i]);
-  }
-  if (has_nan || max == INFINITY) return Fill(row, NAN);
+  size_t nans = 0;
+  for (size_t i = 0; i < row.channels(); i++) nans += row.x[i] != row.x[i];
+  float max = NAN;
+  if (nans == 0) row.kernels().f32_rmax(row.channels(), row.x, &max);
+  if (max != max || max == INFINITY) return Fill(row, NAN);
   if (max == -INFINITY) return Fill(row, row.op.flags & SMX_FLAG_MASKED_ROWS_TO_ZERO ? 0.0f : NAN);
   // Where it matters, the difference is exact; from `kNothing` on, the result is 0.
   constexpr float kNothing = -1024.0f;
@@ -193,12 +191,25 @@ class Spans {
   bool is_valid_ = false;
 };
 
+// In place, what was overwritten with terms cannot be read again: before anything is, the whole row has to be known to be
+// within range. Of a single tile, its kernel sees to that.
+bool MayOverwrite(const Row& row) {
+  if (row.x != row.y || row.algorithm != smx_algorithm_store_and_rescale) return true;
+  float max;
+  row.kernels().f32_rmax(row.channels(), row.x, &max);
+  return smx_is_in_range(max);
+}
+
 // Returns whether the row is within the kernels' range.
 bool RunRow(const Row& row) {
   if (row.channels() <= SMX_TILE) {
     SingleTile tile;
     tile.Sum(row);
     return tile.Scale(row);
+  }
+  if (!MayOverwrite(row)) {
+    RunOutOfRange(row);
+    return false;
   }
   Spans spans(row);
   for (size_t i = 0; i < spans.count(); i++) spans.Sum(i);
@@ -212,6 +223,7 @@ bool RunRow(const Row& row) {
 
 // One row over all threads of a pool.
 void RunSplit(const Row& row, pthreadpool_t threadpool) {
+  if (!MayOverwrite(row)) return RunOutOfRange(row);
   Spans spans(row);
   smx_run_two_phases(
       threadpool, spans.count(),

@@ -56,9 +56,6 @@ Choice Choose(const smx_softmax_shape& shape, size_t stored_bytes, const smx_thr
       return {smx_algorithm_several_rows, "rows are no longer than grouped_channels"};
     }
   }
-  if (shape.in_place && shape.channels > SMX_TILE) {
-    return {smx_algorithm_two_pass, "in place, a row is known to be within range only after its first pass"};
-  }
   if (!Fits(shape, shape.channels, stored_bytes)) {
     return {smx_algorithm_two_pass, "a row and its output are larger than stored_bytes"};
   }

@@ -24,23 +24,26 @@ void DeallocateByFree(void*, void* pointer) {
   free(pointer);
 }
 
-// Of one core; 0 where cpuinfo does not know.
-size_t L2Bytes() {
-  const cpuinfo_cache* cache = cpuinfo_get_l2_cache(0);
-  if (cache == nullptr) return 0;
+// What the C library knows of a cache; 0 where it does not.
+size_t SystemCacheBytes([[maybe_unused]] int level) {
+#if defined(_SC_LEVEL2_CACHE_SIZE) && defined(_SC_LEVEL3_CACHE_SIZE)
+  const long bytes = sysconf(level == 2 ? _SC_LEVEL2_CACHE_SIZE : _SC_LEVEL3_CACHE_SIZE);
+  return bytes > 0 ? static_cast<size_t>(bytes) : 0;
+#else
+  return 0;
+#endif
+}
+
+// Of one core. cpuinfo reads caches from files that a container or a virtual machine may lack.
+size_t L2Bytes(bool cpuinfo_ready) {
+  const cpuinfo_cache* cache = cpuinfo_ready ? cpuinfo_get_l2_cache(0) : nullptr;
+  if (cache == nullptr || cache->size == 0) return SystemCacheBytes(2);
   return cache->processor_count > 2 ? cache->size / cache->processor_count : cache->size;
 }
 
-// As the C library knows it where cpuinfo does not, which reads it from files that a container may lack.
 size_t LastLevelBytes(bool cpuinfo_ready) {
   const size_t bytes = cpuinfo_ready ? cpuinfo_get_max_cache_size() : 0;
-#if defined(_SC_LEVEL3_CACHE_SIZE)
-  const long level3_bytes = sysconf(_SC_LEVEL3_CACHE_SIZE);
-  return level3_bytes > 0 && static_cast<size_t>(level3_bytes) > bytes ? static_cast<size_t>(level3_bytes)
-                                                                       : bytes;
-#else
-  return bytes;
-#endif
+  return bytes != 0 ? bytes : SystemCacheBytes(3);
 }
 
 void Initialize(const smx_allocator* allocator) {
@@ -49,8 +52,7 @@ void Initialize(const smx_allocator* allocator) {
   const bool cpuinfo_ready = cpuinfo_initialize();
   if (!cpuinfo_ready) smx_log_warning("cpuinfo failed to initialise: scalar kernels are used");
   runtime.isa = smx_dispatch(getenv("SMXPACK_ISA"), cpuinfo_ready, &runtime.microkernels);
-  const size_t l2_bytes = cpuinfo_ready ? L2Bytes() : 0;
-  runtime.default_thresholds = smx_default_thresholds(l2_bytes, LastLevelBytes(cpuinfo_ready));
+  runtime.default_thresholds = smx_default_thresholds(L2Bytes(cpuinfo_ready), LastLevelBytes(cpuinfo_ready));
   runtime.thresholds = runtime.default_thresholds;
 }
 
