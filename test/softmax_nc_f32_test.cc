@@ -130,17 +130,23 @@ TEST_P(SoftmaxNcF32Batch, Multithreaded) {
 
 class SoftmaxNcF32Accuracy : public testing::TestWithParam<std::string> {
  protected:
-  // The bits are the same on every ISA; the error is measured once.
-  void TestRow(size_t channels, uint64_t seed) {
-    const Row row = MakeRow(GetParam(), channels, seed);
-    Row first;
-    for (const std::string& isa : AvailableIsas()) {
-      const Row y = SoftmaxTester().isa(isa).Run({row})[0];
-      if (first.empty()) {
-        first = y;
-        ASSERT_TRUE(IsExactEnough(y, ReferenceSoftmax(row), &worst_)) << isa << ", seed " << seed;
+  // The bits are the same on every ISA and under every plan; the error is measured once.
+  void TestRows(size_t channels, uint64_t first_seed, size_t rows) {
+    SoftmaxTester::Rows inputs, first;
+    for (size_t i = 0; i < rows; i++) inputs.push_back(MakeRow(GetParam(), channels, first_seed + i));
+    for (const ForcedPlan& plan : ForcedPlans()) {
+      if (!plan.Takes(rows, channels, false)) continue;
+      for (const std::string& isa : AvailableIsas()) {
+        const SoftmaxTester tester = SoftmaxTester().isa(isa).plan(plan);
+        const SoftmaxTester::Rows y = tester.Run(inputs);
+        if (first.empty()) {
+          first = y;
+          for (size_t i = 0; i < rows; i++) {
+            ASSERT_TRUE(IsExactEnough(y[i], ReferenceSoftmax(inputs[i]), &worst_)) << tester << ", row " << i;
+          }
+        }
+        for (size_t i = 0; i < rows; i++) ASSERT_TRUE(SameBits(y[i], first[i])) << tester << ", row " << i;
       }
-      ASSERT_TRUE(SameBits(y, first)) << isa << ", seed " << seed;
     }
   }
 
@@ -159,7 +165,7 @@ INSTANTIATE_TEST_SUITE_P(, SoftmaxNcF32Accuracy,
 
 TEST_P(SoftmaxNcF32Accuracy, ShortRows) {
   for (size_t channels = 1; channels <= 140; channels++) {
-    for (uint64_t seed = 1; seed <= 20; seed++) ASSERT_NO_FATAL_FAILURE(TestRow(channels, seed));
+    ASSERT_NO_FATAL_FAILURE(TestRows(channels, 1, 20));
   }
 }
 
@@ -168,7 +174,7 @@ TEST_P(SoftmaxNcF32Accuracy, LongRows) {
   for (int power = 8; power <= 20; power++) {
     for (int offset : {-1, 0, 1}) lengths.insert(Capped((size_t{1} << power) + offset));
   }
-  for (size_t channels : lengths) ASSERT_NO_FATAL_FAILURE(TestRow(channels, channels));
+  for (size_t channels : lengths) ASSERT_NO_FATAL_FAILURE(TestRows(channels, channels, 1));
 }
 
 class SoftmaxNcF32LongestRow : public SoftmaxNcF32Accuracy {};
@@ -177,7 +183,7 @@ INSTANTIATE_TEST_SUITE_P(, SoftmaxNcF32LongestRow, testing::Values("normal_4"),
                          [](const auto& info) { return info.param; });
 
 TEST_P(SoftmaxNcF32LongestRow, IsAsExact) {
-  TestRow(kLongestRow, 24);
+  TestRows(kLongestRow, 24, 1);
 }
 
 // --- Edge cases ---
@@ -202,22 +208,30 @@ std::vector<float> LimitsAnd(const std::vector<float>& others) {
 // Short rows are computed several at a time in a batch of this size.
 constexpr size_t kBatchOfShortRows = 20;
 
-// The result of a row: the same on every ISA, in place and not, in a batch, and split over threads.
+// As many as a plan needs at least, but of kernels on several rows more than one group.
+size_t BatchFor(const ForcedPlan& plan) {
+  return plan.fewest_rows > 1 ? kBatchOfShortRows : 1;
+}
+
+// The result of a row: the same on every ISA, under every plan, in place and not, and split over threads.
 Row Softmax(const Row& row) {
-  std::vector<SoftmaxTester> testers;
-  for (const std::string& isa : AvailableIsas()) testers.push_back(SoftmaxTester().isa(isa));
-  if (row.size() >= kSeveralTiles) testers.push_back(SoftmaxTester().isa(AvailableIsas().front()).threads(2));
   Row y;
-  for (SoftmaxTester& tester : testers) {
-    for (bool in_place : {false, true}) {
-      for (size_t rows : {size_t{1}, kBatchOfShortRows}) {
-        if (rows > 1 && row.size() > SMX_BLOCK) continue;
-        for (const Row& result : tester.in_place(in_place).Run(SoftmaxTester::Rows(rows, row))) {
+  const auto run = [&](SoftmaxTester tester) {
+    for (const ForcedPlan& plan : ForcedPlans()) {
+      for (bool in_place : {false, true}) {
+        if (!plan.Takes(BatchFor(plan), row.size(), in_place)) continue;
+        tester.plan(plan).in_place(in_place);
+        for (const Row& result : tester.Run(SoftmaxTester::Rows(BatchFor(plan), row))) {
           if (y.empty()) y = result;
-          EXPECT_TRUE(SameBits(result, y)) << tester << ", batch of " << rows;
+          EXPECT_TRUE(SameBits(result, y)) << tester;
         }
       }
     }
+  };
+  // Whether a row is split does not depend on the ISA: the first one splits, the others do not.
+  const bool splits = row.size() >= kSeveralTiles && AvailableIsas().size() > 1;
+  for (const std::string& isa : AvailableIsas()) {
+    run(SoftmaxTester().isa(isa).threads(splits && isa == AvailableIsas().front() ? 2 : 0));
   }
   return y;
 }
@@ -563,35 +577,6 @@ TEST_P(SoftmaxNcF32, BitsAndBoundsInEveryLayout) {
   }
 }
 
-// Rows of all kinds in one batch: short ones are computed several at a time.
-TEST_P(SoftmaxNcF32, BitsDoNotDependOnTheOtherRows) {
-  std::vector<const char*> families;
-  for (const RowFamily& family : FiniteRows()) families.push_back(family.name);
-  for (const RowFamily& family : SpecialRows()) families.push_back(family.name);
-  SplitMix64 generator(1);
-  for (size_t channels : {1, 4, 15, 16, 17, 31, 32, 33, 64, 100, SMX_BLOCK, SMX_BLOCK + 1}) {
-    for (uint32_t special : {0, 3, 30}) {  // of 32 rows
-      std::vector<const char*> drawn(70);
-      SoftmaxTester::Rows inputs;
-      for (const char*& family : drawn) {
-        family = generator.Below(32) < special
-                     ? families[generator.Below(static_cast<uint32_t>(families.size()))]
-                     : "normal_4";
-        inputs.push_back(MakeRow(family, channels, inputs.size()));
-      }
-      for (bool in_place : {false, true}) {
-        const SoftmaxTester tester =
-            Tester().channels(channels).input_stride(channels + 3).in_place(in_place);
-        const SoftmaxTester::Rows outputs = tester.Run(inputs);
-        for (size_t i = 0; i < drawn.size(); i++) {
-          EXPECT_TRUE(SameBits(outputs[i], ScalarBits(drawn[i], channels, i)))
-              << tester << ": " << drawn[i] << ", row " << i;
-        }
-      }
-    }
-  }
-}
-
 TEST_P(SoftmaxNcF32, BitsAndBoundsOfLargeRows) {
   for (size_t channels : {1000, SMX_BLOCK - 1, SMX_BLOCK, SMX_BLOCK + 1, SMX_TILE - 1, SMX_TILE + 1, 40001}) {
     for (GuardedEdge edge : {GuardedEdge::kEnd, GuardedEdge::kBeginning}) {
@@ -640,7 +625,7 @@ TEST_P(SoftmaxNcF32, BitsOfBatchesOnAnyNumberOfThreads) {
   }
 }
 
-// Rows are split over the threads where there are fewer of them.
+// Rows that are left are split over the threads.
 TEST_P(SoftmaxNcF32, BitsOfSplitRowsOnAnyNumberOfThreads) {
   for (const char* family : {"normal_4", "jumps", "mask_minus_1e9", "million"}) {
     for (size_t threads : kThreads) {
@@ -663,6 +648,142 @@ TEST_P(SoftmaxNcF32, BitsOfVeryLongRows) {
     Tester().channels(channels).family("jumps").TestBits();
     Tester().channels(channels).family("jumps").offset(8).threads(3).TestBits();
     Tester().channels(channels).family("jumps").threads(3).in_place(true).TestBits();
+  }
+}
+
+// --- Every plan ---
+
+class SoftmaxNcF32Plan : public testing::TestWithParam<std::tuple<std::string, ForcedPlan>> {
+ protected:
+  const ForcedPlan& plan() const { return std::get<1>(GetParam()); }
+  SoftmaxTester Tester() const { return SoftmaxTester().isa(std::get<0>(GetParam())).plan(plan()); }
+};
+
+// Plans of one row at a time, which alone take long rows.
+class SoftmaxNcF32LongRowPlan : public SoftmaxNcF32Plan {};
+
+std::vector<ForcedPlan> LongRowPlans() {
+  std::vector<ForcedPlan> plans;
+  for (const ForcedPlan& plan : ForcedPlans()) {
+    if (plan.longest > SMX_BLOCK) plans.push_back(plan);
+  }
+  return plans;
+}
+
+std::string PlanTestName(const testing::TestParamInfo<SoftmaxNcF32Plan::ParamType>& info) {
+  return std::get<0>(info.param) + "_" + std::get<1>(info.param).name;
+}
+
+INSTANTIATE_TEST_SUITE_P(, SoftmaxNcF32Plan,
+                         testing::Combine(testing::ValuesIn(AvailableIsas()),
+                                          testing::ValuesIn(ForcedPlans())),
+                         PlanTestName);
+INSTANTIATE_TEST_SUITE_P(, SoftmaxNcF32LongRowPlan,
+                         testing::Combine(testing::ValuesIn(AvailableIsas()),
+                                          testing::ValuesIn(LongRowPlans())),
+                         PlanTestName);
+
+TEST_P(SoftmaxNcF32Plan, BitsOfEveryFamily) {
+  for (const std::vector<RowFamily>* families : {&FiniteRows(), &SpecialRows()}) {
+    for (const RowFamily& family : *families) {
+      for (size_t channels : {1, 2, 3, 7, 8, 16, 17, 31, 32, 33, 65, 1000, SMX_BLOCK, SMX_TILE, 50000}) {
+        for (bool in_place : {false, true}) {
+          const size_t rows = BatchFor(plan());
+          if (!plan().Takes(rows, channels, in_place)) continue;
+          Tester().rows(rows).channels(channels).family(family.name).in_place(in_place).TestBits();
+        }
+      }
+    }
+  }
+}
+
+// Guard pages at either end, alignment, strides.
+TEST_P(SoftmaxNcF32Plan, BitsAndBoundsInEveryLayout) {
+  for (size_t channels : {1, 2, 5, 15, 16, 17, 31, 32, 33, 47, 100, SMX_BLOCK - 1, 2 * SMX_BLOCK + 1}) {
+    for (GuardedEdge edge : {GuardedEdge::kEnd, GuardedEdge::kBeginning}) {
+      for (size_t gap : {0, 1, 29}) {
+        for (bool in_place : {false, true}) {
+          for (size_t offset : {0, 1, 8, 15}) {
+            const size_t rows = 19;
+            if (!plan().Takes(rows, channels, in_place)) continue;
+            Tester()
+                .rows(rows)
+                .channels(channels)
+                .input_stride(channels + gap)
+                .output_stride(channels + (gap == 1 ? 0 : gap))
+                .in_place(in_place)
+                .edge(edge)
+                .offset(offset)
+                .TestBits();
+          }
+        }
+      }
+    }
+  }
+}
+
+// Rows that kernels on several rows stop at, and such as hold NaN, among good ones.
+TEST_P(SoftmaxNcF32Plan, BitsDoNotDependOnTheOtherRows) {
+  const char* const others[] = {
+      "all_minus_inf", "equal_minus_flt_max", "below_range",       "one_nan",
+      "one_plus_inf",  "nan_and_plus_inf",    "nan_and_minus_inf", "all_nan",
+      "million",       "range_ends",          "mask_minus_1e9",    "flt_max_both_signs"};
+  std::vector<size_t> lengths = {33, 64, 100, 300, SMX_BLOCK};
+  for (size_t channels = 1; channels <= 2 * SMX_LANES; channels++) lengths.push_back(channels);
+  SplitMix64 generator(1);
+  for (size_t channels : lengths) {
+    for (uint32_t out_of_32 : {1, 8, 32}) {
+      const size_t rows = channels > 64 ? 4 + generator.Below(30) : 4 + generator.Below(297);
+      const bool in_place = generator.Below(2) == 0;
+      if (!plan().Takes(rows, channels, in_place)) continue;
+      std::vector<const char*> drawn;
+      SoftmaxTester::Rows inputs;
+      for (size_t i = 0; i < rows; i++) {
+        const bool is_good = generator.Below(32) >= out_of_32;
+        drawn.push_back(is_good ? "normal_4" : others[generator.Below(std::size(others))]);
+        inputs.push_back(MakeRow(drawn[i], channels, i));
+      }
+      const SoftmaxTester tester = Tester()
+                                       .channels(channels)
+                                       .input_stride(channels + generator.Below(4))
+                                       .output_stride(channels + generator.Below(4))
+                                       .in_place(in_place)
+                                       .threads(2 * generator.Below(2))
+                                       .task_elements(1 + generator.Below(2) * 50 * channels);
+      const SoftmaxTester::Rows outputs = tester.Run(inputs);
+      for (size_t i = 0; i < rows; i++) {
+        EXPECT_TRUE(SameBits(outputs[i], ScalarBits(drawn[i], channels, i)))
+            << tester << ": " << drawn[i] << ", row " << i << " of " << rows;
+      }
+    }
+  }
+}
+
+struct Spread {
+  size_t rows, threads;
+};
+
+// Long rows, of which those that are left are split over all threads.
+TEST_P(SoftmaxNcF32LongRowPlan, BitsOfSplitRows) {
+  const char* const families[] = {"normal_4", "jumps",   "all_minus_inf", "mask_minus_1e9",
+                                  "million",  "one_nan", "low_blocks",    "fading"};
+  for (size_t channels : {2 * SMX_TILE, 3 * SMX_TILE + 5, 8 * SMX_TILE - 1}) {
+    channels = Capped(channels);
+    SoftmaxTester::Rows inputs;
+    for (size_t i = 0; i < std::size(families); i++) inputs.push_back(MakeRow(families[i], channels, i));
+    for (const Spread& spread :
+         {Spread{1, 2}, Spread{5, 2}, Spread{2, 3}, Spread{8, 3}, Spread{3, 4}, Spread{6, 4}}) {
+      for (bool in_place : {false, true}) {
+        if (!plan().Takes(spread.rows, channels, in_place)) continue;
+        const SoftmaxTester tester =
+            Tester().channels(channels).input_stride(channels + 3).in_place(in_place).threads(spread.threads);
+        const SoftmaxTester::Rows outputs = tester.Run({inputs.begin(), inputs.begin() + spread.rows});
+        for (size_t i = 0; i < spread.rows; i++) {
+          EXPECT_TRUE(SameBits(outputs[i], ScalarBits(families[i], channels, i)))
+              << tester << ": " << families[i] << ", row " << i << " of " << spread.rows;
+        }
+      }
+    }
   }
 }
 

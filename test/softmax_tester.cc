@@ -8,6 +8,8 @@
 #include <memory>
 #include <tuple>
 
+#include "src/gen/microkernels.h"
+#include "src/plan/softmax_plan.h"
 #include "test/rows.h"
 #include "test/ulp.h"
 
@@ -50,18 +52,44 @@ bool GapsAreIntact(const GuardedBuffer<float>& buffer, size_t channels, size_t s
   return true;
 }
 
-// Creates an operator, runs it once, deletes it.
+// Creates an operator, runs it once, deletes it. `check` looks at it in between.
+template <class Check>
 void RunOperator(uint32_t flags, size_t rows, size_t channels, size_t input_stride, size_t output_stride,
-                 const float* x, float* y, pthreadpool_t pool) {
+                 const float* x, float* y, pthreadpool_t pool, Check check) {
   smx_operator_t op = nullptr;
   ASSERT_EQ(smx_create_softmax_nc_f32(flags, &op), smx_status_success);
   EXPECT_EQ(smx_setup_softmax_nc_f32(op, rows, channels, input_stride, output_stride, x, y),
             smx_status_success);
+  check(op);
   EXPECT_EQ(smx_run_operator(op, pool), smx_status_success);
   EXPECT_EQ(smx_delete_operator(op), smx_status_success);
 }
 
 }  // namespace
+
+const std::vector<ForcedPlan>& ForcedPlans() {
+  constexpr size_t kAll = SIZE_MAX;
+  constexpr size_t kLongestStored = size_t{SMX_MAX_SPANS} * SMX_TILE;
+  constexpr size_t kTask = 16384;
+  static const std::vector<ForcedPlan> plans = {
+      {"rows_as_lanes",
+       "rows-as-lanes",
+       false,
+       {kAll, 0, 0, kAll, 0, kTask},
+       4,
+       2 * SMX_LANES,
+       2 * SMX_LANES},
+      {"several_rows", "several-rows", false, {0, kAll, 0, kAll, 0, kTask}, 4, SMX_BLOCK, SMX_BLOCK},
+      {"stored", "store-and-rescale", false, {0, 0, kAll, kAll, 0, kTask}, 1, kLongestStored, SMX_TILE},
+      {"two_pass", "two-pass", false, {0, 0, 0, kAll, 0, kTask}, 1, kAll, kAll},
+      {"two_pass_streamed", "two-pass", true, {0, 0, 0, 1, 0, kTask}, 1, kAll, 0},
+  };
+  return plans;
+}
+
+std::ostream& operator<<(std::ostream& out, const ForcedPlan& plan) {
+  return out << plan.name;
+}
 
 void UseIsa(const std::string& isa) {
   setenv("SMXPACK_ISA", isa.c_str(), 1);
@@ -132,7 +160,7 @@ const std::vector<float>& ScalarBits(const std::string& family, size_t channels,
     const std::vector<float> x = MakeRow(family, channels, seed);
     bits.resize(channels);
     UseIsa("scalar");
-    RunOperator(0, 1, channels, channels, channels, x.data(), bits.data(), nullptr);
+    RunOperator(0, 1, channels, channels, channels, x.data(), bits.data(), nullptr, [](smx_operator_t) {});
   }
   return bits;
 }
@@ -141,6 +169,22 @@ SoftmaxTester::Rows SoftmaxTester::Draw(uint64_t seed) const {
   Rows inputs;
   for (size_t i = 0; i < rows_; i++) inputs.push_back(MakeRow(family_, channels_, seed + i));
   return inputs;
+}
+
+void SoftmaxTester::SetThresholds() const {
+  smx_thresholds thresholds;
+  ASSERT_EQ(smx_get_thresholds(&thresholds), smx_status_success);
+  if (plan_ != nullptr) thresholds = plan_->thresholds;
+  if (task_elements_ != 0) thresholds.task_elements = task_elements_;
+  ASSERT_EQ(smx_set_thresholds(&thresholds), smx_status_success);
+}
+
+void SoftmaxTester::CheckPlan(smx_operator_t op) const {
+  smx_plan plan = {};
+  EXPECT_EQ(smx_get_plan(op, std::max<size_t>(threads_, 1), &plan), smx_status_success);
+  if (plan_ == nullptr) return;
+  EXPECT_STREQ(plan.algorithm, plan_->algorithm) << *this;
+  EXPECT_EQ(plan.streams_output, plan_->streams_output) << *this;
 }
 
 SoftmaxTester::Rows SoftmaxTester::Run(const Rows& inputs) const {
@@ -155,7 +199,9 @@ SoftmaxTester::Rows SoftmaxTester::Run(const Rows& inputs) const {
   CopyIn(inputs, x_stride, &x);
 
   UseIsa(isa_);
-  RunOperator(flags_, inputs.size(), channels, x_stride, y_stride, x.data(), y.data(), Pool(threads_));
+  SetThresholds();
+  RunOperator(flags_, inputs.size(), channels, x_stride, y_stride, x.data(), y.data(), Pool(threads_),
+              [this](smx_operator_t op) { CheckPlan(op); });
 
   if (!in_place_) {
     const Rows after = CopyOut(x, inputs.size(), channels, x_stride);
@@ -190,8 +236,9 @@ void SoftmaxTester::TestBits() const {
 }
 
 std::ostream& operator<<(std::ostream& out, const SoftmaxTester& tester) {
-  return out << tester.isa_ << ", " << tester.family_ << ", " << tester.rows_ << " x " << tester.channels_
-             << ", strides " << tester.input_stride_ << " and " << tester.output_stride_
+  return out << tester.isa_ << ", " << (tester.plan_ != nullptr ? tester.plan_->name : "default plan") << ", "
+             << tester.family_ << ", " << tester.rows_ << " x " << tester.channels_ << ", strides "
+             << tester.input_stride_ << " and " << tester.output_stride_
              << (tester.in_place_ ? ", in place" : "") << ", " << tester.threads_ << " threads, flags "
              << tester.flags_ << ", offset " << tester.offset_ << ", seed " << tester.seed_;
 }

@@ -31,6 +31,24 @@ inline size_t Capped(size_t channels) {
 // The bits of every NaN that the library gives.
 constexpr uint32_t kNanBits = 0x7FC00000;
 
+// Thresholds under which the planner makes one choice, for the rows that it can be made for.
+struct ForcedPlan {
+  const char* name;
+  const char* algorithm;
+  bool streams_output;
+  smx_thresholds thresholds;
+  size_t fewest_rows;
+  size_t longest;           // channels
+  size_t longest_in_place;  // 0: never in place
+
+  bool Takes(size_t rows, size_t channels, bool in_place) const {
+    return rows >= fewest_rows && channels <= (in_place ? longest_in_place : longest);
+  }
+};
+
+const std::vector<ForcedPlan>& ForcedPlans();
+std::ostream& operator<<(std::ostream& out, const ForcedPlan& plan);
+
 // Initialises the library anew for an ISA. No operator may be alive.
 void UseIsa(const std::string& isa);
 
@@ -64,6 +82,9 @@ class SoftmaxTester {
   SoftmaxTester& output_stride(size_t stride) { return output_stride_ = stride, *this; }
   SoftmaxTester& in_place(bool in_place) { return in_place_ = in_place, *this; }  // with the input's stride
   SoftmaxTester& threads(size_t threads) { return threads_ = threads, *this; }    // 0: no pool
+  // Must take the rows; the defaults decide where it is not set.
+  SoftmaxTester& plan(const ForcedPlan& plan) { return plan_ = &plan, *this; }
+  SoftmaxTester& task_elements(size_t elements) { return task_elements_ = elements, *this; }
   SoftmaxTester& flags(uint32_t flags) { return flags_ = flags, *this; }
   // Where the buffers lie (test/guarded_buffer.h); the output's offset is one larger.
   SoftmaxTester& edge(GuardedEdge edge) { return edge_ = edge, *this; }
@@ -86,6 +107,8 @@ class SoftmaxTester {
 
  private:
   Rows Draw(uint64_t seed) const;
+  void SetThresholds() const;
+  void CheckPlan(smx_operator_t op) const;
 
   std::string isa_ = "scalar";
   size_t rows_ = 1;
@@ -94,6 +117,8 @@ class SoftmaxTester {
   size_t output_stride_ = 0;
   bool in_place_ = false;
   size_t threads_ = 0;
+  const ForcedPlan* plan_ = nullptr;
+  size_t task_elements_ = 0;
   uint32_t flags_ = 0;
   GuardedEdge edge_ = GuardedEdge::kEnd;
   size_t offset_ = 0;
