@@ -142,10 +142,11 @@ typedef struct smx_operator* smx_operator_t;
 /// NaN results are the quiet NaN 0x7FC00000. Finite masks of any size, such as -1e9, -1e20 and -FLT_MAX, are right.
 ///
 /// Error: at most 3.25 ULP was seen on all that the tests draw, for results of FLT_MIN and more and at any length.
-/// The bound that holds for every row of every length up to 2^31 is 4.2 ULP. With u = 2^-24: the numerator's
-/// exponential is off by at most 1.29 u and the sum by 1.29 u for its terms plus u for the one plain addition on a
-/// term's way; compensated additions, the fold in double and the reciprocal in two floats add less than 0.05 u; the
-/// product rounds once, half an ULP. 3.63 u is at most 3.63 ULP.
+/// The bound that holds for every row of every length up to 2^31 is 4.3 ULP. With u = 2^-24: the numerator's
+/// exponential is off by at most 1.36 u and the sum by 1.36 u for its terms plus u for the one plain addition on a
+/// term's way; compensated additions, the fold in double and the reciprocal in two floats add less than 0.07 u. 3.79 u
+/// is at most 3.79 ULP; the product rounds once, half an ULP. For results below 2^-101 the product with the
+/// reciprocal's low part may be flushed: they may be off by one ULP more.
 ///
 /// @param flags            0, or SMX_FLAG_MASKED_ROWS_TO_ZERO.
 /// @param softmax_op_out   receives the operator; NULL where the call fails.

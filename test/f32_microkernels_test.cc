@@ -512,8 +512,8 @@ TEST_P(ExtendedMap, IsWithinBoundOfTheExactValue) {
         const long double exact = Exact(x[i], reciprocal);
         worst.Note(UlpError(y[i], exact) - ScaledUlps(static_cast<double>(exact)), i);
       }
-      EXPECT_LE(worst.error(), units_of_exp) << "element " << worst.index() << " = " << x[worst.index()] << " * ("
-                                      << hi << " + " << lo << ") * 2^-" << exponent;
+      EXPECT_LE(worst.error(), units_of_exp) << "element " << worst.index() << " = " << x[worst.index()]
+                                             << " * (" << hi << " + " << lo << ") * 2^-" << exponent;
       worst_of_all.Note(worst.error(), 0);
     }
   }
@@ -613,7 +613,8 @@ TEST_P(ExtendedMap, MakesSoftmaxOfATile) {
                                  LongRow(family.name).begin() + static_cast<ptrdiff_t>(n));
       const std::vector<float> expected = Map(ScalarMicrokernel("f32_vscaleextexp"), x, reciprocal);
       if (!takes_logits()) reciprocal.exponent += SMX_BIAS - terms.sum.reference;
-      if (!takes_logits() && reciprocal.exponent > SMX_LARGEST_STEP) continue;  // several steps: the operator's matter
+      if (!takes_logits() && reciprocal.exponent > SMX_LARGEST_STEP)
+        continue;  // several steps: the operator's matter
       const std::vector<float> y = Map(kernel(), takes_logits() ? x : terms.y, reciprocal);
       EXPECT_TRUE(SameBits(y.data(), expected.data(), n));
       const Reference& reference = ReferenceFor(family.name, n);

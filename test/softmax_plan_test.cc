@@ -87,8 +87,8 @@ TEST(SoftmaxPlan, KernelsOnSeveralRowsGetNoLongerRowsThanTheyTake) {
   thresholds.lane_channels = SIZE_MAX;
   thresholds.grouped_channels = SIZE_MAX;
   thresholds.stored_bytes = SIZE_MAX;
-  EXPECT_EQ(Algorithm(4, 2 * SMX_LANES, thresholds), smx_algorithm_rows_as_lanes);
-  EXPECT_EQ(Algorithm(4, 2 * SMX_LANES + 1, thresholds), smx_algorithm_several_rows);
+  EXPECT_EQ(Algorithm(4, 4 * SMX_LANES, thresholds), smx_algorithm_rows_as_lanes);
+  EXPECT_EQ(Algorithm(4, 4 * SMX_LANES + 1, thresholds), smx_algorithm_several_rows);
   EXPECT_EQ(Algorithm(4, SMX_BLOCK, thresholds), smx_algorithm_several_rows);
   EXPECT_EQ(Algorithm(4, SMX_BLOCK + 1, thresholds), smx_algorithm_store_and_rescale);
 }
@@ -122,14 +122,15 @@ TEST(SoftmaxPlan, RowThatFitsIntoStoredBytesIsStored) {
   EXPECT_EQ(smx_plan_softmax(&narrow, &thresholds, 1).algorithm, smx_algorithm_store_and_rescale);
 }
 
-TEST(SoftmaxPlan, RowOfSeveralTilesInPlaceTakesTwoPasses) {
+TEST(SoftmaxPlan, RowOfSeveralTilesIsStoredInPlaceToo) {
   smx_thresholds thresholds = Thresholds();
   thresholds.stored_bytes = SIZE_MAX;
   for (size_t rows : {1, 10}) {
-    EXPECT_EQ(Algorithm(rows, kTile, thresholds, true), smx_algorithm_store_and_rescale);
-    EXPECT_EQ(Algorithm(rows, kTile + 1, thresholds, true), smx_algorithm_two_pass);
-    EXPECT_EQ(Algorithm(rows, kTile + 1, thresholds, false), smx_algorithm_store_and_rescale);
-    EXPECT_EQ(Algorithm(rows, kLongestStored, thresholds, true), smx_algorithm_two_pass);
+    for (size_t channels : {kTile, kTile + 1, kLongestStored}) {
+      for (bool in_place : {false, true}) {
+        EXPECT_EQ(Algorithm(rows, channels, thresholds, in_place), smx_algorithm_store_and_rescale);
+      }
+    }
   }
 }
 

@@ -226,16 +226,8 @@ void RunSplit(const Row& row, pthreadpool_t threadpool) {
   if (!MayOverwrite(row)) return RunOutOfRange(row);
   Spans spans(row);
   smx_run_two_phases(
-      threadpool, spans.count(),
-      [&spans](size_t i) {
-        const smx_fp_environment environment;
-        spans.Sum(i);
-      },
-      [&spans] { return spans.Fold(); },
-      [&spans](size_t i) {
-        const smx_fp_environment environment;
-        spans.Scale(i);
-      });
+      threadpool, spans.count(), [&spans](size_t i) { spans.Sum(i); }, [&spans] { return spans.Fold(); },
+      [&spans](size_t i) { spans.Scale(i); });
   if (!spans.is_valid()) RunOutOfRange(row);
 }
 

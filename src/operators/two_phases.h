@@ -8,6 +8,8 @@
 #include <algorithm>
 #include <atomic>
 
+#include "src/runtime/fp_environment.h"
+
 // Each worker has a range of the items, the same in both phases, so that what the first left in a core's caches is
 // there in the second; a worker that has done its range helps with the others'. The worker that does the first phase's
 // last item calls `between`, and the others wait for it. Whom they wait for is at work: an item that no thread has begun
@@ -78,7 +80,8 @@ class smx_two_phases {
   std::atomic<int> state_{kFirst};
 };
 
-// first(i) for each i below `items`, then between(), and where that returns true second(i) for each.
+// first(i) for each i below `items`, then between(), and where that returns true second(i) for each; all in the kernels'
+// floating-point environment.
 template <class First, class Between, class Second>
 void smx_run_two_phases(pthreadpool_t threadpool, size_t items, First first, Between between, Second second) {
   using Phases = smx_two_phases<First, Between, Second>;
@@ -86,6 +89,10 @@ void smx_run_two_phases(pthreadpool_t threadpool, size_t items, First first, Bet
   const size_t workers = std::min({threads, items, Phases::kMaxWorkers});
   Phases phases(items, workers, first, between, second);
   pthreadpool_parallelize_1d(
-      threadpool, [](void* context, size_t worker) { static_cast<Phases*>(context)->Work(worker); }, &phases,
-      workers, 0);
+      threadpool,
+      [](void* context, size_t worker) {
+        const smx_fp_environment environment;
+        static_cast<Phases*>(context)->Work(worker);
+      },
+      &phases, workers, 0);
 }

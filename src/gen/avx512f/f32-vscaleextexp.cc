@@ -24,7 +24,7 @@ extern "C" void smx_f32_vscaleextexp_ukernel__avx512f_u64(size_t n, const float*
 
     // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
     // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
     const __m512 clamped0 = _mm512_max_ps(lower, x0);
     const __m512 clamped1 = _mm512_max_ps(lower, x1);
     const __m512 clamped2 = _mm512_max_ps(lower, x2);
@@ -94,7 +94,7 @@ extern "C" void smx_f32_vscaleextexp_ukernel__avx512f_u64(size_t n, const float*
 
     // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
     // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
     const __m512 clamped0 = _mm512_max_ps(lower, x0);
     const __m512 biased0 = _mm512_fmadd_ps(clamped0, _mm512_set1_ps(8.0f * smx_log2e), bias);
     const __m512 n0 = _mm512_sub_ps(biased0, bias);
@@ -119,7 +119,7 @@ extern "C" void smx_f32_vscaleextexp_ukernel__avx512f_u64(size_t n, const float*
 
     // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
     // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
     const __m512 clamped0 = _mm512_max_ps(lower, x0);
     const __m512 biased0 = _mm512_fmadd_ps(clamped0, _mm512_set1_ps(8.0f * smx_log2e), bias);
     const __m512 n0 = _mm512_sub_ps(biased0, bias);
@@ -154,7 +154,7 @@ extern "C" void smx_f32_vscaleextexp_ukernel__avx512f_u16(size_t n, const float*
 
     // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
     // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
     const __m512 clamped0 = _mm512_max_ps(lower, x0);
     const __m512 biased0 = _mm512_fmadd_ps(clamped0, _mm512_set1_ps(8.0f * smx_log2e), bias);
     const __m512 n0 = _mm512_sub_ps(biased0, bias);
@@ -179,7 +179,7 @@ extern "C" void smx_f32_vscaleextexp_ukernel__avx512f_u16(size_t n, const float*
 
     // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
     // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
     const __m512 clamped0 = _mm512_max_ps(lower, x0);
     const __m512 biased0 = _mm512_fmadd_ps(clamped0, _mm512_set1_ps(8.0f * smx_log2e), bias);
     const __m512 n0 = _mm512_sub_ps(biased0, bias);
@@ -215,7 +215,7 @@ extern "C" void smx_f32_vscaleextexp_ukernel__avx512f_u32(size_t n, const float*
 
     // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
     // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
     const __m512 clamped0 = _mm512_max_ps(lower, x0);
     const __m512 clamped1 = _mm512_max_ps(lower, x1);
     const __m512 biased0 = _mm512_fmadd_ps(clamped0, _mm512_set1_ps(8.0f * smx_log2e), bias);
@@ -255,7 +255,7 @@ extern "C" void smx_f32_vscaleextexp_ukernel__avx512f_u32(size_t n, const float*
 
     // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
     // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
     const __m512 clamped0 = _mm512_max_ps(lower, x0);
     const __m512 biased0 = _mm512_fmadd_ps(clamped0, _mm512_set1_ps(8.0f * smx_log2e), bias);
     const __m512 n0 = _mm512_sub_ps(biased0, bias);
@@ -280,7 +280,7 @@ extern "C" void smx_f32_vscaleextexp_ukernel__avx512f_u32(size_t n, const float*
 
     // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
     // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
     const __m512 clamped0 = _mm512_max_ps(lower, x0);
     const __m512 biased0 = _mm512_fmadd_ps(clamped0, _mm512_set1_ps(8.0f * smx_log2e), bias);
     const __m512 n0 = _mm512_sub_ps(biased0, bias);
@@ -319,7 +319,7 @@ extern "C" void smx_f32_vscaleextexp_ukernel__avx512f_u128(size_t n, const float
 
       // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
       // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const __m512 clamped0 = _mm512_max_ps(lower, x0);
       const __m512 clamped1 = _mm512_max_ps(lower, x1);
       const __m512 clamped2 = _mm512_max_ps(lower, x2);
@@ -390,7 +390,7 @@ extern "C" void smx_f32_vscaleextexp_ukernel__avx512f_u128(size_t n, const float
 
       // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
       // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const __m512 clamped0 = _mm512_max_ps(lower, x0);
       const __m512 clamped1 = _mm512_max_ps(lower, x1);
       const __m512 clamped2 = _mm512_max_ps(lower, x2);
@@ -461,7 +461,7 @@ extern "C" void smx_f32_vscaleextexp_ukernel__avx512f_u128(size_t n, const float
 
     // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
     // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
     const __m512 clamped0 = _mm512_max_ps(lower, x0);
     const __m512 biased0 = _mm512_fmadd_ps(clamped0, _mm512_set1_ps(8.0f * smx_log2e), bias);
     const __m512 n0 = _mm512_sub_ps(biased0, bias);
@@ -486,7 +486,7 @@ extern "C" void smx_f32_vscaleextexp_ukernel__avx512f_u128(size_t n, const float
 
     // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
     // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
     const __m512 clamped0 = _mm512_max_ps(lower, x0);
     const __m512 biased0 = _mm512_fmadd_ps(clamped0, _mm512_set1_ps(8.0f * smx_log2e), bias);
     const __m512 n0 = _mm512_sub_ps(biased0, bias);

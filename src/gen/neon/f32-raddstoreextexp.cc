@@ -110,7 +110,7 @@ static inline void add_block_u32(size_t n, const float* x, float* y,
 
     // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
     // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
     const float32x4_t clamped0 = vmaxq_f32(lower, x0);
     const float32x4_t clamped1 = vmaxq_f32(lower, x1);
     const float32x4_t clamped2 = vmaxq_f32(lower, x2);
@@ -242,7 +242,7 @@ static inline void add_block_u32(size_t n, const float* x, float* y,
 
       // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
       // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const float32x4_t clamped0 = vmaxq_f32(lower, x0);
       const float32x4_t clamped1 = vmaxq_f32(lower, x1);
       const float32x4_t clamped2 = vmaxq_f32(lower, x2);
@@ -367,7 +367,7 @@ static inline void add_block_u32(size_t n, const float* x, float* y,
 
       // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
       // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const float32x4_t clamped0 = vmaxq_f32(lower, x0);
       const float32x4_t clamped1 = vmaxq_f32(lower, x1);
       const float32x4_t clamped2 = vmaxq_f32(lower, x2);
@@ -466,7 +466,7 @@ static inline void add_block_u64(size_t n, const float* x, float* y,
 
       // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
       // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const float32x4_t clamped0 = vmaxq_f32(lower, x0);
       const float32x4_t clamped1 = vmaxq_f32(lower, x1);
       const float32x4_t clamped2 = vmaxq_f32(lower, x2);
@@ -596,7 +596,7 @@ static inline void add_block_u64(size_t n, const float* x, float* y,
 
       // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
       // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const float32x4_t clamped0 = vmaxq_f32(lower, x0);
       const float32x4_t clamped1 = vmaxq_f32(lower, x1);
       const float32x4_t clamped2 = vmaxq_f32(lower, x2);
@@ -727,7 +727,7 @@ static inline void add_block_u64(size_t n, const float* x, float* y,
 
     // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
     // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
     const float32x4_t clamped0 = vmaxq_f32(lower, x0);
     const float32x4_t clamped1 = vmaxq_f32(lower, x1);
     const float32x4_t clamped2 = vmaxq_f32(lower, x2);
@@ -859,7 +859,7 @@ static inline void add_block_u64(size_t n, const float* x, float* y,
 
       // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
       // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const float32x4_t clamped0 = vmaxq_f32(lower, x0);
       const float32x4_t clamped1 = vmaxq_f32(lower, x1);
       const float32x4_t clamped2 = vmaxq_f32(lower, x2);
@@ -984,7 +984,7 @@ static inline void add_block_u64(size_t n, const float* x, float* y,
 
       // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
       // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const float32x4_t clamped0 = vmaxq_f32(lower, x0);
       const float32x4_t clamped1 = vmaxq_f32(lower, x1);
       const float32x4_t clamped2 = vmaxq_f32(lower, x2);
@@ -1083,7 +1083,7 @@ static inline void add_block_u128(size_t n, const float* x, float* y,
 
       // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
       // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const float32x4_t clamped0 = vmaxq_f32(lower, x0);
       const float32x4_t clamped1 = vmaxq_f32(lower, x1);
       const float32x4_t clamped2 = vmaxq_f32(lower, x2);
@@ -1213,7 +1213,7 @@ static inline void add_block_u128(size_t n, const float* x, float* y,
 
       // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
       // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const float32x4_t clamped0 = vmaxq_f32(lower, x0);
       const float32x4_t clamped1 = vmaxq_f32(lower, x1);
       const float32x4_t clamped2 = vmaxq_f32(lower, x2);
@@ -1343,7 +1343,7 @@ static inline void add_block_u128(size_t n, const float* x, float* y,
 
       // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
       // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const float32x4_t clamped0 = vmaxq_f32(lower, x0);
       const float32x4_t clamped1 = vmaxq_f32(lower, x1);
       const float32x4_t clamped2 = vmaxq_f32(lower, x2);
@@ -1473,7 +1473,7 @@ static inline void add_block_u128(size_t n, const float* x, float* y,
 
       // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
       // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const float32x4_t clamped0 = vmaxq_f32(lower, x0);
       const float32x4_t clamped1 = vmaxq_f32(lower, x1);
       const float32x4_t clamped2 = vmaxq_f32(lower, x2);
@@ -1604,7 +1604,7 @@ static inline void add_block_u128(size_t n, const float* x, float* y,
 
     // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
     // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
     const float32x4_t clamped0 = vmaxq_f32(lower, x0);
     const float32x4_t clamped1 = vmaxq_f32(lower, x1);
     const float32x4_t clamped2 = vmaxq_f32(lower, x2);
@@ -1736,7 +1736,7 @@ static inline void add_block_u128(size_t n, const float* x, float* y,
 
       // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
       // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const float32x4_t clamped0 = vmaxq_f32(lower, x0);
       const float32x4_t clamped1 = vmaxq_f32(lower, x1);
       const float32x4_t clamped2 = vmaxq_f32(lower, x2);
@@ -1861,7 +1861,7 @@ static inline void add_block_u128(size_t n, const float* x, float* y,
 
       // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
       // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const float32x4_t clamped0 = vmaxq_f32(lower, x0);
       const float32x4_t clamped1 = vmaxq_f32(lower, x1);
       const float32x4_t clamped2 = vmaxq_f32(lower, x2);
@@ -1976,7 +1976,7 @@ static inline void add_blocks_u32(const float* x, float* y, const struct smx_f32
 
     // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
     // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
     const float32x4_t clamped0 = vmaxq_f32(lower, x0);
     const float32x4_t clamped1 = vmaxq_f32(lower, x1);
     const float32x4_t clamped2 = vmaxq_f32(lower, x2);
@@ -2196,7 +2196,7 @@ static inline void add_blocks_u64(const float* x, float* y, const struct smx_f32
 
       // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
       // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const float32x4_t clamped0 = vmaxq_f32(lower, x0);
       const float32x4_t clamped1 = vmaxq_f32(lower, x1);
       const float32x4_t clamped2 = vmaxq_f32(lower, x2);
@@ -2336,7 +2336,7 @@ static inline void add_blocks_u64(const float* x, float* y, const struct smx_f32
 
       // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
       // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const float32x4_t clamped0 = vmaxq_f32(lower, x0);
       const float32x4_t clamped1 = vmaxq_f32(lower, x1);
       const float32x4_t clamped2 = vmaxq_f32(lower, x2);
@@ -2557,7 +2557,7 @@ static inline void add_blocks_u128(const float* x, float* y, const struct smx_f3
 
       // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
       // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const float32x4_t clamped0 = vmaxq_f32(lower, x0);
       const float32x4_t clamped1 = vmaxq_f32(lower, x1);
       const float32x4_t clamped2 = vmaxq_f32(lower, x2);
@@ -2697,7 +2697,7 @@ static inline void add_blocks_u128(const float* x, float* y, const struct smx_f3
 
       // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
       // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const float32x4_t clamped0 = vmaxq_f32(lower, x0);
       const float32x4_t clamped1 = vmaxq_f32(lower, x1);
       const float32x4_t clamped2 = vmaxq_f32(lower, x2);
@@ -2837,7 +2837,7 @@ static inline void add_blocks_u128(const float* x, float* y, const struct smx_f3
 
       // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
       // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const float32x4_t clamped0 = vmaxq_f32(lower, x0);
       const float32x4_t clamped1 = vmaxq_f32(lower, x1);
       const float32x4_t clamped2 = vmaxq_f32(lower, x2);
@@ -2977,7 +2977,7 @@ static inline void add_blocks_u128(const float* x, float* y, const struct smx_f3
 
       // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
       // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const float32x4_t clamped0 = vmaxq_f32(lower, x0);
       const float32x4_t clamped1 = vmaxq_f32(lower, x1);
       const float32x4_t clamped2 = vmaxq_f32(lower, x2);
@@ -3200,7 +3200,7 @@ static inline void add_blocks_u64_acc2(const float* x, float* y, const struct sm
 
       // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
       // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const float32x4_t clamped0 = vmaxq_f32(lower, x0);
       const float32x4_t clamped1 = vmaxq_f32(lower, x1);
       const float32x4_t clamped2 = vmaxq_f32(lower, x2);
@@ -3340,7 +3340,7 @@ static inline void add_blocks_u64_acc2(const float* x, float* y, const struct sm
 
       // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
       // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const float32x4_t clamped0 = vmaxq_f32(lower, x0);
       const float32x4_t clamped1 = vmaxq_f32(lower, x1);
       const float32x4_t clamped2 = vmaxq_f32(lower, x2);
@@ -3572,7 +3572,7 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const struct s
 
       // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
       // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const float32x4_t clamped0 = vmaxq_f32(lower, x0);
       const float32x4_t clamped1 = vmaxq_f32(lower, x1);
       const float32x4_t clamped2 = vmaxq_f32(lower, x2);
@@ -3712,7 +3712,7 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const struct s
 
       // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
       // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const float32x4_t clamped0 = vmaxq_f32(lower, x0);
       const float32x4_t clamped1 = vmaxq_f32(lower, x1);
       const float32x4_t clamped2 = vmaxq_f32(lower, x2);
@@ -3852,7 +3852,7 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const struct s
 
       // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
       // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const float32x4_t clamped0 = vmaxq_f32(lower, x0);
       const float32x4_t clamped1 = vmaxq_f32(lower, x1);
       const float32x4_t clamped2 = vmaxq_f32(lower, x2);
@@ -3992,7 +3992,7 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const struct s
 
       // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
       // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const float32x4_t clamped0 = vmaxq_f32(lower, x0);
       const float32x4_t clamped1 = vmaxq_f32(lower, x1);
       const float32x4_t clamped2 = vmaxq_f32(lower, x2);
@@ -4228,7 +4228,7 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const struct s
 
       // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
       // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const float32x4_t clamped0 = vmaxq_f32(lower, x0);
       const float32x4_t clamped1 = vmaxq_f32(lower, x1);
       const float32x4_t clamped2 = vmaxq_f32(lower, x2);
@@ -4368,7 +4368,7 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const struct s
 
       // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
       // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const float32x4_t clamped0 = vmaxq_f32(lower, x0);
       const float32x4_t clamped1 = vmaxq_f32(lower, x1);
       const float32x4_t clamped2 = vmaxq_f32(lower, x2);
@@ -4508,7 +4508,7 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const struct s
 
       // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
       // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const float32x4_t clamped0 = vmaxq_f32(lower, x0);
       const float32x4_t clamped1 = vmaxq_f32(lower, x1);
       const float32x4_t clamped2 = vmaxq_f32(lower, x2);
@@ -4648,7 +4648,7 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const struct s
 
       // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
       // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const float32x4_t clamped0 = vmaxq_f32(lower, x0);
       const float32x4_t clamped1 = vmaxq_f32(lower, x1);
       const float32x4_t clamped2 = vmaxq_f32(lower, x2);

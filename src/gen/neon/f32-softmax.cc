@@ -106,7 +106,7 @@ static inline void sum_row_64(size_t n, const float* x, float* y, float* tail, c
 
       // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
       // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const float32x4_t clamped0 = vmaxq_f32(lower, x0);
       const float32x4_t clamped1 = vmaxq_f32(lower, x1);
       const float32x4_t clamped2 = vmaxq_f32(lower, x2);
@@ -238,7 +238,7 @@ static inline void sum_row_64(size_t n, const float* x, float* y, float* tail, c
 
       // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
       // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const float32x4_t clamped0 = vmaxq_f32(lower, x0);
       const float32x4_t clamped1 = vmaxq_f32(lower, x1);
       const float32x4_t clamped2 = vmaxq_f32(lower, x2);
@@ -371,7 +371,7 @@ static inline void sum_row_64(size_t n, const float* x, float* y, float* tail, c
 
     // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
     // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
     const float32x4_t clamped0 = vmaxq_f32(lower, x0);
     const float32x4_t clamped1 = vmaxq_f32(lower, x1);
     const float32x4_t clamped2 = vmaxq_f32(lower, x2);
@@ -503,7 +503,7 @@ static inline void sum_row_64(size_t n, const float* x, float* y, float* tail, c
 
       // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
       // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const float32x4_t clamped0 = vmaxq_f32(lower, x0);
       const float32x4_t clamped1 = vmaxq_f32(lower, x1);
       const float32x4_t clamped2 = vmaxq_f32(lower, x2);
@@ -628,7 +628,7 @@ static inline void sum_row_64(size_t n, const float* x, float* y, float* tail, c
 
       // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
       // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const float32x4_t clamped0 = vmaxq_f32(lower, x0);
       const float32x4_t clamped1 = vmaxq_f32(lower, x1);
       const float32x4_t clamped2 = vmaxq_f32(lower, x2);
@@ -726,7 +726,7 @@ static inline void sum_row_128(size_t n, const float* x, float* y, float* tail, 
 
       // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
       // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const float32x4_t clamped0 = vmaxq_f32(lower, x0);
       const float32x4_t clamped1 = vmaxq_f32(lower, x1);
       const float32x4_t clamped2 = vmaxq_f32(lower, x2);
@@ -858,7 +858,7 @@ static inline void sum_row_128(size_t n, const float* x, float* y, float* tail, 
 
       // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
       // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const float32x4_t clamped0 = vmaxq_f32(lower, x0);
       const float32x4_t clamped1 = vmaxq_f32(lower, x1);
       const float32x4_t clamped2 = vmaxq_f32(lower, x2);
@@ -990,7 +990,7 @@ static inline void sum_row_128(size_t n, const float* x, float* y, float* tail, 
 
       // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
       // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const float32x4_t clamped0 = vmaxq_f32(lower, x0);
       const float32x4_t clamped1 = vmaxq_f32(lower, x1);
       const float32x4_t clamped2 = vmaxq_f32(lower, x2);
@@ -1122,7 +1122,7 @@ static inline void sum_row_128(size_t n, const float* x, float* y, float* tail, 
 
       // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
       // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const float32x4_t clamped0 = vmaxq_f32(lower, x0);
       const float32x4_t clamped1 = vmaxq_f32(lower, x1);
       const float32x4_t clamped2 = vmaxq_f32(lower, x2);
@@ -1255,7 +1255,7 @@ static inline void sum_row_128(size_t n, const float* x, float* y, float* tail, 
 
     // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
     // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
     const float32x4_t clamped0 = vmaxq_f32(lower, x0);
     const float32x4_t clamped1 = vmaxq_f32(lower, x1);
     const float32x4_t clamped2 = vmaxq_f32(lower, x2);
@@ -1387,7 +1387,7 @@ static inline void sum_row_128(size_t n, const float* x, float* y, float* tail, 
 
       // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
       // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const float32x4_t clamped0 = vmaxq_f32(lower, x0);
       const float32x4_t clamped1 = vmaxq_f32(lower, x1);
       const float32x4_t clamped2 = vmaxq_f32(lower, x2);
@@ -1512,7 +1512,7 @@ static inline void sum_row_128(size_t n, const float* x, float* y, float* tail, 
 
       // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
       // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const float32x4_t clamped0 = vmaxq_f32(lower, x0);
       const float32x4_t clamped1 = vmaxq_f32(lower, x1);
       const float32x4_t clamped2 = vmaxq_f32(lower, x2);
@@ -1609,7 +1609,7 @@ static inline void sum_row_32(size_t n, const float* x, float* y, float* tail, c
 
     // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
     // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
     const float32x4_t clamped0 = vmaxq_f32(lower, x0);
     const float32x4_t clamped1 = vmaxq_f32(lower, x1);
     const float32x4_t clamped2 = vmaxq_f32(lower, x2);
@@ -1741,7 +1741,7 @@ static inline void sum_row_32(size_t n, const float* x, float* y, float* tail, c
 
       // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
       // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const float32x4_t clamped0 = vmaxq_f32(lower, x0);
       const float32x4_t clamped1 = vmaxq_f32(lower, x1);
       const float32x4_t clamped2 = vmaxq_f32(lower, x2);
@@ -1866,7 +1866,7 @@ static inline void sum_row_32(size_t n, const float* x, float* y, float* tail, c
 
       // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
       // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const float32x4_t clamped0 = vmaxq_f32(lower, x0);
       const float32x4_t clamped1 = vmaxq_f32(lower, x1);
       const float32x4_t clamped2 = vmaxq_f32(lower, x2);

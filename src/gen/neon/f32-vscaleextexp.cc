@@ -24,7 +24,7 @@ extern "C" void smx_f32_vscaleextexp_ukernel__neon_u16(size_t n, const float* x,
 
     // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
     // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
     const float32x4_t clamped0 = vmaxq_f32(lower, x0);
     const float32x4_t clamped1 = vmaxq_f32(lower, x1);
     const float32x4_t clamped2 = vmaxq_f32(lower, x2);
@@ -94,7 +94,7 @@ extern "C" void smx_f32_vscaleextexp_ukernel__neon_u16(size_t n, const float* x,
 
     // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
     // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
     const float32x4_t clamped0 = vmaxq_f32(lower, x0);
     const float32x4_t biased0 = vfmaq_f32(bias, clamped0, vdupq_n_f32(8.0f * smx_log2e));
     const float32x4_t n0 = vsubq_f32(biased0, bias);
@@ -119,7 +119,7 @@ extern "C" void smx_f32_vscaleextexp_ukernel__neon_u16(size_t n, const float* x,
 
     // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
     // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
     const float32x4_t clamped0 = vmaxq_f32(lower, x0);
     const float32x4_t biased0 = vfmaq_f32(bias, clamped0, vdupq_n_f32(8.0f * smx_log2e));
     const float32x4_t n0 = vsubq_f32(biased0, bias);
@@ -161,7 +161,7 @@ extern "C" void smx_f32_vscaleextexp_ukernel__neon_u32(size_t n, const float* x,
 
     // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
     // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
     const float32x4_t clamped0 = vmaxq_f32(lower, x0);
     const float32x4_t clamped1 = vmaxq_f32(lower, x1);
     const float32x4_t clamped2 = vmaxq_f32(lower, x2);
@@ -291,7 +291,7 @@ extern "C" void smx_f32_vscaleextexp_ukernel__neon_u32(size_t n, const float* x,
 
     // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
     // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
     const float32x4_t clamped0 = vmaxq_f32(lower, x0);
     const float32x4_t biased0 = vfmaq_f32(bias, clamped0, vdupq_n_f32(8.0f * smx_log2e));
     const float32x4_t n0 = vsubq_f32(biased0, bias);
@@ -316,7 +316,7 @@ extern "C" void smx_f32_vscaleextexp_ukernel__neon_u32(size_t n, const float* x,
 
     // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
     // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
     const float32x4_t clamped0 = vmaxq_f32(lower, x0);
     const float32x4_t biased0 = vfmaq_f32(bias, clamped0, vdupq_n_f32(8.0f * smx_log2e));
     const float32x4_t n0 = vsubq_f32(biased0, bias);
@@ -359,7 +359,7 @@ extern "C" void smx_f32_vscaleextexp_ukernel__neon_u64(size_t n, const float* x,
 
       // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
       // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const float32x4_t clamped0 = vmaxq_f32(lower, x0);
       const float32x4_t clamped1 = vmaxq_f32(lower, x1);
       const float32x4_t clamped2 = vmaxq_f32(lower, x2);
@@ -494,7 +494,7 @@ extern "C" void smx_f32_vscaleextexp_ukernel__neon_u64(size_t n, const float* x,
 
       // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
       // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const float32x4_t clamped0 = vmaxq_f32(lower, x0);
       const float32x4_t clamped1 = vmaxq_f32(lower, x1);
       const float32x4_t clamped2 = vmaxq_f32(lower, x2);
@@ -625,7 +625,7 @@ extern "C" void smx_f32_vscaleextexp_ukernel__neon_u64(size_t n, const float* x,
 
     // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
     // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
     const float32x4_t clamped0 = vmaxq_f32(lower, x0);
     const float32x4_t biased0 = vfmaq_f32(bias, clamped0, vdupq_n_f32(8.0f * smx_log2e));
     const float32x4_t n0 = vsubq_f32(biased0, bias);
@@ -650,7 +650,7 @@ extern "C" void smx_f32_vscaleextexp_ukernel__neon_u64(size_t n, const float* x,
 
     // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
     // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
     const float32x4_t clamped0 = vmaxq_f32(lower, x0);
     const float32x4_t biased0 = vfmaq_f32(bias, clamped0, vdupq_n_f32(8.0f * smx_log2e));
     const float32x4_t n0 = vsubq_f32(biased0, bias);
@@ -693,7 +693,7 @@ extern "C" void smx_f32_vscaleextexp_ukernel__neon_u128(size_t n, const float* x
 
       // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
       // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const float32x4_t clamped0 = vmaxq_f32(lower, x0);
       const float32x4_t clamped1 = vmaxq_f32(lower, x1);
       const float32x4_t clamped2 = vmaxq_f32(lower, x2);
@@ -828,7 +828,7 @@ extern "C" void smx_f32_vscaleextexp_ukernel__neon_u128(size_t n, const float* x
 
       // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
       // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const float32x4_t clamped0 = vmaxq_f32(lower, x0);
       const float32x4_t clamped1 = vmaxq_f32(lower, x1);
       const float32x4_t clamped2 = vmaxq_f32(lower, x2);
@@ -963,7 +963,7 @@ extern "C" void smx_f32_vscaleextexp_ukernel__neon_u128(size_t n, const float* x
 
       // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
       // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const float32x4_t clamped0 = vmaxq_f32(lower, x0);
       const float32x4_t clamped1 = vmaxq_f32(lower, x1);
       const float32x4_t clamped2 = vmaxq_f32(lower, x2);
@@ -1098,7 +1098,7 @@ extern "C" void smx_f32_vscaleextexp_ukernel__neon_u128(size_t n, const float* x
 
       // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
       // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const float32x4_t clamped0 = vmaxq_f32(lower, x0);
       const float32x4_t clamped1 = vmaxq_f32(lower, x1);
       const float32x4_t clamped2 = vmaxq_f32(lower, x2);
@@ -1229,7 +1229,7 @@ extern "C" void smx_f32_vscaleextexp_ukernel__neon_u128(size_t n, const float* x
 
     // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
     // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
     const float32x4_t clamped0 = vmaxq_f32(lower, x0);
     const float32x4_t biased0 = vfmaq_f32(bias, clamped0, vdupq_n_f32(8.0f * smx_log2e));
     const float32x4_t n0 = vsubq_f32(biased0, bias);
@@ -1254,7 +1254,7 @@ extern "C" void smx_f32_vscaleextexp_ukernel__neon_u128(size_t n, const float* x
 
     // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
     // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
     const float32x4_t clamped0 = vmaxq_f32(lower, x0);
     const float32x4_t biased0 = vfmaq_f32(bias, clamped0, vdupq_n_f32(8.0f * smx_log2e));
     const float32x4_t n0 = vsubq_f32(biased0, bias);

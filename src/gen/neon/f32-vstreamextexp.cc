@@ -25,7 +25,7 @@ extern "C" void smx_f32_vstreamextexp_ukernel__neon_u16(size_t n, const float* x
 
     // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
     // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
     const float32x4_t clamped0 = vmaxq_f32(lower, x0);
     const float32x4_t biased0 = vfmaq_f32(bias, clamped0, vdupq_n_f32(8.0f * smx_log2e));
     const float32x4_t n0 = vsubq_f32(biased0, bias);
@@ -54,7 +54,7 @@ extern "C" void smx_f32_vstreamextexp_ukernel__neon_u16(size_t n, const float* x
 
     // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
     // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
     const float32x4_t clamped0 = vmaxq_f32(lower, x0);
     const float32x4_t clamped1 = vmaxq_f32(lower, x1);
     const float32x4_t clamped2 = vmaxq_f32(lower, x2);
@@ -124,7 +124,7 @@ extern "C" void smx_f32_vstreamextexp_ukernel__neon_u16(size_t n, const float* x
 
     // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
     // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
     const float32x4_t clamped0 = vmaxq_f32(lower, x0);
     const float32x4_t biased0 = vfmaq_f32(bias, clamped0, vdupq_n_f32(8.0f * smx_log2e));
     const float32x4_t n0 = vsubq_f32(biased0, bias);
@@ -149,7 +149,7 @@ extern "C" void smx_f32_vstreamextexp_ukernel__neon_u16(size_t n, const float* x
 
     // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
     // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
     const float32x4_t clamped0 = vmaxq_f32(lower, x0);
     const float32x4_t biased0 = vfmaq_f32(bias, clamped0, vdupq_n_f32(8.0f * smx_log2e));
     const float32x4_t n0 = vsubq_f32(biased0, bias);
@@ -188,7 +188,7 @@ extern "C" void smx_f32_vstreamextexp_ukernel__neon_u32(size_t n, const float* x
 
     // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
     // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
     const float32x4_t clamped0 = vmaxq_f32(lower, x0);
     const float32x4_t biased0 = vfmaq_f32(bias, clamped0, vdupq_n_f32(8.0f * smx_log2e));
     const float32x4_t n0 = vsubq_f32(biased0, bias);
@@ -221,7 +221,7 @@ extern "C" void smx_f32_vstreamextexp_ukernel__neon_u32(size_t n, const float* x
 
     // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
     // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
     const float32x4_t clamped0 = vmaxq_f32(lower, x0);
     const float32x4_t clamped1 = vmaxq_f32(lower, x1);
     const float32x4_t clamped2 = vmaxq_f32(lower, x2);
@@ -351,7 +351,7 @@ extern "C" void smx_f32_vstreamextexp_ukernel__neon_u32(size_t n, const float* x
 
     // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
     // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
     const float32x4_t clamped0 = vmaxq_f32(lower, x0);
     const float32x4_t biased0 = vfmaq_f32(bias, clamped0, vdupq_n_f32(8.0f * smx_log2e));
     const float32x4_t n0 = vsubq_f32(biased0, bias);
@@ -376,7 +376,7 @@ extern "C" void smx_f32_vstreamextexp_ukernel__neon_u32(size_t n, const float* x
 
     // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
     // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
     const float32x4_t clamped0 = vmaxq_f32(lower, x0);
     const float32x4_t biased0 = vfmaq_f32(bias, clamped0, vdupq_n_f32(8.0f * smx_log2e));
     const float32x4_t n0 = vsubq_f32(biased0, bias);
@@ -415,7 +415,7 @@ extern "C" void smx_f32_vstreamextexp_ukernel__neon_u64(size_t n, const float* x
 
     // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
     // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
     const float32x4_t clamped0 = vmaxq_f32(lower, x0);
     const float32x4_t biased0 = vfmaq_f32(bias, clamped0, vdupq_n_f32(8.0f * smx_log2e));
     const float32x4_t n0 = vsubq_f32(biased0, bias);
@@ -449,7 +449,7 @@ extern "C" void smx_f32_vstreamextexp_ukernel__neon_u64(size_t n, const float* x
 
       // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
       // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const float32x4_t clamped0 = vmaxq_f32(lower, x0);
       const float32x4_t clamped1 = vmaxq_f32(lower, x1);
       const float32x4_t clamped2 = vmaxq_f32(lower, x2);
@@ -584,7 +584,7 @@ extern "C" void smx_f32_vstreamextexp_ukernel__neon_u64(size_t n, const float* x
 
       // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
       // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const float32x4_t clamped0 = vmaxq_f32(lower, x0);
       const float32x4_t clamped1 = vmaxq_f32(lower, x1);
       const float32x4_t clamped2 = vmaxq_f32(lower, x2);
@@ -715,7 +715,7 @@ extern "C" void smx_f32_vstreamextexp_ukernel__neon_u64(size_t n, const float* x
 
     // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
     // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
     const float32x4_t clamped0 = vmaxq_f32(lower, x0);
     const float32x4_t biased0 = vfmaq_f32(bias, clamped0, vdupq_n_f32(8.0f * smx_log2e));
     const float32x4_t n0 = vsubq_f32(biased0, bias);
@@ -740,7 +740,7 @@ extern "C" void smx_f32_vstreamextexp_ukernel__neon_u64(size_t n, const float* x
 
     // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
     // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
     const float32x4_t clamped0 = vmaxq_f32(lower, x0);
     const float32x4_t biased0 = vfmaq_f32(bias, clamped0, vdupq_n_f32(8.0f * smx_log2e));
     const float32x4_t n0 = vsubq_f32(biased0, bias);
@@ -779,7 +779,7 @@ extern "C" void smx_f32_vstreamextexp_ukernel__neon_u128(size_t n, const float* 
 
     // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
     // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
     const float32x4_t clamped0 = vmaxq_f32(lower, x0);
     const float32x4_t biased0 = vfmaq_f32(bias, clamped0, vdupq_n_f32(8.0f * smx_log2e));
     const float32x4_t n0 = vsubq_f32(biased0, bias);
@@ -813,7 +813,7 @@ extern "C" void smx_f32_vstreamextexp_ukernel__neon_u128(size_t n, const float* 
 
       // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
       // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const float32x4_t clamped0 = vmaxq_f32(lower, x0);
       const float32x4_t clamped1 = vmaxq_f32(lower, x1);
       const float32x4_t clamped2 = vmaxq_f32(lower, x2);
@@ -948,7 +948,7 @@ extern "C" void smx_f32_vstreamextexp_ukernel__neon_u128(size_t n, const float* 
 
       // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
       // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const float32x4_t clamped0 = vmaxq_f32(lower, x0);
       const float32x4_t clamped1 = vmaxq_f32(lower, x1);
       const float32x4_t clamped2 = vmaxq_f32(lower, x2);
@@ -1083,7 +1083,7 @@ extern "C" void smx_f32_vstreamextexp_ukernel__neon_u128(size_t n, const float* 
 
       // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
       // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const float32x4_t clamped0 = vmaxq_f32(lower, x0);
       const float32x4_t clamped1 = vmaxq_f32(lower, x1);
       const float32x4_t clamped2 = vmaxq_f32(lower, x2);
@@ -1218,7 +1218,7 @@ extern "C" void smx_f32_vstreamextexp_ukernel__neon_u128(size_t n, const float* 
 
       // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
       // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const float32x4_t clamped0 = vmaxq_f32(lower, x0);
       const float32x4_t clamped1 = vmaxq_f32(lower, x1);
       const float32x4_t clamped2 = vmaxq_f32(lower, x2);
@@ -1349,7 +1349,7 @@ extern "C" void smx_f32_vstreamextexp_ukernel__neon_u128(size_t n, const float* 
 
     // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
     // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
     const float32x4_t clamped0 = vmaxq_f32(lower, x0);
     const float32x4_t biased0 = vfmaq_f32(bias, clamped0, vdupq_n_f32(8.0f * smx_log2e));
     const float32x4_t n0 = vsubq_f32(biased0, bias);
@@ -1374,7 +1374,7 @@ extern "C" void smx_f32_vstreamextexp_ukernel__neon_u128(size_t n, const float* 
 
     // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
     // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
     const float32x4_t clamped0 = vmaxq_f32(lower, x0);
     const float32x4_t biased0 = vfmaq_f32(bias, clamped0, vdupq_n_f32(8.0f * smx_log2e));
     const float32x4_t n0 = vsubq_f32(biased0, bias);

