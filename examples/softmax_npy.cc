@@ -170,12 +170,9 @@ bool PrintHow(smx_operator_t op, size_t threads) {
   for (size_t i = 0; smx_get_microkernel(i, &microkernel) == smx_status_success; i++) {
     printf("%-12s%s\n", i == 0 ? "Kernels" : "", microkernel);
   }
-  printf("Algorithm   %s\n", plan.algorithm);
+  printf("Algorithm   %s: %s\n", plan.algorithm, plan.reason);
   printf("Threads     %zu", threads);
-  if (threads > 1) {
-    printf(plan.splits_rows ? ", each row split over them" : ", rows spread over them, %zu a task",
-           plan.rows_per_task);
-  }
+  if (threads > 1) printf(", %zu rows a task, the last %zu rows split", plan.rows_per_task, plan.split_rows);
   printf("\n");
   return true;
 }
