@@ -172,9 +172,7 @@ bool PrintHow(smx_operator_t op, size_t threads) {
   }
   printf("Algorithm   %s: %s\n", plan.algorithm, plan.reason);
   printf("Threads     %zu", threads);
-  if (threads > 1) {
-    printf(", rows spread over them, %zu a task, the last %zu split", plan.rows_per_task, plan.split_rows);
-  }
+  if (threads > 1) printf(", %zu rows a task, the last %zu rows split", plan.rows_per_task, plan.split_rows);
   printf("\n");
   return true;
 }

@@ -627,11 +627,9 @@ TEST_P(SoftmaxNcF32, BitsOfBatchesOnAnyNumberOfThreads) {
 
 // Rows that are left are split over the threads.
 TEST_P(SoftmaxNcF32, BitsOfSplitRowsOnAnyNumberOfThreads) {
-  for (const char* family : {"normal_4", "jumps", "mask_minus_1e9", "million"}) {
-    for (size_t threads : kThreads) {
-      Tester().channels(50000).family(family).threads(threads).TestBits();
-      Tester().rows(2).channels(50000).family(family).threads(threads).in_place(true).TestBits();
-    }
+  for (size_t threads : kThreads) {
+    Tester().channels(50000).family("jumps").threads(threads).TestBits();
+    Tester().rows(2).channels(50000).family("jumps").threads(threads).in_place(true).TestBits();
   }
 }
 
@@ -771,8 +769,7 @@ TEST_P(SoftmaxNcF32LongRowPlan, BitsOfSplitRows) {
     channels = Capped(channels);
     SoftmaxTester::Rows inputs;
     for (size_t i = 0; i < std::size(families); i++) inputs.push_back(MakeRow(families[i], channels, i));
-    for (const Spread& spread :
-         {Spread{1, 2}, Spread{5, 2}, Spread{2, 3}, Spread{8, 3}, Spread{3, 4}, Spread{6, 4}}) {
+    for (const Spread& spread : {Spread{5, 2}, Spread{2, 3}, Spread{8, 3}, Spread{3, 4}, Spread{6, 4}}) {
       for (bool in_place : {false, true}) {
         if (!plan().Takes(spread.rows, channels, in_place)) continue;
         const SoftmaxTester tester =
