@@ -219,7 +219,6 @@ TEST(SoftmaxPlan, EveryChoiceHasItsReason) {
       Plan(4, 100, Thresholds()),
       Plan(4, 1000, Thresholds()),
       Plan(4, 1001, Thresholds()),
-      Plan(1, kTile + 1, all_stored, true),
       Plan(1, kLongestStored + 1, all_stored),
   };
   std::set<std::string> reasons;
@@ -255,9 +254,9 @@ TEST(SoftmaxThresholds, TheOthersDoNotDependOnCaches) {
   for (size_t l2_bytes : {size_t{0}, kMiB, 64 * kMiB}) {
     for (size_t last_level_bytes : {size_t{0}, kMiB, 480 * kMiB}) {
       const smx_thresholds thresholds = smx_default_thresholds(l2_bytes, last_level_bytes);
-      EXPECT_EQ(thresholds.lane_channels, 32u);
-      EXPECT_EQ(thresholds.grouped_channels, 1024u);
-      EXPECT_EQ(thresholds.streamed_bytes, 64 * kMiB);
+      EXPECT_EQ(thresholds.lane_channels, 40u);
+      EXPECT_EQ(thresholds.grouped_channels, 512u);
+      EXPECT_EQ(thresholds.streamed_bytes, 32 * kMiB);
       EXPECT_EQ(thresholds.split_channels, 32768u);
       EXPECT_EQ(thresholds.task_elements, 16384u);
     }
