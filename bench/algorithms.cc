@@ -216,7 +216,8 @@ const Algorithm kAlgorithms[kAlgorithmCount] = {
      ThreePassReload,
      {3, 2},
      [](const Kernels& k) {
-       return VariantNames(k.production.f32_rmax, k.baselines.f32_raddstoreexpminusmax, k.baselines.f32_vmulc);
+       return VariantNames(k.production.f32_rmax, k.baselines.f32_raddstoreexpminusmax,
+                           k.baselines.f32_vmulc);
      }},
 };
 

@@ -111,9 +111,10 @@ static inline int32_t smx_exponent_of(float max) {
 // The reference and the anchor of a sum while it is formed, and the maxima of blocks that may enter under them.
 struct smx_f32_reference {
   int32_t exponent;
-  float floor;    // +inf until the first move, then -inf: a block may be far below a reference that another has set
-  float ceiling;  // 44 ln 2 above the reference
-  float rescale;  // what the last move asks sums so far to be multiplied by, twice
+  float
+      floor;  // +inf until the first move, then -inf: a block may be far below a reference that another has set
+  float ceiling;   // 44 ln 2 above the reference
+  float rescale;   // what the last move asks sums so far to be multiplied by, twice
   int32_t anchor;  // n of the largest element
 };
 
