@@ -147,12 +147,9 @@ def environment(contract):
 
 
 def clang_format(text, path):
-    """Twice: clang-format does not leave long macros alone that it has formatted itself once."""
     tool = shutil.which("clang-format-14") or "clang-format"
     command = [tool, "--style=file", f"--assume-filename={path}"]
-    for _ in range(2):
-        text = subprocess.run(command, input=text, stdout=subprocess.PIPE, text=True, check=True, cwd=ROOT).stdout
-    return text
+    return subprocess.run(command, input=text, stdout=subprocess.PIPE, text=True, check=True, cwd=ROOT).stdout
 
 
 def render_all():

@@ -312,13 +312,20 @@ struct smx_f32_reciprocal;
 #define SMX_FOREACH_ISA_NAME(ROW) ROW(avx512f) ROW(avx2) ROW(neon) ROW(scalar)
 
 // ROW(kernel) for every kernel.
-#define SMX_FOREACH_KERNEL(ROW)                                                      \
-  ROW(f32_raddextexp)                                                                \
-  ROW(f32_vscaleextexp)                                                              \
-  ROW(f32_vstreamextexp) ROW(f32_raddstoreextexp) ROW(f32_vmulextc) ROW(f32_softmax) \
-      ROW(f32_softmax_transposed) ROW(f32_rmax)
+#define SMX_FOREACH_KERNEL(ROW) \
+  ROW(f32_raddextexp)           \
+  ROW(f32_vscaleextexp)         \
+  ROW(f32_vstreamextexp)        \
+  ROW(f32_raddstoreextexp)      \
+  ROW(f32_vmulextc)             \
+  ROW(f32_softmax)              \
+  ROW(f32_softmax_transposed)   \
+  ROW(f32_rmax)
 #define SMX_FOREACH_BASELINE_KERNEL(ROW) \
-  ROW(f32_raddexpminusmax) ROW(f32_vscaleexpminusmax) ROW(f32_raddstoreexpminusmax) ROW(f32_vmulc)
+  ROW(f32_raddexpminusmax)               \
+  ROW(f32_vscaleexpminusmax)             \
+  ROW(f32_raddstoreexpminusmax)          \
+  ROW(f32_vmulc)
 
 #ifdef __cplusplus
 extern "C" {
