@@ -97,11 +97,12 @@ static inline float smx_pow2(int32_t k) {  // k in [-126, 127]
 // Below this, elements count as 0 beside a maximum within the range.
 static const float smx_lowest = -smx_range - 256.0f;
 
-// The n of a maximum; one that is NaN or below smx_lowest counts as smx_lowest.
+// The n of a maximum; what is NaN or below smx_lowest counts as smx_lowest, and above smx_range as smx_range.
 static inline int32_t smx_exponent_of(float max) {
   const float x = max > smx_lowest ? max : smx_lowest;
+  const float within = x < smx_range ? x : smx_range;
   const float rounding = 12582912.0f;
-  return (int32_t)((x * smx_log2e + rounding) - rounding);
+  return (int32_t)((within * smx_log2e + rounding) - rounding);
 }
 
 // An anchor is 2^SMX_ANCHOR_SHIFT above the n of the largest element so far: above any pair of terms, sqrt(2) for the
