@@ -18,15 +18,13 @@ namespace {
 
 constexpr float kUntouched = -123.0f;
 
-// No kernel takes more rows at a time.
-constexpr size_t kLargestGroup = 128;
-
 class SoftmaxKernel : public MicrokernelTest {
  protected:
+  bool IsTransposed() const { return kernel().kernel == std::string("f32_softmax_transposed"); }
   // The longest rows that the kernel takes.
-  size_t LargestRow() const {
-    return kernel().kernel == std::string("f32_softmax_transposed") ? 4 * SMX_LANES : SMX_BLOCK;
-  }
+  size_t LargestRow() const { return IsTransposed() ? 4 * SMX_LANES : SMX_BLOCK; }
+  // No variant takes more rows at a time: accumulators times lanes, of 16 at most, where rows are lanes.
+  size_t LargestGroup() const { return IsTransposed() ? kernel().accumulators * 16 : kernel().accumulators; }
   // All that are short, and a few others.
   std::vector<size_t> RowLengths() const {
     std::vector<size_t> lengths = FewSizes(kernel().tile);
@@ -78,7 +76,7 @@ bool IsInRange(const std::vector<float>& row) {
 }
 
 TEST_P(SoftmaxKernel, HasTheBitsOfOneRowAtATime) {
-  const size_t rows = 2 * kLargestGroup + 1;
+  const size_t rows = LargestGroup() + LargestGroup() / 2 + 1;
   for (const RowFamily& family : FiniteRows()) {
     for (const size_t n : RowLengths()) {
       std::vector<std::vector<float>> x, expected;
@@ -105,7 +103,7 @@ TEST_P(SoftmaxKernel, TouchesRowsOnly) {
   for (const size_t n : SmallSizes(kernel().tile)) {
     if (n > LargestRow()) continue;
     const float one_nth = OneRow(std::vector<float>(n, 1.0f))[0];
-    for (size_t rows : {size_t{1}, kLargestGroup - 1, kLargestGroup + 1}) {
+    for (size_t rows : {size_t{1}, LargestGroup() - 1, LargestGroup() + 1}) {
       const size_t x_stride = n + 3, y_stride = n + 5;
       GuardedBuffer<float> x((rows - 1) * x_stride + n), y((rows - 1) * y_stride + n);
       std::fill_n(x.data(), x.size(), NAN);
@@ -121,7 +119,7 @@ TEST_P(SoftmaxKernel, TouchesRowsOnly) {
 }
 
 TEST_P(SoftmaxKernel, StopsBeforeARowOutOfRange) {
-  const size_t rows = kLargestGroup + 40, n = 30;
+  const size_t rows = LargestGroup() + 20, n = 30;
   const float one_nth = OneRow(std::vector<float>(n, 1.0f))[0];
   for (float max :
        {nextafterf(smx_range, INFINITY), INFINITY, nextafterf(-smx_range, -INFINITY), -FLT_MAX, -INFINITY}) {
@@ -137,7 +135,7 @@ TEST_P(SoftmaxKernel, StopsBeforeARowOutOfRange) {
 }
 
 TEST_P(SoftmaxKernel, NanMakesItsRowNan) {
-  const size_t rows = kLargestGroup, n = 30;
+  const size_t rows = LargestGroup(), n = 30;
   const float one_nth = OneRow(std::vector<float>(n, 1.0f))[0];
   for (size_t at = 0; at < n; at++) {
     std::vector<float> x(rows * n, 1.0f), y(rows * n, kUntouched);
