@@ -18,23 +18,23 @@ struct smx_f32_reciprocal;
 
 #if defined(__x86_64__)
 #define SMX_FOREACH_AVX512F_MICROKERNEL(ROW)                                                          \
-  ROW(avx512f, f32_raddextexp, smx_f32_raddextexp_ukernel__avx512f_u128, 128, 1)                      \
-  ROW(avx512f, f32_raddextexp, smx_f32_raddextexp_ukernel__avx512f_u32, 32, 1)                        \
   ROW(avx512f, f32_raddextexp, smx_f32_raddextexp_ukernel__avx512f_u64, 64, 1)                        \
+  ROW(avx512f, f32_raddextexp, smx_f32_raddextexp_ukernel__avx512f_u32, 32, 1)                        \
+  ROW(avx512f, f32_raddextexp, smx_f32_raddextexp_ukernel__avx512f_u128, 128, 1)                      \
   ROW(avx512f, f32_raddextexp, smx_f32_raddextexp_ukernel__avx512f_u64_acc2, 64, 2)                   \
   ROW(avx512f, f32_raddextexp, smx_f32_raddextexp_ukernel__avx512f_u128_acc2, 128, 2)                 \
   ROW(avx512f, f32_raddextexp, smx_f32_raddextexp_ukernel__avx512f_u128_acc4, 128, 4)                 \
-  ROW(avx512f, f32_vscaleextexp, smx_f32_vscaleextexp_ukernel__avx512f_u64, 64, 1)                    \
-  ROW(avx512f, f32_vscaleextexp, smx_f32_vscaleextexp_ukernel__avx512f_u16, 16, 1)                    \
   ROW(avx512f, f32_vscaleextexp, smx_f32_vscaleextexp_ukernel__avx512f_u32, 32, 1)                    \
+  ROW(avx512f, f32_vscaleextexp, smx_f32_vscaleextexp_ukernel__avx512f_u16, 16, 1)                    \
+  ROW(avx512f, f32_vscaleextexp, smx_f32_vscaleextexp_ukernel__avx512f_u64, 64, 1)                    \
   ROW(avx512f, f32_vscaleextexp, smx_f32_vscaleextexp_ukernel__avx512f_u128, 128, 1)                  \
-  ROW(avx512f, f32_vstreamextexp, smx_f32_vstreamextexp_ukernel__avx512f_u64, 64, 1)                  \
   ROW(avx512f, f32_vstreamextexp, smx_f32_vstreamextexp_ukernel__avx512f_u16, 16, 1)                  \
   ROW(avx512f, f32_vstreamextexp, smx_f32_vstreamextexp_ukernel__avx512f_u32, 32, 1)                  \
+  ROW(avx512f, f32_vstreamextexp, smx_f32_vstreamextexp_ukernel__avx512f_u64, 64, 1)                  \
   ROW(avx512f, f32_vstreamextexp, smx_f32_vstreamextexp_ukernel__avx512f_u128, 128, 1)                \
-  ROW(avx512f, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__avx512f_u128, 128, 1)            \
-  ROW(avx512f, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__avx512f_u32, 32, 1)              \
   ROW(avx512f, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__avx512f_u64, 64, 1)              \
+  ROW(avx512f, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__avx512f_u32, 32, 1)              \
+  ROW(avx512f, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__avx512f_u128, 128, 1)            \
   ROW(avx512f, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__avx512f_u64_acc2, 64, 2)         \
   ROW(avx512f, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__avx512f_u128_acc2, 128, 2)       \
   ROW(avx512f, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__avx512f_u128_acc4, 128, 4)       \
@@ -47,16 +47,16 @@ struct smx_f32_reciprocal;
   ROW(avx512f, f32_softmax, smx_f32_softmax_ukernel__avx512f_u64_acc8, 64, 8)                         \
   ROW(avx512f, f32_softmax, smx_f32_softmax_ukernel__avx512f_u128_acc8, 128, 8)                       \
   ROW(avx512f, f32_softmax, smx_f32_softmax_ukernel__avx512f_u32_acc16, 32, 16)                       \
-  ROW(avx512f, f32_softmax_transposed, smx_f32_softmax_transposed_ukernel__avx512f_u256_acc4, 256, 4) \
+  ROW(avx512f, f32_softmax_transposed, smx_f32_softmax_transposed_ukernel__avx512f_u256_acc8, 256, 8) \
   ROW(avx512f, f32_softmax_transposed, smx_f32_softmax_transposed_ukernel__avx512f_u64_acc2, 64, 2)   \
   ROW(avx512f, f32_softmax_transposed, smx_f32_softmax_transposed_ukernel__avx512f_u128_acc4, 128, 4) \
-  ROW(avx512f, f32_softmax_transposed, smx_f32_softmax_transposed_ukernel__avx512f_u256_acc8, 256, 8) \
-  ROW(avx512f, f32_rmax, smx_f32_rmax_ukernel__avx512f_u64_acc4, 64, 4)                               \
+  ROW(avx512f, f32_softmax_transposed, smx_f32_softmax_transposed_ukernel__avx512f_u256_acc4, 256, 4) \
+  ROW(avx512f, f32_rmax, smx_f32_rmax_ukernel__avx512f_u64_acc2, 64, 2)                               \
   ROW(avx512f, f32_rmax, smx_f32_rmax_ukernel__avx512f_u32, 32, 1)                                    \
   ROW(avx512f, f32_rmax, smx_f32_rmax_ukernel__avx512f_u32_acc2, 32, 2)                               \
   ROW(avx512f, f32_rmax, smx_f32_rmax_ukernel__avx512f_u32_acc4, 32, 4)                               \
   ROW(avx512f, f32_rmax, smx_f32_rmax_ukernel__avx512f_u64, 64, 1)                                    \
-  ROW(avx512f, f32_rmax, smx_f32_rmax_ukernel__avx512f_u64_acc2, 64, 2)                               \
+  ROW(avx512f, f32_rmax, smx_f32_rmax_ukernel__avx512f_u64_acc4, 64, 4)                               \
   ROW(avx512f, f32_rmax, smx_f32_rmax_ukernel__avx512f_u128_acc4, 128, 4)
 #define SMX_FOREACH_AVX512F_BASELINE(ROW)                                                                 \
   ROW(avx512f, f32_raddexpminusmax, smx_f32_raddexpminusmax_ukernel__avx512f_u32, 32, 1)                  \
@@ -96,10 +96,10 @@ struct smx_f32_reciprocal;
   ROW(avx2, f32_raddextexp, smx_f32_raddextexp_ukernel__avx2_u64_acc2, 64, 2)                   \
   ROW(avx2, f32_raddextexp, smx_f32_raddextexp_ukernel__avx2_u128_acc2, 128, 2)                 \
   ROW(avx2, f32_raddextexp, smx_f32_raddextexp_ukernel__avx2_u128_acc4, 128, 4)                 \
-  ROW(avx2, f32_vscaleextexp, smx_f32_vscaleextexp_ukernel__avx2_u32, 32, 1)                    \
-  ROW(avx2, f32_vscaleextexp, smx_f32_vscaleextexp_ukernel__avx2_u16, 16, 1)                    \
-  ROW(avx2, f32_vscaleextexp, smx_f32_vscaleextexp_ukernel__avx2_u64, 64, 1)                    \
   ROW(avx2, f32_vscaleextexp, smx_f32_vscaleextexp_ukernel__avx2_u128, 128, 1)                  \
+  ROW(avx2, f32_vscaleextexp, smx_f32_vscaleextexp_ukernel__avx2_u16, 16, 1)                    \
+  ROW(avx2, f32_vscaleextexp, smx_f32_vscaleextexp_ukernel__avx2_u32, 32, 1)                    \
+  ROW(avx2, f32_vscaleextexp, smx_f32_vscaleextexp_ukernel__avx2_u64, 64, 1)                    \
   ROW(avx2, f32_vstreamextexp, smx_f32_vstreamextexp_ukernel__avx2_u32, 32, 1)                  \
   ROW(avx2, f32_vstreamextexp, smx_f32_vstreamextexp_ukernel__avx2_u16, 16, 1)                  \
   ROW(avx2, f32_vstreamextexp, smx_f32_vstreamextexp_ukernel__avx2_u64, 64, 1)                  \
@@ -110,26 +110,26 @@ struct smx_f32_reciprocal;
   ROW(avx2, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__avx2_u64_acc2, 64, 2)         \
   ROW(avx2, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__avx2_u128_acc2, 128, 2)       \
   ROW(avx2, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__avx2_u128_acc4, 128, 4)       \
-  ROW(avx2, f32_vmulextc, smx_f32_vmulextc_ukernel__avx2_u32, 32, 1)                            \
-  ROW(avx2, f32_vmulextc, smx_f32_vmulextc_ukernel__avx2_u16, 16, 1)                            \
   ROW(avx2, f32_vmulextc, smx_f32_vmulextc_ukernel__avx2_u64, 64, 1)                            \
+  ROW(avx2, f32_vmulextc, smx_f32_vmulextc_ukernel__avx2_u16, 16, 1)                            \
+  ROW(avx2, f32_vmulextc, smx_f32_vmulextc_ukernel__avx2_u32, 32, 1)                            \
   ROW(avx2, f32_vmulextc, smx_f32_vmulextc_ukernel__avx2_u128, 128, 1)                          \
-  ROW(avx2, f32_softmax, smx_f32_softmax_ukernel__avx2_u64_acc16, 64, 16)                       \
+  ROW(avx2, f32_softmax, smx_f32_softmax_ukernel__avx2_u32_acc16, 32, 16)                       \
   ROW(avx2, f32_softmax, smx_f32_softmax_ukernel__avx2_u64_acc4, 64, 4)                         \
   ROW(avx2, f32_softmax, smx_f32_softmax_ukernel__avx2_u64_acc8, 64, 8)                         \
   ROW(avx2, f32_softmax, smx_f32_softmax_ukernel__avx2_u128_acc8, 128, 8)                       \
-  ROW(avx2, f32_softmax, smx_f32_softmax_ukernel__avx2_u32_acc16, 32, 16)                       \
+  ROW(avx2, f32_softmax, smx_f32_softmax_ukernel__avx2_u64_acc16, 64, 16)                       \
   ROW(avx2, f32_softmax_transposed, smx_f32_softmax_transposed_ukernel__avx2_u256_acc8, 256, 8) \
   ROW(avx2, f32_softmax_transposed, smx_f32_softmax_transposed_ukernel__avx2_u64_acc2, 64, 2)   \
   ROW(avx2, f32_softmax_transposed, smx_f32_softmax_transposed_ukernel__avx2_u128_acc4, 128, 4) \
   ROW(avx2, f32_softmax_transposed, smx_f32_softmax_transposed_ukernel__avx2_u256_acc4, 256, 4) \
-  ROW(avx2, f32_rmax, smx_f32_rmax_ukernel__avx2_u32_acc4, 32, 4)                               \
+  ROW(avx2, f32_rmax, smx_f32_rmax_ukernel__avx2_u128_acc4, 128, 4)                             \
   ROW(avx2, f32_rmax, smx_f32_rmax_ukernel__avx2_u32, 32, 1)                                    \
   ROW(avx2, f32_rmax, smx_f32_rmax_ukernel__avx2_u32_acc2, 32, 2)                               \
+  ROW(avx2, f32_rmax, smx_f32_rmax_ukernel__avx2_u32_acc4, 32, 4)                               \
   ROW(avx2, f32_rmax, smx_f32_rmax_ukernel__avx2_u64, 64, 1)                                    \
   ROW(avx2, f32_rmax, smx_f32_rmax_ukernel__avx2_u64_acc2, 64, 2)                               \
-  ROW(avx2, f32_rmax, smx_f32_rmax_ukernel__avx2_u64_acc4, 64, 4)                               \
-  ROW(avx2, f32_rmax, smx_f32_rmax_ukernel__avx2_u128_acc4, 128, 4)
+  ROW(avx2, f32_rmax, smx_f32_rmax_ukernel__avx2_u64_acc4, 64, 4)
 #define SMX_FOREACH_AVX2_BASELINE(ROW)                                                              \
   ROW(avx2, f32_raddexpminusmax, smx_f32_raddexpminusmax_ukernel__avx2_u32, 32, 1)                  \
   ROW(avx2, f32_raddexpminusmax, smx_f32_raddexpminusmax_ukernel__avx2_u32_acc2, 32, 2)             \

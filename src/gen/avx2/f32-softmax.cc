@@ -84,6 +84,199 @@ static inline __m256 lane_maxima(size_t n, const float* x) {
 // The terms of a row, and their sums in 16 lanes, folded to those of a vector. The last n % 32 terms go to
 // `tail`, the others to y: a masked store holds up loads from beside what it writes that follow soon. The row of the next
 // group that is as long as this one is asked for.
+static inline void sum_row_32(size_t n, const float* x, float* y, float* tail, const float* next,
+                              __m256 lower, __m256 bias, __m256 anchor, __m256* hi, __m256* lo) {
+  const __m256 mantissas = _mm256_loadu_ps((const float*)smx_exp2_mantissas);
+  const __m256 residuals = _mm256_loadu_ps((const float*)smx_exp2_residuals);
+  __m256 block_hi[2] = {anchor, anchor};
+  __m256 block_lo[2] = {_mm256_setzero_ps(), _mm256_setzero_ps()};
+
+  size_t i = 0;
+  for (; i + 32 <= n; i += 32) {
+    __builtin_prefetch(next + i + 0);
+    __builtin_prefetch(next + i + 16);
+    const __m256 x0 = _mm256_loadu_ps(x + i + 0);
+    const __m256 x1 = _mm256_loadu_ps(x + i + 8);
+    const __m256 x2 = _mm256_loadu_ps(x + i + 16);
+    const __m256 x3 = _mm256_loadu_ps(x + i + 24);
+
+    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
+    const __m256 clamped0 = _mm256_max_ps(lower, x0);
+    const __m256 clamped1 = _mm256_max_ps(lower, x1);
+    const __m256 clamped2 = _mm256_max_ps(lower, x2);
+    const __m256 clamped3 = _mm256_max_ps(lower, x3);
+    const __m256 biased0 = _mm256_fmadd_ps(clamped0, _mm256_set1_ps(8.0f * smx_log2e), bias);
+    const __m256 biased1 = _mm256_fmadd_ps(clamped1, _mm256_set1_ps(8.0f * smx_log2e), bias);
+    const __m256 biased2 = _mm256_fmadd_ps(clamped2, _mm256_set1_ps(8.0f * smx_log2e), bias);
+    const __m256 biased3 = _mm256_fmadd_ps(clamped3, _mm256_set1_ps(8.0f * smx_log2e), bias);
+    const __m256 n0 = _mm256_sub_ps(biased0, bias);
+    const __m256 n1 = _mm256_sub_ps(biased1, bias);
+    const __m256 n2 = _mm256_sub_ps(biased2, bias);
+    const __m256 n3 = _mm256_sub_ps(biased3, bias);
+    const __m256i index0 = _mm256_castps_si256(biased0);
+    const __m256i index1 = _mm256_castps_si256(biased1);
+    const __m256i index2 = _mm256_castps_si256(biased2);
+    const __m256i index3 = _mm256_castps_si256(biased3);
+    __m256 t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(-0x1.62E430p-4f), clamped0);
+    __m256 t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(-0x1.62E430p-4f), clamped1);
+    __m256 t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(-0x1.62E430p-4f), clamped2);
+    __m256 t3 = _mm256_fmadd_ps(n3, _mm256_set1_ps(-0x1.62E430p-4f), clamped3);
+    t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(0x1.05C610p-32f), t0);
+    t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(0x1.05C610p-32f), t1);
+    t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(0x1.05C610p-32f), t2);
+    t3 = _mm256_fmadd_ps(n3, _mm256_set1_ps(0x1.05C610p-32f), t3);
+    __m256 u0 = _mm256_fmadd_ps(t0, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
+    __m256 u1 = _mm256_fmadd_ps(t1, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
+    __m256 u2 = _mm256_fmadd_ps(t2, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
+    __m256 u3 = _mm256_fmadd_ps(t3, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
+    u0 = _mm256_fmadd_ps(u0, t0, _mm256_set1_ps(1.0f));
+    u1 = _mm256_fmadd_ps(u1, t1, _mm256_set1_ps(1.0f));
+    u2 = _mm256_fmadd_ps(u2, t2, _mm256_set1_ps(1.0f));
+    u3 = _mm256_fmadd_ps(u3, t3, _mm256_set1_ps(1.0f));
+    u0 = _mm256_fmadd_ps(u0, t0, _mm256_permutevar8x32_ps(residuals, index0));
+    u1 = _mm256_fmadd_ps(u1, t1, _mm256_permutevar8x32_ps(residuals, index1));
+    u2 = _mm256_fmadd_ps(u2, t2, _mm256_permutevar8x32_ps(residuals, index2));
+    u3 = _mm256_fmadd_ps(u3, t3, _mm256_permutevar8x32_ps(residuals, index3));
+    const __m256 s0 = _mm256_castsi256_ps(
+        _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(biased0), 20),
+                         _mm256_castps_si256(_mm256_permutevar8x32_ps(mantissas, index0))));
+    const __m256 s1 = _mm256_castsi256_ps(
+        _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(biased1), 20),
+                         _mm256_castps_si256(_mm256_permutevar8x32_ps(mantissas, index1))));
+    const __m256 s2 = _mm256_castsi256_ps(
+        _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(biased2), 20),
+                         _mm256_castps_si256(_mm256_permutevar8x32_ps(mantissas, index2))));
+    const __m256 s3 = _mm256_castsi256_ps(
+        _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(biased3), 20),
+                         _mm256_castps_si256(_mm256_permutevar8x32_ps(mantissas, index3))));
+    const __m256 e0 = _mm256_fmadd_ps(s0, u0, s0);
+    const __m256 e1 = _mm256_fmadd_ps(s1, u1, s1);
+    const __m256 e2 = _mm256_fmadd_ps(s2, u2, s2);
+    const __m256 e3 = _mm256_fmadd_ps(s3, u3, s3);
+    _mm256_storeu_ps(y + i + 0, e0);
+    _mm256_storeu_ps(y + i + 8, e1);
+    _mm256_storeu_ps(y + i + 16, e2);
+    _mm256_storeu_ps(y + i + 24, e3);
+    add_compensated(&block_hi[0], &block_lo[0], _mm256_add_ps(e0, e2));
+    add_compensated(&block_hi[1], &block_lo[1], _mm256_add_ps(e1, e3));
+  }
+  if (i < n) {
+    const __m256 absent = _mm256_set1_ps(-INFINITY);  // counts as 0
+    if (n - i > 16) {
+      const __m256 x0 = avx2_load_tail(x + i + 0, (ptrdiff_t)(n - i) - 0, absent);
+      const __m256 x1 = avx2_load_tail(x + i + 8, (ptrdiff_t)(n - i) - 8, absent);
+      const __m256 x2 = avx2_load_tail(x + i + 16, (ptrdiff_t)(n - i) - 16, absent);
+      const __m256 x3 = avx2_load_tail(x + i + 24, (ptrdiff_t)(n - i) - 24, absent);
+
+      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
+      const __m256 clamped0 = _mm256_max_ps(lower, x0);
+      const __m256 clamped1 = _mm256_max_ps(lower, x1);
+      const __m256 clamped2 = _mm256_max_ps(lower, x2);
+      const __m256 clamped3 = _mm256_max_ps(lower, x3);
+      const __m256 biased0 = _mm256_fmadd_ps(clamped0, _mm256_set1_ps(8.0f * smx_log2e), bias);
+      const __m256 biased1 = _mm256_fmadd_ps(clamped1, _mm256_set1_ps(8.0f * smx_log2e), bias);
+      const __m256 biased2 = _mm256_fmadd_ps(clamped2, _mm256_set1_ps(8.0f * smx_log2e), bias);
+      const __m256 biased3 = _mm256_fmadd_ps(clamped3, _mm256_set1_ps(8.0f * smx_log2e), bias);
+      const __m256 n0 = _mm256_sub_ps(biased0, bias);
+      const __m256 n1 = _mm256_sub_ps(biased1, bias);
+      const __m256 n2 = _mm256_sub_ps(biased2, bias);
+      const __m256 n3 = _mm256_sub_ps(biased3, bias);
+      const __m256i index0 = _mm256_castps_si256(biased0);
+      const __m256i index1 = _mm256_castps_si256(biased1);
+      const __m256i index2 = _mm256_castps_si256(biased2);
+      const __m256i index3 = _mm256_castps_si256(biased3);
+      __m256 t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(-0x1.62E430p-4f), clamped0);
+      __m256 t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(-0x1.62E430p-4f), clamped1);
+      __m256 t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(-0x1.62E430p-4f), clamped2);
+      __m256 t3 = _mm256_fmadd_ps(n3, _mm256_set1_ps(-0x1.62E430p-4f), clamped3);
+      t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(0x1.05C610p-32f), t0);
+      t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(0x1.05C610p-32f), t1);
+      t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(0x1.05C610p-32f), t2);
+      t3 = _mm256_fmadd_ps(n3, _mm256_set1_ps(0x1.05C610p-32f), t3);
+      __m256 u0 = _mm256_fmadd_ps(t0, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
+      __m256 u1 = _mm256_fmadd_ps(t1, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
+      __m256 u2 = _mm256_fmadd_ps(t2, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
+      __m256 u3 = _mm256_fmadd_ps(t3, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
+      u0 = _mm256_fmadd_ps(u0, t0, _mm256_set1_ps(1.0f));
+      u1 = _mm256_fmadd_ps(u1, t1, _mm256_set1_ps(1.0f));
+      u2 = _mm256_fmadd_ps(u2, t2, _mm256_set1_ps(1.0f));
+      u3 = _mm256_fmadd_ps(u3, t3, _mm256_set1_ps(1.0f));
+      u0 = _mm256_fmadd_ps(u0, t0, _mm256_permutevar8x32_ps(residuals, index0));
+      u1 = _mm256_fmadd_ps(u1, t1, _mm256_permutevar8x32_ps(residuals, index1));
+      u2 = _mm256_fmadd_ps(u2, t2, _mm256_permutevar8x32_ps(residuals, index2));
+      u3 = _mm256_fmadd_ps(u3, t3, _mm256_permutevar8x32_ps(residuals, index3));
+      const __m256 s0 = _mm256_castsi256_ps(
+          _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(biased0), 20),
+                           _mm256_castps_si256(_mm256_permutevar8x32_ps(mantissas, index0))));
+      const __m256 s1 = _mm256_castsi256_ps(
+          _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(biased1), 20),
+                           _mm256_castps_si256(_mm256_permutevar8x32_ps(mantissas, index1))));
+      const __m256 s2 = _mm256_castsi256_ps(
+          _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(biased2), 20),
+                           _mm256_castps_si256(_mm256_permutevar8x32_ps(mantissas, index2))));
+      const __m256 s3 = _mm256_castsi256_ps(
+          _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(biased3), 20),
+                           _mm256_castps_si256(_mm256_permutevar8x32_ps(mantissas, index3))));
+      const __m256 e0 = _mm256_fmadd_ps(s0, u0, s0);
+      const __m256 e1 = _mm256_fmadd_ps(s1, u1, s1);
+      const __m256 e2 = _mm256_fmadd_ps(s2, u2, s2);
+      const __m256 e3 = _mm256_fmadd_ps(s3, u3, s3);
+      _mm256_storeu_ps(tail + 0, e0);
+      _mm256_storeu_ps(tail + 8, e1);
+      _mm256_storeu_ps(tail + 16, e2);
+      _mm256_storeu_ps(tail + 24, e3);
+      add_compensated(&block_hi[0], &block_lo[0], _mm256_add_ps(e0, e2));
+      add_compensated(&block_hi[1], &block_lo[1], _mm256_add_ps(e1, e3));
+    } else {
+      const __m256 x0 = avx2_load_tail(x + i + 0, (ptrdiff_t)(n - i) - 0, absent);
+      const __m256 x1 = avx2_load_tail(x + i + 8, (ptrdiff_t)(n - i) - 8, absent);
+
+      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
+      const __m256 clamped0 = _mm256_max_ps(lower, x0);
+      const __m256 clamped1 = _mm256_max_ps(lower, x1);
+      const __m256 biased0 = _mm256_fmadd_ps(clamped0, _mm256_set1_ps(8.0f * smx_log2e), bias);
+      const __m256 biased1 = _mm256_fmadd_ps(clamped1, _mm256_set1_ps(8.0f * smx_log2e), bias);
+      const __m256 n0 = _mm256_sub_ps(biased0, bias);
+      const __m256 n1 = _mm256_sub_ps(biased1, bias);
+      const __m256i index0 = _mm256_castps_si256(biased0);
+      const __m256i index1 = _mm256_castps_si256(biased1);
+      __m256 t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(-0x1.62E430p-4f), clamped0);
+      __m256 t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(-0x1.62E430p-4f), clamped1);
+      t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(0x1.05C610p-32f), t0);
+      t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(0x1.05C610p-32f), t1);
+      __m256 u0 = _mm256_fmadd_ps(t0, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
+      __m256 u1 = _mm256_fmadd_ps(t1, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
+      u0 = _mm256_fmadd_ps(u0, t0, _mm256_set1_ps(1.0f));
+      u1 = _mm256_fmadd_ps(u1, t1, _mm256_set1_ps(1.0f));
+      u0 = _mm256_fmadd_ps(u0, t0, _mm256_permutevar8x32_ps(residuals, index0));
+      u1 = _mm256_fmadd_ps(u1, t1, _mm256_permutevar8x32_ps(residuals, index1));
+      const __m256 s0 = _mm256_castsi256_ps(
+          _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(biased0), 20),
+                           _mm256_castps_si256(_mm256_permutevar8x32_ps(mantissas, index0))));
+      const __m256 s1 = _mm256_castsi256_ps(
+          _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(biased1), 20),
+                           _mm256_castps_si256(_mm256_permutevar8x32_ps(mantissas, index1))));
+      const __m256 e0 = _mm256_fmadd_ps(s0, u0, s0);
+      const __m256 e1 = _mm256_fmadd_ps(s1, u1, s1);
+      _mm256_storeu_ps(tail + 0, e0);
+      add_compensated(&block_hi[0], &block_lo[0], e0);
+      _mm256_storeu_ps(tail + 8, e1);
+      add_compensated(&block_hi[1], &block_lo[1], e1);
+    }
+  }
+  take_off(&block_hi[0], &block_lo[0], anchor);
+  take_off(&block_hi[1], &block_lo[1], anchor);
+  add_pair(&block_hi[0], &block_lo[0], block_hi[1], block_lo[1]);
+  *hi = block_hi[0];
+  *lo = block_lo[0];
+}
+
 static inline void sum_row_64(size_t n, const float* x, float* y, float* tail, const float* next,
                               __m256 lower, __m256 bias, __m256 anchor, __m256* hi, __m256* lo) {
   const __m256 mantissas = _mm256_loadu_ps((const float*)smx_exp2_mantissas);
@@ -894,199 +1087,6 @@ static inline void sum_row_128(size_t n, const float* x, float* y, float* tail, 
   *lo = block_lo[0];
 }
 
-static inline void sum_row_32(size_t n, const float* x, float* y, float* tail, const float* next,
-                              __m256 lower, __m256 bias, __m256 anchor, __m256* hi, __m256* lo) {
-  const __m256 mantissas = _mm256_loadu_ps((const float*)smx_exp2_mantissas);
-  const __m256 residuals = _mm256_loadu_ps((const float*)smx_exp2_residuals);
-  __m256 block_hi[2] = {anchor, anchor};
-  __m256 block_lo[2] = {_mm256_setzero_ps(), _mm256_setzero_ps()};
-
-  size_t i = 0;
-  for (; i + 32 <= n; i += 32) {
-    __builtin_prefetch(next + i + 0);
-    __builtin_prefetch(next + i + 16);
-    const __m256 x0 = _mm256_loadu_ps(x + i + 0);
-    const __m256 x1 = _mm256_loadu_ps(x + i + 8);
-    const __m256 x2 = _mm256_loadu_ps(x + i + 16);
-    const __m256 x3 = _mm256_loadu_ps(x + i + 24);
-
-    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
-    const __m256 clamped0 = _mm256_max_ps(lower, x0);
-    const __m256 clamped1 = _mm256_max_ps(lower, x1);
-    const __m256 clamped2 = _mm256_max_ps(lower, x2);
-    const __m256 clamped3 = _mm256_max_ps(lower, x3);
-    const __m256 biased0 = _mm256_fmadd_ps(clamped0, _mm256_set1_ps(8.0f * smx_log2e), bias);
-    const __m256 biased1 = _mm256_fmadd_ps(clamped1, _mm256_set1_ps(8.0f * smx_log2e), bias);
-    const __m256 biased2 = _mm256_fmadd_ps(clamped2, _mm256_set1_ps(8.0f * smx_log2e), bias);
-    const __m256 biased3 = _mm256_fmadd_ps(clamped3, _mm256_set1_ps(8.0f * smx_log2e), bias);
-    const __m256 n0 = _mm256_sub_ps(biased0, bias);
-    const __m256 n1 = _mm256_sub_ps(biased1, bias);
-    const __m256 n2 = _mm256_sub_ps(biased2, bias);
-    const __m256 n3 = _mm256_sub_ps(biased3, bias);
-    const __m256i index0 = _mm256_castps_si256(biased0);
-    const __m256i index1 = _mm256_castps_si256(biased1);
-    const __m256i index2 = _mm256_castps_si256(biased2);
-    const __m256i index3 = _mm256_castps_si256(biased3);
-    __m256 t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(-0x1.62E430p-4f), clamped0);
-    __m256 t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(-0x1.62E430p-4f), clamped1);
-    __m256 t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(-0x1.62E430p-4f), clamped2);
-    __m256 t3 = _mm256_fmadd_ps(n3, _mm256_set1_ps(-0x1.62E430p-4f), clamped3);
-    t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(0x1.05C610p-32f), t0);
-    t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(0x1.05C610p-32f), t1);
-    t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(0x1.05C610p-32f), t2);
-    t3 = _mm256_fmadd_ps(n3, _mm256_set1_ps(0x1.05C610p-32f), t3);
-    __m256 u0 = _mm256_fmadd_ps(t0, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-    __m256 u1 = _mm256_fmadd_ps(t1, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-    __m256 u2 = _mm256_fmadd_ps(t2, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-    __m256 u3 = _mm256_fmadd_ps(t3, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-    u0 = _mm256_fmadd_ps(u0, t0, _mm256_set1_ps(1.0f));
-    u1 = _mm256_fmadd_ps(u1, t1, _mm256_set1_ps(1.0f));
-    u2 = _mm256_fmadd_ps(u2, t2, _mm256_set1_ps(1.0f));
-    u3 = _mm256_fmadd_ps(u3, t3, _mm256_set1_ps(1.0f));
-    u0 = _mm256_fmadd_ps(u0, t0, _mm256_permutevar8x32_ps(residuals, index0));
-    u1 = _mm256_fmadd_ps(u1, t1, _mm256_permutevar8x32_ps(residuals, index1));
-    u2 = _mm256_fmadd_ps(u2, t2, _mm256_permutevar8x32_ps(residuals, index2));
-    u3 = _mm256_fmadd_ps(u3, t3, _mm256_permutevar8x32_ps(residuals, index3));
-    const __m256 s0 = _mm256_castsi256_ps(
-        _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(biased0), 20),
-                         _mm256_castps_si256(_mm256_permutevar8x32_ps(mantissas, index0))));
-    const __m256 s1 = _mm256_castsi256_ps(
-        _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(biased1), 20),
-                         _mm256_castps_si256(_mm256_permutevar8x32_ps(mantissas, index1))));
-    const __m256 s2 = _mm256_castsi256_ps(
-        _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(biased2), 20),
-                         _mm256_castps_si256(_mm256_permutevar8x32_ps(mantissas, index2))));
-    const __m256 s3 = _mm256_castsi256_ps(
-        _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(biased3), 20),
-                         _mm256_castps_si256(_mm256_permutevar8x32_ps(mantissas, index3))));
-    const __m256 e0 = _mm256_fmadd_ps(s0, u0, s0);
-    const __m256 e1 = _mm256_fmadd_ps(s1, u1, s1);
-    const __m256 e2 = _mm256_fmadd_ps(s2, u2, s2);
-    const __m256 e3 = _mm256_fmadd_ps(s3, u3, s3);
-    _mm256_storeu_ps(y + i + 0, e0);
-    _mm256_storeu_ps(y + i + 8, e1);
-    _mm256_storeu_ps(y + i + 16, e2);
-    _mm256_storeu_ps(y + i + 24, e3);
-    add_compensated(&block_hi[0], &block_lo[0], _mm256_add_ps(e0, e2));
-    add_compensated(&block_hi[1], &block_lo[1], _mm256_add_ps(e1, e3));
-  }
-  if (i < n) {
-    const __m256 absent = _mm256_set1_ps(-INFINITY);  // counts as 0
-    if (n - i > 16) {
-      const __m256 x0 = avx2_load_tail(x + i + 0, (ptrdiff_t)(n - i) - 0, absent);
-      const __m256 x1 = avx2_load_tail(x + i + 8, (ptrdiff_t)(n - i) - 8, absent);
-      const __m256 x2 = avx2_load_tail(x + i + 16, (ptrdiff_t)(n - i) - 16, absent);
-      const __m256 x3 = avx2_load_tail(x + i + 24, (ptrdiff_t)(n - i) - 24, absent);
-
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
-      const __m256 clamped0 = _mm256_max_ps(lower, x0);
-      const __m256 clamped1 = _mm256_max_ps(lower, x1);
-      const __m256 clamped2 = _mm256_max_ps(lower, x2);
-      const __m256 clamped3 = _mm256_max_ps(lower, x3);
-      const __m256 biased0 = _mm256_fmadd_ps(clamped0, _mm256_set1_ps(8.0f * smx_log2e), bias);
-      const __m256 biased1 = _mm256_fmadd_ps(clamped1, _mm256_set1_ps(8.0f * smx_log2e), bias);
-      const __m256 biased2 = _mm256_fmadd_ps(clamped2, _mm256_set1_ps(8.0f * smx_log2e), bias);
-      const __m256 biased3 = _mm256_fmadd_ps(clamped3, _mm256_set1_ps(8.0f * smx_log2e), bias);
-      const __m256 n0 = _mm256_sub_ps(biased0, bias);
-      const __m256 n1 = _mm256_sub_ps(biased1, bias);
-      const __m256 n2 = _mm256_sub_ps(biased2, bias);
-      const __m256 n3 = _mm256_sub_ps(biased3, bias);
-      const __m256i index0 = _mm256_castps_si256(biased0);
-      const __m256i index1 = _mm256_castps_si256(biased1);
-      const __m256i index2 = _mm256_castps_si256(biased2);
-      const __m256i index3 = _mm256_castps_si256(biased3);
-      __m256 t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(-0x1.62E430p-4f), clamped0);
-      __m256 t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(-0x1.62E430p-4f), clamped1);
-      __m256 t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(-0x1.62E430p-4f), clamped2);
-      __m256 t3 = _mm256_fmadd_ps(n3, _mm256_set1_ps(-0x1.62E430p-4f), clamped3);
-      t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(0x1.05C610p-32f), t0);
-      t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(0x1.05C610p-32f), t1);
-      t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(0x1.05C610p-32f), t2);
-      t3 = _mm256_fmadd_ps(n3, _mm256_set1_ps(0x1.05C610p-32f), t3);
-      __m256 u0 = _mm256_fmadd_ps(t0, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      __m256 u1 = _mm256_fmadd_ps(t1, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      __m256 u2 = _mm256_fmadd_ps(t2, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      __m256 u3 = _mm256_fmadd_ps(t3, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      u0 = _mm256_fmadd_ps(u0, t0, _mm256_set1_ps(1.0f));
-      u1 = _mm256_fmadd_ps(u1, t1, _mm256_set1_ps(1.0f));
-      u2 = _mm256_fmadd_ps(u2, t2, _mm256_set1_ps(1.0f));
-      u3 = _mm256_fmadd_ps(u3, t3, _mm256_set1_ps(1.0f));
-      u0 = _mm256_fmadd_ps(u0, t0, _mm256_permutevar8x32_ps(residuals, index0));
-      u1 = _mm256_fmadd_ps(u1, t1, _mm256_permutevar8x32_ps(residuals, index1));
-      u2 = _mm256_fmadd_ps(u2, t2, _mm256_permutevar8x32_ps(residuals, index2));
-      u3 = _mm256_fmadd_ps(u3, t3, _mm256_permutevar8x32_ps(residuals, index3));
-      const __m256 s0 = _mm256_castsi256_ps(
-          _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(biased0), 20),
-                           _mm256_castps_si256(_mm256_permutevar8x32_ps(mantissas, index0))));
-      const __m256 s1 = _mm256_castsi256_ps(
-          _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(biased1), 20),
-                           _mm256_castps_si256(_mm256_permutevar8x32_ps(mantissas, index1))));
-      const __m256 s2 = _mm256_castsi256_ps(
-          _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(biased2), 20),
-                           _mm256_castps_si256(_mm256_permutevar8x32_ps(mantissas, index2))));
-      const __m256 s3 = _mm256_castsi256_ps(
-          _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(biased3), 20),
-                           _mm256_castps_si256(_mm256_permutevar8x32_ps(mantissas, index3))));
-      const __m256 e0 = _mm256_fmadd_ps(s0, u0, s0);
-      const __m256 e1 = _mm256_fmadd_ps(s1, u1, s1);
-      const __m256 e2 = _mm256_fmadd_ps(s2, u2, s2);
-      const __m256 e3 = _mm256_fmadd_ps(s3, u3, s3);
-      _mm256_storeu_ps(tail + 0, e0);
-      _mm256_storeu_ps(tail + 8, e1);
-      _mm256_storeu_ps(tail + 16, e2);
-      _mm256_storeu_ps(tail + 24, e3);
-      add_compensated(&block_hi[0], &block_lo[0], _mm256_add_ps(e0, e2));
-      add_compensated(&block_hi[1], &block_lo[1], _mm256_add_ps(e1, e3));
-    } else {
-      const __m256 x0 = avx2_load_tail(x + i + 0, (ptrdiff_t)(n - i) - 0, absent);
-      const __m256 x1 = avx2_load_tail(x + i + 8, (ptrdiff_t)(n - i) - 8, absent);
-
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
-      const __m256 clamped0 = _mm256_max_ps(lower, x0);
-      const __m256 clamped1 = _mm256_max_ps(lower, x1);
-      const __m256 biased0 = _mm256_fmadd_ps(clamped0, _mm256_set1_ps(8.0f * smx_log2e), bias);
-      const __m256 biased1 = _mm256_fmadd_ps(clamped1, _mm256_set1_ps(8.0f * smx_log2e), bias);
-      const __m256 n0 = _mm256_sub_ps(biased0, bias);
-      const __m256 n1 = _mm256_sub_ps(biased1, bias);
-      const __m256i index0 = _mm256_castps_si256(biased0);
-      const __m256i index1 = _mm256_castps_si256(biased1);
-      __m256 t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(-0x1.62E430p-4f), clamped0);
-      __m256 t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(-0x1.62E430p-4f), clamped1);
-      t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(0x1.05C610p-32f), t0);
-      t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(0x1.05C610p-32f), t1);
-      __m256 u0 = _mm256_fmadd_ps(t0, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      __m256 u1 = _mm256_fmadd_ps(t1, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      u0 = _mm256_fmadd_ps(u0, t0, _mm256_set1_ps(1.0f));
-      u1 = _mm256_fmadd_ps(u1, t1, _mm256_set1_ps(1.0f));
-      u0 = _mm256_fmadd_ps(u0, t0, _mm256_permutevar8x32_ps(residuals, index0));
-      u1 = _mm256_fmadd_ps(u1, t1, _mm256_permutevar8x32_ps(residuals, index1));
-      const __m256 s0 = _mm256_castsi256_ps(
-          _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(biased0), 20),
-                           _mm256_castps_si256(_mm256_permutevar8x32_ps(mantissas, index0))));
-      const __m256 s1 = _mm256_castsi256_ps(
-          _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(biased1), 20),
-                           _mm256_castps_si256(_mm256_permutevar8x32_ps(mantissas, index1))));
-      const __m256 e0 = _mm256_fmadd_ps(s0, u0, s0);
-      const __m256 e1 = _mm256_fmadd_ps(s1, u1, s1);
-      _mm256_storeu_ps(tail + 0, e0);
-      add_compensated(&block_hi[0], &block_lo[0], e0);
-      _mm256_storeu_ps(tail + 8, e1);
-      add_compensated(&block_hi[1], &block_lo[1], e1);
-    }
-  }
-  take_off(&block_hi[0], &block_lo[0], anchor);
-  take_off(&block_hi[1], &block_lo[1], anchor);
-  add_pair(&block_hi[0], &block_lo[0], block_hi[1], block_lo[1]);
-  *hi = block_hi[0];
-  *lo = block_lo[0];
-}
-
 static inline void scale_row(size_t n, float* y, __m256 hi, __m256 lo) {
   for (; n >= 32; n -= 32) {
     _mm256_storeu_ps(y + 0,
@@ -1112,7 +1112,7 @@ static inline void scale_tail(size_t n, float* y, const float* tail, __m256 hi, 
                     _mm256_fmadd_ps(_mm256_loadu_ps(tail), hi, _mm256_mul_ps(_mm256_loadu_ps(tail), lo)));
 }
 
-extern "C" void smx_f32_softmax_ukernel__avx2_u64_acc16(size_t rows, size_t n, const float* x,
+extern "C" void smx_f32_softmax_ukernel__avx2_u32_acc16(size_t rows, size_t n, const float* x,
                                                         size_t x_stride, float* y, size_t y_stride,
                                                         size_t* done) {
   *done = 0;
@@ -1187,7 +1187,7 @@ extern "C" void smx_f32_softmax_ukernel__avx2_u64_acc16(size_t rows, size_t n, c
     const __m256 anchor = _mm256_set1_ps(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r / 8 * 8 + (r % 8) % 2 * 4 + (r % 8) / 2;
-      sum_row_64(n, x + r * x_stride, y + r * y_stride, tails[r], x + (r + 16) * x_stride,
+      sum_row_32(n, x + r * x_stride, y + r * y_stride, tails[r], x + (r + 16) * x_stride,
                  _mm256_set1_ps(lower[lane]), _mm256_set1_ps(bias[lane]), anchor, &hi[r], &lo[r]);
     }
 
@@ -1665,7 +1665,7 @@ extern "C" void smx_f32_softmax_ukernel__avx2_u128_acc8(size_t rows, size_t n, c
   }
 }
 
-extern "C" void smx_f32_softmax_ukernel__avx2_u32_acc16(size_t rows, size_t n, const float* x,
+extern "C" void smx_f32_softmax_ukernel__avx2_u64_acc16(size_t rows, size_t n, const float* x,
                                                         size_t x_stride, float* y, size_t y_stride,
                                                         size_t* done) {
   *done = 0;
@@ -1740,7 +1740,7 @@ extern "C" void smx_f32_softmax_ukernel__avx2_u32_acc16(size_t rows, size_t n, c
     const __m256 anchor = _mm256_set1_ps(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r / 8 * 8 + (r % 8) % 2 * 4 + (r % 8) / 2;
-      sum_row_32(n, x + r * x_stride, y + r * y_stride, tails[r], x + (r + 16) * x_stride,
+      sum_row_64(n, x + r * x_stride, y + r * y_stride, tails[r], x + (r + 16) * x_stride,
                  _mm256_set1_ps(lower[lane]), _mm256_set1_ps(bias[lane]), anchor, &hi[r], &lo[r]);
     }
 

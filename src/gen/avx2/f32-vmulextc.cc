@@ -5,27 +5,45 @@
 #include "src/isa/avx2.h"
 #include "src/kernels/extended.h"
 
-extern "C" void smx_f32_vmulextc_ukernel__avx2_u32(size_t n, const float* x, float* y,
+extern "C" void smx_f32_vmulextc_ukernel__avx2_u64(size_t n, const float* x, float* y,
                                                    const struct smx_f32_reciprocal* reciprocal) {
   const __m256 hi = _mm256_set1_ps(reciprocal->hi * smx_pow2(-reciprocal->exponent));
   const __m256 lo = _mm256_set1_ps(reciprocal->lo * smx_pow2(-reciprocal->exponent));
-  for (; n >= 32; n -= 32) {
-    __m256 x0 = _mm256_loadu_ps(x + 0);
-    __m256 x1 = _mm256_loadu_ps(x + 8);
-    __m256 x2 = _mm256_loadu_ps(x + 16);
-    __m256 x3 = _mm256_loadu_ps(x + 24);
+  for (; n >= 64; n -= 64) {
+    {
+      __m256 x0 = _mm256_loadu_ps(x + 0);
+      __m256 x1 = _mm256_loadu_ps(x + 8);
+      __m256 x2 = _mm256_loadu_ps(x + 16);
+      __m256 x3 = _mm256_loadu_ps(x + 24);
 
-    const __m256 y0 = _mm256_fmadd_ps(x0, hi, _mm256_mul_ps(x0, lo));
-    const __m256 y1 = _mm256_fmadd_ps(x1, hi, _mm256_mul_ps(x1, lo));
-    const __m256 y2 = _mm256_fmadd_ps(x2, hi, _mm256_mul_ps(x2, lo));
-    const __m256 y3 = _mm256_fmadd_ps(x3, hi, _mm256_mul_ps(x3, lo));
+      const __m256 y0 = _mm256_fmadd_ps(x0, hi, _mm256_mul_ps(x0, lo));
+      const __m256 y1 = _mm256_fmadd_ps(x1, hi, _mm256_mul_ps(x1, lo));
+      const __m256 y2 = _mm256_fmadd_ps(x2, hi, _mm256_mul_ps(x2, lo));
+      const __m256 y3 = _mm256_fmadd_ps(x3, hi, _mm256_mul_ps(x3, lo));
 
-    _mm256_storeu_ps(y + 0, y0);
-    _mm256_storeu_ps(y + 8, y1);
-    _mm256_storeu_ps(y + 16, y2);
-    _mm256_storeu_ps(y + 24, y3);
-    x += 32;
-    y += 32;
+      _mm256_storeu_ps(y + 0, y0);
+      _mm256_storeu_ps(y + 8, y1);
+      _mm256_storeu_ps(y + 16, y2);
+      _mm256_storeu_ps(y + 24, y3);
+    }
+    {
+      __m256 x0 = _mm256_loadu_ps(x + 32);
+      __m256 x1 = _mm256_loadu_ps(x + 40);
+      __m256 x2 = _mm256_loadu_ps(x + 48);
+      __m256 x3 = _mm256_loadu_ps(x + 56);
+
+      const __m256 y0 = _mm256_fmadd_ps(x0, hi, _mm256_mul_ps(x0, lo));
+      const __m256 y1 = _mm256_fmadd_ps(x1, hi, _mm256_mul_ps(x1, lo));
+      const __m256 y2 = _mm256_fmadd_ps(x2, hi, _mm256_mul_ps(x2, lo));
+      const __m256 y3 = _mm256_fmadd_ps(x3, hi, _mm256_mul_ps(x3, lo));
+
+      _mm256_storeu_ps(y + 32, y0);
+      _mm256_storeu_ps(y + 40, y1);
+      _mm256_storeu_ps(y + 48, y2);
+      _mm256_storeu_ps(y + 56, y3);
+    }
+    x += 64;
+    y += 64;
   }
   for (; n >= 8; n -= 8) {
     __m256 x0 = _mm256_loadu_ps(x + 0);
@@ -79,45 +97,27 @@ extern "C" void smx_f32_vmulextc_ukernel__avx2_u16(size_t n, const float* x, flo
   }
 }
 
-extern "C" void smx_f32_vmulextc_ukernel__avx2_u64(size_t n, const float* x, float* y,
+extern "C" void smx_f32_vmulextc_ukernel__avx2_u32(size_t n, const float* x, float* y,
                                                    const struct smx_f32_reciprocal* reciprocal) {
   const __m256 hi = _mm256_set1_ps(reciprocal->hi * smx_pow2(-reciprocal->exponent));
   const __m256 lo = _mm256_set1_ps(reciprocal->lo * smx_pow2(-reciprocal->exponent));
-  for (; n >= 64; n -= 64) {
-    {
-      __m256 x0 = _mm256_loadu_ps(x + 0);
-      __m256 x1 = _mm256_loadu_ps(x + 8);
-      __m256 x2 = _mm256_loadu_ps(x + 16);
-      __m256 x3 = _mm256_loadu_ps(x + 24);
+  for (; n >= 32; n -= 32) {
+    __m256 x0 = _mm256_loadu_ps(x + 0);
+    __m256 x1 = _mm256_loadu_ps(x + 8);
+    __m256 x2 = _mm256_loadu_ps(x + 16);
+    __m256 x3 = _mm256_loadu_ps(x + 24);
 
-      const __m256 y0 = _mm256_fmadd_ps(x0, hi, _mm256_mul_ps(x0, lo));
-      const __m256 y1 = _mm256_fmadd_ps(x1, hi, _mm256_mul_ps(x1, lo));
-      const __m256 y2 = _mm256_fmadd_ps(x2, hi, _mm256_mul_ps(x2, lo));
-      const __m256 y3 = _mm256_fmadd_ps(x3, hi, _mm256_mul_ps(x3, lo));
+    const __m256 y0 = _mm256_fmadd_ps(x0, hi, _mm256_mul_ps(x0, lo));
+    const __m256 y1 = _mm256_fmadd_ps(x1, hi, _mm256_mul_ps(x1, lo));
+    const __m256 y2 = _mm256_fmadd_ps(x2, hi, _mm256_mul_ps(x2, lo));
+    const __m256 y3 = _mm256_fmadd_ps(x3, hi, _mm256_mul_ps(x3, lo));
 
-      _mm256_storeu_ps(y + 0, y0);
-      _mm256_storeu_ps(y + 8, y1);
-      _mm256_storeu_ps(y + 16, y2);
-      _mm256_storeu_ps(y + 24, y3);
-    }
-    {
-      __m256 x0 = _mm256_loadu_ps(x + 32);
-      __m256 x1 = _mm256_loadu_ps(x + 40);
-      __m256 x2 = _mm256_loadu_ps(x + 48);
-      __m256 x3 = _mm256_loadu_ps(x + 56);
-
-      const __m256 y0 = _mm256_fmadd_ps(x0, hi, _mm256_mul_ps(x0, lo));
-      const __m256 y1 = _mm256_fmadd_ps(x1, hi, _mm256_mul_ps(x1, lo));
-      const __m256 y2 = _mm256_fmadd_ps(x2, hi, _mm256_mul_ps(x2, lo));
-      const __m256 y3 = _mm256_fmadd_ps(x3, hi, _mm256_mul_ps(x3, lo));
-
-      _mm256_storeu_ps(y + 32, y0);
-      _mm256_storeu_ps(y + 40, y1);
-      _mm256_storeu_ps(y + 48, y2);
-      _mm256_storeu_ps(y + 56, y3);
-    }
-    x += 64;
-    y += 64;
+    _mm256_storeu_ps(y + 0, y0);
+    _mm256_storeu_ps(y + 8, y1);
+    _mm256_storeu_ps(y + 16, y2);
+    _mm256_storeu_ps(y + 24, y3);
+    x += 32;
+    y += 32;
   }
   for (; n >= 8; n -= 8) {
     __m256 x0 = _mm256_loadu_ps(x + 0);

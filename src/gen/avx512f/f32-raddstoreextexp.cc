@@ -628,6 +628,267 @@ static inline void add_block_u128(size_t n, const float* x, float* y,
 
 // Adds 1 whole block to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow.
 template <bool kLooksAhead>
+static inline void add_blocks_u64(const float* x, float* y, const struct smx_f32_reference* reference,
+                                  const int32_t* anchors, __m512* hi, __m512* lo,
+                                  [[maybe_unused]] float* maxima) {
+  const __m512 lower = _mm512_set1_ps(smx_lower_bound(SMX_BIAS - reference->exponent));
+  const __m512 bias = _mm512_set1_ps(smx_rounding_bias(SMX_BIAS - reference->exponent));
+  const __m512 mantissas = avx512f_load_table(smx_exp2_mantissas);
+  const __m512 residuals = avx512f_load_table(smx_exp2_residuals);
+  __m512 anchor[1], max[1][2];
+  for (int b = 0; b < 1; b++) {
+    anchor[b] = _mm512_set1_ps(smx_f32_anchor(reference, anchors[b], 1024));
+    max[b][0] = max[b][1] = _mm512_set1_ps(-INFINITY);
+  }
+  __m512 block_hi[1][1] = {
+      {anchor[0]},
+  };
+  __m512 block_lo[1][1] = {
+      {_mm512_setzero_ps()},
+  };
+  for (size_t i = 0; i < 1024; i += 64) {
+    const __m512 x0 = _mm512_loadu_ps(x + i + 0);
+    const __m512 x1 = _mm512_loadu_ps(x + i + 16);
+    const __m512 x2 = _mm512_loadu_ps(x + i + 32);
+    const __m512 x3 = _mm512_loadu_ps(x + i + 48);
+    if constexpr (kLooksAhead) {
+      max[0][0] = _mm512_max_ps(max[0][0], _mm512_loadu_ps(x + i + 1024));
+      max[0][1] = _mm512_max_ps(max[0][1], _mm512_loadu_ps(x + i + 1040));
+      max[0][0] = _mm512_max_ps(max[0][0], _mm512_loadu_ps(x + i + 1056));
+      max[0][1] = _mm512_max_ps(max[0][1], _mm512_loadu_ps(x + i + 1072));
+    }
+
+    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
+    const __m512 clamped0 = _mm512_max_ps(lower, x0);
+    const __m512 clamped1 = _mm512_max_ps(lower, x1);
+    const __m512 clamped2 = _mm512_max_ps(lower, x2);
+    const __m512 clamped3 = _mm512_max_ps(lower, x3);
+    const __m512 biased0 = _mm512_fmadd_ps(clamped0, _mm512_set1_ps(8.0f * smx_log2e), bias);
+    const __m512 biased1 = _mm512_fmadd_ps(clamped1, _mm512_set1_ps(8.0f * smx_log2e), bias);
+    const __m512 biased2 = _mm512_fmadd_ps(clamped2, _mm512_set1_ps(8.0f * smx_log2e), bias);
+    const __m512 biased3 = _mm512_fmadd_ps(clamped3, _mm512_set1_ps(8.0f * smx_log2e), bias);
+    const __m512 n0 = _mm512_sub_ps(biased0, bias);
+    const __m512 n1 = _mm512_sub_ps(biased1, bias);
+    const __m512 n2 = _mm512_sub_ps(biased2, bias);
+    const __m512 n3 = _mm512_sub_ps(biased3, bias);
+    const __m512i index0 = _mm512_castps_si512(biased0);
+    const __m512i index1 = _mm512_castps_si512(biased1);
+    const __m512i index2 = _mm512_castps_si512(biased2);
+    const __m512i index3 = _mm512_castps_si512(biased3);
+    __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E430p-4f), clamped0);
+    __m512 t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.62E430p-4f), clamped1);
+    __m512 t2 = _mm512_fmadd_ps(n2, _mm512_set1_ps(-0x1.62E430p-4f), clamped2);
+    __m512 t3 = _mm512_fmadd_ps(n3, _mm512_set1_ps(-0x1.62E430p-4f), clamped3);
+    t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(0x1.05C610p-32f), t0);
+    t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(0x1.05C610p-32f), t1);
+    t2 = _mm512_fmadd_ps(n2, _mm512_set1_ps(0x1.05C610p-32f), t2);
+    t3 = _mm512_fmadd_ps(n3, _mm512_set1_ps(0x1.05C610p-32f), t3);
+    __m512 u0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
+    __m512 u1 = _mm512_fmadd_ps(t1, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
+    __m512 u2 = _mm512_fmadd_ps(t2, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
+    __m512 u3 = _mm512_fmadd_ps(t3, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
+    u0 = _mm512_fmadd_ps(u0, t0, _mm512_set1_ps(1.0f));
+    u1 = _mm512_fmadd_ps(u1, t1, _mm512_set1_ps(1.0f));
+    u2 = _mm512_fmadd_ps(u2, t2, _mm512_set1_ps(1.0f));
+    u3 = _mm512_fmadd_ps(u3, t3, _mm512_set1_ps(1.0f));
+    u0 = _mm512_fmadd_ps(u0, t0, _mm512_permutexvar_ps(index0, residuals));
+    u1 = _mm512_fmadd_ps(u1, t1, _mm512_permutexvar_ps(index1, residuals));
+    u2 = _mm512_fmadd_ps(u2, t2, _mm512_permutexvar_ps(index2, residuals));
+    u3 = _mm512_fmadd_ps(u3, t3, _mm512_permutexvar_ps(index3, residuals));
+    const __m512 s0 =
+        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased0), 20),
+                                             _mm512_castps_si512(_mm512_permutexvar_ps(index0, mantissas))));
+    const __m512 s1 =
+        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased1), 20),
+                                             _mm512_castps_si512(_mm512_permutexvar_ps(index1, mantissas))));
+    const __m512 s2 =
+        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased2), 20),
+                                             _mm512_castps_si512(_mm512_permutexvar_ps(index2, mantissas))));
+    const __m512 s3 =
+        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased3), 20),
+                                             _mm512_castps_si512(_mm512_permutexvar_ps(index3, mantissas))));
+    const __m512 e0 = _mm512_fmadd_ps(s0, u0, s0);
+    const __m512 e1 = _mm512_fmadd_ps(s1, u1, s1);
+    const __m512 e2 = _mm512_fmadd_ps(s2, u2, s2);
+    const __m512 e3 = _mm512_fmadd_ps(s3, u3, s3);
+    _mm512_storeu_ps(y + i + 0, e0);
+    _mm512_storeu_ps(y + i + 16, e1);
+    _mm512_storeu_ps(y + i + 32, e2);
+    _mm512_storeu_ps(y + i + 48, e3);
+    add_compensated(&block_hi[0][0], &block_lo[0][0], _mm512_add_ps(e0, e1));
+    add_compensated(&block_hi[0][0], &block_lo[0][0], _mm512_add_ps(e2, e3));
+  }
+  take_off(&block_hi[0][0], &block_lo[0][0], anchor[0]);
+  add_pair(&hi[0], &lo[0], block_hi[0][0], block_lo[0][0]);
+  if constexpr (kLooksAhead) {
+    maxima[0] = _mm512_reduce_max_ps(_mm512_max_ps(max[0][0], max[0][1]));
+  }
+}
+
+extern "C" void smx_f32_raddstoreextexp_ukernel__avx512f_u64(size_t n, const float* x, float* y,
+                                                             struct smx_f32_extended* sum) {
+  __m512 hi[1] = {_mm512_setzero_ps()};
+  __m512 lo[1] = {_mm512_setzero_ps()};
+  struct smx_f32_reference reference;
+  smx_f32_reference_init(&reference);
+  sum->max = -INFINITY;
+  // In place, a tile out of range is left as it is, and the reference is that of the tile's maximum: none can turn out too low.
+  if (x == y) {
+    sum->max = maximum(n, x);
+    if (!smx_is_in_range(sum->max)) return smx_f32_extended_refuse(sum);
+    smx_f32_reference_move(&reference, sum->max);
+  }
+  float maxima[1];
+  bool has_maxima = false;
+  for (; n >= 1024; n -= 1024) {
+    int32_t anchors[1];
+    for (int b = 0; b < 1; b++) {
+      const float max = has_maxima ? maxima[b] : maximum(1024, x + b * 1024);
+      sum->max = max > sum->max ? max : sum->max;
+      if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
+      anchors[b] = reference.anchor;
+    }
+    has_maxima = n >= 2048;
+    if (has_maxima) {
+      add_blocks_u64<true>(x, y, &reference, anchors, hi, lo, maxima);
+    } else {
+      add_blocks_u64<false>(x, y, &reference, anchors, hi, lo, maxima);
+    }
+    x += 1024;
+    y += 1024;
+  }
+  while (n > 0) {
+    const size_t block = n < 1024 ? n : 1024;
+    const float max = maximum(block, x);
+    sum->max = max > sum->max ? max : sum->max;
+    if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
+    add_block_u64(block, x, y, &reference, hi, lo);
+    x += block;
+    y += block;
+    n -= block;
+  }
+  fold(hi, lo, sum);
+  sum->reference = reference.exponent;
+}
+
+// Adds 1 whole block to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow.
+template <bool kLooksAhead>
+static inline void add_blocks_u32(const float* x, float* y, const struct smx_f32_reference* reference,
+                                  const int32_t* anchors, __m512* hi, __m512* lo,
+                                  [[maybe_unused]] float* maxima) {
+  const __m512 lower = _mm512_set1_ps(smx_lower_bound(SMX_BIAS - reference->exponent));
+  const __m512 bias = _mm512_set1_ps(smx_rounding_bias(SMX_BIAS - reference->exponent));
+  const __m512 mantissas = avx512f_load_table(smx_exp2_mantissas);
+  const __m512 residuals = avx512f_load_table(smx_exp2_residuals);
+  __m512 anchor[1], max[1][2];
+  for (int b = 0; b < 1; b++) {
+    anchor[b] = _mm512_set1_ps(smx_f32_anchor(reference, anchors[b], 1024));
+    max[b][0] = max[b][1] = _mm512_set1_ps(-INFINITY);
+  }
+  __m512 block_hi[1][1] = {
+      {anchor[0]},
+  };
+  __m512 block_lo[1][1] = {
+      {_mm512_setzero_ps()},
+  };
+  for (size_t i = 0; i < 1024; i += 32) {
+    const __m512 x0 = _mm512_loadu_ps(x + i + 0);
+    const __m512 x1 = _mm512_loadu_ps(x + i + 16);
+    if constexpr (kLooksAhead) {
+      max[0][0] = _mm512_max_ps(max[0][0], _mm512_loadu_ps(x + i + 1024));
+      max[0][1] = _mm512_max_ps(max[0][1], _mm512_loadu_ps(x + i + 1040));
+    }
+
+    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
+    const __m512 clamped0 = _mm512_max_ps(lower, x0);
+    const __m512 clamped1 = _mm512_max_ps(lower, x1);
+    const __m512 biased0 = _mm512_fmadd_ps(clamped0, _mm512_set1_ps(8.0f * smx_log2e), bias);
+    const __m512 biased1 = _mm512_fmadd_ps(clamped1, _mm512_set1_ps(8.0f * smx_log2e), bias);
+    const __m512 n0 = _mm512_sub_ps(biased0, bias);
+    const __m512 n1 = _mm512_sub_ps(biased1, bias);
+    const __m512i index0 = _mm512_castps_si512(biased0);
+    const __m512i index1 = _mm512_castps_si512(biased1);
+    __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E430p-4f), clamped0);
+    __m512 t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.62E430p-4f), clamped1);
+    t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(0x1.05C610p-32f), t0);
+    t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(0x1.05C610p-32f), t1);
+    __m512 u0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
+    __m512 u1 = _mm512_fmadd_ps(t1, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
+    u0 = _mm512_fmadd_ps(u0, t0, _mm512_set1_ps(1.0f));
+    u1 = _mm512_fmadd_ps(u1, t1, _mm512_set1_ps(1.0f));
+    u0 = _mm512_fmadd_ps(u0, t0, _mm512_permutexvar_ps(index0, residuals));
+    u1 = _mm512_fmadd_ps(u1, t1, _mm512_permutexvar_ps(index1, residuals));
+    const __m512 s0 =
+        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased0), 20),
+                                             _mm512_castps_si512(_mm512_permutexvar_ps(index0, mantissas))));
+    const __m512 s1 =
+        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased1), 20),
+                                             _mm512_castps_si512(_mm512_permutexvar_ps(index1, mantissas))));
+    const __m512 e0 = _mm512_fmadd_ps(s0, u0, s0);
+    const __m512 e1 = _mm512_fmadd_ps(s1, u1, s1);
+    _mm512_storeu_ps(y + i + 0, e0);
+    _mm512_storeu_ps(y + i + 16, e1);
+    add_compensated(&block_hi[0][0], &block_lo[0][0], _mm512_add_ps(e0, e1));
+  }
+  take_off(&block_hi[0][0], &block_lo[0][0], anchor[0]);
+  add_pair(&hi[0], &lo[0], block_hi[0][0], block_lo[0][0]);
+  if constexpr (kLooksAhead) {
+    maxima[0] = _mm512_reduce_max_ps(_mm512_max_ps(max[0][0], max[0][1]));
+  }
+}
+
+extern "C" void smx_f32_raddstoreextexp_ukernel__avx512f_u32(size_t n, const float* x, float* y,
+                                                             struct smx_f32_extended* sum) {
+  __m512 hi[1] = {_mm512_setzero_ps()};
+  __m512 lo[1] = {_mm512_setzero_ps()};
+  struct smx_f32_reference reference;
+  smx_f32_reference_init(&reference);
+  sum->max = -INFINITY;
+  // In place, a tile out of range is left as it is, and the reference is that of the tile's maximum: none can turn out too low.
+  if (x == y) {
+    sum->max = maximum(n, x);
+    if (!smx_is_in_range(sum->max)) return smx_f32_extended_refuse(sum);
+    smx_f32_reference_move(&reference, sum->max);
+  }
+  float maxima[1];
+  bool has_maxima = false;
+  for (; n >= 1024; n -= 1024) {
+    int32_t anchors[1];
+    for (int b = 0; b < 1; b++) {
+      const float max = has_maxima ? maxima[b] : maximum(1024, x + b * 1024);
+      sum->max = max > sum->max ? max : sum->max;
+      if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
+      anchors[b] = reference.anchor;
+    }
+    has_maxima = n >= 2048;
+    if (has_maxima) {
+      add_blocks_u32<true>(x, y, &reference, anchors, hi, lo, maxima);
+    } else {
+      add_blocks_u32<false>(x, y, &reference, anchors, hi, lo, maxima);
+    }
+    x += 1024;
+    y += 1024;
+  }
+  while (n > 0) {
+    const size_t block = n < 1024 ? n : 1024;
+    const float max = maximum(block, x);
+    sum->max = max > sum->max ? max : sum->max;
+    if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
+    add_block_u32(block, x, y, &reference, hi, lo);
+    x += block;
+    y += block;
+    n -= block;
+  }
+  fold(hi, lo, sum);
+  sum->reference = reference.exponent;
+}
+
+// Adds 1 whole block to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow.
+template <bool kLooksAhead>
 static inline void add_blocks_u128(const float* x, float* y, const struct smx_f32_reference* reference,
                                    const int32_t* anchors, __m512* hi, __m512* lo,
                                    [[maybe_unused]] float* maxima) {
@@ -841,267 +1102,6 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__avx512f_u128(size_t n, const fl
     sum->max = max > sum->max ? max : sum->max;
     if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
     add_block_u128(block, x, y, &reference, hi, lo);
-    x += block;
-    y += block;
-    n -= block;
-  }
-  fold(hi, lo, sum);
-  sum->reference = reference.exponent;
-}
-
-// Adds 1 whole block to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow.
-template <bool kLooksAhead>
-static inline void add_blocks_u32(const float* x, float* y, const struct smx_f32_reference* reference,
-                                  const int32_t* anchors, __m512* hi, __m512* lo,
-                                  [[maybe_unused]] float* maxima) {
-  const __m512 lower = _mm512_set1_ps(smx_lower_bound(SMX_BIAS - reference->exponent));
-  const __m512 bias = _mm512_set1_ps(smx_rounding_bias(SMX_BIAS - reference->exponent));
-  const __m512 mantissas = avx512f_load_table(smx_exp2_mantissas);
-  const __m512 residuals = avx512f_load_table(smx_exp2_residuals);
-  __m512 anchor[1], max[1][2];
-  for (int b = 0; b < 1; b++) {
-    anchor[b] = _mm512_set1_ps(smx_f32_anchor(reference, anchors[b], 1024));
-    max[b][0] = max[b][1] = _mm512_set1_ps(-INFINITY);
-  }
-  __m512 block_hi[1][1] = {
-      {anchor[0]},
-  };
-  __m512 block_lo[1][1] = {
-      {_mm512_setzero_ps()},
-  };
-  for (size_t i = 0; i < 1024; i += 32) {
-    const __m512 x0 = _mm512_loadu_ps(x + i + 0);
-    const __m512 x1 = _mm512_loadu_ps(x + i + 16);
-    if constexpr (kLooksAhead) {
-      max[0][0] = _mm512_max_ps(max[0][0], _mm512_loadu_ps(x + i + 1024));
-      max[0][1] = _mm512_max_ps(max[0][1], _mm512_loadu_ps(x + i + 1040));
-    }
-
-    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
-    const __m512 clamped0 = _mm512_max_ps(lower, x0);
-    const __m512 clamped1 = _mm512_max_ps(lower, x1);
-    const __m512 biased0 = _mm512_fmadd_ps(clamped0, _mm512_set1_ps(8.0f * smx_log2e), bias);
-    const __m512 biased1 = _mm512_fmadd_ps(clamped1, _mm512_set1_ps(8.0f * smx_log2e), bias);
-    const __m512 n0 = _mm512_sub_ps(biased0, bias);
-    const __m512 n1 = _mm512_sub_ps(biased1, bias);
-    const __m512i index0 = _mm512_castps_si512(biased0);
-    const __m512i index1 = _mm512_castps_si512(biased1);
-    __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E430p-4f), clamped0);
-    __m512 t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.62E430p-4f), clamped1);
-    t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(0x1.05C610p-32f), t0);
-    t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(0x1.05C610p-32f), t1);
-    __m512 u0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
-    __m512 u1 = _mm512_fmadd_ps(t1, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
-    u0 = _mm512_fmadd_ps(u0, t0, _mm512_set1_ps(1.0f));
-    u1 = _mm512_fmadd_ps(u1, t1, _mm512_set1_ps(1.0f));
-    u0 = _mm512_fmadd_ps(u0, t0, _mm512_permutexvar_ps(index0, residuals));
-    u1 = _mm512_fmadd_ps(u1, t1, _mm512_permutexvar_ps(index1, residuals));
-    const __m512 s0 =
-        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased0), 20),
-                                             _mm512_castps_si512(_mm512_permutexvar_ps(index0, mantissas))));
-    const __m512 s1 =
-        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased1), 20),
-                                             _mm512_castps_si512(_mm512_permutexvar_ps(index1, mantissas))));
-    const __m512 e0 = _mm512_fmadd_ps(s0, u0, s0);
-    const __m512 e1 = _mm512_fmadd_ps(s1, u1, s1);
-    _mm512_storeu_ps(y + i + 0, e0);
-    _mm512_storeu_ps(y + i + 16, e1);
-    add_compensated(&block_hi[0][0], &block_lo[0][0], _mm512_add_ps(e0, e1));
-  }
-  take_off(&block_hi[0][0], &block_lo[0][0], anchor[0]);
-  add_pair(&hi[0], &lo[0], block_hi[0][0], block_lo[0][0]);
-  if constexpr (kLooksAhead) {
-    maxima[0] = _mm512_reduce_max_ps(_mm512_max_ps(max[0][0], max[0][1]));
-  }
-}
-
-extern "C" void smx_f32_raddstoreextexp_ukernel__avx512f_u32(size_t n, const float* x, float* y,
-                                                             struct smx_f32_extended* sum) {
-  __m512 hi[1] = {_mm512_setzero_ps()};
-  __m512 lo[1] = {_mm512_setzero_ps()};
-  struct smx_f32_reference reference;
-  smx_f32_reference_init(&reference);
-  sum->max = -INFINITY;
-  // In place, a tile out of range is left as it is, and the reference is that of the tile's maximum: none can turn out too low.
-  if (x == y) {
-    sum->max = maximum(n, x);
-    if (!smx_is_in_range(sum->max)) return smx_f32_extended_refuse(sum);
-    smx_f32_reference_move(&reference, sum->max);
-  }
-  float maxima[1];
-  bool has_maxima = false;
-  for (; n >= 1024; n -= 1024) {
-    int32_t anchors[1];
-    for (int b = 0; b < 1; b++) {
-      const float max = has_maxima ? maxima[b] : maximum(1024, x + b * 1024);
-      sum->max = max > sum->max ? max : sum->max;
-      if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
-      anchors[b] = reference.anchor;
-    }
-    has_maxima = n >= 2048;
-    if (has_maxima) {
-      add_blocks_u32<true>(x, y, &reference, anchors, hi, lo, maxima);
-    } else {
-      add_blocks_u32<false>(x, y, &reference, anchors, hi, lo, maxima);
-    }
-    x += 1024;
-    y += 1024;
-  }
-  while (n > 0) {
-    const size_t block = n < 1024 ? n : 1024;
-    const float max = maximum(block, x);
-    sum->max = max > sum->max ? max : sum->max;
-    if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
-    add_block_u32(block, x, y, &reference, hi, lo);
-    x += block;
-    y += block;
-    n -= block;
-  }
-  fold(hi, lo, sum);
-  sum->reference = reference.exponent;
-}
-
-// Adds 1 whole block to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow.
-template <bool kLooksAhead>
-static inline void add_blocks_u64(const float* x, float* y, const struct smx_f32_reference* reference,
-                                  const int32_t* anchors, __m512* hi, __m512* lo,
-                                  [[maybe_unused]] float* maxima) {
-  const __m512 lower = _mm512_set1_ps(smx_lower_bound(SMX_BIAS - reference->exponent));
-  const __m512 bias = _mm512_set1_ps(smx_rounding_bias(SMX_BIAS - reference->exponent));
-  const __m512 mantissas = avx512f_load_table(smx_exp2_mantissas);
-  const __m512 residuals = avx512f_load_table(smx_exp2_residuals);
-  __m512 anchor[1], max[1][2];
-  for (int b = 0; b < 1; b++) {
-    anchor[b] = _mm512_set1_ps(smx_f32_anchor(reference, anchors[b], 1024));
-    max[b][0] = max[b][1] = _mm512_set1_ps(-INFINITY);
-  }
-  __m512 block_hi[1][1] = {
-      {anchor[0]},
-  };
-  __m512 block_lo[1][1] = {
-      {_mm512_setzero_ps()},
-  };
-  for (size_t i = 0; i < 1024; i += 64) {
-    const __m512 x0 = _mm512_loadu_ps(x + i + 0);
-    const __m512 x1 = _mm512_loadu_ps(x + i + 16);
-    const __m512 x2 = _mm512_loadu_ps(x + i + 32);
-    const __m512 x3 = _mm512_loadu_ps(x + i + 48);
-    if constexpr (kLooksAhead) {
-      max[0][0] = _mm512_max_ps(max[0][0], _mm512_loadu_ps(x + i + 1024));
-      max[0][1] = _mm512_max_ps(max[0][1], _mm512_loadu_ps(x + i + 1040));
-      max[0][0] = _mm512_max_ps(max[0][0], _mm512_loadu_ps(x + i + 1056));
-      max[0][1] = _mm512_max_ps(max[0][1], _mm512_loadu_ps(x + i + 1072));
-    }
-
-    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
-    const __m512 clamped0 = _mm512_max_ps(lower, x0);
-    const __m512 clamped1 = _mm512_max_ps(lower, x1);
-    const __m512 clamped2 = _mm512_max_ps(lower, x2);
-    const __m512 clamped3 = _mm512_max_ps(lower, x3);
-    const __m512 biased0 = _mm512_fmadd_ps(clamped0, _mm512_set1_ps(8.0f * smx_log2e), bias);
-    const __m512 biased1 = _mm512_fmadd_ps(clamped1, _mm512_set1_ps(8.0f * smx_log2e), bias);
-    const __m512 biased2 = _mm512_fmadd_ps(clamped2, _mm512_set1_ps(8.0f * smx_log2e), bias);
-    const __m512 biased3 = _mm512_fmadd_ps(clamped3, _mm512_set1_ps(8.0f * smx_log2e), bias);
-    const __m512 n0 = _mm512_sub_ps(biased0, bias);
-    const __m512 n1 = _mm512_sub_ps(biased1, bias);
-    const __m512 n2 = _mm512_sub_ps(biased2, bias);
-    const __m512 n3 = _mm512_sub_ps(biased3, bias);
-    const __m512i index0 = _mm512_castps_si512(biased0);
-    const __m512i index1 = _mm512_castps_si512(biased1);
-    const __m512i index2 = _mm512_castps_si512(biased2);
-    const __m512i index3 = _mm512_castps_si512(biased3);
-    __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E430p-4f), clamped0);
-    __m512 t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.62E430p-4f), clamped1);
-    __m512 t2 = _mm512_fmadd_ps(n2, _mm512_set1_ps(-0x1.62E430p-4f), clamped2);
-    __m512 t3 = _mm512_fmadd_ps(n3, _mm512_set1_ps(-0x1.62E430p-4f), clamped3);
-    t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(0x1.05C610p-32f), t0);
-    t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(0x1.05C610p-32f), t1);
-    t2 = _mm512_fmadd_ps(n2, _mm512_set1_ps(0x1.05C610p-32f), t2);
-    t3 = _mm512_fmadd_ps(n3, _mm512_set1_ps(0x1.05C610p-32f), t3);
-    __m512 u0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
-    __m512 u1 = _mm512_fmadd_ps(t1, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
-    __m512 u2 = _mm512_fmadd_ps(t2, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
-    __m512 u3 = _mm512_fmadd_ps(t3, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
-    u0 = _mm512_fmadd_ps(u0, t0, _mm512_set1_ps(1.0f));
-    u1 = _mm512_fmadd_ps(u1, t1, _mm512_set1_ps(1.0f));
-    u2 = _mm512_fmadd_ps(u2, t2, _mm512_set1_ps(1.0f));
-    u3 = _mm512_fmadd_ps(u3, t3, _mm512_set1_ps(1.0f));
-    u0 = _mm512_fmadd_ps(u0, t0, _mm512_permutexvar_ps(index0, residuals));
-    u1 = _mm512_fmadd_ps(u1, t1, _mm512_permutexvar_ps(index1, residuals));
-    u2 = _mm512_fmadd_ps(u2, t2, _mm512_permutexvar_ps(index2, residuals));
-    u3 = _mm512_fmadd_ps(u3, t3, _mm512_permutexvar_ps(index3, residuals));
-    const __m512 s0 =
-        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased0), 20),
-                                             _mm512_castps_si512(_mm512_permutexvar_ps(index0, mantissas))));
-    const __m512 s1 =
-        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased1), 20),
-                                             _mm512_castps_si512(_mm512_permutexvar_ps(index1, mantissas))));
-    const __m512 s2 =
-        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased2), 20),
-                                             _mm512_castps_si512(_mm512_permutexvar_ps(index2, mantissas))));
-    const __m512 s3 =
-        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased3), 20),
-                                             _mm512_castps_si512(_mm512_permutexvar_ps(index3, mantissas))));
-    const __m512 e0 = _mm512_fmadd_ps(s0, u0, s0);
-    const __m512 e1 = _mm512_fmadd_ps(s1, u1, s1);
-    const __m512 e2 = _mm512_fmadd_ps(s2, u2, s2);
-    const __m512 e3 = _mm512_fmadd_ps(s3, u3, s3);
-    _mm512_storeu_ps(y + i + 0, e0);
-    _mm512_storeu_ps(y + i + 16, e1);
-    _mm512_storeu_ps(y + i + 32, e2);
-    _mm512_storeu_ps(y + i + 48, e3);
-    add_compensated(&block_hi[0][0], &block_lo[0][0], _mm512_add_ps(e0, e1));
-    add_compensated(&block_hi[0][0], &block_lo[0][0], _mm512_add_ps(e2, e3));
-  }
-  take_off(&block_hi[0][0], &block_lo[0][0], anchor[0]);
-  add_pair(&hi[0], &lo[0], block_hi[0][0], block_lo[0][0]);
-  if constexpr (kLooksAhead) {
-    maxima[0] = _mm512_reduce_max_ps(_mm512_max_ps(max[0][0], max[0][1]));
-  }
-}
-
-extern "C" void smx_f32_raddstoreextexp_ukernel__avx512f_u64(size_t n, const float* x, float* y,
-                                                             struct smx_f32_extended* sum) {
-  __m512 hi[1] = {_mm512_setzero_ps()};
-  __m512 lo[1] = {_mm512_setzero_ps()};
-  struct smx_f32_reference reference;
-  smx_f32_reference_init(&reference);
-  sum->max = -INFINITY;
-  // In place, a tile out of range is left as it is, and the reference is that of the tile's maximum: none can turn out too low.
-  if (x == y) {
-    sum->max = maximum(n, x);
-    if (!smx_is_in_range(sum->max)) return smx_f32_extended_refuse(sum);
-    smx_f32_reference_move(&reference, sum->max);
-  }
-  float maxima[1];
-  bool has_maxima = false;
-  for (; n >= 1024; n -= 1024) {
-    int32_t anchors[1];
-    for (int b = 0; b < 1; b++) {
-      const float max = has_maxima ? maxima[b] : maximum(1024, x + b * 1024);
-      sum->max = max > sum->max ? max : sum->max;
-      if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
-      anchors[b] = reference.anchor;
-    }
-    has_maxima = n >= 2048;
-    if (has_maxima) {
-      add_blocks_u64<true>(x, y, &reference, anchors, hi, lo, maxima);
-    } else {
-      add_blocks_u64<false>(x, y, &reference, anchors, hi, lo, maxima);
-    }
-    x += 1024;
-    y += 1024;
-  }
-  while (n > 0) {
-    const size_t block = n < 1024 ? n : 1024;
-    const float max = maximum(block, x);
-    sum->max = max > sum->max ? max : sum->max;
-    if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
-    add_block_u64(block, x, y, &reference, hi, lo);
     x += block;
     y += block;
     n -= block;

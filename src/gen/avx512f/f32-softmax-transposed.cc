@@ -213,7 +213,7 @@ static inline void exponentials_4(size_t n, __m512* e, __m512 lower, __m512 bias
   }
 }
 
-extern "C" void smx_f32_softmax_transposed_ukernel__avx512f_u256_acc4(size_t rows, size_t n, const float* x,
+extern "C" void smx_f32_softmax_transposed_ukernel__avx512f_u256_acc8(size_t rows, size_t n, const float* x,
                                                                       size_t x_stride, float* y,
                                                                       size_t y_stride, size_t* done) {
   if (n < 1 || n > 64) __builtin_unreachable();
@@ -221,10 +221,10 @@ extern "C" void smx_f32_softmax_transposed_ukernel__avx512f_u256_acc4(size_t row
   const __m512 residuals = avx512f_load_table(smx_exp2_residuals);
   *done = 0;
   while (*done < rows) {
-    size_t count = rows - *done < 64 ? rows - *done : 64;
+    size_t count = rows - *done < 128 ? rows - *done : 128;
     size_t groups = (count - 1) / 16 + 1;
-    group<const float> x_groups[4];
-    group<float> y_groups[4];
+    group<const float> x_groups[8];
+    group<float> y_groups[8];
     for (size_t g = 0; g < groups; g++) {
       x_groups[g] = {x + g * 16 * x_stride, x_stride};
       y_groups[g] = {y + g * 16 * y_stride, y_stride};
@@ -239,7 +239,7 @@ extern "C" void smx_f32_softmax_transposed_ukernel__avx512f_u256_acc4(size_t row
     }
 
     // Step by step for all groups, for what is done to one has to wait at each step.
-    __m512 e[4][68], max[4], lower[4], bias[4];
+    __m512 e[8][68], max[8], lower[8], bias[8];
     for (size_t g = 0; g < groups; g++) {
       for (size_t j = 0; j < n; j += 4)
         avx512f_load_columns(x_groups[g].rows + j, x_groups[g].stride, (ptrdiff_t)(n - j), e[g] + j);
@@ -263,10 +263,10 @@ extern "C" void smx_f32_softmax_transposed_ukernel__avx512f_u256_acc4(size_t row
 
     for (size_t g = 0; g < groups; g++) {
       references(max[g], &lower[g], &bias[g]);
-      for (size_t j = n; j % 4 != 0; j++) e[g][j] = lower[g];
+      for (size_t j = n; j % 2 != 0; j++) e[g][j] = lower[g];
     }
-    for (size_t g = 0; g < groups; g++) exponentials_4(n, e[g], lower[g], bias[g], mantissas, residuals);
-    __m512 hi[4], lo[4];
+    for (size_t g = 0; g < groups; g++) exponentials_2(n, e[g], lower[g], bias[g], mantissas, residuals);
+    __m512 hi[8], lo[8];
     for (size_t g = 0; g < groups; g++) sum_columns(n, e[g], &hi[g], &lo[g]);
     for (size_t g = 0; g < groups; g++) reciprocals(hi[g], lo[g], &hi[g], &lo[g]);
     for (size_t g = 0; g < groups; g++) {
@@ -459,7 +459,7 @@ extern "C" void smx_f32_softmax_transposed_ukernel__avx512f_u128_acc4(size_t row
   }
 }
 
-extern "C" void smx_f32_softmax_transposed_ukernel__avx512f_u256_acc8(size_t rows, size_t n, const float* x,
+extern "C" void smx_f32_softmax_transposed_ukernel__avx512f_u256_acc4(size_t rows, size_t n, const float* x,
                                                                       size_t x_stride, float* y,
                                                                       size_t y_stride, size_t* done) {
   if (n < 1 || n > 64) __builtin_unreachable();
@@ -467,10 +467,10 @@ extern "C" void smx_f32_softmax_transposed_ukernel__avx512f_u256_acc8(size_t row
   const __m512 residuals = avx512f_load_table(smx_exp2_residuals);
   *done = 0;
   while (*done < rows) {
-    size_t count = rows - *done < 128 ? rows - *done : 128;
+    size_t count = rows - *done < 64 ? rows - *done : 64;
     size_t groups = (count - 1) / 16 + 1;
-    group<const float> x_groups[8];
-    group<float> y_groups[8];
+    group<const float> x_groups[4];
+    group<float> y_groups[4];
     for (size_t g = 0; g < groups; g++) {
       x_groups[g] = {x + g * 16 * x_stride, x_stride};
       y_groups[g] = {y + g * 16 * y_stride, y_stride};
@@ -485,7 +485,7 @@ extern "C" void smx_f32_softmax_transposed_ukernel__avx512f_u256_acc8(size_t row
     }
 
     // Step by step for all groups, for what is done to one has to wait at each step.
-    __m512 e[8][68], max[8], lower[8], bias[8];
+    __m512 e[4][68], max[4], lower[4], bias[4];
     for (size_t g = 0; g < groups; g++) {
       for (size_t j = 0; j < n; j += 4)
         avx512f_load_columns(x_groups[g].rows + j, x_groups[g].stride, (ptrdiff_t)(n - j), e[g] + j);
@@ -509,10 +509,10 @@ extern "C" void smx_f32_softmax_transposed_ukernel__avx512f_u256_acc8(size_t row
 
     for (size_t g = 0; g < groups; g++) {
       references(max[g], &lower[g], &bias[g]);
-      for (size_t j = n; j % 2 != 0; j++) e[g][j] = lower[g];
+      for (size_t j = n; j % 4 != 0; j++) e[g][j] = lower[g];
     }
-    for (size_t g = 0; g < groups; g++) exponentials_2(n, e[g], lower[g], bias[g], mantissas, residuals);
-    __m512 hi[8], lo[8];
+    for (size_t g = 0; g < groups; g++) exponentials_4(n, e[g], lower[g], bias[g], mantissas, residuals);
+    __m512 hi[4], lo[4];
     for (size_t g = 0; g < groups; g++) sum_columns(n, e[g], &hi[g], &lo[g]);
     for (size_t g = 0; g < groups; g++) reciprocals(hi[g], lo[g], &hi[g], &lo[g]);
     for (size_t g = 0; g < groups; g++) {
