@@ -15,9 +15,6 @@ constexpr size_t kLongestLaneRow = 4 * SMX_LANES;
 // Where rows as lanes are no faster than several rows at a time.
 constexpr size_t kLaneChannels = 40;
 
-// Longer rows than this keep the processor busy one at a time.
-constexpr size_t kGroupedChannels = 512;
-
 // Tasks of kernels on several rows are whole groups.
 constexpr size_t kRowsOfLargestGroup = 128;
 
@@ -84,7 +81,7 @@ struct smx_thresholds smx_default_thresholds(size_t l2_bytes, size_t last_level_
   const size_t l2 = l2_bytes != 0 ? l2_bytes : kDefaultL2Bytes;
   smx_thresholds thresholds;
   thresholds.lane_channels = kLaneChannels;
-  thresholds.grouped_channels = kGroupedChannels;
+  thresholds.grouped_channels = SMX_BLOCK;
   thresholds.stored_bytes = std::max(l2, std::min(last_level_bytes, kLargestLastLevelShare));
   thresholds.streamed_bytes = kStreamedBytes;
   thresholds.split_channels = 2 * SMX_TILE;
