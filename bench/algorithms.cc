@@ -25,7 +25,7 @@ struct BaselineVariants {
 
 // Reloading: the variants of XNNPACK's softmax operator (2024 and later), so that these stand for it where it cannot be
 // linked. Recomputing: those of XNNPACK's own benchmark; its u96 and u24 for AVX2 have no twin here, the next best
-// are taken.
+// are taken. f32_rmax is the one that dispatch takes.
 constexpr BaselineVariants kXnnpackVariants[] = {
     {"avx512f", {128, 4}, {16, 1}, {64, 2}, {32, 1}},
     {"avx2", {64, 4}, {32, 1}, {32, 2}, {16, 1}},
