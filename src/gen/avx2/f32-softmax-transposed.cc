@@ -74,19 +74,24 @@ struct group {
 
 // The sum over n columns: those of a lane, 16 columns apart, by pairs, then the lanes by halving, i with i + 8, and so on.
 static inline void sum_columns(size_t n, const __m256* e, __m256* sum_hi, __m256* sum_lo) {
-  __m256 hi[16], lo[16];
+  __m256 hi[16] = {_mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(),
+                   _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(),
+                   _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(),
+                   _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps()};
+  __m256 lo[16] = {_mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(),
+                   _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(),
+                   _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(),
+                   _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps()};
   const size_t lanes = n < 16 ? n : 16;
   if (n <= 32) {
     for (size_t l = 0; l < lanes; l++) {
       hi[l] = l + 16 < n ? _mm256_add_ps(e[l], e[l + 16]) : e[l];
-      lo[l] = _mm256_setzero_ps();
     }
     for (size_t l = 0; l + 8 < lanes; l++) hi[l] = two_sum(hi[l], hi[l + 8], &lo[l]);
   } else {
     const __m256 anchor = _mm256_set1_ps(smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS));
     for (size_t l = 0; l < 16; l++) {
       hi[l] = anchor;
-      lo[l] = _mm256_setzero_ps();
       for (size_t j = l; j < n; j += 32) {
         add_compensated(&hi[l], &lo[l], j + 16 < n ? _mm256_add_ps(e[j], e[j + 16]) : e[j]);
       }
@@ -364,7 +369,10 @@ extern "C" void smx_f32_softmax_transposed_ukernel__avx2_u256_acc8(size_t rows, 
       for (size_t j = n; j % 4 != 0; j++) e[g][j] = lower[g];
     }
     for (size_t g = 0; g < groups; g++) exponentials_4(n, e[g], lower[g], bias[g], mantissas, residuals);
-    __m256 hi[8], lo[8];
+    __m256 hi[8] = {_mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(),
+                    _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps()};
+    __m256 lo[8] = {_mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(),
+                    _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps()};
     for (size_t g = 0; g < groups; g++) sum_columns(n, e[g], &hi[g], &lo[g]);
     for (size_t g = 0; g < groups; g++) reciprocals(hi[g], lo[g], &hi[g], &lo[g]);
     for (size_t g = 0; g < groups; g++) {
@@ -446,7 +454,8 @@ extern "C" void smx_f32_softmax_transposed_ukernel__avx2_u64_acc2(size_t rows, s
       for (size_t j = n; j % 4 != 0; j++) e[g][j] = lower[g];
     }
     for (size_t g = 0; g < groups; g++) exponentials_4(n, e[g], lower[g], bias[g], mantissas, residuals);
-    __m256 hi[2], lo[2];
+    __m256 hi[2] = {_mm256_setzero_ps(), _mm256_setzero_ps()};
+    __m256 lo[2] = {_mm256_setzero_ps(), _mm256_setzero_ps()};
     for (size_t g = 0; g < groups; g++) sum_columns(n, e[g], &hi[g], &lo[g]);
     for (size_t g = 0; g < groups; g++) reciprocals(hi[g], lo[g], &hi[g], &lo[g]);
     for (size_t g = 0; g < groups; g++) {
@@ -528,7 +537,8 @@ extern "C" void smx_f32_softmax_transposed_ukernel__avx2_u128_acc4(size_t rows, 
       for (size_t j = n; j % 4 != 0; j++) e[g][j] = lower[g];
     }
     for (size_t g = 0; g < groups; g++) exponentials_4(n, e[g], lower[g], bias[g], mantissas, residuals);
-    __m256 hi[4], lo[4];
+    __m256 hi[4] = {_mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps()};
+    __m256 lo[4] = {_mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps()};
     for (size_t g = 0; g < groups; g++) sum_columns(n, e[g], &hi[g], &lo[g]);
     for (size_t g = 0; g < groups; g++) reciprocals(hi[g], lo[g], &hi[g], &lo[g]);
     for (size_t g = 0; g < groups; g++) {
@@ -610,7 +620,8 @@ extern "C" void smx_f32_softmax_transposed_ukernel__avx2_u256_acc4(size_t rows, 
       for (size_t j = n; j % 8 != 0; j++) e[g][j] = lower[g];
     }
     for (size_t g = 0; g < groups; g++) exponentials_8(n, e[g], lower[g], bias[g], mantissas, residuals);
-    __m256 hi[4], lo[4];
+    __m256 hi[4] = {_mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps()};
+    __m256 lo[4] = {_mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps()};
     for (size_t g = 0; g < groups; g++) sum_columns(n, e[g], &hi[g], &lo[g]);
     for (size_t g = 0; g < groups; g++) reciprocals(hi[g], lo[g], &hi[g], &lo[g]);
     for (size_t g = 0; g < groups; g++) {

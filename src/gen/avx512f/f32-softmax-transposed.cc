@@ -74,19 +74,24 @@ struct group {
 
 // The sum over n columns: those of a lane, 16 columns apart, by pairs, then the lanes by halving, i with i + 8, and so on.
 static inline void sum_columns(size_t n, const __m512* e, __m512* sum_hi, __m512* sum_lo) {
-  __m512 hi[16], lo[16];
+  __m512 hi[16] = {_mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(),
+                   _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(),
+                   _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(),
+                   _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps()};
+  __m512 lo[16] = {_mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(),
+                   _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(),
+                   _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(),
+                   _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps()};
   const size_t lanes = n < 16 ? n : 16;
   if (n <= 32) {
     for (size_t l = 0; l < lanes; l++) {
       hi[l] = l + 16 < n ? _mm512_add_ps(e[l], e[l + 16]) : e[l];
-      lo[l] = _mm512_setzero_ps();
     }
     for (size_t l = 0; l + 8 < lanes; l++) hi[l] = two_sum(hi[l], hi[l + 8], &lo[l]);
   } else {
     const __m512 anchor = _mm512_set1_ps(smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS));
     for (size_t l = 0; l < 16; l++) {
       hi[l] = anchor;
-      lo[l] = _mm512_setzero_ps();
       for (size_t j = l; j < n; j += 32) {
         add_compensated(&hi[l], &lo[l], j + 16 < n ? _mm512_add_ps(e[j], e[j + 16]) : e[j]);
       }
@@ -266,7 +271,10 @@ extern "C" void smx_f32_softmax_transposed_ukernel__avx512f_u256_acc8(size_t row
       for (size_t j = n; j % 2 != 0; j++) e[g][j] = lower[g];
     }
     for (size_t g = 0; g < groups; g++) exponentials_2(n, e[g], lower[g], bias[g], mantissas, residuals);
-    __m512 hi[8], lo[8];
+    __m512 hi[8] = {_mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(),
+                    _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps()};
+    __m512 lo[8] = {_mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(),
+                    _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps()};
     for (size_t g = 0; g < groups; g++) sum_columns(n, e[g], &hi[g], &lo[g]);
     for (size_t g = 0; g < groups; g++) reciprocals(hi[g], lo[g], &hi[g], &lo[g]);
     for (size_t g = 0; g < groups; g++) {
@@ -348,7 +356,8 @@ extern "C" void smx_f32_softmax_transposed_ukernel__avx512f_u64_acc2(size_t rows
       for (size_t j = n; j % 2 != 0; j++) e[g][j] = lower[g];
     }
     for (size_t g = 0; g < groups; g++) exponentials_2(n, e[g], lower[g], bias[g], mantissas, residuals);
-    __m512 hi[2], lo[2];
+    __m512 hi[2] = {_mm512_setzero_ps(), _mm512_setzero_ps()};
+    __m512 lo[2] = {_mm512_setzero_ps(), _mm512_setzero_ps()};
     for (size_t g = 0; g < groups; g++) sum_columns(n, e[g], &hi[g], &lo[g]);
     for (size_t g = 0; g < groups; g++) reciprocals(hi[g], lo[g], &hi[g], &lo[g]);
     for (size_t g = 0; g < groups; g++) {
@@ -430,7 +439,8 @@ extern "C" void smx_f32_softmax_transposed_ukernel__avx512f_u128_acc4(size_t row
       for (size_t j = n; j % 2 != 0; j++) e[g][j] = lower[g];
     }
     for (size_t g = 0; g < groups; g++) exponentials_2(n, e[g], lower[g], bias[g], mantissas, residuals);
-    __m512 hi[4], lo[4];
+    __m512 hi[4] = {_mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps()};
+    __m512 lo[4] = {_mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps()};
     for (size_t g = 0; g < groups; g++) sum_columns(n, e[g], &hi[g], &lo[g]);
     for (size_t g = 0; g < groups; g++) reciprocals(hi[g], lo[g], &hi[g], &lo[g]);
     for (size_t g = 0; g < groups; g++) {
@@ -512,7 +522,8 @@ extern "C" void smx_f32_softmax_transposed_ukernel__avx512f_u256_acc4(size_t row
       for (size_t j = n; j % 4 != 0; j++) e[g][j] = lower[g];
     }
     for (size_t g = 0; g < groups; g++) exponentials_4(n, e[g], lower[g], bias[g], mantissas, residuals);
-    __m512 hi[4], lo[4];
+    __m512 hi[4] = {_mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps()};
+    __m512 lo[4] = {_mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps()};
     for (size_t g = 0; g < groups; g++) sum_columns(n, e[g], &hi[g], &lo[g]);
     for (size_t g = 0; g < groups; g++) reciprocals(hi[g], lo[g], &hi[g], &lo[g]);
     for (size_t g = 0; g < groups; g++) {

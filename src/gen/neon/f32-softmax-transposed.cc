@@ -72,19 +72,24 @@ struct group {
 
 // The sum over n columns: those of a lane, 16 columns apart, by pairs, then the lanes by halving, i with i + 8, and so on.
 static inline void sum_columns(size_t n, const float32x4_t* e, float32x4_t* sum_hi, float32x4_t* sum_lo) {
-  float32x4_t hi[16], lo[16];
+  float32x4_t hi[16] = {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f),
+                        vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f),
+                        vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f),
+                        vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)};
+  float32x4_t lo[16] = {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f),
+                        vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f),
+                        vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f),
+                        vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)};
   const size_t lanes = n < 16 ? n : 16;
   if (n <= 32) {
     for (size_t l = 0; l < lanes; l++) {
       hi[l] = l + 16 < n ? vaddq_f32(e[l], e[l + 16]) : e[l];
-      lo[l] = vdupq_n_f32(0.0f);
     }
     for (size_t l = 0; l + 8 < lanes; l++) hi[l] = two_sum(hi[l], hi[l + 8], &lo[l]);
   } else {
     const float32x4_t anchor = vdupq_n_f32(smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS));
     for (size_t l = 0; l < 16; l++) {
       hi[l] = anchor;
-      lo[l] = vdupq_n_f32(0.0f);
       for (size_t j = l; j < n; j += 32) {
         add_compensated(&hi[l], &lo[l], j + 16 < n ? vaddq_f32(e[j], e[j + 16]) : e[j]);
       }
@@ -542,7 +547,8 @@ extern "C" void smx_f32_softmax_transposed_ukernel__neon_u64_acc2(size_t rows, s
       for (size_t j = n; j % 8 != 0; j++) e[g][j] = lower[g];
     }
     for (size_t g = 0; g < groups; g++) exponentials_8(n, e[g], lower[g], bias[g], mantissas, residuals);
-    float32x4_t hi[2], lo[2];
+    float32x4_t hi[2] = {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)};
+    float32x4_t lo[2] = {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)};
     for (size_t g = 0; g < groups; g++) sum_columns(n, e[g], &hi[g], &lo[g]);
     for (size_t g = 0; g < groups; g++) reciprocals(hi[g], lo[g], &hi[g], &lo[g]);
     for (size_t g = 0; g < groups; g++) {
@@ -624,7 +630,8 @@ extern "C" void smx_f32_softmax_transposed_ukernel__neon_u128_acc4(size_t rows, 
       for (size_t j = n; j % 8 != 0; j++) e[g][j] = lower[g];
     }
     for (size_t g = 0; g < groups; g++) exponentials_8(n, e[g], lower[g], bias[g], mantissas, residuals);
-    float32x4_t hi[4], lo[4];
+    float32x4_t hi[4] = {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)};
+    float32x4_t lo[4] = {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)};
     for (size_t g = 0; g < groups; g++) sum_columns(n, e[g], &hi[g], &lo[g]);
     for (size_t g = 0; g < groups; g++) reciprocals(hi[g], lo[g], &hi[g], &lo[g]);
     for (size_t g = 0; g < groups; g++) {
@@ -706,7 +713,8 @@ extern "C" void smx_f32_softmax_transposed_ukernel__neon_u256_acc4(size_t rows, 
       for (size_t j = n; j % 16 != 0; j++) e[g][j] = lower[g];
     }
     for (size_t g = 0; g < groups; g++) exponentials_16(n, e[g], lower[g], bias[g], mantissas, residuals);
-    float32x4_t hi[4], lo[4];
+    float32x4_t hi[4] = {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)};
+    float32x4_t lo[4] = {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)};
     for (size_t g = 0; g < groups; g++) sum_columns(n, e[g], &hi[g], &lo[g]);
     for (size_t g = 0; g < groups; g++) reciprocals(hi[g], lo[g], &hi[g], &lo[g]);
     for (size_t g = 0; g < groups; g++) {
@@ -788,7 +796,10 @@ extern "C" void smx_f32_softmax_transposed_ukernel__neon_u256_acc8(size_t rows, 
       for (size_t j = n; j % 8 != 0; j++) e[g][j] = lower[g];
     }
     for (size_t g = 0; g < groups; g++) exponentials_8(n, e[g], lower[g], bias[g], mantissas, residuals);
-    float32x4_t hi[8], lo[8];
+    float32x4_t hi[8] = {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f),
+                         vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)};
+    float32x4_t lo[8] = {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f),
+                         vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)};
     for (size_t g = 0; g < groups; g++) sum_columns(n, e[g], &hi[g], &lo[g]);
     for (size_t g = 0; g < groups; g++) reciprocals(hi[g], lo[g], &hi[g], &lo[g]);
     for (size_t g = 0; g < groups; g++) {

@@ -71,19 +71,24 @@ struct group {
 
 // The sum over n columns: those of a lane, 16 columns apart, by pairs, then the lanes by halving, i with i + 8, and so on.
 static inline void sum_columns(size_t n, const f32x16* e, f32x16* sum_hi, f32x16* sum_lo) {
-  f32x16 hi[16], lo[16];
+  f32x16 hi[16] = {scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f),
+                   scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f),
+                   scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f),
+                   scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f)};
+  f32x16 lo[16] = {scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f),
+                   scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f),
+                   scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f),
+                   scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f)};
   const size_t lanes = n < 16 ? n : 16;
   if (n <= 32) {
     for (size_t l = 0; l < lanes; l++) {
       hi[l] = l + 16 < n ? scalar_add(e[l], e[l + 16]) : e[l];
-      lo[l] = scalar_set1(0.0f);
     }
     for (size_t l = 0; l + 8 < lanes; l++) hi[l] = two_sum(hi[l], hi[l + 8], &lo[l]);
   } else {
     const f32x16 anchor = scalar_set1(smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS));
     for (size_t l = 0; l < 16; l++) {
       hi[l] = anchor;
-      lo[l] = scalar_set1(0.0f);
       for (size_t j = l; j < n; j += 32) {
         add_compensated(&hi[l], &lo[l], j + 16 < n ? scalar_add(e[j], e[j + 16]) : e[j]);
       }
@@ -279,7 +284,8 @@ extern "C" void smx_f32_softmax_transposed_ukernel__scalar_u64_acc2(size_t rows,
       for (size_t j = n; j % 2 != 0; j++) e[g][j] = lower[g];
     }
     for (size_t g = 0; g < groups; g++) exponentials_2(n, e[g], lower[g], bias[g], mantissas, residuals);
-    f32x16 hi[2], lo[2];
+    f32x16 hi[2] = {scalar_set1(0.0f), scalar_set1(0.0f)};
+    f32x16 lo[2] = {scalar_set1(0.0f), scalar_set1(0.0f)};
     for (size_t g = 0; g < groups; g++) sum_columns(n, e[g], &hi[g], &lo[g]);
     for (size_t g = 0; g < groups; g++) reciprocals(hi[g], lo[g], &hi[g], &lo[g]);
     for (size_t g = 0; g < groups; g++) {
@@ -361,7 +367,8 @@ extern "C" void smx_f32_softmax_transposed_ukernel__scalar_u128_acc4(size_t rows
       for (size_t j = n; j % 2 != 0; j++) e[g][j] = lower[g];
     }
     for (size_t g = 0; g < groups; g++) exponentials_2(n, e[g], lower[g], bias[g], mantissas, residuals);
-    f32x16 hi[4], lo[4];
+    f32x16 hi[4] = {scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f)};
+    f32x16 lo[4] = {scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f)};
     for (size_t g = 0; g < groups; g++) sum_columns(n, e[g], &hi[g], &lo[g]);
     for (size_t g = 0; g < groups; g++) reciprocals(hi[g], lo[g], &hi[g], &lo[g]);
     for (size_t g = 0; g < groups; g++) {
@@ -443,7 +450,8 @@ extern "C" void smx_f32_softmax_transposed_ukernel__scalar_u256_acc4(size_t rows
       for (size_t j = n; j % 4 != 0; j++) e[g][j] = lower[g];
     }
     for (size_t g = 0; g < groups; g++) exponentials_4(n, e[g], lower[g], bias[g], mantissas, residuals);
-    f32x16 hi[4], lo[4];
+    f32x16 hi[4] = {scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f)};
+    f32x16 lo[4] = {scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f)};
     for (size_t g = 0; g < groups; g++) sum_columns(n, e[g], &hi[g], &lo[g]);
     for (size_t g = 0; g < groups; g++) reciprocals(hi[g], lo[g], &hi[g], &lo[g]);
     for (size_t g = 0; g < groups; g++) {
@@ -525,7 +533,10 @@ extern "C" void smx_f32_softmax_transposed_ukernel__scalar_u256_acc8(size_t rows
       for (size_t j = n; j % 2 != 0; j++) e[g][j] = lower[g];
     }
     for (size_t g = 0; g < groups; g++) exponentials_2(n, e[g], lower[g], bias[g], mantissas, residuals);
-    f32x16 hi[8], lo[8];
+    f32x16 hi[8] = {scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f),
+                    scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f)};
+    f32x16 lo[8] = {scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f),
+                    scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f)};
     for (size_t g = 0; g < groups; g++) sum_columns(n, e[g], &hi[g], &lo[g]);
     for (size_t g = 0; g < groups; g++) reciprocals(hi[g], lo[g], &hi[g], &lo[g]);
     for (size_t g = 0; g < groups; g++) {
