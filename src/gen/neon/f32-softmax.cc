@@ -1965,9 +1965,11 @@ static inline void scale_tail(size_t n, float* y, const float* tail, float32x4_t
 
 extern "C" void smx_f32_softmax_ukernel__neon_u64_acc4(size_t rows, size_t n, const float* x, size_t x_stride,
                                                        float* y, size_t y_stride, size_t* done) {
+  // Long rows go fewer at a time, so that what is stored of them is in the level 1 cache when it is scaled.
+  const size_t together = n <= 256 ? 4 : 4;
   *done = 0;
   while (*done < rows) {
-    size_t count = rows - *done < 4 ? rows - *done : 4;
+    size_t count = rows - *done < together ? rows - *done : together;
     float32x4_t max[4] = {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)};
     for (size_t r = 0; r < count; r++) max[r] = lane_maxima(n, x + r * x_stride);
 
@@ -2001,7 +2003,7 @@ extern "C" void smx_f32_softmax_ukernel__neon_u64_acc4(size_t rows, size_t n, co
     const float32x4_t anchor = vdupq_n_f32(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r;
-      sum_row_64(n, x + r * x_stride, y + r * y_stride, tails[r], x + (r + 4) * x_stride,
+      sum_row_64(n, x + r * x_stride, y + r * y_stride, tails[r], x + (r + together) * x_stride,
                  vdupq_n_f32(lower[lane]), vdupq_n_f32(bias[lane]), anchor, &hi[r], &lo[r]);
     }
 
@@ -2053,9 +2055,11 @@ extern "C" void smx_f32_softmax_ukernel__neon_u64_acc4(size_t rows, size_t n, co
 
 extern "C" void smx_f32_softmax_ukernel__neon_u64_acc8(size_t rows, size_t n, const float* x, size_t x_stride,
                                                        float* y, size_t y_stride, size_t* done) {
+  // Long rows go fewer at a time, so that what is stored of them is in the level 1 cache when it is scaled.
+  const size_t together = n <= 256 ? 8 : 8;
   *done = 0;
   while (*done < rows) {
-    size_t count = rows - *done < 8 ? rows - *done : 8;
+    size_t count = rows - *done < together ? rows - *done : together;
     float32x4_t max[8] = {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f),
                           vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)};
     for (size_t r = 0; r < count; r++) max[r] = lane_maxima(n, x + r * x_stride);
@@ -2106,7 +2110,7 @@ extern "C" void smx_f32_softmax_ukernel__neon_u64_acc8(size_t rows, size_t n, co
     const float32x4_t anchor = vdupq_n_f32(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r / 4 * 4 + (r % 4);
-      sum_row_64(n, x + r * x_stride, y + r * y_stride, tails[r], x + (r + 8) * x_stride,
+      sum_row_64(n, x + r * x_stride, y + r * y_stride, tails[r], x + (r + together) * x_stride,
                  vdupq_n_f32(lower[lane]), vdupq_n_f32(bias[lane]), anchor, &hi[r], &lo[r]);
     }
 
@@ -2184,9 +2188,11 @@ extern "C" void smx_f32_softmax_ukernel__neon_u64_acc8(size_t rows, size_t n, co
 extern "C" void smx_f32_softmax_ukernel__neon_u128_acc8(size_t rows, size_t n, const float* x,
                                                         size_t x_stride, float* y, size_t y_stride,
                                                         size_t* done) {
+  // Long rows go fewer at a time, so that what is stored of them is in the level 1 cache when it is scaled.
+  const size_t together = n <= 256 ? 8 : 8;
   *done = 0;
   while (*done < rows) {
-    size_t count = rows - *done < 8 ? rows - *done : 8;
+    size_t count = rows - *done < together ? rows - *done : together;
     float32x4_t max[8] = {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f),
                           vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)};
     for (size_t r = 0; r < count; r++) max[r] = lane_maxima(n, x + r * x_stride);
@@ -2237,7 +2243,7 @@ extern "C" void smx_f32_softmax_ukernel__neon_u128_acc8(size_t rows, size_t n, c
     const float32x4_t anchor = vdupq_n_f32(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r / 4 * 4 + (r % 4);
-      sum_row_128(n, x + r * x_stride, y + r * y_stride, tails[r], x + (r + 8) * x_stride,
+      sum_row_128(n, x + r * x_stride, y + r * y_stride, tails[r], x + (r + together) * x_stride,
                   vdupq_n_f32(lower[lane]), vdupq_n_f32(bias[lane]), anchor, &hi[r], &lo[r]);
     }
 
@@ -2315,9 +2321,11 @@ extern "C" void smx_f32_softmax_ukernel__neon_u128_acc8(size_t rows, size_t n, c
 extern "C" void smx_f32_softmax_ukernel__neon_u32_acc16(size_t rows, size_t n, const float* x,
                                                         size_t x_stride, float* y, size_t y_stride,
                                                         size_t* done) {
+  // Long rows go fewer at a time, so that what is stored of them is in the level 1 cache when it is scaled.
+  const size_t together = n <= 256 ? 16 : 8;
   *done = 0;
   while (*done < rows) {
-    size_t count = rows - *done < 16 ? rows - *done : 16;
+    size_t count = rows - *done < together ? rows - *done : together;
     float32x4_t max[16] = {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f),
                            vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f),
                            vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f),
@@ -2402,7 +2410,7 @@ extern "C" void smx_f32_softmax_ukernel__neon_u32_acc16(size_t rows, size_t n, c
     const float32x4_t anchor = vdupq_n_f32(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r / 4 * 4 + (r % 4);
-      sum_row_32(n, x + r * x_stride, y + r * y_stride, tails[r], x + (r + 16) * x_stride,
+      sum_row_32(n, x + r * x_stride, y + r * y_stride, tails[r], x + (r + together) * x_stride,
                  vdupq_n_f32(lower[lane]), vdupq_n_f32(bias[lane]), anchor, &hi[r], &lo[r]);
     }
 
@@ -2530,9 +2538,11 @@ extern "C" void smx_f32_softmax_ukernel__neon_u32_acc16(size_t rows, size_t n, c
 extern "C" void smx_f32_softmax_ukernel__neon_u64_acc16(size_t rows, size_t n, const float* x,
                                                         size_t x_stride, float* y, size_t y_stride,
                                                         size_t* done) {
+  // Long rows go fewer at a time, so that what is stored of them is in the level 1 cache when it is scaled.
+  const size_t together = n <= 256 ? 16 : 8;
   *done = 0;
   while (*done < rows) {
-    size_t count = rows - *done < 16 ? rows - *done : 16;
+    size_t count = rows - *done < together ? rows - *done : together;
     float32x4_t max[16] = {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f),
                            vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f),
                            vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f),
@@ -2617,7 +2627,7 @@ extern "C" void smx_f32_softmax_ukernel__neon_u64_acc16(size_t rows, size_t n, c
     const float32x4_t anchor = vdupq_n_f32(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r / 4 * 4 + (r % 4);
-      sum_row_64(n, x + r * x_stride, y + r * y_stride, tails[r], x + (r + 16) * x_stride,
+      sum_row_64(n, x + r * x_stride, y + r * y_stride, tails[r], x + (r + together) * x_stride,
                  vdupq_n_f32(lower[lane]), vdupq_n_f32(bias[lane]), anchor, &hi[r], &lo[r]);
     }
 

@@ -672,9 +672,11 @@ static inline void scale_tail(size_t n, float* y, const float* tail, f32x16 hi, 
 extern "C" void smx_f32_softmax_ukernel__scalar_u64_acc4(size_t rows, size_t n, const float* x,
                                                          size_t x_stride, float* y, size_t y_stride,
                                                          size_t* done) {
+  // Long rows go fewer at a time, so that what is stored of them is in the level 1 cache when it is scaled.
+  const size_t together = n <= 256 ? 4 : 4;
   *done = 0;
   while (*done < rows) {
-    size_t count = rows - *done < 4 ? rows - *done : 4;
+    size_t count = rows - *done < together ? rows - *done : together;
     f32x16 max[4] = {scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f)};
     for (size_t r = 0; r < count; r++) max[r] = lane_maxima(n, x + r * x_stride);
 
@@ -708,7 +710,7 @@ extern "C" void smx_f32_softmax_ukernel__scalar_u64_acc4(size_t rows, size_t n, 
     const f32x16 anchor = scalar_set1(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r;
-      sum_row_64(n, x + r * x_stride, y + r * y_stride, tails[r], x + (r + 4) * x_stride,
+      sum_row_64(n, x + r * x_stride, y + r * y_stride, tails[r], x + (r + together) * x_stride,
                  scalar_set1(lower[lane]), scalar_set1(bias[lane]), anchor, &hi[r], &lo[r]);
     }
 
@@ -775,9 +777,11 @@ extern "C" void smx_f32_softmax_ukernel__scalar_u64_acc4(size_t rows, size_t n, 
 extern "C" void smx_f32_softmax_ukernel__scalar_u64_acc8(size_t rows, size_t n, const float* x,
                                                          size_t x_stride, float* y, size_t y_stride,
                                                          size_t* done) {
+  // Long rows go fewer at a time, so that what is stored of them is in the level 1 cache when it is scaled.
+  const size_t together = n <= 256 ? 8 : 8;
   *done = 0;
   while (*done < rows) {
-    size_t count = rows - *done < 8 ? rows - *done : 8;
+    size_t count = rows - *done < together ? rows - *done : together;
     f32x16 max[8] = {scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f),
                      scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f)};
     for (size_t r = 0; r < count; r++) max[r] = lane_maxima(n, x + r * x_stride);
@@ -817,7 +821,7 @@ extern "C" void smx_f32_softmax_ukernel__scalar_u64_acc8(size_t rows, size_t n, 
     const f32x16 anchor = scalar_set1(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r;
-      sum_row_64(n, x + r * x_stride, y + r * y_stride, tails[r], x + (r + 8) * x_stride,
+      sum_row_64(n, x + r * x_stride, y + r * y_stride, tails[r], x + (r + together) * x_stride,
                  scalar_set1(lower[lane]), scalar_set1(bias[lane]), anchor, &hi[r], &lo[r]);
     }
 
@@ -905,9 +909,11 @@ extern "C" void smx_f32_softmax_ukernel__scalar_u64_acc8(size_t rows, size_t n, 
 extern "C" void smx_f32_softmax_ukernel__scalar_u128_acc8(size_t rows, size_t n, const float* x,
                                                           size_t x_stride, float* y, size_t y_stride,
                                                           size_t* done) {
+  // Long rows go fewer at a time, so that what is stored of them is in the level 1 cache when it is scaled.
+  const size_t together = n <= 256 ? 8 : 8;
   *done = 0;
   while (*done < rows) {
-    size_t count = rows - *done < 8 ? rows - *done : 8;
+    size_t count = rows - *done < together ? rows - *done : together;
     f32x16 max[8] = {scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f),
                      scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f)};
     for (size_t r = 0; r < count; r++) max[r] = lane_maxima(n, x + r * x_stride);
@@ -947,7 +953,7 @@ extern "C" void smx_f32_softmax_ukernel__scalar_u128_acc8(size_t rows, size_t n,
     const f32x16 anchor = scalar_set1(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r;
-      sum_row_128(n, x + r * x_stride, y + r * y_stride, tails[r], x + (r + 8) * x_stride,
+      sum_row_128(n, x + r * x_stride, y + r * y_stride, tails[r], x + (r + together) * x_stride,
                   scalar_set1(lower[lane]), scalar_set1(bias[lane]), anchor, &hi[r], &lo[r]);
     }
 
@@ -1035,9 +1041,11 @@ extern "C" void smx_f32_softmax_ukernel__scalar_u128_acc8(size_t rows, size_t n,
 extern "C" void smx_f32_softmax_ukernel__scalar_u32_acc16(size_t rows, size_t n, const float* x,
                                                           size_t x_stride, float* y, size_t y_stride,
                                                           size_t* done) {
+  // Long rows go fewer at a time, so that what is stored of them is in the level 1 cache when it is scaled.
+  const size_t together = n <= 256 ? 16 : 8;
   *done = 0;
   while (*done < rows) {
-    size_t count = rows - *done < 16 ? rows - *done : 16;
+    size_t count = rows - *done < together ? rows - *done : together;
     f32x16 max[16] = {scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f),
                       scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f),
                       scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f),
@@ -1090,7 +1098,7 @@ extern "C" void smx_f32_softmax_ukernel__scalar_u32_acc16(size_t rows, size_t n,
     const f32x16 anchor = scalar_set1(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r;
-      sum_row_32(n, x + r * x_stride, y + r * y_stride, tails[r], x + (r + 16) * x_stride,
+      sum_row_32(n, x + r * x_stride, y + r * y_stride, tails[r], x + (r + together) * x_stride,
                  scalar_set1(lower[lane]), scalar_set1(bias[lane]), anchor, &hi[r], &lo[r]);
     }
 
@@ -1227,9 +1235,11 @@ extern "C" void smx_f32_softmax_ukernel__scalar_u32_acc16(size_t rows, size_t n,
 extern "C" void smx_f32_softmax_ukernel__scalar_u64_acc16(size_t rows, size_t n, const float* x,
                                                           size_t x_stride, float* y, size_t y_stride,
                                                           size_t* done) {
+  // Long rows go fewer at a time, so that what is stored of them is in the level 1 cache when it is scaled.
+  const size_t together = n <= 256 ? 16 : 8;
   *done = 0;
   while (*done < rows) {
-    size_t count = rows - *done < 16 ? rows - *done : 16;
+    size_t count = rows - *done < together ? rows - *done : together;
     f32x16 max[16] = {scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f),
                       scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f),
                       scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f),
@@ -1282,7 +1292,7 @@ extern "C" void smx_f32_softmax_ukernel__scalar_u64_acc16(size_t rows, size_t n,
     const f32x16 anchor = scalar_set1(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r;
-      sum_row_64(n, x + r * x_stride, y + r * y_stride, tails[r], x + (r + 16) * x_stride,
+      sum_row_64(n, x + r * x_stride, y + r * y_stride, tails[r], x + (r + together) * x_stride,
                  scalar_set1(lower[lane]), scalar_set1(bias[lane]), anchor, &hi[r], &lo[r]);
     }
 
