@@ -1322,8 +1322,7 @@ extern "C" void smx_f32_softmax_ukernel__avx2_u32_acc16(size_t rows, size_t n, c
 
 extern "C" void smx_f32_softmax_ukernel__avx2_u64_acc4(size_t rows, size_t n, const float* x, size_t x_stride,
                                                        float* y, size_t y_stride, size_t* done) {
-  // Long rows go fewer at a time, so that what is stored of them is in the level 1 cache when it is scaled.
-  const size_t together = n <= 256 ? 4 : 4;
+  const size_t together = 4;
   *done = 0;
   while (*done < rows) {
     size_t count = rows - *done < together ? rows - *done : together;
@@ -1420,8 +1419,7 @@ extern "C" void smx_f32_softmax_ukernel__avx2_u64_acc4(size_t rows, size_t n, co
 
 extern "C" void smx_f32_softmax_ukernel__avx2_u64_acc8(size_t rows, size_t n, const float* x, size_t x_stride,
                                                        float* y, size_t y_stride, size_t* done) {
-  // Long rows go fewer at a time, so that what is stored of them is in the level 1 cache when it is scaled.
-  const size_t together = n <= 256 ? 8 : 8;
+  const size_t together = 8;
   *done = 0;
   while (*done < rows) {
     size_t count = rows - *done < together ? rows - *done : together;
@@ -1548,8 +1546,7 @@ extern "C" void smx_f32_softmax_ukernel__avx2_u64_acc8(size_t rows, size_t n, co
 extern "C" void smx_f32_softmax_ukernel__avx2_u128_acc8(size_t rows, size_t n, const float* x,
                                                         size_t x_stride, float* y, size_t y_stride,
                                                         size_t* done) {
-  // Long rows go fewer at a time, so that what is stored of them is in the level 1 cache when it is scaled.
-  const size_t together = n <= 256 ? 8 : 8;
+  const size_t together = 8;
   *done = 0;
   while (*done < rows) {
     size_t count = rows - *done < together ? rows - *done : together;
