@@ -15,19 +15,19 @@ def _on_processors(processors, sources):
     cases["//conditions:default"] = []
     return select(cases)
 
-def microkernels(name, field, testonly = False):
+def microkernels(name, archive, testonly = False):
     """Defines cc_library `name` of the microkernels of all ISAs.
 
     Args:
       name: the library; `name`_`isa`, each with its ISA's flags, are its parts.
-      field: the field of ISAS that lists the sources.
+      archive: the field of ISAS that lists the sources.
       testonly: as in cc_library.
     """
     for isa, record in ISAS.items():
         native.cc_library(
             name = name + "_" + isa,
             testonly = testonly,
-            srcs = _on_processors(record.processors, getattr(record, field)),
+            srcs = _on_processors(record.processors, getattr(record, archive)),
             copts = LIBRARY_COPTS + record.flags,
             deps = [":headers"],
         )

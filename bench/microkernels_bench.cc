@@ -204,6 +204,7 @@ void RegisterAll() {
 #define SMX_REGISTER(isa, kernel, function, tile, accumulators) \
   RegisterMicrokernel(#isa, #function, pass::kernel, function);
   SMX_FOREACH_MICROKERNEL(SMX_REGISTER)
+  SMX_FOREACH_VARIANT(SMX_REGISTER)
   SMX_FOREACH_BASELINE(SMX_REGISTER)
 #undef SMX_REGISTER
 }

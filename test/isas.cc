@@ -23,12 +23,12 @@ std::vector<Microkernel> FindMicrokernels() {
   const Microkernel all[] = {
 #define SMX_ROW(isa, kernel, function, tile, accumulators) \
   {#isa, #kernel, #function, tile, accumulators, reinterpret_cast<void (*)()>(function)},
-      SMX_FOREACH_MICROKERNEL(SMX_ROW) SMX_FOREACH_BASELINE(SMX_ROW)
+      SMX_FOREACH_MICROKERNEL(SMX_ROW) SMX_FOREACH_VARIANT(SMX_ROW) SMX_FOREACH_BASELINE(SMX_ROW)
 #undef SMX_ROW
   };
   std::vector<Microkernel> available;
-  for (const Microkernel& microkernel : all) {
-    for (const std::string& isa : AvailableIsas()) {
+  for (const std::string& isa : AvailableIsas()) {
+    for (const Microkernel& microkernel : all) {
       if (isa == microkernel.isa) available.push_back(microkernel);
     }
   }

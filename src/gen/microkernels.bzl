@@ -4,7 +4,7 @@ ISAS = {
     "avx512f": struct(
         processors = ["x86_64"],
         flags = ["-mavx512f"],
-        sources = [
+        production = [
             "src/gen/avx512f/f32-raddextexp.cc",
             "src/gen/avx512f/f32-vscaleextexp.cc",
             "src/gen/avx512f/f32-vstreamextexp.cc",
@@ -14,7 +14,17 @@ ISAS = {
             "src/gen/avx512f/f32-softmax-transposed.cc",
             "src/gen/avx512f/f32-rmax.cc",
         ],
-        baseline_sources = [
+        variants = [
+            "src/gen/avx512f/f32-raddextexp-variants.cc",
+            "src/gen/avx512f/f32-vscaleextexp-variants.cc",
+            "src/gen/avx512f/f32-vstreamextexp-variants.cc",
+            "src/gen/avx512f/f32-raddstoreextexp-variants.cc",
+            "src/gen/avx512f/f32-vmulextc-variants.cc",
+            "src/gen/avx512f/f32-softmax-variants.cc",
+            "src/gen/avx512f/f32-softmax-transposed-variants.cc",
+            "src/gen/avx512f/f32-rmax-variants.cc",
+        ],
+        baselines = [
             "src/gen/avx512f/f32-raddexpminusmax.cc",
             "src/gen/avx512f/f32-vscaleexpminusmax.cc",
             "src/gen/avx512f/f32-raddstoreexpminusmax.cc",
@@ -24,7 +34,7 @@ ISAS = {
     "avx2": struct(
         processors = ["x86_64"],
         flags = ["-mavx2", "-mfma"],
-        sources = [
+        production = [
             "src/gen/avx2/f32-raddextexp.cc",
             "src/gen/avx2/f32-vscaleextexp.cc",
             "src/gen/avx2/f32-vstreamextexp.cc",
@@ -34,7 +44,17 @@ ISAS = {
             "src/gen/avx2/f32-softmax-transposed.cc",
             "src/gen/avx2/f32-rmax.cc",
         ],
-        baseline_sources = [
+        variants = [
+            "src/gen/avx2/f32-raddextexp-variants.cc",
+            "src/gen/avx2/f32-vscaleextexp-variants.cc",
+            "src/gen/avx2/f32-vstreamextexp-variants.cc",
+            "src/gen/avx2/f32-raddstoreextexp-variants.cc",
+            "src/gen/avx2/f32-vmulextc-variants.cc",
+            "src/gen/avx2/f32-softmax-variants.cc",
+            "src/gen/avx2/f32-softmax-transposed-variants.cc",
+            "src/gen/avx2/f32-rmax-variants.cc",
+        ],
+        baselines = [
             "src/gen/avx2/f32-raddexpminusmax.cc",
             "src/gen/avx2/f32-vscaleexpminusmax.cc",
             "src/gen/avx2/f32-raddstoreexpminusmax.cc",
@@ -44,7 +64,7 @@ ISAS = {
     "neon": struct(
         processors = ["aarch64"],
         flags = [],
-        sources = [
+        production = [
             "src/gen/neon/f32-raddextexp.cc",
             "src/gen/neon/f32-vscaleextexp.cc",
             "src/gen/neon/f32-vstreamextexp.cc",
@@ -54,7 +74,17 @@ ISAS = {
             "src/gen/neon/f32-softmax-transposed.cc",
             "src/gen/neon/f32-rmax.cc",
         ],
-        baseline_sources = [
+        variants = [
+            "src/gen/neon/f32-raddextexp-variants.cc",
+            "src/gen/neon/f32-vscaleextexp-variants.cc",
+            "src/gen/neon/f32-vstreamextexp-variants.cc",
+            "src/gen/neon/f32-raddstoreextexp-variants.cc",
+            "src/gen/neon/f32-vmulextc-variants.cc",
+            "src/gen/neon/f32-softmax-variants.cc",
+            "src/gen/neon/f32-softmax-transposed-variants.cc",
+            "src/gen/neon/f32-rmax-variants.cc",
+        ],
+        baselines = [
             "src/gen/neon/f32-raddexpminusmax.cc",
             "src/gen/neon/f32-vscaleexpminusmax.cc",
             "src/gen/neon/f32-raddstoreexpminusmax.cc",
@@ -64,7 +94,7 @@ ISAS = {
     "scalar": struct(
         processors = [],
         flags = [],
-        sources = [
+        production = [
             "src/gen/scalar/f32-raddextexp.cc",
             "src/gen/scalar/f32-vscaleextexp.cc",
             "src/gen/scalar/f32-vstreamextexp.cc",
@@ -74,7 +104,17 @@ ISAS = {
             "src/gen/scalar/f32-softmax-transposed.cc",
             "src/gen/scalar/f32-rmax.cc",
         ],
-        baseline_sources = [
+        variants = [
+            "src/gen/scalar/f32-raddextexp-variants.cc",
+            "src/gen/scalar/f32-vscaleextexp-variants.cc",
+            "src/gen/scalar/f32-vstreamextexp-variants.cc",
+            "src/gen/scalar/f32-raddstoreextexp-variants.cc",
+            "src/gen/scalar/f32-vmulextc-variants.cc",
+            "src/gen/scalar/f32-softmax-variants.cc",
+            "src/gen/scalar/f32-softmax-transposed-variants.cc",
+            "src/gen/scalar/f32-rmax-variants.cc",
+        ],
+        baselines = [
             "src/gen/scalar/f32-raddexpminusmax.cc",
             "src/gen/scalar/f32-vscaleexpminusmax.cc",
             "src/gen/scalar/f32-raddstoreexpminusmax.cc",

@@ -12,6 +12,15 @@ set(SMXPACK_AVX512F_PRODUCTION
     src/gen/avx512f/f32-softmax.cc
     src/gen/avx512f/f32-softmax-transposed.cc
     src/gen/avx512f/f32-rmax.cc)
+set(SMXPACK_AVX512F_VARIANTS
+    src/gen/avx512f/f32-raddextexp-variants.cc
+    src/gen/avx512f/f32-vscaleextexp-variants.cc
+    src/gen/avx512f/f32-vstreamextexp-variants.cc
+    src/gen/avx512f/f32-raddstoreextexp-variants.cc
+    src/gen/avx512f/f32-vmulextc-variants.cc
+    src/gen/avx512f/f32-softmax-variants.cc
+    src/gen/avx512f/f32-softmax-transposed-variants.cc
+    src/gen/avx512f/f32-rmax-variants.cc)
 set(SMXPACK_AVX512F_BASELINES
     src/gen/avx512f/f32-raddexpminusmax.cc
     src/gen/avx512f/f32-vscaleexpminusmax.cc
@@ -29,6 +38,15 @@ set(SMXPACK_AVX2_PRODUCTION
     src/gen/avx2/f32-softmax.cc
     src/gen/avx2/f32-softmax-transposed.cc
     src/gen/avx2/f32-rmax.cc)
+set(SMXPACK_AVX2_VARIANTS
+    src/gen/avx2/f32-raddextexp-variants.cc
+    src/gen/avx2/f32-vscaleextexp-variants.cc
+    src/gen/avx2/f32-vstreamextexp-variants.cc
+    src/gen/avx2/f32-raddstoreextexp-variants.cc
+    src/gen/avx2/f32-vmulextc-variants.cc
+    src/gen/avx2/f32-softmax-variants.cc
+    src/gen/avx2/f32-softmax-transposed-variants.cc
+    src/gen/avx2/f32-rmax-variants.cc)
 set(SMXPACK_AVX2_BASELINES
     src/gen/avx2/f32-raddexpminusmax.cc
     src/gen/avx2/f32-vscaleexpminusmax.cc
@@ -46,6 +64,15 @@ set(SMXPACK_NEON_PRODUCTION
     src/gen/neon/f32-softmax.cc
     src/gen/neon/f32-softmax-transposed.cc
     src/gen/neon/f32-rmax.cc)
+set(SMXPACK_NEON_VARIANTS
+    src/gen/neon/f32-raddextexp-variants.cc
+    src/gen/neon/f32-vscaleextexp-variants.cc
+    src/gen/neon/f32-vstreamextexp-variants.cc
+    src/gen/neon/f32-raddstoreextexp-variants.cc
+    src/gen/neon/f32-vmulextc-variants.cc
+    src/gen/neon/f32-softmax-variants.cc
+    src/gen/neon/f32-softmax-transposed-variants.cc
+    src/gen/neon/f32-rmax-variants.cc)
 set(SMXPACK_NEON_BASELINES
     src/gen/neon/f32-raddexpminusmax.cc
     src/gen/neon/f32-vscaleexpminusmax.cc
@@ -63,6 +90,15 @@ set(SMXPACK_SCALAR_PRODUCTION
     src/gen/scalar/f32-softmax.cc
     src/gen/scalar/f32-softmax-transposed.cc
     src/gen/scalar/f32-rmax.cc)
+set(SMXPACK_SCALAR_VARIANTS
+    src/gen/scalar/f32-raddextexp-variants.cc
+    src/gen/scalar/f32-vscaleextexp-variants.cc
+    src/gen/scalar/f32-vstreamextexp-variants.cc
+    src/gen/scalar/f32-raddstoreextexp-variants.cc
+    src/gen/scalar/f32-vmulextc-variants.cc
+    src/gen/scalar/f32-softmax-variants.cc
+    src/gen/scalar/f32-softmax-transposed-variants.cc
+    src/gen/scalar/f32-rmax-variants.cc)
 set(SMXPACK_SCALAR_BASELINES
     src/gen/scalar/f32-raddexpminusmax.cc
     src/gen/scalar/f32-vscaleexpminusmax.cc

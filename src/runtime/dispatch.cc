@@ -64,7 +64,7 @@ const char* smx_dispatch(const char* requested, bool cpuinfo_ready, struct smx_m
   const char* picked = PickIsa(requested, cpuinfo_ready);
   *microkernels = {};
 #define SMX_PICK(isa, kernel, function, tile, accumulators) \
-  if (microkernels->kernel == nullptr && strcmp(#isa, picked) == 0) microkernels->kernel = function;
+  if (strcmp(#isa, picked) == 0) microkernels->kernel = function;
   SMX_FOREACH_MICROKERNEL(SMX_PICK)
 #undef SMX_PICK
   smx_log_info("%s: picked", picked);
