@@ -22,6 +22,7 @@
 #include "src/gen/microkernels.h"
 #include "src/kernels/extended.h"
 #include "src/plan/softmax_plan.h"
+#include "src/runtime/parallelize.h"
 #include "test/golden_bits.h"
 #include "test/isas.h"
 #include "test/rows.h"
@@ -815,20 +816,11 @@ TEST_P(SoftmaxNcF32, GapsBetweenRowsAreNotRead) {
   munmap(memory, 2 * kRows * page);
 }
 
-uint64_t Fnv1a(uint64_t hash, const Row& row) {
-  for (float x : row) {
-    uint32_t bits;
-    memcpy(&bits, &x, sizeof(bits));
-    for (int shift = 0; shift < 32; shift += 8) hash = (hash ^ (bits >> shift & 0xFF)) * 0x100000001B3;
-  }
-  return hash;
-}
-
 TEST_P(SoftmaxNcF32, GoldenBits) {
   for (const GoldenBits& golden : kGoldenBits) {
-    uint64_t hash = 0xCBF29CE484222325;
+    uint64_t hash = kGoldenStart;
     for (size_t channels : kGoldenLengths) {
-      hash = Fnv1a(hash, Tester().Run({MakeRow(golden.family, channels, channels)})[0]);
+      hash = GoldenHash(hash, Tester().Run({MakeRow(golden.family, channels, channels)})[0]);
     }
     char line[64];
     snprintf(line, sizeof(line), "{\"%s\", 0x%016" PRIx64 "},", golden.family, hash);
@@ -894,20 +886,13 @@ std::vector<FpEnvironment> FpEnvironments() {
 
 // Calls the function once on each of the pool's threads.
 void OnEachThread(pthreadpool_t pool, const std::function<void()>& function) {
-  struct Task {
-    const std::function<void()>& function;
-    const size_t threads;
-    std::atomic<size_t> arrived{0};
-  } task = {function, pthreadpool_get_threads_count(pool)};
-  pthreadpool_parallelize_1d(
-      pool,
-      [](void* context, size_t) {
-        Task& task = *static_cast<Task*>(context);
-        task.function();
-        task.arrived++;
-        while (task.arrived < task.threads) std::this_thread::yield();  // holds this thread
-      },
-      &task, task.threads, 0);
+  const size_t threads = pthreadpool_get_threads_count(pool);
+  std::atomic<size_t> arrived{0};
+  smx_parallelize(pool, threads, 1, [&](size_t, size_t) {
+    function();
+    arrived++;
+    while (arrived < threads) std::this_thread::yield();  // holds this thread
+  });
 }
 
 // One operator whose runs raise all exceptions: on denormals, NaN, overflow, and everywhere inexact.

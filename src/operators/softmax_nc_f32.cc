@@ -9,6 +9,7 @@
 #include "src/plan/softmax_plan.h"
 #include "src/runtime/fp_environment.h"
 #include "src/runtime/log.h"
+#include "src/runtime/parallelize.h"
 
 namespace {
 
@@ -278,18 +279,10 @@ void RunRows(const SoftmaxOperator& op, const smx_softmax_plan& plan, size_t sta
 
 void Spread(const SoftmaxOperator& op, const smx_softmax_plan& plan, size_t rows, pthreadpool_t threadpool) {
   if (rows <= plan.rows_per_task) return RunRows(op, plan, 0, rows);
-  struct Task {
-    const SoftmaxOperator& op;
-    const smx_softmax_plan& plan;
-  } task = {op, plan};
-  pthreadpool_parallelize_1d_tile_1d(
-      threadpool,
-      [](void* context, size_t start, size_t count) {
-        const smx_fp_environment environment;
-        const Task& task = *static_cast<const Task*>(context);
-        RunRows(task.op, task.plan, start, start + count);
-      },
-      &task, rows, plan.rows_per_task, 0);
+  smx_parallelize(threadpool, rows, plan.rows_per_task, [&](size_t start, size_t count) {
+    const smx_fp_environment environment;
+    RunRows(op, plan, start, start + count);
+  });
 }
 
 void Run(smx_operator* base, pthreadpool_t threadpool) {
