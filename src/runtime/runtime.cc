@@ -46,10 +46,18 @@ size_t LastLevelBytes(bool cpuinfo_ready) {
   return bytes != 0 ? bytes : SystemCacheBytes(3);
 }
 
+// Without this file cpuinfo fails, and writes so to stderr.
+bool InitializeCpuinfo() {
+#if defined(__linux__)
+  if (access("/proc/cpuinfo", R_OK) != 0) return false;
+#endif
+  return cpuinfo_initialize();
+}
+
 void Initialize(const smx_allocator* allocator) {
   runtime.allocator =
       allocator != nullptr ? *allocator : smx_allocator{nullptr, AllocateByMalloc, DeallocateByFree};
-  const bool cpuinfo_ready = cpuinfo_initialize();
+  const bool cpuinfo_ready = InitializeCpuinfo();
   if (!cpuinfo_ready) smx_log_warning("cpuinfo failed to initialise: scalar kernels are used");
   runtime.isa = smx_dispatch(getenv("SMXPACK_ISA"), cpuinfo_ready, &runtime.microkernels);
   runtime.default_thresholds = smx_default_thresholds(L2Bytes(cpuinfo_ready), LastLevelBytes(cpuinfo_ready));
