@@ -352,7 +352,7 @@ enum smx_status smx_create_softmax_nc_f32(uint32_t flags, smx_operator_t* softma
     return smx_status_invalid_parameter;
   }
   *softmax_op_out = nullptr;
-  if (smx_get_runtime() != nullptr && (flags & ~kKnownFlags) != 0) {
+  if (smx_is_initialized() && (flags & ~kKnownFlags) != 0) {
     smx_log_error("create %s: unknown flags 0x%08x", kSoftmaxNcF32.name,
                   static_cast<unsigned>(flags & ~kKnownFlags));
     return smx_status_invalid_parameter;
