@@ -101,8 +101,9 @@ bool CallsAreRight(pthreadpool_t pool) {
 // And all works once memory is there again.
 bool Recovers(pthreadpool_t pool) {
   smx_operator_t op = nullptr;
-  const bool is_right = smx_create_softmax_nc_f32(0, &op) == smx_status_success && Computes(op, 512, nullptr) &&
-                        Computes(op, 1 << 17, pool) && smx_delete_operator(op) == smx_status_success;
+  const bool is_right = smx_create_softmax_nc_f32(0, &op) == smx_status_success &&
+                        Computes(op, 512, nullptr) && Computes(op, 1 << 17, pool) &&
+                        smx_delete_operator(op) == smx_status_success;
   return is_right && smx_deinitialize() == smx_status_success;
 }
 

@@ -25,7 +25,8 @@ bool HasGoldenBits(smx_operator_t op, const smx::GoldenBits& golden, pthreadpool
   for (size_t channels : smx::kGoldenLengths) {
     const std::vector<float> x = smx::MakeRow(golden.family, channels, channels);
     std::vector<float> y(channels);
-    if (smx_setup_softmax_nc_f32(op, 1, channels, channels, channels, x.data(), y.data()) != smx_status_success ||
+    if (smx_setup_softmax_nc_f32(op, 1, channels, channels, channels, x.data(), y.data()) !=
+            smx_status_success ||
         smx_run_operator(op, pool) != smx_status_success) {
       return false;
     }
