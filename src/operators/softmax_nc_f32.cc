@@ -311,6 +311,11 @@ size_t Extent(size_t rows, size_t channels, size_t stride) {
   return (rows - 1) * stride + channels;
 }
 
+// Whether the last element's address can be told in a pointer.
+bool HasEnd(size_t rows, size_t channels, size_t stride, const float* first) {
+  return Extent(rows, channels, stride) * sizeof(float) <= UINTPTR_MAX - reinterpret_cast<uintptr_t>(first);
+}
+
 // Whether rows of the input and the output share an element, other than by being the same.
 bool Overlap(size_t rows, size_t channels, size_t input_stride, size_t output_stride, const float* input,
              const float* output) {
@@ -340,6 +345,8 @@ const char* InvalidShape(size_t rows, size_t channels, size_t input_stride, size
   if (reinterpret_cast<uintptr_t>(output) % sizeof(float) != 0) return "output is not aligned to 4 bytes";
   if (Extent(rows, channels, input_stride) == 0) return "the input's size in bytes overflows";
   if (Extent(rows, channels, output_stride) == 0) return "the output's size in bytes overflows";
+  if (!HasEnd(rows, channels, input_stride, input)) return "the input's end is beyond the last address";
+  if (!HasEnd(rows, channels, output_stride, output)) return "the output's end is beyond the last address";
   if (Overlap(rows, channels, input_stride, output_stride, input, output)) return "output overlaps input";
   return nullptr;
 }
