@@ -166,8 +166,9 @@ TEST_P(FullSize, RowOfMoreThanTwoGiElementsInPlace) {
       0, 1, size_t{1} << 30, (size_t{1} << 31) - 1, size_t{1} << 31, kChannels - 1};
   const long double large = expl(20.0L);
   const long double sum = static_cast<long double>(kChannels - places.size()) + large * places.size();
+  Mapping row(kChannels);
   for (size_t threads : {0, 2}) {
-    Mapping row(kChannels);
+    std::fill_n(row.data(), kChannels, 0.0f);
     for (size_t place : places) row.data()[place] = 20.0f;
     ASSERT_NO_FATAL_FAILURE(Run(1, kChannels, kChannels, kChannels, row.data(), row.data(), threads));
     const float small_result = row.data()[2];
