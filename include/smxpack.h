@@ -79,7 +79,7 @@ struct smx_allocator {
 ///
 /// The environment variable SMXPACK_ISA=scalar|avx2|avx512f|neon picks the kernels of that instruction set, for tests
 /// and field debugging; a name that is unknown, or that the processor does not support, is logged and ignored. Where
-/// cpuinfo fails, the scalar kernels are picked.
+/// cpuinfo fails, the scalar kernels are picked; for want of memory it writes a line of its own to stderr before.
 ///
 /// @param allocator  copied; NULL for malloc and free. Ignored where the library is initialised already.
 ///

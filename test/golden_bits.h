@@ -10,6 +10,9 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
+
+#include <vector>
 
 namespace smx {
 
@@ -56,5 +59,17 @@ constexpr GoldenBits kGoldenBits[] = {
     {"nan_and_plus_inf", 0x140ebcee32022385},
     {"all_nan", 0x140ebcee32022385},
 };
+
+constexpr uint64_t kGoldenStart = 0xCBF29CE484222325;
+
+// The hash after one more row.
+inline uint64_t GoldenHash(uint64_t hash, const std::vector<float>& row) {
+  for (float x : row) {
+    uint32_t bits;
+    memcpy(&bits, &x, sizeof(bits));
+    for (int shift = 0; shift < 32; shift += 8) hash = (hash ^ (bits >> shift & 0xFF)) * 0x100000001B3;
+  }
+  return hash;
+}
 
 }  // namespace smx

@@ -22,6 +22,7 @@
 #include "src/gen/microkernels.h"
 #include "src/kernels/extended.h"
 #include "src/plan/softmax_plan.h"
+#include "src/runtime/parallelize.h"
 #include "test/golden_bits.h"
 #include "test/isas.h"
 #include "test/rows.h"
@@ -815,20 +816,11 @@ TEST_P(SoftmaxNcF32, GapsBetweenRowsAreNotRead) {
   munmap(memory, 2 * kRows * page);
 }
 
-uint64_t Fnv1a(uint64_t hash, const Row& row) {
-  for (float x : row) {
-    uint32_t bits;
-    memcpy(&bits, &x, sizeof(bits));
-    for (int shift = 0; shift < 32; shift += 8) hash = (hash ^ (bits >> shift & 0xFF)) * 0x100000001B3;
-  }
-  return hash;
-}
-
 TEST_P(SoftmaxNcF32, GoldenBits) {
   for (const GoldenBits& golden : kGoldenBits) {
-    uint64_t hash = 0xCBF29CE484222325;
+    uint64_t hash = kGoldenStart;
     for (size_t channels : kGoldenLengths) {
-      hash = Fnv1a(hash, Tester().Run({MakeRow(golden.family, channels, channels)})[0]);
+      hash = GoldenHash(hash, Tester().Run({MakeRow(golden.family, channels, channels)})[0]);
     }
     char line[64];
     snprintf(line, sizeof(line), "{\"%s\", 0x%016" PRIx64 "},", golden.family, hash);
@@ -858,8 +850,8 @@ void SetFpEnvironment(const FpEnvironment& environment) {
 }
 constexpr int kRoundingShift = 13;
 constexpr uint64_t kFlushes[] = {0, 0x8000, 0x0040, 0x8040};  // FZ, DAZ
-constexpr uint64_t kTraps[] = {0x1F80, 0, 0x1F00,
-                               0x0F80};  // masked: all, none, all but invalid, all but inexact
+// Masked: all, none, and all but each.
+constexpr uint64_t kTraps[] = {0x1F80, 0, 0x1F00, 0x1E80, 0x1D80, 0x1B80, 0x1780, 0x0F80};
 constexpr uint64_t kExceptionFlags[] = {0, 0x3F, 0x04};
 #else
 FpEnvironment GetFpEnvironment() {
@@ -874,7 +866,8 @@ void SetFpEnvironment(const FpEnvironment& environment) {
 }
 constexpr int kRoundingShift = 22;
 constexpr uint64_t kFlushes[] = {0, 1 << 24, 1 << 25, 3 << 24};  // FZ, DN
-constexpr uint64_t kTraps[] = {0, 0x9F00, 0x0100, 0x1000};       // trapped: none, all, invalid, inexact
+// Trapped: none, all, and each.
+constexpr uint64_t kTraps[] = {0, 0x9F00, 0x0100, 0x0200, 0x0400, 0x0800, 0x1000, 0x8000};
 constexpr uint64_t kExceptionFlags[] = {0, 0x9F, 0x04};
 #endif
 
@@ -894,82 +887,119 @@ std::vector<FpEnvironment> FpEnvironments() {
 
 // Calls the function once on each of the pool's threads.
 void OnEachThread(pthreadpool_t pool, const std::function<void()>& function) {
-  struct Task {
-    const std::function<void()>& function;
-    const size_t threads;
-    std::atomic<size_t> arrived{0};
-  } task = {function, pthreadpool_get_threads_count(pool)};
-  pthreadpool_parallelize_1d(
-      pool,
-      [](void* context, size_t) {
-        Task& task = *static_cast<Task*>(context);
-        task.function();
-        task.arrived++;
-        while (task.arrived < task.threads) std::this_thread::yield();  // holds this thread
-      },
-      &task, task.threads, 0);
+  const size_t threads = pthreadpool_get_threads_count(pool);
+  std::atomic<size_t> arrived{0};
+  smx_parallelize(pool, threads, 1, [&](size_t, size_t) {
+    function();
+    arrived++;
+    while (arrived < threads) std::this_thread::yield();  // holds this thread
+  });
 }
 
-// One operator whose runs raise all exceptions: on denormals, NaN, overflow, and everywhere inexact.
-class SoftmaxNcF32FpEnvironment : public SoftmaxNcF32 {
+// Runs that raise all exceptions: on denormals, NaN, overflow, and everywhere inexact.
+class SoftmaxNcF32FpEnvironment : public SoftmaxNcF32Plan {
  protected:
+  static void TearDownTestSuite() {
+    printf("%zu runs under %zu floating-point environments, %zu plans, %zu ISAs\n", runs_,
+           FpEnvironments().size(), ForcedPlans().size(), AvailableIsas().size());
+  }
+
   void SetUp() override {
-    UseIsa(GetParam());
+    UseIsa(std::get<0>(GetParam()));
+    smx_thresholds thresholds = plan().thresholds;
+    thresholds.task_elements = 1;
+    ASSERT_EQ(smx_set_thresholds(&thresholds), smx_status_success);
     ASSERT_EQ(smx_create_softmax_nc_f32(0, &op_), smx_status_success);
   }
   void TearDown() override { EXPECT_EQ(smx_delete_operator(op_), smx_status_success); }
 
-  // Runs under every `step`-th environment, which the run must leave as it was on all threads, and compares the bits.
-  void TestRows(const Row& x, size_t rows, size_t threads, size_t step) {
-    const pthreadpool_t pool = Pool(threads);
-    Row y(x.size()), expected(x.size());
-    RunOnce(x, rows, &expected, nullptr);
-    const std::vector<FpEnvironment> environments = FpEnvironments();
-    for (size_t i = 0; i < environments.size(); i += step) {
-      const FpEnvironment& environment = environments[i];
-      std::fill(y.begin(), y.end(), -1.0f);
-      const FpEnvironment mine = GetFpEnvironment();
-      std::atomic<size_t> changed{0};
-      OnEachThread(pool, [&] { SetFpEnvironment(environment); });
-      const FpEnvironment before = GetFpEnvironment();  // processors may lack traps
-      RunOnce(x, rows, &y, pool);
-      OnEachThread(pool, [&] {
-        changed += !(GetFpEnvironment() == before);
-        SetFpEnvironment(mine);
-      });
-      ASSERT_EQ(changed, 0u) << std::hex << environment.control << " " << environment.flags;
-      ASSERT_TRUE(SameBits(y, expected)) << std::hex << environment.control << " " << environment.flags;
+  // Runs in every way that the plan takes these rows in. Under every `step`-th environment where it is the calling thread
+  // alone, under a fifth of those on the threads of a pool or in place.
+  void TestRows(const Row& x, size_t rows, size_t step) {
+    for (size_t threads : {0, 2}) {
+      for (bool in_place : {false, true}) {
+        if (!plan().Takes(rows, x.size() / rows, in_place)) continue;
+        const size_t rarer = threads == 0 && !in_place ? 1 : 5;
+        ASSERT_NO_FATAL_FAILURE(TestEnvironments(x, rows, in_place, threads, rarer * step));
+      }
     }
   }
 
-  smx_operator_t op_ = nullptr;
-
  private:
-  void RunOnce(const Row& x, size_t rows, Row* y, pthreadpool_t pool) {
-    const size_t n = x.size() / rows;
-    EXPECT_EQ(smx_setup_softmax_nc_f32(op_, rows, n, n, n, x.data(), y->data()), smx_status_success);
-    EXPECT_EQ(smx_run_operator(op_, pool), smx_status_success);
+  // A run leaves the environment as it was on all threads, and its bits do not depend on it.
+  void TestEnvironments(const Row& x, size_t rows, bool in_place, size_t threads, size_t step) {
+    const pthreadpool_t pool = Pool(threads);
+    Row y(x.size()), expected(x.size());
+    Run(x, rows, in_place, &expected, nullptr, [](const auto& run) { run(); });
+    const std::vector<FpEnvironment> environments = FpEnvironments();
+    for (size_t i = 0; i < environments.size(); i += step) {
+      const FpEnvironment& environment = environments[i];
+      std::atomic<size_t> changed{0};
+      Run(x, rows, in_place, &y, pool, [&](const auto& run) {
+        const FpEnvironment mine = GetFpEnvironment();
+        OnEachThread(pool, [&] { SetFpEnvironment(environment); });
+        const FpEnvironment before = GetFpEnvironment();  // processors may lack traps
+        run();
+        OnEachThread(pool, [&] {
+          changed += !(GetFpEnvironment() == before);
+          SetFpEnvironment(mine);
+        });
+      });
+      runs_++;
+      ASSERT_EQ(changed, 0u) << std::hex << environment.control << " " << environment.flags;
+      ASSERT_TRUE(SameBits(y, expected))
+          << std::hex << environment.control << " " << environment.flags << std::dec
+          << (in_place ? ", in place" : "") << ", " << threads << " threads";
+    }
   }
+
+  // within(run) calls the run.
+  template <class Within>
+  void Run(const Row& x, size_t rows, bool in_place, Row* y, pthreadpool_t pool, const Within& within) {
+    const size_t n = x.size() / rows;
+    *y = in_place ? x : Row(x.size(), -1.0f);
+    EXPECT_EQ(smx_setup_softmax_nc_f32(op_, rows, n, n, n, in_place ? y->data() : x.data(), y->data()),
+              smx_status_success);
+    smx_status status = smx_status_invalid_state;
+    within([&] { status = smx_run_operator(op_, pool); });
+    EXPECT_EQ(status, smx_status_success);
+  }
+
+  static size_t runs_;
+  smx_operator_t op_ = nullptr;
 };
 
-INSTANTIATE_TEST_SUITE_P(, SoftmaxNcF32FpEnvironment, testing::ValuesIn(AvailableIsas()),
-                         [](const auto& info) { return info.param; });
+size_t SoftmaxNcF32FpEnvironment::runs_ = 0;
+
+INSTANTIATE_TEST_SUITE_P(, SoftmaxNcF32FpEnvironment,
+                         testing::Combine(testing::ValuesIn(AvailableIsas()),
+                                          testing::ValuesIn(ForcedPlans())),
+                         PlanTestName);
 
 TEST_P(SoftmaxNcF32FpEnvironment, NeitherMattersNorChanges) {
-  for (const char* family : {"normal_30", "denormal", "fading", "million", "mask_minus_flt_max",
-                             "flt_max_both_signs", "all_minus_inf", "one_nan", "one_plus_inf"}) {
+  const size_t rows = std::max<size_t>(BatchFor(plan()), 5);
+  const size_t channels = std::min<size_t>(plan().longest, 50);
+  for (const char* family : {"normal_30", "million"}) {  // within the kernels' range and outside
     SCOPED_TRACE(family);
-    for (size_t rows : {1, 5}) ASSERT_NO_FATAL_FAILURE(TestRows(MakeRow(family, 100, 1), rows, 0, 1));
+    ASSERT_NO_FATAL_FAILURE(TestRows(MakeRow(family, rows * channels, 1), rows, 1));
   }
-  Row row = NormalRow(50, 4.0f, 1);
+  for (const char* family : {"denormal", "fading", "mask_minus_flt_max", "flt_max_both_signs",
+                             "all_minus_inf", "one_nan", "one_plus_inf"}) {
+    SCOPED_TRACE(family);
+    ASSERT_NO_FATAL_FAILURE(TestRows(MakeRow(family, rows * channels, 1), rows, 7));
+  }
+  Row row = NormalRow(rows * channels, 4.0f, 1);
   row[20] = FromBits(0x7F800001);  // signalling
-  ASSERT_NO_FATAL_FAILURE(TestRows(row, 1, 0, 1));
+  ASSERT_NO_FATAL_FAILURE(TestRows(row, rows, 7));
 }
 
-TEST_P(SoftmaxNcF32FpEnvironment, NeitherMattersNorChangesOnThePoolsThreads) {
-  for (const char* family : {"uniform_100", "million"}) {
+// Rows that are split over the threads of a pool, too.
+TEST_P(SoftmaxNcF32FpEnvironment, NeitherMattersNorChangesOnRowsOfSeveralTiles) {
+  constexpr size_t kChannels = 2 * SMX_TILE + 1;
+  if (!plan().Takes(1, kChannels, false)) return;
+  for (const char* family : {"uniform_100", "million", "one_nan", "denormal"}) {
     SCOPED_TRACE(family);
-    ASSERT_NO_FATAL_FAILURE(TestRows(MakeRow(family, 2 * SMX_TILE + 1, 1), 1, 2, 7));
+    ASSERT_NO_FATAL_FAILURE(TestRows(MakeRow(family, kChannels, 1), 1, 7));
   }
 }
 

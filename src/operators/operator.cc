@@ -8,7 +8,7 @@
 namespace {
 
 enum smx_status CheckReady(const char* function, const smx_operator* op) {
-  if (smx_get_runtime() == nullptr) {
+  if (!smx_is_initialized()) {
     smx_log_error("%s: the library is not initialised", function);
     return smx_status_uninitialized;
   }
@@ -31,12 +31,12 @@ enum smx_status CheckSetUp(const char* function, const smx_operator* op) {
 enum smx_status smx_create_operator(const struct smx_operator_type* type, size_t size,
                                     smx_operator_t* op_out) {
   *op_out = nullptr;
-  const smx_runtime* runtime = smx_get_runtime();
-  if (runtime == nullptr) {
+  smx_runtime runtime;
+  if (!smx_get_runtime(&runtime)) {
     smx_log_error("create %s: the library is not initialised", type->name);
     return smx_status_uninitialized;
   }
-  void* memory = runtime->allocator.allocate(runtime->allocator.context, size);
+  void* memory = runtime.allocator.allocate(runtime.allocator.context, size);
   if (memory == nullptr) {
     smx_log_error("create %s: the allocator has no %zu bytes", type->name, size);
     return smx_status_out_of_memory;
@@ -44,9 +44,9 @@ enum smx_status smx_create_operator(const struct smx_operator_type* type, size_t
   memset(memory, 0, size);
   smx_operator* op = static_cast<smx_operator*>(memory);
   op->type = type;
-  op->allocator = runtime->allocator;
-  op->microkernels = runtime->microkernels;
-  smx_get_thresholds(&op->thresholds);
+  op->allocator = runtime.allocator;
+  op->microkernels = runtime.microkernels;
+  op->thresholds = runtime.thresholds;
   *op_out = op;
   return smx_status_success;
 }

@@ -9,6 +9,7 @@
 #include "src/plan/softmax_plan.h"
 #include "src/runtime/fp_environment.h"
 #include "src/runtime/log.h"
+#include "src/runtime/parallelize.h"
 
 namespace {
 
@@ -278,18 +279,10 @@ void RunRows(const SoftmaxOperator& op, const smx_softmax_plan& plan, size_t sta
 
 void Spread(const SoftmaxOperator& op, const smx_softmax_plan& plan, size_t rows, pthreadpool_t threadpool) {
   if (rows <= plan.rows_per_task) return RunRows(op, plan, 0, rows);
-  struct Task {
-    const SoftmaxOperator& op;
-    const smx_softmax_plan& plan;
-  } task = {op, plan};
-  pthreadpool_parallelize_1d_tile_1d(
-      threadpool,
-      [](void* context, size_t start, size_t count) {
-        const smx_fp_environment environment;
-        const Task& task = *static_cast<const Task*>(context);
-        RunRows(task.op, task.plan, start, start + count);
-      },
-      &task, rows, plan.rows_per_task, 0);
+  smx_parallelize(threadpool, rows, plan.rows_per_task, [&](size_t start, size_t count) {
+    const smx_fp_environment environment;
+    RunRows(op, plan, start, start + count);
+  });
 }
 
 void Run(smx_operator* base, pthreadpool_t threadpool) {
@@ -316,6 +309,11 @@ size_t Extent(size_t rows, size_t channels, size_t stride) {
   constexpr size_t kLargest = PTRDIFF_MAX / sizeof(float);
   if (channels > kLargest || (rows - 1) > (kLargest - channels) / stride) return 0;
   return (rows - 1) * stride + channels;
+}
+
+// Whether the last element's address can be told in a pointer.
+bool HasEnd(size_t rows, size_t channels, size_t stride, const float* first) {
+  return Extent(rows, channels, stride) * sizeof(float) <= UINTPTR_MAX - reinterpret_cast<uintptr_t>(first);
 }
 
 // Whether rows of the input and the output share an element, other than by being the same.
@@ -347,6 +345,8 @@ const char* InvalidShape(size_t rows, size_t channels, size_t input_stride, size
   if (reinterpret_cast<uintptr_t>(output) % sizeof(float) != 0) return "output is not aligned to 4 bytes";
   if (Extent(rows, channels, input_stride) == 0) return "the input's size in bytes overflows";
   if (Extent(rows, channels, output_stride) == 0) return "the output's size in bytes overflows";
+  if (!HasEnd(rows, channels, input_stride, input)) return "the input's end is beyond the last address";
+  if (!HasEnd(rows, channels, output_stride, output)) return "the output's end is beyond the last address";
   if (Overlap(rows, channels, input_stride, output_stride, input, output)) return "output overlaps input";
   return nullptr;
 }
@@ -359,7 +359,7 @@ enum smx_status smx_create_softmax_nc_f32(uint32_t flags, smx_operator_t* softma
     return smx_status_invalid_parameter;
   }
   *softmax_op_out = nullptr;
-  if (smx_get_runtime() != nullptr && (flags & ~kKnownFlags) != 0) {
+  if (smx_is_initialized() && (flags & ~kKnownFlags) != 0) {
     smx_log_error("create %s: unknown flags 0x%08x", kSoftmaxNcF32.name,
                   static_cast<unsigned>(flags & ~kKnownFlags));
     return smx_status_invalid_parameter;

@@ -9,6 +9,7 @@
 #include <atomic>
 
 #include "src/runtime/fp_environment.h"
+#include "src/runtime/parallelize.h"
 
 // Each worker has a range of the items, the same in both phases, so that what the first left in a core's caches is
 // there in the second; a worker that has done its range helps with the others'. The worker that does the first phase's
@@ -88,11 +89,8 @@ void smx_run_two_phases(pthreadpool_t threadpool, size_t items, First first, Bet
   const size_t threads = pthreadpool_get_threads_count(threadpool);
   const size_t workers = std::min({threads, items, Phases::kMaxWorkers});
   Phases phases(items, workers, first, between, second);
-  pthreadpool_parallelize_1d(
-      threadpool,
-      [](void* context, size_t worker) {
-        const smx_fp_environment environment;
-        static_cast<Phases*>(context)->Work(worker);
-      },
-      &phases, workers, 0);
+  smx_parallelize(threadpool, workers, 1, [&](size_t worker, size_t) {
+    const smx_fp_environment environment;
+    phases.Work(worker);
+  });
 }

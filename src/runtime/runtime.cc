@@ -46,10 +46,18 @@ size_t LastLevelBytes(bool cpuinfo_ready) {
   return bytes != 0 ? bytes : SystemCacheBytes(3);
 }
 
+// Without this file cpuinfo fails, and writes so to stderr.
+bool InitializeCpuinfo() {
+#if defined(__linux__)
+  if (access("/proc/cpuinfo", R_OK) != 0) return false;
+#endif
+  return cpuinfo_initialize();
+}
+
 void Initialize(const smx_allocator* allocator) {
   runtime.allocator =
       allocator != nullptr ? *allocator : smx_allocator{nullptr, AllocateByMalloc, DeallocateByFree};
-  const bool cpuinfo_ready = cpuinfo_initialize();
+  const bool cpuinfo_ready = InitializeCpuinfo();
   if (!cpuinfo_ready) smx_log_warning("cpuinfo failed to initialise: scalar kernels are used");
   runtime.isa = smx_dispatch(getenv("SMXPACK_ISA"), cpuinfo_ready, &runtime.microkernels);
   runtime.default_thresholds = smx_default_thresholds(L2Bytes(cpuinfo_ready), LastLevelBytes(cpuinfo_ready));
@@ -79,8 +87,16 @@ enum smx_status smx_deinitialize(void) {
   return smx_status_success;
 }
 
-const struct smx_runtime* smx_get_runtime(void) {
-  return initialized.load(std::memory_order_acquire) ? &runtime : nullptr;
+bool smx_is_initialized(void) {
+  return initialized.load(std::memory_order_acquire);
+}
+
+bool smx_get_runtime(struct smx_runtime* runtime_out) {
+  pthread_mutex_lock(&runtime_mutex);
+  const bool is_initialized = smx_is_initialized();
+  if (is_initialized) *runtime_out = runtime;
+  pthread_mutex_unlock(&runtime_mutex);
+  return is_initialized;
 }
 
 enum smx_status smx_get_thresholds(struct smx_thresholds* thresholds_out) {
@@ -88,18 +104,17 @@ enum smx_status smx_get_thresholds(struct smx_thresholds* thresholds_out) {
     smx_log_error("smx_get_thresholds: thresholds_out is NULL");
     return smx_status_invalid_parameter;
   }
-  if (smx_get_runtime() == nullptr) {
+  smx_runtime current;
+  if (!smx_get_runtime(&current)) {
     smx_log_error("smx_get_thresholds: the library is not initialised");
     return smx_status_uninitialized;
   }
-  pthread_mutex_lock(&runtime_mutex);
-  *thresholds_out = runtime.thresholds;
-  pthread_mutex_unlock(&runtime_mutex);
+  *thresholds_out = current.thresholds;
   return smx_status_success;
 }
 
 enum smx_status smx_set_thresholds(const struct smx_thresholds* thresholds) {
-  if (smx_get_runtime() == nullptr) {
+  if (!smx_is_initialized()) {
     smx_log_error("smx_set_thresholds: the library is not initialised");
     return smx_status_uninitialized;
   }
@@ -118,9 +133,10 @@ enum smx_status smx_get_isa(const char** name_out) {
     smx_log_error("smx_get_isa: name_out is NULL");
     return smx_status_invalid_parameter;
   }
-  const smx_runtime* current = smx_get_runtime();
-  *name_out = current != nullptr ? current->isa : nullptr;
-  if (current != nullptr) return smx_status_success;
+  smx_runtime current;
+  const bool is_initialized = smx_get_runtime(&current);
+  *name_out = is_initialized ? current.isa : nullptr;
+  if (is_initialized) return smx_status_success;
   smx_log_error("smx_get_isa: the library is not initialised");
   return smx_status_uninitialized;
 }
@@ -131,12 +147,12 @@ enum smx_status smx_get_microkernel(size_t index, const char** name_out) {
     return smx_status_invalid_parameter;
   }
   *name_out = nullptr;
-  const smx_runtime* current = smx_get_runtime();
-  if (current == nullptr) {
+  smx_runtime current;
+  if (!smx_get_runtime(&current)) {
     smx_log_error("smx_get_microkernel: the library is not initialised");
     return smx_status_uninitialized;
   }
-  *name_out = smx_microkernel_name(&current->microkernels, index);
+  *name_out = smx_microkernel_name(&current.microkernels, index);
   return *name_out != nullptr ? smx_status_success : smx_status_invalid_parameter;
 }
 

@@ -1,6 +1,8 @@
 // What smx_initialize sets up: the allocator, the processor's facts and the microkernels that were picked.
 #pragma once
 
+#include <stdbool.h>
+
 #include "include/smxpack.h"
 #include "src/gen/microkernels.h"
 
@@ -20,11 +22,13 @@ struct smx_runtime {
   const char* isa;
   struct smx_microkernels microkernels;
   struct smx_thresholds default_thresholds;
-  struct smx_thresholds thresholds;  // changes: to be read by smx_get_thresholds
+  struct smx_thresholds thresholds;
 };
 
-// NULL where the library is not initialised.
-const struct smx_runtime* smx_get_runtime(void);
+bool smx_is_initialized(void);
+
+// Copies it, for another thread may initialise the library anew at any time. Returns false where it is not initialised.
+bool smx_get_runtime(struct smx_runtime* runtime_out);
 
 #ifdef __cplusplus
 }  // extern "C"
