@@ -463,6 +463,11 @@ class Sequence {
     if (plan) trace_.push_back(*plan);
   }
 
+  static std::string TextOf(const smx_plan& plan) {
+    return std::string(plan.algorithm) + ": " + plan.reason + ", " + std::to_string(plan.streams_output) +
+           " " + std::to_string(plan.split_rows) + " " + std::to_string(plan.rows_per_task);
+  }
+
   // Nothing where the operator has no plan.
   static std::optional<Bytes> PlanOf(const Slot& slot, size_t threads) {
     const smx_plan unwritten = {"unwritten", "no reason", true, 12345, 67890};
@@ -472,14 +477,12 @@ class Sequence {
                                                         : smx_status_success;
     Expect(expected, "get_plan", [&] { return smx_get_plan(slot.op, threads, &plan); });
     if (expected != smx_status_success) {
-      Require(memcmp(&plan, &unwritten, sizeof(plan)) == 0, "nothing is written where there is no plan");
+      Require(TextOf(plan) == TextOf(unwritten), "nothing is written where there is no plan");
       return std::nullopt;
     }
     Require(plan.split_rows <= slot.set_up->arguments.rows && plan.rows_per_task >= 1,
             "the plan covers the rows");
-    const std::string text = std::string(plan.algorithm) + ": " + plan.reason + ", " +
-                             std::to_string(plan.streams_output) + " " + std::to_string(plan.split_rows) +
-                             " " + std::to_string(plan.rows_per_task);
+    const std::string text = TextOf(plan);
     return Bytes(text.begin(), text.end());
   }
 
