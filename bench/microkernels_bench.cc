@@ -150,10 +150,10 @@ std::vector<Size> Sizes() {
   constexpr size_t kBytesPerElement = 2 * sizeof(float);
   const smx_bench::Caches& caches = smx_bench::GetCaches();
   std::vector<Size> sizes = {
-      {Level::kL1, "L1", caches.l1_bytes / 2 / kBytesPerElement},
-      {Level::kL2, "L2", caches.l2_bytes / 2 / kBytesPerElement},
-      {Level::kLastLevel, "last-level cache", caches.last_level_bytes / 2 / kBytesPerElement},
-      {Level::kMemory, "memory", caches.last_level_bytes * 4 / kBytesPerElement},
+      {Level::kL1, "L1", caches.l1.bytes / 2 / kBytesPerElement},
+      {Level::kL2, "L2", caches.l2.bytes / 2 / kBytesPerElement},
+      {Level::kLastLevel, "last-level cache", caches.last_level.bytes / 2 / kBytesPerElement},
+      {Level::kMemory, "memory", caches.last_level.bytes * 4 / kBytesPerElement},
   };
   for (Size& size : sizes) size.elements = std::min(size.elements, kLargestMemoryRow);
   const auto same = [](const Size& a, const Size& b) { return a.elements == b.elements; };
