@@ -1,11 +1,12 @@
-// Every microkernel of the list, production and baselines, at sizes that fit L1, L2, the last-level cache and memory.
+// Every microkernel of the list, production and baselines, at sizes that fit L1, L2, the last-level cache and memory, and
+// the roofline at the same sizes.
 // Figures that are compared come from one run that interleaves them (a single command):
 //
 //     microkernels_bench --benchmark_filter='f32_raddextexp_ukernel__avx512f'
 //         --benchmark_enable_random_interleaving=true --benchmark_repetitions=15
 //         --benchmark_report_aggregates_only=true
 //
-// Names are <function>[/row:<elements of a row>]/n:<elements>/<warm|rotated>[/tuning]. README.md says what is measured
+// Names are <function or roofline>[/row:<elements of a row>]/n:<elements>/<warm|rotated>[/tuning]. README.md says what is measured
 // and counted.
 #include <algorithm>
 #include <functional>
@@ -15,6 +16,7 @@
 #include "bench/algorithms.h"
 #include "bench/caches.h"
 #include "bench/measure.h"
+#include "bench/rooflines.h"
 
 namespace {
 
@@ -200,7 +202,15 @@ void RegisterMicrokernel(const char* isa, const std::string& function, AnyPass (
   });
 }
 
+void RegisterRooflines() {
+  for (size_t i = 0; i < smx_bench::kRooflineCount; i++) {
+    const smx_bench::Roofline& roofline = smx_bench::GetRooflines()[i];
+    RegisterPass(roofline.name, Pass{roofline.traffic, pass::kNeverTuned, roofline.run});
+  }
+}
+
 void RegisterAll() {
+  RegisterRooflines();
 #define SMX_REGISTER(isa, kernel, function, tile, accumulators) \
   RegisterMicrokernel(#isa, #function, pass::kernel, function);
   SMX_FOREACH_MICROKERNEL(SMX_REGISTER)

@@ -5,11 +5,11 @@ import json
 import pathlib
 import sys
 
-from report import coverage, measure, page, recomputing
+from report import coverage, measure, page, passes, recomputing, small_rows, threads, two_pass
 from report.results import Results
 
 # In the order of the page. Each module has steps(suite), what is to be measured, and sections(results).
-EXPERIMENTS = (recomputing,)
+EXPERIMENTS = (recomputing, passes, two_pass, threads, small_rows)
 
 
 def parse_arguments():

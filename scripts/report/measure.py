@@ -2,6 +2,7 @@
 
 import dataclasses
 import datetime
+import functools
 import json
 import os
 import pathlib
@@ -13,6 +14,7 @@ import typing
 from report import results
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+PORTABLE = "scalar"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,11 +46,27 @@ class Suite:
         self.build_dir = build_dir
         self.effort = dataclasses.replace(effort, largest_row=min(effort.largest_row, largest_row_in_memory()))
 
+    @functools.cached_property
+    def probe(self):
+        """A short run of every algorithm: which instruction sets there are, and which microkernels each takes."""
+        return self.run("softmax_bench", "[-a-z]+/isa:[a-z0-9]+/threads:1/rows:1/channels:64/warm/real_time",
+                        "--benchmark_min_time=0.0001")
+
+    @property
+    def isas(self):
+        return self.probe["context"]["isas"].split()
+
+    @property
+    def vector_isas(self):
+        """All but the portable one, which computes each multiply-add by a function call and waits for arithmetic at every
+        length, for seconds at large ones."""
+        return [isa for isa in self.isas if isa != PORTABLE]
+
     def command(self, program, *options):
         return [self.build_dir / "bench" / program, *options]
 
     def run(self, program, regex, *options):
-        """A file in Google Benchmark's format, of the benchmarks whose whole names match."""
+        """A file in Google Benchmark's format, of the benchmarks whose whole names match (a POSIX extended expression)."""
         with tempfile.TemporaryDirectory() as directory:
             out = pathlib.Path(directory) / "out.json"
             command = self.command(program, f"--benchmark_filter=^({regex})$", "--benchmark_out_format=json",

@@ -30,3 +30,10 @@ class Section:
     agrees: str
     figures: list = dataclasses.field(default_factory=list)
     tables: list = dataclasses.field(default_factory=list)
+
+
+def agreement(claims):
+    """The verdict on claims that hold or not."""
+    if not claims:
+        return NOT_MEASURED
+    return YES if all(claims) else PARTLY if any(claims) else NO

@@ -92,6 +92,20 @@ def log_values(ax):
     ax.yaxis.set_major_formatter(ticker.FuncFormatter(lambda y, _: f"{y:g}"))
 
 
+def legend_below(figure, ax):
+    """One legend for all axes."""
+    handles, labels = ax.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="upper left", bbox_to_anchor=(0.02, 0.0), ncol=4)
+
+
+def spread_text(spread):
+    return f"{spread.median:.3g} [{spread.lower:.3g}, {spread.upper:.3g}]"
+
+
+def ratio_text(ratio):
+    return f"{ratio.value:.2f} [{ratio.lower:.2f}, {ratio.upper:.2f}]"
+
+
 def cache_lines(ax, context):
     """Where input and output together fill each cache."""
     for level in ("l1", "l2", "last_level"):
@@ -106,7 +120,7 @@ def cache_lines(ax, context):
 def save(figure, path):
     """Both an SVG and a PNG; returns the SVG's text."""
     svg, png = path.with_suffix(".svg"), path.with_suffix(".png")
-    figure.plot.savefig(svg, metadata={"Date": None})
-    figure.plot.savefig(png)
+    figure.plot.savefig(svg, metadata={"Date": None}, bbox_inches="tight")
+    figure.plot.savefig(png, bbox_inches="tight")
     plt.close(figure.plot)
     return svg.read_text()
