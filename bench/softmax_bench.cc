@@ -33,16 +33,16 @@ using smx_bench::Roofline;
 using smx_bench::Shape;
 
 constexpr Shape kBatches[] = {
-    {1, 1000},   {16, 32000},  {8, 128256}, {1024, 1024}, {256, 4096},
-    {4096, 512}, {32768, 128}, {4096, 64},  {65536, 8},
+    {2, size_t{1} << 23}, {1, 1000},   {16, 32000},  {8, 128256}, {1024, 1024},
+    {256, 4096},          {4096, 512}, {32768, 128}, {4096, 64},  {65536, 8},
 };
 
 // Short rows, as many as together fill a part of a level 2 cache.
 constexpr size_t kShortChannels[] = {8, 10, 16, 24, 32, 48, 64, 100, 128, 197, 256, 512, 1000, 1024};
 constexpr size_t kShortRowsElements = size_t{1} << 16;
 
-// Of which every thread has as many when threads are added (weak scaling).
-constexpr Shape kBatchPerThread = {256, 4096};
+// Of which every thread has as many when threads are added (weak scaling): one in cache and one out of it.
+constexpr Shape kBatchesPerThread[] = {{256, 4096}, {2, size_t{1} << 23}};
 
 constexpr size_t kShortestRow = size_t{1} << 3;
 constexpr size_t kLongestRowByDefault = size_t{1} << 26;
@@ -91,12 +91,38 @@ void MeasureOperator(benchmark::State& state, const char* isa, size_t threads, c
   state.SetLabel(std::string(plan.algorithm) + (plan.split_rows > 0 ? ", splits rows" : ""));
 }
 
+// An algorithm over the rows of a matrix, of which each thread takes a contiguous part.
+struct Rows {
+  const Algorithm& algorithm;
+  const Kernels& kernels;
+  Shape shape;
+  size_t threads;
+  const float* x;
+  float* y;
+};
+
+void RunPart(const Rows& rows, size_t part) {
+  const size_t most = (rows.shape.rows + rows.threads - 1) / rows.threads;
+  const size_t end = std::min(rows.shape.rows, (part + 1) * most);
+  for (size_t row = part * most; row < end; row++) {
+    const size_t start = row * rows.shape.channels;
+    rows.algorithm.run(rows.kernels, rows.shape.channels, rows.x + start, rows.y + start);
+  }
+}
+
 void MeasureAlgorithm(benchmark::State& state, const Algorithm& algorithm, const Kernels& kernels,
-                      const Shape& shape, Buffering buffering) {
+                      size_t threads, const Shape& shape, Buffering buffering) {
+  const smx_bench::ThreadPool threadpool = smx_bench::MakeThreadPool(threads);
   smx_bench::Measure(state, shape.elements(), buffering, algorithm.traffic, [&](const float* x, float* y) {
-    for (size_t i = 0; i < shape.elements(); i += shape.channels) {
-      algorithm.run(kernels, shape.channels, x + i, y + i);
-    }
+    Rows rows = {algorithm, kernels, shape, threads, x, y};
+    if (threads == 1) return RunPart(rows, 0);
+    pthreadpool_parallelize_1d(
+        threadpool.get(),
+        [](void* context, size_t part) {
+          const smx_fp_environment environment;  // each thread has its own
+          RunPart(*static_cast<const Rows*>(context), part);
+        },
+        &rows, threads, 0);
   });
   state.SetLabel(algorithm.variants(kernels));
 }
@@ -136,11 +162,11 @@ void RegisterOperator(const Kernels& kernels, const Shape& shape, size_t threads
            });
 }
 
-void RegisterAlgorithms(const Kernels& kernels, const Shape& shape, Buffering buffering) {
+void RegisterAlgorithms(const Kernels& kernels, const Shape& shape, size_t threads, Buffering buffering) {
   for (const Algorithm& algorithm : smx_bench::kAlgorithms) {
-    Register(std::string(algorithm.name) + "/isa:" + kernels.isa, 1, shape, buffering,
+    Register(std::string(algorithm.name) + "/isa:" + kernels.isa, threads, shape, buffering,
              [=, &algorithm, &kernels](benchmark::State& state) {
-               MeasureAlgorithm(state, algorithm, kernels, shape, buffering);
+               MeasureAlgorithm(state, algorithm, kernels, threads, shape, buffering);
              });
   }
 }
@@ -149,7 +175,7 @@ void RegisterShape(const Shape& shape, size_t threads, Buffering buffering) {
   RegisterRooflines(shape, threads, buffering);
   for (const Kernels& kernels : smx_bench::AvailableKernels()) {
     RegisterOperator(kernels, shape, threads, buffering);
-    if (threads == 1) RegisterAlgorithms(kernels, shape, buffering);
+    if (threads == 1 || shape.rows > 1) RegisterAlgorithms(kernels, shape, threads, buffering);
   }
 }
 
@@ -158,7 +184,9 @@ void RegisterAll() {
     for (const size_t threads : ThreadCounts()) {
       for (const Shape& shape : Shapes()) RegisterShape(shape, threads, buffering);
       if (threads == 1) continue;  // which is a batch of the others
-      RegisterShape({kBatchPerThread.rows * threads, kBatchPerThread.channels}, threads, buffering);
+      for (const Shape& each : kBatchesPerThread) {
+        RegisterShape({each.rows * threads, each.channels}, threads, buffering);
+      }
     }
   }
 }

@@ -1,4 +1,4 @@
-"""The page, with its figures inside, and the tables for the documentation."""
+"""The page, with its figures inside, and the page of the documentation."""
 
 import base64
 import pathlib
@@ -37,12 +37,12 @@ def machine(context):
 
 
 def write(results, sections, directory, warnings):
-    """index.html, tables.md, and an SVG and a PNG a figure."""
+    """index.html, reproducing-the-paper.md for docs, and an SVG and a PNG a figure."""
     figures = {figure.name: data_uri(style.save(figure, directory / figure.name))
                for section in sections for figure in section.figures}
     environment = jinja2.Environment(loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=jinja2.select_autoescape(["html.j2"]),
                                      undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    for template in ("index.html.j2", "tables.md.j2"):
+    for template in ("index.html.j2", "reproducing-the-paper.md.j2"):
         text = environment.get_template(template).render(machine=machine(results.context), context=results.context,
                                                          sections=sections, figures=figures, warnings=warnings)
         (directory / template.removesuffix(".j2")).write_text(text)

@@ -5,7 +5,6 @@ import re
 import subprocess
 
 from report import lengths, style
-from report.measure import PORTABLE
 from report.results import Ratio
 from report.section import Figure, Section, Table, agreement
 
@@ -14,7 +13,9 @@ import generate
 ROOFLINES = lengths.ROOFLINES
 LEVELS = ("L1", "L2", "memory")  # as microkernels_bench labels its sizes
 AT_MEMORYS_SPEED = 0.8  # of the roofline
+NOISE = 1.05  # what exceeds the roofline by less is not worth a word
 IN_PLACE = ("f32_vmulc", "f32_vmulextc")  # as the algorithms call them
+PREFETCHING = ("f32_raddextexp",)  # src/kernels/sum.j2
 SHORT_ROW_KERNELS = {"f32_softmax": 64, "f32_softmax_transposed": 8}  # and a row's length: the operator's, not an algorithm's
 PAPER = "In a well-optimised implementation all passes of the three-pass algorithms are limited by the memory's bandwidth."
 
@@ -52,19 +53,19 @@ def steps(suite):
         algorithm, isa = re.match(r"([-a-z]+)/isa:([a-z0-9]+)/", entry["name"]).groups()
         if algorithm in lengths.ALGORITHMS:
             functions[isa] |= set(passes_of(entry["label"], isa).values())
-    todo = []
-    for level, n in sizes.items():
-        for isa in functions:
-            if level == "memory" and isa == PORTABLE:
-                continue
-            regex = f"({'|'.join(sorted(functions[isa]) + list(ROOFLINES))})/n:{n}/warm(/tuning)?"
-            todo.append(suite.step(f"passes, {isa}, {level}", "microkernels_bench", regex))
-    todo.append(suite.step("kernels of short rows", "microkernels_bench", "|".join(
-        f"{dispatched(kernel, isa)}/row:{row}/n:[0-9]+/warm/tuning" for kernel, row in SHORT_ROW_KERNELS.items() for isa in functions)))
-    return todo
+    short = [f"{dispatched(kernel, isa)}/row:{row}/n:[0-9]+/warm/tuning" for kernel, row in SHORT_ROW_KERNELS.items()
+             for isa in suite.isas]
+    return [*[suite.step(f"passes, {level}", "microkernels_bench", regex(suite, functions, level, n)) for level, n in sizes.items()],
+            suite.step("kernels of short rows", "microkernels_bench", "|".join(short))]
 
 
-@functools.lru_cache
+def regex(suite, functions, level, n):
+    isas = suite.vector_isas if level == "memory" else suite.isas
+    names = [*ROOFLINES, *sorted(set().union(*[functions[isa] for isa in isas]))]
+    return f"({'|'.join(names)})/n:{n}/warm(/tuning)?"
+
+
+@functools.cache
 def lists():
     return generate.load_list()["KERNELS"], generate.load_isas()
 
@@ -127,13 +128,13 @@ def figure(results, isa):
     return Figure(f"passes-{isa}", f"Every pass alone on {isa}, one thread, with the machine's reading and copying as lines.", plot)
 
 
-def explanation(kernel, level):
+def explanation(kernel):
     """Why a pass may beat the roofline."""
     if kernel in IN_PLACE:
-        return "it works in place, touches half as much memory as a copy, and fetches no line only to overwrite it"
-    if kernel in ("f32_rmax", "f32_raddexpminusmax", "f32_raddextexp") and level == "memory":
-        return "it prefetches or walks several streams, which the plain loop of the read roofline does not"
-    return None
+        return "it works in place, so that it touches half the lines that a copy does and fetches none only to overwrite it"
+    if kernel in PREFETCHING:
+        return "it prefetches, which the plain loop of the read roofline does not"
+    return "this report has no explanation, so take the figure for an error"
 
 
 def above_roofline(results, isa, level):
@@ -141,10 +142,10 @@ def above_roofline(results, isa, level):
     sentences = []
     for kernel, function in {kernel: function for _, kernel, function in bars_of(results, isa)}.items():
         each = measured(results, function, level)
-        if each is None or limit(results, each, level) is None or of_limit(results, each, level).lower <= 1.0:
+        if each is None or limit(results, each, level) is None or of_limit(results, each, level).lower <= NOISE:
             continue
-        why = explanation(kernel, level) or "this report has no explanation, so take the figure for an error"
-        sentences.append(f"{isa}, {level}: {kernel} is at {of_limit(results, each, level).value:.2f} of its roofline: {why}.")
+        sentences.append(f"{isa}, {level}: {kernel} is at {of_limit(results, each, level).value:.2f} of its roofline: "
+                         f"{explanation(kernel)}.")
     return sentences
 
 

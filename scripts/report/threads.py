@@ -4,32 +4,49 @@ from report import lengths, style
 from report.results import Ratio
 from report.section import Figure, Section, Table, agreement
 
-BATCH = (256, 4096)  # rows a thread in weak scaling, channels; as softmax_bench has them
-FIXED = ((256, 4096), (1024, 1024), (16, 32000))
-PAPER = ("Memory bandwidth limits softmax on all cores as on one, so that with threads over a batch the two-pass algorithm keeps its lead. "
-         "Splitting one row over threads is not in the paper.")
-FAIR = 0.7  # of what the best copy gains by the same threads
+# Rows a thread in weak scaling, channels; as softmax_bench has them. They are measured as fixed batches, too.
+IN_CACHE = (256, 4096)
+OUT_OF_CACHE = (2, 1 << 23)
+FIXED = (IN_CACHE, OUT_OF_CACHE, (1024, 1024), (16, 32000))
+COMPARED = ("three-pass-recompute", "three-pass-reload", "two-pass")
+PAPER = ("Two-pass softmax keeps its lead out of cache when all cores compute, each its rows. Splitting one row over threads is not in the "
+         "paper.")
 
 
 def steps(suite):
-    subjects = f"(operator/isa:({'|'.join(suite.vector_isas)})|{'|'.join(lengths.ROOFLINES)})"
-    growing = f"rows:[0-9][0-9][0-9]+/channels:{BATCH[1]}"  # and the fixed batch of as many channels
-    shapes = [growing, *[f"rows:{rows}/channels:{channels}" for rows, channels in FIXED if channels != BATCH[1]]]
-    return [*lengths.steps(suite),
-            *[suite.step(f"threads, {shape}", "softmax_bench", f"{subjects}/threads:[0-9]+/{shape}/warm/real_time") for shape in shapes]]
+    subjects = f"(({'|'.join(COMPARED)}|operator)/isa:({'|'.join(suite.vector_isas)})|{'|'.join(lengths.ROOFLINES)})"
+    return [*lengths.steps(suite), *[
+        suite.step(f"threads over rows of {channels} channels", "softmax_bench",
+                   f"{subjects}/threads:[0-9]+/rows:{rows_regex(rows, channels)}/channels:{channels}/warm/real_time")
+        for rows, channels in FIXED]]
 
 
-def by_threads(results, what, rows, channels, isa=None):
+def rows_regex(rows, channels):
+    """A fixed batch, and where it is one that grows with the threads, all of those: not single rows, and not few short ones."""
+    return {IN_CACHE: "[0-9][0-9][0-9]+", OUT_OF_CACHE: "([2-9]|[0-9][0-9]+)"}.get((rows, channels), rows)
+
+
+def fixed(results, shape, what, isa=None):
+    """Threads -> measurement of the same rows."""
     fields = {"isa": isa} if isa else {}
-    return results.by("threads", what=what, rows=rows, channels=channels, buffering="warm", **fields)
+    return results.by("threads", what=what, rows=shape[0], channels=shape[1], buffering="warm", **fields)
 
 
-def weak(results, what, isa=None):
+def growing(results, shape, what, isa=None):
     """Threads -> measurement of as many rows a thread."""
     fields = {"isa": isa} if isa else {}
-    found = results.find(what=what, channels=BATCH[1], buffering="warm", **fields)
+    found = results.find(what=what, channels=shape[1], buffering="warm", **fields)
     return dict(sorted((each.fields["threads"], each) for each in found
-                       if each.fields.get("rows") == BATCH[0] * each.fields.get("threads", 0)))
+                       if each.fields.get("rows") == shape[0] * each.fields.get("threads", 0)))
+
+
+def most_threads(results):
+    return max((each.fields["threads"] for each in results.find(what="operator", rows=1)), default=1)
+
+
+def one_row(results, n, what, isa=None):
+    """Threads -> measurement of a single row."""
+    return fixed(results, (1, n), what, isa)
 
 
 def speedups(measurements):
@@ -63,24 +80,30 @@ def plot_speedups(ax, series, title):
     ax.set_title(title)
 
 
-def scaling_figure(results, isas):
-    shapes = [shape for shape in FIXED if by_threads(results, "operator", *shape, isas[0])]
-    plot, axes = style.axes(columns=2, rows=-(-(1 + len(shapes)) // 2))
-    def of_each(measured):
-        return {f"operator, {isa}": speedups(measured("operator", isa)) for isa in isas} | {
-            name: speedups(measured(name)) for name in lengths.ROOFLINES}
-    plot_speedups(axes[0], of_each(lambda what, isa=None: weak(results, what, isa)),
-                  f"weak: {BATCH[0]} rows a thread × {BATCH[1]}")
-    for ax, (rows, channels) in zip(axes[1:], shapes):
-        plot_speedups(ax, of_each(lambda what, isa=None: by_threads(results, what, rows, channels, isa)), f"strong: {rows} × {channels}")
-    for ax in axes[1 + len(shapes):]:
-        ax.set_visible(False)
+def batches_figure(results, isas):
+    panels = [(f"weak: {rows} rows a thread × {style.power_of_two(channels)}", growing, (rows, channels)) for rows, channels in (IN_CACHE, OUT_OF_CACHE)]
+    panels += [(f"strong: {rows} × {style.power_of_two(channels)}", fixed, (rows, channels)) for rows, channels in FIXED]
+    plot, axes = style.axes(columns=2, rows=len(panels) // 2)
+    for ax, (title, measured, shape) in zip(axes, panels):
+        plot_speedups(ax, {f"operator, {isa}": speedups(measured(results, shape, "operator", isa)) for isa in isas} | {
+            name: speedups(measured(results, shape, name)) for name in lengths.ROOFLINES}, title)
     style.legend_below(plot, axes[0])
     return Figure("threads-batch", "Batches on several threads: the operator, and what reading and copying gain by the same threads.", plot)
 
 
-def most_threads(results):
-    return max((each.fields["threads"] for each in results.find(what="operator", rows=1)), default=1)
+def algorithms_figure(results, isas):
+    plot, axes = style.axes(columns=len(isas))
+    for ax, isa in zip(axes, isas):
+        for what in (*COMPARED, "operator"):
+            style.line(ax, what, {threads: each.ns for threads, each in growing(results, OUT_OF_CACHE, what, isa).items()})
+        ax.set_xticks(list(growing(results, OUT_OF_CACHE, "operator", isa)))
+        ax.set_xlabel("threads")
+        ax.set_ylabel("ns per element")
+        ax.set_ylim(bottom=0)
+        ax.set_title(f"{isa}: {OUT_OF_CACHE[0]} rows a thread × {style.power_of_two(OUT_OF_CACHE[1])}")
+        ax.legend()
+    return Figure("threads-algorithms", "Weak scaling out of cache: every thread has its own rows; elements are those of all threads. Lower "
+                  "is better.", plot)
 
 
 def row_figure(results, isas):
@@ -104,39 +127,48 @@ def speedup_text(ratio):
     return f"{ratio.value:.2f} times [{ratio.lower:.2f}, {ratio.upper:.2f}]"
 
 
+def two_pass_gain(results, isa, threads):
+    """How much longer the better three-pass algorithm takes when every thread has its rows out of cache."""
+    times = {what: growing(results, OUT_OF_CACHE, what, isa)[threads].ns for what in COMPARED}
+    two_pass = times.pop("two-pass")
+    return Ratio.of(min(times.values(), key=lambda spread: spread.median), two_pass)
+
+
+def table(results, isas, most):
+    cases = [(f"{rows} a thread × {channels}", growing, (rows, channels)) for rows, channels in (IN_CACHE, OUT_OF_CACHE)]
+    cases += [(f"{rows} × {channels}", fixed, (rows, channels)) for rows, channels in FIXED]
+    cases += [(f"1 × {n}", one_row, n) for n in lengths.times(results, "operator", isas[0], most)]
+    rows = []
+    for title, measured, shape in cases:
+        floor = best_floor(results, lambda name: measured(results, shape, name)).get(most)
+        for isa in isas:
+            times = measured(results, shape, "operator", isa)
+            rows.append([title, isa, style.spread_text(times[1].ns), style.spread_text(times[most].ns),
+                         style.ratio_text(speedups(times)[most]), style.ratio_text(floor) if floor else ""])
+    return Table(f"The operator in ns per element on 1 and on {most} threads, and the speed-up beside that of the fastest copy",
+                 ["rows × channels", "ISA", "1 thread", f"{most} threads", "speed-up", "copy's speed-up"], rows, reproduction=True)
+
+
 def sections(results):
     most = most_threads(results)
-    isas = [isa for isa in results.isas if len(by_threads(results, "operator", *FIXED[0], isa)) > 1]
-    if most == 1 or not isas:
+    isas = [isa for isa in results.isas if len(fixed(results, IN_CACHE, "operator", isa)) > 1]
+    if not isas:
         return [Section("Threads", PAPER, ["This machine has one processor, or threads were not measured."], agreement([]))]
-    seen, claims, rows = [], [], []
-    cases = [(f"{BATCH[0]} rows a thread × {BATCH[1]}", lambda what, isa=None: weak(results, what, isa))]
-    cases += [(f"{shape[0]} × {shape[1]}", lambda what, isa=None, shape=shape: by_threads(results, what, *shape, isa)) for shape in FIXED]
-    cases += [(f"1 × {n}", lambda what, isa=None, n=n: by_threads(results, what, 1, n, isa))
-              for n in lengths.times(results, "operator", isas[0], most)]
-    for title, measured in cases:
-        floor = best_floor(results, measured).get(most)
-        for isa in isas:
-            ratio = speedups(measured("operator", isa)).get(most)
-            if ratio is None:
-                continue
-            rows.append([title, isa, style.spread_text(measured("operator", isa)[1].ns), style.spread_text(measured("operator", isa)[most].ns),
-                         style.ratio_text(ratio), style.ratio_text(floor) if floor else ""])
-            if floor and not title.startswith("1 ×"):
-                claims.append(ratio.value >= FAIR * floor.value)
+    seen, claims = [], []
     for isa in isas:
-        weak_ratio, weak_floor = speedups(weak(results, "operator", isa)).get(most), best_floor(results, cases[0][1]).get(most)
-        if weak_ratio and weak_floor:
-            seen.append(f"{isa}, rows grow with threads: {most} threads compute {speedup_text(weak_ratio)} as many elements in a second as one; "
-                        f"copying gains {weak_floor.value:.2f} times.")
-        ratios = {n: speedups(by_threads(results, "operator", 1, n, isa))[most] for n in lengths.times(results, "operator", isa, most)}
-        split = [n for n, ratio in ratios.items() if ratio.lower > 1.0]
-        if split:
-            seen.append(f"{isa}, one row: faster on {most} threads from {style.power_of_two(min(split))} elements on, and "
-                        f"{speedup_text(ratios[max(split)])} as fast at {style.power_of_two(max(split))}.")
-        else:
-            seen.append(f"{isa}, one row: {most} threads are not faster at any length measured.")
-    table = Table(f"The operator in ns per element on 1 and on {most} threads, and the speed-up beside that of the fastest copy",
-                  ["rows × channels", "ISA", "1 thread", f"{most} threads", "speed-up", "copy's speed-up"], rows, reproduction=True)
-    seen.append(f"Taken to agree where a batch gains at least {FAIR:.0%} of what the fastest copy gains by the same threads.")
-    return [Section("Threads", PAPER, seen, agreement(claims), [scaling_figure(results, isas), row_figure(results, isas)], [table])]
+        gain = two_pass_gain(results, isa, most)
+        claims.append(gain.lower > 1.0)
+        seen.append(f"{isa}, {most} threads, each with {OUT_OF_CACHE[0]} rows of {style.power_of_two(OUT_OF_CACHE[1])} elements: two-pass is "
+                    f"{gain.value:.2f} [{gain.lower:.2f}, {gain.upper:.2f}] times as fast as the better three-pass.")
+        for shape in (IN_CACHE, OUT_OF_CACHE):
+            floor = best_floor(results, lambda name: growing(results, shape, name))
+            seen.append(f"{isa}, the operator, {shape[0]} rows a thread of {style.power_of_two(shape[1])}: {most} threads compute "
+                        f"{speedup_text(speedups(growing(results, shape, 'operator', isa))[most])} as many elements in a second as one; copying "
+                        f"gains {floor[most].value:.2f} times.")
+        ratios = {n: speedups(one_row(results, n, "operator", isa))[most] for n in lengths.times(results, "operator", isa, most)}
+        faster = [n for n, ratio in ratios.items() if ratio.lower > 1.0]
+        seen.append(f"{isa}, one row: faster on {most} threads from {style.power_of_two(min(faster))} elements on, and "
+                    f"{speedup_text(ratios[max(faster)])} as fast at {style.power_of_two(max(faster))}." if faster else
+                    f"{isa}, one row: {most} threads are not faster beyond the spread at any length measured.")
+    return [Section("Threads", PAPER, seen, agreement(claims),
+                    [algorithms_figure(results, isas), batches_figure(results, isas), row_figure(results, isas)], [table(results, isas, most)])]
