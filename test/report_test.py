@@ -88,7 +88,7 @@ class ShortRun(unittest.TestCase):
         without = Results(self.file["context"], [each for each in self.file["benchmarks"]
                                                  if not each["name"].startswith(f"smx_f32_rmax_ukernel__{isa}_")])
         self.assertEqual(coverage.missing(without), [f"f32-rmax on {isa}"])
-        self.assertIn(f"f32-rmax on {isa}", " ".join(coverage.warnings(coverage.missing(without), {})))
+        self.assertIn(f"f32-rmax on {isa}", " ".join(page.warnings(without, coverage.missing(without))))
 
     def test_bytes_of_every_pass(self):
         measured = [each for each in self.results.measurements if "_ukernel__" in each.name]
@@ -110,7 +110,7 @@ class ShortRun(unittest.TestCase):
         sections = [each for experiment in (recomputing, passes, two_pass, threads, small_rows) for each in experiment.sections(self.results)]
         with tempfile.TemporaryDirectory() as name:
             directory = pathlib.Path(name)
-            page.write(self.results, sections, directory, [])
+            page.write(self.results, sections, directory)
             html = unescape((directory / "index.html").read_text())
             tables = (directory / "reproducing-the-paper.md").read_text()
             for figure in [figure for each in sections for figure in each.figures]:

@@ -36,7 +36,7 @@ def main():
     results = Results.read(source)
     missing = coverage.missing(results)
     sections = [section for experiment in EXPERIMENTS for section in experiment.sections(results)]
-    page.write(results, sections, arguments.output, coverage.warnings(missing, results.failed))
+    page.write(results, sections, arguments.output, missing)
     print(f"{arguments.output / 'index.html'} is the report")
     if missing:
         sys.exit("No result for: " + ", ".join(missing))

@@ -11,11 +11,3 @@ def missing(results):
                 if (match := re.match(r"smx_(\w+)_ukernel__([a-z0-9]+)_", each.fields["what"]))}
     return [f"{kernel.name} on {isa}" for isa in results.isas for kernel in generate.load_list()["KERNELS"]
             if (kernel.name.replace("-", "_"), isa) not in measured]
-
-
-def warnings(missing, failed):
-    """Sentences for the top of the page."""
-    sentences = [f"{name}: {why}." for name, why in failed.items()]
-    if missing:
-        sentences.append("Kernels of the list without a result: " + ", ".join(missing) + ".")
-    return sentences

@@ -56,5 +56,13 @@ def beyond(results, n):
     return f"{factor:.1f} times the last-level cache{short}"
 
 
+ROW_HEADER = "elements (in and out)"
+
+
+def row_text(n):
+    """For tables, under ROW_HEADER."""
+    return f"{style.power_of_two(n)} ({style.power_of_two(n * BYTES_PER_ELEMENT)}B)"
+
+
 def size_text(n):
     return f"{style.power_of_two(n)} elements ({style.power_of_two(n * BYTES_PER_ELEMENT)}B in and out)"

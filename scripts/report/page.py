@@ -7,6 +7,7 @@ import jinja2
 
 from report import style
 
+QUIET_LOAD = 0.5  # of the last minute
 TEMPLATES = pathlib.Path(__file__).resolve().parent
 
 
@@ -36,7 +37,18 @@ def machine(context):
     ]
 
 
-def write(results, sections, directory, warnings):
+def warnings(results, missing):
+    """Sentences for the top of the page; `missing` are kernels without a result."""
+    sentences = [f"{name}: {why}." for name, why in results.failed.items()]
+    if missing:
+        sentences.append("Kernels of the list without a result: " + ", ".join(missing) + ".")
+    if results.context["load_avg"][0] > QUIET_LOAD:
+        sentences.append(f"Something else was running: the load average was {results.context['load_avg'][0]:.2f} before the run began. "
+                         "The figures are those of a busy machine.")
+    return sentences
+
+
+def write(results, sections, directory, missing=()):
     """index.html, reproducing-the-paper.md for docs, and an SVG and a PNG a figure."""
     figures = {figure.name: data_uri(style.save(figure, directory / figure.name))
                for section in sections for figure in section.figures}
@@ -44,5 +56,6 @@ def write(results, sections, directory, warnings):
                                      undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     for template in ("index.html.j2", "reproducing-the-paper.md.j2"):
         text = environment.get_template(template).render(machine=machine(results.context), context=results.context,
-                                                         sections=sections, figures=figures, warnings=warnings)
+                                                         sections=sections, figures=figures,
+                                                         warnings=warnings(results, missing))
         (directory / template.removesuffix(".j2")).write_text(text)

@@ -27,7 +27,7 @@ def figure(results, isas):
         ax.set_ylim(bottom=0)
         ax.set_title(isa)
         ax.set_ylabel("ns per element")
-        ax.legend()
+    style.legend_below(plot, axes[0])
     return Figure("recomputing", "Three-pass softmax of one row, one thread, by its length; lower is better. Vertical lines: input and "
                   "output fill a cache.", plot)
 
@@ -57,9 +57,9 @@ def sections(results):
             seen.append(f"{isa}: rows are measured up to {lengths.size_text(longest)}, "
                         f"{'for it waits for arithmetic at every length' if isa == measure.PORTABLE else 'which is not out of cache'}.")
         recompute, reload = (lengths.times(results, what, isa) for what in (RECOMPUTE, RELOAD))
-        rows += [[isa, lengths.size_text(n), style.spread_text(recompute[n]), style.spread_text(reload[n]), style.ratio_text(ratio)]
+        rows += [[isa, lengths.row_text(n), style.spread_text(recompute[n]), style.spread_text(reload[n]), style.ratio_text(ratio)]
                  for n, ratio in ratios.items()]
     table = Table("Nanoseconds an element, median [quartiles]",
-                  ["ISA", "row", "recomputing", "reloading", "reloading / recomputing"], rows)
+                  ["ISA", lengths.ROW_HEADER, "recomputing", "reloading", "reloading / recomputing"], rows)
     return [Section("Three-pass: recomputing or reloading exponentials", PAPER, seen, agreement(claims),
                     [figure(results, isas)] if isas else [], [table])]

@@ -48,7 +48,7 @@ def figure(results, isas):
             style.log_values(ax)
             ax.set_title(f"{isa}: {title}")
             ax.set_ylabel("ns per element")
-            ax.legend()
+    style.legend_below(plot, axes[0])
     return Figure("small-rows", "Rows of 8 to 1024 channels, one thread, warm; the operator's figures include its setup. Lower is better.", plot)
 
 

@@ -44,9 +44,12 @@ def label_of(name):
     return SERIES[name][0] if name in SERIES else name
 
 
-def axes(columns=1, rows=1, width=5.6, height=4.2, **options):
+PAGE_WIDTH = 11.4  # inches: figures are shown as large as they are drawn
+
+
+def axes(columns=1, rows=1, height=4.0, **options):
     """A figure and its axes, as a list."""
-    figure, grid = plt.subplots(rows, columns, figsize=(width * columns, height * rows), squeeze=False, **options)
+    figure, grid = plt.subplots(rows, columns, figsize=(min(5.7 * columns, PAGE_WIDTH), height * rows), squeeze=False, **options)
     return figure, list(grid.flat)
 
 
@@ -79,7 +82,7 @@ def power_of_two(n):
 def sizes_axis(ax, label="elements in the row"):
     """Powers of two on a logarithmic axis."""
     ax.set_xscale("log", base=2)
-    ax.xaxis.set_major_locator(ticker.LogLocator(base=2, subs=(1.0,), numticks=12))
+    ax.xaxis.set_major_locator(ticker.LogLocator(base=2, subs=(1.0,), numticks=7))
     ax.xaxis.set_major_formatter(ticker.FuncFormatter(lambda n, _: power_of_two(n)))
     ax.set_xlabel(label)
 
@@ -92,10 +95,10 @@ def log_values(ax):
     ax.yaxis.set_major_formatter(ticker.FuncFormatter(lambda y, _: f"{y:g}"))
 
 
-def legend_below(figure, ax):
+def legend_below(figure, ax, columns=4):
     """One legend for all axes."""
     handles, labels = ax.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="upper left", bbox_to_anchor=(0.02, 0.0), ncol=4)
+    figure.legend(handles, labels, loc="upper left", bbox_to_anchor=(0.02, 0.0), ncol=columns)
 
 
 def spread_text(spread):

@@ -51,7 +51,8 @@ def one_row(results, n, what, isa=None):
 
 def speedups(measurements):
     """Threads -> how many times the elements per second of one thread."""
-    return {threads: Ratio.of(measurements[1].ns, each.ns) for threads, each in measurements.items() if 1 in measurements}
+    return {threads: Ratio.of(measurements[1].ns, each.ns) if threads > 1 else Ratio(1.0, 1.0, 1.0)
+            for threads, each in measurements.items() if 1 in measurements}
 
 
 def best_floor(results, threads_of):
@@ -101,7 +102,7 @@ def algorithms_figure(results, isas):
         ax.set_ylabel("ns per element")
         ax.set_ylim(bottom=0)
         ax.set_title(f"{isa}: {OUT_OF_CACHE[0]} rows a thread × {style.power_of_two(OUT_OF_CACHE[1])}")
-        ax.legend()
+    style.legend_below(plot, axes[0])
     return Figure("threads-algorithms", "Weak scaling out of cache: every thread has its own rows; elements are those of all threads. Lower "
                   "is better.", plot)
 
@@ -119,7 +120,7 @@ def row_figure(results, isas):
         ax.set_ylim(bottom=0)
         ax.set_title(f"one row, {isa}")
         ax.set_ylabel("ns per element")
-        ax.legend()
+    style.legend_below(plot, axes[0])
     return Figure("threads-row", "One row split over threads, by its length; lower is better.", plot)
 
 

@@ -34,7 +34,7 @@ def out_of_cache(results, isa):
 
 
 def times_figure(results, isas):
-    plot, axes = style.axes(columns=len(isas), height=4.8)
+    plot, axes = style.axes(columns=len(isas), height=4.6)
     for ax, isa in zip(axes, isas):
         for name in lengths.ROOFLINES:
             style.line(ax, name, {n: spread for n, spread in lengths.times(results, name).items()
@@ -66,7 +66,7 @@ def gains_figure(results, isas):
         style.cache_lines(ax, results.context)
         ax.set_title(isa)
         ax.set_ylabel("faster than the better three-pass, %")
-        ax.legend()
+    style.legend_below(plot, axes[0])
     return Figure("two-pass-gain", "How much faster than the better of the three-pass algorithms, by the row's length; bands are what "
                   "opposite quartiles give.", plot)
 
@@ -112,19 +112,19 @@ def sections(results):
             continue
         gains = {what: gain(results, what, isa, n) for what in OURS}
         claims.append(gains[TWO_PASS].lower > 1.0)
-        seen.append(f"{isa}, {lengths.beyond(results, n)}: against the better three-pass, two-pass is {gain_text(gains[TWO_PASS])} faster; "
+        seen.append(f"{isa}, {lengths.beyond(results, n)}: over the better three-pass, two-pass gains {gain_text(gains[TWO_PASS])}; "
                     f"with streaming stores {gain_text(gains['two-pass-stream'])}; the operator as it is "
                     f"{gain_text(gains['operator'])} (it takes {lengths.measurements(results, 'operator', isa)[n].label}).")
-        rows.append([isa, CLAIMED.get(isa, "none"), lengths.size_text(n), *[gain_text(each) for each in gains.values()]])
+        rows.append([isa, CLAIMED.get(isa, "none"), lengths.row_text(n), *[gain_text(each) for each in gains.values()]])
         three, two = (traffic(results, what, isa, n)[1] for what in (THREE_PASS[0], TWO_PASS))
         seen.append(f"{isa}: traffic with write-allocate would give {100 * (three / two - 1):+.0f} % over recomputing.")
         figures.append(traffic_figure(results, isa, n))
     table = Table("Out of cache, faster than the better of the three-pass algorithms, median [what opposite quartiles give]",
-                  ["ISA", "the paper", "row", "two-pass", "two-pass, streaming stores", "operator"], rows, reproduction=True)
-    by_length = [[isa, lengths.size_text(n), *[style.spread_text(spread) if (spread := lengths.times(results, what, isa).get(n)) else ""
+                  ["ISA", "the paper", lengths.ROW_HEADER, "two-pass", "two-pass, streaming stores", "operator"], rows, reproduction=True)
+    by_length = [[isa, lengths.row_text(n), *[style.spread_text(spread) if (spread := lengths.times(results, what, isa).get(n)) else ""
                                                for what in (*THREE_PASS, *OURS)]]
                  for isa in isas for n in lengths.times(results, TWO_PASS, isa)]
     details = Table("Nanoseconds an element, median [quartiles]",
-                    ["ISA", "row", *[style.label_of(what) for what in (*THREE_PASS, *OURS)]], by_length)
+                    ["ISA", lengths.ROW_HEADER, *[style.label_of(what) for what in (*THREE_PASS, *OURS)]], by_length)
     drawn = [times_figure(results, isas), gains_figure(results, isas)] if isas else []
     return [Section("Two-pass against three-pass", PAPER, seen, agreement(claims), [*drawn, *figures], [table, details])]
