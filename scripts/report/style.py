@@ -72,9 +72,9 @@ def bars(ax, position, spread, colour, width=0.8, label=None):
 
 
 def power_of_two(n):
-    """1024 -> '1 Ki'."""
+    """1024 -> '1 Ki', 1000 -> '1000'."""
     for unit, shift in (("Gi", 30), ("Mi", 20), ("Ki", 10)):
-        if n >= 1 << shift:
+        if n >= 1 << shift and n % 1024 == 0:
             return f"{n / (1 << shift):.4g} {unit}"
     return f"{n:.0f}"
 

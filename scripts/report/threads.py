@@ -117,7 +117,7 @@ def row_figure(results, isas):
                        lengths.times(results, "operator", isa, threads), colour=style.CYCLE[index % len(style.CYCLE)])
         style.line(ax, "stream-copy", lengths.times(results, "stream-copy", threads=most), label=f"non-temporal copy, {most} threads")
         style.sizes_axis(ax)
-        ax.set_ylim(bottom=0)
+        style.log_values(ax)
         ax.set_title(f"one row, {isa}")
         ax.set_ylabel("ns per element")
     style.legend_below(plot, axes[0])
