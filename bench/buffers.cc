@@ -82,7 +82,7 @@ const char* BufferingName(Buffering buffering) {
 }
 
 size_t RotationBytes() {
-  return std::min(2 * GetCaches().last_level_bytes, kLargestRotationBytes);
+  return std::min(2 * GetCaches().last_level.bytes, kLargestRotationBytes);
 }
 
 Buffers::Buffers(size_t elements, Buffering buffering)

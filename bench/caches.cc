@@ -6,36 +6,38 @@
 namespace smx_bench {
 namespace {
 
-// Taken where cpuinfo does not know.
-constexpr size_t kDefaultL1Bytes = 32 * 1024;
-constexpr size_t kDefaultL2Bytes = 256 * 1024;
-constexpr size_t kDefaultLastLevelBytes = 8 * 1024 * 1024;
-
-size_t L1Bytes() {
-  const cpuinfo_cache* l1 = cpuinfo_initialize() ? cpuinfo_get_l1d_cache(0) : nullptr;
-  return l1 != nullptr && l1->size != 0 ? l1->size : kDefaultL1Bytes;
-}
-
-size_t L2Bytes() {
-  const cpuinfo_cache* l2 = cpuinfo_initialize() ? cpuinfo_get_l2_cache(0) : nullptr;
-  return l2 != nullptr && l2->size != 0 ? l2->size : kDefaultL2Bytes;
-}
-
-size_t LastLevelBytes() {
-  const size_t bytes = cpuinfo_initialize() ? cpuinfo_get_max_cache_size() : 0;
-  if (bytes != 0) return bytes;
+// What the C library is asked for.
 #if defined(__GLIBC__)
-  // It asks the processor, and so knows in virtual machines whose kernel lists no caches.
-  const long system_bytes = sysconf(_SC_LEVEL3_CACHE_SIZE);
-  if (system_bytes > 0) return static_cast<size_t>(system_bytes);
+constexpr int kL1 = _SC_LEVEL1_DCACHE_SIZE;
+constexpr int kL2 = _SC_LEVEL2_CACHE_SIZE;
+constexpr int kLastLevel = _SC_LEVEL3_CACHE_SIZE;
+#else
+constexpr int kL1 = -1, kL2 = -1, kLastLevel = -1;
 #endif
-  return kDefaultLastLevelBytes;
+
+// The C library asks the processor, and so knows in virtual machines whose kernel lists no caches.
+Cache Known(size_t cpuinfo_bytes, int of_c_library, size_t common_bytes) {
+  if (cpuinfo_bytes != 0) return {cpuinfo_bytes, "cpuinfo"};
+  const long system_bytes = sysconf(of_c_library);
+  if (system_bytes > 0) return {static_cast<size_t>(system_bytes), "C library"};
+  return {common_bytes, "assumed"};
+}
+
+size_t BytesOf(const cpuinfo_cache* cache) {
+  return cache != nullptr ? cache->size : 0;
+}
+
+Caches FindCaches() {
+  const bool ready = cpuinfo_initialize();
+  return {Known(ready ? BytesOf(cpuinfo_get_l1d_cache(0)) : 0, kL1, 32 * 1024),
+          Known(ready ? BytesOf(cpuinfo_get_l2_cache(0)) : 0, kL2, 256 * 1024),
+          Known(ready ? cpuinfo_get_max_cache_size() : 0, kLastLevel, 8 * 1024 * 1024)};
 }
 
 }  // namespace
 
 const Caches& GetCaches() {
-  static const Caches caches = {L1Bytes(), L2Bytes(), LastLevelBytes()};
+  static const Caches caches = FindCaches();
   return caches;
 }
 

@@ -5,13 +5,19 @@
 
 namespace smx_bench {
 
-struct Caches {
-  size_t l1_bytes;  // data cache of one core
-  size_t l2_bytes;
-  size_t last_level_bytes;
+struct Cache {
+  size_t bytes;
+  const char* source;  // who says so
 };
 
-// As cpuinfo reports them, the last level's as the C library does where cpuinfo does not know. In a virtual machine the last-level cache is the host's whole one.
+struct Caches {
+  Cache l1;  // data cache of one core
+  Cache l2;
+  Cache last_level;
+};
+
+// As cpuinfo reports them, as the C library does where cpuinfo does not know, or else as processors commonly have them. In
+// a virtual machine the last-level cache is the host's whole one.
 const Caches& GetCaches();
 
 }  // namespace smx_bench

@@ -1,18 +1,43 @@
 #include "bench/measure.h"
 
+#include <cpuinfo.h>
+
 #include <string>
 
+#include "bench/algorithms.h"
 #include "bench/caches.h"
 
 namespace smx_bench {
 namespace {
 
+void AddCache(const std::string& name, const Cache& cache) {
+  benchmark::AddCustomContext(name + "_bytes", std::to_string(cache.bytes));
+  benchmark::AddCustomContext(name + "_source", cache.source);
+}
+
+std::string ProcessorName() {
+  const cpuinfo_package* package = cpuinfo_initialize() ? cpuinfo_get_package(0) : nullptr;
+  return package != nullptr ? package->name : "unknown";
+}
+
+// In the order of dispatch.
+std::string IsaNames() {
+  std::string names;
+  for (const Kernels& kernels : AvailableKernels())
+    names += (names.empty() ? "" : " ") + std::string(kernels.isa);
+  return names;
+}
+
 void AddContext() {
+  benchmark::AddCustomContext("processor", ProcessorName());
+  benchmark::AddCustomContext("isas", IsaNames());
+  benchmark::AddCustomContext("compiler", SMXPACK_COMPILER);
+  benchmark::AddCustomContext("compiler_flags", SMXPACK_COMPILER_FLAGS);
   const Caches& caches = GetCaches();
-  benchmark::AddCustomContext("l1_bytes", std::to_string(caches.l1_bytes));
-  benchmark::AddCustomContext("l2_bytes", std::to_string(caches.l2_bytes));
-  benchmark::AddCustomContext("last_level_bytes", std::to_string(caches.last_level_bytes));
-  const bool exceeds = RotationBytes() > caches.last_level_bytes;
+  AddCache("l1", caches.l1);
+  AddCache("l2", caches.l2);
+  AddCache("last_level", caches.last_level);
+  const bool exceeds = RotationBytes() > caches.last_level.bytes;
   benchmark::AddCustomContext(
       "rotation_bytes",
       std::to_string(RotationBytes()) + (exceeds ? "" : " (capped: does not exceed the last-level cache)"));

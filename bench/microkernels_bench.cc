@@ -1,11 +1,12 @@
-// Every microkernel of the list, production and baselines, at sizes that fit L1, L2, the last-level cache and memory.
+// Every microkernel of the list, production and baselines, at sizes that fit L1, L2, the last-level cache and memory, and
+// the roofline at the same sizes.
 // Figures that are compared come from one run that interleaves them (a single command):
 //
 //     microkernels_bench --benchmark_filter='f32_raddextexp_ukernel__avx512f'
 //         --benchmark_enable_random_interleaving=true --benchmark_repetitions=15
 //         --benchmark_report_aggregates_only=true
 //
-// Names are <function>[/row:<elements of a row>]/n:<elements>/<warm|rotated>[/tuning]. README.md says what is measured
+// Names are <function or roofline>[/row:<elements of a row>]/n:<elements>/<warm|rotated>[/tuning]. README.md says what is measured
 // and counted.
 #include <algorithm>
 #include <functional>
@@ -15,6 +16,7 @@
 #include "bench/algorithms.h"
 #include "bench/caches.h"
 #include "bench/measure.h"
+#include "bench/rooflines.h"
 
 namespace {
 
@@ -150,10 +152,10 @@ std::vector<Size> Sizes() {
   constexpr size_t kBytesPerElement = 2 * sizeof(float);
   const smx_bench::Caches& caches = smx_bench::GetCaches();
   std::vector<Size> sizes = {
-      {Level::kL1, "L1", caches.l1_bytes / 2 / kBytesPerElement},
-      {Level::kL2, "L2", caches.l2_bytes / 2 / kBytesPerElement},
-      {Level::kLastLevel, "last-level cache", caches.last_level_bytes / 2 / kBytesPerElement},
-      {Level::kMemory, "memory", caches.last_level_bytes * 4 / kBytesPerElement},
+      {Level::kL1, "L1", caches.l1.bytes / 2 / kBytesPerElement},
+      {Level::kL2, "L2", caches.l2.bytes / 2 / kBytesPerElement},
+      {Level::kLastLevel, "last-level cache", caches.last_level.bytes / 2 / kBytesPerElement},
+      {Level::kMemory, "memory", caches.last_level.bytes * 4 / kBytesPerElement},
   };
   for (Size& size : sizes) size.elements = std::min(size.elements, kLargestMemoryRow);
   const auto same = [](const Size& a, const Size& b) { return a.elements == b.elements; };
@@ -200,7 +202,15 @@ void RegisterMicrokernel(const char* isa, const std::string& function, AnyPass (
   });
 }
 
+void RegisterRooflines() {
+  for (size_t i = 0; i < smx_bench::kRooflineCount; i++) {
+    const smx_bench::Roofline& roofline = smx_bench::GetRooflines()[i];
+    RegisterPass(roofline.name, Pass{roofline.traffic, pass::kNeverTuned, roofline.run});
+  }
+}
+
 void RegisterAll() {
+  RegisterRooflines();
 #define SMX_REGISTER(isa, kernel, function, tile, accumulators) \
   RegisterMicrokernel(#isa, #function, pass::kernel, function);
   SMX_FOREACH_MICROKERNEL(SMX_REGISTER)

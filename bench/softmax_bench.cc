@@ -1,5 +1,5 @@
 // Softmax end to end: the algorithms on every ISA, the operator through the C API, and the roofline, over single rows
-// of 2^6 to 2^26 elements and over batches. Figures that are compared come from one run that interleaves them (a
+// of 2^3 to 2^26 elements and over batches, on one thread up to all processors. Figures that are compared come from one run that interleaves them (a
 // single command):
 //
 //     softmax_bench --benchmark_filter='^(read|copy|stream-copy|.*isa:avx512f).*/rows:1/channels:4194304/'
@@ -9,6 +9,7 @@
 // Names are <algorithm>/isa:<isa>/threads:<n>/rows:<n>/channels:<n>/<warm|rotated>/real_time, without the ISA for the
 // roofline. SMXPACK_BENCH_LARGEST_ROW=268435456 in the environment adds rows up to that length. README.md says what is
 // measured and counted.
+#include <cpuinfo.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -32,11 +33,18 @@ using smx_bench::Roofline;
 using smx_bench::Shape;
 
 constexpr Shape kBatches[] = {
-    {1, 1000},   {16, 32000},  {8, 128256}, {1024, 1024}, {256, 4096},
-    {4096, 512}, {32768, 128}, {4096, 64},  {65536, 8},
+    {2, size_t{1} << 23}, {1, 1000},   {16, 32000},  {8, 128256}, {1024, 1024},
+    {256, 4096},          {4096, 512}, {32768, 128}, {4096, 64},  {65536, 8},
 };
 
-constexpr size_t kShortestRow = size_t{1} << 6;
+// Short rows, as many as together fill a part of a level 2 cache.
+constexpr size_t kShortChannels[] = {8, 10, 16, 24, 32, 48, 64, 100, 128, 197, 256, 512, 1000, 1024};
+constexpr size_t kShortRowsElements = size_t{1} << 16;
+
+// Of which every thread has as many when threads are added (weak scaling): one in cache and one out of it.
+constexpr Shape kBatchesPerThread[] = {{256, 4096}, {2, size_t{1} << 23}};
+
+constexpr size_t kShortestRow = size_t{1} << 3;
 constexpr size_t kLongestRowByDefault = size_t{1} << 26;
 
 size_t LongestRow() {
@@ -49,10 +57,18 @@ std::vector<Shape> Shapes() {
   std::vector<Shape> shapes;
   for (size_t n = kShortestRow; n <= LongestRow(); n *= 2) shapes.push_back({1, n});
   shapes.insert(shapes.end(), std::begin(kBatches), std::end(kBatches));
+  for (const size_t channels : kShortChannels) shapes.push_back({kShortRowsElements / channels, channels});
   return shapes;
 }
 
-constexpr size_t kThreadCounts[] = {1, 2};
+// Powers of two, and the number of processors.
+std::vector<size_t> ThreadCounts() {
+  const size_t processors = cpuinfo_initialize() ? cpuinfo_get_processors_count() : 1;
+  std::vector<size_t> counts;
+  for (size_t threads = 1; threads < processors; threads *= 2) counts.push_back(threads);
+  counts.push_back(processors);
+  return counts;
+}
 
 void MeasureOperator(benchmark::State& state, const char* isa, size_t threads, const Shape& shape,
                      Buffering buffering) {
@@ -75,12 +91,38 @@ void MeasureOperator(benchmark::State& state, const char* isa, size_t threads, c
   state.SetLabel(std::string(plan.algorithm) + (plan.split_rows > 0 ? ", splits rows" : ""));
 }
 
+// An algorithm over the rows of a matrix, of which each thread takes a contiguous part.
+struct Rows {
+  const Algorithm& algorithm;
+  const Kernels& kernels;
+  Shape shape;
+  size_t threads;
+  const float* x;
+  float* y;
+};
+
+void RunPart(const Rows& rows, size_t part) {
+  const size_t most = (rows.shape.rows + rows.threads - 1) / rows.threads;
+  const size_t end = std::min(rows.shape.rows, (part + 1) * most);
+  for (size_t row = part * most; row < end; row++) {
+    const size_t start = row * rows.shape.channels;
+    rows.algorithm.run(rows.kernels, rows.shape.channels, rows.x + start, rows.y + start);
+  }
+}
+
 void MeasureAlgorithm(benchmark::State& state, const Algorithm& algorithm, const Kernels& kernels,
-                      const Shape& shape, Buffering buffering) {
+                      size_t threads, const Shape& shape, Buffering buffering) {
+  const smx_bench::ThreadPool threadpool = smx_bench::MakeThreadPool(threads);
   smx_bench::Measure(state, shape.elements(), buffering, algorithm.traffic, [&](const float* x, float* y) {
-    for (size_t i = 0; i < shape.elements(); i += shape.channels) {
-      algorithm.run(kernels, shape.channels, x + i, y + i);
-    }
+    Rows rows = {algorithm, kernels, shape, threads, x, y};
+    if (threads == 1) return RunPart(rows, 0);
+    pthreadpool_parallelize_1d(
+        threadpool.get(),
+        [](void* context, size_t part) {
+          const smx_fp_environment environment;  // each thread has its own
+          RunPart(*static_cast<const Rows*>(context), part);
+        },
+        &rows, threads, 0);
   });
   state.SetLabel(algorithm.variants(kernels));
 }
@@ -104,33 +146,48 @@ void Register(const std::string& what, size_t threads, const Shape& shape, Buffe
   benchmark::RegisterBenchmark(name.c_str(), function)->UseRealTime();
 }
 
-void RegisterShape(const Shape& shape, Buffering buffering) {
+void RegisterRooflines(const Shape& shape, size_t threads, Buffering buffering) {
   for (size_t i = 0; i < smx_bench::kRooflineCount; i++) {
     const Roofline& roofline = smx_bench::GetRooflines()[i];
-    for (const size_t threads : kThreadCounts) {
-      Register(roofline.name, threads, shape, buffering, [=, &roofline](benchmark::State& state) {
-        MeasureRoofline(state, roofline, threads, shape, buffering);
-      });
-    }
+    Register(roofline.name, threads, shape, buffering, [=, &roofline](benchmark::State& state) {
+      MeasureRoofline(state, roofline, threads, shape, buffering);
+    });
   }
+}
+
+void RegisterOperator(const Kernels& kernels, const Shape& shape, size_t threads, Buffering buffering) {
+  Register(std::string("operator/isa:") + kernels.isa, threads, shape, buffering,
+           [=, &kernels](benchmark::State& state) {
+             MeasureOperator(state, kernels.isa, threads, shape, buffering);
+           });
+}
+
+void RegisterAlgorithms(const Kernels& kernels, const Shape& shape, size_t threads, Buffering buffering) {
+  for (const Algorithm& algorithm : smx_bench::kAlgorithms) {
+    Register(std::string(algorithm.name) + "/isa:" + kernels.isa, threads, shape, buffering,
+             [=, &algorithm, &kernels](benchmark::State& state) {
+               MeasureAlgorithm(state, algorithm, kernels, threads, shape, buffering);
+             });
+  }
+}
+
+void RegisterShape(const Shape& shape, size_t threads, Buffering buffering) {
+  RegisterRooflines(shape, threads, buffering);
   for (const Kernels& kernels : smx_bench::AvailableKernels()) {
-    const std::string isa = std::string("/isa:") + kernels.isa;
-    for (const Algorithm& algorithm : smx_bench::kAlgorithms) {
-      Register(algorithm.name + isa, 1, shape, buffering, [=, &algorithm, &kernels](benchmark::State& state) {
-        MeasureAlgorithm(state, algorithm, kernels, shape, buffering);
-      });
-    }
-    for (const size_t threads : kThreadCounts) {
-      Register("operator" + isa, threads, shape, buffering, [=, &kernels](benchmark::State& state) {
-        MeasureOperator(state, kernels.isa, threads, shape, buffering);
-      });
-    }
+    RegisterOperator(kernels, shape, threads, buffering);
+    if (threads == 1 || shape.rows > 1) RegisterAlgorithms(kernels, shape, threads, buffering);
   }
 }
 
 void RegisterAll() {
-  for (const Shape& shape : Shapes()) {
-    for (const Buffering buffering : {Buffering::kWarm, Buffering::kRotated}) RegisterShape(shape, buffering);
+  for (const Buffering buffering : {Buffering::kWarm, Buffering::kRotated}) {
+    for (const size_t threads : ThreadCounts()) {
+      for (const Shape& shape : Shapes()) RegisterShape(shape, threads, buffering);
+      if (threads == 1) continue;  // which is a batch of the others
+      for (const Shape& each : kBatchesPerThread) {
+        RegisterShape({each.rows * threads, each.channels}, threads, buffering);
+      }
+    }
   }
 }
 

@@ -1,0 +1,61 @@
+"""The page, with its figures inside, and the page of the documentation."""
+
+import base64
+import pathlib
+
+import jinja2
+
+from report import style
+
+QUIET_LOAD = 0.5  # of the last minute
+TEMPLATES = pathlib.Path(__file__).resolve().parent
+
+
+def data_uri(svg):
+    return "data:image/svg+xml;base64," + base64.b64encode(svg.encode()).decode()
+
+
+def bytes_text(n):
+    return style.power_of_two(int(n)) + "B"
+
+
+def machine(context):
+    """Rows of what the page says of the machine and the run."""
+    caches = ", ".join(f"{name} {bytes_text(context[f'{level}_bytes'])} ({context[f'{level}_source']})"
+                       for name, level in (("L1d", "l1"), ("L2", "l2"), ("last level", "last_level")))
+    return [
+        ("Processor", f"{context['processor']}, {context['num_cpus']} CPUs, {context['mhz_per_cpu']} MHz"),
+        ("Instruction sets", context["isas"]),
+        ("Caches", caches),
+        ("Memory", bytes_text(context["memory_bytes"])),
+        ("Kernel", context["kernel"]),
+        ("Compiler", f"{context['compiler']}, {context['compiler_flags']}"),
+        ("Commit", context["commit"]),
+        ("Run", f"{context['date']}, {context['mode']}, {context['rounds']} rounds of {context['repetitions_a_round']} repetitions, "
+                f"{context['seconds']} s"),
+        ("Load average of a minute", f"{context['load_avg'][0]:.2f} before, {context['load_avg_after'][0]:.2f} after"),
+    ]
+
+
+def warnings(results, missing):
+    """Sentences for the top of the page; `missing` are kernels without a result."""
+    sentences = [f"{name}: {why}." for name, why in results.failed.items()]
+    if missing:
+        sentences.append("Kernels of the list without a result: " + ", ".join(missing) + ".")
+    if results.context["load_avg"][0] > QUIET_LOAD:
+        sentences.append(f"Something else was running: the load average was {results.context['load_avg'][0]:.2f} before the run began. "
+                         "The figures are those of a busy machine.")
+    return sentences
+
+
+def write(results, sections, directory, missing=()):
+    """index.html, reproducing-the-paper.md for docs, and an SVG and a PNG a figure."""
+    figures = {figure.name: data_uri(style.save(figure, directory / figure.name))
+               for section in sections for figure in section.figures}
+    environment = jinja2.Environment(loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=jinja2.select_autoescape(["html.j2"]),
+                                     undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    for template in ("index.html.j2", "reproducing-the-paper.md.j2"):
+        text = environment.get_template(template).render(machine=machine(results.context), context=results.context,
+                                                         sections=sections, figures=figures,
+                                                         warnings=warnings(results, missing))
+        (directory / template.removesuffix(".j2")).write_text(text)

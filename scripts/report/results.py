@@ -1,0 +1,140 @@
+"""What was measured: a file in Google Benchmark's JSON format, with every repetition."""
+
+import dataclasses
+import functools
+import json
+import statistics
+
+
+@dataclasses.dataclass(frozen=True)
+class Spread:
+    """Median and quartiles of samples."""
+
+    median: float
+    lower: float
+    upper: float
+    samples: tuple
+
+    @classmethod
+    def of(cls, samples):
+        samples = tuple(samples)
+        if len(samples) == 1:
+            return cls(samples[0], samples[0], samples[0], samples)
+        lower, median, upper = statistics.quantiles(samples, n=4, method="inclusive")
+        return cls(median, lower, upper, samples)
+
+    @property
+    def relative(self):
+        """Distance of the quartiles, relative to the median."""
+        return (self.upper - self.lower) / self.median
+
+
+@dataclasses.dataclass(frozen=True)
+class Ratio:
+    """Of two medians; the bounds are what opposite quartiles give, so that a ratio within them may be chance."""
+
+    value: float
+    lower: float
+    upper: float
+
+    @classmethod
+    def of(cls, numerator, denominator):
+        return cls(numerator.median / denominator.median, numerator.lower / denominator.upper,
+                   numerator.upper / denominator.lower)
+
+
+@dataclasses.dataclass(frozen=True)
+class Measurement:
+    """All repetitions of one benchmark."""
+
+    name: str
+    fields: dict  # of the name: see parse_name
+    label: str
+    entries: tuple  # as Google Benchmark wrote them
+
+    def spread(self, counter, scale=1.0):
+        return Spread.of(entry[counter] * scale for entry in self.entries)
+
+    @functools.cached_property
+    def ns(self):
+        """Nanoseconds an element."""
+        return self.spread("time_per_element", 1e9)
+
+    @functools.cached_property
+    def gigabytes_per_second(self):
+        return self.spread("bytes_per_second", 1e-9)
+
+    @functools.cached_property
+    def bytes_per_element(self):
+        first = self.entries[0]
+        return round(first["bytes_per_second"] / first["items_per_second"])
+
+
+def parse_name(name):
+    """'two-pass/isa:avx2/threads:1/rows:1/channels:64/warm/real_time' -> {'what': 'two-pass', 'isa': 'avx2', 'threads': 1, ...,
+    'buffering': 'warm'}."""
+    what, *parts = name.split("/")
+    fields = {"what": what}
+    for part in parts:
+        key, colon, value = part.partition(":")
+        if colon:
+            fields[key] = int(value) if value.isdecimal() else value
+        elif part in ("warm", "rotated"):
+            fields["buffering"] = part
+    return fields
+
+
+class Results:
+    def __init__(self, context, benchmarks):
+        """`benchmarks` as in the file. Aggregates are not looked at: they are computed here, over all rounds."""
+        self.context = context
+        entries = {}
+        self.failed = {}  # name -> why
+        for entry in benchmarks:
+            if entry.get("error_occurred"):
+                self.failed[entry["run_name"]] = entry["error_message"]
+            elif entry["run_type"] == "iteration":
+                entries.setdefault(entry["run_name"], []).append(entry)
+        self.measurements = [Measurement(name, parse_name(name), each[0].get("label", ""), tuple(each))
+                             for name, each in entries.items()]
+
+    @classmethod
+    def read(cls, path):
+        file = json.loads(path.read_text())
+        return cls(file["context"], file["benchmarks"])
+
+    def find(self, **fields):
+        """Measurements whose names have all of these fields."""
+        return [each for each in self.measurements if all(each.fields.get(key) == value for key, value in fields.items())]
+
+    def one(self, **fields):
+        """The only measurement of these fields, or None."""
+        found = self.find(**fields)
+        if len(found) > 1:
+            raise ValueError(f"{fields} does not say which of {[each.name for each in found]}")
+        return found[0] if found else None
+
+    def by(self, key, **fields):
+        """Value of the field `key` -> measurement, in the order of values."""
+        found = {each.fields[key]: each for each in self.find(**fields) if key in each.fields}
+        return dict(sorted(found.items()))
+
+    @property
+    def isas(self):
+        """Those that ran, widest first."""
+        return self.context["isas"].split()
+
+
+def merge(files):
+    """One list of the benchmarks of many: a benchmark that occurs several times keeps all its repetitions, numbered anew.
+    Aggregates are dropped, for they would be those of a part."""
+    merged, seen = [], {}
+    for file in files:
+        for entry in file["benchmarks"]:
+            if entry["run_type"] != "iteration":
+                continue
+            index = seen[entry["run_name"]] = seen.get(entry["run_name"], -1) + 1
+            merged.append({**entry, "repetition_index": index})
+    for entry in merged:
+        entry["repetitions"] = seen[entry["run_name"]] + 1
+    return merged
