@@ -9,10 +9,8 @@
 // Names are <algorithm>/isa:<isa>/threads:<n>/rows:<n>/channels:<n>/<warm|rotated>/real_time, without the ISA for the
 // roofline. SMXPACK_BENCH_LARGEST_ROW=268435456 in the environment adds rows up to that length. README.md says what is
 // measured and counted.
-#include <stdlib.h>
 #include <string.h>
 
-#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -37,17 +35,10 @@ constexpr Shape kBatches[] = {
 };
 
 constexpr size_t kShortestRow = size_t{1} << 6;
-constexpr size_t kLongestRowByDefault = size_t{1} << 26;
-
-size_t LongestRow() {
-  const char* asked = getenv("SMXPACK_BENCH_LARGEST_ROW");
-  if (asked == nullptr) return kLongestRowByDefault;
-  return std::min<size_t>(strtoull(asked, nullptr, 10), smx_bench::kLargestRow);
-}
 
 std::vector<Shape> Shapes() {
   std::vector<Shape> shapes;
-  for (size_t n = kShortestRow; n <= LongestRow(); n *= 2) shapes.push_back({1, n});
+  for (size_t n = kShortestRow; n <= smx_bench::LongestRow(); n *= 2) shapes.push_back({1, n});
   shapes.insert(shapes.end(), std::begin(kBatches), std::end(kBatches));
   return shapes;
 }
