@@ -1,6 +1,7 @@
 #include "bench/algorithms.h"
 
 #include <cpuinfo.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <algorithm>
@@ -151,6 +152,13 @@ const std::vector<Kernels>& AvailableKernels() {
     return all;
   }();
   return available;
+}
+
+size_t LongestRow() {
+  constexpr size_t kByDefault = size_t{1} << 26;
+  const char* asked = getenv("SMXPACK_BENCH_LARGEST_ROW");
+  if (asked == nullptr) return kByDefault;
+  return std::min<size_t>(strtoull(asked, nullptr, 10), kLargestRow);
 }
 
 smx_f32_extended SumRow(smx_f32_raddextexp_ukernel_fn* raddextexp, size_t n, const float* x) {

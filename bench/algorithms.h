@@ -35,6 +35,9 @@ const std::vector<Kernels>& AvailableKernels();
 
 constexpr size_t kLargestRow = size_t{1} << 28;
 
+// The longest single row to be measured: SMXPACK_BENCH_LARGEST_ROW in the environment, or 2^26.
+size_t LongestRow();
+
 // What a pass that stores the terms of a row's sum leaves to the pass that scales them: each tile's reference.
 struct References {
   int32_t of_tile[kLargestRow / SMX_TILE];

@@ -10,10 +10,8 @@
 // roofline. SMXPACK_BENCH_LARGEST_ROW=268435456 in the environment adds rows up to that length. README.md says what is
 // measured and counted.
 #include <cpuinfo.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -45,17 +43,10 @@ constexpr size_t kShortRowsElements = size_t{1} << 16;
 constexpr Shape kBatchesPerThread[] = {{256, 4096}, {2, size_t{1} << 23}};
 
 constexpr size_t kShortestRow = size_t{1} << 3;
-constexpr size_t kLongestRowByDefault = size_t{1} << 26;
-
-size_t LongestRow() {
-  const char* asked = getenv("SMXPACK_BENCH_LARGEST_ROW");
-  if (asked == nullptr) return kLongestRowByDefault;
-  return std::min<size_t>(strtoull(asked, nullptr, 10), smx_bench::kLargestRow);
-}
 
 std::vector<Shape> Shapes() {
   std::vector<Shape> shapes;
-  for (size_t n = kShortestRow; n <= LongestRow(); n *= 2) shapes.push_back({1, n});
+  for (size_t n = kShortestRow; n <= smx_bench::LongestRow(); n *= 2) shapes.push_back({1, n});
   shapes.insert(shapes.end(), std::begin(kBatches), std::end(kBatches));
   for (const size_t channels : kShortChannels) shapes.push_back({kShortRowsElements / channels, channels});
   return shapes;

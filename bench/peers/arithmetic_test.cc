@@ -68,9 +68,9 @@ TEST(ShapeResults, ComparesWithTheBestPeerByMedians) {
 TEST(Reference, IsSoftmaxToTheLastBit) {
   const float x[] = {0.0f, 0.0f, 1.0f, -30.0f};
   const float y[] = {0.5f, 0.5f, 1.0f, static_cast<float>(exp(-31.0))};
-  const Error halves = LargestError({1, 2}, x, y);
+  const Error halves = Reference({1, 2}, x).ErrorOf(y);
   EXPECT_EQ(halves.ulp, 0.0);
-  const Error rows = LargestError({2, 2}, x, y);
+  const Error rows = Reference({2, 2}, x).ErrorOf(y);
   EXPECT_LE(rows.ulp, 0.51);  // y[3] is rounded to nearest
   EXPECT_GT(rows.ulp, 0.0);
 }
@@ -78,10 +78,24 @@ TEST(Reference, IsSoftmaxToTheLastBit) {
 TEST(Reference, MeasuresInUlpOfTheExactValue) {
   const float x[] = {0.0f, 0.0f};
   const float above[] = {0.5f, nextafterf(0.5f, 1.0f)};
-  EXPECT_EQ(LargestError({1, 2}, x, above).ulp, 1.0);
-  EXPECT_EQ(LargestError({1, 2}, x, above).relative, 0x1p-23);
+  const Reference reference({1, 2}, x);
+  EXPECT_EQ(reference.ErrorOf(above).ulp, 1.0);
+  EXPECT_EQ(reference.ErrorOf(above).mean_ulp, 0.5);
+  EXPECT_EQ(reference.ErrorOf(above).relative, 0x1p-23);
   const float wrong[] = {0.5f, std::numeric_limits<float>::quiet_NaN()};
-  EXPECT_TRUE(isinf(LargestError({1, 2}, x, wrong).ulp));
+  EXPECT_TRUE(isinf(reference.ErrorOf(wrong).ulp));
+}
+
+TEST(Reference, MeasuresInUlpOfTheSmallestNormalFloatBelowIt) {
+  const float x[] = {0.0f, -100.0f};
+  const float y[] = {1.0f, static_cast<float>(exp(-100.0)) + 0x1p-149f};
+  EXPECT_NEAR(Reference({1, 2}, x).ErrorOf(y).ulp, 1.0, 0.51);
+}
+
+TEST(Reference, SumOfLongRowsIsExact) {
+  const std::vector<float> x(3000001, 1.0f);
+  const std::vector<float> y(x.size(), 1.0f / static_cast<float>(x.size()));
+  EXPECT_LE(Reference({1, x.size()}, x.data()).ErrorOf(y.data()).ulp, 0.51);
 }
 
 TEST(Reference, TolerancesGrowWithTheRowUpToALimit) {

@@ -21,12 +21,13 @@ constexpr double kSampleNs = 5e6;
 constexpr std::chrono::milliseconds kThreadsFallAsleep(20);
 
 // Throws where the result is wrong.
-Error CheckResult(const Subject& subject, const Shape& shape, Buffers::Pair pair) {
+Error CheckResult(const Subject& subject, const Shape& shape, const Buffers::Pair& pair,
+                  const Reference& reference) {
   std::fill_n(pair.y, shape.elements(), NAN);
   const std::unique_ptr<Softmax> softmax = subject.peer.create(shape);
   softmax->SetUp(pair.x, pair.y);
   softmax->Run();
-  const Error error = LargestError(shape, pair.x, pair.y);
+  const Error error = reference.ErrorOf(pair.y);
   if (error.relative > TolerableRelativeError(shape.channels)) {
     throw std::runtime_error(subject.peer.name + " is wrong for " + ToString(shape) +
                              ": off by a factor of " + std::to_string(1.0 + error.relative));
@@ -54,6 +55,18 @@ double TimeRuns(const Subject& subject, const Shape& shape, const Options& optio
   return elapsed.count() / static_cast<double>(runs);
 }
 
+// Every subject's, with its error.
+std::vector<Result> CheckResults(const std::vector<Subject>& subjects, const Shape& shape,
+                                 const Buffers::Pair& pair) {
+  const Reference reference(shape, pair.x);
+  std::vector<Result> results;
+  for (const Subject& subject : subjects) {
+    results.push_back({subject.peer.name, subject.role, {}, 1, {}});
+    if (subject.role != Role::kRoofline) results.back().error = CheckResult(subject, shape, pair, reference);
+  }
+  return results;
+}
+
 // How many runs make a sample.
 size_t RunsPerSample(const Subject& subject, const Shape& shape, const Options& options, Buffers* buffers) {
   for (size_t runs = 1;; runs *= 10) {
@@ -67,12 +80,9 @@ size_t RunsPerSample(const Subject& subject, const Shape& shape, const Options& 
 ShapeResults Measure(const std::vector<Subject>& subjects, const Shape& shape, const Options& options,
                      std::mt19937* random) {
   Buffers buffers(shape.elements(), options.buffering);
-  ShapeResults results = {shape, {}};
-  for (const Subject& subject : subjects) {
-    Result result = {subject.peer.name, subject.role, {}, 1, {}};
-    if (subject.role != Role::kRoofline) result.error = CheckResult(subject, shape, buffers.Next());
-    result.runs_per_sample = RunsPerSample(subject, shape, options, &buffers);
-    results.results.push_back(result);
+  ShapeResults results = {shape, CheckResults(subjects, shape, buffers.Next())};
+  for (size_t i = 0; i < subjects.size(); i++) {
+    results.results[i].runs_per_sample = RunsPerSample(subjects[i], shape, options, &buffers);
   }
 
   std::vector<size_t> order(subjects.size());
