@@ -360,6 +360,25 @@ TEST(SoftmaxNcF32Edge, NanAndInfinityBesideTilesOfAnyLevel) {
   }
 }
 
+// A tile of masks has no reference of its own: whatever that of the row is, its results are 0.
+TEST(SoftmaxNcF32Edge, TileOfMasksBesideAnyLevel) {
+  Row expected(SMX_TILE + 1, 1.0f / SMX_TILE);
+  expected.back() = 0.0f;
+  for (const std::string& isa : AvailableIsas()) {
+    for (float level : {200.0f, 0.0f, -142.5f, -209.0f, -320.0f, -497.25f, -1000.0f, -smx_range}) {
+      for (float mask : {-INFINITY, -FLT_MAX}) {
+        Row row(SMX_TILE + 1, level);
+        row.back() = mask;
+        for (bool in_place : {false, true}) {
+          const SoftmaxTester tester = SoftmaxTester().isa(isa).in_place(in_place);
+          ASSERT_TRUE(SameBits(tester.Run({row}).front(), expected))
+              << tester << ", " << mask << " beside " << level;
+        }
+      }
+    }
+  }
+}
+
 TEST(SoftmaxNcF32Edge, PlusInfinity) {
   for (size_t channels : kEdgeLengths) {
     for (size_t place : Places(channels)) {

@@ -100,6 +100,7 @@ void ScaleSpan(const Row& row, const Span& span, const smx_f32_reciprocal& recip
   const size_t n = span.end - span.start;
   float* y = row.y + span.start;
   if (span.is_stored) {
+    if (span.sum.mantissa == 0.0) return;  // zeros, which have no reference
     const int32_t exponent = reciprocal.exponent - (span.sum.reference - SMX_BIAS);
     ScaleStored(n, y, row.kernels(), {reciprocal.hi, reciprocal.lo, exponent});
   } else {
