@@ -15,11 +15,6 @@ void AddCache(const std::string& name, const Cache& cache) {
   benchmark::AddCustomContext(name + "_source", cache.source);
 }
 
-std::string ProcessorName() {
-  const cpuinfo_package* package = cpuinfo_initialize() ? cpuinfo_get_package(0) : nullptr;
-  return package != nullptr ? package->name : "unknown";
-}
-
 // In the order of dispatch.
 std::string IsaNames() {
   std::string names;
@@ -44,6 +39,11 @@ void AddContext() {
 }
 
 }  // namespace
+
+std::string ProcessorName() {
+  const cpuinfo_package* package = cpuinfo_initialize() ? cpuinfo_get_package(0) : nullptr;
+  return package != nullptr ? package->name : "unknown";
+}
 
 void ReportRates(benchmark::State& state, size_t elements, Traffic traffic, const Buffers& buffers) {
   using benchmark::Counter;

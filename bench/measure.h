@@ -3,6 +3,8 @@
 
 #include <benchmark/benchmark.h>
 
+#include <string>
+
 #include "bench/buffers.h"
 #include "src/runtime/fp_environment.h"
 
@@ -36,6 +38,9 @@ void Measure(benchmark::State& state, size_t elements, Buffering buffering, Traf
   }
   ReportRates(state, elements, traffic, buffers);
 }
+
+// As cpuinfo knows it, or "unknown".
+std::string ProcessorName();
 
 // Runs what `register_benchmarks` registers, as the command line says; returns what main is to return.
 int RunBenchmarks(int argc, char** argv, void (*register_benchmarks)());

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Measures the paper's experiments on this machine and writes build/report/index.html (bench/README.md).
 #
-#     scripts/bench.sh             about 3 minutes
-#     scripts/bench.sh --full      about 20 minutes: larger rows, more repetitions
+#     scripts/bench.sh             a few minutes
+#     scripts/bench.sh --full      longer rows, more repetitions
 #     scripts/bench.sh --from build/report/results.json    draws anew what was measured before
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."

@@ -9,6 +9,7 @@
 #include <fstream>
 
 #include "bench/caches.h"
+#include "bench/measure.h"
 #include "bench/peers/statistics.h"
 
 namespace smx_peers {
@@ -43,11 +44,6 @@ std::string UtcNow() {
   char text[sizeof("2026-01-01T00:00:00Z")];
   strftime(text, sizeof(text), "%FT%TZ", gmtime(&now));
   return text;
-}
-
-std::string ProcessorName() {
-  const cpuinfo_package* package = cpuinfo_initialize() ? cpuinfo_get_package(0) : nullptr;
-  return package != nullptr ? package->name : "unknown";
 }
 
 // Of the last minute, and how many processors share it.
@@ -162,7 +158,7 @@ nlohmann::ordered_json Context(const Options& options, const std::vector<Subject
     absent.push_back({{"name", peer.name}, {"package", peer.package}});
   return {
       {"date", UtcNow()},
-      {"processor", ProcessorName()},
+      {"processor", smx_bench::ProcessorName()},
       {"caches",
        {{"l1_bytes", caches.l1.bytes},
         {"l2_bytes", caches.l2.bytes},
