@@ -8,7 +8,7 @@
 set(NEEDED_LIBRARIES "^lib(c|pthread|cpuinfo|pthreadpool)\\.so")
 
 # Functions of the C library that are called: none that prints, reads files, exits or aborts.
-set(C_FUNCTIONS free getenv malloc memcmp memcpy memmove memset pthread_mutex_lock pthread_mutex_unlock sched_yield strcmp
+set(C_FUNCTIONS access free getenv malloc memcmp memcpy memmove memset pthread_mutex_lock pthread_mutex_unlock sched_yield strcmp
     strlen sysconf vsnprintf)
 # What compilers add: a table of addresses, calls to functions above with checks, atomics of 64-bit Arm.
 set(COMPILERS_NAMES "^(_GLOBAL_OFFSET_TABLE_|__stack_chk_fail|__(vsnprintf|memcpy|memset)_chk|__aarch64_[a-z]+[0-9]+_[a-z_]+)$")
