@@ -186,21 +186,22 @@ TEST_P(FullSize, RowOfMoreThanTwoGiElementsInPlace) {
   }
 }
 
-// Rows repeat in memory, and so must their results: all of them are in the last period.
+// Rows repeat in memory, and so must their results: all of them are in the last period. Longer rows store terms in the
+// output, where a second thread's would be in the way.
 TEST_P(FullSize, BatchOfMoreThanFourGiElements) {
   constexpr size_t kPeriod = size_t{1} << 20;
   struct Shape {
-    size_t rows, channels;
+    size_t rows, channels, threads;
   };
-  for (const Shape& shape : {Shape{kFourGi + 5, 1}, Shape{(size_t{1} << 28) + 3, 16},
-                             Shape{(size_t{1} << 22) + 1, 1024}, Shape{(size_t{1} << 16) + 1, 65536}}) {
+  for (const Shape& shape : {Shape{(size_t{1} << 16) + 1, 65536, 0}, Shape{(size_t{1} << 22) + 1, 1024, 0},
+                             Shape{(size_t{1} << 28) + 3, 16, 2}, Shape{kFourGi + 5, 1, 2}}) {
     SCOPED_TRACE(testing::Message() << shape.rows << " x " << shape.channels);
     const size_t elements = shape.rows * shape.channels;
     const std::vector<float> values = MakeRow("normal_4", kPeriod, 1);
     Mapping x(elements, kPeriod), y(elements, kPeriod);
     std::copy(values.begin(), values.end(), x.data());
     ASSERT_NO_FATAL_FAILURE(
-        Run(shape.rows, shape.channels, shape.channels, shape.channels, x.data(), y.data(), 2));
+        Run(shape.rows, shape.channels, shape.channels, shape.channels, x.data(), y.data(), shape.threads));
     const std::vector<float> results(y.data(), y.data() + kPeriod);
     std::vector<float> expected(kPeriod);
     ASSERT_NO_FATAL_FAILURE(Run(kPeriod / shape.channels, shape.channels, shape.channels, shape.channels,
