@@ -16,7 +16,7 @@ from html import unescape
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "scripts"))
 sys.dont_write_bytecode = True
 
-from report import coverage, lengths, measure, page, passes, recomputing, section, small_rows, threads, two_pass  # noqa: E402
+from report import coverage, lengths, measure, page, passes, recomputing, section, small_rows, threads, tuning, two_pass  # noqa: E402
 from report.results import Ratio, Results, Spread, merge, parse_name  # noqa: E402
 
 BUILD_DIR = pathlib.Path(sys.argv.pop())
@@ -65,14 +65,16 @@ class ShortRun(unittest.TestCase):
     def setUpClass(cls):
         effort = dataclasses.replace(measure.QUICK, rounds=2, repetitions=2, min_time=0.0001, largest_row=1 << 14)
         suite = measure.Suite(BUILD_DIR, effort)
-        steps = {step.title: step for experiment in (recomputing, passes, two_pass, small_rows) for step in experiment.steps(suite)}
-        left_out = re.compile(r"passes, (L2|memory)|small rows, (?!8 |1024 )")  # for they take longer
+        steps = {step.title: step for experiment in (recomputing, passes, two_pass, tuning, small_rows)
+                 for step in experiment.steps(suite)}
+        # For they take longer.
+        left_out = re.compile(r"passes, (L2|memory)|small rows, (?!8 |1024 )|variants of (?!f32-rmax|f32-vmulc)")
         cls.file = measure.measure(suite, [step for title, step in steps.items() if not left_out.match(title)])
         cls.results = Results(cls.file["context"], cls.file["benchmarks"])
 
-    def test_has_every_repetition_of_both_rounds(self):
+    def test_has_every_repetition_of_its_rounds(self):
         for each in self.results.measurements:
-            self.assertEqual(len(each.entries), 4, each.name)
+            self.assertEqual(len(each.entries), 2 if each.fields["what"] == tuning.WHAT else 4, each.name)
 
     def test_context_tells_machine_and_load(self):
         context = self.results.context
@@ -94,7 +96,7 @@ class ShortRun(unittest.TestCase):
         measured = [each for each in self.results.measurements if "_ukernel__" in each.name]
         self.assertTrue(measured)
         for each in measured:
-            kernel = re.match(r"smx_(\w+)_ukernel__", each.name)[1]
+            kernel = re.search(r"smx_(\w+)_ukernel__", each.name)[1]
             self.assertEqual(each.bytes_per_element, 4 if kernel in REDUCTIONS else 8, each.name)
         for name, expected in (("read", 4), ("copy", 8), ("stream-copy", 8)):
             self.assertEqual(passes.measured(self.results, name, "L1").bytes_per_element, expected)
@@ -107,7 +109,8 @@ class ShortRun(unittest.TestCase):
                     self.assertEqual(each.bytes_per_element, expected, each.name)
 
     def test_page_is_whole_and_needs_no_network(self):
-        sections = [each for experiment in (recomputing, passes, two_pass, threads, small_rows) for each in experiment.sections(self.results)]
+        sections = [each for experiment in (recomputing, passes, two_pass, tuning, threads, small_rows)
+                    for each in experiment.sections(self.results)]
         with tempfile.TemporaryDirectory() as name:
             directory = pathlib.Path(name)
             page.write(self.results, sections, directory)
@@ -120,6 +123,27 @@ class ShortRun(unittest.TestCase):
         self.assertEqual(html.count("<img "), sum(len(each.figures) for each in sections))
         for each in sections:
             self.assertTrue(each.title in html and each.title in tables, each.title)
+
+    def test_surfaces_have_every_variant_relative_to_the_best(self):
+        kernels, isas = passes.lists()
+        for isa in (each for each in isas if each.name in self.results.isas):
+            surfaces = tuning.surfaces(self.results, isa)
+            self.assertEqual(set(surfaces), {"f32-rmax", "f32-vmulc"})
+            for kernel, _, relative, taken in surfaces.values():
+                self.assertEqual(len(relative), len(kernel.variants), kernel.name)
+                self.assertGreaterEqual(min(relative.values()), 1.0)
+                self.assertIn(taken, relative)
+
+    def test_a_variant_that_is_taken_and_slow_is_told(self):
+        _, isas = passes.lists()
+        [isa] = [each for each in isas if each.name == self.results.isas[0]]
+        _, _, _, taken = tuning.surfaces(self.results, isa)["f32-rmax"]
+        start = f"{tuning.WHAT}/function:smx_f32_rmax_ukernel__{isa.name}_{taken}/"
+        slowed = [{**each, "time_per_element": 100 * each["time_per_element"]} if each["run_name"].startswith(start) else each
+                  for each in self.file["benchmarks"]]
+        [section_of_slowed] = tuning.sections(Results(self.file["context"], slowed))
+        [told] = [sentence for sentence in section_of_slowed.seen if sentence.startswith(f"{isa.name}:")]
+        self.assertIn(f"f32-rmax {taken} (", told.partition("not for:")[2])
 
     def test_page_agrees_with_the_file(self):
         isa = self.results.isas[0]

@@ -62,6 +62,11 @@ class Suite:
         length, for seconds at large ones."""
         return [isa for isa in self.isas if isa != PORTABLE]
 
+    @property
+    def interleaved(self):
+        return ("--benchmark_enable_random_interleaving=true", f"--benchmark_repetitions={self.effort.repetitions}",
+                f"--benchmark_min_time={self.effort.min_time}")
+
     def command(self, program, *options):
         return [self.build_dir / "bench" / program, *options]
 
@@ -79,9 +84,7 @@ class Suite:
 
     def step(self, title, program, regex):
         """All that match, interleaved."""
-        return Step(title, lambda: self.run(
-            program, regex, "--benchmark_enable_random_interleaving=true",
-            f"--benchmark_repetitions={self.effort.repetitions}", f"--benchmark_min_time={self.effort.min_time}"))
+        return Step(title, lambda: self.run(program, regex, *self.interleaved))
 
 
 def memory_bytes():

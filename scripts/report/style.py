@@ -101,6 +101,11 @@ def legend_below(figure, ax, columns=4):
     figure.legend(handles, labels, loc="upper left", bbox_to_anchor=(0.02, 0.0), ncol=columns)
 
 
+def frame(ax, x, y):
+    """Round a cell of a heat map."""
+    ax.add_patch(plt.Rectangle((x - 0.47, y - 0.46), 0.94, 0.92, fill=False, edgecolor=BLUE, linewidth=3, zorder=3))
+
+
 def spread_text(spread):
     return f"{spread.median:.3g} [{spread.lower:.3g}, {spread.upper:.3g}]"
 
