@@ -235,7 +235,7 @@ TEST(ElementFunction, OfSumsIsThatOfStoredTerms) {
       if (&kernel == &kernels[0]) first = sum;
       const double scaled = ldexp(static_cast<double>(sum.hi) + sum.lo, sum.reference - reference);
       testing::AssertionResult same = Same(sum, first);
-      if (same && !(fabs(scaled - exact) <= kLastBitOfATerm / 64 * exact)) {
+      if (same && !(fabs(scaled - exact) <= kLastBitOfATerm / 4 * exact)) {
         same = testing::AssertionFailure() << scaled << " in place of " << exact;
       }
       if (!same) return same << ", " << kernel;
