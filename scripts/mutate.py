@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Breaks the library on purpose, one mutation after the other, and expects a test to fail each time.
 
-    scripts/mutate.py              all mutations but those of NEON (some 20 minutes)
+    scripts/mutate.py              all mutations but those of NEON
     scripts/mutate.py tail avx2    those with a word in their name
     scripts/mutate.py --neon       those of NEON, under emulation; scripts/test_neon.sh unpacks what that needs
     scripts/mutate.py --list       prints them
