@@ -969,7 +969,8 @@ TEST_P(SoftmaxNcF32FpEnvironment, NeitherMattersNorChanges) {
 TEST_P(SoftmaxNcF32FpEnvironment, NeitherMattersNorChangesOnThePoolsThreads) {
   for (const char* family : {"uniform_100", "million"}) {
     SCOPED_TRACE(family);
-    ASSERT_NO_FATAL_FAILURE(TestRows(MakeRow(family, 2 * SMX_TILE + 1, 1), 1, 2, 7));
+    // Long enough for each thread to have woken up before the work is done.
+    ASSERT_NO_FATAL_FAILURE(TestRows(MakeRow(family, 20 * SMX_TILE + 1, 1), 1, 2, 7));
     ASSERT_NO_FATAL_FAILURE(TestRows(MakeRow(family, 100 * 1000, 1), 100, 2, 7)) << "tasks of several rows";
   }
 }
