@@ -5,7 +5,9 @@
 #include <stdio.h>
 
 #include <algorithm>
+#include <atomic>
 #include <map>
+#include <thread>
 #include <tuple>
 
 #include "src/operators/row_sum.h"
@@ -625,6 +627,45 @@ TEST_P(ExtendedMap, MakesSoftmaxOfATile) {
     }
   }
   RecordProperty("worst_ulps", std::to_string(worst_of_all.error()));
+}
+
+class VstreamExtExp : public MicrokernelTest {};
+
+INSTANTIATE_TEST_SUITE_P(StreamList, VstreamExtExp,
+                         testing::ValuesIn(AvailableMicrokernels("f32_vstreamextexp")), TestName);
+
+void WaitFor(const std::atomic<int>& variable, int value) {
+  constexpr int kTurnsBeforeYield = 10000;  // another thread may need the core
+  for (int turns = 0; variable.load(std::memory_order_acquire) != value; turns++) {
+    if (turns > kTurnsBeforeYield) std::this_thread::yield();
+  }
+}
+
+// Stores that bypass the caches may be late: another thread that hears of the results must find them. What comes latest is
+// the last vector, of part of a cache line.
+TEST_P(VstreamExtExp, ResultsAreThereForOtherThreads) {
+  constexpr int kTurns = 2000;
+  const std::vector<float> x(1000, 0.0f);
+  GuardedBuffer<float> y(x.size(), GuardedEdge::kBeginning);
+  std::atomic<int> written{0}, read{0};
+  const auto result = [](int turn) { return 0.5f + 0x1p-20f * static_cast<float>(turn); };  // times exp(0)
+  std::thread writer([&] {
+    const smx_fp_environment environment;
+    for (int turn = 1; turn <= kTurns; turn++) {
+      WaitFor(read, turn - 1);
+      const smx_f32_reciprocal reciprocal = {result(turn), 0.0f, 0};
+      kernel().As<smx_f32_vstreamextexp_ukernel_fn>()(x.size(), x.data(), y.data(), &reciprocal);
+      written.store(turn, std::memory_order_release);  // itself no fence
+    }
+  });
+  int late = 0;
+  for (int turn = 1; turn <= kTurns; turn++) {
+    WaitFor(written, turn);
+    for (size_t i = y.size(); i > 0; i--) late += y[i - 1] != result(turn);
+    read.store(turn, std::memory_order_release);
+  }
+  writer.join();
+  EXPECT_EQ(late, 0);
 }
 
 // check_list.cmake sees to the kernels that other programs test.

@@ -1,0 +1,329 @@
+#!/usr/bin/env python3
+"""Breaks the library on purpose, one mutation after the other, and expects a test to fail each time.
+
+    scripts/mutate.py              all mutations but those of NEON
+    scripts/mutate.py tail avx2    those with a word in their name
+    scripts/mutate.py --neon       those of NEON, under emulation; scripts/test_neon.sh unpacks what that needs
+    scripts/mutate.py --list       prints them
+
+Works on a copy in build/mutants, never on the checkout. Fails where a mutation survives, does not apply or does not
+compile, and where a test fails without one.
+"""
+
+import argparse
+import dataclasses
+import os
+import pathlib
+import re
+import shutil
+import signal
+import subprocess
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+MUTANTS = ROOT / "build" / "mutants"
+SOURCE = MUTANTS / "source"
+GEN = SOURCE / "src" / "gen"
+SYSROOT = "build/aarch64-sysroot"
+NEON = "neon"
+SECONDS_OF_A_TEST = 900
+
+
+@dataclasses.dataclass
+class Mutation:
+    name: str
+    file: str
+    old: str  # occurs once
+    new: str
+    test: str  # the program that is to fail
+    cases: str = "*"  # of it, as --gtest_filter takes them
+
+    @property
+    def is_neon(self):
+        return NEON in self.name
+
+
+def only(condition, mutated, original):
+    """An expression of a template: the mutation under a condition, such as that of one kernel or instruction set."""
+    return f"({mutated} if {condition} else {original})"
+
+
+BASELINES = "f32_baselines_test"
+DISPATCH = "dispatch_test"
+ELEMENT = "element_function_test"
+KERNELS = "f32_microkernels_test"
+OPERATOR = "operator_test"
+PLAN = "softmax_plan_test"
+ROWS = "f32_softmax_kernel_test"
+SOFTMAX = "softmax_nc_f32_test"
+
+MAP = "src/kernels/map.j2"
+EXTEXP = "src/kernels/extexp.j2"
+EXTENDED = "src/kernels/extended.h"
+SUM = "src/kernels/sum.j2"
+SEVERAL_ROWS = "src/kernels/f32-softmax.cc.j2"
+TRANSPOSED = "src/kernels/f32-softmax-transposed.cc.j2"
+FP_ENVIRONMENT = "src/runtime/fp_environment.h"
+ROW_SUM = "src/operators/row_sum.h"
+NC_F32 = "src/operators/softmax_nc_f32.cc"
+TWO_PHASES = "src/operators/two_phases.h"
+PLANNER = "src/plan/softmax_plan.cc"
+
+MAPS = {
+    "f32-vscaleextexp": (KERNELS, "List/ExtendedMap.*"),
+    "f32-vstreamextexp": (KERNELS, "StreamList/ExtendedMap.*"),
+    "f32-vmulextc": (KERNELS, "StoredList/ExtendedMap.*"),
+    "f32-vscaleexpminusmax": (BASELINES, "vscaleexpminusmax/*"),
+    "f32-vmulc": (BASELINES, "vmulc/*"),
+}
+COEFFICIENT = 'isa.set1("0x1.555854p-3f")'
+
+MUTATIONS = [
+    # Tails: of each kernel, of each instruction set.
+    *(
+        Mutation(
+            f"tail of {kernel} one short",
+            MAP,
+            'isa.store_tail("y", "n", "y0")',
+            f'isa.store_tail("y", {only(f"kernel.name == {kernel!r}", repr("n - 1"), repr("n"))}, "y0")',
+            test,
+            cases,
+        )
+        for kernel, (test, cases) in MAPS.items()
+    ),
+    Mutation("tail of maps reads a whole vector", MAP, 'isa.load_tail("x", "n", isa.zero())', 'isa.load("x")', KERNELS, "*ExtendedMap.StaysInsideItsRow*"),
+    Mutation("head of f32-vstreamextexp one long", MAP, "head = head < n ? head : n;", "head = head < n ? head + 1 : n;", KERNELS, "StreamList/*"),
+    Mutation("tail of sums one long", SUM, '"(ptrdiff_t)(n - i) - %d" % offset, "absent"', '"(ptrdiff_t)(n - i) + 1 - %d" % offset, "absent"', KERNELS, "*ExtendedSum.StaysInsideItsRow*"),
+    Mutation("tail of stored terms one short", SUM, '"(ptrdiff_t)(n - i) - %d" % offset, value', '"(ptrdiff_t)(n - i) - 1 - %d" % offset, value', KERNELS, "StoringList/ExtendedSum.*"),
+    Mutation("tail of f32-rmax one short", "src/kernels/f32-rmax.cc.j2", 'isa.load_tail("x", "n", "m0")', 'isa.load_tail("x", "n - 1", "m0")', BASELINES, "rmax/*"),
+    Mutation("tail of a block's maximum not looked at", EXTEXP, 'isa.max("m1", isa.load("x + n - %d" % W))', 'isa.max("m1", isa.load("x + i - %d" % W))', KERNELS, "*ExtendedSum.*"),
+    Mutation("tail of f32-softmax one short", SEVERAL_ROWS, 'isa.store_tail("y", "(ptrdiff_t)n"', 'isa.store_tail("y", "(ptrdiff_t)n - 1"', ROWS, "List/*"),
+    Mutation("tail of f32-softmax, maximum one short", SEVERAL_ROWS, 'isa.load_tail("x + i", "(ptrdiff_t)(n - i)", "m1")', 'isa.load_tail("x + i", "(ptrdiff_t)(n - i) - 1", "m1")', ROWS, "List/*"),
+    Mutation("tail on avx2 one lane long", "src/isa/avx2.h", "_mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7)", "_mm256_setr_epi32(-1, 0, 1, 2, 3, 4, 5, 6)", KERNELS, "*StaysInsideItsRow*avx2*"),
+    Mutation("tail on avx512f one lane short", "src/isa/avx512f.h", "(1u << n) - 1", "(1u << (n - 1)) - 1", KERNELS, "*StaysInsideItsRow*avx512f*"),
+    Mutation("tail on scalar one lane short", "src/isa/scalar.h", "i < n ? p[i] : absent.lane[i]", "i < n - 1 ? p[i] : absent.lane[i]", KERNELS, "*StaysInsideItsRow*scalar*"),
+    Mutation("tail on neon takes an element twice", "src/isa/neon.h", "if (n >= 3) absent = vld1q_lane_f32(p + 2,", "if (n >= 3) absent = vld1q_lane_f32(p + 1,", KERNELS, "List/ExtendedMap.GivesTheBitsOfScalar*neon*"),
+    Mutation("tail on neon stores one lane more", "src/isa/neon.h", "if (n >= 3) vst1q_lane_f32(p + 2, a, 2);", "if (n >= 2) vst1q_lane_f32(p + 2, a, 2);", KERNELS, "List/ExtendedMap.StaysInsideItsRow*neon*"),
+    Mutation("columns on avx512f one more", "src/isa/avx512f.h", "_mm_setr_epi32(0, 1, 2, 3));\n  __m512 v[4]", "_mm_setr_epi32(-1, 0, 1, 2));\n  __m512 v[4]", ROWS, "TransposedList/*avx512f*"),
+    Mutation("columns on avx2 read whole", "src/isa/avx2.h", "columns[i] = n >= 4 ?", "columns[i] = n >= 3 ?", ROWS, "TransposedList/*avx2*"),
+    # Lanes, pairs and blocks that are left out.
+    Mutation("lanes dropped by the maximum on avx2", "src/isa/avx2.h", "__m128 m = _mm_max_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));", "__m128 m = _mm256_castps256_ps128(a);", BASELINES, "rmax/*avx2*"),
+    Mutation("lane dropped by the maximum on avx512f", "src/isa/avx512f.py", "_mm512_reduce_max_ps({a})", "_mm512_mask_reduce_max_ps(0x7FFF, {a})", BASELINES, "rmax/*avx512f*"),
+    Mutation("lanes dropped by the fold of a sum", EXTEXP, "{%- for distance in halvings(W) %}\n  add_pair(hi", "{%- for distance in halvings(W) | list | reject('eq', 1) %}\n  add_pair(hi", KERNELS, "List/ExtendedSum.*"),
+    Mutation("low parts of lanes dropped by the fold of a sum", EXTEXP, 'isa.across("upper", distance, "lo[0]")', "isa.zero()", KERNELS, "List/ExtendedSum.*"),
+    Mutation("pair dropped at the end of each block", SUM, "i < {{ B }}; i +=", "i + {{ PAIR }} < {{ B }}; i +=", KERNELS, "List/ExtendedSum.*"),
+    Mutation("block of one element dropped", SUM, "while (n > 0) {", "while (n > 1) {", KERNELS, "List/ExtendedSum.*"),
+    Mutation("column dropped from a sum", TRANSPOSED, "j < n; j += {{ 2 * L }}", "j + 1 < n; j += {{ 2 * L }}", ROWS, "TransposedList/*"),
+    Mutation("row of a group left over", SEVERAL_ROWS, "while (*done < rows) {", "while (*done + 1 < rows) {", ROWS, "List/*"),
+    Mutation("row that does not fill the lanes left over", TRANSPOSED, "for (size_t r = 0; r < rest; r++) memcpy(", "for (size_t r = 1; r < rest; r++) memcpy(", ROWS, "TransposedList/*"),
+    Mutation("span dropped from a fold", NC_F32, "for (size_t i = 0; i < count_; i++) smx_row_sum_add(", "for (size_t i = 1; i < count_; i++) smx_row_sum_add(", SOFTMAX, "*BitsOfVeryLongRows*"),
+    # The arithmetic.
+    Mutation("anchor too low", EXTENDED, "#define SMX_ANCHOR_SHIFT 2", "#define SMX_ANCHOR_SHIFT 1", SOFTMAX, "*GoldenBits*"),
+    Mutation("anchor follows the last block, not the largest", EXTENDED, "if (exponent > reference->anchor) reference->anchor = exponent;", "reference->anchor = exponent;", KERNELS, "*ExtendedSum.*:*RaddStoreExtExp.*"),
+    Mutation("anchor not taken off", SUM, 'take_off(&block_hi{{ block }}[{{ v }}], &block_lo{{ block }}[{{ v }}], {{ anchor }});', 'take_off(&block_hi{{ block }}[{{ v }}], &block_lo{{ block }}[{{ v }}], {{ isa.mul(anchor, isa.set1("0.5f")) }});', KERNELS, "List/ExtendedSum.*"),
+    Mutation("sums so far not rescaled", EXTENDED, "reference->rescale = smx_pow2(half);", "reference->rescale = 1.0f;", KERNELS, "List/ExtendedSum.*"),
+    Mutation("rounding error of an addition forgotten", EXTEXP, '*lo = {{ isa.add("*lo", "error") }};\n}\n\n// (*hi, *lo) without', '*lo = {{ isa.add("*lo", isa.sub("error", "error")) }};\n}\n\n// (*hi, *lo) without', KERNELS, "List/ExtendedSum.*"),
+    *(
+        Mutation(f"wrong constant on {isa}", EXTEXP, COEFFICIENT, only(f"isa.name == {isa!r}", 'isa.set1("0x1.555858p-3f")', COEFFICIENT), ELEMENT)
+        for isa in ("avx2", "avx512f", "scalar", NEON)
+    ),
+    Mutation("wrong constant in f32-softmax", EXTEXP, COEFFICIENT, only("kernel.name == 'f32-softmax'", 'isa.set1("0x1.555858p-3f")', COEFFICIENT), ELEMENT),
+    Mutation("coefficients swapped", EXTEXP, f'{COEFFICIENT}, isa.set1("0x1.000A4Ap-1f")', f'isa.set1("0x1.000A4Ap-1f"), {COEFFICIENT}', ELEMENT),
+    Mutation("table entry one off", EXTENDED, "0xFFF837F0", "0xFFF837F1", ELEMENT),
+    Mutation("residual of the wrong sign", EXTENDED, "-0x1.08841Cp-25f", "0x1.08841Cp-25f", ELEMENT),
+    Mutation("low part of ln(2) dropped", EXTEXP, '"0x1.05C610p-32f"', '"0.0f"', ELEMENT),
+    Mutation("clamp leaves something of very negative elements", EXTENDED, "(float)(-127 - k) * smx_ln2", "(float)(-126 - k) * smx_ln2", KERNELS, "*ExtendedMap.*"),
+    Mutation("reciprocal without its low part", ROW_SUM, "reciprocal.lo = (reciprocal.hi * residual + to_multiple_of_2_to_minus_45) -", "reciprocal.lo = 0.0f * (residual + to_multiple_of_2_to_minus_45) + 0.0f *", SOFTMAX, "*GoldenBits*"),
+    Mutation("reciprocals of rows without their low part", "src/kernels/rows.j2", '*reciprocal_lo = {{ isa.mul("low", "power") }}', '*reciprocal_lo = {{ isa.mul("low", isa.zero()) }}', ROWS),
+    Mutation("low part of a sum of the wrong sign", ROW_SUM, "scalar_fma1(-lo,", "scalar_fma1(lo,", SOFTMAX, "*GoldenBits*"),
+    Mutation("tiles added without their scale", ROW_SUM, "sum->mantissa += smx_scale_down(term.mantissa, sum->reference - term.reference);", "sum->mantissa += term.mantissa;", SOFTMAX, "*BitsOfEveryFamily*"),
+    Mutation("spans scaled by too little", NC_F32, "kNothingIsLeft = 5 * SMX_LARGEST_STEP", "kNothingIsLeft = 2 * SMX_LARGEST_STEP", SOFTMAX, "*Edge*"),
+    Mutation("flush before rounding on neon", "src/isa/neon.py", '"neon_scaled({a}, {b}, {c})"', '"vfmaq_f32(vmulq_f32({a}, {c}), {a}, {b})"', KERNELS, "StoredList/ExtendedMap.GivesTheBitsOfScalar*neon*"),
+    Mutation("product with the low part dropped on avx2", "src/isa/avx2.py", "_mm256_fmadd_ps({a}, {b}, _mm256_mul_ps({a}, {c}))", "_mm256_mul_ps({a}, _mm256_add_ps({b}, {c}))", KERNELS, "*ExtendedMap.GivesTheBitsOfScalar*avx2*"),
+    Mutation("multiply and add rounded twice on scalar", "src/isa/scalar.h", "uint64_t to_odd = inexact & ~sum_bits", "uint64_t to_odd = inexact & 0", ELEMENT),
+    # The range, and rows that are out of it.
+    Mutation("range without its lower end", EXTENDED, "return -smx_range <= max && max <= smx_range;", "return max <= smx_range;", SOFTMAX, "*Edge*"),
+    Mutation("range without its upper end", EXTENDED, "if (block_max > smx_range) return false;", "", ELEMENT),
+    Mutation("range excludes its end", EXTENDED, "if (block_max > smx_range) return false;", "if (block_max >= smx_range) return false;", KERNELS, "*ExtendedSum.RangeEndsAreExact*"),
+    Mutation("range of a tile in place not looked at", SUM, "    if (!smx_is_in_range(sum->max)) return smx_f32_extended_refuse(sum);\n", "", KERNELS, "*RaddStoreExtExp.*:*ExtendedSum.*"),
+    Mutation("row in place overwritten before its range is known", NC_F32, "  return smx_is_in_range(max);", "  return max == max;", SOFTMAX, "*Edge*:*LongRowPlan*"),
+    Mutation("split row in place overwritten before its range is known", NC_F32, "  if (!MayOverwrite(row)) return RunOutOfRange(row);\n  Spans", "  Spans", SOFTMAX, "*Edge*:*Split*:*LongRowPlan*"),
+    Mutation("masked row is zero without the flag", NC_F32, "SMX_FLAG_MASKED_ROWS_TO_ZERO ? 0.0f : NAN", "SMX_FLAG_MASKED_ROWS_TO_ZERO ? NAN : 0.0f", SOFTMAX, "*Edge*"),
+    Mutation("plus infinity taken for finite", NC_F32, "if (max != max || max == INFINITY)", "if (max != max)", SOFTMAX, "*Edge*"),
+    Mutation("NaN seen in the last element only", NC_F32, "nans += row.x[i] != row.x[i];", "nans = row.x[i] != row.x[i];", SOFTMAX, "*Edge*"),
+    Mutation("NaN not spread over its row by f32-softmax", SEVERAL_ROWS, "      if (row_hi[lane] != row_hi[lane]) smx_fill_nan(n, y + r * y_stride);\n", "", ROWS, "List/*"),
+    Mutation("NaN not spread over its row by f32-softmax-transposed", TRANSPOSED, "if (row_hi[r] != row_hi[r]) smx_fill_nan(n,", "if (row_hi[r] > 2.0f) smx_fill_nan(n,", ROWS, "TransposedList/*"),
+    # The floating-point environment.
+    Mutation("MXCSR not restored", FP_ENVIRONMENT, "    _mm_setcsr(saved_);\n", "", SOFTMAX, "*FpEnvironment*"),
+    Mutation("MXCSR not set", FP_ENVIRONMENT, "    _mm_setcsr(0x9FC0);\n", "", SOFTMAX, "*FpEnvironment*"),
+    Mutation("denormal inputs not flushed", FP_ENVIRONMENT, "_mm_setcsr(0x9FC0)", "_mm_setcsr(0x9F80)", SOFTMAX, "*FpEnvironment*:*Edge*"),
+    Mutation("exception flags kept from kernels", FP_ENVIRONMENT, "_mm_setcsr(saved_)", "_mm_setcsr(saved_ | (_mm_getcsr() & 0x3F))", SOFTMAX, "*FpEnvironment*"),
+    Mutation("environment of a pool's threads not set for split rows", TWO_PHASES, "        const smx_fp_environment environment;\n", "", SOFTMAX, "*FpEnvironment*"),
+    Mutation("environment of a pool's threads not set for tasks of rows", NC_F32, "        const smx_fp_environment environment;\n", "", SOFTMAX, "*FpEnvironment*"),
+    # How work is cut up.
+    Mutation("split rows one too few", NC_F32, "for (size_t i = spread_rows; i < op.batch_size; i++)", "for (size_t i = spread_rows; i + 1 < op.batch_size; i++)", SOFTMAX, "*BitsOfSplitRows*"),
+    Mutation("split rows counted from the row before", PLANNER, "shape.rows % threads : 0", "(shape.rows - 1) % threads : 0", PLAN),
+    Mutation("task of rows ends one early", NC_F32, "RunRows(task.op, task.plan, start, start + count);", "RunRows(task.op, task.plan, start, start + count - 1);", SOFTMAX, "*BitsOfBatches*"),
+    Mutation("last span ends one early", NC_F32, "spans_[i].end = std::min(row_.channels(), (i + 1) * length_);", "spans_[i].end = std::min(row_.channels() - 1, (i + 1) * length_);", SOFTMAX, "*BitsOfVeryLongRows*"),
+    Mutation("second phase begun before the first is over", TWO_PHASES, "+ 1 < items_) return;", "+ 1 != items_ / 2) return;", SOFTMAX, "*LongRowPlan*"),
+    Mutation("result depends on the number of threads", TWO_PHASES, "if (state == kSecond) TakeItems(1, worker, second_);", "if (state == kSecond && worker == 0) TakeItems(1, worker + 1, [this](size_t i) { if (workers_ < 3 || i > 0) second_(i); });", SOFTMAX, "*BitsOfSplitRows*"),
+    Mutation("stride of the output not used", NC_F32, "op.output + index * op.output_stride}", "op.output + index * op.channels}", SOFTMAX, "SoftmaxNcF32Batch*"),
+    Mutation("stride of the input in bytes", NC_F32, "op.input + index * op.input_stride,", "op.input + index * op.input_stride * sizeof(float),", SOFTMAX, "SoftmaxNcF32Batch*"),
+    Mutation("stride of the kernels on several rows not used", NC_F32, "op.output_stride, &done);", "op.channels, &done);", SOFTMAX, "SoftmaxNcF32Batch*"),
+    Mutation("streaming stores without a fence", MAP, "  {{ isa.fence() }};\n", "", KERNELS, "*Stream*"),
+    # The plan.
+    Mutation("threshold of rows as lanes exclusive", PLANNER, "shape.channels <= std::min<size_t>(thresholds.lane_channels,", "shape.channels < std::min<size_t>(thresholds.lane_channels,", PLAN),
+    Mutation("threshold of stored rows exclusive", PLANNER, "return elements <= bytes / shape.element_bytes;", "return elements < bytes / shape.element_bytes;", PLAN),
+    Mutation("threshold of streaming ignores in place", PLANNER, "&& !shape->in_place", "", PLAN),
+    Mutation("threshold taken from a host's whole cache", PLANNER, "std::min(last_level_bytes, kLargestLastLevelShare)", "last_level_bytes", PLAN),
+    Mutation("spans more than there is room for", PLANNER, "return DivideRoundUp(tiles, SMX_MAX_SPANS) * SMX_TILE;", "return std::max<size_t>(1, tiles / SMX_MAX_SPANS) * SMX_TILE;", PLAN),
+    # The operator's manners.
+    Mutation("null input accepted", NC_F32, '  if (input == nullptr) return "input is NULL";\n', "", OPERATOR),
+    Mutation("zero channels accepted", NC_F32, '  if (channels == 0) return "channels is 0";\n', "", OPERATOR),
+    Mutation("overlapping output accepted", NC_F32, "distance < row || stride - distance < row;", "distance < row;", OPERATOR),
+    Mutation("overflowing size accepted", NC_F32, "(rows - 1) > (kLargest - channels) / stride", "rows > kLargest", OPERATOR),
+    Mutation("rejected setup changes the operator", NC_F32, "  const char* reason = InvalidShape(", "  softmax_op->is_set_up = false;\n  const char* reason = InvalidShape(", OPERATOR),
+    Mutation("unknown flags accepted", NC_F32, "(flags & ~kKnownFlags) != 0", "(flags & ~kKnownFlags) == ~0u", OPERATOR),
+    Mutation("failed allocation reported as something else", "src/operators/operator.cc", "return smx_status_out_of_memory;", "return smx_status_invalid_state;", OPERATOR),
+    Mutation("failed allocation not logged", "src/operators/operator.cc", '    smx_log_error("create %s: the allocator has no %zu bytes", type->name, size);\n', "", OPERATOR),
+    Mutation("operator of another allocator given back", "src/operators/operator.cc", "op->allocator.deallocate(op->allocator.context, op)", "op->allocator.deallocate(nullptr, op)", OPERATOR),
+    Mutation("log takes the level above", "src/runtime/log.cc", "level > current.level", "level >= current.level", OPERATOR),
+    Mutation("processor asked though cpuinfo failed", "src/runtime/dispatch.cc", "return cpuinfo_ready && row.available();", "return row.available();", DISPATCH),
+]
+
+
+def copy_source():
+    """The tracked and new files of the checkout; what has not changed keeps its time, so that a build goes on."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=ROOT, stdout=subprocess.PIPE, check=True
+    )
+    names = [name for name in listed.stdout.decode().split("\0") if name and (ROOT / name).is_file()]
+    for name in names:
+        target = SOURCE / name
+        content = (ROOT / name).read_bytes()
+        if target.exists() and target.read_bytes() == content:
+            continue
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(content)
+        shutil.copymode(ROOT / name, target)
+    if (ROOT / SYSROOT).exists() and not (SOURCE / SYSROOT).exists():
+        (SOURCE / SYSROOT).parent.mkdir(exist_ok=True)
+        (SOURCE / SYSROOT).symlink_to(ROOT / SYSROOT)
+
+
+class Build:
+    def __init__(self, preset):
+        self.directory = MUTANTS / preset
+        self.emulator = ["qemu-aarch64-static", "-L", str(SOURCE / SYSROOT)] if preset == "aarch64" else []
+        options = ["-DSMXPACK_BUILD_BENCHMARKS=OFF", "-DSMXPACK_BUILD_EXAMPLES=OFF", "-DPython3_EXECUTABLE=/usr/bin/python3"]
+        if shutil.which("ccache"):
+            options += [f"-DCMAKE_{language}_COMPILER_LAUNCHER=ccache" for language in ("C", "CXX")]
+        command = ["cmake", "--preset", preset, "-B", str(self.directory), *options]
+        subprocess.run(command, cwd=SOURCE, stdout=subprocess.DEVNULL, check=True)
+
+    def compile(self, targets):
+        """What the compiler says where it fails."""
+        command = ["cmake", "--build", str(self.directory), "--target", *targets]
+        result = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        return result.stdout if result.returncode else None
+
+    def failing_case(self, test, cases):
+        """The first case that fails, and how; None where all of them pass."""
+        command = [*self.emulator, str(self.directory / "test" / test), f"--gtest_filter={cases}", "--gtest_fail_fast"]
+        try:
+            result = subprocess.run(
+                command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=SECONDS_OF_A_TEST, errors="replace", text=True
+            )
+        except subprocess.TimeoutExpired:
+            return "does not end"
+        started = re.findall(r"^\[ RUN +\] (\S+)", result.stdout, re.MULTILINE)
+        if not started:
+            sys.exit(f"{test} has no case {cases}:\n{result.stdout}")
+        if result.returncode == 0:
+            return None
+        failed = re.findall(r"^\[ +FAILED +\] (\S+)", result.stdout, re.MULTILINE)
+        if failed:
+            return failed[0].rstrip(",")
+        how = signal.Signals(-result.returncode).name if result.returncode < 0 else f"exit {result.returncode}"
+        return f"{started[-1]} ({how})"
+
+
+def is_read_by_generator(file):
+    return file.endswith((".j2", ".py", ".json")) and not file.startswith("scripts/")
+
+
+def apply(mutation):
+    """The files that it changed, with what they held before; None where it does not apply."""
+    path = SOURCE / mutation.file
+    text = path.read_text()
+    if text.count(mutation.old) != 1:
+        return None
+    before = {path: text}
+    path.write_text(text.replace(mutation.old, mutation.new))
+    if is_read_by_generator(mutation.file):
+        generated = {p: p.read_text() for p in GEN.rglob("*") if p.is_file()}
+        subprocess.run(["/usr/bin/python3", str(SOURCE / "scripts/generate.py")], stdout=subprocess.DEVNULL, check=True)
+        before.update((p, old) for p, old in generated.items() if p.read_text() != old)
+    return before
+
+
+def judge(mutation, build):
+    """(whether a test fails as it should, what happened)"""
+    before = apply(mutation)
+    if before is None:
+        return False, "DOES NOT APPLY"
+    try:
+        messages = build.compile([mutation.test])
+        if messages:
+            return False, f"DOES NOT COMPILE\n{messages[-2000:]}"
+        case = build.failing_case(mutation.test, mutation.cases)
+        return (True, f"killed by {mutation.test}: {case}") if case else (False, "SURVIVES")
+    finally:
+        for path, text in before.items():
+            path.write_text(text)
+
+
+def check_unbroken(mutations, build):
+    """Without a mutation, the tests that are to fail must pass."""
+    messages = build.compile(sorted({m.test for m in mutations}))
+    if messages:
+        sys.exit(messages)
+    for test, cases in sorted({(m.test, m.cases) for m in mutations}):
+        case = build.failing_case(test, cases)
+        if case:
+            sys.exit(f"{test} fails without a mutation: {case}")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("words", nargs="*", help="take mutations with one of these in their name")
+    parser.add_argument("--neon", action="store_true", help="take those of NEON")
+    parser.add_argument("--list", action="store_true", help="print them")
+    options = parser.parse_args()
+    mutations = [m for m in MUTATIONS if m.is_neon == options.neon]
+    if options.words:
+        mutations = [m for m in mutations if any(word in m.name for word in options.words)]
+    if not mutations:
+        sys.exit("no such mutation")
+    if options.list:
+        for mutation in mutations:
+            print(f"{mutation.name}: {mutation.file}, {mutation.test}")
+        return
+    if options.neon and not (ROOT / SYSROOT).exists():
+        sys.exit("run scripts/test_neon.sh first")
+
+    copy_source()
+    os.environ.setdefault("CCACHE_BASEDIR", str(MUTANTS))
+    build = Build("aarch64" if options.neon else "release")
+    check_unbroken(mutations, build)
+    failures = 0
+    for mutation in mutations:
+        is_killed, what = judge(mutation, build)
+        failures += not is_killed
+        print(f"{mutation.name}: {what}", flush=True)
+    print(f"{len(mutations) - failures} of {len(mutations)} mutations killed")
+    sys.exit(1 if failures else 0)
+
+
+if __name__ == "__main__":
+    main()
