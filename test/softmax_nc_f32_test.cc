@@ -904,15 +904,26 @@ std::vector<FpEnvironment> FpEnvironments() {
   return environments;
 }
 
-// Calls the function once on each of the pool's threads.
+// Calls the function once on each of the pool's threads, in whatever environment they have.
 void OnEachThread(pthreadpool_t pool, const std::function<void()>& function) {
-  const size_t threads = pthreadpool_get_threads_count(pool);
-  std::atomic<size_t> arrived{0};
-  smx_parallelize(pool, threads, 1, [&](size_t, size_t) {
-    function();
-    arrived++;
-    while (arrived < threads) std::this_thread::yield();  // holds this thread
-  });
+  struct Call {
+    const std::function<void()>& function;
+    const size_t threads;
+    std::atomic<size_t> arrived;
+  } call = {function, pthreadpool_get_threads_count(pool), {0}};
+  smx_release_to_pool(&call);
+  pthreadpool_parallelize_1d(
+      pool,
+      [](void* context, size_t) {
+        smx_acquire_from_pool(context);
+        Call& call = *static_cast<Call*>(context);
+        call.function();
+        call.arrived++;
+        while (call.arrived < call.threads) std::this_thread::yield();  // holds this thread
+        smx_release_to_pool(context);
+      },
+      &call, call.threads, 0);
+  smx_acquire_from_pool(&call);
 }
 
 // Runs that raise all exceptions: on denormals, NaN, overflow, and everywhere inexact.

@@ -7,7 +7,6 @@
 #include "src/operators/row_sum.h"
 #include "src/operators/two_phases.h"
 #include "src/plan/softmax_plan.h"
-#include "src/runtime/fp_environment.h"
 #include "src/runtime/log.h"
 #include "src/runtime/parallelize.h"
 
@@ -280,10 +279,8 @@ void RunRows(const SoftmaxOperator& op, const smx_softmax_plan& plan, size_t sta
 
 void Spread(const SoftmaxOperator& op, const smx_softmax_plan& plan, size_t rows, pthreadpool_t threadpool) {
   if (rows <= plan.rows_per_task) return RunRows(op, plan, 0, rows);
-  smx_parallelize(threadpool, rows, plan.rows_per_task, [&](size_t start, size_t count) {
-    const smx_fp_environment environment;
-    RunRows(op, plan, start, start + count);
-  });
+  smx_parallelize(threadpool, rows, plan.rows_per_task,
+                  [&](size_t start, size_t count) { RunRows(op, plan, start, start + count); });
 }
 
 void Run(smx_operator* base, pthreadpool_t threadpool) {

@@ -8,7 +8,6 @@
 #include <algorithm>
 #include <atomic>
 
-#include "src/runtime/fp_environment.h"
 #include "src/runtime/parallelize.h"
 
 // Each worker has a range of the items, the same in both phases, so that what the first left in a core's caches is
@@ -81,16 +80,12 @@ class smx_two_phases {
   std::atomic<int> state_{kFirst};
 };
 
-// first(i) for each i below `items`, then between(), and where that returns true second(i) for each; all in the kernels'
-// floating-point environment.
+// first(i) for each i below `items`, then between(), and where that returns true second(i) for each.
 template <class First, class Between, class Second>
 void smx_run_two_phases(pthreadpool_t threadpool, size_t items, First first, Between between, Second second) {
   using Phases = smx_two_phases<First, Between, Second>;
   const size_t threads = pthreadpool_get_threads_count(threadpool);
   const size_t workers = std::min({threads, items, Phases::kMaxWorkers});
   Phases phases(items, workers, first, between, second);
-  smx_parallelize(threadpool, workers, 1, [&](size_t worker, size_t) {
-    const smx_fp_environment environment;
-    phases.Work(worker);
-  });
+  smx_parallelize(threadpool, workers, 1, [&](size_t worker, size_t) { phases.Work(worker); });
 }

@@ -4,6 +4,8 @@
 #include <pthreadpool.h>
 #include <stddef.h>
 
+#include "src/runtime/fp_environment.h"
+
 #if defined(__SANITIZE_THREAD__)
 #define SMX_THREAD_SANITIZER
 #elif defined(__has_feature)
@@ -28,7 +30,8 @@ inline void smx_acquire_from_pool(void*) {}
 inline void smx_release_to_pool(void*) {}
 #endif
 
-// function(start, count) for tiles of `tile` items and a last one of what remains, on the pool's threads.
+// function(start, count) for tiles of `tile` items and a last one of what remains, on the pool's threads, in the kernels'
+// floating-point environment.
 template <class Function>
 void smx_parallelize(pthreadpool_t threadpool, size_t items, size_t tile, const Function& function) {
   struct Call {
@@ -38,6 +41,7 @@ void smx_parallelize(pthreadpool_t threadpool, size_t items, size_t tile, const 
   pthreadpool_parallelize_1d_tile_1d(
       threadpool,
       [](void* context, size_t start, size_t count) {
+        const smx_fp_environment environment;
         smx_acquire_from_pool(context);
         static_cast<const Call*>(context)->function(start, count);
         smx_release_to_pool(context);
