@@ -3,7 +3,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source scripts/packages.sh
-require_packages g++ cmake ninja-build libcpuinfo-dev libpthreadpool-dev libbenchmark-dev \
+require_packages g++ cmake ninja-build libcpuinfo-dev libpthreadpool-dev libfp16-dev libbenchmark-dev \
   nlohmann-json3-dev libxnnpack-dev libdnnl-dev libtorch-dev
 command -v npm >/dev/null || require_packages npm
 
