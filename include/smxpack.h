@@ -124,6 +124,16 @@ typedef struct smx_operator* smx_operator_t;
 /// A row that consists of -inf only gives zeros in place of NaN, as attention on a fully masked row wants.
 #define SMX_FLAG_MASKED_ROWS_TO_ZERO UINT32_C(0x00000001)
 
+/// The type of elements in memory. All arithmetic is that of f32, and rounds once to the output's type, to nearest even.
+enum smx_datatype {
+  /// float. Denormal inputs count as 0, results below FLT_MIN are 0.
+  smx_datatype_f32 = 1,
+  /// IEEE 754 binary16, as uint16_t. Denormals are kept, in inputs and in results.
+  smx_datatype_f16 = 2,
+  /// The upper half of a float, as uint16_t. Denormals as those of f32.
+  smx_datatype_bf16 = 3,
+};
+
 /// Creates an operator that computes softmax over each row of a matrix of floats:
 ///
 ///     y[i] = exp(x[i]) / sum_j exp(x[j])
@@ -170,6 +180,74 @@ SMX_API enum smx_status smx_create_softmax_nc_f32(uint32_t flags, smx_operator_t
 SMX_API enum smx_status smx_setup_softmax_nc_f32(smx_operator_t softmax_op, size_t batch_size,
                                                  size_t channels, size_t input_stride, size_t output_stride,
                                                  const float* input, float* output);
+
+/// Softmax of other types: as smx_create_softmax_nc_f32, which it is where both types are smx_datatype_f32.
+///
+/// Results are those of f32, with the input's elements as they are, rounded once more to the output's type: of f16 and bf16
+/// fewer than one in a thousand differs from the exact value, correctly rounded, and then by one ULP. The result of
+/// 1/channels and others may be denormal in f16; it is kept. NaN results are 0x7E00 in f16, 0x7FC0 in bf16.
+///
+/// @param input_type, output_type  the same, or one of them smx_datatype_f32.
+/// @returns as smx_create_softmax_nc_f32; smx_status_unsupported_parameter for other pairs of types.
+SMX_API enum smx_status smx_create_softmax_nc(enum smx_datatype input_type, enum smx_datatype output_type,
+                                              uint32_t flags, smx_operator_t* softmax_op_out);
+
+/// As smx_setup_softmax_nc_f32. Pointers are aligned to their elements. In place where the types are the same.
+SMX_API enum smx_status smx_setup_softmax_nc(smx_operator_t softmax_op, size_t batch_size, size_t channels,
+                                             size_t input_stride, size_t output_stride, const void* input,
+                                             void* output);
+
+/// Creates an operator that computes the logarithm of softmax over each row:
+///
+///     y[i] = x[i] - log(sum_j exp(x[j]))
+///
+/// | row                         | result                                                   |
+/// |-----------------------------|----------------------------------------------------------|
+/// | finite                      | at most 2 ULP of max(|y|, 1) from the exact value (seen) |
+/// | some -inf, others finite    | those are -inf                                           |
+/// | all -inf                    | NaN; under SMX_FLAG_MASKED_ROWS_TO_ZERO, -inf            |
+/// | any NaN, or +inf present    | all NaN                                                  |
+/// | one element, finite         | 0                                                        |
+/// | equal elements              | -log(channels)                                           |
+/// | +-3.4e38 mixed              | finite, or -inf where the exact result rounds to it      |
+///
+/// The bits are as independent as those of softmax. Of rows whose results are close to 0, the largest is exact to within
+/// some ULP of itself, not of 1: the sum is compared with the largest term alone.
+///
+/// Parameters, types and statuses as smx_create_softmax_nc. Error in f16 and bf16: one more rounding.
+SMX_API enum smx_status smx_create_log_softmax_nc(enum smx_datatype input_type, enum smx_datatype output_type,
+                                                  uint32_t flags, smx_operator_t* log_softmax_op_out);
+
+/// As smx_setup_softmax_nc.
+SMX_API enum smx_status smx_setup_log_softmax_nc(smx_operator_t log_softmax_op, size_t batch_size,
+                                                 size_t channels, size_t input_stride, size_t output_stride,
+                                                 const void* input, void* output);
+
+/// Creates an operator that computes the logarithm of the sum of exponentials of each row, one float a row:
+///
+///     y = log(sum_j exp(x[j]))
+///
+/// | row                       | result                                                  |
+/// |---------------------------|---------------------------------------------------------|
+/// | finite                    | at most 2 ULP of max(|y|, 1) from the exact value (seen)|
+/// | -inf beside others        | as if absent                                            |
+/// | all -inf                  | -inf                                                    |
+/// | any NaN                   | NaN                                                     |
+/// | +inf present, no NaN      | +inf                                                    |
+/// | one element               | that element, exactly                                   |
+/// | equal elements            | x + log(channels)                                       |
+///
+/// @param input_type           any; the output is f32.
+/// @param flags                0.
+/// @param logsumexp_op_out     receives the operator; NULL where the call fails.
+/// @returns as smx_create_softmax_nc.
+SMX_API enum smx_status smx_create_logsumexp_nc(enum smx_datatype input_type, uint32_t flags,
+                                                smx_operator_t* logsumexp_op_out);
+
+/// As smx_setup_softmax_nc, but that `output` receives one float a row, contiguous.
+SMX_API enum smx_status smx_setup_logsumexp_nc(smx_operator_t logsumexp_op, size_t batch_size,
+                                               size_t channels, size_t input_stride, const void* input,
+                                               float* output);
 
 /// Computes what the last setup said. Allocates nothing. Blocks until the result is there.
 ///

@@ -28,6 +28,13 @@ set(SMXPACK_AVX512F_PRODUCTION
     src/gen/avx512f/f32-rmax.cc
     src/gen/avx512f/f16-rmax.cc
     src/gen/avx512f/bf16-rmax.cc
+    src/gen/avx512f/f32-vsubextc.cc
+    src/gen/avx512f/f16-vsubextc.cc
+    src/gen/avx512f/bf16-vsubextc.cc
+    src/gen/avx512f/f16-f32-vsubextc.cc
+    src/gen/avx512f/bf16-f32-vsubextc.cc
+    src/gen/avx512f/f32-f16-vsubextc.cc
+    src/gen/avx512f/f32-bf16-vsubextc.cc
     src/gen/avx512f/f16-f32-vcvt.cc
     src/gen/avx512f/bf16-f32-vcvt.cc
     src/gen/avx512f/f32-f16-vcvt.cc
@@ -57,6 +64,13 @@ set(SMXPACK_AVX512F_VARIANTS
     src/gen/avx512f/f32-rmax-variants.cc
     src/gen/avx512f/f16-rmax-variants.cc
     src/gen/avx512f/bf16-rmax-variants.cc
+    src/gen/avx512f/f32-vsubextc-variants.cc
+    src/gen/avx512f/f16-vsubextc-variants.cc
+    src/gen/avx512f/bf16-vsubextc-variants.cc
+    src/gen/avx512f/f16-f32-vsubextc-variants.cc
+    src/gen/avx512f/bf16-f32-vsubextc-variants.cc
+    src/gen/avx512f/f32-f16-vsubextc-variants.cc
+    src/gen/avx512f/f32-bf16-vsubextc-variants.cc
     src/gen/avx512f/f16-f32-vcvt-variants.cc
     src/gen/avx512f/bf16-f32-vcvt-variants.cc
     src/gen/avx512f/f32-f16-vcvt-variants.cc
@@ -94,6 +108,13 @@ set(SMXPACK_AVX2_PRODUCTION
     src/gen/avx2/f32-rmax.cc
     src/gen/avx2/f16-rmax.cc
     src/gen/avx2/bf16-rmax.cc
+    src/gen/avx2/f32-vsubextc.cc
+    src/gen/avx2/f16-vsubextc.cc
+    src/gen/avx2/bf16-vsubextc.cc
+    src/gen/avx2/f16-f32-vsubextc.cc
+    src/gen/avx2/bf16-f32-vsubextc.cc
+    src/gen/avx2/f32-f16-vsubextc.cc
+    src/gen/avx2/f32-bf16-vsubextc.cc
     src/gen/avx2/f16-f32-vcvt.cc
     src/gen/avx2/bf16-f32-vcvt.cc
     src/gen/avx2/f32-f16-vcvt.cc
@@ -123,6 +144,13 @@ set(SMXPACK_AVX2_VARIANTS
     src/gen/avx2/f32-rmax-variants.cc
     src/gen/avx2/f16-rmax-variants.cc
     src/gen/avx2/bf16-rmax-variants.cc
+    src/gen/avx2/f32-vsubextc-variants.cc
+    src/gen/avx2/f16-vsubextc-variants.cc
+    src/gen/avx2/bf16-vsubextc-variants.cc
+    src/gen/avx2/f16-f32-vsubextc-variants.cc
+    src/gen/avx2/bf16-f32-vsubextc-variants.cc
+    src/gen/avx2/f32-f16-vsubextc-variants.cc
+    src/gen/avx2/f32-bf16-vsubextc-variants.cc
     src/gen/avx2/f16-f32-vcvt-variants.cc
     src/gen/avx2/bf16-f32-vcvt-variants.cc
     src/gen/avx2/f32-f16-vcvt-variants.cc
@@ -160,6 +188,13 @@ set(SMXPACK_NEON_PRODUCTION
     src/gen/neon/f32-rmax.cc
     src/gen/neon/f16-rmax.cc
     src/gen/neon/bf16-rmax.cc
+    src/gen/neon/f32-vsubextc.cc
+    src/gen/neon/f16-vsubextc.cc
+    src/gen/neon/bf16-vsubextc.cc
+    src/gen/neon/f16-f32-vsubextc.cc
+    src/gen/neon/bf16-f32-vsubextc.cc
+    src/gen/neon/f32-f16-vsubextc.cc
+    src/gen/neon/f32-bf16-vsubextc.cc
     src/gen/neon/f16-f32-vcvt.cc
     src/gen/neon/bf16-f32-vcvt.cc
     src/gen/neon/f32-f16-vcvt.cc
@@ -189,6 +224,13 @@ set(SMXPACK_NEON_VARIANTS
     src/gen/neon/f32-rmax-variants.cc
     src/gen/neon/f16-rmax-variants.cc
     src/gen/neon/bf16-rmax-variants.cc
+    src/gen/neon/f32-vsubextc-variants.cc
+    src/gen/neon/f16-vsubextc-variants.cc
+    src/gen/neon/bf16-vsubextc-variants.cc
+    src/gen/neon/f16-f32-vsubextc-variants.cc
+    src/gen/neon/bf16-f32-vsubextc-variants.cc
+    src/gen/neon/f32-f16-vsubextc-variants.cc
+    src/gen/neon/f32-bf16-vsubextc-variants.cc
     src/gen/neon/f16-f32-vcvt-variants.cc
     src/gen/neon/bf16-f32-vcvt-variants.cc
     src/gen/neon/f32-f16-vcvt-variants.cc
@@ -226,6 +268,13 @@ set(SMXPACK_SCALAR_PRODUCTION
     src/gen/scalar/f32-rmax.cc
     src/gen/scalar/f16-rmax.cc
     src/gen/scalar/bf16-rmax.cc
+    src/gen/scalar/f32-vsubextc.cc
+    src/gen/scalar/f16-vsubextc.cc
+    src/gen/scalar/bf16-vsubextc.cc
+    src/gen/scalar/f16-f32-vsubextc.cc
+    src/gen/scalar/bf16-f32-vsubextc.cc
+    src/gen/scalar/f32-f16-vsubextc.cc
+    src/gen/scalar/f32-bf16-vsubextc.cc
     src/gen/scalar/f16-f32-vcvt.cc
     src/gen/scalar/bf16-f32-vcvt.cc
     src/gen/scalar/f32-f16-vcvt.cc
@@ -255,6 +304,13 @@ set(SMXPACK_SCALAR_VARIANTS
     src/gen/scalar/f32-rmax-variants.cc
     src/gen/scalar/f16-rmax-variants.cc
     src/gen/scalar/bf16-rmax-variants.cc
+    src/gen/scalar/f32-vsubextc-variants.cc
+    src/gen/scalar/f16-vsubextc-variants.cc
+    src/gen/scalar/bf16-vsubextc-variants.cc
+    src/gen/scalar/f16-f32-vsubextc-variants.cc
+    src/gen/scalar/bf16-f32-vsubextc-variants.cc
+    src/gen/scalar/f32-f16-vsubextc-variants.cc
+    src/gen/scalar/f32-bf16-vsubextc-variants.cc
     src/gen/scalar/f16-f32-vcvt-variants.cc
     src/gen/scalar/bf16-f32-vcvt-variants.cc
     src/gen/scalar/f32-f16-vcvt-variants.cc

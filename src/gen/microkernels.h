@@ -11,6 +11,7 @@
 // src/kernels/extended.h
 struct smx_f32_extended;
 struct smx_f32_reciprocal;
+struct smx_f32_logarithm;
 
 // The expression tree of a sum: a row is cut into tiles, a tile into blocks, a block into lanes.
 #define SMX_LANES 16
@@ -43,6 +44,13 @@ struct smx_f32_reciprocal;
   ROW(avx512f, f32_rmax, smx_f32_rmax_ukernel__avx512f_u64_acc2, 64, 2)                               \
   ROW(avx512f, f16_rmax, smx_f16_rmax_ukernel__avx512f_u64_acc2, 64, 2)                               \
   ROW(avx512f, bf16_rmax, smx_bf16_rmax_ukernel__avx512f_u64_acc2, 64, 2)                             \
+  ROW(avx512f, f32_vsubextc, smx_f32_vsubextc_ukernel__avx512f_u16, 16, 1)                            \
+  ROW(avx512f, f16_vsubextc, smx_f16_vsubextc_ukernel__avx512f_u16, 16, 1)                            \
+  ROW(avx512f, bf16_vsubextc, smx_bf16_vsubextc_ukernel__avx512f_u16, 16, 1)                          \
+  ROW(avx512f, f16_f32_vsubextc, smx_f16_f32_vsubextc_ukernel__avx512f_u16, 16, 1)                    \
+  ROW(avx512f, bf16_f32_vsubextc, smx_bf16_f32_vsubextc_ukernel__avx512f_u16, 16, 1)                  \
+  ROW(avx512f, f32_f16_vsubextc, smx_f32_f16_vsubextc_ukernel__avx512f_u16, 16, 1)                    \
+  ROW(avx512f, f32_bf16_vsubextc, smx_f32_bf16_vsubextc_ukernel__avx512f_u16, 16, 1)                  \
   ROW(avx512f, f16_f32_vcvt, smx_f16_f32_vcvt_ukernel__avx512f_u16, 16, 1)                            \
   ROW(avx512f, bf16_f32_vcvt, smx_bf16_f32_vcvt_ukernel__avx512f_u16, 16, 1)                          \
   ROW(avx512f, f32_f16_vcvt, smx_f32_f16_vcvt_ukernel__avx512f_u16, 16, 1)                            \
@@ -138,6 +146,27 @@ struct smx_f32_reciprocal;
   ROW(avx512f, bf16_rmax, smx_bf16_rmax_ukernel__avx512f_u64, 64, 1)                                  \
   ROW(avx512f, bf16_rmax, smx_bf16_rmax_ukernel__avx512f_u64_acc4, 64, 4)                             \
   ROW(avx512f, bf16_rmax, smx_bf16_rmax_ukernel__avx512f_u128_acc4, 128, 4)                           \
+  ROW(avx512f, f32_vsubextc, smx_f32_vsubextc_ukernel__avx512f_u32, 32, 1)                            \
+  ROW(avx512f, f32_vsubextc, smx_f32_vsubextc_ukernel__avx512f_u64, 64, 1)                            \
+  ROW(avx512f, f32_vsubextc, smx_f32_vsubextc_ukernel__avx512f_u128, 128, 1)                          \
+  ROW(avx512f, f16_vsubextc, smx_f16_vsubextc_ukernel__avx512f_u32, 32, 1)                            \
+  ROW(avx512f, f16_vsubextc, smx_f16_vsubextc_ukernel__avx512f_u64, 64, 1)                            \
+  ROW(avx512f, f16_vsubextc, smx_f16_vsubextc_ukernel__avx512f_u128, 128, 1)                          \
+  ROW(avx512f, bf16_vsubextc, smx_bf16_vsubextc_ukernel__avx512f_u32, 32, 1)                          \
+  ROW(avx512f, bf16_vsubextc, smx_bf16_vsubextc_ukernel__avx512f_u64, 64, 1)                          \
+  ROW(avx512f, bf16_vsubextc, smx_bf16_vsubextc_ukernel__avx512f_u128, 128, 1)                        \
+  ROW(avx512f, f16_f32_vsubextc, smx_f16_f32_vsubextc_ukernel__avx512f_u32, 32, 1)                    \
+  ROW(avx512f, f16_f32_vsubextc, smx_f16_f32_vsubextc_ukernel__avx512f_u64, 64, 1)                    \
+  ROW(avx512f, f16_f32_vsubextc, smx_f16_f32_vsubextc_ukernel__avx512f_u128, 128, 1)                  \
+  ROW(avx512f, bf16_f32_vsubextc, smx_bf16_f32_vsubextc_ukernel__avx512f_u32, 32, 1)                  \
+  ROW(avx512f, bf16_f32_vsubextc, smx_bf16_f32_vsubextc_ukernel__avx512f_u64, 64, 1)                  \
+  ROW(avx512f, bf16_f32_vsubextc, smx_bf16_f32_vsubextc_ukernel__avx512f_u128, 128, 1)                \
+  ROW(avx512f, f32_f16_vsubextc, smx_f32_f16_vsubextc_ukernel__avx512f_u32, 32, 1)                    \
+  ROW(avx512f, f32_f16_vsubextc, smx_f32_f16_vsubextc_ukernel__avx512f_u64, 64, 1)                    \
+  ROW(avx512f, f32_f16_vsubextc, smx_f32_f16_vsubextc_ukernel__avx512f_u128, 128, 1)                  \
+  ROW(avx512f, f32_bf16_vsubextc, smx_f32_bf16_vsubextc_ukernel__avx512f_u32, 32, 1)                  \
+  ROW(avx512f, f32_bf16_vsubextc, smx_f32_bf16_vsubextc_ukernel__avx512f_u64, 64, 1)                  \
+  ROW(avx512f, f32_bf16_vsubextc, smx_f32_bf16_vsubextc_ukernel__avx512f_u128, 128, 1)                \
   ROW(avx512f, f16_f32_vcvt, smx_f16_f32_vcvt_ukernel__avx512f_u32, 32, 1)                            \
   ROW(avx512f, f16_f32_vcvt, smx_f16_f32_vcvt_ukernel__avx512f_u64, 64, 1)                            \
   ROW(avx512f, f16_f32_vcvt, smx_f16_f32_vcvt_ukernel__avx512f_u128, 128, 1)                          \
@@ -207,6 +236,13 @@ struct smx_f32_reciprocal;
   ROW(avx2, f32_rmax, smx_f32_rmax_ukernel__avx2_u128_acc4, 128, 4)                             \
   ROW(avx2, f16_rmax, smx_f16_rmax_ukernel__avx2_u128_acc4, 128, 4)                             \
   ROW(avx2, bf16_rmax, smx_bf16_rmax_ukernel__avx2_u128_acc4, 128, 4)                           \
+  ROW(avx2, f32_vsubextc, smx_f32_vsubextc_ukernel__avx2_u16, 16, 1)                            \
+  ROW(avx2, f16_vsubextc, smx_f16_vsubextc_ukernel__avx2_u16, 16, 1)                            \
+  ROW(avx2, bf16_vsubextc, smx_bf16_vsubextc_ukernel__avx2_u16, 16, 1)                          \
+  ROW(avx2, f16_f32_vsubextc, smx_f16_f32_vsubextc_ukernel__avx2_u16, 16, 1)                    \
+  ROW(avx2, bf16_f32_vsubextc, smx_bf16_f32_vsubextc_ukernel__avx2_u16, 16, 1)                  \
+  ROW(avx2, f32_f16_vsubextc, smx_f32_f16_vsubextc_ukernel__avx2_u16, 16, 1)                    \
+  ROW(avx2, f32_bf16_vsubextc, smx_f32_bf16_vsubextc_ukernel__avx2_u16, 16, 1)                  \
   ROW(avx2, f16_f32_vcvt, smx_f16_f32_vcvt_ukernel__avx2_u16, 16, 1)                            \
   ROW(avx2, bf16_f32_vcvt, smx_bf16_f32_vcvt_ukernel__avx2_u16, 16, 1)                          \
   ROW(avx2, f32_f16_vcvt, smx_f32_f16_vcvt_ukernel__avx2_u16, 16, 1)                            \
@@ -302,6 +338,27 @@ struct smx_f32_reciprocal;
   ROW(avx2, bf16_rmax, smx_bf16_rmax_ukernel__avx2_u64, 64, 1)                                  \
   ROW(avx2, bf16_rmax, smx_bf16_rmax_ukernel__avx2_u64_acc2, 64, 2)                             \
   ROW(avx2, bf16_rmax, smx_bf16_rmax_ukernel__avx2_u64_acc4, 64, 4)                             \
+  ROW(avx2, f32_vsubextc, smx_f32_vsubextc_ukernel__avx2_u32, 32, 1)                            \
+  ROW(avx2, f32_vsubextc, smx_f32_vsubextc_ukernel__avx2_u64, 64, 1)                            \
+  ROW(avx2, f32_vsubextc, smx_f32_vsubextc_ukernel__avx2_u128, 128, 1)                          \
+  ROW(avx2, f16_vsubextc, smx_f16_vsubextc_ukernel__avx2_u32, 32, 1)                            \
+  ROW(avx2, f16_vsubextc, smx_f16_vsubextc_ukernel__avx2_u64, 64, 1)                            \
+  ROW(avx2, f16_vsubextc, smx_f16_vsubextc_ukernel__avx2_u128, 128, 1)                          \
+  ROW(avx2, bf16_vsubextc, smx_bf16_vsubextc_ukernel__avx2_u32, 32, 1)                          \
+  ROW(avx2, bf16_vsubextc, smx_bf16_vsubextc_ukernel__avx2_u64, 64, 1)                          \
+  ROW(avx2, bf16_vsubextc, smx_bf16_vsubextc_ukernel__avx2_u128, 128, 1)                        \
+  ROW(avx2, f16_f32_vsubextc, smx_f16_f32_vsubextc_ukernel__avx2_u32, 32, 1)                    \
+  ROW(avx2, f16_f32_vsubextc, smx_f16_f32_vsubextc_ukernel__avx2_u64, 64, 1)                    \
+  ROW(avx2, f16_f32_vsubextc, smx_f16_f32_vsubextc_ukernel__avx2_u128, 128, 1)                  \
+  ROW(avx2, bf16_f32_vsubextc, smx_bf16_f32_vsubextc_ukernel__avx2_u32, 32, 1)                  \
+  ROW(avx2, bf16_f32_vsubextc, smx_bf16_f32_vsubextc_ukernel__avx2_u64, 64, 1)                  \
+  ROW(avx2, bf16_f32_vsubextc, smx_bf16_f32_vsubextc_ukernel__avx2_u128, 128, 1)                \
+  ROW(avx2, f32_f16_vsubextc, smx_f32_f16_vsubextc_ukernel__avx2_u32, 32, 1)                    \
+  ROW(avx2, f32_f16_vsubextc, smx_f32_f16_vsubextc_ukernel__avx2_u64, 64, 1)                    \
+  ROW(avx2, f32_f16_vsubextc, smx_f32_f16_vsubextc_ukernel__avx2_u128, 128, 1)                  \
+  ROW(avx2, f32_bf16_vsubextc, smx_f32_bf16_vsubextc_ukernel__avx2_u32, 32, 1)                  \
+  ROW(avx2, f32_bf16_vsubextc, smx_f32_bf16_vsubextc_ukernel__avx2_u64, 64, 1)                  \
+  ROW(avx2, f32_bf16_vsubextc, smx_f32_bf16_vsubextc_ukernel__avx2_u128, 128, 1)                \
   ROW(avx2, f16_f32_vcvt, smx_f16_f32_vcvt_ukernel__avx2_u32, 32, 1)                            \
   ROW(avx2, f16_f32_vcvt, smx_f16_f32_vcvt_ukernel__avx2_u64, 64, 1)                            \
   ROW(avx2, f16_f32_vcvt, smx_f16_f32_vcvt_ukernel__avx2_u128, 128, 1)                          \
@@ -372,6 +429,13 @@ struct smx_f32_reciprocal;
   ROW(neon, f32_rmax, smx_f32_rmax_ukernel__neon_u32, 32, 1)                                  \
   ROW(neon, f16_rmax, smx_f16_rmax_ukernel__neon_u32, 32, 1)                                  \
   ROW(neon, bf16_rmax, smx_bf16_rmax_ukernel__neon_u32, 32, 1)                                \
+  ROW(neon, f32_vsubextc, smx_f32_vsubextc_ukernel__neon_u16, 16, 1)                          \
+  ROW(neon, f16_vsubextc, smx_f16_vsubextc_ukernel__neon_u16, 16, 1)                          \
+  ROW(neon, bf16_vsubextc, smx_bf16_vsubextc_ukernel__neon_u16, 16, 1)                        \
+  ROW(neon, f16_f32_vsubextc, smx_f16_f32_vsubextc_ukernel__neon_u16, 16, 1)                  \
+  ROW(neon, bf16_f32_vsubextc, smx_bf16_f32_vsubextc_ukernel__neon_u16, 16, 1)                \
+  ROW(neon, f32_f16_vsubextc, smx_f32_f16_vsubextc_ukernel__neon_u16, 16, 1)                  \
+  ROW(neon, f32_bf16_vsubextc, smx_f32_bf16_vsubextc_ukernel__neon_u16, 16, 1)                \
   ROW(neon, f16_f32_vcvt, smx_f16_f32_vcvt_ukernel__neon_u16, 16, 1)                          \
   ROW(neon, bf16_f32_vcvt, smx_bf16_f32_vcvt_ukernel__neon_u16, 16, 1)                        \
   ROW(neon, f32_f16_vcvt, smx_f32_f16_vcvt_ukernel__neon_u16, 16, 1)                          \
@@ -467,6 +531,27 @@ struct smx_f32_reciprocal;
   ROW(neon, bf16_rmax, smx_bf16_rmax_ukernel__neon_u64_acc2, 64, 2)                             \
   ROW(neon, bf16_rmax, smx_bf16_rmax_ukernel__neon_u64_acc4, 64, 4)                             \
   ROW(neon, bf16_rmax, smx_bf16_rmax_ukernel__neon_u128_acc4, 128, 4)                           \
+  ROW(neon, f32_vsubextc, smx_f32_vsubextc_ukernel__neon_u32, 32, 1)                            \
+  ROW(neon, f32_vsubextc, smx_f32_vsubextc_ukernel__neon_u64, 64, 1)                            \
+  ROW(neon, f32_vsubextc, smx_f32_vsubextc_ukernel__neon_u128, 128, 1)                          \
+  ROW(neon, f16_vsubextc, smx_f16_vsubextc_ukernel__neon_u32, 32, 1)                            \
+  ROW(neon, f16_vsubextc, smx_f16_vsubextc_ukernel__neon_u64, 64, 1)                            \
+  ROW(neon, f16_vsubextc, smx_f16_vsubextc_ukernel__neon_u128, 128, 1)                          \
+  ROW(neon, bf16_vsubextc, smx_bf16_vsubextc_ukernel__neon_u32, 32, 1)                          \
+  ROW(neon, bf16_vsubextc, smx_bf16_vsubextc_ukernel__neon_u64, 64, 1)                          \
+  ROW(neon, bf16_vsubextc, smx_bf16_vsubextc_ukernel__neon_u128, 128, 1)                        \
+  ROW(neon, f16_f32_vsubextc, smx_f16_f32_vsubextc_ukernel__neon_u32, 32, 1)                    \
+  ROW(neon, f16_f32_vsubextc, smx_f16_f32_vsubextc_ukernel__neon_u64, 64, 1)                    \
+  ROW(neon, f16_f32_vsubextc, smx_f16_f32_vsubextc_ukernel__neon_u128, 128, 1)                  \
+  ROW(neon, bf16_f32_vsubextc, smx_bf16_f32_vsubextc_ukernel__neon_u32, 32, 1)                  \
+  ROW(neon, bf16_f32_vsubextc, smx_bf16_f32_vsubextc_ukernel__neon_u64, 64, 1)                  \
+  ROW(neon, bf16_f32_vsubextc, smx_bf16_f32_vsubextc_ukernel__neon_u128, 128, 1)                \
+  ROW(neon, f32_f16_vsubextc, smx_f32_f16_vsubextc_ukernel__neon_u32, 32, 1)                    \
+  ROW(neon, f32_f16_vsubextc, smx_f32_f16_vsubextc_ukernel__neon_u64, 64, 1)                    \
+  ROW(neon, f32_f16_vsubextc, smx_f32_f16_vsubextc_ukernel__neon_u128, 128, 1)                  \
+  ROW(neon, f32_bf16_vsubextc, smx_f32_bf16_vsubextc_ukernel__neon_u32, 32, 1)                  \
+  ROW(neon, f32_bf16_vsubextc, smx_f32_bf16_vsubextc_ukernel__neon_u64, 64, 1)                  \
+  ROW(neon, f32_bf16_vsubextc, smx_f32_bf16_vsubextc_ukernel__neon_u128, 128, 1)                \
   ROW(neon, f16_f32_vcvt, smx_f16_f32_vcvt_ukernel__neon_u32, 32, 1)                            \
   ROW(neon, f16_f32_vcvt, smx_f16_f32_vcvt_ukernel__neon_u64, 64, 1)                            \
   ROW(neon, f16_f32_vcvt, smx_f16_f32_vcvt_ukernel__neon_u128, 128, 1)                          \
@@ -535,6 +620,13 @@ struct smx_f32_reciprocal;
   ROW(scalar, f32_rmax, smx_f32_rmax_ukernel__scalar_u32, 32, 1)                                  \
   ROW(scalar, f16_rmax, smx_f16_rmax_ukernel__scalar_u32, 32, 1)                                  \
   ROW(scalar, bf16_rmax, smx_bf16_rmax_ukernel__scalar_u32, 32, 1)                                \
+  ROW(scalar, f32_vsubextc, smx_f32_vsubextc_ukernel__scalar_u16, 16, 1)                          \
+  ROW(scalar, f16_vsubextc, smx_f16_vsubextc_ukernel__scalar_u16, 16, 1)                          \
+  ROW(scalar, bf16_vsubextc, smx_bf16_vsubextc_ukernel__scalar_u16, 16, 1)                        \
+  ROW(scalar, f16_f32_vsubextc, smx_f16_f32_vsubextc_ukernel__scalar_u16, 16, 1)                  \
+  ROW(scalar, bf16_f32_vsubextc, smx_bf16_f32_vsubextc_ukernel__scalar_u16, 16, 1)                \
+  ROW(scalar, f32_f16_vsubextc, smx_f32_f16_vsubextc_ukernel__scalar_u16, 16, 1)                  \
+  ROW(scalar, f32_bf16_vsubextc, smx_f32_bf16_vsubextc_ukernel__scalar_u16, 16, 1)                \
   ROW(scalar, f16_f32_vcvt, smx_f16_f32_vcvt_ukernel__scalar_u16, 16, 1)                          \
   ROW(scalar, bf16_f32_vcvt, smx_bf16_f32_vcvt_ukernel__scalar_u16, 16, 1)                        \
   ROW(scalar, f32_f16_vcvt, smx_f32_f16_vcvt_ukernel__scalar_u16, 16, 1)                          \
@@ -630,6 +722,27 @@ struct smx_f32_reciprocal;
   ROW(scalar, bf16_rmax, smx_bf16_rmax_ukernel__scalar_u64_acc2, 64, 2)                             \
   ROW(scalar, bf16_rmax, smx_bf16_rmax_ukernel__scalar_u64_acc4, 64, 4)                             \
   ROW(scalar, bf16_rmax, smx_bf16_rmax_ukernel__scalar_u128_acc4, 128, 4)                           \
+  ROW(scalar, f32_vsubextc, smx_f32_vsubextc_ukernel__scalar_u32, 32, 1)                            \
+  ROW(scalar, f32_vsubextc, smx_f32_vsubextc_ukernel__scalar_u64, 64, 1)                            \
+  ROW(scalar, f32_vsubextc, smx_f32_vsubextc_ukernel__scalar_u128, 128, 1)                          \
+  ROW(scalar, f16_vsubextc, smx_f16_vsubextc_ukernel__scalar_u32, 32, 1)                            \
+  ROW(scalar, f16_vsubextc, smx_f16_vsubextc_ukernel__scalar_u64, 64, 1)                            \
+  ROW(scalar, f16_vsubextc, smx_f16_vsubextc_ukernel__scalar_u128, 128, 1)                          \
+  ROW(scalar, bf16_vsubextc, smx_bf16_vsubextc_ukernel__scalar_u32, 32, 1)                          \
+  ROW(scalar, bf16_vsubextc, smx_bf16_vsubextc_ukernel__scalar_u64, 64, 1)                          \
+  ROW(scalar, bf16_vsubextc, smx_bf16_vsubextc_ukernel__scalar_u128, 128, 1)                        \
+  ROW(scalar, f16_f32_vsubextc, smx_f16_f32_vsubextc_ukernel__scalar_u32, 32, 1)                    \
+  ROW(scalar, f16_f32_vsubextc, smx_f16_f32_vsubextc_ukernel__scalar_u64, 64, 1)                    \
+  ROW(scalar, f16_f32_vsubextc, smx_f16_f32_vsubextc_ukernel__scalar_u128, 128, 1)                  \
+  ROW(scalar, bf16_f32_vsubextc, smx_bf16_f32_vsubextc_ukernel__scalar_u32, 32, 1)                  \
+  ROW(scalar, bf16_f32_vsubextc, smx_bf16_f32_vsubextc_ukernel__scalar_u64, 64, 1)                  \
+  ROW(scalar, bf16_f32_vsubextc, smx_bf16_f32_vsubextc_ukernel__scalar_u128, 128, 1)                \
+  ROW(scalar, f32_f16_vsubextc, smx_f32_f16_vsubextc_ukernel__scalar_u32, 32, 1)                    \
+  ROW(scalar, f32_f16_vsubextc, smx_f32_f16_vsubextc_ukernel__scalar_u64, 64, 1)                    \
+  ROW(scalar, f32_f16_vsubextc, smx_f32_f16_vsubextc_ukernel__scalar_u128, 128, 1)                  \
+  ROW(scalar, f32_bf16_vsubextc, smx_f32_bf16_vsubextc_ukernel__scalar_u32, 32, 1)                  \
+  ROW(scalar, f32_bf16_vsubextc, smx_f32_bf16_vsubextc_ukernel__scalar_u64, 64, 1)                  \
+  ROW(scalar, f32_bf16_vsubextc, smx_f32_bf16_vsubextc_ukernel__scalar_u128, 128, 1)                \
   ROW(scalar, f16_f32_vcvt, smx_f16_f32_vcvt_ukernel__scalar_u32, 32, 1)                            \
   ROW(scalar, f16_f32_vcvt, smx_f16_f32_vcvt_ukernel__scalar_u64, 64, 1)                            \
   ROW(scalar, f16_f32_vcvt, smx_f16_f32_vcvt_ukernel__scalar_u128, 128, 1)                          \
@@ -709,6 +822,13 @@ struct smx_f32_reciprocal;
   ROW(f32_rmax)                 \
   ROW(f16_rmax)                 \
   ROW(bf16_rmax)                \
+  ROW(f32_vsubextc)             \
+  ROW(f16_vsubextc)             \
+  ROW(bf16_vsubextc)            \
+  ROW(f16_f32_vsubextc)         \
+  ROW(bf16_f32_vsubextc)        \
+  ROW(f32_f16_vsubextc)         \
+  ROW(f32_bf16_vsubextc)        \
   ROW(f16_f32_vcvt)             \
   ROW(bf16_f32_vcvt)            \
   ROW(f32_f16_vcvt)             \
@@ -765,6 +885,20 @@ typedef void smx_f32_softmax_transposed_ukernel_fn(size_t rows, size_t n, const 
 typedef void smx_f32_rmax_ukernel_fn(size_t n, const float* x, float* max);
 typedef void smx_f16_rmax_ukernel_fn(size_t n, const uint16_t* x, float* max);
 typedef void smx_bf16_rmax_ukernel_fn(size_t n, const uint16_t* x, float* max);
+typedef void smx_f32_vsubextc_ukernel_fn(size_t n, const float* x, float* y,
+                                         const struct smx_f32_logarithm* logarithm);
+typedef void smx_f16_vsubextc_ukernel_fn(size_t n, const uint16_t* x, uint16_t* y,
+                                         const struct smx_f32_logarithm* logarithm);
+typedef void smx_bf16_vsubextc_ukernel_fn(size_t n, const uint16_t* x, uint16_t* y,
+                                          const struct smx_f32_logarithm* logarithm);
+typedef void smx_f16_f32_vsubextc_ukernel_fn(size_t n, const uint16_t* x, float* y,
+                                             const struct smx_f32_logarithm* logarithm);
+typedef void smx_bf16_f32_vsubextc_ukernel_fn(size_t n, const uint16_t* x, float* y,
+                                              const struct smx_f32_logarithm* logarithm);
+typedef void smx_f32_f16_vsubextc_ukernel_fn(size_t n, const float* x, uint16_t* y,
+                                             const struct smx_f32_logarithm* logarithm);
+typedef void smx_f32_bf16_vsubextc_ukernel_fn(size_t n, const float* x, uint16_t* y,
+                                              const struct smx_f32_logarithm* logarithm);
 typedef void smx_f16_f32_vcvt_ukernel_fn(size_t n, const uint16_t* x, float* y);
 typedef void smx_bf16_f32_vcvt_ukernel_fn(size_t n, const uint16_t* x, float* y);
 typedef void smx_f32_f16_vcvt_ukernel_fn(size_t n, const float* x, uint16_t* y);

@@ -59,6 +59,12 @@ struct smx_f32_reciprocal {
   int32_t exponent;
 };
 
+// hi + lo, the logarithm of a row's sum. Kernels subtract hi first.
+struct smx_f32_logarithm {
+  float hi;
+  float lo;
+};
+
 // Exponents of reciprocals that f32-vmulextc takes: both parts of a reciprocal are floats of FLT_MIN and more then.
 #define SMX_LARGEST_STEP 80
 

@@ -47,6 +47,8 @@ KERNELS = [
     Kernel("softmax-transposed", ROW_PARAMETERS, COLUMNS),
     # The largest element; where one is NaN, any number. Of rows that are to be known to be within range in advance.
     Kernel("rmax", "size_t n, const {x}* x, float* max", REDUCTIONS, types=READ),
+    # Log-softmax: y[i] = x[i] - logarithm.
+    Kernel("vsubextc", "size_t n, const {x}* x, {y}* y, const struct smx_f32_logarithm* logarithm", MAPS, types=MAPPED),
     # y[i] = x[i] in another type: short rows of other types are computed in f32.
     Kernel("vcvt", "size_t n, const {x}* x, {y}* y", MAPS, types=CONVERTED),
     # The paper's three-pass baselines, but for f32-rmax: recomputing and reloading.
