@@ -211,8 +211,8 @@ SMX_API enum smx_status smx_setup_softmax_nc(smx_operator_t softmax_op, size_t b
 /// | equal elements              | -log(channels)                                           |
 /// | +-3.4e38 mixed              | finite, or -inf where the exact result rounds to it      |
 ///
-/// The bits are as independent as those of softmax. Of rows whose results are close to 0, the largest is exact to within
-/// some ULP of itself, not of 1: the sum is compared with the largest term alone.
+/// The bits are as independent as those of softmax. A result close to 0, that of an element that dominates its row, is off by
+/// 8 * 2^-24 of itself and 2^-46 at most: the sum is compared with the largest term alone.
 ///
 /// Parameters, types and statuses as smx_create_softmax_nc. Error in f16 and bf16: one more rounding.
 SMX_API enum smx_status smx_create_log_softmax_nc(enum smx_datatype input_type, enum smx_datatype output_type,

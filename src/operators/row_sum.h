@@ -119,8 +119,9 @@ static inline struct smx_f32_extended smx_f32_extended_of(struct smx_row_sum sum
   return extended;
 }
 
-static inline struct smx_f32_logarithm smx_f32_logarithm_of(double logarithm) {
-  const float hi = (float)logarithm;
-  const struct smx_f32_logarithm result = {hi, (float)(logarithm - (double)hi)};
+// max + above_max, with what a double would lose of the latter.
+static inline struct smx_f32_logarithm smx_f32_logarithm_of(float max, double above_max) {
+  const float hi = (float)((double)max + above_max);
+  const struct smx_f32_logarithm result = {hi, (float)(((double)max - (double)hi) + above_max)};
   return result;
 }

@@ -195,7 +195,7 @@ Normalizer NormalizerOf(const Row& row, const smx_row_sum& sum, const smx_f32_ex
   }
   // A shift may be so large that it swallows the rest.
   if (row.is_shifted) return {{}, {row.shift, static_cast<float>(sum.max + above_max)}};
-  return {{}, smx_f32_logarithm_of(sum.max + above_max)};
+  return {{}, smx_f32_logarithm_of(sum.max, above_max)};
 }
 
 bool RunRow(const Row& row);
@@ -495,10 +495,11 @@ const char* InvalidShape(const Layout& input, const Layout& output) {
   return nullptr;
 }
 
-smx_status Create(const smx_operator_type* type, Function function, smx_datatype input, smx_datatype output,
-                  uint32_t known_flags, uint32_t flags, smx_operator_t* op_out) {
+smx_status Create(const smx_operator_type* type, const char* op_out_name, Function function,
+                  smx_datatype input, smx_datatype output, uint32_t known_flags, uint32_t flags,
+                  smx_operator_t* op_out) {
   if (op_out == nullptr) {
-    smx_log_error("create %s: the operator's place is NULL", type->name);
+    smx_log_error("create %s: %s is NULL", type->name, op_out_name);
     return smx_status_invalid_parameter;
   }
   *op_out = nullptr;
@@ -546,8 +547,8 @@ smx_status SetUp(RowsOperator* op, size_t batch_size, size_t channels, size_t in
 
 enum smx_status smx_create_softmax_nc(enum smx_datatype input_type, enum smx_datatype output_type,
                                       uint32_t flags, smx_operator_t* op_out) {
-  return Create(&kSoftmaxNc, Function::kSoftmax, input_type, output_type, SMX_FLAG_MASKED_ROWS_TO_ZERO, flags,
-                op_out);
+  return Create(&kSoftmaxNc, "softmax_op_out", Function::kSoftmax, input_type, output_type,
+                SMX_FLAG_MASKED_ROWS_TO_ZERO, flags, op_out);
 }
 
 enum smx_status smx_create_softmax_nc_f32(uint32_t flags, smx_operator_t* softmax_op_out) {
@@ -556,13 +557,14 @@ enum smx_status smx_create_softmax_nc_f32(uint32_t flags, smx_operator_t* softma
 
 enum smx_status smx_create_log_softmax_nc(enum smx_datatype input_type, enum smx_datatype output_type,
                                           uint32_t flags, smx_operator_t* op_out) {
-  return Create(&kLogSoftmaxNc, Function::kLogSoftmax, input_type, output_type, SMX_FLAG_MASKED_ROWS_TO_ZERO,
-                flags, op_out);
+  return Create(&kLogSoftmaxNc, "log_softmax_op_out", Function::kLogSoftmax, input_type, output_type,
+                SMX_FLAG_MASKED_ROWS_TO_ZERO, flags, op_out);
 }
 
 enum smx_status smx_create_logsumexp_nc(enum smx_datatype input_type, uint32_t flags,
                                         smx_operator_t* op_out) {
-  return Create(&kLogSumExpNc, Function::kLogSumExp, input_type, smx_datatype_f32, 0, flags, op_out);
+  return Create(&kLogSumExpNc, "logsumexp_op_out", Function::kLogSumExp, input_type, smx_datatype_f32, 0,
+                flags, op_out);
 }
 
 enum smx_status smx_setup_softmax_nc(smx_operator_t softmax_op, size_t batch_size, size_t channels,
