@@ -223,6 +223,17 @@ SMX_API enum smx_status smx_setup_log_softmax_nc(smx_operator_t log_softmax_op, 
                                                  size_t channels, size_t input_stride, size_t output_stride,
                                                  const void* input, void* output);
 
+/// The sum of the exponentials of a piece of a row, from smx_create_partial_sum_nc. It may be copied, stored and sent between
+/// processes and processors of the same byte order. Its members are the library's matter:
+/// sum_k bins[k] * 2^(32 * (top - k)) is the sum of exp(x - shift), shift 0 or, where max is beyond +-2^14, max.
+struct smx_partial_sum {
+  int64_t bins[4];
+  int32_t top;
+  int32_t has_nan;
+  float max;
+  float shift;
+};
+
 /// Creates an operator that computes the logarithm of the sum of exponentials of each row, one float a row:
 ///
 ///     y = log(sum_j exp(x[j]))

@@ -83,12 +83,12 @@ Row RowAt(const RowsOperator& op, const smx_softmax_plan& plan, size_t index) {
   return {op, plan.algorithm, plan.streams_output, InputAt(op, index), OutputAt(op, index)};
 }
 
-// A part of a row, its sum, and whether its terms have been stored. Stored spans are single tiles, so that the terms
-// have one reference.
+// A part of a row, and whether its terms have been stored. Stored spans are single tiles, so that the terms have one
+// reference.
 struct Span {
   size_t start;
   size_t end;
-  smx_row_sum sum;
+  smx_f32_extended tile;  // the last
   bool is_stored;
 };
 
@@ -135,13 +135,13 @@ bool SumTile(const Row& row, size_t start, size_t n, smx_f32_extended* sum) {
   return false;
 }
 
-void SumSpan(const Row& row, Span* span) {
-  span->sum = smx_empty_row_sum;
+smx_partial_sum SumSpan(const Row& row, Span* span) {
+  smx_partial_sum sum = smx_empty_sum;
   for (size_t i = span->start; i < span->end; i += SMX_TILE) {
-    smx_f32_extended tile;
-    span->is_stored = SumTile(row, i, std::min<size_t>(SMX_TILE, span->end - i), &tile);
-    smx_row_sum_add_tile(&span->sum, &tile);
+    span->is_stored = SumTile(row, i, std::min<size_t>(SMX_TILE, span->end - i), &span->tile);
+    smx_partial_sum_add_tile(&sum, &span->tile);
   }
+  return sum;
 }
 
 // y *= reciprocal, in steps that a float's exponent can hold.
@@ -162,8 +162,8 @@ void ScaleSpan(const Row& row, const Span& span, const smx_f32_reciprocal& recip
       ScaleShiftedTile(row, i, std::min<size_t>(SMX_TILE, span.end - i), reciprocal);
     }
   } else if (span.is_stored) {
-    if (span.sum.mantissa == 0.0) return;  // zeros, which have no reference
-    const int32_t exponent = reciprocal.exponent - (span.sum.reference - SMX_BIAS);
+    if (span.tile.hi == 0.0f) return;  // zeros, which have no reference
+    const int32_t exponent = reciprocal.exponent - (span.tile.reference - SMX_BIAS);
     ScaleStored(n, row.stored_terms() + span.start, row.kernels(), {reciprocal.hi, reciprocal.lo, exponent});
   } else {
     row.types().scale(row.kernels(), row.streams_output, n, row.x_at(span.start), row.y_at(span.start),
@@ -185,11 +185,11 @@ void NormalizeSpan(const Row& row, const Span& span, const Normalizer& normalize
 }
 
 // What a valid sum makes of a row before its second pass. logsumexp has its result.
-Normalizer NormalizerOf(const Row& row, const smx_row_sum& sum, const smx_f32_extended& extended) {
-  if (row.op.function == Function::kSoftmax) return {smx_f32_reciprocal_of(&extended), {}};
+Normalizer NormalizerOf(const Row& row, const smx_f32_extended& sum) {
+  if (row.op.function == Function::kSoftmax) return {smx_f32_reciprocal_of(&sum), {}};
   smx_f32_extended largest;
   row.kernels().f32_raddextexp(1, &sum.max, &largest);
-  const double above_max = smx_row_sum_log_above_max(&sum, &largest);
+  const double above_max = smx_log_above_max(&sum, &largest);
   if (row.op.function == Function::kLogSumExp) {
     *static_cast<float*>(row.y) = static_cast<float>(static_cast<double>(row.shift) + sum.max + above_max);
   }
@@ -227,20 +227,20 @@ void RunOutOfRange(const Row& row) {
   RunRow({row.op, smx_algorithm_two_pass, false, row.x, row.y, max, true});
 }
 
-// A row of a single tile needs no fold in double.
+// A row of a single tile needs no bins.
 class SingleTile {
  public:
   void Sum(const Row& row) {
-    span_ = {0, row.channels(), smx_empty_row_sum, false};
-    span_.is_stored = SumTile(row, 0, row.channels(), &sum_);
-    smx_row_sum_add_tile(&span_.sum, &sum_);
+    span_.start = 0;
+    span_.end = row.channels();
+    span_.is_stored = SumTile(row, 0, row.channels(), &span_.tile);
   }
 
   // Returns whether the row is within the kernels' range.
   bool Normalize(const Row& row) const {
-    const bool is_valid = smx_row_sum_is_valid(&span_.sum);
+    const bool is_valid = smx_is_in_range(span_.tile.max) && span_.tile.hi > 0.0f;
     if (is_valid) {
-      NormalizeSpan(row, span_, NormalizerOf(row, span_.sum, sum_));
+      NormalizeSpan(row, span_, NormalizerOf(row, span_.tile));
     } else {
       RunOutOfRange(row);
     }
@@ -249,7 +249,6 @@ class SingleTile {
 
  private:
   Span span_;
-  smx_f32_extended sum_;
 };
 
 // A row of several tiles.
@@ -263,15 +262,15 @@ class Spans {
   void Sum(size_t i) {
     spans_[i].start = i * length_;
     spans_[i].end = std::min(row_.channels(), (i + 1) * length_);
-    SumSpan(row_, &spans_[i]);
+    sums_[i] = SumSpan(row_, &spans_[i]);
   }
 
   // Returns whether the row is within the kernels' range.
   bool Fold() {
-    smx_row_sum sum = smx_empty_row_sum;
-    for (size_t i = 0; i < count_; i++) smx_row_sum_add(&sum, spans_[i].sum);
-    is_valid_ = smx_row_sum_is_valid(&sum);
-    if (is_valid_) normalizer_ = NormalizerOf(row_, sum, smx_f32_extended_of(sum));
+    smx_partial_sum sum = smx_empty_sum;
+    for (size_t i = 0; i < count_; i++) smx_partial_sum_add(&sum, &sums_[i]);
+    is_valid_ = smx_partial_sum_is_valid(&sum);
+    if (is_valid_) normalizer_ = NormalizerOf(row_, smx_f32_extended_of(&sum));
     return is_valid_;
   }
 
@@ -284,6 +283,7 @@ class Spans {
   const size_t length_;
   const size_t count_;
   Span spans_[SMX_MAX_SPANS];
+  smx_partial_sum sums_[SMX_MAX_SPANS];
   Normalizer normalizer_;
   bool is_valid_ = false;
 };
