@@ -212,6 +212,41 @@ SoftmaxTester::Rows RunRows(const RowsRun& run, const SoftmaxTester::Rows& input
   return y.Rows();
 }
 
+std::vector<smx_partial_sum> RunPartialSums(const RowsRun& run, const SoftmaxTester::Rows& inputs) {
+  const size_t channels = inputs.front().size();
+  Matrix x(run.types.input, inputs.size(), channels, run.input_gap, run.edge, run.offset);
+  x.Fill(inputs);
+  GuardedBuffer<smx_partial_sum> sums(inputs.size());
+  UseIsa(run.isa);
+  smx_operator_t op = nullptr;
+  EXPECT_EQ(smx_create_partial_sum_nc(run.types.input, 0, &op), smx_status_success);
+  EXPECT_EQ(smx_setup_partial_sum_nc(op, inputs.size(), channels, x.stride(), x.data(), sums.data()),
+            smx_status_success);
+  EXPECT_EQ(smx_run_operator(op, Pool(run.threads)), smx_status_success);
+  EXPECT_EQ(smx_delete_operator(op), smx_status_success);
+  EXPECT_TRUE(x.SurroundingsAreIntact() && sums.SurroundingsAreIntact());
+  return {sums.begin(), sums.end()};
+}
+
+SoftmaxTester::Rows RunScaleBySums(const RowsRun& run, const SoftmaxTester::Rows& inputs,
+                                   const std::vector<smx_partial_sum>& sums) {
+  const size_t channels = inputs.front().size();
+  Matrix x(run.types.input, inputs.size(), channels, run.input_gap, run.edge, run.offset);
+  Matrix y(run.types.output, inputs.size(), channels, run.output_gap, run.edge, run.offset + 1);
+  x.Fill(inputs);
+  UseIsa(run.isa);
+  smx_operator_t op = nullptr;
+  EXPECT_EQ(smx_create_scale_by_partial_sum_nc(run.types.input, run.types.output, run.flags, &op),
+            smx_status_success);
+  EXPECT_EQ(smx_setup_scale_by_partial_sum_nc(op, inputs.size(), channels, x.stride(), y.stride(), x.data(),
+                                              sums.data(), y.data()),
+            smx_status_success);
+  EXPECT_EQ(smx_run_operator(op, Pool(run.threads)), smx_status_success);
+  EXPECT_EQ(smx_delete_operator(op), smx_status_success);
+  EXPECT_TRUE(x.SurroundingsAreIntact() && y.SurroundingsAreIntact());
+  return y.Rows();
+}
+
 std::ostream& operator<<(std::ostream& out, const RowsRun& run) {
   const char* const names[] = {"softmax", "log-softmax", "logsumexp"};
   return out << names[static_cast<int>(run.function)] << " " << run.types << ", " << run.isa << ", "

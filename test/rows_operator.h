@@ -52,4 +52,9 @@ std::ostream& operator<<(std::ostream& out, const RowsRun& run);
 // Rows of one length, whose elements are of the input's type. Gaps, inputs and what surrounds the buffers must be as before.
 SoftmaxTester::Rows RunRows(const RowsRun& run, const SoftmaxTester::Rows& inputs);
 
+// The same of pieces of rows: their sums, and their results given the sums of the rows. The run's function does not matter.
+std::vector<smx_partial_sum> RunPartialSums(const RowsRun& run, const SoftmaxTester::Rows& inputs);
+SoftmaxTester::Rows RunScaleBySums(const RowsRun& run, const SoftmaxTester::Rows& inputs,
+                                   const std::vector<smx_partial_sum>& sums);
+
 }  // namespace smx

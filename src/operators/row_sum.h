@@ -22,6 +22,14 @@
 
 static const struct smx_partial_sum smx_empty_sum = {{0, 0, 0, 0}, INT32_MIN / 2, 0, -INFINITY, 0.0f};
 
+// Of elements that are -inf only, or among which one is NaN, which is the maximum then, or +inf.
+static inline struct smx_partial_sum smx_partial_sum_without_terms(float max) {
+  struct smx_partial_sum sum = smx_empty_sum;
+  sum.has_nan = max != max;
+  sum.max = sum.has_nan ? -INFINITY : max;
+  return sum;
+}
+
 // Whether the sum is that of its row: the row's maximum is within range, and no element is NaN.
 static inline bool smx_partial_sum_is_valid(const struct smx_partial_sum* sum) {
   return smx_is_in_range(sum->max) && !sum->has_nan;
@@ -180,4 +188,52 @@ static inline struct smx_f32_logarithm smx_f32_logarithm_of(float max, double ab
   const float hi = (float)((double)max + above_max);
   const struct smx_f32_logarithm result = {hi, (float)(((double)max - (double)hi) + above_max)};
   return result;
+}
+
+// exp(t), |t| <= ln(2) / 2, by its series: off by less than 2^-52.
+static inline double smx_exp_reduced(double t) {
+  double series = 1.0;
+  for (int n = 14; n > 0; n--) series = 1.0 + series * t / n;
+  return series;
+}
+
+// The same sum under a shift that is larger by `distance`.
+static inline void smx_partial_sum_shift(struct smx_partial_sum* sum, double distance) {
+  const double nothing = 1e5;  // 2^-144269 is below all bins of what it may be added to
+  const struct smx_partial_sum from = *sum;
+  memcpy(sum->bins, smx_empty_sum.bins, sizeof(sum->bins));
+  sum->top = smx_empty_sum.top;
+  if (from.top == smx_empty_sum.top || distance > nothing) return;
+  const struct smx_f32_extended pair = smx_f32_extended_of(&from);
+  const double rounding = 0x1.8p+52;
+  const double n = (-distance * 0x1.71547652B82FEp+0 + rounding) - rounding;
+  const double t = (-distance - n * 0x1.62E42FEFA0000p-1) - n * 0x1.CF79ABC9E3B3Ap-40;
+  const double product = ((double)pair.hi + (double)pair.lo) * smx_exp_reduced(t);
+  const float hi = (float)product;
+  smx_partial_sum_add_pair(sum, hi, (float)(product - (double)hi), pair.reference - SMX_BIAS + (int32_t)n);
+}
+
+static inline float smx_shift_for(float max) {
+  return smx_is_in_range(max) ? 0.0f : max;
+}
+
+// Of two pieces of a row. Where both maxima are within range, or one piece counts for nothing, the sum is that of the bins; from
+// other pieces, the larger maximum's shift is taken off first.
+static inline void smx_partial_sum_merge(struct smx_partial_sum* sum, struct smx_partial_sum term) {
+  sum->has_nan |= term.has_nan;
+  if (term.max == -INFINITY) return;
+  if (sum->max == -INFINITY) {
+    term.has_nan |= sum->has_nan;
+    *sum = term;
+    return;
+  }
+  const float max = term.max > sum->max ? term.max : sum->max;
+  if (max < INFINITY) {
+    const float shift = smx_shift_for(max);
+    if (sum->shift != shift) smx_partial_sum_shift(sum, (double)shift - (double)sum->shift);
+    if (term.shift != shift) smx_partial_sum_shift(&term, (double)shift - (double)term.shift);
+    smx_partial_sum_add(sum, &term);
+    sum->shift = shift;
+  }
+  sum->max = max;
 }
