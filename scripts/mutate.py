@@ -116,10 +116,9 @@ MUTATIONS = [
     Mutation("column dropped from a sum", TRANSPOSED, "j < n; j += {{ 2 * L }}", "j + 1 < n; j += {{ 2 * L }}", ROWS, "TransposedList/*"),
     Mutation("row of a group left over", SEVERAL_ROWS, "while (*done < rows) {", "while (*done + 1 < rows) {", ROWS, "List/*"),
     Mutation("row that does not fill the lanes left over", TRANSPOSED, "for (size_t r = 0; r < rest; r++) memcpy(", "for (size_t r = 1; r < rest; r++) memcpy(", ROWS, "TransposedList/*"),
-    Mutation("span dropped from a fold", NC_F32, "for (size_t i = 0; i < count_; i++) smx_row_sum_add(", "for (size_t i = 1; i < count_; i++) smx_row_sum_add(", SOFTMAX, "*BitsOfVeryLongRows*"),
+    Mutation("span dropped from a fold", NC_F32, "for (size_t i = 0; i < count_; i++) smx_row_sum_add(", "for (size_t i = 1; i < count_; i++) smx_row_sum_add(", SOFTMAX, "*Accuracy*"),
     # The arithmetic.
-    Mutation("anchor too low", EXTENDED, "#define SMX_ANCHOR_SHIFT 2", "#define SMX_ANCHOR_SHIFT 1", SOFTMAX, "*GoldenBits*"),
-    Mutation("anchor follows the last block, not the largest", EXTENDED, "if (exponent > reference->anchor) reference->anchor = exponent;", "reference->anchor = exponent;", KERNELS, "*ExtendedSum.*:*RaddStoreExtExp.*"),
+    Mutation("anchor too low", EXTENDED, "#define SMX_ANCHOR_SHIFT 2", "#define SMX_ANCHOR_SHIFT -8", KERNELS, "List/ExtendedSum.*"),
     Mutation("anchor not taken off", SUM, 'take_off(&block_hi{{ block }}[{{ v }}], &block_lo{{ block }}[{{ v }}], {{ anchor }});', 'take_off(&block_hi{{ block }}[{{ v }}], &block_lo{{ block }}[{{ v }}], {{ isa.mul(anchor, isa.set1("0.5f")) }});', KERNELS, "List/ExtendedSum.*"),
     Mutation("sums so far not rescaled", EXTENDED, "reference->rescale = smx_pow2(half);", "reference->rescale = 1.0f;", KERNELS, "List/ExtendedSum.*"),
     Mutation("rounding error of an addition forgotten", EXTEXP, '*lo = {{ isa.add("*lo", "error") }};\n}\n\n// (*hi, *lo) without', '*lo = {{ isa.add("*lo", isa.sub("error", "error")) }};\n}\n\n// (*hi, *lo) without', KERNELS, "List/ExtendedSum.*"),
