@@ -121,6 +121,7 @@ std::vector<size_t> Lengths() {
 }
 
 void RegisterAll() {
+  AddAbsentPeersToContext();
   static const std::vector<Peer> peers = Peers();
   for (const Input& input : kInputs) {
     for (const size_t channels : Lengths()) {
@@ -132,11 +133,6 @@ void RegisterAll() {
         })->Iterations(1);
       }
     }
-  }
-  for (const AbsentPeer& absent : AbsentPeers()) {
-    const std::string why = "not found when this was built: " + absent.package;
-    benchmark::RegisterBenchmark(("accuracy/subject:" + absent.name + "/absent").c_str(),
-                                 [why](benchmark::State& state) { state.SkipWithError(why.c_str()); });
   }
 }
 
