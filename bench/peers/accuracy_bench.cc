@@ -112,10 +112,11 @@ std::vector<Peer> Peers() {
   return peers;
 }
 
-// No powers of two before the last: the reciprocal of one is exact.
+// No powers of two before the last: the reciprocal of one is exact. Nor the same number times such powers, for then equal
+// logits have the same error at each length.
 std::vector<size_t> Lengths() {
   std::vector<size_t> lengths;
-  for (size_t n = kShortestRow; n < smx_bench::LongestRow(); n *= 4) lengths.push_back(n);
+  for (size_t n = kShortestRow; n < smx_bench::LongestRow(); n = 4 * n + 1) lengths.push_back(n);
   lengths.push_back(smx_bench::LongestRow());
   return lengths;
 }

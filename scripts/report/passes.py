@@ -2,7 +2,6 @@
 
 import functools
 import re
-import subprocess
 
 from report import lengths, style
 from report.results import Ratio
@@ -37,15 +36,8 @@ def algorithms_of(results, isa):
     return {algorithm: found[algorithm] for algorithm in lengths.ALGORITHMS if algorithm in found}
 
 
-def bench_names(suite):
-    """All of microkernels_bench."""
-    listed = subprocess.run(suite.command("microkernels_bench", "--benchmark_list_tests"), stdout=subprocess.PIPE, text=True,
-                            check=True)
-    return listed.stdout.split()
-
-
 def steps(suite):
-    names = bench_names(suite)
+    names = suite.names("microkernels_bench")
     sizes = sorted({int(match[1]) for name in names if (match := re.match(r"read/n:(\d+)/", name))})
     sizes = {"L1": sizes[0], "L2": sizes[1], "memory": sizes[-1]}
     functions = {isa: set() for isa in suite.isas}

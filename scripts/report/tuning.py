@@ -20,7 +20,7 @@ PAPER = "Unroll and accumulators of each kernel are chosen by auto-tuning; how t
 
 
 def steps(suite):
-    names = passes.bench_names(suite)
+    names = suite.names("microkernels_bench")
     kernels, isas = passes.lists()
     isas = [isa for isa in isas if isa.name in suite.isas]
     return [Step(f"variants of {kernel.name}", lambda regex="|".join(names_of(names, kernel, isas)): run(suite, regex), rounds=1)
