@@ -8,7 +8,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source scripts/packages.sh
 require_packages g++ cmake ninja-build libcpuinfo-dev libpthreadpool-dev libbenchmark-dev \
-  python3-jinja2 python3-matplotlib python3-numpy
+  python3-jinja2 python3-matplotlib python3-numpy "${mca_packages[@]}"
 
 build=build/release
 mkdir -p $build

@@ -5,11 +5,11 @@ import json
 import pathlib
 import sys
 
-from report import coverage, measure, page, passes, recomputing, small_rows, threads, tuning, two_pass
+from report import coverage, measure, microarchitectures, page, passes, recomputing, small_rows, threads, tuning, two_pass
 from report.results import Results
 
 # In the order of the page. Each module has steps(suite), what is to be measured, and sections(results).
-EXPERIMENTS = (recomputing, passes, two_pass, tuning, threads, small_rows)
+EXPERIMENTS = (recomputing, passes, two_pass, tuning, threads, small_rows, microarchitectures)
 
 
 def parse_arguments():
