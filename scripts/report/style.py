@@ -47,9 +47,10 @@ def label_of(name):
 PAGE_WIDTH = 11.4  # inches: figures are shown as large as they are drawn
 
 
-def axes(columns=1, rows=1, height=4.0, width=5.7, **options):
-    """A figure and its axes, as a list; width and height are those of each, as far as the page allows."""
-    figure, grid = plt.subplots(rows, columns, figsize=(min(width * columns, PAGE_WIDTH), height * rows), squeeze=False, **options)
+def axes(columns=1, rows=1, height=4.0, width=None, **options):
+    """A figure and its axes, as a list."""
+    size = (width or min(5.7 * columns, PAGE_WIDTH), height * rows)
+    figure, grid = plt.subplots(rows, columns, figsize=size, squeeze=False, **options)
     return figure, list(grid.flat)
 
 
