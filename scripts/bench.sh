@@ -8,7 +8,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source scripts/packages.sh
 source scripts/benches.sh
-require_packages python3-jinja2 python3-matplotlib python3-numpy
+require_packages python3-jinja2 python3-matplotlib python3-numpy "${mca_packages[@]}"
 
 echo "Building in build/bench"
 build_benches microkernels_bench softmax_bench peers_bench accuracy_bench

@@ -16,12 +16,14 @@ from html import unescape
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "scripts"))
 sys.dont_write_bytecode = True
 
-from report import accuracy, coverage, lengths, measure, page, passes, peers, recomputing, section, small_rows  # noqa: E402
-from report import style, threads, tuning, two_pass  # noqa: E402
+from report import accuracy, coverage, lengths, measure, microarchitectures, page, passes, peers, recomputing  # noqa: E402
+from report import section, small_rows, style, threads, tuning, two_pass  # noqa: E402
 from report.results import Ratio, Results, Spread, merge, parse_name, write  # noqa: E402
 
+import mca  # noqa: E402
+
 BUILD_DIR = pathlib.Path(sys.argv.pop())
-EXPERIMENTS = (recomputing, passes, two_pass, tuning, threads, peers, accuracy, small_rows)
+EXPERIMENTS = (recomputing, passes, two_pass, tuning, threads, peers, accuracy, small_rows, microarchitectures)
 # Of a benchmark, after two rounds of two repetitions; the errors and the peers' times are measured in one round.
 SAMPLES = {tuning.WHAT: 2, "peers": peers.SAMPLES["quick"], "accuracy": 1}
 # Bytes an element, where each pass reads or writes a float once.
@@ -76,7 +78,7 @@ class ShortRun(unittest.TestCase):
         # Peers have steps where they were built.
         steps = {step.title: step for experiment in EXPERIMENTS if experiment is not threads for step in experiment.steps(suite)}
         # For they take longer.
-        left_out = re.compile(r"passes, (L2|memory)|small rows, (?!8 |1024 )|variants of (?!f32-rmax|f32-vmulc)")
+        left_out = re.compile(r"passes, (L2|memory)|small rows, (?!8 |1024 )|variants of (?!f32-rmax|f32-vmulc)|predictions by")
         cls.first_file, *_, cls.file = measure.measure(suite, [step for title, step in steps.items() if not left_out.match(title)])
         cls.results = Results(cls.file["context"], cls.file["benchmarks"])
 
@@ -310,6 +312,53 @@ class AccuracyPage(unittest.TestCase):
         table = self.section(ERRORS).tables[0]
         self.assertEqual(table.header[1:], ["10", "1 Mi"])
         self.assertIn(["oneDNN", "18.00", "900"], table.rows)
+
+
+class Predictions(unittest.TestCase):
+    @staticmethod
+    def results_of(benchmarks):
+        return Results({}, merge([{"context": {}, "benchmarks": benchmarks}]))
+
+    def test_of_a_kernel_on_every_instruction_set(self):
+        kernels, isas = passes.lists()
+        results = self.results_of(microarchitectures.benchmarks([each for each in kernels if each.name == "f32-raddextexp"]))
+        self.assertEqual(results.failed, {})
+        columns = {"avx512f": {"skylake-avx512", "znver4"}, "avx2": {"skylake-avx512", "broadwell", "znver2", "znver4"}, "neon": {"neoverse-n1"}}
+        self.assertEqual(set(microarchitectures.columns(results)), {(isa, cpu) for isa, cpus in columns.items() for cpu in cpus})
+        for each in results.measurements:
+            [isa] = [isa for isa in isas if isa.name == each.fields["isa"]]
+            [entry] = each.entries
+            self.assertGreater(entry["cycles_per_element"], entry["fmas_per_vector"] / isa.width / 4)  # none has more than four units
+            # The exponential is the same expression everywhere, and a vector takes it once.
+            self.assertEqual(entry["fmas_per_vector"], results.measurements[0].entries[0]["fmas_per_vector"], each.name)
+        [section_of_kernel] = microarchitectures.sections(results)
+        [figure], [table] = section_of_kernel.figures, section_of_kernel.tables
+        self.assertEqual([row[0] for row in table.rows], ["f32-raddextexp"])
+        with tempfile.TemporaryDirectory() as name:
+            self.assertIn("<svg", style.save(figure, pathlib.Path(name) / figure.name))
+
+    def test_an_algorithm_is_the_sum_of_its_passes_and_the_best_baselines(self):
+        cycles = {("f32-raddextexp", "u32"): 1.0, ("f32-vscaleextexp", "u32"): 2.0, ("f32-raddstoreextexp", "u32"): 1.25,
+                  ("f32-vmulextc", "u32"): 0.5, ("f32-rmax", "u32"): 0.25, ("f32-raddexpminusmax", "u32"): 1.5,
+                  ("f32-vscaleexpminusmax", "u32"): 1.75, ("f32-raddstoreexpminusmax", "u32"): 9.0,
+                  ("f32-raddstoreexpminusmax", "u64_acc2"): 1.5, ("f32-vmulc", "u32"): 0.25}
+        predictions = [mca.Prediction("avx2", kernel, variant, "", 32, 80, 7.0, {"znver2": value}) for (kernel, variant), value in cycles.items()]
+        results = self.results_of([microarchitectures.entry(known, cpu, value, "") for known in predictions
+                                   for cpu, value in known.cycles_per_element.items()])
+        self.assertEqual(microarchitectures.cycles(results, ("avx2", "znver2")),
+                         {"two-pass": 3.0, "store-and-rescale": 1.75, "three-pass-recompute": 3.5, "three-pass-reload": 2.0})
+        [section_of_all] = microarchitectures.sections(results)
+        told = " ".join(section_of_all.seen)
+        self.assertIn("three-pass, reloading, the better three-pass, is predicted to take 2.00 cycles an element; two-pass 3.00 (1.50 times as long)", told)
+        self.assertIn("predicted to be faster than the better three-pass on: none; store and rescale, which computes one, on: Zen 2 (avx2).", told)
+        self.assertEqual(section_of_all.tables[1].rows, [["avx2", "Zen 2", "3.00", "1.75", "3.50", "2.00"]])
+
+    def test_a_kernel_without_a_prediction_is_told(self):
+        [unknown] = [dataclasses.replace(each, name="f32-unknown") for each in passes.lists()[0] if each.name == "f32-rmax"]
+        results = self.results_of(microarchitectures.benchmarks([unknown]))
+        self.assertEqual(set(results.failed), {f"llvm-mca/f32-unknown on {isa}" for isa in ("avx512f", "avx2", "neon")})
+        [section_of_none] = microarchitectures.sections(results)
+        self.assertEqual(section_of_none.agrees, section.NOT_MEASURED)
 
 
 if __name__ == "__main__":

@@ -4,11 +4,12 @@ import argparse
 import pathlib
 import sys
 
-from report import accuracy, coverage, measure, page, passes, peers, recomputing, small_rows, threads, tuning, two_pass
+from report import accuracy, coverage, measure, microarchitectures, page, passes, peers, recomputing, small_rows, threads, tuning
+from report import two_pass
 from report.results import Results, write
 
 # In the order of the page. Each module has steps(suite), what is to be measured, and sections(results).
-EXPERIMENTS = (recomputing, passes, two_pass, tuning, threads, peers, accuracy, small_rows)
+EXPERIMENTS = (recomputing, passes, two_pass, tuning, threads, peers, accuracy, small_rows, microarchitectures)
 
 
 def parse_arguments():

@@ -16,7 +16,8 @@ NOISE = 1.05  # what exceeds the roofline by less is not worth a word
 IN_PLACE = ("f32_vmulc", "f32_vmulextc")  # as the algorithms call them
 PREFETCHING = ("f32_raddextexp",)  # src/kernels/sum.j2
 SHORT_ROW_KERNELS = {"f32_softmax": 64, "f32_softmax_transposed": 8}  # and a row's length: the operator's, not an algorithm's
-PAPER = "In a well-optimised implementation all passes of the three-pass algorithms are limited by the memory's bandwidth."
+PAPER = ("Its abstract says that in a well-optimised implementation, on processors for high-performance computing, all passes of three-pass "
+         "are limited by memory bandwidth.")
 
 
 def function_name(isa, kernel, variant):
