@@ -159,8 +159,8 @@ def sections(results):
     seen = ["Nothing here was measured: llvm-mca computes from LLVM's tables of a processor how long a loop takes where all data are in level 1 "
             f"cache and every branch is predicted ({results.find(what=WHAT)[0].label}).",
             "What is done once a row, a block or a tile is left out; of kernels that pass over a row several times in cache "
-            f"({', '.join(EXPONENTIALS_ALONE)}) it is the exponentials alone. Ours are the variants that dispatch takes, which were tuned "
-            "elsewhere; the baselines are at their best on each processor."]
+            f"({', '.join(EXPONENTIALS_ALONE)}) it is the exponentials alone. Ours are the variants that dispatch takes, whether "
+            "or not they suit a processor; the baselines are at their best on each."]
     tables = [Table("Predicted cycles per element of each kernel (variant)", ["kernel", *header],
                     [[kernel_text(kernel), *[cell_text(best(results, kernel, place)) for place in places]] for kernel in kernels(results)])]
     figures = [kernels_figure(results)]
