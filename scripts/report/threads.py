@@ -151,7 +151,7 @@ def table(results, isas, most):
 
 def sections(results):
     most = most_threads(results)
-    isas = [isa for isa in results.isas if len(fixed(results, IN_CACHE, "operator", isa)) > 1]
+    isas = [isa for isa in results.isas if all(len(fixed(results, shape, "operator", isa)) > 1 for shape in FIXED)]
     if not isas:
         return [Section("Threads", PAPER, ["This machine has one processor, or threads were not measured."], NOT_MEASURED)]
     seen = []
