@@ -2,7 +2,6 @@
 
 import functools
 import re
-import subprocess
 
 from report import lengths, style
 from report.results import Ratio
@@ -17,7 +16,8 @@ NOISE = 1.05  # what exceeds the roofline by less is not worth a word
 IN_PLACE = ("f32_vmulc", "f32_vmulextc")  # as the algorithms call them
 PREFETCHING = ("f32_raddextexp",)  # src/kernels/sum.j2
 SHORT_ROW_KERNELS = {"f32_softmax": 64, "f32_softmax_transposed": 8}  # and a row's length: the operator's, not an algorithm's
-PAPER = "In a well-optimised implementation all passes of the three-pass algorithms are limited by the memory's bandwidth."
+PAPER = ("Its abstract says that in a well-optimised implementation, on processors for high-performance computing, all passes of three-pass "
+         "are limited by memory bandwidth.")
 
 
 def function_name(isa, kernel, variant):
@@ -37,15 +37,8 @@ def algorithms_of(results, isa):
     return {algorithm: found[algorithm] for algorithm in lengths.ALGORITHMS if algorithm in found}
 
 
-def bench_names(suite):
-    """All of microkernels_bench."""
-    listed = subprocess.run(suite.command("microkernels_bench", "--benchmark_list_tests"), stdout=subprocess.PIPE, text=True,
-                            check=True)
-    return listed.stdout.split()
-
-
 def steps(suite):
-    names = bench_names(suite)
+    names = suite.names("microkernels_bench")
     sizes = sorted({int(match[1]) for name in names if (match := re.match(r"read/n:(\d+)/", name))})
     sizes = {"L1": sizes[0], "L2": sizes[1], "memory": sizes[-1]}
     functions = {isa: set() for isa in suite.isas}
