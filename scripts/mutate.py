@@ -56,13 +56,14 @@ OPERATOR = "operator_test"
 PLAN = "softmax_plan_test"
 ROWS = "f32_softmax_kernel_test"
 SOFTMAX = "softmax_nc_f32_test"
+TYPED = "typed_microkernels_test"
 
 MAP = "src/kernels/map.j2"
 EXTEXP = "src/kernels/extexp.j2"
 EXTENDED = "src/kernels/extended.h"
 SUM = "src/kernels/sum.j2"
-SEVERAL_ROWS = "src/kernels/f32-softmax.cc.j2"
-TRANSPOSED = "src/kernels/f32-softmax-transposed.cc.j2"
+SEVERAL_ROWS = "src/kernels/softmax.cc.j2"
+TRANSPOSED = "src/kernels/softmax-transposed.cc.j2"
 FP_ENVIRONMENT = "src/runtime/fp_environment.h"
 ROW_SUM = "src/operators/row_sum.h"
 NC_F32 = "src/operators/softmax_nc_f32.cc"
@@ -84,19 +85,19 @@ MUTATIONS = [
         Mutation(
             f"tail of {kernel} one short",
             MAP,
-            'isa.store_tail("y", "n", "y0")',
-            f'isa.store_tail("y", {only(f"kernel.name == {kernel!r}", repr("n - 1"), repr("n"))}, "y0")',
+            'output.store_tail("y", "n", "y0")',
+            f'output.store_tail("y", {only(f"kernel.name == {kernel!r}", repr("n - 1"), repr("n"))}, "y0")',
             test,
             cases,
         )
         for kernel, (test, cases) in MAPS.items()
     ),
-    Mutation("tail of maps reads a whole vector", MAP, 'isa.load_tail("x", "n", isa.zero())', 'isa.load("x")', KERNELS, "*ExtendedMap.StaysInsideItsRow*"),
+    Mutation("tail of maps reads a whole vector", MAP, 'input.load_tail("x", "n", isa.zero())', 'input.load("x")', KERNELS, "*ExtendedMap.StaysInsideItsRow*"),
     Mutation("head of f32-vstreamextexp one long", MAP, "head = head < n ? head : n;", "head = head < n ? head + 1 : n;", KERNELS, "StreamList/*"),
     Mutation("tail of sums one long", SUM, '"(ptrdiff_t)(n - i) - %d" % offset, "absent"', '"(ptrdiff_t)(n - i) + 1 - %d" % offset, "absent"', KERNELS, "*ExtendedSum.StaysInsideItsRow*"),
     Mutation("tail of stored terms one short", SUM, '"(ptrdiff_t)(n - i) - %d" % offset, value', '"(ptrdiff_t)(n - i) - 1 - %d" % offset, value', KERNELS, "StoringList/ExtendedSum.*"),
-    Mutation("tail of f32-rmax one short", "src/kernels/f32-rmax.cc.j2", 'isa.load_tail("x", "n", "m0")', 'isa.load_tail("x", "n - 1", "m0")', BASELINES, "rmax/*"),
-    Mutation("tail of a block's maximum not looked at", EXTEXP, 'isa.max("m1", isa.load("x + n - %d" % W))', 'isa.max("m1", isa.load("x + i - %d" % W))', KERNELS, "*ExtendedSum.*"),
+    Mutation("tail of f32-rmax one short", "src/kernels/rmax.cc.j2", 'input.load_tail("x", "n", "m0")', 'input.load_tail("x", "n - 1", "m0")', BASELINES, "rmax/*"),
+    Mutation("tail of a block's maximum not looked at", EXTEXP, 'isa.max("m1", input.load("x + n - %d" % W))', 'isa.max("m1", input.load("x + i - %d" % W))', KERNELS, "*ExtendedSum.*"),
     Mutation("tail of f32-softmax one short", SEVERAL_ROWS, 'isa.store_tail("y", "(ptrdiff_t)n"', 'isa.store_tail("y", "(ptrdiff_t)n - 1"', ROWS, "List/*"),
     Mutation("tail of f32-softmax, maximum one short", SEVERAL_ROWS, 'isa.load_tail("x + i", "(ptrdiff_t)(n - i)", "m1")', 'isa.load_tail("x + i", "(ptrdiff_t)(n - i) - 1", "m1")', ROWS, "List/*"),
     Mutation("tail on avx2 one lane long", "src/isa/avx2.h", "_mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7)", "_mm256_setr_epi32(-1, 0, 1, 2, 3, 4, 5, 6)", KERNELS, "*StaysInsideItsRow*avx2*"),
@@ -106,6 +107,19 @@ MUTATIONS = [
     Mutation("tail on neon stores one lane more", "src/isa/neon.h", "if (n >= 3) vst1q_lane_f32(p + 2, a, 2);", "if (n >= 2) vst1q_lane_f32(p + 2, a, 2);", KERNELS, "List/ExtendedMap.StaysInsideItsRow*neon*"),
     Mutation("columns on avx512f one more", "src/isa/avx512f.h", "_mm_setr_epi32(0, 1, 2, 3));\n  __m512 v[4]", "_mm_setr_epi32(-1, 0, 1, 2));\n  __m512 v[4]", ROWS, "TransposedList/*avx512f*"),
     Mutation("columns on avx2 read whole", "src/isa/avx2.h", "columns[i] = n >= 4 ?", "columns[i] = n >= 3 ?", ROWS, "TransposedList/*avx2*"),
+    # Elements of f16 and bf16.
+    Mutation("halves on avx2 read whole", "src/isa/avx2.h", "smx_copy_halves(halves, p, n);", "smx_copy_halves(halves, p, 8);", TYPED, "*StaysInsideItsRow*avx2*"),
+    Mutation("halves on avx512f stored whole", "src/isa/avx512f.h", "smx_copy_halves(p, halves, n);", "smx_copy_halves(p, halves, 16 - n % 2);", TYPED, "*StaysInsideItsRow*avx512f*"),
+    Mutation("halves of eight not copied", "src/isa/halves.h", "size_t step = 8", "size_t step = 4", TYPED, "*GivesTheBitsOfF32*"),
+    Mutation("halves that are absent count as 0 on avx2", "src/isa/avx2.h", "_mm256_blendv_ps(absent, a, _mm256_castsi256_ps(avx2_tail_mask(n)))", "_mm256_blendv_ps(_mm256_sub_ps(absent, absent), a, _mm256_castsi256_ps(avx2_tail_mask(n)))", TYPED, "*GivesTheBitsOfF32*rmax*avx2*"),
+    Mutation("f16 rounded towards zero on avx512f", "src/isa/avx512f.h", "_mm512_cvtps_ph(a, _MM_FROUND_TO_NEAREST_INT)", "_mm512_cvtps_ph(a, _MM_FROUND_TO_ZERO)", TYPED, "*RoundsToNearestEven*"),
+    *(
+        Mutation(f"bf16 rounded up in between on {isa}", f"src/isa/{isa}.h", bias, bias.replace("7FFF", "8000"), TYPED, "*RoundsToNearestEven*")
+        for isa, bias in (("avx2", "_mm256_set1_epi32(0x7FFF)"), ("avx512f", "_mm512_set1_epi32(0x7FFF)"), ("scalar", "bits + 0x7FFF"), (NEON, "vdupq_n_u32(0x7FFF)"))
+    ),
+    Mutation("bf16 of NaN rounded on scalar", "src/isa/scalar.h", "  if (a != a) return 0x7FC0;\n", "", TYPED, "*Nan*:*RoundsFloatsOfAllBits*"),
+    Mutation("streams of halves aligned as floats", MAP, "smx_elements_to_boundary(y, sizeof(*y),", "smx_elements_to_boundary(y, sizeof(float),", TYPED, "*TakesAnyAlignment*vstream*"),
+    Mutation("logarithm subtracted low part first", "src/kernels/vsubextc.cc.j2", 'isa.sub(isa.sub("x%d" % v, "hi"), "lo")', 'isa.sub(isa.sub("x%d" % v, "lo"), "hi")', TYPED, "*GivesTheBitsOfF32*vsubextc*"),
     # Lanes, pairs and blocks that are left out.
     Mutation("lanes dropped by the maximum on avx2", "src/isa/avx2.h", "__m128 m = _mm_max_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));", "__m128 m = _mm256_castps256_ps128(a);", BASELINES, "rmax/*avx2*"),
     Mutation("lane dropped by the maximum on avx512f", "src/isa/avx512f.py", "_mm512_reduce_max_ps({a})", "_mm512_mask_reduce_max_ps(0x7FFF, {a})", BASELINES, "rmax/*avx512f*"),
