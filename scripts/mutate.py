@@ -108,9 +108,9 @@ MUTATIONS = [
     Mutation("columns on avx512f one more", "src/isa/avx512f.h", "_mm_setr_epi32(0, 1, 2, 3));\n  __m512 v[4]", "_mm_setr_epi32(-1, 0, 1, 2));\n  __m512 v[4]", ROWS, "TransposedList/*avx512f*"),
     Mutation("columns on avx2 read whole", "src/isa/avx2.h", "columns[i] = n >= 4 ?", "columns[i] = n >= 3 ?", ROWS, "TransposedList/*avx2*"),
     # Elements of f16 and bf16.
-    Mutation("halves on avx2 read whole", "src/isa/avx2.h", "smx_copy_halves(halves, p, n);", "smx_copy_halves(halves, p, 8);", TYPED, "*StaysInsideItsRow*avx2*"),
-    Mutation("halves on avx512f stored whole", "src/isa/avx512f.h", "smx_copy_halves(p, halves, n);", "smx_copy_halves(p, halves, 16 - n % 2);", TYPED, "*StaysInsideItsRow*avx512f*"),
-    Mutation("halves of eight not copied", "src/isa/halves.h", "size_t step = 8", "size_t step = 4", TYPED, "*GivesTheBitsOfF32*"),
+    Mutation("halves on avx2 read whole", "src/isa/avx2.h", "smx_copy_halves<8>(halves, p, n);", "smx_copy_halves<16>(halves, p, 8);", TYPED, "*StaysInsideItsRow*avx2*"),
+    Mutation("halves on avx512f stored whole", "src/isa/avx512f.h", "smx_copy_halves<16>(p, halves, n);", "smx_copy_halves<16>(p, halves, 15);", TYPED, "*StaysInsideItsRow*avx512f*"),
+    Mutation("halves of eight not copied", "src/isa/halves.h", "size_t step = kLanes / 2", "size_t step = kLanes / 4", TYPED, "*GivesTheBitsOfF32*"),
     Mutation("halves that are absent count as 0 on avx2", "src/isa/avx2.h", "_mm256_blendv_ps(absent, a, _mm256_castsi256_ps(avx2_tail_mask(n)))", "_mm256_blendv_ps(_mm256_sub_ps(absent, absent), a, _mm256_castsi256_ps(avx2_tail_mask(n)))", TYPED, "*GivesTheBitsOfF32*rmax*avx2*"),
     Mutation("f16 rounded towards zero on avx512f", "src/isa/avx512f.h", "_mm512_cvtps_ph(a, _MM_FROUND_TO_NEAREST_INT)", "_mm512_cvtps_ph(a, _MM_FROUND_TO_ZERO)", TYPED, "*RoundsToNearestEven*"),
     *(
