@@ -45,15 +45,21 @@ def bench_names(suite):
     return listed.stdout.split()
 
 
-def steps(suite):
-    names = bench_names(suite)
-    sizes = sorted({int(match[1]) for name in names if (match := re.match(r"read/n:(\d+)/", name))})
-    sizes = {"L1": sizes[0], "L2": sizes[1], "memory": sizes[-1]}
+def functions_of_algorithms(suite):
+    """ISA -> functions."""
     functions = {isa: set() for isa in suite.isas}
     for entry in suite.probe["benchmarks"]:
         algorithm, isa = re.match(r"([-a-z]+)/isa:([a-z0-9]+)/", entry["name"]).groups()
         if algorithm in lengths.ALGORITHMS:
             functions[isa] |= set(passes_of(entry["label"], isa).values())
+    return functions
+
+
+def steps(suite):
+    names = bench_names(suite)
+    sizes = sorted({int(match[1]) for name in names if (match := re.match(r"read/n:(\d+)/", name))})
+    sizes = {"L1": sizes[0], "L2": sizes[1], "memory": sizes[-1]}
+    functions = functions_of_algorithms(suite)
     short = [f"{dispatched(kernel, isa)}/row:{row}/n:[0-9]+/warm/tuning" for kernel, row in SHORT_ROW_KERNELS.items()
              for isa in suite.isas]
     rest = [function for isa in suite.isas for function in others(isa, functions[isa]).values()]
