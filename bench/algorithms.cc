@@ -88,12 +88,12 @@ void ForEachTile(size_t n, const Function& function) {
 template <class SumTile>
 smx_f32_extended SumTiles(size_t n, const SumTile& sum_tile) {
   if (n <= SMX_TILE) return sum_tile(0, n);
-  smx_row_sum sum = smx_empty_row_sum;
+  smx_partial_sum sum = smx_empty_sum;
   ForEachTile(n, [&](size_t start, size_t length) {
     const smx_f32_extended tile = sum_tile(start, length);
-    smx_row_sum_add_tile(&sum, &tile);
+    smx_partial_sum_add_tile(&sum, &tile);
   });
-  return smx_f32_extended_of(sum);
+  return smx_f32_extended_of(&sum);
 }
 
 // Reads the row, reads the row, writes the result.

@@ -10,6 +10,11 @@
 namespace smx_bench {
 namespace {
 
+std::string ProcessorName() {
+  const cpuinfo_package* package = cpuinfo_initialize() ? cpuinfo_get_package(0) : nullptr;
+  return package != nullptr ? package->name : "unknown";
+}
+
 void AddCache(const std::string& name, const Cache& cache) {
   benchmark::AddCustomContext(name + "_bytes", std::to_string(cache.bytes));
   benchmark::AddCustomContext(name + "_source", cache.source);
@@ -22,6 +27,8 @@ std::string IsaNames() {
     names += (names.empty() ? "" : " ") + std::string(kernels.isa);
   return names;
 }
+
+}  // namespace
 
 void AddContext() {
   benchmark::AddCustomContext("processor", ProcessorName());
@@ -36,13 +43,6 @@ void AddContext() {
   benchmark::AddCustomContext(
       "rotation_bytes",
       std::to_string(RotationBytes()) + (exceeds ? "" : " (capped: does not exceed the last-level cache)"));
-}
-
-}  // namespace
-
-std::string ProcessorName() {
-  const cpuinfo_package* package = cpuinfo_initialize() ? cpuinfo_get_package(0) : nullptr;
-  return package != nullptr ? package->name : "unknown";
 }
 
 void ReportRates(benchmark::State& state, size_t elements, size_t bytes_per_element, size_t buffers) {

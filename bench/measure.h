@@ -3,8 +3,6 @@
 
 #include <benchmark/benchmark.h>
 
-#include <string>
-
 #include "bench/buffers.h"
 #include "src/runtime/fp_environment.h"
 
@@ -40,8 +38,8 @@ void Measure(benchmark::State& state, size_t elements, Buffering buffering, Traf
               buffers.count());
 }
 
-// As cpuinfo knows it, or "unknown".
-std::string ProcessorName();
+// Adds to the context of results what they are to be judged by: processor, instruction sets, caches, compiler.
+void AddContext();
 
 // Runs what `register_benchmarks` registers, as the command line says; returns what main is to return.
 int RunBenchmarks(int argc, char** argv, void (*register_benchmarks)());

@@ -211,8 +211,8 @@ SMX_API enum smx_status smx_setup_softmax_nc(smx_operator_t softmax_op, size_t b
 /// | equal elements              | -log(channels)                                           |
 /// | +-3.4e38 mixed              | finite, or -inf where the exact result rounds to it      |
 ///
-/// The bits are as independent as those of softmax. Of rows whose results are close to 0, the largest is exact to within
-/// some ULP of itself, not of 1: the sum is compared with the largest term alone.
+/// The bits are as independent as those of softmax. A result close to 0, that of an element that dominates its row, is off by
+/// 8 * 2^-24 of itself and 2^-46 at most: the sum is compared with the largest term alone.
 ///
 /// Parameters, types and statuses as smx_create_softmax_nc. Error in f16 and bf16: one more rounding.
 SMX_API enum smx_status smx_create_log_softmax_nc(enum smx_datatype input_type, enum smx_datatype output_type,
@@ -222,6 +222,64 @@ SMX_API enum smx_status smx_create_log_softmax_nc(enum smx_datatype input_type, 
 SMX_API enum smx_status smx_setup_log_softmax_nc(smx_operator_t log_softmax_op, size_t batch_size,
                                                  size_t channels, size_t input_stride, size_t output_stride,
                                                  const void* input, void* output);
+
+/// The sum of the exponentials of a piece of a row, from smx_create_partial_sum_nc. It may be copied, stored and sent between
+/// processes and processors of the same byte order. Its members are the library's matter:
+/// sum_k bins[k] * 2^(32 * (top - k)) is the sum of exp(x - shift), shift 0 or, where max is beyond +-2^14, max.
+struct smx_partial_sum {
+  int64_t bins[4];
+  int32_t top;
+  int32_t has_nan;
+  float max;
+  float shift;
+};
+
+/// Creates an operator for rows that are spread over buffers, threads, processes or machines: it reduces a piece of each row to the
+/// sum of its exponentials. Then smx_merge_partial_sums makes the sum of the row of those of its pieces, and
+/// smx_create_scale_by_partial_sum_nc the results of each piece: split-KV attention, a vocabulary split over devices.
+///
+/// Any grouping and order of pieces gives the same sum, bit for bit, and pieces that consist of whole tiles (16384 elements, but for the
+/// row's last piece) give the bits that smx_create_softmax_nc gives for the whole row. That is so where the row's
+/// largest element is within +-2^14, whatever else it holds: masks of any size, -inf, pieces that consist of nothing else.
+/// Of other rows results are within 3.25 ULP too, but their bits may depend on how they were cut, and merged.
+///
+/// A piece of -inf only counts for nothing; NaN in a piece makes the row NaN, and +inf as well.
+///
+/// @param input_type           any.
+/// @param flags                0.
+/// @param partial_sum_op_out   receives the operator; NULL where the call fails.
+/// @returns as smx_create_softmax_nc.
+SMX_API enum smx_status smx_create_partial_sum_nc(enum smx_datatype input_type, uint32_t flags,
+                                                  smx_operator_t* partial_sum_op_out);
+
+/// As smx_setup_softmax_nc, but that `output` receives one sum a row, contiguous.
+SMX_API enum smx_status smx_setup_partial_sum_nc(smx_operator_t partial_sum_op, size_t batch_size,
+                                                 size_t channels, size_t input_stride, const void* input,
+                                                 struct smx_partial_sum* output);
+
+/// sums[i] += others[i], each the sum of a piece of one row. Associative and commutative as smx_create_partial_sum_nc says; a
+/// user-defined reduction of MPI. Needs no smx_initialize; thread-safe on different sums.
+/// @param count  sums; 0 is allowed, and then the pointers may be NULL.
+/// @returns smx_status_success; smx_status_invalid_parameter where a pointer is NULL.
+SMX_API enum smx_status smx_merge_partial_sums(size_t count, struct smx_partial_sum* sums,
+                                               const struct smx_partial_sum* others);
+
+/// Creates an operator that computes softmax of a piece of each row, given the sum of the whole row:
+///
+///     y[i] = exp(x[i]) / sum
+///
+/// Parameters, results and statuses as smx_create_softmax_nc, of the row that the sum is of.
+SMX_API enum smx_status smx_create_scale_by_partial_sum_nc(enum smx_datatype input_type,
+                                                           enum smx_datatype output_type, uint32_t flags,
+                                                           smx_operator_t* scale_op_out);
+
+/// As smx_setup_softmax_nc.
+/// @param sums  one a row, contiguous; read by each run, and not to be written meanwhile. A sum that is not from
+///              smx_setup_partial_sum_nc and smx_merge_partial_sums gives any results.
+SMX_API enum smx_status smx_setup_scale_by_partial_sum_nc(smx_operator_t scale_op, size_t batch_size,
+                                                          size_t channels, size_t input_stride,
+                                                          size_t output_stride, const void* input,
+                                                          const struct smx_partial_sum* sums, void* output);
 
 /// Creates an operator that computes the logarithm of the sum of exponentials of each row, one float a row:
 ///

@@ -2,7 +2,6 @@
 
 import functools
 import re
-import subprocess
 
 from report import lengths, style
 from report.results import Ratio
@@ -18,7 +17,8 @@ IN_PLACE = ("f32_vmulc", "f32_vmulextc")  # as the algorithms call them
 PREFETCHING = ("f32_raddextexp",)  # src/kernels/sum.j2
 SHORT_ROW_KERNELS = {"f32_softmax": 64, "f32_softmax_transposed": 8}  # and a row's length: the operator's, not an algorithm's
 LEVEL_OF_OTHERS = "L2"  # where kernels are measured that the paper does not have
-PAPER = "In a well-optimised implementation all passes of the three-pass algorithms are limited by the memory's bandwidth."
+PAPER = ("Its abstract says that in a well-optimised implementation, on processors for high-performance computing, all passes of three-pass "
+         "are limited by memory bandwidth.")
 
 
 def function_name(isa, kernel, variant):
@@ -38,13 +38,6 @@ def algorithms_of(results, isa):
     return {algorithm: found[algorithm] for algorithm in lengths.ALGORITHMS if algorithm in found}
 
 
-def bench_names(suite):
-    """All of microkernels_bench."""
-    listed = subprocess.run(suite.command("microkernels_bench", "--benchmark_list_tests"), stdout=subprocess.PIPE, text=True,
-                            check=True)
-    return listed.stdout.split()
-
-
 def functions_of_algorithms(suite):
     """ISA -> functions."""
     functions = {isa: set() for isa in suite.isas}
@@ -56,7 +49,7 @@ def functions_of_algorithms(suite):
 
 
 def steps(suite):
-    names = bench_names(suite)
+    names = suite.names("microkernels_bench")
     sizes = sorted({int(match[1]) for name in names if (match := re.match(r"read/n:(\d+)/", name))})
     sizes = {"L1": sizes[0], "L2": sizes[1], "memory": sizes[-1]}
     functions = functions_of_algorithms(suite)
@@ -208,7 +201,7 @@ def table(results, isa):
 
 def table_of_others(results, isas):
     found = {isa: others(isa, {function for _, _, function in bars_of(results, isa)}) for isa in isas}
-    rows = [[kernel, *[style.spread_text(each.ns) if (each := measured(results, found[isa][kernel], LEVEL_OF_OTHERS)) else ""
+    rows = [[kernel, *[style.spread_text(each.ns) if (each := measured(results, found[isa].get(kernel), LEVEL_OF_OTHERS)) else ""
                        for isa in isas]] for kernel in found[isas[0]]]
     return Table(f"Kernels of other types and operators, in {LEVEL_OF_OTHERS}: ns an element", ["kernel", *isas], rows)
 

@@ -1,5 +1,5 @@
-// Softmax, log-softmax and logsumexp of rows. See smx_create_softmax_nc, smx_create_log_softmax_nc and
-// smx_create_logsumexp_nc in include/smxpack.h.
+// Softmax, log-softmax, logsumexp and partial sums of rows. See smx_create_softmax_nc and its neighbours in
+// include/smxpack.h.
 #include <math.h>
 
 #include <algorithm>
@@ -9,12 +9,18 @@
 #include "src/operators/two_phases.h"
 #include "src/operators/types.h"
 #include "src/plan/softmax_plan.h"
+#include "src/runtime/fp_environment.h"
 #include "src/runtime/log.h"
 #include "src/runtime/parallelize.h"
 
 namespace {
 
-enum class Function { kSoftmax, kLogSoftmax, kLogSumExp };
+enum class Function { kSoftmax, kLogSoftmax, kLogSumExp, kPartialSum, kScaleByPartialSum };
+
+// Whether a function has one result a row.
+bool Reduces(Function function) {
+  return function == Function::kLogSumExp || function == Function::kPartialSum;
+}
 
 struct RowsOperator {
   smx_operator base;
@@ -26,11 +32,14 @@ struct RowsOperator {
   size_t input_stride;
   size_t output_stride;
   const void* input;
+  const smx_partial_sum* sums;  // of scale_by_partial_sum
   void* output;
   smx_softmax_plan serial_plan;  // for one thread
 
-  // Elements of a row of the output.
-  size_t results() const { return function == Function::kLogSumExp ? 1 : channels; }
+  size_t results() const { return Reduces(function) ? 1 : channels; }  // of a row
+  size_t result_bytes() const {
+    return function == Function::kPartialSum ? sizeof(smx_partial_sum) : types->output_bytes;
+  }
 };
 
 RowsOperator* Rows(smx_operator* op) {
@@ -49,7 +58,7 @@ smx_softmax_plan Plan(const RowsOperator& op, size_t threads) {
   shape.groups_rows = op.function == Function::kSoftmax;
   shape.stores_terms = op.function == Function::kSoftmax && op.types->is_f32();
   smx_softmax_plan plan = smx_plan_softmax(&shape, &op.base.thresholds, threads);
-  plan.streams_output &= op.function == Function::kSoftmax;
+  plan.streams_output &= op.function == Function::kSoftmax || op.function == Function::kScaleByPartialSum;
   return plan;
 }
 
@@ -57,7 +66,7 @@ const void* InputAt(const RowsOperator& op, size_t row) {
   return static_cast<const char*>(op.input) + row * op.input_stride * op.types->input_bytes;
 }
 void* OutputAt(const RowsOperator& op, size_t row) {
-  return static_cast<char*>(op.output) + row * op.output_stride * op.types->output_bytes;
+  return static_cast<char*>(op.output) + row * op.output_stride * op.result_bytes();
 }
 
 // One row and how to compute it.
@@ -83,12 +92,12 @@ Row RowAt(const RowsOperator& op, const smx_softmax_plan& plan, size_t index) {
   return {op, plan.algorithm, plan.streams_output, InputAt(op, index), OutputAt(op, index)};
 }
 
-// A part of a row, its sum, and whether its terms have been stored. Stored spans are single tiles, so that the terms
-// have one reference.
+// A part of a row, and whether its terms have been stored. Stored spans are single tiles, so that the terms have one
+// reference.
 struct Span {
   size_t start;
   size_t end;
-  smx_row_sum sum;
+  smx_f32_extended tile;  // the last
   bool is_stored;
 };
 
@@ -135,13 +144,13 @@ bool SumTile(const Row& row, size_t start, size_t n, smx_f32_extended* sum) {
   return false;
 }
 
-void SumSpan(const Row& row, Span* span) {
-  span->sum = smx_empty_row_sum;
+smx_partial_sum SumSpan(const Row& row, Span* span) {
+  smx_partial_sum sum = smx_empty_sum;
   for (size_t i = span->start; i < span->end; i += SMX_TILE) {
-    smx_f32_extended tile;
-    span->is_stored = SumTile(row, i, std::min<size_t>(SMX_TILE, span->end - i), &tile);
-    smx_row_sum_add_tile(&span->sum, &tile);
+    span->is_stored = SumTile(row, i, std::min<size_t>(SMX_TILE, span->end - i), &span->tile);
+    smx_partial_sum_add_tile(&sum, &span->tile);
   }
+  return sum;
 }
 
 // y *= reciprocal, in steps that a float's exponent can hold.
@@ -162,8 +171,8 @@ void ScaleSpan(const Row& row, const Span& span, const smx_f32_reciprocal& recip
       ScaleShiftedTile(row, i, std::min<size_t>(SMX_TILE, span.end - i), reciprocal);
     }
   } else if (span.is_stored) {
-    if (span.sum.mantissa == 0.0) return;  // zeros, which have no reference
-    const int32_t exponent = reciprocal.exponent - (span.sum.reference - SMX_BIAS);
+    if (span.tile.hi == 0.0f) return;  // zeros, which have no reference
+    const int32_t exponent = reciprocal.exponent - (span.tile.reference - SMX_BIAS);
     ScaleStored(n, row.stored_terms() + span.start, row.kernels(), {reciprocal.hi, reciprocal.lo, exponent});
   } else {
     row.types().scale(row.kernels(), row.streams_output, n, row.x_at(span.start), row.y_at(span.start),
@@ -179,23 +188,29 @@ void NormalizeSpan(const Row& row, const Span& span, const Normalizer& normalize
     case Function::kLogSoftmax:
       return row.types().subtract(row.kernels(), span.end - span.start, row.x_at(span.start),
                                   row.y_at(span.start), normalizer.logarithm);
-    case Function::kLogSumExp:
+    default:
       return;
   }
 }
 
+void StorePartialSum(const Row& row, smx_partial_sum sum) {
+  sum.shift = row.shift;
+  sum.max = row.is_shifted ? row.shift : sum.max;
+  *static_cast<smx_partial_sum*>(row.y) = sum;
+}
+
 // What a valid sum makes of a row before its second pass. logsumexp has its result.
-Normalizer NormalizerOf(const Row& row, const smx_row_sum& sum, const smx_f32_extended& extended) {
-  if (row.op.function == Function::kSoftmax) return {smx_f32_reciprocal_of(&extended), {}};
+Normalizer NormalizerOf(const Row& row, const smx_f32_extended& sum) {
+  if (row.op.function == Function::kSoftmax) return {smx_f32_reciprocal_of(&sum), {}};
   smx_f32_extended largest;
   row.kernels().f32_raddextexp(1, &sum.max, &largest);
-  const double above_max = smx_row_sum_log_above_max(&sum, &largest);
+  const double above_max = smx_log_above_max(&sum, &largest);
   if (row.op.function == Function::kLogSumExp) {
     *static_cast<float*>(row.y) = static_cast<float>(static_cast<double>(row.shift) + sum.max + above_max);
   }
   // A shift may be so large that it swallows the rest.
   if (row.is_shifted) return {{}, {row.shift, static_cast<float>(sum.max + above_max)}};
-  return {{}, smx_f32_logarithm_of(sum.max + above_max)};
+  return {{}, smx_f32_logarithm_of(sum.max, above_max)};
 }
 
 bool RunRow(const Row& row);
@@ -204,52 +219,56 @@ void Fill(const Row& row, float value) {
   row.types().fill(row.op.results(), row.y, value);
 }
 
-// A row of -inf only.
-void FillMasked(const Row& row) {
-  const bool is_absent = row.op.flags & SMX_FLAG_MASKED_ROWS_TO_ZERO;  // then each probability is 0
+// The result of a row that holds NaN, which is its maximum then, or whose maximum is infinite.
+void FillSpecial(const Row& row, float max) {
+  const bool counts_for_nothing = max == -INFINITY && (row.op.flags & SMX_FLAG_MASKED_ROWS_TO_ZERO) != 0;
   switch (row.op.function) {
-    case Function::kSoftmax:
-      return Fill(row, is_absent ? 0.0f : NAN);
     case Function::kLogSoftmax:
-      return Fill(row, is_absent ? -INFINITY : NAN);
+      return Fill(row, counts_for_nothing ? -INFINITY : NAN);
     case Function::kLogSumExp:
-      return Fill(row, -INFINITY);
+      return Fill(row, max);
+    case Function::kPartialSum:
+      return StorePartialSum(row, smx_partial_sum_without_terms(max));
+    default:
+      return Fill(row, counts_for_nothing ? 0.0f : NAN);
   }
 }
 
 // A row without a valid sum: it holds NaN or +inf, or -inf only, or its maximum is out of the kernels' range.
 void RunOutOfRange(const Row& row) {
-  if (row.types().has_nan(row.channels(), row.x)) return Fill(row, NAN);
+  if (row.types().has_nan(row.channels(), row.x)) return FillSpecial(row, NAN);
   float max;
   row.types().max(row.kernels(), row.channels(), row.x, &max);
-  if (max == INFINITY) return Fill(row, row.op.function == Function::kLogSumExp ? INFINITY : NAN);
-  if (max == -INFINITY) return FillMasked(row);
+  if (isinf(max)) return FillSpecial(row, max);
   RunRow({row.op, smx_algorithm_two_pass, false, row.x, row.y, max, true});
 }
 
-// A row of a single tile needs no fold in double.
+// A row of a single tile needs no bins.
 class SingleTile {
  public:
   void Sum(const Row& row) {
-    span_ = {0, row.channels(), smx_empty_row_sum, false};
-    span_.is_stored = SumTile(row, 0, row.channels(), &sum_);
-    smx_row_sum_add_tile(&span_.sum, &sum_);
+    span_.start = 0;
+    span_.end = row.channels();
+    span_.is_stored = SumTile(row, 0, row.channels(), &span_.tile);
   }
 
   // Returns whether the row is within the kernels' range.
   bool Normalize(const Row& row) const {
-    const bool is_valid = smx_row_sum_is_valid(&span_.sum);
-    if (is_valid) {
-      NormalizeSpan(row, span_, NormalizerOf(row, span_.sum, sum_));
-    } else {
+    const bool is_valid = smx_is_in_range(span_.tile.max) && span_.tile.hi > 0.0f;
+    if (!is_valid) {
       RunOutOfRange(row);
+    } else if (row.op.function == Function::kPartialSum) {
+      smx_partial_sum sum = smx_empty_sum;
+      smx_partial_sum_add_tile(&sum, &span_.tile);
+      StorePartialSum(row, sum);
+    } else {
+      NormalizeSpan(row, span_, NormalizerOf(row, span_.tile));
     }
     return is_valid;
   }
 
  private:
   Span span_;
-  smx_f32_extended sum_;
 };
 
 // A row of several tiles.
@@ -263,15 +282,20 @@ class Spans {
   void Sum(size_t i) {
     spans_[i].start = i * length_;
     spans_[i].end = std::min(row_.channels(), (i + 1) * length_);
-    SumSpan(row_, &spans_[i]);
+    sums_[i] = SumSpan(row_, &spans_[i]);
   }
 
   // Returns whether the row is within the kernels' range.
   bool Fold() {
-    smx_row_sum sum = smx_empty_row_sum;
-    for (size_t i = 0; i < count_; i++) smx_row_sum_add(&sum, spans_[i].sum);
-    is_valid_ = smx_row_sum_is_valid(&sum);
-    if (is_valid_) normalizer_ = NormalizerOf(row_, sum, smx_f32_extended_of(sum));
+    smx_partial_sum sum = smx_empty_sum;
+    for (size_t i = 0; i < count_; i++) smx_partial_sum_add(&sum, &sums_[i]);
+    is_valid_ = smx_partial_sum_is_valid(&sum);
+    if (!is_valid_) return false;
+    if (row_.op.function == Function::kPartialSum) {
+      StorePartialSum(row_, sum);
+    } else {
+      normalizer_ = NormalizerOf(row_, smx_f32_extended_of(&sum));
+    }
     return is_valid_;
   }
 
@@ -284,6 +308,7 @@ class Spans {
   const size_t length_;
   const size_t count_;
   Span spans_[SMX_MAX_SPANS];
+  smx_partial_sum sums_[SMX_MAX_SPANS];
   Normalizer normalizer_;
   bool is_valid_ = false;
 };
@@ -433,6 +458,39 @@ void Run(smx_operator* base, pthreadpool_t threadpool) {
   for (size_t i = spread_rows; i < op.batch_size; i++) RunSplit(RowAt(op, plan, i), threadpool);
 }
 
+// The second pass of softmax over pieces of rows whose sums are known.
+void ScalePiece(const Row& row, const smx_partial_sum& sum, size_t start, size_t end) {
+  if (sum.has_nan || isinf(sum.max)) {
+    const bool counts_for_nothing =
+        !sum.has_nan && sum.max < 0.0f && (row.op.flags & SMX_FLAG_MASKED_ROWS_TO_ZERO) != 0;
+    return row.types().fill(end - start, row.y_at(start), counts_for_nothing ? 0.0f : NAN);
+  }
+  const smx_f32_extended extended = smx_f32_extended_of(&sum);
+  ScaleSpan(row, {start, end, {}, false}, smx_f32_reciprocal_of(&extended));
+}
+
+void RunScaleByPartialSum(smx_operator* base, pthreadpool_t threadpool) {
+  const RowsOperator& op = *Rows(base);
+  if (op.batch_size == 0) return;
+  const size_t threads = pthreadpool_get_threads_count(threadpool);
+  const smx_softmax_plan plan = Plan(op, threads);
+  const size_t length = smx_span_length(op.channels);
+  const size_t pieces = (op.channels - 1) / length + 1;
+  const auto scale = [&](size_t start, size_t count) {
+    for (size_t i = start; i < start + count; i++) {
+      Row row = RowAt(op, plan, i / pieces);
+      const smx_partial_sum sum = op.sums[i / pieces];
+      row.shift = sum.shift;
+      row.is_shifted = sum.shift != 0.0f;
+      const size_t first = i % pieces * length;
+      ScalePiece(row, sum, first, std::min(op.channels, first + length));
+    }
+  };
+  const size_t tasks = op.batch_size * pieces;
+  if (threads == 1 || tasks <= plan.rows_per_task) return scale(0, tasks);
+  smx_parallelize(threadpool, tasks, plan.rows_per_task, scale);
+}
+
 void DescribePlan(const smx_operator* base, size_t threads, smx_plan* plan_out) {
   const smx_softmax_plan plan = Plan(*Rows(base), threads);
   *plan_out = {smx_algorithm_name(plan.algorithm), plan.reason, plan.streams_output, plan.split_rows,
@@ -442,6 +500,9 @@ void DescribePlan(const smx_operator* base, size_t threads, smx_plan* plan_out) 
 constexpr smx_operator_type kSoftmaxNc = {"softmax_nc", Run, DescribePlan};
 constexpr smx_operator_type kLogSoftmaxNc = {"log_softmax_nc", Run, DescribePlan};
 constexpr smx_operator_type kLogSumExpNc = {"logsumexp_nc", Run, DescribePlan};
+constexpr smx_operator_type kPartialSumNc = {"partial_sum_nc", Run, DescribePlan};
+constexpr smx_operator_type kScaleByPartialSumNc = {"scale_by_partial_sum_nc", RunScaleByPartialSum,
+                                                    DescribePlan};
 
 // Rows of elements in memory.
 struct Layout {
@@ -460,7 +521,7 @@ struct Layout {
   }
   // Whether the last element's address can be told in a pointer.
   bool HasEnd() const { return Extent() <= UINTPTR_MAX - address(); }
-  bool IsAligned() const { return address() % element_bytes == 0; }
+  bool IsAligned() const { return address() % std::min(element_bytes, alignof(smx_partial_sum)) == 0; }
 };
 
 // Whether rows of the input and the output share an element, other than by being the same.
@@ -495,10 +556,11 @@ const char* InvalidShape(const Layout& input, const Layout& output) {
   return nullptr;
 }
 
-smx_status Create(const smx_operator_type* type, Function function, smx_datatype input, smx_datatype output,
-                  uint32_t known_flags, uint32_t flags, smx_operator_t* op_out) {
+smx_status Create(const smx_operator_type* type, const char* op_out_name, Function function,
+                  smx_datatype input, smx_datatype output, uint32_t known_flags, uint32_t flags,
+                  smx_operator_t* op_out) {
   if (op_out == nullptr) {
-    smx_log_error("create %s: the operator's place is NULL", type->name);
+    smx_log_error("create %s: %s is NULL", type->name, op_out_name);
     return smx_status_invalid_parameter;
   }
   *op_out = nullptr;
@@ -523,9 +585,9 @@ smx_status Create(const smx_operator_type* type, Function function, smx_datatype
 
 smx_status SetUp(RowsOperator* op, size_t batch_size, size_t channels, size_t input_stride,
                  size_t output_stride, const void* input, void* output) {
-  const size_t results = op->function == Function::kLogSumExp ? 1 : channels;
+  const size_t results = Reduces(op->function) ? 1 : channels;
   const Layout x = {batch_size, channels, input_stride, op->types->input_bytes, input};
-  const Layout y = {batch_size, results, output_stride, op->types->output_bytes, output};
+  const Layout y = {batch_size, results, output_stride, op->result_bytes(), output};
   const char* reason = InvalidShape(x, y);
   if (reason != nullptr) {
     smx_log_error("setup %s: %s", op->base.type->name, reason);
@@ -546,8 +608,8 @@ smx_status SetUp(RowsOperator* op, size_t batch_size, size_t channels, size_t in
 
 enum smx_status smx_create_softmax_nc(enum smx_datatype input_type, enum smx_datatype output_type,
                                       uint32_t flags, smx_operator_t* op_out) {
-  return Create(&kSoftmaxNc, Function::kSoftmax, input_type, output_type, SMX_FLAG_MASKED_ROWS_TO_ZERO, flags,
-                op_out);
+  return Create(&kSoftmaxNc, "softmax_op_out", Function::kSoftmax, input_type, output_type,
+                SMX_FLAG_MASKED_ROWS_TO_ZERO, flags, op_out);
 }
 
 enum smx_status smx_create_softmax_nc_f32(uint32_t flags, smx_operator_t* softmax_op_out) {
@@ -556,13 +618,14 @@ enum smx_status smx_create_softmax_nc_f32(uint32_t flags, smx_operator_t* softma
 
 enum smx_status smx_create_log_softmax_nc(enum smx_datatype input_type, enum smx_datatype output_type,
                                           uint32_t flags, smx_operator_t* op_out) {
-  return Create(&kLogSoftmaxNc, Function::kLogSoftmax, input_type, output_type, SMX_FLAG_MASKED_ROWS_TO_ZERO,
-                flags, op_out);
+  return Create(&kLogSoftmaxNc, "log_softmax_op_out", Function::kLogSoftmax, input_type, output_type,
+                SMX_FLAG_MASKED_ROWS_TO_ZERO, flags, op_out);
 }
 
 enum smx_status smx_create_logsumexp_nc(enum smx_datatype input_type, uint32_t flags,
                                         smx_operator_t* op_out) {
-  return Create(&kLogSumExpNc, Function::kLogSumExp, input_type, smx_datatype_f32, 0, flags, op_out);
+  return Create(&kLogSumExpNc, "logsumexp_op_out", Function::kLogSumExp, input_type, smx_datatype_f32, 0,
+                flags, op_out);
 }
 
 enum smx_status smx_setup_softmax_nc(smx_operator_t softmax_op, size_t batch_size, size_t channels,
@@ -598,4 +661,59 @@ enum smx_status smx_setup_logsumexp_nc(smx_operator_t logsumexp_op, size_t batch
   const enum smx_status status = smx_check_operator(logsumexp_op, &kLogSumExpNc);
   if (status != smx_status_success) return status;
   return SetUp(Rows(logsumexp_op), batch_size, channels, input_stride, 1, input, output);
+}
+
+enum smx_status smx_create_partial_sum_nc(enum smx_datatype input_type, uint32_t flags,
+                                          smx_operator_t* op_out) {
+  return Create(&kPartialSumNc, "partial_sum_op_out", Function::kPartialSum, input_type, smx_datatype_f32, 0,
+                flags, op_out);
+}
+
+enum smx_status smx_setup_partial_sum_nc(smx_operator_t partial_sum_op, size_t batch_size, size_t channels,
+                                         size_t input_stride, const void* input,
+                                         struct smx_partial_sum* output) {
+  const enum smx_status status = smx_check_operator(partial_sum_op, &kPartialSumNc);
+  if (status != smx_status_success) return status;
+  return SetUp(Rows(partial_sum_op), batch_size, channels, input_stride, 1, input, output);
+}
+
+enum smx_status smx_create_scale_by_partial_sum_nc(enum smx_datatype input_type,
+                                                   enum smx_datatype output_type, uint32_t flags,
+                                                   smx_operator_t* op_out) {
+  return Create(&kScaleByPartialSumNc, "scale_op_out", Function::kScaleByPartialSum, input_type, output_type,
+                SMX_FLAG_MASKED_ROWS_TO_ZERO, flags, op_out);
+}
+
+enum smx_status smx_setup_scale_by_partial_sum_nc(smx_operator_t scale_op, size_t batch_size, size_t channels,
+                                                  size_t input_stride, size_t output_stride,
+                                                  const void* input, const struct smx_partial_sum* sums,
+                                                  void* output) {
+  const enum smx_status status = smx_check_operator(scale_op, &kScaleByPartialSumNc);
+  if (status != smx_status_success) return status;
+  const Layout sums_layout = {batch_size, 1, 1, sizeof(smx_partial_sum), sums};
+  const char* reason = batch_size == 0             ? nullptr
+                       : sums == nullptr           ? "sums is NULL"
+                       : !sums_layout.IsAligned()  ? "sums is not aligned to 8 bytes"
+                       : sums_layout.Extent() == 0 ? "the sums' size in bytes overflows"
+                       : !sums_layout.HasEnd()     ? "the sums' end is beyond the last address"
+                                                   : nullptr;
+  if (reason != nullptr) {
+    smx_log_error("setup %s: %s", kScaleByPartialSumNc.name, reason);
+    return smx_status_invalid_parameter;
+  }
+  const enum smx_status set_up =
+      SetUp(Rows(scale_op), batch_size, channels, input_stride, output_stride, input, output);
+  if (set_up == smx_status_success) Rows(scale_op)->sums = sums;
+  return set_up;
+}
+
+enum smx_status smx_merge_partial_sums(size_t count, struct smx_partial_sum* sums,
+                                       const struct smx_partial_sum* others) {
+  if (count > 0 && (sums == nullptr || others == nullptr)) {
+    smx_log_error("smx_merge_partial_sums: sums or others is NULL");
+    return smx_status_invalid_parameter;
+  }
+  const smx_fp_environment environment;
+  for (size_t i = 0; i < count; i++) smx_partial_sum_merge(&sums[i], others[i]);
+  return smx_status_success;
 }
