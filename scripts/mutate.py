@@ -110,6 +110,19 @@ MUTATIONS = [
     Mutation("tail on neon stores one lane more", "src/isa/neon.h", "if (n >= 3) vst1q_lane_f32(p + 2, a, 2);", "if (n >= 2) vst1q_lane_f32(p + 2, a, 2);", KERNELS, "List/ExtendedMap.StaysInsideItsRow*neon*"),
     Mutation("columns on avx512f one more", "src/isa/avx512f.h", "_mm_setr_epi32(0, 1, 2, 3));\n  __m512 v[4]", "_mm_setr_epi32(-1, 0, 1, 2));\n  __m512 v[4]", ROWS, "TransposedList/*avx512f*"),
     Mutation("columns on avx2 read whole", "src/isa/avx2.h", "columns[i] = n >= 4 ?", "columns[i] = n >= 3 ?", ROWS, "TransposedList/*avx2*"),
+    # Elements of f16 and bf16.
+    Mutation("halves on avx2 read whole", "src/isa/avx2.h", "smx_copy_halves<8>(halves, p, n);", "smx_copy_halves<16>(halves, p, 8);", TYPED, "*StaysInsideItsRow*avx2*"),
+    Mutation("halves on avx512f stored whole", "src/isa/avx512f.h", "smx_copy_halves<16>(p, halves, n);", "smx_copy_halves<16>(p, halves, 15);", TYPED, "*StaysInsideItsRow*avx512f*"),
+    Mutation("halves of eight not copied", "src/isa/halves.h", "size_t step = kLanes / 2", "size_t step = kLanes / 4", TYPED, "*GivesTheBitsOfF32*"),
+    Mutation("halves that are absent count as 0 on avx2", "src/isa/avx2.h", "_mm256_blendv_ps(absent, a, _mm256_castsi256_ps(avx2_tail_mask(n)))", "_mm256_blendv_ps(_mm256_sub_ps(absent, absent), a, _mm256_castsi256_ps(avx2_tail_mask(n)))", TYPED, "*GivesTheBitsOfF32*rmax*avx2*"),
+    Mutation("f16 rounded towards zero on avx512f", "src/isa/avx512f.h", "_mm512_cvtps_ph(a, _MM_FROUND_TO_NEAREST_INT)", "_mm512_cvtps_ph(a, _MM_FROUND_TO_ZERO)", TYPED, "*RoundsToNearestEven*"),
+    *(
+        Mutation(f"bf16 rounded up in between on {isa}", f"src/isa/{isa}.h", bias, bias.replace("7FFF", "8000"), TYPED, "*RoundsToNearestEven*")
+        for isa, bias in (("avx2", "_mm256_set1_epi32(0x7FFF)"), ("avx512f", "_mm512_set1_epi32(0x7FFF)"), ("scalar", "bits + 0x7FFF"), (NEON, "vdupq_n_u32(0x7FFF)"))
+    ),
+    Mutation("bf16 of NaN rounded on scalar", "src/isa/scalar.h", "  if (a != a) return 0x7FC0;\n", "", TYPED, "*Nan*:*RoundsFloatsOfAllBits*"),
+    Mutation("streams of halves aligned as floats", MAP, "smx_elements_to_boundary(y, sizeof(*y),", "smx_elements_to_boundary(y, sizeof(float),", TYPED, "*TakesAnyAlignment*vstream*"),
+    Mutation("logarithm subtracted low part first", "src/kernels/vsubextc.cc.j2", 'isa.sub(isa.sub("x%d" % v, "hi"), "lo")', 'isa.sub(isa.sub("x%d" % v, "lo"), "hi")', TYPED, "*GivesTheBitsOfF32*vsubextc*"),
     # Lanes, pairs and blocks that are left out.
     Mutation("lanes dropped by the maximum on avx2", "src/isa/avx2.h", "__m128 m = _mm_max_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));", "__m128 m = _mm256_castps256_ps128(a);", BASELINES, "rmax/*avx2*"),
     Mutation("lane dropped by the maximum on avx512f", "src/isa/avx512f.py", "_mm512_reduce_max_ps({a})", "_mm512_mask_reduce_max_ps(0x7FFF, {a})", BASELINES, "rmax/*avx512f*"),
@@ -164,7 +177,6 @@ MUTATIONS = [
     Mutation("environment of a pool's threads not set", "src/runtime/parallelize.h", "        const smx_fp_environment environment;\n", "", SOFTMAX, "*FpEnvironment*"),
     # Other types, and other functions of a row's sum.
     Mutation("f16 rounded towards zero on avx2", "src/isa/avx2.h", "_mm256_cvtps_ph(a, _MM_FROUND_TO_NEAREST_INT)", "_mm256_cvtps_ph(a, _MM_FROUND_TO_ZERO)", TYPED, "*avx2*"),
-    Mutation("bf16 rounded up at ties on avx512f", "src/isa/avx512f.h", "_mm512_add_epi32(is_odd, _mm512_set1_epi32(0x7FFF))", "_mm512_add_epi32(_mm512_set1_epi32(1), _mm512_set1_epi32(0x7FFF))", TYPED, "*avx512f*"),
     Mutation("tail of halves one short", "src/isa/halves.h", "if (n <= 0) return;", "if (n-- <= 0) return;", TYPED),
     Mutation("bf16 taken for f16", "src/operators/types.cc", "(x & 0x7FFF) > 0x7F80", "(x & 0x7FFF) > 0x7C00", TYPES),
     Mutation("staged rows written contiguously", NC, "ConvertRows(done, op.channels, op.output_stride,", "ConvertRows(done, op.channels, op.channels,", TYPES),
