@@ -116,7 +116,7 @@ std::vector<Peer> Peers() {
 // logits have the same error at each length.
 std::vector<size_t> Lengths() {
   std::vector<size_t> lengths;
-  for (size_t n = kShortestRow; n < smx_bench::LongestRow(); n = 4 * n + 1) lengths.push_back(n);
+  for (size_t n = kShortestRow; n <= smx_bench::LongestRow() / 2; n = 4 * n + 1) lengths.push_back(n);
   lengths.push_back(smx_bench::LongestRow());
   return lengths;
 }

@@ -75,7 +75,8 @@ def ulp_text(error):
 
 def range_text(by_subject, n):
     low, high = (pick(by_subject, key=lambda subject: by_subject[subject][n]) for pick in (min, max))
-    return f"{ulp_text(by_subject[low][n])} ULP ({low}) to {ulp_text(by_subject[high][n])} ULP ({high})"
+    texts = [ulp_text(by_subject[subject][n]) for subject in (low, high)]
+    return f"{texts[0]} ULP ({low}) to {texts[1]} ULP ({high})" if texts[0] != texts[1] else f"{texts[0]} ULP"
 
 
 def promise(ours):

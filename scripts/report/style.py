@@ -101,7 +101,7 @@ def log_values(ax, which="y", subs=(1.0, 2.0, 5.0)):
     axis = ax.yaxis if which == "y" else ax.xaxis
     axis.set_major_locator(ticker.LogLocator(base=10, subs=subs, numticks=20))
     axis.set_minor_locator(ticker.NullLocator())
-    axis.set_major_formatter(ticker.FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_major_formatter(ticker.FuncFormatter(lambda value, _: f"{value:,.10g}"))
 
 
 def legend_below(figure, ax, columns=4):
