@@ -4,7 +4,8 @@
 #     scripts/fuzz.sh [SECONDS]
 #
 # Stops at the first input for which an oracle does not hold; it is then in build/fuzz/findings. What new inputs teach
-# is kept in build/fuzz/learnt for the next run; scripts/fuzz.sh --merge makes the smallest seeds of all that.
+# is kept in build/fuzz/learnt for the next run. scripts/fuzz.sh --merge makes of all that as few seeds as reach every
+# edge of the code, beside those that have names.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source scripts/packages.sh
@@ -23,7 +24,8 @@ for seeds in test/fuzz/corpus/*; do
   mkdir -p "$learnt"
   if [[ ${1:-} == --merge ]]; then
     merged=$(mktemp -d)
-    build/fuzz/test/fuzz/"$name" "${options[@]}" -merge=1 "$merged" "$learnt" "$seeds"
+    find "$seeds" -type f -name '*_*' -exec cp -t "$merged" {} +
+    build/fuzz/test/fuzz/"$name" "${options[@]}" -set_cover_merge=1 -use_counters=0 "$merged" "$learnt" "$seeds"
     rm -f "$seeds"/* && mv "$merged"/* "$seeds" && rmdir "$merged"
     continue
   fi
