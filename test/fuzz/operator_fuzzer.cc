@@ -29,8 +29,8 @@ namespace {
 using Bytes = std::vector<unsigned char>;
 __extension__ using Wide = unsigned __int128;  // sums and products of sizes do not wrap
 
-constexpr size_t kLargestShape = 80000;   // elements
-constexpr size_t kLargestInput = 100000;  // elements that one input may have computed
+// Elements that one input may have computed: three long rows, of which two threads take one each and split the third.
+constexpr size_t kMostElements = 3 * (2 * SMX_TILE + 100);
 constexpr size_t kMostThreads = 4;
 
 // --- What the library calls ---
@@ -397,7 +397,7 @@ class Sequence {
   Arguments DrawArguments(const FuzzedOperator& type) {
     const size_t channels = DrawChannels(&input_);
     const size_t rows =
-        std::clamp<size_t>(DrawRows(&input_), 1, std::max<size_t>(1, kLargestShape / channels));
+        std::clamp<size_t>(DrawRows(&input_), 1, std::max<size_t>(1, kMostElements / channels));
     return {rows,
             channels,
             {type.input_bytes, channels + DrawGap(channels, &input_), nullptr},
@@ -529,8 +529,10 @@ class Sequence {
     Expect(smx_status_success, "get_isa", [&] { return smx_get_isa(&isa); });
     Require(isa_ == isa, "the ISA is the one that was asked for");
     const char* name;
+    const size_t errors = logged_errors;
     const bool is_found = smx_get_microkernel(input_.Size(), &name) == smx_status_success;
     Require(is_found == (name != nullptr), "a microkernel has a name, and nothing else has");
+    Require(logged_errors == errors, "the end of the microkernels is not logged");
     Require(smx_status_to_string(static_cast<enum smx_status>(input_.Integer(1) & 7)) != nullptr,
             "statuses have names");
   }
@@ -562,7 +564,7 @@ class Sequence {
   const std::string isa_;
   FuzzInput input_;
   const bool compares_with_reference_;
-  size_t elements_left_ = kLargestInput;
+  size_t elements_left_ = kMostElements;
   Allocator allocator_;
   smx_thresholds thresholds_;
   Slot slots_[3];
