@@ -35,4 +35,4 @@ struct smx_types {
 };
 
 // NULL where there are no kernels for the two.
-const smx_types* smx_find_types(enum smx_datatype input, enum smx_datatype output);
+extern "C" const smx_types* smx_find_types(enum smx_datatype input, enum smx_datatype output);
