@@ -33,7 +33,7 @@ using Element = std::conditional_t<kType == smx_datatype_f32, float, uint16_t>;
 /// Owns an operator, or none. Moves.
 class Operator {
  public:
-  [[nodiscard]] smx_status Run(pthreadpool_t threadpool = nullptr) const noexcept {
+  [[nodiscard]] smx_status Run(pthreadpool_t threadpool = nullptr) noexcept {
     return smx_run_operator(get(), threadpool);
   }
 
