@@ -6,7 +6,12 @@ load("//:src/gen/microkernels.bzl", "ISAS")
 _COPTS = ["-ffp-contract=off", "-Wall", "-Wextra", "-Werror"]
 C_COPTS = _COPTS + ["-std=c11", "-pedantic"]
 CC_COPTS = _COPTS + ["-std=c++17"]
-LIBRARY_COPTS = CC_COPTS + ["-fno-exceptions", "-fno-rtti"]
+
+# Symbols are hidden, so libraries have linkstatic: Bazel makes no shared object of them for a test to link with.
+LIBRARY_COPTS = CC_COPTS + ["-fno-exceptions", "-fno-rtti", "-fvisibility=hidden"]
+
+# Kernels are called through pointers: link-time optimisation has nothing to gain there.
+_MICROKERNEL_COPTS = LIBRARY_COPTS + ["-fno-lto"]
 
 def _on_processors(processors, sources):
     if not processors:
@@ -28,7 +33,8 @@ def microkernels(name, archive, testonly = False):
             name = name + "_" + isa,
             testonly = testonly,
             srcs = _on_processors(record.processors, getattr(record, archive)),
-            copts = LIBRARY_COPTS + record.flags,
+            copts = _MICROKERNEL_COPTS + record.flags,
+            linkstatic = True,
             deps = [":headers"],
         )
     native.cc_library(

@@ -161,13 +161,17 @@ size_t LongestRow() {
   return std::min<size_t>(strtoull(asked, nullptr, 10), kLargestRow);
 }
 
-smx_f32_extended SumRow(smx_f32_raddextexp_ukernel_fn* raddextexp, size_t n, const float* x) {
+template <class X>
+smx_f32_extended SumRow(void (*raddextexp)(size_t, const X*, smx_f32_extended*), size_t n, const X* x) {
   return SumTiles(n, [&](size_t start, size_t length) {
     smx_f32_extended tile;
     raddextexp(length, x + start, &tile);
     return tile;
   });
 }
+
+template smx_f32_extended SumRow(smx_f32_raddextexp_ukernel_fn*, size_t, const float*);
+template smx_f32_extended SumRow(smx_f16_raddextexp_ukernel_fn*, size_t, const uint16_t*);
 
 smx_f32_extended SumAndStoreRow(smx_f32_raddstoreextexp_ukernel_fn* raddstoreextexp, size_t n, const float* x,
                                 float* y, References* references) {

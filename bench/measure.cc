@@ -10,6 +10,11 @@
 namespace smx_bench {
 namespace {
 
+std::string ProcessorName() {
+  const cpuinfo_package* package = cpuinfo_initialize() ? cpuinfo_get_package(0) : nullptr;
+  return package != nullptr ? package->name : "unknown";
+}
+
 void AddCache(const std::string& name, const Cache& cache) {
   benchmark::AddCustomContext(name + "_bytes", std::to_string(cache.bytes));
   benchmark::AddCustomContext(name + "_source", cache.source);
@@ -22,6 +27,8 @@ std::string IsaNames() {
     names += (names.empty() ? "" : " ") + std::string(kernels.isa);
   return names;
 }
+
+}  // namespace
 
 void AddContext() {
   benchmark::AddCustomContext("processor", ProcessorName());
@@ -38,22 +45,14 @@ void AddContext() {
       std::to_string(RotationBytes()) + (exceeds ? "" : " (capped: does not exceed the last-level cache)"));
 }
 
-}  // namespace
-
-std::string ProcessorName() {
-  const cpuinfo_package* package = cpuinfo_initialize() ? cpuinfo_get_package(0) : nullptr;
-  return package != nullptr ? package->name : "unknown";
-}
-
-void ReportRates(benchmark::State& state, size_t elements, Traffic traffic, const Buffers& buffers) {
+void ReportRates(benchmark::State& state, size_t elements, size_t bytes_per_element, size_t buffers) {
   using benchmark::Counter;
   const int64_t processed = state.iterations() * static_cast<int64_t>(elements);
   state.SetItemsProcessed(processed);
-  const int floats = traffic.reads + traffic.writes;
-  if (floats > 0) state.SetBytesProcessed(processed * floats * static_cast<int64_t>(sizeof(float)));
+  if (bytes_per_element > 0) state.SetBytesProcessed(processed * static_cast<int64_t>(bytes_per_element));
   state.counters["time_per_element"] =
       Counter(static_cast<double>(elements), Counter::kIsIterationInvariantRate | Counter::kInvert);
-  state.counters["buffers"] = static_cast<double>(buffers.count());
+  state.counters["buffers"] = static_cast<double>(buffers);
 }
 
 int RunBenchmarks(int argc, char** argv, void (*register_benchmarks)()) {

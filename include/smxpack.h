@@ -115,7 +115,7 @@ SMX_API enum smx_status smx_get_isa(const char** name_out);
 /// The microkernel that was picked for `kernel`, such as "smx_f32_raddextexp_ukernel__avx2_u64" for "f32-raddextexp".
 /// Kernels are numbered: `index` counts from 0. Static names.
 /// @returns smx_status_success; otherwise *name_out is NULL: smx_status_uninitialized, or smx_status_invalid_parameter
-///          where name_out is NULL or index is beyond the last kernel.
+///          where name_out is NULL or index is beyond the last kernel. The latter ends a loop, and is not logged.
 SMX_API enum smx_status smx_get_microkernel(size_t index, const char** name_out);
 
 /// An operator: what to compute, for which rows, and the memory that it needs.

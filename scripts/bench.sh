@@ -7,16 +7,9 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source scripts/packages.sh
-require_packages g++ cmake ninja-build libcpuinfo-dev libpthreadpool-dev libfp16-dev libbenchmark-dev \
-  python3-jinja2 python3-matplotlib python3-numpy
+source scripts/benches.sh
+require_packages python3-jinja2 python3-matplotlib python3-numpy "${mca_packages[@]}"
 
-build=build/release
-mkdir -p $build
-echo "Building in $build"
-{
-  cmake --preset release && cmake --build $build --target microkernels_bench softmax_bench
-} >$build/bench.log 2>&1 || {
-  cat $build/bench.log >&2
-  exit 1
-}
-PYTHONPATH=scripts PYTHONDONTWRITEBYTECODE=1 /usr/bin/python3 -m report --build-dir $build "$@"
+echo "Building in build/bench"
+build_benches microkernels_bench softmax_bench peers_bench accuracy_bench
+PYTHONPATH=scripts PYTHONDONTWRITEBYTECODE=1 /usr/bin/python3 -m report "$@"

@@ -160,10 +160,9 @@ def load_isas():
 
 
 def variants_of(kernel, isa):
-    """The kernel's variants for an ISA, that of dispatch first: the tuned one, that of f32, or the first of the list."""
+    """The kernel's variants for an ISA, that of dispatch first: the tuned one, or the first of the list."""
     all_variants = [Variant(kernel, isa, t, a) for t, a in kernel.variants]
-    tuned = isa.tuned.get(kernel.name) or isa.tuned.get(f"f32-{kernel.base}", {})
-    dispatched = tuned.get("variant", all_variants[0].name)
+    dispatched = isa.tuned.get(kernel.name, {}).get("variant", all_variants[0].name)
     if dispatched not in [variant.name for variant in all_variants]:
         sys.exit(f"{TUNED.relative_to(ROOT)}: {isa.name}: {kernel.name} has no variant {dispatched} any more; take it out")
     return sorted(all_variants, key=lambda v: v.name != dispatched)

@@ -1,33 +1,39 @@
 #!/usr/bin/env python3
-"""Predicts what the main loop of every production kernel takes on processors that are not at hand, by llvm-mca.
+"""Predicts what the main loop of every kernel takes on processors that are not at hand, by llvm-mca.
 
     scripts/mca.py             prints a table, in cycles per element, and writes build/tune/mca.json
 
-Of each kernel and ISA it takes the variant of dispatch. src/gen is compiled to assembly with the flags of a release
-build, by the ISA's compiler (<processor>-linux-gnu-g++). The main loop is the innermost loop without branches that
-holds fused multiply-adds and takes the most elements per iteration; the elements are counted by its vector loads.
-llvm-mca assumes that loads hit L1 and that branches are predicted: this is arithmetic alone.
+Of a production kernel it takes the variant of dispatch, of a baseline all variants. src/gen is compiled to assembly with
+the flags of a release build, by the ISA's compiler (<processor>-linux-gnu-g++). Of the innermost loops without branches,
+the main loop is the one with the most fused multiply-adds, which is where the exponentials are, and the longest of several
+such: a sum has its loop twice, and but for its last block runs the one that also looks ahead for the next block's maximum.
+Its elements follow from how far an iteration moves the addresses of vectors on, and must agree with the list.
+
+llvm-mca assumes that loads hit L1 and that branches are predicted: this is arithmetic alone, without what is done once a
+block or a row.
 
 Run it with /usr/bin/python3, which has Jinja2.
 """
 
 import argparse
 import collections
+import concurrent.futures
 import dataclasses
 import json
+import os
 import pathlib
 import re
 import shutil
 import subprocess
-import typing
+import sys
 
 import generate
 
-# LLVM 16 takes Cortex-A57 for Neoverse N1, and Zen 4 for half as fast as it is.
-PACKAGES = ["binutils", "g++", "g++-aarch64-linux-gnu", "llvm-19", "python3-jinja2"]
 REPORTS = generate.ROOT / "build" / "tune"
 # As CMakeLists.txt has them for a release.
 FLAGS = "-O3 -DNDEBUG -std=c++17 -fPIC -ffp-contract=off -fno-exceptions -fno-rtti -fvisibility=hidden".split()
+# LLVM 16 takes Cortex-A57 for Neoverse N1, and Zen 4 for half as fast as it is.
+TOOL = "llvm-mca-19"
 CPUS = {  # as LLVM names them
     "skylake-avx512": "x86_64",
     "broadwell": "x86_64",
@@ -35,14 +41,20 @@ CPUS = {  # as LLVM names them
     "znver4": "x86_64",
     "neoverse-n1": "aarch64",
 }
+# A main loop takes the variant's tile, and moves on by as much, but for these: it moves on by an accumulator's part, and
+# takes as much of each accumulator's block, or that part alone of one accumulator's group of rows.
+SUMS_OF_BLOCKS = ("f32-raddextexp", "f32-raddstoreextexp")
+GROUPS_OF_ROWS = ("f32-softmax-transposed",)
+BYTES_PER_FLOAT = 4
 
 
 class Unpredictable(Exception):
     """Says why there is no prediction."""
 
 
-def install_packages(packages):
-    script = 'source scripts/packages.sh && require_packages "$@"'
+def install_packages(*packages):
+    """These, and what runs here."""
+    script = 'source scripts/packages.sh && require_packages "${mca_packages[@]}" "$@"'
     subprocess.run(["bash", "-c", script, "bash", *packages], cwd=generate.ROOT, check=True)
 
 
@@ -53,11 +65,8 @@ class Assembly:
     jump: re.Pattern  # calls and returns too
     call: re.Pattern  # and its target
     fma: re.Pattern
-    register: re.Pattern  # that an address may consist of; the first is its base
-    write: re.Pattern  # to such a register; every group is one
-    step: re.Pattern  # adds a number to such a register
-    load: re.Pattern  # of whole vectors: not of scalars, not masked, not broadcast
-    floats: typing.Callable  # that a match of `load` loads
+    steps: list  # patterns of what adds a number to a register that an address may consist of
+    vector: re.Pattern  # reads or writes a vector at an address: base, index and what the index is multiplied by
 
 
 ASSEMBLIES = {
@@ -65,26 +74,22 @@ ASSEMBLIES = {
         jump=re.compile(r"(j\w+|call|ret)\b"),
         call=re.compile(r"call ([\w.$]+)"),
         fma=re.compile(r"vfn?m(add|sub)"),
-        register=re.compile(r"%r\w+"),
-        write=re.compile(r"(?!cmp|test).*?(%r\w+)$"),
-        step=re.compile(r"(?P<sign>add|sub)q \$(?P<by>-?\d+), (?P<to>%r\w+)$"),
-        load=re.compile(
-            r"v(?!\w*(mask|broadcast)|\w*s[sd] |mov[dq] )\w+ .*?(?P<address>(?P<displacement>-?\d*)\([^)]*\)), .*?%(?P<size>[xyz])mm\d+$"
-        ),
-        floats=lambda load: {"x": 4, "y": 8, "z": 16}[load["size"]],
+        steps=[
+            re.compile(r"(?P<sign>add|sub)q \$(?P<by>-?\d+), (?P<to>%r\w+)$"),
+            re.compile(r"leaq (?P<by>-?\d+)\((?P<to>%r\w+)\), (?P=to)$"),
+        ],
+        vector=re.compile(r"v.*\((?P<base>%r\w+)(,(?P<index>%r\w+)(,(?P<scale>\d))?)?\).*"),
     ),
     "aarch64": Assembly(
         jump=re.compile(r"(bl?r?|ret|[ct]bn?z|b\.?(eq|ne|cs|cc|hs|lo|mi|pl|vs|vc|hi|ls|ge|lt|gt|le))( |$)"),
         call=re.compile(r"bl ([\w.$]+)"),
         fma=re.compile(r"fn?ml[as]|fn?m(add|sub)"),
-        register=re.compile(r"x\d+"),
-        write=re.compile(r"(?!st|cmp|tst|prfm)\w+ (x\d+),|.*\[(x\d+)\], |.*\[(x\d+),.*\]!"),
-        step=re.compile(r"(?P<sign>add|sub) (?P<to>x\d+), (?P=to), #?(?P<by>\d+)$"),
-        load=re.compile(
-            r"(ldr q\d+, |ldp (?P<pair>q\d+), q\d+, |ld[1-4] \{v(?P<first>\d+)\.\w+( - v(?P<last>\d+)\.\w+)?\}, )"
-            r"(?P<address>\[x\d+(, (?P<displacement>-?\d+))?.*)$"
-        ),
-        floats=lambda load: 4 * (2 if load["pair"] else int(load["last"] or load["first"] or 0) - int(load["first"] or 0) + 1),
+        steps=[
+            re.compile(r"(?P<sign>add|sub) (?P<to>x\d+), (?P=to), #?(?P<by>\d+)$"),
+            re.compile(r".*\[(?P<to>x\d+)\], #?(?P<by>-?\d+)$"),  # after a load or store
+            re.compile(r".*\[(?P<to>x\d+), #?(?P<by>-?\d+)\]!$"),  # before it
+        ],
+        vector=re.compile(r"(ld|st)\w+ [q{].*\[(?P<base>\w+)(, (?P<index>x\d+)(, lsl (?P<shift>\d))?)?.*"),
     ),
 }
 
@@ -127,107 +132,144 @@ def straight_loops(body, assembly):
         previous_jump = at
 
 
-def elements_per_iteration(loop, assembly):
-    """Floats of the vector loads whose address moves on, each address once: constants and what was spilled stay."""
-    writes = [match for instruction in loop if (match := assembly.write.match(instruction))]
-    moving = {register for match in writes for register in match.groups() if register}
-    moved = collections.Counter()  # register -> bytes since the iteration began
-    loads = {}
-    for instruction in loop:
-        if step := assembly.step.match(instruction):
-            moved[step["to"]] += int(step["by"]) * (1 if step["sign"] == "add" else -1)
-        elif load := assembly.load.match(instruction):
-            registers = assembly.register.findall(load["address"])
-            if moving.intersection(registers):
-                loads[tuple(registers), moved[registers[0]] + int(load["displacement"] or 0)] = assembly.floats(load)
-    return sum(loads.values())
+def fmas(loop, assembly):
+    return sum(bool(assembly.fma.match(instruction)) for instruction in loop)
 
 
 def main_loop(name, bodies, assembly):
-    """(instructions, elements per iteration) of a function's main loop."""
+    """The instructions of a function's main loop."""
     if name not in bodies:
         raise Unpredictable("the assembly does not hold the function")
     loops = [loop for body in reachable(name, bodies, assembly) for loop in straight_loops(body, assembly)]
-    loops = [loop for loop in loops if any(assembly.fma.match(instruction) for instruction in loop)]
     if not loops:
-        raise Unpredictable("no innermost loop without branches holds a fused multiply-add")
-    elements, _, loop = max((elements_per_iteration(loop, assembly), len(loop), loop) for loop in loops)
-    if elements == 0:
-        raise Unpredictable("no loop with fused multiply-adds loads whole vectors from an address that moves on")
-    return loop, elements
+        raise Unpredictable("it has no innermost loop without branches")
+    return max(loops, key=lambda loop: (fmas(loop, assembly), len(loop)))
+
+
+def stride(loop, assembly):
+    """Bytes by which an iteration moves the addresses of vectors on. Those of constants and of what was spilled stay."""
+    moved = collections.Counter()  # register -> bytes
+    for step in (match for instruction in loop for pattern in assembly.steps if (match := pattern.match(instruction))):
+        moved[step["to"]] += int(step["by"]) * (-1 if step.groupdict().get("sign") == "sub" else 1)
+    strides = set()
+    for vector in (match for instruction in loop if (match := assembly.vector.match(instruction))):
+        found = vector.groupdict()
+        multiplier = int(found.get("scale") or 1) << int(found.get("shift") or 0)
+        strides.add(moved[found["base"]] + moved[found["index"]] * multiplier)
+    strides -= {0}
+    if len(strides) != 1:
+        raise Unpredictable(f"its main loop moves on by {sorted(strides)} bytes")
+    return strides.pop()
+
+
+def elements_of(loop, variant, assembly):
+    """Elements that an iteration of the main loop takes."""
+    kernel, moved = variant.kernel.name, stride(loop, assembly) / BYTES_PER_FLOAT
+    if moved != (variant.tile / variant.accumulators if kernel in (*SUMS_OF_BLOCKS, *GROUPS_OF_ROWS) else variant.tile):
+        raise Unpredictable(f"its main loop moves on by {moved:g} elements, and in the list it is {variant.name}")
+    return variant.tile if kernel in SUMS_OF_BLOCKS else int(moved)
+
+
+def run(command, **options):
+    if shutil.which(command[0]) is None:
+        raise Unpredictable(f"{command[0]} is not installed")
+    done = subprocess.run(command, capture_output=True, text=True, **options)
+    if done.returncode != 0:
+        raise Unpredictable(f"{command[0]}: {done.stderr}")
+    return done.stdout
 
 
 def compile_kernel(isa, kernel, processor):
     source = generate.GEN / isa.name / f"{kernel.name}.cc"
-    command = [f"{processor}-linux-gnu-g++", *FLAGS, *isa.flags, "-I", generate.ROOT, "-S", source, "-o", "-"]
-    return subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
+    return run([f"{processor}-linux-gnu-g++", *FLAGS, *isa.flags, "-I", generate.ROOT, "-S", source, "-o", "-"])
 
 
-def cycles_per_iteration(loop, cpu):
-    tool = shutil.which("llvm-mca-19") or "llvm-mca"
-    command = [tool, f"-mtriple={CPUS[cpu]}-linux-gnu", f"-mcpu={cpu}", "-json"]
-    run = subprocess.run(command, input="\n".join(loop), capture_output=True, text=True)
-    if run.returncode != 0:
-        if "unsupported instruction" in run.stderr:
-            raise Unpredictable(f"{cpu}: llvm-mca knows the processor without an instruction of the loop")
-        raise Unpredictable(f"{cpu}: {run.stderr}")
-    summary = json.loads(run.stdout)["CodeRegions"][0]["SummaryView"]
-    return summary["TotalCycles"] / summary["Iterations"]
+def cycles_per_iteration(loops, cpu):
+    """Of each loop; of none where the processor has not all of the instructions."""
+    regions = [["/* LLVM-MCA-BEGIN loop */", *loop, "/* LLVM-MCA-END loop */"] for loop in loops]
+    command = [TOOL, f"-mtriple={CPUS[cpu]}-linux-gnu", f"-mcpu={cpu}", "-json", "-instruction-info=false", "-resource-pressure=false"]
+    try:
+        answer = run(command, input="\n".join(line for region in regions for line in region))
+    except Unpredictable as problem:
+        if "unsupported instruction" in str(problem):
+            return []
+        raise
+    summaries = [region["SummaryView"] for region in json.loads(answer)["CodeRegions"]]
+    return [each["TotalCycles"] / each["Iterations"] for each in summaries]
+
+
+@dataclasses.dataclass
+class Prediction:
+    isa: str
+    kernel: str
+    variant: str
+    function: str
+    elements: int  # of an iteration of the main loop
+    instructions: int
+    fmas_per_vector: float
+    cycles_per_element: dict  # by processor
 
 
 def predict(isa, kernel):
-    """What is known of a kernel's main loop, as mca.json has it."""
-    variant = generate.variants_of(kernel, isa)[0]
-    known = dict(isa=isa.name, kernel=kernel.name, variant=variant.name, cycles_per_element={}, problems=[])
+    """A prediction for each variant of the kernel's first file: that of dispatch, or all of a baseline."""
+    variants = generate.sources_of(kernel, isa)[0].variants
+    predictions = []
     for processor in isa.processors:
-        try:
-            if processor not in ASSEMBLIES:
-                raise Unpredictable("its assembly language is not known here")
-            assembly = ASSEMBLIES[processor]
-            loop, elements = main_loop(variant.function, functions(compile_kernel(isa, kernel, processor)), assembly)
-        except Unpredictable as problem:
-            known["problems"].append(f"{processor}: {problem}")
-            continue
-        known |= dict(elements=elements, instructions=len(loop))
-        if elements != variant.tile:
-            known["problems"].append(f"the loop loads {elements} elements, and the list has {variant.tile}")
-        for cpu in (cpu for cpu in CPUS if CPUS[cpu] == processor):
-            try:
-                known["cycles_per_element"][cpu] = round(cycles_per_iteration(loop, cpu) / elements, 4)
-            except Unpredictable as problem:
-                known["problems"].append(str(problem))
-    return known
+        if processor not in ASSEMBLIES:
+            raise Unpredictable(f"the assembly language of {processor} is not known here")
+        assembly, bodies = ASSEMBLIES[processor], functions(compile_kernel(isa, kernel, processor))
+        loops = [main_loop(variant.function, bodies, assembly) for variant in variants]
+        elements = [elements_of(loop, variant, assembly) for loop, variant in zip(loops, variants)]
+        cycles = {cpu: cycles_per_iteration(loops, cpu) for cpu in CPUS if CPUS[cpu] == processor}
+        predictions += [Prediction(isa.name, kernel.name, variants[v].name, variants[v].function, elements[v], len(loops[v]),
+                                   fmas(loops[v], assembly) * isa.width / elements[v],
+                                   {cpu: round(each[v] / elements[v], 4) for cpu, each in cycles.items() if each})
+                        for v in range(len(variants))]
+    return predictions
 
 
-def predict_all():
-    """Of every ISA but those for all processors: they emulate fused multiply-add."""
-    isas = [isa for isa in generate.load_isas() if isa.processors]
-    return [predict(isa, kernel) for isa in isas for kernel in generate.production_kernels()]
+def attempt(isa, kernel):
+    """Predictions, or why there are none."""
+    try:
+        return predict(isa, kernel), {}
+    except Unpredictable as problem:
+        return [], {f"{kernel.name} on {isa.name}": str(problem)}
 
 
-def table(predictions):
+def predict_all(kernels):
+    """Of every ISA but those for all processors, which emulate fused multiply-add: the predictions, and '<kernel> on <ISA>' ->
+    why there is none."""
+    pairs = [(isa, kernel) for isa in generate.load_isas() if isa.processors for kernel in kernels]
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        attempts = list(pool.map(attempt, *zip(*pairs)))
+    return [known for found, _ in attempts for known in found], {what: why for _, problems in attempts for what, why in problems.items()}
+
+
+def versions():
+    """Of what predicts and compiles."""
+    return ", ".join(re.search(r"LLVM version \S+|\S+-g\+\+.* \S+", run([tool, "--version"]))[0]
+                     for tool in (TOOL, *(f"{processor}-linux-gnu-g++" for processor in ASSEMBLIES)))
+
+
+def table(predictions, problems):
     """In Markdown."""
     lines = ["| ISA | kernel | variant | elements | instructions | " + " | ".join(CPUS) + " |", "|---" * (5 + len(CPUS)) + "|"]
     for known in predictions:
-        cycles = [f"{known['cycles_per_element'][cpu]:.3f}" if cpu in known["cycles_per_element"] else "-" for cpu in CPUS]
-        counts = [str(known.get(count, "-")) for count in ("elements", "instructions")]
-        lines.append("| " + " | ".join([known["isa"], known["kernel"], known["variant"], *counts, *cycles]) + " |")
-    kernels = collections.defaultdict(list)
-    for known in predictions:
-        for problem in known["problems"]:
-            kernels[known["isa"], problem].append(known["kernel"])
-    problems = [f"- {isa}, {problem}: {', '.join(names)}" for (isa, problem), names in kernels.items()]
-    return "\n".join([*lines, "", *problems])
+        cycles = [f"{known.cycles_per_element[cpu]:.3f}" if cpu in known.cycles_per_element else "-" for cpu in CPUS]
+        lines.append("| " + " | ".join([known.isa, known.kernel, known.variant, str(known.elements), str(known.instructions), *cycles]) + " |")
+    return "\n".join([*lines, *(f"\n{what}: {why}" for what, why in problems.items())])
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.parse_args()
-    install_packages(PACKAGES)
-    predictions = predict_all()
-    print(table(predictions))
+    install_packages("python3-jinja2")
+    predictions, problems = predict_all(generate.load_list()["KERNELS"])
+    print(table(predictions, problems))
     REPORTS.mkdir(parents=True, exist_ok=True)
-    (REPORTS / "mca.json").write_text(json.dumps(predictions, indent=2) + "\n")
+    (REPORTS / "mca.json").write_text(json.dumps([dataclasses.asdict(known) for known in predictions], indent=2) + "\n")
+    if problems:
+        sys.exit(1)
 
 
 if __name__ == "__main__":

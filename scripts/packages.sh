@@ -1,5 +1,8 @@
 # Sourced by the other scripts.
 
+# What scripts/mca.py runs: llvm-mca, and the compilers for both processors; this one's is there without the triplet, too.
+mca_packages=(llvm-19 g++ "g++-$([[ $(uname -m) == aarch64 ]] && echo x86-64 || echo aarch64)-linux-gnu")
+
 # require_packages PACKAGE...
 #
 # Installs those of the packages that are missing (Debian, Ubuntu). With all of them present it needs neither a network nor root.

@@ -4,7 +4,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source scripts/packages.sh
-require_packages cmake ninja-build g++-aarch64-linux-gnu qemu-user-static
+require_packages cmake ninja-build g++-aarch64-linux-gnu qemu-user-static python3-numpy
 
 # The Arm libraries are unpacked, not installed: their -dev packages would push out the native ones. apt-get resolves what they
 # depend on in a state of its own, as on an empty Arm machine, so the system's package lists stay as they are.
@@ -28,7 +28,7 @@ if [[ ! -e $sysroot/packages || $(<$sysroot/packages) != "${packages[*]}" ]]; th
   echo "${packages[*]}" >$sysroot/packages  # last: an interrupted run starts over
 fi
 
-cmake --preset aarch64
+cmake --preset aarch64 -DPython3_EXECUTABLE=/usr/bin/python3
 cmake --build --preset aarch64
 # Emulated threads that lose a wake-up wait for ever, hence both limits.
 timeout -k 10 3600 ctest --preset aarch64 -j "$(nproc)" --timeout 1800 "$@"

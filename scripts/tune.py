@@ -32,7 +32,7 @@ import sys
 import generate
 import mca
 
-PACKAGES = [*mca.PACKAGES, "clang-format-14"]
+PACKAGES = ["binutils", "python3-jinja2", "clang-format-14"]
 TIE = 0.02
 NOISE = 0.1  # median over variants and sizes of the distance of the quartiles, relative to the median
 LARGEST_PORTABLE_SIZE = 1 << 20  # elements; ISAs for all processors wait for arithmetic at every size, for seconds at large ones
@@ -178,7 +178,7 @@ def markdown(report):
             times = [f"{each['median']:.4f} ± {100 * each['spread']:.1f}" for each in seen["ns_per_element"].values()]
             lines.append("| " + " | ".join([name, str(seen["code_bytes"]), f"{seen['relative_time']:.3f}", *times]) + " |")
     lines += ["", "# llvm-mca", "", "Cycles per element of the main loop of the variants that are dispatched now (scripts/mca.py).",
-              "", mca.table(report["mca"]), ""]
+              "", mca.table(*report["mca"]), ""]
     return "\n".join(lines)
 
 
@@ -189,7 +189,7 @@ def main():
     parser.add_argument("--kernel", action="append", help="tune this kernel alone; may be repeated")
     parser.add_argument("--quick", action="store_true", help="short runs; choose nothing")
     arguments = parser.parse_args()
-    mca.install_packages(PACKAGES)
+    mca.install_packages(*PACKAGES)
     mca.REPORTS.mkdir(parents=True, exist_ok=True)
     bench = Bench(arguments.build_dir, QUICK if arguments.quick else THOROUGH)
     results = []
@@ -208,8 +208,9 @@ def main():
     if not arguments.quick:
         write_choices(results, circumstances)
         subprocess.run([sys.executable, generate.ROOT / "scripts" / "generate.py"], check=True)
-    report = dict(circumstances, command=" ".join(sys.argv), kernels=results, mca=mca.predict_all())
-    (mca.REPORTS / "report.json").write_text(json.dumps(report, indent=2) + "\n")
+    report = dict(circumstances, command=" ".join(sys.argv), kernels=results,
+                  mca=mca.predict_all(generate.production_kernels()))
+    (mca.REPORTS / "report.json").write_text(json.dumps(report, indent=2, default=dataclasses.asdict) + "\n")
     (mca.REPORTS / "report.md").write_text(markdown(report))
     print(f"{mca.REPORTS / 'report.md'} says what was seen" + (" (--quick: nothing was chosen)" if arguments.quick else ""))
 

@@ -1,6 +1,8 @@
 # Runs the example on the logits that come with it, and compares what it wrote with a reference of higher precision.
 #
-#     cmake -DSOFTMAX_NPY=softmax_npy -DPYTHON=python3 -DEXAMPLES=examples -DOUTPUT=folder -P check_examples.cmake
+#     cmake -DSOFTMAX_NPY=softmax_npy -DPYTHON=python3 -DEXAMPLES=examples -DOUTPUT=folder [-DEMULATOR=...] -P check_examples.cmake
+
+separate_arguments(EMULATOR)
 
 function(run)
   execute_process(COMMAND ${ARGN} RESULT_VARIABLE result)
@@ -16,8 +18,8 @@ file(MAKE_DIRECTORY ${OUTPUT})
 foreach(name IN ITEMS digits vocabulary)
   set(logits ${EXAMPLES}/data/${name}_logits.npy)
   set(probabilities ${OUTPUT}/${name}_probabilities.npy)
-  run(${SOFTMAX_NPY} ${logits} ${probabilities} ${${name}_names})
+  run(${EMULATOR} ${SOFTMAX_NPY} ${logits} ${probabilities} ${${name}_names})
   run(${PYTHON} ${EXAMPLES}/reference.py ${logits} ${probabilities})
-  run(${SOFTMAX_NPY} ${logits} ${probabilities}.threads ${${name}_names} --threads 3)
+  run(${EMULATOR} ${SOFTMAX_NPY} ${logits} ${probabilities}.threads ${${name}_names} --threads 3)
   run(${CMAKE_COMMAND} -E compare_files ${probabilities} ${probabilities}.threads)
 endforeach()

@@ -273,9 +273,13 @@ TEST_F(Operator, GetMicrokernelNamesOneAKernel) {
   EXPECT_EQ(index, kernels);
   EXPECT_EQ(names.size(), kernels);
 
-  name = "unchanged";
-  EXPECT_EQ(smx_get_microkernel(SIZE_MAX, &name), smx_status_invalid_parameter);
-  EXPECT_EQ(name, nullptr);
+  for (size_t beyond : {kernels, SIZE_MAX}) {
+    LogRecorder log(smx_log_level_info);
+    name = "unchanged";
+    EXPECT_EQ(smx_get_microkernel(beyond, &name), smx_status_invalid_parameter);
+    EXPECT_EQ(name, nullptr);
+    EXPECT_TRUE(log.messages().empty()) << log;
+  }
   ExpectRejected(smx_status_invalid_parameter, "NULL", [] { return smx_get_microkernel(0, nullptr); });
 }
 

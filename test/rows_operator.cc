@@ -14,7 +14,7 @@ using Units = GuardedBuffer<uint16_t>;
 constexpr uint16_t kGap = 0xDEAD;
 
 size_t UnitsOf(smx_datatype type) {
-  return type == smx_datatype_f32 ? 2 : 1;
+  return BytesOf(type) / sizeof(uint16_t);
 }
 
 uint32_t BitsOf(float value) {
@@ -39,23 +39,6 @@ float FromBf16(uint16_t element) {
   return value;
 }
 
-void Write(smx_datatype type, float value, uint16_t* units) {
-  const uint16_t half = type == smx_datatype_f16 ? fp16_ieee_from_fp32_value(value) : ToBf16(value);
-  if (type == smx_datatype_f32) {
-    memcpy(units, &value, sizeof(value));
-  } else {
-    *units = half;
-  }
-}
-
-float Read(smx_datatype type, const uint16_t* units) {
-  if (type == smx_datatype_f16) return fp16_ieee_to_fp32_value(*units);
-  if (type == smx_datatype_bf16) return FromBf16(*units);
-  float value;
-  memcpy(&value, units, sizeof(value));
-  return value;
-}
-
 const char* NameOf(smx_datatype type) {
   return type == smx_datatype_f32 ? "f32" : type == smx_datatype_f16 ? "f16" : "bf16";
 }
@@ -75,14 +58,14 @@ class Matrix {
 
   void Fill(const SoftmaxTester::Rows& rows) {
     for (size_t r = 0; r < rows_; r++) {
-      for (size_t i = 0; i < channels_; i++) Write(type_, rows[r][i], at(r, i));
+      for (size_t i = 0; i < channels_; i++) WriteElement(type_, rows[r][i], at(r, i));
     }
   }
 
   SoftmaxTester::Rows Rows() const {
     SoftmaxTester::Rows rows(rows_, std::vector<float>(channels_));
     for (size_t r = 0; r < rows_; r++) {
-      for (size_t i = 0; i < channels_; i++) rows[r][i] = Read(type_, at(r, i));
+      for (size_t i = 0; i < channels_; i++) rows[r][i] = ReadElement(type_, at(r, i));
     }
     return rows;
   }
@@ -154,6 +137,30 @@ const std::vector<TypePair>& TypePairs() {
   return pairs;
 }
 
+size_t BytesOf(smx_datatype type) {
+  return type == smx_datatype_f32 ? sizeof(float) : sizeof(uint16_t);
+}
+
+float ReadElement(smx_datatype type, const void* element) {
+  if (type == smx_datatype_f32) {
+    float value;
+    memcpy(&value, element, sizeof(value));
+    return value;
+  }
+  uint16_t half;
+  memcpy(&half, element, sizeof(half));
+  return type == smx_datatype_f16 ? fp16_ieee_to_fp32_value(half) : FromBf16(half);
+}
+
+void WriteElement(smx_datatype type, float value, void* element) {
+  const uint16_t half = type == smx_datatype_f16 ? fp16_ieee_from_fp32_value(value) : ToBf16(value);
+  if (type == smx_datatype_f32) {
+    memcpy(element, &value, sizeof(value));
+  } else {
+    memcpy(element, &half, sizeof(half));
+  }
+}
+
 std::string TypeNames(const TypePair& types) {
   if (types.input == types.output) return NameOf(types.input);
   return std::string(NameOf(types.input)) + "_" + NameOf(types.output);
@@ -165,8 +172,8 @@ std::ostream& operator<<(std::ostream& out, const TypePair& types) {
 
 float RoundedTo(smx_datatype type, float value) {
   uint16_t units[2];
-  Write(type, value, units);
-  return Read(type, units);
+  WriteElement(type, value, units);
+  return ReadElement(type, units);
 }
 
 std::vector<float> RoundedTo(smx_datatype type, const std::vector<float>& values) {
@@ -176,9 +183,9 @@ std::vector<float> RoundedTo(smx_datatype type, const std::vector<float>& values
 }
 
 int64_t OrdinalOf(smx_datatype type, float value) {
-  uint16_t units[2] = {0, 0};
-  Write(type, fabsf(value), units);
-  const int64_t magnitude = type == smx_datatype_f32 ? static_cast<int64_t>(BitsOf(fabsf(value))) : units[0];
+  uint16_t half = 0;
+  if (type != smx_datatype_f32) WriteElement(type, fabsf(value), &half);
+  const int64_t magnitude = type == smx_datatype_f32 ? static_cast<int64_t>(BitsOf(fabsf(value))) : half;
   return signbit(value) ? -magnitude : magnitude;
 }
 

@@ -27,6 +27,11 @@ const std::vector<TypePair>& TypePairs();
 std::string TypeNames(const TypePair& types);
 std::ostream& operator<<(std::ostream& out, const TypePair& types);
 
+size_t BytesOf(smx_datatype type);
+float ReadElement(smx_datatype type, const void* element);
+// Rounded to nearest even; of NaN the library's.
+void WriteElement(smx_datatype type, float value, void* element);
+
 // The element closest to a float, ties to even, as a float. Of NaN the library's.
 float RoundedTo(smx_datatype type, float value);
 std::vector<float> RoundedTo(smx_datatype type, const std::vector<float>& values);

@@ -71,16 +71,14 @@ class Size : public testing::TestWithParam<std::string> {
   }
 
   // Rows at these strides have the bits of the same rows close together.
-  void TestStrides(size_t rows, size_t channels, size_t x_stride, size_t y_stride, bool in_place,
+  void TestStrides(size_t rows, size_t channels, float* x, size_t x_stride, float* y, size_t y_stride,
                    size_t threads) {
-    const size_t extent = (rows - 1) * std::max(x_stride, y_stride) + channels;
-    Mapping x(extent), other(in_place ? 1 : extent);
-    float* y = in_place ? x.data() : other.data();
+    for (size_t i = 0; i < rows; i++) std::fill_n(y + i * y_stride, channels, -1.0f);
     for (size_t i = 0; i < rows; i++) {
       const std::vector<float> row = MakeRow("normal_4", channels, i);
-      std::copy(row.begin(), row.end(), x.data() + i * x_stride);
+      std::copy(row.begin(), row.end(), x + i * x_stride);
     }
-    ASSERT_NO_FATAL_FAILURE(Run(rows, channels, x_stride, y_stride, x.data(), y, threads));
+    ASSERT_NO_FATAL_FAILURE(Run(rows, channels, x_stride, y_stride, x, y, threads));
     for (size_t i = 0; i < rows; i++) {
       const float* row = y + i * y_stride;
       ASSERT_TRUE(SameBits({row, row + channels}, ScalarBits("normal_4", channels, i))) << "row " << i;
@@ -100,13 +98,19 @@ TEST_P(Size, OffsetsOfRowsPassFourGiB) {
   }
   ASSERT_EQ(smx_delete_operator(op_), smx_status_success);
   SetUp();
-  for (size_t channels : {3, 40, 1000, 3000}) {
+  // In bytes: each stride beyond 2^32, and 19 rows at once beyond it; strides whose product wraps 32 bits.
+  constexpr size_t kX = kFourGi / 4 + 13, kY = kFourGi / 4 + 29, kInPlace = kFourGi + 5;
+  constexpr size_t kXOf19 = kFourGi / 16 + 1, kYOf19 = kFourGi / 8 + 3;
+  constexpr size_t kMostChannels = 3000;
+  Mapping x(18 * kXOf19 + kMostChannels), y(18 * kYOf19 + kMostChannels);
+  Mapping in_place(4 * kInPlace + kMostChannels);
+  for (size_t channels : {size_t{3}, size_t{40}, size_t{1000}, kMostChannels}) {
     for (size_t threads : {0, 2}) {
       SCOPED_TRACE(testing::Message() << channels << " channels, " << threads << " threads");
-      // In bytes: each stride beyond 2^32, and 19 rows at once beyond it; strides whose product wraps 32 bits.
-      ASSERT_NO_FATAL_FAILURE(TestStrides(5, channels, kFourGi / 4 + 13, kFourGi / 4 + 29, false, threads));
-      ASSERT_NO_FATAL_FAILURE(TestStrides(5, channels, kFourGi + 5, kFourGi + 5, true, threads));
-      ASSERT_NO_FATAL_FAILURE(TestStrides(19, channels, kFourGi / 16 + 1, kFourGi / 8 + 3, false, threads));
+      ASSERT_NO_FATAL_FAILURE(TestStrides(5, channels, x.data(), kX, y.data(), kY, threads));
+      ASSERT_NO_FATAL_FAILURE(
+          TestStrides(5, channels, in_place.data(), kInPlace, in_place.data(), kInPlace, threads));
+      ASSERT_NO_FATAL_FAILURE(TestStrides(19, channels, x.data(), kXOf19, y.data(), kYOf19, threads));
     }
   }
 }

@@ -7,6 +7,7 @@ import unittest
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "scripts"))
 sys.dont_write_bytecode = True
 
+import generate  # noqa: E402
 import mca  # noqa: E402
 import tune  # noqa: E402
 
@@ -96,11 +97,12 @@ kernel:
 	ldr	q24, [x3, 32]
 	ldr	q23, [sp, 16]
 	ld1r	{v2.4s}, [x3]
-	ld1	{v4.4s - v5.4s}, [x5], 32
+	add	x5, sp, 96
+	ld1	{v4.16b - v5.16b}, [x5]
 	fmla	v18.4s, v26.4s, v2.4s
 	add	x3, x3, 64
 	ldr	q24, [x3, -32]
-	ldr	q22, [x3, -16]
+	str	q24, [x6], 64
 	cmp	x3, x4
 	bhi	.L3
 .L4:
@@ -109,23 +111,48 @@ kernel:
 """
 
 
+def variant(kernel, name):
+    """Of AVX2, as it is in the list or would be."""
+    [isa] = [each for each in generate.load_isas() if each.name == "avx2"]
+    [row] = [each for each in generate.load_list()["KERNELS"] if each.name == kernel]
+    tile, _, accumulators = name.removeprefix("u").partition("_acc")
+    return generate.Variant(row, isa, int(tile), int(accumulators or 1))
+
+
 class MainLoop(unittest.TestCase):
-    def test_longest_is_taken_from_the_functions_that_a_kernel_calls(self):
-        loop, elements = mca.main_loop("kernel", mca.functions(X86), mca.ASSEMBLIES["x86_64"])
-        self.assertEqual(len(loop), 13)
-        self.assertEqual(loop[0], "vmaxps (%rdi), %ymm4, %ymm1")
-        self.assertEqual(loop[-1], "jne .L2")
-        self.assertEqual(elements, 32)  # neither the broadcast, the constant and the stack, nor -64(%rdi) a second time
+    def loop_of(self, name, text, processor):
+        assembly = mca.ASSEMBLIES[processor]
+        loop = mca.main_loop(name, mca.functions(text), assembly)
+        return loop, mca.stride(loop, assembly)
+
+    def test_most_multiply_adds_are_looked_for_in_the_functions_that_a_kernel_calls(self):
+        loop, stride = self.loop_of("kernel", X86, "x86_64")
+        self.assertEqual((loop[0], loop[-1], len(loop)), ("vmaxps (%rdi), %ymm4, %ymm1", "jne .L2", 13))
+        self.assertEqual(stride, 128)  # neither the load beyond, nor the stack, nor the constant change it
 
     def test_without_that_function_its_own_loop_is_left(self):
         bodies = {"kernel": mca.functions(X86)["kernel"]}
-        loop, elements = mca.main_loop("kernel", bodies, mca.ASSEMBLIES["x86_64"])
-        self.assertEqual((loop[-1], elements), ("jne .L7", 8))  # .L5 has no multiply-add, and .L6 a call
+        loop = mca.main_loop("kernel", bodies, mca.ASSEMBLIES["x86_64"])
+        self.assertEqual(loop[-1], "jne .L7")  # .L5 has no multiply-add, and .L6 a call
+
+    def test_of_as_many_multiply_adds_the_longest_is_taken(self):
+        ahead = X86.replace(".L7:", ".L8:\n\tvfmadd132ps\t(%rsi), %ymm2, %ymm1\n\tvmaxps\t4096(%rsi), %ymm3, %ymm3\n"
+                            "\taddq\t$32, %rsi\n\tcmpq\t%rsi, %rax\n\tjne\t.L8\n.L7:")
+        bodies = {"kernel": mca.functions(ahead)["kernel"]}
+        self.assertEqual(mca.main_loop("kernel", bodies, mca.ASSEMBLIES["x86_64"])[-1], "jne .L8")
+
+    def test_an_index_counts_elements(self):
+        loop = ["vmaxps -64(%rdi,%rax,4), %zmm12, %zmm20", "vmovups %zmm20, (%rsi,%rax,4)", "prefetcht0 (%rcx)", "addq $256, %rcx",
+                "leaq 64(%rax), %rax", "jnb .L21"]
+        self.assertEqual(mca.stride(loop, mca.ASSEMBLIES["x86_64"]), 256)
 
     def test_aarch64(self):
-        loop, elements = mca.main_loop("kernel", mca.functions(AARCH64), mca.ASSEMBLIES["aarch64"])
-        self.assertEqual(len(loop), 11)
-        self.assertEqual(elements, 24)  # [x3, 32] is [x3, -32] once x3 has moved; the stack and the broadcast stay
+        loop, stride = self.loop_of("kernel", AARCH64, "aarch64")
+        self.assertEqual((len(loop), stride), (12, 64))  # by an addition, and by a store; the stack stays
+
+    def test_addresses_that_move_differently_are_refused(self):
+        with self.assertRaisesRegex(mca.Unpredictable, "by .64, 128."):
+            mca.stride(["vmovups (%rdi), %ymm1", "vmovups %ymm1, (%rsi)", "addq $64, %rdi", "subq $-128, %rsi"], mca.ASSEMBLIES["x86_64"])
 
     def test_a_loop_with_a_branch_inside_is_refused(self):
         bodies = mca.functions(AARCH64.replace("	cmp	x3, x4\n", "	cbz	x3, .L4\n"))
@@ -135,6 +162,27 @@ class MainLoop(unittest.TestCase):
     def test_an_absent_function_is_said(self):
         with self.assertRaisesRegex(mca.Unpredictable, "does not hold"):
             mca.main_loop("kernel", {}, mca.ASSEMBLIES["x86_64"])
+
+
+class Elements(unittest.TestCase):
+    LOOP = ["vmovups (%rdi), %ymm1", "subq $-128, %rdi"]
+
+    def elements(self, kernel, name):
+        return mca.elements_of(self.LOOP, variant(kernel, name), mca.ASSEMBLIES["x86_64"])
+
+    def test_of_a_loop_that_takes_its_tile(self):
+        self.assertEqual(self.elements("f32-rmax", "u32_acc4"), 32)
+
+    def test_of_blocks_walked_together(self):
+        self.assertEqual(self.elements("f32-raddextexp", "u128_acc4"), 128)
+
+    def test_of_one_group_of_rows(self):
+        self.assertEqual(self.elements("f32-softmax-transposed", "u256_acc8"), 32)
+
+    def test_that_contradict_the_list_are_refused(self):
+        for kernel, name in (("f32-rmax", "u64_acc2"), ("f32-raddextexp", "u64"), ("f32-softmax-transposed", "u256_acc4")):
+            with self.assertRaisesRegex(mca.Unpredictable, "32 elements, and in the list it is " + name):
+                self.elements(kernel, name)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,8 @@ struct Options {
   smx_bench::Buffering buffering = smx_bench::Buffering::kWarm;
   int rounds = 11;
   std::vector<Shape> shapes;
-  std::string json_path;  // none where empty
+  std::string json_path;     // none where empty
+  bool list_shapes = false;  // and measure nothing
 };
 
 }  // namespace smx_peers

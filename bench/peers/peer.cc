@@ -1,5 +1,7 @@
 #include "bench/peers/peer.h"
 
+#include <benchmark/benchmark.h>
+
 #include "found_peers.h"  // by CMake
 
 namespace smx_peers {
@@ -14,6 +16,14 @@ std::vector<AbsentPeer> AbsentPeers() {
 #define SMX_PEER(name, package) {name, package},
   return {SMX_FOREACH_ABSENT_PEER(SMX_PEER)};
 #undef SMX_PEER
+}
+
+void AddAbsentPeersToContext() {
+  std::string names;
+  for (const AbsentPeer& absent : AbsentPeers()) {
+    names += (names.empty() ? "" : ", ") + absent.name + " (" + absent.package + ")";
+  }
+  benchmark::AddCustomContext("absent_peers", names);
 }
 
 }  // namespace smx_peers

@@ -45,6 +45,9 @@ struct AbsentPeer {
 };
 std::vector<AbsentPeer> AbsentPeers();
 
+// Adds them to the context of results.
+void AddAbsentPeersToContext();
+
 // A file each.
 Peer ExpfLoop(const Setting& setting);
 Peer OneDnn(const Setting& setting);

@@ -1,12 +1,14 @@
 // Softmax operators of other libraries and ours, in one process on the same buffers (README.md says how and what):
 //
 //     peers_bench [--isa=avx2] [--threads=2] [--rounds=11] [--rotated] [--json=peers.json] [--shape=16x32000]...
+//     peers_bench --list-shapes
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include <algorithm>
 #include <exception>
+#include <memory>
 
 #include "bench/algorithms.h"
 #include "bench/peers/measure.h"
@@ -23,7 +25,7 @@ const std::vector<Shape> kShapes = {
 
 constexpr const char* kUsage =
     "usage: peers_bench [--isa=ISA] [--threads=N] [--rounds=N] [--rotated] [--json=FILE] "
-    "[--shape=ROWSxCHANNELS]...\n";
+    "[--list-shapes] [--shape=ROWSxCHANNELS]...\n";
 
 // A number from 1 to `most`, or 0.
 size_t ParseCount(const char* text, size_t most) {
@@ -35,13 +37,10 @@ size_t ParseCount(const char* text, size_t most) {
 // Whether the command line was understood.
 bool ParseOptions(int argc, char** argv, Options* options) {
   constexpr option kOptions[] = {
-      {"isa", required_argument, nullptr, 'i'},
-      {"threads", required_argument, nullptr, 't'},
-      {"rounds", required_argument, nullptr, 'r'},
-      {"rotated", no_argument, nullptr, 'o'},
-      {"json", required_argument, nullptr, 'j'},
-      {"shape", required_argument, nullptr, 's'},
-      {nullptr, 0, nullptr, 0},
+      {"isa", required_argument, nullptr, 'i'},    {"threads", required_argument, nullptr, 't'},
+      {"rounds", required_argument, nullptr, 'r'}, {"rotated", no_argument, nullptr, 'o'},
+      {"json", required_argument, nullptr, 'j'},   {"list-shapes", no_argument, nullptr, 'l'},
+      {"shape", required_argument, nullptr, 's'},  {nullptr, 0, nullptr, 0},
   };
   constexpr size_t kMostThreads = 1024;
   constexpr size_t kMostRounds = 10000;
@@ -68,6 +67,9 @@ bool ParseOptions(int argc, char** argv, Options* options) {
       case 'j':
         options->json_path = optarg;
         break;
+      case 'l':
+        options->list_shapes = true;
+        break;
       case 's':
         if (!smx_bench::ParseShape(optarg, smx_bench::kLargestRow, &shape)) return false;
         options->shapes.push_back(shape);
@@ -80,6 +82,11 @@ bool ParseOptions(int argc, char** argv, Options* options) {
   return optind == argc;
 }
 
+int ListShapes(const Options& options) {
+  for (const Shape& shape : options.shapes) printf("%s\n", ToString(shape).c_str());
+  return EXIT_SUCCESS;
+}
+
 int Run(const Options& options) {
   const std::vector<Subject> subjects = Subjects(options.setting);
   for (const Subject& subject : subjects) {
@@ -89,8 +96,9 @@ int Run(const Options& options) {
     printf("%-29s%-9s not found when this was built: %s\n", absent.name.c_str(), "absent",
            absent.package.c_str());
   }
-  const nlohmann::ordered_json context = Context(options, subjects);
 
+  std::unique_ptr<JsonFile> json;
+  if (!options.json_path.empty()) json = std::make_unique<JsonFile>(options, subjects);
   const Tables tables(subjects);
   tables.PrintTimesHeader();
   std::mt19937 random(2001);
@@ -98,12 +106,13 @@ int Run(const Options& options) {
   for (const Shape& shape : options.shapes) {
     all.push_back(Measure(subjects, shape, options, &random));
     tables.PrintTimes(all.back());
+    if (json != nullptr) json->Write(all.back());
   }
   tables.PrintErrors(all);
   printf("\nsmxpack %s against the best peer of each shape, geometric mean: %.3f\n",
          options.setting.isa.c_str(), GeometricMeanOfRatios(all));
 
-  if (!options.json_path.empty() && !WriteJson(options.json_path, context, all)) {
+  if (json != nullptr && !json->Close()) {
     fprintf(stderr, "peers_bench: %s could not be written\n", options.json_path.c_str());
     return EXIT_FAILURE;
   }
@@ -120,7 +129,7 @@ int main(int argc, char** argv) {
     return EXIT_FAILURE;
   }
   try {
-    return smx_peers::Run(options);
+    return options.list_shapes ? smx_peers::ListShapes(options) : smx_peers::Run(options);
   } catch (const std::exception& exception) {
     fprintf(stderr, "peers_bench: %s\n", exception.what());
     return EXIT_FAILURE;

@@ -1,21 +1,14 @@
 #include "bench/peers/report.h"
 
-#include <cpuinfo.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <time.h>
 
 #include <algorithm>
-#include <fstream>
 
-#include "bench/caches.h"
 #include "bench/measure.h"
 #include "bench/peers/statistics.h"
 
 namespace smx_peers {
 namespace {
-
-using Json = nlohmann::ordered_json;
 
 constexpr int kShapeWidth = 13;  // "65536x8", "1x268435456"
 constexpr int kBestPeerWidth = 28;
@@ -39,39 +32,29 @@ int Width(const std::string& name) {
   return static_cast<int>(width) + 2;
 }
 
-std::string UtcNow() {
-  const time_t now = time(nullptr);
-  char text[sizeof("2026-01-01T00:00:00Z")];
-  strftime(text, sizeof(text), "%FT%TZ", gmtime(&now));
-  return text;
-}
+using Run = benchmark::BenchmarkReporter::Run;
 
-// Of the last minute, and how many processors share it.
-Json Load() {
-  double load = 0.0;
-  const bool known = getloadavg(&load, 1) == 1;
-  return {{"average_of_a_minute", known ? Json(load) : Json()},
-          {"processors", cpuinfo_get_processors_count()}};
-}
-
-Json ToJson(const Result& result) {
-  Json json = {{"name", result.name},
-               {"role", RoleName(result.role)},
-               {"ns_per_element", result.ns_per_element()},
-               {"samples", result.samples},
-               {"runs_per_sample", result.runs_per_sample}};
-  if (result.role != Role::kRoofline) json["largest_ulp_error"] = result.error.ulp;
-  return json;
-}
-
-Json ToJson(const ShapeResults& shape) {
-  Json results = Json::array();
-  for (const Result& result : shape.results) results.push_back(ToJson(result));
-  return {{"rows", shape.shape.rows},
-          {"channels", shape.shape.channels},
-          {"best_peer", shape.BestPeer().name},
-          {"ratio", shape.Ratio()},
-          {"results", results}};
+// A sample, as Google Benchmark would have it. The processor's time is not measured, and 0.
+Run ToRun(const Options& options, const Subject& subject, const Shape& shape, const Result& result,
+          size_t round) {
+  const double seconds_per_element = result.samples[round] * 1e-9;
+  Run run;
+  run.family_index = run.per_family_instance_index = 0;
+  run.statistics = nullptr;
+  run.run_name.function_name =
+      "peers/isa:" + options.setting.isa + "/role:" + RoleName(result.role) + "/subject:" + result.name +
+      "/threads:" + std::to_string(options.setting.threads) + "/rows:" + std::to_string(shape.rows) +
+      "/channels:" + std::to_string(shape.channels) + "/" + smx_bench::BufferingName(options.buffering);
+  run.report_label = subject.peer.version;
+  run.repetitions = options.rounds;
+  run.repetition_index = static_cast<int64_t>(round);
+  run.threads = static_cast<int64_t>(options.setting.threads);
+  run.iterations = static_cast<benchmark::IterationCount>(result.runs_per_sample);
+  run.real_accumulated_time =
+      seconds_per_element * static_cast<double>(shape.elements() * result.runs_per_sample);
+  run.counters["time_per_element"] = seconds_per_element;
+  if (result.role != Role::kRoofline) run.counters["max_ulp"] = result.error.ulp;
+  return run;
 }
 
 }  // namespace
@@ -146,44 +129,28 @@ double GeometricMeanOfRatios(const std::vector<ShapeResults>& all) {
   return GeometricMean(ratios);
 }
 
-nlohmann::ordered_json Context(const Options& options, const std::vector<Subject>& subjects) {
-  const smx_bench::Caches& caches = smx_bench::GetCaches();
-  Json described = Json::array();
-  for (const Subject& subject : subjects) {
-    described.push_back(
-        {{"name", subject.peer.name}, {"role", RoleName(subject.role)}, {"version", subject.peer.version}});
-  }
-  Json absent = Json::array();
-  for (const AbsentPeer& peer : AbsentPeers())
-    absent.push_back({{"name", peer.name}, {"package", peer.package}});
-  return {
-      {"date", UtcNow()},
-      {"processor", smx_bench::ProcessorName()},
-      {"caches",
-       {{"l1_bytes", caches.l1.bytes},
-        {"l2_bytes", caches.l2.bytes},
-        {"last_level_bytes", caches.last_level.bytes}}},
-      {"compiler", SMXPACK_COMPILER},
-      {"load", Load()},
-      {"isa", options.setting.isa},
-      {"threads", options.setting.threads},
-      {"buffers", smx_bench::BufferingName(options.buffering)},
-      {"rounds", options.rounds},
-      {"subjects", described},
-      {"absent", absent},
-  };
+JsonFile::JsonFile(const Options& options, const std::vector<Subject>& subjects)
+    : options_(options), subjects_(subjects), file_(options.json_path) {
+  reporter_.SetOutputStream(&file_);
+  smx_bench::AddContext();
+  AddAbsentPeersToContext();
+  reporter_.ReportContext(benchmark::BenchmarkReporter::Context());
 }
 
-bool WriteJson(const std::string& path, const nlohmann::ordered_json& context,
-               const std::vector<ShapeResults>& all) {
-  Json shapes = Json::array();
-  for (const ShapeResults& shape : all) shapes.push_back(ToJson(shape));
-  const Json json = {
-      {"context", context}, {"shapes", shapes}, {"geometric_mean", GeometricMeanOfRatios(all)}};
-  std::ofstream file(path);
-  file << json.dump(2) << "\n";
-  file.close();
-  return file.good();
+void JsonFile::Write(const ShapeResults& shape) {
+  for (size_t i = 0; i < subjects_.size(); i++) {
+    std::vector<Run> runs;
+    for (size_t round = 0; round < shape.results[i].samples.size(); round++) {
+      runs.push_back(ToRun(options_, subjects_[i], shape.shape, shape.results[i], round));
+    }
+    reporter_.ReportRuns(runs);
+  }
+}
+
+bool JsonFile::Close() {
+  reporter_.Finalize();
+  file_.close();
+  return file_.good();
 }
 
 }  // namespace smx_peers

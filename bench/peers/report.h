@@ -1,7 +1,9 @@
 // The tables and the JSON of the peers benchmark.
 #pragma once
 
-#include <nlohmann/json.hpp>
+#include <benchmark/benchmark.h>
+
+#include <fstream>
 #include <string>
 #include <vector>
 
@@ -30,11 +32,20 @@ class Tables {
 // The mean over the shapes of how many times faster the operator is than the best peer of each.
 double GeometricMeanOfRatios(const std::vector<ShapeResults>& all);
 
-// What figures need to be judged by: processor, versions, load and the rest.
-nlohmann::ordered_json Context(const Options& options, const std::vector<Subject>& subjects);
+// Every sample, in Google Benchmark's format, in the file of options.json_path. What was written is there even if the
+// run is cut.
+class JsonFile {
+ public:
+  JsonFile(const Options& options, const std::vector<Subject>& subjects);
 
-// Whether the file could be written.
-bool WriteJson(const std::string& path, const nlohmann::ordered_json& context,
-               const std::vector<ShapeResults>& all);
+  void Write(const ShapeResults& results);
+  bool Close();  // Whether all could be written.
+
+ private:
+  const Options& options_;
+  const std::vector<Subject>& subjects_;
+  std::ofstream file_;
+  benchmark::JSONReporter reporter_;
+};
 
 }  // namespace smx_peers

@@ -1,20 +1,20 @@
 """Measures the paper's experiments and writes the report. scripts/bench.sh builds what it needs and runs it."""
 
 import argparse
-import json
 import pathlib
 import sys
 
-from report import coverage, measure, page, passes, recomputing, small_rows, threads, tuning, two_pass
-from report.results import Results
+from report import accuracy, coverage, measure, microarchitectures, page, passes, peers, recomputing, small_rows, threads, tuning
+from report import two_pass
+from report.results import Results, write
 
 # In the order of the page. Each module has steps(suite), what is to be measured, and sections(results).
-EXPERIMENTS = (recomputing, passes, two_pass, tuning, threads, small_rows)
+EXPERIMENTS = (recomputing, passes, two_pass, tuning, threads, peers, accuracy, small_rows, microarchitectures)
 
 
 def parse_arguments():
     parser = argparse.ArgumentParser(prog="scripts/bench.sh", description=__doc__)
-    parser.add_argument("--build-dir", type=pathlib.Path, default=measure.ROOT / "build" / "release", help=argparse.SUPPRESS)
+    parser.add_argument("--build-dir", type=pathlib.Path, default=measure.ROOT / "build" / "bench", help=argparse.SUPPRESS)
     parser.add_argument("--output", type=pathlib.Path, default=measure.ROOT / "build" / "report")
     mode = parser.add_mutually_exclusive_group()
     mode.add_argument("--quick", dest="effort", action="store_const", const=measure.QUICK, help="a few minutes; the default")
@@ -32,14 +32,15 @@ def main():
         suite = measure.Suite(arguments.build_dir, arguments.effort)
         steps = {step.title: step for experiment in EXPERIMENTS for step in experiment.steps(suite)}  # some share steps
         source = arguments.output / "results.json"
-        source.write_text(json.dumps(measure.measure(suite, list(steps.values())), indent=1) + "\n")
+        for measured in measure.measure(suite, list(steps.values())):
+            write(measured, source)
     results = Results.read(source)
     missing = coverage.missing(results)
     sections = [section for experiment in EXPERIMENTS for section in experiment.sections(results)]
     page.write(results, sections, arguments.output, missing)
     print(f"{arguments.output / 'index.html'} is the report")
-    if missing:
-        sys.exit("No result for: " + ", ".join(missing))
+    if missing or results.failed:
+        sys.exit("No result for: " + ", ".join([*missing, *results.failed]))
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import json
 import os
 import pathlib
 import subprocess
+import sys
 import tempfile
 import time
 import typing
@@ -15,6 +16,7 @@ from report import results
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 PORTABLE = "scalar"
+NOT_OF_THE_MACHINE = ("host_name", "executable")  # in the context of a program
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,20 +69,34 @@ class Suite:
         return ("--benchmark_enable_random_interleaving=true", f"--benchmark_repetitions={self.effort.repetitions}",
                 f"--benchmark_min_time={self.effort.min_time}")
 
-    def command(self, program, *options):
-        return [self.build_dir / "bench" / program, *options]
+    def path(self, program):
+        return self.build_dir / "bench" / program
 
-    def run(self, program, regex, *options):
-        """A file in Google Benchmark's format, of the benchmarks whose whole names match (a POSIX extended expression)."""
+    def output(self, program, *options):
+        """What a program prints."""
+        command = [str(self.path(program)), *options]
+        environment = {**os.environ, "SMXPACK_BENCH_LARGEST_ROW": str(self.effort.largest_row)}
+        done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        if done.returncode != 0:
+            raise RuntimeError(f"{' '.join(command)} ended with {done.returncode}: {done.stderr.strip()}")
+        return done.stdout
+
+    def names(self, program):
+        """Of all benchmarks that it has."""
+        return self.output(program, "--benchmark_list_tests").splitlines()
+
+    def file(self, program, option, *options):
+        """What a program writes into the file that the option names: in Google Benchmark's format."""
         with tempfile.TemporaryDirectory() as directory:
             out = pathlib.Path(directory) / "out.json"
-            command = self.command(program, f"--benchmark_filter=^({regex})$", "--benchmark_out_format=json",
-                                   f"--benchmark_out={out}", *options)
-            environment = {**os.environ, "SMXPACK_BENCH_LARGEST_ROW": str(self.effort.largest_row)}
-            done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-            if done.returncode != 0 or not out.exists() or not out.stat().st_size:
-                raise RuntimeError(f"{' '.join(map(str, command))}: {done.returncode}\n{done.stdout}")
+            self.output(program, f"{option}={out}", *options)
+            if not out.exists() or not out.stat().st_size:
+                raise RuntimeError(f"{program} {' '.join(options)} measured nothing")
             return json.loads(out.read_text())
+
+    def run(self, program, regex, *options):
+        """The benchmarks whose whole names match (a POSIX extended expression)."""
+        return self.file(program, "--benchmark_out", "--benchmark_out_format=json", f"--benchmark_filter=^({regex})$", *options)
 
     def step(self, title, program, regex):
         """All that match, interleaved."""
@@ -91,9 +107,9 @@ def memory_bytes():
     return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
-def largest_row_in_memory():
-    """The largest power of two of which input and output fill at most half of the memory."""
-    elements = memory_bytes() // 2 // 8
+def largest_row_in_memory(bytes_per_element=8):
+    """The largest power of two of which so much, by default input and output, fills at most half of the memory."""
+    elements = memory_bytes() // 2 // bytes_per_element
     return 1 << (elements.bit_length() - 1)
 
 
@@ -103,28 +119,36 @@ def commit():
     return done.stdout.strip() or "unknown"
 
 
+def run_step(step):
+    """A file in Google Benchmark's format; of a step that fails, as a benchmark that fails is told there."""
+    try:
+        return step.run()
+    except RuntimeError as error:
+        print(error, file=sys.stderr)
+        return {"context": {}, "benchmarks": [{"run_name": step.title, "run_type": "iteration", "error_occurred": True,
+                                               "error_message": str(error)}]}
+
+
 def measure(suite, steps):
-    """The contents of results.json."""
-    started, load_before = datetime.datetime.now(datetime.timezone.utc), os.getloadavg()
+    """After each step the contents of results.json so far, so that a run that is cut loses nothing."""
     todo = [step for round in range(suite.effort.rounds) for step in steps if round < (step.rounds or suite.effort.rounds)]
+    circumstances = {
+        "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        "mode": suite.effort.name,
+        "rounds": suite.effort.rounds,
+        "repetitions_a_round": suite.effort.repetitions,
+        "steps": len(todo),
+        "load_avg": list(os.getloadavg()),
+        "memory_bytes": memory_bytes(),
+        "kernel": " ".join([os.uname().sysname, os.uname().release, os.uname().machine]),
+        "commit": commit(),
+    }
     files, begin = [], time.monotonic()
     for index, step in enumerate(todo):
         elapsed = time.monotonic() - begin
         left = f", about {elapsed / index * (len(todo) - index):.0f} s left" if index >= len(steps) else ""
         print(f"[{index + 1}/{len(todo)}] {elapsed:4.0f} s{left}: {step.title}", flush=True)
-        files.append(step.run())
-    context = {
-        **next(file["context"] for file in files if "isas" in file["context"]),
-        "date": started.isoformat(timespec="seconds"),
-        "mode": suite.effort.name,
-        "rounds": suite.effort.rounds,
-        "repetitions_a_round": suite.effort.repetitions,
-        "seconds": round(time.monotonic() - begin),
-        "load_avg": list(load_before),
-        "load_avg_after": list(os.getloadavg()),
-        "memory_bytes": memory_bytes(),
-        "kernel": " ".join([os.uname().sysname, os.uname().release, os.uname().machine]),
-        "commit": commit(),
-    }
-    del context["executable"], context["host_name"]
-    return {"context": context, "benchmarks": results.merge(files)}
+        files.append(run_step(step))
+        of_programs = {key: value for file in files for key, value in file["context"].items() if key not in NOT_OF_THE_MACHINE}
+        so_far = {"steps_done": len(files), "seconds": round(time.monotonic() - begin), "load_avg_after": list(os.getloadavg())}
+        yield {"context": {**of_programs, **circumstances, **so_far}, "benchmarks": results.merge(files)}

@@ -42,6 +42,8 @@ def warnings(results, missing):
     sentences = [f"{name}: {why}." for name, why in results.failed.items()]
     if missing:
         sentences.append("Kernels of the list without a result: " + ", ".join(missing) + ".")
+    if results.context["steps_done"] < results.context["steps"]:
+        sentences.append(f"The run was cut: {results.context['steps_done']} of its {results.context['steps']} steps were done.")
     if results.context["load_avg"][0] > QUIET_LOAD:
         sentences.append(f"Something else was running: the load average was {results.context['load_avg'][0]:.2f} before the run began. "
                          "The figures are those of a busy machine.")

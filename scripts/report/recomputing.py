@@ -5,8 +5,9 @@ from report.results import Ratio
 from report.section import Figure, Section, Table, agreement
 
 RECOMPUTE, RELOAD = "three-pass-recompute", "three-pass-reload"
-PAPER = ("Recomputing moves 4N elements and computes 2N exponentials, reloading moves 5N and computes N: recomputing is to win where "
-         "memory limits, out of cache, and reloading where arithmetic does, in cache.")
+PAPER = ("Its abstract says that two variants of three-pass are analysed, and that memory bandwidth limits all of their passes; which variant "
+         "wins it does not say. By our count recomputing moves 4N elements and computes 2N exponentials, reloading moves 5N and computes N: "
+         "where memory limits, recomputing has to win. That alone is judged, out of cache; in cache the paper's abstract claims nothing.")
 
 steps = lengths.steps
 
@@ -48,7 +49,6 @@ def sections(results):
         in_cache = lengths.largest_in(results, "l2", ratios)
         if in_cache:
             seen.append(f"{isa}, in level 2 cache ({lengths.size_text(in_cache)}): {winner(ratios[in_cache])}.")
-            claims.append(ratios[in_cache].upper < 1.0)
         longest = max(ratios)
         if lengths.cache_factor(results, longest) > 1.0:
             seen.append(f"{isa}, {lengths.beyond(results, longest)} ({lengths.size_text(longest)}): {winner(ratios[longest])}.")

@@ -138,3 +138,11 @@ def merge(files):
     for entry in merged:
         entry["repetitions"] = seen[entry["run_name"]] + 1
     return merged
+
+
+def write(file, path):
+    """One benchmark a line. What the file had stays until all is written."""
+    benchmarks = ",\n".join(map(json.dumps, file["benchmarks"]))
+    part = path.with_suffix(".part")
+    part.write_text(f'{{"context": {json.dumps(file["context"], indent=1)},\n"benchmarks": [\n{benchmarks}\n]}}\n')
+    part.replace(path)

@@ -3,7 +3,7 @@
 import dataclasses
 
 YES, NO, PARTLY = "yes", "no", "partly"
-NOT_IN_PAPER = "not in the paper"
+NOT_IN_PAPER = "not in the paper's abstract"
 NOT_MEASURED = "not measured"
 
 
@@ -25,7 +25,7 @@ class Table:
 @dataclasses.dataclass
 class Section:
     title: str
-    paper: str  # what the paper found
+    paper: str  # what the paper says, as far as its abstract tells
     seen: list  # sentences, computed from the results: what this machine shows
     agrees: str
     figures: list = dataclasses.field(default_factory=list)

@@ -23,6 +23,7 @@ plt.rcParams.update({
 BLACK, ORANGE, SKY, GREEN, YELLOW, BLUE, VERMILION, PURPLE = (
     "#000000", "#e69f00", "#56b4e9", "#009e73", "#d0b000", "#0072b2", "#d55e00", "#cc79a7")
 GREY = "#777777"
+BROWN = "#8b5a2b"
 CYCLE = (BLUE, VERMILION, GREEN, ORANGE, PURPLE, SKY, YELLOW, BLACK)
 
 # name -> (what the legend says, colour, marker); the same in every figure.
@@ -33,6 +34,12 @@ SERIES = {
     "two-pass-stream": ("two-pass, streaming stores", SKY, "^"),
     "store-and-rescale": ("store and rescale", PURPLE, "v"),
     "operator": ("operator (its own choice)", BLACK, "*"),
+    "smxpack": ("SMXPACK", BLACK, "*"),
+    "XNNPACK": ("XNNPACK", GREEN, "X"),
+    "oneDNN": ("oneDNN", YELLOW, "P"),
+    "PyTorch": ("PyTorch", SKY, "<"),
+    "ONNX Runtime": ("ONNX Runtime", BROWN, ">"),
+    "expf loop": ("expf loop", GREY, "p"),
     "read": ("read", GREY, ""),
     "copy": ("copy (memcpy)", GREY, ""),
     "stream-copy": ("non-temporal copy", GREY, ""),
@@ -47,9 +54,10 @@ def label_of(name):
 PAGE_WIDTH = 11.4  # inches: figures are shown as large as they are drawn
 
 
-def axes(columns=1, rows=1, height=4.0, **options):
+def axes(columns=1, rows=1, height=4.0, width=None, **options):
     """A figure and its axes, as a list."""
-    figure, grid = plt.subplots(rows, columns, figsize=(min(5.7 * columns, PAGE_WIDTH), height * rows), squeeze=False, **options)
+    size = (width or min(5.7 * columns, PAGE_WIDTH), height * rows)
+    figure, grid = plt.subplots(rows, columns, figsize=size, squeeze=False, **options)
     return figure, list(grid.flat)
 
 
@@ -87,12 +95,13 @@ def sizes_axis(ax, label="elements in the row"):
     ax.set_xlabel(label)
 
 
-def log_values(ax):
-    """Plain numbers on a logarithmic axis."""
-    ax.set_yscale("log")
-    ax.yaxis.set_major_locator(ticker.LogLocator(base=10, subs=(1.0, 2.0, 5.0), numticks=20))
-    ax.yaxis.set_minor_locator(ticker.NullLocator())
-    ax.yaxis.set_major_formatter(ticker.FuncFormatter(lambda y, _: f"{y:g}"))
+def log_values(ax, which="y", subs=(1.0, 2.0, 5.0)):
+    """Plain numbers on a logarithmic axis, the multiples `subs` of powers of ten."""
+    ax.set(**{f"{which}scale": "log"})
+    axis = ax.yaxis if which == "y" else ax.xaxis
+    axis.set_major_locator(ticker.LogLocator(base=10, subs=subs, numticks=20))
+    axis.set_minor_locator(ticker.NullLocator())
+    axis.set_major_formatter(ticker.FuncFormatter(lambda value, _: f"{value:,.10g}"))
 
 
 def legend_below(figure, ax, columns=4):

@@ -62,8 +62,6 @@ set(SMXPACK_AVX512F_VARIANTS
     src/gen/avx512f/f32-softmax-variants.cc
     src/gen/avx512f/f32-softmax-transposed-variants.cc
     src/gen/avx512f/f32-rmax-variants.cc
-    src/gen/avx512f/f16-rmax-variants.cc
-    src/gen/avx512f/bf16-rmax-variants.cc
     src/gen/avx512f/f32-vsubextc-variants.cc
     src/gen/avx512f/f16-vsubextc-variants.cc
     src/gen/avx512f/bf16-vsubextc-variants.cc
@@ -142,8 +140,6 @@ set(SMXPACK_AVX2_VARIANTS
     src/gen/avx2/f32-softmax-variants.cc
     src/gen/avx2/f32-softmax-transposed-variants.cc
     src/gen/avx2/f32-rmax-variants.cc
-    src/gen/avx2/f16-rmax-variants.cc
-    src/gen/avx2/bf16-rmax-variants.cc
     src/gen/avx2/f32-vsubextc-variants.cc
     src/gen/avx2/f16-vsubextc-variants.cc
     src/gen/avx2/bf16-vsubextc-variants.cc
@@ -222,8 +218,6 @@ set(SMXPACK_NEON_VARIANTS
     src/gen/neon/f32-softmax-variants.cc
     src/gen/neon/f32-softmax-transposed-variants.cc
     src/gen/neon/f32-rmax-variants.cc
-    src/gen/neon/f16-rmax-variants.cc
-    src/gen/neon/bf16-rmax-variants.cc
     src/gen/neon/f32-vsubextc-variants.cc
     src/gen/neon/f16-vsubextc-variants.cc
     src/gen/neon/bf16-vsubextc-variants.cc
@@ -302,8 +296,6 @@ set(SMXPACK_SCALAR_VARIANTS
     src/gen/scalar/f32-softmax-variants.cc
     src/gen/scalar/f32-softmax-transposed-variants.cc
     src/gen/scalar/f32-rmax-variants.cc
-    src/gen/scalar/f16-rmax-variants.cc
-    src/gen/scalar/bf16-rmax-variants.cc
     src/gen/scalar/f32-vsubextc-variants.cc
     src/gen/scalar/f16-vsubextc-variants.cc
     src/gen/scalar/bf16-vsubextc-variants.cc

@@ -31,88 +31,56 @@ struct smx_f32_logarithm;
   ROW(avx512f, f32_f16_vscaleextexp, smx_f32_f16_vscaleextexp_ukernel__avx512f_u32, 32, 1)            \
   ROW(avx512f, f32_bf16_vscaleextexp, smx_f32_bf16_vscaleextexp_ukernel__avx512f_u32, 32, 1)          \
   ROW(avx512f, f32_vstreamextexp, smx_f32_vstreamextexp_ukernel__avx512f_u16, 16, 1)                  \
-  ROW(avx512f, f16_vstreamextexp, smx_f16_vstreamextexp_ukernel__avx512f_u16, 16, 1)                  \
-  ROW(avx512f, bf16_vstreamextexp, smx_bf16_vstreamextexp_ukernel__avx512f_u16, 16, 1)                \
-  ROW(avx512f, f16_f32_vstreamextexp, smx_f16_f32_vstreamextexp_ukernel__avx512f_u16, 16, 1)          \
-  ROW(avx512f, bf16_f32_vstreamextexp, smx_bf16_f32_vstreamextexp_ukernel__avx512f_u16, 16, 1)        \
-  ROW(avx512f, f32_f16_vstreamextexp, smx_f32_f16_vstreamextexp_ukernel__avx512f_u16, 16, 1)          \
-  ROW(avx512f, f32_bf16_vstreamextexp, smx_f32_bf16_vstreamextexp_ukernel__avx512f_u16, 16, 1)        \
+  ROW(avx512f, f16_vstreamextexp, smx_f16_vstreamextexp_ukernel__avx512f_u32, 32, 1)                  \
+  ROW(avx512f, bf16_vstreamextexp, smx_bf16_vstreamextexp_ukernel__avx512f_u32, 32, 1)                \
+  ROW(avx512f, f16_f32_vstreamextexp, smx_f16_f32_vstreamextexp_ukernel__avx512f_u32, 32, 1)          \
+  ROW(avx512f, bf16_f32_vstreamextexp, smx_bf16_f32_vstreamextexp_ukernel__avx512f_u32, 32, 1)        \
+  ROW(avx512f, f32_f16_vstreamextexp, smx_f32_f16_vstreamextexp_ukernel__avx512f_u32, 32, 1)          \
+  ROW(avx512f, f32_bf16_vstreamextexp, smx_f32_bf16_vstreamextexp_ukernel__avx512f_u32, 32, 1)        \
   ROW(avx512f, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__avx512f_u64, 64, 1)              \
   ROW(avx512f, f32_vmulextc, smx_f32_vmulextc_ukernel__avx512f_u64, 64, 1)                            \
   ROW(avx512f, f32_softmax, smx_f32_softmax_ukernel__avx512f_u64_acc16, 64, 16)                       \
   ROW(avx512f, f32_softmax_transposed, smx_f32_softmax_transposed_ukernel__avx512f_u256_acc8, 256, 8) \
   ROW(avx512f, f32_rmax, smx_f32_rmax_ukernel__avx512f_u64_acc2, 64, 2)                               \
-  ROW(avx512f, f16_rmax, smx_f16_rmax_ukernel__avx512f_u64_acc2, 64, 2)                               \
-  ROW(avx512f, bf16_rmax, smx_bf16_rmax_ukernel__avx512f_u64_acc2, 64, 2)                             \
-  ROW(avx512f, f32_vsubextc, smx_f32_vsubextc_ukernel__avx512f_u16, 16, 1)                            \
-  ROW(avx512f, f16_vsubextc, smx_f16_vsubextc_ukernel__avx512f_u16, 16, 1)                            \
-  ROW(avx512f, bf16_vsubextc, smx_bf16_vsubextc_ukernel__avx512f_u16, 16, 1)                          \
-  ROW(avx512f, f16_f32_vsubextc, smx_f16_f32_vsubextc_ukernel__avx512f_u16, 16, 1)                    \
-  ROW(avx512f, bf16_f32_vsubextc, smx_bf16_f32_vsubextc_ukernel__avx512f_u16, 16, 1)                  \
-  ROW(avx512f, f32_f16_vsubextc, smx_f32_f16_vsubextc_ukernel__avx512f_u16, 16, 1)                    \
-  ROW(avx512f, f32_bf16_vsubextc, smx_f32_bf16_vsubextc_ukernel__avx512f_u16, 16, 1)                  \
-  ROW(avx512f, f16_f32_vcvt, smx_f16_f32_vcvt_ukernel__avx512f_u16, 16, 1)                            \
-  ROW(avx512f, bf16_f32_vcvt, smx_bf16_f32_vcvt_ukernel__avx512f_u16, 16, 1)                          \
-  ROW(avx512f, f32_f16_vcvt, smx_f32_f16_vcvt_ukernel__avx512f_u16, 16, 1)                            \
-  ROW(avx512f, f32_bf16_vcvt, smx_f32_bf16_vcvt_ukernel__avx512f_u16, 16, 1)
+  ROW(avx512f, f16_rmax, smx_f16_rmax_ukernel__avx512f_u64_acc4, 64, 4)                               \
+  ROW(avx512f, bf16_rmax, smx_bf16_rmax_ukernel__avx512f_u64_acc4, 64, 4)                             \
+  ROW(avx512f, f32_vsubextc, smx_f32_vsubextc_ukernel__avx512f_u32, 32, 1)                            \
+  ROW(avx512f, f16_vsubextc, smx_f16_vsubextc_ukernel__avx512f_u32, 32, 1)                            \
+  ROW(avx512f, bf16_vsubextc, smx_bf16_vsubextc_ukernel__avx512f_u32, 32, 1)                          \
+  ROW(avx512f, f16_f32_vsubextc, smx_f16_f32_vsubextc_ukernel__avx512f_u32, 32, 1)                    \
+  ROW(avx512f, bf16_f32_vsubextc, smx_bf16_f32_vsubextc_ukernel__avx512f_u32, 32, 1)                  \
+  ROW(avx512f, f32_f16_vsubextc, smx_f32_f16_vsubextc_ukernel__avx512f_u32, 32, 1)                    \
+  ROW(avx512f, f32_bf16_vsubextc, smx_f32_bf16_vsubextc_ukernel__avx512f_u32, 32, 1)                  \
+  ROW(avx512f, f16_f32_vcvt, smx_f16_f32_vcvt_ukernel__avx512f_u32, 32, 1)                            \
+  ROW(avx512f, bf16_f32_vcvt, smx_bf16_f32_vcvt_ukernel__avx512f_u32, 32, 1)                          \
+  ROW(avx512f, f32_f16_vcvt, smx_f32_f16_vcvt_ukernel__avx512f_u32, 32, 1)                            \
+  ROW(avx512f, f32_bf16_vcvt, smx_f32_bf16_vcvt_ukernel__avx512f_u32, 32, 1)
 #define SMX_FOREACH_AVX512F_VARIANT(ROW)                                                              \
   ROW(avx512f, f32_raddextexp, smx_f32_raddextexp_ukernel__avx512f_u32, 32, 1)                        \
   ROW(avx512f, f32_raddextexp, smx_f32_raddextexp_ukernel__avx512f_u128, 128, 1)                      \
   ROW(avx512f, f32_raddextexp, smx_f32_raddextexp_ukernel__avx512f_u64_acc2, 64, 2)                   \
   ROW(avx512f, f32_raddextexp, smx_f32_raddextexp_ukernel__avx512f_u128_acc2, 128, 2)                 \
   ROW(avx512f, f32_raddextexp, smx_f32_raddextexp_ukernel__avx512f_u128_acc4, 128, 4)                 \
-  ROW(avx512f, f16_raddextexp, smx_f16_raddextexp_ukernel__avx512f_u32, 32, 1)                        \
-  ROW(avx512f, f16_raddextexp, smx_f16_raddextexp_ukernel__avx512f_u128, 128, 1)                      \
-  ROW(avx512f, f16_raddextexp, smx_f16_raddextexp_ukernel__avx512f_u64_acc2, 64, 2)                   \
   ROW(avx512f, f16_raddextexp, smx_f16_raddextexp_ukernel__avx512f_u128_acc2, 128, 2)                 \
-  ROW(avx512f, f16_raddextexp, smx_f16_raddextexp_ukernel__avx512f_u128_acc4, 128, 4)                 \
-  ROW(avx512f, bf16_raddextexp, smx_bf16_raddextexp_ukernel__avx512f_u32, 32, 1)                      \
-  ROW(avx512f, bf16_raddextexp, smx_bf16_raddextexp_ukernel__avx512f_u128, 128, 1)                    \
-  ROW(avx512f, bf16_raddextexp, smx_bf16_raddextexp_ukernel__avx512f_u64_acc2, 64, 2)                 \
   ROW(avx512f, bf16_raddextexp, smx_bf16_raddextexp_ukernel__avx512f_u128_acc2, 128, 2)               \
-  ROW(avx512f, bf16_raddextexp, smx_bf16_raddextexp_ukernel__avx512f_u128_acc4, 128, 4)               \
   ROW(avx512f, f32_vscaleextexp, smx_f32_vscaleextexp_ukernel__avx512f_u16, 16, 1)                    \
   ROW(avx512f, f32_vscaleextexp, smx_f32_vscaleextexp_ukernel__avx512f_u64, 64, 1)                    \
   ROW(avx512f, f32_vscaleextexp, smx_f32_vscaleextexp_ukernel__avx512f_u128, 128, 1)                  \
-  ROW(avx512f, f16_vscaleextexp, smx_f16_vscaleextexp_ukernel__avx512f_u16, 16, 1)                    \
   ROW(avx512f, f16_vscaleextexp, smx_f16_vscaleextexp_ukernel__avx512f_u64, 64, 1)                    \
-  ROW(avx512f, f16_vscaleextexp, smx_f16_vscaleextexp_ukernel__avx512f_u128, 128, 1)                  \
-  ROW(avx512f, bf16_vscaleextexp, smx_bf16_vscaleextexp_ukernel__avx512f_u16, 16, 1)                  \
   ROW(avx512f, bf16_vscaleextexp, smx_bf16_vscaleextexp_ukernel__avx512f_u64, 64, 1)                  \
-  ROW(avx512f, bf16_vscaleextexp, smx_bf16_vscaleextexp_ukernel__avx512f_u128, 128, 1)                \
-  ROW(avx512f, f16_f32_vscaleextexp, smx_f16_f32_vscaleextexp_ukernel__avx512f_u16, 16, 1)            \
   ROW(avx512f, f16_f32_vscaleextexp, smx_f16_f32_vscaleextexp_ukernel__avx512f_u64, 64, 1)            \
-  ROW(avx512f, f16_f32_vscaleextexp, smx_f16_f32_vscaleextexp_ukernel__avx512f_u128, 128, 1)          \
-  ROW(avx512f, bf16_f32_vscaleextexp, smx_bf16_f32_vscaleextexp_ukernel__avx512f_u16, 16, 1)          \
   ROW(avx512f, bf16_f32_vscaleextexp, smx_bf16_f32_vscaleextexp_ukernel__avx512f_u64, 64, 1)          \
-  ROW(avx512f, bf16_f32_vscaleextexp, smx_bf16_f32_vscaleextexp_ukernel__avx512f_u128, 128, 1)        \
-  ROW(avx512f, f32_f16_vscaleextexp, smx_f32_f16_vscaleextexp_ukernel__avx512f_u16, 16, 1)            \
   ROW(avx512f, f32_f16_vscaleextexp, smx_f32_f16_vscaleextexp_ukernel__avx512f_u64, 64, 1)            \
-  ROW(avx512f, f32_f16_vscaleextexp, smx_f32_f16_vscaleextexp_ukernel__avx512f_u128, 128, 1)          \
-  ROW(avx512f, f32_bf16_vscaleextexp, smx_f32_bf16_vscaleextexp_ukernel__avx512f_u16, 16, 1)          \
   ROW(avx512f, f32_bf16_vscaleextexp, smx_f32_bf16_vscaleextexp_ukernel__avx512f_u64, 64, 1)          \
-  ROW(avx512f, f32_bf16_vscaleextexp, smx_f32_bf16_vscaleextexp_ukernel__avx512f_u128, 128, 1)        \
   ROW(avx512f, f32_vstreamextexp, smx_f32_vstreamextexp_ukernel__avx512f_u32, 32, 1)                  \
   ROW(avx512f, f32_vstreamextexp, smx_f32_vstreamextexp_ukernel__avx512f_u64, 64, 1)                  \
   ROW(avx512f, f32_vstreamextexp, smx_f32_vstreamextexp_ukernel__avx512f_u128, 128, 1)                \
-  ROW(avx512f, f16_vstreamextexp, smx_f16_vstreamextexp_ukernel__avx512f_u32, 32, 1)                  \
   ROW(avx512f, f16_vstreamextexp, smx_f16_vstreamextexp_ukernel__avx512f_u64, 64, 1)                  \
-  ROW(avx512f, f16_vstreamextexp, smx_f16_vstreamextexp_ukernel__avx512f_u128, 128, 1)                \
-  ROW(avx512f, bf16_vstreamextexp, smx_bf16_vstreamextexp_ukernel__avx512f_u32, 32, 1)                \
   ROW(avx512f, bf16_vstreamextexp, smx_bf16_vstreamextexp_ukernel__avx512f_u64, 64, 1)                \
-  ROW(avx512f, bf16_vstreamextexp, smx_bf16_vstreamextexp_ukernel__avx512f_u128, 128, 1)              \
-  ROW(avx512f, f16_f32_vstreamextexp, smx_f16_f32_vstreamextexp_ukernel__avx512f_u32, 32, 1)          \
   ROW(avx512f, f16_f32_vstreamextexp, smx_f16_f32_vstreamextexp_ukernel__avx512f_u64, 64, 1)          \
-  ROW(avx512f, f16_f32_vstreamextexp, smx_f16_f32_vstreamextexp_ukernel__avx512f_u128, 128, 1)        \
-  ROW(avx512f, bf16_f32_vstreamextexp, smx_bf16_f32_vstreamextexp_ukernel__avx512f_u32, 32, 1)        \
   ROW(avx512f, bf16_f32_vstreamextexp, smx_bf16_f32_vstreamextexp_ukernel__avx512f_u64, 64, 1)        \
-  ROW(avx512f, bf16_f32_vstreamextexp, smx_bf16_f32_vstreamextexp_ukernel__avx512f_u128, 128, 1)      \
-  ROW(avx512f, f32_f16_vstreamextexp, smx_f32_f16_vstreamextexp_ukernel__avx512f_u32, 32, 1)          \
   ROW(avx512f, f32_f16_vstreamextexp, smx_f32_f16_vstreamextexp_ukernel__avx512f_u64, 64, 1)          \
-  ROW(avx512f, f32_f16_vstreamextexp, smx_f32_f16_vstreamextexp_ukernel__avx512f_u128, 128, 1)        \
-  ROW(avx512f, f32_bf16_vstreamextexp, smx_f32_bf16_vstreamextexp_ukernel__avx512f_u32, 32, 1)        \
   ROW(avx512f, f32_bf16_vstreamextexp, smx_f32_bf16_vstreamextexp_ukernel__avx512f_u64, 64, 1)        \
-  ROW(avx512f, f32_bf16_vstreamextexp, smx_f32_bf16_vstreamextexp_ukernel__avx512f_u128, 128, 1)      \
   ROW(avx512f, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__avx512f_u32, 32, 1)              \
   ROW(avx512f, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__avx512f_u128, 128, 1)            \
   ROW(avx512f, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__avx512f_u64_acc2, 64, 2)         \
@@ -134,51 +102,17 @@ struct smx_f32_logarithm;
   ROW(avx512f, f32_rmax, smx_f32_rmax_ukernel__avx512f_u64, 64, 1)                                    \
   ROW(avx512f, f32_rmax, smx_f32_rmax_ukernel__avx512f_u64_acc4, 64, 4)                               \
   ROW(avx512f, f32_rmax, smx_f32_rmax_ukernel__avx512f_u128_acc4, 128, 4)                             \
-  ROW(avx512f, f16_rmax, smx_f16_rmax_ukernel__avx512f_u32, 32, 1)                                    \
-  ROW(avx512f, f16_rmax, smx_f16_rmax_ukernel__avx512f_u32_acc2, 32, 2)                               \
-  ROW(avx512f, f16_rmax, smx_f16_rmax_ukernel__avx512f_u32_acc4, 32, 4)                               \
-  ROW(avx512f, f16_rmax, smx_f16_rmax_ukernel__avx512f_u64, 64, 1)                                    \
-  ROW(avx512f, f16_rmax, smx_f16_rmax_ukernel__avx512f_u64_acc4, 64, 4)                               \
-  ROW(avx512f, f16_rmax, smx_f16_rmax_ukernel__avx512f_u128_acc4, 128, 4)                             \
-  ROW(avx512f, bf16_rmax, smx_bf16_rmax_ukernel__avx512f_u32, 32, 1)                                  \
-  ROW(avx512f, bf16_rmax, smx_bf16_rmax_ukernel__avx512f_u32_acc2, 32, 2)                             \
-  ROW(avx512f, bf16_rmax, smx_bf16_rmax_ukernel__avx512f_u32_acc4, 32, 4)                             \
-  ROW(avx512f, bf16_rmax, smx_bf16_rmax_ukernel__avx512f_u64, 64, 1)                                  \
-  ROW(avx512f, bf16_rmax, smx_bf16_rmax_ukernel__avx512f_u64_acc4, 64, 4)                             \
-  ROW(avx512f, bf16_rmax, smx_bf16_rmax_ukernel__avx512f_u128_acc4, 128, 4)                           \
-  ROW(avx512f, f32_vsubextc, smx_f32_vsubextc_ukernel__avx512f_u32, 32, 1)                            \
   ROW(avx512f, f32_vsubextc, smx_f32_vsubextc_ukernel__avx512f_u64, 64, 1)                            \
-  ROW(avx512f, f32_vsubextc, smx_f32_vsubextc_ukernel__avx512f_u128, 128, 1)                          \
-  ROW(avx512f, f16_vsubextc, smx_f16_vsubextc_ukernel__avx512f_u32, 32, 1)                            \
   ROW(avx512f, f16_vsubextc, smx_f16_vsubextc_ukernel__avx512f_u64, 64, 1)                            \
-  ROW(avx512f, f16_vsubextc, smx_f16_vsubextc_ukernel__avx512f_u128, 128, 1)                          \
-  ROW(avx512f, bf16_vsubextc, smx_bf16_vsubextc_ukernel__avx512f_u32, 32, 1)                          \
   ROW(avx512f, bf16_vsubextc, smx_bf16_vsubextc_ukernel__avx512f_u64, 64, 1)                          \
-  ROW(avx512f, bf16_vsubextc, smx_bf16_vsubextc_ukernel__avx512f_u128, 128, 1)                        \
-  ROW(avx512f, f16_f32_vsubextc, smx_f16_f32_vsubextc_ukernel__avx512f_u32, 32, 1)                    \
   ROW(avx512f, f16_f32_vsubextc, smx_f16_f32_vsubextc_ukernel__avx512f_u64, 64, 1)                    \
-  ROW(avx512f, f16_f32_vsubextc, smx_f16_f32_vsubextc_ukernel__avx512f_u128, 128, 1)                  \
-  ROW(avx512f, bf16_f32_vsubextc, smx_bf16_f32_vsubextc_ukernel__avx512f_u32, 32, 1)                  \
   ROW(avx512f, bf16_f32_vsubextc, smx_bf16_f32_vsubextc_ukernel__avx512f_u64, 64, 1)                  \
-  ROW(avx512f, bf16_f32_vsubextc, smx_bf16_f32_vsubextc_ukernel__avx512f_u128, 128, 1)                \
-  ROW(avx512f, f32_f16_vsubextc, smx_f32_f16_vsubextc_ukernel__avx512f_u32, 32, 1)                    \
   ROW(avx512f, f32_f16_vsubextc, smx_f32_f16_vsubextc_ukernel__avx512f_u64, 64, 1)                    \
-  ROW(avx512f, f32_f16_vsubextc, smx_f32_f16_vsubextc_ukernel__avx512f_u128, 128, 1)                  \
-  ROW(avx512f, f32_bf16_vsubextc, smx_f32_bf16_vsubextc_ukernel__avx512f_u32, 32, 1)                  \
   ROW(avx512f, f32_bf16_vsubextc, smx_f32_bf16_vsubextc_ukernel__avx512f_u64, 64, 1)                  \
-  ROW(avx512f, f32_bf16_vsubextc, smx_f32_bf16_vsubextc_ukernel__avx512f_u128, 128, 1)                \
-  ROW(avx512f, f16_f32_vcvt, smx_f16_f32_vcvt_ukernel__avx512f_u32, 32, 1)                            \
   ROW(avx512f, f16_f32_vcvt, smx_f16_f32_vcvt_ukernel__avx512f_u64, 64, 1)                            \
-  ROW(avx512f, f16_f32_vcvt, smx_f16_f32_vcvt_ukernel__avx512f_u128, 128, 1)                          \
-  ROW(avx512f, bf16_f32_vcvt, smx_bf16_f32_vcvt_ukernel__avx512f_u32, 32, 1)                          \
   ROW(avx512f, bf16_f32_vcvt, smx_bf16_f32_vcvt_ukernel__avx512f_u64, 64, 1)                          \
-  ROW(avx512f, bf16_f32_vcvt, smx_bf16_f32_vcvt_ukernel__avx512f_u128, 128, 1)                        \
-  ROW(avx512f, f32_f16_vcvt, smx_f32_f16_vcvt_ukernel__avx512f_u32, 32, 1)                            \
   ROW(avx512f, f32_f16_vcvt, smx_f32_f16_vcvt_ukernel__avx512f_u64, 64, 1)                            \
-  ROW(avx512f, f32_f16_vcvt, smx_f32_f16_vcvt_ukernel__avx512f_u128, 128, 1)                          \
-  ROW(avx512f, f32_bf16_vcvt, smx_f32_bf16_vcvt_ukernel__avx512f_u32, 32, 1)                          \
-  ROW(avx512f, f32_bf16_vcvt, smx_f32_bf16_vcvt_ukernel__avx512f_u64, 64, 1)                          \
-  ROW(avx512f, f32_bf16_vcvt, smx_f32_bf16_vcvt_ukernel__avx512f_u128, 128, 1)
+  ROW(avx512f, f32_bf16_vcvt, smx_f32_bf16_vcvt_ukernel__avx512f_u64, 64, 1)
 #define SMX_FOREACH_AVX512F_BASELINE(ROW)                                                                 \
   ROW(avx512f, f32_raddexpminusmax, smx_f32_raddexpminusmax_ukernel__avx512f_u32, 32, 1)                  \
   ROW(avx512f, f32_raddexpminusmax, smx_f32_raddexpminusmax_ukernel__avx512f_u32_acc2, 32, 2)             \
@@ -213,15 +147,15 @@ struct smx_f32_logarithm;
 #if defined(__x86_64__)
 #define SMX_FOREACH_AVX2_MICROKERNEL(ROW)                                                       \
   ROW(avx2, f32_raddextexp, smx_f32_raddextexp_ukernel__avx2_u32, 32, 1)                        \
-  ROW(avx2, f16_raddextexp, smx_f16_raddextexp_ukernel__avx2_u32, 32, 1)                        \
-  ROW(avx2, bf16_raddextexp, smx_bf16_raddextexp_ukernel__avx2_u32, 32, 1)                      \
+  ROW(avx2, f16_raddextexp, smx_f16_raddextexp_ukernel__avx2_u64, 64, 1)                        \
+  ROW(avx2, bf16_raddextexp, smx_bf16_raddextexp_ukernel__avx2_u64, 64, 1)                      \
   ROW(avx2, f32_vscaleextexp, smx_f32_vscaleextexp_ukernel__avx2_u128, 128, 1)                  \
-  ROW(avx2, f16_vscaleextexp, smx_f16_vscaleextexp_ukernel__avx2_u128, 128, 1)                  \
-  ROW(avx2, bf16_vscaleextexp, smx_bf16_vscaleextexp_ukernel__avx2_u128, 128, 1)                \
-  ROW(avx2, f16_f32_vscaleextexp, smx_f16_f32_vscaleextexp_ukernel__avx2_u128, 128, 1)          \
-  ROW(avx2, bf16_f32_vscaleextexp, smx_bf16_f32_vscaleextexp_ukernel__avx2_u128, 128, 1)        \
-  ROW(avx2, f32_f16_vscaleextexp, smx_f32_f16_vscaleextexp_ukernel__avx2_u128, 128, 1)          \
-  ROW(avx2, f32_bf16_vscaleextexp, smx_f32_bf16_vscaleextexp_ukernel__avx2_u128, 128, 1)        \
+  ROW(avx2, f16_vscaleextexp, smx_f16_vscaleextexp_ukernel__avx2_u32, 32, 1)                    \
+  ROW(avx2, bf16_vscaleextexp, smx_bf16_vscaleextexp_ukernel__avx2_u32, 32, 1)                  \
+  ROW(avx2, f16_f32_vscaleextexp, smx_f16_f32_vscaleextexp_ukernel__avx2_u32, 32, 1)            \
+  ROW(avx2, bf16_f32_vscaleextexp, smx_bf16_f32_vscaleextexp_ukernel__avx2_u32, 32, 1)          \
+  ROW(avx2, f32_f16_vscaleextexp, smx_f32_f16_vscaleextexp_ukernel__avx2_u32, 32, 1)            \
+  ROW(avx2, f32_bf16_vscaleextexp, smx_f32_bf16_vscaleextexp_ukernel__avx2_u32, 32, 1)          \
   ROW(avx2, f32_vstreamextexp, smx_f32_vstreamextexp_ukernel__avx2_u32, 32, 1)                  \
   ROW(avx2, f16_vstreamextexp, smx_f16_vstreamextexp_ukernel__avx2_u32, 32, 1)                  \
   ROW(avx2, bf16_vstreamextexp, smx_bf16_vstreamextexp_ukernel__avx2_u32, 32, 1)                \
@@ -234,77 +168,45 @@ struct smx_f32_logarithm;
   ROW(avx2, f32_softmax, smx_f32_softmax_ukernel__avx2_u32_acc16, 32, 16)                       \
   ROW(avx2, f32_softmax_transposed, smx_f32_softmax_transposed_ukernel__avx2_u256_acc8, 256, 8) \
   ROW(avx2, f32_rmax, smx_f32_rmax_ukernel__avx2_u128_acc4, 128, 4)                             \
-  ROW(avx2, f16_rmax, smx_f16_rmax_ukernel__avx2_u128_acc4, 128, 4)                             \
-  ROW(avx2, bf16_rmax, smx_bf16_rmax_ukernel__avx2_u128_acc4, 128, 4)                           \
-  ROW(avx2, f32_vsubextc, smx_f32_vsubextc_ukernel__avx2_u16, 16, 1)                            \
-  ROW(avx2, f16_vsubextc, smx_f16_vsubextc_ukernel__avx2_u16, 16, 1)                            \
-  ROW(avx2, bf16_vsubextc, smx_bf16_vsubextc_ukernel__avx2_u16, 16, 1)                          \
-  ROW(avx2, f16_f32_vsubextc, smx_f16_f32_vsubextc_ukernel__avx2_u16, 16, 1)                    \
-  ROW(avx2, bf16_f32_vsubextc, smx_bf16_f32_vsubextc_ukernel__avx2_u16, 16, 1)                  \
-  ROW(avx2, f32_f16_vsubextc, smx_f32_f16_vsubextc_ukernel__avx2_u16, 16, 1)                    \
-  ROW(avx2, f32_bf16_vsubextc, smx_f32_bf16_vsubextc_ukernel__avx2_u16, 16, 1)                  \
-  ROW(avx2, f16_f32_vcvt, smx_f16_f32_vcvt_ukernel__avx2_u16, 16, 1)                            \
-  ROW(avx2, bf16_f32_vcvt, smx_bf16_f32_vcvt_ukernel__avx2_u16, 16, 1)                          \
-  ROW(avx2, f32_f16_vcvt, smx_f32_f16_vcvt_ukernel__avx2_u16, 16, 1)                            \
-  ROW(avx2, f32_bf16_vcvt, smx_f32_bf16_vcvt_ukernel__avx2_u16, 16, 1)
+  ROW(avx2, f16_rmax, smx_f16_rmax_ukernel__avx2_u64_acc4, 64, 4)                               \
+  ROW(avx2, bf16_rmax, smx_bf16_rmax_ukernel__avx2_u64_acc4, 64, 4)                             \
+  ROW(avx2, f32_vsubextc, smx_f32_vsubextc_ukernel__avx2_u32, 32, 1)                            \
+  ROW(avx2, f16_vsubextc, smx_f16_vsubextc_ukernel__avx2_u32, 32, 1)                            \
+  ROW(avx2, bf16_vsubextc, smx_bf16_vsubextc_ukernel__avx2_u32, 32, 1)                          \
+  ROW(avx2, f16_f32_vsubextc, smx_f16_f32_vsubextc_ukernel__avx2_u32, 32, 1)                    \
+  ROW(avx2, bf16_f32_vsubextc, smx_bf16_f32_vsubextc_ukernel__avx2_u32, 32, 1)                  \
+  ROW(avx2, f32_f16_vsubextc, smx_f32_f16_vsubextc_ukernel__avx2_u32, 32, 1)                    \
+  ROW(avx2, f32_bf16_vsubextc, smx_f32_bf16_vsubextc_ukernel__avx2_u32, 32, 1)                  \
+  ROW(avx2, f16_f32_vcvt, smx_f16_f32_vcvt_ukernel__avx2_u32, 32, 1)                            \
+  ROW(avx2, bf16_f32_vcvt, smx_bf16_f32_vcvt_ukernel__avx2_u32, 32, 1)                          \
+  ROW(avx2, f32_f16_vcvt, smx_f32_f16_vcvt_ukernel__avx2_u32, 32, 1)                            \
+  ROW(avx2, f32_bf16_vcvt, smx_f32_bf16_vcvt_ukernel__avx2_u32, 32, 1)
 #define SMX_FOREACH_AVX2_VARIANT(ROW)                                                           \
   ROW(avx2, f32_raddextexp, smx_f32_raddextexp_ukernel__avx2_u64, 64, 1)                        \
   ROW(avx2, f32_raddextexp, smx_f32_raddextexp_ukernel__avx2_u128, 128, 1)                      \
   ROW(avx2, f32_raddextexp, smx_f32_raddextexp_ukernel__avx2_u64_acc2, 64, 2)                   \
   ROW(avx2, f32_raddextexp, smx_f32_raddextexp_ukernel__avx2_u128_acc2, 128, 2)                 \
   ROW(avx2, f32_raddextexp, smx_f32_raddextexp_ukernel__avx2_u128_acc4, 128, 4)                 \
-  ROW(avx2, f16_raddextexp, smx_f16_raddextexp_ukernel__avx2_u64, 64, 1)                        \
-  ROW(avx2, f16_raddextexp, smx_f16_raddextexp_ukernel__avx2_u128, 128, 1)                      \
-  ROW(avx2, f16_raddextexp, smx_f16_raddextexp_ukernel__avx2_u64_acc2, 64, 2)                   \
   ROW(avx2, f16_raddextexp, smx_f16_raddextexp_ukernel__avx2_u128_acc2, 128, 2)                 \
-  ROW(avx2, f16_raddextexp, smx_f16_raddextexp_ukernel__avx2_u128_acc4, 128, 4)                 \
-  ROW(avx2, bf16_raddextexp, smx_bf16_raddextexp_ukernel__avx2_u64, 64, 1)                      \
-  ROW(avx2, bf16_raddextexp, smx_bf16_raddextexp_ukernel__avx2_u128, 128, 1)                    \
-  ROW(avx2, bf16_raddextexp, smx_bf16_raddextexp_ukernel__avx2_u64_acc2, 64, 2)                 \
   ROW(avx2, bf16_raddextexp, smx_bf16_raddextexp_ukernel__avx2_u128_acc2, 128, 2)               \
-  ROW(avx2, bf16_raddextexp, smx_bf16_raddextexp_ukernel__avx2_u128_acc4, 128, 4)               \
   ROW(avx2, f32_vscaleextexp, smx_f32_vscaleextexp_ukernel__avx2_u16, 16, 1)                    \
   ROW(avx2, f32_vscaleextexp, smx_f32_vscaleextexp_ukernel__avx2_u32, 32, 1)                    \
   ROW(avx2, f32_vscaleextexp, smx_f32_vscaleextexp_ukernel__avx2_u64, 64, 1)                    \
-  ROW(avx2, f16_vscaleextexp, smx_f16_vscaleextexp_ukernel__avx2_u16, 16, 1)                    \
-  ROW(avx2, f16_vscaleextexp, smx_f16_vscaleextexp_ukernel__avx2_u32, 32, 1)                    \
   ROW(avx2, f16_vscaleextexp, smx_f16_vscaleextexp_ukernel__avx2_u64, 64, 1)                    \
-  ROW(avx2, bf16_vscaleextexp, smx_bf16_vscaleextexp_ukernel__avx2_u16, 16, 1)                  \
-  ROW(avx2, bf16_vscaleextexp, smx_bf16_vscaleextexp_ukernel__avx2_u32, 32, 1)                  \
   ROW(avx2, bf16_vscaleextexp, smx_bf16_vscaleextexp_ukernel__avx2_u64, 64, 1)                  \
-  ROW(avx2, f16_f32_vscaleextexp, smx_f16_f32_vscaleextexp_ukernel__avx2_u16, 16, 1)            \
-  ROW(avx2, f16_f32_vscaleextexp, smx_f16_f32_vscaleextexp_ukernel__avx2_u32, 32, 1)            \
   ROW(avx2, f16_f32_vscaleextexp, smx_f16_f32_vscaleextexp_ukernel__avx2_u64, 64, 1)            \
-  ROW(avx2, bf16_f32_vscaleextexp, smx_bf16_f32_vscaleextexp_ukernel__avx2_u16, 16, 1)          \
-  ROW(avx2, bf16_f32_vscaleextexp, smx_bf16_f32_vscaleextexp_ukernel__avx2_u32, 32, 1)          \
   ROW(avx2, bf16_f32_vscaleextexp, smx_bf16_f32_vscaleextexp_ukernel__avx2_u64, 64, 1)          \
-  ROW(avx2, f32_f16_vscaleextexp, smx_f32_f16_vscaleextexp_ukernel__avx2_u16, 16, 1)            \
-  ROW(avx2, f32_f16_vscaleextexp, smx_f32_f16_vscaleextexp_ukernel__avx2_u32, 32, 1)            \
   ROW(avx2, f32_f16_vscaleextexp, smx_f32_f16_vscaleextexp_ukernel__avx2_u64, 64, 1)            \
-  ROW(avx2, f32_bf16_vscaleextexp, smx_f32_bf16_vscaleextexp_ukernel__avx2_u16, 16, 1)          \
-  ROW(avx2, f32_bf16_vscaleextexp, smx_f32_bf16_vscaleextexp_ukernel__avx2_u32, 32, 1)          \
   ROW(avx2, f32_bf16_vscaleextexp, smx_f32_bf16_vscaleextexp_ukernel__avx2_u64, 64, 1)          \
   ROW(avx2, f32_vstreamextexp, smx_f32_vstreamextexp_ukernel__avx2_u16, 16, 1)                  \
   ROW(avx2, f32_vstreamextexp, smx_f32_vstreamextexp_ukernel__avx2_u64, 64, 1)                  \
   ROW(avx2, f32_vstreamextexp, smx_f32_vstreamextexp_ukernel__avx2_u128, 128, 1)                \
-  ROW(avx2, f16_vstreamextexp, smx_f16_vstreamextexp_ukernel__avx2_u16, 16, 1)                  \
   ROW(avx2, f16_vstreamextexp, smx_f16_vstreamextexp_ukernel__avx2_u64, 64, 1)                  \
-  ROW(avx2, f16_vstreamextexp, smx_f16_vstreamextexp_ukernel__avx2_u128, 128, 1)                \
-  ROW(avx2, bf16_vstreamextexp, smx_bf16_vstreamextexp_ukernel__avx2_u16, 16, 1)                \
   ROW(avx2, bf16_vstreamextexp, smx_bf16_vstreamextexp_ukernel__avx2_u64, 64, 1)                \
-  ROW(avx2, bf16_vstreamextexp, smx_bf16_vstreamextexp_ukernel__avx2_u128, 128, 1)              \
-  ROW(avx2, f16_f32_vstreamextexp, smx_f16_f32_vstreamextexp_ukernel__avx2_u16, 16, 1)          \
   ROW(avx2, f16_f32_vstreamextexp, smx_f16_f32_vstreamextexp_ukernel__avx2_u64, 64, 1)          \
-  ROW(avx2, f16_f32_vstreamextexp, smx_f16_f32_vstreamextexp_ukernel__avx2_u128, 128, 1)        \
-  ROW(avx2, bf16_f32_vstreamextexp, smx_bf16_f32_vstreamextexp_ukernel__avx2_u16, 16, 1)        \
   ROW(avx2, bf16_f32_vstreamextexp, smx_bf16_f32_vstreamextexp_ukernel__avx2_u64, 64, 1)        \
-  ROW(avx2, bf16_f32_vstreamextexp, smx_bf16_f32_vstreamextexp_ukernel__avx2_u128, 128, 1)      \
-  ROW(avx2, f32_f16_vstreamextexp, smx_f32_f16_vstreamextexp_ukernel__avx2_u16, 16, 1)          \
   ROW(avx2, f32_f16_vstreamextexp, smx_f32_f16_vstreamextexp_ukernel__avx2_u64, 64, 1)          \
-  ROW(avx2, f32_f16_vstreamextexp, smx_f32_f16_vstreamextexp_ukernel__avx2_u128, 128, 1)        \
-  ROW(avx2, f32_bf16_vstreamextexp, smx_f32_bf16_vstreamextexp_ukernel__avx2_u16, 16, 1)        \
   ROW(avx2, f32_bf16_vstreamextexp, smx_f32_bf16_vstreamextexp_ukernel__avx2_u64, 64, 1)        \
-  ROW(avx2, f32_bf16_vstreamextexp, smx_f32_bf16_vstreamextexp_ukernel__avx2_u128, 128, 1)      \
   ROW(avx2, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__avx2_u32, 32, 1)              \
   ROW(avx2, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__avx2_u128, 128, 1)            \
   ROW(avx2, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__avx2_u64_acc2, 64, 2)         \
@@ -326,51 +228,17 @@ struct smx_f32_logarithm;
   ROW(avx2, f32_rmax, smx_f32_rmax_ukernel__avx2_u64, 64, 1)                                    \
   ROW(avx2, f32_rmax, smx_f32_rmax_ukernel__avx2_u64_acc2, 64, 2)                               \
   ROW(avx2, f32_rmax, smx_f32_rmax_ukernel__avx2_u64_acc4, 64, 4)                               \
-  ROW(avx2, f16_rmax, smx_f16_rmax_ukernel__avx2_u32, 32, 1)                                    \
-  ROW(avx2, f16_rmax, smx_f16_rmax_ukernel__avx2_u32_acc2, 32, 2)                               \
-  ROW(avx2, f16_rmax, smx_f16_rmax_ukernel__avx2_u32_acc4, 32, 4)                               \
-  ROW(avx2, f16_rmax, smx_f16_rmax_ukernel__avx2_u64, 64, 1)                                    \
-  ROW(avx2, f16_rmax, smx_f16_rmax_ukernel__avx2_u64_acc2, 64, 2)                               \
-  ROW(avx2, f16_rmax, smx_f16_rmax_ukernel__avx2_u64_acc4, 64, 4)                               \
-  ROW(avx2, bf16_rmax, smx_bf16_rmax_ukernel__avx2_u32, 32, 1)                                  \
-  ROW(avx2, bf16_rmax, smx_bf16_rmax_ukernel__avx2_u32_acc2, 32, 2)                             \
-  ROW(avx2, bf16_rmax, smx_bf16_rmax_ukernel__avx2_u32_acc4, 32, 4)                             \
-  ROW(avx2, bf16_rmax, smx_bf16_rmax_ukernel__avx2_u64, 64, 1)                                  \
-  ROW(avx2, bf16_rmax, smx_bf16_rmax_ukernel__avx2_u64_acc2, 64, 2)                             \
-  ROW(avx2, bf16_rmax, smx_bf16_rmax_ukernel__avx2_u64_acc4, 64, 4)                             \
-  ROW(avx2, f32_vsubextc, smx_f32_vsubextc_ukernel__avx2_u32, 32, 1)                            \
   ROW(avx2, f32_vsubextc, smx_f32_vsubextc_ukernel__avx2_u64, 64, 1)                            \
-  ROW(avx2, f32_vsubextc, smx_f32_vsubextc_ukernel__avx2_u128, 128, 1)                          \
-  ROW(avx2, f16_vsubextc, smx_f16_vsubextc_ukernel__avx2_u32, 32, 1)                            \
   ROW(avx2, f16_vsubextc, smx_f16_vsubextc_ukernel__avx2_u64, 64, 1)                            \
-  ROW(avx2, f16_vsubextc, smx_f16_vsubextc_ukernel__avx2_u128, 128, 1)                          \
-  ROW(avx2, bf16_vsubextc, smx_bf16_vsubextc_ukernel__avx2_u32, 32, 1)                          \
   ROW(avx2, bf16_vsubextc, smx_bf16_vsubextc_ukernel__avx2_u64, 64, 1)                          \
-  ROW(avx2, bf16_vsubextc, smx_bf16_vsubextc_ukernel__avx2_u128, 128, 1)                        \
-  ROW(avx2, f16_f32_vsubextc, smx_f16_f32_vsubextc_ukernel__avx2_u32, 32, 1)                    \
   ROW(avx2, f16_f32_vsubextc, smx_f16_f32_vsubextc_ukernel__avx2_u64, 64, 1)                    \
-  ROW(avx2, f16_f32_vsubextc, smx_f16_f32_vsubextc_ukernel__avx2_u128, 128, 1)                  \
-  ROW(avx2, bf16_f32_vsubextc, smx_bf16_f32_vsubextc_ukernel__avx2_u32, 32, 1)                  \
   ROW(avx2, bf16_f32_vsubextc, smx_bf16_f32_vsubextc_ukernel__avx2_u64, 64, 1)                  \
-  ROW(avx2, bf16_f32_vsubextc, smx_bf16_f32_vsubextc_ukernel__avx2_u128, 128, 1)                \
-  ROW(avx2, f32_f16_vsubextc, smx_f32_f16_vsubextc_ukernel__avx2_u32, 32, 1)                    \
   ROW(avx2, f32_f16_vsubextc, smx_f32_f16_vsubextc_ukernel__avx2_u64, 64, 1)                    \
-  ROW(avx2, f32_f16_vsubextc, smx_f32_f16_vsubextc_ukernel__avx2_u128, 128, 1)                  \
-  ROW(avx2, f32_bf16_vsubextc, smx_f32_bf16_vsubextc_ukernel__avx2_u32, 32, 1)                  \
   ROW(avx2, f32_bf16_vsubextc, smx_f32_bf16_vsubextc_ukernel__avx2_u64, 64, 1)                  \
-  ROW(avx2, f32_bf16_vsubextc, smx_f32_bf16_vsubextc_ukernel__avx2_u128, 128, 1)                \
-  ROW(avx2, f16_f32_vcvt, smx_f16_f32_vcvt_ukernel__avx2_u32, 32, 1)                            \
   ROW(avx2, f16_f32_vcvt, smx_f16_f32_vcvt_ukernel__avx2_u64, 64, 1)                            \
-  ROW(avx2, f16_f32_vcvt, smx_f16_f32_vcvt_ukernel__avx2_u128, 128, 1)                          \
-  ROW(avx2, bf16_f32_vcvt, smx_bf16_f32_vcvt_ukernel__avx2_u32, 32, 1)                          \
   ROW(avx2, bf16_f32_vcvt, smx_bf16_f32_vcvt_ukernel__avx2_u64, 64, 1)                          \
-  ROW(avx2, bf16_f32_vcvt, smx_bf16_f32_vcvt_ukernel__avx2_u128, 128, 1)                        \
-  ROW(avx2, f32_f16_vcvt, smx_f32_f16_vcvt_ukernel__avx2_u32, 32, 1)                            \
   ROW(avx2, f32_f16_vcvt, smx_f32_f16_vcvt_ukernel__avx2_u64, 64, 1)                            \
-  ROW(avx2, f32_f16_vcvt, smx_f32_f16_vcvt_ukernel__avx2_u128, 128, 1)                          \
-  ROW(avx2, f32_bf16_vcvt, smx_f32_bf16_vcvt_ukernel__avx2_u32, 32, 1)                          \
-  ROW(avx2, f32_bf16_vcvt, smx_f32_bf16_vcvt_ukernel__avx2_u64, 64, 1)                          \
-  ROW(avx2, f32_bf16_vcvt, smx_f32_bf16_vcvt_ukernel__avx2_u128, 128, 1)
+  ROW(avx2, f32_bf16_vcvt, smx_f32_bf16_vcvt_ukernel__avx2_u64, 64, 1)
 #define SMX_FOREACH_AVX2_BASELINE(ROW)                                                              \
   ROW(avx2, f32_raddexpminusmax, smx_f32_raddexpminusmax_ukernel__avx2_u32, 32, 1)                  \
   ROW(avx2, f32_raddexpminusmax, smx_f32_raddexpminusmax_ukernel__avx2_u32_acc2, 32, 2)             \
@@ -406,98 +274,66 @@ struct smx_f32_logarithm;
 #if defined(__aarch64__)
 #define SMX_FOREACH_NEON_MICROKERNEL(ROW)                                                     \
   ROW(neon, f32_raddextexp, smx_f32_raddextexp_ukernel__neon_u32, 32, 1)                      \
-  ROW(neon, f16_raddextexp, smx_f16_raddextexp_ukernel__neon_u32, 32, 1)                      \
-  ROW(neon, bf16_raddextexp, smx_bf16_raddextexp_ukernel__neon_u32, 32, 1)                    \
+  ROW(neon, f16_raddextexp, smx_f16_raddextexp_ukernel__neon_u64, 64, 1)                      \
+  ROW(neon, bf16_raddextexp, smx_bf16_raddextexp_ukernel__neon_u64, 64, 1)                    \
   ROW(neon, f32_vscaleextexp, smx_f32_vscaleextexp_ukernel__neon_u16, 16, 1)                  \
-  ROW(neon, f16_vscaleextexp, smx_f16_vscaleextexp_ukernel__neon_u16, 16, 1)                  \
-  ROW(neon, bf16_vscaleextexp, smx_bf16_vscaleextexp_ukernel__neon_u16, 16, 1)                \
-  ROW(neon, f16_f32_vscaleextexp, smx_f16_f32_vscaleextexp_ukernel__neon_u16, 16, 1)          \
-  ROW(neon, bf16_f32_vscaleextexp, smx_bf16_f32_vscaleextexp_ukernel__neon_u16, 16, 1)        \
-  ROW(neon, f32_f16_vscaleextexp, smx_f32_f16_vscaleextexp_ukernel__neon_u16, 16, 1)          \
-  ROW(neon, f32_bf16_vscaleextexp, smx_f32_bf16_vscaleextexp_ukernel__neon_u16, 16, 1)        \
+  ROW(neon, f16_vscaleextexp, smx_f16_vscaleextexp_ukernel__neon_u32, 32, 1)                  \
+  ROW(neon, bf16_vscaleextexp, smx_bf16_vscaleextexp_ukernel__neon_u32, 32, 1)                \
+  ROW(neon, f16_f32_vscaleextexp, smx_f16_f32_vscaleextexp_ukernel__neon_u32, 32, 1)          \
+  ROW(neon, bf16_f32_vscaleextexp, smx_bf16_f32_vscaleextexp_ukernel__neon_u32, 32, 1)        \
+  ROW(neon, f32_f16_vscaleextexp, smx_f32_f16_vscaleextexp_ukernel__neon_u32, 32, 1)          \
+  ROW(neon, f32_bf16_vscaleextexp, smx_f32_bf16_vscaleextexp_ukernel__neon_u32, 32, 1)        \
   ROW(neon, f32_vstreamextexp, smx_f32_vstreamextexp_ukernel__neon_u16, 16, 1)                \
-  ROW(neon, f16_vstreamextexp, smx_f16_vstreamextexp_ukernel__neon_u16, 16, 1)                \
-  ROW(neon, bf16_vstreamextexp, smx_bf16_vstreamextexp_ukernel__neon_u16, 16, 1)              \
-  ROW(neon, f16_f32_vstreamextexp, smx_f16_f32_vstreamextexp_ukernel__neon_u16, 16, 1)        \
-  ROW(neon, bf16_f32_vstreamextexp, smx_bf16_f32_vstreamextexp_ukernel__neon_u16, 16, 1)      \
-  ROW(neon, f32_f16_vstreamextexp, smx_f32_f16_vstreamextexp_ukernel__neon_u16, 16, 1)        \
-  ROW(neon, f32_bf16_vstreamextexp, smx_f32_bf16_vstreamextexp_ukernel__neon_u16, 16, 1)      \
+  ROW(neon, f16_vstreamextexp, smx_f16_vstreamextexp_ukernel__neon_u32, 32, 1)                \
+  ROW(neon, bf16_vstreamextexp, smx_bf16_vstreamextexp_ukernel__neon_u32, 32, 1)              \
+  ROW(neon, f16_f32_vstreamextexp, smx_f16_f32_vstreamextexp_ukernel__neon_u32, 32, 1)        \
+  ROW(neon, bf16_f32_vstreamextexp, smx_bf16_f32_vstreamextexp_ukernel__neon_u32, 32, 1)      \
+  ROW(neon, f32_f16_vstreamextexp, smx_f32_f16_vstreamextexp_ukernel__neon_u32, 32, 1)        \
+  ROW(neon, f32_bf16_vstreamextexp, smx_f32_bf16_vstreamextexp_ukernel__neon_u32, 32, 1)      \
   ROW(neon, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__neon_u32, 32, 1)            \
   ROW(neon, f32_vmulextc, smx_f32_vmulextc_ukernel__neon_u16, 16, 1)                          \
   ROW(neon, f32_softmax, smx_f32_softmax_ukernel__neon_u64_acc4, 64, 4)                       \
   ROW(neon, f32_softmax_transposed, smx_f32_softmax_transposed_ukernel__neon_u64_acc2, 64, 2) \
   ROW(neon, f32_rmax, smx_f32_rmax_ukernel__neon_u32, 32, 1)                                  \
-  ROW(neon, f16_rmax, smx_f16_rmax_ukernel__neon_u32, 32, 1)                                  \
-  ROW(neon, bf16_rmax, smx_bf16_rmax_ukernel__neon_u32, 32, 1)                                \
-  ROW(neon, f32_vsubextc, smx_f32_vsubextc_ukernel__neon_u16, 16, 1)                          \
-  ROW(neon, f16_vsubextc, smx_f16_vsubextc_ukernel__neon_u16, 16, 1)                          \
-  ROW(neon, bf16_vsubextc, smx_bf16_vsubextc_ukernel__neon_u16, 16, 1)                        \
-  ROW(neon, f16_f32_vsubextc, smx_f16_f32_vsubextc_ukernel__neon_u16, 16, 1)                  \
-  ROW(neon, bf16_f32_vsubextc, smx_bf16_f32_vsubextc_ukernel__neon_u16, 16, 1)                \
-  ROW(neon, f32_f16_vsubextc, smx_f32_f16_vsubextc_ukernel__neon_u16, 16, 1)                  \
-  ROW(neon, f32_bf16_vsubextc, smx_f32_bf16_vsubextc_ukernel__neon_u16, 16, 1)                \
-  ROW(neon, f16_f32_vcvt, smx_f16_f32_vcvt_ukernel__neon_u16, 16, 1)                          \
-  ROW(neon, bf16_f32_vcvt, smx_bf16_f32_vcvt_ukernel__neon_u16, 16, 1)                        \
-  ROW(neon, f32_f16_vcvt, smx_f32_f16_vcvt_ukernel__neon_u16, 16, 1)                          \
-  ROW(neon, f32_bf16_vcvt, smx_f32_bf16_vcvt_ukernel__neon_u16, 16, 1)
+  ROW(neon, f16_rmax, smx_f16_rmax_ukernel__neon_u64_acc4, 64, 4)                             \
+  ROW(neon, bf16_rmax, smx_bf16_rmax_ukernel__neon_u64_acc4, 64, 4)                           \
+  ROW(neon, f32_vsubextc, smx_f32_vsubextc_ukernel__neon_u32, 32, 1)                          \
+  ROW(neon, f16_vsubextc, smx_f16_vsubextc_ukernel__neon_u32, 32, 1)                          \
+  ROW(neon, bf16_vsubextc, smx_bf16_vsubextc_ukernel__neon_u32, 32, 1)                        \
+  ROW(neon, f16_f32_vsubextc, smx_f16_f32_vsubextc_ukernel__neon_u32, 32, 1)                  \
+  ROW(neon, bf16_f32_vsubextc, smx_bf16_f32_vsubextc_ukernel__neon_u32, 32, 1)                \
+  ROW(neon, f32_f16_vsubextc, smx_f32_f16_vsubextc_ukernel__neon_u32, 32, 1)                  \
+  ROW(neon, f32_bf16_vsubextc, smx_f32_bf16_vsubextc_ukernel__neon_u32, 32, 1)                \
+  ROW(neon, f16_f32_vcvt, smx_f16_f32_vcvt_ukernel__neon_u32, 32, 1)                          \
+  ROW(neon, bf16_f32_vcvt, smx_bf16_f32_vcvt_ukernel__neon_u32, 32, 1)                        \
+  ROW(neon, f32_f16_vcvt, smx_f32_f16_vcvt_ukernel__neon_u32, 32, 1)                          \
+  ROW(neon, f32_bf16_vcvt, smx_f32_bf16_vcvt_ukernel__neon_u32, 32, 1)
 #define SMX_FOREACH_NEON_VARIANT(ROW)                                                           \
   ROW(neon, f32_raddextexp, smx_f32_raddextexp_ukernel__neon_u64, 64, 1)                        \
   ROW(neon, f32_raddextexp, smx_f32_raddextexp_ukernel__neon_u128, 128, 1)                      \
   ROW(neon, f32_raddextexp, smx_f32_raddextexp_ukernel__neon_u64_acc2, 64, 2)                   \
   ROW(neon, f32_raddextexp, smx_f32_raddextexp_ukernel__neon_u128_acc2, 128, 2)                 \
   ROW(neon, f32_raddextexp, smx_f32_raddextexp_ukernel__neon_u128_acc4, 128, 4)                 \
-  ROW(neon, f16_raddextexp, smx_f16_raddextexp_ukernel__neon_u64, 64, 1)                        \
-  ROW(neon, f16_raddextexp, smx_f16_raddextexp_ukernel__neon_u128, 128, 1)                      \
-  ROW(neon, f16_raddextexp, smx_f16_raddextexp_ukernel__neon_u64_acc2, 64, 2)                   \
   ROW(neon, f16_raddextexp, smx_f16_raddextexp_ukernel__neon_u128_acc2, 128, 2)                 \
-  ROW(neon, f16_raddextexp, smx_f16_raddextexp_ukernel__neon_u128_acc4, 128, 4)                 \
-  ROW(neon, bf16_raddextexp, smx_bf16_raddextexp_ukernel__neon_u64, 64, 1)                      \
-  ROW(neon, bf16_raddextexp, smx_bf16_raddextexp_ukernel__neon_u128, 128, 1)                    \
-  ROW(neon, bf16_raddextexp, smx_bf16_raddextexp_ukernel__neon_u64_acc2, 64, 2)                 \
   ROW(neon, bf16_raddextexp, smx_bf16_raddextexp_ukernel__neon_u128_acc2, 128, 2)               \
-  ROW(neon, bf16_raddextexp, smx_bf16_raddextexp_ukernel__neon_u128_acc4, 128, 4)               \
   ROW(neon, f32_vscaleextexp, smx_f32_vscaleextexp_ukernel__neon_u32, 32, 1)                    \
   ROW(neon, f32_vscaleextexp, smx_f32_vscaleextexp_ukernel__neon_u64, 64, 1)                    \
   ROW(neon, f32_vscaleextexp, smx_f32_vscaleextexp_ukernel__neon_u128, 128, 1)                  \
-  ROW(neon, f16_vscaleextexp, smx_f16_vscaleextexp_ukernel__neon_u32, 32, 1)                    \
   ROW(neon, f16_vscaleextexp, smx_f16_vscaleextexp_ukernel__neon_u64, 64, 1)                    \
-  ROW(neon, f16_vscaleextexp, smx_f16_vscaleextexp_ukernel__neon_u128, 128, 1)                  \
-  ROW(neon, bf16_vscaleextexp, smx_bf16_vscaleextexp_ukernel__neon_u32, 32, 1)                  \
   ROW(neon, bf16_vscaleextexp, smx_bf16_vscaleextexp_ukernel__neon_u64, 64, 1)                  \
-  ROW(neon, bf16_vscaleextexp, smx_bf16_vscaleextexp_ukernel__neon_u128, 128, 1)                \
-  ROW(neon, f16_f32_vscaleextexp, smx_f16_f32_vscaleextexp_ukernel__neon_u32, 32, 1)            \
   ROW(neon, f16_f32_vscaleextexp, smx_f16_f32_vscaleextexp_ukernel__neon_u64, 64, 1)            \
-  ROW(neon, f16_f32_vscaleextexp, smx_f16_f32_vscaleextexp_ukernel__neon_u128, 128, 1)          \
-  ROW(neon, bf16_f32_vscaleextexp, smx_bf16_f32_vscaleextexp_ukernel__neon_u32, 32, 1)          \
   ROW(neon, bf16_f32_vscaleextexp, smx_bf16_f32_vscaleextexp_ukernel__neon_u64, 64, 1)          \
-  ROW(neon, bf16_f32_vscaleextexp, smx_bf16_f32_vscaleextexp_ukernel__neon_u128, 128, 1)        \
-  ROW(neon, f32_f16_vscaleextexp, smx_f32_f16_vscaleextexp_ukernel__neon_u32, 32, 1)            \
   ROW(neon, f32_f16_vscaleextexp, smx_f32_f16_vscaleextexp_ukernel__neon_u64, 64, 1)            \
-  ROW(neon, f32_f16_vscaleextexp, smx_f32_f16_vscaleextexp_ukernel__neon_u128, 128, 1)          \
-  ROW(neon, f32_bf16_vscaleextexp, smx_f32_bf16_vscaleextexp_ukernel__neon_u32, 32, 1)          \
   ROW(neon, f32_bf16_vscaleextexp, smx_f32_bf16_vscaleextexp_ukernel__neon_u64, 64, 1)          \
-  ROW(neon, f32_bf16_vscaleextexp, smx_f32_bf16_vscaleextexp_ukernel__neon_u128, 128, 1)        \
   ROW(neon, f32_vstreamextexp, smx_f32_vstreamextexp_ukernel__neon_u32, 32, 1)                  \
   ROW(neon, f32_vstreamextexp, smx_f32_vstreamextexp_ukernel__neon_u64, 64, 1)                  \
   ROW(neon, f32_vstreamextexp, smx_f32_vstreamextexp_ukernel__neon_u128, 128, 1)                \
-  ROW(neon, f16_vstreamextexp, smx_f16_vstreamextexp_ukernel__neon_u32, 32, 1)                  \
   ROW(neon, f16_vstreamextexp, smx_f16_vstreamextexp_ukernel__neon_u64, 64, 1)                  \
-  ROW(neon, f16_vstreamextexp, smx_f16_vstreamextexp_ukernel__neon_u128, 128, 1)                \
-  ROW(neon, bf16_vstreamextexp, smx_bf16_vstreamextexp_ukernel__neon_u32, 32, 1)                \
   ROW(neon, bf16_vstreamextexp, smx_bf16_vstreamextexp_ukernel__neon_u64, 64, 1)                \
-  ROW(neon, bf16_vstreamextexp, smx_bf16_vstreamextexp_ukernel__neon_u128, 128, 1)              \
-  ROW(neon, f16_f32_vstreamextexp, smx_f16_f32_vstreamextexp_ukernel__neon_u32, 32, 1)          \
   ROW(neon, f16_f32_vstreamextexp, smx_f16_f32_vstreamextexp_ukernel__neon_u64, 64, 1)          \
-  ROW(neon, f16_f32_vstreamextexp, smx_f16_f32_vstreamextexp_ukernel__neon_u128, 128, 1)        \
-  ROW(neon, bf16_f32_vstreamextexp, smx_bf16_f32_vstreamextexp_ukernel__neon_u32, 32, 1)        \
   ROW(neon, bf16_f32_vstreamextexp, smx_bf16_f32_vstreamextexp_ukernel__neon_u64, 64, 1)        \
-  ROW(neon, bf16_f32_vstreamextexp, smx_bf16_f32_vstreamextexp_ukernel__neon_u128, 128, 1)      \
-  ROW(neon, f32_f16_vstreamextexp, smx_f32_f16_vstreamextexp_ukernel__neon_u32, 32, 1)          \
   ROW(neon, f32_f16_vstreamextexp, smx_f32_f16_vstreamextexp_ukernel__neon_u64, 64, 1)          \
-  ROW(neon, f32_f16_vstreamextexp, smx_f32_f16_vstreamextexp_ukernel__neon_u128, 128, 1)        \
-  ROW(neon, f32_bf16_vstreamextexp, smx_f32_bf16_vstreamextexp_ukernel__neon_u32, 32, 1)        \
   ROW(neon, f32_bf16_vstreamextexp, smx_f32_bf16_vstreamextexp_ukernel__neon_u64, 64, 1)        \
-  ROW(neon, f32_bf16_vstreamextexp, smx_f32_bf16_vstreamextexp_ukernel__neon_u128, 128, 1)      \
   ROW(neon, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__neon_u64, 64, 1)              \
   ROW(neon, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__neon_u128, 128, 1)            \
   ROW(neon, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__neon_u64_acc2, 64, 2)         \
@@ -519,51 +355,17 @@ struct smx_f32_logarithm;
   ROW(neon, f32_rmax, smx_f32_rmax_ukernel__neon_u64_acc2, 64, 2)                               \
   ROW(neon, f32_rmax, smx_f32_rmax_ukernel__neon_u64_acc4, 64, 4)                               \
   ROW(neon, f32_rmax, smx_f32_rmax_ukernel__neon_u128_acc4, 128, 4)                             \
-  ROW(neon, f16_rmax, smx_f16_rmax_ukernel__neon_u32_acc2, 32, 2)                               \
-  ROW(neon, f16_rmax, smx_f16_rmax_ukernel__neon_u32_acc4, 32, 4)                               \
-  ROW(neon, f16_rmax, smx_f16_rmax_ukernel__neon_u64, 64, 1)                                    \
-  ROW(neon, f16_rmax, smx_f16_rmax_ukernel__neon_u64_acc2, 64, 2)                               \
-  ROW(neon, f16_rmax, smx_f16_rmax_ukernel__neon_u64_acc4, 64, 4)                               \
-  ROW(neon, f16_rmax, smx_f16_rmax_ukernel__neon_u128_acc4, 128, 4)                             \
-  ROW(neon, bf16_rmax, smx_bf16_rmax_ukernel__neon_u32_acc2, 32, 2)                             \
-  ROW(neon, bf16_rmax, smx_bf16_rmax_ukernel__neon_u32_acc4, 32, 4)                             \
-  ROW(neon, bf16_rmax, smx_bf16_rmax_ukernel__neon_u64, 64, 1)                                  \
-  ROW(neon, bf16_rmax, smx_bf16_rmax_ukernel__neon_u64_acc2, 64, 2)                             \
-  ROW(neon, bf16_rmax, smx_bf16_rmax_ukernel__neon_u64_acc4, 64, 4)                             \
-  ROW(neon, bf16_rmax, smx_bf16_rmax_ukernel__neon_u128_acc4, 128, 4)                           \
-  ROW(neon, f32_vsubextc, smx_f32_vsubextc_ukernel__neon_u32, 32, 1)                            \
   ROW(neon, f32_vsubextc, smx_f32_vsubextc_ukernel__neon_u64, 64, 1)                            \
-  ROW(neon, f32_vsubextc, smx_f32_vsubextc_ukernel__neon_u128, 128, 1)                          \
-  ROW(neon, f16_vsubextc, smx_f16_vsubextc_ukernel__neon_u32, 32, 1)                            \
   ROW(neon, f16_vsubextc, smx_f16_vsubextc_ukernel__neon_u64, 64, 1)                            \
-  ROW(neon, f16_vsubextc, smx_f16_vsubextc_ukernel__neon_u128, 128, 1)                          \
-  ROW(neon, bf16_vsubextc, smx_bf16_vsubextc_ukernel__neon_u32, 32, 1)                          \
   ROW(neon, bf16_vsubextc, smx_bf16_vsubextc_ukernel__neon_u64, 64, 1)                          \
-  ROW(neon, bf16_vsubextc, smx_bf16_vsubextc_ukernel__neon_u128, 128, 1)                        \
-  ROW(neon, f16_f32_vsubextc, smx_f16_f32_vsubextc_ukernel__neon_u32, 32, 1)                    \
   ROW(neon, f16_f32_vsubextc, smx_f16_f32_vsubextc_ukernel__neon_u64, 64, 1)                    \
-  ROW(neon, f16_f32_vsubextc, smx_f16_f32_vsubextc_ukernel__neon_u128, 128, 1)                  \
-  ROW(neon, bf16_f32_vsubextc, smx_bf16_f32_vsubextc_ukernel__neon_u32, 32, 1)                  \
   ROW(neon, bf16_f32_vsubextc, smx_bf16_f32_vsubextc_ukernel__neon_u64, 64, 1)                  \
-  ROW(neon, bf16_f32_vsubextc, smx_bf16_f32_vsubextc_ukernel__neon_u128, 128, 1)                \
-  ROW(neon, f32_f16_vsubextc, smx_f32_f16_vsubextc_ukernel__neon_u32, 32, 1)                    \
   ROW(neon, f32_f16_vsubextc, smx_f32_f16_vsubextc_ukernel__neon_u64, 64, 1)                    \
-  ROW(neon, f32_f16_vsubextc, smx_f32_f16_vsubextc_ukernel__neon_u128, 128, 1)                  \
-  ROW(neon, f32_bf16_vsubextc, smx_f32_bf16_vsubextc_ukernel__neon_u32, 32, 1)                  \
   ROW(neon, f32_bf16_vsubextc, smx_f32_bf16_vsubextc_ukernel__neon_u64, 64, 1)                  \
-  ROW(neon, f32_bf16_vsubextc, smx_f32_bf16_vsubextc_ukernel__neon_u128, 128, 1)                \
-  ROW(neon, f16_f32_vcvt, smx_f16_f32_vcvt_ukernel__neon_u32, 32, 1)                            \
   ROW(neon, f16_f32_vcvt, smx_f16_f32_vcvt_ukernel__neon_u64, 64, 1)                            \
-  ROW(neon, f16_f32_vcvt, smx_f16_f32_vcvt_ukernel__neon_u128, 128, 1)                          \
-  ROW(neon, bf16_f32_vcvt, smx_bf16_f32_vcvt_ukernel__neon_u32, 32, 1)                          \
   ROW(neon, bf16_f32_vcvt, smx_bf16_f32_vcvt_ukernel__neon_u64, 64, 1)                          \
-  ROW(neon, bf16_f32_vcvt, smx_bf16_f32_vcvt_ukernel__neon_u128, 128, 1)                        \
-  ROW(neon, f32_f16_vcvt, smx_f32_f16_vcvt_ukernel__neon_u32, 32, 1)                            \
   ROW(neon, f32_f16_vcvt, smx_f32_f16_vcvt_ukernel__neon_u64, 64, 1)                            \
-  ROW(neon, f32_f16_vcvt, smx_f32_f16_vcvt_ukernel__neon_u128, 128, 1)                          \
-  ROW(neon, f32_bf16_vcvt, smx_f32_bf16_vcvt_ukernel__neon_u32, 32, 1)                          \
-  ROW(neon, f32_bf16_vcvt, smx_f32_bf16_vcvt_ukernel__neon_u64, 64, 1)                          \
-  ROW(neon, f32_bf16_vcvt, smx_f32_bf16_vcvt_ukernel__neon_u128, 128, 1)
+  ROW(neon, f32_bf16_vcvt, smx_f32_bf16_vcvt_ukernel__neon_u64, 64, 1)
 #define SMX_FOREACH_NEON_BASELINE(ROW)                                                              \
   ROW(neon, f32_raddexpminusmax, smx_f32_raddexpminusmax_ukernel__neon_u32, 32, 1)                  \
   ROW(neon, f32_raddexpminusmax, smx_f32_raddexpminusmax_ukernel__neon_u32_acc2, 32, 2)             \
@@ -597,98 +399,66 @@ struct smx_f32_logarithm;
 
 #define SMX_FOREACH_SCALAR_MICROKERNEL(ROW)                                                       \
   ROW(scalar, f32_raddextexp, smx_f32_raddextexp_ukernel__scalar_u32, 32, 1)                      \
-  ROW(scalar, f16_raddextexp, smx_f16_raddextexp_ukernel__scalar_u32, 32, 1)                      \
-  ROW(scalar, bf16_raddextexp, smx_bf16_raddextexp_ukernel__scalar_u32, 32, 1)                    \
+  ROW(scalar, f16_raddextexp, smx_f16_raddextexp_ukernel__scalar_u64, 64, 1)                      \
+  ROW(scalar, bf16_raddextexp, smx_bf16_raddextexp_ukernel__scalar_u64, 64, 1)                    \
   ROW(scalar, f32_vscaleextexp, smx_f32_vscaleextexp_ukernel__scalar_u16, 16, 1)                  \
-  ROW(scalar, f16_vscaleextexp, smx_f16_vscaleextexp_ukernel__scalar_u16, 16, 1)                  \
-  ROW(scalar, bf16_vscaleextexp, smx_bf16_vscaleextexp_ukernel__scalar_u16, 16, 1)                \
-  ROW(scalar, f16_f32_vscaleextexp, smx_f16_f32_vscaleextexp_ukernel__scalar_u16, 16, 1)          \
-  ROW(scalar, bf16_f32_vscaleextexp, smx_bf16_f32_vscaleextexp_ukernel__scalar_u16, 16, 1)        \
-  ROW(scalar, f32_f16_vscaleextexp, smx_f32_f16_vscaleextexp_ukernel__scalar_u16, 16, 1)          \
-  ROW(scalar, f32_bf16_vscaleextexp, smx_f32_bf16_vscaleextexp_ukernel__scalar_u16, 16, 1)        \
+  ROW(scalar, f16_vscaleextexp, smx_f16_vscaleextexp_ukernel__scalar_u32, 32, 1)                  \
+  ROW(scalar, bf16_vscaleextexp, smx_bf16_vscaleextexp_ukernel__scalar_u32, 32, 1)                \
+  ROW(scalar, f16_f32_vscaleextexp, smx_f16_f32_vscaleextexp_ukernel__scalar_u32, 32, 1)          \
+  ROW(scalar, bf16_f32_vscaleextexp, smx_bf16_f32_vscaleextexp_ukernel__scalar_u32, 32, 1)        \
+  ROW(scalar, f32_f16_vscaleextexp, smx_f32_f16_vscaleextexp_ukernel__scalar_u32, 32, 1)          \
+  ROW(scalar, f32_bf16_vscaleextexp, smx_f32_bf16_vscaleextexp_ukernel__scalar_u32, 32, 1)        \
   ROW(scalar, f32_vstreamextexp, smx_f32_vstreamextexp_ukernel__scalar_u16, 16, 1)                \
-  ROW(scalar, f16_vstreamextexp, smx_f16_vstreamextexp_ukernel__scalar_u16, 16, 1)                \
-  ROW(scalar, bf16_vstreamextexp, smx_bf16_vstreamextexp_ukernel__scalar_u16, 16, 1)              \
-  ROW(scalar, f16_f32_vstreamextexp, smx_f16_f32_vstreamextexp_ukernel__scalar_u16, 16, 1)        \
-  ROW(scalar, bf16_f32_vstreamextexp, smx_bf16_f32_vstreamextexp_ukernel__scalar_u16, 16, 1)      \
-  ROW(scalar, f32_f16_vstreamextexp, smx_f32_f16_vstreamextexp_ukernel__scalar_u16, 16, 1)        \
-  ROW(scalar, f32_bf16_vstreamextexp, smx_f32_bf16_vstreamextexp_ukernel__scalar_u16, 16, 1)      \
+  ROW(scalar, f16_vstreamextexp, smx_f16_vstreamextexp_ukernel__scalar_u32, 32, 1)                \
+  ROW(scalar, bf16_vstreamextexp, smx_bf16_vstreamextexp_ukernel__scalar_u32, 32, 1)              \
+  ROW(scalar, f16_f32_vstreamextexp, smx_f16_f32_vstreamextexp_ukernel__scalar_u32, 32, 1)        \
+  ROW(scalar, bf16_f32_vstreamextexp, smx_bf16_f32_vstreamextexp_ukernel__scalar_u32, 32, 1)      \
+  ROW(scalar, f32_f16_vstreamextexp, smx_f32_f16_vstreamextexp_ukernel__scalar_u32, 32, 1)        \
+  ROW(scalar, f32_bf16_vstreamextexp, smx_f32_bf16_vstreamextexp_ukernel__scalar_u32, 32, 1)      \
   ROW(scalar, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__scalar_u32, 32, 1)            \
   ROW(scalar, f32_vmulextc, smx_f32_vmulextc_ukernel__scalar_u16, 16, 1)                          \
   ROW(scalar, f32_softmax, smx_f32_softmax_ukernel__scalar_u64_acc4, 64, 4)                       \
   ROW(scalar, f32_softmax_transposed, smx_f32_softmax_transposed_ukernel__scalar_u64_acc2, 64, 2) \
   ROW(scalar, f32_rmax, smx_f32_rmax_ukernel__scalar_u32, 32, 1)                                  \
-  ROW(scalar, f16_rmax, smx_f16_rmax_ukernel__scalar_u32, 32, 1)                                  \
-  ROW(scalar, bf16_rmax, smx_bf16_rmax_ukernel__scalar_u32, 32, 1)                                \
-  ROW(scalar, f32_vsubextc, smx_f32_vsubextc_ukernel__scalar_u16, 16, 1)                          \
-  ROW(scalar, f16_vsubextc, smx_f16_vsubextc_ukernel__scalar_u16, 16, 1)                          \
-  ROW(scalar, bf16_vsubextc, smx_bf16_vsubextc_ukernel__scalar_u16, 16, 1)                        \
-  ROW(scalar, f16_f32_vsubextc, smx_f16_f32_vsubextc_ukernel__scalar_u16, 16, 1)                  \
-  ROW(scalar, bf16_f32_vsubextc, smx_bf16_f32_vsubextc_ukernel__scalar_u16, 16, 1)                \
-  ROW(scalar, f32_f16_vsubextc, smx_f32_f16_vsubextc_ukernel__scalar_u16, 16, 1)                  \
-  ROW(scalar, f32_bf16_vsubextc, smx_f32_bf16_vsubextc_ukernel__scalar_u16, 16, 1)                \
-  ROW(scalar, f16_f32_vcvt, smx_f16_f32_vcvt_ukernel__scalar_u16, 16, 1)                          \
-  ROW(scalar, bf16_f32_vcvt, smx_bf16_f32_vcvt_ukernel__scalar_u16, 16, 1)                        \
-  ROW(scalar, f32_f16_vcvt, smx_f32_f16_vcvt_ukernel__scalar_u16, 16, 1)                          \
-  ROW(scalar, f32_bf16_vcvt, smx_f32_bf16_vcvt_ukernel__scalar_u16, 16, 1)
+  ROW(scalar, f16_rmax, smx_f16_rmax_ukernel__scalar_u64_acc4, 64, 4)                             \
+  ROW(scalar, bf16_rmax, smx_bf16_rmax_ukernel__scalar_u64_acc4, 64, 4)                           \
+  ROW(scalar, f32_vsubextc, smx_f32_vsubextc_ukernel__scalar_u32, 32, 1)                          \
+  ROW(scalar, f16_vsubextc, smx_f16_vsubextc_ukernel__scalar_u32, 32, 1)                          \
+  ROW(scalar, bf16_vsubextc, smx_bf16_vsubextc_ukernel__scalar_u32, 32, 1)                        \
+  ROW(scalar, f16_f32_vsubextc, smx_f16_f32_vsubextc_ukernel__scalar_u32, 32, 1)                  \
+  ROW(scalar, bf16_f32_vsubextc, smx_bf16_f32_vsubextc_ukernel__scalar_u32, 32, 1)                \
+  ROW(scalar, f32_f16_vsubextc, smx_f32_f16_vsubextc_ukernel__scalar_u32, 32, 1)                  \
+  ROW(scalar, f32_bf16_vsubextc, smx_f32_bf16_vsubextc_ukernel__scalar_u32, 32, 1)                \
+  ROW(scalar, f16_f32_vcvt, smx_f16_f32_vcvt_ukernel__scalar_u32, 32, 1)                          \
+  ROW(scalar, bf16_f32_vcvt, smx_bf16_f32_vcvt_ukernel__scalar_u32, 32, 1)                        \
+  ROW(scalar, f32_f16_vcvt, smx_f32_f16_vcvt_ukernel__scalar_u32, 32, 1)                          \
+  ROW(scalar, f32_bf16_vcvt, smx_f32_bf16_vcvt_ukernel__scalar_u32, 32, 1)
 #define SMX_FOREACH_SCALAR_VARIANT(ROW)                                                             \
   ROW(scalar, f32_raddextexp, smx_f32_raddextexp_ukernel__scalar_u64, 64, 1)                        \
   ROW(scalar, f32_raddextexp, smx_f32_raddextexp_ukernel__scalar_u128, 128, 1)                      \
   ROW(scalar, f32_raddextexp, smx_f32_raddextexp_ukernel__scalar_u64_acc2, 64, 2)                   \
   ROW(scalar, f32_raddextexp, smx_f32_raddextexp_ukernel__scalar_u128_acc2, 128, 2)                 \
   ROW(scalar, f32_raddextexp, smx_f32_raddextexp_ukernel__scalar_u128_acc4, 128, 4)                 \
-  ROW(scalar, f16_raddextexp, smx_f16_raddextexp_ukernel__scalar_u64, 64, 1)                        \
-  ROW(scalar, f16_raddextexp, smx_f16_raddextexp_ukernel__scalar_u128, 128, 1)                      \
-  ROW(scalar, f16_raddextexp, smx_f16_raddextexp_ukernel__scalar_u64_acc2, 64, 2)                   \
   ROW(scalar, f16_raddextexp, smx_f16_raddextexp_ukernel__scalar_u128_acc2, 128, 2)                 \
-  ROW(scalar, f16_raddextexp, smx_f16_raddextexp_ukernel__scalar_u128_acc4, 128, 4)                 \
-  ROW(scalar, bf16_raddextexp, smx_bf16_raddextexp_ukernel__scalar_u64, 64, 1)                      \
-  ROW(scalar, bf16_raddextexp, smx_bf16_raddextexp_ukernel__scalar_u128, 128, 1)                    \
-  ROW(scalar, bf16_raddextexp, smx_bf16_raddextexp_ukernel__scalar_u64_acc2, 64, 2)                 \
   ROW(scalar, bf16_raddextexp, smx_bf16_raddextexp_ukernel__scalar_u128_acc2, 128, 2)               \
-  ROW(scalar, bf16_raddextexp, smx_bf16_raddextexp_ukernel__scalar_u128_acc4, 128, 4)               \
   ROW(scalar, f32_vscaleextexp, smx_f32_vscaleextexp_ukernel__scalar_u32, 32, 1)                    \
   ROW(scalar, f32_vscaleextexp, smx_f32_vscaleextexp_ukernel__scalar_u64, 64, 1)                    \
   ROW(scalar, f32_vscaleextexp, smx_f32_vscaleextexp_ukernel__scalar_u128, 128, 1)                  \
-  ROW(scalar, f16_vscaleextexp, smx_f16_vscaleextexp_ukernel__scalar_u32, 32, 1)                    \
   ROW(scalar, f16_vscaleextexp, smx_f16_vscaleextexp_ukernel__scalar_u64, 64, 1)                    \
-  ROW(scalar, f16_vscaleextexp, smx_f16_vscaleextexp_ukernel__scalar_u128, 128, 1)                  \
-  ROW(scalar, bf16_vscaleextexp, smx_bf16_vscaleextexp_ukernel__scalar_u32, 32, 1)                  \
   ROW(scalar, bf16_vscaleextexp, smx_bf16_vscaleextexp_ukernel__scalar_u64, 64, 1)                  \
-  ROW(scalar, bf16_vscaleextexp, smx_bf16_vscaleextexp_ukernel__scalar_u128, 128, 1)                \
-  ROW(scalar, f16_f32_vscaleextexp, smx_f16_f32_vscaleextexp_ukernel__scalar_u32, 32, 1)            \
   ROW(scalar, f16_f32_vscaleextexp, smx_f16_f32_vscaleextexp_ukernel__scalar_u64, 64, 1)            \
-  ROW(scalar, f16_f32_vscaleextexp, smx_f16_f32_vscaleextexp_ukernel__scalar_u128, 128, 1)          \
-  ROW(scalar, bf16_f32_vscaleextexp, smx_bf16_f32_vscaleextexp_ukernel__scalar_u32, 32, 1)          \
   ROW(scalar, bf16_f32_vscaleextexp, smx_bf16_f32_vscaleextexp_ukernel__scalar_u64, 64, 1)          \
-  ROW(scalar, bf16_f32_vscaleextexp, smx_bf16_f32_vscaleextexp_ukernel__scalar_u128, 128, 1)        \
-  ROW(scalar, f32_f16_vscaleextexp, smx_f32_f16_vscaleextexp_ukernel__scalar_u32, 32, 1)            \
   ROW(scalar, f32_f16_vscaleextexp, smx_f32_f16_vscaleextexp_ukernel__scalar_u64, 64, 1)            \
-  ROW(scalar, f32_f16_vscaleextexp, smx_f32_f16_vscaleextexp_ukernel__scalar_u128, 128, 1)          \
-  ROW(scalar, f32_bf16_vscaleextexp, smx_f32_bf16_vscaleextexp_ukernel__scalar_u32, 32, 1)          \
   ROW(scalar, f32_bf16_vscaleextexp, smx_f32_bf16_vscaleextexp_ukernel__scalar_u64, 64, 1)          \
-  ROW(scalar, f32_bf16_vscaleextexp, smx_f32_bf16_vscaleextexp_ukernel__scalar_u128, 128, 1)        \
   ROW(scalar, f32_vstreamextexp, smx_f32_vstreamextexp_ukernel__scalar_u32, 32, 1)                  \
   ROW(scalar, f32_vstreamextexp, smx_f32_vstreamextexp_ukernel__scalar_u64, 64, 1)                  \
   ROW(scalar, f32_vstreamextexp, smx_f32_vstreamextexp_ukernel__scalar_u128, 128, 1)                \
-  ROW(scalar, f16_vstreamextexp, smx_f16_vstreamextexp_ukernel__scalar_u32, 32, 1)                  \
   ROW(scalar, f16_vstreamextexp, smx_f16_vstreamextexp_ukernel__scalar_u64, 64, 1)                  \
-  ROW(scalar, f16_vstreamextexp, smx_f16_vstreamextexp_ukernel__scalar_u128, 128, 1)                \
-  ROW(scalar, bf16_vstreamextexp, smx_bf16_vstreamextexp_ukernel__scalar_u32, 32, 1)                \
   ROW(scalar, bf16_vstreamextexp, smx_bf16_vstreamextexp_ukernel__scalar_u64, 64, 1)                \
-  ROW(scalar, bf16_vstreamextexp, smx_bf16_vstreamextexp_ukernel__scalar_u128, 128, 1)              \
-  ROW(scalar, f16_f32_vstreamextexp, smx_f16_f32_vstreamextexp_ukernel__scalar_u32, 32, 1)          \
   ROW(scalar, f16_f32_vstreamextexp, smx_f16_f32_vstreamextexp_ukernel__scalar_u64, 64, 1)          \
-  ROW(scalar, f16_f32_vstreamextexp, smx_f16_f32_vstreamextexp_ukernel__scalar_u128, 128, 1)        \
-  ROW(scalar, bf16_f32_vstreamextexp, smx_bf16_f32_vstreamextexp_ukernel__scalar_u32, 32, 1)        \
   ROW(scalar, bf16_f32_vstreamextexp, smx_bf16_f32_vstreamextexp_ukernel__scalar_u64, 64, 1)        \
-  ROW(scalar, bf16_f32_vstreamextexp, smx_bf16_f32_vstreamextexp_ukernel__scalar_u128, 128, 1)      \
-  ROW(scalar, f32_f16_vstreamextexp, smx_f32_f16_vstreamextexp_ukernel__scalar_u32, 32, 1)          \
   ROW(scalar, f32_f16_vstreamextexp, smx_f32_f16_vstreamextexp_ukernel__scalar_u64, 64, 1)          \
-  ROW(scalar, f32_f16_vstreamextexp, smx_f32_f16_vstreamextexp_ukernel__scalar_u128, 128, 1)        \
-  ROW(scalar, f32_bf16_vstreamextexp, smx_f32_bf16_vstreamextexp_ukernel__scalar_u32, 32, 1)        \
   ROW(scalar, f32_bf16_vstreamextexp, smx_f32_bf16_vstreamextexp_ukernel__scalar_u64, 64, 1)        \
-  ROW(scalar, f32_bf16_vstreamextexp, smx_f32_bf16_vstreamextexp_ukernel__scalar_u128, 128, 1)      \
   ROW(scalar, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__scalar_u64, 64, 1)              \
   ROW(scalar, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__scalar_u128, 128, 1)            \
   ROW(scalar, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__scalar_u64_acc2, 64, 2)         \
@@ -710,51 +480,17 @@ struct smx_f32_logarithm;
   ROW(scalar, f32_rmax, smx_f32_rmax_ukernel__scalar_u64_acc2, 64, 2)                               \
   ROW(scalar, f32_rmax, smx_f32_rmax_ukernel__scalar_u64_acc4, 64, 4)                               \
   ROW(scalar, f32_rmax, smx_f32_rmax_ukernel__scalar_u128_acc4, 128, 4)                             \
-  ROW(scalar, f16_rmax, smx_f16_rmax_ukernel__scalar_u32_acc2, 32, 2)                               \
-  ROW(scalar, f16_rmax, smx_f16_rmax_ukernel__scalar_u32_acc4, 32, 4)                               \
-  ROW(scalar, f16_rmax, smx_f16_rmax_ukernel__scalar_u64, 64, 1)                                    \
-  ROW(scalar, f16_rmax, smx_f16_rmax_ukernel__scalar_u64_acc2, 64, 2)                               \
-  ROW(scalar, f16_rmax, smx_f16_rmax_ukernel__scalar_u64_acc4, 64, 4)                               \
-  ROW(scalar, f16_rmax, smx_f16_rmax_ukernel__scalar_u128_acc4, 128, 4)                             \
-  ROW(scalar, bf16_rmax, smx_bf16_rmax_ukernel__scalar_u32_acc2, 32, 2)                             \
-  ROW(scalar, bf16_rmax, smx_bf16_rmax_ukernel__scalar_u32_acc4, 32, 4)                             \
-  ROW(scalar, bf16_rmax, smx_bf16_rmax_ukernel__scalar_u64, 64, 1)                                  \
-  ROW(scalar, bf16_rmax, smx_bf16_rmax_ukernel__scalar_u64_acc2, 64, 2)                             \
-  ROW(scalar, bf16_rmax, smx_bf16_rmax_ukernel__scalar_u64_acc4, 64, 4)                             \
-  ROW(scalar, bf16_rmax, smx_bf16_rmax_ukernel__scalar_u128_acc4, 128, 4)                           \
-  ROW(scalar, f32_vsubextc, smx_f32_vsubextc_ukernel__scalar_u32, 32, 1)                            \
   ROW(scalar, f32_vsubextc, smx_f32_vsubextc_ukernel__scalar_u64, 64, 1)                            \
-  ROW(scalar, f32_vsubextc, smx_f32_vsubextc_ukernel__scalar_u128, 128, 1)                          \
-  ROW(scalar, f16_vsubextc, smx_f16_vsubextc_ukernel__scalar_u32, 32, 1)                            \
   ROW(scalar, f16_vsubextc, smx_f16_vsubextc_ukernel__scalar_u64, 64, 1)                            \
-  ROW(scalar, f16_vsubextc, smx_f16_vsubextc_ukernel__scalar_u128, 128, 1)                          \
-  ROW(scalar, bf16_vsubextc, smx_bf16_vsubextc_ukernel__scalar_u32, 32, 1)                          \
   ROW(scalar, bf16_vsubextc, smx_bf16_vsubextc_ukernel__scalar_u64, 64, 1)                          \
-  ROW(scalar, bf16_vsubextc, smx_bf16_vsubextc_ukernel__scalar_u128, 128, 1)                        \
-  ROW(scalar, f16_f32_vsubextc, smx_f16_f32_vsubextc_ukernel__scalar_u32, 32, 1)                    \
   ROW(scalar, f16_f32_vsubextc, smx_f16_f32_vsubextc_ukernel__scalar_u64, 64, 1)                    \
-  ROW(scalar, f16_f32_vsubextc, smx_f16_f32_vsubextc_ukernel__scalar_u128, 128, 1)                  \
-  ROW(scalar, bf16_f32_vsubextc, smx_bf16_f32_vsubextc_ukernel__scalar_u32, 32, 1)                  \
   ROW(scalar, bf16_f32_vsubextc, smx_bf16_f32_vsubextc_ukernel__scalar_u64, 64, 1)                  \
-  ROW(scalar, bf16_f32_vsubextc, smx_bf16_f32_vsubextc_ukernel__scalar_u128, 128, 1)                \
-  ROW(scalar, f32_f16_vsubextc, smx_f32_f16_vsubextc_ukernel__scalar_u32, 32, 1)                    \
   ROW(scalar, f32_f16_vsubextc, smx_f32_f16_vsubextc_ukernel__scalar_u64, 64, 1)                    \
-  ROW(scalar, f32_f16_vsubextc, smx_f32_f16_vsubextc_ukernel__scalar_u128, 128, 1)                  \
-  ROW(scalar, f32_bf16_vsubextc, smx_f32_bf16_vsubextc_ukernel__scalar_u32, 32, 1)                  \
   ROW(scalar, f32_bf16_vsubextc, smx_f32_bf16_vsubextc_ukernel__scalar_u64, 64, 1)                  \
-  ROW(scalar, f32_bf16_vsubextc, smx_f32_bf16_vsubextc_ukernel__scalar_u128, 128, 1)                \
-  ROW(scalar, f16_f32_vcvt, smx_f16_f32_vcvt_ukernel__scalar_u32, 32, 1)                            \
   ROW(scalar, f16_f32_vcvt, smx_f16_f32_vcvt_ukernel__scalar_u64, 64, 1)                            \
-  ROW(scalar, f16_f32_vcvt, smx_f16_f32_vcvt_ukernel__scalar_u128, 128, 1)                          \
-  ROW(scalar, bf16_f32_vcvt, smx_bf16_f32_vcvt_ukernel__scalar_u32, 32, 1)                          \
   ROW(scalar, bf16_f32_vcvt, smx_bf16_f32_vcvt_ukernel__scalar_u64, 64, 1)                          \
-  ROW(scalar, bf16_f32_vcvt, smx_bf16_f32_vcvt_ukernel__scalar_u128, 128, 1)                        \
-  ROW(scalar, f32_f16_vcvt, smx_f32_f16_vcvt_ukernel__scalar_u32, 32, 1)                            \
   ROW(scalar, f32_f16_vcvt, smx_f32_f16_vcvt_ukernel__scalar_u64, 64, 1)                            \
-  ROW(scalar, f32_f16_vcvt, smx_f32_f16_vcvt_ukernel__scalar_u128, 128, 1)                          \
-  ROW(scalar, f32_bf16_vcvt, smx_f32_bf16_vcvt_ukernel__scalar_u32, 32, 1)                          \
-  ROW(scalar, f32_bf16_vcvt, smx_f32_bf16_vcvt_ukernel__scalar_u64, 64, 1)                          \
-  ROW(scalar, f32_bf16_vcvt, smx_f32_bf16_vcvt_ukernel__scalar_u128, 128, 1)
+  ROW(scalar, f32_bf16_vcvt, smx_f32_bf16_vcvt_ukernel__scalar_u64, 64, 1)
 #define SMX_FOREACH_SCALAR_BASELINE(ROW)                                                                \
   ROW(scalar, f32_raddexpminusmax, smx_f32_raddexpminusmax_ukernel__scalar_u32, 32, 1)                  \
   ROW(scalar, f32_raddexpminusmax, smx_f32_raddexpminusmax_ukernel__scalar_u32_acc2, 32, 2)             \

@@ -32,7 +32,7 @@ static inline __m128i avx2_load_halves(const uint16_t* p) {
 static inline __m128i avx2_load_halves_tail(const uint16_t* p, ptrdiff_t n) {
   if (n >= 8) return avx2_load_halves(p);
   uint16_t halves[8] = {0};
-  smx_copy_halves(halves, p, n);
+  smx_copy_halves<8>(halves, p, n);
   return avx2_load_halves(halves);
 }
 
@@ -44,7 +44,7 @@ static inline void avx2_store_halves_tail(uint16_t* p, ptrdiff_t n, __m128i a) {
   if (n >= 8) return avx2_store_halves(p, a);
   uint16_t halves[8];
   avx2_store_halves(halves, a);
-  smx_copy_halves(p, halves, n);
+  smx_copy_halves<8>(p, halves, n);
 }
 
 static inline __m128i avx2_to_f16(__m256 a) {

@@ -41,7 +41,7 @@ static inline __m256i avx512f_load_halves(const uint16_t* p) {
 static inline __m256i avx512f_load_halves_tail(const uint16_t* p, ptrdiff_t n) {
   if (n >= 16) return avx512f_load_halves(p);
   uint16_t halves[16] = {0};
-  smx_copy_halves(halves, p, n);
+  smx_copy_halves<16>(halves, p, n);
   return avx512f_load_halves(halves);
 }
 
@@ -53,7 +53,7 @@ static inline void avx512f_store_halves_tail(uint16_t* p, ptrdiff_t n, __m256i a
   if (n >= 16) return avx512f_store_halves(p, a);
   uint16_t halves[16];
   avx512f_store_halves(halves, a);
-  smx_copy_halves(p, halves, n);
+  smx_copy_halves<16>(p, halves, n);
 }
 
 static inline __m256i avx512f_to_f16(__m512 a) {

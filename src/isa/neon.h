@@ -34,7 +34,7 @@ static inline float32x4_t neon_present(ptrdiff_t n, float32x4_t a, float32x4_t a
 static inline uint16x4_t neon_load_halves_tail(const uint16_t* p, ptrdiff_t n) {
   if (n >= 4) return vld1_u16(p);
   uint16_t halves[4] = {0};
-  smx_copy_halves(halves, p, n);
+  smx_copy_halves<4>(halves, p, n);
   return vld1_u16(halves);
 }
 
@@ -42,7 +42,7 @@ static inline void neon_store_halves_tail(uint16_t* p, ptrdiff_t n, uint16x4_t a
   if (n >= 4) return vst1_u16(p, a);
   uint16_t halves[4];
   vst1_u16(halves, a);
-  smx_copy_halves(p, halves, n);
+  smx_copy_halves<4>(p, halves, n);
 }
 
 static inline float32x4_t neon_from_f16(uint16x4_t a) {

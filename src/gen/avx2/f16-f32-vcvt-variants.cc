@@ -4,43 +4,6 @@
 #include "src/gen/microkernels.h"
 #include "src/isa/avx2.h"
 
-extern "C" void smx_f16_f32_vcvt_ukernel__avx2_u32(size_t n, const uint16_t* x, float* y) {
-  for (; n >= 32; n -= 32) {
-    __m256 x0 = _mm256_cvtph_ps(avx2_load_halves(x + 0));
-    __m256 x1 = _mm256_cvtph_ps(avx2_load_halves(x + 8));
-    __m256 x2 = _mm256_cvtph_ps(avx2_load_halves(x + 16));
-    __m256 x3 = _mm256_cvtph_ps(avx2_load_halves(x + 24));
-
-    const __m256 y0 = x0;
-    const __m256 y1 = x1;
-    const __m256 y2 = x2;
-    const __m256 y3 = x3;
-
-    _mm256_storeu_ps(y + 0, y0);
-    _mm256_storeu_ps(y + 8, y1);
-    _mm256_storeu_ps(y + 16, y2);
-    _mm256_storeu_ps(y + 24, y3);
-    x += 32;
-    y += 32;
-  }
-  for (; n >= 8; n -= 8) {
-    __m256 x0 = _mm256_cvtph_ps(avx2_load_halves(x + 0));
-
-    const __m256 y0 = x0;
-
-    _mm256_storeu_ps(y + 0, y0);
-    x += 8;
-    y += 8;
-  }
-  if (n > 0) {
-    __m256 x0 = avx2_present(n, _mm256_cvtph_ps(avx2_load_halves_tail(x, n)), _mm256_setzero_ps());
-
-    const __m256 y0 = x0;
-
-    avx2_store_tail(y, n, y0);
-  }
-}
-
 extern "C" void smx_f16_f32_vcvt_ukernel__avx2_u64(size_t n, const uint16_t* x, float* y) {
   for (; n >= 64; n -= 64) {
     {
@@ -77,93 +40,6 @@ extern "C" void smx_f16_f32_vcvt_ukernel__avx2_u64(size_t n, const uint16_t* x, 
     }
     x += 64;
     y += 64;
-  }
-  for (; n >= 8; n -= 8) {
-    __m256 x0 = _mm256_cvtph_ps(avx2_load_halves(x + 0));
-
-    const __m256 y0 = x0;
-
-    _mm256_storeu_ps(y + 0, y0);
-    x += 8;
-    y += 8;
-  }
-  if (n > 0) {
-    __m256 x0 = avx2_present(n, _mm256_cvtph_ps(avx2_load_halves_tail(x, n)), _mm256_setzero_ps());
-
-    const __m256 y0 = x0;
-
-    avx2_store_tail(y, n, y0);
-  }
-}
-
-extern "C" void smx_f16_f32_vcvt_ukernel__avx2_u128(size_t n, const uint16_t* x, float* y) {
-  for (; n >= 128; n -= 128) {
-    {
-      __m256 x0 = _mm256_cvtph_ps(avx2_load_halves(x + 0));
-      __m256 x1 = _mm256_cvtph_ps(avx2_load_halves(x + 8));
-      __m256 x2 = _mm256_cvtph_ps(avx2_load_halves(x + 16));
-      __m256 x3 = _mm256_cvtph_ps(avx2_load_halves(x + 24));
-
-      const __m256 y0 = x0;
-      const __m256 y1 = x1;
-      const __m256 y2 = x2;
-      const __m256 y3 = x3;
-
-      _mm256_storeu_ps(y + 0, y0);
-      _mm256_storeu_ps(y + 8, y1);
-      _mm256_storeu_ps(y + 16, y2);
-      _mm256_storeu_ps(y + 24, y3);
-    }
-    {
-      __m256 x0 = _mm256_cvtph_ps(avx2_load_halves(x + 32));
-      __m256 x1 = _mm256_cvtph_ps(avx2_load_halves(x + 40));
-      __m256 x2 = _mm256_cvtph_ps(avx2_load_halves(x + 48));
-      __m256 x3 = _mm256_cvtph_ps(avx2_load_halves(x + 56));
-
-      const __m256 y0 = x0;
-      const __m256 y1 = x1;
-      const __m256 y2 = x2;
-      const __m256 y3 = x3;
-
-      _mm256_storeu_ps(y + 32, y0);
-      _mm256_storeu_ps(y + 40, y1);
-      _mm256_storeu_ps(y + 48, y2);
-      _mm256_storeu_ps(y + 56, y3);
-    }
-    {
-      __m256 x0 = _mm256_cvtph_ps(avx2_load_halves(x + 64));
-      __m256 x1 = _mm256_cvtph_ps(avx2_load_halves(x + 72));
-      __m256 x2 = _mm256_cvtph_ps(avx2_load_halves(x + 80));
-      __m256 x3 = _mm256_cvtph_ps(avx2_load_halves(x + 88));
-
-      const __m256 y0 = x0;
-      const __m256 y1 = x1;
-      const __m256 y2 = x2;
-      const __m256 y3 = x3;
-
-      _mm256_storeu_ps(y + 64, y0);
-      _mm256_storeu_ps(y + 72, y1);
-      _mm256_storeu_ps(y + 80, y2);
-      _mm256_storeu_ps(y + 88, y3);
-    }
-    {
-      __m256 x0 = _mm256_cvtph_ps(avx2_load_halves(x + 96));
-      __m256 x1 = _mm256_cvtph_ps(avx2_load_halves(x + 104));
-      __m256 x2 = _mm256_cvtph_ps(avx2_load_halves(x + 112));
-      __m256 x3 = _mm256_cvtph_ps(avx2_load_halves(x + 120));
-
-      const __m256 y0 = x0;
-      const __m256 y1 = x1;
-      const __m256 y2 = x2;
-      const __m256 y3 = x3;
-
-      _mm256_storeu_ps(y + 96, y0);
-      _mm256_storeu_ps(y + 104, y1);
-      _mm256_storeu_ps(y + 112, y2);
-      _mm256_storeu_ps(y + 120, y3);
-    }
-    x += 128;
-    y += 128;
   }
   for (; n >= 8; n -= 8) {
     __m256 x0 = _mm256_cvtph_ps(avx2_load_halves(x + 0));

@@ -5,21 +5,27 @@
 #include "src/isa/avx2.h"
 #include "src/kernels/extended.h"
 
-extern "C" void smx_f16_f32_vsubextc_ukernel__avx2_u16(size_t n, const uint16_t* x, float* y,
+extern "C" void smx_f16_f32_vsubextc_ukernel__avx2_u32(size_t n, const uint16_t* x, float* y,
                                                        const struct smx_f32_logarithm* logarithm) {
   const __m256 hi = _mm256_set1_ps(logarithm->hi);
   const __m256 lo = _mm256_set1_ps(logarithm->lo);
-  for (; n >= 16; n -= 16) {
+  for (; n >= 32; n -= 32) {
     __m256 x0 = _mm256_cvtph_ps(avx2_load_halves(x + 0));
     __m256 x1 = _mm256_cvtph_ps(avx2_load_halves(x + 8));
+    __m256 x2 = _mm256_cvtph_ps(avx2_load_halves(x + 16));
+    __m256 x3 = _mm256_cvtph_ps(avx2_load_halves(x + 24));
 
     const __m256 y0 = _mm256_sub_ps(_mm256_sub_ps(x0, hi), lo);
     const __m256 y1 = _mm256_sub_ps(_mm256_sub_ps(x1, hi), lo);
+    const __m256 y2 = _mm256_sub_ps(_mm256_sub_ps(x2, hi), lo);
+    const __m256 y3 = _mm256_sub_ps(_mm256_sub_ps(x3, hi), lo);
 
     _mm256_storeu_ps(y + 0, y0);
     _mm256_storeu_ps(y + 8, y1);
-    x += 16;
-    y += 16;
+    _mm256_storeu_ps(y + 16, y2);
+    _mm256_storeu_ps(y + 24, y3);
+    x += 32;
+    y += 32;
   }
   for (; n >= 8; n -= 8) {
     __m256 x0 = _mm256_cvtph_ps(avx2_load_halves(x + 0));

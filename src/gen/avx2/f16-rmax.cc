@@ -6,12 +6,12 @@
 #include "src/gen/microkernels.h"
 #include "src/isa/avx2.h"
 
-extern "C" void smx_f16_rmax_ukernel__avx2_u128_acc4(size_t n, const uint16_t* x, float* max) {
+extern "C" void smx_f16_rmax_ukernel__avx2_u64_acc4(size_t n, const uint16_t* x, float* max) {
   __m256 m0 = _mm256_set1_ps(-INFINITY);
   __m256 m1 = m0;
   __m256 m2 = m0;
   __m256 m3 = m0;
-  for (; n >= 128; n -= 128) {
+  for (; n >= 64; n -= 64) {
     m0 = _mm256_max_ps(m0, _mm256_cvtph_ps(avx2_load_halves(x + 0)));
     m1 = _mm256_max_ps(m1, _mm256_cvtph_ps(avx2_load_halves(x + 8)));
     m2 = _mm256_max_ps(m2, _mm256_cvtph_ps(avx2_load_halves(x + 16)));
@@ -20,15 +20,7 @@ extern "C" void smx_f16_rmax_ukernel__avx2_u128_acc4(size_t n, const uint16_t* x
     m1 = _mm256_max_ps(m1, _mm256_cvtph_ps(avx2_load_halves(x + 40)));
     m2 = _mm256_max_ps(m2, _mm256_cvtph_ps(avx2_load_halves(x + 48)));
     m3 = _mm256_max_ps(m3, _mm256_cvtph_ps(avx2_load_halves(x + 56)));
-    m0 = _mm256_max_ps(m0, _mm256_cvtph_ps(avx2_load_halves(x + 64)));
-    m1 = _mm256_max_ps(m1, _mm256_cvtph_ps(avx2_load_halves(x + 72)));
-    m2 = _mm256_max_ps(m2, _mm256_cvtph_ps(avx2_load_halves(x + 80)));
-    m3 = _mm256_max_ps(m3, _mm256_cvtph_ps(avx2_load_halves(x + 88)));
-    m0 = _mm256_max_ps(m0, _mm256_cvtph_ps(avx2_load_halves(x + 96)));
-    m1 = _mm256_max_ps(m1, _mm256_cvtph_ps(avx2_load_halves(x + 104)));
-    m2 = _mm256_max_ps(m2, _mm256_cvtph_ps(avx2_load_halves(x + 112)));
-    m3 = _mm256_max_ps(m3, _mm256_cvtph_ps(avx2_load_halves(x + 120)));
-    x += 128;
+    x += 64;
   }
   m0 = _mm256_max_ps(m0, m1);
   m0 = _mm256_max_ps(m0, m2);

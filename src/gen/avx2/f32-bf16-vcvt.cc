@@ -4,18 +4,24 @@
 #include "src/gen/microkernels.h"
 #include "src/isa/avx2.h"
 
-extern "C" void smx_f32_bf16_vcvt_ukernel__avx2_u16(size_t n, const float* x, uint16_t* y) {
-  for (; n >= 16; n -= 16) {
+extern "C" void smx_f32_bf16_vcvt_ukernel__avx2_u32(size_t n, const float* x, uint16_t* y) {
+  for (; n >= 32; n -= 32) {
     __m256 x0 = _mm256_loadu_ps(x + 0);
     __m256 x1 = _mm256_loadu_ps(x + 8);
+    __m256 x2 = _mm256_loadu_ps(x + 16);
+    __m256 x3 = _mm256_loadu_ps(x + 24);
 
     const __m256 y0 = x0;
     const __m256 y1 = x1;
+    const __m256 y2 = x2;
+    const __m256 y3 = x3;
 
     avx2_store_halves(y + 0, avx2_to_bf16(y0));
     avx2_store_halves(y + 8, avx2_to_bf16(y1));
-    x += 16;
-    y += 16;
+    avx2_store_halves(y + 16, avx2_to_bf16(y2));
+    avx2_store_halves(y + 24, avx2_to_bf16(y3));
+    x += 32;
+    y += 32;
   }
   for (; n >= 8; n -= 8) {
     __m256 x0 = _mm256_loadu_ps(x + 0);

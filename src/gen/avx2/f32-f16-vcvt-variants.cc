@@ -4,43 +4,6 @@
 #include "src/gen/microkernels.h"
 #include "src/isa/avx2.h"
 
-extern "C" void smx_f32_f16_vcvt_ukernel__avx2_u32(size_t n, const float* x, uint16_t* y) {
-  for (; n >= 32; n -= 32) {
-    __m256 x0 = _mm256_loadu_ps(x + 0);
-    __m256 x1 = _mm256_loadu_ps(x + 8);
-    __m256 x2 = _mm256_loadu_ps(x + 16);
-    __m256 x3 = _mm256_loadu_ps(x + 24);
-
-    const __m256 y0 = x0;
-    const __m256 y1 = x1;
-    const __m256 y2 = x2;
-    const __m256 y3 = x3;
-
-    avx2_store_halves(y + 0, avx2_to_f16(y0));
-    avx2_store_halves(y + 8, avx2_to_f16(y1));
-    avx2_store_halves(y + 16, avx2_to_f16(y2));
-    avx2_store_halves(y + 24, avx2_to_f16(y3));
-    x += 32;
-    y += 32;
-  }
-  for (; n >= 8; n -= 8) {
-    __m256 x0 = _mm256_loadu_ps(x + 0);
-
-    const __m256 y0 = x0;
-
-    avx2_store_halves(y + 0, avx2_to_f16(y0));
-    x += 8;
-    y += 8;
-  }
-  if (n > 0) {
-    __m256 x0 = avx2_load_tail(x, n, _mm256_setzero_ps());
-
-    const __m256 y0 = x0;
-
-    avx2_store_halves_tail(y, n, avx2_to_f16(y0));
-  }
-}
-
 extern "C" void smx_f32_f16_vcvt_ukernel__avx2_u64(size_t n, const float* x, uint16_t* y) {
   for (; n >= 64; n -= 64) {
     {
@@ -77,93 +40,6 @@ extern "C" void smx_f32_f16_vcvt_ukernel__avx2_u64(size_t n, const float* x, uin
     }
     x += 64;
     y += 64;
-  }
-  for (; n >= 8; n -= 8) {
-    __m256 x0 = _mm256_loadu_ps(x + 0);
-
-    const __m256 y0 = x0;
-
-    avx2_store_halves(y + 0, avx2_to_f16(y0));
-    x += 8;
-    y += 8;
-  }
-  if (n > 0) {
-    __m256 x0 = avx2_load_tail(x, n, _mm256_setzero_ps());
-
-    const __m256 y0 = x0;
-
-    avx2_store_halves_tail(y, n, avx2_to_f16(y0));
-  }
-}
-
-extern "C" void smx_f32_f16_vcvt_ukernel__avx2_u128(size_t n, const float* x, uint16_t* y) {
-  for (; n >= 128; n -= 128) {
-    {
-      __m256 x0 = _mm256_loadu_ps(x + 0);
-      __m256 x1 = _mm256_loadu_ps(x + 8);
-      __m256 x2 = _mm256_loadu_ps(x + 16);
-      __m256 x3 = _mm256_loadu_ps(x + 24);
-
-      const __m256 y0 = x0;
-      const __m256 y1 = x1;
-      const __m256 y2 = x2;
-      const __m256 y3 = x3;
-
-      avx2_store_halves(y + 0, avx2_to_f16(y0));
-      avx2_store_halves(y + 8, avx2_to_f16(y1));
-      avx2_store_halves(y + 16, avx2_to_f16(y2));
-      avx2_store_halves(y + 24, avx2_to_f16(y3));
-    }
-    {
-      __m256 x0 = _mm256_loadu_ps(x + 32);
-      __m256 x1 = _mm256_loadu_ps(x + 40);
-      __m256 x2 = _mm256_loadu_ps(x + 48);
-      __m256 x3 = _mm256_loadu_ps(x + 56);
-
-      const __m256 y0 = x0;
-      const __m256 y1 = x1;
-      const __m256 y2 = x2;
-      const __m256 y3 = x3;
-
-      avx2_store_halves(y + 32, avx2_to_f16(y0));
-      avx2_store_halves(y + 40, avx2_to_f16(y1));
-      avx2_store_halves(y + 48, avx2_to_f16(y2));
-      avx2_store_halves(y + 56, avx2_to_f16(y3));
-    }
-    {
-      __m256 x0 = _mm256_loadu_ps(x + 64);
-      __m256 x1 = _mm256_loadu_ps(x + 72);
-      __m256 x2 = _mm256_loadu_ps(x + 80);
-      __m256 x3 = _mm256_loadu_ps(x + 88);
-
-      const __m256 y0 = x0;
-      const __m256 y1 = x1;
-      const __m256 y2 = x2;
-      const __m256 y3 = x3;
-
-      avx2_store_halves(y + 64, avx2_to_f16(y0));
-      avx2_store_halves(y + 72, avx2_to_f16(y1));
-      avx2_store_halves(y + 80, avx2_to_f16(y2));
-      avx2_store_halves(y + 88, avx2_to_f16(y3));
-    }
-    {
-      __m256 x0 = _mm256_loadu_ps(x + 96);
-      __m256 x1 = _mm256_loadu_ps(x + 104);
-      __m256 x2 = _mm256_loadu_ps(x + 112);
-      __m256 x3 = _mm256_loadu_ps(x + 120);
-
-      const __m256 y0 = x0;
-      const __m256 y1 = x1;
-      const __m256 y2 = x2;
-      const __m256 y3 = x3;
-
-      avx2_store_halves(y + 96, avx2_to_f16(y0));
-      avx2_store_halves(y + 104, avx2_to_f16(y1));
-      avx2_store_halves(y + 112, avx2_to_f16(y2));
-      avx2_store_halves(y + 120, avx2_to_f16(y3));
-    }
-    x += 128;
-    y += 128;
   }
   for (; n >= 8; n -= 8) {
     __m256 x0 = _mm256_loadu_ps(x + 0);

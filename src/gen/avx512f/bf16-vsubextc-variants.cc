@@ -5,40 +5,6 @@
 #include "src/isa/avx512f.h"
 #include "src/kernels/extended.h"
 
-extern "C" void smx_bf16_vsubextc_ukernel__avx512f_u32(size_t n, const uint16_t* x, uint16_t* y,
-                                                       const struct smx_f32_logarithm* logarithm) {
-  const __m512 hi = _mm512_set1_ps(logarithm->hi);
-  const __m512 lo = _mm512_set1_ps(logarithm->lo);
-  for (; n >= 32; n -= 32) {
-    __m512 x0 = avx512f_from_bf16(avx512f_load_halves(x + 0));
-    __m512 x1 = avx512f_from_bf16(avx512f_load_halves(x + 16));
-
-    const __m512 y0 = _mm512_sub_ps(_mm512_sub_ps(x0, hi), lo);
-    const __m512 y1 = _mm512_sub_ps(_mm512_sub_ps(x1, hi), lo);
-
-    avx512f_store_halves(y + 0, avx512f_to_bf16(y0));
-    avx512f_store_halves(y + 16, avx512f_to_bf16(y1));
-    x += 32;
-    y += 32;
-  }
-  for (; n >= 16; n -= 16) {
-    __m512 x0 = avx512f_from_bf16(avx512f_load_halves(x + 0));
-
-    const __m512 y0 = _mm512_sub_ps(_mm512_sub_ps(x0, hi), lo);
-
-    avx512f_store_halves(y + 0, avx512f_to_bf16(y0));
-    x += 16;
-    y += 16;
-  }
-  if (n > 0) {
-    __m512 x0 = avx512f_present(n, avx512f_from_bf16(avx512f_load_halves_tail(x, n)), _mm512_setzero_ps());
-
-    const __m512 y0 = _mm512_sub_ps(_mm512_sub_ps(x0, hi), lo);
-
-    avx512f_store_halves_tail(y, n, avx512f_to_bf16(y0));
-  }
-}
-
 extern "C" void smx_bf16_vsubextc_ukernel__avx512f_u64(size_t n, const uint16_t* x, uint16_t* y,
                                                        const struct smx_f32_logarithm* logarithm) {
   const __m512 hi = _mm512_set1_ps(logarithm->hi);
@@ -60,64 +26,6 @@ extern "C" void smx_bf16_vsubextc_ukernel__avx512f_u64(size_t n, const uint16_t*
     avx512f_store_halves(y + 48, avx512f_to_bf16(y3));
     x += 64;
     y += 64;
-  }
-  for (; n >= 16; n -= 16) {
-    __m512 x0 = avx512f_from_bf16(avx512f_load_halves(x + 0));
-
-    const __m512 y0 = _mm512_sub_ps(_mm512_sub_ps(x0, hi), lo);
-
-    avx512f_store_halves(y + 0, avx512f_to_bf16(y0));
-    x += 16;
-    y += 16;
-  }
-  if (n > 0) {
-    __m512 x0 = avx512f_present(n, avx512f_from_bf16(avx512f_load_halves_tail(x, n)), _mm512_setzero_ps());
-
-    const __m512 y0 = _mm512_sub_ps(_mm512_sub_ps(x0, hi), lo);
-
-    avx512f_store_halves_tail(y, n, avx512f_to_bf16(y0));
-  }
-}
-
-extern "C" void smx_bf16_vsubextc_ukernel__avx512f_u128(size_t n, const uint16_t* x, uint16_t* y,
-                                                        const struct smx_f32_logarithm* logarithm) {
-  const __m512 hi = _mm512_set1_ps(logarithm->hi);
-  const __m512 lo = _mm512_set1_ps(logarithm->lo);
-  for (; n >= 128; n -= 128) {
-    {
-      __m512 x0 = avx512f_from_bf16(avx512f_load_halves(x + 0));
-      __m512 x1 = avx512f_from_bf16(avx512f_load_halves(x + 16));
-      __m512 x2 = avx512f_from_bf16(avx512f_load_halves(x + 32));
-      __m512 x3 = avx512f_from_bf16(avx512f_load_halves(x + 48));
-
-      const __m512 y0 = _mm512_sub_ps(_mm512_sub_ps(x0, hi), lo);
-      const __m512 y1 = _mm512_sub_ps(_mm512_sub_ps(x1, hi), lo);
-      const __m512 y2 = _mm512_sub_ps(_mm512_sub_ps(x2, hi), lo);
-      const __m512 y3 = _mm512_sub_ps(_mm512_sub_ps(x3, hi), lo);
-
-      avx512f_store_halves(y + 0, avx512f_to_bf16(y0));
-      avx512f_store_halves(y + 16, avx512f_to_bf16(y1));
-      avx512f_store_halves(y + 32, avx512f_to_bf16(y2));
-      avx512f_store_halves(y + 48, avx512f_to_bf16(y3));
-    }
-    {
-      __m512 x0 = avx512f_from_bf16(avx512f_load_halves(x + 64));
-      __m512 x1 = avx512f_from_bf16(avx512f_load_halves(x + 80));
-      __m512 x2 = avx512f_from_bf16(avx512f_load_halves(x + 96));
-      __m512 x3 = avx512f_from_bf16(avx512f_load_halves(x + 112));
-
-      const __m512 y0 = _mm512_sub_ps(_mm512_sub_ps(x0, hi), lo);
-      const __m512 y1 = _mm512_sub_ps(_mm512_sub_ps(x1, hi), lo);
-      const __m512 y2 = _mm512_sub_ps(_mm512_sub_ps(x2, hi), lo);
-      const __m512 y3 = _mm512_sub_ps(_mm512_sub_ps(x3, hi), lo);
-
-      avx512f_store_halves(y + 64, avx512f_to_bf16(y0));
-      avx512f_store_halves(y + 80, avx512f_to_bf16(y1));
-      avx512f_store_halves(y + 96, avx512f_to_bf16(y2));
-      avx512f_store_halves(y + 112, avx512f_to_bf16(y3));
-    }
-    x += 128;
-    y += 128;
   }
   for (; n >= 16; n -= 16) {
     __m512 x0 = avx512f_from_bf16(avx512f_load_halves(x + 0));

@@ -4,37 +4,6 @@
 #include "src/gen/microkernels.h"
 #include "src/isa/avx512f.h"
 
-extern "C" void smx_f16_f32_vcvt_ukernel__avx512f_u32(size_t n, const uint16_t* x, float* y) {
-  for (; n >= 32; n -= 32) {
-    __m512 x0 = _mm512_cvtph_ps(avx512f_load_halves(x + 0));
-    __m512 x1 = _mm512_cvtph_ps(avx512f_load_halves(x + 16));
-
-    const __m512 y0 = x0;
-    const __m512 y1 = x1;
-
-    _mm512_storeu_ps(y + 0, y0);
-    _mm512_storeu_ps(y + 16, y1);
-    x += 32;
-    y += 32;
-  }
-  for (; n >= 16; n -= 16) {
-    __m512 x0 = _mm512_cvtph_ps(avx512f_load_halves(x + 0));
-
-    const __m512 y0 = x0;
-
-    _mm512_storeu_ps(y + 0, y0);
-    x += 16;
-    y += 16;
-  }
-  if (n > 0) {
-    __m512 x0 = avx512f_present(n, _mm512_cvtph_ps(avx512f_load_halves_tail(x, n)), _mm512_setzero_ps());
-
-    const __m512 y0 = x0;
-
-    avx512f_store_tail(y, n, y0);
-  }
-}
-
 extern "C" void smx_f16_f32_vcvt_ukernel__avx512f_u64(size_t n, const uint16_t* x, float* y) {
   for (; n >= 64; n -= 64) {
     __m512 x0 = _mm512_cvtph_ps(avx512f_load_halves(x + 0));
@@ -53,61 +22,6 @@ extern "C" void smx_f16_f32_vcvt_ukernel__avx512f_u64(size_t n, const uint16_t* 
     _mm512_storeu_ps(y + 48, y3);
     x += 64;
     y += 64;
-  }
-  for (; n >= 16; n -= 16) {
-    __m512 x0 = _mm512_cvtph_ps(avx512f_load_halves(x + 0));
-
-    const __m512 y0 = x0;
-
-    _mm512_storeu_ps(y + 0, y0);
-    x += 16;
-    y += 16;
-  }
-  if (n > 0) {
-    __m512 x0 = avx512f_present(n, _mm512_cvtph_ps(avx512f_load_halves_tail(x, n)), _mm512_setzero_ps());
-
-    const __m512 y0 = x0;
-
-    avx512f_store_tail(y, n, y0);
-  }
-}
-
-extern "C" void smx_f16_f32_vcvt_ukernel__avx512f_u128(size_t n, const uint16_t* x, float* y) {
-  for (; n >= 128; n -= 128) {
-    {
-      __m512 x0 = _mm512_cvtph_ps(avx512f_load_halves(x + 0));
-      __m512 x1 = _mm512_cvtph_ps(avx512f_load_halves(x + 16));
-      __m512 x2 = _mm512_cvtph_ps(avx512f_load_halves(x + 32));
-      __m512 x3 = _mm512_cvtph_ps(avx512f_load_halves(x + 48));
-
-      const __m512 y0 = x0;
-      const __m512 y1 = x1;
-      const __m512 y2 = x2;
-      const __m512 y3 = x3;
-
-      _mm512_storeu_ps(y + 0, y0);
-      _mm512_storeu_ps(y + 16, y1);
-      _mm512_storeu_ps(y + 32, y2);
-      _mm512_storeu_ps(y + 48, y3);
-    }
-    {
-      __m512 x0 = _mm512_cvtph_ps(avx512f_load_halves(x + 64));
-      __m512 x1 = _mm512_cvtph_ps(avx512f_load_halves(x + 80));
-      __m512 x2 = _mm512_cvtph_ps(avx512f_load_halves(x + 96));
-      __m512 x3 = _mm512_cvtph_ps(avx512f_load_halves(x + 112));
-
-      const __m512 y0 = x0;
-      const __m512 y1 = x1;
-      const __m512 y2 = x2;
-      const __m512 y3 = x3;
-
-      _mm512_storeu_ps(y + 64, y0);
-      _mm512_storeu_ps(y + 80, y1);
-      _mm512_storeu_ps(y + 96, y2);
-      _mm512_storeu_ps(y + 112, y3);
-    }
-    x += 128;
-    y += 128;
   }
   for (; n >= 16; n -= 16) {
     __m512 x0 = _mm512_cvtph_ps(avx512f_load_halves(x + 0));

@@ -4,7 +4,19 @@
 #include "src/gen/microkernels.h"
 #include "src/isa/avx512f.h"
 
-extern "C" void smx_f16_f32_vcvt_ukernel__avx512f_u16(size_t n, const uint16_t* x, float* y) {
+extern "C" void smx_f16_f32_vcvt_ukernel__avx512f_u32(size_t n, const uint16_t* x, float* y) {
+  for (; n >= 32; n -= 32) {
+    __m512 x0 = _mm512_cvtph_ps(avx512f_load_halves(x + 0));
+    __m512 x1 = _mm512_cvtph_ps(avx512f_load_halves(x + 16));
+
+    const __m512 y0 = x0;
+    const __m512 y1 = x1;
+
+    _mm512_storeu_ps(y + 0, y0);
+    _mm512_storeu_ps(y + 16, y1);
+    x += 32;
+    y += 32;
+  }
   for (; n >= 16; n -= 16) {
     __m512 x0 = _mm512_cvtph_ps(avx512f_load_halves(x + 0));
 

@@ -5,10 +5,22 @@
 #include "src/isa/avx512f.h"
 #include "src/kernels/extended.h"
 
-extern "C" void smx_f16_f32_vsubextc_ukernel__avx512f_u16(size_t n, const uint16_t* x, float* y,
+extern "C" void smx_f16_f32_vsubextc_ukernel__avx512f_u32(size_t n, const uint16_t* x, float* y,
                                                           const struct smx_f32_logarithm* logarithm) {
   const __m512 hi = _mm512_set1_ps(logarithm->hi);
   const __m512 lo = _mm512_set1_ps(logarithm->lo);
+  for (; n >= 32; n -= 32) {
+    __m512 x0 = _mm512_cvtph_ps(avx512f_load_halves(x + 0));
+    __m512 x1 = _mm512_cvtph_ps(avx512f_load_halves(x + 16));
+
+    const __m512 y0 = _mm512_sub_ps(_mm512_sub_ps(x0, hi), lo);
+    const __m512 y1 = _mm512_sub_ps(_mm512_sub_ps(x1, hi), lo);
+
+    _mm512_storeu_ps(y + 0, y0);
+    _mm512_storeu_ps(y + 16, y1);
+    x += 32;
+    y += 32;
+  }
   for (; n >= 16; n -= 16) {
     __m512 x0 = _mm512_cvtph_ps(avx512f_load_halves(x + 0));
 

@@ -6,17 +6,21 @@
 #include "src/gen/microkernels.h"
 #include "src/isa/avx512f.h"
 
-extern "C" void smx_f16_rmax_ukernel__avx512f_u64_acc2(size_t n, const uint16_t* x, float* max) {
+extern "C" void smx_f16_rmax_ukernel__avx512f_u64_acc4(size_t n, const uint16_t* x, float* max) {
   __m512 m0 = _mm512_set1_ps(-INFINITY);
   __m512 m1 = m0;
+  __m512 m2 = m0;
+  __m512 m3 = m0;
   for (; n >= 64; n -= 64) {
     m0 = _mm512_max_ps(m0, _mm512_cvtph_ps(avx512f_load_halves(x + 0)));
     m1 = _mm512_max_ps(m1, _mm512_cvtph_ps(avx512f_load_halves(x + 16)));
-    m0 = _mm512_max_ps(m0, _mm512_cvtph_ps(avx512f_load_halves(x + 32)));
-    m1 = _mm512_max_ps(m1, _mm512_cvtph_ps(avx512f_load_halves(x + 48)));
+    m2 = _mm512_max_ps(m2, _mm512_cvtph_ps(avx512f_load_halves(x + 32)));
+    m3 = _mm512_max_ps(m3, _mm512_cvtph_ps(avx512f_load_halves(x + 48)));
     x += 64;
   }
   m0 = _mm512_max_ps(m0, m1);
+  m0 = _mm512_max_ps(m0, m2);
+  m0 = _mm512_max_ps(m0, m3);
   for (; n >= 16; n -= 16) {
     m0 = _mm512_max_ps(m0, _mm512_cvtph_ps(avx512f_load_halves(x)));
     x += 16;

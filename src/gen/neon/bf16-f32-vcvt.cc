@@ -4,24 +4,36 @@
 #include "src/gen/microkernels.h"
 #include "src/isa/neon.h"
 
-extern "C" void smx_bf16_f32_vcvt_ukernel__neon_u16(size_t n, const uint16_t* x, float* y) {
-  for (; n >= 16; n -= 16) {
+extern "C" void smx_bf16_f32_vcvt_ukernel__neon_u32(size_t n, const uint16_t* x, float* y) {
+  for (; n >= 32; n -= 32) {
     float32x4_t x0 = neon_from_bf16(vld1_u16(x + 0));
     float32x4_t x1 = neon_from_bf16(vld1_u16(x + 4));
     float32x4_t x2 = neon_from_bf16(vld1_u16(x + 8));
     float32x4_t x3 = neon_from_bf16(vld1_u16(x + 12));
+    float32x4_t x4 = neon_from_bf16(vld1_u16(x + 16));
+    float32x4_t x5 = neon_from_bf16(vld1_u16(x + 20));
+    float32x4_t x6 = neon_from_bf16(vld1_u16(x + 24));
+    float32x4_t x7 = neon_from_bf16(vld1_u16(x + 28));
 
     const float32x4_t y0 = x0;
     const float32x4_t y1 = x1;
     const float32x4_t y2 = x2;
     const float32x4_t y3 = x3;
+    const float32x4_t y4 = x4;
+    const float32x4_t y5 = x5;
+    const float32x4_t y6 = x6;
+    const float32x4_t y7 = x7;
 
     vst1q_f32(y + 0, y0);
     vst1q_f32(y + 4, y1);
     vst1q_f32(y + 8, y2);
     vst1q_f32(y + 12, y3);
-    x += 16;
-    y += 16;
+    vst1q_f32(y + 16, y4);
+    vst1q_f32(y + 20, y5);
+    vst1q_f32(y + 24, y6);
+    vst1q_f32(y + 28, y7);
+    x += 32;
+    y += 32;
   }
   for (; n >= 4; n -= 4) {
     float32x4_t x0 = neon_from_bf16(vld1_u16(x + 0));

@@ -84,7 +84,7 @@ static inline bool hold(struct smx_f32_reference* reference, float max, float32x
 }
 
 // Adds a block of n elements to the tile's lanes.
-static inline void add_block_u32(size_t n, const uint16_t* x, const struct smx_f32_reference* reference,
+static inline void add_block_u64(size_t n, const uint16_t* x, const struct smx_f32_reference* reference,
                                  float32x4_t* hi, float32x4_t* lo) {
   const float32x4_t lower = vdupq_n_f32(smx_lower_bound(SMX_BIAS - reference->exponent));
   const float32x4_t bias = vdupq_n_f32(smx_rounding_bias(SMX_BIAS - reference->exponent));
@@ -95,6 +95,252 @@ static inline void add_block_u32(size_t n, const uint16_t* x, const struct smx_f
   float32x4_t block_lo[4] = {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)};
 
   size_t i = 0;
+  for (; i + 64 <= n; i += 64) {
+    {
+      const float32x4_t x0 = neon_from_f16(vld1_u16(x + i + 0));
+      const float32x4_t x1 = neon_from_f16(vld1_u16(x + i + 4));
+      const float32x4_t x2 = neon_from_f16(vld1_u16(x + i + 8));
+      const float32x4_t x3 = neon_from_f16(vld1_u16(x + i + 12));
+      const float32x4_t x4 = neon_from_f16(vld1_u16(x + i + 16));
+      const float32x4_t x5 = neon_from_f16(vld1_u16(x + i + 20));
+      const float32x4_t x6 = neon_from_f16(vld1_u16(x + i + 24));
+      const float32x4_t x7 = neon_from_f16(vld1_u16(x + i + 28));
+
+      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
+      const float32x4_t clamped0 = vmaxq_f32(lower, x0);
+      const float32x4_t clamped1 = vmaxq_f32(lower, x1);
+      const float32x4_t clamped2 = vmaxq_f32(lower, x2);
+      const float32x4_t clamped3 = vmaxq_f32(lower, x3);
+      const float32x4_t clamped4 = vmaxq_f32(lower, x4);
+      const float32x4_t clamped5 = vmaxq_f32(lower, x5);
+      const float32x4_t clamped6 = vmaxq_f32(lower, x6);
+      const float32x4_t clamped7 = vmaxq_f32(lower, x7);
+      const float32x4_t biased0 = vfmaq_f32(bias, clamped0, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased1 = vfmaq_f32(bias, clamped1, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased2 = vfmaq_f32(bias, clamped2, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased3 = vfmaq_f32(bias, clamped3, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased4 = vfmaq_f32(bias, clamped4, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased5 = vfmaq_f32(bias, clamped5, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased6 = vfmaq_f32(bias, clamped6, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased7 = vfmaq_f32(bias, clamped7, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t n0 = vsubq_f32(biased0, bias);
+      const float32x4_t n1 = vsubq_f32(biased1, bias);
+      const float32x4_t n2 = vsubq_f32(biased2, bias);
+      const float32x4_t n3 = vsubq_f32(biased3, bias);
+      const float32x4_t n4 = vsubq_f32(biased4, bias);
+      const float32x4_t n5 = vsubq_f32(biased5, bias);
+      const float32x4_t n6 = vsubq_f32(biased6, bias);
+      const float32x4_t n7 = vsubq_f32(biased7, bias);
+      const uint8x16_t index0 = neon_table_index(biased0);
+      const uint8x16_t index1 = neon_table_index(biased1);
+      const uint8x16_t index2 = neon_table_index(biased2);
+      const uint8x16_t index3 = neon_table_index(biased3);
+      const uint8x16_t index4 = neon_table_index(biased4);
+      const uint8x16_t index5 = neon_table_index(biased5);
+      const uint8x16_t index6 = neon_table_index(biased6);
+      const uint8x16_t index7 = neon_table_index(biased7);
+      float32x4_t t0 = vfmaq_f32(clamped0, n0, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t1 = vfmaq_f32(clamped1, n1, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t2 = vfmaq_f32(clamped2, n2, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t3 = vfmaq_f32(clamped3, n3, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t4 = vfmaq_f32(clamped4, n4, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t5 = vfmaq_f32(clamped5, n5, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t6 = vfmaq_f32(clamped6, n6, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t7 = vfmaq_f32(clamped7, n7, vdupq_n_f32(-0x1.62E430p-4f));
+      t0 = vfmaq_f32(t0, n0, vdupq_n_f32(0x1.05C610p-32f));
+      t1 = vfmaq_f32(t1, n1, vdupq_n_f32(0x1.05C610p-32f));
+      t2 = vfmaq_f32(t2, n2, vdupq_n_f32(0x1.05C610p-32f));
+      t3 = vfmaq_f32(t3, n3, vdupq_n_f32(0x1.05C610p-32f));
+      t4 = vfmaq_f32(t4, n4, vdupq_n_f32(0x1.05C610p-32f));
+      t5 = vfmaq_f32(t5, n5, vdupq_n_f32(0x1.05C610p-32f));
+      t6 = vfmaq_f32(t6, n6, vdupq_n_f32(0x1.05C610p-32f));
+      t7 = vfmaq_f32(t7, n7, vdupq_n_f32(0x1.05C610p-32f));
+      float32x4_t u0 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t0, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u1 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t1, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u2 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t2, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u3 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t3, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u4 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t4, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u5 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t5, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u6 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t6, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u7 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t7, vdupq_n_f32(0x1.555854p-3f));
+      u0 = vfmaq_f32(vdupq_n_f32(1.0f), u0, t0);
+      u1 = vfmaq_f32(vdupq_n_f32(1.0f), u1, t1);
+      u2 = vfmaq_f32(vdupq_n_f32(1.0f), u2, t2);
+      u3 = vfmaq_f32(vdupq_n_f32(1.0f), u3, t3);
+      u4 = vfmaq_f32(vdupq_n_f32(1.0f), u4, t4);
+      u5 = vfmaq_f32(vdupq_n_f32(1.0f), u5, t5);
+      u6 = vfmaq_f32(vdupq_n_f32(1.0f), u6, t6);
+      u7 = vfmaq_f32(vdupq_n_f32(1.0f), u7, t7);
+      u0 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index0)), u0, t0);
+      u1 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index1)), u1, t1);
+      u2 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index2)), u2, t2);
+      u3 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index3)), u3, t3);
+      u4 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index4)), u4, t4);
+      u5 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index5)), u5, t5);
+      u6 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index6)), u6, t6);
+      u7 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index7)), u7, t7);
+      const float32x4_t s0 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased0), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index0)))));
+      const float32x4_t s1 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased1), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index1)))));
+      const float32x4_t s2 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased2), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index2)))));
+      const float32x4_t s3 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased3), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index3)))));
+      const float32x4_t s4 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased4), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index4)))));
+      const float32x4_t s5 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased5), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index5)))));
+      const float32x4_t s6 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased6), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index6)))));
+      const float32x4_t s7 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased7), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index7)))));
+      const float32x4_t e0 = vfmaq_f32(s0, s0, u0);
+      const float32x4_t e1 = vfmaq_f32(s1, s1, u1);
+      const float32x4_t e2 = vfmaq_f32(s2, s2, u2);
+      const float32x4_t e3 = vfmaq_f32(s3, s3, u3);
+      const float32x4_t e4 = vfmaq_f32(s4, s4, u4);
+      const float32x4_t e5 = vfmaq_f32(s5, s5, u5);
+      const float32x4_t e6 = vfmaq_f32(s6, s6, u6);
+      const float32x4_t e7 = vfmaq_f32(s7, s7, u7);
+      add_compensated(&block_hi[0], &block_lo[0], vaddq_f32(e0, e4));
+      add_compensated(&block_hi[1], &block_lo[1], vaddq_f32(e1, e5));
+      add_compensated(&block_hi[2], &block_lo[2], vaddq_f32(e2, e6));
+      add_compensated(&block_hi[3], &block_lo[3], vaddq_f32(e3, e7));
+    }
+    {
+      const float32x4_t x0 = neon_from_f16(vld1_u16(x + i + 32));
+      const float32x4_t x1 = neon_from_f16(vld1_u16(x + i + 36));
+      const float32x4_t x2 = neon_from_f16(vld1_u16(x + i + 40));
+      const float32x4_t x3 = neon_from_f16(vld1_u16(x + i + 44));
+      const float32x4_t x4 = neon_from_f16(vld1_u16(x + i + 48));
+      const float32x4_t x5 = neon_from_f16(vld1_u16(x + i + 52));
+      const float32x4_t x6 = neon_from_f16(vld1_u16(x + i + 56));
+      const float32x4_t x7 = neon_from_f16(vld1_u16(x + i + 60));
+
+      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
+      const float32x4_t clamped0 = vmaxq_f32(lower, x0);
+      const float32x4_t clamped1 = vmaxq_f32(lower, x1);
+      const float32x4_t clamped2 = vmaxq_f32(lower, x2);
+      const float32x4_t clamped3 = vmaxq_f32(lower, x3);
+      const float32x4_t clamped4 = vmaxq_f32(lower, x4);
+      const float32x4_t clamped5 = vmaxq_f32(lower, x5);
+      const float32x4_t clamped6 = vmaxq_f32(lower, x6);
+      const float32x4_t clamped7 = vmaxq_f32(lower, x7);
+      const float32x4_t biased0 = vfmaq_f32(bias, clamped0, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased1 = vfmaq_f32(bias, clamped1, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased2 = vfmaq_f32(bias, clamped2, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased3 = vfmaq_f32(bias, clamped3, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased4 = vfmaq_f32(bias, clamped4, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased5 = vfmaq_f32(bias, clamped5, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased6 = vfmaq_f32(bias, clamped6, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased7 = vfmaq_f32(bias, clamped7, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t n0 = vsubq_f32(biased0, bias);
+      const float32x4_t n1 = vsubq_f32(biased1, bias);
+      const float32x4_t n2 = vsubq_f32(biased2, bias);
+      const float32x4_t n3 = vsubq_f32(biased3, bias);
+      const float32x4_t n4 = vsubq_f32(biased4, bias);
+      const float32x4_t n5 = vsubq_f32(biased5, bias);
+      const float32x4_t n6 = vsubq_f32(biased6, bias);
+      const float32x4_t n7 = vsubq_f32(biased7, bias);
+      const uint8x16_t index0 = neon_table_index(biased0);
+      const uint8x16_t index1 = neon_table_index(biased1);
+      const uint8x16_t index2 = neon_table_index(biased2);
+      const uint8x16_t index3 = neon_table_index(biased3);
+      const uint8x16_t index4 = neon_table_index(biased4);
+      const uint8x16_t index5 = neon_table_index(biased5);
+      const uint8x16_t index6 = neon_table_index(biased6);
+      const uint8x16_t index7 = neon_table_index(biased7);
+      float32x4_t t0 = vfmaq_f32(clamped0, n0, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t1 = vfmaq_f32(clamped1, n1, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t2 = vfmaq_f32(clamped2, n2, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t3 = vfmaq_f32(clamped3, n3, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t4 = vfmaq_f32(clamped4, n4, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t5 = vfmaq_f32(clamped5, n5, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t6 = vfmaq_f32(clamped6, n6, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t7 = vfmaq_f32(clamped7, n7, vdupq_n_f32(-0x1.62E430p-4f));
+      t0 = vfmaq_f32(t0, n0, vdupq_n_f32(0x1.05C610p-32f));
+      t1 = vfmaq_f32(t1, n1, vdupq_n_f32(0x1.05C610p-32f));
+      t2 = vfmaq_f32(t2, n2, vdupq_n_f32(0x1.05C610p-32f));
+      t3 = vfmaq_f32(t3, n3, vdupq_n_f32(0x1.05C610p-32f));
+      t4 = vfmaq_f32(t4, n4, vdupq_n_f32(0x1.05C610p-32f));
+      t5 = vfmaq_f32(t5, n5, vdupq_n_f32(0x1.05C610p-32f));
+      t6 = vfmaq_f32(t6, n6, vdupq_n_f32(0x1.05C610p-32f));
+      t7 = vfmaq_f32(t7, n7, vdupq_n_f32(0x1.05C610p-32f));
+      float32x4_t u0 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t0, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u1 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t1, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u2 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t2, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u3 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t3, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u4 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t4, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u5 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t5, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u6 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t6, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u7 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t7, vdupq_n_f32(0x1.555854p-3f));
+      u0 = vfmaq_f32(vdupq_n_f32(1.0f), u0, t0);
+      u1 = vfmaq_f32(vdupq_n_f32(1.0f), u1, t1);
+      u2 = vfmaq_f32(vdupq_n_f32(1.0f), u2, t2);
+      u3 = vfmaq_f32(vdupq_n_f32(1.0f), u3, t3);
+      u4 = vfmaq_f32(vdupq_n_f32(1.0f), u4, t4);
+      u5 = vfmaq_f32(vdupq_n_f32(1.0f), u5, t5);
+      u6 = vfmaq_f32(vdupq_n_f32(1.0f), u6, t6);
+      u7 = vfmaq_f32(vdupq_n_f32(1.0f), u7, t7);
+      u0 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index0)), u0, t0);
+      u1 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index1)), u1, t1);
+      u2 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index2)), u2, t2);
+      u3 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index3)), u3, t3);
+      u4 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index4)), u4, t4);
+      u5 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index5)), u5, t5);
+      u6 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index6)), u6, t6);
+      u7 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index7)), u7, t7);
+      const float32x4_t s0 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased0), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index0)))));
+      const float32x4_t s1 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased1), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index1)))));
+      const float32x4_t s2 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased2), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index2)))));
+      const float32x4_t s3 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased3), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index3)))));
+      const float32x4_t s4 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased4), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index4)))));
+      const float32x4_t s5 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased5), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index5)))));
+      const float32x4_t s6 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased6), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index6)))));
+      const float32x4_t s7 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased7), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index7)))));
+      const float32x4_t e0 = vfmaq_f32(s0, s0, u0);
+      const float32x4_t e1 = vfmaq_f32(s1, s1, u1);
+      const float32x4_t e2 = vfmaq_f32(s2, s2, u2);
+      const float32x4_t e3 = vfmaq_f32(s3, s3, u3);
+      const float32x4_t e4 = vfmaq_f32(s4, s4, u4);
+      const float32x4_t e5 = vfmaq_f32(s5, s5, u5);
+      const float32x4_t e6 = vfmaq_f32(s6, s6, u6);
+      const float32x4_t e7 = vfmaq_f32(s7, s7, u7);
+      add_compensated(&block_hi[0], &block_lo[0], vaddq_f32(e0, e4));
+      add_compensated(&block_hi[1], &block_lo[1], vaddq_f32(e1, e5));
+      add_compensated(&block_hi[2], &block_lo[2], vaddq_f32(e2, e6));
+      add_compensated(&block_hi[3], &block_lo[3], vaddq_f32(e3, e7));
+    }
+  }
   for (; i + 32 <= n; i += 32) {
     const float32x4_t x0 = neon_from_f16(vld1_u16(x + i + 0));
     const float32x4_t x1 = neon_from_f16(vld1_u16(x + i + 4));
@@ -443,7 +689,7 @@ static inline void add_block_u32(size_t n, const uint16_t* x, const struct smx_f
 
 // Adds 1 whole block to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow.
 template <bool kLooksAhead>
-static inline void add_blocks_u32(const uint16_t* x, const struct smx_f32_reference* reference,
+static inline void add_blocks_u64(const uint16_t* x, const struct smx_f32_reference* reference,
                                   const int32_t* anchors, float32x4_t* hi, float32x4_t* lo,
                                   [[maybe_unused]] float* maxima) {
   const float32x4_t lower = vdupq_n_f32(smx_lower_bound(SMX_BIAS - reference->exponent));
@@ -461,138 +707,273 @@ static inline void add_blocks_u32(const uint16_t* x, const struct smx_f32_refere
   float32x4_t block_lo[1][4] = {
       {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)},
   };
-  for (size_t i = 0; i < 1024; i += 32) {
-    __builtin_prefetch(x + 2048 + i + 0);
-    const float32x4_t x0 = neon_from_f16(vld1_u16(x + i + 0));
-    const float32x4_t x1 = neon_from_f16(vld1_u16(x + i + 4));
-    const float32x4_t x2 = neon_from_f16(vld1_u16(x + i + 8));
-    const float32x4_t x3 = neon_from_f16(vld1_u16(x + i + 12));
-    const float32x4_t x4 = neon_from_f16(vld1_u16(x + i + 16));
-    const float32x4_t x5 = neon_from_f16(vld1_u16(x + i + 20));
-    const float32x4_t x6 = neon_from_f16(vld1_u16(x + i + 24));
-    const float32x4_t x7 = neon_from_f16(vld1_u16(x + i + 28));
-    if constexpr (kLooksAhead) {
-      max[0][0] = vmaxq_f32(max[0][0], neon_from_f16(vld1_u16(x + i + 1024)));
-      max[0][1] = vmaxq_f32(max[0][1], neon_from_f16(vld1_u16(x + i + 1028)));
-      max[0][0] = vmaxq_f32(max[0][0], neon_from_f16(vld1_u16(x + i + 1032)));
-      max[0][1] = vmaxq_f32(max[0][1], neon_from_f16(vld1_u16(x + i + 1036)));
-      max[0][0] = vmaxq_f32(max[0][0], neon_from_f16(vld1_u16(x + i + 1040)));
-      max[0][1] = vmaxq_f32(max[0][1], neon_from_f16(vld1_u16(x + i + 1044)));
-      max[0][0] = vmaxq_f32(max[0][0], neon_from_f16(vld1_u16(x + i + 1048)));
-      max[0][1] = vmaxq_f32(max[0][1], neon_from_f16(vld1_u16(x + i + 1052)));
-    }
+  for (size_t i = 0; i < 1024; i += 64) {
+    {
+      __builtin_prefetch(x + 2048 + i + 0);
+      const float32x4_t x0 = neon_from_f16(vld1_u16(x + i + 0));
+      const float32x4_t x1 = neon_from_f16(vld1_u16(x + i + 4));
+      const float32x4_t x2 = neon_from_f16(vld1_u16(x + i + 8));
+      const float32x4_t x3 = neon_from_f16(vld1_u16(x + i + 12));
+      const float32x4_t x4 = neon_from_f16(vld1_u16(x + i + 16));
+      const float32x4_t x5 = neon_from_f16(vld1_u16(x + i + 20));
+      const float32x4_t x6 = neon_from_f16(vld1_u16(x + i + 24));
+      const float32x4_t x7 = neon_from_f16(vld1_u16(x + i + 28));
+      if constexpr (kLooksAhead) {
+        max[0][0] = vmaxq_f32(max[0][0], neon_from_f16(vld1_u16(x + i + 1024)));
+        max[0][1] = vmaxq_f32(max[0][1], neon_from_f16(vld1_u16(x + i + 1028)));
+        max[0][0] = vmaxq_f32(max[0][0], neon_from_f16(vld1_u16(x + i + 1032)));
+        max[0][1] = vmaxq_f32(max[0][1], neon_from_f16(vld1_u16(x + i + 1036)));
+        max[0][0] = vmaxq_f32(max[0][0], neon_from_f16(vld1_u16(x + i + 1040)));
+        max[0][1] = vmaxq_f32(max[0][1], neon_from_f16(vld1_u16(x + i + 1044)));
+        max[0][0] = vmaxq_f32(max[0][0], neon_from_f16(vld1_u16(x + i + 1048)));
+        max[0][1] = vmaxq_f32(max[0][1], neon_from_f16(vld1_u16(x + i + 1052)));
+      }
 
-    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
-    const float32x4_t clamped0 = vmaxq_f32(lower, x0);
-    const float32x4_t clamped1 = vmaxq_f32(lower, x1);
-    const float32x4_t clamped2 = vmaxq_f32(lower, x2);
-    const float32x4_t clamped3 = vmaxq_f32(lower, x3);
-    const float32x4_t clamped4 = vmaxq_f32(lower, x4);
-    const float32x4_t clamped5 = vmaxq_f32(lower, x5);
-    const float32x4_t clamped6 = vmaxq_f32(lower, x6);
-    const float32x4_t clamped7 = vmaxq_f32(lower, x7);
-    const float32x4_t biased0 = vfmaq_f32(bias, clamped0, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased1 = vfmaq_f32(bias, clamped1, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased2 = vfmaq_f32(bias, clamped2, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased3 = vfmaq_f32(bias, clamped3, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased4 = vfmaq_f32(bias, clamped4, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased5 = vfmaq_f32(bias, clamped5, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased6 = vfmaq_f32(bias, clamped6, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased7 = vfmaq_f32(bias, clamped7, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t n0 = vsubq_f32(biased0, bias);
-    const float32x4_t n1 = vsubq_f32(biased1, bias);
-    const float32x4_t n2 = vsubq_f32(biased2, bias);
-    const float32x4_t n3 = vsubq_f32(biased3, bias);
-    const float32x4_t n4 = vsubq_f32(biased4, bias);
-    const float32x4_t n5 = vsubq_f32(biased5, bias);
-    const float32x4_t n6 = vsubq_f32(biased6, bias);
-    const float32x4_t n7 = vsubq_f32(biased7, bias);
-    const uint8x16_t index0 = neon_table_index(biased0);
-    const uint8x16_t index1 = neon_table_index(biased1);
-    const uint8x16_t index2 = neon_table_index(biased2);
-    const uint8x16_t index3 = neon_table_index(biased3);
-    const uint8x16_t index4 = neon_table_index(biased4);
-    const uint8x16_t index5 = neon_table_index(biased5);
-    const uint8x16_t index6 = neon_table_index(biased6);
-    const uint8x16_t index7 = neon_table_index(biased7);
-    float32x4_t t0 = vfmaq_f32(clamped0, n0, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t1 = vfmaq_f32(clamped1, n1, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t2 = vfmaq_f32(clamped2, n2, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t3 = vfmaq_f32(clamped3, n3, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t4 = vfmaq_f32(clamped4, n4, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t5 = vfmaq_f32(clamped5, n5, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t6 = vfmaq_f32(clamped6, n6, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t7 = vfmaq_f32(clamped7, n7, vdupq_n_f32(-0x1.62E430p-4f));
-    t0 = vfmaq_f32(t0, n0, vdupq_n_f32(0x1.05C610p-32f));
-    t1 = vfmaq_f32(t1, n1, vdupq_n_f32(0x1.05C610p-32f));
-    t2 = vfmaq_f32(t2, n2, vdupq_n_f32(0x1.05C610p-32f));
-    t3 = vfmaq_f32(t3, n3, vdupq_n_f32(0x1.05C610p-32f));
-    t4 = vfmaq_f32(t4, n4, vdupq_n_f32(0x1.05C610p-32f));
-    t5 = vfmaq_f32(t5, n5, vdupq_n_f32(0x1.05C610p-32f));
-    t6 = vfmaq_f32(t6, n6, vdupq_n_f32(0x1.05C610p-32f));
-    t7 = vfmaq_f32(t7, n7, vdupq_n_f32(0x1.05C610p-32f));
-    float32x4_t u0 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t0, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u1 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t1, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u2 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t2, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u3 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t3, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u4 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t4, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u5 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t5, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u6 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t6, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u7 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t7, vdupq_n_f32(0x1.555854p-3f));
-    u0 = vfmaq_f32(vdupq_n_f32(1.0f), u0, t0);
-    u1 = vfmaq_f32(vdupq_n_f32(1.0f), u1, t1);
-    u2 = vfmaq_f32(vdupq_n_f32(1.0f), u2, t2);
-    u3 = vfmaq_f32(vdupq_n_f32(1.0f), u3, t3);
-    u4 = vfmaq_f32(vdupq_n_f32(1.0f), u4, t4);
-    u5 = vfmaq_f32(vdupq_n_f32(1.0f), u5, t5);
-    u6 = vfmaq_f32(vdupq_n_f32(1.0f), u6, t6);
-    u7 = vfmaq_f32(vdupq_n_f32(1.0f), u7, t7);
-    u0 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index0)), u0, t0);
-    u1 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index1)), u1, t1);
-    u2 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index2)), u2, t2);
-    u3 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index3)), u3, t3);
-    u4 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index4)), u4, t4);
-    u5 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index5)), u5, t5);
-    u6 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index6)), u6, t6);
-    u7 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index7)), u7, t7);
-    const float32x4_t s0 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased0), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index0)))));
-    const float32x4_t s1 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased1), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index1)))));
-    const float32x4_t s2 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased2), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index2)))));
-    const float32x4_t s3 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased3), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index3)))));
-    const float32x4_t s4 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased4), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index4)))));
-    const float32x4_t s5 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased5), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index5)))));
-    const float32x4_t s6 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased6), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index6)))));
-    const float32x4_t s7 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased7), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index7)))));
-    const float32x4_t e0 = vfmaq_f32(s0, s0, u0);
-    const float32x4_t e1 = vfmaq_f32(s1, s1, u1);
-    const float32x4_t e2 = vfmaq_f32(s2, s2, u2);
-    const float32x4_t e3 = vfmaq_f32(s3, s3, u3);
-    const float32x4_t e4 = vfmaq_f32(s4, s4, u4);
-    const float32x4_t e5 = vfmaq_f32(s5, s5, u5);
-    const float32x4_t e6 = vfmaq_f32(s6, s6, u6);
-    const float32x4_t e7 = vfmaq_f32(s7, s7, u7);
-    add_compensated(&block_hi[0][0], &block_lo[0][0], vaddq_f32(e0, e4));
-    add_compensated(&block_hi[0][1], &block_lo[0][1], vaddq_f32(e1, e5));
-    add_compensated(&block_hi[0][2], &block_lo[0][2], vaddq_f32(e2, e6));
-    add_compensated(&block_hi[0][3], &block_lo[0][3], vaddq_f32(e3, e7));
+      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
+      const float32x4_t clamped0 = vmaxq_f32(lower, x0);
+      const float32x4_t clamped1 = vmaxq_f32(lower, x1);
+      const float32x4_t clamped2 = vmaxq_f32(lower, x2);
+      const float32x4_t clamped3 = vmaxq_f32(lower, x3);
+      const float32x4_t clamped4 = vmaxq_f32(lower, x4);
+      const float32x4_t clamped5 = vmaxq_f32(lower, x5);
+      const float32x4_t clamped6 = vmaxq_f32(lower, x6);
+      const float32x4_t clamped7 = vmaxq_f32(lower, x7);
+      const float32x4_t biased0 = vfmaq_f32(bias, clamped0, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased1 = vfmaq_f32(bias, clamped1, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased2 = vfmaq_f32(bias, clamped2, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased3 = vfmaq_f32(bias, clamped3, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased4 = vfmaq_f32(bias, clamped4, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased5 = vfmaq_f32(bias, clamped5, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased6 = vfmaq_f32(bias, clamped6, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased7 = vfmaq_f32(bias, clamped7, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t n0 = vsubq_f32(biased0, bias);
+      const float32x4_t n1 = vsubq_f32(biased1, bias);
+      const float32x4_t n2 = vsubq_f32(biased2, bias);
+      const float32x4_t n3 = vsubq_f32(biased3, bias);
+      const float32x4_t n4 = vsubq_f32(biased4, bias);
+      const float32x4_t n5 = vsubq_f32(biased5, bias);
+      const float32x4_t n6 = vsubq_f32(biased6, bias);
+      const float32x4_t n7 = vsubq_f32(biased7, bias);
+      const uint8x16_t index0 = neon_table_index(biased0);
+      const uint8x16_t index1 = neon_table_index(biased1);
+      const uint8x16_t index2 = neon_table_index(biased2);
+      const uint8x16_t index3 = neon_table_index(biased3);
+      const uint8x16_t index4 = neon_table_index(biased4);
+      const uint8x16_t index5 = neon_table_index(biased5);
+      const uint8x16_t index6 = neon_table_index(biased6);
+      const uint8x16_t index7 = neon_table_index(biased7);
+      float32x4_t t0 = vfmaq_f32(clamped0, n0, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t1 = vfmaq_f32(clamped1, n1, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t2 = vfmaq_f32(clamped2, n2, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t3 = vfmaq_f32(clamped3, n3, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t4 = vfmaq_f32(clamped4, n4, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t5 = vfmaq_f32(clamped5, n5, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t6 = vfmaq_f32(clamped6, n6, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t7 = vfmaq_f32(clamped7, n7, vdupq_n_f32(-0x1.62E430p-4f));
+      t0 = vfmaq_f32(t0, n0, vdupq_n_f32(0x1.05C610p-32f));
+      t1 = vfmaq_f32(t1, n1, vdupq_n_f32(0x1.05C610p-32f));
+      t2 = vfmaq_f32(t2, n2, vdupq_n_f32(0x1.05C610p-32f));
+      t3 = vfmaq_f32(t3, n3, vdupq_n_f32(0x1.05C610p-32f));
+      t4 = vfmaq_f32(t4, n4, vdupq_n_f32(0x1.05C610p-32f));
+      t5 = vfmaq_f32(t5, n5, vdupq_n_f32(0x1.05C610p-32f));
+      t6 = vfmaq_f32(t6, n6, vdupq_n_f32(0x1.05C610p-32f));
+      t7 = vfmaq_f32(t7, n7, vdupq_n_f32(0x1.05C610p-32f));
+      float32x4_t u0 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t0, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u1 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t1, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u2 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t2, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u3 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t3, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u4 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t4, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u5 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t5, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u6 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t6, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u7 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t7, vdupq_n_f32(0x1.555854p-3f));
+      u0 = vfmaq_f32(vdupq_n_f32(1.0f), u0, t0);
+      u1 = vfmaq_f32(vdupq_n_f32(1.0f), u1, t1);
+      u2 = vfmaq_f32(vdupq_n_f32(1.0f), u2, t2);
+      u3 = vfmaq_f32(vdupq_n_f32(1.0f), u3, t3);
+      u4 = vfmaq_f32(vdupq_n_f32(1.0f), u4, t4);
+      u5 = vfmaq_f32(vdupq_n_f32(1.0f), u5, t5);
+      u6 = vfmaq_f32(vdupq_n_f32(1.0f), u6, t6);
+      u7 = vfmaq_f32(vdupq_n_f32(1.0f), u7, t7);
+      u0 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index0)), u0, t0);
+      u1 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index1)), u1, t1);
+      u2 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index2)), u2, t2);
+      u3 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index3)), u3, t3);
+      u4 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index4)), u4, t4);
+      u5 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index5)), u5, t5);
+      u6 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index6)), u6, t6);
+      u7 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index7)), u7, t7);
+      const float32x4_t s0 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased0), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index0)))));
+      const float32x4_t s1 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased1), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index1)))));
+      const float32x4_t s2 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased2), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index2)))));
+      const float32x4_t s3 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased3), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index3)))));
+      const float32x4_t s4 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased4), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index4)))));
+      const float32x4_t s5 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased5), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index5)))));
+      const float32x4_t s6 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased6), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index6)))));
+      const float32x4_t s7 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased7), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index7)))));
+      const float32x4_t e0 = vfmaq_f32(s0, s0, u0);
+      const float32x4_t e1 = vfmaq_f32(s1, s1, u1);
+      const float32x4_t e2 = vfmaq_f32(s2, s2, u2);
+      const float32x4_t e3 = vfmaq_f32(s3, s3, u3);
+      const float32x4_t e4 = vfmaq_f32(s4, s4, u4);
+      const float32x4_t e5 = vfmaq_f32(s5, s5, u5);
+      const float32x4_t e6 = vfmaq_f32(s6, s6, u6);
+      const float32x4_t e7 = vfmaq_f32(s7, s7, u7);
+      add_compensated(&block_hi[0][0], &block_lo[0][0], vaddq_f32(e0, e4));
+      add_compensated(&block_hi[0][1], &block_lo[0][1], vaddq_f32(e1, e5));
+      add_compensated(&block_hi[0][2], &block_lo[0][2], vaddq_f32(e2, e6));
+      add_compensated(&block_hi[0][3], &block_lo[0][3], vaddq_f32(e3, e7));
+    }
+    {
+      __builtin_prefetch(x + 2048 + i + 32);
+      const float32x4_t x0 = neon_from_f16(vld1_u16(x + i + 32));
+      const float32x4_t x1 = neon_from_f16(vld1_u16(x + i + 36));
+      const float32x4_t x2 = neon_from_f16(vld1_u16(x + i + 40));
+      const float32x4_t x3 = neon_from_f16(vld1_u16(x + i + 44));
+      const float32x4_t x4 = neon_from_f16(vld1_u16(x + i + 48));
+      const float32x4_t x5 = neon_from_f16(vld1_u16(x + i + 52));
+      const float32x4_t x6 = neon_from_f16(vld1_u16(x + i + 56));
+      const float32x4_t x7 = neon_from_f16(vld1_u16(x + i + 60));
+      if constexpr (kLooksAhead) {
+        max[0][0] = vmaxq_f32(max[0][0], neon_from_f16(vld1_u16(x + i + 1056)));
+        max[0][1] = vmaxq_f32(max[0][1], neon_from_f16(vld1_u16(x + i + 1060)));
+        max[0][0] = vmaxq_f32(max[0][0], neon_from_f16(vld1_u16(x + i + 1064)));
+        max[0][1] = vmaxq_f32(max[0][1], neon_from_f16(vld1_u16(x + i + 1068)));
+        max[0][0] = vmaxq_f32(max[0][0], neon_from_f16(vld1_u16(x + i + 1072)));
+        max[0][1] = vmaxq_f32(max[0][1], neon_from_f16(vld1_u16(x + i + 1076)));
+        max[0][0] = vmaxq_f32(max[0][0], neon_from_f16(vld1_u16(x + i + 1080)));
+        max[0][1] = vmaxq_f32(max[0][1], neon_from_f16(vld1_u16(x + i + 1084)));
+      }
+
+      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
+      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
+      const float32x4_t clamped0 = vmaxq_f32(lower, x0);
+      const float32x4_t clamped1 = vmaxq_f32(lower, x1);
+      const float32x4_t clamped2 = vmaxq_f32(lower, x2);
+      const float32x4_t clamped3 = vmaxq_f32(lower, x3);
+      const float32x4_t clamped4 = vmaxq_f32(lower, x4);
+      const float32x4_t clamped5 = vmaxq_f32(lower, x5);
+      const float32x4_t clamped6 = vmaxq_f32(lower, x6);
+      const float32x4_t clamped7 = vmaxq_f32(lower, x7);
+      const float32x4_t biased0 = vfmaq_f32(bias, clamped0, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased1 = vfmaq_f32(bias, clamped1, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased2 = vfmaq_f32(bias, clamped2, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased3 = vfmaq_f32(bias, clamped3, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased4 = vfmaq_f32(bias, clamped4, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased5 = vfmaq_f32(bias, clamped5, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased6 = vfmaq_f32(bias, clamped6, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased7 = vfmaq_f32(bias, clamped7, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t n0 = vsubq_f32(biased0, bias);
+      const float32x4_t n1 = vsubq_f32(biased1, bias);
+      const float32x4_t n2 = vsubq_f32(biased2, bias);
+      const float32x4_t n3 = vsubq_f32(biased3, bias);
+      const float32x4_t n4 = vsubq_f32(biased4, bias);
+      const float32x4_t n5 = vsubq_f32(biased5, bias);
+      const float32x4_t n6 = vsubq_f32(biased6, bias);
+      const float32x4_t n7 = vsubq_f32(biased7, bias);
+      const uint8x16_t index0 = neon_table_index(biased0);
+      const uint8x16_t index1 = neon_table_index(biased1);
+      const uint8x16_t index2 = neon_table_index(biased2);
+      const uint8x16_t index3 = neon_table_index(biased3);
+      const uint8x16_t index4 = neon_table_index(biased4);
+      const uint8x16_t index5 = neon_table_index(biased5);
+      const uint8x16_t index6 = neon_table_index(biased6);
+      const uint8x16_t index7 = neon_table_index(biased7);
+      float32x4_t t0 = vfmaq_f32(clamped0, n0, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t1 = vfmaq_f32(clamped1, n1, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t2 = vfmaq_f32(clamped2, n2, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t3 = vfmaq_f32(clamped3, n3, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t4 = vfmaq_f32(clamped4, n4, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t5 = vfmaq_f32(clamped5, n5, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t6 = vfmaq_f32(clamped6, n6, vdupq_n_f32(-0x1.62E430p-4f));
+      float32x4_t t7 = vfmaq_f32(clamped7, n7, vdupq_n_f32(-0x1.62E430p-4f));
+      t0 = vfmaq_f32(t0, n0, vdupq_n_f32(0x1.05C610p-32f));
+      t1 = vfmaq_f32(t1, n1, vdupq_n_f32(0x1.05C610p-32f));
+      t2 = vfmaq_f32(t2, n2, vdupq_n_f32(0x1.05C610p-32f));
+      t3 = vfmaq_f32(t3, n3, vdupq_n_f32(0x1.05C610p-32f));
+      t4 = vfmaq_f32(t4, n4, vdupq_n_f32(0x1.05C610p-32f));
+      t5 = vfmaq_f32(t5, n5, vdupq_n_f32(0x1.05C610p-32f));
+      t6 = vfmaq_f32(t6, n6, vdupq_n_f32(0x1.05C610p-32f));
+      t7 = vfmaq_f32(t7, n7, vdupq_n_f32(0x1.05C610p-32f));
+      float32x4_t u0 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t0, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u1 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t1, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u2 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t2, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u3 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t3, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u4 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t4, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u5 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t5, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u6 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t6, vdupq_n_f32(0x1.555854p-3f));
+      float32x4_t u7 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t7, vdupq_n_f32(0x1.555854p-3f));
+      u0 = vfmaq_f32(vdupq_n_f32(1.0f), u0, t0);
+      u1 = vfmaq_f32(vdupq_n_f32(1.0f), u1, t1);
+      u2 = vfmaq_f32(vdupq_n_f32(1.0f), u2, t2);
+      u3 = vfmaq_f32(vdupq_n_f32(1.0f), u3, t3);
+      u4 = vfmaq_f32(vdupq_n_f32(1.0f), u4, t4);
+      u5 = vfmaq_f32(vdupq_n_f32(1.0f), u5, t5);
+      u6 = vfmaq_f32(vdupq_n_f32(1.0f), u6, t6);
+      u7 = vfmaq_f32(vdupq_n_f32(1.0f), u7, t7);
+      u0 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index0)), u0, t0);
+      u1 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index1)), u1, t1);
+      u2 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index2)), u2, t2);
+      u3 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index3)), u3, t3);
+      u4 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index4)), u4, t4);
+      u5 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index5)), u5, t5);
+      u6 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index6)), u6, t6);
+      u7 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index7)), u7, t7);
+      const float32x4_t s0 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased0), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index0)))));
+      const float32x4_t s1 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased1), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index1)))));
+      const float32x4_t s2 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased2), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index2)))));
+      const float32x4_t s3 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased3), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index3)))));
+      const float32x4_t s4 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased4), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index4)))));
+      const float32x4_t s5 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased5), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index5)))));
+      const float32x4_t s6 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased6), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index6)))));
+      const float32x4_t s7 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased7), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index7)))));
+      const float32x4_t e0 = vfmaq_f32(s0, s0, u0);
+      const float32x4_t e1 = vfmaq_f32(s1, s1, u1);
+      const float32x4_t e2 = vfmaq_f32(s2, s2, u2);
+      const float32x4_t e3 = vfmaq_f32(s3, s3, u3);
+      const float32x4_t e4 = vfmaq_f32(s4, s4, u4);
+      const float32x4_t e5 = vfmaq_f32(s5, s5, u5);
+      const float32x4_t e6 = vfmaq_f32(s6, s6, u6);
+      const float32x4_t e7 = vfmaq_f32(s7, s7, u7);
+      add_compensated(&block_hi[0][0], &block_lo[0][0], vaddq_f32(e0, e4));
+      add_compensated(&block_hi[0][1], &block_lo[0][1], vaddq_f32(e1, e5));
+      add_compensated(&block_hi[0][2], &block_lo[0][2], vaddq_f32(e2, e6));
+      add_compensated(&block_hi[0][3], &block_lo[0][3], vaddq_f32(e3, e7));
+    }
   }
   take_off(&block_hi[0][0], &block_lo[0][0], anchor[0]);
   add_pair(&hi[0], &lo[0], block_hi[0][0], block_lo[0][0]);
@@ -607,7 +988,7 @@ static inline void add_blocks_u32(const uint16_t* x, const struct smx_f32_refere
   }
 }
 
-extern "C" void smx_f16_raddextexp_ukernel__neon_u32(size_t n, const uint16_t* x,
+extern "C" void smx_f16_raddextexp_ukernel__neon_u64(size_t n, const uint16_t* x,
                                                      struct smx_f32_extended* sum) {
   float32x4_t hi[4] = {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)};
   float32x4_t lo[4] = {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)};
@@ -626,9 +1007,9 @@ extern "C" void smx_f16_raddextexp_ukernel__neon_u32(size_t n, const uint16_t* x
     }
     has_maxima = n >= 2048;
     if (has_maxima) {
-      add_blocks_u32<true>(x, &reference, anchors, hi, lo, maxima);
+      add_blocks_u64<true>(x, &reference, anchors, hi, lo, maxima);
     } else {
-      add_blocks_u32<false>(x, &reference, anchors, hi, lo, maxima);
+      add_blocks_u64<false>(x, &reference, anchors, hi, lo, maxima);
     }
     x += 1024;
   }
@@ -637,7 +1018,7 @@ extern "C" void smx_f16_raddextexp_ukernel__neon_u32(size_t n, const uint16_t* x
     const float max = maximum(block, x);
     sum->max = max > sum->max ? max : sum->max;
     if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
-    add_block_u32(block, x, &reference, hi, lo);
+    add_block_u64(block, x, &reference, hi, lo);
     x += block;
 
     n -= block;

@@ -6,19 +6,33 @@
 #include "src/gen/microkernels.h"
 #include "src/isa/neon.h"
 
-extern "C" void smx_f16_rmax_ukernel__neon_u32(size_t n, const uint16_t* x, float* max) {
+extern "C" void smx_f16_rmax_ukernel__neon_u64_acc4(size_t n, const uint16_t* x, float* max) {
   float32x4_t m0 = vdupq_n_f32(-INFINITY);
-  for (; n >= 32; n -= 32) {
+  float32x4_t m1 = m0;
+  float32x4_t m2 = m0;
+  float32x4_t m3 = m0;
+  for (; n >= 64; n -= 64) {
     m0 = vmaxq_f32(m0, neon_from_f16(vld1_u16(x + 0)));
-    m0 = vmaxq_f32(m0, neon_from_f16(vld1_u16(x + 4)));
-    m0 = vmaxq_f32(m0, neon_from_f16(vld1_u16(x + 8)));
-    m0 = vmaxq_f32(m0, neon_from_f16(vld1_u16(x + 12)));
+    m1 = vmaxq_f32(m1, neon_from_f16(vld1_u16(x + 4)));
+    m2 = vmaxq_f32(m2, neon_from_f16(vld1_u16(x + 8)));
+    m3 = vmaxq_f32(m3, neon_from_f16(vld1_u16(x + 12)));
     m0 = vmaxq_f32(m0, neon_from_f16(vld1_u16(x + 16)));
-    m0 = vmaxq_f32(m0, neon_from_f16(vld1_u16(x + 20)));
-    m0 = vmaxq_f32(m0, neon_from_f16(vld1_u16(x + 24)));
-    m0 = vmaxq_f32(m0, neon_from_f16(vld1_u16(x + 28)));
-    x += 32;
+    m1 = vmaxq_f32(m1, neon_from_f16(vld1_u16(x + 20)));
+    m2 = vmaxq_f32(m2, neon_from_f16(vld1_u16(x + 24)));
+    m3 = vmaxq_f32(m3, neon_from_f16(vld1_u16(x + 28)));
+    m0 = vmaxq_f32(m0, neon_from_f16(vld1_u16(x + 32)));
+    m1 = vmaxq_f32(m1, neon_from_f16(vld1_u16(x + 36)));
+    m2 = vmaxq_f32(m2, neon_from_f16(vld1_u16(x + 40)));
+    m3 = vmaxq_f32(m3, neon_from_f16(vld1_u16(x + 44)));
+    m0 = vmaxq_f32(m0, neon_from_f16(vld1_u16(x + 48)));
+    m1 = vmaxq_f32(m1, neon_from_f16(vld1_u16(x + 52)));
+    m2 = vmaxq_f32(m2, neon_from_f16(vld1_u16(x + 56)));
+    m3 = vmaxq_f32(m3, neon_from_f16(vld1_u16(x + 60)));
+    x += 64;
   }
+  m0 = vmaxq_f32(m0, m1);
+  m0 = vmaxq_f32(m0, m2);
+  m0 = vmaxq_f32(m0, m3);
   for (; n >= 4; n -= 4) {
     m0 = vmaxq_f32(m0, neon_from_f16(vld1_u16(x)));
     x += 4;

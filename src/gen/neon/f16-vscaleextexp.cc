@@ -6,7 +6,7 @@
 #include "src/isa/neon.h"
 #include "src/kernels/extended.h"
 
-extern "C" void smx_f16_vscaleextexp_ukernel__neon_u16(size_t n, const uint16_t* x, uint16_t* y,
+extern "C" void smx_f16_vscaleextexp_ukernel__neon_u32(size_t n, const uint16_t* x, uint16_t* y,
                                                        const struct smx_f32_reciprocal* reciprocal) {
   // Exponentials are scaled up by 2^SMX_BIAS, and the reciprocal down: nothing but results and the product with the low part
   // is flushed.
@@ -16,11 +16,15 @@ extern "C" void smx_f16_vscaleextexp_ukernel__neon_u16(size_t n, const uint16_t*
   const float32x4_t lo = vdupq_n_f32(reciprocal->lo * smx_pow2(-SMX_BIAS));
   const uint8x16x2_t mantissas = vld1q_u8_x2((const uint8_t*)smx_exp2_mantissas);
   const uint8x16x2_t residuals = vld1q_u8_x2((const uint8_t*)smx_exp2_residuals);
-  for (; n >= 16; n -= 16) {
+  for (; n >= 32; n -= 32) {
     float32x4_t x0 = neon_from_f16(vld1_u16(x + 0));
     float32x4_t x1 = neon_from_f16(vld1_u16(x + 4));
     float32x4_t x2 = neon_from_f16(vld1_u16(x + 8));
     float32x4_t x3 = neon_from_f16(vld1_u16(x + 12));
+    float32x4_t x4 = neon_from_f16(vld1_u16(x + 16));
+    float32x4_t x5 = neon_from_f16(vld1_u16(x + 20));
+    float32x4_t x6 = neon_from_f16(vld1_u16(x + 24));
+    float32x4_t x7 = neon_from_f16(vld1_u16(x + 28));
 
     // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
     // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -29,38 +33,74 @@ extern "C" void smx_f16_vscaleextexp_ukernel__neon_u16(size_t n, const uint16_t*
     const float32x4_t clamped1 = vmaxq_f32(lower, x1);
     const float32x4_t clamped2 = vmaxq_f32(lower, x2);
     const float32x4_t clamped3 = vmaxq_f32(lower, x3);
+    const float32x4_t clamped4 = vmaxq_f32(lower, x4);
+    const float32x4_t clamped5 = vmaxq_f32(lower, x5);
+    const float32x4_t clamped6 = vmaxq_f32(lower, x6);
+    const float32x4_t clamped7 = vmaxq_f32(lower, x7);
     const float32x4_t biased0 = vfmaq_f32(bias, clamped0, vdupq_n_f32(8.0f * smx_log2e));
     const float32x4_t biased1 = vfmaq_f32(bias, clamped1, vdupq_n_f32(8.0f * smx_log2e));
     const float32x4_t biased2 = vfmaq_f32(bias, clamped2, vdupq_n_f32(8.0f * smx_log2e));
     const float32x4_t biased3 = vfmaq_f32(bias, clamped3, vdupq_n_f32(8.0f * smx_log2e));
+    const float32x4_t biased4 = vfmaq_f32(bias, clamped4, vdupq_n_f32(8.0f * smx_log2e));
+    const float32x4_t biased5 = vfmaq_f32(bias, clamped5, vdupq_n_f32(8.0f * smx_log2e));
+    const float32x4_t biased6 = vfmaq_f32(bias, clamped6, vdupq_n_f32(8.0f * smx_log2e));
+    const float32x4_t biased7 = vfmaq_f32(bias, clamped7, vdupq_n_f32(8.0f * smx_log2e));
     const float32x4_t n0 = vsubq_f32(biased0, bias);
     const float32x4_t n1 = vsubq_f32(biased1, bias);
     const float32x4_t n2 = vsubq_f32(biased2, bias);
     const float32x4_t n3 = vsubq_f32(biased3, bias);
+    const float32x4_t n4 = vsubq_f32(biased4, bias);
+    const float32x4_t n5 = vsubq_f32(biased5, bias);
+    const float32x4_t n6 = vsubq_f32(biased6, bias);
+    const float32x4_t n7 = vsubq_f32(biased7, bias);
     const uint8x16_t index0 = neon_table_index(biased0);
     const uint8x16_t index1 = neon_table_index(biased1);
     const uint8x16_t index2 = neon_table_index(biased2);
     const uint8x16_t index3 = neon_table_index(biased3);
+    const uint8x16_t index4 = neon_table_index(biased4);
+    const uint8x16_t index5 = neon_table_index(biased5);
+    const uint8x16_t index6 = neon_table_index(biased6);
+    const uint8x16_t index7 = neon_table_index(biased7);
     float32x4_t t0 = vfmaq_f32(clamped0, n0, vdupq_n_f32(-0x1.62E430p-4f));
     float32x4_t t1 = vfmaq_f32(clamped1, n1, vdupq_n_f32(-0x1.62E430p-4f));
     float32x4_t t2 = vfmaq_f32(clamped2, n2, vdupq_n_f32(-0x1.62E430p-4f));
     float32x4_t t3 = vfmaq_f32(clamped3, n3, vdupq_n_f32(-0x1.62E430p-4f));
+    float32x4_t t4 = vfmaq_f32(clamped4, n4, vdupq_n_f32(-0x1.62E430p-4f));
+    float32x4_t t5 = vfmaq_f32(clamped5, n5, vdupq_n_f32(-0x1.62E430p-4f));
+    float32x4_t t6 = vfmaq_f32(clamped6, n6, vdupq_n_f32(-0x1.62E430p-4f));
+    float32x4_t t7 = vfmaq_f32(clamped7, n7, vdupq_n_f32(-0x1.62E430p-4f));
     t0 = vfmaq_f32(t0, n0, vdupq_n_f32(0x1.05C610p-32f));
     t1 = vfmaq_f32(t1, n1, vdupq_n_f32(0x1.05C610p-32f));
     t2 = vfmaq_f32(t2, n2, vdupq_n_f32(0x1.05C610p-32f));
     t3 = vfmaq_f32(t3, n3, vdupq_n_f32(0x1.05C610p-32f));
+    t4 = vfmaq_f32(t4, n4, vdupq_n_f32(0x1.05C610p-32f));
+    t5 = vfmaq_f32(t5, n5, vdupq_n_f32(0x1.05C610p-32f));
+    t6 = vfmaq_f32(t6, n6, vdupq_n_f32(0x1.05C610p-32f));
+    t7 = vfmaq_f32(t7, n7, vdupq_n_f32(0x1.05C610p-32f));
     float32x4_t u0 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t0, vdupq_n_f32(0x1.555854p-3f));
     float32x4_t u1 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t1, vdupq_n_f32(0x1.555854p-3f));
     float32x4_t u2 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t2, vdupq_n_f32(0x1.555854p-3f));
     float32x4_t u3 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t3, vdupq_n_f32(0x1.555854p-3f));
+    float32x4_t u4 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t4, vdupq_n_f32(0x1.555854p-3f));
+    float32x4_t u5 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t5, vdupq_n_f32(0x1.555854p-3f));
+    float32x4_t u6 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t6, vdupq_n_f32(0x1.555854p-3f));
+    float32x4_t u7 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t7, vdupq_n_f32(0x1.555854p-3f));
     u0 = vfmaq_f32(vdupq_n_f32(1.0f), u0, t0);
     u1 = vfmaq_f32(vdupq_n_f32(1.0f), u1, t1);
     u2 = vfmaq_f32(vdupq_n_f32(1.0f), u2, t2);
     u3 = vfmaq_f32(vdupq_n_f32(1.0f), u3, t3);
+    u4 = vfmaq_f32(vdupq_n_f32(1.0f), u4, t4);
+    u5 = vfmaq_f32(vdupq_n_f32(1.0f), u5, t5);
+    u6 = vfmaq_f32(vdupq_n_f32(1.0f), u6, t6);
+    u7 = vfmaq_f32(vdupq_n_f32(1.0f), u7, t7);
     u0 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index0)), u0, t0);
     u1 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index1)), u1, t1);
     u2 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index2)), u2, t2);
     u3 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index3)), u3, t3);
+    u4 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index4)), u4, t4);
+    u5 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index5)), u5, t5);
+    u6 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index6)), u6, t6);
+    u7 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index7)), u7, t7);
     const float32x4_t s0 = vreinterpretq_f32_u32(
         vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased0), 20),
                   vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index0)))));
@@ -73,21 +113,45 @@ extern "C" void smx_f16_vscaleextexp_ukernel__neon_u16(size_t n, const uint16_t*
     const float32x4_t s3 = vreinterpretq_f32_u32(
         vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased3), 20),
                   vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index3)))));
+    const float32x4_t s4 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased4), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index4)))));
+    const float32x4_t s5 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased5), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index5)))));
+    const float32x4_t s6 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased6), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index6)))));
+    const float32x4_t s7 = vreinterpretq_f32_u32(
+        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased7), 20),
+                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index7)))));
     const float32x4_t e0 = vfmaq_f32(s0, s0, u0);
     const float32x4_t e1 = vfmaq_f32(s1, s1, u1);
     const float32x4_t e2 = vfmaq_f32(s2, s2, u2);
     const float32x4_t e3 = vfmaq_f32(s3, s3, u3);
+    const float32x4_t e4 = vfmaq_f32(s4, s4, u4);
+    const float32x4_t e5 = vfmaq_f32(s5, s5, u5);
+    const float32x4_t e6 = vfmaq_f32(s6, s6, u6);
+    const float32x4_t e7 = vfmaq_f32(s7, s7, u7);
     const float32x4_t y0 = neon_scaled(e0, hi, lo);
     const float32x4_t y1 = neon_scaled(e1, hi, lo);
     const float32x4_t y2 = neon_scaled(e2, hi, lo);
     const float32x4_t y3 = neon_scaled(e3, hi, lo);
+    const float32x4_t y4 = neon_scaled(e4, hi, lo);
+    const float32x4_t y5 = neon_scaled(e5, hi, lo);
+    const float32x4_t y6 = neon_scaled(e6, hi, lo);
+    const float32x4_t y7 = neon_scaled(e7, hi, lo);
 
     vst1_u16(y + 0, neon_to_f16(y0));
     vst1_u16(y + 4, neon_to_f16(y1));
     vst1_u16(y + 8, neon_to_f16(y2));
     vst1_u16(y + 12, neon_to_f16(y3));
-    x += 16;
-    y += 16;
+    vst1_u16(y + 16, neon_to_f16(y4));
+    vst1_u16(y + 20, neon_to_f16(y5));
+    vst1_u16(y + 24, neon_to_f16(y6));
+    vst1_u16(y + 28, neon_to_f16(y7));
+    x += 32;
+    y += 32;
   }
   for (; n >= 4; n -= 4) {
     float32x4_t x0 = neon_from_f16(vld1_u16(x + 0));

@@ -4,24 +4,36 @@
 #include "src/gen/microkernels.h"
 #include "src/isa/neon.h"
 
-extern "C" void smx_f32_bf16_vcvt_ukernel__neon_u16(size_t n, const float* x, uint16_t* y) {
-  for (; n >= 16; n -= 16) {
+extern "C" void smx_f32_bf16_vcvt_ukernel__neon_u32(size_t n, const float* x, uint16_t* y) {
+  for (; n >= 32; n -= 32) {
     float32x4_t x0 = vld1q_f32(x + 0);
     float32x4_t x1 = vld1q_f32(x + 4);
     float32x4_t x2 = vld1q_f32(x + 8);
     float32x4_t x3 = vld1q_f32(x + 12);
+    float32x4_t x4 = vld1q_f32(x + 16);
+    float32x4_t x5 = vld1q_f32(x + 20);
+    float32x4_t x6 = vld1q_f32(x + 24);
+    float32x4_t x7 = vld1q_f32(x + 28);
 
     const float32x4_t y0 = x0;
     const float32x4_t y1 = x1;
     const float32x4_t y2 = x2;
     const float32x4_t y3 = x3;
+    const float32x4_t y4 = x4;
+    const float32x4_t y5 = x5;
+    const float32x4_t y6 = x6;
+    const float32x4_t y7 = x7;
 
     vst1_u16(y + 0, neon_to_bf16(y0));
     vst1_u16(y + 4, neon_to_bf16(y1));
     vst1_u16(y + 8, neon_to_bf16(y2));
     vst1_u16(y + 12, neon_to_bf16(y3));
-    x += 16;
-    y += 16;
+    vst1_u16(y + 16, neon_to_bf16(y4));
+    vst1_u16(y + 20, neon_to_bf16(y5));
+    vst1_u16(y + 24, neon_to_bf16(y6));
+    vst1_u16(y + 28, neon_to_bf16(y7));
+    x += 32;
+    y += 32;
   }
   for (; n >= 4; n -= 4) {
     float32x4_t x0 = vld1q_f32(x + 0);

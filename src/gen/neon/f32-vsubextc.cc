@@ -5,27 +5,39 @@
 #include "src/isa/neon.h"
 #include "src/kernels/extended.h"
 
-extern "C" void smx_f32_vsubextc_ukernel__neon_u16(size_t n, const float* x, float* y,
+extern "C" void smx_f32_vsubextc_ukernel__neon_u32(size_t n, const float* x, float* y,
                                                    const struct smx_f32_logarithm* logarithm) {
   const float32x4_t hi = vdupq_n_f32(logarithm->hi);
   const float32x4_t lo = vdupq_n_f32(logarithm->lo);
-  for (; n >= 16; n -= 16) {
+  for (; n >= 32; n -= 32) {
     float32x4_t x0 = vld1q_f32(x + 0);
     float32x4_t x1 = vld1q_f32(x + 4);
     float32x4_t x2 = vld1q_f32(x + 8);
     float32x4_t x3 = vld1q_f32(x + 12);
+    float32x4_t x4 = vld1q_f32(x + 16);
+    float32x4_t x5 = vld1q_f32(x + 20);
+    float32x4_t x6 = vld1q_f32(x + 24);
+    float32x4_t x7 = vld1q_f32(x + 28);
 
     const float32x4_t y0 = vsubq_f32(vsubq_f32(x0, hi), lo);
     const float32x4_t y1 = vsubq_f32(vsubq_f32(x1, hi), lo);
     const float32x4_t y2 = vsubq_f32(vsubq_f32(x2, hi), lo);
     const float32x4_t y3 = vsubq_f32(vsubq_f32(x3, hi), lo);
+    const float32x4_t y4 = vsubq_f32(vsubq_f32(x4, hi), lo);
+    const float32x4_t y5 = vsubq_f32(vsubq_f32(x5, hi), lo);
+    const float32x4_t y6 = vsubq_f32(vsubq_f32(x6, hi), lo);
+    const float32x4_t y7 = vsubq_f32(vsubq_f32(x7, hi), lo);
 
     vst1q_f32(y + 0, y0);
     vst1q_f32(y + 4, y1);
     vst1q_f32(y + 8, y2);
     vst1q_f32(y + 12, y3);
-    x += 16;
-    y += 16;
+    vst1q_f32(y + 16, y4);
+    vst1q_f32(y + 20, y5);
+    vst1q_f32(y + 24, y6);
+    vst1q_f32(y + 28, y7);
+    x += 32;
+    y += 32;
   }
   for (; n >= 4; n -= 4) {
     float32x4_t x0 = vld1q_f32(x + 0);

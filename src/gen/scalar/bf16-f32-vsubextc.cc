@@ -5,10 +5,28 @@
 #include "src/isa/scalar.h"
 #include "src/kernels/extended.h"
 
-extern "C" void smx_bf16_f32_vsubextc_ukernel__scalar_u16(size_t n, const uint16_t* x, float* y,
+extern "C" void smx_bf16_f32_vsubextc_ukernel__scalar_u32(size_t n, const uint16_t* x, float* y,
                                                           const struct smx_f32_logarithm* logarithm) {
   const f32x16 hi = scalar_set1(logarithm->hi);
   const f32x16 lo = scalar_set1(logarithm->lo);
+  for (; n >= 32; n -= 32) {
+    {
+      f32x16 x0 = scalar_load_bf16(x + 0);
+
+      const f32x16 y0 = scalar_sub(scalar_sub(x0, hi), lo);
+
+      scalar_store(y + 0, y0);
+    }
+    {
+      f32x16 x0 = scalar_load_bf16(x + 16);
+
+      const f32x16 y0 = scalar_sub(scalar_sub(x0, hi), lo);
+
+      scalar_store(y + 16, y0);
+    }
+    x += 32;
+    y += 32;
+  }
   for (; n >= 16; n -= 16) {
     f32x16 x0 = scalar_load_bf16(x + 0);
 

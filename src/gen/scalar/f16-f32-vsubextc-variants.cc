@@ -5,46 +5,6 @@
 #include "src/isa/scalar.h"
 #include "src/kernels/extended.h"
 
-extern "C" void smx_f16_f32_vsubextc_ukernel__scalar_u32(size_t n, const uint16_t* x, float* y,
-                                                         const struct smx_f32_logarithm* logarithm) {
-  const f32x16 hi = scalar_set1(logarithm->hi);
-  const f32x16 lo = scalar_set1(logarithm->lo);
-  for (; n >= 32; n -= 32) {
-    {
-      f32x16 x0 = scalar_load_f16(x + 0);
-
-      const f32x16 y0 = scalar_sub(scalar_sub(x0, hi), lo);
-
-      scalar_store(y + 0, y0);
-    }
-    {
-      f32x16 x0 = scalar_load_f16(x + 16);
-
-      const f32x16 y0 = scalar_sub(scalar_sub(x0, hi), lo);
-
-      scalar_store(y + 16, y0);
-    }
-    x += 32;
-    y += 32;
-  }
-  for (; n >= 16; n -= 16) {
-    f32x16 x0 = scalar_load_f16(x + 0);
-
-    const f32x16 y0 = scalar_sub(scalar_sub(x0, hi), lo);
-
-    scalar_store(y + 0, y0);
-    x += 16;
-    y += 16;
-  }
-  if (n > 0) {
-    f32x16 x0 = scalar_load_tail_f16(x, n, scalar_set1(0.0f));
-
-    const f32x16 y0 = scalar_sub(scalar_sub(x0, hi), lo);
-
-    scalar_store_tail(y, n, y0);
-  }
-}
-
 extern "C" void smx_f16_f32_vsubextc_ukernel__scalar_u64(size_t n, const uint16_t* x, float* y,
                                                          const struct smx_f32_logarithm* logarithm) {
   const f32x16 hi = scalar_set1(logarithm->hi);
@@ -80,88 +40,6 @@ extern "C" void smx_f16_f32_vsubextc_ukernel__scalar_u64(size_t n, const uint16_
     }
     x += 64;
     y += 64;
-  }
-  for (; n >= 16; n -= 16) {
-    f32x16 x0 = scalar_load_f16(x + 0);
-
-    const f32x16 y0 = scalar_sub(scalar_sub(x0, hi), lo);
-
-    scalar_store(y + 0, y0);
-    x += 16;
-    y += 16;
-  }
-  if (n > 0) {
-    f32x16 x0 = scalar_load_tail_f16(x, n, scalar_set1(0.0f));
-
-    const f32x16 y0 = scalar_sub(scalar_sub(x0, hi), lo);
-
-    scalar_store_tail(y, n, y0);
-  }
-}
-
-extern "C" void smx_f16_f32_vsubextc_ukernel__scalar_u128(size_t n, const uint16_t* x, float* y,
-                                                          const struct smx_f32_logarithm* logarithm) {
-  const f32x16 hi = scalar_set1(logarithm->hi);
-  const f32x16 lo = scalar_set1(logarithm->lo);
-  for (; n >= 128; n -= 128) {
-    {
-      f32x16 x0 = scalar_load_f16(x + 0);
-
-      const f32x16 y0 = scalar_sub(scalar_sub(x0, hi), lo);
-
-      scalar_store(y + 0, y0);
-    }
-    {
-      f32x16 x0 = scalar_load_f16(x + 16);
-
-      const f32x16 y0 = scalar_sub(scalar_sub(x0, hi), lo);
-
-      scalar_store(y + 16, y0);
-    }
-    {
-      f32x16 x0 = scalar_load_f16(x + 32);
-
-      const f32x16 y0 = scalar_sub(scalar_sub(x0, hi), lo);
-
-      scalar_store(y + 32, y0);
-    }
-    {
-      f32x16 x0 = scalar_load_f16(x + 48);
-
-      const f32x16 y0 = scalar_sub(scalar_sub(x0, hi), lo);
-
-      scalar_store(y + 48, y0);
-    }
-    {
-      f32x16 x0 = scalar_load_f16(x + 64);
-
-      const f32x16 y0 = scalar_sub(scalar_sub(x0, hi), lo);
-
-      scalar_store(y + 64, y0);
-    }
-    {
-      f32x16 x0 = scalar_load_f16(x + 80);
-
-      const f32x16 y0 = scalar_sub(scalar_sub(x0, hi), lo);
-
-      scalar_store(y + 80, y0);
-    }
-    {
-      f32x16 x0 = scalar_load_f16(x + 96);
-
-      const f32x16 y0 = scalar_sub(scalar_sub(x0, hi), lo);
-
-      scalar_store(y + 96, y0);
-    }
-    {
-      f32x16 x0 = scalar_load_f16(x + 112);
-
-      const f32x16 y0 = scalar_sub(scalar_sub(x0, hi), lo);
-
-      scalar_store(y + 112, y0);
-    }
-    x += 128;
-    y += 128;
   }
   for (; n >= 16; n -= 16) {
     f32x16 x0 = scalar_load_f16(x + 0);

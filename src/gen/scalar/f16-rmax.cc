@@ -6,13 +6,21 @@
 #include "src/gen/microkernels.h"
 #include "src/isa/scalar.h"
 
-extern "C" void smx_f16_rmax_ukernel__scalar_u32(size_t n, const uint16_t* x, float* max) {
+extern "C" void smx_f16_rmax_ukernel__scalar_u64_acc4(size_t n, const uint16_t* x, float* max) {
   f32x16 m0 = scalar_set1(-INFINITY);
-  for (; n >= 32; n -= 32) {
+  f32x16 m1 = m0;
+  f32x16 m2 = m0;
+  f32x16 m3 = m0;
+  for (; n >= 64; n -= 64) {
     m0 = scalar_max(m0, scalar_load_f16(x + 0));
-    m0 = scalar_max(m0, scalar_load_f16(x + 16));
-    x += 32;
+    m1 = scalar_max(m1, scalar_load_f16(x + 16));
+    m2 = scalar_max(m2, scalar_load_f16(x + 32));
+    m3 = scalar_max(m3, scalar_load_f16(x + 48));
+    x += 64;
   }
+  m0 = scalar_max(m0, m1);
+  m0 = scalar_max(m0, m2);
+  m0 = scalar_max(m0, m3);
   for (; n >= 16; n -= 16) {
     m0 = scalar_max(m0, scalar_load_f16(x));
     x += 16;

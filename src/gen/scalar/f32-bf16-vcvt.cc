@@ -4,7 +4,25 @@
 #include "src/gen/microkernels.h"
 #include "src/isa/scalar.h"
 
-extern "C" void smx_f32_bf16_vcvt_ukernel__scalar_u16(size_t n, const float* x, uint16_t* y) {
+extern "C" void smx_f32_bf16_vcvt_ukernel__scalar_u32(size_t n, const float* x, uint16_t* y) {
+  for (; n >= 32; n -= 32) {
+    {
+      f32x16 x0 = scalar_load(x + 0);
+
+      const f32x16 y0 = x0;
+
+      scalar_store_tail_bf16(y + 0, 16, y0);
+    }
+    {
+      f32x16 x0 = scalar_load(x + 16);
+
+      const f32x16 y0 = x0;
+
+      scalar_store_tail_bf16(y + 16, 16, y0);
+    }
+    x += 32;
+    y += 32;
+  }
   for (; n >= 16; n -= 16) {
     f32x16 x0 = scalar_load(x + 0);
 
