@@ -292,7 +292,7 @@ SMX_API enum smx_status smx_setup_scale_by_partial_sum_nc(smx_operator_t scale_o
 /// | all -inf                  | -inf                                                    |
 /// | any NaN                   | NaN                                                     |
 /// | +inf present, no NaN      | +inf                                                    |
-/// | one element               | that element, exactly                                   |
+/// | one element               | that element, exactly; 0 where it is denormal in f32    |
 /// | equal elements            | x + log(channels)                                       |
 ///
 /// @param input_type           any; the output is f32.
