@@ -88,12 +88,12 @@ void ForEachTile(size_t n, const Function& function) {
 template <class SumTile>
 smx_f32_extended SumTiles(size_t n, const SumTile& sum_tile) {
   if (n <= SMX_TILE) return sum_tile(0, n);
-  smx_row_sum sum = smx_empty_row_sum;
+  smx_partial_sum sum = smx_empty_sum;
   ForEachTile(n, [&](size_t start, size_t length) {
     const smx_f32_extended tile = sum_tile(start, length);
-    smx_row_sum_add_tile(&sum, &tile);
+    smx_partial_sum_add_tile(&sum, &tile);
   });
-  return smx_f32_extended_of(sum);
+  return smx_f32_extended_of(&sum);
 }
 
 // Reads the row, reads the row, writes the result.
@@ -161,13 +161,17 @@ size_t LongestRow() {
   return std::min<size_t>(strtoull(asked, nullptr, 10), kLargestRow);
 }
 
-smx_f32_extended SumRow(smx_f32_raddextexp_ukernel_fn* raddextexp, size_t n, const float* x) {
+template <class X>
+smx_f32_extended SumRow(void (*raddextexp)(size_t, const X*, smx_f32_extended*), size_t n, const X* x) {
   return SumTiles(n, [&](size_t start, size_t length) {
     smx_f32_extended tile;
     raddextexp(length, x + start, &tile);
     return tile;
   });
 }
+
+template smx_f32_extended SumRow(smx_f32_raddextexp_ukernel_fn*, size_t, const float*);
+template smx_f32_extended SumRow(smx_f16_raddextexp_ukernel_fn*, size_t, const uint16_t*);
 
 smx_f32_extended SumAndStoreRow(smx_f32_raddstoreextexp_ukernel_fn* raddstoreextexp, size_t n, const float* x,
                                 float* y, References* references) {

@@ -1,5 +1,6 @@
 #include "bench/buffers.h"
 
+#include <fp16.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -11,12 +12,13 @@
 #include <vector>
 
 #include "bench/caches.h"
+#include "src/isa/scalar.h"
 
 namespace smx_bench {
 namespace {
 
 constexpr size_t kHugePageBytes = size_t{2} << 20;
-constexpr size_t kFloatsPerCacheLine = 16;
+constexpr size_t kHalvesPerCacheLine = 32;
 
 size_t DivideRoundUp(size_t n, size_t q) {
   return (n + q - 1) / q;
@@ -26,54 +28,75 @@ size_t RoundUp(size_t n, size_t q) {
   return DivideRoundUp(n, q) * q;
 }
 
+float Convert(F32, float x) {
+  return x;
+}
+
+uint16_t Convert(F16, float x) {
+  return fp16_ieee_from_fp32_value(x);
+}
+
+uint16_t Convert(Bf16, float x) {
+  return scalar_to_bf16(x);
+}
+
 // Logits that repeat after a while, for drawing them takes longer than most benchmarks.
-void Fill(float* p, size_t n) {
-  static const std::vector<float> logits = [] {
-    std::vector<float> drawn(size_t{1} << 20);
+template <class Type>
+void Fill(void* p, size_t bytes) {
+  using Element = typename Type::Memory;
+  static const std::vector<Element> logits = [] {
+    std::vector<Element> drawn(size_t{1} << 20);
     std::mt19937 engine(2001);
     std::normal_distribution<float> distribution(0.0f, kInputDeviation);
-    for (float& x : drawn) x = std::clamp(distribution(engine), -kLargestInput, kLargestInput);
+    for (Element& x : drawn) {
+      x = Convert(Type(), std::clamp(distribution(engine), -kLargestInput, kLargestInput));
+    }
     return drawn;
   }();
-  for (size_t i = 0; i < n; i += logits.size()) {
-    memcpy(p + i, logits.data(), std::min(logits.size(), n - i) * sizeof(float));
+  const size_t drawn_bytes = logits.size() * sizeof(Element);
+  for (size_t i = 0; i < bytes; i += drawn_bytes) {
+    memcpy(static_cast<unsigned char*>(p) + i, logits.data(), std::min(drawn_bytes, bytes - i));
   }
 }
 
-// Floats that grow in number as they are asked for. Growing moves them.
+// Memory that grows as it is asked for. Growing moves it.
 class Memory {
  public:
-  float* AtLeast(size_t floats) {
-    if (floats > floats_) Allocate(floats);
-    return data_.get();
+  template <class Type>
+  typename Type::Memory* Holding(size_t elements) {
+    const size_t bytes = elements * sizeof(typename Type::Memory);
+    if (bytes > bytes_) Allocate(bytes);
+    if (fill_ != Fill<Type> || bytes > filled_bytes_) {
+      fill_ = Fill<Type>;
+      filled_bytes_ = bytes;
+      fill_(data_.get(), bytes);
+    }
+    return static_cast<typename Type::Memory*>(data_.get());
   }
 
  private:
   struct Free {
-    void operator()(float* p) const { free(p); }
+    void operator()(void* p) const { free(p); }
   };
 
-  void Allocate(size_t floats) {
+  void Allocate(size_t bytes) {
     data_.reset();
-    floats_ = 0;
-    const size_t bytes = RoundUp(floats * sizeof(float), kHugePageBytes);
-    data_.reset(static_cast<float*>(aligned_alloc(kHugePageBytes, bytes)));
+    filled_bytes_ = 0;
+    bytes_ = RoundUp(bytes, kHugePageBytes);
+    data_.reset(aligned_alloc(kHugePageBytes, bytes_));
     if (data_ == nullptr) throw std::bad_alloc();
 #if defined(MADV_HUGEPAGE)
-    madvise(data_.get(), bytes, MADV_HUGEPAGE);  // without huge pages it goes on all the same
+    madvise(data_.get(), bytes_, MADV_HUGEPAGE);  // without huge pages it goes on all the same
 #endif
-    floats_ = bytes / sizeof(float);
-    Fill(data_.get(), floats_);
   }
 
-  std::unique_ptr<float, Free> data_;
-  size_t floats_ = 0;
+  std::unique_ptr<void, Free> data_;
+  size_t bytes_ = 0;
+  void (*fill_)(void* p, size_t bytes) = nullptr;
+  size_t filled_bytes_ = 0;
 };
 
-size_t PairCount(size_t stride, Buffering buffering) {
-  if (buffering == Buffering::kWarm) return 1;
-  return std::max<size_t>(2, DivideRoundUp(RotationBytes(), stride * sizeof(float)));
-}
+Memory inputs, outputs;
 
 }  // namespace
 
@@ -85,11 +108,31 @@ size_t RotationBytes() {
   return std::min(2 * GetCaches().last_level.bytes, kLargestRotationBytes);
 }
 
-Buffers::Buffers(size_t elements, Buffering buffering)
-    : stride_(RoundUp(elements, kFloatsPerCacheLine)), end_(stride_ * PairCount(stride_, buffering)) {
-  static Memory inputs, outputs;
-  inputs_ = inputs.AtLeast(end_);
-  outputs_ = outputs.AtLeast(end_);
+size_t Stride(size_t elements) {
+  return RoundUp(elements, kHalvesPerCacheLine);
 }
+
+size_t PairCount(size_t bytes, Buffering buffering) {
+  if (buffering == Buffering::kWarm) return 1;
+  return std::max<size_t>(2, DivideRoundUp(2 * RotationBytes(), bytes));
+}
+
+template <class Type>
+typename Type::Memory* SharedInputs(size_t elements) {
+  return inputs.Holding<Type>(elements);
+}
+
+template <class Type>
+typename Type::Memory* SharedOutputs(size_t elements) {
+  return outputs.Holding<Type>(elements);
+}
+
+#define SMX_INSTANTIATE(Type)                        \
+  template Type::Memory* SharedInputs<Type>(size_t); \
+  template Type::Memory* SharedOutputs<Type>(size_t);
+SMX_INSTANTIATE(F32)
+SMX_INSTANTIATE(F16)
+SMX_INSTANTIATE(Bf16)
+#undef SMX_INSTANTIATE
 
 }  // namespace smx_bench

@@ -45,15 +45,14 @@ void AddContext() {
       std::to_string(RotationBytes()) + (exceeds ? "" : " (capped: does not exceed the last-level cache)"));
 }
 
-void ReportRates(benchmark::State& state, size_t elements, Traffic traffic, const Buffers& buffers) {
+void ReportRates(benchmark::State& state, size_t elements, size_t bytes_per_element, size_t buffers) {
   using benchmark::Counter;
   const int64_t processed = state.iterations() * static_cast<int64_t>(elements);
   state.SetItemsProcessed(processed);
-  const int floats = traffic.reads + traffic.writes;
-  if (floats > 0) state.SetBytesProcessed(processed * floats * static_cast<int64_t>(sizeof(float)));
+  if (bytes_per_element > 0) state.SetBytesProcessed(processed * static_cast<int64_t>(bytes_per_element));
   state.counters["time_per_element"] =
       Counter(static_cast<double>(elements), Counter::kIsIterationInvariantRate | Counter::kInvert);
-  state.counters["buffers"] = static_cast<double>(buffers.count());
+  state.counters["buffers"] = static_cast<double>(buffers);
 }
 
 int RunBenchmarks(int argc, char** argv, void (*register_benchmarks)()) {

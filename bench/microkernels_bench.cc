@@ -20,7 +20,10 @@
 
 namespace {
 
+using smx_bench::Bf16;
 using smx_bench::Buffering;
+using smx_bench::F16;
+using smx_bench::F32;
 using smx_bench::Traffic;
 
 enum class Level { kL1, kL2, kLastLevel, kMemory };
@@ -31,14 +34,15 @@ struct Regime {
   Buffering buffering;
 };
 
-// What the bench does with a microkernel: a pass over a row.
+// What the bench does with a microkernel: a pass over a row of a type, to one of another.
+template <class X = F32, class Y = F32>
 struct Pass {
   Traffic traffic;
   std::vector<Regime> regimes;  // where the library uses it: by these scripts/tune.py chooses a variant
-  std::function<void(size_t n, const float* x, float* y)> run;
+  std::function<void(size_t n, const typename X::Memory* x, typename Y::Memory* y)> run;
 };
 
-// The same with a microkernel that takes several rows of n elements.
+// The same with a microkernel that takes several rows of n floats.
 struct RowsPass {
   Traffic traffic;
   std::vector<Regime> regimes;
@@ -49,6 +53,12 @@ struct RowsPass {
 // A kernel's pass is the function of its name; a kernel without one does not compile.
 namespace pass {
 
+// The function type of kernels of elements X, or of X and Y, with further parameters.
+template <class X, class... Parameters>
+using Reduction = void(size_t, const typename X::Memory*, Parameters...);
+template <class X, class Y, class... Parameters>
+using Map = void(size_t, const typename X::Memory*, typename Y::Memory*, Parameters...);
+
 constexpr Traffic kReads = {1, 0};
 constexpr Traffic kReadsAndWrites = {1, 1};
 
@@ -58,23 +68,67 @@ const std::vector<Regime> kShortRows = {{Level::kL2, Buffering::kWarm}};
 const std::vector<Regime> kNeverTuned = {};  // the baselines: no dispatch takes them
 
 constexpr smx_f32_reciprocal kOne = {1.0f, 0.0f, 0};
+constexpr smx_f32_logarithm kLogarithm = {8.0f, 0x1p-24f};
 constexpr float kMax = smx_bench::kLargestInput;
 
-Pass f32_raddextexp(smx_f32_raddextexp_ukernel_fn* ukernel) {
-  return {kReads, kLongRows, [=](size_t n, const float* x, float*) {
+template <class X>
+Pass<X, X> Sum(Reduction<X, smx_f32_extended*>* ukernel) {
+  return {kReads, kLongRows, [=](size_t n, const typename X::Memory* x, typename X::Memory*) {
             benchmark::DoNotOptimize(smx_bench::SumRow(ukernel, n, x));
           }};
 }
+constexpr auto f32_raddextexp = Sum<F32>;
+constexpr auto f16_raddextexp = Sum<F16>;
+constexpr auto bf16_raddextexp = Sum<Bf16>;
 
-Pass f32_vscaleextexp(smx_f32_vscaleextexp_ukernel_fn* ukernel) {
-  return {kReadsAndWrites, kLongRows, [=](size_t n, const float* x, float* y) { ukernel(n, x, y, &kOne); }};
+template <class X>
+Pass<X, X> Maximum(Reduction<X, float*>* ukernel) {
+  return {kReads, kInCache, [=](size_t n, const typename X::Memory* x, typename X::Memory*) {
+            float max;
+            ukernel(n, x, &max);
+            benchmark::DoNotOptimize(max);
+          }};
+}
+constexpr auto f32_rmax = Maximum<F32>;
+constexpr auto f16_rmax = Maximum<F16>;
+constexpr auto bf16_rmax = Maximum<Bf16>;
+
+template <class X, class Y>
+Pass<X, Y> Scale(Map<X, Y, const smx_f32_reciprocal*>* ukernel) {
+  return {kReadsAndWrites, kLongRows,
+          [=](size_t n, const typename X::Memory* x, typename Y::Memory* y) { ukernel(n, x, y, &kOne); }};
 }
 
-Pass f32_vstreamextexp(smx_f32_vstreamextexp_ukernel_fn* ukernel) {
-  return f32_vscaleextexp(ukernel);
+template <class X, class Y>
+Pass<X, Y> Subtract(Map<X, Y, const smx_f32_logarithm*>* ukernel) {
+  return {kReadsAndWrites, kLongRows, [=](size_t n, const typename X::Memory* x, typename Y::Memory* y) {
+            ukernel(n, x, y, &kLogarithm);
+          }};
 }
 
-Pass f32_raddstoreextexp(smx_f32_raddstoreextexp_ukernel_fn* ukernel) {
+#define SMX_MAPS_OF_TYPES(types, X, Y)                \
+  constexpr auto types##_vscaleextexp = Scale<X, Y>;  \
+  constexpr auto types##_vstreamextexp = Scale<X, Y>; \
+  constexpr auto types##_vsubextc = Subtract<X, Y>;
+SMX_MAPS_OF_TYPES(f32, F32, F32)
+SMX_MAPS_OF_TYPES(f16, F16, F16)
+SMX_MAPS_OF_TYPES(bf16, Bf16, Bf16)
+SMX_MAPS_OF_TYPES(f16_f32, F16, F32)
+SMX_MAPS_OF_TYPES(bf16_f32, Bf16, F32)
+SMX_MAPS_OF_TYPES(f32_f16, F32, F16)
+SMX_MAPS_OF_TYPES(f32_bf16, F32, Bf16)
+#undef SMX_MAPS_OF_TYPES
+
+template <class X, class Y>
+Pass<X, Y> Convert(Map<X, Y>* ukernel) {
+  return {kReadsAndWrites, kInCache, ukernel};
+}
+constexpr auto f16_f32_vcvt = Convert<F16, F32>;
+constexpr auto bf16_f32_vcvt = Convert<Bf16, F32>;
+constexpr auto f32_f16_vcvt = Convert<F32, F16>;
+constexpr auto f32_bf16_vcvt = Convert<F32, Bf16>;
+
+Pass<> f32_raddstoreextexp(smx_f32_raddstoreextexp_ukernel_fn* ukernel) {
   return {kReadsAndWrites, kInCache, [=](size_t n, const float* x, float* y) {
             smx_bench::References references;
             benchmark::DoNotOptimize(smx_bench::SumAndStoreRow(ukernel, n, x, y, &references));
@@ -82,7 +136,7 @@ Pass f32_raddstoreextexp(smx_f32_raddstoreextexp_ukernel_fn* ukernel) {
 }
 
 // In place, as the operator calls it. Multiplies by 1, so that elements stay what they are.
-Pass f32_vmulextc(smx_f32_vmulextc_ukernel_fn* ukernel) {
+Pass<> f32_vmulextc(smx_f32_vmulextc_ukernel_fn* ukernel) {
   return {kReadsAndWrites, kInCache, [=](size_t n, const float*, float* y) { ukernel(n, y, y, &kOne); }};
 }
 
@@ -102,15 +156,7 @@ RowsPass f32_softmax_transposed(smx_f32_softmax_transposed_ukernel_fn* ukernel) 
   return pass;
 }
 
-Pass f32_rmax(smx_f32_rmax_ukernel_fn* ukernel) {
-  return {kReads, kInCache, [=](size_t n, const float* x, float*) {
-            float max;
-            ukernel(n, x, &max);
-            benchmark::DoNotOptimize(max);
-          }};
-}
-
-Pass f32_raddexpminusmax(smx_f32_raddexpminusmax_ukernel_fn* ukernel) {
+Pass<> f32_raddexpminusmax(smx_f32_raddexpminusmax_ukernel_fn* ukernel) {
   return {kReads, kNeverTuned, [=](size_t n, const float* x, float*) {
             float sum;
             ukernel(n, x, kMax, &sum);
@@ -118,12 +164,12 @@ Pass f32_raddexpminusmax(smx_f32_raddexpminusmax_ukernel_fn* ukernel) {
           }};
 }
 
-Pass f32_vscaleexpminusmax(smx_f32_vscaleexpminusmax_ukernel_fn* ukernel) {
+Pass<> f32_vscaleexpminusmax(smx_f32_vscaleexpminusmax_ukernel_fn* ukernel) {
   return {kReadsAndWrites, kNeverTuned,
           [=](size_t n, const float* x, float* y) { ukernel(n, x, y, 1.0f, kMax); }};
 }
 
-Pass f32_raddstoreexpminusmax(smx_f32_raddstoreexpminusmax_ukernel_fn* ukernel) {
+Pass<> f32_raddstoreexpminusmax(smx_f32_raddstoreexpminusmax_ukernel_fn* ukernel) {
   return {kReadsAndWrites, kNeverTuned, [=](size_t n, const float* x, float* y) {
             float sum;
             ukernel(n, x, y, kMax, &sum);
@@ -132,13 +178,13 @@ Pass f32_raddstoreexpminusmax(smx_f32_raddstoreexpminusmax_ukernel_fn* ukernel) 
 }
 
 // In place, as the algorithm calls it.
-Pass f32_vmulc(smx_f32_vmulc_ukernel_fn* ukernel) {
+Pass<> f32_vmulc(smx_f32_vmulc_ukernel_fn* ukernel) {
   return {kReadsAndWrites, kNeverTuned, [=](size_t n, const float*, float* y) { ukernel(n, y, y, 1.0f); }};
 }
 
 }  // namespace pass
 
-// A row whose input and output together fill half of a cache, or four times the last-level cache.
+// A row whose input and output, as floats, together fill half of a cache, or four times the last-level cache.
 struct Size {
   Level level;
   const char* label;
@@ -170,15 +216,16 @@ bool Contains(const std::vector<Regime>& regimes, Level level, Buffering bufferi
 }
 
 // At every size, rounded down to whole rows.
-void RegisterPass(const std::string& prefix, const Pass& pass, size_t row = 1) {
+template <class X, class Y>
+void RegisterPass(const std::string& prefix, const Pass<X, Y>& pass, size_t row = 1) {
   for (const Size& size : Sizes()) {
     const size_t n = size.elements / row * row;
     for (const Buffering buffering : {Buffering::kWarm, Buffering::kRotated}) {
       std::string name = prefix + "/n:" + std::to_string(n) + "/" + smx_bench::BufferingName(buffering);
       if (Contains(pass.regimes, size.level, buffering)) name += "/tuning";
       benchmark::RegisterBenchmark(name.c_str(), [=](benchmark::State& state) {
-        smx_bench::Measure(state, n, buffering, pass.traffic,
-                           [&](const float* x, float* y) { pass.run(n, x, y); });
+        smx_bench::Measure<X, Y>(state, n, buffering, pass.traffic,
+                                 [&](const auto* x, auto* y) { pass.run(n, x, y); });
         state.SetLabel(size.label);
       });
     }
@@ -188,7 +235,7 @@ void RegisterPass(const std::string& prefix, const Pass& pass, size_t row = 1) {
 void RegisterPass(const std::string& prefix, const RowsPass& pass) {
   for (const size_t length : pass.lengths) {
     const auto run = [=](size_t n, const float* x, float* y) { pass.run(n / length, length, x, y); };
-    RegisterPass(prefix + "/row:" + std::to_string(length), Pass{pass.traffic, pass.regimes, run}, length);
+    RegisterPass(prefix + "/row:" + std::to_string(length), Pass<>{pass.traffic, pass.regimes, run}, length);
   }
 }
 
@@ -205,7 +252,7 @@ void RegisterMicrokernel(const char* isa, const std::string& function, AnyPass (
 void RegisterRooflines() {
   for (size_t i = 0; i < smx_bench::kRooflineCount; i++) {
     const smx_bench::Roofline& roofline = smx_bench::GetRooflines()[i];
-    RegisterPass(roofline.name, Pass{roofline.traffic, pass::kNeverTuned, roofline.run});
+    RegisterPass(roofline.name, Pass<>{roofline.traffic, pass::kNeverTuned, roofline.run});
   }
 }
 

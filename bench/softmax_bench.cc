@@ -65,7 +65,7 @@ void MeasureOperator(benchmark::State& state, const char* isa, size_t threads, c
                      Buffering buffering) {
   const smx_bench::Operator op(isa);
   if (op.get() == nullptr) return state.SkipWithError("the operator could not be created for this ISA");
-  const smx_bench::Buffers::Pair pair = smx_bench::Buffers(shape.elements(), buffering).Next();
+  const auto pair = smx_bench::Buffers<>(shape.elements(), buffering).Next();
   smx_plan plan;
   if (op.SetUp(shape, pair.x, pair.y) != smx_status_success ||
       smx_get_plan(op.get(), threads, &plan) != smx_status_success) {

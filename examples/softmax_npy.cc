@@ -1,11 +1,11 @@
-// Softmax over the rows of a NumPy file, by the C API: what was computed, how, how fast, and what it says.
+// Softmax over the rows of a NumPy file, by smxpack.hpp: what was computed, how, how fast, and what it says.
 #include <errno.h>
 #include <math.h>
 #include <pthreadpool.h>
-#include <smxpack.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <smxpack.hpp>
 
 #include <algorithm>
 #include <chrono>
@@ -105,10 +105,7 @@ bool Check(smx_status status) {
   return status == smx_status_success || Fail(smx_status_to_string(status));
 }
 
-struct OperatorDeleter {
-  void operator()(smx_operator_t op) const { smx_delete_operator(op); }
-};
-using Operator = std::unique_ptr<smx_operator, OperatorDeleter>;
+using Softmax = smxpack::Softmax<smx_datatype_f32>;
 
 struct PoolDeleter {
   void operator()(pthreadpool_t pool) const { pthreadpool_destroy(pool); }
@@ -141,7 +138,7 @@ struct Times {
 };
 
 // Runs a copy to the output and the operator in turn, on the same threads. The operator's result is what stays.
-bool Measure(smx_operator_t op, pthreadpool_t pool, size_t threads, const NpyArray& logits, float* output,
+bool Measure(Softmax& softmax, pthreadpool_t pool, size_t threads, const NpyArray& logits, float* output,
              Times* times) {
   const size_t elements = logits.rows * logits.columns;
   const size_t part = elements / threads + (elements % threads != 0);
@@ -153,7 +150,7 @@ bool Measure(smx_operator_t op, pthreadpool_t pool, size_t threads, const NpyArr
     const double start = Seconds();
     pthreadpool_parallelize_1d_tile_1d(pool, CopyPart, &copy, elements, part, 0);
     const double between = Seconds();
-    if (!Check(smx_run_operator(op, pool))) return false;
+    if (!Check(softmax.Run(pool))) return false;
     copy_seconds.push_back(between - start);
     softmax_seconds.push_back(Seconds() - between);
   } while (softmax_seconds.size() < kMinRuns || (softmax_seconds.size() < kMaxRuns && Seconds() < deadline));
@@ -254,11 +251,10 @@ bool Run(const Arguments& arguments) {
 
   smx_set_log_callback(PrintMessage, nullptr, smx_log_level_warning);
   if (!Check(smx_initialize(nullptr))) return false;
-  smx_operator_t created;
-  if (!Check(smx_create_softmax_nc_f32(0, &created))) return false;
-  const Operator softmax(created);
-  if (!Check(smx_setup_softmax_nc_f32(softmax.get(), logits.rows, logits.columns, logits.columns,
-                                      logits.columns, logits.values.get(), probabilities.values.get()))) {
+  Softmax softmax;
+  if (!Check(softmax.Create())) return false;
+  if (!Check(softmax.Setup(logits.rows, logits.columns, logits.columns, logits.columns, logits.values.get(),
+                           probabilities.values.get()))) {
     return false;
   }
   const Pool pool(arguments.threads > 1 ? pthreadpool_create(arguments.threads) : nullptr);
@@ -271,7 +267,7 @@ bool Run(const Arguments& arguments) {
   if (!PrintHow(softmax.get(), arguments.threads)) return false;
   if (elements > 0) {
     Times times;
-    if (!Measure(softmax.get(), pool.get(), arguments.threads, logits, probabilities.values.get(), &times)) {
+    if (!Measure(softmax, pool.get(), arguments.threads, logits, probabilities.values.get(), &times)) {
       return false;
     }
     PrintTimes(times, elements);

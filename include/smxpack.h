@@ -124,6 +124,16 @@ typedef struct smx_operator* smx_operator_t;
 /// A row that consists of -inf only gives zeros in place of NaN, as attention on a fully masked row wants.
 #define SMX_FLAG_MASKED_ROWS_TO_ZERO UINT32_C(0x00000001)
 
+/// The type of elements in memory. All arithmetic is that of f32, and rounds once to the output's type, to nearest even.
+enum smx_datatype {
+  /// float. Denormal inputs count as 0, results below FLT_MIN are 0.
+  smx_datatype_f32 = 1,
+  /// IEEE 754 binary16, as uint16_t. Denormals are kept, in inputs and in results.
+  smx_datatype_f16 = 2,
+  /// The upper half of a float, as uint16_t. Denormals as those of f32.
+  smx_datatype_bf16 = 3,
+};
+
 /// Creates an operator that computes softmax over each row of a matrix of floats:
 ///
 ///     y[i] = exp(x[i]) / sum_j exp(x[j])
@@ -170,6 +180,132 @@ SMX_API enum smx_status smx_create_softmax_nc_f32(uint32_t flags, smx_operator_t
 SMX_API enum smx_status smx_setup_softmax_nc_f32(smx_operator_t softmax_op, size_t batch_size,
                                                  size_t channels, size_t input_stride, size_t output_stride,
                                                  const float* input, float* output);
+
+/// Softmax of other types: as smx_create_softmax_nc_f32, which it is where both types are smx_datatype_f32.
+///
+/// Results are those of f32, with the input's elements as they are, rounded once more to the output's type: of f16 and bf16
+/// fewer than one in a thousand differs from the exact value, correctly rounded, and then by one ULP. The result of
+/// 1/channels and others may be denormal in f16; it is kept. NaN results are 0x7E00 in f16, 0x7FC0 in bf16.
+///
+/// @param input_type, output_type  the same, or one of them smx_datatype_f32.
+/// @returns as smx_create_softmax_nc_f32; smx_status_unsupported_parameter for other pairs of types.
+SMX_API enum smx_status smx_create_softmax_nc(enum smx_datatype input_type, enum smx_datatype output_type,
+                                              uint32_t flags, smx_operator_t* softmax_op_out);
+
+/// As smx_setup_softmax_nc_f32. Pointers are aligned to their elements. In place where the types are the same.
+SMX_API enum smx_status smx_setup_softmax_nc(smx_operator_t softmax_op, size_t batch_size, size_t channels,
+                                             size_t input_stride, size_t output_stride, const void* input,
+                                             void* output);
+
+/// Creates an operator that computes the logarithm of softmax over each row:
+///
+///     y[i] = x[i] - log(sum_j exp(x[j]))
+///
+/// | row                         | result                                                   |
+/// |-----------------------------|----------------------------------------------------------|
+/// | finite                      | at most 2 ULP of max(|y|, 1) from the exact value (seen) |
+/// | some -inf, others finite    | those are -inf                                           |
+/// | all -inf                    | NaN; under SMX_FLAG_MASKED_ROWS_TO_ZERO, -inf            |
+/// | any NaN, or +inf present    | all NaN                                                  |
+/// | one element, finite         | 0                                                        |
+/// | equal elements              | -log(channels)                                           |
+/// | +-3.4e38 mixed              | finite, or -inf where the exact result rounds to it      |
+///
+/// The bits are as independent as those of softmax. A result close to 0, that of an element that dominates its row, is off by
+/// 8 * 2^-24 of itself and 2^-46 at most: the sum is compared with the largest term alone.
+///
+/// Parameters, types and statuses as smx_create_softmax_nc. Error in f16 and bf16: one more rounding.
+SMX_API enum smx_status smx_create_log_softmax_nc(enum smx_datatype input_type, enum smx_datatype output_type,
+                                                  uint32_t flags, smx_operator_t* log_softmax_op_out);
+
+/// As smx_setup_softmax_nc.
+SMX_API enum smx_status smx_setup_log_softmax_nc(smx_operator_t log_softmax_op, size_t batch_size,
+                                                 size_t channels, size_t input_stride, size_t output_stride,
+                                                 const void* input, void* output);
+
+/// The sum of the exponentials of a piece of a row, from smx_create_partial_sum_nc. It may be copied, stored and sent between
+/// processes and processors of the same byte order. Its members are the library's matter:
+/// sum_k bins[k] * 2^(32 * (top - k)) is the sum of exp(x - shift), shift 0 or, where max is beyond +-2^14, max.
+struct smx_partial_sum {
+  int64_t bins[4];
+  int32_t top;
+  int32_t has_nan;
+  float max;
+  float shift;
+};
+
+/// Creates an operator for rows that are spread over buffers, threads, processes or machines: it reduces a piece of each row to the
+/// sum of its exponentials. Then smx_merge_partial_sums makes the sum of the row of those of its pieces, and
+/// smx_create_scale_by_partial_sum_nc the results of each piece: split-KV attention, a vocabulary split over devices.
+///
+/// Any grouping and order of pieces gives the same sum, bit for bit, and pieces that consist of whole tiles (16384 elements, but for the
+/// row's last piece) give the bits that smx_create_softmax_nc gives for the whole row. That is so where the row's
+/// largest element is within +-2^14, whatever else it holds: masks of any size, -inf, pieces that consist of nothing else.
+/// Of other rows results are within 3.25 ULP too, but their bits may depend on how they were cut, and merged.
+///
+/// A piece of -inf only counts for nothing; NaN in a piece makes the row NaN, and +inf as well.
+///
+/// @param input_type           any.
+/// @param flags                0.
+/// @param partial_sum_op_out   receives the operator; NULL where the call fails.
+/// @returns as smx_create_softmax_nc.
+SMX_API enum smx_status smx_create_partial_sum_nc(enum smx_datatype input_type, uint32_t flags,
+                                                  smx_operator_t* partial_sum_op_out);
+
+/// As smx_setup_softmax_nc, but that `output` receives one sum a row, contiguous.
+SMX_API enum smx_status smx_setup_partial_sum_nc(smx_operator_t partial_sum_op, size_t batch_size,
+                                                 size_t channels, size_t input_stride, const void* input,
+                                                 struct smx_partial_sum* output);
+
+/// sums[i] += others[i], each the sum of a piece of one row. Associative and commutative as smx_create_partial_sum_nc says; a
+/// user-defined reduction of MPI. Needs no smx_initialize; thread-safe on different sums.
+/// @param count  sums; 0 is allowed, and then the pointers may be NULL.
+/// @returns smx_status_success; smx_status_invalid_parameter where a pointer is NULL.
+SMX_API enum smx_status smx_merge_partial_sums(size_t count, struct smx_partial_sum* sums,
+                                               const struct smx_partial_sum* others);
+
+/// Creates an operator that computes softmax of a piece of each row, given the sum of the whole row:
+///
+///     y[i] = exp(x[i]) / sum
+///
+/// Parameters, results and statuses as smx_create_softmax_nc, of the row that the sum is of.
+SMX_API enum smx_status smx_create_scale_by_partial_sum_nc(enum smx_datatype input_type,
+                                                           enum smx_datatype output_type, uint32_t flags,
+                                                           smx_operator_t* scale_op_out);
+
+/// As smx_setup_softmax_nc.
+/// @param sums  one a row, contiguous; read by each run, and not to be written meanwhile. A sum that is not from
+///              smx_setup_partial_sum_nc and smx_merge_partial_sums gives any results.
+SMX_API enum smx_status smx_setup_scale_by_partial_sum_nc(smx_operator_t scale_op, size_t batch_size,
+                                                          size_t channels, size_t input_stride,
+                                                          size_t output_stride, const void* input,
+                                                          const struct smx_partial_sum* sums, void* output);
+
+/// Creates an operator that computes the logarithm of the sum of exponentials of each row, one float a row:
+///
+///     y = log(sum_j exp(x[j]))
+///
+/// | row                       | result                                                  |
+/// |---------------------------|---------------------------------------------------------|
+/// | finite                    | at most 2 ULP of max(|y|, 1) from the exact value (seen)|
+/// | -inf beside others        | as if absent                                            |
+/// | all -inf                  | -inf                                                    |
+/// | any NaN                   | NaN                                                     |
+/// | +inf present, no NaN      | +inf                                                    |
+/// | one element               | that element, exactly; 0 where it is denormal in f32    |
+/// | equal elements            | x + log(channels)                                       |
+///
+/// @param input_type           any; the output is f32.
+/// @param flags                0.
+/// @param logsumexp_op_out     receives the operator; NULL where the call fails.
+/// @returns as smx_create_softmax_nc.
+SMX_API enum smx_status smx_create_logsumexp_nc(enum smx_datatype input_type, uint32_t flags,
+                                                smx_operator_t* logsumexp_op_out);
+
+/// As smx_setup_softmax_nc, but that `output` receives one float a row, contiguous.
+SMX_API enum smx_status smx_setup_logsumexp_nc(smx_operator_t logsumexp_op, size_t batch_size,
+                                               size_t channels, size_t input_stride, const void* input,
+                                               float* output);
 
 /// Computes what the last setup said. Allocates nothing. Blocks until the result is there.
 ///

@@ -6,7 +6,7 @@
 build_benches() {
   local build=build/bench package
   mkdir -p $build
-  require_packages g++ cmake ninja-build libcpuinfo-dev libpthreadpool-dev libbenchmark-dev
+  require_packages g++ cmake ninja-build libcpuinfo-dev libpthreadpool-dev libfp16-dev libbenchmark-dev
   for package in libxnnpack-dev libdnnl-dev libtorch-dev; do
     require_packages $package >&2 || echo "Without the library of $package, which could not be installed" >&2
   done

@@ -6,4 +6,4 @@ source scripts/packages.sh
 require_packages clang-format-14 git
 
 format=$(command -v clang-format-14 || command -v clang-format)
-git ls-files -z -- '*.c' '*.cc' '*.h' | xargs -0 "$format" --dry-run --Werror
+git ls-files -z -- '*.c' '*.cc' '*.h' '*.hpp' | xargs -0 "$format" --dry-run --Werror

@@ -9,7 +9,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source scripts/packages.sh
-require_packages clang-16 libclang-rt-16-dev cmake ninja-build libcpuinfo-dev libpthreadpool-dev libgtest-dev
+require_packages clang-16 libclang-rt-16-dev cmake ninja-build libcpuinfo-dev libpthreadpool-dev libfp16-dev libgtest-dev
 
 cmake --preset fuzz -DPython3_EXECUTABLE=/usr/bin/python3
 cmake --build --preset fuzz

@@ -52,7 +52,11 @@ BASELINES = "f32_baselines_test"
 DISPATCH = "dispatch_test"
 ELEMENT = "element_function_test"
 KERNELS = "f32_microkernels_test"
+LOG = "log_softmax_nc_test"
 OPERATOR = "operator_test"
+PARTIAL = "partial_sum_nc_test"
+TYPED = "typed_microkernels_test"
+TYPES = "softmax_nc_test"
 PLAN = "softmax_plan_test"
 ROWS = "f32_softmax_kernel_test"
 SOFTMAX = "softmax_nc_f32_test"
@@ -61,11 +65,11 @@ MAP = "src/kernels/map.j2"
 EXTEXP = "src/kernels/extexp.j2"
 EXTENDED = "src/kernels/extended.h"
 SUM = "src/kernels/sum.j2"
-SEVERAL_ROWS = "src/kernels/f32-softmax.cc.j2"
-TRANSPOSED = "src/kernels/f32-softmax-transposed.cc.j2"
+SEVERAL_ROWS = "src/kernels/softmax.cc.j2"
+TRANSPOSED = "src/kernels/softmax-transposed.cc.j2"
 FP_ENVIRONMENT = "src/runtime/fp_environment.h"
 ROW_SUM = "src/operators/row_sum.h"
-NC_F32 = "src/operators/softmax_nc_f32.cc"
+NC = "src/operators/softmax_nc.cc"
 TWO_PHASES = "src/operators/two_phases.h"
 PLANNER = "src/plan/softmax_plan.cc"
 
@@ -84,19 +88,19 @@ MUTATIONS = [
         Mutation(
             f"tail of {kernel} one short",
             MAP,
-            'isa.store_tail("y", "n", "y0")',
-            f'isa.store_tail("y", {only(f"kernel.name == {kernel!r}", repr("n - 1"), repr("n"))}, "y0")',
+            'output.store_tail("y", "n", "y0")',
+            f'output.store_tail("y", {only(f"kernel.name == {kernel!r}", repr("n - 1"), repr("n"))}, "y0")',
             test,
             cases,
         )
         for kernel, (test, cases) in MAPS.items()
     ),
-    Mutation("tail of maps reads a whole vector", MAP, 'isa.load_tail("x", "n", isa.zero())', 'isa.load("x")', KERNELS, "*ExtendedMap.StaysInsideItsRow*"),
+    Mutation("tail of maps reads a whole vector", MAP, 'input.load_tail("x", "n", isa.zero())', 'input.load("x")', KERNELS, "*ExtendedMap.StaysInsideItsRow*"),
     Mutation("head of f32-vstreamextexp one long", MAP, "head = head < n ? head : n;", "head = head < n ? head + 1 : n;", KERNELS, "StreamList/*"),
     Mutation("tail of sums one long", SUM, '"(ptrdiff_t)(n - i) - %d" % offset, "absent"', '"(ptrdiff_t)(n - i) + 1 - %d" % offset, "absent"', KERNELS, "*ExtendedSum.StaysInsideItsRow*"),
     Mutation("tail of stored terms one short", SUM, '"(ptrdiff_t)(n - i) - %d" % offset, value', '"(ptrdiff_t)(n - i) - 1 - %d" % offset, value', KERNELS, "StoringList/ExtendedSum.*"),
-    Mutation("tail of f32-rmax one short", "src/kernels/f32-rmax.cc.j2", 'isa.load_tail("x", "n", "m0")', 'isa.load_tail("x", "n - 1", "m0")', BASELINES, "rmax/*"),
-    Mutation("tail of a block's maximum not looked at", EXTEXP, 'isa.max("m1", isa.load("x + n - %d" % W))', 'isa.max("m1", isa.load("x + i - %d" % W))', KERNELS, "*ExtendedSum.*"),
+    Mutation("tail of f32-rmax one short", "src/kernels/rmax.cc.j2", 'input.load_tail("x", "n", "m0")', 'input.load_tail("x", "n - 1", "m0")', BASELINES, "rmax/*"),
+    Mutation("tail of a block's maximum not looked at", EXTEXP, 'isa.max("m1", input.load("x + n - %d" % W))', 'isa.max("m1", input.load("x + i - %d" % W))', KERNELS, "*ExtendedSum.*"),
     Mutation("tail of f32-softmax one short", SEVERAL_ROWS, 'isa.store_tail("y", "(ptrdiff_t)n"', 'isa.store_tail("y", "(ptrdiff_t)n - 1"', ROWS, "List/*"),
     Mutation("tail of f32-softmax, maximum one short", SEVERAL_ROWS, 'isa.load_tail("x + i", "(ptrdiff_t)(n - i)", "m1")', 'isa.load_tail("x + i", "(ptrdiff_t)(n - i) - 1", "m1")', ROWS, "List/*"),
     Mutation("tail on avx2 one lane long", "src/isa/avx2.h", "_mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7)", "_mm256_setr_epi32(-1, 0, 1, 2, 3, 4, 5, 6)", KERNELS, "*StaysInsideItsRow*avx2*"),
@@ -106,6 +110,19 @@ MUTATIONS = [
     Mutation("tail on neon stores one lane more", "src/isa/neon.h", "if (n >= 3) vst1q_lane_f32(p + 2, a, 2);", "if (n >= 2) vst1q_lane_f32(p + 2, a, 2);", KERNELS, "List/ExtendedMap.StaysInsideItsRow*neon*"),
     Mutation("columns on avx512f one more", "src/isa/avx512f.h", "_mm_setr_epi32(0, 1, 2, 3));\n  __m512 v[4]", "_mm_setr_epi32(-1, 0, 1, 2));\n  __m512 v[4]", ROWS, "TransposedList/*avx512f*"),
     Mutation("columns on avx2 read whole", "src/isa/avx2.h", "columns[i] = n >= 4 ?", "columns[i] = n >= 3 ?", ROWS, "TransposedList/*avx2*"),
+    # Elements of f16 and bf16.
+    Mutation("halves on avx2 read whole", "src/isa/avx2.h", "smx_copy_halves<8>(halves, p, n);", "smx_copy_halves<16>(halves, p, 8);", TYPED, "*StaysInsideItsRow*avx2*"),
+    Mutation("halves on avx512f stored whole", "src/isa/avx512f.h", "smx_copy_halves<16>(p, halves, n);", "smx_copy_halves<16>(p, halves, 15);", TYPED, "*StaysInsideItsRow*avx512f*"),
+    Mutation("halves of eight not copied", "src/isa/halves.h", "size_t step = kLanes / 2", "size_t step = kLanes / 4", TYPED, "*GivesTheBitsOfF32*"),
+    Mutation("halves that are absent count as 0 on avx2", "src/isa/avx2.h", "_mm256_blendv_ps(absent, a, _mm256_castsi256_ps(avx2_tail_mask(n)))", "_mm256_blendv_ps(_mm256_sub_ps(absent, absent), a, _mm256_castsi256_ps(avx2_tail_mask(n)))", TYPED, "*GivesTheBitsOfF32*rmax*avx2*"),
+    Mutation("f16 rounded towards zero on avx512f", "src/isa/avx512f.h", "_mm512_cvtps_ph(a, _MM_FROUND_TO_NEAREST_INT)", "_mm512_cvtps_ph(a, _MM_FROUND_TO_ZERO)", TYPED, "*RoundsToNearestEven*"),
+    *(
+        Mutation(f"bf16 rounded up in between on {isa}", f"src/isa/{isa}.h", bias, bias.replace("7FFF", "8000"), TYPED, "*RoundsToNearestEven*")
+        for isa, bias in (("avx2", "_mm256_set1_epi32(0x7FFF)"), ("avx512f", "_mm512_set1_epi32(0x7FFF)"), ("scalar", "bits + 0x7FFF"), (NEON, "vdupq_n_u32(0x7FFF)"))
+    ),
+    Mutation("bf16 of NaN rounded on scalar", "src/isa/scalar.h", "  if (a != a) return 0x7FC0;\n", "", TYPED, "*Nan*:*RoundsFloatsOfAllBits*"),
+    Mutation("streams of halves aligned as floats", MAP, "smx_elements_to_boundary(y, sizeof(*y),", "smx_elements_to_boundary(y, sizeof(float),", TYPED, "*TakesAnyAlignment*vstream*"),
+    Mutation("logarithm subtracted low part first", "src/kernels/vsubextc.cc.j2", 'isa.sub(isa.sub("x%d" % v, "hi"), "lo")', 'isa.sub(isa.sub("x%d" % v, "lo"), "hi")', TYPED, "*GivesTheBitsOfF32*vsubextc*"),
     # Lanes, pairs and blocks that are left out.
     Mutation("lanes dropped by the maximum on avx2", "src/isa/avx2.h", "__m128 m = _mm_max_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));", "__m128 m = _mm256_castps256_ps128(a);", BASELINES, "rmax/*avx2*"),
     Mutation("lane dropped by the maximum on avx512f", "src/isa/avx512f.py", "_mm512_reduce_max_ps({a})", "_mm512_mask_reduce_max_ps(0x7FFF, {a})", BASELINES, "rmax/*avx512f*"),
@@ -116,7 +133,7 @@ MUTATIONS = [
     Mutation("column dropped from a sum", TRANSPOSED, "j < n; j += {{ 2 * L }}", "j + 1 < n; j += {{ 2 * L }}", ROWS, "TransposedList/*"),
     Mutation("row of a group left over", SEVERAL_ROWS, "while (*done < rows) {", "while (*done + 1 < rows) {", ROWS, "List/*"),
     Mutation("row that does not fill the lanes left over", TRANSPOSED, "for (size_t r = 0; r < rest; r++) memcpy(", "for (size_t r = 1; r < rest; r++) memcpy(", ROWS, "TransposedList/*"),
-    Mutation("span dropped from a fold", NC_F32, "for (size_t i = 0; i < count_; i++) smx_row_sum_add(", "for (size_t i = 1; i < count_; i++) smx_row_sum_add(", SOFTMAX, "*Accuracy*"),
+    Mutation("span dropped from a fold", NC, "for (size_t i = 0; i < count_; i++) smx_partial_sum_add(", "for (size_t i = 1; i < count_; i++) smx_partial_sum_add(", SOFTMAX, "*Accuracy*"),
     # The arithmetic.
     Mutation("anchor too low", EXTENDED, "#define SMX_ANCHOR_SHIFT 2", "#define SMX_ANCHOR_SHIFT -8", KERNELS, "List/ExtendedSum.*"),
     Mutation("anchor not taken off", SUM, 'take_off(&block_hi{{ block }}[{{ v }}], &block_lo{{ block }}[{{ v }}], {{ anchor }});', 'take_off(&block_hi{{ block }}[{{ v }}], &block_lo{{ block }}[{{ v }}], {{ isa.mul(anchor, isa.set1("0.5f")) }});', KERNELS, "List/ExtendedSum.*"),
@@ -135,8 +152,8 @@ MUTATIONS = [
     Mutation("reciprocal without its low part", ROW_SUM, "reciprocal.lo = (reciprocal.hi * residual + to_multiple_of_2_to_minus_45) -", "reciprocal.lo = 0.0f * (residual + to_multiple_of_2_to_minus_45) + 0.0f *", SOFTMAX, "*GoldenBits*"),
     Mutation("reciprocals of rows without their low part", "src/kernels/rows.j2", '*reciprocal_lo = {{ isa.mul("low", "power") }}', '*reciprocal_lo = {{ isa.mul("low", isa.zero()) }}', ROWS),
     Mutation("low part of a sum of the wrong sign", ROW_SUM, "scalar_fma1(-lo,", "scalar_fma1(lo,", SOFTMAX, "*GoldenBits*"),
-    Mutation("tiles added without their scale", ROW_SUM, "sum->mantissa += smx_scale_down(term.mantissa, sum->reference - term.reference);", "sum->mantissa += term.mantissa;", SOFTMAX, "*BitsOfEveryFamily*"),
-    Mutation("spans scaled by too little", NC_F32, "kNothingIsLeft = 5 * SMX_LARGEST_STEP", "kNothingIsLeft = 2 * SMX_LARGEST_STEP", SOFTMAX, "*Edge*"),
+    Mutation("tiles added without their scale", ROW_SUM, "smx_partial_sum_add_to_bin(sum, term->top - k, term->bins[k])", "smx_partial_sum_add_to_bin(sum, sum->top - k, term->bins[k])", SOFTMAX, "*BitsOfEveryFamily*"),
+    Mutation("spans scaled by too little", NC, "kNothingIsLeft = 5 * SMX_LARGEST_STEP", "kNothingIsLeft = 2 * SMX_LARGEST_STEP", SOFTMAX, "*Edge*"),
     Mutation("flush before rounding on neon", "src/isa/neon.py", '"neon_scaled({a}, {b}, {c})"', '"vfmaq_f32(vmulq_f32({a}, {c}), {a}, {b})"', KERNELS, "StoredList/ExtendedMap.GivesTheBitsOfScalar*neon*"),
     Mutation("product with the low part dropped on avx2", "src/isa/avx2.py", "_mm256_fmadd_ps({a}, {b}, _mm256_mul_ps({a}, {c}))", "_mm256_mul_ps({a}, _mm256_add_ps({b}, {c}))", KERNELS, "*ExtendedMap.GivesTheBitsOfScalar*avx2*"),
     Mutation("multiply and add rounded twice on scalar", "src/isa/scalar.h", "uint64_t to_odd = inexact & ~sum_bits", "uint64_t to_odd = inexact & 0", ELEMENT),
@@ -145,11 +162,11 @@ MUTATIONS = [
     Mutation("range without its upper end", EXTENDED, "if (block_max > smx_range) return false;", "", ELEMENT),
     Mutation("range excludes its end", EXTENDED, "if (block_max > smx_range) return false;", "if (block_max >= smx_range) return false;", KERNELS, "*ExtendedSum.RangeEndsAreExact*"),
     Mutation("range of a tile in place not looked at", SUM, "    if (!smx_is_in_range(sum->max)) return smx_f32_extended_refuse(sum);\n", "", KERNELS, "*RaddStoreExtExp.*:*ExtendedSum.*"),
-    Mutation("row in place overwritten before its range is known", NC_F32, "  return smx_is_in_range(max);", "  return max == max;", SOFTMAX, "*Edge*:*LongRowPlan*"),
-    Mutation("split row in place overwritten before its range is known", NC_F32, "  if (!MayOverwrite(row)) return RunOutOfRange(row);\n  Spans", "  Spans", SOFTMAX, "*Edge*:*Split*:*LongRowPlan*"),
-    Mutation("masked row is zero without the flag", NC_F32, "SMX_FLAG_MASKED_ROWS_TO_ZERO ? 0.0f : NAN", "SMX_FLAG_MASKED_ROWS_TO_ZERO ? NAN : 0.0f", SOFTMAX, "*Edge*"),
-    Mutation("plus infinity taken for finite", NC_F32, "if (max != max || max == INFINITY)", "if (max != max)", SOFTMAX, "*Edge*"),
-    Mutation("NaN seen in the last element only", NC_F32, "nans += row.x[i] != row.x[i];", "nans = row.x[i] != row.x[i];", SOFTMAX, "*Edge*"),
+    Mutation("row in place overwritten before its range is known", NC, "  return smx_is_in_range(max);", "  return max == max;", SOFTMAX, "*Edge*:*LongRowPlan*"),
+    Mutation("split row in place overwritten before its range is known", NC, "  if (!MayOverwrite(row)) return RunOutOfRange(row);\n  Spans", "  Spans", SOFTMAX, "*Edge*:*Split*:*LongRowPlan*"),
+    Mutation("masked row is zero without the flag", NC, "return Fill(row, counts_for_nothing ? 0.0f : NAN);", "return Fill(row, counts_for_nothing ? NAN : 0.0f);", SOFTMAX, "*Edge*"),
+    Mutation("plus infinity taken for finite", NC, "if (isinf(max)) return", "if (max == -INFINITY) return", SOFTMAX, "*Edge*"),
+    Mutation("NaN seen in the last element only", "src/operators/types.cc", "has_nan |= X::IsNan(", "has_nan = X::IsNan(", SOFTMAX, "*Edge*"),
     Mutation("NaN not spread over its row by f32-softmax", SEVERAL_ROWS, "      if (row_hi[lane] != row_hi[lane]) smx_fill_nan(n, y + r * y_stride);\n", "", ROWS, "List/*"),
     Mutation("NaN not spread over its row by f32-softmax-transposed", TRANSPOSED, "if (row_hi[r] != row_hi[r]) smx_fill_nan(n,", "if (row_hi[r] > 2.0f) smx_fill_nan(n,", ROWS, "TransposedList/*"),
     # The floating-point environment.
@@ -158,16 +175,27 @@ MUTATIONS = [
     Mutation("denormal inputs not flushed", FP_ENVIRONMENT, "_mm_setcsr(0x9FC0)", "_mm_setcsr(0x9F80)", SOFTMAX, "*FpEnvironment*:*Edge*"),
     Mutation("exception flags kept from kernels", FP_ENVIRONMENT, "_mm_setcsr(saved_)", "_mm_setcsr(saved_ | (_mm_getcsr() & 0x3F))", SOFTMAX, "*FpEnvironment*"),
     Mutation("environment of a pool's threads not set", "src/runtime/parallelize.h", "        const smx_fp_environment environment;\n", "", SOFTMAX, "*FpEnvironment*"),
+    # Other types, and other functions of a row's sum.
+    Mutation("f16 rounded towards zero on avx2", "src/isa/avx2.h", "_mm256_cvtps_ph(a, _MM_FROUND_TO_NEAREST_INT)", "_mm256_cvtps_ph(a, _MM_FROUND_TO_ZERO)", TYPED, "*avx2*"),
+    Mutation("tail of halves one short", "src/isa/halves.h", "if (n <= 0) return;", "if (n-- <= 0) return;", TYPED),
+    Mutation("bf16 taken for f16", "src/operators/types.cc", "(x & 0x7FFF) > 0x7F80", "(x & 0x7FFF) > 0x7C00", TYPES),
+    Mutation("staged rows written contiguously", NC, "ConvertRows(done, op.channels, op.output_stride,", "ConvertRows(done, op.channels, op.channels,", TYPES),
+    Mutation("differences of a shifted row too small", NC, "tile[i] - row.shift", "tile[i] - 1.0001f * row.shift", TYPES),
+    Mutation("logarithm without its low part", "src/kernels/vsubextc.cc.j2", 'isa.sub(isa.sub("x%d" % v, "hi"), "lo")', 'isa.sub("x%d" % v, "hi")', LOG),
+    Mutation("logarithm's series a term short", ROW_SUM, "int n = 23; n > 1;", "int n = 23; n > 3;", LOG),
+    Mutation("low parts of tiles left out of bins", ROW_SUM, "  smx_partial_sum_add_float(sum, lo, exponent);\n", "", PARTIAL),
+    Mutation("bins not moved when a larger tile comes", ROW_SUM, "sum->bins[k] = k >= distance ? sum->bins[k - distance] : 0;", "sum->bins[k] = sum->bins[k];", PARTIAL),
+    Mutation("shift forgotten when pieces are merged", ROW_SUM, "if (sum->shift != shift) smx_partial_sum_shift(", "if (sum->shift == shift) smx_partial_sum_shift(", PARTIAL),
     # How work is cut up.
-    Mutation("split rows one too few", NC_F32, "for (size_t i = spread_rows; i < op.batch_size; i++)", "for (size_t i = spread_rows; i + 1 < op.batch_size; i++)", SOFTMAX, "*BitsOfSplitRows*"),
+    Mutation("split rows one too few", NC, "for (size_t i = spread_rows; i < op.batch_size; i++)", "for (size_t i = spread_rows; i + 1 < op.batch_size; i++)", SOFTMAX, "*BitsOfSplitRows*"),
     Mutation("split rows counted from the row before", PLANNER, "shape.rows % threads : 0", "(shape.rows - 1) % threads : 0", PLAN),
-    Mutation("task of rows ends one early", NC_F32, "RunRows(op, plan, start, start + count);", "RunRows(op, plan, start, start + count - 1);", SOFTMAX, "*BitsOfBatches*"),
-    Mutation("last span ends one early", NC_F32, "spans_[i].end = std::min(row_.channels(), (i + 1) * length_);", "spans_[i].end = std::min(row_.channels() - 1, (i + 1) * length_);", SOFTMAX, "*BitsOfVeryLongRows*"),
+    Mutation("task of rows ends one early", NC, "RunRows(op, plan, start, start + count);", "RunRows(op, plan, start, start + count - 1);", SOFTMAX, "*BitsOfBatches*"),
+    Mutation("last span ends one early", NC, "spans_[i].end = std::min(row_.channels(), (i + 1) * length_);", "spans_[i].end = std::min(row_.channels() - 1, (i + 1) * length_);", SOFTMAX, "*BitsOfVeryLongRows*"),
     Mutation("second phase begun before the first is over", TWO_PHASES, "+ 1 < items_) return;", "+ 1 != items_ / 2) return;", SOFTMAX, "*LongRowPlan*"),
     Mutation("result depends on the number of threads", TWO_PHASES, "if (state == kSecond) TakeItems(1, worker, second_);", "if (state == kSecond && worker == 0) TakeItems(1, worker + 1, [this](size_t i) { if (workers_ < 3 || i > 0) second_(i); });", SOFTMAX, "*BitsOfSplitRows*"),
-    Mutation("stride of the output not used", NC_F32, "op.output + index * op.output_stride}", "op.output + index * op.channels}", SOFTMAX, "SoftmaxNcF32Batch*"),
-    Mutation("stride of the input in bytes", NC_F32, "op.input + index * op.input_stride,", "op.input + index * op.input_stride * sizeof(float),", SOFTMAX, "SoftmaxNcF32Batch*"),
-    Mutation("stride of the kernels on several rows not used", NC_F32, "op.output_stride, &done);", "op.channels, &done);", SOFTMAX, "SoftmaxNcF32Batch*"),
+    Mutation("stride of the output not used", NC, "row * op.output_stride * op.result_bytes()", "row * op.results() * op.result_bytes()", SOFTMAX, "SoftmaxNcF32Batch*"),
+    Mutation("stride of the input in bytes", NC, "row * op.input_stride * op.types->input_bytes", "row * op.input_stride", SOFTMAX, "SoftmaxNcF32Batch*"),
+    Mutation("stride of the kernels on several rows not used", NC, "op.output_stride, &done);", "op.channels, &done);", SOFTMAX, "SoftmaxNcF32Batch*"),
     Mutation("streaming stores without a fence", MAP, "  {{ isa.fence() }};\n", "", KERNELS, "*Stream*"),
     # The plan.
     Mutation("threshold of rows as lanes exclusive", PLANNER, "shape.channels <= std::min<size_t>(thresholds.lane_channels,", "shape.channels < std::min<size_t>(thresholds.lane_channels,", PLAN),
@@ -176,12 +204,12 @@ MUTATIONS = [
     Mutation("threshold taken from a host's whole cache", PLANNER, "std::min(last_level_bytes, kLargestLastLevelShare)", "last_level_bytes", PLAN),
     Mutation("spans more than there is room for", PLANNER, "return DivideRoundUp(tiles, SMX_MAX_SPANS) * SMX_TILE;", "return std::max<size_t>(1, tiles / SMX_MAX_SPANS) * SMX_TILE;", PLAN),
     # The operator's manners.
-    Mutation("null input accepted", NC_F32, '  if (input == nullptr) return "input is NULL";\n', "", OPERATOR),
-    Mutation("zero channels accepted", NC_F32, '  if (channels == 0) return "channels is 0";\n', "", OPERATOR),
-    Mutation("overlapping output accepted", NC_F32, "distance < row || stride - distance < row;", "distance < row;", OPERATOR),
-    Mutation("overflowing size accepted", NC_F32, "(rows - 1) > (kLargest - channels) / stride", "rows > kLargest", OPERATOR),
-    Mutation("rejected setup changes the operator", NC_F32, "  const char* reason = InvalidShape(", "  softmax_op->is_set_up = false;\n  const char* reason = InvalidShape(", OPERATOR),
-    Mutation("unknown flags accepted", NC_F32, "(flags & ~kKnownFlags) != 0", "(flags & ~kKnownFlags) == ~0u", OPERATOR),
+    Mutation("null input accepted", NC, '  if (input.first == nullptr) return "input is NULL";\n', "", OPERATOR),
+    Mutation("zero channels accepted", NC, '  if (input.channels == 0) return "channels is 0";\n', "", OPERATOR),
+    Mutation("overlapping output accepted", NC, "return x_to_y < x.channels * x.element_bytes || x_stride - x_to_y < y.channels * y.element_bytes;", "return x_to_y < x.channels * x.element_bytes;", OPERATOR),
+    Mutation("overflowing size accepted", NC, "(rows - 1) > (largest - channels) / stride", "rows > largest", OPERATOR),
+    Mutation("rejected setup changes the operator", NC, "  const char* reason = InvalidShape(", "  softmax_op->is_set_up = false;\n  const char* reason = InvalidShape(", OPERATOR),
+    Mutation("unknown flags accepted", NC, "(flags & ~known_flags) != 0", "(flags & ~known_flags) == ~0u", OPERATOR),
     Mutation("failed allocation reported as something else", "src/operators/operator.cc", "return smx_status_out_of_memory;", "return smx_status_invalid_state;", OPERATOR),
     Mutation("failed allocation not logged", "src/operators/operator.cc", '    smx_log_error("create %s: the allocator has no %zu bytes", type->name, size);\n', "", OPERATOR),
     Mutation("operator of another allocator given back", "src/operators/operator.cc", "op->allocator.deallocate(op->allocator.context, op)", "op->allocator.deallocate(nullptr, op)", OPERATOR),

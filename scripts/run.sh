@@ -3,7 +3,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source scripts/packages.sh
-require_packages g++ cmake ninja-build libcpuinfo-dev libpthreadpool-dev
+require_packages g++ cmake ninja-build libcpuinfo-dev libpthreadpool-dev libfp16-dev
 
 build=build/run
 mkdir -p $build

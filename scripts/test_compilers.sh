@@ -4,7 +4,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source scripts/packages.sh
-require_packages g++ cmake ninja-build libcpuinfo-dev libpthreadpool-dev \
+require_packages g++ cmake ninja-build libcpuinfo-dev libpthreadpool-dev libfp16-dev \
   {clang,llvm,lld}-14 {clang,llvm,lld}-16 {clang,llvm,lld}-19
 
 # Any two values of two columns meet in a row. Link-time optimisation is GCC's, or Clang's ThinLTO; without exceptions there is

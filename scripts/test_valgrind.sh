@@ -4,7 +4,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source scripts/packages.sh
-require_packages g++ cmake ninja-build valgrind libcpuinfo-dev libpthreadpool-dev libgtest-dev libbenchmark-dev
+require_packages g++ cmake ninja-build valgrind libcpuinfo-dev libpthreadpool-dev libfp16-dev libgtest-dev libbenchmark-dev
 
 # memcheck TEST FILTER
 memcheck() {

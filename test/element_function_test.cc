@@ -6,7 +6,6 @@
 #include <float.h>
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 #include <algorithm>
 #include <atomic>
@@ -21,17 +20,6 @@
 
 namespace smx {
 namespace {
-
-bool IsFull() {
-  const char* value = getenv("SMXPACK_FULL_TESTS");
-  return value != nullptr && value == std::string("1");
-}
-
-float FromBits(uint32_t bits) {
-  float f;
-  memcpy(&f, &bits, sizeof(f));
-  return f;
-}
 
 // AArch64 is mostly met under emulation, some 50 times slower: samples there are sparser. Odd, as the strides are.
 #if defined(__aarch64__)
@@ -49,8 +37,9 @@ constexpr uint32_t kSampled = 401 * kSparser;
 
 std::vector<uint32_t> Batches() {
   std::vector<uint32_t> batches;
-  for (uint32_t batch = 0; batch < kBatches; batch += IsFull() ? 1 : kSampled) batches.push_back(batch);
-  if (IsFull()) return batches;
+  for (uint32_t batch = 0; batch < kBatches; batch += RunsFullTests() ? 1 : kSampled)
+    batches.push_back(batch);
+  if (RunsFullTests()) return batches;
   for (float sign : {1.0f, -1.0f}) {
     for (float edge : {0.0f, FLT_MIN, smx_range, smx_lowest, FLT_MAX, INFINITY, NAN}) {
       batches.push_back(Bits(copysignf(edge, sign)) / kBatch);
@@ -85,7 +74,7 @@ Worsts ForEachBatch(const Check& check) {
     const std::lock_guard<std::mutex> lock(mutex);
     for (const auto& [name, worst] : worsts) all[name].Note(worst.error(), worst.index());
   };
-  std::vector<std::thread> threads(IsFull() ? std::max(1u, std::thread::hardware_concurrency()) : 1);
+  std::vector<std::thread> threads(RunsFullTests() ? std::max(1u, std::thread::hardware_concurrency()) : 1);
   for (std::thread& thread : threads) thread = std::thread(work);
   for (std::thread& thread : threads) thread.join();
   return all;

@@ -2,6 +2,7 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include <algorithm>
 #include <map>
@@ -30,6 +31,11 @@ void ExpectEveryMicrokernelHasATest(const std::vector<Microkernel>& microkernels
   for (const Microkernel& microkernel : microkernels) {
     EXPECT_TRUE(IsParameterOfATest(microkernel.function)) << microkernel.function << " has no test";
   }
+}
+
+bool RunsFullTests() {
+  const char* value = getenv("SMXPACK_FULL_TESTS");
+  return value != nullptr && value == std::string("1");
 }
 
 std::vector<size_t> SmallSizes(size_t tile) {

@@ -28,6 +28,9 @@ inline std::string TestName(const testing::TestParamInfo<Microkernel>& info) {
 // Fails where one of them is not the parameter of any test of this program.
 void ExpectEveryMicrokernelHasATest(const std::vector<Microkernel>& microkernels);
 
+// Whether SMXPACK_FULL_TESTS=1 in the environment asks for tests that take minutes.
+bool RunsFullTests();
+
 // AArch64 is mostly met under emulation, some 50 times slower and with long double in software: four blocks and an
 // element do there.
 #if defined(__aarch64__)
@@ -47,6 +50,12 @@ inline uint32_t Bits(float f) {
   uint32_t bits;
   memcpy(&bits, &f, sizeof(bits));
   return bits;
+}
+
+inline float FromBits(uint32_t bits) {
+  float f;
+  memcpy(&f, &bits, sizeof(f));
+  return f;
 }
 
 // All NaNs count as the same.

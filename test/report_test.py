@@ -26,8 +26,7 @@ BUILD_DIR = pathlib.Path(sys.argv.pop())
 EXPERIMENTS = (recomputing, passes, two_pass, tuning, threads, peers, accuracy, small_rows, microarchitectures)
 # Of a benchmark, after two rounds of two repetitions; the errors and the peers' times are measured in one round.
 SAMPLES = {tuning.WHAT: 2, "peers": peers.SAMPLES["quick"], "accuracy": 1}
-# Bytes an element, where each pass reads or writes a float once.
-REDUCTIONS = {"f32_rmax", "f32_raddexpminusmax", "f32_raddextexp"}
+REDUCTIONS = {"rmax", "raddexpminusmax", "raddextexp"}
 BYTES_OF_ALGORITHM = {"two-pass": 12, "two-pass-stream": 12, "store-and-rescale": 16, "three-pass-recompute": 16, "three-pass-reload": 20}
 
 
@@ -117,8 +116,9 @@ class ShortRun(unittest.TestCase):
         measured = [each for each in self.results.measurements if "_ukernel__" in each.name]
         self.assertTrue(measured)
         for each in measured:
-            kernel = re.search(r"smx_(\w+)_ukernel__", each.name)[1]
-            self.assertEqual(each.bytes_per_element, 4 if kernel in REDUCTIONS else 8, each.name)
+            *types, base = re.search(r"smx_(?:(b?f\d+)_)(?:(b?f\d+)_)?(\w+)_ukernel__", each.name).groups()
+            read, written = (int(type[-2:]) // 8 for type in (types[0], types[-1] or types[0]))
+            self.assertEqual(each.bytes_per_element, read if base in REDUCTIONS else read + written, each.name)
         for name, expected in (("read", 4), ("copy", 8), ("stream-copy", 8)):
             self.assertEqual(passes.measured(self.results, name, "L1").bytes_per_element, expected)
 

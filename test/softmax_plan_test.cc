@@ -32,7 +32,7 @@ smx_thresholds Thresholds() {
 
 smx_softmax_plan Plan(size_t rows, size_t channels, const smx_thresholds& thresholds, bool in_place = false,
                       size_t threads = 1) {
-  const smx_softmax_shape shape = {rows, channels, kElementBytes, in_place};
+  const smx_softmax_shape shape = {rows, channels, kElementBytes, in_place, true, true};
   return smx_plan_softmax(&shape, &thresholds, threads);
 }
 
@@ -117,9 +117,27 @@ TEST(SoftmaxPlan, RowThatFitsIntoStoredBytesIsStored) {
     EXPECT_EQ(Algorithm(rows, 1001, Thresholds()), smx_algorithm_two_pass);
   }
   // An element of a narrower type takes fewer bytes.
-  const smx_softmax_shape narrow = {1, 2000, kElementBytes / 2, false};
+  const smx_softmax_shape narrow = {1, 2000, kElementBytes / 2, false, true, true};
   const smx_thresholds thresholds = Thresholds();
   EXPECT_EQ(smx_plan_softmax(&narrow, &thresholds, 1).algorithm, smx_algorithm_store_and_rescale);
+}
+
+TEST(SoftmaxPlan, RowWhoseOutputDoesNotHoldTermsTakesTwoPasses) {
+  const smx_thresholds thresholds = Thresholds();
+  for (size_t channels : {1, 100, 1000}) {
+    const smx_softmax_shape one_row = {1, channels, kElementBytes, false, true, false};
+    EXPECT_EQ(smx_plan_softmax(&one_row, &thresholds, 1).algorithm, smx_algorithm_two_pass);
+  }
+  const smx_softmax_shape short_rows = {1000, 4, kElementBytes, false, true, false};
+  EXPECT_EQ(smx_plan_softmax(&short_rows, &thresholds, 1).algorithm, smx_algorithm_rows_as_lanes);
+}
+
+TEST(SoftmaxPlan, FunctionWithoutKernelsOnSeveralRowsTakesThemOneByOne) {
+  const smx_thresholds thresholds = Thresholds();
+  for (size_t channels : {4, 100, 1000}) {
+    const smx_softmax_shape shape = {1000, channels, kElementBytes, false, false, false};
+    EXPECT_EQ(smx_plan_softmax(&shape, &thresholds, 1).algorithm, smx_algorithm_two_pass);
+  }
 }
 
 TEST(SoftmaxPlan, RowOfSeveralTilesIsStoredInPlaceToo) {

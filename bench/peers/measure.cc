@@ -12,7 +12,7 @@ namespace smx_peers {
 namespace {
 
 using smx_bench::Buffering;
-using smx_bench::Buffers;
+using Buffers = smx_bench::Buffers<>;
 
 // A sample takes about so long, or one run.
 constexpr double kSampleNs = 5e6;

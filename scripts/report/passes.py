@@ -16,6 +16,7 @@ NOISE = 1.05  # what exceeds the roofline by less is not worth a word
 IN_PLACE = ("f32_vmulc", "f32_vmulextc")  # as the algorithms call them
 PREFETCHING = ("f32_raddextexp",)  # src/kernels/sum.j2
 SHORT_ROW_KERNELS = {"f32_softmax": 64, "f32_softmax_transposed": 8}  # and a row's length: the operator's, not an algorithm's
+LEVEL_OF_OTHERS = "L2"  # where kernels are measured that the paper does not have
 PAPER = ("Its abstract says that in a well-optimised implementation, on processors for high-performance computing, all passes of three-pass "
          "are limited by memory bandwidth.")
 
@@ -37,19 +38,28 @@ def algorithms_of(results, isa):
     return {algorithm: found[algorithm] for algorithm in lengths.ALGORITHMS if algorithm in found}
 
 
-def steps(suite):
-    names = suite.names("microkernels_bench")
-    sizes = sorted({int(match[1]) for name in names if (match := re.match(r"read/n:(\d+)/", name))})
-    sizes = {"L1": sizes[0], "L2": sizes[1], "memory": sizes[-1]}
+def functions_of_algorithms(suite):
+    """ISA -> functions."""
     functions = {isa: set() for isa in suite.isas}
     for entry in suite.probe["benchmarks"]:
         algorithm, isa = re.match(r"([-a-z]+)/isa:([a-z0-9]+)/", entry["name"]).groups()
         if algorithm in lengths.ALGORITHMS:
             functions[isa] |= set(passes_of(entry["label"], isa).values())
+    return functions
+
+
+def steps(suite):
+    names = suite.names("microkernels_bench")
+    sizes = sorted({int(match[1]) for name in names if (match := re.match(r"read/n:(\d+)/", name))})
+    sizes = {"L1": sizes[0], "L2": sizes[1], "memory": sizes[-1]}
+    functions = functions_of_algorithms(suite)
     short = [f"{dispatched(kernel, isa)}/row:{row}/n:[0-9]+/warm/tuning" for kernel, row in SHORT_ROW_KERNELS.items()
              for isa in suite.isas]
+    rest = [function for isa in suite.isas for function in others(isa, functions[isa]).values()]
     return [*[suite.step(f"passes, {level}", "microkernels_bench", regex(suite, functions, level, n)) for level, n in sizes.items()],
-            suite.step("kernels of short rows", "microkernels_bench", "|".join(short))]
+            suite.step("kernels of short rows", "microkernels_bench", "|".join(short)),
+            suite.step("kernels of other types and operators", "microkernels_bench",
+                       f"({'|'.join(rest)})/n:{sizes[LEVEL_OF_OTHERS]}/warm/tuning")]
 
 
 def regex(suite, functions, level, n):
@@ -69,6 +79,13 @@ def dispatched(kernel, isa):
     [kernel_row] = [each for each in kernels if each.name.replace("-", "_") == kernel]
     [isa_record] = [each for each in isas if each.name == isa]
     return generate.variants_of(kernel_row, isa_record)[0].function
+
+
+def others(isa, taken):
+    """Kernel -> function, of those of the library that are not among the functions `taken` by algorithms, nor of short rows."""
+    kernels = [kernel.name.replace("-", "_") for kernel in generate.production_kernels()]
+    functions = {kernel: dispatched(kernel, isa) for kernel in kernels if kernel not in SHORT_ROW_KERNELS}
+    return {kernel: function for kernel, function in functions.items() if function not in taken}
 
 
 def measured(results, function, level):
@@ -182,6 +199,13 @@ def table(results, isa):
     return Table(f"{isa}: GB/s, and the share of the roofline", ["pass", "bytes an element", *LEVELS], rows, reproduction=True)
 
 
+def table_of_others(results, isas):
+    found = {isa: others(isa, {function for _, _, function in bars_of(results, isa)}) for isa in isas}
+    rows = [[kernel, *[style.spread_text(each.ns) if (each := measured(results, found[isa].get(kernel), LEVEL_OF_OTHERS)) else ""
+                       for isa in isas]] for kernel in found[isas[0]]]
+    return Table(f"Kernels of other types and operators, in {LEVEL_OF_OTHERS}: ns an element", ["kernel", *isas], rows)
+
+
 THREE_PASS = ("f32_rmax", "f32_raddexpminusmax", "f32_vscaleexpminusmax", "f32_raddstoreexpminusmax", "f32_vmulc")
 
 
@@ -200,4 +224,4 @@ def sections(results):
             seen += above_roofline(results, isa, level)
         seen += [f"{isa}: the bytes of {algorithm} are not those of its passes, which is an error." for algorithm in wrong_bytes(results, isa)]
     return [Section("Each pass alone: which run at the memory's speed", PAPER, seen, agreement(claims), [figure(results, isa) for isa in isas if at_memorys_speed(results, isa)],
-                    [table(results, isa) for isa in isas])]
+                    [*[table(results, isa) for isa in isas], *([table_of_others(results, isas)] if isas else [])])]

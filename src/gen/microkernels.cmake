@@ -5,22 +5,74 @@ set(SMXPACK_AVX512F_PROCESSORS x86_64)
 set(SMXPACK_AVX512F_FLAGS -mavx512f)
 set(SMXPACK_AVX512F_PRODUCTION
     src/gen/avx512f/f32-raddextexp.cc
+    src/gen/avx512f/f16-raddextexp.cc
+    src/gen/avx512f/bf16-raddextexp.cc
     src/gen/avx512f/f32-vscaleextexp.cc
+    src/gen/avx512f/f16-vscaleextexp.cc
+    src/gen/avx512f/bf16-vscaleextexp.cc
+    src/gen/avx512f/f16-f32-vscaleextexp.cc
+    src/gen/avx512f/bf16-f32-vscaleextexp.cc
+    src/gen/avx512f/f32-f16-vscaleextexp.cc
+    src/gen/avx512f/f32-bf16-vscaleextexp.cc
     src/gen/avx512f/f32-vstreamextexp.cc
+    src/gen/avx512f/f16-vstreamextexp.cc
+    src/gen/avx512f/bf16-vstreamextexp.cc
+    src/gen/avx512f/f16-f32-vstreamextexp.cc
+    src/gen/avx512f/bf16-f32-vstreamextexp.cc
+    src/gen/avx512f/f32-f16-vstreamextexp.cc
+    src/gen/avx512f/f32-bf16-vstreamextexp.cc
     src/gen/avx512f/f32-raddstoreextexp.cc
     src/gen/avx512f/f32-vmulextc.cc
     src/gen/avx512f/f32-softmax.cc
     src/gen/avx512f/f32-softmax-transposed.cc
-    src/gen/avx512f/f32-rmax.cc)
+    src/gen/avx512f/f32-rmax.cc
+    src/gen/avx512f/f16-rmax.cc
+    src/gen/avx512f/bf16-rmax.cc
+    src/gen/avx512f/f32-vsubextc.cc
+    src/gen/avx512f/f16-vsubextc.cc
+    src/gen/avx512f/bf16-vsubextc.cc
+    src/gen/avx512f/f16-f32-vsubextc.cc
+    src/gen/avx512f/bf16-f32-vsubextc.cc
+    src/gen/avx512f/f32-f16-vsubextc.cc
+    src/gen/avx512f/f32-bf16-vsubextc.cc
+    src/gen/avx512f/f16-f32-vcvt.cc
+    src/gen/avx512f/bf16-f32-vcvt.cc
+    src/gen/avx512f/f32-f16-vcvt.cc
+    src/gen/avx512f/f32-bf16-vcvt.cc)
 set(SMXPACK_AVX512F_VARIANTS
     src/gen/avx512f/f32-raddextexp-variants.cc
+    src/gen/avx512f/f16-raddextexp-variants.cc
+    src/gen/avx512f/bf16-raddextexp-variants.cc
     src/gen/avx512f/f32-vscaleextexp-variants.cc
+    src/gen/avx512f/f16-vscaleextexp-variants.cc
+    src/gen/avx512f/bf16-vscaleextexp-variants.cc
+    src/gen/avx512f/f16-f32-vscaleextexp-variants.cc
+    src/gen/avx512f/bf16-f32-vscaleextexp-variants.cc
+    src/gen/avx512f/f32-f16-vscaleextexp-variants.cc
+    src/gen/avx512f/f32-bf16-vscaleextexp-variants.cc
     src/gen/avx512f/f32-vstreamextexp-variants.cc
+    src/gen/avx512f/f16-vstreamextexp-variants.cc
+    src/gen/avx512f/bf16-vstreamextexp-variants.cc
+    src/gen/avx512f/f16-f32-vstreamextexp-variants.cc
+    src/gen/avx512f/bf16-f32-vstreamextexp-variants.cc
+    src/gen/avx512f/f32-f16-vstreamextexp-variants.cc
+    src/gen/avx512f/f32-bf16-vstreamextexp-variants.cc
     src/gen/avx512f/f32-raddstoreextexp-variants.cc
     src/gen/avx512f/f32-vmulextc-variants.cc
     src/gen/avx512f/f32-softmax-variants.cc
     src/gen/avx512f/f32-softmax-transposed-variants.cc
-    src/gen/avx512f/f32-rmax-variants.cc)
+    src/gen/avx512f/f32-rmax-variants.cc
+    src/gen/avx512f/f32-vsubextc-variants.cc
+    src/gen/avx512f/f16-vsubextc-variants.cc
+    src/gen/avx512f/bf16-vsubextc-variants.cc
+    src/gen/avx512f/f16-f32-vsubextc-variants.cc
+    src/gen/avx512f/bf16-f32-vsubextc-variants.cc
+    src/gen/avx512f/f32-f16-vsubextc-variants.cc
+    src/gen/avx512f/f32-bf16-vsubextc-variants.cc
+    src/gen/avx512f/f16-f32-vcvt-variants.cc
+    src/gen/avx512f/bf16-f32-vcvt-variants.cc
+    src/gen/avx512f/f32-f16-vcvt-variants.cc
+    src/gen/avx512f/f32-bf16-vcvt-variants.cc)
 set(SMXPACK_AVX512F_BASELINES
     src/gen/avx512f/f32-raddexpminusmax.cc
     src/gen/avx512f/f32-vscaleexpminusmax.cc
@@ -28,25 +80,77 @@ set(SMXPACK_AVX512F_BASELINES
     src/gen/avx512f/f32-vmulc.cc)
 
 set(SMXPACK_AVX2_PROCESSORS x86_64)
-set(SMXPACK_AVX2_FLAGS -mavx2 -mfma)
+set(SMXPACK_AVX2_FLAGS -mavx2 -mfma -mf16c)
 set(SMXPACK_AVX2_PRODUCTION
     src/gen/avx2/f32-raddextexp.cc
+    src/gen/avx2/f16-raddextexp.cc
+    src/gen/avx2/bf16-raddextexp.cc
     src/gen/avx2/f32-vscaleextexp.cc
+    src/gen/avx2/f16-vscaleextexp.cc
+    src/gen/avx2/bf16-vscaleextexp.cc
+    src/gen/avx2/f16-f32-vscaleextexp.cc
+    src/gen/avx2/bf16-f32-vscaleextexp.cc
+    src/gen/avx2/f32-f16-vscaleextexp.cc
+    src/gen/avx2/f32-bf16-vscaleextexp.cc
     src/gen/avx2/f32-vstreamextexp.cc
+    src/gen/avx2/f16-vstreamextexp.cc
+    src/gen/avx2/bf16-vstreamextexp.cc
+    src/gen/avx2/f16-f32-vstreamextexp.cc
+    src/gen/avx2/bf16-f32-vstreamextexp.cc
+    src/gen/avx2/f32-f16-vstreamextexp.cc
+    src/gen/avx2/f32-bf16-vstreamextexp.cc
     src/gen/avx2/f32-raddstoreextexp.cc
     src/gen/avx2/f32-vmulextc.cc
     src/gen/avx2/f32-softmax.cc
     src/gen/avx2/f32-softmax-transposed.cc
-    src/gen/avx2/f32-rmax.cc)
+    src/gen/avx2/f32-rmax.cc
+    src/gen/avx2/f16-rmax.cc
+    src/gen/avx2/bf16-rmax.cc
+    src/gen/avx2/f32-vsubextc.cc
+    src/gen/avx2/f16-vsubextc.cc
+    src/gen/avx2/bf16-vsubextc.cc
+    src/gen/avx2/f16-f32-vsubextc.cc
+    src/gen/avx2/bf16-f32-vsubextc.cc
+    src/gen/avx2/f32-f16-vsubextc.cc
+    src/gen/avx2/f32-bf16-vsubextc.cc
+    src/gen/avx2/f16-f32-vcvt.cc
+    src/gen/avx2/bf16-f32-vcvt.cc
+    src/gen/avx2/f32-f16-vcvt.cc
+    src/gen/avx2/f32-bf16-vcvt.cc)
 set(SMXPACK_AVX2_VARIANTS
     src/gen/avx2/f32-raddextexp-variants.cc
+    src/gen/avx2/f16-raddextexp-variants.cc
+    src/gen/avx2/bf16-raddextexp-variants.cc
     src/gen/avx2/f32-vscaleextexp-variants.cc
+    src/gen/avx2/f16-vscaleextexp-variants.cc
+    src/gen/avx2/bf16-vscaleextexp-variants.cc
+    src/gen/avx2/f16-f32-vscaleextexp-variants.cc
+    src/gen/avx2/bf16-f32-vscaleextexp-variants.cc
+    src/gen/avx2/f32-f16-vscaleextexp-variants.cc
+    src/gen/avx2/f32-bf16-vscaleextexp-variants.cc
     src/gen/avx2/f32-vstreamextexp-variants.cc
+    src/gen/avx2/f16-vstreamextexp-variants.cc
+    src/gen/avx2/bf16-vstreamextexp-variants.cc
+    src/gen/avx2/f16-f32-vstreamextexp-variants.cc
+    src/gen/avx2/bf16-f32-vstreamextexp-variants.cc
+    src/gen/avx2/f32-f16-vstreamextexp-variants.cc
+    src/gen/avx2/f32-bf16-vstreamextexp-variants.cc
     src/gen/avx2/f32-raddstoreextexp-variants.cc
     src/gen/avx2/f32-vmulextc-variants.cc
     src/gen/avx2/f32-softmax-variants.cc
     src/gen/avx2/f32-softmax-transposed-variants.cc
-    src/gen/avx2/f32-rmax-variants.cc)
+    src/gen/avx2/f32-rmax-variants.cc
+    src/gen/avx2/f32-vsubextc-variants.cc
+    src/gen/avx2/f16-vsubextc-variants.cc
+    src/gen/avx2/bf16-vsubextc-variants.cc
+    src/gen/avx2/f16-f32-vsubextc-variants.cc
+    src/gen/avx2/bf16-f32-vsubextc-variants.cc
+    src/gen/avx2/f32-f16-vsubextc-variants.cc
+    src/gen/avx2/f32-bf16-vsubextc-variants.cc
+    src/gen/avx2/f16-f32-vcvt-variants.cc
+    src/gen/avx2/bf16-f32-vcvt-variants.cc
+    src/gen/avx2/f32-f16-vcvt-variants.cc
+    src/gen/avx2/f32-bf16-vcvt-variants.cc)
 set(SMXPACK_AVX2_BASELINES
     src/gen/avx2/f32-raddexpminusmax.cc
     src/gen/avx2/f32-vscaleexpminusmax.cc
@@ -57,22 +161,74 @@ set(SMXPACK_NEON_PROCESSORS aarch64)
 set(SMXPACK_NEON_FLAGS )
 set(SMXPACK_NEON_PRODUCTION
     src/gen/neon/f32-raddextexp.cc
+    src/gen/neon/f16-raddextexp.cc
+    src/gen/neon/bf16-raddextexp.cc
     src/gen/neon/f32-vscaleextexp.cc
+    src/gen/neon/f16-vscaleextexp.cc
+    src/gen/neon/bf16-vscaleextexp.cc
+    src/gen/neon/f16-f32-vscaleextexp.cc
+    src/gen/neon/bf16-f32-vscaleextexp.cc
+    src/gen/neon/f32-f16-vscaleextexp.cc
+    src/gen/neon/f32-bf16-vscaleextexp.cc
     src/gen/neon/f32-vstreamextexp.cc
+    src/gen/neon/f16-vstreamextexp.cc
+    src/gen/neon/bf16-vstreamextexp.cc
+    src/gen/neon/f16-f32-vstreamextexp.cc
+    src/gen/neon/bf16-f32-vstreamextexp.cc
+    src/gen/neon/f32-f16-vstreamextexp.cc
+    src/gen/neon/f32-bf16-vstreamextexp.cc
     src/gen/neon/f32-raddstoreextexp.cc
     src/gen/neon/f32-vmulextc.cc
     src/gen/neon/f32-softmax.cc
     src/gen/neon/f32-softmax-transposed.cc
-    src/gen/neon/f32-rmax.cc)
+    src/gen/neon/f32-rmax.cc
+    src/gen/neon/f16-rmax.cc
+    src/gen/neon/bf16-rmax.cc
+    src/gen/neon/f32-vsubextc.cc
+    src/gen/neon/f16-vsubextc.cc
+    src/gen/neon/bf16-vsubextc.cc
+    src/gen/neon/f16-f32-vsubextc.cc
+    src/gen/neon/bf16-f32-vsubextc.cc
+    src/gen/neon/f32-f16-vsubextc.cc
+    src/gen/neon/f32-bf16-vsubextc.cc
+    src/gen/neon/f16-f32-vcvt.cc
+    src/gen/neon/bf16-f32-vcvt.cc
+    src/gen/neon/f32-f16-vcvt.cc
+    src/gen/neon/f32-bf16-vcvt.cc)
 set(SMXPACK_NEON_VARIANTS
     src/gen/neon/f32-raddextexp-variants.cc
+    src/gen/neon/f16-raddextexp-variants.cc
+    src/gen/neon/bf16-raddextexp-variants.cc
     src/gen/neon/f32-vscaleextexp-variants.cc
+    src/gen/neon/f16-vscaleextexp-variants.cc
+    src/gen/neon/bf16-vscaleextexp-variants.cc
+    src/gen/neon/f16-f32-vscaleextexp-variants.cc
+    src/gen/neon/bf16-f32-vscaleextexp-variants.cc
+    src/gen/neon/f32-f16-vscaleextexp-variants.cc
+    src/gen/neon/f32-bf16-vscaleextexp-variants.cc
     src/gen/neon/f32-vstreamextexp-variants.cc
+    src/gen/neon/f16-vstreamextexp-variants.cc
+    src/gen/neon/bf16-vstreamextexp-variants.cc
+    src/gen/neon/f16-f32-vstreamextexp-variants.cc
+    src/gen/neon/bf16-f32-vstreamextexp-variants.cc
+    src/gen/neon/f32-f16-vstreamextexp-variants.cc
+    src/gen/neon/f32-bf16-vstreamextexp-variants.cc
     src/gen/neon/f32-raddstoreextexp-variants.cc
     src/gen/neon/f32-vmulextc-variants.cc
     src/gen/neon/f32-softmax-variants.cc
     src/gen/neon/f32-softmax-transposed-variants.cc
-    src/gen/neon/f32-rmax-variants.cc)
+    src/gen/neon/f32-rmax-variants.cc
+    src/gen/neon/f32-vsubextc-variants.cc
+    src/gen/neon/f16-vsubextc-variants.cc
+    src/gen/neon/bf16-vsubextc-variants.cc
+    src/gen/neon/f16-f32-vsubextc-variants.cc
+    src/gen/neon/bf16-f32-vsubextc-variants.cc
+    src/gen/neon/f32-f16-vsubextc-variants.cc
+    src/gen/neon/f32-bf16-vsubextc-variants.cc
+    src/gen/neon/f16-f32-vcvt-variants.cc
+    src/gen/neon/bf16-f32-vcvt-variants.cc
+    src/gen/neon/f32-f16-vcvt-variants.cc
+    src/gen/neon/f32-bf16-vcvt-variants.cc)
 set(SMXPACK_NEON_BASELINES
     src/gen/neon/f32-raddexpminusmax.cc
     src/gen/neon/f32-vscaleexpminusmax.cc
@@ -83,22 +239,74 @@ set(SMXPACK_SCALAR_PROCESSORS )
 set(SMXPACK_SCALAR_FLAGS )
 set(SMXPACK_SCALAR_PRODUCTION
     src/gen/scalar/f32-raddextexp.cc
+    src/gen/scalar/f16-raddextexp.cc
+    src/gen/scalar/bf16-raddextexp.cc
     src/gen/scalar/f32-vscaleextexp.cc
+    src/gen/scalar/f16-vscaleextexp.cc
+    src/gen/scalar/bf16-vscaleextexp.cc
+    src/gen/scalar/f16-f32-vscaleextexp.cc
+    src/gen/scalar/bf16-f32-vscaleextexp.cc
+    src/gen/scalar/f32-f16-vscaleextexp.cc
+    src/gen/scalar/f32-bf16-vscaleextexp.cc
     src/gen/scalar/f32-vstreamextexp.cc
+    src/gen/scalar/f16-vstreamextexp.cc
+    src/gen/scalar/bf16-vstreamextexp.cc
+    src/gen/scalar/f16-f32-vstreamextexp.cc
+    src/gen/scalar/bf16-f32-vstreamextexp.cc
+    src/gen/scalar/f32-f16-vstreamextexp.cc
+    src/gen/scalar/f32-bf16-vstreamextexp.cc
     src/gen/scalar/f32-raddstoreextexp.cc
     src/gen/scalar/f32-vmulextc.cc
     src/gen/scalar/f32-softmax.cc
     src/gen/scalar/f32-softmax-transposed.cc
-    src/gen/scalar/f32-rmax.cc)
+    src/gen/scalar/f32-rmax.cc
+    src/gen/scalar/f16-rmax.cc
+    src/gen/scalar/bf16-rmax.cc
+    src/gen/scalar/f32-vsubextc.cc
+    src/gen/scalar/f16-vsubextc.cc
+    src/gen/scalar/bf16-vsubextc.cc
+    src/gen/scalar/f16-f32-vsubextc.cc
+    src/gen/scalar/bf16-f32-vsubextc.cc
+    src/gen/scalar/f32-f16-vsubextc.cc
+    src/gen/scalar/f32-bf16-vsubextc.cc
+    src/gen/scalar/f16-f32-vcvt.cc
+    src/gen/scalar/bf16-f32-vcvt.cc
+    src/gen/scalar/f32-f16-vcvt.cc
+    src/gen/scalar/f32-bf16-vcvt.cc)
 set(SMXPACK_SCALAR_VARIANTS
     src/gen/scalar/f32-raddextexp-variants.cc
+    src/gen/scalar/f16-raddextexp-variants.cc
+    src/gen/scalar/bf16-raddextexp-variants.cc
     src/gen/scalar/f32-vscaleextexp-variants.cc
+    src/gen/scalar/f16-vscaleextexp-variants.cc
+    src/gen/scalar/bf16-vscaleextexp-variants.cc
+    src/gen/scalar/f16-f32-vscaleextexp-variants.cc
+    src/gen/scalar/bf16-f32-vscaleextexp-variants.cc
+    src/gen/scalar/f32-f16-vscaleextexp-variants.cc
+    src/gen/scalar/f32-bf16-vscaleextexp-variants.cc
     src/gen/scalar/f32-vstreamextexp-variants.cc
+    src/gen/scalar/f16-vstreamextexp-variants.cc
+    src/gen/scalar/bf16-vstreamextexp-variants.cc
+    src/gen/scalar/f16-f32-vstreamextexp-variants.cc
+    src/gen/scalar/bf16-f32-vstreamextexp-variants.cc
+    src/gen/scalar/f32-f16-vstreamextexp-variants.cc
+    src/gen/scalar/f32-bf16-vstreamextexp-variants.cc
     src/gen/scalar/f32-raddstoreextexp-variants.cc
     src/gen/scalar/f32-vmulextc-variants.cc
     src/gen/scalar/f32-softmax-variants.cc
     src/gen/scalar/f32-softmax-transposed-variants.cc
-    src/gen/scalar/f32-rmax-variants.cc)
+    src/gen/scalar/f32-rmax-variants.cc
+    src/gen/scalar/f32-vsubextc-variants.cc
+    src/gen/scalar/f16-vsubextc-variants.cc
+    src/gen/scalar/bf16-vsubextc-variants.cc
+    src/gen/scalar/f16-f32-vsubextc-variants.cc
+    src/gen/scalar/bf16-f32-vsubextc-variants.cc
+    src/gen/scalar/f32-f16-vsubextc-variants.cc
+    src/gen/scalar/f32-bf16-vsubextc-variants.cc
+    src/gen/scalar/f16-f32-vcvt-variants.cc
+    src/gen/scalar/bf16-f32-vcvt-variants.cc
+    src/gen/scalar/f32-f16-vcvt-variants.cc
+    src/gen/scalar/f32-bf16-vcvt-variants.cc)
 set(SMXPACK_SCALAR_BASELINES
     src/gen/scalar/f32-raddexpminusmax.cc
     src/gen/scalar/f32-vscaleexpminusmax.cc

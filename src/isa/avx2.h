@@ -4,6 +4,8 @@
 #include <immintrin.h>
 #include <stddef.h>
 
+#include "src/isa/halves.h"
+
 // The low n lanes; none where n <= 0, all where n >= 8.
 static inline __m256i avx2_tail_mask(ptrdiff_t n) {
   return _mm256_cmpgt_epi32(_mm256_set1_epi32((int)n), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
@@ -16,6 +18,53 @@ static inline __m256 avx2_load_tail(const float* p, ptrdiff_t n, __m256 absent) 
 
 static inline void avx2_store_tail(float* p, ptrdiff_t n, __m256 a) {
   _mm256_maskstore_ps(p, avx2_tail_mask(n), a);
+}
+
+// a in the low n lanes, absent in the others.
+static inline __m256 avx2_present(ptrdiff_t n, __m256 a, __m256 absent) {
+  return _mm256_blendv_ps(absent, a, _mm256_castsi256_ps(avx2_tail_mask(n)));
+}
+
+static inline __m128i avx2_load_halves(const uint16_t* p) {
+  return _mm_loadu_si128((const __m128i*)p);
+}
+
+static inline __m128i avx2_load_halves_tail(const uint16_t* p, ptrdiff_t n) {
+  if (n >= 8) return avx2_load_halves(p);
+  uint16_t halves[8] = {0};
+  smx_copy_halves<8>(halves, p, n);
+  return avx2_load_halves(halves);
+}
+
+static inline void avx2_store_halves(uint16_t* p, __m128i a) {
+  _mm_storeu_si128((__m128i*)p, a);
+}
+
+static inline void avx2_store_halves_tail(uint16_t* p, ptrdiff_t n, __m128i a) {
+  if (n >= 8) return avx2_store_halves(p, a);
+  uint16_t halves[8];
+  avx2_store_halves(halves, a);
+  smx_copy_halves<8>(p, halves, n);
+}
+
+static inline __m128i avx2_to_f16(__m256 a) {
+  return _mm256_cvtps_ph(a, _MM_FROUND_TO_NEAREST_INT);
+}
+
+static inline __m256 avx2_from_bf16(__m128i a) {
+  return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(a), 16));
+}
+
+// To nearest even: half a unit of the upper half is added, less one where that half is even.
+static inline __m128i avx2_to_bf16(__m256 a) {
+  const __m256i bits = _mm256_castps_si256(a);
+  const __m256i is_odd = _mm256_and_si256(_mm256_srli_epi32(bits, 16), _mm256_set1_epi32(1));
+  const __m256i rounded = _mm256_add_epi32(bits, _mm256_add_epi32(is_odd, _mm256_set1_epi32(0x7FFF)));
+  const __m256i is_nan = _mm256_castps_si256(_mm256_cmp_ps(a, a, _CMP_UNORD_Q));
+  const __m256i result = _mm256_blendv_epi8(rounded, _mm256_set1_epi32(0x7FC00000), is_nan);
+  const __m256i upper = _mm256_srli_epi32(result, 16);
+  const __m256i packed = _mm256_packus_epi32(upper, upper);
+  return _mm256_castsi256_si128(_mm256_permute4x64_epi64(packed, 0x08));
 }
 
 static inline float avx2_reduce_max(__m256 a) {

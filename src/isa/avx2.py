@@ -1,9 +1,9 @@
-# AVX2 with FMA: 16 registers of 8 floats, masked loads and stores.
+# AVX2 with FMA and F16C: 16 registers of 8 floats, masked loads and stores.
 ISA = Isa(
     name="avx2",
     processors=["x86_64"],
-    flags=["-mavx2", "-mfma"],
-    available="cpuinfo_has_x86_avx2() && cpuinfo_has_x86_fma3()",
+    flags=["-mavx2", "-mfma", "-mf16c"],
+    available="cpuinfo_has_x86_avx2() && cpuinfo_has_x86_fma3() && cpuinfo_has_x86_f16c()",
     priority=20,
     vector="__m256",
     width=8,
@@ -20,6 +20,17 @@ ISA = Isa(
         "store_tail": "avx2_store_tail({p}, {n}, {a})",
         "stream": "_mm256_stream_ps({p}, {a})",  # p aligned to the vector; past the caches where the ISA can
         "fence": "_mm_sfence()",  # after the last stream
+        # the same of f16 and bf16 in memory, rounded to nearest even; those of bf16 give the quiet NaN 0x7FC0 for any
+        "load_f16": "_mm256_cvtph_ps(avx2_load_halves({p}))",
+        "load_tail_f16": "avx2_present({n}, _mm256_cvtph_ps(avx2_load_halves_tail({p}, {n})), {a})",
+        "store_f16": "avx2_store_halves({p}, avx2_to_f16({a}))",
+        "store_tail_f16": "avx2_store_halves_tail({p}, {n}, avx2_to_f16({a}))",
+        "stream_f16": "_mm_stream_si128((__m128i*)({p}), avx2_to_f16({a}))",
+        "load_bf16": "avx2_from_bf16(avx2_load_halves({p}))",
+        "load_tail_bf16": "avx2_present({n}, avx2_from_bf16(avx2_load_halves_tail({p}, {n})), {a})",
+        "store_bf16": "avx2_store_halves({p}, avx2_to_bf16({a}))",
+        "store_tail_bf16": "avx2_store_halves_tail({p}, {n}, avx2_to_bf16({a}))",
+        "stream_bf16": "_mm_stream_si128((__m128i*)({p}), avx2_to_bf16({a}))",
         # four columns from p on, those below n, of rows a stride s apart, one a lane
         "load_columns": "avx2_load_columns({p}, {s}, {n}, {a})",
         "store_columns": "avx2_store_columns({p}, {s}, {n}, {a})",

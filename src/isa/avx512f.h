@@ -3,6 +3,8 @@
 
 #include <stddef.h>
 
+#include "src/isa/halves.h"
+
 // GCC 12 takes the undefined operands inside its own intrinsics for uninitialised ones (GCC bug 105593).
 #if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC diagnostic push
@@ -25,6 +27,51 @@ static inline __m512 avx512f_load_tail(const float* p, ptrdiff_t n, __m512 absen
 
 static inline void avx512f_store_tail(float* p, ptrdiff_t n, __m512 a) {
   _mm512_mask_storeu_ps(p, avx512f_tail_mask(n), a);
+}
+
+// a in the low n lanes, absent in the others.
+static inline __m512 avx512f_present(ptrdiff_t n, __m512 a, __m512 absent) {
+  return _mm512_mask_mov_ps(absent, avx512f_tail_mask(n), a);
+}
+
+static inline __m256i avx512f_load_halves(const uint16_t* p) {
+  return _mm256_loadu_si256((const __m256i*)p);
+}
+
+static inline __m256i avx512f_load_halves_tail(const uint16_t* p, ptrdiff_t n) {
+  if (n >= 16) return avx512f_load_halves(p);
+  uint16_t halves[16] = {0};
+  smx_copy_halves<16>(halves, p, n);
+  return avx512f_load_halves(halves);
+}
+
+static inline void avx512f_store_halves(uint16_t* p, __m256i a) {
+  _mm256_storeu_si256((__m256i*)p, a);
+}
+
+static inline void avx512f_store_halves_tail(uint16_t* p, ptrdiff_t n, __m256i a) {
+  if (n >= 16) return avx512f_store_halves(p, a);
+  uint16_t halves[16];
+  avx512f_store_halves(halves, a);
+  smx_copy_halves<16>(p, halves, n);
+}
+
+static inline __m256i avx512f_to_f16(__m512 a) {
+  return _mm512_cvtps_ph(a, _MM_FROUND_TO_NEAREST_INT);
+}
+
+static inline __m512 avx512f_from_bf16(__m256i a) {
+  return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(a), 16));
+}
+
+// To nearest even: half a unit of the upper half is added, less one where that half is even.
+static inline __m256i avx512f_to_bf16(__m512 a) {
+  const __m512i bits = _mm512_castps_si512(a);
+  const __m512i is_odd = _mm512_and_epi32(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
+  const __m512i rounded = _mm512_add_epi32(bits, _mm512_add_epi32(is_odd, _mm512_set1_epi32(0x7FFF)));
+  const __mmask16 is_nan = _mm512_cmp_ps_mask(a, a, _CMP_UNORD_Q);
+  const __m512i result = _mm512_mask_mov_epi32(rounded, is_nan, _mm512_set1_epi32(0x7FC00000));
+  return _mm512_cvtepi32_epi16(_mm512_srli_epi32(result, 16));
 }
 
 static inline __m512 avx512f_inverse_power(__m512 a) {

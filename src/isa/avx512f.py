@@ -20,6 +20,17 @@ ISA = Isa(
         "store_tail": "avx512f_store_tail({p}, {n}, {a})",
         "stream": "_mm512_stream_ps({p}, {a})",  # p aligned to the vector; past the caches where the ISA can
         "fence": "_mm_sfence()",  # after the last stream
+        # the same of f16 and bf16 in memory, rounded to nearest even; those of bf16 give the quiet NaN 0x7FC0 for any
+        "load_f16": "_mm512_cvtph_ps(avx512f_load_halves({p}))",
+        "load_tail_f16": "avx512f_present({n}, _mm512_cvtph_ps(avx512f_load_halves_tail({p}, {n})), {a})",
+        "store_f16": "avx512f_store_halves({p}, avx512f_to_f16({a}))",
+        "store_tail_f16": "avx512f_store_halves_tail({p}, {n}, avx512f_to_f16({a}))",
+        "stream_f16": "_mm256_stream_si256((__m256i*)({p}), avx512f_to_f16({a}))",
+        "load_bf16": "avx512f_from_bf16(avx512f_load_halves({p}))",
+        "load_tail_bf16": "avx512f_present({n}, avx512f_from_bf16(avx512f_load_halves_tail({p}, {n})), {a})",
+        "store_bf16": "avx512f_store_halves({p}, avx512f_to_bf16({a}))",
+        "store_tail_bf16": "avx512f_store_halves_tail({p}, {n}, avx512f_to_bf16({a}))",
+        "stream_bf16": "_mm256_stream_si256((__m256i*)({p}), avx512f_to_bf16({a}))",
         # four columns from p on, those below n, of rows a stride s apart, one a lane
         "load_columns": "avx512f_load_columns({p}, {s}, {n}, {a})",
         "store_columns": "avx512f_store_columns({p}, {s}, {n}, {a})",

@@ -4,6 +4,8 @@
 #include <arm_neon.h>
 #include <stddef.h>
 
+#include "src/isa/halves.h"
+
 // The first n elements at p, n from 0 (or less: none) to 4 (or more: all).
 static inline float32x4_t neon_load_tail(const float* p, ptrdiff_t n, float32x4_t absent) {
   if (n >= 4) return vld1q_f32(p);
@@ -21,6 +23,46 @@ static inline void neon_store_tail(float* p, ptrdiff_t n, float32x4_t a) {
   if (n >= 1) vst1q_lane_f32(p, a, 0);
   if (n >= 2) vst1q_lane_f32(p + 1, a, 1);
   if (n >= 3) vst1q_lane_f32(p + 2, a, 2);
+}
+
+// a in the low n lanes, absent in the others.
+static inline float32x4_t neon_present(ptrdiff_t n, float32x4_t a, float32x4_t absent) {
+  const int32_t lanes[4] = {0, 1, 2, 3};
+  return vbslq_f32(vcltq_s32(vld1q_s32(lanes), vdupq_n_s32(n > 4 ? 4 : (int32_t)n)), a, absent);
+}
+
+static inline uint16x4_t neon_load_halves_tail(const uint16_t* p, ptrdiff_t n) {
+  if (n >= 4) return vld1_u16(p);
+  uint16_t halves[4] = {0};
+  smx_copy_halves<4>(halves, p, n);
+  return vld1_u16(halves);
+}
+
+static inline void neon_store_halves_tail(uint16_t* p, ptrdiff_t n, uint16x4_t a) {
+  if (n >= 4) return vst1_u16(p, a);
+  uint16_t halves[4];
+  vst1_u16(halves, a);
+  smx_copy_halves<4>(p, halves, n);
+}
+
+static inline float32x4_t neon_from_f16(uint16x4_t a) {
+  return vcvt_f32_f16(vreinterpret_f16_u16(a));
+}
+
+static inline uint16x4_t neon_to_f16(float32x4_t a) {
+  return vreinterpret_u16_f16(vcvt_f16_f32(a));
+}
+
+static inline float32x4_t neon_from_bf16(uint16x4_t a) {
+  return vreinterpretq_f32_u32(vshll_n_u16(a, 16));
+}
+
+// To nearest even: half a unit of the upper half is added, less one where that half is even.
+static inline uint16x4_t neon_to_bf16(float32x4_t a) {
+  const uint32x4_t bits = vreinterpretq_u32_f32(a);
+  const uint32x4_t is_odd = vandq_u32(vshrq_n_u32(bits, 16), vdupq_n_u32(1));
+  const uint32x4_t rounded = vaddq_u32(bits, vaddq_u32(is_odd, vdupq_n_u32(0x7FFF)));
+  return vshrn_n_u32(vbslq_u32(vceqq_f32(a, a), rounded, vdupq_n_u32(0x7FC00000)), 16);
 }
 
 static inline float32x4_t neon_inverse_power(float32x4_t a) {

@@ -20,6 +20,17 @@ ISA = Isa(
         "store_tail": "neon_store_tail({p}, {n}, {a})",
         "stream": "vst1q_f32({p}, {a})",  # p aligned to the vector; past the caches where the ISA can
         "fence": "(void)0",  # after the last stream
+        # the same of f16 and bf16 in memory, rounded to nearest even; those of bf16 give the quiet NaN 0x7FC0 for any
+        "load_f16": "neon_from_f16(vld1_u16({p}))",
+        "load_tail_f16": "neon_present({n}, neon_from_f16(neon_load_halves_tail({p}, {n})), {a})",
+        "store_f16": "vst1_u16({p}, neon_to_f16({a}))",
+        "store_tail_f16": "neon_store_halves_tail({p}, {n}, neon_to_f16({a}))",
+        "stream_f16": "vst1_u16({p}, neon_to_f16({a}))",
+        "load_bf16": "neon_from_bf16(vld1_u16({p}))",
+        "load_tail_bf16": "neon_present({n}, neon_from_bf16(neon_load_halves_tail({p}, {n})), {a})",
+        "store_bf16": "vst1_u16({p}, neon_to_bf16({a}))",
+        "store_tail_bf16": "neon_store_halves_tail({p}, {n}, neon_to_bf16({a}))",
+        "stream_bf16": "vst1_u16({p}, neon_to_bf16({a}))",
         # four columns from p on, those below n, of rows a stride s apart, one a lane
         "load_columns": "neon_load_columns({p}, {s}, {n}, {a})",
         "store_columns": "neon_store_columns({p}, {s}, {n}, {a})",

@@ -1,6 +1,7 @@
 // The scalar vocabulary (src/isa/scalar.py): portable loops over the lanes.
 #pragma once
 
+#include <fp16.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
@@ -59,6 +60,45 @@ SCALAR_OPERATION void scalar_store(float* p, const f32x16& a) {
 
 SCALAR_OPERATION void scalar_store_tail(float* p, ptrdiff_t n, const f32x16& a) {
   for (ptrdiff_t i = 0; i < n && i < 16; i++) p[i] = a.lane[i];
+}
+
+[[maybe_unused]] static inline float scalar_from_bf16(uint16_t a) {
+  const uint32_t bits = (uint32_t)a << 16;
+  float f;
+  memcpy(&f, &bits, sizeof(f));
+  return f;
+}
+
+// To nearest even: half a unit of the upper half is added, less one where that half is even.
+[[maybe_unused]] static inline uint16_t scalar_to_bf16(float a) {
+  uint32_t bits;
+  memcpy(&bits, &a, sizeof(bits));
+  if (a != a) return 0x7FC0;
+  return (uint16_t)((bits + 0x7FFF + (bits >> 16 & 1)) >> 16);
+}
+
+SCALAR_OPERATION f32x16 scalar_load_f16(const uint16_t* p) {
+  return scalar_each_lane([&](int i) { return fp16_ieee_to_fp32_value(p[i]); });
+}
+
+SCALAR_OPERATION f32x16 scalar_load_tail_f16(const uint16_t* p, ptrdiff_t n, const f32x16& absent) {
+  return scalar_each_lane([&](int i) { return i < n ? fp16_ieee_to_fp32_value(p[i]) : absent.lane[i]; });
+}
+
+SCALAR_OPERATION void scalar_store_tail_f16(uint16_t* p, ptrdiff_t n, const f32x16& a) {
+  for (ptrdiff_t i = 0; i < n && i < 16; i++) p[i] = fp16_ieee_from_fp32_value(a.lane[i]);
+}
+
+SCALAR_OPERATION f32x16 scalar_load_bf16(const uint16_t* p) {
+  return scalar_each_lane([&](int i) { return scalar_from_bf16(p[i]); });
+}
+
+SCALAR_OPERATION f32x16 scalar_load_tail_bf16(const uint16_t* p, ptrdiff_t n, const f32x16& absent) {
+  return scalar_each_lane([&](int i) { return i < n ? scalar_from_bf16(p[i]) : absent.lane[i]; });
+}
+
+SCALAR_OPERATION void scalar_store_tail_bf16(uint16_t* p, ptrdiff_t n, const f32x16& a) {
+  for (ptrdiff_t i = 0; i < n && i < 16; i++) p[i] = scalar_to_bf16(a.lane[i]);
 }
 
 SCALAR_OPERATION f32x16 scalar_add(const f32x16& a, const f32x16& b) {

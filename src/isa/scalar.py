@@ -20,6 +20,17 @@ ISA = Isa(
         "store_tail": "scalar_store_tail({p}, {n}, {a})",
         "stream": "scalar_store({p}, {a})",  # p aligned to the vector; past the caches where the ISA can
         "fence": "(void)0",  # after the last stream
+        # the same of f16 and bf16 in memory, rounded to nearest even; those of bf16 give the quiet NaN 0x7FC0 for any
+        "load_f16": "scalar_load_f16({p})",
+        "load_tail_f16": "scalar_load_tail_f16({p}, {n}, {a})",
+        "store_f16": "scalar_store_tail_f16({p}, 16, {a})",
+        "store_tail_f16": "scalar_store_tail_f16({p}, {n}, {a})",
+        "stream_f16": "scalar_store_tail_f16({p}, 16, {a})",
+        "load_bf16": "scalar_load_bf16({p})",
+        "load_tail_bf16": "scalar_load_tail_bf16({p}, {n}, {a})",
+        "store_bf16": "scalar_store_tail_bf16({p}, 16, {a})",
+        "store_tail_bf16": "scalar_store_tail_bf16({p}, {n}, {a})",
+        "stream_bf16": "scalar_store_tail_bf16({p}, 16, {a})",
         # four columns from p on, those below n, of rows a stride s apart, one a lane
         "load_columns": "scalar_load_columns({p}, {s}, {n}, {a})",
         "store_columns": "scalar_store_columns({p}, {s}, {n}, {a})",

@@ -59,6 +59,12 @@ struct smx_f32_reciprocal {
   int32_t exponent;
 };
 
+// hi + lo, the logarithm of a row's sum. Kernels subtract hi first.
+struct smx_f32_logarithm {
+  float hi;
+  float lo;
+};
+
 // Exponents of reciprocals that f32-vmulextc takes: both parts of a reciprocal are floats of FLT_MIN and more then.
 #define SMX_LARGEST_STEP 80
 
@@ -171,7 +177,7 @@ static inline void smx_fill_nan(size_t n, float* y) {
   for (size_t i = 0; i < n; i++) y[i] = NAN;
 }
 
-// Elements from y up to the next multiple of `count` floats.
-static inline size_t smx_elements_to_boundary(const float* y, size_t count) {
-  return (count - (uintptr_t)y / sizeof(float) % count) % count;
+// Elements of so many bytes from y up to the next multiple of `count` of them.
+static inline size_t smx_elements_to_boundary(const void* y, size_t bytes, size_t count) {
+  return (count - (uintptr_t)y / bytes % count) % count;
 }

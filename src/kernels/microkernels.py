@@ -1,7 +1,9 @@
 """The one list: every microkernel, its variants, and the constants of the arithmetic contract.
 
-A row: name, parameters, variants, archive. In every kernel n counts elements and is at least 1; nothing outside
-x[0 .. n) is read, nothing outside y[0 .. n) written; y may be x. Kernels run under smx_fp_environment.
+A row: name, parameters, variants, archive, types. There is a kernel for each of the types, those of x and of y, {x} and
+{y} among the parameters: "f16-raddextexp" of ("f16",), "f32-bf16-vscaleextexp" of ("f32-bf16",). Arithmetic is in f32.
+In every kernel n counts elements and is at least 1; nothing outside x[0 .. n) is read, nothing outside y[0 .. n)
+written; y may be x where they are of one type. Kernels run under smx_fp_environment.
 
 Function names, files, build lists, dispatch, tests and benches follow from it. A kernel exists for every ISA of
 src/isa; src/isa/tuned.json says which variant an ISA's dispatch takes, the first of the list where it does not.
@@ -16,33 +18,50 @@ TILE = 16384
 # (extended sums), rows (several at a time) or vectors (baselines).
 SUMS = [(32, 1), (64, 1), (128, 1), (64, 2), (128, 2), (128, 4)]
 MAPS = [(16, 1), (32, 1), (64, 1), (128, 1)]
+# Of types that take conversions: fewer, for the arithmetic is the same.
+NARROW_SUMS = [(64, 1), (128, 2)]
+NARROW_MAPS = [(32, 1), (64, 1)]
 COLUMNS = [(64, 2), (128, 4), (256, 4), (256, 8)]
 ROWS = [(64, 4), (64, 8), (128, 8), (32, 16), (64, 16)]
 REDUCTIONS = [(32, 1), (32, 2), (32, 4), (64, 1), (64, 2), (64, 4), (128, 4)]
 
+# Types beside f32: of kernels that read, that read and write, and that convert.
+READ = ("f16", "bf16")
+CONVERTED = ("f16-f32", "bf16-f32", "f32-f16", "f32-bf16")
+MAPPED = READ + CONVERTED
+
 BASELINES = "baselines"  # the archive that tests and benches link, and the library does not
 RECIPROCAL = "const struct smx_f32_reciprocal* reciprocal"
+LOGARITHM = "const struct smx_f32_logarithm* logarithm"
 ROW_PARAMETERS = "size_t rows, size_t n, const float* x, size_t x_stride, float* y, size_t y_stride, size_t* done"
 
 KERNELS = [
     # The paper's two passes: a tile to its sum, and y[i] = exp(x[i]) * reciprocal. A sum takes at most TILE elements.
-    Kernel("f32-raddextexp", "size_t n, const float* x, struct smx_f32_extended* sum", SUMS),
-    Kernel("f32-vscaleextexp", f"size_t n, const float* x, float* y, {RECIPROCAL}", MAPS),
+    Kernel("raddextexp", "size_t n, const {x}* x, struct smx_f32_extended* sum", SUMS),
+    Kernel("raddextexp", "size_t n, const {x}* x, struct smx_f32_extended* sum", NARROW_SUMS, types=READ),
+    Kernel("vscaleextexp", "size_t n, const {x}* x, {y}* y, " + RECIPROCAL, MAPS),
+    Kernel("vscaleextexp", "size_t n, const {x}* x, {y}* y, " + RECIPROCAL, NARROW_MAPS, types=MAPPED),
     # The same, written past the caches.
-    Kernel("f32-vstreamextexp", f"size_t n, const float* x, float* y, {RECIPROCAL}", MAPS),
+    Kernel("vstreamextexp", "size_t n, const {x}* x, {y}* y, " + RECIPROCAL, MAPS),
+    Kernel("vstreamextexp", "size_t n, const {x}* x, {y}* y, " + RECIPROCAL, NARROW_MAPS, types=MAPPED),
     # One exponential an element: store the terms of the sum, then multiply them by its reciprocal.
-    Kernel("f32-raddstoreextexp", "size_t n, const float* x, float* y, struct smx_f32_extended* sum", SUMS),
-    Kernel("f32-vmulextc", f"size_t n, const float* x, float* y, {RECIPROCAL}", MAPS),
+    Kernel("raddstoreextexp", "size_t n, const float* x, float* y, struct smx_f32_extended* sum", SUMS),
+    Kernel("vmulextc", f"size_t n, const float* x, float* y, {RECIPROCAL}", MAPS),
     # Rows of at most BLOCK elements, `accumulators` of them at a time, from logits to probabilities in one call.
     # *done counts the rows before the first that is out of range; from there on rows are left as they are.
-    Kernel("f32-softmax", ROW_PARAMETERS, ROWS),
+    Kernel("softmax", ROW_PARAMETERS, ROWS),
     # The same of rows of at most 4 * LANES elements, each a lane.
-    Kernel("f32-softmax-transposed", ROW_PARAMETERS, COLUMNS),
+    Kernel("softmax-transposed", ROW_PARAMETERS, COLUMNS),
     # The largest element; where one is NaN, any number. Of rows that are to be known to be within range in advance.
-    Kernel("f32-rmax", "size_t n, const float* x, float* max", REDUCTIONS),
+    Kernel("rmax", "size_t n, const {x}* x, float* max", REDUCTIONS),
+    Kernel("rmax", "size_t n, const {x}* x, float* max", [(64, 4)], types=READ),
+    # Log-softmax: y[i] = x[i] - logarithm.
+    Kernel("vsubextc", "size_t n, const {x}* x, {y}* y, " + LOGARITHM, NARROW_MAPS, types=("f32",) + MAPPED),
+    # y[i] = x[i] in another type: short rows of other types are computed in f32.
+    Kernel("vcvt", "size_t n, const {x}* x, {y}* y", NARROW_MAPS, types=CONVERTED),
     # The paper's three-pass baselines, but for f32-rmax: recomputing and reloading.
-    Kernel("f32-raddexpminusmax", "size_t n, const float* x, float max, float* sum", REDUCTIONS, BASELINES),
-    Kernel("f32-vscaleexpminusmax", "size_t n, const float* x, float* y, float scale, float max", MAPS, BASELINES),
-    Kernel("f32-raddstoreexpminusmax", "size_t n, const float* x, float* y, float max, float* sum", REDUCTIONS, BASELINES),
-    Kernel("f32-vmulc", "size_t n, const float* x, float* y, float scale", MAPS, BASELINES),
+    Kernel("raddexpminusmax", "size_t n, const float* x, float max, float* sum", REDUCTIONS, BASELINES),
+    Kernel("vscaleexpminusmax", "size_t n, const float* x, float* y, float scale, float max", MAPS, BASELINES),
+    Kernel("raddstoreexpminusmax", "size_t n, const float* x, float* y, float max, float* sum", REDUCTIONS, BASELINES),
+    Kernel("vmulc", "size_t n, const float* x, float* y, float scale", MAPS, BASELINES),
 ]

@@ -4,6 +4,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "include/smxpack.h"
 #include "src/isa/scalar.h"
 #include "src/kernels/extended.h"
 
@@ -11,45 +12,121 @@
 #error "result bits are part of the contract: build without -ffast-math"
 #endif
 
-// mantissa * 2^(reference - SMX_BIAS), and the maximum of the elements.
-struct smx_row_sum {
-  double mantissa;
-  int32_t reference;
-  float max;
-};
+// A sum over tiles is exact but for what is far below its largest part, so that tiles and pieces of a row may be added in any
+// order and in any grouping. It consists of bins at fixed exponents: bins[k] counts multiples of 2^(32 * (top - k)), and
+// top is the bin of the largest tile's leading bit. What lies below the last bin is dropped, which depends on no order,
+// for bins that have been dropped once would be in the end. A tile adds less than 2^32 to a bin: 2^31 tiles find room.
+// J. Demmel, H. D. Nguyen: Parallel Reproducible Summation.
+#define SMX_BINS 4
+#define SMX_BIN_BITS 32
 
-static const struct smx_row_sum smx_empty_row_sum = {0.0, 0, -INFINITY};
+static const struct smx_partial_sum smx_empty_sum = {{0, 0, 0, 0}, INT32_MIN / 2, 0, -INFINITY, 0.0f};
+
+// Of elements that are -inf only, or among which one is NaN, which is the maximum then, or +inf.
+static inline struct smx_partial_sum smx_partial_sum_without_terms(float max) {
+  struct smx_partial_sum sum = smx_empty_sum;
+  sum.has_nan = max != max;
+  sum.max = sum.has_nan ? -INFINITY : max;
+  return sum;
+}
 
 // Whether the sum is that of its row: the row's maximum is within range, and no element is NaN.
-static inline bool smx_row_sum_is_valid(const struct smx_row_sum* sum) {
-  return smx_is_in_range(sum->max) && sum->mantissa > 0.0;
+static inline bool smx_partial_sum_is_valid(const struct smx_partial_sum* sum) {
+  return smx_is_in_range(sum->max) && !sum->has_nan;
 }
 
-// x * 2^-k, k >= 0; 0 where k is so large that it cannot matter. NaN stays NaN.
-static inline double smx_scale_down(double x, int32_t k) {
-  const uint64_t bits = k > 1000 ? 0 : (uint64_t)(1023 - k) << 52;
-  double power;
-  memcpy(&power, &bits, sizeof(power));
-  return x * power;
+static inline void smx_partial_sum_raise_top(struct smx_partial_sum* sum, int32_t top) {
+  if (top <= sum->top) return;
+  const int64_t distance = (int64_t)top - sum->top;
+  for (int64_t k = SMX_BINS - 1; k >= 0; k--) sum->bins[k] = k >= distance ? sum->bins[k - distance] : 0;
+  sum->top = top;
 }
 
-static inline void smx_row_sum_add(struct smx_row_sum* sum, struct smx_row_sum term) {
-  sum->max = term.max > sum->max ? term.max : sum->max;
-  if (term.mantissa == 0.0) return;
-  if (sum->mantissa == 0.0) {
-    sum->mantissa = term.mantissa;
-    sum->reference = term.reference;
-  } else if (sum->reference < term.reference) {
-    sum->mantissa = smx_scale_down(sum->mantissa, term.reference - sum->reference) + term.mantissa;
-    sum->reference = term.reference;
+// Adds count * 2^(32 * bin).
+static inline void smx_partial_sum_add_to_bin(struct smx_partial_sum* sum, int32_t bin, int64_t count) {
+  const int64_t k = (int64_t)sum->top - bin;
+  if (k >= 0 && k < SMX_BINS) sum->bins[k] += count;
+}
+
+// Adds f * 2^exponent, which is finite.
+static inline void smx_partial_sum_add_float(struct smx_partial_sum* sum, float f, int32_t exponent) {
+  uint32_t bits;
+  memcpy(&bits, &f, sizeof(bits));
+  if ((bits & 0x7F800000) == 0) return;
+  const int32_t last_bit = (int32_t)(bits >> 23 & 0xFF) - 150 + exponent;
+  const uint64_t shifted = (uint64_t)((bits & 0x7FFFFF) | 0x800000) << (last_bit & (SMX_BIN_BITS - 1));
+  const int64_t sign = bits >> 31 ? -1 : 1;
+  const int32_t bin = last_bit >> 5;
+  smx_partial_sum_add_to_bin(sum, bin, sign * (int64_t)(uint32_t)shifted);
+  smx_partial_sum_add_to_bin(sum, bin + 1, sign * (int64_t)(shifted >> SMX_BIN_BITS));
+}
+
+// Adds (hi + lo) * 2^exponent, hi >= 0, |lo| <= ulp(hi) / 2.
+static inline void smx_partial_sum_add_pair(struct smx_partial_sum* sum, float hi, float lo,
+                                            int32_t exponent) {
+  uint32_t bits;
+  memcpy(&bits, &hi, sizeof(bits));
+  if (bits == 0) return;
+  smx_partial_sum_raise_top(sum, ((int32_t)(bits >> 23) - 127 + exponent) >> 5);
+  smx_partial_sum_add_float(sum, hi, exponent);
+  smx_partial_sum_add_float(sum, lo, exponent);
+}
+
+static inline void smx_partial_sum_add_tile(struct smx_partial_sum* sum,
+                                            const struct smx_f32_extended* tile) {
+  sum->max = tile->max > sum->max ? tile->max : sum->max;
+  if (tile->hi != tile->hi) {
+    sum->has_nan = 1;
   } else {
-    sum->mantissa += smx_scale_down(term.mantissa, sum->reference - term.reference);
+    smx_partial_sum_add_pair(sum, tile->hi, tile->lo, tile->reference - SMX_BIAS);
   }
 }
 
-static inline void smx_row_sum_add_tile(struct smx_row_sum* sum, const struct smx_f32_extended* tile) {
-  const struct smx_row_sum term = {(double)tile->hi + (double)tile->lo, tile->reference, tile->max};
-  smx_row_sum_add(sum, term);
+// Of two sums under the same shift.
+static inline void smx_partial_sum_add(struct smx_partial_sum* sum, const struct smx_partial_sum* term) {
+  sum->max = term->max > sum->max ? term->max : sum->max;
+  sum->has_nan |= term->has_nan;
+  smx_partial_sum_raise_top(sum, term->top);
+  for (int32_t k = 0; k < SMX_BINS; k++) smx_partial_sum_add_to_bin(sum, term->top - k, term->bins[k]);
+}
+
+// A sum above 0 as a pair of floats, hi in [1, 2]: of a single tile, its own, scaled by a power of two.
+static inline struct smx_f32_extended smx_f32_extended_of(const struct smx_partial_sum* sum) {
+  // Carried: limbs of 32 bits, the first of which takes what has left the first bin.
+  uint32_t limbs[SMX_BINS + 1];
+  int64_t carry = 0;
+  for (int k = SMX_BINS - 1; k >= 0; k--) {
+    carry += sum->bins[k];
+    limbs[k + 1] = (uint32_t)carry;
+    carry >>= SMX_BIN_BITS;
+  }
+  limbs[0] = (uint32_t)carry;
+  int first = 0;
+  while (first < SMX_BINS && limbs[first] == 0) first++;
+  // The leading 128 bits, from the first that is 1 on.
+  __extension__ typedef unsigned __int128 uint128;
+  uint128 leading = 0;
+  for (int i = first; i < first + 4; i++) leading = leading << 32 | (i <= SMX_BINS ? limbs[i] : 0);
+  const int zeros = limbs[first] != 0 ? __builtin_clz(limbs[first]) : 0;
+  leading <<= zeros;
+  const int32_t exponent = 32 * (sum->top + 1 - first) + 31 - zeros;
+  // 24 of them, rounded to nearest even, and what that is off by.
+  const uint128 rest = leading & (((uint128)1 << 104) - 1);
+  const uint128 half = (uint128)1 << 103;
+  const uint32_t truncated = (uint32_t)(leading >> 104);
+  const bool up = rest > half || (rest == half && truncated % 2 == 1);
+  const uint128 magnitude = up ? ((uint128)1 << 104) - rest : rest;
+  // Its leading 64 bits round as all of it does, with the last of them set for those that are left out.
+  int dropped = 0;
+  while (magnitude >> dropped > UINT64_MAX) dropped++;
+  const uint64_t kept = (uint64_t)(magnitude >> dropped) | ((magnitude & (((uint128)1 << dropped) - 1)) != 0);
+  const float lo = (float)kept * smx_pow2(-64) * smx_pow2(dropped - 63);
+  struct smx_f32_extended extended;
+  extended.hi = (float)(truncated + up) * smx_pow2(-23);
+  extended.lo = up ? -lo : lo;
+  extended.reference = exponent + SMX_BIAS;
+  extended.max = sum->max;
+  return extended;
 }
 
 // The reciprocal of (hi + lo) * 2^(reference - SMX_BIAS), hi > 0, in two floats from one division and its residual.
@@ -71,16 +148,92 @@ static inline struct smx_f32_reciprocal smx_f32_reciprocal_of(const struct smx_f
   return reciprocal;
 }
 
-// A sum over tiles, above 0, as a pair of floats with hi in [1, 2].
-static inline struct smx_f32_extended smx_f32_extended_of(struct smx_row_sum sum) {
+// x * 2^k, |k| <= 1000.
+static inline double smx_scale(double x, int32_t k) {
+  const uint64_t bits = (uint64_t)(1023 + k) << 52;
+  double power;
+  memcpy(&power, &bits, sizeof(power));
+  return x * power;
+}
+
+// log(x), x from 1 to 2^1000, off by less than 2^-50 of max(result, 2^-20). No function of the C library's: those differ in
+// the last bit. With x = m * 2^k, m in [3/4, 3/2), and s = (m - 1) / (m + 1), log(m) = 2 * (s + s^3/3 + s^5/5 + ...).
+static inline double smx_log(double x) {
   uint64_t bits;
-  memcpy(&bits, &sum.mantissa, sizeof(bits));
-  const int32_t exponent = (int32_t)(bits >> 52) - 1023;  // not negative: SMX_BIAS sees to it
-  const double mantissa = smx_scale_down(sum.mantissa, exponent);
-  struct smx_f32_extended extended;
-  extended.hi = (float)mantissa;
-  extended.lo = (float)(mantissa - (double)extended.hi);
-  extended.reference = sum.reference + exponent;
-  extended.max = sum.max;
-  return extended;
+  memcpy(&bits, &x, sizeof(bits));
+  const uint64_t k = (bits + ((uint64_t)1 << 51)) >> 52;
+  bits -= (k - 1023) << 52;
+  double m;
+  memcpy(&m, &bits, sizeof(m));
+  const double s = (m - 1.0) / (m + 1.0);
+  const double s2 = s * s;
+  double series = 0.0;
+  for (int n = 23; n > 1; n -= 2) series = (series + 1.0 / n) * s2;
+  const double power = (double)(int64_t)(k - 1023);
+  const double ln2_hi = 0x1.62E42FEFA0000p-1;  // times any power is exact
+  const double ln2_lo = 0x1.CF79ABC9E3B3Ap-40;
+  return power * ln2_hi + (2.0 * s + (2.0 * s * series + power * ln2_lo));
+}
+
+// log(sum / exp(sum.max)), where `largest` is the sum of the maximum alone: exactly 0 where nothing else counts.
+static inline double smx_log_above_max(const struct smx_f32_extended* sum,
+                                       const struct smx_f32_extended* largest) {
+  const double mantissa = (double)sum->hi + (double)sum->lo;
+  const double ratio = smx_scale(mantissa / (double)largest->hi, sum->reference - largest->reference);
+  return ratio > 1.0 ? smx_log(ratio) : 0.0;
+}
+
+// max + above_max, with what a double would lose of the latter.
+static inline struct smx_f32_logarithm smx_f32_logarithm_of(float max, double above_max) {
+  const float hi = (float)((double)max + above_max);
+  const struct smx_f32_logarithm result = {hi, (float)(((double)max - (double)hi) + above_max)};
+  return result;
+}
+
+// exp(t), |t| <= ln(2) / 2, by its series: off by less than 2^-52.
+static inline double smx_exp_reduced(double t) {
+  double series = 1.0;
+  for (int n = 14; n > 0; n--) series = 1.0 + series * t / n;
+  return series;
+}
+
+// The same sum under a shift that is larger by `distance`.
+static inline void smx_partial_sum_shift(struct smx_partial_sum* sum, double distance) {
+  const double nothing = 1e5;  // 2^-144269 is below all bins of what it may be added to
+  const struct smx_partial_sum from = *sum;
+  memcpy(sum->bins, smx_empty_sum.bins, sizeof(sum->bins));
+  sum->top = smx_empty_sum.top;
+  if (from.top == smx_empty_sum.top || distance > nothing) return;
+  const struct smx_f32_extended pair = smx_f32_extended_of(&from);
+  const double rounding = 0x1.8p+52;
+  const double n = (-distance * 0x1.71547652B82FEp+0 + rounding) - rounding;
+  const double t = (-distance - n * 0x1.62E42FEFA0000p-1) - n * 0x1.CF79ABC9E3B3Ap-40;
+  const double product = ((double)pair.hi + (double)pair.lo) * smx_exp_reduced(t);
+  const float hi = (float)product;
+  smx_partial_sum_add_pair(sum, hi, (float)(product - (double)hi), pair.reference - SMX_BIAS + (int32_t)n);
+}
+
+static inline float smx_shift_for(float max) {
+  return smx_is_in_range(max) ? 0.0f : max;
+}
+
+// Of two pieces of a row. Where both maxima are within range, or one piece counts for nothing, the sum is that of the bins; from
+// other pieces, the larger maximum's shift is taken off first.
+static inline void smx_partial_sum_merge(struct smx_partial_sum* sum, struct smx_partial_sum term) {
+  sum->has_nan |= term.has_nan;
+  if (term.max == -INFINITY) return;
+  if (sum->max == -INFINITY) {
+    term.has_nan |= sum->has_nan;
+    *sum = term;
+    return;
+  }
+  const float max = term.max > sum->max ? term.max : sum->max;
+  if (max < INFINITY) {
+    const float shift = smx_shift_for(max);
+    if (sum->shift != shift) smx_partial_sum_shift(sum, (double)shift - (double)sum->shift);
+    if (term.shift != shift) smx_partial_sum_shift(&term, (double)shift - (double)term.shift);
+    smx_partial_sum_add(sum, &term);
+    sum->shift = shift;
+  }
+  sum->max = max;
 }

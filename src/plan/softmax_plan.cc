@@ -45,7 +45,7 @@ struct Choice {
 };
 
 Choice Choose(const smx_softmax_shape& shape, size_t stored_bytes, const smx_thresholds& thresholds) {
-  if (shape.rows >= kRowsWorthAGroup) {
+  if (shape.groups_rows && shape.rows >= kRowsWorthAGroup) {
     if (shape.channels <= std::min<size_t>(thresholds.lane_channels, kLongestLaneRow)) {
       return {smx_algorithm_rows_as_lanes, "rows are no longer than lane_channels"};
     }
@@ -53,6 +53,7 @@ Choice Choose(const smx_softmax_shape& shape, size_t stored_bytes, const smx_thr
       return {smx_algorithm_several_rows, "rows are no longer than grouped_channels"};
     }
   }
+  if (!shape.stores_terms) return {smx_algorithm_two_pass, "the output does not hold terms"};
   if (!Fits(shape, shape.channels, stored_bytes)) {
     return {smx_algorithm_two_pass, "a row and its output are larger than stored_bytes"};
   }

@@ -25,6 +25,8 @@ struct smx_softmax_shape {
   size_t channels;
   size_t element_bytes;  // of the input and the output together
   bool in_place;
+  bool groups_rows;   // there are kernels on several rows at a time
+  bool stores_terms;  // the output can hold them
 };
 
 struct smx_softmax_plan {

@@ -97,12 +97,14 @@ bool IsInPlace(const Arguments& a) {
          (a.rows == 1 || a.input.stride == a.output.stride);
 }
 
-// Whether a row of `left` and one of `right`, which does not begin before it, share an element. Strides are the same.
+// Whether a row of `left` and one of `right`, which does not begin before it, share a byte. Strides are the same in bytes.
 bool RowsMeet(const Arguments& a, const Rows& left, const Rows& right) {
-  const size_t distance = static_cast<size_t>(right.data - left.data) / left.element_bytes;
-  const size_t row = distance / left.stride;
-  const size_t column = distance % left.stride;
-  return (row < a.rows && column < a.channels) || (row + 1 < a.rows && left.stride - column < a.channels);
+  const size_t distance = static_cast<size_t>(right.data - left.data);
+  const size_t stride = left.stride * left.element_bytes;
+  const size_t row = distance / stride;
+  const size_t gap = distance % stride;
+  return (row < a.rows && gap < a.channels * left.element_bytes) ||
+         (row + 1 < a.rows && stride - gap < a.channels * right.element_bytes);
 }
 
 // Overlap that is neither in place nor row by row in the gaps of the other.
@@ -113,7 +115,8 @@ bool OverlapIsWrong(const Arguments& a) {
   const Rows& right = input_is_left ? a.output : a.input;
   const Wide distance = static_cast<Wide>(right.data - left.data);
   if (Extent(a, left) * left.element_bytes <= distance) return false;
-  const bool is_same_grid = left.stride == right.stride && left.element_bytes == right.element_bytes;
+  const bool is_same_grid =
+      Wide{left.stride} * left.element_bytes == Wide{right.stride} * right.element_bytes;
   return !is_same_grid || RowsMeet(a, left, right);
 }
 
@@ -363,7 +366,9 @@ class Sequence {
 
   void Setup() {
     Slot& slot = input_.Pick(slots_);
-    const FuzzedOperator& type = input_.Pick(FuzzedOperators());
+    const FuzzedOperator& drawn = input_.Pick(FuzzedOperators());
+    const bool is_its_own = slot.op != nullptr && drawn.setup == slot.type->setup;
+    const FuzzedOperator& type = is_its_own ? *slot.type : drawn;
     Arguments a = DrawArguments(type);
     auto memory = std::make_unique<Memory>(&a, &input_);
     const Arguments of_memory = a;
@@ -382,8 +387,10 @@ class Sequence {
       Require(PlanOf(slot, 1) == before, "a setup that fails leaves the operator as it was");
       return;
     }
-    const bool has_memory = Extent(a, a.input) <= Extent(of_memory, of_memory.input) &&
-                            Extent(a, a.output) <= Extent(of_memory, of_memory.output);
+    const bool is_there = a.input.data == of_memory.input.data && a.output.data == of_memory.output.data;
+    const bool has_memory =
+        a.rows == 0 || (is_there && Extent(a, a.input) <= Extent(of_memory, of_memory.input) &&
+                        Extent(a, a.output) <= Extent(of_memory, of_memory.output));
     slot.set_up = SetUp{a, std::move(memory), has_memory};
   }
 

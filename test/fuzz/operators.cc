@@ -5,6 +5,8 @@
 
 #include <algorithm>
 
+#include "test/rows.h"
+#include "test/rows_operator.h"
 #include "test/softmax_tester.h"
 #include "test/ulp.h"
 
@@ -24,34 +26,98 @@ bool IsRightElement(float y, long double exact, double bound) {
   return !signbit(y) && UlpError(y, exact) <= bound;
 }
 
-enum smx_status SetupSoftmaxF32(smx_operator_t op, size_t rows, size_t channels, size_t input_stride,
-                                size_t output_stride, const void* input, void* output) {
-  return smx_setup_softmax_nc_f32(op, rows, channels, input_stride, output_stride,
-                                  static_cast<const float*>(input), static_cast<float*>(output));
+template <smx_datatype kType>
+void Encode(const std::vector<float>& values, void* input) {
+  for (size_t i = 0; i < values.size(); i++) {
+    WriteElement(kType, values[i], static_cast<char*>(input) + i * BytesOf(kType));
+  }
 }
 
-void EncodeF32(const std::vector<float>& values, void* input) {
-  memcpy(input, values.data(), values.size() * sizeof(float));
+template <smx_datatype kType>
+std::vector<float> Decode(const void* elements, size_t n) {
+  std::vector<float> values;
+  for (size_t i = 0; i < n; i++) {
+    values.push_back(ReadElement(kType, static_cast<const char*>(elements) + i * BytesOf(kType)));
+  }
+  return values;
 }
 
-bool IsSoftmaxF32(const void* input, const void* output, size_t channels, uint32_t flags) {
-  const float* first = static_cast<const float*>(input);
-  const float* y = static_cast<const float*>(output);
-  const std::vector<float> x(first, first + channels);
+// Of f16 and bf16 the nearest element or its neighbour; what f32 flushes may be 0.
+bool IsNearlyRounded(smx_datatype type, float y, long double exact) {
+  if (isnan(exact)) return isnan(y);
+  const int64_t away = OrdinalOf(type, y) - OrdinalOf(type, static_cast<float>(exact));
+  return (away >= -1 && away <= 1) || (y == 0.0f && exact < 0x1p-125L);
+}
+
+template <smx_datatype kInput, smx_datatype kOutput>
+bool IsSoftmax(const void* input, const void* output, size_t channels, uint32_t flags) {
+  const std::vector<float> x = Decode<kInput>(input, channels);
+  const std::vector<float> y = Decode<kOutput>(output, channels);
   const std::vector<long double> exact = ExactSoftmax(x, flags);
   const bool are_equal = std::all_of(x.begin(), x.end(), [&x](float f) { return f == x.front(); });
   for (size_t i = 0; i < channels; i++) {
-    if (!IsRightElement(y[i], exact[i], SoftmaxBound(are_equal, exact[i]))) return false;
+    const bool is_right = kOutput == smx_datatype_f32
+                              ? IsRightElement(y[i], exact[i], SoftmaxBound(are_equal, exact[i]))
+                              : IsNearlyRounded(kOutput, y[i], exact[i]);
+    if (!is_right) return false;
   }
   return true;
+}
+
+bool IsLogSoftmax(const void* input, const void* output, size_t channels, uint32_t flags) {
+  const std::vector<float> x = Decode<smx_datatype_f32>(input, channels);
+  const std::vector<float> y = Decode<smx_datatype_f32>(output, channels);
+  const float max = *std::max_element(x.begin(), x.end());
+  const bool is_masked = std::all_of(x.begin(), x.end(), [](float f) { return f == -INFINITY; });
+  const bool is_special = std::any_of(x.begin(), x.end(), [](float f) { return isnan(f) || f == INFINITY; });
+  CompensatedSum sum;
+  for (float f : x) sum.Add(expl(static_cast<long double>(f) - static_cast<long double>(max)));
+  for (size_t i = 0; i < channels; i++) {
+    if (is_special || (is_masked && flags == 0)) {
+      if (!isnan(y[i])) return false;
+      continue;
+    }
+    const long double exact =
+        is_masked ? -INFINITY
+                  : (static_cast<long double>(x[i]) - static_cast<long double>(max)) - logl(sum.value());
+    const float nearest = static_cast<float>(exact);
+    if (isinf(nearest) || isinf(y[i])) {
+      if (y[i] != nearest) return false;
+      continue;
+    }
+    const int exponent = std::max(exact == 0.0L ? 0 : ilogbl(fabsl(exact)), 0);
+    if (fabsl(static_cast<long double>(y[i]) - exact) > ldexpl(2.0L, exponent - 23)) return false;
+  }
+  return true;
+}
+
+template <smx_datatype kInput, smx_datatype kOutput>
+FuzzedOperator Softmax(const char* name) {
+  return {
+      name,
+      SMX_FLAG_MASKED_ROWS_TO_ZERO,
+      BytesOf(kInput),
+      BytesOf(kOutput),
+      [](uint32_t flags, smx_operator_t* op) { return smx_create_softmax_nc(kInput, kOutput, flags, op); },
+      smx_setup_softmax_nc,
+      Encode<kInput>,
+      IsSoftmax<kInput, kOutput>};
 }
 
 }  // namespace
 
 const std::vector<FuzzedOperator>& FuzzedOperators() {
   static const std::vector<FuzzedOperator> operators = {
-      {"softmax_nc_f32", SMX_FLAG_MASKED_ROWS_TO_ZERO, sizeof(float), sizeof(float),
-       smx_create_softmax_nc_f32, SetupSoftmaxF32, EncodeF32, IsSoftmaxF32},
+      Softmax<smx_datatype_f32, smx_datatype_f32>("softmax_nc f32"),
+      Softmax<smx_datatype_f16, smx_datatype_f16>("softmax_nc f16"),
+      Softmax<smx_datatype_bf16, smx_datatype_bf16>("softmax_nc bf16"),
+      Softmax<smx_datatype_f16, smx_datatype_f32>("softmax_nc f16 to f32"),
+      Softmax<smx_datatype_f32, smx_datatype_bf16>("softmax_nc f32 to bf16"),
+      {"log_softmax_nc f32", SMX_FLAG_MASKED_ROWS_TO_ZERO, sizeof(float), sizeof(float),
+       [](uint32_t flags, smx_operator_t* op) {
+         return smx_create_log_softmax_nc(smx_datatype_f32, smx_datatype_f32, flags, op);
+       },
+       smx_setup_log_softmax_nc, Encode<smx_datatype_f32>, IsLogSoftmax},
   };
   return operators;
 }

@@ -24,6 +24,8 @@ smx_softmax_shape DrawShape(FuzzInput* input) {
   // What setup lets through.
   shape.channels = input->Size() % (PTRDIFF_MAX / sizeof(float)) + 1;
   shape.in_place = input->OneIn(2);
+  shape.groups_rows = !input->OneIn(8);
+  shape.stores_terms = !input->OneIn(8);
   return shape;
 }
 
@@ -47,19 +49,22 @@ void CheckAlgorithm(const smx_softmax_shape& shape, const smx_thresholds& thresh
   Require(smx_algorithm_name(plan.algorithm)[0] != '\0', "an algorithm has a name");
   switch (plan.algorithm) {
     case smx_algorithm_rows_as_lanes:
-      Require(shape.channels <= 4 * SMX_LANES && shape.channels <= thresholds.lane_channels,
-              "rows fit lanes");
+      Require(
+          shape.groups_rows && shape.channels <= 4 * SMX_LANES && shape.channels <= thresholds.lane_channels,
+          "rows fit lanes");
       break;
     case smx_algorithm_several_rows:
-      Require(shape.channels <= SMX_BLOCK && shape.channels <= thresholds.grouped_channels,
-              "rows fit a block");
+      Require(
+          shape.groups_rows && shape.channels <= SMX_BLOCK && shape.channels <= thresholds.grouped_channels,
+          "rows fit a block");
       break;
     case smx_algorithm_store_and_rescale:
-      Require(RowBytes(shape) <= thresholds.stored_bytes, "rows that are stored fit");
+      Require(shape.stores_terms && RowBytes(shape) <= thresholds.stored_bytes, "rows that are stored fit");
       Require(smx_span_length(shape.channels) == SMX_TILE, "stored spans are single tiles");
       break;
     case smx_algorithm_two_pass:
-      Require(RowBytes(shape) > thresholds.stored_bytes || smx_span_length(shape.channels) > SMX_TILE,
+      Require(!shape.stores_terms || RowBytes(shape) > thresholds.stored_bytes ||
+                  smx_span_length(shape.channels) > SMX_TILE,
               "two passes are for rows that are not stored");
   }
   const bool fills = RowBytes(shape) >= thresholds.streamed_bytes;

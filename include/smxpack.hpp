@@ -1,0 +1,167 @@
+// smxpack.h for C++17: operators that delete themselves, and pointers of the types that they were created for; from C++20 on
+// spans. Throws nothing, and needs neither exceptions nor RTTI. smxpack.h is the manual: a function here takes the arguments
+// and returns the statuses of that which it calls.
+//
+//     smxpack::Softmax<smx_datatype_f32> softmax;
+//     smx_status status = softmax.Create();
+//     if (status == smx_status_success) status = softmax.Setup(channels, logits, probabilities);
+//     if (status == smx_status_success) status = softmax.Run();
+#ifndef SMXPACK_HPP_
+#define SMXPACK_HPP_
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <memory>
+#include <type_traits>
+
+#if __has_include(<version>)
+#include <version>
+#endif
+#ifdef __cpp_lib_span
+#include <span>
+#endif
+
+#include "smxpack.h"
+
+namespace smxpack {
+
+/// An element in memory.
+template <smx_datatype kType>
+using Element = std::conditional_t<kType == smx_datatype_f32, float, uint16_t>;
+
+/// Owns an operator, or none. Moves.
+class Operator {
+ public:
+  [[nodiscard]] smx_status Run(pthreadpool_t threadpool = nullptr) noexcept {
+    return smx_run_operator(get(), threadpool);
+  }
+
+  /// For the functions of smxpack.h; NULL before Create has succeeded.
+  smx_operator_t get() const noexcept { return op_.get(); }
+
+ protected:
+  /// create(arguments..., &op), and deletes the operator that was there.
+  template <typename Function, typename... Arguments>
+  smx_status CreateBy(Function create, Arguments... arguments) noexcept {
+    smx_operator_t op = nullptr;
+    const smx_status status = create(arguments..., &op);
+    op_.reset(op);
+    return status;
+  }
+
+ private:
+  struct Deleter {
+    void operator()(smx_operator_t op) const noexcept { smx_delete_operator(op); }
+  };
+  std::unique_ptr<smx_operator, Deleter> op_;
+};
+
+namespace internal {
+
+// `elements` are rows of `channels`.
+inline bool AreRows(size_t elements, size_t channels) noexcept {
+  return channels != 0 && elements % channels == 0;
+}
+
+}  // namespace internal
+
+/// From rows to rows.
+template <auto kCreate, auto kSetup, smx_datatype kInput, smx_datatype kOutput>
+class Map : public Operator {
+ public:
+  [[nodiscard]] smx_status Create(uint32_t flags = 0) noexcept {
+    return CreateBy(kCreate, kInput, kOutput, flags);
+  }
+
+  [[nodiscard]] smx_status Setup(size_t batch_size, size_t channels, size_t input_stride,
+                                 size_t output_stride, const Element<kInput>* input,
+                                 Element<kOutput>* output) noexcept {
+    return kSetup(get(), batch_size, channels, input_stride, output_stride, input, output);
+  }
+
+#ifdef __cpp_lib_span
+  /// Rows that follow one another without gaps. smx_status_invalid_parameter too where the spans are not whole rows, or not as
+  /// many; so in all that follow.
+  [[nodiscard]] smx_status Setup(size_t channels, std::span<const Element<kInput>> input,
+                                 std::span<Element<kOutput>> output) noexcept {
+    if (!internal::AreRows(input.size(), channels) || output.size() != input.size()) {
+      return smx_status_invalid_parameter;
+    }
+    return Setup(input.size() / channels, channels, channels, channels, input.data(), output.data());
+  }
+#endif
+};
+
+template <smx_datatype kInput, smx_datatype kOutput = kInput>
+using Softmax = Map<smx_create_softmax_nc, smx_setup_softmax_nc, kInput, kOutput>;
+
+template <smx_datatype kInput, smx_datatype kOutput = kInput>
+using LogSoftmax = Map<smx_create_log_softmax_nc, smx_setup_log_softmax_nc, kInput, kOutput>;
+
+/// From rows to a result each.
+template <auto kCreate, auto kSetup, smx_datatype kInput, typename Result>
+class Reduction : public Operator {
+ public:
+  [[nodiscard]] smx_status Create(uint32_t flags = 0) noexcept { return CreateBy(kCreate, kInput, flags); }
+
+  [[nodiscard]] smx_status Setup(size_t batch_size, size_t channels, size_t input_stride,
+                                 const Element<kInput>* input, Result* output) noexcept {
+    return kSetup(get(), batch_size, channels, input_stride, input, output);
+  }
+
+#ifdef __cpp_lib_span
+  [[nodiscard]] smx_status Setup(size_t channels, std::span<const Element<kInput>> input,
+                                 std::span<Result> output) noexcept {
+    if (!internal::AreRows(input.size(), channels) || output.size() != input.size() / channels) {
+      return smx_status_invalid_parameter;
+    }
+    return Setup(output.size(), channels, channels, input.data(), output.data());
+  }
+#endif
+};
+
+template <smx_datatype kInput>
+using LogSumExp = Reduction<smx_create_logsumexp_nc, smx_setup_logsumexp_nc, kInput, float>;
+
+template <smx_datatype kInput>
+using PartialSum = Reduction<smx_create_partial_sum_nc, smx_setup_partial_sum_nc, kInput, smx_partial_sum>;
+
+template <smx_datatype kInput, smx_datatype kOutput = kInput>
+class ScaleByPartialSum : public Operator {
+ public:
+  [[nodiscard]] smx_status Create(uint32_t flags = 0) noexcept {
+    return CreateBy(smx_create_scale_by_partial_sum_nc, kInput, kOutput, flags);
+  }
+
+  [[nodiscard]] smx_status Setup(size_t batch_size, size_t channels, size_t input_stride,
+                                 size_t output_stride, const Element<kInput>* input,
+                                 const smx_partial_sum* sums, Element<kOutput>* output) noexcept {
+    return smx_setup_scale_by_partial_sum_nc(get(), batch_size, channels, input_stride, output_stride, input,
+                                             sums, output);
+  }
+
+#ifdef __cpp_lib_span
+  [[nodiscard]] smx_status Setup(size_t channels, std::span<const Element<kInput>> input,
+                                 std::span<const smx_partial_sum> sums,
+                                 std::span<Element<kOutput>> output) noexcept {
+    if (!internal::AreRows(input.size(), channels) || output.size() != input.size() ||
+        sums.size() != input.size() / channels) {
+      return smx_status_invalid_parameter;
+    }
+    return Setup(sums.size(), channels, channels, channels, input.data(), sums.data(), output.data());
+  }
+#endif
+};
+
+#ifdef __cpp_lib_span
+[[nodiscard]] inline smx_status MergePartialSums(std::span<smx_partial_sum> sums,
+                                                 std::span<const smx_partial_sum> others) noexcept {
+  if (others.size() != sums.size()) return smx_status_invalid_parameter;
+  return smx_merge_partial_sums(sums.size(), sums.data(), others.data());
+}
+#endif
+
+}  // namespace smxpack
+
+#endif  // SMXPACK_HPP_

@@ -1,0 +1,38 @@
+// The types of elements that operators read and write, and the microkernels for each pair of them.
+#pragma once
+
+#include <stddef.h>
+
+#include "include/smxpack.h"
+#include "src/kernels/extended.h"
+#include "src/runtime/runtime.h"
+
+// An input and an output type. Functions take the microkernels that dispatch picked; strides and n count elements.
+struct smx_types {
+  enum smx_datatype input;
+  enum smx_datatype output;
+  size_t input_bytes;
+  size_t output_bytes;
+
+  void (*sum)(const smx_microkernels& kernels, size_t n, const void* x, smx_f32_extended* sum);
+  void (*max)(const smx_microkernels& kernels, size_t n, const void* x, float* max);
+  bool (*has_nan)(size_t n, const void* x);
+  // y[i] = exp(x[i]) * reciprocal, past the caches where it streams.
+  void (*scale)(const smx_microkernels& kernels, bool streams, size_t n, const void* x, void* y,
+                const smx_f32_reciprocal& reciprocal);
+  // The same of differences from a maximum, which are f32 whatever the input is.
+  void (*scale_f32)(const smx_microkernels& kernels, size_t n, const float* x, void* y,
+                    const smx_f32_reciprocal& reciprocal);
+  // y[i] = x[i] - logarithm.
+  void (*subtract)(const smx_microkernels& kernels, size_t n, const void* x, void* y,
+                   const smx_f32_logarithm& logarithm);
+  void (*fill)(size_t n, void* y, float value);
+  void (*to_f32)(const smx_microkernels& kernels, size_t n, const void* x,
+                 float* y);  // copies where x is f32
+  void (*from_f32)(const smx_microkernels& kernels, size_t n, const float* x, void* y);  // likewise
+
+  bool is_f32() const { return input == smx_datatype_f32 && output == smx_datatype_f32; }
+};
+
+// NULL where there are no kernels for the two.
+extern "C" const smx_types* smx_find_types(enum smx_datatype input, enum smx_datatype output);

@@ -1,0 +1,286 @@
+"""python/smxpack.py gives what NumPy and SciPy give in higher precision.
+
+SMXPACK_LIBRARY names the shared library.
+"""
+
+import concurrent.futures
+import multiprocessing
+import os
+import pathlib
+import pickle
+import subprocess
+import sys
+import unittest
+
+import numpy as np
+import scipy.special
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(ROOT / "python"), str(ROOT / "examples")]
+sys.dont_write_bytecode = True
+
+import reference  # noqa: E402
+import smxpack  # noqa: E402
+
+SHAPES = [(1,), (7,), (1000,), (3, 1), (5, 40), (4, 1025), (2, 3, 50), (2, 40000), (0, 5), (2, 0, 3)]
+F32, F16, BF16 = np.dtype(np.float32), np.dtype(np.float16), smxpack.bfloat16
+PAIRS = [(F32, F32), (F16, F16), (BF16, BF16), (F16, F32), (BF16, F32), (F32, F16), (F32, BF16)]
+FUNCTIONS = {smxpack.softmax: scipy.special.softmax, smxpack.log_softmax: scipy.special.log_softmax}
+TILE = 16384
+
+
+def rounded(values, dtype):
+    """Numbers of more precision as elements of a dtype, to nearest even, below the smallest normal number 0 unless float16."""
+    if dtype != BF16:
+        elements = values.astype(dtype)
+        return np.where(np.abs(elements) < np.finfo(F32).tiny, dtype.type(0), elements) if dtype == F32 else elements
+    mantissa, exponent = np.frexp(values.astype(np.float64))
+    floats = np.ldexp(np.rint(np.ldexp(mantissa, 8)), exponent - 8).astype(F32)
+    floats[np.abs(floats) < np.finfo(F32).tiny] = 0
+    return (floats.view(np.uint32) >> 16).astype(np.uint16).view(BF16)
+
+
+def as_floats(elements):
+    if elements.dtype != BF16:
+        return elements.astype(F32)
+    return (elements.view(np.uint16).astype(np.uint32) << 16).view(F32)
+
+
+def bits(elements):
+    return elements.view(np.uint32 if elements.dtype == F32 else np.uint16)
+
+
+def logits(shape, dtype=F32, sigma=4):
+    generator = np.random.default_rng(list(shape))
+    return rounded(sigma * generator.standard_normal(shape), dtype)
+
+
+class Results(unittest.TestCase):
+    def assert_close(self, actual, exact, function):
+        """As close as smxpack.h says; `exact` is of more precision."""
+        if actual.size == 0:
+            return
+        if actual.dtype == F32 and function is smxpack.softmax:
+            self.assertLessEqual(reference.largest_ulp_error(actual, exact), reference.LIMIT)
+        elif actual.dtype == F32:
+            self.assertLessEqual(np.max(np.abs(actual - exact) / np.maximum(np.abs(exact), 1)), 2 * 2.0**-23)
+        else:
+            steps = np.abs(bits(actual).astype(int) - bits(rounded(exact, actual.dtype)).astype(int))
+            self.assertLessEqual(steps.max(), 1)
+            self.assertLessEqual(np.count_nonzero(steps), max(1, steps.size // 1000))
+
+    def test_agree_with_scipy(self):
+        for function, scipy_function in FUNCTIONS.items():
+            for shape in SHAPES:
+                for input_dtype, output_dtype in PAIRS:
+                    with self.subTest(function.__name__, shape=shape, input=input_dtype, output=output_dtype):
+                        x = logits(shape, input_dtype)
+                        y = function(x, dtype=output_dtype)
+                        self.assertEqual((y.shape, y.dtype), (shape, output_dtype))
+                        exact = np.empty(shape, np.longdouble)
+                        if exact.size:
+                            exact = scipy_function(as_floats(x).astype(np.longdouble), axis=-1)
+                        self.assert_close(y, exact, function)
+
+    def test_logsumexp_agrees_with_scipy_and_numpy(self):
+        for shape in SHAPES:
+            for dtype in (F32, F16, BF16):
+                with self.subTest(shape=shape, dtype=dtype):
+                    x = logits(shape, dtype)
+                    y = smxpack.logsumexp(x)
+                    self.assertEqual((y.shape, y.dtype), (shape[:-1], F32))
+                    if x.size == 0:
+                        continue
+                    wide = as_floats(x).astype(np.longdouble)
+                    self.assert_close(y, scipy.special.logsumexp(wide, axis=-1), smxpack.logsumexp)
+                    np.testing.assert_allclose(y, np.logaddexp.reduce(wide, axis=-1), rtol=3e-7, atol=3e-7)
+
+    def test_wide_range_agrees_with_scipy(self):
+        for sigma in (30, 1000):
+            x = logits((5, 3000), sigma=sigma)
+            exact = scipy.special.softmax(x.astype(np.longdouble), axis=-1)
+            self.assert_close(smxpack.softmax(x), exact, smxpack.softmax)
+
+    def test_masked_rows(self):
+        x = np.full((2, 3), -np.inf, F32)
+        self.assertTrue(np.isnan(smxpack.softmax(x)).all())
+        self.assertTrue((smxpack.softmax(x, masked_rows_to_zero=True) == 0).all())
+        self.assertTrue((smxpack.log_softmax(x, masked_rows_to_zero=True) == -np.inf).all())
+        sums = smxpack.partial_sum(x)
+        self.assertTrue((smxpack.scale_by_partial_sum(x, sums, masked_rows_to_zero=True) == 0).all())
+
+
+class PartialSums(unittest.TestCase):
+    def test_pieces_of_tiles_give_the_bits_of_the_whole(self):
+        for dtype in (F32, F16, BF16):
+            x = logits((3, 2 * TILE + 100), dtype)
+            pieces = np.split(x, [TILE, 2 * TILE], axis=-1)
+            sums = [pickle.loads(pickle.dumps(smxpack.partial_sum(piece))) for piece in pieces]
+            for order in ([0, 1, 2], [2, 0, 1]):
+                total = smxpack.merge_partial_sums(*[sums[i] for i in order])
+                y = np.concatenate([smxpack.scale_by_partial_sum(piece, total) for piece in pieces], axis=-1)
+                np.testing.assert_array_equal(bits(y), bits(smxpack.softmax(x)))
+
+    def test_one_row(self):
+        x = logits((10,))
+        sums = smxpack.partial_sum(x)
+        self.assertEqual(sums.shape, ())
+        before = sums.copy()
+        twice = smxpack.merge_partial_sums(sums, sums)
+        np.testing.assert_allclose(smxpack.scale_by_partial_sum(x, twice).sum(), 0.5, rtol=1e-6)
+        self.assertEqual(sums, before)
+
+    def test_scales_in_place_and_by_sums_with_gaps(self):
+        x = logits((4, 100))
+        expected = smxpack.softmax(x)
+        sums = np.repeat(smxpack.partial_sum(x), 2)[::2]
+        self.assertIs(smxpack.scale_by_partial_sum(x, sums, out=x), x)
+        np.testing.assert_array_equal(x, expected)
+
+    def test_sums_anywhere_in_memory(self):
+        x = logits((4, 100))
+        sums = np.stack([smxpack.partial_sum(row) for row in x])
+        unaligned = np.frombuffer(b"\0" + sums.tobytes(), np.uint8)[1:].view(sums.dtype)
+        for array in (sums, unaligned):
+            np.testing.assert_array_equal(smxpack.scale_by_partial_sum(x, array), smxpack.softmax(x))
+            np.testing.assert_array_equal(smxpack.merge_partial_sums(array), sums)
+
+    def test_bad_sums(self):
+        x = logits((4, 100))
+        sums = smxpack.partial_sum(x)
+        for bad in (sums[:3], sums.reshape(2, 2), np.zeros(4), np.zeros((4, 48), np.uint8)):
+            self.assertRaises(ValueError, smxpack.scale_by_partial_sum, x, bad)
+            self.assertRaises(ValueError, smxpack.merge_partial_sums, sums, bad)
+        self.assertRaises(ValueError, smxpack.merge_partial_sums, np.zeros(4))
+
+
+class Arrays(unittest.TestCase):
+    """Memory layouts, each with results that do not depend on it."""
+
+    def views(self, dtype):
+        wide = logits((6, 90), dtype)
+        cube = logits((3, 4, 20), dtype)
+        return {
+            "row stride": wide[:, 7:47],
+            "every other row": wide[::2],
+            "rows reversed": wide[::-1],
+            "every other column": wide[:, ::2],
+            "columns reversed": wide[:, ::-1],
+            "transposed": wide.T,
+            "column order": np.asfortranarray(wide),
+            "broadcast": np.broadcast_to(wide[0], (5, 90)),
+            "planes with gaps": cube[:, :3, 2:18],
+            "rows with gaps": cube[..., 2:18],
+            "axes swapped": cube.swapaxes(0, 1),
+            "one row": wide[2:3, 5:],
+            "one column": wide[:, 4:5],
+            "unaligned": np.frombuffer(b"\0" + wide.tobytes(), np.uint8)[1:].view(dtype).reshape(wide.shape),
+        }
+
+    def test_inputs(self):
+        for dtype in (F32, F16, BF16):
+            for name, x in self.views(dtype).items():
+                with self.subTest(name, dtype=dtype):
+                    copy = x.copy()
+                    np.testing.assert_array_equal(smxpack.softmax(x), smxpack.softmax(copy))
+                    np.testing.assert_array_equal(smxpack.logsumexp(x), smxpack.logsumexp(copy))
+                    np.testing.assert_array_equal(x, copy)
+
+    def test_outputs(self):
+        for name, view in self.views(F32).items():
+            if not view.flags.writeable:
+                continue
+            with self.subTest(name):
+                x = view.copy()
+                memory = view if view.base is None else view.base
+                surroundings = memory.copy()
+                expected = smxpack.softmax(x)
+                self.assertIs(smxpack.softmax(x, out=view), view)
+                np.testing.assert_array_equal(view, expected)
+                view[...] = x
+                np.testing.assert_array_equal(memory, surroundings)
+
+    def test_in_place(self):
+        for name, x in self.views(F32).items():
+            if x.flags.writeable:
+                with self.subTest(name):
+                    expected = smxpack.softmax(x.copy())
+                    self.assertIs(smxpack.softmax(x, out=x), x)
+                    np.testing.assert_array_equal(x, expected)
+
+    def test_output_over_another_part_of_the_input(self):
+        for shift in (1, 50, 1000):
+            memory = logits((5000,))
+            x, out = memory[:4000].reshape(4, 1000), memory[shift:4000 + shift].reshape(4, 1000)
+            expected = smxpack.softmax(x.copy())
+            smxpack.softmax(x, out=out)
+            np.testing.assert_array_equal(out, expected)
+
+    def test_narrower_output_over_the_input(self):
+        x = logits((4, 100))
+        expected = smxpack.softmax(x, dtype=F16)
+        out = x.view(F16)[:, :100]
+        smxpack.softmax(x, out=out)
+        np.testing.assert_array_equal(out, expected)
+
+    def test_views_are_not_copied(self):
+        x = logits((64, 40000))[:, :39999]
+        for function in (smxpack._rows, lambda array: smxpack._destination(array, array, None)):
+            self.assertEqual(function(x).ctypes.data, x.ctypes.data)
+            self.assertEqual(function(x).strides, x.strides)
+
+
+class Calls(unittest.TestCase):
+    def test_axis(self):
+        x = logits((3, 40))
+        np.testing.assert_array_equal(smxpack.softmax(x, axis=1), smxpack.softmax(x, axis=-1))
+        self.assertRaises(ValueError, smxpack.softmax, x, axis=0)
+
+    def test_bad_arrays(self):
+        x = logits((3, 40))
+        for dtype in (np.float64, np.int32, np.uint16, ">f4", np.complex64):
+            self.assertRaises(TypeError, smxpack.softmax, x.astype(dtype))
+            self.assertRaises(TypeError, smxpack.softmax, x, dtype=dtype)
+        for shape in ((), (0,), (3, 0)):
+            self.assertRaises(ValueError, smxpack.softmax, np.empty(shape, F32))
+        read_only = x.copy()
+        read_only.flags.writeable = False
+        for out in (read_only, x[:2], np.empty((3, 41), F32), list(range(40))):
+            self.assertRaises(ValueError, smxpack.softmax, x, out=out, dtype=F32)
+        self.assertRaises(ValueError, smxpack.softmax, x, out=np.empty((3, 40), F16), dtype=F32)
+        self.assertRaises(ValueError, smxpack.softmax, x, threads=0)
+
+    def test_unsupported_pair(self):
+        with self.assertRaisesRegex(RuntimeError, "smx_create_softmax_nc: smx_status_unsupported_parameter"):
+            smxpack.softmax(logits((3, 40), F16), dtype=BF16)
+
+    def test_threads(self):
+        for shape in ((300, 1000), (1, 200000)):
+            x = logits(shape)
+            expected = smxpack.softmax(x)
+            for threads in (2, 3):
+                np.testing.assert_array_equal(smxpack.softmax(x, threads=threads), expected)
+
+    def test_calls_from_many_threads(self):
+        x = logits((50, 2000))
+        expected = smxpack.softmax(x)
+        with concurrent.futures.ThreadPoolExecutor(8) as executor:
+            for y in executor.map(lambda threads: smxpack.softmax(x, threads=threads), [1, 2] * 50):
+                np.testing.assert_array_equal(y, expected)
+
+    def test_after_a_fork(self):
+        x = logits((300, 1000))
+        expected = smxpack.softmax(x, threads=2)
+        with multiprocessing.get_context("fork").Pool(1) as processes:
+            y = processes.apply_async(smxpack.softmax, (x,), {"threads": 2}).get(timeout=60)
+        np.testing.assert_array_equal(y, expected)
+
+    def test_missing_library(self):
+        environment = dict(os.environ, SMXPACK_LIBRARY="/nonexistent/libsmxpack.so", PYTHONPATH=str(ROOT / "python"))
+        result = subprocess.run([sys.executable, "-c", "import smxpack"], env=environment, capture_output=True, text=True)
+        self.assertIn("/nonexistent/libsmxpack.so: cannot open", result.stderr)
+        self.assertNotEqual(result.returncode, 0)
+
+
+if __name__ == "__main__":
+    unittest.main()

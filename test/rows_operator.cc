@@ -1,0 +1,265 @@
+#include "test/rows_operator.h"
+
+#include <fp16.h>
+#include <gtest/gtest.h>
+#include <math.h>
+#include <string.h>
+
+namespace smx {
+namespace {
+
+// Elements are kept as units of 16 bits, of which a float has two.
+using Units = GuardedBuffer<uint16_t>;
+
+constexpr uint16_t kGap = 0xDEAD;
+
+size_t UnitsOf(smx_datatype type) {
+  return BytesOf(type) / sizeof(uint16_t);
+}
+
+uint32_t BitsOf(float value) {
+  uint32_t bits;
+  memcpy(&bits, &value, sizeof(bits));
+  return bits;
+}
+
+uint16_t ToBf16(float value) {
+  if (isnan(value)) return 0x7FC0;
+  const uint32_t bits = BitsOf(value);
+  const uint32_t upper = bits >> 16;
+  const uint32_t lower = bits & 0xFFFF;
+  const bool up = lower > 0x8000 || (lower == 0x8000 && upper % 2 == 1);
+  return static_cast<uint16_t>(upper + up);
+}
+
+float FromBf16(uint16_t element) {
+  const uint32_t bits = static_cast<uint32_t>(element) << 16;
+  float value;
+  memcpy(&value, &bits, sizeof(value));
+  return value;
+}
+
+const char* NameOf(smx_datatype type) {
+  return type == smx_datatype_f32 ? "f32" : type == smx_datatype_f16 ? "f16" : "bf16";
+}
+
+// A matrix in guarded memory.
+class Matrix {
+ public:
+  Matrix(smx_datatype type, size_t rows, size_t channels, size_t gap, GuardedEdge edge, size_t offset)
+      : type_(type),
+        rows_(rows),
+        channels_(channels),
+        stride_(channels + gap),
+        units_(rows == 0 ? 0 : ((rows - 1) * stride_ + channels) * UnitsOf(type), edge,
+               offset * UnitsOf(type)) {
+    for (uint16_t& unit : units_) unit = kGap;
+  }
+
+  void Fill(const SoftmaxTester::Rows& rows) {
+    for (size_t r = 0; r < rows_; r++) {
+      for (size_t i = 0; i < channels_; i++) WriteElement(type_, rows[r][i], at(r, i));
+    }
+  }
+
+  SoftmaxTester::Rows Rows() const {
+    SoftmaxTester::Rows rows(rows_, std::vector<float>(channels_));
+    for (size_t r = 0; r < rows_; r++) {
+      for (size_t i = 0; i < channels_; i++) rows[r][i] = ReadElement(type_, at(r, i));
+    }
+    return rows;
+  }
+
+  bool SurroundingsAreIntact() const {
+    for (size_t r = 0; r + 1 < rows_; r++) {
+      for (const uint16_t* unit = at(r, channels_); unit < at(r + 1, 0); unit++) {
+        if (*unit != kGap) return false;
+      }
+    }
+    return units_.SurroundingsAreIntact();
+  }
+
+  size_t stride() const { return stride_; }
+  void* data() { return units_.data(); }
+
+ private:
+  uint16_t* at(size_t row, size_t i) { return units_.data() + (row * stride_ + i) * UnitsOf(type_); }
+  const uint16_t* at(size_t row, size_t i) const {
+    return units_.data() + (row * stride_ + i) * UnitsOf(type_);
+  }
+
+  smx_datatype type_;
+  size_t rows_, channels_, stride_;
+  Units units_;
+};
+
+smx_status Create(const RowsRun& run, smx_operator_t* op) {
+  switch (run.function) {
+    case RowsFunction::kSoftmax:
+      return smx_create_softmax_nc(run.types.input, run.types.output, run.flags, op);
+    case RowsFunction::kLogSoftmax:
+      return smx_create_log_softmax_nc(run.types.input, run.types.output, run.flags, op);
+    case RowsFunction::kLogSumExp:
+      return smx_create_logsumexp_nc(run.types.input, run.flags, op);
+  }
+  return smx_status_invalid_parameter;
+}
+
+smx_status SetUp(const RowsRun& run, smx_operator_t op, size_t rows, size_t channels, size_t x_stride,
+                 size_t y_stride, const void* x, void* y) {
+  switch (run.function) {
+    case RowsFunction::kSoftmax:
+      return smx_setup_softmax_nc(op, rows, channels, x_stride, y_stride, x, y);
+    case RowsFunction::kLogSoftmax:
+      return smx_setup_log_softmax_nc(op, rows, channels, x_stride, y_stride, x, y);
+    case RowsFunction::kLogSumExp:
+      return smx_setup_logsumexp_nc(op, rows, channels, x_stride, x, static_cast<float*>(y));
+  }
+  return smx_status_invalid_parameter;
+}
+
+void SetThresholds(const RowsRun& run) {
+  smx_thresholds thresholds;
+  ASSERT_EQ(smx_get_thresholds(&thresholds), smx_status_success);
+  if (run.plan != nullptr) thresholds = run.plan->thresholds;
+  if (run.task_elements != 0) thresholds.task_elements = run.task_elements;
+  ASSERT_EQ(smx_set_thresholds(&thresholds), smx_status_success);
+}
+
+}  // namespace
+
+const std::vector<TypePair>& TypePairs() {
+  static const std::vector<TypePair> pairs = {
+      {smx_datatype_f32, smx_datatype_f32},   {smx_datatype_f16, smx_datatype_f16},
+      {smx_datatype_bf16, smx_datatype_bf16}, {smx_datatype_f16, smx_datatype_f32},
+      {smx_datatype_bf16, smx_datatype_f32},  {smx_datatype_f32, smx_datatype_f16},
+      {smx_datatype_f32, smx_datatype_bf16}};
+  return pairs;
+}
+
+size_t BytesOf(smx_datatype type) {
+  return type == smx_datatype_f32 ? sizeof(float) : sizeof(uint16_t);
+}
+
+float ReadElement(smx_datatype type, const void* element) {
+  if (type == smx_datatype_f32) {
+    float value;
+    memcpy(&value, element, sizeof(value));
+    return value;
+  }
+  uint16_t half;
+  memcpy(&half, element, sizeof(half));
+  return type == smx_datatype_f16 ? fp16_ieee_to_fp32_value(half) : FromBf16(half);
+}
+
+void WriteElement(smx_datatype type, float value, void* element) {
+  const uint16_t half = type == smx_datatype_f16 ? fp16_ieee_from_fp32_value(value) : ToBf16(value);
+  if (type == smx_datatype_f32) {
+    memcpy(element, &value, sizeof(value));
+  } else {
+    memcpy(element, &half, sizeof(half));
+  }
+}
+
+std::string TypeNames(const TypePair& types) {
+  if (types.input == types.output) return NameOf(types.input);
+  return std::string(NameOf(types.input)) + "_" + NameOf(types.output);
+}
+
+std::ostream& operator<<(std::ostream& out, const TypePair& types) {
+  return out << TypeNames(types);
+}
+
+float RoundedTo(smx_datatype type, float value) {
+  uint16_t units[2];
+  WriteElement(type, value, units);
+  return ReadElement(type, units);
+}
+
+std::vector<float> RoundedTo(smx_datatype type, const std::vector<float>& values) {
+  std::vector<float> rounded;
+  for (float value : values) rounded.push_back(RoundedTo(type, value));
+  return rounded;
+}
+
+int64_t OrdinalOf(smx_datatype type, float value) {
+  uint16_t half = 0;
+  if (type != smx_datatype_f32) WriteElement(type, fabsf(value), &half);
+  const int64_t magnitude = type == smx_datatype_f32 ? static_cast<int64_t>(BitsOf(fabsf(value))) : half;
+  return signbit(value) ? -magnitude : magnitude;
+}
+
+SoftmaxTester::Rows RunRows(const RowsRun& run, const SoftmaxTester::Rows& inputs) {
+  const size_t channels = inputs.front().size();
+  const bool reduces = run.function == RowsFunction::kLogSumExp;
+  const size_t results = reduces ? 1 : channels;
+  const size_t output_gap = reduces ? 0 : run.output_gap;
+  const smx_datatype output_type = reduces ? smx_datatype_f32 : run.types.output;
+  Matrix x(run.types.input, inputs.size(), channels, run.input_gap, run.edge, run.offset);
+  Matrix other(output_type, run.in_place ? 0 : inputs.size(), results, output_gap, run.edge, run.offset + 1);
+  Matrix& y = run.in_place ? x : other;
+  x.Fill(inputs);
+
+  UseIsa(run.isa);
+  SetThresholds(run);
+  smx_operator_t op = nullptr;
+  EXPECT_EQ(Create(run, &op), smx_status_success) << run;
+  EXPECT_EQ(SetUp(run, op, inputs.size(), channels, x.stride(), y.stride(), x.data(), y.data()),
+            smx_status_success)
+      << run;
+  EXPECT_EQ(smx_run_operator(op, Pool(run.threads)), smx_status_success) << run;
+  EXPECT_EQ(smx_delete_operator(op), smx_status_success);
+
+  if (!run.in_place) {
+    const SoftmaxTester::Rows after = x.Rows();
+    for (size_t r = 0; r < inputs.size(); r++) EXPECT_TRUE(SameBits(after[r], inputs[r])) << run << ": input";
+  }
+  EXPECT_TRUE(x.SurroundingsAreIntact()) << run;
+  EXPECT_TRUE(y.SurroundingsAreIntact()) << run;
+  return y.Rows();
+}
+
+std::vector<smx_partial_sum> RunPartialSums(const RowsRun& run, const SoftmaxTester::Rows& inputs) {
+  const size_t channels = inputs.front().size();
+  Matrix x(run.types.input, inputs.size(), channels, run.input_gap, run.edge, run.offset);
+  x.Fill(inputs);
+  GuardedBuffer<smx_partial_sum> sums(inputs.size());
+  UseIsa(run.isa);
+  smx_operator_t op = nullptr;
+  EXPECT_EQ(smx_create_partial_sum_nc(run.types.input, 0, &op), smx_status_success);
+  EXPECT_EQ(smx_setup_partial_sum_nc(op, inputs.size(), channels, x.stride(), x.data(), sums.data()),
+            smx_status_success);
+  EXPECT_EQ(smx_run_operator(op, Pool(run.threads)), smx_status_success);
+  EXPECT_EQ(smx_delete_operator(op), smx_status_success);
+  EXPECT_TRUE(x.SurroundingsAreIntact() && sums.SurroundingsAreIntact());
+  return {sums.begin(), sums.end()};
+}
+
+SoftmaxTester::Rows RunScaleBySums(const RowsRun& run, const SoftmaxTester::Rows& inputs,
+                                   const std::vector<smx_partial_sum>& sums) {
+  const size_t channels = inputs.front().size();
+  Matrix x(run.types.input, inputs.size(), channels, run.input_gap, run.edge, run.offset);
+  Matrix y(run.types.output, inputs.size(), channels, run.output_gap, run.edge, run.offset + 1);
+  x.Fill(inputs);
+  UseIsa(run.isa);
+  smx_operator_t op = nullptr;
+  EXPECT_EQ(smx_create_scale_by_partial_sum_nc(run.types.input, run.types.output, run.flags, &op),
+            smx_status_success);
+  EXPECT_EQ(smx_setup_scale_by_partial_sum_nc(op, inputs.size(), channels, x.stride(), y.stride(), x.data(),
+                                              sums.data(), y.data()),
+            smx_status_success);
+  EXPECT_EQ(smx_run_operator(op, Pool(run.threads)), smx_status_success);
+  EXPECT_EQ(smx_delete_operator(op), smx_status_success);
+  EXPECT_TRUE(x.SurroundingsAreIntact() && y.SurroundingsAreIntact());
+  return y.Rows();
+}
+
+std::ostream& operator<<(std::ostream& out, const RowsRun& run) {
+  const char* const names[] = {"softmax", "log-softmax", "logsumexp"};
+  return out << names[static_cast<int>(run.function)] << " " << run.types << ", " << run.isa << ", "
+             << (run.plan != nullptr ? run.plan->name : "default plan") << ", gaps " << run.input_gap
+             << " and " << run.output_gap << (run.in_place ? ", in place" : "") << ", " << run.threads
+             << " threads, flags " << run.flags << ", offset " << run.offset;
+}
+
+}  // namespace smx
