@@ -9,8 +9,10 @@ Needs Jinja2 and clang-format 14 (Debian: python3-jinja2, clang-format-14).
 """
 
 import argparse
+import concurrent.futures
 import dataclasses
 import json
+import os
 import pathlib
 import runpy
 import shutil
@@ -234,14 +236,16 @@ def render_all():
     isas = load_isas()
     kernels = listing["KERNELS"]
     sources = [source for isa in isas for kernel in kernels for source in sources_of(kernel, isa)]
-    files = {}
+    texts = {}
     for source in sources:
         kernel, isa = source.kernel, source.isa
         template = f"{kernel.base}.cc.j2"
         memory = dict(input=Memory(isa, kernel.input), output=Memory(isa, kernel.output))
         body = env.get_template(template).render(isa=isa, kernel=kernel, variants=source.variants, **memory)
-        text = HEADER.format(source=f"src/kernels/{template} and src/isa/{isa.name}.py", body=body.strip())
-        files[ROOT / source.path] = clang_format(text, source.path)
+        texts[source.path] = HEADER.format(source=f"src/kernels/{template} and src/isa/{isa.name}.py", body=body.strip())
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:  # each waits for a process
+        formatted = pool.map(clang_format, texts.values(), texts)
+        files = {ROOT / path: text for path, text in zip(texts, formatted)}
     ids = identifiers(isas, kernels)
     lists = dict(isas=isas, kernels=kernels, contract=contract, archives=ARCHIVES, sources=sources, ids=ids)
     for name in ("microkernels.h", "microkernels.cmake", "microkernels.bzl"):
