@@ -156,6 +156,10 @@ static inline double smx_scale(double x, int32_t k) {
   return x * power;
 }
 
+// ln(2) in two parts; the first times an exponent is exact.
+static const double smx_ln2_hi = 0x1.62E42FEFA0000p-1;
+static const double smx_ln2_lo = 0x1.CF79ABC9E3B3Ap-40;
+
 // log(x), x from 1 to 2^1000, off by less than 2^-50 of max(result, 2^-20). No function of the C library's: those differ in
 // the last bit. With x = m * 2^k, m in [3/4, 3/2), and s = (m - 1) / (m + 1), log(m) = 2 * (s + s^3/3 + s^5/5 + ...).
 static inline double smx_log(double x) {
@@ -170,9 +174,7 @@ static inline double smx_log(double x) {
   double series = 0.0;
   for (int n = 23; n > 1; n -= 2) series = (series + 1.0 / n) * s2;
   const double power = (double)(int64_t)(k - 1023);
-  const double ln2_hi = 0x1.62E42FEFA0000p-1;  // times any power is exact
-  const double ln2_lo = 0x1.CF79ABC9E3B3Ap-40;
-  return power * ln2_hi + (2.0 * s + (2.0 * s * series + power * ln2_lo));
+  return power * smx_ln2_hi + (2.0 * s + (2.0 * s * series + power * smx_ln2_lo));
 }
 
 // log(sum / exp(sum.max)), where `largest` is the sum of the maximum alone: exactly 0 where nothing else counts.
@@ -207,7 +209,7 @@ static inline void smx_partial_sum_shift(struct smx_partial_sum* sum, double dis
   const struct smx_f32_extended pair = smx_f32_extended_of(&from);
   const double rounding = 0x1.8p+52;
   const double n = (-distance * 0x1.71547652B82FEp+0 + rounding) - rounding;
-  const double t = (-distance - n * 0x1.62E42FEFA0000p-1) - n * 0x1.CF79ABC9E3B3Ap-40;
+  const double t = (-distance - n * smx_ln2_hi) - n * smx_ln2_lo;
   const double product = ((double)pair.hi + (double)pair.lo) * smx_exp_reduced(t);
   const float hi = (float)product;
   smx_partial_sum_add_pair(sum, hi, (float)(product - (double)hi), pair.reference - SMX_BIAS + (int32_t)n);

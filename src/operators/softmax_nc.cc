@@ -219,18 +219,23 @@ void Fill(const Row& row, float value) {
   row.types().fill(row.op.results(), row.y, value);
 }
 
-// The result of a row that holds NaN, which is its maximum then, or whose maximum is infinite.
+// A probability of a row that holds NaN, which is its maximum then, or whose maximum is infinite.
+float SpecialProbability(const RowsOperator& op, float max) {
+  return max == -INFINITY && (op.flags & SMX_FLAG_MASKED_ROWS_TO_ZERO) != 0 ? 0.0f : NAN;
+}
+
+// The result of such a row.
 void FillSpecial(const Row& row, float max) {
-  const bool counts_for_nothing = max == -INFINITY && (row.op.flags & SMX_FLAG_MASKED_ROWS_TO_ZERO) != 0;
+  const float probability = SpecialProbability(row.op, max);
   switch (row.op.function) {
     case Function::kLogSoftmax:
-      return Fill(row, counts_for_nothing ? -INFINITY : NAN);
+      return Fill(row, probability == 0.0f ? -INFINITY : NAN);
     case Function::kLogSumExp:
       return Fill(row, max);
     case Function::kPartialSum:
       return StorePartialSum(row, smx_partial_sum_without_terms(max));
     default:
-      return Fill(row, counts_for_nothing ? 0.0f : NAN);
+      return Fill(row, probability);
   }
 }
 
@@ -461,9 +466,8 @@ void Run(smx_operator* base, pthreadpool_t threadpool) {
 // The second pass of softmax over pieces of rows whose sums are known.
 void ScalePiece(const Row& row, const smx_partial_sum& sum, size_t start, size_t end) {
   if (sum.has_nan || isinf(sum.max)) {
-    const bool counts_for_nothing =
-        !sum.has_nan && sum.max < 0.0f && (row.op.flags & SMX_FLAG_MASKED_ROWS_TO_ZERO) != 0;
-    return row.types().fill(end - start, row.y_at(start), counts_for_nothing ? 0.0f : NAN);
+    const float probability = SpecialProbability(row.op, sum.has_nan ? NAN : sum.max);
+    return row.types().fill(end - start, row.y_at(start), probability);
   }
   const smx_f32_extended extended = smx_f32_extended_of(&sum);
   ScaleSpan(row, {start, end, {}, false}, smx_f32_reciprocal_of(&extended));

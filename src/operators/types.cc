@@ -76,10 +76,6 @@ void FromF32(const smx_microkernels& kernels, size_t n, const float* x, void* y)
 void Copy(const smx_microkernels&, size_t n, const void* x, float* y) {
   memcpy(y, x, n * sizeof(float));
 }
-void CopyOut(const smx_microkernels&, size_t n, const float* x, void* y) {
-  memcpy(y, x, n * sizeof(float));
-}
-
 template <class X>
 bool HasNan(size_t n, const void* x) {
   bool has_nan = false;
@@ -110,11 +106,11 @@ constexpr auto kToF16 = FromF32<F16, &Kernels::f32_f16_vcvt>;
 constexpr auto kToBf16 = FromF32<Bf16, &Kernels::f32_bf16_vcvt>;
 
 constexpr smx_types kTypes[] = {
-    SMX_TYPES(F32, f32, F32, f32, f32, Copy, CopyOut),
+    SMX_TYPES(F32, f32, F32, f32, f32, Copy, nullptr),
     SMX_TYPES(F16, f16, F16, f32_f16, f16, kFromF16, kToF16),
     SMX_TYPES(Bf16, bf16, Bf16, f32_bf16, bf16, kFromBf16, kToBf16),
-    SMX_TYPES(F16, f16, F32, f32, f16_f32, kFromF16, CopyOut),
-    SMX_TYPES(Bf16, bf16, F32, f32, bf16_f32, kFromBf16, CopyOut),
+    SMX_TYPES(F16, f16, F32, f32, f16_f32, kFromF16, nullptr),
+    SMX_TYPES(Bf16, bf16, F32, f32, bf16_f32, kFromBf16, nullptr),
     SMX_TYPES(F32, f32, F16, f32_f16, f32_f16, Copy, kToF16),
     SMX_TYPES(F32, f32, Bf16, f32_bf16, f32_bf16, Copy, kToBf16),
 };

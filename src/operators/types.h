@@ -29,7 +29,8 @@ struct smx_types {
   void (*fill)(size_t n, void* y, float value);
   void (*to_f32)(const smx_microkernels& kernels, size_t n, const void* x,
                  float* y);  // copies where x is f32
-  void (*from_f32)(const smx_microkernels& kernels, size_t n, const float* x, void* y);  // likewise
+  void (*from_f32)(const smx_microkernels& kernels, size_t n, const float* x,
+                   void* y);  // NULL where y is f32
 
   bool is_f32() const { return input == smx_datatype_f32 && output == smx_datatype_f32; }
 };
