@@ -1,9 +1,6 @@
 #include "test/rows_operator.h"
 
-#include <fp16.h>
 #include <gtest/gtest.h>
-#include <math.h>
-#include <string.h>
 
 namespace smx {
 namespace {
@@ -15,28 +12,6 @@ constexpr uint16_t kGap = 0xDEAD;
 
 size_t UnitsOf(smx_datatype type) {
   return BytesOf(type) / sizeof(uint16_t);
-}
-
-uint32_t BitsOf(float value) {
-  uint32_t bits;
-  memcpy(&bits, &value, sizeof(bits));
-  return bits;
-}
-
-uint16_t ToBf16(float value) {
-  if (isnan(value)) return 0x7FC0;
-  const uint32_t bits = BitsOf(value);
-  const uint32_t upper = bits >> 16;
-  const uint32_t lower = bits & 0xFFFF;
-  const bool up = lower > 0x8000 || (lower == 0x8000 && upper % 2 == 1);
-  return static_cast<uint16_t>(upper + up);
-}
-
-float FromBf16(uint16_t element) {
-  const uint32_t bits = static_cast<uint32_t>(element) << 16;
-  float value;
-  memcpy(&value, &bits, sizeof(value));
-  return value;
 }
 
 const char* NameOf(smx_datatype type) {
@@ -137,30 +112,6 @@ const std::vector<TypePair>& TypePairs() {
   return pairs;
 }
 
-size_t BytesOf(smx_datatype type) {
-  return type == smx_datatype_f32 ? sizeof(float) : sizeof(uint16_t);
-}
-
-float ReadElement(smx_datatype type, const void* element) {
-  if (type == smx_datatype_f32) {
-    float value;
-    memcpy(&value, element, sizeof(value));
-    return value;
-  }
-  uint16_t half;
-  memcpy(&half, element, sizeof(half));
-  return type == smx_datatype_f16 ? fp16_ieee_to_fp32_value(half) : FromBf16(half);
-}
-
-void WriteElement(smx_datatype type, float value, void* element) {
-  const uint16_t half = type == smx_datatype_f16 ? fp16_ieee_from_fp32_value(value) : ToBf16(value);
-  if (type == smx_datatype_f32) {
-    memcpy(element, &value, sizeof(value));
-  } else {
-    memcpy(element, &half, sizeof(half));
-  }
-}
-
 std::string TypeNames(const TypePair& types) {
   if (types.input == types.output) return NameOf(types.input);
   return std::string(NameOf(types.input)) + "_" + NameOf(types.output);
@@ -168,25 +119,6 @@ std::string TypeNames(const TypePair& types) {
 
 std::ostream& operator<<(std::ostream& out, const TypePair& types) {
   return out << TypeNames(types);
-}
-
-float RoundedTo(smx_datatype type, float value) {
-  uint16_t units[2];
-  WriteElement(type, value, units);
-  return ReadElement(type, units);
-}
-
-std::vector<float> RoundedTo(smx_datatype type, const std::vector<float>& values) {
-  std::vector<float> rounded;
-  for (float value : values) rounded.push_back(RoundedTo(type, value));
-  return rounded;
-}
-
-int64_t OrdinalOf(smx_datatype type, float value) {
-  uint16_t half = 0;
-  if (type != smx_datatype_f32) WriteElement(type, fabsf(value), &half);
-  const int64_t magnitude = type == smx_datatype_f32 ? static_cast<int64_t>(BitsOf(fabsf(value))) : half;
-  return signbit(value) ? -magnitude : magnitude;
 }
 
 SoftmaxTester::Rows RunRows(const RowsRun& run, const SoftmaxTester::Rows& inputs) {

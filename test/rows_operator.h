@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "include/smxpack.h"
+#include "test/elements.h"
 #include "test/guarded_buffer.h"
 #include "test/softmax_tester.h"
 
@@ -26,17 +27,6 @@ const std::vector<TypePair>& TypePairs();
 // Such as "f16" or "bf16_f32".
 std::string TypeNames(const TypePair& types);
 std::ostream& operator<<(std::ostream& out, const TypePair& types);
-
-size_t BytesOf(smx_datatype type);
-float ReadElement(smx_datatype type, const void* element);
-// Rounded to nearest even; of NaN the library's.
-void WriteElement(smx_datatype type, float value, void* element);
-
-// The element closest to a float, ties to even, as a float. Of NaN the library's.
-float RoundedTo(smx_datatype type, float value);
-std::vector<float> RoundedTo(smx_datatype type, const std::vector<float>& values);
-// The number of elements of a type from 0 to a finite one: two that are neighbours differ by 1.
-int64_t OrdinalOf(smx_datatype type, float value);
 
 struct RowsRun {
   RowsFunction function = RowsFunction::kSoftmax;

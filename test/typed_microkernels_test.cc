@@ -4,88 +4,23 @@
 // With SMXPACK_FULL_TESTS=1 in the environment all 2^32 floats are converted; by default one in so many, and those on both
 // sides of everything that is rounded.
 #include <float.h>
-#include <fp16.h>
 #include <math.h>
 
 #include <algorithm>
 #include <map>
 
 #include "src/runtime/fp_environment.h"
+#include "test/elements.h"
 #include "test/guarded_buffer.h"
 #include "test/microkernel_fixture.h"
 
 namespace smx {
 namespace {
 
-// ---- Elements and their conversion, in the default floating-point environment
-
-enum class Type { kF32, kF16, kBf16 };
-
-constexpr uint32_t kHalves = 0x10000;
-constexpr uint32_t kMagnitudes = kHalves / 2;  // the sign is the highest bit
-
-size_t BytesOf(Type type) {
-  return type == Type::kF32 ? sizeof(float) : sizeof(uint16_t);
-}
-
-float FromHalf(Type type, uint32_t half) {
-  return type == Type::kF16 ? fp16_ieee_to_fp32_value(static_cast<uint16_t>(half)) : FromBits(half << 16);
-}
-
-// Infinity is what would be next if exponents went on.
-double MagnitudeOf(Type type, uint32_t half) {
-  const double magnitude = static_cast<double>(FromHalf(type, half % kMagnitudes));
-  return isinf(magnitude) ? (type == Type::kF16 ? 0x1p16 : 0x1p128) : magnitude;
-}
-
-// To the nearer of its two neighbours, in between to the even one.
-uint16_t ToBf16(float x) {
-  if (isnan(x)) return 0x7FC0;
-  const uint32_t towards_zero = Bits(x) >> 16;
-  if (isinf(x)) return static_cast<uint16_t>(towards_zero);
-  const double magnitude = static_cast<double>(fabsf(x));
-  const double down = magnitude - MagnitudeOf(Type::kBf16, towards_zero);
-  const double up = MagnitudeOf(Type::kBf16, towards_zero + 1) - magnitude;
-  const bool rounds_up = up < down || (up == down && towards_zero % 2 == 1);
-  return static_cast<uint16_t>(towards_zero + rounds_up);
-}
-
-uint16_t ToHalf(Type type, float x) {
-  return type == Type::kF16 ? fp16_ieee_from_fp32_value(x) : ToBf16(x);
-}
-
+using Type = smx_datatype;
 using Bytes = std::vector<unsigned char>;
 
-Bytes Encode(Type type, const float* values, size_t n) {
-  Bytes elements(n * BytesOf(type));
-  if (type == Type::kF32) {
-    memcpy(elements.data(), values, elements.size());
-    return elements;
-  }
-  for (size_t i = 0; i < n; i++) {
-    const uint16_t half = ToHalf(type, values[i]);
-    memcpy(&elements[i * sizeof(half)], &half, sizeof(half));
-  }
-  return elements;
-}
-
-std::vector<float> Decode(Type type, const void* elements, size_t n) {
-  std::vector<float> values(n);
-  if (type == Type::kF32) {
-    memcpy(values.data(), elements, n * sizeof(float));
-    return values;
-  }
-  for (size_t i = 0; i < n; i++) {
-    uint16_t half;
-    memcpy(&half, static_cast<const unsigned char*>(elements) + i * sizeof(half), sizeof(half));
-    values[i] = FromHalf(type, half);
-  }
-  return values;
-}
-
-std::vector<float> Rounded(Type type, const std::vector<float>& values) {
-  return Decode(type, Encode(type, values.data(), values.size()).data(), values.size());
-}
+constexpr uint32_t kHalves = 0x10000;
 
 // ---- Kernels
 
@@ -100,7 +35,7 @@ struct Signature {
 
 Signature SignatureOf(const Microkernel& kernel) {
   constexpr std::pair<const char*, Type> kPrefixes[] = {
-      {"f32_", Type::kF32}, {"f16_", Type::kF16}, {"bf16_", Type::kBf16}};
+      {"f32_", smx_datatype_f32}, {"f16_", smx_datatype_f16}, {"bf16_", smx_datatype_bf16}};
   std::vector<Type> types;
   std::string rest = kernel.kernel;
   for (bool is_found = true; is_found;) {
@@ -120,7 +55,7 @@ std::vector<Microkernel> TypedMicrokernels() {
   std::vector<Microkernel> typed;
   for (const Microkernel& kernel : AvailableMicrokernels()) {
     const Signature signature = SignatureOf(kernel);
-    const bool is_f32 = signature.x == Type::kF32 && signature.y == Type::kF32;
+    const bool is_f32 = signature.x == smx_datatype_f32 && signature.y == smx_datatype_f32;
     if (!is_f32 || signature.base == "vsubextc") typed.push_back(kernel);
   }
   return typed;
@@ -142,7 +77,7 @@ struct Parameters {
 // Calls function(element), with an element of the C type that stands for it in memory.
 template <class Function>
 void WithElement(Type type, const Function& function) {
-  if (type == Type::kF32) return function(float());
+  if (type == smx_datatype_f32) return function(float());
   function(uint16_t());
 }
 
@@ -214,10 +149,10 @@ std::vector<float> RowOfAllBits(Type type, float largest) {
   const std::vector<float> logits = UniformRow(kRow, 28.0f, 1);
   std::vector<float> x(kRow);
   for (uint32_t i = 0; i < kRow; i++) {
-    x[i] = type == Type::kF32 ? FromBits(i * 0x9E3779B1) : FromHalf(type, i * 0x9E37 % kHalves);
+    x[i] = type == smx_datatype_f32 ? FromBits(i * 0x9E3779B1) : FromHalf(type, i * 0x9E37 % kHalves);
     if (x[i] > largest) x[i] = largest - 28.0f + logits[i];
   }
-  return Rounded(type, x);
+  return RoundedTo(type, x);
 }
 
 std::vector<Example> ReductionExamples(Type type) {
@@ -228,7 +163,7 @@ std::vector<Example> ReductionExamples(Type type) {
   std::vector<Example> examples = {{"all bits", {}, finite, {}}};
   for (const auto* families : {&FiniteRows(), &SpecialRows()}) {
     for (const RowFamily& family : *families) {
-      examples.push_back({family.name, {}, Rounded(type, LongRow(family.name)), {}});
+      examples.push_back({family.name, {}, RoundedTo(type, LongRow(family.name)), {}});
     }
   }
   return examples;
@@ -280,7 +215,7 @@ std::vector<Example> MapExamples(const Signature& signature) {
       examples.push_back({name, {reciprocal, {}}, logits, Scaled(logits, reciprocal)});
     }
   }
-  for (Example& example : examples) example.y = Rounded(signature.y, example.y);
+  for (Example& example : examples) example.y = RoundedTo(signature.y, example.y);
   return examples;
 }
 
@@ -399,8 +334,8 @@ TEST_P(TypedMicrokernel, TakesAnyAlignmentAndRunsInPlace) {
 
 TEST_P(TypedSum, OfNanIsNan) {
   const std::vector<uint16_t> quiet_and_signalling =
-      signature_.x == Type::kF16 ? std::vector<uint16_t>{0x7E00, 0xFE00, 0x7C01, 0xFFFF}
-                                 : std::vector<uint16_t>{0x7FC0, 0xFFC0, 0x7F81, 0xFFFF};
+      signature_.x == smx_datatype_f16 ? std::vector<uint16_t>{0x7E00, 0xFE00, 0x7C01, 0xFFFF}
+                                       : std::vector<uint16_t>{0x7FC0, 0xFFC0, 0x7F81, 0xFFFF};
   for (size_t n : FewSizes(kernel().tile)) {
     for (size_t place : {size_t{0}, n / 2, n - 1}) {
       for (uint16_t nan : quiet_and_signalling) {
@@ -419,7 +354,7 @@ TEST_P(TypedSum, OfNanIsNan) {
 void ExpectRounded(Type type, const std::vector<float>& x) {
   const Bytes expected = Encode(type, x.data(), x.size());
   for (const Microkernel& kernel :
-       AvailableMicrokernels(type == Type::kF16 ? "f32_f16_vcvt" : "f32_bf16_vcvt")) {
+       AvailableMicrokernels(type == smx_datatype_f16 ? "f32_f16_vcvt" : "f32_bf16_vcvt")) {
     Bytes y(expected.size());
     Apply(kernel, x.size(), x.data(), y.data(), {});
     if (y == expected) continue;
@@ -432,8 +367,8 @@ void ExpectRounded(Type type, const std::vector<float>& x) {
 
 class Conversion : public testing::TestWithParam<Type> {};
 
-INSTANTIATE_TEST_SUITE_P(Types, Conversion, testing::Values(Type::kF16, Type::kBf16),
-                         [](const auto& info) { return info.param == Type::kF16 ? "f16" : "bf16"; });
+INSTANTIATE_TEST_SUITE_P(Types, Conversion, testing::Values(smx_datatype_f16, smx_datatype_bf16),
+                         [](const auto& info) { return info.param == smx_datatype_f16 ? "f16" : "bf16"; });
 
 // Of every element, and of what is in the middle between it and the next: itself and the floats beside it.
 TEST_P(Conversion, RoundsToNearestEven) {
@@ -448,7 +383,7 @@ TEST_P(Conversion, RoundsToNearestEven) {
       }
     }
   }
-  ASSERT_EQ(x.size(), 6u * (GetParam() == Type::kF16 ? 2 * 0x7C00 : 2 * 0x7F80));
+  ASSERT_EQ(x.size(), 6u * (GetParam() == smx_datatype_f16 ? 2 * 0x7C00 : 2 * 0x7F80));
   ExpectRounded(GetParam(), x);
 }
 

@@ -5,8 +5,8 @@
 
 #include <algorithm>
 
+#include "test/elements.h"
 #include "test/rows.h"
-#include "test/rows_operator.h"
 #include "test/softmax_tester.h"
 #include "test/ulp.h"
 
@@ -27,19 +27,9 @@ bool IsRightElement(float y, long double exact, double bound) {
 }
 
 template <smx_datatype kType>
-void Encode(const std::vector<float>& values, void* input) {
-  for (size_t i = 0; i < values.size(); i++) {
-    WriteElement(kType, values[i], static_cast<char*>(input) + i * BytesOf(kType));
-  }
-}
-
-template <smx_datatype kType>
-std::vector<float> Decode(const void* elements, size_t n) {
-  std::vector<float> values;
-  for (size_t i = 0; i < n; i++) {
-    values.push_back(ReadElement(kType, static_cast<const char*>(elements) + i * BytesOf(kType)));
-  }
-  return values;
+void EncodeTo(const std::vector<float>& values, void* input) {
+  const std::vector<unsigned char> elements = Encode(kType, values.data(), values.size());
+  memcpy(input, elements.data(), elements.size());
 }
 
 // Of f16 and bf16 the nearest element or its neighbour; what f32 flushes may be 0.
@@ -51,8 +41,8 @@ bool IsNearlyRounded(smx_datatype type, float y, long double exact) {
 
 template <smx_datatype kInput, smx_datatype kOutput>
 bool IsSoftmax(const void* input, const void* output, size_t channels, uint32_t flags) {
-  const std::vector<float> x = Decode<kInput>(input, channels);
-  const std::vector<float> y = Decode<kOutput>(output, channels);
+  const std::vector<float> x = Decode(kInput, input, channels);
+  const std::vector<float> y = Decode(kOutput, output, channels);
   const std::vector<long double> exact = ExactSoftmax(x, flags);
   const bool are_equal = std::all_of(x.begin(), x.end(), [&x](float f) { return f == x.front(); });
   for (size_t i = 0; i < channels; i++) {
@@ -65,8 +55,8 @@ bool IsSoftmax(const void* input, const void* output, size_t channels, uint32_t 
 }
 
 bool IsLogSoftmax(const void* input, const void* output, size_t channels, uint32_t flags) {
-  const std::vector<float> x = Decode<smx_datatype_f32>(input, channels);
-  const std::vector<float> y = Decode<smx_datatype_f32>(output, channels);
+  const std::vector<float> x = Decode(smx_datatype_f32, input, channels);
+  const std::vector<float> y = Decode(smx_datatype_f32, output, channels);
   const float max = *std::max_element(x.begin(), x.end());
   const bool is_masked = std::all_of(x.begin(), x.end(), [](float f) { return f == -INFINITY; });
   const bool is_special = std::any_of(x.begin(), x.end(), [](float f) { return isnan(f) || f == INFINITY; });
@@ -100,7 +90,7 @@ FuzzedOperator Softmax(const char* name) {
       BytesOf(kOutput),
       [](uint32_t flags, smx_operator_t* op) { return smx_create_softmax_nc(kInput, kOutput, flags, op); },
       smx_setup_softmax_nc,
-      Encode<kInput>,
+      EncodeTo<kInput>,
       IsSoftmax<kInput, kOutput>};
 }
 
@@ -117,7 +107,7 @@ const std::vector<FuzzedOperator>& FuzzedOperators() {
        [](uint32_t flags, smx_operator_t* op) {
          return smx_create_log_softmax_nc(smx_datatype_f32, smx_datatype_f32, flags, op);
        },
-       smx_setup_log_softmax_nc, Encode<smx_datatype_f32>, IsLogSoftmax},
+       smx_setup_log_softmax_nc, EncodeTo<smx_datatype_f32>, IsLogSoftmax},
   };
   return operators;
 }

@@ -1,0 +1,34 @@
+// Elements of f32, f16 and bf16 in memory, and their conversion in the default floating-point environment: what the library's is
+// held against.
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <vector>
+
+#include "include/smxpack.h"
+
+namespace smx {
+
+size_t BytesOf(smx_datatype type);
+
+float ReadElement(smx_datatype type, const void* element);
+// Rounded to nearest even; of NaN the library's.
+void WriteElement(smx_datatype type, float value, void* element);
+
+std::vector<unsigned char> Encode(smx_datatype type, const float* values, size_t n);
+std::vector<float> Decode(smx_datatype type, const void* elements, size_t n);
+
+// The element closest to a float, as a float.
+float RoundedTo(smx_datatype type, float value);
+std::vector<float> RoundedTo(smx_datatype type, const std::vector<float>& values);
+
+// The value of a number of 16 bits; of infinity what would be next if exponents went on.
+float FromHalf(smx_datatype type, uint32_t half);
+double MagnitudeOf(smx_datatype type, uint32_t half);
+
+// The number of elements of a type from 0 to a finite one: two that are neighbours differ by 1.
+int64_t OrdinalOf(smx_datatype type, float value);
+
+}  // namespace smx
