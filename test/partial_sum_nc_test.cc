@@ -9,7 +9,6 @@
 #include <vector>
 
 #include "src/gen/microkernels.h"
-#include "test/guarded_buffer.h"
 #include "test/isas.h"
 #include "test/rows.h"
 #include "test/rows_operator.h"
@@ -22,20 +21,19 @@ namespace {
 using Row = std::vector<float>;
 using Sums = std::vector<smx_partial_sum>;
 
-// A row in pieces that end at these elements.
+// One row in pieces; `ends` says where they end.
 class PartialSumNc : public testing::TestWithParam<std::string> {
  protected:
-  void SetUp() override { UseIsa(GetParam()); }
+  static RowsRun Run(uint32_t flags, size_t threads) {
+    RowsRun run;
+    run.isa = GetParam();
+    run.flags = flags;
+    run.threads = threads;
+    return run;
+  }
 
   static smx_partial_sum SumOf(const float* x, size_t n, size_t threads = 0) {
-    const GuardedBuffer<float> piece(x, n);
-    GuardedBuffer<smx_partial_sum> sum(1);
-    smx_operator_t op = nullptr;
-    EXPECT_EQ(smx_create_partial_sum_nc(smx_datatype_f32, 0, &op), smx_status_success);
-    EXPECT_EQ(smx_setup_partial_sum_nc(op, 1, n, n, piece.data(), sum.data()), smx_status_success);
-    EXPECT_EQ(smx_run_operator(op, Pool(threads)), smx_status_success);
-    EXPECT_EQ(smx_delete_operator(op), smx_status_success);
-    return sum[0];
+    return RunPartialSums(Run(0, threads), {Row(x, x + n)})[0];
   }
 
   static Sums SumsOf(const Row& x, const std::vector<size_t>& ends) {
@@ -49,17 +47,7 @@ class PartialSumNc : public testing::TestWithParam<std::string> {
   }
 
   static Row Scale(const Row& x, const smx_partial_sum& sum, uint32_t flags = 0, size_t threads = 0) {
-    const GuardedBuffer<float> piece(x);
-    GuardedBuffer<float> y(x.size());
-    smx_operator_t op = nullptr;
-    EXPECT_EQ(smx_create_scale_by_partial_sum_nc(smx_datatype_f32, smx_datatype_f32, flags, &op),
-              smx_status_success);
-    EXPECT_EQ(
-        smx_setup_scale_by_partial_sum_nc(op, 1, x.size(), x.size(), x.size(), piece.data(), &sum, y.data()),
-        smx_status_success);
-    EXPECT_EQ(smx_run_operator(op, Pool(threads)), smx_status_success);
-    EXPECT_EQ(smx_delete_operator(op), smx_status_success);
-    return Row(y.begin(), y.end());
+    return RunScaleBySums(Run(flags, threads), {x}, {sum})[0];
   }
 
   // Each piece of the row by itself, given the sum.
@@ -77,12 +65,7 @@ class PartialSumNc : public testing::TestWithParam<std::string> {
     return y;
   }
 
-  static Row Whole(const Row& x, uint32_t flags = 0) {
-    RowsRun run;
-    run.isa = GetParam();
-    run.flags = flags;
-    return RunRows(run, {x})[0];
-  }
+  static Row Whole(const Row& x, uint32_t flags = 0) { return RunRows(Run(flags, 0), {x})[0]; }
 };
 
 INSTANTIATE_TEST_SUITE_P(, PartialSumNc, testing::ValuesIn(AvailableIsas()),
@@ -218,8 +201,7 @@ TEST_P(PartialSumNc, BatchesOfAnyTypes) {
     for (uint64_t seed = 0; seed < kRows; seed++) {
       inputs.push_back(RoundedTo(types.input, NormalRow(kChannels, 4.0f, seed)));
     }
-    RowsRun run;
-    run.isa = GetParam();
+    RowsRun run = Run(0, 0);
     run.types = types;
     const SoftmaxTester::Rows whole = RunRows(run, inputs);
     SoftmaxTester::Rows first, second;

@@ -121,6 +121,15 @@ std::ostream& operator<<(std::ostream& out, const TypePair& types) {
   return out << TypeNames(types);
 }
 
+void RunOnce(const std::function<smx_status(smx_operator_t*)>& create,
+             const std::function<smx_status(smx_operator_t)>& set_up, pthreadpool_t pool) {
+  smx_operator_t op = nullptr;
+  ASSERT_EQ(create(&op), smx_status_success);
+  EXPECT_EQ(set_up(op), smx_status_success);
+  EXPECT_EQ(smx_run_operator(op, pool), smx_status_success);
+  EXPECT_EQ(smx_delete_operator(op), smx_status_success);
+}
+
 SoftmaxTester::Rows RunRows(const RowsRun& run, const SoftmaxTester::Rows& inputs) {
   const size_t channels = inputs.front().size();
   const bool reduces = run.function == RowsFunction::kLogSumExp;
@@ -134,13 +143,12 @@ SoftmaxTester::Rows RunRows(const RowsRun& run, const SoftmaxTester::Rows& input
 
   UseIsa(run.isa);
   SetThresholds(run);
-  smx_operator_t op = nullptr;
-  EXPECT_EQ(Create(run, &op), smx_status_success) << run;
-  EXPECT_EQ(SetUp(run, op, inputs.size(), channels, x.stride(), y.stride(), x.data(), y.data()),
-            smx_status_success)
-      << run;
-  EXPECT_EQ(smx_run_operator(op, Pool(run.threads)), smx_status_success) << run;
-  EXPECT_EQ(smx_delete_operator(op), smx_status_success);
+  SCOPED_TRACE(run);
+  RunOnce([&](smx_operator_t* op) { return Create(run, op); },
+          [&](smx_operator_t op) {
+            return SetUp(run, op, inputs.size(), channels, x.stride(), y.stride(), x.data(), y.data());
+          },
+          Pool(run.threads));
 
   if (!run.in_place) {
     const SoftmaxTester::Rows after = x.Rows();
@@ -157,12 +165,11 @@ std::vector<smx_partial_sum> RunPartialSums(const RowsRun& run, const SoftmaxTes
   x.Fill(inputs);
   GuardedBuffer<smx_partial_sum> sums(inputs.size());
   UseIsa(run.isa);
-  smx_operator_t op = nullptr;
-  EXPECT_EQ(smx_create_partial_sum_nc(run.types.input, 0, &op), smx_status_success);
-  EXPECT_EQ(smx_setup_partial_sum_nc(op, inputs.size(), channels, x.stride(), x.data(), sums.data()),
-            smx_status_success);
-  EXPECT_EQ(smx_run_operator(op, Pool(run.threads)), smx_status_success);
-  EXPECT_EQ(smx_delete_operator(op), smx_status_success);
+  RunOnce([&](smx_operator_t* op) { return smx_create_partial_sum_nc(run.types.input, 0, op); },
+          [&](smx_operator_t op) {
+            return smx_setup_partial_sum_nc(op, inputs.size(), channels, x.stride(), x.data(), sums.data());
+          },
+          Pool(run.threads));
   EXPECT_TRUE(x.SurroundingsAreIntact() && sums.SurroundingsAreIntact());
   return {sums.begin(), sums.end()};
 }
@@ -174,14 +181,15 @@ SoftmaxTester::Rows RunScaleBySums(const RowsRun& run, const SoftmaxTester::Rows
   Matrix y(run.types.output, inputs.size(), channels, run.output_gap, run.edge, run.offset + 1);
   x.Fill(inputs);
   UseIsa(run.isa);
-  smx_operator_t op = nullptr;
-  EXPECT_EQ(smx_create_scale_by_partial_sum_nc(run.types.input, run.types.output, run.flags, &op),
-            smx_status_success);
-  EXPECT_EQ(smx_setup_scale_by_partial_sum_nc(op, inputs.size(), channels, x.stride(), y.stride(), x.data(),
-                                              sums.data(), y.data()),
-            smx_status_success);
-  EXPECT_EQ(smx_run_operator(op, Pool(run.threads)), smx_status_success);
-  EXPECT_EQ(smx_delete_operator(op), smx_status_success);
+  RunOnce(
+      [&](smx_operator_t* op) {
+        return smx_create_scale_by_partial_sum_nc(run.types.input, run.types.output, run.flags, op);
+      },
+      [&](smx_operator_t op) {
+        return smx_setup_scale_by_partial_sum_nc(op, inputs.size(), channels, x.stride(), y.stride(),
+                                                 x.data(), sums.data(), y.data());
+      },
+      Pool(run.threads));
   EXPECT_TRUE(x.SurroundingsAreIntact() && y.SurroundingsAreIntact());
   return y.Rows();
 }

@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <functional>
 #include <ostream>
 #include <string>
 #include <vector>
@@ -43,6 +44,10 @@ struct RowsRun {
   size_t offset = 0;  // elements from that edge
 };
 std::ostream& operator<<(std::ostream& out, const RowsRun& run);
+
+// Creates an operator, sets it up, runs it once on the pool and deletes it.
+void RunOnce(const std::function<smx_status(smx_operator_t*)>& create,
+             const std::function<smx_status(smx_operator_t)>& set_up, pthreadpool_t pool);
 
 // Rows of one length, whose elements are of the input's type. Gaps, inputs and what surrounds the buffers must be as before.
 SoftmaxTester::Rows RunRows(const RowsRun& run, const SoftmaxTester::Rows& inputs);
