@@ -154,8 +154,8 @@ enum smx_datatype {
 /// Error: at most 3.25 ULP was seen on all that the tests draw, for results of FLT_MIN and more and at any length.
 /// The bound that holds for every row of every length up to 2^31 is 4.3 ULP. With u = 2^-24: the numerator's
 /// exponential is off by at most 1.36 u and the sum by 1.36 u for its terms plus u for the one plain addition on a
-/// term's way; compensated additions, the fold in double and the reciprocal in two floats add less than 0.07 u. 3.79 u
-/// is at most 3.79 ULP; the product rounds once, half an ULP. For results below 2^-101 the product with the
+/// term's way; compensated additions, the bins that tiles are added in and the reciprocal in two floats add less than
+/// 0.07 u. 3.79 u is at most 3.79 ULP; the product rounds once, half an ULP. For results below 2^-101 the product with the
 /// reciprocal's low part may be flushed: they may be off by one ULP more.
 ///
 /// @param flags            0, or SMX_FLAG_MASKED_ROWS_TO_ZERO.
