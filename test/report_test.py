@@ -354,7 +354,7 @@ class Predictions(unittest.TestCase):
         self.assertEqual(section_of_all.tables[1].rows, [["avx2", "Zen 2", "3.00", "1.75", "3.50", "2.00"]])
 
     def test_a_kernel_without_a_prediction_is_told(self):
-        [unknown] = [dataclasses.replace(each, name="f32-unknown") for each in passes.lists()[0] if each.name == "f32-rmax"]
+        [unknown] = [dataclasses.replace(each, base="unknown") for each in passes.lists()[0] if each.name == "f32-rmax"]
         results = self.results_of(microarchitectures.benchmarks([unknown]))
         self.assertEqual(set(results.failed), {f"llvm-mca/f32-unknown on {isa}" for isa in ("avx512f", "avx2", "neon")})
         [section_of_none] = microarchitectures.sections(results)
