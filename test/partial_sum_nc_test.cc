@@ -101,7 +101,7 @@ std::vector<size_t> Cut(size_t channels, size_t pieces, uint64_t seed) {
 }
 
 bool IsWithinRange(const Row& x) {
-  return smx_is_in_range(*std::max_element(x.begin(), x.end()));
+  return smx_is_in_range(*std::max_element(x.begin(), x.end()), &kExp);
 }
 
 TEST_P(PartialSumNc, PiecesOfTilesGiveTheBitsOfTheWholeRow) {
