@@ -184,7 +184,7 @@ class Elements(unittest.TestCase):
 
     def test_that_contradict_the_list_are_refused(self):
         for kernel, name in (("f32-rmax", "u64_acc2"), ("f32-raddextexp", "u64"), ("f32-softmax-transposed", "u256_acc4")):
-            with self.assertRaisesRegex(mca.Unpredictable, "32 elements, and in the list it is " + name):
+            with self.assertRaisesRegex(mca.Unpredictable, "128. bytes, and in the list it is " + name):
                 self.elements(kernel, name)
 
 
