@@ -132,6 +132,10 @@ enum smx_datatype {
   smx_datatype_f16 = 2,
   /// The upper half of a float, as uint16_t. Denormals as those of f32.
   smx_datatype_bf16 = 3,
+  /// uint8_t, quantised: q stands for scale * (q - zero_point). Of smx_create_softmax_nc_quantized alone.
+  smx_datatype_qu8 = 4,
+  /// The same of int8_t.
+  smx_datatype_qs8 = 5,
 };
 
 /// Creates an operator that computes softmax over each row of a matrix of floats:
@@ -188,7 +192,8 @@ SMX_API enum smx_status smx_setup_softmax_nc_f32(smx_operator_t softmax_op, size
 /// 1/channels and others may be denormal in f16; it is kept. NaN results are 0x7E00 in f16, 0x7FC0 in bf16.
 ///
 /// @param input_type, output_type  the same, or one of them smx_datatype_f32.
-/// @returns as smx_create_softmax_nc_f32; smx_status_unsupported_parameter for other pairs of types.
+/// @returns as smx_create_softmax_nc_f32; smx_status_unsupported_parameter for other pairs of types,
+///          quantised ones among them.
 SMX_API enum smx_status smx_create_softmax_nc(enum smx_datatype input_type, enum smx_datatype output_type,
                                               uint32_t flags, smx_operator_t* softmax_op_out);
 
@@ -196,6 +201,40 @@ SMX_API enum smx_status smx_create_softmax_nc(enum smx_datatype input_type, enum
 SMX_API enum smx_status smx_setup_softmax_nc(smx_operator_t softmax_op, size_t batch_size, size_t channels,
                                              size_t input_stride, size_t output_stride, const void* input,
                                              void* output);
+
+/// What a quantised element q stands for: scale * (q - zero_point).
+struct smx_quantization {
+  /// Positive and finite, not denormal.
+  float scale;
+  /// One of the type's numbers: 0 to 255 of smx_datatype_qu8, -128 to 127 of smx_datatype_qs8.
+  int32_t zero_point;
+};
+
+/// Creates an operator that computes softmax over each row of a matrix of bytes:
+///
+///     p[i] = exp(input_scale * x[i]) / sum_j exp(input_scale * x[j])
+///     y[i] = rint(p[i] / output->scale) + output->zero_point, or the nearest to it that the type has
+///
+/// or, where the output is of floats, y[i] = p[i]. The input's zero point is not asked for: it cancels.
+///
+/// Probabilities are those of smx_create_softmax_nc_f32 on the same numbers under a scale of input_scale, with its errors and as independent of all
+/// else, to the bit. rint is to nearest, ties to even. A byte is within 0.5003 steps of the exact value, brought to the ends of the type;
+/// within one step where output->scale is below 2^-100. Every row has a result: there is neither NaN nor infinity.
+///
+/// A probability is at most 1: a scale of 1/256 and zero points of 0 for smx_datatype_qu8 and -128 for smx_datatype_qs8 use the whole type, and 1
+/// itself becomes the largest byte. Smaller scales resolve smaller probabilities, and larger ones become the largest byte.
+///
+/// @param input_type        smx_datatype_qu8 or smx_datatype_qs8.
+/// @param input_scale       positive and finite, not denormal. Under smx_set_scale, that of the elements is the product of both, rounded to a float.
+/// @param output_type       the same, or smx_datatype_f32.
+/// @param output            copied. Not looked at for smx_datatype_f32, and may be NULL then.
+/// @param flags             0, or SMX_FLAG_MASKED_ROWS_TO_ZERO, which changes nothing: no byte is -inf.
+/// @param softmax_op_out    receives the operator, for smx_setup_softmax_nc; NULL where the call fails.
+/// @returns as smx_create_softmax_nc; smx_status_invalid_parameter for a scale or a zero point that is none.
+SMX_API enum smx_status smx_create_softmax_nc_quantized(enum smx_datatype input_type, float input_scale,
+                                                        enum smx_datatype output_type,
+                                                        const struct smx_quantization* output, uint32_t flags,
+                                                        smx_operator_t* softmax_op_out);
 
 /// Creates an operator that computes the logarithm of softmax over each row:
 ///
@@ -318,7 +357,7 @@ SMX_API enum smx_status smx_setup_logsumexp_nc(smx_operator_t logsumexp_op, size
 /// Scales from 2^-40 to 2^40 cost nothing: they change constants of the kernels. Others, those below 0 among them, cost a copy of each tile.
 ///
 /// @param op     any; may have been set up. Must not be called while the operator runs.
-/// @param scale  finite; a denormal counts as 0. Pieces of a row, and the sums that pieces are scaled by, need the same.
+/// @param scale  finite, and its product with input_scale too; a denormal counts as 0. Pieces of a row, and the sums that pieces are scaled by, need the same.
 /// @returns smx_status_success; smx_status_uninitialized; smx_status_invalid_parameter where op is NULL or the scale is not
 ///          finite, and then it is as it was.
 SMX_API enum smx_status smx_set_scale(smx_operator_t op, float scale);

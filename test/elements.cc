@@ -4,6 +4,8 @@
 #include <math.h>
 #include <string.h>
 
+#include <algorithm>
+
 #include "test/microkernel_fixture.h"
 
 namespace smx {
@@ -28,7 +30,24 @@ uint16_t ToHalf(smx_datatype type, float x) {
 }  // namespace
 
 size_t BytesOf(smx_datatype type) {
-  return type == smx_datatype_f32 ? sizeof(float) : sizeof(uint16_t);
+  return type == smx_datatype_f32 ? sizeof(float) : IsQuantized(type) ? 1 : sizeof(uint16_t);
+}
+
+const char* NameOf(smx_datatype type) {
+  constexpr const char* kNames[] = {"none", "f32", "f16", "bf16", "qu8", "qs8"};
+  return kNames[type];
+}
+
+bool IsQuantized(smx_datatype type) {
+  return type == smx_datatype_qu8 || type == smx_datatype_qs8;
+}
+
+float LeastOf(smx_datatype type) {
+  return type == smx_datatype_qu8 ? 0.0f : -128.0f;
+}
+
+float LargestOf(smx_datatype type) {
+  return LeastOf(type) + 255.0f;
 }
 
 float ReadElement(smx_datatype type, const void* element) {
@@ -37,6 +56,8 @@ float ReadElement(smx_datatype type, const void* element) {
     memcpy(&value, element, sizeof(value));
     return value;
   }
+  if (type == smx_datatype_qu8) return *static_cast<const uint8_t*>(element);
+  if (type == smx_datatype_qs8) return *static_cast<const int8_t*>(element);
   uint16_t half;
   memcpy(&half, element, sizeof(half));
   return FromHalf(type, half);
@@ -45,6 +66,8 @@ float ReadElement(smx_datatype type, const void* element) {
 void WriteElement(smx_datatype type, float value, void* element) {
   if (type == smx_datatype_f32) {
     memcpy(element, &value, sizeof(value));
+  } else if (IsQuantized(type)) {
+    *static_cast<uint8_t*>(element) = static_cast<uint8_t>(static_cast<int>(RoundedTo(type, value)));
   } else {
     const uint16_t half = ToHalf(type, value);
     memcpy(element, &half, sizeof(half));
@@ -66,7 +89,9 @@ std::vector<float> Decode(smx_datatype type, const void* elements, size_t n) {
 }
 
 float RoundedTo(smx_datatype type, float value) {
-  return type == smx_datatype_f32 ? value : FromHalf(type, ToHalf(type, value));
+  if (type == smx_datatype_f32) return value;
+  if (!IsQuantized(type)) return FromHalf(type, ToHalf(type, value));
+  return isnan(value) ? LeastOf(type) : nearbyintf(std::clamp(value, LeastOf(type), LargestOf(type)));
 }
 
 std::vector<float> RoundedTo(smx_datatype type, const std::vector<float>& values) {

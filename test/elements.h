@@ -1,5 +1,5 @@
-// Elements of f32, f16 and bf16 in memory, and their conversion in the default floating-point environment: what the library's is
-// held against.
+// Elements in memory, and their conversion in the default floating-point environment: what the library's is held against. Those
+// of quantised types are the numbers that bytes are.
 #pragma once
 
 #include <stddef.h>
@@ -12,9 +12,16 @@
 namespace smx {
 
 size_t BytesOf(smx_datatype type);
+// Such as "bf16".
+const char* NameOf(smx_datatype type);
+
+bool IsQuantized(smx_datatype type);
+// The least and the largest number of a quantised type.
+float LeastOf(smx_datatype type);
+float LargestOf(smx_datatype type);
 
 float ReadElement(smx_datatype type, const void* element);
-// Rounded to nearest even; of NaN the library's.
+// Rounded to nearest even, to the ends of what bytes are; of NaN the library's, the least byte.
 void WriteElement(smx_datatype type, float value, void* element);
 
 std::vector<unsigned char> Encode(smx_datatype type, const float* values, size_t n);

@@ -27,6 +27,9 @@ class LogRecorder {
   // When nothing logs any more.
   const std::vector<Message>& messages() const { return messages_; }
 
+  // Forgets what has been logged so far.
+  void Clear() { messages_.clear(); }
+
   // Whether a message of this level holds the text.
   bool Holds(smx_log_level level, const std::string& text) const {
     for (const Message& message : messages_) {

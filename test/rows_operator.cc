@@ -5,18 +5,7 @@
 namespace smx {
 namespace {
 
-// Elements are kept as units of 16 bits, of which a float has two.
-using Units = GuardedBuffer<uint16_t>;
-
-constexpr uint16_t kGap = 0xDEAD;
-
-size_t UnitsOf(smx_datatype type) {
-  return BytesOf(type) / sizeof(uint16_t);
-}
-
-const char* NameOf(smx_datatype type) {
-  return type == smx_datatype_f32 ? "f32" : type == smx_datatype_f16 ? "f16" : "bf16";
-}
+constexpr unsigned char kGap = 0xAD;
 
 // A matrix in guarded memory.
 class Matrix {
@@ -26,9 +15,9 @@ class Matrix {
         rows_(rows),
         channels_(channels),
         stride_(channels + gap),
-        units_(rows == 0 ? 0 : ((rows - 1) * stride_ + channels) * UnitsOf(type), edge,
-               offset * UnitsOf(type)) {
-    for (uint16_t& unit : units_) unit = kGap;
+        bytes_(rows == 0 ? 0 : ((rows - 1) * stride_ + channels) * BytesOf(type), edge,
+               offset * BytesOf(type)) {
+    for (unsigned char& byte : bytes_) byte = kGap;
   }
 
   void Fill(const SoftmaxTester::Rows& rows) {
@@ -47,30 +36,34 @@ class Matrix {
 
   bool SurroundingsAreIntact() const {
     for (size_t r = 0; r + 1 < rows_; r++) {
-      for (const uint16_t* unit = at(r, channels_); unit < at(r + 1, 0); unit++) {
-        if (*unit != kGap) return false;
+      for (const unsigned char* byte = at(r, channels_); byte < at(r + 1, 0); byte++) {
+        if (*byte != kGap) return false;
       }
     }
-    return units_.SurroundingsAreIntact();
+    return bytes_.SurroundingsAreIntact();
   }
 
   size_t stride() const { return stride_; }
-  void* data() { return units_.data(); }
+  void* data() { return bytes_.data(); }
 
  private:
-  uint16_t* at(size_t row, size_t i) { return units_.data() + (row * stride_ + i) * UnitsOf(type_); }
-  const uint16_t* at(size_t row, size_t i) const {
-    return units_.data() + (row * stride_ + i) * UnitsOf(type_);
+  unsigned char* at(size_t row, size_t i) { return bytes_.data() + (row * stride_ + i) * BytesOf(type_); }
+  const unsigned char* at(size_t row, size_t i) const {
+    return bytes_.data() + (row * stride_ + i) * BytesOf(type_);
   }
 
   smx_datatype type_;
   size_t rows_, channels_, stride_;
-  Units units_;
+  GuardedBuffer<unsigned char> bytes_;
 };
 
 smx_status Create(const RowsRun& run, smx_operator_t* op) {
   switch (run.function) {
     case RowsFunction::kSoftmax:
+      if (IsQuantized(run.types.input)) {
+        return smx_create_softmax_nc_quantized(run.types.input, run.input_scale, run.types.output,
+                                               &run.output_quantization, run.flags, op);
+      }
       return smx_create_softmax_nc(run.types.input, run.types.output, run.flags, op);
     case RowsFunction::kLogSoftmax:
       return smx_create_log_softmax_nc(run.types.input, run.types.output, run.flags, op);
@@ -206,7 +199,9 @@ std::ostream& operator<<(std::ostream& out, const RowsRun& run) {
   return out << names[static_cast<int>(run.function)] << " " << run.types << ", " << run.isa << ", "
              << (run.plan != nullptr ? run.plan->name : "default plan") << ", gaps " << run.input_gap
              << " and " << run.output_gap << (run.in_place ? ", in place" : "") << ", " << run.threads
-             << " threads, flags " << run.flags << ", scale " << run.scale << ", offset " << run.offset;
+             << " threads, flags " << run.flags << ", scale " << run.scale << ", offset " << run.offset << ", input_scale "
+             << run.input_scale << ", output " << run.output_quantization.scale << " from "
+             << run.output_quantization.zero_point;
 }
 
 }  // namespace smx

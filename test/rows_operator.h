@@ -35,6 +35,9 @@ struct RowsRun {
   std::string isa = "scalar";
   uint32_t flags = 0;
   float scale = 1.0f;  // set where it is not 1
+  // Of quantised types.
+  float input_scale = 1.0f;
+  smx_quantization output_quantization = {1.0f / 256.0f, 0};
   size_t input_gap = 0;  // elements between rows
   size_t output_gap = 0;
   bool in_place = false;
@@ -50,7 +53,7 @@ std::ostream& operator<<(std::ostream& out, const RowsRun& run);
 void RunOnce(const std::function<smx_status(smx_operator_t*)>& create,
              const std::function<smx_status(smx_operator_t)>& set_up, pthreadpool_t pool);
 
-// Rows of one length, whose elements are of the input's type. Gaps, inputs and what surrounds the buffers must be as before.
+// Rows of one length, whose elements are of the input's type; quantised ones are the numbers that bytes are. Gaps, inputs and what surrounds the buffers must be as before.
 SoftmaxTester::Rows RunRows(const RowsRun& run, const SoftmaxTester::Rows& inputs);
 
 // The same of pieces of rows: their sums, and their results given the sums of the rows. The run's function does not matter.

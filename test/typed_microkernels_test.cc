@@ -1,5 +1,5 @@
-// The microkernels of f16 and bf16, and f32-vsubextc: the bits of the f32 kernels on the same values, results rounded once,
-// to nearest even, and nothing touched outside the rows.
+// The microkernels of other types than f32, and f32-vsubextc: the bits of the f32 kernels on the same values, results rounded
+// once, to nearest even, and nothing touched outside the rows. Quantised results are rounded once on their scale.
 //
 // With SMXPACK_FULL_TESTS=1 in the environment all 2^32 floats are converted; by default one in so many, and those on both
 // sides of everything that is rounded.
@@ -35,7 +35,8 @@ struct Signature {
 
 Signature SignatureOf(const Microkernel& kernel) {
   constexpr std::pair<const char*, Type> kPrefixes[] = {
-      {"f32_", smx_datatype_f32}, {"f16_", smx_datatype_f16}, {"bf16_", smx_datatype_bf16}};
+      {"f32_", smx_datatype_f32}, {"f16_", smx_datatype_f16}, {"bf16_", smx_datatype_bf16},
+      {"qu8_", smx_datatype_qu8}, {"qs8_", smx_datatype_qs8}};
   std::vector<Type> types;
   std::string rest = kernel.kernel;
   for (bool is_found = true; is_found;) {
@@ -50,7 +51,7 @@ Signature SignatureOf(const Microkernel& kernel) {
   return {types.front(), types.back(), rest};
 }
 
-// Those that no other test program has: with elements of 16 bits, and f32-vsubextc.
+// Those that no other test program has: with elements of 8 and 16 bits, and f32-vsubextc.
 std::vector<Microkernel> TypedMicrokernels() {
   std::vector<Microkernel> typed;
   for (const Microkernel& kernel : AvailableMicrokernels()) {
@@ -61,10 +62,12 @@ std::vector<Microkernel> TypedMicrokernels() {
   return typed;
 }
 
+// Of types that have NaN.
 std::vector<Microkernel> TypedSums() {
   std::vector<Microkernel> sums;
   for (const Microkernel& kernel : TypedMicrokernels()) {
-    if (SignatureOf(kernel).base == "raddextexp") sums.push_back(kernel);
+    const Signature signature = SignatureOf(kernel);
+    if (signature.base == "raddextexp" && !IsQuantized(signature.x)) sums.push_back(kernel);
   }
   return sums;
 }
@@ -72,25 +75,39 @@ std::vector<Microkernel> TypedSums() {
 struct Parameters {
   smx_f32_reciprocal reciprocal;
   smx_f32_logarithm logarithm;
+  smx_f32_quantizer quantizer;
 };
 
 // Calls function(element), with an element of the C type that stands for it in memory.
 template <class Function>
 void WithElement(Type type, const Function& function) {
   if (type == smx_datatype_f32) return function(float());
+  if (type == smx_datatype_qu8) return function(uint8_t());
+  if (type == smx_datatype_qs8) return function(int8_t());
   function(uint16_t());
+}
+
+// The kernel as a function of n, x, y, further parameters and, where y is quantised, the quantizer.
+template <class X, class Y, class... Further>
+void CallMap(const Microkernel& kernel, size_t n, const X* x, Y* y, const smx_f32_quantizer& quantizer,
+             const Further*... further) {
+  if constexpr (sizeof(Y) == 1) {
+    kernel.As<void(size_t, const X*, Y*, const Further*..., const smx_f32_quantizer*)>()(n, x, y, further...,
+                                                                                         &quantizer);
+  } else {
+    kernel.As<void(size_t, const X*, Y*, const Further*...)>()(n, x, y, further...);
+  }
 }
 
 template <class X, class Y>
 void Map(const Microkernel& kernel, size_t n, const X* x, Y* y, const Parameters& parameters) {
   const std::string base = SignatureOf(kernel).base;
   if (base == "vcvt") {
-    kernel.As<void(size_t, const X*, Y*)>()(n, x, y);
+    CallMap(kernel, n, x, y, parameters.quantizer);
   } else if (base == "vsubextc") {
-    kernel.As<void(size_t, const X*, Y*, const smx_f32_logarithm*)>()(n, x, y, &parameters.logarithm);
+    CallMap(kernel, n, x, y, parameters.quantizer, &parameters.logarithm);
   } else if (base == "vscaleextexp" || base == "vstreamextexp") {
-    kernel.As<void(size_t, const X*, Y*, const smx_f32_reciprocal*, const smx_f32_exponential*)>()(
-        n, x, y, &parameters.reciprocal, &kExp);
+    CallMap(kernel, n, x, y, parameters.quantizer, &parameters.reciprocal, &kExp);
   } else {
     ADD_FAILURE() << "how is " << kernel << " called?";
   }
@@ -145,19 +162,27 @@ struct Example {
 
 constexpr size_t kRow = kHalves;
 
-// Of 16 bits, elements of all bits; of 32, as many spread over all. Instead of those above the largest, logits below it.
+// rint(y * inverse_scale) + zero_point, where the product is exact in double; the nearest that the type has.
+float Quantized(Type type, float y, const smx_f32_quantizer& quantizer) {
+  const double product = static_cast<double>(Flushed(y)) * static_cast<double>(quantizer.inverse_scale);
+  return RoundedTo(type, static_cast<float>(nearbyint(product) + static_cast<double>(quantizer.zero_point)));
+}
+
+// Of up to 16 bits, elements of all bits; of 32, as many spread over all. Instead of those above the largest, logits below it.
 std::vector<float> RowOfAllBits(Type type, float largest) {
   const std::vector<float> logits = UniformRow(kRow, 28.0f, 1);
   std::vector<float> x(kRow);
   for (uint32_t i = 0; i < kRow; i++) {
-    x[i] = type == smx_datatype_f32 ? FromBits(i * 0x9E3779B1) : FromHalf(type, i * 0x9E37 % kHalves);
+    x[i] = type == smx_datatype_f32 ? FromBits(i * 0x9E3779B1)
+           : IsQuantized(type)      ? LeastOf(type) + static_cast<float>(i * 0x9D % 256)
+                                    : FromHalf(type, i * 0x9E37 % kHalves);
     if (x[i] > largest) x[i] = largest - 28.0f + logits[i];
   }
   return RoundedTo(type, x);
 }
 
 std::vector<Example> ReductionExamples(Type type) {
-  std::vector<float> finite = RowOfAllBits(type, 20.0f);
+  std::vector<float> finite = RowOfAllBits(type, IsQuantized(type) ? LargestOf(type) : 20.0f);
   finite.resize(SMX_TILE);
   std::replace_if(
       finite.begin(), finite.end(), [](float x) { return isnan(x); }, 0.0f);
@@ -180,8 +205,28 @@ std::vector<float> Subtracted(const std::vector<float>& x, const smx_f32_logarit
 
 std::vector<float> Scaled(const std::vector<float>& x, const smx_f32_reciprocal& reciprocal) {
   std::vector<float> y(x.size());
-  Apply(ScalarMicrokernel("f32_vscaleextexp"), x.size(), x.data(), y.data(), {reciprocal, {}});
+  Apply(ScalarMicrokernel("f32_vscaleextexp"), x.size(), x.data(), y.data(), {reciprocal, {}, {}});
   return y;
+}
+
+// Of examples of results that are floats, those with each of several quantizers.
+std::vector<Example> QuantizedExamples(Type type, const std::vector<Example>& examples) {
+  const float zero_point = type == smx_datatype_qu8 ? 128.0f : 17.0f;
+  std::vector<Example> quantized;
+  for (const smx_f32_quantizer& quantizer : std::vector<smx_f32_quantizer>{{256.0f, LeastOf(type)},
+                                                                           {255.0f, zero_point},
+                                                                           {0x1.FB3333p+6f, LeastOf(type) + 3.0f},
+                                                                           {1.0f, zero_point - 1.0f},
+                                                                           {0x1p+126f, LeastOf(type)},
+                                                                           {0x1.8p-30f, LargestOf(type)}}) {
+    for (Example example : examples) {
+      example.name += ", quantised by " + std::to_string(quantizer.inverse_scale);
+      example.parameters.quantizer = quantizer;
+      for (float& y : example.y) y = Quantized(type, y, quantizer);
+      quantized.push_back(example);
+    }
+  }
+  return quantized;
 }
 
 std::vector<Example> MapExamples(const Signature& signature) {
@@ -198,7 +243,7 @@ std::vector<Example> MapExamples(const Signature& signature) {
                                         {FLT_MAX, 1.0f, 0x1p+102f, 0.0f},
                                         {0.0f, -0x1.5p+0f, -0x1p-10f, 0x1p-36f}}) {
       const std::string name = "log " + std::to_string(logarithm.hi);
-      examples.push_back({name, {{}, logarithm}, x, Subtracted(x, logarithm)});
+      examples.push_back({name, {{}, logarithm, {}}, x, Subtracted(x, logarithm)});
     }
   } else {
     for (const smx_f32_reciprocal& reciprocal :
@@ -207,15 +252,18 @@ std::vector<Example> MapExamples(const Signature& signature) {
                                          {0x1.8p-1f, -0x1p-26f, -7},
                                          {0x1.000002p-1f, 0x1.5555p-26f, 100},
                                          {0x1.FFFFFEp-1f, 0x1p-45f, -126},
+                                         {0x1.8p-1f, -0x1p-26f, 370},
                                          {0x1.8p-1f, -0x1p-26f, 3000},
                                          {1.0f, 0.0f, 23630},
                                          {1.0f, 0.0f, -23630}}) {
       const float one = static_cast<float>(reciprocal.exponent) * kExp.ln2;  // x whose result is about 1
+      if (IsQuantized(signature.x) && one + 2.0f < LeastOf(signature.x)) continue;
       const std::vector<float> logits = RowOfAllBits(signature.x, one + 2.0f);
       const std::string name = "exponent " + std::to_string(reciprocal.exponent);
-      examples.push_back({name, {reciprocal, {}}, logits, Scaled(logits, reciprocal)});
+      examples.push_back({name, {reciprocal, {}, {}}, logits, Scaled(logits, reciprocal)});
     }
   }
+  if (IsQuantized(signature.y)) return QuantizedExamples(signature.y, examples);
   for (Example& example : examples) example.y = RoundedTo(signature.y, example.y);
   return examples;
 }
@@ -398,6 +446,48 @@ TEST_P(Conversion, RoundsFloatsOfAllBits) {
     ExpectRounded(GetParam(), x);
     if (HasFailure()) return;
     x.clear();
+  }
+}
+
+class Quantization : public testing::TestWithParam<Type> {
+ protected:
+  void ExpectQuantized(const smx_f32_quantizer& quantizer, const std::vector<float>& x) const {
+    std::vector<float> expected;
+    for (float element : x) expected.push_back(Quantized(GetParam(), element, quantizer));
+    for (const Microkernel& kernel : AvailableMicrokernels("f32_" + std::string(NameOf(GetParam())) + "_vcvt")) {
+      Bytes y(x.size());
+      Apply(kernel, x.size(), x.data(), y.data(), {{}, {}, quantizer});
+      EXPECT_TRUE(SameBits(Decode(GetParam(), y.data(), y.size()).data(), expected.data(), x.size()))
+          << kernel << ", 1 / scale " << quantizer.inverse_scale << ", zero point " << quantizer.zero_point;
+    }
+  }
+};
+
+INSTANTIATE_TEST_SUITE_P(Types, Quantization, testing::Values(smx_datatype_qu8, smx_datatype_qs8),
+                         [](const auto& info) { return NameOf(info.param); });
+
+// What is in the middle between two bytes, and the floats beside it: to the even multiple of the scale, whatever the zero point.
+TEST_P(Quantization, RoundsToNearestEven) {
+  for (float zero_point = LeastOf(GetParam()); zero_point <= LargestOf(GetParam()); zero_point++) {
+    for (float inverse_scale : {1.0f, 256.0f, 0x1p-10f}) {
+      std::vector<float> x;
+      for (float twice = -520.0f; twice <= 520.0f; twice++) {
+        const float middle = 0.5f * twice / inverse_scale;
+        for (float neighbour : {nextafterf(middle, -INFINITY), middle, nextafterf(middle, INFINITY)}) {
+          x.push_back(neighbour);
+        }
+      }
+      ExpectQuantized({inverse_scale, zero_point}, x);
+    }
+  }
+}
+
+TEST_P(Quantization, RoundsFloatsOfAllBits) {
+  constexpr uint64_t kFloats = uint64_t{1} << 32;
+  std::vector<float> x;
+  for (uint64_t bits = 0; bits < kFloats; bits += 40961) x.push_back(FromBits(static_cast<uint32_t>(bits)));
+  for (float inverse_scale : {0x1p-126f, 0x1.5p-20f, 1.0f, 255.0f, 0x1.Fp+60f, 0x1p+126f}) {
+    ExpectQuantized({inverse_scale, LeastOf(GetParam()) + 77.0f}, x);
   }
 }
 

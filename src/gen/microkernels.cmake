@@ -7,6 +7,8 @@ set(SMXPACK_AVX512F_PRODUCTION
     src/gen/avx512f/f32-raddextexp.cc
     src/gen/avx512f/f16-raddextexp.cc
     src/gen/avx512f/bf16-raddextexp.cc
+    src/gen/avx512f/qu8-raddextexp.cc
+    src/gen/avx512f/qs8-raddextexp.cc
     src/gen/avx512f/f32-vscaleextexp.cc
     src/gen/avx512f/f16-vscaleextexp.cc
     src/gen/avx512f/bf16-vscaleextexp.cc
@@ -14,6 +16,12 @@ set(SMXPACK_AVX512F_PRODUCTION
     src/gen/avx512f/bf16-f32-vscaleextexp.cc
     src/gen/avx512f/f32-f16-vscaleextexp.cc
     src/gen/avx512f/f32-bf16-vscaleextexp.cc
+    src/gen/avx512f/qu8-f32-vscaleextexp.cc
+    src/gen/avx512f/qs8-f32-vscaleextexp.cc
+    src/gen/avx512f/qu8-vscaleextexp.cc
+    src/gen/avx512f/qs8-vscaleextexp.cc
+    src/gen/avx512f/f32-qu8-vscaleextexp.cc
+    src/gen/avx512f/f32-qs8-vscaleextexp.cc
     src/gen/avx512f/f32-vstreamextexp.cc
     src/gen/avx512f/f16-vstreamextexp.cc
     src/gen/avx512f/bf16-vstreamextexp.cc
@@ -21,6 +29,10 @@ set(SMXPACK_AVX512F_PRODUCTION
     src/gen/avx512f/bf16-f32-vstreamextexp.cc
     src/gen/avx512f/f32-f16-vstreamextexp.cc
     src/gen/avx512f/f32-bf16-vstreamextexp.cc
+    src/gen/avx512f/qu8-f32-vstreamextexp.cc
+    src/gen/avx512f/qs8-f32-vstreamextexp.cc
+    src/gen/avx512f/qu8-vstreamextexp.cc
+    src/gen/avx512f/qs8-vstreamextexp.cc
     src/gen/avx512f/f32-raddstoreextexp.cc
     src/gen/avx512f/f32-vmulextc.cc
     src/gen/avx512f/f32-softmax.cc
@@ -28,6 +40,8 @@ set(SMXPACK_AVX512F_PRODUCTION
     src/gen/avx512f/f32-rmax.cc
     src/gen/avx512f/f16-rmax.cc
     src/gen/avx512f/bf16-rmax.cc
+    src/gen/avx512f/qu8-rmax.cc
+    src/gen/avx512f/qs8-rmax.cc
     src/gen/avx512f/f32-vsubextc.cc
     src/gen/avx512f/f16-vsubextc.cc
     src/gen/avx512f/bf16-vsubextc.cc
@@ -38,7 +52,11 @@ set(SMXPACK_AVX512F_PRODUCTION
     src/gen/avx512f/f16-f32-vcvt.cc
     src/gen/avx512f/bf16-f32-vcvt.cc
     src/gen/avx512f/f32-f16-vcvt.cc
-    src/gen/avx512f/f32-bf16-vcvt.cc)
+    src/gen/avx512f/f32-bf16-vcvt.cc
+    src/gen/avx512f/qu8-f32-vcvt.cc
+    src/gen/avx512f/qs8-f32-vcvt.cc
+    src/gen/avx512f/f32-qu8-vcvt.cc
+    src/gen/avx512f/f32-qs8-vcvt.cc)
 set(SMXPACK_AVX512F_VARIANTS
     src/gen/avx512f/f32-raddextexp-variants.cc
     src/gen/avx512f/f16-raddextexp-variants.cc
@@ -85,6 +103,8 @@ set(SMXPACK_AVX2_PRODUCTION
     src/gen/avx2/f32-raddextexp.cc
     src/gen/avx2/f16-raddextexp.cc
     src/gen/avx2/bf16-raddextexp.cc
+    src/gen/avx2/qu8-raddextexp.cc
+    src/gen/avx2/qs8-raddextexp.cc
     src/gen/avx2/f32-vscaleextexp.cc
     src/gen/avx2/f16-vscaleextexp.cc
     src/gen/avx2/bf16-vscaleextexp.cc
@@ -92,6 +112,12 @@ set(SMXPACK_AVX2_PRODUCTION
     src/gen/avx2/bf16-f32-vscaleextexp.cc
     src/gen/avx2/f32-f16-vscaleextexp.cc
     src/gen/avx2/f32-bf16-vscaleextexp.cc
+    src/gen/avx2/qu8-f32-vscaleextexp.cc
+    src/gen/avx2/qs8-f32-vscaleextexp.cc
+    src/gen/avx2/qu8-vscaleextexp.cc
+    src/gen/avx2/qs8-vscaleextexp.cc
+    src/gen/avx2/f32-qu8-vscaleextexp.cc
+    src/gen/avx2/f32-qs8-vscaleextexp.cc
     src/gen/avx2/f32-vstreamextexp.cc
     src/gen/avx2/f16-vstreamextexp.cc
     src/gen/avx2/bf16-vstreamextexp.cc
@@ -99,6 +125,10 @@ set(SMXPACK_AVX2_PRODUCTION
     src/gen/avx2/bf16-f32-vstreamextexp.cc
     src/gen/avx2/f32-f16-vstreamextexp.cc
     src/gen/avx2/f32-bf16-vstreamextexp.cc
+    src/gen/avx2/qu8-f32-vstreamextexp.cc
+    src/gen/avx2/qs8-f32-vstreamextexp.cc
+    src/gen/avx2/qu8-vstreamextexp.cc
+    src/gen/avx2/qs8-vstreamextexp.cc
     src/gen/avx2/f32-raddstoreextexp.cc
     src/gen/avx2/f32-vmulextc.cc
     src/gen/avx2/f32-softmax.cc
@@ -106,6 +136,8 @@ set(SMXPACK_AVX2_PRODUCTION
     src/gen/avx2/f32-rmax.cc
     src/gen/avx2/f16-rmax.cc
     src/gen/avx2/bf16-rmax.cc
+    src/gen/avx2/qu8-rmax.cc
+    src/gen/avx2/qs8-rmax.cc
     src/gen/avx2/f32-vsubextc.cc
     src/gen/avx2/f16-vsubextc.cc
     src/gen/avx2/bf16-vsubextc.cc
@@ -116,7 +148,11 @@ set(SMXPACK_AVX2_PRODUCTION
     src/gen/avx2/f16-f32-vcvt.cc
     src/gen/avx2/bf16-f32-vcvt.cc
     src/gen/avx2/f32-f16-vcvt.cc
-    src/gen/avx2/f32-bf16-vcvt.cc)
+    src/gen/avx2/f32-bf16-vcvt.cc
+    src/gen/avx2/qu8-f32-vcvt.cc
+    src/gen/avx2/qs8-f32-vcvt.cc
+    src/gen/avx2/f32-qu8-vcvt.cc
+    src/gen/avx2/f32-qs8-vcvt.cc)
 set(SMXPACK_AVX2_VARIANTS
     src/gen/avx2/f32-raddextexp-variants.cc
     src/gen/avx2/f16-raddextexp-variants.cc
@@ -163,6 +199,8 @@ set(SMXPACK_NEON_PRODUCTION
     src/gen/neon/f32-raddextexp.cc
     src/gen/neon/f16-raddextexp.cc
     src/gen/neon/bf16-raddextexp.cc
+    src/gen/neon/qu8-raddextexp.cc
+    src/gen/neon/qs8-raddextexp.cc
     src/gen/neon/f32-vscaleextexp.cc
     src/gen/neon/f16-vscaleextexp.cc
     src/gen/neon/bf16-vscaleextexp.cc
@@ -170,6 +208,12 @@ set(SMXPACK_NEON_PRODUCTION
     src/gen/neon/bf16-f32-vscaleextexp.cc
     src/gen/neon/f32-f16-vscaleextexp.cc
     src/gen/neon/f32-bf16-vscaleextexp.cc
+    src/gen/neon/qu8-f32-vscaleextexp.cc
+    src/gen/neon/qs8-f32-vscaleextexp.cc
+    src/gen/neon/qu8-vscaleextexp.cc
+    src/gen/neon/qs8-vscaleextexp.cc
+    src/gen/neon/f32-qu8-vscaleextexp.cc
+    src/gen/neon/f32-qs8-vscaleextexp.cc
     src/gen/neon/f32-vstreamextexp.cc
     src/gen/neon/f16-vstreamextexp.cc
     src/gen/neon/bf16-vstreamextexp.cc
@@ -177,6 +221,10 @@ set(SMXPACK_NEON_PRODUCTION
     src/gen/neon/bf16-f32-vstreamextexp.cc
     src/gen/neon/f32-f16-vstreamextexp.cc
     src/gen/neon/f32-bf16-vstreamextexp.cc
+    src/gen/neon/qu8-f32-vstreamextexp.cc
+    src/gen/neon/qs8-f32-vstreamextexp.cc
+    src/gen/neon/qu8-vstreamextexp.cc
+    src/gen/neon/qs8-vstreamextexp.cc
     src/gen/neon/f32-raddstoreextexp.cc
     src/gen/neon/f32-vmulextc.cc
     src/gen/neon/f32-softmax.cc
@@ -184,6 +232,8 @@ set(SMXPACK_NEON_PRODUCTION
     src/gen/neon/f32-rmax.cc
     src/gen/neon/f16-rmax.cc
     src/gen/neon/bf16-rmax.cc
+    src/gen/neon/qu8-rmax.cc
+    src/gen/neon/qs8-rmax.cc
     src/gen/neon/f32-vsubextc.cc
     src/gen/neon/f16-vsubextc.cc
     src/gen/neon/bf16-vsubextc.cc
@@ -194,7 +244,11 @@ set(SMXPACK_NEON_PRODUCTION
     src/gen/neon/f16-f32-vcvt.cc
     src/gen/neon/bf16-f32-vcvt.cc
     src/gen/neon/f32-f16-vcvt.cc
-    src/gen/neon/f32-bf16-vcvt.cc)
+    src/gen/neon/f32-bf16-vcvt.cc
+    src/gen/neon/qu8-f32-vcvt.cc
+    src/gen/neon/qs8-f32-vcvt.cc
+    src/gen/neon/f32-qu8-vcvt.cc
+    src/gen/neon/f32-qs8-vcvt.cc)
 set(SMXPACK_NEON_VARIANTS
     src/gen/neon/f32-raddextexp-variants.cc
     src/gen/neon/f16-raddextexp-variants.cc
@@ -241,6 +295,8 @@ set(SMXPACK_SCALAR_PRODUCTION
     src/gen/scalar/f32-raddextexp.cc
     src/gen/scalar/f16-raddextexp.cc
     src/gen/scalar/bf16-raddextexp.cc
+    src/gen/scalar/qu8-raddextexp.cc
+    src/gen/scalar/qs8-raddextexp.cc
     src/gen/scalar/f32-vscaleextexp.cc
     src/gen/scalar/f16-vscaleextexp.cc
     src/gen/scalar/bf16-vscaleextexp.cc
@@ -248,6 +304,12 @@ set(SMXPACK_SCALAR_PRODUCTION
     src/gen/scalar/bf16-f32-vscaleextexp.cc
     src/gen/scalar/f32-f16-vscaleextexp.cc
     src/gen/scalar/f32-bf16-vscaleextexp.cc
+    src/gen/scalar/qu8-f32-vscaleextexp.cc
+    src/gen/scalar/qs8-f32-vscaleextexp.cc
+    src/gen/scalar/qu8-vscaleextexp.cc
+    src/gen/scalar/qs8-vscaleextexp.cc
+    src/gen/scalar/f32-qu8-vscaleextexp.cc
+    src/gen/scalar/f32-qs8-vscaleextexp.cc
     src/gen/scalar/f32-vstreamextexp.cc
     src/gen/scalar/f16-vstreamextexp.cc
     src/gen/scalar/bf16-vstreamextexp.cc
@@ -255,6 +317,10 @@ set(SMXPACK_SCALAR_PRODUCTION
     src/gen/scalar/bf16-f32-vstreamextexp.cc
     src/gen/scalar/f32-f16-vstreamextexp.cc
     src/gen/scalar/f32-bf16-vstreamextexp.cc
+    src/gen/scalar/qu8-f32-vstreamextexp.cc
+    src/gen/scalar/qs8-f32-vstreamextexp.cc
+    src/gen/scalar/qu8-vstreamextexp.cc
+    src/gen/scalar/qs8-vstreamextexp.cc
     src/gen/scalar/f32-raddstoreextexp.cc
     src/gen/scalar/f32-vmulextc.cc
     src/gen/scalar/f32-softmax.cc
@@ -262,6 +328,8 @@ set(SMXPACK_SCALAR_PRODUCTION
     src/gen/scalar/f32-rmax.cc
     src/gen/scalar/f16-rmax.cc
     src/gen/scalar/bf16-rmax.cc
+    src/gen/scalar/qu8-rmax.cc
+    src/gen/scalar/qs8-rmax.cc
     src/gen/scalar/f32-vsubextc.cc
     src/gen/scalar/f16-vsubextc.cc
     src/gen/scalar/bf16-vsubextc.cc
@@ -272,7 +340,11 @@ set(SMXPACK_SCALAR_PRODUCTION
     src/gen/scalar/f16-f32-vcvt.cc
     src/gen/scalar/bf16-f32-vcvt.cc
     src/gen/scalar/f32-f16-vcvt.cc
-    src/gen/scalar/f32-bf16-vcvt.cc)
+    src/gen/scalar/f32-bf16-vcvt.cc
+    src/gen/scalar/qu8-f32-vcvt.cc
+    src/gen/scalar/qs8-f32-vcvt.cc
+    src/gen/scalar/f32-qu8-vcvt.cc
+    src/gen/scalar/f32-qs8-vcvt.cc)
 set(SMXPACK_SCALAR_VARIANTS
     src/gen/scalar/f32-raddextexp-variants.cc
     src/gen/scalar/f16-raddextexp-variants.cc

@@ -9,9 +9,11 @@
 #include <stdint.h>
 
 // src/kernels/extended.h
+struct smx_f32_exponential;
 struct smx_f32_extended;
 struct smx_f32_reciprocal;
 struct smx_f32_logarithm;
+struct smx_f32_quantizer;
 
 // The expression tree of a sum: a row is cut into tiles, a tile into blocks, a block into lanes.
 #define SMX_LANES 16
@@ -23,6 +25,8 @@ struct smx_f32_logarithm;
   ROW(avx512f, f32_raddextexp, smx_f32_raddextexp_ukernel__avx512f_u64, 64, 1)                        \
   ROW(avx512f, f16_raddextexp, smx_f16_raddextexp_ukernel__avx512f_u64, 64, 1)                        \
   ROW(avx512f, bf16_raddextexp, smx_bf16_raddextexp_ukernel__avx512f_u64, 64, 1)                      \
+  ROW(avx512f, qu8_raddextexp, smx_qu8_raddextexp_ukernel__avx512f_u64, 64, 1)                        \
+  ROW(avx512f, qs8_raddextexp, smx_qs8_raddextexp_ukernel__avx512f_u64, 64, 1)                        \
   ROW(avx512f, f32_vscaleextexp, smx_f32_vscaleextexp_ukernel__avx512f_u32, 32, 1)                    \
   ROW(avx512f, f16_vscaleextexp, smx_f16_vscaleextexp_ukernel__avx512f_u32, 32, 1)                    \
   ROW(avx512f, bf16_vscaleextexp, smx_bf16_vscaleextexp_ukernel__avx512f_u32, 32, 1)                  \
@@ -30,6 +34,12 @@ struct smx_f32_logarithm;
   ROW(avx512f, bf16_f32_vscaleextexp, smx_bf16_f32_vscaleextexp_ukernel__avx512f_u32, 32, 1)          \
   ROW(avx512f, f32_f16_vscaleextexp, smx_f32_f16_vscaleextexp_ukernel__avx512f_u32, 32, 1)            \
   ROW(avx512f, f32_bf16_vscaleextexp, smx_f32_bf16_vscaleextexp_ukernel__avx512f_u32, 32, 1)          \
+  ROW(avx512f, qu8_f32_vscaleextexp, smx_qu8_f32_vscaleextexp_ukernel__avx512f_u64, 64, 1)            \
+  ROW(avx512f, qs8_f32_vscaleextexp, smx_qs8_f32_vscaleextexp_ukernel__avx512f_u64, 64, 1)            \
+  ROW(avx512f, qu8_vscaleextexp, smx_qu8_vscaleextexp_ukernel__avx512f_u64, 64, 1)                    \
+  ROW(avx512f, qs8_vscaleextexp, smx_qs8_vscaleextexp_ukernel__avx512f_u64, 64, 1)                    \
+  ROW(avx512f, f32_qu8_vscaleextexp, smx_f32_qu8_vscaleextexp_ukernel__avx512f_u64, 64, 1)            \
+  ROW(avx512f, f32_qs8_vscaleextexp, smx_f32_qs8_vscaleextexp_ukernel__avx512f_u64, 64, 1)            \
   ROW(avx512f, f32_vstreamextexp, smx_f32_vstreamextexp_ukernel__avx512f_u16, 16, 1)                  \
   ROW(avx512f, f16_vstreamextexp, smx_f16_vstreamextexp_ukernel__avx512f_u32, 32, 1)                  \
   ROW(avx512f, bf16_vstreamextexp, smx_bf16_vstreamextexp_ukernel__avx512f_u32, 32, 1)                \
@@ -37,6 +47,10 @@ struct smx_f32_logarithm;
   ROW(avx512f, bf16_f32_vstreamextexp, smx_bf16_f32_vstreamextexp_ukernel__avx512f_u32, 32, 1)        \
   ROW(avx512f, f32_f16_vstreamextexp, smx_f32_f16_vstreamextexp_ukernel__avx512f_u32, 32, 1)          \
   ROW(avx512f, f32_bf16_vstreamextexp, smx_f32_bf16_vstreamextexp_ukernel__avx512f_u32, 32, 1)        \
+  ROW(avx512f, qu8_f32_vstreamextexp, smx_qu8_f32_vstreamextexp_ukernel__avx512f_u64, 64, 1)          \
+  ROW(avx512f, qs8_f32_vstreamextexp, smx_qs8_f32_vstreamextexp_ukernel__avx512f_u64, 64, 1)          \
+  ROW(avx512f, qu8_vstreamextexp, smx_qu8_vstreamextexp_ukernel__avx512f_u64, 64, 1)                  \
+  ROW(avx512f, qs8_vstreamextexp, smx_qs8_vstreamextexp_ukernel__avx512f_u64, 64, 1)                  \
   ROW(avx512f, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__avx512f_u64, 64, 1)              \
   ROW(avx512f, f32_vmulextc, smx_f32_vmulextc_ukernel__avx512f_u64, 64, 1)                            \
   ROW(avx512f, f32_softmax, smx_f32_softmax_ukernel__avx512f_u64_acc16, 64, 16)                       \
@@ -44,6 +58,8 @@ struct smx_f32_logarithm;
   ROW(avx512f, f32_rmax, smx_f32_rmax_ukernel__avx512f_u64_acc2, 64, 2)                               \
   ROW(avx512f, f16_rmax, smx_f16_rmax_ukernel__avx512f_u64_acc4, 64, 4)                               \
   ROW(avx512f, bf16_rmax, smx_bf16_rmax_ukernel__avx512f_u64_acc4, 64, 4)                             \
+  ROW(avx512f, qu8_rmax, smx_qu8_rmax_ukernel__avx512f_u64_acc4, 64, 4)                               \
+  ROW(avx512f, qs8_rmax, smx_qs8_rmax_ukernel__avx512f_u64_acc4, 64, 4)                               \
   ROW(avx512f, f32_vsubextc, smx_f32_vsubextc_ukernel__avx512f_u32, 32, 1)                            \
   ROW(avx512f, f16_vsubextc, smx_f16_vsubextc_ukernel__avx512f_u32, 32, 1)                            \
   ROW(avx512f, bf16_vsubextc, smx_bf16_vsubextc_ukernel__avx512f_u32, 32, 1)                          \
@@ -54,7 +70,11 @@ struct smx_f32_logarithm;
   ROW(avx512f, f16_f32_vcvt, smx_f16_f32_vcvt_ukernel__avx512f_u32, 32, 1)                            \
   ROW(avx512f, bf16_f32_vcvt, smx_bf16_f32_vcvt_ukernel__avx512f_u32, 32, 1)                          \
   ROW(avx512f, f32_f16_vcvt, smx_f32_f16_vcvt_ukernel__avx512f_u32, 32, 1)                            \
-  ROW(avx512f, f32_bf16_vcvt, smx_f32_bf16_vcvt_ukernel__avx512f_u32, 32, 1)
+  ROW(avx512f, f32_bf16_vcvt, smx_f32_bf16_vcvt_ukernel__avx512f_u32, 32, 1)                          \
+  ROW(avx512f, qu8_f32_vcvt, smx_qu8_f32_vcvt_ukernel__avx512f_u64, 64, 1)                            \
+  ROW(avx512f, qs8_f32_vcvt, smx_qs8_f32_vcvt_ukernel__avx512f_u64, 64, 1)                            \
+  ROW(avx512f, f32_qu8_vcvt, smx_f32_qu8_vcvt_ukernel__avx512f_u64, 64, 1)                            \
+  ROW(avx512f, f32_qs8_vcvt, smx_f32_qs8_vcvt_ukernel__avx512f_u64, 64, 1)
 #define SMX_FOREACH_AVX512F_VARIANT(ROW)                                                              \
   ROW(avx512f, f32_raddextexp, smx_f32_raddextexp_ukernel__avx512f_u32, 32, 1)                        \
   ROW(avx512f, f32_raddextexp, smx_f32_raddextexp_ukernel__avx512f_u128, 128, 1)                      \
@@ -149,6 +169,8 @@ struct smx_f32_logarithm;
   ROW(avx2, f32_raddextexp, smx_f32_raddextexp_ukernel__avx2_u32, 32, 1)                        \
   ROW(avx2, f16_raddextexp, smx_f16_raddextexp_ukernel__avx2_u64, 64, 1)                        \
   ROW(avx2, bf16_raddextexp, smx_bf16_raddextexp_ukernel__avx2_u64, 64, 1)                      \
+  ROW(avx2, qu8_raddextexp, smx_qu8_raddextexp_ukernel__avx2_u64, 64, 1)                        \
+  ROW(avx2, qs8_raddextexp, smx_qs8_raddextexp_ukernel__avx2_u64, 64, 1)                        \
   ROW(avx2, f32_vscaleextexp, smx_f32_vscaleextexp_ukernel__avx2_u128, 128, 1)                  \
   ROW(avx2, f16_vscaleextexp, smx_f16_vscaleextexp_ukernel__avx2_u32, 32, 1)                    \
   ROW(avx2, bf16_vscaleextexp, smx_bf16_vscaleextexp_ukernel__avx2_u32, 32, 1)                  \
@@ -156,6 +178,12 @@ struct smx_f32_logarithm;
   ROW(avx2, bf16_f32_vscaleextexp, smx_bf16_f32_vscaleextexp_ukernel__avx2_u32, 32, 1)          \
   ROW(avx2, f32_f16_vscaleextexp, smx_f32_f16_vscaleextexp_ukernel__avx2_u32, 32, 1)            \
   ROW(avx2, f32_bf16_vscaleextexp, smx_f32_bf16_vscaleextexp_ukernel__avx2_u32, 32, 1)          \
+  ROW(avx2, qu8_f32_vscaleextexp, smx_qu8_f32_vscaleextexp_ukernel__avx2_u64, 64, 1)            \
+  ROW(avx2, qs8_f32_vscaleextexp, smx_qs8_f32_vscaleextexp_ukernel__avx2_u64, 64, 1)            \
+  ROW(avx2, qu8_vscaleextexp, smx_qu8_vscaleextexp_ukernel__avx2_u64, 64, 1)                    \
+  ROW(avx2, qs8_vscaleextexp, smx_qs8_vscaleextexp_ukernel__avx2_u64, 64, 1)                    \
+  ROW(avx2, f32_qu8_vscaleextexp, smx_f32_qu8_vscaleextexp_ukernel__avx2_u64, 64, 1)            \
+  ROW(avx2, f32_qs8_vscaleextexp, smx_f32_qs8_vscaleextexp_ukernel__avx2_u64, 64, 1)            \
   ROW(avx2, f32_vstreamextexp, smx_f32_vstreamextexp_ukernel__avx2_u32, 32, 1)                  \
   ROW(avx2, f16_vstreamextexp, smx_f16_vstreamextexp_ukernel__avx2_u32, 32, 1)                  \
   ROW(avx2, bf16_vstreamextexp, smx_bf16_vstreamextexp_ukernel__avx2_u32, 32, 1)                \
@@ -163,6 +191,10 @@ struct smx_f32_logarithm;
   ROW(avx2, bf16_f32_vstreamextexp, smx_bf16_f32_vstreamextexp_ukernel__avx2_u32, 32, 1)        \
   ROW(avx2, f32_f16_vstreamextexp, smx_f32_f16_vstreamextexp_ukernel__avx2_u32, 32, 1)          \
   ROW(avx2, f32_bf16_vstreamextexp, smx_f32_bf16_vstreamextexp_ukernel__avx2_u32, 32, 1)        \
+  ROW(avx2, qu8_f32_vstreamextexp, smx_qu8_f32_vstreamextexp_ukernel__avx2_u64, 64, 1)          \
+  ROW(avx2, qs8_f32_vstreamextexp, smx_qs8_f32_vstreamextexp_ukernel__avx2_u64, 64, 1)          \
+  ROW(avx2, qu8_vstreamextexp, smx_qu8_vstreamextexp_ukernel__avx2_u64, 64, 1)                  \
+  ROW(avx2, qs8_vstreamextexp, smx_qs8_vstreamextexp_ukernel__avx2_u64, 64, 1)                  \
   ROW(avx2, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__avx2_u64, 64, 1)              \
   ROW(avx2, f32_vmulextc, smx_f32_vmulextc_ukernel__avx2_u64, 64, 1)                            \
   ROW(avx2, f32_softmax, smx_f32_softmax_ukernel__avx2_u32_acc16, 32, 16)                       \
@@ -170,6 +202,8 @@ struct smx_f32_logarithm;
   ROW(avx2, f32_rmax, smx_f32_rmax_ukernel__avx2_u128_acc4, 128, 4)                             \
   ROW(avx2, f16_rmax, smx_f16_rmax_ukernel__avx2_u64_acc4, 64, 4)                               \
   ROW(avx2, bf16_rmax, smx_bf16_rmax_ukernel__avx2_u64_acc4, 64, 4)                             \
+  ROW(avx2, qu8_rmax, smx_qu8_rmax_ukernel__avx2_u64_acc4, 64, 4)                               \
+  ROW(avx2, qs8_rmax, smx_qs8_rmax_ukernel__avx2_u64_acc4, 64, 4)                               \
   ROW(avx2, f32_vsubextc, smx_f32_vsubextc_ukernel__avx2_u32, 32, 1)                            \
   ROW(avx2, f16_vsubextc, smx_f16_vsubextc_ukernel__avx2_u32, 32, 1)                            \
   ROW(avx2, bf16_vsubextc, smx_bf16_vsubextc_ukernel__avx2_u32, 32, 1)                          \
@@ -180,7 +214,11 @@ struct smx_f32_logarithm;
   ROW(avx2, f16_f32_vcvt, smx_f16_f32_vcvt_ukernel__avx2_u32, 32, 1)                            \
   ROW(avx2, bf16_f32_vcvt, smx_bf16_f32_vcvt_ukernel__avx2_u32, 32, 1)                          \
   ROW(avx2, f32_f16_vcvt, smx_f32_f16_vcvt_ukernel__avx2_u32, 32, 1)                            \
-  ROW(avx2, f32_bf16_vcvt, smx_f32_bf16_vcvt_ukernel__avx2_u32, 32, 1)
+  ROW(avx2, f32_bf16_vcvt, smx_f32_bf16_vcvt_ukernel__avx2_u32, 32, 1)                          \
+  ROW(avx2, qu8_f32_vcvt, smx_qu8_f32_vcvt_ukernel__avx2_u64, 64, 1)                            \
+  ROW(avx2, qs8_f32_vcvt, smx_qs8_f32_vcvt_ukernel__avx2_u64, 64, 1)                            \
+  ROW(avx2, f32_qu8_vcvt, smx_f32_qu8_vcvt_ukernel__avx2_u64, 64, 1)                            \
+  ROW(avx2, f32_qs8_vcvt, smx_f32_qs8_vcvt_ukernel__avx2_u64, 64, 1)
 #define SMX_FOREACH_AVX2_VARIANT(ROW)                                                           \
   ROW(avx2, f32_raddextexp, smx_f32_raddextexp_ukernel__avx2_u64, 64, 1)                        \
   ROW(avx2, f32_raddextexp, smx_f32_raddextexp_ukernel__avx2_u128, 128, 1)                      \
@@ -276,6 +314,8 @@ struct smx_f32_logarithm;
   ROW(neon, f32_raddextexp, smx_f32_raddextexp_ukernel__neon_u32, 32, 1)                      \
   ROW(neon, f16_raddextexp, smx_f16_raddextexp_ukernel__neon_u64, 64, 1)                      \
   ROW(neon, bf16_raddextexp, smx_bf16_raddextexp_ukernel__neon_u64, 64, 1)                    \
+  ROW(neon, qu8_raddextexp, smx_qu8_raddextexp_ukernel__neon_u64, 64, 1)                      \
+  ROW(neon, qs8_raddextexp, smx_qs8_raddextexp_ukernel__neon_u64, 64, 1)                      \
   ROW(neon, f32_vscaleextexp, smx_f32_vscaleextexp_ukernel__neon_u16, 16, 1)                  \
   ROW(neon, f16_vscaleextexp, smx_f16_vscaleextexp_ukernel__neon_u32, 32, 1)                  \
   ROW(neon, bf16_vscaleextexp, smx_bf16_vscaleextexp_ukernel__neon_u32, 32, 1)                \
@@ -283,6 +323,12 @@ struct smx_f32_logarithm;
   ROW(neon, bf16_f32_vscaleextexp, smx_bf16_f32_vscaleextexp_ukernel__neon_u32, 32, 1)        \
   ROW(neon, f32_f16_vscaleextexp, smx_f32_f16_vscaleextexp_ukernel__neon_u32, 32, 1)          \
   ROW(neon, f32_bf16_vscaleextexp, smx_f32_bf16_vscaleextexp_ukernel__neon_u32, 32, 1)        \
+  ROW(neon, qu8_f32_vscaleextexp, smx_qu8_f32_vscaleextexp_ukernel__neon_u64, 64, 1)          \
+  ROW(neon, qs8_f32_vscaleextexp, smx_qs8_f32_vscaleextexp_ukernel__neon_u64, 64, 1)          \
+  ROW(neon, qu8_vscaleextexp, smx_qu8_vscaleextexp_ukernel__neon_u64, 64, 1)                  \
+  ROW(neon, qs8_vscaleextexp, smx_qs8_vscaleextexp_ukernel__neon_u64, 64, 1)                  \
+  ROW(neon, f32_qu8_vscaleextexp, smx_f32_qu8_vscaleextexp_ukernel__neon_u64, 64, 1)          \
+  ROW(neon, f32_qs8_vscaleextexp, smx_f32_qs8_vscaleextexp_ukernel__neon_u64, 64, 1)          \
   ROW(neon, f32_vstreamextexp, smx_f32_vstreamextexp_ukernel__neon_u16, 16, 1)                \
   ROW(neon, f16_vstreamextexp, smx_f16_vstreamextexp_ukernel__neon_u32, 32, 1)                \
   ROW(neon, bf16_vstreamextexp, smx_bf16_vstreamextexp_ukernel__neon_u32, 32, 1)              \
@@ -290,6 +336,10 @@ struct smx_f32_logarithm;
   ROW(neon, bf16_f32_vstreamextexp, smx_bf16_f32_vstreamextexp_ukernel__neon_u32, 32, 1)      \
   ROW(neon, f32_f16_vstreamextexp, smx_f32_f16_vstreamextexp_ukernel__neon_u32, 32, 1)        \
   ROW(neon, f32_bf16_vstreamextexp, smx_f32_bf16_vstreamextexp_ukernel__neon_u32, 32, 1)      \
+  ROW(neon, qu8_f32_vstreamextexp, smx_qu8_f32_vstreamextexp_ukernel__neon_u64, 64, 1)        \
+  ROW(neon, qs8_f32_vstreamextexp, smx_qs8_f32_vstreamextexp_ukernel__neon_u64, 64, 1)        \
+  ROW(neon, qu8_vstreamextexp, smx_qu8_vstreamextexp_ukernel__neon_u64, 64, 1)                \
+  ROW(neon, qs8_vstreamextexp, smx_qs8_vstreamextexp_ukernel__neon_u64, 64, 1)                \
   ROW(neon, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__neon_u32, 32, 1)            \
   ROW(neon, f32_vmulextc, smx_f32_vmulextc_ukernel__neon_u16, 16, 1)                          \
   ROW(neon, f32_softmax, smx_f32_softmax_ukernel__neon_u64_acc4, 64, 4)                       \
@@ -297,6 +347,8 @@ struct smx_f32_logarithm;
   ROW(neon, f32_rmax, smx_f32_rmax_ukernel__neon_u32, 32, 1)                                  \
   ROW(neon, f16_rmax, smx_f16_rmax_ukernel__neon_u64_acc4, 64, 4)                             \
   ROW(neon, bf16_rmax, smx_bf16_rmax_ukernel__neon_u64_acc4, 64, 4)                           \
+  ROW(neon, qu8_rmax, smx_qu8_rmax_ukernel__neon_u64_acc4, 64, 4)                             \
+  ROW(neon, qs8_rmax, smx_qs8_rmax_ukernel__neon_u64_acc4, 64, 4)                             \
   ROW(neon, f32_vsubextc, smx_f32_vsubextc_ukernel__neon_u32, 32, 1)                          \
   ROW(neon, f16_vsubextc, smx_f16_vsubextc_ukernel__neon_u32, 32, 1)                          \
   ROW(neon, bf16_vsubextc, smx_bf16_vsubextc_ukernel__neon_u32, 32, 1)                        \
@@ -307,7 +359,11 @@ struct smx_f32_logarithm;
   ROW(neon, f16_f32_vcvt, smx_f16_f32_vcvt_ukernel__neon_u32, 32, 1)                          \
   ROW(neon, bf16_f32_vcvt, smx_bf16_f32_vcvt_ukernel__neon_u32, 32, 1)                        \
   ROW(neon, f32_f16_vcvt, smx_f32_f16_vcvt_ukernel__neon_u32, 32, 1)                          \
-  ROW(neon, f32_bf16_vcvt, smx_f32_bf16_vcvt_ukernel__neon_u32, 32, 1)
+  ROW(neon, f32_bf16_vcvt, smx_f32_bf16_vcvt_ukernel__neon_u32, 32, 1)                        \
+  ROW(neon, qu8_f32_vcvt, smx_qu8_f32_vcvt_ukernel__neon_u64, 64, 1)                          \
+  ROW(neon, qs8_f32_vcvt, smx_qs8_f32_vcvt_ukernel__neon_u64, 64, 1)                          \
+  ROW(neon, f32_qu8_vcvt, smx_f32_qu8_vcvt_ukernel__neon_u64, 64, 1)                          \
+  ROW(neon, f32_qs8_vcvt, smx_f32_qs8_vcvt_ukernel__neon_u64, 64, 1)
 #define SMX_FOREACH_NEON_VARIANT(ROW)                                                           \
   ROW(neon, f32_raddextexp, smx_f32_raddextexp_ukernel__neon_u64, 64, 1)                        \
   ROW(neon, f32_raddextexp, smx_f32_raddextexp_ukernel__neon_u128, 128, 1)                      \
@@ -401,6 +457,8 @@ struct smx_f32_logarithm;
   ROW(scalar, f32_raddextexp, smx_f32_raddextexp_ukernel__scalar_u32, 32, 1)                      \
   ROW(scalar, f16_raddextexp, smx_f16_raddextexp_ukernel__scalar_u64, 64, 1)                      \
   ROW(scalar, bf16_raddextexp, smx_bf16_raddextexp_ukernel__scalar_u64, 64, 1)                    \
+  ROW(scalar, qu8_raddextexp, smx_qu8_raddextexp_ukernel__scalar_u64, 64, 1)                      \
+  ROW(scalar, qs8_raddextexp, smx_qs8_raddextexp_ukernel__scalar_u64, 64, 1)                      \
   ROW(scalar, f32_vscaleextexp, smx_f32_vscaleextexp_ukernel__scalar_u16, 16, 1)                  \
   ROW(scalar, f16_vscaleextexp, smx_f16_vscaleextexp_ukernel__scalar_u32, 32, 1)                  \
   ROW(scalar, bf16_vscaleextexp, smx_bf16_vscaleextexp_ukernel__scalar_u32, 32, 1)                \
@@ -408,6 +466,12 @@ struct smx_f32_logarithm;
   ROW(scalar, bf16_f32_vscaleextexp, smx_bf16_f32_vscaleextexp_ukernel__scalar_u32, 32, 1)        \
   ROW(scalar, f32_f16_vscaleextexp, smx_f32_f16_vscaleextexp_ukernel__scalar_u32, 32, 1)          \
   ROW(scalar, f32_bf16_vscaleextexp, smx_f32_bf16_vscaleextexp_ukernel__scalar_u32, 32, 1)        \
+  ROW(scalar, qu8_f32_vscaleextexp, smx_qu8_f32_vscaleextexp_ukernel__scalar_u64, 64, 1)          \
+  ROW(scalar, qs8_f32_vscaleextexp, smx_qs8_f32_vscaleextexp_ukernel__scalar_u64, 64, 1)          \
+  ROW(scalar, qu8_vscaleextexp, smx_qu8_vscaleextexp_ukernel__scalar_u64, 64, 1)                  \
+  ROW(scalar, qs8_vscaleextexp, smx_qs8_vscaleextexp_ukernel__scalar_u64, 64, 1)                  \
+  ROW(scalar, f32_qu8_vscaleextexp, smx_f32_qu8_vscaleextexp_ukernel__scalar_u64, 64, 1)          \
+  ROW(scalar, f32_qs8_vscaleextexp, smx_f32_qs8_vscaleextexp_ukernel__scalar_u64, 64, 1)          \
   ROW(scalar, f32_vstreamextexp, smx_f32_vstreamextexp_ukernel__scalar_u16, 16, 1)                \
   ROW(scalar, f16_vstreamextexp, smx_f16_vstreamextexp_ukernel__scalar_u32, 32, 1)                \
   ROW(scalar, bf16_vstreamextexp, smx_bf16_vstreamextexp_ukernel__scalar_u32, 32, 1)              \
@@ -415,6 +479,10 @@ struct smx_f32_logarithm;
   ROW(scalar, bf16_f32_vstreamextexp, smx_bf16_f32_vstreamextexp_ukernel__scalar_u32, 32, 1)      \
   ROW(scalar, f32_f16_vstreamextexp, smx_f32_f16_vstreamextexp_ukernel__scalar_u32, 32, 1)        \
   ROW(scalar, f32_bf16_vstreamextexp, smx_f32_bf16_vstreamextexp_ukernel__scalar_u32, 32, 1)      \
+  ROW(scalar, qu8_f32_vstreamextexp, smx_qu8_f32_vstreamextexp_ukernel__scalar_u64, 64, 1)        \
+  ROW(scalar, qs8_f32_vstreamextexp, smx_qs8_f32_vstreamextexp_ukernel__scalar_u64, 64, 1)        \
+  ROW(scalar, qu8_vstreamextexp, smx_qu8_vstreamextexp_ukernel__scalar_u64, 64, 1)                \
+  ROW(scalar, qs8_vstreamextexp, smx_qs8_vstreamextexp_ukernel__scalar_u64, 64, 1)                \
   ROW(scalar, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__scalar_u32, 32, 1)            \
   ROW(scalar, f32_vmulextc, smx_f32_vmulextc_ukernel__scalar_u16, 16, 1)                          \
   ROW(scalar, f32_softmax, smx_f32_softmax_ukernel__scalar_u64_acc4, 64, 4)                       \
@@ -422,6 +490,8 @@ struct smx_f32_logarithm;
   ROW(scalar, f32_rmax, smx_f32_rmax_ukernel__scalar_u32, 32, 1)                                  \
   ROW(scalar, f16_rmax, smx_f16_rmax_ukernel__scalar_u64_acc4, 64, 4)                             \
   ROW(scalar, bf16_rmax, smx_bf16_rmax_ukernel__scalar_u64_acc4, 64, 4)                           \
+  ROW(scalar, qu8_rmax, smx_qu8_rmax_ukernel__scalar_u64_acc4, 64, 4)                             \
+  ROW(scalar, qs8_rmax, smx_qs8_rmax_ukernel__scalar_u64_acc4, 64, 4)                             \
   ROW(scalar, f32_vsubextc, smx_f32_vsubextc_ukernel__scalar_u32, 32, 1)                          \
   ROW(scalar, f16_vsubextc, smx_f16_vsubextc_ukernel__scalar_u32, 32, 1)                          \
   ROW(scalar, bf16_vsubextc, smx_bf16_vsubextc_ukernel__scalar_u32, 32, 1)                        \
@@ -432,7 +502,11 @@ struct smx_f32_logarithm;
   ROW(scalar, f16_f32_vcvt, smx_f16_f32_vcvt_ukernel__scalar_u32, 32, 1)                          \
   ROW(scalar, bf16_f32_vcvt, smx_bf16_f32_vcvt_ukernel__scalar_u32, 32, 1)                        \
   ROW(scalar, f32_f16_vcvt, smx_f32_f16_vcvt_ukernel__scalar_u32, 32, 1)                          \
-  ROW(scalar, f32_bf16_vcvt, smx_f32_bf16_vcvt_ukernel__scalar_u32, 32, 1)
+  ROW(scalar, f32_bf16_vcvt, smx_f32_bf16_vcvt_ukernel__scalar_u32, 32, 1)                        \
+  ROW(scalar, qu8_f32_vcvt, smx_qu8_f32_vcvt_ukernel__scalar_u64, 64, 1)                          \
+  ROW(scalar, qs8_f32_vcvt, smx_qs8_f32_vcvt_ukernel__scalar_u64, 64, 1)                          \
+  ROW(scalar, f32_qu8_vcvt, smx_f32_qu8_vcvt_ukernel__scalar_u64, 64, 1)                          \
+  ROW(scalar, f32_qs8_vcvt, smx_f32_qs8_vcvt_ukernel__scalar_u64, 64, 1)
 #define SMX_FOREACH_SCALAR_VARIANT(ROW)                                                             \
   ROW(scalar, f32_raddextexp, smx_f32_raddextexp_ukernel__scalar_u64, 64, 1)                        \
   ROW(scalar, f32_raddextexp, smx_f32_raddextexp_ukernel__scalar_u128, 128, 1)                      \
@@ -537,6 +611,8 @@ struct smx_f32_logarithm;
   ROW(f32_raddextexp)           \
   ROW(f16_raddextexp)           \
   ROW(bf16_raddextexp)          \
+  ROW(qu8_raddextexp)           \
+  ROW(qs8_raddextexp)           \
   ROW(f32_vscaleextexp)         \
   ROW(f16_vscaleextexp)         \
   ROW(bf16_vscaleextexp)        \
@@ -544,6 +620,12 @@ struct smx_f32_logarithm;
   ROW(bf16_f32_vscaleextexp)    \
   ROW(f32_f16_vscaleextexp)     \
   ROW(f32_bf16_vscaleextexp)    \
+  ROW(qu8_f32_vscaleextexp)     \
+  ROW(qs8_f32_vscaleextexp)     \
+  ROW(qu8_vscaleextexp)         \
+  ROW(qs8_vscaleextexp)         \
+  ROW(f32_qu8_vscaleextexp)     \
+  ROW(f32_qs8_vscaleextexp)     \
   ROW(f32_vstreamextexp)        \
   ROW(f16_vstreamextexp)        \
   ROW(bf16_vstreamextexp)       \
@@ -551,6 +633,10 @@ struct smx_f32_logarithm;
   ROW(bf16_f32_vstreamextexp)   \
   ROW(f32_f16_vstreamextexp)    \
   ROW(f32_bf16_vstreamextexp)   \
+  ROW(qu8_f32_vstreamextexp)    \
+  ROW(qs8_f32_vstreamextexp)    \
+  ROW(qu8_vstreamextexp)        \
+  ROW(qs8_vstreamextexp)        \
   ROW(f32_raddstoreextexp)      \
   ROW(f32_vmulextc)             \
   ROW(f32_softmax)              \
@@ -558,6 +644,8 @@ struct smx_f32_logarithm;
   ROW(f32_rmax)                 \
   ROW(f16_rmax)                 \
   ROW(bf16_rmax)                \
+  ROW(qu8_rmax)                 \
+  ROW(qs8_rmax)                 \
   ROW(f32_vsubextc)             \
   ROW(f16_vsubextc)             \
   ROW(bf16_vsubextc)            \
@@ -568,7 +656,11 @@ struct smx_f32_logarithm;
   ROW(f16_f32_vcvt)             \
   ROW(bf16_f32_vcvt)            \
   ROW(f32_f16_vcvt)             \
-  ROW(f32_bf16_vcvt)
+  ROW(f32_bf16_vcvt)            \
+  ROW(qu8_f32_vcvt)             \
+  ROW(qs8_f32_vcvt)             \
+  ROW(f32_qu8_vcvt)             \
+  ROW(f32_qs8_vcvt)
 #define SMX_FOREACH_BASELINE_KERNEL(ROW) \
   ROW(f32_raddexpminusmax)               \
   ROW(f32_vscaleexpminusmax)             \
@@ -579,48 +671,110 @@ struct smx_f32_logarithm;
 extern "C" {
 #endif
 
-typedef void smx_f32_raddextexp_ukernel_fn(size_t n, const float* x, struct smx_f32_extended* sum);
-typedef void smx_f16_raddextexp_ukernel_fn(size_t n, const uint16_t* x, struct smx_f32_extended* sum);
-typedef void smx_bf16_raddextexp_ukernel_fn(size_t n, const uint16_t* x, struct smx_f32_extended* sum);
+typedef void smx_f32_raddextexp_ukernel_fn(size_t n, const float* x, struct smx_f32_extended* sum,
+                                           const struct smx_f32_exponential* exponential);
+typedef void smx_f16_raddextexp_ukernel_fn(size_t n, const uint16_t* x, struct smx_f32_extended* sum,
+                                           const struct smx_f32_exponential* exponential);
+typedef void smx_bf16_raddextexp_ukernel_fn(size_t n, const uint16_t* x, struct smx_f32_extended* sum,
+                                            const struct smx_f32_exponential* exponential);
+typedef void smx_qu8_raddextexp_ukernel_fn(size_t n, const uint8_t* x, struct smx_f32_extended* sum,
+                                           const struct smx_f32_exponential* exponential);
+typedef void smx_qs8_raddextexp_ukernel_fn(size_t n, const int8_t* x, struct smx_f32_extended* sum,
+                                           const struct smx_f32_exponential* exponential);
 typedef void smx_f32_vscaleextexp_ukernel_fn(size_t n, const float* x, float* y,
-                                             const struct smx_f32_reciprocal* reciprocal);
+                                             const struct smx_f32_reciprocal* reciprocal,
+                                             const struct smx_f32_exponential* exponential);
 typedef void smx_f16_vscaleextexp_ukernel_fn(size_t n, const uint16_t* x, uint16_t* y,
-                                             const struct smx_f32_reciprocal* reciprocal);
+                                             const struct smx_f32_reciprocal* reciprocal,
+                                             const struct smx_f32_exponential* exponential);
 typedef void smx_bf16_vscaleextexp_ukernel_fn(size_t n, const uint16_t* x, uint16_t* y,
-                                              const struct smx_f32_reciprocal* reciprocal);
+                                              const struct smx_f32_reciprocal* reciprocal,
+                                              const struct smx_f32_exponential* exponential);
 typedef void smx_f16_f32_vscaleextexp_ukernel_fn(size_t n, const uint16_t* x, float* y,
-                                                 const struct smx_f32_reciprocal* reciprocal);
+                                                 const struct smx_f32_reciprocal* reciprocal,
+                                                 const struct smx_f32_exponential* exponential);
 typedef void smx_bf16_f32_vscaleextexp_ukernel_fn(size_t n, const uint16_t* x, float* y,
-                                                  const struct smx_f32_reciprocal* reciprocal);
+                                                  const struct smx_f32_reciprocal* reciprocal,
+                                                  const struct smx_f32_exponential* exponential);
 typedef void smx_f32_f16_vscaleextexp_ukernel_fn(size_t n, const float* x, uint16_t* y,
-                                                 const struct smx_f32_reciprocal* reciprocal);
+                                                 const struct smx_f32_reciprocal* reciprocal,
+                                                 const struct smx_f32_exponential* exponential);
 typedef void smx_f32_bf16_vscaleextexp_ukernel_fn(size_t n, const float* x, uint16_t* y,
-                                                  const struct smx_f32_reciprocal* reciprocal);
+                                                  const struct smx_f32_reciprocal* reciprocal,
+                                                  const struct smx_f32_exponential* exponential);
+typedef void smx_qu8_f32_vscaleextexp_ukernel_fn(size_t n, const uint8_t* x, float* y,
+                                                 const struct smx_f32_reciprocal* reciprocal,
+                                                 const struct smx_f32_exponential* exponential);
+typedef void smx_qs8_f32_vscaleextexp_ukernel_fn(size_t n, const int8_t* x, float* y,
+                                                 const struct smx_f32_reciprocal* reciprocal,
+                                                 const struct smx_f32_exponential* exponential);
+typedef void smx_qu8_vscaleextexp_ukernel_fn(size_t n, const uint8_t* x, uint8_t* y,
+                                             const struct smx_f32_reciprocal* reciprocal,
+                                             const struct smx_f32_exponential* exponential,
+                                             const struct smx_f32_quantizer* quantizer);
+typedef void smx_qs8_vscaleextexp_ukernel_fn(size_t n, const int8_t* x, int8_t* y,
+                                             const struct smx_f32_reciprocal* reciprocal,
+                                             const struct smx_f32_exponential* exponential,
+                                             const struct smx_f32_quantizer* quantizer);
+typedef void smx_f32_qu8_vscaleextexp_ukernel_fn(size_t n, const float* x, uint8_t* y,
+                                                 const struct smx_f32_reciprocal* reciprocal,
+                                                 const struct smx_f32_exponential* exponential,
+                                                 const struct smx_f32_quantizer* quantizer);
+typedef void smx_f32_qs8_vscaleextexp_ukernel_fn(size_t n, const float* x, int8_t* y,
+                                                 const struct smx_f32_reciprocal* reciprocal,
+                                                 const struct smx_f32_exponential* exponential,
+                                                 const struct smx_f32_quantizer* quantizer);
 typedef void smx_f32_vstreamextexp_ukernel_fn(size_t n, const float* x, float* y,
-                                              const struct smx_f32_reciprocal* reciprocal);
+                                              const struct smx_f32_reciprocal* reciprocal,
+                                              const struct smx_f32_exponential* exponential);
 typedef void smx_f16_vstreamextexp_ukernel_fn(size_t n, const uint16_t* x, uint16_t* y,
-                                              const struct smx_f32_reciprocal* reciprocal);
+                                              const struct smx_f32_reciprocal* reciprocal,
+                                              const struct smx_f32_exponential* exponential);
 typedef void smx_bf16_vstreamextexp_ukernel_fn(size_t n, const uint16_t* x, uint16_t* y,
-                                               const struct smx_f32_reciprocal* reciprocal);
+                                               const struct smx_f32_reciprocal* reciprocal,
+                                               const struct smx_f32_exponential* exponential);
 typedef void smx_f16_f32_vstreamextexp_ukernel_fn(size_t n, const uint16_t* x, float* y,
-                                                  const struct smx_f32_reciprocal* reciprocal);
+                                                  const struct smx_f32_reciprocal* reciprocal,
+                                                  const struct smx_f32_exponential* exponential);
 typedef void smx_bf16_f32_vstreamextexp_ukernel_fn(size_t n, const uint16_t* x, float* y,
-                                                   const struct smx_f32_reciprocal* reciprocal);
+                                                   const struct smx_f32_reciprocal* reciprocal,
+                                                   const struct smx_f32_exponential* exponential);
 typedef void smx_f32_f16_vstreamextexp_ukernel_fn(size_t n, const float* x, uint16_t* y,
-                                                  const struct smx_f32_reciprocal* reciprocal);
+                                                  const struct smx_f32_reciprocal* reciprocal,
+                                                  const struct smx_f32_exponential* exponential);
 typedef void smx_f32_bf16_vstreamextexp_ukernel_fn(size_t n, const float* x, uint16_t* y,
-                                                   const struct smx_f32_reciprocal* reciprocal);
+                                                   const struct smx_f32_reciprocal* reciprocal,
+                                                   const struct smx_f32_exponential* exponential);
+typedef void smx_qu8_f32_vstreamextexp_ukernel_fn(size_t n, const uint8_t* x, float* y,
+                                                  const struct smx_f32_reciprocal* reciprocal,
+                                                  const struct smx_f32_exponential* exponential);
+typedef void smx_qs8_f32_vstreamextexp_ukernel_fn(size_t n, const int8_t* x, float* y,
+                                                  const struct smx_f32_reciprocal* reciprocal,
+                                                  const struct smx_f32_exponential* exponential);
+typedef void smx_qu8_vstreamextexp_ukernel_fn(size_t n, const uint8_t* x, uint8_t* y,
+                                              const struct smx_f32_reciprocal* reciprocal,
+                                              const struct smx_f32_exponential* exponential,
+                                              const struct smx_f32_quantizer* quantizer);
+typedef void smx_qs8_vstreamextexp_ukernel_fn(size_t n, const int8_t* x, int8_t* y,
+                                              const struct smx_f32_reciprocal* reciprocal,
+                                              const struct smx_f32_exponential* exponential,
+                                              const struct smx_f32_quantizer* quantizer);
 typedef void smx_f32_raddstoreextexp_ukernel_fn(size_t n, const float* x, float* y,
-                                                struct smx_f32_extended* sum);
+                                                struct smx_f32_extended* sum,
+                                                const struct smx_f32_exponential* exponential);
 typedef void smx_f32_vmulextc_ukernel_fn(size_t n, const float* x, float* y,
                                          const struct smx_f32_reciprocal* reciprocal);
 typedef void smx_f32_softmax_ukernel_fn(size_t rows, size_t n, const float* x, size_t x_stride, float* y,
-                                        size_t y_stride, size_t* done);
+                                        size_t y_stride, size_t* done,
+                                        const struct smx_f32_exponential* exponential);
 typedef void smx_f32_softmax_transposed_ukernel_fn(size_t rows, size_t n, const float* x, size_t x_stride,
-                                                   float* y, size_t y_stride, size_t* done);
+                                                   float* y, size_t y_stride, size_t* done,
+                                                   const struct smx_f32_exponential* exponential);
 typedef void smx_f32_rmax_ukernel_fn(size_t n, const float* x, float* max);
 typedef void smx_f16_rmax_ukernel_fn(size_t n, const uint16_t* x, float* max);
 typedef void smx_bf16_rmax_ukernel_fn(size_t n, const uint16_t* x, float* max);
+typedef void smx_qu8_rmax_ukernel_fn(size_t n, const uint8_t* x, float* max);
+typedef void smx_qs8_rmax_ukernel_fn(size_t n, const int8_t* x, float* max);
 typedef void smx_f32_vsubextc_ukernel_fn(size_t n, const float* x, float* y,
                                          const struct smx_f32_logarithm* logarithm);
 typedef void smx_f16_vsubextc_ukernel_fn(size_t n, const uint16_t* x, uint16_t* y,
@@ -639,6 +793,12 @@ typedef void smx_f16_f32_vcvt_ukernel_fn(size_t n, const uint16_t* x, float* y);
 typedef void smx_bf16_f32_vcvt_ukernel_fn(size_t n, const uint16_t* x, float* y);
 typedef void smx_f32_f16_vcvt_ukernel_fn(size_t n, const float* x, uint16_t* y);
 typedef void smx_f32_bf16_vcvt_ukernel_fn(size_t n, const float* x, uint16_t* y);
+typedef void smx_qu8_f32_vcvt_ukernel_fn(size_t n, const uint8_t* x, float* y);
+typedef void smx_qs8_f32_vcvt_ukernel_fn(size_t n, const int8_t* x, float* y);
+typedef void smx_f32_qu8_vcvt_ukernel_fn(size_t n, const float* x, uint8_t* y,
+                                         const struct smx_f32_quantizer* quantizer);
+typedef void smx_f32_qs8_vcvt_ukernel_fn(size_t n, const float* x, int8_t* y,
+                                         const struct smx_f32_quantizer* quantizer);
 typedef void smx_f32_raddexpminusmax_ukernel_fn(size_t n, const float* x, float max, float* sum);
 typedef void smx_f32_vscaleexpminusmax_ukernel_fn(size_t n, const float* x, float* y, float scale, float max);
 typedef void smx_f32_raddstoreexpminusmax_ukernel_fn(size_t n, const float* x, float* y, float max,

@@ -4,7 +4,7 @@
 #include <immintrin.h>
 #include <stddef.h>
 
-#include "src/isa/halves.h"
+#include "src/isa/narrow.h"
 
 // The low n lanes; none where n <= 0, all where n >= 8.
 static inline __m256i avx2_tail_mask(ptrdiff_t n) {
@@ -32,7 +32,7 @@ static inline __m128i avx2_load_halves(const uint16_t* p) {
 static inline __m128i avx2_load_halves_tail(const uint16_t* p, ptrdiff_t n) {
   if (n >= 8) return avx2_load_halves(p);
   uint16_t halves[8] = {0};
-  smx_copy_halves<8>(halves, p, n);
+  smx_copy_tail<8>(halves, p, n);
   return avx2_load_halves(halves);
 }
 
@@ -44,7 +44,7 @@ static inline void avx2_store_halves_tail(uint16_t* p, ptrdiff_t n, __m128i a) {
   if (n >= 8) return avx2_store_halves(p, a);
   uint16_t halves[8];
   avx2_store_halves(halves, a);
-  smx_copy_halves<8>(p, halves, n);
+  smx_copy_tail<8>(p, halves, n);
 }
 
 static inline __m128i avx2_to_f16(__m256 a) {
@@ -65,6 +65,53 @@ static inline __m128i avx2_to_bf16(__m256 a) {
   const __m256i upper = _mm256_srli_epi32(result, 16);
   const __m256i packed = _mm256_packus_epi32(upper, upper);
   return _mm256_castsi256_si128(_mm256_permute4x64_epi64(packed, 0x08));
+}
+
+static inline __m128i avx2_load_bytes(const void* p) {
+  return _mm_loadl_epi64((const __m128i*)p);
+}
+
+static inline __m128i avx2_load_bytes_tail(const void* p, ptrdiff_t n) {
+  if (n >= 8) return avx2_load_bytes(p);
+  uint8_t bytes[8] = {0};
+  smx_copy_tail<8>(bytes, (const uint8_t*)p, n);
+  return avx2_load_bytes(bytes);
+}
+
+static inline void avx2_store_bytes(void* p, __m128i a) {
+  _mm_storel_epi64((__m128i*)p, a);
+}
+
+static inline void avx2_store_bytes_tail(void* p, ptrdiff_t n, __m128i a) {
+  if (n >= 8) return avx2_store_bytes(p, a);
+  uint8_t bytes[8];
+  avx2_store_bytes(bytes, a);
+  smx_copy_tail<8>((uint8_t*)p, bytes, n);
+}
+
+static inline __m256 avx2_from_qu8(__m128i a) {
+  return _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(a));
+}
+
+static inline __m256 avx2_from_qs8(__m128i a) {
+  return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(a));
+}
+
+// Integers of 16 bits, of elements between least and most; least where an element is NaN.
+static inline __m128i avx2_to_integers(__m256 a, float least, float most) {
+  const __m256 clamped = _mm256_min_ps(_mm256_max_ps(a, _mm256_set1_ps(least)), _mm256_set1_ps(most));
+  const __m256i integers = _mm256_cvtps_epi32(clamped);
+  return _mm_packs_epi32(_mm256_castsi256_si128(integers), _mm256_extracti128_si256(integers, 1));
+}
+
+static inline __m128i avx2_to_qu8(__m256 a) {
+  const __m128i integers = avx2_to_integers(a, 0.0f, 255.0f);
+  return _mm_packus_epi16(integers, integers);
+}
+
+static inline __m128i avx2_to_qs8(__m256 a) {
+  const __m128i integers = avx2_to_integers(a, -128.0f, 127.0f);
+  return _mm_packs_epi16(integers, integers);
 }
 
 static inline float avx2_reduce_max(__m256 a) {

@@ -31,6 +31,17 @@ ISA = Isa(
         "store_bf16": "avx2_store_halves({p}, avx2_to_bf16({a}))",
         "store_tail_bf16": "avx2_store_halves_tail({p}, {n}, avx2_to_bf16({a}))",
         "stream_bf16": "_mm_stream_si128((__m128i*)({p}), avx2_to_bf16({a}))",
+        # the same of bytes, as numbers; the nearest integer that a byte has, and its least for NaN
+        "load_qu8": "avx2_from_qu8(avx2_load_bytes({p}))",
+        "load_tail_qu8": "avx2_present({n}, avx2_from_qu8(avx2_load_bytes_tail({p}, {n})), {a})",
+        "store_qu8": "avx2_store_bytes({p}, avx2_to_qu8({a}))",
+        "store_tail_qu8": "avx2_store_bytes_tail({p}, {n}, avx2_to_qu8({a}))",
+        "stream_qu8": "_mm_stream_si64((long long*)({p}), _mm_cvtsi128_si64(avx2_to_qu8({a})))",
+        "load_qs8": "avx2_from_qs8(avx2_load_bytes({p}))",
+        "load_tail_qs8": "avx2_present({n}, avx2_from_qs8(avx2_load_bytes_tail({p}, {n})), {a})",
+        "store_qs8": "avx2_store_bytes({p}, avx2_to_qs8({a}))",
+        "store_tail_qs8": "avx2_store_bytes_tail({p}, {n}, avx2_to_qs8({a}))",
+        "stream_qs8": "_mm_stream_si64((long long*)({p}), _mm_cvtsi128_si64(avx2_to_qs8({a})))",
         # four columns from p on, those below n, of rows a stride s apart, one a lane
         "load_columns": "avx2_load_columns({p}, {s}, {n}, {a})",
         "store_columns": "avx2_store_columns({p}, {s}, {n}, {a})",

@@ -3,7 +3,7 @@
 
 #include <stddef.h>
 
-#include "src/isa/halves.h"
+#include "src/isa/narrow.h"
 
 // GCC 12 takes the undefined operands inside its own intrinsics for uninitialised ones (GCC bug 105593).
 #if defined(__GNUC__) && !defined(__clang__)
@@ -41,7 +41,7 @@ static inline __m256i avx512f_load_halves(const uint16_t* p) {
 static inline __m256i avx512f_load_halves_tail(const uint16_t* p, ptrdiff_t n) {
   if (n >= 16) return avx512f_load_halves(p);
   uint16_t halves[16] = {0};
-  smx_copy_halves<16>(halves, p, n);
+  smx_copy_tail<16>(halves, p, n);
   return avx512f_load_halves(halves);
 }
 
@@ -53,7 +53,7 @@ static inline void avx512f_store_halves_tail(uint16_t* p, ptrdiff_t n, __m256i a
   if (n >= 16) return avx512f_store_halves(p, a);
   uint16_t halves[16];
   avx512f_store_halves(halves, a);
-  smx_copy_halves<16>(p, halves, n);
+  smx_copy_tail<16>(p, halves, n);
 }
 
 static inline __m256i avx512f_to_f16(__m512 a) {
@@ -72,6 +72,42 @@ static inline __m256i avx512f_to_bf16(__m512 a) {
   const __mmask16 is_nan = _mm512_cmp_ps_mask(a, a, _CMP_UNORD_Q);
   const __m512i result = _mm512_mask_mov_epi32(rounded, is_nan, _mm512_set1_epi32(0x7FC00000));
   return _mm512_cvtepi32_epi16(_mm512_srli_epi32(result, 16));
+}
+
+static inline __m128i avx512f_load_bytes(const void* p) {
+  return _mm_loadu_si128((const __m128i*)p);
+}
+
+static inline __m128i avx512f_load_bytes_tail(const void* p, ptrdiff_t n) {
+  if (n >= 16) return avx512f_load_bytes(p);
+  uint8_t bytes[16] = {0};
+  smx_copy_tail<16>(bytes, (const uint8_t*)p, n);
+  return avx512f_load_bytes(bytes);
+}
+
+static inline void avx512f_store_bytes(void* p, __m128i a) {
+  _mm_storeu_si128((__m128i*)p, a);
+}
+
+static inline void avx512f_store_bytes_tail(void* p, ptrdiff_t n, __m128i a) {
+  if (n >= 16) return avx512f_store_bytes(p, a);
+  uint8_t bytes[16];
+  avx512f_store_bytes(bytes, a);
+  smx_copy_tail<16>((uint8_t*)p, bytes, n);
+}
+
+static inline __m512 avx512f_from_qu8(__m128i a) {
+  return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(a));
+}
+
+static inline __m512 avx512f_from_qs8(__m128i a) {
+  return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(a));
+}
+
+// The low bytes of integers, of elements between least and most; least where an element is NaN.
+static inline __m128i avx512f_to_bytes(__m512 a, float least, float most) {
+  const __m512 clamped = _mm512_min_ps(_mm512_max_ps(a, _mm512_set1_ps(least)), _mm512_set1_ps(most));
+  return _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(clamped));
 }
 
 static inline __m512 avx512f_inverse_power(__m512 a) {

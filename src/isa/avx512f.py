@@ -31,6 +31,17 @@ ISA = Isa(
         "store_bf16": "avx512f_store_halves({p}, avx512f_to_bf16({a}))",
         "store_tail_bf16": "avx512f_store_halves_tail({p}, {n}, avx512f_to_bf16({a}))",
         "stream_bf16": "_mm256_stream_si256((__m256i*)({p}), avx512f_to_bf16({a}))",
+        # the same of bytes, as numbers; the nearest integer that a byte has, and its least for NaN
+        "load_qu8": "avx512f_from_qu8(avx512f_load_bytes({p}))",
+        "load_tail_qu8": "avx512f_present({n}, avx512f_from_qu8(avx512f_load_bytes_tail({p}, {n})), {a})",
+        "store_qu8": "avx512f_store_bytes({p}, avx512f_to_bytes({a}, 0.0f, 255.0f))",
+        "store_tail_qu8": "avx512f_store_bytes_tail({p}, {n}, avx512f_to_bytes({a}, 0.0f, 255.0f))",
+        "stream_qu8": "_mm_stream_si128((__m128i*)({p}), avx512f_to_bytes({a}, 0.0f, 255.0f))",
+        "load_qs8": "avx512f_from_qs8(avx512f_load_bytes({p}))",
+        "load_tail_qs8": "avx512f_present({n}, avx512f_from_qs8(avx512f_load_bytes_tail({p}, {n})), {a})",
+        "store_qs8": "avx512f_store_bytes({p}, avx512f_to_bytes({a}, -128.0f, 127.0f))",
+        "store_tail_qs8": "avx512f_store_bytes_tail({p}, {n}, avx512f_to_bytes({a}, -128.0f, 127.0f))",
+        "stream_qs8": "_mm_stream_si128((__m128i*)({p}), avx512f_to_bytes({a}, -128.0f, 127.0f))",
         # four columns from p on, those below n, of rows a stride s apart, one a lane
         "load_columns": "avx512f_load_columns({p}, {s}, {n}, {a})",
         "store_columns": "avx512f_store_columns({p}, {s}, {n}, {a})",

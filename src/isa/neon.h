@@ -4,7 +4,7 @@
 #include <arm_neon.h>
 #include <stddef.h>
 
-#include "src/isa/halves.h"
+#include "src/isa/narrow.h"
 
 // The first n elements at p, n from 0 (or less: none) to 4 (or more: all).
 static inline float32x4_t neon_load_tail(const float* p, ptrdiff_t n, float32x4_t absent) {
@@ -34,7 +34,7 @@ static inline float32x4_t neon_present(ptrdiff_t n, float32x4_t a, float32x4_t a
 static inline uint16x4_t neon_load_halves_tail(const uint16_t* p, ptrdiff_t n) {
   if (n >= 4) return vld1_u16(p);
   uint16_t halves[4] = {0};
-  smx_copy_halves<4>(halves, p, n);
+  smx_copy_tail<4>(halves, p, n);
   return vld1_u16(halves);
 }
 
@@ -42,7 +42,7 @@ static inline void neon_store_halves_tail(uint16_t* p, ptrdiff_t n, uint16x4_t a
   if (n >= 4) return vst1_u16(p, a);
   uint16_t halves[4];
   vst1_u16(halves, a);
-  smx_copy_halves<4>(p, halves, n);
+  smx_copy_tail<4>(p, halves, n);
 }
 
 static inline float32x4_t neon_from_f16(uint16x4_t a) {
@@ -63,6 +63,46 @@ static inline uint16x4_t neon_to_bf16(float32x4_t a) {
   const uint32x4_t is_odd = vandq_u32(vshrq_n_u32(bits, 16), vdupq_n_u32(1));
   const uint32x4_t rounded = vaddq_u32(bits, vaddq_u32(is_odd, vdupq_n_u32(0x7FFF)));
   return vshrn_n_u32(vbslq_u32(vceqq_f32(a, a), rounded, vdupq_n_u32(0x7FC00000)), 16);
+}
+
+static inline uint8x8_t neon_load_bytes(const void* p) {
+  uint32_t bytes;
+  memcpy(&bytes, p, sizeof(bytes));
+  return vreinterpret_u8_u32(vdup_n_u32(bytes));
+}
+
+static inline uint8x8_t neon_load_bytes_tail(const void* p, ptrdiff_t n) {
+  if (n >= 4) return neon_load_bytes(p);
+  uint8_t bytes[4] = {0};
+  smx_copy_tail<4>(bytes, (const uint8_t*)p, n);
+  return neon_load_bytes(bytes);
+}
+
+static inline void neon_store_bytes(void* p, uint8x8_t a) {
+  const uint32_t bytes = vget_lane_u32(vreinterpret_u32_u8(a), 0);
+  memcpy(p, &bytes, sizeof(bytes));
+}
+
+static inline void neon_store_bytes_tail(void* p, ptrdiff_t n, uint8x8_t a) {
+  if (n >= 4) return neon_store_bytes(p, a);
+  uint8_t bytes[4];
+  neon_store_bytes(bytes, a);
+  smx_copy_tail<4>((uint8_t*)p, bytes, n);
+}
+
+static inline float32x4_t neon_from_qu8(uint8x8_t a) {
+  return vcvtq_f32_u32(vmovl_u16(vget_low_u16(vmovl_u8(a))));
+}
+
+static inline float32x4_t neon_from_qs8(uint8x8_t a) {
+  return vcvtq_f32_s32(vmovl_s16(vget_low_s16(vmovl_s8(vreinterpret_s8_u8(a)))));
+}
+
+// The low bytes of integers, of elements between least and most; least where an element is NaN.
+static inline uint8x8_t neon_to_bytes(float32x4_t a, float least, float most) {
+  const float32x4_t clamped = vminq_f32(vmaxnmq_f32(a, vdupq_n_f32(least)), vdupq_n_f32(most));
+  const uint16x4_t halves = vmovn_u32(vreinterpretq_u32_s32(vcvtnq_s32_f32(clamped)));
+  return vmovn_u16(vcombine_u16(halves, halves));
 }
 
 static inline float32x4_t neon_inverse_power(float32x4_t a) {

@@ -31,6 +31,17 @@ ISA = Isa(
         "store_bf16": "scalar_store_tail_bf16({p}, 16, {a})",
         "store_tail_bf16": "scalar_store_tail_bf16({p}, {n}, {a})",
         "stream_bf16": "scalar_store_tail_bf16({p}, 16, {a})",
+        # the same of bytes, as numbers; the nearest integer that a byte has, and its least for NaN
+        "load_qu8": "scalar_load_bytes({p})",
+        "load_tail_qu8": "scalar_load_tail_bytes({p}, {n}, {a})",
+        "store_qu8": "scalar_store_tail_bytes({p}, 16, {a}, 0.0f, 255.0f)",
+        "store_tail_qu8": "scalar_store_tail_bytes({p}, {n}, {a}, 0.0f, 255.0f)",
+        "stream_qu8": "scalar_store_tail_bytes({p}, 16, {a}, 0.0f, 255.0f)",
+        "load_qs8": "scalar_load_bytes({p})",
+        "load_tail_qs8": "scalar_load_tail_bytes({p}, {n}, {a})",
+        "store_qs8": "scalar_store_tail_bytes({p}, 16, {a}, -128.0f, 127.0f)",
+        "store_tail_qs8": "scalar_store_tail_bytes({p}, {n}, {a}, -128.0f, 127.0f)",
+        "stream_qs8": "scalar_store_tail_bytes({p}, 16, {a}, -128.0f, 127.0f)",
         # four columns from p on, those below n, of rows a stride s apart, one a lane
         "load_columns": "scalar_load_columns({p}, {s}, {n}, {a})",
         "store_columns": "scalar_store_columns({p}, {s}, {n}, {a})",

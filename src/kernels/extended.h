@@ -61,6 +61,12 @@ struct smx_f32_logarithm {
   float lo;
 };
 
+// Quantised results: rint(y * inverse_scale) + zero_point, or what is nearest to it that the type has.
+struct smx_f32_quantizer {
+  float inverse_scale;
+  float zero_point;  // an integer that the type has
+};
+
 // Exponents of reciprocals that f32-vmulextc takes: both parts of a reciprocal are floats of FLT_MIN and more then.
 #define SMX_LARGEST_STEP 80
 

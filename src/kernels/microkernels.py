@@ -21,6 +21,8 @@ MAPS = [(16, 1), (32, 1), (64, 1), (128, 1)]
 # Of types that take conversions: fewer, for the arithmetic is the same.
 NARROW_SUMS = [(64, 1), (128, 2)]
 NARROW_MAPS = [(32, 1), (64, 1)]
+QUANTIZED_SUMS = [(64, 1)]
+QUANTIZED_MAPS = [(64, 1)]
 COLUMNS = [(64, 2), (128, 4), (256, 4), (256, 8)]
 ROWS = [(64, 4), (64, 8), (128, 8), (32, 16), (64, 16)]
 REDUCTIONS = [(32, 1), (32, 2), (32, 4), (64, 1), (64, 2), (64, 4), (128, 4)]
@@ -29,11 +31,17 @@ REDUCTIONS = [(32, 1), (32, 2), (32, 4), (64, 1), (64, 2), (64, 4), (128, 4)]
 READ = ("f16", "bf16")
 CONVERTED = ("f16-f32", "bf16-f32", "f32-f16", "f32-bf16")
 MAPPED = READ + CONVERTED
+# Quantised: elements q stand for scale * (q - zero point). Kernels read q, for softmax does not depend on the zero point.
+QUANTIZED = ("qu8", "qs8")
+DEQUANTIZED = ("qu8-f32", "qs8-f32")
+FROM_F32 = ("f32-qu8", "f32-qs8")
 
 BASELINES = "baselines"  # the archive that tests and benches link, and the library does not
 EXPONENTIAL = "const struct smx_f32_exponential* exponential"
 RECIPROCAL = "const struct smx_f32_reciprocal* reciprocal"
 SCALING = RECIPROCAL + ", " + EXPONENTIAL
+QUANTIZER = "const struct smx_f32_quantizer* quantizer"
+QUANTIZING = SCALING + ", " + QUANTIZER
 LOGARITHM = "const struct smx_f32_logarithm* logarithm"
 ROW_PARAMETERS = "size_t rows, size_t n, const float* x, size_t x_stride, float* y, size_t y_stride, size_t* done, " + EXPONENTIAL
 
@@ -41,11 +49,16 @@ KERNELS = [
     # The paper's two passes: a tile to its sum, and y[i] = exp(scale * x[i]) * reciprocal. A sum takes at most TILE elements.
     Kernel("raddextexp", "size_t n, const {x}* x, struct smx_f32_extended* sum, " + EXPONENTIAL, SUMS),
     Kernel("raddextexp", "size_t n, const {x}* x, struct smx_f32_extended* sum, " + EXPONENTIAL, NARROW_SUMS, types=READ),
+    Kernel("raddextexp", "size_t n, const {x}* x, struct smx_f32_extended* sum, " + EXPONENTIAL, QUANTIZED_SUMS, types=QUANTIZED),
     Kernel("vscaleextexp", "size_t n, const {x}* x, {y}* y, " + SCALING, MAPS),
     Kernel("vscaleextexp", "size_t n, const {x}* x, {y}* y, " + SCALING, NARROW_MAPS, types=MAPPED),
+    Kernel("vscaleextexp", "size_t n, const {x}* x, {y}* y, " + SCALING, QUANTIZED_MAPS, types=DEQUANTIZED),
+    Kernel("vscaleextexp", "size_t n, const {x}* x, {y}* y, " + QUANTIZING, QUANTIZED_MAPS, types=QUANTIZED + FROM_F32),
     # The same, written past the caches.
     Kernel("vstreamextexp", "size_t n, const {x}* x, {y}* y, " + SCALING, MAPS),
     Kernel("vstreamextexp", "size_t n, const {x}* x, {y}* y, " + SCALING, NARROW_MAPS, types=MAPPED),
+    Kernel("vstreamextexp", "size_t n, const {x}* x, {y}* y, " + SCALING, QUANTIZED_MAPS, types=DEQUANTIZED),
+    Kernel("vstreamextexp", "size_t n, const {x}* x, {y}* y, " + QUANTIZING, QUANTIZED_MAPS, types=QUANTIZED),
     # One exponential an element: store the terms of the sum, then multiply them by its reciprocal.
     Kernel("raddstoreextexp", "size_t n, const float* x, float* y, struct smx_f32_extended* sum, " + EXPONENTIAL, SUMS),
     Kernel("vmulextc", f"size_t n, const float* x, float* y, {RECIPROCAL}", MAPS),
@@ -56,11 +69,13 @@ KERNELS = [
     Kernel("softmax-transposed", ROW_PARAMETERS, COLUMNS),
     # The largest element; where one is NaN, any number. Of rows that are to be known to be within range in advance.
     Kernel("rmax", "size_t n, const {x}* x, float* max", REDUCTIONS),
-    Kernel("rmax", "size_t n, const {x}* x, float* max", [(64, 4)], types=READ),
+    Kernel("rmax", "size_t n, const {x}* x, float* max", [(64, 4)], types=READ + QUANTIZED),
     # Log-softmax: y[i] = scale * (x[i] - shift) - logarithm.
     Kernel("vsubextc", "size_t n, const {x}* x, {y}* y, " + LOGARITHM, NARROW_MAPS, types=("f32",) + MAPPED),
     # y[i] = x[i] in another type: short rows of other types are computed in f32.
     Kernel("vcvt", "size_t n, const {x}* x, {y}* y", NARROW_MAPS, types=CONVERTED),
+    Kernel("vcvt", "size_t n, const {x}* x, {y}* y", QUANTIZED_MAPS, types=DEQUANTIZED),
+    Kernel("vcvt", "size_t n, const {x}* x, {y}* y, " + QUANTIZER, QUANTIZED_MAPS, types=FROM_F32),
     # The paper's three-pass baselines, but for f32-rmax: recomputing and reloading.
     Kernel("raddexpminusmax", "size_t n, const float* x, float max, float* sum", REDUCTIONS, BASELINES),
     Kernel("vscaleexpminusmax", "size_t n, const float* x, float* y, float scale, float max", MAPS, BASELINES),

@@ -75,8 +75,10 @@ enum smx_status smx_set_scale(smx_operator_t op, float scale) {
     return smx_status_invalid_parameter;
   }
   const smx_fp_environment environment;
-  op->type->set_scale(op, scale);
-  return smx_status_success;
+  const char* reason = op->type->set_scale(op, scale);
+  if (reason == nullptr) return smx_status_success;
+  smx_log_error("smx_set_scale: %s", reason);
+  return smx_status_invalid_parameter;
 }
 
 enum smx_status smx_get_plan(smx_operator_t op, size_t threads, struct smx_plan* plan_out) {

@@ -13,7 +13,8 @@ struct smx_operator_type {
   const char* name;
   void (*run)(struct smx_operator* op, pthreadpool_t threadpool);
   void (*plan)(const struct smx_operator* op, size_t threads, struct smx_plan* plan);
-  void (*set_scale)(struct smx_operator* op, float scale);  // finite; under smx_fp_environment
+  // Returns why it cannot be set, and leaves it as it was then, or NULL. It is finite; under smx_fp_environment.
+  const char* (*set_scale)(struct smx_operator* op, float scale);
 };
 
 // The first member of every operator.

@@ -80,7 +80,7 @@ void Stage(const Row& row, size_t start, size_t n, float* tile) {
                                        const smx_f32_reciprocal& reciprocal) {
   float tile[SMX_TILE];
   Stage(row, start, n, tile);
-  row.types().scale_f32(row.kernels(), n, tile, row.y_at(start), reciprocal, row.exponential());
+  row.types().scale_f32(row.kernels(), n, tile, row.y_at(start), reciprocal, row.exponential(), row.op.quantizer);
 }
 
 // The largest element times the sign of the scale, of a row without NaN.
@@ -147,7 +147,7 @@ void ScaleSpan(const Row& row, const Span& span, const smx_f32_reciprocal& recip
     ScaleStored(n, row.stored_terms() + span.start, row.kernels(), {reciprocal.hi, reciprocal.lo, exponent});
   } else {
     row.types().scale(row.kernels(), row.streams_output, n, row.x_at(span.start), row.y_at(span.start),
-                      reciprocal, row.exponential());
+                      reciprocal, row.exponential(), row.op.quantizer);
   }
 }
 
@@ -397,7 +397,7 @@ bool RunGroup(const smx_rows& op, smx_f32_softmax_ukernel_fn* softmax, size_t* s
           &op.scale.exponential);
   if (narrow_output && done > 0) {
     ConvertRows(done, op.channels, op.output_stride, [&](size_t n, size_t to, size_t from) {
-      types.from_f32(op.base.microkernels, n, staged + from, y + to * types.output_bytes);
+      types.from_f32(op.base.microkernels, n, staged + from, y + to * types.output_bytes, op.quantizer);
     });
   }
   *start += done;

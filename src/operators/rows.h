@@ -23,6 +23,8 @@ struct smx_rows {
   enum smx_rows_function function;
   const smx_types* types;
   struct smx_scale scale;
+  float input_scale;                   // of quantised elements, a factor of `scale`; 1 of others
+  struct smx_f32_quantizer quantizer;  // of quantised results
   uint32_t flags;
   size_t batch_size;
   size_t channels;

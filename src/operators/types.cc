@@ -30,6 +30,18 @@ struct Bf16 {
   static bool IsNan(Element x) { return (x & 0x7FFF) > 0x7F80; }
 };
 
+template <class Byte, smx_datatype kType>
+struct Quantized {
+  using Element = Byte;
+  static constexpr smx_datatype kDatatype = kType;
+  static bool IsNan(Element) { return false; }
+};
+using Qu8 = Quantized<uint8_t, smx_datatype_qu8>;
+using Qs8 = Quantized<int8_t, smx_datatype_qs8>;
+
+template <class Type>
+constexpr bool kIsQuantized = sizeof(typename Type::Element) == 1;
+
 template <class Type>
 const typename Type::Element* Input(const void* x) {
   return static_cast<const typename Type::Element*>(x);
@@ -51,16 +63,29 @@ void Max(const smx_microkernels& kernels, size_t n, const void* x, float* max) {
   (kernels.*kMax)(n, Input<X>(x), max);
 }
 
+// The kernel's last argument is the quantizer where the output is quantised.
+template <class Y, class Kernel, class... Arguments>
+void CallForOutput(Kernel* kernel, const smx_f32_quantizer& quantizer, Arguments... arguments) {
+  if constexpr (kIsQuantized<Y>) {
+    kernel(arguments..., &quantizer);
+  } else {
+    kernel(arguments...);
+  }
+}
+
 template <class X, class Y, auto kScale, auto kStream>
 void Scale(const smx_microkernels& kernels, bool streams, size_t n, const void* x, void* y,
-           const smx_f32_reciprocal& reciprocal, const smx_f32_exponential& exponential) {
-  (streams ? kernels.*kStream : kernels.*kScale)(n, Input<X>(x), Output<Y>(y), &reciprocal, &exponential);
+           const smx_f32_reciprocal& reciprocal, const smx_f32_exponential& exponential,
+           const smx_f32_quantizer& quantizer) {
+  CallForOutput<Y>(streams ? kernels.*kStream : kernels.*kScale, quantizer, n, Input<X>(x), Output<Y>(y),
+                   &reciprocal, &exponential);
 }
 
 template <class Y, auto kScale>
 void ScaleF32(const smx_microkernels& kernels, size_t n, const float* x, void* y,
-              const smx_f32_reciprocal& reciprocal, const smx_f32_exponential& exponential) {
-  (kernels.*kScale)(n, x, Output<Y>(y), &reciprocal, &exponential);
+              const smx_f32_reciprocal& reciprocal, const smx_f32_exponential& exponential,
+              const smx_f32_quantizer& quantizer) {
+  CallForOutput<Y>(kernels.*kScale, quantizer, n, x, Output<Y>(y), &reciprocal, &exponential);
 }
 
 template <class X, class Y, auto kSubtract>
@@ -75,13 +100,15 @@ void ToF32(const smx_microkernels& kernels, size_t n, const void* x, float* y) {
 }
 
 template <class Y, auto kConvert>
-void FromF32(const smx_microkernels& kernels, size_t n, const float* x, void* y) {
-  (kernels.*kConvert)(n, x, Output<Y>(y));
+void FromF32(const smx_microkernels& kernels, size_t n, const float* x, void* y,
+             const smx_f32_quantizer& quantizer) {
+  CallForOutput<Y>(kernels.*kConvert, quantizer, n, x, Output<Y>(y));
 }
 
 void Copy(const smx_microkernels&, size_t n, const void* x, float* y) {
   memcpy(y, x, n * sizeof(float));
 }
+
 template <class X>
 bool HasNan(size_t n, const void* x) {
   bool has_nan = false;
@@ -97,19 +124,26 @@ void Fill(size_t n, void* y, float value) {
 using Kernels = smx_microkernels;
 
 // X and Y are types, x and y their names in those of kernels, xy the name of the pair.
-#define SMX_TYPES(X, x, Y, y, xy, to_f32, from_f32)                                                        \
-  {                                                                                                        \
-    X::kDatatype, Y::kDatatype, sizeof(X::Element), sizeof(Y::Element),                                    \
-        Sum<X, &Kernels::x##_raddextexp>, Max<X, &Kernels::x##_rmax>, HasNan<X>,                           \
-        Scale<X, Y, &Kernels::xy##_vscaleextexp, &Kernels::xy##_vstreamextexp>,                 \
-        ScaleF32<Y, &Kernels::y##_vscaleextexp>, Subtract<X, Y, &Kernels::xy##_vsubextc>, Fill<Y>, to_f32, \
-        from_f32                                                                                           \
+#define SMX_PAIR(X, x, Y, y, xy, subtract, fill, to_f32, from_f32)                                      \
+  {                                                                                                     \
+    X::kDatatype, Y::kDatatype, sizeof(X::Element), sizeof(Y::Element),                                 \
+        Sum<X, &Kernels::x##_raddextexp>, Max<X, &Kernels::x##_rmax>, HasNan<X>,                        \
+        Scale<X, Y, &Kernels::xy##_vscaleextexp, &Kernels::xy##_vstreamextexp>,                         \
+        ScaleF32<Y, &Kernels::y##_vscaleextexp>, subtract, fill, to_f32, from_f32                       \
   }
+#define SMX_TYPES(X, x, Y, y, xy, to_f32, from_f32) \
+  SMX_PAIR(X, x, Y, y, xy, (Subtract<X, Y, &Kernels::xy##_vsubextc>), Fill<Y>, to_f32, from_f32)
+#define SMX_QUANTIZED(X, x, Y, y, xy, to_f32, from_f32) \
+  SMX_PAIR(X, x, Y, y, xy, nullptr, nullptr, to_f32, from_f32)
 
 constexpr auto kFromF16 = ToF32<F16, &Kernels::f16_f32_vcvt>;
 constexpr auto kFromBf16 = ToF32<Bf16, &Kernels::bf16_f32_vcvt>;
 constexpr auto kToF16 = FromF32<F16, &Kernels::f32_f16_vcvt>;
 constexpr auto kToBf16 = FromF32<Bf16, &Kernels::f32_bf16_vcvt>;
+constexpr auto kFromQu8 = ToF32<Qu8, &Kernels::qu8_f32_vcvt>;
+constexpr auto kFromQs8 = ToF32<Qs8, &Kernels::qs8_f32_vcvt>;
+constexpr auto kToQu8 = FromF32<Qu8, &Kernels::f32_qu8_vcvt>;
+constexpr auto kToQs8 = FromF32<Qs8, &Kernels::f32_qs8_vcvt>;
 
 constexpr smx_types kTypes[] = {
     SMX_TYPES(F32, f32, F32, f32, f32, Copy, nullptr),
@@ -119,8 +153,14 @@ constexpr smx_types kTypes[] = {
     SMX_TYPES(Bf16, bf16, F32, f32, bf16_f32, kFromBf16, nullptr),
     SMX_TYPES(F32, f32, F16, f32_f16, f32_f16, Copy, kToF16),
     SMX_TYPES(F32, f32, Bf16, f32_bf16, f32_bf16, Copy, kToBf16),
+    SMX_QUANTIZED(Qu8, qu8, Qu8, f32_qu8, qu8, kFromQu8, kToQu8),
+    SMX_QUANTIZED(Qs8, qs8, Qs8, f32_qs8, qs8, kFromQs8, kToQs8),
+    SMX_QUANTIZED(Qu8, qu8, F32, f32, qu8_f32, kFromQu8, nullptr),
+    SMX_QUANTIZED(Qs8, qs8, F32, f32, qs8_f32, kFromQs8, nullptr),
 };
+#undef SMX_QUANTIZED
 #undef SMX_TYPES
+#undef SMX_PAIR
 
 }  // namespace
 
