@@ -173,7 +173,10 @@ std::vector<Example> ReductionExamples(Type type) {
 std::vector<float> Subtracted(const std::vector<float>& x, const smx_f32_logarithm& logarithm) {
   std::vector<float> y;
   for (float element : x) {
-    y.push_back(Flushed(Flushed(fmaf(Flushed(Flushed(element) - logarithm.shift), logarithm.scale, -logarithm.hi)) - logarithm.lo));
+    y.push_back(
+        Flushed(Flushed(fmaf(Flushed(fmaf(Flushed(element), logarithm.factor, 0.0f - logarithm.shift)),
+                             logarithm.scale, 0.0f - logarithm.hi)) -
+                logarithm.lo));
   }
   return y;
 }
@@ -191,12 +194,12 @@ std::vector<Example> MapExamples(const Signature& signature) {
     examples.push_back({"all bits", {}, x, x});
   } else if (signature.base == "vsubextc") {
     for (const smx_f32_logarithm& logarithm :
-         std::vector<smx_f32_logarithm>{{0.0f, 1.0f, 0x1.921FB6p+1f, -0x1.777A5Cp-24f},
-                                        {0.0f, 1.0f, 0.0f, 0.0f},
-                                        {0.0f, 0.125f, -87.25f, 0x1.8p-20f},
-                                        {0x1.FFC008p+15f, 0x1.99999Ap+3f, 0x1.4p-10f, 0.0f},
-                                        {FLT_MAX, 1.0f, 0x1p+102f, 0.0f},
-                                        {0.0f, -0x1.5p+0f, -0x1p-10f, 0x1p-36f}}) {
+         std::vector<smx_f32_logarithm>{{1.0f, 0.0f, 1.0f, 0x1.921FB6p+1f, -0x1.777A5Cp-24f},
+                                        {1.0f, 0.0f, 1.0f, 0.0f, 0.0f},
+                                        {1.0f, 0.0f, 0.125f, -87.25f, 0x1.8p-20f},
+                                        {0.5f, 0x1.FFC008p+15f, 0x1.99999Ap+3f, 0x1.4p-10f, 0.0f},
+                                        {1.0f, FLT_MAX, 1.0f, 0x1p+102f, 0.0f},
+                                        {1.0f, 0.0f, -0x1.5p+0f, -0x1p-10f, 0x1p-36f}}) {
       const std::string name = "log " + std::to_string(logarithm.hi);
       examples.push_back({name, {{}, logarithm}, x, Subtracted(x, logarithm)});
     }

@@ -24,7 +24,7 @@ struct smx_types {
   // The same of what is made of the elements, which is f32 whatever the input is.
   void (*scale_f32)(const smx_microkernels& kernels, size_t n, const float* x, void* y,
                     const smx_f32_reciprocal& reciprocal, const smx_f32_exponential& exponential);
-  // y[i] = scale * (x[i] - shift) - logarithm.
+  // y[i] = scale * (factor * x[i] - shift) - logarithm.
   void (*subtract)(const smx_microkernels& kernels, size_t n, const void* x, void* y,
                    const smx_f32_logarithm& logarithm);
   void (*fill)(size_t n, void* y, float value);
