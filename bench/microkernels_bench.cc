@@ -68,7 +68,7 @@ const std::vector<Regime> kShortRows = {{Level::kL2, Buffering::kWarm}};
 const std::vector<Regime> kNeverTuned = {};  // the baselines: no dispatch takes them
 
 constexpr smx_f32_reciprocal kOne = {1.0f, 0.0f, 0};
-constexpr smx_f32_logarithm kLogarithm = {0.0f, 1.0f, 8.0f, 0x1p-24f};
+constexpr smx_f32_logarithm kLogarithm = {1.0f, 0.0f, 1.0f, 8.0f, 0x1p-24f};
 constexpr float kMax = smx_bench::kLargestInput;
 
 template <class X>
@@ -95,8 +95,9 @@ constexpr auto bf16_rmax = Maximum<Bf16>;
 
 template <class X, class Y>
 Pass<X, Y> Scale(Map<X, Y, const smx_f32_reciprocal*, const smx_f32_exponential*>* ukernel) {
-  return {kReadsAndWrites, kLongRows,
-          [=](size_t n, const typename X::Memory* x, typename Y::Memory* y) { ukernel(n, x, y, &kOne, &smx_bench::kExp); }};
+  return {kReadsAndWrites, kLongRows, [=](size_t n, const typename X::Memory* x, typename Y::Memory* y) {
+            ukernel(n, x, y, &kOne, &smx_bench::kExp);
+          }};
 }
 
 template <class X, class Y>

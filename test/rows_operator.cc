@@ -95,7 +95,8 @@ void SetThresholds(const RowsRun& run) {
 }
 
 void SetScale(const RowsRun& run, smx_operator_t op) {
-  if (run.scale != 1.0f) EXPECT_EQ(smx_set_scale(op, run.scale), smx_status_success);
+  if (run.scale == 1.0f) return;
+  EXPECT_EQ(smx_set_scale(op, run.scale), smx_status_success);
 }
 
 }  // namespace
@@ -199,9 +200,9 @@ std::ostream& operator<<(std::ostream& out, const RowsRun& run) {
   return out << names[static_cast<int>(run.function)] << " " << run.types << ", " << run.isa << ", "
              << (run.plan != nullptr ? run.plan->name : "default plan") << ", gaps " << run.input_gap
              << " and " << run.output_gap << (run.in_place ? ", in place" : "") << ", " << run.threads
-             << " threads, flags " << run.flags << ", scale " << run.scale << ", offset " << run.offset << ", input_scale "
-             << run.input_scale << ", output " << run.output_quantization.scale << " from "
-             << run.output_quantization.zero_point;
+             << " threads, flags " << run.flags << ", scale " << run.scale << ", offset " << run.offset
+             << ", input_scale " << run.input_scale << ", output " << run.output_quantization.scale
+             << " from " << run.output_quantization.zero_point;
 }
 
 }  // namespace smx

@@ -48,7 +48,8 @@ class QuantizedSoftmax : public testing::TestWithParam<std::tuple<std::string, T
   }
 
   // A row of a family, quantised.
-  std::vector<float> Draw(const std::string& family, size_t channels, uint64_t seed, float input_scale) const {
+  std::vector<float> Draw(const std::string& family, size_t channels, uint64_t seed,
+                          float input_scale) const {
     std::vector<float> row = MakeRow(family, channels, seed);
     const float zero_point = types().input == smx_datatype_qu8 ? 128.0f : 0.0f;
     for (float& x : row) x = RoundedTo(types().input, x / input_scale + zero_point);
@@ -72,7 +73,8 @@ class QuantizedSoftmax : public testing::TestWithParam<std::tuple<std::string, T
     for (std::vector<float>& row : rows) {
       for (float& y : row) {
         const double multiple = nearbyint(static_cast<double>(y) * inverse_scale);
-        y = RoundedTo(types().output, static_cast<float>(multiple + quantized.output_quantization.zero_point));
+        y = RoundedTo(types().output,
+                      static_cast<float>(multiple + quantized.output_quantization.zero_point));
       }
     }
     return rows;
@@ -145,7 +147,8 @@ TEST_P(QuantizedSoftmax, IsWithinHalfAStepForEveryFamily) {
       for (float output_scale : {1.0f / 256.0f, 0x1p-14f}) {
         const RowsRun run = Run(input_scale, output_scale);
         for (size_t channels : {1, 2, 10, 41, 300, 1000, 1025, 3000, 20000}) {
-          ASSERT_NO_FATAL_FAILURE(TestExact(run, Draw(family, channels, channels, input_scale), &worst)) << family;
+          ASSERT_NO_FATAL_FAILURE(TestExact(run, Draw(family, channels, channels, input_scale), &worst))
+              << family;
         }
       }
     }
@@ -184,7 +187,8 @@ TEST_P(QuantizedSoftmax, IsWithinHalfAStepOnEveryScaleOfTheOutput) {
 // Numbers times scales that are out of the kernels' range, beyond what a float holds among them.
 TEST_P(QuantizedSoftmax, IsWithinHalfAStepOnEveryScaleOfTheInput) {
   double worst = 0.0;
-  for (float input_scale : {FLT_MIN, 1e-30f, 0x1p-40f, 1e-5f, 64.3f, 128.1f, 1000.0f, 0x1p+40f, 1e20f, 0x1p+100f, FLT_MAX}) {
+  for (float input_scale :
+       {FLT_MIN, 1e-30f, 0x1p-40f, 1e-5f, 64.3f, 128.1f, 1000.0f, 0x1p+40f, 1e20f, 0x1p+100f, FLT_MAX}) {
     for (float scale : {1.0f, 0.125f, -1.0f, 0.0f}) {
       RowsRun run = Run(input_scale);
       run.scale = scale;
@@ -201,14 +205,8 @@ TEST_P(QuantizedSoftmax, IsWithinHalfAStepOnEveryScaleOfTheInput) {
 
 TEST_P(QuantizedSoftmax, HasTheBitsOfF32ForEveryFamily) {
   for (const std::string& family : AllFamilies()) {
-    for (const auto& [rows, channels] : std::vector<std::pair<size_t, size_t>>{{1, 1},
-                                                                               {1, 17},
-                                                                               {7, 5},
-                                                                               {20, 40},
-                                                                               {9, 300},
-                                                                               {4, 1024},
-                                                                               {2, 1025},
-                                                                               {1, 2 * SMX_TILE + 33}}) {
+    for (const auto& [rows, channels] : std::vector<std::pair<size_t, size_t>>{
+             {1, 1}, {1, 17}, {7, 5}, {20, 40}, {9, 300}, {4, 1024}, {2, 1025}, {1, 2 * SMX_TILE + 33}}) {
       for (int32_t zero_point : ZeroPoints()) {
         RowsRun run = Run(0.1f, 1.0f / 255.0f);
         run.output_quantization.zero_point = zero_point;
@@ -272,7 +270,8 @@ TEST_P(QuantizedSoftmax, IsTheSameOnAnyNumberOfThreads) {
 }
 
 TEST_P(QuantizedSoftmax, StaysInsideItsRowsAtAnyAlignment) {
-  for (size_t channels : {1, 2, 3, 4, 5, 7, 8, 15, 16, 17, 31, 33, 47, 63, 64, 65, 127, 129, 255, 1023, 1025, 1100}) {
+  for (size_t channels :
+       {1, 2, 3, 4, 5, 7, 8, 15, 16, 17, 31, 33, 47, 63, 64, 65, 127, 129, 255, 1023, 1025, 1100}) {
     for (size_t rows : {1, 5}) {
       RowsRun run = Run();
       const Rows inputs = Draw("normal_4", rows, channels, run);
@@ -307,14 +306,16 @@ TEST_P(QuantizedSoftmax, OfEqualElementsIsAnEqualShare) {
       const float steps = nearbyintf(share * 4096.0f) + LeastOf(types().output);
       const float expected = IsQuantized(types().output) ? RoundedTo(types().output, steps) : share;
       const float error = IsQuantized(types().output) ? 0.0f : share * FLT_EPSILON;
-      for (float y : RunRows(run, {std::vector<float>(channels, x)})[0]) ASSERT_NEAR(y, expected, error) << channels;
+      for (float y : RunRows(run, {std::vector<float>(channels, x)})[0])
+        ASSERT_NEAR(y, expected, error) << channels;
     }
   }
 }
 
 TEST_P(QuantizedSoftmax, OfAllNumbers) {
   std::vector<float> x;
-  for (float number = LargestOf(types().input); number >= LeastOf(types().input); number--) x.push_back(number);
+  for (float number = LargestOf(types().input); number >= LeastOf(types().input); number--)
+    x.push_back(number);
   double worst = 0.0;
   for (float input_scale : {0.001f, 1.0f / 256.0f, 0.1f, 1.0f, 70.0f}) {
     for (float output_scale : {1.0f / 256.0f, 0x1p-12f}) {
@@ -370,8 +371,10 @@ TEST_F(QuantizedStatus, ScalesArePositiveNormalAndFinite) {
   }
   for (float scale : {0.0f, -0.0f, -1.0f, 1e-40f, -FLT_MIN, INFINITY, -INFINITY, NAN}) {
     const smx_quantization output = {scale, 0};
-    EXPECT_EQ(Create(smx_datatype_qu8, scale, smx_datatype_qu8, &kWhole), smx_status_invalid_parameter) << scale;
-    EXPECT_EQ(Create(smx_datatype_qu8, 1.0f, smx_datatype_qu8, &output), smx_status_invalid_parameter) << scale;
+    EXPECT_EQ(Create(smx_datatype_qu8, scale, smx_datatype_qu8, &kWhole), smx_status_invalid_parameter)
+        << scale;
+    EXPECT_EQ(Create(smx_datatype_qu8, 1.0f, smx_datatype_qu8, &output), smx_status_invalid_parameter)
+        << scale;
     EXPECT_EQ(Create(smx_datatype_qu8, 1.0f, smx_datatype_f32, &output), smx_status_success) << scale;
   }
 }
@@ -379,8 +382,11 @@ TEST_F(QuantizedStatus, ScalesArePositiveNormalAndFinite) {
 TEST_F(QuantizedStatus, ZeroPointsAreNumbersOfTheType) {
   for (int32_t zero_point : {INT32_MIN, -129, -128, -1, 0, 127, 128, 255, 256, INT32_MAX}) {
     const smx_quantization output = {1.0f, zero_point};
-    const auto expected = [](bool is_valid) { return is_valid ? smx_status_success : smx_status_invalid_parameter; };
-    EXPECT_EQ(Create(smx_datatype_qu8, 1.0f, smx_datatype_qu8, &output), expected(zero_point >= 0 && zero_point <= 255));
+    const auto expected = [](bool is_valid) {
+      return is_valid ? smx_status_success : smx_status_invalid_parameter;
+    };
+    EXPECT_EQ(Create(smx_datatype_qu8, 1.0f, smx_datatype_qu8, &output),
+              expected(zero_point >= 0 && zero_point <= 255));
     EXPECT_EQ(Create(smx_datatype_qs8, 1.0f, smx_datatype_qs8, &output),
               expected(zero_point >= -128 && zero_point <= 127));
   }
@@ -389,7 +395,8 @@ TEST_F(QuantizedStatus, ZeroPointsAreNumbersOfTheType) {
 TEST_F(QuantizedStatus, ArgumentsThatAreMissingOrUnknownAreInvalid) {
   EXPECT_EQ(Create(smx_datatype_qu8, 1.0f, smx_datatype_qu8, nullptr), smx_status_invalid_parameter);
   EXPECT_EQ(Create(smx_datatype_qu8, 1.0f, smx_datatype_qu8, &kWhole, 2), smx_status_invalid_parameter);
-  EXPECT_EQ(Create(smx_datatype_qu8, 1.0f, smx_datatype_qu8, &kWhole, SMX_FLAG_MASKED_ROWS_TO_ZERO), smx_status_success);
+  EXPECT_EQ(Create(smx_datatype_qu8, 1.0f, smx_datatype_qu8, &kWhole, SMX_FLAG_MASKED_ROWS_TO_ZERO),
+            smx_status_success);
   EXPECT_EQ(smx_create_softmax_nc_quantized(smx_datatype_qu8, 1.0f, smx_datatype_qu8, &kWhole, 0, nullptr),
             smx_status_invalid_parameter);
 }
@@ -426,7 +433,8 @@ TEST_F(QuantizedStatus, ProductsOfScalesAreFiniteOrTheyStay) {
   const uint8_t x[2] = {0, 1};
   uint8_t y[2];
   smx_operator_t op = nullptr;
-  ASSERT_EQ(smx_create_softmax_nc_quantized(smx_datatype_qu8, 1e30f, smx_datatype_qu8, &kWhole, 0, &op), smx_status_success);
+  ASSERT_EQ(smx_create_softmax_nc_quantized(smx_datatype_qu8, 1e30f, smx_datatype_qu8, &kWhole, 0, &op),
+            smx_status_success);
   ASSERT_EQ(smx_set_scale(op, 1e-30f), smx_status_success);
   EXPECT_EQ(smx_set_scale(op, 1e10f), smx_status_invalid_parameter);
   EXPECT_EQ(log_.messages().size(), 1u);
@@ -436,7 +444,9 @@ TEST_F(QuantizedStatus, ProductsOfScalesAreFiniteOrTheyStay) {
   EXPECT_EQ(y[0], 69);  // 256 / (1 + e)
   EXPECT_EQ(y[1], 187);
   EXPECT_EQ(smx_setup_softmax_nc_f32(op, 1, 1, 1, 1, nullptr, nullptr), smx_status_invalid_state);
-  EXPECT_EQ(smx_setup_softmax_nc(op, 2, 2, 2, 2, x, const_cast<uint8_t*>(x) + 1), smx_status_invalid_parameter) << "overlap";
+  EXPECT_EQ(smx_setup_softmax_nc(op, 2, 2, 2, 2, x, const_cast<uint8_t*>(x) + 1),
+            smx_status_invalid_parameter)
+      << "overlap";
   EXPECT_EQ(smx_delete_operator(op), smx_status_success);
 }
 

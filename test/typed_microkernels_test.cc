@@ -34,9 +34,11 @@ struct Signature {
 };
 
 Signature SignatureOf(const Microkernel& kernel) {
-  constexpr std::pair<const char*, Type> kPrefixes[] = {
-      {"f32_", smx_datatype_f32}, {"f16_", smx_datatype_f16}, {"bf16_", smx_datatype_bf16},
-      {"qu8_", smx_datatype_qu8}, {"qs8_", smx_datatype_qs8}};
+  constexpr std::pair<const char*, Type> kPrefixes[] = {{"f32_", smx_datatype_f32},
+                                                        {"f16_", smx_datatype_f16},
+                                                        {"bf16_", smx_datatype_bf16},
+                                                        {"qu8_", smx_datatype_qu8},
+                                                        {"qs8_", smx_datatype_qs8}};
   std::vector<Type> types;
   std::string rest = kernel.kernel;
   for (bool is_found = true; is_found;) {
@@ -198,7 +200,10 @@ std::vector<Example> ReductionExamples(Type type) {
 std::vector<float> Subtracted(const std::vector<float>& x, const smx_f32_logarithm& logarithm) {
   std::vector<float> y;
   for (float element : x) {
-    y.push_back(Flushed(Flushed(fmaf(Flushed(Flushed(element) - logarithm.shift), logarithm.scale, -logarithm.hi)) - logarithm.lo));
+    y.push_back(
+        Flushed(Flushed(fmaf(Flushed(fmaf(Flushed(element), logarithm.factor, 0.0f - logarithm.shift)),
+                             logarithm.scale, 0.0f - logarithm.hi)) -
+                logarithm.lo));
   }
   return y;
 }
@@ -213,12 +218,13 @@ std::vector<float> Scaled(const std::vector<float>& x, const smx_f32_reciprocal&
 std::vector<Example> QuantizedExamples(Type type, const std::vector<Example>& examples) {
   const float zero_point = type == smx_datatype_qu8 ? 128.0f : 17.0f;
   std::vector<Example> quantized;
-  for (const smx_f32_quantizer& quantizer : std::vector<smx_f32_quantizer>{{256.0f, LeastOf(type)},
-                                                                           {255.0f, zero_point},
-                                                                           {0x1.FB3333p+6f, LeastOf(type) + 3.0f},
-                                                                           {1.0f, zero_point - 1.0f},
-                                                                           {0x1p+126f, LeastOf(type)},
-                                                                           {0x1.8p-30f, LargestOf(type)}}) {
+  for (const smx_f32_quantizer& quantizer :
+       std::vector<smx_f32_quantizer>{{256.0f, LeastOf(type)},
+                                      {255.0f, zero_point},
+                                      {0x1.FB3333p+6f, LeastOf(type) + 3.0f},
+                                      {1.0f, zero_point - 1.0f},
+                                      {0x1p+126f, LeastOf(type)},
+                                      {0x1.8p-30f, LargestOf(type)}}) {
     for (Example example : examples) {
       example.name += ", quantised by " + std::to_string(quantizer.inverse_scale);
       example.parameters.quantizer = quantizer;
@@ -236,12 +242,12 @@ std::vector<Example> MapExamples(const Signature& signature) {
     examples.push_back({"all bits", {}, x, x});
   } else if (signature.base == "vsubextc") {
     for (const smx_f32_logarithm& logarithm :
-         std::vector<smx_f32_logarithm>{{0.0f, 1.0f, 0x1.921FB6p+1f, -0x1.777A5Cp-24f},
-                                        {0.0f, 1.0f, 0.0f, 0.0f},
-                                        {0.0f, 0.125f, -87.25f, 0x1.8p-20f},
-                                        {0x1.FFC008p+15f, 0x1.99999Ap+3f, 0x1.4p-10f, 0.0f},
-                                        {FLT_MAX, 1.0f, 0x1p+102f, 0.0f},
-                                        {0.0f, -0x1.5p+0f, -0x1p-10f, 0x1p-36f}}) {
+         std::vector<smx_f32_logarithm>{{1.0f, 0.0f, 1.0f, 0x1.921FB6p+1f, -0x1.777A5Cp-24f},
+                                        {1.0f, 0.0f, 1.0f, 0.0f, 0.0f},
+                                        {1.0f, 0.0f, 0.125f, -87.25f, 0x1.8p-20f},
+                                        {0.5f, 0x1.FFC008p+15f, 0x1.99999Ap+3f, 0x1.4p-10f, 0.0f},
+                                        {1.0f, FLT_MAX, 1.0f, 0x1p+102f, 0.0f},
+                                        {1.0f, 0.0f, -0x1.5p+0f, -0x1p-10f, 0x1p-36f}}) {
       const std::string name = "log " + std::to_string(logarithm.hi);
       examples.push_back({name, {{}, logarithm, {}}, x, Subtracted(x, logarithm)});
     }
@@ -454,7 +460,8 @@ class Quantization : public testing::TestWithParam<Type> {
   void ExpectQuantized(const smx_f32_quantizer& quantizer, const std::vector<float>& x) const {
     std::vector<float> expected;
     for (float element : x) expected.push_back(Quantized(GetParam(), element, quantizer));
-    for (const Microkernel& kernel : AvailableMicrokernels("f32_" + std::string(NameOf(GetParam())) + "_vcvt")) {
+    for (const Microkernel& kernel :
+         AvailableMicrokernels("f32_" + std::string(NameOf(GetParam())) + "_vcvt")) {
       Bytes y(x.size());
       Apply(kernel, x.size(), x.data(), y.data(), {{}, {}, quantizer});
       EXPECT_TRUE(SameBits(Decode(GetParam(), y.data(), y.size()).data(), expected.data(), x.size()))

@@ -53,8 +53,10 @@ struct smx_f32_reciprocal {
   int32_t exponent;
 };
 
-// What log-softmax takes off: (x - shift) * scale - hi - lo, in this order.
+// What log-softmax takes off: (x * factor - shift) * scale - hi - lo, in this order, the products not rounded. The factor is 1,
+// or 1/2 where a difference from the shift would overflow that the scale brings back.
 struct smx_f32_logarithm {
+  float factor;
   float shift;
   float scale;
   float hi;
@@ -186,7 +188,8 @@ static inline bool smx_f32_reference_holds(const struct smx_f32_reference* refer
 // Moves the reference to a block's maximum that it does not hold. Returns false where the maximum is above the range.
 static inline bool smx_f32_reference_move(struct smx_f32_reference* reference, float block_max) {
   if (block_max > reference->exponential->range) return false;
-  const int32_t exponent = smx_exponent_of(block_max, reference->exponential) & ~1;  // even, so that the move halves
+  const int32_t exponent =
+      smx_exponent_of(block_max, reference->exponential) & ~1;  // even, so that the move halves
   int32_t half = (reference->exponent - exponent) / 2;
   half = half < -126 ? -126 : half > 0 ? 0 : half;  // sums so far are 0 where the reference moves down
   reference->rescale = smx_pow2(half);

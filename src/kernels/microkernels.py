@@ -70,7 +70,7 @@ KERNELS = [
     # The largest element; where one is NaN, any number. Of rows that are to be known to be within range in advance.
     Kernel("rmax", "size_t n, const {x}* x, float* max", REDUCTIONS),
     Kernel("rmax", "size_t n, const {x}* x, float* max", [(64, 4)], types=READ + QUANTIZED),
-    # Log-softmax: y[i] = scale * (x[i] - shift) - logarithm.
+    # Log-softmax: y[i] = scale * (factor * x[i] - shift) - logarithm.
     Kernel("vsubextc", "size_t n, const {x}* x, {y}* y, " + LOGARITHM, NARROW_MAPS, types=("f32",) + MAPPED),
     # y[i] = x[i] in another type: short rows of other types are computed in f32.
     Kernel("vcvt", "size_t n, const {x}* x, {y}* y", NARROW_MAPS, types=CONVERTED),

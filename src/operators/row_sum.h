@@ -151,7 +151,7 @@ static inline struct smx_f32_reciprocal smx_f32_reciprocal_of(const struct smx_f
 }
 
 // x * 2^k, |k| <= 1000.
-static inline double smx_scale(double x, int32_t k) {
+static inline double smx_ldexp(double x, int32_t k) {
   const uint64_t bits = (uint64_t)(1023 + k) << 52;
   double power;
   memcpy(&power, &bits, sizeof(power));
@@ -183,14 +183,14 @@ static inline double smx_log(double x) {
 static inline double smx_log_above_max(const struct smx_f32_extended* sum,
                                        const struct smx_f32_extended* largest) {
   const double mantissa = (double)sum->hi + (double)sum->lo;
-  const double ratio = smx_scale(mantissa / (double)largest->hi, sum->reference - largest->reference);
+  const double ratio = smx_ldexp(mantissa / (double)largest->hi, sum->reference - largest->reference);
   return ratio > 1.0 ? smx_log(ratio) : 0.0;
 }
 
 // max + above_max, with what a double would lose of the latter, for elements times the scale.
 static inline struct smx_f32_logarithm smx_f32_logarithm_of(float scale, double max, double above_max) {
   const float hi = (float)(max + above_max);
-  const struct smx_f32_logarithm result = {0.0f, scale, hi, (float)((max - (double)hi) + above_max)};
+  const struct smx_f32_logarithm result = {1.0f, 0.0f, scale, hi, (float)((max - (double)hi) + above_max)};
   return result;
 }
 

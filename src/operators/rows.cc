@@ -80,7 +80,8 @@ void Stage(const Row& row, size_t start, size_t n, float* tile) {
                                        const smx_f32_reciprocal& reciprocal) {
   float tile[SMX_TILE];
   Stage(row, start, n, tile);
-  row.types().scale_f32(row.kernels(), n, tile, row.y_at(start), reciprocal, row.exponential(), row.op.quantizer);
+  row.types().scale_f32(row.kernels(), n, tile, row.y_at(start), reciprocal, row.exponential(),
+                        row.op.quantizer);
 }
 
 // The largest element times the sign of the scale, of a row without NaN.
@@ -170,6 +171,12 @@ void StorePartialSum(const Row& row, smx_partial_sum sum) {
   *static_cast<smx_partial_sum*>(row.y) = sum;
 }
 
+// Of a row that is shifted: the shift may be so large that it swallows the rest.
+smx_f32_logarithm LogarithmAboveShift(float scale, float shift, double logarithm) {
+  const float factor = fabsf(scale) < 1.0f ? 0.5f : 1.0f;
+  return {factor, shift * factor, scale / factor, static_cast<float>(logarithm), 0.0f};
+}
+
 // What a valid sum makes of a row before its second pass. logsumexp has its result.
 Normalizer NormalizerOf(const Row& row, const smx_f32_extended& sum) {
   if (row.op.function == smx_rows_softmax) return {smx_f32_reciprocal_of(&sum), {}};
@@ -182,8 +189,7 @@ Normalizer NormalizerOf(const Row& row, const smx_f32_extended& sum) {
     *static_cast<float*>(row.y) =
         static_cast<float>(static_cast<double>(scale) * row.shift + max + above_max);
   }
-  // A shift may be so large that it swallows the rest.
-  if (row.is_shifted) return {{}, {row.shift, scale, static_cast<float>(max + above_max), 0.0f}};
+  if (row.is_shifted) return {{}, LogarithmAboveShift(scale, row.shift, max + above_max)};
   return {{}, smx_f32_logarithm_of(scale, max, above_max)};
 }
 
@@ -393,8 +399,7 @@ bool RunGroup(const smx_rows& op, smx_f32_softmax_ukernel_fn* softmax, size_t* s
   size_t done = 0;
   softmax(rows, op.channels, stages_input ? staged : reinterpret_cast<const float*>(x),
           stages_input ? op.channels : op.input_stride, narrow_output ? staged : reinterpret_cast<float*>(y),
-          narrow_output ? op.channels : op.output_stride, &done,
-          &op.scale.exponential);
+          narrow_output ? op.channels : op.output_stride, &done, &op.scale.exponential);
   if (narrow_output && done > 0) {
     ConvertRows(done, op.channels, op.output_stride, [&](size_t n, size_t to, size_t from) {
       types.from_f32(op.base.microkernels, n, staged + from, y + to * types.output_bytes, op.quantizer);

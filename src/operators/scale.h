@@ -1,7 +1,10 @@
 // The factor of the elements of a row, in the form that kernels take.
 #pragma once
 
+#include <float.h>
 #include <math.h>
+#include <stdint.h>
+#include <string.h>
 
 #include "src/kernels/extended.h"
 
@@ -24,9 +27,10 @@ static inline struct smx_scale smx_scale_of(float value) {
     return scale;
   }
   if (magnitude < SMX_SMALLEST_SCALE || magnitude > SMX_LARGEST_SCALE) {
-    const int exponent = ilogbf(magnitude);
-    scale.power = smx_pow2(exponent);
-    scale.exponential = smx_f32_exponential_of(magnitude * smx_pow2(-exponent / 2) * smx_pow2(exponent / 2 - exponent));
+    uint32_t bits;
+    memcpy(&bits, &magnitude, sizeof(bits));
+    scale.power = smx_pow2((int32_t)(bits >> 23) - 127);
+    scale.exponential = smx_f32_exponential_of(magnitude / scale.power);
     return scale;
   }
   scale.exponential = smx_f32_exponential_of(magnitude);

@@ -44,8 +44,7 @@ constexpr smx_operator_type kSoftmaxNc = {"softmax_nc", Run, DescribePlan, SetSc
 constexpr smx_operator_type kLogSoftmaxNc = {"log_softmax_nc", Run, DescribePlan, SetScale};
 constexpr smx_operator_type kLogSumExpNc = {"logsumexp_nc", Run, DescribePlan, SetScale};
 constexpr smx_operator_type kPartialSumNc = {"partial_sum_nc", Run, DescribePlan, SetScale};
-constexpr smx_operator_type kScaleByPartialSumNc = {"scale_by_partial_sum_nc", Run, DescribePlan,
-                                                    SetScale};
+constexpr smx_operator_type kScaleByPartialSumNc = {"scale_by_partial_sum_nc", Run, DescribePlan, SetScale};
 
 // Rows of elements in memory.
 struct Layout {
@@ -113,10 +112,12 @@ const char* InvalidQuantization(const smx_types& types, const Quantization& quan
   if (!IsPositiveNormal(quantization.input_scale)) return "input_scale is not positive, normal and finite";
   if (!types.has_quantized_output()) return nullptr;
   if (quantization.output == nullptr) return "output is NULL";
-  if (!IsPositiveNormal(quantization.output->scale)) return "output->scale is not positive, normal and finite";
+  if (!IsPositiveNormal(quantization.output->scale))
+    return "output->scale is not positive, normal and finite";
   const int32_t least = types.output == smx_datatype_qu8 ? 0 : INT8_MIN;
   const int32_t zero_point = quantization.output->zero_point;
-  if (zero_point < least || zero_point > least + UINT8_MAX) return "output->zero_point is not one of the type's numbers";
+  if (zero_point < least || zero_point > least + UINT8_MAX)
+    return "output->zero_point is not one of the type's numbers";
   return nullptr;
 }
 
@@ -177,8 +178,8 @@ smx_status Create(const smx_operator_type* type, const char* op_out_name, smx_ro
   return smx_status_success;
 }
 
-smx_status SetUp(smx_rows* op, size_t batch_size, size_t channels, size_t input_stride,
-                 size_t output_stride, const void* input, void* output) {
+smx_status SetUp(smx_rows* op, size_t batch_size, size_t channels, size_t input_stride, size_t output_stride,
+                 const void* input, void* output) {
   const size_t results = op->reduces() ? 1 : channels;
   const Layout x = {batch_size, channels, input_stride, op->types->input_bytes, input};
   const Layout y = {batch_size, results, output_stride, op->result_bytes(), output};
@@ -227,8 +228,8 @@ enum smx_status smx_create_log_softmax_nc(enum smx_datatype input_type, enum smx
 
 enum smx_status smx_create_logsumexp_nc(enum smx_datatype input_type, uint32_t flags,
                                         smx_operator_t* op_out) {
-  return Create(&kLogSumExpNc, "logsumexp_op_out", smx_rows_logsumexp, input_type, smx_datatype_f32, 0,
-                flags, op_out);
+  return Create(&kLogSumExpNc, "logsumexp_op_out", smx_rows_logsumexp, input_type, smx_datatype_f32, 0, flags,
+                op_out);
 }
 
 enum smx_status smx_setup_softmax_nc(smx_operator_t softmax_op, size_t batch_size, size_t channels,

@@ -124,12 +124,12 @@ void Fill(size_t n, void* y, float value) {
 using Kernels = smx_microkernels;
 
 // X and Y are types, x and y their names in those of kernels, xy the name of the pair.
-#define SMX_PAIR(X, x, Y, y, xy, subtract, fill, to_f32, from_f32)                                      \
-  {                                                                                                     \
-    X::kDatatype, Y::kDatatype, sizeof(X::Element), sizeof(Y::Element),                                 \
-        Sum<X, &Kernels::x##_raddextexp>, Max<X, &Kernels::x##_rmax>, HasNan<X>,                        \
-        Scale<X, Y, &Kernels::xy##_vscaleextexp, &Kernels::xy##_vstreamextexp>,                         \
-        ScaleF32<Y, &Kernels::y##_vscaleextexp>, subtract, fill, to_f32, from_f32                       \
+#define SMX_PAIR(X, x, Y, y, xy, subtract, fill, to_f32, from_f32)                                        \
+  {                                                                                                       \
+    X::kDatatype, Y::kDatatype, sizeof(X::Element), sizeof(Y::Element), Sum<X, &Kernels::x##_raddextexp>, \
+        Max<X, &Kernels::x##_rmax>, HasNan<X>,                                                            \
+        Scale<X, Y, &Kernels::xy##_vscaleextexp, &Kernels::xy##_vstreamextexp>,                           \
+        ScaleF32<Y, &Kernels::y##_vscaleextexp>, subtract, fill, to_f32, from_f32                         \
   }
 #define SMX_TYPES(X, x, Y, y, xy, to_f32, from_f32) \
   SMX_PAIR(X, x, Y, y, xy, (Subtract<X, Y, &Kernels::xy##_vsubextc>), Fill<Y>, to_f32, from_f32)

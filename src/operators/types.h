@@ -27,7 +27,7 @@ struct smx_types {
   void (*scale_f32)(const smx_microkernels& kernels, size_t n, const float* x, void* y,
                     const smx_f32_reciprocal& reciprocal, const smx_f32_exponential& exponential,
                     const smx_f32_quantizer& quantizer);
-  // y[i] = scale * (x[i] - shift) - logarithm; NULL for quantised types.
+  // y[i] = scale * (factor * x[i] - shift) - logarithm; NULL for quantised types.
   void (*subtract)(const smx_microkernels& kernels, size_t n, const void* x, void* y,
                    const smx_f32_logarithm& logarithm);
   // Results of rows that hold NaN or infinities; NULL for quantised types, which have none.
