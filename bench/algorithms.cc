@@ -173,6 +173,8 @@ smx_f32_extended SumRow(void (*raddextexp)(size_t, const X*, smx_f32_extended*, 
 
 template smx_f32_extended SumRow(smx_f32_raddextexp_ukernel_fn*, size_t, const float*);
 template smx_f32_extended SumRow(smx_f16_raddextexp_ukernel_fn*, size_t, const uint16_t*);
+template smx_f32_extended SumRow(smx_qu8_raddextexp_ukernel_fn*, size_t, const uint8_t*);
+template smx_f32_extended SumRow(smx_qs8_raddextexp_ukernel_fn*, size_t, const int8_t*);
 
 smx_f32_extended SumAndStoreRow(smx_f32_raddstoreextexp_ukernel_fn* raddstoreextexp, size_t n, const float* x,
                                 float* y, References* references) {

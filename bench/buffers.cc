@@ -1,6 +1,7 @@
 #include "bench/buffers.h"
 
 #include <fp16.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -18,7 +19,7 @@ namespace smx_bench {
 namespace {
 
 constexpr size_t kHugePageBytes = size_t{2} << 20;
-constexpr size_t kHalvesPerCacheLine = 32;
+constexpr size_t kBytesPerCacheLine = 64;
 
 size_t DivideRoundUp(size_t n, size_t q) {
   return (n + q - 1) / q;
@@ -38,6 +39,14 @@ uint16_t Convert(F16, float x) {
 
 uint16_t Convert(Bf16, float x) {
   return scalar_to_bf16(x);
+}
+
+uint8_t Convert(Qu8, float x) {
+  return static_cast<uint8_t>(fabsf(x));
+}
+
+int8_t Convert(Qs8, float x) {
+  return static_cast<int8_t>(x);
 }
 
 // Logits that repeat after a while, for drawing them takes longer than most benchmarks.
@@ -109,7 +118,7 @@ size_t RotationBytes() {
 }
 
 size_t Stride(size_t elements) {
-  return RoundUp(elements, kHalvesPerCacheLine);
+  return RoundUp(elements, kBytesPerCacheLine);
 }
 
 size_t PairCount(size_t bytes, Buffering buffering) {
@@ -133,6 +142,8 @@ typename Type::Memory* SharedOutputs(size_t elements) {
 SMX_INSTANTIATE(F32)
 SMX_INSTANTIATE(F16)
 SMX_INSTANTIATE(Bf16)
+SMX_INSTANTIATE(Qu8)
+SMX_INSTANTIATE(Qs8)
 #undef SMX_INSTANTIATE
 
 }  // namespace smx_bench

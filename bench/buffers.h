@@ -34,6 +34,13 @@ struct F16 {
 struct Bf16 {
   using Memory = uint16_t;
 };
+// Whole numbers; of Qu8 their magnitudes.
+struct Qu8 {
+  using Memory = uint8_t;
+};
+struct Qs8 {
+  using Memory = int8_t;
+};
 
 // The memory that all Buffers share. It holds logits of the type for which it was asked last, or what was written since.
 template <class Type>

@@ -24,6 +24,8 @@ using smx_bench::Bf16;
 using smx_bench::Buffering;
 using smx_bench::F16;
 using smx_bench::F32;
+using smx_bench::Qs8;
+using smx_bench::Qu8;
 using smx_bench::Traffic;
 
 enum class Level { kL1, kL2, kLastLevel, kMemory };
@@ -68,6 +70,7 @@ const std::vector<Regime> kShortRows = {{Level::kL2, Buffering::kWarm}};
 const std::vector<Regime> kNeverTuned = {};  // the baselines: no dispatch takes them
 
 constexpr smx_f32_reciprocal kOne = {1.0f, 0.0f, 0};
+constexpr smx_f32_quantizer kQuantizer = {256.0f, 0.0f};
 constexpr smx_f32_logarithm kLogarithm = {1.0f, 0.0f, 1.0f, 8.0f, 0x1p-24f};
 constexpr float kMax = smx_bench::kLargestInput;
 
@@ -80,6 +83,8 @@ Pass<X, X> Sum(Reduction<X, smx_f32_extended*, const smx_f32_exponential*>* uker
 constexpr auto f32_raddextexp = Sum<F32>;
 constexpr auto f16_raddextexp = Sum<F16>;
 constexpr auto bf16_raddextexp = Sum<Bf16>;
+constexpr auto qu8_raddextexp = Sum<Qu8>;
+constexpr auto qs8_raddextexp = Sum<Qs8>;
 
 template <class X>
 Pass<X, X> Maximum(Reduction<X, float*>* ukernel) {
@@ -92,6 +97,8 @@ Pass<X, X> Maximum(Reduction<X, float*>* ukernel) {
 constexpr auto f32_rmax = Maximum<F32>;
 constexpr auto f16_rmax = Maximum<F16>;
 constexpr auto bf16_rmax = Maximum<Bf16>;
+constexpr auto qu8_rmax = Maximum<Qu8>;
+constexpr auto qs8_rmax = Maximum<Qs8>;
 
 template <class X, class Y>
 Pass<X, Y> Scale(Map<X, Y, const smx_f32_reciprocal*, const smx_f32_exponential*>* ukernel) {
@@ -119,6 +126,25 @@ SMX_MAPS_OF_TYPES(bf16_f32, Bf16, F32)
 SMX_MAPS_OF_TYPES(f32_f16, F32, F16)
 SMX_MAPS_OF_TYPES(f32_bf16, F32, Bf16)
 #undef SMX_MAPS_OF_TYPES
+constexpr auto qu8_f32_vscaleextexp = Scale<Qu8, F32>;
+constexpr auto qs8_f32_vscaleextexp = Scale<Qs8, F32>;
+constexpr auto qu8_f32_vstreamextexp = Scale<Qu8, F32>;
+constexpr auto qs8_f32_vstreamextexp = Scale<Qs8, F32>;
+
+// To quantised types.
+template <class X, class Y>
+Pass<X, Y> Quantize(
+    Map<X, Y, const smx_f32_reciprocal*, const smx_f32_exponential*, const smx_f32_quantizer*>* ukernel) {
+  return {kReadsAndWrites, kLongRows, [=](size_t n, const typename X::Memory* x, typename Y::Memory* y) {
+            ukernel(n, x, y, &kOne, &smx_bench::kExp, &kQuantizer);
+          }};
+}
+constexpr auto qu8_vscaleextexp = Quantize<Qu8, Qu8>;
+constexpr auto qs8_vscaleextexp = Quantize<Qs8, Qs8>;
+constexpr auto f32_qu8_vscaleextexp = Quantize<F32, Qu8>;
+constexpr auto f32_qs8_vscaleextexp = Quantize<F32, Qs8>;
+constexpr auto qu8_vstreamextexp = Quantize<Qu8, Qu8>;
+constexpr auto qs8_vstreamextexp = Quantize<Qs8, Qs8>;
 
 template <class X, class Y>
 Pass<X, Y> Convert(Map<X, Y>* ukernel) {
@@ -128,6 +154,16 @@ constexpr auto f16_f32_vcvt = Convert<F16, F32>;
 constexpr auto bf16_f32_vcvt = Convert<Bf16, F32>;
 constexpr auto f32_f16_vcvt = Convert<F32, F16>;
 constexpr auto f32_bf16_vcvt = Convert<F32, Bf16>;
+constexpr auto qu8_f32_vcvt = Convert<Qu8, F32>;
+constexpr auto qs8_f32_vcvt = Convert<Qs8, F32>;
+
+template <class Y>
+Pass<F32, Y> ConvertQuantized(Map<F32, Y, const smx_f32_quantizer*>* ukernel) {
+  return {kReadsAndWrites, kInCache,
+          [=](size_t n, const float* x, typename Y::Memory* y) { ukernel(n, x, y, &kQuantizer); }};
+}
+constexpr auto f32_qu8_vcvt = ConvertQuantized<Qu8>;
+constexpr auto f32_qs8_vcvt = ConvertQuantized<Qs8>;
 
 Pass<> f32_raddstoreextexp(smx_f32_raddstoreextexp_ukernel_fn* ukernel) {
   return {kReadsAndWrites, kInCache, [=](size_t n, const float* x, float* y) {

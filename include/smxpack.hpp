@@ -28,7 +28,10 @@ namespace smxpack {
 
 /// An element in memory.
 template <smx_datatype kType>
-using Element = std::conditional_t<kType == smx_datatype_f32, float, uint16_t>;
+using Element =
+    std::conditional_t<kType == smx_datatype_f32, float,
+                       std::conditional_t<kType == smx_datatype_qu8, uint8_t,
+                                          std::conditional_t<kType == smx_datatype_qs8, int8_t, uint16_t>>>;
 
 /// Owns an operator, or none. Moves.
 class Operator {
@@ -97,6 +100,17 @@ class Map : public Operator {
 
 template <smx_datatype kInput, smx_datatype kOutput = kInput>
 using Softmax = Map<smx_create_softmax_nc, smx_setup_softmax_nc, kInput, kOutput>;
+
+/// Softmax of bytes.
+template <smx_datatype kInput, smx_datatype kOutput = kInput>
+class QuantizedSoftmax : public Softmax<kInput, kOutput> {
+ public:
+  /// The output's quantization does not matter where that is of floats.
+  [[nodiscard]] smx_status Create(float input_scale, const smx_quantization& output = {},
+                                  uint32_t flags = 0) noexcept {
+    return this->CreateBy(smx_create_softmax_nc_quantized, kInput, input_scale, kOutput, &output, flags);
+  }
+};
 
 template <smx_datatype kInput, smx_datatype kOutput = kInput>
 using LogSoftmax = Map<smx_create_log_softmax_nc, smx_setup_log_softmax_nc, kInput, kOutput>;

@@ -1,6 +1,6 @@
 """Softmax, log-softmax and logsumexp of NumPy arrays, by the shared library of SMXPACK.
 
-Arrays are float32, float16 or bfloat16, and results are taken over the last axis. NumPy has no bfloat16: such arrays hold its
+Arrays are float32, float16 or bfloat16, those of softmax_quantized uint8 or int8, and results are taken over the last axis. NumPy has no bfloat16: such arrays hold its
 bits, and say so by their dtype, `bits.view(smxpack.bfloat16)` for bits of uint16; `result.view(numpy.uint16)` gives them back.
 
     >>> import numpy, smxpack
@@ -23,7 +23,7 @@ import threading
 
 import numpy as np
 
-__all__ = ["bfloat16", "log_softmax", "logsumexp", "merge_partial_sums", "partial_sum", "scale_by_partial_sum", "softmax"]
+__all__ = ["bfloat16", "log_softmax", "logsumexp", "merge_partial_sums", "partial_sum", "scale_by_partial_sum", "softmax", "softmax_quantized"]
 
 bfloat16 = np.dtype([("bfloat16", np.uint16)])
 
@@ -31,7 +31,14 @@ bfloat16 = np.dtype([("bfloat16", np.uint16)])
 _PARTIAL_SUM = np.dtype([("smx_partial_sum", np.int64, 6)], align=True)
 
 _DATATYPES = {np.dtype(np.float32): 1, np.dtype(np.float16): 2, bfloat16: 3}
+_QUANTIZED = {np.dtype(np.uint8): 4, np.dtype(np.int8): 5}
 _MASKED_ROWS_TO_ZERO = 1
+
+
+class _Quantization(ctypes.Structure):
+    """struct smx_quantization"""
+
+    _fields_ = [("scale", ctypes.c_float), ("zero_point", ctypes.c_int32)]
 
 
 def _load():
@@ -77,10 +84,10 @@ def _run(op, threads):
         _call("smx_run_operator", op, pool)
 
 
-def _compute(name, create, setup, scale, threads):
-    """The life of operator `name`; `create` and `setup` are the arguments of these functions."""
+def _compute(name, create, setup, scale, threads, kind=""):
+    """The life of operator `name`, created as a `kind` of it; `create` and `setup` are the arguments of these functions."""
     op = ctypes.c_void_p()
-    _call(f"smx_create_{name}", *create, ctypes.byref(op))
+    _call(f"smx_create_{name}{kind}", *create, ctypes.byref(op))
     try:
         _call("smx_set_scale", op, ctypes.c_float(scale))
         _call(f"smx_setup_{name}", op, *setup)
@@ -96,10 +103,16 @@ def _datatype(dtype):
     return _DATATYPES[dtype]
 
 
-def _check(x, axis, threads):
-    """x as an array that has rows."""
+def _quantized_datatype(dtype):
+    if dtype not in _QUANTIZED:
+        raise TypeError(f"dtype {dtype} is neither uint8 nor int8")
+    return _QUANTIZED[dtype]
+
+
+def _check(x, axis, threads, datatype=_datatype):
+    """x as an array that has rows, of one of the types that `datatype` knows."""
     x = np.asarray(x)
-    _datatype(x.dtype)
+    datatype(x.dtype)
     if x.ndim == 0 or x.shape[-1] == 0:
         raise ValueError(f"an array of shape {x.shape} has no rows of at least one element")
     if axis not in (-1, x.ndim - 1):
@@ -152,16 +165,24 @@ def _destination(output, source, sums):
     return rows if is_free else np.empty(rows.shape, rows.dtype)
 
 
+def _output_dtype(x, out, dtype):
+    return np.dtype(dtype if dtype is not None else x.dtype if out is None else out.dtype)
+
+
 def _map(name, x, axis, out, dtype, masked_rows_to_zero, scale, threads, sums=None):
     x = _check(x, axis, threads)
-    dtype = np.dtype(dtype if dtype is not None else x.dtype if out is None else out.dtype)
+    dtype = _output_dtype(x, out, dtype)
     create = (_datatype(x.dtype), _datatype(dtype), _MASKED_ROWS_TO_ZERO if masked_rows_to_zero else 0)
+    return _compute_rows(name, create, x, out, dtype, scale, threads, sums=sums)
+
+
+def _compute_rows(name, create, x, out, dtype, scale, threads, sums=None, kind=""):
     output = _output(out, x.shape, dtype)
     source = _rows(x)
     rows = _destination(output, source, sums)
     setup = [_size(len(source)), _size(source.shape[1]), _size(_stride(source)), _size(_stride(rows))]
     setup += [_pointer(array) for array in (source, sums, rows) if array is not None]
-    _compute(name, create, setup, scale, threads)
+    _compute(name, create, setup, scale, threads, kind)
     if not np.may_share_memory(rows, output):
         output[...] = rows.reshape(output.shape)
     return output
@@ -187,6 +208,29 @@ def softmax(x, axis=-1, out=None, dtype=None, masked_rows_to_zero=False, scale=1
     scale                finite; the product is not rounded.
     """
     return _map("softmax_nc", x, axis, out, dtype, masked_rows_to_zero, scale, threads)
+
+
+def softmax_quantized(
+    x, input_scale, axis=-1, out=None, dtype=None, output_scale=1 / 256, output_zero_point=None, scale=1.0, threads=1
+):
+    """Softmax of bytes: rint(p / output_scale) + output_zero_point, within the type, where p = exp(a * x) / sum(exp(a * x)), a =
+    scale * input_scale. x is uint8 or int8; its zero point does not matter.
+
+    dtype              of the result, that of `out` or x where it is not given: that of x, or float32 for p itself.
+    output_zero_point  the dtype's least number where it is not given.
+
+    Other arguments as of softmax. Scales are positive, but for `scale`.
+    """
+    x = _check(x, axis, threads, _quantized_datatype)
+    dtype = _output_dtype(x, out, dtype)
+    if dtype == np.float32:
+        create = (_QUANTIZED[x.dtype], ctypes.c_float(input_scale), _DATATYPES[dtype], None, 0)
+    else:
+        datatype = _quantized_datatype(dtype)
+        zero_point = np.iinfo(dtype).min if output_zero_point is None else output_zero_point
+        quantization = _Quantization(output_scale, zero_point)
+        create = (_QUANTIZED[x.dtype], ctypes.c_float(input_scale), datatype, ctypes.byref(quantization), 0)
+    return _compute_rows("softmax_nc", create, x, out, dtype, scale, threads, kind="_quantized")
 
 
 def log_softmax(x, axis=-1, out=None, dtype=None, masked_rows_to_zero=False, scale=1.0, threads=1):

@@ -56,6 +56,7 @@ LOG = "log_softmax_nc_test"
 OPERATOR = "operator_test"
 PARTIAL = "partial_sum_nc_test"
 TYPED = "typed_microkernels_test"
+QUANTIZED = "softmax_nc_quantized_test"
 TYPES = "softmax_nc_test"
 PLAN = "softmax_plan_test"
 ROWS = "f32_softmax_kernel_test"
@@ -88,8 +89,8 @@ MUTATIONS = [
         Mutation(
             f"tail of {kernel} one short",
             MAP,
-            'output.store_tail("y", "n", "y0")',
-            f'output.store_tail("y", {only(f"kernel.name == {kernel!r}", repr("n - 1"), repr("n"))}, "y0")',
+            'output.store_tail("y", "n", result ~ 0)',
+            f'output.store_tail("y", {only(f"kernel.name == {kernel!r}", repr("n - 1"), repr("n"))}, result ~ 0)',
             test,
             cases,
         )
@@ -111,9 +112,9 @@ MUTATIONS = [
     Mutation("columns on avx512f one more", "src/isa/avx512f.h", "_mm_setr_epi32(0, 1, 2, 3));\n  __m512 v[4]", "_mm_setr_epi32(-1, 0, 1, 2));\n  __m512 v[4]", ROWS, "TransposedList/*avx512f*"),
     Mutation("columns on avx2 read whole", "src/isa/avx2.h", "columns[i] = n >= 4 ?", "columns[i] = n >= 3 ?", ROWS, "TransposedList/*avx2*"),
     # Elements of f16 and bf16.
-    Mutation("halves on avx2 read whole", "src/isa/avx2.h", "smx_copy_halves<8>(halves, p, n);", "smx_copy_halves<16>(halves, p, 8);", TYPED, "*StaysInsideItsRow*avx2*"),
-    Mutation("halves on avx512f stored whole", "src/isa/avx512f.h", "smx_copy_halves<16>(p, halves, n);", "smx_copy_halves<16>(p, halves, 15);", TYPED, "*StaysInsideItsRow*avx512f*"),
-    Mutation("halves of eight not copied", "src/isa/halves.h", "size_t step = kLanes / 2", "size_t step = kLanes / 4", TYPED, "*GivesTheBitsOfF32*"),
+    Mutation("halves on avx2 read whole", "src/isa/avx2.h", "smx_copy_tail<8>(halves, p, n);", "smx_copy_tail<16>(halves, p, 8);", TYPED, "*StaysInsideItsRow*avx2*"),
+    Mutation("halves on avx512f stored whole", "src/isa/avx512f.h", "smx_copy_tail<16>(p, halves, n);", "smx_copy_tail<16>(p, halves, 15);", TYPED, "*StaysInsideItsRow*avx512f*"),
+    Mutation("halves of eight not copied", "src/isa/narrow.h", "size_t step = kLanes / 2", "size_t step = kLanes / 4", TYPED, "*GivesTheBitsOfF32*"),
     Mutation("halves that are absent count as 0 on avx2", "src/isa/avx2.h", "_mm256_blendv_ps(absent, a, _mm256_castsi256_ps(avx2_tail_mask(n)))", "_mm256_blendv_ps(_mm256_sub_ps(absent, absent), a, _mm256_castsi256_ps(avx2_tail_mask(n)))", TYPED, "*GivesTheBitsOfF32*rmax*avx2*"),
     Mutation("f16 rounded towards zero on avx512f", "src/isa/avx512f.h", "_mm512_cvtps_ph(a, _MM_FROUND_TO_NEAREST_INT)", "_mm512_cvtps_ph(a, _MM_FROUND_TO_ZERO)", TYPED, "*RoundsToNearestEven*"),
     *(
@@ -123,6 +124,16 @@ MUTATIONS = [
     Mutation("bf16 of NaN rounded on scalar", "src/isa/scalar.h", "  if (a != a) return 0x7FC0;\n", "", TYPED, "*Nan*:*RoundsFloatsOfAllBits*"),
     Mutation("streams of halves aligned as floats", MAP, "smx_elements_to_boundary(y, sizeof(*y),", "smx_elements_to_boundary(y, sizeof(float),", TYPED, "*TakesAnyAlignment*vstream*"),
     Mutation("logarithm subtracted low part first", "src/kernels/vsubextc.cc.j2", 'isa.sub(isa.sub("x%d" % v, "hi"), "lo")', 'isa.sub(isa.sub("x%d" % v, "lo"), "hi")', TYPED, "*GivesTheBitsOfF32*vsubextc*"),
+    # Bytes.
+    Mutation("bytes on avx512f read whole", "src/isa/avx512f.h", "smx_copy_tail<16>(bytes, (const uint8_t*)p, n);", "smx_copy_tail<32>(bytes, (const uint8_t*)p, 16);", TYPED, "*StaysInsideItsRow*avx512f*"),
+    Mutation("bytes on avx2 stored whole", "src/isa/avx2.h", "smx_copy_tail<8>((uint8_t*)p, bytes, n);", "smx_copy_tail<8>((uint8_t*)p, bytes, 7);", TYPED, "*StaysInsideItsRow*avx2*"),
+    Mutation("bytes without a sign on avx2", "src/isa/avx2.h", "_mm256_cvtepi8_epi32(a)", "_mm256_cvtepu8_epi32(a)", TYPED, "*qs8*avx2*"),
+    Mutation("bytes rounded towards zero on avx512f", "src/isa/avx512f.h", "_mm512_cvtps_epi32(clamped)", "_mm512_cvttps_epi32(_mm512_sub_ps(clamped, _mm512_set1_ps(0x1p-10f)))", TYPED, "*qu8*avx512f*"),
+    Mutation("quantised results beyond the type not clamped on scalar", "src/isa/scalar.h", "raised < most ? raised : most", "raised", QUANTIZED, "*scalar_qu8*"),
+    Mutation("zero point added before rounding", MAP, 'isa.sub(isa.fma("y%d" % v, "inverse_scale", "rounding"), "rounding_less_zero_point")', 'isa.sub(isa.add(isa.fma("y%d" % v, "inverse_scale", isa.sub("rounding", "rounding_less_zero_point")), "rounding"), "rounding")', TYPED, "Types/Quantization.RoundsToNearestEven*"),
+    Mutation("short quantised rows on another scale", "src/operators/rows.cc", "y + to * types.output_bytes, op.quantizer)", "y + to * types.output_bytes, {256.0f, op.quantizer.zero_point})", QUANTIZED, "*HasTheBitsOfF32*"),
+    Mutation("scale of the input forgotten as the scale is set", NC, "op->input_scale * scale", "scale", QUANTIZED, "*EveryScaleOfTheInput*"),
+    Mutation("zero point of qs8 taken for that of qu8", NC, "types.output == smx_datatype_qu8 ? 0 : INT8_MIN", "0", QUANTIZED, "*ZeroPointsAreNumbers*"),
     # Lanes, pairs and blocks that are left out.
     Mutation("lanes dropped by the maximum on avx2", "src/isa/avx2.h", "__m128 m = _mm_max_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));", "__m128 m = _mm256_castps256_ps128(a);", BASELINES, "rmax/*avx2*"),
     Mutation("lane dropped by the maximum on avx512f", "src/isa/avx512f.py", "_mm512_reduce_max_ps({a})", "_mm512_mask_reduce_max_ps(0x7FFF, {a})", BASELINES, "rmax/*avx512f*"),
@@ -177,7 +188,7 @@ MUTATIONS = [
     Mutation("environment of a pool's threads not set", "src/runtime/parallelize.h", "        const smx_fp_environment environment;\n", "", SOFTMAX, "*FpEnvironment*"),
     # Other types, and other functions of a row's sum.
     Mutation("f16 rounded towards zero on avx2", "src/isa/avx2.h", "_mm256_cvtps_ph(a, _MM_FROUND_TO_NEAREST_INT)", "_mm256_cvtps_ph(a, _MM_FROUND_TO_ZERO)", TYPED, "*avx2*"),
-    Mutation("tail of halves one short", "src/isa/halves.h", "if (n <= 0) return;", "if (n-- <= 0) return;", TYPED),
+    Mutation("tail of halves one short", "src/isa/narrow.h", "if (n <= 0) return;", "if (n-- <= 0) return;", TYPED),
     Mutation("bf16 taken for f16", "src/operators/types.cc", "(x & 0x7FFF) > 0x7F80", "(x & 0x7FFF) > 0x7C00", TYPES),
     Mutation("staged rows written contiguously", NC, "ConvertRows(done, op.channels, op.output_stride,", "ConvertRows(done, op.channels, op.channels,", TYPES),
     Mutation("differences of a shifted row too small", NC, "tile[i] - row.shift", "tile[i] - 1.0001f * row.shift", TYPES),

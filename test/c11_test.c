@@ -82,6 +82,20 @@ static void check_softmax(smx_operator_t op) {
   pthreadpool_destroy(pool);
 }
 
+static void check_quantized(void) {
+  const int8_t x[4] = {-128, 127, -128, 127};
+  const int8_t expected[4] = {-128, 0, -128, 0};
+  const struct smx_quantization output = {.scale = 1.0f / 256.0f, .zero_point = -128};
+  int8_t y[4];
+  smx_operator_t op = NULL;
+  CHECK(smx_create_softmax_nc_quantized(smx_datatype_qs8, 0.1f, smx_datatype_qs8, &output, 0, &op) ==
+        smx_status_success);
+  CHECK(smx_setup_softmax_nc(op, 1, 4, 4, 4, x, y) == smx_status_success);
+  CHECK(smx_run_operator(op, NULL) == smx_status_success);
+  CHECK(memcmp(y, expected, sizeof(y)) == 0);
+  CHECK(smx_delete_operator(op) == smx_status_success);
+}
+
 static void check_thresholds(void) {
   struct smx_thresholds thresholds = {0, 0, 0, 0, 0, 0};
   CHECK(smx_get_thresholds(&thresholds) == smx_status_success);
@@ -114,6 +128,7 @@ int main(void) {
   check_thresholds();
   CHECK(smx_create_softmax_nc_f32(SMX_FLAG_MASKED_ROWS_TO_ZERO, &op) == smx_status_success && op != NULL);
   check_softmax(op);
+  check_quantized();
   CHECK(smx_delete_operator(op) == smx_status_success);
   CHECK(counters.allocations > 0 && counters.allocations == counters.deallocations);
   CHECK(smx_deinitialize() == smx_status_success);

@@ -125,6 +125,40 @@ class Results(unittest.TestCase):
         self.assertTrue((smxpack.scale_by_partial_sum(x, sums, masked_rows_to_zero=True) == 0).all())
 
 
+class Quantized(unittest.TestCase):
+    def exact(self, x, input_scale):
+        return scipy.special.softmax(np.float64(np.float32(input_scale)) * x.astype(np.float64), axis=-1)
+
+    def test_agrees_with_scipy(self):
+        for dtype, least in ((np.uint8, 0), (np.int8, -128)):
+            x = np.random.default_rng(1).integers(least, least + 256, (20, 300), dtype)
+            for input_scale, output_scale, zero_point in ((0.1, 1 / 256, None), (0.03, 0.001, 5), (1.0, 1 / 255, 127)):
+                p = self.exact(x, input_scale)
+                steps = p / np.float64(np.float32(output_scale)) + (least if zero_point is None else zero_point)
+                y = smxpack.softmax_quantized(x, input_scale, output_scale=output_scale, output_zero_point=zero_point)
+                self.assertEqual(y.dtype, dtype)
+                self.assertLessEqual(np.abs(y - np.clip(steps, least, least + 255)).max(), 0.5003)
+                floats = smxpack.softmax_quantized(x, input_scale, dtype=F32, threads=2)
+                np.testing.assert_allclose(floats, p, rtol=4e-7, atol=1e-37)
+
+    def test_scale_and_in_place(self):
+        x = np.random.default_rng(2).integers(0, 256, (3, 50), np.uint8)
+        expected = smxpack.softmax_quantized(x, 0.25)
+        np.testing.assert_array_equal(smxpack.softmax_quantized(x, 0.5, scale=0.5), expected)
+        self.assertIs(smxpack.softmax_quantized(x, 0.25, out=x), x)
+        np.testing.assert_array_equal(x, expected)
+
+    def test_bad_arguments(self):
+        x = np.zeros((2, 3), np.uint8)
+        for bad in (np.zeros(3, np.float32), np.zeros(3, np.int16)):
+            self.assertRaisesRegex(TypeError, "neither uint8 nor int8", smxpack.softmax_quantized, bad, 1.0)
+        self.assertRaisesRegex(TypeError, "neither uint8 nor int8", smxpack.softmax_quantized, x, 1.0, dtype=np.float16)
+        self.assertRaisesRegex(TypeError, "neither float32", smxpack.softmax, x)
+        for arguments in (dict(input_scale=0.0), dict(input_scale=1.0, output_scale=-1.0), dict(input_scale=1.0, output_zero_point=256)):
+            self.assertRaisesRegex(RuntimeError, "smx_status_invalid_parameter", smxpack.softmax_quantized, x, **arguments)
+        self.assertRaisesRegex(RuntimeError, "smx_status_unsupported_parameter", smxpack.softmax_quantized, x, 1.0, dtype=np.int8)
+
+
 class PartialSums(unittest.TestCase):
     def test_pieces_of_tiles_give_the_bits_of_the_whole(self):
         for dtype in (F32, F16, BF16):

@@ -21,6 +21,8 @@ static_assert(std::is_nothrow_move_constructible_v<Softmax> && std::is_nothrow_m
 static_assert(sizeof(Softmax) == sizeof(smx_operator_t));
 static_assert(std::is_same_v<smxpack::Element<smx_datatype_f32>, float>);
 static_assert(std::is_same_v<smxpack::Element<smx_datatype_bf16>, uint16_t>);
+static_assert(std::is_same_v<smxpack::Element<smx_datatype_qu8>, uint8_t>);
+static_assert(std::is_same_v<smxpack::Element<smx_datatype_qs8>, int8_t>);
 
 constexpr size_t kRows = 3;
 constexpr size_t kChannels = 50;
@@ -112,6 +114,24 @@ TEST_F(SmxpackHpp, TypesFlagsStridesAndPool) {
   ASSERT_EQ(op.Setup(2, 2, kStride, 2, x.data(), y.data()), smx_status_success);
   ASSERT_EQ(op.Run(Pool(2)), smx_status_success);
   EXPECT_EQ(y, (std::vector<float>{0.5f, 0.5f, 0.0f, 0.0f}));
+}
+
+TEST_F(SmxpackHpp, QuantizedSoftmax) {
+  const uint8_t x[4] = {100, 100, 110, 110};
+  uint8_t y[4];
+  smxpack::QuantizedSoftmax<smx_datatype_qu8> op;
+  EXPECT_EQ(op.Create(0.0f, {1.0f / 256.0f, 0}), smx_status_invalid_parameter);
+  EXPECT_EQ(op.Create(1.0f), smx_status_invalid_parameter) << "the output's scale is 0";
+  ASSERT_EQ(op.Create(100.0f, {1.0f / 256.0f, 3}), smx_status_success);
+  ASSERT_EQ(op.Setup(1, 4, 4, 4, x, y), smx_status_success);
+  ASSERT_EQ(op.Run(), smx_status_success);
+  EXPECT_EQ(std::vector<uint8_t>(y, y + 4), (std::vector<uint8_t>{3, 3, 131, 131}));
+  float probabilities[4];
+  smxpack::QuantizedSoftmax<smx_datatype_qu8, smx_datatype_f32> to_floats;
+  ASSERT_EQ(to_floats.Create(100.0f), smx_status_success);
+  ASSERT_EQ(to_floats.Setup(1, 4, 4, 4, x, probabilities), smx_status_success);
+  ASSERT_EQ(to_floats.Run(), smx_status_success);
+  EXPECT_EQ(probabilities[3], 0.5f);
 }
 
 TEST_F(SmxpackHpp, Moves) {
