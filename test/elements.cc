@@ -91,7 +91,8 @@ std::vector<float> Decode(smx_datatype type, const void* elements, size_t n) {
 float RoundedTo(smx_datatype type, float value) {
   if (type == smx_datatype_f32) return value;
   if (!IsQuantized(type)) return FromHalf(type, ToHalf(type, value));
-  return isnan(value) ? LeastOf(type) : nearbyintf(std::clamp(value, LeastOf(type), LargestOf(type)));
+  if (isnan(value)) return LeastOf(type);
+  return nearbyintf(std::clamp(value, LeastOf(type), LargestOf(type))) + 0.0f;  // there is no -0
 }
 
 std::vector<float> RoundedTo(smx_datatype type, const std::vector<float>& values) {

@@ -306,8 +306,8 @@ TEST_P(QuantizedSoftmax, OfEqualElementsIsAnEqualShare) {
       const float steps = nearbyintf(share * 4096.0f) + LeastOf(types().output);
       const float expected = IsQuantized(types().output) ? RoundedTo(types().output, steps) : share;
       const float error = IsQuantized(types().output) ? 0.0f : share * FLT_EPSILON;
-      for (float y : RunRows(run, {std::vector<float>(channels, x)})[0])
-        ASSERT_NEAR(y, expected, error) << channels;
+      const Rows rows = RunRows(run, {std::vector<float>(channels, x)});
+      for (float y : rows[0]) ASSERT_NEAR(y, expected, error) << channels;
     }
   }
 }
@@ -331,7 +331,7 @@ TEST_P(QuantizedSoftmax, OfAllNumbers) {
 TEST_P(QuantizedSoftmax, RoundsTiesToEven) {
   if (!IsQuantized(types().output)) return;
   for (int32_t zero_point : ZeroPoints()) {
-    for (float multiple : {0.5f, 1.5f, 2.5f, 3.5f}) {
+    for (float multiple : {0.5f, 1.5f, 2.5f}) {
       RowsRun run = Run(1.0f, 0.25f / multiple);
       run.output_quantization.zero_point = zero_point;
       ASSERT_EQ(1.0f / run.output_quantization.scale, 4.0f * multiple);
