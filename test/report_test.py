@@ -5,6 +5,7 @@
 
 import dataclasses
 import json
+import os
 import pathlib
 import re
 import statistics
@@ -90,6 +91,8 @@ class ShortRun(unittest.TestCase):
         for key in ("processor", "isas", "compiler", "compiler_flags", "l1_bytes", "l1_source", "load_avg", "load_avg_after", "date",
                     "memory_bytes", "kernel", "commit"):
             self.assertTrue(context[key], key)
+        self.assertTrue(0 <= context["busy_processors"] <= os.cpu_count())
+        self.assertTrue(0 <= context["stolen"] <= 1)
 
     def test_every_kernel_of_the_list_has_a_result(self):
         self.assertEqual(coverage.missing(self.results), [])

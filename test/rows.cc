@@ -119,7 +119,8 @@ struct Exponentials {
   long double sum;
 };
 
-Exponentials Evaluate(const float* x, size_t n) {
+template <class Float>
+Exponentials Evaluate(const Float* x, size_t n) {
   Exponentials e;
   e.max = -INFINITY;
   for (size_t i = 0; i < n; i++) e.max = isnan(x[i]) || x[i] > e.max ? static_cast<long double>(x[i]) : e.max;
@@ -254,16 +255,16 @@ void CompensatedSum::Add(long double x) {
   sum_ = sum;
 }
 
-std::vector<long double> ReferenceSoftmax(const float* x, size_t n) {
-  Exponentials e = Evaluate(x, n);
+template <class Float>
+std::vector<long double> ReferenceSoftmax(const std::vector<Float>& x) {
+  Exponentials e = Evaluate(x.data(), x.size());
   // Special rows: expl(inf - inf) is NaN, and so is the sum.
   for (long double& term : e.terms) term /= e.sum;
   return e.terms;
 }
 
-std::vector<long double> ReferenceSoftmax(const std::vector<float>& x) {
-  return ReferenceSoftmax(x.data(), x.size());
-}
+template std::vector<long double> ReferenceSoftmax(const std::vector<float>& x);
+template std::vector<long double> ReferenceSoftmax(const std::vector<long double>& x);
 
 long double ReferenceLogSumExp(const float* x, size_t n) {
   const Exponentials e = Evaluate(x, n);

@@ -53,8 +53,8 @@ class CompensatedSum {
 };
 
 // y[i] = exp(x[i] - max) / sum_j exp(x[j] - max), all NaN for the special rows.
-std::vector<long double> ReferenceSoftmax(const float* x, size_t n);
-std::vector<long double> ReferenceSoftmax(const std::vector<float>& x);
+template <class Float>
+std::vector<long double> ReferenceSoftmax(const std::vector<Float>& x);
 // max + log(sum_j exp(x[j] - max)): NaN, +inf or -inf for the special rows.
 long double ReferenceLogSumExp(const float* x, size_t n);
 

@@ -32,15 +32,6 @@ const std::vector<size_t> kLengths = {3, 41};
 const std::vector<size_t> kLengths = {1, 3, 10, 41, 300, 1025, 20000};
 #endif
 
-// scale * x, exactly; denormals count as 0.
-std::vector<long double> Products(float scale, const std::vector<float>& x) {
-  std::vector<long double> products;
-  for (float element : x) {
-    products.push_back(fabsf(element) < FLT_MIN ? 0.0L : static_cast<long double>(scale) * element);
-  }
-  return products;
-}
-
 struct Exact {
   std::vector<long double> softmax;
   std::vector<long double> log_softmax;

@@ -1,5 +1,6 @@
 #include "test/softmax_tester.h"
 
+#include <float.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -146,11 +147,20 @@ testing::AssertionResult IsExactEnough(const std::vector<float>& actual,
   return testing::AssertionSuccess();
 }
 
-std::vector<long double> ExactSoftmax(const std::vector<float>& row, uint32_t flags) {
-  const bool is_masked = std::all_of(row.begin(), row.end(), [](float x) { return x == -INFINITY; });
+std::vector<long double> Products(float scale, const std::vector<float>& x) {
+  const auto flushed = [](float f) { return fabsf(f) < FLT_MIN ? 0.0L : static_cast<long double>(f); };
+  std::vector<long double> products;
+  for (float element : x) products.push_back(flushed(scale) * flushed(element));
+  return products;
+}
+
+std::vector<long double> ExactSoftmax(const std::vector<float>& row, uint32_t flags, float scale) {
+  const std::vector<long double> products = Products(scale, row);
+  const bool is_masked =
+      std::all_of(products.begin(), products.end(), [](long double p) { return p == -INFINITY; });
   if (is_masked && (flags & SMX_FLAG_MASKED_ROWS_TO_ZERO) != 0)
     return std::vector<long double>(row.size(), 0.0L);
-  return ReferenceSoftmax(row);
+  return ReferenceSoftmax(products);
 }
 
 const std::vector<float>& ScalarBits(const std::string& family, size_t channels, uint64_t seed) {

@@ -63,8 +63,11 @@ testing::AssertionResult SameBits(const std::vector<float>& actual, const std::v
 testing::AssertionResult IsExactEnough(const std::vector<float>& actual,
                                        const std::vector<long double>& exact, double* worst = nullptr);
 
-// The exact softmax; zeros for a row of -inf where the flags ask for them.
-std::vector<long double> ExactSoftmax(const std::vector<float>& row, uint32_t flags);
+// scale * x, exactly: a product has 48 bits. Denormals count as 0.
+std::vector<long double> Products(float scale, const std::vector<float>& x);
+
+// The exact softmax of the products; zeros for a row of -inf where the flags ask for them.
+std::vector<long double> ExactSoftmax(const std::vector<float>& row, uint32_t flags, float scale = 1.0f);
 
 // What the scalar kernels give for a row of a family (test/rows.h) alone, contiguous, out of place and without
 // threads: whose bits all else must have.

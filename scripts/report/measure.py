@@ -113,6 +113,31 @@ def largest_row_in_memory(bytes_per_element=8):
     return 1 << (elements.bit_length() - 1)
 
 
+@dataclasses.dataclass
+class ProcessorTimes:
+    """Ticks of all processors since the system began, as Linux counts them."""
+
+    total: int
+    idle: int
+    stolen: int  # which the host of a virtual machine gave to others
+
+    @classmethod
+    def now(cls):
+        user, nice, system, idle, iowait, irq, softirq, steal = map(int, pathlib.Path("/proc/stat").read_text().split()[1:9])
+        return cls(user + nice + system + idle + iowait + irq + softirq + steal, idle + iowait, steal)
+
+    def since(self, before):
+        return ProcessorTimes(self.total - before.total, self.idle - before.idle, self.stolen - before.stolen)
+
+
+def busy_processors(seconds=2):
+    """How many are at work while this program waits."""
+    before = ProcessorTimes.now()
+    time.sleep(seconds)
+    times = ProcessorTimes.now().since(before)
+    return (1 - times.idle / max(times.total, 1)) * os.cpu_count()
+
+
 def commit():
     done = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=ROOT, stdout=subprocess.PIPE,
                           stderr=subprocess.DEVNULL, text=True)
@@ -139,16 +164,18 @@ def measure(suite, steps):
         "repetitions_a_round": suite.effort.repetitions,
         "steps": len(todo),
         "load_avg": list(os.getloadavg()),
+        "busy_processors": busy_processors(),
         "memory_bytes": memory_bytes(),
         "kernel": " ".join([os.uname().sysname, os.uname().release, os.uname().machine]),
         "commit": commit(),
     }
-    files, begin = [], time.monotonic()
+    files, begin, times = [], time.monotonic(), ProcessorTimes.now()
     for index, step in enumerate(todo):
         elapsed = time.monotonic() - begin
         left = f", about {elapsed / index * (len(todo) - index):.0f} s left" if index >= len(steps) else ""
         print(f"[{index + 1}/{len(todo)}] {elapsed:4.0f} s{left}: {step.title}", flush=True)
         files.append(run_step(step))
         of_programs = {key: value for file in files for key, value in file["context"].items() if key not in NOT_OF_THE_MACHINE}
-        so_far = {"steps_done": len(files), "seconds": round(time.monotonic() - begin), "load_avg_after": list(os.getloadavg())}
+        so_far = {"steps_done": len(files), "seconds": round(time.monotonic() - begin), "load_avg_after": list(os.getloadavg()),
+                  "stolen": (taken := ProcessorTimes.now().since(times)).stolen / max(taken.total, 1)}
         yield {"context": {**of_programs, **circumstances, **so_far}, "benchmarks": results.merge(files)}

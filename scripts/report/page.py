@@ -7,7 +7,8 @@ import jinja2
 
 from report import style
 
-QUIET_LOAD = 0.5  # of the last minute
+QUIET_PROCESSORS = 0.3
+QUIET_STOLEN = 0.02
 TEMPLATES = pathlib.Path(__file__).resolve().parent
 
 
@@ -33,7 +34,8 @@ def machine(context):
         ("Commit", context["commit"]),
         ("Run", f"{context['date']}, {context['mode']}, {context['rounds']} rounds of {context['repetitions_a_round']} repetitions, "
                 f"{context['seconds']} s"),
-        ("Load average of a minute", f"{context['load_avg'][0]:.2f} before, {context['load_avg_after'][0]:.2f} after"),
+        ("Others", f"{context['busy_processors']:.2f} processors busy before the run; {context['stolen']:.1%} of all processors' time "
+                   "taken by the host of the virtual machine during it"),
     ]
 
 
@@ -44,9 +46,11 @@ def warnings(results, missing):
         sentences.append("Kernels of the list without a result: " + ", ".join(missing) + ".")
     if results.context["steps_done"] < results.context["steps"]:
         sentences.append(f"The run was cut: {results.context['steps_done']} of its {results.context['steps']} steps were done.")
-    if results.context["load_avg"][0] > QUIET_LOAD:
-        sentences.append(f"Something else was running: the load average was {results.context['load_avg'][0]:.2f} before the run began. "
+    if results.context["busy_processors"] > QUIET_PROCESSORS:
+        sentences.append(f"Something else was running: {results.context['busy_processors']:.2f} processors were busy before the run began. "
                          "The figures are those of a busy machine.")
+    if results.context["stolen"] > QUIET_STOLEN:
+        sentences.append(f"The host of this virtual machine took {results.context['stolen']:.1%} of its processors' time: figures spread.")
     return sentences
 
 

@@ -4,6 +4,7 @@
 // - a row's result is right, and its bits are those of the row alone, in two passes and on one thread;
 // - nothing else changes: neither input nor gaps between rows, and guard pages lie at both ends;
 // - statuses, plans and results are the same on every ISA.
+#include <math.h>
 #include <pthreadpool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -287,6 +288,7 @@ struct Slot {
   smx_operator_t op = nullptr;
   const FuzzedOperator* type = nullptr;
   uint32_t flags = 0;
+  float scale = 1.0f;
   std::optional<SetUp> set_up;
 };
 
@@ -310,7 +312,7 @@ class Sequence {
     // More often what leads somewhere.
     constexpr Action kActions[] = {
         &Sequence::Create,   &Sequence::Create,        &Sequence::Setup,           &Sequence::Setup,
-        &Sequence::Setup,    &Sequence::RunSlot,       &Sequence::RunSlot,         &Sequence::RunSlot,
+        &Sequence::SetScale, &Sequence::RunSlot,       &Sequence::RunSlot,         &Sequence::RunSlot,
         &Sequence::GetPlan,  &Sequence::SetThresholds, &Sequence::CheckThresholds, &Sequence::Delete,
         &Sequence::GetNames, &Sequence::Reinitialize,  &Sequence::MisuseNull,
     };
@@ -394,6 +396,25 @@ class Sequence {
     slot.set_up = SetUp{a, std::move(memory), has_memory};
   }
 
+  void SetScale() {
+    Slot& slot = input_.Pick(slots_);
+    const float scale = DrawScale();
+    const bool is_right = slot.op != nullptr && isfinite(scale);
+    Expect(is_right ? smx_status_success : smx_status_invalid_parameter, "set_scale",
+           [&] { return smx_set_scale(slot.op, scale); });
+    if (is_right) slot.scale = scale;
+  }
+
+  // One that may be chosen, or any float.
+  float DrawScale() {
+    constexpr float kScales[] = {1.0f, 0.125f, 1.0f / 3.0f, -1.0f, -0.7f, 0.0f, 100.0f, 0x1p-41f, 0x1p+41f};
+    if (!input_.OneIn(4)) return input_.Pick(kScales);
+    const uint32_t bits = static_cast<uint32_t>(input_.Integer(4));
+    float scale;
+    memcpy(&scale, &bits, sizeof(scale));
+    return scale;
+  }
+
   Arguments DrawArguments(const FuzzedOperator& type) {
     const size_t channels = DrawChannels(&input_);
     const size_t rows =
@@ -440,6 +461,7 @@ class Sequence {
     Require(smx_set_thresholds(&kTwoPasses) == smx_status_success, "thresholds are set");
     smx_operator_t op;
     Create(*slot.type, slot.flags, smx_status_success, &op);
+    Require(smx_set_scale(op, slot.scale) == smx_status_success, "the scale is set");
     for (size_t row = 0; row < a.rows; row++) {
       const unsigned char* x = RowOf(a.input, row);
       const Bytes alone(x, x + a.channels * a.input.element_bytes);
@@ -458,7 +480,8 @@ class Sequence {
            [&] { return slot.type->setup(op, 1, channels, channels, channels, row.data(), result.data()); });
     Expect(smx_status_success, "run of a row", [&] { return smx_run_operator(op, nullptr); });
     if (compares_with_reference_) {
-      Require(slot.type->is_right(row.data(), result.data(), channels, slot.flags), "results are right");
+      Require(slot.type->is_right(row.data(), result.data(), channels, slot.flags, slot.scale),
+              "results are right");
     }
     return result;
   }
@@ -542,6 +565,7 @@ class Sequence {
     const enum smx_status expected = smx_status_invalid_parameter;
     Expect(expected, "create into NULL", [&] { return type.create(0, nullptr); });
     Expect(expected, "setup of NULL", [&] { return type.setup(nullptr, 1, 1, 1, 1, this, this); });
+    Expect(expected, "set_scale of NULL", [] { return smx_set_scale(nullptr, 1.0f); });
     Expect(expected, "run of NULL", [] { return smx_run_operator(nullptr, nullptr); });
     Expect(expected, "get_plan into NULL", [this] { return smx_get_plan(slots_[0].op, 1, nullptr); });
     Expect(expected, "get_thresholds into NULL", [] { return smx_get_thresholds(nullptr); });
@@ -556,6 +580,7 @@ class Sequence {
     const enum smx_status expected = smx_status_uninitialized;
     Create(type, type.flags, expected, &slots_[0].op);
     Expect(expected, "setup", [&] { return type.setup(nullptr, 1, 1, 1, 1, this, this); });
+    Expect(expected, "set_scale", [] { return smx_set_scale(nullptr, 1.0f); });
     Expect(expected, "run", [] { return smx_run_operator(nullptr, nullptr); });
     Expect(expected, "set_thresholds", [] { return smx_set_thresholds(nullptr); });
     Initialize();

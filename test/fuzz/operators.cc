@@ -40,10 +40,10 @@ bool IsNearlyRounded(smx_datatype type, float y, long double exact) {
 }
 
 template <smx_datatype kInput, smx_datatype kOutput>
-bool IsSoftmax(const void* input, const void* output, size_t channels, uint32_t flags) {
+bool IsSoftmax(const void* input, const void* output, size_t channels, uint32_t flags, float scale) {
   const std::vector<float> x = Decode(kInput, input, channels);
   const std::vector<float> y = Decode(kOutput, output, channels);
-  const std::vector<long double> exact = ExactSoftmax(x, flags);
+  const std::vector<long double> exact = ExactSoftmax(x, flags, scale);
   const bool are_equal = std::all_of(x.begin(), x.end(), [&x](float f) { return f == x.front(); });
   for (size_t i = 0; i < channels; i++) {
     const bool is_right = kOutput == smx_datatype_f32
@@ -54,22 +54,22 @@ bool IsSoftmax(const void* input, const void* output, size_t channels, uint32_t 
   return true;
 }
 
-bool IsLogSoftmax(const void* input, const void* output, size_t channels, uint32_t flags) {
-  const std::vector<float> x = Decode(smx_datatype_f32, input, channels);
+bool IsLogSoftmax(const void* input, const void* output, size_t channels, uint32_t flags, float scale) {
+  const std::vector<long double> products = Products(scale, Decode(smx_datatype_f32, input, channels));
   const std::vector<float> y = Decode(smx_datatype_f32, output, channels);
-  const float max = *std::max_element(x.begin(), x.end());
-  const bool is_masked = std::all_of(x.begin(), x.end(), [](float f) { return f == -INFINITY; });
-  const bool is_special = std::any_of(x.begin(), x.end(), [](float f) { return isnan(f) || f == INFINITY; });
+  const long double max = *std::max_element(products.begin(), products.end());
+  const bool is_masked =
+      std::all_of(products.begin(), products.end(), [](long double p) { return p == -INFINITY; });
+  const bool is_special =
+      std::any_of(products.begin(), products.end(), [](long double p) { return isnan(p) || p == INFINITY; });
   CompensatedSum sum;
-  for (float f : x) sum.Add(expl(static_cast<long double>(f) - static_cast<long double>(max)));
+  for (long double p : products) sum.Add(expl(p - max));
   for (size_t i = 0; i < channels; i++) {
     if (is_special || (is_masked && flags == 0)) {
       if (!isnan(y[i])) return false;
       continue;
     }
-    const long double exact =
-        is_masked ? -INFINITY
-                  : (static_cast<long double>(x[i]) - static_cast<long double>(max)) - logl(sum.value());
+    const long double exact = is_masked ? -INFINITY : (products[i] - max) - logl(sum.value());
     const float nearest = static_cast<float>(exact);
     if (isinf(nearest) || isinf(y[i])) {
       if (y[i] != nearest) return false;

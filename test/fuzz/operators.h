@@ -23,7 +23,7 @@ struct FuzzedOperator {
   // Rounds values to the input's type.
   void (*encode)(const std::vector<float>& values, void* input);
   // Whether a row's output is what include/smxpack.h promises for its input.
-  bool (*is_right)(const void* input, const void* output, size_t channels, uint32_t flags);
+  bool (*is_right)(const void* input, const void* output, size_t channels, uint32_t flags, float scale);
 };
 
 const std::vector<FuzzedOperator>& FuzzedOperators();
