@@ -90,7 +90,7 @@ class QuantizedSoftmax : public testing::TestWithParam<std::tuple<std::string, T
 
   // Against exact results. Raises *worst to the largest error, in steps or, of floats, in ULP.
   void TestExact(const RowsRun& run, const std::vector<float>& x, double* worst) const {
-    const std::vector<long double> exact = ExactOf(run, x);
+    const std::vector<long double> exact = ExactSoftmax(x, 0, run.input_scale * run.scale);
     const std::vector<float> y = RunRows(run, {x})[0];
     if (!IsQuantized(types().output)) {
       ASSERT_TRUE(IsExactEnough(y, exact, worst)) << run;
@@ -104,18 +104,6 @@ class QuantizedSoftmax : public testing::TestWithParam<std::tuple<std::string, T
       *worst = std::max(*worst, static_cast<double>(error));
       ASSERT_LE(error, kSteps) << run << ": element " << i << " of " << x.size() << " is " << y[i];
     }
-  }
-
- private:
-  static std::vector<long double> ExactOf(const RowsRun& run, const std::vector<float>& x) {
-    const long double scale = run.input_scale * run.scale;
-    std::vector<long double> terms;
-    for (float element : x) terms.push_back(scale * element);
-    const long double max = *std::max_element(terms.begin(), terms.end());
-    CompensatedSum sum;
-    for (long double& term : terms) sum.Add(term = expl(term - max));
-    for (long double& term : terms) term /= sum.value();
-    return terms;
   }
 };
 

@@ -54,6 +54,28 @@ bool IsSoftmax(const void* input, const void* output, size_t channels, uint32_t 
   return true;
 }
 
+constexpr float kInputScale = 0.1f;
+
+// The zero point is one that both types have.
+constexpr smx_quantization kQuantization = {1.0f / 512.0f, 17};
+
+// Half a step, and the errors of probabilities: 255 * (5.3 * 2^-23 + 2^-24).
+template <smx_datatype kInput, smx_datatype kOutput>
+bool IsQuantizedSoftmax(const void* input, const void* output, size_t channels, uint32_t flags, float scale) {
+  if (kOutput == smx_datatype_f32) {
+    return IsSoftmax<kInput, kOutput>(input, output, channels, flags, kInputScale * scale);
+  }
+  const std::vector<float> y = Decode(kOutput, output, channels);
+  const std::vector<long double> exact =
+      ExactSoftmax(Decode(kInput, input, channels), flags, kInputScale * scale);
+  for (size_t i = 0; i < channels; i++) {
+    const long double steps = exact[i] / kQuantization.scale + kQuantization.zero_point;
+    if (fabsl(y[i] - std::clamp<long double>(steps, LeastOf(kOutput), LargestOf(kOutput))) > 0.5003L)
+      return false;
+  }
+  return true;
+}
+
 bool IsLogSoftmax(const void* input, const void* output, size_t channels, uint32_t flags, float scale) {
   const std::vector<long double> products = Products(scale, Decode(smx_datatype_f32, input, channels));
   const std::vector<float> y = Decode(smx_datatype_f32, output, channels);
@@ -94,6 +116,20 @@ FuzzedOperator Softmax(const char* name) {
       IsSoftmax<kInput, kOutput>};
 }
 
+template <smx_datatype kInput, smx_datatype kOutput>
+FuzzedOperator QuantizedSoftmax(const char* name) {
+  return {name,
+          SMX_FLAG_MASKED_ROWS_TO_ZERO,
+          BytesOf(kInput),
+          BytesOf(kOutput),
+          [](uint32_t flags, smx_operator_t* op) {
+            return smx_create_softmax_nc_quantized(kInput, kInputScale, kOutput, &kQuantization, flags, op);
+          },
+          smx_setup_softmax_nc,
+          EncodeTo<kInput>,
+          IsQuantizedSoftmax<kInput, kOutput>};
+}
+
 }  // namespace
 
 const std::vector<FuzzedOperator>& FuzzedOperators() {
@@ -108,6 +144,9 @@ const std::vector<FuzzedOperator>& FuzzedOperators() {
          return smx_create_log_softmax_nc(smx_datatype_f32, smx_datatype_f32, flags, op);
        },
        smx_setup_log_softmax_nc, EncodeTo<smx_datatype_f32>, IsLogSoftmax},
+      QuantizedSoftmax<smx_datatype_qu8, smx_datatype_qu8>("softmax_nc qu8"),
+      QuantizedSoftmax<smx_datatype_qs8, smx_datatype_qs8>("softmax_nc qs8"),
+      QuantizedSoftmax<smx_datatype_qs8, smx_datatype_f32>("softmax_nc qs8 to f32"),
   };
   return operators;
 }
