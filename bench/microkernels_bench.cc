@@ -151,11 +151,14 @@ RowsPass f32_softmax(smx_f32_softmax_ukernel_fn* ukernel) {
           }};
 }
 
+constexpr auto f32_log_softmax = f32_softmax;
+
 RowsPass f32_softmax_transposed(smx_f32_softmax_transposed_ukernel_fn* ukernel) {
   RowsPass pass = f32_softmax(ukernel);
   pass.lengths = {3, 8, 10, 16, 24, 33, 40};
   return pass;
 }
+constexpr auto f32_log_softmax_transposed = f32_softmax_transposed;
 
 Pass<> f32_raddexpminusmax(smx_f32_raddexpminusmax_ukernel_fn* ukernel) {
   return {kReads, kNeverTuned, [=](size_t n, const float* x, float*) {

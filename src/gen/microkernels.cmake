@@ -25,6 +25,8 @@ set(SMXPACK_AVX512F_PRODUCTION
     src/gen/avx512f/f32-vmulextc.cc
     src/gen/avx512f/f32-softmax.cc
     src/gen/avx512f/f32-softmax-transposed.cc
+    src/gen/avx512f/f32-log-softmax.cc
+    src/gen/avx512f/f32-log-softmax-transposed.cc
     src/gen/avx512f/f32-rmax.cc
     src/gen/avx512f/f16-rmax.cc
     src/gen/avx512f/bf16-rmax.cc
@@ -61,6 +63,8 @@ set(SMXPACK_AVX512F_VARIANTS
     src/gen/avx512f/f32-vmulextc-variants.cc
     src/gen/avx512f/f32-softmax-variants.cc
     src/gen/avx512f/f32-softmax-transposed-variants.cc
+    src/gen/avx512f/f32-log-softmax-variants.cc
+    src/gen/avx512f/f32-log-softmax-transposed-variants.cc
     src/gen/avx512f/f32-rmax-variants.cc
     src/gen/avx512f/f32-vsubextc-variants.cc
     src/gen/avx512f/f16-vsubextc-variants.cc
@@ -103,6 +107,8 @@ set(SMXPACK_AVX2_PRODUCTION
     src/gen/avx2/f32-vmulextc.cc
     src/gen/avx2/f32-softmax.cc
     src/gen/avx2/f32-softmax-transposed.cc
+    src/gen/avx2/f32-log-softmax.cc
+    src/gen/avx2/f32-log-softmax-transposed.cc
     src/gen/avx2/f32-rmax.cc
     src/gen/avx2/f16-rmax.cc
     src/gen/avx2/bf16-rmax.cc
@@ -139,6 +145,8 @@ set(SMXPACK_AVX2_VARIANTS
     src/gen/avx2/f32-vmulextc-variants.cc
     src/gen/avx2/f32-softmax-variants.cc
     src/gen/avx2/f32-softmax-transposed-variants.cc
+    src/gen/avx2/f32-log-softmax-variants.cc
+    src/gen/avx2/f32-log-softmax-transposed-variants.cc
     src/gen/avx2/f32-rmax-variants.cc
     src/gen/avx2/f32-vsubextc-variants.cc
     src/gen/avx2/f16-vsubextc-variants.cc
@@ -181,6 +189,8 @@ set(SMXPACK_NEON_PRODUCTION
     src/gen/neon/f32-vmulextc.cc
     src/gen/neon/f32-softmax.cc
     src/gen/neon/f32-softmax-transposed.cc
+    src/gen/neon/f32-log-softmax.cc
+    src/gen/neon/f32-log-softmax-transposed.cc
     src/gen/neon/f32-rmax.cc
     src/gen/neon/f16-rmax.cc
     src/gen/neon/bf16-rmax.cc
@@ -217,6 +227,8 @@ set(SMXPACK_NEON_VARIANTS
     src/gen/neon/f32-vmulextc-variants.cc
     src/gen/neon/f32-softmax-variants.cc
     src/gen/neon/f32-softmax-transposed-variants.cc
+    src/gen/neon/f32-log-softmax-variants.cc
+    src/gen/neon/f32-log-softmax-transposed-variants.cc
     src/gen/neon/f32-rmax-variants.cc
     src/gen/neon/f32-vsubextc-variants.cc
     src/gen/neon/f16-vsubextc-variants.cc
@@ -259,6 +271,8 @@ set(SMXPACK_SCALAR_PRODUCTION
     src/gen/scalar/f32-vmulextc.cc
     src/gen/scalar/f32-softmax.cc
     src/gen/scalar/f32-softmax-transposed.cc
+    src/gen/scalar/f32-log-softmax.cc
+    src/gen/scalar/f32-log-softmax-transposed.cc
     src/gen/scalar/f32-rmax.cc
     src/gen/scalar/f16-rmax.cc
     src/gen/scalar/bf16-rmax.cc
@@ -295,6 +309,8 @@ set(SMXPACK_SCALAR_VARIANTS
     src/gen/scalar/f32-vmulextc-variants.cc
     src/gen/scalar/f32-softmax-variants.cc
     src/gen/scalar/f32-softmax-transposed-variants.cc
+    src/gen/scalar/f32-log-softmax-variants.cc
+    src/gen/scalar/f32-log-softmax-transposed-variants.cc
     src/gen/scalar/f32-rmax-variants.cc
     src/gen/scalar/f32-vsubextc-variants.cc
     src/gen/scalar/f16-vsubextc-variants.cc

@@ -23,6 +23,8 @@ NARROW_SUMS = [(64, 1), (128, 2)]
 NARROW_MAPS = [(32, 1), (64, 1)]
 COLUMNS = [(64, 2), (128, 4), (256, 4), (256, 8)]
 ROWS = [(64, 4), (64, 8), (128, 8), (32, 16), (64, 16)]
+LOG_COLUMNS = [(64, 2), (256, 8)]
+LOG_ROWS = [(64, 4), (64, 16)]
 REDUCTIONS = [(32, 1), (32, 2), (32, 4), (64, 1), (64, 2), (64, 4), (128, 4)]
 
 # Types beside f32: of kernels that read, that read and write, and that convert.
@@ -54,6 +56,9 @@ KERNELS = [
     Kernel("softmax", ROW_PARAMETERS, ROWS),
     # The same of rows of at most 4 * LANES elements, each a lane.
     Kernel("softmax-transposed", ROW_PARAMETERS, COLUMNS),
+    # The same two of log-softmax.
+    Kernel("log-softmax", ROW_PARAMETERS, LOG_ROWS),
+    Kernel("log-softmax-transposed", ROW_PARAMETERS, LOG_COLUMNS),
     # The largest element; where one is NaN, any number. Of rows that are to be known to be within range in advance.
     Kernel("rmax", "size_t n, const {x}* x, float* max", REDUCTIONS),
     Kernel("rmax", "size_t n, const {x}* x, float* max", [(64, 4)], types=READ),
