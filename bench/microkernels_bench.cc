@@ -128,8 +128,6 @@ SMX_MAPS_OF_TYPES(f32_bf16, F32, Bf16)
 #undef SMX_MAPS_OF_TYPES
 constexpr auto qu8_f32_vscaleextexp = Scale<Qu8, F32>;
 constexpr auto qs8_f32_vscaleextexp = Scale<Qs8, F32>;
-constexpr auto qu8_f32_vstreamextexp = Scale<Qu8, F32>;
-constexpr auto qs8_f32_vstreamextexp = Scale<Qs8, F32>;
 
 // To quantised types.
 template <class X, class Y>
@@ -141,10 +139,6 @@ Pass<X, Y> Quantize(
 }
 constexpr auto qu8_vscaleextexp = Quantize<Qu8, Qu8>;
 constexpr auto qs8_vscaleextexp = Quantize<Qs8, Qs8>;
-constexpr auto f32_qu8_vscaleextexp = Quantize<F32, Qu8>;
-constexpr auto f32_qs8_vscaleextexp = Quantize<F32, Qs8>;
-constexpr auto qu8_vstreamextexp = Quantize<Qu8, Qu8>;
-constexpr auto qs8_vstreamextexp = Quantize<Qs8, Qs8>;
 
 template <class X, class Y>
 Pass<X, Y> Convert(Map<X, Y>* ukernel) {
@@ -187,11 +181,14 @@ RowsPass f32_softmax(smx_f32_softmax_ukernel_fn* ukernel) {
           }};
 }
 
+constexpr auto f32_log_softmax = f32_softmax;
+
 RowsPass f32_softmax_transposed(smx_f32_softmax_transposed_ukernel_fn* ukernel) {
   RowsPass pass = f32_softmax(ukernel);
   pass.lengths = {3, 8, 10, 16, 24, 33, 40};
   return pass;
 }
+constexpr auto f32_log_softmax_transposed = f32_softmax_transposed;
 
 Pass<> f32_raddexpminusmax(smx_f32_raddexpminusmax_ukernel_fn* ukernel) {
   return {kReads, kNeverTuned, [=](size_t n, const float* x, float*) {

@@ -44,7 +44,7 @@ CPUS = {  # as LLVM names them
 # A main loop takes the variant's tile, and moves on by as much, but for these: it moves on by an accumulator's part, and
 # takes as much of each accumulator's block, or that part alone of one accumulator's group of rows.
 SUMS_OF_BLOCKS = ("raddextexp", "raddstoreextexp")
-GROUPS_OF_ROWS = ("softmax-transposed",)
+GROUPS_OF_ROWS = ("softmax-transposed", "log-softmax-transposed")
 
 
 class Unpredictable(Exception):

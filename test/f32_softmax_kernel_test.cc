@@ -1,4 +1,4 @@
-// The microkernels of several short rows at a time: the bits of the kernels of one row, nothing touched outside the
+// The microkernels of softmax and log-softmax of several short rows at a time: the bits of the kernels of one row, nothing touched outside the
 // rows, and rows from one out of range on left as they are.
 #include <float.h>
 #include <math.h>
@@ -20,7 +20,9 @@ constexpr float kUntouched = -123.0f;
 
 class SoftmaxKernel : public MicrokernelTest {
  protected:
-  bool IsTransposed() const { return kernel().kernel == std::string("f32_softmax_transposed"); }
+  bool Is(const char* part) const { return strstr(kernel().kernel, part) != nullptr; }
+  bool IsTransposed() const { return Is("transposed"); }
+  bool IsLog() const { return Is("log"); }
   // The longest rows that the kernel takes.
   size_t LargestRow() const { return IsTransposed() ? 4 * SMX_LANES : SMX_BLOCK; }
   // No variant takes more rows at a time: accumulators times lanes, of 16 at most, where rows are lanes.
@@ -46,9 +48,28 @@ INSTANTIATE_TEST_SUITE_P(List, SoftmaxKernel, testing::ValuesIn(AvailableMicroke
                          TestName);
 INSTANTIATE_TEST_SUITE_P(TransposedList, SoftmaxKernel,
                          testing::ValuesIn(AvailableMicrokernels("f32_softmax_transposed")), TestName);
+INSTANTIATE_TEST_SUITE_P(LogList, SoftmaxKernel, testing::ValuesIn(AvailableMicrokernels("f32_log_softmax")),
+                         TestName);
+INSTANTIATE_TEST_SUITE_P(TransposedLogList, SoftmaxKernel,
+                         testing::ValuesIn(AvailableMicrokernels("f32_log_softmax_transposed")), TestName);
 
 // By the scalar kernels of one row.
-std::vector<float> OneRow(const std::vector<float>& x) {
+std::vector<float> OneLogRow(const std::vector<float>& x) {
+  const smx_fp_environment environment;
+  std::vector<float> y(x.size());
+  smx_f32_extended sum, largest;
+  const auto sum_row = ScalarMicrokernel("f32_raddextexp").As<smx_f32_raddextexp_ukernel_fn>();
+  sum_row(x.size(), x.data(), &sum, &kExp);
+  sum_row(1, &sum.max, &largest, &kExp);
+  const smx_f32_logarithm logarithm =
+      smx_f32_logarithm_of(1.0f, static_cast<double>(sum.max), smx_log_above_max(&sum, &largest));
+  ScalarMicrokernel("f32_vsubextc")
+      .As<smx_f32_vsubextc_ukernel_fn>()(y.size(), x.data(), y.data(), &logarithm);
+  return y;
+}
+
+std::vector<float> OneRow(bool is_log, const std::vector<float>& x) {
+  if (is_log) return OneLogRow(x);
   const smx_fp_environment environment;
   std::vector<float> y(x.size());
   smx_f32_extended sum;
@@ -62,10 +83,10 @@ std::vector<float> OneRow(const std::vector<float>& x) {
 }
 
 // The same for a row of a family. Kept, since every kernel is held against the same.
-const std::vector<float>& OneRow(const RowFamily& family, size_t n, uint64_t seed) {
-  static std::map<std::tuple<std::string, size_t, uint64_t>, std::vector<float>> rows;
-  std::vector<float>& y = rows[{family.name, n, seed}];
-  if (y.empty()) y = OneRow(family.make(n, seed));
+const std::vector<float>& OneRow(bool is_log, const RowFamily& family, size_t n, uint64_t seed) {
+  static std::map<std::tuple<bool, std::string, size_t, uint64_t>, std::vector<float>> rows;
+  std::vector<float>& y = rows[{is_log, family.name, n, seed}];
+  if (y.empty()) y = OneRow(is_log, family.make(n, seed));
   return y;
 }
 
@@ -84,7 +105,7 @@ TEST_P(SoftmaxKernel, HasTheBitsOfOneRowAtATime) {
         const std::vector<float> row = family.make(n, seed);
         if (!IsInRange(row)) continue;
         x.push_back(row);
-        expected.push_back(OneRow(family, n, seed));
+        expected.push_back(OneRow(IsLog(), family, n, seed));
       }
       GuardedBuffer<float> input(x.size() * n), output(x.size() * n);
       for (size_t r = 0; r < x.size(); r++) std::copy(x[r].begin(), x[r].end(), input.data() + r * n);
@@ -102,7 +123,7 @@ TEST_P(SoftmaxKernel, HasTheBitsOfOneRowAtATime) {
 TEST_P(SoftmaxKernel, TouchesRowsOnly) {
   for (const size_t n : SmallSizes(kernel().tile)) {
     if (n > LargestRow()) continue;
-    const float one_nth = OneRow(std::vector<float>(n, 1.0f))[0];
+    const float one_nth = OneRow(IsLog(), std::vector<float>(n, 1.0f))[0];
     for (size_t rows : {size_t{1}, LargestGroup() - 1, LargestGroup() + 1}) {
       const size_t x_stride = n + 3, y_stride = n + 5;
       GuardedBuffer<float> x((rows - 1) * x_stride + n), y((rows - 1) * y_stride + n);
@@ -120,7 +141,7 @@ TEST_P(SoftmaxKernel, TouchesRowsOnly) {
 
 TEST_P(SoftmaxKernel, StopsBeforeARowOutOfRange) {
   const size_t rows = LargestGroup() + 20, n = 30;
-  const float one_nth = OneRow(std::vector<float>(n, 1.0f))[0];
+  const float one_nth = OneRow(IsLog(), std::vector<float>(n, 1.0f))[0];
   for (float max :
        {nextafterf(smx_range, INFINITY), INFINITY, nextafterf(-smx_range, -INFINITY), -FLT_MAX, -INFINITY}) {
     for (size_t bad = 0; bad < rows; bad++) {
@@ -136,7 +157,7 @@ TEST_P(SoftmaxKernel, StopsBeforeARowOutOfRange) {
 
 TEST_P(SoftmaxKernel, NanMakesItsRowNan) {
   const size_t rows = LargestGroup(), n = 30;
-  const float one_nth = OneRow(std::vector<float>(n, 1.0f))[0];
+  const float one_nth = OneRow(IsLog(), std::vector<float>(n, 1.0f))[0];
   for (size_t at = 0; at < n; at++) {
     std::vector<float> x(rows * n, 1.0f), y(rows * n, kUntouched);
     x[(rows - 1) * n + at] = NAN;
@@ -152,6 +173,8 @@ TEST_P(SoftmaxKernel, NanMakesItsRowNan) {
 TEST(SoftmaxKernels, EveryOneHasATest) {
   ExpectEveryMicrokernelHasATest(AvailableMicrokernels("f32_softmax"));
   ExpectEveryMicrokernelHasATest(AvailableMicrokernels("f32_softmax_transposed"));
+  ExpectEveryMicrokernelHasATest(AvailableMicrokernels("f32_log_softmax"));
+  ExpectEveryMicrokernelHasATest(AvailableMicrokernels("f32_log_softmax_transposed"));
 }
 
 }  // namespace

@@ -107,6 +107,34 @@ TEST_P(LogSoftmaxNc, HasTheBitsOfScalar) {
   }
 }
 
+// Rows that leave the kernels' range among others, by the kernels on several rows.
+TEST_P(LogSoftmaxNc, RowsAtATimeHaveTheBitsOfEachAlone) {
+  for (size_t channels : {1, 3, 40, 41, 200, 1000}) {
+    Rows inputs, expected;
+    for (const auto* families : {&FiniteRows(), &SpecialRows()}) {
+      for (const RowFamily& family : *families) {
+        for (uint64_t seed : {1, 2, 3}) inputs.push_back(MakeRow(family.name, channels, seed));
+      }
+    }
+    for (const std::vector<float>& row : inputs) {
+      expected.push_back(RunRows(Run(RowsFunction::kLogSoftmax), {row})[0]);
+    }
+    for (bool in_place : {false, true}) {
+      for (size_t threads : {0, 3}) {
+        RowsRun run = Run(RowsFunction::kLogSoftmax);
+        run.in_place = in_place;
+        run.threads = threads;
+        run.task_elements = 100;
+        run.input_gap = 1;
+        const Rows actual = RunRows(run, inputs);
+        for (size_t i = 0; i < inputs.size(); i++) {
+          EXPECT_TRUE(SameBits(actual[i], expected[i])) << run << ": row " << i << " of " << channels;
+        }
+      }
+    }
+  }
+}
+
 TEST_P(LogSoftmaxNc, OfOtherTypesIsThatOfF32Rounded) {
   for (const TypePair& types : TypePairs()) {
     for (const char* family :

@@ -20,7 +20,7 @@ ALGORITHMS = {  # and the kernels of their passes
     "three-pass-reload": ("f32-rmax", "f32-raddstoreexpminusmax", "f32-vmulc"),
 }
 THREE_PASS = ("three-pass-recompute", "three-pass-reload")
-EXPONENTIALS_ALONE = ("f32-softmax", "f32-softmax-transposed")  # their main loop is one of several that an element passes through
+EXPONENTIALS_ALONE = ("f32-softmax", "f32-softmax-transposed", "f32-log-softmax", "f32-log-softmax-transposed")  # their main loop is one of several that an element passes through
 PAPER = ("Its abstract says that two-pass is faster out of cache on Skylake-X, Broadwell and Zen 2. It says nothing of what arithmetic alone takes "
          "there, which is what can be predicted without these processors.")
 

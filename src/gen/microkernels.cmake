@@ -20,8 +20,6 @@ set(SMXPACK_AVX512F_PRODUCTION
     src/gen/avx512f/qs8-f32-vscaleextexp.cc
     src/gen/avx512f/qu8-vscaleextexp.cc
     src/gen/avx512f/qs8-vscaleextexp.cc
-    src/gen/avx512f/f32-qu8-vscaleextexp.cc
-    src/gen/avx512f/f32-qs8-vscaleextexp.cc
     src/gen/avx512f/f32-vstreamextexp.cc
     src/gen/avx512f/f16-vstreamextexp.cc
     src/gen/avx512f/bf16-vstreamextexp.cc
@@ -29,14 +27,12 @@ set(SMXPACK_AVX512F_PRODUCTION
     src/gen/avx512f/bf16-f32-vstreamextexp.cc
     src/gen/avx512f/f32-f16-vstreamextexp.cc
     src/gen/avx512f/f32-bf16-vstreamextexp.cc
-    src/gen/avx512f/qu8-f32-vstreamextexp.cc
-    src/gen/avx512f/qs8-f32-vstreamextexp.cc
-    src/gen/avx512f/qu8-vstreamextexp.cc
-    src/gen/avx512f/qs8-vstreamextexp.cc
     src/gen/avx512f/f32-raddstoreextexp.cc
     src/gen/avx512f/f32-vmulextc.cc
     src/gen/avx512f/f32-softmax.cc
     src/gen/avx512f/f32-softmax-transposed.cc
+    src/gen/avx512f/f32-log-softmax.cc
+    src/gen/avx512f/f32-log-softmax-transposed.cc
     src/gen/avx512f/f32-rmax.cc
     src/gen/avx512f/f16-rmax.cc
     src/gen/avx512f/bf16-rmax.cc
@@ -79,6 +75,8 @@ set(SMXPACK_AVX512F_VARIANTS
     src/gen/avx512f/f32-vmulextc-variants.cc
     src/gen/avx512f/f32-softmax-variants.cc
     src/gen/avx512f/f32-softmax-transposed-variants.cc
+    src/gen/avx512f/f32-log-softmax-variants.cc
+    src/gen/avx512f/f32-log-softmax-transposed-variants.cc
     src/gen/avx512f/f32-rmax-variants.cc
     src/gen/avx512f/f32-vsubextc-variants.cc
     src/gen/avx512f/f16-vsubextc-variants.cc
@@ -116,8 +114,6 @@ set(SMXPACK_AVX2_PRODUCTION
     src/gen/avx2/qs8-f32-vscaleextexp.cc
     src/gen/avx2/qu8-vscaleextexp.cc
     src/gen/avx2/qs8-vscaleextexp.cc
-    src/gen/avx2/f32-qu8-vscaleextexp.cc
-    src/gen/avx2/f32-qs8-vscaleextexp.cc
     src/gen/avx2/f32-vstreamextexp.cc
     src/gen/avx2/f16-vstreamextexp.cc
     src/gen/avx2/bf16-vstreamextexp.cc
@@ -125,14 +121,12 @@ set(SMXPACK_AVX2_PRODUCTION
     src/gen/avx2/bf16-f32-vstreamextexp.cc
     src/gen/avx2/f32-f16-vstreamextexp.cc
     src/gen/avx2/f32-bf16-vstreamextexp.cc
-    src/gen/avx2/qu8-f32-vstreamextexp.cc
-    src/gen/avx2/qs8-f32-vstreamextexp.cc
-    src/gen/avx2/qu8-vstreamextexp.cc
-    src/gen/avx2/qs8-vstreamextexp.cc
     src/gen/avx2/f32-raddstoreextexp.cc
     src/gen/avx2/f32-vmulextc.cc
     src/gen/avx2/f32-softmax.cc
     src/gen/avx2/f32-softmax-transposed.cc
+    src/gen/avx2/f32-log-softmax.cc
+    src/gen/avx2/f32-log-softmax-transposed.cc
     src/gen/avx2/f32-rmax.cc
     src/gen/avx2/f16-rmax.cc
     src/gen/avx2/bf16-rmax.cc
@@ -175,6 +169,8 @@ set(SMXPACK_AVX2_VARIANTS
     src/gen/avx2/f32-vmulextc-variants.cc
     src/gen/avx2/f32-softmax-variants.cc
     src/gen/avx2/f32-softmax-transposed-variants.cc
+    src/gen/avx2/f32-log-softmax-variants.cc
+    src/gen/avx2/f32-log-softmax-transposed-variants.cc
     src/gen/avx2/f32-rmax-variants.cc
     src/gen/avx2/f32-vsubextc-variants.cc
     src/gen/avx2/f16-vsubextc-variants.cc
@@ -212,8 +208,6 @@ set(SMXPACK_NEON_PRODUCTION
     src/gen/neon/qs8-f32-vscaleextexp.cc
     src/gen/neon/qu8-vscaleextexp.cc
     src/gen/neon/qs8-vscaleextexp.cc
-    src/gen/neon/f32-qu8-vscaleextexp.cc
-    src/gen/neon/f32-qs8-vscaleextexp.cc
     src/gen/neon/f32-vstreamextexp.cc
     src/gen/neon/f16-vstreamextexp.cc
     src/gen/neon/bf16-vstreamextexp.cc
@@ -221,14 +215,12 @@ set(SMXPACK_NEON_PRODUCTION
     src/gen/neon/bf16-f32-vstreamextexp.cc
     src/gen/neon/f32-f16-vstreamextexp.cc
     src/gen/neon/f32-bf16-vstreamextexp.cc
-    src/gen/neon/qu8-f32-vstreamextexp.cc
-    src/gen/neon/qs8-f32-vstreamextexp.cc
-    src/gen/neon/qu8-vstreamextexp.cc
-    src/gen/neon/qs8-vstreamextexp.cc
     src/gen/neon/f32-raddstoreextexp.cc
     src/gen/neon/f32-vmulextc.cc
     src/gen/neon/f32-softmax.cc
     src/gen/neon/f32-softmax-transposed.cc
+    src/gen/neon/f32-log-softmax.cc
+    src/gen/neon/f32-log-softmax-transposed.cc
     src/gen/neon/f32-rmax.cc
     src/gen/neon/f16-rmax.cc
     src/gen/neon/bf16-rmax.cc
@@ -271,6 +263,8 @@ set(SMXPACK_NEON_VARIANTS
     src/gen/neon/f32-vmulextc-variants.cc
     src/gen/neon/f32-softmax-variants.cc
     src/gen/neon/f32-softmax-transposed-variants.cc
+    src/gen/neon/f32-log-softmax-variants.cc
+    src/gen/neon/f32-log-softmax-transposed-variants.cc
     src/gen/neon/f32-rmax-variants.cc
     src/gen/neon/f32-vsubextc-variants.cc
     src/gen/neon/f16-vsubextc-variants.cc
@@ -308,8 +302,6 @@ set(SMXPACK_SCALAR_PRODUCTION
     src/gen/scalar/qs8-f32-vscaleextexp.cc
     src/gen/scalar/qu8-vscaleextexp.cc
     src/gen/scalar/qs8-vscaleextexp.cc
-    src/gen/scalar/f32-qu8-vscaleextexp.cc
-    src/gen/scalar/f32-qs8-vscaleextexp.cc
     src/gen/scalar/f32-vstreamextexp.cc
     src/gen/scalar/f16-vstreamextexp.cc
     src/gen/scalar/bf16-vstreamextexp.cc
@@ -317,14 +309,12 @@ set(SMXPACK_SCALAR_PRODUCTION
     src/gen/scalar/bf16-f32-vstreamextexp.cc
     src/gen/scalar/f32-f16-vstreamextexp.cc
     src/gen/scalar/f32-bf16-vstreamextexp.cc
-    src/gen/scalar/qu8-f32-vstreamextexp.cc
-    src/gen/scalar/qs8-f32-vstreamextexp.cc
-    src/gen/scalar/qu8-vstreamextexp.cc
-    src/gen/scalar/qs8-vstreamextexp.cc
     src/gen/scalar/f32-raddstoreextexp.cc
     src/gen/scalar/f32-vmulextc.cc
     src/gen/scalar/f32-softmax.cc
     src/gen/scalar/f32-softmax-transposed.cc
+    src/gen/scalar/f32-log-softmax.cc
+    src/gen/scalar/f32-log-softmax-transposed.cc
     src/gen/scalar/f32-rmax.cc
     src/gen/scalar/f16-rmax.cc
     src/gen/scalar/bf16-rmax.cc
@@ -367,6 +357,8 @@ set(SMXPACK_SCALAR_VARIANTS
     src/gen/scalar/f32-vmulextc-variants.cc
     src/gen/scalar/f32-softmax-variants.cc
     src/gen/scalar/f32-softmax-transposed-variants.cc
+    src/gen/scalar/f32-log-softmax-variants.cc
+    src/gen/scalar/f32-log-softmax-transposed-variants.cc
     src/gen/scalar/f32-rmax-variants.cc
     src/gen/scalar/f32-vsubextc-variants.cc
     src/gen/scalar/f16-vsubextc-variants.cc

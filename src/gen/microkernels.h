@@ -21,117 +21,116 @@ struct smx_f32_quantizer;
 #define SMX_TILE 16384
 
 #if defined(__x86_64__)
-#define SMX_FOREACH_AVX512F_MICROKERNEL(ROW)                                                          \
-  ROW(avx512f, f32_raddextexp, smx_f32_raddextexp_ukernel__avx512f_u64, 64, 1)                        \
-  ROW(avx512f, f16_raddextexp, smx_f16_raddextexp_ukernel__avx512f_u64, 64, 1)                        \
-  ROW(avx512f, bf16_raddextexp, smx_bf16_raddextexp_ukernel__avx512f_u64, 64, 1)                      \
-  ROW(avx512f, qu8_raddextexp, smx_qu8_raddextexp_ukernel__avx512f_u64, 64, 1)                        \
-  ROW(avx512f, qs8_raddextexp, smx_qs8_raddextexp_ukernel__avx512f_u64, 64, 1)                        \
-  ROW(avx512f, f32_vscaleextexp, smx_f32_vscaleextexp_ukernel__avx512f_u32, 32, 1)                    \
-  ROW(avx512f, f16_vscaleextexp, smx_f16_vscaleextexp_ukernel__avx512f_u32, 32, 1)                    \
-  ROW(avx512f, bf16_vscaleextexp, smx_bf16_vscaleextexp_ukernel__avx512f_u32, 32, 1)                  \
-  ROW(avx512f, f16_f32_vscaleextexp, smx_f16_f32_vscaleextexp_ukernel__avx512f_u32, 32, 1)            \
-  ROW(avx512f, bf16_f32_vscaleextexp, smx_bf16_f32_vscaleextexp_ukernel__avx512f_u32, 32, 1)          \
-  ROW(avx512f, f32_f16_vscaleextexp, smx_f32_f16_vscaleextexp_ukernel__avx512f_u32, 32, 1)            \
-  ROW(avx512f, f32_bf16_vscaleextexp, smx_f32_bf16_vscaleextexp_ukernel__avx512f_u32, 32, 1)          \
-  ROW(avx512f, qu8_f32_vscaleextexp, smx_qu8_f32_vscaleextexp_ukernel__avx512f_u64, 64, 1)            \
-  ROW(avx512f, qs8_f32_vscaleextexp, smx_qs8_f32_vscaleextexp_ukernel__avx512f_u64, 64, 1)            \
-  ROW(avx512f, qu8_vscaleextexp, smx_qu8_vscaleextexp_ukernel__avx512f_u64, 64, 1)                    \
-  ROW(avx512f, qs8_vscaleextexp, smx_qs8_vscaleextexp_ukernel__avx512f_u64, 64, 1)                    \
-  ROW(avx512f, f32_qu8_vscaleextexp, smx_f32_qu8_vscaleextexp_ukernel__avx512f_u64, 64, 1)            \
-  ROW(avx512f, f32_qs8_vscaleextexp, smx_f32_qs8_vscaleextexp_ukernel__avx512f_u64, 64, 1)            \
-  ROW(avx512f, f32_vstreamextexp, smx_f32_vstreamextexp_ukernel__avx512f_u16, 16, 1)                  \
-  ROW(avx512f, f16_vstreamextexp, smx_f16_vstreamextexp_ukernel__avx512f_u32, 32, 1)                  \
-  ROW(avx512f, bf16_vstreamextexp, smx_bf16_vstreamextexp_ukernel__avx512f_u32, 32, 1)                \
-  ROW(avx512f, f16_f32_vstreamextexp, smx_f16_f32_vstreamextexp_ukernel__avx512f_u32, 32, 1)          \
-  ROW(avx512f, bf16_f32_vstreamextexp, smx_bf16_f32_vstreamextexp_ukernel__avx512f_u32, 32, 1)        \
-  ROW(avx512f, f32_f16_vstreamextexp, smx_f32_f16_vstreamextexp_ukernel__avx512f_u32, 32, 1)          \
-  ROW(avx512f, f32_bf16_vstreamextexp, smx_f32_bf16_vstreamextexp_ukernel__avx512f_u32, 32, 1)        \
-  ROW(avx512f, qu8_f32_vstreamextexp, smx_qu8_f32_vstreamextexp_ukernel__avx512f_u64, 64, 1)          \
-  ROW(avx512f, qs8_f32_vstreamextexp, smx_qs8_f32_vstreamextexp_ukernel__avx512f_u64, 64, 1)          \
-  ROW(avx512f, qu8_vstreamextexp, smx_qu8_vstreamextexp_ukernel__avx512f_u64, 64, 1)                  \
-  ROW(avx512f, qs8_vstreamextexp, smx_qs8_vstreamextexp_ukernel__avx512f_u64, 64, 1)                  \
-  ROW(avx512f, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__avx512f_u64, 64, 1)              \
-  ROW(avx512f, f32_vmulextc, smx_f32_vmulextc_ukernel__avx512f_u64, 64, 1)                            \
-  ROW(avx512f, f32_softmax, smx_f32_softmax_ukernel__avx512f_u64_acc16, 64, 16)                       \
-  ROW(avx512f, f32_softmax_transposed, smx_f32_softmax_transposed_ukernel__avx512f_u256_acc8, 256, 8) \
-  ROW(avx512f, f32_rmax, smx_f32_rmax_ukernel__avx512f_u64_acc2, 64, 2)                               \
-  ROW(avx512f, f16_rmax, smx_f16_rmax_ukernel__avx512f_u64_acc4, 64, 4)                               \
-  ROW(avx512f, bf16_rmax, smx_bf16_rmax_ukernel__avx512f_u64_acc4, 64, 4)                             \
-  ROW(avx512f, qu8_rmax, smx_qu8_rmax_ukernel__avx512f_u64_acc4, 64, 4)                               \
-  ROW(avx512f, qs8_rmax, smx_qs8_rmax_ukernel__avx512f_u64_acc4, 64, 4)                               \
-  ROW(avx512f, f32_vsubextc, smx_f32_vsubextc_ukernel__avx512f_u32, 32, 1)                            \
-  ROW(avx512f, f16_vsubextc, smx_f16_vsubextc_ukernel__avx512f_u32, 32, 1)                            \
-  ROW(avx512f, bf16_vsubextc, smx_bf16_vsubextc_ukernel__avx512f_u32, 32, 1)                          \
-  ROW(avx512f, f16_f32_vsubextc, smx_f16_f32_vsubextc_ukernel__avx512f_u32, 32, 1)                    \
-  ROW(avx512f, bf16_f32_vsubextc, smx_bf16_f32_vsubextc_ukernel__avx512f_u32, 32, 1)                  \
-  ROW(avx512f, f32_f16_vsubextc, smx_f32_f16_vsubextc_ukernel__avx512f_u32, 32, 1)                    \
-  ROW(avx512f, f32_bf16_vsubextc, smx_f32_bf16_vsubextc_ukernel__avx512f_u32, 32, 1)                  \
-  ROW(avx512f, f16_f32_vcvt, smx_f16_f32_vcvt_ukernel__avx512f_u32, 32, 1)                            \
-  ROW(avx512f, bf16_f32_vcvt, smx_bf16_f32_vcvt_ukernel__avx512f_u32, 32, 1)                          \
-  ROW(avx512f, f32_f16_vcvt, smx_f32_f16_vcvt_ukernel__avx512f_u32, 32, 1)                            \
-  ROW(avx512f, f32_bf16_vcvt, smx_f32_bf16_vcvt_ukernel__avx512f_u32, 32, 1)                          \
-  ROW(avx512f, qu8_f32_vcvt, smx_qu8_f32_vcvt_ukernel__avx512f_u64, 64, 1)                            \
-  ROW(avx512f, qs8_f32_vcvt, smx_qs8_f32_vcvt_ukernel__avx512f_u64, 64, 1)                            \
-  ROW(avx512f, f32_qu8_vcvt, smx_f32_qu8_vcvt_ukernel__avx512f_u64, 64, 1)                            \
+#define SMX_FOREACH_AVX512F_MICROKERNEL(ROW)                                                                \
+  ROW(avx512f, f32_raddextexp, smx_f32_raddextexp_ukernel__avx512f_u64, 64, 1)                              \
+  ROW(avx512f, f16_raddextexp, smx_f16_raddextexp_ukernel__avx512f_u64, 64, 1)                              \
+  ROW(avx512f, bf16_raddextexp, smx_bf16_raddextexp_ukernel__avx512f_u64, 64, 1)                            \
+  ROW(avx512f, qu8_raddextexp, smx_qu8_raddextexp_ukernel__avx512f_u64, 64, 1)                              \
+  ROW(avx512f, qs8_raddextexp, smx_qs8_raddextexp_ukernel__avx512f_u64, 64, 1)                              \
+  ROW(avx512f, f32_vscaleextexp, smx_f32_vscaleextexp_ukernel__avx512f_u32, 32, 1)                          \
+  ROW(avx512f, f16_vscaleextexp, smx_f16_vscaleextexp_ukernel__avx512f_u32, 32, 1)                          \
+  ROW(avx512f, bf16_vscaleextexp, smx_bf16_vscaleextexp_ukernel__avx512f_u32, 32, 1)                        \
+  ROW(avx512f, f16_f32_vscaleextexp, smx_f16_f32_vscaleextexp_ukernel__avx512f_u32, 32, 1)                  \
+  ROW(avx512f, bf16_f32_vscaleextexp, smx_bf16_f32_vscaleextexp_ukernel__avx512f_u32, 32, 1)                \
+  ROW(avx512f, f32_f16_vscaleextexp, smx_f32_f16_vscaleextexp_ukernel__avx512f_u32, 32, 1)                  \
+  ROW(avx512f, f32_bf16_vscaleextexp, smx_f32_bf16_vscaleextexp_ukernel__avx512f_u32, 32, 1)                \
+  ROW(avx512f, qu8_f32_vscaleextexp, smx_qu8_f32_vscaleextexp_ukernel__avx512f_u64, 64, 1)                  \
+  ROW(avx512f, qs8_f32_vscaleextexp, smx_qs8_f32_vscaleextexp_ukernel__avx512f_u64, 64, 1)                  \
+  ROW(avx512f, qu8_vscaleextexp, smx_qu8_vscaleextexp_ukernel__avx512f_u64, 64, 1)                          \
+  ROW(avx512f, qs8_vscaleextexp, smx_qs8_vscaleextexp_ukernel__avx512f_u64, 64, 1)                          \
+  ROW(avx512f, f32_vstreamextexp, smx_f32_vstreamextexp_ukernel__avx512f_u16, 16, 1)                        \
+  ROW(avx512f, f16_vstreamextexp, smx_f16_vstreamextexp_ukernel__avx512f_u32, 32, 1)                        \
+  ROW(avx512f, bf16_vstreamextexp, smx_bf16_vstreamextexp_ukernel__avx512f_u32, 32, 1)                      \
+  ROW(avx512f, f16_f32_vstreamextexp, smx_f16_f32_vstreamextexp_ukernel__avx512f_u32, 32, 1)                \
+  ROW(avx512f, bf16_f32_vstreamextexp, smx_bf16_f32_vstreamextexp_ukernel__avx512f_u32, 32, 1)              \
+  ROW(avx512f, f32_f16_vstreamextexp, smx_f32_f16_vstreamextexp_ukernel__avx512f_u32, 32, 1)                \
+  ROW(avx512f, f32_bf16_vstreamextexp, smx_f32_bf16_vstreamextexp_ukernel__avx512f_u32, 32, 1)              \
+  ROW(avx512f, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__avx512f_u64, 64, 1)                    \
+  ROW(avx512f, f32_vmulextc, smx_f32_vmulextc_ukernel__avx512f_u64, 64, 1)                                  \
+  ROW(avx512f, f32_softmax, smx_f32_softmax_ukernel__avx512f_u64_acc16, 64, 16)                             \
+  ROW(avx512f, f32_softmax_transposed, smx_f32_softmax_transposed_ukernel__avx512f_u256_acc8, 256, 8)       \
+  ROW(avx512f, f32_log_softmax, smx_f32_log_softmax_ukernel__avx512f_u64_acc4, 64, 4)                       \
+  ROW(avx512f, f32_log_softmax_transposed, smx_f32_log_softmax_transposed_ukernel__avx512f_u64_acc2, 64, 2) \
+  ROW(avx512f, f32_rmax, smx_f32_rmax_ukernel__avx512f_u64_acc2, 64, 2)                                     \
+  ROW(avx512f, f16_rmax, smx_f16_rmax_ukernel__avx512f_u64_acc4, 64, 4)                                     \
+  ROW(avx512f, bf16_rmax, smx_bf16_rmax_ukernel__avx512f_u64_acc4, 64, 4)                                   \
+  ROW(avx512f, qu8_rmax, smx_qu8_rmax_ukernel__avx512f_u64_acc4, 64, 4)                                     \
+  ROW(avx512f, qs8_rmax, smx_qs8_rmax_ukernel__avx512f_u64_acc4, 64, 4)                                     \
+  ROW(avx512f, f32_vsubextc, smx_f32_vsubextc_ukernel__avx512f_u32, 32, 1)                                  \
+  ROW(avx512f, f16_vsubextc, smx_f16_vsubextc_ukernel__avx512f_u32, 32, 1)                                  \
+  ROW(avx512f, bf16_vsubextc, smx_bf16_vsubextc_ukernel__avx512f_u32, 32, 1)                                \
+  ROW(avx512f, f16_f32_vsubextc, smx_f16_f32_vsubextc_ukernel__avx512f_u32, 32, 1)                          \
+  ROW(avx512f, bf16_f32_vsubextc, smx_bf16_f32_vsubextc_ukernel__avx512f_u32, 32, 1)                        \
+  ROW(avx512f, f32_f16_vsubextc, smx_f32_f16_vsubextc_ukernel__avx512f_u32, 32, 1)                          \
+  ROW(avx512f, f32_bf16_vsubextc, smx_f32_bf16_vsubextc_ukernel__avx512f_u32, 32, 1)                        \
+  ROW(avx512f, f16_f32_vcvt, smx_f16_f32_vcvt_ukernel__avx512f_u32, 32, 1)                                  \
+  ROW(avx512f, bf16_f32_vcvt, smx_bf16_f32_vcvt_ukernel__avx512f_u32, 32, 1)                                \
+  ROW(avx512f, f32_f16_vcvt, smx_f32_f16_vcvt_ukernel__avx512f_u32, 32, 1)                                  \
+  ROW(avx512f, f32_bf16_vcvt, smx_f32_bf16_vcvt_ukernel__avx512f_u32, 32, 1)                                \
+  ROW(avx512f, qu8_f32_vcvt, smx_qu8_f32_vcvt_ukernel__avx512f_u64, 64, 1)                                  \
+  ROW(avx512f, qs8_f32_vcvt, smx_qs8_f32_vcvt_ukernel__avx512f_u64, 64, 1)                                  \
+  ROW(avx512f, f32_qu8_vcvt, smx_f32_qu8_vcvt_ukernel__avx512f_u64, 64, 1)                                  \
   ROW(avx512f, f32_qs8_vcvt, smx_f32_qs8_vcvt_ukernel__avx512f_u64, 64, 1)
-#define SMX_FOREACH_AVX512F_VARIANT(ROW)                                                              \
-  ROW(avx512f, f32_raddextexp, smx_f32_raddextexp_ukernel__avx512f_u32, 32, 1)                        \
-  ROW(avx512f, f32_raddextexp, smx_f32_raddextexp_ukernel__avx512f_u128, 128, 1)                      \
-  ROW(avx512f, f32_raddextexp, smx_f32_raddextexp_ukernel__avx512f_u64_acc2, 64, 2)                   \
-  ROW(avx512f, f32_raddextexp, smx_f32_raddextexp_ukernel__avx512f_u128_acc2, 128, 2)                 \
-  ROW(avx512f, f32_raddextexp, smx_f32_raddextexp_ukernel__avx512f_u128_acc4, 128, 4)                 \
-  ROW(avx512f, f16_raddextexp, smx_f16_raddextexp_ukernel__avx512f_u128_acc2, 128, 2)                 \
-  ROW(avx512f, bf16_raddextexp, smx_bf16_raddextexp_ukernel__avx512f_u128_acc2, 128, 2)               \
-  ROW(avx512f, f32_vscaleextexp, smx_f32_vscaleextexp_ukernel__avx512f_u16, 16, 1)                    \
-  ROW(avx512f, f32_vscaleextexp, smx_f32_vscaleextexp_ukernel__avx512f_u64, 64, 1)                    \
-  ROW(avx512f, f32_vscaleextexp, smx_f32_vscaleextexp_ukernel__avx512f_u128, 128, 1)                  \
-  ROW(avx512f, f16_vscaleextexp, smx_f16_vscaleextexp_ukernel__avx512f_u64, 64, 1)                    \
-  ROW(avx512f, bf16_vscaleextexp, smx_bf16_vscaleextexp_ukernel__avx512f_u64, 64, 1)                  \
-  ROW(avx512f, f16_f32_vscaleextexp, smx_f16_f32_vscaleextexp_ukernel__avx512f_u64, 64, 1)            \
-  ROW(avx512f, bf16_f32_vscaleextexp, smx_bf16_f32_vscaleextexp_ukernel__avx512f_u64, 64, 1)          \
-  ROW(avx512f, f32_f16_vscaleextexp, smx_f32_f16_vscaleextexp_ukernel__avx512f_u64, 64, 1)            \
-  ROW(avx512f, f32_bf16_vscaleextexp, smx_f32_bf16_vscaleextexp_ukernel__avx512f_u64, 64, 1)          \
-  ROW(avx512f, f32_vstreamextexp, smx_f32_vstreamextexp_ukernel__avx512f_u32, 32, 1)                  \
-  ROW(avx512f, f32_vstreamextexp, smx_f32_vstreamextexp_ukernel__avx512f_u64, 64, 1)                  \
-  ROW(avx512f, f32_vstreamextexp, smx_f32_vstreamextexp_ukernel__avx512f_u128, 128, 1)                \
-  ROW(avx512f, f16_vstreamextexp, smx_f16_vstreamextexp_ukernel__avx512f_u64, 64, 1)                  \
-  ROW(avx512f, bf16_vstreamextexp, smx_bf16_vstreamextexp_ukernel__avx512f_u64, 64, 1)                \
-  ROW(avx512f, f16_f32_vstreamextexp, smx_f16_f32_vstreamextexp_ukernel__avx512f_u64, 64, 1)          \
-  ROW(avx512f, bf16_f32_vstreamextexp, smx_bf16_f32_vstreamextexp_ukernel__avx512f_u64, 64, 1)        \
-  ROW(avx512f, f32_f16_vstreamextexp, smx_f32_f16_vstreamextexp_ukernel__avx512f_u64, 64, 1)          \
-  ROW(avx512f, f32_bf16_vstreamextexp, smx_f32_bf16_vstreamextexp_ukernel__avx512f_u64, 64, 1)        \
-  ROW(avx512f, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__avx512f_u32, 32, 1)              \
-  ROW(avx512f, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__avx512f_u128, 128, 1)            \
-  ROW(avx512f, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__avx512f_u64_acc2, 64, 2)         \
-  ROW(avx512f, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__avx512f_u128_acc2, 128, 2)       \
-  ROW(avx512f, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__avx512f_u128_acc4, 128, 4)       \
-  ROW(avx512f, f32_vmulextc, smx_f32_vmulextc_ukernel__avx512f_u16, 16, 1)                            \
-  ROW(avx512f, f32_vmulextc, smx_f32_vmulextc_ukernel__avx512f_u32, 32, 1)                            \
-  ROW(avx512f, f32_vmulextc, smx_f32_vmulextc_ukernel__avx512f_u128, 128, 1)                          \
-  ROW(avx512f, f32_softmax, smx_f32_softmax_ukernel__avx512f_u64_acc4, 64, 4)                         \
-  ROW(avx512f, f32_softmax, smx_f32_softmax_ukernel__avx512f_u64_acc8, 64, 8)                         \
-  ROW(avx512f, f32_softmax, smx_f32_softmax_ukernel__avx512f_u128_acc8, 128, 8)                       \
-  ROW(avx512f, f32_softmax, smx_f32_softmax_ukernel__avx512f_u32_acc16, 32, 16)                       \
-  ROW(avx512f, f32_softmax_transposed, smx_f32_softmax_transposed_ukernel__avx512f_u64_acc2, 64, 2)   \
-  ROW(avx512f, f32_softmax_transposed, smx_f32_softmax_transposed_ukernel__avx512f_u128_acc4, 128, 4) \
-  ROW(avx512f, f32_softmax_transposed, smx_f32_softmax_transposed_ukernel__avx512f_u256_acc4, 256, 4) \
-  ROW(avx512f, f32_rmax, smx_f32_rmax_ukernel__avx512f_u32, 32, 1)                                    \
-  ROW(avx512f, f32_rmax, smx_f32_rmax_ukernel__avx512f_u32_acc2, 32, 2)                               \
-  ROW(avx512f, f32_rmax, smx_f32_rmax_ukernel__avx512f_u32_acc4, 32, 4)                               \
-  ROW(avx512f, f32_rmax, smx_f32_rmax_ukernel__avx512f_u64, 64, 1)                                    \
-  ROW(avx512f, f32_rmax, smx_f32_rmax_ukernel__avx512f_u64_acc4, 64, 4)                               \
-  ROW(avx512f, f32_rmax, smx_f32_rmax_ukernel__avx512f_u128_acc4, 128, 4)                             \
-  ROW(avx512f, f32_vsubextc, smx_f32_vsubextc_ukernel__avx512f_u64, 64, 1)                            \
-  ROW(avx512f, f16_vsubextc, smx_f16_vsubextc_ukernel__avx512f_u64, 64, 1)                            \
-  ROW(avx512f, bf16_vsubextc, smx_bf16_vsubextc_ukernel__avx512f_u64, 64, 1)                          \
-  ROW(avx512f, f16_f32_vsubextc, smx_f16_f32_vsubextc_ukernel__avx512f_u64, 64, 1)                    \
-  ROW(avx512f, bf16_f32_vsubextc, smx_bf16_f32_vsubextc_ukernel__avx512f_u64, 64, 1)                  \
-  ROW(avx512f, f32_f16_vsubextc, smx_f32_f16_vsubextc_ukernel__avx512f_u64, 64, 1)                    \
-  ROW(avx512f, f32_bf16_vsubextc, smx_f32_bf16_vsubextc_ukernel__avx512f_u64, 64, 1)                  \
-  ROW(avx512f, f16_f32_vcvt, smx_f16_f32_vcvt_ukernel__avx512f_u64, 64, 1)                            \
-  ROW(avx512f, bf16_f32_vcvt, smx_bf16_f32_vcvt_ukernel__avx512f_u64, 64, 1)                          \
-  ROW(avx512f, f32_f16_vcvt, smx_f32_f16_vcvt_ukernel__avx512f_u64, 64, 1)                            \
+#define SMX_FOREACH_AVX512F_VARIANT(ROW)                                                                   \
+  ROW(avx512f, f32_raddextexp, smx_f32_raddextexp_ukernel__avx512f_u32, 32, 1)                             \
+  ROW(avx512f, f32_raddextexp, smx_f32_raddextexp_ukernel__avx512f_u128, 128, 1)                           \
+  ROW(avx512f, f32_raddextexp, smx_f32_raddextexp_ukernel__avx512f_u64_acc2, 64, 2)                        \
+  ROW(avx512f, f32_raddextexp, smx_f32_raddextexp_ukernel__avx512f_u128_acc2, 128, 2)                      \
+  ROW(avx512f, f32_raddextexp, smx_f32_raddextexp_ukernel__avx512f_u128_acc4, 128, 4)                      \
+  ROW(avx512f, f16_raddextexp, smx_f16_raddextexp_ukernel__avx512f_u128_acc2, 128, 2)                      \
+  ROW(avx512f, bf16_raddextexp, smx_bf16_raddextexp_ukernel__avx512f_u128_acc2, 128, 2)                    \
+  ROW(avx512f, f32_vscaleextexp, smx_f32_vscaleextexp_ukernel__avx512f_u16, 16, 1)                         \
+  ROW(avx512f, f32_vscaleextexp, smx_f32_vscaleextexp_ukernel__avx512f_u64, 64, 1)                         \
+  ROW(avx512f, f32_vscaleextexp, smx_f32_vscaleextexp_ukernel__avx512f_u128, 128, 1)                       \
+  ROW(avx512f, f16_vscaleextexp, smx_f16_vscaleextexp_ukernel__avx512f_u64, 64, 1)                         \
+  ROW(avx512f, bf16_vscaleextexp, smx_bf16_vscaleextexp_ukernel__avx512f_u64, 64, 1)                       \
+  ROW(avx512f, f16_f32_vscaleextexp, smx_f16_f32_vscaleextexp_ukernel__avx512f_u64, 64, 1)                 \
+  ROW(avx512f, bf16_f32_vscaleextexp, smx_bf16_f32_vscaleextexp_ukernel__avx512f_u64, 64, 1)               \
+  ROW(avx512f, f32_f16_vscaleextexp, smx_f32_f16_vscaleextexp_ukernel__avx512f_u64, 64, 1)                 \
+  ROW(avx512f, f32_bf16_vscaleextexp, smx_f32_bf16_vscaleextexp_ukernel__avx512f_u64, 64, 1)               \
+  ROW(avx512f, f32_vstreamextexp, smx_f32_vstreamextexp_ukernel__avx512f_u32, 32, 1)                       \
+  ROW(avx512f, f32_vstreamextexp, smx_f32_vstreamextexp_ukernel__avx512f_u64, 64, 1)                       \
+  ROW(avx512f, f32_vstreamextexp, smx_f32_vstreamextexp_ukernel__avx512f_u128, 128, 1)                     \
+  ROW(avx512f, f16_vstreamextexp, smx_f16_vstreamextexp_ukernel__avx512f_u64, 64, 1)                       \
+  ROW(avx512f, bf16_vstreamextexp, smx_bf16_vstreamextexp_ukernel__avx512f_u64, 64, 1)                     \
+  ROW(avx512f, f16_f32_vstreamextexp, smx_f16_f32_vstreamextexp_ukernel__avx512f_u64, 64, 1)               \
+  ROW(avx512f, bf16_f32_vstreamextexp, smx_bf16_f32_vstreamextexp_ukernel__avx512f_u64, 64, 1)             \
+  ROW(avx512f, f32_f16_vstreamextexp, smx_f32_f16_vstreamextexp_ukernel__avx512f_u64, 64, 1)               \
+  ROW(avx512f, f32_bf16_vstreamextexp, smx_f32_bf16_vstreamextexp_ukernel__avx512f_u64, 64, 1)             \
+  ROW(avx512f, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__avx512f_u32, 32, 1)                   \
+  ROW(avx512f, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__avx512f_u128, 128, 1)                 \
+  ROW(avx512f, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__avx512f_u64_acc2, 64, 2)              \
+  ROW(avx512f, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__avx512f_u128_acc2, 128, 2)            \
+  ROW(avx512f, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__avx512f_u128_acc4, 128, 4)            \
+  ROW(avx512f, f32_vmulextc, smx_f32_vmulextc_ukernel__avx512f_u16, 16, 1)                                 \
+  ROW(avx512f, f32_vmulextc, smx_f32_vmulextc_ukernel__avx512f_u32, 32, 1)                                 \
+  ROW(avx512f, f32_vmulextc, smx_f32_vmulextc_ukernel__avx512f_u128, 128, 1)                               \
+  ROW(avx512f, f32_softmax, smx_f32_softmax_ukernel__avx512f_u64_acc4, 64, 4)                              \
+  ROW(avx512f, f32_softmax, smx_f32_softmax_ukernel__avx512f_u64_acc8, 64, 8)                              \
+  ROW(avx512f, f32_softmax, smx_f32_softmax_ukernel__avx512f_u128_acc8, 128, 8)                            \
+  ROW(avx512f, f32_softmax, smx_f32_softmax_ukernel__avx512f_u32_acc16, 32, 16)                            \
+  ROW(avx512f, f32_softmax_transposed, smx_f32_softmax_transposed_ukernel__avx512f_u64_acc2, 64, 2)        \
+  ROW(avx512f, f32_softmax_transposed, smx_f32_softmax_transposed_ukernel__avx512f_u128_acc4, 128, 4)      \
+  ROW(avx512f, f32_softmax_transposed, smx_f32_softmax_transposed_ukernel__avx512f_u256_acc4, 256, 4)      \
+  ROW(avx512f, f32_log_softmax, smx_f32_log_softmax_ukernel__avx512f_u64_acc16, 64, 16)                    \
+  ROW(avx512f, f32_log_softmax_transposed, smx_f32_log_softmax_transposed_ukernel__avx512f_u256_acc8, 256, \
+      8)                                                                                                   \
+  ROW(avx512f, f32_rmax, smx_f32_rmax_ukernel__avx512f_u32, 32, 1)                                         \
+  ROW(avx512f, f32_rmax, smx_f32_rmax_ukernel__avx512f_u32_acc2, 32, 2)                                    \
+  ROW(avx512f, f32_rmax, smx_f32_rmax_ukernel__avx512f_u32_acc4, 32, 4)                                    \
+  ROW(avx512f, f32_rmax, smx_f32_rmax_ukernel__avx512f_u64, 64, 1)                                         \
+  ROW(avx512f, f32_rmax, smx_f32_rmax_ukernel__avx512f_u64_acc4, 64, 4)                                    \
+  ROW(avx512f, f32_rmax, smx_f32_rmax_ukernel__avx512f_u128_acc4, 128, 4)                                  \
+  ROW(avx512f, f32_vsubextc, smx_f32_vsubextc_ukernel__avx512f_u64, 64, 1)                                 \
+  ROW(avx512f, f16_vsubextc, smx_f16_vsubextc_ukernel__avx512f_u64, 64, 1)                                 \
+  ROW(avx512f, bf16_vsubextc, smx_bf16_vsubextc_ukernel__avx512f_u64, 64, 1)                               \
+  ROW(avx512f, f16_f32_vsubextc, smx_f16_f32_vsubextc_ukernel__avx512f_u64, 64, 1)                         \
+  ROW(avx512f, bf16_f32_vsubextc, smx_bf16_f32_vsubextc_ukernel__avx512f_u64, 64, 1)                       \
+  ROW(avx512f, f32_f16_vsubextc, smx_f32_f16_vsubextc_ukernel__avx512f_u64, 64, 1)                         \
+  ROW(avx512f, f32_bf16_vsubextc, smx_f32_bf16_vsubextc_ukernel__avx512f_u64, 64, 1)                       \
+  ROW(avx512f, f16_f32_vcvt, smx_f16_f32_vcvt_ukernel__avx512f_u64, 64, 1)                                 \
+  ROW(avx512f, bf16_f32_vcvt, smx_bf16_f32_vcvt_ukernel__avx512f_u64, 64, 1)                               \
+  ROW(avx512f, f32_f16_vcvt, smx_f32_f16_vcvt_ukernel__avx512f_u64, 64, 1)                                 \
   ROW(avx512f, f32_bf16_vcvt, smx_f32_bf16_vcvt_ukernel__avx512f_u64, 64, 1)
 #define SMX_FOREACH_AVX512F_BASELINE(ROW)                                                                 \
   ROW(avx512f, f32_raddexpminusmax, smx_f32_raddexpminusmax_ukernel__avx512f_u32, 32, 1)                  \
@@ -165,117 +164,115 @@ struct smx_f32_quantizer;
 #endif
 
 #if defined(__x86_64__)
-#define SMX_FOREACH_AVX2_MICROKERNEL(ROW)                                                       \
-  ROW(avx2, f32_raddextexp, smx_f32_raddextexp_ukernel__avx2_u32, 32, 1)                        \
-  ROW(avx2, f16_raddextexp, smx_f16_raddextexp_ukernel__avx2_u64, 64, 1)                        \
-  ROW(avx2, bf16_raddextexp, smx_bf16_raddextexp_ukernel__avx2_u64, 64, 1)                      \
-  ROW(avx2, qu8_raddextexp, smx_qu8_raddextexp_ukernel__avx2_u64, 64, 1)                        \
-  ROW(avx2, qs8_raddextexp, smx_qs8_raddextexp_ukernel__avx2_u64, 64, 1)                        \
-  ROW(avx2, f32_vscaleextexp, smx_f32_vscaleextexp_ukernel__avx2_u128, 128, 1)                  \
-  ROW(avx2, f16_vscaleextexp, smx_f16_vscaleextexp_ukernel__avx2_u32, 32, 1)                    \
-  ROW(avx2, bf16_vscaleextexp, smx_bf16_vscaleextexp_ukernel__avx2_u32, 32, 1)                  \
-  ROW(avx2, f16_f32_vscaleextexp, smx_f16_f32_vscaleextexp_ukernel__avx2_u32, 32, 1)            \
-  ROW(avx2, bf16_f32_vscaleextexp, smx_bf16_f32_vscaleextexp_ukernel__avx2_u32, 32, 1)          \
-  ROW(avx2, f32_f16_vscaleextexp, smx_f32_f16_vscaleextexp_ukernel__avx2_u32, 32, 1)            \
-  ROW(avx2, f32_bf16_vscaleextexp, smx_f32_bf16_vscaleextexp_ukernel__avx2_u32, 32, 1)          \
-  ROW(avx2, qu8_f32_vscaleextexp, smx_qu8_f32_vscaleextexp_ukernel__avx2_u64, 64, 1)            \
-  ROW(avx2, qs8_f32_vscaleextexp, smx_qs8_f32_vscaleextexp_ukernel__avx2_u64, 64, 1)            \
-  ROW(avx2, qu8_vscaleextexp, smx_qu8_vscaleextexp_ukernel__avx2_u64, 64, 1)                    \
-  ROW(avx2, qs8_vscaleextexp, smx_qs8_vscaleextexp_ukernel__avx2_u64, 64, 1)                    \
-  ROW(avx2, f32_qu8_vscaleextexp, smx_f32_qu8_vscaleextexp_ukernel__avx2_u64, 64, 1)            \
-  ROW(avx2, f32_qs8_vscaleextexp, smx_f32_qs8_vscaleextexp_ukernel__avx2_u64, 64, 1)            \
-  ROW(avx2, f32_vstreamextexp, smx_f32_vstreamextexp_ukernel__avx2_u32, 32, 1)                  \
-  ROW(avx2, f16_vstreamextexp, smx_f16_vstreamextexp_ukernel__avx2_u32, 32, 1)                  \
-  ROW(avx2, bf16_vstreamextexp, smx_bf16_vstreamextexp_ukernel__avx2_u32, 32, 1)                \
-  ROW(avx2, f16_f32_vstreamextexp, smx_f16_f32_vstreamextexp_ukernel__avx2_u32, 32, 1)          \
-  ROW(avx2, bf16_f32_vstreamextexp, smx_bf16_f32_vstreamextexp_ukernel__avx2_u32, 32, 1)        \
-  ROW(avx2, f32_f16_vstreamextexp, smx_f32_f16_vstreamextexp_ukernel__avx2_u32, 32, 1)          \
-  ROW(avx2, f32_bf16_vstreamextexp, smx_f32_bf16_vstreamextexp_ukernel__avx2_u32, 32, 1)        \
-  ROW(avx2, qu8_f32_vstreamextexp, smx_qu8_f32_vstreamextexp_ukernel__avx2_u64, 64, 1)          \
-  ROW(avx2, qs8_f32_vstreamextexp, smx_qs8_f32_vstreamextexp_ukernel__avx2_u64, 64, 1)          \
-  ROW(avx2, qu8_vstreamextexp, smx_qu8_vstreamextexp_ukernel__avx2_u64, 64, 1)                  \
-  ROW(avx2, qs8_vstreamextexp, smx_qs8_vstreamextexp_ukernel__avx2_u64, 64, 1)                  \
-  ROW(avx2, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__avx2_u64, 64, 1)              \
-  ROW(avx2, f32_vmulextc, smx_f32_vmulextc_ukernel__avx2_u64, 64, 1)                            \
-  ROW(avx2, f32_softmax, smx_f32_softmax_ukernel__avx2_u32_acc16, 32, 16)                       \
-  ROW(avx2, f32_softmax_transposed, smx_f32_softmax_transposed_ukernel__avx2_u256_acc8, 256, 8) \
-  ROW(avx2, f32_rmax, smx_f32_rmax_ukernel__avx2_u128_acc4, 128, 4)                             \
-  ROW(avx2, f16_rmax, smx_f16_rmax_ukernel__avx2_u64_acc4, 64, 4)                               \
-  ROW(avx2, bf16_rmax, smx_bf16_rmax_ukernel__avx2_u64_acc4, 64, 4)                             \
-  ROW(avx2, qu8_rmax, smx_qu8_rmax_ukernel__avx2_u64_acc4, 64, 4)                               \
-  ROW(avx2, qs8_rmax, smx_qs8_rmax_ukernel__avx2_u64_acc4, 64, 4)                               \
-  ROW(avx2, f32_vsubextc, smx_f32_vsubextc_ukernel__avx2_u32, 32, 1)                            \
-  ROW(avx2, f16_vsubextc, smx_f16_vsubextc_ukernel__avx2_u32, 32, 1)                            \
-  ROW(avx2, bf16_vsubextc, smx_bf16_vsubextc_ukernel__avx2_u32, 32, 1)                          \
-  ROW(avx2, f16_f32_vsubextc, smx_f16_f32_vsubextc_ukernel__avx2_u32, 32, 1)                    \
-  ROW(avx2, bf16_f32_vsubextc, smx_bf16_f32_vsubextc_ukernel__avx2_u32, 32, 1)                  \
-  ROW(avx2, f32_f16_vsubextc, smx_f32_f16_vsubextc_ukernel__avx2_u32, 32, 1)                    \
-  ROW(avx2, f32_bf16_vsubextc, smx_f32_bf16_vsubextc_ukernel__avx2_u32, 32, 1)                  \
-  ROW(avx2, f16_f32_vcvt, smx_f16_f32_vcvt_ukernel__avx2_u32, 32, 1)                            \
-  ROW(avx2, bf16_f32_vcvt, smx_bf16_f32_vcvt_ukernel__avx2_u32, 32, 1)                          \
-  ROW(avx2, f32_f16_vcvt, smx_f32_f16_vcvt_ukernel__avx2_u32, 32, 1)                            \
-  ROW(avx2, f32_bf16_vcvt, smx_f32_bf16_vcvt_ukernel__avx2_u32, 32, 1)                          \
-  ROW(avx2, qu8_f32_vcvt, smx_qu8_f32_vcvt_ukernel__avx2_u64, 64, 1)                            \
-  ROW(avx2, qs8_f32_vcvt, smx_qs8_f32_vcvt_ukernel__avx2_u64, 64, 1)                            \
-  ROW(avx2, f32_qu8_vcvt, smx_f32_qu8_vcvt_ukernel__avx2_u64, 64, 1)                            \
+#define SMX_FOREACH_AVX2_MICROKERNEL(ROW)                                                             \
+  ROW(avx2, f32_raddextexp, smx_f32_raddextexp_ukernel__avx2_u32, 32, 1)                              \
+  ROW(avx2, f16_raddextexp, smx_f16_raddextexp_ukernel__avx2_u64, 64, 1)                              \
+  ROW(avx2, bf16_raddextexp, smx_bf16_raddextexp_ukernel__avx2_u64, 64, 1)                            \
+  ROW(avx2, qu8_raddextexp, smx_qu8_raddextexp_ukernel__avx2_u64, 64, 1)                              \
+  ROW(avx2, qs8_raddextexp, smx_qs8_raddextexp_ukernel__avx2_u64, 64, 1)                              \
+  ROW(avx2, f32_vscaleextexp, smx_f32_vscaleextexp_ukernel__avx2_u128, 128, 1)                        \
+  ROW(avx2, f16_vscaleextexp, smx_f16_vscaleextexp_ukernel__avx2_u32, 32, 1)                          \
+  ROW(avx2, bf16_vscaleextexp, smx_bf16_vscaleextexp_ukernel__avx2_u32, 32, 1)                        \
+  ROW(avx2, f16_f32_vscaleextexp, smx_f16_f32_vscaleextexp_ukernel__avx2_u32, 32, 1)                  \
+  ROW(avx2, bf16_f32_vscaleextexp, smx_bf16_f32_vscaleextexp_ukernel__avx2_u32, 32, 1)                \
+  ROW(avx2, f32_f16_vscaleextexp, smx_f32_f16_vscaleextexp_ukernel__avx2_u32, 32, 1)                  \
+  ROW(avx2, f32_bf16_vscaleextexp, smx_f32_bf16_vscaleextexp_ukernel__avx2_u32, 32, 1)                \
+  ROW(avx2, qu8_f32_vscaleextexp, smx_qu8_f32_vscaleextexp_ukernel__avx2_u64, 64, 1)                  \
+  ROW(avx2, qs8_f32_vscaleextexp, smx_qs8_f32_vscaleextexp_ukernel__avx2_u64, 64, 1)                  \
+  ROW(avx2, qu8_vscaleextexp, smx_qu8_vscaleextexp_ukernel__avx2_u64, 64, 1)                          \
+  ROW(avx2, qs8_vscaleextexp, smx_qs8_vscaleextexp_ukernel__avx2_u64, 64, 1)                          \
+  ROW(avx2, f32_vstreamextexp, smx_f32_vstreamextexp_ukernel__avx2_u32, 32, 1)                        \
+  ROW(avx2, f16_vstreamextexp, smx_f16_vstreamextexp_ukernel__avx2_u32, 32, 1)                        \
+  ROW(avx2, bf16_vstreamextexp, smx_bf16_vstreamextexp_ukernel__avx2_u32, 32, 1)                      \
+  ROW(avx2, f16_f32_vstreamextexp, smx_f16_f32_vstreamextexp_ukernel__avx2_u32, 32, 1)                \
+  ROW(avx2, bf16_f32_vstreamextexp, smx_bf16_f32_vstreamextexp_ukernel__avx2_u32, 32, 1)              \
+  ROW(avx2, f32_f16_vstreamextexp, smx_f32_f16_vstreamextexp_ukernel__avx2_u32, 32, 1)                \
+  ROW(avx2, f32_bf16_vstreamextexp, smx_f32_bf16_vstreamextexp_ukernel__avx2_u32, 32, 1)              \
+  ROW(avx2, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__avx2_u64, 64, 1)                    \
+  ROW(avx2, f32_vmulextc, smx_f32_vmulextc_ukernel__avx2_u64, 64, 1)                                  \
+  ROW(avx2, f32_softmax, smx_f32_softmax_ukernel__avx2_u32_acc16, 32, 16)                             \
+  ROW(avx2, f32_softmax_transposed, smx_f32_softmax_transposed_ukernel__avx2_u256_acc8, 256, 8)       \
+  ROW(avx2, f32_log_softmax, smx_f32_log_softmax_ukernel__avx2_u64_acc4, 64, 4)                       \
+  ROW(avx2, f32_log_softmax_transposed, smx_f32_log_softmax_transposed_ukernel__avx2_u64_acc2, 64, 2) \
+  ROW(avx2, f32_rmax, smx_f32_rmax_ukernel__avx2_u128_acc4, 128, 4)                                   \
+  ROW(avx2, f16_rmax, smx_f16_rmax_ukernel__avx2_u64_acc4, 64, 4)                                     \
+  ROW(avx2, bf16_rmax, smx_bf16_rmax_ukernel__avx2_u64_acc4, 64, 4)                                   \
+  ROW(avx2, qu8_rmax, smx_qu8_rmax_ukernel__avx2_u64_acc4, 64, 4)                                     \
+  ROW(avx2, qs8_rmax, smx_qs8_rmax_ukernel__avx2_u64_acc4, 64, 4)                                     \
+  ROW(avx2, f32_vsubextc, smx_f32_vsubextc_ukernel__avx2_u32, 32, 1)                                  \
+  ROW(avx2, f16_vsubextc, smx_f16_vsubextc_ukernel__avx2_u32, 32, 1)                                  \
+  ROW(avx2, bf16_vsubextc, smx_bf16_vsubextc_ukernel__avx2_u32, 32, 1)                                \
+  ROW(avx2, f16_f32_vsubextc, smx_f16_f32_vsubextc_ukernel__avx2_u32, 32, 1)                          \
+  ROW(avx2, bf16_f32_vsubextc, smx_bf16_f32_vsubextc_ukernel__avx2_u32, 32, 1)                        \
+  ROW(avx2, f32_f16_vsubextc, smx_f32_f16_vsubextc_ukernel__avx2_u32, 32, 1)                          \
+  ROW(avx2, f32_bf16_vsubextc, smx_f32_bf16_vsubextc_ukernel__avx2_u32, 32, 1)                        \
+  ROW(avx2, f16_f32_vcvt, smx_f16_f32_vcvt_ukernel__avx2_u32, 32, 1)                                  \
+  ROW(avx2, bf16_f32_vcvt, smx_bf16_f32_vcvt_ukernel__avx2_u32, 32, 1)                                \
+  ROW(avx2, f32_f16_vcvt, smx_f32_f16_vcvt_ukernel__avx2_u32, 32, 1)                                  \
+  ROW(avx2, f32_bf16_vcvt, smx_f32_bf16_vcvt_ukernel__avx2_u32, 32, 1)                                \
+  ROW(avx2, qu8_f32_vcvt, smx_qu8_f32_vcvt_ukernel__avx2_u64, 64, 1)                                  \
+  ROW(avx2, qs8_f32_vcvt, smx_qs8_f32_vcvt_ukernel__avx2_u64, 64, 1)                                  \
+  ROW(avx2, f32_qu8_vcvt, smx_f32_qu8_vcvt_ukernel__avx2_u64, 64, 1)                                  \
   ROW(avx2, f32_qs8_vcvt, smx_f32_qs8_vcvt_ukernel__avx2_u64, 64, 1)
-#define SMX_FOREACH_AVX2_VARIANT(ROW)                                                           \
-  ROW(avx2, f32_raddextexp, smx_f32_raddextexp_ukernel__avx2_u64, 64, 1)                        \
-  ROW(avx2, f32_raddextexp, smx_f32_raddextexp_ukernel__avx2_u128, 128, 1)                      \
-  ROW(avx2, f32_raddextexp, smx_f32_raddextexp_ukernel__avx2_u64_acc2, 64, 2)                   \
-  ROW(avx2, f32_raddextexp, smx_f32_raddextexp_ukernel__avx2_u128_acc2, 128, 2)                 \
-  ROW(avx2, f32_raddextexp, smx_f32_raddextexp_ukernel__avx2_u128_acc4, 128, 4)                 \
-  ROW(avx2, f16_raddextexp, smx_f16_raddextexp_ukernel__avx2_u128_acc2, 128, 2)                 \
-  ROW(avx2, bf16_raddextexp, smx_bf16_raddextexp_ukernel__avx2_u128_acc2, 128, 2)               \
-  ROW(avx2, f32_vscaleextexp, smx_f32_vscaleextexp_ukernel__avx2_u16, 16, 1)                    \
-  ROW(avx2, f32_vscaleextexp, smx_f32_vscaleextexp_ukernel__avx2_u32, 32, 1)                    \
-  ROW(avx2, f32_vscaleextexp, smx_f32_vscaleextexp_ukernel__avx2_u64, 64, 1)                    \
-  ROW(avx2, f16_vscaleextexp, smx_f16_vscaleextexp_ukernel__avx2_u64, 64, 1)                    \
-  ROW(avx2, bf16_vscaleextexp, smx_bf16_vscaleextexp_ukernel__avx2_u64, 64, 1)                  \
-  ROW(avx2, f16_f32_vscaleextexp, smx_f16_f32_vscaleextexp_ukernel__avx2_u64, 64, 1)            \
-  ROW(avx2, bf16_f32_vscaleextexp, smx_bf16_f32_vscaleextexp_ukernel__avx2_u64, 64, 1)          \
-  ROW(avx2, f32_f16_vscaleextexp, smx_f32_f16_vscaleextexp_ukernel__avx2_u64, 64, 1)            \
-  ROW(avx2, f32_bf16_vscaleextexp, smx_f32_bf16_vscaleextexp_ukernel__avx2_u64, 64, 1)          \
-  ROW(avx2, f32_vstreamextexp, smx_f32_vstreamextexp_ukernel__avx2_u16, 16, 1)                  \
-  ROW(avx2, f32_vstreamextexp, smx_f32_vstreamextexp_ukernel__avx2_u64, 64, 1)                  \
-  ROW(avx2, f32_vstreamextexp, smx_f32_vstreamextexp_ukernel__avx2_u128, 128, 1)                \
-  ROW(avx2, f16_vstreamextexp, smx_f16_vstreamextexp_ukernel__avx2_u64, 64, 1)                  \
-  ROW(avx2, bf16_vstreamextexp, smx_bf16_vstreamextexp_ukernel__avx2_u64, 64, 1)                \
-  ROW(avx2, f16_f32_vstreamextexp, smx_f16_f32_vstreamextexp_ukernel__avx2_u64, 64, 1)          \
-  ROW(avx2, bf16_f32_vstreamextexp, smx_bf16_f32_vstreamextexp_ukernel__avx2_u64, 64, 1)        \
-  ROW(avx2, f32_f16_vstreamextexp, smx_f32_f16_vstreamextexp_ukernel__avx2_u64, 64, 1)          \
-  ROW(avx2, f32_bf16_vstreamextexp, smx_f32_bf16_vstreamextexp_ukernel__avx2_u64, 64, 1)        \
-  ROW(avx2, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__avx2_u32, 32, 1)              \
-  ROW(avx2, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__avx2_u128, 128, 1)            \
-  ROW(avx2, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__avx2_u64_acc2, 64, 2)         \
-  ROW(avx2, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__avx2_u128_acc2, 128, 2)       \
-  ROW(avx2, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__avx2_u128_acc4, 128, 4)       \
-  ROW(avx2, f32_vmulextc, smx_f32_vmulextc_ukernel__avx2_u16, 16, 1)                            \
-  ROW(avx2, f32_vmulextc, smx_f32_vmulextc_ukernel__avx2_u32, 32, 1)                            \
-  ROW(avx2, f32_vmulextc, smx_f32_vmulextc_ukernel__avx2_u128, 128, 1)                          \
-  ROW(avx2, f32_softmax, smx_f32_softmax_ukernel__avx2_u64_acc4, 64, 4)                         \
-  ROW(avx2, f32_softmax, smx_f32_softmax_ukernel__avx2_u64_acc8, 64, 8)                         \
-  ROW(avx2, f32_softmax, smx_f32_softmax_ukernel__avx2_u128_acc8, 128, 8)                       \
-  ROW(avx2, f32_softmax, smx_f32_softmax_ukernel__avx2_u64_acc16, 64, 16)                       \
-  ROW(avx2, f32_softmax_transposed, smx_f32_softmax_transposed_ukernel__avx2_u64_acc2, 64, 2)   \
-  ROW(avx2, f32_softmax_transposed, smx_f32_softmax_transposed_ukernel__avx2_u128_acc4, 128, 4) \
-  ROW(avx2, f32_softmax_transposed, smx_f32_softmax_transposed_ukernel__avx2_u256_acc4, 256, 4) \
-  ROW(avx2, f32_rmax, smx_f32_rmax_ukernel__avx2_u32, 32, 1)                                    \
-  ROW(avx2, f32_rmax, smx_f32_rmax_ukernel__avx2_u32_acc2, 32, 2)                               \
-  ROW(avx2, f32_rmax, smx_f32_rmax_ukernel__avx2_u32_acc4, 32, 4)                               \
-  ROW(avx2, f32_rmax, smx_f32_rmax_ukernel__avx2_u64, 64, 1)                                    \
-  ROW(avx2, f32_rmax, smx_f32_rmax_ukernel__avx2_u64_acc2, 64, 2)                               \
-  ROW(avx2, f32_rmax, smx_f32_rmax_ukernel__avx2_u64_acc4, 64, 4)                               \
-  ROW(avx2, f32_vsubextc, smx_f32_vsubextc_ukernel__avx2_u64, 64, 1)                            \
-  ROW(avx2, f16_vsubextc, smx_f16_vsubextc_ukernel__avx2_u64, 64, 1)                            \
-  ROW(avx2, bf16_vsubextc, smx_bf16_vsubextc_ukernel__avx2_u64, 64, 1)                          \
-  ROW(avx2, f16_f32_vsubextc, smx_f16_f32_vsubextc_ukernel__avx2_u64, 64, 1)                    \
-  ROW(avx2, bf16_f32_vsubextc, smx_bf16_f32_vsubextc_ukernel__avx2_u64, 64, 1)                  \
-  ROW(avx2, f32_f16_vsubextc, smx_f32_f16_vsubextc_ukernel__avx2_u64, 64, 1)                    \
-  ROW(avx2, f32_bf16_vsubextc, smx_f32_bf16_vsubextc_ukernel__avx2_u64, 64, 1)                  \
-  ROW(avx2, f16_f32_vcvt, smx_f16_f32_vcvt_ukernel__avx2_u64, 64, 1)                            \
-  ROW(avx2, bf16_f32_vcvt, smx_bf16_f32_vcvt_ukernel__avx2_u64, 64, 1)                          \
-  ROW(avx2, f32_f16_vcvt, smx_f32_f16_vcvt_ukernel__avx2_u64, 64, 1)                            \
+#define SMX_FOREACH_AVX2_VARIANT(ROW)                                                                   \
+  ROW(avx2, f32_raddextexp, smx_f32_raddextexp_ukernel__avx2_u64, 64, 1)                                \
+  ROW(avx2, f32_raddextexp, smx_f32_raddextexp_ukernel__avx2_u128, 128, 1)                              \
+  ROW(avx2, f32_raddextexp, smx_f32_raddextexp_ukernel__avx2_u64_acc2, 64, 2)                           \
+  ROW(avx2, f32_raddextexp, smx_f32_raddextexp_ukernel__avx2_u128_acc2, 128, 2)                         \
+  ROW(avx2, f32_raddextexp, smx_f32_raddextexp_ukernel__avx2_u128_acc4, 128, 4)                         \
+  ROW(avx2, f16_raddextexp, smx_f16_raddextexp_ukernel__avx2_u128_acc2, 128, 2)                         \
+  ROW(avx2, bf16_raddextexp, smx_bf16_raddextexp_ukernel__avx2_u128_acc2, 128, 2)                       \
+  ROW(avx2, f32_vscaleextexp, smx_f32_vscaleextexp_ukernel__avx2_u16, 16, 1)                            \
+  ROW(avx2, f32_vscaleextexp, smx_f32_vscaleextexp_ukernel__avx2_u32, 32, 1)                            \
+  ROW(avx2, f32_vscaleextexp, smx_f32_vscaleextexp_ukernel__avx2_u64, 64, 1)                            \
+  ROW(avx2, f16_vscaleextexp, smx_f16_vscaleextexp_ukernel__avx2_u64, 64, 1)                            \
+  ROW(avx2, bf16_vscaleextexp, smx_bf16_vscaleextexp_ukernel__avx2_u64, 64, 1)                          \
+  ROW(avx2, f16_f32_vscaleextexp, smx_f16_f32_vscaleextexp_ukernel__avx2_u64, 64, 1)                    \
+  ROW(avx2, bf16_f32_vscaleextexp, smx_bf16_f32_vscaleextexp_ukernel__avx2_u64, 64, 1)                  \
+  ROW(avx2, f32_f16_vscaleextexp, smx_f32_f16_vscaleextexp_ukernel__avx2_u64, 64, 1)                    \
+  ROW(avx2, f32_bf16_vscaleextexp, smx_f32_bf16_vscaleextexp_ukernel__avx2_u64, 64, 1)                  \
+  ROW(avx2, f32_vstreamextexp, smx_f32_vstreamextexp_ukernel__avx2_u16, 16, 1)                          \
+  ROW(avx2, f32_vstreamextexp, smx_f32_vstreamextexp_ukernel__avx2_u64, 64, 1)                          \
+  ROW(avx2, f32_vstreamextexp, smx_f32_vstreamextexp_ukernel__avx2_u128, 128, 1)                        \
+  ROW(avx2, f16_vstreamextexp, smx_f16_vstreamextexp_ukernel__avx2_u64, 64, 1)                          \
+  ROW(avx2, bf16_vstreamextexp, smx_bf16_vstreamextexp_ukernel__avx2_u64, 64, 1)                        \
+  ROW(avx2, f16_f32_vstreamextexp, smx_f16_f32_vstreamextexp_ukernel__avx2_u64, 64, 1)                  \
+  ROW(avx2, bf16_f32_vstreamextexp, smx_bf16_f32_vstreamextexp_ukernel__avx2_u64, 64, 1)                \
+  ROW(avx2, f32_f16_vstreamextexp, smx_f32_f16_vstreamextexp_ukernel__avx2_u64, 64, 1)                  \
+  ROW(avx2, f32_bf16_vstreamextexp, smx_f32_bf16_vstreamextexp_ukernel__avx2_u64, 64, 1)                \
+  ROW(avx2, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__avx2_u32, 32, 1)                      \
+  ROW(avx2, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__avx2_u128, 128, 1)                    \
+  ROW(avx2, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__avx2_u64_acc2, 64, 2)                 \
+  ROW(avx2, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__avx2_u128_acc2, 128, 2)               \
+  ROW(avx2, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__avx2_u128_acc4, 128, 4)               \
+  ROW(avx2, f32_vmulextc, smx_f32_vmulextc_ukernel__avx2_u16, 16, 1)                                    \
+  ROW(avx2, f32_vmulextc, smx_f32_vmulextc_ukernel__avx2_u32, 32, 1)                                    \
+  ROW(avx2, f32_vmulextc, smx_f32_vmulextc_ukernel__avx2_u128, 128, 1)                                  \
+  ROW(avx2, f32_softmax, smx_f32_softmax_ukernel__avx2_u64_acc4, 64, 4)                                 \
+  ROW(avx2, f32_softmax, smx_f32_softmax_ukernel__avx2_u64_acc8, 64, 8)                                 \
+  ROW(avx2, f32_softmax, smx_f32_softmax_ukernel__avx2_u128_acc8, 128, 8)                               \
+  ROW(avx2, f32_softmax, smx_f32_softmax_ukernel__avx2_u64_acc16, 64, 16)                               \
+  ROW(avx2, f32_softmax_transposed, smx_f32_softmax_transposed_ukernel__avx2_u64_acc2, 64, 2)           \
+  ROW(avx2, f32_softmax_transposed, smx_f32_softmax_transposed_ukernel__avx2_u128_acc4, 128, 4)         \
+  ROW(avx2, f32_softmax_transposed, smx_f32_softmax_transposed_ukernel__avx2_u256_acc4, 256, 4)         \
+  ROW(avx2, f32_log_softmax, smx_f32_log_softmax_ukernel__avx2_u64_acc16, 64, 16)                       \
+  ROW(avx2, f32_log_softmax_transposed, smx_f32_log_softmax_transposed_ukernel__avx2_u256_acc8, 256, 8) \
+  ROW(avx2, f32_rmax, smx_f32_rmax_ukernel__avx2_u32, 32, 1)                                            \
+  ROW(avx2, f32_rmax, smx_f32_rmax_ukernel__avx2_u32_acc2, 32, 2)                                       \
+  ROW(avx2, f32_rmax, smx_f32_rmax_ukernel__avx2_u32_acc4, 32, 4)                                       \
+  ROW(avx2, f32_rmax, smx_f32_rmax_ukernel__avx2_u64, 64, 1)                                            \
+  ROW(avx2, f32_rmax, smx_f32_rmax_ukernel__avx2_u64_acc2, 64, 2)                                       \
+  ROW(avx2, f32_rmax, smx_f32_rmax_ukernel__avx2_u64_acc4, 64, 4)                                       \
+  ROW(avx2, f32_vsubextc, smx_f32_vsubextc_ukernel__avx2_u64, 64, 1)                                    \
+  ROW(avx2, f16_vsubextc, smx_f16_vsubextc_ukernel__avx2_u64, 64, 1)                                    \
+  ROW(avx2, bf16_vsubextc, smx_bf16_vsubextc_ukernel__avx2_u64, 64, 1)                                  \
+  ROW(avx2, f16_f32_vsubextc, smx_f16_f32_vsubextc_ukernel__avx2_u64, 64, 1)                            \
+  ROW(avx2, bf16_f32_vsubextc, smx_bf16_f32_vsubextc_ukernel__avx2_u64, 64, 1)                          \
+  ROW(avx2, f32_f16_vsubextc, smx_f32_f16_vsubextc_ukernel__avx2_u64, 64, 1)                            \
+  ROW(avx2, f32_bf16_vsubextc, smx_f32_bf16_vsubextc_ukernel__avx2_u64, 64, 1)                          \
+  ROW(avx2, f16_f32_vcvt, smx_f16_f32_vcvt_ukernel__avx2_u64, 64, 1)                                    \
+  ROW(avx2, bf16_f32_vcvt, smx_bf16_f32_vcvt_ukernel__avx2_u64, 64, 1)                                  \
+  ROW(avx2, f32_f16_vcvt, smx_f32_f16_vcvt_ukernel__avx2_u64, 64, 1)                                    \
   ROW(avx2, f32_bf16_vcvt, smx_f32_bf16_vcvt_ukernel__avx2_u64, 64, 1)
 #define SMX_FOREACH_AVX2_BASELINE(ROW)                                                              \
   ROW(avx2, f32_raddexpminusmax, smx_f32_raddexpminusmax_ukernel__avx2_u32, 32, 1)                  \
@@ -310,117 +307,115 @@ struct smx_f32_quantizer;
 #endif
 
 #if defined(__aarch64__)
-#define SMX_FOREACH_NEON_MICROKERNEL(ROW)                                                     \
-  ROW(neon, f32_raddextexp, smx_f32_raddextexp_ukernel__neon_u32, 32, 1)                      \
-  ROW(neon, f16_raddextexp, smx_f16_raddextexp_ukernel__neon_u64, 64, 1)                      \
-  ROW(neon, bf16_raddextexp, smx_bf16_raddextexp_ukernel__neon_u64, 64, 1)                    \
-  ROW(neon, qu8_raddextexp, smx_qu8_raddextexp_ukernel__neon_u64, 64, 1)                      \
-  ROW(neon, qs8_raddextexp, smx_qs8_raddextexp_ukernel__neon_u64, 64, 1)                      \
-  ROW(neon, f32_vscaleextexp, smx_f32_vscaleextexp_ukernel__neon_u16, 16, 1)                  \
-  ROW(neon, f16_vscaleextexp, smx_f16_vscaleextexp_ukernel__neon_u32, 32, 1)                  \
-  ROW(neon, bf16_vscaleextexp, smx_bf16_vscaleextexp_ukernel__neon_u32, 32, 1)                \
-  ROW(neon, f16_f32_vscaleextexp, smx_f16_f32_vscaleextexp_ukernel__neon_u32, 32, 1)          \
-  ROW(neon, bf16_f32_vscaleextexp, smx_bf16_f32_vscaleextexp_ukernel__neon_u32, 32, 1)        \
-  ROW(neon, f32_f16_vscaleextexp, smx_f32_f16_vscaleextexp_ukernel__neon_u32, 32, 1)          \
-  ROW(neon, f32_bf16_vscaleextexp, smx_f32_bf16_vscaleextexp_ukernel__neon_u32, 32, 1)        \
-  ROW(neon, qu8_f32_vscaleextexp, smx_qu8_f32_vscaleextexp_ukernel__neon_u64, 64, 1)          \
-  ROW(neon, qs8_f32_vscaleextexp, smx_qs8_f32_vscaleextexp_ukernel__neon_u64, 64, 1)          \
-  ROW(neon, qu8_vscaleextexp, smx_qu8_vscaleextexp_ukernel__neon_u64, 64, 1)                  \
-  ROW(neon, qs8_vscaleextexp, smx_qs8_vscaleextexp_ukernel__neon_u64, 64, 1)                  \
-  ROW(neon, f32_qu8_vscaleextexp, smx_f32_qu8_vscaleextexp_ukernel__neon_u64, 64, 1)          \
-  ROW(neon, f32_qs8_vscaleextexp, smx_f32_qs8_vscaleextexp_ukernel__neon_u64, 64, 1)          \
-  ROW(neon, f32_vstreamextexp, smx_f32_vstreamextexp_ukernel__neon_u16, 16, 1)                \
-  ROW(neon, f16_vstreamextexp, smx_f16_vstreamextexp_ukernel__neon_u32, 32, 1)                \
-  ROW(neon, bf16_vstreamextexp, smx_bf16_vstreamextexp_ukernel__neon_u32, 32, 1)              \
-  ROW(neon, f16_f32_vstreamextexp, smx_f16_f32_vstreamextexp_ukernel__neon_u32, 32, 1)        \
-  ROW(neon, bf16_f32_vstreamextexp, smx_bf16_f32_vstreamextexp_ukernel__neon_u32, 32, 1)      \
-  ROW(neon, f32_f16_vstreamextexp, smx_f32_f16_vstreamextexp_ukernel__neon_u32, 32, 1)        \
-  ROW(neon, f32_bf16_vstreamextexp, smx_f32_bf16_vstreamextexp_ukernel__neon_u32, 32, 1)      \
-  ROW(neon, qu8_f32_vstreamextexp, smx_qu8_f32_vstreamextexp_ukernel__neon_u64, 64, 1)        \
-  ROW(neon, qs8_f32_vstreamextexp, smx_qs8_f32_vstreamextexp_ukernel__neon_u64, 64, 1)        \
-  ROW(neon, qu8_vstreamextexp, smx_qu8_vstreamextexp_ukernel__neon_u64, 64, 1)                \
-  ROW(neon, qs8_vstreamextexp, smx_qs8_vstreamextexp_ukernel__neon_u64, 64, 1)                \
-  ROW(neon, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__neon_u32, 32, 1)            \
-  ROW(neon, f32_vmulextc, smx_f32_vmulextc_ukernel__neon_u16, 16, 1)                          \
-  ROW(neon, f32_softmax, smx_f32_softmax_ukernel__neon_u64_acc4, 64, 4)                       \
-  ROW(neon, f32_softmax_transposed, smx_f32_softmax_transposed_ukernel__neon_u64_acc2, 64, 2) \
-  ROW(neon, f32_rmax, smx_f32_rmax_ukernel__neon_u32, 32, 1)                                  \
-  ROW(neon, f16_rmax, smx_f16_rmax_ukernel__neon_u64_acc4, 64, 4)                             \
-  ROW(neon, bf16_rmax, smx_bf16_rmax_ukernel__neon_u64_acc4, 64, 4)                           \
-  ROW(neon, qu8_rmax, smx_qu8_rmax_ukernel__neon_u64_acc4, 64, 4)                             \
-  ROW(neon, qs8_rmax, smx_qs8_rmax_ukernel__neon_u64_acc4, 64, 4)                             \
-  ROW(neon, f32_vsubextc, smx_f32_vsubextc_ukernel__neon_u32, 32, 1)                          \
-  ROW(neon, f16_vsubextc, smx_f16_vsubextc_ukernel__neon_u32, 32, 1)                          \
-  ROW(neon, bf16_vsubextc, smx_bf16_vsubextc_ukernel__neon_u32, 32, 1)                        \
-  ROW(neon, f16_f32_vsubextc, smx_f16_f32_vsubextc_ukernel__neon_u32, 32, 1)                  \
-  ROW(neon, bf16_f32_vsubextc, smx_bf16_f32_vsubextc_ukernel__neon_u32, 32, 1)                \
-  ROW(neon, f32_f16_vsubextc, smx_f32_f16_vsubextc_ukernel__neon_u32, 32, 1)                  \
-  ROW(neon, f32_bf16_vsubextc, smx_f32_bf16_vsubextc_ukernel__neon_u32, 32, 1)                \
-  ROW(neon, f16_f32_vcvt, smx_f16_f32_vcvt_ukernel__neon_u32, 32, 1)                          \
-  ROW(neon, bf16_f32_vcvt, smx_bf16_f32_vcvt_ukernel__neon_u32, 32, 1)                        \
-  ROW(neon, f32_f16_vcvt, smx_f32_f16_vcvt_ukernel__neon_u32, 32, 1)                          \
-  ROW(neon, f32_bf16_vcvt, smx_f32_bf16_vcvt_ukernel__neon_u32, 32, 1)                        \
-  ROW(neon, qu8_f32_vcvt, smx_qu8_f32_vcvt_ukernel__neon_u64, 64, 1)                          \
-  ROW(neon, qs8_f32_vcvt, smx_qs8_f32_vcvt_ukernel__neon_u64, 64, 1)                          \
-  ROW(neon, f32_qu8_vcvt, smx_f32_qu8_vcvt_ukernel__neon_u64, 64, 1)                          \
+#define SMX_FOREACH_NEON_MICROKERNEL(ROW)                                                             \
+  ROW(neon, f32_raddextexp, smx_f32_raddextexp_ukernel__neon_u32, 32, 1)                              \
+  ROW(neon, f16_raddextexp, smx_f16_raddextexp_ukernel__neon_u64, 64, 1)                              \
+  ROW(neon, bf16_raddextexp, smx_bf16_raddextexp_ukernel__neon_u64, 64, 1)                            \
+  ROW(neon, qu8_raddextexp, smx_qu8_raddextexp_ukernel__neon_u64, 64, 1)                              \
+  ROW(neon, qs8_raddextexp, smx_qs8_raddextexp_ukernel__neon_u64, 64, 1)                              \
+  ROW(neon, f32_vscaleextexp, smx_f32_vscaleextexp_ukernel__neon_u16, 16, 1)                          \
+  ROW(neon, f16_vscaleextexp, smx_f16_vscaleextexp_ukernel__neon_u32, 32, 1)                          \
+  ROW(neon, bf16_vscaleextexp, smx_bf16_vscaleextexp_ukernel__neon_u32, 32, 1)                        \
+  ROW(neon, f16_f32_vscaleextexp, smx_f16_f32_vscaleextexp_ukernel__neon_u32, 32, 1)                  \
+  ROW(neon, bf16_f32_vscaleextexp, smx_bf16_f32_vscaleextexp_ukernel__neon_u32, 32, 1)                \
+  ROW(neon, f32_f16_vscaleextexp, smx_f32_f16_vscaleextexp_ukernel__neon_u32, 32, 1)                  \
+  ROW(neon, f32_bf16_vscaleextexp, smx_f32_bf16_vscaleextexp_ukernel__neon_u32, 32, 1)                \
+  ROW(neon, qu8_f32_vscaleextexp, smx_qu8_f32_vscaleextexp_ukernel__neon_u64, 64, 1)                  \
+  ROW(neon, qs8_f32_vscaleextexp, smx_qs8_f32_vscaleextexp_ukernel__neon_u64, 64, 1)                  \
+  ROW(neon, qu8_vscaleextexp, smx_qu8_vscaleextexp_ukernel__neon_u64, 64, 1)                          \
+  ROW(neon, qs8_vscaleextexp, smx_qs8_vscaleextexp_ukernel__neon_u64, 64, 1)                          \
+  ROW(neon, f32_vstreamextexp, smx_f32_vstreamextexp_ukernel__neon_u16, 16, 1)                        \
+  ROW(neon, f16_vstreamextexp, smx_f16_vstreamextexp_ukernel__neon_u32, 32, 1)                        \
+  ROW(neon, bf16_vstreamextexp, smx_bf16_vstreamextexp_ukernel__neon_u32, 32, 1)                      \
+  ROW(neon, f16_f32_vstreamextexp, smx_f16_f32_vstreamextexp_ukernel__neon_u32, 32, 1)                \
+  ROW(neon, bf16_f32_vstreamextexp, smx_bf16_f32_vstreamextexp_ukernel__neon_u32, 32, 1)              \
+  ROW(neon, f32_f16_vstreamextexp, smx_f32_f16_vstreamextexp_ukernel__neon_u32, 32, 1)                \
+  ROW(neon, f32_bf16_vstreamextexp, smx_f32_bf16_vstreamextexp_ukernel__neon_u32, 32, 1)              \
+  ROW(neon, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__neon_u32, 32, 1)                    \
+  ROW(neon, f32_vmulextc, smx_f32_vmulextc_ukernel__neon_u16, 16, 1)                                  \
+  ROW(neon, f32_softmax, smx_f32_softmax_ukernel__neon_u64_acc4, 64, 4)                               \
+  ROW(neon, f32_softmax_transposed, smx_f32_softmax_transposed_ukernel__neon_u64_acc2, 64, 2)         \
+  ROW(neon, f32_log_softmax, smx_f32_log_softmax_ukernel__neon_u64_acc4, 64, 4)                       \
+  ROW(neon, f32_log_softmax_transposed, smx_f32_log_softmax_transposed_ukernel__neon_u64_acc2, 64, 2) \
+  ROW(neon, f32_rmax, smx_f32_rmax_ukernel__neon_u32, 32, 1)                                          \
+  ROW(neon, f16_rmax, smx_f16_rmax_ukernel__neon_u64_acc4, 64, 4)                                     \
+  ROW(neon, bf16_rmax, smx_bf16_rmax_ukernel__neon_u64_acc4, 64, 4)                                   \
+  ROW(neon, qu8_rmax, smx_qu8_rmax_ukernel__neon_u64_acc4, 64, 4)                                     \
+  ROW(neon, qs8_rmax, smx_qs8_rmax_ukernel__neon_u64_acc4, 64, 4)                                     \
+  ROW(neon, f32_vsubextc, smx_f32_vsubextc_ukernel__neon_u32, 32, 1)                                  \
+  ROW(neon, f16_vsubextc, smx_f16_vsubextc_ukernel__neon_u32, 32, 1)                                  \
+  ROW(neon, bf16_vsubextc, smx_bf16_vsubextc_ukernel__neon_u32, 32, 1)                                \
+  ROW(neon, f16_f32_vsubextc, smx_f16_f32_vsubextc_ukernel__neon_u32, 32, 1)                          \
+  ROW(neon, bf16_f32_vsubextc, smx_bf16_f32_vsubextc_ukernel__neon_u32, 32, 1)                        \
+  ROW(neon, f32_f16_vsubextc, smx_f32_f16_vsubextc_ukernel__neon_u32, 32, 1)                          \
+  ROW(neon, f32_bf16_vsubextc, smx_f32_bf16_vsubextc_ukernel__neon_u32, 32, 1)                        \
+  ROW(neon, f16_f32_vcvt, smx_f16_f32_vcvt_ukernel__neon_u32, 32, 1)                                  \
+  ROW(neon, bf16_f32_vcvt, smx_bf16_f32_vcvt_ukernel__neon_u32, 32, 1)                                \
+  ROW(neon, f32_f16_vcvt, smx_f32_f16_vcvt_ukernel__neon_u32, 32, 1)                                  \
+  ROW(neon, f32_bf16_vcvt, smx_f32_bf16_vcvt_ukernel__neon_u32, 32, 1)                                \
+  ROW(neon, qu8_f32_vcvt, smx_qu8_f32_vcvt_ukernel__neon_u64, 64, 1)                                  \
+  ROW(neon, qs8_f32_vcvt, smx_qs8_f32_vcvt_ukernel__neon_u64, 64, 1)                                  \
+  ROW(neon, f32_qu8_vcvt, smx_f32_qu8_vcvt_ukernel__neon_u64, 64, 1)                                  \
   ROW(neon, f32_qs8_vcvt, smx_f32_qs8_vcvt_ukernel__neon_u64, 64, 1)
-#define SMX_FOREACH_NEON_VARIANT(ROW)                                                           \
-  ROW(neon, f32_raddextexp, smx_f32_raddextexp_ukernel__neon_u64, 64, 1)                        \
-  ROW(neon, f32_raddextexp, smx_f32_raddextexp_ukernel__neon_u128, 128, 1)                      \
-  ROW(neon, f32_raddextexp, smx_f32_raddextexp_ukernel__neon_u64_acc2, 64, 2)                   \
-  ROW(neon, f32_raddextexp, smx_f32_raddextexp_ukernel__neon_u128_acc2, 128, 2)                 \
-  ROW(neon, f32_raddextexp, smx_f32_raddextexp_ukernel__neon_u128_acc4, 128, 4)                 \
-  ROW(neon, f16_raddextexp, smx_f16_raddextexp_ukernel__neon_u128_acc2, 128, 2)                 \
-  ROW(neon, bf16_raddextexp, smx_bf16_raddextexp_ukernel__neon_u128_acc2, 128, 2)               \
-  ROW(neon, f32_vscaleextexp, smx_f32_vscaleextexp_ukernel__neon_u32, 32, 1)                    \
-  ROW(neon, f32_vscaleextexp, smx_f32_vscaleextexp_ukernel__neon_u64, 64, 1)                    \
-  ROW(neon, f32_vscaleextexp, smx_f32_vscaleextexp_ukernel__neon_u128, 128, 1)                  \
-  ROW(neon, f16_vscaleextexp, smx_f16_vscaleextexp_ukernel__neon_u64, 64, 1)                    \
-  ROW(neon, bf16_vscaleextexp, smx_bf16_vscaleextexp_ukernel__neon_u64, 64, 1)                  \
-  ROW(neon, f16_f32_vscaleextexp, smx_f16_f32_vscaleextexp_ukernel__neon_u64, 64, 1)            \
-  ROW(neon, bf16_f32_vscaleextexp, smx_bf16_f32_vscaleextexp_ukernel__neon_u64, 64, 1)          \
-  ROW(neon, f32_f16_vscaleextexp, smx_f32_f16_vscaleextexp_ukernel__neon_u64, 64, 1)            \
-  ROW(neon, f32_bf16_vscaleextexp, smx_f32_bf16_vscaleextexp_ukernel__neon_u64, 64, 1)          \
-  ROW(neon, f32_vstreamextexp, smx_f32_vstreamextexp_ukernel__neon_u32, 32, 1)                  \
-  ROW(neon, f32_vstreamextexp, smx_f32_vstreamextexp_ukernel__neon_u64, 64, 1)                  \
-  ROW(neon, f32_vstreamextexp, smx_f32_vstreamextexp_ukernel__neon_u128, 128, 1)                \
-  ROW(neon, f16_vstreamextexp, smx_f16_vstreamextexp_ukernel__neon_u64, 64, 1)                  \
-  ROW(neon, bf16_vstreamextexp, smx_bf16_vstreamextexp_ukernel__neon_u64, 64, 1)                \
-  ROW(neon, f16_f32_vstreamextexp, smx_f16_f32_vstreamextexp_ukernel__neon_u64, 64, 1)          \
-  ROW(neon, bf16_f32_vstreamextexp, smx_bf16_f32_vstreamextexp_ukernel__neon_u64, 64, 1)        \
-  ROW(neon, f32_f16_vstreamextexp, smx_f32_f16_vstreamextexp_ukernel__neon_u64, 64, 1)          \
-  ROW(neon, f32_bf16_vstreamextexp, smx_f32_bf16_vstreamextexp_ukernel__neon_u64, 64, 1)        \
-  ROW(neon, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__neon_u64, 64, 1)              \
-  ROW(neon, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__neon_u128, 128, 1)            \
-  ROW(neon, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__neon_u64_acc2, 64, 2)         \
-  ROW(neon, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__neon_u128_acc2, 128, 2)       \
-  ROW(neon, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__neon_u128_acc4, 128, 4)       \
-  ROW(neon, f32_vmulextc, smx_f32_vmulextc_ukernel__neon_u32, 32, 1)                            \
-  ROW(neon, f32_vmulextc, smx_f32_vmulextc_ukernel__neon_u64, 64, 1)                            \
-  ROW(neon, f32_vmulextc, smx_f32_vmulextc_ukernel__neon_u128, 128, 1)                          \
-  ROW(neon, f32_softmax, smx_f32_softmax_ukernel__neon_u64_acc8, 64, 8)                         \
-  ROW(neon, f32_softmax, smx_f32_softmax_ukernel__neon_u128_acc8, 128, 8)                       \
-  ROW(neon, f32_softmax, smx_f32_softmax_ukernel__neon_u32_acc16, 32, 16)                       \
-  ROW(neon, f32_softmax, smx_f32_softmax_ukernel__neon_u64_acc16, 64, 16)                       \
-  ROW(neon, f32_softmax_transposed, smx_f32_softmax_transposed_ukernel__neon_u128_acc4, 128, 4) \
-  ROW(neon, f32_softmax_transposed, smx_f32_softmax_transposed_ukernel__neon_u256_acc4, 256, 4) \
-  ROW(neon, f32_softmax_transposed, smx_f32_softmax_transposed_ukernel__neon_u256_acc8, 256, 8) \
-  ROW(neon, f32_rmax, smx_f32_rmax_ukernel__neon_u32_acc2, 32, 2)                               \
-  ROW(neon, f32_rmax, smx_f32_rmax_ukernel__neon_u32_acc4, 32, 4)                               \
-  ROW(neon, f32_rmax, smx_f32_rmax_ukernel__neon_u64, 64, 1)                                    \
-  ROW(neon, f32_rmax, smx_f32_rmax_ukernel__neon_u64_acc2, 64, 2)                               \
-  ROW(neon, f32_rmax, smx_f32_rmax_ukernel__neon_u64_acc4, 64, 4)                               \
-  ROW(neon, f32_rmax, smx_f32_rmax_ukernel__neon_u128_acc4, 128, 4)                             \
-  ROW(neon, f32_vsubextc, smx_f32_vsubextc_ukernel__neon_u64, 64, 1)                            \
-  ROW(neon, f16_vsubextc, smx_f16_vsubextc_ukernel__neon_u64, 64, 1)                            \
-  ROW(neon, bf16_vsubextc, smx_bf16_vsubextc_ukernel__neon_u64, 64, 1)                          \
-  ROW(neon, f16_f32_vsubextc, smx_f16_f32_vsubextc_ukernel__neon_u64, 64, 1)                    \
-  ROW(neon, bf16_f32_vsubextc, smx_bf16_f32_vsubextc_ukernel__neon_u64, 64, 1)                  \
-  ROW(neon, f32_f16_vsubextc, smx_f32_f16_vsubextc_ukernel__neon_u64, 64, 1)                    \
-  ROW(neon, f32_bf16_vsubextc, smx_f32_bf16_vsubextc_ukernel__neon_u64, 64, 1)                  \
-  ROW(neon, f16_f32_vcvt, smx_f16_f32_vcvt_ukernel__neon_u64, 64, 1)                            \
-  ROW(neon, bf16_f32_vcvt, smx_bf16_f32_vcvt_ukernel__neon_u64, 64, 1)                          \
-  ROW(neon, f32_f16_vcvt, smx_f32_f16_vcvt_ukernel__neon_u64, 64, 1)                            \
+#define SMX_FOREACH_NEON_VARIANT(ROW)                                                                   \
+  ROW(neon, f32_raddextexp, smx_f32_raddextexp_ukernel__neon_u64, 64, 1)                                \
+  ROW(neon, f32_raddextexp, smx_f32_raddextexp_ukernel__neon_u128, 128, 1)                              \
+  ROW(neon, f32_raddextexp, smx_f32_raddextexp_ukernel__neon_u64_acc2, 64, 2)                           \
+  ROW(neon, f32_raddextexp, smx_f32_raddextexp_ukernel__neon_u128_acc2, 128, 2)                         \
+  ROW(neon, f32_raddextexp, smx_f32_raddextexp_ukernel__neon_u128_acc4, 128, 4)                         \
+  ROW(neon, f16_raddextexp, smx_f16_raddextexp_ukernel__neon_u128_acc2, 128, 2)                         \
+  ROW(neon, bf16_raddextexp, smx_bf16_raddextexp_ukernel__neon_u128_acc2, 128, 2)                       \
+  ROW(neon, f32_vscaleextexp, smx_f32_vscaleextexp_ukernel__neon_u32, 32, 1)                            \
+  ROW(neon, f32_vscaleextexp, smx_f32_vscaleextexp_ukernel__neon_u64, 64, 1)                            \
+  ROW(neon, f32_vscaleextexp, smx_f32_vscaleextexp_ukernel__neon_u128, 128, 1)                          \
+  ROW(neon, f16_vscaleextexp, smx_f16_vscaleextexp_ukernel__neon_u64, 64, 1)                            \
+  ROW(neon, bf16_vscaleextexp, smx_bf16_vscaleextexp_ukernel__neon_u64, 64, 1)                          \
+  ROW(neon, f16_f32_vscaleextexp, smx_f16_f32_vscaleextexp_ukernel__neon_u64, 64, 1)                    \
+  ROW(neon, bf16_f32_vscaleextexp, smx_bf16_f32_vscaleextexp_ukernel__neon_u64, 64, 1)                  \
+  ROW(neon, f32_f16_vscaleextexp, smx_f32_f16_vscaleextexp_ukernel__neon_u64, 64, 1)                    \
+  ROW(neon, f32_bf16_vscaleextexp, smx_f32_bf16_vscaleextexp_ukernel__neon_u64, 64, 1)                  \
+  ROW(neon, f32_vstreamextexp, smx_f32_vstreamextexp_ukernel__neon_u32, 32, 1)                          \
+  ROW(neon, f32_vstreamextexp, smx_f32_vstreamextexp_ukernel__neon_u64, 64, 1)                          \
+  ROW(neon, f32_vstreamextexp, smx_f32_vstreamextexp_ukernel__neon_u128, 128, 1)                        \
+  ROW(neon, f16_vstreamextexp, smx_f16_vstreamextexp_ukernel__neon_u64, 64, 1)                          \
+  ROW(neon, bf16_vstreamextexp, smx_bf16_vstreamextexp_ukernel__neon_u64, 64, 1)                        \
+  ROW(neon, f16_f32_vstreamextexp, smx_f16_f32_vstreamextexp_ukernel__neon_u64, 64, 1)                  \
+  ROW(neon, bf16_f32_vstreamextexp, smx_bf16_f32_vstreamextexp_ukernel__neon_u64, 64, 1)                \
+  ROW(neon, f32_f16_vstreamextexp, smx_f32_f16_vstreamextexp_ukernel__neon_u64, 64, 1)                  \
+  ROW(neon, f32_bf16_vstreamextexp, smx_f32_bf16_vstreamextexp_ukernel__neon_u64, 64, 1)                \
+  ROW(neon, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__neon_u64, 64, 1)                      \
+  ROW(neon, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__neon_u128, 128, 1)                    \
+  ROW(neon, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__neon_u64_acc2, 64, 2)                 \
+  ROW(neon, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__neon_u128_acc2, 128, 2)               \
+  ROW(neon, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__neon_u128_acc4, 128, 4)               \
+  ROW(neon, f32_vmulextc, smx_f32_vmulextc_ukernel__neon_u32, 32, 1)                                    \
+  ROW(neon, f32_vmulextc, smx_f32_vmulextc_ukernel__neon_u64, 64, 1)                                    \
+  ROW(neon, f32_vmulextc, smx_f32_vmulextc_ukernel__neon_u128, 128, 1)                                  \
+  ROW(neon, f32_softmax, smx_f32_softmax_ukernel__neon_u64_acc8, 64, 8)                                 \
+  ROW(neon, f32_softmax, smx_f32_softmax_ukernel__neon_u128_acc8, 128, 8)                               \
+  ROW(neon, f32_softmax, smx_f32_softmax_ukernel__neon_u32_acc16, 32, 16)                               \
+  ROW(neon, f32_softmax, smx_f32_softmax_ukernel__neon_u64_acc16, 64, 16)                               \
+  ROW(neon, f32_softmax_transposed, smx_f32_softmax_transposed_ukernel__neon_u128_acc4, 128, 4)         \
+  ROW(neon, f32_softmax_transposed, smx_f32_softmax_transposed_ukernel__neon_u256_acc4, 256, 4)         \
+  ROW(neon, f32_softmax_transposed, smx_f32_softmax_transposed_ukernel__neon_u256_acc8, 256, 8)         \
+  ROW(neon, f32_log_softmax, smx_f32_log_softmax_ukernel__neon_u64_acc16, 64, 16)                       \
+  ROW(neon, f32_log_softmax_transposed, smx_f32_log_softmax_transposed_ukernel__neon_u256_acc8, 256, 8) \
+  ROW(neon, f32_rmax, smx_f32_rmax_ukernel__neon_u32_acc2, 32, 2)                                       \
+  ROW(neon, f32_rmax, smx_f32_rmax_ukernel__neon_u32_acc4, 32, 4)                                       \
+  ROW(neon, f32_rmax, smx_f32_rmax_ukernel__neon_u64, 64, 1)                                            \
+  ROW(neon, f32_rmax, smx_f32_rmax_ukernel__neon_u64_acc2, 64, 2)                                       \
+  ROW(neon, f32_rmax, smx_f32_rmax_ukernel__neon_u64_acc4, 64, 4)                                       \
+  ROW(neon, f32_rmax, smx_f32_rmax_ukernel__neon_u128_acc4, 128, 4)                                     \
+  ROW(neon, f32_vsubextc, smx_f32_vsubextc_ukernel__neon_u64, 64, 1)                                    \
+  ROW(neon, f16_vsubextc, smx_f16_vsubextc_ukernel__neon_u64, 64, 1)                                    \
+  ROW(neon, bf16_vsubextc, smx_bf16_vsubextc_ukernel__neon_u64, 64, 1)                                  \
+  ROW(neon, f16_f32_vsubextc, smx_f16_f32_vsubextc_ukernel__neon_u64, 64, 1)                            \
+  ROW(neon, bf16_f32_vsubextc, smx_bf16_f32_vsubextc_ukernel__neon_u64, 64, 1)                          \
+  ROW(neon, f32_f16_vsubextc, smx_f32_f16_vsubextc_ukernel__neon_u64, 64, 1)                            \
+  ROW(neon, f32_bf16_vsubextc, smx_f32_bf16_vsubextc_ukernel__neon_u64, 64, 1)                          \
+  ROW(neon, f16_f32_vcvt, smx_f16_f32_vcvt_ukernel__neon_u64, 64, 1)                                    \
+  ROW(neon, bf16_f32_vcvt, smx_bf16_f32_vcvt_ukernel__neon_u64, 64, 1)                                  \
+  ROW(neon, f32_f16_vcvt, smx_f32_f16_vcvt_ukernel__neon_u64, 64, 1)                                    \
   ROW(neon, f32_bf16_vcvt, smx_f32_bf16_vcvt_ukernel__neon_u64, 64, 1)
 #define SMX_FOREACH_NEON_BASELINE(ROW)                                                              \
   ROW(neon, f32_raddexpminusmax, smx_f32_raddexpminusmax_ukernel__neon_u32, 32, 1)                  \
@@ -453,117 +448,115 @@ struct smx_f32_quantizer;
 #define SMX_NEON_ISA(ROW)
 #endif
 
-#define SMX_FOREACH_SCALAR_MICROKERNEL(ROW)                                                       \
-  ROW(scalar, f32_raddextexp, smx_f32_raddextexp_ukernel__scalar_u32, 32, 1)                      \
-  ROW(scalar, f16_raddextexp, smx_f16_raddextexp_ukernel__scalar_u64, 64, 1)                      \
-  ROW(scalar, bf16_raddextexp, smx_bf16_raddextexp_ukernel__scalar_u64, 64, 1)                    \
-  ROW(scalar, qu8_raddextexp, smx_qu8_raddextexp_ukernel__scalar_u64, 64, 1)                      \
-  ROW(scalar, qs8_raddextexp, smx_qs8_raddextexp_ukernel__scalar_u64, 64, 1)                      \
-  ROW(scalar, f32_vscaleextexp, smx_f32_vscaleextexp_ukernel__scalar_u16, 16, 1)                  \
-  ROW(scalar, f16_vscaleextexp, smx_f16_vscaleextexp_ukernel__scalar_u32, 32, 1)                  \
-  ROW(scalar, bf16_vscaleextexp, smx_bf16_vscaleextexp_ukernel__scalar_u32, 32, 1)                \
-  ROW(scalar, f16_f32_vscaleextexp, smx_f16_f32_vscaleextexp_ukernel__scalar_u32, 32, 1)          \
-  ROW(scalar, bf16_f32_vscaleextexp, smx_bf16_f32_vscaleextexp_ukernel__scalar_u32, 32, 1)        \
-  ROW(scalar, f32_f16_vscaleextexp, smx_f32_f16_vscaleextexp_ukernel__scalar_u32, 32, 1)          \
-  ROW(scalar, f32_bf16_vscaleextexp, smx_f32_bf16_vscaleextexp_ukernel__scalar_u32, 32, 1)        \
-  ROW(scalar, qu8_f32_vscaleextexp, smx_qu8_f32_vscaleextexp_ukernel__scalar_u64, 64, 1)          \
-  ROW(scalar, qs8_f32_vscaleextexp, smx_qs8_f32_vscaleextexp_ukernel__scalar_u64, 64, 1)          \
-  ROW(scalar, qu8_vscaleextexp, smx_qu8_vscaleextexp_ukernel__scalar_u64, 64, 1)                  \
-  ROW(scalar, qs8_vscaleextexp, smx_qs8_vscaleextexp_ukernel__scalar_u64, 64, 1)                  \
-  ROW(scalar, f32_qu8_vscaleextexp, smx_f32_qu8_vscaleextexp_ukernel__scalar_u64, 64, 1)          \
-  ROW(scalar, f32_qs8_vscaleextexp, smx_f32_qs8_vscaleextexp_ukernel__scalar_u64, 64, 1)          \
-  ROW(scalar, f32_vstreamextexp, smx_f32_vstreamextexp_ukernel__scalar_u16, 16, 1)                \
-  ROW(scalar, f16_vstreamextexp, smx_f16_vstreamextexp_ukernel__scalar_u32, 32, 1)                \
-  ROW(scalar, bf16_vstreamextexp, smx_bf16_vstreamextexp_ukernel__scalar_u32, 32, 1)              \
-  ROW(scalar, f16_f32_vstreamextexp, smx_f16_f32_vstreamextexp_ukernel__scalar_u32, 32, 1)        \
-  ROW(scalar, bf16_f32_vstreamextexp, smx_bf16_f32_vstreamextexp_ukernel__scalar_u32, 32, 1)      \
-  ROW(scalar, f32_f16_vstreamextexp, smx_f32_f16_vstreamextexp_ukernel__scalar_u32, 32, 1)        \
-  ROW(scalar, f32_bf16_vstreamextexp, smx_f32_bf16_vstreamextexp_ukernel__scalar_u32, 32, 1)      \
-  ROW(scalar, qu8_f32_vstreamextexp, smx_qu8_f32_vstreamextexp_ukernel__scalar_u64, 64, 1)        \
-  ROW(scalar, qs8_f32_vstreamextexp, smx_qs8_f32_vstreamextexp_ukernel__scalar_u64, 64, 1)        \
-  ROW(scalar, qu8_vstreamextexp, smx_qu8_vstreamextexp_ukernel__scalar_u64, 64, 1)                \
-  ROW(scalar, qs8_vstreamextexp, smx_qs8_vstreamextexp_ukernel__scalar_u64, 64, 1)                \
-  ROW(scalar, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__scalar_u32, 32, 1)            \
-  ROW(scalar, f32_vmulextc, smx_f32_vmulextc_ukernel__scalar_u16, 16, 1)                          \
-  ROW(scalar, f32_softmax, smx_f32_softmax_ukernel__scalar_u64_acc4, 64, 4)                       \
-  ROW(scalar, f32_softmax_transposed, smx_f32_softmax_transposed_ukernel__scalar_u64_acc2, 64, 2) \
-  ROW(scalar, f32_rmax, smx_f32_rmax_ukernel__scalar_u32, 32, 1)                                  \
-  ROW(scalar, f16_rmax, smx_f16_rmax_ukernel__scalar_u64_acc4, 64, 4)                             \
-  ROW(scalar, bf16_rmax, smx_bf16_rmax_ukernel__scalar_u64_acc4, 64, 4)                           \
-  ROW(scalar, qu8_rmax, smx_qu8_rmax_ukernel__scalar_u64_acc4, 64, 4)                             \
-  ROW(scalar, qs8_rmax, smx_qs8_rmax_ukernel__scalar_u64_acc4, 64, 4)                             \
-  ROW(scalar, f32_vsubextc, smx_f32_vsubextc_ukernel__scalar_u32, 32, 1)                          \
-  ROW(scalar, f16_vsubextc, smx_f16_vsubextc_ukernel__scalar_u32, 32, 1)                          \
-  ROW(scalar, bf16_vsubextc, smx_bf16_vsubextc_ukernel__scalar_u32, 32, 1)                        \
-  ROW(scalar, f16_f32_vsubextc, smx_f16_f32_vsubextc_ukernel__scalar_u32, 32, 1)                  \
-  ROW(scalar, bf16_f32_vsubextc, smx_bf16_f32_vsubextc_ukernel__scalar_u32, 32, 1)                \
-  ROW(scalar, f32_f16_vsubextc, smx_f32_f16_vsubextc_ukernel__scalar_u32, 32, 1)                  \
-  ROW(scalar, f32_bf16_vsubextc, smx_f32_bf16_vsubextc_ukernel__scalar_u32, 32, 1)                \
-  ROW(scalar, f16_f32_vcvt, smx_f16_f32_vcvt_ukernel__scalar_u32, 32, 1)                          \
-  ROW(scalar, bf16_f32_vcvt, smx_bf16_f32_vcvt_ukernel__scalar_u32, 32, 1)                        \
-  ROW(scalar, f32_f16_vcvt, smx_f32_f16_vcvt_ukernel__scalar_u32, 32, 1)                          \
-  ROW(scalar, f32_bf16_vcvt, smx_f32_bf16_vcvt_ukernel__scalar_u32, 32, 1)                        \
-  ROW(scalar, qu8_f32_vcvt, smx_qu8_f32_vcvt_ukernel__scalar_u64, 64, 1)                          \
-  ROW(scalar, qs8_f32_vcvt, smx_qs8_f32_vcvt_ukernel__scalar_u64, 64, 1)                          \
-  ROW(scalar, f32_qu8_vcvt, smx_f32_qu8_vcvt_ukernel__scalar_u64, 64, 1)                          \
+#define SMX_FOREACH_SCALAR_MICROKERNEL(ROW)                                                               \
+  ROW(scalar, f32_raddextexp, smx_f32_raddextexp_ukernel__scalar_u32, 32, 1)                              \
+  ROW(scalar, f16_raddextexp, smx_f16_raddextexp_ukernel__scalar_u64, 64, 1)                              \
+  ROW(scalar, bf16_raddextexp, smx_bf16_raddextexp_ukernel__scalar_u64, 64, 1)                            \
+  ROW(scalar, qu8_raddextexp, smx_qu8_raddextexp_ukernel__scalar_u64, 64, 1)                              \
+  ROW(scalar, qs8_raddextexp, smx_qs8_raddextexp_ukernel__scalar_u64, 64, 1)                              \
+  ROW(scalar, f32_vscaleextexp, smx_f32_vscaleextexp_ukernel__scalar_u16, 16, 1)                          \
+  ROW(scalar, f16_vscaleextexp, smx_f16_vscaleextexp_ukernel__scalar_u32, 32, 1)                          \
+  ROW(scalar, bf16_vscaleextexp, smx_bf16_vscaleextexp_ukernel__scalar_u32, 32, 1)                        \
+  ROW(scalar, f16_f32_vscaleextexp, smx_f16_f32_vscaleextexp_ukernel__scalar_u32, 32, 1)                  \
+  ROW(scalar, bf16_f32_vscaleextexp, smx_bf16_f32_vscaleextexp_ukernel__scalar_u32, 32, 1)                \
+  ROW(scalar, f32_f16_vscaleextexp, smx_f32_f16_vscaleextexp_ukernel__scalar_u32, 32, 1)                  \
+  ROW(scalar, f32_bf16_vscaleextexp, smx_f32_bf16_vscaleextexp_ukernel__scalar_u32, 32, 1)                \
+  ROW(scalar, qu8_f32_vscaleextexp, smx_qu8_f32_vscaleextexp_ukernel__scalar_u64, 64, 1)                  \
+  ROW(scalar, qs8_f32_vscaleextexp, smx_qs8_f32_vscaleextexp_ukernel__scalar_u64, 64, 1)                  \
+  ROW(scalar, qu8_vscaleextexp, smx_qu8_vscaleextexp_ukernel__scalar_u64, 64, 1)                          \
+  ROW(scalar, qs8_vscaleextexp, smx_qs8_vscaleextexp_ukernel__scalar_u64, 64, 1)                          \
+  ROW(scalar, f32_vstreamextexp, smx_f32_vstreamextexp_ukernel__scalar_u16, 16, 1)                        \
+  ROW(scalar, f16_vstreamextexp, smx_f16_vstreamextexp_ukernel__scalar_u32, 32, 1)                        \
+  ROW(scalar, bf16_vstreamextexp, smx_bf16_vstreamextexp_ukernel__scalar_u32, 32, 1)                      \
+  ROW(scalar, f16_f32_vstreamextexp, smx_f16_f32_vstreamextexp_ukernel__scalar_u32, 32, 1)                \
+  ROW(scalar, bf16_f32_vstreamextexp, smx_bf16_f32_vstreamextexp_ukernel__scalar_u32, 32, 1)              \
+  ROW(scalar, f32_f16_vstreamextexp, smx_f32_f16_vstreamextexp_ukernel__scalar_u32, 32, 1)                \
+  ROW(scalar, f32_bf16_vstreamextexp, smx_f32_bf16_vstreamextexp_ukernel__scalar_u32, 32, 1)              \
+  ROW(scalar, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__scalar_u32, 32, 1)                    \
+  ROW(scalar, f32_vmulextc, smx_f32_vmulextc_ukernel__scalar_u16, 16, 1)                                  \
+  ROW(scalar, f32_softmax, smx_f32_softmax_ukernel__scalar_u64_acc4, 64, 4)                               \
+  ROW(scalar, f32_softmax_transposed, smx_f32_softmax_transposed_ukernel__scalar_u64_acc2, 64, 2)         \
+  ROW(scalar, f32_log_softmax, smx_f32_log_softmax_ukernel__scalar_u64_acc4, 64, 4)                       \
+  ROW(scalar, f32_log_softmax_transposed, smx_f32_log_softmax_transposed_ukernel__scalar_u64_acc2, 64, 2) \
+  ROW(scalar, f32_rmax, smx_f32_rmax_ukernel__scalar_u32, 32, 1)                                          \
+  ROW(scalar, f16_rmax, smx_f16_rmax_ukernel__scalar_u64_acc4, 64, 4)                                     \
+  ROW(scalar, bf16_rmax, smx_bf16_rmax_ukernel__scalar_u64_acc4, 64, 4)                                   \
+  ROW(scalar, qu8_rmax, smx_qu8_rmax_ukernel__scalar_u64_acc4, 64, 4)                                     \
+  ROW(scalar, qs8_rmax, smx_qs8_rmax_ukernel__scalar_u64_acc4, 64, 4)                                     \
+  ROW(scalar, f32_vsubextc, smx_f32_vsubextc_ukernel__scalar_u32, 32, 1)                                  \
+  ROW(scalar, f16_vsubextc, smx_f16_vsubextc_ukernel__scalar_u32, 32, 1)                                  \
+  ROW(scalar, bf16_vsubextc, smx_bf16_vsubextc_ukernel__scalar_u32, 32, 1)                                \
+  ROW(scalar, f16_f32_vsubextc, smx_f16_f32_vsubextc_ukernel__scalar_u32, 32, 1)                          \
+  ROW(scalar, bf16_f32_vsubextc, smx_bf16_f32_vsubextc_ukernel__scalar_u32, 32, 1)                        \
+  ROW(scalar, f32_f16_vsubextc, smx_f32_f16_vsubextc_ukernel__scalar_u32, 32, 1)                          \
+  ROW(scalar, f32_bf16_vsubextc, smx_f32_bf16_vsubextc_ukernel__scalar_u32, 32, 1)                        \
+  ROW(scalar, f16_f32_vcvt, smx_f16_f32_vcvt_ukernel__scalar_u32, 32, 1)                                  \
+  ROW(scalar, bf16_f32_vcvt, smx_bf16_f32_vcvt_ukernel__scalar_u32, 32, 1)                                \
+  ROW(scalar, f32_f16_vcvt, smx_f32_f16_vcvt_ukernel__scalar_u32, 32, 1)                                  \
+  ROW(scalar, f32_bf16_vcvt, smx_f32_bf16_vcvt_ukernel__scalar_u32, 32, 1)                                \
+  ROW(scalar, qu8_f32_vcvt, smx_qu8_f32_vcvt_ukernel__scalar_u64, 64, 1)                                  \
+  ROW(scalar, qs8_f32_vcvt, smx_qs8_f32_vcvt_ukernel__scalar_u64, 64, 1)                                  \
+  ROW(scalar, f32_qu8_vcvt, smx_f32_qu8_vcvt_ukernel__scalar_u64, 64, 1)                                  \
   ROW(scalar, f32_qs8_vcvt, smx_f32_qs8_vcvt_ukernel__scalar_u64, 64, 1)
-#define SMX_FOREACH_SCALAR_VARIANT(ROW)                                                             \
-  ROW(scalar, f32_raddextexp, smx_f32_raddextexp_ukernel__scalar_u64, 64, 1)                        \
-  ROW(scalar, f32_raddextexp, smx_f32_raddextexp_ukernel__scalar_u128, 128, 1)                      \
-  ROW(scalar, f32_raddextexp, smx_f32_raddextexp_ukernel__scalar_u64_acc2, 64, 2)                   \
-  ROW(scalar, f32_raddextexp, smx_f32_raddextexp_ukernel__scalar_u128_acc2, 128, 2)                 \
-  ROW(scalar, f32_raddextexp, smx_f32_raddextexp_ukernel__scalar_u128_acc4, 128, 4)                 \
-  ROW(scalar, f16_raddextexp, smx_f16_raddextexp_ukernel__scalar_u128_acc2, 128, 2)                 \
-  ROW(scalar, bf16_raddextexp, smx_bf16_raddextexp_ukernel__scalar_u128_acc2, 128, 2)               \
-  ROW(scalar, f32_vscaleextexp, smx_f32_vscaleextexp_ukernel__scalar_u32, 32, 1)                    \
-  ROW(scalar, f32_vscaleextexp, smx_f32_vscaleextexp_ukernel__scalar_u64, 64, 1)                    \
-  ROW(scalar, f32_vscaleextexp, smx_f32_vscaleextexp_ukernel__scalar_u128, 128, 1)                  \
-  ROW(scalar, f16_vscaleextexp, smx_f16_vscaleextexp_ukernel__scalar_u64, 64, 1)                    \
-  ROW(scalar, bf16_vscaleextexp, smx_bf16_vscaleextexp_ukernel__scalar_u64, 64, 1)                  \
-  ROW(scalar, f16_f32_vscaleextexp, smx_f16_f32_vscaleextexp_ukernel__scalar_u64, 64, 1)            \
-  ROW(scalar, bf16_f32_vscaleextexp, smx_bf16_f32_vscaleextexp_ukernel__scalar_u64, 64, 1)          \
-  ROW(scalar, f32_f16_vscaleextexp, smx_f32_f16_vscaleextexp_ukernel__scalar_u64, 64, 1)            \
-  ROW(scalar, f32_bf16_vscaleextexp, smx_f32_bf16_vscaleextexp_ukernel__scalar_u64, 64, 1)          \
-  ROW(scalar, f32_vstreamextexp, smx_f32_vstreamextexp_ukernel__scalar_u32, 32, 1)                  \
-  ROW(scalar, f32_vstreamextexp, smx_f32_vstreamextexp_ukernel__scalar_u64, 64, 1)                  \
-  ROW(scalar, f32_vstreamextexp, smx_f32_vstreamextexp_ukernel__scalar_u128, 128, 1)                \
-  ROW(scalar, f16_vstreamextexp, smx_f16_vstreamextexp_ukernel__scalar_u64, 64, 1)                  \
-  ROW(scalar, bf16_vstreamextexp, smx_bf16_vstreamextexp_ukernel__scalar_u64, 64, 1)                \
-  ROW(scalar, f16_f32_vstreamextexp, smx_f16_f32_vstreamextexp_ukernel__scalar_u64, 64, 1)          \
-  ROW(scalar, bf16_f32_vstreamextexp, smx_bf16_f32_vstreamextexp_ukernel__scalar_u64, 64, 1)        \
-  ROW(scalar, f32_f16_vstreamextexp, smx_f32_f16_vstreamextexp_ukernel__scalar_u64, 64, 1)          \
-  ROW(scalar, f32_bf16_vstreamextexp, smx_f32_bf16_vstreamextexp_ukernel__scalar_u64, 64, 1)        \
-  ROW(scalar, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__scalar_u64, 64, 1)              \
-  ROW(scalar, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__scalar_u128, 128, 1)            \
-  ROW(scalar, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__scalar_u64_acc2, 64, 2)         \
-  ROW(scalar, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__scalar_u128_acc2, 128, 2)       \
-  ROW(scalar, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__scalar_u128_acc4, 128, 4)       \
-  ROW(scalar, f32_vmulextc, smx_f32_vmulextc_ukernel__scalar_u32, 32, 1)                            \
-  ROW(scalar, f32_vmulextc, smx_f32_vmulextc_ukernel__scalar_u64, 64, 1)                            \
-  ROW(scalar, f32_vmulextc, smx_f32_vmulextc_ukernel__scalar_u128, 128, 1)                          \
-  ROW(scalar, f32_softmax, smx_f32_softmax_ukernel__scalar_u64_acc8, 64, 8)                         \
-  ROW(scalar, f32_softmax, smx_f32_softmax_ukernel__scalar_u128_acc8, 128, 8)                       \
-  ROW(scalar, f32_softmax, smx_f32_softmax_ukernel__scalar_u32_acc16, 32, 16)                       \
-  ROW(scalar, f32_softmax, smx_f32_softmax_ukernel__scalar_u64_acc16, 64, 16)                       \
-  ROW(scalar, f32_softmax_transposed, smx_f32_softmax_transposed_ukernel__scalar_u128_acc4, 128, 4) \
-  ROW(scalar, f32_softmax_transposed, smx_f32_softmax_transposed_ukernel__scalar_u256_acc4, 256, 4) \
-  ROW(scalar, f32_softmax_transposed, smx_f32_softmax_transposed_ukernel__scalar_u256_acc8, 256, 8) \
-  ROW(scalar, f32_rmax, smx_f32_rmax_ukernel__scalar_u32_acc2, 32, 2)                               \
-  ROW(scalar, f32_rmax, smx_f32_rmax_ukernel__scalar_u32_acc4, 32, 4)                               \
-  ROW(scalar, f32_rmax, smx_f32_rmax_ukernel__scalar_u64, 64, 1)                                    \
-  ROW(scalar, f32_rmax, smx_f32_rmax_ukernel__scalar_u64_acc2, 64, 2)                               \
-  ROW(scalar, f32_rmax, smx_f32_rmax_ukernel__scalar_u64_acc4, 64, 4)                               \
-  ROW(scalar, f32_rmax, smx_f32_rmax_ukernel__scalar_u128_acc4, 128, 4)                             \
-  ROW(scalar, f32_vsubextc, smx_f32_vsubextc_ukernel__scalar_u64, 64, 1)                            \
-  ROW(scalar, f16_vsubextc, smx_f16_vsubextc_ukernel__scalar_u64, 64, 1)                            \
-  ROW(scalar, bf16_vsubextc, smx_bf16_vsubextc_ukernel__scalar_u64, 64, 1)                          \
-  ROW(scalar, f16_f32_vsubextc, smx_f16_f32_vsubextc_ukernel__scalar_u64, 64, 1)                    \
-  ROW(scalar, bf16_f32_vsubextc, smx_bf16_f32_vsubextc_ukernel__scalar_u64, 64, 1)                  \
-  ROW(scalar, f32_f16_vsubextc, smx_f32_f16_vsubextc_ukernel__scalar_u64, 64, 1)                    \
-  ROW(scalar, f32_bf16_vsubextc, smx_f32_bf16_vsubextc_ukernel__scalar_u64, 64, 1)                  \
-  ROW(scalar, f16_f32_vcvt, smx_f16_f32_vcvt_ukernel__scalar_u64, 64, 1)                            \
-  ROW(scalar, bf16_f32_vcvt, smx_bf16_f32_vcvt_ukernel__scalar_u64, 64, 1)                          \
-  ROW(scalar, f32_f16_vcvt, smx_f32_f16_vcvt_ukernel__scalar_u64, 64, 1)                            \
+#define SMX_FOREACH_SCALAR_VARIANT(ROW)                                                                     \
+  ROW(scalar, f32_raddextexp, smx_f32_raddextexp_ukernel__scalar_u64, 64, 1)                                \
+  ROW(scalar, f32_raddextexp, smx_f32_raddextexp_ukernel__scalar_u128, 128, 1)                              \
+  ROW(scalar, f32_raddextexp, smx_f32_raddextexp_ukernel__scalar_u64_acc2, 64, 2)                           \
+  ROW(scalar, f32_raddextexp, smx_f32_raddextexp_ukernel__scalar_u128_acc2, 128, 2)                         \
+  ROW(scalar, f32_raddextexp, smx_f32_raddextexp_ukernel__scalar_u128_acc4, 128, 4)                         \
+  ROW(scalar, f16_raddextexp, smx_f16_raddextexp_ukernel__scalar_u128_acc2, 128, 2)                         \
+  ROW(scalar, bf16_raddextexp, smx_bf16_raddextexp_ukernel__scalar_u128_acc2, 128, 2)                       \
+  ROW(scalar, f32_vscaleextexp, smx_f32_vscaleextexp_ukernel__scalar_u32, 32, 1)                            \
+  ROW(scalar, f32_vscaleextexp, smx_f32_vscaleextexp_ukernel__scalar_u64, 64, 1)                            \
+  ROW(scalar, f32_vscaleextexp, smx_f32_vscaleextexp_ukernel__scalar_u128, 128, 1)                          \
+  ROW(scalar, f16_vscaleextexp, smx_f16_vscaleextexp_ukernel__scalar_u64, 64, 1)                            \
+  ROW(scalar, bf16_vscaleextexp, smx_bf16_vscaleextexp_ukernel__scalar_u64, 64, 1)                          \
+  ROW(scalar, f16_f32_vscaleextexp, smx_f16_f32_vscaleextexp_ukernel__scalar_u64, 64, 1)                    \
+  ROW(scalar, bf16_f32_vscaleextexp, smx_bf16_f32_vscaleextexp_ukernel__scalar_u64, 64, 1)                  \
+  ROW(scalar, f32_f16_vscaleextexp, smx_f32_f16_vscaleextexp_ukernel__scalar_u64, 64, 1)                    \
+  ROW(scalar, f32_bf16_vscaleextexp, smx_f32_bf16_vscaleextexp_ukernel__scalar_u64, 64, 1)                  \
+  ROW(scalar, f32_vstreamextexp, smx_f32_vstreamextexp_ukernel__scalar_u32, 32, 1)                          \
+  ROW(scalar, f32_vstreamextexp, smx_f32_vstreamextexp_ukernel__scalar_u64, 64, 1)                          \
+  ROW(scalar, f32_vstreamextexp, smx_f32_vstreamextexp_ukernel__scalar_u128, 128, 1)                        \
+  ROW(scalar, f16_vstreamextexp, smx_f16_vstreamextexp_ukernel__scalar_u64, 64, 1)                          \
+  ROW(scalar, bf16_vstreamextexp, smx_bf16_vstreamextexp_ukernel__scalar_u64, 64, 1)                        \
+  ROW(scalar, f16_f32_vstreamextexp, smx_f16_f32_vstreamextexp_ukernel__scalar_u64, 64, 1)                  \
+  ROW(scalar, bf16_f32_vstreamextexp, smx_bf16_f32_vstreamextexp_ukernel__scalar_u64, 64, 1)                \
+  ROW(scalar, f32_f16_vstreamextexp, smx_f32_f16_vstreamextexp_ukernel__scalar_u64, 64, 1)                  \
+  ROW(scalar, f32_bf16_vstreamextexp, smx_f32_bf16_vstreamextexp_ukernel__scalar_u64, 64, 1)                \
+  ROW(scalar, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__scalar_u64, 64, 1)                      \
+  ROW(scalar, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__scalar_u128, 128, 1)                    \
+  ROW(scalar, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__scalar_u64_acc2, 64, 2)                 \
+  ROW(scalar, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__scalar_u128_acc2, 128, 2)               \
+  ROW(scalar, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__scalar_u128_acc4, 128, 4)               \
+  ROW(scalar, f32_vmulextc, smx_f32_vmulextc_ukernel__scalar_u32, 32, 1)                                    \
+  ROW(scalar, f32_vmulextc, smx_f32_vmulextc_ukernel__scalar_u64, 64, 1)                                    \
+  ROW(scalar, f32_vmulextc, smx_f32_vmulextc_ukernel__scalar_u128, 128, 1)                                  \
+  ROW(scalar, f32_softmax, smx_f32_softmax_ukernel__scalar_u64_acc8, 64, 8)                                 \
+  ROW(scalar, f32_softmax, smx_f32_softmax_ukernel__scalar_u128_acc8, 128, 8)                               \
+  ROW(scalar, f32_softmax, smx_f32_softmax_ukernel__scalar_u32_acc16, 32, 16)                               \
+  ROW(scalar, f32_softmax, smx_f32_softmax_ukernel__scalar_u64_acc16, 64, 16)                               \
+  ROW(scalar, f32_softmax_transposed, smx_f32_softmax_transposed_ukernel__scalar_u128_acc4, 128, 4)         \
+  ROW(scalar, f32_softmax_transposed, smx_f32_softmax_transposed_ukernel__scalar_u256_acc4, 256, 4)         \
+  ROW(scalar, f32_softmax_transposed, smx_f32_softmax_transposed_ukernel__scalar_u256_acc8, 256, 8)         \
+  ROW(scalar, f32_log_softmax, smx_f32_log_softmax_ukernel__scalar_u64_acc16, 64, 16)                       \
+  ROW(scalar, f32_log_softmax_transposed, smx_f32_log_softmax_transposed_ukernel__scalar_u256_acc8, 256, 8) \
+  ROW(scalar, f32_rmax, smx_f32_rmax_ukernel__scalar_u32_acc2, 32, 2)                                       \
+  ROW(scalar, f32_rmax, smx_f32_rmax_ukernel__scalar_u32_acc4, 32, 4)                                       \
+  ROW(scalar, f32_rmax, smx_f32_rmax_ukernel__scalar_u64, 64, 1)                                            \
+  ROW(scalar, f32_rmax, smx_f32_rmax_ukernel__scalar_u64_acc2, 64, 2)                                       \
+  ROW(scalar, f32_rmax, smx_f32_rmax_ukernel__scalar_u64_acc4, 64, 4)                                       \
+  ROW(scalar, f32_rmax, smx_f32_rmax_ukernel__scalar_u128_acc4, 128, 4)                                     \
+  ROW(scalar, f32_vsubextc, smx_f32_vsubextc_ukernel__scalar_u64, 64, 1)                                    \
+  ROW(scalar, f16_vsubextc, smx_f16_vsubextc_ukernel__scalar_u64, 64, 1)                                    \
+  ROW(scalar, bf16_vsubextc, smx_bf16_vsubextc_ukernel__scalar_u64, 64, 1)                                  \
+  ROW(scalar, f16_f32_vsubextc, smx_f16_f32_vsubextc_ukernel__scalar_u64, 64, 1)                            \
+  ROW(scalar, bf16_f32_vsubextc, smx_bf16_f32_vsubextc_ukernel__scalar_u64, 64, 1)                          \
+  ROW(scalar, f32_f16_vsubextc, smx_f32_f16_vsubextc_ukernel__scalar_u64, 64, 1)                            \
+  ROW(scalar, f32_bf16_vsubextc, smx_f32_bf16_vsubextc_ukernel__scalar_u64, 64, 1)                          \
+  ROW(scalar, f16_f32_vcvt, smx_f16_f32_vcvt_ukernel__scalar_u64, 64, 1)                                    \
+  ROW(scalar, bf16_f32_vcvt, smx_bf16_f32_vcvt_ukernel__scalar_u64, 64, 1)                                  \
+  ROW(scalar, f32_f16_vcvt, smx_f32_f16_vcvt_ukernel__scalar_u64, 64, 1)                                    \
   ROW(scalar, f32_bf16_vcvt, smx_f32_bf16_vcvt_ukernel__scalar_u64, 64, 1)
 #define SMX_FOREACH_SCALAR_BASELINE(ROW)                                                                \
   ROW(scalar, f32_raddexpminusmax, smx_f32_raddexpminusmax_ukernel__scalar_u32, 32, 1)                  \
@@ -607,59 +600,55 @@ struct smx_f32_quantizer;
 #define SMX_FOREACH_ISA_NAME(ROW) ROW(avx512f) ROW(avx2) ROW(neon) ROW(scalar)
 
 // ROW(kernel) for every kernel.
-#define SMX_FOREACH_KERNEL(ROW) \
-  ROW(f32_raddextexp)           \
-  ROW(f16_raddextexp)           \
-  ROW(bf16_raddextexp)          \
-  ROW(qu8_raddextexp)           \
-  ROW(qs8_raddextexp)           \
-  ROW(f32_vscaleextexp)         \
-  ROW(f16_vscaleextexp)         \
-  ROW(bf16_vscaleextexp)        \
-  ROW(f16_f32_vscaleextexp)     \
-  ROW(bf16_f32_vscaleextexp)    \
-  ROW(f32_f16_vscaleextexp)     \
-  ROW(f32_bf16_vscaleextexp)    \
-  ROW(qu8_f32_vscaleextexp)     \
-  ROW(qs8_f32_vscaleextexp)     \
-  ROW(qu8_vscaleextexp)         \
-  ROW(qs8_vscaleextexp)         \
-  ROW(f32_qu8_vscaleextexp)     \
-  ROW(f32_qs8_vscaleextexp)     \
-  ROW(f32_vstreamextexp)        \
-  ROW(f16_vstreamextexp)        \
-  ROW(bf16_vstreamextexp)       \
-  ROW(f16_f32_vstreamextexp)    \
-  ROW(bf16_f32_vstreamextexp)   \
-  ROW(f32_f16_vstreamextexp)    \
-  ROW(f32_bf16_vstreamextexp)   \
-  ROW(qu8_f32_vstreamextexp)    \
-  ROW(qs8_f32_vstreamextexp)    \
-  ROW(qu8_vstreamextexp)        \
-  ROW(qs8_vstreamextexp)        \
-  ROW(f32_raddstoreextexp)      \
-  ROW(f32_vmulextc)             \
-  ROW(f32_softmax)              \
-  ROW(f32_softmax_transposed)   \
-  ROW(f32_rmax)                 \
-  ROW(f16_rmax)                 \
-  ROW(bf16_rmax)                \
-  ROW(qu8_rmax)                 \
-  ROW(qs8_rmax)                 \
-  ROW(f32_vsubextc)             \
-  ROW(f16_vsubextc)             \
-  ROW(bf16_vsubextc)            \
-  ROW(f16_f32_vsubextc)         \
-  ROW(bf16_f32_vsubextc)        \
-  ROW(f32_f16_vsubextc)         \
-  ROW(f32_bf16_vsubextc)        \
-  ROW(f16_f32_vcvt)             \
-  ROW(bf16_f32_vcvt)            \
-  ROW(f32_f16_vcvt)             \
-  ROW(f32_bf16_vcvt)            \
-  ROW(qu8_f32_vcvt)             \
-  ROW(qs8_f32_vcvt)             \
-  ROW(f32_qu8_vcvt)             \
+#define SMX_FOREACH_KERNEL(ROW)   \
+  ROW(f32_raddextexp)             \
+  ROW(f16_raddextexp)             \
+  ROW(bf16_raddextexp)            \
+  ROW(qu8_raddextexp)             \
+  ROW(qs8_raddextexp)             \
+  ROW(f32_vscaleextexp)           \
+  ROW(f16_vscaleextexp)           \
+  ROW(bf16_vscaleextexp)          \
+  ROW(f16_f32_vscaleextexp)       \
+  ROW(bf16_f32_vscaleextexp)      \
+  ROW(f32_f16_vscaleextexp)       \
+  ROW(f32_bf16_vscaleextexp)      \
+  ROW(qu8_f32_vscaleextexp)       \
+  ROW(qs8_f32_vscaleextexp)       \
+  ROW(qu8_vscaleextexp)           \
+  ROW(qs8_vscaleextexp)           \
+  ROW(f32_vstreamextexp)          \
+  ROW(f16_vstreamextexp)          \
+  ROW(bf16_vstreamextexp)         \
+  ROW(f16_f32_vstreamextexp)      \
+  ROW(bf16_f32_vstreamextexp)     \
+  ROW(f32_f16_vstreamextexp)      \
+  ROW(f32_bf16_vstreamextexp)     \
+  ROW(f32_raddstoreextexp)        \
+  ROW(f32_vmulextc)               \
+  ROW(f32_softmax)                \
+  ROW(f32_softmax_transposed)     \
+  ROW(f32_log_softmax)            \
+  ROW(f32_log_softmax_transposed) \
+  ROW(f32_rmax)                   \
+  ROW(f16_rmax)                   \
+  ROW(bf16_rmax)                  \
+  ROW(qu8_rmax)                   \
+  ROW(qs8_rmax)                   \
+  ROW(f32_vsubextc)               \
+  ROW(f16_vsubextc)               \
+  ROW(bf16_vsubextc)              \
+  ROW(f16_f32_vsubextc)           \
+  ROW(bf16_f32_vsubextc)          \
+  ROW(f32_f16_vsubextc)           \
+  ROW(f32_bf16_vsubextc)          \
+  ROW(f16_f32_vcvt)               \
+  ROW(bf16_f32_vcvt)              \
+  ROW(f32_f16_vcvt)               \
+  ROW(f32_bf16_vcvt)              \
+  ROW(qu8_f32_vcvt)               \
+  ROW(qs8_f32_vcvt)               \
+  ROW(f32_qu8_vcvt)               \
   ROW(f32_qs8_vcvt)
 #define SMX_FOREACH_BASELINE_KERNEL(ROW) \
   ROW(f32_raddexpminusmax)               \
@@ -716,14 +705,6 @@ typedef void smx_qs8_vscaleextexp_ukernel_fn(size_t n, const int8_t* x, int8_t* 
                                              const struct smx_f32_reciprocal* reciprocal,
                                              const struct smx_f32_exponential* exponential,
                                              const struct smx_f32_quantizer* quantizer);
-typedef void smx_f32_qu8_vscaleextexp_ukernel_fn(size_t n, const float* x, uint8_t* y,
-                                                 const struct smx_f32_reciprocal* reciprocal,
-                                                 const struct smx_f32_exponential* exponential,
-                                                 const struct smx_f32_quantizer* quantizer);
-typedef void smx_f32_qs8_vscaleextexp_ukernel_fn(size_t n, const float* x, int8_t* y,
-                                                 const struct smx_f32_reciprocal* reciprocal,
-                                                 const struct smx_f32_exponential* exponential,
-                                                 const struct smx_f32_quantizer* quantizer);
 typedef void smx_f32_vstreamextexp_ukernel_fn(size_t n, const float* x, float* y,
                                               const struct smx_f32_reciprocal* reciprocal,
                                               const struct smx_f32_exponential* exponential);
@@ -745,20 +726,6 @@ typedef void smx_f32_f16_vstreamextexp_ukernel_fn(size_t n, const float* x, uint
 typedef void smx_f32_bf16_vstreamextexp_ukernel_fn(size_t n, const float* x, uint16_t* y,
                                                    const struct smx_f32_reciprocal* reciprocal,
                                                    const struct smx_f32_exponential* exponential);
-typedef void smx_qu8_f32_vstreamextexp_ukernel_fn(size_t n, const uint8_t* x, float* y,
-                                                  const struct smx_f32_reciprocal* reciprocal,
-                                                  const struct smx_f32_exponential* exponential);
-typedef void smx_qs8_f32_vstreamextexp_ukernel_fn(size_t n, const int8_t* x, float* y,
-                                                  const struct smx_f32_reciprocal* reciprocal,
-                                                  const struct smx_f32_exponential* exponential);
-typedef void smx_qu8_vstreamextexp_ukernel_fn(size_t n, const uint8_t* x, uint8_t* y,
-                                              const struct smx_f32_reciprocal* reciprocal,
-                                              const struct smx_f32_exponential* exponential,
-                                              const struct smx_f32_quantizer* quantizer);
-typedef void smx_qs8_vstreamextexp_ukernel_fn(size_t n, const int8_t* x, int8_t* y,
-                                              const struct smx_f32_reciprocal* reciprocal,
-                                              const struct smx_f32_exponential* exponential,
-                                              const struct smx_f32_quantizer* quantizer);
 typedef void smx_f32_raddstoreextexp_ukernel_fn(size_t n, const float* x, float* y,
                                                 struct smx_f32_extended* sum,
                                                 const struct smx_f32_exponential* exponential);
@@ -770,6 +737,12 @@ typedef void smx_f32_softmax_ukernel_fn(size_t rows, size_t n, const float* x, s
 typedef void smx_f32_softmax_transposed_ukernel_fn(size_t rows, size_t n, const float* x, size_t x_stride,
                                                    float* y, size_t y_stride, size_t* done,
                                                    const struct smx_f32_exponential* exponential);
+typedef void smx_f32_log_softmax_ukernel_fn(size_t rows, size_t n, const float* x, size_t x_stride, float* y,
+                                            size_t y_stride, size_t* done,
+                                            const struct smx_f32_exponential* exponential);
+typedef void smx_f32_log_softmax_transposed_ukernel_fn(size_t rows, size_t n, const float* x, size_t x_stride,
+                                                       float* y, size_t y_stride, size_t* done,
+                                                       const struct smx_f32_exponential* exponential);
 typedef void smx_f32_rmax_ukernel_fn(size_t n, const float* x, float* max);
 typedef void smx_f16_rmax_ukernel_fn(size_t n, const uint16_t* x, float* max);
 typedef void smx_bf16_rmax_ukernel_fn(size_t n, const uint16_t* x, float* max);

@@ -102,19 +102,19 @@ SCALAR_OPERATION void scalar_store_tail_bf16(uint16_t* p, ptrdiff_t n, const f32
 }
 
 template <class Byte>
-[[maybe_unused]] static f32x16 scalar_load_bytes(const Byte* p) {
+SCALAR_OPERATION f32x16 scalar_load_bytes(const Byte* p) {
   return scalar_each_lane([&](int i) { return (float)p[i]; });
 }
 
 template <class Byte>
-[[maybe_unused]] static f32x16 scalar_load_tail_bytes(const Byte* p, ptrdiff_t n, const f32x16& absent) {
+SCALAR_OPERATION f32x16 scalar_load_tail_bytes(const Byte* p, ptrdiff_t n, const f32x16& absent) {
   return scalar_each_lane([&](int i) { return i < n ? (float)p[i] : absent.lane[i]; });
 }
 
 // Integers, of elements between least and most, which Byte has; least where an element is NaN.
 template <class Byte>
-[[maybe_unused]] static void scalar_store_tail_bytes(Byte* p, ptrdiff_t n, const f32x16& a, float least,
-                                                     float most) {
+SCALAR_OPERATION void scalar_store_tail_bytes(Byte* p, ptrdiff_t n, const f32x16& a, float least,
+                                              float most) {
   const float rounding = 12582912.0f;  // 1.5 * 2^23
   for (ptrdiff_t i = 0; i < n && i < 16; i++) {
     const float raised = a.lane[i] > least ? a.lane[i] : least;

@@ -25,6 +25,8 @@ QUANTIZED_SUMS = [(64, 1)]
 QUANTIZED_MAPS = [(64, 1)]
 COLUMNS = [(64, 2), (128, 4), (256, 4), (256, 8)]
 ROWS = [(64, 4), (64, 8), (128, 8), (32, 16), (64, 16)]
+LOG_COLUMNS = [(64, 2), (256, 8)]
+LOG_ROWS = [(64, 4), (64, 16)]
 REDUCTIONS = [(32, 1), (32, 2), (32, 4), (64, 1), (64, 2), (64, 4), (128, 4)]
 
 # Types beside f32: of kernels that read, that read and write, and that convert.
@@ -32,6 +34,7 @@ READ = ("f16", "bf16")
 CONVERTED = ("f16-f32", "bf16-f32", "f32-f16", "f32-bf16")
 MAPPED = READ + CONVERTED
 # Quantised: elements q stand for scale * (q - zero point). Kernels read q, for softmax does not depend on the zero point.
+# One variant each, and none that writes past the caches, for the library is to stay small.
 QUANTIZED = ("qu8", "qs8")
 DEQUANTIZED = ("qu8-f32", "qs8-f32")
 FROM_F32 = ("f32-qu8", "f32-qs8")
@@ -53,12 +56,10 @@ KERNELS = [
     Kernel("vscaleextexp", "size_t n, const {x}* x, {y}* y, " + SCALING, MAPS),
     Kernel("vscaleextexp", "size_t n, const {x}* x, {y}* y, " + SCALING, NARROW_MAPS, types=MAPPED),
     Kernel("vscaleextexp", "size_t n, const {x}* x, {y}* y, " + SCALING, QUANTIZED_MAPS, types=DEQUANTIZED),
-    Kernel("vscaleextexp", "size_t n, const {x}* x, {y}* y, " + QUANTIZING, QUANTIZED_MAPS, types=QUANTIZED + FROM_F32),
+    Kernel("vscaleextexp", "size_t n, const {x}* x, {y}* y, " + QUANTIZING, QUANTIZED_MAPS, types=QUANTIZED),
     # The same, written past the caches.
     Kernel("vstreamextexp", "size_t n, const {x}* x, {y}* y, " + SCALING, MAPS),
     Kernel("vstreamextexp", "size_t n, const {x}* x, {y}* y, " + SCALING, NARROW_MAPS, types=MAPPED),
-    Kernel("vstreamextexp", "size_t n, const {x}* x, {y}* y, " + SCALING, QUANTIZED_MAPS, types=DEQUANTIZED),
-    Kernel("vstreamextexp", "size_t n, const {x}* x, {y}* y, " + QUANTIZING, QUANTIZED_MAPS, types=QUANTIZED),
     # One exponential an element: store the terms of the sum, then multiply them by its reciprocal.
     Kernel("raddstoreextexp", "size_t n, const float* x, float* y, struct smx_f32_extended* sum, " + EXPONENTIAL, SUMS),
     Kernel("vmulextc", f"size_t n, const float* x, float* y, {RECIPROCAL}", MAPS),
@@ -67,6 +68,9 @@ KERNELS = [
     Kernel("softmax", ROW_PARAMETERS, ROWS),
     # The same of rows of at most 4 * LANES elements, each a lane.
     Kernel("softmax-transposed", ROW_PARAMETERS, COLUMNS),
+    # The same two of log-softmax.
+    Kernel("log-softmax", ROW_PARAMETERS, LOG_ROWS),
+    Kernel("log-softmax-transposed", ROW_PARAMETERS, LOG_COLUMNS),
     # The largest element; where one is NaN, any number. Of rows that are to be known to be within range in advance.
     Kernel("rmax", "size_t n, const {x}* x, float* max", REDUCTIONS),
     Kernel("rmax", "size_t n, const {x}* x, float* max", [(64, 4)], types=READ + QUANTIZED),

@@ -7,6 +7,7 @@
 #include "include/smxpack.h"
 #include "src/isa/scalar.h"
 #include "src/kernels/extended.h"
+#include "src/kernels/logarithm.h"
 #include "src/operators/scale.h"
 
 #ifdef __FAST_MATH__
@@ -148,50 +149,6 @@ static inline struct smx_f32_reciprocal smx_f32_reciprocal_of(const struct smx_f
   reciprocal.lo = (reciprocal.hi * residual + to_multiple_of_2_to_minus_45) - to_multiple_of_2_to_minus_45;
   reciprocal.exponent = exponent + sum->reference - SMX_BIAS;
   return reciprocal;
-}
-
-// x * 2^k, |k| <= 1000.
-static inline double smx_ldexp(double x, int32_t k) {
-  const uint64_t bits = (uint64_t)(1023 + k) << 52;
-  double power;
-  memcpy(&power, &bits, sizeof(power));
-  return x * power;
-}
-
-// ln(2) in two parts; the first times an exponent is exact.
-static const double smx_ln2_hi = 0x1.62E42FEFA0000p-1;
-static const double smx_ln2_lo = 0x1.CF79ABC9E3B3Ap-40;
-
-// log(x), x from 1 to 2^1000, off by less than 2^-50 of max(result, 2^-20). No function of the C library's: those differ in
-// the last bit. With x = m * 2^k, m in [3/4, 3/2), and s = (m - 1) / (m + 1), log(m) = 2 * (s + s^3/3 + s^5/5 + ...).
-static inline double smx_log(double x) {
-  uint64_t bits;
-  memcpy(&bits, &x, sizeof(bits));
-  const uint64_t k = (bits + ((uint64_t)1 << 51)) >> 52;
-  bits -= (k - 1023) << 52;
-  double m;
-  memcpy(&m, &bits, sizeof(m));
-  const double s = (m - 1.0) / (m + 1.0);
-  const double s2 = s * s;
-  double series = 0.0;
-  for (int n = 23; n > 1; n -= 2) series = (series + 1.0 / n) * s2;
-  const double power = (double)(int64_t)(k - 1023);
-  return power * smx_ln2_hi + (2.0 * s + (2.0 * s * series + power * smx_ln2_lo));
-}
-
-// log(sum / exp(sum.max)), where `largest` is the sum of the maximum alone: exactly 0 where nothing else counts.
-static inline double smx_log_above_max(const struct smx_f32_extended* sum,
-                                       const struct smx_f32_extended* largest) {
-  const double mantissa = (double)sum->hi + (double)sum->lo;
-  const double ratio = smx_ldexp(mantissa / (double)largest->hi, sum->reference - largest->reference);
-  return ratio > 1.0 ? smx_log(ratio) : 0.0;
-}
-
-// max + above_max, with what a double would lose of the latter, for elements times the scale.
-static inline struct smx_f32_logarithm smx_f32_logarithm_of(float scale, double max, double above_max) {
-  const float hi = (float)(max + above_max);
-  const struct smx_f32_logarithm result = {1.0f, 0.0f, scale, hi, (float)((max - (double)hi) + above_max)};
-  return result;
 }
 
 // exp(t), |t| <= ln(2) / 2, by its series: off by less than 2^-52.

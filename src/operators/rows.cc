@@ -413,7 +413,8 @@ bool RunGroup(const smx_rows& op, smx_f32_softmax_ukernel_fn* softmax, size_t* s
 void RunTogether(const smx_rows& op, const smx_softmax_plan& plan, smx_f32_softmax_ukernel_fn* softmax,
                  size_t start, size_t end) {
   smx_softmax_plan one_by_one = plan;
-  one_by_one.algorithm = op.types->is_f32() ? smx_algorithm_store_and_rescale : smx_algorithm_two_pass;
+  const bool stores_terms = op.function == smx_rows_softmax && op.types->is_f32();
+  one_by_one.algorithm = stores_terms ? smx_algorithm_store_and_rescale : smx_algorithm_two_pass;
   while (start < end) {
     bool is_within_range = !RunGroup(op, softmax, &start, end);
     for (; start < end && !is_within_range; start++) is_within_range = RunRow(RowAt(op, one_by_one, start));
@@ -421,11 +422,14 @@ void RunTogether(const smx_rows& op, const smx_softmax_plan& plan, smx_f32_softm
 }
 
 void RunRows(const smx_rows& op, const smx_softmax_plan& plan, size_t start, size_t end) {
+  const smx_microkernels& kernels = op.base.microkernels;
+  const bool is_log = op.function == smx_rows_log_softmax;
   switch (plan.algorithm) {
     case smx_algorithm_rows_as_lanes:
-      return RunTogether(op, plan, op.base.microkernels.f32_softmax_transposed, start, end);
+      return RunTogether(
+          op, plan, is_log ? kernels.f32_log_softmax_transposed : kernels.f32_softmax_transposed, start, end);
     case smx_algorithm_several_rows:
-      return RunTogether(op, plan, op.base.microkernels.f32_softmax, start, end);
+      return RunTogether(op, plan, is_log ? kernels.f32_log_softmax : kernels.f32_softmax, start, end);
     default:
       return RunOneByOne(op, plan, start, end);
   }
@@ -485,10 +489,11 @@ struct smx_softmax_plan smx_plan_rows(const smx_rows* rows, size_t threads) {
   shape.channels = rows->channels;
   shape.element_bytes = rows->types->input_bytes + rows->types->output_bytes;
   shape.in_place = rows->input == rows->output;
-  shape.groups_rows = is_softmax;
+  shape.groups_rows = is_softmax || rows->function == smx_rows_log_softmax;
   shape.stores_terms = is_softmax && rows->types->is_f32() && smx_scale_is_direct(&rows->scale);
   smx_softmax_plan plan = smx_plan_softmax(&shape, &rows->base.thresholds, threads);
-  plan.streams_output &= is_softmax || rows->function == smx_rows_scale_by_partial_sum;
+  const bool has_streams = is_softmax || rows->function == smx_rows_scale_by_partial_sum;
+  plan.streams_output &= has_streams && !rows->types->is_quantized();
   return plan;
 }
 

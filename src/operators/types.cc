@@ -82,10 +82,18 @@ void Scale(const smx_microkernels& kernels, bool streams, size_t n, const void* 
 }
 
 template <class Y, auto kScale>
-void ScaleF32(const smx_microkernels& kernels, size_t n, const float* x, void* y,
+void ScaleF32(const smx_microkernels& kernels, size_t n, float* x, void* y,
               const smx_f32_reciprocal& reciprocal, const smx_f32_exponential& exponential,
-              const smx_f32_quantizer& quantizer) {
-  CallForOutput<Y>(kernels.*kScale, quantizer, n, x, Output<Y>(y), &reciprocal, &exponential);
+              const smx_f32_quantizer&) {
+  (kernels.*kScale)(n, x, Output<Y>(y), &reciprocal, &exponential);
+}
+
+template <class Y, auto kConvert>
+void ScaleF32InPlace(const smx_microkernels& kernels, size_t n, float* x, void* y,
+                     const smx_f32_reciprocal& reciprocal, const smx_f32_exponential& exponential,
+                     const smx_f32_quantizer& quantizer) {
+  kernels.f32_vscaleextexp(n, x, x, &reciprocal, &exponential);
+  (kernels.*kConvert)(n, x, Output<Y>(y), &quantizer);
 }
 
 template <class X, class Y, auto kSubtract>
@@ -124,17 +132,18 @@ void Fill(size_t n, void* y, float value) {
 using Kernels = smx_microkernels;
 
 // X and Y are types, x and y their names in those of kernels, xy the name of the pair.
-#define SMX_PAIR(X, x, Y, y, xy, subtract, fill, to_f32, from_f32)                                        \
+#define SMX_PAIR(X, x, Y, xy, stream, scale_f32, subtract, fill, to_f32, from_f32)                        \
   {                                                                                                       \
     X::kDatatype, Y::kDatatype, sizeof(X::Element), sizeof(Y::Element), Sum<X, &Kernels::x##_raddextexp>, \
         Max<X, &Kernels::x##_rmax>, HasNan<X>,                                                            \
-        Scale<X, Y, &Kernels::xy##_vscaleextexp, &Kernels::xy##_vstreamextexp>,                           \
-        ScaleF32<Y, &Kernels::y##_vscaleextexp>, subtract, fill, to_f32, from_f32                         \
+        Scale<X, Y, &Kernels::xy##_vscaleextexp, &Kernels::xy##_##stream>, scale_f32, subtract, fill,     \
+        to_f32, from_f32                                                                                  \
   }
-#define SMX_TYPES(X, x, Y, y, xy, to_f32, from_f32) \
-  SMX_PAIR(X, x, Y, y, xy, (Subtract<X, Y, &Kernels::xy##_vsubextc>), Fill<Y>, to_f32, from_f32)
-#define SMX_QUANTIZED(X, x, Y, y, xy, to_f32, from_f32) \
-  SMX_PAIR(X, x, Y, y, xy, nullptr, nullptr, to_f32, from_f32)
+#define SMX_TYPES(X, x, Y, y, xy, to_f32, from_f32)                               \
+  SMX_PAIR(X, x, Y, xy, vstreamextexp, (ScaleF32<Y, &Kernels::y##_vscaleextexp>), \
+           (Subtract<X, Y, &Kernels::xy##_vsubextc>), Fill<Y>, to_f32, from_f32)
+#define SMX_QUANTIZED(X, x, Y, xy, scale_f32, to_f32, from_f32) \
+  SMX_PAIR(X, x, Y, xy, vscaleextexp, scale_f32, nullptr, nullptr, to_f32, from_f32)
 
 constexpr auto kFromF16 = ToF32<F16, &Kernels::f16_f32_vcvt>;
 constexpr auto kFromBf16 = ToF32<Bf16, &Kernels::bf16_f32_vcvt>;
@@ -153,10 +162,10 @@ constexpr smx_types kTypes[] = {
     SMX_TYPES(Bf16, bf16, F32, f32, bf16_f32, kFromBf16, nullptr),
     SMX_TYPES(F32, f32, F16, f32_f16, f32_f16, Copy, kToF16),
     SMX_TYPES(F32, f32, Bf16, f32_bf16, f32_bf16, Copy, kToBf16),
-    SMX_QUANTIZED(Qu8, qu8, Qu8, f32_qu8, qu8, kFromQu8, kToQu8),
-    SMX_QUANTIZED(Qs8, qs8, Qs8, f32_qs8, qs8, kFromQs8, kToQs8),
-    SMX_QUANTIZED(Qu8, qu8, F32, f32, qu8_f32, kFromQu8, nullptr),
-    SMX_QUANTIZED(Qs8, qs8, F32, f32, qs8_f32, kFromQs8, nullptr),
+    SMX_QUANTIZED(Qu8, qu8, Qu8, qu8, (ScaleF32InPlace<Qu8, &Kernels::f32_qu8_vcvt>), kFromQu8, kToQu8),
+    SMX_QUANTIZED(Qs8, qs8, Qs8, qs8, (ScaleF32InPlace<Qs8, &Kernels::f32_qs8_vcvt>), kFromQs8, kToQs8),
+    SMX_QUANTIZED(Qu8, qu8, F32, qu8_f32, (ScaleF32<F32, &Kernels::f32_vscaleextexp>), kFromQu8, nullptr),
+    SMX_QUANTIZED(Qs8, qs8, F32, qs8_f32, (ScaleF32<F32, &Kernels::f32_vscaleextexp>), kFromQs8, nullptr),
 };
 #undef SMX_QUANTIZED
 #undef SMX_TYPES

@@ -24,7 +24,8 @@ struct smx_types {
                 const smx_f32_reciprocal& reciprocal, const smx_f32_exponential& exponential,
                 const smx_f32_quantizer& quantizer);
   // The same of what is made of the elements, which is f32 whatever the input is.
-  void (*scale_f32)(const smx_microkernels& kernels, size_t n, const float* x, void* y,
+  // It may be overwritten.
+  void (*scale_f32)(const smx_microkernels& kernels, size_t n, float* x, void* y,
                     const smx_f32_reciprocal& reciprocal, const smx_f32_exponential& exponential,
                     const smx_f32_quantizer& quantizer);
   // y[i] = scale * (factor * x[i] - shift) - logarithm; NULL for quantised types.

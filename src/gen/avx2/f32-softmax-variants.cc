@@ -49,7 +49,6 @@ static inline void references(__m256 max, const struct smx_f32_exponential* expo
   *bias = _mm256_sub_ps(_mm256_set1_ps(smx_rounding_bias(SMX_BIAS)),
                         _mm256_mul_ps(reference, _mm256_set1_ps(8.0f)));
 }
-
 // The reciprocals of rows' sums, as in src/operators/row_sum.h.
 static inline void reciprocals(__m256 hi, __m256 lo, __m256* reciprocal_hi, __m256* reciprocal_lo) {
   const __m256 sum = _mm256_add_ps(hi, lo);
@@ -83,8 +82,8 @@ static inline __m256 lane_maxima(size_t n, const float* x) {
 }
 
 // The terms of a row, and their sums in 16 lanes, folded to those of a vector. The last n % 32 terms go to
-// `tail`, the others to y: a masked store holds up loads from beside what it writes that follow soon. The row of the next
-// group that is as long as this one is asked for.
+// `tail`, the others to y: a masked store holds up loads from beside what it writes that follow soon. The row of the next group that
+// is as long as this one is asked for.
 static inline void sum_row_64(size_t n, const float* x, float* y, float* tail, const float* next,
                               const struct smx_f32_exponential* exponential, __m256 lower, __m256 bias,
                               __m256 anchor, __m256* hi, __m256* lo) {
@@ -962,6 +961,7 @@ extern "C" void smx_f32_softmax_ukernel__avx2_u64_acc4(size_t rows, size_t n, co
     }
 
     float lower[8], bias[8];
+
     {
       __m256 group_lower, group_bias;
       references(max[0], exponential, &group_lower, &group_bias);
@@ -1066,6 +1066,7 @@ extern "C" void smx_f32_softmax_ukernel__avx2_u64_acc8(size_t rows, size_t n, co
     }
 
     float lower[8], bias[8];
+
     {
       __m256 group_lower, group_bias;
       references(max[0], exponential, &group_lower, &group_bias);
@@ -1194,6 +1195,7 @@ extern "C" void smx_f32_softmax_ukernel__avx2_u128_acc8(size_t rows, size_t n, c
     }
 
     float lower[8], bias[8];
+
     {
       __m256 group_lower, group_bias;
       references(max[0], exponential, &group_lower, &group_bias);
@@ -1341,6 +1343,7 @@ extern "C" void smx_f32_softmax_ukernel__avx2_u64_acc16(size_t rows, size_t n, c
     }
 
     float lower[16], bias[16];
+
     {
       __m256 group_lower, group_bias;
       references(max[0], exponential, &group_lower, &group_bias);

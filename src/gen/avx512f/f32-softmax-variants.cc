@@ -49,7 +49,6 @@ static inline void references(__m512 max, const struct smx_f32_exponential* expo
   *bias = _mm512_sub_ps(_mm512_set1_ps(smx_rounding_bias(SMX_BIAS)),
                         _mm512_mul_ps(reference, _mm512_set1_ps(8.0f)));
 }
-
 // The reciprocals of rows' sums, as in src/operators/row_sum.h.
 static inline void reciprocals(__m512 hi, __m512 lo, __m512* reciprocal_hi, __m512* reciprocal_lo) {
   const __m512 sum = _mm512_add_ps(hi, lo);
@@ -83,8 +82,8 @@ static inline __m512 lane_maxima(size_t n, const float* x) {
 }
 
 // The terms of a row, and their sums in 16 lanes, folded to those of a vector. The last n % 32 terms go to
-// `tail`, the others to y: a masked store holds up loads from beside what it writes that follow soon. The row of the next
-// group that is as long as this one is asked for.
+// `tail`, the others to y: a masked store holds up loads from beside what it writes that follow soon. The row of the next group that
+// is as long as this one is asked for.
 static inline void sum_row_64(size_t n, const float* x, float* y, float* tail, const float* next,
                               const struct smx_f32_exponential* exponential, __m512 lower, __m512 bias,
                               __m512 anchor, __m512* hi, __m512* lo) {
@@ -716,6 +715,7 @@ extern "C" void smx_f32_softmax_ukernel__avx512f_u64_acc4(size_t rows, size_t n,
     }
 
     float lower[16], bias[16];
+
     {
       __m512 group_lower, group_bias;
       references(max[0], exponential, &group_lower, &group_bias);
@@ -832,6 +832,7 @@ extern "C" void smx_f32_softmax_ukernel__avx512f_u64_acc8(size_t rows, size_t n,
     }
 
     float lower[16], bias[16];
+
     {
       __m512 group_lower, group_bias;
       references(max[0], exponential, &group_lower, &group_bias);
@@ -971,6 +972,7 @@ extern "C" void smx_f32_softmax_ukernel__avx512f_u128_acc8(size_t rows, size_t n
     }
 
     float lower[16], bias[16];
+
     {
       __m512 group_lower, group_bias;
       references(max[0], exponential, &group_lower, &group_bias);
@@ -1126,6 +1128,7 @@ extern "C" void smx_f32_softmax_ukernel__avx512f_u32_acc16(size_t rows, size_t n
     }
 
     float lower[16], bias[16];
+
     {
       __m512 group_lower, group_bias;
       references(max[0], exponential, &group_lower, &group_bias);

@@ -48,7 +48,6 @@ static inline void references(float32x4_t max, const struct smx_f32_exponential*
       vmulq_f32(vaddq_f32(reference, vdupq_n_f32((float)(-127 - SMX_BIAS))), vdupq_n_f32(exponential->ln2));
   *bias = vsubq_f32(vdupq_n_f32(smx_rounding_bias(SMX_BIAS)), vmulq_f32(reference, vdupq_n_f32(8.0f)));
 }
-
 // The reciprocals of rows' sums, as in src/operators/row_sum.h.
 static inline void reciprocals(float32x4_t hi, float32x4_t lo, float32x4_t* reciprocal_hi,
                                float32x4_t* reciprocal_lo) {
@@ -82,8 +81,8 @@ static inline float32x4_t lane_maxima(size_t n, const float* x) {
 }
 
 // The terms of a row, and their sums in 16 lanes, folded to those of a vector. The last n % 32 terms go to
-// `tail`, the others to y: a masked store holds up loads from beside what it writes that follow soon. The row of the next
-// group that is as long as this one is asked for.
+// `tail`, the others to y: a masked store holds up loads from beside what it writes that follow soon. The row of the next group that
+// is as long as this one is asked for.
 static inline void sum_row_64(size_t n, const float* x, float* y, float* tail, const float* next,
                               const struct smx_f32_exponential* exponential, float32x4_t lower,
                               float32x4_t bias, float32x4_t anchor, float32x4_t* hi, float32x4_t* lo) {
@@ -760,6 +759,7 @@ extern "C" void smx_f32_softmax_ukernel__neon_u64_acc4(size_t rows, size_t n, co
     }
 
     float lower[4], bias[4];
+
     {
       float32x4_t group_lower, group_bias;
       references(max[0], exponential, &group_lower, &group_bias);

@@ -48,7 +48,6 @@ static inline void references(f32x16 max, const struct smx_f32_exponential* expo
       scalar_mul(scalar_add(reference, scalar_set1((float)(-127 - SMX_BIAS))), scalar_set1(exponential->ln2));
   *bias = scalar_sub(scalar_set1(smx_rounding_bias(SMX_BIAS)), scalar_mul(reference, scalar_set1(8.0f)));
 }
-
 // The reciprocals of rows' sums, as in src/operators/row_sum.h.
 static inline void reciprocals(f32x16 hi, f32x16 lo, f32x16* reciprocal_hi, f32x16* reciprocal_lo) {
   const f32x16 sum = scalar_add(hi, lo);
@@ -81,8 +80,8 @@ static inline f32x16 lane_maxima(size_t n, const float* x) {
 }
 
 // The terms of a row, and their sums in 16 lanes, folded to those of a vector. The last n % 32 terms go to
-// `tail`, the others to y: a masked store holds up loads from beside what it writes that follow soon. The row of the next
-// group that is as long as this one is asked for.
+// `tail`, the others to y: a masked store holds up loads from beside what it writes that follow soon. The row of the next group that
+// is as long as this one is asked for.
 static inline void sum_row_64(size_t n, const float* x, float* y, float* tail, const float* next,
                               const struct smx_f32_exponential* exponential, f32x16 lower, f32x16 bias,
                               f32x16 anchor, f32x16* hi, f32x16* lo) {
@@ -326,6 +325,7 @@ extern "C" void smx_f32_softmax_ukernel__scalar_u64_acc4(size_t rows, size_t n, 
     }
 
     float lower[16], bias[16];
+
     {
       f32x16 group_lower, group_bias;
       references(max[0], exponential, &group_lower, &group_bias);
