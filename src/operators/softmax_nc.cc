@@ -96,30 +96,8 @@ const char* InvalidShape(const Layout& input, const Layout& output) {
 smx_status Create(const smx_operator_type* type, const char* op_out_name, smx_rows_function function,
                   smx_datatype input, smx_datatype output, uint32_t known_flags, uint32_t flags,
                   smx_operator_t* op_out) {
-  if (op_out == nullptr) {
-    smx_log_error("create %s: %s is NULL", type->name, op_out_name);
-    return smx_status_invalid_parameter;
-  }
-  *op_out = nullptr;
-  if (smx_is_initialized() && (flags & ~known_flags) != 0) {
-    smx_log_error("create %s: unknown flags 0x%08x", type->name, static_cast<unsigned>(flags & ~known_flags));
-    return smx_status_invalid_parameter;
-  }
-  const smx_types* types = smx_find_types(input, output);
-  if (smx_is_initialized() && types == nullptr) {
-    smx_log_error("create %s: no kernels for types %d and %d", type->name, static_cast<int>(input),
-                  static_cast<int>(output));
-    return smx_status_unsupported_parameter;
-  }
-  const smx_status status = smx_create_operator(type, sizeof(smx_rows), op_out);
-  if (status != smx_status_success) return status;
-  smx_rows* op = Rows(*op_out);
-  op->function = function;
-  op->types = types;
-  op->flags = flags;
-  const smx_fp_environment environment;
-  op->scale = smx_scale_of(1.0f);
-  return smx_status_success;
+  return smx_create_rows(type, sizeof(smx_rows), op_out_name, function, input, output, known_flags, flags,
+                         op_out);
 }
 
 smx_status SetUp(smx_rows* op, size_t batch_size, size_t channels, size_t input_stride, size_t output_stride,
