@@ -159,6 +159,79 @@ Pass<F32, Y> ConvertQuantized(Map<F32, Y, const smx_f32_quantizer*>* ukernel) {
 constexpr auto f32_qu8_vcvt = ConvertQuantized<Qu8>;
 constexpr auto f32_qs8_vcvt = ConvertQuantized<Qs8>;
 
+// Of a dense matrix.
+constexpr size_t kColumns = 64;
+
+template <class X>
+Pass<X, F32> Pack(void (*ukernel)(const typename X::Memory*, size_t, float*, size_t, size_t, size_t, size_t,
+                                  size_t)) {
+  return {kReadsAndWrites, kInCache, [=](size_t n, const typename X::Memory* x, float* y) {
+            ukernel(x, kColumns, y, n / kColumns * SMX_PANEL, n / kColumns, 1, kColumns, 0);
+          }};
+}
+constexpr auto f32_pack_columns = Pack<F32>;
+constexpr auto f16_pack_columns = Pack<F16>;
+constexpr auto bf16_pack_columns = Pack<Bf16>;
+
+template <class Y>
+Pass<F32, Y> ScaleColumns(void (*ukernel)(const float*, typename Y::Memory*, size_t, size_t, size_t, size_t,
+                                          size_t, size_t, const float*, const float*)) {
+  return {kReadsAndWrites, kInCache, [=](size_t n, const float* x, typename Y::Memory* y) {
+            constexpr float kHi[kColumns] = {}, kLo[kColumns] = {};
+            ukernel(x, y, kColumns, n / kColumns * SMX_PANEL, n / kColumns, 1, kColumns, 0, kHi, kLo);
+          }};
+}
+constexpr auto f32_vmulextc_columns = ScaleColumns<F32>;
+constexpr auto f32_f16_vmulextc_columns = ScaleColumns<F16>;
+constexpr auto f32_bf16_vmulextc_columns = ScaleColumns<Bf16>;
+
+template <class Y>
+Pass<F32, Y> SubtractColumns(void (*ukernel)(const float*, typename Y::Memory*, size_t, size_t, size_t,
+                                             size_t, size_t, size_t, const smx_f32_column_logarithms*)) {
+  return {kReadsAndWrites, kInCache, [=](size_t n, const float* x, typename Y::Memory* y) {
+            constexpr float kNone[kColumns] = {};
+            const smx_f32_column_logarithms logarithms = {kNone, kNone, kNone, kNone, kNone};
+            ukernel(x, y, kColumns, n / kColumns * SMX_PANEL, n / kColumns, 1, kColumns, 0, &logarithms);
+          }};
+}
+constexpr auto f32_vsubextc_columns = SubtractColumns<F32>;
+constexpr auto f32_f16_vsubextc_columns = SubtractColumns<F16>;
+constexpr auto f32_bf16_vsubextc_columns = SubtractColumns<Bf16>;
+
+Pass<> f32_rmax_columns(smx_f32_rmax_columns_ukernel_fn* ukernel) {
+  return {kReads, kInCache, [=](size_t n, const float* x, float*) {
+            float max[SMX_PANEL];
+            ukernel(n / SMX_PANEL, x, max);
+            benchmark::DoNotOptimize(max);
+          }};
+}
+
+Pass<> f32_raddstoreextexp_columns(smx_f32_raddstoreextexp_columns_ukernel_fn* ukernel) {
+  return {kReadsAndWrites, kInCache, [=](size_t n, const float* x, float* y) {
+            float max[SMX_PANEL];
+            std::fill_n(max, SMX_PANEL, kMax);
+            smx_f32_column_sums sums = {};
+            constexpr size_t kBlock = SMX_BLOCK * SMX_PANEL;
+            for (size_t i = 0; i < n; i += kBlock) {
+              ukernel(std::min(n - i, kBlock) / SMX_PANEL, x + i, y + i, max, &sums, &smx_bench::kExp);
+            }
+            benchmark::DoNotOptimize(sums);
+          }};
+}
+
+// As often as there are lanes of a group of columns.
+Pass<> f32_raddlanes_columns(smx_f32_raddlanes_columns_ukernel_fn* ukernel) {
+  return {kReads, kInCache, [=](size_t n, const float*, float*) {
+            smx_f32_column_sums sums = {};
+            sums.lanes = SMX_LANES;
+            for (size_t i = 0; i < n; i += SMX_LANES * SMX_PANEL) {
+              smx_f32_column_totals totals;
+              ukernel(&sums, &totals);
+              benchmark::DoNotOptimize(totals);
+            }
+          }};
+}
+
 Pass<> f32_raddstoreextexp(smx_f32_raddstoreextexp_ukernel_fn* ukernel) {
   return {kReadsAndWrites, kInCache, [=](size_t n, const float* x, float* y) {
             smx_bench::References references;

@@ -236,6 +236,42 @@ SMX_API enum smx_status smx_create_softmax_nc_quantized(enum smx_datatype input_
                                                         const struct smx_quantization* output, uint32_t flags,
                                                         smx_operator_t* softmax_op_out);
 
+/// Creates an operator that computes softmax over any axis of a tensor: of element i of step a of slice o,
+///
+///     y[o, a, i] = exp(x[o, a, i]) / sum_b exp(x[o, b, i])
+///
+/// A column (o, i) is a row of smx_create_softmax_nc, and has its results, bit for bit. Channels of NCHW images, batch-first
+/// sequences and the like need no transpose: columns that lie side by side are computed as the lanes of vectors.
+///
+/// Parameters, types, flags and statuses as smx_create_softmax_nc.
+SMX_API enum smx_status smx_create_softmax_axis(enum smx_datatype input_type, enum smx_datatype output_type,
+                                                uint32_t flags, smx_operator_t* softmax_op_out);
+
+/// Says which tensor the next runs compute: element (o, a, i) is at o * outer_stride + a * axis_stride + i. Of a dense tensor,
+/// axis_stride is `inner`, and outer_stride is axis * inner. Allocates nothing; as smx_setup_softmax_nc in all else.
+///
+/// @param softmax_op     from smx_create_softmax_axis.
+/// @param outer          slices, the product of the dimensions before the axis: 1 for the first one.
+/// @param axis           steps of the axis, at least 1.
+/// @param inner          columns of a slice, the product of the dimensions behind the axis: 1 for the last one. Where outer or
+///                       inner is 0, run touches nothing, and the pointers may be NULL.
+/// @param input_outer_stride, input_axis_stride, output_outer_stride, output_axis_stride
+///                       elements (not bytes) from one slice, and from one step, to the next. No two elements may share a
+///                       place: the smaller stride is at least `inner`, and the larger one spans all of the smaller one's.
+///                       Either may be the larger one. Of a dimension of 1, the stride does not matter.
+/// @param input, output  the first elements, aligned to their types. The output may be the input with the same strides (in
+///                       place, where the types are the same), or lie in gaps of it, with the same strides in elements of
+///                       the same size; other overlap is rejected.
+///
+/// Threads share the columns: a tensor of fewer than 16 columns in all runs on one thread, but where its columns are
+/// contiguous rows.
+///
+/// @returns as smx_setup_softmax_nc.
+SMX_API enum smx_status smx_setup_softmax_axis(smx_operator_t softmax_op, size_t outer, size_t axis,
+                                               size_t inner, size_t input_outer_stride,
+                                               size_t input_axis_stride, size_t output_outer_stride,
+                                               size_t output_axis_stride, const void* input, void* output);
+
 /// Creates an operator that computes the logarithm of softmax over each row:
 ///
 ///     y[i] = x[i] - log(sum_j exp(x[j]))
@@ -321,6 +357,18 @@ SMX_API enum smx_status smx_setup_scale_by_partial_sum_nc(smx_operator_t scale_o
                                                           size_t output_stride, const void* input,
                                                           const struct smx_partial_sum* sums, void* output);
 
+/// Log-softmax over any axis: as smx_create_softmax_axis, with the results of smx_create_log_softmax_nc.
+SMX_API enum smx_status smx_create_log_softmax_axis(enum smx_datatype input_type,
+                                                    enum smx_datatype output_type, uint32_t flags,
+                                                    smx_operator_t* log_softmax_op_out);
+
+/// As smx_setup_softmax_axis.
+SMX_API enum smx_status smx_setup_log_softmax_axis(smx_operator_t log_softmax_op, size_t outer, size_t axis,
+                                                   size_t inner, size_t input_outer_stride,
+                                                   size_t input_axis_stride, size_t output_outer_stride,
+                                                   size_t output_axis_stride, const void* input,
+                                                   void* output);
+
 /// Creates an operator that computes the logarithm of the sum of exponentials of each row, one float a row:
 ///
 ///     y = log(sum_j exp(x[j]))
@@ -405,7 +453,8 @@ SMX_API enum smx_status smx_set_thresholds(const struct smx_thresholds* threshol
 /// How an operator would run what it was last set up for.
 struct smx_plan {
   /// "rows-as-lanes" (tiny rows, transposed in registers), "several-rows" (at a time, in one pass over short ones),
-  /// "store-and-rescale" (one exponential an element, while a row fits in cache) or "two-pass". Static.
+  /// "store-and-rescale" (one exponential an element, while a row fits in cache) or "two-pass"; over another axis than the
+  /// last, "columns-as-lanes" (one exponential an element) or, of longer columns, "columns-by-blocks" (two). Static.
   const char* algorithm;
   /// Why, as a comparison of the shape with a threshold. Static.
   const char* reason;
@@ -413,7 +462,7 @@ struct smx_plan {
   bool streams_output;
   /// The last rows of the batch, each of which is split over all threads.
   size_t split_rows;
-  /// Rows a task computes of the rows before, which are spread over the threads.
+  /// Rows, or columns, that a task computes of those before, which are spread over the threads.
   size_t rows_per_task;
 };
 

@@ -115,6 +115,35 @@ class QuantizedSoftmax : public Softmax<kInput, kOutput> {
 template <smx_datatype kInput, smx_datatype kOutput = kInput>
 using LogSoftmax = Map<smx_create_log_softmax_nc, smx_setup_log_softmax_nc, kInput, kOutput>;
 
+/// Over any axis.
+template <auto kCreate, auto kSetup, smx_datatype kInput, smx_datatype kOutput>
+class AxisMap : public Operator {
+ public:
+  [[nodiscard]] smx_status Create(uint32_t flags = 0) noexcept {
+    return CreateBy(kCreate, kInput, kOutput, flags);
+  }
+
+  [[nodiscard]] smx_status Setup(size_t outer, size_t axis, size_t inner, size_t input_outer_stride,
+                                 size_t input_axis_stride, size_t output_outer_stride,
+                                 size_t output_axis_stride, const Element<kInput>* input,
+                                 Element<kOutput>* output) noexcept {
+    return kSetup(get(), outer, axis, inner, input_outer_stride, input_axis_stride, output_outer_stride,
+                  output_axis_stride, input, output);
+  }
+
+  /// A dense tensor.
+  [[nodiscard]] smx_status Setup(size_t outer, size_t axis, size_t inner, const Element<kInput>* input,
+                                 Element<kOutput>* output) noexcept {
+    return Setup(outer, axis, inner, axis * inner, inner, axis * inner, inner, input, output);
+  }
+};
+
+template <smx_datatype kInput, smx_datatype kOutput = kInput>
+using SoftmaxAxis = AxisMap<smx_create_softmax_axis, smx_setup_softmax_axis, kInput, kOutput>;
+
+template <smx_datatype kInput, smx_datatype kOutput = kInput>
+using LogSoftmaxAxis = AxisMap<smx_create_log_softmax_axis, smx_setup_log_softmax_axis, kInput, kOutput>;
+
 /// From rows to a result each.
 template <auto kCreate, auto kSetup, smx_datatype kInput, typename Result>
 class Reduction : public Operator {

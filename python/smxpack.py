@@ -1,6 +1,6 @@
 """Softmax, log-softmax and logsumexp of NumPy arrays, by the shared library of SMXPACK.
 
-Arrays are float32, float16 or bfloat16, those of softmax_quantized uint8 or int8, and results are taken over the last axis. NumPy has no bfloat16: such arrays hold its
+Arrays are float32, float16 or bfloat16, those of softmax_quantized uint8 or int8. Softmax and log-softmax are taken over any axis, the others over the last. NumPy has no bfloat16: such arrays hold its
 bits, and say so by their dtype, `bits.view(smxpack.bfloat16)` for bits of uint16; `result.view(numpy.uint16)` gives them back.
 
     >>> import numpy, smxpack
@@ -188,6 +188,62 @@ def _compute_rows(name, create, x, out, dtype, scale, threads, sums=None, kind="
     return output
 
 
+def _as_slices(array, axis):
+    """The array's shape as the library takes it over an axis, (outer, axis, inner), and the strides of the former two; None
+    where it does not."""
+    item = array.itemsize
+    dimensions = [(size, stride // item) for size, stride in zip(array.shape, array.strides) if stride % item == 0]
+    if len(dimensions) < array.ndim or array.ctypes.data % array.itemsize != 0:
+        return None
+
+    def merge(part):
+        """The dimensions as one."""
+        part = [(size, stride) for size, stride in part if size > 1]
+        if any(outer[1] != inner[0] * inner[1] for outer, inner in zip(part, part[1:])):
+            return None
+        return (int(np.prod([size for size, _ in part])), part[-1][1]) if part else (1, 1)
+
+    outer, along, inner = merge(dimensions[:axis]), dimensions[axis], merge(dimensions[axis + 1:])
+    if outer is None or inner is None or inner[1] != 1:
+        return None
+    extent = inner[0]
+    for size, stride in sorted((each for each in (outer, along) if each[0] > 1), key=lambda each: each[1]):
+        if stride < extent:  # elements overlap, or are in reverse
+            return None
+        extent += (size - 1) * stride
+    return (outer[0], along[0], inner[0]), (outer[1] if outer[0] > 1 else 0, along[1] if along[0] > 1 else 0)
+
+
+def _map_axis(name, x, axis, out, dtype, masked_rows_to_zero, scale, threads):
+    """Over the last axis by rows; over others by columns, of copies where the library does not take arrays as they are."""
+    ndim = np.ndim(x)
+    if ndim == 0 or not -ndim <= axis < ndim or axis in (-1, ndim - 1):
+        return _map(f"{name}_nc", x, axis, out, dtype, masked_rows_to_zero, scale, threads)
+    x = np.asarray(x)
+    axis %= ndim
+    if x.shape[axis] == 0:
+        raise ValueError(f"an array of shape {x.shape} has no columns of at least one element")
+    if threads < 1:
+        raise ValueError(f"{threads} threads")
+    dtype = np.dtype(dtype if dtype is not None else x.dtype if out is None else out.dtype)
+    create = (_datatype(x.dtype), _datatype(dtype), _MASKED_ROWS_TO_ZERO if masked_rows_to_zero else 0)
+    output = _output(out, x.shape, dtype)
+    if x.size == 0:
+        return output
+    source = x if _as_slices(x, axis) else x.copy("C")
+    shape, strides = _as_slices(source, axis)
+    slices = _as_slices(output, axis)
+    is_same = (source.ctypes.data, source.strides, source.dtype) == (output.ctypes.data, output.strides, output.dtype)
+    is_free = slices and slices[0] == shape and (is_same or not np.may_share_memory(source, output))
+    destination = output if is_free else np.empty(x.shape, dtype)
+    output_strides = _as_slices(destination, axis)[1]
+    setup = [*map(_size, (*shape, *strides, *output_strides)), _pointer(source), _pointer(destination)]
+    _compute(f"{name}_axis", create, setup, scale, threads)
+    if destination is not output:
+        output[...] = destination
+    return output
+
+
 def _reduce(name, x, axis, output_dtype, scale, threads):
     x = _check(x, axis, threads)
     rows = _rows(x)
@@ -200,14 +256,14 @@ def _reduce(name, x, axis, output_dtype, scale, threads):
 def softmax(x, axis=-1, out=None, dtype=None, masked_rows_to_zero=False, scale=1.0, threads=1):
     """exp(scale * x) / sum(exp(scale * x)) of each row.
 
-    axis                 -1, or the number of the last axis.
+    axis                 along which rows lie.
     out                  receives the result, and is returned; may be x.
     dtype                of the result, that of `out` or x where it is not given. One of the two dtypes must be float32 where
                          they differ.
     masked_rows_to_zero  whether a row of -inf only gives zeros, and not NaN.
     scale                finite; the product is not rounded.
     """
-    return _map("softmax_nc", x, axis, out, dtype, masked_rows_to_zero, scale, threads)
+    return _map_axis("softmax", x, axis, out, dtype, masked_rows_to_zero, scale, threads)
 
 
 def softmax_quantized(
@@ -235,7 +291,7 @@ def softmax_quantized(
 
 def log_softmax(x, axis=-1, out=None, dtype=None, masked_rows_to_zero=False, scale=1.0, threads=1):
     """log(softmax(scale * x)) of each row. Arguments as of softmax; a row of -inf gives -inf under masked_rows_to_zero."""
-    return _map("log_softmax_nc", x, axis, out, dtype, masked_rows_to_zero, scale, threads)
+    return _map_axis("log_softmax", x, axis, out, dtype, masked_rows_to_zero, scale, threads)
 
 
 def logsumexp(x, axis=-1, scale=1.0, threads=1):

@@ -80,6 +80,32 @@ TEST_F(SmxpackHpp, LogSoftmax) {
   EXPECT_TRUE(SameBits(y, Expected(RowsFunction::kLogSoftmax)));
 }
 
+// The rows as columns.
+TEST_F(SmxpackHpp, AnyAxis) {
+  std::vector<float> x(x_.size()), y(x_.size()), expected(x_.size());
+  for (size_t r = 0; r < kRows; r++) {
+    for (size_t i = 0; i < kChannels; i++) x[i * kRows + r] = rows_[r][i];
+  }
+  const auto transpose = [&](const std::vector<float>& rows) {
+    for (size_t r = 0; r < kRows; r++) {
+      for (size_t i = 0; i < kChannels; i++) expected[i * kRows + r] = rows[r * kChannels + i];
+    }
+  };
+  smxpack::SoftmaxAxis<smx_datatype_f32> softmax;
+  ASSERT_EQ(softmax.Create(), smx_status_success);
+  ASSERT_EQ(softmax.Setup(1, kChannels, kRows, x.data(), y.data()), smx_status_success);
+  ASSERT_EQ(softmax.Run(), smx_status_success);
+  transpose(Expected(RowsFunction::kSoftmax));
+  EXPECT_TRUE(SameBits(y, expected));
+  smxpack::LogSoftmaxAxis<smx_datatype_f32> log_softmax;
+  ASSERT_EQ(log_softmax.Create(), smx_status_success);
+  ASSERT_EQ(log_softmax.Setup(1, kChannels, kRows, 0, kRows, 0, kRows, x.data(), y.data()),
+            smx_status_success);
+  ASSERT_EQ(log_softmax.Run(), smx_status_success);
+  transpose(Expected(RowsFunction::kLogSoftmax));
+  EXPECT_TRUE(SameBits(y, expected));
+}
+
 TEST_F(SmxpackHpp, LogSumExp) {
   std::vector<float> y(kRows);
   smxpack::LogSumExp<smx_datatype_f32> op;

@@ -14,11 +14,17 @@ struct smx_f32_extended;
 struct smx_f32_reciprocal;
 struct smx_f32_logarithm;
 struct smx_f32_quantizer;
+struct smx_f32_column_sums;
+struct smx_f32_column_totals;
+struct smx_f32_column_logarithms;
 
 // The expression tree of a sum: a row is cut into tiles, a tile into blocks, a block into lanes.
 #define SMX_LANES 16
 #define SMX_BLOCK 1024
 #define SMX_TILE 16384
+
+// Columns of a group of a panel.
+#define SMX_PANEL 16
 
 #if defined(__x86_64__)
 #define SMX_FOREACH_AVX512F_MICROKERNEL(ROW)                                                                \
@@ -51,6 +57,18 @@ struct smx_f32_quantizer;
   ROW(avx512f, f32_softmax_transposed, smx_f32_softmax_transposed_ukernel__avx512f_u256_acc8, 256, 8)       \
   ROW(avx512f, f32_log_softmax, smx_f32_log_softmax_ukernel__avx512f_u64_acc4, 64, 4)                       \
   ROW(avx512f, f32_log_softmax_transposed, smx_f32_log_softmax_transposed_ukernel__avx512f_u64_acc2, 64, 2) \
+  ROW(avx512f, f32_pack_columns, smx_f32_pack_columns_ukernel__avx512f_u16, 16, 1)                          \
+  ROW(avx512f, f16_pack_columns, smx_f16_pack_columns_ukernel__avx512f_u16, 16, 1)                          \
+  ROW(avx512f, bf16_pack_columns, smx_bf16_pack_columns_ukernel__avx512f_u16, 16, 1)                        \
+  ROW(avx512f, f32_rmax_columns, smx_f32_rmax_columns_ukernel__avx512f_u16, 16, 1)                          \
+  ROW(avx512f, f32_raddstoreextexp_columns, smx_f32_raddstoreextexp_columns_ukernel__avx512f_u32, 32, 1)    \
+  ROW(avx512f, f32_raddlanes_columns, smx_f32_raddlanes_columns_ukernel__avx512f_u16, 16, 1)                \
+  ROW(avx512f, f32_vmulextc_columns, smx_f32_vmulextc_columns_ukernel__avx512f_u16, 16, 1)                  \
+  ROW(avx512f, f32_f16_vmulextc_columns, smx_f32_f16_vmulextc_columns_ukernel__avx512f_u16, 16, 1)          \
+  ROW(avx512f, f32_bf16_vmulextc_columns, smx_f32_bf16_vmulextc_columns_ukernel__avx512f_u16, 16, 1)        \
+  ROW(avx512f, f32_vsubextc_columns, smx_f32_vsubextc_columns_ukernel__avx512f_u32, 32, 1)                  \
+  ROW(avx512f, f32_f16_vsubextc_columns, smx_f32_f16_vsubextc_columns_ukernel__avx512f_u32, 32, 1)          \
+  ROW(avx512f, f32_bf16_vsubextc_columns, smx_f32_bf16_vsubextc_columns_ukernel__avx512f_u32, 32, 1)        \
   ROW(avx512f, f32_rmax, smx_f32_rmax_ukernel__avx512f_u64_acc2, 64, 2)                                     \
   ROW(avx512f, f16_rmax, smx_f16_rmax_ukernel__avx512f_u64_acc4, 64, 4)                                     \
   ROW(avx512f, bf16_rmax, smx_bf16_rmax_ukernel__avx512f_u64_acc4, 64, 4)                                   \
@@ -115,6 +133,22 @@ struct smx_f32_quantizer;
   ROW(avx512f, f32_log_softmax, smx_f32_log_softmax_ukernel__avx512f_u64_acc16, 64, 16)                    \
   ROW(avx512f, f32_log_softmax_transposed, smx_f32_log_softmax_transposed_ukernel__avx512f_u256_acc8, 256, \
       8)                                                                                                   \
+  ROW(avx512f, f32_pack_columns, smx_f32_pack_columns_ukernel__avx512f_u32, 32, 1)                         \
+  ROW(avx512f, f32_pack_columns, smx_f32_pack_columns_ukernel__avx512f_u64, 64, 1)                         \
+  ROW(avx512f, f16_pack_columns, smx_f16_pack_columns_ukernel__avx512f_u32, 32, 1)                         \
+  ROW(avx512f, f16_pack_columns, smx_f16_pack_columns_ukernel__avx512f_u64, 64, 1)                         \
+  ROW(avx512f, bf16_pack_columns, smx_bf16_pack_columns_ukernel__avx512f_u32, 32, 1)                       \
+  ROW(avx512f, bf16_pack_columns, smx_bf16_pack_columns_ukernel__avx512f_u64, 64, 1)                       \
+  ROW(avx512f, f32_rmax_columns, smx_f32_rmax_columns_ukernel__avx512f_u32_acc2, 32, 2)                    \
+  ROW(avx512f, f32_rmax_columns, smx_f32_rmax_columns_ukernel__avx512f_u64_acc4, 64, 4)                    \
+  ROW(avx512f, f32_raddstoreextexp_columns, smx_f32_raddstoreextexp_columns_ukernel__avx512f_u64, 64, 1)   \
+  ROW(avx512f, f32_raddstoreextexp_columns, smx_f32_raddstoreextexp_columns_ukernel__avx512f_u128, 128, 1) \
+  ROW(avx512f, f32_vmulextc_columns, smx_f32_vmulextc_columns_ukernel__avx512f_u32, 32, 1)                 \
+  ROW(avx512f, f32_vmulextc_columns, smx_f32_vmulextc_columns_ukernel__avx512f_u64, 64, 1)                 \
+  ROW(avx512f, f32_f16_vmulextc_columns, smx_f32_f16_vmulextc_columns_ukernel__avx512f_u32, 32, 1)         \
+  ROW(avx512f, f32_f16_vmulextc_columns, smx_f32_f16_vmulextc_columns_ukernel__avx512f_u64, 64, 1)         \
+  ROW(avx512f, f32_bf16_vmulextc_columns, smx_f32_bf16_vmulextc_columns_ukernel__avx512f_u32, 32, 1)       \
+  ROW(avx512f, f32_bf16_vmulextc_columns, smx_f32_bf16_vmulextc_columns_ukernel__avx512f_u64, 64, 1)       \
   ROW(avx512f, f32_rmax, smx_f32_rmax_ukernel__avx512f_u32, 32, 1)                                         \
   ROW(avx512f, f32_rmax, smx_f32_rmax_ukernel__avx512f_u32_acc2, 32, 2)                                    \
   ROW(avx512f, f32_rmax, smx_f32_rmax_ukernel__avx512f_u32_acc4, 32, 4)                                    \
@@ -194,6 +228,18 @@ struct smx_f32_quantizer;
   ROW(avx2, f32_softmax_transposed, smx_f32_softmax_transposed_ukernel__avx2_u256_acc8, 256, 8)       \
   ROW(avx2, f32_log_softmax, smx_f32_log_softmax_ukernel__avx2_u64_acc4, 64, 4)                       \
   ROW(avx2, f32_log_softmax_transposed, smx_f32_log_softmax_transposed_ukernel__avx2_u64_acc2, 64, 2) \
+  ROW(avx2, f32_pack_columns, smx_f32_pack_columns_ukernel__avx2_u16, 16, 1)                          \
+  ROW(avx2, f16_pack_columns, smx_f16_pack_columns_ukernel__avx2_u16, 16, 1)                          \
+  ROW(avx2, bf16_pack_columns, smx_bf16_pack_columns_ukernel__avx2_u16, 16, 1)                        \
+  ROW(avx2, f32_rmax_columns, smx_f32_rmax_columns_ukernel__avx2_u16, 16, 1)                          \
+  ROW(avx2, f32_raddstoreextexp_columns, smx_f32_raddstoreextexp_columns_ukernel__avx2_u32, 32, 1)    \
+  ROW(avx2, f32_raddlanes_columns, smx_f32_raddlanes_columns_ukernel__avx2_u16, 16, 1)                \
+  ROW(avx2, f32_vmulextc_columns, smx_f32_vmulextc_columns_ukernel__avx2_u16, 16, 1)                  \
+  ROW(avx2, f32_f16_vmulextc_columns, smx_f32_f16_vmulextc_columns_ukernel__avx2_u16, 16, 1)          \
+  ROW(avx2, f32_bf16_vmulextc_columns, smx_f32_bf16_vmulextc_columns_ukernel__avx2_u16, 16, 1)        \
+  ROW(avx2, f32_vsubextc_columns, smx_f32_vsubextc_columns_ukernel__avx2_u32, 32, 1)                  \
+  ROW(avx2, f32_f16_vsubextc_columns, smx_f32_f16_vsubextc_columns_ukernel__avx2_u32, 32, 1)          \
+  ROW(avx2, f32_bf16_vsubextc_columns, smx_f32_bf16_vsubextc_columns_ukernel__avx2_u32, 32, 1)        \
   ROW(avx2, f32_rmax, smx_f32_rmax_ukernel__avx2_u128_acc4, 128, 4)                                   \
   ROW(avx2, f16_rmax, smx_f16_rmax_ukernel__avx2_u64_acc4, 64, 4)                                     \
   ROW(avx2, bf16_rmax, smx_bf16_rmax_ukernel__avx2_u64_acc4, 64, 4)                                   \
@@ -257,6 +303,22 @@ struct smx_f32_quantizer;
   ROW(avx2, f32_softmax_transposed, smx_f32_softmax_transposed_ukernel__avx2_u256_acc4, 256, 4)         \
   ROW(avx2, f32_log_softmax, smx_f32_log_softmax_ukernel__avx2_u64_acc16, 64, 16)                       \
   ROW(avx2, f32_log_softmax_transposed, smx_f32_log_softmax_transposed_ukernel__avx2_u256_acc8, 256, 8) \
+  ROW(avx2, f32_pack_columns, smx_f32_pack_columns_ukernel__avx2_u32, 32, 1)                            \
+  ROW(avx2, f32_pack_columns, smx_f32_pack_columns_ukernel__avx2_u64, 64, 1)                            \
+  ROW(avx2, f16_pack_columns, smx_f16_pack_columns_ukernel__avx2_u32, 32, 1)                            \
+  ROW(avx2, f16_pack_columns, smx_f16_pack_columns_ukernel__avx2_u64, 64, 1)                            \
+  ROW(avx2, bf16_pack_columns, smx_bf16_pack_columns_ukernel__avx2_u32, 32, 1)                          \
+  ROW(avx2, bf16_pack_columns, smx_bf16_pack_columns_ukernel__avx2_u64, 64, 1)                          \
+  ROW(avx2, f32_rmax_columns, smx_f32_rmax_columns_ukernel__avx2_u32_acc2, 32, 2)                       \
+  ROW(avx2, f32_rmax_columns, smx_f32_rmax_columns_ukernel__avx2_u64_acc4, 64, 4)                       \
+  ROW(avx2, f32_raddstoreextexp_columns, smx_f32_raddstoreextexp_columns_ukernel__avx2_u64, 64, 1)      \
+  ROW(avx2, f32_raddstoreextexp_columns, smx_f32_raddstoreextexp_columns_ukernel__avx2_u128, 128, 1)    \
+  ROW(avx2, f32_vmulextc_columns, smx_f32_vmulextc_columns_ukernel__avx2_u32, 32, 1)                    \
+  ROW(avx2, f32_vmulextc_columns, smx_f32_vmulextc_columns_ukernel__avx2_u64, 64, 1)                    \
+  ROW(avx2, f32_f16_vmulextc_columns, smx_f32_f16_vmulextc_columns_ukernel__avx2_u32, 32, 1)            \
+  ROW(avx2, f32_f16_vmulextc_columns, smx_f32_f16_vmulextc_columns_ukernel__avx2_u64, 64, 1)            \
+  ROW(avx2, f32_bf16_vmulextc_columns, smx_f32_bf16_vmulextc_columns_ukernel__avx2_u32, 32, 1)          \
+  ROW(avx2, f32_bf16_vmulextc_columns, smx_f32_bf16_vmulextc_columns_ukernel__avx2_u64, 64, 1)          \
   ROW(avx2, f32_rmax, smx_f32_rmax_ukernel__avx2_u32, 32, 1)                                            \
   ROW(avx2, f32_rmax, smx_f32_rmax_ukernel__avx2_u32_acc2, 32, 2)                                       \
   ROW(avx2, f32_rmax, smx_f32_rmax_ukernel__avx2_u32_acc4, 32, 4)                                       \
@@ -337,6 +399,18 @@ struct smx_f32_quantizer;
   ROW(neon, f32_softmax_transposed, smx_f32_softmax_transposed_ukernel__neon_u64_acc2, 64, 2)         \
   ROW(neon, f32_log_softmax, smx_f32_log_softmax_ukernel__neon_u64_acc4, 64, 4)                       \
   ROW(neon, f32_log_softmax_transposed, smx_f32_log_softmax_transposed_ukernel__neon_u64_acc2, 64, 2) \
+  ROW(neon, f32_pack_columns, smx_f32_pack_columns_ukernel__neon_u16, 16, 1)                          \
+  ROW(neon, f16_pack_columns, smx_f16_pack_columns_ukernel__neon_u16, 16, 1)                          \
+  ROW(neon, bf16_pack_columns, smx_bf16_pack_columns_ukernel__neon_u16, 16, 1)                        \
+  ROW(neon, f32_rmax_columns, smx_f32_rmax_columns_ukernel__neon_u16, 16, 1)                          \
+  ROW(neon, f32_raddstoreextexp_columns, smx_f32_raddstoreextexp_columns_ukernel__neon_u32, 32, 1)    \
+  ROW(neon, f32_raddlanes_columns, smx_f32_raddlanes_columns_ukernel__neon_u16, 16, 1)                \
+  ROW(neon, f32_vmulextc_columns, smx_f32_vmulextc_columns_ukernel__neon_u16, 16, 1)                  \
+  ROW(neon, f32_f16_vmulextc_columns, smx_f32_f16_vmulextc_columns_ukernel__neon_u16, 16, 1)          \
+  ROW(neon, f32_bf16_vmulextc_columns, smx_f32_bf16_vmulextc_columns_ukernel__neon_u16, 16, 1)        \
+  ROW(neon, f32_vsubextc_columns, smx_f32_vsubextc_columns_ukernel__neon_u32, 32, 1)                  \
+  ROW(neon, f32_f16_vsubextc_columns, smx_f32_f16_vsubextc_columns_ukernel__neon_u32, 32, 1)          \
+  ROW(neon, f32_bf16_vsubextc_columns, smx_f32_bf16_vsubextc_columns_ukernel__neon_u32, 32, 1)        \
   ROW(neon, f32_rmax, smx_f32_rmax_ukernel__neon_u32, 32, 1)                                          \
   ROW(neon, f16_rmax, smx_f16_rmax_ukernel__neon_u64_acc4, 64, 4)                                     \
   ROW(neon, bf16_rmax, smx_bf16_rmax_ukernel__neon_u64_acc4, 64, 4)                                   \
@@ -400,6 +474,22 @@ struct smx_f32_quantizer;
   ROW(neon, f32_softmax_transposed, smx_f32_softmax_transposed_ukernel__neon_u256_acc8, 256, 8)         \
   ROW(neon, f32_log_softmax, smx_f32_log_softmax_ukernel__neon_u64_acc16, 64, 16)                       \
   ROW(neon, f32_log_softmax_transposed, smx_f32_log_softmax_transposed_ukernel__neon_u256_acc8, 256, 8) \
+  ROW(neon, f32_pack_columns, smx_f32_pack_columns_ukernel__neon_u32, 32, 1)                            \
+  ROW(neon, f32_pack_columns, smx_f32_pack_columns_ukernel__neon_u64, 64, 1)                            \
+  ROW(neon, f16_pack_columns, smx_f16_pack_columns_ukernel__neon_u32, 32, 1)                            \
+  ROW(neon, f16_pack_columns, smx_f16_pack_columns_ukernel__neon_u64, 64, 1)                            \
+  ROW(neon, bf16_pack_columns, smx_bf16_pack_columns_ukernel__neon_u32, 32, 1)                          \
+  ROW(neon, bf16_pack_columns, smx_bf16_pack_columns_ukernel__neon_u64, 64, 1)                          \
+  ROW(neon, f32_rmax_columns, smx_f32_rmax_columns_ukernel__neon_u32_acc2, 32, 2)                       \
+  ROW(neon, f32_rmax_columns, smx_f32_rmax_columns_ukernel__neon_u64_acc4, 64, 4)                       \
+  ROW(neon, f32_raddstoreextexp_columns, smx_f32_raddstoreextexp_columns_ukernel__neon_u64, 64, 1)      \
+  ROW(neon, f32_raddstoreextexp_columns, smx_f32_raddstoreextexp_columns_ukernel__neon_u128, 128, 1)    \
+  ROW(neon, f32_vmulextc_columns, smx_f32_vmulextc_columns_ukernel__neon_u32, 32, 1)                    \
+  ROW(neon, f32_vmulextc_columns, smx_f32_vmulextc_columns_ukernel__neon_u64, 64, 1)                    \
+  ROW(neon, f32_f16_vmulextc_columns, smx_f32_f16_vmulextc_columns_ukernel__neon_u32, 32, 1)            \
+  ROW(neon, f32_f16_vmulextc_columns, smx_f32_f16_vmulextc_columns_ukernel__neon_u64, 64, 1)            \
+  ROW(neon, f32_bf16_vmulextc_columns, smx_f32_bf16_vmulextc_columns_ukernel__neon_u32, 32, 1)          \
+  ROW(neon, f32_bf16_vmulextc_columns, smx_f32_bf16_vmulextc_columns_ukernel__neon_u64, 64, 1)          \
   ROW(neon, f32_rmax, smx_f32_rmax_ukernel__neon_u32_acc2, 32, 2)                                       \
   ROW(neon, f32_rmax, smx_f32_rmax_ukernel__neon_u32_acc4, 32, 4)                                       \
   ROW(neon, f32_rmax, smx_f32_rmax_ukernel__neon_u64, 64, 1)                                            \
@@ -478,6 +568,18 @@ struct smx_f32_quantizer;
   ROW(scalar, f32_softmax_transposed, smx_f32_softmax_transposed_ukernel__scalar_u64_acc2, 64, 2)         \
   ROW(scalar, f32_log_softmax, smx_f32_log_softmax_ukernel__scalar_u64_acc4, 64, 4)                       \
   ROW(scalar, f32_log_softmax_transposed, smx_f32_log_softmax_transposed_ukernel__scalar_u64_acc2, 64, 2) \
+  ROW(scalar, f32_pack_columns, smx_f32_pack_columns_ukernel__scalar_u16, 16, 1)                          \
+  ROW(scalar, f16_pack_columns, smx_f16_pack_columns_ukernel__scalar_u16, 16, 1)                          \
+  ROW(scalar, bf16_pack_columns, smx_bf16_pack_columns_ukernel__scalar_u16, 16, 1)                        \
+  ROW(scalar, f32_rmax_columns, smx_f32_rmax_columns_ukernel__scalar_u16, 16, 1)                          \
+  ROW(scalar, f32_raddstoreextexp_columns, smx_f32_raddstoreextexp_columns_ukernel__scalar_u32, 32, 1)    \
+  ROW(scalar, f32_raddlanes_columns, smx_f32_raddlanes_columns_ukernel__scalar_u16, 16, 1)                \
+  ROW(scalar, f32_vmulextc_columns, smx_f32_vmulextc_columns_ukernel__scalar_u16, 16, 1)                  \
+  ROW(scalar, f32_f16_vmulextc_columns, smx_f32_f16_vmulextc_columns_ukernel__scalar_u16, 16, 1)          \
+  ROW(scalar, f32_bf16_vmulextc_columns, smx_f32_bf16_vmulextc_columns_ukernel__scalar_u16, 16, 1)        \
+  ROW(scalar, f32_vsubextc_columns, smx_f32_vsubextc_columns_ukernel__scalar_u32, 32, 1)                  \
+  ROW(scalar, f32_f16_vsubextc_columns, smx_f32_f16_vsubextc_columns_ukernel__scalar_u32, 32, 1)          \
+  ROW(scalar, f32_bf16_vsubextc_columns, smx_f32_bf16_vsubextc_columns_ukernel__scalar_u32, 32, 1)        \
   ROW(scalar, f32_rmax, smx_f32_rmax_ukernel__scalar_u32, 32, 1)                                          \
   ROW(scalar, f16_rmax, smx_f16_rmax_ukernel__scalar_u64_acc4, 64, 4)                                     \
   ROW(scalar, bf16_rmax, smx_bf16_rmax_ukernel__scalar_u64_acc4, 64, 4)                                   \
@@ -541,6 +643,22 @@ struct smx_f32_quantizer;
   ROW(scalar, f32_softmax_transposed, smx_f32_softmax_transposed_ukernel__scalar_u256_acc8, 256, 8)         \
   ROW(scalar, f32_log_softmax, smx_f32_log_softmax_ukernel__scalar_u64_acc16, 64, 16)                       \
   ROW(scalar, f32_log_softmax_transposed, smx_f32_log_softmax_transposed_ukernel__scalar_u256_acc8, 256, 8) \
+  ROW(scalar, f32_pack_columns, smx_f32_pack_columns_ukernel__scalar_u32, 32, 1)                            \
+  ROW(scalar, f32_pack_columns, smx_f32_pack_columns_ukernel__scalar_u64, 64, 1)                            \
+  ROW(scalar, f16_pack_columns, smx_f16_pack_columns_ukernel__scalar_u32, 32, 1)                            \
+  ROW(scalar, f16_pack_columns, smx_f16_pack_columns_ukernel__scalar_u64, 64, 1)                            \
+  ROW(scalar, bf16_pack_columns, smx_bf16_pack_columns_ukernel__scalar_u32, 32, 1)                          \
+  ROW(scalar, bf16_pack_columns, smx_bf16_pack_columns_ukernel__scalar_u64, 64, 1)                          \
+  ROW(scalar, f32_rmax_columns, smx_f32_rmax_columns_ukernel__scalar_u32_acc2, 32, 2)                       \
+  ROW(scalar, f32_rmax_columns, smx_f32_rmax_columns_ukernel__scalar_u64_acc4, 64, 4)                       \
+  ROW(scalar, f32_raddstoreextexp_columns, smx_f32_raddstoreextexp_columns_ukernel__scalar_u64, 64, 1)      \
+  ROW(scalar, f32_raddstoreextexp_columns, smx_f32_raddstoreextexp_columns_ukernel__scalar_u128, 128, 1)    \
+  ROW(scalar, f32_vmulextc_columns, smx_f32_vmulextc_columns_ukernel__scalar_u32, 32, 1)                    \
+  ROW(scalar, f32_vmulextc_columns, smx_f32_vmulextc_columns_ukernel__scalar_u64, 64, 1)                    \
+  ROW(scalar, f32_f16_vmulextc_columns, smx_f32_f16_vmulextc_columns_ukernel__scalar_u32, 32, 1)            \
+  ROW(scalar, f32_f16_vmulextc_columns, smx_f32_f16_vmulextc_columns_ukernel__scalar_u64, 64, 1)            \
+  ROW(scalar, f32_bf16_vmulextc_columns, smx_f32_bf16_vmulextc_columns_ukernel__scalar_u32, 32, 1)          \
+  ROW(scalar, f32_bf16_vmulextc_columns, smx_f32_bf16_vmulextc_columns_ukernel__scalar_u64, 64, 1)          \
   ROW(scalar, f32_rmax, smx_f32_rmax_ukernel__scalar_u32_acc2, 32, 2)                                       \
   ROW(scalar, f32_rmax, smx_f32_rmax_ukernel__scalar_u32_acc4, 32, 4)                                       \
   ROW(scalar, f32_rmax, smx_f32_rmax_ukernel__scalar_u64, 64, 1)                                            \
@@ -600,55 +718,67 @@ struct smx_f32_quantizer;
 #define SMX_FOREACH_ISA_NAME(ROW) ROW(avx512f) ROW(avx2) ROW(neon) ROW(scalar)
 
 // ROW(kernel) for every kernel.
-#define SMX_FOREACH_KERNEL(ROW)   \
-  ROW(f32_raddextexp)             \
-  ROW(f16_raddextexp)             \
-  ROW(bf16_raddextexp)            \
-  ROW(qu8_raddextexp)             \
-  ROW(qs8_raddextexp)             \
-  ROW(f32_vscaleextexp)           \
-  ROW(f16_vscaleextexp)           \
-  ROW(bf16_vscaleextexp)          \
-  ROW(f16_f32_vscaleextexp)       \
-  ROW(bf16_f32_vscaleextexp)      \
-  ROW(f32_f16_vscaleextexp)       \
-  ROW(f32_bf16_vscaleextexp)      \
-  ROW(qu8_f32_vscaleextexp)       \
-  ROW(qs8_f32_vscaleextexp)       \
-  ROW(qu8_vscaleextexp)           \
-  ROW(qs8_vscaleextexp)           \
-  ROW(f32_vstreamextexp)          \
-  ROW(f16_vstreamextexp)          \
-  ROW(bf16_vstreamextexp)         \
-  ROW(f16_f32_vstreamextexp)      \
-  ROW(bf16_f32_vstreamextexp)     \
-  ROW(f32_f16_vstreamextexp)      \
-  ROW(f32_bf16_vstreamextexp)     \
-  ROW(f32_raddstoreextexp)        \
-  ROW(f32_vmulextc)               \
-  ROW(f32_softmax)                \
-  ROW(f32_softmax_transposed)     \
-  ROW(f32_log_softmax)            \
-  ROW(f32_log_softmax_transposed) \
-  ROW(f32_rmax)                   \
-  ROW(f16_rmax)                   \
-  ROW(bf16_rmax)                  \
-  ROW(qu8_rmax)                   \
-  ROW(qs8_rmax)                   \
-  ROW(f32_vsubextc)               \
-  ROW(f16_vsubextc)               \
-  ROW(bf16_vsubextc)              \
-  ROW(f16_f32_vsubextc)           \
-  ROW(bf16_f32_vsubextc)          \
-  ROW(f32_f16_vsubextc)           \
-  ROW(f32_bf16_vsubextc)          \
-  ROW(f16_f32_vcvt)               \
-  ROW(bf16_f32_vcvt)              \
-  ROW(f32_f16_vcvt)               \
-  ROW(f32_bf16_vcvt)              \
-  ROW(qu8_f32_vcvt)               \
-  ROW(qs8_f32_vcvt)               \
-  ROW(f32_qu8_vcvt)               \
+#define SMX_FOREACH_KERNEL(ROW)    \
+  ROW(f32_raddextexp)              \
+  ROW(f16_raddextexp)              \
+  ROW(bf16_raddextexp)             \
+  ROW(qu8_raddextexp)              \
+  ROW(qs8_raddextexp)              \
+  ROW(f32_vscaleextexp)            \
+  ROW(f16_vscaleextexp)            \
+  ROW(bf16_vscaleextexp)           \
+  ROW(f16_f32_vscaleextexp)        \
+  ROW(bf16_f32_vscaleextexp)       \
+  ROW(f32_f16_vscaleextexp)        \
+  ROW(f32_bf16_vscaleextexp)       \
+  ROW(qu8_f32_vscaleextexp)        \
+  ROW(qs8_f32_vscaleextexp)        \
+  ROW(qu8_vscaleextexp)            \
+  ROW(qs8_vscaleextexp)            \
+  ROW(f32_vstreamextexp)           \
+  ROW(f16_vstreamextexp)           \
+  ROW(bf16_vstreamextexp)          \
+  ROW(f16_f32_vstreamextexp)       \
+  ROW(bf16_f32_vstreamextexp)      \
+  ROW(f32_f16_vstreamextexp)       \
+  ROW(f32_bf16_vstreamextexp)      \
+  ROW(f32_raddstoreextexp)         \
+  ROW(f32_vmulextc)                \
+  ROW(f32_softmax)                 \
+  ROW(f32_softmax_transposed)      \
+  ROW(f32_log_softmax)             \
+  ROW(f32_log_softmax_transposed)  \
+  ROW(f32_pack_columns)            \
+  ROW(f16_pack_columns)            \
+  ROW(bf16_pack_columns)           \
+  ROW(f32_rmax_columns)            \
+  ROW(f32_raddstoreextexp_columns) \
+  ROW(f32_raddlanes_columns)       \
+  ROW(f32_vmulextc_columns)        \
+  ROW(f32_f16_vmulextc_columns)    \
+  ROW(f32_bf16_vmulextc_columns)   \
+  ROW(f32_vsubextc_columns)        \
+  ROW(f32_f16_vsubextc_columns)    \
+  ROW(f32_bf16_vsubextc_columns)   \
+  ROW(f32_rmax)                    \
+  ROW(f16_rmax)                    \
+  ROW(bf16_rmax)                   \
+  ROW(qu8_rmax)                    \
+  ROW(qs8_rmax)                    \
+  ROW(f32_vsubextc)                \
+  ROW(f16_vsubextc)                \
+  ROW(bf16_vsubextc)               \
+  ROW(f16_f32_vsubextc)            \
+  ROW(bf16_f32_vsubextc)           \
+  ROW(f32_f16_vsubextc)            \
+  ROW(f32_bf16_vsubextc)           \
+  ROW(f16_f32_vcvt)                \
+  ROW(bf16_f32_vcvt)               \
+  ROW(f32_f16_vcvt)                \
+  ROW(f32_bf16_vcvt)               \
+  ROW(qu8_f32_vcvt)                \
+  ROW(qs8_f32_vcvt)                \
+  ROW(f32_qu8_vcvt)                \
   ROW(f32_qs8_vcvt)
 #define SMX_FOREACH_BASELINE_KERNEL(ROW) \
   ROW(f32_raddexpminusmax)               \
@@ -743,6 +873,44 @@ typedef void smx_f32_log_softmax_ukernel_fn(size_t rows, size_t n, const float* 
 typedef void smx_f32_log_softmax_transposed_ukernel_fn(size_t rows, size_t n, const float* x, size_t x_stride,
                                                        float* y, size_t y_stride, size_t* done,
                                                        const struct smx_f32_exponential* exponential);
+typedef void smx_f32_pack_columns_ukernel_fn(const float* x, size_t x_stride, float* panel,
+                                             size_t group_stride, size_t n, size_t slices, size_t columns,
+                                             size_t slice_stride);
+typedef void smx_f16_pack_columns_ukernel_fn(const uint16_t* x, size_t x_stride, float* panel,
+                                             size_t group_stride, size_t n, size_t slices, size_t columns,
+                                             size_t slice_stride);
+typedef void smx_bf16_pack_columns_ukernel_fn(const uint16_t* x, size_t x_stride, float* panel,
+                                              size_t group_stride, size_t n, size_t slices, size_t columns,
+                                              size_t slice_stride);
+typedef void smx_f32_rmax_columns_ukernel_fn(size_t n, const float* panel, float* max);
+typedef void smx_f32_raddstoreextexp_columns_ukernel_fn(size_t n, const float* x, float* y, const float* max,
+                                                        struct smx_f32_column_sums* sums,
+                                                        const struct smx_f32_exponential* exponential);
+typedef void smx_f32_raddlanes_columns_ukernel_fn(const struct smx_f32_column_sums* sums,
+                                                  struct smx_f32_column_totals* total);
+typedef void smx_f32_vmulextc_columns_ukernel_fn(const float* panel, float* y, size_t y_stride,
+                                                 size_t group_stride, size_t n, size_t slices, size_t columns,
+                                                 size_t slice_stride, const float* hi, const float* lo);
+typedef void smx_f32_f16_vmulextc_columns_ukernel_fn(const float* panel, uint16_t* y, size_t y_stride,
+                                                     size_t group_stride, size_t n, size_t slices,
+                                                     size_t columns, size_t slice_stride, const float* hi,
+                                                     const float* lo);
+typedef void smx_f32_bf16_vmulextc_columns_ukernel_fn(const float* panel, uint16_t* y, size_t y_stride,
+                                                      size_t group_stride, size_t n, size_t slices,
+                                                      size_t columns, size_t slice_stride, const float* hi,
+                                                      const float* lo);
+typedef void smx_f32_vsubextc_columns_ukernel_fn(const float* panel, float* y, size_t y_stride,
+                                                 size_t group_stride, size_t n, size_t slices, size_t columns,
+                                                 size_t slice_stride,
+                                                 const struct smx_f32_column_logarithms* logarithms);
+typedef void smx_f32_f16_vsubextc_columns_ukernel_fn(const float* panel, uint16_t* y, size_t y_stride,
+                                                     size_t group_stride, size_t n, size_t slices,
+                                                     size_t columns, size_t slice_stride,
+                                                     const struct smx_f32_column_logarithms* logarithms);
+typedef void smx_f32_bf16_vsubextc_columns_ukernel_fn(const float* panel, uint16_t* y, size_t y_stride,
+                                                      size_t group_stride, size_t n, size_t slices,
+                                                      size_t columns, size_t slice_stride,
+                                                      const struct smx_f32_column_logarithms* logarithms);
 typedef void smx_f32_rmax_ukernel_fn(size_t n, const float* x, float* max);
 typedef void smx_f16_rmax_ukernel_fn(size_t n, const uint16_t* x, float* max);
 typedef void smx_bf16_rmax_ukernel_fn(size_t n, const uint16_t* x, float* max);

@@ -16,8 +16,22 @@ static inline __m256 avx2_load_tail(const float* p, ptrdiff_t n, __m256 absent) 
   return _mm256_blendv_ps(absent, _mm256_maskload_ps(p, mask), _mm256_castsi256_ps(mask));
 }
 
+// Without a mask, whose store takes tens of cycles on some processors.
 static inline void avx2_store_tail(float* p, ptrdiff_t n, __m256 a) {
-  _mm256_maskstore_ps(p, avx2_tail_mask(n), a);
+  if (n >= 8) return _mm256_storeu_ps(p, a);
+  if (n <= 0) return;
+  __m128 part = _mm256_castps256_ps128(a);
+  if (n >= 4) {
+    _mm_storeu_ps(p, part);
+    part = _mm256_extractf128_ps(a, 1);
+    p += 4;
+  }
+  if ((n & 2) != 0) {
+    _mm_storel_pi((__m64*)p, part);
+    part = _mm_movehl_ps(part, part);
+    p += 2;
+  }
+  if ((n & 1) != 0) _mm_store_ss(p, part);
 }
 
 // a in the low n lanes, absent in the others.

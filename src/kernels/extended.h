@@ -146,11 +146,15 @@ static inline float smx_pow2(int32_t k) {  // k in [-126, 127]
 }
 
 // The n of a maximum; what is NaN or below `lowest` counts as that, and above `range` as that.
-static inline int32_t smx_exponent_of(float max, const struct smx_f32_exponential* exponential) {
+static inline float smx_float_exponent_of(float max, const struct smx_f32_exponential* exponential) {
   const float x = max > exponential->lowest ? max : exponential->lowest;
   const float within = x < exponential->range ? x : exponential->range;
   const float rounding = 12582912.0f;
-  return (int32_t)((within * exponential->log2e + rounding) - rounding);
+  return (within * exponential->log2e + rounding) - rounding;
+}
+
+static inline int32_t smx_exponent_of(float max, const struct smx_f32_exponential* exponential) {
+  return (int32_t)smx_float_exponent_of(max, exponential);
 }
 
 // An anchor is 2^SMX_ANCHOR_SHIFT above the n of the largest element so far: above any pair of terms, sqrt(2) for the
@@ -211,6 +215,42 @@ static inline float smx_f32_anchor(const struct smx_f32_reference* reference, in
   const int32_t exponent = anchor + SMX_ANCHOR_SHIFT + SMX_BIAS - reference->exponent;
   return smx_pow2(exponent < -126 ? -126 : exponent);
 }
+
+// Columns of a matrix as lanes: they are computed in panels of floats. Groups of SMX_PANEL columns lie group_stride apart, and in
+// each of them its steps, of which a column has one an element, follow one another.
+#ifdef __cplusplus
+template <class Float>
+static inline Float* smx_panel_at(Float* panel, size_t group_stride, size_t column) {
+  return panel + column / SMX_PANEL * group_stride + column % SMX_PANEL;
+}
+#endif
+
+// The sums of a group's columns over the blocks of a tile so far. Terms are scaled by 2^(SMX_BIAS - reference); as the
+// reference of a tile, it is at least the n of what is added and at most 45 above that of the tile's maximum.
+struct smx_f32_column_sums {
+  float hi[SMX_LANES][SMX_PANEL];  // of the first `lanes`, the lanes in the order of summation
+  float lo[SMX_LANES][SMX_PANEL];
+  size_t lanes;                // 0 before the first block
+  float max[SMX_PANEL];        // of the elements so far
+  float reference[SMX_PANEL];  // integers
+};
+
+// The sum of a column: hi + lo, |lo| <= ulp(hi) / 2, and its reciprocal.
+struct smx_f32_column_totals {
+  float hi[SMX_PANEL];
+  float lo[SMX_PANEL];
+  float reciprocal_hi[SMX_PANEL];
+  float reciprocal_lo[SMX_PANEL];
+};
+
+// The members of smx_f32_logarithm, of each column.
+struct smx_f32_column_logarithms {
+  const float* factor;
+  const float* shift;
+  const float* scale;
+  const float* hi;
+  const float* lo;
+};
 
 // How many rows there are before the first whose maximum is out of range.
 static inline size_t smx_rows_within_range(size_t rows, const float* maxima,

@@ -1,11 +1,14 @@
 #include "src/operators/rows.h"
 
+#include <float.h>
 #include <math.h>
 
 #include <algorithm>
 
 #include "src/operators/row_sum.h"
 #include "src/operators/two_phases.h"
+#include "src/runtime/fp_environment.h"
+#include "src/runtime/log.h"
 #include "src/runtime/parallelize.h"
 
 namespace {
@@ -177,20 +180,28 @@ smx_f32_logarithm LogarithmAboveShift(float scale, float shift, double logarithm
   return {factor, shift * factor, scale / factor, static_cast<float>(logarithm), 0.0f};
 }
 
+// log(sum) = max + above_max, without the shift.
+struct SumLogarithm {
+  double max;
+  double above_max;
+};
+
+SumLogarithm SumLogarithmOf(const smx_rows& op, const smx_f32_extended& sum) {
+  smx_f32_extended largest;
+  op.base.microkernels.f32_raddextexp(1, &sum.max, &largest, &op.scale.exponential);
+  return {static_cast<double>(op.scale.exponential.scale) * sum.max, smx_log_above_max(&sum, &largest)};
+}
+
 // What a valid sum makes of a row before its second pass. logsumexp has its result.
 Normalizer NormalizerOf(const Row& row, const smx_f32_extended& sum) {
   if (row.op.function == smx_rows_softmax) return {smx_f32_reciprocal_of(&sum), {}};
-  smx_f32_extended largest;
-  row.kernels().f32_raddextexp(1, &sum.max, &largest, &row.exponential());
-  const double above_max = smx_log_above_max(&sum, &largest);
-  const double max = static_cast<double>(row.exponential().scale) * sum.max;
-  const float scale = row.scale().value;
-  if (row.op.function == smx_rows_logsumexp) {
-    *static_cast<float*>(row.y) =
-        static_cast<float>(static_cast<double>(scale) * row.shift + max + above_max);
+  if (row.op.function == smx_rows_log_softmax) {
+    return {{}, smx_rows_logarithm(&row.op, &sum, row.is_shifted, row.shift)};
   }
-  if (row.is_shifted) return {{}, LogarithmAboveShift(scale, row.shift, max + above_max)};
-  return {{}, smx_f32_logarithm_of(scale, max, above_max)};
+  const SumLogarithm logarithm = SumLogarithmOf(row.op, sum);
+  *static_cast<float*>(row.y) = static_cast<float>(static_cast<double>(row.scale().value) * row.shift +
+                                                   logarithm.max + logarithm.above_max);
+  return {};
 }
 
 bool RunRow(const Row& row);
@@ -480,7 +491,98 @@ void RunScaleByPartialSum(const smx_rows& op, pthreadpool_t threadpool) {
   smx_parallelize(threadpool, tasks, plan.rows_per_task, scale);
 }
 
+bool IsPositiveNormal(float scale) {
+  return scale >= FLT_MIN && scale <= FLT_MAX;
+}
+
+const char* InvalidQuantization(const smx_types& types, const smx_rows_quantization& quantization) {
+  if (!IsPositiveNormal(quantization.input_scale)) return "input_scale is not positive, normal and finite";
+  if (!types.has_quantized_output()) return nullptr;
+  if (quantization.output == nullptr) return "output is NULL";
+  if (!IsPositiveNormal(quantization.output->scale))
+    return "output->scale is not positive, normal and finite";
+  const int32_t least = types.output == smx_datatype_qu8 ? 0 : INT8_MIN;
+  const int32_t zero_point = quantization.output->zero_point;
+  if (zero_point < least || zero_point > least + UINT8_MAX)
+    return "output->zero_point is not one of the type's numbers";
+  return nullptr;
+}
+
+// The types are quantised where there is a quantization.
+smx_status CheckTypes(const char* name, smx_datatype input, smx_datatype output, const smx_types* types,
+                      const smx_rows_quantization* quantization) {
+  if (types == nullptr) {
+    smx_log_error("create %s: no kernels for types %d and %d", name, static_cast<int>(input),
+                  static_cast<int>(output));
+    return smx_status_unsupported_parameter;
+  }
+  if (types->is_quantized() != (quantization != nullptr)) {
+    smx_log_error("create %s: types %d and %d are those of %s", name, static_cast<int>(input),
+                  static_cast<int>(output),
+                  types->is_quantized() ? "smx_create_softmax_nc_quantized" : "smx_create_softmax_nc");
+    return smx_status_unsupported_parameter;
+  }
+  const char* reason = quantization != nullptr ? InvalidQuantization(*types, *quantization) : nullptr;
+  if (reason == nullptr) return smx_status_success;
+  smx_log_error("create %s: %s", name, reason);
+  return smx_status_invalid_parameter;
+}
+
+void SetQuantization(const smx_rows_quantization& quantization, smx_rows* op) {
+  op->input_scale = quantization.input_scale;
+  op->scale = smx_scale_of(op->input_scale);
+  if (!op->types->has_quantized_output()) return;
+  op->quantizer.inverse_scale = 1.0f / quantization.output->scale;
+  op->quantizer.zero_point = static_cast<float>(quantization.output->zero_point);
+}
+
 }  // namespace
+
+enum smx_status smx_create_rows(const struct smx_operator_type* type, size_t size, const char* op_out_name,
+                                enum smx_rows_function function, enum smx_datatype input,
+                                enum smx_datatype output, const struct smx_rows_quantization* quantization,
+                                uint32_t known_flags, uint32_t flags, smx_operator_t* op_out) {
+  if (op_out == nullptr) {
+    smx_log_error("create %s: %s is NULL", type->name, op_out_name);
+    return smx_status_invalid_parameter;
+  }
+  *op_out = nullptr;
+  if (smx_is_initialized() && (flags & ~known_flags) != 0) {
+    smx_log_error("create %s: unknown flags 0x%08x", type->name, static_cast<unsigned>(flags & ~known_flags));
+    return smx_status_invalid_parameter;
+  }
+  const smx_types* types = smx_find_types(input, output);
+  if (smx_is_initialized()) {
+    const smx_status status = CheckTypes(type->name, input, output, types, quantization);
+    if (status != smx_status_success) return status;
+  }
+  const enum smx_status status = smx_create_operator(type, size, op_out);
+  if (status != smx_status_success) return status;
+  smx_rows* op = reinterpret_cast<smx_rows*>(*op_out);
+  op->function = function;
+  op->types = types;
+  op->flags = flags;
+  constexpr smx_rows_quantization kNone = {1.0f, nullptr};
+  const smx_fp_environment environment;
+  SetQuantization(quantization != nullptr ? *quantization : kNone, op);
+  return smx_status_success;
+}
+
+const char* smx_set_rows_scale(smx_rows* rows, float scale) {
+  const float factor = rows->input_scale * scale;
+  if (!isfinite(factor)) return "the product with the scale of the input is not finite";
+  rows->scale = smx_scale_of(factor);
+  if (rows->base.is_set_up) rows->serial_plan = smx_plan_rows(rows, 1);
+  return nullptr;
+}
+
+struct smx_f32_logarithm smx_rows_logarithm(const smx_rows* rows, const struct smx_f32_extended* sum,
+                                            bool is_shifted, float shift) {
+  const SumLogarithm logarithm = SumLogarithmOf(*rows, *sum);
+  const float scale = rows->scale.value;
+  if (is_shifted) return LogarithmAboveShift(scale, shift, logarithm.max + logarithm.above_max);
+  return smx_f32_logarithm_of(scale, logarithm.max, logarithm.above_max);
+}
 
 struct smx_softmax_plan smx_plan_rows(const smx_rows* rows, size_t threads) {
   const bool is_softmax = rows->function == smx_rows_softmax;

@@ -43,9 +43,29 @@ struct smx_rows {
   }
 };
 
+// What bytes stand for. The output is that of smx_create_softmax_nc_quantized.
+struct smx_rows_quantization {
+  float input_scale;
+  const struct smx_quantization* output;
+};
+
 extern "C" {
 
+// An operator of `size` bytes whose first member is smx_rows, under a scale of 1. The quantization is that of quantised types, and NULL for
+// others.
+enum smx_status smx_create_rows(const struct smx_operator_type* type, size_t size, const char* op_out_name,
+                                enum smx_rows_function function, enum smx_datatype input,
+                                enum smx_datatype output, const struct smx_rows_quantization* quantization,
+                                uint32_t known_flags, uint32_t flags, smx_operator_t* op_out);
+
+// As smx_operator_type::set_scale.
+const char* smx_set_rows_scale(smx_rows* rows, float scale);
+
 struct smx_softmax_plan smx_plan_rows(const smx_rows* rows, size_t threads);
+
+// What log-softmax takes off the elements of a row whose sum this is.
+struct smx_f32_logarithm smx_rows_logarithm(const smx_rows* rows, const struct smx_f32_extended* sum,
+                                            bool is_shifted, float shift);
 
 // Under smx_fp_environment. Rows have been set up, and serial_plan is smx_plan_rows for one thread.
 void smx_run_rows(const smx_rows* rows, pthreadpool_t threadpool);

@@ -31,13 +31,8 @@ void DescribePlan(const smx_operator* base, size_t threads, smx_plan* plan_out) 
                plan.rows_per_task};
 }
 
-const char* SetScale(smx_operator* base, float scale) {
-  smx_rows* op = Rows(base);
-  const float factor = op->input_scale * scale;
-  if (!isfinite(factor)) return "the product with the scale of the input is not finite";
-  op->scale = smx_scale_of(factor);
-  if (base->is_set_up) op->serial_plan = smx_plan_rows(op, 1);
-  return nullptr;
+const char* SetScale(smx_operator* op, float scale) {
+  return smx_set_rows_scale(Rows(op), scale);
 }
 
 constexpr smx_operator_type kSoftmaxNc = {"softmax_nc", Run, DescribePlan, SetScale};
@@ -98,84 +93,11 @@ const char* InvalidShape(const Layout& input, const Layout& output) {
   return nullptr;
 }
 
-// What bytes stand for. The output is that of smx_create_softmax_nc_quantized.
-struct Quantization {
-  float input_scale;
-  const smx_quantization* output;
-};
-
-bool IsPositiveNormal(float scale) {
-  return scale >= FLT_MIN && scale <= FLT_MAX;
-}
-
-const char* InvalidQuantization(const smx_types& types, const Quantization& quantization) {
-  if (!IsPositiveNormal(quantization.input_scale)) return "input_scale is not positive, normal and finite";
-  if (!types.has_quantized_output()) return nullptr;
-  if (quantization.output == nullptr) return "output is NULL";
-  if (!IsPositiveNormal(quantization.output->scale))
-    return "output->scale is not positive, normal and finite";
-  const int32_t least = types.output == smx_datatype_qu8 ? 0 : INT8_MIN;
-  const int32_t zero_point = quantization.output->zero_point;
-  if (zero_point < least || zero_point > least + UINT8_MAX)
-    return "output->zero_point is not one of the type's numbers";
-  return nullptr;
-}
-
-// The types are quantised where there is a quantization.
-smx_status CheckTypes(const char* name, smx_datatype input, smx_datatype output, const smx_types* types,
-                      const Quantization* quantization) {
-  if (types == nullptr) {
-    smx_log_error("create %s: no kernels for types %d and %d", name, static_cast<int>(input),
-                  static_cast<int>(output));
-    return smx_status_unsupported_parameter;
-  }
-  if (types->is_quantized() != (quantization != nullptr)) {
-    smx_log_error("create %s: types %d and %d are those of %s", name, static_cast<int>(input),
-                  static_cast<int>(output),
-                  types->is_quantized() ? "smx_create_softmax_nc_quantized" : "smx_create_softmax_nc");
-    return smx_status_unsupported_parameter;
-  }
-  const char* reason = quantization != nullptr ? InvalidQuantization(*types, *quantization) : nullptr;
-  if (reason == nullptr) return smx_status_success;
-  smx_log_error("create %s: %s", name, reason);
-  return smx_status_invalid_parameter;
-}
-
-void SetQuantization(const Quantization& quantization, smx_rows* op) {
-  op->input_scale = quantization.input_scale;
-  op->scale = smx_scale_of(op->input_scale);
-  if (!op->types->has_quantized_output()) return;
-  op->quantizer.inverse_scale = 1.0f / quantization.output->scale;
-  op->quantizer.zero_point = static_cast<float>(quantization.output->zero_point);
-}
-
 smx_status Create(const smx_operator_type* type, const char* op_out_name, smx_rows_function function,
                   smx_datatype input, smx_datatype output, uint32_t known_flags, uint32_t flags,
-                  smx_operator_t* op_out, const Quantization* quantization = nullptr) {
-  if (op_out == nullptr) {
-    smx_log_error("create %s: %s is NULL", type->name, op_out_name);
-    return smx_status_invalid_parameter;
-  }
-  *op_out = nullptr;
-  if (smx_is_initialized() && (flags & ~known_flags) != 0) {
-    smx_log_error("create %s: unknown flags 0x%08x", type->name, static_cast<unsigned>(flags & ~known_flags));
-    return smx_status_invalid_parameter;
-  }
-  const smx_types* types = smx_find_types(input, output);
-  if (smx_is_initialized()) {
-    const smx_status status = CheckTypes(type->name, input, output, types, quantization);
-    if (status != smx_status_success) return status;
-  }
-  const smx_status status = smx_create_operator(type, sizeof(smx_rows), op_out);
-  if (status != smx_status_success) return status;
-  smx_rows* op = Rows(*op_out);
-  op->function = function;
-  op->types = types;
-  op->flags = flags;
-  constexpr Quantization kNone = {1.0f, nullptr};
-  const smx_fp_environment environment;
-  SetQuantization(quantization != nullptr ? *quantization : kNone, op);
-  return smx_status_success;
+                  smx_operator_t* op_out, const smx_rows_quantization* quantization = nullptr) {
+  return smx_create_rows(type, sizeof(smx_rows), op_out_name, function, input, output, quantization,
+                         known_flags, flags, op_out);
 }
 
 smx_status SetUp(smx_rows* op, size_t batch_size, size_t channels, size_t input_stride, size_t output_stride,
@@ -211,7 +133,7 @@ enum smx_status smx_create_softmax_nc_quantized(enum smx_datatype input_type, fl
                                                 enum smx_datatype output_type,
                                                 const struct smx_quantization* output, uint32_t flags,
                                                 smx_operator_t* op_out) {
-  const Quantization quantization = {input_scale, output};
+  const smx_rows_quantization quantization = {input_scale, output};
   return Create(&kSoftmaxNc, "softmax_op_out", smx_rows_softmax, input_type, output_type,
                 SMX_FLAG_MASKED_ROWS_TO_ZERO, flags, op_out, &quantization);
 }

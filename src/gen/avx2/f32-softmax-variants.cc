@@ -49,6 +49,7 @@ static inline void references(__m256 max, const struct smx_f32_exponential* expo
   *bias = _mm256_sub_ps(_mm256_set1_ps(smx_rounding_bias(SMX_BIAS)),
                         _mm256_mul_ps(reference, _mm256_set1_ps(8.0f)));
 }
+
 // The reciprocals of rows' sums, as in src/operators/row_sum.h.
 static inline void reciprocals(__m256 hi, __m256 lo, __m256* reciprocal_hi, __m256* reciprocal_lo) {
   const __m256 sum = _mm256_add_ps(hi, lo);

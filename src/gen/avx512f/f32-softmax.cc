@@ -49,6 +49,7 @@ static inline void references(__m512 max, const struct smx_f32_exponential* expo
   *bias = _mm512_sub_ps(_mm512_set1_ps(smx_rounding_bias(SMX_BIAS)),
                         _mm512_mul_ps(reference, _mm512_set1_ps(8.0f)));
 }
+
 // The reciprocals of rows' sums, as in src/operators/row_sum.h.
 static inline void reciprocals(__m512 hi, __m512 lo, __m512* reciprocal_hi, __m512* reciprocal_lo) {
   const __m512 sum = _mm512_add_ps(hi, lo);

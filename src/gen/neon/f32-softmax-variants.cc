@@ -48,6 +48,7 @@ static inline void references(float32x4_t max, const struct smx_f32_exponential*
       vmulq_f32(vaddq_f32(reference, vdupq_n_f32((float)(-127 - SMX_BIAS))), vdupq_n_f32(exponential->ln2));
   *bias = vsubq_f32(vdupq_n_f32(smx_rounding_bias(SMX_BIAS)), vmulq_f32(reference, vdupq_n_f32(8.0f)));
 }
+
 // The reciprocals of rows' sums, as in src/operators/row_sum.h.
 static inline void reciprocals(float32x4_t hi, float32x4_t lo, float32x4_t* reciprocal_hi,
                                float32x4_t* reciprocal_lo) {

@@ -48,6 +48,7 @@ static inline void references(f32x16 max, const struct smx_f32_exponential* expo
       scalar_mul(scalar_add(reference, scalar_set1((float)(-127 - SMX_BIAS))), scalar_set1(exponential->ln2));
   *bias = scalar_sub(scalar_set1(smx_rounding_bias(SMX_BIAS)), scalar_mul(reference, scalar_set1(8.0f)));
 }
+
 // The reciprocals of rows' sums, as in src/operators/row_sum.h.
 static inline void reciprocals(f32x16 hi, f32x16 lo, f32x16* reciprocal_hi, f32x16* reciprocal_lo) {
   const f32x16 sum = scalar_add(hi, lo);
