@@ -1,6 +1,7 @@
 // A session of ONNX Runtime with a model of one node, bound to the caller's buffers.
 #include <stdexcept>
 
+#include "bench/algorithms.h"
 #include "bench/peers/onnxruntime_c_api.h"
 #include "bench/peers/peer.h"
 
@@ -147,7 +148,7 @@ Peer OnnxRuntime(const Setting& setting) {
   if (ort::Functions() == nullptr)
     throw std::runtime_error("ONNX Runtime: version 5 of its API is not there");
   return {"ONNX Runtime", std::string(OrtGetApiBase()->GetVersionString()) + ", all that the processor has",
-          setting.isa == "avx512f" || setting.isa == "neon",  // there is no way to hold it to less
+          setting.isa == smx_bench::AvailableKernels().front().isa,  // there is no way to hold it to less
           [=](const Shape& shape) {
             return std::make_unique<OnnxRuntimeSoftmax>(setting.problem, shape, setting.threads);
           }};
