@@ -113,6 +113,10 @@ const char* BufferingName(Buffering buffering) {
   return buffering == Buffering::kWarm ? "warm" : "rotated";
 }
 
+const char* TypeName(smx_datatype type) {
+  return type == smx_datatype_f32 ? "f32" : type == smx_datatype_f16 ? "f16" : "bf16";
+}
+
 size_t RotationBytes() {
   return std::min(2 * GetCaches().last_level.bytes, kLargestRotationBytes);
 }

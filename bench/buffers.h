@@ -4,6 +4,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "include/smxpack.h"
+
 namespace smx_bench {
 
 enum class Buffering {
@@ -24,15 +26,18 @@ size_t RotationBytes();
 constexpr float kInputDeviation = 4.0f;
 constexpr float kLargestInput = 32.0f;
 
-// Types of elements, and what stands for them in memory.
+// Types of elements, what stands for them in memory, and for them in the C API.
 struct F32 {
   using Memory = float;
+  static constexpr smx_datatype kDatatype = smx_datatype_f32;
 };
 struct F16 {
   using Memory = uint16_t;
+  static constexpr smx_datatype kDatatype = smx_datatype_f16;
 };
 struct Bf16 {
   using Memory = uint16_t;
+  static constexpr smx_datatype kDatatype = smx_datatype_bf16;
 };
 // Whole numbers; of Qu8 their magnitudes.
 struct Qu8 {
@@ -41,6 +46,9 @@ struct Qu8 {
 struct Qs8 {
   using Memory = int8_t;
 };
+
+// "f32", "f16" or "bf16".
+const char* TypeName(smx_datatype type);
 
 // The memory that all Buffers share. It holds logits of the type for which it was asked last, or what was written since.
 template <class Type>

@@ -7,7 +7,8 @@
 //         --benchmark_report_aggregates_only=true
 //
 // Names are <algorithm>/isa:<isa>/threads:<n>/rows:<n>/channels:<n>/<warm|rotated>/real_time, without the ISA for the
-// roofline. SMXPACK_BENCH_LARGEST_ROW=268435456 in the environment adds rows up to that length. README.md says what is
+// roofline; operator:<name>/types:<type>/isa:... for operators and types that are not softmax of f32, over the batches.
+// SMXPACK_BENCH_LARGEST_ROW=268435456 in the environment adds rows up to that length. README.md says what is
 // measured and counted.
 #include <cpuinfo.h>
 #include <string.h>
@@ -27,6 +28,7 @@ namespace {
 using smx_bench::Algorithm;
 using smx_bench::Buffering;
 using smx_bench::Kernels;
+using smx_bench::OperatorKind;
 using smx_bench::Roofline;
 using smx_bench::Shape;
 
@@ -61,24 +63,25 @@ std::vector<size_t> ThreadCounts() {
   return counts;
 }
 
-void MeasureOperator(benchmark::State& state, const char* isa, size_t threads, const Shape& shape,
-                     Buffering buffering) {
-  const smx_bench::Operator op(isa);
+template <class Type>
+void MeasureOperator(benchmark::State& state, const char* isa, const OperatorKind& kind, size_t threads,
+                     const Shape& shape, Buffering buffering) {
+  smx_bench::Operator op(isa, kind, Type::kDatatype, shape.rows);
   if (op.get() == nullptr) return state.SkipWithError("the operator could not be created for this ISA");
-  const auto pair = smx_bench::Buffers<>(shape.elements(), buffering).Next();
+  const auto pair = smx_bench::Buffers<Type, Type>(shape.elements(), buffering).Next();
   smx_plan plan;
   if (op.SetUp(shape, pair.x, pair.y) != smx_status_success ||
       smx_get_plan(op.get(), threads, &plan) != smx_status_success) {
     return state.SkipWithError("the operator could not be set up");
   }
   const Algorithm* algorithm = smx_bench::FindAlgorithm(plan.algorithm);
-  const smx_bench::Traffic unknown = {0, 0};
+  const bool is_planned = kind.traffic.reads == 0 && algorithm != nullptr;
   const smx_bench::ThreadPool threadpool = smx_bench::MakeThreadPool(threads);
-  smx_bench::Measure(state, shape.elements(), buffering, algorithm != nullptr ? algorithm->traffic : unknown,
-                     [&](const float* x, float* y) {
-                       op.SetUp(shape, x, y);
-                       smx_run_operator(op.get(), threadpool.get());
-                     });
+  smx_bench::Measure<Type, Type>(state, shape.elements(), buffering,
+                                 is_planned ? algorithm->traffic : kind.traffic, [&](const void* x, void* y) {
+                                   op.SetUp(shape, x, y);
+                                   smx_run_operator(op.get(), threadpool.get());
+                                 });
   state.SetLabel(std::string(plan.algorithm) + (plan.split_rows > 0 ? ", splits rows" : ""));
 }
 
@@ -146,11 +149,28 @@ void RegisterRooflines(const Shape& shape, size_t threads, Buffering buffering) 
   }
 }
 
-void RegisterOperator(const Kernels& kernels, const Shape& shape, size_t threads, Buffering buffering) {
-  Register(std::string("operator/isa:") + kernels.isa, threads, shape, buffering,
-           [=, &kernels](benchmark::State& state) {
-             MeasureOperator(state, kernels.isa, threads, shape, buffering);
+template <class Type>
+void RegisterOperator(const std::string& what, const OperatorKind& kind, const Kernels& kernels,
+                      const Shape& shape, size_t threads, Buffering buffering) {
+  Register(what + "/isa:" + kernels.isa, threads, shape, buffering,
+           [=, &kind, &kernels](benchmark::State& state) {
+             MeasureOperator<Type>(state, kernels.isa, kind, threads, shape, buffering);
            });
+}
+
+// Those that the operator of the algorithms leaves: its other types, and the others.
+void RegisterOtherOperators(const Kernels& kernels, const Shape& shape, size_t threads, Buffering buffering) {
+  const auto register_type = [&](auto type, const OperatorKind& kind) {
+    using Type = decltype(type);
+    const std::string what =
+        std::string("operator:") + kind.name + "/types:" + smx_bench::TypeName(Type::kDatatype);
+    RegisterOperator<Type>(what, kind, kernels, shape, threads, buffering);
+  };
+  for (const OperatorKind* kind : smx_bench::kOperatorKinds) {
+    if (kind != &smx_bench::kSoftmax) register_type(smx_bench::F32(), *kind);
+    register_type(smx_bench::F16(), *kind);
+    register_type(smx_bench::Bf16(), *kind);
+  }
 }
 
 void RegisterAlgorithms(const Kernels& kernels, const Shape& shape, size_t threads, Buffering buffering) {
@@ -165,7 +185,7 @@ void RegisterAlgorithms(const Kernels& kernels, const Shape& shape, size_t threa
 void RegisterShape(const Shape& shape, size_t threads, Buffering buffering) {
   RegisterRooflines(shape, threads, buffering);
   for (const Kernels& kernels : smx_bench::AvailableKernels()) {
-    RegisterOperator(kernels, shape, threads, buffering);
+    RegisterOperator<smx_bench::F32>("operator", smx_bench::kSoftmax, kernels, shape, threads, buffering);
     if (threads == 1 || shape.rows > 1) RegisterAlgorithms(kernels, shape, threads, buffering);
   }
 }
@@ -174,6 +194,9 @@ void RegisterAll() {
   for (const Buffering buffering : {Buffering::kWarm, Buffering::kRotated}) {
     for (const size_t threads : ThreadCounts()) {
       for (const Shape& shape : Shapes()) RegisterShape(shape, threads, buffering);
+      for (const Kernels& kernels : smx_bench::AvailableKernels()) {
+        for (const Shape& shape : kBatches) RegisterOtherOperators(kernels, shape, threads, buffering);
+      }
       if (threads == 1) continue;  // which is a batch of the others
       for (const Shape& each : kBatchesPerThread) {
         RegisterShape({each.rows * threads, each.channels}, threads, buffering);

@@ -106,7 +106,8 @@ Peer OfAlgorithm(const char* name, const smx_bench::Kernels& kernels) {
 std::vector<Peer> Peers() {
   const smx_bench::Kernels& kernels = smx_bench::AvailableKernels().front();
   std::vector<Peer> peers = {OfAlgorithm("two-pass", kernels), OfAlgorithm("store-and-rescale", kernels)};
-  for (Subject& subject : Subjects({kernels.isa, 1})) {
+  const Setting setting = {kernels.isa, 1};
+  for (Subject& subject : Subjects(setting, FoundPeers(setting))) {
     if (subject.role != Role::kRoofline) peers.push_back(std::move(subject.peer));
   }
   return peers;

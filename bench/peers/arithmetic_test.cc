@@ -5,6 +5,7 @@
 #include <limits>
 #include <vector>
 
+#include "bench/peers/problem.h"
 #include "bench/peers/reference.h"
 #include "bench/peers/result.h"
 #include "bench/peers/statistics.h"
@@ -60,9 +61,16 @@ TEST(ShapeResults, ComparesWithTheBestPeerByMedians) {
                                 {Took("copy", Role::kRoofline, {0.1}), Took("slow", Role::kPeer, {3.0}),
                                  Took("fast", Role::kPeer, {0.5, 2.0, 9.0}),
                                  Took("beside", Role::kAside, {0.2}), Took("ours", Role::kOurs, {0.8})}};
-  EXPECT_EQ(results.BestPeer().name, "fast");
+  EXPECT_EQ(results.BestPeer()->name, "fast");
   EXPECT_EQ(results.Ours().name, "ours");
   EXPECT_DOUBLE_EQ(results.Ratio(), 2.5);
+}
+
+TEST(ShapeResults, HasNoBestPeerWhereNoneOffersTheProblem) {
+  const ShapeResults results = {{1, 8},
+                                {Took("copy", Role::kRoofline, {0.1}), Took("ours", Role::kOurs, {0.8})}};
+  EXPECT_EQ(results.BestPeer(), nullptr);
+  EXPECT_TRUE(isnan(results.Ratio()));
 }
 
 TEST(Reference, IsSoftmaxToTheLastBit) {
@@ -90,6 +98,62 @@ TEST(Reference, MeasuresInUlpOfTheSmallestNormalFloatBelowIt) {
   const float x[] = {0.0f, -100.0f};
   const float y[] = {1.0f, static_cast<float>(exp(-100.0)) + 0x1p-149f};
   EXPECT_NEAR(Reference({1, 2}, x).ErrorOf(y).ulp, 1.0, 0.51);
+}
+
+TEST(Reference, IsLogSoftmaxRelativeToOneAtLeast) {
+  Problem problem;
+  problem.logarithm = true;
+  const float x[] = {0.0f, 100.0f, 0.0f, 0.0f};
+  const float log2 = static_cast<float>(log(2.0));
+  const float y[] = {-100.0f, 0.0f, -log2, -log2 - 0x1p-23f};
+  const Error error = Reference({2, 2}, x, problem).ErrorOf(y);
+  EXPECT_NEAR(error.ulp, 1.0, 0.51);
+  EXPECT_NEAR(error.relative, 0x1p-23, 0x1p-24);
+}
+
+TEST(Reference, OfTheFirstAxisTakesElementsRowsApart) {
+  Problem problem;
+  problem.axis = 0;
+  const float x[] = {0.0f, 1.0f, 2.0f, 0.0f, 1.0f, 2.0f};  // 2 x 3: three rows of two equal channels
+  const float halves[] = {0.5f, 0.5f, 0.5f, 0.5f, 0.5f, 0.5f};
+  EXPECT_EQ(Reference({3, 2}, x, problem).ErrorOf(halves).ulp, 0.0);
+  EXPECT_GT(Reference({3, 2}, x).ErrorOf(halves).relative, 0.1);
+}
+
+TEST(Reference, ReadsHalves) {
+  constexpr uint16_t kOne[] = {0x3C00, 0x3F80}, kMinusTwenty[] = {0xCD00, 0xC1A0}, kHalf[] = {0x3800, 0x3F00};
+  constexpr smx_datatype kTypes[] = {smx_datatype_f16, smx_datatype_bf16};
+  for (size_t i = 0; i < 2; i++) {
+    Problem problem;
+    problem.type = kTypes[i];
+    const uint16_t equal[] = {kOne[i], kOne[i]};
+    const uint16_t y[] = {kHalf[i], static_cast<uint16_t>(kHalf[i] + 1)};
+    const Error error = Reference({1, 2}, equal, problem).ErrorOf(y);
+    EXPECT_EQ(error.ulp, 1.0);
+    EXPECT_GT(error.relative, 0.5 * TolerableRelativeError(2, problem.type));
+    EXPECT_LE(error.relative, TolerableRelativeError(2, problem.type));
+    // exp(-21) = 7.6e-10 is 0 in f16.
+    const uint16_t apart[] = {kOne[i], kMinusTwenty[i]};
+    const uint16_t rounded[] = {kOne[i], static_cast<uint16_t>(i == 0 ? 0 : 0x3050)};
+    EXPECT_LE(Reference({1, 2}, apart, problem).ErrorOf(rounded).ulp, 0.51);
+  }
+}
+
+TEST(Problem, IsParsedAsItIsPrinted) {
+  Problem problem;
+  EXPECT_EQ(ToString(problem), "softmax of f32 over axis 1");
+  EXPECT_EQ(NameFields(problem), "");
+  EXPECT_TRUE(ParseFunction("log-softmax", &problem) && ParseType("bf16", &problem) &&
+              ParseAxis("0", &problem));
+  EXPECT_EQ(ToString(problem), "log-softmax of bf16 over axis 0");
+  EXPECT_EQ(NameFields(problem), "/function:log-softmax/type:bf16/axis:0");
+  EXPECT_EQ(Sizes(problem, {3, 7}), (std::vector<int64_t>{7, 3}));
+  EXPECT_TRUE(ParseFunction("softmax", &problem) && ParseType("f32", &problem) && ParseAxis("1", &problem));
+  EXPECT_TRUE(problem.IsDefault());
+  EXPECT_EQ(Sizes(problem, {3, 7}), (std::vector<int64_t>{3, 7}));
+  EXPECT_FALSE(ParseFunction("softmin", &problem));
+  EXPECT_FALSE(ParseType("f64", &problem));
+  EXPECT_FALSE(ParseAxis("2", &problem));
 }
 
 TEST(Reference, SumOfLongRowsIsExact) {

@@ -50,9 +50,9 @@ Function* FunctionFor(const std::string& isa) {
 Peer ExpfLoop(const Setting& setting) {
   Function* const function = FunctionFor(setting.isa);
   return {"expf loop", SMXPACK_COMPILER " " SMXPACK_EXPF_LOOP_FLAGS ", " + setting.isa, true,
-          [=](const Shape& shape) {
+          OfFloatRows(setting.problem, [=](const Shape& shape) {
             return std::make_unique<RowLoop<Function*>>(function, shape, setting.threads);
-          }};
+          })};
 }
 
 }  // namespace smx_peers

@@ -1,6 +1,7 @@
 #include "bench/peers/measure.h"
 
 #include <math.h>
+#include <string.h>
 
 #include <algorithm>
 #include <chrono>
@@ -12,7 +13,9 @@ namespace smx_peers {
 namespace {
 
 using smx_bench::Buffering;
-using Buffers = smx_bench::Buffers<>;
+
+template <class Type>
+using Buffers = smx_bench::Buffers<Type, Type>;
 
 // A sample takes about so long, or one run.
 constexpr double kSampleNs = 5e6;
@@ -21,14 +24,15 @@ constexpr double kSampleNs = 5e6;
 constexpr std::chrono::milliseconds kThreadsFallAsleep(20);
 
 // Throws where the result is wrong.
-Error CheckResult(const Subject& subject, const Shape& shape, const Buffers::Pair& pair,
+template <class Pair>
+Error CheckResult(const Subject& subject, const Shape& shape, const Problem& problem, const Pair& pair,
                   const Reference& reference) {
-  std::fill_n(pair.y, shape.elements(), NAN);
+  memset(pair.y, 0xFF, shape.elements() * ElementBytes(problem));  // NaN
   const std::unique_ptr<Softmax> softmax = subject.peer.create(shape);
   softmax->SetUp(pair.x, pair.y);
   softmax->Run();
   const Error error = reference.ErrorOf(pair.y);
-  if (error.relative > TolerableRelativeError(shape.channels)) {
+  if (error.relative > TolerableRelativeError(shape.channels, problem.type)) {
     throw std::runtime_error(subject.peer.name + " is wrong for " + ToString(shape) +
                              ": off by a factor of " + std::to_string(1.0 + error.relative));
   }
@@ -36,12 +40,13 @@ Error CheckResult(const Subject& subject, const Shape& shape, const Buffers::Pai
 }
 
 // Of one run: of so many in a row, under one reading of the clock. The operator is new; its first run is not timed.
+template <class Buffers>
 double TimeRuns(const Subject& subject, const Shape& shape, const Options& options, Buffers* buffers,
                 size_t runs) {
   if (options.setting.threads > 1) std::this_thread::sleep_for(kThreadsFallAsleep);
   const std::unique_ptr<Softmax> softmax = subject.peer.create(shape);
   const auto set_up = [&] {
-    const Buffers::Pair pair = buffers->Next();
+    const typename Buffers::Pair pair = buffers->Next();
     softmax->SetUp(pair.x, pair.y);
   };
   set_up();
@@ -56,18 +61,21 @@ double TimeRuns(const Subject& subject, const Shape& shape, const Options& optio
 }
 
 // Every subject's, with its error.
+template <class Pair>
 std::vector<Result> CheckResults(const std::vector<Subject>& subjects, const Shape& shape,
-                                 const Buffers::Pair& pair) {
-  const Reference reference(shape, pair.x);
+                                 const Problem& problem, const Pair& pair) {
+  const Reference reference(shape, pair.x, problem);
   std::vector<Result> results;
   for (const Subject& subject : subjects) {
     results.push_back({subject.peer.name, subject.role, {}, 1, {}});
-    if (subject.role != Role::kRoofline) results.back().error = CheckResult(subject, shape, pair, reference);
+    if (subject.role != Role::kRoofline)
+      results.back().error = CheckResult(subject, shape, problem, pair, reference);
   }
   return results;
 }
 
 // How many runs make a sample.
+template <class Buffers>
 size_t RunsPerSample(const Subject& subject, const Shape& shape, const Options& options, Buffers* buffers) {
   for (size_t runs = 1;; runs *= 10) {
     const double ns = TimeRuns(subject, shape, options, buffers, runs);
@@ -75,12 +83,11 @@ size_t RunsPerSample(const Subject& subject, const Shape& shape, const Options& 
   }
 }
 
-}  // namespace
-
-ShapeResults Measure(const std::vector<Subject>& subjects, const Shape& shape, const Options& options,
-                     std::mt19937* random) {
-  Buffers buffers(shape.elements(), options.buffering);
-  ShapeResults results = {shape, CheckResults(subjects, shape, buffers.Next())};
+template <class Type>
+ShapeResults MeasureType(const std::vector<Subject>& subjects, const Shape& shape, const Options& options,
+                         std::mt19937* random) {
+  Buffers<Type> buffers(shape.elements(), options.buffering);
+  ShapeResults results = {shape, CheckResults(subjects, shape, options.setting.problem, buffers.Next())};
   for (size_t i = 0; i < subjects.size(); i++) {
     results.results[i].runs_per_sample = RunsPerSample(subjects[i], shape, options, &buffers);
   }
@@ -96,6 +103,20 @@ ShapeResults Measure(const std::vector<Subject>& subjects, const Shape& shape, c
     }
   }
   return results;
+}
+
+}  // namespace
+
+ShapeResults Measure(const std::vector<Subject>& subjects, const Shape& shape, const Options& options,
+                     std::mt19937* random) {
+  switch (options.setting.problem.type) {
+    case smx_datatype_f16:
+      return MeasureType<smx_bench::F16>(subjects, shape, options, random);
+    case smx_datatype_bf16:
+      return MeasureType<smx_bench::Bf16>(subjects, shape, options, random);
+    default:
+      return MeasureType<smx_bench::F32>(subjects, shape, options, random);
+  }
 }
 
 }  // namespace smx_peers

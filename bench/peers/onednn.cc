@@ -1,4 +1,4 @@
-// oneDNN's softmax primitive.
+// oneDNN's softmax and log-softmax primitives.
 #include <omp.h>
 
 #include <oneapi/dnnl/dnnl.hpp>
@@ -8,22 +8,37 @@
 namespace smx_peers {
 namespace {
 
+dnnl::memory::data_type TypeOf(const Problem& problem) {
+  switch (problem.type) {
+    case smx_datatype_f16:
+      return dnnl::memory::data_type::f16;
+    case smx_datatype_bf16:
+      return dnnl::memory::data_type::bf16;
+    default:
+      return dnnl::memory::data_type::f32;
+  }
+}
+
+template <class Primitive>
+dnnl::primitive Make(const dnnl::engine& engine, const dnnl::memory::desc& layout, int axis) {
+  return Primitive(typename Primitive::primitive_desc(
+      typename Primitive::desc(dnnl::prop_kind::forward_inference, layout, axis), engine));
+}
+
 class OneDnnSoftmax : public Softmax {
  public:
-  explicit OneDnnSoftmax(const Shape& shape)
+  OneDnnSoftmax(const Problem& problem, const Shape& shape)
       : engine_(dnnl::engine::kind::cpu, 0),
         stream_(engine_),
-        layout_({static_cast<dnnl::memory::dim>(shape.rows), static_cast<dnnl::memory::dim>(shape.channels)},
-                dnnl::memory::data_type::f32, dnnl::memory::format_tag::ab),
+        layout_(Sizes(problem, shape), TypeOf(problem), dnnl::memory::format_tag::ab),
         x_(layout_, engine_, nullptr),
         y_(layout_, engine_, nullptr),
-        softmax_(dnnl::softmax_forward::primitive_desc(
-            dnnl::softmax_forward::desc(dnnl::prop_kind::forward_inference, layout_, /*softmax_axis=*/1),
-            engine_)),
+        softmax_(problem.logarithm ? Make<dnnl::logsoftmax_forward>(engine_, layout_, problem.axis)
+                                   : Make<dnnl::softmax_forward>(engine_, layout_, problem.axis)),
         arguments_({{DNNL_ARG_SRC, x_}, {DNNL_ARG_DST, y_}}) {}
 
-  void SetUp(const float* x, float* y) override {
-    x_.set_data_handle(const_cast<float*>(x));
+  void SetUp(const void* x, void* y) override {
+    x_.set_data_handle(const_cast<void*>(x));
     y_.set_data_handle(y);
   }
   void Run() override {
@@ -37,7 +52,7 @@ class OneDnnSoftmax : public Softmax {
   dnnl::memory::desc layout_;
   dnnl::memory x_;
   dnnl::memory y_;
-  dnnl::softmax_forward softmax_;
+  dnnl::primitive softmax_;
   std::unordered_map<int, dnnl::memory> arguments_;
 };
 
@@ -65,7 +80,9 @@ Peer OneDnn(const Setting& setting) {
   return {"oneDNN",
           std::to_string(version.major) + "." + std::to_string(version.minor) + "." +
               std::to_string(version.patch) + ", " + NameOf(dnnl::get_effective_cpu_isa()),
-          true, [](const Shape& shape) { return std::make_unique<OneDnnSoftmax>(shape); }};
+          true, [problem = setting.problem](const Shape& shape) {
+            return std::make_unique<OneDnnSoftmax>(problem, shape);
+          }};
 }
 
 }  // namespace smx_peers

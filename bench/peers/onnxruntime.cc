@@ -1,6 +1,7 @@
 // A session of ONNX Runtime with a model of one node, bound to the caller's buffers.
 #include <stdexcept>
 
+#include "bench/algorithms.h"
 #include "bench/peers/onnxruntime_c_api.h"
 #include "bench/peers/peer.h"
 
@@ -58,15 +59,30 @@ std::string Field(int number, const std::string& message) {
   return Varint(number << 3 | 2) + Varint(message.size()) + message;
 }
 
-// An ONNX model, y = Softmax(x) over the last axis. Fields are named as in onnx.proto.
-std::string Model(const Shape& shape) {
-  const auto dim = [](size_t n) { return Field(/*dim*/ 1, Field(/*dim_value*/ 1, n)); };
-  const std::string tensor_type = Field(/*elem_type*/ 1, ort::kElementTypeFloat) +
-                                  Field(/*shape*/ 2, dim(shape.rows) + dim(shape.channels));
+int ElementType(const Problem& problem) {
+  switch (problem.type) {
+    case smx_datatype_f16:
+      return ort::kElementTypeFloat16;
+    case smx_datatype_bf16:
+      return ort::kElementTypeBFloat16;
+    default:
+      return ort::kElementTypeFloat;
+  }
+}
+
+// An ONNX model, y = Softmax(x) or LogSoftmax(x). Fields are named as in onnx.proto.
+std::string Model(const Problem& problem, const Shape& shape) {
+  std::string dims;
+  for (const int64_t n : Sizes(problem, shape)) dims += Field(/*dim*/ 1, Field(/*dim_value*/ 1, n));
+  const std::string tensor_type = Field(/*elem_type*/ 1, ElementType(problem)) + Field(/*shape*/ 2, dims);
   const std::string type = Field(/*tensor_type*/ 1, tensor_type);
   const auto value_info = [&](const char* name) { return Field(/*name*/ 1, name) + Field(/*type*/ 2, type); };
-  const std::string node =
-      Field(/*input*/ 1, "x") + Field(/*output*/ 2, "y") + Field(/*op_type*/ 4, "Softmax");
+  constexpr uint64_t kInt = 2;
+  const std::string axis =
+      Field(/*name*/ 1, "axis") + Field(/*i*/ 3, problem.axis) + Field(/*type*/ 20, kInt);
+  const std::string node = Field(/*input*/ 1, "x") + Field(/*output*/ 2, "y") +
+                           Field(/*op_type*/ 4, problem.logarithm ? "LogSoftmax" : "Softmax") +
+                           Field(/*attribute*/ 5, axis);
   const std::string graph = Field(/*node*/ 1, node) + Field(/*name*/ 2, "softmax") +
                             Field(/*input*/ 11, value_info("x")) + Field(/*output*/ 12, value_info("y"));
   constexpr uint64_t kIrVersion = 7;
@@ -84,24 +100,26 @@ OrtEnv* Environment() {
   return environment;
 }
 
-Session MakeSession(const Shape& shape, size_t threads) {
+Session MakeSession(const Problem& problem, const Shape& shape, size_t threads) {
   const SessionOptions options = Make<SessionOptions>(ort::CreateSessionOptions);
   Check(ort::SetIntraOpNumThreads(options.get(), static_cast<int>(threads)));
   Check(ort::SetInterOpNumThreads(options.get(), 1));
-  const std::string model = Model(shape);
+  const std::string model = Model(problem, shape);
   return Make<Session>(ort::CreateSessionFromArray, Environment(), model.data(), model.size(), options.get());
 }
 
 class OnnxRuntimeSoftmax : public Softmax {
  public:
-  OnnxRuntimeSoftmax(const Shape& shape, size_t threads)
-      : shape_(shape),
+  OnnxRuntimeSoftmax(const Problem& problem, const Shape& shape, size_t threads)
+      : element_type_(ElementType(problem)),
+        sizes_(Sizes(problem, shape)),
+        bytes_(shape.elements() * ElementBytes(problem)),
         memory_(Make<MemoryInfo>(ort::CreateCpuMemoryInfo, ort::kDeviceAllocator, ort::kMemTypeDefault)),
-        session_(MakeSession(shape, threads)),
+        session_(MakeSession(problem, shape, threads)),
         binding_(Make<Binding>(ort::CreateIoBinding, session_.get())) {}
 
-  void SetUp(const float* x, float* y) override {
-    x_ = Tensor(const_cast<float*>(x));
+  void SetUp(const void* x, void* y) override {
+    x_ = Tensor(const_cast<void*>(x));
     y_ = Tensor(y);
     Check(ort::BindInput(binding_.get(), "x", x_.get()));
     Check(ort::BindOutput(binding_.get(), "y", y_.get()));
@@ -109,13 +127,14 @@ class OnnxRuntimeSoftmax : public Softmax {
   void Run() override { Check(ort::RunWithBinding(session_.get(), nullptr, binding_.get())); }
 
  private:
-  Value Tensor(float* data) const {
-    const int64_t sizes[] = {static_cast<int64_t>(shape_.rows), static_cast<int64_t>(shape_.channels)};
-    return Make<Value>(ort::CreateTensorWithDataAsOrtValue, memory_.get(), data,
-                       shape_.elements() * sizeof(float), sizes, std::size(sizes), ort::kElementTypeFloat);
+  Value Tensor(void* data) const {
+    return Make<Value>(ort::CreateTensorWithDataAsOrtValue, memory_.get(), data, bytes_, sizes_.data(),
+                       sizes_.size(), element_type_);
   }
 
-  Shape shape_;
+  int element_type_;
+  std::vector<int64_t> sizes_;
+  size_t bytes_;
   MemoryInfo memory_;
   Session session_;
   Binding binding_;
@@ -129,8 +148,10 @@ Peer OnnxRuntime(const Setting& setting) {
   if (ort::Functions() == nullptr)
     throw std::runtime_error("ONNX Runtime: version 5 of its API is not there");
   return {"ONNX Runtime", std::string(OrtGetApiBase()->GetVersionString()) + ", all that the processor has",
-          setting.isa == "avx512f" || setting.isa == "neon",  // there is no way to hold it to less
-          [=](const Shape& shape) { return std::make_unique<OnnxRuntimeSoftmax>(shape, setting.threads); }};
+          setting.isa == smx_bench::AvailableKernels().front().isa,  // there is no way to hold it to less
+          [=](const Shape& shape) {
+            return std::make_unique<OnnxRuntimeSoftmax>(setting.problem, shape, setting.threads);
+          }};
 }
 
 }  // namespace smx_peers

@@ -36,6 +36,8 @@ constexpr uint32_t kApiVersion = 5;  // the first that has all of these slots
 // Of the enumerations.
 constexpr int kLoggingLevelWarning = 2;
 constexpr int kElementTypeFloat = 1;
+constexpr int kElementTypeFloat16 = 10;
+constexpr int kElementTypeBFloat16 = 16;
 constexpr int kDeviceAllocator = 0;
 constexpr int kMemTypeDefault = 0;
 

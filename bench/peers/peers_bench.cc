@@ -1,6 +1,7 @@
 // Softmax operators of other libraries and ours, in one process on the same buffers (README.md says how and what):
 //
 //     peers_bench [--isa=avx2] [--threads=2] [--rounds=11] [--rotated] [--json=peers.json] [--shape=16x32000]...
+//                 [--function=log-softmax] [--type=bf16] [--axis=0]
 //     peers_bench --list-shapes
 #include <getopt.h>
 #include <stdio.h>
@@ -25,7 +26,8 @@ const std::vector<Shape> kShapes = {
 
 constexpr const char* kUsage =
     "usage: peers_bench [--isa=ISA] [--threads=N] [--rounds=N] [--rotated] [--json=FILE] "
-    "[--list-shapes] [--shape=ROWSxCHANNELS]...\n";
+    "[--list-shapes] [--shape=ROWSxCHANNELS]... [--function=softmax|log-softmax] [--type=f32|f16|bf16] "
+    "[--axis=1|0]\n";
 
 // A number from 1 to `most`, or 0.
 size_t ParseCount(const char* text, size_t most) {
@@ -37,10 +39,17 @@ size_t ParseCount(const char* text, size_t most) {
 // Whether the command line was understood.
 bool ParseOptions(int argc, char** argv, Options* options) {
   constexpr option kOptions[] = {
-      {"isa", required_argument, nullptr, 'i'},    {"threads", required_argument, nullptr, 't'},
-      {"rounds", required_argument, nullptr, 'r'}, {"rotated", no_argument, nullptr, 'o'},
-      {"json", required_argument, nullptr, 'j'},   {"list-shapes", no_argument, nullptr, 'l'},
-      {"shape", required_argument, nullptr, 's'},  {nullptr, 0, nullptr, 0},
+      {"isa", required_argument, nullptr, 'i'},
+      {"threads", required_argument, nullptr, 't'},
+      {"rounds", required_argument, nullptr, 'r'},
+      {"rotated", no_argument, nullptr, 'o'},
+      {"json", required_argument, nullptr, 'j'},
+      {"list-shapes", no_argument, nullptr, 'l'},
+      {"shape", required_argument, nullptr, 's'},
+      {"function", required_argument, nullptr, 'f'},
+      {"type", required_argument, nullptr, 'y'},
+      {"axis", required_argument, nullptr, 'a'},
+      {nullptr, 0, nullptr, 0},
   };
   constexpr size_t kMostThreads = 1024;
   constexpr size_t kMostRounds = 10000;
@@ -74,6 +83,15 @@ bool ParseOptions(int argc, char** argv, Options* options) {
         if (!smx_bench::ParseShape(optarg, smx_bench::kLargestRow, &shape)) return false;
         options->shapes.push_back(shape);
         break;
+      case 'f':
+        if (!ParseFunction(optarg, &options->setting.problem)) return false;
+        break;
+      case 'y':
+        if (!ParseType(optarg, &options->setting.problem)) return false;
+        break;
+      case 'a':
+        if (!ParseAxis(optarg, &options->setting.problem)) return false;
+        break;
       default:
         return false;
     }
@@ -88,9 +106,15 @@ int ListShapes(const Options& options) {
 }
 
 int Run(const Options& options) {
-  const std::vector<Subject> subjects = Subjects(options.setting);
+  printf("%s\n\n", ToString(options.setting.problem).c_str());
+  const std::vector<Peer> found = FoundPeers(options.setting);
+  const std::vector<Subject> subjects = Subjects(options.setting, found);
   for (const Subject& subject : subjects) {
     printf("%-29s%-9s %s\n", subject.peer.name.c_str(), RoleName(subject.role), subject.peer.version.c_str());
+  }
+  for (const Peer& peer : found) {
+    if (peer.refusal.empty()) continue;
+    printf("%-29s%-9s does not offer it: %s\n", peer.name.c_str(), "absent", peer.refusal.c_str());
   }
   for (const AbsentPeer& absent : AbsentPeers()) {
     printf("%-29s%-9s not found when this was built: %s\n", absent.name.c_str(), "absent",

@@ -11,19 +11,37 @@
 namespace smx_peers {
 namespace {
 
+at::ScalarType TypeOf(const Problem& problem) {
+  switch (problem.type) {
+    case smx_datatype_f16:
+      return at::kHalf;
+    case smx_datatype_bf16:
+      return at::kBFloat16;
+    default:
+      return at::kFloat;
+  }
+}
+
 class PyTorchSoftmax : public Softmax {
  public:
-  explicit PyTorchSoftmax(const Shape& shape)
-      : sizes_{static_cast<int64_t>(shape.rows), static_cast<int64_t>(shape.channels)} {}
+  PyTorchSoftmax(const Problem& problem, const Shape& shape)
+      : problem_(problem), sizes_(Sizes(problem, shape)) {}
 
-  void SetUp(const float* x, float* y) override {
-    x_ = at::from_blob(const_cast<float*>(x), sizes_);
-    y_ = at::from_blob(y, sizes_);
+  void SetUp(const void* x, void* y) override {
+    x_ = at::from_blob(const_cast<void*>(x), sizes_, TypeOf(problem_));
+    y_ = at::from_blob(y, sizes_, TypeOf(problem_));
   }
-  void Run() override { at::softmax_out(y_, x_, /*dim=*/1); }
+  void Run() override {
+    if (problem_.logarithm) {
+      at::log_softmax_out(y_, x_, problem_.axis);
+    } else {
+      at::softmax_out(y_, x_, problem_.axis);
+    }
+  }
 
  private:
   at::NoGradGuard no_grad_;
+  Problem problem_;
   std::vector<int64_t> sizes_;
   at::Tensor x_;
   at::Tensor y_;
@@ -48,7 +66,9 @@ Peer PyTorch(const Setting& setting) {
   if (setting.isa == "scalar") setenv("ATEN_CPU_CAPABILITY", "default", 1);
   at::set_num_threads(static_cast<int>(setting.threads));
   return {"PyTorch", SMXPACK_PEER_VERSION ", " + Capability(), true,
-          [](const Shape& shape) { return std::make_unique<PyTorchSoftmax>(shape); }};
+          [problem = setting.problem](const Shape& shape) {
+            return std::make_unique<PyTorchSoftmax>(problem, shape);
+          }};
 }
 
 }  // namespace smx_peers

@@ -42,7 +42,8 @@ Run ToRun(const Options& options, const Subject& subject, const Shape& shape, co
   run.family_index = run.per_family_instance_index = 0;
   run.statistics = nullptr;
   run.run_name.function_name =
-      "peers/isa:" + options.setting.isa + "/role:" + RoleName(result.role) + "/subject:" + result.name +
+      "peers" + NameFields(options.setting.problem) + "/isa:" + options.setting.isa +
+      "/role:" + RoleName(result.role) + "/subject:" + result.name +
       "/threads:" + std::to_string(options.setting.threads) + "/rows:" + std::to_string(shape.rows) +
       "/channels:" + std::to_string(shape.channels) + "/" + smx_bench::BufferingName(options.buffering);
   run.report_label = subject.peer.version;
@@ -99,7 +100,8 @@ void Tables::PrintTimes(const ShapeResults& shape) const {
       printf("%*s", width, "absent");
     }
   }
-  printf("  %-*s%*.2f\n", kBestPeerWidth, shape.BestPeer().name.c_str(), kRatioWidth, shape.Ratio());
+  const char* best = shape.BestPeer() != nullptr ? shape.BestPeer()->name.c_str() : "none";
+  printf("  %-*s%*.2f\n", kBestPeerWidth, best, kRatioWidth, shape.Ratio());
   fflush(stdout);
 }
 

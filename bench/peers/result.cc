@@ -1,5 +1,7 @@
 #include "bench/peers/result.h"
 
+#include <math.h>
+
 #include <algorithm>
 
 #include "bench/peers/statistics.h"
@@ -34,8 +36,9 @@ double Result::ns_per_element() const {
   return Median(samples);
 }
 
-const Result& ShapeResults::BestPeer() const {
-  return FastestOf(Role::kPeer, results);
+const Result* ShapeResults::BestPeer() const {
+  const Result& best = FastestOf(Role::kPeer, results);
+  return best.role == Role::kPeer ? &best : nullptr;
 }
 
 const Result& ShapeResults::Ours() const {
@@ -43,7 +46,7 @@ const Result& ShapeResults::Ours() const {
 }
 
 double ShapeResults::Ratio() const {
-  return BestPeer().ns_per_element() / Ours().ns_per_element();
+  return BestPeer() != nullptr ? BestPeer()->ns_per_element() / Ours().ns_per_element() : NAN;
 }
 
 }  // namespace smx_peers

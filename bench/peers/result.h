@@ -28,14 +28,14 @@ struct Result {
   double ns_per_element() const;  // their median
 };
 
-// All results for a shape, with one of Role::kOurs and at least one of Role::kPeer.
+// All results for a shape, with one of Role::kOurs.
 struct ShapeResults {
   smx_bench::Shape shape;
   std::vector<Result> results;
 
-  const Result& BestPeer() const;
+  const Result* BestPeer() const;  // NULL where none offers the problem
   const Result& Ours() const;
-  // How many times faster the operator is than the best peer.
+  // How many times faster the operator is than the best peer; NaN without one.
   double Ratio() const;
 };
 

@@ -1,4 +1,4 @@
-// A softmax that is a function of one row.
+// A softmax that is a function of one row of floats.
 #pragma once
 
 #include <pthreadpool.h>
@@ -18,9 +18,9 @@ class RowLoop : public Softmax {
         rows_per_thread_((shape.rows + threads - 1) / threads),
         threadpool_(smx_bench::MakeThreadPool(threads)) {}
 
-  void SetUp(const float* x, float* y) override {
-    x_ = x;
-    y_ = y;
+  void SetUp(const void* x, void* y) override {
+    x_ = static_cast<const float*>(x);
+    y_ = static_cast<float*>(y);
   }
 
   void Run() override {

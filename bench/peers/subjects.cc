@@ -15,14 +15,21 @@ void Check(smx_status status) {
   if (status != smx_status_success) throw std::runtime_error(smx_status_to_string(status));
 }
 
+const smx_bench::OperatorKind& KindOf(const Problem& problem) {
+  if (problem.axis == 0) throw std::runtime_error("smxpack does not offer " + ToString(problem));
+  return problem.logarithm ? smx_bench::kLogSoftmax : smx_bench::kSoftmax;
+}
+
 class OurSoftmax : public Softmax {
  public:
-  OurSoftmax(const std::string& isa, const Shape& shape, size_t threads)
-      : op_(isa.c_str()), shape_(shape), threadpool_(smx_bench::MakeThreadPool(threads)) {
+  OurSoftmax(const std::string& isa, const Shape& shape, const Setting& setting)
+      : op_(isa.c_str(), KindOf(setting.problem), setting.problem.type),
+        shape_(shape),
+        threadpool_(smx_bench::MakeThreadPool(setting.threads)) {
     if (op_.get() == nullptr) throw std::runtime_error("the operator could not be created for " + isa);
   }
 
-  void SetUp(const float* x, float* y) override { Check(op_.SetUp(shape_, x, y)); }
+  void SetUp(const void* x, void* y) override { Check(op_.SetUp(shape_, x, y)); }
   void Run() override { Check(smx_run_operator(op_.get(), threadpool_.get())); }
 
  private:
@@ -31,29 +38,31 @@ class OurSoftmax : public Softmax {
   smx_bench::ThreadPool threadpool_;
 };
 
-// Not a softmax, but measured as one.
+// Not a softmax, but measured as one, on the bytes of the problem's elements.
 class RooflineRun : public Softmax {
  public:
-  RooflineRun(const smx_bench::Roofline& roofline, const Shape& shape, size_t threads)
-      : roofline_(roofline), elements_(shape.elements()), threadpool_(smx_bench::MakeThreadPool(threads)) {}
+  RooflineRun(const smx_bench::Roofline& roofline, const Shape& shape, const Setting& setting)
+      : roofline_(roofline),
+        words_((shape.elements() * ElementBytes(setting.problem) + sizeof(float) - 1) / sizeof(float)),
+        threadpool_(smx_bench::MakeThreadPool(setting.threads)) {}
 
-  void SetUp(const float* x, float* y) override {
-    x_ = x;
-    y_ = y;
+  void SetUp(const void* x, void* y) override {
+    x_ = static_cast<const float*>(x);
+    y_ = static_cast<float*>(y);
   }
-  void Run() override { smx_bench::RunRoofline(roofline_, threadpool_.get(), elements_, x_, y_); }
+  void Run() override { smx_bench::RunRoofline(roofline_, threadpool_.get(), words_, x_, y_); }
 
  private:
   const smx_bench::Roofline& roofline_;
-  size_t elements_;
+  size_t words_;  // an odd number of halves has a word of the padding that buffers have
   smx_bench::ThreadPool threadpool_;
   const float* x_ = nullptr;
   float* y_ = nullptr;
 };
 
-Peer OfRoofline(const smx_bench::Roofline& roofline, size_t threads) {
-  return {roofline.name, roofline.method, true, [&roofline, threads](const Shape& shape) {
-            return std::make_unique<RooflineRun>(roofline, shape, threads);
+Peer OfRoofline(const smx_bench::Roofline& roofline, const Setting& setting) {
+  return {roofline.name, roofline.method, true, [&roofline, setting](const Shape& shape) {
+            return std::make_unique<RooflineRun>(roofline, shape, setting);
           }};
 }
 
@@ -66,23 +75,22 @@ Peer OfBaseline(const smx_bench::Algorithm& algorithm, const smx_bench::Kernels&
           [=](const Shape& shape) { return std::make_unique<RowLoop<decltype(row)>>(row, shape, threads); }};
 }
 
-Peer OfOperator(const std::string& isa, size_t threads) {
+Peer OfOperator(const std::string& isa, const Setting& setting) {
   return {"smxpack " + isa, isa, true,
-          [=](const Shape& shape) { return std::make_unique<OurSoftmax>(isa, shape, threads); }};
+          [=](const Shape& shape) { return std::make_unique<OurSoftmax>(isa, shape, setting); }};
 }
 
 constexpr const char* kBaselines[] = {"three-pass-reload", "three-pass-recompute"};
 
 }  // namespace
 
-std::vector<Subject> Subjects(const Setting& setting) {
+std::vector<Subject> Subjects(const Setting& setting, const std::vector<Peer>& found) {
   std::vector<Subject> subjects;
   for (size_t i = 0; i < smx_bench::kRooflineCount; i++) {
-    subjects.push_back({OfRoofline(smx_bench::GetRooflines()[i], setting.threads), Role::kRoofline});
+    subjects.push_back({OfRoofline(smx_bench::GetRooflines()[i], setting), Role::kRoofline});
   }
-  for (Peer& peer : FoundPeers(setting)) {
-    const Role role = peer.keeps_to_isa ? Role::kPeer : Role::kAside;
-    subjects.push_back({std::move(peer), role});
+  for (const Peer& peer : found) {
+    if (peer.refusal.empty()) subjects.push_back({peer, peer.keeps_to_isa ? Role::kPeer : Role::kAside});
   }
 
   const std::vector<smx_bench::Kernels>& all = smx_bench::AvailableKernels();
@@ -92,9 +100,10 @@ std::vector<Subject> Subjects(const Setting& setting) {
     // The scalar kernels are a reference: whoever wants them timed asks for them.
     if (role == Role::kAside && std::string(kernels->isa) == "scalar") break;
     for (const char* name : kBaselines) {
+      if (!setting.problem.IsDefault()) break;
       subjects.push_back({OfBaseline(*smx_bench::FindAlgorithm(name), *kernels, setting.threads), role});
     }
-    subjects.push_back({OfOperator(kernels->isa, setting.threads), role == Role::kPeer ? Role::kOurs : role});
+    subjects.push_back({OfOperator(kernels->isa, setting), role == Role::kPeer ? Role::kOurs : role});
   }
   return subjects;
 }

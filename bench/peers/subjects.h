@@ -13,8 +13,8 @@ struct Subject {
   Role role;
 };
 
-// In the order of the table.
-std::vector<Subject> Subjects(const Setting& setting);
+// In the order of the table, with those of the peers that offer the problem.
+std::vector<Subject> Subjects(const Setting& setting, const std::vector<Peer>& found);
 
 // The ISAs of ours that this processor has, the best first.
 std::vector<std::string> AvailableIsas();

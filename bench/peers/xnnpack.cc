@@ -21,8 +21,9 @@ class XnnpackSoftmax : public Softmax {
   }
   ~XnnpackSoftmax() override { xnn_delete_operator(op_); }
 
-  void SetUp(const float* x, float* y) override {
-    Check(xnn_setup_softmax_nc_f32(op_, rows_, x, y, threadpool_.get()));
+  void SetUp(const void* x, void* y) override {
+    Check(xnn_setup_softmax_nc_f32(op_, rows_, static_cast<const float*>(x), static_cast<float*>(y),
+                                   threadpool_.get()));
   }
   void Run() override { Check(xnn_run_operator(op_, threadpool_.get())); }
 
@@ -36,8 +37,9 @@ class XnnpackSoftmax : public Softmax {
 
 Peer Xnnpack(const Setting& setting) {
   Check(xnn_initialize(nullptr));
-  return {"XNNPACK", SMXPACK_PEER_VERSION, true,
-          [=](const Shape& shape) { return std::make_unique<XnnpackSoftmax>(shape, setting.threads); }};
+  return {"XNNPACK", SMXPACK_PEER_VERSION, true, OfFloatRows(setting.problem, [=](const Shape& shape) {
+            return std::make_unique<XnnpackSoftmax>(shape, setting.threads);
+          })};
 }
 
 }  // namespace smx_peers

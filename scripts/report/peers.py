@@ -27,9 +27,10 @@ def steps(suite):
 
 
 def shapes(results):
-    """(rows, channels) -> subject -> measurement, in the order in which they were measured; all have the same subjects."""
+    """(rows, channels) -> subject -> measurement, in the order in which they were measured; all have the same subjects. Of softmax
+    of floats over the last axis: names tell other problems."""
     found = {}
-    for each in results.find(what="peers"):
+    for each in results.find(what="peers", function=None, type=None, axis=None):
         found.setdefault((each.fields["rows"], each.fields["channels"]), {})[each.fields["subject"]] = each
     return found
 
