@@ -357,7 +357,7 @@ ISAS = {
     ),
     "scalar": struct(
         processors = [],
-        flags = [],
+        flags = ["-Os"],
         production = [
             "src/gen/scalar/f32-raddextexp.cc",
             "src/gen/scalar/f16-raddextexp.cc",

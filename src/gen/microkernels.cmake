@@ -344,7 +344,7 @@ set(SMXPACK_NEON_BASELINES
     src/gen/neon/f32-vmulc.cc)
 
 set(SMXPACK_SCALAR_PROCESSORS )
-set(SMXPACK_SCALAR_FLAGS )
+set(SMXPACK_SCALAR_FLAGS -Os)
 set(SMXPACK_SCALAR_PRODUCTION
     src/gen/scalar/f32-raddextexp.cc
     src/gen/scalar/f16-raddextexp.cc

@@ -2,7 +2,7 @@
 ISA = Isa(
     name="scalar",
     processors=[],
-    flags=[],
+    flags=["-Os"],  # it is a fallback, and at -O3 half of the library
     available="true",
     priority=0,
     vector="f32x16",
