@@ -65,6 +65,24 @@ const OperatorKind kScaleByPartialSum = {
     },
     {1, 1}};
 
+const OperatorKind kSoftmaxAxis = {
+    "softmax-axis",
+    [](smx_datatype type, smx_operator_t* op) { return smx_create_softmax_axis(type, type, 0, op); },
+    [](smx_operator_t op, const Shape& shape, const void* x, void* y, smx_partial_sum*) {
+      return smx_setup_softmax_axis(op, 1, shape.channels, shape.rows, shape.elements(), shape.rows,
+                                    shape.elements(), shape.rows, x, y);
+    },
+    kByPlan};
+
+const OperatorKind kLogSoftmaxAxis = {
+    "log-softmax-axis",
+    [](smx_datatype type, smx_operator_t* op) { return smx_create_log_softmax_axis(type, type, 0, op); },
+    [](smx_operator_t op, const Shape& shape, const void* x, void* y, smx_partial_sum*) {
+      return smx_setup_log_softmax_axis(op, 1, shape.channels, shape.rows, shape.elements(), shape.rows,
+                                        shape.elements(), shape.rows, x, y);
+    },
+    kByPlan};
+
 ThreadPool MakeThreadPool(size_t threads) {
   return {threads > 1 ? pthreadpool_create(threads) : nullptr, pthreadpool_destroy};
 }

@@ -17,7 +17,8 @@ using ThreadPool = std::unique_ptr<pthreadpool, void (*)(pthreadpool_t)>;
 // NULL for one thread, which is the calling one.
 ThreadPool MakeThreadPool(size_t threads);
 
-// What the C API offers for a dense matrix: elements of one type, of the output too where that is a matrix.
+// What the C API offers for a dense matrix: elements of one type, of the output too where that is a matrix. It is rows x
+// channels; that of the kinds of an axis is its transpose, whose elements of a row lie `rows` apart.
 struct OperatorKind {
   const char* name;
   smx_status (*create)(smx_datatype type, smx_operator_t* op);
@@ -26,9 +27,10 @@ struct OperatorKind {
   Traffic traffic;  // {0, 0} where the plan decides
 };
 
-extern const OperatorKind kSoftmax, kLogSoftmax, kLogSumExp, kPartialSum, kScaleByPartialSum;
-constexpr const OperatorKind* kOperatorKinds[] = {&kSoftmax, &kLogSoftmax, &kLogSumExp, &kPartialSum,
-                                                  &kScaleByPartialSum};
+extern const OperatorKind kSoftmax, kLogSoftmax, kLogSumExp, kPartialSum, kScaleByPartialSum, kSoftmaxAxis,
+    kLogSoftmaxAxis;
+constexpr const OperatorKind* kOperatorKinds[] = {
+    &kSoftmax, &kLogSoftmax, &kLogSumExp, &kPartialSum, &kScaleByPartialSum, &kSoftmaxAxis, &kLogSoftmaxAxis};
 
 // An operator with the kernels of an ISA, in a library that was initialised for it: one exists at a time.
 class Operator {
