@@ -21,23 +21,23 @@
 namespace smx {
 namespace {
 
-// AArch64 is mostly met under emulation, some 50 times slower: samples there are sparser. Odd, as the strides are.
-#if defined(__aarch64__)
-constexpr uint32_t kSparser = 15;
-#else
-constexpr uint32_t kSparser = 1;
-#endif
+// By how much samples are sparser. Odd, as the strides are.
+uint32_t Sparser() {
+  return RunsSparseTests() ? 15 : 1;
+}
 
 // Floats whose bits follow each other, of one sign and exponent: exponentials of those in range have one reference in
 // common. As many as the variants with the most accumulators take in a turn of their main loop.
 constexpr uint32_t kBatch = 4 * SMX_BLOCK;
 constexpr uint32_t kBatches = (uint64_t{1} << 32) / kBatch;
 // A sample takes one batch in so many: no power of two, so that they spread over mantissas.
-constexpr uint32_t kSampled = 401 * kSparser;
+uint32_t Sampled() {
+  return 401 * Sparser();
+}
 
 std::vector<uint32_t> Batches() {
   std::vector<uint32_t> batches;
-  for (uint32_t batch = 0; batch < kBatches; batch += RunsFullTests() ? 1 : kSampled)
+  for (uint32_t batch = 0; batch < kBatches; batch += RunsFullTests() ? 1 : Sampled())
     batches.push_back(batch);
   if (RunsFullTests()) return batches;
   for (float sign : {1.0f, -1.0f}) {
@@ -318,13 +318,13 @@ TEST(ElementFunction, OfWhatIsAboveTheRangeIsRefused) {
 // A sum of one element is that element's exponential, p * 2^(n - reference + SMX_BIAS), and the map times 1 gives the
 // same p. One element is a tail.
 TEST(ElementFunction, OfASingleElementIsTheSameInEveryKernel) {
-  constexpr uint32_t kStride = 4099 * kSparser;
+  const uint32_t stride = 4099 * Sparser();
   const std::vector<Microkernel> sums = FirstVariants("f32_raddextexp");
   const std::vector<Microkernel> maps = FirstVariants("f32_vscaleextexp", "f32_vstreamextexp");
   const smx_fp_environment environment;
   Worst worst;
   for (uint32_t sign : {0x80000000u, 0u}) {
-    for (uint32_t bits = 0; bits <= Bits(smx_range); bits += kStride) {
+    for (uint32_t bits = 0; bits <= Bits(smx_range); bits += stride) {
       const float x = FromBits(sign | bits);
       smx_f32_extended expected = {};
       for (size_t k = 0; k < sums.size(); k++) {

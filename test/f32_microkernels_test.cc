@@ -190,7 +190,7 @@ TEST_P(ExtendedSum, GivesTheBitsOfScalar) {
 TEST_P(ExtendedSum, OfEqualElementsIsTheirNumberTimesOne) {
   SplitMix64 generator(1);
   std::vector<size_t> sizes = FewSizes(kernel().tile);
-  sizes.push_back(kLargestSize);
+  sizes.push_back(LargestSize());
   for (int i = 0; i < 10; i++) {
     const std::vector<float> x(SMX_TILE, 10.0f * generator.Uniform());
     const long double one = ValueOf(Sum(kernel(), 1, x.data()).sum);

@@ -2,7 +2,6 @@
 
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 #include <algorithm>
 #include <map>
@@ -33,11 +32,6 @@ void ExpectEveryMicrokernelHasATest(const std::vector<Microkernel>& microkernels
   }
 }
 
-bool RunsFullTests() {
-  const char* value = getenv("SMXPACK_FULL_TESTS");
-  return value != nullptr && value == std::string("1");
-}
-
 std::vector<size_t> SmallSizes(size_t tile) {
   std::vector<size_t> sizes;
   for (size_t n = 1; n <= 2 * tile + 1; n++) sizes.push_back(n);
@@ -47,7 +41,7 @@ std::vector<size_t> SmallSizes(size_t tile) {
 std::vector<size_t> Sizes(size_t tile) {
   std::vector<size_t> sizes = SmallSizes(tile);
   for (size_t n : {1023, 1024, 1025, 2047, 2048, 2049, 4096, 4097, 16383, 16384}) {
-    if (n <= kLargestSize) sizes.push_back(n);
+    if (n <= LargestSize()) sizes.push_back(n);
   }
   return sizes;
 }

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "test/extent.h"
 #include "test/isas.h"
 #include "test/rows.h"
 
@@ -28,20 +29,14 @@ inline std::string TestName(const testing::TestParamInfo<Microkernel>& info) {
 // Fails where one of them is not the parameter of any test of this program.
 void ExpectEveryMicrokernelHasATest(const std::vector<Microkernel>& microkernels);
 
-// Whether SMXPACK_FULL_TESTS=1 in the environment asks for tests that take minutes.
-bool RunsFullTests();
-
-// AArch64 is mostly met under emulation, some 50 times slower and with long double in software: four blocks and an
-// element do there.
-#if defined(__aarch64__)
-constexpr size_t kLargestSize = 4 * SMX_BLOCK + 1;
-#else
-constexpr size_t kLargestSize = SMX_TILE;
-#endif
+// Four blocks and an element do where tests are sparse.
+inline size_t LargestSize() {
+  return RunsSparseTests() ? 4 * SMX_BLOCK + 1 : SMX_TILE;
+}
 
 // n = 1 ... 2 * tile + 1: every remainder and tail after none, one and two turns of the main loop.
 std::vector<size_t> SmallSizes(size_t tile);
-// Those, and sizes around the ends of blocks and of a tile of the sum, up to kLargestSize.
+// Those, and sizes around the ends of blocks and of a tile of the sum, up to LargestSize().
 std::vector<size_t> Sizes(size_t tile);
 // A few sizes, for what is tested at many places.
 std::vector<size_t> FewSizes(size_t tile);

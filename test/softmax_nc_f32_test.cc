@@ -184,7 +184,7 @@ INSTANTIATE_TEST_SUITE_P(, SoftmaxNcF32LongestRow, testing::Values("normal_4"),
                          [](const auto& info) { return info.param; });
 
 TEST_P(SoftmaxNcF32LongestRow, IsAsExact) {
-  TestRows(kLongestRow, 24, 1);
+  TestRows(LongestRow(), 24, 1);
 }
 
 // --- Edge cases ---

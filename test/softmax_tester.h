@@ -12,20 +12,19 @@
 #include <vector>
 
 #include "include/smxpack.h"
+#include "test/extent.h"
 #include "test/guarded_buffer.h"
 
 namespace smx {
 
-// Longer rows are cut to this. Arm builds are run under emulation, some 20 times slower; four tiles are enough there
-// for each algorithm and for rows split over threads.
-#if defined(__aarch64__)
-constexpr size_t kLongestRow = 65536;
-#else
-constexpr size_t kLongestRow = size_t{1} << 24;
-#endif
+// Longer rows are cut to this. Where tests are sparse, four tiles are enough for each algorithm and for rows split over
+// threads.
+inline size_t LongestRow() {
+  return RunsSparseTests() ? 65536 : size_t{1} << 24;
+}
 
 inline size_t Capped(size_t channels) {
-  return std::min(channels, kLongestRow);
+  return std::min(channels, LongestRow());
 }
 
 // The bits of every NaN that the library gives.
