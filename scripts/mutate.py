@@ -5,6 +5,7 @@
     scripts/mutate.py tail avx2    those with a word in their name
     scripts/mutate.py --neon       those of NEON, under emulation; scripts/test_neon.sh unpacks what that needs
     scripts/mutate.py --list       prints them
+    scripts/mutate.py --check      whether all of them still apply, those of NEON too; breaks nothing
 
 Works on a copy in build/mutants, never on the checkout. Fails where a mutation survives, does not apply or does not
 compile, and where a test fails without one.
@@ -164,7 +165,7 @@ MUTATIONS = [
     Mutation("range of a tile in place not looked at", SUM, "    if (!smx_is_in_range(sum->max)) return smx_f32_extended_refuse(sum);\n", "", KERNELS, "*RaddStoreExtExp.*:*ExtendedSum.*"),
     Mutation("row in place overwritten before its range is known", NC, "  return smx_is_in_range(max);", "  return max == max;", SOFTMAX, "*Edge*:*LongRowPlan*"),
     Mutation("split row in place overwritten before its range is known", NC, "  if (!MayOverwrite(row)) return RunOutOfRange(row);\n  Spans", "  Spans", SOFTMAX, "*Edge*:*Split*:*LongRowPlan*"),
-    Mutation("masked row is zero without the flag", NC, "return Fill(row, counts_for_nothing ? 0.0f : NAN);", "return Fill(row, counts_for_nothing ? NAN : 0.0f);", SOFTMAX, "*Edge*"),
+    Mutation("masked row is zero without the flag", NC, "max == -INFINITY && (op.flags & SMX_FLAG_MASKED_ROWS_TO_ZERO) != 0 ?", "max == -INFINITY ?", SOFTMAX, "*Edge*"),
     Mutation("plus infinity taken for finite", NC, "if (isinf(max)) return", "if (max == -INFINITY) return", SOFTMAX, "*Edge*"),
     Mutation("NaN seen in the last element only", "src/operators/types.cc", "has_nan |= X::IsNan(", "has_nan = X::IsNan(", SOFTMAX, "*Edge*"),
     Mutation("NaN not spread over its row by f32-softmax", SEVERAL_ROWS, "      if (row_hi[lane] != row_hi[lane]) smx_fill_nan(n, y + r * y_stride);\n", "", ROWS, "List/*"),
@@ -239,12 +240,12 @@ def copy_source():
 
 class Build:
     def __init__(self, preset):
-        self.directory = MUTANTS / preset
+        self.directory = SOURCE / "build" / preset
         self.emulator = ["qemu-aarch64-static", "-L", str(SOURCE / SYSROOT)] if preset == "aarch64" else []
         options = ["-DSMXPACK_BUILD_BENCHMARKS=OFF", "-DSMXPACK_BUILD_EXAMPLES=OFF", "-DPython3_EXECUTABLE=/usr/bin/python3"]
         if shutil.which("ccache"):
             options += [f"-DCMAKE_{language}_COMPILER_LAUNCHER=ccache" for language in ("C", "CXX")]
-        command = ["cmake", "--preset", preset, "-B", str(self.directory), *options]
+        command = ["cmake", "--preset", preset, *options]
         subprocess.run(command, cwd=SOURCE, stdout=subprocess.DEVNULL, check=True)
 
     def compile(self, targets):
@@ -293,6 +294,13 @@ def apply(mutation):
     return before
 
 
+def check_that_all_apply():
+    stale = [m.name for m in MUTATIONS if (ROOT / m.file).read_text().count(m.old) != 1]
+    repeated = {m.name for m in MUTATIONS if [other.name for other in MUTATIONS].count(m.name) > 1}
+    if stale or repeated:
+        sys.exit("\n".join([f"does not apply: {name}" for name in stale] + [f"twice: {name}" for name in sorted(repeated)]))
+
+
 def judge(mutation, build):
     """(whether a test fails as it should, what happened)"""
     before = apply(mutation)
@@ -325,7 +333,11 @@ def main():
     parser.add_argument("words", nargs="*", help="take mutations with one of these in their name")
     parser.add_argument("--neon", action="store_true", help="take those of NEON")
     parser.add_argument("--list", action="store_true", help="print them")
+    parser.add_argument("--check", action="store_true", help="tell which do not apply any more")
     options = parser.parse_args()
+    if options.check:
+        check_that_all_apply()
+        return
     mutations = [m for m in MUTATIONS if m.is_neon == options.neon]
     if options.words:
         mutations = [m for m in mutations if any(word in m.name for word in options.words)]
@@ -339,7 +351,7 @@ def main():
         sys.exit("run scripts/test_neon.sh first")
 
     copy_source()
-    os.environ.setdefault("CCACHE_BASEDIR", str(MUTANTS))
+    os.environ.setdefault("CCACHE_BASEDIR", str(SOURCE))
     build = Build("aarch64" if options.neon else "release")
     check_unbroken(mutations, build)
     failures = 0
