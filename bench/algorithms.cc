@@ -162,10 +162,11 @@ size_t LongestRow() {
 }
 
 template <class X>
-smx_f32_extended SumRow(void (*raddextexp)(size_t, const X*, smx_f32_extended*), size_t n, const X* x) {
+smx_f32_extended SumRow(void (*raddextexp)(size_t, const X*, smx_f32_extended*, const smx_f32_exponential*),
+                        size_t n, const X* x) {
   return SumTiles(n, [&](size_t start, size_t length) {
     smx_f32_extended tile;
-    raddextexp(length, x + start, &tile);
+    raddextexp(length, x + start, &tile, &kExp);
     return tile;
   });
 }
@@ -177,7 +178,7 @@ smx_f32_extended SumAndStoreRow(smx_f32_raddstoreextexp_ukernel_fn* raddstoreext
                                 float* y, References* references) {
   return SumTiles(n, [&](size_t start, size_t length) {
     smx_f32_extended tile;
-    raddstoreextexp(length, x + start, y + start, &tile);
+    raddstoreextexp(length, x + start, y + start, &tile, &kExp);
     references->of_tile[start / SMX_TILE] = tile.reference;
     return tile;
   });
@@ -185,8 +186,9 @@ smx_f32_extended SumAndStoreRow(smx_f32_raddstoreextexp_ukernel_fn* raddstoreext
 
 void ScaleRow(smx_f32_vscaleextexp_ukernel_fn* vscaleextexp, size_t n, const float* x, float* y,
               const smx_f32_reciprocal& reciprocal) {
-  ForEachTile(n,
-              [&](size_t start, size_t length) { vscaleextexp(length, x + start, y + start, &reciprocal); });
+  ForEachTile(n, [&](size_t start, size_t length) {
+    vscaleextexp(length, x + start, y + start, &reciprocal, &kExp);
+  });
 }
 
 void RescaleRow(smx_f32_vmulextc_ukernel_fn* vmulextc, size_t n, float* y,

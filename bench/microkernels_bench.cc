@@ -68,11 +68,11 @@ const std::vector<Regime> kShortRows = {{Level::kL2, Buffering::kWarm}};
 const std::vector<Regime> kNeverTuned = {};  // the baselines: no dispatch takes them
 
 constexpr smx_f32_reciprocal kOne = {1.0f, 0.0f, 0};
-constexpr smx_f32_logarithm kLogarithm = {8.0f, 0x1p-24f};
+constexpr smx_f32_logarithm kLogarithm = {1.0f, 0.0f, 1.0f, 8.0f, 0x1p-24f};
 constexpr float kMax = smx_bench::kLargestInput;
 
 template <class X>
-Pass<X, X> Sum(Reduction<X, smx_f32_extended*>* ukernel) {
+Pass<X, X> Sum(Reduction<X, smx_f32_extended*, const smx_f32_exponential*>* ukernel) {
   return {kReads, kLongRows, [=](size_t n, const typename X::Memory* x, typename X::Memory*) {
             benchmark::DoNotOptimize(smx_bench::SumRow(ukernel, n, x));
           }};
@@ -94,9 +94,10 @@ constexpr auto f16_rmax = Maximum<F16>;
 constexpr auto bf16_rmax = Maximum<Bf16>;
 
 template <class X, class Y>
-Pass<X, Y> Scale(Map<X, Y, const smx_f32_reciprocal*>* ukernel) {
-  return {kReadsAndWrites, kLongRows,
-          [=](size_t n, const typename X::Memory* x, typename Y::Memory* y) { ukernel(n, x, y, &kOne); }};
+Pass<X, Y> Scale(Map<X, Y, const smx_f32_reciprocal*, const smx_f32_exponential*>* ukernel) {
+  return {kReadsAndWrites, kLongRows, [=](size_t n, const typename X::Memory* x, typename Y::Memory* y) {
+            ukernel(n, x, y, &kOne, &smx_bench::kExp);
+          }};
 }
 
 template <class X, class Y>
@@ -146,7 +147,7 @@ RowsPass f32_softmax(smx_f32_softmax_ukernel_fn* ukernel) {
           {48, 64, 100, 128, 197, 256, 512, 1000},
           [=](size_t rows, size_t n, const float* x, float* y) {
             size_t done;
-            ukernel(rows, n, x, n, y, n, &done);
+            ukernel(rows, n, x, n, y, n, &done, &smx_bench::kExp);
           }};
 }
 

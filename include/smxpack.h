@@ -225,13 +225,14 @@ SMX_API enum smx_status smx_setup_log_softmax_nc(smx_operator_t log_softmax_op, 
 
 /// The sum of the exponentials of a piece of a row, from smx_create_partial_sum_nc. It may be copied, stored and sent between
 /// processes and processors of the same byte order. Its members are the library's matter:
-/// sum_k bins[k] * 2^(32 * (top - k)) is the sum of exp(x - shift), shift 0 or, where max is beyond +-2^14, max.
+/// sum_k bins[k] * 2^(32 * (top - k)) is the sum of exp(scale * x - shift), shift 0 or, where scale * max is beyond +-2^14, that. `max` is the largest element,
+/// and the negated least one where the scale is negative.
 struct smx_partial_sum {
   int64_t bins[4];
   int32_t top;
   int32_t has_nan;
   float max;
-  float shift;
+  float scale;
 };
 
 /// Creates an operator for rows that are spread over buffers, threads, processes or machines: it reduces a piece of each row to the
@@ -257,10 +258,10 @@ SMX_API enum smx_status smx_setup_partial_sum_nc(smx_operator_t partial_sum_op, 
                                                  size_t channels, size_t input_stride, const void* input,
                                                  struct smx_partial_sum* output);
 
-/// sums[i] += others[i], each the sum of a piece of one row. Associative and commutative as smx_create_partial_sum_nc says; a
+/// sums[i] += others[i], each the sum of a piece of one row, under the same scale. Associative and commutative as smx_create_partial_sum_nc says; a
 /// user-defined reduction of MPI. Needs no smx_initialize; thread-safe on different sums.
 /// @param count  sums; 0 is allowed, and then the pointers may be NULL.
-/// @returns smx_status_success; smx_status_invalid_parameter where a pointer is NULL.
+/// @returns smx_status_success; smx_status_invalid_parameter where a pointer is NULL or scales differ, and then nothing is written.
 SMX_API enum smx_status smx_merge_partial_sums(size_t count, struct smx_partial_sum* sums,
                                                const struct smx_partial_sum* others);
 
@@ -306,6 +307,21 @@ SMX_API enum smx_status smx_create_logsumexp_nc(enum smx_datatype input_type, ui
 SMX_API enum smx_status smx_setup_logsumexp_nc(smx_operator_t logsumexp_op, size_t batch_size,
                                                size_t channels, size_t input_stride, const void* input,
                                                float* output);
+
+/// Sets the factor of the elements: from the next run on, a row's elements are scale * x[i] in place of x[i], in all that the
+/// operator's formulas say. A temperature's reciprocal; 1 / sqrt(d) of attention. It is 1 before.
+///
+/// The product is not rounded, so that results have the errors that are stated for a scale of 1; log-softmax rounds it once.
+/// Infinite elements times 0 are NaN, negative scales turn -inf into +inf; other results that follow from the product are as the tables say. A
+/// product that is beyond the largest float is not infinite: x = 3e38 under a scale of 100 is as any other number.
+///
+/// Scales from 2^-40 to 2^40 cost nothing: they change constants of the kernels. Others, those below 0 among them, cost a copy of each tile.
+///
+/// @param op     any; may have been set up. Must not be called while the operator runs.
+/// @param scale  finite; a denormal counts as 0. Pieces of a row, and the sums that pieces are scaled by, need the same.
+/// @returns smx_status_success; smx_status_uninitialized; smx_status_invalid_parameter where op is NULL or the scale is not
+///          finite, and then it is as it was.
+SMX_API enum smx_status smx_set_scale(smx_operator_t op, float scale);
 
 /// Computes what the last setup said. Allocates nothing. Blocks until the result is there.
 ///

@@ -37,6 +37,8 @@ class Operator {
     return smx_run_operator(get(), threadpool);
   }
 
+  [[nodiscard]] smx_status SetScale(float scale) noexcept { return smx_set_scale(get(), scale); }
+
   /// For the functions of smxpack.h; NULL before Create has succeeded.
   smx_operator_t get() const noexcept { return op_.get(); }
 

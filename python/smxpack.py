@@ -77,11 +77,12 @@ def _run(op, threads):
         _call("smx_run_operator", op, pool)
 
 
-def _compute(name, create, setup, threads):
+def _compute(name, create, setup, scale, threads):
     """The life of operator `name`; `create` and `setup` are the arguments of these functions."""
     op = ctypes.c_void_p()
     _call(f"smx_create_{name}", *create, ctypes.byref(op))
     try:
+        _call("smx_set_scale", op, ctypes.c_float(scale))
         _call(f"smx_setup_{name}", op, *setup)
         _run(op, threads)
     finally:
@@ -151,7 +152,7 @@ def _destination(output, source, sums):
     return rows if is_free else np.empty(rows.shape, rows.dtype)
 
 
-def _map(name, x, axis, out, dtype, masked_rows_to_zero, threads, sums=None):
+def _map(name, x, axis, out, dtype, masked_rows_to_zero, scale, threads, sums=None):
     x = _check(x, axis, threads)
     dtype = np.dtype(dtype if dtype is not None else x.dtype if out is None else out.dtype)
     create = (_datatype(x.dtype), _datatype(dtype), _MASKED_ROWS_TO_ZERO if masked_rows_to_zero else 0)
@@ -160,50 +161,51 @@ def _map(name, x, axis, out, dtype, masked_rows_to_zero, threads, sums=None):
     rows = _destination(output, source, sums)
     setup = [_size(len(source)), _size(source.shape[1]), _size(_stride(source)), _size(_stride(rows))]
     setup += [_pointer(array) for array in (source, sums, rows) if array is not None]
-    _compute(name, create, setup, threads)
+    _compute(name, create, setup, scale, threads)
     if not np.may_share_memory(rows, output):
         output[...] = rows.reshape(output.shape)
     return output
 
 
-def _reduce(name, x, axis, output_dtype, threads):
+def _reduce(name, x, axis, output_dtype, scale, threads):
     x = _check(x, axis, threads)
     rows = _rows(x)
     output = np.empty(x.shape[:-1], output_dtype)
     setup = (_size(len(rows)), _size(rows.shape[1]), _size(_stride(rows)), _pointer(rows), _pointer(output))
-    _compute(name, (_datatype(x.dtype), 0), setup, threads)
+    _compute(name, (_datatype(x.dtype), 0), setup, scale, threads)
     return output
 
 
-def softmax(x, axis=-1, out=None, dtype=None, masked_rows_to_zero=False, threads=1):
-    """exp(x) / sum(exp(x)) of each row.
+def softmax(x, axis=-1, out=None, dtype=None, masked_rows_to_zero=False, scale=1.0, threads=1):
+    """exp(scale * x) / sum(exp(scale * x)) of each row.
 
     axis                 -1, or the number of the last axis.
     out                  receives the result, and is returned; may be x.
     dtype                of the result, that of `out` or x where it is not given. One of the two dtypes must be float32 where
                          they differ.
     masked_rows_to_zero  whether a row of -inf only gives zeros, and not NaN.
+    scale                finite; the product is not rounded.
     """
-    return _map("softmax_nc", x, axis, out, dtype, masked_rows_to_zero, threads)
+    return _map("softmax_nc", x, axis, out, dtype, masked_rows_to_zero, scale, threads)
 
 
-def log_softmax(x, axis=-1, out=None, dtype=None, masked_rows_to_zero=False, threads=1):
-    """log(softmax(x)) of each row. Arguments as of softmax; a row of -inf gives -inf under masked_rows_to_zero."""
-    return _map("log_softmax_nc", x, axis, out, dtype, masked_rows_to_zero, threads)
+def log_softmax(x, axis=-1, out=None, dtype=None, masked_rows_to_zero=False, scale=1.0, threads=1):
+    """log(softmax(scale * x)) of each row. Arguments as of softmax; a row of -inf gives -inf under masked_rows_to_zero."""
+    return _map("log_softmax_nc", x, axis, out, dtype, masked_rows_to_zero, scale, threads)
 
 
-def logsumexp(x, axis=-1, threads=1):
-    """log(sum(exp(x))) of each row, float32, of shape x.shape[:-1]."""
-    return _reduce("logsumexp_nc", x, axis, np.float32, threads)[()]
+def logsumexp(x, axis=-1, scale=1.0, threads=1):
+    """log(sum(exp(scale * x))) of each row, float32, of shape x.shape[:-1]."""
+    return _reduce("logsumexp_nc", x, axis, np.float32, scale, threads)[()]
 
 
-def partial_sum(x, axis=-1, threads=1):
-    """The sum of exponentials of each row, of shape x.shape[:-1], where x is a piece of longer rows.
+def partial_sum(x, axis=-1, scale=1.0, threads=1):
+    """The sum of exp(scale * x) over each row, of shape x.shape[:-1], where x is a piece of longer rows.
 
     It may be pickled and sent: merge_partial_sums makes the sums of the whole rows of it, and scale_by_partial_sum the softmax
     of each piece.
     """
-    return _reduce("partial_sum_nc", x, axis, _PARTIAL_SUM, threads)
+    return _reduce("partial_sum_nc", x, axis, _PARTIAL_SUM, scale, threads)
 
 
 def _sums(sums, shape):
@@ -215,7 +217,7 @@ def _sums(sums, shape):
 
 
 def merge_partial_sums(sums, *others):
-    """The sums of rows, of those of their pieces."""
+    """The sums of rows, of those of their pieces, which were taken under one scale."""
     shape = np.shape(sums)
     total = _sums(sums, shape).copy()
     for other in others:
@@ -223,7 +225,7 @@ def merge_partial_sums(sums, *others):
     return total
 
 
-def scale_by_partial_sum(x, sums, axis=-1, out=None, dtype=None, masked_rows_to_zero=False, threads=1):
-    """exp(x) / sums: softmax of a piece of each row, given the sum of the whole row. Other arguments as of softmax."""
+def scale_by_partial_sum(x, sums, axis=-1, out=None, dtype=None, masked_rows_to_zero=False, scale=1.0, threads=1):
+    """exp(scale * x) / sums: softmax of a piece of each row, given the sum of the whole row under that scale. Other arguments as of softmax."""
     sums = _sums(sums, np.shape(x)[:-1])
-    return _map("scale_by_partial_sum_nc", x, axis, out, dtype, masked_rows_to_zero, threads, sums)
+    return _map("scale_by_partial_sum_nc", x, axis, out, dtype, masked_rows_to_zero, scale, threads, sums)

@@ -43,9 +43,8 @@ CPUS = {  # as LLVM names them
 }
 # A main loop takes the variant's tile, and moves on by as much, but for these: it moves on by an accumulator's part, and
 # takes as much of each accumulator's block, or that part alone of one accumulator's group of rows.
-SUMS_OF_BLOCKS = ("f32-raddextexp", "f32-raddstoreextexp")
-GROUPS_OF_ROWS = ("f32-softmax-transposed",)
-BYTES_PER_FLOAT = 4
+SUMS_OF_BLOCKS = ("raddextexp", "raddstoreextexp")
+GROUPS_OF_ROWS = ("softmax-transposed",)
 
 
 class Unpredictable(Exception):
@@ -89,7 +88,7 @@ ASSEMBLIES = {
             re.compile(r".*\[(?P<to>x\d+)\], #?(?P<by>-?\d+)$"),  # after a load or store
             re.compile(r".*\[(?P<to>x\d+), #?(?P<by>-?\d+)\]!$"),  # before it
         ],
-        vector=re.compile(r"(ld|st)\w+ [q{].*\[(?P<base>\w+)(, (?P<index>x\d+)(, lsl (?P<shift>\d))?)?.*"),
+        vector=re.compile(r"(ld|st)\w+ [dq{].*\[(?P<base>\w+)(, (?P<index>x\d+)(, lsl (?P<shift>\d))?)?.*"),
     ),
 }
 
@@ -146,28 +145,29 @@ def main_loop(name, bodies, assembly):
     return max(loops, key=lambda loop: (fmas(loop, assembly), len(loop)))
 
 
-def stride(loop, assembly):
+def strides(loop, assembly):
     """Bytes by which an iteration moves the addresses of vectors on. Those of constants and of what was spilled stay."""
     moved = collections.Counter()  # register -> bytes
     for step in (match for instruction in loop for pattern in assembly.steps if (match := pattern.match(instruction))):
         moved[step["to"]] += int(step["by"]) * (-1 if step.groupdict().get("sign") == "sub" else 1)
-    strides = set()
+    found = set()
     for vector in (match for instruction in loop if (match := assembly.vector.match(instruction))):
-        found = vector.groupdict()
-        multiplier = int(found.get("scale") or 1) << int(found.get("shift") or 0)
-        strides.add(moved[found["base"]] + moved[found["index"]] * multiplier)
-    strides -= {0}
-    if len(strides) != 1:
-        raise Unpredictable(f"its main loop moves on by {sorted(strides)} bytes")
-    return strides.pop()
+        address = vector.groupdict()
+        multiplier = int(address.get("scale") or 1) << int(address.get("shift") or 0)
+        found.add(moved[address["base"]] + moved[address["index"]] * multiplier)
+    return found - {0}
 
 
 def elements_of(loop, variant, assembly):
     """Elements that an iteration of the main loop takes."""
-    kernel, moved = variant.kernel.name, stride(loop, assembly) / BYTES_PER_FLOAT
-    if moved != (variant.tile / variant.accumulators if kernel in (*SUMS_OF_BLOCKS, *GROUPS_OF_ROWS) else variant.tile):
-        raise Unpredictable(f"its main loop moves on by {moved:g} elements, and in the list it is {variant.name}")
-    return variant.tile if kernel in SUMS_OF_BLOCKS else int(moved)
+    kernel = variant.kernel
+    by_accumulator = kernel.base in (*SUMS_OF_BLOCKS, *GROUPS_OF_ROWS)
+    elements = variant.tile // variant.accumulators if by_accumulator else variant.tile
+    expected = {elements * generate.BYTES[type] for type in (kernel.input, kernel.output)}
+    moved = strides(loop, assembly)
+    if not moved or not moved <= expected:
+        raise Unpredictable(f"its main loop moves on by {sorted(moved)} bytes, and in the list it is {variant.name}")
+    return variant.tile if kernel.base in SUMS_OF_BLOCKS else elements
 
 
 def run(command, **options):

@@ -140,7 +140,7 @@ smx_f32_extended StoreTerms(const Microkernel& kernel, const std::vector<float>&
                             std::vector<float>* terms) {
   smx_f32_extended sum;
   terms->resize(row.size());
-  kernel.As<smx_f32_raddstoreextexp_ukernel_fn>()(row.size(), row.data(), terms->data(), &sum);
+  kernel.As<smx_f32_raddstoreextexp_ukernel_fn>()(row.size(), row.data(), terms->data(), &sum, &kExp);
   return sum;
 }
 
@@ -192,7 +192,7 @@ TEST(ElementFunction, OfMapsIsThatOfStoredTerms) {
     y.resize(row.size());
     for (const Microkernel& map : maps) {
       if (row.empty()) break;
-      map.As<smx_f32_vscaleextexp_ukernel_fn>()(row.size(), row.data(), y.data(), &one);
+      map.As<smx_f32_vscaleextexp_ukernel_fn>()(row.size(), row.data(), y.data(), &one, &kExp);
       testing::AssertionResult same = SameBits(y.data(), terms.data(), row.size());
       if (!same) return same << ", " << map;
     }
@@ -220,7 +220,7 @@ TEST(ElementFunction, OfSumsIsThatOfStoredTerms) {
     smx_f32_extended first = {};
     for (const Microkernel& kernel : kernels) {
       smx_f32_extended sum;
-      kernel.As<smx_f32_raddextexp_ukernel_fn>()(without_pairs.size(), without_pairs.data(), &sum);
+      kernel.As<smx_f32_raddextexp_ukernel_fn>()(without_pairs.size(), without_pairs.data(), &sum, &kExp);
       if (&kernel == &kernels[0]) first = sum;
       const double scaled = ldexp(static_cast<double>(sum.hi) + sum.lo, sum.reference - reference);
       testing::AssertionResult same = Same(sum, first);
@@ -240,7 +240,7 @@ void Softmax(const Microkernel& kernel, size_t rows, size_t n, const std::vector
   y->resize(rows * n);
   for (size_t row = 0; row < rows;) {
     size_t done = 0;
-    softmax(rows - row, n, x.data() + row * n, n, y->data() + row * n, n, &done);
+    softmax(rows - row, n, x.data() + row * n, n, y->data() + row * n, n, &done, &kExp);
     row += done;
     if (row < rows) std::fill_n(y->data() + row++ * n, n, NAN);
   }
@@ -251,7 +251,7 @@ void StoreAndScale(size_t n, const float* x, float* y) {
   static const Microkernel storing = FirstVariants("f32_raddstoreextexp")[0];
   static const Microkernel scaling = FirstVariants("f32_vmulextc")[0];
   smx_f32_extended sum;
-  storing.As<smx_f32_raddstoreextexp_ukernel_fn>()(n, x, y, &sum);
+  storing.As<smx_f32_raddstoreextexp_ukernel_fn>()(n, x, y, &sum, &kExp);
   smx_f32_reciprocal reciprocal = smx_f32_reciprocal_of(&sum);
   reciprocal.exponent -= sum.reference - SMX_BIAS;
   scaling.As<smx_f32_vmulextc_ukernel_fn>()(n, y, y, &reciprocal);
@@ -272,7 +272,7 @@ TEST(ElementFunction, OfKernelsOnSeveralRowsIsThatOfStoredTerms) {
         const float* first = x.data() + row * elements;
         const float largest =
             std::clamp(std::max(first[0], first[elements - 1]) + 20.0f, -smx_range, smx_range);
-        batch.push_back(largest < smx_range ? rintf(largest * smx_log2e) * smx_ln2 : smx_range);
+        batch.push_back(largest < smx_range ? rintf(largest * kExp.log2e) * kExp.ln2 : smx_range);
         batch.insert(batch.end(), first, first + elements);
         if (std::any_of(first, first + elements, IsAbove)) {
           std::fill_n(softmax, n, NAN);
@@ -301,12 +301,12 @@ TEST(ElementFunction, OfWhatIsAboveTheRangeIsRefused) {
       smx_f32_extended sum;
       float term;
       for (const Microkernel& kernel : summing) {
-        kernel.As<smx_f32_raddextexp_ukernel_fn>()(1, &element, &sum);
+        kernel.As<smx_f32_raddextexp_ukernel_fn>()(1, &element, &sum, &kExp);
         if (!std::isnan(sum.hi))
           return testing::AssertionFailure() << sum.hi << " of " << element << ", " << kernel;
       }
       for (const Microkernel& kernel : storing) {
-        kernel.As<smx_f32_raddstoreextexp_ukernel_fn>()(1, &element, &term, &sum);
+        kernel.As<smx_f32_raddstoreextexp_ukernel_fn>()(1, &element, &term, &sum, &kExp);
         if (!std::isnan(sum.hi))
           return testing::AssertionFailure() << sum.hi << " of " << element << ", " << kernel;
       }
@@ -329,7 +329,7 @@ TEST(ElementFunction, OfASingleElementIsTheSameInEveryKernel) {
       smx_f32_extended expected = {};
       for (size_t k = 0; k < sums.size(); k++) {
         smx_f32_extended sum;
-        sums[k].As<smx_f32_raddextexp_ukernel_fn>()(1, &x, &sum);
+        sums[k].As<smx_f32_raddextexp_ukernel_fn>()(1, &x, &sum, &kExp);
         if (k == 0) expected = sum;
         ASSERT_TRUE(Same(sum, expected)) << sums[k] << ", x = " << x;
         ASSERT_EQ(sum.lo, 0.0f) << sums[k] << ", x = " << x;
@@ -337,7 +337,7 @@ TEST(ElementFunction, OfASingleElementIsTheSameInEveryKernel) {
       const smx_f32_reciprocal one = {1.0f, 0.0f, expected.reference};
       for (const Microkernel& map : maps) {
         float y;
-        map.As<smx_f32_vscaleextexp_ukernel_fn>()(1, &x, &y, &one);
+        map.As<smx_f32_vscaleextexp_ukernel_fn>()(1, &x, &y, &one, &kExp);
         ASSERT_TRUE(SameBits(ldexpf(y, SMX_BIAS), expected.hi)) << map << ", x = " << x;
       }
       const double exact = ScaledExpInDouble(x, expected.reference - SMX_BIAS);

@@ -33,9 +33,9 @@ smx_f32_extended Sum(const Microkernel& kernel, size_t n, const float* x, float*
   const smx_fp_environment environment;
   smx_f32_extended sum;
   if (Stores(kernel)) {
-    kernel.As<smx_f32_raddstoreextexp_ukernel_fn>()(n, x, y, &sum);
+    kernel.As<smx_f32_raddstoreextexp_ukernel_fn>()(n, x, y, &sum, &kExp);
   } else {
-    kernel.As<smx_f32_raddextexp_ukernel_fn>()(n, x, &sum);
+    kernel.As<smx_f32_raddextexp_ukernel_fn>()(n, x, &sum, &kExp);
   }
   return sum;
 }
@@ -137,7 +137,7 @@ TEST_P(ExtendedSum, IsWithinBoundOfTheExactSum) {
     for (size_t n : Sizes(kernel().tile)) {
       SCOPED_TRACE(testing::Message() << family.name << ", n = " << n);
       const SumResult result = Sum(kernel(), n, x);
-      if (!smx_is_in_range(MaximumOf(x, n))) {
+      if (!smx_is_in_range(MaximumOf(x, n), &kExp)) {
         ExpectOutOfRange(kernel(), result, MaximumOf(x, n));
         continue;
       }
@@ -172,7 +172,7 @@ TEST_P(ExtendedSum, GivesTheBitsOfScalar) {
   for (const RowFamily& family : FiniteRows()) {
     const float* x = LongRow(family.name).data();
     for (size_t n : Sizes(kernel().tile)) {
-      if (!smx_is_in_range(MaximumOf(x, n))) continue;  // no result depends on these bits
+      if (!smx_is_in_range(MaximumOf(x, n), &kExp)) continue;  // no result depends on these bits
       SCOPED_TRACE(testing::Message() << family.name << ", n = " << n);
       const SumResult result = Sum(kernel(), n, x);
       const SumResult& expected = ScalarSum(kernel().kernel, family.name, n);
@@ -206,7 +206,7 @@ TEST_P(ExtendedSum, OfEqualElementsIsTheirNumberTimesOne) {
 TEST(ExtendedSums, AreTheSameForBothKernels) {
   for (const RowFamily& family : FiniteRows()) {
     for (size_t n : Sizes(128)) {
-      if (!smx_is_in_range(MaximumOf(LongRow(family.name).data(), n))) continue;
+      if (!smx_is_in_range(MaximumOf(LongRow(family.name).data(), n), &kExp)) continue;
       const smx_f32_extended& storing = ScalarSum("f32_raddstoreextexp", family.name, n).sum;
       if (isnan(storing.hi)) continue;  // terms of no reference in common
       EXPECT_TRUE(SameSum(ScalarSum("f32_raddextexp", family.name, n).sum, storing))
@@ -271,7 +271,7 @@ TEST_P(RaddStoreExtExp, RunsInPlace) {
       SCOPED_TRACE(testing::Message() << family.name << ", n = " << n);
       GuardedBuffer<float> x(row, n);
       const smx_f32_extended sum = Sum(kernel(), n, x.data(), x.data());
-      if (!smx_is_in_range(MaximumOf(row, n))) {
+      if (!smx_is_in_range(MaximumOf(row, n), &kExp)) {
         EXPECT_TRUE(isnan(sum.hi));
         EXPECT_TRUE(SameBits(x.data(), row, n)) << "the row was written";
         continue;
@@ -434,7 +434,7 @@ void Map(const Microkernel& kernel, size_t n, const float* x, float* y,
          const smx_f32_reciprocal& reciprocal) {
   const smx_fp_environment environment;
   if (TakesLogits(kernel)) {
-    kernel.As<smx_f32_vscaleextexp_ukernel_fn>()(n, x, y, &reciprocal);
+    kernel.As<smx_f32_vscaleextexp_ukernel_fn>()(n, x, y, &reciprocal, &kExp);
   } else {
     kernel.As<smx_f32_vmulextc_ukernel_fn>()(n, x, y, &reciprocal);
   }
@@ -461,7 +461,7 @@ std::vector<float> MapRow(const Microkernel& kernel, int32_t exponent) {
   SplitMix64 generator(static_cast<uint64_t>(exponent));
   std::vector<float> x(kMapSize);
   if (TakesLogits(kernel)) {
-    const float one = static_cast<float>(exponent) * smx_ln2;  // where exp(x) * 2^-exponent is 1
+    const float one = static_cast<float>(exponent) * kExp.ln2;  // where exp(x) * 2^-exponent is 1
     for (float& element : x) element = one - 54.0f + 56.0f * generator.Uniform();
     // Masks.
     std::copy_n(std::vector<float>{-INFINITY, -FLT_MAX, -1e20f, -1e9f}.data(), 4, x.data() + 40);
@@ -608,7 +608,7 @@ TEST_P(ExtendedMap, MakesSoftmaxOfATile) {
   for (const RowFamily& family : FiniteRows()) {
     for (size_t n : FewSizes(kernel().tile)) {
       const SumResult& terms = ScalarSum("f32_raddstoreextexp", family.name, n);
-      if (isnan(terms.sum.hi) || !smx_is_in_range(terms.sum.max)) continue;  // the operator's matter
+      if (isnan(terms.sum.hi) || !smx_is_in_range(terms.sum.max, &kExp)) continue;  // the operator's matter
       SCOPED_TRACE(testing::Message() << family.name << ", n = " << n);
       smx_f32_reciprocal reciprocal = smx_f32_reciprocal_of(&terms.sum);
       const std::vector<float> x(LongRow(family.name).begin(),
@@ -654,7 +654,7 @@ TEST_P(VstreamExtExp, ResultsAreThereForOtherThreads) {
     for (int turn = 1; turn <= kTurns; turn++) {
       WaitFor(read, turn - 1);
       const smx_f32_reciprocal reciprocal = {result(turn), 0.0f, 0};
-      kernel().As<smx_f32_vstreamextexp_ukernel_fn>()(x.size(), x.data(), y.data(), &reciprocal);
+      kernel().As<smx_f32_vstreamextexp_ukernel_fn>()(x.size(), x.data(), y.data(), &reciprocal, &kExp);
       written.store(turn, std::memory_order_release);  // itself no fence
     }
   });

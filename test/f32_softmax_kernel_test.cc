@@ -37,7 +37,7 @@ class SoftmaxKernel : public MicrokernelTest {
   size_t Run(size_t rows, size_t n, const float* x, size_t x_stride, float* y, size_t y_stride) const {
     const smx_fp_environment environment;
     size_t done = SIZE_MAX;
-    kernel().As<smx_f32_softmax_ukernel_fn>()(rows, n, x, x_stride, y, y_stride, &done);
+    kernel().As<smx_f32_softmax_ukernel_fn>()(rows, n, x, x_stride, y, y_stride, &done, &kExp);
     return done;
   }
 };
@@ -53,7 +53,7 @@ std::vector<float> OneRow(const std::vector<float>& x) {
   std::vector<float> y(x.size());
   smx_f32_extended sum;
   ScalarMicrokernel("f32_raddstoreextexp")
-      .As<smx_f32_raddstoreextexp_ukernel_fn>()(x.size(), x.data(), y.data(), &sum);
+      .As<smx_f32_raddstoreextexp_ukernel_fn>()(x.size(), x.data(), y.data(), &sum, &kExp);
   smx_f32_reciprocal reciprocal = smx_f32_reciprocal_of(&sum);
   reciprocal.exponent -= sum.reference - SMX_BIAS;
   ScalarMicrokernel("f32_vmulextc")
@@ -72,7 +72,7 @@ const std::vector<float>& OneRow(const RowFamily& family, size_t n, uint64_t see
 bool IsInRange(const std::vector<float>& row) {
   float max = -INFINITY;
   for (float x : row) max = std::max(max, x);
-  return smx_is_in_range(max);
+  return smx_is_in_range(max, &kExp);
 }
 
 TEST_P(SoftmaxKernel, HasTheBitsOfOneRowAtATime) {

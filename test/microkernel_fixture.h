@@ -46,6 +46,9 @@ std::vector<size_t> Sizes(size_t tile);
 // A few sizes, for what is tested at many places.
 std::vector<size_t> FewSizes(size_t tile);
 
+// Of a scale of 1.
+inline const smx_f32_exponential kExp = smx_f32_exponential_of(1.0f);
+
 inline uint32_t Bits(float f) {
   uint32_t bits;
   memcpy(&bits, &f, sizeof(bits));

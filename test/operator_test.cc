@@ -432,7 +432,7 @@ TEST_F(Operator, SetupOfNullIsRejected) {
 }
 
 TEST_F(Operator, SetupOfAnotherTypeIsRejected) {
-  const smx_operator_type other = {"other", nullptr, nullptr};
+  const smx_operator_type other = {"other", nullptr, nullptr, nullptr};
   ExpectRejected(smx_status_invalid_state, "other: the operator is of type softmax_nc",
                  [&] { return smx_check_operator(op_, &other); });
 }

@@ -101,7 +101,8 @@ std::vector<size_t> Cut(size_t channels, size_t pieces, uint64_t seed) {
 }
 
 bool IsWithinRange(const Row& x) {
-  return smx_is_in_range(*std::max_element(x.begin(), x.end()));
+  const smx_f32_exponential exponential = smx_f32_exponential_of(1.0f);
+  return smx_is_in_range(*std::max_element(x.begin(), x.end()), &exponential);
 }
 
 TEST_P(PartialSumNc, PiecesOfTilesGiveTheBitsOfTheWholeRow) {

@@ -101,6 +101,21 @@ class Results(unittest.TestCase):
             exact = scipy.special.softmax(x.astype(np.longdouble), axis=-1)
             self.assert_close(smxpack.softmax(x), exact, smxpack.softmax)
 
+    def test_scale(self):
+        x = logits((5, 3000))
+        for scale in (0.125, 1 / 3, -2.5, 1e-20):
+            exact = np.longdouble(F32.type(scale)) * x.astype(np.longdouble)
+            self.assert_close(smxpack.softmax(x, scale=scale), scipy.special.softmax(exact, axis=-1), smxpack.softmax)
+            self.assert_close(smxpack.log_softmax(x, scale=scale), scipy.special.log_softmax(exact, axis=-1), smxpack.log_softmax)
+            self.assert_close(smxpack.logsumexp(x, scale=scale), scipy.special.logsumexp(exact, axis=-1), smxpack.logsumexp)
+            sums = smxpack.partial_sum(x, scale=scale)
+            pieces = smxpack.scale_by_partial_sum(x, sums, scale=scale)
+            np.testing.assert_array_equal(pieces, smxpack.softmax(x, scale=scale))
+        with self.assertRaisesRegex(RuntimeError, "smx_set_scale: smx_status_invalid_parameter"):
+            smxpack.softmax(x, scale=np.inf)
+        with self.assertRaisesRegex(RuntimeError, "smx_merge_partial_sums: smx_status_invalid_parameter"):
+            smxpack.merge_partial_sums(smxpack.partial_sum(x), smxpack.partial_sum(x, scale=2))
+
     def test_masked_rows(self):
         x = np.full((2, 3), -np.inf, F32)
         self.assertTrue(np.isnan(smxpack.softmax(x)).all())

@@ -101,6 +101,11 @@ void SetThresholds(const RowsRun& run) {
   ASSERT_EQ(smx_set_thresholds(&thresholds), smx_status_success);
 }
 
+void SetScale(const RowsRun& run, smx_operator_t op) {
+  if (run.scale == 1.0f) return;
+  EXPECT_EQ(smx_set_scale(op, run.scale), smx_status_success);
+}
+
 }  // namespace
 
 const std::vector<TypePair>& TypePairs() {
@@ -146,6 +151,7 @@ SoftmaxTester::Rows RunRows(const RowsRun& run, const SoftmaxTester::Rows& input
   SCOPED_TRACE(run);
   RunOnce([&](smx_operator_t* op) { return Create(run, op); },
           [&](smx_operator_t op) {
+            SetScale(run, op);
             return SetUp(run, op, inputs.size(), channels, x.stride(), y.stride(), x.data(), y.data());
           },
           Pool(run.threads));
@@ -167,6 +173,7 @@ std::vector<smx_partial_sum> RunPartialSums(const RowsRun& run, const SoftmaxTes
   UseIsa(run.isa);
   RunOnce([&](smx_operator_t* op) { return smx_create_partial_sum_nc(run.types.input, 0, op); },
           [&](smx_operator_t op) {
+            SetScale(run, op);
             return smx_setup_partial_sum_nc(op, inputs.size(), channels, x.stride(), x.data(), sums.data());
           },
           Pool(run.threads));
@@ -186,6 +193,7 @@ SoftmaxTester::Rows RunScaleBySums(const RowsRun& run, const SoftmaxTester::Rows
         return smx_create_scale_by_partial_sum_nc(run.types.input, run.types.output, run.flags, op);
       },
       [&](smx_operator_t op) {
+        SetScale(run, op);
         return smx_setup_scale_by_partial_sum_nc(op, inputs.size(), channels, x.stride(), y.stride(),
                                                  x.data(), sums.data(), y.data());
       },
@@ -199,7 +207,7 @@ std::ostream& operator<<(std::ostream& out, const RowsRun& run) {
   return out << names[static_cast<int>(run.function)] << " " << run.types << ", " << run.isa << ", "
              << (run.plan != nullptr ? run.plan->name : "default plan") << ", gaps " << run.input_gap
              << " and " << run.output_gap << (run.in_place ? ", in place" : "") << ", " << run.threads
-             << " threads, flags " << run.flags << ", offset " << run.offset;
+             << " threads, flags " << run.flags << ", scale " << run.scale << ", offset " << run.offset;
 }
 
 }  // namespace smx

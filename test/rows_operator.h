@@ -34,6 +34,7 @@ struct RowsRun {
   TypePair types = {smx_datatype_f32, smx_datatype_f32};
   std::string isa = "scalar";
   uint32_t flags = 0;
+  float scale = 1.0f;    // set where it is not 1
   size_t input_gap = 0;  // elements between rows
   size_t output_gap = 0;
   bool in_place = false;

@@ -57,6 +57,18 @@ TEST_F(SmxpackHpp, Softmax) {
   EXPECT_TRUE(SameBits(y, Expected(RowsFunction::kSoftmax)));
 }
 
+TEST_F(SmxpackHpp, Scale) {
+  std::vector<float> y(x_.size()), halves = x_;
+  for (float& x : halves) x *= 0.5f;
+  Softmax op;
+  EXPECT_EQ(op.SetScale(0.5f), smx_status_invalid_parameter);
+  ASSERT_EQ(op.Create(), smx_status_success);
+  ASSERT_EQ(op.Setup(kRows, kChannels, kChannels, kChannels, halves.data(), y.data()), smx_status_success);
+  ASSERT_EQ(op.SetScale(2.0f), smx_status_success);
+  ASSERT_EQ(op.Run(), smx_status_success);
+  EXPECT_TRUE(SameBits(y, Expected(RowsFunction::kSoftmax)));
+}
+
 TEST_F(SmxpackHpp, LogSoftmax) {
   std::vector<float> y(x_.size());
   smxpack::LogSoftmax<smx_datatype_f32> op;

@@ -123,12 +123,12 @@ class MainLoop(unittest.TestCase):
     def loop_of(self, name, text, processor):
         assembly = mca.ASSEMBLIES[processor]
         loop = mca.main_loop(name, mca.functions(text), assembly)
-        return loop, mca.stride(loop, assembly)
+        return loop, mca.strides(loop, assembly)
 
     def test_most_multiply_adds_are_looked_for_in_the_functions_that_a_kernel_calls(self):
-        loop, stride = self.loop_of("kernel", X86, "x86_64")
+        loop, strides = self.loop_of("kernel", X86, "x86_64")
         self.assertEqual((loop[0], loop[-1], len(loop)), ("vmaxps (%rdi), %ymm4, %ymm1", "jne .L2", 13))
-        self.assertEqual(stride, 128)  # neither the load beyond, nor the stack, nor the constant change it
+        self.assertEqual(strides, {128})  # neither the load beyond, nor the stack, nor the constant change it
 
     def test_without_that_function_its_own_loop_is_left(self):
         bodies = {"kernel": mca.functions(X86)["kernel"]}
@@ -144,15 +144,11 @@ class MainLoop(unittest.TestCase):
     def test_an_index_counts_elements(self):
         loop = ["vmaxps -64(%rdi,%rax,4), %zmm12, %zmm20", "vmovups %zmm20, (%rsi,%rax,4)", "prefetcht0 (%rcx)", "addq $256, %rcx",
                 "leaq 64(%rax), %rax", "jnb .L21"]
-        self.assertEqual(mca.stride(loop, mca.ASSEMBLIES["x86_64"]), 256)
+        self.assertEqual(mca.strides(loop, mca.ASSEMBLIES["x86_64"]), {256})
 
     def test_aarch64(self):
-        loop, stride = self.loop_of("kernel", AARCH64, "aarch64")
-        self.assertEqual((len(loop), stride), (12, 64))  # by an addition, and by a store; the stack stays
-
-    def test_addresses_that_move_differently_are_refused(self):
-        with self.assertRaisesRegex(mca.Unpredictable, "by .64, 128."):
-            mca.stride(["vmovups (%rdi), %ymm1", "vmovups %ymm1, (%rsi)", "addq $64, %rdi", "subq $-128, %rsi"], mca.ASSEMBLIES["x86_64"])
+        loop, strides = self.loop_of("kernel", AARCH64, "aarch64")
+        self.assertEqual((len(loop), strides), (12, {64}))  # by an addition, and by a store; the stack stays
 
     def test_a_loop_with_a_branch_inside_is_refused(self):
         bodies = mca.functions(AARCH64.replace("	cmp	x3, x4\n", "	cbz	x3, .L4\n"))
@@ -170,6 +166,13 @@ class Elements(unittest.TestCase):
     def elements(self, kernel, name):
         return mca.elements_of(self.LOOP, variant(kernel, name), mca.ASSEMBLIES["x86_64"])
 
+    def test_of_a_loop_whose_types_differ(self):
+        loop = ["vcvtph2ps (%rdi), %ymm1", "vmovups %ymm1, (%rsi)", "addq $64, %rdi", "subq $-128, %rsi"]
+        of_types = lambda kernel: mca.elements_of(loop, variant(kernel, "u32"), mca.ASSEMBLIES["x86_64"])
+        self.assertEqual(of_types("f16-f32-vcvt"), 32)
+        with self.assertRaisesRegex(mca.Unpredictable, "by .64, 128."):
+            of_types("f32-vmulc")
+
     def test_of_a_loop_that_takes_its_tile(self):
         self.assertEqual(self.elements("f32-rmax", "u32_acc4"), 32)
 
@@ -181,7 +184,7 @@ class Elements(unittest.TestCase):
 
     def test_that_contradict_the_list_are_refused(self):
         for kernel, name in (("f32-rmax", "u64_acc2"), ("f32-raddextexp", "u64"), ("f32-softmax-transposed", "u256_acc4")):
-            with self.assertRaisesRegex(mca.Unpredictable, "32 elements, and in the list it is " + name):
+            with self.assertRaisesRegex(mca.Unpredictable, "128. bytes, and in the list it is " + name):
                 self.elements(kernel, name)
 
 

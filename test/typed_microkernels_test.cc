@@ -89,7 +89,8 @@ void Map(const Microkernel& kernel, size_t n, const X* x, Y* y, const Parameters
   } else if (base == "vsubextc") {
     kernel.As<void(size_t, const X*, Y*, const smx_f32_logarithm*)>()(n, x, y, &parameters.logarithm);
   } else if (base == "vscaleextexp" || base == "vstreamextexp") {
-    kernel.As<void(size_t, const X*, Y*, const smx_f32_reciprocal*)>()(n, x, y, &parameters.reciprocal);
+    kernel.As<void(size_t, const X*, Y*, const smx_f32_reciprocal*, const smx_f32_exponential*)>()(
+        n, x, y, &parameters.reciprocal, &kExp);
   } else {
     ADD_FAILURE() << "how is " << kernel << " called?";
   }
@@ -101,7 +102,7 @@ smx_f32_extended Reduce(const Microkernel& kernel, size_t n, const X* x) {
   if (SignatureOf(kernel).base == "rmax") {
     kernel.As<void(size_t, const X*, float*)>()(n, x, &result.max);
   } else if (SignatureOf(kernel).base == "raddextexp") {
-    kernel.As<void(size_t, const X*, smx_f32_extended*)>()(n, x, &result);
+    kernel.As<void(size_t, const X*, smx_f32_extended*, const smx_f32_exponential*)>()(n, x, &result, &kExp);
   } else {
     ADD_FAILURE() << "how is " << kernel << " called?";
   }
@@ -172,7 +173,10 @@ std::vector<Example> ReductionExamples(Type type) {
 std::vector<float> Subtracted(const std::vector<float>& x, const smx_f32_logarithm& logarithm) {
   std::vector<float> y;
   for (float element : x) {
-    y.push_back(Flushed(Flushed(Flushed(element) - logarithm.hi) - logarithm.lo));
+    y.push_back(
+        Flushed(Flushed(fmaf(Flushed(fmaf(Flushed(element), logarithm.factor, 0.0f - logarithm.shift)),
+                             logarithm.scale, 0.0f - logarithm.hi)) -
+                logarithm.lo));
   }
   return y;
 }
@@ -190,12 +194,12 @@ std::vector<Example> MapExamples(const Signature& signature) {
     examples.push_back({"all bits", {}, x, x});
   } else if (signature.base == "vsubextc") {
     for (const smx_f32_logarithm& logarithm :
-         std::vector<smx_f32_logarithm>{{0x1.921FB6p+1f, -0x1.777A5Cp-24f},
-                                        {0.0f, 0.0f},
-                                        {-87.25f, 0x1.8p-20f},
-                                        {0x1.FFC008p+15f, -0x1.4p-10f},
-                                        {FLT_MAX, 0x1p+102f},
-                                        {-0x1p-10f, 0x1p-36f}}) {
+         std::vector<smx_f32_logarithm>{{1.0f, 0.0f, 1.0f, 0x1.921FB6p+1f, -0x1.777A5Cp-24f},
+                                        {1.0f, 0.0f, 1.0f, 0.0f, 0.0f},
+                                        {1.0f, 0.0f, 0.125f, -87.25f, 0x1.8p-20f},
+                                        {0.5f, 0x1.FFC008p+15f, 0x1.99999Ap+3f, 0x1.4p-10f, 0.0f},
+                                        {1.0f, FLT_MAX, 1.0f, 0x1p+102f, 0.0f},
+                                        {1.0f, 0.0f, -0x1.5p+0f, -0x1p-10f, 0x1p-36f}}) {
       const std::string name = "log " + std::to_string(logarithm.hi);
       examples.push_back({name, {{}, logarithm}, x, Subtracted(x, logarithm)});
     }
@@ -209,7 +213,7 @@ std::vector<Example> MapExamples(const Signature& signature) {
                                          {0x1.8p-1f, -0x1p-26f, 3000},
                                          {1.0f, 0.0f, 23630},
                                          {1.0f, 0.0f, -23630}}) {
-      const float one = static_cast<float>(reciprocal.exponent) * smx_ln2;  // x whose result is about 1
+      const float one = static_cast<float>(reciprocal.exponent) * kExp.ln2;  // x whose result is about 1
       const std::vector<float> logits = RowOfAllBits(signature.x, one + 2.0f);
       const std::string name = "exponent " + std::to_string(reciprocal.exponent);
       examples.push_back({name, {reciprocal, {}}, logits, Scaled(logits, reciprocal)});

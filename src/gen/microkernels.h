@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 // src/kernels/extended.h
+struct smx_f32_exponential;
 struct smx_f32_extended;
 struct smx_f32_reciprocal;
 struct smx_f32_logarithm;
@@ -579,45 +580,65 @@ struct smx_f32_logarithm;
 extern "C" {
 #endif
 
-typedef void smx_f32_raddextexp_ukernel_fn(size_t n, const float* x, struct smx_f32_extended* sum);
-typedef void smx_f16_raddextexp_ukernel_fn(size_t n, const uint16_t* x, struct smx_f32_extended* sum);
-typedef void smx_bf16_raddextexp_ukernel_fn(size_t n, const uint16_t* x, struct smx_f32_extended* sum);
+typedef void smx_f32_raddextexp_ukernel_fn(size_t n, const float* x, struct smx_f32_extended* sum,
+                                           const struct smx_f32_exponential* exponential);
+typedef void smx_f16_raddextexp_ukernel_fn(size_t n, const uint16_t* x, struct smx_f32_extended* sum,
+                                           const struct smx_f32_exponential* exponential);
+typedef void smx_bf16_raddextexp_ukernel_fn(size_t n, const uint16_t* x, struct smx_f32_extended* sum,
+                                            const struct smx_f32_exponential* exponential);
 typedef void smx_f32_vscaleextexp_ukernel_fn(size_t n, const float* x, float* y,
-                                             const struct smx_f32_reciprocal* reciprocal);
+                                             const struct smx_f32_reciprocal* reciprocal,
+                                             const struct smx_f32_exponential* exponential);
 typedef void smx_f16_vscaleextexp_ukernel_fn(size_t n, const uint16_t* x, uint16_t* y,
-                                             const struct smx_f32_reciprocal* reciprocal);
+                                             const struct smx_f32_reciprocal* reciprocal,
+                                             const struct smx_f32_exponential* exponential);
 typedef void smx_bf16_vscaleextexp_ukernel_fn(size_t n, const uint16_t* x, uint16_t* y,
-                                              const struct smx_f32_reciprocal* reciprocal);
+                                              const struct smx_f32_reciprocal* reciprocal,
+                                              const struct smx_f32_exponential* exponential);
 typedef void smx_f16_f32_vscaleextexp_ukernel_fn(size_t n, const uint16_t* x, float* y,
-                                                 const struct smx_f32_reciprocal* reciprocal);
+                                                 const struct smx_f32_reciprocal* reciprocal,
+                                                 const struct smx_f32_exponential* exponential);
 typedef void smx_bf16_f32_vscaleextexp_ukernel_fn(size_t n, const uint16_t* x, float* y,
-                                                  const struct smx_f32_reciprocal* reciprocal);
+                                                  const struct smx_f32_reciprocal* reciprocal,
+                                                  const struct smx_f32_exponential* exponential);
 typedef void smx_f32_f16_vscaleextexp_ukernel_fn(size_t n, const float* x, uint16_t* y,
-                                                 const struct smx_f32_reciprocal* reciprocal);
+                                                 const struct smx_f32_reciprocal* reciprocal,
+                                                 const struct smx_f32_exponential* exponential);
 typedef void smx_f32_bf16_vscaleextexp_ukernel_fn(size_t n, const float* x, uint16_t* y,
-                                                  const struct smx_f32_reciprocal* reciprocal);
+                                                  const struct smx_f32_reciprocal* reciprocal,
+                                                  const struct smx_f32_exponential* exponential);
 typedef void smx_f32_vstreamextexp_ukernel_fn(size_t n, const float* x, float* y,
-                                              const struct smx_f32_reciprocal* reciprocal);
+                                              const struct smx_f32_reciprocal* reciprocal,
+                                              const struct smx_f32_exponential* exponential);
 typedef void smx_f16_vstreamextexp_ukernel_fn(size_t n, const uint16_t* x, uint16_t* y,
-                                              const struct smx_f32_reciprocal* reciprocal);
+                                              const struct smx_f32_reciprocal* reciprocal,
+                                              const struct smx_f32_exponential* exponential);
 typedef void smx_bf16_vstreamextexp_ukernel_fn(size_t n, const uint16_t* x, uint16_t* y,
-                                               const struct smx_f32_reciprocal* reciprocal);
+                                               const struct smx_f32_reciprocal* reciprocal,
+                                               const struct smx_f32_exponential* exponential);
 typedef void smx_f16_f32_vstreamextexp_ukernel_fn(size_t n, const uint16_t* x, float* y,
-                                                  const struct smx_f32_reciprocal* reciprocal);
+                                                  const struct smx_f32_reciprocal* reciprocal,
+                                                  const struct smx_f32_exponential* exponential);
 typedef void smx_bf16_f32_vstreamextexp_ukernel_fn(size_t n, const uint16_t* x, float* y,
-                                                   const struct smx_f32_reciprocal* reciprocal);
+                                                   const struct smx_f32_reciprocal* reciprocal,
+                                                   const struct smx_f32_exponential* exponential);
 typedef void smx_f32_f16_vstreamextexp_ukernel_fn(size_t n, const float* x, uint16_t* y,
-                                                  const struct smx_f32_reciprocal* reciprocal);
+                                                  const struct smx_f32_reciprocal* reciprocal,
+                                                  const struct smx_f32_exponential* exponential);
 typedef void smx_f32_bf16_vstreamextexp_ukernel_fn(size_t n, const float* x, uint16_t* y,
-                                                   const struct smx_f32_reciprocal* reciprocal);
+                                                   const struct smx_f32_reciprocal* reciprocal,
+                                                   const struct smx_f32_exponential* exponential);
 typedef void smx_f32_raddstoreextexp_ukernel_fn(size_t n, const float* x, float* y,
-                                                struct smx_f32_extended* sum);
+                                                struct smx_f32_extended* sum,
+                                                const struct smx_f32_exponential* exponential);
 typedef void smx_f32_vmulextc_ukernel_fn(size_t n, const float* x, float* y,
                                          const struct smx_f32_reciprocal* reciprocal);
 typedef void smx_f32_softmax_ukernel_fn(size_t rows, size_t n, const float* x, size_t x_stride, float* y,
-                                        size_t y_stride, size_t* done);
+                                        size_t y_stride, size_t* done,
+                                        const struct smx_f32_exponential* exponential);
 typedef void smx_f32_softmax_transposed_ukernel_fn(size_t rows, size_t n, const float* x, size_t x_stride,
-                                                   float* y, size_t y_stride, size_t* done);
+                                                   float* y, size_t y_stride, size_t* done,
+                                                   const struct smx_f32_exponential* exponential);
 typedef void smx_f32_rmax_ukernel_fn(size_t n, const float* x, float* max);
 typedef void smx_f16_rmax_ukernel_fn(size_t n, const uint16_t* x, float* max);
 typedef void smx_bf16_rmax_ukernel_fn(size_t n, const uint16_t* x, float* max);

@@ -31,21 +31,23 @@ CONVERTED = ("f16-f32", "bf16-f32", "f32-f16", "f32-bf16")
 MAPPED = READ + CONVERTED
 
 BASELINES = "baselines"  # the archive that tests and benches link, and the library does not
+EXPONENTIAL = "const struct smx_f32_exponential* exponential"
 RECIPROCAL = "const struct smx_f32_reciprocal* reciprocal"
+SCALING = RECIPROCAL + ", " + EXPONENTIAL
 LOGARITHM = "const struct smx_f32_logarithm* logarithm"
-ROW_PARAMETERS = "size_t rows, size_t n, const float* x, size_t x_stride, float* y, size_t y_stride, size_t* done"
+ROW_PARAMETERS = "size_t rows, size_t n, const float* x, size_t x_stride, float* y, size_t y_stride, size_t* done, " + EXPONENTIAL
 
 KERNELS = [
-    # The paper's two passes: a tile to its sum, and y[i] = exp(x[i]) * reciprocal. A sum takes at most TILE elements.
-    Kernel("raddextexp", "size_t n, const {x}* x, struct smx_f32_extended* sum", SUMS),
-    Kernel("raddextexp", "size_t n, const {x}* x, struct smx_f32_extended* sum", NARROW_SUMS, types=READ),
-    Kernel("vscaleextexp", "size_t n, const {x}* x, {y}* y, " + RECIPROCAL, MAPS),
-    Kernel("vscaleextexp", "size_t n, const {x}* x, {y}* y, " + RECIPROCAL, NARROW_MAPS, types=MAPPED),
+    # The paper's two passes: a tile to its sum, and y[i] = exp(scale * x[i]) * reciprocal. A sum takes at most TILE elements.
+    Kernel("raddextexp", "size_t n, const {x}* x, struct smx_f32_extended* sum, " + EXPONENTIAL, SUMS),
+    Kernel("raddextexp", "size_t n, const {x}* x, struct smx_f32_extended* sum, " + EXPONENTIAL, NARROW_SUMS, types=READ),
+    Kernel("vscaleextexp", "size_t n, const {x}* x, {y}* y, " + SCALING, MAPS),
+    Kernel("vscaleextexp", "size_t n, const {x}* x, {y}* y, " + SCALING, NARROW_MAPS, types=MAPPED),
     # The same, written past the caches.
-    Kernel("vstreamextexp", "size_t n, const {x}* x, {y}* y, " + RECIPROCAL, MAPS),
-    Kernel("vstreamextexp", "size_t n, const {x}* x, {y}* y, " + RECIPROCAL, NARROW_MAPS, types=MAPPED),
+    Kernel("vstreamextexp", "size_t n, const {x}* x, {y}* y, " + SCALING, MAPS),
+    Kernel("vstreamextexp", "size_t n, const {x}* x, {y}* y, " + SCALING, NARROW_MAPS, types=MAPPED),
     # One exponential an element: store the terms of the sum, then multiply them by its reciprocal.
-    Kernel("raddstoreextexp", "size_t n, const float* x, float* y, struct smx_f32_extended* sum", SUMS),
+    Kernel("raddstoreextexp", "size_t n, const float* x, float* y, struct smx_f32_extended* sum, " + EXPONENTIAL, SUMS),
     Kernel("vmulextc", f"size_t n, const float* x, float* y, {RECIPROCAL}", MAPS),
     # Rows of at most BLOCK elements, `accumulators` of them at a time, from logits to probabilities in one call.
     # *done counts the rows before the first that is out of range; from there on rows are left as they are.
@@ -55,7 +57,7 @@ KERNELS = [
     # The largest element; where one is NaN, any number. Of rows that are to be known to be within range in advance.
     Kernel("rmax", "size_t n, const {x}* x, float* max", REDUCTIONS),
     Kernel("rmax", "size_t n, const {x}* x, float* max", [(64, 4)], types=READ),
-    # Log-softmax: y[i] = x[i] - logarithm.
+    # Log-softmax: y[i] = scale * (factor * x[i] - shift) - logarithm.
     Kernel("vsubextc", "size_t n, const {x}* x, {y}* y, " + LOGARITHM, NARROW_MAPS, types=("f32",) + MAPPED),
     # y[i] = x[i] in another type: short rows of other types are computed in f32.
     Kernel("vcvt", "size_t n, const {x}* x, {y}* y", NARROW_MAPS, types=CONVERTED),

@@ -1,5 +1,6 @@
 #include "src/operators/operator.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "src/runtime/fp_environment.h"
@@ -63,6 +64,18 @@ enum smx_status smx_run_operator(smx_operator_t op, pthreadpool_t threadpool) {
   if (status != smx_status_success) return status;
   const smx_fp_environment environment;
   op->type->run(op, threadpool);
+  return smx_status_success;
+}
+
+enum smx_status smx_set_scale(smx_operator_t op, float scale) {
+  const enum smx_status status = CheckReady("smx_set_scale", op);
+  if (status != smx_status_success) return status;
+  if (!isfinite(scale)) {
+    smx_log_error("smx_set_scale: the scale is not finite");
+    return smx_status_invalid_parameter;
+  }
+  const smx_fp_environment environment;
+  op->type->set_scale(op, scale);
   return smx_status_success;
 }
 

@@ -13,6 +13,7 @@ struct smx_operator_type {
   const char* name;
   void (*run)(struct smx_operator* op, pthreadpool_t threadpool);
   void (*plan)(const struct smx_operator* op, size_t threads, struct smx_plan* plan);
+  void (*set_scale)(struct smx_operator* op, float scale);  // finite; under smx_fp_environment
 };
 
 // The first member of every operator.

@@ -7,6 +7,7 @@
 #include "include/smxpack.h"
 #include "src/isa/scalar.h"
 #include "src/kernels/extended.h"
+#include "src/operators/scale.h"
 
 #ifdef __FAST_MATH__
 #error "result bits are part of the contract: build without -ffast-math"
@@ -20,7 +21,7 @@
 #define SMX_BINS 4
 #define SMX_BIN_BITS 32
 
-static const struct smx_partial_sum smx_empty_sum = {{0, 0, 0, 0}, INT32_MIN / 2, 0, -INFINITY, 0.0f};
+static const struct smx_partial_sum smx_empty_sum = {{0, 0, 0, 0}, INT32_MIN / 2, 0, -INFINITY, 1.0f};
 
 // Of elements that are -inf only, or among which one is NaN, which is the maximum then, or +inf.
 static inline struct smx_partial_sum smx_partial_sum_without_terms(float max) {
@@ -31,8 +32,9 @@ static inline struct smx_partial_sum smx_partial_sum_without_terms(float max) {
 }
 
 // Whether the sum is that of its row: the row's maximum is within range, and no element is NaN.
-static inline bool smx_partial_sum_is_valid(const struct smx_partial_sum* sum) {
-  return smx_is_in_range(sum->max) && !sum->has_nan;
+static inline bool smx_partial_sum_is_valid(const struct smx_partial_sum* sum,
+                                            const struct smx_f32_exponential* exponential) {
+  return smx_is_in_range(sum->max, exponential) && !sum->has_nan;
 }
 
 static inline void smx_partial_sum_raise_top(struct smx_partial_sum* sum, int32_t top) {
@@ -149,7 +151,7 @@ static inline struct smx_f32_reciprocal smx_f32_reciprocal_of(const struct smx_f
 }
 
 // x * 2^k, |k| <= 1000.
-static inline double smx_scale(double x, int32_t k) {
+static inline double smx_ldexp(double x, int32_t k) {
   const uint64_t bits = (uint64_t)(1023 + k) << 52;
   double power;
   memcpy(&power, &bits, sizeof(power));
@@ -181,14 +183,14 @@ static inline double smx_log(double x) {
 static inline double smx_log_above_max(const struct smx_f32_extended* sum,
                                        const struct smx_f32_extended* largest) {
   const double mantissa = (double)sum->hi + (double)sum->lo;
-  const double ratio = smx_scale(mantissa / (double)largest->hi, sum->reference - largest->reference);
+  const double ratio = smx_ldexp(mantissa / (double)largest->hi, sum->reference - largest->reference);
   return ratio > 1.0 ? smx_log(ratio) : 0.0;
 }
 
-// max + above_max, with what a double would lose of the latter.
-static inline struct smx_f32_logarithm smx_f32_logarithm_of(float max, double above_max) {
-  const float hi = (float)((double)max + above_max);
-  const struct smx_f32_logarithm result = {hi, (float)(((double)max - (double)hi) + above_max)};
+// max + above_max, with what a double would lose of the latter, for elements times the scale.
+static inline struct smx_f32_logarithm smx_f32_logarithm_of(float scale, double max, double above_max) {
+  const float hi = (float)(max + above_max);
+  const struct smx_f32_logarithm result = {1.0f, 0.0f, scale, hi, (float)((max - (double)hi) + above_max)};
   return result;
 }
 
@@ -215,13 +217,19 @@ static inline void smx_partial_sum_shift(struct smx_partial_sum* sum, double dis
   smx_partial_sum_add_pair(sum, hi, (float)(product - (double)hi), pair.reference - SMX_BIAS + (int32_t)n);
 }
 
-static inline float smx_shift_for(float max) {
-  return smx_is_in_range(max) ? 0.0f : max;
+// Whether kernels take a row whose largest element, times the sign of the scale, is `max`.
+static inline bool smx_holds_max(const struct smx_scale* scale, float max) {
+  return smx_is_in_range(max * scale->power, &scale->exponential);
+}
+
+static inline float smx_shift_for(const struct smx_scale* scale, float max) {
+  return smx_holds_max(scale, max) ? 0.0f : max;
 }
 
 // Of two pieces of a row. Where both maxima are within range, or one piece counts for nothing, the sum is that of the bins; from
 // other pieces, the larger maximum's shift is taken off first.
-static inline void smx_partial_sum_merge(struct smx_partial_sum* sum, struct smx_partial_sum term) {
+static inline void smx_partial_sum_merge(struct smx_partial_sum* sum, struct smx_partial_sum term,
+                                         const struct smx_scale* scale) {
   sum->has_nan |= term.has_nan;
   if (term.max == -INFINITY) return;
   if (sum->max == -INFINITY) {
@@ -231,11 +239,13 @@ static inline void smx_partial_sum_merge(struct smx_partial_sum* sum, struct smx
   }
   const float max = term.max > sum->max ? term.max : sum->max;
   if (max < INFINITY) {
-    const float shift = smx_shift_for(max);
-    if (sum->shift != shift) smx_partial_sum_shift(sum, (double)shift - (double)sum->shift);
-    if (term.shift != shift) smx_partial_sum_shift(&term, (double)shift - (double)term.shift);
+    const double shift = (double)smx_shift_for(scale, max);
+    const double sum_shift = (double)smx_shift_for(scale, sum->max);
+    const double term_shift = (double)smx_shift_for(scale, term.max);
+    const double magnitude = fabs((double)scale->value);
+    if (sum_shift != shift) smx_partial_sum_shift(sum, (shift - sum_shift) * magnitude);
+    if (term_shift != shift) smx_partial_sum_shift(&term, (shift - term_shift) * magnitude);
     smx_partial_sum_add(sum, &term);
-    sum->shift = shift;
   }
   sum->max = max;
 }

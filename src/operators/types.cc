@@ -40,21 +40,27 @@ typename Type::Element* Output(void* y) {
 }
 
 // Functions of smx_types from a member of smx_microkernels.
-template <class X, auto kKernel, class Result>
-void Reduce(const smx_microkernels& kernels, size_t n, const void* x, Result* result) {
-  (kernels.*kKernel)(n, Input<X>(x), result);
+template <class X, auto kSum>
+void Sum(const smx_microkernels& kernels, size_t n, const void* x, smx_f32_extended* sum,
+         const smx_f32_exponential& exponential) {
+  (kernels.*kSum)(n, Input<X>(x), sum, &exponential);
+}
+
+template <class X, auto kMax>
+void Max(const smx_microkernels& kernels, size_t n, const void* x, float* max) {
+  (kernels.*kMax)(n, Input<X>(x), max);
 }
 
 template <class X, class Y, auto kScale, auto kStream>
 void Scale(const smx_microkernels& kernels, bool streams, size_t n, const void* x, void* y,
-           const smx_f32_reciprocal& reciprocal) {
-  (streams ? kernels.*kStream : kernels.*kScale)(n, Input<X>(x), Output<Y>(y), &reciprocal);
+           const smx_f32_reciprocal& reciprocal, const smx_f32_exponential& exponential) {
+  (streams ? kernels.*kStream : kernels.*kScale)(n, Input<X>(x), Output<Y>(y), &reciprocal, &exponential);
 }
 
 template <class Y, auto kScale>
 void ScaleF32(const smx_microkernels& kernels, size_t n, const float* x, void* y,
-              const smx_f32_reciprocal& reciprocal) {
-  (kernels.*kScale)(n, x, Output<Y>(y), &reciprocal);
+              const smx_f32_reciprocal& reciprocal, const smx_f32_exponential& exponential) {
+  (kernels.*kScale)(n, x, Output<Y>(y), &reciprocal, &exponential);
 }
 
 template <class X, class Y, auto kSubtract>
@@ -93,9 +99,9 @@ using Kernels = smx_microkernels;
 // X and Y are types, x and y their names in those of kernels, xy the name of the pair.
 #define SMX_TYPES(X, x, Y, y, xy, to_f32, from_f32)                                                        \
   {                                                                                                        \
-    X::kDatatype, Y::kDatatype, sizeof(X::Element), sizeof(Y::Element),                                    \
-        Reduce<X, &Kernels::x##_raddextexp, smx_f32_extended>, Reduce<X, &Kernels::x##_rmax, float>,       \
-        HasNan<X>, Scale<X, Y, &Kernels::xy##_vscaleextexp, &Kernels::xy##_vstreamextexp>,                 \
+    X::kDatatype, Y::kDatatype, sizeof(X::Element), sizeof(Y::Element), Sum<X, &Kernels::x##_raddextexp>,  \
+        Max<X, &Kernels::x##_rmax>, HasNan<X>,                                                             \
+        Scale<X, Y, &Kernels::xy##_vscaleextexp, &Kernels::xy##_vstreamextexp>,                            \
         ScaleF32<Y, &Kernels::y##_vscaleextexp>, Subtract<X, Y, &Kernels::xy##_vsubextc>, Fill<Y>, to_f32, \
         from_f32                                                                                           \
   }

@@ -14,16 +14,17 @@ struct smx_types {
   size_t input_bytes;
   size_t output_bytes;
 
-  void (*sum)(const smx_microkernels& kernels, size_t n, const void* x, smx_f32_extended* sum);
+  void (*sum)(const smx_microkernels& kernels, size_t n, const void* x, smx_f32_extended* sum,
+              const smx_f32_exponential& exponential);
   void (*max)(const smx_microkernels& kernels, size_t n, const void* x, float* max);
   bool (*has_nan)(size_t n, const void* x);
-  // y[i] = exp(x[i]) * reciprocal, past the caches where it streams.
+  // y[i] = exp(scale * x[i]) * reciprocal, past the caches where it streams.
   void (*scale)(const smx_microkernels& kernels, bool streams, size_t n, const void* x, void* y,
-                const smx_f32_reciprocal& reciprocal);
-  // The same of differences from a maximum, which are f32 whatever the input is.
+                const smx_f32_reciprocal& reciprocal, const smx_f32_exponential& exponential);
+  // The same of what is made of the elements, which is f32 whatever the input is.
   void (*scale_f32)(const smx_microkernels& kernels, size_t n, const float* x, void* y,
-                    const smx_f32_reciprocal& reciprocal);
-  // y[i] = x[i] - logarithm.
+                    const smx_f32_reciprocal& reciprocal, const smx_f32_exponential& exponential);
+  // y[i] = scale * (factor * x[i] - shift) - logarithm.
   void (*subtract)(const smx_microkernels& kernels, size_t n, const void* x, void* y,
                    const smx_f32_logarithm& logarithm);
   void (*fill)(size_t n, void* y, float value);

@@ -83,8 +83,15 @@ static inline bool hold(struct smx_f32_reference* reference, float max, __m256* 
 // Adds a block of n elements to the tile's lanes.
 static inline void add_block_u32(size_t n, const float* x, float* y,
                                  const struct smx_f32_reference* reference, __m256* hi, __m256* lo) {
-  const __m256 lower = _mm256_set1_ps(smx_lower_bound(SMX_BIAS - reference->exponent));
+  const __m256 lower =
+      _mm256_set1_ps(smx_lower_bound(SMX_BIAS - reference->exponent, reference->exponential));
   const __m256 bias = _mm256_set1_ps(smx_rounding_bias(SMX_BIAS - reference->exponent));
+  const __m256 eighths = _mm256_set1_ps(8.0f * reference->exponential->log2e);
+  const __m256 minus_eighth_hi = _mm256_set1_ps(reference->exponential->minus_eighth_hi);
+  const __m256 minus_eighth_lo = _mm256_set1_ps(reference->exponential->minus_eighth_lo);
+  const __m256 cube = _mm256_set1_ps(reference->exponential->cube);
+  const __m256 square = _mm256_set1_ps(reference->exponential->square);
+  const __m256 linear = _mm256_set1_ps(reference->exponential->scale);
   const __m256 mantissas = _mm256_loadu_ps((const float*)smx_exp2_mantissas);
   const __m256 residuals = _mm256_loadu_ps((const float*)smx_exp2_residuals);
   const __m256 anchor = _mm256_set1_ps(smx_f32_anchor(reference, reference->anchor, n));
@@ -98,17 +105,17 @@ static inline void add_block_u32(size_t n, const float* x, float* y,
     const __m256 x2 = _mm256_loadu_ps(x + i + 16);
     const __m256 x3 = _mm256_loadu_ps(x + i + 24);
 
-    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+    // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
     // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
     const __m256 clamped0 = _mm256_max_ps(lower, x0);
     const __m256 clamped1 = _mm256_max_ps(lower, x1);
     const __m256 clamped2 = _mm256_max_ps(lower, x2);
     const __m256 clamped3 = _mm256_max_ps(lower, x3);
-    const __m256 biased0 = _mm256_fmadd_ps(clamped0, _mm256_set1_ps(8.0f * smx_log2e), bias);
-    const __m256 biased1 = _mm256_fmadd_ps(clamped1, _mm256_set1_ps(8.0f * smx_log2e), bias);
-    const __m256 biased2 = _mm256_fmadd_ps(clamped2, _mm256_set1_ps(8.0f * smx_log2e), bias);
-    const __m256 biased3 = _mm256_fmadd_ps(clamped3, _mm256_set1_ps(8.0f * smx_log2e), bias);
+    const __m256 biased0 = _mm256_fmadd_ps(clamped0, eighths, bias);
+    const __m256 biased1 = _mm256_fmadd_ps(clamped1, eighths, bias);
+    const __m256 biased2 = _mm256_fmadd_ps(clamped2, eighths, bias);
+    const __m256 biased3 = _mm256_fmadd_ps(clamped3, eighths, bias);
     const __m256 n0 = _mm256_sub_ps(biased0, bias);
     const __m256 n1 = _mm256_sub_ps(biased1, bias);
     const __m256 n2 = _mm256_sub_ps(biased2, bias);
@@ -117,22 +124,22 @@ static inline void add_block_u32(size_t n, const float* x, float* y,
     const __m256i index1 = _mm256_castps_si256(biased1);
     const __m256i index2 = _mm256_castps_si256(biased2);
     const __m256i index3 = _mm256_castps_si256(biased3);
-    __m256 t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(-0x1.62E430p-4f), clamped0);
-    __m256 t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(-0x1.62E430p-4f), clamped1);
-    __m256 t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(-0x1.62E430p-4f), clamped2);
-    __m256 t3 = _mm256_fmadd_ps(n3, _mm256_set1_ps(-0x1.62E430p-4f), clamped3);
-    t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(0x1.05C610p-32f), t0);
-    t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(0x1.05C610p-32f), t1);
-    t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(0x1.05C610p-32f), t2);
-    t3 = _mm256_fmadd_ps(n3, _mm256_set1_ps(0x1.05C610p-32f), t3);
-    __m256 u0 = _mm256_fmadd_ps(t0, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-    __m256 u1 = _mm256_fmadd_ps(t1, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-    __m256 u2 = _mm256_fmadd_ps(t2, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-    __m256 u3 = _mm256_fmadd_ps(t3, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-    u0 = _mm256_fmadd_ps(u0, t0, _mm256_set1_ps(1.0f));
-    u1 = _mm256_fmadd_ps(u1, t1, _mm256_set1_ps(1.0f));
-    u2 = _mm256_fmadd_ps(u2, t2, _mm256_set1_ps(1.0f));
-    u3 = _mm256_fmadd_ps(u3, t3, _mm256_set1_ps(1.0f));
+    __m256 t0 = _mm256_fmadd_ps(n0, minus_eighth_hi, clamped0);
+    __m256 t1 = _mm256_fmadd_ps(n1, minus_eighth_hi, clamped1);
+    __m256 t2 = _mm256_fmadd_ps(n2, minus_eighth_hi, clamped2);
+    __m256 t3 = _mm256_fmadd_ps(n3, minus_eighth_hi, clamped3);
+    t0 = _mm256_fmadd_ps(n0, minus_eighth_lo, t0);
+    t1 = _mm256_fmadd_ps(n1, minus_eighth_lo, t1);
+    t2 = _mm256_fmadd_ps(n2, minus_eighth_lo, t2);
+    t3 = _mm256_fmadd_ps(n3, minus_eighth_lo, t3);
+    __m256 u0 = _mm256_fmadd_ps(t0, cube, square);
+    __m256 u1 = _mm256_fmadd_ps(t1, cube, square);
+    __m256 u2 = _mm256_fmadd_ps(t2, cube, square);
+    __m256 u3 = _mm256_fmadd_ps(t3, cube, square);
+    u0 = _mm256_fmadd_ps(u0, t0, linear);
+    u1 = _mm256_fmadd_ps(u1, t1, linear);
+    u2 = _mm256_fmadd_ps(u2, t2, linear);
+    u3 = _mm256_fmadd_ps(u3, t3, linear);
     u0 = _mm256_fmadd_ps(u0, t0, _mm256_permutevar8x32_ps(residuals, index0));
     u1 = _mm256_fmadd_ps(u1, t1, _mm256_permutevar8x32_ps(residuals, index1));
     u2 = _mm256_fmadd_ps(u2, t2, _mm256_permutevar8x32_ps(residuals, index2));
@@ -168,17 +175,17 @@ static inline void add_block_u32(size_t n, const float* x, float* y,
       const __m256 x2 = avx2_load_tail(x + i + 16, (ptrdiff_t)(n - i) - 16, absent);
       const __m256 x3 = avx2_load_tail(x + i + 24, (ptrdiff_t)(n - i) - 24, absent);
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const __m256 clamped0 = _mm256_max_ps(lower, x0);
       const __m256 clamped1 = _mm256_max_ps(lower, x1);
       const __m256 clamped2 = _mm256_max_ps(lower, x2);
       const __m256 clamped3 = _mm256_max_ps(lower, x3);
-      const __m256 biased0 = _mm256_fmadd_ps(clamped0, _mm256_set1_ps(8.0f * smx_log2e), bias);
-      const __m256 biased1 = _mm256_fmadd_ps(clamped1, _mm256_set1_ps(8.0f * smx_log2e), bias);
-      const __m256 biased2 = _mm256_fmadd_ps(clamped2, _mm256_set1_ps(8.0f * smx_log2e), bias);
-      const __m256 biased3 = _mm256_fmadd_ps(clamped3, _mm256_set1_ps(8.0f * smx_log2e), bias);
+      const __m256 biased0 = _mm256_fmadd_ps(clamped0, eighths, bias);
+      const __m256 biased1 = _mm256_fmadd_ps(clamped1, eighths, bias);
+      const __m256 biased2 = _mm256_fmadd_ps(clamped2, eighths, bias);
+      const __m256 biased3 = _mm256_fmadd_ps(clamped3, eighths, bias);
       const __m256 n0 = _mm256_sub_ps(biased0, bias);
       const __m256 n1 = _mm256_sub_ps(biased1, bias);
       const __m256 n2 = _mm256_sub_ps(biased2, bias);
@@ -187,22 +194,22 @@ static inline void add_block_u32(size_t n, const float* x, float* y,
       const __m256i index1 = _mm256_castps_si256(biased1);
       const __m256i index2 = _mm256_castps_si256(biased2);
       const __m256i index3 = _mm256_castps_si256(biased3);
-      __m256 t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(-0x1.62E430p-4f), clamped0);
-      __m256 t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(-0x1.62E430p-4f), clamped1);
-      __m256 t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(-0x1.62E430p-4f), clamped2);
-      __m256 t3 = _mm256_fmadd_ps(n3, _mm256_set1_ps(-0x1.62E430p-4f), clamped3);
-      t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(0x1.05C610p-32f), t0);
-      t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(0x1.05C610p-32f), t1);
-      t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(0x1.05C610p-32f), t2);
-      t3 = _mm256_fmadd_ps(n3, _mm256_set1_ps(0x1.05C610p-32f), t3);
-      __m256 u0 = _mm256_fmadd_ps(t0, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      __m256 u1 = _mm256_fmadd_ps(t1, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      __m256 u2 = _mm256_fmadd_ps(t2, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      __m256 u3 = _mm256_fmadd_ps(t3, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      u0 = _mm256_fmadd_ps(u0, t0, _mm256_set1_ps(1.0f));
-      u1 = _mm256_fmadd_ps(u1, t1, _mm256_set1_ps(1.0f));
-      u2 = _mm256_fmadd_ps(u2, t2, _mm256_set1_ps(1.0f));
-      u3 = _mm256_fmadd_ps(u3, t3, _mm256_set1_ps(1.0f));
+      __m256 t0 = _mm256_fmadd_ps(n0, minus_eighth_hi, clamped0);
+      __m256 t1 = _mm256_fmadd_ps(n1, minus_eighth_hi, clamped1);
+      __m256 t2 = _mm256_fmadd_ps(n2, minus_eighth_hi, clamped2);
+      __m256 t3 = _mm256_fmadd_ps(n3, minus_eighth_hi, clamped3);
+      t0 = _mm256_fmadd_ps(n0, minus_eighth_lo, t0);
+      t1 = _mm256_fmadd_ps(n1, minus_eighth_lo, t1);
+      t2 = _mm256_fmadd_ps(n2, minus_eighth_lo, t2);
+      t3 = _mm256_fmadd_ps(n3, minus_eighth_lo, t3);
+      __m256 u0 = _mm256_fmadd_ps(t0, cube, square);
+      __m256 u1 = _mm256_fmadd_ps(t1, cube, square);
+      __m256 u2 = _mm256_fmadd_ps(t2, cube, square);
+      __m256 u3 = _mm256_fmadd_ps(t3, cube, square);
+      u0 = _mm256_fmadd_ps(u0, t0, linear);
+      u1 = _mm256_fmadd_ps(u1, t1, linear);
+      u2 = _mm256_fmadd_ps(u2, t2, linear);
+      u3 = _mm256_fmadd_ps(u3, t3, linear);
       u0 = _mm256_fmadd_ps(u0, t0, _mm256_permutevar8x32_ps(residuals, index0));
       u1 = _mm256_fmadd_ps(u1, t1, _mm256_permutevar8x32_ps(residuals, index1));
       u2 = _mm256_fmadd_ps(u2, t2, _mm256_permutevar8x32_ps(residuals, index2));
@@ -233,25 +240,25 @@ static inline void add_block_u32(size_t n, const float* x, float* y,
       const __m256 x0 = avx2_load_tail(x + i + 0, (ptrdiff_t)(n - i) - 0, absent);
       const __m256 x1 = avx2_load_tail(x + i + 8, (ptrdiff_t)(n - i) - 8, absent);
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const __m256 clamped0 = _mm256_max_ps(lower, x0);
       const __m256 clamped1 = _mm256_max_ps(lower, x1);
-      const __m256 biased0 = _mm256_fmadd_ps(clamped0, _mm256_set1_ps(8.0f * smx_log2e), bias);
-      const __m256 biased1 = _mm256_fmadd_ps(clamped1, _mm256_set1_ps(8.0f * smx_log2e), bias);
+      const __m256 biased0 = _mm256_fmadd_ps(clamped0, eighths, bias);
+      const __m256 biased1 = _mm256_fmadd_ps(clamped1, eighths, bias);
       const __m256 n0 = _mm256_sub_ps(biased0, bias);
       const __m256 n1 = _mm256_sub_ps(biased1, bias);
       const __m256i index0 = _mm256_castps_si256(biased0);
       const __m256i index1 = _mm256_castps_si256(biased1);
-      __m256 t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(-0x1.62E430p-4f), clamped0);
-      __m256 t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(-0x1.62E430p-4f), clamped1);
-      t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(0x1.05C610p-32f), t0);
-      t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(0x1.05C610p-32f), t1);
-      __m256 u0 = _mm256_fmadd_ps(t0, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      __m256 u1 = _mm256_fmadd_ps(t1, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      u0 = _mm256_fmadd_ps(u0, t0, _mm256_set1_ps(1.0f));
-      u1 = _mm256_fmadd_ps(u1, t1, _mm256_set1_ps(1.0f));
+      __m256 t0 = _mm256_fmadd_ps(n0, minus_eighth_hi, clamped0);
+      __m256 t1 = _mm256_fmadd_ps(n1, minus_eighth_hi, clamped1);
+      t0 = _mm256_fmadd_ps(n0, minus_eighth_lo, t0);
+      t1 = _mm256_fmadd_ps(n1, minus_eighth_lo, t1);
+      __m256 u0 = _mm256_fmadd_ps(t0, cube, square);
+      __m256 u1 = _mm256_fmadd_ps(t1, cube, square);
+      u0 = _mm256_fmadd_ps(u0, t0, linear);
+      u1 = _mm256_fmadd_ps(u1, t1, linear);
       u0 = _mm256_fmadd_ps(u0, t0, _mm256_permutevar8x32_ps(residuals, index0));
       u1 = _mm256_fmadd_ps(u1, t1, _mm256_permutevar8x32_ps(residuals, index1));
       const __m256 s0 = _mm256_castsi256_ps(
@@ -277,8 +284,15 @@ static inline void add_block_u32(size_t n, const float* x, float* y,
 // Adds a block of n elements to the tile's lanes.
 static inline void add_block_u64(size_t n, const float* x, float* y,
                                  const struct smx_f32_reference* reference, __m256* hi, __m256* lo) {
-  const __m256 lower = _mm256_set1_ps(smx_lower_bound(SMX_BIAS - reference->exponent));
+  const __m256 lower =
+      _mm256_set1_ps(smx_lower_bound(SMX_BIAS - reference->exponent, reference->exponential));
   const __m256 bias = _mm256_set1_ps(smx_rounding_bias(SMX_BIAS - reference->exponent));
+  const __m256 eighths = _mm256_set1_ps(8.0f * reference->exponential->log2e);
+  const __m256 minus_eighth_hi = _mm256_set1_ps(reference->exponential->minus_eighth_hi);
+  const __m256 minus_eighth_lo = _mm256_set1_ps(reference->exponential->minus_eighth_lo);
+  const __m256 cube = _mm256_set1_ps(reference->exponential->cube);
+  const __m256 square = _mm256_set1_ps(reference->exponential->square);
+  const __m256 linear = _mm256_set1_ps(reference->exponential->scale);
   const __m256 mantissas = _mm256_loadu_ps((const float*)smx_exp2_mantissas);
   const __m256 residuals = _mm256_loadu_ps((const float*)smx_exp2_residuals);
   const __m256 anchor = _mm256_set1_ps(smx_f32_anchor(reference, reference->anchor, n));
@@ -293,17 +307,17 @@ static inline void add_block_u64(size_t n, const float* x, float* y,
       const __m256 x2 = _mm256_loadu_ps(x + i + 16);
       const __m256 x3 = _mm256_loadu_ps(x + i + 24);
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const __m256 clamped0 = _mm256_max_ps(lower, x0);
       const __m256 clamped1 = _mm256_max_ps(lower, x1);
       const __m256 clamped2 = _mm256_max_ps(lower, x2);
       const __m256 clamped3 = _mm256_max_ps(lower, x3);
-      const __m256 biased0 = _mm256_fmadd_ps(clamped0, _mm256_set1_ps(8.0f * smx_log2e), bias);
-      const __m256 biased1 = _mm256_fmadd_ps(clamped1, _mm256_set1_ps(8.0f * smx_log2e), bias);
-      const __m256 biased2 = _mm256_fmadd_ps(clamped2, _mm256_set1_ps(8.0f * smx_log2e), bias);
-      const __m256 biased3 = _mm256_fmadd_ps(clamped3, _mm256_set1_ps(8.0f * smx_log2e), bias);
+      const __m256 biased0 = _mm256_fmadd_ps(clamped0, eighths, bias);
+      const __m256 biased1 = _mm256_fmadd_ps(clamped1, eighths, bias);
+      const __m256 biased2 = _mm256_fmadd_ps(clamped2, eighths, bias);
+      const __m256 biased3 = _mm256_fmadd_ps(clamped3, eighths, bias);
       const __m256 n0 = _mm256_sub_ps(biased0, bias);
       const __m256 n1 = _mm256_sub_ps(biased1, bias);
       const __m256 n2 = _mm256_sub_ps(biased2, bias);
@@ -312,22 +326,22 @@ static inline void add_block_u64(size_t n, const float* x, float* y,
       const __m256i index1 = _mm256_castps_si256(biased1);
       const __m256i index2 = _mm256_castps_si256(biased2);
       const __m256i index3 = _mm256_castps_si256(biased3);
-      __m256 t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(-0x1.62E430p-4f), clamped0);
-      __m256 t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(-0x1.62E430p-4f), clamped1);
-      __m256 t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(-0x1.62E430p-4f), clamped2);
-      __m256 t3 = _mm256_fmadd_ps(n3, _mm256_set1_ps(-0x1.62E430p-4f), clamped3);
-      t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(0x1.05C610p-32f), t0);
-      t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(0x1.05C610p-32f), t1);
-      t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(0x1.05C610p-32f), t2);
-      t3 = _mm256_fmadd_ps(n3, _mm256_set1_ps(0x1.05C610p-32f), t3);
-      __m256 u0 = _mm256_fmadd_ps(t0, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      __m256 u1 = _mm256_fmadd_ps(t1, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      __m256 u2 = _mm256_fmadd_ps(t2, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      __m256 u3 = _mm256_fmadd_ps(t3, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      u0 = _mm256_fmadd_ps(u0, t0, _mm256_set1_ps(1.0f));
-      u1 = _mm256_fmadd_ps(u1, t1, _mm256_set1_ps(1.0f));
-      u2 = _mm256_fmadd_ps(u2, t2, _mm256_set1_ps(1.0f));
-      u3 = _mm256_fmadd_ps(u3, t3, _mm256_set1_ps(1.0f));
+      __m256 t0 = _mm256_fmadd_ps(n0, minus_eighth_hi, clamped0);
+      __m256 t1 = _mm256_fmadd_ps(n1, minus_eighth_hi, clamped1);
+      __m256 t2 = _mm256_fmadd_ps(n2, minus_eighth_hi, clamped2);
+      __m256 t3 = _mm256_fmadd_ps(n3, minus_eighth_hi, clamped3);
+      t0 = _mm256_fmadd_ps(n0, minus_eighth_lo, t0);
+      t1 = _mm256_fmadd_ps(n1, minus_eighth_lo, t1);
+      t2 = _mm256_fmadd_ps(n2, minus_eighth_lo, t2);
+      t3 = _mm256_fmadd_ps(n3, minus_eighth_lo, t3);
+      __m256 u0 = _mm256_fmadd_ps(t0, cube, square);
+      __m256 u1 = _mm256_fmadd_ps(t1, cube, square);
+      __m256 u2 = _mm256_fmadd_ps(t2, cube, square);
+      __m256 u3 = _mm256_fmadd_ps(t3, cube, square);
+      u0 = _mm256_fmadd_ps(u0, t0, linear);
+      u1 = _mm256_fmadd_ps(u1, t1, linear);
+      u2 = _mm256_fmadd_ps(u2, t2, linear);
+      u3 = _mm256_fmadd_ps(u3, t3, linear);
       u0 = _mm256_fmadd_ps(u0, t0, _mm256_permutevar8x32_ps(residuals, index0));
       u1 = _mm256_fmadd_ps(u1, t1, _mm256_permutevar8x32_ps(residuals, index1));
       u2 = _mm256_fmadd_ps(u2, t2, _mm256_permutevar8x32_ps(residuals, index2));
@@ -361,17 +375,17 @@ static inline void add_block_u64(size_t n, const float* x, float* y,
       const __m256 x2 = _mm256_loadu_ps(x + i + 48);
       const __m256 x3 = _mm256_loadu_ps(x + i + 56);
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const __m256 clamped0 = _mm256_max_ps(lower, x0);
       const __m256 clamped1 = _mm256_max_ps(lower, x1);
       const __m256 clamped2 = _mm256_max_ps(lower, x2);
       const __m256 clamped3 = _mm256_max_ps(lower, x3);
-      const __m256 biased0 = _mm256_fmadd_ps(clamped0, _mm256_set1_ps(8.0f * smx_log2e), bias);
-      const __m256 biased1 = _mm256_fmadd_ps(clamped1, _mm256_set1_ps(8.0f * smx_log2e), bias);
-      const __m256 biased2 = _mm256_fmadd_ps(clamped2, _mm256_set1_ps(8.0f * smx_log2e), bias);
-      const __m256 biased3 = _mm256_fmadd_ps(clamped3, _mm256_set1_ps(8.0f * smx_log2e), bias);
+      const __m256 biased0 = _mm256_fmadd_ps(clamped0, eighths, bias);
+      const __m256 biased1 = _mm256_fmadd_ps(clamped1, eighths, bias);
+      const __m256 biased2 = _mm256_fmadd_ps(clamped2, eighths, bias);
+      const __m256 biased3 = _mm256_fmadd_ps(clamped3, eighths, bias);
       const __m256 n0 = _mm256_sub_ps(biased0, bias);
       const __m256 n1 = _mm256_sub_ps(biased1, bias);
       const __m256 n2 = _mm256_sub_ps(biased2, bias);
@@ -380,22 +394,22 @@ static inline void add_block_u64(size_t n, const float* x, float* y,
       const __m256i index1 = _mm256_castps_si256(biased1);
       const __m256i index2 = _mm256_castps_si256(biased2);
       const __m256i index3 = _mm256_castps_si256(biased3);
-      __m256 t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(-0x1.62E430p-4f), clamped0);
-      __m256 t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(-0x1.62E430p-4f), clamped1);
-      __m256 t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(-0x1.62E430p-4f), clamped2);
-      __m256 t3 = _mm256_fmadd_ps(n3, _mm256_set1_ps(-0x1.62E430p-4f), clamped3);
-      t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(0x1.05C610p-32f), t0);
-      t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(0x1.05C610p-32f), t1);
-      t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(0x1.05C610p-32f), t2);
-      t3 = _mm256_fmadd_ps(n3, _mm256_set1_ps(0x1.05C610p-32f), t3);
-      __m256 u0 = _mm256_fmadd_ps(t0, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      __m256 u1 = _mm256_fmadd_ps(t1, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      __m256 u2 = _mm256_fmadd_ps(t2, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      __m256 u3 = _mm256_fmadd_ps(t3, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      u0 = _mm256_fmadd_ps(u0, t0, _mm256_set1_ps(1.0f));
-      u1 = _mm256_fmadd_ps(u1, t1, _mm256_set1_ps(1.0f));
-      u2 = _mm256_fmadd_ps(u2, t2, _mm256_set1_ps(1.0f));
-      u3 = _mm256_fmadd_ps(u3, t3, _mm256_set1_ps(1.0f));
+      __m256 t0 = _mm256_fmadd_ps(n0, minus_eighth_hi, clamped0);
+      __m256 t1 = _mm256_fmadd_ps(n1, minus_eighth_hi, clamped1);
+      __m256 t2 = _mm256_fmadd_ps(n2, minus_eighth_hi, clamped2);
+      __m256 t3 = _mm256_fmadd_ps(n3, minus_eighth_hi, clamped3);
+      t0 = _mm256_fmadd_ps(n0, minus_eighth_lo, t0);
+      t1 = _mm256_fmadd_ps(n1, minus_eighth_lo, t1);
+      t2 = _mm256_fmadd_ps(n2, minus_eighth_lo, t2);
+      t3 = _mm256_fmadd_ps(n3, minus_eighth_lo, t3);
+      __m256 u0 = _mm256_fmadd_ps(t0, cube, square);
+      __m256 u1 = _mm256_fmadd_ps(t1, cube, square);
+      __m256 u2 = _mm256_fmadd_ps(t2, cube, square);
+      __m256 u3 = _mm256_fmadd_ps(t3, cube, square);
+      u0 = _mm256_fmadd_ps(u0, t0, linear);
+      u1 = _mm256_fmadd_ps(u1, t1, linear);
+      u2 = _mm256_fmadd_ps(u2, t2, linear);
+      u3 = _mm256_fmadd_ps(u3, t3, linear);
       u0 = _mm256_fmadd_ps(u0, t0, _mm256_permutevar8x32_ps(residuals, index0));
       u1 = _mm256_fmadd_ps(u1, t1, _mm256_permutevar8x32_ps(residuals, index1));
       u2 = _mm256_fmadd_ps(u2, t2, _mm256_permutevar8x32_ps(residuals, index2));
@@ -430,17 +444,17 @@ static inline void add_block_u64(size_t n, const float* x, float* y,
     const __m256 x2 = _mm256_loadu_ps(x + i + 16);
     const __m256 x3 = _mm256_loadu_ps(x + i + 24);
 
-    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+    // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
     // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
     const __m256 clamped0 = _mm256_max_ps(lower, x0);
     const __m256 clamped1 = _mm256_max_ps(lower, x1);
     const __m256 clamped2 = _mm256_max_ps(lower, x2);
     const __m256 clamped3 = _mm256_max_ps(lower, x3);
-    const __m256 biased0 = _mm256_fmadd_ps(clamped0, _mm256_set1_ps(8.0f * smx_log2e), bias);
-    const __m256 biased1 = _mm256_fmadd_ps(clamped1, _mm256_set1_ps(8.0f * smx_log2e), bias);
-    const __m256 biased2 = _mm256_fmadd_ps(clamped2, _mm256_set1_ps(8.0f * smx_log2e), bias);
-    const __m256 biased3 = _mm256_fmadd_ps(clamped3, _mm256_set1_ps(8.0f * smx_log2e), bias);
+    const __m256 biased0 = _mm256_fmadd_ps(clamped0, eighths, bias);
+    const __m256 biased1 = _mm256_fmadd_ps(clamped1, eighths, bias);
+    const __m256 biased2 = _mm256_fmadd_ps(clamped2, eighths, bias);
+    const __m256 biased3 = _mm256_fmadd_ps(clamped3, eighths, bias);
     const __m256 n0 = _mm256_sub_ps(biased0, bias);
     const __m256 n1 = _mm256_sub_ps(biased1, bias);
     const __m256 n2 = _mm256_sub_ps(biased2, bias);
@@ -449,22 +463,22 @@ static inline void add_block_u64(size_t n, const float* x, float* y,
     const __m256i index1 = _mm256_castps_si256(biased1);
     const __m256i index2 = _mm256_castps_si256(biased2);
     const __m256i index3 = _mm256_castps_si256(biased3);
-    __m256 t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(-0x1.62E430p-4f), clamped0);
-    __m256 t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(-0x1.62E430p-4f), clamped1);
-    __m256 t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(-0x1.62E430p-4f), clamped2);
-    __m256 t3 = _mm256_fmadd_ps(n3, _mm256_set1_ps(-0x1.62E430p-4f), clamped3);
-    t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(0x1.05C610p-32f), t0);
-    t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(0x1.05C610p-32f), t1);
-    t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(0x1.05C610p-32f), t2);
-    t3 = _mm256_fmadd_ps(n3, _mm256_set1_ps(0x1.05C610p-32f), t3);
-    __m256 u0 = _mm256_fmadd_ps(t0, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-    __m256 u1 = _mm256_fmadd_ps(t1, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-    __m256 u2 = _mm256_fmadd_ps(t2, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-    __m256 u3 = _mm256_fmadd_ps(t3, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-    u0 = _mm256_fmadd_ps(u0, t0, _mm256_set1_ps(1.0f));
-    u1 = _mm256_fmadd_ps(u1, t1, _mm256_set1_ps(1.0f));
-    u2 = _mm256_fmadd_ps(u2, t2, _mm256_set1_ps(1.0f));
-    u3 = _mm256_fmadd_ps(u3, t3, _mm256_set1_ps(1.0f));
+    __m256 t0 = _mm256_fmadd_ps(n0, minus_eighth_hi, clamped0);
+    __m256 t1 = _mm256_fmadd_ps(n1, minus_eighth_hi, clamped1);
+    __m256 t2 = _mm256_fmadd_ps(n2, minus_eighth_hi, clamped2);
+    __m256 t3 = _mm256_fmadd_ps(n3, minus_eighth_hi, clamped3);
+    t0 = _mm256_fmadd_ps(n0, minus_eighth_lo, t0);
+    t1 = _mm256_fmadd_ps(n1, minus_eighth_lo, t1);
+    t2 = _mm256_fmadd_ps(n2, minus_eighth_lo, t2);
+    t3 = _mm256_fmadd_ps(n3, minus_eighth_lo, t3);
+    __m256 u0 = _mm256_fmadd_ps(t0, cube, square);
+    __m256 u1 = _mm256_fmadd_ps(t1, cube, square);
+    __m256 u2 = _mm256_fmadd_ps(t2, cube, square);
+    __m256 u3 = _mm256_fmadd_ps(t3, cube, square);
+    u0 = _mm256_fmadd_ps(u0, t0, linear);
+    u1 = _mm256_fmadd_ps(u1, t1, linear);
+    u2 = _mm256_fmadd_ps(u2, t2, linear);
+    u3 = _mm256_fmadd_ps(u3, t3, linear);
     u0 = _mm256_fmadd_ps(u0, t0, _mm256_permutevar8x32_ps(residuals, index0));
     u1 = _mm256_fmadd_ps(u1, t1, _mm256_permutevar8x32_ps(residuals, index1));
     u2 = _mm256_fmadd_ps(u2, t2, _mm256_permutevar8x32_ps(residuals, index2));
@@ -500,17 +514,17 @@ static inline void add_block_u64(size_t n, const float* x, float* y,
       const __m256 x2 = avx2_load_tail(x + i + 16, (ptrdiff_t)(n - i) - 16, absent);
       const __m256 x3 = avx2_load_tail(x + i + 24, (ptrdiff_t)(n - i) - 24, absent);
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const __m256 clamped0 = _mm256_max_ps(lower, x0);
       const __m256 clamped1 = _mm256_max_ps(lower, x1);
       const __m256 clamped2 = _mm256_max_ps(lower, x2);
       const __m256 clamped3 = _mm256_max_ps(lower, x3);
-      const __m256 biased0 = _mm256_fmadd_ps(clamped0, _mm256_set1_ps(8.0f * smx_log2e), bias);
-      const __m256 biased1 = _mm256_fmadd_ps(clamped1, _mm256_set1_ps(8.0f * smx_log2e), bias);
-      const __m256 biased2 = _mm256_fmadd_ps(clamped2, _mm256_set1_ps(8.0f * smx_log2e), bias);
-      const __m256 biased3 = _mm256_fmadd_ps(clamped3, _mm256_set1_ps(8.0f * smx_log2e), bias);
+      const __m256 biased0 = _mm256_fmadd_ps(clamped0, eighths, bias);
+      const __m256 biased1 = _mm256_fmadd_ps(clamped1, eighths, bias);
+      const __m256 biased2 = _mm256_fmadd_ps(clamped2, eighths, bias);
+      const __m256 biased3 = _mm256_fmadd_ps(clamped3, eighths, bias);
       const __m256 n0 = _mm256_sub_ps(biased0, bias);
       const __m256 n1 = _mm256_sub_ps(biased1, bias);
       const __m256 n2 = _mm256_sub_ps(biased2, bias);
@@ -519,22 +533,22 @@ static inline void add_block_u64(size_t n, const float* x, float* y,
       const __m256i index1 = _mm256_castps_si256(biased1);
       const __m256i index2 = _mm256_castps_si256(biased2);
       const __m256i index3 = _mm256_castps_si256(biased3);
-      __m256 t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(-0x1.62E430p-4f), clamped0);
-      __m256 t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(-0x1.62E430p-4f), clamped1);
-      __m256 t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(-0x1.62E430p-4f), clamped2);
-      __m256 t3 = _mm256_fmadd_ps(n3, _mm256_set1_ps(-0x1.62E430p-4f), clamped3);
-      t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(0x1.05C610p-32f), t0);
-      t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(0x1.05C610p-32f), t1);
-      t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(0x1.05C610p-32f), t2);
-      t3 = _mm256_fmadd_ps(n3, _mm256_set1_ps(0x1.05C610p-32f), t3);
-      __m256 u0 = _mm256_fmadd_ps(t0, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      __m256 u1 = _mm256_fmadd_ps(t1, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      __m256 u2 = _mm256_fmadd_ps(t2, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      __m256 u3 = _mm256_fmadd_ps(t3, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      u0 = _mm256_fmadd_ps(u0, t0, _mm256_set1_ps(1.0f));
-      u1 = _mm256_fmadd_ps(u1, t1, _mm256_set1_ps(1.0f));
-      u2 = _mm256_fmadd_ps(u2, t2, _mm256_set1_ps(1.0f));
-      u3 = _mm256_fmadd_ps(u3, t3, _mm256_set1_ps(1.0f));
+      __m256 t0 = _mm256_fmadd_ps(n0, minus_eighth_hi, clamped0);
+      __m256 t1 = _mm256_fmadd_ps(n1, minus_eighth_hi, clamped1);
+      __m256 t2 = _mm256_fmadd_ps(n2, minus_eighth_hi, clamped2);
+      __m256 t3 = _mm256_fmadd_ps(n3, minus_eighth_hi, clamped3);
+      t0 = _mm256_fmadd_ps(n0, minus_eighth_lo, t0);
+      t1 = _mm256_fmadd_ps(n1, minus_eighth_lo, t1);
+      t2 = _mm256_fmadd_ps(n2, minus_eighth_lo, t2);
+      t3 = _mm256_fmadd_ps(n3, minus_eighth_lo, t3);
+      __m256 u0 = _mm256_fmadd_ps(t0, cube, square);
+      __m256 u1 = _mm256_fmadd_ps(t1, cube, square);
+      __m256 u2 = _mm256_fmadd_ps(t2, cube, square);
+      __m256 u3 = _mm256_fmadd_ps(t3, cube, square);
+      u0 = _mm256_fmadd_ps(u0, t0, linear);
+      u1 = _mm256_fmadd_ps(u1, t1, linear);
+      u2 = _mm256_fmadd_ps(u2, t2, linear);
+      u3 = _mm256_fmadd_ps(u3, t3, linear);
       u0 = _mm256_fmadd_ps(u0, t0, _mm256_permutevar8x32_ps(residuals, index0));
       u1 = _mm256_fmadd_ps(u1, t1, _mm256_permutevar8x32_ps(residuals, index1));
       u2 = _mm256_fmadd_ps(u2, t2, _mm256_permutevar8x32_ps(residuals, index2));
@@ -565,25 +579,25 @@ static inline void add_block_u64(size_t n, const float* x, float* y,
       const __m256 x0 = avx2_load_tail(x + i + 0, (ptrdiff_t)(n - i) - 0, absent);
       const __m256 x1 = avx2_load_tail(x + i + 8, (ptrdiff_t)(n - i) - 8, absent);
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const __m256 clamped0 = _mm256_max_ps(lower, x0);
       const __m256 clamped1 = _mm256_max_ps(lower, x1);
-      const __m256 biased0 = _mm256_fmadd_ps(clamped0, _mm256_set1_ps(8.0f * smx_log2e), bias);
-      const __m256 biased1 = _mm256_fmadd_ps(clamped1, _mm256_set1_ps(8.0f * smx_log2e), bias);
+      const __m256 biased0 = _mm256_fmadd_ps(clamped0, eighths, bias);
+      const __m256 biased1 = _mm256_fmadd_ps(clamped1, eighths, bias);
       const __m256 n0 = _mm256_sub_ps(biased0, bias);
       const __m256 n1 = _mm256_sub_ps(biased1, bias);
       const __m256i index0 = _mm256_castps_si256(biased0);
       const __m256i index1 = _mm256_castps_si256(biased1);
-      __m256 t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(-0x1.62E430p-4f), clamped0);
-      __m256 t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(-0x1.62E430p-4f), clamped1);
-      t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(0x1.05C610p-32f), t0);
-      t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(0x1.05C610p-32f), t1);
-      __m256 u0 = _mm256_fmadd_ps(t0, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      __m256 u1 = _mm256_fmadd_ps(t1, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      u0 = _mm256_fmadd_ps(u0, t0, _mm256_set1_ps(1.0f));
-      u1 = _mm256_fmadd_ps(u1, t1, _mm256_set1_ps(1.0f));
+      __m256 t0 = _mm256_fmadd_ps(n0, minus_eighth_hi, clamped0);
+      __m256 t1 = _mm256_fmadd_ps(n1, minus_eighth_hi, clamped1);
+      t0 = _mm256_fmadd_ps(n0, minus_eighth_lo, t0);
+      t1 = _mm256_fmadd_ps(n1, minus_eighth_lo, t1);
+      __m256 u0 = _mm256_fmadd_ps(t0, cube, square);
+      __m256 u1 = _mm256_fmadd_ps(t1, cube, square);
+      u0 = _mm256_fmadd_ps(u0, t0, linear);
+      u1 = _mm256_fmadd_ps(u1, t1, linear);
       u0 = _mm256_fmadd_ps(u0, t0, _mm256_permutevar8x32_ps(residuals, index0));
       u1 = _mm256_fmadd_ps(u1, t1, _mm256_permutevar8x32_ps(residuals, index1));
       const __m256 s0 = _mm256_castsi256_ps(
@@ -609,8 +623,15 @@ static inline void add_block_u64(size_t n, const float* x, float* y,
 // Adds a block of n elements to the tile's lanes.
 static inline void add_block_u128(size_t n, const float* x, float* y,
                                   const struct smx_f32_reference* reference, __m256* hi, __m256* lo) {
-  const __m256 lower = _mm256_set1_ps(smx_lower_bound(SMX_BIAS - reference->exponent));
+  const __m256 lower =
+      _mm256_set1_ps(smx_lower_bound(SMX_BIAS - reference->exponent, reference->exponential));
   const __m256 bias = _mm256_set1_ps(smx_rounding_bias(SMX_BIAS - reference->exponent));
+  const __m256 eighths = _mm256_set1_ps(8.0f * reference->exponential->log2e);
+  const __m256 minus_eighth_hi = _mm256_set1_ps(reference->exponential->minus_eighth_hi);
+  const __m256 minus_eighth_lo = _mm256_set1_ps(reference->exponential->minus_eighth_lo);
+  const __m256 cube = _mm256_set1_ps(reference->exponential->cube);
+  const __m256 square = _mm256_set1_ps(reference->exponential->square);
+  const __m256 linear = _mm256_set1_ps(reference->exponential->scale);
   const __m256 mantissas = _mm256_loadu_ps((const float*)smx_exp2_mantissas);
   const __m256 residuals = _mm256_loadu_ps((const float*)smx_exp2_residuals);
   const __m256 anchor = _mm256_set1_ps(smx_f32_anchor(reference, reference->anchor, n));
@@ -625,17 +646,17 @@ static inline void add_block_u128(size_t n, const float* x, float* y,
       const __m256 x2 = _mm256_loadu_ps(x + i + 16);
       const __m256 x3 = _mm256_loadu_ps(x + i + 24);
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const __m256 clamped0 = _mm256_max_ps(lower, x0);
       const __m256 clamped1 = _mm256_max_ps(lower, x1);
       const __m256 clamped2 = _mm256_max_ps(lower, x2);
       const __m256 clamped3 = _mm256_max_ps(lower, x3);
-      const __m256 biased0 = _mm256_fmadd_ps(clamped0, _mm256_set1_ps(8.0f * smx_log2e), bias);
-      const __m256 biased1 = _mm256_fmadd_ps(clamped1, _mm256_set1_ps(8.0f * smx_log2e), bias);
-      const __m256 biased2 = _mm256_fmadd_ps(clamped2, _mm256_set1_ps(8.0f * smx_log2e), bias);
-      const __m256 biased3 = _mm256_fmadd_ps(clamped3, _mm256_set1_ps(8.0f * smx_log2e), bias);
+      const __m256 biased0 = _mm256_fmadd_ps(clamped0, eighths, bias);
+      const __m256 biased1 = _mm256_fmadd_ps(clamped1, eighths, bias);
+      const __m256 biased2 = _mm256_fmadd_ps(clamped2, eighths, bias);
+      const __m256 biased3 = _mm256_fmadd_ps(clamped3, eighths, bias);
       const __m256 n0 = _mm256_sub_ps(biased0, bias);
       const __m256 n1 = _mm256_sub_ps(biased1, bias);
       const __m256 n2 = _mm256_sub_ps(biased2, bias);
@@ -644,22 +665,22 @@ static inline void add_block_u128(size_t n, const float* x, float* y,
       const __m256i index1 = _mm256_castps_si256(biased1);
       const __m256i index2 = _mm256_castps_si256(biased2);
       const __m256i index3 = _mm256_castps_si256(biased3);
-      __m256 t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(-0x1.62E430p-4f), clamped0);
-      __m256 t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(-0x1.62E430p-4f), clamped1);
-      __m256 t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(-0x1.62E430p-4f), clamped2);
-      __m256 t3 = _mm256_fmadd_ps(n3, _mm256_set1_ps(-0x1.62E430p-4f), clamped3);
-      t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(0x1.05C610p-32f), t0);
-      t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(0x1.05C610p-32f), t1);
-      t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(0x1.05C610p-32f), t2);
-      t3 = _mm256_fmadd_ps(n3, _mm256_set1_ps(0x1.05C610p-32f), t3);
-      __m256 u0 = _mm256_fmadd_ps(t0, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      __m256 u1 = _mm256_fmadd_ps(t1, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      __m256 u2 = _mm256_fmadd_ps(t2, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      __m256 u3 = _mm256_fmadd_ps(t3, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      u0 = _mm256_fmadd_ps(u0, t0, _mm256_set1_ps(1.0f));
-      u1 = _mm256_fmadd_ps(u1, t1, _mm256_set1_ps(1.0f));
-      u2 = _mm256_fmadd_ps(u2, t2, _mm256_set1_ps(1.0f));
-      u3 = _mm256_fmadd_ps(u3, t3, _mm256_set1_ps(1.0f));
+      __m256 t0 = _mm256_fmadd_ps(n0, minus_eighth_hi, clamped0);
+      __m256 t1 = _mm256_fmadd_ps(n1, minus_eighth_hi, clamped1);
+      __m256 t2 = _mm256_fmadd_ps(n2, minus_eighth_hi, clamped2);
+      __m256 t3 = _mm256_fmadd_ps(n3, minus_eighth_hi, clamped3);
+      t0 = _mm256_fmadd_ps(n0, minus_eighth_lo, t0);
+      t1 = _mm256_fmadd_ps(n1, minus_eighth_lo, t1);
+      t2 = _mm256_fmadd_ps(n2, minus_eighth_lo, t2);
+      t3 = _mm256_fmadd_ps(n3, minus_eighth_lo, t3);
+      __m256 u0 = _mm256_fmadd_ps(t0, cube, square);
+      __m256 u1 = _mm256_fmadd_ps(t1, cube, square);
+      __m256 u2 = _mm256_fmadd_ps(t2, cube, square);
+      __m256 u3 = _mm256_fmadd_ps(t3, cube, square);
+      u0 = _mm256_fmadd_ps(u0, t0, linear);
+      u1 = _mm256_fmadd_ps(u1, t1, linear);
+      u2 = _mm256_fmadd_ps(u2, t2, linear);
+      u3 = _mm256_fmadd_ps(u3, t3, linear);
       u0 = _mm256_fmadd_ps(u0, t0, _mm256_permutevar8x32_ps(residuals, index0));
       u1 = _mm256_fmadd_ps(u1, t1, _mm256_permutevar8x32_ps(residuals, index1));
       u2 = _mm256_fmadd_ps(u2, t2, _mm256_permutevar8x32_ps(residuals, index2));
@@ -693,17 +714,17 @@ static inline void add_block_u128(size_t n, const float* x, float* y,
       const __m256 x2 = _mm256_loadu_ps(x + i + 48);
       const __m256 x3 = _mm256_loadu_ps(x + i + 56);
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const __m256 clamped0 = _mm256_max_ps(lower, x0);
       const __m256 clamped1 = _mm256_max_ps(lower, x1);
       const __m256 clamped2 = _mm256_max_ps(lower, x2);
       const __m256 clamped3 = _mm256_max_ps(lower, x3);
-      const __m256 biased0 = _mm256_fmadd_ps(clamped0, _mm256_set1_ps(8.0f * smx_log2e), bias);
-      const __m256 biased1 = _mm256_fmadd_ps(clamped1, _mm256_set1_ps(8.0f * smx_log2e), bias);
-      const __m256 biased2 = _mm256_fmadd_ps(clamped2, _mm256_set1_ps(8.0f * smx_log2e), bias);
-      const __m256 biased3 = _mm256_fmadd_ps(clamped3, _mm256_set1_ps(8.0f * smx_log2e), bias);
+      const __m256 biased0 = _mm256_fmadd_ps(clamped0, eighths, bias);
+      const __m256 biased1 = _mm256_fmadd_ps(clamped1, eighths, bias);
+      const __m256 biased2 = _mm256_fmadd_ps(clamped2, eighths, bias);
+      const __m256 biased3 = _mm256_fmadd_ps(clamped3, eighths, bias);
       const __m256 n0 = _mm256_sub_ps(biased0, bias);
       const __m256 n1 = _mm256_sub_ps(biased1, bias);
       const __m256 n2 = _mm256_sub_ps(biased2, bias);
@@ -712,22 +733,22 @@ static inline void add_block_u128(size_t n, const float* x, float* y,
       const __m256i index1 = _mm256_castps_si256(biased1);
       const __m256i index2 = _mm256_castps_si256(biased2);
       const __m256i index3 = _mm256_castps_si256(biased3);
-      __m256 t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(-0x1.62E430p-4f), clamped0);
-      __m256 t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(-0x1.62E430p-4f), clamped1);
-      __m256 t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(-0x1.62E430p-4f), clamped2);
-      __m256 t3 = _mm256_fmadd_ps(n3, _mm256_set1_ps(-0x1.62E430p-4f), clamped3);
-      t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(0x1.05C610p-32f), t0);
-      t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(0x1.05C610p-32f), t1);
-      t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(0x1.05C610p-32f), t2);
-      t3 = _mm256_fmadd_ps(n3, _mm256_set1_ps(0x1.05C610p-32f), t3);
-      __m256 u0 = _mm256_fmadd_ps(t0, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      __m256 u1 = _mm256_fmadd_ps(t1, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      __m256 u2 = _mm256_fmadd_ps(t2, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      __m256 u3 = _mm256_fmadd_ps(t3, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      u0 = _mm256_fmadd_ps(u0, t0, _mm256_set1_ps(1.0f));
-      u1 = _mm256_fmadd_ps(u1, t1, _mm256_set1_ps(1.0f));
-      u2 = _mm256_fmadd_ps(u2, t2, _mm256_set1_ps(1.0f));
-      u3 = _mm256_fmadd_ps(u3, t3, _mm256_set1_ps(1.0f));
+      __m256 t0 = _mm256_fmadd_ps(n0, minus_eighth_hi, clamped0);
+      __m256 t1 = _mm256_fmadd_ps(n1, minus_eighth_hi, clamped1);
+      __m256 t2 = _mm256_fmadd_ps(n2, minus_eighth_hi, clamped2);
+      __m256 t3 = _mm256_fmadd_ps(n3, minus_eighth_hi, clamped3);
+      t0 = _mm256_fmadd_ps(n0, minus_eighth_lo, t0);
+      t1 = _mm256_fmadd_ps(n1, minus_eighth_lo, t1);
+      t2 = _mm256_fmadd_ps(n2, minus_eighth_lo, t2);
+      t3 = _mm256_fmadd_ps(n3, minus_eighth_lo, t3);
+      __m256 u0 = _mm256_fmadd_ps(t0, cube, square);
+      __m256 u1 = _mm256_fmadd_ps(t1, cube, square);
+      __m256 u2 = _mm256_fmadd_ps(t2, cube, square);
+      __m256 u3 = _mm256_fmadd_ps(t3, cube, square);
+      u0 = _mm256_fmadd_ps(u0, t0, linear);
+      u1 = _mm256_fmadd_ps(u1, t1, linear);
+      u2 = _mm256_fmadd_ps(u2, t2, linear);
+      u3 = _mm256_fmadd_ps(u3, t3, linear);
       u0 = _mm256_fmadd_ps(u0, t0, _mm256_permutevar8x32_ps(residuals, index0));
       u1 = _mm256_fmadd_ps(u1, t1, _mm256_permutevar8x32_ps(residuals, index1));
       u2 = _mm256_fmadd_ps(u2, t2, _mm256_permutevar8x32_ps(residuals, index2));
@@ -761,17 +782,17 @@ static inline void add_block_u128(size_t n, const float* x, float* y,
       const __m256 x2 = _mm256_loadu_ps(x + i + 80);
       const __m256 x3 = _mm256_loadu_ps(x + i + 88);
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const __m256 clamped0 = _mm256_max_ps(lower, x0);
       const __m256 clamped1 = _mm256_max_ps(lower, x1);
       const __m256 clamped2 = _mm256_max_ps(lower, x2);
       const __m256 clamped3 = _mm256_max_ps(lower, x3);
-      const __m256 biased0 = _mm256_fmadd_ps(clamped0, _mm256_set1_ps(8.0f * smx_log2e), bias);
-      const __m256 biased1 = _mm256_fmadd_ps(clamped1, _mm256_set1_ps(8.0f * smx_log2e), bias);
-      const __m256 biased2 = _mm256_fmadd_ps(clamped2, _mm256_set1_ps(8.0f * smx_log2e), bias);
-      const __m256 biased3 = _mm256_fmadd_ps(clamped3, _mm256_set1_ps(8.0f * smx_log2e), bias);
+      const __m256 biased0 = _mm256_fmadd_ps(clamped0, eighths, bias);
+      const __m256 biased1 = _mm256_fmadd_ps(clamped1, eighths, bias);
+      const __m256 biased2 = _mm256_fmadd_ps(clamped2, eighths, bias);
+      const __m256 biased3 = _mm256_fmadd_ps(clamped3, eighths, bias);
       const __m256 n0 = _mm256_sub_ps(biased0, bias);
       const __m256 n1 = _mm256_sub_ps(biased1, bias);
       const __m256 n2 = _mm256_sub_ps(biased2, bias);
@@ -780,22 +801,22 @@ static inline void add_block_u128(size_t n, const float* x, float* y,
       const __m256i index1 = _mm256_castps_si256(biased1);
       const __m256i index2 = _mm256_castps_si256(biased2);
       const __m256i index3 = _mm256_castps_si256(biased3);
-      __m256 t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(-0x1.62E430p-4f), clamped0);
-      __m256 t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(-0x1.62E430p-4f), clamped1);
-      __m256 t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(-0x1.62E430p-4f), clamped2);
-      __m256 t3 = _mm256_fmadd_ps(n3, _mm256_set1_ps(-0x1.62E430p-4f), clamped3);
-      t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(0x1.05C610p-32f), t0);
-      t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(0x1.05C610p-32f), t1);
-      t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(0x1.05C610p-32f), t2);
-      t3 = _mm256_fmadd_ps(n3, _mm256_set1_ps(0x1.05C610p-32f), t3);
-      __m256 u0 = _mm256_fmadd_ps(t0, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      __m256 u1 = _mm256_fmadd_ps(t1, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      __m256 u2 = _mm256_fmadd_ps(t2, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      __m256 u3 = _mm256_fmadd_ps(t3, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      u0 = _mm256_fmadd_ps(u0, t0, _mm256_set1_ps(1.0f));
-      u1 = _mm256_fmadd_ps(u1, t1, _mm256_set1_ps(1.0f));
-      u2 = _mm256_fmadd_ps(u2, t2, _mm256_set1_ps(1.0f));
-      u3 = _mm256_fmadd_ps(u3, t3, _mm256_set1_ps(1.0f));
+      __m256 t0 = _mm256_fmadd_ps(n0, minus_eighth_hi, clamped0);
+      __m256 t1 = _mm256_fmadd_ps(n1, minus_eighth_hi, clamped1);
+      __m256 t2 = _mm256_fmadd_ps(n2, minus_eighth_hi, clamped2);
+      __m256 t3 = _mm256_fmadd_ps(n3, minus_eighth_hi, clamped3);
+      t0 = _mm256_fmadd_ps(n0, minus_eighth_lo, t0);
+      t1 = _mm256_fmadd_ps(n1, minus_eighth_lo, t1);
+      t2 = _mm256_fmadd_ps(n2, minus_eighth_lo, t2);
+      t3 = _mm256_fmadd_ps(n3, minus_eighth_lo, t3);
+      __m256 u0 = _mm256_fmadd_ps(t0, cube, square);
+      __m256 u1 = _mm256_fmadd_ps(t1, cube, square);
+      __m256 u2 = _mm256_fmadd_ps(t2, cube, square);
+      __m256 u3 = _mm256_fmadd_ps(t3, cube, square);
+      u0 = _mm256_fmadd_ps(u0, t0, linear);
+      u1 = _mm256_fmadd_ps(u1, t1, linear);
+      u2 = _mm256_fmadd_ps(u2, t2, linear);
+      u3 = _mm256_fmadd_ps(u3, t3, linear);
       u0 = _mm256_fmadd_ps(u0, t0, _mm256_permutevar8x32_ps(residuals, index0));
       u1 = _mm256_fmadd_ps(u1, t1, _mm256_permutevar8x32_ps(residuals, index1));
       u2 = _mm256_fmadd_ps(u2, t2, _mm256_permutevar8x32_ps(residuals, index2));
@@ -829,17 +850,17 @@ static inline void add_block_u128(size_t n, const float* x, float* y,
       const __m256 x2 = _mm256_loadu_ps(x + i + 112);
       const __m256 x3 = _mm256_loadu_ps(x + i + 120);
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const __m256 clamped0 = _mm256_max_ps(lower, x0);
       const __m256 clamped1 = _mm256_max_ps(lower, x1);
       const __m256 clamped2 = _mm256_max_ps(lower, x2);
       const __m256 clamped3 = _mm256_max_ps(lower, x3);
-      const __m256 biased0 = _mm256_fmadd_ps(clamped0, _mm256_set1_ps(8.0f * smx_log2e), bias);
-      const __m256 biased1 = _mm256_fmadd_ps(clamped1, _mm256_set1_ps(8.0f * smx_log2e), bias);
-      const __m256 biased2 = _mm256_fmadd_ps(clamped2, _mm256_set1_ps(8.0f * smx_log2e), bias);
-      const __m256 biased3 = _mm256_fmadd_ps(clamped3, _mm256_set1_ps(8.0f * smx_log2e), bias);
+      const __m256 biased0 = _mm256_fmadd_ps(clamped0, eighths, bias);
+      const __m256 biased1 = _mm256_fmadd_ps(clamped1, eighths, bias);
+      const __m256 biased2 = _mm256_fmadd_ps(clamped2, eighths, bias);
+      const __m256 biased3 = _mm256_fmadd_ps(clamped3, eighths, bias);
       const __m256 n0 = _mm256_sub_ps(biased0, bias);
       const __m256 n1 = _mm256_sub_ps(biased1, bias);
       const __m256 n2 = _mm256_sub_ps(biased2, bias);
@@ -848,22 +869,22 @@ static inline void add_block_u128(size_t n, const float* x, float* y,
       const __m256i index1 = _mm256_castps_si256(biased1);
       const __m256i index2 = _mm256_castps_si256(biased2);
       const __m256i index3 = _mm256_castps_si256(biased3);
-      __m256 t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(-0x1.62E430p-4f), clamped0);
-      __m256 t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(-0x1.62E430p-4f), clamped1);
-      __m256 t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(-0x1.62E430p-4f), clamped2);
-      __m256 t3 = _mm256_fmadd_ps(n3, _mm256_set1_ps(-0x1.62E430p-4f), clamped3);
-      t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(0x1.05C610p-32f), t0);
-      t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(0x1.05C610p-32f), t1);
-      t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(0x1.05C610p-32f), t2);
-      t3 = _mm256_fmadd_ps(n3, _mm256_set1_ps(0x1.05C610p-32f), t3);
-      __m256 u0 = _mm256_fmadd_ps(t0, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      __m256 u1 = _mm256_fmadd_ps(t1, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      __m256 u2 = _mm256_fmadd_ps(t2, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      __m256 u3 = _mm256_fmadd_ps(t3, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      u0 = _mm256_fmadd_ps(u0, t0, _mm256_set1_ps(1.0f));
-      u1 = _mm256_fmadd_ps(u1, t1, _mm256_set1_ps(1.0f));
-      u2 = _mm256_fmadd_ps(u2, t2, _mm256_set1_ps(1.0f));
-      u3 = _mm256_fmadd_ps(u3, t3, _mm256_set1_ps(1.0f));
+      __m256 t0 = _mm256_fmadd_ps(n0, minus_eighth_hi, clamped0);
+      __m256 t1 = _mm256_fmadd_ps(n1, minus_eighth_hi, clamped1);
+      __m256 t2 = _mm256_fmadd_ps(n2, minus_eighth_hi, clamped2);
+      __m256 t3 = _mm256_fmadd_ps(n3, minus_eighth_hi, clamped3);
+      t0 = _mm256_fmadd_ps(n0, minus_eighth_lo, t0);
+      t1 = _mm256_fmadd_ps(n1, minus_eighth_lo, t1);
+      t2 = _mm256_fmadd_ps(n2, minus_eighth_lo, t2);
+      t3 = _mm256_fmadd_ps(n3, minus_eighth_lo, t3);
+      __m256 u0 = _mm256_fmadd_ps(t0, cube, square);
+      __m256 u1 = _mm256_fmadd_ps(t1, cube, square);
+      __m256 u2 = _mm256_fmadd_ps(t2, cube, square);
+      __m256 u3 = _mm256_fmadd_ps(t3, cube, square);
+      u0 = _mm256_fmadd_ps(u0, t0, linear);
+      u1 = _mm256_fmadd_ps(u1, t1, linear);
+      u2 = _mm256_fmadd_ps(u2, t2, linear);
+      u3 = _mm256_fmadd_ps(u3, t3, linear);
       u0 = _mm256_fmadd_ps(u0, t0, _mm256_permutevar8x32_ps(residuals, index0));
       u1 = _mm256_fmadd_ps(u1, t1, _mm256_permutevar8x32_ps(residuals, index1));
       u2 = _mm256_fmadd_ps(u2, t2, _mm256_permutevar8x32_ps(residuals, index2));
@@ -898,17 +919,17 @@ static inline void add_block_u128(size_t n, const float* x, float* y,
     const __m256 x2 = _mm256_loadu_ps(x + i + 16);
     const __m256 x3 = _mm256_loadu_ps(x + i + 24);
 
-    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+    // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
     // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
     const __m256 clamped0 = _mm256_max_ps(lower, x0);
     const __m256 clamped1 = _mm256_max_ps(lower, x1);
     const __m256 clamped2 = _mm256_max_ps(lower, x2);
     const __m256 clamped3 = _mm256_max_ps(lower, x3);
-    const __m256 biased0 = _mm256_fmadd_ps(clamped0, _mm256_set1_ps(8.0f * smx_log2e), bias);
-    const __m256 biased1 = _mm256_fmadd_ps(clamped1, _mm256_set1_ps(8.0f * smx_log2e), bias);
-    const __m256 biased2 = _mm256_fmadd_ps(clamped2, _mm256_set1_ps(8.0f * smx_log2e), bias);
-    const __m256 biased3 = _mm256_fmadd_ps(clamped3, _mm256_set1_ps(8.0f * smx_log2e), bias);
+    const __m256 biased0 = _mm256_fmadd_ps(clamped0, eighths, bias);
+    const __m256 biased1 = _mm256_fmadd_ps(clamped1, eighths, bias);
+    const __m256 biased2 = _mm256_fmadd_ps(clamped2, eighths, bias);
+    const __m256 biased3 = _mm256_fmadd_ps(clamped3, eighths, bias);
     const __m256 n0 = _mm256_sub_ps(biased0, bias);
     const __m256 n1 = _mm256_sub_ps(biased1, bias);
     const __m256 n2 = _mm256_sub_ps(biased2, bias);
@@ -917,22 +938,22 @@ static inline void add_block_u128(size_t n, const float* x, float* y,
     const __m256i index1 = _mm256_castps_si256(biased1);
     const __m256i index2 = _mm256_castps_si256(biased2);
     const __m256i index3 = _mm256_castps_si256(biased3);
-    __m256 t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(-0x1.62E430p-4f), clamped0);
-    __m256 t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(-0x1.62E430p-4f), clamped1);
-    __m256 t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(-0x1.62E430p-4f), clamped2);
-    __m256 t3 = _mm256_fmadd_ps(n3, _mm256_set1_ps(-0x1.62E430p-4f), clamped3);
-    t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(0x1.05C610p-32f), t0);
-    t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(0x1.05C610p-32f), t1);
-    t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(0x1.05C610p-32f), t2);
-    t3 = _mm256_fmadd_ps(n3, _mm256_set1_ps(0x1.05C610p-32f), t3);
-    __m256 u0 = _mm256_fmadd_ps(t0, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-    __m256 u1 = _mm256_fmadd_ps(t1, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-    __m256 u2 = _mm256_fmadd_ps(t2, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-    __m256 u3 = _mm256_fmadd_ps(t3, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-    u0 = _mm256_fmadd_ps(u0, t0, _mm256_set1_ps(1.0f));
-    u1 = _mm256_fmadd_ps(u1, t1, _mm256_set1_ps(1.0f));
-    u2 = _mm256_fmadd_ps(u2, t2, _mm256_set1_ps(1.0f));
-    u3 = _mm256_fmadd_ps(u3, t3, _mm256_set1_ps(1.0f));
+    __m256 t0 = _mm256_fmadd_ps(n0, minus_eighth_hi, clamped0);
+    __m256 t1 = _mm256_fmadd_ps(n1, minus_eighth_hi, clamped1);
+    __m256 t2 = _mm256_fmadd_ps(n2, minus_eighth_hi, clamped2);
+    __m256 t3 = _mm256_fmadd_ps(n3, minus_eighth_hi, clamped3);
+    t0 = _mm256_fmadd_ps(n0, minus_eighth_lo, t0);
+    t1 = _mm256_fmadd_ps(n1, minus_eighth_lo, t1);
+    t2 = _mm256_fmadd_ps(n2, minus_eighth_lo, t2);
+    t3 = _mm256_fmadd_ps(n3, minus_eighth_lo, t3);
+    __m256 u0 = _mm256_fmadd_ps(t0, cube, square);
+    __m256 u1 = _mm256_fmadd_ps(t1, cube, square);
+    __m256 u2 = _mm256_fmadd_ps(t2, cube, square);
+    __m256 u3 = _mm256_fmadd_ps(t3, cube, square);
+    u0 = _mm256_fmadd_ps(u0, t0, linear);
+    u1 = _mm256_fmadd_ps(u1, t1, linear);
+    u2 = _mm256_fmadd_ps(u2, t2, linear);
+    u3 = _mm256_fmadd_ps(u3, t3, linear);
     u0 = _mm256_fmadd_ps(u0, t0, _mm256_permutevar8x32_ps(residuals, index0));
     u1 = _mm256_fmadd_ps(u1, t1, _mm256_permutevar8x32_ps(residuals, index1));
     u2 = _mm256_fmadd_ps(u2, t2, _mm256_permutevar8x32_ps(residuals, index2));
@@ -968,17 +989,17 @@ static inline void add_block_u128(size_t n, const float* x, float* y,
       const __m256 x2 = avx2_load_tail(x + i + 16, (ptrdiff_t)(n - i) - 16, absent);
       const __m256 x3 = avx2_load_tail(x + i + 24, (ptrdiff_t)(n - i) - 24, absent);
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const __m256 clamped0 = _mm256_max_ps(lower, x0);
       const __m256 clamped1 = _mm256_max_ps(lower, x1);
       const __m256 clamped2 = _mm256_max_ps(lower, x2);
       const __m256 clamped3 = _mm256_max_ps(lower, x3);
-      const __m256 biased0 = _mm256_fmadd_ps(clamped0, _mm256_set1_ps(8.0f * smx_log2e), bias);
-      const __m256 biased1 = _mm256_fmadd_ps(clamped1, _mm256_set1_ps(8.0f * smx_log2e), bias);
-      const __m256 biased2 = _mm256_fmadd_ps(clamped2, _mm256_set1_ps(8.0f * smx_log2e), bias);
-      const __m256 biased3 = _mm256_fmadd_ps(clamped3, _mm256_set1_ps(8.0f * smx_log2e), bias);
+      const __m256 biased0 = _mm256_fmadd_ps(clamped0, eighths, bias);
+      const __m256 biased1 = _mm256_fmadd_ps(clamped1, eighths, bias);
+      const __m256 biased2 = _mm256_fmadd_ps(clamped2, eighths, bias);
+      const __m256 biased3 = _mm256_fmadd_ps(clamped3, eighths, bias);
       const __m256 n0 = _mm256_sub_ps(biased0, bias);
       const __m256 n1 = _mm256_sub_ps(biased1, bias);
       const __m256 n2 = _mm256_sub_ps(biased2, bias);
@@ -987,22 +1008,22 @@ static inline void add_block_u128(size_t n, const float* x, float* y,
       const __m256i index1 = _mm256_castps_si256(biased1);
       const __m256i index2 = _mm256_castps_si256(biased2);
       const __m256i index3 = _mm256_castps_si256(biased3);
-      __m256 t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(-0x1.62E430p-4f), clamped0);
-      __m256 t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(-0x1.62E430p-4f), clamped1);
-      __m256 t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(-0x1.62E430p-4f), clamped2);
-      __m256 t3 = _mm256_fmadd_ps(n3, _mm256_set1_ps(-0x1.62E430p-4f), clamped3);
-      t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(0x1.05C610p-32f), t0);
-      t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(0x1.05C610p-32f), t1);
-      t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(0x1.05C610p-32f), t2);
-      t3 = _mm256_fmadd_ps(n3, _mm256_set1_ps(0x1.05C610p-32f), t3);
-      __m256 u0 = _mm256_fmadd_ps(t0, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      __m256 u1 = _mm256_fmadd_ps(t1, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      __m256 u2 = _mm256_fmadd_ps(t2, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      __m256 u3 = _mm256_fmadd_ps(t3, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      u0 = _mm256_fmadd_ps(u0, t0, _mm256_set1_ps(1.0f));
-      u1 = _mm256_fmadd_ps(u1, t1, _mm256_set1_ps(1.0f));
-      u2 = _mm256_fmadd_ps(u2, t2, _mm256_set1_ps(1.0f));
-      u3 = _mm256_fmadd_ps(u3, t3, _mm256_set1_ps(1.0f));
+      __m256 t0 = _mm256_fmadd_ps(n0, minus_eighth_hi, clamped0);
+      __m256 t1 = _mm256_fmadd_ps(n1, minus_eighth_hi, clamped1);
+      __m256 t2 = _mm256_fmadd_ps(n2, minus_eighth_hi, clamped2);
+      __m256 t3 = _mm256_fmadd_ps(n3, minus_eighth_hi, clamped3);
+      t0 = _mm256_fmadd_ps(n0, minus_eighth_lo, t0);
+      t1 = _mm256_fmadd_ps(n1, minus_eighth_lo, t1);
+      t2 = _mm256_fmadd_ps(n2, minus_eighth_lo, t2);
+      t3 = _mm256_fmadd_ps(n3, minus_eighth_lo, t3);
+      __m256 u0 = _mm256_fmadd_ps(t0, cube, square);
+      __m256 u1 = _mm256_fmadd_ps(t1, cube, square);
+      __m256 u2 = _mm256_fmadd_ps(t2, cube, square);
+      __m256 u3 = _mm256_fmadd_ps(t3, cube, square);
+      u0 = _mm256_fmadd_ps(u0, t0, linear);
+      u1 = _mm256_fmadd_ps(u1, t1, linear);
+      u2 = _mm256_fmadd_ps(u2, t2, linear);
+      u3 = _mm256_fmadd_ps(u3, t3, linear);
       u0 = _mm256_fmadd_ps(u0, t0, _mm256_permutevar8x32_ps(residuals, index0));
       u1 = _mm256_fmadd_ps(u1, t1, _mm256_permutevar8x32_ps(residuals, index1));
       u2 = _mm256_fmadd_ps(u2, t2, _mm256_permutevar8x32_ps(residuals, index2));
@@ -1033,25 +1054,25 @@ static inline void add_block_u128(size_t n, const float* x, float* y,
       const __m256 x0 = avx2_load_tail(x + i + 0, (ptrdiff_t)(n - i) - 0, absent);
       const __m256 x1 = avx2_load_tail(x + i + 8, (ptrdiff_t)(n - i) - 8, absent);
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const __m256 clamped0 = _mm256_max_ps(lower, x0);
       const __m256 clamped1 = _mm256_max_ps(lower, x1);
-      const __m256 biased0 = _mm256_fmadd_ps(clamped0, _mm256_set1_ps(8.0f * smx_log2e), bias);
-      const __m256 biased1 = _mm256_fmadd_ps(clamped1, _mm256_set1_ps(8.0f * smx_log2e), bias);
+      const __m256 biased0 = _mm256_fmadd_ps(clamped0, eighths, bias);
+      const __m256 biased1 = _mm256_fmadd_ps(clamped1, eighths, bias);
       const __m256 n0 = _mm256_sub_ps(biased0, bias);
       const __m256 n1 = _mm256_sub_ps(biased1, bias);
       const __m256i index0 = _mm256_castps_si256(biased0);
       const __m256i index1 = _mm256_castps_si256(biased1);
-      __m256 t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(-0x1.62E430p-4f), clamped0);
-      __m256 t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(-0x1.62E430p-4f), clamped1);
-      t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(0x1.05C610p-32f), t0);
-      t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(0x1.05C610p-32f), t1);
-      __m256 u0 = _mm256_fmadd_ps(t0, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      __m256 u1 = _mm256_fmadd_ps(t1, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      u0 = _mm256_fmadd_ps(u0, t0, _mm256_set1_ps(1.0f));
-      u1 = _mm256_fmadd_ps(u1, t1, _mm256_set1_ps(1.0f));
+      __m256 t0 = _mm256_fmadd_ps(n0, minus_eighth_hi, clamped0);
+      __m256 t1 = _mm256_fmadd_ps(n1, minus_eighth_hi, clamped1);
+      t0 = _mm256_fmadd_ps(n0, minus_eighth_lo, t0);
+      t1 = _mm256_fmadd_ps(n1, minus_eighth_lo, t1);
+      __m256 u0 = _mm256_fmadd_ps(t0, cube, square);
+      __m256 u1 = _mm256_fmadd_ps(t1, cube, square);
+      u0 = _mm256_fmadd_ps(u0, t0, linear);
+      u1 = _mm256_fmadd_ps(u1, t1, linear);
       u0 = _mm256_fmadd_ps(u0, t0, _mm256_permutevar8x32_ps(residuals, index0));
       u1 = _mm256_fmadd_ps(u1, t1, _mm256_permutevar8x32_ps(residuals, index1));
       const __m256 s0 = _mm256_castsi256_ps(
@@ -1079,8 +1100,15 @@ template <bool kLooksAhead>
 static inline void add_blocks_u32(const float* x, float* y, const struct smx_f32_reference* reference,
                                   const int32_t* anchors, __m256* hi, __m256* lo,
                                   [[maybe_unused]] float* maxima) {
-  const __m256 lower = _mm256_set1_ps(smx_lower_bound(SMX_BIAS - reference->exponent));
+  const __m256 lower =
+      _mm256_set1_ps(smx_lower_bound(SMX_BIAS - reference->exponent, reference->exponential));
   const __m256 bias = _mm256_set1_ps(smx_rounding_bias(SMX_BIAS - reference->exponent));
+  const __m256 eighths = _mm256_set1_ps(8.0f * reference->exponential->log2e);
+  const __m256 minus_eighth_hi = _mm256_set1_ps(reference->exponential->minus_eighth_hi);
+  const __m256 minus_eighth_lo = _mm256_set1_ps(reference->exponential->minus_eighth_lo);
+  const __m256 cube = _mm256_set1_ps(reference->exponential->cube);
+  const __m256 square = _mm256_set1_ps(reference->exponential->square);
+  const __m256 linear = _mm256_set1_ps(reference->exponential->scale);
   const __m256 mantissas = _mm256_loadu_ps((const float*)smx_exp2_mantissas);
   const __m256 residuals = _mm256_loadu_ps((const float*)smx_exp2_residuals);
   __m256 anchor[1], max[1][2];
@@ -1106,17 +1134,17 @@ static inline void add_blocks_u32(const float* x, float* y, const struct smx_f32
       max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 1048));
     }
 
-    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+    // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
     // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
     const __m256 clamped0 = _mm256_max_ps(lower, x0);
     const __m256 clamped1 = _mm256_max_ps(lower, x1);
     const __m256 clamped2 = _mm256_max_ps(lower, x2);
     const __m256 clamped3 = _mm256_max_ps(lower, x3);
-    const __m256 biased0 = _mm256_fmadd_ps(clamped0, _mm256_set1_ps(8.0f * smx_log2e), bias);
-    const __m256 biased1 = _mm256_fmadd_ps(clamped1, _mm256_set1_ps(8.0f * smx_log2e), bias);
-    const __m256 biased2 = _mm256_fmadd_ps(clamped2, _mm256_set1_ps(8.0f * smx_log2e), bias);
-    const __m256 biased3 = _mm256_fmadd_ps(clamped3, _mm256_set1_ps(8.0f * smx_log2e), bias);
+    const __m256 biased0 = _mm256_fmadd_ps(clamped0, eighths, bias);
+    const __m256 biased1 = _mm256_fmadd_ps(clamped1, eighths, bias);
+    const __m256 biased2 = _mm256_fmadd_ps(clamped2, eighths, bias);
+    const __m256 biased3 = _mm256_fmadd_ps(clamped3, eighths, bias);
     const __m256 n0 = _mm256_sub_ps(biased0, bias);
     const __m256 n1 = _mm256_sub_ps(biased1, bias);
     const __m256 n2 = _mm256_sub_ps(biased2, bias);
@@ -1125,22 +1153,22 @@ static inline void add_blocks_u32(const float* x, float* y, const struct smx_f32
     const __m256i index1 = _mm256_castps_si256(biased1);
     const __m256i index2 = _mm256_castps_si256(biased2);
     const __m256i index3 = _mm256_castps_si256(biased3);
-    __m256 t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(-0x1.62E430p-4f), clamped0);
-    __m256 t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(-0x1.62E430p-4f), clamped1);
-    __m256 t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(-0x1.62E430p-4f), clamped2);
-    __m256 t3 = _mm256_fmadd_ps(n3, _mm256_set1_ps(-0x1.62E430p-4f), clamped3);
-    t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(0x1.05C610p-32f), t0);
-    t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(0x1.05C610p-32f), t1);
-    t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(0x1.05C610p-32f), t2);
-    t3 = _mm256_fmadd_ps(n3, _mm256_set1_ps(0x1.05C610p-32f), t3);
-    __m256 u0 = _mm256_fmadd_ps(t0, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-    __m256 u1 = _mm256_fmadd_ps(t1, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-    __m256 u2 = _mm256_fmadd_ps(t2, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-    __m256 u3 = _mm256_fmadd_ps(t3, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-    u0 = _mm256_fmadd_ps(u0, t0, _mm256_set1_ps(1.0f));
-    u1 = _mm256_fmadd_ps(u1, t1, _mm256_set1_ps(1.0f));
-    u2 = _mm256_fmadd_ps(u2, t2, _mm256_set1_ps(1.0f));
-    u3 = _mm256_fmadd_ps(u3, t3, _mm256_set1_ps(1.0f));
+    __m256 t0 = _mm256_fmadd_ps(n0, minus_eighth_hi, clamped0);
+    __m256 t1 = _mm256_fmadd_ps(n1, minus_eighth_hi, clamped1);
+    __m256 t2 = _mm256_fmadd_ps(n2, minus_eighth_hi, clamped2);
+    __m256 t3 = _mm256_fmadd_ps(n3, minus_eighth_hi, clamped3);
+    t0 = _mm256_fmadd_ps(n0, minus_eighth_lo, t0);
+    t1 = _mm256_fmadd_ps(n1, minus_eighth_lo, t1);
+    t2 = _mm256_fmadd_ps(n2, minus_eighth_lo, t2);
+    t3 = _mm256_fmadd_ps(n3, minus_eighth_lo, t3);
+    __m256 u0 = _mm256_fmadd_ps(t0, cube, square);
+    __m256 u1 = _mm256_fmadd_ps(t1, cube, square);
+    __m256 u2 = _mm256_fmadd_ps(t2, cube, square);
+    __m256 u3 = _mm256_fmadd_ps(t3, cube, square);
+    u0 = _mm256_fmadd_ps(u0, t0, linear);
+    u1 = _mm256_fmadd_ps(u1, t1, linear);
+    u2 = _mm256_fmadd_ps(u2, t2, linear);
+    u3 = _mm256_fmadd_ps(u3, t3, linear);
     u0 = _mm256_fmadd_ps(u0, t0, _mm256_permutevar8x32_ps(residuals, index0));
     u1 = _mm256_fmadd_ps(u1, t1, _mm256_permutevar8x32_ps(residuals, index1));
     u2 = _mm256_fmadd_ps(u2, t2, _mm256_permutevar8x32_ps(residuals, index2));
@@ -1178,16 +1206,17 @@ static inline void add_blocks_u32(const float* x, float* y, const struct smx_f32
 }
 
 extern "C" void smx_f32_raddstoreextexp_ukernel__avx2_u32(size_t n, const float* x, float* y,
-                                                          struct smx_f32_extended* sum) {
+                                                          struct smx_f32_extended* sum,
+                                                          const struct smx_f32_exponential* exponential) {
   __m256 hi[2] = {_mm256_setzero_ps(), _mm256_setzero_ps()};
   __m256 lo[2] = {_mm256_setzero_ps(), _mm256_setzero_ps()};
   struct smx_f32_reference reference;
-  smx_f32_reference_init(&reference);
+  smx_f32_reference_init(&reference, exponential);
   sum->max = -INFINITY;
   // In place, a tile out of range is left as it is, and the reference is that of the tile's maximum: none can turn out too low.
   if (x == y) {
     sum->max = maximum(n, x);
-    if (!smx_is_in_range(sum->max)) return smx_f32_extended_refuse(sum);
+    if (!smx_is_in_range(sum->max, exponential)) return smx_f32_extended_refuse(sum);
     smx_f32_reference_move(&reference, sum->max);
   }
   float maxima[1];
@@ -1228,8 +1257,15 @@ template <bool kLooksAhead>
 static inline void add_blocks_u128(const float* x, float* y, const struct smx_f32_reference* reference,
                                    const int32_t* anchors, __m256* hi, __m256* lo,
                                    [[maybe_unused]] float* maxima) {
-  const __m256 lower = _mm256_set1_ps(smx_lower_bound(SMX_BIAS - reference->exponent));
+  const __m256 lower =
+      _mm256_set1_ps(smx_lower_bound(SMX_BIAS - reference->exponent, reference->exponential));
   const __m256 bias = _mm256_set1_ps(smx_rounding_bias(SMX_BIAS - reference->exponent));
+  const __m256 eighths = _mm256_set1_ps(8.0f * reference->exponential->log2e);
+  const __m256 minus_eighth_hi = _mm256_set1_ps(reference->exponential->minus_eighth_hi);
+  const __m256 minus_eighth_lo = _mm256_set1_ps(reference->exponential->minus_eighth_lo);
+  const __m256 cube = _mm256_set1_ps(reference->exponential->cube);
+  const __m256 square = _mm256_set1_ps(reference->exponential->square);
+  const __m256 linear = _mm256_set1_ps(reference->exponential->scale);
   const __m256 mantissas = _mm256_loadu_ps((const float*)smx_exp2_mantissas);
   const __m256 residuals = _mm256_loadu_ps((const float*)smx_exp2_residuals);
   __m256 anchor[1], max[1][2];
@@ -1256,17 +1292,17 @@ static inline void add_blocks_u128(const float* x, float* y, const struct smx_f3
         max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 1048));
       }
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const __m256 clamped0 = _mm256_max_ps(lower, x0);
       const __m256 clamped1 = _mm256_max_ps(lower, x1);
       const __m256 clamped2 = _mm256_max_ps(lower, x2);
       const __m256 clamped3 = _mm256_max_ps(lower, x3);
-      const __m256 biased0 = _mm256_fmadd_ps(clamped0, _mm256_set1_ps(8.0f * smx_log2e), bias);
-      const __m256 biased1 = _mm256_fmadd_ps(clamped1, _mm256_set1_ps(8.0f * smx_log2e), bias);
-      const __m256 biased2 = _mm256_fmadd_ps(clamped2, _mm256_set1_ps(8.0f * smx_log2e), bias);
-      const __m256 biased3 = _mm256_fmadd_ps(clamped3, _mm256_set1_ps(8.0f * smx_log2e), bias);
+      const __m256 biased0 = _mm256_fmadd_ps(clamped0, eighths, bias);
+      const __m256 biased1 = _mm256_fmadd_ps(clamped1, eighths, bias);
+      const __m256 biased2 = _mm256_fmadd_ps(clamped2, eighths, bias);
+      const __m256 biased3 = _mm256_fmadd_ps(clamped3, eighths, bias);
       const __m256 n0 = _mm256_sub_ps(biased0, bias);
       const __m256 n1 = _mm256_sub_ps(biased1, bias);
       const __m256 n2 = _mm256_sub_ps(biased2, bias);
@@ -1275,22 +1311,22 @@ static inline void add_blocks_u128(const float* x, float* y, const struct smx_f3
       const __m256i index1 = _mm256_castps_si256(biased1);
       const __m256i index2 = _mm256_castps_si256(biased2);
       const __m256i index3 = _mm256_castps_si256(biased3);
-      __m256 t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(-0x1.62E430p-4f), clamped0);
-      __m256 t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(-0x1.62E430p-4f), clamped1);
-      __m256 t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(-0x1.62E430p-4f), clamped2);
-      __m256 t3 = _mm256_fmadd_ps(n3, _mm256_set1_ps(-0x1.62E430p-4f), clamped3);
-      t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(0x1.05C610p-32f), t0);
-      t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(0x1.05C610p-32f), t1);
-      t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(0x1.05C610p-32f), t2);
-      t3 = _mm256_fmadd_ps(n3, _mm256_set1_ps(0x1.05C610p-32f), t3);
-      __m256 u0 = _mm256_fmadd_ps(t0, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      __m256 u1 = _mm256_fmadd_ps(t1, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      __m256 u2 = _mm256_fmadd_ps(t2, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      __m256 u3 = _mm256_fmadd_ps(t3, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      u0 = _mm256_fmadd_ps(u0, t0, _mm256_set1_ps(1.0f));
-      u1 = _mm256_fmadd_ps(u1, t1, _mm256_set1_ps(1.0f));
-      u2 = _mm256_fmadd_ps(u2, t2, _mm256_set1_ps(1.0f));
-      u3 = _mm256_fmadd_ps(u3, t3, _mm256_set1_ps(1.0f));
+      __m256 t0 = _mm256_fmadd_ps(n0, minus_eighth_hi, clamped0);
+      __m256 t1 = _mm256_fmadd_ps(n1, minus_eighth_hi, clamped1);
+      __m256 t2 = _mm256_fmadd_ps(n2, minus_eighth_hi, clamped2);
+      __m256 t3 = _mm256_fmadd_ps(n3, minus_eighth_hi, clamped3);
+      t0 = _mm256_fmadd_ps(n0, minus_eighth_lo, t0);
+      t1 = _mm256_fmadd_ps(n1, minus_eighth_lo, t1);
+      t2 = _mm256_fmadd_ps(n2, minus_eighth_lo, t2);
+      t3 = _mm256_fmadd_ps(n3, minus_eighth_lo, t3);
+      __m256 u0 = _mm256_fmadd_ps(t0, cube, square);
+      __m256 u1 = _mm256_fmadd_ps(t1, cube, square);
+      __m256 u2 = _mm256_fmadd_ps(t2, cube, square);
+      __m256 u3 = _mm256_fmadd_ps(t3, cube, square);
+      u0 = _mm256_fmadd_ps(u0, t0, linear);
+      u1 = _mm256_fmadd_ps(u1, t1, linear);
+      u2 = _mm256_fmadd_ps(u2, t2, linear);
+      u3 = _mm256_fmadd_ps(u3, t3, linear);
       u0 = _mm256_fmadd_ps(u0, t0, _mm256_permutevar8x32_ps(residuals, index0));
       u1 = _mm256_fmadd_ps(u1, t1, _mm256_permutevar8x32_ps(residuals, index1));
       u2 = _mm256_fmadd_ps(u2, t2, _mm256_permutevar8x32_ps(residuals, index2));
@@ -1330,17 +1366,17 @@ static inline void add_blocks_u128(const float* x, float* y, const struct smx_f3
         max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 1080));
       }
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const __m256 clamped0 = _mm256_max_ps(lower, x0);
       const __m256 clamped1 = _mm256_max_ps(lower, x1);
       const __m256 clamped2 = _mm256_max_ps(lower, x2);
       const __m256 clamped3 = _mm256_max_ps(lower, x3);
-      const __m256 biased0 = _mm256_fmadd_ps(clamped0, _mm256_set1_ps(8.0f * smx_log2e), bias);
-      const __m256 biased1 = _mm256_fmadd_ps(clamped1, _mm256_set1_ps(8.0f * smx_log2e), bias);
-      const __m256 biased2 = _mm256_fmadd_ps(clamped2, _mm256_set1_ps(8.0f * smx_log2e), bias);
-      const __m256 biased3 = _mm256_fmadd_ps(clamped3, _mm256_set1_ps(8.0f * smx_log2e), bias);
+      const __m256 biased0 = _mm256_fmadd_ps(clamped0, eighths, bias);
+      const __m256 biased1 = _mm256_fmadd_ps(clamped1, eighths, bias);
+      const __m256 biased2 = _mm256_fmadd_ps(clamped2, eighths, bias);
+      const __m256 biased3 = _mm256_fmadd_ps(clamped3, eighths, bias);
       const __m256 n0 = _mm256_sub_ps(biased0, bias);
       const __m256 n1 = _mm256_sub_ps(biased1, bias);
       const __m256 n2 = _mm256_sub_ps(biased2, bias);
@@ -1349,22 +1385,22 @@ static inline void add_blocks_u128(const float* x, float* y, const struct smx_f3
       const __m256i index1 = _mm256_castps_si256(biased1);
       const __m256i index2 = _mm256_castps_si256(biased2);
       const __m256i index3 = _mm256_castps_si256(biased3);
-      __m256 t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(-0x1.62E430p-4f), clamped0);
-      __m256 t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(-0x1.62E430p-4f), clamped1);
-      __m256 t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(-0x1.62E430p-4f), clamped2);
-      __m256 t3 = _mm256_fmadd_ps(n3, _mm256_set1_ps(-0x1.62E430p-4f), clamped3);
-      t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(0x1.05C610p-32f), t0);
-      t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(0x1.05C610p-32f), t1);
-      t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(0x1.05C610p-32f), t2);
-      t3 = _mm256_fmadd_ps(n3, _mm256_set1_ps(0x1.05C610p-32f), t3);
-      __m256 u0 = _mm256_fmadd_ps(t0, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      __m256 u1 = _mm256_fmadd_ps(t1, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      __m256 u2 = _mm256_fmadd_ps(t2, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      __m256 u3 = _mm256_fmadd_ps(t3, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      u0 = _mm256_fmadd_ps(u0, t0, _mm256_set1_ps(1.0f));
-      u1 = _mm256_fmadd_ps(u1, t1, _mm256_set1_ps(1.0f));
-      u2 = _mm256_fmadd_ps(u2, t2, _mm256_set1_ps(1.0f));
-      u3 = _mm256_fmadd_ps(u3, t3, _mm256_set1_ps(1.0f));
+      __m256 t0 = _mm256_fmadd_ps(n0, minus_eighth_hi, clamped0);
+      __m256 t1 = _mm256_fmadd_ps(n1, minus_eighth_hi, clamped1);
+      __m256 t2 = _mm256_fmadd_ps(n2, minus_eighth_hi, clamped2);
+      __m256 t3 = _mm256_fmadd_ps(n3, minus_eighth_hi, clamped3);
+      t0 = _mm256_fmadd_ps(n0, minus_eighth_lo, t0);
+      t1 = _mm256_fmadd_ps(n1, minus_eighth_lo, t1);
+      t2 = _mm256_fmadd_ps(n2, minus_eighth_lo, t2);
+      t3 = _mm256_fmadd_ps(n3, minus_eighth_lo, t3);
+      __m256 u0 = _mm256_fmadd_ps(t0, cube, square);
+      __m256 u1 = _mm256_fmadd_ps(t1, cube, square);
+      __m256 u2 = _mm256_fmadd_ps(t2, cube, square);
+      __m256 u3 = _mm256_fmadd_ps(t3, cube, square);
+      u0 = _mm256_fmadd_ps(u0, t0, linear);
+      u1 = _mm256_fmadd_ps(u1, t1, linear);
+      u2 = _mm256_fmadd_ps(u2, t2, linear);
+      u3 = _mm256_fmadd_ps(u3, t3, linear);
       u0 = _mm256_fmadd_ps(u0, t0, _mm256_permutevar8x32_ps(residuals, index0));
       u1 = _mm256_fmadd_ps(u1, t1, _mm256_permutevar8x32_ps(residuals, index1));
       u2 = _mm256_fmadd_ps(u2, t2, _mm256_permutevar8x32_ps(residuals, index2));
@@ -1404,17 +1440,17 @@ static inline void add_blocks_u128(const float* x, float* y, const struct smx_f3
         max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 1112));
       }
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const __m256 clamped0 = _mm256_max_ps(lower, x0);
       const __m256 clamped1 = _mm256_max_ps(lower, x1);
       const __m256 clamped2 = _mm256_max_ps(lower, x2);
       const __m256 clamped3 = _mm256_max_ps(lower, x3);
-      const __m256 biased0 = _mm256_fmadd_ps(clamped0, _mm256_set1_ps(8.0f * smx_log2e), bias);
-      const __m256 biased1 = _mm256_fmadd_ps(clamped1, _mm256_set1_ps(8.0f * smx_log2e), bias);
-      const __m256 biased2 = _mm256_fmadd_ps(clamped2, _mm256_set1_ps(8.0f * smx_log2e), bias);
-      const __m256 biased3 = _mm256_fmadd_ps(clamped3, _mm256_set1_ps(8.0f * smx_log2e), bias);
+      const __m256 biased0 = _mm256_fmadd_ps(clamped0, eighths, bias);
+      const __m256 biased1 = _mm256_fmadd_ps(clamped1, eighths, bias);
+      const __m256 biased2 = _mm256_fmadd_ps(clamped2, eighths, bias);
+      const __m256 biased3 = _mm256_fmadd_ps(clamped3, eighths, bias);
       const __m256 n0 = _mm256_sub_ps(biased0, bias);
       const __m256 n1 = _mm256_sub_ps(biased1, bias);
       const __m256 n2 = _mm256_sub_ps(biased2, bias);
@@ -1423,22 +1459,22 @@ static inline void add_blocks_u128(const float* x, float* y, const struct smx_f3
       const __m256i index1 = _mm256_castps_si256(biased1);
       const __m256i index2 = _mm256_castps_si256(biased2);
       const __m256i index3 = _mm256_castps_si256(biased3);
-      __m256 t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(-0x1.62E430p-4f), clamped0);
-      __m256 t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(-0x1.62E430p-4f), clamped1);
-      __m256 t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(-0x1.62E430p-4f), clamped2);
-      __m256 t3 = _mm256_fmadd_ps(n3, _mm256_set1_ps(-0x1.62E430p-4f), clamped3);
-      t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(0x1.05C610p-32f), t0);
-      t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(0x1.05C610p-32f), t1);
-      t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(0x1.05C610p-32f), t2);
-      t3 = _mm256_fmadd_ps(n3, _mm256_set1_ps(0x1.05C610p-32f), t3);
-      __m256 u0 = _mm256_fmadd_ps(t0, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      __m256 u1 = _mm256_fmadd_ps(t1, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      __m256 u2 = _mm256_fmadd_ps(t2, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      __m256 u3 = _mm256_fmadd_ps(t3, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      u0 = _mm256_fmadd_ps(u0, t0, _mm256_set1_ps(1.0f));
-      u1 = _mm256_fmadd_ps(u1, t1, _mm256_set1_ps(1.0f));
-      u2 = _mm256_fmadd_ps(u2, t2, _mm256_set1_ps(1.0f));
-      u3 = _mm256_fmadd_ps(u3, t3, _mm256_set1_ps(1.0f));
+      __m256 t0 = _mm256_fmadd_ps(n0, minus_eighth_hi, clamped0);
+      __m256 t1 = _mm256_fmadd_ps(n1, minus_eighth_hi, clamped1);
+      __m256 t2 = _mm256_fmadd_ps(n2, minus_eighth_hi, clamped2);
+      __m256 t3 = _mm256_fmadd_ps(n3, minus_eighth_hi, clamped3);
+      t0 = _mm256_fmadd_ps(n0, minus_eighth_lo, t0);
+      t1 = _mm256_fmadd_ps(n1, minus_eighth_lo, t1);
+      t2 = _mm256_fmadd_ps(n2, minus_eighth_lo, t2);
+      t3 = _mm256_fmadd_ps(n3, minus_eighth_lo, t3);
+      __m256 u0 = _mm256_fmadd_ps(t0, cube, square);
+      __m256 u1 = _mm256_fmadd_ps(t1, cube, square);
+      __m256 u2 = _mm256_fmadd_ps(t2, cube, square);
+      __m256 u3 = _mm256_fmadd_ps(t3, cube, square);
+      u0 = _mm256_fmadd_ps(u0, t0, linear);
+      u1 = _mm256_fmadd_ps(u1, t1, linear);
+      u2 = _mm256_fmadd_ps(u2, t2, linear);
+      u3 = _mm256_fmadd_ps(u3, t3, linear);
       u0 = _mm256_fmadd_ps(u0, t0, _mm256_permutevar8x32_ps(residuals, index0));
       u1 = _mm256_fmadd_ps(u1, t1, _mm256_permutevar8x32_ps(residuals, index1));
       u2 = _mm256_fmadd_ps(u2, t2, _mm256_permutevar8x32_ps(residuals, index2));
@@ -1478,17 +1514,17 @@ static inline void add_blocks_u128(const float* x, float* y, const struct smx_f3
         max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 1144));
       }
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const __m256 clamped0 = _mm256_max_ps(lower, x0);
       const __m256 clamped1 = _mm256_max_ps(lower, x1);
       const __m256 clamped2 = _mm256_max_ps(lower, x2);
       const __m256 clamped3 = _mm256_max_ps(lower, x3);
-      const __m256 biased0 = _mm256_fmadd_ps(clamped0, _mm256_set1_ps(8.0f * smx_log2e), bias);
-      const __m256 biased1 = _mm256_fmadd_ps(clamped1, _mm256_set1_ps(8.0f * smx_log2e), bias);
-      const __m256 biased2 = _mm256_fmadd_ps(clamped2, _mm256_set1_ps(8.0f * smx_log2e), bias);
-      const __m256 biased3 = _mm256_fmadd_ps(clamped3, _mm256_set1_ps(8.0f * smx_log2e), bias);
+      const __m256 biased0 = _mm256_fmadd_ps(clamped0, eighths, bias);
+      const __m256 biased1 = _mm256_fmadd_ps(clamped1, eighths, bias);
+      const __m256 biased2 = _mm256_fmadd_ps(clamped2, eighths, bias);
+      const __m256 biased3 = _mm256_fmadd_ps(clamped3, eighths, bias);
       const __m256 n0 = _mm256_sub_ps(biased0, bias);
       const __m256 n1 = _mm256_sub_ps(biased1, bias);
       const __m256 n2 = _mm256_sub_ps(biased2, bias);
@@ -1497,22 +1533,22 @@ static inline void add_blocks_u128(const float* x, float* y, const struct smx_f3
       const __m256i index1 = _mm256_castps_si256(biased1);
       const __m256i index2 = _mm256_castps_si256(biased2);
       const __m256i index3 = _mm256_castps_si256(biased3);
-      __m256 t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(-0x1.62E430p-4f), clamped0);
-      __m256 t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(-0x1.62E430p-4f), clamped1);
-      __m256 t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(-0x1.62E430p-4f), clamped2);
-      __m256 t3 = _mm256_fmadd_ps(n3, _mm256_set1_ps(-0x1.62E430p-4f), clamped3);
-      t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(0x1.05C610p-32f), t0);
-      t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(0x1.05C610p-32f), t1);
-      t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(0x1.05C610p-32f), t2);
-      t3 = _mm256_fmadd_ps(n3, _mm256_set1_ps(0x1.05C610p-32f), t3);
-      __m256 u0 = _mm256_fmadd_ps(t0, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      __m256 u1 = _mm256_fmadd_ps(t1, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      __m256 u2 = _mm256_fmadd_ps(t2, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      __m256 u3 = _mm256_fmadd_ps(t3, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      u0 = _mm256_fmadd_ps(u0, t0, _mm256_set1_ps(1.0f));
-      u1 = _mm256_fmadd_ps(u1, t1, _mm256_set1_ps(1.0f));
-      u2 = _mm256_fmadd_ps(u2, t2, _mm256_set1_ps(1.0f));
-      u3 = _mm256_fmadd_ps(u3, t3, _mm256_set1_ps(1.0f));
+      __m256 t0 = _mm256_fmadd_ps(n0, minus_eighth_hi, clamped0);
+      __m256 t1 = _mm256_fmadd_ps(n1, minus_eighth_hi, clamped1);
+      __m256 t2 = _mm256_fmadd_ps(n2, minus_eighth_hi, clamped2);
+      __m256 t3 = _mm256_fmadd_ps(n3, minus_eighth_hi, clamped3);
+      t0 = _mm256_fmadd_ps(n0, minus_eighth_lo, t0);
+      t1 = _mm256_fmadd_ps(n1, minus_eighth_lo, t1);
+      t2 = _mm256_fmadd_ps(n2, minus_eighth_lo, t2);
+      t3 = _mm256_fmadd_ps(n3, minus_eighth_lo, t3);
+      __m256 u0 = _mm256_fmadd_ps(t0, cube, square);
+      __m256 u1 = _mm256_fmadd_ps(t1, cube, square);
+      __m256 u2 = _mm256_fmadd_ps(t2, cube, square);
+      __m256 u3 = _mm256_fmadd_ps(t3, cube, square);
+      u0 = _mm256_fmadd_ps(u0, t0, linear);
+      u1 = _mm256_fmadd_ps(u1, t1, linear);
+      u2 = _mm256_fmadd_ps(u2, t2, linear);
+      u3 = _mm256_fmadd_ps(u3, t3, linear);
       u0 = _mm256_fmadd_ps(u0, t0, _mm256_permutevar8x32_ps(residuals, index0));
       u1 = _mm256_fmadd_ps(u1, t1, _mm256_permutevar8x32_ps(residuals, index1));
       u2 = _mm256_fmadd_ps(u2, t2, _mm256_permutevar8x32_ps(residuals, index2));
@@ -1551,16 +1587,17 @@ static inline void add_blocks_u128(const float* x, float* y, const struct smx_f3
 }
 
 extern "C" void smx_f32_raddstoreextexp_ukernel__avx2_u128(size_t n, const float* x, float* y,
-                                                           struct smx_f32_extended* sum) {
+                                                           struct smx_f32_extended* sum,
+                                                           const struct smx_f32_exponential* exponential) {
   __m256 hi[2] = {_mm256_setzero_ps(), _mm256_setzero_ps()};
   __m256 lo[2] = {_mm256_setzero_ps(), _mm256_setzero_ps()};
   struct smx_f32_reference reference;
-  smx_f32_reference_init(&reference);
+  smx_f32_reference_init(&reference, exponential);
   sum->max = -INFINITY;
   // In place, a tile out of range is left as it is, and the reference is that of the tile's maximum: none can turn out too low.
   if (x == y) {
     sum->max = maximum(n, x);
-    if (!smx_is_in_range(sum->max)) return smx_f32_extended_refuse(sum);
+    if (!smx_is_in_range(sum->max, exponential)) return smx_f32_extended_refuse(sum);
     smx_f32_reference_move(&reference, sum->max);
   }
   float maxima[1];
@@ -1601,8 +1638,15 @@ template <bool kLooksAhead>
 static inline void add_blocks_u64_acc2(const float* x, float* y, const struct smx_f32_reference* reference,
                                        const int32_t* anchors, __m256* hi, __m256* lo,
                                        [[maybe_unused]] float* maxima) {
-  const __m256 lower = _mm256_set1_ps(smx_lower_bound(SMX_BIAS - reference->exponent));
+  const __m256 lower =
+      _mm256_set1_ps(smx_lower_bound(SMX_BIAS - reference->exponent, reference->exponential));
   const __m256 bias = _mm256_set1_ps(smx_rounding_bias(SMX_BIAS - reference->exponent));
+  const __m256 eighths = _mm256_set1_ps(8.0f * reference->exponential->log2e);
+  const __m256 minus_eighth_hi = _mm256_set1_ps(reference->exponential->minus_eighth_hi);
+  const __m256 minus_eighth_lo = _mm256_set1_ps(reference->exponential->minus_eighth_lo);
+  const __m256 cube = _mm256_set1_ps(reference->exponential->cube);
+  const __m256 square = _mm256_set1_ps(reference->exponential->square);
+  const __m256 linear = _mm256_set1_ps(reference->exponential->scale);
   const __m256 mantissas = _mm256_loadu_ps((const float*)smx_exp2_mantissas);
   const __m256 residuals = _mm256_loadu_ps((const float*)smx_exp2_residuals);
   __m256 anchor[2], max[2][2];
@@ -1631,17 +1675,17 @@ static inline void add_blocks_u64_acc2(const float* x, float* y, const struct sm
         max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 2072));
       }
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const __m256 clamped0 = _mm256_max_ps(lower, x0);
       const __m256 clamped1 = _mm256_max_ps(lower, x1);
       const __m256 clamped2 = _mm256_max_ps(lower, x2);
       const __m256 clamped3 = _mm256_max_ps(lower, x3);
-      const __m256 biased0 = _mm256_fmadd_ps(clamped0, _mm256_set1_ps(8.0f * smx_log2e), bias);
-      const __m256 biased1 = _mm256_fmadd_ps(clamped1, _mm256_set1_ps(8.0f * smx_log2e), bias);
-      const __m256 biased2 = _mm256_fmadd_ps(clamped2, _mm256_set1_ps(8.0f * smx_log2e), bias);
-      const __m256 biased3 = _mm256_fmadd_ps(clamped3, _mm256_set1_ps(8.0f * smx_log2e), bias);
+      const __m256 biased0 = _mm256_fmadd_ps(clamped0, eighths, bias);
+      const __m256 biased1 = _mm256_fmadd_ps(clamped1, eighths, bias);
+      const __m256 biased2 = _mm256_fmadd_ps(clamped2, eighths, bias);
+      const __m256 biased3 = _mm256_fmadd_ps(clamped3, eighths, bias);
       const __m256 n0 = _mm256_sub_ps(biased0, bias);
       const __m256 n1 = _mm256_sub_ps(biased1, bias);
       const __m256 n2 = _mm256_sub_ps(biased2, bias);
@@ -1650,22 +1694,22 @@ static inline void add_blocks_u64_acc2(const float* x, float* y, const struct sm
       const __m256i index1 = _mm256_castps_si256(biased1);
       const __m256i index2 = _mm256_castps_si256(biased2);
       const __m256i index3 = _mm256_castps_si256(biased3);
-      __m256 t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(-0x1.62E430p-4f), clamped0);
-      __m256 t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(-0x1.62E430p-4f), clamped1);
-      __m256 t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(-0x1.62E430p-4f), clamped2);
-      __m256 t3 = _mm256_fmadd_ps(n3, _mm256_set1_ps(-0x1.62E430p-4f), clamped3);
-      t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(0x1.05C610p-32f), t0);
-      t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(0x1.05C610p-32f), t1);
-      t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(0x1.05C610p-32f), t2);
-      t3 = _mm256_fmadd_ps(n3, _mm256_set1_ps(0x1.05C610p-32f), t3);
-      __m256 u0 = _mm256_fmadd_ps(t0, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      __m256 u1 = _mm256_fmadd_ps(t1, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      __m256 u2 = _mm256_fmadd_ps(t2, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      __m256 u3 = _mm256_fmadd_ps(t3, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      u0 = _mm256_fmadd_ps(u0, t0, _mm256_set1_ps(1.0f));
-      u1 = _mm256_fmadd_ps(u1, t1, _mm256_set1_ps(1.0f));
-      u2 = _mm256_fmadd_ps(u2, t2, _mm256_set1_ps(1.0f));
-      u3 = _mm256_fmadd_ps(u3, t3, _mm256_set1_ps(1.0f));
+      __m256 t0 = _mm256_fmadd_ps(n0, minus_eighth_hi, clamped0);
+      __m256 t1 = _mm256_fmadd_ps(n1, minus_eighth_hi, clamped1);
+      __m256 t2 = _mm256_fmadd_ps(n2, minus_eighth_hi, clamped2);
+      __m256 t3 = _mm256_fmadd_ps(n3, minus_eighth_hi, clamped3);
+      t0 = _mm256_fmadd_ps(n0, minus_eighth_lo, t0);
+      t1 = _mm256_fmadd_ps(n1, minus_eighth_lo, t1);
+      t2 = _mm256_fmadd_ps(n2, minus_eighth_lo, t2);
+      t3 = _mm256_fmadd_ps(n3, minus_eighth_lo, t3);
+      __m256 u0 = _mm256_fmadd_ps(t0, cube, square);
+      __m256 u1 = _mm256_fmadd_ps(t1, cube, square);
+      __m256 u2 = _mm256_fmadd_ps(t2, cube, square);
+      __m256 u3 = _mm256_fmadd_ps(t3, cube, square);
+      u0 = _mm256_fmadd_ps(u0, t0, linear);
+      u1 = _mm256_fmadd_ps(u1, t1, linear);
+      u2 = _mm256_fmadd_ps(u2, t2, linear);
+      u3 = _mm256_fmadd_ps(u3, t3, linear);
       u0 = _mm256_fmadd_ps(u0, t0, _mm256_permutevar8x32_ps(residuals, index0));
       u1 = _mm256_fmadd_ps(u1, t1, _mm256_permutevar8x32_ps(residuals, index1));
       u2 = _mm256_fmadd_ps(u2, t2, _mm256_permutevar8x32_ps(residuals, index2));
@@ -1705,17 +1749,17 @@ static inline void add_blocks_u64_acc2(const float* x, float* y, const struct sm
         max[1][1] = _mm256_max_ps(max[1][1], _mm256_loadu_ps(x + i + 3096));
       }
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const __m256 clamped0 = _mm256_max_ps(lower, x0);
       const __m256 clamped1 = _mm256_max_ps(lower, x1);
       const __m256 clamped2 = _mm256_max_ps(lower, x2);
       const __m256 clamped3 = _mm256_max_ps(lower, x3);
-      const __m256 biased0 = _mm256_fmadd_ps(clamped0, _mm256_set1_ps(8.0f * smx_log2e), bias);
-      const __m256 biased1 = _mm256_fmadd_ps(clamped1, _mm256_set1_ps(8.0f * smx_log2e), bias);
-      const __m256 biased2 = _mm256_fmadd_ps(clamped2, _mm256_set1_ps(8.0f * smx_log2e), bias);
-      const __m256 biased3 = _mm256_fmadd_ps(clamped3, _mm256_set1_ps(8.0f * smx_log2e), bias);
+      const __m256 biased0 = _mm256_fmadd_ps(clamped0, eighths, bias);
+      const __m256 biased1 = _mm256_fmadd_ps(clamped1, eighths, bias);
+      const __m256 biased2 = _mm256_fmadd_ps(clamped2, eighths, bias);
+      const __m256 biased3 = _mm256_fmadd_ps(clamped3, eighths, bias);
       const __m256 n0 = _mm256_sub_ps(biased0, bias);
       const __m256 n1 = _mm256_sub_ps(biased1, bias);
       const __m256 n2 = _mm256_sub_ps(biased2, bias);
@@ -1724,22 +1768,22 @@ static inline void add_blocks_u64_acc2(const float* x, float* y, const struct sm
       const __m256i index1 = _mm256_castps_si256(biased1);
       const __m256i index2 = _mm256_castps_si256(biased2);
       const __m256i index3 = _mm256_castps_si256(biased3);
-      __m256 t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(-0x1.62E430p-4f), clamped0);
-      __m256 t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(-0x1.62E430p-4f), clamped1);
-      __m256 t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(-0x1.62E430p-4f), clamped2);
-      __m256 t3 = _mm256_fmadd_ps(n3, _mm256_set1_ps(-0x1.62E430p-4f), clamped3);
-      t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(0x1.05C610p-32f), t0);
-      t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(0x1.05C610p-32f), t1);
-      t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(0x1.05C610p-32f), t2);
-      t3 = _mm256_fmadd_ps(n3, _mm256_set1_ps(0x1.05C610p-32f), t3);
-      __m256 u0 = _mm256_fmadd_ps(t0, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      __m256 u1 = _mm256_fmadd_ps(t1, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      __m256 u2 = _mm256_fmadd_ps(t2, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      __m256 u3 = _mm256_fmadd_ps(t3, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      u0 = _mm256_fmadd_ps(u0, t0, _mm256_set1_ps(1.0f));
-      u1 = _mm256_fmadd_ps(u1, t1, _mm256_set1_ps(1.0f));
-      u2 = _mm256_fmadd_ps(u2, t2, _mm256_set1_ps(1.0f));
-      u3 = _mm256_fmadd_ps(u3, t3, _mm256_set1_ps(1.0f));
+      __m256 t0 = _mm256_fmadd_ps(n0, minus_eighth_hi, clamped0);
+      __m256 t1 = _mm256_fmadd_ps(n1, minus_eighth_hi, clamped1);
+      __m256 t2 = _mm256_fmadd_ps(n2, minus_eighth_hi, clamped2);
+      __m256 t3 = _mm256_fmadd_ps(n3, minus_eighth_hi, clamped3);
+      t0 = _mm256_fmadd_ps(n0, minus_eighth_lo, t0);
+      t1 = _mm256_fmadd_ps(n1, minus_eighth_lo, t1);
+      t2 = _mm256_fmadd_ps(n2, minus_eighth_lo, t2);
+      t3 = _mm256_fmadd_ps(n3, minus_eighth_lo, t3);
+      __m256 u0 = _mm256_fmadd_ps(t0, cube, square);
+      __m256 u1 = _mm256_fmadd_ps(t1, cube, square);
+      __m256 u2 = _mm256_fmadd_ps(t2, cube, square);
+      __m256 u3 = _mm256_fmadd_ps(t3, cube, square);
+      u0 = _mm256_fmadd_ps(u0, t0, linear);
+      u1 = _mm256_fmadd_ps(u1, t1, linear);
+      u2 = _mm256_fmadd_ps(u2, t2, linear);
+      u3 = _mm256_fmadd_ps(u3, t3, linear);
       u0 = _mm256_fmadd_ps(u0, t0, _mm256_permutevar8x32_ps(residuals, index0));
       u1 = _mm256_fmadd_ps(u1, t1, _mm256_permutevar8x32_ps(residuals, index1));
       u2 = _mm256_fmadd_ps(u2, t2, _mm256_permutevar8x32_ps(residuals, index2));
@@ -1782,17 +1826,18 @@ static inline void add_blocks_u64_acc2(const float* x, float* y, const struct sm
   }
 }
 
-extern "C" void smx_f32_raddstoreextexp_ukernel__avx2_u64_acc2(size_t n, const float* x, float* y,
-                                                               struct smx_f32_extended* sum) {
+extern "C" void smx_f32_raddstoreextexp_ukernel__avx2_u64_acc2(
+    size_t n, const float* x, float* y, struct smx_f32_extended* sum,
+    const struct smx_f32_exponential* exponential) {
   __m256 hi[2] = {_mm256_setzero_ps(), _mm256_setzero_ps()};
   __m256 lo[2] = {_mm256_setzero_ps(), _mm256_setzero_ps()};
   struct smx_f32_reference reference;
-  smx_f32_reference_init(&reference);
+  smx_f32_reference_init(&reference, exponential);
   sum->max = -INFINITY;
   // In place, a tile out of range is left as it is, and the reference is that of the tile's maximum: none can turn out too low.
   if (x == y) {
     sum->max = maximum(n, x);
-    if (!smx_is_in_range(sum->max)) return smx_f32_extended_refuse(sum);
+    if (!smx_is_in_range(sum->max, exponential)) return smx_f32_extended_refuse(sum);
     smx_f32_reference_move(&reference, sum->max);
   }
   float maxima[2];
@@ -1833,8 +1878,15 @@ template <bool kLooksAhead>
 static inline void add_blocks_u128_acc2(const float* x, float* y, const struct smx_f32_reference* reference,
                                         const int32_t* anchors, __m256* hi, __m256* lo,
                                         [[maybe_unused]] float* maxima) {
-  const __m256 lower = _mm256_set1_ps(smx_lower_bound(SMX_BIAS - reference->exponent));
+  const __m256 lower =
+      _mm256_set1_ps(smx_lower_bound(SMX_BIAS - reference->exponent, reference->exponential));
   const __m256 bias = _mm256_set1_ps(smx_rounding_bias(SMX_BIAS - reference->exponent));
+  const __m256 eighths = _mm256_set1_ps(8.0f * reference->exponential->log2e);
+  const __m256 minus_eighth_hi = _mm256_set1_ps(reference->exponential->minus_eighth_hi);
+  const __m256 minus_eighth_lo = _mm256_set1_ps(reference->exponential->minus_eighth_lo);
+  const __m256 cube = _mm256_set1_ps(reference->exponential->cube);
+  const __m256 square = _mm256_set1_ps(reference->exponential->square);
+  const __m256 linear = _mm256_set1_ps(reference->exponential->scale);
   const __m256 mantissas = _mm256_loadu_ps((const float*)smx_exp2_mantissas);
   const __m256 residuals = _mm256_loadu_ps((const float*)smx_exp2_residuals);
   __m256 anchor[2], max[2][2];
@@ -1863,17 +1915,17 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const struct s
         max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 2072));
       }
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const __m256 clamped0 = _mm256_max_ps(lower, x0);
       const __m256 clamped1 = _mm256_max_ps(lower, x1);
       const __m256 clamped2 = _mm256_max_ps(lower, x2);
       const __m256 clamped3 = _mm256_max_ps(lower, x3);
-      const __m256 biased0 = _mm256_fmadd_ps(clamped0, _mm256_set1_ps(8.0f * smx_log2e), bias);
-      const __m256 biased1 = _mm256_fmadd_ps(clamped1, _mm256_set1_ps(8.0f * smx_log2e), bias);
-      const __m256 biased2 = _mm256_fmadd_ps(clamped2, _mm256_set1_ps(8.0f * smx_log2e), bias);
-      const __m256 biased3 = _mm256_fmadd_ps(clamped3, _mm256_set1_ps(8.0f * smx_log2e), bias);
+      const __m256 biased0 = _mm256_fmadd_ps(clamped0, eighths, bias);
+      const __m256 biased1 = _mm256_fmadd_ps(clamped1, eighths, bias);
+      const __m256 biased2 = _mm256_fmadd_ps(clamped2, eighths, bias);
+      const __m256 biased3 = _mm256_fmadd_ps(clamped3, eighths, bias);
       const __m256 n0 = _mm256_sub_ps(biased0, bias);
       const __m256 n1 = _mm256_sub_ps(biased1, bias);
       const __m256 n2 = _mm256_sub_ps(biased2, bias);
@@ -1882,22 +1934,22 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const struct s
       const __m256i index1 = _mm256_castps_si256(biased1);
       const __m256i index2 = _mm256_castps_si256(biased2);
       const __m256i index3 = _mm256_castps_si256(biased3);
-      __m256 t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(-0x1.62E430p-4f), clamped0);
-      __m256 t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(-0x1.62E430p-4f), clamped1);
-      __m256 t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(-0x1.62E430p-4f), clamped2);
-      __m256 t3 = _mm256_fmadd_ps(n3, _mm256_set1_ps(-0x1.62E430p-4f), clamped3);
-      t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(0x1.05C610p-32f), t0);
-      t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(0x1.05C610p-32f), t1);
-      t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(0x1.05C610p-32f), t2);
-      t3 = _mm256_fmadd_ps(n3, _mm256_set1_ps(0x1.05C610p-32f), t3);
-      __m256 u0 = _mm256_fmadd_ps(t0, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      __m256 u1 = _mm256_fmadd_ps(t1, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      __m256 u2 = _mm256_fmadd_ps(t2, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      __m256 u3 = _mm256_fmadd_ps(t3, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      u0 = _mm256_fmadd_ps(u0, t0, _mm256_set1_ps(1.0f));
-      u1 = _mm256_fmadd_ps(u1, t1, _mm256_set1_ps(1.0f));
-      u2 = _mm256_fmadd_ps(u2, t2, _mm256_set1_ps(1.0f));
-      u3 = _mm256_fmadd_ps(u3, t3, _mm256_set1_ps(1.0f));
+      __m256 t0 = _mm256_fmadd_ps(n0, minus_eighth_hi, clamped0);
+      __m256 t1 = _mm256_fmadd_ps(n1, minus_eighth_hi, clamped1);
+      __m256 t2 = _mm256_fmadd_ps(n2, minus_eighth_hi, clamped2);
+      __m256 t3 = _mm256_fmadd_ps(n3, minus_eighth_hi, clamped3);
+      t0 = _mm256_fmadd_ps(n0, minus_eighth_lo, t0);
+      t1 = _mm256_fmadd_ps(n1, minus_eighth_lo, t1);
+      t2 = _mm256_fmadd_ps(n2, minus_eighth_lo, t2);
+      t3 = _mm256_fmadd_ps(n3, minus_eighth_lo, t3);
+      __m256 u0 = _mm256_fmadd_ps(t0, cube, square);
+      __m256 u1 = _mm256_fmadd_ps(t1, cube, square);
+      __m256 u2 = _mm256_fmadd_ps(t2, cube, square);
+      __m256 u3 = _mm256_fmadd_ps(t3, cube, square);
+      u0 = _mm256_fmadd_ps(u0, t0, linear);
+      u1 = _mm256_fmadd_ps(u1, t1, linear);
+      u2 = _mm256_fmadd_ps(u2, t2, linear);
+      u3 = _mm256_fmadd_ps(u3, t3, linear);
       u0 = _mm256_fmadd_ps(u0, t0, _mm256_permutevar8x32_ps(residuals, index0));
       u1 = _mm256_fmadd_ps(u1, t1, _mm256_permutevar8x32_ps(residuals, index1));
       u2 = _mm256_fmadd_ps(u2, t2, _mm256_permutevar8x32_ps(residuals, index2));
@@ -1937,17 +1989,17 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const struct s
         max[1][1] = _mm256_max_ps(max[1][1], _mm256_loadu_ps(x + i + 3096));
       }
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const __m256 clamped0 = _mm256_max_ps(lower, x0);
       const __m256 clamped1 = _mm256_max_ps(lower, x1);
       const __m256 clamped2 = _mm256_max_ps(lower, x2);
       const __m256 clamped3 = _mm256_max_ps(lower, x3);
-      const __m256 biased0 = _mm256_fmadd_ps(clamped0, _mm256_set1_ps(8.0f * smx_log2e), bias);
-      const __m256 biased1 = _mm256_fmadd_ps(clamped1, _mm256_set1_ps(8.0f * smx_log2e), bias);
-      const __m256 biased2 = _mm256_fmadd_ps(clamped2, _mm256_set1_ps(8.0f * smx_log2e), bias);
-      const __m256 biased3 = _mm256_fmadd_ps(clamped3, _mm256_set1_ps(8.0f * smx_log2e), bias);
+      const __m256 biased0 = _mm256_fmadd_ps(clamped0, eighths, bias);
+      const __m256 biased1 = _mm256_fmadd_ps(clamped1, eighths, bias);
+      const __m256 biased2 = _mm256_fmadd_ps(clamped2, eighths, bias);
+      const __m256 biased3 = _mm256_fmadd_ps(clamped3, eighths, bias);
       const __m256 n0 = _mm256_sub_ps(biased0, bias);
       const __m256 n1 = _mm256_sub_ps(biased1, bias);
       const __m256 n2 = _mm256_sub_ps(biased2, bias);
@@ -1956,22 +2008,22 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const struct s
       const __m256i index1 = _mm256_castps_si256(biased1);
       const __m256i index2 = _mm256_castps_si256(biased2);
       const __m256i index3 = _mm256_castps_si256(biased3);
-      __m256 t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(-0x1.62E430p-4f), clamped0);
-      __m256 t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(-0x1.62E430p-4f), clamped1);
-      __m256 t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(-0x1.62E430p-4f), clamped2);
-      __m256 t3 = _mm256_fmadd_ps(n3, _mm256_set1_ps(-0x1.62E430p-4f), clamped3);
-      t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(0x1.05C610p-32f), t0);
-      t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(0x1.05C610p-32f), t1);
-      t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(0x1.05C610p-32f), t2);
-      t3 = _mm256_fmadd_ps(n3, _mm256_set1_ps(0x1.05C610p-32f), t3);
-      __m256 u0 = _mm256_fmadd_ps(t0, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      __m256 u1 = _mm256_fmadd_ps(t1, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      __m256 u2 = _mm256_fmadd_ps(t2, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      __m256 u3 = _mm256_fmadd_ps(t3, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      u0 = _mm256_fmadd_ps(u0, t0, _mm256_set1_ps(1.0f));
-      u1 = _mm256_fmadd_ps(u1, t1, _mm256_set1_ps(1.0f));
-      u2 = _mm256_fmadd_ps(u2, t2, _mm256_set1_ps(1.0f));
-      u3 = _mm256_fmadd_ps(u3, t3, _mm256_set1_ps(1.0f));
+      __m256 t0 = _mm256_fmadd_ps(n0, minus_eighth_hi, clamped0);
+      __m256 t1 = _mm256_fmadd_ps(n1, minus_eighth_hi, clamped1);
+      __m256 t2 = _mm256_fmadd_ps(n2, minus_eighth_hi, clamped2);
+      __m256 t3 = _mm256_fmadd_ps(n3, minus_eighth_hi, clamped3);
+      t0 = _mm256_fmadd_ps(n0, minus_eighth_lo, t0);
+      t1 = _mm256_fmadd_ps(n1, minus_eighth_lo, t1);
+      t2 = _mm256_fmadd_ps(n2, minus_eighth_lo, t2);
+      t3 = _mm256_fmadd_ps(n3, minus_eighth_lo, t3);
+      __m256 u0 = _mm256_fmadd_ps(t0, cube, square);
+      __m256 u1 = _mm256_fmadd_ps(t1, cube, square);
+      __m256 u2 = _mm256_fmadd_ps(t2, cube, square);
+      __m256 u3 = _mm256_fmadd_ps(t3, cube, square);
+      u0 = _mm256_fmadd_ps(u0, t0, linear);
+      u1 = _mm256_fmadd_ps(u1, t1, linear);
+      u2 = _mm256_fmadd_ps(u2, t2, linear);
+      u3 = _mm256_fmadd_ps(u3, t3, linear);
       u0 = _mm256_fmadd_ps(u0, t0, _mm256_permutevar8x32_ps(residuals, index0));
       u1 = _mm256_fmadd_ps(u1, t1, _mm256_permutevar8x32_ps(residuals, index1));
       u2 = _mm256_fmadd_ps(u2, t2, _mm256_permutevar8x32_ps(residuals, index2));
@@ -2011,17 +2063,17 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const struct s
         max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 2104));
       }
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const __m256 clamped0 = _mm256_max_ps(lower, x0);
       const __m256 clamped1 = _mm256_max_ps(lower, x1);
       const __m256 clamped2 = _mm256_max_ps(lower, x2);
       const __m256 clamped3 = _mm256_max_ps(lower, x3);
-      const __m256 biased0 = _mm256_fmadd_ps(clamped0, _mm256_set1_ps(8.0f * smx_log2e), bias);
-      const __m256 biased1 = _mm256_fmadd_ps(clamped1, _mm256_set1_ps(8.0f * smx_log2e), bias);
-      const __m256 biased2 = _mm256_fmadd_ps(clamped2, _mm256_set1_ps(8.0f * smx_log2e), bias);
-      const __m256 biased3 = _mm256_fmadd_ps(clamped3, _mm256_set1_ps(8.0f * smx_log2e), bias);
+      const __m256 biased0 = _mm256_fmadd_ps(clamped0, eighths, bias);
+      const __m256 biased1 = _mm256_fmadd_ps(clamped1, eighths, bias);
+      const __m256 biased2 = _mm256_fmadd_ps(clamped2, eighths, bias);
+      const __m256 biased3 = _mm256_fmadd_ps(clamped3, eighths, bias);
       const __m256 n0 = _mm256_sub_ps(biased0, bias);
       const __m256 n1 = _mm256_sub_ps(biased1, bias);
       const __m256 n2 = _mm256_sub_ps(biased2, bias);
@@ -2030,22 +2082,22 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const struct s
       const __m256i index1 = _mm256_castps_si256(biased1);
       const __m256i index2 = _mm256_castps_si256(biased2);
       const __m256i index3 = _mm256_castps_si256(biased3);
-      __m256 t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(-0x1.62E430p-4f), clamped0);
-      __m256 t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(-0x1.62E430p-4f), clamped1);
-      __m256 t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(-0x1.62E430p-4f), clamped2);
-      __m256 t3 = _mm256_fmadd_ps(n3, _mm256_set1_ps(-0x1.62E430p-4f), clamped3);
-      t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(0x1.05C610p-32f), t0);
-      t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(0x1.05C610p-32f), t1);
-      t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(0x1.05C610p-32f), t2);
-      t3 = _mm256_fmadd_ps(n3, _mm256_set1_ps(0x1.05C610p-32f), t3);
-      __m256 u0 = _mm256_fmadd_ps(t0, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      __m256 u1 = _mm256_fmadd_ps(t1, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      __m256 u2 = _mm256_fmadd_ps(t2, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      __m256 u3 = _mm256_fmadd_ps(t3, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      u0 = _mm256_fmadd_ps(u0, t0, _mm256_set1_ps(1.0f));
-      u1 = _mm256_fmadd_ps(u1, t1, _mm256_set1_ps(1.0f));
-      u2 = _mm256_fmadd_ps(u2, t2, _mm256_set1_ps(1.0f));
-      u3 = _mm256_fmadd_ps(u3, t3, _mm256_set1_ps(1.0f));
+      __m256 t0 = _mm256_fmadd_ps(n0, minus_eighth_hi, clamped0);
+      __m256 t1 = _mm256_fmadd_ps(n1, minus_eighth_hi, clamped1);
+      __m256 t2 = _mm256_fmadd_ps(n2, minus_eighth_hi, clamped2);
+      __m256 t3 = _mm256_fmadd_ps(n3, minus_eighth_hi, clamped3);
+      t0 = _mm256_fmadd_ps(n0, minus_eighth_lo, t0);
+      t1 = _mm256_fmadd_ps(n1, minus_eighth_lo, t1);
+      t2 = _mm256_fmadd_ps(n2, minus_eighth_lo, t2);
+      t3 = _mm256_fmadd_ps(n3, minus_eighth_lo, t3);
+      __m256 u0 = _mm256_fmadd_ps(t0, cube, square);
+      __m256 u1 = _mm256_fmadd_ps(t1, cube, square);
+      __m256 u2 = _mm256_fmadd_ps(t2, cube, square);
+      __m256 u3 = _mm256_fmadd_ps(t3, cube, square);
+      u0 = _mm256_fmadd_ps(u0, t0, linear);
+      u1 = _mm256_fmadd_ps(u1, t1, linear);
+      u2 = _mm256_fmadd_ps(u2, t2, linear);
+      u3 = _mm256_fmadd_ps(u3, t3, linear);
       u0 = _mm256_fmadd_ps(u0, t0, _mm256_permutevar8x32_ps(residuals, index0));
       u1 = _mm256_fmadd_ps(u1, t1, _mm256_permutevar8x32_ps(residuals, index1));
       u2 = _mm256_fmadd_ps(u2, t2, _mm256_permutevar8x32_ps(residuals, index2));
@@ -2085,17 +2137,17 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const struct s
         max[1][1] = _mm256_max_ps(max[1][1], _mm256_loadu_ps(x + i + 3128));
       }
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const __m256 clamped0 = _mm256_max_ps(lower, x0);
       const __m256 clamped1 = _mm256_max_ps(lower, x1);
       const __m256 clamped2 = _mm256_max_ps(lower, x2);
       const __m256 clamped3 = _mm256_max_ps(lower, x3);
-      const __m256 biased0 = _mm256_fmadd_ps(clamped0, _mm256_set1_ps(8.0f * smx_log2e), bias);
-      const __m256 biased1 = _mm256_fmadd_ps(clamped1, _mm256_set1_ps(8.0f * smx_log2e), bias);
-      const __m256 biased2 = _mm256_fmadd_ps(clamped2, _mm256_set1_ps(8.0f * smx_log2e), bias);
-      const __m256 biased3 = _mm256_fmadd_ps(clamped3, _mm256_set1_ps(8.0f * smx_log2e), bias);
+      const __m256 biased0 = _mm256_fmadd_ps(clamped0, eighths, bias);
+      const __m256 biased1 = _mm256_fmadd_ps(clamped1, eighths, bias);
+      const __m256 biased2 = _mm256_fmadd_ps(clamped2, eighths, bias);
+      const __m256 biased3 = _mm256_fmadd_ps(clamped3, eighths, bias);
       const __m256 n0 = _mm256_sub_ps(biased0, bias);
       const __m256 n1 = _mm256_sub_ps(biased1, bias);
       const __m256 n2 = _mm256_sub_ps(biased2, bias);
@@ -2104,22 +2156,22 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const struct s
       const __m256i index1 = _mm256_castps_si256(biased1);
       const __m256i index2 = _mm256_castps_si256(biased2);
       const __m256i index3 = _mm256_castps_si256(biased3);
-      __m256 t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(-0x1.62E430p-4f), clamped0);
-      __m256 t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(-0x1.62E430p-4f), clamped1);
-      __m256 t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(-0x1.62E430p-4f), clamped2);
-      __m256 t3 = _mm256_fmadd_ps(n3, _mm256_set1_ps(-0x1.62E430p-4f), clamped3);
-      t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(0x1.05C610p-32f), t0);
-      t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(0x1.05C610p-32f), t1);
-      t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(0x1.05C610p-32f), t2);
-      t3 = _mm256_fmadd_ps(n3, _mm256_set1_ps(0x1.05C610p-32f), t3);
-      __m256 u0 = _mm256_fmadd_ps(t0, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      __m256 u1 = _mm256_fmadd_ps(t1, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      __m256 u2 = _mm256_fmadd_ps(t2, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      __m256 u3 = _mm256_fmadd_ps(t3, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      u0 = _mm256_fmadd_ps(u0, t0, _mm256_set1_ps(1.0f));
-      u1 = _mm256_fmadd_ps(u1, t1, _mm256_set1_ps(1.0f));
-      u2 = _mm256_fmadd_ps(u2, t2, _mm256_set1_ps(1.0f));
-      u3 = _mm256_fmadd_ps(u3, t3, _mm256_set1_ps(1.0f));
+      __m256 t0 = _mm256_fmadd_ps(n0, minus_eighth_hi, clamped0);
+      __m256 t1 = _mm256_fmadd_ps(n1, minus_eighth_hi, clamped1);
+      __m256 t2 = _mm256_fmadd_ps(n2, minus_eighth_hi, clamped2);
+      __m256 t3 = _mm256_fmadd_ps(n3, minus_eighth_hi, clamped3);
+      t0 = _mm256_fmadd_ps(n0, minus_eighth_lo, t0);
+      t1 = _mm256_fmadd_ps(n1, minus_eighth_lo, t1);
+      t2 = _mm256_fmadd_ps(n2, minus_eighth_lo, t2);
+      t3 = _mm256_fmadd_ps(n3, minus_eighth_lo, t3);
+      __m256 u0 = _mm256_fmadd_ps(t0, cube, square);
+      __m256 u1 = _mm256_fmadd_ps(t1, cube, square);
+      __m256 u2 = _mm256_fmadd_ps(t2, cube, square);
+      __m256 u3 = _mm256_fmadd_ps(t3, cube, square);
+      u0 = _mm256_fmadd_ps(u0, t0, linear);
+      u1 = _mm256_fmadd_ps(u1, t1, linear);
+      u2 = _mm256_fmadd_ps(u2, t2, linear);
+      u3 = _mm256_fmadd_ps(u3, t3, linear);
       u0 = _mm256_fmadd_ps(u0, t0, _mm256_permutevar8x32_ps(residuals, index0));
       u1 = _mm256_fmadd_ps(u1, t1, _mm256_permutevar8x32_ps(residuals, index1));
       u2 = _mm256_fmadd_ps(u2, t2, _mm256_permutevar8x32_ps(residuals, index2));
@@ -2162,17 +2214,18 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const struct s
   }
 }
 
-extern "C" void smx_f32_raddstoreextexp_ukernel__avx2_u128_acc2(size_t n, const float* x, float* y,
-                                                                struct smx_f32_extended* sum) {
+extern "C" void smx_f32_raddstoreextexp_ukernel__avx2_u128_acc2(
+    size_t n, const float* x, float* y, struct smx_f32_extended* sum,
+    const struct smx_f32_exponential* exponential) {
   __m256 hi[2] = {_mm256_setzero_ps(), _mm256_setzero_ps()};
   __m256 lo[2] = {_mm256_setzero_ps(), _mm256_setzero_ps()};
   struct smx_f32_reference reference;
-  smx_f32_reference_init(&reference);
+  smx_f32_reference_init(&reference, exponential);
   sum->max = -INFINITY;
   // In place, a tile out of range is left as it is, and the reference is that of the tile's maximum: none can turn out too low.
   if (x == y) {
     sum->max = maximum(n, x);
-    if (!smx_is_in_range(sum->max)) return smx_f32_extended_refuse(sum);
+    if (!smx_is_in_range(sum->max, exponential)) return smx_f32_extended_refuse(sum);
     smx_f32_reference_move(&reference, sum->max);
   }
   float maxima[2];
@@ -2213,8 +2266,15 @@ template <bool kLooksAhead>
 static inline void add_blocks_u128_acc4(const float* x, float* y, const struct smx_f32_reference* reference,
                                         const int32_t* anchors, __m256* hi, __m256* lo,
                                         [[maybe_unused]] float* maxima) {
-  const __m256 lower = _mm256_set1_ps(smx_lower_bound(SMX_BIAS - reference->exponent));
+  const __m256 lower =
+      _mm256_set1_ps(smx_lower_bound(SMX_BIAS - reference->exponent, reference->exponential));
   const __m256 bias = _mm256_set1_ps(smx_rounding_bias(SMX_BIAS - reference->exponent));
+  const __m256 eighths = _mm256_set1_ps(8.0f * reference->exponential->log2e);
+  const __m256 minus_eighth_hi = _mm256_set1_ps(reference->exponential->minus_eighth_hi);
+  const __m256 minus_eighth_lo = _mm256_set1_ps(reference->exponential->minus_eighth_lo);
+  const __m256 cube = _mm256_set1_ps(reference->exponential->cube);
+  const __m256 square = _mm256_set1_ps(reference->exponential->square);
+  const __m256 linear = _mm256_set1_ps(reference->exponential->scale);
   const __m256 mantissas = _mm256_loadu_ps((const float*)smx_exp2_mantissas);
   const __m256 residuals = _mm256_loadu_ps((const float*)smx_exp2_residuals);
   __m256 anchor[4], max[4][2];
@@ -2247,17 +2307,17 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const struct s
         max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 4120));
       }
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const __m256 clamped0 = _mm256_max_ps(lower, x0);
       const __m256 clamped1 = _mm256_max_ps(lower, x1);
       const __m256 clamped2 = _mm256_max_ps(lower, x2);
       const __m256 clamped3 = _mm256_max_ps(lower, x3);
-      const __m256 biased0 = _mm256_fmadd_ps(clamped0, _mm256_set1_ps(8.0f * smx_log2e), bias);
-      const __m256 biased1 = _mm256_fmadd_ps(clamped1, _mm256_set1_ps(8.0f * smx_log2e), bias);
-      const __m256 biased2 = _mm256_fmadd_ps(clamped2, _mm256_set1_ps(8.0f * smx_log2e), bias);
-      const __m256 biased3 = _mm256_fmadd_ps(clamped3, _mm256_set1_ps(8.0f * smx_log2e), bias);
+      const __m256 biased0 = _mm256_fmadd_ps(clamped0, eighths, bias);
+      const __m256 biased1 = _mm256_fmadd_ps(clamped1, eighths, bias);
+      const __m256 biased2 = _mm256_fmadd_ps(clamped2, eighths, bias);
+      const __m256 biased3 = _mm256_fmadd_ps(clamped3, eighths, bias);
       const __m256 n0 = _mm256_sub_ps(biased0, bias);
       const __m256 n1 = _mm256_sub_ps(biased1, bias);
       const __m256 n2 = _mm256_sub_ps(biased2, bias);
@@ -2266,22 +2326,22 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const struct s
       const __m256i index1 = _mm256_castps_si256(biased1);
       const __m256i index2 = _mm256_castps_si256(biased2);
       const __m256i index3 = _mm256_castps_si256(biased3);
-      __m256 t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(-0x1.62E430p-4f), clamped0);
-      __m256 t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(-0x1.62E430p-4f), clamped1);
-      __m256 t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(-0x1.62E430p-4f), clamped2);
-      __m256 t3 = _mm256_fmadd_ps(n3, _mm256_set1_ps(-0x1.62E430p-4f), clamped3);
-      t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(0x1.05C610p-32f), t0);
-      t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(0x1.05C610p-32f), t1);
-      t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(0x1.05C610p-32f), t2);
-      t3 = _mm256_fmadd_ps(n3, _mm256_set1_ps(0x1.05C610p-32f), t3);
-      __m256 u0 = _mm256_fmadd_ps(t0, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      __m256 u1 = _mm256_fmadd_ps(t1, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      __m256 u2 = _mm256_fmadd_ps(t2, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      __m256 u3 = _mm256_fmadd_ps(t3, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      u0 = _mm256_fmadd_ps(u0, t0, _mm256_set1_ps(1.0f));
-      u1 = _mm256_fmadd_ps(u1, t1, _mm256_set1_ps(1.0f));
-      u2 = _mm256_fmadd_ps(u2, t2, _mm256_set1_ps(1.0f));
-      u3 = _mm256_fmadd_ps(u3, t3, _mm256_set1_ps(1.0f));
+      __m256 t0 = _mm256_fmadd_ps(n0, minus_eighth_hi, clamped0);
+      __m256 t1 = _mm256_fmadd_ps(n1, minus_eighth_hi, clamped1);
+      __m256 t2 = _mm256_fmadd_ps(n2, minus_eighth_hi, clamped2);
+      __m256 t3 = _mm256_fmadd_ps(n3, minus_eighth_hi, clamped3);
+      t0 = _mm256_fmadd_ps(n0, minus_eighth_lo, t0);
+      t1 = _mm256_fmadd_ps(n1, minus_eighth_lo, t1);
+      t2 = _mm256_fmadd_ps(n2, minus_eighth_lo, t2);
+      t3 = _mm256_fmadd_ps(n3, minus_eighth_lo, t3);
+      __m256 u0 = _mm256_fmadd_ps(t0, cube, square);
+      __m256 u1 = _mm256_fmadd_ps(t1, cube, square);
+      __m256 u2 = _mm256_fmadd_ps(t2, cube, square);
+      __m256 u3 = _mm256_fmadd_ps(t3, cube, square);
+      u0 = _mm256_fmadd_ps(u0, t0, linear);
+      u1 = _mm256_fmadd_ps(u1, t1, linear);
+      u2 = _mm256_fmadd_ps(u2, t2, linear);
+      u3 = _mm256_fmadd_ps(u3, t3, linear);
       u0 = _mm256_fmadd_ps(u0, t0, _mm256_permutevar8x32_ps(residuals, index0));
       u1 = _mm256_fmadd_ps(u1, t1, _mm256_permutevar8x32_ps(residuals, index1));
       u2 = _mm256_fmadd_ps(u2, t2, _mm256_permutevar8x32_ps(residuals, index2));
@@ -2321,17 +2381,17 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const struct s
         max[1][1] = _mm256_max_ps(max[1][1], _mm256_loadu_ps(x + i + 5144));
       }
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const __m256 clamped0 = _mm256_max_ps(lower, x0);
       const __m256 clamped1 = _mm256_max_ps(lower, x1);
       const __m256 clamped2 = _mm256_max_ps(lower, x2);
       const __m256 clamped3 = _mm256_max_ps(lower, x3);
-      const __m256 biased0 = _mm256_fmadd_ps(clamped0, _mm256_set1_ps(8.0f * smx_log2e), bias);
-      const __m256 biased1 = _mm256_fmadd_ps(clamped1, _mm256_set1_ps(8.0f * smx_log2e), bias);
-      const __m256 biased2 = _mm256_fmadd_ps(clamped2, _mm256_set1_ps(8.0f * smx_log2e), bias);
-      const __m256 biased3 = _mm256_fmadd_ps(clamped3, _mm256_set1_ps(8.0f * smx_log2e), bias);
+      const __m256 biased0 = _mm256_fmadd_ps(clamped0, eighths, bias);
+      const __m256 biased1 = _mm256_fmadd_ps(clamped1, eighths, bias);
+      const __m256 biased2 = _mm256_fmadd_ps(clamped2, eighths, bias);
+      const __m256 biased3 = _mm256_fmadd_ps(clamped3, eighths, bias);
       const __m256 n0 = _mm256_sub_ps(biased0, bias);
       const __m256 n1 = _mm256_sub_ps(biased1, bias);
       const __m256 n2 = _mm256_sub_ps(biased2, bias);
@@ -2340,22 +2400,22 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const struct s
       const __m256i index1 = _mm256_castps_si256(biased1);
       const __m256i index2 = _mm256_castps_si256(biased2);
       const __m256i index3 = _mm256_castps_si256(biased3);
-      __m256 t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(-0x1.62E430p-4f), clamped0);
-      __m256 t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(-0x1.62E430p-4f), clamped1);
-      __m256 t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(-0x1.62E430p-4f), clamped2);
-      __m256 t3 = _mm256_fmadd_ps(n3, _mm256_set1_ps(-0x1.62E430p-4f), clamped3);
-      t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(0x1.05C610p-32f), t0);
-      t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(0x1.05C610p-32f), t1);
-      t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(0x1.05C610p-32f), t2);
-      t3 = _mm256_fmadd_ps(n3, _mm256_set1_ps(0x1.05C610p-32f), t3);
-      __m256 u0 = _mm256_fmadd_ps(t0, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      __m256 u1 = _mm256_fmadd_ps(t1, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      __m256 u2 = _mm256_fmadd_ps(t2, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      __m256 u3 = _mm256_fmadd_ps(t3, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      u0 = _mm256_fmadd_ps(u0, t0, _mm256_set1_ps(1.0f));
-      u1 = _mm256_fmadd_ps(u1, t1, _mm256_set1_ps(1.0f));
-      u2 = _mm256_fmadd_ps(u2, t2, _mm256_set1_ps(1.0f));
-      u3 = _mm256_fmadd_ps(u3, t3, _mm256_set1_ps(1.0f));
+      __m256 t0 = _mm256_fmadd_ps(n0, minus_eighth_hi, clamped0);
+      __m256 t1 = _mm256_fmadd_ps(n1, minus_eighth_hi, clamped1);
+      __m256 t2 = _mm256_fmadd_ps(n2, minus_eighth_hi, clamped2);
+      __m256 t3 = _mm256_fmadd_ps(n3, minus_eighth_hi, clamped3);
+      t0 = _mm256_fmadd_ps(n0, minus_eighth_lo, t0);
+      t1 = _mm256_fmadd_ps(n1, minus_eighth_lo, t1);
+      t2 = _mm256_fmadd_ps(n2, minus_eighth_lo, t2);
+      t3 = _mm256_fmadd_ps(n3, minus_eighth_lo, t3);
+      __m256 u0 = _mm256_fmadd_ps(t0, cube, square);
+      __m256 u1 = _mm256_fmadd_ps(t1, cube, square);
+      __m256 u2 = _mm256_fmadd_ps(t2, cube, square);
+      __m256 u3 = _mm256_fmadd_ps(t3, cube, square);
+      u0 = _mm256_fmadd_ps(u0, t0, linear);
+      u1 = _mm256_fmadd_ps(u1, t1, linear);
+      u2 = _mm256_fmadd_ps(u2, t2, linear);
+      u3 = _mm256_fmadd_ps(u3, t3, linear);
       u0 = _mm256_fmadd_ps(u0, t0, _mm256_permutevar8x32_ps(residuals, index0));
       u1 = _mm256_fmadd_ps(u1, t1, _mm256_permutevar8x32_ps(residuals, index1));
       u2 = _mm256_fmadd_ps(u2, t2, _mm256_permutevar8x32_ps(residuals, index2));
@@ -2395,17 +2455,17 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const struct s
         max[2][1] = _mm256_max_ps(max[2][1], _mm256_loadu_ps(x + i + 6168));
       }
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const __m256 clamped0 = _mm256_max_ps(lower, x0);
       const __m256 clamped1 = _mm256_max_ps(lower, x1);
       const __m256 clamped2 = _mm256_max_ps(lower, x2);
       const __m256 clamped3 = _mm256_max_ps(lower, x3);
-      const __m256 biased0 = _mm256_fmadd_ps(clamped0, _mm256_set1_ps(8.0f * smx_log2e), bias);
-      const __m256 biased1 = _mm256_fmadd_ps(clamped1, _mm256_set1_ps(8.0f * smx_log2e), bias);
-      const __m256 biased2 = _mm256_fmadd_ps(clamped2, _mm256_set1_ps(8.0f * smx_log2e), bias);
-      const __m256 biased3 = _mm256_fmadd_ps(clamped3, _mm256_set1_ps(8.0f * smx_log2e), bias);
+      const __m256 biased0 = _mm256_fmadd_ps(clamped0, eighths, bias);
+      const __m256 biased1 = _mm256_fmadd_ps(clamped1, eighths, bias);
+      const __m256 biased2 = _mm256_fmadd_ps(clamped2, eighths, bias);
+      const __m256 biased3 = _mm256_fmadd_ps(clamped3, eighths, bias);
       const __m256 n0 = _mm256_sub_ps(biased0, bias);
       const __m256 n1 = _mm256_sub_ps(biased1, bias);
       const __m256 n2 = _mm256_sub_ps(biased2, bias);
@@ -2414,22 +2474,22 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const struct s
       const __m256i index1 = _mm256_castps_si256(biased1);
       const __m256i index2 = _mm256_castps_si256(biased2);
       const __m256i index3 = _mm256_castps_si256(biased3);
-      __m256 t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(-0x1.62E430p-4f), clamped0);
-      __m256 t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(-0x1.62E430p-4f), clamped1);
-      __m256 t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(-0x1.62E430p-4f), clamped2);
-      __m256 t3 = _mm256_fmadd_ps(n3, _mm256_set1_ps(-0x1.62E430p-4f), clamped3);
-      t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(0x1.05C610p-32f), t0);
-      t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(0x1.05C610p-32f), t1);
-      t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(0x1.05C610p-32f), t2);
-      t3 = _mm256_fmadd_ps(n3, _mm256_set1_ps(0x1.05C610p-32f), t3);
-      __m256 u0 = _mm256_fmadd_ps(t0, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      __m256 u1 = _mm256_fmadd_ps(t1, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      __m256 u2 = _mm256_fmadd_ps(t2, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      __m256 u3 = _mm256_fmadd_ps(t3, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      u0 = _mm256_fmadd_ps(u0, t0, _mm256_set1_ps(1.0f));
-      u1 = _mm256_fmadd_ps(u1, t1, _mm256_set1_ps(1.0f));
-      u2 = _mm256_fmadd_ps(u2, t2, _mm256_set1_ps(1.0f));
-      u3 = _mm256_fmadd_ps(u3, t3, _mm256_set1_ps(1.0f));
+      __m256 t0 = _mm256_fmadd_ps(n0, minus_eighth_hi, clamped0);
+      __m256 t1 = _mm256_fmadd_ps(n1, minus_eighth_hi, clamped1);
+      __m256 t2 = _mm256_fmadd_ps(n2, minus_eighth_hi, clamped2);
+      __m256 t3 = _mm256_fmadd_ps(n3, minus_eighth_hi, clamped3);
+      t0 = _mm256_fmadd_ps(n0, minus_eighth_lo, t0);
+      t1 = _mm256_fmadd_ps(n1, minus_eighth_lo, t1);
+      t2 = _mm256_fmadd_ps(n2, minus_eighth_lo, t2);
+      t3 = _mm256_fmadd_ps(n3, minus_eighth_lo, t3);
+      __m256 u0 = _mm256_fmadd_ps(t0, cube, square);
+      __m256 u1 = _mm256_fmadd_ps(t1, cube, square);
+      __m256 u2 = _mm256_fmadd_ps(t2, cube, square);
+      __m256 u3 = _mm256_fmadd_ps(t3, cube, square);
+      u0 = _mm256_fmadd_ps(u0, t0, linear);
+      u1 = _mm256_fmadd_ps(u1, t1, linear);
+      u2 = _mm256_fmadd_ps(u2, t2, linear);
+      u3 = _mm256_fmadd_ps(u3, t3, linear);
       u0 = _mm256_fmadd_ps(u0, t0, _mm256_permutevar8x32_ps(residuals, index0));
       u1 = _mm256_fmadd_ps(u1, t1, _mm256_permutevar8x32_ps(residuals, index1));
       u2 = _mm256_fmadd_ps(u2, t2, _mm256_permutevar8x32_ps(residuals, index2));
@@ -2469,17 +2529,17 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const struct s
         max[3][1] = _mm256_max_ps(max[3][1], _mm256_loadu_ps(x + i + 7192));
       }
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const __m256 clamped0 = _mm256_max_ps(lower, x0);
       const __m256 clamped1 = _mm256_max_ps(lower, x1);
       const __m256 clamped2 = _mm256_max_ps(lower, x2);
       const __m256 clamped3 = _mm256_max_ps(lower, x3);
-      const __m256 biased0 = _mm256_fmadd_ps(clamped0, _mm256_set1_ps(8.0f * smx_log2e), bias);
-      const __m256 biased1 = _mm256_fmadd_ps(clamped1, _mm256_set1_ps(8.0f * smx_log2e), bias);
-      const __m256 biased2 = _mm256_fmadd_ps(clamped2, _mm256_set1_ps(8.0f * smx_log2e), bias);
-      const __m256 biased3 = _mm256_fmadd_ps(clamped3, _mm256_set1_ps(8.0f * smx_log2e), bias);
+      const __m256 biased0 = _mm256_fmadd_ps(clamped0, eighths, bias);
+      const __m256 biased1 = _mm256_fmadd_ps(clamped1, eighths, bias);
+      const __m256 biased2 = _mm256_fmadd_ps(clamped2, eighths, bias);
+      const __m256 biased3 = _mm256_fmadd_ps(clamped3, eighths, bias);
       const __m256 n0 = _mm256_sub_ps(biased0, bias);
       const __m256 n1 = _mm256_sub_ps(biased1, bias);
       const __m256 n2 = _mm256_sub_ps(biased2, bias);
@@ -2488,22 +2548,22 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const struct s
       const __m256i index1 = _mm256_castps_si256(biased1);
       const __m256i index2 = _mm256_castps_si256(biased2);
       const __m256i index3 = _mm256_castps_si256(biased3);
-      __m256 t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(-0x1.62E430p-4f), clamped0);
-      __m256 t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(-0x1.62E430p-4f), clamped1);
-      __m256 t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(-0x1.62E430p-4f), clamped2);
-      __m256 t3 = _mm256_fmadd_ps(n3, _mm256_set1_ps(-0x1.62E430p-4f), clamped3);
-      t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(0x1.05C610p-32f), t0);
-      t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(0x1.05C610p-32f), t1);
-      t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(0x1.05C610p-32f), t2);
-      t3 = _mm256_fmadd_ps(n3, _mm256_set1_ps(0x1.05C610p-32f), t3);
-      __m256 u0 = _mm256_fmadd_ps(t0, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      __m256 u1 = _mm256_fmadd_ps(t1, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      __m256 u2 = _mm256_fmadd_ps(t2, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      __m256 u3 = _mm256_fmadd_ps(t3, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      u0 = _mm256_fmadd_ps(u0, t0, _mm256_set1_ps(1.0f));
-      u1 = _mm256_fmadd_ps(u1, t1, _mm256_set1_ps(1.0f));
-      u2 = _mm256_fmadd_ps(u2, t2, _mm256_set1_ps(1.0f));
-      u3 = _mm256_fmadd_ps(u3, t3, _mm256_set1_ps(1.0f));
+      __m256 t0 = _mm256_fmadd_ps(n0, minus_eighth_hi, clamped0);
+      __m256 t1 = _mm256_fmadd_ps(n1, minus_eighth_hi, clamped1);
+      __m256 t2 = _mm256_fmadd_ps(n2, minus_eighth_hi, clamped2);
+      __m256 t3 = _mm256_fmadd_ps(n3, minus_eighth_hi, clamped3);
+      t0 = _mm256_fmadd_ps(n0, minus_eighth_lo, t0);
+      t1 = _mm256_fmadd_ps(n1, minus_eighth_lo, t1);
+      t2 = _mm256_fmadd_ps(n2, minus_eighth_lo, t2);
+      t3 = _mm256_fmadd_ps(n3, minus_eighth_lo, t3);
+      __m256 u0 = _mm256_fmadd_ps(t0, cube, square);
+      __m256 u1 = _mm256_fmadd_ps(t1, cube, square);
+      __m256 u2 = _mm256_fmadd_ps(t2, cube, square);
+      __m256 u3 = _mm256_fmadd_ps(t3, cube, square);
+      u0 = _mm256_fmadd_ps(u0, t0, linear);
+      u1 = _mm256_fmadd_ps(u1, t1, linear);
+      u2 = _mm256_fmadd_ps(u2, t2, linear);
+      u3 = _mm256_fmadd_ps(u3, t3, linear);
       u0 = _mm256_fmadd_ps(u0, t0, _mm256_permutevar8x32_ps(residuals, index0));
       u1 = _mm256_fmadd_ps(u1, t1, _mm256_permutevar8x32_ps(residuals, index1));
       u2 = _mm256_fmadd_ps(u2, t2, _mm256_permutevar8x32_ps(residuals, index2));
@@ -2556,17 +2616,18 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const struct s
   }
 }
 
-extern "C" void smx_f32_raddstoreextexp_ukernel__avx2_u128_acc4(size_t n, const float* x, float* y,
-                                                                struct smx_f32_extended* sum) {
+extern "C" void smx_f32_raddstoreextexp_ukernel__avx2_u128_acc4(
+    size_t n, const float* x, float* y, struct smx_f32_extended* sum,
+    const struct smx_f32_exponential* exponential) {
   __m256 hi[2] = {_mm256_setzero_ps(), _mm256_setzero_ps()};
   __m256 lo[2] = {_mm256_setzero_ps(), _mm256_setzero_ps()};
   struct smx_f32_reference reference;
-  smx_f32_reference_init(&reference);
+  smx_f32_reference_init(&reference, exponential);
   sum->max = -INFINITY;
   // In place, a tile out of range is left as it is, and the reference is that of the tile's maximum: none can turn out too low.
   if (x == y) {
     sum->max = maximum(n, x);
-    if (!smx_is_in_range(sum->max)) return smx_f32_extended_refuse(sum);
+    if (!smx_is_in_range(sum->max, exponential)) return smx_f32_extended_refuse(sum);
     smx_f32_reference_move(&reference, sum->max);
   }
   float maxima[4];

@@ -83,8 +83,15 @@ static inline bool hold(struct smx_f32_reference* reference, float max, __m256* 
 // Adds a block of n elements to the tile's lanes.
 static inline void add_block_u64(size_t n, const float* x, float* y,
                                  const struct smx_f32_reference* reference, __m256* hi, __m256* lo) {
-  const __m256 lower = _mm256_set1_ps(smx_lower_bound(SMX_BIAS - reference->exponent));
+  const __m256 lower =
+      _mm256_set1_ps(smx_lower_bound(SMX_BIAS - reference->exponent, reference->exponential));
   const __m256 bias = _mm256_set1_ps(smx_rounding_bias(SMX_BIAS - reference->exponent));
+  const __m256 eighths = _mm256_set1_ps(8.0f * reference->exponential->log2e);
+  const __m256 minus_eighth_hi = _mm256_set1_ps(reference->exponential->minus_eighth_hi);
+  const __m256 minus_eighth_lo = _mm256_set1_ps(reference->exponential->minus_eighth_lo);
+  const __m256 cube = _mm256_set1_ps(reference->exponential->cube);
+  const __m256 square = _mm256_set1_ps(reference->exponential->square);
+  const __m256 linear = _mm256_set1_ps(reference->exponential->scale);
   const __m256 mantissas = _mm256_loadu_ps((const float*)smx_exp2_mantissas);
   const __m256 residuals = _mm256_loadu_ps((const float*)smx_exp2_residuals);
   const __m256 anchor = _mm256_set1_ps(smx_f32_anchor(reference, reference->anchor, n));
@@ -99,17 +106,17 @@ static inline void add_block_u64(size_t n, const float* x, float* y,
       const __m256 x2 = _mm256_loadu_ps(x + i + 16);
       const __m256 x3 = _mm256_loadu_ps(x + i + 24);
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const __m256 clamped0 = _mm256_max_ps(lower, x0);
       const __m256 clamped1 = _mm256_max_ps(lower, x1);
       const __m256 clamped2 = _mm256_max_ps(lower, x2);
       const __m256 clamped3 = _mm256_max_ps(lower, x3);
-      const __m256 biased0 = _mm256_fmadd_ps(clamped0, _mm256_set1_ps(8.0f * smx_log2e), bias);
-      const __m256 biased1 = _mm256_fmadd_ps(clamped1, _mm256_set1_ps(8.0f * smx_log2e), bias);
-      const __m256 biased2 = _mm256_fmadd_ps(clamped2, _mm256_set1_ps(8.0f * smx_log2e), bias);
-      const __m256 biased3 = _mm256_fmadd_ps(clamped3, _mm256_set1_ps(8.0f * smx_log2e), bias);
+      const __m256 biased0 = _mm256_fmadd_ps(clamped0, eighths, bias);
+      const __m256 biased1 = _mm256_fmadd_ps(clamped1, eighths, bias);
+      const __m256 biased2 = _mm256_fmadd_ps(clamped2, eighths, bias);
+      const __m256 biased3 = _mm256_fmadd_ps(clamped3, eighths, bias);
       const __m256 n0 = _mm256_sub_ps(biased0, bias);
       const __m256 n1 = _mm256_sub_ps(biased1, bias);
       const __m256 n2 = _mm256_sub_ps(biased2, bias);
@@ -118,22 +125,22 @@ static inline void add_block_u64(size_t n, const float* x, float* y,
       const __m256i index1 = _mm256_castps_si256(biased1);
       const __m256i index2 = _mm256_castps_si256(biased2);
       const __m256i index3 = _mm256_castps_si256(biased3);
-      __m256 t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(-0x1.62E430p-4f), clamped0);
-      __m256 t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(-0x1.62E430p-4f), clamped1);
-      __m256 t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(-0x1.62E430p-4f), clamped2);
-      __m256 t3 = _mm256_fmadd_ps(n3, _mm256_set1_ps(-0x1.62E430p-4f), clamped3);
-      t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(0x1.05C610p-32f), t0);
-      t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(0x1.05C610p-32f), t1);
-      t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(0x1.05C610p-32f), t2);
-      t3 = _mm256_fmadd_ps(n3, _mm256_set1_ps(0x1.05C610p-32f), t3);
-      __m256 u0 = _mm256_fmadd_ps(t0, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      __m256 u1 = _mm256_fmadd_ps(t1, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      __m256 u2 = _mm256_fmadd_ps(t2, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      __m256 u3 = _mm256_fmadd_ps(t3, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      u0 = _mm256_fmadd_ps(u0, t0, _mm256_set1_ps(1.0f));
-      u1 = _mm256_fmadd_ps(u1, t1, _mm256_set1_ps(1.0f));
-      u2 = _mm256_fmadd_ps(u2, t2, _mm256_set1_ps(1.0f));
-      u3 = _mm256_fmadd_ps(u3, t3, _mm256_set1_ps(1.0f));
+      __m256 t0 = _mm256_fmadd_ps(n0, minus_eighth_hi, clamped0);
+      __m256 t1 = _mm256_fmadd_ps(n1, minus_eighth_hi, clamped1);
+      __m256 t2 = _mm256_fmadd_ps(n2, minus_eighth_hi, clamped2);
+      __m256 t3 = _mm256_fmadd_ps(n3, minus_eighth_hi, clamped3);
+      t0 = _mm256_fmadd_ps(n0, minus_eighth_lo, t0);
+      t1 = _mm256_fmadd_ps(n1, minus_eighth_lo, t1);
+      t2 = _mm256_fmadd_ps(n2, minus_eighth_lo, t2);
+      t3 = _mm256_fmadd_ps(n3, minus_eighth_lo, t3);
+      __m256 u0 = _mm256_fmadd_ps(t0, cube, square);
+      __m256 u1 = _mm256_fmadd_ps(t1, cube, square);
+      __m256 u2 = _mm256_fmadd_ps(t2, cube, square);
+      __m256 u3 = _mm256_fmadd_ps(t3, cube, square);
+      u0 = _mm256_fmadd_ps(u0, t0, linear);
+      u1 = _mm256_fmadd_ps(u1, t1, linear);
+      u2 = _mm256_fmadd_ps(u2, t2, linear);
+      u3 = _mm256_fmadd_ps(u3, t3, linear);
       u0 = _mm256_fmadd_ps(u0, t0, _mm256_permutevar8x32_ps(residuals, index0));
       u1 = _mm256_fmadd_ps(u1, t1, _mm256_permutevar8x32_ps(residuals, index1));
       u2 = _mm256_fmadd_ps(u2, t2, _mm256_permutevar8x32_ps(residuals, index2));
@@ -167,17 +174,17 @@ static inline void add_block_u64(size_t n, const float* x, float* y,
       const __m256 x2 = _mm256_loadu_ps(x + i + 48);
       const __m256 x3 = _mm256_loadu_ps(x + i + 56);
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const __m256 clamped0 = _mm256_max_ps(lower, x0);
       const __m256 clamped1 = _mm256_max_ps(lower, x1);
       const __m256 clamped2 = _mm256_max_ps(lower, x2);
       const __m256 clamped3 = _mm256_max_ps(lower, x3);
-      const __m256 biased0 = _mm256_fmadd_ps(clamped0, _mm256_set1_ps(8.0f * smx_log2e), bias);
-      const __m256 biased1 = _mm256_fmadd_ps(clamped1, _mm256_set1_ps(8.0f * smx_log2e), bias);
-      const __m256 biased2 = _mm256_fmadd_ps(clamped2, _mm256_set1_ps(8.0f * smx_log2e), bias);
-      const __m256 biased3 = _mm256_fmadd_ps(clamped3, _mm256_set1_ps(8.0f * smx_log2e), bias);
+      const __m256 biased0 = _mm256_fmadd_ps(clamped0, eighths, bias);
+      const __m256 biased1 = _mm256_fmadd_ps(clamped1, eighths, bias);
+      const __m256 biased2 = _mm256_fmadd_ps(clamped2, eighths, bias);
+      const __m256 biased3 = _mm256_fmadd_ps(clamped3, eighths, bias);
       const __m256 n0 = _mm256_sub_ps(biased0, bias);
       const __m256 n1 = _mm256_sub_ps(biased1, bias);
       const __m256 n2 = _mm256_sub_ps(biased2, bias);
@@ -186,22 +193,22 @@ static inline void add_block_u64(size_t n, const float* x, float* y,
       const __m256i index1 = _mm256_castps_si256(biased1);
       const __m256i index2 = _mm256_castps_si256(biased2);
       const __m256i index3 = _mm256_castps_si256(biased3);
-      __m256 t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(-0x1.62E430p-4f), clamped0);
-      __m256 t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(-0x1.62E430p-4f), clamped1);
-      __m256 t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(-0x1.62E430p-4f), clamped2);
-      __m256 t3 = _mm256_fmadd_ps(n3, _mm256_set1_ps(-0x1.62E430p-4f), clamped3);
-      t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(0x1.05C610p-32f), t0);
-      t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(0x1.05C610p-32f), t1);
-      t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(0x1.05C610p-32f), t2);
-      t3 = _mm256_fmadd_ps(n3, _mm256_set1_ps(0x1.05C610p-32f), t3);
-      __m256 u0 = _mm256_fmadd_ps(t0, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      __m256 u1 = _mm256_fmadd_ps(t1, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      __m256 u2 = _mm256_fmadd_ps(t2, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      __m256 u3 = _mm256_fmadd_ps(t3, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      u0 = _mm256_fmadd_ps(u0, t0, _mm256_set1_ps(1.0f));
-      u1 = _mm256_fmadd_ps(u1, t1, _mm256_set1_ps(1.0f));
-      u2 = _mm256_fmadd_ps(u2, t2, _mm256_set1_ps(1.0f));
-      u3 = _mm256_fmadd_ps(u3, t3, _mm256_set1_ps(1.0f));
+      __m256 t0 = _mm256_fmadd_ps(n0, minus_eighth_hi, clamped0);
+      __m256 t1 = _mm256_fmadd_ps(n1, minus_eighth_hi, clamped1);
+      __m256 t2 = _mm256_fmadd_ps(n2, minus_eighth_hi, clamped2);
+      __m256 t3 = _mm256_fmadd_ps(n3, minus_eighth_hi, clamped3);
+      t0 = _mm256_fmadd_ps(n0, minus_eighth_lo, t0);
+      t1 = _mm256_fmadd_ps(n1, minus_eighth_lo, t1);
+      t2 = _mm256_fmadd_ps(n2, minus_eighth_lo, t2);
+      t3 = _mm256_fmadd_ps(n3, minus_eighth_lo, t3);
+      __m256 u0 = _mm256_fmadd_ps(t0, cube, square);
+      __m256 u1 = _mm256_fmadd_ps(t1, cube, square);
+      __m256 u2 = _mm256_fmadd_ps(t2, cube, square);
+      __m256 u3 = _mm256_fmadd_ps(t3, cube, square);
+      u0 = _mm256_fmadd_ps(u0, t0, linear);
+      u1 = _mm256_fmadd_ps(u1, t1, linear);
+      u2 = _mm256_fmadd_ps(u2, t2, linear);
+      u3 = _mm256_fmadd_ps(u3, t3, linear);
       u0 = _mm256_fmadd_ps(u0, t0, _mm256_permutevar8x32_ps(residuals, index0));
       u1 = _mm256_fmadd_ps(u1, t1, _mm256_permutevar8x32_ps(residuals, index1));
       u2 = _mm256_fmadd_ps(u2, t2, _mm256_permutevar8x32_ps(residuals, index2));
@@ -236,17 +243,17 @@ static inline void add_block_u64(size_t n, const float* x, float* y,
     const __m256 x2 = _mm256_loadu_ps(x + i + 16);
     const __m256 x3 = _mm256_loadu_ps(x + i + 24);
 
-    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+    // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
     // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
     const __m256 clamped0 = _mm256_max_ps(lower, x0);
     const __m256 clamped1 = _mm256_max_ps(lower, x1);
     const __m256 clamped2 = _mm256_max_ps(lower, x2);
     const __m256 clamped3 = _mm256_max_ps(lower, x3);
-    const __m256 biased0 = _mm256_fmadd_ps(clamped0, _mm256_set1_ps(8.0f * smx_log2e), bias);
-    const __m256 biased1 = _mm256_fmadd_ps(clamped1, _mm256_set1_ps(8.0f * smx_log2e), bias);
-    const __m256 biased2 = _mm256_fmadd_ps(clamped2, _mm256_set1_ps(8.0f * smx_log2e), bias);
-    const __m256 biased3 = _mm256_fmadd_ps(clamped3, _mm256_set1_ps(8.0f * smx_log2e), bias);
+    const __m256 biased0 = _mm256_fmadd_ps(clamped0, eighths, bias);
+    const __m256 biased1 = _mm256_fmadd_ps(clamped1, eighths, bias);
+    const __m256 biased2 = _mm256_fmadd_ps(clamped2, eighths, bias);
+    const __m256 biased3 = _mm256_fmadd_ps(clamped3, eighths, bias);
     const __m256 n0 = _mm256_sub_ps(biased0, bias);
     const __m256 n1 = _mm256_sub_ps(biased1, bias);
     const __m256 n2 = _mm256_sub_ps(biased2, bias);
@@ -255,22 +262,22 @@ static inline void add_block_u64(size_t n, const float* x, float* y,
     const __m256i index1 = _mm256_castps_si256(biased1);
     const __m256i index2 = _mm256_castps_si256(biased2);
     const __m256i index3 = _mm256_castps_si256(biased3);
-    __m256 t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(-0x1.62E430p-4f), clamped0);
-    __m256 t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(-0x1.62E430p-4f), clamped1);
-    __m256 t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(-0x1.62E430p-4f), clamped2);
-    __m256 t3 = _mm256_fmadd_ps(n3, _mm256_set1_ps(-0x1.62E430p-4f), clamped3);
-    t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(0x1.05C610p-32f), t0);
-    t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(0x1.05C610p-32f), t1);
-    t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(0x1.05C610p-32f), t2);
-    t3 = _mm256_fmadd_ps(n3, _mm256_set1_ps(0x1.05C610p-32f), t3);
-    __m256 u0 = _mm256_fmadd_ps(t0, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-    __m256 u1 = _mm256_fmadd_ps(t1, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-    __m256 u2 = _mm256_fmadd_ps(t2, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-    __m256 u3 = _mm256_fmadd_ps(t3, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-    u0 = _mm256_fmadd_ps(u0, t0, _mm256_set1_ps(1.0f));
-    u1 = _mm256_fmadd_ps(u1, t1, _mm256_set1_ps(1.0f));
-    u2 = _mm256_fmadd_ps(u2, t2, _mm256_set1_ps(1.0f));
-    u3 = _mm256_fmadd_ps(u3, t3, _mm256_set1_ps(1.0f));
+    __m256 t0 = _mm256_fmadd_ps(n0, minus_eighth_hi, clamped0);
+    __m256 t1 = _mm256_fmadd_ps(n1, minus_eighth_hi, clamped1);
+    __m256 t2 = _mm256_fmadd_ps(n2, minus_eighth_hi, clamped2);
+    __m256 t3 = _mm256_fmadd_ps(n3, minus_eighth_hi, clamped3);
+    t0 = _mm256_fmadd_ps(n0, minus_eighth_lo, t0);
+    t1 = _mm256_fmadd_ps(n1, minus_eighth_lo, t1);
+    t2 = _mm256_fmadd_ps(n2, minus_eighth_lo, t2);
+    t3 = _mm256_fmadd_ps(n3, minus_eighth_lo, t3);
+    __m256 u0 = _mm256_fmadd_ps(t0, cube, square);
+    __m256 u1 = _mm256_fmadd_ps(t1, cube, square);
+    __m256 u2 = _mm256_fmadd_ps(t2, cube, square);
+    __m256 u3 = _mm256_fmadd_ps(t3, cube, square);
+    u0 = _mm256_fmadd_ps(u0, t0, linear);
+    u1 = _mm256_fmadd_ps(u1, t1, linear);
+    u2 = _mm256_fmadd_ps(u2, t2, linear);
+    u3 = _mm256_fmadd_ps(u3, t3, linear);
     u0 = _mm256_fmadd_ps(u0, t0, _mm256_permutevar8x32_ps(residuals, index0));
     u1 = _mm256_fmadd_ps(u1, t1, _mm256_permutevar8x32_ps(residuals, index1));
     u2 = _mm256_fmadd_ps(u2, t2, _mm256_permutevar8x32_ps(residuals, index2));
@@ -306,17 +313,17 @@ static inline void add_block_u64(size_t n, const float* x, float* y,
       const __m256 x2 = avx2_load_tail(x + i + 16, (ptrdiff_t)(n - i) - 16, absent);
       const __m256 x3 = avx2_load_tail(x + i + 24, (ptrdiff_t)(n - i) - 24, absent);
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const __m256 clamped0 = _mm256_max_ps(lower, x0);
       const __m256 clamped1 = _mm256_max_ps(lower, x1);
       const __m256 clamped2 = _mm256_max_ps(lower, x2);
       const __m256 clamped3 = _mm256_max_ps(lower, x3);
-      const __m256 biased0 = _mm256_fmadd_ps(clamped0, _mm256_set1_ps(8.0f * smx_log2e), bias);
-      const __m256 biased1 = _mm256_fmadd_ps(clamped1, _mm256_set1_ps(8.0f * smx_log2e), bias);
-      const __m256 biased2 = _mm256_fmadd_ps(clamped2, _mm256_set1_ps(8.0f * smx_log2e), bias);
-      const __m256 biased3 = _mm256_fmadd_ps(clamped3, _mm256_set1_ps(8.0f * smx_log2e), bias);
+      const __m256 biased0 = _mm256_fmadd_ps(clamped0, eighths, bias);
+      const __m256 biased1 = _mm256_fmadd_ps(clamped1, eighths, bias);
+      const __m256 biased2 = _mm256_fmadd_ps(clamped2, eighths, bias);
+      const __m256 biased3 = _mm256_fmadd_ps(clamped3, eighths, bias);
       const __m256 n0 = _mm256_sub_ps(biased0, bias);
       const __m256 n1 = _mm256_sub_ps(biased1, bias);
       const __m256 n2 = _mm256_sub_ps(biased2, bias);
@@ -325,22 +332,22 @@ static inline void add_block_u64(size_t n, const float* x, float* y,
       const __m256i index1 = _mm256_castps_si256(biased1);
       const __m256i index2 = _mm256_castps_si256(biased2);
       const __m256i index3 = _mm256_castps_si256(biased3);
-      __m256 t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(-0x1.62E430p-4f), clamped0);
-      __m256 t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(-0x1.62E430p-4f), clamped1);
-      __m256 t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(-0x1.62E430p-4f), clamped2);
-      __m256 t3 = _mm256_fmadd_ps(n3, _mm256_set1_ps(-0x1.62E430p-4f), clamped3);
-      t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(0x1.05C610p-32f), t0);
-      t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(0x1.05C610p-32f), t1);
-      t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(0x1.05C610p-32f), t2);
-      t3 = _mm256_fmadd_ps(n3, _mm256_set1_ps(0x1.05C610p-32f), t3);
-      __m256 u0 = _mm256_fmadd_ps(t0, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      __m256 u1 = _mm256_fmadd_ps(t1, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      __m256 u2 = _mm256_fmadd_ps(t2, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      __m256 u3 = _mm256_fmadd_ps(t3, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      u0 = _mm256_fmadd_ps(u0, t0, _mm256_set1_ps(1.0f));
-      u1 = _mm256_fmadd_ps(u1, t1, _mm256_set1_ps(1.0f));
-      u2 = _mm256_fmadd_ps(u2, t2, _mm256_set1_ps(1.0f));
-      u3 = _mm256_fmadd_ps(u3, t3, _mm256_set1_ps(1.0f));
+      __m256 t0 = _mm256_fmadd_ps(n0, minus_eighth_hi, clamped0);
+      __m256 t1 = _mm256_fmadd_ps(n1, minus_eighth_hi, clamped1);
+      __m256 t2 = _mm256_fmadd_ps(n2, minus_eighth_hi, clamped2);
+      __m256 t3 = _mm256_fmadd_ps(n3, minus_eighth_hi, clamped3);
+      t0 = _mm256_fmadd_ps(n0, minus_eighth_lo, t0);
+      t1 = _mm256_fmadd_ps(n1, minus_eighth_lo, t1);
+      t2 = _mm256_fmadd_ps(n2, minus_eighth_lo, t2);
+      t3 = _mm256_fmadd_ps(n3, minus_eighth_lo, t3);
+      __m256 u0 = _mm256_fmadd_ps(t0, cube, square);
+      __m256 u1 = _mm256_fmadd_ps(t1, cube, square);
+      __m256 u2 = _mm256_fmadd_ps(t2, cube, square);
+      __m256 u3 = _mm256_fmadd_ps(t3, cube, square);
+      u0 = _mm256_fmadd_ps(u0, t0, linear);
+      u1 = _mm256_fmadd_ps(u1, t1, linear);
+      u2 = _mm256_fmadd_ps(u2, t2, linear);
+      u3 = _mm256_fmadd_ps(u3, t3, linear);
       u0 = _mm256_fmadd_ps(u0, t0, _mm256_permutevar8x32_ps(residuals, index0));
       u1 = _mm256_fmadd_ps(u1, t1, _mm256_permutevar8x32_ps(residuals, index1));
       u2 = _mm256_fmadd_ps(u2, t2, _mm256_permutevar8x32_ps(residuals, index2));
@@ -371,25 +378,25 @@ static inline void add_block_u64(size_t n, const float* x, float* y,
       const __m256 x0 = avx2_load_tail(x + i + 0, (ptrdiff_t)(n - i) - 0, absent);
       const __m256 x1 = avx2_load_tail(x + i + 8, (ptrdiff_t)(n - i) - 8, absent);
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const __m256 clamped0 = _mm256_max_ps(lower, x0);
       const __m256 clamped1 = _mm256_max_ps(lower, x1);
-      const __m256 biased0 = _mm256_fmadd_ps(clamped0, _mm256_set1_ps(8.0f * smx_log2e), bias);
-      const __m256 biased1 = _mm256_fmadd_ps(clamped1, _mm256_set1_ps(8.0f * smx_log2e), bias);
+      const __m256 biased0 = _mm256_fmadd_ps(clamped0, eighths, bias);
+      const __m256 biased1 = _mm256_fmadd_ps(clamped1, eighths, bias);
       const __m256 n0 = _mm256_sub_ps(biased0, bias);
       const __m256 n1 = _mm256_sub_ps(biased1, bias);
       const __m256i index0 = _mm256_castps_si256(biased0);
       const __m256i index1 = _mm256_castps_si256(biased1);
-      __m256 t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(-0x1.62E430p-4f), clamped0);
-      __m256 t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(-0x1.62E430p-4f), clamped1);
-      t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(0x1.05C610p-32f), t0);
-      t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(0x1.05C610p-32f), t1);
-      __m256 u0 = _mm256_fmadd_ps(t0, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      __m256 u1 = _mm256_fmadd_ps(t1, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      u0 = _mm256_fmadd_ps(u0, t0, _mm256_set1_ps(1.0f));
-      u1 = _mm256_fmadd_ps(u1, t1, _mm256_set1_ps(1.0f));
+      __m256 t0 = _mm256_fmadd_ps(n0, minus_eighth_hi, clamped0);
+      __m256 t1 = _mm256_fmadd_ps(n1, minus_eighth_hi, clamped1);
+      t0 = _mm256_fmadd_ps(n0, minus_eighth_lo, t0);
+      t1 = _mm256_fmadd_ps(n1, minus_eighth_lo, t1);
+      __m256 u0 = _mm256_fmadd_ps(t0, cube, square);
+      __m256 u1 = _mm256_fmadd_ps(t1, cube, square);
+      u0 = _mm256_fmadd_ps(u0, t0, linear);
+      u1 = _mm256_fmadd_ps(u1, t1, linear);
       u0 = _mm256_fmadd_ps(u0, t0, _mm256_permutevar8x32_ps(residuals, index0));
       u1 = _mm256_fmadd_ps(u1, t1, _mm256_permutevar8x32_ps(residuals, index1));
       const __m256 s0 = _mm256_castsi256_ps(
@@ -417,8 +424,15 @@ template <bool kLooksAhead>
 static inline void add_blocks_u64(const float* x, float* y, const struct smx_f32_reference* reference,
                                   const int32_t* anchors, __m256* hi, __m256* lo,
                                   [[maybe_unused]] float* maxima) {
-  const __m256 lower = _mm256_set1_ps(smx_lower_bound(SMX_BIAS - reference->exponent));
+  const __m256 lower =
+      _mm256_set1_ps(smx_lower_bound(SMX_BIAS - reference->exponent, reference->exponential));
   const __m256 bias = _mm256_set1_ps(smx_rounding_bias(SMX_BIAS - reference->exponent));
+  const __m256 eighths = _mm256_set1_ps(8.0f * reference->exponential->log2e);
+  const __m256 minus_eighth_hi = _mm256_set1_ps(reference->exponential->minus_eighth_hi);
+  const __m256 minus_eighth_lo = _mm256_set1_ps(reference->exponential->minus_eighth_lo);
+  const __m256 cube = _mm256_set1_ps(reference->exponential->cube);
+  const __m256 square = _mm256_set1_ps(reference->exponential->square);
+  const __m256 linear = _mm256_set1_ps(reference->exponential->scale);
   const __m256 mantissas = _mm256_loadu_ps((const float*)smx_exp2_mantissas);
   const __m256 residuals = _mm256_loadu_ps((const float*)smx_exp2_residuals);
   __m256 anchor[1], max[1][2];
@@ -445,17 +459,17 @@ static inline void add_blocks_u64(const float* x, float* y, const struct smx_f32
         max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 1048));
       }
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const __m256 clamped0 = _mm256_max_ps(lower, x0);
       const __m256 clamped1 = _mm256_max_ps(lower, x1);
       const __m256 clamped2 = _mm256_max_ps(lower, x2);
       const __m256 clamped3 = _mm256_max_ps(lower, x3);
-      const __m256 biased0 = _mm256_fmadd_ps(clamped0, _mm256_set1_ps(8.0f * smx_log2e), bias);
-      const __m256 biased1 = _mm256_fmadd_ps(clamped1, _mm256_set1_ps(8.0f * smx_log2e), bias);
-      const __m256 biased2 = _mm256_fmadd_ps(clamped2, _mm256_set1_ps(8.0f * smx_log2e), bias);
-      const __m256 biased3 = _mm256_fmadd_ps(clamped3, _mm256_set1_ps(8.0f * smx_log2e), bias);
+      const __m256 biased0 = _mm256_fmadd_ps(clamped0, eighths, bias);
+      const __m256 biased1 = _mm256_fmadd_ps(clamped1, eighths, bias);
+      const __m256 biased2 = _mm256_fmadd_ps(clamped2, eighths, bias);
+      const __m256 biased3 = _mm256_fmadd_ps(clamped3, eighths, bias);
       const __m256 n0 = _mm256_sub_ps(biased0, bias);
       const __m256 n1 = _mm256_sub_ps(biased1, bias);
       const __m256 n2 = _mm256_sub_ps(biased2, bias);
@@ -464,22 +478,22 @@ static inline void add_blocks_u64(const float* x, float* y, const struct smx_f32
       const __m256i index1 = _mm256_castps_si256(biased1);
       const __m256i index2 = _mm256_castps_si256(biased2);
       const __m256i index3 = _mm256_castps_si256(biased3);
-      __m256 t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(-0x1.62E430p-4f), clamped0);
-      __m256 t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(-0x1.62E430p-4f), clamped1);
-      __m256 t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(-0x1.62E430p-4f), clamped2);
-      __m256 t3 = _mm256_fmadd_ps(n3, _mm256_set1_ps(-0x1.62E430p-4f), clamped3);
-      t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(0x1.05C610p-32f), t0);
-      t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(0x1.05C610p-32f), t1);
-      t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(0x1.05C610p-32f), t2);
-      t3 = _mm256_fmadd_ps(n3, _mm256_set1_ps(0x1.05C610p-32f), t3);
-      __m256 u0 = _mm256_fmadd_ps(t0, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      __m256 u1 = _mm256_fmadd_ps(t1, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      __m256 u2 = _mm256_fmadd_ps(t2, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      __m256 u3 = _mm256_fmadd_ps(t3, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      u0 = _mm256_fmadd_ps(u0, t0, _mm256_set1_ps(1.0f));
-      u1 = _mm256_fmadd_ps(u1, t1, _mm256_set1_ps(1.0f));
-      u2 = _mm256_fmadd_ps(u2, t2, _mm256_set1_ps(1.0f));
-      u3 = _mm256_fmadd_ps(u3, t3, _mm256_set1_ps(1.0f));
+      __m256 t0 = _mm256_fmadd_ps(n0, minus_eighth_hi, clamped0);
+      __m256 t1 = _mm256_fmadd_ps(n1, minus_eighth_hi, clamped1);
+      __m256 t2 = _mm256_fmadd_ps(n2, minus_eighth_hi, clamped2);
+      __m256 t3 = _mm256_fmadd_ps(n3, minus_eighth_hi, clamped3);
+      t0 = _mm256_fmadd_ps(n0, minus_eighth_lo, t0);
+      t1 = _mm256_fmadd_ps(n1, minus_eighth_lo, t1);
+      t2 = _mm256_fmadd_ps(n2, minus_eighth_lo, t2);
+      t3 = _mm256_fmadd_ps(n3, minus_eighth_lo, t3);
+      __m256 u0 = _mm256_fmadd_ps(t0, cube, square);
+      __m256 u1 = _mm256_fmadd_ps(t1, cube, square);
+      __m256 u2 = _mm256_fmadd_ps(t2, cube, square);
+      __m256 u3 = _mm256_fmadd_ps(t3, cube, square);
+      u0 = _mm256_fmadd_ps(u0, t0, linear);
+      u1 = _mm256_fmadd_ps(u1, t1, linear);
+      u2 = _mm256_fmadd_ps(u2, t2, linear);
+      u3 = _mm256_fmadd_ps(u3, t3, linear);
       u0 = _mm256_fmadd_ps(u0, t0, _mm256_permutevar8x32_ps(residuals, index0));
       u1 = _mm256_fmadd_ps(u1, t1, _mm256_permutevar8x32_ps(residuals, index1));
       u2 = _mm256_fmadd_ps(u2, t2, _mm256_permutevar8x32_ps(residuals, index2));
@@ -519,17 +533,17 @@ static inline void add_blocks_u64(const float* x, float* y, const struct smx_f32
         max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 1080));
       }
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const __m256 clamped0 = _mm256_max_ps(lower, x0);
       const __m256 clamped1 = _mm256_max_ps(lower, x1);
       const __m256 clamped2 = _mm256_max_ps(lower, x2);
       const __m256 clamped3 = _mm256_max_ps(lower, x3);
-      const __m256 biased0 = _mm256_fmadd_ps(clamped0, _mm256_set1_ps(8.0f * smx_log2e), bias);
-      const __m256 biased1 = _mm256_fmadd_ps(clamped1, _mm256_set1_ps(8.0f * smx_log2e), bias);
-      const __m256 biased2 = _mm256_fmadd_ps(clamped2, _mm256_set1_ps(8.0f * smx_log2e), bias);
-      const __m256 biased3 = _mm256_fmadd_ps(clamped3, _mm256_set1_ps(8.0f * smx_log2e), bias);
+      const __m256 biased0 = _mm256_fmadd_ps(clamped0, eighths, bias);
+      const __m256 biased1 = _mm256_fmadd_ps(clamped1, eighths, bias);
+      const __m256 biased2 = _mm256_fmadd_ps(clamped2, eighths, bias);
+      const __m256 biased3 = _mm256_fmadd_ps(clamped3, eighths, bias);
       const __m256 n0 = _mm256_sub_ps(biased0, bias);
       const __m256 n1 = _mm256_sub_ps(biased1, bias);
       const __m256 n2 = _mm256_sub_ps(biased2, bias);
@@ -538,22 +552,22 @@ static inline void add_blocks_u64(const float* x, float* y, const struct smx_f32
       const __m256i index1 = _mm256_castps_si256(biased1);
       const __m256i index2 = _mm256_castps_si256(biased2);
       const __m256i index3 = _mm256_castps_si256(biased3);
-      __m256 t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(-0x1.62E430p-4f), clamped0);
-      __m256 t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(-0x1.62E430p-4f), clamped1);
-      __m256 t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(-0x1.62E430p-4f), clamped2);
-      __m256 t3 = _mm256_fmadd_ps(n3, _mm256_set1_ps(-0x1.62E430p-4f), clamped3);
-      t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(0x1.05C610p-32f), t0);
-      t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(0x1.05C610p-32f), t1);
-      t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(0x1.05C610p-32f), t2);
-      t3 = _mm256_fmadd_ps(n3, _mm256_set1_ps(0x1.05C610p-32f), t3);
-      __m256 u0 = _mm256_fmadd_ps(t0, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      __m256 u1 = _mm256_fmadd_ps(t1, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      __m256 u2 = _mm256_fmadd_ps(t2, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      __m256 u3 = _mm256_fmadd_ps(t3, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      u0 = _mm256_fmadd_ps(u0, t0, _mm256_set1_ps(1.0f));
-      u1 = _mm256_fmadd_ps(u1, t1, _mm256_set1_ps(1.0f));
-      u2 = _mm256_fmadd_ps(u2, t2, _mm256_set1_ps(1.0f));
-      u3 = _mm256_fmadd_ps(u3, t3, _mm256_set1_ps(1.0f));
+      __m256 t0 = _mm256_fmadd_ps(n0, minus_eighth_hi, clamped0);
+      __m256 t1 = _mm256_fmadd_ps(n1, minus_eighth_hi, clamped1);
+      __m256 t2 = _mm256_fmadd_ps(n2, minus_eighth_hi, clamped2);
+      __m256 t3 = _mm256_fmadd_ps(n3, minus_eighth_hi, clamped3);
+      t0 = _mm256_fmadd_ps(n0, minus_eighth_lo, t0);
+      t1 = _mm256_fmadd_ps(n1, minus_eighth_lo, t1);
+      t2 = _mm256_fmadd_ps(n2, minus_eighth_lo, t2);
+      t3 = _mm256_fmadd_ps(n3, minus_eighth_lo, t3);
+      __m256 u0 = _mm256_fmadd_ps(t0, cube, square);
+      __m256 u1 = _mm256_fmadd_ps(t1, cube, square);
+      __m256 u2 = _mm256_fmadd_ps(t2, cube, square);
+      __m256 u3 = _mm256_fmadd_ps(t3, cube, square);
+      u0 = _mm256_fmadd_ps(u0, t0, linear);
+      u1 = _mm256_fmadd_ps(u1, t1, linear);
+      u2 = _mm256_fmadd_ps(u2, t2, linear);
+      u3 = _mm256_fmadd_ps(u3, t3, linear);
       u0 = _mm256_fmadd_ps(u0, t0, _mm256_permutevar8x32_ps(residuals, index0));
       u1 = _mm256_fmadd_ps(u1, t1, _mm256_permutevar8x32_ps(residuals, index1));
       u2 = _mm256_fmadd_ps(u2, t2, _mm256_permutevar8x32_ps(residuals, index2));
@@ -592,16 +606,17 @@ static inline void add_blocks_u64(const float* x, float* y, const struct smx_f32
 }
 
 extern "C" void smx_f32_raddstoreextexp_ukernel__avx2_u64(size_t n, const float* x, float* y,
-                                                          struct smx_f32_extended* sum) {
+                                                          struct smx_f32_extended* sum,
+                                                          const struct smx_f32_exponential* exponential) {
   __m256 hi[2] = {_mm256_setzero_ps(), _mm256_setzero_ps()};
   __m256 lo[2] = {_mm256_setzero_ps(), _mm256_setzero_ps()};
   struct smx_f32_reference reference;
-  smx_f32_reference_init(&reference);
+  smx_f32_reference_init(&reference, exponential);
   sum->max = -INFINITY;
   // In place, a tile out of range is left as it is, and the reference is that of the tile's maximum: none can turn out too low.
   if (x == y) {
     sum->max = maximum(n, x);
-    if (!smx_is_in_range(sum->max)) return smx_f32_extended_refuse(sum);
+    if (!smx_is_in_range(sum->max, exponential)) return smx_f32_extended_refuse(sum);
     smx_f32_reference_move(&reference, sum->max);
   }
   float maxima[1];

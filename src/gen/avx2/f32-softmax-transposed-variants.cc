@@ -39,12 +39,13 @@ static inline void take_off(__m256* hi, __m256* lo, __m256 anchor) {
 }
 
 // Each row's reference is the exponent of its maximum (smx_exponent_of). Scaled by it, an anchor is the same for all rows.
-static inline void references(__m256 max, __m256* lower, __m256* bias) {
+static inline void references(__m256 max, const struct smx_f32_exponential* exponential, __m256* lower,
+                              __m256* bias) {
   const __m256 rounding = _mm256_set1_ps(12582912.0f);
-  const __m256 reference =
-      _mm256_sub_ps(_mm256_add_ps(_mm256_mul_ps(max, _mm256_set1_ps(smx_log2e)), rounding), rounding);
+  const __m256 reference = _mm256_sub_ps(
+      _mm256_add_ps(_mm256_mul_ps(max, _mm256_set1_ps(exponential->log2e)), rounding), rounding);
   *lower = _mm256_mul_ps(_mm256_add_ps(reference, _mm256_set1_ps((float)(-127 - SMX_BIAS))),
-                         _mm256_set1_ps(smx_ln2));
+                         _mm256_set1_ps(exponential->ln2));
   *bias = _mm256_sub_ps(_mm256_set1_ps(smx_rounding_bias(SMX_BIAS)),
                         _mm256_mul_ps(reference, _mm256_set1_ps(8.0f)));
 }
@@ -107,25 +108,33 @@ static inline void sum_columns(size_t n, const __m256* e, __m256* sum_hi, __m256
 }
 
 // The exponentials of n columns, 4 at a time.
-static inline void exponentials_4(size_t n, __m256* e, __m256 lower, __m256 bias, __m256 mantissas,
-                                  __m256 residuals) {
+static inline void exponentials_4(size_t n, __m256* e, __m256 lower, __m256 bias,
+                                  const struct smx_f32_exponential* exponential) {
+  const __m256 eighths = _mm256_set1_ps(8.0f * exponential->log2e);
+  const __m256 minus_eighth_hi = _mm256_set1_ps(exponential->minus_eighth_hi);
+  const __m256 minus_eighth_lo = _mm256_set1_ps(exponential->minus_eighth_lo);
+  const __m256 cube = _mm256_set1_ps(exponential->cube);
+  const __m256 square = _mm256_set1_ps(exponential->square);
+  const __m256 linear = _mm256_set1_ps(exponential->scale);
+  const __m256 mantissas = _mm256_loadu_ps((const float*)smx_exp2_mantissas);
+  const __m256 residuals = _mm256_loadu_ps((const float*)smx_exp2_residuals);
   for (size_t j = 0; j < n; j += 4) {
     const __m256 x0 = e[j + 0];
     const __m256 x1 = e[j + 1];
     const __m256 x2 = e[j + 2];
     const __m256 x3 = e[j + 3];
 
-    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+    // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
     // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
     const __m256 clamped0 = _mm256_max_ps(lower, x0);
     const __m256 clamped1 = _mm256_max_ps(lower, x1);
     const __m256 clamped2 = _mm256_max_ps(lower, x2);
     const __m256 clamped3 = _mm256_max_ps(lower, x3);
-    const __m256 biased0 = _mm256_fmadd_ps(clamped0, _mm256_set1_ps(8.0f * smx_log2e), bias);
-    const __m256 biased1 = _mm256_fmadd_ps(clamped1, _mm256_set1_ps(8.0f * smx_log2e), bias);
-    const __m256 biased2 = _mm256_fmadd_ps(clamped2, _mm256_set1_ps(8.0f * smx_log2e), bias);
-    const __m256 biased3 = _mm256_fmadd_ps(clamped3, _mm256_set1_ps(8.0f * smx_log2e), bias);
+    const __m256 biased0 = _mm256_fmadd_ps(clamped0, eighths, bias);
+    const __m256 biased1 = _mm256_fmadd_ps(clamped1, eighths, bias);
+    const __m256 biased2 = _mm256_fmadd_ps(clamped2, eighths, bias);
+    const __m256 biased3 = _mm256_fmadd_ps(clamped3, eighths, bias);
     const __m256 n0 = _mm256_sub_ps(biased0, bias);
     const __m256 n1 = _mm256_sub_ps(biased1, bias);
     const __m256 n2 = _mm256_sub_ps(biased2, bias);
@@ -134,22 +143,22 @@ static inline void exponentials_4(size_t n, __m256* e, __m256 lower, __m256 bias
     const __m256i index1 = _mm256_castps_si256(biased1);
     const __m256i index2 = _mm256_castps_si256(biased2);
     const __m256i index3 = _mm256_castps_si256(biased3);
-    __m256 t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(-0x1.62E430p-4f), clamped0);
-    __m256 t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(-0x1.62E430p-4f), clamped1);
-    __m256 t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(-0x1.62E430p-4f), clamped2);
-    __m256 t3 = _mm256_fmadd_ps(n3, _mm256_set1_ps(-0x1.62E430p-4f), clamped3);
-    t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(0x1.05C610p-32f), t0);
-    t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(0x1.05C610p-32f), t1);
-    t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(0x1.05C610p-32f), t2);
-    t3 = _mm256_fmadd_ps(n3, _mm256_set1_ps(0x1.05C610p-32f), t3);
-    __m256 u0 = _mm256_fmadd_ps(t0, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-    __m256 u1 = _mm256_fmadd_ps(t1, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-    __m256 u2 = _mm256_fmadd_ps(t2, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-    __m256 u3 = _mm256_fmadd_ps(t3, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-    u0 = _mm256_fmadd_ps(u0, t0, _mm256_set1_ps(1.0f));
-    u1 = _mm256_fmadd_ps(u1, t1, _mm256_set1_ps(1.0f));
-    u2 = _mm256_fmadd_ps(u2, t2, _mm256_set1_ps(1.0f));
-    u3 = _mm256_fmadd_ps(u3, t3, _mm256_set1_ps(1.0f));
+    __m256 t0 = _mm256_fmadd_ps(n0, minus_eighth_hi, clamped0);
+    __m256 t1 = _mm256_fmadd_ps(n1, minus_eighth_hi, clamped1);
+    __m256 t2 = _mm256_fmadd_ps(n2, minus_eighth_hi, clamped2);
+    __m256 t3 = _mm256_fmadd_ps(n3, minus_eighth_hi, clamped3);
+    t0 = _mm256_fmadd_ps(n0, minus_eighth_lo, t0);
+    t1 = _mm256_fmadd_ps(n1, minus_eighth_lo, t1);
+    t2 = _mm256_fmadd_ps(n2, minus_eighth_lo, t2);
+    t3 = _mm256_fmadd_ps(n3, minus_eighth_lo, t3);
+    __m256 u0 = _mm256_fmadd_ps(t0, cube, square);
+    __m256 u1 = _mm256_fmadd_ps(t1, cube, square);
+    __m256 u2 = _mm256_fmadd_ps(t2, cube, square);
+    __m256 u3 = _mm256_fmadd_ps(t3, cube, square);
+    u0 = _mm256_fmadd_ps(u0, t0, linear);
+    u1 = _mm256_fmadd_ps(u1, t1, linear);
+    u2 = _mm256_fmadd_ps(u2, t2, linear);
+    u3 = _mm256_fmadd_ps(u3, t3, linear);
     u0 = _mm256_fmadd_ps(u0, t0, _mm256_permutevar8x32_ps(residuals, index0));
     u1 = _mm256_fmadd_ps(u1, t1, _mm256_permutevar8x32_ps(residuals, index1));
     u2 = _mm256_fmadd_ps(u2, t2, _mm256_permutevar8x32_ps(residuals, index2));
@@ -178,8 +187,16 @@ static inline void exponentials_4(size_t n, __m256* e, __m256 lower, __m256 bias
 }
 
 // The exponentials of n columns, 8 at a time.
-static inline void exponentials_8(size_t n, __m256* e, __m256 lower, __m256 bias, __m256 mantissas,
-                                  __m256 residuals) {
+static inline void exponentials_8(size_t n, __m256* e, __m256 lower, __m256 bias,
+                                  const struct smx_f32_exponential* exponential) {
+  const __m256 eighths = _mm256_set1_ps(8.0f * exponential->log2e);
+  const __m256 minus_eighth_hi = _mm256_set1_ps(exponential->minus_eighth_hi);
+  const __m256 minus_eighth_lo = _mm256_set1_ps(exponential->minus_eighth_lo);
+  const __m256 cube = _mm256_set1_ps(exponential->cube);
+  const __m256 square = _mm256_set1_ps(exponential->square);
+  const __m256 linear = _mm256_set1_ps(exponential->scale);
+  const __m256 mantissas = _mm256_loadu_ps((const float*)smx_exp2_mantissas);
+  const __m256 residuals = _mm256_loadu_ps((const float*)smx_exp2_residuals);
   for (size_t j = 0; j < n; j += 8) {
     {
       const __m256 x0 = e[j + 0];
@@ -187,17 +204,17 @@ static inline void exponentials_8(size_t n, __m256* e, __m256 lower, __m256 bias
       const __m256 x2 = e[j + 2];
       const __m256 x3 = e[j + 3];
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const __m256 clamped0 = _mm256_max_ps(lower, x0);
       const __m256 clamped1 = _mm256_max_ps(lower, x1);
       const __m256 clamped2 = _mm256_max_ps(lower, x2);
       const __m256 clamped3 = _mm256_max_ps(lower, x3);
-      const __m256 biased0 = _mm256_fmadd_ps(clamped0, _mm256_set1_ps(8.0f * smx_log2e), bias);
-      const __m256 biased1 = _mm256_fmadd_ps(clamped1, _mm256_set1_ps(8.0f * smx_log2e), bias);
-      const __m256 biased2 = _mm256_fmadd_ps(clamped2, _mm256_set1_ps(8.0f * smx_log2e), bias);
-      const __m256 biased3 = _mm256_fmadd_ps(clamped3, _mm256_set1_ps(8.0f * smx_log2e), bias);
+      const __m256 biased0 = _mm256_fmadd_ps(clamped0, eighths, bias);
+      const __m256 biased1 = _mm256_fmadd_ps(clamped1, eighths, bias);
+      const __m256 biased2 = _mm256_fmadd_ps(clamped2, eighths, bias);
+      const __m256 biased3 = _mm256_fmadd_ps(clamped3, eighths, bias);
       const __m256 n0 = _mm256_sub_ps(biased0, bias);
       const __m256 n1 = _mm256_sub_ps(biased1, bias);
       const __m256 n2 = _mm256_sub_ps(biased2, bias);
@@ -206,22 +223,22 @@ static inline void exponentials_8(size_t n, __m256* e, __m256 lower, __m256 bias
       const __m256i index1 = _mm256_castps_si256(biased1);
       const __m256i index2 = _mm256_castps_si256(biased2);
       const __m256i index3 = _mm256_castps_si256(biased3);
-      __m256 t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(-0x1.62E430p-4f), clamped0);
-      __m256 t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(-0x1.62E430p-4f), clamped1);
-      __m256 t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(-0x1.62E430p-4f), clamped2);
-      __m256 t3 = _mm256_fmadd_ps(n3, _mm256_set1_ps(-0x1.62E430p-4f), clamped3);
-      t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(0x1.05C610p-32f), t0);
-      t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(0x1.05C610p-32f), t1);
-      t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(0x1.05C610p-32f), t2);
-      t3 = _mm256_fmadd_ps(n3, _mm256_set1_ps(0x1.05C610p-32f), t3);
-      __m256 u0 = _mm256_fmadd_ps(t0, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      __m256 u1 = _mm256_fmadd_ps(t1, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      __m256 u2 = _mm256_fmadd_ps(t2, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      __m256 u3 = _mm256_fmadd_ps(t3, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      u0 = _mm256_fmadd_ps(u0, t0, _mm256_set1_ps(1.0f));
-      u1 = _mm256_fmadd_ps(u1, t1, _mm256_set1_ps(1.0f));
-      u2 = _mm256_fmadd_ps(u2, t2, _mm256_set1_ps(1.0f));
-      u3 = _mm256_fmadd_ps(u3, t3, _mm256_set1_ps(1.0f));
+      __m256 t0 = _mm256_fmadd_ps(n0, minus_eighth_hi, clamped0);
+      __m256 t1 = _mm256_fmadd_ps(n1, minus_eighth_hi, clamped1);
+      __m256 t2 = _mm256_fmadd_ps(n2, minus_eighth_hi, clamped2);
+      __m256 t3 = _mm256_fmadd_ps(n3, minus_eighth_hi, clamped3);
+      t0 = _mm256_fmadd_ps(n0, minus_eighth_lo, t0);
+      t1 = _mm256_fmadd_ps(n1, minus_eighth_lo, t1);
+      t2 = _mm256_fmadd_ps(n2, minus_eighth_lo, t2);
+      t3 = _mm256_fmadd_ps(n3, minus_eighth_lo, t3);
+      __m256 u0 = _mm256_fmadd_ps(t0, cube, square);
+      __m256 u1 = _mm256_fmadd_ps(t1, cube, square);
+      __m256 u2 = _mm256_fmadd_ps(t2, cube, square);
+      __m256 u3 = _mm256_fmadd_ps(t3, cube, square);
+      u0 = _mm256_fmadd_ps(u0, t0, linear);
+      u1 = _mm256_fmadd_ps(u1, t1, linear);
+      u2 = _mm256_fmadd_ps(u2, t2, linear);
+      u3 = _mm256_fmadd_ps(u3, t3, linear);
       u0 = _mm256_fmadd_ps(u0, t0, _mm256_permutevar8x32_ps(residuals, index0));
       u1 = _mm256_fmadd_ps(u1, t1, _mm256_permutevar8x32_ps(residuals, index1));
       u2 = _mm256_fmadd_ps(u2, t2, _mm256_permutevar8x32_ps(residuals, index2));
@@ -253,17 +270,17 @@ static inline void exponentials_8(size_t n, __m256* e, __m256 lower, __m256 bias
       const __m256 x6 = e[j + 6];
       const __m256 x7 = e[j + 7];
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const __m256 clamped4 = _mm256_max_ps(lower, x4);
       const __m256 clamped5 = _mm256_max_ps(lower, x5);
       const __m256 clamped6 = _mm256_max_ps(lower, x6);
       const __m256 clamped7 = _mm256_max_ps(lower, x7);
-      const __m256 biased4 = _mm256_fmadd_ps(clamped4, _mm256_set1_ps(8.0f * smx_log2e), bias);
-      const __m256 biased5 = _mm256_fmadd_ps(clamped5, _mm256_set1_ps(8.0f * smx_log2e), bias);
-      const __m256 biased6 = _mm256_fmadd_ps(clamped6, _mm256_set1_ps(8.0f * smx_log2e), bias);
-      const __m256 biased7 = _mm256_fmadd_ps(clamped7, _mm256_set1_ps(8.0f * smx_log2e), bias);
+      const __m256 biased4 = _mm256_fmadd_ps(clamped4, eighths, bias);
+      const __m256 biased5 = _mm256_fmadd_ps(clamped5, eighths, bias);
+      const __m256 biased6 = _mm256_fmadd_ps(clamped6, eighths, bias);
+      const __m256 biased7 = _mm256_fmadd_ps(clamped7, eighths, bias);
       const __m256 n4 = _mm256_sub_ps(biased4, bias);
       const __m256 n5 = _mm256_sub_ps(biased5, bias);
       const __m256 n6 = _mm256_sub_ps(biased6, bias);
@@ -272,22 +289,22 @@ static inline void exponentials_8(size_t n, __m256* e, __m256 lower, __m256 bias
       const __m256i index5 = _mm256_castps_si256(biased5);
       const __m256i index6 = _mm256_castps_si256(biased6);
       const __m256i index7 = _mm256_castps_si256(biased7);
-      __m256 t4 = _mm256_fmadd_ps(n4, _mm256_set1_ps(-0x1.62E430p-4f), clamped4);
-      __m256 t5 = _mm256_fmadd_ps(n5, _mm256_set1_ps(-0x1.62E430p-4f), clamped5);
-      __m256 t6 = _mm256_fmadd_ps(n6, _mm256_set1_ps(-0x1.62E430p-4f), clamped6);
-      __m256 t7 = _mm256_fmadd_ps(n7, _mm256_set1_ps(-0x1.62E430p-4f), clamped7);
-      t4 = _mm256_fmadd_ps(n4, _mm256_set1_ps(0x1.05C610p-32f), t4);
-      t5 = _mm256_fmadd_ps(n5, _mm256_set1_ps(0x1.05C610p-32f), t5);
-      t6 = _mm256_fmadd_ps(n6, _mm256_set1_ps(0x1.05C610p-32f), t6);
-      t7 = _mm256_fmadd_ps(n7, _mm256_set1_ps(0x1.05C610p-32f), t7);
-      __m256 u4 = _mm256_fmadd_ps(t4, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      __m256 u5 = _mm256_fmadd_ps(t5, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      __m256 u6 = _mm256_fmadd_ps(t6, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      __m256 u7 = _mm256_fmadd_ps(t7, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      u4 = _mm256_fmadd_ps(u4, t4, _mm256_set1_ps(1.0f));
-      u5 = _mm256_fmadd_ps(u5, t5, _mm256_set1_ps(1.0f));
-      u6 = _mm256_fmadd_ps(u6, t6, _mm256_set1_ps(1.0f));
-      u7 = _mm256_fmadd_ps(u7, t7, _mm256_set1_ps(1.0f));
+      __m256 t4 = _mm256_fmadd_ps(n4, minus_eighth_hi, clamped4);
+      __m256 t5 = _mm256_fmadd_ps(n5, minus_eighth_hi, clamped5);
+      __m256 t6 = _mm256_fmadd_ps(n6, minus_eighth_hi, clamped6);
+      __m256 t7 = _mm256_fmadd_ps(n7, minus_eighth_hi, clamped7);
+      t4 = _mm256_fmadd_ps(n4, minus_eighth_lo, t4);
+      t5 = _mm256_fmadd_ps(n5, minus_eighth_lo, t5);
+      t6 = _mm256_fmadd_ps(n6, minus_eighth_lo, t6);
+      t7 = _mm256_fmadd_ps(n7, minus_eighth_lo, t7);
+      __m256 u4 = _mm256_fmadd_ps(t4, cube, square);
+      __m256 u5 = _mm256_fmadd_ps(t5, cube, square);
+      __m256 u6 = _mm256_fmadd_ps(t6, cube, square);
+      __m256 u7 = _mm256_fmadd_ps(t7, cube, square);
+      u4 = _mm256_fmadd_ps(u4, t4, linear);
+      u5 = _mm256_fmadd_ps(u5, t5, linear);
+      u6 = _mm256_fmadd_ps(u6, t6, linear);
+      u7 = _mm256_fmadd_ps(u7, t7, linear);
       u4 = _mm256_fmadd_ps(u4, t4, _mm256_permutevar8x32_ps(residuals, index4));
       u5 = _mm256_fmadd_ps(u5, t5, _mm256_permutevar8x32_ps(residuals, index5));
       u6 = _mm256_fmadd_ps(u6, t6, _mm256_permutevar8x32_ps(residuals, index6));
@@ -316,12 +333,10 @@ static inline void exponentials_8(size_t n, __m256* e, __m256 lower, __m256 bias
   }
 }
 
-extern "C" void smx_f32_softmax_transposed_ukernel__avx2_u64_acc2(size_t rows, size_t n, const float* x,
-                                                                  size_t x_stride, float* y, size_t y_stride,
-                                                                  size_t* done) {
+extern "C" void smx_f32_softmax_transposed_ukernel__avx2_u64_acc2(
+    size_t rows, size_t n, const float* x, size_t x_stride, float* y, size_t y_stride, size_t* done,
+    const struct smx_f32_exponential* exponential) {
   if (n < 1 || n > 64) __builtin_unreachable();
-  const __m256 mantissas = _mm256_loadu_ps((const float*)smx_exp2_mantissas);
-  const __m256 residuals = _mm256_loadu_ps((const float*)smx_exp2_residuals);
   *done = 0;
   while (*done < rows) {
     size_t count = rows - *done < 16 ? rows - *done : 16;
@@ -351,10 +366,10 @@ extern "C" void smx_f32_softmax_transposed_ukernel__avx2_u64_acc2(size_t rows, s
     for (size_t g = 0; g < groups; g++) {
       max[g] = e[g][0];
       for (size_t j = 1; j < n; j++) max[g] = _mm256_max_ps(max[g], e[g][j]);
-      if (!(avx2_all_within(max[g], _mm256_set1_ps(smx_range)))) {
+      if (!(avx2_all_within(max[g], _mm256_set1_ps(exponential->range)))) {
         float maxima[8];
         _mm256_storeu_ps(maxima, max[g]);
-        count = g * 8 + smx_rows_within_range(count - g * 8, maxima);
+        count = g * 8 + smx_rows_within_range(count - g * 8, maxima, exponential);
         if (count == 0) return;
         groups = (count - 1) / 8 + 1;
         stops = true;
@@ -365,10 +380,10 @@ extern "C" void smx_f32_softmax_transposed_ukernel__avx2_u64_acc2(size_t rows, s
     if (rest > 0) y_groups[groups - 1] = {padded[0], 64};
 
     for (size_t g = 0; g < groups; g++) {
-      references(max[g], &lower[g], &bias[g]);
+      references(max[g], exponential, &lower[g], &bias[g]);
       for (size_t j = n; j % 4 != 0; j++) e[g][j] = lower[g];
     }
-    for (size_t g = 0; g < groups; g++) exponentials_4(n, e[g], lower[g], bias[g], mantissas, residuals);
+    for (size_t g = 0; g < groups; g++) exponentials_4(n, e[g], lower[g], bias[g], exponential);
     __m256 hi[2] = {_mm256_setzero_ps(), _mm256_setzero_ps()};
     __m256 lo[2] = {_mm256_setzero_ps(), _mm256_setzero_ps()};
     for (size_t g = 0; g < groups; g++) sum_columns(n, e[g], &hi[g], &lo[g]);
@@ -399,12 +414,10 @@ extern "C" void smx_f32_softmax_transposed_ukernel__avx2_u64_acc2(size_t rows, s
   }
 }
 
-extern "C" void smx_f32_softmax_transposed_ukernel__avx2_u128_acc4(size_t rows, size_t n, const float* x,
-                                                                   size_t x_stride, float* y, size_t y_stride,
-                                                                   size_t* done) {
+extern "C" void smx_f32_softmax_transposed_ukernel__avx2_u128_acc4(
+    size_t rows, size_t n, const float* x, size_t x_stride, float* y, size_t y_stride, size_t* done,
+    const struct smx_f32_exponential* exponential) {
   if (n < 1 || n > 64) __builtin_unreachable();
-  const __m256 mantissas = _mm256_loadu_ps((const float*)smx_exp2_mantissas);
-  const __m256 residuals = _mm256_loadu_ps((const float*)smx_exp2_residuals);
   *done = 0;
   while (*done < rows) {
     size_t count = rows - *done < 32 ? rows - *done : 32;
@@ -434,10 +447,10 @@ extern "C" void smx_f32_softmax_transposed_ukernel__avx2_u128_acc4(size_t rows, 
     for (size_t g = 0; g < groups; g++) {
       max[g] = e[g][0];
       for (size_t j = 1; j < n; j++) max[g] = _mm256_max_ps(max[g], e[g][j]);
-      if (!(avx2_all_within(max[g], _mm256_set1_ps(smx_range)))) {
+      if (!(avx2_all_within(max[g], _mm256_set1_ps(exponential->range)))) {
         float maxima[8];
         _mm256_storeu_ps(maxima, max[g]);
-        count = g * 8 + smx_rows_within_range(count - g * 8, maxima);
+        count = g * 8 + smx_rows_within_range(count - g * 8, maxima, exponential);
         if (count == 0) return;
         groups = (count - 1) / 8 + 1;
         stops = true;
@@ -448,10 +461,10 @@ extern "C" void smx_f32_softmax_transposed_ukernel__avx2_u128_acc4(size_t rows, 
     if (rest > 0) y_groups[groups - 1] = {padded[0], 64};
 
     for (size_t g = 0; g < groups; g++) {
-      references(max[g], &lower[g], &bias[g]);
+      references(max[g], exponential, &lower[g], &bias[g]);
       for (size_t j = n; j % 4 != 0; j++) e[g][j] = lower[g];
     }
-    for (size_t g = 0; g < groups; g++) exponentials_4(n, e[g], lower[g], bias[g], mantissas, residuals);
+    for (size_t g = 0; g < groups; g++) exponentials_4(n, e[g], lower[g], bias[g], exponential);
     __m256 hi[4] = {_mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps()};
     __m256 lo[4] = {_mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps()};
     for (size_t g = 0; g < groups; g++) sum_columns(n, e[g], &hi[g], &lo[g]);
@@ -482,12 +495,10 @@ extern "C" void smx_f32_softmax_transposed_ukernel__avx2_u128_acc4(size_t rows, 
   }
 }
 
-extern "C" void smx_f32_softmax_transposed_ukernel__avx2_u256_acc4(size_t rows, size_t n, const float* x,
-                                                                   size_t x_stride, float* y, size_t y_stride,
-                                                                   size_t* done) {
+extern "C" void smx_f32_softmax_transposed_ukernel__avx2_u256_acc4(
+    size_t rows, size_t n, const float* x, size_t x_stride, float* y, size_t y_stride, size_t* done,
+    const struct smx_f32_exponential* exponential) {
   if (n < 1 || n > 64) __builtin_unreachable();
-  const __m256 mantissas = _mm256_loadu_ps((const float*)smx_exp2_mantissas);
-  const __m256 residuals = _mm256_loadu_ps((const float*)smx_exp2_residuals);
   *done = 0;
   while (*done < rows) {
     size_t count = rows - *done < 32 ? rows - *done : 32;
@@ -517,10 +528,10 @@ extern "C" void smx_f32_softmax_transposed_ukernel__avx2_u256_acc4(size_t rows, 
     for (size_t g = 0; g < groups; g++) {
       max[g] = e[g][0];
       for (size_t j = 1; j < n; j++) max[g] = _mm256_max_ps(max[g], e[g][j]);
-      if (!(avx2_all_within(max[g], _mm256_set1_ps(smx_range)))) {
+      if (!(avx2_all_within(max[g], _mm256_set1_ps(exponential->range)))) {
         float maxima[8];
         _mm256_storeu_ps(maxima, max[g]);
-        count = g * 8 + smx_rows_within_range(count - g * 8, maxima);
+        count = g * 8 + smx_rows_within_range(count - g * 8, maxima, exponential);
         if (count == 0) return;
         groups = (count - 1) / 8 + 1;
         stops = true;
@@ -531,10 +542,10 @@ extern "C" void smx_f32_softmax_transposed_ukernel__avx2_u256_acc4(size_t rows, 
     if (rest > 0) y_groups[groups - 1] = {padded[0], 64};
 
     for (size_t g = 0; g < groups; g++) {
-      references(max[g], &lower[g], &bias[g]);
+      references(max[g], exponential, &lower[g], &bias[g]);
       for (size_t j = n; j % 8 != 0; j++) e[g][j] = lower[g];
     }
-    for (size_t g = 0; g < groups; g++) exponentials_8(n, e[g], lower[g], bias[g], mantissas, residuals);
+    for (size_t g = 0; g < groups; g++) exponentials_8(n, e[g], lower[g], bias[g], exponential);
     __m256 hi[4] = {_mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps()};
     __m256 lo[4] = {_mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps()};
     for (size_t g = 0; g < groups; g++) sum_columns(n, e[g], &hi[g], &lo[g]);

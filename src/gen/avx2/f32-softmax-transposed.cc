@@ -39,12 +39,13 @@ static inline void take_off(__m256* hi, __m256* lo, __m256 anchor) {
 }
 
 // Each row's reference is the exponent of its maximum (smx_exponent_of). Scaled by it, an anchor is the same for all rows.
-static inline void references(__m256 max, __m256* lower, __m256* bias) {
+static inline void references(__m256 max, const struct smx_f32_exponential* exponential, __m256* lower,
+                              __m256* bias) {
   const __m256 rounding = _mm256_set1_ps(12582912.0f);
-  const __m256 reference =
-      _mm256_sub_ps(_mm256_add_ps(_mm256_mul_ps(max, _mm256_set1_ps(smx_log2e)), rounding), rounding);
+  const __m256 reference = _mm256_sub_ps(
+      _mm256_add_ps(_mm256_mul_ps(max, _mm256_set1_ps(exponential->log2e)), rounding), rounding);
   *lower = _mm256_mul_ps(_mm256_add_ps(reference, _mm256_set1_ps((float)(-127 - SMX_BIAS))),
-                         _mm256_set1_ps(smx_ln2));
+                         _mm256_set1_ps(exponential->ln2));
   *bias = _mm256_sub_ps(_mm256_set1_ps(smx_rounding_bias(SMX_BIAS)),
                         _mm256_mul_ps(reference, _mm256_set1_ps(8.0f)));
 }
@@ -107,25 +108,33 @@ static inline void sum_columns(size_t n, const __m256* e, __m256* sum_hi, __m256
 }
 
 // The exponentials of n columns, 4 at a time.
-static inline void exponentials_4(size_t n, __m256* e, __m256 lower, __m256 bias, __m256 mantissas,
-                                  __m256 residuals) {
+static inline void exponentials_4(size_t n, __m256* e, __m256 lower, __m256 bias,
+                                  const struct smx_f32_exponential* exponential) {
+  const __m256 eighths = _mm256_set1_ps(8.0f * exponential->log2e);
+  const __m256 minus_eighth_hi = _mm256_set1_ps(exponential->minus_eighth_hi);
+  const __m256 minus_eighth_lo = _mm256_set1_ps(exponential->minus_eighth_lo);
+  const __m256 cube = _mm256_set1_ps(exponential->cube);
+  const __m256 square = _mm256_set1_ps(exponential->square);
+  const __m256 linear = _mm256_set1_ps(exponential->scale);
+  const __m256 mantissas = _mm256_loadu_ps((const float*)smx_exp2_mantissas);
+  const __m256 residuals = _mm256_loadu_ps((const float*)smx_exp2_residuals);
   for (size_t j = 0; j < n; j += 4) {
     const __m256 x0 = e[j + 0];
     const __m256 x1 = e[j + 1];
     const __m256 x2 = e[j + 2];
     const __m256 x3 = e[j + 3];
 
-    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+    // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
     // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
     const __m256 clamped0 = _mm256_max_ps(lower, x0);
     const __m256 clamped1 = _mm256_max_ps(lower, x1);
     const __m256 clamped2 = _mm256_max_ps(lower, x2);
     const __m256 clamped3 = _mm256_max_ps(lower, x3);
-    const __m256 biased0 = _mm256_fmadd_ps(clamped0, _mm256_set1_ps(8.0f * smx_log2e), bias);
-    const __m256 biased1 = _mm256_fmadd_ps(clamped1, _mm256_set1_ps(8.0f * smx_log2e), bias);
-    const __m256 biased2 = _mm256_fmadd_ps(clamped2, _mm256_set1_ps(8.0f * smx_log2e), bias);
-    const __m256 biased3 = _mm256_fmadd_ps(clamped3, _mm256_set1_ps(8.0f * smx_log2e), bias);
+    const __m256 biased0 = _mm256_fmadd_ps(clamped0, eighths, bias);
+    const __m256 biased1 = _mm256_fmadd_ps(clamped1, eighths, bias);
+    const __m256 biased2 = _mm256_fmadd_ps(clamped2, eighths, bias);
+    const __m256 biased3 = _mm256_fmadd_ps(clamped3, eighths, bias);
     const __m256 n0 = _mm256_sub_ps(biased0, bias);
     const __m256 n1 = _mm256_sub_ps(biased1, bias);
     const __m256 n2 = _mm256_sub_ps(biased2, bias);
@@ -134,22 +143,22 @@ static inline void exponentials_4(size_t n, __m256* e, __m256 lower, __m256 bias
     const __m256i index1 = _mm256_castps_si256(biased1);
     const __m256i index2 = _mm256_castps_si256(biased2);
     const __m256i index3 = _mm256_castps_si256(biased3);
-    __m256 t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(-0x1.62E430p-4f), clamped0);
-    __m256 t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(-0x1.62E430p-4f), clamped1);
-    __m256 t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(-0x1.62E430p-4f), clamped2);
-    __m256 t3 = _mm256_fmadd_ps(n3, _mm256_set1_ps(-0x1.62E430p-4f), clamped3);
-    t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(0x1.05C610p-32f), t0);
-    t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(0x1.05C610p-32f), t1);
-    t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(0x1.05C610p-32f), t2);
-    t3 = _mm256_fmadd_ps(n3, _mm256_set1_ps(0x1.05C610p-32f), t3);
-    __m256 u0 = _mm256_fmadd_ps(t0, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-    __m256 u1 = _mm256_fmadd_ps(t1, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-    __m256 u2 = _mm256_fmadd_ps(t2, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-    __m256 u3 = _mm256_fmadd_ps(t3, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-    u0 = _mm256_fmadd_ps(u0, t0, _mm256_set1_ps(1.0f));
-    u1 = _mm256_fmadd_ps(u1, t1, _mm256_set1_ps(1.0f));
-    u2 = _mm256_fmadd_ps(u2, t2, _mm256_set1_ps(1.0f));
-    u3 = _mm256_fmadd_ps(u3, t3, _mm256_set1_ps(1.0f));
+    __m256 t0 = _mm256_fmadd_ps(n0, minus_eighth_hi, clamped0);
+    __m256 t1 = _mm256_fmadd_ps(n1, minus_eighth_hi, clamped1);
+    __m256 t2 = _mm256_fmadd_ps(n2, minus_eighth_hi, clamped2);
+    __m256 t3 = _mm256_fmadd_ps(n3, minus_eighth_hi, clamped3);
+    t0 = _mm256_fmadd_ps(n0, minus_eighth_lo, t0);
+    t1 = _mm256_fmadd_ps(n1, minus_eighth_lo, t1);
+    t2 = _mm256_fmadd_ps(n2, minus_eighth_lo, t2);
+    t3 = _mm256_fmadd_ps(n3, minus_eighth_lo, t3);
+    __m256 u0 = _mm256_fmadd_ps(t0, cube, square);
+    __m256 u1 = _mm256_fmadd_ps(t1, cube, square);
+    __m256 u2 = _mm256_fmadd_ps(t2, cube, square);
+    __m256 u3 = _mm256_fmadd_ps(t3, cube, square);
+    u0 = _mm256_fmadd_ps(u0, t0, linear);
+    u1 = _mm256_fmadd_ps(u1, t1, linear);
+    u2 = _mm256_fmadd_ps(u2, t2, linear);
+    u3 = _mm256_fmadd_ps(u3, t3, linear);
     u0 = _mm256_fmadd_ps(u0, t0, _mm256_permutevar8x32_ps(residuals, index0));
     u1 = _mm256_fmadd_ps(u1, t1, _mm256_permutevar8x32_ps(residuals, index1));
     u2 = _mm256_fmadd_ps(u2, t2, _mm256_permutevar8x32_ps(residuals, index2));
@@ -177,12 +186,10 @@ static inline void exponentials_4(size_t n, __m256* e, __m256 lower, __m256 bias
   }
 }
 
-extern "C" void smx_f32_softmax_transposed_ukernel__avx2_u256_acc8(size_t rows, size_t n, const float* x,
-                                                                   size_t x_stride, float* y, size_t y_stride,
-                                                                   size_t* done) {
+extern "C" void smx_f32_softmax_transposed_ukernel__avx2_u256_acc8(
+    size_t rows, size_t n, const float* x, size_t x_stride, float* y, size_t y_stride, size_t* done,
+    const struct smx_f32_exponential* exponential) {
   if (n < 1 || n > 64) __builtin_unreachable();
-  const __m256 mantissas = _mm256_loadu_ps((const float*)smx_exp2_mantissas);
-  const __m256 residuals = _mm256_loadu_ps((const float*)smx_exp2_residuals);
   *done = 0;
   while (*done < rows) {
     size_t count = rows - *done < 64 ? rows - *done : 64;
@@ -212,10 +219,10 @@ extern "C" void smx_f32_softmax_transposed_ukernel__avx2_u256_acc8(size_t rows, 
     for (size_t g = 0; g < groups; g++) {
       max[g] = e[g][0];
       for (size_t j = 1; j < n; j++) max[g] = _mm256_max_ps(max[g], e[g][j]);
-      if (!(avx2_all_within(max[g], _mm256_set1_ps(smx_range)))) {
+      if (!(avx2_all_within(max[g], _mm256_set1_ps(exponential->range)))) {
         float maxima[8];
         _mm256_storeu_ps(maxima, max[g]);
-        count = g * 8 + smx_rows_within_range(count - g * 8, maxima);
+        count = g * 8 + smx_rows_within_range(count - g * 8, maxima, exponential);
         if (count == 0) return;
         groups = (count - 1) / 8 + 1;
         stops = true;
@@ -226,10 +233,10 @@ extern "C" void smx_f32_softmax_transposed_ukernel__avx2_u256_acc8(size_t rows, 
     if (rest > 0) y_groups[groups - 1] = {padded[0], 64};
 
     for (size_t g = 0; g < groups; g++) {
-      references(max[g], &lower[g], &bias[g]);
+      references(max[g], exponential, &lower[g], &bias[g]);
       for (size_t j = n; j % 4 != 0; j++) e[g][j] = lower[g];
     }
-    for (size_t g = 0; g < groups; g++) exponentials_4(n, e[g], lower[g], bias[g], mantissas, residuals);
+    for (size_t g = 0; g < groups; g++) exponentials_4(n, e[g], lower[g], bias[g], exponential);
     __m256 hi[8] = {_mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(),
                     _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps()};
     __m256 lo[8] = {_mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(),

@@ -39,12 +39,13 @@ static inline void take_off(__m256* hi, __m256* lo, __m256 anchor) {
 }
 
 // Each row's reference is the exponent of its maximum (smx_exponent_of). Scaled by it, an anchor is the same for all rows.
-static inline void references(__m256 max, __m256* lower, __m256* bias) {
+static inline void references(__m256 max, const struct smx_f32_exponential* exponential, __m256* lower,
+                              __m256* bias) {
   const __m256 rounding = _mm256_set1_ps(12582912.0f);
-  const __m256 reference =
-      _mm256_sub_ps(_mm256_add_ps(_mm256_mul_ps(max, _mm256_set1_ps(smx_log2e)), rounding), rounding);
+  const __m256 reference = _mm256_sub_ps(
+      _mm256_add_ps(_mm256_mul_ps(max, _mm256_set1_ps(exponential->log2e)), rounding), rounding);
   *lower = _mm256_mul_ps(_mm256_add_ps(reference, _mm256_set1_ps((float)(-127 - SMX_BIAS))),
-                         _mm256_set1_ps(smx_ln2));
+                         _mm256_set1_ps(exponential->ln2));
   *bias = _mm256_sub_ps(_mm256_set1_ps(smx_rounding_bias(SMX_BIAS)),
                         _mm256_mul_ps(reference, _mm256_set1_ps(8.0f)));
 }
@@ -85,7 +86,14 @@ static inline __m256 lane_maxima(size_t n, const float* x) {
 // `tail`, the others to y: a masked store holds up loads from beside what it writes that follow soon. The row of the next
 // group that is as long as this one is asked for.
 static inline void sum_row_64(size_t n, const float* x, float* y, float* tail, const float* next,
-                              __m256 lower, __m256 bias, __m256 anchor, __m256* hi, __m256* lo) {
+                              const struct smx_f32_exponential* exponential, __m256 lower, __m256 bias,
+                              __m256 anchor, __m256* hi, __m256* lo) {
+  const __m256 eighths = _mm256_set1_ps(8.0f * exponential->log2e);
+  const __m256 minus_eighth_hi = _mm256_set1_ps(exponential->minus_eighth_hi);
+  const __m256 minus_eighth_lo = _mm256_set1_ps(exponential->minus_eighth_lo);
+  const __m256 cube = _mm256_set1_ps(exponential->cube);
+  const __m256 square = _mm256_set1_ps(exponential->square);
+  const __m256 linear = _mm256_set1_ps(exponential->scale);
   const __m256 mantissas = _mm256_loadu_ps((const float*)smx_exp2_mantissas);
   const __m256 residuals = _mm256_loadu_ps((const float*)smx_exp2_residuals);
   __m256 block_hi[2] = {anchor, anchor};
@@ -101,17 +109,17 @@ static inline void sum_row_64(size_t n, const float* x, float* y, float* tail, c
       const __m256 x2 = _mm256_loadu_ps(x + i + 16);
       const __m256 x3 = _mm256_loadu_ps(x + i + 24);
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const __m256 clamped0 = _mm256_max_ps(lower, x0);
       const __m256 clamped1 = _mm256_max_ps(lower, x1);
       const __m256 clamped2 = _mm256_max_ps(lower, x2);
       const __m256 clamped3 = _mm256_max_ps(lower, x3);
-      const __m256 biased0 = _mm256_fmadd_ps(clamped0, _mm256_set1_ps(8.0f * smx_log2e), bias);
-      const __m256 biased1 = _mm256_fmadd_ps(clamped1, _mm256_set1_ps(8.0f * smx_log2e), bias);
-      const __m256 biased2 = _mm256_fmadd_ps(clamped2, _mm256_set1_ps(8.0f * smx_log2e), bias);
-      const __m256 biased3 = _mm256_fmadd_ps(clamped3, _mm256_set1_ps(8.0f * smx_log2e), bias);
+      const __m256 biased0 = _mm256_fmadd_ps(clamped0, eighths, bias);
+      const __m256 biased1 = _mm256_fmadd_ps(clamped1, eighths, bias);
+      const __m256 biased2 = _mm256_fmadd_ps(clamped2, eighths, bias);
+      const __m256 biased3 = _mm256_fmadd_ps(clamped3, eighths, bias);
       const __m256 n0 = _mm256_sub_ps(biased0, bias);
       const __m256 n1 = _mm256_sub_ps(biased1, bias);
       const __m256 n2 = _mm256_sub_ps(biased2, bias);
@@ -120,22 +128,22 @@ static inline void sum_row_64(size_t n, const float* x, float* y, float* tail, c
       const __m256i index1 = _mm256_castps_si256(biased1);
       const __m256i index2 = _mm256_castps_si256(biased2);
       const __m256i index3 = _mm256_castps_si256(biased3);
-      __m256 t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(-0x1.62E430p-4f), clamped0);
-      __m256 t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(-0x1.62E430p-4f), clamped1);
-      __m256 t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(-0x1.62E430p-4f), clamped2);
-      __m256 t3 = _mm256_fmadd_ps(n3, _mm256_set1_ps(-0x1.62E430p-4f), clamped3);
-      t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(0x1.05C610p-32f), t0);
-      t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(0x1.05C610p-32f), t1);
-      t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(0x1.05C610p-32f), t2);
-      t3 = _mm256_fmadd_ps(n3, _mm256_set1_ps(0x1.05C610p-32f), t3);
-      __m256 u0 = _mm256_fmadd_ps(t0, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      __m256 u1 = _mm256_fmadd_ps(t1, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      __m256 u2 = _mm256_fmadd_ps(t2, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      __m256 u3 = _mm256_fmadd_ps(t3, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      u0 = _mm256_fmadd_ps(u0, t0, _mm256_set1_ps(1.0f));
-      u1 = _mm256_fmadd_ps(u1, t1, _mm256_set1_ps(1.0f));
-      u2 = _mm256_fmadd_ps(u2, t2, _mm256_set1_ps(1.0f));
-      u3 = _mm256_fmadd_ps(u3, t3, _mm256_set1_ps(1.0f));
+      __m256 t0 = _mm256_fmadd_ps(n0, minus_eighth_hi, clamped0);
+      __m256 t1 = _mm256_fmadd_ps(n1, minus_eighth_hi, clamped1);
+      __m256 t2 = _mm256_fmadd_ps(n2, minus_eighth_hi, clamped2);
+      __m256 t3 = _mm256_fmadd_ps(n3, minus_eighth_hi, clamped3);
+      t0 = _mm256_fmadd_ps(n0, minus_eighth_lo, t0);
+      t1 = _mm256_fmadd_ps(n1, minus_eighth_lo, t1);
+      t2 = _mm256_fmadd_ps(n2, minus_eighth_lo, t2);
+      t3 = _mm256_fmadd_ps(n3, minus_eighth_lo, t3);
+      __m256 u0 = _mm256_fmadd_ps(t0, cube, square);
+      __m256 u1 = _mm256_fmadd_ps(t1, cube, square);
+      __m256 u2 = _mm256_fmadd_ps(t2, cube, square);
+      __m256 u3 = _mm256_fmadd_ps(t3, cube, square);
+      u0 = _mm256_fmadd_ps(u0, t0, linear);
+      u1 = _mm256_fmadd_ps(u1, t1, linear);
+      u2 = _mm256_fmadd_ps(u2, t2, linear);
+      u3 = _mm256_fmadd_ps(u3, t3, linear);
       u0 = _mm256_fmadd_ps(u0, t0, _mm256_permutevar8x32_ps(residuals, index0));
       u1 = _mm256_fmadd_ps(u1, t1, _mm256_permutevar8x32_ps(residuals, index1));
       u2 = _mm256_fmadd_ps(u2, t2, _mm256_permutevar8x32_ps(residuals, index2));
@@ -171,17 +179,17 @@ static inline void sum_row_64(size_t n, const float* x, float* y, float* tail, c
       const __m256 x2 = _mm256_loadu_ps(x + i + 48);
       const __m256 x3 = _mm256_loadu_ps(x + i + 56);
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const __m256 clamped0 = _mm256_max_ps(lower, x0);
       const __m256 clamped1 = _mm256_max_ps(lower, x1);
       const __m256 clamped2 = _mm256_max_ps(lower, x2);
       const __m256 clamped3 = _mm256_max_ps(lower, x3);
-      const __m256 biased0 = _mm256_fmadd_ps(clamped0, _mm256_set1_ps(8.0f * smx_log2e), bias);
-      const __m256 biased1 = _mm256_fmadd_ps(clamped1, _mm256_set1_ps(8.0f * smx_log2e), bias);
-      const __m256 biased2 = _mm256_fmadd_ps(clamped2, _mm256_set1_ps(8.0f * smx_log2e), bias);
-      const __m256 biased3 = _mm256_fmadd_ps(clamped3, _mm256_set1_ps(8.0f * smx_log2e), bias);
+      const __m256 biased0 = _mm256_fmadd_ps(clamped0, eighths, bias);
+      const __m256 biased1 = _mm256_fmadd_ps(clamped1, eighths, bias);
+      const __m256 biased2 = _mm256_fmadd_ps(clamped2, eighths, bias);
+      const __m256 biased3 = _mm256_fmadd_ps(clamped3, eighths, bias);
       const __m256 n0 = _mm256_sub_ps(biased0, bias);
       const __m256 n1 = _mm256_sub_ps(biased1, bias);
       const __m256 n2 = _mm256_sub_ps(biased2, bias);
@@ -190,22 +198,22 @@ static inline void sum_row_64(size_t n, const float* x, float* y, float* tail, c
       const __m256i index1 = _mm256_castps_si256(biased1);
       const __m256i index2 = _mm256_castps_si256(biased2);
       const __m256i index3 = _mm256_castps_si256(biased3);
-      __m256 t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(-0x1.62E430p-4f), clamped0);
-      __m256 t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(-0x1.62E430p-4f), clamped1);
-      __m256 t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(-0x1.62E430p-4f), clamped2);
-      __m256 t3 = _mm256_fmadd_ps(n3, _mm256_set1_ps(-0x1.62E430p-4f), clamped3);
-      t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(0x1.05C610p-32f), t0);
-      t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(0x1.05C610p-32f), t1);
-      t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(0x1.05C610p-32f), t2);
-      t3 = _mm256_fmadd_ps(n3, _mm256_set1_ps(0x1.05C610p-32f), t3);
-      __m256 u0 = _mm256_fmadd_ps(t0, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      __m256 u1 = _mm256_fmadd_ps(t1, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      __m256 u2 = _mm256_fmadd_ps(t2, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      __m256 u3 = _mm256_fmadd_ps(t3, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      u0 = _mm256_fmadd_ps(u0, t0, _mm256_set1_ps(1.0f));
-      u1 = _mm256_fmadd_ps(u1, t1, _mm256_set1_ps(1.0f));
-      u2 = _mm256_fmadd_ps(u2, t2, _mm256_set1_ps(1.0f));
-      u3 = _mm256_fmadd_ps(u3, t3, _mm256_set1_ps(1.0f));
+      __m256 t0 = _mm256_fmadd_ps(n0, minus_eighth_hi, clamped0);
+      __m256 t1 = _mm256_fmadd_ps(n1, minus_eighth_hi, clamped1);
+      __m256 t2 = _mm256_fmadd_ps(n2, minus_eighth_hi, clamped2);
+      __m256 t3 = _mm256_fmadd_ps(n3, minus_eighth_hi, clamped3);
+      t0 = _mm256_fmadd_ps(n0, minus_eighth_lo, t0);
+      t1 = _mm256_fmadd_ps(n1, minus_eighth_lo, t1);
+      t2 = _mm256_fmadd_ps(n2, minus_eighth_lo, t2);
+      t3 = _mm256_fmadd_ps(n3, minus_eighth_lo, t3);
+      __m256 u0 = _mm256_fmadd_ps(t0, cube, square);
+      __m256 u1 = _mm256_fmadd_ps(t1, cube, square);
+      __m256 u2 = _mm256_fmadd_ps(t2, cube, square);
+      __m256 u3 = _mm256_fmadd_ps(t3, cube, square);
+      u0 = _mm256_fmadd_ps(u0, t0, linear);
+      u1 = _mm256_fmadd_ps(u1, t1, linear);
+      u2 = _mm256_fmadd_ps(u2, t2, linear);
+      u3 = _mm256_fmadd_ps(u3, t3, linear);
       u0 = _mm256_fmadd_ps(u0, t0, _mm256_permutevar8x32_ps(residuals, index0));
       u1 = _mm256_fmadd_ps(u1, t1, _mm256_permutevar8x32_ps(residuals, index1));
       u2 = _mm256_fmadd_ps(u2, t2, _mm256_permutevar8x32_ps(residuals, index2));
@@ -242,17 +250,17 @@ static inline void sum_row_64(size_t n, const float* x, float* y, float* tail, c
     const __m256 x2 = _mm256_loadu_ps(x + i + 16);
     const __m256 x3 = _mm256_loadu_ps(x + i + 24);
 
-    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+    // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
     // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
     const __m256 clamped0 = _mm256_max_ps(lower, x0);
     const __m256 clamped1 = _mm256_max_ps(lower, x1);
     const __m256 clamped2 = _mm256_max_ps(lower, x2);
     const __m256 clamped3 = _mm256_max_ps(lower, x3);
-    const __m256 biased0 = _mm256_fmadd_ps(clamped0, _mm256_set1_ps(8.0f * smx_log2e), bias);
-    const __m256 biased1 = _mm256_fmadd_ps(clamped1, _mm256_set1_ps(8.0f * smx_log2e), bias);
-    const __m256 biased2 = _mm256_fmadd_ps(clamped2, _mm256_set1_ps(8.0f * smx_log2e), bias);
-    const __m256 biased3 = _mm256_fmadd_ps(clamped3, _mm256_set1_ps(8.0f * smx_log2e), bias);
+    const __m256 biased0 = _mm256_fmadd_ps(clamped0, eighths, bias);
+    const __m256 biased1 = _mm256_fmadd_ps(clamped1, eighths, bias);
+    const __m256 biased2 = _mm256_fmadd_ps(clamped2, eighths, bias);
+    const __m256 biased3 = _mm256_fmadd_ps(clamped3, eighths, bias);
     const __m256 n0 = _mm256_sub_ps(biased0, bias);
     const __m256 n1 = _mm256_sub_ps(biased1, bias);
     const __m256 n2 = _mm256_sub_ps(biased2, bias);
@@ -261,22 +269,22 @@ static inline void sum_row_64(size_t n, const float* x, float* y, float* tail, c
     const __m256i index1 = _mm256_castps_si256(biased1);
     const __m256i index2 = _mm256_castps_si256(biased2);
     const __m256i index3 = _mm256_castps_si256(biased3);
-    __m256 t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(-0x1.62E430p-4f), clamped0);
-    __m256 t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(-0x1.62E430p-4f), clamped1);
-    __m256 t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(-0x1.62E430p-4f), clamped2);
-    __m256 t3 = _mm256_fmadd_ps(n3, _mm256_set1_ps(-0x1.62E430p-4f), clamped3);
-    t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(0x1.05C610p-32f), t0);
-    t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(0x1.05C610p-32f), t1);
-    t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(0x1.05C610p-32f), t2);
-    t3 = _mm256_fmadd_ps(n3, _mm256_set1_ps(0x1.05C610p-32f), t3);
-    __m256 u0 = _mm256_fmadd_ps(t0, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-    __m256 u1 = _mm256_fmadd_ps(t1, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-    __m256 u2 = _mm256_fmadd_ps(t2, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-    __m256 u3 = _mm256_fmadd_ps(t3, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-    u0 = _mm256_fmadd_ps(u0, t0, _mm256_set1_ps(1.0f));
-    u1 = _mm256_fmadd_ps(u1, t1, _mm256_set1_ps(1.0f));
-    u2 = _mm256_fmadd_ps(u2, t2, _mm256_set1_ps(1.0f));
-    u3 = _mm256_fmadd_ps(u3, t3, _mm256_set1_ps(1.0f));
+    __m256 t0 = _mm256_fmadd_ps(n0, minus_eighth_hi, clamped0);
+    __m256 t1 = _mm256_fmadd_ps(n1, minus_eighth_hi, clamped1);
+    __m256 t2 = _mm256_fmadd_ps(n2, minus_eighth_hi, clamped2);
+    __m256 t3 = _mm256_fmadd_ps(n3, minus_eighth_hi, clamped3);
+    t0 = _mm256_fmadd_ps(n0, minus_eighth_lo, t0);
+    t1 = _mm256_fmadd_ps(n1, minus_eighth_lo, t1);
+    t2 = _mm256_fmadd_ps(n2, minus_eighth_lo, t2);
+    t3 = _mm256_fmadd_ps(n3, minus_eighth_lo, t3);
+    __m256 u0 = _mm256_fmadd_ps(t0, cube, square);
+    __m256 u1 = _mm256_fmadd_ps(t1, cube, square);
+    __m256 u2 = _mm256_fmadd_ps(t2, cube, square);
+    __m256 u3 = _mm256_fmadd_ps(t3, cube, square);
+    u0 = _mm256_fmadd_ps(u0, t0, linear);
+    u1 = _mm256_fmadd_ps(u1, t1, linear);
+    u2 = _mm256_fmadd_ps(u2, t2, linear);
+    u3 = _mm256_fmadd_ps(u3, t3, linear);
     u0 = _mm256_fmadd_ps(u0, t0, _mm256_permutevar8x32_ps(residuals, index0));
     u1 = _mm256_fmadd_ps(u1, t1, _mm256_permutevar8x32_ps(residuals, index1));
     u2 = _mm256_fmadd_ps(u2, t2, _mm256_permutevar8x32_ps(residuals, index2));
@@ -312,17 +320,17 @@ static inline void sum_row_64(size_t n, const float* x, float* y, float* tail, c
       const __m256 x2 = avx2_load_tail(x + i + 16, (ptrdiff_t)(n - i) - 16, absent);
       const __m256 x3 = avx2_load_tail(x + i + 24, (ptrdiff_t)(n - i) - 24, absent);
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const __m256 clamped0 = _mm256_max_ps(lower, x0);
       const __m256 clamped1 = _mm256_max_ps(lower, x1);
       const __m256 clamped2 = _mm256_max_ps(lower, x2);
       const __m256 clamped3 = _mm256_max_ps(lower, x3);
-      const __m256 biased0 = _mm256_fmadd_ps(clamped0, _mm256_set1_ps(8.0f * smx_log2e), bias);
-      const __m256 biased1 = _mm256_fmadd_ps(clamped1, _mm256_set1_ps(8.0f * smx_log2e), bias);
-      const __m256 biased2 = _mm256_fmadd_ps(clamped2, _mm256_set1_ps(8.0f * smx_log2e), bias);
-      const __m256 biased3 = _mm256_fmadd_ps(clamped3, _mm256_set1_ps(8.0f * smx_log2e), bias);
+      const __m256 biased0 = _mm256_fmadd_ps(clamped0, eighths, bias);
+      const __m256 biased1 = _mm256_fmadd_ps(clamped1, eighths, bias);
+      const __m256 biased2 = _mm256_fmadd_ps(clamped2, eighths, bias);
+      const __m256 biased3 = _mm256_fmadd_ps(clamped3, eighths, bias);
       const __m256 n0 = _mm256_sub_ps(biased0, bias);
       const __m256 n1 = _mm256_sub_ps(biased1, bias);
       const __m256 n2 = _mm256_sub_ps(biased2, bias);
@@ -331,22 +339,22 @@ static inline void sum_row_64(size_t n, const float* x, float* y, float* tail, c
       const __m256i index1 = _mm256_castps_si256(biased1);
       const __m256i index2 = _mm256_castps_si256(biased2);
       const __m256i index3 = _mm256_castps_si256(biased3);
-      __m256 t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(-0x1.62E430p-4f), clamped0);
-      __m256 t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(-0x1.62E430p-4f), clamped1);
-      __m256 t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(-0x1.62E430p-4f), clamped2);
-      __m256 t3 = _mm256_fmadd_ps(n3, _mm256_set1_ps(-0x1.62E430p-4f), clamped3);
-      t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(0x1.05C610p-32f), t0);
-      t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(0x1.05C610p-32f), t1);
-      t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(0x1.05C610p-32f), t2);
-      t3 = _mm256_fmadd_ps(n3, _mm256_set1_ps(0x1.05C610p-32f), t3);
-      __m256 u0 = _mm256_fmadd_ps(t0, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      __m256 u1 = _mm256_fmadd_ps(t1, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      __m256 u2 = _mm256_fmadd_ps(t2, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      __m256 u3 = _mm256_fmadd_ps(t3, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      u0 = _mm256_fmadd_ps(u0, t0, _mm256_set1_ps(1.0f));
-      u1 = _mm256_fmadd_ps(u1, t1, _mm256_set1_ps(1.0f));
-      u2 = _mm256_fmadd_ps(u2, t2, _mm256_set1_ps(1.0f));
-      u3 = _mm256_fmadd_ps(u3, t3, _mm256_set1_ps(1.0f));
+      __m256 t0 = _mm256_fmadd_ps(n0, minus_eighth_hi, clamped0);
+      __m256 t1 = _mm256_fmadd_ps(n1, minus_eighth_hi, clamped1);
+      __m256 t2 = _mm256_fmadd_ps(n2, minus_eighth_hi, clamped2);
+      __m256 t3 = _mm256_fmadd_ps(n3, minus_eighth_hi, clamped3);
+      t0 = _mm256_fmadd_ps(n0, minus_eighth_lo, t0);
+      t1 = _mm256_fmadd_ps(n1, minus_eighth_lo, t1);
+      t2 = _mm256_fmadd_ps(n2, minus_eighth_lo, t2);
+      t3 = _mm256_fmadd_ps(n3, minus_eighth_lo, t3);
+      __m256 u0 = _mm256_fmadd_ps(t0, cube, square);
+      __m256 u1 = _mm256_fmadd_ps(t1, cube, square);
+      __m256 u2 = _mm256_fmadd_ps(t2, cube, square);
+      __m256 u3 = _mm256_fmadd_ps(t3, cube, square);
+      u0 = _mm256_fmadd_ps(u0, t0, linear);
+      u1 = _mm256_fmadd_ps(u1, t1, linear);
+      u2 = _mm256_fmadd_ps(u2, t2, linear);
+      u3 = _mm256_fmadd_ps(u3, t3, linear);
       u0 = _mm256_fmadd_ps(u0, t0, _mm256_permutevar8x32_ps(residuals, index0));
       u1 = _mm256_fmadd_ps(u1, t1, _mm256_permutevar8x32_ps(residuals, index1));
       u2 = _mm256_fmadd_ps(u2, t2, _mm256_permutevar8x32_ps(residuals, index2));
@@ -377,25 +385,25 @@ static inline void sum_row_64(size_t n, const float* x, float* y, float* tail, c
       const __m256 x0 = avx2_load_tail(x + i + 0, (ptrdiff_t)(n - i) - 0, absent);
       const __m256 x1 = avx2_load_tail(x + i + 8, (ptrdiff_t)(n - i) - 8, absent);
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const __m256 clamped0 = _mm256_max_ps(lower, x0);
       const __m256 clamped1 = _mm256_max_ps(lower, x1);
-      const __m256 biased0 = _mm256_fmadd_ps(clamped0, _mm256_set1_ps(8.0f * smx_log2e), bias);
-      const __m256 biased1 = _mm256_fmadd_ps(clamped1, _mm256_set1_ps(8.0f * smx_log2e), bias);
+      const __m256 biased0 = _mm256_fmadd_ps(clamped0, eighths, bias);
+      const __m256 biased1 = _mm256_fmadd_ps(clamped1, eighths, bias);
       const __m256 n0 = _mm256_sub_ps(biased0, bias);
       const __m256 n1 = _mm256_sub_ps(biased1, bias);
       const __m256i index0 = _mm256_castps_si256(biased0);
       const __m256i index1 = _mm256_castps_si256(biased1);
-      __m256 t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(-0x1.62E430p-4f), clamped0);
-      __m256 t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(-0x1.62E430p-4f), clamped1);
-      t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(0x1.05C610p-32f), t0);
-      t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(0x1.05C610p-32f), t1);
-      __m256 u0 = _mm256_fmadd_ps(t0, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      __m256 u1 = _mm256_fmadd_ps(t1, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      u0 = _mm256_fmadd_ps(u0, t0, _mm256_set1_ps(1.0f));
-      u1 = _mm256_fmadd_ps(u1, t1, _mm256_set1_ps(1.0f));
+      __m256 t0 = _mm256_fmadd_ps(n0, minus_eighth_hi, clamped0);
+      __m256 t1 = _mm256_fmadd_ps(n1, minus_eighth_hi, clamped1);
+      t0 = _mm256_fmadd_ps(n0, minus_eighth_lo, t0);
+      t1 = _mm256_fmadd_ps(n1, minus_eighth_lo, t1);
+      __m256 u0 = _mm256_fmadd_ps(t0, cube, square);
+      __m256 u1 = _mm256_fmadd_ps(t1, cube, square);
+      u0 = _mm256_fmadd_ps(u0, t0, linear);
+      u1 = _mm256_fmadd_ps(u1, t1, linear);
       u0 = _mm256_fmadd_ps(u0, t0, _mm256_permutevar8x32_ps(residuals, index0));
       u1 = _mm256_fmadd_ps(u1, t1, _mm256_permutevar8x32_ps(residuals, index1));
       const __m256 s0 = _mm256_castsi256_ps(
@@ -420,7 +428,14 @@ static inline void sum_row_64(size_t n, const float* x, float* y, float* tail, c
 }
 
 static inline void sum_row_128(size_t n, const float* x, float* y, float* tail, const float* next,
-                               __m256 lower, __m256 bias, __m256 anchor, __m256* hi, __m256* lo) {
+                               const struct smx_f32_exponential* exponential, __m256 lower, __m256 bias,
+                               __m256 anchor, __m256* hi, __m256* lo) {
+  const __m256 eighths = _mm256_set1_ps(8.0f * exponential->log2e);
+  const __m256 minus_eighth_hi = _mm256_set1_ps(exponential->minus_eighth_hi);
+  const __m256 minus_eighth_lo = _mm256_set1_ps(exponential->minus_eighth_lo);
+  const __m256 cube = _mm256_set1_ps(exponential->cube);
+  const __m256 square = _mm256_set1_ps(exponential->square);
+  const __m256 linear = _mm256_set1_ps(exponential->scale);
   const __m256 mantissas = _mm256_loadu_ps((const float*)smx_exp2_mantissas);
   const __m256 residuals = _mm256_loadu_ps((const float*)smx_exp2_residuals);
   __m256 block_hi[2] = {anchor, anchor};
@@ -436,17 +451,17 @@ static inline void sum_row_128(size_t n, const float* x, float* y, float* tail, 
       const __m256 x2 = _mm256_loadu_ps(x + i + 16);
       const __m256 x3 = _mm256_loadu_ps(x + i + 24);
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const __m256 clamped0 = _mm256_max_ps(lower, x0);
       const __m256 clamped1 = _mm256_max_ps(lower, x1);
       const __m256 clamped2 = _mm256_max_ps(lower, x2);
       const __m256 clamped3 = _mm256_max_ps(lower, x3);
-      const __m256 biased0 = _mm256_fmadd_ps(clamped0, _mm256_set1_ps(8.0f * smx_log2e), bias);
-      const __m256 biased1 = _mm256_fmadd_ps(clamped1, _mm256_set1_ps(8.0f * smx_log2e), bias);
-      const __m256 biased2 = _mm256_fmadd_ps(clamped2, _mm256_set1_ps(8.0f * smx_log2e), bias);
-      const __m256 biased3 = _mm256_fmadd_ps(clamped3, _mm256_set1_ps(8.0f * smx_log2e), bias);
+      const __m256 biased0 = _mm256_fmadd_ps(clamped0, eighths, bias);
+      const __m256 biased1 = _mm256_fmadd_ps(clamped1, eighths, bias);
+      const __m256 biased2 = _mm256_fmadd_ps(clamped2, eighths, bias);
+      const __m256 biased3 = _mm256_fmadd_ps(clamped3, eighths, bias);
       const __m256 n0 = _mm256_sub_ps(biased0, bias);
       const __m256 n1 = _mm256_sub_ps(biased1, bias);
       const __m256 n2 = _mm256_sub_ps(biased2, bias);
@@ -455,22 +470,22 @@ static inline void sum_row_128(size_t n, const float* x, float* y, float* tail, 
       const __m256i index1 = _mm256_castps_si256(biased1);
       const __m256i index2 = _mm256_castps_si256(biased2);
       const __m256i index3 = _mm256_castps_si256(biased3);
-      __m256 t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(-0x1.62E430p-4f), clamped0);
-      __m256 t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(-0x1.62E430p-4f), clamped1);
-      __m256 t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(-0x1.62E430p-4f), clamped2);
-      __m256 t3 = _mm256_fmadd_ps(n3, _mm256_set1_ps(-0x1.62E430p-4f), clamped3);
-      t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(0x1.05C610p-32f), t0);
-      t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(0x1.05C610p-32f), t1);
-      t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(0x1.05C610p-32f), t2);
-      t3 = _mm256_fmadd_ps(n3, _mm256_set1_ps(0x1.05C610p-32f), t3);
-      __m256 u0 = _mm256_fmadd_ps(t0, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      __m256 u1 = _mm256_fmadd_ps(t1, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      __m256 u2 = _mm256_fmadd_ps(t2, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      __m256 u3 = _mm256_fmadd_ps(t3, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      u0 = _mm256_fmadd_ps(u0, t0, _mm256_set1_ps(1.0f));
-      u1 = _mm256_fmadd_ps(u1, t1, _mm256_set1_ps(1.0f));
-      u2 = _mm256_fmadd_ps(u2, t2, _mm256_set1_ps(1.0f));
-      u3 = _mm256_fmadd_ps(u3, t3, _mm256_set1_ps(1.0f));
+      __m256 t0 = _mm256_fmadd_ps(n0, minus_eighth_hi, clamped0);
+      __m256 t1 = _mm256_fmadd_ps(n1, minus_eighth_hi, clamped1);
+      __m256 t2 = _mm256_fmadd_ps(n2, minus_eighth_hi, clamped2);
+      __m256 t3 = _mm256_fmadd_ps(n3, minus_eighth_hi, clamped3);
+      t0 = _mm256_fmadd_ps(n0, minus_eighth_lo, t0);
+      t1 = _mm256_fmadd_ps(n1, minus_eighth_lo, t1);
+      t2 = _mm256_fmadd_ps(n2, minus_eighth_lo, t2);
+      t3 = _mm256_fmadd_ps(n3, minus_eighth_lo, t3);
+      __m256 u0 = _mm256_fmadd_ps(t0, cube, square);
+      __m256 u1 = _mm256_fmadd_ps(t1, cube, square);
+      __m256 u2 = _mm256_fmadd_ps(t2, cube, square);
+      __m256 u3 = _mm256_fmadd_ps(t3, cube, square);
+      u0 = _mm256_fmadd_ps(u0, t0, linear);
+      u1 = _mm256_fmadd_ps(u1, t1, linear);
+      u2 = _mm256_fmadd_ps(u2, t2, linear);
+      u3 = _mm256_fmadd_ps(u3, t3, linear);
       u0 = _mm256_fmadd_ps(u0, t0, _mm256_permutevar8x32_ps(residuals, index0));
       u1 = _mm256_fmadd_ps(u1, t1, _mm256_permutevar8x32_ps(residuals, index1));
       u2 = _mm256_fmadd_ps(u2, t2, _mm256_permutevar8x32_ps(residuals, index2));
@@ -506,17 +521,17 @@ static inline void sum_row_128(size_t n, const float* x, float* y, float* tail, 
       const __m256 x2 = _mm256_loadu_ps(x + i + 48);
       const __m256 x3 = _mm256_loadu_ps(x + i + 56);
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const __m256 clamped0 = _mm256_max_ps(lower, x0);
       const __m256 clamped1 = _mm256_max_ps(lower, x1);
       const __m256 clamped2 = _mm256_max_ps(lower, x2);
       const __m256 clamped3 = _mm256_max_ps(lower, x3);
-      const __m256 biased0 = _mm256_fmadd_ps(clamped0, _mm256_set1_ps(8.0f * smx_log2e), bias);
-      const __m256 biased1 = _mm256_fmadd_ps(clamped1, _mm256_set1_ps(8.0f * smx_log2e), bias);
-      const __m256 biased2 = _mm256_fmadd_ps(clamped2, _mm256_set1_ps(8.0f * smx_log2e), bias);
-      const __m256 biased3 = _mm256_fmadd_ps(clamped3, _mm256_set1_ps(8.0f * smx_log2e), bias);
+      const __m256 biased0 = _mm256_fmadd_ps(clamped0, eighths, bias);
+      const __m256 biased1 = _mm256_fmadd_ps(clamped1, eighths, bias);
+      const __m256 biased2 = _mm256_fmadd_ps(clamped2, eighths, bias);
+      const __m256 biased3 = _mm256_fmadd_ps(clamped3, eighths, bias);
       const __m256 n0 = _mm256_sub_ps(biased0, bias);
       const __m256 n1 = _mm256_sub_ps(biased1, bias);
       const __m256 n2 = _mm256_sub_ps(biased2, bias);
@@ -525,22 +540,22 @@ static inline void sum_row_128(size_t n, const float* x, float* y, float* tail, 
       const __m256i index1 = _mm256_castps_si256(biased1);
       const __m256i index2 = _mm256_castps_si256(biased2);
       const __m256i index3 = _mm256_castps_si256(biased3);
-      __m256 t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(-0x1.62E430p-4f), clamped0);
-      __m256 t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(-0x1.62E430p-4f), clamped1);
-      __m256 t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(-0x1.62E430p-4f), clamped2);
-      __m256 t3 = _mm256_fmadd_ps(n3, _mm256_set1_ps(-0x1.62E430p-4f), clamped3);
-      t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(0x1.05C610p-32f), t0);
-      t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(0x1.05C610p-32f), t1);
-      t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(0x1.05C610p-32f), t2);
-      t3 = _mm256_fmadd_ps(n3, _mm256_set1_ps(0x1.05C610p-32f), t3);
-      __m256 u0 = _mm256_fmadd_ps(t0, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      __m256 u1 = _mm256_fmadd_ps(t1, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      __m256 u2 = _mm256_fmadd_ps(t2, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      __m256 u3 = _mm256_fmadd_ps(t3, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      u0 = _mm256_fmadd_ps(u0, t0, _mm256_set1_ps(1.0f));
-      u1 = _mm256_fmadd_ps(u1, t1, _mm256_set1_ps(1.0f));
-      u2 = _mm256_fmadd_ps(u2, t2, _mm256_set1_ps(1.0f));
-      u3 = _mm256_fmadd_ps(u3, t3, _mm256_set1_ps(1.0f));
+      __m256 t0 = _mm256_fmadd_ps(n0, minus_eighth_hi, clamped0);
+      __m256 t1 = _mm256_fmadd_ps(n1, minus_eighth_hi, clamped1);
+      __m256 t2 = _mm256_fmadd_ps(n2, minus_eighth_hi, clamped2);
+      __m256 t3 = _mm256_fmadd_ps(n3, minus_eighth_hi, clamped3);
+      t0 = _mm256_fmadd_ps(n0, minus_eighth_lo, t0);
+      t1 = _mm256_fmadd_ps(n1, minus_eighth_lo, t1);
+      t2 = _mm256_fmadd_ps(n2, minus_eighth_lo, t2);
+      t3 = _mm256_fmadd_ps(n3, minus_eighth_lo, t3);
+      __m256 u0 = _mm256_fmadd_ps(t0, cube, square);
+      __m256 u1 = _mm256_fmadd_ps(t1, cube, square);
+      __m256 u2 = _mm256_fmadd_ps(t2, cube, square);
+      __m256 u3 = _mm256_fmadd_ps(t3, cube, square);
+      u0 = _mm256_fmadd_ps(u0, t0, linear);
+      u1 = _mm256_fmadd_ps(u1, t1, linear);
+      u2 = _mm256_fmadd_ps(u2, t2, linear);
+      u3 = _mm256_fmadd_ps(u3, t3, linear);
       u0 = _mm256_fmadd_ps(u0, t0, _mm256_permutevar8x32_ps(residuals, index0));
       u1 = _mm256_fmadd_ps(u1, t1, _mm256_permutevar8x32_ps(residuals, index1));
       u2 = _mm256_fmadd_ps(u2, t2, _mm256_permutevar8x32_ps(residuals, index2));
@@ -576,17 +591,17 @@ static inline void sum_row_128(size_t n, const float* x, float* y, float* tail, 
       const __m256 x2 = _mm256_loadu_ps(x + i + 80);
       const __m256 x3 = _mm256_loadu_ps(x + i + 88);
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const __m256 clamped0 = _mm256_max_ps(lower, x0);
       const __m256 clamped1 = _mm256_max_ps(lower, x1);
       const __m256 clamped2 = _mm256_max_ps(lower, x2);
       const __m256 clamped3 = _mm256_max_ps(lower, x3);
-      const __m256 biased0 = _mm256_fmadd_ps(clamped0, _mm256_set1_ps(8.0f * smx_log2e), bias);
-      const __m256 biased1 = _mm256_fmadd_ps(clamped1, _mm256_set1_ps(8.0f * smx_log2e), bias);
-      const __m256 biased2 = _mm256_fmadd_ps(clamped2, _mm256_set1_ps(8.0f * smx_log2e), bias);
-      const __m256 biased3 = _mm256_fmadd_ps(clamped3, _mm256_set1_ps(8.0f * smx_log2e), bias);
+      const __m256 biased0 = _mm256_fmadd_ps(clamped0, eighths, bias);
+      const __m256 biased1 = _mm256_fmadd_ps(clamped1, eighths, bias);
+      const __m256 biased2 = _mm256_fmadd_ps(clamped2, eighths, bias);
+      const __m256 biased3 = _mm256_fmadd_ps(clamped3, eighths, bias);
       const __m256 n0 = _mm256_sub_ps(biased0, bias);
       const __m256 n1 = _mm256_sub_ps(biased1, bias);
       const __m256 n2 = _mm256_sub_ps(biased2, bias);
@@ -595,22 +610,22 @@ static inline void sum_row_128(size_t n, const float* x, float* y, float* tail, 
       const __m256i index1 = _mm256_castps_si256(biased1);
       const __m256i index2 = _mm256_castps_si256(biased2);
       const __m256i index3 = _mm256_castps_si256(biased3);
-      __m256 t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(-0x1.62E430p-4f), clamped0);
-      __m256 t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(-0x1.62E430p-4f), clamped1);
-      __m256 t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(-0x1.62E430p-4f), clamped2);
-      __m256 t3 = _mm256_fmadd_ps(n3, _mm256_set1_ps(-0x1.62E430p-4f), clamped3);
-      t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(0x1.05C610p-32f), t0);
-      t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(0x1.05C610p-32f), t1);
-      t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(0x1.05C610p-32f), t2);
-      t3 = _mm256_fmadd_ps(n3, _mm256_set1_ps(0x1.05C610p-32f), t3);
-      __m256 u0 = _mm256_fmadd_ps(t0, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      __m256 u1 = _mm256_fmadd_ps(t1, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      __m256 u2 = _mm256_fmadd_ps(t2, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      __m256 u3 = _mm256_fmadd_ps(t3, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      u0 = _mm256_fmadd_ps(u0, t0, _mm256_set1_ps(1.0f));
-      u1 = _mm256_fmadd_ps(u1, t1, _mm256_set1_ps(1.0f));
-      u2 = _mm256_fmadd_ps(u2, t2, _mm256_set1_ps(1.0f));
-      u3 = _mm256_fmadd_ps(u3, t3, _mm256_set1_ps(1.0f));
+      __m256 t0 = _mm256_fmadd_ps(n0, minus_eighth_hi, clamped0);
+      __m256 t1 = _mm256_fmadd_ps(n1, minus_eighth_hi, clamped1);
+      __m256 t2 = _mm256_fmadd_ps(n2, minus_eighth_hi, clamped2);
+      __m256 t3 = _mm256_fmadd_ps(n3, minus_eighth_hi, clamped3);
+      t0 = _mm256_fmadd_ps(n0, minus_eighth_lo, t0);
+      t1 = _mm256_fmadd_ps(n1, minus_eighth_lo, t1);
+      t2 = _mm256_fmadd_ps(n2, minus_eighth_lo, t2);
+      t3 = _mm256_fmadd_ps(n3, minus_eighth_lo, t3);
+      __m256 u0 = _mm256_fmadd_ps(t0, cube, square);
+      __m256 u1 = _mm256_fmadd_ps(t1, cube, square);
+      __m256 u2 = _mm256_fmadd_ps(t2, cube, square);
+      __m256 u3 = _mm256_fmadd_ps(t3, cube, square);
+      u0 = _mm256_fmadd_ps(u0, t0, linear);
+      u1 = _mm256_fmadd_ps(u1, t1, linear);
+      u2 = _mm256_fmadd_ps(u2, t2, linear);
+      u3 = _mm256_fmadd_ps(u3, t3, linear);
       u0 = _mm256_fmadd_ps(u0, t0, _mm256_permutevar8x32_ps(residuals, index0));
       u1 = _mm256_fmadd_ps(u1, t1, _mm256_permutevar8x32_ps(residuals, index1));
       u2 = _mm256_fmadd_ps(u2, t2, _mm256_permutevar8x32_ps(residuals, index2));
@@ -646,17 +661,17 @@ static inline void sum_row_128(size_t n, const float* x, float* y, float* tail, 
       const __m256 x2 = _mm256_loadu_ps(x + i + 112);
       const __m256 x3 = _mm256_loadu_ps(x + i + 120);
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const __m256 clamped0 = _mm256_max_ps(lower, x0);
       const __m256 clamped1 = _mm256_max_ps(lower, x1);
       const __m256 clamped2 = _mm256_max_ps(lower, x2);
       const __m256 clamped3 = _mm256_max_ps(lower, x3);
-      const __m256 biased0 = _mm256_fmadd_ps(clamped0, _mm256_set1_ps(8.0f * smx_log2e), bias);
-      const __m256 biased1 = _mm256_fmadd_ps(clamped1, _mm256_set1_ps(8.0f * smx_log2e), bias);
-      const __m256 biased2 = _mm256_fmadd_ps(clamped2, _mm256_set1_ps(8.0f * smx_log2e), bias);
-      const __m256 biased3 = _mm256_fmadd_ps(clamped3, _mm256_set1_ps(8.0f * smx_log2e), bias);
+      const __m256 biased0 = _mm256_fmadd_ps(clamped0, eighths, bias);
+      const __m256 biased1 = _mm256_fmadd_ps(clamped1, eighths, bias);
+      const __m256 biased2 = _mm256_fmadd_ps(clamped2, eighths, bias);
+      const __m256 biased3 = _mm256_fmadd_ps(clamped3, eighths, bias);
       const __m256 n0 = _mm256_sub_ps(biased0, bias);
       const __m256 n1 = _mm256_sub_ps(biased1, bias);
       const __m256 n2 = _mm256_sub_ps(biased2, bias);
@@ -665,22 +680,22 @@ static inline void sum_row_128(size_t n, const float* x, float* y, float* tail, 
       const __m256i index1 = _mm256_castps_si256(biased1);
       const __m256i index2 = _mm256_castps_si256(biased2);
       const __m256i index3 = _mm256_castps_si256(biased3);
-      __m256 t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(-0x1.62E430p-4f), clamped0);
-      __m256 t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(-0x1.62E430p-4f), clamped1);
-      __m256 t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(-0x1.62E430p-4f), clamped2);
-      __m256 t3 = _mm256_fmadd_ps(n3, _mm256_set1_ps(-0x1.62E430p-4f), clamped3);
-      t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(0x1.05C610p-32f), t0);
-      t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(0x1.05C610p-32f), t1);
-      t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(0x1.05C610p-32f), t2);
-      t3 = _mm256_fmadd_ps(n3, _mm256_set1_ps(0x1.05C610p-32f), t3);
-      __m256 u0 = _mm256_fmadd_ps(t0, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      __m256 u1 = _mm256_fmadd_ps(t1, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      __m256 u2 = _mm256_fmadd_ps(t2, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      __m256 u3 = _mm256_fmadd_ps(t3, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      u0 = _mm256_fmadd_ps(u0, t0, _mm256_set1_ps(1.0f));
-      u1 = _mm256_fmadd_ps(u1, t1, _mm256_set1_ps(1.0f));
-      u2 = _mm256_fmadd_ps(u2, t2, _mm256_set1_ps(1.0f));
-      u3 = _mm256_fmadd_ps(u3, t3, _mm256_set1_ps(1.0f));
+      __m256 t0 = _mm256_fmadd_ps(n0, minus_eighth_hi, clamped0);
+      __m256 t1 = _mm256_fmadd_ps(n1, minus_eighth_hi, clamped1);
+      __m256 t2 = _mm256_fmadd_ps(n2, minus_eighth_hi, clamped2);
+      __m256 t3 = _mm256_fmadd_ps(n3, minus_eighth_hi, clamped3);
+      t0 = _mm256_fmadd_ps(n0, minus_eighth_lo, t0);
+      t1 = _mm256_fmadd_ps(n1, minus_eighth_lo, t1);
+      t2 = _mm256_fmadd_ps(n2, minus_eighth_lo, t2);
+      t3 = _mm256_fmadd_ps(n3, minus_eighth_lo, t3);
+      __m256 u0 = _mm256_fmadd_ps(t0, cube, square);
+      __m256 u1 = _mm256_fmadd_ps(t1, cube, square);
+      __m256 u2 = _mm256_fmadd_ps(t2, cube, square);
+      __m256 u3 = _mm256_fmadd_ps(t3, cube, square);
+      u0 = _mm256_fmadd_ps(u0, t0, linear);
+      u1 = _mm256_fmadd_ps(u1, t1, linear);
+      u2 = _mm256_fmadd_ps(u2, t2, linear);
+      u3 = _mm256_fmadd_ps(u3, t3, linear);
       u0 = _mm256_fmadd_ps(u0, t0, _mm256_permutevar8x32_ps(residuals, index0));
       u1 = _mm256_fmadd_ps(u1, t1, _mm256_permutevar8x32_ps(residuals, index1));
       u2 = _mm256_fmadd_ps(u2, t2, _mm256_permutevar8x32_ps(residuals, index2));
@@ -717,17 +732,17 @@ static inline void sum_row_128(size_t n, const float* x, float* y, float* tail, 
     const __m256 x2 = _mm256_loadu_ps(x + i + 16);
     const __m256 x3 = _mm256_loadu_ps(x + i + 24);
 
-    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+    // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
     // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
     const __m256 clamped0 = _mm256_max_ps(lower, x0);
     const __m256 clamped1 = _mm256_max_ps(lower, x1);
     const __m256 clamped2 = _mm256_max_ps(lower, x2);
     const __m256 clamped3 = _mm256_max_ps(lower, x3);
-    const __m256 biased0 = _mm256_fmadd_ps(clamped0, _mm256_set1_ps(8.0f * smx_log2e), bias);
-    const __m256 biased1 = _mm256_fmadd_ps(clamped1, _mm256_set1_ps(8.0f * smx_log2e), bias);
-    const __m256 biased2 = _mm256_fmadd_ps(clamped2, _mm256_set1_ps(8.0f * smx_log2e), bias);
-    const __m256 biased3 = _mm256_fmadd_ps(clamped3, _mm256_set1_ps(8.0f * smx_log2e), bias);
+    const __m256 biased0 = _mm256_fmadd_ps(clamped0, eighths, bias);
+    const __m256 biased1 = _mm256_fmadd_ps(clamped1, eighths, bias);
+    const __m256 biased2 = _mm256_fmadd_ps(clamped2, eighths, bias);
+    const __m256 biased3 = _mm256_fmadd_ps(clamped3, eighths, bias);
     const __m256 n0 = _mm256_sub_ps(biased0, bias);
     const __m256 n1 = _mm256_sub_ps(biased1, bias);
     const __m256 n2 = _mm256_sub_ps(biased2, bias);
@@ -736,22 +751,22 @@ static inline void sum_row_128(size_t n, const float* x, float* y, float* tail, 
     const __m256i index1 = _mm256_castps_si256(biased1);
     const __m256i index2 = _mm256_castps_si256(biased2);
     const __m256i index3 = _mm256_castps_si256(biased3);
-    __m256 t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(-0x1.62E430p-4f), clamped0);
-    __m256 t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(-0x1.62E430p-4f), clamped1);
-    __m256 t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(-0x1.62E430p-4f), clamped2);
-    __m256 t3 = _mm256_fmadd_ps(n3, _mm256_set1_ps(-0x1.62E430p-4f), clamped3);
-    t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(0x1.05C610p-32f), t0);
-    t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(0x1.05C610p-32f), t1);
-    t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(0x1.05C610p-32f), t2);
-    t3 = _mm256_fmadd_ps(n3, _mm256_set1_ps(0x1.05C610p-32f), t3);
-    __m256 u0 = _mm256_fmadd_ps(t0, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-    __m256 u1 = _mm256_fmadd_ps(t1, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-    __m256 u2 = _mm256_fmadd_ps(t2, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-    __m256 u3 = _mm256_fmadd_ps(t3, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-    u0 = _mm256_fmadd_ps(u0, t0, _mm256_set1_ps(1.0f));
-    u1 = _mm256_fmadd_ps(u1, t1, _mm256_set1_ps(1.0f));
-    u2 = _mm256_fmadd_ps(u2, t2, _mm256_set1_ps(1.0f));
-    u3 = _mm256_fmadd_ps(u3, t3, _mm256_set1_ps(1.0f));
+    __m256 t0 = _mm256_fmadd_ps(n0, minus_eighth_hi, clamped0);
+    __m256 t1 = _mm256_fmadd_ps(n1, minus_eighth_hi, clamped1);
+    __m256 t2 = _mm256_fmadd_ps(n2, minus_eighth_hi, clamped2);
+    __m256 t3 = _mm256_fmadd_ps(n3, minus_eighth_hi, clamped3);
+    t0 = _mm256_fmadd_ps(n0, minus_eighth_lo, t0);
+    t1 = _mm256_fmadd_ps(n1, minus_eighth_lo, t1);
+    t2 = _mm256_fmadd_ps(n2, minus_eighth_lo, t2);
+    t3 = _mm256_fmadd_ps(n3, minus_eighth_lo, t3);
+    __m256 u0 = _mm256_fmadd_ps(t0, cube, square);
+    __m256 u1 = _mm256_fmadd_ps(t1, cube, square);
+    __m256 u2 = _mm256_fmadd_ps(t2, cube, square);
+    __m256 u3 = _mm256_fmadd_ps(t3, cube, square);
+    u0 = _mm256_fmadd_ps(u0, t0, linear);
+    u1 = _mm256_fmadd_ps(u1, t1, linear);
+    u2 = _mm256_fmadd_ps(u2, t2, linear);
+    u3 = _mm256_fmadd_ps(u3, t3, linear);
     u0 = _mm256_fmadd_ps(u0, t0, _mm256_permutevar8x32_ps(residuals, index0));
     u1 = _mm256_fmadd_ps(u1, t1, _mm256_permutevar8x32_ps(residuals, index1));
     u2 = _mm256_fmadd_ps(u2, t2, _mm256_permutevar8x32_ps(residuals, index2));
@@ -787,17 +802,17 @@ static inline void sum_row_128(size_t n, const float* x, float* y, float* tail, 
       const __m256 x2 = avx2_load_tail(x + i + 16, (ptrdiff_t)(n - i) - 16, absent);
       const __m256 x3 = avx2_load_tail(x + i + 24, (ptrdiff_t)(n - i) - 24, absent);
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const __m256 clamped0 = _mm256_max_ps(lower, x0);
       const __m256 clamped1 = _mm256_max_ps(lower, x1);
       const __m256 clamped2 = _mm256_max_ps(lower, x2);
       const __m256 clamped3 = _mm256_max_ps(lower, x3);
-      const __m256 biased0 = _mm256_fmadd_ps(clamped0, _mm256_set1_ps(8.0f * smx_log2e), bias);
-      const __m256 biased1 = _mm256_fmadd_ps(clamped1, _mm256_set1_ps(8.0f * smx_log2e), bias);
-      const __m256 biased2 = _mm256_fmadd_ps(clamped2, _mm256_set1_ps(8.0f * smx_log2e), bias);
-      const __m256 biased3 = _mm256_fmadd_ps(clamped3, _mm256_set1_ps(8.0f * smx_log2e), bias);
+      const __m256 biased0 = _mm256_fmadd_ps(clamped0, eighths, bias);
+      const __m256 biased1 = _mm256_fmadd_ps(clamped1, eighths, bias);
+      const __m256 biased2 = _mm256_fmadd_ps(clamped2, eighths, bias);
+      const __m256 biased3 = _mm256_fmadd_ps(clamped3, eighths, bias);
       const __m256 n0 = _mm256_sub_ps(biased0, bias);
       const __m256 n1 = _mm256_sub_ps(biased1, bias);
       const __m256 n2 = _mm256_sub_ps(biased2, bias);
@@ -806,22 +821,22 @@ static inline void sum_row_128(size_t n, const float* x, float* y, float* tail, 
       const __m256i index1 = _mm256_castps_si256(biased1);
       const __m256i index2 = _mm256_castps_si256(biased2);
       const __m256i index3 = _mm256_castps_si256(biased3);
-      __m256 t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(-0x1.62E430p-4f), clamped0);
-      __m256 t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(-0x1.62E430p-4f), clamped1);
-      __m256 t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(-0x1.62E430p-4f), clamped2);
-      __m256 t3 = _mm256_fmadd_ps(n3, _mm256_set1_ps(-0x1.62E430p-4f), clamped3);
-      t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(0x1.05C610p-32f), t0);
-      t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(0x1.05C610p-32f), t1);
-      t2 = _mm256_fmadd_ps(n2, _mm256_set1_ps(0x1.05C610p-32f), t2);
-      t3 = _mm256_fmadd_ps(n3, _mm256_set1_ps(0x1.05C610p-32f), t3);
-      __m256 u0 = _mm256_fmadd_ps(t0, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      __m256 u1 = _mm256_fmadd_ps(t1, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      __m256 u2 = _mm256_fmadd_ps(t2, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      __m256 u3 = _mm256_fmadd_ps(t3, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      u0 = _mm256_fmadd_ps(u0, t0, _mm256_set1_ps(1.0f));
-      u1 = _mm256_fmadd_ps(u1, t1, _mm256_set1_ps(1.0f));
-      u2 = _mm256_fmadd_ps(u2, t2, _mm256_set1_ps(1.0f));
-      u3 = _mm256_fmadd_ps(u3, t3, _mm256_set1_ps(1.0f));
+      __m256 t0 = _mm256_fmadd_ps(n0, minus_eighth_hi, clamped0);
+      __m256 t1 = _mm256_fmadd_ps(n1, minus_eighth_hi, clamped1);
+      __m256 t2 = _mm256_fmadd_ps(n2, minus_eighth_hi, clamped2);
+      __m256 t3 = _mm256_fmadd_ps(n3, minus_eighth_hi, clamped3);
+      t0 = _mm256_fmadd_ps(n0, minus_eighth_lo, t0);
+      t1 = _mm256_fmadd_ps(n1, minus_eighth_lo, t1);
+      t2 = _mm256_fmadd_ps(n2, minus_eighth_lo, t2);
+      t3 = _mm256_fmadd_ps(n3, minus_eighth_lo, t3);
+      __m256 u0 = _mm256_fmadd_ps(t0, cube, square);
+      __m256 u1 = _mm256_fmadd_ps(t1, cube, square);
+      __m256 u2 = _mm256_fmadd_ps(t2, cube, square);
+      __m256 u3 = _mm256_fmadd_ps(t3, cube, square);
+      u0 = _mm256_fmadd_ps(u0, t0, linear);
+      u1 = _mm256_fmadd_ps(u1, t1, linear);
+      u2 = _mm256_fmadd_ps(u2, t2, linear);
+      u3 = _mm256_fmadd_ps(u3, t3, linear);
       u0 = _mm256_fmadd_ps(u0, t0, _mm256_permutevar8x32_ps(residuals, index0));
       u1 = _mm256_fmadd_ps(u1, t1, _mm256_permutevar8x32_ps(residuals, index1));
       u2 = _mm256_fmadd_ps(u2, t2, _mm256_permutevar8x32_ps(residuals, index2));
@@ -852,25 +867,25 @@ static inline void sum_row_128(size_t n, const float* x, float* y, float* tail, 
       const __m256 x0 = avx2_load_tail(x + i + 0, (ptrdiff_t)(n - i) - 0, absent);
       const __m256 x1 = avx2_load_tail(x + i + 8, (ptrdiff_t)(n - i) - 8, absent);
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const __m256 clamped0 = _mm256_max_ps(lower, x0);
       const __m256 clamped1 = _mm256_max_ps(lower, x1);
-      const __m256 biased0 = _mm256_fmadd_ps(clamped0, _mm256_set1_ps(8.0f * smx_log2e), bias);
-      const __m256 biased1 = _mm256_fmadd_ps(clamped1, _mm256_set1_ps(8.0f * smx_log2e), bias);
+      const __m256 biased0 = _mm256_fmadd_ps(clamped0, eighths, bias);
+      const __m256 biased1 = _mm256_fmadd_ps(clamped1, eighths, bias);
       const __m256 n0 = _mm256_sub_ps(biased0, bias);
       const __m256 n1 = _mm256_sub_ps(biased1, bias);
       const __m256i index0 = _mm256_castps_si256(biased0);
       const __m256i index1 = _mm256_castps_si256(biased1);
-      __m256 t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(-0x1.62E430p-4f), clamped0);
-      __m256 t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(-0x1.62E430p-4f), clamped1);
-      t0 = _mm256_fmadd_ps(n0, _mm256_set1_ps(0x1.05C610p-32f), t0);
-      t1 = _mm256_fmadd_ps(n1, _mm256_set1_ps(0x1.05C610p-32f), t1);
-      __m256 u0 = _mm256_fmadd_ps(t0, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      __m256 u1 = _mm256_fmadd_ps(t1, _mm256_set1_ps(0x1.555854p-3f), _mm256_set1_ps(0x1.000A4Ap-1f));
-      u0 = _mm256_fmadd_ps(u0, t0, _mm256_set1_ps(1.0f));
-      u1 = _mm256_fmadd_ps(u1, t1, _mm256_set1_ps(1.0f));
+      __m256 t0 = _mm256_fmadd_ps(n0, minus_eighth_hi, clamped0);
+      __m256 t1 = _mm256_fmadd_ps(n1, minus_eighth_hi, clamped1);
+      t0 = _mm256_fmadd_ps(n0, minus_eighth_lo, t0);
+      t1 = _mm256_fmadd_ps(n1, minus_eighth_lo, t1);
+      __m256 u0 = _mm256_fmadd_ps(t0, cube, square);
+      __m256 u1 = _mm256_fmadd_ps(t1, cube, square);
+      u0 = _mm256_fmadd_ps(u0, t0, linear);
+      u1 = _mm256_fmadd_ps(u1, t1, linear);
       u0 = _mm256_fmadd_ps(u0, t0, _mm256_permutevar8x32_ps(residuals, index0));
       u1 = _mm256_fmadd_ps(u1, t1, _mm256_permutevar8x32_ps(residuals, index1));
       const __m256 s0 = _mm256_castsi256_ps(
@@ -920,7 +935,8 @@ static inline void scale_tail(size_t n, float* y, const float* tail, __m256 hi, 
 }
 
 extern "C" void smx_f32_softmax_ukernel__avx2_u64_acc4(size_t rows, size_t n, const float* x, size_t x_stride,
-                                                       float* y, size_t y_stride, size_t* done) {
+                                                       float* y, size_t y_stride, size_t* done,
+                                                       const struct smx_f32_exponential* exponential) {
   const size_t together = 4;
   *done = 0;
   while (*done < rows) {
@@ -935,11 +951,11 @@ extern "C" void smx_f32_softmax_ukernel__avx2_u64_acc4(size_t rows, size_t n, co
     max[0] = _mm256_max_ps(_mm256_shuffle_ps(max[0], max[1], 0x44), _mm256_shuffle_ps(max[0], max[1], 0xEE));
     max[0] = _mm256_max_ps(_mm256_shuffle_ps(max[0], max[0], 0x88), _mm256_shuffle_ps(max[0], max[0], 0xDD));
     bool stops = false;
-    if (!(avx2_all_within(max[0], _mm256_set1_ps(smx_range)))) {
+    if (!(avx2_all_within(max[0], _mm256_set1_ps(exponential->range)))) {
       float maxima[8];
       _mm256_storeu_ps(maxima + 0, max[0]);
       size_t r = 0;
-      while (r < count && smx_is_in_range(maxima[r % 2 * 4 + r / 2])) r++;
+      while (r < count && smx_is_in_range(maxima[r % 2 * 4 + r / 2], exponential)) r++;
       if (r == 0) return;
       stops = r < count;
       count = r;
@@ -948,7 +964,7 @@ extern "C" void smx_f32_softmax_ukernel__avx2_u64_acc4(size_t rows, size_t n, co
     float lower[8], bias[8];
     {
       __m256 group_lower, group_bias;
-      references(max[0], &group_lower, &group_bias);
+      references(max[0], exponential, &group_lower, &group_bias);
       _mm256_storeu_ps(lower + 0, group_lower);
       _mm256_storeu_ps(bias + 0, group_bias);
     }
@@ -959,7 +975,7 @@ extern "C" void smx_f32_softmax_ukernel__avx2_u64_acc4(size_t rows, size_t n, co
     const __m256 anchor = _mm256_set1_ps(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r % 2 * 4 + r / 2;
-      sum_row_64(n, x + r * x_stride, y + r * y_stride, tails[r], x + (r + together) * x_stride,
+      sum_row_64(n, x + r * x_stride, y + r * y_stride, tails[r], x + (r + together) * x_stride, exponential,
                  _mm256_set1_ps(lower[lane]), _mm256_set1_ps(bias[lane]), anchor, &hi[r], &lo[r]);
     }
 
@@ -1017,7 +1033,8 @@ extern "C" void smx_f32_softmax_ukernel__avx2_u64_acc4(size_t rows, size_t n, co
 }
 
 extern "C" void smx_f32_softmax_ukernel__avx2_u64_acc8(size_t rows, size_t n, const float* x, size_t x_stride,
-                                                       float* y, size_t y_stride, size_t* done) {
+                                                       float* y, size_t y_stride, size_t* done,
+                                                       const struct smx_f32_exponential* exponential) {
   const size_t together = 8;
   *done = 0;
   while (*done < rows) {
@@ -1038,11 +1055,11 @@ extern "C" void smx_f32_softmax_ukernel__avx2_u64_acc8(size_t rows, size_t n, co
     max[1] = _mm256_max_ps(_mm256_shuffle_ps(max[2], max[3], 0x44), _mm256_shuffle_ps(max[2], max[3], 0xEE));
     max[0] = _mm256_max_ps(_mm256_shuffle_ps(max[0], max[1], 0x88), _mm256_shuffle_ps(max[0], max[1], 0xDD));
     bool stops = false;
-    if (!(avx2_all_within(max[0], _mm256_set1_ps(smx_range)))) {
+    if (!(avx2_all_within(max[0], _mm256_set1_ps(exponential->range)))) {
       float maxima[8];
       _mm256_storeu_ps(maxima + 0, max[0]);
       size_t r = 0;
-      while (r < count && smx_is_in_range(maxima[r % 2 * 4 + r / 2])) r++;
+      while (r < count && smx_is_in_range(maxima[r % 2 * 4 + r / 2], exponential)) r++;
       if (r == 0) return;
       stops = r < count;
       count = r;
@@ -1051,7 +1068,7 @@ extern "C" void smx_f32_softmax_ukernel__avx2_u64_acc8(size_t rows, size_t n, co
     float lower[8], bias[8];
     {
       __m256 group_lower, group_bias;
-      references(max[0], &group_lower, &group_bias);
+      references(max[0], exponential, &group_lower, &group_bias);
       _mm256_storeu_ps(lower + 0, group_lower);
       _mm256_storeu_ps(bias + 0, group_bias);
     }
@@ -1064,7 +1081,7 @@ extern "C" void smx_f32_softmax_ukernel__avx2_u64_acc8(size_t rows, size_t n, co
     const __m256 anchor = _mm256_set1_ps(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r % 2 * 4 + r / 2;
-      sum_row_64(n, x + r * x_stride, y + r * y_stride, tails[r], x + (r + together) * x_stride,
+      sum_row_64(n, x + r * x_stride, y + r * y_stride, tails[r], x + (r + together) * x_stride, exponential,
                  _mm256_set1_ps(lower[lane]), _mm256_set1_ps(bias[lane]), anchor, &hi[r], &lo[r]);
     }
 
@@ -1144,7 +1161,8 @@ extern "C" void smx_f32_softmax_ukernel__avx2_u64_acc8(size_t rows, size_t n, co
 
 extern "C" void smx_f32_softmax_ukernel__avx2_u128_acc8(size_t rows, size_t n, const float* x,
                                                         size_t x_stride, float* y, size_t y_stride,
-                                                        size_t* done) {
+                                                        size_t* done,
+                                                        const struct smx_f32_exponential* exponential) {
   const size_t together = 8;
   *done = 0;
   while (*done < rows) {
@@ -1165,11 +1183,11 @@ extern "C" void smx_f32_softmax_ukernel__avx2_u128_acc8(size_t rows, size_t n, c
     max[1] = _mm256_max_ps(_mm256_shuffle_ps(max[2], max[3], 0x44), _mm256_shuffle_ps(max[2], max[3], 0xEE));
     max[0] = _mm256_max_ps(_mm256_shuffle_ps(max[0], max[1], 0x88), _mm256_shuffle_ps(max[0], max[1], 0xDD));
     bool stops = false;
-    if (!(avx2_all_within(max[0], _mm256_set1_ps(smx_range)))) {
+    if (!(avx2_all_within(max[0], _mm256_set1_ps(exponential->range)))) {
       float maxima[8];
       _mm256_storeu_ps(maxima + 0, max[0]);
       size_t r = 0;
-      while (r < count && smx_is_in_range(maxima[r % 2 * 4 + r / 2])) r++;
+      while (r < count && smx_is_in_range(maxima[r % 2 * 4 + r / 2], exponential)) r++;
       if (r == 0) return;
       stops = r < count;
       count = r;
@@ -1178,7 +1196,7 @@ extern "C" void smx_f32_softmax_ukernel__avx2_u128_acc8(size_t rows, size_t n, c
     float lower[8], bias[8];
     {
       __m256 group_lower, group_bias;
-      references(max[0], &group_lower, &group_bias);
+      references(max[0], exponential, &group_lower, &group_bias);
       _mm256_storeu_ps(lower + 0, group_lower);
       _mm256_storeu_ps(bias + 0, group_bias);
     }
@@ -1191,7 +1209,7 @@ extern "C" void smx_f32_softmax_ukernel__avx2_u128_acc8(size_t rows, size_t n, c
     const __m256 anchor = _mm256_set1_ps(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r % 2 * 4 + r / 2;
-      sum_row_128(n, x + r * x_stride, y + r * y_stride, tails[r], x + (r + together) * x_stride,
+      sum_row_128(n, x + r * x_stride, y + r * y_stride, tails[r], x + (r + together) * x_stride, exponential,
                   _mm256_set1_ps(lower[lane]), _mm256_set1_ps(bias[lane]), anchor, &hi[r], &lo[r]);
     }
 
@@ -1271,7 +1289,8 @@ extern "C" void smx_f32_softmax_ukernel__avx2_u128_acc8(size_t rows, size_t n, c
 
 extern "C" void smx_f32_softmax_ukernel__avx2_u64_acc16(size_t rows, size_t n, const float* x,
                                                         size_t x_stride, float* y, size_t y_stride,
-                                                        size_t* done) {
+                                                        size_t* done,
+                                                        const struct smx_f32_exponential* exponential) {
   // Long rows go fewer at a time, so that what is stored of them is in the level 1 cache when it is scaled.
   const size_t together = n <= 256 ? 16 : 8;
   *done = 0;
@@ -1308,13 +1327,14 @@ extern "C" void smx_f32_softmax_ukernel__avx2_u64_acc16(size_t rows, size_t n, c
         _mm256_max_ps(_mm256_shuffle_ps(max[10], max[11], 0x44), _mm256_shuffle_ps(max[10], max[11], 0xEE));
     max[8] = _mm256_max_ps(_mm256_shuffle_ps(max[8], max[9], 0x88), _mm256_shuffle_ps(max[8], max[9], 0xDD));
     bool stops = false;
-    if (!(avx2_all_within(max[0], _mm256_set1_ps(smx_range))) ||
-        !(avx2_all_within(max[8], _mm256_set1_ps(smx_range)))) {
+    if (!(avx2_all_within(max[0], _mm256_set1_ps(exponential->range))) ||
+        !(avx2_all_within(max[8], _mm256_set1_ps(exponential->range)))) {
       float maxima[16];
       _mm256_storeu_ps(maxima + 0, max[0]);
       _mm256_storeu_ps(maxima + 8, max[8]);
       size_t r = 0;
-      while (r < count && smx_is_in_range(maxima[r / 8 * 8 + (r % 8) % 2 * 4 + (r % 8) / 2])) r++;
+      while (r < count && smx_is_in_range(maxima[r / 8 * 8 + (r % 8) % 2 * 4 + (r % 8) / 2], exponential))
+        r++;
       if (r == 0) return;
       stops = r < count;
       count = r;
@@ -1323,13 +1343,13 @@ extern "C" void smx_f32_softmax_ukernel__avx2_u64_acc16(size_t rows, size_t n, c
     float lower[16], bias[16];
     {
       __m256 group_lower, group_bias;
-      references(max[0], &group_lower, &group_bias);
+      references(max[0], exponential, &group_lower, &group_bias);
       _mm256_storeu_ps(lower + 0, group_lower);
       _mm256_storeu_ps(bias + 0, group_bias);
     }
     {
       __m256 group_lower, group_bias;
-      references(max[8], &group_lower, &group_bias);
+      references(max[8], exponential, &group_lower, &group_bias);
       _mm256_storeu_ps(lower + 8, group_lower);
       _mm256_storeu_ps(bias + 8, group_bias);
     }
@@ -1346,7 +1366,7 @@ extern "C" void smx_f32_softmax_ukernel__avx2_u64_acc16(size_t rows, size_t n, c
     const __m256 anchor = _mm256_set1_ps(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r / 8 * 8 + (r % 8) % 2 * 4 + (r % 8) / 2;
-      sum_row_64(n, x + r * x_stride, y + r * y_stride, tails[r], x + (r + together) * x_stride,
+      sum_row_64(n, x + r * x_stride, y + r * y_stride, tails[r], x + (r + together) * x_stride, exponential,
                  _mm256_set1_ps(lower[lane]), _mm256_set1_ps(bias[lane]), anchor, &hi[r], &lo[r]);
     }
 

@@ -6,14 +6,21 @@
 #include "src/isa/avx512f.h"
 #include "src/kernels/extended.h"
 
-extern "C" void smx_bf16_f32_vscaleextexp_ukernel__avx512f_u64(size_t n, const uint16_t* x, float* y,
-                                                               const struct smx_f32_reciprocal* reciprocal) {
+extern "C" void smx_bf16_f32_vscaleextexp_ukernel__avx512f_u64(
+    size_t n, const uint16_t* x, float* y, const struct smx_f32_reciprocal* reciprocal,
+    const struct smx_f32_exponential* exponential) {
   // Exponentials are scaled up by 2^SMX_BIAS, and the reciprocal down: nothing but results and the product with the low part
   // is flushed.
-  const __m512 lower = _mm512_set1_ps(smx_lower_bound(SMX_BIAS - reciprocal->exponent));
+  const __m512 lower = _mm512_set1_ps(smx_lower_bound(SMX_BIAS - reciprocal->exponent, exponential));
   const __m512 bias = _mm512_set1_ps(smx_rounding_bias(SMX_BIAS - reciprocal->exponent));
   const __m512 hi = _mm512_set1_ps(reciprocal->hi * smx_pow2(-SMX_BIAS));
   const __m512 lo = _mm512_set1_ps(reciprocal->lo * smx_pow2(-SMX_BIAS));
+  const __m512 eighths = _mm512_set1_ps(8.0f * exponential->log2e);
+  const __m512 minus_eighth_hi = _mm512_set1_ps(exponential->minus_eighth_hi);
+  const __m512 minus_eighth_lo = _mm512_set1_ps(exponential->minus_eighth_lo);
+  const __m512 cube = _mm512_set1_ps(exponential->cube);
+  const __m512 square = _mm512_set1_ps(exponential->square);
+  const __m512 linear = _mm512_set1_ps(exponential->scale);
   const __m512 mantissas = avx512f_load_table(smx_exp2_mantissas);
   const __m512 residuals = avx512f_load_table(smx_exp2_residuals);
   for (; n >= 64; n -= 64) {
@@ -22,17 +29,17 @@ extern "C" void smx_bf16_f32_vscaleextexp_ukernel__avx512f_u64(size_t n, const u
     __m512 x2 = avx512f_from_bf16(avx512f_load_halves(x + 32));
     __m512 x3 = avx512f_from_bf16(avx512f_load_halves(x + 48));
 
-    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+    // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
     // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
     const __m512 clamped0 = _mm512_max_ps(lower, x0);
     const __m512 clamped1 = _mm512_max_ps(lower, x1);
     const __m512 clamped2 = _mm512_max_ps(lower, x2);
     const __m512 clamped3 = _mm512_max_ps(lower, x3);
-    const __m512 biased0 = _mm512_fmadd_ps(clamped0, _mm512_set1_ps(8.0f * smx_log2e), bias);
-    const __m512 biased1 = _mm512_fmadd_ps(clamped1, _mm512_set1_ps(8.0f * smx_log2e), bias);
-    const __m512 biased2 = _mm512_fmadd_ps(clamped2, _mm512_set1_ps(8.0f * smx_log2e), bias);
-    const __m512 biased3 = _mm512_fmadd_ps(clamped3, _mm512_set1_ps(8.0f * smx_log2e), bias);
+    const __m512 biased0 = _mm512_fmadd_ps(clamped0, eighths, bias);
+    const __m512 biased1 = _mm512_fmadd_ps(clamped1, eighths, bias);
+    const __m512 biased2 = _mm512_fmadd_ps(clamped2, eighths, bias);
+    const __m512 biased3 = _mm512_fmadd_ps(clamped3, eighths, bias);
     const __m512 n0 = _mm512_sub_ps(biased0, bias);
     const __m512 n1 = _mm512_sub_ps(biased1, bias);
     const __m512 n2 = _mm512_sub_ps(biased2, bias);
@@ -41,22 +48,22 @@ extern "C" void smx_bf16_f32_vscaleextexp_ukernel__avx512f_u64(size_t n, const u
     const __m512i index1 = _mm512_castps_si512(biased1);
     const __m512i index2 = _mm512_castps_si512(biased2);
     const __m512i index3 = _mm512_castps_si512(biased3);
-    __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E430p-4f), clamped0);
-    __m512 t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.62E430p-4f), clamped1);
-    __m512 t2 = _mm512_fmadd_ps(n2, _mm512_set1_ps(-0x1.62E430p-4f), clamped2);
-    __m512 t3 = _mm512_fmadd_ps(n3, _mm512_set1_ps(-0x1.62E430p-4f), clamped3);
-    t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(0x1.05C610p-32f), t0);
-    t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(0x1.05C610p-32f), t1);
-    t2 = _mm512_fmadd_ps(n2, _mm512_set1_ps(0x1.05C610p-32f), t2);
-    t3 = _mm512_fmadd_ps(n3, _mm512_set1_ps(0x1.05C610p-32f), t3);
-    __m512 u0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
-    __m512 u1 = _mm512_fmadd_ps(t1, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
-    __m512 u2 = _mm512_fmadd_ps(t2, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
-    __m512 u3 = _mm512_fmadd_ps(t3, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
-    u0 = _mm512_fmadd_ps(u0, t0, _mm512_set1_ps(1.0f));
-    u1 = _mm512_fmadd_ps(u1, t1, _mm512_set1_ps(1.0f));
-    u2 = _mm512_fmadd_ps(u2, t2, _mm512_set1_ps(1.0f));
-    u3 = _mm512_fmadd_ps(u3, t3, _mm512_set1_ps(1.0f));
+    __m512 t0 = _mm512_fmadd_ps(n0, minus_eighth_hi, clamped0);
+    __m512 t1 = _mm512_fmadd_ps(n1, minus_eighth_hi, clamped1);
+    __m512 t2 = _mm512_fmadd_ps(n2, minus_eighth_hi, clamped2);
+    __m512 t3 = _mm512_fmadd_ps(n3, minus_eighth_hi, clamped3);
+    t0 = _mm512_fmadd_ps(n0, minus_eighth_lo, t0);
+    t1 = _mm512_fmadd_ps(n1, minus_eighth_lo, t1);
+    t2 = _mm512_fmadd_ps(n2, minus_eighth_lo, t2);
+    t3 = _mm512_fmadd_ps(n3, minus_eighth_lo, t3);
+    __m512 u0 = _mm512_fmadd_ps(t0, cube, square);
+    __m512 u1 = _mm512_fmadd_ps(t1, cube, square);
+    __m512 u2 = _mm512_fmadd_ps(t2, cube, square);
+    __m512 u3 = _mm512_fmadd_ps(t3, cube, square);
+    u0 = _mm512_fmadd_ps(u0, t0, linear);
+    u1 = _mm512_fmadd_ps(u1, t1, linear);
+    u2 = _mm512_fmadd_ps(u2, t2, linear);
+    u3 = _mm512_fmadd_ps(u3, t3, linear);
     u0 = _mm512_fmadd_ps(u0, t0, _mm512_permutexvar_ps(index0, residuals));
     u1 = _mm512_fmadd_ps(u1, t1, _mm512_permutexvar_ps(index1, residuals));
     u2 = _mm512_fmadd_ps(u2, t2, _mm512_permutexvar_ps(index2, residuals));
@@ -92,17 +99,17 @@ extern "C" void smx_bf16_f32_vscaleextexp_ukernel__avx512f_u64(size_t n, const u
   for (; n >= 16; n -= 16) {
     __m512 x0 = avx512f_from_bf16(avx512f_load_halves(x + 0));
 
-    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+    // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
     // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
     const __m512 clamped0 = _mm512_max_ps(lower, x0);
-    const __m512 biased0 = _mm512_fmadd_ps(clamped0, _mm512_set1_ps(8.0f * smx_log2e), bias);
+    const __m512 biased0 = _mm512_fmadd_ps(clamped0, eighths, bias);
     const __m512 n0 = _mm512_sub_ps(biased0, bias);
     const __m512i index0 = _mm512_castps_si512(biased0);
-    __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E430p-4f), clamped0);
-    t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(0x1.05C610p-32f), t0);
-    __m512 u0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
-    u0 = _mm512_fmadd_ps(u0, t0, _mm512_set1_ps(1.0f));
+    __m512 t0 = _mm512_fmadd_ps(n0, minus_eighth_hi, clamped0);
+    t0 = _mm512_fmadd_ps(n0, minus_eighth_lo, t0);
+    __m512 u0 = _mm512_fmadd_ps(t0, cube, square);
+    u0 = _mm512_fmadd_ps(u0, t0, linear);
     u0 = _mm512_fmadd_ps(u0, t0, _mm512_permutexvar_ps(index0, residuals));
     const __m512 s0 =
         _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased0), 20),
@@ -117,17 +124,17 @@ extern "C" void smx_bf16_f32_vscaleextexp_ukernel__avx512f_u64(size_t n, const u
   if (n > 0) {
     __m512 x0 = avx512f_present(n, avx512f_from_bf16(avx512f_load_halves_tail(x, n)), _mm512_setzero_ps());
 
-    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+    // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
     // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
     const __m512 clamped0 = _mm512_max_ps(lower, x0);
-    const __m512 biased0 = _mm512_fmadd_ps(clamped0, _mm512_set1_ps(8.0f * smx_log2e), bias);
+    const __m512 biased0 = _mm512_fmadd_ps(clamped0, eighths, bias);
     const __m512 n0 = _mm512_sub_ps(biased0, bias);
     const __m512i index0 = _mm512_castps_si512(biased0);
-    __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E430p-4f), clamped0);
-    t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(0x1.05C610p-32f), t0);
-    __m512 u0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
-    u0 = _mm512_fmadd_ps(u0, t0, _mm512_set1_ps(1.0f));
+    __m512 t0 = _mm512_fmadd_ps(n0, minus_eighth_hi, clamped0);
+    t0 = _mm512_fmadd_ps(n0, minus_eighth_lo, t0);
+    __m512 u0 = _mm512_fmadd_ps(t0, cube, square);
+    u0 = _mm512_fmadd_ps(u0, t0, linear);
     u0 = _mm512_fmadd_ps(u0, t0, _mm512_permutexvar_ps(index0, residuals));
     const __m512 s0 =
         _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased0), 20),

@@ -79,8 +79,15 @@ static inline bool hold(struct smx_f32_reference* reference, float max, __m512* 
 // Adds a block of n elements to the tile's lanes.
 static inline void add_block_u32(size_t n, const float* x, const struct smx_f32_reference* reference,
                                  __m512* hi, __m512* lo) {
-  const __m512 lower = _mm512_set1_ps(smx_lower_bound(SMX_BIAS - reference->exponent));
+  const __m512 lower =
+      _mm512_set1_ps(smx_lower_bound(SMX_BIAS - reference->exponent, reference->exponential));
   const __m512 bias = _mm512_set1_ps(smx_rounding_bias(SMX_BIAS - reference->exponent));
+  const __m512 eighths = _mm512_set1_ps(8.0f * reference->exponential->log2e);
+  const __m512 minus_eighth_hi = _mm512_set1_ps(reference->exponential->minus_eighth_hi);
+  const __m512 minus_eighth_lo = _mm512_set1_ps(reference->exponential->minus_eighth_lo);
+  const __m512 cube = _mm512_set1_ps(reference->exponential->cube);
+  const __m512 square = _mm512_set1_ps(reference->exponential->square);
+  const __m512 linear = _mm512_set1_ps(reference->exponential->scale);
   const __m512 mantissas = avx512f_load_table(smx_exp2_mantissas);
   const __m512 residuals = avx512f_load_table(smx_exp2_residuals);
   const __m512 anchor = _mm512_set1_ps(smx_f32_anchor(reference, reference->anchor, n));
@@ -92,25 +99,25 @@ static inline void add_block_u32(size_t n, const float* x, const struct smx_f32_
     const __m512 x0 = _mm512_loadu_ps(x + i + 0);
     const __m512 x1 = _mm512_loadu_ps(x + i + 16);
 
-    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+    // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
     // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
     const __m512 clamped0 = _mm512_max_ps(lower, x0);
     const __m512 clamped1 = _mm512_max_ps(lower, x1);
-    const __m512 biased0 = _mm512_fmadd_ps(clamped0, _mm512_set1_ps(8.0f * smx_log2e), bias);
-    const __m512 biased1 = _mm512_fmadd_ps(clamped1, _mm512_set1_ps(8.0f * smx_log2e), bias);
+    const __m512 biased0 = _mm512_fmadd_ps(clamped0, eighths, bias);
+    const __m512 biased1 = _mm512_fmadd_ps(clamped1, eighths, bias);
     const __m512 n0 = _mm512_sub_ps(biased0, bias);
     const __m512 n1 = _mm512_sub_ps(biased1, bias);
     const __m512i index0 = _mm512_castps_si512(biased0);
     const __m512i index1 = _mm512_castps_si512(biased1);
-    __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E430p-4f), clamped0);
-    __m512 t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.62E430p-4f), clamped1);
-    t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(0x1.05C610p-32f), t0);
-    t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(0x1.05C610p-32f), t1);
-    __m512 u0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
-    __m512 u1 = _mm512_fmadd_ps(t1, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
-    u0 = _mm512_fmadd_ps(u0, t0, _mm512_set1_ps(1.0f));
-    u1 = _mm512_fmadd_ps(u1, t1, _mm512_set1_ps(1.0f));
+    __m512 t0 = _mm512_fmadd_ps(n0, minus_eighth_hi, clamped0);
+    __m512 t1 = _mm512_fmadd_ps(n1, minus_eighth_hi, clamped1);
+    t0 = _mm512_fmadd_ps(n0, minus_eighth_lo, t0);
+    t1 = _mm512_fmadd_ps(n1, minus_eighth_lo, t1);
+    __m512 u0 = _mm512_fmadd_ps(t0, cube, square);
+    __m512 u1 = _mm512_fmadd_ps(t1, cube, square);
+    u0 = _mm512_fmadd_ps(u0, t0, linear);
+    u1 = _mm512_fmadd_ps(u1, t1, linear);
     u0 = _mm512_fmadd_ps(u0, t0, _mm512_permutexvar_ps(index0, residuals));
     u1 = _mm512_fmadd_ps(u1, t1, _mm512_permutexvar_ps(index1, residuals));
     const __m512 s0 =
@@ -129,25 +136,25 @@ static inline void add_block_u32(size_t n, const float* x, const struct smx_f32_
       const __m512 x0 = avx512f_load_tail(x + i + 0, (ptrdiff_t)(n - i) - 0, absent);
       const __m512 x1 = avx512f_load_tail(x + i + 16, (ptrdiff_t)(n - i) - 16, absent);
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const __m512 clamped0 = _mm512_max_ps(lower, x0);
       const __m512 clamped1 = _mm512_max_ps(lower, x1);
-      const __m512 biased0 = _mm512_fmadd_ps(clamped0, _mm512_set1_ps(8.0f * smx_log2e), bias);
-      const __m512 biased1 = _mm512_fmadd_ps(clamped1, _mm512_set1_ps(8.0f * smx_log2e), bias);
+      const __m512 biased0 = _mm512_fmadd_ps(clamped0, eighths, bias);
+      const __m512 biased1 = _mm512_fmadd_ps(clamped1, eighths, bias);
       const __m512 n0 = _mm512_sub_ps(biased0, bias);
       const __m512 n1 = _mm512_sub_ps(biased1, bias);
       const __m512i index0 = _mm512_castps_si512(biased0);
       const __m512i index1 = _mm512_castps_si512(biased1);
-      __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E430p-4f), clamped0);
-      __m512 t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.62E430p-4f), clamped1);
-      t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(0x1.05C610p-32f), t0);
-      t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(0x1.05C610p-32f), t1);
-      __m512 u0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
-      __m512 u1 = _mm512_fmadd_ps(t1, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
-      u0 = _mm512_fmadd_ps(u0, t0, _mm512_set1_ps(1.0f));
-      u1 = _mm512_fmadd_ps(u1, t1, _mm512_set1_ps(1.0f));
+      __m512 t0 = _mm512_fmadd_ps(n0, minus_eighth_hi, clamped0);
+      __m512 t1 = _mm512_fmadd_ps(n1, minus_eighth_hi, clamped1);
+      t0 = _mm512_fmadd_ps(n0, minus_eighth_lo, t0);
+      t1 = _mm512_fmadd_ps(n1, minus_eighth_lo, t1);
+      __m512 u0 = _mm512_fmadd_ps(t0, cube, square);
+      __m512 u1 = _mm512_fmadd_ps(t1, cube, square);
+      u0 = _mm512_fmadd_ps(u0, t0, linear);
+      u1 = _mm512_fmadd_ps(u1, t1, linear);
       u0 = _mm512_fmadd_ps(u0, t0, _mm512_permutexvar_ps(index0, residuals));
       u1 = _mm512_fmadd_ps(u1, t1, _mm512_permutexvar_ps(index1, residuals));
       const __m512 s0 = _mm512_castsi512_ps(
@@ -162,17 +169,17 @@ static inline void add_block_u32(size_t n, const float* x, const struct smx_f32_
     } else {
       const __m512 x0 = avx512f_load_tail(x + i + 0, (ptrdiff_t)(n - i) - 0, absent);
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const __m512 clamped0 = _mm512_max_ps(lower, x0);
-      const __m512 biased0 = _mm512_fmadd_ps(clamped0, _mm512_set1_ps(8.0f * smx_log2e), bias);
+      const __m512 biased0 = _mm512_fmadd_ps(clamped0, eighths, bias);
       const __m512 n0 = _mm512_sub_ps(biased0, bias);
       const __m512i index0 = _mm512_castps_si512(biased0);
-      __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E430p-4f), clamped0);
-      t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(0x1.05C610p-32f), t0);
-      __m512 u0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
-      u0 = _mm512_fmadd_ps(u0, t0, _mm512_set1_ps(1.0f));
+      __m512 t0 = _mm512_fmadd_ps(n0, minus_eighth_hi, clamped0);
+      t0 = _mm512_fmadd_ps(n0, minus_eighth_lo, t0);
+      __m512 u0 = _mm512_fmadd_ps(t0, cube, square);
+      u0 = _mm512_fmadd_ps(u0, t0, linear);
       u0 = _mm512_fmadd_ps(u0, t0, _mm512_permutexvar_ps(index0, residuals));
       const __m512 s0 = _mm512_castsi512_ps(
           _mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased0), 20),
@@ -188,8 +195,15 @@ static inline void add_block_u32(size_t n, const float* x, const struct smx_f32_
 // Adds a block of n elements to the tile's lanes.
 static inline void add_block_u64(size_t n, const float* x, const struct smx_f32_reference* reference,
                                  __m512* hi, __m512* lo) {
-  const __m512 lower = _mm512_set1_ps(smx_lower_bound(SMX_BIAS - reference->exponent));
+  const __m512 lower =
+      _mm512_set1_ps(smx_lower_bound(SMX_BIAS - reference->exponent, reference->exponential));
   const __m512 bias = _mm512_set1_ps(smx_rounding_bias(SMX_BIAS - reference->exponent));
+  const __m512 eighths = _mm512_set1_ps(8.0f * reference->exponential->log2e);
+  const __m512 minus_eighth_hi = _mm512_set1_ps(reference->exponential->minus_eighth_hi);
+  const __m512 minus_eighth_lo = _mm512_set1_ps(reference->exponential->minus_eighth_lo);
+  const __m512 cube = _mm512_set1_ps(reference->exponential->cube);
+  const __m512 square = _mm512_set1_ps(reference->exponential->square);
+  const __m512 linear = _mm512_set1_ps(reference->exponential->scale);
   const __m512 mantissas = avx512f_load_table(smx_exp2_mantissas);
   const __m512 residuals = avx512f_load_table(smx_exp2_residuals);
   const __m512 anchor = _mm512_set1_ps(smx_f32_anchor(reference, reference->anchor, n));
@@ -203,17 +217,17 @@ static inline void add_block_u64(size_t n, const float* x, const struct smx_f32_
     const __m512 x2 = _mm512_loadu_ps(x + i + 32);
     const __m512 x3 = _mm512_loadu_ps(x + i + 48);
 
-    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+    // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
     // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
     const __m512 clamped0 = _mm512_max_ps(lower, x0);
     const __m512 clamped1 = _mm512_max_ps(lower, x1);
     const __m512 clamped2 = _mm512_max_ps(lower, x2);
     const __m512 clamped3 = _mm512_max_ps(lower, x3);
-    const __m512 biased0 = _mm512_fmadd_ps(clamped0, _mm512_set1_ps(8.0f * smx_log2e), bias);
-    const __m512 biased1 = _mm512_fmadd_ps(clamped1, _mm512_set1_ps(8.0f * smx_log2e), bias);
-    const __m512 biased2 = _mm512_fmadd_ps(clamped2, _mm512_set1_ps(8.0f * smx_log2e), bias);
-    const __m512 biased3 = _mm512_fmadd_ps(clamped3, _mm512_set1_ps(8.0f * smx_log2e), bias);
+    const __m512 biased0 = _mm512_fmadd_ps(clamped0, eighths, bias);
+    const __m512 biased1 = _mm512_fmadd_ps(clamped1, eighths, bias);
+    const __m512 biased2 = _mm512_fmadd_ps(clamped2, eighths, bias);
+    const __m512 biased3 = _mm512_fmadd_ps(clamped3, eighths, bias);
     const __m512 n0 = _mm512_sub_ps(biased0, bias);
     const __m512 n1 = _mm512_sub_ps(biased1, bias);
     const __m512 n2 = _mm512_sub_ps(biased2, bias);
@@ -222,22 +236,22 @@ static inline void add_block_u64(size_t n, const float* x, const struct smx_f32_
     const __m512i index1 = _mm512_castps_si512(biased1);
     const __m512i index2 = _mm512_castps_si512(biased2);
     const __m512i index3 = _mm512_castps_si512(biased3);
-    __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E430p-4f), clamped0);
-    __m512 t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.62E430p-4f), clamped1);
-    __m512 t2 = _mm512_fmadd_ps(n2, _mm512_set1_ps(-0x1.62E430p-4f), clamped2);
-    __m512 t3 = _mm512_fmadd_ps(n3, _mm512_set1_ps(-0x1.62E430p-4f), clamped3);
-    t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(0x1.05C610p-32f), t0);
-    t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(0x1.05C610p-32f), t1);
-    t2 = _mm512_fmadd_ps(n2, _mm512_set1_ps(0x1.05C610p-32f), t2);
-    t3 = _mm512_fmadd_ps(n3, _mm512_set1_ps(0x1.05C610p-32f), t3);
-    __m512 u0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
-    __m512 u1 = _mm512_fmadd_ps(t1, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
-    __m512 u2 = _mm512_fmadd_ps(t2, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
-    __m512 u3 = _mm512_fmadd_ps(t3, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
-    u0 = _mm512_fmadd_ps(u0, t0, _mm512_set1_ps(1.0f));
-    u1 = _mm512_fmadd_ps(u1, t1, _mm512_set1_ps(1.0f));
-    u2 = _mm512_fmadd_ps(u2, t2, _mm512_set1_ps(1.0f));
-    u3 = _mm512_fmadd_ps(u3, t3, _mm512_set1_ps(1.0f));
+    __m512 t0 = _mm512_fmadd_ps(n0, minus_eighth_hi, clamped0);
+    __m512 t1 = _mm512_fmadd_ps(n1, minus_eighth_hi, clamped1);
+    __m512 t2 = _mm512_fmadd_ps(n2, minus_eighth_hi, clamped2);
+    __m512 t3 = _mm512_fmadd_ps(n3, minus_eighth_hi, clamped3);
+    t0 = _mm512_fmadd_ps(n0, minus_eighth_lo, t0);
+    t1 = _mm512_fmadd_ps(n1, minus_eighth_lo, t1);
+    t2 = _mm512_fmadd_ps(n2, minus_eighth_lo, t2);
+    t3 = _mm512_fmadd_ps(n3, minus_eighth_lo, t3);
+    __m512 u0 = _mm512_fmadd_ps(t0, cube, square);
+    __m512 u1 = _mm512_fmadd_ps(t1, cube, square);
+    __m512 u2 = _mm512_fmadd_ps(t2, cube, square);
+    __m512 u3 = _mm512_fmadd_ps(t3, cube, square);
+    u0 = _mm512_fmadd_ps(u0, t0, linear);
+    u1 = _mm512_fmadd_ps(u1, t1, linear);
+    u2 = _mm512_fmadd_ps(u2, t2, linear);
+    u3 = _mm512_fmadd_ps(u3, t3, linear);
     u0 = _mm512_fmadd_ps(u0, t0, _mm512_permutexvar_ps(index0, residuals));
     u1 = _mm512_fmadd_ps(u1, t1, _mm512_permutexvar_ps(index1, residuals));
     u2 = _mm512_fmadd_ps(u2, t2, _mm512_permutexvar_ps(index2, residuals));
@@ -265,25 +279,25 @@ static inline void add_block_u64(size_t n, const float* x, const struct smx_f32_
     const __m512 x0 = _mm512_loadu_ps(x + i + 0);
     const __m512 x1 = _mm512_loadu_ps(x + i + 16);
 
-    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+    // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
     // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
     const __m512 clamped0 = _mm512_max_ps(lower, x0);
     const __m512 clamped1 = _mm512_max_ps(lower, x1);
-    const __m512 biased0 = _mm512_fmadd_ps(clamped0, _mm512_set1_ps(8.0f * smx_log2e), bias);
-    const __m512 biased1 = _mm512_fmadd_ps(clamped1, _mm512_set1_ps(8.0f * smx_log2e), bias);
+    const __m512 biased0 = _mm512_fmadd_ps(clamped0, eighths, bias);
+    const __m512 biased1 = _mm512_fmadd_ps(clamped1, eighths, bias);
     const __m512 n0 = _mm512_sub_ps(biased0, bias);
     const __m512 n1 = _mm512_sub_ps(biased1, bias);
     const __m512i index0 = _mm512_castps_si512(biased0);
     const __m512i index1 = _mm512_castps_si512(biased1);
-    __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E430p-4f), clamped0);
-    __m512 t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.62E430p-4f), clamped1);
-    t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(0x1.05C610p-32f), t0);
-    t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(0x1.05C610p-32f), t1);
-    __m512 u0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
-    __m512 u1 = _mm512_fmadd_ps(t1, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
-    u0 = _mm512_fmadd_ps(u0, t0, _mm512_set1_ps(1.0f));
-    u1 = _mm512_fmadd_ps(u1, t1, _mm512_set1_ps(1.0f));
+    __m512 t0 = _mm512_fmadd_ps(n0, minus_eighth_hi, clamped0);
+    __m512 t1 = _mm512_fmadd_ps(n1, minus_eighth_hi, clamped1);
+    t0 = _mm512_fmadd_ps(n0, minus_eighth_lo, t0);
+    t1 = _mm512_fmadd_ps(n1, minus_eighth_lo, t1);
+    __m512 u0 = _mm512_fmadd_ps(t0, cube, square);
+    __m512 u1 = _mm512_fmadd_ps(t1, cube, square);
+    u0 = _mm512_fmadd_ps(u0, t0, linear);
+    u1 = _mm512_fmadd_ps(u1, t1, linear);
     u0 = _mm512_fmadd_ps(u0, t0, _mm512_permutexvar_ps(index0, residuals));
     u1 = _mm512_fmadd_ps(u1, t1, _mm512_permutexvar_ps(index1, residuals));
     const __m512 s0 =
@@ -302,25 +316,25 @@ static inline void add_block_u64(size_t n, const float* x, const struct smx_f32_
       const __m512 x0 = avx512f_load_tail(x + i + 0, (ptrdiff_t)(n - i) - 0, absent);
       const __m512 x1 = avx512f_load_tail(x + i + 16, (ptrdiff_t)(n - i) - 16, absent);
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const __m512 clamped0 = _mm512_max_ps(lower, x0);
       const __m512 clamped1 = _mm512_max_ps(lower, x1);
-      const __m512 biased0 = _mm512_fmadd_ps(clamped0, _mm512_set1_ps(8.0f * smx_log2e), bias);
-      const __m512 biased1 = _mm512_fmadd_ps(clamped1, _mm512_set1_ps(8.0f * smx_log2e), bias);
+      const __m512 biased0 = _mm512_fmadd_ps(clamped0, eighths, bias);
+      const __m512 biased1 = _mm512_fmadd_ps(clamped1, eighths, bias);
       const __m512 n0 = _mm512_sub_ps(biased0, bias);
       const __m512 n1 = _mm512_sub_ps(biased1, bias);
       const __m512i index0 = _mm512_castps_si512(biased0);
       const __m512i index1 = _mm512_castps_si512(biased1);
-      __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E430p-4f), clamped0);
-      __m512 t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.62E430p-4f), clamped1);
-      t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(0x1.05C610p-32f), t0);
-      t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(0x1.05C610p-32f), t1);
-      __m512 u0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
-      __m512 u1 = _mm512_fmadd_ps(t1, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
-      u0 = _mm512_fmadd_ps(u0, t0, _mm512_set1_ps(1.0f));
-      u1 = _mm512_fmadd_ps(u1, t1, _mm512_set1_ps(1.0f));
+      __m512 t0 = _mm512_fmadd_ps(n0, minus_eighth_hi, clamped0);
+      __m512 t1 = _mm512_fmadd_ps(n1, minus_eighth_hi, clamped1);
+      t0 = _mm512_fmadd_ps(n0, minus_eighth_lo, t0);
+      t1 = _mm512_fmadd_ps(n1, minus_eighth_lo, t1);
+      __m512 u0 = _mm512_fmadd_ps(t0, cube, square);
+      __m512 u1 = _mm512_fmadd_ps(t1, cube, square);
+      u0 = _mm512_fmadd_ps(u0, t0, linear);
+      u1 = _mm512_fmadd_ps(u1, t1, linear);
       u0 = _mm512_fmadd_ps(u0, t0, _mm512_permutexvar_ps(index0, residuals));
       u1 = _mm512_fmadd_ps(u1, t1, _mm512_permutexvar_ps(index1, residuals));
       const __m512 s0 = _mm512_castsi512_ps(
@@ -335,17 +349,17 @@ static inline void add_block_u64(size_t n, const float* x, const struct smx_f32_
     } else {
       const __m512 x0 = avx512f_load_tail(x + i + 0, (ptrdiff_t)(n - i) - 0, absent);
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const __m512 clamped0 = _mm512_max_ps(lower, x0);
-      const __m512 biased0 = _mm512_fmadd_ps(clamped0, _mm512_set1_ps(8.0f * smx_log2e), bias);
+      const __m512 biased0 = _mm512_fmadd_ps(clamped0, eighths, bias);
       const __m512 n0 = _mm512_sub_ps(biased0, bias);
       const __m512i index0 = _mm512_castps_si512(biased0);
-      __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E430p-4f), clamped0);
-      t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(0x1.05C610p-32f), t0);
-      __m512 u0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
-      u0 = _mm512_fmadd_ps(u0, t0, _mm512_set1_ps(1.0f));
+      __m512 t0 = _mm512_fmadd_ps(n0, minus_eighth_hi, clamped0);
+      t0 = _mm512_fmadd_ps(n0, minus_eighth_lo, t0);
+      __m512 u0 = _mm512_fmadd_ps(t0, cube, square);
+      u0 = _mm512_fmadd_ps(u0, t0, linear);
       u0 = _mm512_fmadd_ps(u0, t0, _mm512_permutexvar_ps(index0, residuals));
       const __m512 s0 = _mm512_castsi512_ps(
           _mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased0), 20),
@@ -361,8 +375,15 @@ static inline void add_block_u64(size_t n, const float* x, const struct smx_f32_
 // Adds a block of n elements to the tile's lanes.
 static inline void add_block_u128(size_t n, const float* x, const struct smx_f32_reference* reference,
                                   __m512* hi, __m512* lo) {
-  const __m512 lower = _mm512_set1_ps(smx_lower_bound(SMX_BIAS - reference->exponent));
+  const __m512 lower =
+      _mm512_set1_ps(smx_lower_bound(SMX_BIAS - reference->exponent, reference->exponential));
   const __m512 bias = _mm512_set1_ps(smx_rounding_bias(SMX_BIAS - reference->exponent));
+  const __m512 eighths = _mm512_set1_ps(8.0f * reference->exponential->log2e);
+  const __m512 minus_eighth_hi = _mm512_set1_ps(reference->exponential->minus_eighth_hi);
+  const __m512 minus_eighth_lo = _mm512_set1_ps(reference->exponential->minus_eighth_lo);
+  const __m512 cube = _mm512_set1_ps(reference->exponential->cube);
+  const __m512 square = _mm512_set1_ps(reference->exponential->square);
+  const __m512 linear = _mm512_set1_ps(reference->exponential->scale);
   const __m512 mantissas = avx512f_load_table(smx_exp2_mantissas);
   const __m512 residuals = avx512f_load_table(smx_exp2_residuals);
   const __m512 anchor = _mm512_set1_ps(smx_f32_anchor(reference, reference->anchor, n));
@@ -377,17 +398,17 @@ static inline void add_block_u128(size_t n, const float* x, const struct smx_f32
       const __m512 x2 = _mm512_loadu_ps(x + i + 32);
       const __m512 x3 = _mm512_loadu_ps(x + i + 48);
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const __m512 clamped0 = _mm512_max_ps(lower, x0);
       const __m512 clamped1 = _mm512_max_ps(lower, x1);
       const __m512 clamped2 = _mm512_max_ps(lower, x2);
       const __m512 clamped3 = _mm512_max_ps(lower, x3);
-      const __m512 biased0 = _mm512_fmadd_ps(clamped0, _mm512_set1_ps(8.0f * smx_log2e), bias);
-      const __m512 biased1 = _mm512_fmadd_ps(clamped1, _mm512_set1_ps(8.0f * smx_log2e), bias);
-      const __m512 biased2 = _mm512_fmadd_ps(clamped2, _mm512_set1_ps(8.0f * smx_log2e), bias);
-      const __m512 biased3 = _mm512_fmadd_ps(clamped3, _mm512_set1_ps(8.0f * smx_log2e), bias);
+      const __m512 biased0 = _mm512_fmadd_ps(clamped0, eighths, bias);
+      const __m512 biased1 = _mm512_fmadd_ps(clamped1, eighths, bias);
+      const __m512 biased2 = _mm512_fmadd_ps(clamped2, eighths, bias);
+      const __m512 biased3 = _mm512_fmadd_ps(clamped3, eighths, bias);
       const __m512 n0 = _mm512_sub_ps(biased0, bias);
       const __m512 n1 = _mm512_sub_ps(biased1, bias);
       const __m512 n2 = _mm512_sub_ps(biased2, bias);
@@ -396,22 +417,22 @@ static inline void add_block_u128(size_t n, const float* x, const struct smx_f32
       const __m512i index1 = _mm512_castps_si512(biased1);
       const __m512i index2 = _mm512_castps_si512(biased2);
       const __m512i index3 = _mm512_castps_si512(biased3);
-      __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E430p-4f), clamped0);
-      __m512 t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.62E430p-4f), clamped1);
-      __m512 t2 = _mm512_fmadd_ps(n2, _mm512_set1_ps(-0x1.62E430p-4f), clamped2);
-      __m512 t3 = _mm512_fmadd_ps(n3, _mm512_set1_ps(-0x1.62E430p-4f), clamped3);
-      t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(0x1.05C610p-32f), t0);
-      t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(0x1.05C610p-32f), t1);
-      t2 = _mm512_fmadd_ps(n2, _mm512_set1_ps(0x1.05C610p-32f), t2);
-      t3 = _mm512_fmadd_ps(n3, _mm512_set1_ps(0x1.05C610p-32f), t3);
-      __m512 u0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
-      __m512 u1 = _mm512_fmadd_ps(t1, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
-      __m512 u2 = _mm512_fmadd_ps(t2, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
-      __m512 u3 = _mm512_fmadd_ps(t3, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
-      u0 = _mm512_fmadd_ps(u0, t0, _mm512_set1_ps(1.0f));
-      u1 = _mm512_fmadd_ps(u1, t1, _mm512_set1_ps(1.0f));
-      u2 = _mm512_fmadd_ps(u2, t2, _mm512_set1_ps(1.0f));
-      u3 = _mm512_fmadd_ps(u3, t3, _mm512_set1_ps(1.0f));
+      __m512 t0 = _mm512_fmadd_ps(n0, minus_eighth_hi, clamped0);
+      __m512 t1 = _mm512_fmadd_ps(n1, minus_eighth_hi, clamped1);
+      __m512 t2 = _mm512_fmadd_ps(n2, minus_eighth_hi, clamped2);
+      __m512 t3 = _mm512_fmadd_ps(n3, minus_eighth_hi, clamped3);
+      t0 = _mm512_fmadd_ps(n0, minus_eighth_lo, t0);
+      t1 = _mm512_fmadd_ps(n1, minus_eighth_lo, t1);
+      t2 = _mm512_fmadd_ps(n2, minus_eighth_lo, t2);
+      t3 = _mm512_fmadd_ps(n3, minus_eighth_lo, t3);
+      __m512 u0 = _mm512_fmadd_ps(t0, cube, square);
+      __m512 u1 = _mm512_fmadd_ps(t1, cube, square);
+      __m512 u2 = _mm512_fmadd_ps(t2, cube, square);
+      __m512 u3 = _mm512_fmadd_ps(t3, cube, square);
+      u0 = _mm512_fmadd_ps(u0, t0, linear);
+      u1 = _mm512_fmadd_ps(u1, t1, linear);
+      u2 = _mm512_fmadd_ps(u2, t2, linear);
+      u3 = _mm512_fmadd_ps(u3, t3, linear);
       u0 = _mm512_fmadd_ps(u0, t0, _mm512_permutexvar_ps(index0, residuals));
       u1 = _mm512_fmadd_ps(u1, t1, _mm512_permutexvar_ps(index1, residuals));
       u2 = _mm512_fmadd_ps(u2, t2, _mm512_permutexvar_ps(index2, residuals));
@@ -441,17 +462,17 @@ static inline void add_block_u128(size_t n, const float* x, const struct smx_f32
       const __m512 x2 = _mm512_loadu_ps(x + i + 96);
       const __m512 x3 = _mm512_loadu_ps(x + i + 112);
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const __m512 clamped0 = _mm512_max_ps(lower, x0);
       const __m512 clamped1 = _mm512_max_ps(lower, x1);
       const __m512 clamped2 = _mm512_max_ps(lower, x2);
       const __m512 clamped3 = _mm512_max_ps(lower, x3);
-      const __m512 biased0 = _mm512_fmadd_ps(clamped0, _mm512_set1_ps(8.0f * smx_log2e), bias);
-      const __m512 biased1 = _mm512_fmadd_ps(clamped1, _mm512_set1_ps(8.0f * smx_log2e), bias);
-      const __m512 biased2 = _mm512_fmadd_ps(clamped2, _mm512_set1_ps(8.0f * smx_log2e), bias);
-      const __m512 biased3 = _mm512_fmadd_ps(clamped3, _mm512_set1_ps(8.0f * smx_log2e), bias);
+      const __m512 biased0 = _mm512_fmadd_ps(clamped0, eighths, bias);
+      const __m512 biased1 = _mm512_fmadd_ps(clamped1, eighths, bias);
+      const __m512 biased2 = _mm512_fmadd_ps(clamped2, eighths, bias);
+      const __m512 biased3 = _mm512_fmadd_ps(clamped3, eighths, bias);
       const __m512 n0 = _mm512_sub_ps(biased0, bias);
       const __m512 n1 = _mm512_sub_ps(biased1, bias);
       const __m512 n2 = _mm512_sub_ps(biased2, bias);
@@ -460,22 +481,22 @@ static inline void add_block_u128(size_t n, const float* x, const struct smx_f32
       const __m512i index1 = _mm512_castps_si512(biased1);
       const __m512i index2 = _mm512_castps_si512(biased2);
       const __m512i index3 = _mm512_castps_si512(biased3);
-      __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E430p-4f), clamped0);
-      __m512 t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.62E430p-4f), clamped1);
-      __m512 t2 = _mm512_fmadd_ps(n2, _mm512_set1_ps(-0x1.62E430p-4f), clamped2);
-      __m512 t3 = _mm512_fmadd_ps(n3, _mm512_set1_ps(-0x1.62E430p-4f), clamped3);
-      t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(0x1.05C610p-32f), t0);
-      t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(0x1.05C610p-32f), t1);
-      t2 = _mm512_fmadd_ps(n2, _mm512_set1_ps(0x1.05C610p-32f), t2);
-      t3 = _mm512_fmadd_ps(n3, _mm512_set1_ps(0x1.05C610p-32f), t3);
-      __m512 u0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
-      __m512 u1 = _mm512_fmadd_ps(t1, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
-      __m512 u2 = _mm512_fmadd_ps(t2, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
-      __m512 u3 = _mm512_fmadd_ps(t3, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
-      u0 = _mm512_fmadd_ps(u0, t0, _mm512_set1_ps(1.0f));
-      u1 = _mm512_fmadd_ps(u1, t1, _mm512_set1_ps(1.0f));
-      u2 = _mm512_fmadd_ps(u2, t2, _mm512_set1_ps(1.0f));
-      u3 = _mm512_fmadd_ps(u3, t3, _mm512_set1_ps(1.0f));
+      __m512 t0 = _mm512_fmadd_ps(n0, minus_eighth_hi, clamped0);
+      __m512 t1 = _mm512_fmadd_ps(n1, minus_eighth_hi, clamped1);
+      __m512 t2 = _mm512_fmadd_ps(n2, minus_eighth_hi, clamped2);
+      __m512 t3 = _mm512_fmadd_ps(n3, minus_eighth_hi, clamped3);
+      t0 = _mm512_fmadd_ps(n0, minus_eighth_lo, t0);
+      t1 = _mm512_fmadd_ps(n1, minus_eighth_lo, t1);
+      t2 = _mm512_fmadd_ps(n2, minus_eighth_lo, t2);
+      t3 = _mm512_fmadd_ps(n3, minus_eighth_lo, t3);
+      __m512 u0 = _mm512_fmadd_ps(t0, cube, square);
+      __m512 u1 = _mm512_fmadd_ps(t1, cube, square);
+      __m512 u2 = _mm512_fmadd_ps(t2, cube, square);
+      __m512 u3 = _mm512_fmadd_ps(t3, cube, square);
+      u0 = _mm512_fmadd_ps(u0, t0, linear);
+      u1 = _mm512_fmadd_ps(u1, t1, linear);
+      u2 = _mm512_fmadd_ps(u2, t2, linear);
+      u3 = _mm512_fmadd_ps(u3, t3, linear);
       u0 = _mm512_fmadd_ps(u0, t0, _mm512_permutexvar_ps(index0, residuals));
       u1 = _mm512_fmadd_ps(u1, t1, _mm512_permutexvar_ps(index1, residuals));
       u2 = _mm512_fmadd_ps(u2, t2, _mm512_permutexvar_ps(index2, residuals));
@@ -504,25 +525,25 @@ static inline void add_block_u128(size_t n, const float* x, const struct smx_f32
     const __m512 x0 = _mm512_loadu_ps(x + i + 0);
     const __m512 x1 = _mm512_loadu_ps(x + i + 16);
 
-    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+    // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
     // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
     const __m512 clamped0 = _mm512_max_ps(lower, x0);
     const __m512 clamped1 = _mm512_max_ps(lower, x1);
-    const __m512 biased0 = _mm512_fmadd_ps(clamped0, _mm512_set1_ps(8.0f * smx_log2e), bias);
-    const __m512 biased1 = _mm512_fmadd_ps(clamped1, _mm512_set1_ps(8.0f * smx_log2e), bias);
+    const __m512 biased0 = _mm512_fmadd_ps(clamped0, eighths, bias);
+    const __m512 biased1 = _mm512_fmadd_ps(clamped1, eighths, bias);
     const __m512 n0 = _mm512_sub_ps(biased0, bias);
     const __m512 n1 = _mm512_sub_ps(biased1, bias);
     const __m512i index0 = _mm512_castps_si512(biased0);
     const __m512i index1 = _mm512_castps_si512(biased1);
-    __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E430p-4f), clamped0);
-    __m512 t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.62E430p-4f), clamped1);
-    t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(0x1.05C610p-32f), t0);
-    t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(0x1.05C610p-32f), t1);
-    __m512 u0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
-    __m512 u1 = _mm512_fmadd_ps(t1, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
-    u0 = _mm512_fmadd_ps(u0, t0, _mm512_set1_ps(1.0f));
-    u1 = _mm512_fmadd_ps(u1, t1, _mm512_set1_ps(1.0f));
+    __m512 t0 = _mm512_fmadd_ps(n0, minus_eighth_hi, clamped0);
+    __m512 t1 = _mm512_fmadd_ps(n1, minus_eighth_hi, clamped1);
+    t0 = _mm512_fmadd_ps(n0, minus_eighth_lo, t0);
+    t1 = _mm512_fmadd_ps(n1, minus_eighth_lo, t1);
+    __m512 u0 = _mm512_fmadd_ps(t0, cube, square);
+    __m512 u1 = _mm512_fmadd_ps(t1, cube, square);
+    u0 = _mm512_fmadd_ps(u0, t0, linear);
+    u1 = _mm512_fmadd_ps(u1, t1, linear);
     u0 = _mm512_fmadd_ps(u0, t0, _mm512_permutexvar_ps(index0, residuals));
     u1 = _mm512_fmadd_ps(u1, t1, _mm512_permutexvar_ps(index1, residuals));
     const __m512 s0 =
@@ -541,25 +562,25 @@ static inline void add_block_u128(size_t n, const float* x, const struct smx_f32
       const __m512 x0 = avx512f_load_tail(x + i + 0, (ptrdiff_t)(n - i) - 0, absent);
       const __m512 x1 = avx512f_load_tail(x + i + 16, (ptrdiff_t)(n - i) - 16, absent);
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const __m512 clamped0 = _mm512_max_ps(lower, x0);
       const __m512 clamped1 = _mm512_max_ps(lower, x1);
-      const __m512 biased0 = _mm512_fmadd_ps(clamped0, _mm512_set1_ps(8.0f * smx_log2e), bias);
-      const __m512 biased1 = _mm512_fmadd_ps(clamped1, _mm512_set1_ps(8.0f * smx_log2e), bias);
+      const __m512 biased0 = _mm512_fmadd_ps(clamped0, eighths, bias);
+      const __m512 biased1 = _mm512_fmadd_ps(clamped1, eighths, bias);
       const __m512 n0 = _mm512_sub_ps(biased0, bias);
       const __m512 n1 = _mm512_sub_ps(biased1, bias);
       const __m512i index0 = _mm512_castps_si512(biased0);
       const __m512i index1 = _mm512_castps_si512(biased1);
-      __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E430p-4f), clamped0);
-      __m512 t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.62E430p-4f), clamped1);
-      t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(0x1.05C610p-32f), t0);
-      t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(0x1.05C610p-32f), t1);
-      __m512 u0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
-      __m512 u1 = _mm512_fmadd_ps(t1, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
-      u0 = _mm512_fmadd_ps(u0, t0, _mm512_set1_ps(1.0f));
-      u1 = _mm512_fmadd_ps(u1, t1, _mm512_set1_ps(1.0f));
+      __m512 t0 = _mm512_fmadd_ps(n0, minus_eighth_hi, clamped0);
+      __m512 t1 = _mm512_fmadd_ps(n1, minus_eighth_hi, clamped1);
+      t0 = _mm512_fmadd_ps(n0, minus_eighth_lo, t0);
+      t1 = _mm512_fmadd_ps(n1, minus_eighth_lo, t1);
+      __m512 u0 = _mm512_fmadd_ps(t0, cube, square);
+      __m512 u1 = _mm512_fmadd_ps(t1, cube, square);
+      u0 = _mm512_fmadd_ps(u0, t0, linear);
+      u1 = _mm512_fmadd_ps(u1, t1, linear);
       u0 = _mm512_fmadd_ps(u0, t0, _mm512_permutexvar_ps(index0, residuals));
       u1 = _mm512_fmadd_ps(u1, t1, _mm512_permutexvar_ps(index1, residuals));
       const __m512 s0 = _mm512_castsi512_ps(
@@ -574,17 +595,17 @@ static inline void add_block_u128(size_t n, const float* x, const struct smx_f32
     } else {
       const __m512 x0 = avx512f_load_tail(x + i + 0, (ptrdiff_t)(n - i) - 0, absent);
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const __m512 clamped0 = _mm512_max_ps(lower, x0);
-      const __m512 biased0 = _mm512_fmadd_ps(clamped0, _mm512_set1_ps(8.0f * smx_log2e), bias);
+      const __m512 biased0 = _mm512_fmadd_ps(clamped0, eighths, bias);
       const __m512 n0 = _mm512_sub_ps(biased0, bias);
       const __m512i index0 = _mm512_castps_si512(biased0);
-      __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E430p-4f), clamped0);
-      t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(0x1.05C610p-32f), t0);
-      __m512 u0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
-      u0 = _mm512_fmadd_ps(u0, t0, _mm512_set1_ps(1.0f));
+      __m512 t0 = _mm512_fmadd_ps(n0, minus_eighth_hi, clamped0);
+      t0 = _mm512_fmadd_ps(n0, minus_eighth_lo, t0);
+      __m512 u0 = _mm512_fmadd_ps(t0, cube, square);
+      u0 = _mm512_fmadd_ps(u0, t0, linear);
       u0 = _mm512_fmadd_ps(u0, t0, _mm512_permutexvar_ps(index0, residuals));
       const __m512 s0 = _mm512_castsi512_ps(
           _mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased0), 20),
@@ -602,8 +623,15 @@ template <bool kLooksAhead>
 static inline void add_blocks_u32(const float* x, const struct smx_f32_reference* reference,
                                   const int32_t* anchors, __m512* hi, __m512* lo,
                                   [[maybe_unused]] float* maxima) {
-  const __m512 lower = _mm512_set1_ps(smx_lower_bound(SMX_BIAS - reference->exponent));
+  const __m512 lower =
+      _mm512_set1_ps(smx_lower_bound(SMX_BIAS - reference->exponent, reference->exponential));
   const __m512 bias = _mm512_set1_ps(smx_rounding_bias(SMX_BIAS - reference->exponent));
+  const __m512 eighths = _mm512_set1_ps(8.0f * reference->exponential->log2e);
+  const __m512 minus_eighth_hi = _mm512_set1_ps(reference->exponential->minus_eighth_hi);
+  const __m512 minus_eighth_lo = _mm512_set1_ps(reference->exponential->minus_eighth_lo);
+  const __m512 cube = _mm512_set1_ps(reference->exponential->cube);
+  const __m512 square = _mm512_set1_ps(reference->exponential->square);
+  const __m512 linear = _mm512_set1_ps(reference->exponential->scale);
   const __m512 mantissas = avx512f_load_table(smx_exp2_mantissas);
   const __m512 residuals = avx512f_load_table(smx_exp2_residuals);
   __m512 anchor[1], max[1][2];
@@ -627,25 +655,25 @@ static inline void add_blocks_u32(const float* x, const struct smx_f32_reference
       max[0][1] = _mm512_max_ps(max[0][1], _mm512_loadu_ps(x + i + 1040));
     }
 
-    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+    // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
     // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
     const __m512 clamped0 = _mm512_max_ps(lower, x0);
     const __m512 clamped1 = _mm512_max_ps(lower, x1);
-    const __m512 biased0 = _mm512_fmadd_ps(clamped0, _mm512_set1_ps(8.0f * smx_log2e), bias);
-    const __m512 biased1 = _mm512_fmadd_ps(clamped1, _mm512_set1_ps(8.0f * smx_log2e), bias);
+    const __m512 biased0 = _mm512_fmadd_ps(clamped0, eighths, bias);
+    const __m512 biased1 = _mm512_fmadd_ps(clamped1, eighths, bias);
     const __m512 n0 = _mm512_sub_ps(biased0, bias);
     const __m512 n1 = _mm512_sub_ps(biased1, bias);
     const __m512i index0 = _mm512_castps_si512(biased0);
     const __m512i index1 = _mm512_castps_si512(biased1);
-    __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E430p-4f), clamped0);
-    __m512 t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.62E430p-4f), clamped1);
-    t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(0x1.05C610p-32f), t0);
-    t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(0x1.05C610p-32f), t1);
-    __m512 u0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
-    __m512 u1 = _mm512_fmadd_ps(t1, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
-    u0 = _mm512_fmadd_ps(u0, t0, _mm512_set1_ps(1.0f));
-    u1 = _mm512_fmadd_ps(u1, t1, _mm512_set1_ps(1.0f));
+    __m512 t0 = _mm512_fmadd_ps(n0, minus_eighth_hi, clamped0);
+    __m512 t1 = _mm512_fmadd_ps(n1, minus_eighth_hi, clamped1);
+    t0 = _mm512_fmadd_ps(n0, minus_eighth_lo, t0);
+    t1 = _mm512_fmadd_ps(n1, minus_eighth_lo, t1);
+    __m512 u0 = _mm512_fmadd_ps(t0, cube, square);
+    __m512 u1 = _mm512_fmadd_ps(t1, cube, square);
+    u0 = _mm512_fmadd_ps(u0, t0, linear);
+    u1 = _mm512_fmadd_ps(u1, t1, linear);
     u0 = _mm512_fmadd_ps(u0, t0, _mm512_permutexvar_ps(index0, residuals));
     u1 = _mm512_fmadd_ps(u1, t1, _mm512_permutexvar_ps(index1, residuals));
     const __m512 s0 =
@@ -666,11 +694,12 @@ static inline void add_blocks_u32(const float* x, const struct smx_f32_reference
 }
 
 extern "C" void smx_f32_raddextexp_ukernel__avx512f_u32(size_t n, const float* x,
-                                                        struct smx_f32_extended* sum) {
+                                                        struct smx_f32_extended* sum,
+                                                        const struct smx_f32_exponential* exponential) {
   __m512 hi[1] = {_mm512_setzero_ps()};
   __m512 lo[1] = {_mm512_setzero_ps()};
   struct smx_f32_reference reference;
-  smx_f32_reference_init(&reference);
+  smx_f32_reference_init(&reference, exponential);
   sum->max = -INFINITY;
   float maxima[1];
   bool has_maxima = false;
@@ -709,8 +738,15 @@ template <bool kLooksAhead>
 static inline void add_blocks_u128(const float* x, const struct smx_f32_reference* reference,
                                    const int32_t* anchors, __m512* hi, __m512* lo,
                                    [[maybe_unused]] float* maxima) {
-  const __m512 lower = _mm512_set1_ps(smx_lower_bound(SMX_BIAS - reference->exponent));
+  const __m512 lower =
+      _mm512_set1_ps(smx_lower_bound(SMX_BIAS - reference->exponent, reference->exponential));
   const __m512 bias = _mm512_set1_ps(smx_rounding_bias(SMX_BIAS - reference->exponent));
+  const __m512 eighths = _mm512_set1_ps(8.0f * reference->exponential->log2e);
+  const __m512 minus_eighth_hi = _mm512_set1_ps(reference->exponential->minus_eighth_hi);
+  const __m512 minus_eighth_lo = _mm512_set1_ps(reference->exponential->minus_eighth_lo);
+  const __m512 cube = _mm512_set1_ps(reference->exponential->cube);
+  const __m512 square = _mm512_set1_ps(reference->exponential->square);
+  const __m512 linear = _mm512_set1_ps(reference->exponential->scale);
   const __m512 mantissas = avx512f_load_table(smx_exp2_mantissas);
   const __m512 residuals = avx512f_load_table(smx_exp2_residuals);
   __m512 anchor[1], max[1][2];
@@ -741,17 +777,17 @@ static inline void add_blocks_u128(const float* x, const struct smx_f32_referenc
         max[0][1] = _mm512_max_ps(max[0][1], _mm512_loadu_ps(x + i + 1072));
       }
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const __m512 clamped0 = _mm512_max_ps(lower, x0);
       const __m512 clamped1 = _mm512_max_ps(lower, x1);
       const __m512 clamped2 = _mm512_max_ps(lower, x2);
       const __m512 clamped3 = _mm512_max_ps(lower, x3);
-      const __m512 biased0 = _mm512_fmadd_ps(clamped0, _mm512_set1_ps(8.0f * smx_log2e), bias);
-      const __m512 biased1 = _mm512_fmadd_ps(clamped1, _mm512_set1_ps(8.0f * smx_log2e), bias);
-      const __m512 biased2 = _mm512_fmadd_ps(clamped2, _mm512_set1_ps(8.0f * smx_log2e), bias);
-      const __m512 biased3 = _mm512_fmadd_ps(clamped3, _mm512_set1_ps(8.0f * smx_log2e), bias);
+      const __m512 biased0 = _mm512_fmadd_ps(clamped0, eighths, bias);
+      const __m512 biased1 = _mm512_fmadd_ps(clamped1, eighths, bias);
+      const __m512 biased2 = _mm512_fmadd_ps(clamped2, eighths, bias);
+      const __m512 biased3 = _mm512_fmadd_ps(clamped3, eighths, bias);
       const __m512 n0 = _mm512_sub_ps(biased0, bias);
       const __m512 n1 = _mm512_sub_ps(biased1, bias);
       const __m512 n2 = _mm512_sub_ps(biased2, bias);
@@ -760,22 +796,22 @@ static inline void add_blocks_u128(const float* x, const struct smx_f32_referenc
       const __m512i index1 = _mm512_castps_si512(biased1);
       const __m512i index2 = _mm512_castps_si512(biased2);
       const __m512i index3 = _mm512_castps_si512(biased3);
-      __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E430p-4f), clamped0);
-      __m512 t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.62E430p-4f), clamped1);
-      __m512 t2 = _mm512_fmadd_ps(n2, _mm512_set1_ps(-0x1.62E430p-4f), clamped2);
-      __m512 t3 = _mm512_fmadd_ps(n3, _mm512_set1_ps(-0x1.62E430p-4f), clamped3);
-      t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(0x1.05C610p-32f), t0);
-      t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(0x1.05C610p-32f), t1);
-      t2 = _mm512_fmadd_ps(n2, _mm512_set1_ps(0x1.05C610p-32f), t2);
-      t3 = _mm512_fmadd_ps(n3, _mm512_set1_ps(0x1.05C610p-32f), t3);
-      __m512 u0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
-      __m512 u1 = _mm512_fmadd_ps(t1, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
-      __m512 u2 = _mm512_fmadd_ps(t2, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
-      __m512 u3 = _mm512_fmadd_ps(t3, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
-      u0 = _mm512_fmadd_ps(u0, t0, _mm512_set1_ps(1.0f));
-      u1 = _mm512_fmadd_ps(u1, t1, _mm512_set1_ps(1.0f));
-      u2 = _mm512_fmadd_ps(u2, t2, _mm512_set1_ps(1.0f));
-      u3 = _mm512_fmadd_ps(u3, t3, _mm512_set1_ps(1.0f));
+      __m512 t0 = _mm512_fmadd_ps(n0, minus_eighth_hi, clamped0);
+      __m512 t1 = _mm512_fmadd_ps(n1, minus_eighth_hi, clamped1);
+      __m512 t2 = _mm512_fmadd_ps(n2, minus_eighth_hi, clamped2);
+      __m512 t3 = _mm512_fmadd_ps(n3, minus_eighth_hi, clamped3);
+      t0 = _mm512_fmadd_ps(n0, minus_eighth_lo, t0);
+      t1 = _mm512_fmadd_ps(n1, minus_eighth_lo, t1);
+      t2 = _mm512_fmadd_ps(n2, minus_eighth_lo, t2);
+      t3 = _mm512_fmadd_ps(n3, minus_eighth_lo, t3);
+      __m512 u0 = _mm512_fmadd_ps(t0, cube, square);
+      __m512 u1 = _mm512_fmadd_ps(t1, cube, square);
+      __m512 u2 = _mm512_fmadd_ps(t2, cube, square);
+      __m512 u3 = _mm512_fmadd_ps(t3, cube, square);
+      u0 = _mm512_fmadd_ps(u0, t0, linear);
+      u1 = _mm512_fmadd_ps(u1, t1, linear);
+      u2 = _mm512_fmadd_ps(u2, t2, linear);
+      u3 = _mm512_fmadd_ps(u3, t3, linear);
       u0 = _mm512_fmadd_ps(u0, t0, _mm512_permutexvar_ps(index0, residuals));
       u1 = _mm512_fmadd_ps(u1, t1, _mm512_permutexvar_ps(index1, residuals));
       u2 = _mm512_fmadd_ps(u2, t2, _mm512_permutexvar_ps(index2, residuals));
@@ -815,17 +851,17 @@ static inline void add_blocks_u128(const float* x, const struct smx_f32_referenc
         max[0][1] = _mm512_max_ps(max[0][1], _mm512_loadu_ps(x + i + 1136));
       }
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const __m512 clamped0 = _mm512_max_ps(lower, x0);
       const __m512 clamped1 = _mm512_max_ps(lower, x1);
       const __m512 clamped2 = _mm512_max_ps(lower, x2);
       const __m512 clamped3 = _mm512_max_ps(lower, x3);
-      const __m512 biased0 = _mm512_fmadd_ps(clamped0, _mm512_set1_ps(8.0f * smx_log2e), bias);
-      const __m512 biased1 = _mm512_fmadd_ps(clamped1, _mm512_set1_ps(8.0f * smx_log2e), bias);
-      const __m512 biased2 = _mm512_fmadd_ps(clamped2, _mm512_set1_ps(8.0f * smx_log2e), bias);
-      const __m512 biased3 = _mm512_fmadd_ps(clamped3, _mm512_set1_ps(8.0f * smx_log2e), bias);
+      const __m512 biased0 = _mm512_fmadd_ps(clamped0, eighths, bias);
+      const __m512 biased1 = _mm512_fmadd_ps(clamped1, eighths, bias);
+      const __m512 biased2 = _mm512_fmadd_ps(clamped2, eighths, bias);
+      const __m512 biased3 = _mm512_fmadd_ps(clamped3, eighths, bias);
       const __m512 n0 = _mm512_sub_ps(biased0, bias);
       const __m512 n1 = _mm512_sub_ps(biased1, bias);
       const __m512 n2 = _mm512_sub_ps(biased2, bias);
@@ -834,22 +870,22 @@ static inline void add_blocks_u128(const float* x, const struct smx_f32_referenc
       const __m512i index1 = _mm512_castps_si512(biased1);
       const __m512i index2 = _mm512_castps_si512(biased2);
       const __m512i index3 = _mm512_castps_si512(biased3);
-      __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E430p-4f), clamped0);
-      __m512 t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.62E430p-4f), clamped1);
-      __m512 t2 = _mm512_fmadd_ps(n2, _mm512_set1_ps(-0x1.62E430p-4f), clamped2);
-      __m512 t3 = _mm512_fmadd_ps(n3, _mm512_set1_ps(-0x1.62E430p-4f), clamped3);
-      t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(0x1.05C610p-32f), t0);
-      t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(0x1.05C610p-32f), t1);
-      t2 = _mm512_fmadd_ps(n2, _mm512_set1_ps(0x1.05C610p-32f), t2);
-      t3 = _mm512_fmadd_ps(n3, _mm512_set1_ps(0x1.05C610p-32f), t3);
-      __m512 u0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
-      __m512 u1 = _mm512_fmadd_ps(t1, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
-      __m512 u2 = _mm512_fmadd_ps(t2, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
-      __m512 u3 = _mm512_fmadd_ps(t3, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
-      u0 = _mm512_fmadd_ps(u0, t0, _mm512_set1_ps(1.0f));
-      u1 = _mm512_fmadd_ps(u1, t1, _mm512_set1_ps(1.0f));
-      u2 = _mm512_fmadd_ps(u2, t2, _mm512_set1_ps(1.0f));
-      u3 = _mm512_fmadd_ps(u3, t3, _mm512_set1_ps(1.0f));
+      __m512 t0 = _mm512_fmadd_ps(n0, minus_eighth_hi, clamped0);
+      __m512 t1 = _mm512_fmadd_ps(n1, minus_eighth_hi, clamped1);
+      __m512 t2 = _mm512_fmadd_ps(n2, minus_eighth_hi, clamped2);
+      __m512 t3 = _mm512_fmadd_ps(n3, minus_eighth_hi, clamped3);
+      t0 = _mm512_fmadd_ps(n0, minus_eighth_lo, t0);
+      t1 = _mm512_fmadd_ps(n1, minus_eighth_lo, t1);
+      t2 = _mm512_fmadd_ps(n2, minus_eighth_lo, t2);
+      t3 = _mm512_fmadd_ps(n3, minus_eighth_lo, t3);
+      __m512 u0 = _mm512_fmadd_ps(t0, cube, square);
+      __m512 u1 = _mm512_fmadd_ps(t1, cube, square);
+      __m512 u2 = _mm512_fmadd_ps(t2, cube, square);
+      __m512 u3 = _mm512_fmadd_ps(t3, cube, square);
+      u0 = _mm512_fmadd_ps(u0, t0, linear);
+      u1 = _mm512_fmadd_ps(u1, t1, linear);
+      u2 = _mm512_fmadd_ps(u2, t2, linear);
+      u3 = _mm512_fmadd_ps(u3, t3, linear);
       u0 = _mm512_fmadd_ps(u0, t0, _mm512_permutexvar_ps(index0, residuals));
       u1 = _mm512_fmadd_ps(u1, t1, _mm512_permutexvar_ps(index1, residuals));
       u2 = _mm512_fmadd_ps(u2, t2, _mm512_permutexvar_ps(index2, residuals));
@@ -882,11 +918,12 @@ static inline void add_blocks_u128(const float* x, const struct smx_f32_referenc
 }
 
 extern "C" void smx_f32_raddextexp_ukernel__avx512f_u128(size_t n, const float* x,
-                                                         struct smx_f32_extended* sum) {
+                                                         struct smx_f32_extended* sum,
+                                                         const struct smx_f32_exponential* exponential) {
   __m512 hi[1] = {_mm512_setzero_ps()};
   __m512 lo[1] = {_mm512_setzero_ps()};
   struct smx_f32_reference reference;
-  smx_f32_reference_init(&reference);
+  smx_f32_reference_init(&reference, exponential);
   sum->max = -INFINITY;
   float maxima[1];
   bool has_maxima = false;
@@ -925,8 +962,15 @@ template <bool kLooksAhead>
 static inline void add_blocks_u64_acc2(const float* x, const struct smx_f32_reference* reference,
                                        const int32_t* anchors, __m512* hi, __m512* lo,
                                        [[maybe_unused]] float* maxima) {
-  const __m512 lower = _mm512_set1_ps(smx_lower_bound(SMX_BIAS - reference->exponent));
+  const __m512 lower =
+      _mm512_set1_ps(smx_lower_bound(SMX_BIAS - reference->exponent, reference->exponential));
   const __m512 bias = _mm512_set1_ps(smx_rounding_bias(SMX_BIAS - reference->exponent));
+  const __m512 eighths = _mm512_set1_ps(8.0f * reference->exponential->log2e);
+  const __m512 minus_eighth_hi = _mm512_set1_ps(reference->exponential->minus_eighth_hi);
+  const __m512 minus_eighth_lo = _mm512_set1_ps(reference->exponential->minus_eighth_lo);
+  const __m512 cube = _mm512_set1_ps(reference->exponential->cube);
+  const __m512 square = _mm512_set1_ps(reference->exponential->square);
+  const __m512 linear = _mm512_set1_ps(reference->exponential->scale);
   const __m512 mantissas = avx512f_load_table(smx_exp2_mantissas);
   const __m512 residuals = avx512f_load_table(smx_exp2_residuals);
   __m512 anchor[2], max[2][2];
@@ -958,17 +1002,17 @@ static inline void add_blocks_u64_acc2(const float* x, const struct smx_f32_refe
       max[1][1] = _mm512_max_ps(max[1][1], _mm512_loadu_ps(x + i + 3088));
     }
 
-    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+    // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
     // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
     const __m512 clamped0 = _mm512_max_ps(lower, x0);
     const __m512 clamped1 = _mm512_max_ps(lower, x1);
     const __m512 clamped2 = _mm512_max_ps(lower, x2);
     const __m512 clamped3 = _mm512_max_ps(lower, x3);
-    const __m512 biased0 = _mm512_fmadd_ps(clamped0, _mm512_set1_ps(8.0f * smx_log2e), bias);
-    const __m512 biased1 = _mm512_fmadd_ps(clamped1, _mm512_set1_ps(8.0f * smx_log2e), bias);
-    const __m512 biased2 = _mm512_fmadd_ps(clamped2, _mm512_set1_ps(8.0f * smx_log2e), bias);
-    const __m512 biased3 = _mm512_fmadd_ps(clamped3, _mm512_set1_ps(8.0f * smx_log2e), bias);
+    const __m512 biased0 = _mm512_fmadd_ps(clamped0, eighths, bias);
+    const __m512 biased1 = _mm512_fmadd_ps(clamped1, eighths, bias);
+    const __m512 biased2 = _mm512_fmadd_ps(clamped2, eighths, bias);
+    const __m512 biased3 = _mm512_fmadd_ps(clamped3, eighths, bias);
     const __m512 n0 = _mm512_sub_ps(biased0, bias);
     const __m512 n1 = _mm512_sub_ps(biased1, bias);
     const __m512 n2 = _mm512_sub_ps(biased2, bias);
@@ -977,22 +1021,22 @@ static inline void add_blocks_u64_acc2(const float* x, const struct smx_f32_refe
     const __m512i index1 = _mm512_castps_si512(biased1);
     const __m512i index2 = _mm512_castps_si512(biased2);
     const __m512i index3 = _mm512_castps_si512(biased3);
-    __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E430p-4f), clamped0);
-    __m512 t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.62E430p-4f), clamped1);
-    __m512 t2 = _mm512_fmadd_ps(n2, _mm512_set1_ps(-0x1.62E430p-4f), clamped2);
-    __m512 t3 = _mm512_fmadd_ps(n3, _mm512_set1_ps(-0x1.62E430p-4f), clamped3);
-    t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(0x1.05C610p-32f), t0);
-    t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(0x1.05C610p-32f), t1);
-    t2 = _mm512_fmadd_ps(n2, _mm512_set1_ps(0x1.05C610p-32f), t2);
-    t3 = _mm512_fmadd_ps(n3, _mm512_set1_ps(0x1.05C610p-32f), t3);
-    __m512 u0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
-    __m512 u1 = _mm512_fmadd_ps(t1, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
-    __m512 u2 = _mm512_fmadd_ps(t2, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
-    __m512 u3 = _mm512_fmadd_ps(t3, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
-    u0 = _mm512_fmadd_ps(u0, t0, _mm512_set1_ps(1.0f));
-    u1 = _mm512_fmadd_ps(u1, t1, _mm512_set1_ps(1.0f));
-    u2 = _mm512_fmadd_ps(u2, t2, _mm512_set1_ps(1.0f));
-    u3 = _mm512_fmadd_ps(u3, t3, _mm512_set1_ps(1.0f));
+    __m512 t0 = _mm512_fmadd_ps(n0, minus_eighth_hi, clamped0);
+    __m512 t1 = _mm512_fmadd_ps(n1, minus_eighth_hi, clamped1);
+    __m512 t2 = _mm512_fmadd_ps(n2, minus_eighth_hi, clamped2);
+    __m512 t3 = _mm512_fmadd_ps(n3, minus_eighth_hi, clamped3);
+    t0 = _mm512_fmadd_ps(n0, minus_eighth_lo, t0);
+    t1 = _mm512_fmadd_ps(n1, minus_eighth_lo, t1);
+    t2 = _mm512_fmadd_ps(n2, minus_eighth_lo, t2);
+    t3 = _mm512_fmadd_ps(n3, minus_eighth_lo, t3);
+    __m512 u0 = _mm512_fmadd_ps(t0, cube, square);
+    __m512 u1 = _mm512_fmadd_ps(t1, cube, square);
+    __m512 u2 = _mm512_fmadd_ps(t2, cube, square);
+    __m512 u3 = _mm512_fmadd_ps(t3, cube, square);
+    u0 = _mm512_fmadd_ps(u0, t0, linear);
+    u1 = _mm512_fmadd_ps(u1, t1, linear);
+    u2 = _mm512_fmadd_ps(u2, t2, linear);
+    u3 = _mm512_fmadd_ps(u3, t3, linear);
     u0 = _mm512_fmadd_ps(u0, t0, _mm512_permutexvar_ps(index0, residuals));
     u1 = _mm512_fmadd_ps(u1, t1, _mm512_permutexvar_ps(index1, residuals));
     u2 = _mm512_fmadd_ps(u2, t2, _mm512_permutexvar_ps(index2, residuals));
@@ -1027,11 +1071,12 @@ static inline void add_blocks_u64_acc2(const float* x, const struct smx_f32_refe
 }
 
 extern "C" void smx_f32_raddextexp_ukernel__avx512f_u64_acc2(size_t n, const float* x,
-                                                             struct smx_f32_extended* sum) {
+                                                             struct smx_f32_extended* sum,
+                                                             const struct smx_f32_exponential* exponential) {
   __m512 hi[1] = {_mm512_setzero_ps()};
   __m512 lo[1] = {_mm512_setzero_ps()};
   struct smx_f32_reference reference;
-  smx_f32_reference_init(&reference);
+  smx_f32_reference_init(&reference, exponential);
   sum->max = -INFINITY;
   float maxima[2];
   bool has_maxima = false;
@@ -1070,8 +1115,15 @@ template <bool kLooksAhead>
 static inline void add_blocks_u128_acc2(const float* x, const struct smx_f32_reference* reference,
                                         const int32_t* anchors, __m512* hi, __m512* lo,
                                         [[maybe_unused]] float* maxima) {
-  const __m512 lower = _mm512_set1_ps(smx_lower_bound(SMX_BIAS - reference->exponent));
+  const __m512 lower =
+      _mm512_set1_ps(smx_lower_bound(SMX_BIAS - reference->exponent, reference->exponential));
   const __m512 bias = _mm512_set1_ps(smx_rounding_bias(SMX_BIAS - reference->exponent));
+  const __m512 eighths = _mm512_set1_ps(8.0f * reference->exponential->log2e);
+  const __m512 minus_eighth_hi = _mm512_set1_ps(reference->exponential->minus_eighth_hi);
+  const __m512 minus_eighth_lo = _mm512_set1_ps(reference->exponential->minus_eighth_lo);
+  const __m512 cube = _mm512_set1_ps(reference->exponential->cube);
+  const __m512 square = _mm512_set1_ps(reference->exponential->square);
+  const __m512 linear = _mm512_set1_ps(reference->exponential->scale);
   const __m512 mantissas = avx512f_load_table(smx_exp2_mantissas);
   const __m512 residuals = avx512f_load_table(smx_exp2_residuals);
   __m512 anchor[2], max[2][2];
@@ -1104,17 +1156,17 @@ static inline void add_blocks_u128_acc2(const float* x, const struct smx_f32_ref
         max[1][1] = _mm512_max_ps(max[1][1], _mm512_loadu_ps(x + i + 3088));
       }
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const __m512 clamped0 = _mm512_max_ps(lower, x0);
       const __m512 clamped1 = _mm512_max_ps(lower, x1);
       const __m512 clamped2 = _mm512_max_ps(lower, x2);
       const __m512 clamped3 = _mm512_max_ps(lower, x3);
-      const __m512 biased0 = _mm512_fmadd_ps(clamped0, _mm512_set1_ps(8.0f * smx_log2e), bias);
-      const __m512 biased1 = _mm512_fmadd_ps(clamped1, _mm512_set1_ps(8.0f * smx_log2e), bias);
-      const __m512 biased2 = _mm512_fmadd_ps(clamped2, _mm512_set1_ps(8.0f * smx_log2e), bias);
-      const __m512 biased3 = _mm512_fmadd_ps(clamped3, _mm512_set1_ps(8.0f * smx_log2e), bias);
+      const __m512 biased0 = _mm512_fmadd_ps(clamped0, eighths, bias);
+      const __m512 biased1 = _mm512_fmadd_ps(clamped1, eighths, bias);
+      const __m512 biased2 = _mm512_fmadd_ps(clamped2, eighths, bias);
+      const __m512 biased3 = _mm512_fmadd_ps(clamped3, eighths, bias);
       const __m512 n0 = _mm512_sub_ps(biased0, bias);
       const __m512 n1 = _mm512_sub_ps(biased1, bias);
       const __m512 n2 = _mm512_sub_ps(biased2, bias);
@@ -1123,22 +1175,22 @@ static inline void add_blocks_u128_acc2(const float* x, const struct smx_f32_ref
       const __m512i index1 = _mm512_castps_si512(biased1);
       const __m512i index2 = _mm512_castps_si512(biased2);
       const __m512i index3 = _mm512_castps_si512(biased3);
-      __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E430p-4f), clamped0);
-      __m512 t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.62E430p-4f), clamped1);
-      __m512 t2 = _mm512_fmadd_ps(n2, _mm512_set1_ps(-0x1.62E430p-4f), clamped2);
-      __m512 t3 = _mm512_fmadd_ps(n3, _mm512_set1_ps(-0x1.62E430p-4f), clamped3);
-      t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(0x1.05C610p-32f), t0);
-      t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(0x1.05C610p-32f), t1);
-      t2 = _mm512_fmadd_ps(n2, _mm512_set1_ps(0x1.05C610p-32f), t2);
-      t3 = _mm512_fmadd_ps(n3, _mm512_set1_ps(0x1.05C610p-32f), t3);
-      __m512 u0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
-      __m512 u1 = _mm512_fmadd_ps(t1, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
-      __m512 u2 = _mm512_fmadd_ps(t2, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
-      __m512 u3 = _mm512_fmadd_ps(t3, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
-      u0 = _mm512_fmadd_ps(u0, t0, _mm512_set1_ps(1.0f));
-      u1 = _mm512_fmadd_ps(u1, t1, _mm512_set1_ps(1.0f));
-      u2 = _mm512_fmadd_ps(u2, t2, _mm512_set1_ps(1.0f));
-      u3 = _mm512_fmadd_ps(u3, t3, _mm512_set1_ps(1.0f));
+      __m512 t0 = _mm512_fmadd_ps(n0, minus_eighth_hi, clamped0);
+      __m512 t1 = _mm512_fmadd_ps(n1, minus_eighth_hi, clamped1);
+      __m512 t2 = _mm512_fmadd_ps(n2, minus_eighth_hi, clamped2);
+      __m512 t3 = _mm512_fmadd_ps(n3, minus_eighth_hi, clamped3);
+      t0 = _mm512_fmadd_ps(n0, minus_eighth_lo, t0);
+      t1 = _mm512_fmadd_ps(n1, minus_eighth_lo, t1);
+      t2 = _mm512_fmadd_ps(n2, minus_eighth_lo, t2);
+      t3 = _mm512_fmadd_ps(n3, minus_eighth_lo, t3);
+      __m512 u0 = _mm512_fmadd_ps(t0, cube, square);
+      __m512 u1 = _mm512_fmadd_ps(t1, cube, square);
+      __m512 u2 = _mm512_fmadd_ps(t2, cube, square);
+      __m512 u3 = _mm512_fmadd_ps(t3, cube, square);
+      u0 = _mm512_fmadd_ps(u0, t0, linear);
+      u1 = _mm512_fmadd_ps(u1, t1, linear);
+      u2 = _mm512_fmadd_ps(u2, t2, linear);
+      u3 = _mm512_fmadd_ps(u3, t3, linear);
       u0 = _mm512_fmadd_ps(u0, t0, _mm512_permutexvar_ps(index0, residuals));
       u1 = _mm512_fmadd_ps(u1, t1, _mm512_permutexvar_ps(index1, residuals));
       u2 = _mm512_fmadd_ps(u2, t2, _mm512_permutexvar_ps(index2, residuals));
@@ -1178,17 +1230,17 @@ static inline void add_blocks_u128_acc2(const float* x, const struct smx_f32_ref
         max[1][1] = _mm512_max_ps(max[1][1], _mm512_loadu_ps(x + i + 3120));
       }
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const __m512 clamped0 = _mm512_max_ps(lower, x0);
       const __m512 clamped1 = _mm512_max_ps(lower, x1);
       const __m512 clamped2 = _mm512_max_ps(lower, x2);
       const __m512 clamped3 = _mm512_max_ps(lower, x3);
-      const __m512 biased0 = _mm512_fmadd_ps(clamped0, _mm512_set1_ps(8.0f * smx_log2e), bias);
-      const __m512 biased1 = _mm512_fmadd_ps(clamped1, _mm512_set1_ps(8.0f * smx_log2e), bias);
-      const __m512 biased2 = _mm512_fmadd_ps(clamped2, _mm512_set1_ps(8.0f * smx_log2e), bias);
-      const __m512 biased3 = _mm512_fmadd_ps(clamped3, _mm512_set1_ps(8.0f * smx_log2e), bias);
+      const __m512 biased0 = _mm512_fmadd_ps(clamped0, eighths, bias);
+      const __m512 biased1 = _mm512_fmadd_ps(clamped1, eighths, bias);
+      const __m512 biased2 = _mm512_fmadd_ps(clamped2, eighths, bias);
+      const __m512 biased3 = _mm512_fmadd_ps(clamped3, eighths, bias);
       const __m512 n0 = _mm512_sub_ps(biased0, bias);
       const __m512 n1 = _mm512_sub_ps(biased1, bias);
       const __m512 n2 = _mm512_sub_ps(biased2, bias);
@@ -1197,22 +1249,22 @@ static inline void add_blocks_u128_acc2(const float* x, const struct smx_f32_ref
       const __m512i index1 = _mm512_castps_si512(biased1);
       const __m512i index2 = _mm512_castps_si512(biased2);
       const __m512i index3 = _mm512_castps_si512(biased3);
-      __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E430p-4f), clamped0);
-      __m512 t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.62E430p-4f), clamped1);
-      __m512 t2 = _mm512_fmadd_ps(n2, _mm512_set1_ps(-0x1.62E430p-4f), clamped2);
-      __m512 t3 = _mm512_fmadd_ps(n3, _mm512_set1_ps(-0x1.62E430p-4f), clamped3);
-      t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(0x1.05C610p-32f), t0);
-      t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(0x1.05C610p-32f), t1);
-      t2 = _mm512_fmadd_ps(n2, _mm512_set1_ps(0x1.05C610p-32f), t2);
-      t3 = _mm512_fmadd_ps(n3, _mm512_set1_ps(0x1.05C610p-32f), t3);
-      __m512 u0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
-      __m512 u1 = _mm512_fmadd_ps(t1, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
-      __m512 u2 = _mm512_fmadd_ps(t2, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
-      __m512 u3 = _mm512_fmadd_ps(t3, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
-      u0 = _mm512_fmadd_ps(u0, t0, _mm512_set1_ps(1.0f));
-      u1 = _mm512_fmadd_ps(u1, t1, _mm512_set1_ps(1.0f));
-      u2 = _mm512_fmadd_ps(u2, t2, _mm512_set1_ps(1.0f));
-      u3 = _mm512_fmadd_ps(u3, t3, _mm512_set1_ps(1.0f));
+      __m512 t0 = _mm512_fmadd_ps(n0, minus_eighth_hi, clamped0);
+      __m512 t1 = _mm512_fmadd_ps(n1, minus_eighth_hi, clamped1);
+      __m512 t2 = _mm512_fmadd_ps(n2, minus_eighth_hi, clamped2);
+      __m512 t3 = _mm512_fmadd_ps(n3, minus_eighth_hi, clamped3);
+      t0 = _mm512_fmadd_ps(n0, minus_eighth_lo, t0);
+      t1 = _mm512_fmadd_ps(n1, minus_eighth_lo, t1);
+      t2 = _mm512_fmadd_ps(n2, minus_eighth_lo, t2);
+      t3 = _mm512_fmadd_ps(n3, minus_eighth_lo, t3);
+      __m512 u0 = _mm512_fmadd_ps(t0, cube, square);
+      __m512 u1 = _mm512_fmadd_ps(t1, cube, square);
+      __m512 u2 = _mm512_fmadd_ps(t2, cube, square);
+      __m512 u3 = _mm512_fmadd_ps(t3, cube, square);
+      u0 = _mm512_fmadd_ps(u0, t0, linear);
+      u1 = _mm512_fmadd_ps(u1, t1, linear);
+      u2 = _mm512_fmadd_ps(u2, t2, linear);
+      u3 = _mm512_fmadd_ps(u3, t3, linear);
       u0 = _mm512_fmadd_ps(u0, t0, _mm512_permutexvar_ps(index0, residuals));
       u1 = _mm512_fmadd_ps(u1, t1, _mm512_permutexvar_ps(index1, residuals));
       u2 = _mm512_fmadd_ps(u2, t2, _mm512_permutexvar_ps(index2, residuals));
@@ -1248,11 +1300,12 @@ static inline void add_blocks_u128_acc2(const float* x, const struct smx_f32_ref
 }
 
 extern "C" void smx_f32_raddextexp_ukernel__avx512f_u128_acc2(size_t n, const float* x,
-                                                              struct smx_f32_extended* sum) {
+                                                              struct smx_f32_extended* sum,
+                                                              const struct smx_f32_exponential* exponential) {
   __m512 hi[1] = {_mm512_setzero_ps()};
   __m512 lo[1] = {_mm512_setzero_ps()};
   struct smx_f32_reference reference;
-  smx_f32_reference_init(&reference);
+  smx_f32_reference_init(&reference, exponential);
   sum->max = -INFINITY;
   float maxima[2];
   bool has_maxima = false;
@@ -1291,8 +1344,15 @@ template <bool kLooksAhead>
 static inline void add_blocks_u128_acc4(const float* x, const struct smx_f32_reference* reference,
                                         const int32_t* anchors, __m512* hi, __m512* lo,
                                         [[maybe_unused]] float* maxima) {
-  const __m512 lower = _mm512_set1_ps(smx_lower_bound(SMX_BIAS - reference->exponent));
+  const __m512 lower =
+      _mm512_set1_ps(smx_lower_bound(SMX_BIAS - reference->exponent, reference->exponential));
   const __m512 bias = _mm512_set1_ps(smx_rounding_bias(SMX_BIAS - reference->exponent));
+  const __m512 eighths = _mm512_set1_ps(8.0f * reference->exponential->log2e);
+  const __m512 minus_eighth_hi = _mm512_set1_ps(reference->exponential->minus_eighth_hi);
+  const __m512 minus_eighth_lo = _mm512_set1_ps(reference->exponential->minus_eighth_lo);
+  const __m512 cube = _mm512_set1_ps(reference->exponential->cube);
+  const __m512 square = _mm512_set1_ps(reference->exponential->square);
+  const __m512 linear = _mm512_set1_ps(reference->exponential->scale);
   const __m512 mantissas = avx512f_load_table(smx_exp2_mantissas);
   const __m512 residuals = avx512f_load_table(smx_exp2_residuals);
   __m512 anchor[4], max[4][2];
@@ -1329,17 +1389,17 @@ static inline void add_blocks_u128_acc4(const float* x, const struct smx_f32_ref
         max[1][1] = _mm512_max_ps(max[1][1], _mm512_loadu_ps(x + i + 5136));
       }
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const __m512 clamped0 = _mm512_max_ps(lower, x0);
       const __m512 clamped1 = _mm512_max_ps(lower, x1);
       const __m512 clamped2 = _mm512_max_ps(lower, x2);
       const __m512 clamped3 = _mm512_max_ps(lower, x3);
-      const __m512 biased0 = _mm512_fmadd_ps(clamped0, _mm512_set1_ps(8.0f * smx_log2e), bias);
-      const __m512 biased1 = _mm512_fmadd_ps(clamped1, _mm512_set1_ps(8.0f * smx_log2e), bias);
-      const __m512 biased2 = _mm512_fmadd_ps(clamped2, _mm512_set1_ps(8.0f * smx_log2e), bias);
-      const __m512 biased3 = _mm512_fmadd_ps(clamped3, _mm512_set1_ps(8.0f * smx_log2e), bias);
+      const __m512 biased0 = _mm512_fmadd_ps(clamped0, eighths, bias);
+      const __m512 biased1 = _mm512_fmadd_ps(clamped1, eighths, bias);
+      const __m512 biased2 = _mm512_fmadd_ps(clamped2, eighths, bias);
+      const __m512 biased3 = _mm512_fmadd_ps(clamped3, eighths, bias);
       const __m512 n0 = _mm512_sub_ps(biased0, bias);
       const __m512 n1 = _mm512_sub_ps(biased1, bias);
       const __m512 n2 = _mm512_sub_ps(biased2, bias);
@@ -1348,22 +1408,22 @@ static inline void add_blocks_u128_acc4(const float* x, const struct smx_f32_ref
       const __m512i index1 = _mm512_castps_si512(biased1);
       const __m512i index2 = _mm512_castps_si512(biased2);
       const __m512i index3 = _mm512_castps_si512(biased3);
-      __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E430p-4f), clamped0);
-      __m512 t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.62E430p-4f), clamped1);
-      __m512 t2 = _mm512_fmadd_ps(n2, _mm512_set1_ps(-0x1.62E430p-4f), clamped2);
-      __m512 t3 = _mm512_fmadd_ps(n3, _mm512_set1_ps(-0x1.62E430p-4f), clamped3);
-      t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(0x1.05C610p-32f), t0);
-      t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(0x1.05C610p-32f), t1);
-      t2 = _mm512_fmadd_ps(n2, _mm512_set1_ps(0x1.05C610p-32f), t2);
-      t3 = _mm512_fmadd_ps(n3, _mm512_set1_ps(0x1.05C610p-32f), t3);
-      __m512 u0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
-      __m512 u1 = _mm512_fmadd_ps(t1, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
-      __m512 u2 = _mm512_fmadd_ps(t2, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
-      __m512 u3 = _mm512_fmadd_ps(t3, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
-      u0 = _mm512_fmadd_ps(u0, t0, _mm512_set1_ps(1.0f));
-      u1 = _mm512_fmadd_ps(u1, t1, _mm512_set1_ps(1.0f));
-      u2 = _mm512_fmadd_ps(u2, t2, _mm512_set1_ps(1.0f));
-      u3 = _mm512_fmadd_ps(u3, t3, _mm512_set1_ps(1.0f));
+      __m512 t0 = _mm512_fmadd_ps(n0, minus_eighth_hi, clamped0);
+      __m512 t1 = _mm512_fmadd_ps(n1, minus_eighth_hi, clamped1);
+      __m512 t2 = _mm512_fmadd_ps(n2, minus_eighth_hi, clamped2);
+      __m512 t3 = _mm512_fmadd_ps(n3, minus_eighth_hi, clamped3);
+      t0 = _mm512_fmadd_ps(n0, minus_eighth_lo, t0);
+      t1 = _mm512_fmadd_ps(n1, minus_eighth_lo, t1);
+      t2 = _mm512_fmadd_ps(n2, minus_eighth_lo, t2);
+      t3 = _mm512_fmadd_ps(n3, minus_eighth_lo, t3);
+      __m512 u0 = _mm512_fmadd_ps(t0, cube, square);
+      __m512 u1 = _mm512_fmadd_ps(t1, cube, square);
+      __m512 u2 = _mm512_fmadd_ps(t2, cube, square);
+      __m512 u3 = _mm512_fmadd_ps(t3, cube, square);
+      u0 = _mm512_fmadd_ps(u0, t0, linear);
+      u1 = _mm512_fmadd_ps(u1, t1, linear);
+      u2 = _mm512_fmadd_ps(u2, t2, linear);
+      u3 = _mm512_fmadd_ps(u3, t3, linear);
       u0 = _mm512_fmadd_ps(u0, t0, _mm512_permutexvar_ps(index0, residuals));
       u1 = _mm512_fmadd_ps(u1, t1, _mm512_permutexvar_ps(index1, residuals));
       u2 = _mm512_fmadd_ps(u2, t2, _mm512_permutexvar_ps(index2, residuals));
@@ -1403,17 +1463,17 @@ static inline void add_blocks_u128_acc4(const float* x, const struct smx_f32_ref
         max[3][1] = _mm512_max_ps(max[3][1], _mm512_loadu_ps(x + i + 7184));
       }
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const __m512 clamped0 = _mm512_max_ps(lower, x0);
       const __m512 clamped1 = _mm512_max_ps(lower, x1);
       const __m512 clamped2 = _mm512_max_ps(lower, x2);
       const __m512 clamped3 = _mm512_max_ps(lower, x3);
-      const __m512 biased0 = _mm512_fmadd_ps(clamped0, _mm512_set1_ps(8.0f * smx_log2e), bias);
-      const __m512 biased1 = _mm512_fmadd_ps(clamped1, _mm512_set1_ps(8.0f * smx_log2e), bias);
-      const __m512 biased2 = _mm512_fmadd_ps(clamped2, _mm512_set1_ps(8.0f * smx_log2e), bias);
-      const __m512 biased3 = _mm512_fmadd_ps(clamped3, _mm512_set1_ps(8.0f * smx_log2e), bias);
+      const __m512 biased0 = _mm512_fmadd_ps(clamped0, eighths, bias);
+      const __m512 biased1 = _mm512_fmadd_ps(clamped1, eighths, bias);
+      const __m512 biased2 = _mm512_fmadd_ps(clamped2, eighths, bias);
+      const __m512 biased3 = _mm512_fmadd_ps(clamped3, eighths, bias);
       const __m512 n0 = _mm512_sub_ps(biased0, bias);
       const __m512 n1 = _mm512_sub_ps(biased1, bias);
       const __m512 n2 = _mm512_sub_ps(biased2, bias);
@@ -1422,22 +1482,22 @@ static inline void add_blocks_u128_acc4(const float* x, const struct smx_f32_ref
       const __m512i index1 = _mm512_castps_si512(biased1);
       const __m512i index2 = _mm512_castps_si512(biased2);
       const __m512i index3 = _mm512_castps_si512(biased3);
-      __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E430p-4f), clamped0);
-      __m512 t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.62E430p-4f), clamped1);
-      __m512 t2 = _mm512_fmadd_ps(n2, _mm512_set1_ps(-0x1.62E430p-4f), clamped2);
-      __m512 t3 = _mm512_fmadd_ps(n3, _mm512_set1_ps(-0x1.62E430p-4f), clamped3);
-      t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(0x1.05C610p-32f), t0);
-      t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(0x1.05C610p-32f), t1);
-      t2 = _mm512_fmadd_ps(n2, _mm512_set1_ps(0x1.05C610p-32f), t2);
-      t3 = _mm512_fmadd_ps(n3, _mm512_set1_ps(0x1.05C610p-32f), t3);
-      __m512 u0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
-      __m512 u1 = _mm512_fmadd_ps(t1, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
-      __m512 u2 = _mm512_fmadd_ps(t2, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
-      __m512 u3 = _mm512_fmadd_ps(t3, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
-      u0 = _mm512_fmadd_ps(u0, t0, _mm512_set1_ps(1.0f));
-      u1 = _mm512_fmadd_ps(u1, t1, _mm512_set1_ps(1.0f));
-      u2 = _mm512_fmadd_ps(u2, t2, _mm512_set1_ps(1.0f));
-      u3 = _mm512_fmadd_ps(u3, t3, _mm512_set1_ps(1.0f));
+      __m512 t0 = _mm512_fmadd_ps(n0, minus_eighth_hi, clamped0);
+      __m512 t1 = _mm512_fmadd_ps(n1, minus_eighth_hi, clamped1);
+      __m512 t2 = _mm512_fmadd_ps(n2, minus_eighth_hi, clamped2);
+      __m512 t3 = _mm512_fmadd_ps(n3, minus_eighth_hi, clamped3);
+      t0 = _mm512_fmadd_ps(n0, minus_eighth_lo, t0);
+      t1 = _mm512_fmadd_ps(n1, minus_eighth_lo, t1);
+      t2 = _mm512_fmadd_ps(n2, minus_eighth_lo, t2);
+      t3 = _mm512_fmadd_ps(n3, minus_eighth_lo, t3);
+      __m512 u0 = _mm512_fmadd_ps(t0, cube, square);
+      __m512 u1 = _mm512_fmadd_ps(t1, cube, square);
+      __m512 u2 = _mm512_fmadd_ps(t2, cube, square);
+      __m512 u3 = _mm512_fmadd_ps(t3, cube, square);
+      u0 = _mm512_fmadd_ps(u0, t0, linear);
+      u1 = _mm512_fmadd_ps(u1, t1, linear);
+      u2 = _mm512_fmadd_ps(u2, t2, linear);
+      u3 = _mm512_fmadd_ps(u3, t3, linear);
       u0 = _mm512_fmadd_ps(u0, t0, _mm512_permutexvar_ps(index0, residuals));
       u1 = _mm512_fmadd_ps(u1, t1, _mm512_permutexvar_ps(index1, residuals));
       u2 = _mm512_fmadd_ps(u2, t2, _mm512_permutexvar_ps(index2, residuals));
@@ -1479,11 +1539,12 @@ static inline void add_blocks_u128_acc4(const float* x, const struct smx_f32_ref
 }
 
 extern "C" void smx_f32_raddextexp_ukernel__avx512f_u128_acc4(size_t n, const float* x,
-                                                              struct smx_f32_extended* sum) {
+                                                              struct smx_f32_extended* sum,
+                                                              const struct smx_f32_exponential* exponential) {
   __m512 hi[1] = {_mm512_setzero_ps()};
   __m512 lo[1] = {_mm512_setzero_ps()};
   struct smx_f32_reference reference;
-  smx_f32_reference_init(&reference);
+  smx_f32_reference_init(&reference, exponential);
   sum->max = -INFINITY;
   float maxima[4];
   bool has_maxima = false;

@@ -39,12 +39,13 @@ static inline void take_off(__m512* hi, __m512* lo, __m512 anchor) {
 }
 
 // Each row's reference is the exponent of its maximum (smx_exponent_of). Scaled by it, an anchor is the same for all rows.
-static inline void references(__m512 max, __m512* lower, __m512* bias) {
+static inline void references(__m512 max, const struct smx_f32_exponential* exponential, __m512* lower,
+                              __m512* bias) {
   const __m512 rounding = _mm512_set1_ps(12582912.0f);
-  const __m512 reference =
-      _mm512_sub_ps(_mm512_add_ps(_mm512_mul_ps(max, _mm512_set1_ps(smx_log2e)), rounding), rounding);
+  const __m512 reference = _mm512_sub_ps(
+      _mm512_add_ps(_mm512_mul_ps(max, _mm512_set1_ps(exponential->log2e)), rounding), rounding);
   *lower = _mm512_mul_ps(_mm512_add_ps(reference, _mm512_set1_ps((float)(-127 - SMX_BIAS))),
-                         _mm512_set1_ps(smx_ln2));
+                         _mm512_set1_ps(exponential->ln2));
   *bias = _mm512_sub_ps(_mm512_set1_ps(smx_rounding_bias(SMX_BIAS)),
                         _mm512_mul_ps(reference, _mm512_set1_ps(8.0f)));
 }
@@ -107,31 +108,39 @@ static inline void sum_columns(size_t n, const __m512* e, __m512* sum_hi, __m512
 }
 
 // The exponentials of n columns, 2 at a time.
-static inline void exponentials_2(size_t n, __m512* e, __m512 lower, __m512 bias, __m512 mantissas,
-                                  __m512 residuals) {
+static inline void exponentials_2(size_t n, __m512* e, __m512 lower, __m512 bias,
+                                  const struct smx_f32_exponential* exponential) {
+  const __m512 eighths = _mm512_set1_ps(8.0f * exponential->log2e);
+  const __m512 minus_eighth_hi = _mm512_set1_ps(exponential->minus_eighth_hi);
+  const __m512 minus_eighth_lo = _mm512_set1_ps(exponential->minus_eighth_lo);
+  const __m512 cube = _mm512_set1_ps(exponential->cube);
+  const __m512 square = _mm512_set1_ps(exponential->square);
+  const __m512 linear = _mm512_set1_ps(exponential->scale);
+  const __m512 mantissas = avx512f_load_table(smx_exp2_mantissas);
+  const __m512 residuals = avx512f_load_table(smx_exp2_residuals);
   for (size_t j = 0; j < n; j += 2) {
     const __m512 x0 = e[j + 0];
     const __m512 x1 = e[j + 1];
 
-    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+    // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
     // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
     const __m512 clamped0 = _mm512_max_ps(lower, x0);
     const __m512 clamped1 = _mm512_max_ps(lower, x1);
-    const __m512 biased0 = _mm512_fmadd_ps(clamped0, _mm512_set1_ps(8.0f * smx_log2e), bias);
-    const __m512 biased1 = _mm512_fmadd_ps(clamped1, _mm512_set1_ps(8.0f * smx_log2e), bias);
+    const __m512 biased0 = _mm512_fmadd_ps(clamped0, eighths, bias);
+    const __m512 biased1 = _mm512_fmadd_ps(clamped1, eighths, bias);
     const __m512 n0 = _mm512_sub_ps(biased0, bias);
     const __m512 n1 = _mm512_sub_ps(biased1, bias);
     const __m512i index0 = _mm512_castps_si512(biased0);
     const __m512i index1 = _mm512_castps_si512(biased1);
-    __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E430p-4f), clamped0);
-    __m512 t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.62E430p-4f), clamped1);
-    t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(0x1.05C610p-32f), t0);
-    t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(0x1.05C610p-32f), t1);
-    __m512 u0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
-    __m512 u1 = _mm512_fmadd_ps(t1, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
-    u0 = _mm512_fmadd_ps(u0, t0, _mm512_set1_ps(1.0f));
-    u1 = _mm512_fmadd_ps(u1, t1, _mm512_set1_ps(1.0f));
+    __m512 t0 = _mm512_fmadd_ps(n0, minus_eighth_hi, clamped0);
+    __m512 t1 = _mm512_fmadd_ps(n1, minus_eighth_hi, clamped1);
+    t0 = _mm512_fmadd_ps(n0, minus_eighth_lo, t0);
+    t1 = _mm512_fmadd_ps(n1, minus_eighth_lo, t1);
+    __m512 u0 = _mm512_fmadd_ps(t0, cube, square);
+    __m512 u1 = _mm512_fmadd_ps(t1, cube, square);
+    u0 = _mm512_fmadd_ps(u0, t0, linear);
+    u1 = _mm512_fmadd_ps(u1, t1, linear);
     u0 = _mm512_fmadd_ps(u0, t0, _mm512_permutexvar_ps(index0, residuals));
     u1 = _mm512_fmadd_ps(u1, t1, _mm512_permutexvar_ps(index1, residuals));
     const __m512 s0 =
@@ -147,12 +156,10 @@ static inline void exponentials_2(size_t n, __m512* e, __m512 lower, __m512 bias
   }
 }
 
-extern "C" void smx_f32_softmax_transposed_ukernel__avx512f_u256_acc8(size_t rows, size_t n, const float* x,
-                                                                      size_t x_stride, float* y,
-                                                                      size_t y_stride, size_t* done) {
+extern "C" void smx_f32_softmax_transposed_ukernel__avx512f_u256_acc8(
+    size_t rows, size_t n, const float* x, size_t x_stride, float* y, size_t y_stride, size_t* done,
+    const struct smx_f32_exponential* exponential) {
   if (n < 1 || n > 64) __builtin_unreachable();
-  const __m512 mantissas = avx512f_load_table(smx_exp2_mantissas);
-  const __m512 residuals = avx512f_load_table(smx_exp2_residuals);
   *done = 0;
   while (*done < rows) {
     size_t count = rows - *done < 128 ? rows - *done : 128;
@@ -182,10 +189,11 @@ extern "C" void smx_f32_softmax_transposed_ukernel__avx512f_u256_acc8(size_t row
     for (size_t g = 0; g < groups; g++) {
       max[g] = e[g][0];
       for (size_t j = 1; j < n; j++) max[g] = _mm512_max_ps(max[g], e[g][j]);
-      if (!(_mm512_cmp_ps_mask(_mm512_abs_ps(max[g]), _mm512_set1_ps(smx_range), _CMP_LE_OQ) == 0xFFFF)) {
+      if (!(_mm512_cmp_ps_mask(_mm512_abs_ps(max[g]), _mm512_set1_ps(exponential->range), _CMP_LE_OQ) ==
+            0xFFFF)) {
         float maxima[16];
         _mm512_storeu_ps(maxima, max[g]);
-        count = g * 16 + smx_rows_within_range(count - g * 16, maxima);
+        count = g * 16 + smx_rows_within_range(count - g * 16, maxima, exponential);
         if (count == 0) return;
         groups = (count - 1) / 16 + 1;
         stops = true;
@@ -196,10 +204,10 @@ extern "C" void smx_f32_softmax_transposed_ukernel__avx512f_u256_acc8(size_t row
     if (rest > 0) y_groups[groups - 1] = {padded[0], 64};
 
     for (size_t g = 0; g < groups; g++) {
-      references(max[g], &lower[g], &bias[g]);
+      references(max[g], exponential, &lower[g], &bias[g]);
       for (size_t j = n; j % 2 != 0; j++) e[g][j] = lower[g];
     }
-    for (size_t g = 0; g < groups; g++) exponentials_2(n, e[g], lower[g], bias[g], mantissas, residuals);
+    for (size_t g = 0; g < groups; g++) exponentials_2(n, e[g], lower[g], bias[g], exponential);
     __m512 hi[8] = {_mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(),
                     _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps()};
     __m512 lo[8] = {_mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(),

@@ -39,12 +39,13 @@ static inline void take_off(__m512* hi, __m512* lo, __m512 anchor) {
 }
 
 // Each row's reference is the exponent of its maximum (smx_exponent_of). Scaled by it, an anchor is the same for all rows.
-static inline void references(__m512 max, __m512* lower, __m512* bias) {
+static inline void references(__m512 max, const struct smx_f32_exponential* exponential, __m512* lower,
+                              __m512* bias) {
   const __m512 rounding = _mm512_set1_ps(12582912.0f);
-  const __m512 reference =
-      _mm512_sub_ps(_mm512_add_ps(_mm512_mul_ps(max, _mm512_set1_ps(smx_log2e)), rounding), rounding);
+  const __m512 reference = _mm512_sub_ps(
+      _mm512_add_ps(_mm512_mul_ps(max, _mm512_set1_ps(exponential->log2e)), rounding), rounding);
   *lower = _mm512_mul_ps(_mm512_add_ps(reference, _mm512_set1_ps((float)(-127 - SMX_BIAS))),
-                         _mm512_set1_ps(smx_ln2));
+                         _mm512_set1_ps(exponential->ln2));
   *bias = _mm512_sub_ps(_mm512_set1_ps(smx_rounding_bias(SMX_BIAS)),
                         _mm512_mul_ps(reference, _mm512_set1_ps(8.0f)));
 }
@@ -85,7 +86,14 @@ static inline __m512 lane_maxima(size_t n, const float* x) {
 // `tail`, the others to y: a masked store holds up loads from beside what it writes that follow soon. The row of the next
 // group that is as long as this one is asked for.
 static inline void sum_row_64(size_t n, const float* x, float* y, float* tail, const float* next,
-                              __m512 lower, __m512 bias, __m512 anchor, __m512* hi, __m512* lo) {
+                              const struct smx_f32_exponential* exponential, __m512 lower, __m512 bias,
+                              __m512 anchor, __m512* hi, __m512* lo) {
+  const __m512 eighths = _mm512_set1_ps(8.0f * exponential->log2e);
+  const __m512 minus_eighth_hi = _mm512_set1_ps(exponential->minus_eighth_hi);
+  const __m512 minus_eighth_lo = _mm512_set1_ps(exponential->minus_eighth_lo);
+  const __m512 cube = _mm512_set1_ps(exponential->cube);
+  const __m512 square = _mm512_set1_ps(exponential->square);
+  const __m512 linear = _mm512_set1_ps(exponential->scale);
   const __m512 mantissas = avx512f_load_table(smx_exp2_mantissas);
   const __m512 residuals = avx512f_load_table(smx_exp2_residuals);
   __m512 block_hi[1] = {anchor};
@@ -102,17 +110,17 @@ static inline void sum_row_64(size_t n, const float* x, float* y, float* tail, c
     const __m512 x2 = _mm512_loadu_ps(x + i + 32);
     const __m512 x3 = _mm512_loadu_ps(x + i + 48);
 
-    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+    // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
     // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
     const __m512 clamped0 = _mm512_max_ps(lower, x0);
     const __m512 clamped1 = _mm512_max_ps(lower, x1);
     const __m512 clamped2 = _mm512_max_ps(lower, x2);
     const __m512 clamped3 = _mm512_max_ps(lower, x3);
-    const __m512 biased0 = _mm512_fmadd_ps(clamped0, _mm512_set1_ps(8.0f * smx_log2e), bias);
-    const __m512 biased1 = _mm512_fmadd_ps(clamped1, _mm512_set1_ps(8.0f * smx_log2e), bias);
-    const __m512 biased2 = _mm512_fmadd_ps(clamped2, _mm512_set1_ps(8.0f * smx_log2e), bias);
-    const __m512 biased3 = _mm512_fmadd_ps(clamped3, _mm512_set1_ps(8.0f * smx_log2e), bias);
+    const __m512 biased0 = _mm512_fmadd_ps(clamped0, eighths, bias);
+    const __m512 biased1 = _mm512_fmadd_ps(clamped1, eighths, bias);
+    const __m512 biased2 = _mm512_fmadd_ps(clamped2, eighths, bias);
+    const __m512 biased3 = _mm512_fmadd_ps(clamped3, eighths, bias);
     const __m512 n0 = _mm512_sub_ps(biased0, bias);
     const __m512 n1 = _mm512_sub_ps(biased1, bias);
     const __m512 n2 = _mm512_sub_ps(biased2, bias);
@@ -121,22 +129,22 @@ static inline void sum_row_64(size_t n, const float* x, float* y, float* tail, c
     const __m512i index1 = _mm512_castps_si512(biased1);
     const __m512i index2 = _mm512_castps_si512(biased2);
     const __m512i index3 = _mm512_castps_si512(biased3);
-    __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E430p-4f), clamped0);
-    __m512 t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.62E430p-4f), clamped1);
-    __m512 t2 = _mm512_fmadd_ps(n2, _mm512_set1_ps(-0x1.62E430p-4f), clamped2);
-    __m512 t3 = _mm512_fmadd_ps(n3, _mm512_set1_ps(-0x1.62E430p-4f), clamped3);
-    t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(0x1.05C610p-32f), t0);
-    t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(0x1.05C610p-32f), t1);
-    t2 = _mm512_fmadd_ps(n2, _mm512_set1_ps(0x1.05C610p-32f), t2);
-    t3 = _mm512_fmadd_ps(n3, _mm512_set1_ps(0x1.05C610p-32f), t3);
-    __m512 u0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
-    __m512 u1 = _mm512_fmadd_ps(t1, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
-    __m512 u2 = _mm512_fmadd_ps(t2, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
-    __m512 u3 = _mm512_fmadd_ps(t3, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
-    u0 = _mm512_fmadd_ps(u0, t0, _mm512_set1_ps(1.0f));
-    u1 = _mm512_fmadd_ps(u1, t1, _mm512_set1_ps(1.0f));
-    u2 = _mm512_fmadd_ps(u2, t2, _mm512_set1_ps(1.0f));
-    u3 = _mm512_fmadd_ps(u3, t3, _mm512_set1_ps(1.0f));
+    __m512 t0 = _mm512_fmadd_ps(n0, minus_eighth_hi, clamped0);
+    __m512 t1 = _mm512_fmadd_ps(n1, minus_eighth_hi, clamped1);
+    __m512 t2 = _mm512_fmadd_ps(n2, minus_eighth_hi, clamped2);
+    __m512 t3 = _mm512_fmadd_ps(n3, minus_eighth_hi, clamped3);
+    t0 = _mm512_fmadd_ps(n0, minus_eighth_lo, t0);
+    t1 = _mm512_fmadd_ps(n1, minus_eighth_lo, t1);
+    t2 = _mm512_fmadd_ps(n2, minus_eighth_lo, t2);
+    t3 = _mm512_fmadd_ps(n3, minus_eighth_lo, t3);
+    __m512 u0 = _mm512_fmadd_ps(t0, cube, square);
+    __m512 u1 = _mm512_fmadd_ps(t1, cube, square);
+    __m512 u2 = _mm512_fmadd_ps(t2, cube, square);
+    __m512 u3 = _mm512_fmadd_ps(t3, cube, square);
+    u0 = _mm512_fmadd_ps(u0, t0, linear);
+    u1 = _mm512_fmadd_ps(u1, t1, linear);
+    u2 = _mm512_fmadd_ps(u2, t2, linear);
+    u3 = _mm512_fmadd_ps(u3, t3, linear);
     u0 = _mm512_fmadd_ps(u0, t0, _mm512_permutexvar_ps(index0, residuals));
     u1 = _mm512_fmadd_ps(u1, t1, _mm512_permutexvar_ps(index1, residuals));
     u2 = _mm512_fmadd_ps(u2, t2, _mm512_permutexvar_ps(index2, residuals));
@@ -170,25 +178,25 @@ static inline void sum_row_64(size_t n, const float* x, float* y, float* tail, c
     const __m512 x0 = _mm512_loadu_ps(x + i + 0);
     const __m512 x1 = _mm512_loadu_ps(x + i + 16);
 
-    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+    // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
     // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
     const __m512 clamped0 = _mm512_max_ps(lower, x0);
     const __m512 clamped1 = _mm512_max_ps(lower, x1);
-    const __m512 biased0 = _mm512_fmadd_ps(clamped0, _mm512_set1_ps(8.0f * smx_log2e), bias);
-    const __m512 biased1 = _mm512_fmadd_ps(clamped1, _mm512_set1_ps(8.0f * smx_log2e), bias);
+    const __m512 biased0 = _mm512_fmadd_ps(clamped0, eighths, bias);
+    const __m512 biased1 = _mm512_fmadd_ps(clamped1, eighths, bias);
     const __m512 n0 = _mm512_sub_ps(biased0, bias);
     const __m512 n1 = _mm512_sub_ps(biased1, bias);
     const __m512i index0 = _mm512_castps_si512(biased0);
     const __m512i index1 = _mm512_castps_si512(biased1);
-    __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E430p-4f), clamped0);
-    __m512 t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.62E430p-4f), clamped1);
-    t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(0x1.05C610p-32f), t0);
-    t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(0x1.05C610p-32f), t1);
-    __m512 u0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
-    __m512 u1 = _mm512_fmadd_ps(t1, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
-    u0 = _mm512_fmadd_ps(u0, t0, _mm512_set1_ps(1.0f));
-    u1 = _mm512_fmadd_ps(u1, t1, _mm512_set1_ps(1.0f));
+    __m512 t0 = _mm512_fmadd_ps(n0, minus_eighth_hi, clamped0);
+    __m512 t1 = _mm512_fmadd_ps(n1, minus_eighth_hi, clamped1);
+    t0 = _mm512_fmadd_ps(n0, minus_eighth_lo, t0);
+    t1 = _mm512_fmadd_ps(n1, minus_eighth_lo, t1);
+    __m512 u0 = _mm512_fmadd_ps(t0, cube, square);
+    __m512 u1 = _mm512_fmadd_ps(t1, cube, square);
+    u0 = _mm512_fmadd_ps(u0, t0, linear);
+    u1 = _mm512_fmadd_ps(u1, t1, linear);
     u0 = _mm512_fmadd_ps(u0, t0, _mm512_permutexvar_ps(index0, residuals));
     u1 = _mm512_fmadd_ps(u1, t1, _mm512_permutexvar_ps(index1, residuals));
     const __m512 s0 =
@@ -209,25 +217,25 @@ static inline void sum_row_64(size_t n, const float* x, float* y, float* tail, c
       const __m512 x0 = avx512f_load_tail(x + i + 0, (ptrdiff_t)(n - i) - 0, absent);
       const __m512 x1 = avx512f_load_tail(x + i + 16, (ptrdiff_t)(n - i) - 16, absent);
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const __m512 clamped0 = _mm512_max_ps(lower, x0);
       const __m512 clamped1 = _mm512_max_ps(lower, x1);
-      const __m512 biased0 = _mm512_fmadd_ps(clamped0, _mm512_set1_ps(8.0f * smx_log2e), bias);
-      const __m512 biased1 = _mm512_fmadd_ps(clamped1, _mm512_set1_ps(8.0f * smx_log2e), bias);
+      const __m512 biased0 = _mm512_fmadd_ps(clamped0, eighths, bias);
+      const __m512 biased1 = _mm512_fmadd_ps(clamped1, eighths, bias);
       const __m512 n0 = _mm512_sub_ps(biased0, bias);
       const __m512 n1 = _mm512_sub_ps(biased1, bias);
       const __m512i index0 = _mm512_castps_si512(biased0);
       const __m512i index1 = _mm512_castps_si512(biased1);
-      __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E430p-4f), clamped0);
-      __m512 t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(-0x1.62E430p-4f), clamped1);
-      t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(0x1.05C610p-32f), t0);
-      t1 = _mm512_fmadd_ps(n1, _mm512_set1_ps(0x1.05C610p-32f), t1);
-      __m512 u0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
-      __m512 u1 = _mm512_fmadd_ps(t1, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
-      u0 = _mm512_fmadd_ps(u0, t0, _mm512_set1_ps(1.0f));
-      u1 = _mm512_fmadd_ps(u1, t1, _mm512_set1_ps(1.0f));
+      __m512 t0 = _mm512_fmadd_ps(n0, minus_eighth_hi, clamped0);
+      __m512 t1 = _mm512_fmadd_ps(n1, minus_eighth_hi, clamped1);
+      t0 = _mm512_fmadd_ps(n0, minus_eighth_lo, t0);
+      t1 = _mm512_fmadd_ps(n1, minus_eighth_lo, t1);
+      __m512 u0 = _mm512_fmadd_ps(t0, cube, square);
+      __m512 u1 = _mm512_fmadd_ps(t1, cube, square);
+      u0 = _mm512_fmadd_ps(u0, t0, linear);
+      u1 = _mm512_fmadd_ps(u1, t1, linear);
       u0 = _mm512_fmadd_ps(u0, t0, _mm512_permutexvar_ps(index0, residuals));
       u1 = _mm512_fmadd_ps(u1, t1, _mm512_permutexvar_ps(index1, residuals));
       const __m512 s0 = _mm512_castsi512_ps(
@@ -244,17 +252,17 @@ static inline void sum_row_64(size_t n, const float* x, float* y, float* tail, c
     } else {
       const __m512 x0 = avx512f_load_tail(x + i + 0, (ptrdiff_t)(n - i) - 0, absent);
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const __m512 clamped0 = _mm512_max_ps(lower, x0);
-      const __m512 biased0 = _mm512_fmadd_ps(clamped0, _mm512_set1_ps(8.0f * smx_log2e), bias);
+      const __m512 biased0 = _mm512_fmadd_ps(clamped0, eighths, bias);
       const __m512 n0 = _mm512_sub_ps(biased0, bias);
       const __m512i index0 = _mm512_castps_si512(biased0);
-      __m512 t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(-0x1.62E430p-4f), clamped0);
-      t0 = _mm512_fmadd_ps(n0, _mm512_set1_ps(0x1.05C610p-32f), t0);
-      __m512 u0 = _mm512_fmadd_ps(t0, _mm512_set1_ps(0x1.555854p-3f), _mm512_set1_ps(0x1.000A4Ap-1f));
-      u0 = _mm512_fmadd_ps(u0, t0, _mm512_set1_ps(1.0f));
+      __m512 t0 = _mm512_fmadd_ps(n0, minus_eighth_hi, clamped0);
+      t0 = _mm512_fmadd_ps(n0, minus_eighth_lo, t0);
+      __m512 u0 = _mm512_fmadd_ps(t0, cube, square);
+      u0 = _mm512_fmadd_ps(u0, t0, linear);
       u0 = _mm512_fmadd_ps(u0, t0, _mm512_permutexvar_ps(index0, residuals));
       const __m512 s0 = _mm512_castsi512_ps(
           _mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased0), 20),
@@ -292,7 +300,8 @@ static inline void scale_tail(size_t n, float* y, const float* tail, __m512 hi, 
 
 extern "C" void smx_f32_softmax_ukernel__avx512f_u64_acc16(size_t rows, size_t n, const float* x,
                                                            size_t x_stride, float* y, size_t y_stride,
-                                                           size_t* done) {
+                                                           size_t* done,
+                                                           const struct smx_f32_exponential* exponential) {
   // Long rows go fewer at a time, so that what is stored of them is in the level 1 cache when it is scaled.
   const size_t together = n <= 256 ? 16 : 8;
   *done = 0;
@@ -332,11 +341,12 @@ extern "C" void smx_f32_softmax_ukernel__avx512f_u64_acc16(size_t rows, size_t n
     max[1] = _mm512_max_ps(_mm512_shuffle_ps(max[2], max[3], 0x44), _mm512_shuffle_ps(max[2], max[3], 0xEE));
     max[0] = _mm512_max_ps(_mm512_shuffle_ps(max[0], max[1], 0x88), _mm512_shuffle_ps(max[0], max[1], 0xDD));
     bool stops = false;
-    if (!(_mm512_cmp_ps_mask(_mm512_abs_ps(max[0]), _mm512_set1_ps(smx_range), _CMP_LE_OQ) == 0xFFFF)) {
+    if (!(_mm512_cmp_ps_mask(_mm512_abs_ps(max[0]), _mm512_set1_ps(exponential->range), _CMP_LE_OQ) ==
+          0xFFFF)) {
       float maxima[16];
       _mm512_storeu_ps(maxima + 0, max[0]);
       size_t r = 0;
-      while (r < count && smx_is_in_range(maxima[r % 4 * 4 + r / 4])) r++;
+      while (r < count && smx_is_in_range(maxima[r % 4 * 4 + r / 4], exponential)) r++;
       if (r == 0) return;
       stops = r < count;
       count = r;
@@ -345,7 +355,7 @@ extern "C" void smx_f32_softmax_ukernel__avx512f_u64_acc16(size_t rows, size_t n
     float lower[16], bias[16];
     {
       __m512 group_lower, group_bias;
-      references(max[0], &group_lower, &group_bias);
+      references(max[0], exponential, &group_lower, &group_bias);
       _mm512_storeu_ps(lower + 0, group_lower);
       _mm512_storeu_ps(bias + 0, group_bias);
     }
@@ -362,7 +372,7 @@ extern "C" void smx_f32_softmax_ukernel__avx512f_u64_acc16(size_t rows, size_t n
     const __m512 anchor = _mm512_set1_ps(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r % 4 * 4 + r / 4;
-      sum_row_64(n, x + r * x_stride, y + r * y_stride, tails[r], x + (r + together) * x_stride,
+      sum_row_64(n, x + r * x_stride, y + r * y_stride, tails[r], x + (r + together) * x_stride, exponential,
                  _mm512_set1_ps(lower[lane]), _mm512_set1_ps(bias[lane]), anchor, &hi[r], &lo[r]);
     }
 

@@ -86,8 +86,15 @@ static inline bool hold(struct smx_f32_reference* reference, float max, float32x
 // Adds a block of n elements to the tile's lanes.
 static inline void add_block_u32(size_t n, const float* x, const struct smx_f32_reference* reference,
                                  float32x4_t* hi, float32x4_t* lo) {
-  const float32x4_t lower = vdupq_n_f32(smx_lower_bound(SMX_BIAS - reference->exponent));
+  const float32x4_t lower =
+      vdupq_n_f32(smx_lower_bound(SMX_BIAS - reference->exponent, reference->exponential));
   const float32x4_t bias = vdupq_n_f32(smx_rounding_bias(SMX_BIAS - reference->exponent));
+  const float32x4_t eighths = vdupq_n_f32(8.0f * reference->exponential->log2e);
+  const float32x4_t minus_eighth_hi = vdupq_n_f32(reference->exponential->minus_eighth_hi);
+  const float32x4_t minus_eighth_lo = vdupq_n_f32(reference->exponential->minus_eighth_lo);
+  const float32x4_t cube = vdupq_n_f32(reference->exponential->cube);
+  const float32x4_t square = vdupq_n_f32(reference->exponential->square);
+  const float32x4_t linear = vdupq_n_f32(reference->exponential->scale);
   const uint8x16x2_t mantissas = vld1q_u8_x2((const uint8_t*)smx_exp2_mantissas);
   const uint8x16x2_t residuals = vld1q_u8_x2((const uint8_t*)smx_exp2_residuals);
   const float32x4_t anchor = vdupq_n_f32(smx_f32_anchor(reference, reference->anchor, n));
@@ -105,8 +112,8 @@ static inline void add_block_u32(size_t n, const float* x, const struct smx_f32_
     const float32x4_t x6 = vld1q_f32(x + i + 24);
     const float32x4_t x7 = vld1q_f32(x + i + 28);
 
-    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+    // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
     // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
     const float32x4_t clamped0 = vmaxq_f32(lower, x0);
     const float32x4_t clamped1 = vmaxq_f32(lower, x1);
@@ -116,14 +123,14 @@ static inline void add_block_u32(size_t n, const float* x, const struct smx_f32_
     const float32x4_t clamped5 = vmaxq_f32(lower, x5);
     const float32x4_t clamped6 = vmaxq_f32(lower, x6);
     const float32x4_t clamped7 = vmaxq_f32(lower, x7);
-    const float32x4_t biased0 = vfmaq_f32(bias, clamped0, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased1 = vfmaq_f32(bias, clamped1, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased2 = vfmaq_f32(bias, clamped2, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased3 = vfmaq_f32(bias, clamped3, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased4 = vfmaq_f32(bias, clamped4, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased5 = vfmaq_f32(bias, clamped5, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased6 = vfmaq_f32(bias, clamped6, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased7 = vfmaq_f32(bias, clamped7, vdupq_n_f32(8.0f * smx_log2e));
+    const float32x4_t biased0 = vfmaq_f32(bias, clamped0, eighths);
+    const float32x4_t biased1 = vfmaq_f32(bias, clamped1, eighths);
+    const float32x4_t biased2 = vfmaq_f32(bias, clamped2, eighths);
+    const float32x4_t biased3 = vfmaq_f32(bias, clamped3, eighths);
+    const float32x4_t biased4 = vfmaq_f32(bias, clamped4, eighths);
+    const float32x4_t biased5 = vfmaq_f32(bias, clamped5, eighths);
+    const float32x4_t biased6 = vfmaq_f32(bias, clamped6, eighths);
+    const float32x4_t biased7 = vfmaq_f32(bias, clamped7, eighths);
     const float32x4_t n0 = vsubq_f32(biased0, bias);
     const float32x4_t n1 = vsubq_f32(biased1, bias);
     const float32x4_t n2 = vsubq_f32(biased2, bias);
@@ -140,38 +147,38 @@ static inline void add_block_u32(size_t n, const float* x, const struct smx_f32_
     const uint8x16_t index5 = neon_table_index(biased5);
     const uint8x16_t index6 = neon_table_index(biased6);
     const uint8x16_t index7 = neon_table_index(biased7);
-    float32x4_t t0 = vfmaq_f32(clamped0, n0, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t1 = vfmaq_f32(clamped1, n1, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t2 = vfmaq_f32(clamped2, n2, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t3 = vfmaq_f32(clamped3, n3, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t4 = vfmaq_f32(clamped4, n4, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t5 = vfmaq_f32(clamped5, n5, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t6 = vfmaq_f32(clamped6, n6, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t7 = vfmaq_f32(clamped7, n7, vdupq_n_f32(-0x1.62E430p-4f));
-    t0 = vfmaq_f32(t0, n0, vdupq_n_f32(0x1.05C610p-32f));
-    t1 = vfmaq_f32(t1, n1, vdupq_n_f32(0x1.05C610p-32f));
-    t2 = vfmaq_f32(t2, n2, vdupq_n_f32(0x1.05C610p-32f));
-    t3 = vfmaq_f32(t3, n3, vdupq_n_f32(0x1.05C610p-32f));
-    t4 = vfmaq_f32(t4, n4, vdupq_n_f32(0x1.05C610p-32f));
-    t5 = vfmaq_f32(t5, n5, vdupq_n_f32(0x1.05C610p-32f));
-    t6 = vfmaq_f32(t6, n6, vdupq_n_f32(0x1.05C610p-32f));
-    t7 = vfmaq_f32(t7, n7, vdupq_n_f32(0x1.05C610p-32f));
-    float32x4_t u0 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t0, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u1 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t1, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u2 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t2, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u3 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t3, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u4 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t4, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u5 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t5, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u6 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t6, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u7 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t7, vdupq_n_f32(0x1.555854p-3f));
-    u0 = vfmaq_f32(vdupq_n_f32(1.0f), u0, t0);
-    u1 = vfmaq_f32(vdupq_n_f32(1.0f), u1, t1);
-    u2 = vfmaq_f32(vdupq_n_f32(1.0f), u2, t2);
-    u3 = vfmaq_f32(vdupq_n_f32(1.0f), u3, t3);
-    u4 = vfmaq_f32(vdupq_n_f32(1.0f), u4, t4);
-    u5 = vfmaq_f32(vdupq_n_f32(1.0f), u5, t5);
-    u6 = vfmaq_f32(vdupq_n_f32(1.0f), u6, t6);
-    u7 = vfmaq_f32(vdupq_n_f32(1.0f), u7, t7);
+    float32x4_t t0 = vfmaq_f32(clamped0, n0, minus_eighth_hi);
+    float32x4_t t1 = vfmaq_f32(clamped1, n1, minus_eighth_hi);
+    float32x4_t t2 = vfmaq_f32(clamped2, n2, minus_eighth_hi);
+    float32x4_t t3 = vfmaq_f32(clamped3, n3, minus_eighth_hi);
+    float32x4_t t4 = vfmaq_f32(clamped4, n4, minus_eighth_hi);
+    float32x4_t t5 = vfmaq_f32(clamped5, n5, minus_eighth_hi);
+    float32x4_t t6 = vfmaq_f32(clamped6, n6, minus_eighth_hi);
+    float32x4_t t7 = vfmaq_f32(clamped7, n7, minus_eighth_hi);
+    t0 = vfmaq_f32(t0, n0, minus_eighth_lo);
+    t1 = vfmaq_f32(t1, n1, minus_eighth_lo);
+    t2 = vfmaq_f32(t2, n2, minus_eighth_lo);
+    t3 = vfmaq_f32(t3, n3, minus_eighth_lo);
+    t4 = vfmaq_f32(t4, n4, minus_eighth_lo);
+    t5 = vfmaq_f32(t5, n5, minus_eighth_lo);
+    t6 = vfmaq_f32(t6, n6, minus_eighth_lo);
+    t7 = vfmaq_f32(t7, n7, minus_eighth_lo);
+    float32x4_t u0 = vfmaq_f32(square, t0, cube);
+    float32x4_t u1 = vfmaq_f32(square, t1, cube);
+    float32x4_t u2 = vfmaq_f32(square, t2, cube);
+    float32x4_t u3 = vfmaq_f32(square, t3, cube);
+    float32x4_t u4 = vfmaq_f32(square, t4, cube);
+    float32x4_t u5 = vfmaq_f32(square, t5, cube);
+    float32x4_t u6 = vfmaq_f32(square, t6, cube);
+    float32x4_t u7 = vfmaq_f32(square, t7, cube);
+    u0 = vfmaq_f32(linear, u0, t0);
+    u1 = vfmaq_f32(linear, u1, t1);
+    u2 = vfmaq_f32(linear, u2, t2);
+    u3 = vfmaq_f32(linear, u3, t3);
+    u4 = vfmaq_f32(linear, u4, t4);
+    u5 = vfmaq_f32(linear, u5, t5);
+    u6 = vfmaq_f32(linear, u6, t6);
+    u7 = vfmaq_f32(linear, u7, t7);
     u0 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index0)), u0, t0);
     u1 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index1)), u1, t1);
     u2 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index2)), u2, t2);
@@ -229,8 +236,8 @@ static inline void add_block_u32(size_t n, const float* x, const struct smx_f32_
       const float32x4_t x6 = neon_load_tail(x + i + 24, (ptrdiff_t)(n - i) - 24, absent);
       const float32x4_t x7 = neon_load_tail(x + i + 28, (ptrdiff_t)(n - i) - 28, absent);
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const float32x4_t clamped0 = vmaxq_f32(lower, x0);
       const float32x4_t clamped1 = vmaxq_f32(lower, x1);
@@ -240,14 +247,14 @@ static inline void add_block_u32(size_t n, const float* x, const struct smx_f32_
       const float32x4_t clamped5 = vmaxq_f32(lower, x5);
       const float32x4_t clamped6 = vmaxq_f32(lower, x6);
       const float32x4_t clamped7 = vmaxq_f32(lower, x7);
-      const float32x4_t biased0 = vfmaq_f32(bias, clamped0, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased1 = vfmaq_f32(bias, clamped1, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased2 = vfmaq_f32(bias, clamped2, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased3 = vfmaq_f32(bias, clamped3, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased4 = vfmaq_f32(bias, clamped4, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased5 = vfmaq_f32(bias, clamped5, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased6 = vfmaq_f32(bias, clamped6, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased7 = vfmaq_f32(bias, clamped7, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased0 = vfmaq_f32(bias, clamped0, eighths);
+      const float32x4_t biased1 = vfmaq_f32(bias, clamped1, eighths);
+      const float32x4_t biased2 = vfmaq_f32(bias, clamped2, eighths);
+      const float32x4_t biased3 = vfmaq_f32(bias, clamped3, eighths);
+      const float32x4_t biased4 = vfmaq_f32(bias, clamped4, eighths);
+      const float32x4_t biased5 = vfmaq_f32(bias, clamped5, eighths);
+      const float32x4_t biased6 = vfmaq_f32(bias, clamped6, eighths);
+      const float32x4_t biased7 = vfmaq_f32(bias, clamped7, eighths);
       const float32x4_t n0 = vsubq_f32(biased0, bias);
       const float32x4_t n1 = vsubq_f32(biased1, bias);
       const float32x4_t n2 = vsubq_f32(biased2, bias);
@@ -264,38 +271,38 @@ static inline void add_block_u32(size_t n, const float* x, const struct smx_f32_
       const uint8x16_t index5 = neon_table_index(biased5);
       const uint8x16_t index6 = neon_table_index(biased6);
       const uint8x16_t index7 = neon_table_index(biased7);
-      float32x4_t t0 = vfmaq_f32(clamped0, n0, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t1 = vfmaq_f32(clamped1, n1, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t2 = vfmaq_f32(clamped2, n2, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t3 = vfmaq_f32(clamped3, n3, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t4 = vfmaq_f32(clamped4, n4, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t5 = vfmaq_f32(clamped5, n5, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t6 = vfmaq_f32(clamped6, n6, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t7 = vfmaq_f32(clamped7, n7, vdupq_n_f32(-0x1.62E430p-4f));
-      t0 = vfmaq_f32(t0, n0, vdupq_n_f32(0x1.05C610p-32f));
-      t1 = vfmaq_f32(t1, n1, vdupq_n_f32(0x1.05C610p-32f));
-      t2 = vfmaq_f32(t2, n2, vdupq_n_f32(0x1.05C610p-32f));
-      t3 = vfmaq_f32(t3, n3, vdupq_n_f32(0x1.05C610p-32f));
-      t4 = vfmaq_f32(t4, n4, vdupq_n_f32(0x1.05C610p-32f));
-      t5 = vfmaq_f32(t5, n5, vdupq_n_f32(0x1.05C610p-32f));
-      t6 = vfmaq_f32(t6, n6, vdupq_n_f32(0x1.05C610p-32f));
-      t7 = vfmaq_f32(t7, n7, vdupq_n_f32(0x1.05C610p-32f));
-      float32x4_t u0 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t0, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u1 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t1, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u2 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t2, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u3 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t3, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u4 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t4, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u5 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t5, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u6 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t6, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u7 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t7, vdupq_n_f32(0x1.555854p-3f));
-      u0 = vfmaq_f32(vdupq_n_f32(1.0f), u0, t0);
-      u1 = vfmaq_f32(vdupq_n_f32(1.0f), u1, t1);
-      u2 = vfmaq_f32(vdupq_n_f32(1.0f), u2, t2);
-      u3 = vfmaq_f32(vdupq_n_f32(1.0f), u3, t3);
-      u4 = vfmaq_f32(vdupq_n_f32(1.0f), u4, t4);
-      u5 = vfmaq_f32(vdupq_n_f32(1.0f), u5, t5);
-      u6 = vfmaq_f32(vdupq_n_f32(1.0f), u6, t6);
-      u7 = vfmaq_f32(vdupq_n_f32(1.0f), u7, t7);
+      float32x4_t t0 = vfmaq_f32(clamped0, n0, minus_eighth_hi);
+      float32x4_t t1 = vfmaq_f32(clamped1, n1, minus_eighth_hi);
+      float32x4_t t2 = vfmaq_f32(clamped2, n2, minus_eighth_hi);
+      float32x4_t t3 = vfmaq_f32(clamped3, n3, minus_eighth_hi);
+      float32x4_t t4 = vfmaq_f32(clamped4, n4, minus_eighth_hi);
+      float32x4_t t5 = vfmaq_f32(clamped5, n5, minus_eighth_hi);
+      float32x4_t t6 = vfmaq_f32(clamped6, n6, minus_eighth_hi);
+      float32x4_t t7 = vfmaq_f32(clamped7, n7, minus_eighth_hi);
+      t0 = vfmaq_f32(t0, n0, minus_eighth_lo);
+      t1 = vfmaq_f32(t1, n1, minus_eighth_lo);
+      t2 = vfmaq_f32(t2, n2, minus_eighth_lo);
+      t3 = vfmaq_f32(t3, n3, minus_eighth_lo);
+      t4 = vfmaq_f32(t4, n4, minus_eighth_lo);
+      t5 = vfmaq_f32(t5, n5, minus_eighth_lo);
+      t6 = vfmaq_f32(t6, n6, minus_eighth_lo);
+      t7 = vfmaq_f32(t7, n7, minus_eighth_lo);
+      float32x4_t u0 = vfmaq_f32(square, t0, cube);
+      float32x4_t u1 = vfmaq_f32(square, t1, cube);
+      float32x4_t u2 = vfmaq_f32(square, t2, cube);
+      float32x4_t u3 = vfmaq_f32(square, t3, cube);
+      float32x4_t u4 = vfmaq_f32(square, t4, cube);
+      float32x4_t u5 = vfmaq_f32(square, t5, cube);
+      float32x4_t u6 = vfmaq_f32(square, t6, cube);
+      float32x4_t u7 = vfmaq_f32(square, t7, cube);
+      u0 = vfmaq_f32(linear, u0, t0);
+      u1 = vfmaq_f32(linear, u1, t1);
+      u2 = vfmaq_f32(linear, u2, t2);
+      u3 = vfmaq_f32(linear, u3, t3);
+      u4 = vfmaq_f32(linear, u4, t4);
+      u5 = vfmaq_f32(linear, u5, t5);
+      u6 = vfmaq_f32(linear, u6, t6);
+      u7 = vfmaq_f32(linear, u7, t7);
       u0 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index0)), u0, t0);
       u1 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index1)), u1, t1);
       u2 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index2)), u2, t2);
@@ -346,17 +353,17 @@ static inline void add_block_u32(size_t n, const float* x, const struct smx_f32_
       const float32x4_t x2 = neon_load_tail(x + i + 8, (ptrdiff_t)(n - i) - 8, absent);
       const float32x4_t x3 = neon_load_tail(x + i + 12, (ptrdiff_t)(n - i) - 12, absent);
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const float32x4_t clamped0 = vmaxq_f32(lower, x0);
       const float32x4_t clamped1 = vmaxq_f32(lower, x1);
       const float32x4_t clamped2 = vmaxq_f32(lower, x2);
       const float32x4_t clamped3 = vmaxq_f32(lower, x3);
-      const float32x4_t biased0 = vfmaq_f32(bias, clamped0, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased1 = vfmaq_f32(bias, clamped1, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased2 = vfmaq_f32(bias, clamped2, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased3 = vfmaq_f32(bias, clamped3, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased0 = vfmaq_f32(bias, clamped0, eighths);
+      const float32x4_t biased1 = vfmaq_f32(bias, clamped1, eighths);
+      const float32x4_t biased2 = vfmaq_f32(bias, clamped2, eighths);
+      const float32x4_t biased3 = vfmaq_f32(bias, clamped3, eighths);
       const float32x4_t n0 = vsubq_f32(biased0, bias);
       const float32x4_t n1 = vsubq_f32(biased1, bias);
       const float32x4_t n2 = vsubq_f32(biased2, bias);
@@ -365,22 +372,22 @@ static inline void add_block_u32(size_t n, const float* x, const struct smx_f32_
       const uint8x16_t index1 = neon_table_index(biased1);
       const uint8x16_t index2 = neon_table_index(biased2);
       const uint8x16_t index3 = neon_table_index(biased3);
-      float32x4_t t0 = vfmaq_f32(clamped0, n0, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t1 = vfmaq_f32(clamped1, n1, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t2 = vfmaq_f32(clamped2, n2, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t3 = vfmaq_f32(clamped3, n3, vdupq_n_f32(-0x1.62E430p-4f));
-      t0 = vfmaq_f32(t0, n0, vdupq_n_f32(0x1.05C610p-32f));
-      t1 = vfmaq_f32(t1, n1, vdupq_n_f32(0x1.05C610p-32f));
-      t2 = vfmaq_f32(t2, n2, vdupq_n_f32(0x1.05C610p-32f));
-      t3 = vfmaq_f32(t3, n3, vdupq_n_f32(0x1.05C610p-32f));
-      float32x4_t u0 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t0, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u1 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t1, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u2 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t2, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u3 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t3, vdupq_n_f32(0x1.555854p-3f));
-      u0 = vfmaq_f32(vdupq_n_f32(1.0f), u0, t0);
-      u1 = vfmaq_f32(vdupq_n_f32(1.0f), u1, t1);
-      u2 = vfmaq_f32(vdupq_n_f32(1.0f), u2, t2);
-      u3 = vfmaq_f32(vdupq_n_f32(1.0f), u3, t3);
+      float32x4_t t0 = vfmaq_f32(clamped0, n0, minus_eighth_hi);
+      float32x4_t t1 = vfmaq_f32(clamped1, n1, minus_eighth_hi);
+      float32x4_t t2 = vfmaq_f32(clamped2, n2, minus_eighth_hi);
+      float32x4_t t3 = vfmaq_f32(clamped3, n3, minus_eighth_hi);
+      t0 = vfmaq_f32(t0, n0, minus_eighth_lo);
+      t1 = vfmaq_f32(t1, n1, minus_eighth_lo);
+      t2 = vfmaq_f32(t2, n2, minus_eighth_lo);
+      t3 = vfmaq_f32(t3, n3, minus_eighth_lo);
+      float32x4_t u0 = vfmaq_f32(square, t0, cube);
+      float32x4_t u1 = vfmaq_f32(square, t1, cube);
+      float32x4_t u2 = vfmaq_f32(square, t2, cube);
+      float32x4_t u3 = vfmaq_f32(square, t3, cube);
+      u0 = vfmaq_f32(linear, u0, t0);
+      u1 = vfmaq_f32(linear, u1, t1);
+      u2 = vfmaq_f32(linear, u2, t2);
+      u3 = vfmaq_f32(linear, u3, t3);
       u0 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index0)), u0, t0);
       u1 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index1)), u1, t1);
       u2 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index2)), u2, t2);
@@ -422,8 +429,15 @@ template <bool kLooksAhead>
 static inline void add_blocks_u32(const float* x, const struct smx_f32_reference* reference,
                                   const int32_t* anchors, float32x4_t* hi, float32x4_t* lo,
                                   [[maybe_unused]] float* maxima) {
-  const float32x4_t lower = vdupq_n_f32(smx_lower_bound(SMX_BIAS - reference->exponent));
+  const float32x4_t lower =
+      vdupq_n_f32(smx_lower_bound(SMX_BIAS - reference->exponent, reference->exponential));
   const float32x4_t bias = vdupq_n_f32(smx_rounding_bias(SMX_BIAS - reference->exponent));
+  const float32x4_t eighths = vdupq_n_f32(8.0f * reference->exponential->log2e);
+  const float32x4_t minus_eighth_hi = vdupq_n_f32(reference->exponential->minus_eighth_hi);
+  const float32x4_t minus_eighth_lo = vdupq_n_f32(reference->exponential->minus_eighth_lo);
+  const float32x4_t cube = vdupq_n_f32(reference->exponential->cube);
+  const float32x4_t square = vdupq_n_f32(reference->exponential->square);
+  const float32x4_t linear = vdupq_n_f32(reference->exponential->scale);
   const uint8x16x2_t mantissas = vld1q_u8_x2((const uint8_t*)smx_exp2_mantissas);
   const uint8x16x2_t residuals = vld1q_u8_x2((const uint8_t*)smx_exp2_residuals);
   float32x4_t anchor[1], max[1][2];
@@ -459,8 +473,8 @@ static inline void add_blocks_u32(const float* x, const struct smx_f32_reference
       max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1052));
     }
 
-    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+    // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
     // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
     const float32x4_t clamped0 = vmaxq_f32(lower, x0);
     const float32x4_t clamped1 = vmaxq_f32(lower, x1);
@@ -470,14 +484,14 @@ static inline void add_blocks_u32(const float* x, const struct smx_f32_reference
     const float32x4_t clamped5 = vmaxq_f32(lower, x5);
     const float32x4_t clamped6 = vmaxq_f32(lower, x6);
     const float32x4_t clamped7 = vmaxq_f32(lower, x7);
-    const float32x4_t biased0 = vfmaq_f32(bias, clamped0, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased1 = vfmaq_f32(bias, clamped1, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased2 = vfmaq_f32(bias, clamped2, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased3 = vfmaq_f32(bias, clamped3, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased4 = vfmaq_f32(bias, clamped4, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased5 = vfmaq_f32(bias, clamped5, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased6 = vfmaq_f32(bias, clamped6, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased7 = vfmaq_f32(bias, clamped7, vdupq_n_f32(8.0f * smx_log2e));
+    const float32x4_t biased0 = vfmaq_f32(bias, clamped0, eighths);
+    const float32x4_t biased1 = vfmaq_f32(bias, clamped1, eighths);
+    const float32x4_t biased2 = vfmaq_f32(bias, clamped2, eighths);
+    const float32x4_t biased3 = vfmaq_f32(bias, clamped3, eighths);
+    const float32x4_t biased4 = vfmaq_f32(bias, clamped4, eighths);
+    const float32x4_t biased5 = vfmaq_f32(bias, clamped5, eighths);
+    const float32x4_t biased6 = vfmaq_f32(bias, clamped6, eighths);
+    const float32x4_t biased7 = vfmaq_f32(bias, clamped7, eighths);
     const float32x4_t n0 = vsubq_f32(biased0, bias);
     const float32x4_t n1 = vsubq_f32(biased1, bias);
     const float32x4_t n2 = vsubq_f32(biased2, bias);
@@ -494,38 +508,38 @@ static inline void add_blocks_u32(const float* x, const struct smx_f32_reference
     const uint8x16_t index5 = neon_table_index(biased5);
     const uint8x16_t index6 = neon_table_index(biased6);
     const uint8x16_t index7 = neon_table_index(biased7);
-    float32x4_t t0 = vfmaq_f32(clamped0, n0, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t1 = vfmaq_f32(clamped1, n1, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t2 = vfmaq_f32(clamped2, n2, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t3 = vfmaq_f32(clamped3, n3, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t4 = vfmaq_f32(clamped4, n4, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t5 = vfmaq_f32(clamped5, n5, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t6 = vfmaq_f32(clamped6, n6, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t7 = vfmaq_f32(clamped7, n7, vdupq_n_f32(-0x1.62E430p-4f));
-    t0 = vfmaq_f32(t0, n0, vdupq_n_f32(0x1.05C610p-32f));
-    t1 = vfmaq_f32(t1, n1, vdupq_n_f32(0x1.05C610p-32f));
-    t2 = vfmaq_f32(t2, n2, vdupq_n_f32(0x1.05C610p-32f));
-    t3 = vfmaq_f32(t3, n3, vdupq_n_f32(0x1.05C610p-32f));
-    t4 = vfmaq_f32(t4, n4, vdupq_n_f32(0x1.05C610p-32f));
-    t5 = vfmaq_f32(t5, n5, vdupq_n_f32(0x1.05C610p-32f));
-    t6 = vfmaq_f32(t6, n6, vdupq_n_f32(0x1.05C610p-32f));
-    t7 = vfmaq_f32(t7, n7, vdupq_n_f32(0x1.05C610p-32f));
-    float32x4_t u0 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t0, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u1 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t1, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u2 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t2, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u3 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t3, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u4 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t4, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u5 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t5, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u6 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t6, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u7 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t7, vdupq_n_f32(0x1.555854p-3f));
-    u0 = vfmaq_f32(vdupq_n_f32(1.0f), u0, t0);
-    u1 = vfmaq_f32(vdupq_n_f32(1.0f), u1, t1);
-    u2 = vfmaq_f32(vdupq_n_f32(1.0f), u2, t2);
-    u3 = vfmaq_f32(vdupq_n_f32(1.0f), u3, t3);
-    u4 = vfmaq_f32(vdupq_n_f32(1.0f), u4, t4);
-    u5 = vfmaq_f32(vdupq_n_f32(1.0f), u5, t5);
-    u6 = vfmaq_f32(vdupq_n_f32(1.0f), u6, t6);
-    u7 = vfmaq_f32(vdupq_n_f32(1.0f), u7, t7);
+    float32x4_t t0 = vfmaq_f32(clamped0, n0, minus_eighth_hi);
+    float32x4_t t1 = vfmaq_f32(clamped1, n1, minus_eighth_hi);
+    float32x4_t t2 = vfmaq_f32(clamped2, n2, minus_eighth_hi);
+    float32x4_t t3 = vfmaq_f32(clamped3, n3, minus_eighth_hi);
+    float32x4_t t4 = vfmaq_f32(clamped4, n4, minus_eighth_hi);
+    float32x4_t t5 = vfmaq_f32(clamped5, n5, minus_eighth_hi);
+    float32x4_t t6 = vfmaq_f32(clamped6, n6, minus_eighth_hi);
+    float32x4_t t7 = vfmaq_f32(clamped7, n7, minus_eighth_hi);
+    t0 = vfmaq_f32(t0, n0, minus_eighth_lo);
+    t1 = vfmaq_f32(t1, n1, minus_eighth_lo);
+    t2 = vfmaq_f32(t2, n2, minus_eighth_lo);
+    t3 = vfmaq_f32(t3, n3, minus_eighth_lo);
+    t4 = vfmaq_f32(t4, n4, minus_eighth_lo);
+    t5 = vfmaq_f32(t5, n5, minus_eighth_lo);
+    t6 = vfmaq_f32(t6, n6, minus_eighth_lo);
+    t7 = vfmaq_f32(t7, n7, minus_eighth_lo);
+    float32x4_t u0 = vfmaq_f32(square, t0, cube);
+    float32x4_t u1 = vfmaq_f32(square, t1, cube);
+    float32x4_t u2 = vfmaq_f32(square, t2, cube);
+    float32x4_t u3 = vfmaq_f32(square, t3, cube);
+    float32x4_t u4 = vfmaq_f32(square, t4, cube);
+    float32x4_t u5 = vfmaq_f32(square, t5, cube);
+    float32x4_t u6 = vfmaq_f32(square, t6, cube);
+    float32x4_t u7 = vfmaq_f32(square, t7, cube);
+    u0 = vfmaq_f32(linear, u0, t0);
+    u1 = vfmaq_f32(linear, u1, t1);
+    u2 = vfmaq_f32(linear, u2, t2);
+    u3 = vfmaq_f32(linear, u3, t3);
+    u4 = vfmaq_f32(linear, u4, t4);
+    u5 = vfmaq_f32(linear, u5, t5);
+    u6 = vfmaq_f32(linear, u6, t6);
+    u7 = vfmaq_f32(linear, u7, t7);
     u0 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index0)), u0, t0);
     u1 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index1)), u1, t1);
     u2 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index2)), u2, t2);
@@ -584,11 +598,12 @@ static inline void add_blocks_u32(const float* x, const struct smx_f32_reference
   }
 }
 
-extern "C" void smx_f32_raddextexp_ukernel__neon_u32(size_t n, const float* x, struct smx_f32_extended* sum) {
+extern "C" void smx_f32_raddextexp_ukernel__neon_u32(size_t n, const float* x, struct smx_f32_extended* sum,
+                                                     const struct smx_f32_exponential* exponential) {
   float32x4_t hi[4] = {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)};
   float32x4_t lo[4] = {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)};
   struct smx_f32_reference reference;
-  smx_f32_reference_init(&reference);
+  smx_f32_reference_init(&reference, exponential);
   sum->max = -INFINITY;
   float maxima[1];
   bool has_maxima = false;

@@ -89,8 +89,15 @@ static inline bool hold(struct smx_f32_reference* reference, float max, float32x
 static inline void add_block_u32(size_t n, const float* x, float* y,
                                  const struct smx_f32_reference* reference, float32x4_t* hi,
                                  float32x4_t* lo) {
-  const float32x4_t lower = vdupq_n_f32(smx_lower_bound(SMX_BIAS - reference->exponent));
+  const float32x4_t lower =
+      vdupq_n_f32(smx_lower_bound(SMX_BIAS - reference->exponent, reference->exponential));
   const float32x4_t bias = vdupq_n_f32(smx_rounding_bias(SMX_BIAS - reference->exponent));
+  const float32x4_t eighths = vdupq_n_f32(8.0f * reference->exponential->log2e);
+  const float32x4_t minus_eighth_hi = vdupq_n_f32(reference->exponential->minus_eighth_hi);
+  const float32x4_t minus_eighth_lo = vdupq_n_f32(reference->exponential->minus_eighth_lo);
+  const float32x4_t cube = vdupq_n_f32(reference->exponential->cube);
+  const float32x4_t square = vdupq_n_f32(reference->exponential->square);
+  const float32x4_t linear = vdupq_n_f32(reference->exponential->scale);
   const uint8x16x2_t mantissas = vld1q_u8_x2((const uint8_t*)smx_exp2_mantissas);
   const uint8x16x2_t residuals = vld1q_u8_x2((const uint8_t*)smx_exp2_residuals);
   const float32x4_t anchor = vdupq_n_f32(smx_f32_anchor(reference, reference->anchor, n));
@@ -108,8 +115,8 @@ static inline void add_block_u32(size_t n, const float* x, float* y,
     const float32x4_t x6 = vld1q_f32(x + i + 24);
     const float32x4_t x7 = vld1q_f32(x + i + 28);
 
-    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+    // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
     // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
     const float32x4_t clamped0 = vmaxq_f32(lower, x0);
     const float32x4_t clamped1 = vmaxq_f32(lower, x1);
@@ -119,14 +126,14 @@ static inline void add_block_u32(size_t n, const float* x, float* y,
     const float32x4_t clamped5 = vmaxq_f32(lower, x5);
     const float32x4_t clamped6 = vmaxq_f32(lower, x6);
     const float32x4_t clamped7 = vmaxq_f32(lower, x7);
-    const float32x4_t biased0 = vfmaq_f32(bias, clamped0, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased1 = vfmaq_f32(bias, clamped1, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased2 = vfmaq_f32(bias, clamped2, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased3 = vfmaq_f32(bias, clamped3, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased4 = vfmaq_f32(bias, clamped4, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased5 = vfmaq_f32(bias, clamped5, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased6 = vfmaq_f32(bias, clamped6, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased7 = vfmaq_f32(bias, clamped7, vdupq_n_f32(8.0f * smx_log2e));
+    const float32x4_t biased0 = vfmaq_f32(bias, clamped0, eighths);
+    const float32x4_t biased1 = vfmaq_f32(bias, clamped1, eighths);
+    const float32x4_t biased2 = vfmaq_f32(bias, clamped2, eighths);
+    const float32x4_t biased3 = vfmaq_f32(bias, clamped3, eighths);
+    const float32x4_t biased4 = vfmaq_f32(bias, clamped4, eighths);
+    const float32x4_t biased5 = vfmaq_f32(bias, clamped5, eighths);
+    const float32x4_t biased6 = vfmaq_f32(bias, clamped6, eighths);
+    const float32x4_t biased7 = vfmaq_f32(bias, clamped7, eighths);
     const float32x4_t n0 = vsubq_f32(biased0, bias);
     const float32x4_t n1 = vsubq_f32(biased1, bias);
     const float32x4_t n2 = vsubq_f32(biased2, bias);
@@ -143,38 +150,38 @@ static inline void add_block_u32(size_t n, const float* x, float* y,
     const uint8x16_t index5 = neon_table_index(biased5);
     const uint8x16_t index6 = neon_table_index(biased6);
     const uint8x16_t index7 = neon_table_index(biased7);
-    float32x4_t t0 = vfmaq_f32(clamped0, n0, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t1 = vfmaq_f32(clamped1, n1, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t2 = vfmaq_f32(clamped2, n2, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t3 = vfmaq_f32(clamped3, n3, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t4 = vfmaq_f32(clamped4, n4, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t5 = vfmaq_f32(clamped5, n5, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t6 = vfmaq_f32(clamped6, n6, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t7 = vfmaq_f32(clamped7, n7, vdupq_n_f32(-0x1.62E430p-4f));
-    t0 = vfmaq_f32(t0, n0, vdupq_n_f32(0x1.05C610p-32f));
-    t1 = vfmaq_f32(t1, n1, vdupq_n_f32(0x1.05C610p-32f));
-    t2 = vfmaq_f32(t2, n2, vdupq_n_f32(0x1.05C610p-32f));
-    t3 = vfmaq_f32(t3, n3, vdupq_n_f32(0x1.05C610p-32f));
-    t4 = vfmaq_f32(t4, n4, vdupq_n_f32(0x1.05C610p-32f));
-    t5 = vfmaq_f32(t5, n5, vdupq_n_f32(0x1.05C610p-32f));
-    t6 = vfmaq_f32(t6, n6, vdupq_n_f32(0x1.05C610p-32f));
-    t7 = vfmaq_f32(t7, n7, vdupq_n_f32(0x1.05C610p-32f));
-    float32x4_t u0 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t0, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u1 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t1, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u2 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t2, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u3 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t3, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u4 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t4, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u5 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t5, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u6 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t6, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u7 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t7, vdupq_n_f32(0x1.555854p-3f));
-    u0 = vfmaq_f32(vdupq_n_f32(1.0f), u0, t0);
-    u1 = vfmaq_f32(vdupq_n_f32(1.0f), u1, t1);
-    u2 = vfmaq_f32(vdupq_n_f32(1.0f), u2, t2);
-    u3 = vfmaq_f32(vdupq_n_f32(1.0f), u3, t3);
-    u4 = vfmaq_f32(vdupq_n_f32(1.0f), u4, t4);
-    u5 = vfmaq_f32(vdupq_n_f32(1.0f), u5, t5);
-    u6 = vfmaq_f32(vdupq_n_f32(1.0f), u6, t6);
-    u7 = vfmaq_f32(vdupq_n_f32(1.0f), u7, t7);
+    float32x4_t t0 = vfmaq_f32(clamped0, n0, minus_eighth_hi);
+    float32x4_t t1 = vfmaq_f32(clamped1, n1, minus_eighth_hi);
+    float32x4_t t2 = vfmaq_f32(clamped2, n2, minus_eighth_hi);
+    float32x4_t t3 = vfmaq_f32(clamped3, n3, minus_eighth_hi);
+    float32x4_t t4 = vfmaq_f32(clamped4, n4, minus_eighth_hi);
+    float32x4_t t5 = vfmaq_f32(clamped5, n5, minus_eighth_hi);
+    float32x4_t t6 = vfmaq_f32(clamped6, n6, minus_eighth_hi);
+    float32x4_t t7 = vfmaq_f32(clamped7, n7, minus_eighth_hi);
+    t0 = vfmaq_f32(t0, n0, minus_eighth_lo);
+    t1 = vfmaq_f32(t1, n1, minus_eighth_lo);
+    t2 = vfmaq_f32(t2, n2, minus_eighth_lo);
+    t3 = vfmaq_f32(t3, n3, minus_eighth_lo);
+    t4 = vfmaq_f32(t4, n4, minus_eighth_lo);
+    t5 = vfmaq_f32(t5, n5, minus_eighth_lo);
+    t6 = vfmaq_f32(t6, n6, minus_eighth_lo);
+    t7 = vfmaq_f32(t7, n7, minus_eighth_lo);
+    float32x4_t u0 = vfmaq_f32(square, t0, cube);
+    float32x4_t u1 = vfmaq_f32(square, t1, cube);
+    float32x4_t u2 = vfmaq_f32(square, t2, cube);
+    float32x4_t u3 = vfmaq_f32(square, t3, cube);
+    float32x4_t u4 = vfmaq_f32(square, t4, cube);
+    float32x4_t u5 = vfmaq_f32(square, t5, cube);
+    float32x4_t u6 = vfmaq_f32(square, t6, cube);
+    float32x4_t u7 = vfmaq_f32(square, t7, cube);
+    u0 = vfmaq_f32(linear, u0, t0);
+    u1 = vfmaq_f32(linear, u1, t1);
+    u2 = vfmaq_f32(linear, u2, t2);
+    u3 = vfmaq_f32(linear, u3, t3);
+    u4 = vfmaq_f32(linear, u4, t4);
+    u5 = vfmaq_f32(linear, u5, t5);
+    u6 = vfmaq_f32(linear, u6, t6);
+    u7 = vfmaq_f32(linear, u7, t7);
     u0 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index0)), u0, t0);
     u1 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index1)), u1, t1);
     u2 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index2)), u2, t2);
@@ -240,8 +247,8 @@ static inline void add_block_u32(size_t n, const float* x, float* y,
       const float32x4_t x6 = neon_load_tail(x + i + 24, (ptrdiff_t)(n - i) - 24, absent);
       const float32x4_t x7 = neon_load_tail(x + i + 28, (ptrdiff_t)(n - i) - 28, absent);
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const float32x4_t clamped0 = vmaxq_f32(lower, x0);
       const float32x4_t clamped1 = vmaxq_f32(lower, x1);
@@ -251,14 +258,14 @@ static inline void add_block_u32(size_t n, const float* x, float* y,
       const float32x4_t clamped5 = vmaxq_f32(lower, x5);
       const float32x4_t clamped6 = vmaxq_f32(lower, x6);
       const float32x4_t clamped7 = vmaxq_f32(lower, x7);
-      const float32x4_t biased0 = vfmaq_f32(bias, clamped0, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased1 = vfmaq_f32(bias, clamped1, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased2 = vfmaq_f32(bias, clamped2, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased3 = vfmaq_f32(bias, clamped3, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased4 = vfmaq_f32(bias, clamped4, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased5 = vfmaq_f32(bias, clamped5, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased6 = vfmaq_f32(bias, clamped6, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased7 = vfmaq_f32(bias, clamped7, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased0 = vfmaq_f32(bias, clamped0, eighths);
+      const float32x4_t biased1 = vfmaq_f32(bias, clamped1, eighths);
+      const float32x4_t biased2 = vfmaq_f32(bias, clamped2, eighths);
+      const float32x4_t biased3 = vfmaq_f32(bias, clamped3, eighths);
+      const float32x4_t biased4 = vfmaq_f32(bias, clamped4, eighths);
+      const float32x4_t biased5 = vfmaq_f32(bias, clamped5, eighths);
+      const float32x4_t biased6 = vfmaq_f32(bias, clamped6, eighths);
+      const float32x4_t biased7 = vfmaq_f32(bias, clamped7, eighths);
       const float32x4_t n0 = vsubq_f32(biased0, bias);
       const float32x4_t n1 = vsubq_f32(biased1, bias);
       const float32x4_t n2 = vsubq_f32(biased2, bias);
@@ -275,38 +282,38 @@ static inline void add_block_u32(size_t n, const float* x, float* y,
       const uint8x16_t index5 = neon_table_index(biased5);
       const uint8x16_t index6 = neon_table_index(biased6);
       const uint8x16_t index7 = neon_table_index(biased7);
-      float32x4_t t0 = vfmaq_f32(clamped0, n0, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t1 = vfmaq_f32(clamped1, n1, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t2 = vfmaq_f32(clamped2, n2, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t3 = vfmaq_f32(clamped3, n3, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t4 = vfmaq_f32(clamped4, n4, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t5 = vfmaq_f32(clamped5, n5, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t6 = vfmaq_f32(clamped6, n6, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t7 = vfmaq_f32(clamped7, n7, vdupq_n_f32(-0x1.62E430p-4f));
-      t0 = vfmaq_f32(t0, n0, vdupq_n_f32(0x1.05C610p-32f));
-      t1 = vfmaq_f32(t1, n1, vdupq_n_f32(0x1.05C610p-32f));
-      t2 = vfmaq_f32(t2, n2, vdupq_n_f32(0x1.05C610p-32f));
-      t3 = vfmaq_f32(t3, n3, vdupq_n_f32(0x1.05C610p-32f));
-      t4 = vfmaq_f32(t4, n4, vdupq_n_f32(0x1.05C610p-32f));
-      t5 = vfmaq_f32(t5, n5, vdupq_n_f32(0x1.05C610p-32f));
-      t6 = vfmaq_f32(t6, n6, vdupq_n_f32(0x1.05C610p-32f));
-      t7 = vfmaq_f32(t7, n7, vdupq_n_f32(0x1.05C610p-32f));
-      float32x4_t u0 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t0, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u1 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t1, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u2 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t2, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u3 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t3, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u4 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t4, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u5 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t5, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u6 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t6, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u7 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t7, vdupq_n_f32(0x1.555854p-3f));
-      u0 = vfmaq_f32(vdupq_n_f32(1.0f), u0, t0);
-      u1 = vfmaq_f32(vdupq_n_f32(1.0f), u1, t1);
-      u2 = vfmaq_f32(vdupq_n_f32(1.0f), u2, t2);
-      u3 = vfmaq_f32(vdupq_n_f32(1.0f), u3, t3);
-      u4 = vfmaq_f32(vdupq_n_f32(1.0f), u4, t4);
-      u5 = vfmaq_f32(vdupq_n_f32(1.0f), u5, t5);
-      u6 = vfmaq_f32(vdupq_n_f32(1.0f), u6, t6);
-      u7 = vfmaq_f32(vdupq_n_f32(1.0f), u7, t7);
+      float32x4_t t0 = vfmaq_f32(clamped0, n0, minus_eighth_hi);
+      float32x4_t t1 = vfmaq_f32(clamped1, n1, minus_eighth_hi);
+      float32x4_t t2 = vfmaq_f32(clamped2, n2, minus_eighth_hi);
+      float32x4_t t3 = vfmaq_f32(clamped3, n3, minus_eighth_hi);
+      float32x4_t t4 = vfmaq_f32(clamped4, n4, minus_eighth_hi);
+      float32x4_t t5 = vfmaq_f32(clamped5, n5, minus_eighth_hi);
+      float32x4_t t6 = vfmaq_f32(clamped6, n6, minus_eighth_hi);
+      float32x4_t t7 = vfmaq_f32(clamped7, n7, minus_eighth_hi);
+      t0 = vfmaq_f32(t0, n0, minus_eighth_lo);
+      t1 = vfmaq_f32(t1, n1, minus_eighth_lo);
+      t2 = vfmaq_f32(t2, n2, minus_eighth_lo);
+      t3 = vfmaq_f32(t3, n3, minus_eighth_lo);
+      t4 = vfmaq_f32(t4, n4, minus_eighth_lo);
+      t5 = vfmaq_f32(t5, n5, minus_eighth_lo);
+      t6 = vfmaq_f32(t6, n6, minus_eighth_lo);
+      t7 = vfmaq_f32(t7, n7, minus_eighth_lo);
+      float32x4_t u0 = vfmaq_f32(square, t0, cube);
+      float32x4_t u1 = vfmaq_f32(square, t1, cube);
+      float32x4_t u2 = vfmaq_f32(square, t2, cube);
+      float32x4_t u3 = vfmaq_f32(square, t3, cube);
+      float32x4_t u4 = vfmaq_f32(square, t4, cube);
+      float32x4_t u5 = vfmaq_f32(square, t5, cube);
+      float32x4_t u6 = vfmaq_f32(square, t6, cube);
+      float32x4_t u7 = vfmaq_f32(square, t7, cube);
+      u0 = vfmaq_f32(linear, u0, t0);
+      u1 = vfmaq_f32(linear, u1, t1);
+      u2 = vfmaq_f32(linear, u2, t2);
+      u3 = vfmaq_f32(linear, u3, t3);
+      u4 = vfmaq_f32(linear, u4, t4);
+      u5 = vfmaq_f32(linear, u5, t5);
+      u6 = vfmaq_f32(linear, u6, t6);
+      u7 = vfmaq_f32(linear, u7, t7);
       u0 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index0)), u0, t0);
       u1 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index1)), u1, t1);
       u2 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index2)), u2, t2);
@@ -365,17 +372,17 @@ static inline void add_block_u32(size_t n, const float* x, float* y,
       const float32x4_t x2 = neon_load_tail(x + i + 8, (ptrdiff_t)(n - i) - 8, absent);
       const float32x4_t x3 = neon_load_tail(x + i + 12, (ptrdiff_t)(n - i) - 12, absent);
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const float32x4_t clamped0 = vmaxq_f32(lower, x0);
       const float32x4_t clamped1 = vmaxq_f32(lower, x1);
       const float32x4_t clamped2 = vmaxq_f32(lower, x2);
       const float32x4_t clamped3 = vmaxq_f32(lower, x3);
-      const float32x4_t biased0 = vfmaq_f32(bias, clamped0, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased1 = vfmaq_f32(bias, clamped1, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased2 = vfmaq_f32(bias, clamped2, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased3 = vfmaq_f32(bias, clamped3, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased0 = vfmaq_f32(bias, clamped0, eighths);
+      const float32x4_t biased1 = vfmaq_f32(bias, clamped1, eighths);
+      const float32x4_t biased2 = vfmaq_f32(bias, clamped2, eighths);
+      const float32x4_t biased3 = vfmaq_f32(bias, clamped3, eighths);
       const float32x4_t n0 = vsubq_f32(biased0, bias);
       const float32x4_t n1 = vsubq_f32(biased1, bias);
       const float32x4_t n2 = vsubq_f32(biased2, bias);
@@ -384,22 +391,22 @@ static inline void add_block_u32(size_t n, const float* x, float* y,
       const uint8x16_t index1 = neon_table_index(biased1);
       const uint8x16_t index2 = neon_table_index(biased2);
       const uint8x16_t index3 = neon_table_index(biased3);
-      float32x4_t t0 = vfmaq_f32(clamped0, n0, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t1 = vfmaq_f32(clamped1, n1, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t2 = vfmaq_f32(clamped2, n2, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t3 = vfmaq_f32(clamped3, n3, vdupq_n_f32(-0x1.62E430p-4f));
-      t0 = vfmaq_f32(t0, n0, vdupq_n_f32(0x1.05C610p-32f));
-      t1 = vfmaq_f32(t1, n1, vdupq_n_f32(0x1.05C610p-32f));
-      t2 = vfmaq_f32(t2, n2, vdupq_n_f32(0x1.05C610p-32f));
-      t3 = vfmaq_f32(t3, n3, vdupq_n_f32(0x1.05C610p-32f));
-      float32x4_t u0 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t0, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u1 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t1, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u2 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t2, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u3 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t3, vdupq_n_f32(0x1.555854p-3f));
-      u0 = vfmaq_f32(vdupq_n_f32(1.0f), u0, t0);
-      u1 = vfmaq_f32(vdupq_n_f32(1.0f), u1, t1);
-      u2 = vfmaq_f32(vdupq_n_f32(1.0f), u2, t2);
-      u3 = vfmaq_f32(vdupq_n_f32(1.0f), u3, t3);
+      float32x4_t t0 = vfmaq_f32(clamped0, n0, minus_eighth_hi);
+      float32x4_t t1 = vfmaq_f32(clamped1, n1, minus_eighth_hi);
+      float32x4_t t2 = vfmaq_f32(clamped2, n2, minus_eighth_hi);
+      float32x4_t t3 = vfmaq_f32(clamped3, n3, minus_eighth_hi);
+      t0 = vfmaq_f32(t0, n0, minus_eighth_lo);
+      t1 = vfmaq_f32(t1, n1, minus_eighth_lo);
+      t2 = vfmaq_f32(t2, n2, minus_eighth_lo);
+      t3 = vfmaq_f32(t3, n3, minus_eighth_lo);
+      float32x4_t u0 = vfmaq_f32(square, t0, cube);
+      float32x4_t u1 = vfmaq_f32(square, t1, cube);
+      float32x4_t u2 = vfmaq_f32(square, t2, cube);
+      float32x4_t u3 = vfmaq_f32(square, t3, cube);
+      u0 = vfmaq_f32(linear, u0, t0);
+      u1 = vfmaq_f32(linear, u1, t1);
+      u2 = vfmaq_f32(linear, u2, t2);
+      u3 = vfmaq_f32(linear, u3, t3);
       u0 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index0)), u0, t0);
       u1 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index1)), u1, t1);
       u2 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index2)), u2, t2);
@@ -444,8 +451,15 @@ static inline void add_block_u32(size_t n, const float* x, float* y,
 static inline void add_block_u64(size_t n, const float* x, float* y,
                                  const struct smx_f32_reference* reference, float32x4_t* hi,
                                  float32x4_t* lo) {
-  const float32x4_t lower = vdupq_n_f32(smx_lower_bound(SMX_BIAS - reference->exponent));
+  const float32x4_t lower =
+      vdupq_n_f32(smx_lower_bound(SMX_BIAS - reference->exponent, reference->exponential));
   const float32x4_t bias = vdupq_n_f32(smx_rounding_bias(SMX_BIAS - reference->exponent));
+  const float32x4_t eighths = vdupq_n_f32(8.0f * reference->exponential->log2e);
+  const float32x4_t minus_eighth_hi = vdupq_n_f32(reference->exponential->minus_eighth_hi);
+  const float32x4_t minus_eighth_lo = vdupq_n_f32(reference->exponential->minus_eighth_lo);
+  const float32x4_t cube = vdupq_n_f32(reference->exponential->cube);
+  const float32x4_t square = vdupq_n_f32(reference->exponential->square);
+  const float32x4_t linear = vdupq_n_f32(reference->exponential->scale);
   const uint8x16x2_t mantissas = vld1q_u8_x2((const uint8_t*)smx_exp2_mantissas);
   const uint8x16x2_t residuals = vld1q_u8_x2((const uint8_t*)smx_exp2_residuals);
   const float32x4_t anchor = vdupq_n_f32(smx_f32_anchor(reference, reference->anchor, n));
@@ -464,8 +478,8 @@ static inline void add_block_u64(size_t n, const float* x, float* y,
       const float32x4_t x6 = vld1q_f32(x + i + 24);
       const float32x4_t x7 = vld1q_f32(x + i + 28);
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const float32x4_t clamped0 = vmaxq_f32(lower, x0);
       const float32x4_t clamped1 = vmaxq_f32(lower, x1);
@@ -475,14 +489,14 @@ static inline void add_block_u64(size_t n, const float* x, float* y,
       const float32x4_t clamped5 = vmaxq_f32(lower, x5);
       const float32x4_t clamped6 = vmaxq_f32(lower, x6);
       const float32x4_t clamped7 = vmaxq_f32(lower, x7);
-      const float32x4_t biased0 = vfmaq_f32(bias, clamped0, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased1 = vfmaq_f32(bias, clamped1, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased2 = vfmaq_f32(bias, clamped2, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased3 = vfmaq_f32(bias, clamped3, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased4 = vfmaq_f32(bias, clamped4, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased5 = vfmaq_f32(bias, clamped5, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased6 = vfmaq_f32(bias, clamped6, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased7 = vfmaq_f32(bias, clamped7, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased0 = vfmaq_f32(bias, clamped0, eighths);
+      const float32x4_t biased1 = vfmaq_f32(bias, clamped1, eighths);
+      const float32x4_t biased2 = vfmaq_f32(bias, clamped2, eighths);
+      const float32x4_t biased3 = vfmaq_f32(bias, clamped3, eighths);
+      const float32x4_t biased4 = vfmaq_f32(bias, clamped4, eighths);
+      const float32x4_t biased5 = vfmaq_f32(bias, clamped5, eighths);
+      const float32x4_t biased6 = vfmaq_f32(bias, clamped6, eighths);
+      const float32x4_t biased7 = vfmaq_f32(bias, clamped7, eighths);
       const float32x4_t n0 = vsubq_f32(biased0, bias);
       const float32x4_t n1 = vsubq_f32(biased1, bias);
       const float32x4_t n2 = vsubq_f32(biased2, bias);
@@ -499,38 +513,38 @@ static inline void add_block_u64(size_t n, const float* x, float* y,
       const uint8x16_t index5 = neon_table_index(biased5);
       const uint8x16_t index6 = neon_table_index(biased6);
       const uint8x16_t index7 = neon_table_index(biased7);
-      float32x4_t t0 = vfmaq_f32(clamped0, n0, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t1 = vfmaq_f32(clamped1, n1, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t2 = vfmaq_f32(clamped2, n2, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t3 = vfmaq_f32(clamped3, n3, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t4 = vfmaq_f32(clamped4, n4, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t5 = vfmaq_f32(clamped5, n5, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t6 = vfmaq_f32(clamped6, n6, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t7 = vfmaq_f32(clamped7, n7, vdupq_n_f32(-0x1.62E430p-4f));
-      t0 = vfmaq_f32(t0, n0, vdupq_n_f32(0x1.05C610p-32f));
-      t1 = vfmaq_f32(t1, n1, vdupq_n_f32(0x1.05C610p-32f));
-      t2 = vfmaq_f32(t2, n2, vdupq_n_f32(0x1.05C610p-32f));
-      t3 = vfmaq_f32(t3, n3, vdupq_n_f32(0x1.05C610p-32f));
-      t4 = vfmaq_f32(t4, n4, vdupq_n_f32(0x1.05C610p-32f));
-      t5 = vfmaq_f32(t5, n5, vdupq_n_f32(0x1.05C610p-32f));
-      t6 = vfmaq_f32(t6, n6, vdupq_n_f32(0x1.05C610p-32f));
-      t7 = vfmaq_f32(t7, n7, vdupq_n_f32(0x1.05C610p-32f));
-      float32x4_t u0 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t0, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u1 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t1, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u2 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t2, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u3 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t3, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u4 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t4, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u5 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t5, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u6 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t6, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u7 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t7, vdupq_n_f32(0x1.555854p-3f));
-      u0 = vfmaq_f32(vdupq_n_f32(1.0f), u0, t0);
-      u1 = vfmaq_f32(vdupq_n_f32(1.0f), u1, t1);
-      u2 = vfmaq_f32(vdupq_n_f32(1.0f), u2, t2);
-      u3 = vfmaq_f32(vdupq_n_f32(1.0f), u3, t3);
-      u4 = vfmaq_f32(vdupq_n_f32(1.0f), u4, t4);
-      u5 = vfmaq_f32(vdupq_n_f32(1.0f), u5, t5);
-      u6 = vfmaq_f32(vdupq_n_f32(1.0f), u6, t6);
-      u7 = vfmaq_f32(vdupq_n_f32(1.0f), u7, t7);
+      float32x4_t t0 = vfmaq_f32(clamped0, n0, minus_eighth_hi);
+      float32x4_t t1 = vfmaq_f32(clamped1, n1, minus_eighth_hi);
+      float32x4_t t2 = vfmaq_f32(clamped2, n2, minus_eighth_hi);
+      float32x4_t t3 = vfmaq_f32(clamped3, n3, minus_eighth_hi);
+      float32x4_t t4 = vfmaq_f32(clamped4, n4, minus_eighth_hi);
+      float32x4_t t5 = vfmaq_f32(clamped5, n5, minus_eighth_hi);
+      float32x4_t t6 = vfmaq_f32(clamped6, n6, minus_eighth_hi);
+      float32x4_t t7 = vfmaq_f32(clamped7, n7, minus_eighth_hi);
+      t0 = vfmaq_f32(t0, n0, minus_eighth_lo);
+      t1 = vfmaq_f32(t1, n1, minus_eighth_lo);
+      t2 = vfmaq_f32(t2, n2, minus_eighth_lo);
+      t3 = vfmaq_f32(t3, n3, minus_eighth_lo);
+      t4 = vfmaq_f32(t4, n4, minus_eighth_lo);
+      t5 = vfmaq_f32(t5, n5, minus_eighth_lo);
+      t6 = vfmaq_f32(t6, n6, minus_eighth_lo);
+      t7 = vfmaq_f32(t7, n7, minus_eighth_lo);
+      float32x4_t u0 = vfmaq_f32(square, t0, cube);
+      float32x4_t u1 = vfmaq_f32(square, t1, cube);
+      float32x4_t u2 = vfmaq_f32(square, t2, cube);
+      float32x4_t u3 = vfmaq_f32(square, t3, cube);
+      float32x4_t u4 = vfmaq_f32(square, t4, cube);
+      float32x4_t u5 = vfmaq_f32(square, t5, cube);
+      float32x4_t u6 = vfmaq_f32(square, t6, cube);
+      float32x4_t u7 = vfmaq_f32(square, t7, cube);
+      u0 = vfmaq_f32(linear, u0, t0);
+      u1 = vfmaq_f32(linear, u1, t1);
+      u2 = vfmaq_f32(linear, u2, t2);
+      u3 = vfmaq_f32(linear, u3, t3);
+      u4 = vfmaq_f32(linear, u4, t4);
+      u5 = vfmaq_f32(linear, u5, t5);
+      u6 = vfmaq_f32(linear, u6, t6);
+      u7 = vfmaq_f32(linear, u7, t7);
       u0 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index0)), u0, t0);
       u1 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index1)), u1, t1);
       u2 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index2)), u2, t2);
@@ -594,8 +608,8 @@ static inline void add_block_u64(size_t n, const float* x, float* y,
       const float32x4_t x6 = vld1q_f32(x + i + 56);
       const float32x4_t x7 = vld1q_f32(x + i + 60);
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const float32x4_t clamped0 = vmaxq_f32(lower, x0);
       const float32x4_t clamped1 = vmaxq_f32(lower, x1);
@@ -605,14 +619,14 @@ static inline void add_block_u64(size_t n, const float* x, float* y,
       const float32x4_t clamped5 = vmaxq_f32(lower, x5);
       const float32x4_t clamped6 = vmaxq_f32(lower, x6);
       const float32x4_t clamped7 = vmaxq_f32(lower, x7);
-      const float32x4_t biased0 = vfmaq_f32(bias, clamped0, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased1 = vfmaq_f32(bias, clamped1, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased2 = vfmaq_f32(bias, clamped2, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased3 = vfmaq_f32(bias, clamped3, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased4 = vfmaq_f32(bias, clamped4, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased5 = vfmaq_f32(bias, clamped5, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased6 = vfmaq_f32(bias, clamped6, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased7 = vfmaq_f32(bias, clamped7, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased0 = vfmaq_f32(bias, clamped0, eighths);
+      const float32x4_t biased1 = vfmaq_f32(bias, clamped1, eighths);
+      const float32x4_t biased2 = vfmaq_f32(bias, clamped2, eighths);
+      const float32x4_t biased3 = vfmaq_f32(bias, clamped3, eighths);
+      const float32x4_t biased4 = vfmaq_f32(bias, clamped4, eighths);
+      const float32x4_t biased5 = vfmaq_f32(bias, clamped5, eighths);
+      const float32x4_t biased6 = vfmaq_f32(bias, clamped6, eighths);
+      const float32x4_t biased7 = vfmaq_f32(bias, clamped7, eighths);
       const float32x4_t n0 = vsubq_f32(biased0, bias);
       const float32x4_t n1 = vsubq_f32(biased1, bias);
       const float32x4_t n2 = vsubq_f32(biased2, bias);
@@ -629,38 +643,38 @@ static inline void add_block_u64(size_t n, const float* x, float* y,
       const uint8x16_t index5 = neon_table_index(biased5);
       const uint8x16_t index6 = neon_table_index(biased6);
       const uint8x16_t index7 = neon_table_index(biased7);
-      float32x4_t t0 = vfmaq_f32(clamped0, n0, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t1 = vfmaq_f32(clamped1, n1, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t2 = vfmaq_f32(clamped2, n2, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t3 = vfmaq_f32(clamped3, n3, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t4 = vfmaq_f32(clamped4, n4, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t5 = vfmaq_f32(clamped5, n5, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t6 = vfmaq_f32(clamped6, n6, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t7 = vfmaq_f32(clamped7, n7, vdupq_n_f32(-0x1.62E430p-4f));
-      t0 = vfmaq_f32(t0, n0, vdupq_n_f32(0x1.05C610p-32f));
-      t1 = vfmaq_f32(t1, n1, vdupq_n_f32(0x1.05C610p-32f));
-      t2 = vfmaq_f32(t2, n2, vdupq_n_f32(0x1.05C610p-32f));
-      t3 = vfmaq_f32(t3, n3, vdupq_n_f32(0x1.05C610p-32f));
-      t4 = vfmaq_f32(t4, n4, vdupq_n_f32(0x1.05C610p-32f));
-      t5 = vfmaq_f32(t5, n5, vdupq_n_f32(0x1.05C610p-32f));
-      t6 = vfmaq_f32(t6, n6, vdupq_n_f32(0x1.05C610p-32f));
-      t7 = vfmaq_f32(t7, n7, vdupq_n_f32(0x1.05C610p-32f));
-      float32x4_t u0 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t0, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u1 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t1, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u2 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t2, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u3 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t3, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u4 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t4, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u5 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t5, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u6 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t6, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u7 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t7, vdupq_n_f32(0x1.555854p-3f));
-      u0 = vfmaq_f32(vdupq_n_f32(1.0f), u0, t0);
-      u1 = vfmaq_f32(vdupq_n_f32(1.0f), u1, t1);
-      u2 = vfmaq_f32(vdupq_n_f32(1.0f), u2, t2);
-      u3 = vfmaq_f32(vdupq_n_f32(1.0f), u3, t3);
-      u4 = vfmaq_f32(vdupq_n_f32(1.0f), u4, t4);
-      u5 = vfmaq_f32(vdupq_n_f32(1.0f), u5, t5);
-      u6 = vfmaq_f32(vdupq_n_f32(1.0f), u6, t6);
-      u7 = vfmaq_f32(vdupq_n_f32(1.0f), u7, t7);
+      float32x4_t t0 = vfmaq_f32(clamped0, n0, minus_eighth_hi);
+      float32x4_t t1 = vfmaq_f32(clamped1, n1, minus_eighth_hi);
+      float32x4_t t2 = vfmaq_f32(clamped2, n2, minus_eighth_hi);
+      float32x4_t t3 = vfmaq_f32(clamped3, n3, minus_eighth_hi);
+      float32x4_t t4 = vfmaq_f32(clamped4, n4, minus_eighth_hi);
+      float32x4_t t5 = vfmaq_f32(clamped5, n5, minus_eighth_hi);
+      float32x4_t t6 = vfmaq_f32(clamped6, n6, minus_eighth_hi);
+      float32x4_t t7 = vfmaq_f32(clamped7, n7, minus_eighth_hi);
+      t0 = vfmaq_f32(t0, n0, minus_eighth_lo);
+      t1 = vfmaq_f32(t1, n1, minus_eighth_lo);
+      t2 = vfmaq_f32(t2, n2, minus_eighth_lo);
+      t3 = vfmaq_f32(t3, n3, minus_eighth_lo);
+      t4 = vfmaq_f32(t4, n4, minus_eighth_lo);
+      t5 = vfmaq_f32(t5, n5, minus_eighth_lo);
+      t6 = vfmaq_f32(t6, n6, minus_eighth_lo);
+      t7 = vfmaq_f32(t7, n7, minus_eighth_lo);
+      float32x4_t u0 = vfmaq_f32(square, t0, cube);
+      float32x4_t u1 = vfmaq_f32(square, t1, cube);
+      float32x4_t u2 = vfmaq_f32(square, t2, cube);
+      float32x4_t u3 = vfmaq_f32(square, t3, cube);
+      float32x4_t u4 = vfmaq_f32(square, t4, cube);
+      float32x4_t u5 = vfmaq_f32(square, t5, cube);
+      float32x4_t u6 = vfmaq_f32(square, t6, cube);
+      float32x4_t u7 = vfmaq_f32(square, t7, cube);
+      u0 = vfmaq_f32(linear, u0, t0);
+      u1 = vfmaq_f32(linear, u1, t1);
+      u2 = vfmaq_f32(linear, u2, t2);
+      u3 = vfmaq_f32(linear, u3, t3);
+      u4 = vfmaq_f32(linear, u4, t4);
+      u5 = vfmaq_f32(linear, u5, t5);
+      u6 = vfmaq_f32(linear, u6, t6);
+      u7 = vfmaq_f32(linear, u7, t7);
       u0 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index0)), u0, t0);
       u1 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index1)), u1, t1);
       u2 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index2)), u2, t2);
@@ -725,8 +739,8 @@ static inline void add_block_u64(size_t n, const float* x, float* y,
     const float32x4_t x6 = vld1q_f32(x + i + 24);
     const float32x4_t x7 = vld1q_f32(x + i + 28);
 
-    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+    // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
     // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
     const float32x4_t clamped0 = vmaxq_f32(lower, x0);
     const float32x4_t clamped1 = vmaxq_f32(lower, x1);
@@ -736,14 +750,14 @@ static inline void add_block_u64(size_t n, const float* x, float* y,
     const float32x4_t clamped5 = vmaxq_f32(lower, x5);
     const float32x4_t clamped6 = vmaxq_f32(lower, x6);
     const float32x4_t clamped7 = vmaxq_f32(lower, x7);
-    const float32x4_t biased0 = vfmaq_f32(bias, clamped0, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased1 = vfmaq_f32(bias, clamped1, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased2 = vfmaq_f32(bias, clamped2, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased3 = vfmaq_f32(bias, clamped3, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased4 = vfmaq_f32(bias, clamped4, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased5 = vfmaq_f32(bias, clamped5, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased6 = vfmaq_f32(bias, clamped6, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased7 = vfmaq_f32(bias, clamped7, vdupq_n_f32(8.0f * smx_log2e));
+    const float32x4_t biased0 = vfmaq_f32(bias, clamped0, eighths);
+    const float32x4_t biased1 = vfmaq_f32(bias, clamped1, eighths);
+    const float32x4_t biased2 = vfmaq_f32(bias, clamped2, eighths);
+    const float32x4_t biased3 = vfmaq_f32(bias, clamped3, eighths);
+    const float32x4_t biased4 = vfmaq_f32(bias, clamped4, eighths);
+    const float32x4_t biased5 = vfmaq_f32(bias, clamped5, eighths);
+    const float32x4_t biased6 = vfmaq_f32(bias, clamped6, eighths);
+    const float32x4_t biased7 = vfmaq_f32(bias, clamped7, eighths);
     const float32x4_t n0 = vsubq_f32(biased0, bias);
     const float32x4_t n1 = vsubq_f32(biased1, bias);
     const float32x4_t n2 = vsubq_f32(biased2, bias);
@@ -760,38 +774,38 @@ static inline void add_block_u64(size_t n, const float* x, float* y,
     const uint8x16_t index5 = neon_table_index(biased5);
     const uint8x16_t index6 = neon_table_index(biased6);
     const uint8x16_t index7 = neon_table_index(biased7);
-    float32x4_t t0 = vfmaq_f32(clamped0, n0, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t1 = vfmaq_f32(clamped1, n1, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t2 = vfmaq_f32(clamped2, n2, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t3 = vfmaq_f32(clamped3, n3, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t4 = vfmaq_f32(clamped4, n4, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t5 = vfmaq_f32(clamped5, n5, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t6 = vfmaq_f32(clamped6, n6, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t7 = vfmaq_f32(clamped7, n7, vdupq_n_f32(-0x1.62E430p-4f));
-    t0 = vfmaq_f32(t0, n0, vdupq_n_f32(0x1.05C610p-32f));
-    t1 = vfmaq_f32(t1, n1, vdupq_n_f32(0x1.05C610p-32f));
-    t2 = vfmaq_f32(t2, n2, vdupq_n_f32(0x1.05C610p-32f));
-    t3 = vfmaq_f32(t3, n3, vdupq_n_f32(0x1.05C610p-32f));
-    t4 = vfmaq_f32(t4, n4, vdupq_n_f32(0x1.05C610p-32f));
-    t5 = vfmaq_f32(t5, n5, vdupq_n_f32(0x1.05C610p-32f));
-    t6 = vfmaq_f32(t6, n6, vdupq_n_f32(0x1.05C610p-32f));
-    t7 = vfmaq_f32(t7, n7, vdupq_n_f32(0x1.05C610p-32f));
-    float32x4_t u0 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t0, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u1 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t1, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u2 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t2, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u3 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t3, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u4 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t4, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u5 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t5, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u6 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t6, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u7 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t7, vdupq_n_f32(0x1.555854p-3f));
-    u0 = vfmaq_f32(vdupq_n_f32(1.0f), u0, t0);
-    u1 = vfmaq_f32(vdupq_n_f32(1.0f), u1, t1);
-    u2 = vfmaq_f32(vdupq_n_f32(1.0f), u2, t2);
-    u3 = vfmaq_f32(vdupq_n_f32(1.0f), u3, t3);
-    u4 = vfmaq_f32(vdupq_n_f32(1.0f), u4, t4);
-    u5 = vfmaq_f32(vdupq_n_f32(1.0f), u5, t5);
-    u6 = vfmaq_f32(vdupq_n_f32(1.0f), u6, t6);
-    u7 = vfmaq_f32(vdupq_n_f32(1.0f), u7, t7);
+    float32x4_t t0 = vfmaq_f32(clamped0, n0, minus_eighth_hi);
+    float32x4_t t1 = vfmaq_f32(clamped1, n1, minus_eighth_hi);
+    float32x4_t t2 = vfmaq_f32(clamped2, n2, minus_eighth_hi);
+    float32x4_t t3 = vfmaq_f32(clamped3, n3, minus_eighth_hi);
+    float32x4_t t4 = vfmaq_f32(clamped4, n4, minus_eighth_hi);
+    float32x4_t t5 = vfmaq_f32(clamped5, n5, minus_eighth_hi);
+    float32x4_t t6 = vfmaq_f32(clamped6, n6, minus_eighth_hi);
+    float32x4_t t7 = vfmaq_f32(clamped7, n7, minus_eighth_hi);
+    t0 = vfmaq_f32(t0, n0, minus_eighth_lo);
+    t1 = vfmaq_f32(t1, n1, minus_eighth_lo);
+    t2 = vfmaq_f32(t2, n2, minus_eighth_lo);
+    t3 = vfmaq_f32(t3, n3, minus_eighth_lo);
+    t4 = vfmaq_f32(t4, n4, minus_eighth_lo);
+    t5 = vfmaq_f32(t5, n5, minus_eighth_lo);
+    t6 = vfmaq_f32(t6, n6, minus_eighth_lo);
+    t7 = vfmaq_f32(t7, n7, minus_eighth_lo);
+    float32x4_t u0 = vfmaq_f32(square, t0, cube);
+    float32x4_t u1 = vfmaq_f32(square, t1, cube);
+    float32x4_t u2 = vfmaq_f32(square, t2, cube);
+    float32x4_t u3 = vfmaq_f32(square, t3, cube);
+    float32x4_t u4 = vfmaq_f32(square, t4, cube);
+    float32x4_t u5 = vfmaq_f32(square, t5, cube);
+    float32x4_t u6 = vfmaq_f32(square, t6, cube);
+    float32x4_t u7 = vfmaq_f32(square, t7, cube);
+    u0 = vfmaq_f32(linear, u0, t0);
+    u1 = vfmaq_f32(linear, u1, t1);
+    u2 = vfmaq_f32(linear, u2, t2);
+    u3 = vfmaq_f32(linear, u3, t3);
+    u4 = vfmaq_f32(linear, u4, t4);
+    u5 = vfmaq_f32(linear, u5, t5);
+    u6 = vfmaq_f32(linear, u6, t6);
+    u7 = vfmaq_f32(linear, u7, t7);
     u0 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index0)), u0, t0);
     u1 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index1)), u1, t1);
     u2 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index2)), u2, t2);
@@ -857,8 +871,8 @@ static inline void add_block_u64(size_t n, const float* x, float* y,
       const float32x4_t x6 = neon_load_tail(x + i + 24, (ptrdiff_t)(n - i) - 24, absent);
       const float32x4_t x7 = neon_load_tail(x + i + 28, (ptrdiff_t)(n - i) - 28, absent);
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const float32x4_t clamped0 = vmaxq_f32(lower, x0);
       const float32x4_t clamped1 = vmaxq_f32(lower, x1);
@@ -868,14 +882,14 @@ static inline void add_block_u64(size_t n, const float* x, float* y,
       const float32x4_t clamped5 = vmaxq_f32(lower, x5);
       const float32x4_t clamped6 = vmaxq_f32(lower, x6);
       const float32x4_t clamped7 = vmaxq_f32(lower, x7);
-      const float32x4_t biased0 = vfmaq_f32(bias, clamped0, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased1 = vfmaq_f32(bias, clamped1, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased2 = vfmaq_f32(bias, clamped2, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased3 = vfmaq_f32(bias, clamped3, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased4 = vfmaq_f32(bias, clamped4, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased5 = vfmaq_f32(bias, clamped5, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased6 = vfmaq_f32(bias, clamped6, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased7 = vfmaq_f32(bias, clamped7, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased0 = vfmaq_f32(bias, clamped0, eighths);
+      const float32x4_t biased1 = vfmaq_f32(bias, clamped1, eighths);
+      const float32x4_t biased2 = vfmaq_f32(bias, clamped2, eighths);
+      const float32x4_t biased3 = vfmaq_f32(bias, clamped3, eighths);
+      const float32x4_t biased4 = vfmaq_f32(bias, clamped4, eighths);
+      const float32x4_t biased5 = vfmaq_f32(bias, clamped5, eighths);
+      const float32x4_t biased6 = vfmaq_f32(bias, clamped6, eighths);
+      const float32x4_t biased7 = vfmaq_f32(bias, clamped7, eighths);
       const float32x4_t n0 = vsubq_f32(biased0, bias);
       const float32x4_t n1 = vsubq_f32(biased1, bias);
       const float32x4_t n2 = vsubq_f32(biased2, bias);
@@ -892,38 +906,38 @@ static inline void add_block_u64(size_t n, const float* x, float* y,
       const uint8x16_t index5 = neon_table_index(biased5);
       const uint8x16_t index6 = neon_table_index(biased6);
       const uint8x16_t index7 = neon_table_index(biased7);
-      float32x4_t t0 = vfmaq_f32(clamped0, n0, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t1 = vfmaq_f32(clamped1, n1, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t2 = vfmaq_f32(clamped2, n2, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t3 = vfmaq_f32(clamped3, n3, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t4 = vfmaq_f32(clamped4, n4, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t5 = vfmaq_f32(clamped5, n5, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t6 = vfmaq_f32(clamped6, n6, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t7 = vfmaq_f32(clamped7, n7, vdupq_n_f32(-0x1.62E430p-4f));
-      t0 = vfmaq_f32(t0, n0, vdupq_n_f32(0x1.05C610p-32f));
-      t1 = vfmaq_f32(t1, n1, vdupq_n_f32(0x1.05C610p-32f));
-      t2 = vfmaq_f32(t2, n2, vdupq_n_f32(0x1.05C610p-32f));
-      t3 = vfmaq_f32(t3, n3, vdupq_n_f32(0x1.05C610p-32f));
-      t4 = vfmaq_f32(t4, n4, vdupq_n_f32(0x1.05C610p-32f));
-      t5 = vfmaq_f32(t5, n5, vdupq_n_f32(0x1.05C610p-32f));
-      t6 = vfmaq_f32(t6, n6, vdupq_n_f32(0x1.05C610p-32f));
-      t7 = vfmaq_f32(t7, n7, vdupq_n_f32(0x1.05C610p-32f));
-      float32x4_t u0 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t0, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u1 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t1, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u2 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t2, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u3 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t3, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u4 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t4, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u5 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t5, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u6 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t6, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u7 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t7, vdupq_n_f32(0x1.555854p-3f));
-      u0 = vfmaq_f32(vdupq_n_f32(1.0f), u0, t0);
-      u1 = vfmaq_f32(vdupq_n_f32(1.0f), u1, t1);
-      u2 = vfmaq_f32(vdupq_n_f32(1.0f), u2, t2);
-      u3 = vfmaq_f32(vdupq_n_f32(1.0f), u3, t3);
-      u4 = vfmaq_f32(vdupq_n_f32(1.0f), u4, t4);
-      u5 = vfmaq_f32(vdupq_n_f32(1.0f), u5, t5);
-      u6 = vfmaq_f32(vdupq_n_f32(1.0f), u6, t6);
-      u7 = vfmaq_f32(vdupq_n_f32(1.0f), u7, t7);
+      float32x4_t t0 = vfmaq_f32(clamped0, n0, minus_eighth_hi);
+      float32x4_t t1 = vfmaq_f32(clamped1, n1, minus_eighth_hi);
+      float32x4_t t2 = vfmaq_f32(clamped2, n2, minus_eighth_hi);
+      float32x4_t t3 = vfmaq_f32(clamped3, n3, minus_eighth_hi);
+      float32x4_t t4 = vfmaq_f32(clamped4, n4, minus_eighth_hi);
+      float32x4_t t5 = vfmaq_f32(clamped5, n5, minus_eighth_hi);
+      float32x4_t t6 = vfmaq_f32(clamped6, n6, minus_eighth_hi);
+      float32x4_t t7 = vfmaq_f32(clamped7, n7, minus_eighth_hi);
+      t0 = vfmaq_f32(t0, n0, minus_eighth_lo);
+      t1 = vfmaq_f32(t1, n1, minus_eighth_lo);
+      t2 = vfmaq_f32(t2, n2, minus_eighth_lo);
+      t3 = vfmaq_f32(t3, n3, minus_eighth_lo);
+      t4 = vfmaq_f32(t4, n4, minus_eighth_lo);
+      t5 = vfmaq_f32(t5, n5, minus_eighth_lo);
+      t6 = vfmaq_f32(t6, n6, minus_eighth_lo);
+      t7 = vfmaq_f32(t7, n7, minus_eighth_lo);
+      float32x4_t u0 = vfmaq_f32(square, t0, cube);
+      float32x4_t u1 = vfmaq_f32(square, t1, cube);
+      float32x4_t u2 = vfmaq_f32(square, t2, cube);
+      float32x4_t u3 = vfmaq_f32(square, t3, cube);
+      float32x4_t u4 = vfmaq_f32(square, t4, cube);
+      float32x4_t u5 = vfmaq_f32(square, t5, cube);
+      float32x4_t u6 = vfmaq_f32(square, t6, cube);
+      float32x4_t u7 = vfmaq_f32(square, t7, cube);
+      u0 = vfmaq_f32(linear, u0, t0);
+      u1 = vfmaq_f32(linear, u1, t1);
+      u2 = vfmaq_f32(linear, u2, t2);
+      u3 = vfmaq_f32(linear, u3, t3);
+      u4 = vfmaq_f32(linear, u4, t4);
+      u5 = vfmaq_f32(linear, u5, t5);
+      u6 = vfmaq_f32(linear, u6, t6);
+      u7 = vfmaq_f32(linear, u7, t7);
       u0 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index0)), u0, t0);
       u1 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index1)), u1, t1);
       u2 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index2)), u2, t2);
@@ -982,17 +996,17 @@ static inline void add_block_u64(size_t n, const float* x, float* y,
       const float32x4_t x2 = neon_load_tail(x + i + 8, (ptrdiff_t)(n - i) - 8, absent);
       const float32x4_t x3 = neon_load_tail(x + i + 12, (ptrdiff_t)(n - i) - 12, absent);
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const float32x4_t clamped0 = vmaxq_f32(lower, x0);
       const float32x4_t clamped1 = vmaxq_f32(lower, x1);
       const float32x4_t clamped2 = vmaxq_f32(lower, x2);
       const float32x4_t clamped3 = vmaxq_f32(lower, x3);
-      const float32x4_t biased0 = vfmaq_f32(bias, clamped0, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased1 = vfmaq_f32(bias, clamped1, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased2 = vfmaq_f32(bias, clamped2, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased3 = vfmaq_f32(bias, clamped3, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased0 = vfmaq_f32(bias, clamped0, eighths);
+      const float32x4_t biased1 = vfmaq_f32(bias, clamped1, eighths);
+      const float32x4_t biased2 = vfmaq_f32(bias, clamped2, eighths);
+      const float32x4_t biased3 = vfmaq_f32(bias, clamped3, eighths);
       const float32x4_t n0 = vsubq_f32(biased0, bias);
       const float32x4_t n1 = vsubq_f32(biased1, bias);
       const float32x4_t n2 = vsubq_f32(biased2, bias);
@@ -1001,22 +1015,22 @@ static inline void add_block_u64(size_t n, const float* x, float* y,
       const uint8x16_t index1 = neon_table_index(biased1);
       const uint8x16_t index2 = neon_table_index(biased2);
       const uint8x16_t index3 = neon_table_index(biased3);
-      float32x4_t t0 = vfmaq_f32(clamped0, n0, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t1 = vfmaq_f32(clamped1, n1, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t2 = vfmaq_f32(clamped2, n2, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t3 = vfmaq_f32(clamped3, n3, vdupq_n_f32(-0x1.62E430p-4f));
-      t0 = vfmaq_f32(t0, n0, vdupq_n_f32(0x1.05C610p-32f));
-      t1 = vfmaq_f32(t1, n1, vdupq_n_f32(0x1.05C610p-32f));
-      t2 = vfmaq_f32(t2, n2, vdupq_n_f32(0x1.05C610p-32f));
-      t3 = vfmaq_f32(t3, n3, vdupq_n_f32(0x1.05C610p-32f));
-      float32x4_t u0 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t0, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u1 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t1, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u2 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t2, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u3 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t3, vdupq_n_f32(0x1.555854p-3f));
-      u0 = vfmaq_f32(vdupq_n_f32(1.0f), u0, t0);
-      u1 = vfmaq_f32(vdupq_n_f32(1.0f), u1, t1);
-      u2 = vfmaq_f32(vdupq_n_f32(1.0f), u2, t2);
-      u3 = vfmaq_f32(vdupq_n_f32(1.0f), u3, t3);
+      float32x4_t t0 = vfmaq_f32(clamped0, n0, minus_eighth_hi);
+      float32x4_t t1 = vfmaq_f32(clamped1, n1, minus_eighth_hi);
+      float32x4_t t2 = vfmaq_f32(clamped2, n2, minus_eighth_hi);
+      float32x4_t t3 = vfmaq_f32(clamped3, n3, minus_eighth_hi);
+      t0 = vfmaq_f32(t0, n0, minus_eighth_lo);
+      t1 = vfmaq_f32(t1, n1, minus_eighth_lo);
+      t2 = vfmaq_f32(t2, n2, minus_eighth_lo);
+      t3 = vfmaq_f32(t3, n3, minus_eighth_lo);
+      float32x4_t u0 = vfmaq_f32(square, t0, cube);
+      float32x4_t u1 = vfmaq_f32(square, t1, cube);
+      float32x4_t u2 = vfmaq_f32(square, t2, cube);
+      float32x4_t u3 = vfmaq_f32(square, t3, cube);
+      u0 = vfmaq_f32(linear, u0, t0);
+      u1 = vfmaq_f32(linear, u1, t1);
+      u2 = vfmaq_f32(linear, u2, t2);
+      u3 = vfmaq_f32(linear, u3, t3);
       u0 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index0)), u0, t0);
       u1 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index1)), u1, t1);
       u2 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index2)), u2, t2);
@@ -1061,8 +1075,15 @@ static inline void add_block_u64(size_t n, const float* x, float* y,
 static inline void add_block_u128(size_t n, const float* x, float* y,
                                   const struct smx_f32_reference* reference, float32x4_t* hi,
                                   float32x4_t* lo) {
-  const float32x4_t lower = vdupq_n_f32(smx_lower_bound(SMX_BIAS - reference->exponent));
+  const float32x4_t lower =
+      vdupq_n_f32(smx_lower_bound(SMX_BIAS - reference->exponent, reference->exponential));
   const float32x4_t bias = vdupq_n_f32(smx_rounding_bias(SMX_BIAS - reference->exponent));
+  const float32x4_t eighths = vdupq_n_f32(8.0f * reference->exponential->log2e);
+  const float32x4_t minus_eighth_hi = vdupq_n_f32(reference->exponential->minus_eighth_hi);
+  const float32x4_t minus_eighth_lo = vdupq_n_f32(reference->exponential->minus_eighth_lo);
+  const float32x4_t cube = vdupq_n_f32(reference->exponential->cube);
+  const float32x4_t square = vdupq_n_f32(reference->exponential->square);
+  const float32x4_t linear = vdupq_n_f32(reference->exponential->scale);
   const uint8x16x2_t mantissas = vld1q_u8_x2((const uint8_t*)smx_exp2_mantissas);
   const uint8x16x2_t residuals = vld1q_u8_x2((const uint8_t*)smx_exp2_residuals);
   const float32x4_t anchor = vdupq_n_f32(smx_f32_anchor(reference, reference->anchor, n));
@@ -1081,8 +1102,8 @@ static inline void add_block_u128(size_t n, const float* x, float* y,
       const float32x4_t x6 = vld1q_f32(x + i + 24);
       const float32x4_t x7 = vld1q_f32(x + i + 28);
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const float32x4_t clamped0 = vmaxq_f32(lower, x0);
       const float32x4_t clamped1 = vmaxq_f32(lower, x1);
@@ -1092,14 +1113,14 @@ static inline void add_block_u128(size_t n, const float* x, float* y,
       const float32x4_t clamped5 = vmaxq_f32(lower, x5);
       const float32x4_t clamped6 = vmaxq_f32(lower, x6);
       const float32x4_t clamped7 = vmaxq_f32(lower, x7);
-      const float32x4_t biased0 = vfmaq_f32(bias, clamped0, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased1 = vfmaq_f32(bias, clamped1, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased2 = vfmaq_f32(bias, clamped2, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased3 = vfmaq_f32(bias, clamped3, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased4 = vfmaq_f32(bias, clamped4, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased5 = vfmaq_f32(bias, clamped5, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased6 = vfmaq_f32(bias, clamped6, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased7 = vfmaq_f32(bias, clamped7, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased0 = vfmaq_f32(bias, clamped0, eighths);
+      const float32x4_t biased1 = vfmaq_f32(bias, clamped1, eighths);
+      const float32x4_t biased2 = vfmaq_f32(bias, clamped2, eighths);
+      const float32x4_t biased3 = vfmaq_f32(bias, clamped3, eighths);
+      const float32x4_t biased4 = vfmaq_f32(bias, clamped4, eighths);
+      const float32x4_t biased5 = vfmaq_f32(bias, clamped5, eighths);
+      const float32x4_t biased6 = vfmaq_f32(bias, clamped6, eighths);
+      const float32x4_t biased7 = vfmaq_f32(bias, clamped7, eighths);
       const float32x4_t n0 = vsubq_f32(biased0, bias);
       const float32x4_t n1 = vsubq_f32(biased1, bias);
       const float32x4_t n2 = vsubq_f32(biased2, bias);
@@ -1116,38 +1137,38 @@ static inline void add_block_u128(size_t n, const float* x, float* y,
       const uint8x16_t index5 = neon_table_index(biased5);
       const uint8x16_t index6 = neon_table_index(biased6);
       const uint8x16_t index7 = neon_table_index(biased7);
-      float32x4_t t0 = vfmaq_f32(clamped0, n0, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t1 = vfmaq_f32(clamped1, n1, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t2 = vfmaq_f32(clamped2, n2, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t3 = vfmaq_f32(clamped3, n3, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t4 = vfmaq_f32(clamped4, n4, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t5 = vfmaq_f32(clamped5, n5, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t6 = vfmaq_f32(clamped6, n6, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t7 = vfmaq_f32(clamped7, n7, vdupq_n_f32(-0x1.62E430p-4f));
-      t0 = vfmaq_f32(t0, n0, vdupq_n_f32(0x1.05C610p-32f));
-      t1 = vfmaq_f32(t1, n1, vdupq_n_f32(0x1.05C610p-32f));
-      t2 = vfmaq_f32(t2, n2, vdupq_n_f32(0x1.05C610p-32f));
-      t3 = vfmaq_f32(t3, n3, vdupq_n_f32(0x1.05C610p-32f));
-      t4 = vfmaq_f32(t4, n4, vdupq_n_f32(0x1.05C610p-32f));
-      t5 = vfmaq_f32(t5, n5, vdupq_n_f32(0x1.05C610p-32f));
-      t6 = vfmaq_f32(t6, n6, vdupq_n_f32(0x1.05C610p-32f));
-      t7 = vfmaq_f32(t7, n7, vdupq_n_f32(0x1.05C610p-32f));
-      float32x4_t u0 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t0, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u1 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t1, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u2 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t2, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u3 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t3, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u4 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t4, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u5 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t5, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u6 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t6, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u7 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t7, vdupq_n_f32(0x1.555854p-3f));
-      u0 = vfmaq_f32(vdupq_n_f32(1.0f), u0, t0);
-      u1 = vfmaq_f32(vdupq_n_f32(1.0f), u1, t1);
-      u2 = vfmaq_f32(vdupq_n_f32(1.0f), u2, t2);
-      u3 = vfmaq_f32(vdupq_n_f32(1.0f), u3, t3);
-      u4 = vfmaq_f32(vdupq_n_f32(1.0f), u4, t4);
-      u5 = vfmaq_f32(vdupq_n_f32(1.0f), u5, t5);
-      u6 = vfmaq_f32(vdupq_n_f32(1.0f), u6, t6);
-      u7 = vfmaq_f32(vdupq_n_f32(1.0f), u7, t7);
+      float32x4_t t0 = vfmaq_f32(clamped0, n0, minus_eighth_hi);
+      float32x4_t t1 = vfmaq_f32(clamped1, n1, minus_eighth_hi);
+      float32x4_t t2 = vfmaq_f32(clamped2, n2, minus_eighth_hi);
+      float32x4_t t3 = vfmaq_f32(clamped3, n3, minus_eighth_hi);
+      float32x4_t t4 = vfmaq_f32(clamped4, n4, minus_eighth_hi);
+      float32x4_t t5 = vfmaq_f32(clamped5, n5, minus_eighth_hi);
+      float32x4_t t6 = vfmaq_f32(clamped6, n6, minus_eighth_hi);
+      float32x4_t t7 = vfmaq_f32(clamped7, n7, minus_eighth_hi);
+      t0 = vfmaq_f32(t0, n0, minus_eighth_lo);
+      t1 = vfmaq_f32(t1, n1, minus_eighth_lo);
+      t2 = vfmaq_f32(t2, n2, minus_eighth_lo);
+      t3 = vfmaq_f32(t3, n3, minus_eighth_lo);
+      t4 = vfmaq_f32(t4, n4, minus_eighth_lo);
+      t5 = vfmaq_f32(t5, n5, minus_eighth_lo);
+      t6 = vfmaq_f32(t6, n6, minus_eighth_lo);
+      t7 = vfmaq_f32(t7, n7, minus_eighth_lo);
+      float32x4_t u0 = vfmaq_f32(square, t0, cube);
+      float32x4_t u1 = vfmaq_f32(square, t1, cube);
+      float32x4_t u2 = vfmaq_f32(square, t2, cube);
+      float32x4_t u3 = vfmaq_f32(square, t3, cube);
+      float32x4_t u4 = vfmaq_f32(square, t4, cube);
+      float32x4_t u5 = vfmaq_f32(square, t5, cube);
+      float32x4_t u6 = vfmaq_f32(square, t6, cube);
+      float32x4_t u7 = vfmaq_f32(square, t7, cube);
+      u0 = vfmaq_f32(linear, u0, t0);
+      u1 = vfmaq_f32(linear, u1, t1);
+      u2 = vfmaq_f32(linear, u2, t2);
+      u3 = vfmaq_f32(linear, u3, t3);
+      u4 = vfmaq_f32(linear, u4, t4);
+      u5 = vfmaq_f32(linear, u5, t5);
+      u6 = vfmaq_f32(linear, u6, t6);
+      u7 = vfmaq_f32(linear, u7, t7);
       u0 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index0)), u0, t0);
       u1 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index1)), u1, t1);
       u2 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index2)), u2, t2);
@@ -1211,8 +1232,8 @@ static inline void add_block_u128(size_t n, const float* x, float* y,
       const float32x4_t x6 = vld1q_f32(x + i + 56);
       const float32x4_t x7 = vld1q_f32(x + i + 60);
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const float32x4_t clamped0 = vmaxq_f32(lower, x0);
       const float32x4_t clamped1 = vmaxq_f32(lower, x1);
@@ -1222,14 +1243,14 @@ static inline void add_block_u128(size_t n, const float* x, float* y,
       const float32x4_t clamped5 = vmaxq_f32(lower, x5);
       const float32x4_t clamped6 = vmaxq_f32(lower, x6);
       const float32x4_t clamped7 = vmaxq_f32(lower, x7);
-      const float32x4_t biased0 = vfmaq_f32(bias, clamped0, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased1 = vfmaq_f32(bias, clamped1, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased2 = vfmaq_f32(bias, clamped2, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased3 = vfmaq_f32(bias, clamped3, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased4 = vfmaq_f32(bias, clamped4, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased5 = vfmaq_f32(bias, clamped5, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased6 = vfmaq_f32(bias, clamped6, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased7 = vfmaq_f32(bias, clamped7, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased0 = vfmaq_f32(bias, clamped0, eighths);
+      const float32x4_t biased1 = vfmaq_f32(bias, clamped1, eighths);
+      const float32x4_t biased2 = vfmaq_f32(bias, clamped2, eighths);
+      const float32x4_t biased3 = vfmaq_f32(bias, clamped3, eighths);
+      const float32x4_t biased4 = vfmaq_f32(bias, clamped4, eighths);
+      const float32x4_t biased5 = vfmaq_f32(bias, clamped5, eighths);
+      const float32x4_t biased6 = vfmaq_f32(bias, clamped6, eighths);
+      const float32x4_t biased7 = vfmaq_f32(bias, clamped7, eighths);
       const float32x4_t n0 = vsubq_f32(biased0, bias);
       const float32x4_t n1 = vsubq_f32(biased1, bias);
       const float32x4_t n2 = vsubq_f32(biased2, bias);
@@ -1246,38 +1267,38 @@ static inline void add_block_u128(size_t n, const float* x, float* y,
       const uint8x16_t index5 = neon_table_index(biased5);
       const uint8x16_t index6 = neon_table_index(biased6);
       const uint8x16_t index7 = neon_table_index(biased7);
-      float32x4_t t0 = vfmaq_f32(clamped0, n0, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t1 = vfmaq_f32(clamped1, n1, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t2 = vfmaq_f32(clamped2, n2, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t3 = vfmaq_f32(clamped3, n3, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t4 = vfmaq_f32(clamped4, n4, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t5 = vfmaq_f32(clamped5, n5, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t6 = vfmaq_f32(clamped6, n6, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t7 = vfmaq_f32(clamped7, n7, vdupq_n_f32(-0x1.62E430p-4f));
-      t0 = vfmaq_f32(t0, n0, vdupq_n_f32(0x1.05C610p-32f));
-      t1 = vfmaq_f32(t1, n1, vdupq_n_f32(0x1.05C610p-32f));
-      t2 = vfmaq_f32(t2, n2, vdupq_n_f32(0x1.05C610p-32f));
-      t3 = vfmaq_f32(t3, n3, vdupq_n_f32(0x1.05C610p-32f));
-      t4 = vfmaq_f32(t4, n4, vdupq_n_f32(0x1.05C610p-32f));
-      t5 = vfmaq_f32(t5, n5, vdupq_n_f32(0x1.05C610p-32f));
-      t6 = vfmaq_f32(t6, n6, vdupq_n_f32(0x1.05C610p-32f));
-      t7 = vfmaq_f32(t7, n7, vdupq_n_f32(0x1.05C610p-32f));
-      float32x4_t u0 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t0, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u1 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t1, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u2 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t2, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u3 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t3, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u4 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t4, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u5 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t5, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u6 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t6, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u7 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t7, vdupq_n_f32(0x1.555854p-3f));
-      u0 = vfmaq_f32(vdupq_n_f32(1.0f), u0, t0);
-      u1 = vfmaq_f32(vdupq_n_f32(1.0f), u1, t1);
-      u2 = vfmaq_f32(vdupq_n_f32(1.0f), u2, t2);
-      u3 = vfmaq_f32(vdupq_n_f32(1.0f), u3, t3);
-      u4 = vfmaq_f32(vdupq_n_f32(1.0f), u4, t4);
-      u5 = vfmaq_f32(vdupq_n_f32(1.0f), u5, t5);
-      u6 = vfmaq_f32(vdupq_n_f32(1.0f), u6, t6);
-      u7 = vfmaq_f32(vdupq_n_f32(1.0f), u7, t7);
+      float32x4_t t0 = vfmaq_f32(clamped0, n0, minus_eighth_hi);
+      float32x4_t t1 = vfmaq_f32(clamped1, n1, minus_eighth_hi);
+      float32x4_t t2 = vfmaq_f32(clamped2, n2, minus_eighth_hi);
+      float32x4_t t3 = vfmaq_f32(clamped3, n3, minus_eighth_hi);
+      float32x4_t t4 = vfmaq_f32(clamped4, n4, minus_eighth_hi);
+      float32x4_t t5 = vfmaq_f32(clamped5, n5, minus_eighth_hi);
+      float32x4_t t6 = vfmaq_f32(clamped6, n6, minus_eighth_hi);
+      float32x4_t t7 = vfmaq_f32(clamped7, n7, minus_eighth_hi);
+      t0 = vfmaq_f32(t0, n0, minus_eighth_lo);
+      t1 = vfmaq_f32(t1, n1, minus_eighth_lo);
+      t2 = vfmaq_f32(t2, n2, minus_eighth_lo);
+      t3 = vfmaq_f32(t3, n3, minus_eighth_lo);
+      t4 = vfmaq_f32(t4, n4, minus_eighth_lo);
+      t5 = vfmaq_f32(t5, n5, minus_eighth_lo);
+      t6 = vfmaq_f32(t6, n6, minus_eighth_lo);
+      t7 = vfmaq_f32(t7, n7, minus_eighth_lo);
+      float32x4_t u0 = vfmaq_f32(square, t0, cube);
+      float32x4_t u1 = vfmaq_f32(square, t1, cube);
+      float32x4_t u2 = vfmaq_f32(square, t2, cube);
+      float32x4_t u3 = vfmaq_f32(square, t3, cube);
+      float32x4_t u4 = vfmaq_f32(square, t4, cube);
+      float32x4_t u5 = vfmaq_f32(square, t5, cube);
+      float32x4_t u6 = vfmaq_f32(square, t6, cube);
+      float32x4_t u7 = vfmaq_f32(square, t7, cube);
+      u0 = vfmaq_f32(linear, u0, t0);
+      u1 = vfmaq_f32(linear, u1, t1);
+      u2 = vfmaq_f32(linear, u2, t2);
+      u3 = vfmaq_f32(linear, u3, t3);
+      u4 = vfmaq_f32(linear, u4, t4);
+      u5 = vfmaq_f32(linear, u5, t5);
+      u6 = vfmaq_f32(linear, u6, t6);
+      u7 = vfmaq_f32(linear, u7, t7);
       u0 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index0)), u0, t0);
       u1 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index1)), u1, t1);
       u2 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index2)), u2, t2);
@@ -1341,8 +1362,8 @@ static inline void add_block_u128(size_t n, const float* x, float* y,
       const float32x4_t x6 = vld1q_f32(x + i + 88);
       const float32x4_t x7 = vld1q_f32(x + i + 92);
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const float32x4_t clamped0 = vmaxq_f32(lower, x0);
       const float32x4_t clamped1 = vmaxq_f32(lower, x1);
@@ -1352,14 +1373,14 @@ static inline void add_block_u128(size_t n, const float* x, float* y,
       const float32x4_t clamped5 = vmaxq_f32(lower, x5);
       const float32x4_t clamped6 = vmaxq_f32(lower, x6);
       const float32x4_t clamped7 = vmaxq_f32(lower, x7);
-      const float32x4_t biased0 = vfmaq_f32(bias, clamped0, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased1 = vfmaq_f32(bias, clamped1, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased2 = vfmaq_f32(bias, clamped2, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased3 = vfmaq_f32(bias, clamped3, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased4 = vfmaq_f32(bias, clamped4, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased5 = vfmaq_f32(bias, clamped5, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased6 = vfmaq_f32(bias, clamped6, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased7 = vfmaq_f32(bias, clamped7, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased0 = vfmaq_f32(bias, clamped0, eighths);
+      const float32x4_t biased1 = vfmaq_f32(bias, clamped1, eighths);
+      const float32x4_t biased2 = vfmaq_f32(bias, clamped2, eighths);
+      const float32x4_t biased3 = vfmaq_f32(bias, clamped3, eighths);
+      const float32x4_t biased4 = vfmaq_f32(bias, clamped4, eighths);
+      const float32x4_t biased5 = vfmaq_f32(bias, clamped5, eighths);
+      const float32x4_t biased6 = vfmaq_f32(bias, clamped6, eighths);
+      const float32x4_t biased7 = vfmaq_f32(bias, clamped7, eighths);
       const float32x4_t n0 = vsubq_f32(biased0, bias);
       const float32x4_t n1 = vsubq_f32(biased1, bias);
       const float32x4_t n2 = vsubq_f32(biased2, bias);
@@ -1376,38 +1397,38 @@ static inline void add_block_u128(size_t n, const float* x, float* y,
       const uint8x16_t index5 = neon_table_index(biased5);
       const uint8x16_t index6 = neon_table_index(biased6);
       const uint8x16_t index7 = neon_table_index(biased7);
-      float32x4_t t0 = vfmaq_f32(clamped0, n0, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t1 = vfmaq_f32(clamped1, n1, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t2 = vfmaq_f32(clamped2, n2, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t3 = vfmaq_f32(clamped3, n3, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t4 = vfmaq_f32(clamped4, n4, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t5 = vfmaq_f32(clamped5, n5, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t6 = vfmaq_f32(clamped6, n6, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t7 = vfmaq_f32(clamped7, n7, vdupq_n_f32(-0x1.62E430p-4f));
-      t0 = vfmaq_f32(t0, n0, vdupq_n_f32(0x1.05C610p-32f));
-      t1 = vfmaq_f32(t1, n1, vdupq_n_f32(0x1.05C610p-32f));
-      t2 = vfmaq_f32(t2, n2, vdupq_n_f32(0x1.05C610p-32f));
-      t3 = vfmaq_f32(t3, n3, vdupq_n_f32(0x1.05C610p-32f));
-      t4 = vfmaq_f32(t4, n4, vdupq_n_f32(0x1.05C610p-32f));
-      t5 = vfmaq_f32(t5, n5, vdupq_n_f32(0x1.05C610p-32f));
-      t6 = vfmaq_f32(t6, n6, vdupq_n_f32(0x1.05C610p-32f));
-      t7 = vfmaq_f32(t7, n7, vdupq_n_f32(0x1.05C610p-32f));
-      float32x4_t u0 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t0, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u1 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t1, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u2 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t2, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u3 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t3, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u4 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t4, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u5 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t5, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u6 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t6, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u7 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t7, vdupq_n_f32(0x1.555854p-3f));
-      u0 = vfmaq_f32(vdupq_n_f32(1.0f), u0, t0);
-      u1 = vfmaq_f32(vdupq_n_f32(1.0f), u1, t1);
-      u2 = vfmaq_f32(vdupq_n_f32(1.0f), u2, t2);
-      u3 = vfmaq_f32(vdupq_n_f32(1.0f), u3, t3);
-      u4 = vfmaq_f32(vdupq_n_f32(1.0f), u4, t4);
-      u5 = vfmaq_f32(vdupq_n_f32(1.0f), u5, t5);
-      u6 = vfmaq_f32(vdupq_n_f32(1.0f), u6, t6);
-      u7 = vfmaq_f32(vdupq_n_f32(1.0f), u7, t7);
+      float32x4_t t0 = vfmaq_f32(clamped0, n0, minus_eighth_hi);
+      float32x4_t t1 = vfmaq_f32(clamped1, n1, minus_eighth_hi);
+      float32x4_t t2 = vfmaq_f32(clamped2, n2, minus_eighth_hi);
+      float32x4_t t3 = vfmaq_f32(clamped3, n3, minus_eighth_hi);
+      float32x4_t t4 = vfmaq_f32(clamped4, n4, minus_eighth_hi);
+      float32x4_t t5 = vfmaq_f32(clamped5, n5, minus_eighth_hi);
+      float32x4_t t6 = vfmaq_f32(clamped6, n6, minus_eighth_hi);
+      float32x4_t t7 = vfmaq_f32(clamped7, n7, minus_eighth_hi);
+      t0 = vfmaq_f32(t0, n0, minus_eighth_lo);
+      t1 = vfmaq_f32(t1, n1, minus_eighth_lo);
+      t2 = vfmaq_f32(t2, n2, minus_eighth_lo);
+      t3 = vfmaq_f32(t3, n3, minus_eighth_lo);
+      t4 = vfmaq_f32(t4, n4, minus_eighth_lo);
+      t5 = vfmaq_f32(t5, n5, minus_eighth_lo);
+      t6 = vfmaq_f32(t6, n6, minus_eighth_lo);
+      t7 = vfmaq_f32(t7, n7, minus_eighth_lo);
+      float32x4_t u0 = vfmaq_f32(square, t0, cube);
+      float32x4_t u1 = vfmaq_f32(square, t1, cube);
+      float32x4_t u2 = vfmaq_f32(square, t2, cube);
+      float32x4_t u3 = vfmaq_f32(square, t3, cube);
+      float32x4_t u4 = vfmaq_f32(square, t4, cube);
+      float32x4_t u5 = vfmaq_f32(square, t5, cube);
+      float32x4_t u6 = vfmaq_f32(square, t6, cube);
+      float32x4_t u7 = vfmaq_f32(square, t7, cube);
+      u0 = vfmaq_f32(linear, u0, t0);
+      u1 = vfmaq_f32(linear, u1, t1);
+      u2 = vfmaq_f32(linear, u2, t2);
+      u3 = vfmaq_f32(linear, u3, t3);
+      u4 = vfmaq_f32(linear, u4, t4);
+      u5 = vfmaq_f32(linear, u5, t5);
+      u6 = vfmaq_f32(linear, u6, t6);
+      u7 = vfmaq_f32(linear, u7, t7);
       u0 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index0)), u0, t0);
       u1 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index1)), u1, t1);
       u2 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index2)), u2, t2);
@@ -1471,8 +1492,8 @@ static inline void add_block_u128(size_t n, const float* x, float* y,
       const float32x4_t x6 = vld1q_f32(x + i + 120);
       const float32x4_t x7 = vld1q_f32(x + i + 124);
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const float32x4_t clamped0 = vmaxq_f32(lower, x0);
       const float32x4_t clamped1 = vmaxq_f32(lower, x1);
@@ -1482,14 +1503,14 @@ static inline void add_block_u128(size_t n, const float* x, float* y,
       const float32x4_t clamped5 = vmaxq_f32(lower, x5);
       const float32x4_t clamped6 = vmaxq_f32(lower, x6);
       const float32x4_t clamped7 = vmaxq_f32(lower, x7);
-      const float32x4_t biased0 = vfmaq_f32(bias, clamped0, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased1 = vfmaq_f32(bias, clamped1, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased2 = vfmaq_f32(bias, clamped2, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased3 = vfmaq_f32(bias, clamped3, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased4 = vfmaq_f32(bias, clamped4, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased5 = vfmaq_f32(bias, clamped5, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased6 = vfmaq_f32(bias, clamped6, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased7 = vfmaq_f32(bias, clamped7, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased0 = vfmaq_f32(bias, clamped0, eighths);
+      const float32x4_t biased1 = vfmaq_f32(bias, clamped1, eighths);
+      const float32x4_t biased2 = vfmaq_f32(bias, clamped2, eighths);
+      const float32x4_t biased3 = vfmaq_f32(bias, clamped3, eighths);
+      const float32x4_t biased4 = vfmaq_f32(bias, clamped4, eighths);
+      const float32x4_t biased5 = vfmaq_f32(bias, clamped5, eighths);
+      const float32x4_t biased6 = vfmaq_f32(bias, clamped6, eighths);
+      const float32x4_t biased7 = vfmaq_f32(bias, clamped7, eighths);
       const float32x4_t n0 = vsubq_f32(biased0, bias);
       const float32x4_t n1 = vsubq_f32(biased1, bias);
       const float32x4_t n2 = vsubq_f32(biased2, bias);
@@ -1506,38 +1527,38 @@ static inline void add_block_u128(size_t n, const float* x, float* y,
       const uint8x16_t index5 = neon_table_index(biased5);
       const uint8x16_t index6 = neon_table_index(biased6);
       const uint8x16_t index7 = neon_table_index(biased7);
-      float32x4_t t0 = vfmaq_f32(clamped0, n0, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t1 = vfmaq_f32(clamped1, n1, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t2 = vfmaq_f32(clamped2, n2, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t3 = vfmaq_f32(clamped3, n3, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t4 = vfmaq_f32(clamped4, n4, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t5 = vfmaq_f32(clamped5, n5, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t6 = vfmaq_f32(clamped6, n6, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t7 = vfmaq_f32(clamped7, n7, vdupq_n_f32(-0x1.62E430p-4f));
-      t0 = vfmaq_f32(t0, n0, vdupq_n_f32(0x1.05C610p-32f));
-      t1 = vfmaq_f32(t1, n1, vdupq_n_f32(0x1.05C610p-32f));
-      t2 = vfmaq_f32(t2, n2, vdupq_n_f32(0x1.05C610p-32f));
-      t3 = vfmaq_f32(t3, n3, vdupq_n_f32(0x1.05C610p-32f));
-      t4 = vfmaq_f32(t4, n4, vdupq_n_f32(0x1.05C610p-32f));
-      t5 = vfmaq_f32(t5, n5, vdupq_n_f32(0x1.05C610p-32f));
-      t6 = vfmaq_f32(t6, n6, vdupq_n_f32(0x1.05C610p-32f));
-      t7 = vfmaq_f32(t7, n7, vdupq_n_f32(0x1.05C610p-32f));
-      float32x4_t u0 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t0, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u1 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t1, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u2 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t2, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u3 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t3, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u4 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t4, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u5 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t5, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u6 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t6, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u7 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t7, vdupq_n_f32(0x1.555854p-3f));
-      u0 = vfmaq_f32(vdupq_n_f32(1.0f), u0, t0);
-      u1 = vfmaq_f32(vdupq_n_f32(1.0f), u1, t1);
-      u2 = vfmaq_f32(vdupq_n_f32(1.0f), u2, t2);
-      u3 = vfmaq_f32(vdupq_n_f32(1.0f), u3, t3);
-      u4 = vfmaq_f32(vdupq_n_f32(1.0f), u4, t4);
-      u5 = vfmaq_f32(vdupq_n_f32(1.0f), u5, t5);
-      u6 = vfmaq_f32(vdupq_n_f32(1.0f), u6, t6);
-      u7 = vfmaq_f32(vdupq_n_f32(1.0f), u7, t7);
+      float32x4_t t0 = vfmaq_f32(clamped0, n0, minus_eighth_hi);
+      float32x4_t t1 = vfmaq_f32(clamped1, n1, minus_eighth_hi);
+      float32x4_t t2 = vfmaq_f32(clamped2, n2, minus_eighth_hi);
+      float32x4_t t3 = vfmaq_f32(clamped3, n3, minus_eighth_hi);
+      float32x4_t t4 = vfmaq_f32(clamped4, n4, minus_eighth_hi);
+      float32x4_t t5 = vfmaq_f32(clamped5, n5, minus_eighth_hi);
+      float32x4_t t6 = vfmaq_f32(clamped6, n6, minus_eighth_hi);
+      float32x4_t t7 = vfmaq_f32(clamped7, n7, minus_eighth_hi);
+      t0 = vfmaq_f32(t0, n0, minus_eighth_lo);
+      t1 = vfmaq_f32(t1, n1, minus_eighth_lo);
+      t2 = vfmaq_f32(t2, n2, minus_eighth_lo);
+      t3 = vfmaq_f32(t3, n3, minus_eighth_lo);
+      t4 = vfmaq_f32(t4, n4, minus_eighth_lo);
+      t5 = vfmaq_f32(t5, n5, minus_eighth_lo);
+      t6 = vfmaq_f32(t6, n6, minus_eighth_lo);
+      t7 = vfmaq_f32(t7, n7, minus_eighth_lo);
+      float32x4_t u0 = vfmaq_f32(square, t0, cube);
+      float32x4_t u1 = vfmaq_f32(square, t1, cube);
+      float32x4_t u2 = vfmaq_f32(square, t2, cube);
+      float32x4_t u3 = vfmaq_f32(square, t3, cube);
+      float32x4_t u4 = vfmaq_f32(square, t4, cube);
+      float32x4_t u5 = vfmaq_f32(square, t5, cube);
+      float32x4_t u6 = vfmaq_f32(square, t6, cube);
+      float32x4_t u7 = vfmaq_f32(square, t7, cube);
+      u0 = vfmaq_f32(linear, u0, t0);
+      u1 = vfmaq_f32(linear, u1, t1);
+      u2 = vfmaq_f32(linear, u2, t2);
+      u3 = vfmaq_f32(linear, u3, t3);
+      u4 = vfmaq_f32(linear, u4, t4);
+      u5 = vfmaq_f32(linear, u5, t5);
+      u6 = vfmaq_f32(linear, u6, t6);
+      u7 = vfmaq_f32(linear, u7, t7);
       u0 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index0)), u0, t0);
       u1 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index1)), u1, t1);
       u2 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index2)), u2, t2);
@@ -1602,8 +1623,8 @@ static inline void add_block_u128(size_t n, const float* x, float* y,
     const float32x4_t x6 = vld1q_f32(x + i + 24);
     const float32x4_t x7 = vld1q_f32(x + i + 28);
 
-    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+    // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
     // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
     const float32x4_t clamped0 = vmaxq_f32(lower, x0);
     const float32x4_t clamped1 = vmaxq_f32(lower, x1);
@@ -1613,14 +1634,14 @@ static inline void add_block_u128(size_t n, const float* x, float* y,
     const float32x4_t clamped5 = vmaxq_f32(lower, x5);
     const float32x4_t clamped6 = vmaxq_f32(lower, x6);
     const float32x4_t clamped7 = vmaxq_f32(lower, x7);
-    const float32x4_t biased0 = vfmaq_f32(bias, clamped0, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased1 = vfmaq_f32(bias, clamped1, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased2 = vfmaq_f32(bias, clamped2, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased3 = vfmaq_f32(bias, clamped3, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased4 = vfmaq_f32(bias, clamped4, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased5 = vfmaq_f32(bias, clamped5, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased6 = vfmaq_f32(bias, clamped6, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased7 = vfmaq_f32(bias, clamped7, vdupq_n_f32(8.0f * smx_log2e));
+    const float32x4_t biased0 = vfmaq_f32(bias, clamped0, eighths);
+    const float32x4_t biased1 = vfmaq_f32(bias, clamped1, eighths);
+    const float32x4_t biased2 = vfmaq_f32(bias, clamped2, eighths);
+    const float32x4_t biased3 = vfmaq_f32(bias, clamped3, eighths);
+    const float32x4_t biased4 = vfmaq_f32(bias, clamped4, eighths);
+    const float32x4_t biased5 = vfmaq_f32(bias, clamped5, eighths);
+    const float32x4_t biased6 = vfmaq_f32(bias, clamped6, eighths);
+    const float32x4_t biased7 = vfmaq_f32(bias, clamped7, eighths);
     const float32x4_t n0 = vsubq_f32(biased0, bias);
     const float32x4_t n1 = vsubq_f32(biased1, bias);
     const float32x4_t n2 = vsubq_f32(biased2, bias);
@@ -1637,38 +1658,38 @@ static inline void add_block_u128(size_t n, const float* x, float* y,
     const uint8x16_t index5 = neon_table_index(biased5);
     const uint8x16_t index6 = neon_table_index(biased6);
     const uint8x16_t index7 = neon_table_index(biased7);
-    float32x4_t t0 = vfmaq_f32(clamped0, n0, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t1 = vfmaq_f32(clamped1, n1, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t2 = vfmaq_f32(clamped2, n2, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t3 = vfmaq_f32(clamped3, n3, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t4 = vfmaq_f32(clamped4, n4, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t5 = vfmaq_f32(clamped5, n5, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t6 = vfmaq_f32(clamped6, n6, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t7 = vfmaq_f32(clamped7, n7, vdupq_n_f32(-0x1.62E430p-4f));
-    t0 = vfmaq_f32(t0, n0, vdupq_n_f32(0x1.05C610p-32f));
-    t1 = vfmaq_f32(t1, n1, vdupq_n_f32(0x1.05C610p-32f));
-    t2 = vfmaq_f32(t2, n2, vdupq_n_f32(0x1.05C610p-32f));
-    t3 = vfmaq_f32(t3, n3, vdupq_n_f32(0x1.05C610p-32f));
-    t4 = vfmaq_f32(t4, n4, vdupq_n_f32(0x1.05C610p-32f));
-    t5 = vfmaq_f32(t5, n5, vdupq_n_f32(0x1.05C610p-32f));
-    t6 = vfmaq_f32(t6, n6, vdupq_n_f32(0x1.05C610p-32f));
-    t7 = vfmaq_f32(t7, n7, vdupq_n_f32(0x1.05C610p-32f));
-    float32x4_t u0 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t0, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u1 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t1, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u2 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t2, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u3 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t3, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u4 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t4, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u5 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t5, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u6 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t6, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u7 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t7, vdupq_n_f32(0x1.555854p-3f));
-    u0 = vfmaq_f32(vdupq_n_f32(1.0f), u0, t0);
-    u1 = vfmaq_f32(vdupq_n_f32(1.0f), u1, t1);
-    u2 = vfmaq_f32(vdupq_n_f32(1.0f), u2, t2);
-    u3 = vfmaq_f32(vdupq_n_f32(1.0f), u3, t3);
-    u4 = vfmaq_f32(vdupq_n_f32(1.0f), u4, t4);
-    u5 = vfmaq_f32(vdupq_n_f32(1.0f), u5, t5);
-    u6 = vfmaq_f32(vdupq_n_f32(1.0f), u6, t6);
-    u7 = vfmaq_f32(vdupq_n_f32(1.0f), u7, t7);
+    float32x4_t t0 = vfmaq_f32(clamped0, n0, minus_eighth_hi);
+    float32x4_t t1 = vfmaq_f32(clamped1, n1, minus_eighth_hi);
+    float32x4_t t2 = vfmaq_f32(clamped2, n2, minus_eighth_hi);
+    float32x4_t t3 = vfmaq_f32(clamped3, n3, minus_eighth_hi);
+    float32x4_t t4 = vfmaq_f32(clamped4, n4, minus_eighth_hi);
+    float32x4_t t5 = vfmaq_f32(clamped5, n5, minus_eighth_hi);
+    float32x4_t t6 = vfmaq_f32(clamped6, n6, minus_eighth_hi);
+    float32x4_t t7 = vfmaq_f32(clamped7, n7, minus_eighth_hi);
+    t0 = vfmaq_f32(t0, n0, minus_eighth_lo);
+    t1 = vfmaq_f32(t1, n1, minus_eighth_lo);
+    t2 = vfmaq_f32(t2, n2, minus_eighth_lo);
+    t3 = vfmaq_f32(t3, n3, minus_eighth_lo);
+    t4 = vfmaq_f32(t4, n4, minus_eighth_lo);
+    t5 = vfmaq_f32(t5, n5, minus_eighth_lo);
+    t6 = vfmaq_f32(t6, n6, minus_eighth_lo);
+    t7 = vfmaq_f32(t7, n7, minus_eighth_lo);
+    float32x4_t u0 = vfmaq_f32(square, t0, cube);
+    float32x4_t u1 = vfmaq_f32(square, t1, cube);
+    float32x4_t u2 = vfmaq_f32(square, t2, cube);
+    float32x4_t u3 = vfmaq_f32(square, t3, cube);
+    float32x4_t u4 = vfmaq_f32(square, t4, cube);
+    float32x4_t u5 = vfmaq_f32(square, t5, cube);
+    float32x4_t u6 = vfmaq_f32(square, t6, cube);
+    float32x4_t u7 = vfmaq_f32(square, t7, cube);
+    u0 = vfmaq_f32(linear, u0, t0);
+    u1 = vfmaq_f32(linear, u1, t1);
+    u2 = vfmaq_f32(linear, u2, t2);
+    u3 = vfmaq_f32(linear, u3, t3);
+    u4 = vfmaq_f32(linear, u4, t4);
+    u5 = vfmaq_f32(linear, u5, t5);
+    u6 = vfmaq_f32(linear, u6, t6);
+    u7 = vfmaq_f32(linear, u7, t7);
     u0 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index0)), u0, t0);
     u1 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index1)), u1, t1);
     u2 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index2)), u2, t2);
@@ -1734,8 +1755,8 @@ static inline void add_block_u128(size_t n, const float* x, float* y,
       const float32x4_t x6 = neon_load_tail(x + i + 24, (ptrdiff_t)(n - i) - 24, absent);
       const float32x4_t x7 = neon_load_tail(x + i + 28, (ptrdiff_t)(n - i) - 28, absent);
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const float32x4_t clamped0 = vmaxq_f32(lower, x0);
       const float32x4_t clamped1 = vmaxq_f32(lower, x1);
@@ -1745,14 +1766,14 @@ static inline void add_block_u128(size_t n, const float* x, float* y,
       const float32x4_t clamped5 = vmaxq_f32(lower, x5);
       const float32x4_t clamped6 = vmaxq_f32(lower, x6);
       const float32x4_t clamped7 = vmaxq_f32(lower, x7);
-      const float32x4_t biased0 = vfmaq_f32(bias, clamped0, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased1 = vfmaq_f32(bias, clamped1, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased2 = vfmaq_f32(bias, clamped2, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased3 = vfmaq_f32(bias, clamped3, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased4 = vfmaq_f32(bias, clamped4, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased5 = vfmaq_f32(bias, clamped5, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased6 = vfmaq_f32(bias, clamped6, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased7 = vfmaq_f32(bias, clamped7, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased0 = vfmaq_f32(bias, clamped0, eighths);
+      const float32x4_t biased1 = vfmaq_f32(bias, clamped1, eighths);
+      const float32x4_t biased2 = vfmaq_f32(bias, clamped2, eighths);
+      const float32x4_t biased3 = vfmaq_f32(bias, clamped3, eighths);
+      const float32x4_t biased4 = vfmaq_f32(bias, clamped4, eighths);
+      const float32x4_t biased5 = vfmaq_f32(bias, clamped5, eighths);
+      const float32x4_t biased6 = vfmaq_f32(bias, clamped6, eighths);
+      const float32x4_t biased7 = vfmaq_f32(bias, clamped7, eighths);
       const float32x4_t n0 = vsubq_f32(biased0, bias);
       const float32x4_t n1 = vsubq_f32(biased1, bias);
       const float32x4_t n2 = vsubq_f32(biased2, bias);
@@ -1769,38 +1790,38 @@ static inline void add_block_u128(size_t n, const float* x, float* y,
       const uint8x16_t index5 = neon_table_index(biased5);
       const uint8x16_t index6 = neon_table_index(biased6);
       const uint8x16_t index7 = neon_table_index(biased7);
-      float32x4_t t0 = vfmaq_f32(clamped0, n0, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t1 = vfmaq_f32(clamped1, n1, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t2 = vfmaq_f32(clamped2, n2, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t3 = vfmaq_f32(clamped3, n3, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t4 = vfmaq_f32(clamped4, n4, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t5 = vfmaq_f32(clamped5, n5, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t6 = vfmaq_f32(clamped6, n6, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t7 = vfmaq_f32(clamped7, n7, vdupq_n_f32(-0x1.62E430p-4f));
-      t0 = vfmaq_f32(t0, n0, vdupq_n_f32(0x1.05C610p-32f));
-      t1 = vfmaq_f32(t1, n1, vdupq_n_f32(0x1.05C610p-32f));
-      t2 = vfmaq_f32(t2, n2, vdupq_n_f32(0x1.05C610p-32f));
-      t3 = vfmaq_f32(t3, n3, vdupq_n_f32(0x1.05C610p-32f));
-      t4 = vfmaq_f32(t4, n4, vdupq_n_f32(0x1.05C610p-32f));
-      t5 = vfmaq_f32(t5, n5, vdupq_n_f32(0x1.05C610p-32f));
-      t6 = vfmaq_f32(t6, n6, vdupq_n_f32(0x1.05C610p-32f));
-      t7 = vfmaq_f32(t7, n7, vdupq_n_f32(0x1.05C610p-32f));
-      float32x4_t u0 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t0, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u1 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t1, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u2 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t2, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u3 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t3, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u4 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t4, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u5 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t5, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u6 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t6, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u7 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t7, vdupq_n_f32(0x1.555854p-3f));
-      u0 = vfmaq_f32(vdupq_n_f32(1.0f), u0, t0);
-      u1 = vfmaq_f32(vdupq_n_f32(1.0f), u1, t1);
-      u2 = vfmaq_f32(vdupq_n_f32(1.0f), u2, t2);
-      u3 = vfmaq_f32(vdupq_n_f32(1.0f), u3, t3);
-      u4 = vfmaq_f32(vdupq_n_f32(1.0f), u4, t4);
-      u5 = vfmaq_f32(vdupq_n_f32(1.0f), u5, t5);
-      u6 = vfmaq_f32(vdupq_n_f32(1.0f), u6, t6);
-      u7 = vfmaq_f32(vdupq_n_f32(1.0f), u7, t7);
+      float32x4_t t0 = vfmaq_f32(clamped0, n0, minus_eighth_hi);
+      float32x4_t t1 = vfmaq_f32(clamped1, n1, minus_eighth_hi);
+      float32x4_t t2 = vfmaq_f32(clamped2, n2, minus_eighth_hi);
+      float32x4_t t3 = vfmaq_f32(clamped3, n3, minus_eighth_hi);
+      float32x4_t t4 = vfmaq_f32(clamped4, n4, minus_eighth_hi);
+      float32x4_t t5 = vfmaq_f32(clamped5, n5, minus_eighth_hi);
+      float32x4_t t6 = vfmaq_f32(clamped6, n6, minus_eighth_hi);
+      float32x4_t t7 = vfmaq_f32(clamped7, n7, minus_eighth_hi);
+      t0 = vfmaq_f32(t0, n0, minus_eighth_lo);
+      t1 = vfmaq_f32(t1, n1, minus_eighth_lo);
+      t2 = vfmaq_f32(t2, n2, minus_eighth_lo);
+      t3 = vfmaq_f32(t3, n3, minus_eighth_lo);
+      t4 = vfmaq_f32(t4, n4, minus_eighth_lo);
+      t5 = vfmaq_f32(t5, n5, minus_eighth_lo);
+      t6 = vfmaq_f32(t6, n6, minus_eighth_lo);
+      t7 = vfmaq_f32(t7, n7, minus_eighth_lo);
+      float32x4_t u0 = vfmaq_f32(square, t0, cube);
+      float32x4_t u1 = vfmaq_f32(square, t1, cube);
+      float32x4_t u2 = vfmaq_f32(square, t2, cube);
+      float32x4_t u3 = vfmaq_f32(square, t3, cube);
+      float32x4_t u4 = vfmaq_f32(square, t4, cube);
+      float32x4_t u5 = vfmaq_f32(square, t5, cube);
+      float32x4_t u6 = vfmaq_f32(square, t6, cube);
+      float32x4_t u7 = vfmaq_f32(square, t7, cube);
+      u0 = vfmaq_f32(linear, u0, t0);
+      u1 = vfmaq_f32(linear, u1, t1);
+      u2 = vfmaq_f32(linear, u2, t2);
+      u3 = vfmaq_f32(linear, u3, t3);
+      u4 = vfmaq_f32(linear, u4, t4);
+      u5 = vfmaq_f32(linear, u5, t5);
+      u6 = vfmaq_f32(linear, u6, t6);
+      u7 = vfmaq_f32(linear, u7, t7);
       u0 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index0)), u0, t0);
       u1 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index1)), u1, t1);
       u2 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index2)), u2, t2);
@@ -1859,17 +1880,17 @@ static inline void add_block_u128(size_t n, const float* x, float* y,
       const float32x4_t x2 = neon_load_tail(x + i + 8, (ptrdiff_t)(n - i) - 8, absent);
       const float32x4_t x3 = neon_load_tail(x + i + 12, (ptrdiff_t)(n - i) - 12, absent);
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const float32x4_t clamped0 = vmaxq_f32(lower, x0);
       const float32x4_t clamped1 = vmaxq_f32(lower, x1);
       const float32x4_t clamped2 = vmaxq_f32(lower, x2);
       const float32x4_t clamped3 = vmaxq_f32(lower, x3);
-      const float32x4_t biased0 = vfmaq_f32(bias, clamped0, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased1 = vfmaq_f32(bias, clamped1, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased2 = vfmaq_f32(bias, clamped2, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased3 = vfmaq_f32(bias, clamped3, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased0 = vfmaq_f32(bias, clamped0, eighths);
+      const float32x4_t biased1 = vfmaq_f32(bias, clamped1, eighths);
+      const float32x4_t biased2 = vfmaq_f32(bias, clamped2, eighths);
+      const float32x4_t biased3 = vfmaq_f32(bias, clamped3, eighths);
       const float32x4_t n0 = vsubq_f32(biased0, bias);
       const float32x4_t n1 = vsubq_f32(biased1, bias);
       const float32x4_t n2 = vsubq_f32(biased2, bias);
@@ -1878,22 +1899,22 @@ static inline void add_block_u128(size_t n, const float* x, float* y,
       const uint8x16_t index1 = neon_table_index(biased1);
       const uint8x16_t index2 = neon_table_index(biased2);
       const uint8x16_t index3 = neon_table_index(biased3);
-      float32x4_t t0 = vfmaq_f32(clamped0, n0, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t1 = vfmaq_f32(clamped1, n1, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t2 = vfmaq_f32(clamped2, n2, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t3 = vfmaq_f32(clamped3, n3, vdupq_n_f32(-0x1.62E430p-4f));
-      t0 = vfmaq_f32(t0, n0, vdupq_n_f32(0x1.05C610p-32f));
-      t1 = vfmaq_f32(t1, n1, vdupq_n_f32(0x1.05C610p-32f));
-      t2 = vfmaq_f32(t2, n2, vdupq_n_f32(0x1.05C610p-32f));
-      t3 = vfmaq_f32(t3, n3, vdupq_n_f32(0x1.05C610p-32f));
-      float32x4_t u0 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t0, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u1 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t1, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u2 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t2, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u3 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t3, vdupq_n_f32(0x1.555854p-3f));
-      u0 = vfmaq_f32(vdupq_n_f32(1.0f), u0, t0);
-      u1 = vfmaq_f32(vdupq_n_f32(1.0f), u1, t1);
-      u2 = vfmaq_f32(vdupq_n_f32(1.0f), u2, t2);
-      u3 = vfmaq_f32(vdupq_n_f32(1.0f), u3, t3);
+      float32x4_t t0 = vfmaq_f32(clamped0, n0, minus_eighth_hi);
+      float32x4_t t1 = vfmaq_f32(clamped1, n1, minus_eighth_hi);
+      float32x4_t t2 = vfmaq_f32(clamped2, n2, minus_eighth_hi);
+      float32x4_t t3 = vfmaq_f32(clamped3, n3, minus_eighth_hi);
+      t0 = vfmaq_f32(t0, n0, minus_eighth_lo);
+      t1 = vfmaq_f32(t1, n1, minus_eighth_lo);
+      t2 = vfmaq_f32(t2, n2, minus_eighth_lo);
+      t3 = vfmaq_f32(t3, n3, minus_eighth_lo);
+      float32x4_t u0 = vfmaq_f32(square, t0, cube);
+      float32x4_t u1 = vfmaq_f32(square, t1, cube);
+      float32x4_t u2 = vfmaq_f32(square, t2, cube);
+      float32x4_t u3 = vfmaq_f32(square, t3, cube);
+      u0 = vfmaq_f32(linear, u0, t0);
+      u1 = vfmaq_f32(linear, u1, t1);
+      u2 = vfmaq_f32(linear, u2, t2);
+      u3 = vfmaq_f32(linear, u3, t3);
       u0 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index0)), u0, t0);
       u1 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index1)), u1, t1);
       u2 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index2)), u2, t2);
@@ -1939,8 +1960,15 @@ template <bool kLooksAhead>
 static inline void add_blocks_u64(const float* x, float* y, const struct smx_f32_reference* reference,
                                   const int32_t* anchors, float32x4_t* hi, float32x4_t* lo,
                                   [[maybe_unused]] float* maxima) {
-  const float32x4_t lower = vdupq_n_f32(smx_lower_bound(SMX_BIAS - reference->exponent));
+  const float32x4_t lower =
+      vdupq_n_f32(smx_lower_bound(SMX_BIAS - reference->exponent, reference->exponential));
   const float32x4_t bias = vdupq_n_f32(smx_rounding_bias(SMX_BIAS - reference->exponent));
+  const float32x4_t eighths = vdupq_n_f32(8.0f * reference->exponential->log2e);
+  const float32x4_t minus_eighth_hi = vdupq_n_f32(reference->exponential->minus_eighth_hi);
+  const float32x4_t minus_eighth_lo = vdupq_n_f32(reference->exponential->minus_eighth_lo);
+  const float32x4_t cube = vdupq_n_f32(reference->exponential->cube);
+  const float32x4_t square = vdupq_n_f32(reference->exponential->square);
+  const float32x4_t linear = vdupq_n_f32(reference->exponential->scale);
   const uint8x16x2_t mantissas = vld1q_u8_x2((const uint8_t*)smx_exp2_mantissas);
   const uint8x16x2_t residuals = vld1q_u8_x2((const uint8_t*)smx_exp2_residuals);
   float32x4_t anchor[1], max[1][2];
@@ -1975,8 +2003,8 @@ static inline void add_blocks_u64(const float* x, float* y, const struct smx_f32
         max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1052));
       }
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const float32x4_t clamped0 = vmaxq_f32(lower, x0);
       const float32x4_t clamped1 = vmaxq_f32(lower, x1);
@@ -1986,14 +2014,14 @@ static inline void add_blocks_u64(const float* x, float* y, const struct smx_f32
       const float32x4_t clamped5 = vmaxq_f32(lower, x5);
       const float32x4_t clamped6 = vmaxq_f32(lower, x6);
       const float32x4_t clamped7 = vmaxq_f32(lower, x7);
-      const float32x4_t biased0 = vfmaq_f32(bias, clamped0, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased1 = vfmaq_f32(bias, clamped1, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased2 = vfmaq_f32(bias, clamped2, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased3 = vfmaq_f32(bias, clamped3, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased4 = vfmaq_f32(bias, clamped4, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased5 = vfmaq_f32(bias, clamped5, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased6 = vfmaq_f32(bias, clamped6, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased7 = vfmaq_f32(bias, clamped7, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased0 = vfmaq_f32(bias, clamped0, eighths);
+      const float32x4_t biased1 = vfmaq_f32(bias, clamped1, eighths);
+      const float32x4_t biased2 = vfmaq_f32(bias, clamped2, eighths);
+      const float32x4_t biased3 = vfmaq_f32(bias, clamped3, eighths);
+      const float32x4_t biased4 = vfmaq_f32(bias, clamped4, eighths);
+      const float32x4_t biased5 = vfmaq_f32(bias, clamped5, eighths);
+      const float32x4_t biased6 = vfmaq_f32(bias, clamped6, eighths);
+      const float32x4_t biased7 = vfmaq_f32(bias, clamped7, eighths);
       const float32x4_t n0 = vsubq_f32(biased0, bias);
       const float32x4_t n1 = vsubq_f32(biased1, bias);
       const float32x4_t n2 = vsubq_f32(biased2, bias);
@@ -2010,38 +2038,38 @@ static inline void add_blocks_u64(const float* x, float* y, const struct smx_f32
       const uint8x16_t index5 = neon_table_index(biased5);
       const uint8x16_t index6 = neon_table_index(biased6);
       const uint8x16_t index7 = neon_table_index(biased7);
-      float32x4_t t0 = vfmaq_f32(clamped0, n0, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t1 = vfmaq_f32(clamped1, n1, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t2 = vfmaq_f32(clamped2, n2, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t3 = vfmaq_f32(clamped3, n3, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t4 = vfmaq_f32(clamped4, n4, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t5 = vfmaq_f32(clamped5, n5, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t6 = vfmaq_f32(clamped6, n6, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t7 = vfmaq_f32(clamped7, n7, vdupq_n_f32(-0x1.62E430p-4f));
-      t0 = vfmaq_f32(t0, n0, vdupq_n_f32(0x1.05C610p-32f));
-      t1 = vfmaq_f32(t1, n1, vdupq_n_f32(0x1.05C610p-32f));
-      t2 = vfmaq_f32(t2, n2, vdupq_n_f32(0x1.05C610p-32f));
-      t3 = vfmaq_f32(t3, n3, vdupq_n_f32(0x1.05C610p-32f));
-      t4 = vfmaq_f32(t4, n4, vdupq_n_f32(0x1.05C610p-32f));
-      t5 = vfmaq_f32(t5, n5, vdupq_n_f32(0x1.05C610p-32f));
-      t6 = vfmaq_f32(t6, n6, vdupq_n_f32(0x1.05C610p-32f));
-      t7 = vfmaq_f32(t7, n7, vdupq_n_f32(0x1.05C610p-32f));
-      float32x4_t u0 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t0, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u1 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t1, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u2 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t2, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u3 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t3, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u4 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t4, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u5 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t5, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u6 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t6, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u7 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t7, vdupq_n_f32(0x1.555854p-3f));
-      u0 = vfmaq_f32(vdupq_n_f32(1.0f), u0, t0);
-      u1 = vfmaq_f32(vdupq_n_f32(1.0f), u1, t1);
-      u2 = vfmaq_f32(vdupq_n_f32(1.0f), u2, t2);
-      u3 = vfmaq_f32(vdupq_n_f32(1.0f), u3, t3);
-      u4 = vfmaq_f32(vdupq_n_f32(1.0f), u4, t4);
-      u5 = vfmaq_f32(vdupq_n_f32(1.0f), u5, t5);
-      u6 = vfmaq_f32(vdupq_n_f32(1.0f), u6, t6);
-      u7 = vfmaq_f32(vdupq_n_f32(1.0f), u7, t7);
+      float32x4_t t0 = vfmaq_f32(clamped0, n0, minus_eighth_hi);
+      float32x4_t t1 = vfmaq_f32(clamped1, n1, minus_eighth_hi);
+      float32x4_t t2 = vfmaq_f32(clamped2, n2, minus_eighth_hi);
+      float32x4_t t3 = vfmaq_f32(clamped3, n3, minus_eighth_hi);
+      float32x4_t t4 = vfmaq_f32(clamped4, n4, minus_eighth_hi);
+      float32x4_t t5 = vfmaq_f32(clamped5, n5, minus_eighth_hi);
+      float32x4_t t6 = vfmaq_f32(clamped6, n6, minus_eighth_hi);
+      float32x4_t t7 = vfmaq_f32(clamped7, n7, minus_eighth_hi);
+      t0 = vfmaq_f32(t0, n0, minus_eighth_lo);
+      t1 = vfmaq_f32(t1, n1, minus_eighth_lo);
+      t2 = vfmaq_f32(t2, n2, minus_eighth_lo);
+      t3 = vfmaq_f32(t3, n3, minus_eighth_lo);
+      t4 = vfmaq_f32(t4, n4, minus_eighth_lo);
+      t5 = vfmaq_f32(t5, n5, minus_eighth_lo);
+      t6 = vfmaq_f32(t6, n6, minus_eighth_lo);
+      t7 = vfmaq_f32(t7, n7, minus_eighth_lo);
+      float32x4_t u0 = vfmaq_f32(square, t0, cube);
+      float32x4_t u1 = vfmaq_f32(square, t1, cube);
+      float32x4_t u2 = vfmaq_f32(square, t2, cube);
+      float32x4_t u3 = vfmaq_f32(square, t3, cube);
+      float32x4_t u4 = vfmaq_f32(square, t4, cube);
+      float32x4_t u5 = vfmaq_f32(square, t5, cube);
+      float32x4_t u6 = vfmaq_f32(square, t6, cube);
+      float32x4_t u7 = vfmaq_f32(square, t7, cube);
+      u0 = vfmaq_f32(linear, u0, t0);
+      u1 = vfmaq_f32(linear, u1, t1);
+      u2 = vfmaq_f32(linear, u2, t2);
+      u3 = vfmaq_f32(linear, u3, t3);
+      u4 = vfmaq_f32(linear, u4, t4);
+      u5 = vfmaq_f32(linear, u5, t5);
+      u6 = vfmaq_f32(linear, u6, t6);
+      u7 = vfmaq_f32(linear, u7, t7);
       u0 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index0)), u0, t0);
       u1 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index1)), u1, t1);
       u2 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index2)), u2, t2);
@@ -2115,8 +2143,8 @@ static inline void add_blocks_u64(const float* x, float* y, const struct smx_f32
         max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1084));
       }
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const float32x4_t clamped0 = vmaxq_f32(lower, x0);
       const float32x4_t clamped1 = vmaxq_f32(lower, x1);
@@ -2126,14 +2154,14 @@ static inline void add_blocks_u64(const float* x, float* y, const struct smx_f32
       const float32x4_t clamped5 = vmaxq_f32(lower, x5);
       const float32x4_t clamped6 = vmaxq_f32(lower, x6);
       const float32x4_t clamped7 = vmaxq_f32(lower, x7);
-      const float32x4_t biased0 = vfmaq_f32(bias, clamped0, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased1 = vfmaq_f32(bias, clamped1, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased2 = vfmaq_f32(bias, clamped2, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased3 = vfmaq_f32(bias, clamped3, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased4 = vfmaq_f32(bias, clamped4, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased5 = vfmaq_f32(bias, clamped5, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased6 = vfmaq_f32(bias, clamped6, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased7 = vfmaq_f32(bias, clamped7, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased0 = vfmaq_f32(bias, clamped0, eighths);
+      const float32x4_t biased1 = vfmaq_f32(bias, clamped1, eighths);
+      const float32x4_t biased2 = vfmaq_f32(bias, clamped2, eighths);
+      const float32x4_t biased3 = vfmaq_f32(bias, clamped3, eighths);
+      const float32x4_t biased4 = vfmaq_f32(bias, clamped4, eighths);
+      const float32x4_t biased5 = vfmaq_f32(bias, clamped5, eighths);
+      const float32x4_t biased6 = vfmaq_f32(bias, clamped6, eighths);
+      const float32x4_t biased7 = vfmaq_f32(bias, clamped7, eighths);
       const float32x4_t n0 = vsubq_f32(biased0, bias);
       const float32x4_t n1 = vsubq_f32(biased1, bias);
       const float32x4_t n2 = vsubq_f32(biased2, bias);
@@ -2150,38 +2178,38 @@ static inline void add_blocks_u64(const float* x, float* y, const struct smx_f32
       const uint8x16_t index5 = neon_table_index(biased5);
       const uint8x16_t index6 = neon_table_index(biased6);
       const uint8x16_t index7 = neon_table_index(biased7);
-      float32x4_t t0 = vfmaq_f32(clamped0, n0, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t1 = vfmaq_f32(clamped1, n1, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t2 = vfmaq_f32(clamped2, n2, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t3 = vfmaq_f32(clamped3, n3, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t4 = vfmaq_f32(clamped4, n4, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t5 = vfmaq_f32(clamped5, n5, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t6 = vfmaq_f32(clamped6, n6, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t7 = vfmaq_f32(clamped7, n7, vdupq_n_f32(-0x1.62E430p-4f));
-      t0 = vfmaq_f32(t0, n0, vdupq_n_f32(0x1.05C610p-32f));
-      t1 = vfmaq_f32(t1, n1, vdupq_n_f32(0x1.05C610p-32f));
-      t2 = vfmaq_f32(t2, n2, vdupq_n_f32(0x1.05C610p-32f));
-      t3 = vfmaq_f32(t3, n3, vdupq_n_f32(0x1.05C610p-32f));
-      t4 = vfmaq_f32(t4, n4, vdupq_n_f32(0x1.05C610p-32f));
-      t5 = vfmaq_f32(t5, n5, vdupq_n_f32(0x1.05C610p-32f));
-      t6 = vfmaq_f32(t6, n6, vdupq_n_f32(0x1.05C610p-32f));
-      t7 = vfmaq_f32(t7, n7, vdupq_n_f32(0x1.05C610p-32f));
-      float32x4_t u0 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t0, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u1 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t1, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u2 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t2, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u3 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t3, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u4 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t4, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u5 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t5, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u6 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t6, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u7 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t7, vdupq_n_f32(0x1.555854p-3f));
-      u0 = vfmaq_f32(vdupq_n_f32(1.0f), u0, t0);
-      u1 = vfmaq_f32(vdupq_n_f32(1.0f), u1, t1);
-      u2 = vfmaq_f32(vdupq_n_f32(1.0f), u2, t2);
-      u3 = vfmaq_f32(vdupq_n_f32(1.0f), u3, t3);
-      u4 = vfmaq_f32(vdupq_n_f32(1.0f), u4, t4);
-      u5 = vfmaq_f32(vdupq_n_f32(1.0f), u5, t5);
-      u6 = vfmaq_f32(vdupq_n_f32(1.0f), u6, t6);
-      u7 = vfmaq_f32(vdupq_n_f32(1.0f), u7, t7);
+      float32x4_t t0 = vfmaq_f32(clamped0, n0, minus_eighth_hi);
+      float32x4_t t1 = vfmaq_f32(clamped1, n1, minus_eighth_hi);
+      float32x4_t t2 = vfmaq_f32(clamped2, n2, minus_eighth_hi);
+      float32x4_t t3 = vfmaq_f32(clamped3, n3, minus_eighth_hi);
+      float32x4_t t4 = vfmaq_f32(clamped4, n4, minus_eighth_hi);
+      float32x4_t t5 = vfmaq_f32(clamped5, n5, minus_eighth_hi);
+      float32x4_t t6 = vfmaq_f32(clamped6, n6, minus_eighth_hi);
+      float32x4_t t7 = vfmaq_f32(clamped7, n7, minus_eighth_hi);
+      t0 = vfmaq_f32(t0, n0, minus_eighth_lo);
+      t1 = vfmaq_f32(t1, n1, minus_eighth_lo);
+      t2 = vfmaq_f32(t2, n2, minus_eighth_lo);
+      t3 = vfmaq_f32(t3, n3, minus_eighth_lo);
+      t4 = vfmaq_f32(t4, n4, minus_eighth_lo);
+      t5 = vfmaq_f32(t5, n5, minus_eighth_lo);
+      t6 = vfmaq_f32(t6, n6, minus_eighth_lo);
+      t7 = vfmaq_f32(t7, n7, minus_eighth_lo);
+      float32x4_t u0 = vfmaq_f32(square, t0, cube);
+      float32x4_t u1 = vfmaq_f32(square, t1, cube);
+      float32x4_t u2 = vfmaq_f32(square, t2, cube);
+      float32x4_t u3 = vfmaq_f32(square, t3, cube);
+      float32x4_t u4 = vfmaq_f32(square, t4, cube);
+      float32x4_t u5 = vfmaq_f32(square, t5, cube);
+      float32x4_t u6 = vfmaq_f32(square, t6, cube);
+      float32x4_t u7 = vfmaq_f32(square, t7, cube);
+      u0 = vfmaq_f32(linear, u0, t0);
+      u1 = vfmaq_f32(linear, u1, t1);
+      u2 = vfmaq_f32(linear, u2, t2);
+      u3 = vfmaq_f32(linear, u3, t3);
+      u4 = vfmaq_f32(linear, u4, t4);
+      u5 = vfmaq_f32(linear, u5, t5);
+      u6 = vfmaq_f32(linear, u6, t6);
+      u7 = vfmaq_f32(linear, u7, t7);
       u0 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index0)), u0, t0);
       u1 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index1)), u1, t1);
       u2 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index2)), u2, t2);
@@ -2250,16 +2278,17 @@ static inline void add_blocks_u64(const float* x, float* y, const struct smx_f32
 }
 
 extern "C" void smx_f32_raddstoreextexp_ukernel__neon_u64(size_t n, const float* x, float* y,
-                                                          struct smx_f32_extended* sum) {
+                                                          struct smx_f32_extended* sum,
+                                                          const struct smx_f32_exponential* exponential) {
   float32x4_t hi[4] = {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)};
   float32x4_t lo[4] = {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)};
   struct smx_f32_reference reference;
-  smx_f32_reference_init(&reference);
+  smx_f32_reference_init(&reference, exponential);
   sum->max = -INFINITY;
   // In place, a tile out of range is left as it is, and the reference is that of the tile's maximum: none can turn out too low.
   if (x == y) {
     sum->max = maximum(n, x);
-    if (!smx_is_in_range(sum->max)) return smx_f32_extended_refuse(sum);
+    if (!smx_is_in_range(sum->max, exponential)) return smx_f32_extended_refuse(sum);
     smx_f32_reference_move(&reference, sum->max);
   }
   float maxima[1];
@@ -2300,8 +2329,15 @@ template <bool kLooksAhead>
 static inline void add_blocks_u128(const float* x, float* y, const struct smx_f32_reference* reference,
                                    const int32_t* anchors, float32x4_t* hi, float32x4_t* lo,
                                    [[maybe_unused]] float* maxima) {
-  const float32x4_t lower = vdupq_n_f32(smx_lower_bound(SMX_BIAS - reference->exponent));
+  const float32x4_t lower =
+      vdupq_n_f32(smx_lower_bound(SMX_BIAS - reference->exponent, reference->exponential));
   const float32x4_t bias = vdupq_n_f32(smx_rounding_bias(SMX_BIAS - reference->exponent));
+  const float32x4_t eighths = vdupq_n_f32(8.0f * reference->exponential->log2e);
+  const float32x4_t minus_eighth_hi = vdupq_n_f32(reference->exponential->minus_eighth_hi);
+  const float32x4_t minus_eighth_lo = vdupq_n_f32(reference->exponential->minus_eighth_lo);
+  const float32x4_t cube = vdupq_n_f32(reference->exponential->cube);
+  const float32x4_t square = vdupq_n_f32(reference->exponential->square);
+  const float32x4_t linear = vdupq_n_f32(reference->exponential->scale);
   const uint8x16x2_t mantissas = vld1q_u8_x2((const uint8_t*)smx_exp2_mantissas);
   const uint8x16x2_t residuals = vld1q_u8_x2((const uint8_t*)smx_exp2_residuals);
   float32x4_t anchor[1], max[1][2];
@@ -2336,8 +2372,8 @@ static inline void add_blocks_u128(const float* x, float* y, const struct smx_f3
         max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1052));
       }
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const float32x4_t clamped0 = vmaxq_f32(lower, x0);
       const float32x4_t clamped1 = vmaxq_f32(lower, x1);
@@ -2347,14 +2383,14 @@ static inline void add_blocks_u128(const float* x, float* y, const struct smx_f3
       const float32x4_t clamped5 = vmaxq_f32(lower, x5);
       const float32x4_t clamped6 = vmaxq_f32(lower, x6);
       const float32x4_t clamped7 = vmaxq_f32(lower, x7);
-      const float32x4_t biased0 = vfmaq_f32(bias, clamped0, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased1 = vfmaq_f32(bias, clamped1, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased2 = vfmaq_f32(bias, clamped2, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased3 = vfmaq_f32(bias, clamped3, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased4 = vfmaq_f32(bias, clamped4, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased5 = vfmaq_f32(bias, clamped5, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased6 = vfmaq_f32(bias, clamped6, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased7 = vfmaq_f32(bias, clamped7, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased0 = vfmaq_f32(bias, clamped0, eighths);
+      const float32x4_t biased1 = vfmaq_f32(bias, clamped1, eighths);
+      const float32x4_t biased2 = vfmaq_f32(bias, clamped2, eighths);
+      const float32x4_t biased3 = vfmaq_f32(bias, clamped3, eighths);
+      const float32x4_t biased4 = vfmaq_f32(bias, clamped4, eighths);
+      const float32x4_t biased5 = vfmaq_f32(bias, clamped5, eighths);
+      const float32x4_t biased6 = vfmaq_f32(bias, clamped6, eighths);
+      const float32x4_t biased7 = vfmaq_f32(bias, clamped7, eighths);
       const float32x4_t n0 = vsubq_f32(biased0, bias);
       const float32x4_t n1 = vsubq_f32(biased1, bias);
       const float32x4_t n2 = vsubq_f32(biased2, bias);
@@ -2371,38 +2407,38 @@ static inline void add_blocks_u128(const float* x, float* y, const struct smx_f3
       const uint8x16_t index5 = neon_table_index(biased5);
       const uint8x16_t index6 = neon_table_index(biased6);
       const uint8x16_t index7 = neon_table_index(biased7);
-      float32x4_t t0 = vfmaq_f32(clamped0, n0, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t1 = vfmaq_f32(clamped1, n1, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t2 = vfmaq_f32(clamped2, n2, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t3 = vfmaq_f32(clamped3, n3, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t4 = vfmaq_f32(clamped4, n4, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t5 = vfmaq_f32(clamped5, n5, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t6 = vfmaq_f32(clamped6, n6, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t7 = vfmaq_f32(clamped7, n7, vdupq_n_f32(-0x1.62E430p-4f));
-      t0 = vfmaq_f32(t0, n0, vdupq_n_f32(0x1.05C610p-32f));
-      t1 = vfmaq_f32(t1, n1, vdupq_n_f32(0x1.05C610p-32f));
-      t2 = vfmaq_f32(t2, n2, vdupq_n_f32(0x1.05C610p-32f));
-      t3 = vfmaq_f32(t3, n3, vdupq_n_f32(0x1.05C610p-32f));
-      t4 = vfmaq_f32(t4, n4, vdupq_n_f32(0x1.05C610p-32f));
-      t5 = vfmaq_f32(t5, n5, vdupq_n_f32(0x1.05C610p-32f));
-      t6 = vfmaq_f32(t6, n6, vdupq_n_f32(0x1.05C610p-32f));
-      t7 = vfmaq_f32(t7, n7, vdupq_n_f32(0x1.05C610p-32f));
-      float32x4_t u0 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t0, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u1 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t1, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u2 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t2, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u3 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t3, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u4 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t4, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u5 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t5, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u6 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t6, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u7 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t7, vdupq_n_f32(0x1.555854p-3f));
-      u0 = vfmaq_f32(vdupq_n_f32(1.0f), u0, t0);
-      u1 = vfmaq_f32(vdupq_n_f32(1.0f), u1, t1);
-      u2 = vfmaq_f32(vdupq_n_f32(1.0f), u2, t2);
-      u3 = vfmaq_f32(vdupq_n_f32(1.0f), u3, t3);
-      u4 = vfmaq_f32(vdupq_n_f32(1.0f), u4, t4);
-      u5 = vfmaq_f32(vdupq_n_f32(1.0f), u5, t5);
-      u6 = vfmaq_f32(vdupq_n_f32(1.0f), u6, t6);
-      u7 = vfmaq_f32(vdupq_n_f32(1.0f), u7, t7);
+      float32x4_t t0 = vfmaq_f32(clamped0, n0, minus_eighth_hi);
+      float32x4_t t1 = vfmaq_f32(clamped1, n1, minus_eighth_hi);
+      float32x4_t t2 = vfmaq_f32(clamped2, n2, minus_eighth_hi);
+      float32x4_t t3 = vfmaq_f32(clamped3, n3, minus_eighth_hi);
+      float32x4_t t4 = vfmaq_f32(clamped4, n4, minus_eighth_hi);
+      float32x4_t t5 = vfmaq_f32(clamped5, n5, minus_eighth_hi);
+      float32x4_t t6 = vfmaq_f32(clamped6, n6, minus_eighth_hi);
+      float32x4_t t7 = vfmaq_f32(clamped7, n7, minus_eighth_hi);
+      t0 = vfmaq_f32(t0, n0, minus_eighth_lo);
+      t1 = vfmaq_f32(t1, n1, minus_eighth_lo);
+      t2 = vfmaq_f32(t2, n2, minus_eighth_lo);
+      t3 = vfmaq_f32(t3, n3, minus_eighth_lo);
+      t4 = vfmaq_f32(t4, n4, minus_eighth_lo);
+      t5 = vfmaq_f32(t5, n5, minus_eighth_lo);
+      t6 = vfmaq_f32(t6, n6, minus_eighth_lo);
+      t7 = vfmaq_f32(t7, n7, minus_eighth_lo);
+      float32x4_t u0 = vfmaq_f32(square, t0, cube);
+      float32x4_t u1 = vfmaq_f32(square, t1, cube);
+      float32x4_t u2 = vfmaq_f32(square, t2, cube);
+      float32x4_t u3 = vfmaq_f32(square, t3, cube);
+      float32x4_t u4 = vfmaq_f32(square, t4, cube);
+      float32x4_t u5 = vfmaq_f32(square, t5, cube);
+      float32x4_t u6 = vfmaq_f32(square, t6, cube);
+      float32x4_t u7 = vfmaq_f32(square, t7, cube);
+      u0 = vfmaq_f32(linear, u0, t0);
+      u1 = vfmaq_f32(linear, u1, t1);
+      u2 = vfmaq_f32(linear, u2, t2);
+      u3 = vfmaq_f32(linear, u3, t3);
+      u4 = vfmaq_f32(linear, u4, t4);
+      u5 = vfmaq_f32(linear, u5, t5);
+      u6 = vfmaq_f32(linear, u6, t6);
+      u7 = vfmaq_f32(linear, u7, t7);
       u0 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index0)), u0, t0);
       u1 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index1)), u1, t1);
       u2 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index2)), u2, t2);
@@ -2476,8 +2512,8 @@ static inline void add_blocks_u128(const float* x, float* y, const struct smx_f3
         max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1084));
       }
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const float32x4_t clamped0 = vmaxq_f32(lower, x0);
       const float32x4_t clamped1 = vmaxq_f32(lower, x1);
@@ -2487,14 +2523,14 @@ static inline void add_blocks_u128(const float* x, float* y, const struct smx_f3
       const float32x4_t clamped5 = vmaxq_f32(lower, x5);
       const float32x4_t clamped6 = vmaxq_f32(lower, x6);
       const float32x4_t clamped7 = vmaxq_f32(lower, x7);
-      const float32x4_t biased0 = vfmaq_f32(bias, clamped0, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased1 = vfmaq_f32(bias, clamped1, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased2 = vfmaq_f32(bias, clamped2, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased3 = vfmaq_f32(bias, clamped3, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased4 = vfmaq_f32(bias, clamped4, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased5 = vfmaq_f32(bias, clamped5, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased6 = vfmaq_f32(bias, clamped6, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased7 = vfmaq_f32(bias, clamped7, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased0 = vfmaq_f32(bias, clamped0, eighths);
+      const float32x4_t biased1 = vfmaq_f32(bias, clamped1, eighths);
+      const float32x4_t biased2 = vfmaq_f32(bias, clamped2, eighths);
+      const float32x4_t biased3 = vfmaq_f32(bias, clamped3, eighths);
+      const float32x4_t biased4 = vfmaq_f32(bias, clamped4, eighths);
+      const float32x4_t biased5 = vfmaq_f32(bias, clamped5, eighths);
+      const float32x4_t biased6 = vfmaq_f32(bias, clamped6, eighths);
+      const float32x4_t biased7 = vfmaq_f32(bias, clamped7, eighths);
       const float32x4_t n0 = vsubq_f32(biased0, bias);
       const float32x4_t n1 = vsubq_f32(biased1, bias);
       const float32x4_t n2 = vsubq_f32(biased2, bias);
@@ -2511,38 +2547,38 @@ static inline void add_blocks_u128(const float* x, float* y, const struct smx_f3
       const uint8x16_t index5 = neon_table_index(biased5);
       const uint8x16_t index6 = neon_table_index(biased6);
       const uint8x16_t index7 = neon_table_index(biased7);
-      float32x4_t t0 = vfmaq_f32(clamped0, n0, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t1 = vfmaq_f32(clamped1, n1, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t2 = vfmaq_f32(clamped2, n2, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t3 = vfmaq_f32(clamped3, n3, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t4 = vfmaq_f32(clamped4, n4, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t5 = vfmaq_f32(clamped5, n5, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t6 = vfmaq_f32(clamped6, n6, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t7 = vfmaq_f32(clamped7, n7, vdupq_n_f32(-0x1.62E430p-4f));
-      t0 = vfmaq_f32(t0, n0, vdupq_n_f32(0x1.05C610p-32f));
-      t1 = vfmaq_f32(t1, n1, vdupq_n_f32(0x1.05C610p-32f));
-      t2 = vfmaq_f32(t2, n2, vdupq_n_f32(0x1.05C610p-32f));
-      t3 = vfmaq_f32(t3, n3, vdupq_n_f32(0x1.05C610p-32f));
-      t4 = vfmaq_f32(t4, n4, vdupq_n_f32(0x1.05C610p-32f));
-      t5 = vfmaq_f32(t5, n5, vdupq_n_f32(0x1.05C610p-32f));
-      t6 = vfmaq_f32(t6, n6, vdupq_n_f32(0x1.05C610p-32f));
-      t7 = vfmaq_f32(t7, n7, vdupq_n_f32(0x1.05C610p-32f));
-      float32x4_t u0 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t0, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u1 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t1, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u2 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t2, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u3 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t3, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u4 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t4, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u5 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t5, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u6 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t6, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u7 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t7, vdupq_n_f32(0x1.555854p-3f));
-      u0 = vfmaq_f32(vdupq_n_f32(1.0f), u0, t0);
-      u1 = vfmaq_f32(vdupq_n_f32(1.0f), u1, t1);
-      u2 = vfmaq_f32(vdupq_n_f32(1.0f), u2, t2);
-      u3 = vfmaq_f32(vdupq_n_f32(1.0f), u3, t3);
-      u4 = vfmaq_f32(vdupq_n_f32(1.0f), u4, t4);
-      u5 = vfmaq_f32(vdupq_n_f32(1.0f), u5, t5);
-      u6 = vfmaq_f32(vdupq_n_f32(1.0f), u6, t6);
-      u7 = vfmaq_f32(vdupq_n_f32(1.0f), u7, t7);
+      float32x4_t t0 = vfmaq_f32(clamped0, n0, minus_eighth_hi);
+      float32x4_t t1 = vfmaq_f32(clamped1, n1, minus_eighth_hi);
+      float32x4_t t2 = vfmaq_f32(clamped2, n2, minus_eighth_hi);
+      float32x4_t t3 = vfmaq_f32(clamped3, n3, minus_eighth_hi);
+      float32x4_t t4 = vfmaq_f32(clamped4, n4, minus_eighth_hi);
+      float32x4_t t5 = vfmaq_f32(clamped5, n5, minus_eighth_hi);
+      float32x4_t t6 = vfmaq_f32(clamped6, n6, minus_eighth_hi);
+      float32x4_t t7 = vfmaq_f32(clamped7, n7, minus_eighth_hi);
+      t0 = vfmaq_f32(t0, n0, minus_eighth_lo);
+      t1 = vfmaq_f32(t1, n1, minus_eighth_lo);
+      t2 = vfmaq_f32(t2, n2, minus_eighth_lo);
+      t3 = vfmaq_f32(t3, n3, minus_eighth_lo);
+      t4 = vfmaq_f32(t4, n4, minus_eighth_lo);
+      t5 = vfmaq_f32(t5, n5, minus_eighth_lo);
+      t6 = vfmaq_f32(t6, n6, minus_eighth_lo);
+      t7 = vfmaq_f32(t7, n7, minus_eighth_lo);
+      float32x4_t u0 = vfmaq_f32(square, t0, cube);
+      float32x4_t u1 = vfmaq_f32(square, t1, cube);
+      float32x4_t u2 = vfmaq_f32(square, t2, cube);
+      float32x4_t u3 = vfmaq_f32(square, t3, cube);
+      float32x4_t u4 = vfmaq_f32(square, t4, cube);
+      float32x4_t u5 = vfmaq_f32(square, t5, cube);
+      float32x4_t u6 = vfmaq_f32(square, t6, cube);
+      float32x4_t u7 = vfmaq_f32(square, t7, cube);
+      u0 = vfmaq_f32(linear, u0, t0);
+      u1 = vfmaq_f32(linear, u1, t1);
+      u2 = vfmaq_f32(linear, u2, t2);
+      u3 = vfmaq_f32(linear, u3, t3);
+      u4 = vfmaq_f32(linear, u4, t4);
+      u5 = vfmaq_f32(linear, u5, t5);
+      u6 = vfmaq_f32(linear, u6, t6);
+      u7 = vfmaq_f32(linear, u7, t7);
       u0 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index0)), u0, t0);
       u1 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index1)), u1, t1);
       u2 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index2)), u2, t2);
@@ -2616,8 +2652,8 @@ static inline void add_blocks_u128(const float* x, float* y, const struct smx_f3
         max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1116));
       }
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const float32x4_t clamped0 = vmaxq_f32(lower, x0);
       const float32x4_t clamped1 = vmaxq_f32(lower, x1);
@@ -2627,14 +2663,14 @@ static inline void add_blocks_u128(const float* x, float* y, const struct smx_f3
       const float32x4_t clamped5 = vmaxq_f32(lower, x5);
       const float32x4_t clamped6 = vmaxq_f32(lower, x6);
       const float32x4_t clamped7 = vmaxq_f32(lower, x7);
-      const float32x4_t biased0 = vfmaq_f32(bias, clamped0, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased1 = vfmaq_f32(bias, clamped1, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased2 = vfmaq_f32(bias, clamped2, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased3 = vfmaq_f32(bias, clamped3, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased4 = vfmaq_f32(bias, clamped4, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased5 = vfmaq_f32(bias, clamped5, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased6 = vfmaq_f32(bias, clamped6, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased7 = vfmaq_f32(bias, clamped7, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased0 = vfmaq_f32(bias, clamped0, eighths);
+      const float32x4_t biased1 = vfmaq_f32(bias, clamped1, eighths);
+      const float32x4_t biased2 = vfmaq_f32(bias, clamped2, eighths);
+      const float32x4_t biased3 = vfmaq_f32(bias, clamped3, eighths);
+      const float32x4_t biased4 = vfmaq_f32(bias, clamped4, eighths);
+      const float32x4_t biased5 = vfmaq_f32(bias, clamped5, eighths);
+      const float32x4_t biased6 = vfmaq_f32(bias, clamped6, eighths);
+      const float32x4_t biased7 = vfmaq_f32(bias, clamped7, eighths);
       const float32x4_t n0 = vsubq_f32(biased0, bias);
       const float32x4_t n1 = vsubq_f32(biased1, bias);
       const float32x4_t n2 = vsubq_f32(biased2, bias);
@@ -2651,38 +2687,38 @@ static inline void add_blocks_u128(const float* x, float* y, const struct smx_f3
       const uint8x16_t index5 = neon_table_index(biased5);
       const uint8x16_t index6 = neon_table_index(biased6);
       const uint8x16_t index7 = neon_table_index(biased7);
-      float32x4_t t0 = vfmaq_f32(clamped0, n0, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t1 = vfmaq_f32(clamped1, n1, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t2 = vfmaq_f32(clamped2, n2, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t3 = vfmaq_f32(clamped3, n3, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t4 = vfmaq_f32(clamped4, n4, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t5 = vfmaq_f32(clamped5, n5, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t6 = vfmaq_f32(clamped6, n6, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t7 = vfmaq_f32(clamped7, n7, vdupq_n_f32(-0x1.62E430p-4f));
-      t0 = vfmaq_f32(t0, n0, vdupq_n_f32(0x1.05C610p-32f));
-      t1 = vfmaq_f32(t1, n1, vdupq_n_f32(0x1.05C610p-32f));
-      t2 = vfmaq_f32(t2, n2, vdupq_n_f32(0x1.05C610p-32f));
-      t3 = vfmaq_f32(t3, n3, vdupq_n_f32(0x1.05C610p-32f));
-      t4 = vfmaq_f32(t4, n4, vdupq_n_f32(0x1.05C610p-32f));
-      t5 = vfmaq_f32(t5, n5, vdupq_n_f32(0x1.05C610p-32f));
-      t6 = vfmaq_f32(t6, n6, vdupq_n_f32(0x1.05C610p-32f));
-      t7 = vfmaq_f32(t7, n7, vdupq_n_f32(0x1.05C610p-32f));
-      float32x4_t u0 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t0, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u1 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t1, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u2 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t2, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u3 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t3, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u4 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t4, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u5 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t5, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u6 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t6, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u7 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t7, vdupq_n_f32(0x1.555854p-3f));
-      u0 = vfmaq_f32(vdupq_n_f32(1.0f), u0, t0);
-      u1 = vfmaq_f32(vdupq_n_f32(1.0f), u1, t1);
-      u2 = vfmaq_f32(vdupq_n_f32(1.0f), u2, t2);
-      u3 = vfmaq_f32(vdupq_n_f32(1.0f), u3, t3);
-      u4 = vfmaq_f32(vdupq_n_f32(1.0f), u4, t4);
-      u5 = vfmaq_f32(vdupq_n_f32(1.0f), u5, t5);
-      u6 = vfmaq_f32(vdupq_n_f32(1.0f), u6, t6);
-      u7 = vfmaq_f32(vdupq_n_f32(1.0f), u7, t7);
+      float32x4_t t0 = vfmaq_f32(clamped0, n0, minus_eighth_hi);
+      float32x4_t t1 = vfmaq_f32(clamped1, n1, minus_eighth_hi);
+      float32x4_t t2 = vfmaq_f32(clamped2, n2, minus_eighth_hi);
+      float32x4_t t3 = vfmaq_f32(clamped3, n3, minus_eighth_hi);
+      float32x4_t t4 = vfmaq_f32(clamped4, n4, minus_eighth_hi);
+      float32x4_t t5 = vfmaq_f32(clamped5, n5, minus_eighth_hi);
+      float32x4_t t6 = vfmaq_f32(clamped6, n6, minus_eighth_hi);
+      float32x4_t t7 = vfmaq_f32(clamped7, n7, minus_eighth_hi);
+      t0 = vfmaq_f32(t0, n0, minus_eighth_lo);
+      t1 = vfmaq_f32(t1, n1, minus_eighth_lo);
+      t2 = vfmaq_f32(t2, n2, minus_eighth_lo);
+      t3 = vfmaq_f32(t3, n3, minus_eighth_lo);
+      t4 = vfmaq_f32(t4, n4, minus_eighth_lo);
+      t5 = vfmaq_f32(t5, n5, minus_eighth_lo);
+      t6 = vfmaq_f32(t6, n6, minus_eighth_lo);
+      t7 = vfmaq_f32(t7, n7, minus_eighth_lo);
+      float32x4_t u0 = vfmaq_f32(square, t0, cube);
+      float32x4_t u1 = vfmaq_f32(square, t1, cube);
+      float32x4_t u2 = vfmaq_f32(square, t2, cube);
+      float32x4_t u3 = vfmaq_f32(square, t3, cube);
+      float32x4_t u4 = vfmaq_f32(square, t4, cube);
+      float32x4_t u5 = vfmaq_f32(square, t5, cube);
+      float32x4_t u6 = vfmaq_f32(square, t6, cube);
+      float32x4_t u7 = vfmaq_f32(square, t7, cube);
+      u0 = vfmaq_f32(linear, u0, t0);
+      u1 = vfmaq_f32(linear, u1, t1);
+      u2 = vfmaq_f32(linear, u2, t2);
+      u3 = vfmaq_f32(linear, u3, t3);
+      u4 = vfmaq_f32(linear, u4, t4);
+      u5 = vfmaq_f32(linear, u5, t5);
+      u6 = vfmaq_f32(linear, u6, t6);
+      u7 = vfmaq_f32(linear, u7, t7);
       u0 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index0)), u0, t0);
       u1 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index1)), u1, t1);
       u2 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index2)), u2, t2);
@@ -2756,8 +2792,8 @@ static inline void add_blocks_u128(const float* x, float* y, const struct smx_f3
         max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1148));
       }
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const float32x4_t clamped0 = vmaxq_f32(lower, x0);
       const float32x4_t clamped1 = vmaxq_f32(lower, x1);
@@ -2767,14 +2803,14 @@ static inline void add_blocks_u128(const float* x, float* y, const struct smx_f3
       const float32x4_t clamped5 = vmaxq_f32(lower, x5);
       const float32x4_t clamped6 = vmaxq_f32(lower, x6);
       const float32x4_t clamped7 = vmaxq_f32(lower, x7);
-      const float32x4_t biased0 = vfmaq_f32(bias, clamped0, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased1 = vfmaq_f32(bias, clamped1, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased2 = vfmaq_f32(bias, clamped2, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased3 = vfmaq_f32(bias, clamped3, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased4 = vfmaq_f32(bias, clamped4, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased5 = vfmaq_f32(bias, clamped5, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased6 = vfmaq_f32(bias, clamped6, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased7 = vfmaq_f32(bias, clamped7, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased0 = vfmaq_f32(bias, clamped0, eighths);
+      const float32x4_t biased1 = vfmaq_f32(bias, clamped1, eighths);
+      const float32x4_t biased2 = vfmaq_f32(bias, clamped2, eighths);
+      const float32x4_t biased3 = vfmaq_f32(bias, clamped3, eighths);
+      const float32x4_t biased4 = vfmaq_f32(bias, clamped4, eighths);
+      const float32x4_t biased5 = vfmaq_f32(bias, clamped5, eighths);
+      const float32x4_t biased6 = vfmaq_f32(bias, clamped6, eighths);
+      const float32x4_t biased7 = vfmaq_f32(bias, clamped7, eighths);
       const float32x4_t n0 = vsubq_f32(biased0, bias);
       const float32x4_t n1 = vsubq_f32(biased1, bias);
       const float32x4_t n2 = vsubq_f32(biased2, bias);
@@ -2791,38 +2827,38 @@ static inline void add_blocks_u128(const float* x, float* y, const struct smx_f3
       const uint8x16_t index5 = neon_table_index(biased5);
       const uint8x16_t index6 = neon_table_index(biased6);
       const uint8x16_t index7 = neon_table_index(biased7);
-      float32x4_t t0 = vfmaq_f32(clamped0, n0, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t1 = vfmaq_f32(clamped1, n1, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t2 = vfmaq_f32(clamped2, n2, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t3 = vfmaq_f32(clamped3, n3, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t4 = vfmaq_f32(clamped4, n4, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t5 = vfmaq_f32(clamped5, n5, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t6 = vfmaq_f32(clamped6, n6, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t7 = vfmaq_f32(clamped7, n7, vdupq_n_f32(-0x1.62E430p-4f));
-      t0 = vfmaq_f32(t0, n0, vdupq_n_f32(0x1.05C610p-32f));
-      t1 = vfmaq_f32(t1, n1, vdupq_n_f32(0x1.05C610p-32f));
-      t2 = vfmaq_f32(t2, n2, vdupq_n_f32(0x1.05C610p-32f));
-      t3 = vfmaq_f32(t3, n3, vdupq_n_f32(0x1.05C610p-32f));
-      t4 = vfmaq_f32(t4, n4, vdupq_n_f32(0x1.05C610p-32f));
-      t5 = vfmaq_f32(t5, n5, vdupq_n_f32(0x1.05C610p-32f));
-      t6 = vfmaq_f32(t6, n6, vdupq_n_f32(0x1.05C610p-32f));
-      t7 = vfmaq_f32(t7, n7, vdupq_n_f32(0x1.05C610p-32f));
-      float32x4_t u0 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t0, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u1 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t1, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u2 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t2, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u3 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t3, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u4 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t4, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u5 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t5, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u6 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t6, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u7 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t7, vdupq_n_f32(0x1.555854p-3f));
-      u0 = vfmaq_f32(vdupq_n_f32(1.0f), u0, t0);
-      u1 = vfmaq_f32(vdupq_n_f32(1.0f), u1, t1);
-      u2 = vfmaq_f32(vdupq_n_f32(1.0f), u2, t2);
-      u3 = vfmaq_f32(vdupq_n_f32(1.0f), u3, t3);
-      u4 = vfmaq_f32(vdupq_n_f32(1.0f), u4, t4);
-      u5 = vfmaq_f32(vdupq_n_f32(1.0f), u5, t5);
-      u6 = vfmaq_f32(vdupq_n_f32(1.0f), u6, t6);
-      u7 = vfmaq_f32(vdupq_n_f32(1.0f), u7, t7);
+      float32x4_t t0 = vfmaq_f32(clamped0, n0, minus_eighth_hi);
+      float32x4_t t1 = vfmaq_f32(clamped1, n1, minus_eighth_hi);
+      float32x4_t t2 = vfmaq_f32(clamped2, n2, minus_eighth_hi);
+      float32x4_t t3 = vfmaq_f32(clamped3, n3, minus_eighth_hi);
+      float32x4_t t4 = vfmaq_f32(clamped4, n4, minus_eighth_hi);
+      float32x4_t t5 = vfmaq_f32(clamped5, n5, minus_eighth_hi);
+      float32x4_t t6 = vfmaq_f32(clamped6, n6, minus_eighth_hi);
+      float32x4_t t7 = vfmaq_f32(clamped7, n7, minus_eighth_hi);
+      t0 = vfmaq_f32(t0, n0, minus_eighth_lo);
+      t1 = vfmaq_f32(t1, n1, minus_eighth_lo);
+      t2 = vfmaq_f32(t2, n2, minus_eighth_lo);
+      t3 = vfmaq_f32(t3, n3, minus_eighth_lo);
+      t4 = vfmaq_f32(t4, n4, minus_eighth_lo);
+      t5 = vfmaq_f32(t5, n5, minus_eighth_lo);
+      t6 = vfmaq_f32(t6, n6, minus_eighth_lo);
+      t7 = vfmaq_f32(t7, n7, minus_eighth_lo);
+      float32x4_t u0 = vfmaq_f32(square, t0, cube);
+      float32x4_t u1 = vfmaq_f32(square, t1, cube);
+      float32x4_t u2 = vfmaq_f32(square, t2, cube);
+      float32x4_t u3 = vfmaq_f32(square, t3, cube);
+      float32x4_t u4 = vfmaq_f32(square, t4, cube);
+      float32x4_t u5 = vfmaq_f32(square, t5, cube);
+      float32x4_t u6 = vfmaq_f32(square, t6, cube);
+      float32x4_t u7 = vfmaq_f32(square, t7, cube);
+      u0 = vfmaq_f32(linear, u0, t0);
+      u1 = vfmaq_f32(linear, u1, t1);
+      u2 = vfmaq_f32(linear, u2, t2);
+      u3 = vfmaq_f32(linear, u3, t3);
+      u4 = vfmaq_f32(linear, u4, t4);
+      u5 = vfmaq_f32(linear, u5, t5);
+      u6 = vfmaq_f32(linear, u6, t6);
+      u7 = vfmaq_f32(linear, u7, t7);
       u0 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index0)), u0, t0);
       u1 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index1)), u1, t1);
       u2 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index2)), u2, t2);
@@ -2891,16 +2927,17 @@ static inline void add_blocks_u128(const float* x, float* y, const struct smx_f3
 }
 
 extern "C" void smx_f32_raddstoreextexp_ukernel__neon_u128(size_t n, const float* x, float* y,
-                                                           struct smx_f32_extended* sum) {
+                                                           struct smx_f32_extended* sum,
+                                                           const struct smx_f32_exponential* exponential) {
   float32x4_t hi[4] = {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)};
   float32x4_t lo[4] = {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)};
   struct smx_f32_reference reference;
-  smx_f32_reference_init(&reference);
+  smx_f32_reference_init(&reference, exponential);
   sum->max = -INFINITY;
   // In place, a tile out of range is left as it is, and the reference is that of the tile's maximum: none can turn out too low.
   if (x == y) {
     sum->max = maximum(n, x);
-    if (!smx_is_in_range(sum->max)) return smx_f32_extended_refuse(sum);
+    if (!smx_is_in_range(sum->max, exponential)) return smx_f32_extended_refuse(sum);
     smx_f32_reference_move(&reference, sum->max);
   }
   float maxima[1];
@@ -2941,8 +2978,15 @@ template <bool kLooksAhead>
 static inline void add_blocks_u64_acc2(const float* x, float* y, const struct smx_f32_reference* reference,
                                        const int32_t* anchors, float32x4_t* hi, float32x4_t* lo,
                                        [[maybe_unused]] float* maxima) {
-  const float32x4_t lower = vdupq_n_f32(smx_lower_bound(SMX_BIAS - reference->exponent));
+  const float32x4_t lower =
+      vdupq_n_f32(smx_lower_bound(SMX_BIAS - reference->exponent, reference->exponential));
   const float32x4_t bias = vdupq_n_f32(smx_rounding_bias(SMX_BIAS - reference->exponent));
+  const float32x4_t eighths = vdupq_n_f32(8.0f * reference->exponential->log2e);
+  const float32x4_t minus_eighth_hi = vdupq_n_f32(reference->exponential->minus_eighth_hi);
+  const float32x4_t minus_eighth_lo = vdupq_n_f32(reference->exponential->minus_eighth_lo);
+  const float32x4_t cube = vdupq_n_f32(reference->exponential->cube);
+  const float32x4_t square = vdupq_n_f32(reference->exponential->square);
+  const float32x4_t linear = vdupq_n_f32(reference->exponential->scale);
   const uint8x16x2_t mantissas = vld1q_u8_x2((const uint8_t*)smx_exp2_mantissas);
   const uint8x16x2_t residuals = vld1q_u8_x2((const uint8_t*)smx_exp2_residuals);
   float32x4_t anchor[2], max[2][2];
@@ -2979,8 +3023,8 @@ static inline void add_blocks_u64_acc2(const float* x, float* y, const struct sm
         max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 2076));
       }
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const float32x4_t clamped0 = vmaxq_f32(lower, x0);
       const float32x4_t clamped1 = vmaxq_f32(lower, x1);
@@ -2990,14 +3034,14 @@ static inline void add_blocks_u64_acc2(const float* x, float* y, const struct sm
       const float32x4_t clamped5 = vmaxq_f32(lower, x5);
       const float32x4_t clamped6 = vmaxq_f32(lower, x6);
       const float32x4_t clamped7 = vmaxq_f32(lower, x7);
-      const float32x4_t biased0 = vfmaq_f32(bias, clamped0, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased1 = vfmaq_f32(bias, clamped1, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased2 = vfmaq_f32(bias, clamped2, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased3 = vfmaq_f32(bias, clamped3, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased4 = vfmaq_f32(bias, clamped4, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased5 = vfmaq_f32(bias, clamped5, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased6 = vfmaq_f32(bias, clamped6, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased7 = vfmaq_f32(bias, clamped7, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased0 = vfmaq_f32(bias, clamped0, eighths);
+      const float32x4_t biased1 = vfmaq_f32(bias, clamped1, eighths);
+      const float32x4_t biased2 = vfmaq_f32(bias, clamped2, eighths);
+      const float32x4_t biased3 = vfmaq_f32(bias, clamped3, eighths);
+      const float32x4_t biased4 = vfmaq_f32(bias, clamped4, eighths);
+      const float32x4_t biased5 = vfmaq_f32(bias, clamped5, eighths);
+      const float32x4_t biased6 = vfmaq_f32(bias, clamped6, eighths);
+      const float32x4_t biased7 = vfmaq_f32(bias, clamped7, eighths);
       const float32x4_t n0 = vsubq_f32(biased0, bias);
       const float32x4_t n1 = vsubq_f32(biased1, bias);
       const float32x4_t n2 = vsubq_f32(biased2, bias);
@@ -3014,38 +3058,38 @@ static inline void add_blocks_u64_acc2(const float* x, float* y, const struct sm
       const uint8x16_t index5 = neon_table_index(biased5);
       const uint8x16_t index6 = neon_table_index(biased6);
       const uint8x16_t index7 = neon_table_index(biased7);
-      float32x4_t t0 = vfmaq_f32(clamped0, n0, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t1 = vfmaq_f32(clamped1, n1, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t2 = vfmaq_f32(clamped2, n2, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t3 = vfmaq_f32(clamped3, n3, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t4 = vfmaq_f32(clamped4, n4, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t5 = vfmaq_f32(clamped5, n5, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t6 = vfmaq_f32(clamped6, n6, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t7 = vfmaq_f32(clamped7, n7, vdupq_n_f32(-0x1.62E430p-4f));
-      t0 = vfmaq_f32(t0, n0, vdupq_n_f32(0x1.05C610p-32f));
-      t1 = vfmaq_f32(t1, n1, vdupq_n_f32(0x1.05C610p-32f));
-      t2 = vfmaq_f32(t2, n2, vdupq_n_f32(0x1.05C610p-32f));
-      t3 = vfmaq_f32(t3, n3, vdupq_n_f32(0x1.05C610p-32f));
-      t4 = vfmaq_f32(t4, n4, vdupq_n_f32(0x1.05C610p-32f));
-      t5 = vfmaq_f32(t5, n5, vdupq_n_f32(0x1.05C610p-32f));
-      t6 = vfmaq_f32(t6, n6, vdupq_n_f32(0x1.05C610p-32f));
-      t7 = vfmaq_f32(t7, n7, vdupq_n_f32(0x1.05C610p-32f));
-      float32x4_t u0 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t0, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u1 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t1, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u2 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t2, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u3 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t3, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u4 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t4, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u5 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t5, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u6 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t6, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u7 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t7, vdupq_n_f32(0x1.555854p-3f));
-      u0 = vfmaq_f32(vdupq_n_f32(1.0f), u0, t0);
-      u1 = vfmaq_f32(vdupq_n_f32(1.0f), u1, t1);
-      u2 = vfmaq_f32(vdupq_n_f32(1.0f), u2, t2);
-      u3 = vfmaq_f32(vdupq_n_f32(1.0f), u3, t3);
-      u4 = vfmaq_f32(vdupq_n_f32(1.0f), u4, t4);
-      u5 = vfmaq_f32(vdupq_n_f32(1.0f), u5, t5);
-      u6 = vfmaq_f32(vdupq_n_f32(1.0f), u6, t6);
-      u7 = vfmaq_f32(vdupq_n_f32(1.0f), u7, t7);
+      float32x4_t t0 = vfmaq_f32(clamped0, n0, minus_eighth_hi);
+      float32x4_t t1 = vfmaq_f32(clamped1, n1, minus_eighth_hi);
+      float32x4_t t2 = vfmaq_f32(clamped2, n2, minus_eighth_hi);
+      float32x4_t t3 = vfmaq_f32(clamped3, n3, minus_eighth_hi);
+      float32x4_t t4 = vfmaq_f32(clamped4, n4, minus_eighth_hi);
+      float32x4_t t5 = vfmaq_f32(clamped5, n5, minus_eighth_hi);
+      float32x4_t t6 = vfmaq_f32(clamped6, n6, minus_eighth_hi);
+      float32x4_t t7 = vfmaq_f32(clamped7, n7, minus_eighth_hi);
+      t0 = vfmaq_f32(t0, n0, minus_eighth_lo);
+      t1 = vfmaq_f32(t1, n1, minus_eighth_lo);
+      t2 = vfmaq_f32(t2, n2, minus_eighth_lo);
+      t3 = vfmaq_f32(t3, n3, minus_eighth_lo);
+      t4 = vfmaq_f32(t4, n4, minus_eighth_lo);
+      t5 = vfmaq_f32(t5, n5, minus_eighth_lo);
+      t6 = vfmaq_f32(t6, n6, minus_eighth_lo);
+      t7 = vfmaq_f32(t7, n7, minus_eighth_lo);
+      float32x4_t u0 = vfmaq_f32(square, t0, cube);
+      float32x4_t u1 = vfmaq_f32(square, t1, cube);
+      float32x4_t u2 = vfmaq_f32(square, t2, cube);
+      float32x4_t u3 = vfmaq_f32(square, t3, cube);
+      float32x4_t u4 = vfmaq_f32(square, t4, cube);
+      float32x4_t u5 = vfmaq_f32(square, t5, cube);
+      float32x4_t u6 = vfmaq_f32(square, t6, cube);
+      float32x4_t u7 = vfmaq_f32(square, t7, cube);
+      u0 = vfmaq_f32(linear, u0, t0);
+      u1 = vfmaq_f32(linear, u1, t1);
+      u2 = vfmaq_f32(linear, u2, t2);
+      u3 = vfmaq_f32(linear, u3, t3);
+      u4 = vfmaq_f32(linear, u4, t4);
+      u5 = vfmaq_f32(linear, u5, t5);
+      u6 = vfmaq_f32(linear, u6, t6);
+      u7 = vfmaq_f32(linear, u7, t7);
       u0 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index0)), u0, t0);
       u1 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index1)), u1, t1);
       u2 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index2)), u2, t2);
@@ -3119,8 +3163,8 @@ static inline void add_blocks_u64_acc2(const float* x, float* y, const struct sm
         max[1][1] = vmaxq_f32(max[1][1], vld1q_f32(x + i + 3100));
       }
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const float32x4_t clamped0 = vmaxq_f32(lower, x0);
       const float32x4_t clamped1 = vmaxq_f32(lower, x1);
@@ -3130,14 +3174,14 @@ static inline void add_blocks_u64_acc2(const float* x, float* y, const struct sm
       const float32x4_t clamped5 = vmaxq_f32(lower, x5);
       const float32x4_t clamped6 = vmaxq_f32(lower, x6);
       const float32x4_t clamped7 = vmaxq_f32(lower, x7);
-      const float32x4_t biased0 = vfmaq_f32(bias, clamped0, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased1 = vfmaq_f32(bias, clamped1, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased2 = vfmaq_f32(bias, clamped2, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased3 = vfmaq_f32(bias, clamped3, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased4 = vfmaq_f32(bias, clamped4, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased5 = vfmaq_f32(bias, clamped5, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased6 = vfmaq_f32(bias, clamped6, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased7 = vfmaq_f32(bias, clamped7, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased0 = vfmaq_f32(bias, clamped0, eighths);
+      const float32x4_t biased1 = vfmaq_f32(bias, clamped1, eighths);
+      const float32x4_t biased2 = vfmaq_f32(bias, clamped2, eighths);
+      const float32x4_t biased3 = vfmaq_f32(bias, clamped3, eighths);
+      const float32x4_t biased4 = vfmaq_f32(bias, clamped4, eighths);
+      const float32x4_t biased5 = vfmaq_f32(bias, clamped5, eighths);
+      const float32x4_t biased6 = vfmaq_f32(bias, clamped6, eighths);
+      const float32x4_t biased7 = vfmaq_f32(bias, clamped7, eighths);
       const float32x4_t n0 = vsubq_f32(biased0, bias);
       const float32x4_t n1 = vsubq_f32(biased1, bias);
       const float32x4_t n2 = vsubq_f32(biased2, bias);
@@ -3154,38 +3198,38 @@ static inline void add_blocks_u64_acc2(const float* x, float* y, const struct sm
       const uint8x16_t index5 = neon_table_index(biased5);
       const uint8x16_t index6 = neon_table_index(biased6);
       const uint8x16_t index7 = neon_table_index(biased7);
-      float32x4_t t0 = vfmaq_f32(clamped0, n0, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t1 = vfmaq_f32(clamped1, n1, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t2 = vfmaq_f32(clamped2, n2, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t3 = vfmaq_f32(clamped3, n3, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t4 = vfmaq_f32(clamped4, n4, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t5 = vfmaq_f32(clamped5, n5, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t6 = vfmaq_f32(clamped6, n6, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t7 = vfmaq_f32(clamped7, n7, vdupq_n_f32(-0x1.62E430p-4f));
-      t0 = vfmaq_f32(t0, n0, vdupq_n_f32(0x1.05C610p-32f));
-      t1 = vfmaq_f32(t1, n1, vdupq_n_f32(0x1.05C610p-32f));
-      t2 = vfmaq_f32(t2, n2, vdupq_n_f32(0x1.05C610p-32f));
-      t3 = vfmaq_f32(t3, n3, vdupq_n_f32(0x1.05C610p-32f));
-      t4 = vfmaq_f32(t4, n4, vdupq_n_f32(0x1.05C610p-32f));
-      t5 = vfmaq_f32(t5, n5, vdupq_n_f32(0x1.05C610p-32f));
-      t6 = vfmaq_f32(t6, n6, vdupq_n_f32(0x1.05C610p-32f));
-      t7 = vfmaq_f32(t7, n7, vdupq_n_f32(0x1.05C610p-32f));
-      float32x4_t u0 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t0, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u1 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t1, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u2 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t2, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u3 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t3, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u4 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t4, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u5 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t5, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u6 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t6, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u7 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t7, vdupq_n_f32(0x1.555854p-3f));
-      u0 = vfmaq_f32(vdupq_n_f32(1.0f), u0, t0);
-      u1 = vfmaq_f32(vdupq_n_f32(1.0f), u1, t1);
-      u2 = vfmaq_f32(vdupq_n_f32(1.0f), u2, t2);
-      u3 = vfmaq_f32(vdupq_n_f32(1.0f), u3, t3);
-      u4 = vfmaq_f32(vdupq_n_f32(1.0f), u4, t4);
-      u5 = vfmaq_f32(vdupq_n_f32(1.0f), u5, t5);
-      u6 = vfmaq_f32(vdupq_n_f32(1.0f), u6, t6);
-      u7 = vfmaq_f32(vdupq_n_f32(1.0f), u7, t7);
+      float32x4_t t0 = vfmaq_f32(clamped0, n0, minus_eighth_hi);
+      float32x4_t t1 = vfmaq_f32(clamped1, n1, minus_eighth_hi);
+      float32x4_t t2 = vfmaq_f32(clamped2, n2, minus_eighth_hi);
+      float32x4_t t3 = vfmaq_f32(clamped3, n3, minus_eighth_hi);
+      float32x4_t t4 = vfmaq_f32(clamped4, n4, minus_eighth_hi);
+      float32x4_t t5 = vfmaq_f32(clamped5, n5, minus_eighth_hi);
+      float32x4_t t6 = vfmaq_f32(clamped6, n6, minus_eighth_hi);
+      float32x4_t t7 = vfmaq_f32(clamped7, n7, minus_eighth_hi);
+      t0 = vfmaq_f32(t0, n0, minus_eighth_lo);
+      t1 = vfmaq_f32(t1, n1, minus_eighth_lo);
+      t2 = vfmaq_f32(t2, n2, minus_eighth_lo);
+      t3 = vfmaq_f32(t3, n3, minus_eighth_lo);
+      t4 = vfmaq_f32(t4, n4, minus_eighth_lo);
+      t5 = vfmaq_f32(t5, n5, minus_eighth_lo);
+      t6 = vfmaq_f32(t6, n6, minus_eighth_lo);
+      t7 = vfmaq_f32(t7, n7, minus_eighth_lo);
+      float32x4_t u0 = vfmaq_f32(square, t0, cube);
+      float32x4_t u1 = vfmaq_f32(square, t1, cube);
+      float32x4_t u2 = vfmaq_f32(square, t2, cube);
+      float32x4_t u3 = vfmaq_f32(square, t3, cube);
+      float32x4_t u4 = vfmaq_f32(square, t4, cube);
+      float32x4_t u5 = vfmaq_f32(square, t5, cube);
+      float32x4_t u6 = vfmaq_f32(square, t6, cube);
+      float32x4_t u7 = vfmaq_f32(square, t7, cube);
+      u0 = vfmaq_f32(linear, u0, t0);
+      u1 = vfmaq_f32(linear, u1, t1);
+      u2 = vfmaq_f32(linear, u2, t2);
+      u3 = vfmaq_f32(linear, u3, t3);
+      u4 = vfmaq_f32(linear, u4, t4);
+      u5 = vfmaq_f32(linear, u5, t5);
+      u6 = vfmaq_f32(linear, u6, t6);
+      u7 = vfmaq_f32(linear, u7, t7);
       u0 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index0)), u0, t0);
       u1 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index1)), u1, t1);
       u2 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index2)), u2, t2);
@@ -3262,17 +3306,18 @@ static inline void add_blocks_u64_acc2(const float* x, float* y, const struct sm
   }
 }
 
-extern "C" void smx_f32_raddstoreextexp_ukernel__neon_u64_acc2(size_t n, const float* x, float* y,
-                                                               struct smx_f32_extended* sum) {
+extern "C" void smx_f32_raddstoreextexp_ukernel__neon_u64_acc2(
+    size_t n, const float* x, float* y, struct smx_f32_extended* sum,
+    const struct smx_f32_exponential* exponential) {
   float32x4_t hi[4] = {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)};
   float32x4_t lo[4] = {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)};
   struct smx_f32_reference reference;
-  smx_f32_reference_init(&reference);
+  smx_f32_reference_init(&reference, exponential);
   sum->max = -INFINITY;
   // In place, a tile out of range is left as it is, and the reference is that of the tile's maximum: none can turn out too low.
   if (x == y) {
     sum->max = maximum(n, x);
-    if (!smx_is_in_range(sum->max)) return smx_f32_extended_refuse(sum);
+    if (!smx_is_in_range(sum->max, exponential)) return smx_f32_extended_refuse(sum);
     smx_f32_reference_move(&reference, sum->max);
   }
   float maxima[2];
@@ -3313,8 +3358,15 @@ template <bool kLooksAhead>
 static inline void add_blocks_u128_acc2(const float* x, float* y, const struct smx_f32_reference* reference,
                                         const int32_t* anchors, float32x4_t* hi, float32x4_t* lo,
                                         [[maybe_unused]] float* maxima) {
-  const float32x4_t lower = vdupq_n_f32(smx_lower_bound(SMX_BIAS - reference->exponent));
+  const float32x4_t lower =
+      vdupq_n_f32(smx_lower_bound(SMX_BIAS - reference->exponent, reference->exponential));
   const float32x4_t bias = vdupq_n_f32(smx_rounding_bias(SMX_BIAS - reference->exponent));
+  const float32x4_t eighths = vdupq_n_f32(8.0f * reference->exponential->log2e);
+  const float32x4_t minus_eighth_hi = vdupq_n_f32(reference->exponential->minus_eighth_hi);
+  const float32x4_t minus_eighth_lo = vdupq_n_f32(reference->exponential->minus_eighth_lo);
+  const float32x4_t cube = vdupq_n_f32(reference->exponential->cube);
+  const float32x4_t square = vdupq_n_f32(reference->exponential->square);
+  const float32x4_t linear = vdupq_n_f32(reference->exponential->scale);
   const uint8x16x2_t mantissas = vld1q_u8_x2((const uint8_t*)smx_exp2_mantissas);
   const uint8x16x2_t residuals = vld1q_u8_x2((const uint8_t*)smx_exp2_residuals);
   float32x4_t anchor[2], max[2][2];
@@ -3351,8 +3403,8 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const struct s
         max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 2076));
       }
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const float32x4_t clamped0 = vmaxq_f32(lower, x0);
       const float32x4_t clamped1 = vmaxq_f32(lower, x1);
@@ -3362,14 +3414,14 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const struct s
       const float32x4_t clamped5 = vmaxq_f32(lower, x5);
       const float32x4_t clamped6 = vmaxq_f32(lower, x6);
       const float32x4_t clamped7 = vmaxq_f32(lower, x7);
-      const float32x4_t biased0 = vfmaq_f32(bias, clamped0, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased1 = vfmaq_f32(bias, clamped1, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased2 = vfmaq_f32(bias, clamped2, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased3 = vfmaq_f32(bias, clamped3, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased4 = vfmaq_f32(bias, clamped4, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased5 = vfmaq_f32(bias, clamped5, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased6 = vfmaq_f32(bias, clamped6, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased7 = vfmaq_f32(bias, clamped7, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased0 = vfmaq_f32(bias, clamped0, eighths);
+      const float32x4_t biased1 = vfmaq_f32(bias, clamped1, eighths);
+      const float32x4_t biased2 = vfmaq_f32(bias, clamped2, eighths);
+      const float32x4_t biased3 = vfmaq_f32(bias, clamped3, eighths);
+      const float32x4_t biased4 = vfmaq_f32(bias, clamped4, eighths);
+      const float32x4_t biased5 = vfmaq_f32(bias, clamped5, eighths);
+      const float32x4_t biased6 = vfmaq_f32(bias, clamped6, eighths);
+      const float32x4_t biased7 = vfmaq_f32(bias, clamped7, eighths);
       const float32x4_t n0 = vsubq_f32(biased0, bias);
       const float32x4_t n1 = vsubq_f32(biased1, bias);
       const float32x4_t n2 = vsubq_f32(biased2, bias);
@@ -3386,38 +3438,38 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const struct s
       const uint8x16_t index5 = neon_table_index(biased5);
       const uint8x16_t index6 = neon_table_index(biased6);
       const uint8x16_t index7 = neon_table_index(biased7);
-      float32x4_t t0 = vfmaq_f32(clamped0, n0, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t1 = vfmaq_f32(clamped1, n1, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t2 = vfmaq_f32(clamped2, n2, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t3 = vfmaq_f32(clamped3, n3, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t4 = vfmaq_f32(clamped4, n4, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t5 = vfmaq_f32(clamped5, n5, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t6 = vfmaq_f32(clamped6, n6, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t7 = vfmaq_f32(clamped7, n7, vdupq_n_f32(-0x1.62E430p-4f));
-      t0 = vfmaq_f32(t0, n0, vdupq_n_f32(0x1.05C610p-32f));
-      t1 = vfmaq_f32(t1, n1, vdupq_n_f32(0x1.05C610p-32f));
-      t2 = vfmaq_f32(t2, n2, vdupq_n_f32(0x1.05C610p-32f));
-      t3 = vfmaq_f32(t3, n3, vdupq_n_f32(0x1.05C610p-32f));
-      t4 = vfmaq_f32(t4, n4, vdupq_n_f32(0x1.05C610p-32f));
-      t5 = vfmaq_f32(t5, n5, vdupq_n_f32(0x1.05C610p-32f));
-      t6 = vfmaq_f32(t6, n6, vdupq_n_f32(0x1.05C610p-32f));
-      t7 = vfmaq_f32(t7, n7, vdupq_n_f32(0x1.05C610p-32f));
-      float32x4_t u0 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t0, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u1 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t1, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u2 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t2, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u3 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t3, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u4 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t4, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u5 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t5, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u6 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t6, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u7 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t7, vdupq_n_f32(0x1.555854p-3f));
-      u0 = vfmaq_f32(vdupq_n_f32(1.0f), u0, t0);
-      u1 = vfmaq_f32(vdupq_n_f32(1.0f), u1, t1);
-      u2 = vfmaq_f32(vdupq_n_f32(1.0f), u2, t2);
-      u3 = vfmaq_f32(vdupq_n_f32(1.0f), u3, t3);
-      u4 = vfmaq_f32(vdupq_n_f32(1.0f), u4, t4);
-      u5 = vfmaq_f32(vdupq_n_f32(1.0f), u5, t5);
-      u6 = vfmaq_f32(vdupq_n_f32(1.0f), u6, t6);
-      u7 = vfmaq_f32(vdupq_n_f32(1.0f), u7, t7);
+      float32x4_t t0 = vfmaq_f32(clamped0, n0, minus_eighth_hi);
+      float32x4_t t1 = vfmaq_f32(clamped1, n1, minus_eighth_hi);
+      float32x4_t t2 = vfmaq_f32(clamped2, n2, minus_eighth_hi);
+      float32x4_t t3 = vfmaq_f32(clamped3, n3, minus_eighth_hi);
+      float32x4_t t4 = vfmaq_f32(clamped4, n4, minus_eighth_hi);
+      float32x4_t t5 = vfmaq_f32(clamped5, n5, minus_eighth_hi);
+      float32x4_t t6 = vfmaq_f32(clamped6, n6, minus_eighth_hi);
+      float32x4_t t7 = vfmaq_f32(clamped7, n7, minus_eighth_hi);
+      t0 = vfmaq_f32(t0, n0, minus_eighth_lo);
+      t1 = vfmaq_f32(t1, n1, minus_eighth_lo);
+      t2 = vfmaq_f32(t2, n2, minus_eighth_lo);
+      t3 = vfmaq_f32(t3, n3, minus_eighth_lo);
+      t4 = vfmaq_f32(t4, n4, minus_eighth_lo);
+      t5 = vfmaq_f32(t5, n5, minus_eighth_lo);
+      t6 = vfmaq_f32(t6, n6, minus_eighth_lo);
+      t7 = vfmaq_f32(t7, n7, minus_eighth_lo);
+      float32x4_t u0 = vfmaq_f32(square, t0, cube);
+      float32x4_t u1 = vfmaq_f32(square, t1, cube);
+      float32x4_t u2 = vfmaq_f32(square, t2, cube);
+      float32x4_t u3 = vfmaq_f32(square, t3, cube);
+      float32x4_t u4 = vfmaq_f32(square, t4, cube);
+      float32x4_t u5 = vfmaq_f32(square, t5, cube);
+      float32x4_t u6 = vfmaq_f32(square, t6, cube);
+      float32x4_t u7 = vfmaq_f32(square, t7, cube);
+      u0 = vfmaq_f32(linear, u0, t0);
+      u1 = vfmaq_f32(linear, u1, t1);
+      u2 = vfmaq_f32(linear, u2, t2);
+      u3 = vfmaq_f32(linear, u3, t3);
+      u4 = vfmaq_f32(linear, u4, t4);
+      u5 = vfmaq_f32(linear, u5, t5);
+      u6 = vfmaq_f32(linear, u6, t6);
+      u7 = vfmaq_f32(linear, u7, t7);
       u0 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index0)), u0, t0);
       u1 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index1)), u1, t1);
       u2 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index2)), u2, t2);
@@ -3491,8 +3543,8 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const struct s
         max[1][1] = vmaxq_f32(max[1][1], vld1q_f32(x + i + 3100));
       }
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const float32x4_t clamped0 = vmaxq_f32(lower, x0);
       const float32x4_t clamped1 = vmaxq_f32(lower, x1);
@@ -3502,14 +3554,14 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const struct s
       const float32x4_t clamped5 = vmaxq_f32(lower, x5);
       const float32x4_t clamped6 = vmaxq_f32(lower, x6);
       const float32x4_t clamped7 = vmaxq_f32(lower, x7);
-      const float32x4_t biased0 = vfmaq_f32(bias, clamped0, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased1 = vfmaq_f32(bias, clamped1, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased2 = vfmaq_f32(bias, clamped2, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased3 = vfmaq_f32(bias, clamped3, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased4 = vfmaq_f32(bias, clamped4, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased5 = vfmaq_f32(bias, clamped5, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased6 = vfmaq_f32(bias, clamped6, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased7 = vfmaq_f32(bias, clamped7, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased0 = vfmaq_f32(bias, clamped0, eighths);
+      const float32x4_t biased1 = vfmaq_f32(bias, clamped1, eighths);
+      const float32x4_t biased2 = vfmaq_f32(bias, clamped2, eighths);
+      const float32x4_t biased3 = vfmaq_f32(bias, clamped3, eighths);
+      const float32x4_t biased4 = vfmaq_f32(bias, clamped4, eighths);
+      const float32x4_t biased5 = vfmaq_f32(bias, clamped5, eighths);
+      const float32x4_t biased6 = vfmaq_f32(bias, clamped6, eighths);
+      const float32x4_t biased7 = vfmaq_f32(bias, clamped7, eighths);
       const float32x4_t n0 = vsubq_f32(biased0, bias);
       const float32x4_t n1 = vsubq_f32(biased1, bias);
       const float32x4_t n2 = vsubq_f32(biased2, bias);
@@ -3526,38 +3578,38 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const struct s
       const uint8x16_t index5 = neon_table_index(biased5);
       const uint8x16_t index6 = neon_table_index(biased6);
       const uint8x16_t index7 = neon_table_index(biased7);
-      float32x4_t t0 = vfmaq_f32(clamped0, n0, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t1 = vfmaq_f32(clamped1, n1, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t2 = vfmaq_f32(clamped2, n2, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t3 = vfmaq_f32(clamped3, n3, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t4 = vfmaq_f32(clamped4, n4, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t5 = vfmaq_f32(clamped5, n5, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t6 = vfmaq_f32(clamped6, n6, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t7 = vfmaq_f32(clamped7, n7, vdupq_n_f32(-0x1.62E430p-4f));
-      t0 = vfmaq_f32(t0, n0, vdupq_n_f32(0x1.05C610p-32f));
-      t1 = vfmaq_f32(t1, n1, vdupq_n_f32(0x1.05C610p-32f));
-      t2 = vfmaq_f32(t2, n2, vdupq_n_f32(0x1.05C610p-32f));
-      t3 = vfmaq_f32(t3, n3, vdupq_n_f32(0x1.05C610p-32f));
-      t4 = vfmaq_f32(t4, n4, vdupq_n_f32(0x1.05C610p-32f));
-      t5 = vfmaq_f32(t5, n5, vdupq_n_f32(0x1.05C610p-32f));
-      t6 = vfmaq_f32(t6, n6, vdupq_n_f32(0x1.05C610p-32f));
-      t7 = vfmaq_f32(t7, n7, vdupq_n_f32(0x1.05C610p-32f));
-      float32x4_t u0 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t0, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u1 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t1, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u2 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t2, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u3 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t3, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u4 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t4, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u5 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t5, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u6 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t6, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u7 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t7, vdupq_n_f32(0x1.555854p-3f));
-      u0 = vfmaq_f32(vdupq_n_f32(1.0f), u0, t0);
-      u1 = vfmaq_f32(vdupq_n_f32(1.0f), u1, t1);
-      u2 = vfmaq_f32(vdupq_n_f32(1.0f), u2, t2);
-      u3 = vfmaq_f32(vdupq_n_f32(1.0f), u3, t3);
-      u4 = vfmaq_f32(vdupq_n_f32(1.0f), u4, t4);
-      u5 = vfmaq_f32(vdupq_n_f32(1.0f), u5, t5);
-      u6 = vfmaq_f32(vdupq_n_f32(1.0f), u6, t6);
-      u7 = vfmaq_f32(vdupq_n_f32(1.0f), u7, t7);
+      float32x4_t t0 = vfmaq_f32(clamped0, n0, minus_eighth_hi);
+      float32x4_t t1 = vfmaq_f32(clamped1, n1, minus_eighth_hi);
+      float32x4_t t2 = vfmaq_f32(clamped2, n2, minus_eighth_hi);
+      float32x4_t t3 = vfmaq_f32(clamped3, n3, minus_eighth_hi);
+      float32x4_t t4 = vfmaq_f32(clamped4, n4, minus_eighth_hi);
+      float32x4_t t5 = vfmaq_f32(clamped5, n5, minus_eighth_hi);
+      float32x4_t t6 = vfmaq_f32(clamped6, n6, minus_eighth_hi);
+      float32x4_t t7 = vfmaq_f32(clamped7, n7, minus_eighth_hi);
+      t0 = vfmaq_f32(t0, n0, minus_eighth_lo);
+      t1 = vfmaq_f32(t1, n1, minus_eighth_lo);
+      t2 = vfmaq_f32(t2, n2, minus_eighth_lo);
+      t3 = vfmaq_f32(t3, n3, minus_eighth_lo);
+      t4 = vfmaq_f32(t4, n4, minus_eighth_lo);
+      t5 = vfmaq_f32(t5, n5, minus_eighth_lo);
+      t6 = vfmaq_f32(t6, n6, minus_eighth_lo);
+      t7 = vfmaq_f32(t7, n7, minus_eighth_lo);
+      float32x4_t u0 = vfmaq_f32(square, t0, cube);
+      float32x4_t u1 = vfmaq_f32(square, t1, cube);
+      float32x4_t u2 = vfmaq_f32(square, t2, cube);
+      float32x4_t u3 = vfmaq_f32(square, t3, cube);
+      float32x4_t u4 = vfmaq_f32(square, t4, cube);
+      float32x4_t u5 = vfmaq_f32(square, t5, cube);
+      float32x4_t u6 = vfmaq_f32(square, t6, cube);
+      float32x4_t u7 = vfmaq_f32(square, t7, cube);
+      u0 = vfmaq_f32(linear, u0, t0);
+      u1 = vfmaq_f32(linear, u1, t1);
+      u2 = vfmaq_f32(linear, u2, t2);
+      u3 = vfmaq_f32(linear, u3, t3);
+      u4 = vfmaq_f32(linear, u4, t4);
+      u5 = vfmaq_f32(linear, u5, t5);
+      u6 = vfmaq_f32(linear, u6, t6);
+      u7 = vfmaq_f32(linear, u7, t7);
       u0 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index0)), u0, t0);
       u1 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index1)), u1, t1);
       u2 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index2)), u2, t2);
@@ -3631,8 +3683,8 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const struct s
         max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 2108));
       }
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const float32x4_t clamped0 = vmaxq_f32(lower, x0);
       const float32x4_t clamped1 = vmaxq_f32(lower, x1);
@@ -3642,14 +3694,14 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const struct s
       const float32x4_t clamped5 = vmaxq_f32(lower, x5);
       const float32x4_t clamped6 = vmaxq_f32(lower, x6);
       const float32x4_t clamped7 = vmaxq_f32(lower, x7);
-      const float32x4_t biased0 = vfmaq_f32(bias, clamped0, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased1 = vfmaq_f32(bias, clamped1, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased2 = vfmaq_f32(bias, clamped2, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased3 = vfmaq_f32(bias, clamped3, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased4 = vfmaq_f32(bias, clamped4, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased5 = vfmaq_f32(bias, clamped5, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased6 = vfmaq_f32(bias, clamped6, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased7 = vfmaq_f32(bias, clamped7, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased0 = vfmaq_f32(bias, clamped0, eighths);
+      const float32x4_t biased1 = vfmaq_f32(bias, clamped1, eighths);
+      const float32x4_t biased2 = vfmaq_f32(bias, clamped2, eighths);
+      const float32x4_t biased3 = vfmaq_f32(bias, clamped3, eighths);
+      const float32x4_t biased4 = vfmaq_f32(bias, clamped4, eighths);
+      const float32x4_t biased5 = vfmaq_f32(bias, clamped5, eighths);
+      const float32x4_t biased6 = vfmaq_f32(bias, clamped6, eighths);
+      const float32x4_t biased7 = vfmaq_f32(bias, clamped7, eighths);
       const float32x4_t n0 = vsubq_f32(biased0, bias);
       const float32x4_t n1 = vsubq_f32(biased1, bias);
       const float32x4_t n2 = vsubq_f32(biased2, bias);
@@ -3666,38 +3718,38 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const struct s
       const uint8x16_t index5 = neon_table_index(biased5);
       const uint8x16_t index6 = neon_table_index(biased6);
       const uint8x16_t index7 = neon_table_index(biased7);
-      float32x4_t t0 = vfmaq_f32(clamped0, n0, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t1 = vfmaq_f32(clamped1, n1, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t2 = vfmaq_f32(clamped2, n2, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t3 = vfmaq_f32(clamped3, n3, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t4 = vfmaq_f32(clamped4, n4, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t5 = vfmaq_f32(clamped5, n5, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t6 = vfmaq_f32(clamped6, n6, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t7 = vfmaq_f32(clamped7, n7, vdupq_n_f32(-0x1.62E430p-4f));
-      t0 = vfmaq_f32(t0, n0, vdupq_n_f32(0x1.05C610p-32f));
-      t1 = vfmaq_f32(t1, n1, vdupq_n_f32(0x1.05C610p-32f));
-      t2 = vfmaq_f32(t2, n2, vdupq_n_f32(0x1.05C610p-32f));
-      t3 = vfmaq_f32(t3, n3, vdupq_n_f32(0x1.05C610p-32f));
-      t4 = vfmaq_f32(t4, n4, vdupq_n_f32(0x1.05C610p-32f));
-      t5 = vfmaq_f32(t5, n5, vdupq_n_f32(0x1.05C610p-32f));
-      t6 = vfmaq_f32(t6, n6, vdupq_n_f32(0x1.05C610p-32f));
-      t7 = vfmaq_f32(t7, n7, vdupq_n_f32(0x1.05C610p-32f));
-      float32x4_t u0 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t0, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u1 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t1, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u2 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t2, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u3 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t3, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u4 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t4, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u5 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t5, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u6 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t6, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u7 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t7, vdupq_n_f32(0x1.555854p-3f));
-      u0 = vfmaq_f32(vdupq_n_f32(1.0f), u0, t0);
-      u1 = vfmaq_f32(vdupq_n_f32(1.0f), u1, t1);
-      u2 = vfmaq_f32(vdupq_n_f32(1.0f), u2, t2);
-      u3 = vfmaq_f32(vdupq_n_f32(1.0f), u3, t3);
-      u4 = vfmaq_f32(vdupq_n_f32(1.0f), u4, t4);
-      u5 = vfmaq_f32(vdupq_n_f32(1.0f), u5, t5);
-      u6 = vfmaq_f32(vdupq_n_f32(1.0f), u6, t6);
-      u7 = vfmaq_f32(vdupq_n_f32(1.0f), u7, t7);
+      float32x4_t t0 = vfmaq_f32(clamped0, n0, minus_eighth_hi);
+      float32x4_t t1 = vfmaq_f32(clamped1, n1, minus_eighth_hi);
+      float32x4_t t2 = vfmaq_f32(clamped2, n2, minus_eighth_hi);
+      float32x4_t t3 = vfmaq_f32(clamped3, n3, minus_eighth_hi);
+      float32x4_t t4 = vfmaq_f32(clamped4, n4, minus_eighth_hi);
+      float32x4_t t5 = vfmaq_f32(clamped5, n5, minus_eighth_hi);
+      float32x4_t t6 = vfmaq_f32(clamped6, n6, minus_eighth_hi);
+      float32x4_t t7 = vfmaq_f32(clamped7, n7, minus_eighth_hi);
+      t0 = vfmaq_f32(t0, n0, minus_eighth_lo);
+      t1 = vfmaq_f32(t1, n1, minus_eighth_lo);
+      t2 = vfmaq_f32(t2, n2, minus_eighth_lo);
+      t3 = vfmaq_f32(t3, n3, minus_eighth_lo);
+      t4 = vfmaq_f32(t4, n4, minus_eighth_lo);
+      t5 = vfmaq_f32(t5, n5, minus_eighth_lo);
+      t6 = vfmaq_f32(t6, n6, minus_eighth_lo);
+      t7 = vfmaq_f32(t7, n7, minus_eighth_lo);
+      float32x4_t u0 = vfmaq_f32(square, t0, cube);
+      float32x4_t u1 = vfmaq_f32(square, t1, cube);
+      float32x4_t u2 = vfmaq_f32(square, t2, cube);
+      float32x4_t u3 = vfmaq_f32(square, t3, cube);
+      float32x4_t u4 = vfmaq_f32(square, t4, cube);
+      float32x4_t u5 = vfmaq_f32(square, t5, cube);
+      float32x4_t u6 = vfmaq_f32(square, t6, cube);
+      float32x4_t u7 = vfmaq_f32(square, t7, cube);
+      u0 = vfmaq_f32(linear, u0, t0);
+      u1 = vfmaq_f32(linear, u1, t1);
+      u2 = vfmaq_f32(linear, u2, t2);
+      u3 = vfmaq_f32(linear, u3, t3);
+      u4 = vfmaq_f32(linear, u4, t4);
+      u5 = vfmaq_f32(linear, u5, t5);
+      u6 = vfmaq_f32(linear, u6, t6);
+      u7 = vfmaq_f32(linear, u7, t7);
       u0 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index0)), u0, t0);
       u1 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index1)), u1, t1);
       u2 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index2)), u2, t2);
@@ -3771,8 +3823,8 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const struct s
         max[1][1] = vmaxq_f32(max[1][1], vld1q_f32(x + i + 3132));
       }
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const float32x4_t clamped0 = vmaxq_f32(lower, x0);
       const float32x4_t clamped1 = vmaxq_f32(lower, x1);
@@ -3782,14 +3834,14 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const struct s
       const float32x4_t clamped5 = vmaxq_f32(lower, x5);
       const float32x4_t clamped6 = vmaxq_f32(lower, x6);
       const float32x4_t clamped7 = vmaxq_f32(lower, x7);
-      const float32x4_t biased0 = vfmaq_f32(bias, clamped0, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased1 = vfmaq_f32(bias, clamped1, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased2 = vfmaq_f32(bias, clamped2, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased3 = vfmaq_f32(bias, clamped3, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased4 = vfmaq_f32(bias, clamped4, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased5 = vfmaq_f32(bias, clamped5, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased6 = vfmaq_f32(bias, clamped6, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased7 = vfmaq_f32(bias, clamped7, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased0 = vfmaq_f32(bias, clamped0, eighths);
+      const float32x4_t biased1 = vfmaq_f32(bias, clamped1, eighths);
+      const float32x4_t biased2 = vfmaq_f32(bias, clamped2, eighths);
+      const float32x4_t biased3 = vfmaq_f32(bias, clamped3, eighths);
+      const float32x4_t biased4 = vfmaq_f32(bias, clamped4, eighths);
+      const float32x4_t biased5 = vfmaq_f32(bias, clamped5, eighths);
+      const float32x4_t biased6 = vfmaq_f32(bias, clamped6, eighths);
+      const float32x4_t biased7 = vfmaq_f32(bias, clamped7, eighths);
       const float32x4_t n0 = vsubq_f32(biased0, bias);
       const float32x4_t n1 = vsubq_f32(biased1, bias);
       const float32x4_t n2 = vsubq_f32(biased2, bias);
@@ -3806,38 +3858,38 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const struct s
       const uint8x16_t index5 = neon_table_index(biased5);
       const uint8x16_t index6 = neon_table_index(biased6);
       const uint8x16_t index7 = neon_table_index(biased7);
-      float32x4_t t0 = vfmaq_f32(clamped0, n0, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t1 = vfmaq_f32(clamped1, n1, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t2 = vfmaq_f32(clamped2, n2, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t3 = vfmaq_f32(clamped3, n3, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t4 = vfmaq_f32(clamped4, n4, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t5 = vfmaq_f32(clamped5, n5, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t6 = vfmaq_f32(clamped6, n6, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t7 = vfmaq_f32(clamped7, n7, vdupq_n_f32(-0x1.62E430p-4f));
-      t0 = vfmaq_f32(t0, n0, vdupq_n_f32(0x1.05C610p-32f));
-      t1 = vfmaq_f32(t1, n1, vdupq_n_f32(0x1.05C610p-32f));
-      t2 = vfmaq_f32(t2, n2, vdupq_n_f32(0x1.05C610p-32f));
-      t3 = vfmaq_f32(t3, n3, vdupq_n_f32(0x1.05C610p-32f));
-      t4 = vfmaq_f32(t4, n4, vdupq_n_f32(0x1.05C610p-32f));
-      t5 = vfmaq_f32(t5, n5, vdupq_n_f32(0x1.05C610p-32f));
-      t6 = vfmaq_f32(t6, n6, vdupq_n_f32(0x1.05C610p-32f));
-      t7 = vfmaq_f32(t7, n7, vdupq_n_f32(0x1.05C610p-32f));
-      float32x4_t u0 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t0, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u1 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t1, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u2 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t2, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u3 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t3, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u4 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t4, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u5 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t5, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u6 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t6, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u7 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t7, vdupq_n_f32(0x1.555854p-3f));
-      u0 = vfmaq_f32(vdupq_n_f32(1.0f), u0, t0);
-      u1 = vfmaq_f32(vdupq_n_f32(1.0f), u1, t1);
-      u2 = vfmaq_f32(vdupq_n_f32(1.0f), u2, t2);
-      u3 = vfmaq_f32(vdupq_n_f32(1.0f), u3, t3);
-      u4 = vfmaq_f32(vdupq_n_f32(1.0f), u4, t4);
-      u5 = vfmaq_f32(vdupq_n_f32(1.0f), u5, t5);
-      u6 = vfmaq_f32(vdupq_n_f32(1.0f), u6, t6);
-      u7 = vfmaq_f32(vdupq_n_f32(1.0f), u7, t7);
+      float32x4_t t0 = vfmaq_f32(clamped0, n0, minus_eighth_hi);
+      float32x4_t t1 = vfmaq_f32(clamped1, n1, minus_eighth_hi);
+      float32x4_t t2 = vfmaq_f32(clamped2, n2, minus_eighth_hi);
+      float32x4_t t3 = vfmaq_f32(clamped3, n3, minus_eighth_hi);
+      float32x4_t t4 = vfmaq_f32(clamped4, n4, minus_eighth_hi);
+      float32x4_t t5 = vfmaq_f32(clamped5, n5, minus_eighth_hi);
+      float32x4_t t6 = vfmaq_f32(clamped6, n6, minus_eighth_hi);
+      float32x4_t t7 = vfmaq_f32(clamped7, n7, minus_eighth_hi);
+      t0 = vfmaq_f32(t0, n0, minus_eighth_lo);
+      t1 = vfmaq_f32(t1, n1, minus_eighth_lo);
+      t2 = vfmaq_f32(t2, n2, minus_eighth_lo);
+      t3 = vfmaq_f32(t3, n3, minus_eighth_lo);
+      t4 = vfmaq_f32(t4, n4, minus_eighth_lo);
+      t5 = vfmaq_f32(t5, n5, minus_eighth_lo);
+      t6 = vfmaq_f32(t6, n6, minus_eighth_lo);
+      t7 = vfmaq_f32(t7, n7, minus_eighth_lo);
+      float32x4_t u0 = vfmaq_f32(square, t0, cube);
+      float32x4_t u1 = vfmaq_f32(square, t1, cube);
+      float32x4_t u2 = vfmaq_f32(square, t2, cube);
+      float32x4_t u3 = vfmaq_f32(square, t3, cube);
+      float32x4_t u4 = vfmaq_f32(square, t4, cube);
+      float32x4_t u5 = vfmaq_f32(square, t5, cube);
+      float32x4_t u6 = vfmaq_f32(square, t6, cube);
+      float32x4_t u7 = vfmaq_f32(square, t7, cube);
+      u0 = vfmaq_f32(linear, u0, t0);
+      u1 = vfmaq_f32(linear, u1, t1);
+      u2 = vfmaq_f32(linear, u2, t2);
+      u3 = vfmaq_f32(linear, u3, t3);
+      u4 = vfmaq_f32(linear, u4, t4);
+      u5 = vfmaq_f32(linear, u5, t5);
+      u6 = vfmaq_f32(linear, u6, t6);
+      u7 = vfmaq_f32(linear, u7, t7);
       u0 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index0)), u0, t0);
       u1 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index1)), u1, t1);
       u2 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index2)), u2, t2);
@@ -3914,17 +3966,18 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const struct s
   }
 }
 
-extern "C" void smx_f32_raddstoreextexp_ukernel__neon_u128_acc2(size_t n, const float* x, float* y,
-                                                                struct smx_f32_extended* sum) {
+extern "C" void smx_f32_raddstoreextexp_ukernel__neon_u128_acc2(
+    size_t n, const float* x, float* y, struct smx_f32_extended* sum,
+    const struct smx_f32_exponential* exponential) {
   float32x4_t hi[4] = {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)};
   float32x4_t lo[4] = {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)};
   struct smx_f32_reference reference;
-  smx_f32_reference_init(&reference);
+  smx_f32_reference_init(&reference, exponential);
   sum->max = -INFINITY;
   // In place, a tile out of range is left as it is, and the reference is that of the tile's maximum: none can turn out too low.
   if (x == y) {
     sum->max = maximum(n, x);
-    if (!smx_is_in_range(sum->max)) return smx_f32_extended_refuse(sum);
+    if (!smx_is_in_range(sum->max, exponential)) return smx_f32_extended_refuse(sum);
     smx_f32_reference_move(&reference, sum->max);
   }
   float maxima[2];
@@ -3965,8 +4018,15 @@ template <bool kLooksAhead>
 static inline void add_blocks_u128_acc4(const float* x, float* y, const struct smx_f32_reference* reference,
                                         const int32_t* anchors, float32x4_t* hi, float32x4_t* lo,
                                         [[maybe_unused]] float* maxima) {
-  const float32x4_t lower = vdupq_n_f32(smx_lower_bound(SMX_BIAS - reference->exponent));
+  const float32x4_t lower =
+      vdupq_n_f32(smx_lower_bound(SMX_BIAS - reference->exponent, reference->exponential));
   const float32x4_t bias = vdupq_n_f32(smx_rounding_bias(SMX_BIAS - reference->exponent));
+  const float32x4_t eighths = vdupq_n_f32(8.0f * reference->exponential->log2e);
+  const float32x4_t minus_eighth_hi = vdupq_n_f32(reference->exponential->minus_eighth_hi);
+  const float32x4_t minus_eighth_lo = vdupq_n_f32(reference->exponential->minus_eighth_lo);
+  const float32x4_t cube = vdupq_n_f32(reference->exponential->cube);
+  const float32x4_t square = vdupq_n_f32(reference->exponential->square);
+  const float32x4_t linear = vdupq_n_f32(reference->exponential->scale);
   const uint8x16x2_t mantissas = vld1q_u8_x2((const uint8_t*)smx_exp2_mantissas);
   const uint8x16x2_t residuals = vld1q_u8_x2((const uint8_t*)smx_exp2_residuals);
   float32x4_t anchor[4], max[4][2];
@@ -4007,8 +4067,8 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const struct s
         max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 4124));
       }
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const float32x4_t clamped0 = vmaxq_f32(lower, x0);
       const float32x4_t clamped1 = vmaxq_f32(lower, x1);
@@ -4018,14 +4078,14 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const struct s
       const float32x4_t clamped5 = vmaxq_f32(lower, x5);
       const float32x4_t clamped6 = vmaxq_f32(lower, x6);
       const float32x4_t clamped7 = vmaxq_f32(lower, x7);
-      const float32x4_t biased0 = vfmaq_f32(bias, clamped0, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased1 = vfmaq_f32(bias, clamped1, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased2 = vfmaq_f32(bias, clamped2, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased3 = vfmaq_f32(bias, clamped3, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased4 = vfmaq_f32(bias, clamped4, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased5 = vfmaq_f32(bias, clamped5, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased6 = vfmaq_f32(bias, clamped6, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased7 = vfmaq_f32(bias, clamped7, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased0 = vfmaq_f32(bias, clamped0, eighths);
+      const float32x4_t biased1 = vfmaq_f32(bias, clamped1, eighths);
+      const float32x4_t biased2 = vfmaq_f32(bias, clamped2, eighths);
+      const float32x4_t biased3 = vfmaq_f32(bias, clamped3, eighths);
+      const float32x4_t biased4 = vfmaq_f32(bias, clamped4, eighths);
+      const float32x4_t biased5 = vfmaq_f32(bias, clamped5, eighths);
+      const float32x4_t biased6 = vfmaq_f32(bias, clamped6, eighths);
+      const float32x4_t biased7 = vfmaq_f32(bias, clamped7, eighths);
       const float32x4_t n0 = vsubq_f32(biased0, bias);
       const float32x4_t n1 = vsubq_f32(biased1, bias);
       const float32x4_t n2 = vsubq_f32(biased2, bias);
@@ -4042,38 +4102,38 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const struct s
       const uint8x16_t index5 = neon_table_index(biased5);
       const uint8x16_t index6 = neon_table_index(biased6);
       const uint8x16_t index7 = neon_table_index(biased7);
-      float32x4_t t0 = vfmaq_f32(clamped0, n0, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t1 = vfmaq_f32(clamped1, n1, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t2 = vfmaq_f32(clamped2, n2, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t3 = vfmaq_f32(clamped3, n3, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t4 = vfmaq_f32(clamped4, n4, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t5 = vfmaq_f32(clamped5, n5, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t6 = vfmaq_f32(clamped6, n6, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t7 = vfmaq_f32(clamped7, n7, vdupq_n_f32(-0x1.62E430p-4f));
-      t0 = vfmaq_f32(t0, n0, vdupq_n_f32(0x1.05C610p-32f));
-      t1 = vfmaq_f32(t1, n1, vdupq_n_f32(0x1.05C610p-32f));
-      t2 = vfmaq_f32(t2, n2, vdupq_n_f32(0x1.05C610p-32f));
-      t3 = vfmaq_f32(t3, n3, vdupq_n_f32(0x1.05C610p-32f));
-      t4 = vfmaq_f32(t4, n4, vdupq_n_f32(0x1.05C610p-32f));
-      t5 = vfmaq_f32(t5, n5, vdupq_n_f32(0x1.05C610p-32f));
-      t6 = vfmaq_f32(t6, n6, vdupq_n_f32(0x1.05C610p-32f));
-      t7 = vfmaq_f32(t7, n7, vdupq_n_f32(0x1.05C610p-32f));
-      float32x4_t u0 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t0, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u1 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t1, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u2 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t2, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u3 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t3, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u4 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t4, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u5 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t5, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u6 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t6, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u7 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t7, vdupq_n_f32(0x1.555854p-3f));
-      u0 = vfmaq_f32(vdupq_n_f32(1.0f), u0, t0);
-      u1 = vfmaq_f32(vdupq_n_f32(1.0f), u1, t1);
-      u2 = vfmaq_f32(vdupq_n_f32(1.0f), u2, t2);
-      u3 = vfmaq_f32(vdupq_n_f32(1.0f), u3, t3);
-      u4 = vfmaq_f32(vdupq_n_f32(1.0f), u4, t4);
-      u5 = vfmaq_f32(vdupq_n_f32(1.0f), u5, t5);
-      u6 = vfmaq_f32(vdupq_n_f32(1.0f), u6, t6);
-      u7 = vfmaq_f32(vdupq_n_f32(1.0f), u7, t7);
+      float32x4_t t0 = vfmaq_f32(clamped0, n0, minus_eighth_hi);
+      float32x4_t t1 = vfmaq_f32(clamped1, n1, minus_eighth_hi);
+      float32x4_t t2 = vfmaq_f32(clamped2, n2, minus_eighth_hi);
+      float32x4_t t3 = vfmaq_f32(clamped3, n3, minus_eighth_hi);
+      float32x4_t t4 = vfmaq_f32(clamped4, n4, minus_eighth_hi);
+      float32x4_t t5 = vfmaq_f32(clamped5, n5, minus_eighth_hi);
+      float32x4_t t6 = vfmaq_f32(clamped6, n6, minus_eighth_hi);
+      float32x4_t t7 = vfmaq_f32(clamped7, n7, minus_eighth_hi);
+      t0 = vfmaq_f32(t0, n0, minus_eighth_lo);
+      t1 = vfmaq_f32(t1, n1, minus_eighth_lo);
+      t2 = vfmaq_f32(t2, n2, minus_eighth_lo);
+      t3 = vfmaq_f32(t3, n3, minus_eighth_lo);
+      t4 = vfmaq_f32(t4, n4, minus_eighth_lo);
+      t5 = vfmaq_f32(t5, n5, minus_eighth_lo);
+      t6 = vfmaq_f32(t6, n6, minus_eighth_lo);
+      t7 = vfmaq_f32(t7, n7, minus_eighth_lo);
+      float32x4_t u0 = vfmaq_f32(square, t0, cube);
+      float32x4_t u1 = vfmaq_f32(square, t1, cube);
+      float32x4_t u2 = vfmaq_f32(square, t2, cube);
+      float32x4_t u3 = vfmaq_f32(square, t3, cube);
+      float32x4_t u4 = vfmaq_f32(square, t4, cube);
+      float32x4_t u5 = vfmaq_f32(square, t5, cube);
+      float32x4_t u6 = vfmaq_f32(square, t6, cube);
+      float32x4_t u7 = vfmaq_f32(square, t7, cube);
+      u0 = vfmaq_f32(linear, u0, t0);
+      u1 = vfmaq_f32(linear, u1, t1);
+      u2 = vfmaq_f32(linear, u2, t2);
+      u3 = vfmaq_f32(linear, u3, t3);
+      u4 = vfmaq_f32(linear, u4, t4);
+      u5 = vfmaq_f32(linear, u5, t5);
+      u6 = vfmaq_f32(linear, u6, t6);
+      u7 = vfmaq_f32(linear, u7, t7);
       u0 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index0)), u0, t0);
       u1 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index1)), u1, t1);
       u2 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index2)), u2, t2);
@@ -4147,8 +4207,8 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const struct s
         max[1][1] = vmaxq_f32(max[1][1], vld1q_f32(x + i + 5148));
       }
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const float32x4_t clamped0 = vmaxq_f32(lower, x0);
       const float32x4_t clamped1 = vmaxq_f32(lower, x1);
@@ -4158,14 +4218,14 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const struct s
       const float32x4_t clamped5 = vmaxq_f32(lower, x5);
       const float32x4_t clamped6 = vmaxq_f32(lower, x6);
       const float32x4_t clamped7 = vmaxq_f32(lower, x7);
-      const float32x4_t biased0 = vfmaq_f32(bias, clamped0, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased1 = vfmaq_f32(bias, clamped1, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased2 = vfmaq_f32(bias, clamped2, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased3 = vfmaq_f32(bias, clamped3, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased4 = vfmaq_f32(bias, clamped4, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased5 = vfmaq_f32(bias, clamped5, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased6 = vfmaq_f32(bias, clamped6, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased7 = vfmaq_f32(bias, clamped7, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased0 = vfmaq_f32(bias, clamped0, eighths);
+      const float32x4_t biased1 = vfmaq_f32(bias, clamped1, eighths);
+      const float32x4_t biased2 = vfmaq_f32(bias, clamped2, eighths);
+      const float32x4_t biased3 = vfmaq_f32(bias, clamped3, eighths);
+      const float32x4_t biased4 = vfmaq_f32(bias, clamped4, eighths);
+      const float32x4_t biased5 = vfmaq_f32(bias, clamped5, eighths);
+      const float32x4_t biased6 = vfmaq_f32(bias, clamped6, eighths);
+      const float32x4_t biased7 = vfmaq_f32(bias, clamped7, eighths);
       const float32x4_t n0 = vsubq_f32(biased0, bias);
       const float32x4_t n1 = vsubq_f32(biased1, bias);
       const float32x4_t n2 = vsubq_f32(biased2, bias);
@@ -4182,38 +4242,38 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const struct s
       const uint8x16_t index5 = neon_table_index(biased5);
       const uint8x16_t index6 = neon_table_index(biased6);
       const uint8x16_t index7 = neon_table_index(biased7);
-      float32x4_t t0 = vfmaq_f32(clamped0, n0, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t1 = vfmaq_f32(clamped1, n1, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t2 = vfmaq_f32(clamped2, n2, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t3 = vfmaq_f32(clamped3, n3, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t4 = vfmaq_f32(clamped4, n4, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t5 = vfmaq_f32(clamped5, n5, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t6 = vfmaq_f32(clamped6, n6, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t7 = vfmaq_f32(clamped7, n7, vdupq_n_f32(-0x1.62E430p-4f));
-      t0 = vfmaq_f32(t0, n0, vdupq_n_f32(0x1.05C610p-32f));
-      t1 = vfmaq_f32(t1, n1, vdupq_n_f32(0x1.05C610p-32f));
-      t2 = vfmaq_f32(t2, n2, vdupq_n_f32(0x1.05C610p-32f));
-      t3 = vfmaq_f32(t3, n3, vdupq_n_f32(0x1.05C610p-32f));
-      t4 = vfmaq_f32(t4, n4, vdupq_n_f32(0x1.05C610p-32f));
-      t5 = vfmaq_f32(t5, n5, vdupq_n_f32(0x1.05C610p-32f));
-      t6 = vfmaq_f32(t6, n6, vdupq_n_f32(0x1.05C610p-32f));
-      t7 = vfmaq_f32(t7, n7, vdupq_n_f32(0x1.05C610p-32f));
-      float32x4_t u0 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t0, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u1 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t1, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u2 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t2, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u3 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t3, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u4 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t4, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u5 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t5, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u6 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t6, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u7 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t7, vdupq_n_f32(0x1.555854p-3f));
-      u0 = vfmaq_f32(vdupq_n_f32(1.0f), u0, t0);
-      u1 = vfmaq_f32(vdupq_n_f32(1.0f), u1, t1);
-      u2 = vfmaq_f32(vdupq_n_f32(1.0f), u2, t2);
-      u3 = vfmaq_f32(vdupq_n_f32(1.0f), u3, t3);
-      u4 = vfmaq_f32(vdupq_n_f32(1.0f), u4, t4);
-      u5 = vfmaq_f32(vdupq_n_f32(1.0f), u5, t5);
-      u6 = vfmaq_f32(vdupq_n_f32(1.0f), u6, t6);
-      u7 = vfmaq_f32(vdupq_n_f32(1.0f), u7, t7);
+      float32x4_t t0 = vfmaq_f32(clamped0, n0, minus_eighth_hi);
+      float32x4_t t1 = vfmaq_f32(clamped1, n1, minus_eighth_hi);
+      float32x4_t t2 = vfmaq_f32(clamped2, n2, minus_eighth_hi);
+      float32x4_t t3 = vfmaq_f32(clamped3, n3, minus_eighth_hi);
+      float32x4_t t4 = vfmaq_f32(clamped4, n4, minus_eighth_hi);
+      float32x4_t t5 = vfmaq_f32(clamped5, n5, minus_eighth_hi);
+      float32x4_t t6 = vfmaq_f32(clamped6, n6, minus_eighth_hi);
+      float32x4_t t7 = vfmaq_f32(clamped7, n7, minus_eighth_hi);
+      t0 = vfmaq_f32(t0, n0, minus_eighth_lo);
+      t1 = vfmaq_f32(t1, n1, minus_eighth_lo);
+      t2 = vfmaq_f32(t2, n2, minus_eighth_lo);
+      t3 = vfmaq_f32(t3, n3, minus_eighth_lo);
+      t4 = vfmaq_f32(t4, n4, minus_eighth_lo);
+      t5 = vfmaq_f32(t5, n5, minus_eighth_lo);
+      t6 = vfmaq_f32(t6, n6, minus_eighth_lo);
+      t7 = vfmaq_f32(t7, n7, minus_eighth_lo);
+      float32x4_t u0 = vfmaq_f32(square, t0, cube);
+      float32x4_t u1 = vfmaq_f32(square, t1, cube);
+      float32x4_t u2 = vfmaq_f32(square, t2, cube);
+      float32x4_t u3 = vfmaq_f32(square, t3, cube);
+      float32x4_t u4 = vfmaq_f32(square, t4, cube);
+      float32x4_t u5 = vfmaq_f32(square, t5, cube);
+      float32x4_t u6 = vfmaq_f32(square, t6, cube);
+      float32x4_t u7 = vfmaq_f32(square, t7, cube);
+      u0 = vfmaq_f32(linear, u0, t0);
+      u1 = vfmaq_f32(linear, u1, t1);
+      u2 = vfmaq_f32(linear, u2, t2);
+      u3 = vfmaq_f32(linear, u3, t3);
+      u4 = vfmaq_f32(linear, u4, t4);
+      u5 = vfmaq_f32(linear, u5, t5);
+      u6 = vfmaq_f32(linear, u6, t6);
+      u7 = vfmaq_f32(linear, u7, t7);
       u0 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index0)), u0, t0);
       u1 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index1)), u1, t1);
       u2 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index2)), u2, t2);
@@ -4287,8 +4347,8 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const struct s
         max[2][1] = vmaxq_f32(max[2][1], vld1q_f32(x + i + 6172));
       }
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const float32x4_t clamped0 = vmaxq_f32(lower, x0);
       const float32x4_t clamped1 = vmaxq_f32(lower, x1);
@@ -4298,14 +4358,14 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const struct s
       const float32x4_t clamped5 = vmaxq_f32(lower, x5);
       const float32x4_t clamped6 = vmaxq_f32(lower, x6);
       const float32x4_t clamped7 = vmaxq_f32(lower, x7);
-      const float32x4_t biased0 = vfmaq_f32(bias, clamped0, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased1 = vfmaq_f32(bias, clamped1, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased2 = vfmaq_f32(bias, clamped2, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased3 = vfmaq_f32(bias, clamped3, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased4 = vfmaq_f32(bias, clamped4, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased5 = vfmaq_f32(bias, clamped5, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased6 = vfmaq_f32(bias, clamped6, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased7 = vfmaq_f32(bias, clamped7, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased0 = vfmaq_f32(bias, clamped0, eighths);
+      const float32x4_t biased1 = vfmaq_f32(bias, clamped1, eighths);
+      const float32x4_t biased2 = vfmaq_f32(bias, clamped2, eighths);
+      const float32x4_t biased3 = vfmaq_f32(bias, clamped3, eighths);
+      const float32x4_t biased4 = vfmaq_f32(bias, clamped4, eighths);
+      const float32x4_t biased5 = vfmaq_f32(bias, clamped5, eighths);
+      const float32x4_t biased6 = vfmaq_f32(bias, clamped6, eighths);
+      const float32x4_t biased7 = vfmaq_f32(bias, clamped7, eighths);
       const float32x4_t n0 = vsubq_f32(biased0, bias);
       const float32x4_t n1 = vsubq_f32(biased1, bias);
       const float32x4_t n2 = vsubq_f32(biased2, bias);
@@ -4322,38 +4382,38 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const struct s
       const uint8x16_t index5 = neon_table_index(biased5);
       const uint8x16_t index6 = neon_table_index(biased6);
       const uint8x16_t index7 = neon_table_index(biased7);
-      float32x4_t t0 = vfmaq_f32(clamped0, n0, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t1 = vfmaq_f32(clamped1, n1, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t2 = vfmaq_f32(clamped2, n2, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t3 = vfmaq_f32(clamped3, n3, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t4 = vfmaq_f32(clamped4, n4, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t5 = vfmaq_f32(clamped5, n5, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t6 = vfmaq_f32(clamped6, n6, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t7 = vfmaq_f32(clamped7, n7, vdupq_n_f32(-0x1.62E430p-4f));
-      t0 = vfmaq_f32(t0, n0, vdupq_n_f32(0x1.05C610p-32f));
-      t1 = vfmaq_f32(t1, n1, vdupq_n_f32(0x1.05C610p-32f));
-      t2 = vfmaq_f32(t2, n2, vdupq_n_f32(0x1.05C610p-32f));
-      t3 = vfmaq_f32(t3, n3, vdupq_n_f32(0x1.05C610p-32f));
-      t4 = vfmaq_f32(t4, n4, vdupq_n_f32(0x1.05C610p-32f));
-      t5 = vfmaq_f32(t5, n5, vdupq_n_f32(0x1.05C610p-32f));
-      t6 = vfmaq_f32(t6, n6, vdupq_n_f32(0x1.05C610p-32f));
-      t7 = vfmaq_f32(t7, n7, vdupq_n_f32(0x1.05C610p-32f));
-      float32x4_t u0 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t0, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u1 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t1, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u2 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t2, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u3 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t3, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u4 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t4, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u5 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t5, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u6 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t6, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u7 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t7, vdupq_n_f32(0x1.555854p-3f));
-      u0 = vfmaq_f32(vdupq_n_f32(1.0f), u0, t0);
-      u1 = vfmaq_f32(vdupq_n_f32(1.0f), u1, t1);
-      u2 = vfmaq_f32(vdupq_n_f32(1.0f), u2, t2);
-      u3 = vfmaq_f32(vdupq_n_f32(1.0f), u3, t3);
-      u4 = vfmaq_f32(vdupq_n_f32(1.0f), u4, t4);
-      u5 = vfmaq_f32(vdupq_n_f32(1.0f), u5, t5);
-      u6 = vfmaq_f32(vdupq_n_f32(1.0f), u6, t6);
-      u7 = vfmaq_f32(vdupq_n_f32(1.0f), u7, t7);
+      float32x4_t t0 = vfmaq_f32(clamped0, n0, minus_eighth_hi);
+      float32x4_t t1 = vfmaq_f32(clamped1, n1, minus_eighth_hi);
+      float32x4_t t2 = vfmaq_f32(clamped2, n2, minus_eighth_hi);
+      float32x4_t t3 = vfmaq_f32(clamped3, n3, minus_eighth_hi);
+      float32x4_t t4 = vfmaq_f32(clamped4, n4, minus_eighth_hi);
+      float32x4_t t5 = vfmaq_f32(clamped5, n5, minus_eighth_hi);
+      float32x4_t t6 = vfmaq_f32(clamped6, n6, minus_eighth_hi);
+      float32x4_t t7 = vfmaq_f32(clamped7, n7, minus_eighth_hi);
+      t0 = vfmaq_f32(t0, n0, minus_eighth_lo);
+      t1 = vfmaq_f32(t1, n1, minus_eighth_lo);
+      t2 = vfmaq_f32(t2, n2, minus_eighth_lo);
+      t3 = vfmaq_f32(t3, n3, minus_eighth_lo);
+      t4 = vfmaq_f32(t4, n4, minus_eighth_lo);
+      t5 = vfmaq_f32(t5, n5, minus_eighth_lo);
+      t6 = vfmaq_f32(t6, n6, minus_eighth_lo);
+      t7 = vfmaq_f32(t7, n7, minus_eighth_lo);
+      float32x4_t u0 = vfmaq_f32(square, t0, cube);
+      float32x4_t u1 = vfmaq_f32(square, t1, cube);
+      float32x4_t u2 = vfmaq_f32(square, t2, cube);
+      float32x4_t u3 = vfmaq_f32(square, t3, cube);
+      float32x4_t u4 = vfmaq_f32(square, t4, cube);
+      float32x4_t u5 = vfmaq_f32(square, t5, cube);
+      float32x4_t u6 = vfmaq_f32(square, t6, cube);
+      float32x4_t u7 = vfmaq_f32(square, t7, cube);
+      u0 = vfmaq_f32(linear, u0, t0);
+      u1 = vfmaq_f32(linear, u1, t1);
+      u2 = vfmaq_f32(linear, u2, t2);
+      u3 = vfmaq_f32(linear, u3, t3);
+      u4 = vfmaq_f32(linear, u4, t4);
+      u5 = vfmaq_f32(linear, u5, t5);
+      u6 = vfmaq_f32(linear, u6, t6);
+      u7 = vfmaq_f32(linear, u7, t7);
       u0 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index0)), u0, t0);
       u1 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index1)), u1, t1);
       u2 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index2)), u2, t2);
@@ -4427,8 +4487,8 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const struct s
         max[3][1] = vmaxq_f32(max[3][1], vld1q_f32(x + i + 7196));
       }
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const float32x4_t clamped0 = vmaxq_f32(lower, x0);
       const float32x4_t clamped1 = vmaxq_f32(lower, x1);
@@ -4438,14 +4498,14 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const struct s
       const float32x4_t clamped5 = vmaxq_f32(lower, x5);
       const float32x4_t clamped6 = vmaxq_f32(lower, x6);
       const float32x4_t clamped7 = vmaxq_f32(lower, x7);
-      const float32x4_t biased0 = vfmaq_f32(bias, clamped0, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased1 = vfmaq_f32(bias, clamped1, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased2 = vfmaq_f32(bias, clamped2, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased3 = vfmaq_f32(bias, clamped3, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased4 = vfmaq_f32(bias, clamped4, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased5 = vfmaq_f32(bias, clamped5, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased6 = vfmaq_f32(bias, clamped6, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased7 = vfmaq_f32(bias, clamped7, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased0 = vfmaq_f32(bias, clamped0, eighths);
+      const float32x4_t biased1 = vfmaq_f32(bias, clamped1, eighths);
+      const float32x4_t biased2 = vfmaq_f32(bias, clamped2, eighths);
+      const float32x4_t biased3 = vfmaq_f32(bias, clamped3, eighths);
+      const float32x4_t biased4 = vfmaq_f32(bias, clamped4, eighths);
+      const float32x4_t biased5 = vfmaq_f32(bias, clamped5, eighths);
+      const float32x4_t biased6 = vfmaq_f32(bias, clamped6, eighths);
+      const float32x4_t biased7 = vfmaq_f32(bias, clamped7, eighths);
       const float32x4_t n0 = vsubq_f32(biased0, bias);
       const float32x4_t n1 = vsubq_f32(biased1, bias);
       const float32x4_t n2 = vsubq_f32(biased2, bias);
@@ -4462,38 +4522,38 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const struct s
       const uint8x16_t index5 = neon_table_index(biased5);
       const uint8x16_t index6 = neon_table_index(biased6);
       const uint8x16_t index7 = neon_table_index(biased7);
-      float32x4_t t0 = vfmaq_f32(clamped0, n0, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t1 = vfmaq_f32(clamped1, n1, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t2 = vfmaq_f32(clamped2, n2, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t3 = vfmaq_f32(clamped3, n3, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t4 = vfmaq_f32(clamped4, n4, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t5 = vfmaq_f32(clamped5, n5, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t6 = vfmaq_f32(clamped6, n6, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t7 = vfmaq_f32(clamped7, n7, vdupq_n_f32(-0x1.62E430p-4f));
-      t0 = vfmaq_f32(t0, n0, vdupq_n_f32(0x1.05C610p-32f));
-      t1 = vfmaq_f32(t1, n1, vdupq_n_f32(0x1.05C610p-32f));
-      t2 = vfmaq_f32(t2, n2, vdupq_n_f32(0x1.05C610p-32f));
-      t3 = vfmaq_f32(t3, n3, vdupq_n_f32(0x1.05C610p-32f));
-      t4 = vfmaq_f32(t4, n4, vdupq_n_f32(0x1.05C610p-32f));
-      t5 = vfmaq_f32(t5, n5, vdupq_n_f32(0x1.05C610p-32f));
-      t6 = vfmaq_f32(t6, n6, vdupq_n_f32(0x1.05C610p-32f));
-      t7 = vfmaq_f32(t7, n7, vdupq_n_f32(0x1.05C610p-32f));
-      float32x4_t u0 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t0, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u1 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t1, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u2 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t2, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u3 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t3, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u4 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t4, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u5 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t5, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u6 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t6, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u7 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t7, vdupq_n_f32(0x1.555854p-3f));
-      u0 = vfmaq_f32(vdupq_n_f32(1.0f), u0, t0);
-      u1 = vfmaq_f32(vdupq_n_f32(1.0f), u1, t1);
-      u2 = vfmaq_f32(vdupq_n_f32(1.0f), u2, t2);
-      u3 = vfmaq_f32(vdupq_n_f32(1.0f), u3, t3);
-      u4 = vfmaq_f32(vdupq_n_f32(1.0f), u4, t4);
-      u5 = vfmaq_f32(vdupq_n_f32(1.0f), u5, t5);
-      u6 = vfmaq_f32(vdupq_n_f32(1.0f), u6, t6);
-      u7 = vfmaq_f32(vdupq_n_f32(1.0f), u7, t7);
+      float32x4_t t0 = vfmaq_f32(clamped0, n0, minus_eighth_hi);
+      float32x4_t t1 = vfmaq_f32(clamped1, n1, minus_eighth_hi);
+      float32x4_t t2 = vfmaq_f32(clamped2, n2, minus_eighth_hi);
+      float32x4_t t3 = vfmaq_f32(clamped3, n3, minus_eighth_hi);
+      float32x4_t t4 = vfmaq_f32(clamped4, n4, minus_eighth_hi);
+      float32x4_t t5 = vfmaq_f32(clamped5, n5, minus_eighth_hi);
+      float32x4_t t6 = vfmaq_f32(clamped6, n6, minus_eighth_hi);
+      float32x4_t t7 = vfmaq_f32(clamped7, n7, minus_eighth_hi);
+      t0 = vfmaq_f32(t0, n0, minus_eighth_lo);
+      t1 = vfmaq_f32(t1, n1, minus_eighth_lo);
+      t2 = vfmaq_f32(t2, n2, minus_eighth_lo);
+      t3 = vfmaq_f32(t3, n3, minus_eighth_lo);
+      t4 = vfmaq_f32(t4, n4, minus_eighth_lo);
+      t5 = vfmaq_f32(t5, n5, minus_eighth_lo);
+      t6 = vfmaq_f32(t6, n6, minus_eighth_lo);
+      t7 = vfmaq_f32(t7, n7, minus_eighth_lo);
+      float32x4_t u0 = vfmaq_f32(square, t0, cube);
+      float32x4_t u1 = vfmaq_f32(square, t1, cube);
+      float32x4_t u2 = vfmaq_f32(square, t2, cube);
+      float32x4_t u3 = vfmaq_f32(square, t3, cube);
+      float32x4_t u4 = vfmaq_f32(square, t4, cube);
+      float32x4_t u5 = vfmaq_f32(square, t5, cube);
+      float32x4_t u6 = vfmaq_f32(square, t6, cube);
+      float32x4_t u7 = vfmaq_f32(square, t7, cube);
+      u0 = vfmaq_f32(linear, u0, t0);
+      u1 = vfmaq_f32(linear, u1, t1);
+      u2 = vfmaq_f32(linear, u2, t2);
+      u3 = vfmaq_f32(linear, u3, t3);
+      u4 = vfmaq_f32(linear, u4, t4);
+      u5 = vfmaq_f32(linear, u5, t5);
+      u6 = vfmaq_f32(linear, u6, t6);
+      u7 = vfmaq_f32(linear, u7, t7);
       u0 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index0)), u0, t0);
       u1 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index1)), u1, t1);
       u2 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index2)), u2, t2);
@@ -4588,17 +4648,18 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const struct s
   }
 }
 
-extern "C" void smx_f32_raddstoreextexp_ukernel__neon_u128_acc4(size_t n, const float* x, float* y,
-                                                                struct smx_f32_extended* sum) {
+extern "C" void smx_f32_raddstoreextexp_ukernel__neon_u128_acc4(
+    size_t n, const float* x, float* y, struct smx_f32_extended* sum,
+    const struct smx_f32_exponential* exponential) {
   float32x4_t hi[4] = {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)};
   float32x4_t lo[4] = {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)};
   struct smx_f32_reference reference;
-  smx_f32_reference_init(&reference);
+  smx_f32_reference_init(&reference, exponential);
   sum->max = -INFINITY;
   // In place, a tile out of range is left as it is, and the reference is that of the tile's maximum: none can turn out too low.
   if (x == y) {
     sum->max = maximum(n, x);
-    if (!smx_is_in_range(sum->max)) return smx_f32_extended_refuse(sum);
+    if (!smx_is_in_range(sum->max, exponential)) return smx_f32_extended_refuse(sum);
     smx_f32_reference_move(&reference, sum->max);
   }
   float maxima[4];

@@ -39,11 +39,13 @@ static inline void take_off(float32x4_t* hi, float32x4_t* lo, float32x4_t anchor
 }
 
 // Each row's reference is the exponent of its maximum (smx_exponent_of). Scaled by it, an anchor is the same for all rows.
-static inline void references(float32x4_t max, float32x4_t* lower, float32x4_t* bias) {
+static inline void references(float32x4_t max, const struct smx_f32_exponential* exponential,
+                              float32x4_t* lower, float32x4_t* bias) {
   const float32x4_t rounding = vdupq_n_f32(12582912.0f);
   const float32x4_t reference =
-      vsubq_f32(vaddq_f32(vmulq_f32(max, vdupq_n_f32(smx_log2e)), rounding), rounding);
-  *lower = vmulq_f32(vaddq_f32(reference, vdupq_n_f32((float)(-127 - SMX_BIAS))), vdupq_n_f32(smx_ln2));
+      vsubq_f32(vaddq_f32(vmulq_f32(max, vdupq_n_f32(exponential->log2e)), rounding), rounding);
+  *lower =
+      vmulq_f32(vaddq_f32(reference, vdupq_n_f32((float)(-127 - SMX_BIAS))), vdupq_n_f32(exponential->ln2));
   *bias = vsubq_f32(vdupq_n_f32(smx_rounding_bias(SMX_BIAS)), vmulq_f32(reference, vdupq_n_f32(8.0f)));
 }
 
@@ -106,7 +108,15 @@ static inline void sum_columns(size_t n, const float32x4_t* e, float32x4_t* sum_
 
 // The exponentials of n columns, 8 at a time.
 static inline void exponentials_8(size_t n, float32x4_t* e, float32x4_t lower, float32x4_t bias,
-                                  uint8x16x2_t mantissas, uint8x16x2_t residuals) {
+                                  const struct smx_f32_exponential* exponential) {
+  const float32x4_t eighths = vdupq_n_f32(8.0f * exponential->log2e);
+  const float32x4_t minus_eighth_hi = vdupq_n_f32(exponential->minus_eighth_hi);
+  const float32x4_t minus_eighth_lo = vdupq_n_f32(exponential->minus_eighth_lo);
+  const float32x4_t cube = vdupq_n_f32(exponential->cube);
+  const float32x4_t square = vdupq_n_f32(exponential->square);
+  const float32x4_t linear = vdupq_n_f32(exponential->scale);
+  const uint8x16x2_t mantissas = vld1q_u8_x2((const uint8_t*)smx_exp2_mantissas);
+  const uint8x16x2_t residuals = vld1q_u8_x2((const uint8_t*)smx_exp2_residuals);
   for (size_t j = 0; j < n; j += 8) {
     const float32x4_t x0 = e[j + 0];
     const float32x4_t x1 = e[j + 1];
@@ -117,8 +127,8 @@ static inline void exponentials_8(size_t n, float32x4_t* e, float32x4_t lower, f
     const float32x4_t x6 = e[j + 6];
     const float32x4_t x7 = e[j + 7];
 
-    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+    // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
     // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
     const float32x4_t clamped0 = vmaxq_f32(lower, x0);
     const float32x4_t clamped1 = vmaxq_f32(lower, x1);
@@ -128,14 +138,14 @@ static inline void exponentials_8(size_t n, float32x4_t* e, float32x4_t lower, f
     const float32x4_t clamped5 = vmaxq_f32(lower, x5);
     const float32x4_t clamped6 = vmaxq_f32(lower, x6);
     const float32x4_t clamped7 = vmaxq_f32(lower, x7);
-    const float32x4_t biased0 = vfmaq_f32(bias, clamped0, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased1 = vfmaq_f32(bias, clamped1, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased2 = vfmaq_f32(bias, clamped2, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased3 = vfmaq_f32(bias, clamped3, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased4 = vfmaq_f32(bias, clamped4, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased5 = vfmaq_f32(bias, clamped5, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased6 = vfmaq_f32(bias, clamped6, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased7 = vfmaq_f32(bias, clamped7, vdupq_n_f32(8.0f * smx_log2e));
+    const float32x4_t biased0 = vfmaq_f32(bias, clamped0, eighths);
+    const float32x4_t biased1 = vfmaq_f32(bias, clamped1, eighths);
+    const float32x4_t biased2 = vfmaq_f32(bias, clamped2, eighths);
+    const float32x4_t biased3 = vfmaq_f32(bias, clamped3, eighths);
+    const float32x4_t biased4 = vfmaq_f32(bias, clamped4, eighths);
+    const float32x4_t biased5 = vfmaq_f32(bias, clamped5, eighths);
+    const float32x4_t biased6 = vfmaq_f32(bias, clamped6, eighths);
+    const float32x4_t biased7 = vfmaq_f32(bias, clamped7, eighths);
     const float32x4_t n0 = vsubq_f32(biased0, bias);
     const float32x4_t n1 = vsubq_f32(biased1, bias);
     const float32x4_t n2 = vsubq_f32(biased2, bias);
@@ -152,38 +162,38 @@ static inline void exponentials_8(size_t n, float32x4_t* e, float32x4_t lower, f
     const uint8x16_t index5 = neon_table_index(biased5);
     const uint8x16_t index6 = neon_table_index(biased6);
     const uint8x16_t index7 = neon_table_index(biased7);
-    float32x4_t t0 = vfmaq_f32(clamped0, n0, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t1 = vfmaq_f32(clamped1, n1, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t2 = vfmaq_f32(clamped2, n2, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t3 = vfmaq_f32(clamped3, n3, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t4 = vfmaq_f32(clamped4, n4, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t5 = vfmaq_f32(clamped5, n5, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t6 = vfmaq_f32(clamped6, n6, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t7 = vfmaq_f32(clamped7, n7, vdupq_n_f32(-0x1.62E430p-4f));
-    t0 = vfmaq_f32(t0, n0, vdupq_n_f32(0x1.05C610p-32f));
-    t1 = vfmaq_f32(t1, n1, vdupq_n_f32(0x1.05C610p-32f));
-    t2 = vfmaq_f32(t2, n2, vdupq_n_f32(0x1.05C610p-32f));
-    t3 = vfmaq_f32(t3, n3, vdupq_n_f32(0x1.05C610p-32f));
-    t4 = vfmaq_f32(t4, n4, vdupq_n_f32(0x1.05C610p-32f));
-    t5 = vfmaq_f32(t5, n5, vdupq_n_f32(0x1.05C610p-32f));
-    t6 = vfmaq_f32(t6, n6, vdupq_n_f32(0x1.05C610p-32f));
-    t7 = vfmaq_f32(t7, n7, vdupq_n_f32(0x1.05C610p-32f));
-    float32x4_t u0 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t0, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u1 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t1, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u2 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t2, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u3 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t3, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u4 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t4, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u5 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t5, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u6 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t6, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u7 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t7, vdupq_n_f32(0x1.555854p-3f));
-    u0 = vfmaq_f32(vdupq_n_f32(1.0f), u0, t0);
-    u1 = vfmaq_f32(vdupq_n_f32(1.0f), u1, t1);
-    u2 = vfmaq_f32(vdupq_n_f32(1.0f), u2, t2);
-    u3 = vfmaq_f32(vdupq_n_f32(1.0f), u3, t3);
-    u4 = vfmaq_f32(vdupq_n_f32(1.0f), u4, t4);
-    u5 = vfmaq_f32(vdupq_n_f32(1.0f), u5, t5);
-    u6 = vfmaq_f32(vdupq_n_f32(1.0f), u6, t6);
-    u7 = vfmaq_f32(vdupq_n_f32(1.0f), u7, t7);
+    float32x4_t t0 = vfmaq_f32(clamped0, n0, minus_eighth_hi);
+    float32x4_t t1 = vfmaq_f32(clamped1, n1, minus_eighth_hi);
+    float32x4_t t2 = vfmaq_f32(clamped2, n2, minus_eighth_hi);
+    float32x4_t t3 = vfmaq_f32(clamped3, n3, minus_eighth_hi);
+    float32x4_t t4 = vfmaq_f32(clamped4, n4, minus_eighth_hi);
+    float32x4_t t5 = vfmaq_f32(clamped5, n5, minus_eighth_hi);
+    float32x4_t t6 = vfmaq_f32(clamped6, n6, minus_eighth_hi);
+    float32x4_t t7 = vfmaq_f32(clamped7, n7, minus_eighth_hi);
+    t0 = vfmaq_f32(t0, n0, minus_eighth_lo);
+    t1 = vfmaq_f32(t1, n1, minus_eighth_lo);
+    t2 = vfmaq_f32(t2, n2, minus_eighth_lo);
+    t3 = vfmaq_f32(t3, n3, minus_eighth_lo);
+    t4 = vfmaq_f32(t4, n4, minus_eighth_lo);
+    t5 = vfmaq_f32(t5, n5, minus_eighth_lo);
+    t6 = vfmaq_f32(t6, n6, minus_eighth_lo);
+    t7 = vfmaq_f32(t7, n7, minus_eighth_lo);
+    float32x4_t u0 = vfmaq_f32(square, t0, cube);
+    float32x4_t u1 = vfmaq_f32(square, t1, cube);
+    float32x4_t u2 = vfmaq_f32(square, t2, cube);
+    float32x4_t u3 = vfmaq_f32(square, t3, cube);
+    float32x4_t u4 = vfmaq_f32(square, t4, cube);
+    float32x4_t u5 = vfmaq_f32(square, t5, cube);
+    float32x4_t u6 = vfmaq_f32(square, t6, cube);
+    float32x4_t u7 = vfmaq_f32(square, t7, cube);
+    u0 = vfmaq_f32(linear, u0, t0);
+    u1 = vfmaq_f32(linear, u1, t1);
+    u2 = vfmaq_f32(linear, u2, t2);
+    u3 = vfmaq_f32(linear, u3, t3);
+    u4 = vfmaq_f32(linear, u4, t4);
+    u5 = vfmaq_f32(linear, u5, t5);
+    u6 = vfmaq_f32(linear, u6, t6);
+    u7 = vfmaq_f32(linear, u7, t7);
     u0 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index0)), u0, t0);
     u1 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index1)), u1, t1);
     u2 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index2)), u2, t2);
@@ -237,7 +247,15 @@ static inline void exponentials_8(size_t n, float32x4_t* e, float32x4_t lower, f
 
 // The exponentials of n columns, 16 at a time.
 static inline void exponentials_16(size_t n, float32x4_t* e, float32x4_t lower, float32x4_t bias,
-                                   uint8x16x2_t mantissas, uint8x16x2_t residuals) {
+                                   const struct smx_f32_exponential* exponential) {
+  const float32x4_t eighths = vdupq_n_f32(8.0f * exponential->log2e);
+  const float32x4_t minus_eighth_hi = vdupq_n_f32(exponential->minus_eighth_hi);
+  const float32x4_t minus_eighth_lo = vdupq_n_f32(exponential->minus_eighth_lo);
+  const float32x4_t cube = vdupq_n_f32(exponential->cube);
+  const float32x4_t square = vdupq_n_f32(exponential->square);
+  const float32x4_t linear = vdupq_n_f32(exponential->scale);
+  const uint8x16x2_t mantissas = vld1q_u8_x2((const uint8_t*)smx_exp2_mantissas);
+  const uint8x16x2_t residuals = vld1q_u8_x2((const uint8_t*)smx_exp2_residuals);
   for (size_t j = 0; j < n; j += 16) {
     {
       const float32x4_t x0 = e[j + 0];
@@ -249,8 +267,8 @@ static inline void exponentials_16(size_t n, float32x4_t* e, float32x4_t lower, 
       const float32x4_t x6 = e[j + 6];
       const float32x4_t x7 = e[j + 7];
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const float32x4_t clamped0 = vmaxq_f32(lower, x0);
       const float32x4_t clamped1 = vmaxq_f32(lower, x1);
@@ -260,14 +278,14 @@ static inline void exponentials_16(size_t n, float32x4_t* e, float32x4_t lower, 
       const float32x4_t clamped5 = vmaxq_f32(lower, x5);
       const float32x4_t clamped6 = vmaxq_f32(lower, x6);
       const float32x4_t clamped7 = vmaxq_f32(lower, x7);
-      const float32x4_t biased0 = vfmaq_f32(bias, clamped0, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased1 = vfmaq_f32(bias, clamped1, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased2 = vfmaq_f32(bias, clamped2, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased3 = vfmaq_f32(bias, clamped3, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased4 = vfmaq_f32(bias, clamped4, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased5 = vfmaq_f32(bias, clamped5, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased6 = vfmaq_f32(bias, clamped6, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased7 = vfmaq_f32(bias, clamped7, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased0 = vfmaq_f32(bias, clamped0, eighths);
+      const float32x4_t biased1 = vfmaq_f32(bias, clamped1, eighths);
+      const float32x4_t biased2 = vfmaq_f32(bias, clamped2, eighths);
+      const float32x4_t biased3 = vfmaq_f32(bias, clamped3, eighths);
+      const float32x4_t biased4 = vfmaq_f32(bias, clamped4, eighths);
+      const float32x4_t biased5 = vfmaq_f32(bias, clamped5, eighths);
+      const float32x4_t biased6 = vfmaq_f32(bias, clamped6, eighths);
+      const float32x4_t biased7 = vfmaq_f32(bias, clamped7, eighths);
       const float32x4_t n0 = vsubq_f32(biased0, bias);
       const float32x4_t n1 = vsubq_f32(biased1, bias);
       const float32x4_t n2 = vsubq_f32(biased2, bias);
@@ -284,38 +302,38 @@ static inline void exponentials_16(size_t n, float32x4_t* e, float32x4_t lower, 
       const uint8x16_t index5 = neon_table_index(biased5);
       const uint8x16_t index6 = neon_table_index(biased6);
       const uint8x16_t index7 = neon_table_index(biased7);
-      float32x4_t t0 = vfmaq_f32(clamped0, n0, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t1 = vfmaq_f32(clamped1, n1, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t2 = vfmaq_f32(clamped2, n2, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t3 = vfmaq_f32(clamped3, n3, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t4 = vfmaq_f32(clamped4, n4, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t5 = vfmaq_f32(clamped5, n5, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t6 = vfmaq_f32(clamped6, n6, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t7 = vfmaq_f32(clamped7, n7, vdupq_n_f32(-0x1.62E430p-4f));
-      t0 = vfmaq_f32(t0, n0, vdupq_n_f32(0x1.05C610p-32f));
-      t1 = vfmaq_f32(t1, n1, vdupq_n_f32(0x1.05C610p-32f));
-      t2 = vfmaq_f32(t2, n2, vdupq_n_f32(0x1.05C610p-32f));
-      t3 = vfmaq_f32(t3, n3, vdupq_n_f32(0x1.05C610p-32f));
-      t4 = vfmaq_f32(t4, n4, vdupq_n_f32(0x1.05C610p-32f));
-      t5 = vfmaq_f32(t5, n5, vdupq_n_f32(0x1.05C610p-32f));
-      t6 = vfmaq_f32(t6, n6, vdupq_n_f32(0x1.05C610p-32f));
-      t7 = vfmaq_f32(t7, n7, vdupq_n_f32(0x1.05C610p-32f));
-      float32x4_t u0 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t0, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u1 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t1, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u2 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t2, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u3 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t3, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u4 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t4, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u5 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t5, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u6 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t6, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u7 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t7, vdupq_n_f32(0x1.555854p-3f));
-      u0 = vfmaq_f32(vdupq_n_f32(1.0f), u0, t0);
-      u1 = vfmaq_f32(vdupq_n_f32(1.0f), u1, t1);
-      u2 = vfmaq_f32(vdupq_n_f32(1.0f), u2, t2);
-      u3 = vfmaq_f32(vdupq_n_f32(1.0f), u3, t3);
-      u4 = vfmaq_f32(vdupq_n_f32(1.0f), u4, t4);
-      u5 = vfmaq_f32(vdupq_n_f32(1.0f), u5, t5);
-      u6 = vfmaq_f32(vdupq_n_f32(1.0f), u6, t6);
-      u7 = vfmaq_f32(vdupq_n_f32(1.0f), u7, t7);
+      float32x4_t t0 = vfmaq_f32(clamped0, n0, minus_eighth_hi);
+      float32x4_t t1 = vfmaq_f32(clamped1, n1, minus_eighth_hi);
+      float32x4_t t2 = vfmaq_f32(clamped2, n2, minus_eighth_hi);
+      float32x4_t t3 = vfmaq_f32(clamped3, n3, minus_eighth_hi);
+      float32x4_t t4 = vfmaq_f32(clamped4, n4, minus_eighth_hi);
+      float32x4_t t5 = vfmaq_f32(clamped5, n5, minus_eighth_hi);
+      float32x4_t t6 = vfmaq_f32(clamped6, n6, minus_eighth_hi);
+      float32x4_t t7 = vfmaq_f32(clamped7, n7, minus_eighth_hi);
+      t0 = vfmaq_f32(t0, n0, minus_eighth_lo);
+      t1 = vfmaq_f32(t1, n1, minus_eighth_lo);
+      t2 = vfmaq_f32(t2, n2, minus_eighth_lo);
+      t3 = vfmaq_f32(t3, n3, minus_eighth_lo);
+      t4 = vfmaq_f32(t4, n4, minus_eighth_lo);
+      t5 = vfmaq_f32(t5, n5, minus_eighth_lo);
+      t6 = vfmaq_f32(t6, n6, minus_eighth_lo);
+      t7 = vfmaq_f32(t7, n7, minus_eighth_lo);
+      float32x4_t u0 = vfmaq_f32(square, t0, cube);
+      float32x4_t u1 = vfmaq_f32(square, t1, cube);
+      float32x4_t u2 = vfmaq_f32(square, t2, cube);
+      float32x4_t u3 = vfmaq_f32(square, t3, cube);
+      float32x4_t u4 = vfmaq_f32(square, t4, cube);
+      float32x4_t u5 = vfmaq_f32(square, t5, cube);
+      float32x4_t u6 = vfmaq_f32(square, t6, cube);
+      float32x4_t u7 = vfmaq_f32(square, t7, cube);
+      u0 = vfmaq_f32(linear, u0, t0);
+      u1 = vfmaq_f32(linear, u1, t1);
+      u2 = vfmaq_f32(linear, u2, t2);
+      u3 = vfmaq_f32(linear, u3, t3);
+      u4 = vfmaq_f32(linear, u4, t4);
+      u5 = vfmaq_f32(linear, u5, t5);
+      u6 = vfmaq_f32(linear, u6, t6);
+      u7 = vfmaq_f32(linear, u7, t7);
       u0 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index0)), u0, t0);
       u1 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index1)), u1, t1);
       u2 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index2)), u2, t2);
@@ -375,8 +393,8 @@ static inline void exponentials_16(size_t n, float32x4_t* e, float32x4_t lower, 
       const float32x4_t x14 = e[j + 14];
       const float32x4_t x15 = e[j + 15];
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const float32x4_t clamped8 = vmaxq_f32(lower, x8);
       const float32x4_t clamped9 = vmaxq_f32(lower, x9);
@@ -386,14 +404,14 @@ static inline void exponentials_16(size_t n, float32x4_t* e, float32x4_t lower, 
       const float32x4_t clamped13 = vmaxq_f32(lower, x13);
       const float32x4_t clamped14 = vmaxq_f32(lower, x14);
       const float32x4_t clamped15 = vmaxq_f32(lower, x15);
-      const float32x4_t biased8 = vfmaq_f32(bias, clamped8, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased9 = vfmaq_f32(bias, clamped9, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased10 = vfmaq_f32(bias, clamped10, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased11 = vfmaq_f32(bias, clamped11, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased12 = vfmaq_f32(bias, clamped12, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased13 = vfmaq_f32(bias, clamped13, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased14 = vfmaq_f32(bias, clamped14, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased15 = vfmaq_f32(bias, clamped15, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased8 = vfmaq_f32(bias, clamped8, eighths);
+      const float32x4_t biased9 = vfmaq_f32(bias, clamped9, eighths);
+      const float32x4_t biased10 = vfmaq_f32(bias, clamped10, eighths);
+      const float32x4_t biased11 = vfmaq_f32(bias, clamped11, eighths);
+      const float32x4_t biased12 = vfmaq_f32(bias, clamped12, eighths);
+      const float32x4_t biased13 = vfmaq_f32(bias, clamped13, eighths);
+      const float32x4_t biased14 = vfmaq_f32(bias, clamped14, eighths);
+      const float32x4_t biased15 = vfmaq_f32(bias, clamped15, eighths);
       const float32x4_t n8 = vsubq_f32(biased8, bias);
       const float32x4_t n9 = vsubq_f32(biased9, bias);
       const float32x4_t n10 = vsubq_f32(biased10, bias);
@@ -410,38 +428,38 @@ static inline void exponentials_16(size_t n, float32x4_t* e, float32x4_t lower, 
       const uint8x16_t index13 = neon_table_index(biased13);
       const uint8x16_t index14 = neon_table_index(biased14);
       const uint8x16_t index15 = neon_table_index(biased15);
-      float32x4_t t8 = vfmaq_f32(clamped8, n8, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t9 = vfmaq_f32(clamped9, n9, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t10 = vfmaq_f32(clamped10, n10, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t11 = vfmaq_f32(clamped11, n11, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t12 = vfmaq_f32(clamped12, n12, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t13 = vfmaq_f32(clamped13, n13, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t14 = vfmaq_f32(clamped14, n14, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t15 = vfmaq_f32(clamped15, n15, vdupq_n_f32(-0x1.62E430p-4f));
-      t8 = vfmaq_f32(t8, n8, vdupq_n_f32(0x1.05C610p-32f));
-      t9 = vfmaq_f32(t9, n9, vdupq_n_f32(0x1.05C610p-32f));
-      t10 = vfmaq_f32(t10, n10, vdupq_n_f32(0x1.05C610p-32f));
-      t11 = vfmaq_f32(t11, n11, vdupq_n_f32(0x1.05C610p-32f));
-      t12 = vfmaq_f32(t12, n12, vdupq_n_f32(0x1.05C610p-32f));
-      t13 = vfmaq_f32(t13, n13, vdupq_n_f32(0x1.05C610p-32f));
-      t14 = vfmaq_f32(t14, n14, vdupq_n_f32(0x1.05C610p-32f));
-      t15 = vfmaq_f32(t15, n15, vdupq_n_f32(0x1.05C610p-32f));
-      float32x4_t u8 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t8, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u9 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t9, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u10 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t10, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u11 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t11, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u12 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t12, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u13 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t13, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u14 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t14, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u15 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t15, vdupq_n_f32(0x1.555854p-3f));
-      u8 = vfmaq_f32(vdupq_n_f32(1.0f), u8, t8);
-      u9 = vfmaq_f32(vdupq_n_f32(1.0f), u9, t9);
-      u10 = vfmaq_f32(vdupq_n_f32(1.0f), u10, t10);
-      u11 = vfmaq_f32(vdupq_n_f32(1.0f), u11, t11);
-      u12 = vfmaq_f32(vdupq_n_f32(1.0f), u12, t12);
-      u13 = vfmaq_f32(vdupq_n_f32(1.0f), u13, t13);
-      u14 = vfmaq_f32(vdupq_n_f32(1.0f), u14, t14);
-      u15 = vfmaq_f32(vdupq_n_f32(1.0f), u15, t15);
+      float32x4_t t8 = vfmaq_f32(clamped8, n8, minus_eighth_hi);
+      float32x4_t t9 = vfmaq_f32(clamped9, n9, minus_eighth_hi);
+      float32x4_t t10 = vfmaq_f32(clamped10, n10, minus_eighth_hi);
+      float32x4_t t11 = vfmaq_f32(clamped11, n11, minus_eighth_hi);
+      float32x4_t t12 = vfmaq_f32(clamped12, n12, minus_eighth_hi);
+      float32x4_t t13 = vfmaq_f32(clamped13, n13, minus_eighth_hi);
+      float32x4_t t14 = vfmaq_f32(clamped14, n14, minus_eighth_hi);
+      float32x4_t t15 = vfmaq_f32(clamped15, n15, minus_eighth_hi);
+      t8 = vfmaq_f32(t8, n8, minus_eighth_lo);
+      t9 = vfmaq_f32(t9, n9, minus_eighth_lo);
+      t10 = vfmaq_f32(t10, n10, minus_eighth_lo);
+      t11 = vfmaq_f32(t11, n11, minus_eighth_lo);
+      t12 = vfmaq_f32(t12, n12, minus_eighth_lo);
+      t13 = vfmaq_f32(t13, n13, minus_eighth_lo);
+      t14 = vfmaq_f32(t14, n14, minus_eighth_lo);
+      t15 = vfmaq_f32(t15, n15, minus_eighth_lo);
+      float32x4_t u8 = vfmaq_f32(square, t8, cube);
+      float32x4_t u9 = vfmaq_f32(square, t9, cube);
+      float32x4_t u10 = vfmaq_f32(square, t10, cube);
+      float32x4_t u11 = vfmaq_f32(square, t11, cube);
+      float32x4_t u12 = vfmaq_f32(square, t12, cube);
+      float32x4_t u13 = vfmaq_f32(square, t13, cube);
+      float32x4_t u14 = vfmaq_f32(square, t14, cube);
+      float32x4_t u15 = vfmaq_f32(square, t15, cube);
+      u8 = vfmaq_f32(linear, u8, t8);
+      u9 = vfmaq_f32(linear, u9, t9);
+      u10 = vfmaq_f32(linear, u10, t10);
+      u11 = vfmaq_f32(linear, u11, t11);
+      u12 = vfmaq_f32(linear, u12, t12);
+      u13 = vfmaq_f32(linear, u13, t13);
+      u14 = vfmaq_f32(linear, u14, t14);
+      u15 = vfmaq_f32(linear, u15, t15);
       u8 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index8)), u8, t8);
       u9 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index9)), u9, t9);
       u10 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index10)), u10, t10);
@@ -494,12 +512,10 @@ static inline void exponentials_16(size_t n, float32x4_t* e, float32x4_t lower, 
   }
 }
 
-extern "C" void smx_f32_softmax_transposed_ukernel__neon_u128_acc4(size_t rows, size_t n, const float* x,
-                                                                   size_t x_stride, float* y, size_t y_stride,
-                                                                   size_t* done) {
+extern "C" void smx_f32_softmax_transposed_ukernel__neon_u128_acc4(
+    size_t rows, size_t n, const float* x, size_t x_stride, float* y, size_t y_stride, size_t* done,
+    const struct smx_f32_exponential* exponential) {
   if (n < 1 || n > 64) __builtin_unreachable();
-  const uint8x16x2_t mantissas = vld1q_u8_x2((const uint8_t*)smx_exp2_mantissas);
-  const uint8x16x2_t residuals = vld1q_u8_x2((const uint8_t*)smx_exp2_residuals);
   *done = 0;
   while (*done < rows) {
     size_t count = rows - *done < 16 ? rows - *done : 16;
@@ -529,10 +545,10 @@ extern "C" void smx_f32_softmax_transposed_ukernel__neon_u128_acc4(size_t rows, 
     for (size_t g = 0; g < groups; g++) {
       max[g] = e[g][0];
       for (size_t j = 1; j < n; j++) max[g] = vmaxq_f32(max[g], e[g][j]);
-      if (!(vminvq_u32(vcaleq_f32(max[g], vdupq_n_f32(smx_range))) != 0)) {
+      if (!(vminvq_u32(vcaleq_f32(max[g], vdupq_n_f32(exponential->range))) != 0)) {
         float maxima[4];
         vst1q_f32(maxima, max[g]);
-        count = g * 4 + smx_rows_within_range(count - g * 4, maxima);
+        count = g * 4 + smx_rows_within_range(count - g * 4, maxima, exponential);
         if (count == 0) return;
         groups = (count - 1) / 4 + 1;
         stops = true;
@@ -543,10 +559,10 @@ extern "C" void smx_f32_softmax_transposed_ukernel__neon_u128_acc4(size_t rows, 
     if (rest > 0) y_groups[groups - 1] = {padded[0], 64};
 
     for (size_t g = 0; g < groups; g++) {
-      references(max[g], &lower[g], &bias[g]);
+      references(max[g], exponential, &lower[g], &bias[g]);
       for (size_t j = n; j % 8 != 0; j++) e[g][j] = lower[g];
     }
-    for (size_t g = 0; g < groups; g++) exponentials_8(n, e[g], lower[g], bias[g], mantissas, residuals);
+    for (size_t g = 0; g < groups; g++) exponentials_8(n, e[g], lower[g], bias[g], exponential);
     float32x4_t hi[4] = {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)};
     float32x4_t lo[4] = {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)};
     for (size_t g = 0; g < groups; g++) sum_columns(n, e[g], &hi[g], &lo[g]);
@@ -577,12 +593,10 @@ extern "C" void smx_f32_softmax_transposed_ukernel__neon_u128_acc4(size_t rows, 
   }
 }
 
-extern "C" void smx_f32_softmax_transposed_ukernel__neon_u256_acc4(size_t rows, size_t n, const float* x,
-                                                                   size_t x_stride, float* y, size_t y_stride,
-                                                                   size_t* done) {
+extern "C" void smx_f32_softmax_transposed_ukernel__neon_u256_acc4(
+    size_t rows, size_t n, const float* x, size_t x_stride, float* y, size_t y_stride, size_t* done,
+    const struct smx_f32_exponential* exponential) {
   if (n < 1 || n > 64) __builtin_unreachable();
-  const uint8x16x2_t mantissas = vld1q_u8_x2((const uint8_t*)smx_exp2_mantissas);
-  const uint8x16x2_t residuals = vld1q_u8_x2((const uint8_t*)smx_exp2_residuals);
   *done = 0;
   while (*done < rows) {
     size_t count = rows - *done < 16 ? rows - *done : 16;
@@ -612,10 +626,10 @@ extern "C" void smx_f32_softmax_transposed_ukernel__neon_u256_acc4(size_t rows, 
     for (size_t g = 0; g < groups; g++) {
       max[g] = e[g][0];
       for (size_t j = 1; j < n; j++) max[g] = vmaxq_f32(max[g], e[g][j]);
-      if (!(vminvq_u32(vcaleq_f32(max[g], vdupq_n_f32(smx_range))) != 0)) {
+      if (!(vminvq_u32(vcaleq_f32(max[g], vdupq_n_f32(exponential->range))) != 0)) {
         float maxima[4];
         vst1q_f32(maxima, max[g]);
-        count = g * 4 + smx_rows_within_range(count - g * 4, maxima);
+        count = g * 4 + smx_rows_within_range(count - g * 4, maxima, exponential);
         if (count == 0) return;
         groups = (count - 1) / 4 + 1;
         stops = true;
@@ -626,10 +640,10 @@ extern "C" void smx_f32_softmax_transposed_ukernel__neon_u256_acc4(size_t rows, 
     if (rest > 0) y_groups[groups - 1] = {padded[0], 64};
 
     for (size_t g = 0; g < groups; g++) {
-      references(max[g], &lower[g], &bias[g]);
+      references(max[g], exponential, &lower[g], &bias[g]);
       for (size_t j = n; j % 16 != 0; j++) e[g][j] = lower[g];
     }
-    for (size_t g = 0; g < groups; g++) exponentials_16(n, e[g], lower[g], bias[g], mantissas, residuals);
+    for (size_t g = 0; g < groups; g++) exponentials_16(n, e[g], lower[g], bias[g], exponential);
     float32x4_t hi[4] = {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)};
     float32x4_t lo[4] = {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)};
     for (size_t g = 0; g < groups; g++) sum_columns(n, e[g], &hi[g], &lo[g]);
@@ -660,12 +674,10 @@ extern "C" void smx_f32_softmax_transposed_ukernel__neon_u256_acc4(size_t rows, 
   }
 }
 
-extern "C" void smx_f32_softmax_transposed_ukernel__neon_u256_acc8(size_t rows, size_t n, const float* x,
-                                                                   size_t x_stride, float* y, size_t y_stride,
-                                                                   size_t* done) {
+extern "C" void smx_f32_softmax_transposed_ukernel__neon_u256_acc8(
+    size_t rows, size_t n, const float* x, size_t x_stride, float* y, size_t y_stride, size_t* done,
+    const struct smx_f32_exponential* exponential) {
   if (n < 1 || n > 64) __builtin_unreachable();
-  const uint8x16x2_t mantissas = vld1q_u8_x2((const uint8_t*)smx_exp2_mantissas);
-  const uint8x16x2_t residuals = vld1q_u8_x2((const uint8_t*)smx_exp2_residuals);
   *done = 0;
   while (*done < rows) {
     size_t count = rows - *done < 32 ? rows - *done : 32;
@@ -695,10 +707,10 @@ extern "C" void smx_f32_softmax_transposed_ukernel__neon_u256_acc8(size_t rows, 
     for (size_t g = 0; g < groups; g++) {
       max[g] = e[g][0];
       for (size_t j = 1; j < n; j++) max[g] = vmaxq_f32(max[g], e[g][j]);
-      if (!(vminvq_u32(vcaleq_f32(max[g], vdupq_n_f32(smx_range))) != 0)) {
+      if (!(vminvq_u32(vcaleq_f32(max[g], vdupq_n_f32(exponential->range))) != 0)) {
         float maxima[4];
         vst1q_f32(maxima, max[g]);
-        count = g * 4 + smx_rows_within_range(count - g * 4, maxima);
+        count = g * 4 + smx_rows_within_range(count - g * 4, maxima, exponential);
         if (count == 0) return;
         groups = (count - 1) / 4 + 1;
         stops = true;
@@ -709,10 +721,10 @@ extern "C" void smx_f32_softmax_transposed_ukernel__neon_u256_acc8(size_t rows, 
     if (rest > 0) y_groups[groups - 1] = {padded[0], 64};
 
     for (size_t g = 0; g < groups; g++) {
-      references(max[g], &lower[g], &bias[g]);
+      references(max[g], exponential, &lower[g], &bias[g]);
       for (size_t j = n; j % 8 != 0; j++) e[g][j] = lower[g];
     }
-    for (size_t g = 0; g < groups; g++) exponentials_8(n, e[g], lower[g], bias[g], mantissas, residuals);
+    for (size_t g = 0; g < groups; g++) exponentials_8(n, e[g], lower[g], bias[g], exponential);
     float32x4_t hi[8] = {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f),
                          vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)};
     float32x4_t lo[8] = {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f),

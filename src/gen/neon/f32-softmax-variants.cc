@@ -39,11 +39,13 @@ static inline void take_off(float32x4_t* hi, float32x4_t* lo, float32x4_t anchor
 }
 
 // Each row's reference is the exponent of its maximum (smx_exponent_of). Scaled by it, an anchor is the same for all rows.
-static inline void references(float32x4_t max, float32x4_t* lower, float32x4_t* bias) {
+static inline void references(float32x4_t max, const struct smx_f32_exponential* exponential,
+                              float32x4_t* lower, float32x4_t* bias) {
   const float32x4_t rounding = vdupq_n_f32(12582912.0f);
   const float32x4_t reference =
-      vsubq_f32(vaddq_f32(vmulq_f32(max, vdupq_n_f32(smx_log2e)), rounding), rounding);
-  *lower = vmulq_f32(vaddq_f32(reference, vdupq_n_f32((float)(-127 - SMX_BIAS))), vdupq_n_f32(smx_ln2));
+      vsubq_f32(vaddq_f32(vmulq_f32(max, vdupq_n_f32(exponential->log2e)), rounding), rounding);
+  *lower =
+      vmulq_f32(vaddq_f32(reference, vdupq_n_f32((float)(-127 - SMX_BIAS))), vdupq_n_f32(exponential->ln2));
   *bias = vsubq_f32(vdupq_n_f32(smx_rounding_bias(SMX_BIAS)), vmulq_f32(reference, vdupq_n_f32(8.0f)));
 }
 
@@ -83,8 +85,14 @@ static inline float32x4_t lane_maxima(size_t n, const float* x) {
 // `tail`, the others to y: a masked store holds up loads from beside what it writes that follow soon. The row of the next
 // group that is as long as this one is asked for.
 static inline void sum_row_64(size_t n, const float* x, float* y, float* tail, const float* next,
-                              float32x4_t lower, float32x4_t bias, float32x4_t anchor, float32x4_t* hi,
-                              float32x4_t* lo) {
+                              const struct smx_f32_exponential* exponential, float32x4_t lower,
+                              float32x4_t bias, float32x4_t anchor, float32x4_t* hi, float32x4_t* lo) {
+  const float32x4_t eighths = vdupq_n_f32(8.0f * exponential->log2e);
+  const float32x4_t minus_eighth_hi = vdupq_n_f32(exponential->minus_eighth_hi);
+  const float32x4_t minus_eighth_lo = vdupq_n_f32(exponential->minus_eighth_lo);
+  const float32x4_t cube = vdupq_n_f32(exponential->cube);
+  const float32x4_t square = vdupq_n_f32(exponential->square);
+  const float32x4_t linear = vdupq_n_f32(exponential->scale);
   const uint8x16x2_t mantissas = vld1q_u8_x2((const uint8_t*)smx_exp2_mantissas);
   const uint8x16x2_t residuals = vld1q_u8_x2((const uint8_t*)smx_exp2_residuals);
   float32x4_t block_hi[4] = {anchor, anchor, anchor, anchor};
@@ -104,8 +112,8 @@ static inline void sum_row_64(size_t n, const float* x, float* y, float* tail, c
       const float32x4_t x6 = vld1q_f32(x + i + 24);
       const float32x4_t x7 = vld1q_f32(x + i + 28);
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const float32x4_t clamped0 = vmaxq_f32(lower, x0);
       const float32x4_t clamped1 = vmaxq_f32(lower, x1);
@@ -115,14 +123,14 @@ static inline void sum_row_64(size_t n, const float* x, float* y, float* tail, c
       const float32x4_t clamped5 = vmaxq_f32(lower, x5);
       const float32x4_t clamped6 = vmaxq_f32(lower, x6);
       const float32x4_t clamped7 = vmaxq_f32(lower, x7);
-      const float32x4_t biased0 = vfmaq_f32(bias, clamped0, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased1 = vfmaq_f32(bias, clamped1, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased2 = vfmaq_f32(bias, clamped2, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased3 = vfmaq_f32(bias, clamped3, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased4 = vfmaq_f32(bias, clamped4, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased5 = vfmaq_f32(bias, clamped5, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased6 = vfmaq_f32(bias, clamped6, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased7 = vfmaq_f32(bias, clamped7, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased0 = vfmaq_f32(bias, clamped0, eighths);
+      const float32x4_t biased1 = vfmaq_f32(bias, clamped1, eighths);
+      const float32x4_t biased2 = vfmaq_f32(bias, clamped2, eighths);
+      const float32x4_t biased3 = vfmaq_f32(bias, clamped3, eighths);
+      const float32x4_t biased4 = vfmaq_f32(bias, clamped4, eighths);
+      const float32x4_t biased5 = vfmaq_f32(bias, clamped5, eighths);
+      const float32x4_t biased6 = vfmaq_f32(bias, clamped6, eighths);
+      const float32x4_t biased7 = vfmaq_f32(bias, clamped7, eighths);
       const float32x4_t n0 = vsubq_f32(biased0, bias);
       const float32x4_t n1 = vsubq_f32(biased1, bias);
       const float32x4_t n2 = vsubq_f32(biased2, bias);
@@ -139,38 +147,38 @@ static inline void sum_row_64(size_t n, const float* x, float* y, float* tail, c
       const uint8x16_t index5 = neon_table_index(biased5);
       const uint8x16_t index6 = neon_table_index(biased6);
       const uint8x16_t index7 = neon_table_index(biased7);
-      float32x4_t t0 = vfmaq_f32(clamped0, n0, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t1 = vfmaq_f32(clamped1, n1, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t2 = vfmaq_f32(clamped2, n2, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t3 = vfmaq_f32(clamped3, n3, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t4 = vfmaq_f32(clamped4, n4, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t5 = vfmaq_f32(clamped5, n5, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t6 = vfmaq_f32(clamped6, n6, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t7 = vfmaq_f32(clamped7, n7, vdupq_n_f32(-0x1.62E430p-4f));
-      t0 = vfmaq_f32(t0, n0, vdupq_n_f32(0x1.05C610p-32f));
-      t1 = vfmaq_f32(t1, n1, vdupq_n_f32(0x1.05C610p-32f));
-      t2 = vfmaq_f32(t2, n2, vdupq_n_f32(0x1.05C610p-32f));
-      t3 = vfmaq_f32(t3, n3, vdupq_n_f32(0x1.05C610p-32f));
-      t4 = vfmaq_f32(t4, n4, vdupq_n_f32(0x1.05C610p-32f));
-      t5 = vfmaq_f32(t5, n5, vdupq_n_f32(0x1.05C610p-32f));
-      t6 = vfmaq_f32(t6, n6, vdupq_n_f32(0x1.05C610p-32f));
-      t7 = vfmaq_f32(t7, n7, vdupq_n_f32(0x1.05C610p-32f));
-      float32x4_t u0 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t0, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u1 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t1, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u2 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t2, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u3 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t3, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u4 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t4, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u5 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t5, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u6 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t6, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u7 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t7, vdupq_n_f32(0x1.555854p-3f));
-      u0 = vfmaq_f32(vdupq_n_f32(1.0f), u0, t0);
-      u1 = vfmaq_f32(vdupq_n_f32(1.0f), u1, t1);
-      u2 = vfmaq_f32(vdupq_n_f32(1.0f), u2, t2);
-      u3 = vfmaq_f32(vdupq_n_f32(1.0f), u3, t3);
-      u4 = vfmaq_f32(vdupq_n_f32(1.0f), u4, t4);
-      u5 = vfmaq_f32(vdupq_n_f32(1.0f), u5, t5);
-      u6 = vfmaq_f32(vdupq_n_f32(1.0f), u6, t6);
-      u7 = vfmaq_f32(vdupq_n_f32(1.0f), u7, t7);
+      float32x4_t t0 = vfmaq_f32(clamped0, n0, minus_eighth_hi);
+      float32x4_t t1 = vfmaq_f32(clamped1, n1, minus_eighth_hi);
+      float32x4_t t2 = vfmaq_f32(clamped2, n2, minus_eighth_hi);
+      float32x4_t t3 = vfmaq_f32(clamped3, n3, minus_eighth_hi);
+      float32x4_t t4 = vfmaq_f32(clamped4, n4, minus_eighth_hi);
+      float32x4_t t5 = vfmaq_f32(clamped5, n5, minus_eighth_hi);
+      float32x4_t t6 = vfmaq_f32(clamped6, n6, minus_eighth_hi);
+      float32x4_t t7 = vfmaq_f32(clamped7, n7, minus_eighth_hi);
+      t0 = vfmaq_f32(t0, n0, minus_eighth_lo);
+      t1 = vfmaq_f32(t1, n1, minus_eighth_lo);
+      t2 = vfmaq_f32(t2, n2, minus_eighth_lo);
+      t3 = vfmaq_f32(t3, n3, minus_eighth_lo);
+      t4 = vfmaq_f32(t4, n4, minus_eighth_lo);
+      t5 = vfmaq_f32(t5, n5, minus_eighth_lo);
+      t6 = vfmaq_f32(t6, n6, minus_eighth_lo);
+      t7 = vfmaq_f32(t7, n7, minus_eighth_lo);
+      float32x4_t u0 = vfmaq_f32(square, t0, cube);
+      float32x4_t u1 = vfmaq_f32(square, t1, cube);
+      float32x4_t u2 = vfmaq_f32(square, t2, cube);
+      float32x4_t u3 = vfmaq_f32(square, t3, cube);
+      float32x4_t u4 = vfmaq_f32(square, t4, cube);
+      float32x4_t u5 = vfmaq_f32(square, t5, cube);
+      float32x4_t u6 = vfmaq_f32(square, t6, cube);
+      float32x4_t u7 = vfmaq_f32(square, t7, cube);
+      u0 = vfmaq_f32(linear, u0, t0);
+      u1 = vfmaq_f32(linear, u1, t1);
+      u2 = vfmaq_f32(linear, u2, t2);
+      u3 = vfmaq_f32(linear, u3, t3);
+      u4 = vfmaq_f32(linear, u4, t4);
+      u5 = vfmaq_f32(linear, u5, t5);
+      u6 = vfmaq_f32(linear, u6, t6);
+      u7 = vfmaq_f32(linear, u7, t7);
       u0 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index0)), u0, t0);
       u1 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index1)), u1, t1);
       u2 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index2)), u2, t2);
@@ -236,8 +244,8 @@ static inline void sum_row_64(size_t n, const float* x, float* y, float* tail, c
       const float32x4_t x6 = vld1q_f32(x + i + 56);
       const float32x4_t x7 = vld1q_f32(x + i + 60);
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const float32x4_t clamped0 = vmaxq_f32(lower, x0);
       const float32x4_t clamped1 = vmaxq_f32(lower, x1);
@@ -247,14 +255,14 @@ static inline void sum_row_64(size_t n, const float* x, float* y, float* tail, c
       const float32x4_t clamped5 = vmaxq_f32(lower, x5);
       const float32x4_t clamped6 = vmaxq_f32(lower, x6);
       const float32x4_t clamped7 = vmaxq_f32(lower, x7);
-      const float32x4_t biased0 = vfmaq_f32(bias, clamped0, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased1 = vfmaq_f32(bias, clamped1, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased2 = vfmaq_f32(bias, clamped2, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased3 = vfmaq_f32(bias, clamped3, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased4 = vfmaq_f32(bias, clamped4, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased5 = vfmaq_f32(bias, clamped5, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased6 = vfmaq_f32(bias, clamped6, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased7 = vfmaq_f32(bias, clamped7, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased0 = vfmaq_f32(bias, clamped0, eighths);
+      const float32x4_t biased1 = vfmaq_f32(bias, clamped1, eighths);
+      const float32x4_t biased2 = vfmaq_f32(bias, clamped2, eighths);
+      const float32x4_t biased3 = vfmaq_f32(bias, clamped3, eighths);
+      const float32x4_t biased4 = vfmaq_f32(bias, clamped4, eighths);
+      const float32x4_t biased5 = vfmaq_f32(bias, clamped5, eighths);
+      const float32x4_t biased6 = vfmaq_f32(bias, clamped6, eighths);
+      const float32x4_t biased7 = vfmaq_f32(bias, clamped7, eighths);
       const float32x4_t n0 = vsubq_f32(biased0, bias);
       const float32x4_t n1 = vsubq_f32(biased1, bias);
       const float32x4_t n2 = vsubq_f32(biased2, bias);
@@ -271,38 +279,38 @@ static inline void sum_row_64(size_t n, const float* x, float* y, float* tail, c
       const uint8x16_t index5 = neon_table_index(biased5);
       const uint8x16_t index6 = neon_table_index(biased6);
       const uint8x16_t index7 = neon_table_index(biased7);
-      float32x4_t t0 = vfmaq_f32(clamped0, n0, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t1 = vfmaq_f32(clamped1, n1, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t2 = vfmaq_f32(clamped2, n2, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t3 = vfmaq_f32(clamped3, n3, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t4 = vfmaq_f32(clamped4, n4, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t5 = vfmaq_f32(clamped5, n5, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t6 = vfmaq_f32(clamped6, n6, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t7 = vfmaq_f32(clamped7, n7, vdupq_n_f32(-0x1.62E430p-4f));
-      t0 = vfmaq_f32(t0, n0, vdupq_n_f32(0x1.05C610p-32f));
-      t1 = vfmaq_f32(t1, n1, vdupq_n_f32(0x1.05C610p-32f));
-      t2 = vfmaq_f32(t2, n2, vdupq_n_f32(0x1.05C610p-32f));
-      t3 = vfmaq_f32(t3, n3, vdupq_n_f32(0x1.05C610p-32f));
-      t4 = vfmaq_f32(t4, n4, vdupq_n_f32(0x1.05C610p-32f));
-      t5 = vfmaq_f32(t5, n5, vdupq_n_f32(0x1.05C610p-32f));
-      t6 = vfmaq_f32(t6, n6, vdupq_n_f32(0x1.05C610p-32f));
-      t7 = vfmaq_f32(t7, n7, vdupq_n_f32(0x1.05C610p-32f));
-      float32x4_t u0 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t0, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u1 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t1, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u2 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t2, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u3 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t3, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u4 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t4, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u5 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t5, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u6 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t6, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u7 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t7, vdupq_n_f32(0x1.555854p-3f));
-      u0 = vfmaq_f32(vdupq_n_f32(1.0f), u0, t0);
-      u1 = vfmaq_f32(vdupq_n_f32(1.0f), u1, t1);
-      u2 = vfmaq_f32(vdupq_n_f32(1.0f), u2, t2);
-      u3 = vfmaq_f32(vdupq_n_f32(1.0f), u3, t3);
-      u4 = vfmaq_f32(vdupq_n_f32(1.0f), u4, t4);
-      u5 = vfmaq_f32(vdupq_n_f32(1.0f), u5, t5);
-      u6 = vfmaq_f32(vdupq_n_f32(1.0f), u6, t6);
-      u7 = vfmaq_f32(vdupq_n_f32(1.0f), u7, t7);
+      float32x4_t t0 = vfmaq_f32(clamped0, n0, minus_eighth_hi);
+      float32x4_t t1 = vfmaq_f32(clamped1, n1, minus_eighth_hi);
+      float32x4_t t2 = vfmaq_f32(clamped2, n2, minus_eighth_hi);
+      float32x4_t t3 = vfmaq_f32(clamped3, n3, minus_eighth_hi);
+      float32x4_t t4 = vfmaq_f32(clamped4, n4, minus_eighth_hi);
+      float32x4_t t5 = vfmaq_f32(clamped5, n5, minus_eighth_hi);
+      float32x4_t t6 = vfmaq_f32(clamped6, n6, minus_eighth_hi);
+      float32x4_t t7 = vfmaq_f32(clamped7, n7, minus_eighth_hi);
+      t0 = vfmaq_f32(t0, n0, minus_eighth_lo);
+      t1 = vfmaq_f32(t1, n1, minus_eighth_lo);
+      t2 = vfmaq_f32(t2, n2, minus_eighth_lo);
+      t3 = vfmaq_f32(t3, n3, minus_eighth_lo);
+      t4 = vfmaq_f32(t4, n4, minus_eighth_lo);
+      t5 = vfmaq_f32(t5, n5, minus_eighth_lo);
+      t6 = vfmaq_f32(t6, n6, minus_eighth_lo);
+      t7 = vfmaq_f32(t7, n7, minus_eighth_lo);
+      float32x4_t u0 = vfmaq_f32(square, t0, cube);
+      float32x4_t u1 = vfmaq_f32(square, t1, cube);
+      float32x4_t u2 = vfmaq_f32(square, t2, cube);
+      float32x4_t u3 = vfmaq_f32(square, t3, cube);
+      float32x4_t u4 = vfmaq_f32(square, t4, cube);
+      float32x4_t u5 = vfmaq_f32(square, t5, cube);
+      float32x4_t u6 = vfmaq_f32(square, t6, cube);
+      float32x4_t u7 = vfmaq_f32(square, t7, cube);
+      u0 = vfmaq_f32(linear, u0, t0);
+      u1 = vfmaq_f32(linear, u1, t1);
+      u2 = vfmaq_f32(linear, u2, t2);
+      u3 = vfmaq_f32(linear, u3, t3);
+      u4 = vfmaq_f32(linear, u4, t4);
+      u5 = vfmaq_f32(linear, u5, t5);
+      u6 = vfmaq_f32(linear, u6, t6);
+      u7 = vfmaq_f32(linear, u7, t7);
       u0 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index0)), u0, t0);
       u1 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index1)), u1, t1);
       u2 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index2)), u2, t2);
@@ -369,8 +377,8 @@ static inline void sum_row_64(size_t n, const float* x, float* y, float* tail, c
     const float32x4_t x6 = vld1q_f32(x + i + 24);
     const float32x4_t x7 = vld1q_f32(x + i + 28);
 
-    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+    // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
     // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
     const float32x4_t clamped0 = vmaxq_f32(lower, x0);
     const float32x4_t clamped1 = vmaxq_f32(lower, x1);
@@ -380,14 +388,14 @@ static inline void sum_row_64(size_t n, const float* x, float* y, float* tail, c
     const float32x4_t clamped5 = vmaxq_f32(lower, x5);
     const float32x4_t clamped6 = vmaxq_f32(lower, x6);
     const float32x4_t clamped7 = vmaxq_f32(lower, x7);
-    const float32x4_t biased0 = vfmaq_f32(bias, clamped0, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased1 = vfmaq_f32(bias, clamped1, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased2 = vfmaq_f32(bias, clamped2, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased3 = vfmaq_f32(bias, clamped3, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased4 = vfmaq_f32(bias, clamped4, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased5 = vfmaq_f32(bias, clamped5, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased6 = vfmaq_f32(bias, clamped6, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased7 = vfmaq_f32(bias, clamped7, vdupq_n_f32(8.0f * smx_log2e));
+    const float32x4_t biased0 = vfmaq_f32(bias, clamped0, eighths);
+    const float32x4_t biased1 = vfmaq_f32(bias, clamped1, eighths);
+    const float32x4_t biased2 = vfmaq_f32(bias, clamped2, eighths);
+    const float32x4_t biased3 = vfmaq_f32(bias, clamped3, eighths);
+    const float32x4_t biased4 = vfmaq_f32(bias, clamped4, eighths);
+    const float32x4_t biased5 = vfmaq_f32(bias, clamped5, eighths);
+    const float32x4_t biased6 = vfmaq_f32(bias, clamped6, eighths);
+    const float32x4_t biased7 = vfmaq_f32(bias, clamped7, eighths);
     const float32x4_t n0 = vsubq_f32(biased0, bias);
     const float32x4_t n1 = vsubq_f32(biased1, bias);
     const float32x4_t n2 = vsubq_f32(biased2, bias);
@@ -404,38 +412,38 @@ static inline void sum_row_64(size_t n, const float* x, float* y, float* tail, c
     const uint8x16_t index5 = neon_table_index(biased5);
     const uint8x16_t index6 = neon_table_index(biased6);
     const uint8x16_t index7 = neon_table_index(biased7);
-    float32x4_t t0 = vfmaq_f32(clamped0, n0, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t1 = vfmaq_f32(clamped1, n1, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t2 = vfmaq_f32(clamped2, n2, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t3 = vfmaq_f32(clamped3, n3, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t4 = vfmaq_f32(clamped4, n4, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t5 = vfmaq_f32(clamped5, n5, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t6 = vfmaq_f32(clamped6, n6, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t7 = vfmaq_f32(clamped7, n7, vdupq_n_f32(-0x1.62E430p-4f));
-    t0 = vfmaq_f32(t0, n0, vdupq_n_f32(0x1.05C610p-32f));
-    t1 = vfmaq_f32(t1, n1, vdupq_n_f32(0x1.05C610p-32f));
-    t2 = vfmaq_f32(t2, n2, vdupq_n_f32(0x1.05C610p-32f));
-    t3 = vfmaq_f32(t3, n3, vdupq_n_f32(0x1.05C610p-32f));
-    t4 = vfmaq_f32(t4, n4, vdupq_n_f32(0x1.05C610p-32f));
-    t5 = vfmaq_f32(t5, n5, vdupq_n_f32(0x1.05C610p-32f));
-    t6 = vfmaq_f32(t6, n6, vdupq_n_f32(0x1.05C610p-32f));
-    t7 = vfmaq_f32(t7, n7, vdupq_n_f32(0x1.05C610p-32f));
-    float32x4_t u0 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t0, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u1 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t1, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u2 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t2, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u3 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t3, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u4 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t4, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u5 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t5, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u6 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t6, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u7 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t7, vdupq_n_f32(0x1.555854p-3f));
-    u0 = vfmaq_f32(vdupq_n_f32(1.0f), u0, t0);
-    u1 = vfmaq_f32(vdupq_n_f32(1.0f), u1, t1);
-    u2 = vfmaq_f32(vdupq_n_f32(1.0f), u2, t2);
-    u3 = vfmaq_f32(vdupq_n_f32(1.0f), u3, t3);
-    u4 = vfmaq_f32(vdupq_n_f32(1.0f), u4, t4);
-    u5 = vfmaq_f32(vdupq_n_f32(1.0f), u5, t5);
-    u6 = vfmaq_f32(vdupq_n_f32(1.0f), u6, t6);
-    u7 = vfmaq_f32(vdupq_n_f32(1.0f), u7, t7);
+    float32x4_t t0 = vfmaq_f32(clamped0, n0, minus_eighth_hi);
+    float32x4_t t1 = vfmaq_f32(clamped1, n1, minus_eighth_hi);
+    float32x4_t t2 = vfmaq_f32(clamped2, n2, minus_eighth_hi);
+    float32x4_t t3 = vfmaq_f32(clamped3, n3, minus_eighth_hi);
+    float32x4_t t4 = vfmaq_f32(clamped4, n4, minus_eighth_hi);
+    float32x4_t t5 = vfmaq_f32(clamped5, n5, minus_eighth_hi);
+    float32x4_t t6 = vfmaq_f32(clamped6, n6, minus_eighth_hi);
+    float32x4_t t7 = vfmaq_f32(clamped7, n7, minus_eighth_hi);
+    t0 = vfmaq_f32(t0, n0, minus_eighth_lo);
+    t1 = vfmaq_f32(t1, n1, minus_eighth_lo);
+    t2 = vfmaq_f32(t2, n2, minus_eighth_lo);
+    t3 = vfmaq_f32(t3, n3, minus_eighth_lo);
+    t4 = vfmaq_f32(t4, n4, minus_eighth_lo);
+    t5 = vfmaq_f32(t5, n5, minus_eighth_lo);
+    t6 = vfmaq_f32(t6, n6, minus_eighth_lo);
+    t7 = vfmaq_f32(t7, n7, minus_eighth_lo);
+    float32x4_t u0 = vfmaq_f32(square, t0, cube);
+    float32x4_t u1 = vfmaq_f32(square, t1, cube);
+    float32x4_t u2 = vfmaq_f32(square, t2, cube);
+    float32x4_t u3 = vfmaq_f32(square, t3, cube);
+    float32x4_t u4 = vfmaq_f32(square, t4, cube);
+    float32x4_t u5 = vfmaq_f32(square, t5, cube);
+    float32x4_t u6 = vfmaq_f32(square, t6, cube);
+    float32x4_t u7 = vfmaq_f32(square, t7, cube);
+    u0 = vfmaq_f32(linear, u0, t0);
+    u1 = vfmaq_f32(linear, u1, t1);
+    u2 = vfmaq_f32(linear, u2, t2);
+    u3 = vfmaq_f32(linear, u3, t3);
+    u4 = vfmaq_f32(linear, u4, t4);
+    u5 = vfmaq_f32(linear, u5, t5);
+    u6 = vfmaq_f32(linear, u6, t6);
+    u7 = vfmaq_f32(linear, u7, t7);
     u0 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index0)), u0, t0);
     u1 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index1)), u1, t1);
     u2 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index2)), u2, t2);
@@ -501,8 +509,8 @@ static inline void sum_row_64(size_t n, const float* x, float* y, float* tail, c
       const float32x4_t x6 = neon_load_tail(x + i + 24, (ptrdiff_t)(n - i) - 24, absent);
       const float32x4_t x7 = neon_load_tail(x + i + 28, (ptrdiff_t)(n - i) - 28, absent);
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const float32x4_t clamped0 = vmaxq_f32(lower, x0);
       const float32x4_t clamped1 = vmaxq_f32(lower, x1);
@@ -512,14 +520,14 @@ static inline void sum_row_64(size_t n, const float* x, float* y, float* tail, c
       const float32x4_t clamped5 = vmaxq_f32(lower, x5);
       const float32x4_t clamped6 = vmaxq_f32(lower, x6);
       const float32x4_t clamped7 = vmaxq_f32(lower, x7);
-      const float32x4_t biased0 = vfmaq_f32(bias, clamped0, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased1 = vfmaq_f32(bias, clamped1, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased2 = vfmaq_f32(bias, clamped2, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased3 = vfmaq_f32(bias, clamped3, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased4 = vfmaq_f32(bias, clamped4, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased5 = vfmaq_f32(bias, clamped5, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased6 = vfmaq_f32(bias, clamped6, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased7 = vfmaq_f32(bias, clamped7, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased0 = vfmaq_f32(bias, clamped0, eighths);
+      const float32x4_t biased1 = vfmaq_f32(bias, clamped1, eighths);
+      const float32x4_t biased2 = vfmaq_f32(bias, clamped2, eighths);
+      const float32x4_t biased3 = vfmaq_f32(bias, clamped3, eighths);
+      const float32x4_t biased4 = vfmaq_f32(bias, clamped4, eighths);
+      const float32x4_t biased5 = vfmaq_f32(bias, clamped5, eighths);
+      const float32x4_t biased6 = vfmaq_f32(bias, clamped6, eighths);
+      const float32x4_t biased7 = vfmaq_f32(bias, clamped7, eighths);
       const float32x4_t n0 = vsubq_f32(biased0, bias);
       const float32x4_t n1 = vsubq_f32(biased1, bias);
       const float32x4_t n2 = vsubq_f32(biased2, bias);
@@ -536,38 +544,38 @@ static inline void sum_row_64(size_t n, const float* x, float* y, float* tail, c
       const uint8x16_t index5 = neon_table_index(biased5);
       const uint8x16_t index6 = neon_table_index(biased6);
       const uint8x16_t index7 = neon_table_index(biased7);
-      float32x4_t t0 = vfmaq_f32(clamped0, n0, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t1 = vfmaq_f32(clamped1, n1, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t2 = vfmaq_f32(clamped2, n2, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t3 = vfmaq_f32(clamped3, n3, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t4 = vfmaq_f32(clamped4, n4, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t5 = vfmaq_f32(clamped5, n5, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t6 = vfmaq_f32(clamped6, n6, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t7 = vfmaq_f32(clamped7, n7, vdupq_n_f32(-0x1.62E430p-4f));
-      t0 = vfmaq_f32(t0, n0, vdupq_n_f32(0x1.05C610p-32f));
-      t1 = vfmaq_f32(t1, n1, vdupq_n_f32(0x1.05C610p-32f));
-      t2 = vfmaq_f32(t2, n2, vdupq_n_f32(0x1.05C610p-32f));
-      t3 = vfmaq_f32(t3, n3, vdupq_n_f32(0x1.05C610p-32f));
-      t4 = vfmaq_f32(t4, n4, vdupq_n_f32(0x1.05C610p-32f));
-      t5 = vfmaq_f32(t5, n5, vdupq_n_f32(0x1.05C610p-32f));
-      t6 = vfmaq_f32(t6, n6, vdupq_n_f32(0x1.05C610p-32f));
-      t7 = vfmaq_f32(t7, n7, vdupq_n_f32(0x1.05C610p-32f));
-      float32x4_t u0 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t0, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u1 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t1, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u2 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t2, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u3 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t3, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u4 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t4, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u5 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t5, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u6 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t6, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u7 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t7, vdupq_n_f32(0x1.555854p-3f));
-      u0 = vfmaq_f32(vdupq_n_f32(1.0f), u0, t0);
-      u1 = vfmaq_f32(vdupq_n_f32(1.0f), u1, t1);
-      u2 = vfmaq_f32(vdupq_n_f32(1.0f), u2, t2);
-      u3 = vfmaq_f32(vdupq_n_f32(1.0f), u3, t3);
-      u4 = vfmaq_f32(vdupq_n_f32(1.0f), u4, t4);
-      u5 = vfmaq_f32(vdupq_n_f32(1.0f), u5, t5);
-      u6 = vfmaq_f32(vdupq_n_f32(1.0f), u6, t6);
-      u7 = vfmaq_f32(vdupq_n_f32(1.0f), u7, t7);
+      float32x4_t t0 = vfmaq_f32(clamped0, n0, minus_eighth_hi);
+      float32x4_t t1 = vfmaq_f32(clamped1, n1, minus_eighth_hi);
+      float32x4_t t2 = vfmaq_f32(clamped2, n2, minus_eighth_hi);
+      float32x4_t t3 = vfmaq_f32(clamped3, n3, minus_eighth_hi);
+      float32x4_t t4 = vfmaq_f32(clamped4, n4, minus_eighth_hi);
+      float32x4_t t5 = vfmaq_f32(clamped5, n5, minus_eighth_hi);
+      float32x4_t t6 = vfmaq_f32(clamped6, n6, minus_eighth_hi);
+      float32x4_t t7 = vfmaq_f32(clamped7, n7, minus_eighth_hi);
+      t0 = vfmaq_f32(t0, n0, minus_eighth_lo);
+      t1 = vfmaq_f32(t1, n1, minus_eighth_lo);
+      t2 = vfmaq_f32(t2, n2, minus_eighth_lo);
+      t3 = vfmaq_f32(t3, n3, minus_eighth_lo);
+      t4 = vfmaq_f32(t4, n4, minus_eighth_lo);
+      t5 = vfmaq_f32(t5, n5, minus_eighth_lo);
+      t6 = vfmaq_f32(t6, n6, minus_eighth_lo);
+      t7 = vfmaq_f32(t7, n7, minus_eighth_lo);
+      float32x4_t u0 = vfmaq_f32(square, t0, cube);
+      float32x4_t u1 = vfmaq_f32(square, t1, cube);
+      float32x4_t u2 = vfmaq_f32(square, t2, cube);
+      float32x4_t u3 = vfmaq_f32(square, t3, cube);
+      float32x4_t u4 = vfmaq_f32(square, t4, cube);
+      float32x4_t u5 = vfmaq_f32(square, t5, cube);
+      float32x4_t u6 = vfmaq_f32(square, t6, cube);
+      float32x4_t u7 = vfmaq_f32(square, t7, cube);
+      u0 = vfmaq_f32(linear, u0, t0);
+      u1 = vfmaq_f32(linear, u1, t1);
+      u2 = vfmaq_f32(linear, u2, t2);
+      u3 = vfmaq_f32(linear, u3, t3);
+      u4 = vfmaq_f32(linear, u4, t4);
+      u5 = vfmaq_f32(linear, u5, t5);
+      u6 = vfmaq_f32(linear, u6, t6);
+      u7 = vfmaq_f32(linear, u7, t7);
       u0 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index0)), u0, t0);
       u1 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index1)), u1, t1);
       u2 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index2)), u2, t2);
@@ -626,17 +634,17 @@ static inline void sum_row_64(size_t n, const float* x, float* y, float* tail, c
       const float32x4_t x2 = neon_load_tail(x + i + 8, (ptrdiff_t)(n - i) - 8, absent);
       const float32x4_t x3 = neon_load_tail(x + i + 12, (ptrdiff_t)(n - i) - 12, absent);
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const float32x4_t clamped0 = vmaxq_f32(lower, x0);
       const float32x4_t clamped1 = vmaxq_f32(lower, x1);
       const float32x4_t clamped2 = vmaxq_f32(lower, x2);
       const float32x4_t clamped3 = vmaxq_f32(lower, x3);
-      const float32x4_t biased0 = vfmaq_f32(bias, clamped0, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased1 = vfmaq_f32(bias, clamped1, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased2 = vfmaq_f32(bias, clamped2, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased3 = vfmaq_f32(bias, clamped3, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased0 = vfmaq_f32(bias, clamped0, eighths);
+      const float32x4_t biased1 = vfmaq_f32(bias, clamped1, eighths);
+      const float32x4_t biased2 = vfmaq_f32(bias, clamped2, eighths);
+      const float32x4_t biased3 = vfmaq_f32(bias, clamped3, eighths);
       const float32x4_t n0 = vsubq_f32(biased0, bias);
       const float32x4_t n1 = vsubq_f32(biased1, bias);
       const float32x4_t n2 = vsubq_f32(biased2, bias);
@@ -645,22 +653,22 @@ static inline void sum_row_64(size_t n, const float* x, float* y, float* tail, c
       const uint8x16_t index1 = neon_table_index(biased1);
       const uint8x16_t index2 = neon_table_index(biased2);
       const uint8x16_t index3 = neon_table_index(biased3);
-      float32x4_t t0 = vfmaq_f32(clamped0, n0, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t1 = vfmaq_f32(clamped1, n1, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t2 = vfmaq_f32(clamped2, n2, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t3 = vfmaq_f32(clamped3, n3, vdupq_n_f32(-0x1.62E430p-4f));
-      t0 = vfmaq_f32(t0, n0, vdupq_n_f32(0x1.05C610p-32f));
-      t1 = vfmaq_f32(t1, n1, vdupq_n_f32(0x1.05C610p-32f));
-      t2 = vfmaq_f32(t2, n2, vdupq_n_f32(0x1.05C610p-32f));
-      t3 = vfmaq_f32(t3, n3, vdupq_n_f32(0x1.05C610p-32f));
-      float32x4_t u0 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t0, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u1 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t1, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u2 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t2, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u3 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t3, vdupq_n_f32(0x1.555854p-3f));
-      u0 = vfmaq_f32(vdupq_n_f32(1.0f), u0, t0);
-      u1 = vfmaq_f32(vdupq_n_f32(1.0f), u1, t1);
-      u2 = vfmaq_f32(vdupq_n_f32(1.0f), u2, t2);
-      u3 = vfmaq_f32(vdupq_n_f32(1.0f), u3, t3);
+      float32x4_t t0 = vfmaq_f32(clamped0, n0, minus_eighth_hi);
+      float32x4_t t1 = vfmaq_f32(clamped1, n1, minus_eighth_hi);
+      float32x4_t t2 = vfmaq_f32(clamped2, n2, minus_eighth_hi);
+      float32x4_t t3 = vfmaq_f32(clamped3, n3, minus_eighth_hi);
+      t0 = vfmaq_f32(t0, n0, minus_eighth_lo);
+      t1 = vfmaq_f32(t1, n1, minus_eighth_lo);
+      t2 = vfmaq_f32(t2, n2, minus_eighth_lo);
+      t3 = vfmaq_f32(t3, n3, minus_eighth_lo);
+      float32x4_t u0 = vfmaq_f32(square, t0, cube);
+      float32x4_t u1 = vfmaq_f32(square, t1, cube);
+      float32x4_t u2 = vfmaq_f32(square, t2, cube);
+      float32x4_t u3 = vfmaq_f32(square, t3, cube);
+      u0 = vfmaq_f32(linear, u0, t0);
+      u1 = vfmaq_f32(linear, u1, t1);
+      u2 = vfmaq_f32(linear, u2, t2);
+      u3 = vfmaq_f32(linear, u3, t3);
       u0 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index0)), u0, t0);
       u1 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index1)), u1, t1);
       u2 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index2)), u2, t2);
@@ -703,8 +711,14 @@ static inline void sum_row_64(size_t n, const float* x, float* y, float* tail, c
 }
 
 static inline void sum_row_128(size_t n, const float* x, float* y, float* tail, const float* next,
-                               float32x4_t lower, float32x4_t bias, float32x4_t anchor, float32x4_t* hi,
-                               float32x4_t* lo) {
+                               const struct smx_f32_exponential* exponential, float32x4_t lower,
+                               float32x4_t bias, float32x4_t anchor, float32x4_t* hi, float32x4_t* lo) {
+  const float32x4_t eighths = vdupq_n_f32(8.0f * exponential->log2e);
+  const float32x4_t minus_eighth_hi = vdupq_n_f32(exponential->minus_eighth_hi);
+  const float32x4_t minus_eighth_lo = vdupq_n_f32(exponential->minus_eighth_lo);
+  const float32x4_t cube = vdupq_n_f32(exponential->cube);
+  const float32x4_t square = vdupq_n_f32(exponential->square);
+  const float32x4_t linear = vdupq_n_f32(exponential->scale);
   const uint8x16x2_t mantissas = vld1q_u8_x2((const uint8_t*)smx_exp2_mantissas);
   const uint8x16x2_t residuals = vld1q_u8_x2((const uint8_t*)smx_exp2_residuals);
   float32x4_t block_hi[4] = {anchor, anchor, anchor, anchor};
@@ -724,8 +738,8 @@ static inline void sum_row_128(size_t n, const float* x, float* y, float* tail, 
       const float32x4_t x6 = vld1q_f32(x + i + 24);
       const float32x4_t x7 = vld1q_f32(x + i + 28);
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const float32x4_t clamped0 = vmaxq_f32(lower, x0);
       const float32x4_t clamped1 = vmaxq_f32(lower, x1);
@@ -735,14 +749,14 @@ static inline void sum_row_128(size_t n, const float* x, float* y, float* tail, 
       const float32x4_t clamped5 = vmaxq_f32(lower, x5);
       const float32x4_t clamped6 = vmaxq_f32(lower, x6);
       const float32x4_t clamped7 = vmaxq_f32(lower, x7);
-      const float32x4_t biased0 = vfmaq_f32(bias, clamped0, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased1 = vfmaq_f32(bias, clamped1, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased2 = vfmaq_f32(bias, clamped2, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased3 = vfmaq_f32(bias, clamped3, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased4 = vfmaq_f32(bias, clamped4, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased5 = vfmaq_f32(bias, clamped5, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased6 = vfmaq_f32(bias, clamped6, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased7 = vfmaq_f32(bias, clamped7, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased0 = vfmaq_f32(bias, clamped0, eighths);
+      const float32x4_t biased1 = vfmaq_f32(bias, clamped1, eighths);
+      const float32x4_t biased2 = vfmaq_f32(bias, clamped2, eighths);
+      const float32x4_t biased3 = vfmaq_f32(bias, clamped3, eighths);
+      const float32x4_t biased4 = vfmaq_f32(bias, clamped4, eighths);
+      const float32x4_t biased5 = vfmaq_f32(bias, clamped5, eighths);
+      const float32x4_t biased6 = vfmaq_f32(bias, clamped6, eighths);
+      const float32x4_t biased7 = vfmaq_f32(bias, clamped7, eighths);
       const float32x4_t n0 = vsubq_f32(biased0, bias);
       const float32x4_t n1 = vsubq_f32(biased1, bias);
       const float32x4_t n2 = vsubq_f32(biased2, bias);
@@ -759,38 +773,38 @@ static inline void sum_row_128(size_t n, const float* x, float* y, float* tail, 
       const uint8x16_t index5 = neon_table_index(biased5);
       const uint8x16_t index6 = neon_table_index(biased6);
       const uint8x16_t index7 = neon_table_index(biased7);
-      float32x4_t t0 = vfmaq_f32(clamped0, n0, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t1 = vfmaq_f32(clamped1, n1, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t2 = vfmaq_f32(clamped2, n2, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t3 = vfmaq_f32(clamped3, n3, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t4 = vfmaq_f32(clamped4, n4, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t5 = vfmaq_f32(clamped5, n5, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t6 = vfmaq_f32(clamped6, n6, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t7 = vfmaq_f32(clamped7, n7, vdupq_n_f32(-0x1.62E430p-4f));
-      t0 = vfmaq_f32(t0, n0, vdupq_n_f32(0x1.05C610p-32f));
-      t1 = vfmaq_f32(t1, n1, vdupq_n_f32(0x1.05C610p-32f));
-      t2 = vfmaq_f32(t2, n2, vdupq_n_f32(0x1.05C610p-32f));
-      t3 = vfmaq_f32(t3, n3, vdupq_n_f32(0x1.05C610p-32f));
-      t4 = vfmaq_f32(t4, n4, vdupq_n_f32(0x1.05C610p-32f));
-      t5 = vfmaq_f32(t5, n5, vdupq_n_f32(0x1.05C610p-32f));
-      t6 = vfmaq_f32(t6, n6, vdupq_n_f32(0x1.05C610p-32f));
-      t7 = vfmaq_f32(t7, n7, vdupq_n_f32(0x1.05C610p-32f));
-      float32x4_t u0 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t0, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u1 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t1, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u2 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t2, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u3 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t3, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u4 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t4, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u5 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t5, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u6 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t6, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u7 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t7, vdupq_n_f32(0x1.555854p-3f));
-      u0 = vfmaq_f32(vdupq_n_f32(1.0f), u0, t0);
-      u1 = vfmaq_f32(vdupq_n_f32(1.0f), u1, t1);
-      u2 = vfmaq_f32(vdupq_n_f32(1.0f), u2, t2);
-      u3 = vfmaq_f32(vdupq_n_f32(1.0f), u3, t3);
-      u4 = vfmaq_f32(vdupq_n_f32(1.0f), u4, t4);
-      u5 = vfmaq_f32(vdupq_n_f32(1.0f), u5, t5);
-      u6 = vfmaq_f32(vdupq_n_f32(1.0f), u6, t6);
-      u7 = vfmaq_f32(vdupq_n_f32(1.0f), u7, t7);
+      float32x4_t t0 = vfmaq_f32(clamped0, n0, minus_eighth_hi);
+      float32x4_t t1 = vfmaq_f32(clamped1, n1, minus_eighth_hi);
+      float32x4_t t2 = vfmaq_f32(clamped2, n2, minus_eighth_hi);
+      float32x4_t t3 = vfmaq_f32(clamped3, n3, minus_eighth_hi);
+      float32x4_t t4 = vfmaq_f32(clamped4, n4, minus_eighth_hi);
+      float32x4_t t5 = vfmaq_f32(clamped5, n5, minus_eighth_hi);
+      float32x4_t t6 = vfmaq_f32(clamped6, n6, minus_eighth_hi);
+      float32x4_t t7 = vfmaq_f32(clamped7, n7, minus_eighth_hi);
+      t0 = vfmaq_f32(t0, n0, minus_eighth_lo);
+      t1 = vfmaq_f32(t1, n1, minus_eighth_lo);
+      t2 = vfmaq_f32(t2, n2, minus_eighth_lo);
+      t3 = vfmaq_f32(t3, n3, minus_eighth_lo);
+      t4 = vfmaq_f32(t4, n4, minus_eighth_lo);
+      t5 = vfmaq_f32(t5, n5, minus_eighth_lo);
+      t6 = vfmaq_f32(t6, n6, minus_eighth_lo);
+      t7 = vfmaq_f32(t7, n7, minus_eighth_lo);
+      float32x4_t u0 = vfmaq_f32(square, t0, cube);
+      float32x4_t u1 = vfmaq_f32(square, t1, cube);
+      float32x4_t u2 = vfmaq_f32(square, t2, cube);
+      float32x4_t u3 = vfmaq_f32(square, t3, cube);
+      float32x4_t u4 = vfmaq_f32(square, t4, cube);
+      float32x4_t u5 = vfmaq_f32(square, t5, cube);
+      float32x4_t u6 = vfmaq_f32(square, t6, cube);
+      float32x4_t u7 = vfmaq_f32(square, t7, cube);
+      u0 = vfmaq_f32(linear, u0, t0);
+      u1 = vfmaq_f32(linear, u1, t1);
+      u2 = vfmaq_f32(linear, u2, t2);
+      u3 = vfmaq_f32(linear, u3, t3);
+      u4 = vfmaq_f32(linear, u4, t4);
+      u5 = vfmaq_f32(linear, u5, t5);
+      u6 = vfmaq_f32(linear, u6, t6);
+      u7 = vfmaq_f32(linear, u7, t7);
       u0 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index0)), u0, t0);
       u1 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index1)), u1, t1);
       u2 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index2)), u2, t2);
@@ -856,8 +870,8 @@ static inline void sum_row_128(size_t n, const float* x, float* y, float* tail, 
       const float32x4_t x6 = vld1q_f32(x + i + 56);
       const float32x4_t x7 = vld1q_f32(x + i + 60);
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const float32x4_t clamped0 = vmaxq_f32(lower, x0);
       const float32x4_t clamped1 = vmaxq_f32(lower, x1);
@@ -867,14 +881,14 @@ static inline void sum_row_128(size_t n, const float* x, float* y, float* tail, 
       const float32x4_t clamped5 = vmaxq_f32(lower, x5);
       const float32x4_t clamped6 = vmaxq_f32(lower, x6);
       const float32x4_t clamped7 = vmaxq_f32(lower, x7);
-      const float32x4_t biased0 = vfmaq_f32(bias, clamped0, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased1 = vfmaq_f32(bias, clamped1, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased2 = vfmaq_f32(bias, clamped2, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased3 = vfmaq_f32(bias, clamped3, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased4 = vfmaq_f32(bias, clamped4, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased5 = vfmaq_f32(bias, clamped5, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased6 = vfmaq_f32(bias, clamped6, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased7 = vfmaq_f32(bias, clamped7, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased0 = vfmaq_f32(bias, clamped0, eighths);
+      const float32x4_t biased1 = vfmaq_f32(bias, clamped1, eighths);
+      const float32x4_t biased2 = vfmaq_f32(bias, clamped2, eighths);
+      const float32x4_t biased3 = vfmaq_f32(bias, clamped3, eighths);
+      const float32x4_t biased4 = vfmaq_f32(bias, clamped4, eighths);
+      const float32x4_t biased5 = vfmaq_f32(bias, clamped5, eighths);
+      const float32x4_t biased6 = vfmaq_f32(bias, clamped6, eighths);
+      const float32x4_t biased7 = vfmaq_f32(bias, clamped7, eighths);
       const float32x4_t n0 = vsubq_f32(biased0, bias);
       const float32x4_t n1 = vsubq_f32(biased1, bias);
       const float32x4_t n2 = vsubq_f32(biased2, bias);
@@ -891,38 +905,38 @@ static inline void sum_row_128(size_t n, const float* x, float* y, float* tail, 
       const uint8x16_t index5 = neon_table_index(biased5);
       const uint8x16_t index6 = neon_table_index(biased6);
       const uint8x16_t index7 = neon_table_index(biased7);
-      float32x4_t t0 = vfmaq_f32(clamped0, n0, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t1 = vfmaq_f32(clamped1, n1, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t2 = vfmaq_f32(clamped2, n2, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t3 = vfmaq_f32(clamped3, n3, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t4 = vfmaq_f32(clamped4, n4, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t5 = vfmaq_f32(clamped5, n5, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t6 = vfmaq_f32(clamped6, n6, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t7 = vfmaq_f32(clamped7, n7, vdupq_n_f32(-0x1.62E430p-4f));
-      t0 = vfmaq_f32(t0, n0, vdupq_n_f32(0x1.05C610p-32f));
-      t1 = vfmaq_f32(t1, n1, vdupq_n_f32(0x1.05C610p-32f));
-      t2 = vfmaq_f32(t2, n2, vdupq_n_f32(0x1.05C610p-32f));
-      t3 = vfmaq_f32(t3, n3, vdupq_n_f32(0x1.05C610p-32f));
-      t4 = vfmaq_f32(t4, n4, vdupq_n_f32(0x1.05C610p-32f));
-      t5 = vfmaq_f32(t5, n5, vdupq_n_f32(0x1.05C610p-32f));
-      t6 = vfmaq_f32(t6, n6, vdupq_n_f32(0x1.05C610p-32f));
-      t7 = vfmaq_f32(t7, n7, vdupq_n_f32(0x1.05C610p-32f));
-      float32x4_t u0 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t0, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u1 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t1, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u2 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t2, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u3 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t3, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u4 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t4, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u5 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t5, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u6 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t6, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u7 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t7, vdupq_n_f32(0x1.555854p-3f));
-      u0 = vfmaq_f32(vdupq_n_f32(1.0f), u0, t0);
-      u1 = vfmaq_f32(vdupq_n_f32(1.0f), u1, t1);
-      u2 = vfmaq_f32(vdupq_n_f32(1.0f), u2, t2);
-      u3 = vfmaq_f32(vdupq_n_f32(1.0f), u3, t3);
-      u4 = vfmaq_f32(vdupq_n_f32(1.0f), u4, t4);
-      u5 = vfmaq_f32(vdupq_n_f32(1.0f), u5, t5);
-      u6 = vfmaq_f32(vdupq_n_f32(1.0f), u6, t6);
-      u7 = vfmaq_f32(vdupq_n_f32(1.0f), u7, t7);
+      float32x4_t t0 = vfmaq_f32(clamped0, n0, minus_eighth_hi);
+      float32x4_t t1 = vfmaq_f32(clamped1, n1, minus_eighth_hi);
+      float32x4_t t2 = vfmaq_f32(clamped2, n2, minus_eighth_hi);
+      float32x4_t t3 = vfmaq_f32(clamped3, n3, minus_eighth_hi);
+      float32x4_t t4 = vfmaq_f32(clamped4, n4, minus_eighth_hi);
+      float32x4_t t5 = vfmaq_f32(clamped5, n5, minus_eighth_hi);
+      float32x4_t t6 = vfmaq_f32(clamped6, n6, minus_eighth_hi);
+      float32x4_t t7 = vfmaq_f32(clamped7, n7, minus_eighth_hi);
+      t0 = vfmaq_f32(t0, n0, minus_eighth_lo);
+      t1 = vfmaq_f32(t1, n1, minus_eighth_lo);
+      t2 = vfmaq_f32(t2, n2, minus_eighth_lo);
+      t3 = vfmaq_f32(t3, n3, minus_eighth_lo);
+      t4 = vfmaq_f32(t4, n4, minus_eighth_lo);
+      t5 = vfmaq_f32(t5, n5, minus_eighth_lo);
+      t6 = vfmaq_f32(t6, n6, minus_eighth_lo);
+      t7 = vfmaq_f32(t7, n7, minus_eighth_lo);
+      float32x4_t u0 = vfmaq_f32(square, t0, cube);
+      float32x4_t u1 = vfmaq_f32(square, t1, cube);
+      float32x4_t u2 = vfmaq_f32(square, t2, cube);
+      float32x4_t u3 = vfmaq_f32(square, t3, cube);
+      float32x4_t u4 = vfmaq_f32(square, t4, cube);
+      float32x4_t u5 = vfmaq_f32(square, t5, cube);
+      float32x4_t u6 = vfmaq_f32(square, t6, cube);
+      float32x4_t u7 = vfmaq_f32(square, t7, cube);
+      u0 = vfmaq_f32(linear, u0, t0);
+      u1 = vfmaq_f32(linear, u1, t1);
+      u2 = vfmaq_f32(linear, u2, t2);
+      u3 = vfmaq_f32(linear, u3, t3);
+      u4 = vfmaq_f32(linear, u4, t4);
+      u5 = vfmaq_f32(linear, u5, t5);
+      u6 = vfmaq_f32(linear, u6, t6);
+      u7 = vfmaq_f32(linear, u7, t7);
       u0 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index0)), u0, t0);
       u1 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index1)), u1, t1);
       u2 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index2)), u2, t2);
@@ -988,8 +1002,8 @@ static inline void sum_row_128(size_t n, const float* x, float* y, float* tail, 
       const float32x4_t x6 = vld1q_f32(x + i + 88);
       const float32x4_t x7 = vld1q_f32(x + i + 92);
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const float32x4_t clamped0 = vmaxq_f32(lower, x0);
       const float32x4_t clamped1 = vmaxq_f32(lower, x1);
@@ -999,14 +1013,14 @@ static inline void sum_row_128(size_t n, const float* x, float* y, float* tail, 
       const float32x4_t clamped5 = vmaxq_f32(lower, x5);
       const float32x4_t clamped6 = vmaxq_f32(lower, x6);
       const float32x4_t clamped7 = vmaxq_f32(lower, x7);
-      const float32x4_t biased0 = vfmaq_f32(bias, clamped0, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased1 = vfmaq_f32(bias, clamped1, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased2 = vfmaq_f32(bias, clamped2, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased3 = vfmaq_f32(bias, clamped3, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased4 = vfmaq_f32(bias, clamped4, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased5 = vfmaq_f32(bias, clamped5, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased6 = vfmaq_f32(bias, clamped6, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased7 = vfmaq_f32(bias, clamped7, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased0 = vfmaq_f32(bias, clamped0, eighths);
+      const float32x4_t biased1 = vfmaq_f32(bias, clamped1, eighths);
+      const float32x4_t biased2 = vfmaq_f32(bias, clamped2, eighths);
+      const float32x4_t biased3 = vfmaq_f32(bias, clamped3, eighths);
+      const float32x4_t biased4 = vfmaq_f32(bias, clamped4, eighths);
+      const float32x4_t biased5 = vfmaq_f32(bias, clamped5, eighths);
+      const float32x4_t biased6 = vfmaq_f32(bias, clamped6, eighths);
+      const float32x4_t biased7 = vfmaq_f32(bias, clamped7, eighths);
       const float32x4_t n0 = vsubq_f32(biased0, bias);
       const float32x4_t n1 = vsubq_f32(biased1, bias);
       const float32x4_t n2 = vsubq_f32(biased2, bias);
@@ -1023,38 +1037,38 @@ static inline void sum_row_128(size_t n, const float* x, float* y, float* tail, 
       const uint8x16_t index5 = neon_table_index(biased5);
       const uint8x16_t index6 = neon_table_index(biased6);
       const uint8x16_t index7 = neon_table_index(biased7);
-      float32x4_t t0 = vfmaq_f32(clamped0, n0, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t1 = vfmaq_f32(clamped1, n1, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t2 = vfmaq_f32(clamped2, n2, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t3 = vfmaq_f32(clamped3, n3, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t4 = vfmaq_f32(clamped4, n4, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t5 = vfmaq_f32(clamped5, n5, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t6 = vfmaq_f32(clamped6, n6, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t7 = vfmaq_f32(clamped7, n7, vdupq_n_f32(-0x1.62E430p-4f));
-      t0 = vfmaq_f32(t0, n0, vdupq_n_f32(0x1.05C610p-32f));
-      t1 = vfmaq_f32(t1, n1, vdupq_n_f32(0x1.05C610p-32f));
-      t2 = vfmaq_f32(t2, n2, vdupq_n_f32(0x1.05C610p-32f));
-      t3 = vfmaq_f32(t3, n3, vdupq_n_f32(0x1.05C610p-32f));
-      t4 = vfmaq_f32(t4, n4, vdupq_n_f32(0x1.05C610p-32f));
-      t5 = vfmaq_f32(t5, n5, vdupq_n_f32(0x1.05C610p-32f));
-      t6 = vfmaq_f32(t6, n6, vdupq_n_f32(0x1.05C610p-32f));
-      t7 = vfmaq_f32(t7, n7, vdupq_n_f32(0x1.05C610p-32f));
-      float32x4_t u0 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t0, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u1 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t1, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u2 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t2, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u3 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t3, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u4 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t4, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u5 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t5, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u6 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t6, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u7 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t7, vdupq_n_f32(0x1.555854p-3f));
-      u0 = vfmaq_f32(vdupq_n_f32(1.0f), u0, t0);
-      u1 = vfmaq_f32(vdupq_n_f32(1.0f), u1, t1);
-      u2 = vfmaq_f32(vdupq_n_f32(1.0f), u2, t2);
-      u3 = vfmaq_f32(vdupq_n_f32(1.0f), u3, t3);
-      u4 = vfmaq_f32(vdupq_n_f32(1.0f), u4, t4);
-      u5 = vfmaq_f32(vdupq_n_f32(1.0f), u5, t5);
-      u6 = vfmaq_f32(vdupq_n_f32(1.0f), u6, t6);
-      u7 = vfmaq_f32(vdupq_n_f32(1.0f), u7, t7);
+      float32x4_t t0 = vfmaq_f32(clamped0, n0, minus_eighth_hi);
+      float32x4_t t1 = vfmaq_f32(clamped1, n1, minus_eighth_hi);
+      float32x4_t t2 = vfmaq_f32(clamped2, n2, minus_eighth_hi);
+      float32x4_t t3 = vfmaq_f32(clamped3, n3, minus_eighth_hi);
+      float32x4_t t4 = vfmaq_f32(clamped4, n4, minus_eighth_hi);
+      float32x4_t t5 = vfmaq_f32(clamped5, n5, minus_eighth_hi);
+      float32x4_t t6 = vfmaq_f32(clamped6, n6, minus_eighth_hi);
+      float32x4_t t7 = vfmaq_f32(clamped7, n7, minus_eighth_hi);
+      t0 = vfmaq_f32(t0, n0, minus_eighth_lo);
+      t1 = vfmaq_f32(t1, n1, minus_eighth_lo);
+      t2 = vfmaq_f32(t2, n2, minus_eighth_lo);
+      t3 = vfmaq_f32(t3, n3, minus_eighth_lo);
+      t4 = vfmaq_f32(t4, n4, minus_eighth_lo);
+      t5 = vfmaq_f32(t5, n5, minus_eighth_lo);
+      t6 = vfmaq_f32(t6, n6, minus_eighth_lo);
+      t7 = vfmaq_f32(t7, n7, minus_eighth_lo);
+      float32x4_t u0 = vfmaq_f32(square, t0, cube);
+      float32x4_t u1 = vfmaq_f32(square, t1, cube);
+      float32x4_t u2 = vfmaq_f32(square, t2, cube);
+      float32x4_t u3 = vfmaq_f32(square, t3, cube);
+      float32x4_t u4 = vfmaq_f32(square, t4, cube);
+      float32x4_t u5 = vfmaq_f32(square, t5, cube);
+      float32x4_t u6 = vfmaq_f32(square, t6, cube);
+      float32x4_t u7 = vfmaq_f32(square, t7, cube);
+      u0 = vfmaq_f32(linear, u0, t0);
+      u1 = vfmaq_f32(linear, u1, t1);
+      u2 = vfmaq_f32(linear, u2, t2);
+      u3 = vfmaq_f32(linear, u3, t3);
+      u4 = vfmaq_f32(linear, u4, t4);
+      u5 = vfmaq_f32(linear, u5, t5);
+      u6 = vfmaq_f32(linear, u6, t6);
+      u7 = vfmaq_f32(linear, u7, t7);
       u0 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index0)), u0, t0);
       u1 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index1)), u1, t1);
       u2 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index2)), u2, t2);
@@ -1120,8 +1134,8 @@ static inline void sum_row_128(size_t n, const float* x, float* y, float* tail, 
       const float32x4_t x6 = vld1q_f32(x + i + 120);
       const float32x4_t x7 = vld1q_f32(x + i + 124);
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const float32x4_t clamped0 = vmaxq_f32(lower, x0);
       const float32x4_t clamped1 = vmaxq_f32(lower, x1);
@@ -1131,14 +1145,14 @@ static inline void sum_row_128(size_t n, const float* x, float* y, float* tail, 
       const float32x4_t clamped5 = vmaxq_f32(lower, x5);
       const float32x4_t clamped6 = vmaxq_f32(lower, x6);
       const float32x4_t clamped7 = vmaxq_f32(lower, x7);
-      const float32x4_t biased0 = vfmaq_f32(bias, clamped0, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased1 = vfmaq_f32(bias, clamped1, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased2 = vfmaq_f32(bias, clamped2, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased3 = vfmaq_f32(bias, clamped3, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased4 = vfmaq_f32(bias, clamped4, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased5 = vfmaq_f32(bias, clamped5, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased6 = vfmaq_f32(bias, clamped6, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased7 = vfmaq_f32(bias, clamped7, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased0 = vfmaq_f32(bias, clamped0, eighths);
+      const float32x4_t biased1 = vfmaq_f32(bias, clamped1, eighths);
+      const float32x4_t biased2 = vfmaq_f32(bias, clamped2, eighths);
+      const float32x4_t biased3 = vfmaq_f32(bias, clamped3, eighths);
+      const float32x4_t biased4 = vfmaq_f32(bias, clamped4, eighths);
+      const float32x4_t biased5 = vfmaq_f32(bias, clamped5, eighths);
+      const float32x4_t biased6 = vfmaq_f32(bias, clamped6, eighths);
+      const float32x4_t biased7 = vfmaq_f32(bias, clamped7, eighths);
       const float32x4_t n0 = vsubq_f32(biased0, bias);
       const float32x4_t n1 = vsubq_f32(biased1, bias);
       const float32x4_t n2 = vsubq_f32(biased2, bias);
@@ -1155,38 +1169,38 @@ static inline void sum_row_128(size_t n, const float* x, float* y, float* tail, 
       const uint8x16_t index5 = neon_table_index(biased5);
       const uint8x16_t index6 = neon_table_index(biased6);
       const uint8x16_t index7 = neon_table_index(biased7);
-      float32x4_t t0 = vfmaq_f32(clamped0, n0, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t1 = vfmaq_f32(clamped1, n1, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t2 = vfmaq_f32(clamped2, n2, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t3 = vfmaq_f32(clamped3, n3, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t4 = vfmaq_f32(clamped4, n4, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t5 = vfmaq_f32(clamped5, n5, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t6 = vfmaq_f32(clamped6, n6, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t7 = vfmaq_f32(clamped7, n7, vdupq_n_f32(-0x1.62E430p-4f));
-      t0 = vfmaq_f32(t0, n0, vdupq_n_f32(0x1.05C610p-32f));
-      t1 = vfmaq_f32(t1, n1, vdupq_n_f32(0x1.05C610p-32f));
-      t2 = vfmaq_f32(t2, n2, vdupq_n_f32(0x1.05C610p-32f));
-      t3 = vfmaq_f32(t3, n3, vdupq_n_f32(0x1.05C610p-32f));
-      t4 = vfmaq_f32(t4, n4, vdupq_n_f32(0x1.05C610p-32f));
-      t5 = vfmaq_f32(t5, n5, vdupq_n_f32(0x1.05C610p-32f));
-      t6 = vfmaq_f32(t6, n6, vdupq_n_f32(0x1.05C610p-32f));
-      t7 = vfmaq_f32(t7, n7, vdupq_n_f32(0x1.05C610p-32f));
-      float32x4_t u0 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t0, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u1 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t1, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u2 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t2, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u3 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t3, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u4 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t4, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u5 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t5, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u6 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t6, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u7 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t7, vdupq_n_f32(0x1.555854p-3f));
-      u0 = vfmaq_f32(vdupq_n_f32(1.0f), u0, t0);
-      u1 = vfmaq_f32(vdupq_n_f32(1.0f), u1, t1);
-      u2 = vfmaq_f32(vdupq_n_f32(1.0f), u2, t2);
-      u3 = vfmaq_f32(vdupq_n_f32(1.0f), u3, t3);
-      u4 = vfmaq_f32(vdupq_n_f32(1.0f), u4, t4);
-      u5 = vfmaq_f32(vdupq_n_f32(1.0f), u5, t5);
-      u6 = vfmaq_f32(vdupq_n_f32(1.0f), u6, t6);
-      u7 = vfmaq_f32(vdupq_n_f32(1.0f), u7, t7);
+      float32x4_t t0 = vfmaq_f32(clamped0, n0, minus_eighth_hi);
+      float32x4_t t1 = vfmaq_f32(clamped1, n1, minus_eighth_hi);
+      float32x4_t t2 = vfmaq_f32(clamped2, n2, minus_eighth_hi);
+      float32x4_t t3 = vfmaq_f32(clamped3, n3, minus_eighth_hi);
+      float32x4_t t4 = vfmaq_f32(clamped4, n4, minus_eighth_hi);
+      float32x4_t t5 = vfmaq_f32(clamped5, n5, minus_eighth_hi);
+      float32x4_t t6 = vfmaq_f32(clamped6, n6, minus_eighth_hi);
+      float32x4_t t7 = vfmaq_f32(clamped7, n7, minus_eighth_hi);
+      t0 = vfmaq_f32(t0, n0, minus_eighth_lo);
+      t1 = vfmaq_f32(t1, n1, minus_eighth_lo);
+      t2 = vfmaq_f32(t2, n2, minus_eighth_lo);
+      t3 = vfmaq_f32(t3, n3, minus_eighth_lo);
+      t4 = vfmaq_f32(t4, n4, minus_eighth_lo);
+      t5 = vfmaq_f32(t5, n5, minus_eighth_lo);
+      t6 = vfmaq_f32(t6, n6, minus_eighth_lo);
+      t7 = vfmaq_f32(t7, n7, minus_eighth_lo);
+      float32x4_t u0 = vfmaq_f32(square, t0, cube);
+      float32x4_t u1 = vfmaq_f32(square, t1, cube);
+      float32x4_t u2 = vfmaq_f32(square, t2, cube);
+      float32x4_t u3 = vfmaq_f32(square, t3, cube);
+      float32x4_t u4 = vfmaq_f32(square, t4, cube);
+      float32x4_t u5 = vfmaq_f32(square, t5, cube);
+      float32x4_t u6 = vfmaq_f32(square, t6, cube);
+      float32x4_t u7 = vfmaq_f32(square, t7, cube);
+      u0 = vfmaq_f32(linear, u0, t0);
+      u1 = vfmaq_f32(linear, u1, t1);
+      u2 = vfmaq_f32(linear, u2, t2);
+      u3 = vfmaq_f32(linear, u3, t3);
+      u4 = vfmaq_f32(linear, u4, t4);
+      u5 = vfmaq_f32(linear, u5, t5);
+      u6 = vfmaq_f32(linear, u6, t6);
+      u7 = vfmaq_f32(linear, u7, t7);
       u0 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index0)), u0, t0);
       u1 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index1)), u1, t1);
       u2 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index2)), u2, t2);
@@ -1253,8 +1267,8 @@ static inline void sum_row_128(size_t n, const float* x, float* y, float* tail, 
     const float32x4_t x6 = vld1q_f32(x + i + 24);
     const float32x4_t x7 = vld1q_f32(x + i + 28);
 
-    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+    // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
     // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
     const float32x4_t clamped0 = vmaxq_f32(lower, x0);
     const float32x4_t clamped1 = vmaxq_f32(lower, x1);
@@ -1264,14 +1278,14 @@ static inline void sum_row_128(size_t n, const float* x, float* y, float* tail, 
     const float32x4_t clamped5 = vmaxq_f32(lower, x5);
     const float32x4_t clamped6 = vmaxq_f32(lower, x6);
     const float32x4_t clamped7 = vmaxq_f32(lower, x7);
-    const float32x4_t biased0 = vfmaq_f32(bias, clamped0, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased1 = vfmaq_f32(bias, clamped1, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased2 = vfmaq_f32(bias, clamped2, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased3 = vfmaq_f32(bias, clamped3, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased4 = vfmaq_f32(bias, clamped4, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased5 = vfmaq_f32(bias, clamped5, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased6 = vfmaq_f32(bias, clamped6, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased7 = vfmaq_f32(bias, clamped7, vdupq_n_f32(8.0f * smx_log2e));
+    const float32x4_t biased0 = vfmaq_f32(bias, clamped0, eighths);
+    const float32x4_t biased1 = vfmaq_f32(bias, clamped1, eighths);
+    const float32x4_t biased2 = vfmaq_f32(bias, clamped2, eighths);
+    const float32x4_t biased3 = vfmaq_f32(bias, clamped3, eighths);
+    const float32x4_t biased4 = vfmaq_f32(bias, clamped4, eighths);
+    const float32x4_t biased5 = vfmaq_f32(bias, clamped5, eighths);
+    const float32x4_t biased6 = vfmaq_f32(bias, clamped6, eighths);
+    const float32x4_t biased7 = vfmaq_f32(bias, clamped7, eighths);
     const float32x4_t n0 = vsubq_f32(biased0, bias);
     const float32x4_t n1 = vsubq_f32(biased1, bias);
     const float32x4_t n2 = vsubq_f32(biased2, bias);
@@ -1288,38 +1302,38 @@ static inline void sum_row_128(size_t n, const float* x, float* y, float* tail, 
     const uint8x16_t index5 = neon_table_index(biased5);
     const uint8x16_t index6 = neon_table_index(biased6);
     const uint8x16_t index7 = neon_table_index(biased7);
-    float32x4_t t0 = vfmaq_f32(clamped0, n0, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t1 = vfmaq_f32(clamped1, n1, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t2 = vfmaq_f32(clamped2, n2, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t3 = vfmaq_f32(clamped3, n3, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t4 = vfmaq_f32(clamped4, n4, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t5 = vfmaq_f32(clamped5, n5, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t6 = vfmaq_f32(clamped6, n6, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t7 = vfmaq_f32(clamped7, n7, vdupq_n_f32(-0x1.62E430p-4f));
-    t0 = vfmaq_f32(t0, n0, vdupq_n_f32(0x1.05C610p-32f));
-    t1 = vfmaq_f32(t1, n1, vdupq_n_f32(0x1.05C610p-32f));
-    t2 = vfmaq_f32(t2, n2, vdupq_n_f32(0x1.05C610p-32f));
-    t3 = vfmaq_f32(t3, n3, vdupq_n_f32(0x1.05C610p-32f));
-    t4 = vfmaq_f32(t4, n4, vdupq_n_f32(0x1.05C610p-32f));
-    t5 = vfmaq_f32(t5, n5, vdupq_n_f32(0x1.05C610p-32f));
-    t6 = vfmaq_f32(t6, n6, vdupq_n_f32(0x1.05C610p-32f));
-    t7 = vfmaq_f32(t7, n7, vdupq_n_f32(0x1.05C610p-32f));
-    float32x4_t u0 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t0, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u1 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t1, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u2 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t2, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u3 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t3, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u4 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t4, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u5 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t5, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u6 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t6, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u7 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t7, vdupq_n_f32(0x1.555854p-3f));
-    u0 = vfmaq_f32(vdupq_n_f32(1.0f), u0, t0);
-    u1 = vfmaq_f32(vdupq_n_f32(1.0f), u1, t1);
-    u2 = vfmaq_f32(vdupq_n_f32(1.0f), u2, t2);
-    u3 = vfmaq_f32(vdupq_n_f32(1.0f), u3, t3);
-    u4 = vfmaq_f32(vdupq_n_f32(1.0f), u4, t4);
-    u5 = vfmaq_f32(vdupq_n_f32(1.0f), u5, t5);
-    u6 = vfmaq_f32(vdupq_n_f32(1.0f), u6, t6);
-    u7 = vfmaq_f32(vdupq_n_f32(1.0f), u7, t7);
+    float32x4_t t0 = vfmaq_f32(clamped0, n0, minus_eighth_hi);
+    float32x4_t t1 = vfmaq_f32(clamped1, n1, minus_eighth_hi);
+    float32x4_t t2 = vfmaq_f32(clamped2, n2, minus_eighth_hi);
+    float32x4_t t3 = vfmaq_f32(clamped3, n3, minus_eighth_hi);
+    float32x4_t t4 = vfmaq_f32(clamped4, n4, minus_eighth_hi);
+    float32x4_t t5 = vfmaq_f32(clamped5, n5, minus_eighth_hi);
+    float32x4_t t6 = vfmaq_f32(clamped6, n6, minus_eighth_hi);
+    float32x4_t t7 = vfmaq_f32(clamped7, n7, minus_eighth_hi);
+    t0 = vfmaq_f32(t0, n0, minus_eighth_lo);
+    t1 = vfmaq_f32(t1, n1, minus_eighth_lo);
+    t2 = vfmaq_f32(t2, n2, minus_eighth_lo);
+    t3 = vfmaq_f32(t3, n3, minus_eighth_lo);
+    t4 = vfmaq_f32(t4, n4, minus_eighth_lo);
+    t5 = vfmaq_f32(t5, n5, minus_eighth_lo);
+    t6 = vfmaq_f32(t6, n6, minus_eighth_lo);
+    t7 = vfmaq_f32(t7, n7, minus_eighth_lo);
+    float32x4_t u0 = vfmaq_f32(square, t0, cube);
+    float32x4_t u1 = vfmaq_f32(square, t1, cube);
+    float32x4_t u2 = vfmaq_f32(square, t2, cube);
+    float32x4_t u3 = vfmaq_f32(square, t3, cube);
+    float32x4_t u4 = vfmaq_f32(square, t4, cube);
+    float32x4_t u5 = vfmaq_f32(square, t5, cube);
+    float32x4_t u6 = vfmaq_f32(square, t6, cube);
+    float32x4_t u7 = vfmaq_f32(square, t7, cube);
+    u0 = vfmaq_f32(linear, u0, t0);
+    u1 = vfmaq_f32(linear, u1, t1);
+    u2 = vfmaq_f32(linear, u2, t2);
+    u3 = vfmaq_f32(linear, u3, t3);
+    u4 = vfmaq_f32(linear, u4, t4);
+    u5 = vfmaq_f32(linear, u5, t5);
+    u6 = vfmaq_f32(linear, u6, t6);
+    u7 = vfmaq_f32(linear, u7, t7);
     u0 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index0)), u0, t0);
     u1 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index1)), u1, t1);
     u2 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index2)), u2, t2);
@@ -1385,8 +1399,8 @@ static inline void sum_row_128(size_t n, const float* x, float* y, float* tail, 
       const float32x4_t x6 = neon_load_tail(x + i + 24, (ptrdiff_t)(n - i) - 24, absent);
       const float32x4_t x7 = neon_load_tail(x + i + 28, (ptrdiff_t)(n - i) - 28, absent);
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const float32x4_t clamped0 = vmaxq_f32(lower, x0);
       const float32x4_t clamped1 = vmaxq_f32(lower, x1);
@@ -1396,14 +1410,14 @@ static inline void sum_row_128(size_t n, const float* x, float* y, float* tail, 
       const float32x4_t clamped5 = vmaxq_f32(lower, x5);
       const float32x4_t clamped6 = vmaxq_f32(lower, x6);
       const float32x4_t clamped7 = vmaxq_f32(lower, x7);
-      const float32x4_t biased0 = vfmaq_f32(bias, clamped0, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased1 = vfmaq_f32(bias, clamped1, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased2 = vfmaq_f32(bias, clamped2, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased3 = vfmaq_f32(bias, clamped3, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased4 = vfmaq_f32(bias, clamped4, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased5 = vfmaq_f32(bias, clamped5, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased6 = vfmaq_f32(bias, clamped6, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased7 = vfmaq_f32(bias, clamped7, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased0 = vfmaq_f32(bias, clamped0, eighths);
+      const float32x4_t biased1 = vfmaq_f32(bias, clamped1, eighths);
+      const float32x4_t biased2 = vfmaq_f32(bias, clamped2, eighths);
+      const float32x4_t biased3 = vfmaq_f32(bias, clamped3, eighths);
+      const float32x4_t biased4 = vfmaq_f32(bias, clamped4, eighths);
+      const float32x4_t biased5 = vfmaq_f32(bias, clamped5, eighths);
+      const float32x4_t biased6 = vfmaq_f32(bias, clamped6, eighths);
+      const float32x4_t biased7 = vfmaq_f32(bias, clamped7, eighths);
       const float32x4_t n0 = vsubq_f32(biased0, bias);
       const float32x4_t n1 = vsubq_f32(biased1, bias);
       const float32x4_t n2 = vsubq_f32(biased2, bias);
@@ -1420,38 +1434,38 @@ static inline void sum_row_128(size_t n, const float* x, float* y, float* tail, 
       const uint8x16_t index5 = neon_table_index(biased5);
       const uint8x16_t index6 = neon_table_index(biased6);
       const uint8x16_t index7 = neon_table_index(biased7);
-      float32x4_t t0 = vfmaq_f32(clamped0, n0, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t1 = vfmaq_f32(clamped1, n1, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t2 = vfmaq_f32(clamped2, n2, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t3 = vfmaq_f32(clamped3, n3, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t4 = vfmaq_f32(clamped4, n4, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t5 = vfmaq_f32(clamped5, n5, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t6 = vfmaq_f32(clamped6, n6, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t7 = vfmaq_f32(clamped7, n7, vdupq_n_f32(-0x1.62E430p-4f));
-      t0 = vfmaq_f32(t0, n0, vdupq_n_f32(0x1.05C610p-32f));
-      t1 = vfmaq_f32(t1, n1, vdupq_n_f32(0x1.05C610p-32f));
-      t2 = vfmaq_f32(t2, n2, vdupq_n_f32(0x1.05C610p-32f));
-      t3 = vfmaq_f32(t3, n3, vdupq_n_f32(0x1.05C610p-32f));
-      t4 = vfmaq_f32(t4, n4, vdupq_n_f32(0x1.05C610p-32f));
-      t5 = vfmaq_f32(t5, n5, vdupq_n_f32(0x1.05C610p-32f));
-      t6 = vfmaq_f32(t6, n6, vdupq_n_f32(0x1.05C610p-32f));
-      t7 = vfmaq_f32(t7, n7, vdupq_n_f32(0x1.05C610p-32f));
-      float32x4_t u0 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t0, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u1 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t1, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u2 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t2, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u3 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t3, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u4 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t4, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u5 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t5, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u6 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t6, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u7 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t7, vdupq_n_f32(0x1.555854p-3f));
-      u0 = vfmaq_f32(vdupq_n_f32(1.0f), u0, t0);
-      u1 = vfmaq_f32(vdupq_n_f32(1.0f), u1, t1);
-      u2 = vfmaq_f32(vdupq_n_f32(1.0f), u2, t2);
-      u3 = vfmaq_f32(vdupq_n_f32(1.0f), u3, t3);
-      u4 = vfmaq_f32(vdupq_n_f32(1.0f), u4, t4);
-      u5 = vfmaq_f32(vdupq_n_f32(1.0f), u5, t5);
-      u6 = vfmaq_f32(vdupq_n_f32(1.0f), u6, t6);
-      u7 = vfmaq_f32(vdupq_n_f32(1.0f), u7, t7);
+      float32x4_t t0 = vfmaq_f32(clamped0, n0, minus_eighth_hi);
+      float32x4_t t1 = vfmaq_f32(clamped1, n1, minus_eighth_hi);
+      float32x4_t t2 = vfmaq_f32(clamped2, n2, minus_eighth_hi);
+      float32x4_t t3 = vfmaq_f32(clamped3, n3, minus_eighth_hi);
+      float32x4_t t4 = vfmaq_f32(clamped4, n4, minus_eighth_hi);
+      float32x4_t t5 = vfmaq_f32(clamped5, n5, minus_eighth_hi);
+      float32x4_t t6 = vfmaq_f32(clamped6, n6, minus_eighth_hi);
+      float32x4_t t7 = vfmaq_f32(clamped7, n7, minus_eighth_hi);
+      t0 = vfmaq_f32(t0, n0, minus_eighth_lo);
+      t1 = vfmaq_f32(t1, n1, minus_eighth_lo);
+      t2 = vfmaq_f32(t2, n2, minus_eighth_lo);
+      t3 = vfmaq_f32(t3, n3, minus_eighth_lo);
+      t4 = vfmaq_f32(t4, n4, minus_eighth_lo);
+      t5 = vfmaq_f32(t5, n5, minus_eighth_lo);
+      t6 = vfmaq_f32(t6, n6, minus_eighth_lo);
+      t7 = vfmaq_f32(t7, n7, minus_eighth_lo);
+      float32x4_t u0 = vfmaq_f32(square, t0, cube);
+      float32x4_t u1 = vfmaq_f32(square, t1, cube);
+      float32x4_t u2 = vfmaq_f32(square, t2, cube);
+      float32x4_t u3 = vfmaq_f32(square, t3, cube);
+      float32x4_t u4 = vfmaq_f32(square, t4, cube);
+      float32x4_t u5 = vfmaq_f32(square, t5, cube);
+      float32x4_t u6 = vfmaq_f32(square, t6, cube);
+      float32x4_t u7 = vfmaq_f32(square, t7, cube);
+      u0 = vfmaq_f32(linear, u0, t0);
+      u1 = vfmaq_f32(linear, u1, t1);
+      u2 = vfmaq_f32(linear, u2, t2);
+      u3 = vfmaq_f32(linear, u3, t3);
+      u4 = vfmaq_f32(linear, u4, t4);
+      u5 = vfmaq_f32(linear, u5, t5);
+      u6 = vfmaq_f32(linear, u6, t6);
+      u7 = vfmaq_f32(linear, u7, t7);
       u0 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index0)), u0, t0);
       u1 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index1)), u1, t1);
       u2 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index2)), u2, t2);
@@ -1510,17 +1524,17 @@ static inline void sum_row_128(size_t n, const float* x, float* y, float* tail, 
       const float32x4_t x2 = neon_load_tail(x + i + 8, (ptrdiff_t)(n - i) - 8, absent);
       const float32x4_t x3 = neon_load_tail(x + i + 12, (ptrdiff_t)(n - i) - 12, absent);
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const float32x4_t clamped0 = vmaxq_f32(lower, x0);
       const float32x4_t clamped1 = vmaxq_f32(lower, x1);
       const float32x4_t clamped2 = vmaxq_f32(lower, x2);
       const float32x4_t clamped3 = vmaxq_f32(lower, x3);
-      const float32x4_t biased0 = vfmaq_f32(bias, clamped0, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased1 = vfmaq_f32(bias, clamped1, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased2 = vfmaq_f32(bias, clamped2, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased3 = vfmaq_f32(bias, clamped3, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased0 = vfmaq_f32(bias, clamped0, eighths);
+      const float32x4_t biased1 = vfmaq_f32(bias, clamped1, eighths);
+      const float32x4_t biased2 = vfmaq_f32(bias, clamped2, eighths);
+      const float32x4_t biased3 = vfmaq_f32(bias, clamped3, eighths);
       const float32x4_t n0 = vsubq_f32(biased0, bias);
       const float32x4_t n1 = vsubq_f32(biased1, bias);
       const float32x4_t n2 = vsubq_f32(biased2, bias);
@@ -1529,22 +1543,22 @@ static inline void sum_row_128(size_t n, const float* x, float* y, float* tail, 
       const uint8x16_t index1 = neon_table_index(biased1);
       const uint8x16_t index2 = neon_table_index(biased2);
       const uint8x16_t index3 = neon_table_index(biased3);
-      float32x4_t t0 = vfmaq_f32(clamped0, n0, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t1 = vfmaq_f32(clamped1, n1, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t2 = vfmaq_f32(clamped2, n2, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t3 = vfmaq_f32(clamped3, n3, vdupq_n_f32(-0x1.62E430p-4f));
-      t0 = vfmaq_f32(t0, n0, vdupq_n_f32(0x1.05C610p-32f));
-      t1 = vfmaq_f32(t1, n1, vdupq_n_f32(0x1.05C610p-32f));
-      t2 = vfmaq_f32(t2, n2, vdupq_n_f32(0x1.05C610p-32f));
-      t3 = vfmaq_f32(t3, n3, vdupq_n_f32(0x1.05C610p-32f));
-      float32x4_t u0 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t0, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u1 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t1, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u2 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t2, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u3 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t3, vdupq_n_f32(0x1.555854p-3f));
-      u0 = vfmaq_f32(vdupq_n_f32(1.0f), u0, t0);
-      u1 = vfmaq_f32(vdupq_n_f32(1.0f), u1, t1);
-      u2 = vfmaq_f32(vdupq_n_f32(1.0f), u2, t2);
-      u3 = vfmaq_f32(vdupq_n_f32(1.0f), u3, t3);
+      float32x4_t t0 = vfmaq_f32(clamped0, n0, minus_eighth_hi);
+      float32x4_t t1 = vfmaq_f32(clamped1, n1, minus_eighth_hi);
+      float32x4_t t2 = vfmaq_f32(clamped2, n2, minus_eighth_hi);
+      float32x4_t t3 = vfmaq_f32(clamped3, n3, minus_eighth_hi);
+      t0 = vfmaq_f32(t0, n0, minus_eighth_lo);
+      t1 = vfmaq_f32(t1, n1, minus_eighth_lo);
+      t2 = vfmaq_f32(t2, n2, minus_eighth_lo);
+      t3 = vfmaq_f32(t3, n3, minus_eighth_lo);
+      float32x4_t u0 = vfmaq_f32(square, t0, cube);
+      float32x4_t u1 = vfmaq_f32(square, t1, cube);
+      float32x4_t u2 = vfmaq_f32(square, t2, cube);
+      float32x4_t u3 = vfmaq_f32(square, t3, cube);
+      u0 = vfmaq_f32(linear, u0, t0);
+      u1 = vfmaq_f32(linear, u1, t1);
+      u2 = vfmaq_f32(linear, u2, t2);
+      u3 = vfmaq_f32(linear, u3, t3);
       u0 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index0)), u0, t0);
       u1 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index1)), u1, t1);
       u2 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index2)), u2, t2);
@@ -1587,8 +1601,14 @@ static inline void sum_row_128(size_t n, const float* x, float* y, float* tail, 
 }
 
 static inline void sum_row_32(size_t n, const float* x, float* y, float* tail, const float* next,
-                              float32x4_t lower, float32x4_t bias, float32x4_t anchor, float32x4_t* hi,
-                              float32x4_t* lo) {
+                              const struct smx_f32_exponential* exponential, float32x4_t lower,
+                              float32x4_t bias, float32x4_t anchor, float32x4_t* hi, float32x4_t* lo) {
+  const float32x4_t eighths = vdupq_n_f32(8.0f * exponential->log2e);
+  const float32x4_t minus_eighth_hi = vdupq_n_f32(exponential->minus_eighth_hi);
+  const float32x4_t minus_eighth_lo = vdupq_n_f32(exponential->minus_eighth_lo);
+  const float32x4_t cube = vdupq_n_f32(exponential->cube);
+  const float32x4_t square = vdupq_n_f32(exponential->square);
+  const float32x4_t linear = vdupq_n_f32(exponential->scale);
   const uint8x16x2_t mantissas = vld1q_u8_x2((const uint8_t*)smx_exp2_mantissas);
   const uint8x16x2_t residuals = vld1q_u8_x2((const uint8_t*)smx_exp2_residuals);
   float32x4_t block_hi[4] = {anchor, anchor, anchor, anchor};
@@ -1607,8 +1627,8 @@ static inline void sum_row_32(size_t n, const float* x, float* y, float* tail, c
     const float32x4_t x6 = vld1q_f32(x + i + 24);
     const float32x4_t x7 = vld1q_f32(x + i + 28);
 
-    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+    // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
     // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
     const float32x4_t clamped0 = vmaxq_f32(lower, x0);
     const float32x4_t clamped1 = vmaxq_f32(lower, x1);
@@ -1618,14 +1638,14 @@ static inline void sum_row_32(size_t n, const float* x, float* y, float* tail, c
     const float32x4_t clamped5 = vmaxq_f32(lower, x5);
     const float32x4_t clamped6 = vmaxq_f32(lower, x6);
     const float32x4_t clamped7 = vmaxq_f32(lower, x7);
-    const float32x4_t biased0 = vfmaq_f32(bias, clamped0, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased1 = vfmaq_f32(bias, clamped1, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased2 = vfmaq_f32(bias, clamped2, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased3 = vfmaq_f32(bias, clamped3, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased4 = vfmaq_f32(bias, clamped4, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased5 = vfmaq_f32(bias, clamped5, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased6 = vfmaq_f32(bias, clamped6, vdupq_n_f32(8.0f * smx_log2e));
-    const float32x4_t biased7 = vfmaq_f32(bias, clamped7, vdupq_n_f32(8.0f * smx_log2e));
+    const float32x4_t biased0 = vfmaq_f32(bias, clamped0, eighths);
+    const float32x4_t biased1 = vfmaq_f32(bias, clamped1, eighths);
+    const float32x4_t biased2 = vfmaq_f32(bias, clamped2, eighths);
+    const float32x4_t biased3 = vfmaq_f32(bias, clamped3, eighths);
+    const float32x4_t biased4 = vfmaq_f32(bias, clamped4, eighths);
+    const float32x4_t biased5 = vfmaq_f32(bias, clamped5, eighths);
+    const float32x4_t biased6 = vfmaq_f32(bias, clamped6, eighths);
+    const float32x4_t biased7 = vfmaq_f32(bias, clamped7, eighths);
     const float32x4_t n0 = vsubq_f32(biased0, bias);
     const float32x4_t n1 = vsubq_f32(biased1, bias);
     const float32x4_t n2 = vsubq_f32(biased2, bias);
@@ -1642,38 +1662,38 @@ static inline void sum_row_32(size_t n, const float* x, float* y, float* tail, c
     const uint8x16_t index5 = neon_table_index(biased5);
     const uint8x16_t index6 = neon_table_index(biased6);
     const uint8x16_t index7 = neon_table_index(biased7);
-    float32x4_t t0 = vfmaq_f32(clamped0, n0, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t1 = vfmaq_f32(clamped1, n1, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t2 = vfmaq_f32(clamped2, n2, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t3 = vfmaq_f32(clamped3, n3, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t4 = vfmaq_f32(clamped4, n4, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t5 = vfmaq_f32(clamped5, n5, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t6 = vfmaq_f32(clamped6, n6, vdupq_n_f32(-0x1.62E430p-4f));
-    float32x4_t t7 = vfmaq_f32(clamped7, n7, vdupq_n_f32(-0x1.62E430p-4f));
-    t0 = vfmaq_f32(t0, n0, vdupq_n_f32(0x1.05C610p-32f));
-    t1 = vfmaq_f32(t1, n1, vdupq_n_f32(0x1.05C610p-32f));
-    t2 = vfmaq_f32(t2, n2, vdupq_n_f32(0x1.05C610p-32f));
-    t3 = vfmaq_f32(t3, n3, vdupq_n_f32(0x1.05C610p-32f));
-    t4 = vfmaq_f32(t4, n4, vdupq_n_f32(0x1.05C610p-32f));
-    t5 = vfmaq_f32(t5, n5, vdupq_n_f32(0x1.05C610p-32f));
-    t6 = vfmaq_f32(t6, n6, vdupq_n_f32(0x1.05C610p-32f));
-    t7 = vfmaq_f32(t7, n7, vdupq_n_f32(0x1.05C610p-32f));
-    float32x4_t u0 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t0, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u1 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t1, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u2 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t2, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u3 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t3, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u4 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t4, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u5 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t5, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u6 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t6, vdupq_n_f32(0x1.555854p-3f));
-    float32x4_t u7 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t7, vdupq_n_f32(0x1.555854p-3f));
-    u0 = vfmaq_f32(vdupq_n_f32(1.0f), u0, t0);
-    u1 = vfmaq_f32(vdupq_n_f32(1.0f), u1, t1);
-    u2 = vfmaq_f32(vdupq_n_f32(1.0f), u2, t2);
-    u3 = vfmaq_f32(vdupq_n_f32(1.0f), u3, t3);
-    u4 = vfmaq_f32(vdupq_n_f32(1.0f), u4, t4);
-    u5 = vfmaq_f32(vdupq_n_f32(1.0f), u5, t5);
-    u6 = vfmaq_f32(vdupq_n_f32(1.0f), u6, t6);
-    u7 = vfmaq_f32(vdupq_n_f32(1.0f), u7, t7);
+    float32x4_t t0 = vfmaq_f32(clamped0, n0, minus_eighth_hi);
+    float32x4_t t1 = vfmaq_f32(clamped1, n1, minus_eighth_hi);
+    float32x4_t t2 = vfmaq_f32(clamped2, n2, minus_eighth_hi);
+    float32x4_t t3 = vfmaq_f32(clamped3, n3, minus_eighth_hi);
+    float32x4_t t4 = vfmaq_f32(clamped4, n4, minus_eighth_hi);
+    float32x4_t t5 = vfmaq_f32(clamped5, n5, minus_eighth_hi);
+    float32x4_t t6 = vfmaq_f32(clamped6, n6, minus_eighth_hi);
+    float32x4_t t7 = vfmaq_f32(clamped7, n7, minus_eighth_hi);
+    t0 = vfmaq_f32(t0, n0, minus_eighth_lo);
+    t1 = vfmaq_f32(t1, n1, minus_eighth_lo);
+    t2 = vfmaq_f32(t2, n2, minus_eighth_lo);
+    t3 = vfmaq_f32(t3, n3, minus_eighth_lo);
+    t4 = vfmaq_f32(t4, n4, minus_eighth_lo);
+    t5 = vfmaq_f32(t5, n5, minus_eighth_lo);
+    t6 = vfmaq_f32(t6, n6, minus_eighth_lo);
+    t7 = vfmaq_f32(t7, n7, minus_eighth_lo);
+    float32x4_t u0 = vfmaq_f32(square, t0, cube);
+    float32x4_t u1 = vfmaq_f32(square, t1, cube);
+    float32x4_t u2 = vfmaq_f32(square, t2, cube);
+    float32x4_t u3 = vfmaq_f32(square, t3, cube);
+    float32x4_t u4 = vfmaq_f32(square, t4, cube);
+    float32x4_t u5 = vfmaq_f32(square, t5, cube);
+    float32x4_t u6 = vfmaq_f32(square, t6, cube);
+    float32x4_t u7 = vfmaq_f32(square, t7, cube);
+    u0 = vfmaq_f32(linear, u0, t0);
+    u1 = vfmaq_f32(linear, u1, t1);
+    u2 = vfmaq_f32(linear, u2, t2);
+    u3 = vfmaq_f32(linear, u3, t3);
+    u4 = vfmaq_f32(linear, u4, t4);
+    u5 = vfmaq_f32(linear, u5, t5);
+    u6 = vfmaq_f32(linear, u6, t6);
+    u7 = vfmaq_f32(linear, u7, t7);
     u0 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index0)), u0, t0);
     u1 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index1)), u1, t1);
     u2 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index2)), u2, t2);
@@ -1739,8 +1759,8 @@ static inline void sum_row_32(size_t n, const float* x, float* y, float* tail, c
       const float32x4_t x6 = neon_load_tail(x + i + 24, (ptrdiff_t)(n - i) - 24, absent);
       const float32x4_t x7 = neon_load_tail(x + i + 28, (ptrdiff_t)(n - i) - 28, absent);
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const float32x4_t clamped0 = vmaxq_f32(lower, x0);
       const float32x4_t clamped1 = vmaxq_f32(lower, x1);
@@ -1750,14 +1770,14 @@ static inline void sum_row_32(size_t n, const float* x, float* y, float* tail, c
       const float32x4_t clamped5 = vmaxq_f32(lower, x5);
       const float32x4_t clamped6 = vmaxq_f32(lower, x6);
       const float32x4_t clamped7 = vmaxq_f32(lower, x7);
-      const float32x4_t biased0 = vfmaq_f32(bias, clamped0, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased1 = vfmaq_f32(bias, clamped1, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased2 = vfmaq_f32(bias, clamped2, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased3 = vfmaq_f32(bias, clamped3, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased4 = vfmaq_f32(bias, clamped4, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased5 = vfmaq_f32(bias, clamped5, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased6 = vfmaq_f32(bias, clamped6, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased7 = vfmaq_f32(bias, clamped7, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased0 = vfmaq_f32(bias, clamped0, eighths);
+      const float32x4_t biased1 = vfmaq_f32(bias, clamped1, eighths);
+      const float32x4_t biased2 = vfmaq_f32(bias, clamped2, eighths);
+      const float32x4_t biased3 = vfmaq_f32(bias, clamped3, eighths);
+      const float32x4_t biased4 = vfmaq_f32(bias, clamped4, eighths);
+      const float32x4_t biased5 = vfmaq_f32(bias, clamped5, eighths);
+      const float32x4_t biased6 = vfmaq_f32(bias, clamped6, eighths);
+      const float32x4_t biased7 = vfmaq_f32(bias, clamped7, eighths);
       const float32x4_t n0 = vsubq_f32(biased0, bias);
       const float32x4_t n1 = vsubq_f32(biased1, bias);
       const float32x4_t n2 = vsubq_f32(biased2, bias);
@@ -1774,38 +1794,38 @@ static inline void sum_row_32(size_t n, const float* x, float* y, float* tail, c
       const uint8x16_t index5 = neon_table_index(biased5);
       const uint8x16_t index6 = neon_table_index(biased6);
       const uint8x16_t index7 = neon_table_index(biased7);
-      float32x4_t t0 = vfmaq_f32(clamped0, n0, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t1 = vfmaq_f32(clamped1, n1, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t2 = vfmaq_f32(clamped2, n2, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t3 = vfmaq_f32(clamped3, n3, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t4 = vfmaq_f32(clamped4, n4, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t5 = vfmaq_f32(clamped5, n5, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t6 = vfmaq_f32(clamped6, n6, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t7 = vfmaq_f32(clamped7, n7, vdupq_n_f32(-0x1.62E430p-4f));
-      t0 = vfmaq_f32(t0, n0, vdupq_n_f32(0x1.05C610p-32f));
-      t1 = vfmaq_f32(t1, n1, vdupq_n_f32(0x1.05C610p-32f));
-      t2 = vfmaq_f32(t2, n2, vdupq_n_f32(0x1.05C610p-32f));
-      t3 = vfmaq_f32(t3, n3, vdupq_n_f32(0x1.05C610p-32f));
-      t4 = vfmaq_f32(t4, n4, vdupq_n_f32(0x1.05C610p-32f));
-      t5 = vfmaq_f32(t5, n5, vdupq_n_f32(0x1.05C610p-32f));
-      t6 = vfmaq_f32(t6, n6, vdupq_n_f32(0x1.05C610p-32f));
-      t7 = vfmaq_f32(t7, n7, vdupq_n_f32(0x1.05C610p-32f));
-      float32x4_t u0 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t0, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u1 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t1, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u2 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t2, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u3 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t3, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u4 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t4, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u5 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t5, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u6 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t6, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u7 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t7, vdupq_n_f32(0x1.555854p-3f));
-      u0 = vfmaq_f32(vdupq_n_f32(1.0f), u0, t0);
-      u1 = vfmaq_f32(vdupq_n_f32(1.0f), u1, t1);
-      u2 = vfmaq_f32(vdupq_n_f32(1.0f), u2, t2);
-      u3 = vfmaq_f32(vdupq_n_f32(1.0f), u3, t3);
-      u4 = vfmaq_f32(vdupq_n_f32(1.0f), u4, t4);
-      u5 = vfmaq_f32(vdupq_n_f32(1.0f), u5, t5);
-      u6 = vfmaq_f32(vdupq_n_f32(1.0f), u6, t6);
-      u7 = vfmaq_f32(vdupq_n_f32(1.0f), u7, t7);
+      float32x4_t t0 = vfmaq_f32(clamped0, n0, minus_eighth_hi);
+      float32x4_t t1 = vfmaq_f32(clamped1, n1, minus_eighth_hi);
+      float32x4_t t2 = vfmaq_f32(clamped2, n2, minus_eighth_hi);
+      float32x4_t t3 = vfmaq_f32(clamped3, n3, minus_eighth_hi);
+      float32x4_t t4 = vfmaq_f32(clamped4, n4, minus_eighth_hi);
+      float32x4_t t5 = vfmaq_f32(clamped5, n5, minus_eighth_hi);
+      float32x4_t t6 = vfmaq_f32(clamped6, n6, minus_eighth_hi);
+      float32x4_t t7 = vfmaq_f32(clamped7, n7, minus_eighth_hi);
+      t0 = vfmaq_f32(t0, n0, minus_eighth_lo);
+      t1 = vfmaq_f32(t1, n1, minus_eighth_lo);
+      t2 = vfmaq_f32(t2, n2, minus_eighth_lo);
+      t3 = vfmaq_f32(t3, n3, minus_eighth_lo);
+      t4 = vfmaq_f32(t4, n4, minus_eighth_lo);
+      t5 = vfmaq_f32(t5, n5, minus_eighth_lo);
+      t6 = vfmaq_f32(t6, n6, minus_eighth_lo);
+      t7 = vfmaq_f32(t7, n7, minus_eighth_lo);
+      float32x4_t u0 = vfmaq_f32(square, t0, cube);
+      float32x4_t u1 = vfmaq_f32(square, t1, cube);
+      float32x4_t u2 = vfmaq_f32(square, t2, cube);
+      float32x4_t u3 = vfmaq_f32(square, t3, cube);
+      float32x4_t u4 = vfmaq_f32(square, t4, cube);
+      float32x4_t u5 = vfmaq_f32(square, t5, cube);
+      float32x4_t u6 = vfmaq_f32(square, t6, cube);
+      float32x4_t u7 = vfmaq_f32(square, t7, cube);
+      u0 = vfmaq_f32(linear, u0, t0);
+      u1 = vfmaq_f32(linear, u1, t1);
+      u2 = vfmaq_f32(linear, u2, t2);
+      u3 = vfmaq_f32(linear, u3, t3);
+      u4 = vfmaq_f32(linear, u4, t4);
+      u5 = vfmaq_f32(linear, u5, t5);
+      u6 = vfmaq_f32(linear, u6, t6);
+      u7 = vfmaq_f32(linear, u7, t7);
       u0 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index0)), u0, t0);
       u1 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index1)), u1, t1);
       u2 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index2)), u2, t2);
@@ -1864,17 +1884,17 @@ static inline void sum_row_32(size_t n, const float* x, float* y, float* tail, c
       const float32x4_t x2 = neon_load_tail(x + i + 8, (ptrdiff_t)(n - i) - 8, absent);
       const float32x4_t x3 = neon_load_tail(x + i + 12, (ptrdiff_t)(n - i) - 12, absent);
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const float32x4_t clamped0 = vmaxq_f32(lower, x0);
       const float32x4_t clamped1 = vmaxq_f32(lower, x1);
       const float32x4_t clamped2 = vmaxq_f32(lower, x2);
       const float32x4_t clamped3 = vmaxq_f32(lower, x3);
-      const float32x4_t biased0 = vfmaq_f32(bias, clamped0, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased1 = vfmaq_f32(bias, clamped1, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased2 = vfmaq_f32(bias, clamped2, vdupq_n_f32(8.0f * smx_log2e));
-      const float32x4_t biased3 = vfmaq_f32(bias, clamped3, vdupq_n_f32(8.0f * smx_log2e));
+      const float32x4_t biased0 = vfmaq_f32(bias, clamped0, eighths);
+      const float32x4_t biased1 = vfmaq_f32(bias, clamped1, eighths);
+      const float32x4_t biased2 = vfmaq_f32(bias, clamped2, eighths);
+      const float32x4_t biased3 = vfmaq_f32(bias, clamped3, eighths);
       const float32x4_t n0 = vsubq_f32(biased0, bias);
       const float32x4_t n1 = vsubq_f32(biased1, bias);
       const float32x4_t n2 = vsubq_f32(biased2, bias);
@@ -1883,22 +1903,22 @@ static inline void sum_row_32(size_t n, const float* x, float* y, float* tail, c
       const uint8x16_t index1 = neon_table_index(biased1);
       const uint8x16_t index2 = neon_table_index(biased2);
       const uint8x16_t index3 = neon_table_index(biased3);
-      float32x4_t t0 = vfmaq_f32(clamped0, n0, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t1 = vfmaq_f32(clamped1, n1, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t2 = vfmaq_f32(clamped2, n2, vdupq_n_f32(-0x1.62E430p-4f));
-      float32x4_t t3 = vfmaq_f32(clamped3, n3, vdupq_n_f32(-0x1.62E430p-4f));
-      t0 = vfmaq_f32(t0, n0, vdupq_n_f32(0x1.05C610p-32f));
-      t1 = vfmaq_f32(t1, n1, vdupq_n_f32(0x1.05C610p-32f));
-      t2 = vfmaq_f32(t2, n2, vdupq_n_f32(0x1.05C610p-32f));
-      t3 = vfmaq_f32(t3, n3, vdupq_n_f32(0x1.05C610p-32f));
-      float32x4_t u0 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t0, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u1 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t1, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u2 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t2, vdupq_n_f32(0x1.555854p-3f));
-      float32x4_t u3 = vfmaq_f32(vdupq_n_f32(0x1.000A4Ap-1f), t3, vdupq_n_f32(0x1.555854p-3f));
-      u0 = vfmaq_f32(vdupq_n_f32(1.0f), u0, t0);
-      u1 = vfmaq_f32(vdupq_n_f32(1.0f), u1, t1);
-      u2 = vfmaq_f32(vdupq_n_f32(1.0f), u2, t2);
-      u3 = vfmaq_f32(vdupq_n_f32(1.0f), u3, t3);
+      float32x4_t t0 = vfmaq_f32(clamped0, n0, minus_eighth_hi);
+      float32x4_t t1 = vfmaq_f32(clamped1, n1, minus_eighth_hi);
+      float32x4_t t2 = vfmaq_f32(clamped2, n2, minus_eighth_hi);
+      float32x4_t t3 = vfmaq_f32(clamped3, n3, minus_eighth_hi);
+      t0 = vfmaq_f32(t0, n0, minus_eighth_lo);
+      t1 = vfmaq_f32(t1, n1, minus_eighth_lo);
+      t2 = vfmaq_f32(t2, n2, minus_eighth_lo);
+      t3 = vfmaq_f32(t3, n3, minus_eighth_lo);
+      float32x4_t u0 = vfmaq_f32(square, t0, cube);
+      float32x4_t u1 = vfmaq_f32(square, t1, cube);
+      float32x4_t u2 = vfmaq_f32(square, t2, cube);
+      float32x4_t u3 = vfmaq_f32(square, t3, cube);
+      u0 = vfmaq_f32(linear, u0, t0);
+      u1 = vfmaq_f32(linear, u1, t1);
+      u2 = vfmaq_f32(linear, u2, t2);
+      u3 = vfmaq_f32(linear, u3, t3);
       u0 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index0)), u0, t0);
       u1 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index1)), u1, t1);
       u2 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index2)), u2, t2);
@@ -1964,7 +1984,8 @@ static inline void scale_tail(size_t n, float* y, const float* tail, float32x4_t
 }
 
 extern "C" void smx_f32_softmax_ukernel__neon_u64_acc8(size_t rows, size_t n, const float* x, size_t x_stride,
-                                                       float* y, size_t y_stride, size_t* done) {
+                                                       float* y, size_t y_stride, size_t* done,
+                                                       const struct smx_f32_exponential* exponential) {
   const size_t together = 8;
   *done = 0;
   while (*done < rows) {
@@ -1985,13 +2006,13 @@ extern "C" void smx_f32_softmax_ukernel__neon_u64_acc8(size_t rows, size_t n, co
                        vcombine_f32(vget_high_f32(max[6]), vget_high_f32(max[7])));
     max[4] = vmaxq_f32(vuzp1q_f32(max[4], max[5]), vuzp2q_f32(max[4], max[5]));
     bool stops = false;
-    if (!(vminvq_u32(vcaleq_f32(max[0], vdupq_n_f32(smx_range))) != 0) ||
-        !(vminvq_u32(vcaleq_f32(max[4], vdupq_n_f32(smx_range))) != 0)) {
+    if (!(vminvq_u32(vcaleq_f32(max[0], vdupq_n_f32(exponential->range))) != 0) ||
+        !(vminvq_u32(vcaleq_f32(max[4], vdupq_n_f32(exponential->range))) != 0)) {
       float maxima[8];
       vst1q_f32(maxima + 0, max[0]);
       vst1q_f32(maxima + 4, max[4]);
       size_t r = 0;
-      while (r < count && smx_is_in_range(maxima[r / 4 * 4 + (r % 4)])) r++;
+      while (r < count && smx_is_in_range(maxima[r / 4 * 4 + (r % 4)], exponential)) r++;
       if (r == 0) return;
       stops = r < count;
       count = r;
@@ -2000,13 +2021,13 @@ extern "C" void smx_f32_softmax_ukernel__neon_u64_acc8(size_t rows, size_t n, co
     float lower[8], bias[8];
     {
       float32x4_t group_lower, group_bias;
-      references(max[0], &group_lower, &group_bias);
+      references(max[0], exponential, &group_lower, &group_bias);
       vst1q_f32(lower + 0, group_lower);
       vst1q_f32(bias + 0, group_bias);
     }
     {
       float32x4_t group_lower, group_bias;
-      references(max[4], &group_lower, &group_bias);
+      references(max[4], exponential, &group_lower, &group_bias);
       vst1q_f32(lower + 4, group_lower);
       vst1q_f32(bias + 4, group_bias);
     }
@@ -2019,7 +2040,7 @@ extern "C" void smx_f32_softmax_ukernel__neon_u64_acc8(size_t rows, size_t n, co
     const float32x4_t anchor = vdupq_n_f32(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r / 4 * 4 + (r % 4);
-      sum_row_64(n, x + r * x_stride, y + r * y_stride, tails[r], x + (r + together) * x_stride,
+      sum_row_64(n, x + r * x_stride, y + r * y_stride, tails[r], x + (r + together) * x_stride, exponential,
                  vdupq_n_f32(lower[lane]), vdupq_n_f32(bias[lane]), anchor, &hi[r], &lo[r]);
     }
 
@@ -2096,7 +2117,8 @@ extern "C" void smx_f32_softmax_ukernel__neon_u64_acc8(size_t rows, size_t n, co
 
 extern "C" void smx_f32_softmax_ukernel__neon_u128_acc8(size_t rows, size_t n, const float* x,
                                                         size_t x_stride, float* y, size_t y_stride,
-                                                        size_t* done) {
+                                                        size_t* done,
+                                                        const struct smx_f32_exponential* exponential) {
   const size_t together = 8;
   *done = 0;
   while (*done < rows) {
@@ -2117,13 +2139,13 @@ extern "C" void smx_f32_softmax_ukernel__neon_u128_acc8(size_t rows, size_t n, c
                        vcombine_f32(vget_high_f32(max[6]), vget_high_f32(max[7])));
     max[4] = vmaxq_f32(vuzp1q_f32(max[4], max[5]), vuzp2q_f32(max[4], max[5]));
     bool stops = false;
-    if (!(vminvq_u32(vcaleq_f32(max[0], vdupq_n_f32(smx_range))) != 0) ||
-        !(vminvq_u32(vcaleq_f32(max[4], vdupq_n_f32(smx_range))) != 0)) {
+    if (!(vminvq_u32(vcaleq_f32(max[0], vdupq_n_f32(exponential->range))) != 0) ||
+        !(vminvq_u32(vcaleq_f32(max[4], vdupq_n_f32(exponential->range))) != 0)) {
       float maxima[8];
       vst1q_f32(maxima + 0, max[0]);
       vst1q_f32(maxima + 4, max[4]);
       size_t r = 0;
-      while (r < count && smx_is_in_range(maxima[r / 4 * 4 + (r % 4)])) r++;
+      while (r < count && smx_is_in_range(maxima[r / 4 * 4 + (r % 4)], exponential)) r++;
       if (r == 0) return;
       stops = r < count;
       count = r;
@@ -2132,13 +2154,13 @@ extern "C" void smx_f32_softmax_ukernel__neon_u128_acc8(size_t rows, size_t n, c
     float lower[8], bias[8];
     {
       float32x4_t group_lower, group_bias;
-      references(max[0], &group_lower, &group_bias);
+      references(max[0], exponential, &group_lower, &group_bias);
       vst1q_f32(lower + 0, group_lower);
       vst1q_f32(bias + 0, group_bias);
     }
     {
       float32x4_t group_lower, group_bias;
-      references(max[4], &group_lower, &group_bias);
+      references(max[4], exponential, &group_lower, &group_bias);
       vst1q_f32(lower + 4, group_lower);
       vst1q_f32(bias + 4, group_bias);
     }
@@ -2151,7 +2173,7 @@ extern "C" void smx_f32_softmax_ukernel__neon_u128_acc8(size_t rows, size_t n, c
     const float32x4_t anchor = vdupq_n_f32(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r / 4 * 4 + (r % 4);
-      sum_row_128(n, x + r * x_stride, y + r * y_stride, tails[r], x + (r + together) * x_stride,
+      sum_row_128(n, x + r * x_stride, y + r * y_stride, tails[r], x + (r + together) * x_stride, exponential,
                   vdupq_n_f32(lower[lane]), vdupq_n_f32(bias[lane]), anchor, &hi[r], &lo[r]);
     }
 
@@ -2228,7 +2250,8 @@ extern "C" void smx_f32_softmax_ukernel__neon_u128_acc8(size_t rows, size_t n, c
 
 extern "C" void smx_f32_softmax_ukernel__neon_u32_acc16(size_t rows, size_t n, const float* x,
                                                         size_t x_stride, float* y, size_t y_stride,
-                                                        size_t* done) {
+                                                        size_t* done,
+                                                        const struct smx_f32_exponential* exponential) {
   // Long rows go fewer at a time, so that what is stored of them is in the level 1 cache when it is scaled.
   const size_t together = n <= 256 ? 16 : 8;
   *done = 0;
@@ -2264,17 +2287,17 @@ extern "C" void smx_f32_softmax_ukernel__neon_u32_acc16(size_t rows, size_t n, c
                         vcombine_f32(vget_high_f32(max[14]), vget_high_f32(max[15])));
     max[12] = vmaxq_f32(vuzp1q_f32(max[12], max[13]), vuzp2q_f32(max[12], max[13]));
     bool stops = false;
-    if (!(vminvq_u32(vcaleq_f32(max[0], vdupq_n_f32(smx_range))) != 0) ||
-        !(vminvq_u32(vcaleq_f32(max[4], vdupq_n_f32(smx_range))) != 0) ||
-        !(vminvq_u32(vcaleq_f32(max[8], vdupq_n_f32(smx_range))) != 0) ||
-        !(vminvq_u32(vcaleq_f32(max[12], vdupq_n_f32(smx_range))) != 0)) {
+    if (!(vminvq_u32(vcaleq_f32(max[0], vdupq_n_f32(exponential->range))) != 0) ||
+        !(vminvq_u32(vcaleq_f32(max[4], vdupq_n_f32(exponential->range))) != 0) ||
+        !(vminvq_u32(vcaleq_f32(max[8], vdupq_n_f32(exponential->range))) != 0) ||
+        !(vminvq_u32(vcaleq_f32(max[12], vdupq_n_f32(exponential->range))) != 0)) {
       float maxima[16];
       vst1q_f32(maxima + 0, max[0]);
       vst1q_f32(maxima + 4, max[4]);
       vst1q_f32(maxima + 8, max[8]);
       vst1q_f32(maxima + 12, max[12]);
       size_t r = 0;
-      while (r < count && smx_is_in_range(maxima[r / 4 * 4 + (r % 4)])) r++;
+      while (r < count && smx_is_in_range(maxima[r / 4 * 4 + (r % 4)], exponential)) r++;
       if (r == 0) return;
       stops = r < count;
       count = r;
@@ -2283,25 +2306,25 @@ extern "C" void smx_f32_softmax_ukernel__neon_u32_acc16(size_t rows, size_t n, c
     float lower[16], bias[16];
     {
       float32x4_t group_lower, group_bias;
-      references(max[0], &group_lower, &group_bias);
+      references(max[0], exponential, &group_lower, &group_bias);
       vst1q_f32(lower + 0, group_lower);
       vst1q_f32(bias + 0, group_bias);
     }
     {
       float32x4_t group_lower, group_bias;
-      references(max[4], &group_lower, &group_bias);
+      references(max[4], exponential, &group_lower, &group_bias);
       vst1q_f32(lower + 4, group_lower);
       vst1q_f32(bias + 4, group_bias);
     }
     {
       float32x4_t group_lower, group_bias;
-      references(max[8], &group_lower, &group_bias);
+      references(max[8], exponential, &group_lower, &group_bias);
       vst1q_f32(lower + 8, group_lower);
       vst1q_f32(bias + 8, group_bias);
     }
     {
       float32x4_t group_lower, group_bias;
-      references(max[12], &group_lower, &group_bias);
+      references(max[12], exponential, &group_lower, &group_bias);
       vst1q_f32(lower + 12, group_lower);
       vst1q_f32(bias + 12, group_bias);
     }
@@ -2318,7 +2341,7 @@ extern "C" void smx_f32_softmax_ukernel__neon_u32_acc16(size_t rows, size_t n, c
     const float32x4_t anchor = vdupq_n_f32(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r / 4 * 4 + (r % 4);
-      sum_row_32(n, x + r * x_stride, y + r * y_stride, tails[r], x + (r + together) * x_stride,
+      sum_row_32(n, x + r * x_stride, y + r * y_stride, tails[r], x + (r + together) * x_stride, exponential,
                  vdupq_n_f32(lower[lane]), vdupq_n_f32(bias[lane]), anchor, &hi[r], &lo[r]);
     }
 
@@ -2445,7 +2468,8 @@ extern "C" void smx_f32_softmax_ukernel__neon_u32_acc16(size_t rows, size_t n, c
 
 extern "C" void smx_f32_softmax_ukernel__neon_u64_acc16(size_t rows, size_t n, const float* x,
                                                         size_t x_stride, float* y, size_t y_stride,
-                                                        size_t* done) {
+                                                        size_t* done,
+                                                        const struct smx_f32_exponential* exponential) {
   // Long rows go fewer at a time, so that what is stored of them is in the level 1 cache when it is scaled.
   const size_t together = n <= 256 ? 16 : 8;
   *done = 0;
@@ -2481,17 +2505,17 @@ extern "C" void smx_f32_softmax_ukernel__neon_u64_acc16(size_t rows, size_t n, c
                         vcombine_f32(vget_high_f32(max[14]), vget_high_f32(max[15])));
     max[12] = vmaxq_f32(vuzp1q_f32(max[12], max[13]), vuzp2q_f32(max[12], max[13]));
     bool stops = false;
-    if (!(vminvq_u32(vcaleq_f32(max[0], vdupq_n_f32(smx_range))) != 0) ||
-        !(vminvq_u32(vcaleq_f32(max[4], vdupq_n_f32(smx_range))) != 0) ||
-        !(vminvq_u32(vcaleq_f32(max[8], vdupq_n_f32(smx_range))) != 0) ||
-        !(vminvq_u32(vcaleq_f32(max[12], vdupq_n_f32(smx_range))) != 0)) {
+    if (!(vminvq_u32(vcaleq_f32(max[0], vdupq_n_f32(exponential->range))) != 0) ||
+        !(vminvq_u32(vcaleq_f32(max[4], vdupq_n_f32(exponential->range))) != 0) ||
+        !(vminvq_u32(vcaleq_f32(max[8], vdupq_n_f32(exponential->range))) != 0) ||
+        !(vminvq_u32(vcaleq_f32(max[12], vdupq_n_f32(exponential->range))) != 0)) {
       float maxima[16];
       vst1q_f32(maxima + 0, max[0]);
       vst1q_f32(maxima + 4, max[4]);
       vst1q_f32(maxima + 8, max[8]);
       vst1q_f32(maxima + 12, max[12]);
       size_t r = 0;
-      while (r < count && smx_is_in_range(maxima[r / 4 * 4 + (r % 4)])) r++;
+      while (r < count && smx_is_in_range(maxima[r / 4 * 4 + (r % 4)], exponential)) r++;
       if (r == 0) return;
       stops = r < count;
       count = r;
@@ -2500,25 +2524,25 @@ extern "C" void smx_f32_softmax_ukernel__neon_u64_acc16(size_t rows, size_t n, c
     float lower[16], bias[16];
     {
       float32x4_t group_lower, group_bias;
-      references(max[0], &group_lower, &group_bias);
+      references(max[0], exponential, &group_lower, &group_bias);
       vst1q_f32(lower + 0, group_lower);
       vst1q_f32(bias + 0, group_bias);
     }
     {
       float32x4_t group_lower, group_bias;
-      references(max[4], &group_lower, &group_bias);
+      references(max[4], exponential, &group_lower, &group_bias);
       vst1q_f32(lower + 4, group_lower);
       vst1q_f32(bias + 4, group_bias);
     }
     {
       float32x4_t group_lower, group_bias;
-      references(max[8], &group_lower, &group_bias);
+      references(max[8], exponential, &group_lower, &group_bias);
       vst1q_f32(lower + 8, group_lower);
       vst1q_f32(bias + 8, group_bias);
     }
     {
       float32x4_t group_lower, group_bias;
-      references(max[12], &group_lower, &group_bias);
+      references(max[12], exponential, &group_lower, &group_bias);
       vst1q_f32(lower + 12, group_lower);
       vst1q_f32(bias + 12, group_bias);
     }
@@ -2535,7 +2559,7 @@ extern "C" void smx_f32_softmax_ukernel__neon_u64_acc16(size_t rows, size_t n, c
     const float32x4_t anchor = vdupq_n_f32(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r / 4 * 4 + (r % 4);
-      sum_row_64(n, x + r * x_stride, y + r * y_stride, tails[r], x + (r + together) * x_stride,
+      sum_row_64(n, x + r * x_stride, y + r * y_stride, tails[r], x + (r + together) * x_stride, exponential,
                  vdupq_n_f32(lower[lane]), vdupq_n_f32(bias[lane]), anchor, &hi[r], &lo[r]);
     }
 

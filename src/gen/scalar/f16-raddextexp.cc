@@ -79,8 +79,14 @@ static inline bool hold(struct smx_f32_reference* reference, float max, f32x16* 
 // Adds a block of n elements to the tile's lanes.
 static inline void add_block_u64(size_t n, const uint16_t* x, const struct smx_f32_reference* reference,
                                  f32x16* hi, f32x16* lo) {
-  const f32x16 lower = scalar_set1(smx_lower_bound(SMX_BIAS - reference->exponent));
+  const f32x16 lower = scalar_set1(smx_lower_bound(SMX_BIAS - reference->exponent, reference->exponential));
   const f32x16 bias = scalar_set1(smx_rounding_bias(SMX_BIAS - reference->exponent));
+  const f32x16 eighths = scalar_set1(8.0f * reference->exponential->log2e);
+  const f32x16 minus_eighth_hi = scalar_set1(reference->exponential->minus_eighth_hi);
+  const f32x16 minus_eighth_lo = scalar_set1(reference->exponential->minus_eighth_lo);
+  const f32x16 cube = scalar_set1(reference->exponential->cube);
+  const f32x16 square = scalar_set1(reference->exponential->square);
+  const f32x16 linear = scalar_set1(reference->exponential->scale);
   const scalar_table mantissas = scalar_load_table(smx_exp2_mantissas);
   const scalar_table residuals = scalar_load_table(smx_exp2_residuals);
   const f32x16 anchor = scalar_set1(smx_f32_anchor(reference, reference->anchor, n));
@@ -92,33 +98,33 @@ static inline void add_block_u64(size_t n, const uint16_t* x, const struct smx_f
     {
       const f32x16 x0 = scalar_load_f16(x + i + 0);
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const f32x16 clamped0 = scalar_max(lower, x0);
-      const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 biased0 = scalar_fma(clamped0, eighths, bias);
       const f32x16 n0 = scalar_sub(biased0, bias);
       const f32x16 index0 = (biased0);
-      f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
-      t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
-      f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-      u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
+      f32x16 t0 = scalar_fma(n0, minus_eighth_hi, clamped0);
+      t0 = scalar_fma(n0, minus_eighth_lo, t0);
+      f32x16 u0 = scalar_fma(t0, cube, square);
+      u0 = scalar_fma(u0, t0, linear);
       u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
       const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
       const f32x16 e0 = scalar_fma(s0, u0, s0);
       const f32x16 x1 = scalar_load_f16(x + i + 16);
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const f32x16 clamped1 = scalar_max(lower, x1);
-      const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 biased1 = scalar_fma(clamped1, eighths, bias);
       const f32x16 n1 = scalar_sub(biased1, bias);
       const f32x16 index1 = (biased1);
-      f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E430p-4f), clamped1);
-      t1 = scalar_fma(n1, scalar_set1(0x1.05C610p-32f), t1);
-      f32x16 u1 = scalar_fma(t1, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-      u1 = scalar_fma(u1, t1, scalar_set1(1.0f));
+      f32x16 t1 = scalar_fma(n1, minus_eighth_hi, clamped1);
+      t1 = scalar_fma(n1, minus_eighth_lo, t1);
+      f32x16 u1 = scalar_fma(t1, cube, square);
+      u1 = scalar_fma(u1, t1, linear);
       u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
       const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
       const f32x16 e1 = scalar_fma(s1, u1, s1);
@@ -127,33 +133,33 @@ static inline void add_block_u64(size_t n, const uint16_t* x, const struct smx_f
     {
       const f32x16 x0 = scalar_load_f16(x + i + 32);
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const f32x16 clamped0 = scalar_max(lower, x0);
-      const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 biased0 = scalar_fma(clamped0, eighths, bias);
       const f32x16 n0 = scalar_sub(biased0, bias);
       const f32x16 index0 = (biased0);
-      f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
-      t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
-      f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-      u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
+      f32x16 t0 = scalar_fma(n0, minus_eighth_hi, clamped0);
+      t0 = scalar_fma(n0, minus_eighth_lo, t0);
+      f32x16 u0 = scalar_fma(t0, cube, square);
+      u0 = scalar_fma(u0, t0, linear);
       u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
       const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
       const f32x16 e0 = scalar_fma(s0, u0, s0);
       const f32x16 x1 = scalar_load_f16(x + i + 48);
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const f32x16 clamped1 = scalar_max(lower, x1);
-      const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 biased1 = scalar_fma(clamped1, eighths, bias);
       const f32x16 n1 = scalar_sub(biased1, bias);
       const f32x16 index1 = (biased1);
-      f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E430p-4f), clamped1);
-      t1 = scalar_fma(n1, scalar_set1(0x1.05C610p-32f), t1);
-      f32x16 u1 = scalar_fma(t1, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-      u1 = scalar_fma(u1, t1, scalar_set1(1.0f));
+      f32x16 t1 = scalar_fma(n1, minus_eighth_hi, clamped1);
+      t1 = scalar_fma(n1, minus_eighth_lo, t1);
+      f32x16 u1 = scalar_fma(t1, cube, square);
+      u1 = scalar_fma(u1, t1, linear);
       u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
       const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
       const f32x16 e1 = scalar_fma(s1, u1, s1);
@@ -163,33 +169,33 @@ static inline void add_block_u64(size_t n, const uint16_t* x, const struct smx_f
   for (; i + 32 <= n; i += 32) {
     const f32x16 x0 = scalar_load_f16(x + i + 0);
 
-    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+    // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
     // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
     const f32x16 clamped0 = scalar_max(lower, x0);
-    const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
+    const f32x16 biased0 = scalar_fma(clamped0, eighths, bias);
     const f32x16 n0 = scalar_sub(biased0, bias);
     const f32x16 index0 = (biased0);
-    f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
-    t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
-    f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-    u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
+    f32x16 t0 = scalar_fma(n0, minus_eighth_hi, clamped0);
+    t0 = scalar_fma(n0, minus_eighth_lo, t0);
+    f32x16 u0 = scalar_fma(t0, cube, square);
+    u0 = scalar_fma(u0, t0, linear);
     u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
     const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
     const f32x16 e0 = scalar_fma(s0, u0, s0);
     const f32x16 x1 = scalar_load_f16(x + i + 16);
 
-    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+    // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
     // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
     const f32x16 clamped1 = scalar_max(lower, x1);
-    const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
+    const f32x16 biased1 = scalar_fma(clamped1, eighths, bias);
     const f32x16 n1 = scalar_sub(biased1, bias);
     const f32x16 index1 = (biased1);
-    f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E430p-4f), clamped1);
-    t1 = scalar_fma(n1, scalar_set1(0x1.05C610p-32f), t1);
-    f32x16 u1 = scalar_fma(t1, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-    u1 = scalar_fma(u1, t1, scalar_set1(1.0f));
+    f32x16 t1 = scalar_fma(n1, minus_eighth_hi, clamped1);
+    t1 = scalar_fma(n1, minus_eighth_lo, t1);
+    f32x16 u1 = scalar_fma(t1, cube, square);
+    u1 = scalar_fma(u1, t1, linear);
     u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
     const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
     const f32x16 e1 = scalar_fma(s1, u1, s1);
@@ -200,33 +206,33 @@ static inline void add_block_u64(size_t n, const uint16_t* x, const struct smx_f
     if (n - i > 16) {
       const f32x16 x0 = scalar_load_tail_f16(x + i + 0, (ptrdiff_t)(n - i) - 0, absent);
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const f32x16 clamped0 = scalar_max(lower, x0);
-      const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 biased0 = scalar_fma(clamped0, eighths, bias);
       const f32x16 n0 = scalar_sub(biased0, bias);
       const f32x16 index0 = (biased0);
-      f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
-      t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
-      f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-      u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
+      f32x16 t0 = scalar_fma(n0, minus_eighth_hi, clamped0);
+      t0 = scalar_fma(n0, minus_eighth_lo, t0);
+      f32x16 u0 = scalar_fma(t0, cube, square);
+      u0 = scalar_fma(u0, t0, linear);
       u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
       const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
       const f32x16 e0 = scalar_fma(s0, u0, s0);
       const f32x16 x1 = scalar_load_tail_f16(x + i + 16, (ptrdiff_t)(n - i) - 16, absent);
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const f32x16 clamped1 = scalar_max(lower, x1);
-      const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 biased1 = scalar_fma(clamped1, eighths, bias);
       const f32x16 n1 = scalar_sub(biased1, bias);
       const f32x16 index1 = (biased1);
-      f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E430p-4f), clamped1);
-      t1 = scalar_fma(n1, scalar_set1(0x1.05C610p-32f), t1);
-      f32x16 u1 = scalar_fma(t1, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-      u1 = scalar_fma(u1, t1, scalar_set1(1.0f));
+      f32x16 t1 = scalar_fma(n1, minus_eighth_hi, clamped1);
+      t1 = scalar_fma(n1, minus_eighth_lo, t1);
+      f32x16 u1 = scalar_fma(t1, cube, square);
+      u1 = scalar_fma(u1, t1, linear);
       u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
       const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
       const f32x16 e1 = scalar_fma(s1, u1, s1);
@@ -234,17 +240,17 @@ static inline void add_block_u64(size_t n, const uint16_t* x, const struct smx_f
     } else {
       const f32x16 x0 = scalar_load_tail_f16(x + i + 0, (ptrdiff_t)(n - i) - 0, absent);
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const f32x16 clamped0 = scalar_max(lower, x0);
-      const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 biased0 = scalar_fma(clamped0, eighths, bias);
       const f32x16 n0 = scalar_sub(biased0, bias);
       const f32x16 index0 = (biased0);
-      f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
-      t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
-      f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-      u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
+      f32x16 t0 = scalar_fma(n0, minus_eighth_hi, clamped0);
+      t0 = scalar_fma(n0, minus_eighth_lo, t0);
+      f32x16 u0 = scalar_fma(t0, cube, square);
+      u0 = scalar_fma(u0, t0, linear);
       u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
       const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
       const f32x16 e0 = scalar_fma(s0, u0, s0);
@@ -260,8 +266,14 @@ template <bool kLooksAhead>
 static inline void add_blocks_u64(const uint16_t* x, const struct smx_f32_reference* reference,
                                   const int32_t* anchors, f32x16* hi, f32x16* lo,
                                   [[maybe_unused]] float* maxima) {
-  const f32x16 lower = scalar_set1(smx_lower_bound(SMX_BIAS - reference->exponent));
+  const f32x16 lower = scalar_set1(smx_lower_bound(SMX_BIAS - reference->exponent, reference->exponential));
   const f32x16 bias = scalar_set1(smx_rounding_bias(SMX_BIAS - reference->exponent));
+  const f32x16 eighths = scalar_set1(8.0f * reference->exponential->log2e);
+  const f32x16 minus_eighth_hi = scalar_set1(reference->exponential->minus_eighth_hi);
+  const f32x16 minus_eighth_lo = scalar_set1(reference->exponential->minus_eighth_lo);
+  const f32x16 cube = scalar_set1(reference->exponential->cube);
+  const f32x16 square = scalar_set1(reference->exponential->square);
+  const f32x16 linear = scalar_set1(reference->exponential->scale);
   const scalar_table mantissas = scalar_load_table(smx_exp2_mantissas);
   const scalar_table residuals = scalar_load_table(smx_exp2_residuals);
   f32x16 anchor[1], max[1][2];
@@ -283,17 +295,17 @@ static inline void add_blocks_u64(const uint16_t* x, const struct smx_f32_refere
         max[0][0] = scalar_max(max[0][0], scalar_load_f16(x + i + 1024));
       }
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const f32x16 clamped0 = scalar_max(lower, x0);
-      const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 biased0 = scalar_fma(clamped0, eighths, bias);
       const f32x16 n0 = scalar_sub(biased0, bias);
       const f32x16 index0 = (biased0);
-      f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
-      t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
-      f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-      u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
+      f32x16 t0 = scalar_fma(n0, minus_eighth_hi, clamped0);
+      t0 = scalar_fma(n0, minus_eighth_lo, t0);
+      f32x16 u0 = scalar_fma(t0, cube, square);
+      u0 = scalar_fma(u0, t0, linear);
       u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
       const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
       const f32x16 e0 = scalar_fma(s0, u0, s0);
@@ -302,17 +314,17 @@ static inline void add_blocks_u64(const uint16_t* x, const struct smx_f32_refere
         max[0][1] = scalar_max(max[0][1], scalar_load_f16(x + i + 1040));
       }
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const f32x16 clamped1 = scalar_max(lower, x1);
-      const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 biased1 = scalar_fma(clamped1, eighths, bias);
       const f32x16 n1 = scalar_sub(biased1, bias);
       const f32x16 index1 = (biased1);
-      f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E430p-4f), clamped1);
-      t1 = scalar_fma(n1, scalar_set1(0x1.05C610p-32f), t1);
-      f32x16 u1 = scalar_fma(t1, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-      u1 = scalar_fma(u1, t1, scalar_set1(1.0f));
+      f32x16 t1 = scalar_fma(n1, minus_eighth_hi, clamped1);
+      t1 = scalar_fma(n1, minus_eighth_lo, t1);
+      f32x16 u1 = scalar_fma(t1, cube, square);
+      u1 = scalar_fma(u1, t1, linear);
       u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
       const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
       const f32x16 e1 = scalar_fma(s1, u1, s1);
@@ -325,17 +337,17 @@ static inline void add_blocks_u64(const uint16_t* x, const struct smx_f32_refere
         max[0][0] = scalar_max(max[0][0], scalar_load_f16(x + i + 1056));
       }
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const f32x16 clamped0 = scalar_max(lower, x0);
-      const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 biased0 = scalar_fma(clamped0, eighths, bias);
       const f32x16 n0 = scalar_sub(biased0, bias);
       const f32x16 index0 = (biased0);
-      f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
-      t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
-      f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-      u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
+      f32x16 t0 = scalar_fma(n0, minus_eighth_hi, clamped0);
+      t0 = scalar_fma(n0, minus_eighth_lo, t0);
+      f32x16 u0 = scalar_fma(t0, cube, square);
+      u0 = scalar_fma(u0, t0, linear);
       u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
       const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
       const f32x16 e0 = scalar_fma(s0, u0, s0);
@@ -344,17 +356,17 @@ static inline void add_blocks_u64(const uint16_t* x, const struct smx_f32_refere
         max[0][1] = scalar_max(max[0][1], scalar_load_f16(x + i + 1072));
       }
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const f32x16 clamped1 = scalar_max(lower, x1);
-      const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 biased1 = scalar_fma(clamped1, eighths, bias);
       const f32x16 n1 = scalar_sub(biased1, bias);
       const f32x16 index1 = (biased1);
-      f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E430p-4f), clamped1);
-      t1 = scalar_fma(n1, scalar_set1(0x1.05C610p-32f), t1);
-      f32x16 u1 = scalar_fma(t1, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-      u1 = scalar_fma(u1, t1, scalar_set1(1.0f));
+      f32x16 t1 = scalar_fma(n1, minus_eighth_hi, clamped1);
+      t1 = scalar_fma(n1, minus_eighth_lo, t1);
+      f32x16 u1 = scalar_fma(t1, cube, square);
+      u1 = scalar_fma(u1, t1, linear);
       u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
       const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
       const f32x16 e1 = scalar_fma(s1, u1, s1);
@@ -369,11 +381,12 @@ static inline void add_blocks_u64(const uint16_t* x, const struct smx_f32_refere
 }
 
 extern "C" void smx_f16_raddextexp_ukernel__scalar_u64(size_t n, const uint16_t* x,
-                                                       struct smx_f32_extended* sum) {
+                                                       struct smx_f32_extended* sum,
+                                                       const struct smx_f32_exponential* exponential) {
   f32x16 hi[1] = {scalar_set1(0.0f)};
   f32x16 lo[1] = {scalar_set1(0.0f)};
   struct smx_f32_reference reference;
-  smx_f32_reference_init(&reference);
+  smx_f32_reference_init(&reference, exponential);
   sum->max = -INFINITY;
   float maxima[1];
   bool has_maxima = false;

@@ -79,8 +79,14 @@ static inline bool hold(struct smx_f32_reference* reference, float max, f32x16* 
 // Adds a block of n elements to the tile's lanes.
 static inline void add_block_u32(size_t n, const float* x, const struct smx_f32_reference* reference,
                                  f32x16* hi, f32x16* lo) {
-  const f32x16 lower = scalar_set1(smx_lower_bound(SMX_BIAS - reference->exponent));
+  const f32x16 lower = scalar_set1(smx_lower_bound(SMX_BIAS - reference->exponent, reference->exponential));
   const f32x16 bias = scalar_set1(smx_rounding_bias(SMX_BIAS - reference->exponent));
+  const f32x16 eighths = scalar_set1(8.0f * reference->exponential->log2e);
+  const f32x16 minus_eighth_hi = scalar_set1(reference->exponential->minus_eighth_hi);
+  const f32x16 minus_eighth_lo = scalar_set1(reference->exponential->minus_eighth_lo);
+  const f32x16 cube = scalar_set1(reference->exponential->cube);
+  const f32x16 square = scalar_set1(reference->exponential->square);
+  const f32x16 linear = scalar_set1(reference->exponential->scale);
   const scalar_table mantissas = scalar_load_table(smx_exp2_mantissas);
   const scalar_table residuals = scalar_load_table(smx_exp2_residuals);
   const f32x16 anchor = scalar_set1(smx_f32_anchor(reference, reference->anchor, n));
@@ -91,33 +97,33 @@ static inline void add_block_u32(size_t n, const float* x, const struct smx_f32_
   for (; i + 32 <= n; i += 32) {
     const f32x16 x0 = scalar_load(x + i + 0);
 
-    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+    // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
     // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
     const f32x16 clamped0 = scalar_max(lower, x0);
-    const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
+    const f32x16 biased0 = scalar_fma(clamped0, eighths, bias);
     const f32x16 n0 = scalar_sub(biased0, bias);
     const f32x16 index0 = (biased0);
-    f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
-    t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
-    f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-    u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
+    f32x16 t0 = scalar_fma(n0, minus_eighth_hi, clamped0);
+    t0 = scalar_fma(n0, minus_eighth_lo, t0);
+    f32x16 u0 = scalar_fma(t0, cube, square);
+    u0 = scalar_fma(u0, t0, linear);
     u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
     const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
     const f32x16 e0 = scalar_fma(s0, u0, s0);
     const f32x16 x1 = scalar_load(x + i + 16);
 
-    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+    // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
     // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
     const f32x16 clamped1 = scalar_max(lower, x1);
-    const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
+    const f32x16 biased1 = scalar_fma(clamped1, eighths, bias);
     const f32x16 n1 = scalar_sub(biased1, bias);
     const f32x16 index1 = (biased1);
-    f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E430p-4f), clamped1);
-    t1 = scalar_fma(n1, scalar_set1(0x1.05C610p-32f), t1);
-    f32x16 u1 = scalar_fma(t1, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-    u1 = scalar_fma(u1, t1, scalar_set1(1.0f));
+    f32x16 t1 = scalar_fma(n1, minus_eighth_hi, clamped1);
+    t1 = scalar_fma(n1, minus_eighth_lo, t1);
+    f32x16 u1 = scalar_fma(t1, cube, square);
+    u1 = scalar_fma(u1, t1, linear);
     u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
     const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
     const f32x16 e1 = scalar_fma(s1, u1, s1);
@@ -128,33 +134,33 @@ static inline void add_block_u32(size_t n, const float* x, const struct smx_f32_
     if (n - i > 16) {
       const f32x16 x0 = scalar_load_tail(x + i + 0, (ptrdiff_t)(n - i) - 0, absent);
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const f32x16 clamped0 = scalar_max(lower, x0);
-      const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 biased0 = scalar_fma(clamped0, eighths, bias);
       const f32x16 n0 = scalar_sub(biased0, bias);
       const f32x16 index0 = (biased0);
-      f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
-      t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
-      f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-      u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
+      f32x16 t0 = scalar_fma(n0, minus_eighth_hi, clamped0);
+      t0 = scalar_fma(n0, minus_eighth_lo, t0);
+      f32x16 u0 = scalar_fma(t0, cube, square);
+      u0 = scalar_fma(u0, t0, linear);
       u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
       const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
       const f32x16 e0 = scalar_fma(s0, u0, s0);
       const f32x16 x1 = scalar_load_tail(x + i + 16, (ptrdiff_t)(n - i) - 16, absent);
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const f32x16 clamped1 = scalar_max(lower, x1);
-      const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 biased1 = scalar_fma(clamped1, eighths, bias);
       const f32x16 n1 = scalar_sub(biased1, bias);
       const f32x16 index1 = (biased1);
-      f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E430p-4f), clamped1);
-      t1 = scalar_fma(n1, scalar_set1(0x1.05C610p-32f), t1);
-      f32x16 u1 = scalar_fma(t1, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-      u1 = scalar_fma(u1, t1, scalar_set1(1.0f));
+      f32x16 t1 = scalar_fma(n1, minus_eighth_hi, clamped1);
+      t1 = scalar_fma(n1, minus_eighth_lo, t1);
+      f32x16 u1 = scalar_fma(t1, cube, square);
+      u1 = scalar_fma(u1, t1, linear);
       u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
       const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
       const f32x16 e1 = scalar_fma(s1, u1, s1);
@@ -162,17 +168,17 @@ static inline void add_block_u32(size_t n, const float* x, const struct smx_f32_
     } else {
       const f32x16 x0 = scalar_load_tail(x + i + 0, (ptrdiff_t)(n - i) - 0, absent);
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const f32x16 clamped0 = scalar_max(lower, x0);
-      const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 biased0 = scalar_fma(clamped0, eighths, bias);
       const f32x16 n0 = scalar_sub(biased0, bias);
       const f32x16 index0 = (biased0);
-      f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
-      t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
-      f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-      u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
+      f32x16 t0 = scalar_fma(n0, minus_eighth_hi, clamped0);
+      t0 = scalar_fma(n0, minus_eighth_lo, t0);
+      f32x16 u0 = scalar_fma(t0, cube, square);
+      u0 = scalar_fma(u0, t0, linear);
       u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
       const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
       const f32x16 e0 = scalar_fma(s0, u0, s0);
@@ -186,8 +192,14 @@ static inline void add_block_u32(size_t n, const float* x, const struct smx_f32_
 // Adds a block of n elements to the tile's lanes.
 static inline void add_block_u64(size_t n, const float* x, const struct smx_f32_reference* reference,
                                  f32x16* hi, f32x16* lo) {
-  const f32x16 lower = scalar_set1(smx_lower_bound(SMX_BIAS - reference->exponent));
+  const f32x16 lower = scalar_set1(smx_lower_bound(SMX_BIAS - reference->exponent, reference->exponential));
   const f32x16 bias = scalar_set1(smx_rounding_bias(SMX_BIAS - reference->exponent));
+  const f32x16 eighths = scalar_set1(8.0f * reference->exponential->log2e);
+  const f32x16 minus_eighth_hi = scalar_set1(reference->exponential->minus_eighth_hi);
+  const f32x16 minus_eighth_lo = scalar_set1(reference->exponential->minus_eighth_lo);
+  const f32x16 cube = scalar_set1(reference->exponential->cube);
+  const f32x16 square = scalar_set1(reference->exponential->square);
+  const f32x16 linear = scalar_set1(reference->exponential->scale);
   const scalar_table mantissas = scalar_load_table(smx_exp2_mantissas);
   const scalar_table residuals = scalar_load_table(smx_exp2_residuals);
   const f32x16 anchor = scalar_set1(smx_f32_anchor(reference, reference->anchor, n));
@@ -199,33 +211,33 @@ static inline void add_block_u64(size_t n, const float* x, const struct smx_f32_
     {
       const f32x16 x0 = scalar_load(x + i + 0);
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const f32x16 clamped0 = scalar_max(lower, x0);
-      const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 biased0 = scalar_fma(clamped0, eighths, bias);
       const f32x16 n0 = scalar_sub(biased0, bias);
       const f32x16 index0 = (biased0);
-      f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
-      t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
-      f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-      u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
+      f32x16 t0 = scalar_fma(n0, minus_eighth_hi, clamped0);
+      t0 = scalar_fma(n0, minus_eighth_lo, t0);
+      f32x16 u0 = scalar_fma(t0, cube, square);
+      u0 = scalar_fma(u0, t0, linear);
       u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
       const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
       const f32x16 e0 = scalar_fma(s0, u0, s0);
       const f32x16 x1 = scalar_load(x + i + 16);
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const f32x16 clamped1 = scalar_max(lower, x1);
-      const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 biased1 = scalar_fma(clamped1, eighths, bias);
       const f32x16 n1 = scalar_sub(biased1, bias);
       const f32x16 index1 = (biased1);
-      f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E430p-4f), clamped1);
-      t1 = scalar_fma(n1, scalar_set1(0x1.05C610p-32f), t1);
-      f32x16 u1 = scalar_fma(t1, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-      u1 = scalar_fma(u1, t1, scalar_set1(1.0f));
+      f32x16 t1 = scalar_fma(n1, minus_eighth_hi, clamped1);
+      t1 = scalar_fma(n1, minus_eighth_lo, t1);
+      f32x16 u1 = scalar_fma(t1, cube, square);
+      u1 = scalar_fma(u1, t1, linear);
       u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
       const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
       const f32x16 e1 = scalar_fma(s1, u1, s1);
@@ -234,33 +246,33 @@ static inline void add_block_u64(size_t n, const float* x, const struct smx_f32_
     {
       const f32x16 x0 = scalar_load(x + i + 32);
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const f32x16 clamped0 = scalar_max(lower, x0);
-      const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 biased0 = scalar_fma(clamped0, eighths, bias);
       const f32x16 n0 = scalar_sub(biased0, bias);
       const f32x16 index0 = (biased0);
-      f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
-      t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
-      f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-      u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
+      f32x16 t0 = scalar_fma(n0, minus_eighth_hi, clamped0);
+      t0 = scalar_fma(n0, minus_eighth_lo, t0);
+      f32x16 u0 = scalar_fma(t0, cube, square);
+      u0 = scalar_fma(u0, t0, linear);
       u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
       const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
       const f32x16 e0 = scalar_fma(s0, u0, s0);
       const f32x16 x1 = scalar_load(x + i + 48);
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const f32x16 clamped1 = scalar_max(lower, x1);
-      const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 biased1 = scalar_fma(clamped1, eighths, bias);
       const f32x16 n1 = scalar_sub(biased1, bias);
       const f32x16 index1 = (biased1);
-      f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E430p-4f), clamped1);
-      t1 = scalar_fma(n1, scalar_set1(0x1.05C610p-32f), t1);
-      f32x16 u1 = scalar_fma(t1, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-      u1 = scalar_fma(u1, t1, scalar_set1(1.0f));
+      f32x16 t1 = scalar_fma(n1, minus_eighth_hi, clamped1);
+      t1 = scalar_fma(n1, minus_eighth_lo, t1);
+      f32x16 u1 = scalar_fma(t1, cube, square);
+      u1 = scalar_fma(u1, t1, linear);
       u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
       const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
       const f32x16 e1 = scalar_fma(s1, u1, s1);
@@ -270,33 +282,33 @@ static inline void add_block_u64(size_t n, const float* x, const struct smx_f32_
   for (; i + 32 <= n; i += 32) {
     const f32x16 x0 = scalar_load(x + i + 0);
 
-    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+    // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
     // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
     const f32x16 clamped0 = scalar_max(lower, x0);
-    const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
+    const f32x16 biased0 = scalar_fma(clamped0, eighths, bias);
     const f32x16 n0 = scalar_sub(biased0, bias);
     const f32x16 index0 = (biased0);
-    f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
-    t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
-    f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-    u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
+    f32x16 t0 = scalar_fma(n0, minus_eighth_hi, clamped0);
+    t0 = scalar_fma(n0, minus_eighth_lo, t0);
+    f32x16 u0 = scalar_fma(t0, cube, square);
+    u0 = scalar_fma(u0, t0, linear);
     u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
     const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
     const f32x16 e0 = scalar_fma(s0, u0, s0);
     const f32x16 x1 = scalar_load(x + i + 16);
 
-    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+    // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
     // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
     const f32x16 clamped1 = scalar_max(lower, x1);
-    const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
+    const f32x16 biased1 = scalar_fma(clamped1, eighths, bias);
     const f32x16 n1 = scalar_sub(biased1, bias);
     const f32x16 index1 = (biased1);
-    f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E430p-4f), clamped1);
-    t1 = scalar_fma(n1, scalar_set1(0x1.05C610p-32f), t1);
-    f32x16 u1 = scalar_fma(t1, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-    u1 = scalar_fma(u1, t1, scalar_set1(1.0f));
+    f32x16 t1 = scalar_fma(n1, minus_eighth_hi, clamped1);
+    t1 = scalar_fma(n1, minus_eighth_lo, t1);
+    f32x16 u1 = scalar_fma(t1, cube, square);
+    u1 = scalar_fma(u1, t1, linear);
     u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
     const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
     const f32x16 e1 = scalar_fma(s1, u1, s1);
@@ -307,33 +319,33 @@ static inline void add_block_u64(size_t n, const float* x, const struct smx_f32_
     if (n - i > 16) {
       const f32x16 x0 = scalar_load_tail(x + i + 0, (ptrdiff_t)(n - i) - 0, absent);
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const f32x16 clamped0 = scalar_max(lower, x0);
-      const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 biased0 = scalar_fma(clamped0, eighths, bias);
       const f32x16 n0 = scalar_sub(biased0, bias);
       const f32x16 index0 = (biased0);
-      f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
-      t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
-      f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-      u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
+      f32x16 t0 = scalar_fma(n0, minus_eighth_hi, clamped0);
+      t0 = scalar_fma(n0, minus_eighth_lo, t0);
+      f32x16 u0 = scalar_fma(t0, cube, square);
+      u0 = scalar_fma(u0, t0, linear);
       u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
       const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
       const f32x16 e0 = scalar_fma(s0, u0, s0);
       const f32x16 x1 = scalar_load_tail(x + i + 16, (ptrdiff_t)(n - i) - 16, absent);
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const f32x16 clamped1 = scalar_max(lower, x1);
-      const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 biased1 = scalar_fma(clamped1, eighths, bias);
       const f32x16 n1 = scalar_sub(biased1, bias);
       const f32x16 index1 = (biased1);
-      f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E430p-4f), clamped1);
-      t1 = scalar_fma(n1, scalar_set1(0x1.05C610p-32f), t1);
-      f32x16 u1 = scalar_fma(t1, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-      u1 = scalar_fma(u1, t1, scalar_set1(1.0f));
+      f32x16 t1 = scalar_fma(n1, minus_eighth_hi, clamped1);
+      t1 = scalar_fma(n1, minus_eighth_lo, t1);
+      f32x16 u1 = scalar_fma(t1, cube, square);
+      u1 = scalar_fma(u1, t1, linear);
       u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
       const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
       const f32x16 e1 = scalar_fma(s1, u1, s1);
@@ -341,17 +353,17 @@ static inline void add_block_u64(size_t n, const float* x, const struct smx_f32_
     } else {
       const f32x16 x0 = scalar_load_tail(x + i + 0, (ptrdiff_t)(n - i) - 0, absent);
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const f32x16 clamped0 = scalar_max(lower, x0);
-      const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 biased0 = scalar_fma(clamped0, eighths, bias);
       const f32x16 n0 = scalar_sub(biased0, bias);
       const f32x16 index0 = (biased0);
-      f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
-      t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
-      f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-      u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
+      f32x16 t0 = scalar_fma(n0, minus_eighth_hi, clamped0);
+      t0 = scalar_fma(n0, minus_eighth_lo, t0);
+      f32x16 u0 = scalar_fma(t0, cube, square);
+      u0 = scalar_fma(u0, t0, linear);
       u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
       const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
       const f32x16 e0 = scalar_fma(s0, u0, s0);
@@ -365,8 +377,14 @@ static inline void add_block_u64(size_t n, const float* x, const struct smx_f32_
 // Adds a block of n elements to the tile's lanes.
 static inline void add_block_u128(size_t n, const float* x, const struct smx_f32_reference* reference,
                                   f32x16* hi, f32x16* lo) {
-  const f32x16 lower = scalar_set1(smx_lower_bound(SMX_BIAS - reference->exponent));
+  const f32x16 lower = scalar_set1(smx_lower_bound(SMX_BIAS - reference->exponent, reference->exponential));
   const f32x16 bias = scalar_set1(smx_rounding_bias(SMX_BIAS - reference->exponent));
+  const f32x16 eighths = scalar_set1(8.0f * reference->exponential->log2e);
+  const f32x16 minus_eighth_hi = scalar_set1(reference->exponential->minus_eighth_hi);
+  const f32x16 minus_eighth_lo = scalar_set1(reference->exponential->minus_eighth_lo);
+  const f32x16 cube = scalar_set1(reference->exponential->cube);
+  const f32x16 square = scalar_set1(reference->exponential->square);
+  const f32x16 linear = scalar_set1(reference->exponential->scale);
   const scalar_table mantissas = scalar_load_table(smx_exp2_mantissas);
   const scalar_table residuals = scalar_load_table(smx_exp2_residuals);
   const f32x16 anchor = scalar_set1(smx_f32_anchor(reference, reference->anchor, n));
@@ -378,33 +396,33 @@ static inline void add_block_u128(size_t n, const float* x, const struct smx_f32
     {
       const f32x16 x0 = scalar_load(x + i + 0);
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const f32x16 clamped0 = scalar_max(lower, x0);
-      const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 biased0 = scalar_fma(clamped0, eighths, bias);
       const f32x16 n0 = scalar_sub(biased0, bias);
       const f32x16 index0 = (biased0);
-      f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
-      t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
-      f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-      u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
+      f32x16 t0 = scalar_fma(n0, minus_eighth_hi, clamped0);
+      t0 = scalar_fma(n0, minus_eighth_lo, t0);
+      f32x16 u0 = scalar_fma(t0, cube, square);
+      u0 = scalar_fma(u0, t0, linear);
       u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
       const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
       const f32x16 e0 = scalar_fma(s0, u0, s0);
       const f32x16 x1 = scalar_load(x + i + 16);
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const f32x16 clamped1 = scalar_max(lower, x1);
-      const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 biased1 = scalar_fma(clamped1, eighths, bias);
       const f32x16 n1 = scalar_sub(biased1, bias);
       const f32x16 index1 = (biased1);
-      f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E430p-4f), clamped1);
-      t1 = scalar_fma(n1, scalar_set1(0x1.05C610p-32f), t1);
-      f32x16 u1 = scalar_fma(t1, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-      u1 = scalar_fma(u1, t1, scalar_set1(1.0f));
+      f32x16 t1 = scalar_fma(n1, minus_eighth_hi, clamped1);
+      t1 = scalar_fma(n1, minus_eighth_lo, t1);
+      f32x16 u1 = scalar_fma(t1, cube, square);
+      u1 = scalar_fma(u1, t1, linear);
       u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
       const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
       const f32x16 e1 = scalar_fma(s1, u1, s1);
@@ -413,33 +431,33 @@ static inline void add_block_u128(size_t n, const float* x, const struct smx_f32
     {
       const f32x16 x0 = scalar_load(x + i + 32);
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const f32x16 clamped0 = scalar_max(lower, x0);
-      const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 biased0 = scalar_fma(clamped0, eighths, bias);
       const f32x16 n0 = scalar_sub(biased0, bias);
       const f32x16 index0 = (biased0);
-      f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
-      t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
-      f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-      u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
+      f32x16 t0 = scalar_fma(n0, minus_eighth_hi, clamped0);
+      t0 = scalar_fma(n0, minus_eighth_lo, t0);
+      f32x16 u0 = scalar_fma(t0, cube, square);
+      u0 = scalar_fma(u0, t0, linear);
       u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
       const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
       const f32x16 e0 = scalar_fma(s0, u0, s0);
       const f32x16 x1 = scalar_load(x + i + 48);
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const f32x16 clamped1 = scalar_max(lower, x1);
-      const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 biased1 = scalar_fma(clamped1, eighths, bias);
       const f32x16 n1 = scalar_sub(biased1, bias);
       const f32x16 index1 = (biased1);
-      f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E430p-4f), clamped1);
-      t1 = scalar_fma(n1, scalar_set1(0x1.05C610p-32f), t1);
-      f32x16 u1 = scalar_fma(t1, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-      u1 = scalar_fma(u1, t1, scalar_set1(1.0f));
+      f32x16 t1 = scalar_fma(n1, minus_eighth_hi, clamped1);
+      t1 = scalar_fma(n1, minus_eighth_lo, t1);
+      f32x16 u1 = scalar_fma(t1, cube, square);
+      u1 = scalar_fma(u1, t1, linear);
       u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
       const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
       const f32x16 e1 = scalar_fma(s1, u1, s1);
@@ -448,33 +466,33 @@ static inline void add_block_u128(size_t n, const float* x, const struct smx_f32
     {
       const f32x16 x0 = scalar_load(x + i + 64);
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const f32x16 clamped0 = scalar_max(lower, x0);
-      const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 biased0 = scalar_fma(clamped0, eighths, bias);
       const f32x16 n0 = scalar_sub(biased0, bias);
       const f32x16 index0 = (biased0);
-      f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
-      t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
-      f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-      u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
+      f32x16 t0 = scalar_fma(n0, minus_eighth_hi, clamped0);
+      t0 = scalar_fma(n0, minus_eighth_lo, t0);
+      f32x16 u0 = scalar_fma(t0, cube, square);
+      u0 = scalar_fma(u0, t0, linear);
       u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
       const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
       const f32x16 e0 = scalar_fma(s0, u0, s0);
       const f32x16 x1 = scalar_load(x + i + 80);
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const f32x16 clamped1 = scalar_max(lower, x1);
-      const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 biased1 = scalar_fma(clamped1, eighths, bias);
       const f32x16 n1 = scalar_sub(biased1, bias);
       const f32x16 index1 = (biased1);
-      f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E430p-4f), clamped1);
-      t1 = scalar_fma(n1, scalar_set1(0x1.05C610p-32f), t1);
-      f32x16 u1 = scalar_fma(t1, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-      u1 = scalar_fma(u1, t1, scalar_set1(1.0f));
+      f32x16 t1 = scalar_fma(n1, minus_eighth_hi, clamped1);
+      t1 = scalar_fma(n1, minus_eighth_lo, t1);
+      f32x16 u1 = scalar_fma(t1, cube, square);
+      u1 = scalar_fma(u1, t1, linear);
       u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
       const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
       const f32x16 e1 = scalar_fma(s1, u1, s1);
@@ -483,33 +501,33 @@ static inline void add_block_u128(size_t n, const float* x, const struct smx_f32
     {
       const f32x16 x0 = scalar_load(x + i + 96);
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const f32x16 clamped0 = scalar_max(lower, x0);
-      const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 biased0 = scalar_fma(clamped0, eighths, bias);
       const f32x16 n0 = scalar_sub(biased0, bias);
       const f32x16 index0 = (biased0);
-      f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
-      t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
-      f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-      u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
+      f32x16 t0 = scalar_fma(n0, minus_eighth_hi, clamped0);
+      t0 = scalar_fma(n0, minus_eighth_lo, t0);
+      f32x16 u0 = scalar_fma(t0, cube, square);
+      u0 = scalar_fma(u0, t0, linear);
       u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
       const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
       const f32x16 e0 = scalar_fma(s0, u0, s0);
       const f32x16 x1 = scalar_load(x + i + 112);
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const f32x16 clamped1 = scalar_max(lower, x1);
-      const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 biased1 = scalar_fma(clamped1, eighths, bias);
       const f32x16 n1 = scalar_sub(biased1, bias);
       const f32x16 index1 = (biased1);
-      f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E430p-4f), clamped1);
-      t1 = scalar_fma(n1, scalar_set1(0x1.05C610p-32f), t1);
-      f32x16 u1 = scalar_fma(t1, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-      u1 = scalar_fma(u1, t1, scalar_set1(1.0f));
+      f32x16 t1 = scalar_fma(n1, minus_eighth_hi, clamped1);
+      t1 = scalar_fma(n1, minus_eighth_lo, t1);
+      f32x16 u1 = scalar_fma(t1, cube, square);
+      u1 = scalar_fma(u1, t1, linear);
       u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
       const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
       const f32x16 e1 = scalar_fma(s1, u1, s1);
@@ -519,33 +537,33 @@ static inline void add_block_u128(size_t n, const float* x, const struct smx_f32
   for (; i + 32 <= n; i += 32) {
     const f32x16 x0 = scalar_load(x + i + 0);
 
-    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+    // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
     // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
     const f32x16 clamped0 = scalar_max(lower, x0);
-    const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
+    const f32x16 biased0 = scalar_fma(clamped0, eighths, bias);
     const f32x16 n0 = scalar_sub(biased0, bias);
     const f32x16 index0 = (biased0);
-    f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
-    t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
-    f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-    u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
+    f32x16 t0 = scalar_fma(n0, minus_eighth_hi, clamped0);
+    t0 = scalar_fma(n0, minus_eighth_lo, t0);
+    f32x16 u0 = scalar_fma(t0, cube, square);
+    u0 = scalar_fma(u0, t0, linear);
     u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
     const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
     const f32x16 e0 = scalar_fma(s0, u0, s0);
     const f32x16 x1 = scalar_load(x + i + 16);
 
-    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+    // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
     // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
     const f32x16 clamped1 = scalar_max(lower, x1);
-    const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
+    const f32x16 biased1 = scalar_fma(clamped1, eighths, bias);
     const f32x16 n1 = scalar_sub(biased1, bias);
     const f32x16 index1 = (biased1);
-    f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E430p-4f), clamped1);
-    t1 = scalar_fma(n1, scalar_set1(0x1.05C610p-32f), t1);
-    f32x16 u1 = scalar_fma(t1, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-    u1 = scalar_fma(u1, t1, scalar_set1(1.0f));
+    f32x16 t1 = scalar_fma(n1, minus_eighth_hi, clamped1);
+    t1 = scalar_fma(n1, minus_eighth_lo, t1);
+    f32x16 u1 = scalar_fma(t1, cube, square);
+    u1 = scalar_fma(u1, t1, linear);
     u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
     const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
     const f32x16 e1 = scalar_fma(s1, u1, s1);
@@ -556,33 +574,33 @@ static inline void add_block_u128(size_t n, const float* x, const struct smx_f32
     if (n - i > 16) {
       const f32x16 x0 = scalar_load_tail(x + i + 0, (ptrdiff_t)(n - i) - 0, absent);
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const f32x16 clamped0 = scalar_max(lower, x0);
-      const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 biased0 = scalar_fma(clamped0, eighths, bias);
       const f32x16 n0 = scalar_sub(biased0, bias);
       const f32x16 index0 = (biased0);
-      f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
-      t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
-      f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-      u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
+      f32x16 t0 = scalar_fma(n0, minus_eighth_hi, clamped0);
+      t0 = scalar_fma(n0, minus_eighth_lo, t0);
+      f32x16 u0 = scalar_fma(t0, cube, square);
+      u0 = scalar_fma(u0, t0, linear);
       u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
       const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
       const f32x16 e0 = scalar_fma(s0, u0, s0);
       const f32x16 x1 = scalar_load_tail(x + i + 16, (ptrdiff_t)(n - i) - 16, absent);
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const f32x16 clamped1 = scalar_max(lower, x1);
-      const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 biased1 = scalar_fma(clamped1, eighths, bias);
       const f32x16 n1 = scalar_sub(biased1, bias);
       const f32x16 index1 = (biased1);
-      f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E430p-4f), clamped1);
-      t1 = scalar_fma(n1, scalar_set1(0x1.05C610p-32f), t1);
-      f32x16 u1 = scalar_fma(t1, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-      u1 = scalar_fma(u1, t1, scalar_set1(1.0f));
+      f32x16 t1 = scalar_fma(n1, minus_eighth_hi, clamped1);
+      t1 = scalar_fma(n1, minus_eighth_lo, t1);
+      f32x16 u1 = scalar_fma(t1, cube, square);
+      u1 = scalar_fma(u1, t1, linear);
       u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
       const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
       const f32x16 e1 = scalar_fma(s1, u1, s1);
@@ -590,17 +608,17 @@ static inline void add_block_u128(size_t n, const float* x, const struct smx_f32
     } else {
       const f32x16 x0 = scalar_load_tail(x + i + 0, (ptrdiff_t)(n - i) - 0, absent);
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const f32x16 clamped0 = scalar_max(lower, x0);
-      const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 biased0 = scalar_fma(clamped0, eighths, bias);
       const f32x16 n0 = scalar_sub(biased0, bias);
       const f32x16 index0 = (biased0);
-      f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
-      t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
-      f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-      u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
+      f32x16 t0 = scalar_fma(n0, minus_eighth_hi, clamped0);
+      t0 = scalar_fma(n0, minus_eighth_lo, t0);
+      f32x16 u0 = scalar_fma(t0, cube, square);
+      u0 = scalar_fma(u0, t0, linear);
       u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
       const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
       const f32x16 e0 = scalar_fma(s0, u0, s0);
@@ -616,8 +634,14 @@ template <bool kLooksAhead>
 static inline void add_blocks_u64(const float* x, const struct smx_f32_reference* reference,
                                   const int32_t* anchors, f32x16* hi, f32x16* lo,
                                   [[maybe_unused]] float* maxima) {
-  const f32x16 lower = scalar_set1(smx_lower_bound(SMX_BIAS - reference->exponent));
+  const f32x16 lower = scalar_set1(smx_lower_bound(SMX_BIAS - reference->exponent, reference->exponential));
   const f32x16 bias = scalar_set1(smx_rounding_bias(SMX_BIAS - reference->exponent));
+  const f32x16 eighths = scalar_set1(8.0f * reference->exponential->log2e);
+  const f32x16 minus_eighth_hi = scalar_set1(reference->exponential->minus_eighth_hi);
+  const f32x16 minus_eighth_lo = scalar_set1(reference->exponential->minus_eighth_lo);
+  const f32x16 cube = scalar_set1(reference->exponential->cube);
+  const f32x16 square = scalar_set1(reference->exponential->square);
+  const f32x16 linear = scalar_set1(reference->exponential->scale);
   const scalar_table mantissas = scalar_load_table(smx_exp2_mantissas);
   const scalar_table residuals = scalar_load_table(smx_exp2_residuals);
   f32x16 anchor[1], max[1][2];
@@ -640,17 +664,17 @@ static inline void add_blocks_u64(const float* x, const struct smx_f32_reference
         max[0][0] = scalar_max(max[0][0], scalar_load(x + i + 1024));
       }
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const f32x16 clamped0 = scalar_max(lower, x0);
-      const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 biased0 = scalar_fma(clamped0, eighths, bias);
       const f32x16 n0 = scalar_sub(biased0, bias);
       const f32x16 index0 = (biased0);
-      f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
-      t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
-      f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-      u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
+      f32x16 t0 = scalar_fma(n0, minus_eighth_hi, clamped0);
+      t0 = scalar_fma(n0, minus_eighth_lo, t0);
+      f32x16 u0 = scalar_fma(t0, cube, square);
+      u0 = scalar_fma(u0, t0, linear);
       u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
       const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
       const f32x16 e0 = scalar_fma(s0, u0, s0);
@@ -659,17 +683,17 @@ static inline void add_blocks_u64(const float* x, const struct smx_f32_reference
         max[0][1] = scalar_max(max[0][1], scalar_load(x + i + 1040));
       }
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const f32x16 clamped1 = scalar_max(lower, x1);
-      const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 biased1 = scalar_fma(clamped1, eighths, bias);
       const f32x16 n1 = scalar_sub(biased1, bias);
       const f32x16 index1 = (biased1);
-      f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E430p-4f), clamped1);
-      t1 = scalar_fma(n1, scalar_set1(0x1.05C610p-32f), t1);
-      f32x16 u1 = scalar_fma(t1, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-      u1 = scalar_fma(u1, t1, scalar_set1(1.0f));
+      f32x16 t1 = scalar_fma(n1, minus_eighth_hi, clamped1);
+      t1 = scalar_fma(n1, minus_eighth_lo, t1);
+      f32x16 u1 = scalar_fma(t1, cube, square);
+      u1 = scalar_fma(u1, t1, linear);
       u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
       const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
       const f32x16 e1 = scalar_fma(s1, u1, s1);
@@ -683,17 +707,17 @@ static inline void add_blocks_u64(const float* x, const struct smx_f32_reference
         max[0][0] = scalar_max(max[0][0], scalar_load(x + i + 1056));
       }
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const f32x16 clamped0 = scalar_max(lower, x0);
-      const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 biased0 = scalar_fma(clamped0, eighths, bias);
       const f32x16 n0 = scalar_sub(biased0, bias);
       const f32x16 index0 = (biased0);
-      f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
-      t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
-      f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-      u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
+      f32x16 t0 = scalar_fma(n0, minus_eighth_hi, clamped0);
+      t0 = scalar_fma(n0, minus_eighth_lo, t0);
+      f32x16 u0 = scalar_fma(t0, cube, square);
+      u0 = scalar_fma(u0, t0, linear);
       u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
       const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
       const f32x16 e0 = scalar_fma(s0, u0, s0);
@@ -702,17 +726,17 @@ static inline void add_blocks_u64(const float* x, const struct smx_f32_reference
         max[0][1] = scalar_max(max[0][1], scalar_load(x + i + 1072));
       }
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const f32x16 clamped1 = scalar_max(lower, x1);
-      const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 biased1 = scalar_fma(clamped1, eighths, bias);
       const f32x16 n1 = scalar_sub(biased1, bias);
       const f32x16 index1 = (biased1);
-      f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E430p-4f), clamped1);
-      t1 = scalar_fma(n1, scalar_set1(0x1.05C610p-32f), t1);
-      f32x16 u1 = scalar_fma(t1, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-      u1 = scalar_fma(u1, t1, scalar_set1(1.0f));
+      f32x16 t1 = scalar_fma(n1, minus_eighth_hi, clamped1);
+      t1 = scalar_fma(n1, minus_eighth_lo, t1);
+      f32x16 u1 = scalar_fma(t1, cube, square);
+      u1 = scalar_fma(u1, t1, linear);
       u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
       const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
       const f32x16 e1 = scalar_fma(s1, u1, s1);
@@ -726,12 +750,12 @@ static inline void add_blocks_u64(const float* x, const struct smx_f32_reference
   }
 }
 
-extern "C" void smx_f32_raddextexp_ukernel__scalar_u64(size_t n, const float* x,
-                                                       struct smx_f32_extended* sum) {
+extern "C" void smx_f32_raddextexp_ukernel__scalar_u64(size_t n, const float* x, struct smx_f32_extended* sum,
+                                                       const struct smx_f32_exponential* exponential) {
   f32x16 hi[1] = {scalar_set1(0.0f)};
   f32x16 lo[1] = {scalar_set1(0.0f)};
   struct smx_f32_reference reference;
-  smx_f32_reference_init(&reference);
+  smx_f32_reference_init(&reference, exponential);
   sum->max = -INFINITY;
   float maxima[1];
   bool has_maxima = false;
@@ -770,8 +794,14 @@ template <bool kLooksAhead>
 static inline void add_blocks_u128(const float* x, const struct smx_f32_reference* reference,
                                    const int32_t* anchors, f32x16* hi, f32x16* lo,
                                    [[maybe_unused]] float* maxima) {
-  const f32x16 lower = scalar_set1(smx_lower_bound(SMX_BIAS - reference->exponent));
+  const f32x16 lower = scalar_set1(smx_lower_bound(SMX_BIAS - reference->exponent, reference->exponential));
   const f32x16 bias = scalar_set1(smx_rounding_bias(SMX_BIAS - reference->exponent));
+  const f32x16 eighths = scalar_set1(8.0f * reference->exponential->log2e);
+  const f32x16 minus_eighth_hi = scalar_set1(reference->exponential->minus_eighth_hi);
+  const f32x16 minus_eighth_lo = scalar_set1(reference->exponential->minus_eighth_lo);
+  const f32x16 cube = scalar_set1(reference->exponential->cube);
+  const f32x16 square = scalar_set1(reference->exponential->square);
+  const f32x16 linear = scalar_set1(reference->exponential->scale);
   const scalar_table mantissas = scalar_load_table(smx_exp2_mantissas);
   const scalar_table residuals = scalar_load_table(smx_exp2_residuals);
   f32x16 anchor[1], max[1][2];
@@ -794,17 +824,17 @@ static inline void add_blocks_u128(const float* x, const struct smx_f32_referenc
         max[0][0] = scalar_max(max[0][0], scalar_load(x + i + 1024));
       }
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const f32x16 clamped0 = scalar_max(lower, x0);
-      const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 biased0 = scalar_fma(clamped0, eighths, bias);
       const f32x16 n0 = scalar_sub(biased0, bias);
       const f32x16 index0 = (biased0);
-      f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
-      t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
-      f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-      u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
+      f32x16 t0 = scalar_fma(n0, minus_eighth_hi, clamped0);
+      t0 = scalar_fma(n0, minus_eighth_lo, t0);
+      f32x16 u0 = scalar_fma(t0, cube, square);
+      u0 = scalar_fma(u0, t0, linear);
       u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
       const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
       const f32x16 e0 = scalar_fma(s0, u0, s0);
@@ -813,17 +843,17 @@ static inline void add_blocks_u128(const float* x, const struct smx_f32_referenc
         max[0][1] = scalar_max(max[0][1], scalar_load(x + i + 1040));
       }
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const f32x16 clamped1 = scalar_max(lower, x1);
-      const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 biased1 = scalar_fma(clamped1, eighths, bias);
       const f32x16 n1 = scalar_sub(biased1, bias);
       const f32x16 index1 = (biased1);
-      f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E430p-4f), clamped1);
-      t1 = scalar_fma(n1, scalar_set1(0x1.05C610p-32f), t1);
-      f32x16 u1 = scalar_fma(t1, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-      u1 = scalar_fma(u1, t1, scalar_set1(1.0f));
+      f32x16 t1 = scalar_fma(n1, minus_eighth_hi, clamped1);
+      t1 = scalar_fma(n1, minus_eighth_lo, t1);
+      f32x16 u1 = scalar_fma(t1, cube, square);
+      u1 = scalar_fma(u1, t1, linear);
       u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
       const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
       const f32x16 e1 = scalar_fma(s1, u1, s1);
@@ -837,17 +867,17 @@ static inline void add_blocks_u128(const float* x, const struct smx_f32_referenc
         max[0][0] = scalar_max(max[0][0], scalar_load(x + i + 1056));
       }
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const f32x16 clamped0 = scalar_max(lower, x0);
-      const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 biased0 = scalar_fma(clamped0, eighths, bias);
       const f32x16 n0 = scalar_sub(biased0, bias);
       const f32x16 index0 = (biased0);
-      f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
-      t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
-      f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-      u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
+      f32x16 t0 = scalar_fma(n0, minus_eighth_hi, clamped0);
+      t0 = scalar_fma(n0, minus_eighth_lo, t0);
+      f32x16 u0 = scalar_fma(t0, cube, square);
+      u0 = scalar_fma(u0, t0, linear);
       u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
       const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
       const f32x16 e0 = scalar_fma(s0, u0, s0);
@@ -856,17 +886,17 @@ static inline void add_blocks_u128(const float* x, const struct smx_f32_referenc
         max[0][1] = scalar_max(max[0][1], scalar_load(x + i + 1072));
       }
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const f32x16 clamped1 = scalar_max(lower, x1);
-      const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 biased1 = scalar_fma(clamped1, eighths, bias);
       const f32x16 n1 = scalar_sub(biased1, bias);
       const f32x16 index1 = (biased1);
-      f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E430p-4f), clamped1);
-      t1 = scalar_fma(n1, scalar_set1(0x1.05C610p-32f), t1);
-      f32x16 u1 = scalar_fma(t1, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-      u1 = scalar_fma(u1, t1, scalar_set1(1.0f));
+      f32x16 t1 = scalar_fma(n1, minus_eighth_hi, clamped1);
+      t1 = scalar_fma(n1, minus_eighth_lo, t1);
+      f32x16 u1 = scalar_fma(t1, cube, square);
+      u1 = scalar_fma(u1, t1, linear);
       u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
       const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
       const f32x16 e1 = scalar_fma(s1, u1, s1);
@@ -880,17 +910,17 @@ static inline void add_blocks_u128(const float* x, const struct smx_f32_referenc
         max[0][0] = scalar_max(max[0][0], scalar_load(x + i + 1088));
       }
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const f32x16 clamped0 = scalar_max(lower, x0);
-      const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 biased0 = scalar_fma(clamped0, eighths, bias);
       const f32x16 n0 = scalar_sub(biased0, bias);
       const f32x16 index0 = (biased0);
-      f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
-      t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
-      f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-      u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
+      f32x16 t0 = scalar_fma(n0, minus_eighth_hi, clamped0);
+      t0 = scalar_fma(n0, minus_eighth_lo, t0);
+      f32x16 u0 = scalar_fma(t0, cube, square);
+      u0 = scalar_fma(u0, t0, linear);
       u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
       const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
       const f32x16 e0 = scalar_fma(s0, u0, s0);
@@ -899,17 +929,17 @@ static inline void add_blocks_u128(const float* x, const struct smx_f32_referenc
         max[0][1] = scalar_max(max[0][1], scalar_load(x + i + 1104));
       }
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const f32x16 clamped1 = scalar_max(lower, x1);
-      const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 biased1 = scalar_fma(clamped1, eighths, bias);
       const f32x16 n1 = scalar_sub(biased1, bias);
       const f32x16 index1 = (biased1);
-      f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E430p-4f), clamped1);
-      t1 = scalar_fma(n1, scalar_set1(0x1.05C610p-32f), t1);
-      f32x16 u1 = scalar_fma(t1, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-      u1 = scalar_fma(u1, t1, scalar_set1(1.0f));
+      f32x16 t1 = scalar_fma(n1, minus_eighth_hi, clamped1);
+      t1 = scalar_fma(n1, minus_eighth_lo, t1);
+      f32x16 u1 = scalar_fma(t1, cube, square);
+      u1 = scalar_fma(u1, t1, linear);
       u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
       const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
       const f32x16 e1 = scalar_fma(s1, u1, s1);
@@ -923,17 +953,17 @@ static inline void add_blocks_u128(const float* x, const struct smx_f32_referenc
         max[0][0] = scalar_max(max[0][0], scalar_load(x + i + 1120));
       }
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const f32x16 clamped0 = scalar_max(lower, x0);
-      const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 biased0 = scalar_fma(clamped0, eighths, bias);
       const f32x16 n0 = scalar_sub(biased0, bias);
       const f32x16 index0 = (biased0);
-      f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
-      t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
-      f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-      u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
+      f32x16 t0 = scalar_fma(n0, minus_eighth_hi, clamped0);
+      t0 = scalar_fma(n0, minus_eighth_lo, t0);
+      f32x16 u0 = scalar_fma(t0, cube, square);
+      u0 = scalar_fma(u0, t0, linear);
       u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
       const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
       const f32x16 e0 = scalar_fma(s0, u0, s0);
@@ -942,17 +972,17 @@ static inline void add_blocks_u128(const float* x, const struct smx_f32_referenc
         max[0][1] = scalar_max(max[0][1], scalar_load(x + i + 1136));
       }
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const f32x16 clamped1 = scalar_max(lower, x1);
-      const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 biased1 = scalar_fma(clamped1, eighths, bias);
       const f32x16 n1 = scalar_sub(biased1, bias);
       const f32x16 index1 = (biased1);
-      f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E430p-4f), clamped1);
-      t1 = scalar_fma(n1, scalar_set1(0x1.05C610p-32f), t1);
-      f32x16 u1 = scalar_fma(t1, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-      u1 = scalar_fma(u1, t1, scalar_set1(1.0f));
+      f32x16 t1 = scalar_fma(n1, minus_eighth_hi, clamped1);
+      t1 = scalar_fma(n1, minus_eighth_lo, t1);
+      f32x16 u1 = scalar_fma(t1, cube, square);
+      u1 = scalar_fma(u1, t1, linear);
       u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
       const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
       const f32x16 e1 = scalar_fma(s1, u1, s1);
@@ -967,11 +997,12 @@ static inline void add_blocks_u128(const float* x, const struct smx_f32_referenc
 }
 
 extern "C" void smx_f32_raddextexp_ukernel__scalar_u128(size_t n, const float* x,
-                                                        struct smx_f32_extended* sum) {
+                                                        struct smx_f32_extended* sum,
+                                                        const struct smx_f32_exponential* exponential) {
   f32x16 hi[1] = {scalar_set1(0.0f)};
   f32x16 lo[1] = {scalar_set1(0.0f)};
   struct smx_f32_reference reference;
-  smx_f32_reference_init(&reference);
+  smx_f32_reference_init(&reference, exponential);
   sum->max = -INFINITY;
   float maxima[1];
   bool has_maxima = false;
@@ -1010,8 +1041,14 @@ template <bool kLooksAhead>
 static inline void add_blocks_u64_acc2(const float* x, const struct smx_f32_reference* reference,
                                        const int32_t* anchors, f32x16* hi, f32x16* lo,
                                        [[maybe_unused]] float* maxima) {
-  const f32x16 lower = scalar_set1(smx_lower_bound(SMX_BIAS - reference->exponent));
+  const f32x16 lower = scalar_set1(smx_lower_bound(SMX_BIAS - reference->exponent, reference->exponential));
   const f32x16 bias = scalar_set1(smx_rounding_bias(SMX_BIAS - reference->exponent));
+  const f32x16 eighths = scalar_set1(8.0f * reference->exponential->log2e);
+  const f32x16 minus_eighth_hi = scalar_set1(reference->exponential->minus_eighth_hi);
+  const f32x16 minus_eighth_lo = scalar_set1(reference->exponential->minus_eighth_lo);
+  const f32x16 cube = scalar_set1(reference->exponential->cube);
+  const f32x16 square = scalar_set1(reference->exponential->square);
+  const f32x16 linear = scalar_set1(reference->exponential->scale);
   const scalar_table mantissas = scalar_load_table(smx_exp2_mantissas);
   const scalar_table residuals = scalar_load_table(smx_exp2_residuals);
   f32x16 anchor[2], max[2][2];
@@ -1036,17 +1073,17 @@ static inline void add_blocks_u64_acc2(const float* x, const struct smx_f32_refe
         max[0][0] = scalar_max(max[0][0], scalar_load(x + i + 2048));
       }
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const f32x16 clamped0 = scalar_max(lower, x0);
-      const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 biased0 = scalar_fma(clamped0, eighths, bias);
       const f32x16 n0 = scalar_sub(biased0, bias);
       const f32x16 index0 = (biased0);
-      f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
-      t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
-      f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-      u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
+      f32x16 t0 = scalar_fma(n0, minus_eighth_hi, clamped0);
+      t0 = scalar_fma(n0, minus_eighth_lo, t0);
+      f32x16 u0 = scalar_fma(t0, cube, square);
+      u0 = scalar_fma(u0, t0, linear);
       u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
       const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
       const f32x16 e0 = scalar_fma(s0, u0, s0);
@@ -1055,17 +1092,17 @@ static inline void add_blocks_u64_acc2(const float* x, const struct smx_f32_refe
         max[0][1] = scalar_max(max[0][1], scalar_load(x + i + 2064));
       }
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const f32x16 clamped1 = scalar_max(lower, x1);
-      const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 biased1 = scalar_fma(clamped1, eighths, bias);
       const f32x16 n1 = scalar_sub(biased1, bias);
       const f32x16 index1 = (biased1);
-      f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E430p-4f), clamped1);
-      t1 = scalar_fma(n1, scalar_set1(0x1.05C610p-32f), t1);
-      f32x16 u1 = scalar_fma(t1, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-      u1 = scalar_fma(u1, t1, scalar_set1(1.0f));
+      f32x16 t1 = scalar_fma(n1, minus_eighth_hi, clamped1);
+      t1 = scalar_fma(n1, minus_eighth_lo, t1);
+      f32x16 u1 = scalar_fma(t1, cube, square);
+      u1 = scalar_fma(u1, t1, linear);
       u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
       const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
       const f32x16 e1 = scalar_fma(s1, u1, s1);
@@ -1079,17 +1116,17 @@ static inline void add_blocks_u64_acc2(const float* x, const struct smx_f32_refe
         max[1][0] = scalar_max(max[1][0], scalar_load(x + i + 3072));
       }
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const f32x16 clamped0 = scalar_max(lower, x0);
-      const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 biased0 = scalar_fma(clamped0, eighths, bias);
       const f32x16 n0 = scalar_sub(biased0, bias);
       const f32x16 index0 = (biased0);
-      f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
-      t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
-      f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-      u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
+      f32x16 t0 = scalar_fma(n0, minus_eighth_hi, clamped0);
+      t0 = scalar_fma(n0, minus_eighth_lo, t0);
+      f32x16 u0 = scalar_fma(t0, cube, square);
+      u0 = scalar_fma(u0, t0, linear);
       u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
       const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
       const f32x16 e0 = scalar_fma(s0, u0, s0);
@@ -1098,17 +1135,17 @@ static inline void add_blocks_u64_acc2(const float* x, const struct smx_f32_refe
         max[1][1] = scalar_max(max[1][1], scalar_load(x + i + 3088));
       }
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const f32x16 clamped1 = scalar_max(lower, x1);
-      const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 biased1 = scalar_fma(clamped1, eighths, bias);
       const f32x16 n1 = scalar_sub(biased1, bias);
       const f32x16 index1 = (biased1);
-      f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E430p-4f), clamped1);
-      t1 = scalar_fma(n1, scalar_set1(0x1.05C610p-32f), t1);
-      f32x16 u1 = scalar_fma(t1, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-      u1 = scalar_fma(u1, t1, scalar_set1(1.0f));
+      f32x16 t1 = scalar_fma(n1, minus_eighth_hi, clamped1);
+      t1 = scalar_fma(n1, minus_eighth_lo, t1);
+      f32x16 u1 = scalar_fma(t1, cube, square);
+      u1 = scalar_fma(u1, t1, linear);
       u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
       const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
       const f32x16 e1 = scalar_fma(s1, u1, s1);
@@ -1126,11 +1163,12 @@ static inline void add_blocks_u64_acc2(const float* x, const struct smx_f32_refe
 }
 
 extern "C" void smx_f32_raddextexp_ukernel__scalar_u64_acc2(size_t n, const float* x,
-                                                            struct smx_f32_extended* sum) {
+                                                            struct smx_f32_extended* sum,
+                                                            const struct smx_f32_exponential* exponential) {
   f32x16 hi[1] = {scalar_set1(0.0f)};
   f32x16 lo[1] = {scalar_set1(0.0f)};
   struct smx_f32_reference reference;
-  smx_f32_reference_init(&reference);
+  smx_f32_reference_init(&reference, exponential);
   sum->max = -INFINITY;
   float maxima[2];
   bool has_maxima = false;
@@ -1169,8 +1207,14 @@ template <bool kLooksAhead>
 static inline void add_blocks_u128_acc2(const float* x, const struct smx_f32_reference* reference,
                                         const int32_t* anchors, f32x16* hi, f32x16* lo,
                                         [[maybe_unused]] float* maxima) {
-  const f32x16 lower = scalar_set1(smx_lower_bound(SMX_BIAS - reference->exponent));
+  const f32x16 lower = scalar_set1(smx_lower_bound(SMX_BIAS - reference->exponent, reference->exponential));
   const f32x16 bias = scalar_set1(smx_rounding_bias(SMX_BIAS - reference->exponent));
+  const f32x16 eighths = scalar_set1(8.0f * reference->exponential->log2e);
+  const f32x16 minus_eighth_hi = scalar_set1(reference->exponential->minus_eighth_hi);
+  const f32x16 minus_eighth_lo = scalar_set1(reference->exponential->minus_eighth_lo);
+  const f32x16 cube = scalar_set1(reference->exponential->cube);
+  const f32x16 square = scalar_set1(reference->exponential->square);
+  const f32x16 linear = scalar_set1(reference->exponential->scale);
   const scalar_table mantissas = scalar_load_table(smx_exp2_mantissas);
   const scalar_table residuals = scalar_load_table(smx_exp2_residuals);
   f32x16 anchor[2], max[2][2];
@@ -1195,17 +1239,17 @@ static inline void add_blocks_u128_acc2(const float* x, const struct smx_f32_ref
         max[0][0] = scalar_max(max[0][0], scalar_load(x + i + 2048));
       }
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const f32x16 clamped0 = scalar_max(lower, x0);
-      const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 biased0 = scalar_fma(clamped0, eighths, bias);
       const f32x16 n0 = scalar_sub(biased0, bias);
       const f32x16 index0 = (biased0);
-      f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
-      t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
-      f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-      u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
+      f32x16 t0 = scalar_fma(n0, minus_eighth_hi, clamped0);
+      t0 = scalar_fma(n0, minus_eighth_lo, t0);
+      f32x16 u0 = scalar_fma(t0, cube, square);
+      u0 = scalar_fma(u0, t0, linear);
       u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
       const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
       const f32x16 e0 = scalar_fma(s0, u0, s0);
@@ -1214,17 +1258,17 @@ static inline void add_blocks_u128_acc2(const float* x, const struct smx_f32_ref
         max[0][1] = scalar_max(max[0][1], scalar_load(x + i + 2064));
       }
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const f32x16 clamped1 = scalar_max(lower, x1);
-      const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 biased1 = scalar_fma(clamped1, eighths, bias);
       const f32x16 n1 = scalar_sub(biased1, bias);
       const f32x16 index1 = (biased1);
-      f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E430p-4f), clamped1);
-      t1 = scalar_fma(n1, scalar_set1(0x1.05C610p-32f), t1);
-      f32x16 u1 = scalar_fma(t1, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-      u1 = scalar_fma(u1, t1, scalar_set1(1.0f));
+      f32x16 t1 = scalar_fma(n1, minus_eighth_hi, clamped1);
+      t1 = scalar_fma(n1, minus_eighth_lo, t1);
+      f32x16 u1 = scalar_fma(t1, cube, square);
+      u1 = scalar_fma(u1, t1, linear);
       u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
       const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
       const f32x16 e1 = scalar_fma(s1, u1, s1);
@@ -1238,17 +1282,17 @@ static inline void add_blocks_u128_acc2(const float* x, const struct smx_f32_ref
         max[1][0] = scalar_max(max[1][0], scalar_load(x + i + 3072));
       }
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const f32x16 clamped0 = scalar_max(lower, x0);
-      const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 biased0 = scalar_fma(clamped0, eighths, bias);
       const f32x16 n0 = scalar_sub(biased0, bias);
       const f32x16 index0 = (biased0);
-      f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
-      t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
-      f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-      u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
+      f32x16 t0 = scalar_fma(n0, minus_eighth_hi, clamped0);
+      t0 = scalar_fma(n0, minus_eighth_lo, t0);
+      f32x16 u0 = scalar_fma(t0, cube, square);
+      u0 = scalar_fma(u0, t0, linear);
       u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
       const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
       const f32x16 e0 = scalar_fma(s0, u0, s0);
@@ -1257,17 +1301,17 @@ static inline void add_blocks_u128_acc2(const float* x, const struct smx_f32_ref
         max[1][1] = scalar_max(max[1][1], scalar_load(x + i + 3088));
       }
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const f32x16 clamped1 = scalar_max(lower, x1);
-      const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 biased1 = scalar_fma(clamped1, eighths, bias);
       const f32x16 n1 = scalar_sub(biased1, bias);
       const f32x16 index1 = (biased1);
-      f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E430p-4f), clamped1);
-      t1 = scalar_fma(n1, scalar_set1(0x1.05C610p-32f), t1);
-      f32x16 u1 = scalar_fma(t1, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-      u1 = scalar_fma(u1, t1, scalar_set1(1.0f));
+      f32x16 t1 = scalar_fma(n1, minus_eighth_hi, clamped1);
+      t1 = scalar_fma(n1, minus_eighth_lo, t1);
+      f32x16 u1 = scalar_fma(t1, cube, square);
+      u1 = scalar_fma(u1, t1, linear);
       u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
       const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
       const f32x16 e1 = scalar_fma(s1, u1, s1);
@@ -1281,17 +1325,17 @@ static inline void add_blocks_u128_acc2(const float* x, const struct smx_f32_ref
         max[0][0] = scalar_max(max[0][0], scalar_load(x + i + 2080));
       }
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const f32x16 clamped0 = scalar_max(lower, x0);
-      const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 biased0 = scalar_fma(clamped0, eighths, bias);
       const f32x16 n0 = scalar_sub(biased0, bias);
       const f32x16 index0 = (biased0);
-      f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
-      t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
-      f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-      u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
+      f32x16 t0 = scalar_fma(n0, minus_eighth_hi, clamped0);
+      t0 = scalar_fma(n0, minus_eighth_lo, t0);
+      f32x16 u0 = scalar_fma(t0, cube, square);
+      u0 = scalar_fma(u0, t0, linear);
       u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
       const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
       const f32x16 e0 = scalar_fma(s0, u0, s0);
@@ -1300,17 +1344,17 @@ static inline void add_blocks_u128_acc2(const float* x, const struct smx_f32_ref
         max[0][1] = scalar_max(max[0][1], scalar_load(x + i + 2096));
       }
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const f32x16 clamped1 = scalar_max(lower, x1);
-      const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 biased1 = scalar_fma(clamped1, eighths, bias);
       const f32x16 n1 = scalar_sub(biased1, bias);
       const f32x16 index1 = (biased1);
-      f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E430p-4f), clamped1);
-      t1 = scalar_fma(n1, scalar_set1(0x1.05C610p-32f), t1);
-      f32x16 u1 = scalar_fma(t1, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-      u1 = scalar_fma(u1, t1, scalar_set1(1.0f));
+      f32x16 t1 = scalar_fma(n1, minus_eighth_hi, clamped1);
+      t1 = scalar_fma(n1, minus_eighth_lo, t1);
+      f32x16 u1 = scalar_fma(t1, cube, square);
+      u1 = scalar_fma(u1, t1, linear);
       u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
       const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
       const f32x16 e1 = scalar_fma(s1, u1, s1);
@@ -1324,17 +1368,17 @@ static inline void add_blocks_u128_acc2(const float* x, const struct smx_f32_ref
         max[1][0] = scalar_max(max[1][0], scalar_load(x + i + 3104));
       }
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const f32x16 clamped0 = scalar_max(lower, x0);
-      const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 biased0 = scalar_fma(clamped0, eighths, bias);
       const f32x16 n0 = scalar_sub(biased0, bias);
       const f32x16 index0 = (biased0);
-      f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
-      t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
-      f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-      u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
+      f32x16 t0 = scalar_fma(n0, minus_eighth_hi, clamped0);
+      t0 = scalar_fma(n0, minus_eighth_lo, t0);
+      f32x16 u0 = scalar_fma(t0, cube, square);
+      u0 = scalar_fma(u0, t0, linear);
       u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
       const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
       const f32x16 e0 = scalar_fma(s0, u0, s0);
@@ -1343,17 +1387,17 @@ static inline void add_blocks_u128_acc2(const float* x, const struct smx_f32_ref
         max[1][1] = scalar_max(max[1][1], scalar_load(x + i + 3120));
       }
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const f32x16 clamped1 = scalar_max(lower, x1);
-      const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 biased1 = scalar_fma(clamped1, eighths, bias);
       const f32x16 n1 = scalar_sub(biased1, bias);
       const f32x16 index1 = (biased1);
-      f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E430p-4f), clamped1);
-      t1 = scalar_fma(n1, scalar_set1(0x1.05C610p-32f), t1);
-      f32x16 u1 = scalar_fma(t1, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-      u1 = scalar_fma(u1, t1, scalar_set1(1.0f));
+      f32x16 t1 = scalar_fma(n1, minus_eighth_hi, clamped1);
+      t1 = scalar_fma(n1, minus_eighth_lo, t1);
+      f32x16 u1 = scalar_fma(t1, cube, square);
+      u1 = scalar_fma(u1, t1, linear);
       u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
       const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
       const f32x16 e1 = scalar_fma(s1, u1, s1);
@@ -1371,11 +1415,12 @@ static inline void add_blocks_u128_acc2(const float* x, const struct smx_f32_ref
 }
 
 extern "C" void smx_f32_raddextexp_ukernel__scalar_u128_acc2(size_t n, const float* x,
-                                                             struct smx_f32_extended* sum) {
+                                                             struct smx_f32_extended* sum,
+                                                             const struct smx_f32_exponential* exponential) {
   f32x16 hi[1] = {scalar_set1(0.0f)};
   f32x16 lo[1] = {scalar_set1(0.0f)};
   struct smx_f32_reference reference;
-  smx_f32_reference_init(&reference);
+  smx_f32_reference_init(&reference, exponential);
   sum->max = -INFINITY;
   float maxima[2];
   bool has_maxima = false;
@@ -1414,8 +1459,14 @@ template <bool kLooksAhead>
 static inline void add_blocks_u128_acc4(const float* x, const struct smx_f32_reference* reference,
                                         const int32_t* anchors, f32x16* hi, f32x16* lo,
                                         [[maybe_unused]] float* maxima) {
-  const f32x16 lower = scalar_set1(smx_lower_bound(SMX_BIAS - reference->exponent));
+  const f32x16 lower = scalar_set1(smx_lower_bound(SMX_BIAS - reference->exponent, reference->exponential));
   const f32x16 bias = scalar_set1(smx_rounding_bias(SMX_BIAS - reference->exponent));
+  const f32x16 eighths = scalar_set1(8.0f * reference->exponential->log2e);
+  const f32x16 minus_eighth_hi = scalar_set1(reference->exponential->minus_eighth_hi);
+  const f32x16 minus_eighth_lo = scalar_set1(reference->exponential->minus_eighth_lo);
+  const f32x16 cube = scalar_set1(reference->exponential->cube);
+  const f32x16 square = scalar_set1(reference->exponential->square);
+  const f32x16 linear = scalar_set1(reference->exponential->scale);
   const scalar_table mantissas = scalar_load_table(smx_exp2_mantissas);
   const scalar_table residuals = scalar_load_table(smx_exp2_residuals);
   f32x16 anchor[4], max[4][2];
@@ -1444,17 +1495,17 @@ static inline void add_blocks_u128_acc4(const float* x, const struct smx_f32_ref
         max[0][0] = scalar_max(max[0][0], scalar_load(x + i + 4096));
       }
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const f32x16 clamped0 = scalar_max(lower, x0);
-      const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 biased0 = scalar_fma(clamped0, eighths, bias);
       const f32x16 n0 = scalar_sub(biased0, bias);
       const f32x16 index0 = (biased0);
-      f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
-      t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
-      f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-      u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
+      f32x16 t0 = scalar_fma(n0, minus_eighth_hi, clamped0);
+      t0 = scalar_fma(n0, minus_eighth_lo, t0);
+      f32x16 u0 = scalar_fma(t0, cube, square);
+      u0 = scalar_fma(u0, t0, linear);
       u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
       const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
       const f32x16 e0 = scalar_fma(s0, u0, s0);
@@ -1463,17 +1514,17 @@ static inline void add_blocks_u128_acc4(const float* x, const struct smx_f32_ref
         max[0][1] = scalar_max(max[0][1], scalar_load(x + i + 4112));
       }
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const f32x16 clamped1 = scalar_max(lower, x1);
-      const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 biased1 = scalar_fma(clamped1, eighths, bias);
       const f32x16 n1 = scalar_sub(biased1, bias);
       const f32x16 index1 = (biased1);
-      f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E430p-4f), clamped1);
-      t1 = scalar_fma(n1, scalar_set1(0x1.05C610p-32f), t1);
-      f32x16 u1 = scalar_fma(t1, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-      u1 = scalar_fma(u1, t1, scalar_set1(1.0f));
+      f32x16 t1 = scalar_fma(n1, minus_eighth_hi, clamped1);
+      t1 = scalar_fma(n1, minus_eighth_lo, t1);
+      f32x16 u1 = scalar_fma(t1, cube, square);
+      u1 = scalar_fma(u1, t1, linear);
       u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
       const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
       const f32x16 e1 = scalar_fma(s1, u1, s1);
@@ -1487,17 +1538,17 @@ static inline void add_blocks_u128_acc4(const float* x, const struct smx_f32_ref
         max[1][0] = scalar_max(max[1][0], scalar_load(x + i + 5120));
       }
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const f32x16 clamped0 = scalar_max(lower, x0);
-      const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 biased0 = scalar_fma(clamped0, eighths, bias);
       const f32x16 n0 = scalar_sub(biased0, bias);
       const f32x16 index0 = (biased0);
-      f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
-      t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
-      f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-      u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
+      f32x16 t0 = scalar_fma(n0, minus_eighth_hi, clamped0);
+      t0 = scalar_fma(n0, minus_eighth_lo, t0);
+      f32x16 u0 = scalar_fma(t0, cube, square);
+      u0 = scalar_fma(u0, t0, linear);
       u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
       const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
       const f32x16 e0 = scalar_fma(s0, u0, s0);
@@ -1506,17 +1557,17 @@ static inline void add_blocks_u128_acc4(const float* x, const struct smx_f32_ref
         max[1][1] = scalar_max(max[1][1], scalar_load(x + i + 5136));
       }
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const f32x16 clamped1 = scalar_max(lower, x1);
-      const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 biased1 = scalar_fma(clamped1, eighths, bias);
       const f32x16 n1 = scalar_sub(biased1, bias);
       const f32x16 index1 = (biased1);
-      f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E430p-4f), clamped1);
-      t1 = scalar_fma(n1, scalar_set1(0x1.05C610p-32f), t1);
-      f32x16 u1 = scalar_fma(t1, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-      u1 = scalar_fma(u1, t1, scalar_set1(1.0f));
+      f32x16 t1 = scalar_fma(n1, minus_eighth_hi, clamped1);
+      t1 = scalar_fma(n1, minus_eighth_lo, t1);
+      f32x16 u1 = scalar_fma(t1, cube, square);
+      u1 = scalar_fma(u1, t1, linear);
       u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
       const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
       const f32x16 e1 = scalar_fma(s1, u1, s1);
@@ -1530,17 +1581,17 @@ static inline void add_blocks_u128_acc4(const float* x, const struct smx_f32_ref
         max[2][0] = scalar_max(max[2][0], scalar_load(x + i + 6144));
       }
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const f32x16 clamped0 = scalar_max(lower, x0);
-      const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 biased0 = scalar_fma(clamped0, eighths, bias);
       const f32x16 n0 = scalar_sub(biased0, bias);
       const f32x16 index0 = (biased0);
-      f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
-      t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
-      f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-      u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
+      f32x16 t0 = scalar_fma(n0, minus_eighth_hi, clamped0);
+      t0 = scalar_fma(n0, minus_eighth_lo, t0);
+      f32x16 u0 = scalar_fma(t0, cube, square);
+      u0 = scalar_fma(u0, t0, linear);
       u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
       const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
       const f32x16 e0 = scalar_fma(s0, u0, s0);
@@ -1549,17 +1600,17 @@ static inline void add_blocks_u128_acc4(const float* x, const struct smx_f32_ref
         max[2][1] = scalar_max(max[2][1], scalar_load(x + i + 6160));
       }
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const f32x16 clamped1 = scalar_max(lower, x1);
-      const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 biased1 = scalar_fma(clamped1, eighths, bias);
       const f32x16 n1 = scalar_sub(biased1, bias);
       const f32x16 index1 = (biased1);
-      f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E430p-4f), clamped1);
-      t1 = scalar_fma(n1, scalar_set1(0x1.05C610p-32f), t1);
-      f32x16 u1 = scalar_fma(t1, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-      u1 = scalar_fma(u1, t1, scalar_set1(1.0f));
+      f32x16 t1 = scalar_fma(n1, minus_eighth_hi, clamped1);
+      t1 = scalar_fma(n1, minus_eighth_lo, t1);
+      f32x16 u1 = scalar_fma(t1, cube, square);
+      u1 = scalar_fma(u1, t1, linear);
       u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
       const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
       const f32x16 e1 = scalar_fma(s1, u1, s1);
@@ -1573,17 +1624,17 @@ static inline void add_blocks_u128_acc4(const float* x, const struct smx_f32_ref
         max[3][0] = scalar_max(max[3][0], scalar_load(x + i + 7168));
       }
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const f32x16 clamped0 = scalar_max(lower, x0);
-      const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 biased0 = scalar_fma(clamped0, eighths, bias);
       const f32x16 n0 = scalar_sub(biased0, bias);
       const f32x16 index0 = (biased0);
-      f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
-      t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
-      f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-      u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
+      f32x16 t0 = scalar_fma(n0, minus_eighth_hi, clamped0);
+      t0 = scalar_fma(n0, minus_eighth_lo, t0);
+      f32x16 u0 = scalar_fma(t0, cube, square);
+      u0 = scalar_fma(u0, t0, linear);
       u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
       const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
       const f32x16 e0 = scalar_fma(s0, u0, s0);
@@ -1592,17 +1643,17 @@ static inline void add_blocks_u128_acc4(const float* x, const struct smx_f32_ref
         max[3][1] = scalar_max(max[3][1], scalar_load(x + i + 7184));
       }
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const f32x16 clamped1 = scalar_max(lower, x1);
-      const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 biased1 = scalar_fma(clamped1, eighths, bias);
       const f32x16 n1 = scalar_sub(biased1, bias);
       const f32x16 index1 = (biased1);
-      f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E430p-4f), clamped1);
-      t1 = scalar_fma(n1, scalar_set1(0x1.05C610p-32f), t1);
-      f32x16 u1 = scalar_fma(t1, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-      u1 = scalar_fma(u1, t1, scalar_set1(1.0f));
+      f32x16 t1 = scalar_fma(n1, minus_eighth_hi, clamped1);
+      t1 = scalar_fma(n1, minus_eighth_lo, t1);
+      f32x16 u1 = scalar_fma(t1, cube, square);
+      u1 = scalar_fma(u1, t1, linear);
       u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
       const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
       const f32x16 e1 = scalar_fma(s1, u1, s1);
@@ -1626,11 +1677,12 @@ static inline void add_blocks_u128_acc4(const float* x, const struct smx_f32_ref
 }
 
 extern "C" void smx_f32_raddextexp_ukernel__scalar_u128_acc4(size_t n, const float* x,
-                                                             struct smx_f32_extended* sum) {
+                                                             struct smx_f32_extended* sum,
+                                                             const struct smx_f32_exponential* exponential) {
   f32x16 hi[1] = {scalar_set1(0.0f)};
   f32x16 lo[1] = {scalar_set1(0.0f)};
   struct smx_f32_reference reference;
-  smx_f32_reference_init(&reference);
+  smx_f32_reference_init(&reference, exponential);
   sum->max = -INFINITY;
   float maxima[4];
   bool has_maxima = false;

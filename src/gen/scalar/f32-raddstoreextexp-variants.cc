@@ -81,8 +81,14 @@ static inline bool hold(struct smx_f32_reference* reference, float max, f32x16* 
 // Adds a block of n elements to the tile's lanes.
 static inline void add_block_u32(size_t n, const float* x, float* y,
                                  const struct smx_f32_reference* reference, f32x16* hi, f32x16* lo) {
-  const f32x16 lower = scalar_set1(smx_lower_bound(SMX_BIAS - reference->exponent));
+  const f32x16 lower = scalar_set1(smx_lower_bound(SMX_BIAS - reference->exponent, reference->exponential));
   const f32x16 bias = scalar_set1(smx_rounding_bias(SMX_BIAS - reference->exponent));
+  const f32x16 eighths = scalar_set1(8.0f * reference->exponential->log2e);
+  const f32x16 minus_eighth_hi = scalar_set1(reference->exponential->minus_eighth_hi);
+  const f32x16 minus_eighth_lo = scalar_set1(reference->exponential->minus_eighth_lo);
+  const f32x16 cube = scalar_set1(reference->exponential->cube);
+  const f32x16 square = scalar_set1(reference->exponential->square);
+  const f32x16 linear = scalar_set1(reference->exponential->scale);
   const scalar_table mantissas = scalar_load_table(smx_exp2_mantissas);
   const scalar_table residuals = scalar_load_table(smx_exp2_residuals);
   const f32x16 anchor = scalar_set1(smx_f32_anchor(reference, reference->anchor, n));
@@ -93,34 +99,34 @@ static inline void add_block_u32(size_t n, const float* x, float* y,
   for (; i + 32 <= n; i += 32) {
     const f32x16 x0 = scalar_load(x + i + 0);
 
-    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+    // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
     // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
     const f32x16 clamped0 = scalar_max(lower, x0);
-    const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
+    const f32x16 biased0 = scalar_fma(clamped0, eighths, bias);
     const f32x16 n0 = scalar_sub(biased0, bias);
     const f32x16 index0 = (biased0);
-    f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
-    t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
-    f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-    u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
+    f32x16 t0 = scalar_fma(n0, minus_eighth_hi, clamped0);
+    t0 = scalar_fma(n0, minus_eighth_lo, t0);
+    f32x16 u0 = scalar_fma(t0, cube, square);
+    u0 = scalar_fma(u0, t0, linear);
     u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
     const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
     const f32x16 e0 = scalar_fma(s0, u0, s0);
     scalar_store(y + i + 0, e0);
     const f32x16 x1 = scalar_load(x + i + 16);
 
-    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+    // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
     // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
     const f32x16 clamped1 = scalar_max(lower, x1);
-    const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
+    const f32x16 biased1 = scalar_fma(clamped1, eighths, bias);
     const f32x16 n1 = scalar_sub(biased1, bias);
     const f32x16 index1 = (biased1);
-    f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E430p-4f), clamped1);
-    t1 = scalar_fma(n1, scalar_set1(0x1.05C610p-32f), t1);
-    f32x16 u1 = scalar_fma(t1, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-    u1 = scalar_fma(u1, t1, scalar_set1(1.0f));
+    f32x16 t1 = scalar_fma(n1, minus_eighth_hi, clamped1);
+    t1 = scalar_fma(n1, minus_eighth_lo, t1);
+    f32x16 u1 = scalar_fma(t1, cube, square);
+    u1 = scalar_fma(u1, t1, linear);
     u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
     const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
     const f32x16 e1 = scalar_fma(s1, u1, s1);
@@ -132,34 +138,34 @@ static inline void add_block_u32(size_t n, const float* x, float* y,
     if (n - i > 16) {
       const f32x16 x0 = scalar_load_tail(x + i + 0, (ptrdiff_t)(n - i) - 0, absent);
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const f32x16 clamped0 = scalar_max(lower, x0);
-      const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 biased0 = scalar_fma(clamped0, eighths, bias);
       const f32x16 n0 = scalar_sub(biased0, bias);
       const f32x16 index0 = (biased0);
-      f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
-      t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
-      f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-      u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
+      f32x16 t0 = scalar_fma(n0, minus_eighth_hi, clamped0);
+      t0 = scalar_fma(n0, minus_eighth_lo, t0);
+      f32x16 u0 = scalar_fma(t0, cube, square);
+      u0 = scalar_fma(u0, t0, linear);
       u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
       const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
       const f32x16 e0 = scalar_fma(s0, u0, s0);
       scalar_store_tail(y + i + 0, (ptrdiff_t)(n - i) - 0, e0);
       const f32x16 x1 = scalar_load_tail(x + i + 16, (ptrdiff_t)(n - i) - 16, absent);
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const f32x16 clamped1 = scalar_max(lower, x1);
-      const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 biased1 = scalar_fma(clamped1, eighths, bias);
       const f32x16 n1 = scalar_sub(biased1, bias);
       const f32x16 index1 = (biased1);
-      f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E430p-4f), clamped1);
-      t1 = scalar_fma(n1, scalar_set1(0x1.05C610p-32f), t1);
-      f32x16 u1 = scalar_fma(t1, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-      u1 = scalar_fma(u1, t1, scalar_set1(1.0f));
+      f32x16 t1 = scalar_fma(n1, minus_eighth_hi, clamped1);
+      t1 = scalar_fma(n1, minus_eighth_lo, t1);
+      f32x16 u1 = scalar_fma(t1, cube, square);
+      u1 = scalar_fma(u1, t1, linear);
       u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
       const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
       const f32x16 e1 = scalar_fma(s1, u1, s1);
@@ -168,17 +174,17 @@ static inline void add_block_u32(size_t n, const float* x, float* y,
     } else {
       const f32x16 x0 = scalar_load_tail(x + i + 0, (ptrdiff_t)(n - i) - 0, absent);
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const f32x16 clamped0 = scalar_max(lower, x0);
-      const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 biased0 = scalar_fma(clamped0, eighths, bias);
       const f32x16 n0 = scalar_sub(biased0, bias);
       const f32x16 index0 = (biased0);
-      f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
-      t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
-      f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-      u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
+      f32x16 t0 = scalar_fma(n0, minus_eighth_hi, clamped0);
+      t0 = scalar_fma(n0, minus_eighth_lo, t0);
+      f32x16 u0 = scalar_fma(t0, cube, square);
+      u0 = scalar_fma(u0, t0, linear);
       u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
       const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
       const f32x16 e0 = scalar_fma(s0, u0, s0);
@@ -193,8 +199,14 @@ static inline void add_block_u32(size_t n, const float* x, float* y,
 // Adds a block of n elements to the tile's lanes.
 static inline void add_block_u64(size_t n, const float* x, float* y,
                                  const struct smx_f32_reference* reference, f32x16* hi, f32x16* lo) {
-  const f32x16 lower = scalar_set1(smx_lower_bound(SMX_BIAS - reference->exponent));
+  const f32x16 lower = scalar_set1(smx_lower_bound(SMX_BIAS - reference->exponent, reference->exponential));
   const f32x16 bias = scalar_set1(smx_rounding_bias(SMX_BIAS - reference->exponent));
+  const f32x16 eighths = scalar_set1(8.0f * reference->exponential->log2e);
+  const f32x16 minus_eighth_hi = scalar_set1(reference->exponential->minus_eighth_hi);
+  const f32x16 minus_eighth_lo = scalar_set1(reference->exponential->minus_eighth_lo);
+  const f32x16 cube = scalar_set1(reference->exponential->cube);
+  const f32x16 square = scalar_set1(reference->exponential->square);
+  const f32x16 linear = scalar_set1(reference->exponential->scale);
   const scalar_table mantissas = scalar_load_table(smx_exp2_mantissas);
   const scalar_table residuals = scalar_load_table(smx_exp2_residuals);
   const f32x16 anchor = scalar_set1(smx_f32_anchor(reference, reference->anchor, n));
@@ -206,34 +218,34 @@ static inline void add_block_u64(size_t n, const float* x, float* y,
     {
       const f32x16 x0 = scalar_load(x + i + 0);
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const f32x16 clamped0 = scalar_max(lower, x0);
-      const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 biased0 = scalar_fma(clamped0, eighths, bias);
       const f32x16 n0 = scalar_sub(biased0, bias);
       const f32x16 index0 = (biased0);
-      f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
-      t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
-      f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-      u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
+      f32x16 t0 = scalar_fma(n0, minus_eighth_hi, clamped0);
+      t0 = scalar_fma(n0, minus_eighth_lo, t0);
+      f32x16 u0 = scalar_fma(t0, cube, square);
+      u0 = scalar_fma(u0, t0, linear);
       u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
       const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
       const f32x16 e0 = scalar_fma(s0, u0, s0);
       scalar_store(y + i + 0, e0);
       const f32x16 x1 = scalar_load(x + i + 16);
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const f32x16 clamped1 = scalar_max(lower, x1);
-      const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 biased1 = scalar_fma(clamped1, eighths, bias);
       const f32x16 n1 = scalar_sub(biased1, bias);
       const f32x16 index1 = (biased1);
-      f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E430p-4f), clamped1);
-      t1 = scalar_fma(n1, scalar_set1(0x1.05C610p-32f), t1);
-      f32x16 u1 = scalar_fma(t1, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-      u1 = scalar_fma(u1, t1, scalar_set1(1.0f));
+      f32x16 t1 = scalar_fma(n1, minus_eighth_hi, clamped1);
+      t1 = scalar_fma(n1, minus_eighth_lo, t1);
+      f32x16 u1 = scalar_fma(t1, cube, square);
+      u1 = scalar_fma(u1, t1, linear);
       u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
       const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
       const f32x16 e1 = scalar_fma(s1, u1, s1);
@@ -243,34 +255,34 @@ static inline void add_block_u64(size_t n, const float* x, float* y,
     {
       const f32x16 x0 = scalar_load(x + i + 32);
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const f32x16 clamped0 = scalar_max(lower, x0);
-      const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 biased0 = scalar_fma(clamped0, eighths, bias);
       const f32x16 n0 = scalar_sub(biased0, bias);
       const f32x16 index0 = (biased0);
-      f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
-      t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
-      f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-      u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
+      f32x16 t0 = scalar_fma(n0, minus_eighth_hi, clamped0);
+      t0 = scalar_fma(n0, minus_eighth_lo, t0);
+      f32x16 u0 = scalar_fma(t0, cube, square);
+      u0 = scalar_fma(u0, t0, linear);
       u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
       const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
       const f32x16 e0 = scalar_fma(s0, u0, s0);
       scalar_store(y + i + 32, e0);
       const f32x16 x1 = scalar_load(x + i + 48);
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const f32x16 clamped1 = scalar_max(lower, x1);
-      const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 biased1 = scalar_fma(clamped1, eighths, bias);
       const f32x16 n1 = scalar_sub(biased1, bias);
       const f32x16 index1 = (biased1);
-      f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E430p-4f), clamped1);
-      t1 = scalar_fma(n1, scalar_set1(0x1.05C610p-32f), t1);
-      f32x16 u1 = scalar_fma(t1, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-      u1 = scalar_fma(u1, t1, scalar_set1(1.0f));
+      f32x16 t1 = scalar_fma(n1, minus_eighth_hi, clamped1);
+      t1 = scalar_fma(n1, minus_eighth_lo, t1);
+      f32x16 u1 = scalar_fma(t1, cube, square);
+      u1 = scalar_fma(u1, t1, linear);
       u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
       const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
       const f32x16 e1 = scalar_fma(s1, u1, s1);
@@ -281,34 +293,34 @@ static inline void add_block_u64(size_t n, const float* x, float* y,
   for (; i + 32 <= n; i += 32) {
     const f32x16 x0 = scalar_load(x + i + 0);
 
-    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+    // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
     // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
     const f32x16 clamped0 = scalar_max(lower, x0);
-    const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
+    const f32x16 biased0 = scalar_fma(clamped0, eighths, bias);
     const f32x16 n0 = scalar_sub(biased0, bias);
     const f32x16 index0 = (biased0);
-    f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
-    t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
-    f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-    u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
+    f32x16 t0 = scalar_fma(n0, minus_eighth_hi, clamped0);
+    t0 = scalar_fma(n0, minus_eighth_lo, t0);
+    f32x16 u0 = scalar_fma(t0, cube, square);
+    u0 = scalar_fma(u0, t0, linear);
     u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
     const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
     const f32x16 e0 = scalar_fma(s0, u0, s0);
     scalar_store(y + i + 0, e0);
     const f32x16 x1 = scalar_load(x + i + 16);
 
-    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+    // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
     // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
     const f32x16 clamped1 = scalar_max(lower, x1);
-    const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
+    const f32x16 biased1 = scalar_fma(clamped1, eighths, bias);
     const f32x16 n1 = scalar_sub(biased1, bias);
     const f32x16 index1 = (biased1);
-    f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E430p-4f), clamped1);
-    t1 = scalar_fma(n1, scalar_set1(0x1.05C610p-32f), t1);
-    f32x16 u1 = scalar_fma(t1, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-    u1 = scalar_fma(u1, t1, scalar_set1(1.0f));
+    f32x16 t1 = scalar_fma(n1, minus_eighth_hi, clamped1);
+    t1 = scalar_fma(n1, minus_eighth_lo, t1);
+    f32x16 u1 = scalar_fma(t1, cube, square);
+    u1 = scalar_fma(u1, t1, linear);
     u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
     const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
     const f32x16 e1 = scalar_fma(s1, u1, s1);
@@ -320,34 +332,34 @@ static inline void add_block_u64(size_t n, const float* x, float* y,
     if (n - i > 16) {
       const f32x16 x0 = scalar_load_tail(x + i + 0, (ptrdiff_t)(n - i) - 0, absent);
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const f32x16 clamped0 = scalar_max(lower, x0);
-      const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 biased0 = scalar_fma(clamped0, eighths, bias);
       const f32x16 n0 = scalar_sub(biased0, bias);
       const f32x16 index0 = (biased0);
-      f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
-      t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
-      f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-      u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
+      f32x16 t0 = scalar_fma(n0, minus_eighth_hi, clamped0);
+      t0 = scalar_fma(n0, minus_eighth_lo, t0);
+      f32x16 u0 = scalar_fma(t0, cube, square);
+      u0 = scalar_fma(u0, t0, linear);
       u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
       const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
       const f32x16 e0 = scalar_fma(s0, u0, s0);
       scalar_store_tail(y + i + 0, (ptrdiff_t)(n - i) - 0, e0);
       const f32x16 x1 = scalar_load_tail(x + i + 16, (ptrdiff_t)(n - i) - 16, absent);
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const f32x16 clamped1 = scalar_max(lower, x1);
-      const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 biased1 = scalar_fma(clamped1, eighths, bias);
       const f32x16 n1 = scalar_sub(biased1, bias);
       const f32x16 index1 = (biased1);
-      f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E430p-4f), clamped1);
-      t1 = scalar_fma(n1, scalar_set1(0x1.05C610p-32f), t1);
-      f32x16 u1 = scalar_fma(t1, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-      u1 = scalar_fma(u1, t1, scalar_set1(1.0f));
+      f32x16 t1 = scalar_fma(n1, minus_eighth_hi, clamped1);
+      t1 = scalar_fma(n1, minus_eighth_lo, t1);
+      f32x16 u1 = scalar_fma(t1, cube, square);
+      u1 = scalar_fma(u1, t1, linear);
       u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
       const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
       const f32x16 e1 = scalar_fma(s1, u1, s1);
@@ -356,17 +368,17 @@ static inline void add_block_u64(size_t n, const float* x, float* y,
     } else {
       const f32x16 x0 = scalar_load_tail(x + i + 0, (ptrdiff_t)(n - i) - 0, absent);
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const f32x16 clamped0 = scalar_max(lower, x0);
-      const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 biased0 = scalar_fma(clamped0, eighths, bias);
       const f32x16 n0 = scalar_sub(biased0, bias);
       const f32x16 index0 = (biased0);
-      f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
-      t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
-      f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-      u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
+      f32x16 t0 = scalar_fma(n0, minus_eighth_hi, clamped0);
+      t0 = scalar_fma(n0, minus_eighth_lo, t0);
+      f32x16 u0 = scalar_fma(t0, cube, square);
+      u0 = scalar_fma(u0, t0, linear);
       u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
       const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
       const f32x16 e0 = scalar_fma(s0, u0, s0);
@@ -381,8 +393,14 @@ static inline void add_block_u64(size_t n, const float* x, float* y,
 // Adds a block of n elements to the tile's lanes.
 static inline void add_block_u128(size_t n, const float* x, float* y,
                                   const struct smx_f32_reference* reference, f32x16* hi, f32x16* lo) {
-  const f32x16 lower = scalar_set1(smx_lower_bound(SMX_BIAS - reference->exponent));
+  const f32x16 lower = scalar_set1(smx_lower_bound(SMX_BIAS - reference->exponent, reference->exponential));
   const f32x16 bias = scalar_set1(smx_rounding_bias(SMX_BIAS - reference->exponent));
+  const f32x16 eighths = scalar_set1(8.0f * reference->exponential->log2e);
+  const f32x16 minus_eighth_hi = scalar_set1(reference->exponential->minus_eighth_hi);
+  const f32x16 minus_eighth_lo = scalar_set1(reference->exponential->minus_eighth_lo);
+  const f32x16 cube = scalar_set1(reference->exponential->cube);
+  const f32x16 square = scalar_set1(reference->exponential->square);
+  const f32x16 linear = scalar_set1(reference->exponential->scale);
   const scalar_table mantissas = scalar_load_table(smx_exp2_mantissas);
   const scalar_table residuals = scalar_load_table(smx_exp2_residuals);
   const f32x16 anchor = scalar_set1(smx_f32_anchor(reference, reference->anchor, n));
@@ -394,34 +412,34 @@ static inline void add_block_u128(size_t n, const float* x, float* y,
     {
       const f32x16 x0 = scalar_load(x + i + 0);
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const f32x16 clamped0 = scalar_max(lower, x0);
-      const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 biased0 = scalar_fma(clamped0, eighths, bias);
       const f32x16 n0 = scalar_sub(biased0, bias);
       const f32x16 index0 = (biased0);
-      f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
-      t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
-      f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-      u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
+      f32x16 t0 = scalar_fma(n0, minus_eighth_hi, clamped0);
+      t0 = scalar_fma(n0, minus_eighth_lo, t0);
+      f32x16 u0 = scalar_fma(t0, cube, square);
+      u0 = scalar_fma(u0, t0, linear);
       u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
       const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
       const f32x16 e0 = scalar_fma(s0, u0, s0);
       scalar_store(y + i + 0, e0);
       const f32x16 x1 = scalar_load(x + i + 16);
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const f32x16 clamped1 = scalar_max(lower, x1);
-      const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 biased1 = scalar_fma(clamped1, eighths, bias);
       const f32x16 n1 = scalar_sub(biased1, bias);
       const f32x16 index1 = (biased1);
-      f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E430p-4f), clamped1);
-      t1 = scalar_fma(n1, scalar_set1(0x1.05C610p-32f), t1);
-      f32x16 u1 = scalar_fma(t1, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-      u1 = scalar_fma(u1, t1, scalar_set1(1.0f));
+      f32x16 t1 = scalar_fma(n1, minus_eighth_hi, clamped1);
+      t1 = scalar_fma(n1, minus_eighth_lo, t1);
+      f32x16 u1 = scalar_fma(t1, cube, square);
+      u1 = scalar_fma(u1, t1, linear);
       u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
       const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
       const f32x16 e1 = scalar_fma(s1, u1, s1);
@@ -431,34 +449,34 @@ static inline void add_block_u128(size_t n, const float* x, float* y,
     {
       const f32x16 x0 = scalar_load(x + i + 32);
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const f32x16 clamped0 = scalar_max(lower, x0);
-      const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 biased0 = scalar_fma(clamped0, eighths, bias);
       const f32x16 n0 = scalar_sub(biased0, bias);
       const f32x16 index0 = (biased0);
-      f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
-      t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
-      f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-      u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
+      f32x16 t0 = scalar_fma(n0, minus_eighth_hi, clamped0);
+      t0 = scalar_fma(n0, minus_eighth_lo, t0);
+      f32x16 u0 = scalar_fma(t0, cube, square);
+      u0 = scalar_fma(u0, t0, linear);
       u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
       const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
       const f32x16 e0 = scalar_fma(s0, u0, s0);
       scalar_store(y + i + 32, e0);
       const f32x16 x1 = scalar_load(x + i + 48);
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const f32x16 clamped1 = scalar_max(lower, x1);
-      const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 biased1 = scalar_fma(clamped1, eighths, bias);
       const f32x16 n1 = scalar_sub(biased1, bias);
       const f32x16 index1 = (biased1);
-      f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E430p-4f), clamped1);
-      t1 = scalar_fma(n1, scalar_set1(0x1.05C610p-32f), t1);
-      f32x16 u1 = scalar_fma(t1, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-      u1 = scalar_fma(u1, t1, scalar_set1(1.0f));
+      f32x16 t1 = scalar_fma(n1, minus_eighth_hi, clamped1);
+      t1 = scalar_fma(n1, minus_eighth_lo, t1);
+      f32x16 u1 = scalar_fma(t1, cube, square);
+      u1 = scalar_fma(u1, t1, linear);
       u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
       const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
       const f32x16 e1 = scalar_fma(s1, u1, s1);
@@ -468,34 +486,34 @@ static inline void add_block_u128(size_t n, const float* x, float* y,
     {
       const f32x16 x0 = scalar_load(x + i + 64);
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const f32x16 clamped0 = scalar_max(lower, x0);
-      const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 biased0 = scalar_fma(clamped0, eighths, bias);
       const f32x16 n0 = scalar_sub(biased0, bias);
       const f32x16 index0 = (biased0);
-      f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
-      t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
-      f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-      u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
+      f32x16 t0 = scalar_fma(n0, minus_eighth_hi, clamped0);
+      t0 = scalar_fma(n0, minus_eighth_lo, t0);
+      f32x16 u0 = scalar_fma(t0, cube, square);
+      u0 = scalar_fma(u0, t0, linear);
       u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
       const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
       const f32x16 e0 = scalar_fma(s0, u0, s0);
       scalar_store(y + i + 64, e0);
       const f32x16 x1 = scalar_load(x + i + 80);
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const f32x16 clamped1 = scalar_max(lower, x1);
-      const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 biased1 = scalar_fma(clamped1, eighths, bias);
       const f32x16 n1 = scalar_sub(biased1, bias);
       const f32x16 index1 = (biased1);
-      f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E430p-4f), clamped1);
-      t1 = scalar_fma(n1, scalar_set1(0x1.05C610p-32f), t1);
-      f32x16 u1 = scalar_fma(t1, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-      u1 = scalar_fma(u1, t1, scalar_set1(1.0f));
+      f32x16 t1 = scalar_fma(n1, minus_eighth_hi, clamped1);
+      t1 = scalar_fma(n1, minus_eighth_lo, t1);
+      f32x16 u1 = scalar_fma(t1, cube, square);
+      u1 = scalar_fma(u1, t1, linear);
       u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
       const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
       const f32x16 e1 = scalar_fma(s1, u1, s1);
@@ -505,34 +523,34 @@ static inline void add_block_u128(size_t n, const float* x, float* y,
     {
       const f32x16 x0 = scalar_load(x + i + 96);
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const f32x16 clamped0 = scalar_max(lower, x0);
-      const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 biased0 = scalar_fma(clamped0, eighths, bias);
       const f32x16 n0 = scalar_sub(biased0, bias);
       const f32x16 index0 = (biased0);
-      f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
-      t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
-      f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-      u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
+      f32x16 t0 = scalar_fma(n0, minus_eighth_hi, clamped0);
+      t0 = scalar_fma(n0, minus_eighth_lo, t0);
+      f32x16 u0 = scalar_fma(t0, cube, square);
+      u0 = scalar_fma(u0, t0, linear);
       u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
       const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
       const f32x16 e0 = scalar_fma(s0, u0, s0);
       scalar_store(y + i + 96, e0);
       const f32x16 x1 = scalar_load(x + i + 112);
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const f32x16 clamped1 = scalar_max(lower, x1);
-      const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 biased1 = scalar_fma(clamped1, eighths, bias);
       const f32x16 n1 = scalar_sub(biased1, bias);
       const f32x16 index1 = (biased1);
-      f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E430p-4f), clamped1);
-      t1 = scalar_fma(n1, scalar_set1(0x1.05C610p-32f), t1);
-      f32x16 u1 = scalar_fma(t1, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-      u1 = scalar_fma(u1, t1, scalar_set1(1.0f));
+      f32x16 t1 = scalar_fma(n1, minus_eighth_hi, clamped1);
+      t1 = scalar_fma(n1, minus_eighth_lo, t1);
+      f32x16 u1 = scalar_fma(t1, cube, square);
+      u1 = scalar_fma(u1, t1, linear);
       u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
       const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
       const f32x16 e1 = scalar_fma(s1, u1, s1);
@@ -543,34 +561,34 @@ static inline void add_block_u128(size_t n, const float* x, float* y,
   for (; i + 32 <= n; i += 32) {
     const f32x16 x0 = scalar_load(x + i + 0);
 
-    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+    // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
     // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
     const f32x16 clamped0 = scalar_max(lower, x0);
-    const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
+    const f32x16 biased0 = scalar_fma(clamped0, eighths, bias);
     const f32x16 n0 = scalar_sub(biased0, bias);
     const f32x16 index0 = (biased0);
-    f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
-    t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
-    f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-    u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
+    f32x16 t0 = scalar_fma(n0, minus_eighth_hi, clamped0);
+    t0 = scalar_fma(n0, minus_eighth_lo, t0);
+    f32x16 u0 = scalar_fma(t0, cube, square);
+    u0 = scalar_fma(u0, t0, linear);
     u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
     const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
     const f32x16 e0 = scalar_fma(s0, u0, s0);
     scalar_store(y + i + 0, e0);
     const f32x16 x1 = scalar_load(x + i + 16);
 
-    // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-    // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+    // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
     // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
     const f32x16 clamped1 = scalar_max(lower, x1);
-    const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
+    const f32x16 biased1 = scalar_fma(clamped1, eighths, bias);
     const f32x16 n1 = scalar_sub(biased1, bias);
     const f32x16 index1 = (biased1);
-    f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E430p-4f), clamped1);
-    t1 = scalar_fma(n1, scalar_set1(0x1.05C610p-32f), t1);
-    f32x16 u1 = scalar_fma(t1, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-    u1 = scalar_fma(u1, t1, scalar_set1(1.0f));
+    f32x16 t1 = scalar_fma(n1, minus_eighth_hi, clamped1);
+    t1 = scalar_fma(n1, minus_eighth_lo, t1);
+    f32x16 u1 = scalar_fma(t1, cube, square);
+    u1 = scalar_fma(u1, t1, linear);
     u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
     const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
     const f32x16 e1 = scalar_fma(s1, u1, s1);
@@ -582,34 +600,34 @@ static inline void add_block_u128(size_t n, const float* x, float* y,
     if (n - i > 16) {
       const f32x16 x0 = scalar_load_tail(x + i + 0, (ptrdiff_t)(n - i) - 0, absent);
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const f32x16 clamped0 = scalar_max(lower, x0);
-      const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 biased0 = scalar_fma(clamped0, eighths, bias);
       const f32x16 n0 = scalar_sub(biased0, bias);
       const f32x16 index0 = (biased0);
-      f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
-      t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
-      f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-      u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
+      f32x16 t0 = scalar_fma(n0, minus_eighth_hi, clamped0);
+      t0 = scalar_fma(n0, minus_eighth_lo, t0);
+      f32x16 u0 = scalar_fma(t0, cube, square);
+      u0 = scalar_fma(u0, t0, linear);
       u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
       const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
       const f32x16 e0 = scalar_fma(s0, u0, s0);
       scalar_store_tail(y + i + 0, (ptrdiff_t)(n - i) - 0, e0);
       const f32x16 x1 = scalar_load_tail(x + i + 16, (ptrdiff_t)(n - i) - 16, absent);
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const f32x16 clamped1 = scalar_max(lower, x1);
-      const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 biased1 = scalar_fma(clamped1, eighths, bias);
       const f32x16 n1 = scalar_sub(biased1, bias);
       const f32x16 index1 = (biased1);
-      f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E430p-4f), clamped1);
-      t1 = scalar_fma(n1, scalar_set1(0x1.05C610p-32f), t1);
-      f32x16 u1 = scalar_fma(t1, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-      u1 = scalar_fma(u1, t1, scalar_set1(1.0f));
+      f32x16 t1 = scalar_fma(n1, minus_eighth_hi, clamped1);
+      t1 = scalar_fma(n1, minus_eighth_lo, t1);
+      f32x16 u1 = scalar_fma(t1, cube, square);
+      u1 = scalar_fma(u1, t1, linear);
       u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
       const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
       const f32x16 e1 = scalar_fma(s1, u1, s1);
@@ -618,17 +636,17 @@ static inline void add_block_u128(size_t n, const float* x, float* y,
     } else {
       const f32x16 x0 = scalar_load_tail(x + i + 0, (ptrdiff_t)(n - i) - 0, absent);
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const f32x16 clamped0 = scalar_max(lower, x0);
-      const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 biased0 = scalar_fma(clamped0, eighths, bias);
       const f32x16 n0 = scalar_sub(biased0, bias);
       const f32x16 index0 = (biased0);
-      f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
-      t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
-      f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-      u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
+      f32x16 t0 = scalar_fma(n0, minus_eighth_hi, clamped0);
+      t0 = scalar_fma(n0, minus_eighth_lo, t0);
+      f32x16 u0 = scalar_fma(t0, cube, square);
+      u0 = scalar_fma(u0, t0, linear);
       u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
       const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
       const f32x16 e0 = scalar_fma(s0, u0, s0);
@@ -645,8 +663,14 @@ template <bool kLooksAhead>
 static inline void add_blocks_u64(const float* x, float* y, const struct smx_f32_reference* reference,
                                   const int32_t* anchors, f32x16* hi, f32x16* lo,
                                   [[maybe_unused]] float* maxima) {
-  const f32x16 lower = scalar_set1(smx_lower_bound(SMX_BIAS - reference->exponent));
+  const f32x16 lower = scalar_set1(smx_lower_bound(SMX_BIAS - reference->exponent, reference->exponential));
   const f32x16 bias = scalar_set1(smx_rounding_bias(SMX_BIAS - reference->exponent));
+  const f32x16 eighths = scalar_set1(8.0f * reference->exponential->log2e);
+  const f32x16 minus_eighth_hi = scalar_set1(reference->exponential->minus_eighth_hi);
+  const f32x16 minus_eighth_lo = scalar_set1(reference->exponential->minus_eighth_lo);
+  const f32x16 cube = scalar_set1(reference->exponential->cube);
+  const f32x16 square = scalar_set1(reference->exponential->square);
+  const f32x16 linear = scalar_set1(reference->exponential->scale);
   const scalar_table mantissas = scalar_load_table(smx_exp2_mantissas);
   const scalar_table residuals = scalar_load_table(smx_exp2_residuals);
   f32x16 anchor[1], max[1][2];
@@ -667,17 +691,17 @@ static inline void add_blocks_u64(const float* x, float* y, const struct smx_f32
         max[0][0] = scalar_max(max[0][0], scalar_load(x + i + 1024));
       }
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const f32x16 clamped0 = scalar_max(lower, x0);
-      const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 biased0 = scalar_fma(clamped0, eighths, bias);
       const f32x16 n0 = scalar_sub(biased0, bias);
       const f32x16 index0 = (biased0);
-      f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
-      t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
-      f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-      u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
+      f32x16 t0 = scalar_fma(n0, minus_eighth_hi, clamped0);
+      t0 = scalar_fma(n0, minus_eighth_lo, t0);
+      f32x16 u0 = scalar_fma(t0, cube, square);
+      u0 = scalar_fma(u0, t0, linear);
       u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
       const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
       const f32x16 e0 = scalar_fma(s0, u0, s0);
@@ -687,17 +711,17 @@ static inline void add_blocks_u64(const float* x, float* y, const struct smx_f32
         max[0][1] = scalar_max(max[0][1], scalar_load(x + i + 1040));
       }
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const f32x16 clamped1 = scalar_max(lower, x1);
-      const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 biased1 = scalar_fma(clamped1, eighths, bias);
       const f32x16 n1 = scalar_sub(biased1, bias);
       const f32x16 index1 = (biased1);
-      f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E430p-4f), clamped1);
-      t1 = scalar_fma(n1, scalar_set1(0x1.05C610p-32f), t1);
-      f32x16 u1 = scalar_fma(t1, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-      u1 = scalar_fma(u1, t1, scalar_set1(1.0f));
+      f32x16 t1 = scalar_fma(n1, minus_eighth_hi, clamped1);
+      t1 = scalar_fma(n1, minus_eighth_lo, t1);
+      f32x16 u1 = scalar_fma(t1, cube, square);
+      u1 = scalar_fma(u1, t1, linear);
       u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
       const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
       const f32x16 e1 = scalar_fma(s1, u1, s1);
@@ -710,17 +734,17 @@ static inline void add_blocks_u64(const float* x, float* y, const struct smx_f32
         max[0][0] = scalar_max(max[0][0], scalar_load(x + i + 1056));
       }
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const f32x16 clamped0 = scalar_max(lower, x0);
-      const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 biased0 = scalar_fma(clamped0, eighths, bias);
       const f32x16 n0 = scalar_sub(biased0, bias);
       const f32x16 index0 = (biased0);
-      f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
-      t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
-      f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-      u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
+      f32x16 t0 = scalar_fma(n0, minus_eighth_hi, clamped0);
+      t0 = scalar_fma(n0, minus_eighth_lo, t0);
+      f32x16 u0 = scalar_fma(t0, cube, square);
+      u0 = scalar_fma(u0, t0, linear);
       u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
       const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
       const f32x16 e0 = scalar_fma(s0, u0, s0);
@@ -730,17 +754,17 @@ static inline void add_blocks_u64(const float* x, float* y, const struct smx_f32
         max[0][1] = scalar_max(max[0][1], scalar_load(x + i + 1072));
       }
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const f32x16 clamped1 = scalar_max(lower, x1);
-      const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 biased1 = scalar_fma(clamped1, eighths, bias);
       const f32x16 n1 = scalar_sub(biased1, bias);
       const f32x16 index1 = (biased1);
-      f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E430p-4f), clamped1);
-      t1 = scalar_fma(n1, scalar_set1(0x1.05C610p-32f), t1);
-      f32x16 u1 = scalar_fma(t1, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-      u1 = scalar_fma(u1, t1, scalar_set1(1.0f));
+      f32x16 t1 = scalar_fma(n1, minus_eighth_hi, clamped1);
+      t1 = scalar_fma(n1, minus_eighth_lo, t1);
+      f32x16 u1 = scalar_fma(t1, cube, square);
+      u1 = scalar_fma(u1, t1, linear);
       u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
       const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
       const f32x16 e1 = scalar_fma(s1, u1, s1);
@@ -756,16 +780,17 @@ static inline void add_blocks_u64(const float* x, float* y, const struct smx_f32
 }
 
 extern "C" void smx_f32_raddstoreextexp_ukernel__scalar_u64(size_t n, const float* x, float* y,
-                                                            struct smx_f32_extended* sum) {
+                                                            struct smx_f32_extended* sum,
+                                                            const struct smx_f32_exponential* exponential) {
   f32x16 hi[1] = {scalar_set1(0.0f)};
   f32x16 lo[1] = {scalar_set1(0.0f)};
   struct smx_f32_reference reference;
-  smx_f32_reference_init(&reference);
+  smx_f32_reference_init(&reference, exponential);
   sum->max = -INFINITY;
   // In place, a tile out of range is left as it is, and the reference is that of the tile's maximum: none can turn out too low.
   if (x == y) {
     sum->max = maximum(n, x);
-    if (!smx_is_in_range(sum->max)) return smx_f32_extended_refuse(sum);
+    if (!smx_is_in_range(sum->max, exponential)) return smx_f32_extended_refuse(sum);
     smx_f32_reference_move(&reference, sum->max);
   }
   float maxima[1];
@@ -806,8 +831,14 @@ template <bool kLooksAhead>
 static inline void add_blocks_u128(const float* x, float* y, const struct smx_f32_reference* reference,
                                    const int32_t* anchors, f32x16* hi, f32x16* lo,
                                    [[maybe_unused]] float* maxima) {
-  const f32x16 lower = scalar_set1(smx_lower_bound(SMX_BIAS - reference->exponent));
+  const f32x16 lower = scalar_set1(smx_lower_bound(SMX_BIAS - reference->exponent, reference->exponential));
   const f32x16 bias = scalar_set1(smx_rounding_bias(SMX_BIAS - reference->exponent));
+  const f32x16 eighths = scalar_set1(8.0f * reference->exponential->log2e);
+  const f32x16 minus_eighth_hi = scalar_set1(reference->exponential->minus_eighth_hi);
+  const f32x16 minus_eighth_lo = scalar_set1(reference->exponential->minus_eighth_lo);
+  const f32x16 cube = scalar_set1(reference->exponential->cube);
+  const f32x16 square = scalar_set1(reference->exponential->square);
+  const f32x16 linear = scalar_set1(reference->exponential->scale);
   const scalar_table mantissas = scalar_load_table(smx_exp2_mantissas);
   const scalar_table residuals = scalar_load_table(smx_exp2_residuals);
   f32x16 anchor[1], max[1][2];
@@ -828,17 +859,17 @@ static inline void add_blocks_u128(const float* x, float* y, const struct smx_f3
         max[0][0] = scalar_max(max[0][0], scalar_load(x + i + 1024));
       }
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const f32x16 clamped0 = scalar_max(lower, x0);
-      const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 biased0 = scalar_fma(clamped0, eighths, bias);
       const f32x16 n0 = scalar_sub(biased0, bias);
       const f32x16 index0 = (biased0);
-      f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
-      t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
-      f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-      u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
+      f32x16 t0 = scalar_fma(n0, minus_eighth_hi, clamped0);
+      t0 = scalar_fma(n0, minus_eighth_lo, t0);
+      f32x16 u0 = scalar_fma(t0, cube, square);
+      u0 = scalar_fma(u0, t0, linear);
       u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
       const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
       const f32x16 e0 = scalar_fma(s0, u0, s0);
@@ -848,17 +879,17 @@ static inline void add_blocks_u128(const float* x, float* y, const struct smx_f3
         max[0][1] = scalar_max(max[0][1], scalar_load(x + i + 1040));
       }
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const f32x16 clamped1 = scalar_max(lower, x1);
-      const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 biased1 = scalar_fma(clamped1, eighths, bias);
       const f32x16 n1 = scalar_sub(biased1, bias);
       const f32x16 index1 = (biased1);
-      f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E430p-4f), clamped1);
-      t1 = scalar_fma(n1, scalar_set1(0x1.05C610p-32f), t1);
-      f32x16 u1 = scalar_fma(t1, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-      u1 = scalar_fma(u1, t1, scalar_set1(1.0f));
+      f32x16 t1 = scalar_fma(n1, minus_eighth_hi, clamped1);
+      t1 = scalar_fma(n1, minus_eighth_lo, t1);
+      f32x16 u1 = scalar_fma(t1, cube, square);
+      u1 = scalar_fma(u1, t1, linear);
       u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
       const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
       const f32x16 e1 = scalar_fma(s1, u1, s1);
@@ -871,17 +902,17 @@ static inline void add_blocks_u128(const float* x, float* y, const struct smx_f3
         max[0][0] = scalar_max(max[0][0], scalar_load(x + i + 1056));
       }
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const f32x16 clamped0 = scalar_max(lower, x0);
-      const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 biased0 = scalar_fma(clamped0, eighths, bias);
       const f32x16 n0 = scalar_sub(biased0, bias);
       const f32x16 index0 = (biased0);
-      f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
-      t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
-      f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-      u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
+      f32x16 t0 = scalar_fma(n0, minus_eighth_hi, clamped0);
+      t0 = scalar_fma(n0, minus_eighth_lo, t0);
+      f32x16 u0 = scalar_fma(t0, cube, square);
+      u0 = scalar_fma(u0, t0, linear);
       u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
       const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
       const f32x16 e0 = scalar_fma(s0, u0, s0);
@@ -891,17 +922,17 @@ static inline void add_blocks_u128(const float* x, float* y, const struct smx_f3
         max[0][1] = scalar_max(max[0][1], scalar_load(x + i + 1072));
       }
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const f32x16 clamped1 = scalar_max(lower, x1);
-      const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 biased1 = scalar_fma(clamped1, eighths, bias);
       const f32x16 n1 = scalar_sub(biased1, bias);
       const f32x16 index1 = (biased1);
-      f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E430p-4f), clamped1);
-      t1 = scalar_fma(n1, scalar_set1(0x1.05C610p-32f), t1);
-      f32x16 u1 = scalar_fma(t1, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-      u1 = scalar_fma(u1, t1, scalar_set1(1.0f));
+      f32x16 t1 = scalar_fma(n1, minus_eighth_hi, clamped1);
+      t1 = scalar_fma(n1, minus_eighth_lo, t1);
+      f32x16 u1 = scalar_fma(t1, cube, square);
+      u1 = scalar_fma(u1, t1, linear);
       u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
       const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
       const f32x16 e1 = scalar_fma(s1, u1, s1);
@@ -914,17 +945,17 @@ static inline void add_blocks_u128(const float* x, float* y, const struct smx_f3
         max[0][0] = scalar_max(max[0][0], scalar_load(x + i + 1088));
       }
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const f32x16 clamped0 = scalar_max(lower, x0);
-      const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 biased0 = scalar_fma(clamped0, eighths, bias);
       const f32x16 n0 = scalar_sub(biased0, bias);
       const f32x16 index0 = (biased0);
-      f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
-      t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
-      f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-      u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
+      f32x16 t0 = scalar_fma(n0, minus_eighth_hi, clamped0);
+      t0 = scalar_fma(n0, minus_eighth_lo, t0);
+      f32x16 u0 = scalar_fma(t0, cube, square);
+      u0 = scalar_fma(u0, t0, linear);
       u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
       const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
       const f32x16 e0 = scalar_fma(s0, u0, s0);
@@ -934,17 +965,17 @@ static inline void add_blocks_u128(const float* x, float* y, const struct smx_f3
         max[0][1] = scalar_max(max[0][1], scalar_load(x + i + 1104));
       }
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const f32x16 clamped1 = scalar_max(lower, x1);
-      const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 biased1 = scalar_fma(clamped1, eighths, bias);
       const f32x16 n1 = scalar_sub(biased1, bias);
       const f32x16 index1 = (biased1);
-      f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E430p-4f), clamped1);
-      t1 = scalar_fma(n1, scalar_set1(0x1.05C610p-32f), t1);
-      f32x16 u1 = scalar_fma(t1, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-      u1 = scalar_fma(u1, t1, scalar_set1(1.0f));
+      f32x16 t1 = scalar_fma(n1, minus_eighth_hi, clamped1);
+      t1 = scalar_fma(n1, minus_eighth_lo, t1);
+      f32x16 u1 = scalar_fma(t1, cube, square);
+      u1 = scalar_fma(u1, t1, linear);
       u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
       const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
       const f32x16 e1 = scalar_fma(s1, u1, s1);
@@ -957,17 +988,17 @@ static inline void add_blocks_u128(const float* x, float* y, const struct smx_f3
         max[0][0] = scalar_max(max[0][0], scalar_load(x + i + 1120));
       }
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const f32x16 clamped0 = scalar_max(lower, x0);
-      const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 biased0 = scalar_fma(clamped0, eighths, bias);
       const f32x16 n0 = scalar_sub(biased0, bias);
       const f32x16 index0 = (biased0);
-      f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
-      t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
-      f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-      u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
+      f32x16 t0 = scalar_fma(n0, minus_eighth_hi, clamped0);
+      t0 = scalar_fma(n0, minus_eighth_lo, t0);
+      f32x16 u0 = scalar_fma(t0, cube, square);
+      u0 = scalar_fma(u0, t0, linear);
       u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
       const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
       const f32x16 e0 = scalar_fma(s0, u0, s0);
@@ -977,17 +1008,17 @@ static inline void add_blocks_u128(const float* x, float* y, const struct smx_f3
         max[0][1] = scalar_max(max[0][1], scalar_load(x + i + 1136));
       }
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const f32x16 clamped1 = scalar_max(lower, x1);
-      const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 biased1 = scalar_fma(clamped1, eighths, bias);
       const f32x16 n1 = scalar_sub(biased1, bias);
       const f32x16 index1 = (biased1);
-      f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E430p-4f), clamped1);
-      t1 = scalar_fma(n1, scalar_set1(0x1.05C610p-32f), t1);
-      f32x16 u1 = scalar_fma(t1, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-      u1 = scalar_fma(u1, t1, scalar_set1(1.0f));
+      f32x16 t1 = scalar_fma(n1, minus_eighth_hi, clamped1);
+      t1 = scalar_fma(n1, minus_eighth_lo, t1);
+      f32x16 u1 = scalar_fma(t1, cube, square);
+      u1 = scalar_fma(u1, t1, linear);
       u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
       const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
       const f32x16 e1 = scalar_fma(s1, u1, s1);
@@ -1003,16 +1034,17 @@ static inline void add_blocks_u128(const float* x, float* y, const struct smx_f3
 }
 
 extern "C" void smx_f32_raddstoreextexp_ukernel__scalar_u128(size_t n, const float* x, float* y,
-                                                             struct smx_f32_extended* sum) {
+                                                             struct smx_f32_extended* sum,
+                                                             const struct smx_f32_exponential* exponential) {
   f32x16 hi[1] = {scalar_set1(0.0f)};
   f32x16 lo[1] = {scalar_set1(0.0f)};
   struct smx_f32_reference reference;
-  smx_f32_reference_init(&reference);
+  smx_f32_reference_init(&reference, exponential);
   sum->max = -INFINITY;
   // In place, a tile out of range is left as it is, and the reference is that of the tile's maximum: none can turn out too low.
   if (x == y) {
     sum->max = maximum(n, x);
-    if (!smx_is_in_range(sum->max)) return smx_f32_extended_refuse(sum);
+    if (!smx_is_in_range(sum->max, exponential)) return smx_f32_extended_refuse(sum);
     smx_f32_reference_move(&reference, sum->max);
   }
   float maxima[1];
@@ -1053,8 +1085,14 @@ template <bool kLooksAhead>
 static inline void add_blocks_u64_acc2(const float* x, float* y, const struct smx_f32_reference* reference,
                                        const int32_t* anchors, f32x16* hi, f32x16* lo,
                                        [[maybe_unused]] float* maxima) {
-  const f32x16 lower = scalar_set1(smx_lower_bound(SMX_BIAS - reference->exponent));
+  const f32x16 lower = scalar_set1(smx_lower_bound(SMX_BIAS - reference->exponent, reference->exponential));
   const f32x16 bias = scalar_set1(smx_rounding_bias(SMX_BIAS - reference->exponent));
+  const f32x16 eighths = scalar_set1(8.0f * reference->exponential->log2e);
+  const f32x16 minus_eighth_hi = scalar_set1(reference->exponential->minus_eighth_hi);
+  const f32x16 minus_eighth_lo = scalar_set1(reference->exponential->minus_eighth_lo);
+  const f32x16 cube = scalar_set1(reference->exponential->cube);
+  const f32x16 square = scalar_set1(reference->exponential->square);
+  const f32x16 linear = scalar_set1(reference->exponential->scale);
   const scalar_table mantissas = scalar_load_table(smx_exp2_mantissas);
   const scalar_table residuals = scalar_load_table(smx_exp2_residuals);
   f32x16 anchor[2], max[2][2];
@@ -1077,17 +1115,17 @@ static inline void add_blocks_u64_acc2(const float* x, float* y, const struct sm
         max[0][0] = scalar_max(max[0][0], scalar_load(x + i + 2048));
       }
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const f32x16 clamped0 = scalar_max(lower, x0);
-      const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 biased0 = scalar_fma(clamped0, eighths, bias);
       const f32x16 n0 = scalar_sub(biased0, bias);
       const f32x16 index0 = (biased0);
-      f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
-      t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
-      f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-      u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
+      f32x16 t0 = scalar_fma(n0, minus_eighth_hi, clamped0);
+      t0 = scalar_fma(n0, minus_eighth_lo, t0);
+      f32x16 u0 = scalar_fma(t0, cube, square);
+      u0 = scalar_fma(u0, t0, linear);
       u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
       const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
       const f32x16 e0 = scalar_fma(s0, u0, s0);
@@ -1097,17 +1135,17 @@ static inline void add_blocks_u64_acc2(const float* x, float* y, const struct sm
         max[0][1] = scalar_max(max[0][1], scalar_load(x + i + 2064));
       }
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const f32x16 clamped1 = scalar_max(lower, x1);
-      const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 biased1 = scalar_fma(clamped1, eighths, bias);
       const f32x16 n1 = scalar_sub(biased1, bias);
       const f32x16 index1 = (biased1);
-      f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E430p-4f), clamped1);
-      t1 = scalar_fma(n1, scalar_set1(0x1.05C610p-32f), t1);
-      f32x16 u1 = scalar_fma(t1, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-      u1 = scalar_fma(u1, t1, scalar_set1(1.0f));
+      f32x16 t1 = scalar_fma(n1, minus_eighth_hi, clamped1);
+      t1 = scalar_fma(n1, minus_eighth_lo, t1);
+      f32x16 u1 = scalar_fma(t1, cube, square);
+      u1 = scalar_fma(u1, t1, linear);
       u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
       const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
       const f32x16 e1 = scalar_fma(s1, u1, s1);
@@ -1120,17 +1158,17 @@ static inline void add_blocks_u64_acc2(const float* x, float* y, const struct sm
         max[1][0] = scalar_max(max[1][0], scalar_load(x + i + 3072));
       }
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const f32x16 clamped0 = scalar_max(lower, x0);
-      const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 biased0 = scalar_fma(clamped0, eighths, bias);
       const f32x16 n0 = scalar_sub(biased0, bias);
       const f32x16 index0 = (biased0);
-      f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
-      t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
-      f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-      u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
+      f32x16 t0 = scalar_fma(n0, minus_eighth_hi, clamped0);
+      t0 = scalar_fma(n0, minus_eighth_lo, t0);
+      f32x16 u0 = scalar_fma(t0, cube, square);
+      u0 = scalar_fma(u0, t0, linear);
       u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
       const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
       const f32x16 e0 = scalar_fma(s0, u0, s0);
@@ -1140,17 +1178,17 @@ static inline void add_blocks_u64_acc2(const float* x, float* y, const struct sm
         max[1][1] = scalar_max(max[1][1], scalar_load(x + i + 3088));
       }
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const f32x16 clamped1 = scalar_max(lower, x1);
-      const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 biased1 = scalar_fma(clamped1, eighths, bias);
       const f32x16 n1 = scalar_sub(biased1, bias);
       const f32x16 index1 = (biased1);
-      f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E430p-4f), clamped1);
-      t1 = scalar_fma(n1, scalar_set1(0x1.05C610p-32f), t1);
-      f32x16 u1 = scalar_fma(t1, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-      u1 = scalar_fma(u1, t1, scalar_set1(1.0f));
+      f32x16 t1 = scalar_fma(n1, minus_eighth_hi, clamped1);
+      t1 = scalar_fma(n1, minus_eighth_lo, t1);
+      f32x16 u1 = scalar_fma(t1, cube, square);
+      u1 = scalar_fma(u1, t1, linear);
       u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
       const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
       const f32x16 e1 = scalar_fma(s1, u1, s1);
@@ -1168,17 +1206,18 @@ static inline void add_blocks_u64_acc2(const float* x, float* y, const struct sm
   }
 }
 
-extern "C" void smx_f32_raddstoreextexp_ukernel__scalar_u64_acc2(size_t n, const float* x, float* y,
-                                                                 struct smx_f32_extended* sum) {
+extern "C" void smx_f32_raddstoreextexp_ukernel__scalar_u64_acc2(
+    size_t n, const float* x, float* y, struct smx_f32_extended* sum,
+    const struct smx_f32_exponential* exponential) {
   f32x16 hi[1] = {scalar_set1(0.0f)};
   f32x16 lo[1] = {scalar_set1(0.0f)};
   struct smx_f32_reference reference;
-  smx_f32_reference_init(&reference);
+  smx_f32_reference_init(&reference, exponential);
   sum->max = -INFINITY;
   // In place, a tile out of range is left as it is, and the reference is that of the tile's maximum: none can turn out too low.
   if (x == y) {
     sum->max = maximum(n, x);
-    if (!smx_is_in_range(sum->max)) return smx_f32_extended_refuse(sum);
+    if (!smx_is_in_range(sum->max, exponential)) return smx_f32_extended_refuse(sum);
     smx_f32_reference_move(&reference, sum->max);
   }
   float maxima[2];
@@ -1219,8 +1258,14 @@ template <bool kLooksAhead>
 static inline void add_blocks_u128_acc2(const float* x, float* y, const struct smx_f32_reference* reference,
                                         const int32_t* anchors, f32x16* hi, f32x16* lo,
                                         [[maybe_unused]] float* maxima) {
-  const f32x16 lower = scalar_set1(smx_lower_bound(SMX_BIAS - reference->exponent));
+  const f32x16 lower = scalar_set1(smx_lower_bound(SMX_BIAS - reference->exponent, reference->exponential));
   const f32x16 bias = scalar_set1(smx_rounding_bias(SMX_BIAS - reference->exponent));
+  const f32x16 eighths = scalar_set1(8.0f * reference->exponential->log2e);
+  const f32x16 minus_eighth_hi = scalar_set1(reference->exponential->minus_eighth_hi);
+  const f32x16 minus_eighth_lo = scalar_set1(reference->exponential->minus_eighth_lo);
+  const f32x16 cube = scalar_set1(reference->exponential->cube);
+  const f32x16 square = scalar_set1(reference->exponential->square);
+  const f32x16 linear = scalar_set1(reference->exponential->scale);
   const scalar_table mantissas = scalar_load_table(smx_exp2_mantissas);
   const scalar_table residuals = scalar_load_table(smx_exp2_residuals);
   f32x16 anchor[2], max[2][2];
@@ -1243,17 +1288,17 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const struct s
         max[0][0] = scalar_max(max[0][0], scalar_load(x + i + 2048));
       }
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const f32x16 clamped0 = scalar_max(lower, x0);
-      const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 biased0 = scalar_fma(clamped0, eighths, bias);
       const f32x16 n0 = scalar_sub(biased0, bias);
       const f32x16 index0 = (biased0);
-      f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
-      t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
-      f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-      u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
+      f32x16 t0 = scalar_fma(n0, minus_eighth_hi, clamped0);
+      t0 = scalar_fma(n0, minus_eighth_lo, t0);
+      f32x16 u0 = scalar_fma(t0, cube, square);
+      u0 = scalar_fma(u0, t0, linear);
       u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
       const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
       const f32x16 e0 = scalar_fma(s0, u0, s0);
@@ -1263,17 +1308,17 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const struct s
         max[0][1] = scalar_max(max[0][1], scalar_load(x + i + 2064));
       }
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const f32x16 clamped1 = scalar_max(lower, x1);
-      const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 biased1 = scalar_fma(clamped1, eighths, bias);
       const f32x16 n1 = scalar_sub(biased1, bias);
       const f32x16 index1 = (biased1);
-      f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E430p-4f), clamped1);
-      t1 = scalar_fma(n1, scalar_set1(0x1.05C610p-32f), t1);
-      f32x16 u1 = scalar_fma(t1, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-      u1 = scalar_fma(u1, t1, scalar_set1(1.0f));
+      f32x16 t1 = scalar_fma(n1, minus_eighth_hi, clamped1);
+      t1 = scalar_fma(n1, minus_eighth_lo, t1);
+      f32x16 u1 = scalar_fma(t1, cube, square);
+      u1 = scalar_fma(u1, t1, linear);
       u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
       const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
       const f32x16 e1 = scalar_fma(s1, u1, s1);
@@ -1286,17 +1331,17 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const struct s
         max[1][0] = scalar_max(max[1][0], scalar_load(x + i + 3072));
       }
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const f32x16 clamped0 = scalar_max(lower, x0);
-      const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 biased0 = scalar_fma(clamped0, eighths, bias);
       const f32x16 n0 = scalar_sub(biased0, bias);
       const f32x16 index0 = (biased0);
-      f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
-      t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
-      f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-      u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
+      f32x16 t0 = scalar_fma(n0, minus_eighth_hi, clamped0);
+      t0 = scalar_fma(n0, minus_eighth_lo, t0);
+      f32x16 u0 = scalar_fma(t0, cube, square);
+      u0 = scalar_fma(u0, t0, linear);
       u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
       const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
       const f32x16 e0 = scalar_fma(s0, u0, s0);
@@ -1306,17 +1351,17 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const struct s
         max[1][1] = scalar_max(max[1][1], scalar_load(x + i + 3088));
       }
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const f32x16 clamped1 = scalar_max(lower, x1);
-      const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 biased1 = scalar_fma(clamped1, eighths, bias);
       const f32x16 n1 = scalar_sub(biased1, bias);
       const f32x16 index1 = (biased1);
-      f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E430p-4f), clamped1);
-      t1 = scalar_fma(n1, scalar_set1(0x1.05C610p-32f), t1);
-      f32x16 u1 = scalar_fma(t1, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-      u1 = scalar_fma(u1, t1, scalar_set1(1.0f));
+      f32x16 t1 = scalar_fma(n1, minus_eighth_hi, clamped1);
+      t1 = scalar_fma(n1, minus_eighth_lo, t1);
+      f32x16 u1 = scalar_fma(t1, cube, square);
+      u1 = scalar_fma(u1, t1, linear);
       u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
       const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
       const f32x16 e1 = scalar_fma(s1, u1, s1);
@@ -1329,17 +1374,17 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const struct s
         max[0][0] = scalar_max(max[0][0], scalar_load(x + i + 2080));
       }
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const f32x16 clamped0 = scalar_max(lower, x0);
-      const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 biased0 = scalar_fma(clamped0, eighths, bias);
       const f32x16 n0 = scalar_sub(biased0, bias);
       const f32x16 index0 = (biased0);
-      f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
-      t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
-      f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-      u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
+      f32x16 t0 = scalar_fma(n0, minus_eighth_hi, clamped0);
+      t0 = scalar_fma(n0, minus_eighth_lo, t0);
+      f32x16 u0 = scalar_fma(t0, cube, square);
+      u0 = scalar_fma(u0, t0, linear);
       u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
       const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
       const f32x16 e0 = scalar_fma(s0, u0, s0);
@@ -1349,17 +1394,17 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const struct s
         max[0][1] = scalar_max(max[0][1], scalar_load(x + i + 2096));
       }
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const f32x16 clamped1 = scalar_max(lower, x1);
-      const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 biased1 = scalar_fma(clamped1, eighths, bias);
       const f32x16 n1 = scalar_sub(biased1, bias);
       const f32x16 index1 = (biased1);
-      f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E430p-4f), clamped1);
-      t1 = scalar_fma(n1, scalar_set1(0x1.05C610p-32f), t1);
-      f32x16 u1 = scalar_fma(t1, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-      u1 = scalar_fma(u1, t1, scalar_set1(1.0f));
+      f32x16 t1 = scalar_fma(n1, minus_eighth_hi, clamped1);
+      t1 = scalar_fma(n1, minus_eighth_lo, t1);
+      f32x16 u1 = scalar_fma(t1, cube, square);
+      u1 = scalar_fma(u1, t1, linear);
       u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
       const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
       const f32x16 e1 = scalar_fma(s1, u1, s1);
@@ -1372,17 +1417,17 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const struct s
         max[1][0] = scalar_max(max[1][0], scalar_load(x + i + 3104));
       }
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const f32x16 clamped0 = scalar_max(lower, x0);
-      const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 biased0 = scalar_fma(clamped0, eighths, bias);
       const f32x16 n0 = scalar_sub(biased0, bias);
       const f32x16 index0 = (biased0);
-      f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
-      t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
-      f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-      u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
+      f32x16 t0 = scalar_fma(n0, minus_eighth_hi, clamped0);
+      t0 = scalar_fma(n0, minus_eighth_lo, t0);
+      f32x16 u0 = scalar_fma(t0, cube, square);
+      u0 = scalar_fma(u0, t0, linear);
       u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
       const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
       const f32x16 e0 = scalar_fma(s0, u0, s0);
@@ -1392,17 +1437,17 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const struct s
         max[1][1] = scalar_max(max[1][1], scalar_load(x + i + 3120));
       }
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const f32x16 clamped1 = scalar_max(lower, x1);
-      const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 biased1 = scalar_fma(clamped1, eighths, bias);
       const f32x16 n1 = scalar_sub(biased1, bias);
       const f32x16 index1 = (biased1);
-      f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E430p-4f), clamped1);
-      t1 = scalar_fma(n1, scalar_set1(0x1.05C610p-32f), t1);
-      f32x16 u1 = scalar_fma(t1, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-      u1 = scalar_fma(u1, t1, scalar_set1(1.0f));
+      f32x16 t1 = scalar_fma(n1, minus_eighth_hi, clamped1);
+      t1 = scalar_fma(n1, minus_eighth_lo, t1);
+      f32x16 u1 = scalar_fma(t1, cube, square);
+      u1 = scalar_fma(u1, t1, linear);
       u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
       const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
       const f32x16 e1 = scalar_fma(s1, u1, s1);
@@ -1420,17 +1465,18 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const struct s
   }
 }
 
-extern "C" void smx_f32_raddstoreextexp_ukernel__scalar_u128_acc2(size_t n, const float* x, float* y,
-                                                                  struct smx_f32_extended* sum) {
+extern "C" void smx_f32_raddstoreextexp_ukernel__scalar_u128_acc2(
+    size_t n, const float* x, float* y, struct smx_f32_extended* sum,
+    const struct smx_f32_exponential* exponential) {
   f32x16 hi[1] = {scalar_set1(0.0f)};
   f32x16 lo[1] = {scalar_set1(0.0f)};
   struct smx_f32_reference reference;
-  smx_f32_reference_init(&reference);
+  smx_f32_reference_init(&reference, exponential);
   sum->max = -INFINITY;
   // In place, a tile out of range is left as it is, and the reference is that of the tile's maximum: none can turn out too low.
   if (x == y) {
     sum->max = maximum(n, x);
-    if (!smx_is_in_range(sum->max)) return smx_f32_extended_refuse(sum);
+    if (!smx_is_in_range(sum->max, exponential)) return smx_f32_extended_refuse(sum);
     smx_f32_reference_move(&reference, sum->max);
   }
   float maxima[2];
@@ -1471,8 +1517,14 @@ template <bool kLooksAhead>
 static inline void add_blocks_u128_acc4(const float* x, float* y, const struct smx_f32_reference* reference,
                                         const int32_t* anchors, f32x16* hi, f32x16* lo,
                                         [[maybe_unused]] float* maxima) {
-  const f32x16 lower = scalar_set1(smx_lower_bound(SMX_BIAS - reference->exponent));
+  const f32x16 lower = scalar_set1(smx_lower_bound(SMX_BIAS - reference->exponent, reference->exponential));
   const f32x16 bias = scalar_set1(smx_rounding_bias(SMX_BIAS - reference->exponent));
+  const f32x16 eighths = scalar_set1(8.0f * reference->exponential->log2e);
+  const f32x16 minus_eighth_hi = scalar_set1(reference->exponential->minus_eighth_hi);
+  const f32x16 minus_eighth_lo = scalar_set1(reference->exponential->minus_eighth_lo);
+  const f32x16 cube = scalar_set1(reference->exponential->cube);
+  const f32x16 square = scalar_set1(reference->exponential->square);
+  const f32x16 linear = scalar_set1(reference->exponential->scale);
   const scalar_table mantissas = scalar_load_table(smx_exp2_mantissas);
   const scalar_table residuals = scalar_load_table(smx_exp2_residuals);
   f32x16 anchor[4], max[4][2];
@@ -1499,17 +1551,17 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const struct s
         max[0][0] = scalar_max(max[0][0], scalar_load(x + i + 4096));
       }
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const f32x16 clamped0 = scalar_max(lower, x0);
-      const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 biased0 = scalar_fma(clamped0, eighths, bias);
       const f32x16 n0 = scalar_sub(biased0, bias);
       const f32x16 index0 = (biased0);
-      f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
-      t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
-      f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-      u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
+      f32x16 t0 = scalar_fma(n0, minus_eighth_hi, clamped0);
+      t0 = scalar_fma(n0, minus_eighth_lo, t0);
+      f32x16 u0 = scalar_fma(t0, cube, square);
+      u0 = scalar_fma(u0, t0, linear);
       u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
       const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
       const f32x16 e0 = scalar_fma(s0, u0, s0);
@@ -1519,17 +1571,17 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const struct s
         max[0][1] = scalar_max(max[0][1], scalar_load(x + i + 4112));
       }
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const f32x16 clamped1 = scalar_max(lower, x1);
-      const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 biased1 = scalar_fma(clamped1, eighths, bias);
       const f32x16 n1 = scalar_sub(biased1, bias);
       const f32x16 index1 = (biased1);
-      f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E430p-4f), clamped1);
-      t1 = scalar_fma(n1, scalar_set1(0x1.05C610p-32f), t1);
-      f32x16 u1 = scalar_fma(t1, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-      u1 = scalar_fma(u1, t1, scalar_set1(1.0f));
+      f32x16 t1 = scalar_fma(n1, minus_eighth_hi, clamped1);
+      t1 = scalar_fma(n1, minus_eighth_lo, t1);
+      f32x16 u1 = scalar_fma(t1, cube, square);
+      u1 = scalar_fma(u1, t1, linear);
       u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
       const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
       const f32x16 e1 = scalar_fma(s1, u1, s1);
@@ -1542,17 +1594,17 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const struct s
         max[1][0] = scalar_max(max[1][0], scalar_load(x + i + 5120));
       }
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const f32x16 clamped0 = scalar_max(lower, x0);
-      const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 biased0 = scalar_fma(clamped0, eighths, bias);
       const f32x16 n0 = scalar_sub(biased0, bias);
       const f32x16 index0 = (biased0);
-      f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
-      t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
-      f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-      u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
+      f32x16 t0 = scalar_fma(n0, minus_eighth_hi, clamped0);
+      t0 = scalar_fma(n0, minus_eighth_lo, t0);
+      f32x16 u0 = scalar_fma(t0, cube, square);
+      u0 = scalar_fma(u0, t0, linear);
       u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
       const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
       const f32x16 e0 = scalar_fma(s0, u0, s0);
@@ -1562,17 +1614,17 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const struct s
         max[1][1] = scalar_max(max[1][1], scalar_load(x + i + 5136));
       }
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const f32x16 clamped1 = scalar_max(lower, x1);
-      const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 biased1 = scalar_fma(clamped1, eighths, bias);
       const f32x16 n1 = scalar_sub(biased1, bias);
       const f32x16 index1 = (biased1);
-      f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E430p-4f), clamped1);
-      t1 = scalar_fma(n1, scalar_set1(0x1.05C610p-32f), t1);
-      f32x16 u1 = scalar_fma(t1, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-      u1 = scalar_fma(u1, t1, scalar_set1(1.0f));
+      f32x16 t1 = scalar_fma(n1, minus_eighth_hi, clamped1);
+      t1 = scalar_fma(n1, minus_eighth_lo, t1);
+      f32x16 u1 = scalar_fma(t1, cube, square);
+      u1 = scalar_fma(u1, t1, linear);
       u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
       const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
       const f32x16 e1 = scalar_fma(s1, u1, s1);
@@ -1585,17 +1637,17 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const struct s
         max[2][0] = scalar_max(max[2][0], scalar_load(x + i + 6144));
       }
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const f32x16 clamped0 = scalar_max(lower, x0);
-      const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 biased0 = scalar_fma(clamped0, eighths, bias);
       const f32x16 n0 = scalar_sub(biased0, bias);
       const f32x16 index0 = (biased0);
-      f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
-      t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
-      f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-      u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
+      f32x16 t0 = scalar_fma(n0, minus_eighth_hi, clamped0);
+      t0 = scalar_fma(n0, minus_eighth_lo, t0);
+      f32x16 u0 = scalar_fma(t0, cube, square);
+      u0 = scalar_fma(u0, t0, linear);
       u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
       const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
       const f32x16 e0 = scalar_fma(s0, u0, s0);
@@ -1605,17 +1657,17 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const struct s
         max[2][1] = scalar_max(max[2][1], scalar_load(x + i + 6160));
       }
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const f32x16 clamped1 = scalar_max(lower, x1);
-      const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 biased1 = scalar_fma(clamped1, eighths, bias);
       const f32x16 n1 = scalar_sub(biased1, bias);
       const f32x16 index1 = (biased1);
-      f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E430p-4f), clamped1);
-      t1 = scalar_fma(n1, scalar_set1(0x1.05C610p-32f), t1);
-      f32x16 u1 = scalar_fma(t1, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-      u1 = scalar_fma(u1, t1, scalar_set1(1.0f));
+      f32x16 t1 = scalar_fma(n1, minus_eighth_hi, clamped1);
+      t1 = scalar_fma(n1, minus_eighth_lo, t1);
+      f32x16 u1 = scalar_fma(t1, cube, square);
+      u1 = scalar_fma(u1, t1, linear);
       u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
       const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
       const f32x16 e1 = scalar_fma(s1, u1, s1);
@@ -1628,17 +1680,17 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const struct s
         max[3][0] = scalar_max(max[3][0], scalar_load(x + i + 7168));
       }
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const f32x16 clamped0 = scalar_max(lower, x0);
-      const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 biased0 = scalar_fma(clamped0, eighths, bias);
       const f32x16 n0 = scalar_sub(biased0, bias);
       const f32x16 index0 = (biased0);
-      f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
-      t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
-      f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-      u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
+      f32x16 t0 = scalar_fma(n0, minus_eighth_hi, clamped0);
+      t0 = scalar_fma(n0, minus_eighth_lo, t0);
+      f32x16 u0 = scalar_fma(t0, cube, square);
+      u0 = scalar_fma(u0, t0, linear);
       u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
       const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
       const f32x16 e0 = scalar_fma(s0, u0, s0);
@@ -1648,17 +1700,17 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const struct s
         max[3][1] = scalar_max(max[3][1], scalar_load(x + i + 7184));
       }
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const f32x16 clamped1 = scalar_max(lower, x1);
-      const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 biased1 = scalar_fma(clamped1, eighths, bias);
       const f32x16 n1 = scalar_sub(biased1, bias);
       const f32x16 index1 = (biased1);
-      f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E430p-4f), clamped1);
-      t1 = scalar_fma(n1, scalar_set1(0x1.05C610p-32f), t1);
-      f32x16 u1 = scalar_fma(t1, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-      u1 = scalar_fma(u1, t1, scalar_set1(1.0f));
+      f32x16 t1 = scalar_fma(n1, minus_eighth_hi, clamped1);
+      t1 = scalar_fma(n1, minus_eighth_lo, t1);
+      f32x16 u1 = scalar_fma(t1, cube, square);
+      u1 = scalar_fma(u1, t1, linear);
       u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
       const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
       const f32x16 e1 = scalar_fma(s1, u1, s1);
@@ -1682,17 +1734,18 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const struct s
   }
 }
 
-extern "C" void smx_f32_raddstoreextexp_ukernel__scalar_u128_acc4(size_t n, const float* x, float* y,
-                                                                  struct smx_f32_extended* sum) {
+extern "C" void smx_f32_raddstoreextexp_ukernel__scalar_u128_acc4(
+    size_t n, const float* x, float* y, struct smx_f32_extended* sum,
+    const struct smx_f32_exponential* exponential) {
   f32x16 hi[1] = {scalar_set1(0.0f)};
   f32x16 lo[1] = {scalar_set1(0.0f)};
   struct smx_f32_reference reference;
-  smx_f32_reference_init(&reference);
+  smx_f32_reference_init(&reference, exponential);
   sum->max = -INFINITY;
   // In place, a tile out of range is left as it is, and the reference is that of the tile's maximum: none can turn out too low.
   if (x == y) {
     sum->max = maximum(n, x);
-    if (!smx_is_in_range(sum->max)) return smx_f32_extended_refuse(sum);
+    if (!smx_is_in_range(sum->max, exponential)) return smx_f32_extended_refuse(sum);
     smx_f32_reference_move(&reference, sum->max);
   }
   float maxima[4];

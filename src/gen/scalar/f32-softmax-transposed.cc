@@ -39,11 +39,13 @@ static inline void take_off(f32x16* hi, f32x16* lo, f32x16 anchor) {
 }
 
 // Each row's reference is the exponent of its maximum (smx_exponent_of). Scaled by it, an anchor is the same for all rows.
-static inline void references(f32x16 max, f32x16* lower, f32x16* bias) {
+static inline void references(f32x16 max, const struct smx_f32_exponential* exponential, f32x16* lower,
+                              f32x16* bias) {
   const f32x16 rounding = scalar_set1(12582912.0f);
   const f32x16 reference =
-      scalar_sub(scalar_add(scalar_mul(max, scalar_set1(smx_log2e)), rounding), rounding);
-  *lower = scalar_mul(scalar_add(reference, scalar_set1((float)(-127 - SMX_BIAS))), scalar_set1(smx_ln2));
+      scalar_sub(scalar_add(scalar_mul(max, scalar_set1(exponential->log2e)), rounding), rounding);
+  *lower =
+      scalar_mul(scalar_add(reference, scalar_set1((float)(-127 - SMX_BIAS))), scalar_set1(exponential->ln2));
   *bias = scalar_sub(scalar_set1(smx_rounding_bias(SMX_BIAS)), scalar_mul(reference, scalar_set1(8.0f)));
 }
 
@@ -104,23 +106,31 @@ static inline void sum_columns(size_t n, const f32x16* e, f32x16* sum_hi, f32x16
 }
 
 // The exponentials of n columns, 2 at a time.
-static inline void exponentials_2(size_t n, f32x16* e, f32x16 lower, f32x16 bias, scalar_table mantissas,
-                                  scalar_table residuals) {
+static inline void exponentials_2(size_t n, f32x16* e, f32x16 lower, f32x16 bias,
+                                  const struct smx_f32_exponential* exponential) {
+  const f32x16 eighths = scalar_set1(8.0f * exponential->log2e);
+  const f32x16 minus_eighth_hi = scalar_set1(exponential->minus_eighth_hi);
+  const f32x16 minus_eighth_lo = scalar_set1(exponential->minus_eighth_lo);
+  const f32x16 cube = scalar_set1(exponential->cube);
+  const f32x16 square = scalar_set1(exponential->square);
+  const f32x16 linear = scalar_set1(exponential->scale);
+  const scalar_table mantissas = scalar_load_table(smx_exp2_mantissas);
+  const scalar_table residuals = scalar_load_table(smx_exp2_residuals);
   for (size_t j = 0; j < n; j += 2) {
     {
       const f32x16 x0 = e[j + 0];
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const f32x16 clamped0 = scalar_max(lower, x0);
-      const f32x16 biased0 = scalar_fma(clamped0, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 biased0 = scalar_fma(clamped0, eighths, bias);
       const f32x16 n0 = scalar_sub(biased0, bias);
       const f32x16 index0 = (biased0);
-      f32x16 t0 = scalar_fma(n0, scalar_set1(-0x1.62E430p-4f), clamped0);
-      t0 = scalar_fma(n0, scalar_set1(0x1.05C610p-32f), t0);
-      f32x16 u0 = scalar_fma(t0, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-      u0 = scalar_fma(u0, t0, scalar_set1(1.0f));
+      f32x16 t0 = scalar_fma(n0, minus_eighth_hi, clamped0);
+      t0 = scalar_fma(n0, minus_eighth_lo, t0);
+      f32x16 u0 = scalar_fma(t0, cube, square);
+      u0 = scalar_fma(u0, t0, linear);
       u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
       const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
       const f32x16 e0 = scalar_fma(s0, u0, s0);
@@ -129,17 +139,17 @@ static inline void exponentials_2(size_t n, f32x16* e, f32x16 lower, f32x16 bias
     {
       const f32x16 x1 = e[j + 1];
 
-      // exp(x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 x * log2(e)), t = x - N ln(2)/8 in [-ln(2)/16, ln(2)/16] and
-      // u = exp(t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
       // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
       const f32x16 clamped1 = scalar_max(lower, x1);
-      const f32x16 biased1 = scalar_fma(clamped1, scalar_set1(8.0f * smx_log2e), bias);
+      const f32x16 biased1 = scalar_fma(clamped1, eighths, bias);
       const f32x16 n1 = scalar_sub(biased1, bias);
       const f32x16 index1 = (biased1);
-      f32x16 t1 = scalar_fma(n1, scalar_set1(-0x1.62E430p-4f), clamped1);
-      t1 = scalar_fma(n1, scalar_set1(0x1.05C610p-32f), t1);
-      f32x16 u1 = scalar_fma(t1, scalar_set1(0x1.555854p-3f), scalar_set1(0x1.000A4Ap-1f));
-      u1 = scalar_fma(u1, t1, scalar_set1(1.0f));
+      f32x16 t1 = scalar_fma(n1, minus_eighth_hi, clamped1);
+      t1 = scalar_fma(n1, minus_eighth_lo, t1);
+      f32x16 u1 = scalar_fma(t1, cube, square);
+      u1 = scalar_fma(u1, t1, linear);
       u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
       const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
       const f32x16 e1 = scalar_fma(s1, u1, s1);
@@ -148,12 +158,10 @@ static inline void exponentials_2(size_t n, f32x16* e, f32x16 lower, f32x16 bias
   }
 }
 
-extern "C" void smx_f32_softmax_transposed_ukernel__scalar_u64_acc2(size_t rows, size_t n, const float* x,
-                                                                    size_t x_stride, float* y,
-                                                                    size_t y_stride, size_t* done) {
+extern "C" void smx_f32_softmax_transposed_ukernel__scalar_u64_acc2(
+    size_t rows, size_t n, const float* x, size_t x_stride, float* y, size_t y_stride, size_t* done,
+    const struct smx_f32_exponential* exponential) {
   if (n < 1 || n > 64) __builtin_unreachable();
-  const scalar_table mantissas = scalar_load_table(smx_exp2_mantissas);
-  const scalar_table residuals = scalar_load_table(smx_exp2_residuals);
   *done = 0;
   while (*done < rows) {
     size_t count = rows - *done < 32 ? rows - *done : 32;
@@ -183,10 +191,10 @@ extern "C" void smx_f32_softmax_transposed_ukernel__scalar_u64_acc2(size_t rows,
     for (size_t g = 0; g < groups; g++) {
       max[g] = e[g][0];
       for (size_t j = 1; j < n; j++) max[g] = scalar_max(max[g], e[g][j]);
-      if (!(scalar_all_within(max[g], scalar_set1(smx_range)))) {
+      if (!(scalar_all_within(max[g], scalar_set1(exponential->range)))) {
         float maxima[16];
         scalar_store(maxima, max[g]);
-        count = g * 16 + smx_rows_within_range(count - g * 16, maxima);
+        count = g * 16 + smx_rows_within_range(count - g * 16, maxima, exponential);
         if (count == 0) return;
         groups = (count - 1) / 16 + 1;
         stops = true;
@@ -197,10 +205,10 @@ extern "C" void smx_f32_softmax_transposed_ukernel__scalar_u64_acc2(size_t rows,
     if (rest > 0) y_groups[groups - 1] = {padded[0], 64};
 
     for (size_t g = 0; g < groups; g++) {
-      references(max[g], &lower[g], &bias[g]);
+      references(max[g], exponential, &lower[g], &bias[g]);
       for (size_t j = n; j % 2 != 0; j++) e[g][j] = lower[g];
     }
-    for (size_t g = 0; g < groups; g++) exponentials_2(n, e[g], lower[g], bias[g], mantissas, residuals);
+    for (size_t g = 0; g < groups; g++) exponentials_2(n, e[g], lower[g], bias[g], exponential);
     f32x16 hi[2] = {scalar_set1(0.0f), scalar_set1(0.0f)};
     f32x16 lo[2] = {scalar_set1(0.0f), scalar_set1(0.0f)};
     for (size_t g = 0; g < groups; g++) sum_columns(n, e[g], &hi[g], &lo[g]);
