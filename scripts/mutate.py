@@ -224,7 +224,7 @@ MUTATIONS = [
     Mutation("zero channels accepted", NC, '  if (input.channels == 0) return "channels is 0";\n', "", OPERATOR),
     Mutation("overlapping output accepted", NC, "return x_to_y < x.channels * x.element_bytes || x_stride - x_to_y < y.channels * y.element_bytes;", "return x_to_y < x.channels * x.element_bytes;", OPERATOR),
     Mutation("overflowing size accepted", NC, "(rows - 1) > (largest - channels) / stride", "rows > largest", OPERATOR),
-    Mutation("rejected setup changes the operator", NC, "  const char* reason = InvalidShape(", "  softmax_op->is_set_up = false;\n  const char* reason = InvalidShape(", OPERATOR),
+    Mutation("rejected setup changes the operator", NC, "  const char* reason = InvalidShape(", "  op->base.is_set_up = false;\n  const char* reason = InvalidShape(", OPERATOR),
     Mutation("unknown flags accepted", NC, "(flags & ~known_flags) != 0", "(flags & ~known_flags) == ~0u", OPERATOR),
     Mutation("failed allocation reported as something else", "src/operators/operator.cc", "return smx_status_out_of_memory;", "return smx_status_invalid_state;", OPERATOR),
     Mutation("failed allocation not logged", "src/operators/operator.cc", '    smx_log_error("create %s: the allocator has no %zu bytes", type->name, size);\n', "", OPERATOR),
