@@ -162,7 +162,7 @@ MUTATIONS = [
     Mutation("reciprocal without its low part", ROW_SUM, "reciprocal.lo = (reciprocal.hi * residual + to_multiple_of_2_to_minus_45) -", "reciprocal.lo = 0.0f * (residual + to_multiple_of_2_to_minus_45) + 0.0f *", SOFTMAX, "*GoldenBits*"),
     Mutation("reciprocals of rows without their low part", "src/kernels/rows.j2", '*reciprocal_lo = {{ isa.mul("low", "power") }}', '*reciprocal_lo = {{ isa.mul("low", isa.zero()) }}', ROWS),
     Mutation("low part of a sum of the wrong sign", ROW_SUM, "scalar_fma1(-lo,", "scalar_fma1(lo,", SOFTMAX, "*GoldenBits*"),
-    Mutation("tiles added without their scale", ROW_SUM, "smx_partial_sum_add_to_bin(sum, term->top - k, term->bins[k])", "smx_partial_sum_add_to_bin(sum, sum->top - k, term->bins[k])", SOFTMAX, "*BitsOfEveryFamily*"),
+    Mutation("tiles added without their scale", ROW_SUM, "smx_partial_sum_add_to_bin(sum, term->top - k, term->bins[k])", "smx_partial_sum_add_to_bin(sum, sum->top - k, term->bins[k])", PARTIAL, "*AnyPiecesAreExactEnough*"),
     Mutation("spans scaled by too little", PASSES, "kNothingIsLeft = 5 * SMX_LARGEST_STEP", "kNothingIsLeft = 2 * SMX_LARGEST_STEP", SOFTMAX, "*Edge*"),
     Mutation("flush before rounding on neon", "src/isa/neon.py", '"neon_scaled({a}, {b}, {c})"', '"vfmaq_f32(vmulq_f32({a}, {c}), {a}, {b})"', KERNELS, "StoredList/ExtendedMap.GivesTheBitsOfScalar*neon*"),
     Mutation("product with the low part dropped on avx2", "src/isa/avx2.py", "_mm256_fmadd_ps({a}, {b}, _mm256_mul_ps({a}, {c}))", "_mm256_mul_ps({a}, _mm256_add_ps({b}, {c}))", KERNELS, "*ExtendedMap.GivesTheBitsOfScalar*avx2*"),
