@@ -5,9 +5,11 @@
     scripts/mutate.py tail avx2    those with a word in their name
     scripts/mutate.py --neon       those of NEON, under emulation; scripts/test_neon.sh unpacks what that needs
     scripts/mutate.py --list       prints them
+    scripts/mutate.py --check      whether all of them still apply, those of NEON too; breaks nothing
 
 Works on a copy in build/mutants, never on the checkout. Fails where a mutation survives, does not apply or does not
-compile, and where a test fails without one.
+compile, and where a test fails without one. Mutations of an instruction set that the processor lacks are named and counted
+apart.
 """
 
 import argparse
@@ -42,6 +44,10 @@ class Mutation:
     def is_neon(self):
         return NEON in self.name
 
+    def is_within(self, processor_flags):
+        """Whether the processor has the instruction set that the mutation breaks; their names are those of its flags."""
+        return all(isa in processor_flags for isa in ("avx2", "avx512f") if isa in self.name)
+
 
 def only(condition, mutated, original):
     """An expression of a template: the mutation under a condition, such as that of one kernel or instruction set."""
@@ -60,17 +66,19 @@ QUANTIZED = "softmax_nc_quantized_test"
 TYPES = "softmax_nc_test"
 PLAN = "softmax_plan_test"
 ROWS = "f32_softmax_kernel_test"
+SCALE = "scale_test"
 SOFTMAX = "softmax_nc_f32_test"
 
 MAP = "src/kernels/map.j2"
 EXTEXP = "src/kernels/extexp.j2"
 EXTENDED = "src/kernels/extended.h"
 SUM = "src/kernels/sum.j2"
-SEVERAL_ROWS = "src/kernels/softmax.cc.j2"
-TRANSPOSED = "src/kernels/softmax-transposed.cc.j2"
+SEVERAL_ROWS = "src/kernels/several-rows.j2"
+TRANSPOSED = "src/kernels/rows-as-lanes.j2"
 FP_ENVIRONMENT = "src/runtime/fp_environment.h"
 ROW_SUM = "src/operators/row_sum.h"
 NC = "src/operators/softmax_nc.cc"
+PASSES = "src/operators/rows.cc"
 TWO_PHASES = "src/operators/two_phases.h"
 PLANNER = "src/plan/softmax_plan.cc"
 
@@ -81,7 +89,9 @@ MAPS = {
     "f32-vscaleexpminusmax": (BASELINES, "vscaleexpminusmax/*"),
     "f32-vmulc": (BASELINES, "vmulc/*"),
 }
-COEFFICIENT = 'isa.set1("0x1.555854p-3f")'
+CUBE = 'isa.set1("%s->cube" % exponential)'
+WRONG_CUBE = 'isa.set1("1.0000002f * %s->cube" % exponential)'
+LOGARITHM = 'isa.sub(isa.fma(isa.fma("x%d" % v, "factor", "minus_shift"), "scale", "minus_hi"), "lo")'
 
 MUTATIONS = [
     # Tails: of each kernel, of each instruction set.
@@ -102,7 +112,7 @@ MUTATIONS = [
     Mutation("tail of stored terms one short", SUM, '"(ptrdiff_t)(n - i) - %d" % offset, value', '"(ptrdiff_t)(n - i) - 1 - %d" % offset, value', KERNELS, "StoringList/ExtendedSum.*"),
     Mutation("tail of f32-rmax one short", "src/kernels/rmax.cc.j2", 'input.load_tail("x", "n", "m0")', 'input.load_tail("x", "n - 1", "m0")', BASELINES, "rmax/*"),
     Mutation("tail of a block's maximum not looked at", EXTEXP, 'isa.max("m1", input.load("x + n - %d" % W))', 'isa.max("m1", input.load("x + i - %d" % W))', KERNELS, "*ExtendedSum.*"),
-    Mutation("tail of f32-softmax one short", SEVERAL_ROWS, 'isa.store_tail("y", "(ptrdiff_t)n"', 'isa.store_tail("y", "(ptrdiff_t)n - 1"', ROWS, "List/*"),
+    Mutation("tail of f32-softmax one short", SEVERAL_ROWS, 'isa.store_tail("y", "(ptrdiff_t)n", isa.scaled(', 'isa.store_tail("y", "(ptrdiff_t)n - 1", isa.scaled(', ROWS, "List/*"),
     Mutation("tail of f32-softmax, maximum one short", SEVERAL_ROWS, 'isa.load_tail("x + i", "(ptrdiff_t)(n - i)", "m1")', 'isa.load_tail("x + i", "(ptrdiff_t)(n - i) - 1", "m1")', ROWS, "List/*"),
     Mutation("tail on avx2 one lane long", "src/isa/avx2.h", "_mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7)", "_mm256_setr_epi32(-1, 0, 1, 2, 3, 4, 5, 6)", KERNELS, "*StaysInsideItsRow*avx2*"),
     Mutation("tail on avx512f one lane short", "src/isa/avx512f.h", "(1u << n) - 1", "(1u << (n - 1)) - 1", KERNELS, "*StaysInsideItsRow*avx512f*"),
@@ -123,7 +133,7 @@ MUTATIONS = [
     ),
     Mutation("bf16 of NaN rounded on scalar", "src/isa/scalar.h", "  if (a != a) return 0x7FC0;\n", "", TYPED, "*Nan*:*RoundsFloatsOfAllBits*"),
     Mutation("streams of halves aligned as floats", MAP, "smx_elements_to_boundary(y, sizeof(*y),", "smx_elements_to_boundary(y, sizeof(float),", TYPED, "*TakesAnyAlignment*vstream*"),
-    Mutation("logarithm subtracted low part first", "src/kernels/vsubextc.cc.j2", 'isa.sub(isa.sub("x%d" % v, "hi"), "lo")', 'isa.sub(isa.sub("x%d" % v, "lo"), "hi")', TYPED, "*GivesTheBitsOfF32*vsubextc*"),
+    Mutation("logarithm subtracted low part first", "src/kernels/vsubextc.cc.j2", LOGARITHM, 'isa.fma(isa.sub(isa.fma("x%d" % v, "factor", "minus_shift"), "lo"), "scale", "minus_hi")', TYPED, "*GivesTheBitsOfF32*vsubextc*"),
     # Bytes.
     Mutation("bytes on avx512f read whole", "src/isa/avx512f.h", "smx_copy_tail<16>(bytes, (const uint8_t*)p, n);", "smx_copy_tail<32>(bytes, (const uint8_t*)p, 16);", TYPED, "*StaysInsideItsRow*avx512f*"),
     Mutation("bytes on avx2 stored whole", "src/isa/avx2.h", "smx_copy_tail<8>((uint8_t*)p, bytes, n);", "smx_copy_tail<8>((uint8_t*)p, bytes, 7);", TYPED, "*StaysInsideItsRow*avx2*"),
@@ -132,8 +142,8 @@ MUTATIONS = [
     Mutation("quantised results beyond the type not clamped on scalar", "src/isa/scalar.h", "raised < most ? raised : most", "raised", QUANTIZED, "*scalar_qu8*"),
     Mutation("zero point added before rounding", MAP, 'isa.sub(isa.fma("y%d" % v, "inverse_scale", "rounding"), "rounding_less_zero_point")', 'isa.sub(isa.add(isa.fma("y%d" % v, "inverse_scale", isa.sub("rounding", "rounding_less_zero_point")), "rounding"), "rounding")', TYPED, "Types/Quantization.RoundsToNearestEven*"),
     Mutation("short quantised rows on another scale", "src/operators/rows.cc", "y + to * types.output_bytes, op.quantizer)", "y + to * types.output_bytes, {256.0f, op.quantizer.zero_point})", QUANTIZED, "*HasTheBitsOfF32*"),
-    Mutation("scale of the input forgotten as the scale is set", NC, "op->input_scale * scale", "scale", QUANTIZED, "*EveryScaleOfTheInput*"),
-    Mutation("zero point of qs8 taken for that of qu8", NC, "types.output == smx_datatype_qu8 ? 0 : INT8_MIN", "0", QUANTIZED, "*ZeroPointsAreNumbers*"),
+    Mutation("scale of the input forgotten as the scale is set", PASSES, "rows->input_scale * scale", "scale", QUANTIZED, "*EveryScaleOfTheInput*"),
+    Mutation("zero point of qs8 taken for that of qu8", PASSES, "types.output == smx_datatype_qu8 ? 0 : INT8_MIN", "0", QUANTIZED, "*ZeroPointsAreNumbers*"),
     # Lanes, pairs and blocks that are left out.
     Mutation("lanes dropped by the maximum on avx2", "src/isa/avx2.h", "__m128 m = _mm_max_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));", "__m128 m = _mm256_castps256_ps128(a);", BASELINES, "rmax/*avx2*"),
     Mutation("lane dropped by the maximum on avx512f", "src/isa/avx512f.py", "_mm512_reduce_max_ps({a})", "_mm512_mask_reduce_max_ps(0x7FFF, {a})", BASELINES, "rmax/*avx512f*"),
@@ -144,41 +154,41 @@ MUTATIONS = [
     Mutation("column dropped from a sum", TRANSPOSED, "j < n; j += {{ 2 * L }}", "j + 1 < n; j += {{ 2 * L }}", ROWS, "TransposedList/*"),
     Mutation("row of a group left over", SEVERAL_ROWS, "while (*done < rows) {", "while (*done + 1 < rows) {", ROWS, "List/*"),
     Mutation("row that does not fill the lanes left over", TRANSPOSED, "for (size_t r = 0; r < rest; r++) memcpy(", "for (size_t r = 1; r < rest; r++) memcpy(", ROWS, "TransposedList/*"),
-    Mutation("span dropped from a fold", NC, "for (size_t i = 0; i < count_; i++) smx_partial_sum_add(", "for (size_t i = 1; i < count_; i++) smx_partial_sum_add(", SOFTMAX, "*Accuracy*"),
+    Mutation("span dropped from a fold", PASSES, "for (size_t i = 0; i < count_; i++) smx_partial_sum_add(", "for (size_t i = 1; i < count_; i++) smx_partial_sum_add(", SOFTMAX, "*Accuracy*"),
     # The arithmetic.
     Mutation("anchor too low", EXTENDED, "#define SMX_ANCHOR_SHIFT 2", "#define SMX_ANCHOR_SHIFT -8", KERNELS, "List/ExtendedSum.*"),
     Mutation("anchor not taken off", SUM, 'take_off(&block_hi{{ block }}[{{ v }}], &block_lo{{ block }}[{{ v }}], {{ anchor }});', 'take_off(&block_hi{{ block }}[{{ v }}], &block_lo{{ block }}[{{ v }}], {{ isa.mul(anchor, isa.set1("0.5f")) }});', KERNELS, "List/ExtendedSum.*"),
     Mutation("sums so far not rescaled", EXTENDED, "reference->rescale = smx_pow2(half);", "reference->rescale = 1.0f;", KERNELS, "List/ExtendedSum.*"),
     Mutation("rounding error of an addition forgotten", EXTEXP, '*lo = {{ isa.add("*lo", "error") }};\n}\n\n// (*hi, *lo) without', '*lo = {{ isa.add("*lo", isa.sub("error", "error")) }};\n}\n\n// (*hi, *lo) without', KERNELS, "List/ExtendedSum.*"),
     *(
-        Mutation(f"wrong constant on {isa}", EXTEXP, COEFFICIENT, only(f"isa.name == {isa!r}", 'isa.set1("0x1.555858p-3f")', COEFFICIENT), ELEMENT)
+        Mutation(f"wrong constant on {isa}", EXTEXP, CUBE, only(f"isa.name == {isa!r}", WRONG_CUBE, CUBE), ELEMENT)
         for isa in ("avx2", "avx512f", "scalar", NEON)
     ),
-    Mutation("wrong constant in f32-softmax", EXTEXP, COEFFICIENT, only("kernel.name == 'f32-softmax'", 'isa.set1("0x1.555858p-3f")', COEFFICIENT), ELEMENT),
-    Mutation("coefficients swapped", EXTEXP, f'{COEFFICIENT}, isa.set1("0x1.000A4Ap-1f")', f'isa.set1("0x1.000A4Ap-1f"), {COEFFICIENT}', ELEMENT),
+    Mutation("wrong constant in f32-softmax", EXTEXP, CUBE, only("kernel.name == 'f32-softmax'", WRONG_CUBE, CUBE), ELEMENT),
+    Mutation("coefficients swapped", EXTEXP, 'isa.fma("t%d" % v, "cube", "square")', 'isa.fma("t%d" % v, "square", "cube")', ELEMENT),
     Mutation("table entry one off", EXTENDED, "0xFFF837F0", "0xFFF837F1", ELEMENT),
     Mutation("residual of the wrong sign", EXTENDED, "-0x1.08841Cp-25f", "0x1.08841Cp-25f", ELEMENT),
-    Mutation("low part of ln(2) dropped", EXTEXP, '"0x1.05C610p-32f"', '"0.0f"', ELEMENT),
-    Mutation("clamp leaves something of very negative elements", EXTENDED, "(float)(-127 - k) * smx_ln2", "(float)(-50 - k) * smx_ln2", KERNELS, "*ExtendedMap.*"),
+    Mutation("low part of ln(2) dropped", EXTEXP, 'isa.set1("%s->minus_eighth_lo" % exponential)', "isa.zero()", ELEMENT),
+    Mutation("clamp leaves something of very negative elements", EXTENDED, "(float)(-127 - k) * exponential->ln2", "(float)(-50 - k) * exponential->ln2", KERNELS, "*ExtendedMap.*"),
     Mutation("reciprocal without its low part", ROW_SUM, "reciprocal.lo = (reciprocal.hi * residual + to_multiple_of_2_to_minus_45) -", "reciprocal.lo = 0.0f * (residual + to_multiple_of_2_to_minus_45) + 0.0f *", SOFTMAX, "*GoldenBits*"),
     Mutation("reciprocals of rows without their low part", "src/kernels/rows.j2", '*reciprocal_lo = {{ isa.mul("low", "power") }}', '*reciprocal_lo = {{ isa.mul("low", isa.zero()) }}', ROWS),
     Mutation("low part of a sum of the wrong sign", ROW_SUM, "scalar_fma1(-lo,", "scalar_fma1(lo,", SOFTMAX, "*GoldenBits*"),
-    Mutation("tiles added without their scale", ROW_SUM, "smx_partial_sum_add_to_bin(sum, term->top - k, term->bins[k])", "smx_partial_sum_add_to_bin(sum, sum->top - k, term->bins[k])", SOFTMAX, "*BitsOfEveryFamily*"),
-    Mutation("spans scaled by too little", NC, "kNothingIsLeft = 5 * SMX_LARGEST_STEP", "kNothingIsLeft = 2 * SMX_LARGEST_STEP", SOFTMAX, "*Edge*"),
+    Mutation("tiles added without their scale", ROW_SUM, "smx_partial_sum_add_to_bin(sum, term->top - k, term->bins[k])", "smx_partial_sum_add_to_bin(sum, sum->top - k, term->bins[k])", PARTIAL, "*AnyPiecesAreExactEnough*"),
+    Mutation("spans scaled by too little", PASSES, "kNothingIsLeft = 5 * SMX_LARGEST_STEP", "kNothingIsLeft = 2 * SMX_LARGEST_STEP", SOFTMAX, "*Edge*"),
     Mutation("flush before rounding on neon", "src/isa/neon.py", '"neon_scaled({a}, {b}, {c})"', '"vfmaq_f32(vmulq_f32({a}, {c}), {a}, {b})"', KERNELS, "StoredList/ExtendedMap.GivesTheBitsOfScalar*neon*"),
     Mutation("product with the low part dropped on avx2", "src/isa/avx2.py", "_mm256_fmadd_ps({a}, {b}, _mm256_mul_ps({a}, {c}))", "_mm256_mul_ps({a}, _mm256_add_ps({b}, {c}))", KERNELS, "*ExtendedMap.GivesTheBitsOfScalar*avx2*"),
     Mutation("multiply and add rounded twice on scalar", "src/isa/scalar.h", "uint64_t to_odd = inexact & ~sum_bits", "uint64_t to_odd = inexact & 0", ELEMENT),
     # The range, and rows that are out of it.
-    Mutation("range without its lower end", EXTENDED, "return -smx_range <= max && max <= smx_range;", "return max <= smx_range;", SOFTMAX, "*Edge*"),
-    Mutation("range without its upper end", EXTENDED, "if (block_max > smx_range) return false;", "", ELEMENT),
-    Mutation("range excludes its end", EXTENDED, "if (block_max > smx_range) return false;", "if (block_max >= smx_range) return false;", KERNELS, "*ExtendedSum.RangeEndsAreExact*"),
-    Mutation("range of a tile in place not looked at", SUM, "    if (!smx_is_in_range(sum->max)) return smx_f32_extended_refuse(sum);\n", "", KERNELS, "*RaddStoreExtExp.*:*ExtendedSum.*"),
-    Mutation("row in place overwritten before its range is known", NC, "  return smx_is_in_range(max);", "  return max == max;", SOFTMAX, "*Edge*:*LongRowPlan*"),
-    Mutation("split row in place overwritten before its range is known", NC, "  if (!MayOverwrite(row)) return RunOutOfRange(row);\n  Spans", "  Spans", SOFTMAX, "*Edge*:*Split*:*LongRowPlan*"),
-    Mutation("masked row is zero without the flag", NC, "return Fill(row, counts_for_nothing ? 0.0f : NAN);", "return Fill(row, counts_for_nothing ? NAN : 0.0f);", SOFTMAX, "*Edge*"),
-    Mutation("plus infinity taken for finite", NC, "if (isinf(max)) return", "if (max == -INFINITY) return", SOFTMAX, "*Edge*"),
+    Mutation("range without its lower end", EXTENDED, "return -exponential->range <= max && max <= exponential->range;", "return max <= exponential->range;", SOFTMAX, "*Edge*"),
+    Mutation("range without its upper end", EXTENDED, "if (block_max > reference->exponential->range) return false;", "", ELEMENT),
+    Mutation("range excludes its end", EXTENDED, "if (block_max > reference->exponential->range) return false;", "if (block_max >= reference->exponential->range) return false;", KERNELS, "*ExtendedSum.RangeEndsAreExact*"),
+    Mutation("range of a tile in place not looked at", SUM, "    if (!smx_is_in_range(sum->max, exponential)) return smx_f32_extended_refuse(sum);\n", "", KERNELS, "*RaddStoreExtExp.*:*ExtendedSum.*"),
+    Mutation("row in place overwritten before its range is known", PASSES, "  return smx_is_in_range(max, &row.exponential());", "  return max == max;", SOFTMAX, "*Edge*:*LongRowPlan*"),
+    Mutation("split row in place overwritten before its range is known", PASSES, "  if (!MayOverwrite(row)) return RunOutOfRange(row);\n  Spans", "  Spans", SOFTMAX, "*Edge*:*Split*:*LongRowPlan*"),
+    Mutation("masked row is zero without the flag", PASSES, "max == -INFINITY && (op.flags & SMX_FLAG_MASKED_ROWS_TO_ZERO) != 0 ?", "max == -INFINITY ?", SOFTMAX, "*Edge*"),
+    Mutation("plus infinity taken for finite", PASSES, "if (has_nan || isinf(max)) return", "if (has_nan || max == -INFINITY) return", SOFTMAX, "*Edge*"),
     Mutation("NaN seen in the last element only", "src/operators/types.cc", "has_nan |= X::IsNan(", "has_nan = X::IsNan(", SOFTMAX, "*Edge*"),
-    Mutation("NaN not spread over its row by f32-softmax", SEVERAL_ROWS, "      if (row_hi[lane] != row_hi[lane]) smx_fill_nan(n, y + r * y_stride);\n", "", ROWS, "List/*"),
+    Mutation("NaN not spread over its row by f32-softmax", SEVERAL_ROWS, '{{ isa.set1("row_lo[lane]") }});\n      if (row_hi[lane] != row_hi[lane]) smx_fill_nan(n, y + r * y_stride);\n', '{{ isa.set1("row_lo[lane]") }});\n', ROWS, "List/*"),
     Mutation("NaN not spread over its row by f32-softmax-transposed", TRANSPOSED, "if (row_hi[r] != row_hi[r]) smx_fill_nan(n,", "if (row_hi[r] > 2.0f) smx_fill_nan(n,", ROWS, "TransposedList/*"),
     # The floating-point environment.
     Mutation("MXCSR not restored", FP_ENVIRONMENT, "    _mm_setcsr(saved_);\n", "", SOFTMAX, "*FpEnvironment*"),
@@ -190,23 +200,29 @@ MUTATIONS = [
     Mutation("f16 rounded towards zero on avx2", "src/isa/avx2.h", "_mm256_cvtps_ph(a, _MM_FROUND_TO_NEAREST_INT)", "_mm256_cvtps_ph(a, _MM_FROUND_TO_ZERO)", TYPED, "*avx2*"),
     Mutation("tail of halves one short", "src/isa/narrow.h", "if (n <= 0) return;", "if (n-- <= 0) return;", TYPED),
     Mutation("bf16 taken for f16", "src/operators/types.cc", "(x & 0x7FFF) > 0x7F80", "(x & 0x7FFF) > 0x7C00", TYPES),
-    Mutation("staged rows written contiguously", NC, "ConvertRows(done, op.channels, op.output_stride,", "ConvertRows(done, op.channels, op.channels,", TYPES),
-    Mutation("differences of a shifted row too small", NC, "tile[i] - row.shift", "tile[i] - 1.0001f * row.shift", TYPES),
-    Mutation("logarithm without its low part", "src/kernels/vsubextc.cc.j2", 'isa.sub(isa.sub("x%d" % v, "hi"), "lo")', 'isa.sub("x%d" % v, "hi")', LOG),
-    Mutation("logarithm's series a term short", ROW_SUM, "int n = 23; n > 1;", "int n = 23; n > 3;", LOG),
+    Mutation("staged rows written contiguously", PASSES, "ConvertRows(done, op.channels, op.output_stride,", "ConvertRows(done, op.channels, op.channels,", TYPES),
+    Mutation("differences of a shifted row too small", PASSES, "tile[i] - row.shift", "tile[i] - 1.0001f * row.shift", TYPES),
+    Mutation("logarithm without its low part", "src/kernels/vsubextc.cc.j2", LOGARITHM, LOGARITHM.replace('"lo"', 'isa.sub("lo", "lo")'), LOG),
+    Mutation("logarithm's series a term short", "src/kernels/logarithm.h", "int n = 23; n > 1;", "int n = 23; n > 3;", LOG),
     Mutation("low parts of tiles left out of bins", ROW_SUM, "  smx_partial_sum_add_float(sum, lo, exponent);\n", "", PARTIAL),
     Mutation("bins not moved when a larger tile comes", ROW_SUM, "sum->bins[k] = k >= distance ? sum->bins[k - distance] : 0;", "sum->bins[k] = sum->bins[k];", PARTIAL),
-    Mutation("shift forgotten when pieces are merged", ROW_SUM, "if (sum->shift != shift) smx_partial_sum_shift(", "if (sum->shift == shift) smx_partial_sum_shift(", PARTIAL),
+    Mutation("shift forgotten when pieces are merged", ROW_SUM, "if (sum_shift != shift) smx_partial_sum_shift(", "if (sum_shift == shift) smx_partial_sum_shift(", PARTIAL),
+    # The factor of the elements.
+    Mutation("range not divided by the scale", EXTENDED, "exponential.range = smx_range / scale;", "exponential.range = smx_range;", SCALE),
+    Mutation("remainder of ln(2) without what the scale's rounding left", EXTENDED, "(float)(-(residual + ln2_rest / 8.0) / a)", "(float)(-(0.0 * residual + ln2_rest / 8.0) / a)", SCALE),
+    Mutation("sign of the scale dropped", PASSES, "row.scale().direction * row.scale().power", "row.scale().power", SCALE),
+    Mutation("last staged element not scaled", PASSES, "i < rows * op.channels; i++", "i + 1 < rows * op.channels; i++", SCALE),
+    Mutation("shift of a piece not scaled", ROW_SUM, "(shift - term_shift) * magnitude", "(shift - term_shift)", SCALE),
     # How work is cut up.
-    Mutation("split rows one too few", NC, "for (size_t i = spread_rows; i < op.batch_size; i++)", "for (size_t i = spread_rows; i + 1 < op.batch_size; i++)", SOFTMAX, "*BitsOfSplitRows*"),
+    Mutation("split rows one too few", PASSES, "for (size_t i = spread_rows; i < op.batch_size; i++)", "for (size_t i = spread_rows; i + 1 < op.batch_size; i++)", SOFTMAX, "*BitsOfSplitRows*"),
     Mutation("split rows counted from the row before", PLANNER, "shape.rows % threads : 0", "(shape.rows - 1) % threads : 0", PLAN),
-    Mutation("task of rows ends one early", NC, "RunRows(op, plan, start, start + count);", "RunRows(op, plan, start, start + count - 1);", SOFTMAX, "*BitsOfBatches*"),
-    Mutation("last span ends one early", NC, "spans_[i].end = std::min(row_.channels(), (i + 1) * length_);", "spans_[i].end = std::min(row_.channels() - 1, (i + 1) * length_);", SOFTMAX, "*BitsOfVeryLongRows*"),
+    Mutation("task of rows ends one early", PASSES, "RunRows(op, plan, start, start + count);", "RunRows(op, plan, start, start + count - 1);", SOFTMAX, "*BitsOfBatches*"),
+    Mutation("last span ends one early", PASSES, "spans_[i].end = std::min(row_.channels(), (i + 1) * length_);", "spans_[i].end = std::min(row_.channels() - 1, (i + 1) * length_);", SOFTMAX, "*BitsOfVeryLongRows*"),
     Mutation("second phase begun before the first is over", TWO_PHASES, "+ 1 < items_) return;", "+ 1 != items_ / 2) return;", SOFTMAX, "*LongRowPlan*"),
     Mutation("result depends on the number of threads", TWO_PHASES, "if (state == kSecond) TakeItems(1, worker, second_);", "if (state == kSecond && worker == 0) TakeItems(1, worker + 1, [this](size_t i) { if (workers_ < 3 || i > 0) second_(i); });", SOFTMAX, "*BitsOfSplitRows*"),
-    Mutation("stride of the output not used", NC, "row * op.output_stride * op.result_bytes()", "row * op.results() * op.result_bytes()", SOFTMAX, "SoftmaxNcF32Batch*"),
-    Mutation("stride of the input in bytes", NC, "row * op.input_stride * op.types->input_bytes", "row * op.input_stride", SOFTMAX, "SoftmaxNcF32Batch*"),
-    Mutation("stride of the kernels on several rows not used", NC, "op.output_stride, &done);", "op.channels, &done);", SOFTMAX, "SoftmaxNcF32Batch*"),
+    Mutation("stride of the output not used", PASSES, "row * op.output_stride * op.result_bytes()", "row * op.results() * op.result_bytes()", SOFTMAX, "SoftmaxNcF32Batch*"),
+    Mutation("stride of the input in bytes", PASSES, "row * op.input_stride * op.types->input_bytes", "row * op.input_stride", SOFTMAX, "SoftmaxNcF32Batch*"),
+    Mutation("stride of the kernels on several rows not used", PASSES, "op.output_stride, &done,", "op.channels, &done,", SOFTMAX, "SoftmaxNcF32Batch*"),
     Mutation("streaming stores without a fence", MAP, "  {{ isa.fence() }};\n", "", KERNELS, "*Stream*"),
     # The plan.
     Mutation("threshold of rows as lanes exclusive", PLANNER, "shape.channels <= std::min<size_t>(thresholds.lane_channels,", "shape.channels < std::min<size_t>(thresholds.lane_channels,", PLAN),
@@ -219,8 +235,8 @@ MUTATIONS = [
     Mutation("zero channels accepted", NC, '  if (input.channels == 0) return "channels is 0";\n', "", OPERATOR),
     Mutation("overlapping output accepted", NC, "return x_to_y < x.channels * x.element_bytes || x_stride - x_to_y < y.channels * y.element_bytes;", "return x_to_y < x.channels * x.element_bytes;", OPERATOR),
     Mutation("overflowing size accepted", NC, "(rows - 1) > (largest - channels) / stride", "rows > largest", OPERATOR),
-    Mutation("rejected setup changes the operator", NC, "  const char* reason = InvalidShape(", "  softmax_op->is_set_up = false;\n  const char* reason = InvalidShape(", OPERATOR),
-    Mutation("unknown flags accepted", NC, "(flags & ~known_flags) != 0", "(flags & ~known_flags) == ~0u", OPERATOR),
+    Mutation("rejected setup changes the operator", NC, "  const char* reason = InvalidShape(", "  op->base.is_set_up = false;\n  const char* reason = InvalidShape(", OPERATOR),
+    Mutation("unknown flags accepted", PASSES, "(flags & ~known_flags) != 0", "(flags & ~known_flags) == ~0u", OPERATOR),
     Mutation("failed allocation reported as something else", "src/operators/operator.cc", "return smx_status_out_of_memory;", "return smx_status_invalid_state;", OPERATOR),
     Mutation("failed allocation not logged", "src/operators/operator.cc", '    smx_log_error("create %s: the allocator has no %zu bytes", type->name, size);\n', "", OPERATOR),
     Mutation("operator of another allocator given back", "src/operators/operator.cc", "op->allocator.deallocate(op->allocator.context, op)", "op->allocator.deallocate(nullptr, op)", OPERATOR),
@@ -250,12 +266,12 @@ def copy_source():
 
 class Build:
     def __init__(self, preset):
-        self.directory = MUTANTS / preset
+        self.directory = SOURCE / "build" / preset
         self.emulator = ["qemu-aarch64-static", "-L", str(SOURCE / SYSROOT)] if preset == "aarch64" else []
         options = ["-DSMXPACK_BUILD_BENCHMARKS=OFF", "-DSMXPACK_BUILD_EXAMPLES=OFF", "-DPython3_EXECUTABLE=/usr/bin/python3"]
         if shutil.which("ccache"):
             options += [f"-DCMAKE_{language}_COMPILER_LAUNCHER=ccache" for language in ("C", "CXX")]
-        command = ["cmake", "--preset", preset, "-B", str(self.directory), *options]
+        command = ["cmake", "--preset", preset, *options]
         subprocess.run(command, cwd=SOURCE, stdout=subprocess.DEVNULL, check=True)
 
     def compile(self, targets):
@@ -304,6 +320,13 @@ def apply(mutation):
     return before
 
 
+def check_that_all_apply():
+    stale = [m.name for m in MUTATIONS if (ROOT / m.file).read_text().count(m.old) != 1]
+    repeated = {m.name for m in MUTATIONS if [other.name for other in MUTATIONS].count(m.name) > 1}
+    if stale or repeated:
+        sys.exit("\n".join([f"does not apply: {name}" for name in stale] + [f"twice: {name}" for name in sorted(repeated)]))
+
+
 def judge(mutation, build):
     """(whether a test fails as it should, what happened)"""
     before = apply(mutation)
@@ -336,7 +359,11 @@ def main():
     parser.add_argument("words", nargs="*", help="take mutations with one of these in their name")
     parser.add_argument("--neon", action="store_true", help="take those of NEON")
     parser.add_argument("--list", action="store_true", help="print them")
+    parser.add_argument("--check", action="store_true", help="tell which do not apply any more")
     options = parser.parse_args()
+    if options.check:
+        check_that_all_apply()
+        return
     mutations = [m for m in MUTATIONS if m.is_neon == options.neon]
     if options.words:
         mutations = [m for m in mutations if any(word in m.name for word in options.words)]
@@ -350,15 +377,20 @@ def main():
         sys.exit("run scripts/test_neon.sh first")
 
     copy_source()
-    os.environ.setdefault("CCACHE_BASEDIR", str(MUTANTS))
+    os.environ.setdefault("CCACHE_BASEDIR", str(SOURCE))
     build = Build("aarch64" if options.neon else "release")
+    flags = pathlib.Path("/proc/cpuinfo").read_text().split()
+    absent = [m for m in mutations if not m.is_within(flags)]
+    mutations = [m for m in mutations if m not in absent]
     check_unbroken(mutations, build)
     failures = 0
     for mutation in mutations:
         is_killed, what = judge(mutation, build)
         failures += not is_killed
         print(f"{mutation.name}: {what}", flush=True)
-    print(f"{len(mutations) - failures} of {len(mutations)} mutations killed")
+    for mutation in absent:
+        print(f"{mutation.name}: NOT RUN, the processor has no such instructions")
+    print(f"{len(mutations) - failures} of {len(mutations)} mutations killed, {len(absent)} not run")
     sys.exit(1 if failures else 0)
 
 

@@ -4,6 +4,7 @@
 #include <math.h>
 
 #include <algorithm>
+#include <iterator>
 #include <numeric>
 #include <string>
 #include <vector>
@@ -137,6 +138,22 @@ TEST_P(PartialSumNc, AnyPiecesAreExactEnough) {
       std::reverse(sums.begin(), sums.end());
       EXPECT_TRUE(IsExactEnough(Scale(x, MergedAsATree(sums)), ExactSoftmax(x, 0)));
     }
+  }
+}
+
+// What is below half an ulp of a tile's sum is the low part of its pair, and counts as it does in a piece of its own.
+TEST_P(PartialSumNc, LowPartsOfTilesCount) {
+  const auto bins = [](const smx_partial_sum& sum) {
+    return std::vector<int64_t>(std::begin(sum.bins), std::end(sum.bins));
+  };
+  for (float small : {-17.5f, -20.0f, -45.0f}) {
+    SCOPED_TRACE(small);
+    const Row x = {0.0f, small};
+    const smx_partial_sum tile = SumOf(x.data(), 2);
+    const smx_partial_sum pieces = Merged(SumsOf(x, {1, 2}));
+    EXPECT_EQ(tile.top, pieces.top);
+    EXPECT_EQ(bins(tile), bins(pieces));
+    EXPECT_NE(bins(tile), bins(SumOf(x.data(), 1)));
   }
 }
 

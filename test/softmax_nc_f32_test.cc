@@ -559,6 +559,23 @@ TEST(SoftmaxNcF32Edge, BlocksOfAnyLevel) {
   }
 }
 
+// In place, a tile that is within range must not be overwritten before all of the row is known to be.
+TEST(SoftmaxNcF32Edge, TileOutOfRangeBesideOthersInPlace) {
+  const auto& plans = ForcedPlans();
+  const auto stored = std::find_if(plans.begin(), plans.end(),
+                                   [](const ForcedPlan& plan) { return plan.name == std::string("stored"); });
+  ASSERT_NE(stored, plans.end());
+  Row row = MakeRow("normal_4", 3 * SMX_TILE + 5, 1);
+  for (float& x : row) x += 16350.0f;
+  row[2 * SMX_TILE + 7] = 16390.0f;  // the range ends at 2^14 = 16384
+  for (const std::string& isa : AvailableIsas()) {
+    for (size_t threads : {0, 2}) {
+      const SoftmaxTester tester = SoftmaxTester().isa(isa).plan(*stored).threads(threads).in_place(true);
+      EXPECT_TRUE(IsExactEnough(tester.Run({row})[0], ExactSoftmax(row, 0))) << tester;
+    }
+  }
+}
+
 TEST(SoftmaxNcF32Edge, EveryFamily) {
   for (size_t channels : kEdgeLengths) {
     for (const std::vector<RowFamily>* families : {&FiniteRows(), &SpecialRows()}) {
