@@ -67,48 +67,15 @@ set(SMXPACK_AVX512F_PRODUCTION
     src/gen/avx512f/f32-qs8-vcvt.cc)
 set(SMXPACK_AVX512F_VARIANTS
     src/gen/avx512f/f32-raddextexp-variants.cc
-    src/gen/avx512f/f16-raddextexp-variants.cc
-    src/gen/avx512f/bf16-raddextexp-variants.cc
     src/gen/avx512f/f32-vscaleextexp-variants.cc
-    src/gen/avx512f/f16-vscaleextexp-variants.cc
-    src/gen/avx512f/bf16-vscaleextexp-variants.cc
-    src/gen/avx512f/f16-f32-vscaleextexp-variants.cc
-    src/gen/avx512f/bf16-f32-vscaleextexp-variants.cc
-    src/gen/avx512f/f32-f16-vscaleextexp-variants.cc
-    src/gen/avx512f/f32-bf16-vscaleextexp-variants.cc
     src/gen/avx512f/f32-vstreamextexp-variants.cc
-    src/gen/avx512f/f16-vstreamextexp-variants.cc
-    src/gen/avx512f/bf16-vstreamextexp-variants.cc
-    src/gen/avx512f/f16-f32-vstreamextexp-variants.cc
-    src/gen/avx512f/bf16-f32-vstreamextexp-variants.cc
-    src/gen/avx512f/f32-f16-vstreamextexp-variants.cc
-    src/gen/avx512f/f32-bf16-vstreamextexp-variants.cc
     src/gen/avx512f/f32-raddstoreextexp-variants.cc
     src/gen/avx512f/f32-vmulextc-variants.cc
     src/gen/avx512f/f32-softmax-variants.cc
     src/gen/avx512f/f32-softmax-transposed-variants.cc
     src/gen/avx512f/f32-log-softmax-variants.cc
     src/gen/avx512f/f32-log-softmax-transposed-variants.cc
-    src/gen/avx512f/f32-pack-columns-variants.cc
-    src/gen/avx512f/f16-pack-columns-variants.cc
-    src/gen/avx512f/bf16-pack-columns-variants.cc
-    src/gen/avx512f/f32-rmax-columns-variants.cc
-    src/gen/avx512f/f32-raddstoreextexp-columns-variants.cc
-    src/gen/avx512f/f32-vmulextc-columns-variants.cc
-    src/gen/avx512f/f32-f16-vmulextc-columns-variants.cc
-    src/gen/avx512f/f32-bf16-vmulextc-columns-variants.cc
-    src/gen/avx512f/f32-rmax-variants.cc
-    src/gen/avx512f/f32-vsubextc-variants.cc
-    src/gen/avx512f/f16-vsubextc-variants.cc
-    src/gen/avx512f/bf16-vsubextc-variants.cc
-    src/gen/avx512f/f16-f32-vsubextc-variants.cc
-    src/gen/avx512f/bf16-f32-vsubextc-variants.cc
-    src/gen/avx512f/f32-f16-vsubextc-variants.cc
-    src/gen/avx512f/f32-bf16-vsubextc-variants.cc
-    src/gen/avx512f/f16-f32-vcvt-variants.cc
-    src/gen/avx512f/bf16-f32-vcvt-variants.cc
-    src/gen/avx512f/f32-f16-vcvt-variants.cc
-    src/gen/avx512f/f32-bf16-vcvt-variants.cc)
+    src/gen/avx512f/f32-rmax-variants.cc)
 set(SMXPACK_AVX512F_BASELINES
     src/gen/avx512f/f32-raddexpminusmax.cc
     src/gen/avx512f/f32-vscaleexpminusmax.cc
@@ -181,48 +148,15 @@ set(SMXPACK_AVX2_PRODUCTION
     src/gen/avx2/f32-qs8-vcvt.cc)
 set(SMXPACK_AVX2_VARIANTS
     src/gen/avx2/f32-raddextexp-variants.cc
-    src/gen/avx2/f16-raddextexp-variants.cc
-    src/gen/avx2/bf16-raddextexp-variants.cc
     src/gen/avx2/f32-vscaleextexp-variants.cc
-    src/gen/avx2/f16-vscaleextexp-variants.cc
-    src/gen/avx2/bf16-vscaleextexp-variants.cc
-    src/gen/avx2/f16-f32-vscaleextexp-variants.cc
-    src/gen/avx2/bf16-f32-vscaleextexp-variants.cc
-    src/gen/avx2/f32-f16-vscaleextexp-variants.cc
-    src/gen/avx2/f32-bf16-vscaleextexp-variants.cc
     src/gen/avx2/f32-vstreamextexp-variants.cc
-    src/gen/avx2/f16-vstreamextexp-variants.cc
-    src/gen/avx2/bf16-vstreamextexp-variants.cc
-    src/gen/avx2/f16-f32-vstreamextexp-variants.cc
-    src/gen/avx2/bf16-f32-vstreamextexp-variants.cc
-    src/gen/avx2/f32-f16-vstreamextexp-variants.cc
-    src/gen/avx2/f32-bf16-vstreamextexp-variants.cc
     src/gen/avx2/f32-raddstoreextexp-variants.cc
     src/gen/avx2/f32-vmulextc-variants.cc
     src/gen/avx2/f32-softmax-variants.cc
     src/gen/avx2/f32-softmax-transposed-variants.cc
     src/gen/avx2/f32-log-softmax-variants.cc
     src/gen/avx2/f32-log-softmax-transposed-variants.cc
-    src/gen/avx2/f32-pack-columns-variants.cc
-    src/gen/avx2/f16-pack-columns-variants.cc
-    src/gen/avx2/bf16-pack-columns-variants.cc
-    src/gen/avx2/f32-rmax-columns-variants.cc
-    src/gen/avx2/f32-raddstoreextexp-columns-variants.cc
-    src/gen/avx2/f32-vmulextc-columns-variants.cc
-    src/gen/avx2/f32-f16-vmulextc-columns-variants.cc
-    src/gen/avx2/f32-bf16-vmulextc-columns-variants.cc
-    src/gen/avx2/f32-rmax-variants.cc
-    src/gen/avx2/f32-vsubextc-variants.cc
-    src/gen/avx2/f16-vsubextc-variants.cc
-    src/gen/avx2/bf16-vsubextc-variants.cc
-    src/gen/avx2/f16-f32-vsubextc-variants.cc
-    src/gen/avx2/bf16-f32-vsubextc-variants.cc
-    src/gen/avx2/f32-f16-vsubextc-variants.cc
-    src/gen/avx2/f32-bf16-vsubextc-variants.cc
-    src/gen/avx2/f16-f32-vcvt-variants.cc
-    src/gen/avx2/bf16-f32-vcvt-variants.cc
-    src/gen/avx2/f32-f16-vcvt-variants.cc
-    src/gen/avx2/f32-bf16-vcvt-variants.cc)
+    src/gen/avx2/f32-rmax-variants.cc)
 set(SMXPACK_AVX2_BASELINES
     src/gen/avx2/f32-raddexpminusmax.cc
     src/gen/avx2/f32-vscaleexpminusmax.cc
@@ -295,48 +229,15 @@ set(SMXPACK_NEON_PRODUCTION
     src/gen/neon/f32-qs8-vcvt.cc)
 set(SMXPACK_NEON_VARIANTS
     src/gen/neon/f32-raddextexp-variants.cc
-    src/gen/neon/f16-raddextexp-variants.cc
-    src/gen/neon/bf16-raddextexp-variants.cc
     src/gen/neon/f32-vscaleextexp-variants.cc
-    src/gen/neon/f16-vscaleextexp-variants.cc
-    src/gen/neon/bf16-vscaleextexp-variants.cc
-    src/gen/neon/f16-f32-vscaleextexp-variants.cc
-    src/gen/neon/bf16-f32-vscaleextexp-variants.cc
-    src/gen/neon/f32-f16-vscaleextexp-variants.cc
-    src/gen/neon/f32-bf16-vscaleextexp-variants.cc
     src/gen/neon/f32-vstreamextexp-variants.cc
-    src/gen/neon/f16-vstreamextexp-variants.cc
-    src/gen/neon/bf16-vstreamextexp-variants.cc
-    src/gen/neon/f16-f32-vstreamextexp-variants.cc
-    src/gen/neon/bf16-f32-vstreamextexp-variants.cc
-    src/gen/neon/f32-f16-vstreamextexp-variants.cc
-    src/gen/neon/f32-bf16-vstreamextexp-variants.cc
     src/gen/neon/f32-raddstoreextexp-variants.cc
     src/gen/neon/f32-vmulextc-variants.cc
     src/gen/neon/f32-softmax-variants.cc
     src/gen/neon/f32-softmax-transposed-variants.cc
     src/gen/neon/f32-log-softmax-variants.cc
     src/gen/neon/f32-log-softmax-transposed-variants.cc
-    src/gen/neon/f32-pack-columns-variants.cc
-    src/gen/neon/f16-pack-columns-variants.cc
-    src/gen/neon/bf16-pack-columns-variants.cc
-    src/gen/neon/f32-rmax-columns-variants.cc
-    src/gen/neon/f32-raddstoreextexp-columns-variants.cc
-    src/gen/neon/f32-vmulextc-columns-variants.cc
-    src/gen/neon/f32-f16-vmulextc-columns-variants.cc
-    src/gen/neon/f32-bf16-vmulextc-columns-variants.cc
-    src/gen/neon/f32-rmax-variants.cc
-    src/gen/neon/f32-vsubextc-variants.cc
-    src/gen/neon/f16-vsubextc-variants.cc
-    src/gen/neon/bf16-vsubextc-variants.cc
-    src/gen/neon/f16-f32-vsubextc-variants.cc
-    src/gen/neon/bf16-f32-vsubextc-variants.cc
-    src/gen/neon/f32-f16-vsubextc-variants.cc
-    src/gen/neon/f32-bf16-vsubextc-variants.cc
-    src/gen/neon/f16-f32-vcvt-variants.cc
-    src/gen/neon/bf16-f32-vcvt-variants.cc
-    src/gen/neon/f32-f16-vcvt-variants.cc
-    src/gen/neon/f32-bf16-vcvt-variants.cc)
+    src/gen/neon/f32-rmax-variants.cc)
 set(SMXPACK_NEON_BASELINES
     src/gen/neon/f32-raddexpminusmax.cc
     src/gen/neon/f32-vscaleexpminusmax.cc
@@ -409,48 +310,15 @@ set(SMXPACK_SCALAR_PRODUCTION
     src/gen/scalar/f32-qs8-vcvt.cc)
 set(SMXPACK_SCALAR_VARIANTS
     src/gen/scalar/f32-raddextexp-variants.cc
-    src/gen/scalar/f16-raddextexp-variants.cc
-    src/gen/scalar/bf16-raddextexp-variants.cc
     src/gen/scalar/f32-vscaleextexp-variants.cc
-    src/gen/scalar/f16-vscaleextexp-variants.cc
-    src/gen/scalar/bf16-vscaleextexp-variants.cc
-    src/gen/scalar/f16-f32-vscaleextexp-variants.cc
-    src/gen/scalar/bf16-f32-vscaleextexp-variants.cc
-    src/gen/scalar/f32-f16-vscaleextexp-variants.cc
-    src/gen/scalar/f32-bf16-vscaleextexp-variants.cc
     src/gen/scalar/f32-vstreamextexp-variants.cc
-    src/gen/scalar/f16-vstreamextexp-variants.cc
-    src/gen/scalar/bf16-vstreamextexp-variants.cc
-    src/gen/scalar/f16-f32-vstreamextexp-variants.cc
-    src/gen/scalar/bf16-f32-vstreamextexp-variants.cc
-    src/gen/scalar/f32-f16-vstreamextexp-variants.cc
-    src/gen/scalar/f32-bf16-vstreamextexp-variants.cc
     src/gen/scalar/f32-raddstoreextexp-variants.cc
     src/gen/scalar/f32-vmulextc-variants.cc
     src/gen/scalar/f32-softmax-variants.cc
     src/gen/scalar/f32-softmax-transposed-variants.cc
     src/gen/scalar/f32-log-softmax-variants.cc
     src/gen/scalar/f32-log-softmax-transposed-variants.cc
-    src/gen/scalar/f32-pack-columns-variants.cc
-    src/gen/scalar/f16-pack-columns-variants.cc
-    src/gen/scalar/bf16-pack-columns-variants.cc
-    src/gen/scalar/f32-rmax-columns-variants.cc
-    src/gen/scalar/f32-raddstoreextexp-columns-variants.cc
-    src/gen/scalar/f32-vmulextc-columns-variants.cc
-    src/gen/scalar/f32-f16-vmulextc-columns-variants.cc
-    src/gen/scalar/f32-bf16-vmulextc-columns-variants.cc
-    src/gen/scalar/f32-rmax-variants.cc
-    src/gen/scalar/f32-vsubextc-variants.cc
-    src/gen/scalar/f16-vsubextc-variants.cc
-    src/gen/scalar/bf16-vsubextc-variants.cc
-    src/gen/scalar/f16-f32-vsubextc-variants.cc
-    src/gen/scalar/bf16-f32-vsubextc-variants.cc
-    src/gen/scalar/f32-f16-vsubextc-variants.cc
-    src/gen/scalar/f32-bf16-vsubextc-variants.cc
-    src/gen/scalar/f16-f32-vcvt-variants.cc
-    src/gen/scalar/bf16-f32-vcvt-variants.cc
-    src/gen/scalar/f32-f16-vcvt-variants.cc
-    src/gen/scalar/f32-bf16-vcvt-variants.cc)
+    src/gen/scalar/f32-rmax-variants.cc)
 set(SMXPACK_SCALAR_BASELINES
     src/gen/scalar/f32-raddexpminusmax.cc
     src/gen/scalar/f32-vscaleexpminusmax.cc

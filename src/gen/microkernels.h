@@ -95,26 +95,12 @@ struct smx_f32_column_logarithms;
   ROW(avx512f, f32_raddextexp, smx_f32_raddextexp_ukernel__avx512f_u64_acc2, 64, 2)                        \
   ROW(avx512f, f32_raddextexp, smx_f32_raddextexp_ukernel__avx512f_u128_acc2, 128, 2)                      \
   ROW(avx512f, f32_raddextexp, smx_f32_raddextexp_ukernel__avx512f_u128_acc4, 128, 4)                      \
-  ROW(avx512f, f16_raddextexp, smx_f16_raddextexp_ukernel__avx512f_u128_acc2, 128, 2)                      \
-  ROW(avx512f, bf16_raddextexp, smx_bf16_raddextexp_ukernel__avx512f_u128_acc2, 128, 2)                    \
   ROW(avx512f, f32_vscaleextexp, smx_f32_vscaleextexp_ukernel__avx512f_u16, 16, 1)                         \
   ROW(avx512f, f32_vscaleextexp, smx_f32_vscaleextexp_ukernel__avx512f_u64, 64, 1)                         \
   ROW(avx512f, f32_vscaleextexp, smx_f32_vscaleextexp_ukernel__avx512f_u128, 128, 1)                       \
-  ROW(avx512f, f16_vscaleextexp, smx_f16_vscaleextexp_ukernel__avx512f_u64, 64, 1)                         \
-  ROW(avx512f, bf16_vscaleextexp, smx_bf16_vscaleextexp_ukernel__avx512f_u64, 64, 1)                       \
-  ROW(avx512f, f16_f32_vscaleextexp, smx_f16_f32_vscaleextexp_ukernel__avx512f_u64, 64, 1)                 \
-  ROW(avx512f, bf16_f32_vscaleextexp, smx_bf16_f32_vscaleextexp_ukernel__avx512f_u64, 64, 1)               \
-  ROW(avx512f, f32_f16_vscaleextexp, smx_f32_f16_vscaleextexp_ukernel__avx512f_u64, 64, 1)                 \
-  ROW(avx512f, f32_bf16_vscaleextexp, smx_f32_bf16_vscaleextexp_ukernel__avx512f_u64, 64, 1)               \
   ROW(avx512f, f32_vstreamextexp, smx_f32_vstreamextexp_ukernel__avx512f_u32, 32, 1)                       \
   ROW(avx512f, f32_vstreamextexp, smx_f32_vstreamextexp_ukernel__avx512f_u64, 64, 1)                       \
   ROW(avx512f, f32_vstreamextexp, smx_f32_vstreamextexp_ukernel__avx512f_u128, 128, 1)                     \
-  ROW(avx512f, f16_vstreamextexp, smx_f16_vstreamextexp_ukernel__avx512f_u64, 64, 1)                       \
-  ROW(avx512f, bf16_vstreamextexp, smx_bf16_vstreamextexp_ukernel__avx512f_u64, 64, 1)                     \
-  ROW(avx512f, f16_f32_vstreamextexp, smx_f16_f32_vstreamextexp_ukernel__avx512f_u64, 64, 1)               \
-  ROW(avx512f, bf16_f32_vstreamextexp, smx_bf16_f32_vstreamextexp_ukernel__avx512f_u64, 64, 1)             \
-  ROW(avx512f, f32_f16_vstreamextexp, smx_f32_f16_vstreamextexp_ukernel__avx512f_u64, 64, 1)               \
-  ROW(avx512f, f32_bf16_vstreamextexp, smx_f32_bf16_vstreamextexp_ukernel__avx512f_u64, 64, 1)             \
   ROW(avx512f, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__avx512f_u32, 32, 1)                   \
   ROW(avx512f, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__avx512f_u128, 128, 1)                 \
   ROW(avx512f, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__avx512f_u64_acc2, 64, 2)              \
@@ -133,39 +119,12 @@ struct smx_f32_column_logarithms;
   ROW(avx512f, f32_log_softmax, smx_f32_log_softmax_ukernel__avx512f_u64_acc16, 64, 16)                    \
   ROW(avx512f, f32_log_softmax_transposed, smx_f32_log_softmax_transposed_ukernel__avx512f_u256_acc8, 256, \
       8)                                                                                                   \
-  ROW(avx512f, f32_pack_columns, smx_f32_pack_columns_ukernel__avx512f_u32, 32, 1)                         \
-  ROW(avx512f, f32_pack_columns, smx_f32_pack_columns_ukernel__avx512f_u64, 64, 1)                         \
-  ROW(avx512f, f16_pack_columns, smx_f16_pack_columns_ukernel__avx512f_u32, 32, 1)                         \
-  ROW(avx512f, f16_pack_columns, smx_f16_pack_columns_ukernel__avx512f_u64, 64, 1)                         \
-  ROW(avx512f, bf16_pack_columns, smx_bf16_pack_columns_ukernel__avx512f_u32, 32, 1)                       \
-  ROW(avx512f, bf16_pack_columns, smx_bf16_pack_columns_ukernel__avx512f_u64, 64, 1)                       \
-  ROW(avx512f, f32_rmax_columns, smx_f32_rmax_columns_ukernel__avx512f_u32_acc2, 32, 2)                    \
-  ROW(avx512f, f32_rmax_columns, smx_f32_rmax_columns_ukernel__avx512f_u64_acc4, 64, 4)                    \
-  ROW(avx512f, f32_raddstoreextexp_columns, smx_f32_raddstoreextexp_columns_ukernel__avx512f_u64, 64, 1)   \
-  ROW(avx512f, f32_raddstoreextexp_columns, smx_f32_raddstoreextexp_columns_ukernel__avx512f_u128, 128, 1) \
-  ROW(avx512f, f32_vmulextc_columns, smx_f32_vmulextc_columns_ukernel__avx512f_u32, 32, 1)                 \
-  ROW(avx512f, f32_vmulextc_columns, smx_f32_vmulextc_columns_ukernel__avx512f_u64, 64, 1)                 \
-  ROW(avx512f, f32_f16_vmulextc_columns, smx_f32_f16_vmulextc_columns_ukernel__avx512f_u32, 32, 1)         \
-  ROW(avx512f, f32_f16_vmulextc_columns, smx_f32_f16_vmulextc_columns_ukernel__avx512f_u64, 64, 1)         \
-  ROW(avx512f, f32_bf16_vmulextc_columns, smx_f32_bf16_vmulextc_columns_ukernel__avx512f_u32, 32, 1)       \
-  ROW(avx512f, f32_bf16_vmulextc_columns, smx_f32_bf16_vmulextc_columns_ukernel__avx512f_u64, 64, 1)       \
   ROW(avx512f, f32_rmax, smx_f32_rmax_ukernel__avx512f_u32, 32, 1)                                         \
   ROW(avx512f, f32_rmax, smx_f32_rmax_ukernel__avx512f_u32_acc2, 32, 2)                                    \
   ROW(avx512f, f32_rmax, smx_f32_rmax_ukernel__avx512f_u32_acc4, 32, 4)                                    \
   ROW(avx512f, f32_rmax, smx_f32_rmax_ukernel__avx512f_u64, 64, 1)                                         \
   ROW(avx512f, f32_rmax, smx_f32_rmax_ukernel__avx512f_u64_acc4, 64, 4)                                    \
-  ROW(avx512f, f32_rmax, smx_f32_rmax_ukernel__avx512f_u128_acc4, 128, 4)                                  \
-  ROW(avx512f, f32_vsubextc, smx_f32_vsubextc_ukernel__avx512f_u64, 64, 1)                                 \
-  ROW(avx512f, f16_vsubextc, smx_f16_vsubextc_ukernel__avx512f_u64, 64, 1)                                 \
-  ROW(avx512f, bf16_vsubextc, smx_bf16_vsubextc_ukernel__avx512f_u64, 64, 1)                               \
-  ROW(avx512f, f16_f32_vsubextc, smx_f16_f32_vsubextc_ukernel__avx512f_u64, 64, 1)                         \
-  ROW(avx512f, bf16_f32_vsubextc, smx_bf16_f32_vsubextc_ukernel__avx512f_u64, 64, 1)                       \
-  ROW(avx512f, f32_f16_vsubextc, smx_f32_f16_vsubextc_ukernel__avx512f_u64, 64, 1)                         \
-  ROW(avx512f, f32_bf16_vsubextc, smx_f32_bf16_vsubextc_ukernel__avx512f_u64, 64, 1)                       \
-  ROW(avx512f, f16_f32_vcvt, smx_f16_f32_vcvt_ukernel__avx512f_u64, 64, 1)                                 \
-  ROW(avx512f, bf16_f32_vcvt, smx_bf16_f32_vcvt_ukernel__avx512f_u64, 64, 1)                               \
-  ROW(avx512f, f32_f16_vcvt, smx_f32_f16_vcvt_ukernel__avx512f_u64, 64, 1)                                 \
-  ROW(avx512f, f32_bf16_vcvt, smx_f32_bf16_vcvt_ukernel__avx512f_u64, 64, 1)
+  ROW(avx512f, f32_rmax, smx_f32_rmax_ukernel__avx512f_u128_acc4, 128, 4)
 #define SMX_FOREACH_AVX512F_BASELINE(ROW)                                                                 \
   ROW(avx512f, f32_raddexpminusmax, smx_f32_raddexpminusmax_ukernel__avx512f_u32, 32, 1)                  \
   ROW(avx512f, f32_raddexpminusmax, smx_f32_raddexpminusmax_ukernel__avx512f_u32_acc2, 32, 2)             \
@@ -266,26 +225,12 @@ struct smx_f32_column_logarithms;
   ROW(avx2, f32_raddextexp, smx_f32_raddextexp_ukernel__avx2_u64_acc2, 64, 2)                           \
   ROW(avx2, f32_raddextexp, smx_f32_raddextexp_ukernel__avx2_u128_acc2, 128, 2)                         \
   ROW(avx2, f32_raddextexp, smx_f32_raddextexp_ukernel__avx2_u128_acc4, 128, 4)                         \
-  ROW(avx2, f16_raddextexp, smx_f16_raddextexp_ukernel__avx2_u128_acc2, 128, 2)                         \
-  ROW(avx2, bf16_raddextexp, smx_bf16_raddextexp_ukernel__avx2_u128_acc2, 128, 2)                       \
   ROW(avx2, f32_vscaleextexp, smx_f32_vscaleextexp_ukernel__avx2_u16, 16, 1)                            \
   ROW(avx2, f32_vscaleextexp, smx_f32_vscaleextexp_ukernel__avx2_u32, 32, 1)                            \
   ROW(avx2, f32_vscaleextexp, smx_f32_vscaleextexp_ukernel__avx2_u64, 64, 1)                            \
-  ROW(avx2, f16_vscaleextexp, smx_f16_vscaleextexp_ukernel__avx2_u64, 64, 1)                            \
-  ROW(avx2, bf16_vscaleextexp, smx_bf16_vscaleextexp_ukernel__avx2_u64, 64, 1)                          \
-  ROW(avx2, f16_f32_vscaleextexp, smx_f16_f32_vscaleextexp_ukernel__avx2_u64, 64, 1)                    \
-  ROW(avx2, bf16_f32_vscaleextexp, smx_bf16_f32_vscaleextexp_ukernel__avx2_u64, 64, 1)                  \
-  ROW(avx2, f32_f16_vscaleextexp, smx_f32_f16_vscaleextexp_ukernel__avx2_u64, 64, 1)                    \
-  ROW(avx2, f32_bf16_vscaleextexp, smx_f32_bf16_vscaleextexp_ukernel__avx2_u64, 64, 1)                  \
   ROW(avx2, f32_vstreamextexp, smx_f32_vstreamextexp_ukernel__avx2_u16, 16, 1)                          \
   ROW(avx2, f32_vstreamextexp, smx_f32_vstreamextexp_ukernel__avx2_u64, 64, 1)                          \
   ROW(avx2, f32_vstreamextexp, smx_f32_vstreamextexp_ukernel__avx2_u128, 128, 1)                        \
-  ROW(avx2, f16_vstreamextexp, smx_f16_vstreamextexp_ukernel__avx2_u64, 64, 1)                          \
-  ROW(avx2, bf16_vstreamextexp, smx_bf16_vstreamextexp_ukernel__avx2_u64, 64, 1)                        \
-  ROW(avx2, f16_f32_vstreamextexp, smx_f16_f32_vstreamextexp_ukernel__avx2_u64, 64, 1)                  \
-  ROW(avx2, bf16_f32_vstreamextexp, smx_bf16_f32_vstreamextexp_ukernel__avx2_u64, 64, 1)                \
-  ROW(avx2, f32_f16_vstreamextexp, smx_f32_f16_vstreamextexp_ukernel__avx2_u64, 64, 1)                  \
-  ROW(avx2, f32_bf16_vstreamextexp, smx_f32_bf16_vstreamextexp_ukernel__avx2_u64, 64, 1)                \
   ROW(avx2, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__avx2_u32, 32, 1)                      \
   ROW(avx2, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__avx2_u128, 128, 1)                    \
   ROW(avx2, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__avx2_u64_acc2, 64, 2)                 \
@@ -303,39 +248,12 @@ struct smx_f32_column_logarithms;
   ROW(avx2, f32_softmax_transposed, smx_f32_softmax_transposed_ukernel__avx2_u256_acc4, 256, 4)         \
   ROW(avx2, f32_log_softmax, smx_f32_log_softmax_ukernel__avx2_u64_acc16, 64, 16)                       \
   ROW(avx2, f32_log_softmax_transposed, smx_f32_log_softmax_transposed_ukernel__avx2_u256_acc8, 256, 8) \
-  ROW(avx2, f32_pack_columns, smx_f32_pack_columns_ukernel__avx2_u32, 32, 1)                            \
-  ROW(avx2, f32_pack_columns, smx_f32_pack_columns_ukernel__avx2_u64, 64, 1)                            \
-  ROW(avx2, f16_pack_columns, smx_f16_pack_columns_ukernel__avx2_u32, 32, 1)                            \
-  ROW(avx2, f16_pack_columns, smx_f16_pack_columns_ukernel__avx2_u64, 64, 1)                            \
-  ROW(avx2, bf16_pack_columns, smx_bf16_pack_columns_ukernel__avx2_u32, 32, 1)                          \
-  ROW(avx2, bf16_pack_columns, smx_bf16_pack_columns_ukernel__avx2_u64, 64, 1)                          \
-  ROW(avx2, f32_rmax_columns, smx_f32_rmax_columns_ukernel__avx2_u32_acc2, 32, 2)                       \
-  ROW(avx2, f32_rmax_columns, smx_f32_rmax_columns_ukernel__avx2_u64_acc4, 64, 4)                       \
-  ROW(avx2, f32_raddstoreextexp_columns, smx_f32_raddstoreextexp_columns_ukernel__avx2_u64, 64, 1)      \
-  ROW(avx2, f32_raddstoreextexp_columns, smx_f32_raddstoreextexp_columns_ukernel__avx2_u128, 128, 1)    \
-  ROW(avx2, f32_vmulextc_columns, smx_f32_vmulextc_columns_ukernel__avx2_u32, 32, 1)                    \
-  ROW(avx2, f32_vmulextc_columns, smx_f32_vmulextc_columns_ukernel__avx2_u64, 64, 1)                    \
-  ROW(avx2, f32_f16_vmulextc_columns, smx_f32_f16_vmulextc_columns_ukernel__avx2_u32, 32, 1)            \
-  ROW(avx2, f32_f16_vmulextc_columns, smx_f32_f16_vmulextc_columns_ukernel__avx2_u64, 64, 1)            \
-  ROW(avx2, f32_bf16_vmulextc_columns, smx_f32_bf16_vmulextc_columns_ukernel__avx2_u32, 32, 1)          \
-  ROW(avx2, f32_bf16_vmulextc_columns, smx_f32_bf16_vmulextc_columns_ukernel__avx2_u64, 64, 1)          \
   ROW(avx2, f32_rmax, smx_f32_rmax_ukernel__avx2_u32, 32, 1)                                            \
   ROW(avx2, f32_rmax, smx_f32_rmax_ukernel__avx2_u32_acc2, 32, 2)                                       \
   ROW(avx2, f32_rmax, smx_f32_rmax_ukernel__avx2_u32_acc4, 32, 4)                                       \
   ROW(avx2, f32_rmax, smx_f32_rmax_ukernel__avx2_u64, 64, 1)                                            \
   ROW(avx2, f32_rmax, smx_f32_rmax_ukernel__avx2_u64_acc2, 64, 2)                                       \
-  ROW(avx2, f32_rmax, smx_f32_rmax_ukernel__avx2_u64_acc4, 64, 4)                                       \
-  ROW(avx2, f32_vsubextc, smx_f32_vsubextc_ukernel__avx2_u64, 64, 1)                                    \
-  ROW(avx2, f16_vsubextc, smx_f16_vsubextc_ukernel__avx2_u64, 64, 1)                                    \
-  ROW(avx2, bf16_vsubextc, smx_bf16_vsubextc_ukernel__avx2_u64, 64, 1)                                  \
-  ROW(avx2, f16_f32_vsubextc, smx_f16_f32_vsubextc_ukernel__avx2_u64, 64, 1)                            \
-  ROW(avx2, bf16_f32_vsubextc, smx_bf16_f32_vsubextc_ukernel__avx2_u64, 64, 1)                          \
-  ROW(avx2, f32_f16_vsubextc, smx_f32_f16_vsubextc_ukernel__avx2_u64, 64, 1)                            \
-  ROW(avx2, f32_bf16_vsubextc, smx_f32_bf16_vsubextc_ukernel__avx2_u64, 64, 1)                          \
-  ROW(avx2, f16_f32_vcvt, smx_f16_f32_vcvt_ukernel__avx2_u64, 64, 1)                                    \
-  ROW(avx2, bf16_f32_vcvt, smx_bf16_f32_vcvt_ukernel__avx2_u64, 64, 1)                                  \
-  ROW(avx2, f32_f16_vcvt, smx_f32_f16_vcvt_ukernel__avx2_u64, 64, 1)                                    \
-  ROW(avx2, f32_bf16_vcvt, smx_f32_bf16_vcvt_ukernel__avx2_u64, 64, 1)
+  ROW(avx2, f32_rmax, smx_f32_rmax_ukernel__avx2_u64_acc4, 64, 4)
 #define SMX_FOREACH_AVX2_BASELINE(ROW)                                                              \
   ROW(avx2, f32_raddexpminusmax, smx_f32_raddexpminusmax_ukernel__avx2_u32, 32, 1)                  \
   ROW(avx2, f32_raddexpminusmax, smx_f32_raddexpminusmax_ukernel__avx2_u32_acc2, 32, 2)             \
@@ -437,26 +355,12 @@ struct smx_f32_column_logarithms;
   ROW(neon, f32_raddextexp, smx_f32_raddextexp_ukernel__neon_u64_acc2, 64, 2)                           \
   ROW(neon, f32_raddextexp, smx_f32_raddextexp_ukernel__neon_u128_acc2, 128, 2)                         \
   ROW(neon, f32_raddextexp, smx_f32_raddextexp_ukernel__neon_u128_acc4, 128, 4)                         \
-  ROW(neon, f16_raddextexp, smx_f16_raddextexp_ukernel__neon_u128_acc2, 128, 2)                         \
-  ROW(neon, bf16_raddextexp, smx_bf16_raddextexp_ukernel__neon_u128_acc2, 128, 2)                       \
   ROW(neon, f32_vscaleextexp, smx_f32_vscaleextexp_ukernel__neon_u32, 32, 1)                            \
   ROW(neon, f32_vscaleextexp, smx_f32_vscaleextexp_ukernel__neon_u64, 64, 1)                            \
   ROW(neon, f32_vscaleextexp, smx_f32_vscaleextexp_ukernel__neon_u128, 128, 1)                          \
-  ROW(neon, f16_vscaleextexp, smx_f16_vscaleextexp_ukernel__neon_u64, 64, 1)                            \
-  ROW(neon, bf16_vscaleextexp, smx_bf16_vscaleextexp_ukernel__neon_u64, 64, 1)                          \
-  ROW(neon, f16_f32_vscaleextexp, smx_f16_f32_vscaleextexp_ukernel__neon_u64, 64, 1)                    \
-  ROW(neon, bf16_f32_vscaleextexp, smx_bf16_f32_vscaleextexp_ukernel__neon_u64, 64, 1)                  \
-  ROW(neon, f32_f16_vscaleextexp, smx_f32_f16_vscaleextexp_ukernel__neon_u64, 64, 1)                    \
-  ROW(neon, f32_bf16_vscaleextexp, smx_f32_bf16_vscaleextexp_ukernel__neon_u64, 64, 1)                  \
   ROW(neon, f32_vstreamextexp, smx_f32_vstreamextexp_ukernel__neon_u32, 32, 1)                          \
   ROW(neon, f32_vstreamextexp, smx_f32_vstreamextexp_ukernel__neon_u64, 64, 1)                          \
   ROW(neon, f32_vstreamextexp, smx_f32_vstreamextexp_ukernel__neon_u128, 128, 1)                        \
-  ROW(neon, f16_vstreamextexp, smx_f16_vstreamextexp_ukernel__neon_u64, 64, 1)                          \
-  ROW(neon, bf16_vstreamextexp, smx_bf16_vstreamextexp_ukernel__neon_u64, 64, 1)                        \
-  ROW(neon, f16_f32_vstreamextexp, smx_f16_f32_vstreamextexp_ukernel__neon_u64, 64, 1)                  \
-  ROW(neon, bf16_f32_vstreamextexp, smx_bf16_f32_vstreamextexp_ukernel__neon_u64, 64, 1)                \
-  ROW(neon, f32_f16_vstreamextexp, smx_f32_f16_vstreamextexp_ukernel__neon_u64, 64, 1)                  \
-  ROW(neon, f32_bf16_vstreamextexp, smx_f32_bf16_vstreamextexp_ukernel__neon_u64, 64, 1)                \
   ROW(neon, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__neon_u64, 64, 1)                      \
   ROW(neon, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__neon_u128, 128, 1)                    \
   ROW(neon, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__neon_u64_acc2, 64, 2)                 \
@@ -474,39 +378,12 @@ struct smx_f32_column_logarithms;
   ROW(neon, f32_softmax_transposed, smx_f32_softmax_transposed_ukernel__neon_u256_acc8, 256, 8)         \
   ROW(neon, f32_log_softmax, smx_f32_log_softmax_ukernel__neon_u64_acc16, 64, 16)                       \
   ROW(neon, f32_log_softmax_transposed, smx_f32_log_softmax_transposed_ukernel__neon_u256_acc8, 256, 8) \
-  ROW(neon, f32_pack_columns, smx_f32_pack_columns_ukernel__neon_u32, 32, 1)                            \
-  ROW(neon, f32_pack_columns, smx_f32_pack_columns_ukernel__neon_u64, 64, 1)                            \
-  ROW(neon, f16_pack_columns, smx_f16_pack_columns_ukernel__neon_u32, 32, 1)                            \
-  ROW(neon, f16_pack_columns, smx_f16_pack_columns_ukernel__neon_u64, 64, 1)                            \
-  ROW(neon, bf16_pack_columns, smx_bf16_pack_columns_ukernel__neon_u32, 32, 1)                          \
-  ROW(neon, bf16_pack_columns, smx_bf16_pack_columns_ukernel__neon_u64, 64, 1)                          \
-  ROW(neon, f32_rmax_columns, smx_f32_rmax_columns_ukernel__neon_u32_acc2, 32, 2)                       \
-  ROW(neon, f32_rmax_columns, smx_f32_rmax_columns_ukernel__neon_u64_acc4, 64, 4)                       \
-  ROW(neon, f32_raddstoreextexp_columns, smx_f32_raddstoreextexp_columns_ukernel__neon_u64, 64, 1)      \
-  ROW(neon, f32_raddstoreextexp_columns, smx_f32_raddstoreextexp_columns_ukernel__neon_u128, 128, 1)    \
-  ROW(neon, f32_vmulextc_columns, smx_f32_vmulextc_columns_ukernel__neon_u32, 32, 1)                    \
-  ROW(neon, f32_vmulextc_columns, smx_f32_vmulextc_columns_ukernel__neon_u64, 64, 1)                    \
-  ROW(neon, f32_f16_vmulextc_columns, smx_f32_f16_vmulextc_columns_ukernel__neon_u32, 32, 1)            \
-  ROW(neon, f32_f16_vmulextc_columns, smx_f32_f16_vmulextc_columns_ukernel__neon_u64, 64, 1)            \
-  ROW(neon, f32_bf16_vmulextc_columns, smx_f32_bf16_vmulextc_columns_ukernel__neon_u32, 32, 1)          \
-  ROW(neon, f32_bf16_vmulextc_columns, smx_f32_bf16_vmulextc_columns_ukernel__neon_u64, 64, 1)          \
   ROW(neon, f32_rmax, smx_f32_rmax_ukernel__neon_u32_acc2, 32, 2)                                       \
   ROW(neon, f32_rmax, smx_f32_rmax_ukernel__neon_u32_acc4, 32, 4)                                       \
   ROW(neon, f32_rmax, smx_f32_rmax_ukernel__neon_u64, 64, 1)                                            \
   ROW(neon, f32_rmax, smx_f32_rmax_ukernel__neon_u64_acc2, 64, 2)                                       \
   ROW(neon, f32_rmax, smx_f32_rmax_ukernel__neon_u64_acc4, 64, 4)                                       \
-  ROW(neon, f32_rmax, smx_f32_rmax_ukernel__neon_u128_acc4, 128, 4)                                     \
-  ROW(neon, f32_vsubextc, smx_f32_vsubextc_ukernel__neon_u64, 64, 1)                                    \
-  ROW(neon, f16_vsubextc, smx_f16_vsubextc_ukernel__neon_u64, 64, 1)                                    \
-  ROW(neon, bf16_vsubextc, smx_bf16_vsubextc_ukernel__neon_u64, 64, 1)                                  \
-  ROW(neon, f16_f32_vsubextc, smx_f16_f32_vsubextc_ukernel__neon_u64, 64, 1)                            \
-  ROW(neon, bf16_f32_vsubextc, smx_bf16_f32_vsubextc_ukernel__neon_u64, 64, 1)                          \
-  ROW(neon, f32_f16_vsubextc, smx_f32_f16_vsubextc_ukernel__neon_u64, 64, 1)                            \
-  ROW(neon, f32_bf16_vsubextc, smx_f32_bf16_vsubextc_ukernel__neon_u64, 64, 1)                          \
-  ROW(neon, f16_f32_vcvt, smx_f16_f32_vcvt_ukernel__neon_u64, 64, 1)                                    \
-  ROW(neon, bf16_f32_vcvt, smx_bf16_f32_vcvt_ukernel__neon_u64, 64, 1)                                  \
-  ROW(neon, f32_f16_vcvt, smx_f32_f16_vcvt_ukernel__neon_u64, 64, 1)                                    \
-  ROW(neon, f32_bf16_vcvt, smx_f32_bf16_vcvt_ukernel__neon_u64, 64, 1)
+  ROW(neon, f32_rmax, smx_f32_rmax_ukernel__neon_u128_acc4, 128, 4)
 #define SMX_FOREACH_NEON_BASELINE(ROW)                                                              \
   ROW(neon, f32_raddexpminusmax, smx_f32_raddexpminusmax_ukernel__neon_u32, 32, 1)                  \
   ROW(neon, f32_raddexpminusmax, smx_f32_raddexpminusmax_ukernel__neon_u32_acc2, 32, 2)             \
@@ -606,26 +483,12 @@ struct smx_f32_column_logarithms;
   ROW(scalar, f32_raddextexp, smx_f32_raddextexp_ukernel__scalar_u64_acc2, 64, 2)                           \
   ROW(scalar, f32_raddextexp, smx_f32_raddextexp_ukernel__scalar_u128_acc2, 128, 2)                         \
   ROW(scalar, f32_raddextexp, smx_f32_raddextexp_ukernel__scalar_u128_acc4, 128, 4)                         \
-  ROW(scalar, f16_raddextexp, smx_f16_raddextexp_ukernel__scalar_u128_acc2, 128, 2)                         \
-  ROW(scalar, bf16_raddextexp, smx_bf16_raddextexp_ukernel__scalar_u128_acc2, 128, 2)                       \
   ROW(scalar, f32_vscaleextexp, smx_f32_vscaleextexp_ukernel__scalar_u32, 32, 1)                            \
   ROW(scalar, f32_vscaleextexp, smx_f32_vscaleextexp_ukernel__scalar_u64, 64, 1)                            \
   ROW(scalar, f32_vscaleextexp, smx_f32_vscaleextexp_ukernel__scalar_u128, 128, 1)                          \
-  ROW(scalar, f16_vscaleextexp, smx_f16_vscaleextexp_ukernel__scalar_u64, 64, 1)                            \
-  ROW(scalar, bf16_vscaleextexp, smx_bf16_vscaleextexp_ukernel__scalar_u64, 64, 1)                          \
-  ROW(scalar, f16_f32_vscaleextexp, smx_f16_f32_vscaleextexp_ukernel__scalar_u64, 64, 1)                    \
-  ROW(scalar, bf16_f32_vscaleextexp, smx_bf16_f32_vscaleextexp_ukernel__scalar_u64, 64, 1)                  \
-  ROW(scalar, f32_f16_vscaleextexp, smx_f32_f16_vscaleextexp_ukernel__scalar_u64, 64, 1)                    \
-  ROW(scalar, f32_bf16_vscaleextexp, smx_f32_bf16_vscaleextexp_ukernel__scalar_u64, 64, 1)                  \
   ROW(scalar, f32_vstreamextexp, smx_f32_vstreamextexp_ukernel__scalar_u32, 32, 1)                          \
   ROW(scalar, f32_vstreamextexp, smx_f32_vstreamextexp_ukernel__scalar_u64, 64, 1)                          \
   ROW(scalar, f32_vstreamextexp, smx_f32_vstreamextexp_ukernel__scalar_u128, 128, 1)                        \
-  ROW(scalar, f16_vstreamextexp, smx_f16_vstreamextexp_ukernel__scalar_u64, 64, 1)                          \
-  ROW(scalar, bf16_vstreamextexp, smx_bf16_vstreamextexp_ukernel__scalar_u64, 64, 1)                        \
-  ROW(scalar, f16_f32_vstreamextexp, smx_f16_f32_vstreamextexp_ukernel__scalar_u64, 64, 1)                  \
-  ROW(scalar, bf16_f32_vstreamextexp, smx_bf16_f32_vstreamextexp_ukernel__scalar_u64, 64, 1)                \
-  ROW(scalar, f32_f16_vstreamextexp, smx_f32_f16_vstreamextexp_ukernel__scalar_u64, 64, 1)                  \
-  ROW(scalar, f32_bf16_vstreamextexp, smx_f32_bf16_vstreamextexp_ukernel__scalar_u64, 64, 1)                \
   ROW(scalar, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__scalar_u64, 64, 1)                      \
   ROW(scalar, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__scalar_u128, 128, 1)                    \
   ROW(scalar, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__scalar_u64_acc2, 64, 2)                 \
@@ -643,39 +506,12 @@ struct smx_f32_column_logarithms;
   ROW(scalar, f32_softmax_transposed, smx_f32_softmax_transposed_ukernel__scalar_u256_acc8, 256, 8)         \
   ROW(scalar, f32_log_softmax, smx_f32_log_softmax_ukernel__scalar_u64_acc16, 64, 16)                       \
   ROW(scalar, f32_log_softmax_transposed, smx_f32_log_softmax_transposed_ukernel__scalar_u256_acc8, 256, 8) \
-  ROW(scalar, f32_pack_columns, smx_f32_pack_columns_ukernel__scalar_u32, 32, 1)                            \
-  ROW(scalar, f32_pack_columns, smx_f32_pack_columns_ukernel__scalar_u64, 64, 1)                            \
-  ROW(scalar, f16_pack_columns, smx_f16_pack_columns_ukernel__scalar_u32, 32, 1)                            \
-  ROW(scalar, f16_pack_columns, smx_f16_pack_columns_ukernel__scalar_u64, 64, 1)                            \
-  ROW(scalar, bf16_pack_columns, smx_bf16_pack_columns_ukernel__scalar_u32, 32, 1)                          \
-  ROW(scalar, bf16_pack_columns, smx_bf16_pack_columns_ukernel__scalar_u64, 64, 1)                          \
-  ROW(scalar, f32_rmax_columns, smx_f32_rmax_columns_ukernel__scalar_u32_acc2, 32, 2)                       \
-  ROW(scalar, f32_rmax_columns, smx_f32_rmax_columns_ukernel__scalar_u64_acc4, 64, 4)                       \
-  ROW(scalar, f32_raddstoreextexp_columns, smx_f32_raddstoreextexp_columns_ukernel__scalar_u64, 64, 1)      \
-  ROW(scalar, f32_raddstoreextexp_columns, smx_f32_raddstoreextexp_columns_ukernel__scalar_u128, 128, 1)    \
-  ROW(scalar, f32_vmulextc_columns, smx_f32_vmulextc_columns_ukernel__scalar_u32, 32, 1)                    \
-  ROW(scalar, f32_vmulextc_columns, smx_f32_vmulextc_columns_ukernel__scalar_u64, 64, 1)                    \
-  ROW(scalar, f32_f16_vmulextc_columns, smx_f32_f16_vmulextc_columns_ukernel__scalar_u32, 32, 1)            \
-  ROW(scalar, f32_f16_vmulextc_columns, smx_f32_f16_vmulextc_columns_ukernel__scalar_u64, 64, 1)            \
-  ROW(scalar, f32_bf16_vmulextc_columns, smx_f32_bf16_vmulextc_columns_ukernel__scalar_u32, 32, 1)          \
-  ROW(scalar, f32_bf16_vmulextc_columns, smx_f32_bf16_vmulextc_columns_ukernel__scalar_u64, 64, 1)          \
   ROW(scalar, f32_rmax, smx_f32_rmax_ukernel__scalar_u32_acc2, 32, 2)                                       \
   ROW(scalar, f32_rmax, smx_f32_rmax_ukernel__scalar_u32_acc4, 32, 4)                                       \
   ROW(scalar, f32_rmax, smx_f32_rmax_ukernel__scalar_u64, 64, 1)                                            \
   ROW(scalar, f32_rmax, smx_f32_rmax_ukernel__scalar_u64_acc2, 64, 2)                                       \
   ROW(scalar, f32_rmax, smx_f32_rmax_ukernel__scalar_u64_acc4, 64, 4)                                       \
-  ROW(scalar, f32_rmax, smx_f32_rmax_ukernel__scalar_u128_acc4, 128, 4)                                     \
-  ROW(scalar, f32_vsubextc, smx_f32_vsubextc_ukernel__scalar_u64, 64, 1)                                    \
-  ROW(scalar, f16_vsubextc, smx_f16_vsubextc_ukernel__scalar_u64, 64, 1)                                    \
-  ROW(scalar, bf16_vsubextc, smx_bf16_vsubextc_ukernel__scalar_u64, 64, 1)                                  \
-  ROW(scalar, f16_f32_vsubextc, smx_f16_f32_vsubextc_ukernel__scalar_u64, 64, 1)                            \
-  ROW(scalar, bf16_f32_vsubextc, smx_bf16_f32_vsubextc_ukernel__scalar_u64, 64, 1)                          \
-  ROW(scalar, f32_f16_vsubextc, smx_f32_f16_vsubextc_ukernel__scalar_u64, 64, 1)                            \
-  ROW(scalar, f32_bf16_vsubextc, smx_f32_bf16_vsubextc_ukernel__scalar_u64, 64, 1)                          \
-  ROW(scalar, f16_f32_vcvt, smx_f16_f32_vcvt_ukernel__scalar_u64, 64, 1)                                    \
-  ROW(scalar, bf16_f32_vcvt, smx_bf16_f32_vcvt_ukernel__scalar_u64, 64, 1)                                  \
-  ROW(scalar, f32_f16_vcvt, smx_f32_f16_vcvt_ukernel__scalar_u64, 64, 1)                                    \
-  ROW(scalar, f32_bf16_vcvt, smx_f32_bf16_vcvt_ukernel__scalar_u64, 64, 1)
+  ROW(scalar, f32_rmax, smx_f32_rmax_ukernel__scalar_u128_acc4, 128, 4)
 #define SMX_FOREACH_SCALAR_BASELINE(ROW)                                                                \
   ROW(scalar, f32_raddexpminusmax, smx_f32_raddexpminusmax_ukernel__scalar_u32, 32, 1)                  \
   ROW(scalar, f32_raddexpminusmax, smx_f32_raddexpminusmax_ukernel__scalar_u32_acc2, 32, 2)             \
