@@ -21,13 +21,14 @@ from report import accuracy, coverage, lengths, measure, microarchitectures, pag
 from report import section, small_rows, style, threads, tuning, two_pass  # noqa: E402
 from report.results import Ratio, Results, Spread, merge, parse_name, write  # noqa: E402
 
+import generate  # noqa: E402
 import mca  # noqa: E402
 
 BUILD_DIR = pathlib.Path(sys.argv.pop())
 EXPERIMENTS = (recomputing, passes, two_pass, tuning, threads, peers, accuracy, small_rows, microarchitectures)
 # Of a benchmark, after two rounds of two repetitions; the errors and the peers' times are measured in one round.
 SAMPLES = {tuning.WHAT: 2, "peers": peers.SAMPLES["quick"], "accuracy": 1}
-REDUCTIONS = {"rmax", "raddexpminusmax", "raddextexp"}
+REDUCTIONS = {"rmax", "raddexpminusmax", "raddextexp", "rmax_columns", "raddlanes_columns"}
 BYTES_OF_ALGORITHM = {"two-pass": 12, "two-pass-stream": 12, "store-and-rescale": 16, "three-pass-recompute": 16, "three-pass-reload": 20}
 
 
@@ -119,8 +120,8 @@ class ShortRun(unittest.TestCase):
         measured = [each for each in self.results.measurements if "_ukernel__" in each.name]
         self.assertTrue(measured)
         for each in measured:
-            *types, base = re.search(r"smx_(?:(b?f\d+)_)(?:(b?f\d+)_)?(\w+)_ukernel__", each.name).groups()
-            read, written = (int(type[-2:]) // 8 for type in (types[0], types[-1] or types[0]))
+            *types, base = re.search(r"smx_(?:(b?f\d+|q[us]8)_)(?:(b?f\d+|q[us]8)_)?(\w+)_ukernel__", each.name).groups()
+            read, written = (generate.BYTES[type] for type in (types[0], types[-1] or types[0]))
             self.assertEqual(each.bytes_per_element, read if base in REDUCTIONS else read + written, each.name)
         for name, expected in (("read", 4), ("copy", 8), ("stream-copy", 8)):
             self.assertEqual(passes.measured(self.results, name, "L1").bytes_per_element, expected)

@@ -348,8 +348,8 @@ class SoftmaxAxisSetup : public testing::Test {
   }
   ~SoftmaxAxisSetup() override { EXPECT_EQ(smx_delete_operator(op_), smx_status_success); }
 
-  smx_status SetUp(Shape shape, size_t x_outer, size_t x_axis, size_t y_outer, size_t y_axis, const void* x,
-                   void* y) {
+  smx_status SetUpTensor(Shape shape, size_t x_outer, size_t x_axis, size_t y_outer, size_t y_axis,
+                         const void* x, void* y) {
     return smx_setup_softmax_axis(op_, shape.outer, shape.axis, shape.inner, x_outer, x_axis, y_outer, y_axis,
                                   x, y);
   }
@@ -361,7 +361,7 @@ class SoftmaxAxisSetup : public testing::Test {
 
 TEST_F(SoftmaxAxisSetup, OfNothingTouchesNothing) {
   for (const Shape& shape : {Shape{0, 3, 4}, Shape{2, 3, 0}}) {
-    ASSERT_EQ(SetUp(shape, 0, 0, 0, 0, nullptr, nullptr), smx_status_success);
+    ASSERT_EQ(SetUpTensor(shape, 0, 0, 0, 0, nullptr, nullptr), smx_status_success);
     EXPECT_EQ(smx_run_operator(op_, nullptr), smx_status_success);
   }
 }
@@ -369,29 +369,29 @@ TEST_F(SoftmaxAxisSetup, OfNothingTouchesNothing) {
 TEST_F(SoftmaxAxisSetup, BadArgumentsAreRejected) {
   constexpr smx_status kInvalid = smx_status_invalid_parameter;
   const Shape shape = {2, 3, 4};
-  ASSERT_EQ(SetUp(shape, 12, 4, 12, 4, x_, y_), smx_status_success);
+  ASSERT_EQ(SetUpTensor(shape, 12, 4, 12, 4, x_, y_), smx_status_success);
   LogRecorder log(smx_log_level_error);
-  EXPECT_EQ(SetUp({2, 0, 4}, 12, 4, 12, 4, x_, y_), kInvalid);
-  EXPECT_EQ(SetUp(shape, 11, 4, 12, 4, x_, y_), kInvalid);
-  EXPECT_EQ(SetUp(shape, 12, 3, 12, 4, x_, y_), kInvalid);
-  EXPECT_EQ(SetUp(shape, 12, 0, 12, 4, x_, y_), kInvalid);
-  EXPECT_EQ(SetUp(shape, 12, 4, 0, 4, x_, y_), kInvalid);
-  EXPECT_EQ(SetUp(shape, 12, 4, 6, 4, x_, y_), kInvalid);
-  EXPECT_EQ(SetUp(shape, 4, 7, 12, 4, x_, y_), kInvalid)
+  EXPECT_EQ(SetUpTensor({2, 0, 4}, 12, 4, 12, 4, x_, y_), kInvalid);
+  EXPECT_EQ(SetUpTensor(shape, 11, 4, 12, 4, x_, y_), kInvalid);
+  EXPECT_EQ(SetUpTensor(shape, 12, 3, 12, 4, x_, y_), kInvalid);
+  EXPECT_EQ(SetUpTensor(shape, 12, 0, 12, 4, x_, y_), kInvalid);
+  EXPECT_EQ(SetUpTensor(shape, 12, 4, 0, 4, x_, y_), kInvalid);
+  EXPECT_EQ(SetUpTensor(shape, 12, 4, 6, 4, x_, y_), kInvalid);
+  EXPECT_EQ(SetUpTensor(shape, 4, 7, 12, 4, x_, y_), kInvalid)
       << "the axis outermost, but slices within its steps overlap";
-  EXPECT_EQ(SetUp(shape, 12, 4, 12, 4, nullptr, y_), kInvalid);
-  EXPECT_EQ(SetUp(shape, 12, 4, 12, 4, x_, nullptr), kInvalid);
-  EXPECT_EQ(SetUp(shape, 12, 4, 12, 4, reinterpret_cast<char*>(x_) + 2, y_), kInvalid);
-  EXPECT_EQ(SetUp(shape, 12, 4, 12, 4, x_, reinterpret_cast<char*>(y_) + 1), kInvalid);
-  EXPECT_EQ(SetUp({SIZE_MAX / 4, 3, 4}, 12, 4, 12, 4, x_, y_), kInvalid);
-  EXPECT_EQ(SetUp({2, SIZE_MAX / 8, 4}, 12, 4, 12, 4, x_, y_), kInvalid);
-  EXPECT_EQ(SetUp({2, 3, SIZE_MAX / 4}, SIZE_MAX, SIZE_MAX / 2, 12, 4, x_, y_), kInvalid);
-  EXPECT_EQ(SetUp({1, 3, 4}, 0, SIZE_MAX / 8, 0, 4, x_, y_), kInvalid);
+  EXPECT_EQ(SetUpTensor(shape, 12, 4, 12, 4, nullptr, y_), kInvalid);
+  EXPECT_EQ(SetUpTensor(shape, 12, 4, 12, 4, x_, nullptr), kInvalid);
+  EXPECT_EQ(SetUpTensor(shape, 12, 4, 12, 4, reinterpret_cast<char*>(x_) + 2, y_), kInvalid);
+  EXPECT_EQ(SetUpTensor(shape, 12, 4, 12, 4, x_, reinterpret_cast<char*>(y_) + 1), kInvalid);
+  EXPECT_EQ(SetUpTensor({SIZE_MAX / 4, 3, 4}, 12, 4, 12, 4, x_, y_), kInvalid);
+  EXPECT_EQ(SetUpTensor({2, SIZE_MAX / 8, 4}, 12, 4, 12, 4, x_, y_), kInvalid);
+  EXPECT_EQ(SetUpTensor({2, 3, SIZE_MAX / 4}, SIZE_MAX, SIZE_MAX / 2, 12, 4, x_, y_), kInvalid);
+  EXPECT_EQ(SetUpTensor({1, 3, 4}, 0, SIZE_MAX / 8, 0, 4, x_, y_), kInvalid);
   EXPECT_EQ(log.messages().size(), 15u);
-  EXPECT_EQ(SetUp({1, 3, 4}, 0, 4, 1, 5, x_, y_), smx_status_success)
+  EXPECT_EQ(SetUpTensor({1, 3, 4}, 0, 4, 1, 5, x_, y_), smx_status_success)
       << "the stride of one slice does not matter";
-  EXPECT_EQ(SetUp({2, 1, 4}, 4, 0, 5, 1, x_, y_), smx_status_success) << "that of one step neither";
-  EXPECT_EQ(SetUp(shape, 4, 8, 12, 4, x_, y_), smx_status_success) << "the axis may be the outermost";
+  EXPECT_EQ(SetUpTensor({2, 1, 4}, 4, 0, 5, 1, x_, y_), smx_status_success) << "that of one step neither";
+  EXPECT_EQ(SetUpTensor(shape, 4, 8, 12, 4, x_, y_), smx_status_success) << "the axis may be the outermost";
   EXPECT_EQ(smx_setup_softmax_nc_f32(op_, 1, 4, 4, 4, x_, y_), smx_status_invalid_state);
   EXPECT_EQ(smx_setup_log_softmax_axis(op_, 1, 3, 4, 12, 4, 12, 4, x_, y_), smx_status_invalid_state);
 }
@@ -399,13 +399,13 @@ TEST_F(SoftmaxAxisSetup, BadArgumentsAreRejected) {
 TEST_F(SoftmaxAxisSetup, OverlapIsFound) {
   constexpr smx_status kInvalid = smx_status_invalid_parameter;
   const Shape shape = {2, 3, 4};
-  EXPECT_EQ(SetUp(shape, 12, 4, 12, 4, x_, x_), smx_status_success) << "in place";
-  EXPECT_EQ(SetUp(shape, 12, 4, 12, 4, x_, x_ + 24), smx_status_success);
+  EXPECT_EQ(SetUpTensor(shape, 12, 4, 12, 4, x_, x_), smx_status_success) << "in place";
+  EXPECT_EQ(SetUpTensor(shape, 12, 4, 12, 4, x_, x_ + 24), smx_status_success);
   for (size_t distance = 1; distance < 24; distance++) {
-    EXPECT_EQ(SetUp(shape, 12, 4, 12, 4, x_, x_ + distance), kInvalid) << distance;
-    EXPECT_EQ(SetUp(shape, 12, 4, 12, 4, x_ + distance, x_), kInvalid) << distance;
+    EXPECT_EQ(SetUpTensor(shape, 12, 4, 12, 4, x_, x_ + distance), kInvalid) << distance;
+    EXPECT_EQ(SetUpTensor(shape, 12, 4, 12, 4, x_ + distance, x_), kInvalid) << distance;
   }
-  EXPECT_EQ(SetUp(shape, 13, 4, 12, 4, x_, x_), kInvalid) << "other strides";
+  EXPECT_EQ(SetUpTensor(shape, 13, 4, 12, 4, x_, x_), kInvalid) << "other strides";
   // In gaps, found by comparing all elements.
   for (const auto& [large, small] : std::vector<std::pair<size_t, size_t>>{{27, 9}, {24, 4}, {30, 5}}) {
     for (bool axis_is_outermost : {false, true}) {
@@ -424,9 +424,11 @@ TEST_F(SoftmaxAxisSetup, OverlapIsFound) {
         for (size_t at = 0; at + distance < used.size(); at++) overlaps |= used[at] && used[at + distance];
         const smx_status expected = overlaps ? kInvalid : smx_status_success;
         float* x = memory.data();
-        EXPECT_EQ(SetUp(two, outer_stride, axis_stride, outer_stride, axis_stride, x, x + distance), expected)
+        EXPECT_EQ(SetUpTensor(two, outer_stride, axis_stride, outer_stride, axis_stride, x, x + distance),
+                  expected)
             << distance;
-        EXPECT_EQ(SetUp(two, outer_stride, axis_stride, outer_stride, axis_stride, x + distance, x), expected)
+        EXPECT_EQ(SetUpTensor(two, outer_stride, axis_stride, outer_stride, axis_stride, x + distance, x),
+                  expected)
             << distance;
       }
     }
@@ -437,8 +439,8 @@ TEST_F(SoftmaxAxisSetup, ThePlanSaysHow) {
   std::vector<float> x(5000 * 16), y(x.size());
   smx_plan plan;
   const auto algorithm = [&](Shape shape) {
-    EXPECT_EQ(SetUp(shape, shape.axis * shape.inner, shape.inner, shape.axis * shape.inner, shape.inner,
-                    x.data(), y.data()),
+    EXPECT_EQ(SetUpTensor(shape, shape.axis * shape.inner, shape.inner, shape.axis * shape.inner, shape.inner,
+                          x.data(), y.data()),
               smx_status_success);
     EXPECT_EQ(smx_get_plan(op_, 2, &plan), smx_status_success);
     EXPECT_GT(plan.rows_per_task, 0u);
