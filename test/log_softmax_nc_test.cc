@@ -14,22 +14,12 @@
 #include "test/rows.h"
 #include "test/rows_operator.h"
 #include "test/softmax_tester.h"
+#include "test/ulp.h"
 
 namespace smx {
 namespace {
 
 using Rows = SoftmaxTester::Rows;
-
-constexpr double kLogUlps = 2.0;  // of max(|result|, 1)
-
-// In ULP of max(|exact|, 1); results that f32 cannot hold are infinite.
-double LogError(float actual, long double exact) {
-  if (isnan(exact)) return isnan(actual) ? 0.0 : INFINITY;
-  const float nearest = static_cast<float>(exact);
-  if (isinf(nearest) || isinf(actual)) return actual == nearest ? 0.0 : INFINITY;
-  const int exponent = std::max(ilogbl(fabsl(exact)), 0);
-  return static_cast<double>(fabsl(static_cast<long double>(actual) - exact) / ldexpl(1.0L, exponent - 23));
-}
 
 // log(sum of exp(x - max)) without the rounding of max + log.
 long double LogAboveMax(const std::vector<float>& row) {
@@ -66,12 +56,12 @@ TEST_P(LogSoftmaxNc, IsWithinTwoUlp) {
       const long double above_max = LogAboveMax(x);
       const std::vector<float> y = RunRows(Run(RowsFunction::kLogSoftmax), {x})[0];
       for (size_t i = 0; i < channels; i++) {
-        const double error = LogError(y[i], (static_cast<long double>(x[i]) - max) - above_max);
+        const double error = LogUlpError(y[i], (static_cast<long double>(x[i]) - max) - above_max);
         ASSERT_LE(error, kLogUlps) << "element " << i << " is " << y[i];
         worst = std::max(worst, error);
       }
       const float sum = RunRows(Run(RowsFunction::kLogSumExp), {x})[0][0];
-      const double error = LogError(sum, max + above_max);
+      const double error = LogUlpError(sum, max + above_max);
       ASSERT_LE(error, kLogUlps) << "logsumexp is " << sum;
       worst_sum = std::max(worst_sum, error);
     }

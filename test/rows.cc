@@ -239,6 +239,12 @@ const std::vector<RowFamily>& SpecialRows() {
   return rows;
 }
 
+std::vector<RowFamily> AllRows() {
+  std::vector<RowFamily> rows = FiniteRows();
+  rows.insert(rows.end(), SpecialRows().begin(), SpecialRows().end());
+  return rows;
+}
+
 std::vector<float> MakeRow(const std::string& family, size_t n, uint64_t seed) {
   for (const auto* rows : {&FiniteRows(), &SpecialRows()}) {
     for (const RowFamily& row : *rows) {

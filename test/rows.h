@@ -38,6 +38,8 @@ struct RowFamily {
 const std::vector<RowFamily>& FiniteRows();
 // Rows that have none: they hold NaN or +inf, or -inf only.
 const std::vector<RowFamily>& SpecialRows();
+// Both lists.
+std::vector<RowFamily> AllRows();
 // A row of a family of either list.
 std::vector<float> MakeRow(const std::string& family, size_t n, uint64_t seed);
 

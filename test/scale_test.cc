@@ -14,6 +14,7 @@
 #include "test/rows.h"
 #include "test/rows_operator.h"
 #include "test/softmax_tester.h"
+#include "test/ulp.h"
 
 namespace smx {
 namespace {
@@ -59,13 +60,6 @@ bool IsFinite(float scale, const std::vector<float>& x) {
          std::any_of(products.begin(), products.end(), [](long double p) { return p > -INFINITY; });
 }
 
-double LogError(float actual, long double exact) {
-  const float nearest = static_cast<float>(exact);
-  if (isinf(nearest) || isinf(actual)) return actual == nearest ? 0.0 : INFINITY;
-  const int exponent = std::max(ilogbl(fabsl(exact)), 0);
-  return static_cast<double>(fabsl(static_cast<long double>(actual) - exact) / ldexpl(1.0L, exponent - 23));
-}
-
 class Scale : public testing::TestWithParam<std::string> {
  protected:
   RowsRun Run(float scale, RowsFunction function = RowsFunction::kSoftmax) const {
@@ -92,12 +86,12 @@ TEST_P(Scale, ResultsAreAsExactAsWithoutIt) {
         ASSERT_TRUE(IsExactEnough(RunRows(Run(scale), {x})[0], exact.softmax, &worst));
         const std::vector<float> y = RunRows(Run(scale, RowsFunction::kLogSoftmax), {x})[0];
         for (size_t i = 0; i < channels; i++) {
-          worst_log = std::max(worst_log, LogError(y[i], exact.log_softmax[i]));
-          ASSERT_LE(worst_log, 2.0) << "log-softmax of element " << i << " is " << y[i];
+          worst_log = std::max(worst_log, LogUlpError(y[i], exact.log_softmax[i]));
+          ASSERT_LE(worst_log, kLogUlps) << "log-softmax of element " << i << " is " << y[i];
         }
         const float sum = RunRows(Run(scale, RowsFunction::kLogSumExp), {x})[0][0];
-        worst_sum = std::max(worst_sum, LogError(sum, exact.logsumexp));
-        ASSERT_LE(worst_sum, 2.0) << "logsumexp is " << sum;
+        worst_sum = std::max(worst_sum, LogUlpError(sum, exact.logsumexp));
+        ASSERT_LE(worst_sum, kLogUlps) << "logsumexp is " << sum;
       }
     }
   }
@@ -277,7 +271,7 @@ TEST(ScaleStatus, IsFiniteOrItStays) {
   ASSERT_EQ(smx_set_scale(op, 3.0f), smx_status_success);
   ASSERT_EQ(smx_setup_softmax_nc_f32(op, 1, 2, 2, 2, x, expected), smx_status_success);
   ASSERT_EQ(smx_run_operator(op, nullptr), smx_status_success);
-  EXPECT_NEAR(expected[1], 1.0 / (1.0 + exp(-3.0)), 1e-7);
+  EXPECT_LE(UlpError(expected[1], 1.0L / (1.0L + expl(-3.0L))), kSoftmaxUlps);
   for (float scale : {NAN, INFINITY, -INFINITY}) {
     EXPECT_EQ(smx_set_scale(op, scale), smx_status_invalid_parameter);
   }
@@ -286,7 +280,7 @@ TEST(ScaleStatus, IsFiniteOrItStays) {
   EXPECT_EQ(memcmp(y, expected, sizeof(y)), 0);
   ASSERT_EQ(smx_set_scale(op, 1.0f), smx_status_success);  // after setup
   ASSERT_EQ(smx_run_operator(op, nullptr), smx_status_success);
-  EXPECT_NEAR(y[1], 1.0 / (1.0 + exp(-1.0)), 1e-7);
+  EXPECT_LE(UlpError(y[1], 1.0L / (1.0L + expl(-1.0L))), kSoftmaxUlps);
   EXPECT_EQ(smx_delete_operator(op), smx_status_success);
 }
 

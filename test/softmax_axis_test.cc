@@ -203,12 +203,6 @@ INSTANTIATE_TEST_SUITE_P(, SoftmaxAxis,
                            return std::get<0>(info.param) + "_" + TypeNames(std::get<1>(info.param));
                          });
 
-std::vector<RowFamily> AllFamilies() {
-  std::vector<RowFamily> families = FiniteRows();
-  families.insert(families.end(), SpecialRows().begin(), SpecialRows().end());
-  return families;
-}
-
 // Of f32 every length is tried, of other types, which are converted and no more, those up to `narrow`.
 size_t LongestAxis(bool is_f32, size_t narrow) {
   if (!is_f32) return narrow;
@@ -250,7 +244,7 @@ TEST_P(SoftmaxAxis, LongColumnsHaveTheBitsOfRows) {
 
 // Columns of every kind beside each other.
 TEST_P(SoftmaxAxis, HostileColumnsHaveTheBitsOfRows) {
-  const std::vector<RowFamily> families = AllFamilies();
+  const std::vector<RowFamily> families = AllRows();
   for (size_t axis : {size_t{1}, size_t{7}, size_t{40}, size_t{200}, size_t{3000}, size_t{SMX_TILE + 70}}) {
     if (axis > LongestAxis(is_f32(), 200)) continue;
     Rows columns;
@@ -326,7 +320,7 @@ TEST_P(SoftmaxAxis, HasTheBitsOfRowsOnAnyNumberOfThreads) {
 }
 
 TEST_P(SoftmaxAxis, LogSoftmaxHasTheBitsOfRows) {
-  const std::vector<RowFamily> families = AllFamilies();
+  const std::vector<RowFamily> families = AllRows();
   for (size_t axis : {size_t{1}, size_t{7}, size_t{200}, size_t{3000}, size_t{SMX_TILE + 70}}) {
     if (axis > LongestAxis(is_f32(), 200)) continue;
     Rows columns;

@@ -86,14 +86,8 @@ INSTANTIATE_TEST_SUITE_P(, SoftmaxNcRounding,
                                           testing::ValuesIn(NarrowTypePairs(true))),
                          NameOfTypes);
 
-std::vector<RowFamily> AllFamilies() {
-  std::vector<RowFamily> families = FiniteRows();
-  families.insert(families.end(), SpecialRows().begin(), SpecialRows().end());
-  return families;
-}
-
 TEST_P(SoftmaxNc, IsThatOfF32RoundedForEveryFamily) {
-  for (const RowFamily& family : AllFamilies()) {
+  for (const RowFamily& family : AllRows()) {
     for (const auto& [rows, channels] : std::vector<std::pair<size_t, size_t>>{{1, 1},
                                                                                {1, 17},
                                                                                {7, 5},
@@ -132,7 +126,7 @@ TEST_P(SoftmaxNc, IsTheSameUnderEveryPlan) {
 TEST_P(SoftmaxNc, HostileRowsDoNotDisturbTheirNeighbours) {
   for (size_t channels : {3, 40, 200}) {
     Rows inputs;
-    for (const RowFamily& family : AllFamilies()) {
+    for (const RowFamily& family : AllRows()) {
       for (const std::vector<float>& row : Draw(family.name, 3, channels)) inputs.push_back(row);
     }
     const Rows expected = Expected(inputs);

@@ -3,6 +3,8 @@
 #include <float.h>
 #include <math.h>
 
+#include <algorithm>
+
 namespace smx {
 namespace {
 
@@ -44,6 +46,14 @@ double FlushedUnitError(float actual, long double exact) {
   const long double a = actual;
   if (IsFlushed(a, exact)) return 0.0;
   return IsDenormal(a) ? INFINITY : UnitError(a, exact);
+}
+
+double LogUlpError(float actual, long double exact) {
+  if (isnan(exact) || isnan(actual)) return isnan(exact) && isnan(actual) ? 0.0 : INFINITY;
+  const float nearest = static_cast<float>(exact);
+  if (isinf(nearest) || isinf(actual)) return actual == nearest ? 0.0 : INFINITY;
+  const int exponent = std::max(ilogbl(fabsl(exact)), 0);
+  return static_cast<double>(fabsl(static_cast<long double>(actual) - exact) / ldexpl(1.0L, exponent - 23));
 }
 
 }  // namespace smx

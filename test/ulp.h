@@ -18,6 +18,13 @@ double UnitError(long double actual, long double exact);
 // The same of a result in float, where 0 and denormals count as in UlpError.
 double FlushedUnitError(float actual, long double exact);
 
+// The error of a logarithm in ULP of max(|exact|, 1). Infinite where only one of the two is NaN, and where they are not the same
+// infinity, that of exact values beyond the largest float among them.
+double LogUlpError(float actual, long double exact);
+
+// The law: no result of log-softmax and logsumexp is off by more.
+constexpr double kLogUlps = 2.0;
+
 // The law: no result of the library of FLT_MIN or more is off by more, at any length.
 constexpr double kSoftmaxUlps = 3.25;
 

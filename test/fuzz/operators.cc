@@ -92,13 +92,7 @@ bool IsLogSoftmax(const void* input, const void* output, size_t channels, uint32
       continue;
     }
     const long double exact = is_masked ? -INFINITY : (products[i] - max) - logl(sum.value());
-    const float nearest = static_cast<float>(exact);
-    if (isinf(nearest) || isinf(y[i])) {
-      if (y[i] != nearest) return false;
-      continue;
-    }
-    const int exponent = std::max(exact == 0.0L ? 0 : ilogbl(fabsl(exact)), 0);
-    if (fabsl(static_cast<long double>(y[i]) - exact) > ldexpl(2.0L, exponent - 23)) return false;
+    if (LogUlpError(y[i], exact) > kLogUlps) return false;
   }
   return true;
 }
