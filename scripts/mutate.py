@@ -185,7 +185,7 @@ MUTATIONS = [
     Mutation("range of a tile in place not looked at", SUM, "    if (!smx_is_in_range(sum->max, exponential)) return smx_f32_extended_refuse(sum);\n", "", KERNELS, "*RaddStoreExtExp.*:*ExtendedSum.*"),
     Mutation("row in place overwritten before its range is known", PASSES, "  return smx_is_in_range(max, &row.exponential());", "  return max == max;", SOFTMAX, "*Edge*:*LongRowPlan*"),
     Mutation("split row in place overwritten before its range is known", PASSES, "  if (!MayOverwrite(row)) return RunOutOfRange(row);\n  Spans", "  Spans", SOFTMAX, "*Edge*:*Split*:*LongRowPlan*"),
-    Mutation("masked row is zero without the flag", PASSES, "max == -INFINITY && (op.flags & SMX_FLAG_MASKED_ROWS_TO_ZERO) != 0 ?", "max == -INFINITY ?", SOFTMAX, "*Edge*"),
+    Mutation("masked row is zero without the flag", PASSES, "max == -INFINITY && (rows->flags & SMX_FLAG_MASKED_ROWS_TO_ZERO) != 0 ?", "max == -INFINITY ?", SOFTMAX, "*Edge*"),
     Mutation("plus infinity taken for finite", PASSES, "if (has_nan || isinf(max)) return", "if (has_nan || max == -INFINITY) return", SOFTMAX, "*Edge*"),
     Mutation("NaN seen in the last element only", "src/operators/types.cc", "has_nan |= X::IsNan(", "has_nan = X::IsNan(", SOFTMAX, "*Edge*"),
     Mutation("NaN not spread over its row by f32-softmax", SEVERAL_ROWS, '{{ isa.set1("row_lo[lane]") }});\n      if (row_hi[lane] != row_hi[lane]) smx_fill_nan(n, y + r * y_stride);\n', '{{ isa.set1("row_lo[lane]") }});\n', ROWS, "List/*"),
@@ -201,7 +201,7 @@ MUTATIONS = [
     Mutation("tail of halves one short", "src/isa/narrow.h", "if (n <= 0) return;", "if (n-- <= 0) return;", TYPED),
     Mutation("bf16 taken for f16", "src/operators/types.cc", "(x & 0x7FFF) > 0x7F80", "(x & 0x7FFF) > 0x7C00", TYPES),
     Mutation("staged rows written contiguously", PASSES, "ConvertRows(done, op.channels, op.output_stride,", "ConvertRows(done, op.channels, op.channels,", TYPES),
-    Mutation("differences of a shifted row too small", PASSES, "tile[i] - row.shift", "tile[i] - 1.0001f * row.shift", TYPES),
+    Mutation("differences of a shifted row too small", "src/operators/scale.h", "(x - staging->shift)", "(x - 1.0001f * staging->shift)", TYPES),
     Mutation("logarithm without its low part", "src/kernels/vsubextc.cc.j2", LOGARITHM, LOGARITHM.replace('"lo"', 'isa.sub("lo", "lo")'), LOG),
     Mutation("logarithm's series a term short", "src/kernels/logarithm.h", "int n = 23; n > 1;", "int n = 23; n > 3;", LOG),
     Mutation("low parts of tiles left out of bins", ROW_SUM, "  smx_partial_sum_add_float(sum, lo, exponent);\n", "", PARTIAL),
@@ -210,7 +210,7 @@ MUTATIONS = [
     # The factor of the elements.
     Mutation("range not divided by the scale", EXTENDED, "exponential.range = smx_range / scale;", "exponential.range = smx_range;", SCALE),
     Mutation("remainder of ln(2) without what the scale's rounding left", EXTENDED, "(float)(-(residual + ln2_rest / 8.0) / a)", "(float)(-(0.0 * residual + ln2_rest / 8.0) / a)", SCALE),
-    Mutation("sign of the scale dropped", PASSES, "row.scale().direction * row.scale().power", "row.scale().power", SCALE),
+    Mutation("sign of the scale dropped", "src/operators/scale.h", "scale->direction * scale->power", "scale->power", SCALE),
     Mutation("last staged element not scaled", PASSES, "i < rows * op.channels; i++", "i + 1 < rows * op.channels; i++", SCALE),
     Mutation("shift of a piece not scaled", ROW_SUM, "(shift - term_shift) * magnitude", "(shift - term_shift)", SCALE),
     # How work is cut up.

@@ -62,14 +62,11 @@ struct Normalizer {
   smx_f32_logarithm logarithm;    // log-softmax, logsumexp
 };
 
-// What kernels take of a tile in place of its elements. Where it matters, the difference from the shift is exact; from
-// kNothing on, the result is 0.
+// What kernels take of a tile in place of its elements.
 void Stage(const Row& row, size_t start, size_t n, float* tile) {
-  constexpr float kNothing = -1024.0f;
-  const float factor = row.scale().direction * row.scale().power;
-  const float least = row.is_shifted ? kNothing / row.exponential().scale : -INFINITY;
+  const smx_staging staging = smx_staging_of(&row.scale(), row.is_shifted, row.shift);
   row.types().to_f32(row.kernels(), n, row.x_at(start), tile);
-  for (size_t i = 0; i < n; i++) tile[i] = std::max((tile[i] - row.shift) * factor, least);
+  for (size_t i = 0; i < n; i++) tile[i] = smx_staged(&staging, tile[i]);
 }
 
 // Apart, for their frames are large.
@@ -210,14 +207,9 @@ void Fill(const Row& row, float value) {
   row.types().fill(row.op.results(), row.y, value);
 }
 
-// A probability of a row that holds NaN, which is its maximum then, or whose maximum is infinite.
-float SpecialProbability(const smx_rows& op, float max) {
-  return max == -INFINITY && (op.flags & SMX_FLAG_MASKED_ROWS_TO_ZERO) != 0 ? 0.0f : NAN;
-}
-
-// The result of such a row.
+// The result of a row that holds NaN, which is its maximum then, or whose maximum is infinite.
 void FillSpecial(const Row& row, float max) {
-  const float probability = SpecialProbability(row.op, max);
+  const float probability = smx_special_probability(&row.op, max);
   switch (row.op.function) {
     case smx_rows_log_softmax:
       return Fill(row, probability == 0.0f ? -INFINITY : NAN);
@@ -404,8 +396,8 @@ bool RunGroup(const smx_rows& op, smx_f32_softmax_ukernel_fn* softmax, size_t* s
     });
   }
   if (!is_direct) {
-    const float factor = op.scale.direction * op.scale.power;
-    for (size_t i = 0; i < rows * op.channels; i++) staged[i] *= factor;
+    const smx_staging staging = smx_staging_of(&op.scale, false, 0.0f);
+    for (size_t i = 0; i < rows * op.channels; i++) staged[i] = smx_staged(&staging, staged[i]);
   }
   size_t done = 0;
   softmax(rows, op.channels, stages_input ? staged : reinterpret_cast<const float*>(x),
@@ -464,7 +456,7 @@ void RunWholeRows(const smx_rows& op, pthreadpool_t threadpool) {
 // The second pass of softmax over pieces of rows whose sums are known.
 void ScalePiece(const Row& row, const smx_partial_sum& sum, size_t start, size_t end) {
   if (sum.has_nan || isinf(sum.max)) {
-    const float probability = SpecialProbability(row.op, sum.has_nan ? NAN : sum.max);
+    const float probability = smx_special_probability(&row.op, sum.has_nan ? NAN : sum.max);
     return row.types().fill(end - start, row.y_at(start), probability);
   }
   const smx_f32_extended extended = smx_f32_extended_of(&sum);
@@ -576,6 +568,10 @@ const char* smx_set_rows_scale(smx_rows* rows, float scale) {
   return nullptr;
 }
 
+float smx_special_probability(const smx_rows* rows, float max) {
+  return max == -INFINITY && (rows->flags & SMX_FLAG_MASKED_ROWS_TO_ZERO) != 0 ? 0.0f : NAN;
+}
+
 struct smx_f32_logarithm smx_rows_logarithm(const smx_rows* rows, const struct smx_f32_extended* sum,
                                             bool is_shifted, float shift) {
   const SumLogarithm logarithm = SumLogarithmOf(*rows, *sum);
@@ -597,6 +593,12 @@ struct smx_softmax_plan smx_plan_rows(const smx_rows* rows, size_t threads) {
   const bool has_streams = is_softmax || rows->function == smx_rows_scale_by_partial_sum;
   plan.streams_output &= has_streams && !rows->types->is_quantized();
   return plan;
+}
+
+void smx_describe_rows_plan(const smx_rows* rows, size_t threads, struct smx_plan* plan_out) {
+  const smx_softmax_plan plan = smx_plan_rows(rows, threads);
+  *plan_out = {smx_algorithm_name(plan.algorithm), plan.reason, plan.streams_output, plan.split_rows,
+               plan.rows_per_task};
 }
 
 void smx_run_rows(const smx_rows* rows, pthreadpool_t threadpool) {

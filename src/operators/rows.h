@@ -63,6 +63,12 @@ const char* smx_set_rows_scale(smx_rows* rows, float scale);
 
 struct smx_softmax_plan smx_plan_rows(const smx_rows* rows, size_t threads);
 
+// As smx_get_plan tells it.
+void smx_describe_rows_plan(const smx_rows* rows, size_t threads, struct smx_plan* plan_out);
+
+// A probability of a row that holds NaN, which is `max` then, or whose largest element is infinite.
+float smx_special_probability(const smx_rows* rows, float max);
+
 // What log-softmax takes off the elements of a row whose sum this is.
 struct smx_f32_logarithm smx_rows_logarithm(const smx_rows* rows, const struct smx_f32_extended* sum,
                                             bool is_shifted, float shift);

@@ -37,6 +37,26 @@ static inline struct smx_scale smx_scale_of(float value) {
   return scale;
 }
 
+// What kernels take in place of an element x: (x - shift) * factor, and no less than `least`.
+struct smx_staging {
+  float shift;
+  float factor;
+  float least;
+};
+
+// Where it matters, the difference from the shift is exact; from `nothing` on, the result is 0.
+static inline struct smx_staging smx_staging_of(const struct smx_scale* scale, bool is_shifted, float shift) {
+  const float nothing = -1024.0f;
+  const struct smx_staging staging = {shift, scale->direction * scale->power,
+                                      is_shifted ? nothing / scale->exponential.scale : -INFINITY};
+  return staging;
+}
+
+static inline float smx_staged(const struct smx_staging* staging, float x) {
+  const float product = (x - staging->shift) * staging->factor;
+  return product < staging->least ? staging->least : product;
+}
+
 static inline bool smx_scale_is_direct(const struct smx_scale* scale) {
   return scale->direction == 1.0f && scale->power == 1.0f;
 }

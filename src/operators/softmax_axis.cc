@@ -176,12 +176,10 @@ class Strip {
   }
 
   void Stage(const Replacement& replacement, size_t n, float* column) const {
-    constexpr float kNothing = -1024.0f;
-    const float factor = scale().direction * scale().power;
-    const float least = replacement.is_shifted ? kNothing / exponential().scale : -INFINITY;
+    const smx_staging staging = smx_staging_of(&scale(), replacement.is_shifted, replacement.shift);
     for (size_t j = 0; j < n; j++) {
       float& x = column[j * SMX_PANEL];
-      x = replacement.is_special ? 0.0f : std::max((x - replacement.shift) * factor, least);
+      x = replacement.is_special ? 0.0f : smx_staged(&staging, x);
     }
   }
 
@@ -341,8 +339,7 @@ class Strip {
 
   Replacement ReplacementOf(float directed_max) const {
     if (isfinite(directed_max)) return {false, 0.0f, true, scale().direction * directed_max};
-    const bool is_masked = directed_max == -INFINITY && (op_.rows.flags & SMX_FLAG_MASKED_ROWS_TO_ZERO) != 0;
-    return {true, is_masked ? 0.0f : NAN, false, 0.0f};
+    return {true, smx_special_probability(&op_.rows, directed_max), false, 0.0f};
   }
 
   // The results of the terms in the panel, which pass through it once more where it does not hold them all.
@@ -408,12 +405,7 @@ void Run(smx_operator* base, pthreadpool_t threadpool) {
 
 void DescribePlan(const smx_operator* base, size_t threads, smx_plan* plan_out) {
   const smx_axis& op = *Axis(base);
-  if (op.columns_are_rows()) {
-    const smx_softmax_plan plan = smx_plan_rows(&op.rows, threads);
-    *plan_out = {smx_algorithm_name(plan.algorithm), plan.reason, plan.streams_output, plan.split_rows,
-                 plan.rows_per_task};
-    return;
-  }
+  if (op.columns_are_rows()) return smx_describe_rows_plan(&op.rows, threads, plan_out);
   const Plan plan = PlanStrips(op, threads);
   const size_t columns = StripsPerTask(op, plan) * plan.strip_columns * plan.strip_slices;
   if (plan.stores) {

@@ -26,9 +26,7 @@ void Run(smx_operator* op, pthreadpool_t threadpool) {
 }
 
 void DescribePlan(const smx_operator* base, size_t threads, smx_plan* plan_out) {
-  const smx_softmax_plan plan = smx_plan_rows(Rows(base), threads);
-  *plan_out = {smx_algorithm_name(plan.algorithm), plan.reason, plan.streams_output, plan.split_rows,
-               plan.rows_per_task};
+  smx_describe_rows_plan(Rows(base), threads, plan_out);
 }
 
 const char* SetScale(smx_operator* op, float scale) {
