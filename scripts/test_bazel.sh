@@ -24,7 +24,7 @@ cd test/package/application
 run_bazel test
 
 cd "$root"
-python3 test/package/documents_test.py --only-files --work build/documents --source . docs/integration.md
+python3 test/package/documents_test.py --only-files --work build/documents --replace=../smxpack="$root" docs/integration.md
 cd build/documents/bazel
 cp ../softmax.c .
 run_bazel build

@@ -1,7 +1,7 @@
 """Writes the files of documents, and runs their commands, as one reads them.
 
-    documents_test.py --work FOLDER --source FOLDER [--replace TEXT=BY]... [--program NAME=PATH]...
-                      [--configure OPTION]... [--only-files] DOCUMENT...
+    documents_test.py --work FOLDER [--replace TEXT=BY]... [--program NAME=PATH]... [--configure OPTION]... [--only-files]
+                      DOCUMENT...
 
 Of a document's fenced blocks,
 
@@ -9,8 +9,8 @@ Of a document's fenced blocks,
     ```sh run         are commands: one shell runs those of all documents there, and stops at the first that fails
     ```text output    is what the commands before it print
 
-and the others are only read. `smxpack` is the source tree. Texts are replaced in files and commands; a program is called in place
-of the one that is named; each `cmake -S` has the options of --configure behind its own.
+and the others are only read. Texts are replaced in files and commands; a program is called in place of the one that is named;
+each `cmake -S` has the options of --configure behind its own.
 """
 
 import argparse
@@ -29,7 +29,6 @@ END = "-- end of the commands"
 def arguments():
     parser = argparse.ArgumentParser()
     parser.add_argument("--work", type=pathlib.Path, required=True)
-    parser.add_argument("--source", type=pathlib.Path, required=True)
     for option in ("--replace", "--program"):
         parser.add_argument(option, type=lambda text: text.split("=", 1), action="append", default=[])
     parser.add_argument("--configure", action="append", default=[], metavar="OPTION")
@@ -72,7 +71,6 @@ def main():
     options = arguments()
     shutil.rmtree(options.work, ignore_errors=True)
     options.work.mkdir(parents=True)
-    (options.work / "smxpack").symlink_to(options.source.resolve())
     commands, expected = [], []
     for document in options.documents:
         for _, name, text in blocks(document, options.replace):
