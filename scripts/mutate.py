@@ -150,7 +150,7 @@ MUTATIONS = [
     Mutation("bytes on avx2 stored whole", "src/isa/avx2.h", "smx_copy_tail<8>((uint8_t*)p, bytes, n);", "smx_copy_tail<8>((uint8_t*)p, bytes, 7);", TYPED, "*StaysInsideItsRow*avx2*"),
     Mutation("bytes without a sign on avx2", "src/isa/avx2.h", "_mm256_cvtepi8_epi32(a)", "_mm256_cvtepu8_epi32(a)", TYPED, "*qs8*avx2*"),
     Mutation("bytes rounded towards zero on avx512f", "src/isa/avx512f.h", "_mm512_cvtps_epi32(clamped)", "_mm512_cvttps_epi32(_mm512_sub_ps(clamped, _mm512_set1_ps(0x1p-10f)))", TYPED, "*qu8*avx512f*"),
-    Mutation("quantised results beyond the type not clamped on scalar", "src/isa/scalar.h", "raised < most ? raised : most", "raised", QUANTIZED, "*scalar_qu8*"),
+    Mutation("quantised results beyond the type not clamped on scalar", "src/isa/scalar.h", "raised < most ? raised : most", "raised < 2.0f * most ? raised : most", QUANTIZED, "*scalar_qu8*"),
     Mutation("zero point added before rounding", MAP, 'isa.sub(isa.fma("y%d" % v, "inverse_scale", "rounding"), "rounding_less_zero_point")', 'isa.sub(isa.add(isa.fma("y%d" % v, "inverse_scale", isa.sub("rounding", "rounding_less_zero_point")), "rounding"), "rounding")', TYPED, "Types/Quantization.RoundsToNearestEven*"),
     Mutation("short quantised rows on another scale", "src/operators/rows.cc", "y + to * types.output_bytes, op.quantizer)", "y + to * types.output_bytes, {256.0f, op.quantizer.zero_point})", QUANTIZED, "*HasTheBitsOfF32*"),
     Mutation("scale of the input forgotten as the scale is set", PASSES, "rows->input_scale * scale", "scale", QUANTIZED, "*EveryScaleOfTheInput*"),
@@ -174,7 +174,7 @@ MUTATIONS = [
     Mutation("row that does not fill the lanes left over", TRANSPOSED, "for (size_t r = 0; r < rest; r++) memcpy(", "for (size_t r = 1; r < rest; r++) memcpy(", ROWS, "TransposedList/*"),
     Mutation("span dropped from a fold", PASSES, "for (size_t i = 0; i < count_; i++) smx_partial_sum_add(", "for (size_t i = 1; i < count_; i++) smx_partial_sum_add(", SOFTMAX, "*Accuracy*"),
     # The arithmetic.
-    Mutation("anchor too low", EXTENDED, "#define SMX_ANCHOR_SHIFT 2", "#define SMX_ANCHOR_SHIFT -8", KERNELS, "List/ExtendedSum.*"),
+    Mutation("anchor too low", EXTENDED, "#define SMX_ANCHOR_SHIFT 2", "#define SMX_ANCHOR_SHIFT -8", KERNELS, "List/ExtendedSum.OfTwoLevels*"),
     Mutation("anchor not taken off", SUM, 'take_off(&block_hi{{ block }}[{{ v }}], &block_lo{{ block }}[{{ v }}], {{ anchor }});', 'take_off(&block_hi{{ block }}[{{ v }}], &block_lo{{ block }}[{{ v }}], {{ isa.mul(anchor, isa.set1("0.5f")) }});', KERNELS, "List/ExtendedSum.*"),
     Mutation("sums so far not rescaled", EXTENDED, "reference->rescale = smx_pow2(half);", "reference->rescale = 1.0f;", KERNELS, "List/ExtendedSum.*"),
     Mutation("rounding error of an addition forgotten", EXTEXP, '*lo = {{ isa.add("*lo", "error") }};\n}\n\n// (*hi, *lo) without', '*lo = {{ isa.add("*lo", isa.sub("error", "error")) }};\n}\n\n// (*hi, *lo) without', KERNELS, "List/ExtendedSum.*"),
@@ -201,7 +201,7 @@ MUTATIONS = [
     Mutation("multiply and add rounded to odd away from zero on scalar", "src/isa/scalar.h", "- 2 * (to_odd & towards_zero)", "+ 0 * towards_zero", SCALAR),
     # The range, and rows that are out of it.
     Mutation("range without its lower end", EXTENDED, "return -exponential->range <= max && max <= exponential->range;", "return max <= exponential->range;", SOFTMAX, "*Edge*"),
-    Mutation("range without its upper end", EXTENDED, "if (block_max > reference->exponential->range) return false;", "", ELEMENT),
+    Mutation("range without its upper end", EXTENDED, "if (block_max > reference->exponential->range) return false;", "", ELEMENT, "*OfWhatIsAboveTheRange*"),
     Mutation("range excludes its end", EXTENDED, "if (block_max > reference->exponential->range) return false;", "if (block_max >= reference->exponential->range) return false;", KERNELS, "*ExtendedSum.RangeEndsAreExact*"),
     Mutation("rows out of range computed by f32-softmax", SEVERAL_ROWS, "while (r < count && smx_is_in_range(maxima[{{ lane_of(\"r\", R, G) }}], exponential)) r++;", "while (r < count) r++;", ROWS, "List/*"),
     Mutation("rows out of range computed by f32-softmax-transposed", TRANSPOSED, "count = g * {{ W }} + smx_rows_within_range(count - g * {{ W }}, maxima, exponential);", "if (maxima[0] > exponential->range) count = g * {{ W }};", ROWS, "Transposed*"),
@@ -246,8 +246,8 @@ MUTATIONS = [
     Mutation("remainder of ln(2) without what the scale's rounding left", EXTENDED, "(float)(-(residual + ln2_rest / 8.0) / a)", "(float)(-(0.0 * residual + ln2_rest / 8.0) / a)", SCALE),
     Mutation("sign of the scale dropped", "src/operators/scale.h", "scale->direction * scale->power", "scale->power", SCALE),
     Mutation("last staged element not scaled", PASSES, "i < rows * op.channels; i++", "i + 1 < rows * op.channels; i++", SCALE),
-    Mutation("shift of a piece not scaled", ROW_SUM, "(shift - term_shift) * magnitude", "(shift - term_shift)", SCALE),
-    Mutation("scale forgotten by logarithms", PASSES, "return smx_f32_logarithm_of(scale, logarithm.max", "return smx_f32_logarithm_of(1.0f, logarithm.max", SCALE),
+    Mutation("shift of a piece not scaled", ROW_SUM, "(shift - term_shift) * magnitude", "(shift - term_shift)", SCALE, "*OfPieces*"),
+    Mutation("scale forgotten by logarithms", PASSES, "return smx_f32_logarithm_of(scale, logarithm.max", "return smx_f32_logarithm_of(1.0f, logarithm.max", SCALE, "*OfAPowerOfTwo*"),
     # How work is cut up.
     Mutation("last strip of columns left out", ALL_AXES, "plan.strips = op.outer * plan.strips_of_slice;", "plan.strips = op.outer * plan.strips_of_slice - (op.inner > 512);", AXIS, "*AnyNumberOfColumns*"),
     Mutation("column left out between strips", ALL_AXES, "first_column_(index % plan.strips_of_slice * plan.strip_columns)", "first_column_(index % plan.strips_of_slice * plan.strip_columns + (index % plan.strips_of_slice > 0))", AXIS, "*AnyNumberOfColumns*"),
