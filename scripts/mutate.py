@@ -54,9 +54,12 @@ def only(condition, mutated, original):
     return f"({mutated} if {condition} else {original})"
 
 
+AXIS = "softmax_axis_test"
 BASELINES = "f32_baselines_test"
+COLUMNS = "columns_kernels_test"
 DISPATCH = "dispatch_test"
 ELEMENT = "element_function_test"
+ENVIRONMENT = "fp_environment_test"
 KERNELS = "f32_microkernels_test"
 LOG = "log_softmax_nc_test"
 OPERATOR = "operator_test"
@@ -66,6 +69,7 @@ QUANTIZED = "softmax_nc_quantized_test"
 TYPES = "softmax_nc_test"
 PLAN = "softmax_plan_test"
 ROWS = "f32_softmax_kernel_test"
+SCALAR = "scalar_test"
 SCALE = "scale_test"
 SOFTMAX = "softmax_nc_f32_test"
 
@@ -75,9 +79,12 @@ EXTENDED = "src/kernels/extended.h"
 SUM = "src/kernels/sum.j2"
 SEVERAL_ROWS = "src/kernels/several-rows.j2"
 TRANSPOSED = "src/kernels/rows-as-lanes.j2"
+EACH_COLUMN = "src/kernels/columns.j2"
+COLUMN_SUMS = "src/kernels/raddstoreextexp-columns.cc.j2"
 FP_ENVIRONMENT = "src/runtime/fp_environment.h"
 ROW_SUM = "src/operators/row_sum.h"
 NC = "src/operators/softmax_nc.cc"
+ALL_AXES = "src/operators/softmax_axis.cc"
 PASSES = "src/operators/rows.cc"
 TWO_PHASES = "src/operators/two_phases.h"
 PLANNER = "src/plan/softmax_plan.cc"
@@ -114,6 +121,10 @@ MUTATIONS = [
     Mutation("tail of a block's maximum not looked at", EXTEXP, 'isa.max("m1", input.load("x + n - %d" % W))', 'isa.max("m1", input.load("x + i - %d" % W))', KERNELS, "*ExtendedSum.*"),
     Mutation("tail of f32-softmax one short", SEVERAL_ROWS, 'isa.store_tail("y", "(ptrdiff_t)n", isa.scaled(', 'isa.store_tail("y", "(ptrdiff_t)n - 1", isa.scaled(', ROWS, "List/*"),
     Mutation("tail of f32-softmax, maximum one short", SEVERAL_ROWS, 'isa.load_tail("x + i", "(ptrdiff_t)(n - i)", "m1")', 'isa.load_tail("x + i", "(ptrdiff_t)(n - i) - 1", "m1")', ROWS, "List/*"),
+    Mutation("tail of f32-log-softmax one short", SEVERAL_ROWS, 'isa.store_tail("y", "(ptrdiff_t)n", subtracted(', 'isa.store_tail("y", "(ptrdiff_t)n - 1", subtracted(', ROWS, "LogList/*"),
+    Mutation("tail of columns that are packed one long", "src/kernels/pack-columns.cc.j2", "input.load_tail(row, rest, ", "input.load_tail(row, rest ~ ' + 1', ", COLUMNS, "*PackColumns*"),
+    Mutation("tail of columns that are scaled one long", "src/kernels/vmulextc-columns.cc.j2", "output.store_tail(row, rest, ", "output.store_tail(row, rest ~ ' + 1', ", COLUMNS, "*VmulextcColumns*"),
+    Mutation("tail of columns of log-softmax one short", "src/kernels/vsubextc-columns.cc.j2", "output.store_tail(row, rest, ", "output.store_tail(row, rest ~ ' - 1', ", COLUMNS, "*VsubextcColumns*"),
     Mutation("tail on avx2 one lane long", "src/isa/avx2.h", "_mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7)", "_mm256_setr_epi32(-1, 0, 1, 2, 3, 4, 5, 6)", KERNELS, "*StaysInsideItsRow*avx2*"),
     Mutation("tail on avx512f one lane short", "src/isa/avx512f.h", "(1u << n) - 1", "(1u << (n - 1)) - 1", KERNELS, "*StaysInsideItsRow*avx512f*"),
     Mutation("tail on scalar one lane short", "src/isa/scalar.h", "i < n ? p[i] : absent.lane[i]", "i < n - 1 ? p[i] : absent.lane[i]", KERNELS, "*StaysInsideItsRow*scalar*"),
@@ -139,7 +150,7 @@ MUTATIONS = [
     Mutation("bytes on avx2 stored whole", "src/isa/avx2.h", "smx_copy_tail<8>((uint8_t*)p, bytes, n);", "smx_copy_tail<8>((uint8_t*)p, bytes, 7);", TYPED, "*StaysInsideItsRow*avx2*"),
     Mutation("bytes without a sign on avx2", "src/isa/avx2.h", "_mm256_cvtepi8_epi32(a)", "_mm256_cvtepu8_epi32(a)", TYPED, "*qs8*avx2*"),
     Mutation("bytes rounded towards zero on avx512f", "src/isa/avx512f.h", "_mm512_cvtps_epi32(clamped)", "_mm512_cvttps_epi32(_mm512_sub_ps(clamped, _mm512_set1_ps(0x1p-10f)))", TYPED, "*qu8*avx512f*"),
-    Mutation("quantised results beyond the type not clamped on scalar", "src/isa/scalar.h", "raised < most ? raised : most", "raised", QUANTIZED, "*scalar_qu8*"),
+    Mutation("quantised results beyond the type not clamped on scalar", "src/isa/scalar.h", "raised < most ? raised : most", "raised < 2.0f * most ? raised : most", QUANTIZED, "*scalar_qu8*"),
     Mutation("zero point added before rounding", MAP, 'isa.sub(isa.fma("y%d" % v, "inverse_scale", "rounding"), "rounding_less_zero_point")', 'isa.sub(isa.add(isa.fma("y%d" % v, "inverse_scale", isa.sub("rounding", "rounding_less_zero_point")), "rounding"), "rounding")', TYPED, "Types/Quantization.RoundsToNearestEven*"),
     Mutation("short quantised rows on another scale", "src/operators/rows.cc", "y + to * types.output_bytes, op.quantizer)", "y + to * types.output_bytes, {256.0f, op.quantizer.zero_point})", QUANTIZED, "*HasTheBitsOfF32*"),
     Mutation("scale of the input forgotten as the scale is set", PASSES, "rows->input_scale * scale", "scale", QUANTIZED, "*EveryScaleOfTheInput*"),
@@ -147,16 +158,23 @@ MUTATIONS = [
     # Lanes, pairs and blocks that are left out.
     Mutation("lanes dropped by the maximum on avx2", "src/isa/avx2.h", "__m128 m = _mm_max_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));", "__m128 m = _mm256_castps256_ps128(a);", BASELINES, "rmax/*avx2*"),
     Mutation("lane dropped by the maximum on avx512f", "src/isa/avx512f.py", "_mm512_reduce_max_ps({a})", "_mm512_mask_reduce_max_ps(0x7FFF, {a})", BASELINES, "rmax/*avx512f*"),
+    Mutation("lanes of rows exchanged on avx512f", "src/isa/avx512f.py", '"lower_2": "_mm512_shuffle_ps({a}, {b}, 0x44)"', '"lower_2": "_mm512_shuffle_ps({b}, {a}, 0x44)"', ROWS, "List/*avx512f*"),
     Mutation("lanes dropped by the fold of a sum", EXTEXP, "{%- for distance in halvings(W) %}\n  add_pair(hi", "{%- for distance in halvings(W) | list | reject('eq', 1) %}\n  add_pair(hi", KERNELS, "List/ExtendedSum.*"),
     Mutation("low parts of lanes dropped by the fold of a sum", EXTEXP, 'isa.across("upper", distance, "lo[0]")', "isa.zero()", KERNELS, "List/ExtendedSum.*"),
     Mutation("pair dropped at the end of each block", SUM, "i < {{ B }}; i +=", "i + {{ PAIR }} < {{ B }}; i +=", KERNELS, "List/ExtendedSum.*"),
     Mutation("block of one element dropped", SUM, "while (n > 0) {", "while (n > 1) {", KERNELS, "List/ExtendedSum.*"),
     Mutation("column dropped from a sum", TRANSPOSED, "j < n; j += {{ 2 * L }}", "j + 1 < n; j += {{ 2 * L }}", ROWS, "TransposedList/*"),
+    Mutation("last step dropped from columns' maxima", "src/kernels/rmax-columns.cc.j2", "rest >= {{ A }}; rest -=", "rest > {{ A }}; rest -=", COLUMNS, "*ColumnsPipeline*"),
+    Mutation("last step without a neighbour dropped from columns", COLUMN_SUMS, "for (; l < {{ L }} && l < rest; l++)", "for (; l < {{ L }} && l + 1 < rest; l++)", COLUMNS, "*ColumnsPipeline*"),
+    Mutation("blocks of columns so far dropped", COLUMN_SUMS, "if (sums->lanes > 0) {", "if (sums->lanes > lanes) {", COLUMNS, "*ColumnsPipeline*"),
+    Mutation("lane dropped from columns' sums", "src/kernels/raddlanes-columns.cc.j2", "l + {{ half }} < lanes; l++", "l + {{ half }} + 1 < lanes; l++", COLUMNS, "*ColumnsPipeline*"),
+    Mutation("column of a slice left out", EACH_COLUMN, "for (; c < columns; c += {{ W }})", "for (; c + 1 < columns; c += {{ W }})", COLUMNS, "*PackColumns*"),
+    Mutation("last slice of columns left out", EACH_COLUMN, "s < slices; s++", "s + 1 < slices || s == 0; s++", COLUMNS, "*PackColumns*"),
     Mutation("row of a group left over", SEVERAL_ROWS, "while (*done < rows) {", "while (*done + 1 < rows) {", ROWS, "List/*"),
     Mutation("row that does not fill the lanes left over", TRANSPOSED, "for (size_t r = 0; r < rest; r++) memcpy(", "for (size_t r = 1; r < rest; r++) memcpy(", ROWS, "TransposedList/*"),
     Mutation("span dropped from a fold", PASSES, "for (size_t i = 0; i < count_; i++) smx_partial_sum_add(", "for (size_t i = 1; i < count_; i++) smx_partial_sum_add(", SOFTMAX, "*Accuracy*"),
     # The arithmetic.
-    Mutation("anchor too low", EXTENDED, "#define SMX_ANCHOR_SHIFT 2", "#define SMX_ANCHOR_SHIFT -8", KERNELS, "List/ExtendedSum.*"),
+    Mutation("anchor too low", EXTENDED, "#define SMX_ANCHOR_SHIFT 2", "#define SMX_ANCHOR_SHIFT -8", KERNELS, "List/ExtendedSum.OfTwoLevels*"),
     Mutation("anchor not taken off", SUM, 'take_off(&block_hi{{ block }}[{{ v }}], &block_lo{{ block }}[{{ v }}], {{ anchor }});', 'take_off(&block_hi{{ block }}[{{ v }}], &block_lo{{ block }}[{{ v }}], {{ isa.mul(anchor, isa.set1("0.5f")) }});', KERNELS, "List/ExtendedSum.*"),
     Mutation("sums so far not rescaled", EXTENDED, "reference->rescale = smx_pow2(half);", "reference->rescale = 1.0f;", KERNELS, "List/ExtendedSum.*"),
     Mutation("rounding error of an addition forgotten", EXTEXP, '*lo = {{ isa.add("*lo", "error") }};\n}\n\n// (*hi, *lo) without', '*lo = {{ isa.add("*lo", isa.sub("error", "error")) }};\n}\n\n// (*hi, *lo) without', KERNELS, "List/ExtendedSum.*"),
@@ -165,6 +183,8 @@ MUTATIONS = [
         for isa in ("avx2", "avx512f", "scalar", NEON)
     ),
     Mutation("wrong constant in f32-softmax", EXTEXP, CUBE, only("kernel.name == 'f32-softmax'", WRONG_CUBE, CUBE), ELEMENT),
+    Mutation("wrong constant in f32-log-softmax", EXTEXP, CUBE, only("kernel.name == 'f32-log-softmax'", WRONG_CUBE, CUBE), ROWS, "LogList/*"),
+    Mutation("wrong constant for columns", EXTEXP, CUBE, only("kernel.name == 'f32-raddstoreextexp-columns'", WRONG_CUBE, CUBE), COLUMNS, "*ColumnsPipeline*"),
     Mutation("coefficients swapped", EXTEXP, 'isa.fma("t%d" % v, "cube", "square")', 'isa.fma("t%d" % v, "square", "cube")', ELEMENT),
     Mutation("table entry one off", EXTENDED, "0xFFF837F0", "0xFFF837F1", ELEMENT),
     Mutation("residual of the wrong sign", EXTENDED, "-0x1.08841Cp-25f", "0x1.08841Cp-25f", ELEMENT),
@@ -177,11 +197,15 @@ MUTATIONS = [
     Mutation("spans scaled by too little", PASSES, "kNothingIsLeft = 5 * SMX_LARGEST_STEP", "kNothingIsLeft = 2 * SMX_LARGEST_STEP", SOFTMAX, "*Edge*"),
     Mutation("flush before rounding on neon", "src/isa/neon.py", '"neon_scaled({a}, {b}, {c})"', '"vfmaq_f32(vmulq_f32({a}, {c}), {a}, {b})"', KERNELS, "StoredList/ExtendedMap.GivesTheBitsOfScalar*neon*"),
     Mutation("product with the low part dropped on avx2", "src/isa/avx2.py", "_mm256_fmadd_ps({a}, {b}, _mm256_mul_ps({a}, {c}))", "_mm256_mul_ps({a}, _mm256_add_ps({b}, {c}))", KERNELS, "*ExtendedMap.GivesTheBitsOfScalar*avx2*"),
-    Mutation("multiply and add rounded twice on scalar", "src/isa/scalar.h", "uint64_t to_odd = inexact & ~sum_bits", "uint64_t to_odd = inexact & 0", ELEMENT),
+    Mutation("multiply and add rounded twice on scalar", "src/isa/scalar.h", "uint64_t to_odd = inexact & ~sum_bits", "uint64_t to_odd = inexact & 0", SCALAR),
+    Mutation("multiply and add rounded to odd away from zero on scalar", "src/isa/scalar.h", "- 2 * (to_odd & towards_zero)", "+ 0 * towards_zero", SCALAR),
     # The range, and rows that are out of it.
     Mutation("range without its lower end", EXTENDED, "return -exponential->range <= max && max <= exponential->range;", "return max <= exponential->range;", SOFTMAX, "*Edge*"),
-    Mutation("range without its upper end", EXTENDED, "if (block_max > reference->exponential->range) return false;", "", ELEMENT),
+    Mutation("range without its upper end", EXTENDED, "if (block_max > reference->exponential->range) return false;", "", ELEMENT, "*OfWhatIsAboveTheRange*"),
     Mutation("range excludes its end", EXTENDED, "if (block_max > reference->exponential->range) return false;", "if (block_max >= reference->exponential->range) return false;", KERNELS, "*ExtendedSum.RangeEndsAreExact*"),
+    Mutation("rows out of range computed by f32-softmax", SEVERAL_ROWS, "while (r < count && smx_is_in_range(maxima[{{ lane_of(\"r\", R, G) }}], exponential)) r++;", "while (r < count) r++;", ROWS, "List/*"),
+    Mutation("rows out of range computed by f32-softmax-transposed", TRANSPOSED, "count = g * {{ W }} + smx_rows_within_range(count - g * {{ W }}, maxima, exponential);", "if (maxima[0] > exponential->range) count = g * {{ W }};", ROWS, "Transposed*"),
+    Mutation("range not looked at in the last lane on avx512f", "src/isa/avx512f.py", '_CMP_LE_OQ) == 0xFFFF"', '_CMP_LE_OQ) >= 0x7FFF"', ROWS, "*avx512f*"),
     Mutation("range of a tile in place not looked at", SUM, "    if (!smx_is_in_range(sum->max, exponential)) return smx_f32_extended_refuse(sum);\n", "", KERNELS, "*RaddStoreExtExp.*:*ExtendedSum.*"),
     Mutation("row in place overwritten before its range is known", PASSES, "  return smx_is_in_range(max, &row.exponential());", "  return max == max;", SOFTMAX, "*Edge*:*LongRowPlan*"),
     Mutation("split row in place overwritten before its range is known", PASSES, "  if (!MayOverwrite(row)) return RunOutOfRange(row);\n  Spans", "  Spans", SOFTMAX, "*Edge*:*Split*:*LongRowPlan*"),
@@ -190,12 +214,18 @@ MUTATIONS = [
     Mutation("NaN seen in the last element only", "src/operators/types.cc", "has_nan |= X::IsNan(", "has_nan = X::IsNan(", SOFTMAX, "*Edge*"),
     Mutation("NaN not spread over its row by f32-softmax", SEVERAL_ROWS, '{{ isa.set1("row_lo[lane]") }});\n      if (row_hi[lane] != row_hi[lane]) smx_fill_nan(n, y + r * y_stride);\n', '{{ isa.set1("row_lo[lane]") }});\n', ROWS, "List/*"),
     Mutation("NaN not spread over its row by f32-softmax-transposed", TRANSPOSED, "if (row_hi[r] != row_hi[r]) smx_fill_nan(n,", "if (row_hi[r] > 2.0f) smx_fill_nan(n,", ROWS, "TransposedList/*"),
+    Mutation("NaN not spread over its row by f32-log-softmax", SEVERAL_ROWS, '{{ isa.set1("log_lo[lane]") }});\n      if (row_hi[lane] != row_hi[lane]) smx_fill_nan(n, y + r * y_stride);\n', '{{ isa.set1("log_lo[lane]") }});\n', ROWS, "LogList/*"),
+    Mutation("columns of NaN and infinities not replaced", ALL_AXES, "if (replacements_[c].is_special) SetResult(c, replacements_[c].result);", "", AXIS, "*Hostile*"),
+    Mutation("maxima of columns without their sign", ALL_AXES, "std::max(*directed_max, scale().direction * x)", "std::max(*directed_max, x)", AXIS, "*Scale*"),
     # The floating-point environment.
     Mutation("MXCSR not restored", FP_ENVIRONMENT, "    _mm_setcsr(saved_);\n", "", SOFTMAX, "*FpEnvironment*"),
     Mutation("MXCSR not set", FP_ENVIRONMENT, "    _mm_setcsr(0x9FC0);\n", "", SOFTMAX, "*FpEnvironment*"),
-    Mutation("denormal inputs not flushed", FP_ENVIRONMENT, "_mm_setcsr(0x9FC0)", "_mm_setcsr(0x9F80)", SOFTMAX, "*FpEnvironment*:*Edge*"),
+    Mutation("denormal inputs not flushed", FP_ENVIRONMENT, "_mm_setcsr(0x9FC0)", "_mm_setcsr(0x9F80)", SCALE, "*Denormal*"),
     Mutation("exception flags kept from kernels", FP_ENVIRONMENT, "_mm_setcsr(saved_)", "_mm_setcsr(saved_ | (_mm_getcsr() & 0x3F))", SOFTMAX, "*FpEnvironment*"),
     Mutation("environment of a pool's threads not set", "src/runtime/parallelize.h", "        const smx_fp_environment environment;\n", "", SOFTMAX, "*FpEnvironment*"),
+    Mutation("environment of a merge not set", NC, "  const smx_fp_environment environment;\n", "", ENVIRONMENT, "*OfMerges*"),
+    Mutation("environment of a new scale not set", "src/operators/operator.cc", "  const smx_fp_environment environment;  // comparisons raise exceptions, too\n", "", ENVIRONMENT, "*OfScales*"),
+    Mutation("environment of a quantization not set", PASSES, "  const smx_fp_environment environment;  // comparisons raise exceptions, too\n", "", ENVIRONMENT, "*OfScales*"),
     # Other types, and other functions of a row's sum.
     Mutation("f16 rounded towards zero on avx2", "src/isa/avx2.h", "_mm256_cvtps_ph(a, _MM_FROUND_TO_NEAREST_INT)", "_mm256_cvtps_ph(a, _MM_FROUND_TO_ZERO)", TYPED, "*avx2*"),
     Mutation("tail of halves one short", "src/isa/narrow.h", "if (n <= 0) return;", "if (n-- <= 0) return;", TYPED),
@@ -207,13 +237,21 @@ MUTATIONS = [
     Mutation("low parts of tiles left out of bins", ROW_SUM, "  smx_partial_sum_add_float(sum, lo, exponent);\n", "", PARTIAL),
     Mutation("bins not moved when a larger tile comes", ROW_SUM, "sum->bins[k] = k >= distance ? sum->bins[k - distance] : 0;", "sum->bins[k] = sum->bins[k];", PARTIAL),
     Mutation("shift forgotten when pieces are merged", ROW_SUM, "if (sum_shift != shift) smx_partial_sum_shift(", "if (sum_shift == shift) smx_partial_sum_shift(", PARTIAL),
+    Mutation("logarithms of rows without their low part", SEVERAL_ROWS, 'isa.sub(isa.fma(x, "scale", "minus_hi"), "lo")', 'isa.fma(x, "scale", isa.add("minus_hi", isa.sub("lo", "lo")))', ROWS, "LogList/*"),
+    Mutation("logarithms of rows as lanes without their low part", TRANSPOSED, '"scale", "minus_log_hi"), isa.load("log_lo"))', '"scale", "minus_log_hi"), isa.zero())', ROWS, "TransposedLogList/*"),
+    Mutation("shift of columns not scaled", "src/kernels/vsubextc-columns.cc.j2", 'isa.load("logarithms->shift + " ~ column)', 'isa.mul(isa.load("logarithms->shift + " ~ column), isa.load("logarithms->factor + " ~ column))', COLUMNS, "*VsubextcColumns*"),
+    Mutation("sums of columns so far rescaled once", ALL_AXES, "sums->hi[l][i] = sums->hi[l][i] * half * rest;", "sums->hi[l][i] = sums->hi[l][i] * half;", AXIS, "*LongColumns*"),
     # The factor of the elements.
     Mutation("range not divided by the scale", EXTENDED, "exponential.range = smx_range / scale;", "exponential.range = smx_range;", SCALE),
     Mutation("remainder of ln(2) without what the scale's rounding left", EXTENDED, "(float)(-(residual + ln2_rest / 8.0) / a)", "(float)(-(0.0 * residual + ln2_rest / 8.0) / a)", SCALE),
     Mutation("sign of the scale dropped", "src/operators/scale.h", "scale->direction * scale->power", "scale->power", SCALE),
     Mutation("last staged element not scaled", PASSES, "i < rows * op.channels; i++", "i + 1 < rows * op.channels; i++", SCALE),
-    Mutation("shift of a piece not scaled", ROW_SUM, "(shift - term_shift) * magnitude", "(shift - term_shift)", SCALE),
+    Mutation("shift of a piece not scaled", ROW_SUM, "(shift - term_shift) * magnitude", "(shift - term_shift)", SCALE, "*OfPieces*"),
+    Mutation("scale forgotten by logarithms", PASSES, "return smx_f32_logarithm_of(scale, logarithm.max", "return smx_f32_logarithm_of(1.0f, logarithm.max", SCALE, "*OfAPowerOfTwo*"),
     # How work is cut up.
+    Mutation("last strip of columns left out", ALL_AXES, "plan.strips = op.outer * plan.strips_of_slice;", "plan.strips = op.outer * plan.strips_of_slice - (op.inner > 512);", AXIS, "*AnyNumberOfColumns*"),
+    Mutation("column left out between strips", ALL_AXES, "first_column_(index % plan.strips_of_slice * plan.strip_columns)", "first_column_(index % plan.strips_of_slice * plan.strip_columns + (index % plan.strips_of_slice > 0))", AXIS, "*AnyNumberOfColumns*"),
+    Mutation("stride of the output's steps not used", ALL_AXES, "OutputAt(block * SMX_BLOCK), op_.output_axis_stride,\n                          SlicesOf", "OutputAt(block * SMX_BLOCK), op_.input_axis_stride,\n                          SlicesOf", AXIS, "*LeavesGaps*"),
     Mutation("split rows one too few", PASSES, "for (size_t i = spread_rows; i < op.batch_size; i++)", "for (size_t i = spread_rows; i + 1 < op.batch_size; i++)", SOFTMAX, "*BitsOfSplitRows*"),
     Mutation("split rows counted from the row before", PLANNER, "shape.rows % threads : 0", "(shape.rows - 1) % threads : 0", PLAN),
     Mutation("task of rows ends one early", PASSES, "RunRows(op, plan, start, start + count);", "RunRows(op, plan, start, start + count - 1);", SOFTMAX, "*BitsOfBatches*"),
@@ -235,6 +273,8 @@ MUTATIONS = [
     Mutation("zero channels accepted", NC, '  if (input.channels == 0) return "channels is 0";\n', "", OPERATOR),
     Mutation("overlapping output accepted", NC, "return x_to_y < x.channels * x.element_bytes || x_stride - x_to_y < y.channels * y.element_bytes;", "return x_to_y < x.channels * x.element_bytes;", OPERATOR),
     Mutation("overflowing size accepted", NC, "(rows - 1) > (largest - channels) / stride", "rows > largest", OPERATOR),
+    Mutation("output in gaps of the input that overlaps the next step accepted", ALL_AXES, "for (ptrdiff_t steps : {before, before + 1}) {", "for (ptrdiff_t steps : {before}) {", AXIS, "*Overlap*"),
+    Mutation("axis of no elements accepted", ALL_AXES, 'axis == 0 ? "axis is 0" : nullptr', "nullptr", AXIS, "*BadArguments*"),
     Mutation("rejected setup changes the operator", NC, "  const char* reason = InvalidShape(", "  op->base.is_set_up = false;\n  const char* reason = InvalidShape(", OPERATOR),
     Mutation("unknown flags accepted", PASSES, "(flags & ~known_flags) != 0", "(flags & ~known_flags) == ~0u", OPERATOR),
     Mutation("failed allocation reported as something else", "src/operators/operator.cc", "return smx_status_out_of_memory;", "return smx_status_invalid_state;", OPERATOR),

@@ -202,6 +202,26 @@ TEST_P(ExtendedSum, OfEqualElementsIsTheirNumberTimesOne) {
   }
 }
 
+// The first terms of each lane are far below the next: additions to a lane are exact there because of its anchor.
+TEST_P(ExtendedSum, OfTwoLevelsIsThatOfBoth) {
+  constexpr size_t kPairs = 2 * SMX_LANES;  // one of each lane
+  const auto one = [&](float x) {
+    const smx_f32_extended sum = Sum(kernel(), 1, &x).sum;
+    return ldexpl(ValueOf(sum), sum.reference);
+  };
+  SplitMix64 generator(1);
+  for (int i = 0; i < 100; i++) {
+    const float high = 10.0f * generator.Uniform();
+    const float low = high - 1.0f - 8.0f * fabsf(generator.Uniform());
+    std::vector<float> x(2 * kPairs, low);
+    std::fill(x.begin() + kPairs, x.end(), high);
+    const smx_f32_extended sum = Run(x).sum;
+    const long double exact = kPairs * (one(low) + one(high));
+    EXPECT_LE(UnitError(ldexpl(ValueOf(sum), sum.reference), exact), kCompensationUnits)
+        << low << " and " << high;
+  }
+}
+
 // The two algorithms may not differ in a bit of a row's sum; the variants of either agree.
 TEST(ExtendedSums, AreTheSameForBothKernels) {
   for (const RowFamily& family : FiniteRows()) {

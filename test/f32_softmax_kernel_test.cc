@@ -158,14 +158,17 @@ TEST_P(SoftmaxKernel, StopsBeforeARowOutOfRange) {
 TEST_P(SoftmaxKernel, NanMakesItsRowNan) {
   const size_t rows = LargestGroup(), n = 30;
   const float one_nth = OneRow(IsLog(), std::vector<float>(n, 1.0f))[0];
-  for (size_t at = 0; at < n; at++) {
-    std::vector<float> x(rows * n, 1.0f), y(rows * n, kUntouched);
-    x[(rows - 1) * n + at] = NAN;
-    // A kernel may leave the row to the caller, or do it.
-    const size_t done = Run(rows, n, x.data(), n, y.data(), n);
-    for (size_t i = 0; i < done * n; i++) {
-      const bool in_nan_row = i / n == rows - 1;
-      ASSERT_EQ(Bits(y[i]), in_nan_row ? 0x7FC00000 : Bits(one_nth)) << i;
+  // Arithmetic would hand on signs and payloads.
+  for (uint32_t nan : {0x7FC00000u, 0xFFC00000u, 0x7FC12345u, 0xFF800001u}) {
+    for (size_t at = 0; at < n; at++) {
+      std::vector<float> x(rows * n, 1.0f), y(rows * n, kUntouched);
+      x[(rows - 1) * n + at] = FromBits(nan);
+      // A kernel may leave the row to the caller, or do it.
+      const size_t done = Run(rows, n, x.data(), n, y.data(), n);
+      for (size_t i = 0; i < done * n; i++) {
+        const bool in_nan_row = i / n == rows - 1;
+        ASSERT_EQ(Bits(y[i]), in_nan_row ? 0x7FC00000 : Bits(one_nth)) << i << " of NaN at " << at;
+      }
     }
   }
 }

@@ -213,6 +213,17 @@ TEST_P(Scale, EdgeCases) {
   }
 }
 
+// Also where their product with the scale is not denormal.
+TEST_P(Scale, DenormalElementsCountAsZero) {
+  for (float scale : {2.0f, -1000.0f, SMX_LARGEST_SCALE, 1e30f}) {
+    for (float denormal : {0.75f * FLT_MIN, -0.75f * FLT_MIN, FLT_TRUE_MIN}) {
+      const RowsRun run = Run(scale, RowsFunction::kLogSumExp);
+      EXPECT_EQ(RunRows(run, {{denormal}})[0][0], 0.0f) << run << ", of " << denormal;
+      EXPECT_EQ(RunRows(run, {{denormal, -INFINITY / scale}})[0][0], 0.0f) << run << ", of " << denormal;
+    }
+  }
+}
+
 // Pieces of whole tiles, merged, have the bits of the row where its products are within +-2^14.
 TEST_P(Scale, OfPiecesIsThatOfTheRow) {
   for (float scale : {0.125f, -0.7f, 1e-20f, 0.0f}) {
@@ -238,12 +249,15 @@ TEST_P(Scale, OfPiecesOutOfRangeIsExactEnough) {
     for (float& element : x) element *= fabsf(1.0f / scale);
     for (size_t i = SMX_TILE; i < x.size(); i++) x[i] += largest;
     x[3] = x[SMX_TILE + 3];
-    double worst = 0.0;
-    std::vector<smx_partial_sum> sums = RunPartialSums(Run(scale), {{x.begin(), x.begin() + SMX_TILE}});
-    const std::vector<smx_partial_sum> others = RunPartialSums(Run(scale), {{x.begin() + SMX_TILE, x.end()}});
-    ASSERT_EQ(smx_merge_partial_sums(1, &sums[0], &others[0]), smx_status_success);
-    EXPECT_TRUE(IsExactEnough(RunScaleBySums(Run(scale), {x}, sums)[0], ExactOf(scale, x).softmax, &worst))
-        << "scale " << scale;
+    const std::vector<long double> exact = ExactOf(scale, x).softmax;
+    const smx_partial_sum first = RunPartialSums(Run(scale), {{x.begin(), x.begin() + SMX_TILE}})[0];
+    const smx_partial_sum second = RunPartialSums(Run(scale), {{x.begin() + SMX_TILE, x.end()}})[0];
+    for (bool is_reversed : {false, true}) {
+      smx_partial_sum sum = is_reversed ? second : first;
+      ASSERT_EQ(smx_merge_partial_sums(1, &sum, is_reversed ? &first : &second), smx_status_success);
+      EXPECT_TRUE(IsExactEnough(RunScaleBySums(Run(scale), {x}, {sum})[0], exact))
+          << "scale " << scale << (is_reversed ? ", reversed" : "");
+    }
   }
 }
 

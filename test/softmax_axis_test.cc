@@ -373,6 +373,7 @@ TEST_F(SoftmaxAxisSetup, BadArgumentsAreRejected) {
   ASSERT_EQ(SetUpTensor(shape, 12, 4, 12, 4, x_, y_), smx_status_success);
   LogRecorder log(smx_log_level_error);
   EXPECT_EQ(SetUpTensor({2, 0, 4}, 12, 4, 12, 4, x_, y_), kInvalid);
+  EXPECT_EQ(SetUpTensor({0, 0, 4}, 12, 4, 12, 4, x_, y_), kInvalid) << "though there is nothing to compute";
   EXPECT_EQ(SetUpTensor(shape, 11, 4, 12, 4, x_, y_), kInvalid);
   EXPECT_EQ(SetUpTensor(shape, 12, 3, 12, 4, x_, y_), kInvalid);
   EXPECT_EQ(SetUpTensor(shape, 12, 0, 12, 4, x_, y_), kInvalid);
@@ -388,7 +389,7 @@ TEST_F(SoftmaxAxisSetup, BadArgumentsAreRejected) {
   EXPECT_EQ(SetUpTensor({2, SIZE_MAX / 8, 4}, 12, 4, 12, 4, x_, y_), kInvalid);
   EXPECT_EQ(SetUpTensor({2, 3, SIZE_MAX / 4}, SIZE_MAX, SIZE_MAX / 2, 12, 4, x_, y_), kInvalid);
   EXPECT_EQ(SetUpTensor({1, 3, 4}, 0, SIZE_MAX / 8, 0, 4, x_, y_), kInvalid);
-  EXPECT_EQ(log.messages().size(), 15u);
+  EXPECT_EQ(log.messages().size(), 16u);
   EXPECT_EQ(SetUpTensor({1, 3, 4}, 0, 4, 1, 5, x_, y_), smx_status_success)
       << "the stride of one slice does not matter";
   EXPECT_EQ(SetUpTensor({2, 1, 4}, 4, 0, 5, 1, x_, y_), smx_status_success) << "that of one step neither";

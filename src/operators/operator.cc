@@ -70,12 +70,8 @@ enum smx_status smx_run_operator(smx_operator_t op, pthreadpool_t threadpool) {
 enum smx_status smx_set_scale(smx_operator_t op, float scale) {
   const enum smx_status status = CheckReady("smx_set_scale", op);
   if (status != smx_status_success) return status;
-  if (!isfinite(scale)) {
-    smx_log_error("smx_set_scale: the scale is not finite");
-    return smx_status_invalid_parameter;
-  }
-  const smx_fp_environment environment;
-  const char* reason = op->type->set_scale(op, scale);
+  const smx_fp_environment environment;  // comparisons raise exceptions, too
+  const char* reason = isfinite(scale) ? op->type->set_scale(op, scale) : "the scale is not finite";
   if (reason == nullptr) return smx_status_success;
   smx_log_error("smx_set_scale: %s", reason);
   return smx_status_invalid_parameter;

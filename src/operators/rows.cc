@@ -488,6 +488,7 @@ bool IsPositiveNormal(float scale) {
 }
 
 const char* InvalidQuantization(const smx_types& types, const smx_rows_quantization& quantization) {
+  const smx_fp_environment environment;  // comparisons raise exceptions, too
   if (!IsPositiveNormal(quantization.input_scale)) return "input_scale is not positive, normal and finite";
   if (!types.has_quantized_output()) return nullptr;
   if (quantization.output == nullptr) return "output is NULL";
