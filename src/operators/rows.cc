@@ -5,8 +5,8 @@
 
 #include <algorithm>
 
+#include "src/operators/row.h"
 #include "src/operators/row_sum.h"
-#include "src/operators/two_phases.h"
 #include "src/runtime/fp_environment.h"
 #include "src/runtime/log.h"
 #include "src/runtime/parallelize.h"
@@ -20,344 +20,37 @@ void* OutputAt(const smx_rows& op, size_t row) {
   return static_cast<char*>(op.output) + row * op.output_stride * op.result_bytes();
 }
 
-// One row and how to compute it.
-struct Row {
-  const smx_rows& op;
-  smx_algorithm algorithm;
-  bool streams_output;
-  const void* x;
-  void* y;
-  // Subtracted from the elements first: the maximum of a row that is out of the kernels' range.
-  float shift = 0.0f;
-  bool is_shifted = false;
-
-  size_t channels() const { return op.channels; }
-  const smx_types& types() const { return *op.types; }
-  const smx_microkernels& kernels() const { return op.base.microkernels; }
-  const smx_scale& scale() const { return op.scale; }
-  const smx_f32_exponential& exponential() const { return op.scale.exponential; }
-  // Whether kernels take what is made of the elements in place of them.
-  bool is_staged() const { return is_shifted || !smx_scale_is_direct(&op.scale); }
-  const void* x_at(size_t i) const { return static_cast<const char*>(x) + i * types().input_bytes; }
-  void* y_at(size_t i) const { return static_cast<char*>(y) + i * types().output_bytes; }
-  float* stored_terms() const { return static_cast<float*>(y); }
-};
-
-Row RowAt(const smx_rows& op, const smx_softmax_plan& plan, size_t index) {
-  return {op, plan.algorithm, plan.streams_output, InputAt(op, index), OutputAt(op, index)};
+smx_row RowAt(const smx_rows& op, const smx_softmax_plan& plan, size_t index) {
+  void* y = OutputAt(op, index);
+  float* logsumexp = op.function == smx_rows_logsumexp ? static_cast<float*>(y) : nullptr;
+  return {&op,
+          plan.algorithm,
+          plan.streams_output,
+          InputAt(op, index),
+          y,
+          op.channels,
+          op.results(),
+          nullptr,
+          logsumexp,
+          0.0f,
+          false};
 }
 
-// A part of a row, and whether its terms have been stored. Stored spans are single tiles, so that the terms have one
-// reference.
-struct Span {
-  size_t start;
-  size_t end;
-  smx_f32_extended tile;  // the last
-  bool is_stored;
-};
-
-// What the second pass takes: the row's sum in one form or the other.
-struct Normalizer {
-  smx_f32_reciprocal reciprocal;  // softmax
-  smx_f32_logarithm logarithm;    // log-softmax, logsumexp
-};
-
-// What kernels take of a tile in place of its elements.
-void Stage(const Row& row, size_t start, size_t n, float* tile) {
-  const smx_staging staging = smx_staging_of(&row.scale(), row.is_shifted, row.shift);
-  row.types().to_f32(row.kernels(), n, row.x_at(start), tile);
-  for (size_t i = 0; i < n; i++) tile[i] = smx_staged(&staging, tile[i]);
-}
-
-// Apart, for their frames are large.
-[[gnu::noinline]] void SumStagedTile(const Row& row, size_t start, size_t n, smx_f32_extended* sum) {
-  float tile[SMX_TILE];
-  Stage(row, start, n, tile);
-  row.kernels().f32_raddextexp(n, tile, sum, &row.exponential());
-}
-
-[[gnu::noinline]] void ScaleStagedTile(const Row& row, size_t start, size_t n,
-                                       const smx_f32_reciprocal& reciprocal) {
-  float tile[SMX_TILE];
-  Stage(row, start, n, tile);
-  row.types().scale_f32(row.kernels(), n, tile, row.y_at(start), reciprocal, row.exponential(),
-                        row.op.quantizer);
-}
-
-// The largest element times the sign of the scale, of a row without NaN.
-[[gnu::noinline]] float DirectedMax(const Row& row) {
-  float max = -INFINITY;
-  if (row.scale().direction > 0.0f) {
-    row.types().max(row.kernels(), row.channels(), row.x, &max);
-    return max;
-  }
-  float tile[SMX_TILE];
-  for (size_t start = 0; start < row.channels(); start += SMX_TILE) {
-    const size_t n = std::min<size_t>(SMX_TILE, row.channels() - start);
-    row.types().to_f32(row.kernels(), n, row.x_at(start), tile);
-    for (size_t i = 0; i < n; i++) max = std::max(max, -tile[i]);
-  }
-  return max;
-}
-
-// The sum of a tile. Returns whether its terms are stored: not where the tile is out of range, or its terms have no reference
-// in common.
-bool SumTile(const Row& row, size_t start, size_t n, smx_f32_extended* sum) {
-  if (row.is_staged()) {
-    SumStagedTile(row, start, n, sum);
-    return false;
-  }
-  if (row.algorithm == smx_algorithm_store_and_rescale) {
-    row.kernels().f32_raddstoreextexp(n, static_cast<const float*>(row.x) + start, row.stored_terms() + start,
-                                      sum, &row.exponential());
-    if (sum->hi == sum->hi) return true;
-  }
-  row.types().sum(row.kernels(), n, row.x_at(start), sum, row.exponential());
-  return false;
-}
-
-smx_partial_sum SumSpan(const Row& row, Span* span) {
-  smx_partial_sum sum = smx_empty_sum;
-  for (size_t i = span->start; i < span->end; i += SMX_TILE) {
-    span->is_stored = SumTile(row, i, std::min<size_t>(SMX_TILE, span->end - i), &span->tile);
-    smx_partial_sum_add_tile(&sum, &span->tile);
-  }
-  return sum;
-}
-
-// y *= reciprocal, in steps that a float's exponent can hold.
-void ScaleStored(size_t n, float* y, const smx_microkernels& kernels, smx_f32_reciprocal reciprocal) {
-  constexpr int32_t kNothingIsLeft = 5 * SMX_LARGEST_STEP;
-  reciprocal.exponent = std::min(reciprocal.exponent, kNothingIsLeft);
-  constexpr smx_f32_reciprocal kStep = {1.0f, 0.0f, SMX_LARGEST_STEP};
-  for (; reciprocal.exponent > SMX_LARGEST_STEP; reciprocal.exponent -= SMX_LARGEST_STEP) {
-    kernels.f32_vmulextc(n, y, y, &kStep);
-  }
-  kernels.f32_vmulextc(n, y, y, &reciprocal);
-}
-
-void ScaleSpan(const Row& row, const Span& span, const smx_f32_reciprocal& reciprocal) {
-  const size_t n = span.end - span.start;
-  if (row.is_staged()) {
-    for (size_t i = span.start; i < span.end; i += SMX_TILE) {
-      ScaleStagedTile(row, i, std::min<size_t>(SMX_TILE, span.end - i), reciprocal);
-    }
-  } else if (span.is_stored) {
-    if (span.tile.hi == 0.0f) return;  // zeros, which have no reference
-    const int32_t exponent = reciprocal.exponent - (span.tile.reference - SMX_BIAS);
-    ScaleStored(n, row.stored_terms() + span.start, row.kernels(), {reciprocal.hi, reciprocal.lo, exponent});
-  } else {
-    row.types().scale(row.kernels(), row.streams_output, n, row.x_at(span.start), row.y_at(span.start),
-                      reciprocal, row.exponential(), row.op.quantizer);
-  }
-}
-
-// The second pass.
-void NormalizeSpan(const Row& row, const Span& span, const Normalizer& normalizer) {
-  switch (row.op.function) {
-    case smx_rows_softmax:
-      return ScaleSpan(row, span, normalizer.reciprocal);
-    case smx_rows_log_softmax:
-      return row.types().subtract(row.kernels(), span.end - span.start, row.x_at(span.start),
-                                  row.y_at(span.start), normalizer.logarithm);
-    default:
-      return;
-  }
-}
-
-void StorePartialSum(const Row& row, smx_partial_sum sum) {
-  sum.scale = row.scale().value;
-  sum.max = row.is_shifted ? row.scale().direction * row.shift : sum.max / row.scale().power;
-  *static_cast<smx_partial_sum*>(row.y) = sum;
-}
-
-// Of a row that is shifted: the shift may be so large that it swallows the rest.
-smx_f32_logarithm LogarithmAboveShift(float scale, float shift, double logarithm) {
-  const float factor = fabsf(scale) < 1.0f ? 0.5f : 1.0f;
-  return {factor, shift * factor, scale / factor, static_cast<float>(logarithm), 0.0f};
-}
-
-// log(sum) = max + above_max, without the shift.
-struct SumLogarithm {
-  double max;
-  double above_max;
-};
-
-SumLogarithm SumLogarithmOf(const smx_rows& op, const smx_f32_extended& sum) {
-  smx_f32_extended largest;
-  op.base.microkernels.f32_raddextexp(1, &sum.max, &largest, &op.scale.exponential);
-  return {static_cast<double>(op.scale.exponential.scale) * sum.max, smx_log_above_max(&sum, &largest)};
-}
-
-// What a valid sum makes of a row before its second pass. logsumexp has its result.
-Normalizer NormalizerOf(const Row& row, const smx_f32_extended& sum) {
-  if (row.op.function == smx_rows_softmax) return {smx_f32_reciprocal_of(&sum), {}};
-  if (row.op.function == smx_rows_log_softmax) {
-    return {{}, smx_rows_logarithm(&row.op, &sum, row.is_shifted, row.shift)};
-  }
-  const SumLogarithm logarithm = SumLogarithmOf(row.op, sum);
-  *static_cast<float*>(row.y) = static_cast<float>(static_cast<double>(row.scale().value) * row.shift +
-                                                   logarithm.max + logarithm.above_max);
-  return {};
-}
-
-bool RunRow(const Row& row);
-
-void Fill(const Row& row, float value) {
-  row.types().fill(row.op.results(), row.y, value);
-}
-
-// The result of a row that holds NaN, which is its maximum then, or whose maximum is infinite.
-void FillSpecial(const Row& row, float max) {
-  const float probability = smx_special_probability(&row.op, max);
-  switch (row.op.function) {
-    case smx_rows_log_softmax:
-      return Fill(row, probability == 0.0f ? -INFINITY : NAN);
-    case smx_rows_logsumexp:
-      return Fill(row, max);
-    case smx_rows_partial_sum:
-      return StorePartialSum(row, smx_partial_sum_without_terms(max));
-    default:
-      return Fill(row, probability);
-  }
-}
-
-// A row without a valid sum: it holds NaN or +inf, or -inf only, or its maximum is out of the kernels' range.
-void RunOutOfRange(const Row& row) {
-  // Under a scale of 0, the row is here for an infinite element.
-  const bool has_nan = row.scale().direction == 0.0f || row.types().has_nan(row.channels(), row.x);
-  const float max = has_nan ? NAN : DirectedMax(row);
-  if (has_nan || isinf(max)) return FillSpecial(row, max);
-  RunRow({row.op, smx_algorithm_two_pass, false, row.x, row.y, row.scale().direction * max, true});
-}
-
-// A row of a single tile needs no bins.
-class SingleTile {
- public:
-  void Sum(const Row& row) {
-    span_.start = 0;
-    span_.end = row.channels();
-    span_.is_stored = SumTile(row, 0, row.channels(), &span_.tile);
-  }
-
-  // Returns whether the row is within the kernels' range.
-  bool Normalize(const Row& row) const {
-    const bool is_valid = smx_is_in_range(span_.tile.max, &row.exponential()) && span_.tile.hi > 0.0f;
-    if (!is_valid) {
-      RunOutOfRange(row);
-    } else if (row.op.function == smx_rows_partial_sum) {
-      smx_partial_sum sum = smx_empty_sum;
-      smx_partial_sum_add_tile(&sum, &span_.tile);
-      StorePartialSum(row, sum);
-    } else {
-      NormalizeSpan(row, span_, NormalizerOf(row, span_.tile));
-    }
-    return is_valid;
-  }
-
- private:
-  Span span_;
-};
-
-// A row of several tiles.
-class Spans {
- public:
-  explicit Spans(const Row& row)
-      : row_(row), length_(smx_span_length(row.channels())), count_((row.channels() - 1) / length_ + 1) {}
-
-  size_t count() const { return count_; }
-
-  void Sum(size_t i) {
-    spans_[i].start = i * length_;
-    spans_[i].end = std::min(row_.channels(), (i + 1) * length_);
-    sums_[i] = SumSpan(row_, &spans_[i]);
-  }
-
-  // Returns whether the row is within the kernels' range.
-  bool Fold() {
-    smx_partial_sum sum = smx_empty_sum;
-    for (size_t i = 0; i < count_; i++) smx_partial_sum_add(&sum, &sums_[i]);
-    is_valid_ = smx_partial_sum_is_valid(&sum, &row_.exponential());
-    if (!is_valid_) return false;
-    if (row_.op.function == smx_rows_partial_sum) {
-      StorePartialSum(row_, sum);
-    } else {
-      normalizer_ = NormalizerOf(row_, smx_f32_extended_of(&sum));
-    }
-    return is_valid_;
-  }
-
-  void Normalize(size_t i) const { NormalizeSpan(row_, spans_[i], normalizer_); }
-
-  bool is_valid() const { return is_valid_; }
-
- private:
-  const Row& row_;
-  const size_t length_;
-  const size_t count_;
-  Span spans_[SMX_MAX_SPANS];
-  smx_partial_sum sums_[SMX_MAX_SPANS];
-  Normalizer normalizer_;
-  bool is_valid_ = false;
-};
-
-// In place, what was overwritten with terms cannot be read again: before anything is, the whole row has to be known to be
-// within range. Of a single tile, its kernel sees to that.
-bool MayOverwrite(const Row& row) {
-  if (row.x != row.y || row.algorithm != smx_algorithm_store_and_rescale || row.is_staged()) return true;
-  float max;
-  row.types().max(row.kernels(), row.channels(), row.x, &max);
-  return smx_is_in_range(max, &row.exponential());
-}
-
-// Returns whether the row is within the kernels' range.
-bool RunRow(const Row& row) {
-  if (row.channels() <= SMX_TILE) {
-    SingleTile tile;
-    tile.Sum(row);
-    return tile.Normalize(row);
-  }
-  if (!MayOverwrite(row)) {
-    RunOutOfRange(row);
-    return false;
-  }
-  Spans spans(row);
-  for (size_t i = 0; i < spans.count(); i++) spans.Sum(i);
-  if (spans.Fold()) {
-    for (size_t i = 0; i < spans.count(); i++) spans.Normalize(i);
-  } else {
-    RunOutOfRange(row);
-  }
-  return spans.is_valid();
-}
-
-// One row over all threads of a pool.
-void RunSplit(const Row& row, pthreadpool_t threadpool) {
-  if (!MayOverwrite(row)) return RunOutOfRange(row);
-  Spans spans(row);
-  smx_run_two_phases(
-      threadpool, spans.count(), [&spans](size_t i) { spans.Sum(i); }, [&spans] { return spans.Fold(); },
-      [&spans](size_t i) { spans.Normalize(i); });
-  if (!spans.is_valid()) RunOutOfRange(row);
-}
-
-// Short rows go some at a time, so that the processor finds work in one while it waits for the sum of another; no more than
-// the level 1 cache holds.
-constexpr size_t kMostTogether = 4;
-
+// As many rows together as a level 1 cache holds.
 size_t RowsTogether(size_t channels) {
   constexpr size_t kElementsTogether = 4096;
-  return std::clamp<size_t>(kElementsTogether / channels, 1, kMostTogether);
+  return std::clamp<size_t>(kElementsTogether / channels, 1, SMX_MOST_ROWS_TOGETHER);
 }
 
 void RunOneByOne(const smx_rows& op, const smx_softmax_plan& plan, size_t start, size_t end) {
   const size_t together = RowsTogether(op.channels);
-  for (; together > 1 && start + together <= end; start += together) {
-    SingleTile tiles[kMostTogether];
-    for (size_t i = 0; i < together; i++) tiles[i].Sum(RowAt(op, plan, start + i));
-    for (size_t i = 0; i < together; i++) tiles[i].Normalize(RowAt(op, plan, start + i));
+  while (start < end) {
+    const size_t count = std::min(together, end - start);
+    smx_row rows[SMX_MOST_ROWS_TOGETHER];
+    for (size_t i = 0; i < count; i++) rows[i] = RowAt(op, plan, start + i);
+    smx_run_rows_together(rows, count);
+    start += count;
   }
-  for (; start < end; start++) RunRow(RowAt(op, plan, start));
 }
 
 // Rows of f32 that a kernel on several of them takes.
@@ -387,7 +80,7 @@ bool RunGroup(const smx_rows& op, smx_f32_softmax_ukernel_fn* softmax, size_t* s
   const bool narrow_output = types.output != smx_datatype_f32;
   const size_t most = stages_input || narrow_output ? kStagedElements / op.channels : end - *start;
   const size_t rows = std::min(end - *start, most);
-  float staged[kStagedElements];
+  alignas(64) float staged[kStagedElements];
   const char* x = static_cast<const char*>(InputAt(op, *start));
   char* y = static_cast<char*>(OutputAt(op, *start));
   if (stages_input) {
@@ -420,7 +113,10 @@ void RunTogether(const smx_rows& op, const smx_softmax_plan& plan, smx_f32_softm
   one_by_one.algorithm = stores_terms ? smx_algorithm_store_and_rescale : smx_algorithm_two_pass;
   while (start < end) {
     bool is_within_range = !RunGroup(op, softmax, &start, end);
-    for (; start < end && !is_within_range; start++) is_within_range = RunRow(RowAt(op, one_by_one, start));
+    for (; start < end && !is_within_range; start++) {
+      const smx_row row = RowAt(op, one_by_one, start);
+      is_within_range = smx_run_row(&row);
+    }
   }
 }
 
@@ -450,17 +146,10 @@ void RunWholeRows(const smx_rows& op, pthreadpool_t threadpool) {
   const smx_softmax_plan plan = smx_plan_rows(&op, threads);
   const size_t spread_rows = op.batch_size - plan.split_rows;
   Spread(op, plan, spread_rows, threadpool);
-  for (size_t i = spread_rows; i < op.batch_size; i++) RunSplit(RowAt(op, plan, i), threadpool);
-}
-
-// The second pass of softmax over pieces of rows whose sums are known.
-void ScalePiece(const Row& row, const smx_partial_sum& sum, size_t start, size_t end) {
-  if (sum.has_nan || isinf(sum.max)) {
-    const float probability = smx_special_probability(&row.op, sum.has_nan ? NAN : sum.max);
-    return row.types().fill(end - start, row.y_at(start), probability);
+  for (size_t i = spread_rows; i < op.batch_size; i++) {
+    const smx_row row = RowAt(op, plan, i);
+    smx_run_row_split(&row, threadpool);
   }
-  const smx_f32_extended extended = smx_f32_extended_of(&sum);
-  ScaleSpan(row, {start, end, {}, false}, smx_f32_reciprocal_of(&extended));
 }
 
 void RunScaleByPartialSum(const smx_rows& op, pthreadpool_t threadpool) {
@@ -470,12 +159,12 @@ void RunScaleByPartialSum(const smx_rows& op, pthreadpool_t threadpool) {
   const size_t pieces = (op.channels - 1) / length + 1;
   const auto scale = [&](size_t start, size_t count) {
     for (size_t i = start; i < start + count; i++) {
-      Row row = RowAt(op, plan, i / pieces);
-      const smx_partial_sum sum = op.sums[i / pieces];
+      smx_row row = RowAt(op, plan, i / pieces);
+      const smx_partial_sum& sum = op.sums[i / pieces];
       row.is_shifted = !smx_holds_max(&op.scale, sum.max);
       row.shift = row.is_shifted ? op.scale.direction * sum.max : 0.0f;
       const size_t first = i % pieces * length;
-      ScalePiece(row, sum, first, std::min(op.channels, first + length));
+      smx_scale_row_part(&row, first, std::min(op.channels, first + length), &sum);
     }
   };
   const size_t tasks = op.batch_size * pieces;
@@ -573,14 +262,6 @@ float smx_special_probability(const smx_rows* rows, float max) {
   return max == -INFINITY && (rows->flags & SMX_FLAG_MASKED_ROWS_TO_ZERO) != 0 ? 0.0f : NAN;
 }
 
-struct smx_f32_logarithm smx_rows_logarithm(const smx_rows* rows, const struct smx_f32_extended* sum,
-                                            bool is_shifted, float shift) {
-  const SumLogarithm logarithm = SumLogarithmOf(*rows, *sum);
-  const float scale = rows->scale.value;
-  if (is_shifted) return LogarithmAboveShift(scale, shift, logarithm.max + logarithm.above_max);
-  return smx_f32_logarithm_of(scale, logarithm.max, logarithm.above_max);
-}
-
 struct smx_softmax_plan smx_plan_rows(const smx_rows* rows, size_t threads) {
   const bool is_softmax = rows->function == smx_rows_softmax;
   smx_softmax_shape shape;
@@ -589,7 +270,8 @@ struct smx_softmax_plan smx_plan_rows(const smx_rows* rows, size_t threads) {
   shape.element_bytes = rows->types->input_bytes + rows->types->output_bytes;
   shape.in_place = rows->input == rows->output;
   shape.groups_rows = is_softmax || rows->function == smx_rows_log_softmax;
-  shape.stores_terms = is_softmax && rows->types->is_f32() && smx_scale_is_direct(&rows->scale);
+  const bool output_holds_terms = rows->types->is_f32() && smx_scale_is_direct(&rows->scale);
+  shape.stores_terms = is_softmax && (output_holds_terms || rows->channels <= SMX_TILE);
   smx_softmax_plan plan = smx_plan_softmax(&shape, &rows->base.thresholds, threads);
   const bool has_streams = is_softmax || rows->function == smx_rows_scale_by_partial_sum;
   plan.streams_output &= has_streams && !rows->types->is_quantized();

@@ -53,7 +53,7 @@ Choice Choose(const smx_softmax_shape& shape, size_t stored_bytes, const smx_thr
       return {smx_algorithm_several_rows, "rows are no longer than grouped_channels"};
     }
   }
-  if (!shape.stores_terms) return {smx_algorithm_two_pass, "the output does not hold terms"};
+  if (!shape.stores_terms) return {smx_algorithm_two_pass, "neither the output nor a buffer holds the terms"};
   if (!Fits(shape, shape.channels, stored_bytes)) {
     return {smx_algorithm_two_pass, "a row and its output are larger than stored_bytes"};
   }

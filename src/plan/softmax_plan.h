@@ -26,7 +26,7 @@ struct smx_softmax_shape {
   size_t element_bytes;  // of the input and the output together
   bool in_place;
   bool groups_rows;   // there are kernels on several rows at a time
-  bool stores_terms;  // the output can hold them
+  bool stores_terms;  // the output, or a buffer of a tile, can hold them
 };
 
 struct smx_softmax_plan {
