@@ -1,6 +1,8 @@
 #include "src/runtime/dispatch.h"
 
 #include <cpuinfo.h>
+#include <stddef.h>
+#include <stdint.h>
 #include <string.h>
 
 #include "src/runtime/log.h"
@@ -23,6 +25,38 @@ constexpr const char* kIsaNames[] = {
     SMX_FOREACH_ISA_NAME(SMX_ROW)
 #undef SMX_ROW
 };
+
+enum IsaIndex : uint32_t {
+#define SMX_ROW(isa) kIsa_##isa,
+  SMX_FOREACH_ISA_NAME(SMX_ROW)
+#undef SMX_ROW
+};
+
+// The list as a table, which is a third of the code that would do its work.
+struct MicrokernelRow {
+  uint32_t isa;     // index in kIsaNames
+  uint32_t member;  // of smx_microkernels
+  void (*function)();
+};
+
+const MicrokernelRow kMicrokernels[] = {
+#define SMX_ROW(isa, kernel, function, tile, accumulators) \
+  {kIsa_##isa, offsetof(smx_microkernels, kernel), reinterpret_cast<void (*)()>(function)},
+    SMX_FOREACH_MICROKERNEL(SMX_ROW)
+#undef SMX_ROW
+};
+
+// Their functions' names, one after the other.
+constexpr char kMicrokernelNames[] =
+#define SMX_ROW(isa, kernel, function, tile, accumulators) #function "\0"
+    SMX_FOREACH_MICROKERNEL(SMX_ROW)
+#undef SMX_ROW
+    ;
+
+bool IsPicked(const MicrokernelRow& row, const smx_microkernels& microkernels) {
+  const char* member = reinterpret_cast<const char*>(&microkernels) + row.member;
+  return memcmp(member, &row.function, sizeof(row.function)) == 0;
+}
 
 bool IsKnown(const char* isa) {
   for (const char* name : kIsaNames) {
@@ -63,22 +97,20 @@ bool smx_isa_is_available(const char* isa, bool cpuinfo_ready) {
 const char* smx_dispatch(const char* requested, bool cpuinfo_ready, struct smx_microkernels* microkernels) {
   const char* picked = PickIsa(requested, cpuinfo_ready);
   *microkernels = {};
-#define SMX_PICK(isa, kernel, function, tile, accumulators) \
-  if (strcmp(#isa, picked) == 0) microkernels->kernel = function;
-  SMX_FOREACH_MICROKERNEL(SMX_PICK)
-#undef SMX_PICK
+  for (const MicrokernelRow& row : kMicrokernels) {
+    if (strcmp(kIsaNames[row.isa], picked) != 0) continue;
+    memcpy(reinterpret_cast<char*>(microkernels) + row.member, &row.function, sizeof(row.function));
+  }
   smx_log_info("%s: picked", picked);
   return picked;
 }
 
 const char* smx_microkernel_name(const struct smx_microkernels* microkernels, size_t index) {
+  const char* name = kMicrokernelNames;
   size_t i = 0;
-#define SMX_NAME(isa, kernel_, function, tile, accumulators) \
-  if (microkernels->kernel_ == function) {                   \
-    if (i == index) return #function;                        \
-    i++;                                                     \
+  for (const MicrokernelRow& row : kMicrokernels) {
+    if (IsPicked(row, *microkernels) && i++ == index) return name;
+    name += strlen(name) + 1;
   }
-  SMX_FOREACH_MICROKERNEL(SMX_NAME)
-#undef SMX_NAME
   return nullptr;
 }
