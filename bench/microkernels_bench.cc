@@ -159,6 +159,26 @@ Pass<F32, Y> ConvertQuantized(Map<F32, Y, const smx_f32_quantizer*>* ukernel) {
 constexpr auto f32_qu8_vcvt = ConvertQuantized<Qu8>;
 constexpr auto f32_qs8_vcvt = ConvertQuantized<Qs8>;
 
+// The mask is the row itself: another one would be traffic that is not counted.
+Pass<> f32_vaddmask(smx_f32_vaddmask_ukernel_fn* ukernel) {
+  return {kReadsAndWrites, kInCache, [=](size_t n, const float* x, float* y) { ukernel(n, x, x, y, 0.5f); }};
+}
+
+Pass<Qu8, F32> qu8_f32_vselect(smx_qu8_f32_vselect_ukernel_fn* ukernel) {
+  return {kReadsAndWrites, kInCache,
+          [=](size_t n, const uint8_t* x, float* y) { ukernel(n, x, y, y, 0.5f); }};
+}
+
+Pass<> f32_vaddslope(smx_f32_vaddslope_ukernel_fn* ukernel) {
+  return {kReadsAndWrites, kInCache,
+          [=](size_t n, const float* x, float* y) { ukernel(n, x, y, 0.5f, 0.25f, 0.0f); }};
+}
+
+Pass<> f32_vsoftcap(smx_f32_vsoftcap_ukernel_fn* ukernel) {
+  return {kReadsAndWrites, kInCache,
+          [=](size_t n, const float* x, float* y) { ukernel(n, x, y, 0.02f, 50.0f); }};
+}
+
 // Of a dense matrix.
 constexpr size_t kColumns = 64;
 

@@ -66,6 +66,10 @@ ISAS = {
             "src/gen/avx512f/qs8-f32-vcvt.cc",
             "src/gen/avx512f/f32-qu8-vcvt.cc",
             "src/gen/avx512f/f32-qs8-vcvt.cc",
+            "src/gen/avx512f/f32-vaddmask.cc",
+            "src/gen/avx512f/qu8-f32-vselect.cc",
+            "src/gen/avx512f/f32-vaddslope.cc",
+            "src/gen/avx512f/f32-vsoftcap.cc",
         ],
         variants = [
             "src/gen/avx512f/f32-raddextexp-variants.cc",
@@ -151,6 +155,10 @@ ISAS = {
             "src/gen/avx2/qs8-f32-vcvt.cc",
             "src/gen/avx2/f32-qu8-vcvt.cc",
             "src/gen/avx2/f32-qs8-vcvt.cc",
+            "src/gen/avx2/f32-vaddmask.cc",
+            "src/gen/avx2/qu8-f32-vselect.cc",
+            "src/gen/avx2/f32-vaddslope.cc",
+            "src/gen/avx2/f32-vsoftcap.cc",
         ],
         variants = [
             "src/gen/avx2/f32-raddextexp-variants.cc",
@@ -236,6 +244,10 @@ ISAS = {
             "src/gen/neon/qs8-f32-vcvt.cc",
             "src/gen/neon/f32-qu8-vcvt.cc",
             "src/gen/neon/f32-qs8-vcvt.cc",
+            "src/gen/neon/f32-vaddmask.cc",
+            "src/gen/neon/qu8-f32-vselect.cc",
+            "src/gen/neon/f32-vaddslope.cc",
+            "src/gen/neon/f32-vsoftcap.cc",
         ],
         variants = [
             "src/gen/neon/f32-raddextexp-variants.cc",
@@ -321,6 +333,10 @@ ISAS = {
             "src/gen/scalar/qs8-f32-vcvt.cc",
             "src/gen/scalar/f32-qu8-vcvt.cc",
             "src/gen/scalar/f32-qs8-vcvt.cc",
+            "src/gen/scalar/f32-vaddmask.cc",
+            "src/gen/scalar/qu8-f32-vselect.cc",
+            "src/gen/scalar/f32-vaddslope.cc",
+            "src/gen/scalar/f32-vsoftcap.cc",
         ],
         variants = [
             "src/gen/scalar/f32-raddextexp-variants.cc",

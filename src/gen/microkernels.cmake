@@ -64,7 +64,11 @@ set(SMXPACK_AVX512F_PRODUCTION
     src/gen/avx512f/qu8-f32-vcvt.cc
     src/gen/avx512f/qs8-f32-vcvt.cc
     src/gen/avx512f/f32-qu8-vcvt.cc
-    src/gen/avx512f/f32-qs8-vcvt.cc)
+    src/gen/avx512f/f32-qs8-vcvt.cc
+    src/gen/avx512f/f32-vaddmask.cc
+    src/gen/avx512f/qu8-f32-vselect.cc
+    src/gen/avx512f/f32-vaddslope.cc
+    src/gen/avx512f/f32-vsoftcap.cc)
 set(SMXPACK_AVX512F_VARIANTS
     src/gen/avx512f/f32-raddextexp-variants.cc
     src/gen/avx512f/f32-vscaleextexp-variants.cc
@@ -145,7 +149,11 @@ set(SMXPACK_AVX2_PRODUCTION
     src/gen/avx2/qu8-f32-vcvt.cc
     src/gen/avx2/qs8-f32-vcvt.cc
     src/gen/avx2/f32-qu8-vcvt.cc
-    src/gen/avx2/f32-qs8-vcvt.cc)
+    src/gen/avx2/f32-qs8-vcvt.cc
+    src/gen/avx2/f32-vaddmask.cc
+    src/gen/avx2/qu8-f32-vselect.cc
+    src/gen/avx2/f32-vaddslope.cc
+    src/gen/avx2/f32-vsoftcap.cc)
 set(SMXPACK_AVX2_VARIANTS
     src/gen/avx2/f32-raddextexp-variants.cc
     src/gen/avx2/f32-vscaleextexp-variants.cc
@@ -226,7 +234,11 @@ set(SMXPACK_NEON_PRODUCTION
     src/gen/neon/qu8-f32-vcvt.cc
     src/gen/neon/qs8-f32-vcvt.cc
     src/gen/neon/f32-qu8-vcvt.cc
-    src/gen/neon/f32-qs8-vcvt.cc)
+    src/gen/neon/f32-qs8-vcvt.cc
+    src/gen/neon/f32-vaddmask.cc
+    src/gen/neon/qu8-f32-vselect.cc
+    src/gen/neon/f32-vaddslope.cc
+    src/gen/neon/f32-vsoftcap.cc)
 set(SMXPACK_NEON_VARIANTS
     src/gen/neon/f32-raddextexp-variants.cc
     src/gen/neon/f32-vscaleextexp-variants.cc
@@ -307,7 +319,11 @@ set(SMXPACK_SCALAR_PRODUCTION
     src/gen/scalar/qu8-f32-vcvt.cc
     src/gen/scalar/qs8-f32-vcvt.cc
     src/gen/scalar/f32-qu8-vcvt.cc
-    src/gen/scalar/f32-qs8-vcvt.cc)
+    src/gen/scalar/f32-qs8-vcvt.cc
+    src/gen/scalar/f32-vaddmask.cc
+    src/gen/scalar/qu8-f32-vselect.cc
+    src/gen/scalar/f32-vaddslope.cc
+    src/gen/scalar/f32-vsoftcap.cc)
 set(SMXPACK_SCALAR_VARIANTS
     src/gen/scalar/f32-raddextexp-variants.cc
     src/gen/scalar/f32-vscaleextexp-variants.cc

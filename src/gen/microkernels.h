@@ -55,7 +55,7 @@ struct smx_f32_column_logarithms;
   ROW(avx512f, f32_vmulextc, smx_f32_vmulextc_ukernel__avx512f_u64, 64, 1)                                  \
   ROW(avx512f, f32_softmax, smx_f32_softmax_ukernel__avx512f_u64_acc16, 64, 16)                             \
   ROW(avx512f, f32_softmax_transposed, smx_f32_softmax_transposed_ukernel__avx512f_u256_acc8, 256, 8)       \
-  ROW(avx512f, f32_log_softmax, smx_f32_log_softmax_ukernel__avx512f_u64_acc4, 64, 4)                       \
+  ROW(avx512f, f32_log_softmax, smx_f32_log_softmax_ukernel__avx512f_u64_acc16, 64, 16)                     \
   ROW(avx512f, f32_log_softmax_transposed, smx_f32_log_softmax_transposed_ukernel__avx512f_u64_acc2, 64, 2) \
   ROW(avx512f, f32_pack_columns, smx_f32_pack_columns_ukernel__avx512f_u16, 16, 1)                          \
   ROW(avx512f, f16_pack_columns, smx_f16_pack_columns_ukernel__avx512f_u16, 16, 1)                          \
@@ -88,7 +88,11 @@ struct smx_f32_column_logarithms;
   ROW(avx512f, qu8_f32_vcvt, smx_qu8_f32_vcvt_ukernel__avx512f_u64, 64, 1)                                  \
   ROW(avx512f, qs8_f32_vcvt, smx_qs8_f32_vcvt_ukernel__avx512f_u64, 64, 1)                                  \
   ROW(avx512f, f32_qu8_vcvt, smx_f32_qu8_vcvt_ukernel__avx512f_u64, 64, 1)                                  \
-  ROW(avx512f, f32_qs8_vcvt, smx_f32_qs8_vcvt_ukernel__avx512f_u64, 64, 1)
+  ROW(avx512f, f32_qs8_vcvt, smx_f32_qs8_vcvt_ukernel__avx512f_u64, 64, 1)                                  \
+  ROW(avx512f, f32_vaddmask, smx_f32_vaddmask_ukernel__avx512f_u64, 64, 1)                                  \
+  ROW(avx512f, qu8_f32_vselect, smx_qu8_f32_vselect_ukernel__avx512f_u64, 64, 1)                            \
+  ROW(avx512f, f32_vaddslope, smx_f32_vaddslope_ukernel__avx512f_u64, 64, 1)                                \
+  ROW(avx512f, f32_vsoftcap, smx_f32_vsoftcap_ukernel__avx512f_u64, 64, 1)
 #define SMX_FOREACH_AVX512F_VARIANT(ROW)                                                                   \
   ROW(avx512f, f32_raddextexp, smx_f32_raddextexp_ukernel__avx512f_u32, 32, 1)                             \
   ROW(avx512f, f32_raddextexp, smx_f32_raddextexp_ukernel__avx512f_u128, 128, 1)                           \
@@ -116,7 +120,7 @@ struct smx_f32_column_logarithms;
   ROW(avx512f, f32_softmax_transposed, smx_f32_softmax_transposed_ukernel__avx512f_u64_acc2, 64, 2)        \
   ROW(avx512f, f32_softmax_transposed, smx_f32_softmax_transposed_ukernel__avx512f_u128_acc4, 128, 4)      \
   ROW(avx512f, f32_softmax_transposed, smx_f32_softmax_transposed_ukernel__avx512f_u256_acc4, 256, 4)      \
-  ROW(avx512f, f32_log_softmax, smx_f32_log_softmax_ukernel__avx512f_u64_acc16, 64, 16)                    \
+  ROW(avx512f, f32_log_softmax, smx_f32_log_softmax_ukernel__avx512f_u64_acc4, 64, 4)                      \
   ROW(avx512f, f32_log_softmax_transposed, smx_f32_log_softmax_transposed_ukernel__avx512f_u256_acc8, 256, \
       8)                                                                                                   \
   ROW(avx512f, f32_rmax, smx_f32_rmax_ukernel__avx512f_u32, 32, 1)                                         \
@@ -185,7 +189,7 @@ struct smx_f32_column_logarithms;
   ROW(avx2, f32_vmulextc, smx_f32_vmulextc_ukernel__avx2_u64, 64, 1)                                  \
   ROW(avx2, f32_softmax, smx_f32_softmax_ukernel__avx2_u32_acc16, 32, 16)                             \
   ROW(avx2, f32_softmax_transposed, smx_f32_softmax_transposed_ukernel__avx2_u256_acc8, 256, 8)       \
-  ROW(avx2, f32_log_softmax, smx_f32_log_softmax_ukernel__avx2_u64_acc4, 64, 4)                       \
+  ROW(avx2, f32_log_softmax, smx_f32_log_softmax_ukernel__avx2_u64_acc16, 64, 16)                     \
   ROW(avx2, f32_log_softmax_transposed, smx_f32_log_softmax_transposed_ukernel__avx2_u64_acc2, 64, 2) \
   ROW(avx2, f32_pack_columns, smx_f32_pack_columns_ukernel__avx2_u16, 16, 1)                          \
   ROW(avx2, f16_pack_columns, smx_f16_pack_columns_ukernel__avx2_u16, 16, 1)                          \
@@ -218,7 +222,11 @@ struct smx_f32_column_logarithms;
   ROW(avx2, qu8_f32_vcvt, smx_qu8_f32_vcvt_ukernel__avx2_u64, 64, 1)                                  \
   ROW(avx2, qs8_f32_vcvt, smx_qs8_f32_vcvt_ukernel__avx2_u64, 64, 1)                                  \
   ROW(avx2, f32_qu8_vcvt, smx_f32_qu8_vcvt_ukernel__avx2_u64, 64, 1)                                  \
-  ROW(avx2, f32_qs8_vcvt, smx_f32_qs8_vcvt_ukernel__avx2_u64, 64, 1)
+  ROW(avx2, f32_qs8_vcvt, smx_f32_qs8_vcvt_ukernel__avx2_u64, 64, 1)                                  \
+  ROW(avx2, f32_vaddmask, smx_f32_vaddmask_ukernel__avx2_u64, 64, 1)                                  \
+  ROW(avx2, qu8_f32_vselect, smx_qu8_f32_vselect_ukernel__avx2_u64, 64, 1)                            \
+  ROW(avx2, f32_vaddslope, smx_f32_vaddslope_ukernel__avx2_u64, 64, 1)                                \
+  ROW(avx2, f32_vsoftcap, smx_f32_vsoftcap_ukernel__avx2_u64, 64, 1)
 #define SMX_FOREACH_AVX2_VARIANT(ROW)                                                                   \
   ROW(avx2, f32_raddextexp, smx_f32_raddextexp_ukernel__avx2_u64, 64, 1)                                \
   ROW(avx2, f32_raddextexp, smx_f32_raddextexp_ukernel__avx2_u128, 128, 1)                              \
@@ -246,7 +254,7 @@ struct smx_f32_column_logarithms;
   ROW(avx2, f32_softmax_transposed, smx_f32_softmax_transposed_ukernel__avx2_u64_acc2, 64, 2)           \
   ROW(avx2, f32_softmax_transposed, smx_f32_softmax_transposed_ukernel__avx2_u128_acc4, 128, 4)         \
   ROW(avx2, f32_softmax_transposed, smx_f32_softmax_transposed_ukernel__avx2_u256_acc4, 256, 4)         \
-  ROW(avx2, f32_log_softmax, smx_f32_log_softmax_ukernel__avx2_u64_acc16, 64, 16)                       \
+  ROW(avx2, f32_log_softmax, smx_f32_log_softmax_ukernel__avx2_u64_acc4, 64, 4)                         \
   ROW(avx2, f32_log_softmax_transposed, smx_f32_log_softmax_transposed_ukernel__avx2_u256_acc8, 256, 8) \
   ROW(avx2, f32_rmax, smx_f32_rmax_ukernel__avx2_u32, 32, 1)                                            \
   ROW(avx2, f32_rmax, smx_f32_rmax_ukernel__avx2_u32_acc2, 32, 2)                                       \
@@ -348,7 +356,11 @@ struct smx_f32_column_logarithms;
   ROW(neon, qu8_f32_vcvt, smx_qu8_f32_vcvt_ukernel__neon_u64, 64, 1)                                  \
   ROW(neon, qs8_f32_vcvt, smx_qs8_f32_vcvt_ukernel__neon_u64, 64, 1)                                  \
   ROW(neon, f32_qu8_vcvt, smx_f32_qu8_vcvt_ukernel__neon_u64, 64, 1)                                  \
-  ROW(neon, f32_qs8_vcvt, smx_f32_qs8_vcvt_ukernel__neon_u64, 64, 1)
+  ROW(neon, f32_qs8_vcvt, smx_f32_qs8_vcvt_ukernel__neon_u64, 64, 1)                                  \
+  ROW(neon, f32_vaddmask, smx_f32_vaddmask_ukernel__neon_u64, 64, 1)                                  \
+  ROW(neon, qu8_f32_vselect, smx_qu8_f32_vselect_ukernel__neon_u64, 64, 1)                            \
+  ROW(neon, f32_vaddslope, smx_f32_vaddslope_ukernel__neon_u64, 64, 1)                                \
+  ROW(neon, f32_vsoftcap, smx_f32_vsoftcap_ukernel__neon_u64, 64, 1)
 #define SMX_FOREACH_NEON_VARIANT(ROW)                                                                   \
   ROW(neon, f32_raddextexp, smx_f32_raddextexp_ukernel__neon_u64, 64, 1)                                \
   ROW(neon, f32_raddextexp, smx_f32_raddextexp_ukernel__neon_u128, 128, 1)                              \
@@ -476,7 +488,11 @@ struct smx_f32_column_logarithms;
   ROW(scalar, qu8_f32_vcvt, smx_qu8_f32_vcvt_ukernel__scalar_u64, 64, 1)                                  \
   ROW(scalar, qs8_f32_vcvt, smx_qs8_f32_vcvt_ukernel__scalar_u64, 64, 1)                                  \
   ROW(scalar, f32_qu8_vcvt, smx_f32_qu8_vcvt_ukernel__scalar_u64, 64, 1)                                  \
-  ROW(scalar, f32_qs8_vcvt, smx_f32_qs8_vcvt_ukernel__scalar_u64, 64, 1)
+  ROW(scalar, f32_qs8_vcvt, smx_f32_qs8_vcvt_ukernel__scalar_u64, 64, 1)                                  \
+  ROW(scalar, f32_vaddmask, smx_f32_vaddmask_ukernel__scalar_u64, 64, 1)                                  \
+  ROW(scalar, qu8_f32_vselect, smx_qu8_f32_vselect_ukernel__scalar_u64, 64, 1)                            \
+  ROW(scalar, f32_vaddslope, smx_f32_vaddslope_ukernel__scalar_u64, 64, 1)                                \
+  ROW(scalar, f32_vsoftcap, smx_f32_vsoftcap_ukernel__scalar_u64, 64, 1)
 #define SMX_FOREACH_SCALAR_VARIANT(ROW)                                                                     \
   ROW(scalar, f32_raddextexp, smx_f32_raddextexp_ukernel__scalar_u64, 64, 1)                                \
   ROW(scalar, f32_raddextexp, smx_f32_raddextexp_ukernel__scalar_u128, 128, 1)                              \
@@ -615,7 +631,11 @@ struct smx_f32_column_logarithms;
   ROW(qu8_f32_vcvt)                \
   ROW(qs8_f32_vcvt)                \
   ROW(f32_qu8_vcvt)                \
-  ROW(f32_qs8_vcvt)
+  ROW(f32_qs8_vcvt)                \
+  ROW(f32_vaddmask)                \
+  ROW(qu8_f32_vselect)             \
+  ROW(f32_vaddslope)               \
+  ROW(f32_vsoftcap)
 #define SMX_FOREACH_BASELINE_KERNEL(ROW) \
   ROW(f32_raddexpminusmax)               \
   ROW(f32_vscaleexpminusmax)             \
@@ -776,6 +796,12 @@ typedef void smx_f32_qu8_vcvt_ukernel_fn(size_t n, const float* x, uint8_t* y,
                                          const struct smx_f32_quantizer* quantizer);
 typedef void smx_f32_qs8_vcvt_ukernel_fn(size_t n, const float* x, int8_t* y,
                                          const struct smx_f32_quantizer* quantizer);
+typedef void smx_f32_vaddmask_ukernel_fn(size_t n, const float* x, const float* mask, float* y, float scale);
+typedef void smx_qu8_f32_vselect_ukernel_fn(size_t n, const uint8_t* x, const float* logits, float* y,
+                                            float scale);
+typedef void smx_f32_vaddslope_ukernel_fn(size_t n, const float* x, float* y, float scale, float slope,
+                                          float first);
+typedef void smx_f32_vsoftcap_ukernel_fn(size_t n, const float* x, float* y, float ratio, float cap);
 typedef void smx_f32_raddexpminusmax_ukernel_fn(size_t n, const float* x, float max, float* sum);
 typedef void smx_f32_vscaleexpminusmax_ukernel_fn(size_t n, const float* x, float* y, float scale, float max);
 typedef void smx_f32_raddstoreexpminusmax_ukernel_fn(size_t n, const float* x, float* y, float max,

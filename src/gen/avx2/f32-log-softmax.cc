@@ -446,36 +446,61 @@ static inline void subtract_row(size_t n, const float* x, float* y, __m256 scale
                       lo));
 }
 
-extern "C" void smx_f32_log_softmax_ukernel__avx2_u64_acc4(size_t rows, size_t n, const float* x,
-                                                           size_t x_stride, float* y, size_t y_stride,
-                                                           size_t* done,
-                                                           const struct smx_f32_exponential* exponential) {
-  const size_t together = 4;
+extern "C" void smx_f32_log_softmax_ukernel__avx2_u64_acc16(size_t rows, size_t n, const float* x,
+                                                            size_t x_stride, float* y, size_t y_stride,
+                                                            size_t* done,
+                                                            const struct smx_f32_exponential* exponential) {
+  // Long rows go fewer at a time, so that what is stored of them is in the level 1 cache when it is scaled.
+  const size_t together = n <= 256 ? 16 : 8;
   *done = 0;
   while (*done < rows) {
     size_t count = rows - *done < together ? rows - *done : together;
-    __m256 max[4] = {_mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps()};
+    __m256 max[16] = {_mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(),
+                      _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(),
+                      _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(),
+                      _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps()};
     for (size_t r = 0; r < count; r++) max[r] = lane_maxima(n, x + r * x_stride);
 
     max[0] = _mm256_max_ps(_mm256_permute2f128_ps(max[0], max[1], 0x20),
                            _mm256_permute2f128_ps(max[0], max[1], 0x31));
     max[1] = _mm256_max_ps(_mm256_permute2f128_ps(max[2], max[3], 0x20),
                            _mm256_permute2f128_ps(max[2], max[3], 0x31));
+    max[2] = _mm256_max_ps(_mm256_permute2f128_ps(max[4], max[5], 0x20),
+                           _mm256_permute2f128_ps(max[4], max[5], 0x31));
+    max[3] = _mm256_max_ps(_mm256_permute2f128_ps(max[6], max[7], 0x20),
+                           _mm256_permute2f128_ps(max[6], max[7], 0x31));
     max[0] = _mm256_max_ps(_mm256_shuffle_ps(max[0], max[1], 0x44), _mm256_shuffle_ps(max[0], max[1], 0xEE));
-    max[0] = _mm256_max_ps(_mm256_shuffle_ps(max[0], max[0], 0x88), _mm256_shuffle_ps(max[0], max[0], 0xDD));
+    max[1] = _mm256_max_ps(_mm256_shuffle_ps(max[2], max[3], 0x44), _mm256_shuffle_ps(max[2], max[3], 0xEE));
+    max[0] = _mm256_max_ps(_mm256_shuffle_ps(max[0], max[1], 0x88), _mm256_shuffle_ps(max[0], max[1], 0xDD));
+
+    max[8] = _mm256_max_ps(_mm256_permute2f128_ps(max[8], max[9], 0x20),
+                           _mm256_permute2f128_ps(max[8], max[9], 0x31));
+    max[9] = _mm256_max_ps(_mm256_permute2f128_ps(max[10], max[11], 0x20),
+                           _mm256_permute2f128_ps(max[10], max[11], 0x31));
+    max[10] = _mm256_max_ps(_mm256_permute2f128_ps(max[12], max[13], 0x20),
+                            _mm256_permute2f128_ps(max[12], max[13], 0x31));
+    max[11] = _mm256_max_ps(_mm256_permute2f128_ps(max[14], max[15], 0x20),
+                            _mm256_permute2f128_ps(max[14], max[15], 0x31));
+    max[8] = _mm256_max_ps(_mm256_shuffle_ps(max[8], max[9], 0x44), _mm256_shuffle_ps(max[8], max[9], 0xEE));
+    max[9] =
+        _mm256_max_ps(_mm256_shuffle_ps(max[10], max[11], 0x44), _mm256_shuffle_ps(max[10], max[11], 0xEE));
+    max[8] = _mm256_max_ps(_mm256_shuffle_ps(max[8], max[9], 0x88), _mm256_shuffle_ps(max[8], max[9], 0xDD));
     bool stops = false;
-    if (!(avx2_all_within(max[0], _mm256_set1_ps(exponential->range)))) {
-      float maxima[8];
+    if (!(avx2_all_within(max[0], _mm256_set1_ps(exponential->range))) ||
+        !(avx2_all_within(max[8], _mm256_set1_ps(exponential->range)))) {
+      float maxima[16];
       _mm256_storeu_ps(maxima + 0, max[0]);
+      _mm256_storeu_ps(maxima + 8, max[8]);
       size_t r = 0;
-      while (r < count && smx_is_in_range(maxima[r % 2 * 4 + r / 2], exponential)) r++;
+      while (r < count && smx_is_in_range(maxima[r / 8 * 8 + (r % 8) % 2 * 4 + (r % 8) / 2], exponential))
+        r++;
       if (r == 0) return;
       stops = r < count;
       count = r;
     }
 
-    float lower[8], bias[8];
-    float row_max[8], largest[8];
+    float lower[16], bias[16];
+    float row_max[16], largest[16];
     {
       __m256 group_lower, group_bias;
       references(max[0], exponential, &group_lower, &group_bias);
@@ -484,13 +509,27 @@ extern "C" void smx_f32_log_softmax_ukernel__avx2_u64_acc4(size_t rows, size_t n
       _mm256_storeu_ps(row_max + 0, max[0]);
       _mm256_storeu_ps(largest + 0, largest_terms(max[0], exponential, group_lower, group_bias));
     }
+    {
+      __m256 group_lower, group_bias;
+      references(max[8], exponential, &group_lower, &group_bias);
+      _mm256_storeu_ps(lower + 8, group_lower);
+      _mm256_storeu_ps(bias + 8, group_bias);
+      _mm256_storeu_ps(row_max + 8, max[8]);
+      _mm256_storeu_ps(largest + 8, largest_terms(max[8], exponential, group_lower, group_bias));
+    }
 
-    __m256 hi[4] = {_mm256_set1_ps(1.0f), _mm256_set1_ps(1.0f), _mm256_set1_ps(1.0f), _mm256_set1_ps(1.0f)};
-    __m256 lo[4] = {_mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps()};
+    __m256 hi[16] = {_mm256_set1_ps(1.0f), _mm256_set1_ps(1.0f), _mm256_set1_ps(1.0f), _mm256_set1_ps(1.0f),
+                     _mm256_set1_ps(1.0f), _mm256_set1_ps(1.0f), _mm256_set1_ps(1.0f), _mm256_set1_ps(1.0f),
+                     _mm256_set1_ps(1.0f), _mm256_set1_ps(1.0f), _mm256_set1_ps(1.0f), _mm256_set1_ps(1.0f),
+                     _mm256_set1_ps(1.0f), _mm256_set1_ps(1.0f), _mm256_set1_ps(1.0f), _mm256_set1_ps(1.0f)};
+    __m256 lo[16] = {_mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(),
+                     _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(),
+                     _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(),
+                     _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps()};
 
     const __m256 anchor = _mm256_set1_ps(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
     for (size_t r = 0; r < count; r++) {
-      const size_t lane = r % 2 * 4 + r / 2;
+      const size_t lane = r / 8 * 8 + (r % 8) % 2 * 4 + (r % 8) / 2;
       sum_row_64(n, x + r * x_stride, x + (r + together) * x_stride, exponential, _mm256_set1_ps(lower[lane]),
                  _mm256_set1_ps(bias[lane]), anchor, &hi[r], &lo[r]);
     }
@@ -510,6 +549,20 @@ extern "C" void smx_f32_log_softmax_ukernel__avx2_u64_acc4(size_t rows, size_t n
       add_pair(&hi[1], &lo[1], higher_hi, higher_lo);
     }
     {
+      const __m256 higher_hi = _mm256_permute2f128_ps(hi[4], hi[5], 0x31);
+      const __m256 higher_lo = _mm256_permute2f128_ps(lo[4], lo[5], 0x31);
+      hi[2] = _mm256_permute2f128_ps(hi[4], hi[5], 0x20);
+      lo[2] = _mm256_permute2f128_ps(lo[4], lo[5], 0x20);
+      add_pair(&hi[2], &lo[2], higher_hi, higher_lo);
+    }
+    {
+      const __m256 higher_hi = _mm256_permute2f128_ps(hi[6], hi[7], 0x31);
+      const __m256 higher_lo = _mm256_permute2f128_ps(lo[6], lo[7], 0x31);
+      hi[3] = _mm256_permute2f128_ps(hi[6], hi[7], 0x20);
+      lo[3] = _mm256_permute2f128_ps(lo[6], lo[7], 0x20);
+      add_pair(&hi[3], &lo[3], higher_hi, higher_lo);
+    }
+    {
       const __m256 higher_hi = _mm256_shuffle_ps(hi[0], hi[1], 0xEE);
       const __m256 higher_lo = _mm256_shuffle_ps(lo[0], lo[1], 0xEE);
       hi[0] = _mm256_shuffle_ps(hi[0], hi[1], 0x44);
@@ -517,21 +570,81 @@ extern "C" void smx_f32_log_softmax_ukernel__avx2_u64_acc4(size_t rows, size_t n
       add_pair(&hi[0], &lo[0], higher_hi, higher_lo);
     }
     {
-      const __m256 higher_hi = _mm256_shuffle_ps(hi[0], hi[0], 0xDD);
-      const __m256 higher_lo = _mm256_shuffle_ps(lo[0], lo[0], 0xDD);
-      hi[0] = _mm256_shuffle_ps(hi[0], hi[0], 0x88);
-      lo[0] = _mm256_shuffle_ps(lo[0], lo[0], 0x88);
+      const __m256 higher_hi = _mm256_shuffle_ps(hi[2], hi[3], 0xEE);
+      const __m256 higher_lo = _mm256_shuffle_ps(lo[2], lo[3], 0xEE);
+      hi[1] = _mm256_shuffle_ps(hi[2], hi[3], 0x44);
+      lo[1] = _mm256_shuffle_ps(lo[2], lo[3], 0x44);
+      add_pair(&hi[1], &lo[1], higher_hi, higher_lo);
+    }
+    {
+      const __m256 higher_hi = _mm256_shuffle_ps(hi[0], hi[1], 0xDD);
+      const __m256 higher_lo = _mm256_shuffle_ps(lo[0], lo[1], 0xDD);
+      hi[0] = _mm256_shuffle_ps(hi[0], hi[1], 0x88);
+      lo[0] = _mm256_shuffle_ps(lo[0], lo[1], 0x88);
       add_pair(&hi[0], &lo[0], higher_hi, higher_lo);
     }
 
-    float row_hi[8], row_lo[8];
+    {
+      const __m256 higher_hi = _mm256_permute2f128_ps(hi[8], hi[9], 0x31);
+      const __m256 higher_lo = _mm256_permute2f128_ps(lo[8], lo[9], 0x31);
+      hi[8] = _mm256_permute2f128_ps(hi[8], hi[9], 0x20);
+      lo[8] = _mm256_permute2f128_ps(lo[8], lo[9], 0x20);
+      add_pair(&hi[8], &lo[8], higher_hi, higher_lo);
+    }
+    {
+      const __m256 higher_hi = _mm256_permute2f128_ps(hi[10], hi[11], 0x31);
+      const __m256 higher_lo = _mm256_permute2f128_ps(lo[10], lo[11], 0x31);
+      hi[9] = _mm256_permute2f128_ps(hi[10], hi[11], 0x20);
+      lo[9] = _mm256_permute2f128_ps(lo[10], lo[11], 0x20);
+      add_pair(&hi[9], &lo[9], higher_hi, higher_lo);
+    }
+    {
+      const __m256 higher_hi = _mm256_permute2f128_ps(hi[12], hi[13], 0x31);
+      const __m256 higher_lo = _mm256_permute2f128_ps(lo[12], lo[13], 0x31);
+      hi[10] = _mm256_permute2f128_ps(hi[12], hi[13], 0x20);
+      lo[10] = _mm256_permute2f128_ps(lo[12], lo[13], 0x20);
+      add_pair(&hi[10], &lo[10], higher_hi, higher_lo);
+    }
+    {
+      const __m256 higher_hi = _mm256_permute2f128_ps(hi[14], hi[15], 0x31);
+      const __m256 higher_lo = _mm256_permute2f128_ps(lo[14], lo[15], 0x31);
+      hi[11] = _mm256_permute2f128_ps(hi[14], hi[15], 0x20);
+      lo[11] = _mm256_permute2f128_ps(lo[14], lo[15], 0x20);
+      add_pair(&hi[11], &lo[11], higher_hi, higher_lo);
+    }
+    {
+      const __m256 higher_hi = _mm256_shuffle_ps(hi[8], hi[9], 0xEE);
+      const __m256 higher_lo = _mm256_shuffle_ps(lo[8], lo[9], 0xEE);
+      hi[8] = _mm256_shuffle_ps(hi[8], hi[9], 0x44);
+      lo[8] = _mm256_shuffle_ps(lo[8], lo[9], 0x44);
+      add_pair(&hi[8], &lo[8], higher_hi, higher_lo);
+    }
+    {
+      const __m256 higher_hi = _mm256_shuffle_ps(hi[10], hi[11], 0xEE);
+      const __m256 higher_lo = _mm256_shuffle_ps(lo[10], lo[11], 0xEE);
+      hi[9] = _mm256_shuffle_ps(hi[10], hi[11], 0x44);
+      lo[9] = _mm256_shuffle_ps(lo[10], lo[11], 0x44);
+      add_pair(&hi[9], &lo[9], higher_hi, higher_lo);
+    }
+    {
+      const __m256 higher_hi = _mm256_shuffle_ps(hi[8], hi[9], 0xDD);
+      const __m256 higher_lo = _mm256_shuffle_ps(lo[8], lo[9], 0xDD);
+      hi[8] = _mm256_shuffle_ps(hi[8], hi[9], 0x88);
+      lo[8] = _mm256_shuffle_ps(lo[8], lo[9], 0x88);
+      add_pair(&hi[8], &lo[8], higher_hi, higher_lo);
+    }
+
+    float row_hi[16], row_lo[16];
 
     _mm256_storeu_ps(row_hi + 0, hi[0]);
     _mm256_storeu_ps(row_lo + 0, lo[0]);
-    float log_hi[8], log_lo[8];
-    smx_f32_logarithms(8, row_max, largest, row_hi, row_lo, exponential->scale, log_hi, log_lo);
+
+    _mm256_storeu_ps(row_hi + 8, hi[8]);
+    _mm256_storeu_ps(row_lo + 8, lo[8]);
+    float log_hi[16], log_lo[16];
+    smx_f32_logarithms(16, row_max, largest, row_hi, row_lo, exponential->scale, log_hi, log_lo);
     for (size_t r = 0; r < count; r++) {
-      const size_t lane = r % 2 * 4 + r / 2;
+      const size_t lane = r / 8 * 8 + (r % 8) % 2 * 4 + (r % 8) / 2;
       subtract_row(n, x + r * x_stride, y + r * y_stride, _mm256_set1_ps(exponential->scale),
                    _mm256_set1_ps(0.0f - log_hi[lane]), _mm256_set1_ps(log_lo[lane]));
       if (row_hi[lane] != row_hi[lane]) smx_fill_nan(n, y + r * y_stride);

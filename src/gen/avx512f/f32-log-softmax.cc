@@ -303,25 +303,47 @@ static inline void subtract_row(size_t n, const float* x, float* y, __m512 scale
             _mm512_fmadd_ps(avx512f_load_tail(x, (ptrdiff_t)n, _mm512_setzero_ps()), scale, minus_hi), lo));
 }
 
-extern "C" void smx_f32_log_softmax_ukernel__avx512f_u64_acc4(size_t rows, size_t n, const float* x,
-                                                              size_t x_stride, float* y, size_t y_stride,
-                                                              size_t* done,
-                                                              const struct smx_f32_exponential* exponential) {
-  const size_t together = 4;
+extern "C" void smx_f32_log_softmax_ukernel__avx512f_u64_acc16(
+    size_t rows, size_t n, const float* x, size_t x_stride, float* y, size_t y_stride, size_t* done,
+    const struct smx_f32_exponential* exponential) {
+  // Long rows go fewer at a time, so that what is stored of them is in the level 1 cache when it is scaled.
+  const size_t together = n <= 256 ? 16 : 8;
   *done = 0;
   while (*done < rows) {
     size_t count = rows - *done < together ? rows - *done : together;
-    __m512 max[4] = {_mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps()};
+    __m512 max[16] = {_mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(),
+                      _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(),
+                      _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(),
+                      _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps()};
     for (size_t r = 0; r < count; r++) max[r] = lane_maxima(n, x + r * x_stride);
 
     max[0] =
         _mm512_max_ps(_mm512_shuffle_f32x4(max[0], max[1], 0x44), _mm512_shuffle_f32x4(max[0], max[1], 0xEE));
     max[1] =
         _mm512_max_ps(_mm512_shuffle_f32x4(max[2], max[3], 0x44), _mm512_shuffle_f32x4(max[2], max[3], 0xEE));
+    max[2] =
+        _mm512_max_ps(_mm512_shuffle_f32x4(max[4], max[5], 0x44), _mm512_shuffle_f32x4(max[4], max[5], 0xEE));
+    max[3] =
+        _mm512_max_ps(_mm512_shuffle_f32x4(max[6], max[7], 0x44), _mm512_shuffle_f32x4(max[6], max[7], 0xEE));
+    max[4] =
+        _mm512_max_ps(_mm512_shuffle_f32x4(max[8], max[9], 0x44), _mm512_shuffle_f32x4(max[8], max[9], 0xEE));
+    max[5] = _mm512_max_ps(_mm512_shuffle_f32x4(max[10], max[11], 0x44),
+                           _mm512_shuffle_f32x4(max[10], max[11], 0xEE));
+    max[6] = _mm512_max_ps(_mm512_shuffle_f32x4(max[12], max[13], 0x44),
+                           _mm512_shuffle_f32x4(max[12], max[13], 0xEE));
+    max[7] = _mm512_max_ps(_mm512_shuffle_f32x4(max[14], max[15], 0x44),
+                           _mm512_shuffle_f32x4(max[14], max[15], 0xEE));
     max[0] =
         _mm512_max_ps(_mm512_shuffle_f32x4(max[0], max[1], 0x88), _mm512_shuffle_f32x4(max[0], max[1], 0xDD));
-    max[0] = _mm512_max_ps(_mm512_shuffle_ps(max[0], max[0], 0x44), _mm512_shuffle_ps(max[0], max[0], 0xEE));
-    max[0] = _mm512_max_ps(_mm512_shuffle_ps(max[0], max[0], 0x88), _mm512_shuffle_ps(max[0], max[0], 0xDD));
+    max[1] =
+        _mm512_max_ps(_mm512_shuffle_f32x4(max[2], max[3], 0x88), _mm512_shuffle_f32x4(max[2], max[3], 0xDD));
+    max[2] =
+        _mm512_max_ps(_mm512_shuffle_f32x4(max[4], max[5], 0x88), _mm512_shuffle_f32x4(max[4], max[5], 0xDD));
+    max[3] =
+        _mm512_max_ps(_mm512_shuffle_f32x4(max[6], max[7], 0x88), _mm512_shuffle_f32x4(max[6], max[7], 0xDD));
+    max[0] = _mm512_max_ps(_mm512_shuffle_ps(max[0], max[1], 0x44), _mm512_shuffle_ps(max[0], max[1], 0xEE));
+    max[1] = _mm512_max_ps(_mm512_shuffle_ps(max[2], max[3], 0x44), _mm512_shuffle_ps(max[2], max[3], 0xEE));
+    max[0] = _mm512_max_ps(_mm512_shuffle_ps(max[0], max[1], 0x88), _mm512_shuffle_ps(max[0], max[1], 0xDD));
     bool stops = false;
     if (!(_mm512_cmp_ps_mask(_mm512_abs_ps(max[0]), _mm512_set1_ps(exponential->range), _CMP_LE_OQ) ==
           0xFFFF)) {
@@ -345,8 +367,14 @@ extern "C" void smx_f32_log_softmax_ukernel__avx512f_u64_acc4(size_t rows, size_
       _mm512_storeu_ps(largest + 0, largest_terms(max[0], exponential, group_lower, group_bias));
     }
 
-    __m512 hi[4] = {_mm512_set1_ps(1.0f), _mm512_set1_ps(1.0f), _mm512_set1_ps(1.0f), _mm512_set1_ps(1.0f)};
-    __m512 lo[4] = {_mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps()};
+    __m512 hi[16] = {_mm512_set1_ps(1.0f), _mm512_set1_ps(1.0f), _mm512_set1_ps(1.0f), _mm512_set1_ps(1.0f),
+                     _mm512_set1_ps(1.0f), _mm512_set1_ps(1.0f), _mm512_set1_ps(1.0f), _mm512_set1_ps(1.0f),
+                     _mm512_set1_ps(1.0f), _mm512_set1_ps(1.0f), _mm512_set1_ps(1.0f), _mm512_set1_ps(1.0f),
+                     _mm512_set1_ps(1.0f), _mm512_set1_ps(1.0f), _mm512_set1_ps(1.0f), _mm512_set1_ps(1.0f)};
+    __m512 lo[16] = {_mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(),
+                     _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(),
+                     _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(),
+                     _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps()};
 
     const __m512 anchor = _mm512_set1_ps(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
     for (size_t r = 0; r < count; r++) {
@@ -370,6 +398,48 @@ extern "C" void smx_f32_log_softmax_ukernel__avx512f_u64_acc4(size_t rows, size_
       add_pair(&hi[1], &lo[1], higher_hi, higher_lo);
     }
     {
+      const __m512 higher_hi = _mm512_shuffle_f32x4(hi[4], hi[5], 0xEE);
+      const __m512 higher_lo = _mm512_shuffle_f32x4(lo[4], lo[5], 0xEE);
+      hi[2] = _mm512_shuffle_f32x4(hi[4], hi[5], 0x44);
+      lo[2] = _mm512_shuffle_f32x4(lo[4], lo[5], 0x44);
+      add_pair(&hi[2], &lo[2], higher_hi, higher_lo);
+    }
+    {
+      const __m512 higher_hi = _mm512_shuffle_f32x4(hi[6], hi[7], 0xEE);
+      const __m512 higher_lo = _mm512_shuffle_f32x4(lo[6], lo[7], 0xEE);
+      hi[3] = _mm512_shuffle_f32x4(hi[6], hi[7], 0x44);
+      lo[3] = _mm512_shuffle_f32x4(lo[6], lo[7], 0x44);
+      add_pair(&hi[3], &lo[3], higher_hi, higher_lo);
+    }
+    {
+      const __m512 higher_hi = _mm512_shuffle_f32x4(hi[8], hi[9], 0xEE);
+      const __m512 higher_lo = _mm512_shuffle_f32x4(lo[8], lo[9], 0xEE);
+      hi[4] = _mm512_shuffle_f32x4(hi[8], hi[9], 0x44);
+      lo[4] = _mm512_shuffle_f32x4(lo[8], lo[9], 0x44);
+      add_pair(&hi[4], &lo[4], higher_hi, higher_lo);
+    }
+    {
+      const __m512 higher_hi = _mm512_shuffle_f32x4(hi[10], hi[11], 0xEE);
+      const __m512 higher_lo = _mm512_shuffle_f32x4(lo[10], lo[11], 0xEE);
+      hi[5] = _mm512_shuffle_f32x4(hi[10], hi[11], 0x44);
+      lo[5] = _mm512_shuffle_f32x4(lo[10], lo[11], 0x44);
+      add_pair(&hi[5], &lo[5], higher_hi, higher_lo);
+    }
+    {
+      const __m512 higher_hi = _mm512_shuffle_f32x4(hi[12], hi[13], 0xEE);
+      const __m512 higher_lo = _mm512_shuffle_f32x4(lo[12], lo[13], 0xEE);
+      hi[6] = _mm512_shuffle_f32x4(hi[12], hi[13], 0x44);
+      lo[6] = _mm512_shuffle_f32x4(lo[12], lo[13], 0x44);
+      add_pair(&hi[6], &lo[6], higher_hi, higher_lo);
+    }
+    {
+      const __m512 higher_hi = _mm512_shuffle_f32x4(hi[14], hi[15], 0xEE);
+      const __m512 higher_lo = _mm512_shuffle_f32x4(lo[14], lo[15], 0xEE);
+      hi[7] = _mm512_shuffle_f32x4(hi[14], hi[15], 0x44);
+      lo[7] = _mm512_shuffle_f32x4(lo[14], lo[15], 0x44);
+      add_pair(&hi[7], &lo[7], higher_hi, higher_lo);
+    }
+    {
       const __m512 higher_hi = _mm512_shuffle_f32x4(hi[0], hi[1], 0xDD);
       const __m512 higher_lo = _mm512_shuffle_f32x4(lo[0], lo[1], 0xDD);
       hi[0] = _mm512_shuffle_f32x4(hi[0], hi[1], 0x88);
@@ -377,17 +447,45 @@ extern "C" void smx_f32_log_softmax_ukernel__avx512f_u64_acc4(size_t rows, size_
       add_pair(&hi[0], &lo[0], higher_hi, higher_lo);
     }
     {
-      const __m512 higher_hi = _mm512_shuffle_ps(hi[0], hi[0], 0xEE);
-      const __m512 higher_lo = _mm512_shuffle_ps(lo[0], lo[0], 0xEE);
-      hi[0] = _mm512_shuffle_ps(hi[0], hi[0], 0x44);
-      lo[0] = _mm512_shuffle_ps(lo[0], lo[0], 0x44);
+      const __m512 higher_hi = _mm512_shuffle_f32x4(hi[2], hi[3], 0xDD);
+      const __m512 higher_lo = _mm512_shuffle_f32x4(lo[2], lo[3], 0xDD);
+      hi[1] = _mm512_shuffle_f32x4(hi[2], hi[3], 0x88);
+      lo[1] = _mm512_shuffle_f32x4(lo[2], lo[3], 0x88);
+      add_pair(&hi[1], &lo[1], higher_hi, higher_lo);
+    }
+    {
+      const __m512 higher_hi = _mm512_shuffle_f32x4(hi[4], hi[5], 0xDD);
+      const __m512 higher_lo = _mm512_shuffle_f32x4(lo[4], lo[5], 0xDD);
+      hi[2] = _mm512_shuffle_f32x4(hi[4], hi[5], 0x88);
+      lo[2] = _mm512_shuffle_f32x4(lo[4], lo[5], 0x88);
+      add_pair(&hi[2], &lo[2], higher_hi, higher_lo);
+    }
+    {
+      const __m512 higher_hi = _mm512_shuffle_f32x4(hi[6], hi[7], 0xDD);
+      const __m512 higher_lo = _mm512_shuffle_f32x4(lo[6], lo[7], 0xDD);
+      hi[3] = _mm512_shuffle_f32x4(hi[6], hi[7], 0x88);
+      lo[3] = _mm512_shuffle_f32x4(lo[6], lo[7], 0x88);
+      add_pair(&hi[3], &lo[3], higher_hi, higher_lo);
+    }
+    {
+      const __m512 higher_hi = _mm512_shuffle_ps(hi[0], hi[1], 0xEE);
+      const __m512 higher_lo = _mm512_shuffle_ps(lo[0], lo[1], 0xEE);
+      hi[0] = _mm512_shuffle_ps(hi[0], hi[1], 0x44);
+      lo[0] = _mm512_shuffle_ps(lo[0], lo[1], 0x44);
       add_pair(&hi[0], &lo[0], higher_hi, higher_lo);
     }
     {
-      const __m512 higher_hi = _mm512_shuffle_ps(hi[0], hi[0], 0xDD);
-      const __m512 higher_lo = _mm512_shuffle_ps(lo[0], lo[0], 0xDD);
-      hi[0] = _mm512_shuffle_ps(hi[0], hi[0], 0x88);
-      lo[0] = _mm512_shuffle_ps(lo[0], lo[0], 0x88);
+      const __m512 higher_hi = _mm512_shuffle_ps(hi[2], hi[3], 0xEE);
+      const __m512 higher_lo = _mm512_shuffle_ps(lo[2], lo[3], 0xEE);
+      hi[1] = _mm512_shuffle_ps(hi[2], hi[3], 0x44);
+      lo[1] = _mm512_shuffle_ps(lo[2], lo[3], 0x44);
+      add_pair(&hi[1], &lo[1], higher_hi, higher_lo);
+    }
+    {
+      const __m512 higher_hi = _mm512_shuffle_ps(hi[0], hi[1], 0xDD);
+      const __m512 higher_lo = _mm512_shuffle_ps(lo[0], lo[1], 0xDD);
+      hi[0] = _mm512_shuffle_ps(hi[0], hi[1], 0x88);
+      lo[0] = _mm512_shuffle_ps(lo[0], lo[1], 0x88);
       add_pair(&hi[0], &lo[0], higher_hi, higher_lo);
     }
 
