@@ -136,6 +136,8 @@ enum smx_datatype {
   smx_datatype_qu8 = 4,
   /// The same of int8_t.
   smx_datatype_qs8 = 5,
+  /// uint8_t, 0 for false and any other value for true. Of masks of smx_create_attention_softmax alone.
+  smx_datatype_bool = 6,
 };
 
 /// Creates an operator that computes softmax over each row of a matrix of floats:
@@ -368,6 +370,99 @@ SMX_API enum smx_status smx_setup_log_softmax_axis(smx_operator_t log_softmax_op
                                                    size_t input_axis_stride, size_t output_outer_stride,
                                                    size_t output_axis_stride, const void* input,
                                                    void* output);
+
+/// Query q of a batch entry sees the keys at positions up to its own, and no later ones.
+#define SMX_FLAG_CAUSAL UINT32_C(0x00000002)
+
+/// The results of keys from a batch entry's length on are zeros; without the flag they are not written.
+#define SMX_FLAG_PADDING_TO_ZERO UINT32_C(0x00000004)
+
+/// What smx_create_attention_softmax creates. All zero but for the types, nothing is added.
+struct smx_attention_options {
+  /// f32, f16 or bf16, in any combination.
+  enum smx_datatype input_type;
+  enum smx_datatype output_type;
+  /// The type of the mask that setup is given: f32, f16, bf16, or bool, where false leaves a key out; 0: there is none.
+  enum smx_datatype mask_type;
+  /// c of c * tanh(. / c), positive and not denormal; 0: there is none.
+  float softcap;
+  /// Keys at distances from a query's position below this are seen, and no others; 0: all.
+  size_t window;
+};
+
+/// Creates an operator that computes the probabilities of attention: over the keys k of each batch entry b, head h and query q,
+///
+///     s[k] = softcap * tanh(scale * x[b, h, q, k] / softcap)            (scale * x without a softcap)
+///          - slope[h] * |position[b] + q - k|                           (where there are slopes)
+///          + mask[b, h, q, k]                                           (where there is a mask)
+///     y[b, h, q, k] = exp(s[k]) / (sum_j exp(s[j]) + exp(sink[h]))      (the last where there are sinks)
+///
+/// over the keys that the query sees. Those are within the entry's length, under SMX_FLAG_CAUSAL at no later position than
+/// position[b] + q, and at distances below the window. Others have the result 0, and neither they nor their mask are read;
+/// keys from the entry's length on are padding, whose results are 0 under SMX_FLAG_PADDING_TO_ZERO and else not written.
+/// A mask of -inf or false leaves a key out whatever x holds, NaN too; a mask that is added is added even where it is -1e9.
+///
+/// The scale is that of smx_set_scale: 1 / sqrt(d). The mask is added after the softcap, as ONNX's Attention has it.
+///
+/// Results are those of smx_create_softmax_nc on a row that consists of the s of the seen keys, and of the sink behind them, bit for bit, with
+/// its errors and edge cases: a query that sees no key, or whose s are all -inf, gives NaN, or zeros under SMX_FLAG_MASKED_ROWS_TO_ZERO; with
+/// a sink it gives zeros. So a decoding step has the bits that the whole sequence at once has. s is rounded to a float: where nothing is added and
+/// there is no softcap, not at all, with a mask or slopes alone once, and once more for each of the others; tanh is within 5 ULP. An error of s is one of its
+/// result: half an ULP of s = 8 is 2^-22 of y, 4 ULP.
+///
+/// A fused operator: no logits are stored, but those of a tile in cache.
+///
+/// @param options   copied.
+/// @param flags     SMX_FLAG_MASKED_ROWS_TO_ZERO, SMX_FLAG_CAUSAL, SMX_FLAG_PADDING_TO_ZERO, or some of them, or 0.
+/// @param attention_softmax_op_out  receives the operator; NULL where the call fails.
+/// @returns smx_status_success; smx_status_uninitialized; smx_status_invalid_parameter where a pointer is NULL, a flag is unknown or the softcap is
+///          not as it must be; smx_status_unsupported_parameter for other types; smx_status_out_of_memory.
+SMX_API enum smx_status smx_create_attention_softmax(const struct smx_attention_options* options,
+                                                     uint32_t flags,
+                                                     smx_operator_t* attention_softmax_op_out);
+
+/// Elements (not bytes) from one batch entry, head, query and key to the next.
+struct smx_attention_strides {
+  size_t batch;
+  size_t head;
+  size_t query;
+  size_t key;
+};
+
+/// What an attention softmax is computed of. All but the sizes, the input and the output may be zero.
+struct smx_attention {
+  size_t batch_size;
+  size_t heads;
+  size_t queries;
+  size_t keys;
+  /// The key's stride is 1, others may be 0: rows share elements then.
+  struct smx_attention_strides input_strides;
+  /// The key's stride is 1, and no two rows share an element. Of a dimension of 1, the stride does not matter.
+  struct smx_attention_strides output_strides;
+  const void* input;
+  /// May be the input, with its strides and of its type, and may not overlap anything else.
+  void* output;
+  /// Any strides, so that 0 broadcasts; the key's is 1 or 0. NULL where mask_type is 0, and not otherwise.
+  struct smx_attention_strides mask_strides;
+  const void* mask;
+  /// One a head, or NULL (ALiBi, arXiv:2108.12409). Positions count as they are to distances of 2^24 - 2^14 at least.
+  const float* slopes;
+  /// The logit of an attention sink, one a head, or NULL. It is not scaled.
+  const float* sinks;
+  /// Of each batch entry the number of its keys that are no padding, or NULL: all. A larger number counts as `keys`.
+  const size_t* key_lengths;
+  /// Of each batch entry the position of its first query among the keys, or NULL: so that its last query is at its last key.
+  const int64_t* first_positions;
+  /// Receives log(sum_j exp(s[j]) + exp(sink)) of each row, [batch_size][heads][queries] of them, contiguous; or NULL. As smx_create_logsumexp_nc
+  /// has it. Rows of up to 1024 keys take longer with it.
+  float* logsumexp;
+};
+
+/// Says what the next runs compute. Allocates nothing. The struct is copied; what it points to is read by each run, and
+/// must be valid then.
+/// @returns as smx_setup_softmax_nc. Where batch_size, heads, queries or keys is 0, run touches nothing, and all pointers may be NULL.
+SMX_API enum smx_status smx_setup_attention_softmax(smx_operator_t attention_softmax_op,
+                                                    const struct smx_attention* attention);
 
 /// Creates an operator that computes the logarithm of the sum of exponentials of each row, one float a row:
 ///

@@ -60,6 +60,8 @@ COLUMNS = "columns_kernels_test"
 DISPATCH = "dispatch_test"
 ELEMENT = "element_function_test"
 ENVIRONMENT = "fp_environment_test"
+ATTENTION_TEST = "attention_softmax_test"
+LOGITS_TEST = "logit_kernels_test"
 KERNELS = "f32_microkernels_test"
 LOG = "log_softmax_nc_test"
 OPERATOR = "operator_test"
@@ -86,6 +88,9 @@ ROW_SUM = "src/operators/row_sum.h"
 NC = "src/operators/softmax_nc.cc"
 ALL_AXES = "src/operators/softmax_axis.cc"
 PASSES = "src/operators/rows.cc"
+ROW = "src/operators/row.cc"
+ATTENTION = "src/operators/attention_softmax.cc"
+LOGITS = "src/operators/attention_logits.cc"
 TWO_PHASES = "src/operators/two_phases.h"
 PLANNER = "src/plan/softmax_plan.cc"
 
@@ -172,7 +177,7 @@ MUTATIONS = [
     Mutation("last slice of columns left out", EACH_COLUMN, "s < slices; s++", "s + 1 < slices || s == 0; s++", COLUMNS, "*PackColumns*"),
     Mutation("row of a group left over", SEVERAL_ROWS, "while (*done < rows) {", "while (*done + 1 < rows) {", ROWS, "List/*"),
     Mutation("row that does not fill the lanes left over", TRANSPOSED, "for (size_t r = 0; r < rest; r++) memcpy(", "for (size_t r = 1; r < rest; r++) memcpy(", ROWS, "TransposedList/*"),
-    Mutation("span dropped from a fold", PASSES, "for (size_t i = 0; i < count_; i++) smx_partial_sum_add(", "for (size_t i = 1; i < count_; i++) smx_partial_sum_add(", SOFTMAX, "*Accuracy*"),
+    Mutation("span dropped from a fold", ROW, "for (size_t i = 0; i < count_; i++) smx_partial_sum_add(", "for (size_t i = 1; i < count_; i++) smx_partial_sum_add(", SOFTMAX, "*Accuracy*"),
     # The arithmetic.
     Mutation("anchor too low", EXTENDED, "#define SMX_ANCHOR_SHIFT 2", "#define SMX_ANCHOR_SHIFT -8", KERNELS, "List/ExtendedSum.OfTwoLevels*"),
     Mutation("anchor not taken off", SUM, 'take_off(&block_hi{{ block }}[{{ v }}], &block_lo{{ block }}[{{ v }}], {{ anchor }});', 'take_off(&block_hi{{ block }}[{{ v }}], &block_lo{{ block }}[{{ v }}], {{ isa.mul(anchor, isa.set1("0.5f")) }});', KERNELS, "List/ExtendedSum.*"),
@@ -194,7 +199,7 @@ MUTATIONS = [
     Mutation("reciprocals of rows without their low part", "src/kernels/rows.j2", '*reciprocal_lo = {{ isa.mul("low", "power") }}', '*reciprocal_lo = {{ isa.mul("low", isa.zero()) }}', ROWS),
     Mutation("low part of a sum of the wrong sign", ROW_SUM, "scalar_fma1(-lo,", "scalar_fma1(lo,", SOFTMAX, "*GoldenBits*"),
     Mutation("tiles added without their scale", ROW_SUM, "smx_partial_sum_add_to_bin(sum, term->top - k, term->bins[k])", "smx_partial_sum_add_to_bin(sum, sum->top - k, term->bins[k])", PARTIAL, "*AnyPiecesAreExactEnough*"),
-    Mutation("spans scaled by too little", PASSES, "kNothingIsLeft = 5 * SMX_LARGEST_STEP", "kNothingIsLeft = 2 * SMX_LARGEST_STEP", SOFTMAX, "*Edge*"),
+    Mutation("spans scaled by too little", ROW, "kNothingIsLeft = 5 * SMX_LARGEST_STEP", "kNothingIsLeft = 2 * SMX_LARGEST_STEP", SOFTMAX, "*Edge*"),
     Mutation("flush before rounding on neon", "src/isa/neon.py", '"neon_scaled({a}, {b}, {c})"', '"vfmaq_f32(vmulq_f32({a}, {c}), {a}, {b})"', KERNELS, "StoredList/ExtendedMap.GivesTheBitsOfScalar*neon*"),
     Mutation("product with the low part dropped on avx2", "src/isa/avx2.py", "_mm256_fmadd_ps({a}, {b}, _mm256_mul_ps({a}, {c}))", "_mm256_mul_ps({a}, _mm256_add_ps({b}, {c}))", KERNELS, "*ExtendedMap.GivesTheBitsOfScalar*avx2*"),
     Mutation("multiply and add rounded twice on scalar", "src/isa/scalar.h", "uint64_t to_odd = inexact & ~sum_bits", "uint64_t to_odd = inexact & 0", SCALAR),
@@ -207,10 +212,10 @@ MUTATIONS = [
     Mutation("rows out of range computed by f32-softmax-transposed", TRANSPOSED, "count = g * {{ W }} + smx_rows_within_range(count - g * {{ W }}, maxima, exponential);", "if (maxima[0] > exponential->range) count = g * {{ W }};", ROWS, "Transposed*"),
     Mutation("range not looked at in the last lane on avx512f", "src/isa/avx512f.py", '_CMP_LE_OQ) == 0xFFFF"', '_CMP_LE_OQ) >= 0x7FFF"', ROWS, "*avx512f*"),
     Mutation("range of a tile in place not looked at", SUM, "    if (!smx_is_in_range(sum->max, exponential)) return smx_f32_extended_refuse(sum);\n", "", KERNELS, "*RaddStoreExtExp.*:*ExtendedSum.*"),
-    Mutation("row in place overwritten before its range is known", PASSES, "  return smx_is_in_range(max, &row.exponential());", "  return max == max;", SOFTMAX, "*Edge*:*LongRowPlan*"),
-    Mutation("split row in place overwritten before its range is known", PASSES, "  if (!MayOverwrite(row)) return RunOutOfRange(row);\n  Spans", "  Spans", SOFTMAX, "*Edge*:*Split*:*LongRowPlan*"),
+    Mutation("row in place overwritten before its range is known", ROW, "  return smx_is_in_range(max, &row.exponential());", "  return max == max;", SOFTMAX, "*Edge*:*LongRowPlan*"),
+    Mutation("split row in place overwritten before its range is known", ROW, "  if (!MayOverwrite(*row)) return RunOutOfRange(*row);\n  Spans", "  Spans", SOFTMAX, "*Edge*:*Split*:*LongRowPlan*"),
     Mutation("masked row is zero without the flag", PASSES, "max == -INFINITY && (rows->flags & SMX_FLAG_MASKED_ROWS_TO_ZERO) != 0 ?", "max == -INFINITY ?", SOFTMAX, "*Edge*"),
-    Mutation("plus infinity taken for finite", PASSES, "if (has_nan || isinf(max)) return", "if (has_nan || max == -INFINITY) return", SOFTMAX, "*Edge*"),
+    Mutation("plus infinity taken for finite", ROW, "if (!isfinite(max)) return", "if (!(max > -INFINITY)) return", SOFTMAX, "*Edge*"),
     Mutation("NaN seen in the last element only", "src/operators/types.cc", "has_nan |= X::IsNan(", "has_nan = X::IsNan(", SOFTMAX, "*Edge*"),
     Mutation("NaN not spread over its row by f32-softmax", SEVERAL_ROWS, '{{ isa.set1("row_lo[lane]") }});\n      if (row_hi[lane] != row_hi[lane]) smx_fill_nan(n, y + r * y_stride);\n', '{{ isa.set1("row_lo[lane]") }});\n', ROWS, "List/*"),
     Mutation("NaN not spread over its row by f32-softmax-transposed", TRANSPOSED, "if (row_hi[r] != row_hi[r]) smx_fill_nan(n,", "if (row_hi[r] > 2.0f) smx_fill_nan(n,", ROWS, "TransposedList/*"),
@@ -247,7 +252,7 @@ MUTATIONS = [
     Mutation("sign of the scale dropped", "src/operators/scale.h", "scale->direction * scale->power", "scale->power", SCALE),
     Mutation("last staged element not scaled", PASSES, "i < rows * op.channels; i++", "i + 1 < rows * op.channels; i++", SCALE),
     Mutation("shift of a piece not scaled", ROW_SUM, "(shift - term_shift) * magnitude", "(shift - term_shift)", SCALE, "*OfPieces*"),
-    Mutation("scale forgotten by logarithms", PASSES, "return smx_f32_logarithm_of(scale, logarithm.max", "return smx_f32_logarithm_of(1.0f, logarithm.max", SCALE, "*OfAPowerOfTwo*"),
+    Mutation("scale forgotten by logarithms", ROW, "return smx_f32_logarithm_of(scale, logarithm.max", "return smx_f32_logarithm_of(1.0f, logarithm.max", SCALE, "*OfAPowerOfTwo*"),
     # How work is cut up.
     Mutation("last strip of columns left out", ALL_AXES, "plan.strips = op.outer * plan.strips_of_slice;", "plan.strips = op.outer * plan.strips_of_slice - (op.inner > 512);", AXIS, "*AnyNumberOfColumns*"),
     Mutation("column left out between strips", ALL_AXES, "first_column_(index % plan.strips_of_slice * plan.strip_columns)", "first_column_(index % plan.strips_of_slice * plan.strip_columns + (index % plan.strips_of_slice > 0))", AXIS, "*AnyNumberOfColumns*"),
@@ -255,7 +260,7 @@ MUTATIONS = [
     Mutation("split rows one too few", PASSES, "for (size_t i = spread_rows; i < op.batch_size; i++)", "for (size_t i = spread_rows; i + 1 < op.batch_size; i++)", SOFTMAX, "*BitsOfSplitRows*"),
     Mutation("split rows counted from the row before", PLANNER, "shape.rows % threads : 0", "(shape.rows - 1) % threads : 0", PLAN),
     Mutation("task of rows ends one early", PASSES, "RunRows(op, plan, start, start + count);", "RunRows(op, plan, start, start + count - 1);", SOFTMAX, "*BitsOfBatches*"),
-    Mutation("last span ends one early", PASSES, "spans_[i].end = std::min(row_.channels(), (i + 1) * length_);", "spans_[i].end = std::min(row_.channels() - 1, (i + 1) * length_);", SOFTMAX, "*BitsOfVeryLongRows*"),
+    Mutation("last span ends one early", ROW, "spans_[i].end = std::min(row_.channels, (i + 1) * length_);", "spans_[i].end = std::min(row_.channels - 1, (i + 1) * length_);", SOFTMAX, "*BitsOfVeryLongRows*"),
     Mutation("second phase begun before the first is over", TWO_PHASES, "+ 1 < items_) return;", "+ 1 != items_ / 2) return;", SOFTMAX, "*LongRowPlan*"),
     Mutation("result depends on the number of threads", TWO_PHASES, "if (state == kSecond) TakeItems(1, worker, second_);", "if (state == kSecond && worker == 0) TakeItems(1, worker + 1, [this](size_t i) { if (workers_ < 3 || i > 0) second_(i); });", SOFTMAX, "*BitsOfSplitRows*"),
     Mutation("stride of the output not used", PASSES, "row * op.output_stride * op.result_bytes()", "row * op.results() * op.result_bytes()", SOFTMAX, "SoftmaxNcF32Batch*"),
@@ -276,6 +281,21 @@ MUTATIONS = [
     Mutation("output in gaps of the input that overlaps the next step accepted", ALL_AXES, "for (ptrdiff_t steps : {before, before + 1}) {", "for (ptrdiff_t steps : {before}) {", AXIS, "*Overlap*"),
     Mutation("axis of no elements accepted", ALL_AXES, 'axis == 0 ? "axis is 0" : nullptr', "nullptr", AXIS, "*BadArguments*"),
     Mutation("rejected setup changes the operator", NC, "  const char* reason = InvalidShape(", "  op->base.is_set_up = false;\n  const char* reason = InvalidShape(", OPERATOR),
+    # What attention adds to rows.
+    Mutation("padding of a shorter row counted", ATTENTION, "row + group.channels, -INFINITY", "row + group.channels, -1.0f", ATTENTION_TEST),
+    Mutation("rows of few logits beside longer ones", ATTENTION, "(query.channels() <= kShort) == (queries[0].channels() <= kShort)", "true", ATTENTION_TEST),
+    Mutation("a key behind the query seen", ATTENTION, "end = std::min(end, position + 1);", "end = std::min(end, position + 2);", ATTENTION_TEST),
+    Mutation("window one too wide", ATTENTION, "position - window + 1", "position - window", ATTENTION_TEST),
+    Mutation("unseen keys left as they were", ATTENTION, "  Fill(op, query, 0, query.begin, 0.0f);\n", "", ATTENTION_TEST),
+    Mutation("heads after the first share its sink", ATTENTION, "&attention.sinks[head_]", "&attention.sinks[0]", ATTENTION_TEST),
+    Mutation("results in place of terms where the output is the input", ROW, "MayStore(row, row.channels) && row.x != row.y ?", "MayStore(row, row.channels) ?", ATTENTION_TEST),
+    Mutation("refused terms taken for a row out of range", ROW, "if (sum.hi != sum.hi) return Stored::kRefused;", "if (sum.hi != sum.hi) return Stored::kOutOfRange;", ATTENTION_TEST),
+    Mutation("sink not behind the keys", LOGITS, "if (start + n > row.keys) tile[row.keys - start] = *row.sink;", "if (start + n > row.keys) tile[row.keys - start] = 0.0f;", ATTENTION_TEST),
+    Mutation("scale applied twice", LOGITS, "    x = logits;\n    scale = 1.0f;\n  }\n  if (row.has_slope)", "    x = logits;\n  }\n  if (row.has_slope)", ATTENTION_TEST),
+    Mutation("distances from the row's first key", LOGITS, "row.distance + static_cast<int64_t>(start)", "row.distance", ATTENTION_TEST),
+    Mutation("mask of -inf does not leave NaN out", "src/kernels/vaddmask.cc.j2", 'isa.zero_below("b%d" % v, "least", "x%d" % v)', '"x%d" % v', LOGITS_TEST),
+    Mutation("wrong coefficient of tanh", "src/kernels/softcap.h", "0x1.182C60p-3f", "0x1.182CC0p-3f", LOGITS_TEST),
+    Mutation("positions restart with each vector", "src/kernels/vaddslope.cc.j2", 'position = {{ isa.add("position", "width") }};', 'position = {{ isa.add("position", isa.zero()) }};', LOGITS_TEST),
     Mutation("unknown flags accepted", PASSES, "(flags & ~known_flags) != 0", "(flags & ~known_flags) == ~0u", OPERATOR),
     Mutation("failed allocation reported as something else", "src/operators/operator.cc", "return smx_status_out_of_memory;", "return smx_status_invalid_state;", OPERATOR),
     Mutation("failed allocation not logged", "src/operators/operator.cc", '    smx_log_error("create %s: the allocator has no %zu bytes", type->name, size);\n', "", OPERATOR),

@@ -97,6 +97,23 @@ smx_status SetUpScaleBySum(smx_operator_t op, const Shape& shape, const Buffers&
                                            buffers.x, buffers.sums, buffers.y);
 }
 
+smx_status CreateAttention(const Operator& self, smx_operator_t* op) {
+  const smx_attention_options options = {self.input, self.output, self.input, 20.0f, 0};
+  return smx_create_attention_softmax(&options, SMX_FLAG_CAUSAL, op);
+}
+
+// Rows are queries, and their own masks.
+smx_status SetUpAttention(smx_operator_t op, const Shape& shape, const Buffers& buffers) {
+  smx_attention attention = {};
+  attention.batch_size = attention.heads = 1;
+  attention.queries = shape.rows;
+  attention.keys = shape.channels;
+  attention.input_strides = attention.output_strides = attention.mask_strides = {0, 0, shape.channels, 1};
+  attention.input = attention.mask = buffers.x;
+  attention.output = buffers.y;
+  return smx_setup_attention_softmax(op, &attention);
+}
+
 constexpr smx_datatype kF32 = smx_datatype_f32, kF16 = smx_datatype_f16, kBf16 = smx_datatype_bf16,
                        kQu8 = smx_datatype_qu8, kQs8 = smx_datatype_qs8;
 
@@ -114,6 +131,8 @@ const Operator kOperators[] = {
     {"logsumexp_f16", kF16, kF32, CreateReduction<smx_create_logsumexp_nc>, SetUpLogSumExp},
     {"partial_sum", kF32, kF32, CreateReduction<smx_create_partial_sum_nc>, SetUpPartialSum},
     {"scale_by_partial_sum", kF32, kF32, Create<smx_create_scale_by_partial_sum_nc>, SetUpScaleBySum},
+    {"attention_f32", kF32, kF32, CreateAttention, SetUpAttention},
+    {"attention_bf16_f32", kBf16, kF32, CreateAttention, SetUpAttention},
     {"softmax_axis_f32", kF32, kF32, Create<smx_create_softmax_axis>, SetUpAxis<smx_setup_softmax_axis>},
     {"softmax_axis_f16", kF16, kF16, Create<smx_create_softmax_axis>, SetUpAxis<smx_setup_softmax_axis>},
     {"log_softmax_axis", kF32, kF32, Create<smx_create_log_softmax_axis>,

@@ -1,0 +1,632 @@
+// The softmax of attention. See smx_create_attention_softmax in include/smxpack.h.
+#include <float.h>
+#include <math.h>
+#include <string.h>
+
+#include <algorithm>
+
+#include "src/operators/attention_logits.h"
+#include "src/operators/operator.h"
+#include "src/operators/row.h"
+#include "src/operators/rows.h"
+#include "src/runtime/fp_environment.h"
+#include "src/runtime/log.h"
+#include "src/runtime/parallelize.h"
+
+namespace {
+
+struct AttentionSoftmax {
+  smx_rows rows;  // flags, the output's type, and the scale that the exponential applies
+  smx_attention_options options;
+  smx_attention_maker maker;  // and the scale that is applied before
+  float scale;                // the product of both
+  smx_attention attention;
+  smx_softmax_plan serial_plan;
+
+  bool has_sinks() const { return attention.sinks != nullptr; }
+  // Whether logits are other numbers than the elements.
+  bool makes_logits() const { return adds() || maker.scale != 1.0f || maker.input_type != smx_datatype_f32; }
+  // Whether more becomes of them than a product with the scale.
+  bool adds() const {
+    return options.softcap != 0.0f || options.mask_type != 0 || attention.slopes != nullptr || has_sinks();
+  }
+  size_t queries() const { return attention.batch_size * attention.heads * attention.queries; }
+};
+
+AttentionSoftmax* Attention(smx_operator* op) {
+  return reinterpret_cast<AttentionSoftmax*>(op);
+}
+const AttentionSoftmax* Attention(const smx_operator* op) {
+  return reinterpret_cast<const AttentionSoftmax*>(op);
+}
+
+// ---- One query
+
+// What a query sees: keys from `begin` to `end`, of `length` that its batch entry has.
+struct Query {
+  smx_attention_logits logits;
+  size_t batch;
+  size_t begin;
+  size_t end;
+  size_t length;
+  char* y;  // of key 0
+  float* logsumexp;
+
+  size_t keys() const { return end - begin; }
+  size_t channels() const { return keys() + (logits.sink != nullptr ? 1 : 0); }
+};
+
+// Positions beyond see as these do; sums of them do not overflow.
+constexpr int64_t kFarthest = int64_t{1} << 60;
+
+// Leaves out the keys that the query does not see.
+void Restrict(const AttentionSoftmax& op, int64_t position, Query* query) {
+  int64_t begin = 0;
+  int64_t end = static_cast<int64_t>(query->length);
+  if ((op.rows.flags & SMX_FLAG_CAUSAL) != 0) end = std::min(end, position + 1);
+  if (op.options.window != 0) {
+    const int64_t window = static_cast<int64_t>(std::min<uint64_t>(op.options.window, kFarthest));
+    begin = std::max(begin, position - window + 1);
+    end = std::min(end, position + window);
+  }
+  query->begin = static_cast<size_t>(std::clamp<int64_t>(begin, 0, static_cast<int64_t>(query->length)));
+  query->end = static_cast<size_t>(std::max(end, static_cast<int64_t>(query->begin)));
+}
+
+// The queries in the order of memory, from one on.
+class Queries {
+ public:
+  Queries(const AttentionSoftmax& op, size_t index) : op_(op), index_(index) {
+    const smx_attention& attention = op.attention;
+    query_ = index % attention.queries;
+    head_ = index / attention.queries % attention.heads;
+    batch_ = index / attention.queries / attention.heads;
+    BeginHead();
+  }
+
+  size_t index() const { return index_; }
+
+  void Next() {
+    index_++;
+    if (++query_ < op_.attention.queries) return;
+    query_ = 0;
+    if (++head_ == op_.attention.heads) {
+      head_ = 0;
+      batch_++;
+    }
+    if (batch_ < op_.attention.batch_size) BeginHead();
+  }
+
+  void Read(Query* query) const {
+    const smx_attention& attention = op_.attention;
+    const int64_t position = first_position_ + static_cast<int64_t>(query_);
+    query->batch = batch_;
+    query->length = length_;
+    Restrict(op_, position, query);
+    query->y = y_ + query_ * attention.output_strides.query * op_.rows.types->output_bytes;
+    query->logsumexp = attention.logsumexp != nullptr ? attention.logsumexp + index_ : nullptr;
+    smx_attention_logits& logits = query->logits;
+    logits.base.make = smx_make_attention_logits;
+    logits.maker = &op_.maker;
+    logits.x = At(x_, attention.input_strides, op_.maker.input->input_bytes, query->begin);
+    logits.mask =
+        mask_ == nullptr ? nullptr : At(mask_, attention.mask_strides, op_.maker.mask_bytes, query->begin);
+    logits.keys = query->keys();
+    logits.has_slope = attention.slopes != nullptr;
+    logits.slope = logits.has_slope ? attention.slopes[head_] : 0.0f;
+    logits.distance = static_cast<int64_t>(query->begin) - position;
+    logits.sink = op_.has_sinks() ? &attention.sinks[head_] : nullptr;
+  }
+
+ private:
+  template <class Byte>
+  Byte* HeadAt(Byte* first, const smx_attention_strides& strides, size_t bytes) const {
+    return first + (batch_ * strides.batch + head_ * strides.head) * bytes;
+  }
+  const char* At(const char* head, const smx_attention_strides& strides, size_t bytes, size_t key) const {
+    return head + (query_ * strides.query + key * strides.key) * bytes;
+  }
+
+  void BeginHead() {
+    const smx_attention& attention = op_.attention;
+    length_ = attention.key_lengths != nullptr ? std::min(attention.key_lengths[batch_], attention.keys)
+                                               : attention.keys;
+    first_position_ = attention.first_positions != nullptr
+                          ? std::clamp(attention.first_positions[batch_], -kFarthest, kFarthest)
+                          : static_cast<int64_t>(length_) - static_cast<int64_t>(attention.queries);
+    x_ = HeadAt(static_cast<const char*>(attention.input), attention.input_strides,
+                op_.maker.input->input_bytes);
+    y_ = HeadAt(static_cast<char*>(attention.output), attention.output_strides, op_.rows.types->output_bytes);
+    mask_ = attention.mask == nullptr ? nullptr
+                                      : HeadAt(static_cast<const char*>(attention.mask),
+                                               attention.mask_strides, op_.maker.mask_bytes);
+  }
+
+  const AttentionSoftmax& op_;
+  size_t index_, query_, head_, batch_;
+  size_t length_;
+  int64_t first_position_;
+  const char* x_;
+  char* y_;
+  const char* mask_;
+};
+
+char* ResultAt(const AttentionSoftmax& op, const Query& query, size_t key) {
+  return query.y + key * op.rows.types->output_bytes;
+}
+
+void Fill(const AttentionSoftmax& op, const Query& query, size_t begin, size_t end, float value) {
+  if (begin < end) op.rows.types->fill(end - begin, ResultAt(op, query, begin), value);
+}
+
+// Results of keys that the query does not see.
+void FillUnseen(const AttentionSoftmax& op, const Query& query) {
+  Fill(op, query, 0, query.begin, 0.0f);
+  Fill(op, query, query.end, query.length, 0.0f);
+  if ((op.rows.flags & SMX_FLAG_PADDING_TO_ZERO) != 0) Fill(op, query, query.length, op.attention.keys, 0.0f);
+}
+
+smx_row RowOf(const AttentionSoftmax& op, const smx_softmax_plan& plan, const Query& query) {
+  smx_row row = {};
+  row.op = &op.rows;
+  row.x = query.logits.x;
+  row.y = ResultAt(op, query, query.begin);
+  row.channels = query.channels();
+  row.results = query.keys();
+  row.logits = op.makes_logits() ? &query.logits.base : nullptr;
+  row.logsumexp = query.logsumexp;
+  const bool fits =
+      row.channels <= SMX_TILE && row.channels * 2 * sizeof(float) <= op.rows.base.thresholds.stored_bytes;
+  row.algorithm = fits ? smx_algorithm_store_and_rescale : plan.algorithm;
+  row.streams_output = plan.streams_output;
+  return row;
+}
+
+// A query that sees no key, and has no sink.
+void FillMasked(const AttentionSoftmax& op, const Query& query) {
+  Fill(op, query, 0, query.length, smx_special_probability(&op.rows, -INFINITY));
+  if (query.logsumexp != nullptr) *query.logsumexp = -INFINITY;
+}
+
+// Whether the query's logits are within the kernels' range.
+bool RunQuery(const AttentionSoftmax& op, const smx_softmax_plan& plan, const Query& query) {
+  FillUnseen(op, query);
+  if (query.channels() == 0) {
+    FillMasked(op, query);
+    return false;
+  }
+  const smx_row row = RowOf(op, plan, query);
+  return smx_run_row(&row);
+}
+
+// ---- Several queries of few keys at a time
+
+constexpr size_t kMostQueries = 32;
+constexpr size_t kStagedElements = 2048;
+constexpr size_t kShort = 2 * SMX_LANES;
+
+// Queries of one batch entry whose logits are staged side by side, those of the shorter ones followed by -inf, which changes no bit
+// between rows that are all of up to 2 * SMX_LANES logits, or all longer (see smx_f32_anchor).
+struct Group {
+  Query queries[kMostQueries];
+  size_t count = 0;
+  size_t channels = 0;  // of the longest
+
+  bool Takes(const Query& query) const {
+    if (query.channels() == 0 || query.channels() > SMX_BLOCK) return false;
+    if (count == 0) return true;
+    const size_t longest = std::max(channels, query.channels());
+    return (count + 1) * longest <= kStagedElements && query.batch == queries[0].batch &&
+           (query.channels() <= kShort) == (queries[0].channels() <= kShort);
+  }
+  // Bytes from one result to the next, where kernels may write them; otherwise 0.
+  ptrdiff_t ResultStride(const AttentionSoftmax& op) const {
+    if (op.rows.types->output != smx_datatype_f32 || op.has_sinks()) return 0;
+    const ptrdiff_t stride = count > 1 ? queries[1].y - queries[0].y : PTRDIFF_MAX;
+    for (size_t r = 1; r < count; r++) {
+      if (queries[r].begin != queries[0].begin || queries[r].y - queries[r - 1].y != stride) return 0;
+    }
+    return stride > 0 ? stride : 0;
+  }
+};
+
+// Whether the queries' elements, and those of their masks, follow one another, so that their logits are made as those of one.
+bool IsOne(const Group& group) {
+  const smx_attention_logits& first = group.queries[0].logits;
+  if (first.has_slope || first.sink != nullptr) return false;
+  const size_t x_bytes = first.keys * first.maker->input->input_bytes;
+  const size_t mask_bytes = first.keys * first.maker->mask_bytes;
+  for (size_t r = 1; r < group.count; r++) {
+    const smx_attention_logits& logits = group.queries[r].logits;
+    if (logits.keys != first.keys || logits.x != first.x + r * x_bytes) return false;
+    if (first.mask != nullptr && logits.mask != first.mask + r * mask_bytes) return false;
+  }
+  return first.mask == nullptr || first.maker->mask_key_stride == 1;
+}
+
+void StageQueries(const Group& group, float* staged) {
+  if (IsOne(group)) {
+    smx_attention_logits all = group.queries[0].logits;
+    all.keys *= group.count;
+    return smx_make_attention_logits(&all.base, 0, all.keys, staged);
+  }
+  for (size_t r = 0; r < group.count; r++) {
+    const Query& query = group.queries[r];
+    float* row = staged + r * group.channels;
+    smx_make_attention_logits(&query.logits.base, 0, query.channels(), row);
+    std::fill(row + query.channels(), row + group.channels, -INFINITY);
+  }
+}
+
+// Computes the first queries of the group up to one that is out of range, and returns how many.
+size_t RunStaged(const AttentionSoftmax& op, smx_f32_softmax_ukernel_fn* softmax, const Group& group) {
+  alignas(64) float staged[kStagedElements];
+  StageQueries(group, staged);
+  const ptrdiff_t stride = group.ResultStride(op);
+  const size_t n = group.channels;
+  size_t done = 0;
+  if (stride > 0) {
+    float* y = reinterpret_cast<float*>(ResultAt(op, group.queries[0], group.queries[0].begin));
+    softmax(group.count, n, staged, n, y, static_cast<size_t>(stride) / sizeof(float), &done,
+            &op.rows.scale.exponential);
+  } else {
+    softmax(group.count, n, staged, n, staged, n, &done, &op.rows.scale.exponential);
+  }
+  for (size_t r = 0; r < done; r++) {
+    const Query& query = group.queries[r];
+    if (stride == 0 && query.keys() > 0) {
+      void* y = ResultAt(op, query, query.begin);
+      if (op.rows.types->from_f32 != nullptr) {
+        op.rows.types->from_f32(op.rows.base.microkernels, query.keys(), staged + r * n, y,
+                                op.rows.quantizer);
+      } else {
+        memcpy(y, staged + r * n, query.keys() * sizeof(float));
+      }
+    }
+    FillUnseen(op, query);
+  }
+  return done;
+}
+
+// Runs some of the queries before `end`.
+void RunGroup(const AttentionSoftmax& op, const smx_softmax_plan& plan, Queries* queries, size_t end) {
+  Group group;
+  Queries next = *queries;
+  for (; next.index() < end && group.count < kMostQueries; next.Next()) {
+    Query* query = &group.queries[group.count];
+    next.Read(query);
+    if (!group.Takes(*query)) break;
+    group.count++;
+    group.channels = std::max(group.channels, query->channels());
+  }
+  size_t done = 0;
+  if (group.count > 0) {
+    const smx_microkernels& kernels = op.rows.base.microkernels;
+    const bool as_lanes = plan.algorithm == smx_algorithm_rows_as_lanes;
+    done = RunStaged(op, as_lanes ? kernels.f32_softmax_transposed : kernels.f32_softmax, group);
+  }
+  for (size_t r = 0; r < done; r++) queries->Next();
+  if (done > 0 && done == group.count) return;
+  // The next one is out of range, or none that goes with others; so may be those behind it.
+  for (bool is_within_range = false; queries->index() < end && !is_within_range; queries->Next()) {
+    Query query;
+    queries->Read(&query);
+    is_within_range = RunQuery(op, plan, query);
+  }
+}
+
+// ---- The operator
+
+void RunQueries(const AttentionSoftmax& op, const smx_softmax_plan& plan, size_t start, size_t end) {
+  const bool groups =
+      plan.algorithm == smx_algorithm_rows_as_lanes || plan.algorithm == smx_algorithm_several_rows;
+  Queries queries(op, start);
+  while (queries.index() < end) {
+    if (groups) {
+      RunGroup(op, plan, &queries, end);
+    } else {
+      Query query;
+      queries.Read(&query);
+      RunQuery(op, plan, query);
+      queries.Next();
+    }
+  }
+}
+
+smx_softmax_plan PlanQueries(const AttentionSoftmax& op, size_t threads) {
+  const bool is_in_place = op.attention.input == op.attention.output;
+  const bool has_sinks = op.has_sinks();
+  smx_softmax_shape shape;
+  shape.rows = op.queries();
+  shape.channels = std::max<size_t>(op.attention.keys + has_sinks, 1);
+  shape.element_bytes = op.maker.input->input_bytes + op.rows.types->output_bytes;
+  shape.in_place = is_in_place;
+  shape.groups_rows = op.attention.logsumexp == nullptr;
+  shape.stores_terms =
+      shape.channels <= SMX_TILE || (op.rows.types->output == smx_datatype_f32 && !is_in_place && !has_sinks);
+  smx_softmax_plan plan = smx_plan_softmax(&shape, &op.rows.base.thresholds, threads);
+  plan.streams_output &= !op.makes_logits();
+  return plan;
+}
+
+void RunSplit(const AttentionSoftmax& op, const smx_softmax_plan& plan, size_t index,
+              pthreadpool_t threadpool) {
+  Query query;
+  Queries(op, index).Read(&query);
+  if (query.channels() <= 2 * SMX_TILE) {
+    RunQuery(op, plan, query);
+    return;
+  }
+  FillUnseen(op, query);
+  const smx_row row = RowOf(op, plan, query);
+  smx_run_row_split(&row, threadpool);
+}
+
+void Run(smx_operator* base, pthreadpool_t threadpool) {
+  const AttentionSoftmax& op = *Attention(base);
+  if (op.queries() == 0 || op.attention.keys == 0) return;
+  const size_t threads = pthreadpool_get_threads_count(threadpool);
+  if (threads == 1) return RunQueries(op, op.serial_plan, 0, op.queries());
+  const smx_softmax_plan plan = PlanQueries(op, threads);
+  const size_t spread = op.queries() - plan.split_rows;
+  if (spread <= plan.rows_per_task) {
+    RunQueries(op, plan, 0, spread);
+  } else {
+    smx_parallelize(threadpool, spread, plan.rows_per_task,
+                    [&](size_t start, size_t count) { RunQueries(op, plan, start, start + count); });
+  }
+  for (size_t i = spread; i < op.queries(); i++) RunSplit(op, plan, i, threadpool);
+}
+
+void DescribePlan(const smx_operator* base, size_t threads, smx_plan* plan_out) {
+  const smx_softmax_plan plan = PlanQueries(*Attention(base), threads);
+  *plan_out = {smx_algorithm_name(plan.algorithm), plan.reason, plan.streams_output, plan.split_rows,
+               plan.rows_per_task};
+}
+
+// The scale goes into the exponential, and is not rounded, where nothing is added to its product.
+void ShareScale(AttentionSoftmax* op) {
+  const smx_scale scale = smx_scale_of(op->scale);
+  const bool is_exponentials = !op->adds() && smx_scale_is_direct(&scale);
+  op->rows.scale = is_exponentials ? scale : smx_scale_of(1.0f);
+  op->maker.scale = is_exponentials ? 1.0f : op->scale;
+}
+
+const char* SetScale(smx_operator* base, float scale) {
+  AttentionSoftmax* op = Attention(base);
+  if (op->options.softcap != 0.0f && !isfinite(scale / op->options.softcap)) {
+    return "the quotient by the softcap is not finite";
+  }
+  op->scale = scale;
+  ShareScale(op);
+  return nullptr;
+}
+
+constexpr smx_operator_type kAttentionSoftmax = {"attention_softmax", Run, DescribePlan, SetScale};
+
+// Memory that a run reads or writes.
+struct Region {
+  const char* name;
+  const void* first;
+  size_t alignment;
+  size_t bytes;  // 0 where they overflow
+
+  uintptr_t address() const { return reinterpret_cast<uintptr_t>(first); }
+  bool Overlaps(const Region& other) const {
+    return address() < other.address() + other.bytes && other.address() < address() + bytes;
+  }
+};
+
+struct Dimension {
+  size_t size;
+  size_t stride;
+};
+
+// Of batch entries, heads and queries, from the largest stride to the smallest; of a dimension of 1 it is 0.
+struct Dimensions {
+  Dimension of[3];
+
+  Dimensions(const smx_attention& attention, const smx_attention_strides& strides)
+      : of{{attention.batch_size, strides.batch},
+           {attention.heads, strides.head},
+           {attention.queries, strides.query}} {
+    for (Dimension& dimension : of) dimension.stride = dimension.size == 1 ? 0 : dimension.stride;
+    std::sort(of, of + 3, [](const Dimension& a, const Dimension& b) { return a.stride > b.stride; });
+  }
+  // Bytes from the first element to the end of the last row of n elements; 0 where they overflow.
+  size_t Bytes(size_t n, size_t element_bytes) const {
+    const size_t largest = PTRDIFF_MAX / element_bytes;
+    size_t extent = n;
+    for (const Dimension& dimension : of) {
+      if (extent > largest) return 0;
+      if (dimension.stride == 0) continue;
+      if (dimension.size - 1 > (largest - extent) / dimension.stride) return 0;
+      extent += (dimension.size - 1) * dimension.stride;
+    }
+    return extent * element_bytes;
+  }
+  // Whether rows of n elements do not share any. They do not overflow.
+  bool AreApart(size_t n) const {
+    size_t extent = n;
+    for (int i = 2; i >= 0; i--) {
+      if (of[i].size == 1) continue;
+      if (of[i].stride < extent) return false;
+      extent += (of[i].size - 1) * of[i].stride;
+    }
+    return true;
+  }
+  bool operator==(const Dimensions& other) const {
+    return std::equal(of, of + 3, other.of, [](const Dimension& a, const Dimension& b) {
+      return a.size == b.size && a.stride == b.stride;
+    });
+  }
+};
+
+// The largest product is not known to fit before.
+size_t ProductOrZero(size_t a, size_t b) {
+  return b != 0 && a > PTRDIFF_MAX / b ? 0 : a * b;
+}
+
+const char* InvalidRegion(const Region& region) {
+  if (region.first == nullptr) return "is NULL";
+  if (region.address() % region.alignment != 0) return "is not aligned to its elements";
+  if (region.bytes == 0) return "has a size in bytes that overflows";
+  if (region.bytes > UINTPTR_MAX - region.address()) return "has an end beyond the last address";
+  return nullptr;
+}
+
+const char* InvalidStrides(const AttentionSoftmax& op, const smx_attention& attention) {
+  if (attention.input_strides.key != 1) return "the key's stride of the input is not 1";
+  if (attention.output_strides.key != 1) return "the key's stride of the output is not 1";
+  if (op.options.mask_type != 0 && attention.mask_strides.key > 1)
+    return "the key's stride of the mask is not 0 or 1";
+  return nullptr;
+}
+
+// Logs why the operator cannot be set up so.
+bool IsValid(const AttentionSoftmax& op, const smx_attention& attention) {
+  const char* name = op.rows.base.type->name;
+  const char* reason = InvalidStrides(op, attention);
+  if (reason == nullptr && (op.options.mask_type == 0) != (attention.mask == nullptr)) {
+    reason = op.options.mask_type == 0 ? "mask is not NULL, but mask_type is 0" : "mask is NULL";
+  }
+  if (reason != nullptr) {
+    smx_log_error("setup %s: %s", name, reason);
+    return false;
+  }
+  const Dimensions input(attention, attention.input_strides);
+  const Dimensions output(attention, attention.output_strides);
+  const Dimensions mask(attention, attention.mask_strides);
+  const size_t input_bytes = op.maker.input->input_bytes;
+  const size_t output_bytes = op.rows.types->output_bytes;
+  const size_t rows = ProductOrZero(ProductOrZero(attention.batch_size, attention.heads), attention.queries);
+  const size_t mask_keys = attention.mask_strides.key == 0 ? 1 : attention.keys;
+  const Region regions[] = {
+      {"output", attention.output, output_bytes, output.Bytes(attention.keys, output_bytes)},
+      {"logsumexp", attention.logsumexp, sizeof(float), ProductOrZero(rows, sizeof(float))},
+      {"input", attention.input, input_bytes, input.Bytes(attention.keys, input_bytes)},
+      {"mask", attention.mask, op.maker.mask_bytes,
+       mask.Bytes(mask_keys, std::max<size_t>(op.maker.mask_bytes, 1))},
+      {"slopes", attention.slopes, sizeof(float), ProductOrZero(attention.heads, sizeof(float))},
+      {"sinks", attention.sinks, sizeof(float), ProductOrZero(attention.heads, sizeof(float))},
+      {"key_lengths", attention.key_lengths, sizeof(size_t),
+       ProductOrZero(attention.batch_size, sizeof(size_t))},
+      {"first_positions", attention.first_positions, sizeof(int64_t),
+       ProductOrZero(attention.batch_size, sizeof(int64_t))},
+  };
+  const Region& written = regions[0];
+  const Region& also_written = regions[1];
+  for (const Region& region : regions) {
+    const bool is_required = &region == &written || region.first == attention.input;
+    if (region.first == nullptr && !is_required) continue;
+    reason = InvalidRegion(region);
+    if (reason != nullptr) {
+      smx_log_error("setup %s: %s %s", name, region.name, reason);
+      return false;
+    }
+  }
+  if (rows == 0 || !output.AreApart(attention.keys)) {
+    smx_log_error("setup %s: %s", name,
+                  rows == 0 ? "the number of rows overflows" : "output strides let rows overlap");
+    return false;
+  }
+  const bool is_in_place =
+      attention.input == attention.output && input == output && op.maker.input_type == op.rows.types->output;
+  for (const Region& region : regions) {
+    if (region.first == nullptr) continue;
+    const bool is_same = &region == &written || (is_in_place && region.first == attention.input);
+    const bool meets =
+        (!is_same && region.Overlaps(written)) ||
+        (&region != &also_written && also_written.first != nullptr && region.Overlaps(also_written));
+    if (!meets) continue;
+    smx_log_error("setup %s: %s overlaps what is written", name, region.name);
+    return false;
+  }
+  return true;
+}
+
+const char* InvalidOptions(const smx_attention_options& options) {
+  const bool is_softcap =
+      options.softcap == 0.0f || (options.softcap >= FLT_MIN && options.softcap <= FLT_MAX);
+  return is_softcap ? nullptr : "softcap is not 0, nor positive, normal and finite";
+}
+
+// From f16, bf16 or f32 to f32; NULL of other types.
+const smx_types* FloatsOf(enum smx_datatype type) {
+  const smx_types* types = smx_find_types(type, smx_datatype_f32);
+  return types != nullptr && !types->is_quantized() ? types : nullptr;
+}
+
+bool AreTypes(const smx_attention_options& options) {
+  const smx_types* output = smx_find_types(smx_datatype_f32, options.output_type);
+  return FloatsOf(options.input_type) != nullptr && output != nullptr && !output->has_quantized_output() &&
+         (options.mask_type == 0 || options.mask_type == smx_datatype_bool ||
+          FloatsOf(options.mask_type) != nullptr);
+}
+
+smx_status CheckOptions(const smx_attention_options* options) {
+  const smx_fp_environment environment;  // comparisons raise exceptions, too
+  const char* reason = options == nullptr ? "options is NULL" : InvalidOptions(*options);
+  if (reason != nullptr) {
+    smx_log_error("create %s: %s", kAttentionSoftmax.name, reason);
+    return smx_status_invalid_parameter;
+  }
+  if (AreTypes(*options)) return smx_status_success;
+  smx_log_error("create %s: no kernels for types %d and %d and a mask of %d", kAttentionSoftmax.name,
+                options->input_type, options->output_type, options->mask_type);
+  return smx_status_unsupported_parameter;
+}
+
+}  // namespace
+
+enum smx_status smx_create_attention_softmax(const struct smx_attention_options* options, uint32_t flags,
+                                             smx_operator_t* op_out) {
+  if (op_out == nullptr) {
+    smx_log_error("create %s: attention_softmax_op_out is NULL", kAttentionSoftmax.name);
+    return smx_status_invalid_parameter;
+  }
+  *op_out = nullptr;
+  if (smx_is_initialized()) {
+    const smx_status status = CheckOptions(options);
+    if (status != smx_status_success) return status;
+  }
+  constexpr uint32_t kFlags = SMX_FLAG_MASKED_ROWS_TO_ZERO | SMX_FLAG_CAUSAL | SMX_FLAG_PADDING_TO_ZERO;
+  const smx_status status = smx_create_rows(&kAttentionSoftmax, sizeof(AttentionSoftmax),
+                                            "attention_softmax_op_out", smx_rows_softmax, smx_datatype_f32,
+                                            options->output_type, nullptr, kFlags, flags, op_out);
+  if (status != smx_status_success) return status;
+  AttentionSoftmax* op = Attention(*op_out);
+  op->options = *options;
+  op->scale = 1.0f;
+  smx_attention_maker& maker = op->maker;
+  maker.microkernels = &op->rows.base.microkernels;
+  maker.input = FloatsOf(options->input_type);
+  maker.input_type = options->input_type;
+  maker.mask_type = options->mask_type;
+  maker.mask = options->mask_type == 0 ? nullptr : FloatsOf(options->mask_type);
+  maker.mask_bytes = maker.mask != nullptr ? maker.mask->input_bytes : sizeof(uint8_t);
+  maker.softcap = options->softcap;
+  const smx_fp_environment environment;
+  ShareScale(op);
+  return smx_status_success;
+}
+
+enum smx_status smx_setup_attention_softmax(smx_operator_t op, const struct smx_attention* attention) {
+  const enum smx_status status = smx_check_operator(op, &kAttentionSoftmax);
+  if (status != smx_status_success) return status;
+  AttentionSoftmax* softmax = Attention(op);
+  if (attention == nullptr) {
+    smx_log_error("setup %s: attention is NULL", kAttentionSoftmax.name);
+    return smx_status_invalid_parameter;
+  }
+  const bool is_empty =
+      attention->batch_size == 0 || attention->heads == 0 || attention->queries == 0 || attention->keys == 0;
+  if (!is_empty && !IsValid(*softmax, *attention)) return smx_status_invalid_parameter;
+  softmax->attention = *attention;
+  softmax->maker.mask_key_stride = attention->mask_strides.key;
+  const smx_fp_environment environment;
+  ShareScale(softmax);
+  if (!is_empty) softmax->serial_plan = PlanQueries(*softmax, 1);
+  softmax->rows.base.is_set_up = true;
+  return smx_status_success;
+}
