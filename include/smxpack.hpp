@@ -144,6 +144,18 @@ using SoftmaxAxis = AxisMap<smx_create_softmax_axis, smx_setup_softmax_axis, kIn
 template <smx_datatype kInput, smx_datatype kOutput = kInput>
 using LogSoftmaxAxis = AxisMap<smx_create_log_softmax_axis, smx_setup_log_softmax_axis, kInput, kOutput>;
 
+/// Probabilities of attention. The types are those of the options.
+class AttentionSoftmax : public Operator {
+ public:
+  [[nodiscard]] smx_status Create(const smx_attention_options& options, uint32_t flags = 0) noexcept {
+    return CreateBy(smx_create_attention_softmax, &options, flags);
+  }
+
+  [[nodiscard]] smx_status Setup(const smx_attention& attention) noexcept {
+    return smx_setup_attention_softmax(get(), &attention);
+  }
+};
+
 /// From rows to a result each.
 template <auto kCreate, auto kSetup, smx_datatype kInput, typename Result>
 class Reduction : public Operator {

@@ -23,7 +23,7 @@ import threading
 
 import numpy as np
 
-__all__ = ["bfloat16", "log_softmax", "logsumexp", "merge_partial_sums", "partial_sum", "scale_by_partial_sum", "softmax", "softmax_quantized"]
+__all__ = ["attention_softmax", "bfloat16", "log_softmax", "logsumexp", "merge_partial_sums", "partial_sum", "scale_by_partial_sum", "softmax", "softmax_quantized"]
 
 bfloat16 = np.dtype([("bfloat16", np.uint16)])
 
@@ -32,13 +32,34 @@ _PARTIAL_SUM = np.dtype([("smx_partial_sum", np.int64, 6)], align=True)
 
 _DATATYPES = {np.dtype(np.float32): 1, np.dtype(np.float16): 2, bfloat16: 3}
 _QUANTIZED = {np.dtype(np.uint8): 4, np.dtype(np.int8): 5}
+_BOOL = 6
 _MASKED_ROWS_TO_ZERO = 1
+_CAUSAL = 2
 
 
 class _Quantization(ctypes.Structure):
     """struct smx_quantization"""
 
     _fields_ = [("scale", ctypes.c_float), ("zero_point", ctypes.c_int32)]
+
+
+class _AttentionOptions(ctypes.Structure):
+    """struct smx_attention_options"""
+
+    _fields_ = [(name, ctypes.c_int) for name in ("input_type", "output_type", "mask_type")]
+    _fields_ += [("softcap", ctypes.c_float), ("window", ctypes.c_size_t)]
+
+
+_AttentionStrides = ctypes.c_size_t * 4
+
+
+class _Attention(ctypes.Structure):
+    """struct smx_attention"""
+
+    _fields_ = [(name, ctypes.c_size_t) for name in ("batch_size", "heads", "queries", "keys")]
+    _fields_ += [(name, _AttentionStrides) for name in ("input_strides", "output_strides")]
+    _fields_ += [("input", ctypes.c_void_p), ("output", ctypes.c_void_p), ("mask_strides", _AttentionStrides)]
+    _fields_ += [(name, ctypes.c_void_p) for name in ("mask", "slopes", "sinks", "key_lengths", "first_positions", "logsumexp")]
 
 
 def _load():
@@ -329,3 +350,83 @@ def scale_by_partial_sum(x, sums, axis=-1, out=None, dtype=None, masked_rows_to_
     """exp(scale * x) / sums: softmax of a piece of each row, given the sum of the whole row under that scale. Other arguments as of softmax."""
     sums = _sums(sums, np.shape(x)[:-1])
     return _map("scale_by_partial_sum_nc", x, axis, out, dtype, masked_rows_to_zero, scale, threads, sums)
+
+
+def _strides(array):
+    """Elements from one to the next of each dimension; of dimensions that do not matter 0, and of the last 1."""
+    strides = [stride // array.itemsize if size > 1 else 0 for size, stride in zip(array.shape[:-1], array.strides)]
+    return _AttentionStrides(*strides, 1)
+
+
+def _vector(values, dtype, length, name):
+    """Numbers that the library reads, one a head or a batch entry; or None."""
+    if values is None:
+        return None
+    values = np.ascontiguousarray(values, dtype)
+    if values.shape != (length,):
+        raise ValueError(f"{name} of shape {values.shape} are not {length}")
+    return values
+
+
+def _attention_mask(mask, shape):
+    """The mask's type and the mask, broadcast to the shape without a copy where the library takes it so."""
+    if mask is None:
+        return 0, None
+    mask = np.asarray(mask)
+    datatype = _BOOL if mask.dtype == np.bool_ else _datatype(mask.dtype)
+    mask = np.broadcast_to(mask, shape)
+    is_taken = mask.strides[-1] == mask.itemsize and all(stride >= 0 and stride % mask.itemsize == 0 for stride in mask.strides)
+    return datatype, mask if is_taken and mask.ctypes.data % mask.itemsize == 0 else mask.copy()
+
+
+def attention_softmax(
+    x,
+    mask=None,
+    scale=1.0,
+    softcap=0.0,
+    causal=False,
+    window=0,
+    slopes=None,
+    sinks=None,
+    key_lengths=None,
+    first_positions=None,
+    dtype=None,
+    masked_rows_to_zero=False,
+    return_logsumexp=False,
+    threads=1,
+):
+    """The probabilities of attention from logits x of shape (batch, heads, queries, keys), padding as zeros.
+
+    mask             added where it is of floats; where it is of bools, True lets a key be seen. Of any shape that broadcasts to
+                     that of x.
+    softcap          c of c * tanh(scale * x / c), or 0.
+    causal           whether queries see no keys behind their positions.
+    window           keys at distances below this are seen; 0: all.
+    slopes           of ALiBi, one a head.
+    sinks            logits that count in the sums alone, one a head.
+    key_lengths      keys of each batch entry that are no padding.
+    first_positions  of each batch entry's first query among the keys; by default its last query is at its last key.
+
+    Other arguments as of softmax. With return_logsumexp, a pair: the logarithms of the sums, (batch, heads, queries), are the second.
+    """
+    x = _check(x, -1, threads)
+    if x.ndim != 4:
+        raise ValueError(f"x of shape {x.shape} is not (batch, heads, queries, keys)")
+    batch, heads, queries, keys = x.shape
+    dtype = _output_dtype(x, None, dtype)
+    x = np.ascontiguousarray(x)
+    mask_type, mask = _attention_mask(mask, x.shape)
+    output = np.zeros(x.shape, dtype)
+    logsumexp = np.empty((batch, heads, queries), np.float32) if return_logsumexp else None
+    slopes, sinks = _vector(slopes, np.float32, heads, "slopes"), _vector(sinks, np.float32, heads, "sinks")
+    key_lengths = _vector(key_lengths, np.uintp, batch, "key_lengths")
+    first_positions = _vector(first_positions, np.int64, batch, "first_positions")
+    pointers = [None if array is None else array.ctypes.data for array in (mask, slopes, sinks, key_lengths, first_positions, logsumexp)]
+    attention = _Attention(
+        batch, heads, queries, keys, _strides(x), _strides(output), x.ctypes.data, output.ctypes.data,
+        _AttentionStrides() if mask is None else _strides(mask), *pointers
+    )  # fmt: skip
+    options = _AttentionOptions(_datatype(x.dtype), _datatype(dtype), mask_type, softcap, window)
+    flags = (_MASKED_ROWS_TO_ZERO if masked_rows_to_zero else 0) | (_CAUSAL if causal else 0)
+    _compute("attention_softmax", (ctypes.byref(options), flags), (ctypes.byref(attention),), scale, threads)
+    return (output, logsumexp) if return_logsumexp else output

@@ -345,6 +345,52 @@ class Axes(unittest.TestCase):
         self.assertTrue((smxpack.log_softmax(x, axis=0, masked_rows_to_zero=True) == -np.inf).all())
 
 
+
+class Attention(unittest.TestCase):
+    """The formula of smxpack.h in double precision."""
+
+    def exact(self, x, mask, scale, softcap, causal, slopes, sinks):
+        s = scale * x.astype(np.float64)
+        s = softcap * np.tanh(s / softcap) if softcap else s
+        positions = np.arange(x.shape[-2])[:, None] + x.shape[-1] - x.shape[-2]
+        distances = np.arange(x.shape[-1]) - positions
+        s = s - np.float64(slopes)[:, None, None] * np.abs(distances)
+        s = np.where(mask, s, -np.inf) if mask.dtype == np.bool_ else s + mask
+        s = np.where(distances > 0, -np.inf, s) if causal else s
+        s = np.concatenate([s, np.broadcast_to(np.float64(sinks)[:, None, None], (*s.shape[:-1], 1))], -1)
+        return scipy.special.softmax(s, -1)[..., :-1], scipy.special.logsumexp(s, -1)
+
+    def test_agrees_with_the_formula(self):
+        x = logits((2, 3, 5, 70))
+        arguments = {"scale": 0.5, "softcap": 20.0, "causal": True, "slopes": [0.5, 0.25, 0.125], "sinks": [1, 0, -2]}
+        for mask in logits((5, 70)), logits((2, 1, 5, 70)) > -2, np.ones((2, 1, 1, 1), bool):
+            for threads in 1, 2:
+                actual, logarithms = smxpack.attention_softmax(x, mask, return_logsumexp=True, threads=threads, **arguments)
+                exact, exact_logarithms = self.exact(x, mask, **arguments)
+                np.testing.assert_allclose(actual, exact, rtol=2e-5)
+                np.testing.assert_allclose(logarithms, exact_logarithms, rtol=1e-5, atol=1e-5)
+
+    def test_without_options_is_softmax(self):
+        x = logits((2, 3, 5, 70), F16)
+        np.testing.assert_array_equal(smxpack.attention_softmax(x, scale=0.25), smxpack.softmax(x, scale=0.25))
+
+    def test_padding_and_positions(self):
+        x = logits((2, 1, 1, 9))
+        actual = smxpack.attention_softmax(x, key_lengths=[4, 9], first_positions=[3, 6], causal=True, window=3)
+        for entry, seen in enumerate([slice(1, 4), slice(4, 7)]):
+            np.testing.assert_array_equal(actual[entry, 0, 0, seen], smxpack.softmax(x[entry, 0, 0, seen]))
+            self.assertEqual(np.count_nonzero(actual[entry]), 3)
+
+    def test_bad_arguments(self):
+        x = logits((2, 3, 5, 70))
+        for bad in {"mask": np.zeros((4, 70), F32)}, {"sinks": [1, 2]}, {"threads": 0}, {"key_lengths": [1]}:
+            with self.assertRaises(ValueError):
+                smxpack.attention_softmax(x, **bad)
+        with self.assertRaises(ValueError):
+            smxpack.attention_softmax(x[0])
+        with self.assertRaises(TypeError):
+            smxpack.attention_softmax(x, np.zeros((5, 70), np.int32))
+
 class Calls(unittest.TestCase):
     def test_axis(self):
         x = logits((3, 40))

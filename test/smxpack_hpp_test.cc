@@ -106,6 +106,25 @@ TEST_F(SmxpackHpp, AnyAxis) {
   EXPECT_TRUE(SameBits(y, expected));
 }
 
+// Rows of one head each, whose queries see everything.
+TEST_F(SmxpackHpp, AttentionSoftmax) {
+  std::vector<float> y(x_.size());
+  smxpack::AttentionSoftmax op;
+  smx_attention attention = {};
+  EXPECT_EQ(op.Setup(attention), smx_status_invalid_parameter);
+  ASSERT_EQ(op.Create({smx_datatype_f32, smx_datatype_f32, smx_datatype{}, 0.0f, 0}), smx_status_success);
+  attention.batch_size = 1;
+  attention.heads = kRows;
+  attention.queries = 1;
+  attention.keys = kChannels;
+  attention.input_strides = attention.output_strides = {0, kChannels, 0, 1};
+  attention.input = x_.data();
+  attention.output = y.data();
+  ASSERT_EQ(op.Setup(attention), smx_status_success);
+  ASSERT_EQ(op.Run(), smx_status_success);
+  EXPECT_TRUE(SameBits(y, Expected(RowsFunction::kSoftmax)));
+}
+
 TEST_F(SmxpackHpp, LogSumExp) {
   std::vector<float> y(kRows);
   smxpack::LogSumExp<smx_datatype_f32> op;
