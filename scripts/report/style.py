@@ -90,7 +90,7 @@ def power_of_two(n):
 def sizes_axis(ax, label="elements in the row"):
     """Powers of two on a logarithmic axis."""
     ax.set_xscale("log", base=2)
-    ax.xaxis.set_major_locator(ticker.LogLocator(base=2, subs=(1.0,), numticks=7))
+    ax.xaxis.set_major_locator(ticker.LogLocator(base=2, subs=(1.0,), numticks=5))
     ax.xaxis.set_major_formatter(ticker.FuncFormatter(lambda n, _: power_of_two(n)))
     ax.set_xlabel(label)
 
