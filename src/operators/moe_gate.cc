@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "src/isa/scalar.h"
 #include "src/kernels/topk.h"
 #include "src/operators/layout.h"
 #include "src/operators/operator.h"
@@ -99,18 +100,16 @@ void Sigmoid(const Run& run, size_t n, float* x) {
 }
 
 // The logits as floats, negated under a negative scale, and zeros under one of 0: then those of the largest products
-// with the scale are the largest. Where there are few tokens, more rows can be read. Small rather than fast, for the
-// time goes by in kernels.
-[[gnu::cold]] Matrix DirectedLogits(const MoeGate& gate, size_t first, size_t tokens, float* buffer) {
+// with the scale are the largest.
+Matrix DirectedLogits(const MoeGate& gate, size_t first, size_t tokens, float* buffer) {
   const smx_rows& rows = gate.rows;
   const size_t stride = rows.input_stride * rows.types->input_bytes;
   const char* x = static_cast<const char*>(rows.input) + first * stride;
   const float direction = rows.scale.direction;
-  if (rows.types->input == smx_datatype_f32 && direction == 1.0f && tokens >= SMX_TOPK_ROWS) {
+  if (rows.types->input == smx_datatype_f32 && direction == 1.0f) {
     return {reinterpret_cast<const float*>(x), rows.input_stride};
   }
   const size_t experts = gate.experts();
-  if (tokens < SMX_TOPK_ROWS) std::fill_n(buffer, SMX_TOPK_ROWS * experts, 0.0f);
   for (size_t t = 0; t < tokens; t++) {
     rows.types->to_f32(gate.kernels(), experts, x + t * stride, buffer + t * experts);
   }
@@ -118,8 +117,8 @@ void Sigmoid(const Run& run, size_t n, float* x) {
   return {buffer, experts};
 }
 
-// Of all experts. Small, too.
-[[gnu::cold]] void Score(const Run& run, size_t tokens, const Matrix& logits, float* scores) {
+// Of all experts.
+void Score(const Run& run, size_t tokens, const Matrix& logits, float* scores) {
   if (run.gate.scores == smx_gate_scores_softmax) return Softmax(run.all, tokens, logits, scores);
   const size_t experts = run.gate.experts();
   for (size_t t = 0; t < tokens; t++)
@@ -134,13 +133,24 @@ void AddBias(size_t tokens, size_t experts, const float* bias, const float* scor
   }
 }
 
-// Few tokens go with rows of zeros, whose indices are dropped.
+// For one token, by insertion: where there are few, lanes would be idle.
+void ChooseForOne(size_t n, size_t k, const float* x, int32_t* indices) {
+  double best[SMX_TOPK];
+  size_t count = 0;
+  for (size_t i = 0; i < n; i++) {
+    const double key = scalar_to_key(x[i], smx_topk_rank(i));
+    if (count == k && key < best[k - 1]) continue;
+    size_t at = count < k ? count++ : k - 1;
+    for (; at > 0 && best[at - 1] < key; at--) best[at] = best[at - 1];
+    best[at] = key;
+  }
+  for (size_t j = 0; j < k; j++) indices[j] = smx_topk_index(best[j]);
+}
+
 void Choose(const MoeGate& gate, size_t tokens, const Matrix& keys, int32_t* indices) {
-  int32_t padded[SMX_TOPK_ROWS * SMX_TOPK];
-  int32_t* found = tokens < SMX_TOPK_ROWS ? padded : indices;
-  const size_t rows = std::max<size_t>(tokens, SMX_TOPK_ROWS);
-  gate.kernels().f32_topk(rows, gate.experts(), gate.k, keys.first, keys.stride, found);
-  if (found == padded) std::copy_n(padded, tokens * gate.k, indices);
+  const size_t n = gate.experts(), k = gate.k;
+  if (tokens >= SMX_TOPK_ROWS) return gate.kernels().f32_topk(tokens, n, k, keys.first, keys.stride, indices);
+  for (size_t t = 0; t < tokens; t++) ChooseForOne(n, k, keys.first + t * keys.stride, indices + t * k);
 }
 
 void Gather(size_t tokens, size_t k, const Matrix& x, const int32_t* indices, float* y) {
@@ -182,11 +192,7 @@ void RunTogether(const Run& run, size_t first, size_t tokens) {
   const Matrix scores = {buffers[1], experts};
   if (gate.gathers_scores() || gate.bias != nullptr) Score(run, tokens, logits, buffers[1]);
   float* spare = gate.gathers_scores() ? buffers[0] : buffers[1];
-  if (gate.bias != nullptr) {
-    if (tokens < SMX_TOPK_ROWS)
-      std::fill_n(spare + tokens * experts, (SMX_TOPK_ROWS - tokens) * experts, 0.0f);
-    AddBias(tokens, experts, gate.bias, scores.first, spare);
-  }
+  if (gate.bias != nullptr) AddBias(tokens, experts, gate.bias, scores.first, spare);
 
   const Matrix keys = gate.bias != nullptr ? Matrix{spare, experts} : logits;
   int32_t* indices = gate.indices + first * gate.k;
