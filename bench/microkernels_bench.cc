@@ -283,6 +283,13 @@ RowsPass f32_softmax_transposed(smx_f32_softmax_transposed_ukernel_fn* ukernel) 
 }
 constexpr auto f32_log_softmax_transposed = f32_softmax_transposed;
 
+// The indices are a part of what is written.
+RowsPass f32_topk(smx_f32_topk_ukernel_fn* ukernel) {
+  return {kReads, kShortRows, {16, 64, 256}, [=](size_t rows, size_t n, const float* x, float* y) {
+            ukernel(rows, n, 8, x, n, reinterpret_cast<int32_t*>(y));
+          }};
+}
+
 Pass<> f32_raddexpminusmax(smx_f32_raddexpminusmax_ukernel_fn* ukernel) {
   return {kReads, kNeverTuned, [=](size_t n, const float* x, float*) {
             float sum;

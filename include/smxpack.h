@@ -490,6 +490,75 @@ SMX_API enum smx_status smx_setup_logsumexp_nc(smx_operator_t logsumexp_op, size
                                                size_t channels, size_t input_stride, const void* input,
                                                float* output);
 
+/// What a gate scores an expert of logit x by.
+enum smx_gate_scores {
+  /// s[i] = exp(x[i]) / sum_j exp(x[j]), the sum over all experts: softmax before the selection.
+  smx_gate_scores_softmax = 1,
+  /// s[i] = x[i], and weights are softmax of the chosen experts: softmax after the selection.
+  smx_gate_scores_logits = 2,
+  /// s[i] = 1 / (1 + exp(-x[i])).
+  smx_gate_scores_sigmoid = 3,
+};
+
+/// Weights are divided by the sum of the token's k.
+#define SMX_FLAG_NORMALIZE_WEIGHTS UINT32_C(0x00000008)
+
+/// Creates an operator that is the gate of a mixture of experts: of the logits of each token, one an expert, it chooses k
+/// experts and gives their indices and weights, the first choice first.
+///
+/// Chosen are the experts of the largest s[i] + bias[i], the sum rounded to a float; without a bias, those of the largest
+/// x[i], whose order is exact where scores round to the same. Of equal ones the lower index is chosen first. NaN counts
+/// as more than all numbers, and as equal to other NaN; -0 and denormals are 0. The bias has no part in weights:
+///
+/// | scores                  | weight of expert i                                                               |
+/// |-------------------------|----------------------------------------------------------------------------------|
+/// | smx_gate_scores_softmax | s[i], the bits of smx_create_softmax_nc at i                                     |
+/// | the same, normalised    | as of smx_gate_scores_logits, which it is equal to                               |
+/// | smx_gate_scores_logits  | exp(x[i]) / sum over the chosen, the bits of smx_create_softmax_nc of their row  |
+/// | smx_gate_scores_sigmoid | s[i]                                                                             |
+/// | the same, normalised    | s[i] / sum over the chosen, of rounded scores, added in their order in double    |
+///
+/// | logits              | chosen       | softmax                | sigmoid | sigmoid, normalised         |
+/// |---------------------|--------------|------------------------|---------|-----------------------------|
+/// | NaN                 | first        | all NaN                | its NaN | all NaN, where it is chosen |
+/// | +inf                | next         | all NaN                | 1       | a part as that of 1         |
+/// | -inf beside others  | last         | 0                      | 0       | 0                           |
+/// | all -inf            | 0, 1, 2, ... | NaN; with the flag, 0  | 0       | NaN; with the flag, 0       |
+///
+/// The flag is SMX_FLAG_MASKED_ROWS_TO_ZERO; of normalised sigmoids it is for all tokens whose chosen scores are 0. "All NaN" of
+/// smx_gate_scores_logits is where a NaN or +inf is chosen, which without a bias is wherever there is one. With a bias, what
+/// counts in the second column is s[i] + bias[i]: a bias of -inf is for experts that are not to be chosen while there are others.
+///
+/// Error of softmax as that of smx_create_softmax_nc; of sigmoids at most 2.9 ULP, and 2.5 was seen; of normalised sigmoids at most
+/// 7.3 ULP, and 2.5 was seen. Weights below FLT_MIN are 0. Bits are as independent of all else as those of smx_create_softmax_nc.
+/// smx_set_scale replaces x[i] by scale * x[i], in the choice as well: a negative scale chooses the smallest first.
+///
+/// @param input_type       of the logits: smx_datatype_f32, smx_datatype_f16 or smx_datatype_bf16.
+/// @param weight_type      the same, or one of the two smx_datatype_f32. Weights are those of f32, rounded once more.
+/// @param flags            0, or any of SMX_FLAG_NORMALIZE_WEIGHTS, which changes nothing for smx_gate_scores_logits, and
+///                         SMX_FLAG_MASKED_ROWS_TO_ZERO.
+/// @param moe_gate_op_out  receives the operator; NULL where the call fails.
+/// @returns as smx_create_softmax_nc; smx_status_invalid_parameter for unknown scores.
+SMX_API enum smx_status smx_create_moe_gate_nc(enum smx_datatype input_type, enum smx_datatype weight_type,
+                                               enum smx_gate_scores scores, uint32_t flags,
+                                               smx_operator_t* moe_gate_op_out);
+
+/// Says which tokens the next runs choose experts for; as smx_setup_softmax_nc.
+///
+/// @param batch_size    tokens; 0 is allowed, and then run touches nothing and the pointers may be NULL.
+/// @param experts       1 to 512.
+/// @param k             experts to choose for each token: 1 to 64, and no more than there are.
+/// @param input_stride  elements from one token's first logit to the next one's, at least `experts`.
+/// @param logits        the first token's.
+/// @param bias          of the choice: one an expert, or NULL.
+/// @param weights       k a token, contiguous. Neither they nor the indices may overlap anything else.
+/// @param indices       likewise.
+///
+/// @returns as smx_setup_softmax_nc; smx_status_unsupported_parameter for more experts, or more to choose.
+SMX_API enum smx_status smx_setup_moe_gate_nc(smx_operator_t moe_gate_op, size_t batch_size, size_t experts,
+                                              size_t k, size_t input_stride, const void* logits,
+                                              const float* bias, void* weights, int32_t* indices);
+
 /// Sets the factor of the elements: from the next run on, a row's elements are scale * x[i] in place of x[i], in all that the
 /// operator's formulas say. A temperature's reciprocal; 1 / sqrt(d) of attention. It is 1 before.
 ///
@@ -549,7 +618,8 @@ SMX_API enum smx_status smx_set_thresholds(const struct smx_thresholds* threshol
 struct smx_plan {
   /// "rows-as-lanes" (tiny rows, transposed in registers), "several-rows" (at a time, in one pass over short ones),
   /// "store-and-rescale" (one exponential an element, while a row fits in cache) or "two-pass"; over another axis than the
-  /// last, "columns-as-lanes" (one exponential an element) or, of longer columns, "columns-by-blocks" (two). Static.
+  /// last, "columns-as-lanes" (one exponential an element) or, of longer columns, "columns-by-blocks" (two); of gates
+  /// "tokens-as-lanes". Static.
   const char* algorithm;
   /// Why, as a comparison of the shape with a threshold. Static.
   const char* reason;

@@ -211,6 +211,35 @@ class ScaleByPartialSum : public Operator {
 #endif
 };
 
+template <smx_datatype kInput, smx_datatype kWeight = kInput>
+class MoeGate : public Operator {
+ public:
+  [[nodiscard]] smx_status Create(smx_gate_scores scores = smx_gate_scores_softmax,
+                                  uint32_t flags = 0) noexcept {
+    return CreateBy(smx_create_moe_gate_nc, kInput, kWeight, scores, flags);
+  }
+
+  [[nodiscard]] smx_status Setup(size_t batch_size, size_t experts, size_t k, size_t input_stride,
+                                 const Element<kInput>* logits, const float* bias, Element<kWeight>* weights,
+                                 int32_t* indices) noexcept {
+    return smx_setup_moe_gate_nc(get(), batch_size, experts, k, input_stride, logits, bias, weights, indices);
+  }
+
+#ifdef __cpp_lib_span
+  /// An empty bias is none.
+  [[nodiscard]] smx_status Setup(size_t experts, size_t k, std::span<const Element<kInput>> logits,
+                                 std::span<const float> bias, std::span<Element<kWeight>> weights,
+                                 std::span<int32_t> indices) noexcept {
+    if (!internal::AreRows(logits.size(), experts) || (!bias.empty() && bias.size() != experts) ||
+        weights.size() != logits.size() / experts * k || indices.size() != weights.size()) {
+      return smx_status_invalid_parameter;
+    }
+    return Setup(logits.size() / experts, experts, k, experts, logits.data(),
+                 bias.empty() ? nullptr : bias.data(), weights.data(), indices.data());
+  }
+#endif
+};
+
 #ifdef __cpp_lib_span
 [[nodiscard]] inline smx_status MergePartialSums(std::span<smx_partial_sum> sums,
                                                  std::span<const smx_partial_sum> others) noexcept {

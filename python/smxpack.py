@@ -23,7 +23,7 @@ import threading
 
 import numpy as np
 
-__all__ = ["attention_softmax", "bfloat16", "log_softmax", "logsumexp", "merge_partial_sums", "partial_sum", "scale_by_partial_sum", "softmax", "softmax_quantized"]
+__all__ = ["attention_softmax", "bfloat16", "log_softmax", "logsumexp", "merge_partial_sums", "moe_gate", "partial_sum", "scale_by_partial_sum", "softmax", "softmax_quantized"]
 
 bfloat16 = np.dtype([("bfloat16", np.uint16)])
 
@@ -35,6 +35,8 @@ _QUANTIZED = {np.dtype(np.uint8): 4, np.dtype(np.int8): 5}
 _BOOL = 6
 _MASKED_ROWS_TO_ZERO = 1
 _CAUSAL = 2
+_NORMALIZE_WEIGHTS = 8
+_GATE_SCORES = {"softmax": 1, "logits": 2, "sigmoid": 3}
 
 
 class _Quantization(ctypes.Structure):
@@ -430,3 +432,33 @@ def attention_softmax(
     flags = (_MASKED_ROWS_TO_ZERO if masked_rows_to_zero else 0) | (_CAUSAL if causal else 0)
     _compute("attention_softmax", (ctypes.byref(options), flags), (ctypes.byref(attention),), scale, threads)
     return (output, logsumexp) if return_logsumexp else output
+def moe_gate(
+    x, k, scores="softmax", bias=None, normalize=False, dtype=None, masked_rows_to_zero=False, scale=1.0, threads=1
+):
+    """The k experts of each row of logits, and their weights: (weights, indices), each of shape x.shape[:-1] + (k,).
+
+    scores     what experts are chosen by: "softmax" of the row, "logits", whose weights are softmax of those chosen, or "sigmoid".
+    bias       float32, one an expert: added to the scores for the choice, and to no weight.
+    normalize  whether weights of a row sum up to 1.
+    dtype      of the weights, that of x where it is not given.
+
+    Other arguments as of softmax.
+    """
+    x = _check(x, -1, threads)
+    rows = _rows(x)
+    experts = rows.shape[1]
+    if scores not in _GATE_SCORES:
+        raise ValueError(f"scores {scores!r} are none of {', '.join(_GATE_SCORES)}")
+    if bias is not None:
+        bias = np.require(bias, np.float32, "CA")
+        if bias.shape != (experts,):
+            raise ValueError(f"a bias of shape {bias.shape} is not one of {experts} experts")
+    shape = x.shape[:-1] + (k,)
+    weights = np.empty(shape, _output_dtype(x, None, dtype))
+    indices = np.empty(shape, np.int32)
+    flags = (_NORMALIZE_WEIGHTS if normalize else 0) | (_MASKED_ROWS_TO_ZERO if masked_rows_to_zero else 0)
+    create = (_datatype(x.dtype), _datatype(weights.dtype), _GATE_SCORES[scores], flags)
+    setup = [_size(len(rows)), _size(experts), _size(k), _size(_stride(rows)), _pointer(rows)]
+    setup += [None if bias is None else _pointer(bias), _pointer(weights), _pointer(indices)]
+    _compute("moe_gate_nc", create, setup, scale, threads)
+    return weights, indices

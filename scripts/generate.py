@@ -39,6 +39,7 @@ TYPED = {"load": "p", "load_tail": "pna", "store": "pa", "store_tail": "pna", "s
 OPERANDS = {
     **{operation + suffix: operands for operation, operands in TYPED.items() for suffix in ["", "_f16", "_bf16", "_qu8", "_qs8"]},
     "load_table": "p",
+    "store_keys": "pa",
     **dict.fromkeys(["load_columns", "store_columns"], "psna"),
 }
 
@@ -57,6 +58,7 @@ class Isa:
     side_by_side: int  # vectors of independent work that the registers hold
     table: str  # type of eight floats that look_up reads
     table_index: str  # type of what look_up reads them by
+    keys: str  # type of width / 2 doubles
     include: str  # header of what the vocabulary needs
     ops: dict  # operation -> expression, see OPERANDS
     tuned: dict = dataclasses.field(default_factory=dict)  # kernel -> what src/isa/tuned.json says of its variant

@@ -44,7 +44,7 @@ CPUS = {  # as LLVM names them
 # A main loop takes the variant's tile, and moves on by as much, but for these: it moves on by an accumulator's part, and
 # takes as much of each accumulator's block, or that part alone of one accumulator's group of rows.
 SUMS_OF_BLOCKS = ("raddextexp", "raddstoreextexp")
-OF_COLUMNS = "-columns"  # move on by strides that are parameters, which the list cannot be held against: no predictions
+UNPREDICTED = ("-columns", "topk")  # move on by strides that are parameters, which the list cannot be held against: no predictions
 GROUPS_OF_ROWS = ("softmax-transposed", "log-softmax-transposed")
 
 
@@ -240,7 +240,7 @@ def attempt(isa, kernel):
 def predict_all(kernels):
     """Of every ISA but those for all processors, which emulate fused multiply-add: the predictions, and '<kernel> on <ISA>' ->
     why there is none."""
-    checked = [kernel for kernel in kernels if not kernel.base.endswith(OF_COLUMNS)]
+    checked = [kernel for kernel in kernels if not kernel.base.endswith(UNPREDICTED)]
     pairs = [(isa, kernel) for isa in generate.load_isas() if isa.processors for kernel in checked]
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         attempts = list(pool.map(attempt, *zip(*pairs)))

@@ -63,6 +63,7 @@ ENVIRONMENT = "fp_environment_test"
 ATTENTION_TEST = "attention_softmax_test"
 LOGITS_TEST = "logit_kernels_test"
 KERNELS = "f32_microkernels_test"
+GATE = "moe_gate_test"
 LOG = "log_softmax_nc_test"
 OPERATOR = "operator_test"
 PARTIAL = "partial_sum_nc_test"
@@ -87,6 +88,7 @@ FP_ENVIRONMENT = "src/runtime/fp_environment.h"
 ROW_SUM = "src/operators/row_sum.h"
 NC = "src/operators/softmax_nc.cc"
 ALL_AXES = "src/operators/softmax_axis.cc"
+MOE_GATE = "src/operators/moe_gate.cc"
 PASSES = "src/operators/rows.cc"
 ROW = "src/operators/row.cc"
 ATTENTION = "src/operators/attention_softmax.cc"
@@ -253,6 +255,28 @@ MUTATIONS = [
     Mutation("last staged element not scaled", PASSES, "i < rows * op.channels; i++", "i + 1 < rows * op.channels; i++", SCALE),
     Mutation("shift of a piece not scaled", ROW_SUM, "(shift - term_shift) * magnitude", "(shift - term_shift)", SCALE, "*OfPieces*"),
     Mutation("scale forgotten by logarithms", ROW, "return smx_f32_logarithm_of(scale, logarithm.max", "return smx_f32_logarithm_of(1.0f, logarithm.max", SCALE, "*OfAPowerOfTwo*"),
+    # The gate of a mixture of experts.
+    Mutation("exchange dropped from a sorting network", "src/kernels/topk.cc.j2", "(2, 4), (3, 5), (1, 2), (3, 4), (5, 6)", "(2, 4), (3, 5), (1, 2), (5, 6)", KERNELS, "*Topk*"),
+    Mutation("exchange dropped from a merging network", "src/kernels/topk.cc.j2", "(0, 1), (2, 3), (4, 5), (6, 7)]) }}\n}\n\n// The same", "(0, 1), (2, 3), (6, 7)]) }}\n}\n\n// The same", KERNELS, "*Topk*"),
+    Mutation("chunk merged in the wrong order", "src/kernels/topk.cc.j2", "next[half][count - 1 - j]", "next[half][j]", KERNELS, "*Topk*"),
+    Mutation("absent elements chosen", "src/kernels/topk.cc.j2", 'isa.set1_keys("-INFINITY")', 'isa.set1_keys("INFINITY")', KERNELS, "*Topk*"),
+    *(
+        Mutation(f"NaN ordered by its bits on {isa}", f"src/isa/{isa}.h", old, new, KERNELS, f"*Topk*{isa}*")
+        for isa, old, new in (
+            ("avx2", "_mm256_blendv_epi8(order, _mm256_set1_epi32(INT32_MAX), is_nan)", "_mm256_blendv_epi8(order, order, is_nan)"),
+            ("avx512f", "_mm512_cmp_ps_mask(a, a, _CMP_ORD_Q)", "_mm512_cmp_ps_mask(a, a, _CMP_TRUE_UQ)"),
+            ("scalar", "a != a ? INT32_MAX : bits < 0", "bits < 0"),
+            (NEON, "vbslq_s32(vceqq_f32(a, a), order,", "vbslq_s32(vceqq_s32(order, order), order,"),
+        )
+    ),
+    Mutation("zeros of two signs told apart on avx2", "src/isa/avx2.h", "_mm256_castps_si256(_mm256_add_ps(a, _mm256_setzero_ps()))", "_mm256_castps_si256(a)", KERNELS, "*Topk*avx2*"),
+    Mutation("sigmoid overflows", MOE_GATE, "staged > most ? most : staged", "staged", GATE),
+    Mutation("bias has a part in weights", MOE_GATE, "gate.gathers_scores() ? scores : logits, indices", "gate.gathers_scores() ? keys : logits, indices", GATE),
+    Mutation("sigmoids not normalised", MOE_GATE, "  if (!gate.normalizes()) return;\n", "  return;\n", GATE),
+    Mutation("scale has no part in the choice", MOE_GATE, "Multiply(direction, tokens * experts, buffer)", "Multiply(1.0f, tokens * experts, buffer)", GATE),
+    Mutation("last token of a group left over", MOE_GATE, "std::min(together, count - t)", "std::min(together - 1, count - t)", GATE),
+    Mutation("masked token normalised to zero without the flag", MOE_GATE, "sum == 0.0 ? of_zeros : NAN", "sum == 0.0 ? 0.0f : NAN", GATE),
+    Mutation("overlapping indices accepted", MOE_GATE, "&layouts[i], &layouts[j], false", "&layouts[i], &layouts[j], j == 3", GATE),
     # How work is cut up.
     Mutation("last strip of columns left out", ALL_AXES, "plan.strips = op.outer * plan.strips_of_slice;", "plan.strips = op.outer * plan.strips_of_slice - (op.inner > 512);", AXIS, "*AnyNumberOfColumns*"),
     Mutation("column left out between strips", ALL_AXES, "first_column_(index % plan.strips_of_slice * plan.strip_columns)", "first_column_(index % plan.strips_of_slice * plan.strip_columns + (index % plan.strips_of_slice > 0))", AXIS, "*AnyNumberOfColumns*"),
@@ -277,10 +301,8 @@ MUTATIONS = [
     Mutation("null input accepted", NC, '  if (input.first == nullptr) return "input is NULL";\n', "", OPERATOR),
     Mutation("zero channels accepted", NC, '  if (input.channels == 0) return "channels is 0";\n', "", OPERATOR),
     Mutation("overlapping output accepted", NC, "return x_to_y < x.channels * x.element_bytes || x_stride - x_to_y < y.channels * y.element_bytes;", "return x_to_y < x.channels * x.element_bytes;", OPERATOR),
-    Mutation("overflowing size accepted", NC, "(rows - 1) > (largest - channels) / stride", "rows > largest", OPERATOR),
     Mutation("output in gaps of the input that overlaps the next step accepted", ALL_AXES, "for (ptrdiff_t steps : {before, before + 1}) {", "for (ptrdiff_t steps : {before}) {", AXIS, "*Overlap*"),
     Mutation("axis of no elements accepted", ALL_AXES, 'axis == 0 ? "axis is 0" : nullptr', "nullptr", AXIS, "*BadArguments*"),
-    Mutation("rejected setup changes the operator", NC, "  const char* reason = InvalidShape(", "  op->base.is_set_up = false;\n  const char* reason = InvalidShape(", OPERATOR),
     # What attention adds to rows.
     Mutation("padding of a shorter row counted", ATTENTION, "row + group.channels, -INFINITY", "row + group.channels, -1.0f", ATTENTION_TEST),
     Mutation("rows of few logits beside longer ones", ATTENTION, "(query.channels() <= kShort) == (queries[0].channels() <= kShort)", "true", ATTENTION_TEST),
@@ -296,6 +318,8 @@ MUTATIONS = [
     Mutation("mask of -inf does not leave NaN out", "src/kernels/vaddmask.cc.j2", 'isa.zero_below("b%d" % v, "least", "x%d" % v)', '"x%d" % v', LOGITS_TEST),
     Mutation("wrong coefficient of tanh", "src/kernels/softcap.h", "0x1.182C60p-3f", "0x1.182CC0p-3f", LOGITS_TEST),
     Mutation("positions restart with each vector", "src/kernels/vaddslope.cc.j2", 'position = {{ isa.add("position", "width") }};', 'position = {{ isa.add("position", isa.zero()) }};', LOGITS_TEST),
+    Mutation("overflowing size accepted", "src/operators/layout.h", "(rows - 1) > (largest - channels) / stride", "rows > largest", OPERATOR),
+    Mutation("rejected setup changes the operator", NC, "  const char* reason = smx_invalid_layouts(", "  op->base.is_set_up = false;\n  const char* reason = smx_invalid_layouts(", OPERATOR),
     Mutation("unknown flags accepted", PASSES, "(flags & ~known_flags) != 0", "(flags & ~known_flags) == ~0u", OPERATOR),
     Mutation("failed allocation reported as something else", "src/operators/operator.cc", "return smx_status_out_of_memory;", "return smx_status_invalid_state;", OPERATOR),
     Mutation("failed allocation not logged", "src/operators/operator.cc", '    smx_log_error("create %s: the allocator has no %zu bytes", type->name, size);\n', "", OPERATOR),

@@ -79,6 +79,20 @@ bool Computes(smx_operator_t op, size_t channels, pthreadpool_t pool) {
          y[channels - 1] == y[0];
 }
 
+// Without memory, there is no gate.
+bool GateIsRight() {
+  const float x[3] = {1.0f, 3.0f, 2.0f};
+  float weights[2];
+  int32_t indices[2] = {-1, -1};
+  smx_operator_t op = reinterpret_cast<smx_operator_t>(weights);
+  const smx_status status =
+      smx_create_moe_gate_nc(smx_datatype_f32, smx_datatype_f32, smx_gate_scores_sigmoid, 0, &op);
+  if (status != smx_status_success) return status == smx_status_out_of_memory && op == nullptr;
+  return smx_setup_moe_gate_nc(op, 1, 3, 2, 3, x, nullptr, weights, indices) == smx_status_success &&
+         smx_run_operator(op, nullptr) == smx_status_success && indices[0] == 1 && indices[1] == 2 &&
+         smx_delete_operator(op) == smx_status_success;
+}
+
 // All functions once while allocations fail: each gives success, or out_of_memory where the header says so.
 bool CallsAreRight(pthreadpool_t pool) {
   const char* name = nullptr;
@@ -90,6 +104,7 @@ bool CallsAreRight(pthreadpool_t pool) {
   is_right &= smx_get_microkernel(0, &name) == smx_status_success && name != nullptr;
   is_right &= smx_get_thresholds(&thresholds) == smx_status_success;
   is_right &= smx_set_thresholds(&thresholds) == smx_status_success;
+  is_right &= GateIsRight();
   const smx_status status = smx_create_softmax_nc_f32(0, &op);
   if (status != smx_status_success) return is_right && status == smx_status_out_of_memory && op == nullptr;
   is_right &= Computes(op, 512, nullptr) && Computes(op, 1 << 17, pool);

@@ -59,6 +59,10 @@ static void check_enumerators(void) {
   CHECK(smx_log_level_warning == 2);
   CHECK(smx_log_level_info == 3);
   CHECK(SMX_FLAG_MASKED_ROWS_TO_ZERO == 1);
+  CHECK(SMX_FLAG_NORMALIZE_WEIGHTS == 8);
+  CHECK(smx_gate_scores_softmax == 1);
+  CHECK(smx_gate_scores_logits == 2);
+  CHECK(smx_gate_scores_sigmoid == 3);
 }
 
 static void check_softmax(smx_operator_t op) {
@@ -96,6 +100,21 @@ static void check_quantized(void) {
   CHECK(smx_delete_operator(op) == smx_status_success);
 }
 
+static void check_moe_gate(void) {
+  const float x[4] = {0.0f, 5.0f, 5.0f, 1.0f};
+  const int32_t expected[2] = {1, 2};
+  float weights[2];
+  int32_t indices[2];
+  smx_operator_t op = NULL;
+  CHECK(smx_create_moe_gate_nc(smx_datatype_f32, smx_datatype_f32, smx_gate_scores_softmax,
+                               SMX_FLAG_NORMALIZE_WEIGHTS, &op) == smx_status_success);
+  CHECK(smx_setup_moe_gate_nc(op, 1, 4, 2, 4, x, NULL, weights, indices) == smx_status_success);
+  CHECK(smx_run_operator(op, NULL) == smx_status_success);
+  CHECK(memcmp(indices, expected, sizeof(indices)) == 0);
+  CHECK(weights[0] == 0.5f && weights[1] == 0.5f);
+  CHECK(smx_delete_operator(op) == smx_status_success);
+}
+
 static void check_thresholds(void) {
   struct smx_thresholds thresholds = {0, 0, 0, 0, 0, 0};
   CHECK(smx_get_thresholds(&thresholds) == smx_status_success);
@@ -129,6 +148,7 @@ int main(void) {
   CHECK(smx_create_softmax_nc_f32(SMX_FLAG_MASKED_ROWS_TO_ZERO, &op) == smx_status_success && op != NULL);
   check_softmax(op);
   check_quantized();
+  check_moe_gate();
   CHECK(smx_delete_operator(op) == smx_status_success);
   CHECK(counters.allocations > 0 && counters.allocations == counters.deallocations);
   CHECK(smx_deinitialize() == smx_status_success);

@@ -10,6 +10,7 @@
 #include <thread>
 #include <tuple>
 
+#include "src/kernels/topk.h"
 #include "src/operators/row_sum.h"
 #include "src/runtime/fp_environment.h"
 #include "test/guarded_buffer.h"
@@ -688,10 +689,74 @@ TEST_P(VstreamExtExp, ResultsAreThereForOtherThreads) {
   EXPECT_EQ(late, 0);
 }
 
+// ---- f32-topk
+
+// By a stable sort: NaN above all, denormals as 0.
+std::vector<int32_t> LargestOf(const float* x, size_t n, size_t k) {
+  const auto is_before = [x](int32_t a, int32_t b) {
+    return isnan(x[b]) ? false : isnan(x[a]) || Flushed(x[a]) > Flushed(x[b]);
+  };
+  std::vector<int32_t> indices(n);
+  for (size_t i = 0; i < n; i++) indices[i] = static_cast<int32_t>(i);
+  std::stable_sort(indices.begin(), indices.end(), is_before);
+  indices.resize(k);
+  return indices;
+}
+
+// Rows of all kinds of elements, in every other of which many are equal.
+float TopkElement(SplitMix64* random, size_t row) {
+  constexpr float kSpecial[] = {NAN,   -NAN,         INFINITY,      -INFINITY, 0.0f,
+                                -0.0f, FLT_TRUE_MIN, -FLT_TRUE_MIN, FLT_MIN};
+  if (row % 3 == 1 && random->Below(8) == 0) return kSpecial[random->Below(9)];
+  if (row % 2 == 1) return static_cast<float>(random->Below(5)) - 2.0f;
+  return random->Normal() * 30.0f;
+}
+
+class Topk : public MicrokernelTest {
+ protected:
+  void Test(size_t rows, size_t n, size_t k, size_t stride, GuardedEdge edge) const {
+    SCOPED_TRACE(testing::Message() << rows << " rows of " << n << ", k = " << k);
+    SplitMix64 random(rows + n + k);
+    GuardedBuffer<float> x((rows - 1) * stride + n, edge);
+    std::fill(x.begin(), x.end(), NAN);  // between the rows
+    for (size_t r = 0; r < rows; r++) {
+      for (size_t i = 0; i < n; i++) x[r * stride + i] = TopkElement(&random, r);
+    }
+    GuardedBuffer<int32_t> indices(rows * k, edge);
+    {
+      const smx_fp_environment environment;
+      kernel().As<smx_f32_topk_ukernel_fn>()(rows, n, k, x.data(), stride, indices.data());
+    }
+    EXPECT_TRUE(indices.SurroundingsAreIntact());
+    for (size_t r = 0; r < rows; r++) {
+      const int32_t* found = indices.data() + r * k;
+      ASSERT_EQ(std::vector<int32_t>(found, found + k), LargestOf(x.data() + r * stride, n, k))
+          << "row " << r;
+    }
+  }
+};
+
+INSTANTIATE_TEST_SUITE_P(List, Topk, testing::ValuesIn(AvailableMicrokernels("f32_topk")), TestName);
+
+TEST_P(Topk, FindsWhatAStableSortFinds) {
+  for (size_t n : {1, 2, 3, 4, 7, 8, 9, 15, 16, 17, 31, 33, 60, 64, 65, 127, 129, 256, 509, 512}) {
+    for (size_t k : {1, 2, 4, 7, 8, 9, 16, 17, 31, 32, 33, 60, 64}) {
+      if (k > n) continue;
+      Test(19, n, k, n, GuardedEdge::kEnd);
+      Test(SMX_TOPK_ROWS + (n + k) % 33, n, k, n + k % 4, GuardedEdge::kBeginning);
+    }
+  }
+}
+
+TEST_P(Topk, TakesAnyNumberOfRows) {
+  for (size_t rows = SMX_TOPK_ROWS; rows <= 3 * SMX_TOPK_ROWS; rows++)
+    Test(rows, 21, 6, 22, GuardedEdge::kEnd);
+}
+
 // check_list.cmake sees to the kernels that other programs test.
 TEST(List, EveryVariantHasATest) {
-  for (const char* name :
-       {"f32_raddextexp", "f32_raddstoreextexp", "f32_vscaleextexp", "f32_vstreamextexp", "f32_vmulextc"}) {
+  for (const char* name : {"f32_raddextexp", "f32_raddstoreextexp", "f32_vscaleextexp", "f32_vstreamextexp",
+                           "f32_vmulextc", "f32_topk"}) {
     ExpectEveryMicrokernelHasATest(AvailableMicrokernels(name));
   }
 }

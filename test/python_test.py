@@ -203,6 +203,56 @@ class PartialSums(unittest.TestCase):
         self.assertRaises(ValueError, smxpack.merge_partial_sums, np.zeros(4))
 
 
+class MoeGate(unittest.TestCase):
+    def chosen(self, scores, k):
+        return np.argsort(-scores, axis=-1, kind="stable")[..., :k]
+
+    def test_agrees_with_numpy(self):
+        for shape, k in (((7, 64), 8), ((2, 3, 33), 33), ((5,), 1), ((0, 8), 2)):
+            for dtype in (F32, F16, BF16):
+                x = logits(shape, dtype)
+                wide = as_floats(x).astype(np.longdouble)
+                probabilities = scipy.special.softmax(wide, axis=-1) if x.size else wide
+                indices = self.chosen(wide, k)
+                for scores, normalize, all_weights in (
+                    ("softmax", False, probabilities),
+                    ("softmax", True, probabilities),
+                    ("logits", False, probabilities),
+                    ("sigmoid", False, 1 / (1 + np.exp(-wide))),
+                    ("sigmoid", True, 1 / (1 + np.exp(-wide))),
+                ):
+                    with self.subTest(shape=shape, dtype=dtype, scores=scores, normalize=normalize):
+                        weights, chosen = smxpack.moe_gate(x, k, scores, normalize=normalize, dtype=F32)
+                        exact = np.take_along_axis(all_weights, indices, axis=-1)
+                        if normalize or scores == "logits":
+                            exact = exact / exact.sum(axis=-1, keepdims=True)
+                        self.assertEqual((weights.dtype, chosen.dtype, chosen.shape), (F32, np.int32, shape[:-1] + (k,)))
+                        np.testing.assert_array_equal(chosen, indices)
+                        np.testing.assert_allclose(weights, exact, rtol=1e-6)
+
+    def test_bias_scale_and_threads(self):
+        x = logits((600, 40))
+        bias = np.where(np.arange(40) % 2 == 0, F32.type(0), F32.type(-np.inf))
+        weights, indices = smxpack.moe_gate(x, 3, "sigmoid", bias, scale=-0.25, threads=2)
+        scores = 1 / (1 + np.exp(0.25 * x.astype(np.longdouble)))
+        np.testing.assert_array_equal(indices, self.chosen(scores + bias, 3))
+        np.testing.assert_allclose(weights, np.take_along_axis(scores, indices, axis=-1), rtol=1e-6)
+
+    def test_masked_rows(self):
+        x = np.full((2, 5), -np.inf, F32)
+        weights, indices = smxpack.moe_gate(x, 2, masked_rows_to_zero=True)
+        np.testing.assert_array_equal(indices, [[0, 1]] * 2)
+        self.assertTrue((weights == 0).all())
+        self.assertTrue(np.isnan(smxpack.moe_gate(x, 2)[0]).all())
+
+    def test_bad_arguments(self):
+        x = logits((3, 8))
+        self.assertRaises(ValueError, smxpack.moe_gate, x, 2, "tanh")
+        self.assertRaises(ValueError, smxpack.moe_gate, x, 2, bias=np.zeros(7, F32))
+        with self.assertRaisesRegex(RuntimeError, "smx_setup_moe_gate_nc: smx_status_invalid_parameter"):
+            smxpack.moe_gate(x, 9)
+
+
 class Arrays(unittest.TestCase):
     """Memory layouts, each with results that do not depend on it."""
 

@@ -179,6 +179,30 @@ TEST_F(SmxpackHpp, QuantizedSoftmax) {
   EXPECT_EQ(probabilities[3], 0.5f);
 }
 
+TEST_F(SmxpackHpp, MoeGate) {
+  const std::vector<float> x = {0.0f, 1.0f, 2.0f, 3.0f, 3.0f, 2.0f, 1.0f, 0.0f};
+  const std::vector<float> bias = {0.0f, 0.0f, 0.0f, -9.0f};
+  float weights[4];
+  int32_t indices[4];
+  smxpack::MoeGate<smx_datatype_f32> op;
+  EXPECT_EQ(op.Create(static_cast<smx_gate_scores>(0)), smx_status_invalid_parameter);
+  ASSERT_EQ(op.Create(smx_gate_scores_sigmoid, SMX_FLAG_NORMALIZE_WEIGHTS), smx_status_success);
+  ASSERT_EQ(op.Setup(2, 4, 2, 4, x.data(), bias.data(), weights, indices), smx_status_success);
+  ASSERT_EQ(op.Run(), smx_status_success);
+  EXPECT_EQ(std::vector<int32_t>(indices, indices + 4), (std::vector<int32_t>{2, 1, 0, 1}));
+  EXPECT_FLOAT_EQ(weights[0] + weights[1], 1.0f);
+  EXPECT_GT(weights[0], weights[1]);
+#if __cplusplus >= 202002L
+  ASSERT_EQ(op.Setup(4, 2, x, {}, weights, indices), smx_status_success);
+  ASSERT_EQ(op.Run(), smx_status_success);
+  EXPECT_EQ(std::vector<int32_t>(indices, indices + 4), (std::vector<int32_t>{3, 2, 0, 1}));
+  EXPECT_EQ(op.Setup(4, 1, x, bias, weights, indices), smx_status_invalid_parameter);
+  EXPECT_EQ(op.Setup(4, 2, x, std::span(bias).first(3), weights, indices), smx_status_invalid_parameter);
+  EXPECT_EQ(op.Setup(4, 2, x, bias, weights, std::span(indices).first(3)), smx_status_invalid_parameter);
+  EXPECT_EQ(op.Setup(3, 2, x, {}, weights, indices), smx_status_invalid_parameter);
+#endif
+}
+
 TEST_F(SmxpackHpp, Moves) {
   Softmax first;
   ASSERT_EQ(first.Create(), smx_status_success);

@@ -51,6 +51,12 @@ constexpr double ScaledUlps(double exact) {
   return 0.5 + 0.01 + (flushed < 1.0 ? flushed : 1.0);
 }
 
+// e / (1 + e): the error of e counts 1 / (1 + e) times; the sum is rounded, by at most u, and the quotient, by half an ULP.
+constexpr double kSigmoidUlps = kExtExpUnits + 1.0 + 0.5;
+
+// Scores of a gate over the sum of some: each off by that, half an ULP being at most 1 u, and one rounding.
+constexpr double kNormalizedSigmoidUlps = 2.0 * (kExtExpUnits + 2.0) + 0.5;
+
 // exp(d) of the three-pass baselines with d = x - max, in units of u: the polynomial of degree 5 and its evaluation,
 // and the rounding of x - max to a float, which is off by |d| u and enters the exponential as such.
 constexpr double kExpMinusMaxUnits = 2.77;

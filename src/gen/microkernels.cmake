@@ -57,6 +57,7 @@ set(SMXPACK_AVX512F_PRODUCTION
     src/gen/avx512f/bf16-f32-vsubextc.cc
     src/gen/avx512f/f32-f16-vsubextc.cc
     src/gen/avx512f/f32-bf16-vsubextc.cc
+    src/gen/avx512f/f32-topk.cc
     src/gen/avx512f/f16-f32-vcvt.cc
     src/gen/avx512f/bf16-f32-vcvt.cc
     src/gen/avx512f/f32-f16-vcvt.cc
@@ -142,6 +143,7 @@ set(SMXPACK_AVX2_PRODUCTION
     src/gen/avx2/bf16-f32-vsubextc.cc
     src/gen/avx2/f32-f16-vsubextc.cc
     src/gen/avx2/f32-bf16-vsubextc.cc
+    src/gen/avx2/f32-topk.cc
     src/gen/avx2/f16-f32-vcvt.cc
     src/gen/avx2/bf16-f32-vcvt.cc
     src/gen/avx2/f32-f16-vcvt.cc
@@ -227,6 +229,7 @@ set(SMXPACK_NEON_PRODUCTION
     src/gen/neon/bf16-f32-vsubextc.cc
     src/gen/neon/f32-f16-vsubextc.cc
     src/gen/neon/f32-bf16-vsubextc.cc
+    src/gen/neon/f32-topk.cc
     src/gen/neon/f16-f32-vcvt.cc
     src/gen/neon/bf16-f32-vcvt.cc
     src/gen/neon/f32-f16-vcvt.cc
@@ -312,6 +315,7 @@ set(SMXPACK_SCALAR_PRODUCTION
     src/gen/scalar/bf16-f32-vsubextc.cc
     src/gen/scalar/f32-f16-vsubextc.cc
     src/gen/scalar/f32-bf16-vsubextc.cc
+    src/gen/scalar/f32-topk.cc
     src/gen/scalar/f16-f32-vcvt.cc
     src/gen/scalar/bf16-f32-vcvt.cc
     src/gen/scalar/f32-f16-vcvt.cc

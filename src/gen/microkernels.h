@@ -81,6 +81,7 @@ struct smx_f32_column_logarithms;
   ROW(avx512f, bf16_f32_vsubextc, smx_bf16_f32_vsubextc_ukernel__avx512f_u32, 32, 1)                        \
   ROW(avx512f, f32_f16_vsubextc, smx_f32_f16_vsubextc_ukernel__avx512f_u32, 32, 1)                          \
   ROW(avx512f, f32_bf16_vsubextc, smx_f32_bf16_vsubextc_ukernel__avx512f_u32, 32, 1)                        \
+  ROW(avx512f, f32_topk, smx_f32_topk_ukernel__avx512f_u8, 8, 1)                                            \
   ROW(avx512f, f16_f32_vcvt, smx_f16_f32_vcvt_ukernel__avx512f_u32, 32, 1)                                  \
   ROW(avx512f, bf16_f32_vcvt, smx_bf16_f32_vcvt_ukernel__avx512f_u32, 32, 1)                                \
   ROW(avx512f, f32_f16_vcvt, smx_f32_f16_vcvt_ukernel__avx512f_u32, 32, 1)                                  \
@@ -215,6 +216,7 @@ struct smx_f32_column_logarithms;
   ROW(avx2, bf16_f32_vsubextc, smx_bf16_f32_vsubextc_ukernel__avx2_u32, 32, 1)                        \
   ROW(avx2, f32_f16_vsubextc, smx_f32_f16_vsubextc_ukernel__avx2_u32, 32, 1)                          \
   ROW(avx2, f32_bf16_vsubextc, smx_f32_bf16_vsubextc_ukernel__avx2_u32, 32, 1)                        \
+  ROW(avx2, f32_topk, smx_f32_topk_ukernel__avx2_u8, 8, 1)                                            \
   ROW(avx2, f16_f32_vcvt, smx_f16_f32_vcvt_ukernel__avx2_u32, 32, 1)                                  \
   ROW(avx2, bf16_f32_vcvt, smx_bf16_f32_vcvt_ukernel__avx2_u32, 32, 1)                                \
   ROW(avx2, f32_f16_vcvt, smx_f32_f16_vcvt_ukernel__avx2_u32, 32, 1)                                  \
@@ -349,6 +351,7 @@ struct smx_f32_column_logarithms;
   ROW(neon, bf16_f32_vsubextc, smx_bf16_f32_vsubextc_ukernel__neon_u32, 32, 1)                        \
   ROW(neon, f32_f16_vsubextc, smx_f32_f16_vsubextc_ukernel__neon_u32, 32, 1)                          \
   ROW(neon, f32_bf16_vsubextc, smx_f32_bf16_vsubextc_ukernel__neon_u32, 32, 1)                        \
+  ROW(neon, f32_topk, smx_f32_topk_ukernel__neon_u8, 8, 1)                                            \
   ROW(neon, f16_f32_vcvt, smx_f16_f32_vcvt_ukernel__neon_u32, 32, 1)                                  \
   ROW(neon, bf16_f32_vcvt, smx_bf16_f32_vcvt_ukernel__neon_u32, 32, 1)                                \
   ROW(neon, f32_f16_vcvt, smx_f32_f16_vcvt_ukernel__neon_u32, 32, 1)                                  \
@@ -481,6 +484,7 @@ struct smx_f32_column_logarithms;
   ROW(scalar, bf16_f32_vsubextc, smx_bf16_f32_vsubextc_ukernel__scalar_u32, 32, 1)                        \
   ROW(scalar, f32_f16_vsubextc, smx_f32_f16_vsubextc_ukernel__scalar_u32, 32, 1)                          \
   ROW(scalar, f32_bf16_vsubextc, smx_f32_bf16_vsubextc_ukernel__scalar_u32, 32, 1)                        \
+  ROW(scalar, f32_topk, smx_f32_topk_ukernel__scalar_u8, 8, 1)                                            \
   ROW(scalar, f16_f32_vcvt, smx_f16_f32_vcvt_ukernel__scalar_u32, 32, 1)                                  \
   ROW(scalar, bf16_f32_vcvt, smx_bf16_f32_vcvt_ukernel__scalar_u32, 32, 1)                                \
   ROW(scalar, f32_f16_vcvt, smx_f32_f16_vcvt_ukernel__scalar_u32, 32, 1)                                  \
@@ -624,6 +628,7 @@ struct smx_f32_column_logarithms;
   ROW(bf16_f32_vsubextc)           \
   ROW(f32_f16_vsubextc)            \
   ROW(f32_bf16_vsubextc)           \
+  ROW(f32_topk)                    \
   ROW(f16_f32_vcvt)                \
   ROW(bf16_f32_vcvt)               \
   ROW(f32_f16_vcvt)                \
@@ -786,6 +791,8 @@ typedef void smx_f32_f16_vsubextc_ukernel_fn(size_t n, const float* x, uint16_t*
                                              const struct smx_f32_logarithm* logarithm);
 typedef void smx_f32_bf16_vsubextc_ukernel_fn(size_t n, const float* x, uint16_t* y,
                                               const struct smx_f32_logarithm* logarithm);
+typedef void smx_f32_topk_ukernel_fn(size_t rows, size_t n, size_t k, const float* x, size_t x_stride,
+                                     int32_t* indices);
 typedef void smx_f16_f32_vcvt_ukernel_fn(size_t n, const uint16_t* x, float* y);
 typedef void smx_bf16_f32_vcvt_ukernel_fn(size_t n, const uint16_t* x, float* y);
 typedef void smx_f32_f16_vcvt_ukernel_fn(size_t n, const float* x, uint16_t* y);

@@ -190,3 +190,15 @@ static inline void avx2_store_columns(float* p, size_t stride, ptrdiff_t n, cons
     }
   }
 }
+
+// Zeros and denormals are one number, and so is NaN.
+static inline void avx2_to_keys(__m256 a, double b, __m256d* keys) {
+  const __m256i bits = _mm256_castps_si256(_mm256_add_ps(a, _mm256_setzero_ps()));
+  const __m256i order = _mm256_xor_si256(bits, _mm256_srli_epi32(_mm256_srai_epi32(bits, 31), 1));
+  const __m256i is_nan = _mm256_castps_si256(_mm256_cmp_ps(a, a, _CMP_UNORD_Q));
+  const __m256i canonical = _mm256_blendv_epi8(order, _mm256_set1_epi32(INT32_MAX), is_nan);
+  const __m256d low = _mm256_cvtepi32_pd(_mm256_castsi256_si128(canonical));
+  const __m256d high = _mm256_cvtepi32_pd(_mm256_extracti128_si256(canonical, 1));
+  keys[0] = _mm256_fmadd_pd(low, _mm256_set1_pd(512.0), _mm256_set1_pd(b));
+  keys[1] = _mm256_fmadd_pd(high, _mm256_set1_pd(512.0), _mm256_set1_pd(b));
+}

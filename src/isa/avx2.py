@@ -10,6 +10,7 @@ ISA = Isa(
     side_by_side=4,
     table="__m256",
     table_index="__m256i",
+    keys="__m256d",
     include="src/isa/avx2.h",
     ops={
         "set1": "_mm256_set1_ps({a})",
@@ -77,5 +78,12 @@ ISA = Isa(
         "lower_1": "_mm256_shuffle_ps({a}, {b}, 0x88)",
         "higher_1": "_mm256_shuffle_ps({a}, {b}, 0xDD)",
         "lane_of_row": "{a} % 2 * 4 + {a} / 2",
+        # keys are doubles: 512 * (the number of an element in the order of elements, NaN above all) + b, those of the lower
+        # half of the lanes in c[0], of the upper half in c[1]
+        "to_keys": "avx2_to_keys({a}, {b}, {c})",
+        "set1_keys": "_mm256_set1_pd({a})",
+        "store_keys": "_mm256_storeu_pd({p}, {a})",
+        "max_keys": "_mm256_max_pd({a}, {b})",
+        "min_keys": "_mm256_min_pd({a}, {b})",
     },
 )

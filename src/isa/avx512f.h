@@ -165,3 +165,15 @@ static inline void avx512f_store_columns(float* p, size_t stride, ptrdiff_t n, c
     }
   }
 }
+
+// Zeros and denormals are one number, and so is NaN.
+static inline void avx512f_to_keys(__m512 a, double b, __m512d* keys) {
+  const __m512i bits = _mm512_castps_si512(_mm512_add_ps(a, _mm512_setzero_ps()));
+  const __m512i negative = _mm512_srli_epi32(_mm512_srai_epi32(bits, 31), 1);
+  const __mmask16 is_number = _mm512_cmp_ps_mask(a, a, _CMP_ORD_Q);
+  const __m512i order = _mm512_mask_xor_epi32(_mm512_set1_epi32(INT32_MAX), is_number, bits, negative);
+  const __m512d low = _mm512_cvtepi32_pd(_mm512_castsi512_si256(order));
+  const __m512d high = _mm512_cvtepi32_pd(_mm512_extracti64x4_epi64(order, 1));
+  keys[0] = _mm512_fmadd_pd(low, _mm512_set1_pd(512.0), _mm512_set1_pd(b));
+  keys[1] = _mm512_fmadd_pd(high, _mm512_set1_pd(512.0), _mm512_set1_pd(b));
+}

@@ -10,6 +10,7 @@ ISA = Isa(
     side_by_side=4,
     table="__m512",
     table_index="__m512i",
+    keys="__m512d",
     include="src/isa/avx512f.h",
     ops={
         "set1": "_mm512_set1_ps({a})",
@@ -80,5 +81,12 @@ ISA = Isa(
         "lower_1": "_mm512_shuffle_ps({a}, {b}, 0x88)",
         "higher_1": "_mm512_shuffle_ps({a}, {b}, 0xDD)",
         "lane_of_row": "{a} % 4 * 4 + {a} / 4",
+        # keys are doubles: 512 * (the number of an element in the order of elements, NaN above all) + b, those of the lower
+        # half of the lanes in c[0], of the upper half in c[1]
+        "to_keys": "avx512f_to_keys({a}, {b}, {c})",
+        "set1_keys": "_mm512_set1_pd({a})",
+        "store_keys": "_mm512_storeu_pd({p}, {a})",
+        "max_keys": "_mm512_max_pd({a}, {b})",
+        "min_keys": "_mm512_min_pd({a}, {b})",
     },
 )

@@ -146,3 +146,15 @@ static inline void neon_store_columns(float* p, size_t stride, ptrdiff_t n, cons
   neon_transpose(v);
   for (int i = 0; i < 4; i++) neon_store_tail(p + (size_t)i * stride, n, v[i]);
 }
+
+// Zeros and denormals are one number, and so is NaN.
+static inline void neon_to_keys(float32x4_t a, double b, float64x2_t* keys) {
+  const int32x4_t bits = vreinterpretq_s32_f32(vaddq_f32(a, vdupq_n_f32(0.0f)));
+  const uint32x4_t negative = vshrq_n_u32(vreinterpretq_u32_s32(vshrq_n_s32(bits, 31)), 1);
+  const int32x4_t order = veorq_s32(bits, vreinterpretq_s32_u32(negative));
+  const int32x4_t canonical = vbslq_s32(vceqq_f32(a, a), order, vdupq_n_s32(INT32_MAX));
+  const float64x2_t low = vcvtq_f64_s64(vmovl_s32(vget_low_s32(canonical)));
+  const float64x2_t high = vcvtq_f64_s64(vmovl_high_s32(canonical));
+  keys[0] = vfmaq_f64(vdupq_n_f64(b), low, vdupq_n_f64(512.0));
+  keys[1] = vfmaq_f64(vdupq_n_f64(b), high, vdupq_n_f64(512.0));
+}

@@ -10,6 +10,7 @@ ISA = Isa(
     side_by_side=8,
     table="uint8x16x2_t",
     table_index="uint8x16_t",
+    keys="float64x2_t",
     include="src/isa/neon.h",
     ops={
         "set1": "vdupq_n_f32({a})",
@@ -74,5 +75,12 @@ ISA = Isa(
         "lower_1": "vuzp1q_f32({a}, {b})",
         "higher_1": "vuzp2q_f32({a}, {b})",
         "lane_of_row": "{a}",
+        # keys are doubles: 512 * (the number of an element in the order of elements, NaN above all) + b, those of the lower
+        # half of the lanes in c[0], of the upper half in c[1]
+        "to_keys": "neon_to_keys({a}, {b}, {c})",
+        "set1_keys": "vdupq_n_f64({a})",
+        "store_keys": "vst1q_f64({p}, {a})",
+        "max_keys": "vmaxq_f64({a}, {b})",
+        "min_keys": "vminq_f64({a}, {b})",
     },
 )

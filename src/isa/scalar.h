@@ -259,3 +259,42 @@ SCALAR_OPERATION f32x16 scalar_half(const f32x16& a, const f32x16& b, int distan
     for (int i = 0; i < 16; i++) p[(size_t)i * stride + (size_t)c] = columns[c].lane[i];
   }
 }
+
+struct f64x8 {
+  double lane[8];
+};
+
+// Zeros and denormals are one number, and so is NaN.
+[[maybe_unused]] static inline double scalar_to_key(float a, double b) {
+  const float canonical = a + 0.0f;
+  int32_t bits;
+  memcpy(&bits, &canonical, sizeof(bits));
+  const int32_t order = a != a ? INT32_MAX : bits < 0 ? bits ^ INT32_MAX : bits;
+  return 512.0 * order + b;
+}
+
+SCALAR_OPERATION void scalar_to_keys(const f32x16& a, double b, f64x8* keys) {
+  for (int i = 0; i < 16; i++) keys[i / 8].lane[i % 8] = scalar_to_key(a.lane[i], b);
+}
+
+SCALAR_OPERATION f64x8 scalar_set1_keys(double a) {
+  f64x8 r;
+  for (double& lane : r.lane) lane = a;
+  return r;
+}
+
+SCALAR_OPERATION f64x8 scalar_max_keys(const f64x8& a, const f64x8& b) {
+  f64x8 r;
+  for (int i = 0; i < 8; i++) r.lane[i] = a.lane[i] > b.lane[i] ? a.lane[i] : b.lane[i];
+  return r;
+}
+
+SCALAR_OPERATION f64x8 scalar_min_keys(const f64x8& a, const f64x8& b) {
+  f64x8 r;
+  for (int i = 0; i < 8; i++) r.lane[i] = a.lane[i] < b.lane[i] ? a.lane[i] : b.lane[i];
+  return r;
+}
+
+SCALAR_OPERATION void scalar_store_keys(double* p, const f64x8& a) {
+  memcpy(p, a.lane, sizeof(a.lane));
+}

@@ -10,6 +10,7 @@ ISA = Isa(
     side_by_side=1,
     table="scalar_table",
     table_index="f32x16",
+    keys="f64x8",
     include="src/isa/scalar.h",
     ops={
         "set1": "scalar_set1({a})",
@@ -78,5 +79,12 @@ ISA = Isa(
         "lower_1": "scalar_half({a}, {b}, 1, 0)",
         "higher_1": "scalar_half({a}, {b}, 1, 1)",
         "lane_of_row": "{a}",
+        # keys are doubles: 512 * (the number of an element in the order of elements, NaN above all) + b, those of the lower
+        # half of the lanes in c[0], of the upper half in c[1]
+        "to_keys": "scalar_to_keys({a}, {b}, {c})",
+        "set1_keys": "scalar_set1_keys({a})",
+        "store_keys": "scalar_store_keys({p}, {a})",
+        "max_keys": "scalar_max_keys({a}, {b})",
+        "min_keys": "scalar_min_keys({a}, {b})",
     },
 )

@@ -98,6 +98,9 @@ KERNELS = [
     Kernel("rmax", "size_t n, const {x}* x, float* max", [(64, 4)], types=READ + QUANTIZED),
     # Log-softmax: y[i] = scale * (factor * x[i] - shift) - logarithm.
     Kernel("vsubextc", "size_t n, const {x}* x, {y}* y, " + LOGARITHM, NARROW_MAPS, types=("f32",) + MAPPED),
+    # Of each of at least SMX_TOPK_ROWS rows of at most SMX_TOPK_ROW elements the indices of the k largest, k <= SMX_TOPK, the largest
+    # first, of equal ones the lower index first, of NaN above all numbers.
+    Kernel("topk", "size_t rows, size_t n, size_t k, const float* x, size_t x_stride, int32_t* indices", [(8, 1)]),
     # y[i] = x[i] in another type: short rows of other types are computed in f32.
     Kernel("vcvt", "size_t n, const {x}* x, {y}* y", NARROW_MAPS, types=CONVERTED),
     Kernel("vcvt", "size_t n, const {x}* x, {y}* y", QUANTIZED_MAPS, types=DEQUANTIZED),

@@ -4,8 +4,7 @@
 #include <math.h>
 #include <string.h>
 
-#include <algorithm>
-
+#include "src/operators/layout.h"
 #include "src/operators/operator.h"
 #include "src/operators/row_sum.h"
 #include "src/operators/rows.h"
@@ -39,56 +38,19 @@ constexpr smx_operator_type kLogSumExpNc = {"logsumexp_nc", Run, DescribePlan, S
 constexpr smx_operator_type kPartialSumNc = {"partial_sum_nc", Run, DescribePlan, SetScale};
 constexpr smx_operator_type kScaleByPartialSumNc = {"scale_by_partial_sum_nc", Run, DescribePlan, SetScale};
 
-// Rows of elements in memory.
-struct Layout {
-  size_t rows;
-  size_t channels;
-  size_t stride;  // elements
-  size_t element_bytes;
-  const void* first;
-
-  uintptr_t address() const { return reinterpret_cast<uintptr_t>(first); }
-  // Bytes from the first element of the first row to the end of the last one; 0 where they overflow.
-  size_t Extent() const {
-    const size_t largest = PTRDIFF_MAX / element_bytes;
-    if (channels > largest || (rows - 1) > (largest - channels) / stride) return 0;
-    return ((rows - 1) * stride + channels) * element_bytes;
-  }
-  // Whether the last element's address can be told in a pointer.
-  bool HasEnd() const { return Extent() <= UINTPTR_MAX - address(); }
-  bool IsAligned() const { return address() % std::min(element_bytes, alignof(smx_partial_sum)) == 0; }
-};
-
 // Whether rows of the input and the output share an element, other than by being the same.
-bool Overlap(const Layout& x, const Layout& y) {
+bool Overlap(const smx_layout& x, const smx_layout& y) {
   const size_t x_stride = x.stride * x.element_bytes;
   const size_t y_stride = y.stride * y.element_bytes;
   const bool same_row = x.first == y.first && x.element_bytes == y.element_bytes && x.channels == y.channels;
   if (same_row && (x_stride == y_stride || x.rows == 1)) return false;
-  if (x.address() + x.Extent() <= y.address() || y.address() + y.Extent() <= x.address()) return false;
+  if (!x.Meets(y)) return false;
   if (x_stride != y_stride) return true;
   // Rows that interleave: one row of the output lies in the gap between two of the input.
   const uintptr_t x_to_y =
       (x.address() < y.address() ? (y.address() - x.address()) % x_stride
                                  : (x_stride - (x.address() - y.address()) % x_stride) % x_stride);
   return x_to_y < x.channels * x.element_bytes || x_stride - x_to_y < y.channels * y.element_bytes;
-}
-
-const char* InvalidShape(const Layout& input, const Layout& output) {
-  if (input.channels == 0) return "channels is 0";
-  if (input.stride < input.channels) return "input_stride is below channels";
-  if (output.stride < output.channels) return "output_stride is below channels";
-  if (input.rows == 0) return nullptr;
-  if (input.first == nullptr) return "input is NULL";
-  if (output.first == nullptr) return "output is NULL";
-  if (!input.IsAligned()) return "input is not aligned to its elements";
-  if (!output.IsAligned()) return "output is not aligned to its elements";
-  if (input.Extent() == 0) return "the input's size in bytes overflows";
-  if (output.Extent() == 0) return "the output's size in bytes overflows";
-  if (!input.HasEnd()) return "the input's end is beyond the last address";
-  if (!output.HasEnd()) return "the output's end is beyond the last address";
-  if (Overlap(input, output)) return "output overlaps input";
-  return nullptr;
 }
 
 smx_status Create(const smx_operator_type* type, const char* op_out_name, smx_rows_function function,
@@ -101,9 +63,9 @@ smx_status Create(const smx_operator_type* type, const char* op_out_name, smx_ro
 smx_status SetUp(smx_rows* op, size_t batch_size, size_t channels, size_t input_stride, size_t output_stride,
                  const void* input, void* output) {
   const size_t results = op->reduces() ? 1 : channels;
-  const Layout x = {batch_size, channels, input_stride, op->types->input_bytes, input};
-  const Layout y = {batch_size, results, output_stride, op->result_bytes(), output};
-  const char* reason = InvalidShape(x, y);
+  const smx_layout x = {batch_size, channels, input_stride, op->types->input_bytes, input};
+  const smx_layout y = {batch_size, results, output_stride, op->result_bytes(), output};
+  const char* reason = smx_invalid_layouts(&x, &y, true);
   if (reason != nullptr) {
     smx_log_error("setup %s: %s", op->base.type->name, reason);
     return smx_status_invalid_parameter;
@@ -120,6 +82,26 @@ smx_status SetUp(smx_rows* op, size_t batch_size, size_t channels, size_t input_
 }
 
 }  // namespace
+
+[[gnu::noinline]] const char* smx_invalid_layouts(const smx_layout* x, const smx_layout* y,
+                                                  bool may_be_in_place) {
+  const smx_layout& input = *x;
+  const smx_layout& output = *y;
+  if (input.channels == 0) return "channels is 0";
+  if (input.stride < input.channels) return "input_stride is below channels";
+  if (output.stride < output.channels) return "output_stride is below channels";
+  if (input.rows == 0) return nullptr;
+  if (input.first == nullptr) return "input is NULL";
+  if (output.first == nullptr) return "output is NULL";
+  if (!input.IsAligned()) return "input is not aligned to its elements";
+  if (!output.IsAligned()) return "output is not aligned to its elements";
+  if (input.Extent() == 0) return "the input's size in bytes overflows";
+  if (output.Extent() == 0) return "the output's size in bytes overflows";
+  if (!input.HasEnd()) return "the input's end is beyond the last address";
+  if (!output.HasEnd()) return "the output's end is beyond the last address";
+  if (may_be_in_place ? Overlap(input, output) : input.Meets(output)) return "output overlaps input";
+  return nullptr;
+}
 
 enum smx_status smx_create_softmax_nc(enum smx_datatype input_type, enum smx_datatype output_type,
                                       uint32_t flags, smx_operator_t* op_out) {
@@ -214,7 +196,7 @@ enum smx_status smx_setup_scale_by_partial_sum_nc(smx_operator_t scale_op, size_
                                                   void* output) {
   const enum smx_status status = smx_check_operator(scale_op, &kScaleByPartialSumNc);
   if (status != smx_status_success) return status;
-  const Layout sums_layout = {batch_size, 1, 1, sizeof(smx_partial_sum), sums};
+  const smx_layout sums_layout = {batch_size, 1, 1, sizeof(smx_partial_sum), sums};
   const char* reason = batch_size == 0             ? nullptr
                        : sums == nullptr           ? "sums is NULL"
                        : !sums_layout.IsAligned()  ? "sums is not aligned to 8 bytes"
