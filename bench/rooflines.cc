@@ -22,7 +22,8 @@ namespace {
 // them. A macro, because a template cannot take an instruction set as its argument.
 #define SMX_DEFINE_READ(function, bytes, attributes)                                        \
   attributes void function(size_t n, const float* x, float*) {                              \
-    typedef uint32_t Vector __attribute__((vector_size(bytes), aligned(4), may_alias));     \
+    typedef uint32_t Vector __attribute__((vector_size(bytes)));                            \
+    typedef uint32_t Loaded __attribute__((vector_size(bytes), aligned(4), may_alias));     \
     typedef uint32_t Word __attribute__((may_alias));                                       \
     constexpr size_t kWidth = (bytes) / sizeof(float);                                      \
     constexpr size_t kAccumulators = 8;                                                     \
@@ -30,10 +31,10 @@ namespace {
     size_t i = 0;                                                                           \
     for (; i + kAccumulators * kWidth <= n; i += kAccumulators * kWidth) {                  \
       for (size_t a = 0; a < kAccumulators; a++) {                                          \
-        sum[a] += *reinterpret_cast<const Vector*>(x + i + a * kWidth);                     \
+        sum[a] += *reinterpret_cast<const Loaded*>(x + i + a * kWidth);                     \
       }                                                                                     \
     }                                                                                       \
-    for (; i + kWidth <= n; i += kWidth) sum[0] += *reinterpret_cast<const Vector*>(x + i); \
+    for (; i + kWidth <= n; i += kWidth) sum[0] += *reinterpret_cast<const Loaded*>(x + i); \
     for (size_t a = 1; a < kAccumulators; a++) sum[0] += sum[a];                            \
     for (; i < n; i++) sum[0][0] += *reinterpret_cast<const Word*>(x + i);                  \
     benchmark::DoNotOptimize(sum[0]);                                                       \
