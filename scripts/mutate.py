@@ -151,7 +151,7 @@ MUTATIONS = [
     Mutation("low parts of lanes dropped by the fold of a sum", EXTEXP, 'isa.across("upper", distance, "lo[0]")', "isa.zero()", KERNELS, "List/ExtendedSum.*"),
     Mutation("pair dropped at the end of each block", SUM, "i < {{ B }}; i +=", "i + {{ PAIR }} < {{ B }}; i +=", KERNELS, "List/ExtendedSum.*"),
     Mutation("block of one element dropped", SUM, "while (n > 0) {", "while (n > 1) {", KERNELS, "List/ExtendedSum.*"),
-    Mutation("column dropped from a sum", TRANSPOSED, "j < n; j += {{ 2 * L }}", "j + 1 < n; j += {{ 2 * L }}", ROWS, "TransposedList/*"),
+    Mutation("lanes dropped from a sum of short rows", "src/kernels/rows.j2", "l + half < rest; l++", "l + half + 1 < rest; l++", ROWS, "TransposedList/*"),
     Mutation("row of a group left over", SEVERAL_ROWS, "while (*done < rows) {", "while (*done + 1 < rows) {", ROWS, "List/*"),
     Mutation("row that does not fill the lanes left over", TRANSPOSED, "for (size_t r = 0; r < rest; r++) memcpy(", "for (size_t r = 1; r < rest; r++) memcpy(", ROWS, "TransposedList/*"),
     Mutation("span dropped from a fold", PASSES, "for (size_t i = 0; i < count_; i++) smx_partial_sum_add(", "for (size_t i = 1; i < count_; i++) smx_partial_sum_add(", SOFTMAX, "*Accuracy*"),
