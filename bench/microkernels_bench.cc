@@ -182,41 +182,26 @@ Pass<> f32_vsoftcap(smx_f32_vsoftcap_ukernel_fn* ukernel) {
 // Of a dense matrix.
 constexpr size_t kColumns = 64;
 
-template <class X>
-Pass<X, F32> Pack(void (*ukernel)(const typename X::Memory*, size_t, float*, size_t, size_t, size_t, size_t,
-                                  size_t)) {
-  return {kReadsAndWrites, kInCache, [=](size_t n, const typename X::Memory* x, float* y) {
-            ukernel(x, kColumns, y, n / kColumns * SMX_PANEL, n / kColumns, 1, kColumns, 0);
+Pass<> f32_pack_columns(smx_f32_pack_columns_ukernel_fn* ukernel) {
+  return {kReadsAndWrites, kInCache, [=](size_t n, const float* x, float* y) {
+            ukernel(x, kColumns, y, n / kColumns * SMX_PANEL, n / kColumns, kColumns);
           }};
 }
-constexpr auto f32_pack_columns = Pack<F32>;
-constexpr auto f16_pack_columns = Pack<F16>;
-constexpr auto bf16_pack_columns = Pack<Bf16>;
 
-template <class Y>
-Pass<F32, Y> ScaleColumns(void (*ukernel)(const float*, typename Y::Memory*, size_t, size_t, size_t, size_t,
-                                          size_t, size_t, const float*, const float*)) {
-  return {kReadsAndWrites, kInCache, [=](size_t n, const float* x, typename Y::Memory* y) {
+Pass<> f32_vmulextc_columns(smx_f32_vmulextc_columns_ukernel_fn* ukernel) {
+  return {kReadsAndWrites, kInCache, [=](size_t n, const float* x, float* y) {
             constexpr float kHi[kColumns] = {}, kLo[kColumns] = {};
-            ukernel(x, y, kColumns, n / kColumns * SMX_PANEL, n / kColumns, 1, kColumns, 0, kHi, kLo);
+            ukernel(x, y, kColumns, n / kColumns * SMX_PANEL, n / kColumns, kColumns, kHi, kLo, false);
           }};
 }
-constexpr auto f32_vmulextc_columns = ScaleColumns<F32>;
-constexpr auto f32_f16_vmulextc_columns = ScaleColumns<F16>;
-constexpr auto f32_bf16_vmulextc_columns = ScaleColumns<Bf16>;
 
-template <class Y>
-Pass<F32, Y> SubtractColumns(void (*ukernel)(const float*, typename Y::Memory*, size_t, size_t, size_t,
-                                             size_t, size_t, size_t, const smx_f32_column_logarithms*)) {
-  return {kReadsAndWrites, kInCache, [=](size_t n, const float* x, typename Y::Memory* y) {
+Pass<> f32_vsubextc_columns(smx_f32_vsubextc_columns_ukernel_fn* ukernel) {
+  return {kReadsAndWrites, kInCache, [=](size_t n, const float* x, float* y) {
             constexpr float kNone[kColumns] = {};
             const smx_f32_column_logarithms logarithms = {kNone, kNone, kNone, kNone, kNone};
-            ukernel(x, y, kColumns, n / kColumns * SMX_PANEL, n / kColumns, 1, kColumns, 0, &logarithms);
+            ukernel(x, y, kColumns, n / kColumns * SMX_PANEL, n / kColumns, kColumns, &logarithms, false);
           }};
 }
-constexpr auto f32_vsubextc_columns = SubtractColumns<F32>;
-constexpr auto f32_f16_vsubextc_columns = SubtractColumns<F16>;
-constexpr auto f32_bf16_vsubextc_columns = SubtractColumns<Bf16>;
 
 Pass<> f32_rmax_columns(smx_f32_rmax_columns_ukernel_fn* ukernel) {
   return {kReads, kInCache, [=](size_t n, const float* x, float*) {
@@ -233,7 +218,8 @@ Pass<> f32_raddstoreextexp_columns(smx_f32_raddstoreextexp_columns_ukernel_fn* u
             smx_f32_column_sums sums = {};
             constexpr size_t kBlock = SMX_BLOCK * SMX_PANEL;
             for (size_t i = 0; i < n; i += kBlock) {
-              ukernel(std::min(n - i, kBlock) / SMX_PANEL, x + i, y + i, max, &sums, &smx_bench::kExp);
+              ukernel(std::min(n - i, kBlock) / SMX_PANEL, x + i, y + i, max, &sums, nullptr, 0,
+                      &smx_bench::kExp);
             }
             benchmark::DoNotOptimize(sums);
           }};
@@ -288,6 +274,14 @@ RowsPass f32_topk(smx_f32_topk_ukernel_fn* ukernel) {
   return {kReads, kShortRows, {16, 64, 256}, [=](size_t rows, size_t n, const float* x, float* y) {
             ukernel(rows, n, 8, x, n, reinterpret_cast<int32_t*>(y));
           }};
+}
+
+RowsPass f32_softmax_columns(smx_f32_softmax_columns_ukernel_fn* ukernel) {
+  return {
+      kReadsAndWrites, kShortRows, {3, 10, 21, 33, 64}, [=](size_t rows, size_t n, const float* x, float* y) {
+        size_t done;
+        ukernel(rows, n, x, rows, y, rows, false, false, &done, &smx_bench::kExp);
+      }};
 }
 
 Pass<> f32_raddexpminusmax(smx_f32_raddexpminusmax_ukernel_fn* ukernel) {

@@ -88,6 +88,8 @@ FP_ENVIRONMENT = "src/runtime/fp_environment.h"
 ROW_SUM = "src/operators/row_sum.h"
 NC = "src/operators/softmax_nc.cc"
 ALL_AXES = "src/operators/softmax_axis.cc"
+AXIS_LAYOUT = "src/operators/axis_layout.cc"
+LONG_COLUMNS = "src/operators/long_columns.cc"
 MOE_GATE = "src/operators/moe_gate.cc"
 PASSES = "src/operators/rows.cc"
 ROW = "src/operators/row.cc"
@@ -130,8 +132,7 @@ MUTATIONS = [
     Mutation("tail of f32-softmax, maximum one short", SEVERAL_ROWS, 'isa.load_tail("x + i", "(ptrdiff_t)(n - i)", "m1")', 'isa.load_tail("x + i", "(ptrdiff_t)(n - i) - 1", "m1")', ROWS, "List/*"),
     Mutation("tail of f32-log-softmax one short", SEVERAL_ROWS, 'isa.store_tail("y", "(ptrdiff_t)n", subtracted(', 'isa.store_tail("y", "(ptrdiff_t)n - 1", subtracted(', ROWS, "LogList/*"),
     Mutation("tail of columns that are packed one long", "src/kernels/pack-columns.cc.j2", "input.load_tail(row, rest, ", "input.load_tail(row, rest ~ ' + 1', ", COLUMNS, "*PackColumns*"),
-    Mutation("tail of columns that are scaled one long", "src/kernels/vmulextc-columns.cc.j2", "output.store_tail(row, rest, ", "output.store_tail(row, rest ~ ' + 1', ", COLUMNS, "*VmulextcColumns*"),
-    Mutation("tail of columns of log-softmax one short", "src/kernels/vsubextc-columns.cc.j2", "output.store_tail(row, rest, ", "output.store_tail(row, rest ~ ' - 1', ", COLUMNS, "*VsubextcColumns*"),
+    Mutation("tail of columns that are scaled or of log-softmax one long", EACH_COLUMN, "output.store_tail(row, rest, y)", "output.store_tail(row, rest ~ ' + 1', y)", COLUMNS, "*Vmulextc*:*Vsubextc*"),
     Mutation("tail on avx2 one lane long", "src/isa/avx2.h", "_mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7)", "_mm256_setr_epi32(-1, 0, 1, 2, 3, 4, 5, 6)", KERNELS, "*StaysInsideItsRow*avx2*"),
     Mutation("tail on avx512f one lane short", "src/isa/avx512f.h", "(1u << n) - 1", "(1u << (n - 1)) - 1", KERNELS, "*StaysInsideItsRow*avx512f*"),
     Mutation("tail on scalar one lane short", "src/isa/scalar.h", "i < n ? p[i] : absent.lane[i]", "i < n - 1 ? p[i] : absent.lane[i]", KERNELS, "*StaysInsideItsRow*scalar*"),
@@ -170,13 +171,13 @@ MUTATIONS = [
     Mutation("low parts of lanes dropped by the fold of a sum", EXTEXP, 'isa.across("upper", distance, "lo[0]")', "isa.zero()", KERNELS, "List/ExtendedSum.*"),
     Mutation("pair dropped at the end of each block", SUM, "i < {{ B }}; i +=", "i + {{ PAIR }} < {{ B }}; i +=", KERNELS, "List/ExtendedSum.*"),
     Mutation("block of one element dropped", SUM, "while (n > 0) {", "while (n > 1) {", KERNELS, "List/ExtendedSum.*"),
-    Mutation("column dropped from a sum", TRANSPOSED, "j < n; j += {{ 2 * L }}", "j + 1 < n; j += {{ 2 * L }}", ROWS, "TransposedList/*"),
+    Mutation("lanes dropped from a sum of short rows", "src/kernels/rows.j2", "l + half < rest; l++", "l + half + 1 < rest; l++", ROWS, "TransposedList/*"),
     Mutation("last step dropped from columns' maxima", "src/kernels/rmax-columns.cc.j2", "rest >= {{ A }}; rest -=", "rest > {{ A }}; rest -=", COLUMNS, "*ColumnsPipeline*"),
     Mutation("last step without a neighbour dropped from columns", COLUMN_SUMS, "for (; l < {{ L }} && l < rest; l++)", "for (; l < {{ L }} && l + 1 < rest; l++)", COLUMNS, "*ColumnsPipeline*"),
     Mutation("blocks of columns so far dropped", COLUMN_SUMS, "if (sums->lanes > 0) {", "if (sums->lanes > lanes) {", COLUMNS, "*ColumnsPipeline*"),
     Mutation("lane dropped from columns' sums", "src/kernels/raddlanes-columns.cc.j2", "l + {{ half }} < lanes; l++", "l + {{ half }} + 1 < lanes; l++", COLUMNS, "*ColumnsPipeline*"),
     Mutation("column of a slice left out", EACH_COLUMN, "for (; c < columns; c += {{ W }})", "for (; c + 1 < columns; c += {{ W }})", COLUMNS, "*PackColumns*"),
-    Mutation("last slice of columns left out", EACH_COLUMN, "s < slices; s++", "s + 1 < slices || s == 0; s++", COLUMNS, "*PackColumns*"),
+    Mutation("last step of columns left out", EACH_COLUMN, "j < n; j++", "j + 1 < n || j == 0; j++", COLUMNS, "*PackColumns*"),
     Mutation("row of a group left over", SEVERAL_ROWS, "while (*done < rows) {", "while (*done + 1 < rows) {", ROWS, "List/*"),
     Mutation("row that does not fill the lanes left over", TRANSPOSED, "for (size_t r = 0; r < rest; r++) memcpy(", "for (size_t r = 1; r < rest; r++) memcpy(", ROWS, "TransposedList/*"),
     Mutation("span dropped from a fold", ROW, "for (size_t i = 0; i < count_; i++) smx_partial_sum_add(", "for (size_t i = 1; i < count_; i++) smx_partial_sum_add(", SOFTMAX, "*Accuracy*"),
@@ -222,8 +223,8 @@ MUTATIONS = [
     Mutation("NaN not spread over its row by f32-softmax", SEVERAL_ROWS, '{{ isa.set1("row_lo[lane]") }});\n      if (row_hi[lane] != row_hi[lane]) smx_fill_nan(n, y + r * y_stride);\n', '{{ isa.set1("row_lo[lane]") }});\n', ROWS, "List/*"),
     Mutation("NaN not spread over its row by f32-softmax-transposed", TRANSPOSED, "if (row_hi[r] != row_hi[r]) smx_fill_nan(n,", "if (row_hi[r] > 2.0f) smx_fill_nan(n,", ROWS, "TransposedList/*"),
     Mutation("NaN not spread over its row by f32-log-softmax", SEVERAL_ROWS, '{{ isa.set1("log_lo[lane]") }});\n      if (row_hi[lane] != row_hi[lane]) smx_fill_nan(n, y + r * y_stride);\n', '{{ isa.set1("log_lo[lane]") }});\n', ROWS, "LogList/*"),
-    Mutation("columns of NaN and infinities not replaced", ALL_AXES, "if (replacements_[c].is_special) SetResult(c, replacements_[c].result);", "", AXIS, "*Hostile*"),
-    Mutation("maxima of columns without their sign", ALL_AXES, "std::max(*directed_max, scale().direction * x)", "std::max(*directed_max, x)", AXIS, "*Scale*"),
+    Mutation("columns of NaN and infinities not replaced", LONG_COLUMNS, "if (replacements_[c].is_special) SetResult(c, replacements_[c].result);", "", AXIS, "*Hostile*"),
+    Mutation("maxima of columns without their sign", LONG_COLUMNS, "std::max(*directed_max, scale().direction * x)", "std::max(*directed_max, x)", AXIS, "*Scale*"),
     # The floating-point environment.
     Mutation("MXCSR not restored", FP_ENVIRONMENT, "    _mm_setcsr(saved_);\n", "", SOFTMAX, "*FpEnvironment*"),
     Mutation("MXCSR not set", FP_ENVIRONMENT, "    _mm_setcsr(0x9FC0);\n", "", SOFTMAX, "*FpEnvironment*"),
@@ -247,7 +248,7 @@ MUTATIONS = [
     Mutation("logarithms of rows without their low part", SEVERAL_ROWS, 'isa.sub(isa.fma(x, "scale", "minus_hi"), "lo")', 'isa.fma(x, "scale", isa.add("minus_hi", isa.sub("lo", "lo")))', ROWS, "LogList/*"),
     Mutation("logarithms of rows as lanes without their low part", TRANSPOSED, '"scale", "minus_log_hi"), isa.load("log_lo"))', '"scale", "minus_log_hi"), isa.zero())', ROWS, "TransposedLogList/*"),
     Mutation("shift of columns not scaled", "src/kernels/vsubextc-columns.cc.j2", 'isa.load("logarithms->shift + " ~ column)', 'isa.mul(isa.load("logarithms->shift + " ~ column), isa.load("logarithms->factor + " ~ column))', COLUMNS, "*VsubextcColumns*"),
-    Mutation("sums of columns so far rescaled once", ALL_AXES, "sums->hi[l][i] = sums->hi[l][i] * half * rest;", "sums->hi[l][i] = sums->hi[l][i] * half;", AXIS, "*LongColumns*"),
+    Mutation("sums of columns so far rescaled once", LONG_COLUMNS, "sums->hi[l][i] = sums->hi[l][i] * half * rest;", "sums->hi[l][i] = sums->hi[l][i] * half;", AXIS, "*LongColumns*"),
     # The factor of the elements.
     Mutation("range not divided by the scale", EXTENDED, "exponential.range = smx_range / scale;", "exponential.range = smx_range;", SCALE),
     Mutation("remainder of ln(2) without what the scale's rounding left", EXTENDED, "(float)(-(residual + ln2_rest / 8.0) / a)", "(float)(-(0.0 * residual + ln2_rest / 8.0) / a)", SCALE),
@@ -278,9 +279,9 @@ MUTATIONS = [
     Mutation("masked token normalised to zero without the flag", MOE_GATE, "sum == 0.0 ? of_zeros : NAN", "sum == 0.0 ? 0.0f : NAN", GATE),
     Mutation("overlapping indices accepted", MOE_GATE, "&layouts[i], &layouts[j], false", "&layouts[i], &layouts[j], j == 3", GATE),
     # How work is cut up.
-    Mutation("last strip of columns left out", ALL_AXES, "plan.strips = op.outer * plan.strips_of_slice;", "plan.strips = op.outer * plan.strips_of_slice - (op.inner > 512);", AXIS, "*AnyNumberOfColumns*"),
-    Mutation("column left out between strips", ALL_AXES, "first_column_(index % plan.strips_of_slice * plan.strip_columns)", "first_column_(index % plan.strips_of_slice * plan.strip_columns + (index % plan.strips_of_slice > 0))", AXIS, "*AnyNumberOfColumns*"),
-    Mutation("stride of the output's steps not used", ALL_AXES, "OutputAt(block * SMX_BLOCK), op_.output_axis_stride,\n                          SlicesOf", "OutputAt(block * SMX_BLOCK), op_.input_axis_stride,\n                          SlicesOf", AXIS, "*LeavesGaps*"),
+    Mutation("last strip of columns left out", ALL_AXES, "  return plan;\n}\n\nsmx_strip", "  plan.strips -= plan.strips > 1;\n  return plan;\n}\n\nsmx_strip", AXIS, "*AnyNumberOfColumns*"),
+    Mutation("column left out between strips", ALL_AXES, "          end - first,\n", "          end - first - (end < shape.inner),\n", AXIS, "*AnyNumberOfColumns*"),
+    Mutation("stride of the output's steps not used", LONG_COLUMNS, "smx_output_at(op_, strip_, step)), op_.shape.output.axis);", "smx_output_at(op_, strip_, step)), op_.shape.input.axis);", AXIS, "*LeavesGaps*"),
     Mutation("split rows one too few", PASSES, "for (size_t i = spread_rows; i < op.batch_size; i++)", "for (size_t i = spread_rows; i + 1 < op.batch_size; i++)", SOFTMAX, "*BitsOfSplitRows*"),
     Mutation("split rows counted from the row before", PLANNER, "shape.rows % threads : 0", "(shape.rows - 1) % threads : 0", PLAN),
     Mutation("task of rows ends one early", PASSES, "RunRows(op, plan, start, start + count);", "RunRows(op, plan, start, start + count - 1);", SOFTMAX, "*BitsOfBatches*"),
@@ -301,7 +302,7 @@ MUTATIONS = [
     Mutation("null input accepted", NC, '  if (input.first == nullptr) return "input is NULL";\n', "", OPERATOR),
     Mutation("zero channels accepted", NC, '  if (input.channels == 0) return "channels is 0";\n', "", OPERATOR),
     Mutation("overlapping output accepted", NC, "return x_to_y < x.channels * x.element_bytes || x_stride - x_to_y < y.channels * y.element_bytes;", "return x_to_y < x.channels * x.element_bytes;", OPERATOR),
-    Mutation("output in gaps of the input that overlaps the next step accepted", ALL_AXES, "for (ptrdiff_t steps : {before, before + 1}) {", "for (ptrdiff_t steps : {before}) {", AXIS, "*Overlap*"),
+    Mutation("output in gaps of the input that overlaps the next step accepted", AXIS_LAYOUT, "for (ptrdiff_t steps : {before, before + 1}) {", "for (ptrdiff_t steps : {before}) {", AXIS, "*Overlap*"),
     Mutation("axis of no elements accepted", ALL_AXES, 'axis == 0 ? "axis is 0" : nullptr', "nullptr", AXIS, "*BadArguments*"),
     # What attention adds to rows.
     Mutation("padding of a shorter row counted", ATTENTION, "row + group.channels, -INFINITY", "row + group.channels, -1.0f", ATTENTION_TEST),

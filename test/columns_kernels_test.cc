@@ -8,7 +8,6 @@
 
 #include "src/operators/row_sum.h"
 #include "src/runtime/fp_environment.h"
-#include "test/elements.h"
 #include "test/guarded_buffer.h"
 #include "test/microkernel_fixture.h"
 
@@ -25,11 +24,7 @@ std::vector<Microkernel> MicrokernelsOf(const std::vector<std::string>& kernels)
   return found;
 }
 
-const std::vector<std::string> kPacks = {"f32_pack_columns", "f16_pack_columns", "bf16_pack_columns"};
-const std::vector<std::string> kScales = {"f32_vmulextc_columns", "f32_f16_vmulextc_columns",
-                                          "f32_bf16_vmulextc_columns"};
-const std::vector<std::string> kSubtracts = {"f32_vsubextc_columns", "f32_f16_vsubextc_columns",
-                                             "f32_bf16_vsubextc_columns"};
+const std::vector<std::string> kShort = {"f32_softmax_columns"};
 const std::vector<std::string> kPipeline = {"f32_pack_columns", "f32_rmax_columns",
                                             "f32_raddstoreextexp_columns", "f32_raddlanes_columns",
                                             "f32_vmulextc_columns"};
@@ -51,7 +46,7 @@ class Pipeline {
       for (size_t c = 0; c < columns; c++) matrix[j * columns + c] = x[c][j];
     }
     As<smx_f32_pack_columns_ukernel_fn>("f32_pack_columns")(matrix.data(), columns, panel.data(),
-                                                            n * SMX_PANEL, n, 1, columns, 0);
+                                                            n * SMX_PANEL, n, columns);
     const size_t blocks = (n - 1) / SMX_BLOCK + 1;
     std::vector<std::vector<float>> max(blocks, std::vector<float>(groups * SMX_PANEL));
     for (size_t b = 0; b < blocks; b++) {
@@ -66,7 +61,7 @@ class Pipeline {
       std::copy_n(totals.reciprocal_lo, SMX_PANEL, &lo[g * SMX_PANEL]);
     }
     As<smx_f32_vmulextc_columns_ukernel_fn>("f32_vmulextc_columns")(
-        panel.data(), matrix.data(), columns, n * SMX_PANEL, n, 1, columns, 0, hi.data(), lo.data());
+        panel.data(), matrix.data(), columns, n * SMX_PANEL, n, columns, hi.data(), lo.data(), false);
     Columns y(columns, std::vector<float>(n));
     for (size_t j = 0; j < n; j++) {
       for (size_t c = 0; c < columns; c++) y[c][j] = matrix[j * columns + c];
@@ -96,8 +91,8 @@ class Pipeline {
     }
     for (size_t b = 0; b < max.size(); b++) {
       float* at = panel + b * SMX_BLOCK * SMX_PANEL;
-      As<smx_f32_raddstoreextexp_columns_ukernel_fn>("f32_raddstoreextexp_columns")(BlockLength(n, b), at, at,
-                                                                                    &max[b][c], &sums, &kExp);
+      As<smx_f32_raddstoreextexp_columns_ukernel_fn>("f32_raddstoreextexp_columns")(
+          BlockLength(n, b), at, at, &max[b][c], &sums, nullptr, 0, &kExp);
     }
     smx_f32_column_totals totals;
     As<smx_f32_raddlanes_columns_ukernel_fn>("f32_raddlanes_columns")(&sums, &totals);
@@ -177,92 +172,87 @@ TEST_P(ColumnsPipeline, NanAndOutOfRangeStayInTheirColumn) {
 
 // ---- Each by itself
 
-smx_datatype TypeOf(const std::string& kernel) {
-  if (kernel.find("bf16") != std::string::npos) return smx_datatype_bf16;
-  return kernel.find("f16") != std::string::npos ? smx_datatype_f16 : smx_datatype_f32;
-}
-
-// Slices of columns in a matrix with gaps, or one slice of many columns.
-struct Slices {
+// Columns of a matrix with gaps.
+struct Matrix {
   size_t n;
-  size_t slices;
   size_t columns;
   size_t stride;  // from step to step
-  size_t slice_stride;
 
   size_t group_stride() const { return n * SMX_PANEL; }
   // Kernels take whole vectors of the panel.
-  size_t PanelFloats() const { return ((slices * columns - 1) / SMX_PANEL + 1) * group_stride() + SMX_PANEL; }
-  size_t Elements() const { return (n - 1) * stride + (slices - 1) * slice_stride + columns; }
-  size_t InMatrix(size_t j, size_t s, size_t c) const { return j * stride + s * slice_stride + c; }
-  size_t InPanel(size_t j, size_t s, size_t c) const {
-    const size_t column = s * columns + c;
-    return column / SMX_PANEL * group_stride() + j * SMX_PANEL + column % SMX_PANEL;
+  size_t PanelFloats() const { return ((columns - 1) / SMX_PANEL + 1) * group_stride() + SMX_PANEL; }
+  size_t Elements() const { return (n - 1) * stride + columns; }
+  size_t InMatrix(size_t j, size_t c) const { return j * stride + c; }
+  size_t InPanel(size_t j, size_t c) const {
+    return c / SMX_PANEL * group_stride() + j * SMX_PANEL + c % SMX_PANEL;
   }
 
   template <class Function>
   void ForEach(const Function& function) const {
     for (size_t j = 0; j < n; j++) {
-      for (size_t s = 0; s < slices; s++) {
-        for (size_t c = 0; c < columns; c++) function(j, s, c);
-      }
+      for (size_t c = 0; c < columns; c++) function(j, c);
     }
   }
 };
 
-std::ostream& operator<<(std::ostream& out, const Slices& slices) {
-  return out << slices.slices << " slices, " << slices.n << " x " << slices.columns;
+std::ostream& operator<<(std::ostream& out, const Matrix& matrix) {
+  return out << matrix.n << " x " << matrix.columns << " of " << matrix.stride;
 }
 
-std::vector<Slices> SlicesFor(size_t tile) {
-  std::vector<Slices> shapes;
+// Results stream where every step begins at whole vectors.
+std::vector<Matrix> MatricesFor(size_t tile) {
+  std::vector<Matrix> matrices;
   for (size_t n : {1, 3, 18}) {
     for (size_t columns = 1; columns <= 2 * tile + SMX_PANEL + 1; columns += columns < tile ? 1 : 5) {
-      shapes.push_back({n, 1, columns, columns + n % 2 * 3, 0});
-      for (size_t slices = 2; slices * columns <= SMX_PANEL; slices += 3) {
-        shapes.push_back(
-            {n, slices, columns, columns + 1, n * (columns + 1) + 2});  // steps of a slice follow each other
-        shapes.push_back({n, slices, columns, slices * (columns + 2), columns + 2});
+      for (size_t stride : {columns + n % 2 * 3, (columns + SMX_PANEL) / SMX_PANEL * SMX_PANEL}) {
+        matrices.push_back({n, columns, stride});
       }
     }
   }
-  return shapes;
+  return matrices;
+}
+
+bool MayStream(const Matrix& matrix, GuardedEdge edge) {
+  return matrix.stride % SMX_PANEL == 0 && edge == GuardedEdge::kBeginning;
 }
 
 class PackColumns : public MicrokernelTest {};
-INSTANTIATE_TEST_SUITE_P(List, PackColumns, testing::ValuesIn(MicrokernelsOf(kPacks)), TestName);
+INSTANTIATE_TEST_SUITE_P(List, PackColumns, testing::ValuesIn(MicrokernelsOf({"f32_pack_columns"})),
+                         TestName);
 
 TEST_P(PackColumns, PacksAndReadsColumnsOnly) {
-  const smx_datatype type = TypeOf(kernel().kernel);
-  for (const Slices& slices : SlicesFor(kernel().tile)) {
+  for (const Matrix& matrix : MatricesFor(kernel().tile)) {
     for (GuardedEdge edge : {GuardedEdge::kEnd, GuardedEdge::kBeginning}) {
-      SCOPED_TRACE(slices);
-      const std::vector<float> values = RoundedTo(type, NormalRow(slices.Elements(), 10.0f, slices.columns));
-      const GuardedBuffer<unsigned char> x(Encode(type, values.data(), values.size()), edge);
-      GuardedBuffer<float> panel(slices.PanelFloats(), edge);
-      {
-        const smx_fp_environment environment;
-        if (type == smx_datatype_f32) {
-          kernel().As<smx_f32_pack_columns_ukernel_fn>()(
-              reinterpret_cast<const float*>(x.data()), slices.stride, panel.data(), slices.group_stride(),
-              slices.n, slices.slices, slices.columns, slices.slice_stride);
-        } else {
-          kernel().As<smx_f16_pack_columns_ukernel_fn>()(
-              reinterpret_cast<const uint16_t*>(x.data()), slices.stride, panel.data(), slices.group_stride(),
-              slices.n, slices.slices, slices.columns, slices.slice_stride);
-        }
-      }
-      slices.ForEach([&](size_t j, size_t s, size_t c) {
-        ASSERT_EQ(panel[slices.InPanel(j, s, c)], values[slices.InMatrix(j, s, c)])
-            << j << ", " << s << ", " << c;
+      SCOPED_TRACE(matrix);
+      const GuardedBuffer<float> x(NormalRow(matrix.Elements(), 10.0f, matrix.columns), edge);
+      GuardedBuffer<float> panel(matrix.PanelFloats(), edge);
+      kernel().As<smx_f32_pack_columns_ukernel_fn>()(x.data(), matrix.stride, panel.data(),
+                                                     matrix.group_stride(), matrix.n, matrix.columns);
+      matrix.ForEach([&](size_t j, size_t c) {
+        ASSERT_EQ(panel[matrix.InPanel(j, c)], x.data()[matrix.InMatrix(j, c)]) << j << ", " << c;
       });
       EXPECT_TRUE(panel.SurroundingsAreIntact());
     }
   }
 }
 
+constexpr float kGap = -123.0f;
+
+// Holds what was written against expected(j, c), and the gaps against what they were.
+template <class Expected>
+void ExpectWritten(const Matrix& matrix, GuardedBuffer<float>* y, const Expected& expected) {
+  matrix.ForEach([&](size_t j, size_t c) {
+    float& at = (*y)[matrix.InMatrix(j, c)];
+    ASSERT_TRUE(SameBits(at, expected(j, c))) << j << ", " << c;
+    at = kGap;
+  });
+  EXPECT_TRUE(std::all_of(y->begin(), y->end(), [](float element) { return element == kGap; })) << "in a gap";
+  EXPECT_TRUE(y->SurroundingsAreIntact());
+}
+
 class VmulextcColumns : public MicrokernelTest {};
-INSTANTIATE_TEST_SUITE_P(List, VmulextcColumns, testing::ValuesIn(MicrokernelsOf(kScales)), TestName);
+INSTANTIATE_TEST_SUITE_P(List, VmulextcColumns, testing::ValuesIn(MicrokernelsOf({"f32_vmulextc_columns"})),
+                         TestName);
 
 // A product with the low part that is flushed below FLT_MIN, and results that are.
 float Flushed(float x) {
@@ -270,98 +260,169 @@ float Flushed(float x) {
 }
 
 TEST_P(VmulextcColumns, ScalesAndWritesColumnsOnly) {
-  constexpr unsigned char kGap = 0xAB;
-  const smx_datatype type = TypeOf(kernel().kernel);
-  const size_t bytes = BytesOf(type);
-  for (const Slices& slices : SlicesFor(kernel().tile)) {
+  for (const Matrix& matrix : MatricesFor(kernel().tile)) {
     for (GuardedEdge edge : {GuardedEdge::kEnd, GuardedEdge::kBeginning}) {
-      SCOPED_TRACE(slices);
-      SplitMix64 generator(slices.columns);
+      SCOPED_TRACE(matrix);
+      SplitMix64 generator(matrix.columns);
       const auto draw = [&](int exponent) { return ldexpf(1.0f + fabsf(generator.Uniform()), exponent); };
-      GuardedBuffer<float> panel(slices.PanelFloats(), edge);
+      GuardedBuffer<float> panel(matrix.PanelFloats(), edge);
       for (float& x : panel) x = draw(60 - static_cast<int>(generator.Below(170)));
-      const size_t columns = slices.slices * slices.columns;
-      GuardedBuffer<float> hi(columns + SMX_PANEL, edge), lo(columns + SMX_PANEL, edge);
+      GuardedBuffer<float> hi(matrix.columns + SMX_PANEL, edge), lo(hi.size(), edge);
       for (float& x : hi) x = draw(-70);
       for (float& x : lo) x = ldexpf(generator.Uniform(), -96);
-      hi[columns / 2] = lo[columns / 2] = NAN;
-      GuardedBuffer<unsigned char> y(slices.Elements() * bytes, edge);
+      hi[matrix.columns / 2] = lo[matrix.columns / 2] = NAN;
+      GuardedBuffer<float> y(matrix.Elements(), edge);
       std::fill(y.begin(), y.end(), kGap);
       {
         const smx_fp_environment environment;
-        if (type == smx_datatype_f32) {
-          kernel().As<smx_f32_vmulextc_columns_ukernel_fn>()(
-              panel.data(), reinterpret_cast<float*>(y.data()), slices.stride, slices.group_stride(),
-              slices.n, slices.slices, slices.columns, slices.slice_stride, hi.data(), lo.data());
-        } else {
-          kernel().As<smx_f32_f16_vmulextc_columns_ukernel_fn>()(
-              panel.data(), reinterpret_cast<uint16_t*>(y.data()), slices.stride, slices.group_stride(),
-              slices.n, slices.slices, slices.columns, slices.slice_stride, hi.data(), lo.data());
-        }
+        kernel().As<smx_f32_vmulextc_columns_ukernel_fn>()(panel.data(), y.data(), matrix.stride,
+                                                           matrix.group_stride(), matrix.n, matrix.columns,
+                                                           hi.data(), lo.data(), MayStream(matrix, edge));
       }
-      slices.ForEach([&](size_t j, size_t s, size_t c) {
-        const float x = panel[slices.InPanel(j, s, c)];
-        const size_t column = s * slices.columns + c;
-        const float result = Flushed(fmaf(x, hi[column], Flushed(x * lo[column])));
-        unsigned char* at = &y[slices.InMatrix(j, s, c) * bytes];
-        ASSERT_TRUE(SameBits(ReadElement(type, at), RoundedTo(type, result))) << j << ", " << s << ", " << c;
-        std::fill_n(at, bytes, kGap);
+      ExpectWritten(matrix, &y, [&](size_t j, size_t c) {
+        const float x = panel[matrix.InPanel(j, c)];
+        return Flushed(fmaf(x, hi[c], Flushed(x * lo[c])));
       });
-      EXPECT_TRUE(std::all_of(y.begin(), y.end(), [](unsigned char byte) { return byte == kGap; }))
-          << "in a gap";
-      EXPECT_TRUE(y.SurroundingsAreIntact());
     }
   }
 }
 
 class VsubextcColumns : public MicrokernelTest {};
-INSTANTIATE_TEST_SUITE_P(List, VsubextcColumns, testing::ValuesIn(MicrokernelsOf(kSubtracts)), TestName);
+INSTANTIATE_TEST_SUITE_P(List, VsubextcColumns, testing::ValuesIn(MicrokernelsOf({"f32_vsubextc_columns"})),
+                         TestName);
 
 TEST_P(VsubextcColumns, SubtractsAndWritesColumnsOnly) {
-  constexpr unsigned char kGap = 0xAB;
-  const smx_datatype type = TypeOf(kernel().kernel);
-  const size_t bytes = BytesOf(type);
-  for (const Slices& slices : SlicesFor(kernel().tile)) {
-    SCOPED_TRACE(slices);
-    const size_t columns = slices.slices * slices.columns + SMX_PANEL;
-    const GuardedBuffer<float> panel(NormalRow(slices.PanelFloats(), 10.0f, 1)),
+  for (const Matrix& matrix : MatricesFor(kernel().tile)) {
+    SCOPED_TRACE(matrix);
+    const GuardedEdge edge = matrix.columns % 2 == 0 ? GuardedEdge::kBeginning : GuardedEdge::kEnd;
+    const size_t columns = matrix.columns + SMX_PANEL;
+    const GuardedBuffer<float> panel(NormalRow(matrix.PanelFloats(), 10.0f, 1)),
         factor(NormalRow(columns, 1.0f, 2)), shift(NormalRow(columns, 9.0f, 3)),
         scale(NormalRow(columns, 1.0f, 4)), hi(NormalRow(columns, 9.0f, 5)), lo(NormalRow(columns, 1e-6f, 6));
-    GuardedBuffer<unsigned char> y(slices.Elements() * bytes);
+    GuardedBuffer<float> y(matrix.Elements(), edge);
     std::fill(y.begin(), y.end(), kGap);
     {
       const smx_fp_environment environment;
       const smx_f32_column_logarithms logarithms = {factor.data(), shift.data(), scale.data(), hi.data(),
                                                     lo.data()};
-      if (type == smx_datatype_f32) {
-        kernel().As<smx_f32_vsubextc_columns_ukernel_fn>()(
-            panel.data(), reinterpret_cast<float*>(y.data()), slices.stride, slices.group_stride(), slices.n,
-            slices.slices, slices.columns, slices.slice_stride, &logarithms);
-      } else {
-        kernel().As<smx_f32_f16_vsubextc_columns_ukernel_fn>()(
-            panel.data(), reinterpret_cast<uint16_t*>(y.data()), slices.stride, slices.group_stride(),
-            slices.n, slices.slices, slices.columns, slices.slice_stride, &logarithms);
+      kernel().As<smx_f32_vsubextc_columns_ukernel_fn>()(panel.data(), y.data(), matrix.stride,
+                                                         matrix.group_stride(), matrix.n, matrix.columns,
+                                                         &logarithms, MayStream(matrix, edge));
+    }
+    ExpectWritten(matrix, &y, [&](size_t j, size_t c) {
+      const float shifted = fmaf(panel.data()[matrix.InPanel(j, c)], factor.data()[c], -shift.data()[c]);
+      return fmaf(shifted, scale.data()[c], -hi.data()[c]) - lo.data()[c];
+    });
+  }
+}
+
+// ---- Short columns
+
+// By the scalar kernel whose lanes are rows.
+std::vector<float> OneShortRow(bool is_log, const std::vector<float>& x) {
+  const smx_fp_environment environment;
+  std::vector<float> y(x.size());
+  size_t done;
+  ScalarMicrokernel(is_log ? "f32_log_softmax_transposed" : "f32_softmax_transposed")
+      .As<smx_f32_softmax_transposed_ukernel_fn>()(1, x.size(), x.data(), 0, y.data(), 0, &done, &kExp);
+  return y;
+}
+
+class ShortColumns : public MicrokernelTest {
+ protected:
+  size_t Run(bool is_log, const Matrix& matrix, const float* x, float* y, bool streams = false) const {
+    const smx_fp_environment environment;
+    size_t done = SIZE_MAX;
+    kernel().As<smx_f32_softmax_columns_ukernel_fn>()(matrix.columns, matrix.n, x, matrix.stride, y,
+                                                      matrix.stride, is_log, streams, &done, &kExp);
+    return done;
+  }
+
+  static float Element(const Matrix& matrix, size_t j, size_t c) {
+    return 5.0f * sinf(static_cast<float>(matrix.InMatrix(j, c) * 37 % 1001));
+  }
+
+  static std::vector<float> Expected(bool is_log, const Matrix& matrix, size_t c) {
+    std::vector<float> row(matrix.n);
+    for (size_t j = 0; j < matrix.n; j++) row[j] = Element(matrix, j, c);
+    return OneShortRow(is_log, row);
+  }
+};
+INSTANTIATE_TEST_SUITE_P(List, ShortColumns, testing::ValuesIn(MicrokernelsOf(kShort)), TestName);
+
+TEST_P(ShortColumns, HaveTheBitsOfRowsAndTouchColumnsOnly) {
+  for (size_t n : {1, 2, 3, 5, 8, 9, 15, 16, 17, 21, 31, 32, 33, 48, 50, 63, 64}) {
+    for (size_t columns : {1, 2, 7, 8, 9, 15, 16, 17, 31, 33, 64, 127, 128, 129}) {
+      for (bool is_log : {false, true}) {
+        const Matrix matrix = {n, columns, (columns + 2 * SMX_PANEL) / SMX_PANEL * SMX_PANEL};
+        SCOPED_TRACE(matrix);
+        GuardedBuffer<float> x(matrix.Elements());
+        std::fill(x.begin(), x.end(), NAN);
+        matrix.ForEach([&](size_t j, size_t c) { x[matrix.InMatrix(j, c)] = Element(matrix, j, c); });
+        Columns expected;
+        for (size_t c = 0; c < columns; c++) expected.push_back(Expected(is_log, matrix, c));
+        for (GuardedEdge edge : {GuardedEdge::kBeginning, GuardedEdge::kEnd}) {
+          GuardedBuffer<float> y(matrix.Elements(), edge);
+          std::fill(y.begin(), y.end(), kGap);
+          EXPECT_EQ(Run(is_log, matrix, x.data(), y.data(), MayStream(matrix, edge)), columns);
+          ExpectWritten(matrix, &y, [&](size_t j, size_t c) { return expected[c][j]; });
+        }
+        EXPECT_EQ(Run(is_log, matrix, x.data(), x.data()), columns);
+        matrix.ForEach([&](size_t j, size_t c) {
+          ASSERT_TRUE(SameBits(x[matrix.InMatrix(j, c)], expected[c][j])) << "in place " << j << ", " << c;
+        });
       }
     }
-    slices.ForEach([&](size_t j, size_t s, size_t c) {
-      const size_t column = s * slices.columns + c;
-      const float shifted = fmaf(panel[slices.InPanel(j, s, c)], factor[column], -shift[column]);
-      const float result = fmaf(shifted, scale[column], -hi[column]) - lo[column];
-      unsigned char* at = &y[slices.InMatrix(j, s, c) * bytes];
-      ASSERT_TRUE(SameBits(ReadElement(type, at), RoundedTo(type, result))) << j << ", " << s << ", " << c;
-      std::fill_n(at, bytes, kGap);
-    });
-    EXPECT_TRUE(std::all_of(y.begin(), y.end(), [](unsigned char byte) { return byte == kGap; }))
-        << "in a gap";
-    EXPECT_TRUE(y.SurroundingsAreIntact());
+  }
+}
+
+TEST_P(ShortColumns, StopBeforeTheVectorOfOneOutOfRange) {
+  const Matrix matrix = {30, 150, 160};
+  for (float bad : {nextafterf(smx_range, INFINITY), INFINITY, -INFINITY, -FLT_MAX}) {
+    for (size_t place = 0; place < matrix.columns; place += 13) {
+      std::vector<float> x(matrix.Elements()), y(x.size(), kGap);
+      matrix.ForEach(
+          [&](size_t j, size_t c) { x[matrix.InMatrix(j, c)] = c == place ? bad : Element(matrix, j, c); });
+      const size_t done = Run(false, matrix, x.data(), y.data());
+      EXPECT_LE(done, place);
+      EXPECT_GT(done + SMX_PANEL, place);
+      for (size_t c = 0; c < matrix.columns; c++) {
+        const std::vector<float> expected =
+            c < done ? Expected(false, matrix, c) : std::vector<float>(matrix.n, kGap);
+        for (size_t j = 0; j < matrix.n; j++) {
+          ASSERT_TRUE(SameBits(y[matrix.InMatrix(j, c)], expected[j])) << j << ", " << c;
+        }
+      }
+    }
+  }
+}
+
+// Of a column that holds NaN, the maximum may be any number: a kernel does it, or leaves it to the caller.
+TEST_P(ShortColumns, NanFillsItsColumnAlone) {
+  const Matrix matrix = {40, 70, 70};
+  for (size_t step : {0, 1, 20, 39}) {
+    for (bool is_log : {false, true}) {
+      std::vector<float> x(matrix.Elements()), y(x.size());
+      matrix.ForEach([&](size_t j, size_t c) {
+        x[matrix.InMatrix(j, c)] = c % 5 == 2 && j == step ? -NAN : Element(matrix, j, c);
+      });
+      const size_t done = Run(is_log, matrix, x.data(), y.data());
+      EXPECT_TRUE(done == matrix.columns || step == matrix.n - 1);
+      for (size_t c = 0; c < done; c++) {
+        const std::vector<float> expected = Expected(is_log, matrix, c);
+        for (size_t j = 0; j < matrix.n; j++) {
+          const float at = y[matrix.InMatrix(j, c)];
+          ASSERT_TRUE(c % 5 == 2 ? Bits(at) == Bits(NAN) : SameBits(at, expected[j])) << j << ", " << c;
+        }
+      }
+    }
   }
 }
 
 TEST(ColumnsKernels, EveryOneHasATest) {
-  ExpectEveryMicrokernelHasATest(MicrokernelsOf(kPacks));
-  ExpectEveryMicrokernelHasATest(MicrokernelsOf(kScales));
-  ExpectEveryMicrokernelHasATest(MicrokernelsOf(kSubtracts));
+  ExpectEveryMicrokernelHasATest(MicrokernelsOf(kShort));
   ExpectEveryMicrokernelHasATest(MicrokernelsOf(kPipeline));
+  ExpectEveryMicrokernelHasATest(MicrokernelsOf({"f32_vsubextc_columns"}));
 }
 
 }  // namespace

@@ -110,6 +110,7 @@ struct AxisRun {
   bool in_place = false;
   size_t threads = 0;
   size_t task_elements = 0;
+  size_t streamed_bytes = 0;
   GuardedEdge edge = GuardedEdge::kEnd;
   size_t offset = 0;
 };
@@ -124,6 +125,7 @@ Rows Run(const AxisRun& run, const Shape& shape, const Rows& columns) {
   smx_thresholds thresholds;
   EXPECT_EQ(smx_get_thresholds(&thresholds), smx_status_success);
   if (run.task_elements != 0) thresholds.task_elements = run.task_elements;
+  if (run.streamed_bytes != 0) thresholds.streamed_bytes = run.streamed_bytes;
   EXPECT_EQ(smx_set_thresholds(&thresholds), smx_status_success);
   const bool is_log = run.function == RowsFunction::kLogSoftmax;
   RunOnce(
@@ -319,6 +321,52 @@ TEST_P(SoftmaxAxis, HasTheBitsOfRowsOnAnyNumberOfThreads) {
   }
 }
 
+// Few columns of many slices, and slices whose steps follow one another.
+TEST_P(SoftmaxAxis, ScatteredColumnsHaveTheBitsOfRows) {
+  for (const Shape& shape : {Shape{70, 21, 1}, Shape{33, 40, 2}, Shape{50, 10, 3}, Shape{9, 64, 7},
+                             Shape{40, 100, 1}, Shape{20, 150, 5}, Shape{5, 33, 15}, Shape{3, 5000, 2}}) {
+    if (shape.axis > LongestAxis(is_f32(), 150)) continue;
+    for (const char* family : {"normal_4", "million"}) {
+      const Rows columns = Draw(shape, family);
+      AxisRun run = Default();
+      const Rows expected = Expected(run, columns);
+      for (const Gaps& gaps : {Gaps{0, 0, false}, Gaps{1, 2, false}, Gaps{0, 0, true}, Gaps{3, 1, true}}) {
+        run.input_gaps = run.output_gaps = gaps;
+        Check(run, shape, columns, expected);
+      }
+      run.in_place = run.types.input == run.types.output;
+      run.threads = 2;
+      run.task_elements = 1;
+      Check(run, shape, columns, expected);
+    }
+  }
+}
+
+// Past the caches, where whole vectors are aligned in every step: columns before the first boundary are not.
+TEST_P(SoftmaxAxis, StreamedResultsHaveTheBitsOfRows) {
+  for (const Shape& shape :
+       {Shape{2, 21, 84}, Shape{1, 64, 200}, Shape{2, 150, 52}, Shape{1, 5, 3000}, Shape{1, 5000, 40}}) {
+    if (shape.axis > LongestAxis(is_f32(), 150)) continue;
+    for (RowsFunction function : {RowsFunction::kSoftmax, RowsFunction::kLogSoftmax}) {
+      AxisRun run = Default();
+      run.function = function;
+      run.streamed_bytes = 1;
+      run.edge = GuardedEdge::kBeginning;
+      run.output_gaps.step = SMX_PANEL - shape.inner % SMX_PANEL;
+      Rows columns = Draw(shape);
+      columns[columns.size() / 2] = RoundedTo(run.types.input, MakeRow("million", shape.axis, 1));
+      const Rows expected = Expected(run, columns);
+      for (size_t offset : {0, 6, 15}) {
+        run.offset = offset;
+        for (size_t threads : {0, 2}) {
+          run.threads = threads;
+          Check(run, shape, columns, expected);
+        }
+      }
+    }
+  }
+}
+
 TEST_P(SoftmaxAxis, LogSoftmaxHasTheBitsOfRows) {
   const std::vector<RowFamily> families = AllRows();
   for (size_t axis : {size_t{1}, size_t{7}, size_t{200}, size_t{3000}, size_t{SMX_TILE + 70}}) {
@@ -363,6 +411,8 @@ class SoftmaxAxisSetup : public testing::Test {
 TEST_F(SoftmaxAxisSetup, OfNothingTouchesNothing) {
   for (const Shape& shape : {Shape{0, 3, 4}, Shape{2, 3, 0}}) {
     ASSERT_EQ(SetUpTensor(shape, 0, 0, 0, 0, nullptr, nullptr), smx_status_success);
+    smx_plan plan;
+    EXPECT_EQ(smx_get_plan(op_, 1, &plan), smx_status_success);
     EXPECT_EQ(smx_run_operator(op_, nullptr), smx_status_success);
   }
 }
@@ -452,6 +502,33 @@ TEST_F(SoftmaxAxisSetup, ThePlanSaysHow) {
   EXPECT_EQ(algorithm({1, 100, 16}), "columns-as-lanes");
   EXPECT_EQ(algorithm({1, 5000, 16}), "columns-by-blocks");
   EXPECT_EQ(algorithm({100, 10, 1}), "rows-as-lanes");
+  EXPECT_EQ(algorithm({2, 64, 16}), "columns-as-lanes");
+  EXPECT_STREQ(plan.reason, "columns are no longer than one kernel takes");
+  EXPECT_EQ(algorithm({2, 65, 16}), "columns-as-lanes");
+  EXPECT_STREQ(plan.reason, "columns are no longer than a panel holds");
+}
+
+TEST_F(SoftmaxAxisSetup, LargeOutputsStream) {
+  smx_thresholds thresholds;
+  ASSERT_EQ(smx_get_thresholds(&thresholds), smx_status_success);
+  thresholds.streamed_bytes = 2 * sizeof(float) * 2 * 10 * 32;
+  ASSERT_EQ(smx_set_thresholds(&thresholds), smx_status_success);
+  ASSERT_EQ(smx_delete_operator(op_), smx_status_success);
+  ASSERT_EQ(smx_create_softmax_axis(smx_datatype_f32, smx_datatype_f32, 0, &op_), smx_status_success);
+  std::vector<float> x(10000), y(x.size());
+  const auto streams = [&](Shape shape, size_t outer, size_t axis, float* output) {
+    EXPECT_EQ(SetUpTensor(shape, outer, axis, outer, axis, x.data(), output), smx_status_success);
+    smx_plan plan;
+    EXPECT_EQ(smx_get_plan(op_, 1, &plan), smx_status_success);
+    return plan.streams_output;
+  };
+  EXPECT_TRUE(streams({2, 10, 32}, 320, 32, y.data()));
+  EXPECT_TRUE(streams({2, 10, 32}, 320, 32, y.data() + 1));
+  EXPECT_FALSE(streams({2, 10, 31}, 320, 32, y.data())) << "smaller";
+  EXPECT_FALSE(streams({2, 10, 32}, 320, 32, x.data())) << "in place";
+  EXPECT_FALSE(streams({2, 10, 32}, 330, 33, y.data())) << "steps are not aligned";
+  EXPECT_FALSE(streams({2, 10, 32}, 328, 32, y.data())) << "slices are not aligned";
+  EXPECT_FALSE(streams({60, 10, 8}, 160, 16, y.data())) << "columns do not fill vectors";
 }
 
 }  // namespace

@@ -33,18 +33,13 @@ set(SMXPACK_AVX512F_PRODUCTION
     src/gen/avx512f/f32-softmax-transposed.cc
     src/gen/avx512f/f32-log-softmax.cc
     src/gen/avx512f/f32-log-softmax-transposed.cc
+    src/gen/avx512f/f32-softmax-columns.cc
     src/gen/avx512f/f32-pack-columns.cc
-    src/gen/avx512f/f16-pack-columns.cc
-    src/gen/avx512f/bf16-pack-columns.cc
     src/gen/avx512f/f32-rmax-columns.cc
     src/gen/avx512f/f32-raddstoreextexp-columns.cc
     src/gen/avx512f/f32-raddlanes-columns.cc
     src/gen/avx512f/f32-vmulextc-columns.cc
-    src/gen/avx512f/f32-f16-vmulextc-columns.cc
-    src/gen/avx512f/f32-bf16-vmulextc-columns.cc
     src/gen/avx512f/f32-vsubextc-columns.cc
-    src/gen/avx512f/f32-f16-vsubextc-columns.cc
-    src/gen/avx512f/f32-bf16-vsubextc-columns.cc
     src/gen/avx512f/f32-rmax.cc
     src/gen/avx512f/f16-rmax.cc
     src/gen/avx512f/bf16-rmax.cc
@@ -80,6 +75,7 @@ set(SMXPACK_AVX512F_VARIANTS
     src/gen/avx512f/f32-softmax-transposed-variants.cc
     src/gen/avx512f/f32-log-softmax-variants.cc
     src/gen/avx512f/f32-log-softmax-transposed-variants.cc
+    src/gen/avx512f/f32-softmax-columns-variants.cc
     src/gen/avx512f/f32-rmax-variants.cc)
 set(SMXPACK_AVX512F_BASELINES
     src/gen/avx512f/f32-raddexpminusmax.cc
@@ -119,18 +115,13 @@ set(SMXPACK_AVX2_PRODUCTION
     src/gen/avx2/f32-softmax-transposed.cc
     src/gen/avx2/f32-log-softmax.cc
     src/gen/avx2/f32-log-softmax-transposed.cc
+    src/gen/avx2/f32-softmax-columns.cc
     src/gen/avx2/f32-pack-columns.cc
-    src/gen/avx2/f16-pack-columns.cc
-    src/gen/avx2/bf16-pack-columns.cc
     src/gen/avx2/f32-rmax-columns.cc
     src/gen/avx2/f32-raddstoreextexp-columns.cc
     src/gen/avx2/f32-raddlanes-columns.cc
     src/gen/avx2/f32-vmulextc-columns.cc
-    src/gen/avx2/f32-f16-vmulextc-columns.cc
-    src/gen/avx2/f32-bf16-vmulextc-columns.cc
     src/gen/avx2/f32-vsubextc-columns.cc
-    src/gen/avx2/f32-f16-vsubextc-columns.cc
-    src/gen/avx2/f32-bf16-vsubextc-columns.cc
     src/gen/avx2/f32-rmax.cc
     src/gen/avx2/f16-rmax.cc
     src/gen/avx2/bf16-rmax.cc
@@ -166,6 +157,7 @@ set(SMXPACK_AVX2_VARIANTS
     src/gen/avx2/f32-softmax-transposed-variants.cc
     src/gen/avx2/f32-log-softmax-variants.cc
     src/gen/avx2/f32-log-softmax-transposed-variants.cc
+    src/gen/avx2/f32-softmax-columns-variants.cc
     src/gen/avx2/f32-rmax-variants.cc)
 set(SMXPACK_AVX2_BASELINES
     src/gen/avx2/f32-raddexpminusmax.cc
@@ -205,18 +197,13 @@ set(SMXPACK_NEON_PRODUCTION
     src/gen/neon/f32-softmax-transposed.cc
     src/gen/neon/f32-log-softmax.cc
     src/gen/neon/f32-log-softmax-transposed.cc
+    src/gen/neon/f32-softmax-columns.cc
     src/gen/neon/f32-pack-columns.cc
-    src/gen/neon/f16-pack-columns.cc
-    src/gen/neon/bf16-pack-columns.cc
     src/gen/neon/f32-rmax-columns.cc
     src/gen/neon/f32-raddstoreextexp-columns.cc
     src/gen/neon/f32-raddlanes-columns.cc
     src/gen/neon/f32-vmulextc-columns.cc
-    src/gen/neon/f32-f16-vmulextc-columns.cc
-    src/gen/neon/f32-bf16-vmulextc-columns.cc
     src/gen/neon/f32-vsubextc-columns.cc
-    src/gen/neon/f32-f16-vsubextc-columns.cc
-    src/gen/neon/f32-bf16-vsubextc-columns.cc
     src/gen/neon/f32-rmax.cc
     src/gen/neon/f16-rmax.cc
     src/gen/neon/bf16-rmax.cc
@@ -252,6 +239,7 @@ set(SMXPACK_NEON_VARIANTS
     src/gen/neon/f32-softmax-transposed-variants.cc
     src/gen/neon/f32-log-softmax-variants.cc
     src/gen/neon/f32-log-softmax-transposed-variants.cc
+    src/gen/neon/f32-softmax-columns-variants.cc
     src/gen/neon/f32-rmax-variants.cc)
 set(SMXPACK_NEON_BASELINES
     src/gen/neon/f32-raddexpminusmax.cc
@@ -291,18 +279,13 @@ set(SMXPACK_SCALAR_PRODUCTION
     src/gen/scalar/f32-softmax-transposed.cc
     src/gen/scalar/f32-log-softmax.cc
     src/gen/scalar/f32-log-softmax-transposed.cc
+    src/gen/scalar/f32-softmax-columns.cc
     src/gen/scalar/f32-pack-columns.cc
-    src/gen/scalar/f16-pack-columns.cc
-    src/gen/scalar/bf16-pack-columns.cc
     src/gen/scalar/f32-rmax-columns.cc
     src/gen/scalar/f32-raddstoreextexp-columns.cc
     src/gen/scalar/f32-raddlanes-columns.cc
     src/gen/scalar/f32-vmulextc-columns.cc
-    src/gen/scalar/f32-f16-vmulextc-columns.cc
-    src/gen/scalar/f32-bf16-vmulextc-columns.cc
     src/gen/scalar/f32-vsubextc-columns.cc
-    src/gen/scalar/f32-f16-vsubextc-columns.cc
-    src/gen/scalar/f32-bf16-vsubextc-columns.cc
     src/gen/scalar/f32-rmax.cc
     src/gen/scalar/f16-rmax.cc
     src/gen/scalar/bf16-rmax.cc
@@ -338,6 +321,7 @@ set(SMXPACK_SCALAR_VARIANTS
     src/gen/scalar/f32-softmax-transposed-variants.cc
     src/gen/scalar/f32-log-softmax-variants.cc
     src/gen/scalar/f32-log-softmax-transposed-variants.cc
+    src/gen/scalar/f32-softmax-columns-variants.cc
     src/gen/scalar/f32-rmax-variants.cc)
 set(SMXPACK_SCALAR_BASELINES
     src/gen/scalar/f32-raddexpminusmax.cc

@@ -5,6 +5,7 @@
 // dispatch takes, SMX_FOREACH_VARIANT for the other variants of the same kernels, SMX_FOREACH_BASELINE for the baselines.
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -57,18 +58,13 @@ struct smx_f32_column_logarithms;
   ROW(avx512f, f32_softmax_transposed, smx_f32_softmax_transposed_ukernel__avx512f_u256_acc8, 256, 8)       \
   ROW(avx512f, f32_log_softmax, smx_f32_log_softmax_ukernel__avx512f_u64_acc16, 64, 16)                     \
   ROW(avx512f, f32_log_softmax_transposed, smx_f32_log_softmax_transposed_ukernel__avx512f_u64_acc2, 64, 2) \
+  ROW(avx512f, f32_softmax_columns, smx_f32_softmax_columns_ukernel__avx512f_u256_acc4, 256, 4)             \
   ROW(avx512f, f32_pack_columns, smx_f32_pack_columns_ukernel__avx512f_u16, 16, 1)                          \
-  ROW(avx512f, f16_pack_columns, smx_f16_pack_columns_ukernel__avx512f_u16, 16, 1)                          \
-  ROW(avx512f, bf16_pack_columns, smx_bf16_pack_columns_ukernel__avx512f_u16, 16, 1)                        \
   ROW(avx512f, f32_rmax_columns, smx_f32_rmax_columns_ukernel__avx512f_u16, 16, 1)                          \
   ROW(avx512f, f32_raddstoreextexp_columns, smx_f32_raddstoreextexp_columns_ukernel__avx512f_u32, 32, 1)    \
   ROW(avx512f, f32_raddlanes_columns, smx_f32_raddlanes_columns_ukernel__avx512f_u16, 16, 1)                \
   ROW(avx512f, f32_vmulextc_columns, smx_f32_vmulextc_columns_ukernel__avx512f_u16, 16, 1)                  \
-  ROW(avx512f, f32_f16_vmulextc_columns, smx_f32_f16_vmulextc_columns_ukernel__avx512f_u16, 16, 1)          \
-  ROW(avx512f, f32_bf16_vmulextc_columns, smx_f32_bf16_vmulextc_columns_ukernel__avx512f_u16, 16, 1)        \
   ROW(avx512f, f32_vsubextc_columns, smx_f32_vsubextc_columns_ukernel__avx512f_u32, 32, 1)                  \
-  ROW(avx512f, f32_f16_vsubextc_columns, smx_f32_f16_vsubextc_columns_ukernel__avx512f_u32, 32, 1)          \
-  ROW(avx512f, f32_bf16_vsubextc_columns, smx_f32_bf16_vsubextc_columns_ukernel__avx512f_u32, 32, 1)        \
   ROW(avx512f, f32_rmax, smx_f32_rmax_ukernel__avx512f_u64_acc2, 64, 2)                                     \
   ROW(avx512f, f16_rmax, smx_f16_rmax_ukernel__avx512f_u64_acc4, 64, 4)                                     \
   ROW(avx512f, bf16_rmax, smx_bf16_rmax_ukernel__avx512f_u64_acc4, 64, 4)                                   \
@@ -124,6 +120,8 @@ struct smx_f32_column_logarithms;
   ROW(avx512f, f32_log_softmax, smx_f32_log_softmax_ukernel__avx512f_u64_acc4, 64, 4)                      \
   ROW(avx512f, f32_log_softmax_transposed, smx_f32_log_softmax_transposed_ukernel__avx512f_u256_acc8, 256, \
       8)                                                                                                   \
+  ROW(avx512f, f32_softmax_columns, smx_f32_softmax_columns_ukernel__avx512f_u128_acc4, 128, 4)            \
+  ROW(avx512f, f32_softmax_columns, smx_f32_softmax_columns_ukernel__avx512f_u64_acc4, 64, 4)              \
   ROW(avx512f, f32_rmax, smx_f32_rmax_ukernel__avx512f_u32, 32, 1)                                         \
   ROW(avx512f, f32_rmax, smx_f32_rmax_ukernel__avx512f_u32_acc2, 32, 2)                                    \
   ROW(avx512f, f32_rmax, smx_f32_rmax_ukernel__avx512f_u32_acc4, 32, 4)                                    \
@@ -192,18 +190,13 @@ struct smx_f32_column_logarithms;
   ROW(avx2, f32_softmax_transposed, smx_f32_softmax_transposed_ukernel__avx2_u256_acc8, 256, 8)       \
   ROW(avx2, f32_log_softmax, smx_f32_log_softmax_ukernel__avx2_u64_acc16, 64, 16)                     \
   ROW(avx2, f32_log_softmax_transposed, smx_f32_log_softmax_transposed_ukernel__avx2_u64_acc2, 64, 2) \
+  ROW(avx2, f32_softmax_columns, smx_f32_softmax_columns_ukernel__avx2_u128_acc4, 128, 4)             \
   ROW(avx2, f32_pack_columns, smx_f32_pack_columns_ukernel__avx2_u16, 16, 1)                          \
-  ROW(avx2, f16_pack_columns, smx_f16_pack_columns_ukernel__avx2_u16, 16, 1)                          \
-  ROW(avx2, bf16_pack_columns, smx_bf16_pack_columns_ukernel__avx2_u16, 16, 1)                        \
   ROW(avx2, f32_rmax_columns, smx_f32_rmax_columns_ukernel__avx2_u16, 16, 1)                          \
   ROW(avx2, f32_raddstoreextexp_columns, smx_f32_raddstoreextexp_columns_ukernel__avx2_u32, 32, 1)    \
   ROW(avx2, f32_raddlanes_columns, smx_f32_raddlanes_columns_ukernel__avx2_u16, 16, 1)                \
   ROW(avx2, f32_vmulextc_columns, smx_f32_vmulextc_columns_ukernel__avx2_u16, 16, 1)                  \
-  ROW(avx2, f32_f16_vmulextc_columns, smx_f32_f16_vmulextc_columns_ukernel__avx2_u16, 16, 1)          \
-  ROW(avx2, f32_bf16_vmulextc_columns, smx_f32_bf16_vmulextc_columns_ukernel__avx2_u16, 16, 1)        \
   ROW(avx2, f32_vsubextc_columns, smx_f32_vsubextc_columns_ukernel__avx2_u32, 32, 1)                  \
-  ROW(avx2, f32_f16_vsubextc_columns, smx_f32_f16_vsubextc_columns_ukernel__avx2_u32, 32, 1)          \
-  ROW(avx2, f32_bf16_vsubextc_columns, smx_f32_bf16_vsubextc_columns_ukernel__avx2_u32, 32, 1)        \
   ROW(avx2, f32_rmax, smx_f32_rmax_ukernel__avx2_u128_acc4, 128, 4)                                   \
   ROW(avx2, f16_rmax, smx_f16_rmax_ukernel__avx2_u64_acc4, 64, 4)                                     \
   ROW(avx2, bf16_rmax, smx_bf16_rmax_ukernel__avx2_u64_acc4, 64, 4)                                   \
@@ -258,6 +251,8 @@ struct smx_f32_column_logarithms;
   ROW(avx2, f32_softmax_transposed, smx_f32_softmax_transposed_ukernel__avx2_u256_acc4, 256, 4)         \
   ROW(avx2, f32_log_softmax, smx_f32_log_softmax_ukernel__avx2_u64_acc4, 64, 4)                         \
   ROW(avx2, f32_log_softmax_transposed, smx_f32_log_softmax_transposed_ukernel__avx2_u256_acc8, 256, 8) \
+  ROW(avx2, f32_softmax_columns, smx_f32_softmax_columns_ukernel__avx2_u256_acc4, 256, 4)               \
+  ROW(avx2, f32_softmax_columns, smx_f32_softmax_columns_ukernel__avx2_u64_acc4, 64, 4)                 \
   ROW(avx2, f32_rmax, smx_f32_rmax_ukernel__avx2_u32, 32, 1)                                            \
   ROW(avx2, f32_rmax, smx_f32_rmax_ukernel__avx2_u32_acc2, 32, 2)                                       \
   ROW(avx2, f32_rmax, smx_f32_rmax_ukernel__avx2_u32_acc4, 32, 4)                                       \
@@ -327,18 +322,13 @@ struct smx_f32_column_logarithms;
   ROW(neon, f32_softmax_transposed, smx_f32_softmax_transposed_ukernel__neon_u64_acc2, 64, 2)         \
   ROW(neon, f32_log_softmax, smx_f32_log_softmax_ukernel__neon_u64_acc4, 64, 4)                       \
   ROW(neon, f32_log_softmax_transposed, smx_f32_log_softmax_transposed_ukernel__neon_u64_acc2, 64, 2) \
+  ROW(neon, f32_softmax_columns, smx_f32_softmax_columns_ukernel__neon_u256_acc4, 256, 4)             \
   ROW(neon, f32_pack_columns, smx_f32_pack_columns_ukernel__neon_u16, 16, 1)                          \
-  ROW(neon, f16_pack_columns, smx_f16_pack_columns_ukernel__neon_u16, 16, 1)                          \
-  ROW(neon, bf16_pack_columns, smx_bf16_pack_columns_ukernel__neon_u16, 16, 1)                        \
   ROW(neon, f32_rmax_columns, smx_f32_rmax_columns_ukernel__neon_u16, 16, 1)                          \
   ROW(neon, f32_raddstoreextexp_columns, smx_f32_raddstoreextexp_columns_ukernel__neon_u32, 32, 1)    \
   ROW(neon, f32_raddlanes_columns, smx_f32_raddlanes_columns_ukernel__neon_u16, 16, 1)                \
   ROW(neon, f32_vmulextc_columns, smx_f32_vmulextc_columns_ukernel__neon_u16, 16, 1)                  \
-  ROW(neon, f32_f16_vmulextc_columns, smx_f32_f16_vmulextc_columns_ukernel__neon_u16, 16, 1)          \
-  ROW(neon, f32_bf16_vmulextc_columns, smx_f32_bf16_vmulextc_columns_ukernel__neon_u16, 16, 1)        \
   ROW(neon, f32_vsubextc_columns, smx_f32_vsubextc_columns_ukernel__neon_u32, 32, 1)                  \
-  ROW(neon, f32_f16_vsubextc_columns, smx_f32_f16_vsubextc_columns_ukernel__neon_u32, 32, 1)          \
-  ROW(neon, f32_bf16_vsubextc_columns, smx_f32_bf16_vsubextc_columns_ukernel__neon_u32, 32, 1)        \
   ROW(neon, f32_rmax, smx_f32_rmax_ukernel__neon_u32, 32, 1)                                          \
   ROW(neon, f16_rmax, smx_f16_rmax_ukernel__neon_u64_acc4, 64, 4)                                     \
   ROW(neon, bf16_rmax, smx_bf16_rmax_ukernel__neon_u64_acc4, 64, 4)                                   \
@@ -393,6 +383,8 @@ struct smx_f32_column_logarithms;
   ROW(neon, f32_softmax_transposed, smx_f32_softmax_transposed_ukernel__neon_u256_acc8, 256, 8)         \
   ROW(neon, f32_log_softmax, smx_f32_log_softmax_ukernel__neon_u64_acc16, 64, 16)                       \
   ROW(neon, f32_log_softmax_transposed, smx_f32_log_softmax_transposed_ukernel__neon_u256_acc8, 256, 8) \
+  ROW(neon, f32_softmax_columns, smx_f32_softmax_columns_ukernel__neon_u128_acc4, 128, 4)               \
+  ROW(neon, f32_softmax_columns, smx_f32_softmax_columns_ukernel__neon_u64_acc4, 64, 4)                 \
   ROW(neon, f32_rmax, smx_f32_rmax_ukernel__neon_u32_acc2, 32, 2)                                       \
   ROW(neon, f32_rmax, smx_f32_rmax_ukernel__neon_u32_acc4, 32, 4)                                       \
   ROW(neon, f32_rmax, smx_f32_rmax_ukernel__neon_u64, 64, 1)                                            \
@@ -460,18 +452,13 @@ struct smx_f32_column_logarithms;
   ROW(scalar, f32_softmax_transposed, smx_f32_softmax_transposed_ukernel__scalar_u64_acc2, 64, 2)         \
   ROW(scalar, f32_log_softmax, smx_f32_log_softmax_ukernel__scalar_u64_acc4, 64, 4)                       \
   ROW(scalar, f32_log_softmax_transposed, smx_f32_log_softmax_transposed_ukernel__scalar_u64_acc2, 64, 2) \
+  ROW(scalar, f32_softmax_columns, smx_f32_softmax_columns_ukernel__scalar_u64_acc4, 64, 4)               \
   ROW(scalar, f32_pack_columns, smx_f32_pack_columns_ukernel__scalar_u16, 16, 1)                          \
-  ROW(scalar, f16_pack_columns, smx_f16_pack_columns_ukernel__scalar_u16, 16, 1)                          \
-  ROW(scalar, bf16_pack_columns, smx_bf16_pack_columns_ukernel__scalar_u16, 16, 1)                        \
   ROW(scalar, f32_rmax_columns, smx_f32_rmax_columns_ukernel__scalar_u16, 16, 1)                          \
   ROW(scalar, f32_raddstoreextexp_columns, smx_f32_raddstoreextexp_columns_ukernel__scalar_u32, 32, 1)    \
   ROW(scalar, f32_raddlanes_columns, smx_f32_raddlanes_columns_ukernel__scalar_u16, 16, 1)                \
   ROW(scalar, f32_vmulextc_columns, smx_f32_vmulextc_columns_ukernel__scalar_u16, 16, 1)                  \
-  ROW(scalar, f32_f16_vmulextc_columns, smx_f32_f16_vmulextc_columns_ukernel__scalar_u16, 16, 1)          \
-  ROW(scalar, f32_bf16_vmulextc_columns, smx_f32_bf16_vmulextc_columns_ukernel__scalar_u16, 16, 1)        \
   ROW(scalar, f32_vsubextc_columns, smx_f32_vsubextc_columns_ukernel__scalar_u32, 32, 1)                  \
-  ROW(scalar, f32_f16_vsubextc_columns, smx_f32_f16_vsubextc_columns_ukernel__scalar_u32, 32, 1)          \
-  ROW(scalar, f32_bf16_vsubextc_columns, smx_f32_bf16_vsubextc_columns_ukernel__scalar_u32, 32, 1)        \
   ROW(scalar, f32_rmax, smx_f32_rmax_ukernel__scalar_u32, 32, 1)                                          \
   ROW(scalar, f16_rmax, smx_f16_rmax_ukernel__scalar_u64_acc4, 64, 4)                                     \
   ROW(scalar, bf16_rmax, smx_bf16_rmax_ukernel__scalar_u64_acc4, 64, 4)                                   \
@@ -526,6 +513,8 @@ struct smx_f32_column_logarithms;
   ROW(scalar, f32_softmax_transposed, smx_f32_softmax_transposed_ukernel__scalar_u256_acc8, 256, 8)         \
   ROW(scalar, f32_log_softmax, smx_f32_log_softmax_ukernel__scalar_u64_acc16, 64, 16)                       \
   ROW(scalar, f32_log_softmax_transposed, smx_f32_log_softmax_transposed_ukernel__scalar_u256_acc8, 256, 8) \
+  ROW(scalar, f32_softmax_columns, smx_f32_softmax_columns_ukernel__scalar_u256_acc4, 256, 4)               \
+  ROW(scalar, f32_softmax_columns, smx_f32_softmax_columns_ukernel__scalar_u128_acc4, 128, 4)               \
   ROW(scalar, f32_rmax, smx_f32_rmax_ukernel__scalar_u32_acc2, 32, 2)                                       \
   ROW(scalar, f32_rmax, smx_f32_rmax_ukernel__scalar_u32_acc4, 32, 4)                                       \
   ROW(scalar, f32_rmax, smx_f32_rmax_ukernel__scalar_u64, 64, 1)                                            \
@@ -604,18 +593,13 @@ struct smx_f32_column_logarithms;
   ROW(f32_softmax_transposed)      \
   ROW(f32_log_softmax)             \
   ROW(f32_log_softmax_transposed)  \
+  ROW(f32_softmax_columns)         \
   ROW(f32_pack_columns)            \
-  ROW(f16_pack_columns)            \
-  ROW(bf16_pack_columns)           \
   ROW(f32_rmax_columns)            \
   ROW(f32_raddstoreextexp_columns) \
   ROW(f32_raddlanes_columns)       \
   ROW(f32_vmulextc_columns)        \
-  ROW(f32_f16_vmulextc_columns)    \
-  ROW(f32_bf16_vmulextc_columns)   \
   ROW(f32_vsubextc_columns)        \
-  ROW(f32_f16_vsubextc_columns)    \
-  ROW(f32_bf16_vsubextc_columns)   \
   ROW(f32_rmax)                    \
   ROW(f16_rmax)                    \
   ROW(bf16_rmax)                   \
@@ -734,44 +718,25 @@ typedef void smx_f32_log_softmax_ukernel_fn(size_t rows, size_t n, const float* 
 typedef void smx_f32_log_softmax_transposed_ukernel_fn(size_t rows, size_t n, const float* x, size_t x_stride,
                                                        float* y, size_t y_stride, size_t* done,
                                                        const struct smx_f32_exponential* exponential);
+typedef void smx_f32_softmax_columns_ukernel_fn(size_t columns, size_t n, const float* x, size_t x_stride,
+                                                float* y, size_t y_stride, bool is_log, bool streams,
+                                                size_t* done, const struct smx_f32_exponential* exponential);
 typedef void smx_f32_pack_columns_ukernel_fn(const float* x, size_t x_stride, float* panel,
-                                             size_t group_stride, size_t n, size_t slices, size_t columns,
-                                             size_t slice_stride);
-typedef void smx_f16_pack_columns_ukernel_fn(const uint16_t* x, size_t x_stride, float* panel,
-                                             size_t group_stride, size_t n, size_t slices, size_t columns,
-                                             size_t slice_stride);
-typedef void smx_bf16_pack_columns_ukernel_fn(const uint16_t* x, size_t x_stride, float* panel,
-                                              size_t group_stride, size_t n, size_t slices, size_t columns,
-                                              size_t slice_stride);
+                                             size_t group_stride, size_t n, size_t columns);
 typedef void smx_f32_rmax_columns_ukernel_fn(size_t n, const float* panel, float* max);
 typedef void smx_f32_raddstoreextexp_columns_ukernel_fn(size_t n, const float* x, float* y, const float* max,
-                                                        struct smx_f32_column_sums* sums,
+                                                        struct smx_f32_column_sums* sums, const char* next,
+                                                        size_t next_stride,
                                                         const struct smx_f32_exponential* exponential);
 typedef void smx_f32_raddlanes_columns_ukernel_fn(const struct smx_f32_column_sums* sums,
                                                   struct smx_f32_column_totals* total);
 typedef void smx_f32_vmulextc_columns_ukernel_fn(const float* panel, float* y, size_t y_stride,
-                                                 size_t group_stride, size_t n, size_t slices, size_t columns,
-                                                 size_t slice_stride, const float* hi, const float* lo);
-typedef void smx_f32_f16_vmulextc_columns_ukernel_fn(const float* panel, uint16_t* y, size_t y_stride,
-                                                     size_t group_stride, size_t n, size_t slices,
-                                                     size_t columns, size_t slice_stride, const float* hi,
-                                                     const float* lo);
-typedef void smx_f32_bf16_vmulextc_columns_ukernel_fn(const float* panel, uint16_t* y, size_t y_stride,
-                                                      size_t group_stride, size_t n, size_t slices,
-                                                      size_t columns, size_t slice_stride, const float* hi,
-                                                      const float* lo);
+                                                 size_t group_stride, size_t n, size_t columns,
+                                                 const float* hi, const float* lo, bool streams);
 typedef void smx_f32_vsubextc_columns_ukernel_fn(const float* panel, float* y, size_t y_stride,
-                                                 size_t group_stride, size_t n, size_t slices, size_t columns,
-                                                 size_t slice_stride,
-                                                 const struct smx_f32_column_logarithms* logarithms);
-typedef void smx_f32_f16_vsubextc_columns_ukernel_fn(const float* panel, uint16_t* y, size_t y_stride,
-                                                     size_t group_stride, size_t n, size_t slices,
-                                                     size_t columns, size_t slice_stride,
-                                                     const struct smx_f32_column_logarithms* logarithms);
-typedef void smx_f32_bf16_vsubextc_columns_ukernel_fn(const float* panel, uint16_t* y, size_t y_stride,
-                                                      size_t group_stride, size_t n, size_t slices,
-                                                      size_t columns, size_t slice_stride,
-                                                      const struct smx_f32_column_logarithms* logarithms);
+                                                 size_t group_stride, size_t n, size_t columns,
+                                                 const struct smx_f32_column_logarithms* logarithms,
+                                                 bool streams);
 typedef void smx_f32_rmax_ukernel_fn(size_t n, const float* x, float* max);
 typedef void smx_f16_rmax_ukernel_fn(size_t n, const uint16_t* x, float* max);
 typedef void smx_bf16_rmax_ukernel_fn(size_t n, const uint16_t* x, float* max);

@@ -30,6 +30,7 @@ COLUMNS = [(64, 2), (128, 4), (256, 4), (256, 8)]
 ROWS = [(64, 4), (64, 8), (128, 8), (32, 16), (64, 16)]
 LOG_COLUMNS = [(64, 2), (256, 8)]
 LOG_ROWS = [(64, 4), (64, 16)]
+SHORT_COLUMNS = [(256, 4), (128, 4), (64, 4)]
 COLUMN_SUMS = [(32, 1)]
 COLUMN_MAPS = [(16, 1)]
 REDUCTIONS = [(32, 1), (32, 2), (32, 4), (64, 1), (64, 2), (64, 4), (128, 4)]
@@ -43,7 +44,6 @@ MAPPED = READ + CONVERTED
 QUANTIZED = ("qu8", "qs8")
 DEQUANTIZED = ("qu8-f32", "qs8-f32")
 FROM_F32 = ("f32-qu8", "f32-qs8")
-TO_COLUMNS = ("f32", "f32-f16", "f32-bf16")
 
 BASELINES = "baselines"  # the archive that tests and benches link, and the library does not
 EXPONENTIAL = "const struct smx_f32_exponential* exponential"
@@ -52,8 +52,9 @@ SCALING = RECIPROCAL + ", " + EXPONENTIAL
 QUANTIZER = "const struct smx_f32_quantizer* quantizer"
 QUANTIZING = SCALING + ", " + QUANTIZER
 LOGARITHM = "const struct smx_f32_logarithm* logarithm"
-SLICES = "size_t group_stride, size_t n, size_t slices, size_t columns, size_t slice_stride"
+PLACES = "size_t group_stride, size_t n, size_t columns"
 ROW_PARAMETERS = "size_t rows, size_t n, const float* x, size_t x_stride, float* y, size_t y_stride, size_t* done, " + EXPONENTIAL
+COLUMN_PARAMETERS = "size_t columns, size_t n, const float* x, size_t x_stride, float* y, size_t y_stride, bool is_log, bool streams, size_t* done, " + EXPONENTIAL
 
 KERNELS = [
     # The paper's two passes: a tile to its sum, and y[i] = exp(scale * x[i]) * reciprocal. A sum takes at most TILE elements.
@@ -78,21 +79,25 @@ KERNELS = [
     # The same two of log-softmax.
     Kernel("log-softmax", ROW_PARAMETERS, LOG_ROWS),
     Kernel("log-softmax-transposed", ROW_PARAMETERS, LOG_COLUMNS),
-    # Columns as lanes, by way of a panel (see src/kernels/extended.h): n steps of a slice's columns, or of few columns
-    # of each of several slices, no more than PANEL in all; whole vectors of the panel are written, and read. Then of a
-    # group of PANEL columns the largest elements, its terms and sums, a block at a time, and these sums over their
-    # lanes. In the end y = x * (hi + lo), of which each column has its own, or y = scale * (factor * x - shift) -
-    # logarithm.
-    Kernel("pack-columns", "const {x}* x, size_t x_stride, float* panel, " + SLICES, COLUMN_MAPS, types=("f32",) + READ),
+    # Columns of at most 4 * LANES steps, each a lane, from logits to probabilities or their logarithms in one call. *done counts the columns
+    # before the first vector of them that has one out of range; from there on columns are left as they are. Results that
+    # stream, here and below, are written past the caches where vectors are whole: y and its stride are multiples of PANEL.
+    Kernel("softmax-columns", COLUMN_PARAMETERS, SHORT_COLUMNS),
+    # Longer ones, by way of a panel (see src/kernels/extended.h): n steps of columns; whole vectors of the panel are
+    # written, and read. Then of a group of PANEL columns the largest elements, its terms and sums, a block at a time, and
+    # these sums over their lanes. In the end y = x * (hi + lo), of which each column has its own, or y = scale * (factor *
+    # x - shift) - logarithm.
+    Kernel("pack-columns", "const float* x, size_t x_stride, float* panel, " + PLACES, COLUMN_MAPS),
     Kernel("rmax-columns", "size_t n, const float* panel, float* max", [(16, 1)]),
     Kernel("raddstoreextexp-columns",
-           "size_t n, const float* x, float* y, const float* max, struct smx_f32_column_sums* sums, " + EXPONENTIAL, COLUMN_SUMS),
+           "size_t n, const float* x, float* y, const float* max, struct smx_f32_column_sums* sums, const char* next, size_t next_stride, "
+           + EXPONENTIAL, COLUMN_SUMS),
     Kernel("raddlanes-columns", "const struct smx_f32_column_sums* sums, struct smx_f32_column_totals* total", [(16, 1)]),
-    Kernel("vmulextc-columns", "const float* panel, {y}* y, size_t y_stride, " + SLICES + ", const float* hi, const float* lo",
-           COLUMN_MAPS, types=TO_COLUMNS),
+    Kernel("vmulextc-columns", "const float* panel, float* y, size_t y_stride, " + PLACES + ", const float* hi, const float* lo, bool streams",
+           COLUMN_MAPS),
     Kernel("vsubextc-columns",
-           "const float* panel, {y}* y, size_t y_stride, " + SLICES + ", const struct smx_f32_column_logarithms* logarithms",
-           [(32, 1)], types=TO_COLUMNS),
+           "const float* panel, float* y, size_t y_stride, " + PLACES + ", const struct smx_f32_column_logarithms* logarithms, bool streams",
+           [(32, 1)]),
     # The largest element; where one is NaN, any number. Of rows that are to be known to be within range in advance.
     Kernel("rmax", "size_t n, const {x}* x, float* max", REDUCTIONS),
     Kernel("rmax", "size_t n, const {x}* x, float* max", [(64, 4)], types=READ + QUANTIZED),

@@ -102,27 +102,6 @@ void Subtract(const smx_microkernels& kernels, size_t n, const void* x, void* y,
   (kernels.*kSubtract)(n, Input<X>(x), Output<Y>(y), &logarithm);
 }
 
-template <class X, auto kPack>
-void Pack(const smx_microkernels& kernels, const void* x, size_t x_stride, float* panel,
-          const smx_slices& slices) {
-  (kernels.*kPack)(Input<X>(x), x_stride, panel, slices.group_stride, slices.n, slices.slices, slices.columns,
-                   slices.slice_stride);
-}
-
-template <class Y, auto kScale>
-void ScaleColumns(const smx_microkernels& kernels, const float* panel, void* y, size_t y_stride,
-                  const smx_slices& slices, const float* hi, const float* lo) {
-  (kernels.*kScale)(panel, Output<Y>(y), y_stride, slices.group_stride, slices.n, slices.slices,
-                    slices.columns, slices.slice_stride, hi, lo);
-}
-
-template <class Y, auto kSubtract>
-void SubtractColumns(const smx_microkernels& kernels, const float* panel, void* y, size_t y_stride,
-                     const smx_slices& slices, const smx_f32_column_logarithms& logarithms) {
-  (kernels.*kSubtract)(panel, Output<Y>(y), y_stride, slices.group_stride, slices.n, slices.slices,
-                       slices.columns, slices.slice_stride, &logarithms);
-}
-
 template <class X, auto kConvert>
 void ToF32(const smx_microkernels& kernels, size_t n, const void* x, float* y) {
   (kernels.*kConvert)(n, Input<X>(x), y);
@@ -153,22 +132,18 @@ void Fill(size_t n, void* y, float value) {
 using Kernels = smx_microkernels;
 
 // X and Y are types, x and y their names in those of kernels, xy the name of the pair.
-#define SMX_PAIR(X, x, Y, xy, stream, scale_f32, subtract, pack, scale_columns, subtract_columns, fill,   \
-                 to_f32, from_f32)                                                                        \
+#define SMX_PAIR(X, x, Y, xy, stream, scale_f32, subtract, fill, to_f32, from_f32)                        \
   {                                                                                                       \
     X::kDatatype, Y::kDatatype, sizeof(X::Element), sizeof(Y::Element), Sum<X, &Kernels::x##_raddextexp>, \
         Max<X, &Kernels::x##_rmax>, HasNan<X>,                                                            \
-        Scale<X, Y, &Kernels::xy##_vscaleextexp, &Kernels::xy##_##stream>, scale_f32, subtract, pack,     \
-        scale_columns, subtract_columns, fill, to_f32, from_f32                                           \
+        Scale<X, Y, &Kernels::xy##_vscaleextexp, &Kernels::xy##_##stream>, scale_f32, subtract, fill,     \
+        to_f32, from_f32                                                                                  \
   }
-#define SMX_TYPES(X, x, Y, y, xy, to_f32, from_f32)                                          \
-  SMX_PAIR(X, x, Y, xy, vstreamextexp, (ScaleF32<Y, &Kernels::y##_vscaleextexp>),            \
-           (Subtract<X, Y, &Kernels::xy##_vsubextc>), (Pack<X, &Kernels::x##_pack_columns>), \
-           (ScaleColumns<Y, &Kernels::y##_vmulextc_columns>),                                \
-           (SubtractColumns<Y, &Kernels::y##_vsubextc_columns>), Fill<Y>, to_f32, from_f32)
-#define SMX_QUANTIZED(X, x, Y, xy, scale_f32, to_f32, from_f32)                                       \
-  SMX_PAIR(X, x, Y, xy, vscaleextexp, scale_f32, nullptr, nullptr, nullptr, nullptr, nullptr, to_f32, \
-           from_f32)
+#define SMX_TYPES(X, x, Y, y, xy, to_f32, from_f32)                               \
+  SMX_PAIR(X, x, Y, xy, vstreamextexp, (ScaleF32<Y, &Kernels::y##_vscaleextexp>), \
+           (Subtract<X, Y, &Kernels::xy##_vsubextc>), Fill<Y>, to_f32, from_f32)
+#define SMX_QUANTIZED(X, x, Y, xy, scale_f32, to_f32, from_f32) \
+  SMX_PAIR(X, x, Y, xy, vscaleextexp, scale_f32, nullptr, nullptr, to_f32, from_f32)
 
 constexpr auto kFromF16 = ToF32<F16, &Kernels::f16_f32_vcvt>;
 constexpr auto kFromBf16 = ToF32<Bf16, &Kernels::bf16_f32_vcvt>;

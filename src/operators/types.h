@@ -7,15 +7,6 @@
 #include "src/kernels/extended.h"
 #include "src/runtime/runtime.h"
 
-// `n` steps of `columns` columns in each of `slices` slices, and where they lie in a panel.
-struct smx_slices {
-  size_t group_stride;
-  size_t n;
-  size_t slices;
-  size_t columns;
-  size_t slice_stride;
-};
-
 // An input and an output type. Functions take the microkernels that dispatch picked; strides and n count elements.
 struct smx_types {
   enum smx_datatype input;
@@ -40,13 +31,6 @@ struct smx_types {
   // y[i] = scale * (factor * x[i] - shift) - logarithm; NULL for quantised types.
   void (*subtract)(const smx_microkernels& kernels, size_t n, const void* x, void* y,
                    const smx_f32_logarithm& logarithm);
-  // Columns of a matrix to a panel of floats, and of a panel's stored terms to the output (see src/kernels/extended.h).
-  void (*pack)(const smx_microkernels& kernels, const void* x, size_t x_stride, float* panel,
-               const smx_slices& slices);
-  void (*scale_columns)(const smx_microkernels& kernels, const float* panel, void* y, size_t y_stride,
-                        const smx_slices& slices, const float* hi, const float* lo);
-  void (*subtract_columns)(const smx_microkernels& kernels, const float* panel, void* y, size_t y_stride,
-                           const smx_slices& slices, const smx_f32_column_logarithms& logarithms);
   // Results of rows that hold NaN or infinities; NULL for quantised types, which have none.
   void (*fill)(size_t n, void* y, float value);
   void (*to_f32)(const smx_microkernels& kernels, size_t n, const void* x,

@@ -50,6 +50,7 @@ static inline void references(__m256 max, const struct smx_f32_exponential* expo
   *bias = _mm256_sub_ps(_mm256_set1_ps(smx_rounding_bias(SMX_BIAS)),
                         _mm256_mul_ps(reference, _mm256_set1_ps(8.0f)));
 }
+
 // The terms of rows' largest elements.
 static inline __m256 largest_terms(__m256 x0, const struct smx_f32_exponential* exponential, __m256 lower,
                                    __m256 bias) {
@@ -88,41 +89,57 @@ struct group {
   size_t stride;
 };
 
-// The sum over n columns: those of a lane, 16 columns apart, by pairs, then the lanes by halving, i with i + 8, and so on.
-static inline void sum_columns(size_t n, const __m256* e, __m256* sum_hi, __m256* sum_lo) {
-  __m256 hi[16] = {_mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(),
-                   _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(),
-                   _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(),
-                   _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps()};
-  __m256 lo[16] = {_mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(),
-                   _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(),
-                   _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(),
-                   _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps()};
-  const size_t lanes = n < 16 ? n : 16;
-  if (n <= 32) {
-    for (size_t l = 0; l < lanes; l++) {
-      hi[l] = l + 16 < n ? _mm256_add_ps(e[l], e[l + 16]) : e[l];
-    }
-    for (size_t l = 0; l + 8 < lanes; l++) hi[l] = two_sum(hi[l], hi[l + 8], &lo[l]);
-  } else {
-    const __m256 anchor = _mm256_set1_ps(smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS));
-    for (size_t l = 0; l < 16; l++) {
-      hi[l] = anchor;
-      for (size_t j = l; j < n; j += 32) {
-        add_compensated(&hi[l], &lo[l], j + 16 < n ? _mm256_add_ps(e[j], e[j + 16]) : e[j]);
-      }
-      take_off(&hi[l], &lo[l], anchor);
-    }
-    for (size_t l = 0; l < 8; l++) add_pair(&hi[l], &lo[l], hi[l + 8], lo[l + 8]);
+// The sums over n elements: those of a lane, 16 elements apart, by pairs, then the lanes by halving, i with i + 8, and so on;
+// step by step for all vectors of rows, for what is done to one has to wait at each step. Of more than 32 elements, there is room
+// for 64, of which the others become 0.
+template <size_t kVectors, size_t kRoom>
+static inline void sum_elements(size_t n, size_t vectors, __m256* e, __m256* sum_hi, __m256* sum_lo) {
+  __m256 parts[2 * 8 * kVectors];
+  __m256* const hi = parts;
+  __m256* const lo = hi + 8 * kVectors;
+  const size_t lanes = n < 8 ? n : 8;
+  for (size_t v = 0; v < vectors && n > 32; v++) {
+    for (size_t j = n; j < 64; j++) e[v * kRoom + j] = _mm256_setzero_ps();
   }
-  for (size_t l = 0; l < 4 && l + 4 < lanes; l++) add_pair(&hi[l], &lo[l], hi[l + 4], lo[l + 4]);
-  for (size_t l = 0; l < 2 && l + 2 < lanes; l++) add_pair(&hi[l], &lo[l], hi[l + 2], lo[l + 2]);
-  for (size_t l = 0; l < 1 && l + 1 < lanes; l++) add_pair(&hi[l], &lo[l], hi[l + 1], lo[l + 1]);
-  *sum_hi = hi[0];
-  *sum_lo = lo[0];
+  const __m256 anchor = _mm256_set1_ps(smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS));
+  for (size_t l = 0; l < lanes; l++) {
+    for (size_t v = 0; v < vectors; v++) {
+      const __m256* at = e + v * kRoom + l;
+      __m256 lane_hi = at[0], lane_lo = _mm256_setzero_ps();
+      if (n > 32) {
+        __m256 upper_hi = anchor, upper_lo = lane_lo;
+        lane_hi = anchor;
+        add_compensated(&lane_hi, &lane_lo, _mm256_add_ps(at[0], at[16]));
+        add_compensated(&lane_hi, &lane_lo, _mm256_add_ps(at[32], at[48]));
+        take_off(&lane_hi, &lane_lo, anchor);
+        add_compensated(&upper_hi, &upper_lo, _mm256_add_ps(at[8], at[24]));
+        add_compensated(&upper_hi, &upper_lo, _mm256_add_ps(at[40], at[56]));
+        take_off(&upper_hi, &upper_lo, anchor);
+        add_pair(&lane_hi, &lane_lo, upper_hi, upper_lo);
+      } else if (l + 8 < n) {
+        __m256 upper_hi = at[8];
+        if (l + 16 < n) lane_hi = _mm256_add_ps(lane_hi, at[16]);
+        if (l + 24 < n) upper_hi = _mm256_add_ps(upper_hi, at[24]);
+        lane_hi = two_sum(lane_hi, upper_hi, &lane_lo);
+      }
+      hi[l * kVectors + v] = lane_hi;
+      lo[l * kVectors + v] = lane_lo;
+    }
+  }
+  for (size_t half = 4, rest = lanes; half > 0; rest = rest < half ? rest : half, half /= 2) {
+    for (size_t l = 0; l + half < rest; l++) {
+      for (size_t v = l * kVectors; v < l * kVectors + vectors; v++) {
+        add_pair(&hi[v], &lo[v], hi[v + half * kVectors], lo[v + half * kVectors]);
+      }
+    }
+  }
+  for (size_t v = 0; v < vectors; v++) {
+    sum_hi[v] = hi[v];
+    sum_lo[v] = lo[v];
+  }
 }
 
-// The exponentials of n columns, 4 at a time.
+// The exponentials of n elements, 4 at a time, which there is room for.
 static inline void exponentials_4(size_t n, __m256* e, __m256 lower, __m256 bias,
                                   const struct smx_f32_exponential* exponential) {
   const __m256 eighths = _mm256_set1_ps(8.0f * exponential->log2e);
@@ -252,11 +269,8 @@ extern "C" void smx_f32_log_softmax_transposed_ukernel__avx2_u256_acc8(
       for (size_t j = n; j % 4 != 0; j++) e[g][j] = lower[g];
     }
     for (size_t g = 0; g < groups; g++) exponentials_4(n, e[g], lower[g], bias[g], exponential);
-    __m256 hi[8] = {_mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(),
-                    _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps()};
-    __m256 lo[8] = {_mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(),
-                    _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps()};
-    for (size_t g = 0; g < groups; g++) sum_columns(n, e[g], &hi[g], &lo[g]);
+    __m256 hi[8], lo[8];
+    sum_elements<8, 68>(n, groups, e[0], hi, lo);
     for (size_t g = 0; g < groups; g++) {
       float row_max[8], largest[8], row_hi[8], row_lo[8], log_hi[8], log_lo[8];
       _mm256_storeu_ps(row_max, max[g]);

@@ -50,6 +50,7 @@ static inline void references(__m256 max, const struct smx_f32_exponential* expo
   *bias = _mm256_sub_ps(_mm256_set1_ps(smx_rounding_bias(SMX_BIAS)),
                         _mm256_mul_ps(reference, _mm256_set1_ps(8.0f)));
 }
+
 // The terms of rows' largest elements.
 static inline __m256 largest_terms(__m256 x0, const struct smx_f32_exponential* exponential, __m256 lower,
                                    __m256 bias) {

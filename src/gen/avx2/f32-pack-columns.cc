@@ -5,25 +5,27 @@
 #include "src/isa/avx2.h"
 
 extern "C" void smx_f32_pack_columns_ukernel__avx2_u16(const float* x, size_t x_stride, float* panel,
-                                                       size_t group_stride, size_t n, size_t slices,
-                                                       size_t columns, size_t slice_stride) {
+                                                       size_t group_stride, size_t n, size_t columns) {
+  // Steps may be far apart: as many as make up 512 elements are fetched ahead.
+  const size_t ahead = (512 / columns + 1) * x_stride;
   for (size_t j = 0; j < n; j++) {
-    for (size_t s = 0; s < slices; s++) {
-      auto* row = x + s * slice_stride;
-      auto* at = panel + s * columns;
-      size_t c = 0;
-      for (; c + 16 <= columns; c += 16) {
-        _mm256_storeu_ps(at, _mm256_loadu_ps(row));
-        _mm256_storeu_ps(at + 8, _mm256_loadu_ps(row + 8));
-        row += 16;
-        at += group_stride;
-      }
-      for (; c < columns; c += 8) {
-        const ptrdiff_t rest = (ptrdiff_t)(columns - c);
-        _mm256_storeu_ps(at, avx2_load_tail(row, rest, _mm256_setzero_ps()));
-        row += 8;
-        at += 8;
-      }
+    auto* row = x;
+    auto* at = panel;
+    size_t c = 0;
+    for (; c + 16 <= columns; c += 16) {
+      __builtin_prefetch(row + ahead);
+      _mm256_storeu_ps(at, _mm256_loadu_ps(row));
+      __builtin_prefetch(row + 8 + ahead);
+      _mm256_storeu_ps(at + 8, _mm256_loadu_ps(row + 8));
+      row += 16;
+      at += group_stride;
+    }
+    for (; c < columns; c += 8) {
+      const ptrdiff_t rest = (ptrdiff_t)(columns - c);
+      __builtin_prefetch(row + ahead);
+      _mm256_storeu_ps(at, avx2_load_tail(row, rest, _mm256_setzero_ps()));
+      row += 8;
+      at += 8;
     }
     x += x_stride;
     panel += SMX_PANEL;

@@ -49,8 +49,8 @@ static inline __m256 anchors(__m256 max, __m256 reference, const struct smx_f32_
 }
 
 extern "C" void smx_f32_raddstoreextexp_columns_ukernel__avx2_u32(
-    size_t n, const float* x, float* y, const float* max, struct smx_f32_column_sums* sums,
-    const struct smx_f32_exponential* exponential) {
+    size_t n, const float* x, float* y, const float* max, struct smx_f32_column_sums* sums, const char* next,
+    size_t next_stride, const struct smx_f32_exponential* exponential) {
   const __m256 eighths = _mm256_set1_ps(8.0f * exponential->log2e);
   const __m256 minus_eighth_hi = _mm256_set1_ps(exponential->minus_eighth_hi);
   const __m256 minus_eighth_lo = _mm256_set1_ps(exponential->minus_eighth_lo);
@@ -77,6 +77,7 @@ extern "C" void smx_f32_raddstoreextexp_columns_ukernel__avx2_u32(
 
     const float* at_x = x + c;
     float* at_y = y + c;
+    const char* at_next = next;
     size_t rest = n;
     for (; rest >= 32; rest -= 32) {
       for (size_t l = 0; l < 16; l += 2) {
@@ -141,16 +142,22 @@ extern "C" void smx_f32_raddstoreextexp_columns_ukernel__avx2_u32(
         const __m256 e2 = _mm256_fmadd_ps(s2, u2, s2);
         const __m256 e3 = _mm256_fmadd_ps(s3, u3, s3);
         _mm256_storeu_ps(at_y, e0);
+        __builtin_prefetch(at_next);
         _mm256_storeu_ps(at_y + 16 * SMX_PANEL, e1);
+        __builtin_prefetch(at_next + 16 * next_stride);
         _mm256_storeu_ps(at_y + 1 * SMX_PANEL, e2);
+        __builtin_prefetch(at_next + 1 * next_stride);
         _mm256_storeu_ps(at_y + 17 * SMX_PANEL, e3);
+        __builtin_prefetch(at_next + 17 * next_stride);
         add_compensated(&hi[l], &lo[l], _mm256_add_ps(e0, e1));
         add_compensated(&hi[l + 1], &lo[l + 1], _mm256_add_ps(e2, e3));
         at_x += 2 * SMX_PANEL;
         at_y += 2 * SMX_PANEL;
+        at_next += 2 * next_stride;
       }
       at_x += 16 * SMX_PANEL;
       at_y += 16 * SMX_PANEL;
+      at_next += 16 * next_stride;
     }
     size_t l = 0;
     for (; l + 16 < rest; l++) {
@@ -187,10 +194,13 @@ extern "C" void smx_f32_raddstoreextexp_columns_ukernel__avx2_u32(
       const __m256 e0 = _mm256_fmadd_ps(s0, u0, s0);
       const __m256 e1 = _mm256_fmadd_ps(s1, u1, s1);
       _mm256_storeu_ps(at_y, e0);
+      __builtin_prefetch(at_next);
       _mm256_storeu_ps(at_y + 16 * SMX_PANEL, e1);
+      __builtin_prefetch(at_next + 16 * next_stride);
       add_compensated(&hi[l], &lo[l], _mm256_add_ps(e0, e1));
       at_x += SMX_PANEL;
       at_y += SMX_PANEL;
+      at_next += next_stride;
     }
     // Without a neighbour, they are what a pair is.
     for (; l < 16 && l < rest; l++) {
@@ -213,9 +223,11 @@ extern "C" void smx_f32_raddstoreextexp_columns_ukernel__avx2_u32(
                            _mm256_castps_si256(_mm256_permutevar8x32_ps(mantissas, index0))));
       const __m256 e0 = _mm256_fmadd_ps(s0, u0, s0);
       _mm256_storeu_ps(at_y, e0);
+      __builtin_prefetch(at_next);
       add_compensated(&hi[l], &lo[l], e0);
       at_x += SMX_PANEL;
       at_y += SMX_PANEL;
+      at_next += next_stride;
     }
 
     for (size_t l = 0; l < lanes; l++) {

@@ -5,36 +5,46 @@
 #include "src/isa/avx2.h"
 
 extern "C" void smx_f32_vmulextc_columns_ukernel__avx2_u16(const float* panel, float* y, size_t y_stride,
-                                                           size_t group_stride, size_t n, size_t slices,
-                                                           size_t columns, size_t slice_stride,
-                                                           const float* hi, const float* lo) {
+                                                           size_t group_stride, size_t n, size_t columns,
+                                                           const float* hi, const float* lo, bool streams) {
   for (size_t j = 0; j < n; j++) {
-    for (size_t s = 0; s < slices; s++) {
-      auto* row = y + s * slice_stride;
-      auto* at = panel + s * columns;
-      size_t c = 0;
-      for (; c + 16 <= columns; c += 16) {
-        const __m256 x0 = _mm256_loadu_ps(at);
-        _mm256_storeu_ps(row, _mm256_fmadd_ps(x0, _mm256_loadu_ps(hi + s * columns + c),
-                                              _mm256_mul_ps(x0, _mm256_loadu_ps(lo + s * columns + c))));
-        const __m256 x1 = _mm256_loadu_ps(at + 8);
-        _mm256_storeu_ps(row + 8,
-                         _mm256_fmadd_ps(x1, _mm256_loadu_ps(hi + s * columns + c + 8),
-                                         _mm256_mul_ps(x1, _mm256_loadu_ps(lo + s * columns + c + 8))));
-        row += 16;
-        at += group_stride;
+    auto* row = y;
+    auto* at = panel;
+    size_t c = 0;
+    for (; c + 16 <= columns; c += 16) {
+      const __m256 x0 = _mm256_loadu_ps(at);
+
+      if (streams) {
+        _mm256_stream_ps(
+            row, _mm256_fmadd_ps(x0, _mm256_loadu_ps(hi + c), _mm256_mul_ps(x0, _mm256_loadu_ps(lo + c))));
+      } else {
+        _mm256_storeu_ps(
+            row, _mm256_fmadd_ps(x0, _mm256_loadu_ps(hi + c), _mm256_mul_ps(x0, _mm256_loadu_ps(lo + c))));
       }
-      for (; c < columns; c += 8) {
-        const ptrdiff_t rest = (ptrdiff_t)(columns - c);
-        const __m256 x0 = _mm256_loadu_ps(at);
-        avx2_store_tail(row, rest,
-                        _mm256_fmadd_ps(x0, _mm256_loadu_ps(hi + s * columns + c),
-                                        _mm256_mul_ps(x0, _mm256_loadu_ps(lo + s * columns + c))));
-        row += 8;
-        at += 8;
+      const __m256 x1 = _mm256_loadu_ps(at + 8);
+
+      if (streams) {
+        _mm256_stream_ps(row + 8, _mm256_fmadd_ps(x1, _mm256_loadu_ps(hi + c + 8),
+                                                  _mm256_mul_ps(x1, _mm256_loadu_ps(lo + c + 8))));
+      } else {
+        _mm256_storeu_ps(row + 8, _mm256_fmadd_ps(x1, _mm256_loadu_ps(hi + c + 8),
+                                                  _mm256_mul_ps(x1, _mm256_loadu_ps(lo + c + 8))));
       }
+      row += 16;
+      at += group_stride;
+    }
+    for (; c < columns; c += 8) {
+      const ptrdiff_t rest = (ptrdiff_t)(columns - c);
+      const __m256 x0 = _mm256_loadu_ps(at);
+
+      avx2_store_tail(
+          row, rest,
+          _mm256_fmadd_ps(x0, _mm256_loadu_ps(hi + c), _mm256_mul_ps(x0, _mm256_loadu_ps(lo + c))));
+      row += 8;
+      at += 8;
     }
     y += y_stride;
     panel += SMX_PANEL;
   }
+  if (streams) _mm_sfence();
 }

@@ -6,89 +6,116 @@
 #include "src/isa/avx2.h"
 #include "src/kernels/extended.h"
 
-extern "C" void smx_f32_vsubextc_columns_ukernel__avx2_u32(
-    const float* panel, float* y, size_t y_stride, size_t group_stride, size_t n, size_t slices,
-    size_t columns, size_t slice_stride, const struct smx_f32_column_logarithms* logarithms) {
+extern "C" void smx_f32_vsubextc_columns_ukernel__avx2_u32(const float* panel, float* y, size_t y_stride,
+                                                           size_t group_stride, size_t n, size_t columns,
+                                                           const struct smx_f32_column_logarithms* logarithms,
+                                                           bool streams) {
   for (size_t j = 0; j < n; j++) {
-    for (size_t s = 0; s < slices; s++) {
-      auto* row = y + s * slice_stride;
-      auto* at = panel + s * columns;
-      size_t c = 0;
-      for (; c + 32 <= columns; c += 32) {
-        const __m256 x0 = _mm256_loadu_ps(at);
-        const __m256 shifted0 = _mm256_fmadd_ps(
-            x0, _mm256_loadu_ps(logarithms->factor + s * columns + c),
-            _mm256_sub_ps(_mm256_setzero_ps(), _mm256_loadu_ps(logarithms->shift + s * columns + c)));
-        const __m256 scaled0 = _mm256_fmadd_ps(
-            shifted0, _mm256_loadu_ps(logarithms->scale + s * columns + c),
-            _mm256_sub_ps(_mm256_setzero_ps(), _mm256_loadu_ps(logarithms->hi + s * columns + c)));
-        _mm256_storeu_ps(row, _mm256_sub_ps(scaled0, _mm256_loadu_ps(logarithms->lo + s * columns + c)));
-        const __m256 x1 = _mm256_loadu_ps(at + 8);
-        const __m256 shifted1 = _mm256_fmadd_ps(
-            x1, _mm256_loadu_ps(logarithms->factor + s * columns + c + 8),
-            _mm256_sub_ps(_mm256_setzero_ps(), _mm256_loadu_ps(logarithms->shift + s * columns + c + 8)));
-        const __m256 scaled1 = _mm256_fmadd_ps(
-            shifted1, _mm256_loadu_ps(logarithms->scale + s * columns + c + 8),
-            _mm256_sub_ps(_mm256_setzero_ps(), _mm256_loadu_ps(logarithms->hi + s * columns + c + 8)));
-        _mm256_storeu_ps(row + 8,
-                         _mm256_sub_ps(scaled1, _mm256_loadu_ps(logarithms->lo + s * columns + c + 8)));
-        const __m256 x2 = _mm256_loadu_ps(at + group_stride);
-        const __m256 shifted2 = _mm256_fmadd_ps(
-            x2, _mm256_loadu_ps(logarithms->factor + s * columns + c + 16),
-            _mm256_sub_ps(_mm256_setzero_ps(), _mm256_loadu_ps(logarithms->shift + s * columns + c + 16)));
-        const __m256 scaled2 = _mm256_fmadd_ps(
-            shifted2, _mm256_loadu_ps(logarithms->scale + s * columns + c + 16),
-            _mm256_sub_ps(_mm256_setzero_ps(), _mm256_loadu_ps(logarithms->hi + s * columns + c + 16)));
-        _mm256_storeu_ps(row + 16,
-                         _mm256_sub_ps(scaled2, _mm256_loadu_ps(logarithms->lo + s * columns + c + 16)));
-        const __m256 x3 = _mm256_loadu_ps(at + group_stride + 8);
-        const __m256 shifted3 = _mm256_fmadd_ps(
-            x3, _mm256_loadu_ps(logarithms->factor + s * columns + c + 24),
-            _mm256_sub_ps(_mm256_setzero_ps(), _mm256_loadu_ps(logarithms->shift + s * columns + c + 24)));
-        const __m256 scaled3 = _mm256_fmadd_ps(
-            shifted3, _mm256_loadu_ps(logarithms->scale + s * columns + c + 24),
-            _mm256_sub_ps(_mm256_setzero_ps(), _mm256_loadu_ps(logarithms->hi + s * columns + c + 24)));
-        _mm256_storeu_ps(row + 24,
-                         _mm256_sub_ps(scaled3, _mm256_loadu_ps(logarithms->lo + s * columns + c + 24)));
-        row += 32;
-        at += 2 * group_stride;
+    auto* row = y;
+    auto* at = panel;
+    size_t c = 0;
+    for (; c + 32 <= columns; c += 32) {
+      const __m256 x0 = _mm256_loadu_ps(at);
+      const __m256 shifted0 =
+          _mm256_fmadd_ps(x0, _mm256_loadu_ps(logarithms->factor + c),
+                          _mm256_sub_ps(_mm256_setzero_ps(), _mm256_loadu_ps(logarithms->shift + c)));
+      const __m256 scaled0 =
+          _mm256_fmadd_ps(shifted0, _mm256_loadu_ps(logarithms->scale + c),
+                          _mm256_sub_ps(_mm256_setzero_ps(), _mm256_loadu_ps(logarithms->hi + c)));
+
+      if (streams) {
+        _mm256_stream_ps(row, _mm256_sub_ps(scaled0, _mm256_loadu_ps(logarithms->lo + c)));
+      } else {
+        _mm256_storeu_ps(row, _mm256_sub_ps(scaled0, _mm256_loadu_ps(logarithms->lo + c)));
       }
-      for (; c + 16 <= columns; c += 16) {
-        const __m256 x0 = _mm256_loadu_ps(at);
-        const __m256 shifted0 = _mm256_fmadd_ps(
-            x0, _mm256_loadu_ps(logarithms->factor + s * columns + c),
-            _mm256_sub_ps(_mm256_setzero_ps(), _mm256_loadu_ps(logarithms->shift + s * columns + c)));
-        const __m256 scaled0 = _mm256_fmadd_ps(
-            shifted0, _mm256_loadu_ps(logarithms->scale + s * columns + c),
-            _mm256_sub_ps(_mm256_setzero_ps(), _mm256_loadu_ps(logarithms->hi + s * columns + c)));
-        _mm256_storeu_ps(row, _mm256_sub_ps(scaled0, _mm256_loadu_ps(logarithms->lo + s * columns + c)));
-        const __m256 x1 = _mm256_loadu_ps(at + 8);
-        const __m256 shifted1 = _mm256_fmadd_ps(
-            x1, _mm256_loadu_ps(logarithms->factor + s * columns + c + 8),
-            _mm256_sub_ps(_mm256_setzero_ps(), _mm256_loadu_ps(logarithms->shift + s * columns + c + 8)));
-        const __m256 scaled1 = _mm256_fmadd_ps(
-            shifted1, _mm256_loadu_ps(logarithms->scale + s * columns + c + 8),
-            _mm256_sub_ps(_mm256_setzero_ps(), _mm256_loadu_ps(logarithms->hi + s * columns + c + 8)));
-        _mm256_storeu_ps(row + 8,
-                         _mm256_sub_ps(scaled1, _mm256_loadu_ps(logarithms->lo + s * columns + c + 8)));
-        row += 16;
-        at += group_stride;
+      const __m256 x1 = _mm256_loadu_ps(at + 8);
+      const __m256 shifted1 =
+          _mm256_fmadd_ps(x1, _mm256_loadu_ps(logarithms->factor + c + 8),
+                          _mm256_sub_ps(_mm256_setzero_ps(), _mm256_loadu_ps(logarithms->shift + c + 8)));
+      const __m256 scaled1 =
+          _mm256_fmadd_ps(shifted1, _mm256_loadu_ps(logarithms->scale + c + 8),
+                          _mm256_sub_ps(_mm256_setzero_ps(), _mm256_loadu_ps(logarithms->hi + c + 8)));
+
+      if (streams) {
+        _mm256_stream_ps(row + 8, _mm256_sub_ps(scaled1, _mm256_loadu_ps(logarithms->lo + c + 8)));
+      } else {
+        _mm256_storeu_ps(row + 8, _mm256_sub_ps(scaled1, _mm256_loadu_ps(logarithms->lo + c + 8)));
       }
-      for (; c < columns; c += 8) {
-        const ptrdiff_t rest = (ptrdiff_t)(columns - c);
-        const __m256 x0 = _mm256_loadu_ps(at);
-        const __m256 shifted0 = _mm256_fmadd_ps(
-            x0, _mm256_loadu_ps(logarithms->factor + s * columns + c),
-            _mm256_sub_ps(_mm256_setzero_ps(), _mm256_loadu_ps(logarithms->shift + s * columns + c)));
-        const __m256 scaled0 = _mm256_fmadd_ps(
-            shifted0, _mm256_loadu_ps(logarithms->scale + s * columns + c),
-            _mm256_sub_ps(_mm256_setzero_ps(), _mm256_loadu_ps(logarithms->hi + s * columns + c)));
-        avx2_store_tail(row, rest, _mm256_sub_ps(scaled0, _mm256_loadu_ps(logarithms->lo + s * columns + c)));
-        row += 8;
-        at += 8;
+      const __m256 x2 = _mm256_loadu_ps(at + group_stride);
+      const __m256 shifted2 =
+          _mm256_fmadd_ps(x2, _mm256_loadu_ps(logarithms->factor + c + 16),
+                          _mm256_sub_ps(_mm256_setzero_ps(), _mm256_loadu_ps(logarithms->shift + c + 16)));
+      const __m256 scaled2 =
+          _mm256_fmadd_ps(shifted2, _mm256_loadu_ps(logarithms->scale + c + 16),
+                          _mm256_sub_ps(_mm256_setzero_ps(), _mm256_loadu_ps(logarithms->hi + c + 16)));
+
+      if (streams) {
+        _mm256_stream_ps(row + 16, _mm256_sub_ps(scaled2, _mm256_loadu_ps(logarithms->lo + c + 16)));
+      } else {
+        _mm256_storeu_ps(row + 16, _mm256_sub_ps(scaled2, _mm256_loadu_ps(logarithms->lo + c + 16)));
       }
+      const __m256 x3 = _mm256_loadu_ps(at + group_stride + 8);
+      const __m256 shifted3 =
+          _mm256_fmadd_ps(x3, _mm256_loadu_ps(logarithms->factor + c + 24),
+                          _mm256_sub_ps(_mm256_setzero_ps(), _mm256_loadu_ps(logarithms->shift + c + 24)));
+      const __m256 scaled3 =
+          _mm256_fmadd_ps(shifted3, _mm256_loadu_ps(logarithms->scale + c + 24),
+                          _mm256_sub_ps(_mm256_setzero_ps(), _mm256_loadu_ps(logarithms->hi + c + 24)));
+
+      if (streams) {
+        _mm256_stream_ps(row + 24, _mm256_sub_ps(scaled3, _mm256_loadu_ps(logarithms->lo + c + 24)));
+      } else {
+        _mm256_storeu_ps(row + 24, _mm256_sub_ps(scaled3, _mm256_loadu_ps(logarithms->lo + c + 24)));
+      }
+      row += 32;
+      at += 2 * group_stride;
+    }
+    for (; c + 16 <= columns; c += 16) {
+      const __m256 x0 = _mm256_loadu_ps(at);
+      const __m256 shifted0 =
+          _mm256_fmadd_ps(x0, _mm256_loadu_ps(logarithms->factor + c),
+                          _mm256_sub_ps(_mm256_setzero_ps(), _mm256_loadu_ps(logarithms->shift + c)));
+      const __m256 scaled0 =
+          _mm256_fmadd_ps(shifted0, _mm256_loadu_ps(logarithms->scale + c),
+                          _mm256_sub_ps(_mm256_setzero_ps(), _mm256_loadu_ps(logarithms->hi + c)));
+
+      if (streams) {
+        _mm256_stream_ps(row, _mm256_sub_ps(scaled0, _mm256_loadu_ps(logarithms->lo + c)));
+      } else {
+        _mm256_storeu_ps(row, _mm256_sub_ps(scaled0, _mm256_loadu_ps(logarithms->lo + c)));
+      }
+      const __m256 x1 = _mm256_loadu_ps(at + 8);
+      const __m256 shifted1 =
+          _mm256_fmadd_ps(x1, _mm256_loadu_ps(logarithms->factor + c + 8),
+                          _mm256_sub_ps(_mm256_setzero_ps(), _mm256_loadu_ps(logarithms->shift + c + 8)));
+      const __m256 scaled1 =
+          _mm256_fmadd_ps(shifted1, _mm256_loadu_ps(logarithms->scale + c + 8),
+                          _mm256_sub_ps(_mm256_setzero_ps(), _mm256_loadu_ps(logarithms->hi + c + 8)));
+
+      if (streams) {
+        _mm256_stream_ps(row + 8, _mm256_sub_ps(scaled1, _mm256_loadu_ps(logarithms->lo + c + 8)));
+      } else {
+        _mm256_storeu_ps(row + 8, _mm256_sub_ps(scaled1, _mm256_loadu_ps(logarithms->lo + c + 8)));
+      }
+      row += 16;
+      at += group_stride;
+    }
+    for (; c < columns; c += 8) {
+      const ptrdiff_t rest = (ptrdiff_t)(columns - c);
+      const __m256 x0 = _mm256_loadu_ps(at);
+      const __m256 shifted0 =
+          _mm256_fmadd_ps(x0, _mm256_loadu_ps(logarithms->factor + c),
+                          _mm256_sub_ps(_mm256_setzero_ps(), _mm256_loadu_ps(logarithms->shift + c)));
+      const __m256 scaled0 =
+          _mm256_fmadd_ps(shifted0, _mm256_loadu_ps(logarithms->scale + c),
+                          _mm256_sub_ps(_mm256_setzero_ps(), _mm256_loadu_ps(logarithms->hi + c)));
+
+      avx2_store_tail(row, rest, _mm256_sub_ps(scaled0, _mm256_loadu_ps(logarithms->lo + c)));
+      row += 8;
+      at += 8;
     }
     y += y_stride;
     panel += SMX_PANEL;
   }
+  if (streams) _mm_sfence();
 }

@@ -50,6 +50,7 @@ static inline void references(__m512 max, const struct smx_f32_exponential* expo
   *bias = _mm512_sub_ps(_mm512_set1_ps(smx_rounding_bias(SMX_BIAS)),
                         _mm512_mul_ps(reference, _mm512_set1_ps(8.0f)));
 }
+
 // The terms of rows' largest elements.
 static inline __m512 largest_terms(__m512 x0, const struct smx_f32_exponential* exponential, __m512 lower,
                                    __m512 bias) {

@@ -49,8 +49,8 @@ static inline __m512 anchors(__m512 max, __m512 reference, const struct smx_f32_
 }
 
 extern "C" void smx_f32_raddstoreextexp_columns_ukernel__avx512f_u32(
-    size_t n, const float* x, float* y, const float* max, struct smx_f32_column_sums* sums,
-    const struct smx_f32_exponential* exponential) {
+    size_t n, const float* x, float* y, const float* max, struct smx_f32_column_sums* sums, const char* next,
+    size_t next_stride, const struct smx_f32_exponential* exponential) {
   const __m512 eighths = _mm512_set1_ps(8.0f * exponential->log2e);
   const __m512 minus_eighth_hi = _mm512_set1_ps(exponential->minus_eighth_hi);
   const __m512 minus_eighth_lo = _mm512_set1_ps(exponential->minus_eighth_lo);
@@ -77,6 +77,7 @@ extern "C" void smx_f32_raddstoreextexp_columns_ukernel__avx512f_u32(
 
     const float* at_x = x + c;
     float* at_y = y + c;
+    const char* at_next = next;
     size_t rest = n;
     for (; rest >= 32; rest -= 32) {
       for (size_t l = 0; l < 16; l += 1) {
@@ -113,13 +114,17 @@ extern "C" void smx_f32_raddstoreextexp_columns_ukernel__avx512f_u32(
         const __m512 e0 = _mm512_fmadd_ps(s0, u0, s0);
         const __m512 e1 = _mm512_fmadd_ps(s1, u1, s1);
         _mm512_storeu_ps(at_y, e0);
+        __builtin_prefetch(at_next);
         _mm512_storeu_ps(at_y + 16 * SMX_PANEL, e1);
+        __builtin_prefetch(at_next + 16 * next_stride);
         add_compensated(&hi[l], &lo[l], _mm512_add_ps(e0, e1));
         at_x += SMX_PANEL;
         at_y += SMX_PANEL;
+        at_next += next_stride;
       }
       at_x += 16 * SMX_PANEL;
       at_y += 16 * SMX_PANEL;
+      at_next += 16 * next_stride;
     }
     size_t l = 0;
     for (; l + 16 < rest; l++) {
@@ -156,10 +161,13 @@ extern "C" void smx_f32_raddstoreextexp_columns_ukernel__avx512f_u32(
       const __m512 e0 = _mm512_fmadd_ps(s0, u0, s0);
       const __m512 e1 = _mm512_fmadd_ps(s1, u1, s1);
       _mm512_storeu_ps(at_y, e0);
+      __builtin_prefetch(at_next);
       _mm512_storeu_ps(at_y + 16 * SMX_PANEL, e1);
+      __builtin_prefetch(at_next + 16 * next_stride);
       add_compensated(&hi[l], &lo[l], _mm512_add_ps(e0, e1));
       at_x += SMX_PANEL;
       at_y += SMX_PANEL;
+      at_next += next_stride;
     }
     // Without a neighbour, they are what a pair is.
     for (; l < 16 && l < rest; l++) {
@@ -182,9 +190,11 @@ extern "C" void smx_f32_raddstoreextexp_columns_ukernel__avx512f_u32(
                            _mm512_castps_si512(_mm512_permutexvar_ps(index0, mantissas))));
       const __m512 e0 = _mm512_fmadd_ps(s0, u0, s0);
       _mm512_storeu_ps(at_y, e0);
+      __builtin_prefetch(at_next);
       add_compensated(&hi[l], &lo[l], e0);
       at_x += SMX_PANEL;
       at_y += SMX_PANEL;
+      at_next += next_stride;
     }
 
     for (size_t l = 0; l < lanes; l++) {

@@ -5,32 +5,38 @@
 #include "src/isa/avx512f.h"
 
 extern "C" void smx_f32_vmulextc_columns_ukernel__avx512f_u16(const float* panel, float* y, size_t y_stride,
-                                                              size_t group_stride, size_t n, size_t slices,
-                                                              size_t columns, size_t slice_stride,
-                                                              const float* hi, const float* lo) {
+                                                              size_t group_stride, size_t n, size_t columns,
+                                                              const float* hi, const float* lo,
+                                                              bool streams) {
   for (size_t j = 0; j < n; j++) {
-    for (size_t s = 0; s < slices; s++) {
-      auto* row = y + s * slice_stride;
-      auto* at = panel + s * columns;
-      size_t c = 0;
-      for (; c + 16 <= columns; c += 16) {
-        const __m512 x0 = _mm512_loadu_ps(at);
-        _mm512_storeu_ps(row, _mm512_fmadd_ps(x0, _mm512_loadu_ps(hi + s * columns + c),
-                                              _mm512_mul_ps(x0, _mm512_loadu_ps(lo + s * columns + c))));
-        row += 16;
-        at += group_stride;
+    auto* row = y;
+    auto* at = panel;
+    size_t c = 0;
+    for (; c + 16 <= columns; c += 16) {
+      const __m512 x0 = _mm512_loadu_ps(at);
+
+      if (streams) {
+        _mm512_stream_ps(
+            row, _mm512_fmadd_ps(x0, _mm512_loadu_ps(hi + c), _mm512_mul_ps(x0, _mm512_loadu_ps(lo + c))));
+      } else {
+        _mm512_storeu_ps(
+            row, _mm512_fmadd_ps(x0, _mm512_loadu_ps(hi + c), _mm512_mul_ps(x0, _mm512_loadu_ps(lo + c))));
       }
-      for (; c < columns; c += 16) {
-        const ptrdiff_t rest = (ptrdiff_t)(columns - c);
-        const __m512 x0 = _mm512_loadu_ps(at);
-        avx512f_store_tail(row, rest,
-                           _mm512_fmadd_ps(x0, _mm512_loadu_ps(hi + s * columns + c),
-                                           _mm512_mul_ps(x0, _mm512_loadu_ps(lo + s * columns + c))));
-        row += 16;
-        at += 16;
-      }
+      row += 16;
+      at += group_stride;
+    }
+    for (; c < columns; c += 16) {
+      const ptrdiff_t rest = (ptrdiff_t)(columns - c);
+      const __m512 x0 = _mm512_loadu_ps(at);
+
+      avx512f_store_tail(
+          row, rest,
+          _mm512_fmadd_ps(x0, _mm512_loadu_ps(hi + c), _mm512_mul_ps(x0, _mm512_loadu_ps(lo + c))));
+      row += 16;
+      at += 16;
     }
     y += y_stride;
     panel += SMX_PANEL;
   }
+  if (streams) _mm_sfence();
 }

@@ -7,62 +7,75 @@
 #include "src/kernels/extended.h"
 
 extern "C" void smx_f32_vsubextc_columns_ukernel__avx512f_u32(
-    const float* panel, float* y, size_t y_stride, size_t group_stride, size_t n, size_t slices,
-    size_t columns, size_t slice_stride, const struct smx_f32_column_logarithms* logarithms) {
+    const float* panel, float* y, size_t y_stride, size_t group_stride, size_t n, size_t columns,
+    const struct smx_f32_column_logarithms* logarithms, bool streams) {
   for (size_t j = 0; j < n; j++) {
-    for (size_t s = 0; s < slices; s++) {
-      auto* row = y + s * slice_stride;
-      auto* at = panel + s * columns;
-      size_t c = 0;
-      for (; c + 32 <= columns; c += 32) {
-        const __m512 x0 = _mm512_loadu_ps(at);
-        const __m512 shifted0 = _mm512_fmadd_ps(
-            x0, _mm512_loadu_ps(logarithms->factor + s * columns + c),
-            _mm512_sub_ps(_mm512_setzero_ps(), _mm512_loadu_ps(logarithms->shift + s * columns + c)));
-        const __m512 scaled0 = _mm512_fmadd_ps(
-            shifted0, _mm512_loadu_ps(logarithms->scale + s * columns + c),
-            _mm512_sub_ps(_mm512_setzero_ps(), _mm512_loadu_ps(logarithms->hi + s * columns + c)));
-        _mm512_storeu_ps(row, _mm512_sub_ps(scaled0, _mm512_loadu_ps(logarithms->lo + s * columns + c)));
-        const __m512 x1 = _mm512_loadu_ps(at + group_stride);
-        const __m512 shifted1 = _mm512_fmadd_ps(
-            x1, _mm512_loadu_ps(logarithms->factor + s * columns + c + 16),
-            _mm512_sub_ps(_mm512_setzero_ps(), _mm512_loadu_ps(logarithms->shift + s * columns + c + 16)));
-        const __m512 scaled1 = _mm512_fmadd_ps(
-            shifted1, _mm512_loadu_ps(logarithms->scale + s * columns + c + 16),
-            _mm512_sub_ps(_mm512_setzero_ps(), _mm512_loadu_ps(logarithms->hi + s * columns + c + 16)));
-        _mm512_storeu_ps(row + 16,
-                         _mm512_sub_ps(scaled1, _mm512_loadu_ps(logarithms->lo + s * columns + c + 16)));
-        row += 32;
-        at += 2 * group_stride;
+    auto* row = y;
+    auto* at = panel;
+    size_t c = 0;
+    for (; c + 32 <= columns; c += 32) {
+      const __m512 x0 = _mm512_loadu_ps(at);
+      const __m512 shifted0 =
+          _mm512_fmadd_ps(x0, _mm512_loadu_ps(logarithms->factor + c),
+                          _mm512_sub_ps(_mm512_setzero_ps(), _mm512_loadu_ps(logarithms->shift + c)));
+      const __m512 scaled0 =
+          _mm512_fmadd_ps(shifted0, _mm512_loadu_ps(logarithms->scale + c),
+                          _mm512_sub_ps(_mm512_setzero_ps(), _mm512_loadu_ps(logarithms->hi + c)));
+
+      if (streams) {
+        _mm512_stream_ps(row, _mm512_sub_ps(scaled0, _mm512_loadu_ps(logarithms->lo + c)));
+      } else {
+        _mm512_storeu_ps(row, _mm512_sub_ps(scaled0, _mm512_loadu_ps(logarithms->lo + c)));
       }
-      for (; c + 16 <= columns; c += 16) {
-        const __m512 x0 = _mm512_loadu_ps(at);
-        const __m512 shifted0 = _mm512_fmadd_ps(
-            x0, _mm512_loadu_ps(logarithms->factor + s * columns + c),
-            _mm512_sub_ps(_mm512_setzero_ps(), _mm512_loadu_ps(logarithms->shift + s * columns + c)));
-        const __m512 scaled0 = _mm512_fmadd_ps(
-            shifted0, _mm512_loadu_ps(logarithms->scale + s * columns + c),
-            _mm512_sub_ps(_mm512_setzero_ps(), _mm512_loadu_ps(logarithms->hi + s * columns + c)));
-        _mm512_storeu_ps(row, _mm512_sub_ps(scaled0, _mm512_loadu_ps(logarithms->lo + s * columns + c)));
-        row += 16;
-        at += group_stride;
+      const __m512 x1 = _mm512_loadu_ps(at + group_stride);
+      const __m512 shifted1 =
+          _mm512_fmadd_ps(x1, _mm512_loadu_ps(logarithms->factor + c + 16),
+                          _mm512_sub_ps(_mm512_setzero_ps(), _mm512_loadu_ps(logarithms->shift + c + 16)));
+      const __m512 scaled1 =
+          _mm512_fmadd_ps(shifted1, _mm512_loadu_ps(logarithms->scale + c + 16),
+                          _mm512_sub_ps(_mm512_setzero_ps(), _mm512_loadu_ps(logarithms->hi + c + 16)));
+
+      if (streams) {
+        _mm512_stream_ps(row + 16, _mm512_sub_ps(scaled1, _mm512_loadu_ps(logarithms->lo + c + 16)));
+      } else {
+        _mm512_storeu_ps(row + 16, _mm512_sub_ps(scaled1, _mm512_loadu_ps(logarithms->lo + c + 16)));
       }
-      for (; c < columns; c += 16) {
-        const ptrdiff_t rest = (ptrdiff_t)(columns - c);
-        const __m512 x0 = _mm512_loadu_ps(at);
-        const __m512 shifted0 = _mm512_fmadd_ps(
-            x0, _mm512_loadu_ps(logarithms->factor + s * columns + c),
-            _mm512_sub_ps(_mm512_setzero_ps(), _mm512_loadu_ps(logarithms->shift + s * columns + c)));
-        const __m512 scaled0 = _mm512_fmadd_ps(
-            shifted0, _mm512_loadu_ps(logarithms->scale + s * columns + c),
-            _mm512_sub_ps(_mm512_setzero_ps(), _mm512_loadu_ps(logarithms->hi + s * columns + c)));
-        avx512f_store_tail(row, rest,
-                           _mm512_sub_ps(scaled0, _mm512_loadu_ps(logarithms->lo + s * columns + c)));
-        row += 16;
-        at += 16;
+      row += 32;
+      at += 2 * group_stride;
+    }
+    for (; c + 16 <= columns; c += 16) {
+      const __m512 x0 = _mm512_loadu_ps(at);
+      const __m512 shifted0 =
+          _mm512_fmadd_ps(x0, _mm512_loadu_ps(logarithms->factor + c),
+                          _mm512_sub_ps(_mm512_setzero_ps(), _mm512_loadu_ps(logarithms->shift + c)));
+      const __m512 scaled0 =
+          _mm512_fmadd_ps(shifted0, _mm512_loadu_ps(logarithms->scale + c),
+                          _mm512_sub_ps(_mm512_setzero_ps(), _mm512_loadu_ps(logarithms->hi + c)));
+
+      if (streams) {
+        _mm512_stream_ps(row, _mm512_sub_ps(scaled0, _mm512_loadu_ps(logarithms->lo + c)));
+      } else {
+        _mm512_storeu_ps(row, _mm512_sub_ps(scaled0, _mm512_loadu_ps(logarithms->lo + c)));
       }
+      row += 16;
+      at += group_stride;
+    }
+    for (; c < columns; c += 16) {
+      const ptrdiff_t rest = (ptrdiff_t)(columns - c);
+      const __m512 x0 = _mm512_loadu_ps(at);
+      const __m512 shifted0 =
+          _mm512_fmadd_ps(x0, _mm512_loadu_ps(logarithms->factor + c),
+                          _mm512_sub_ps(_mm512_setzero_ps(), _mm512_loadu_ps(logarithms->shift + c)));
+      const __m512 scaled0 =
+          _mm512_fmadd_ps(shifted0, _mm512_loadu_ps(logarithms->scale + c),
+                          _mm512_sub_ps(_mm512_setzero_ps(), _mm512_loadu_ps(logarithms->hi + c)));
+
+      avx512f_store_tail(row, rest, _mm512_sub_ps(scaled0, _mm512_loadu_ps(logarithms->lo + c)));
+      row += 16;
+      at += 16;
     }
     y += y_stride;
     panel += SMX_PANEL;
   }
+  if (streams) _mm_sfence();
 }

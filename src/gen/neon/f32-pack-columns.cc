@@ -5,27 +5,31 @@
 #include "src/isa/neon.h"
 
 extern "C" void smx_f32_pack_columns_ukernel__neon_u16(const float* x, size_t x_stride, float* panel,
-                                                       size_t group_stride, size_t n, size_t slices,
-                                                       size_t columns, size_t slice_stride) {
+                                                       size_t group_stride, size_t n, size_t columns) {
+  // Steps may be far apart: as many as make up 512 elements are fetched ahead.
+  const size_t ahead = (512 / columns + 1) * x_stride;
   for (size_t j = 0; j < n; j++) {
-    for (size_t s = 0; s < slices; s++) {
-      auto* row = x + s * slice_stride;
-      auto* at = panel + s * columns;
-      size_t c = 0;
-      for (; c + 16 <= columns; c += 16) {
-        vst1q_f32(at, vld1q_f32(row));
-        vst1q_f32(at + 4, vld1q_f32(row + 4));
-        vst1q_f32(at + 8, vld1q_f32(row + 8));
-        vst1q_f32(at + 12, vld1q_f32(row + 12));
-        row += 16;
-        at += group_stride;
-      }
-      for (; c < columns; c += 4) {
-        const ptrdiff_t rest = (ptrdiff_t)(columns - c);
-        vst1q_f32(at, neon_load_tail(row, rest, vdupq_n_f32(0.0f)));
-        row += 4;
-        at += 4;
-      }
+    auto* row = x;
+    auto* at = panel;
+    size_t c = 0;
+    for (; c + 16 <= columns; c += 16) {
+      __builtin_prefetch(row + ahead);
+      vst1q_f32(at, vld1q_f32(row));
+      __builtin_prefetch(row + 4 + ahead);
+      vst1q_f32(at + 4, vld1q_f32(row + 4));
+      __builtin_prefetch(row + 8 + ahead);
+      vst1q_f32(at + 8, vld1q_f32(row + 8));
+      __builtin_prefetch(row + 12 + ahead);
+      vst1q_f32(at + 12, vld1q_f32(row + 12));
+      row += 16;
+      at += group_stride;
+    }
+    for (; c < columns; c += 4) {
+      const ptrdiff_t rest = (ptrdiff_t)(columns - c);
+      __builtin_prefetch(row + ahead);
+      vst1q_f32(at, neon_load_tail(row, rest, vdupq_n_f32(0.0f)));
+      row += 4;
+      at += 4;
     }
     x += x_stride;
     panel += SMX_PANEL;

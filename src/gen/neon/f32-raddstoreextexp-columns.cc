@@ -50,8 +50,8 @@ static inline float32x4_t anchors(float32x4_t max, float32x4_t reference,
 }
 
 extern "C" void smx_f32_raddstoreextexp_columns_ukernel__neon_u32(
-    size_t n, const float* x, float* y, const float* max, struct smx_f32_column_sums* sums,
-    const struct smx_f32_exponential* exponential) {
+    size_t n, const float* x, float* y, const float* max, struct smx_f32_column_sums* sums, const char* next,
+    size_t next_stride, const struct smx_f32_exponential* exponential) {
   const float32x4_t eighths = vdupq_n_f32(8.0f * exponential->log2e);
   const float32x4_t minus_eighth_hi = vdupq_n_f32(exponential->minus_eighth_hi);
   const float32x4_t minus_eighth_lo = vdupq_n_f32(exponential->minus_eighth_lo);
@@ -78,6 +78,7 @@ extern "C" void smx_f32_raddstoreextexp_columns_ukernel__neon_u32(
 
     const float* at_x = x + c;
     float* at_y = y + c;
+    const char* at_next = next;
     size_t rest = n;
     for (; rest >= 32; rest -= 32) {
       for (size_t l = 0; l < 16; l += 4) {
@@ -198,22 +199,32 @@ extern "C" void smx_f32_raddstoreextexp_columns_ukernel__neon_u32(
         const float32x4_t e6 = vfmaq_f32(s6, s6, u6);
         const float32x4_t e7 = vfmaq_f32(s7, s7, u7);
         vst1q_f32(at_y, e0);
+        __builtin_prefetch(at_next);
         vst1q_f32(at_y + 16 * SMX_PANEL, e1);
+        __builtin_prefetch(at_next + 16 * next_stride);
         vst1q_f32(at_y + 1 * SMX_PANEL, e2);
+        __builtin_prefetch(at_next + 1 * next_stride);
         vst1q_f32(at_y + 17 * SMX_PANEL, e3);
+        __builtin_prefetch(at_next + 17 * next_stride);
         vst1q_f32(at_y + 2 * SMX_PANEL, e4);
+        __builtin_prefetch(at_next + 2 * next_stride);
         vst1q_f32(at_y + 18 * SMX_PANEL, e5);
+        __builtin_prefetch(at_next + 18 * next_stride);
         vst1q_f32(at_y + 3 * SMX_PANEL, e6);
+        __builtin_prefetch(at_next + 3 * next_stride);
         vst1q_f32(at_y + 19 * SMX_PANEL, e7);
+        __builtin_prefetch(at_next + 19 * next_stride);
         add_compensated(&hi[l], &lo[l], vaddq_f32(e0, e1));
         add_compensated(&hi[l + 1], &lo[l + 1], vaddq_f32(e2, e3));
         add_compensated(&hi[l + 2], &lo[l + 2], vaddq_f32(e4, e5));
         add_compensated(&hi[l + 3], &lo[l + 3], vaddq_f32(e6, e7));
         at_x += 4 * SMX_PANEL;
         at_y += 4 * SMX_PANEL;
+        at_next += 4 * next_stride;
       }
       at_x += 16 * SMX_PANEL;
       at_y += 16 * SMX_PANEL;
+      at_next += 16 * next_stride;
     }
     size_t l = 0;
     for (; l + 16 < rest; l++) {
@@ -250,10 +261,13 @@ extern "C" void smx_f32_raddstoreextexp_columns_ukernel__neon_u32(
       const float32x4_t e0 = vfmaq_f32(s0, s0, u0);
       const float32x4_t e1 = vfmaq_f32(s1, s1, u1);
       vst1q_f32(at_y, e0);
+      __builtin_prefetch(at_next);
       vst1q_f32(at_y + 16 * SMX_PANEL, e1);
+      __builtin_prefetch(at_next + 16 * next_stride);
       add_compensated(&hi[l], &lo[l], vaddq_f32(e0, e1));
       at_x += SMX_PANEL;
       at_y += SMX_PANEL;
+      at_next += next_stride;
     }
     // Without a neighbour, they are what a pair is.
     for (; l < 16 && l < rest; l++) {
@@ -276,9 +290,11 @@ extern "C" void smx_f32_raddstoreextexp_columns_ukernel__neon_u32(
                     vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index0)))));
       const float32x4_t e0 = vfmaq_f32(s0, s0, u0);
       vst1q_f32(at_y, e0);
+      __builtin_prefetch(at_next);
       add_compensated(&hi[l], &lo[l], e0);
       at_x += SMX_PANEL;
       at_y += SMX_PANEL;
+      at_next += next_stride;
     }
 
     for (size_t l = 0; l < lanes; l++) {

@@ -72,41 +72,58 @@ struct group {
   size_t stride;
 };
 
-// The sum over n columns: those of a lane, 16 columns apart, by pairs, then the lanes by halving, i with i + 8, and so on.
-static inline void sum_columns(size_t n, const float32x4_t* e, float32x4_t* sum_hi, float32x4_t* sum_lo) {
-  float32x4_t hi[16] = {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f),
-                        vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f),
-                        vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f),
-                        vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)};
-  float32x4_t lo[16] = {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f),
-                        vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f),
-                        vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f),
-                        vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)};
-  const size_t lanes = n < 16 ? n : 16;
-  if (n <= 32) {
-    for (size_t l = 0; l < lanes; l++) {
-      hi[l] = l + 16 < n ? vaddq_f32(e[l], e[l + 16]) : e[l];
-    }
-    for (size_t l = 0; l + 8 < lanes; l++) hi[l] = two_sum(hi[l], hi[l + 8], &lo[l]);
-  } else {
-    const float32x4_t anchor = vdupq_n_f32(smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS));
-    for (size_t l = 0; l < 16; l++) {
-      hi[l] = anchor;
-      for (size_t j = l; j < n; j += 32) {
-        add_compensated(&hi[l], &lo[l], j + 16 < n ? vaddq_f32(e[j], e[j + 16]) : e[j]);
-      }
-      take_off(&hi[l], &lo[l], anchor);
-    }
-    for (size_t l = 0; l < 8; l++) add_pair(&hi[l], &lo[l], hi[l + 8], lo[l + 8]);
+// The sums over n elements: those of a lane, 16 elements apart, by pairs, then the lanes by halving, i with i + 8, and so on;
+// step by step for all vectors of rows, for what is done to one has to wait at each step. Of more than 32 elements, there is room
+// for 64, of which the others become 0.
+template <size_t kVectors, size_t kRoom>
+static inline void sum_elements(size_t n, size_t vectors, float32x4_t* e, float32x4_t* sum_hi,
+                                float32x4_t* sum_lo) {
+  float32x4_t parts[2 * 8 * kVectors];
+  float32x4_t* const hi = parts;
+  float32x4_t* const lo = hi + 8 * kVectors;
+  const size_t lanes = n < 8 ? n : 8;
+  for (size_t v = 0; v < vectors && n > 32; v++) {
+    for (size_t j = n; j < 64; j++) e[v * kRoom + j] = vdupq_n_f32(0.0f);
   }
-  for (size_t l = 0; l < 4 && l + 4 < lanes; l++) add_pair(&hi[l], &lo[l], hi[l + 4], lo[l + 4]);
-  for (size_t l = 0; l < 2 && l + 2 < lanes; l++) add_pair(&hi[l], &lo[l], hi[l + 2], lo[l + 2]);
-  for (size_t l = 0; l < 1 && l + 1 < lanes; l++) add_pair(&hi[l], &lo[l], hi[l + 1], lo[l + 1]);
-  *sum_hi = hi[0];
-  *sum_lo = lo[0];
+  const float32x4_t anchor = vdupq_n_f32(smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS));
+  for (size_t l = 0; l < lanes; l++) {
+    for (size_t v = 0; v < vectors; v++) {
+      const float32x4_t* at = e + v * kRoom + l;
+      float32x4_t lane_hi = at[0], lane_lo = vdupq_n_f32(0.0f);
+      if (n > 32) {
+        float32x4_t upper_hi = anchor, upper_lo = lane_lo;
+        lane_hi = anchor;
+        add_compensated(&lane_hi, &lane_lo, vaddq_f32(at[0], at[16]));
+        add_compensated(&lane_hi, &lane_lo, vaddq_f32(at[32], at[48]));
+        take_off(&lane_hi, &lane_lo, anchor);
+        add_compensated(&upper_hi, &upper_lo, vaddq_f32(at[8], at[24]));
+        add_compensated(&upper_hi, &upper_lo, vaddq_f32(at[40], at[56]));
+        take_off(&upper_hi, &upper_lo, anchor);
+        add_pair(&lane_hi, &lane_lo, upper_hi, upper_lo);
+      } else if (l + 8 < n) {
+        float32x4_t upper_hi = at[8];
+        if (l + 16 < n) lane_hi = vaddq_f32(lane_hi, at[16]);
+        if (l + 24 < n) upper_hi = vaddq_f32(upper_hi, at[24]);
+        lane_hi = two_sum(lane_hi, upper_hi, &lane_lo);
+      }
+      hi[l * kVectors + v] = lane_hi;
+      lo[l * kVectors + v] = lane_lo;
+    }
+  }
+  for (size_t half = 4, rest = lanes; half > 0; rest = rest < half ? rest : half, half /= 2) {
+    for (size_t l = 0; l + half < rest; l++) {
+      for (size_t v = l * kVectors; v < l * kVectors + vectors; v++) {
+        add_pair(&hi[v], &lo[v], hi[v + half * kVectors], lo[v + half * kVectors]);
+      }
+    }
+  }
+  for (size_t v = 0; v < vectors; v++) {
+    sum_hi[v] = hi[v];
+    sum_lo[v] = lo[v];
+  }
 }
 
-// The exponentials of n columns, 8 at a time.
+// The exponentials of n elements, 8 at a time, which there is room for.
 static inline void exponentials_8(size_t n, float32x4_t* e, float32x4_t lower, float32x4_t bias,
                                   const struct smx_f32_exponential* exponential) {
   const float32x4_t eighths = vdupq_n_f32(8.0f * exponential->log2e);
@@ -245,7 +262,7 @@ static inline void exponentials_8(size_t n, float32x4_t* e, float32x4_t lower, f
   }
 }
 
-// The exponentials of n columns, 16 at a time.
+// The exponentials of n elements, 16 at a time, which there is room for.
 static inline void exponentials_16(size_t n, float32x4_t* e, float32x4_t lower, float32x4_t bias,
                                    const struct smx_f32_exponential* exponential) {
   const float32x4_t eighths = vdupq_n_f32(8.0f * exponential->log2e);
@@ -563,9 +580,8 @@ extern "C" void smx_f32_softmax_transposed_ukernel__neon_u128_acc4(
       for (size_t j = n; j % 8 != 0; j++) e[g][j] = lower[g];
     }
     for (size_t g = 0; g < groups; g++) exponentials_8(n, e[g], lower[g], bias[g], exponential);
-    float32x4_t hi[4] = {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)};
-    float32x4_t lo[4] = {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)};
-    for (size_t g = 0; g < groups; g++) sum_columns(n, e[g], &hi[g], &lo[g]);
+    float32x4_t hi[4], lo[4];
+    sum_elements<4, 72>(n, groups, e[0], hi, lo);
     for (size_t g = 0; g < groups; g++) reciprocals(hi[g], lo[g], &hi[g], &lo[g]);
     for (size_t g = 0; g < groups; g++) {
       for (size_t j = 0; j < n; j += 4) {
@@ -644,9 +660,8 @@ extern "C" void smx_f32_softmax_transposed_ukernel__neon_u256_acc4(
       for (size_t j = n; j % 16 != 0; j++) e[g][j] = lower[g];
     }
     for (size_t g = 0; g < groups; g++) exponentials_16(n, e[g], lower[g], bias[g], exponential);
-    float32x4_t hi[4] = {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)};
-    float32x4_t lo[4] = {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)};
-    for (size_t g = 0; g < groups; g++) sum_columns(n, e[g], &hi[g], &lo[g]);
+    float32x4_t hi[4], lo[4];
+    sum_elements<4, 80>(n, groups, e[0], hi, lo);
     for (size_t g = 0; g < groups; g++) reciprocals(hi[g], lo[g], &hi[g], &lo[g]);
     for (size_t g = 0; g < groups; g++) {
       for (size_t j = 0; j < n; j += 4) {
@@ -725,11 +740,8 @@ extern "C" void smx_f32_softmax_transposed_ukernel__neon_u256_acc8(
       for (size_t j = n; j % 8 != 0; j++) e[g][j] = lower[g];
     }
     for (size_t g = 0; g < groups; g++) exponentials_8(n, e[g], lower[g], bias[g], exponential);
-    float32x4_t hi[8] = {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f),
-                         vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)};
-    float32x4_t lo[8] = {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f),
-                         vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)};
-    for (size_t g = 0; g < groups; g++) sum_columns(n, e[g], &hi[g], &lo[g]);
+    float32x4_t hi[8], lo[8];
+    sum_elements<8, 72>(n, groups, e[0], hi, lo);
     for (size_t g = 0; g < groups; g++) reciprocals(hi[g], lo[g], &hi[g], &lo[g]);
     for (size_t g = 0; g < groups; g++) {
       for (size_t j = 0; j < n; j += 4) {

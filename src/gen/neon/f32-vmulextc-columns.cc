@@ -5,39 +5,54 @@
 #include "src/isa/neon.h"
 
 extern "C" void smx_f32_vmulextc_columns_ukernel__neon_u16(const float* panel, float* y, size_t y_stride,
-                                                           size_t group_stride, size_t n, size_t slices,
-                                                           size_t columns, size_t slice_stride,
-                                                           const float* hi, const float* lo) {
+                                                           size_t group_stride, size_t n, size_t columns,
+                                                           const float* hi, const float* lo, bool streams) {
   for (size_t j = 0; j < n; j++) {
-    for (size_t s = 0; s < slices; s++) {
-      auto* row = y + s * slice_stride;
-      auto* at = panel + s * columns;
-      size_t c = 0;
-      for (; c + 16 <= columns; c += 16) {
-        const float32x4_t x0 = vld1q_f32(at);
-        vst1q_f32(row, neon_scaled(x0, vld1q_f32(hi + s * columns + c), vld1q_f32(lo + s * columns + c)));
-        const float32x4_t x1 = vld1q_f32(at + 4);
-        vst1q_f32(row + 4,
-                  neon_scaled(x1, vld1q_f32(hi + s * columns + c + 4), vld1q_f32(lo + s * columns + c + 4)));
-        const float32x4_t x2 = vld1q_f32(at + 8);
-        vst1q_f32(row + 8,
-                  neon_scaled(x2, vld1q_f32(hi + s * columns + c + 8), vld1q_f32(lo + s * columns + c + 8)));
-        const float32x4_t x3 = vld1q_f32(at + 12);
-        vst1q_f32(row + 12, neon_scaled(x3, vld1q_f32(hi + s * columns + c + 12),
-                                        vld1q_f32(lo + s * columns + c + 12)));
-        row += 16;
-        at += group_stride;
+    auto* row = y;
+    auto* at = panel;
+    size_t c = 0;
+    for (; c + 16 <= columns; c += 16) {
+      const float32x4_t x0 = vld1q_f32(at);
+
+      if (streams) {
+        vst1q_f32(row, neon_scaled(x0, vld1q_f32(hi + c), vld1q_f32(lo + c)));
+      } else {
+        vst1q_f32(row, neon_scaled(x0, vld1q_f32(hi + c), vld1q_f32(lo + c)));
       }
-      for (; c < columns; c += 4) {
-        const ptrdiff_t rest = (ptrdiff_t)(columns - c);
-        const float32x4_t x0 = vld1q_f32(at);
-        neon_store_tail(row, rest,
-                        neon_scaled(x0, vld1q_f32(hi + s * columns + c), vld1q_f32(lo + s * columns + c)));
-        row += 4;
-        at += 4;
+      const float32x4_t x1 = vld1q_f32(at + 4);
+
+      if (streams) {
+        vst1q_f32(row + 4, neon_scaled(x1, vld1q_f32(hi + c + 4), vld1q_f32(lo + c + 4)));
+      } else {
+        vst1q_f32(row + 4, neon_scaled(x1, vld1q_f32(hi + c + 4), vld1q_f32(lo + c + 4)));
       }
+      const float32x4_t x2 = vld1q_f32(at + 8);
+
+      if (streams) {
+        vst1q_f32(row + 8, neon_scaled(x2, vld1q_f32(hi + c + 8), vld1q_f32(lo + c + 8)));
+      } else {
+        vst1q_f32(row + 8, neon_scaled(x2, vld1q_f32(hi + c + 8), vld1q_f32(lo + c + 8)));
+      }
+      const float32x4_t x3 = vld1q_f32(at + 12);
+
+      if (streams) {
+        vst1q_f32(row + 12, neon_scaled(x3, vld1q_f32(hi + c + 12), vld1q_f32(lo + c + 12)));
+      } else {
+        vst1q_f32(row + 12, neon_scaled(x3, vld1q_f32(hi + c + 12), vld1q_f32(lo + c + 12)));
+      }
+      row += 16;
+      at += group_stride;
+    }
+    for (; c < columns; c += 4) {
+      const ptrdiff_t rest = (ptrdiff_t)(columns - c);
+      const float32x4_t x0 = vld1q_f32(at);
+
+      neon_store_tail(row, rest, neon_scaled(x0, vld1q_f32(hi + c), vld1q_f32(lo + c)));
+      row += 4;
+      at += 4;
     }
     y += y_stride;
     panel += SMX_PANEL;
   }
+  if (streams) (void)0;
 }

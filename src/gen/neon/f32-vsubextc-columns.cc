@@ -6,133 +6,178 @@
 #include "src/isa/neon.h"
 #include "src/kernels/extended.h"
 
-extern "C" void smx_f32_vsubextc_columns_ukernel__neon_u32(
-    const float* panel, float* y, size_t y_stride, size_t group_stride, size_t n, size_t slices,
-    size_t columns, size_t slice_stride, const struct smx_f32_column_logarithms* logarithms) {
+extern "C" void smx_f32_vsubextc_columns_ukernel__neon_u32(const float* panel, float* y, size_t y_stride,
+                                                           size_t group_stride, size_t n, size_t columns,
+                                                           const struct smx_f32_column_logarithms* logarithms,
+                                                           bool streams) {
   for (size_t j = 0; j < n; j++) {
-    for (size_t s = 0; s < slices; s++) {
-      auto* row = y + s * slice_stride;
-      auto* at = panel + s * columns;
-      size_t c = 0;
-      for (; c + 32 <= columns; c += 32) {
-        const float32x4_t x0 = vld1q_f32(at);
-        const float32x4_t shifted0 =
-            vfmaq_f32(vsubq_f32(vdupq_n_f32(0.0f), vld1q_f32(logarithms->shift + s * columns + c)), x0,
-                      vld1q_f32(logarithms->factor + s * columns + c));
-        const float32x4_t scaled0 =
-            vfmaq_f32(vsubq_f32(vdupq_n_f32(0.0f), vld1q_f32(logarithms->hi + s * columns + c)), shifted0,
-                      vld1q_f32(logarithms->scale + s * columns + c));
-        vst1q_f32(row, vsubq_f32(scaled0, vld1q_f32(logarithms->lo + s * columns + c)));
-        const float32x4_t x1 = vld1q_f32(at + 4);
-        const float32x4_t shifted1 =
-            vfmaq_f32(vsubq_f32(vdupq_n_f32(0.0f), vld1q_f32(logarithms->shift + s * columns + c + 4)), x1,
-                      vld1q_f32(logarithms->factor + s * columns + c + 4));
-        const float32x4_t scaled1 =
-            vfmaq_f32(vsubq_f32(vdupq_n_f32(0.0f), vld1q_f32(logarithms->hi + s * columns + c + 4)), shifted1,
-                      vld1q_f32(logarithms->scale + s * columns + c + 4));
-        vst1q_f32(row + 4, vsubq_f32(scaled1, vld1q_f32(logarithms->lo + s * columns + c + 4)));
-        const float32x4_t x2 = vld1q_f32(at + 8);
-        const float32x4_t shifted2 =
-            vfmaq_f32(vsubq_f32(vdupq_n_f32(0.0f), vld1q_f32(logarithms->shift + s * columns + c + 8)), x2,
-                      vld1q_f32(logarithms->factor + s * columns + c + 8));
-        const float32x4_t scaled2 =
-            vfmaq_f32(vsubq_f32(vdupq_n_f32(0.0f), vld1q_f32(logarithms->hi + s * columns + c + 8)), shifted2,
-                      vld1q_f32(logarithms->scale + s * columns + c + 8));
-        vst1q_f32(row + 8, vsubq_f32(scaled2, vld1q_f32(logarithms->lo + s * columns + c + 8)));
-        const float32x4_t x3 = vld1q_f32(at + 12);
-        const float32x4_t shifted3 =
-            vfmaq_f32(vsubq_f32(vdupq_n_f32(0.0f), vld1q_f32(logarithms->shift + s * columns + c + 12)), x3,
-                      vld1q_f32(logarithms->factor + s * columns + c + 12));
-        const float32x4_t scaled3 =
-            vfmaq_f32(vsubq_f32(vdupq_n_f32(0.0f), vld1q_f32(logarithms->hi + s * columns + c + 12)),
-                      shifted3, vld1q_f32(logarithms->scale + s * columns + c + 12));
-        vst1q_f32(row + 12, vsubq_f32(scaled3, vld1q_f32(logarithms->lo + s * columns + c + 12)));
-        const float32x4_t x4 = vld1q_f32(at + group_stride);
-        const float32x4_t shifted4 =
-            vfmaq_f32(vsubq_f32(vdupq_n_f32(0.0f), vld1q_f32(logarithms->shift + s * columns + c + 16)), x4,
-                      vld1q_f32(logarithms->factor + s * columns + c + 16));
-        const float32x4_t scaled4 =
-            vfmaq_f32(vsubq_f32(vdupq_n_f32(0.0f), vld1q_f32(logarithms->hi + s * columns + c + 16)),
-                      shifted4, vld1q_f32(logarithms->scale + s * columns + c + 16));
-        vst1q_f32(row + 16, vsubq_f32(scaled4, vld1q_f32(logarithms->lo + s * columns + c + 16)));
-        const float32x4_t x5 = vld1q_f32(at + group_stride + 4);
-        const float32x4_t shifted5 =
-            vfmaq_f32(vsubq_f32(vdupq_n_f32(0.0f), vld1q_f32(logarithms->shift + s * columns + c + 20)), x5,
-                      vld1q_f32(logarithms->factor + s * columns + c + 20));
-        const float32x4_t scaled5 =
-            vfmaq_f32(vsubq_f32(vdupq_n_f32(0.0f), vld1q_f32(logarithms->hi + s * columns + c + 20)),
-                      shifted5, vld1q_f32(logarithms->scale + s * columns + c + 20));
-        vst1q_f32(row + 20, vsubq_f32(scaled5, vld1q_f32(logarithms->lo + s * columns + c + 20)));
-        const float32x4_t x6 = vld1q_f32(at + group_stride + 8);
-        const float32x4_t shifted6 =
-            vfmaq_f32(vsubq_f32(vdupq_n_f32(0.0f), vld1q_f32(logarithms->shift + s * columns + c + 24)), x6,
-                      vld1q_f32(logarithms->factor + s * columns + c + 24));
-        const float32x4_t scaled6 =
-            vfmaq_f32(vsubq_f32(vdupq_n_f32(0.0f), vld1q_f32(logarithms->hi + s * columns + c + 24)),
-                      shifted6, vld1q_f32(logarithms->scale + s * columns + c + 24));
-        vst1q_f32(row + 24, vsubq_f32(scaled6, vld1q_f32(logarithms->lo + s * columns + c + 24)));
-        const float32x4_t x7 = vld1q_f32(at + group_stride + 12);
-        const float32x4_t shifted7 =
-            vfmaq_f32(vsubq_f32(vdupq_n_f32(0.0f), vld1q_f32(logarithms->shift + s * columns + c + 28)), x7,
-                      vld1q_f32(logarithms->factor + s * columns + c + 28));
-        const float32x4_t scaled7 =
-            vfmaq_f32(vsubq_f32(vdupq_n_f32(0.0f), vld1q_f32(logarithms->hi + s * columns + c + 28)),
-                      shifted7, vld1q_f32(logarithms->scale + s * columns + c + 28));
-        vst1q_f32(row + 28, vsubq_f32(scaled7, vld1q_f32(logarithms->lo + s * columns + c + 28)));
-        row += 32;
-        at += 2 * group_stride;
+    auto* row = y;
+    auto* at = panel;
+    size_t c = 0;
+    for (; c + 32 <= columns; c += 32) {
+      const float32x4_t x0 = vld1q_f32(at);
+      const float32x4_t shifted0 = vfmaq_f32(vsubq_f32(vdupq_n_f32(0.0f), vld1q_f32(logarithms->shift + c)),
+                                             x0, vld1q_f32(logarithms->factor + c));
+      const float32x4_t scaled0 = vfmaq_f32(vsubq_f32(vdupq_n_f32(0.0f), vld1q_f32(logarithms->hi + c)),
+                                            shifted0, vld1q_f32(logarithms->scale + c));
+
+      if (streams) {
+        vst1q_f32(row, vsubq_f32(scaled0, vld1q_f32(logarithms->lo + c)));
+      } else {
+        vst1q_f32(row, vsubq_f32(scaled0, vld1q_f32(logarithms->lo + c)));
       }
-      for (; c + 16 <= columns; c += 16) {
-        const float32x4_t x0 = vld1q_f32(at);
-        const float32x4_t shifted0 =
-            vfmaq_f32(vsubq_f32(vdupq_n_f32(0.0f), vld1q_f32(logarithms->shift + s * columns + c)), x0,
-                      vld1q_f32(logarithms->factor + s * columns + c));
-        const float32x4_t scaled0 =
-            vfmaq_f32(vsubq_f32(vdupq_n_f32(0.0f), vld1q_f32(logarithms->hi + s * columns + c)), shifted0,
-                      vld1q_f32(logarithms->scale + s * columns + c));
-        vst1q_f32(row, vsubq_f32(scaled0, vld1q_f32(logarithms->lo + s * columns + c)));
-        const float32x4_t x1 = vld1q_f32(at + 4);
-        const float32x4_t shifted1 =
-            vfmaq_f32(vsubq_f32(vdupq_n_f32(0.0f), vld1q_f32(logarithms->shift + s * columns + c + 4)), x1,
-                      vld1q_f32(logarithms->factor + s * columns + c + 4));
-        const float32x4_t scaled1 =
-            vfmaq_f32(vsubq_f32(vdupq_n_f32(0.0f), vld1q_f32(logarithms->hi + s * columns + c + 4)), shifted1,
-                      vld1q_f32(logarithms->scale + s * columns + c + 4));
-        vst1q_f32(row + 4, vsubq_f32(scaled1, vld1q_f32(logarithms->lo + s * columns + c + 4)));
-        const float32x4_t x2 = vld1q_f32(at + 8);
-        const float32x4_t shifted2 =
-            vfmaq_f32(vsubq_f32(vdupq_n_f32(0.0f), vld1q_f32(logarithms->shift + s * columns + c + 8)), x2,
-                      vld1q_f32(logarithms->factor + s * columns + c + 8));
-        const float32x4_t scaled2 =
-            vfmaq_f32(vsubq_f32(vdupq_n_f32(0.0f), vld1q_f32(logarithms->hi + s * columns + c + 8)), shifted2,
-                      vld1q_f32(logarithms->scale + s * columns + c + 8));
-        vst1q_f32(row + 8, vsubq_f32(scaled2, vld1q_f32(logarithms->lo + s * columns + c + 8)));
-        const float32x4_t x3 = vld1q_f32(at + 12);
-        const float32x4_t shifted3 =
-            vfmaq_f32(vsubq_f32(vdupq_n_f32(0.0f), vld1q_f32(logarithms->shift + s * columns + c + 12)), x3,
-                      vld1q_f32(logarithms->factor + s * columns + c + 12));
-        const float32x4_t scaled3 =
-            vfmaq_f32(vsubq_f32(vdupq_n_f32(0.0f), vld1q_f32(logarithms->hi + s * columns + c + 12)),
-                      shifted3, vld1q_f32(logarithms->scale + s * columns + c + 12));
-        vst1q_f32(row + 12, vsubq_f32(scaled3, vld1q_f32(logarithms->lo + s * columns + c + 12)));
-        row += 16;
-        at += group_stride;
+      const float32x4_t x1 = vld1q_f32(at + 4);
+      const float32x4_t shifted1 =
+          vfmaq_f32(vsubq_f32(vdupq_n_f32(0.0f), vld1q_f32(logarithms->shift + c + 4)), x1,
+                    vld1q_f32(logarithms->factor + c + 4));
+      const float32x4_t scaled1 = vfmaq_f32(vsubq_f32(vdupq_n_f32(0.0f), vld1q_f32(logarithms->hi + c + 4)),
+                                            shifted1, vld1q_f32(logarithms->scale + c + 4));
+
+      if (streams) {
+        vst1q_f32(row + 4, vsubq_f32(scaled1, vld1q_f32(logarithms->lo + c + 4)));
+      } else {
+        vst1q_f32(row + 4, vsubq_f32(scaled1, vld1q_f32(logarithms->lo + c + 4)));
       }
-      for (; c < columns; c += 4) {
-        const ptrdiff_t rest = (ptrdiff_t)(columns - c);
-        const float32x4_t x0 = vld1q_f32(at);
-        const float32x4_t shifted0 =
-            vfmaq_f32(vsubq_f32(vdupq_n_f32(0.0f), vld1q_f32(logarithms->shift + s * columns + c)), x0,
-                      vld1q_f32(logarithms->factor + s * columns + c));
-        const float32x4_t scaled0 =
-            vfmaq_f32(vsubq_f32(vdupq_n_f32(0.0f), vld1q_f32(logarithms->hi + s * columns + c)), shifted0,
-                      vld1q_f32(logarithms->scale + s * columns + c));
-        neon_store_tail(row, rest, vsubq_f32(scaled0, vld1q_f32(logarithms->lo + s * columns + c)));
-        row += 4;
-        at += 4;
+      const float32x4_t x2 = vld1q_f32(at + 8);
+      const float32x4_t shifted2 =
+          vfmaq_f32(vsubq_f32(vdupq_n_f32(0.0f), vld1q_f32(logarithms->shift + c + 8)), x2,
+                    vld1q_f32(logarithms->factor + c + 8));
+      const float32x4_t scaled2 = vfmaq_f32(vsubq_f32(vdupq_n_f32(0.0f), vld1q_f32(logarithms->hi + c + 8)),
+                                            shifted2, vld1q_f32(logarithms->scale + c + 8));
+
+      if (streams) {
+        vst1q_f32(row + 8, vsubq_f32(scaled2, vld1q_f32(logarithms->lo + c + 8)));
+      } else {
+        vst1q_f32(row + 8, vsubq_f32(scaled2, vld1q_f32(logarithms->lo + c + 8)));
       }
+      const float32x4_t x3 = vld1q_f32(at + 12);
+      const float32x4_t shifted3 =
+          vfmaq_f32(vsubq_f32(vdupq_n_f32(0.0f), vld1q_f32(logarithms->shift + c + 12)), x3,
+                    vld1q_f32(logarithms->factor + c + 12));
+      const float32x4_t scaled3 = vfmaq_f32(vsubq_f32(vdupq_n_f32(0.0f), vld1q_f32(logarithms->hi + c + 12)),
+                                            shifted3, vld1q_f32(logarithms->scale + c + 12));
+
+      if (streams) {
+        vst1q_f32(row + 12, vsubq_f32(scaled3, vld1q_f32(logarithms->lo + c + 12)));
+      } else {
+        vst1q_f32(row + 12, vsubq_f32(scaled3, vld1q_f32(logarithms->lo + c + 12)));
+      }
+      const float32x4_t x4 = vld1q_f32(at + group_stride);
+      const float32x4_t shifted4 =
+          vfmaq_f32(vsubq_f32(vdupq_n_f32(0.0f), vld1q_f32(logarithms->shift + c + 16)), x4,
+                    vld1q_f32(logarithms->factor + c + 16));
+      const float32x4_t scaled4 = vfmaq_f32(vsubq_f32(vdupq_n_f32(0.0f), vld1q_f32(logarithms->hi + c + 16)),
+                                            shifted4, vld1q_f32(logarithms->scale + c + 16));
+
+      if (streams) {
+        vst1q_f32(row + 16, vsubq_f32(scaled4, vld1q_f32(logarithms->lo + c + 16)));
+      } else {
+        vst1q_f32(row + 16, vsubq_f32(scaled4, vld1q_f32(logarithms->lo + c + 16)));
+      }
+      const float32x4_t x5 = vld1q_f32(at + group_stride + 4);
+      const float32x4_t shifted5 =
+          vfmaq_f32(vsubq_f32(vdupq_n_f32(0.0f), vld1q_f32(logarithms->shift + c + 20)), x5,
+                    vld1q_f32(logarithms->factor + c + 20));
+      const float32x4_t scaled5 = vfmaq_f32(vsubq_f32(vdupq_n_f32(0.0f), vld1q_f32(logarithms->hi + c + 20)),
+                                            shifted5, vld1q_f32(logarithms->scale + c + 20));
+
+      if (streams) {
+        vst1q_f32(row + 20, vsubq_f32(scaled5, vld1q_f32(logarithms->lo + c + 20)));
+      } else {
+        vst1q_f32(row + 20, vsubq_f32(scaled5, vld1q_f32(logarithms->lo + c + 20)));
+      }
+      const float32x4_t x6 = vld1q_f32(at + group_stride + 8);
+      const float32x4_t shifted6 =
+          vfmaq_f32(vsubq_f32(vdupq_n_f32(0.0f), vld1q_f32(logarithms->shift + c + 24)), x6,
+                    vld1q_f32(logarithms->factor + c + 24));
+      const float32x4_t scaled6 = vfmaq_f32(vsubq_f32(vdupq_n_f32(0.0f), vld1q_f32(logarithms->hi + c + 24)),
+                                            shifted6, vld1q_f32(logarithms->scale + c + 24));
+
+      if (streams) {
+        vst1q_f32(row + 24, vsubq_f32(scaled6, vld1q_f32(logarithms->lo + c + 24)));
+      } else {
+        vst1q_f32(row + 24, vsubq_f32(scaled6, vld1q_f32(logarithms->lo + c + 24)));
+      }
+      const float32x4_t x7 = vld1q_f32(at + group_stride + 12);
+      const float32x4_t shifted7 =
+          vfmaq_f32(vsubq_f32(vdupq_n_f32(0.0f), vld1q_f32(logarithms->shift + c + 28)), x7,
+                    vld1q_f32(logarithms->factor + c + 28));
+      const float32x4_t scaled7 = vfmaq_f32(vsubq_f32(vdupq_n_f32(0.0f), vld1q_f32(logarithms->hi + c + 28)),
+                                            shifted7, vld1q_f32(logarithms->scale + c + 28));
+
+      if (streams) {
+        vst1q_f32(row + 28, vsubq_f32(scaled7, vld1q_f32(logarithms->lo + c + 28)));
+      } else {
+        vst1q_f32(row + 28, vsubq_f32(scaled7, vld1q_f32(logarithms->lo + c + 28)));
+      }
+      row += 32;
+      at += 2 * group_stride;
+    }
+    for (; c + 16 <= columns; c += 16) {
+      const float32x4_t x0 = vld1q_f32(at);
+      const float32x4_t shifted0 = vfmaq_f32(vsubq_f32(vdupq_n_f32(0.0f), vld1q_f32(logarithms->shift + c)),
+                                             x0, vld1q_f32(logarithms->factor + c));
+      const float32x4_t scaled0 = vfmaq_f32(vsubq_f32(vdupq_n_f32(0.0f), vld1q_f32(logarithms->hi + c)),
+                                            shifted0, vld1q_f32(logarithms->scale + c));
+
+      if (streams) {
+        vst1q_f32(row, vsubq_f32(scaled0, vld1q_f32(logarithms->lo + c)));
+      } else {
+        vst1q_f32(row, vsubq_f32(scaled0, vld1q_f32(logarithms->lo + c)));
+      }
+      const float32x4_t x1 = vld1q_f32(at + 4);
+      const float32x4_t shifted1 =
+          vfmaq_f32(vsubq_f32(vdupq_n_f32(0.0f), vld1q_f32(logarithms->shift + c + 4)), x1,
+                    vld1q_f32(logarithms->factor + c + 4));
+      const float32x4_t scaled1 = vfmaq_f32(vsubq_f32(vdupq_n_f32(0.0f), vld1q_f32(logarithms->hi + c + 4)),
+                                            shifted1, vld1q_f32(logarithms->scale + c + 4));
+
+      if (streams) {
+        vst1q_f32(row + 4, vsubq_f32(scaled1, vld1q_f32(logarithms->lo + c + 4)));
+      } else {
+        vst1q_f32(row + 4, vsubq_f32(scaled1, vld1q_f32(logarithms->lo + c + 4)));
+      }
+      const float32x4_t x2 = vld1q_f32(at + 8);
+      const float32x4_t shifted2 =
+          vfmaq_f32(vsubq_f32(vdupq_n_f32(0.0f), vld1q_f32(logarithms->shift + c + 8)), x2,
+                    vld1q_f32(logarithms->factor + c + 8));
+      const float32x4_t scaled2 = vfmaq_f32(vsubq_f32(vdupq_n_f32(0.0f), vld1q_f32(logarithms->hi + c + 8)),
+                                            shifted2, vld1q_f32(logarithms->scale + c + 8));
+
+      if (streams) {
+        vst1q_f32(row + 8, vsubq_f32(scaled2, vld1q_f32(logarithms->lo + c + 8)));
+      } else {
+        vst1q_f32(row + 8, vsubq_f32(scaled2, vld1q_f32(logarithms->lo + c + 8)));
+      }
+      const float32x4_t x3 = vld1q_f32(at + 12);
+      const float32x4_t shifted3 =
+          vfmaq_f32(vsubq_f32(vdupq_n_f32(0.0f), vld1q_f32(logarithms->shift + c + 12)), x3,
+                    vld1q_f32(logarithms->factor + c + 12));
+      const float32x4_t scaled3 = vfmaq_f32(vsubq_f32(vdupq_n_f32(0.0f), vld1q_f32(logarithms->hi + c + 12)),
+                                            shifted3, vld1q_f32(logarithms->scale + c + 12));
+
+      if (streams) {
+        vst1q_f32(row + 12, vsubq_f32(scaled3, vld1q_f32(logarithms->lo + c + 12)));
+      } else {
+        vst1q_f32(row + 12, vsubq_f32(scaled3, vld1q_f32(logarithms->lo + c + 12)));
+      }
+      row += 16;
+      at += group_stride;
+    }
+    for (; c < columns; c += 4) {
+      const ptrdiff_t rest = (ptrdiff_t)(columns - c);
+      const float32x4_t x0 = vld1q_f32(at);
+      const float32x4_t shifted0 = vfmaq_f32(vsubq_f32(vdupq_n_f32(0.0f), vld1q_f32(logarithms->shift + c)),
+                                             x0, vld1q_f32(logarithms->factor + c));
+      const float32x4_t scaled0 = vfmaq_f32(vsubq_f32(vdupq_n_f32(0.0f), vld1q_f32(logarithms->hi + c)),
+                                            shifted0, vld1q_f32(logarithms->scale + c));
+
+      neon_store_tail(row, rest, vsubq_f32(scaled0, vld1q_f32(logarithms->lo + c)));
+      row += 4;
+      at += 4;
     }
     y += y_stride;
     panel += SMX_PANEL;
   }
+  if (streams) (void)0;
 }

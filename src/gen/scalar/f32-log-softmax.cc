@@ -49,6 +49,7 @@ static inline void references(f32x16 max, const struct smx_f32_exponential* expo
       scalar_mul(scalar_add(reference, scalar_set1((float)(-127 - SMX_BIAS))), scalar_set1(exponential->ln2));
   *bias = scalar_sub(scalar_set1(smx_rounding_bias(SMX_BIAS)), scalar_mul(reference, scalar_set1(8.0f)));
 }
+
 // The terms of rows' largest elements.
 static inline f32x16 largest_terms(f32x16 x0, const struct smx_f32_exponential* exponential, f32x16 lower,
                                    f32x16 bias) {

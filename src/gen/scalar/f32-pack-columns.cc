@@ -5,24 +5,25 @@
 #include "src/isa/scalar.h"
 
 extern "C" void smx_f32_pack_columns_ukernel__scalar_u16(const float* x, size_t x_stride, float* panel,
-                                                         size_t group_stride, size_t n, size_t slices,
-                                                         size_t columns, size_t slice_stride) {
+                                                         size_t group_stride, size_t n, size_t columns) {
+  // Steps may be far apart: as many as make up 512 elements are fetched ahead.
+  const size_t ahead = (512 / columns + 1) * x_stride;
   for (size_t j = 0; j < n; j++) {
-    for (size_t s = 0; s < slices; s++) {
-      auto* row = x + s * slice_stride;
-      auto* at = panel + s * columns;
-      size_t c = 0;
-      for (; c + 16 <= columns; c += 16) {
-        scalar_store(at, scalar_load(row));
-        row += 16;
-        at += group_stride;
-      }
-      for (; c < columns; c += 16) {
-        const ptrdiff_t rest = (ptrdiff_t)(columns - c);
-        scalar_store(at, scalar_load_tail(row, rest, scalar_set1(0.0f)));
-        row += 16;
-        at += 16;
-      }
+    auto* row = x;
+    auto* at = panel;
+    size_t c = 0;
+    for (; c + 16 <= columns; c += 16) {
+      __builtin_prefetch(row + ahead);
+      scalar_store(at, scalar_load(row));
+      row += 16;
+      at += group_stride;
+    }
+    for (; c < columns; c += 16) {
+      const ptrdiff_t rest = (ptrdiff_t)(columns - c);
+      __builtin_prefetch(row + ahead);
+      scalar_store(at, scalar_load_tail(row, rest, scalar_set1(0.0f)));
+      row += 16;
+      at += 16;
     }
     x += x_stride;
     panel += SMX_PANEL;

@@ -48,8 +48,8 @@ static inline f32x16 anchors(f32x16 max, f32x16 reference, const struct smx_f32_
 }
 
 extern "C" void smx_f32_raddstoreextexp_columns_ukernel__scalar_u32(
-    size_t n, const float* x, float* y, const float* max, struct smx_f32_column_sums* sums,
-    const struct smx_f32_exponential* exponential) {
+    size_t n, const float* x, float* y, const float* max, struct smx_f32_column_sums* sums, const char* next,
+    size_t next_stride, const struct smx_f32_exponential* exponential) {
   const f32x16 eighths = scalar_set1(8.0f * exponential->log2e);
   const f32x16 minus_eighth_hi = scalar_set1(exponential->minus_eighth_hi);
   const f32x16 minus_eighth_lo = scalar_set1(exponential->minus_eighth_lo);
@@ -76,6 +76,7 @@ extern "C" void smx_f32_raddstoreextexp_columns_ukernel__scalar_u32(
 
     const float* at_x = x + c;
     float* at_y = y + c;
+    const char* at_next = next;
     size_t rest = n;
     for (; rest >= 32; rest -= 32) {
       for (size_t l = 0; l < 16; l += 1) {
@@ -96,6 +97,7 @@ extern "C" void smx_f32_raddstoreextexp_columns_ukernel__scalar_u32(
         const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
         const f32x16 e0 = scalar_fma(s0, u0, s0);
         scalar_store(at_y, e0);
+        __builtin_prefetch(at_next);
         const f32x16 x1 = scalar_load(at_x + 16 * SMX_PANEL);
 
         // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -113,12 +115,15 @@ extern "C" void smx_f32_raddstoreextexp_columns_ukernel__scalar_u32(
         const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
         const f32x16 e1 = scalar_fma(s1, u1, s1);
         scalar_store(at_y + 16 * SMX_PANEL, e1);
+        __builtin_prefetch(at_next + 16 * next_stride);
         add_compensated(&hi[l], &lo[l], scalar_add(e0, e1));
         at_x += SMX_PANEL;
         at_y += SMX_PANEL;
+        at_next += next_stride;
       }
       at_x += 16 * SMX_PANEL;
       at_y += 16 * SMX_PANEL;
+      at_next += 16 * next_stride;
     }
     size_t l = 0;
     for (; l + 16 < rest; l++) {
@@ -139,6 +144,7 @@ extern "C" void smx_f32_raddstoreextexp_columns_ukernel__scalar_u32(
       const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
       const f32x16 e0 = scalar_fma(s0, u0, s0);
       scalar_store(at_y, e0);
+      __builtin_prefetch(at_next);
       const f32x16 x1 = scalar_load(at_x + 16 * SMX_PANEL);
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -156,9 +162,11 @@ extern "C" void smx_f32_raddstoreextexp_columns_ukernel__scalar_u32(
       const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
       const f32x16 e1 = scalar_fma(s1, u1, s1);
       scalar_store(at_y + 16 * SMX_PANEL, e1);
+      __builtin_prefetch(at_next + 16 * next_stride);
       add_compensated(&hi[l], &lo[l], scalar_add(e0, e1));
       at_x += SMX_PANEL;
       at_y += SMX_PANEL;
+      at_next += next_stride;
     }
     // Without a neighbour, they are what a pair is.
     for (; l < 16 && l < rest; l++) {
@@ -179,9 +187,11 @@ extern "C" void smx_f32_raddstoreextexp_columns_ukernel__scalar_u32(
       const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
       const f32x16 e0 = scalar_fma(s0, u0, s0);
       scalar_store(at_y, e0);
+      __builtin_prefetch(at_next);
       add_compensated(&hi[l], &lo[l], e0);
       at_x += SMX_PANEL;
       at_y += SMX_PANEL;
+      at_next += next_stride;
     }
 
     for (size_t l = 0; l < lanes; l++) {

@@ -71,41 +71,57 @@ struct group {
   size_t stride;
 };
 
-// The sum over n columns: those of a lane, 16 columns apart, by pairs, then the lanes by halving, i with i + 8, and so on.
-static inline void sum_columns(size_t n, const f32x16* e, f32x16* sum_hi, f32x16* sum_lo) {
-  f32x16 hi[16] = {scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f),
-                   scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f),
-                   scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f),
-                   scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f)};
-  f32x16 lo[16] = {scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f),
-                   scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f),
-                   scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f),
-                   scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f)};
-  const size_t lanes = n < 16 ? n : 16;
-  if (n <= 32) {
-    for (size_t l = 0; l < lanes; l++) {
-      hi[l] = l + 16 < n ? scalar_add(e[l], e[l + 16]) : e[l];
-    }
-    for (size_t l = 0; l + 8 < lanes; l++) hi[l] = two_sum(hi[l], hi[l + 8], &lo[l]);
-  } else {
-    const f32x16 anchor = scalar_set1(smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS));
-    for (size_t l = 0; l < 16; l++) {
-      hi[l] = anchor;
-      for (size_t j = l; j < n; j += 32) {
-        add_compensated(&hi[l], &lo[l], j + 16 < n ? scalar_add(e[j], e[j + 16]) : e[j]);
-      }
-      take_off(&hi[l], &lo[l], anchor);
-    }
-    for (size_t l = 0; l < 8; l++) add_pair(&hi[l], &lo[l], hi[l + 8], lo[l + 8]);
+// The sums over n elements: those of a lane, 16 elements apart, by pairs, then the lanes by halving, i with i + 8, and so on;
+// step by step for all vectors of rows, for what is done to one has to wait at each step. Of more than 32 elements, there is room
+// for 64, of which the others become 0.
+template <size_t kVectors, size_t kRoom>
+static inline void sum_elements(size_t n, size_t vectors, f32x16* e, f32x16* sum_hi, f32x16* sum_lo) {
+  f32x16 parts[2 * 8 * kVectors];
+  f32x16* const hi = parts;
+  f32x16* const lo = hi + 8 * kVectors;
+  const size_t lanes = n < 8 ? n : 8;
+  for (size_t v = 0; v < vectors && n > 32; v++) {
+    for (size_t j = n; j < 64; j++) e[v * kRoom + j] = scalar_set1(0.0f);
   }
-  for (size_t l = 0; l < 4 && l + 4 < lanes; l++) add_pair(&hi[l], &lo[l], hi[l + 4], lo[l + 4]);
-  for (size_t l = 0; l < 2 && l + 2 < lanes; l++) add_pair(&hi[l], &lo[l], hi[l + 2], lo[l + 2]);
-  for (size_t l = 0; l < 1 && l + 1 < lanes; l++) add_pair(&hi[l], &lo[l], hi[l + 1], lo[l + 1]);
-  *sum_hi = hi[0];
-  *sum_lo = lo[0];
+  const f32x16 anchor = scalar_set1(smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS));
+  for (size_t l = 0; l < lanes; l++) {
+    for (size_t v = 0; v < vectors; v++) {
+      const f32x16* at = e + v * kRoom + l;
+      f32x16 lane_hi = at[0], lane_lo = scalar_set1(0.0f);
+      if (n > 32) {
+        f32x16 upper_hi = anchor, upper_lo = lane_lo;
+        lane_hi = anchor;
+        add_compensated(&lane_hi, &lane_lo, scalar_add(at[0], at[16]));
+        add_compensated(&lane_hi, &lane_lo, scalar_add(at[32], at[48]));
+        take_off(&lane_hi, &lane_lo, anchor);
+        add_compensated(&upper_hi, &upper_lo, scalar_add(at[8], at[24]));
+        add_compensated(&upper_hi, &upper_lo, scalar_add(at[40], at[56]));
+        take_off(&upper_hi, &upper_lo, anchor);
+        add_pair(&lane_hi, &lane_lo, upper_hi, upper_lo);
+      } else if (l + 8 < n) {
+        f32x16 upper_hi = at[8];
+        if (l + 16 < n) lane_hi = scalar_add(lane_hi, at[16]);
+        if (l + 24 < n) upper_hi = scalar_add(upper_hi, at[24]);
+        lane_hi = two_sum(lane_hi, upper_hi, &lane_lo);
+      }
+      hi[l * kVectors + v] = lane_hi;
+      lo[l * kVectors + v] = lane_lo;
+    }
+  }
+  for (size_t half = 4, rest = lanes; half > 0; rest = rest < half ? rest : half, half /= 2) {
+    for (size_t l = 0; l + half < rest; l++) {
+      for (size_t v = l * kVectors; v < l * kVectors + vectors; v++) {
+        add_pair(&hi[v], &lo[v], hi[v + half * kVectors], lo[v + half * kVectors]);
+      }
+    }
+  }
+  for (size_t v = 0; v < vectors; v++) {
+    sum_hi[v] = hi[v];
+    sum_lo[v] = lo[v];
+  }
 }
 
-// The exponentials of n columns, 2 at a time.
+// The exponentials of n elements, 2 at a time, which there is room for.
 static inline void exponentials_2(size_t n, f32x16* e, f32x16 lower, f32x16 bias,
                                   const struct smx_f32_exponential* exponential) {
   const f32x16 eighths = scalar_set1(8.0f * exponential->log2e);
@@ -158,7 +174,7 @@ static inline void exponentials_2(size_t n, f32x16* e, f32x16 lower, f32x16 bias
   }
 }
 
-// The exponentials of n columns, 4 at a time.
+// The exponentials of n elements, 4 at a time, which there is room for.
 static inline void exponentials_4(size_t n, f32x16* e, f32x16 lower, f32x16 bias,
                                   const struct smx_f32_exponential* exponential) {
   const f32x16 eighths = scalar_set1(8.0f * exponential->log2e);
@@ -300,9 +316,8 @@ extern "C" void smx_f32_softmax_transposed_ukernel__scalar_u128_acc4(
       for (size_t j = n; j % 2 != 0; j++) e[g][j] = lower[g];
     }
     for (size_t g = 0; g < groups; g++) exponentials_2(n, e[g], lower[g], bias[g], exponential);
-    f32x16 hi[4] = {scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f)};
-    f32x16 lo[4] = {scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f)};
-    for (size_t g = 0; g < groups; g++) sum_columns(n, e[g], &hi[g], &lo[g]);
+    f32x16 hi[4], lo[4];
+    sum_elements<4, 68>(n, groups, e[0], hi, lo);
     for (size_t g = 0; g < groups; g++) reciprocals(hi[g], lo[g], &hi[g], &lo[g]);
     for (size_t g = 0; g < groups; g++) {
       for (size_t j = 0; j < n; j += 4) {
@@ -381,9 +396,8 @@ extern "C" void smx_f32_softmax_transposed_ukernel__scalar_u256_acc4(
       for (size_t j = n; j % 4 != 0; j++) e[g][j] = lower[g];
     }
     for (size_t g = 0; g < groups; g++) exponentials_4(n, e[g], lower[g], bias[g], exponential);
-    f32x16 hi[4] = {scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f)};
-    f32x16 lo[4] = {scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f)};
-    for (size_t g = 0; g < groups; g++) sum_columns(n, e[g], &hi[g], &lo[g]);
+    f32x16 hi[4], lo[4];
+    sum_elements<4, 68>(n, groups, e[0], hi, lo);
     for (size_t g = 0; g < groups; g++) reciprocals(hi[g], lo[g], &hi[g], &lo[g]);
     for (size_t g = 0; g < groups; g++) {
       for (size_t j = 0; j < n; j += 4) {
@@ -462,11 +476,8 @@ extern "C" void smx_f32_softmax_transposed_ukernel__scalar_u256_acc8(
       for (size_t j = n; j % 2 != 0; j++) e[g][j] = lower[g];
     }
     for (size_t g = 0; g < groups; g++) exponentials_2(n, e[g], lower[g], bias[g], exponential);
-    f32x16 hi[8] = {scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f),
-                    scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f)};
-    f32x16 lo[8] = {scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f),
-                    scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f)};
-    for (size_t g = 0; g < groups; g++) sum_columns(n, e[g], &hi[g], &lo[g]);
+    f32x16 hi[8], lo[8];
+    sum_elements<8, 68>(n, groups, e[0], hi, lo);
     for (size_t g = 0; g < groups; g++) reciprocals(hi[g], lo[g], &hi[g], &lo[g]);
     for (size_t g = 0; g < groups; g++) {
       for (size_t j = 0; j < n; j += 4) {

@@ -5,32 +5,33 @@
 #include "src/isa/scalar.h"
 
 extern "C" void smx_f32_vmulextc_columns_ukernel__scalar_u16(const float* panel, float* y, size_t y_stride,
-                                                             size_t group_stride, size_t n, size_t slices,
-                                                             size_t columns, size_t slice_stride,
-                                                             const float* hi, const float* lo) {
+                                                             size_t group_stride, size_t n, size_t columns,
+                                                             const float* hi, const float* lo, bool streams) {
   for (size_t j = 0; j < n; j++) {
-    for (size_t s = 0; s < slices; s++) {
-      auto* row = y + s * slice_stride;
-      auto* at = panel + s * columns;
-      size_t c = 0;
-      for (; c + 16 <= columns; c += 16) {
-        const f32x16 x0 = scalar_load(at);
-        scalar_store(row,
-                     scalar_scaled(x0, scalar_load(hi + s * columns + c), scalar_load(lo + s * columns + c)));
-        row += 16;
-        at += group_stride;
+    auto* row = y;
+    auto* at = panel;
+    size_t c = 0;
+    for (; c + 16 <= columns; c += 16) {
+      const f32x16 x0 = scalar_load(at);
+
+      if (streams) {
+        scalar_store(row, scalar_scaled(x0, scalar_load(hi + c), scalar_load(lo + c)));
+      } else {
+        scalar_store(row, scalar_scaled(x0, scalar_load(hi + c), scalar_load(lo + c)));
       }
-      for (; c < columns; c += 16) {
-        const ptrdiff_t rest = (ptrdiff_t)(columns - c);
-        const f32x16 x0 = scalar_load(at);
-        scalar_store_tail(
-            row, rest,
-            scalar_scaled(x0, scalar_load(hi + s * columns + c), scalar_load(lo + s * columns + c)));
-        row += 16;
-        at += 16;
-      }
+      row += 16;
+      at += group_stride;
+    }
+    for (; c < columns; c += 16) {
+      const ptrdiff_t rest = (ptrdiff_t)(columns - c);
+      const f32x16 x0 = scalar_load(at);
+
+      scalar_store_tail(row, rest, scalar_scaled(x0, scalar_load(hi + c), scalar_load(lo + c)));
+      row += 16;
+      at += 16;
     }
     y += y_stride;
     panel += SMX_PANEL;
   }
+  if (streams) (void)0;
 }

@@ -7,60 +7,68 @@
 #include "src/kernels/extended.h"
 
 extern "C" void smx_f32_vsubextc_columns_ukernel__scalar_u32(
-    const float* panel, float* y, size_t y_stride, size_t group_stride, size_t n, size_t slices,
-    size_t columns, size_t slice_stride, const struct smx_f32_column_logarithms* logarithms) {
+    const float* panel, float* y, size_t y_stride, size_t group_stride, size_t n, size_t columns,
+    const struct smx_f32_column_logarithms* logarithms, bool streams) {
   for (size_t j = 0; j < n; j++) {
-    for (size_t s = 0; s < slices; s++) {
-      auto* row = y + s * slice_stride;
-      auto* at = panel + s * columns;
-      size_t c = 0;
-      for (; c + 32 <= columns; c += 32) {
-        const f32x16 x0 = scalar_load(at);
-        const f32x16 shifted0 =
-            scalar_fma(x0, scalar_load(logarithms->factor + s * columns + c),
-                       scalar_sub(scalar_set1(0.0f), scalar_load(logarithms->shift + s * columns + c)));
-        const f32x16 scaled0 =
-            scalar_fma(shifted0, scalar_load(logarithms->scale + s * columns + c),
-                       scalar_sub(scalar_set1(0.0f), scalar_load(logarithms->hi + s * columns + c)));
-        scalar_store(row, scalar_sub(scaled0, scalar_load(logarithms->lo + s * columns + c)));
-        const f32x16 x1 = scalar_load(at + group_stride);
-        const f32x16 shifted1 =
-            scalar_fma(x1, scalar_load(logarithms->factor + s * columns + c + 16),
-                       scalar_sub(scalar_set1(0.0f), scalar_load(logarithms->shift + s * columns + c + 16)));
-        const f32x16 scaled1 =
-            scalar_fma(shifted1, scalar_load(logarithms->scale + s * columns + c + 16),
-                       scalar_sub(scalar_set1(0.0f), scalar_load(logarithms->hi + s * columns + c + 16)));
-        scalar_store(row + 16, scalar_sub(scaled1, scalar_load(logarithms->lo + s * columns + c + 16)));
-        row += 32;
-        at += 2 * group_stride;
+    auto* row = y;
+    auto* at = panel;
+    size_t c = 0;
+    for (; c + 32 <= columns; c += 32) {
+      const f32x16 x0 = scalar_load(at);
+      const f32x16 shifted0 = scalar_fma(x0, scalar_load(logarithms->factor + c),
+                                         scalar_sub(scalar_set1(0.0f), scalar_load(logarithms->shift + c)));
+      const f32x16 scaled0 = scalar_fma(shifted0, scalar_load(logarithms->scale + c),
+                                        scalar_sub(scalar_set1(0.0f), scalar_load(logarithms->hi + c)));
+
+      if (streams) {
+        scalar_store(row, scalar_sub(scaled0, scalar_load(logarithms->lo + c)));
+      } else {
+        scalar_store(row, scalar_sub(scaled0, scalar_load(logarithms->lo + c)));
       }
-      for (; c + 16 <= columns; c += 16) {
-        const f32x16 x0 = scalar_load(at);
-        const f32x16 shifted0 =
-            scalar_fma(x0, scalar_load(logarithms->factor + s * columns + c),
-                       scalar_sub(scalar_set1(0.0f), scalar_load(logarithms->shift + s * columns + c)));
-        const f32x16 scaled0 =
-            scalar_fma(shifted0, scalar_load(logarithms->scale + s * columns + c),
-                       scalar_sub(scalar_set1(0.0f), scalar_load(logarithms->hi + s * columns + c)));
-        scalar_store(row, scalar_sub(scaled0, scalar_load(logarithms->lo + s * columns + c)));
-        row += 16;
-        at += group_stride;
+      const f32x16 x1 = scalar_load(at + group_stride);
+      const f32x16 shifted1 =
+          scalar_fma(x1, scalar_load(logarithms->factor + c + 16),
+                     scalar_sub(scalar_set1(0.0f), scalar_load(logarithms->shift + c + 16)));
+      const f32x16 scaled1 = scalar_fma(shifted1, scalar_load(logarithms->scale + c + 16),
+                                        scalar_sub(scalar_set1(0.0f), scalar_load(logarithms->hi + c + 16)));
+
+      if (streams) {
+        scalar_store(row + 16, scalar_sub(scaled1, scalar_load(logarithms->lo + c + 16)));
+      } else {
+        scalar_store(row + 16, scalar_sub(scaled1, scalar_load(logarithms->lo + c + 16)));
       }
-      for (; c < columns; c += 16) {
-        const ptrdiff_t rest = (ptrdiff_t)(columns - c);
-        const f32x16 x0 = scalar_load(at);
-        const f32x16 shifted0 =
-            scalar_fma(x0, scalar_load(logarithms->factor + s * columns + c),
-                       scalar_sub(scalar_set1(0.0f), scalar_load(logarithms->shift + s * columns + c)));
-        const f32x16 scaled0 =
-            scalar_fma(shifted0, scalar_load(logarithms->scale + s * columns + c),
-                       scalar_sub(scalar_set1(0.0f), scalar_load(logarithms->hi + s * columns + c)));
-        scalar_store_tail(row, rest, scalar_sub(scaled0, scalar_load(logarithms->lo + s * columns + c)));
-        row += 16;
-        at += 16;
+      row += 32;
+      at += 2 * group_stride;
+    }
+    for (; c + 16 <= columns; c += 16) {
+      const f32x16 x0 = scalar_load(at);
+      const f32x16 shifted0 = scalar_fma(x0, scalar_load(logarithms->factor + c),
+                                         scalar_sub(scalar_set1(0.0f), scalar_load(logarithms->shift + c)));
+      const f32x16 scaled0 = scalar_fma(shifted0, scalar_load(logarithms->scale + c),
+                                        scalar_sub(scalar_set1(0.0f), scalar_load(logarithms->hi + c)));
+
+      if (streams) {
+        scalar_store(row, scalar_sub(scaled0, scalar_load(logarithms->lo + c)));
+      } else {
+        scalar_store(row, scalar_sub(scaled0, scalar_load(logarithms->lo + c)));
       }
+      row += 16;
+      at += group_stride;
+    }
+    for (; c < columns; c += 16) {
+      const ptrdiff_t rest = (ptrdiff_t)(columns - c);
+      const f32x16 x0 = scalar_load(at);
+      const f32x16 shifted0 = scalar_fma(x0, scalar_load(logarithms->factor + c),
+                                         scalar_sub(scalar_set1(0.0f), scalar_load(logarithms->shift + c)));
+      const f32x16 scaled0 = scalar_fma(shifted0, scalar_load(logarithms->scale + c),
+                                        scalar_sub(scalar_set1(0.0f), scalar_load(logarithms->hi + c)));
+
+      scalar_store_tail(row, rest, scalar_sub(scaled0, scalar_load(logarithms->lo + c)));
+      row += 16;
+      at += 16;
     }
     y += y_stride;
     panel += SMX_PANEL;
   }
+  if (streams) (void)0;
 }

@@ -1,0 +1,346 @@
+// Columns are lanes. A strip of them, side by side in memory, is packed into a panel of floats; there its terms are computed
+// and summed; from there they are scaled to the output. Where a panel does not hold whole columns, they pass through it block by
+// block, twice: for their sums, and for their results.
+#include <math.h>
+
+#include <algorithm>
+
+#include "src/operators/axis.h"
+#include "src/operators/row_sum.h"
+
+namespace {
+
+void References(const float* max, const smx_f32_exponential& exponential, float* references) {
+  for (size_t c = 0; c < SMX_PANEL; c++) references[c] = smx_float_exponent_of(max[c], &exponential);
+}
+
+// What a column's elements are replaced by before terms are made of them, as in src/operators/rows.cc.
+struct Replacement {
+  bool is_special;  // by zeros, for the column has no softmax but the result that is given
+  float result;
+  bool is_shifted;  // by their difference from the largest, which is out of the kernels' range
+  float shift;
+};
+
+class Strip {
+ public:
+  Strip(const smx_axis& op, const smx_strip& strip, float* panel)
+      : op_(op),
+        strip_(strip),
+        stores_(op.shape.axis <= kMostStoredBlocks * SMX_BLOCK),
+        columns_(strip.columns()),
+        groups_(smx_divide_round_up(columns_, SMX_PANEL)),
+        panel_(panel),
+        group_stride_(((stores_ ? op.shape.axis : SMX_BLOCK) | 1) * SMX_PANEL) {}
+
+  void Run() {
+    if (!Sum()) {
+      Replace();
+      Sum();
+    }
+    for (size_t c = 0; has_replacements_ && c < columns_; c++) {
+      if (replacements_[c].is_special) SetResult(c, replacements_[c].result);
+    }
+    for (size_t b = 0; b < blocks(); b++) is_log() ? Subtract(b) : Scale(b);
+  }
+
+ private:
+  bool is_log() const { return op_.rows.function == smx_rows_log_softmax; }
+  size_t width() const { return groups_ * SMX_PANEL; }
+  const smx_types& types() const { return *op_.rows.types; }
+  const smx_microkernels& kernels() const { return op_.rows.base.microkernels; }
+  const smx_scale& scale() const { return op_.rows.scale; }
+  const smx_f32_exponential& exponential() const { return scale().exponential; }
+  size_t blocks() const { return smx_divide_round_up(op_.shape.axis, SMX_BLOCK); }
+  size_t BlockLength(size_t block) const {
+    return std::min<size_t>(SMX_BLOCK, op_.shape.axis - block * SMX_BLOCK);
+  }
+  // Where a block is packed to.
+  float* PanelOf(size_t block) const { return panel_ + (stores_ ? block * SMX_BLOCK * SMX_PANEL : 0); }
+
+  // function(first step, steps, their place in the panel) for the steps of a block, as many at a time as are staged.
+  template <class Function>
+  void ForSteps(size_t block, bool stages, const Function& function) const {
+    const size_t most = stages ? kStagedElements / columns_ : SMX_BLOCK;
+    for (size_t j = 0; j < BlockLength(block); j += most) {
+      const size_t n = std::min(most, BlockLength(block) - j);
+      function(block * SMX_BLOCK + j, n, PanelOf(block) + j * SMX_PANEL);
+    }
+  }
+
+  // A block as it is. Lanes without a column hold zeros.
+  [[gnu::noinline]] void Pack(size_t block) const {
+    if (columns_ < width()) {
+      float* absent = smx_panel_at(PanelOf(block), group_stride_, columns_);
+      for (size_t j = 0; j < BlockLength(block); j++)
+        std::fill_n(absent + j * SMX_PANEL, width() - columns_, 0.0f);
+    }
+    const bool stages = smx_stages_input(op_, strip_);
+    ForSteps(block, stages, [&](size_t step, size_t n, float* at) {
+      const auto pack = [&](const void* x, size_t x_stride) {
+        kernels().f32_pack_columns(static_cast<const float*>(x), x_stride, at, group_stride_, n, columns_);
+      };
+      if (!stages) return pack(smx_input_at(op_, strip_, step), op_.shape.input.axis);
+      float staged[kStagedElements];
+      smx_load_columns(&op_, &strip_, step, n, staged);
+      pack(staged, columns_);
+    });
+  }
+
+  // write(from the panel, steps, to, its stride) for the steps of a block.
+  template <class Function>
+  void Write(size_t block, const Function& write) const {
+    const bool stages = smx_stages_output(op_, strip_);
+    ForSteps(block, stages, [&](size_t step, size_t n, const float* at) {
+      if (!stages) {
+        return write(at, n, static_cast<float*>(smx_output_at(op_, strip_, step)), op_.shape.output.axis);
+      }
+      float staged[kStagedElements];
+      write(at, n, staged, columns_);
+      smx_store_columns(&op_, &strip_, step, n, staged);
+    });
+  }
+
+  // A block as kernels take it, and the largest element of each column.
+  [[gnu::noinline]] void Load(size_t block, float* max) const {
+    Pack(block);
+    if (has_replacements_ || !smx_scale_is_direct(&scale())) {
+      for (size_t c = 0; c < columns_; c++) {
+        constexpr Replacement kNone = {false, 0.0f, false, 0.0f};
+        Stage(has_replacements_ ? replacements_[c] : kNone, BlockLength(block),
+              smx_panel_at(PanelOf(block), group_stride_, c));
+      }
+    }
+    for (size_t g = 0; g < groups_; g++) {
+      kernels().f32_rmax_columns(BlockLength(block), PanelOf(block) + g * group_stride_, max + g * SMX_PANEL);
+    }
+  }
+
+  void Stage(const Replacement& replacement, size_t n, float* column) const {
+    const smx_staging staging = smx_staging_of(&scale(), replacement.is_shifted, replacement.shift);
+    for (size_t j = 0; j < n; j++) {
+      float& x = column[j * SMX_PANEL];
+      x = replacement.is_special ? 0.0f : smx_staged(&staging, x);
+    }
+  }
+
+  // What the columns are scaled by, and of columns that pass block by block, the references of the terms to be scaled. Returns
+  // whether all columns have a sum; is_valid_ says which.
+  bool Sum() { return stores_ ? SumStored() : SumByBlocks(); }
+
+  bool SumStored() {
+    float max[kMostStoredBlocks][kMostColumns];
+    float largest[kMostColumns];
+    std::fill_n(largest, width(), -INFINITY);
+    for (size_t b = 0; b < blocks(); b++) {
+      Load(b, max[b]);
+      for (size_t c = 0; c < width(); c++) largest[c] = std::max(largest[c], max[b][c]);
+    }
+    bool all_are_valid = true;
+    for (size_t g = 0; g < groups_; g++) {
+      const size_t c = g * SMX_PANEL;
+      smx_f32_column_sums sums;
+      Begin(&sums);
+      References(largest + c, exponential(), sums.reference);
+      for (size_t b = 0; b < blocks(); b++) AddBlock(b, g, max[b] + c, &sums);
+      smx_f32_column_totals totals;
+      kernels().f32_raddlanes_columns(&sums, &totals);
+      std::copy_n(totals.reciprocal_hi, SMX_PANEL, hi_ + c);
+      std::copy_n(totals.reciprocal_lo, SMX_PANEL, lo_ + c);
+      for (size_t i = 0; i < SMX_PANEL; i++) {
+        is_valid_[c + i] = smx_is_in_range(largest[c + i], &exponential()) && totals.hi[i] > 0.0f;
+        all_are_valid &= is_valid_[c + i];
+        if (is_log() && is_valid_[c + i]) {
+          SetLogarithm(c + i,
+                       {totals.hi[i], totals.lo[i], static_cast<int32_t>(sums.reference[i]), largest[c + i]});
+        }
+      }
+    }
+    return all_are_valid;
+  }
+
+  bool SumByBlocks() {
+    smx_partial_sum rows[kColumnsInBlocks];
+    std::fill_n(rows, width(), smx_empty_sum);
+    for (size_t tile = 0; tile < blocks(); tile += SMX_TILE / SMX_BLOCK) AddTile(tile, rows);
+    bool all_are_valid = true;
+    for (size_t c = 0; c < width(); c++) {
+      is_valid_[c] = smx_partial_sum_is_valid(&rows[c], &exponential());
+      all_are_valid &= is_valid_[c];
+      if (!is_valid_[c]) continue;
+      const smx_f32_extended sum = smx_f32_extended_of(&rows[c]);
+      is_log() ? SetLogarithm(c, sum) : SetReciprocal(c, sum);
+    }
+    return all_are_valid;
+  }
+
+  // The terms are to be scaled by the reciprocal's exponent.
+  void SetReciprocal(size_t c, const smx_f32_extended& sum) {
+    const smx_f32_reciprocal reciprocal = smx_f32_reciprocal_of(&sum);
+    reference_[c] = static_cast<float>(reciprocal.exponent);
+    hi_[c] = reciprocal.hi * smx_pow2(-SMX_BIAS);
+    lo_[c] = reciprocal.lo * smx_pow2(-SMX_BIAS);
+  }
+
+  void SetLogarithm(size_t c, const smx_f32_extended& sum) {
+    const bool is_shifted = has_replacements_ && c < columns_ && replacements_[c].is_shifted;
+    const smx_f32_logarithm logarithm =
+        smx_rows_logarithm(&op_.rows, &sum, is_shifted, is_shifted ? replacements_[c].shift : 0.0f);
+    factor_[c] = logarithm.factor;
+    shift_[c] = logarithm.shift;
+    scale_[c] = logarithm.scale;
+    hi_[c] = logarithm.hi;
+    lo_[c] = logarithm.lo;
+  }
+
+  // Of a column of zeros in place of its elements, whose terms and sum are finite.
+  void SetResult(size_t c, float probability) {
+    hi_[c] = lo_[c] = probability;
+    if (!is_log()) return;
+    hi_[c] = probability == 0.0f ? INFINITY : NAN;  // is taken off
+    lo_[c] = 0.0f;
+  }
+
+  // Adds a tile to the sums of its rows.
+  void AddTile(size_t tile, smx_partial_sum* rows) const {
+    smx_f32_column_sums sums[kColumnsInBlocks / SMX_PANEL];
+    float max[kColumnsInBlocks];
+    for (size_t g = 0; g < groups_; g++) Begin(&sums[g]);
+    for (size_t b = tile; b < std::min(blocks(), tile + SMX_TILE / SMX_BLOCK); b++) {
+      Load(b, max);
+      for (size_t g = 0; g < groups_; g++) {
+        Raise(max + g * SMX_PANEL, &sums[g]);
+        AddBlock(b, g, max + g * SMX_PANEL, &sums[g]);
+      }
+    }
+    for (size_t g = 0; g < groups_; g++) {
+      smx_f32_column_totals totals;
+      kernels().f32_raddlanes_columns(&sums[g], &totals);
+      for (size_t i = 0; i < SMX_PANEL; i++) {
+        const smx_f32_extended sum = {totals.hi[i], totals.lo[i], static_cast<int32_t>(sums[g].reference[i]),
+                                      sums[g].max[i]};
+        smx_partial_sum_add_tile(&rows[g * SMX_PANEL + i], &sum);
+      }
+    }
+  }
+
+  static void Begin(smx_f32_column_sums* sums) {
+    sums->lanes = 0;
+    std::fill_n(sums->max, SMX_PANEL, -INFINITY);
+  }
+
+  // Makes the references hold a block with these maxima; the sums so far follow.
+  void Raise(const float* max, smx_f32_column_sums* sums) const {
+    float largest[SMX_PANEL], reference[SMX_PANEL];
+    for (size_t i = 0; i < SMX_PANEL; i++) largest[i] = std::max(sums->max[i], max[i]);
+    References(largest, exponential(), reference);
+    for (size_t i = 0; i < SMX_PANEL && sums->lanes > 0; i++) {
+      const int32_t down = std::max(static_cast<int32_t>(sums->reference[i] - reference[i]), -252);
+      const float half = smx_pow2(down / 2), rest = smx_pow2(down - down / 2);
+      for (size_t l = 0; down < 0 && l < sums->lanes; l++) {
+        sums->hi[l][i] = sums->hi[l][i] * half * rest;
+        sums->lo[l][i] = sums->lo[l][i] * half * rest;
+      }
+    }
+    std::copy_n(reference, SMX_PANEL, sums->reference);
+  }
+
+  void AddBlock(size_t block, size_t group, const float* max, smx_f32_column_sums* sums) const {
+    float* at = PanelOf(block) + group * group_stride_;
+    // Of the strip that follows, the same steps and columns.
+    const bool fetches = strip_.next != nullptr && strip_.slices == 1 && stores_;
+    const size_t bytes = types().input_bytes;
+    const void* next = fetches ? smx_input_at(op_, *strip_.next, block * SMX_BLOCK) : panel_;
+    kernels().f32_raddstoreextexp_columns(
+        BlockLength(block), at, at, max, sums,
+        static_cast<const char*>(next) + (fetches ? group * SMX_PANEL * bytes : 0),
+        fetches ? op_.shape.input.axis * bytes : 0, &exponential());
+  }
+
+  // Of columns without a sum: how RunOutOfRange of src/operators/rows.cc has one.
+  void Replace() {
+    for (size_t c = 0; c < columns_; c++) replacements_[c] = {false, 0.0f, false, 0.0f};
+    float directed_max[kMostColumns];
+    bool has_nan[kMostColumns];
+    std::fill_n(directed_max, columns_, -INFINITY);
+    std::fill_n(has_nan, columns_, scale().direction == 0.0f);
+    for (size_t b = 0; b < blocks(); b++) {
+      Pack(b);
+      for (size_t c = 0; c < columns_; c++) {
+        if (!is_valid_[c]) Inspect(b, c, &directed_max[c], &has_nan[c]);
+      }
+    }
+    for (size_t c = 0; c < columns_; c++) {
+      if (!is_valid_[c]) replacements_[c] = ReplacementOf(has_nan[c] ? NAN : directed_max[c]);
+    }
+    has_replacements_ = true;
+  }
+
+  void Inspect(size_t block, size_t c, float* directed_max, bool* has_nan) const {
+    const float* column = smx_panel_at(PanelOf(block), group_stride_, c);
+    for (size_t j = 0; j < BlockLength(block); j++) {
+      const float x = column[j * SMX_PANEL];
+      *directed_max = std::max(*directed_max, scale().direction * x);
+      *has_nan |= x != x;
+    }
+  }
+
+  Replacement ReplacementOf(float directed_max) const {
+    if (isfinite(directed_max)) return {false, 0.0f, true, scale().direction * directed_max};
+    return {true, smx_special_probability(&op_.rows, directed_max), false, 0.0f};
+  }
+
+  // The results of the terms in the panel, which pass through it once more where it does not hold them all.
+  void Scale(size_t block) const {
+    if (!stores_) MakeTerms(block);
+    Write(block, [this](const float* at, size_t n, float* y, size_t y_stride) {
+      kernels().f32_vmulextc_columns(at, y, y_stride, group_stride_, n, columns_, hi_, lo_, strip_.streams);
+    });
+  }
+
+  // The results of the elements themselves.
+  void Subtract(size_t block) const {
+    Pack(block);
+    for (size_t c = 0; has_replacements_ && c < columns_; c++) {
+      if (replacements_[c].is_special) {
+        Stage(replacements_[c], BlockLength(block), smx_panel_at(PanelOf(block), group_stride_, c));
+      }
+    }
+    const smx_f32_column_logarithms logarithms = {factor_, shift_, scale_, hi_, lo_};
+    Write(block, [&](const float* at, size_t n, float* y, size_t y_stride) {
+      kernels().f32_vsubextc_columns(at, y, y_stride, group_stride_, n, columns_, &logarithms,
+                                     strip_.streams);
+    });
+  }
+
+  void MakeTerms(size_t block) const {
+    float max[kColumnsInBlocks];
+    Load(block, max);
+    for (size_t g = 0; g < groups_; g++) {
+      smx_f32_column_sums sums;
+      Begin(&sums);
+      std::copy_n(reference_ + g * SMX_PANEL, SMX_PANEL, sums.reference);
+      AddBlock(block, g, max + g * SMX_PANEL, &sums);
+    }
+  }
+
+  const smx_axis& op_;
+  const smx_strip& strip_;
+  const bool stores_;
+  const size_t columns_, groups_;
+  float* const panel_;
+  const size_t group_stride_;
+  // What results are made with. Kernels read whole vectors.
+  float hi_[kMostColumns + SMX_PANEL], lo_[kMostColumns + SMX_PANEL];
+  float factor_[kMostColumns + SMX_PANEL], shift_[kMostColumns + SMX_PANEL], scale_[kMostColumns + SMX_PANEL];
+  float reference_[kColumnsInBlocks];
+  bool is_valid_[kMostColumns];
+  bool has_replacements_ = false;
+  Replacement replacements_[kMostColumns];
+};
+
+}  // namespace
+
+void smx_run_long_columns(const smx_axis* op, const smx_strip* strip, float* panel) {
+  Strip(*op, *strip, panel).Run();
+}
