@@ -478,13 +478,13 @@ class MoeGateCalls : public testing::Test {
     a.indices = indices_;
     return a;
   }
-  smx_status Setup(const Arguments& a) {
+  smx_status SetUpGate(const Arguments& a) {
     return smx_setup_moe_gate_nc(op_, a.tokens, a.experts, a.k, a.stride, a.logits, a.bias, a.weights,
                                  a.indices);
   }
   void ExpectRejected(const Arguments& arguments, smx_status status, const std::string& reason) {
     LogRecorder log(smx_log_level_error);
-    EXPECT_EQ(Setup(arguments), status) << reason;
+    EXPECT_EQ(SetUpGate(arguments), status) << reason;
     EXPECT_TRUE(log.Holds(smx_log_level_error, reason)) << reason << "\n" << log;
   }
 
@@ -526,14 +526,14 @@ TEST_F(MoeGateCalls, BadMemoryIsRejected) {
                  "weights as input, indices as output");
   ExpectRejected((a = Good(), a.bias = weights_, a.weights = weights_ + 1, a), kInvalid,
                  "bias as input, weights as output");
-  EXPECT_EQ(Setup((a = Good(), a.bias = x_, a)), smx_status_success) << "what is read alone may overlap";
+  EXPECT_EQ(SetUpGate((a = Good(), a.bias = x_, a)), smx_status_success) << "what is read alone may overlap";
 }
 
 TEST_F(MoeGateCalls, NoTokensTouchNothing) {
   Arguments a;
   a.tokens = 0;
   a.logits = a.weights = a.indices = nullptr;
-  ASSERT_EQ(Setup(a), smx_status_success);
+  ASSERT_EQ(SetUpGate(a), smx_status_success);
   EXPECT_EQ(smx_run_operator(op_, nullptr), smx_status_success);
 }
 
@@ -566,10 +566,10 @@ TEST_F(MoeGateCalls, OtherOperatorsAreRejected) {
 // A set-up that fails leaves what was set up.
 TEST_F(MoeGateCalls, RunsAgainAndUnderAnotherScale) {
   for (size_t i = 0; i < kTokens * kExperts; i++) x_[i] = static_cast<float>(i % kExperts);
-  ASSERT_EQ(Setup(Good()), smx_status_success);
+  ASSERT_EQ(SetUpGate(Good()), smx_status_success);
   Arguments bad = Good();
   bad.k = 0;
-  EXPECT_EQ(Setup(bad), smx_status_invalid_parameter);
+  EXPECT_EQ(SetUpGate(bad), smx_status_invalid_parameter);
   ASSERT_EQ(smx_run_operator(op_, nullptr), smx_status_success);
   EXPECT_EQ(indices_[0], 9);
   EXPECT_EQ(smx_set_scale(op_, NAN), smx_status_invalid_parameter);
@@ -582,7 +582,7 @@ TEST_F(MoeGateCalls, RunsAgainAndUnderAnotherScale) {
 TEST_F(MoeGateCalls, TellsItsPlan) {
   smx_plan plan;
   EXPECT_EQ(smx_get_plan(op_, 1, &plan), smx_status_invalid_state);
-  ASSERT_EQ(Setup(Good()), smx_status_success);
+  ASSERT_EQ(SetUpGate(Good()), smx_status_success);
   ASSERT_EQ(smx_get_plan(op_, 2, &plan), smx_status_success);
   EXPECT_STREQ(plan.algorithm, "tokens-as-lanes");
   EXPECT_GT(plan.rows_per_task, 0u);
