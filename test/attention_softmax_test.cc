@@ -528,7 +528,7 @@ void ExpectExpected(const Problem& p, const std::string& isa) {
 }
 
 // Rows of several tiles, in place and not, alone, over threads, and with a sink in a tile of its own.
-TEST_P(AttentionRows, OfManyTilesAreRight) {
+TEST_P(AttentionRows, OfManyTilesAreRightOverThreads) {
   const size_t tiles = RunsSparseTests() ? 2 : 5;
   for (const size_t keys :
        {size_t{SMX_TILE} - 1, size_t{SMX_TILE}, tiles * SMX_TILE, tiles * SMX_TILE + 100}) {
