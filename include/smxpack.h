@@ -384,7 +384,7 @@ struct smx_attention_options {
   enum smx_datatype output_type;
   /// The type of the mask that setup is given: f32, f16, bf16, or bool, where false leaves a key out; 0: there is none.
   enum smx_datatype mask_type;
-  /// c of c * tanh(. / c), positive and not denormal; 0: there is none.
+  /// c of c * tanh(. / c), positive and finite; 0: there is none. A denormal counts as 0.
   float softcap;
   /// Keys at distances from a query's position below this are seen, and no others; 0: all.
   size_t window;

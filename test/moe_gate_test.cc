@@ -328,7 +328,7 @@ TEST_P(MoeGate, SigmoidsAreWithinTheirBound) {
 }
 
 // A task's tokens, a group's and a few, on several threads.
-TEST_P(MoeGate, ManyTokensHaveTheBitsOfEachAlone) {
+TEST_P(MoeGate, ManyTokensOverThreadsHaveTheBitsOfEachAlone) {
   for (size_t experts : {8, 64, 300}) {
     Rows logits(5000);
     for (size_t t = 0; t < logits.size(); t++) logits[t] = NormalRow(experts, 4.0f, t);

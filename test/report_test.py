@@ -28,7 +28,7 @@ BUILD_DIR = pathlib.Path(sys.argv.pop())
 EXPERIMENTS = (recomputing, passes, two_pass, tuning, threads, peers, accuracy, small_rows, microarchitectures)
 # Of a benchmark, after two rounds of two repetitions; the errors and the peers' times are measured in one round.
 SAMPLES = {tuning.WHAT: 2, "peers": peers.SAMPLES["quick"], "accuracy": 1}
-REDUCTIONS = {"rmax", "raddexpminusmax", "raddextexp", "rmax_columns", "raddlanes_columns"}
+REDUCTIONS = {"rmax", "raddexpminusmax", "raddextexp", "rmax_columns", "raddlanes_columns", "topk"}  # or nearly so
 BYTES_OF_ALGORITHM = {"two-pass": 12, "two-pass-stream": 12, "store-and-rescale": 16, "three-pass-recompute": 16, "three-pass-reload": 20}
 
 

@@ -16,7 +16,7 @@ namespace smx {
 namespace {
 
 constexpr size_t kRowsBytes = 100 << 10;
-constexpr size_t kAxisBytes = 320 << 10;
+constexpr size_t kAxisBytes = 340 << 10;
 
 constexpr size_t kStackBytes = 1 << 20;
 constexpr size_t kStackAlignment = 4096;

@@ -15,7 +15,7 @@ AT_MEMORYS_SPEED = 0.8  # of the roofline
 NOISE = 1.05  # what exceeds the roofline by less is not worth a word
 IN_PLACE = ("f32_vmulc", "f32_vmulextc")  # as the algorithms call them
 PREFETCHING = ("f32_raddextexp",)  # src/kernels/sum.j2
-SHORT_ROW_KERNELS = {"f32_softmax": 64, "f32_softmax_transposed": 8, "f32_log_softmax": 64, "f32_log_softmax_transposed": 8, "f32_topk": 64}  # and a row's length: the operator's, not an algorithm's
+SHORT_ROW_KERNELS = {"f32_softmax": 64, "f32_softmax_transposed": 8, "f32_log_softmax": 64, "f32_log_softmax_transposed": 8, "f32_softmax_columns": 21, "f32_topk": 64}  # and a row's length: the operator's, not an algorithm's
 LEVEL_OF_OTHERS = "L2"  # where kernels are measured that the paper does not have
 PAPER = ("Its abstract says that in a well-optimised implementation, on processors for high-performance computing, all passes of three-pass "
          "are limited by memory bandwidth.")

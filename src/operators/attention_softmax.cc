@@ -546,9 +546,8 @@ bool IsValid(const AttentionSoftmax& op, const smx_attention& attention) {
 }
 
 const char* InvalidOptions(const smx_attention_options& options) {
-  const bool is_softcap =
-      options.softcap == 0.0f || (options.softcap >= FLT_MIN && options.softcap <= FLT_MAX);
-  return is_softcap ? nullptr : "softcap is not 0, nor positive, normal and finite";
+  const bool is_softcap = options.softcap >= 0.0f && options.softcap <= FLT_MAX;
+  return is_softcap ? nullptr : "softcap is neither 0 nor positive and finite";
 }
 
 // From f16, bf16 or f32 to f32; NULL of other types.
@@ -605,8 +604,10 @@ enum smx_status smx_create_attention_softmax(const struct smx_attention_options*
   maker.mask_type = options->mask_type;
   maker.mask = options->mask_type == 0 ? nullptr : FloatsOf(options->mask_type);
   maker.mask_bytes = maker.mask != nullptr ? maker.mask->input_bytes : sizeof(uint8_t);
-  maker.softcap = options->softcap;
   const smx_fp_environment environment;
+  if (op->options.softcap == 0.0f)
+    op->options.softcap = 0.0f;  // so that a denormal is 0 in the caller's environment, too
+  maker.softcap = op->options.softcap;
   ShareScale(op);
   return smx_status_success;
 }
