@@ -1,0 +1,178 @@
+#!/usr/bin/python3
+"""Runs the models of models.py with PyTorch's own softmax and with SMXPACK's, and prints a table.
+
+    compare.py libsmxpack_pytorch.so
+
+OMP_NUM_THREADS says how many threads PyTorch takes. With the folder of MNIST in MNIST (train.py), digits are read as well.
+"""
+
+import copy
+import statistics
+import sys
+import time
+
+import torch
+from torch.nn import functional
+
+import models
+import train
+
+SECONDS = 8.0  # for the times of a row
+FEWEST_ROUNDS = 9
+SOFTMAX = ("aten::_softmax", "aten::_log_softmax", "aten::_masked_softmax")
+
+
+class Restoring:
+    name = "encoder, 4 x 512 letters, 8 heads"
+
+    def __init__(self):
+        self.model = models.load_weights(models.Restorer(), models.Restorer.FILE)
+        letters = torch.tensor(list(models.SAMPLE.read_bytes()))[:4 * 512].view(4, 512)
+        gone = torch.rand(letters.shape, generator=torch.Generator().manual_seed(0)) < 0.15
+        self.input = letters.masked_fill(gone, models.Restorer.LEFT_OUT)
+        self.gone, self.letters = gone, letters
+
+    def step(self, model):
+        with torch.inference_mode():
+            return model(self.input)
+
+    def says(self):
+        restored = self.step(self.model).argmax(-1)
+        right = (restored == self.letters)[self.gone].float().mean().item()
+        filled = torch.where(self.gone, restored, self.letters)
+        texts = ("".join(chr(c) if c else "_" for c in row[:76].tolist()) for row in (self.input[0], filled[0]))
+        return f"{100 * right:.1f} % of the letters right\n" + "\n".join(texts)
+
+
+class PaddedRestoring(Restoring):
+    name = "encoder, the same with padding"
+
+    def __init__(self):
+        super().__init__()
+        self.padding = torch.arange(512) >= torch.tensor([[512], [400], [300], [200]])
+
+    def step(self, model):
+        with torch.inference_mode():
+            return model(self.input, self.padding)[~self.padding]
+
+    def says(self):
+        return ""
+
+
+class Reading:
+    name = "language model, 512 pieces"
+
+    def __init__(self):
+        self.model = models.Decoder.load()
+        self.numbers = torch.tensor(self.model.vocabulary.encode(models.SAMPLE.read_text()))
+
+    def step(self, model):
+        with torch.no_grad():
+            return model(self.numbers[None, :512])
+
+    def says(self):
+        return ""
+
+
+class Writing(Reading):
+    name = "language model, writing 64 pieces"
+
+    def step(self, model):
+        return torch.tensor(model.generate(self.numbers[:32].tolist(), 64))
+
+    def says(self):
+        return self.model.vocabulary.decode(self.numbers[:32].tolist() + self.step(self.model).tolist()).strip()
+
+
+class Learning(Reading):
+    name = "language model, a step of training on 8 x 128 pieces"
+
+    def step(self, model):
+        sample = self.numbers[:8 * 129].view(8, 129)
+        model.zero_grad()
+        loss = functional.cross_entropy(model(sample[:, :-1]).flatten(0, 1), sample[:, 1:].flatten())
+        loss.backward()
+        return torch.cat([parameter.grad.flatten() for parameter in model.parameters()])
+
+
+class ReadingDigits:
+    name = "digits, 256 images in 49 patches"
+
+    def __init__(self):
+        self.model = models.load_weights(models.Digits(), models.Digits.FILE)
+        self.images, self.digits = train.mnist("t10k")
+
+    def step(self, model):
+        with torch.inference_mode():
+            return model(self.images[:256].to(next(model.parameters()).dtype))
+
+    def says(self):
+        with torch.inference_mode():
+            right = torch.cat([self.model(x).argmax(1) for x in self.images.split(500)]) == self.digits
+        return f"{100 * right.float().mean().item():.2f} % of the test images right"
+
+
+def timed(work, is_on):
+    torch.ops.smxpack.enable(is_on)
+    start = time.perf_counter()
+    work.step(work.model)
+    return time.perf_counter() - start
+
+
+def medians(work):
+    """In milliseconds, of both in turn."""
+    times = {False: [], True: []}
+    end = time.perf_counter() + SECONDS
+    while len(times[True]) < FEWEST_ROUNDS or time.perf_counter() < end:
+        for is_on in times:
+            times[is_on].append(1e3 * timed(work, is_on))
+    return {is_on: statistics.median(of) for is_on, of in times.items()}
+
+
+def share(work, is_on):
+    """Of softmax in the time of all operators."""
+    torch.ops.smxpack.enable(is_on)
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profile:
+        for _ in range(5):
+            work.step(work.model)
+    events = profile.key_averages()
+    softmax = sum(event.cpu_time_total for event in events if event.key in SOFTMAX)
+    return softmax / sum(event.self_cpu_time_total for event in events)
+
+
+def error(work, exact, is_on):
+    """The largest, beside the largest number of the exact result."""
+    torch.ops.smxpack.enable(is_on)
+    return ((work.step(work.model) - exact).abs().max() / exact.abs().max()).item()
+
+
+def row(work):
+    exact = work.step(copy.deepcopy(work.model).double())
+    before, after = (f"{error(work, exact, is_on):.1e}" for is_on in (False, True))
+    time_of = medians(work)
+    return (f"| {work.name} | {time_of[False]:.2f} ms | {time_of[True]:.2f} ms | {time_of[False] / time_of[True]:.2f} "
+            f"| {100 * share(work, False):.1f} % | {100 * share(work, True):.1f} % | {before} | {after} |")
+
+
+def main():
+    if len(sys.argv) != 2:
+        sys.exit(__doc__)
+    torch.ops.load_library(sys.argv[1])
+    works = [Restoring, PaddedRestoring, Reading, Writing, Learning]
+    if train.has_mnist():
+        works.append(ReadingDigits)
+
+    print(f"PyTorch {torch.__version__}, {torch.get_num_threads()} threads; medians of runs in turn\n")
+    print("| work | PyTorch | SMXPACK | times | softmax before | after | error before | after |")
+    print("|---|---|---|---|---|---|---|---|")
+    works = [work() for work in works]
+    for work in works:
+        print(row(work), flush=True)
+    for work in works:
+        says = work.says()
+        if says:
+            print(f"\n{work.name}: {says}")
+
+
+if __name__ == "__main__":
+    main()
