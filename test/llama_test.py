@@ -127,7 +127,7 @@ class Llama(Case):
         """A first piece's share of many draws is about its probability under the temperature."""
         shares = softmax(self.exact[-1] / 0.7)
         likeliest = self.model.pieces[int(shares.argmax())]
-        draws = 200
+        draws = 60
         hits = sum(llama(WEIGHTS, PROMPT, "--pieces", "1", "--temperature", "0.7", "--seed", str(seed)).stdout ==
                    PROMPT + likeliest + "\n" for seed in range(draws))
         share = shares.max()
