@@ -492,6 +492,7 @@ int main(int argc, char** argv) {
   size_t* numbers = Allocate(model.context, sizeof *numbers);
   const size_t prompt = Encode(&model, arguments.prompt, numbers);
   struct state state = MakeState(&model, prompt);
+  openblas_set_num_threads(1);  // matrices as small are not worth the wait for a second one
 
   const double start = Seconds();
   Run(&model, prompt, 0, numbers, &state);

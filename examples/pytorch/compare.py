@@ -23,40 +23,33 @@ SOFTMAX = ("aten::_softmax", "aten::_log_softmax", "aten::_masked_softmax")
 
 
 class Restoring:
-    name = "encoder, 4 x 512 letters, 8 heads"
+    name = "encoder, 512 letters, 8 heads"
+    lengths = (512,)
 
     def __init__(self):
         self.model = models.load_weights(models.Restorer(), models.Restorer.FILE)
-        letters = torch.tensor(list(models.SAMPLE.read_bytes()))[:4 * 512].view(4, 512)
-        gone = torch.rand(letters.shape, generator=torch.Generator().manual_seed(0)) < 0.15
-        self.input = letters.masked_fill(gone, models.Restorer.LEFT_OUT)
-        self.gone, self.letters = gone, letters
+        shape = len(self.lengths), max(self.lengths)
+        self.letters = torch.tensor(list(models.SAMPLE.read_bytes()))[:shape[0] * shape[1]].view(shape)
+        self.padding = torch.arange(shape[1]) >= torch.tensor(self.lengths)[:, None]
+        self.gone = ~self.padding & (torch.rand(shape, generator=torch.Generator().manual_seed(0)) < 0.15)
+        self.input = self.letters.masked_fill(self.gone, models.Restorer.LEFT_OUT)
 
     def step(self, model):
         with torch.inference_mode():
-            return model(self.input)
+            return model(self.input, self.padding if self.padding.any() else None)[~self.padding]
 
     def says(self):
-        restored = self.step(self.model).argmax(-1)
-        right = (restored == self.letters)[self.gone].float().mean().item()
-        filled = torch.where(self.gone, restored, self.letters)
-        texts = ("".join(chr(c) if c else "_" for c in row[:76].tolist()) for row in (self.input[0], filled[0]))
+        filled = self.input.clone()
+        filled[~self.padding] = self.step(self.model).argmax(-1)
+        right = (filled == self.letters)[self.gone].float().mean().item()
+        filled = torch.where(self.gone, filled, self.letters)
+        texts = ("".join(chr(code) if code else "_" for code in row[:76].tolist()) for row in (self.input[0], filled[0]))
         return f"{100 * right:.1f} % of the letters right\n" + "\n".join(texts)
 
 
 class PaddedRestoring(Restoring):
-    name = "encoder, the same with padding"
-
-    def __init__(self):
-        super().__init__()
-        self.padding = torch.arange(512) >= torch.tensor([[512], [400], [300], [200]])
-
-    def step(self, model):
-        with torch.inference_mode():
-            return model(self.input, self.padding)[~self.padding]
-
-    def says(self):
-        return ""
+    name = "encoder, 512 and 300 letters, padded"
+    lengths = (512, 300)
 
 
 class Reading:

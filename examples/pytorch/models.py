@@ -174,17 +174,19 @@ class Restorer(nn.Module):
     LEFT_OUT = 0
     CODES = 128
 
-    def __init__(self, width=96, heads=8, hidden=192, layers=2, context=512):
+    def __init__(self, width=96, heads=8, hidden=160, layers=2, context=512):
         super().__init__()
         self.context = context
         self.embedding = nn.Embedding(self.CODES, width)
+        self.neighbours = nn.Conv1d(width, width, 5, padding=2)
         self.encoder = encoder(width, heads, hidden, layers)
         angles = rotations(context, width)
         self.register_buffer("positions", torch.cat([angles.real, angles.imag], 1), persistent=False)
         nn.init.normal_(self.embedding.weight, std=width ** -0.5)
 
     def forward(self, codes, padding=None, start=0):
-        x = self.embedding(codes) * self.embedding.embedding_dim ** 0.5 + self.positions[start:start + codes.shape[1]]
+        x = self.embedding(codes) * self.embedding.embedding_dim ** 0.5
+        x = self.neighbours(x.transpose(1, 2)).transpose(1, 2) + self.positions[start:start + codes.shape[1]]
         return functional.linear(self.encoder(x, src_key_padding_mask=padding), self.embedding.weight)
 
 

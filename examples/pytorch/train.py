@@ -153,7 +153,7 @@ def train_restorer():
         loss, right = loss_and_right(sample, 0)
         print(f"letters of verses held out, 15 % of them left out: {100 * right:.1f} % right, {loss.item():.3f} nats")
 
-    train(model, 800, 4e-3, loss, report)
+    train(model, 1000, 3e-3, loss, report)
     models.save_weights(model, model.FILE)
 
 
@@ -171,7 +171,7 @@ def train_digits():
         right = torch.cat([model(x).argmax(1) for x in test_images.split(500)]) == test_digits
         print(f"of {len(right)} test images {100 * right.float().mean().item():.2f} % right")
 
-    train(model, 600, 3e-3, loss, report)
+    train(model, 1200, 3e-3, loss, report)
     models.save_weights(model, model.FILE)
 
 
