@@ -297,7 +297,7 @@ MUTATIONS = [
     Mutation("threshold of stored rows exclusive", PLANNER, "return elements <= bytes / shape.element_bytes;", "return elements < bytes / shape.element_bytes;", PLAN),
     Mutation("threshold of streaming ignores in place", PLANNER, "&& !shape->in_place", "", PLAN),
     Mutation("threshold taken from a host's whole cache", PLANNER, "std::min(last_level_bytes, kLargestLastLevelShare)", "last_level_bytes", PLAN),
-    Mutation("spans more than there is room for", PLANNER, "return DivideRoundUp(tiles, SMX_MAX_SPANS) * SMX_TILE;", "return std::max<size_t>(1, tiles / SMX_MAX_SPANS) * SMX_TILE;", PLAN),
+    Mutation("spans more than there is room for", PLANNER, "return smx_divide_round_up(tiles, SMX_MAX_SPANS) * SMX_TILE;", "return std::max<size_t>(1, tiles / SMX_MAX_SPANS) * SMX_TILE;", PLAN),
     # The operator's manners.
     Mutation("null input accepted", NC, '  if (input.first == nullptr) return "input is NULL";\n', "", OPERATOR),
     Mutation("zero channels accepted", NC, '  if (input.channels == 0) return "channels is 0";\n', "", OPERATOR),

@@ -373,8 +373,7 @@ long double LogitError(const Problem& p, long double exact) {
   return (steps * largest + 10 * p.options.softcap + 64) * u;
 }
 
-// Against the formula in long double, with what the rounding of the logits allows. Raises *worst to the largest error in ULP that is
-// left.
+// Against the formula in long double, with what the rounding of the logits allows.
 void ExpectExact(const Problem& p, const std::vector<Logits>& logits, const Result& result) {
   const smx_attention& n = p.sizes;
   for (size_t r = 0; r < logits.size(); r++) {

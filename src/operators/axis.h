@@ -52,10 +52,6 @@ constexpr size_t kShortAxis = 4 * SMX_LANES;
 // Elements of a strip that are brought side by side, as floats, at a time: they stay in a level 1 cache.
 constexpr size_t kStagedElements = 4096;
 
-static inline size_t smx_divide_round_up(size_t n, size_t q) {
-  return n / q + (n % q != 0);
-}
-
 // Whether elements, or results, are to be staged, for kernels take floats that lie side by side.
 static inline bool smx_stages_input(const smx_axis& op, const smx_strip& strip) {
   return strip.slices > 1 || op.rows.types->input != smx_datatype_f32;

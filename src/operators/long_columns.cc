@@ -14,7 +14,7 @@ void References(const float* max, const smx_f32_exponential& exponential, float*
   for (size_t c = 0; c < SMX_PANEL; c++) references[c] = smx_float_exponent_of(max[c], &exponential);
 }
 
-// What a column's elements are replaced by before terms are made of them, as in src/operators/rows.cc.
+// What a column's elements are replaced by before terms are made of them, as in src/operators/row.cc.
 struct Replacement {
   bool is_special;  // by zeros, for the column has no softmax but the result that is given
   float result;
@@ -257,7 +257,7 @@ class Strip {
         fetches ? op_.shape.input.axis * bytes : 0, &exponential());
   }
 
-  // Of columns without a sum: how RunOutOfRange of src/operators/rows.cc has one.
+  // Of columns without a sum: how RunOutOfRange of src/operators/row.cc has one.
   void Replace() {
     for (size_t c = 0; c < columns_; c++) replacements_[c] = {false, 0.0f, false, 0.0f};
     float directed_max[kMostColumns];

@@ -30,10 +30,6 @@ constexpr size_t kStreamedBytes = size_t{32} << 20;
 // Fewer elements than this take less time than it takes to wake another thread.
 constexpr size_t kElementsPerTask = 16384;
 
-size_t DivideRoundUp(size_t n, size_t q) {
-  return n / q + (n % q != 0);
-}
-
 // Whether `elements` of this shape take at most `bytes`.
 bool Fits(const smx_softmax_shape& shape, size_t elements, size_t bytes) {
   return elements <= bytes / shape.element_bytes;
@@ -71,7 +67,7 @@ size_t SplitRows(const smx_softmax_shape& shape, const smx_thresholds& threshold
 
 size_t RowsPerTask(const smx_softmax_shape& shape, smx_algorithm algorithm,
                    const smx_thresholds& thresholds) {
-  const size_t rows = std::max<size_t>(1, DivideRoundUp(thresholds.task_elements, shape.channels));
+  const size_t rows = std::max<size_t>(1, smx_divide_round_up(thresholds.task_elements, shape.channels));
   if (algorithm != smx_algorithm_rows_as_lanes || rows < kRowsOfLargestGroup) return rows;
   return rows / kRowsOfLargestGroup * kRowsOfLargestGroup;
 }
@@ -91,8 +87,8 @@ struct smx_thresholds smx_default_thresholds(size_t l2_bytes, size_t last_level_
 }
 
 size_t smx_span_length(size_t channels) {
-  const size_t tiles = DivideRoundUp(channels, SMX_TILE);
-  return DivideRoundUp(tiles, SMX_MAX_SPANS) * SMX_TILE;
+  const size_t tiles = smx_divide_round_up(channels, SMX_TILE);
+  return smx_divide_round_up(tiles, SMX_MAX_SPANS) * SMX_TILE;
 }
 
 struct smx_softmax_plan smx_plan_softmax(const struct smx_softmax_shape* shape,

@@ -10,6 +10,10 @@
 extern "C" {
 #endif
 
+static inline size_t smx_divide_round_up(size_t n, size_t q) {
+  return n / q + (n % q != 0);
+}
+
 // A row's tiles are grouped into at most this many spans, the pieces that threads share one row by.
 #define SMX_MAX_SPANS 256
 
