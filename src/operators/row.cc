@@ -41,8 +41,9 @@ void Stage(const smx_row& row, size_t start, size_t n, float* tile) {
   for (size_t i = 0; i < n; i++) tile[i] = smx_staged(&staging, tile[i]);
 }
 
+// Whether the output may hold the terms of staged elements up to `end`: not in place, where they are yet to be read again.
 bool MayStore(const smx_row& row, size_t end) {
-  return row.algorithm == smx_algorithm_store_and_rescale && end <= row.results &&
+  return row.algorithm == smx_algorithm_store_and_rescale && end <= row.results && row.x != row.y &&
          row.types().output == smx_datatype_f32;
 }
 
@@ -330,7 +331,7 @@ enum class Stored {
 [[gnu::noinline]] Stored RunStoredTile(const smx_row& row) {
   alignas(64) float tile[SMX_TILE];
   Stage(row, 0, row.channels, tile);
-  float* terms = MayStore(row, row.channels) && row.x != row.y ? row.stored_terms() : tile;
+  float* terms = MayStore(row, row.channels) ? row.stored_terms() : tile;
   smx_f32_extended sum;
   row.kernels().f32_raddstoreextexp(row.channels, tile, terms, &sum, &row.exponential());
   if (sum.hi != sum.hi) return Stored::kRefused;
