@@ -60,9 +60,9 @@ void MakeChunk(const smx_attention_logits& row, size_t start, size_t n, float* l
     x = logits;
     scale = 1.0f;
   }
-  if (row.has_slope) {
+  if (row.slope != nullptr) {
     const float first = FirstDistance(row.distance + static_cast<int64_t>(start));
-    kernels.f32_vaddslope(n, x, logits, scale, row.slope, first);
+    kernels.f32_vaddslope(n, x, logits, scale, *row.slope, first);
     x = logits;
     scale = 1.0f;
   }

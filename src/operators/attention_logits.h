@@ -29,10 +29,9 @@ struct smx_attention_logits {
   const char* x;
   const char* mask;  // NULL: there is none
   size_t keys;
-  bool has_slope;
-  float slope;
-  int64_t distance;   // of the first key from the query
-  const float* sink;  // NULL: there is none
+  const float* slope;  // NULL: there is none
+  int64_t distance;    // of the first key from the query
+  const float* sink;   // NULL: there is none
 };
 
 extern "C" {

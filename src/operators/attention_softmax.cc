@@ -112,8 +112,7 @@ class Queries {
     logits.mask =
         mask_ == nullptr ? nullptr : At(mask_, attention.mask_strides, op_.maker.mask_bytes, query->begin);
     logits.keys = query->keys();
-    logits.has_slope = attention.slopes != nullptr;
-    logits.slope = logits.has_slope ? attention.slopes[head_] : 0.0f;
+    logits.slope = attention.slopes != nullptr ? &attention.slopes[head_] : nullptr;
     logits.distance = static_cast<int64_t>(query->begin) - position;
     logits.sink = op_.has_sinks() ? &attention.sinks[head_] : nullptr;
   }
@@ -233,7 +232,7 @@ struct Group {
 // Whether the queries' elements, and those of their masks, follow one another, so that their logits are made as those of one.
 bool IsOne(const Group& group) {
   const smx_attention_logits& first = group.queries[0].logits;
-  if (first.has_slope || first.sink != nullptr) return false;
+  if (first.slope != nullptr || first.sink != nullptr) return false;
   const size_t x_bytes = first.keys * first.maker->input->input_bytes;
   const size_t mask_bytes = first.keys * first.maker->mask_bytes;
   for (size_t r = 1; r < group.count; r++) {
