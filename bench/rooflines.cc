@@ -19,28 +19,30 @@ namespace smx_bench {
 namespace {
 
 // Defines a function that sums n words in vectors of `bytes` bytes, with so many accumulators that loads wait for none of
-// them. A macro, because a template cannot take an instruction set as its argument.
-#define SMX_DEFINE_READ(function, bytes, attributes)                                        \
-  attributes void function(size_t n, const float* x, float*) {                              \
-    typedef uint32_t Vector __attribute__((vector_size(bytes)));                            \
-    typedef uint32_t Loaded __attribute__((vector_size(bytes), aligned(4), may_alias));     \
-    typedef uint32_t Word __attribute__((may_alias));                                       \
-    constexpr size_t kWidth = (bytes) / sizeof(float);                                      \
-    constexpr size_t kAccumulators = 8;                                                     \
-    Vector sum[kAccumulators] = {};                                                         \
-    size_t i = 0;                                                                           \
-    for (; i + kAccumulators * kWidth <= n; i += kAccumulators * kWidth) {                  \
-      for (size_t a = 0; a < kAccumulators; a++) {                                          \
-        sum[a] += *reinterpret_cast<const Loaded*>(x + i + a * kWidth);                     \
-      }                                                                                     \
-    }                                                                                       \
-    for (; i + kWidth <= n; i += kWidth) sum[0] += *reinterpret_cast<const Loaded*>(x + i); \
-    for (size_t a = 1; a < kAccumulators; a++) sum[0] += sum[a];                            \
-    uint32_t rest = 0;                                                                      \
-    for (; i < n; i++) rest += *reinterpret_cast<const Word*>(x + i);                       \
-    Vector total = sum[0]; /* whose address is taken, so that the sums stay in registers */ \
-    benchmark::DoNotOptimize(total);                                                        \
-    benchmark::DoNotOptimize(rest);                                                         \
+// them; names, for an array of them would be kept in memory. A macro, because a template cannot take an instruction set as its
+// argument.
+#define SMX_DEFINE_READ(function, bytes, attributes)                                                    \
+  attributes void function(size_t n, const float* x, float*) {                                          \
+    typedef uint32_t Vector __attribute__((vector_size(bytes)));                                        \
+    typedef uint32_t Loaded __attribute__((vector_size(bytes), aligned(4), may_alias));                 \
+    typedef uint32_t Word __attribute__((may_alias));                                                   \
+    constexpr size_t kWidth = (bytes) / sizeof(float);                                                  \
+    Vector sum0 = {}, sum1 = {}, sum2 = {}, sum3 = {};                                                  \
+    const float* end = x + n;                                                                           \
+    for (; end - x >= 4 * (ptrdiff_t)kWidth; x += 4 * kWidth) {                                         \
+      const Loaded* v = reinterpret_cast<const Loaded*>(x);                                             \
+      sum0 += v[0];                                                                                     \
+      sum1 += v[1];                                                                                     \
+      sum2 += v[2];                                                                                     \
+      sum3 += v[3];                                                                                     \
+    }                                                                                                   \
+    for (; end - x >= (ptrdiff_t)kWidth; x += kWidth) sum0 += *reinterpret_cast<const Loaded*>(x);      \
+    uint32_t rest = 0;                                                                                  \
+    for (; x < end; x++) rest += *reinterpret_cast<const Word*>(x);                                     \
+    Vector total =                                                                                      \
+        (sum0 + sum1) + (sum2 + sum3); /* whose address is taken, so that the sums stay in registers */ \
+    benchmark::DoNotOptimize(total);                                                                    \
+    benchmark::DoNotOptimize(rest);                                                                     \
   }
 
 SMX_DEFINE_READ(Read16, 16, )

@@ -5,7 +5,8 @@
     scripts/compare.py before.json after.json --fail-on-regression 5    exits with 1 where one is slower by more than 5 %
 
 A change counts as one where the Mann-Whitney U test, corrected for the number of benchmarks (Benjamini and Hochberg),
-finds it at a level of 0.05. Google Benchmark's own compare.py neither corrects nor has an exit code to go by.
+finds it at a level of 0.05. Google Benchmark's own compare.py neither corrects nor has an exit code to go by. The last line
+tells how many agree within their spread, which for scripts/bench.sh is the range of all samples.
 
 Needs SciPy (Debian: python3-scipy); run it with /usr/bin/python3.
 """
@@ -55,19 +56,33 @@ def compare(before, after):
     return rows
 
 
+def agree(before, after):
+    """Whether the ranges of two benchmarks' samples overlap."""
+    return min(before) <= max(after) and min(after) <= max(before)
+
+
+def summary(before, after, rows):
+    """How many benchmarks of several samples agree."""
+    several = [name for name, *_ in rows if min(len(before[name]), len(after[name])) > 1]
+    agreeing = sum(agree(before[name], after[name]) for name in several)
+    return f"{agreeing} of {len(several)} agree: the ranges of their samples overlap"
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("before")
     parser.add_argument("after")
     parser.add_argument("--fail-on-regression", type=float, metavar="PERCENT")
     arguments = parser.parse_args()
-    rows = compare(samples(arguments.before), samples(arguments.after))
+    before, after = samples(arguments.before), samples(arguments.after)
+    rows = compare(before, after)
     if not rows:
         sys.exit("The files have no benchmark in common.")
     width = max(len(row[0]) for row in rows)
     print(f"{'benchmark':{width}} {'before':>10} {'after':>10} {'ratio':>7} {'p':>7}  verdict")
     for name, a, b, ratio, p, verdict in rows:
         print(f"{name:{width}} {a:10.4g} {b:10.4g} {ratio:7.3f} {'-' if p is None else format(p, '.4f'):>7}  {verdict}")
+    print(summary(before, after, rows))
     limit = arguments.fail_on_regression
     if limit is not None and any(row[5] == "slower" and row[3] > 1 + limit / 100 for row in rows):
         sys.exit(1)

@@ -21,6 +21,11 @@ class Compare(unittest.TestCase):
         self.assertEqual(self.verdicts(before, after),
                          {"slower": "slower", "faster": "faster", "same": "same", "few": "too few samples"})
 
+    def test_what_agrees(self):
+        before = {"overlap": [1.0, 2.0], "apart": [1.0, 2.0], "one sample": [1.0]}
+        after = {"overlap": [1.9, 3.0], "apart": [2.1, 3.0], "one sample": [2.0]}
+        self.assertIn("1 of 2 agree", compare.summary(before, after, compare.compare(before, after)))
+
     def test_correction(self):
         self.assertEqual(compare.corrected([0.01, 0.04, 0.03]), [0.03, 0.04, 0.04])
 

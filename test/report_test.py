@@ -27,23 +27,27 @@ import mca  # noqa: E402
 BUILD_DIR = pathlib.Path(sys.argv.pop())
 EXPERIMENTS = (recomputing, passes, two_pass, tuning, threads, peers, accuracy, small_rows, microarchitectures)
 # Of a benchmark, after two rounds of two repetitions; the errors and the peers' times are measured in one round.
-SAMPLES = {tuning.WHAT: 2, "peers": peers.SAMPLES["quick"], "accuracy": 1}
+SAMPLES = {"peers": peers.SAMPLES["quick"], "accuracy": 1}
 REDUCTIONS = {"rmax", "raddexpminusmax", "raddextexp", "rmax_columns", "raddlanes_columns", "topk"}  # or nearly so
 BYTES_OF_ALGORITHM = {"two-pass": 12, "two-pass-stream": 12, "store-and-rescale": 16, "three-pass-recompute": 16, "three-pass-reload": 20}
 
 
 class Statistics(unittest.TestCase):
-    def test_median_and_quartiles(self):
-        spread = Spread.of([5.0, 1.0, 3.0, 2.0, 4.0])
-        self.assertEqual((spread.lower, spread.median, spread.upper), (2.0, 3.0, 4.0))
-        self.assertAlmostEqual(spread.relative, 2 / 3)
+    def test_median_and_range(self):
+        spread = Spread.of([5.0, 1.0, 3.0], [2.0, 4.0])
+        self.assertEqual((spread.lower, spread.median, spread.upper, spread.rounds), (1.0, 3.0, 5.0, (3.0, 3.0)))
+        self.assertAlmostEqual(spread.relative, 4 / 3)
 
     def test_one_sample_has_no_spread(self):
         self.assertEqual(Spread.of([2.0]).relative, 0.0)
 
-    def test_ratio_is_bounded_by_opposite_quartiles(self):
-        ratio = Ratio.of(Spread(4.0, 3.0, 6.0, ()), Spread(2.0, 1.0, 3.0, ()))
-        self.assertEqual((ratio.value, ratio.lower, ratio.upper), (2.0, 1.0, 6.0))
+    def test_ratio_is_bounded_by_those_of_the_rounds(self):
+        ratio = Ratio.of(Spread.of([4.0, 4.0], [6.0, 6.0], [9.0]), Spread.of([2.0, 2.0], [2.0, 2.0], [9.0]))
+        self.assertEqual((ratio.value, ratio.lower, ratio.upper), (3.0, 1.0, 3.0))
+
+    def test_ratio_of_a_single_round_is_bounded_by_those_of_its_samples(self):
+        ratio = Ratio.of(Spread.of([1.0, 2.0, 3.0]), Spread.of([1.0, 1.0, 1.0]))
+        self.assertEqual((ratio.value, ratio.lower, ratio.upper), (2.0, 1.0, 3.0))
 
     def test_agreement(self):
         self.assertEqual([section.agreement(claims) for claims in ([], [True], [True, False], [False])],
@@ -61,8 +65,8 @@ class Statistics(unittest.TestCase):
                     for index, time in enumerate(times)]
             return {"benchmarks": [*runs, {"run_name": "a", "run_type": "aggregate", "real_time": 0.0}]}
         merged = merge([file(1.0, 2.0), file(3.0)])
-        self.assertEqual([(each["repetition_index"], each["repetitions"], each["real_time"]) for each in merged],
-                         [(0, 3, 1.0), (1, 3, 2.0), (2, 3, 3.0)])
+        self.assertEqual([(each["repetition_index"], each["repetitions"], each["round"], each["real_time"]) for each in merged],
+                         [(0, 3, 0, 1.0), (1, 3, 0, 2.0), (2, 3, 1, 3.0)])
 
 
 def sections_of(results):
@@ -225,16 +229,16 @@ class PeersPage(unittest.TestCase):
             self.addCleanup(style.plt.close, figure.plot)
         return found
 
-    def test_figure_has_medians_and_quartiles_of_the_samples(self):
+    def test_figure_has_medians_and_ranges_of_the_samples(self):
         [ax] = self.section().figures[0].plot.axes
         drawn = {bars.get_label(): bars for bars in ax.containers}
         self.assertEqual(set(drawn), {"oneDNN", "expf loop", "three-pass, reloading, avx2", "SMXPACK, avx2"})
         for subject, label in (("oneDNN", "oneDNN"), ("smxpack avx2", "SMXPACK, avx2")):
-            points, _, [quartiles] = drawn[label]
+            points, _, [ranges] = drawn[label]
             expected = [Spread.of(samples) for of_shape in TIMES.values() for (_, name), samples in of_shape.items() if name == subject]
             for got, spread in zip(points.get_xdata(), expected, strict=True):
                 self.assertAlmostEqual(got, spread.median)
-            for got, spread in zip(quartiles.get_segments(), expected, strict=True):
+            for got, spread in zip(ranges.get_segments(), expected, strict=True):
                 self.assertAlmostEqual(got[0][0], spread.lower)
                 self.assertAlmostEqual(got[1][0], spread.upper)
         self.assertEqual(ax.get_xscale(), "log")

@@ -29,7 +29,7 @@ class Effort:
 
 
 QUICK = Effort("quick", rounds=2, repetitions=3, min_time=0.004, largest_row=1 << 26)
-FULL = Effort("full", rounds=3, repetitions=5, min_time=0.01, largest_row=1 << 28)
+FULL = Effort("full", rounds=5, repetitions=3, min_time=0.01, largest_row=1 << 28)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -8,7 +8,7 @@ from report.results import Ratio
 from report.section import NOT_IN_PAPER, NOT_MEASURED, Figure, Section, Table
 
 PROGRAM = "peers/peers_bench"
-SAMPLES = {"quick": 5, "full": 9}  # a round; for each, all take their turn in an order that is shuffled anew
+SAMPLES = {"quick": 5, "full": 5}  # a round; for each, all take their turn in an order that is shuffled anew
 ROUNDS = {"quick": 1, "full": 0}  # 0: as many as of everything else
 FLOOR = "copy"
 LOOP = "expf loop"  # what a compiler makes of it
@@ -92,7 +92,7 @@ def figure(results, by_shape):
     ax.set_xlabel("ns per element")
     ax.set_ylabel("rows × channels")
     style.legend_below(plot, ax)
-    return Figure("peers", "Time of each library's softmax, one thread, buffers warm; medians and quartiles, towards the left is better. "
+    return Figure("peers", "Time of each library's softmax, one thread, buffers warm; medians and ranges, towards the left is better. "
                   "Within a shape heights only keep marks apart. Hollow: on a lesser instruction set, beside the comparison.", plot)
 
 
@@ -175,7 +175,7 @@ def times_table(results, by_shape):
     rows = [[shape_text(shape), style.ratio_text(ratios[shape]), fastest(measured, peers).fields["subject"],
              *[style.spread_text(each.ns) for each in measured.values()]] for shape, measured in by_shape.items()]
     subjects = next(iter(by_shape.values()))
-    return Table("Fastest peer / operator, and nanoseconds an element of each, median [quartiles]",
+    return Table("Fastest peer / operator, and nanoseconds an element of each, median [range]",
                  ["rows × channels", "ratio", "fastest peer", *[look(results, subject)[0] for subject in subjects]], rows)
 
 

@@ -59,7 +59,7 @@ def sections(results):
         recompute, reload = (lengths.times(results, what, isa) for what in (RECOMPUTE, RELOAD))
         rows += [[isa, lengths.row_text(n), style.spread_text(recompute[n]), style.spread_text(reload[n]), style.ratio_text(ratio)]
                  for n, ratio in ratios.items()]
-    table = Table("Nanoseconds an element, median [quartiles]",
+    table = Table("Nanoseconds an element, median [range]",
                   ["ISA", lengths.ROW_HEADER, "recomputing", "reloading", "reloading / recomputing"], rows)
     return [Section("Three-pass: recomputing or reloading exponentials", PAPER, seen, agreement(claims),
                     [figure(results, isas)] if isas else [], [table])]

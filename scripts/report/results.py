@@ -3,35 +3,36 @@
 import dataclasses
 import functools
 import json
+import operator
 import statistics
 
 
 @dataclasses.dataclass(frozen=True)
 class Spread:
-    """Median and quartiles of samples."""
+    """Median, least and greatest of all samples. Quartiles would tell how much a moment's samples differ, and not how far a machine
+    drifts within a run: those of two runs overlap for six benchmarks in ten, these for nearly all."""
 
     median: float
     lower: float
     upper: float
-    samples: tuple
+    rounds: tuple  # of each round the median, or of a single one all samples: what is compared side by side
 
     @classmethod
-    def of(cls, samples):
-        samples = tuple(samples)
-        if len(samples) == 1:
-            return cls(samples[0], samples[0], samples[0], samples)
-        lower, median, upper = statistics.quantiles(samples, n=4, method="inclusive")
-        return cls(median, lower, upper, samples)
+    def of(cls, *rounds):
+        """Of the samples of each round."""
+        samples = [sample for of_round in rounds for sample in of_round]
+        return cls(statistics.median(samples), min(samples), max(samples),
+                   tuple(map(statistics.median, rounds)) if len(rounds) > 1 else tuple(samples))
 
     @property
     def relative(self):
-        """Distance of the quartiles, relative to the median."""
+        """Distance of the bounds, relative to the median."""
         return (self.upper - self.lower) / self.median
 
 
 @dataclasses.dataclass(frozen=True)
 class Ratio:
-    """Of two medians; the bounds are what opposite quartiles give, so that a ratio within them may be chance."""
+    """Of two medians; the bounds are the least and the greatest of the rounds' ratios: what is compared was interleaved in each."""
 
     value: float
     lower: float
@@ -39,8 +40,9 @@ class Ratio:
 
     @classmethod
     def of(cls, numerator, denominator):
-        return cls(numerator.median / denominator.median, numerator.lower / denominator.upper,
-                   numerator.upper / denominator.lower)
+        value = numerator.median / denominator.median
+        ratios = [value, *map(operator.truediv, numerator.rounds, denominator.rounds)]
+        return cls(value, min(ratios), max(ratios))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,7 +55,10 @@ class Measurement:
     entries: tuple  # as Google Benchmark wrote them
 
     def spread(self, counter, scale=1.0):
-        return Spread.of(entry[counter] * scale for entry in self.entries)
+        rounds = {}
+        for entry in self.entries:
+            rounds.setdefault(entry.get("round", 0), []).append(entry[counter] * scale)
+        return Spread.of(*rounds.values())
 
     @functools.cached_property
     def ns(self):
@@ -126,18 +131,23 @@ class Results:
 
 
 def merge(files):
-    """One list of the benchmarks of many: a benchmark that occurs several times keeps all its repetitions, numbered anew.
-    Aggregates are dropped, for they would be those of a part."""
-    merged, seen = [], {}
+    """One list of the benchmarks of many: a benchmark that occurs in several keeps all its repetitions, numbered anew, and the
+    round of each. Aggregates are dropped, for they would be those of a part."""
+    merged = {}  # name -> rounds of entries
     for file in files:
+        of_file = {}
         for entry in file["benchmarks"]:
-            if entry["run_type"] != "iteration":
-                continue
-            index = seen[entry["run_name"]] = seen.get(entry["run_name"], -1) + 1
-            merged.append({**entry, "repetition_index": index})
-    for entry in merged:
-        entry["repetitions"] = seen[entry["run_name"]] + 1
-    return merged
+            if entry["run_type"] == "iteration":
+                of_file.setdefault(entry["run_name"], []).append(entry)
+        for name, entries in of_file.items():
+            merged.setdefault(name, []).append(entries)
+    return [numbered for rounds in merged.values() for numbered in number(rounds)]
+
+
+def number(rounds):
+    """The entries of a benchmark's rounds in one list."""
+    entries = [{**entry, "round": index} for index, of_round in enumerate(rounds) for entry in of_round]
+    return [{**entry, "repetition_index": index, "repetitions": len(entries)} for index, entry in enumerate(entries)]
 
 
 def write(file, path):

@@ -73,6 +73,6 @@ def sections(results):
             seen.append(sentence(isa, what, ratios))
             rows += [[isa, what, str(channels), *[style.spread_text(rows_of(results, each, isa)[channels]) for each in WHATS],
                       style.ratio_text(ratio)] for channels, ratio in ratios.items()]
-    table = Table("Nanoseconds an element, median [quartiles]",
+    table = Table("Nanoseconds an element, median [range]",
                   ["ISA", "rows", "channels", *[style.label_of(what) for what in WHATS], "better three-pass / operator"], rows)
     return [Section(title, PAPER, seen, NOT_IN_PAPER, [figure(results, isas)], [table])]

@@ -62,7 +62,7 @@ def axes(columns=1, rows=1, height=4.0, width=None, **options):
 
 
 def line(ax, name, points, label=None, colour=None, marker=None):
-    """A line through medians, with a band from quartile to quartile. `points` is x -> Spread."""
+    """A line through medians, with a band from the least to the greatest sample. `points` is x -> Spread."""
     default_label, default_colour, default_marker = SERIES.get(name, (name, CYCLE[len(ax.lines) % len(CYCLE)], "o"))
     colour = colour or default_colour
     x = list(points)
@@ -73,7 +73,7 @@ def line(ax, name, points, label=None, colour=None, marker=None):
 
 
 def bars(ax, position, spread, colour, width=0.8, label=None):
-    """A bar of the median, with an error bar from quartile to quartile."""
+    """A bar of the median, with an error bar from the least to the greatest sample."""
     ax.bar(position, spread.median, width, color=colour, label=label,
            yerr=[[spread.median - spread.lower], [spread.upper - spread.median]], capsize=3, ecolor=BLACK,
            error_kw={"elinewidth": 1})

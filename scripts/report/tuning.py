@@ -25,7 +25,7 @@ def steps(suite):
     kernels, isas = passes.lists()
     isas = [isa for isa in isas if isa.name in suite.isas]
     others = {name for isa, functions in passes.functions_of_algorithms(suite).items() for name in passes.others(isa, functions)}
-    return [Step(f"variants of {kernel.name}", lambda regex="|".join(names_of(names, kernel, isas)): run(suite, regex), rounds=1)
+    return [Step(f"variants of {kernel.name}", lambda regex="|".join(names_of(names, kernel, isas)): run(suite, regex))
             for kernel in kernels if kernel.name.replace("-", "_") not in others]
 
 
@@ -58,7 +58,7 @@ def times(results, kernel, isa):
 
 
 def spread(by_size):
-    """Of a variant: half the distance of the quartiles, relative to the median, mean over the sizes."""
+    """Of a variant: half the range, relative to the median, mean over the sizes."""
     return statistics.mean(each.relative / 2 for each in by_size.values())
 
 
@@ -112,7 +112,7 @@ def figure(isa, surfaces):
     plot.supylabel("unroll: elements of an iteration")
     plot.colorbar(image, ax=axes, label="time / time of the best variant", extend="max", shrink=0.5, aspect=40)
     return Figure(f"tuning-{isa.name}", f"{isa.name}: time of each variant relative to the best one's, geometric mean over the sizes, ± half "
-                  "the distance of the quartiles; absent variants are blank. The frame is round the variant that dispatch takes; of the "
+                  "the range; absent variants are blank. The frame is round the variant that dispatch takes; of the "
                   "baselines, the one that the three-pass algorithms take.", plot)
 
 

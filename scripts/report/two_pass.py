@@ -68,8 +68,8 @@ def gains_figure(results, isas):
         ax.set_title(isa)
         ax.set_ylabel("faster than the better three-pass, %")
     style.legend_below(plot, axes[0])
-    return Figure("two-pass-gain", "How much faster than the better of the three-pass algorithms, by the row's length; bands are what "
-                  "opposite quartiles give.", plot)
+    return Figure("two-pass-gain", "How much faster than the better of the three-pass algorithms, by the row's length; bands are the "
+                  "least and the greatest of the rounds' ratios.", plot)
 
 
 def traffic(results, what, isa, n):
@@ -120,12 +120,12 @@ def sections(results):
         three, two = (traffic(results, what, isa, n)[1] for what in (THREE_PASS[0], TWO_PASS))
         seen.append(f"{isa}: traffic with write-allocate would give {100 * (three / two - 1):+.0f} % over recomputing.")
         figures.append(traffic_figure(results, isa, n))
-    table = Table("Out of cache, faster than the better of the three-pass algorithms, median [what opposite quartiles give]",
+    table = Table("Out of cache, faster than the better of the three-pass algorithms, median [least and greatest of the rounds]",
                   ["ISA", "the paper", lengths.ROW_HEADER, "two-pass", "two-pass, streaming stores", "operator"], rows, reproduction=True)
     by_length = [[isa, lengths.row_text(n), *[style.spread_text(spread) if (spread := lengths.times(results, what, isa).get(n)) else ""
                                                for what in (*THREE_PASS, *OURS)]]
                  for isa in isas for n in lengths.times(results, TWO_PASS, isa)]
-    details = Table("Nanoseconds an element, median [quartiles]",
+    details = Table("Nanoseconds an element, median [range]",
                     ["ISA", lengths.ROW_HEADER, *[style.label_of(what) for what in (*THREE_PASS, *OURS)]], by_length)
     drawn = [times_figure(results, isas), gains_figure(results, isas)] if isas else []
     return [Section("Two-pass against three-pass", PAPER, seen, agreement(claims), [*drawn, *figures], [table, details])]
