@@ -180,7 +180,7 @@ smx_f32_extended SumAndStoreRow(smx_f32_raddstoreextexp_ukernel_fn* raddstoreext
                                 float* y, References* references) {
   return SumTiles(n, [&](size_t start, size_t length) {
     smx_f32_extended tile;
-    raddstoreextexp(length, x + start, y + start, &tile, &kExp);
+    raddstoreextexp(length, x + start, nullptr, 1.0f, y + start, &tile, &kExp);
     references->of_tile[start / SMX_TILE] = tile.reference;
     return tile;
   });

@@ -256,16 +256,27 @@ RowsPass f32_softmax(smx_f32_softmax_ukernel_fn* ukernel) {
           {48, 64, 100, 128, 197, 256, 512, 1000},
           [=](size_t rows, size_t n, const float* x, float* y) {
             size_t done;
-            ukernel(rows, n, x, n, y, n, &done, &smx_bench::kExp);
+            ukernel(rows, n, x, n, nullptr, 0, 1.0f, y, n, false, &done, &smx_bench::kExp);
           }};
 }
 
-constexpr auto f32_log_softmax = f32_softmax;
+RowsPass f32_log_softmax(smx_f32_log_softmax_ukernel_fn* ukernel) {
+  RowsPass pass = f32_softmax(nullptr);
+  pass.run = [=](size_t rows, size_t n, const float* x, float* y) {
+    size_t done;
+    ukernel(rows, n, x, n, y, n, false, &done, &smx_bench::kExp);
+  };
+  return pass;
+}
 
 RowsPass f32_softmax_transposed(smx_f32_softmax_transposed_ukernel_fn* ukernel) {
-  RowsPass pass = f32_softmax(ukernel);
-  pass.lengths = {3, 8, 10, 16, 24, 33, 40};
-  return pass;
+  return {kReadsAndWrites,
+          kShortRows,
+          {3, 8, 10, 16, 24, 33, 40},
+          [=](size_t rows, size_t n, const float* x, float* y) {
+            size_t done;
+            ukernel(rows, n, x, n, y, n, &done, &smx_bench::kExp);
+          }};
 }
 constexpr auto f32_log_softmax_transposed = f32_softmax_transposed;
 

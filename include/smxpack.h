@@ -157,7 +157,7 @@ enum smx_datatype {
 ///
 /// NaN results are the quiet NaN 0x7FC00000. Finite masks of any size, such as -1e9, -1e20 and -FLT_MAX, are right.
 ///
-/// Error: at most 3.25 ULP was seen on all that the tests draw, for results of FLT_MIN and more and at any length.
+/// Error: at most 3.25 ULP was seen on all that the tests draw, for results of 2^-101 and more and at any length; 3.31 below.
 /// The bound that holds for every row of every length up to 2^31 is 4.3 ULP. With u = 2^-24: the numerator's
 /// exponential is off by at most 1.36 u and the sum by 1.36 u for its terms plus u for the one plain addition on a
 /// term's way; compensated additions, the bins that tiles are added in and the reciprocal in two floats add less than
@@ -530,7 +530,7 @@ enum smx_gate_scores {
 /// counts in the second column is s[i] + bias[i]: a bias of -inf is for experts that are not to be chosen while there are others.
 ///
 /// Error of softmax as that of smx_create_softmax_nc; of sigmoids at most 2.9 ULP, and 2.5 was seen; of normalised sigmoids at most
-/// 7.3 ULP, and 2.5 was seen. Weights below FLT_MIN are 0. Bits are as independent of all else as those of smx_create_softmax_nc.
+/// 7.3 ULP, and 2.5 was seen. Scores and weights below FLT_MIN are 0. Bits are as independent of all else as those of smx_create_softmax_nc.
 /// smx_set_scale replaces x[i] by scale * x[i], in the choice as well: a negative scale chooses the smallest first.
 ///
 /// @param input_type       of the logits: smx_datatype_f32, smx_datatype_f16 or smx_datatype_bf16.
@@ -594,7 +594,8 @@ struct smx_thresholds {
   /// passes. By default the larger of a core's level 2 cache and 16 MiB of the last-level cache: what is reported of
   /// the latter may be the whole host's, and is not trusted beyond that.
   size_t stored_bytes;
-  /// Bytes: where a row and its output fill as much, the output is written past the caches.
+  /// Bytes: where a row and its output fill as much, or all rows that go several at a time and theirs, the output is written past
+  /// the caches.
   size_t streamed_bytes;
   /// Elements: shorter rows are not split over threads; at least 32768.
   size_t split_channels;

@@ -140,7 +140,7 @@ smx_f32_extended StoreTerms(const Microkernel& kernel, const std::vector<float>&
                             std::vector<float>* terms) {
   smx_f32_extended sum;
   terms->resize(row.size());
-  kernel.As<smx_f32_raddstoreextexp_ukernel_fn>()(row.size(), row.data(), terms->data(), &sum, &kExp);
+  SumAndStore(kernel, row.size(), row.data(), terms->data(), &sum);
   return sum;
 }
 
@@ -236,12 +236,9 @@ TEST(ElementFunction, OfSumsIsThatOfStoredTerms) {
 // A kernel on several rows, as the operator calls it: rows that it refuses are NaN.
 void Softmax(const Microkernel& kernel, size_t rows, size_t n, const std::vector<float>& x,
              std::vector<float>* y) {
-  const auto softmax = kernel.As<smx_f32_softmax_ukernel_fn>();
   y->resize(rows * n);
   for (size_t row = 0; row < rows;) {
-    size_t done = 0;
-    softmax(rows - row, n, x.data() + row * n, n, y->data() + row * n, n, &done, &kExp);
-    row += done;
+    row += RunRows(kernel, rows - row, n, x.data() + row * n, n, y->data() + row * n, n);
     if (row < rows) std::fill_n(y->data() + row++ * n, n, NAN);
   }
 }
@@ -251,7 +248,7 @@ void StoreAndScale(size_t n, const float* x, float* y) {
   static const Microkernel storing = FirstVariants("f32_raddstoreextexp")[0];
   static const Microkernel scaling = FirstVariants("f32_vmulextc")[0];
   smx_f32_extended sum;
-  storing.As<smx_f32_raddstoreextexp_ukernel_fn>()(n, x, y, &sum, &kExp);
+  SumAndStore(storing, n, x, y, &sum);
   smx_f32_reciprocal reciprocal = smx_f32_reciprocal_of(&sum);
   reciprocal.exponent -= sum.reference - SMX_BIAS;
   scaling.As<smx_f32_vmulextc_ukernel_fn>()(n, y, y, &reciprocal);
@@ -306,7 +303,7 @@ TEST(ElementFunction, OfWhatIsAboveTheRangeIsRefused) {
           return testing::AssertionFailure() << sum.hi << " of " << element << ", " << kernel;
       }
       for (const Microkernel& kernel : storing) {
-        kernel.As<smx_f32_raddstoreextexp_ukernel_fn>()(1, &element, &term, &sum, &kExp);
+        SumAndStore(kernel, 1, &element, &term, &sum);
         if (!std::isnan(sum.hi))
           return testing::AssertionFailure() << sum.hi << " of " << element << ", " << kernel;
       }

@@ -34,7 +34,7 @@ smx_f32_extended Sum(const Microkernel& kernel, size_t n, const float* x, float*
   const smx_fp_environment environment;
   smx_f32_extended sum;
   if (Stores(kernel)) {
-    kernel.As<smx_f32_raddstoreextexp_ukernel_fn>()(n, x, y, &sum, &kExp);
+    SumAndStore(kernel, n, x, y, &sum);
   } else {
     kernel.As<smx_f32_raddextexp_ukernel_fn>()(n, x, &sum, &kExp);
   }
@@ -285,6 +285,27 @@ testing::AssertionResult SameTerms(const float* actual, int shift, const float* 
 }
 
 // In place the reference is that of the tile's maximum, otherwise that of its first block.
+TEST_P(RaddStoreExtExp, TakesLogitsThatAMaskMakes) {
+  constexpr float kScale = 0.37f;
+  const float* row = LongRow("normal_4").data();
+  for (size_t n : Sizes(kernel().tile)) {
+    GuardedBuffer<float> x(row, n), mask(n), y(n);
+    std::vector<float> logits(n), expected(n);
+    for (size_t i = 0; i < n; i++) {
+      mask.data()[i] = i % 3 == 1 ? -INFINITY : row[n - 1 - i];
+      if (i % 3 == 1) x.data()[i] = NAN;
+    }
+    const smx_fp_environment environment;
+    ScalarMicrokernel("f32_vaddmask")
+        .As<smx_f32_vaddmask_ukernel_fn>()(n, x.data(), mask.data(), logits.data(), kScale);
+    smx_f32_extended sum, of_logits;
+    SumAndStore(kernel(), n, x.data(), y.data(), &sum, {mask.data(), 0, kScale});
+    SumAndStore(kernel(), n, logits.data(), expected.data(), &of_logits);
+    EXPECT_TRUE(SameSum(sum, of_logits)) << "n = " << n;
+    EXPECT_TRUE(SameBits(y.data(), expected.data(), n)) << "n = " << n;
+  }
+}
+
 TEST_P(RaddStoreExtExp, RunsInPlace) {
   for (const RowFamily& family : FiniteRows()) {
     const float* row = LongRow(family.name).data();

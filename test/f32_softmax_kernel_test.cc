@@ -36,11 +36,10 @@ class SoftmaxKernel : public MicrokernelTest {
     return lengths;
   }
   // Returns the number of rows that were done.
-  size_t Run(size_t rows, size_t n, const float* x, size_t x_stride, float* y, size_t y_stride) const {
+  size_t Run(size_t rows, size_t n, const float* x, size_t x_stride, float* y, size_t y_stride,
+             const RowOptions& options = {}) const {
     const smx_fp_environment environment;
-    size_t done = SIZE_MAX;
-    kernel().As<smx_f32_softmax_ukernel_fn>()(rows, n, x, x_stride, y, y_stride, &done, &kExp);
-    return done;
+    return RunRows(kernel(), rows, n, x, x_stride, y, y_stride, options);
   }
 };
 
@@ -73,8 +72,7 @@ std::vector<float> OneRow(bool is_log, const std::vector<float>& x) {
   const smx_fp_environment environment;
   std::vector<float> y(x.size());
   smx_f32_extended sum;
-  ScalarMicrokernel("f32_raddstoreextexp")
-      .As<smx_f32_raddstoreextexp_ukernel_fn>()(x.size(), x.data(), y.data(), &sum, &kExp);
+  SumAndStore(ScalarMicrokernel("f32_raddstoreextexp"), x.size(), x.data(), y.data(), &sum);
   smx_f32_reciprocal reciprocal = smx_f32_reciprocal_of(&sum);
   reciprocal.exponent -= sum.reference - SMX_BIAS;
   ScalarMicrokernel("f32_vmulextc")
@@ -169,6 +167,84 @@ TEST_P(SoftmaxKernel, NanMakesItsRowNan) {
         const bool in_nan_row = i / n == rows - 1;
         ASSERT_EQ(Bits(y[i]), in_nan_row ? 0x7FC00000 : Bits(one_nth)) << i << " of NaN at " << at;
       }
+    }
+  }
+}
+
+using StreamingSoftmaxKernel = SoftmaxKernel;
+INSTANTIATE_TEST_SUITE_P(List, StreamingSoftmaxKernel,
+                         testing::ValuesIn(AvailableMicrokernels("f32_softmax")), TestName);
+INSTANTIATE_TEST_SUITE_P(LogList, StreamingSoftmaxKernel,
+                         testing::ValuesIn(AvailableMicrokernels("f32_log_softmax")), TestName);
+
+TEST_P(StreamingSoftmaxKernel, HasTheBitsOfWhatIsStored) {
+  const size_t rows = 2 * LargestGroup() + 1;
+  for (const size_t n : RowLengths()) {
+    const size_t y_stride = (n + SMX_LANES - 1) / SMX_LANES * SMX_LANES;
+    const std::vector<float> x = NormalRow(rows * n, 4.0f, n);
+    std::vector<float> mask(n);
+    for (size_t i = 0; i < n; i++) mask[i] = static_cast<float>(i % 7);
+    std::vector<float> stored(rows * y_stride, kUntouched);
+    GuardedBuffer<float> streamed(stored);
+    for (const float* row_mask :
+         {static_cast<const float*>(nullptr), static_cast<const float*>(mask.data())}) {
+      RowOptions options = {IsLog() ? nullptr : row_mask, 0, 0.5f, false};
+      ASSERT_EQ(Run(rows, n, x.data(), n, stored.data(), y_stride, options), rows);
+      options.streams = true;
+      ASSERT_EQ(Run(rows, n, x.data(), n, streamed.data(), y_stride, options), rows);
+      EXPECT_TRUE(SameBits(streamed.data(), stored.data(), stored.size())) << "n = " << n;
+      EXPECT_TRUE(streamed.SurroundingsAreIntact());
+    }
+  }
+}
+
+using MaskedSoftmaxKernel = SoftmaxKernel;
+INSTANTIATE_TEST_SUITE_P(MaskedList, MaskedSoftmaxKernel,
+                         testing::ValuesIn(AvailableMicrokernels("f32_softmax")), TestName);
+
+// Beyond every row lies a page that cannot be touched, or what is not to be.
+TEST_P(MaskedSoftmaxKernel, HasTheBitsOfLogitsThatAreMadeFirst) {
+  const size_t rows = LargestGroup() + LargestGroup() / 2 + 1;
+  const Microkernel& add_mask = ScalarMicrokernel("f32_vaddmask");
+  for (const size_t n : RowLengths()) {
+    for (const size_t mask_stride : {size_t{0}, n, n + 3}) {
+      const size_t x_stride = n + 1, y_stride = n + 5;
+      GuardedBuffer<float> x((rows - 1) * x_stride + n), y((rows - 1) * y_stride + n);
+      GuardedBuffer<float> mask((rows - 1) * mask_stride + n);
+      for (size_t i = 0; i < x.size(); i++) x.data()[i] = static_cast<float>(i % 97) - 20.0f;
+      for (size_t i = 0; i < mask.size(); i++) {
+        mask.data()[i] = i % 5 == 3 && n > 5 ? -INFINITY : static_cast<float>(i % 13);
+        if (mask.data()[i] == -INFINITY && mask_stride == n) x.data()[i / n * x_stride + i % n] = NAN;
+      }
+      std::vector<float> logits((rows - 1) * n + n), expected(logits.size());
+      for (size_t r = 0; r < rows; r++) {
+        const smx_fp_environment environment;
+        add_mask.As<smx_f32_vaddmask_ukernel_fn>()(n, x.data() + r * x_stride, mask.data() + r * mask_stride,
+                                                   logits.data() + r * n, 0.37f);
+      }
+      ASSERT_EQ(Run(rows, n, logits.data(), n, expected.data(), n), rows);
+      std::fill_n(y.data(), y.size(), kUntouched);
+      ASSERT_EQ(Run(rows, n, x.data(), x_stride, y.data(), y_stride, {mask.data(), mask_stride, 0.37f}),
+                rows);
+      for (size_t i = 0; i < y.size(); i++) {
+        const size_t r = i / y_stride, column = i % y_stride;
+        const float result = column < n ? expected[r * n + column] : kUntouched;
+        ASSERT_EQ(y.data()[i], result) << "n = " << n << ", row " << r << ", " << column;
+      }
+    }
+  }
+}
+
+TEST_P(MaskedSoftmaxKernel, StopsBeforeARowWhoseLogitsAreOutOfRange) {
+  const size_t rows = LargestGroup() + 20;
+  for (size_t n : {size_t{30}, size_t{SMX_BLOCK}}) {
+    const std::vector<float> x(rows * n, 1.0f);
+    const float one_nth = OneRow(false, std::vector<float>(n, 1.0f))[0];
+    for (size_t bad = 0; bad < rows; bad++) {
+      std::vector<float> mask(rows * n, 0.0f), y(rows * n, kUntouched);
+      std::fill_n(mask.begin() + bad * n, n, -INFINITY);
+      ASSERT_EQ(Run(rows, n, x.data(), n, y.data(), n, {mask.data(), n, 1.0f}), bad);
+      for (size_t i = 0; i < y.size(); i++) ASSERT_EQ(y[i], i < bad * n ? one_nth : kUntouched);
     }
   }
 }

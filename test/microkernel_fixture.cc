@@ -50,6 +50,27 @@ std::vector<size_t> FewSizes(size_t tile) {
   return {1, 3, 17, tile - 1, tile + 5, 2 * tile + 1, 2 * SMX_BLOCK + 33, 4 * SMX_BLOCK + tile + 7};
 }
 
+void SumAndStore(const Microkernel& kernel, size_t n, const float* x, float* y, smx_f32_extended* sum,
+                 const RowOptions& options) {
+  kernel.As<smx_f32_raddstoreextexp_ukernel_fn>()(n, x, options.mask, options.scale, y, sum, &kExp);
+}
+
+size_t RunRows(const Microkernel& kernel, size_t rows, size_t n, const float* x, size_t x_stride, float* y,
+               size_t y_stride, const RowOptions& options) {
+  size_t done = SIZE_MAX;
+  const std::string name = kernel.kernel;
+  if (name == "f32_softmax") {
+    kernel.As<smx_f32_softmax_ukernel_fn>()(rows, n, x, x_stride, options.mask, options.mask_stride,
+                                            options.scale, y, y_stride, options.streams, &done, &kExp);
+  } else if (name == "f32_log_softmax") {
+    kernel.As<smx_f32_log_softmax_ukernel_fn>()(rows, n, x, x_stride, y, y_stride, options.streams, &done,
+                                                &kExp);
+  } else {
+    kernel.As<smx_f32_softmax_transposed_ukernel_fn>()(rows, n, x, x_stride, y, y_stride, &done, &kExp);
+  }
+  return done;
+}
+
 testing::AssertionResult SameBits(const float* actual, const float* expected, size_t n) {
   for (size_t i = 0; i < n; i++) {
     const uint32_t a = Bits(actual[i]);

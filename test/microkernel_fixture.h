@@ -56,6 +56,23 @@ inline float FromBits(uint32_t bits) {
   return f;
 }
 
+// Logits that a kernel is to make, scale * x + mask, none where the mask is NULL; and whether results bypass the caches.
+struct RowOptions {
+  const float* mask = nullptr;
+  size_t mask_stride = 0;
+  float scale = 1.0f;
+  bool streams = false;
+};
+
+// Calls f32-raddstoreextexp.
+void SumAndStore(const Microkernel& kernel, size_t n, const float* x, float* y, smx_f32_extended* sum,
+                 const RowOptions& options = {});
+
+// Calls a kernel on several rows; of them f32-softmax alone takes a mask, and those of rows as lanes do not stream. Returns how many
+// rows are done.
+size_t RunRows(const Microkernel& kernel, size_t rows, size_t n, const float* x, size_t x_stride, float* y,
+               size_t y_stride, const RowOptions& options = {});
+
 // All NaNs count as the same.
 testing::AssertionResult SameBits(const float* actual, const float* expected, size_t n);
 testing::AssertionResult SameBits(float actual, float expected);

@@ -295,5 +295,57 @@ TEST(SoftmaxNcTypes, MemoryIsCheckedInBytes) {
   for (smx_operator_t op : {f16, mixed}) EXPECT_EQ(smx_delete_operator(op), smx_status_success);
 }
 
+// Rows that go several at a time, whose results bypass the caches.
+struct Batch {
+  static constexpr size_t kRows = 150, kChannels = 100, kStride = 112;
+  alignas(64) float y[kRows * kStride];
+};
+
+void RunBatch(bool is_log, smx_datatype input, float scale, size_t streamed_bytes, size_t threads,
+              Batch* batch) {
+  const std::vector<float> x = NormalRow(Batch::kRows * Batch::kChannels, 4.0f, 1);
+  const std::vector<unsigned char> elements = Encode(input, x.data(), x.size());
+  smx_thresholds thresholds;
+  EXPECT_EQ(smx_get_thresholds(&thresholds), smx_status_success);
+  thresholds.streamed_bytes = streamed_bytes;
+  thresholds.task_elements = 2000;
+  EXPECT_EQ(smx_set_thresholds(&thresholds), smx_status_success);
+  std::fill(std::begin(batch->y), std::end(batch->y), -1.0f);
+  RunOnce(
+      [&](smx_operator_t* op) {
+        return (is_log ? smx_create_log_softmax_nc : smx_create_softmax_nc)(input, smx_datatype_f32, 0, op);
+      },
+      [&](smx_operator_t op) {
+        EXPECT_EQ(smx_set_scale(op, scale), smx_status_success);
+        const smx_status status = (is_log ? smx_setup_log_softmax_nc : smx_setup_softmax_nc)(
+            op, Batch::kRows, Batch::kChannels, Batch::kChannels, Batch::kStride, elements.data(), batch->y);
+        smx_plan plan;
+        EXPECT_EQ(smx_get_plan(op, 1, &plan), smx_status_success);
+        EXPECT_STREQ(plan.algorithm, "several-rows");
+        EXPECT_EQ(plan.streams_output, streamed_bytes == 1);
+        return status;
+      },
+      Pool(threads));
+}
+
+TEST(SoftmaxNcBatches, PastTheCachesHaveTheBitsOfThoseInThem) {
+  for (const std::string& isa : AvailableIsas()) {
+    UseIsa(isa);
+    for (bool is_log : {false, true}) {
+      for (smx_datatype input : {smx_datatype_f32, smx_datatype_bf16}) {
+        for (float scale : {1.0f, -0.7f}) {
+          Batch stored, streamed;
+          RunBatch(is_log, input, scale, SIZE_MAX, 0, &stored);
+          for (size_t threads : {0, 3}) {
+            RunBatch(is_log, input, scale, 1, threads, &streamed);
+            EXPECT_EQ(memcmp(streamed.y, stored.y, sizeof(stored.y)), 0)
+                << isa << ", log " << is_log << ", type " << input << ", scale " << scale;
+          }
+        }
+      }
+    }
+  }
+}
+
 }  // namespace
 }  // namespace smx

@@ -32,7 +32,7 @@ smx_thresholds Thresholds() {
 
 smx_softmax_plan Plan(size_t rows, size_t channels, const smx_thresholds& thresholds, bool in_place = false,
                       size_t threads = 1) {
-  const smx_softmax_shape shape = {rows, channels, kElementBytes, in_place, true, true};
+  const smx_softmax_shape shape = {rows, channels, kElementBytes, in_place, true, true, true};
   return smx_plan_softmax(&shape, &thresholds, threads);
 }
 
@@ -117,7 +117,7 @@ TEST(SoftmaxPlan, RowThatFitsIntoStoredBytesIsStored) {
     EXPECT_EQ(Algorithm(rows, 1001, Thresholds()), smx_algorithm_two_pass);
   }
   // An element of a narrower type takes fewer bytes.
-  const smx_softmax_shape narrow = {1, 2000, kElementBytes / 2, false, true, true};
+  const smx_softmax_shape narrow = {1, 2000, kElementBytes / 2, false, true, true, true};
   const smx_thresholds thresholds = Thresholds();
   EXPECT_EQ(smx_plan_softmax(&narrow, &thresholds, 1).algorithm, smx_algorithm_store_and_rescale);
 }
@@ -125,17 +125,17 @@ TEST(SoftmaxPlan, RowThatFitsIntoStoredBytesIsStored) {
 TEST(SoftmaxPlan, RowWhoseOutputDoesNotHoldTermsTakesTwoPasses) {
   const smx_thresholds thresholds = Thresholds();
   for (size_t channels : {1, 100, 1000}) {
-    const smx_softmax_shape one_row = {1, channels, kElementBytes, false, true, false};
+    const smx_softmax_shape one_row = {1, channels, kElementBytes, false, true, false, true};
     EXPECT_EQ(smx_plan_softmax(&one_row, &thresholds, 1).algorithm, smx_algorithm_two_pass);
   }
-  const smx_softmax_shape short_rows = {1000, 4, kElementBytes, false, true, false};
+  const smx_softmax_shape short_rows = {1000, 4, kElementBytes, false, true, false, true};
   EXPECT_EQ(smx_plan_softmax(&short_rows, &thresholds, 1).algorithm, smx_algorithm_rows_as_lanes);
 }
 
 TEST(SoftmaxPlan, FunctionWithoutKernelsOnSeveralRowsTakesThemOneByOne) {
   const smx_thresholds thresholds = Thresholds();
   for (size_t channels : {4, 100, 1000}) {
-    const smx_softmax_shape shape = {1000, channels, kElementBytes, false, false, false};
+    const smx_softmax_shape shape = {1000, channels, kElementBytes, false, false, false, true};
     EXPECT_EQ(smx_plan_softmax(&shape, &thresholds, 1).algorithm, smx_algorithm_two_pass);
   }
 }
@@ -178,11 +178,23 @@ TEST(SoftmaxPlan, RowsOfStreamedBytesAreWrittenPastTheCaches) {
   EXPECT_TRUE(Plan(1, fills + 1, thresholds).streams_output);
   thresholds.streamed_bytes = 1;
   EXPECT_TRUE(Plan(1, 1001, thresholds).streams_output);
-  for (size_t channels : {1, 100, 1000}) {
+  for (size_t channels : {1, 1000}) {
     EXPECT_FALSE(Plan(10, channels, thresholds).streams_output) << "of one pass: " << channels << " channels";
   }
   thresholds.streamed_bytes = SIZE_MAX;
   EXPECT_FALSE(Plan(1, SIZE_MAX / kElementBytes - 1, thresholds).streams_output);
+}
+
+TEST(SoftmaxPlan, ManyRowsOfStreamedBytesTogetherAreWrittenPastTheCaches) {
+  const size_t fill = 8 * kMiB / kElementBytes / 100 + 1;
+  EXPECT_TRUE(Plan(fill, 100, Thresholds()).streams_output);
+  EXPECT_TRUE(Plan(SIZE_MAX, 100, Thresholds()).streams_output);
+  EXPECT_FALSE(Plan(fill - 1, 100, Thresholds()).streams_output);
+  EXPECT_FALSE(Plan(fill, 100, Thresholds(), true).streams_output) << "in place";
+  EXPECT_FALSE(Plan(10 * fill, 10, Thresholds()).streams_output) << "rows as lanes";
+  const smx_softmax_shape unaligned = {fill, 100, kElementBytes, false, true, true, false};
+  const smx_thresholds thresholds = Thresholds();
+  EXPECT_FALSE(smx_plan_softmax(&unaligned, &thresholds, 1).streams_output);
 }
 
 TEST(SoftmaxPlan, RowsThatAreLeftAreSplitIfLong) {

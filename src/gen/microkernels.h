@@ -701,19 +701,20 @@ typedef void smx_f32_f16_vstreamextexp_ukernel_fn(size_t n, const float* x, uint
 typedef void smx_f32_bf16_vstreamextexp_ukernel_fn(size_t n, const float* x, uint16_t* y,
                                                    const struct smx_f32_reciprocal* reciprocal,
                                                    const struct smx_f32_exponential* exponential);
-typedef void smx_f32_raddstoreextexp_ukernel_fn(size_t n, const float* x, float* y,
-                                                struct smx_f32_extended* sum,
+typedef void smx_f32_raddstoreextexp_ukernel_fn(size_t n, const float* x, const float* mask, float scale,
+                                                float* y, struct smx_f32_extended* sum,
                                                 const struct smx_f32_exponential* exponential);
 typedef void smx_f32_vmulextc_ukernel_fn(size_t n, const float* x, float* y,
                                          const struct smx_f32_reciprocal* reciprocal);
-typedef void smx_f32_softmax_ukernel_fn(size_t rows, size_t n, const float* x, size_t x_stride, float* y,
-                                        size_t y_stride, size_t* done,
+typedef void smx_f32_softmax_ukernel_fn(size_t rows, size_t n, const float* x, size_t x_stride,
+                                        const float* mask, size_t mask_stride, float scale, float* y,
+                                        size_t y_stride, bool streams, size_t* done,
                                         const struct smx_f32_exponential* exponential);
 typedef void smx_f32_softmax_transposed_ukernel_fn(size_t rows, size_t n, const float* x, size_t x_stride,
                                                    float* y, size_t y_stride, size_t* done,
                                                    const struct smx_f32_exponential* exponential);
 typedef void smx_f32_log_softmax_ukernel_fn(size_t rows, size_t n, const float* x, size_t x_stride, float* y,
-                                            size_t y_stride, size_t* done,
+                                            size_t y_stride, bool streams, size_t* done,
                                             const struct smx_f32_exponential* exponential);
 typedef void smx_f32_log_softmax_transposed_ukernel_fn(size_t rows, size_t n, const float* x, size_t x_stride,
                                                        float* y, size_t y_stride, size_t* done,

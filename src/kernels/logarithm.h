@@ -15,15 +15,27 @@ static inline double smx_ldexp(double x, int32_t k) {
   return x * power;
 }
 
+// Of k < 2^52, by its bits: few processors convert 64-bit integers, some at a time.
+static inline double smx_integer_to_double(uint64_t k) {
+  const uint64_t bits = k | (uint64_t)1075 << 52;
+  double above_2_to_52;
+  memcpy(&above_2_to_52, &bits, sizeof(above_2_to_52));
+  return above_2_to_52 - 0x1p52;
+}
+
 // ln(2) in two parts; the first times an exponent is exact.
 static const double smx_ln2_hi = 0x1.62E42FEFA0000p-1;
 static const double smx_ln2_lo = 0x1.CF79ABC9E3B3Ap-40;
 
-// log(x), x from 1 to 2^1000, off by less than 2^-50 of max(result, 2^-20). No function of the C library's: those differ in
-// the last bit. With x = m * 2^k, m in [3/4, 3/2), and s = (m - 1) / (m + 1), log(m) = 2 * (s + s^3/3 + s^5/5 + ...).
+// log(x), x up to 2^1000, 0 below 1; off by less than 2^-50 of max(result, 2^-20). No function of the C library's: those differ in
+// the last bit. With x = m * 2^k, m in [3/4, 3/2), and s = (m - 1) / (m + 1), log(m) = 2 * (s + s^3/3 + s^5/5 + ...). Comparisons are those
+// of integers, for compilers do not compare floats some at a time where they might trap.
 static inline double smx_log(double x) {
-  uint64_t bits;
-  memcpy(&bits, &x, sizeof(bits));
+  const int64_t one = (int64_t)1023 << 52;
+  int64_t clamped;
+  memcpy(&clamped, &x, sizeof(clamped));
+  clamped = clamped > one ? clamped : one;
+  uint64_t bits = (uint64_t)clamped;
   const uint64_t k = (bits + ((uint64_t)1 << 51)) >> 52;
   bits -= (k - 1023) << 52;
   double m;
@@ -32,14 +44,13 @@ static inline double smx_log(double x) {
   const double s2 = s * s;
   double series = 0.0;
   for (int n = 23; n > 1; n -= 2) series = (series + 1.0 / n) * s2;
-  const double power = (double)(int64_t)(k - 1023);
+  const double power = smx_integer_to_double(k) - 1023.0;
   return power * smx_ln2_hi + (2.0 * s + (2.0 * s * series + power * smx_ln2_lo));
 }
 
 // log(sum / largest), where `largest` is the sum of the row's largest element alone: exactly 0 where nothing else counts.
 static inline double smx_log_above(double sum, double largest) {
-  const double ratio = sum / largest;
-  return smx_log(ratio > 1.0 ? ratio : 1.0);
+  return smx_log(sum / largest);
 }
 
 static inline double smx_log_above_max(const struct smx_f32_extended* sum,

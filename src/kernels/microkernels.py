@@ -53,7 +53,11 @@ QUANTIZER = "const struct smx_f32_quantizer* quantizer"
 QUANTIZING = SCALING + ", " + QUANTIZER
 LOGARITHM = "const struct smx_f32_logarithm* logarithm"
 PLACES = "size_t group_stride, size_t n, size_t columns"
-ROW_PARAMETERS = "size_t rows, size_t n, const float* x, size_t x_stride, float* y, size_t y_stride, size_t* done, " + EXPONENTIAL
+ROWS_READ = "size_t rows, size_t n, const float* x, size_t x_stride, "
+ROWS_WRITTEN = "float* y, size_t y_stride, size_t* done, " + EXPONENTIAL
+ROW_PARAMETERS = ROWS_READ + ROWS_WRITTEN
+STREAMED_ROWS = "float* y, size_t y_stride, bool streams, size_t* done, " + EXPONENTIAL
+MASK = "const float* mask, size_t mask_stride, float scale, "
 COLUMN_PARAMETERS = "size_t columns, size_t n, const float* x, size_t x_stride, float* y, size_t y_stride, bool is_log, bool streams, size_t* done, " + EXPONENTIAL
 
 KERNELS = [
@@ -69,15 +73,18 @@ KERNELS = [
     Kernel("vstreamextexp", "size_t n, const {x}* x, {y}* y, " + SCALING, MAPS),
     Kernel("vstreamextexp", "size_t n, const {x}* x, {y}* y, " + SCALING, NARROW_MAPS, types=MAPPED),
     # One exponential an element: store the terms of the sum, then multiply them by its reciprocal.
-    Kernel("raddstoreextexp", "size_t n, const float* x, float* y, struct smx_f32_extended* sum, " + EXPONENTIAL, SUMS),
+    # Where a mask is not NULL, of scale * x + mask, and then y is not x.
+    Kernel("raddstoreextexp", f"size_t n, const float* x, const float* mask, float scale, float* y, struct smx_f32_extended* sum, {EXPONENTIAL}", SUMS),
     Kernel("vmulextc", f"size_t n, const float* x, float* y, {RECIPROCAL}", MAPS),
     # Rows of at most BLOCK elements, `accumulators` of them at a time, from logits to probabilities in one call.
-    # *done counts the rows before the first that is out of range; from there on rows are left as they are.
-    Kernel("softmax", ROW_PARAMETERS, ROWS),
+    # *done counts the rows before the first that is out of range; from there on rows are left as they are. Where a mask is not
+    # NULL, of scale * x + mask.
+    # Rows whose results stream are written past the caches where vectors are whole: y and its stride are multiples of LANES then.
+    Kernel("softmax", ROWS_READ + MASK + STREAMED_ROWS, ROWS),
     # The same of rows of at most 4 * LANES elements, each a lane.
     Kernel("softmax-transposed", ROW_PARAMETERS, COLUMNS),
     # The same two of log-softmax.
-    Kernel("log-softmax", ROW_PARAMETERS, LOG_ROWS),
+    Kernel("log-softmax", ROWS_READ + STREAMED_ROWS, LOG_ROWS),
     Kernel("log-softmax-transposed", ROW_PARAMETERS, LOG_COLUMNS),
     # Columns of at most 4 * LANES steps, each a lane, from logits to probabilities or their logarithms in one call. *done counts the columns
     # before the first vector of them that has one out of range; from there on columns are left as they are. Results that

@@ -26,6 +26,13 @@ struct AttentionSoftmax {
   bool has_sinks() const { return attention.sinks != nullptr; }
   // Whether logits are other numbers than the elements.
   bool makes_logits() const { return adds() || maker.scale != 1.0f || maker.input_type != smx_datatype_f32; }
+  // Whether kernels take elements as they are, and make what becomes of them: their sum with a mask.
+  bool is_for_kernels() const {
+    if (maker.input_type != smx_datatype_f32) return false;
+    const bool adds_mask = options.mask_type == smx_datatype_f32 && maker.mask_key_stride == 1 &&
+                           options.softcap == 0.0f && attention.slopes == nullptr && !has_sinks();
+    return adds_mask || !makes_logits();
+  }
   // Whether more becomes of them than a product with the scale.
   bool adds() const {
     return options.softcap != 0.0f || options.mask_type != 0 || attention.slopes != nullptr || has_sinks();
@@ -76,15 +83,18 @@ void Restrict(const AttentionSoftmax& op, int64_t position, Query* query) {
 // The queries in the order of memory, from one on.
 class Queries {
  public:
-  Queries(const AttentionSoftmax& op, size_t index) : op_(op), index_(index) {
-    const smx_attention& attention = op.attention;
+  Queries(const AttentionSoftmax& op, size_t index) : op_(op) { MoveTo(index); }
+
+  size_t index() const { return index_; }
+
+  void MoveTo(size_t index) {
+    const smx_attention& attention = op_.attention;
+    index_ = index;
     query_ = index % attention.queries;
     head_ = index / attention.queries % attention.heads;
     batch_ = index / attention.queries / attention.heads;
-    BeginHead();
+    if (batch_ < attention.batch_size) BeginHead();
   }
-
-  size_t index() const { return index_; }
 
   void Next() {
     index_++;
@@ -95,6 +105,15 @@ class Queries {
       batch_++;
     }
     if (batch_ < op_.attention.batch_size) BeginHead();
+  }
+
+  // How many follow one another, this one included, each a stride behind the one before: those of a head, or, where heads have one
+  // each, those of a batch entry.
+  size_t Following(const smx_attention_strides& strides, size_t* stride) const {
+    const smx_attention& attention = op_.attention;
+    const bool is_head = attention.queries > 1;
+    *stride = is_head ? strides.query : strides.head;
+    return is_head ? attention.queries - query_ : attention.heads - head_;
   }
 
   void Read(Query* query) const {
@@ -115,6 +134,8 @@ class Queries {
     logits.slope = attention.slopes != nullptr ? &attention.slopes[head_] : nullptr;
     logits.distance = static_cast<int64_t>(query->begin) - position;
     logits.sink = op_.has_sinks() ? &attention.sinks[head_] : nullptr;
+    logits.base.mask = op_.is_for_kernels() ? reinterpret_cast<const float*>(logits.mask) : nullptr;
+    logits.base.scale = op_.maker.scale;
   }
 
  private:
@@ -177,7 +198,7 @@ smx_row RowOf(const AttentionSoftmax& op, const smx_softmax_plan& plan, const Qu
   const bool fits =
       row.channels <= SMX_TILE && row.channels * 2 * sizeof(float) <= op.rows.base.thresholds.stored_bytes;
   row.algorithm = fits ? smx_algorithm_store_and_rescale : plan.algorithm;
-  row.streams_output = plan.streams_output;
+  row.streams_output = plan.streams_output && row.algorithm == smx_algorithm_two_pass;
   return row;
 }
 
@@ -199,6 +220,46 @@ bool RunQuery(const AttentionSoftmax& op, const smx_softmax_plan& plan, const Qu
 }
 
 // ---- Several queries of few keys at a time
+
+// Whether kernels take queries, and write their results, where they are: all of a head see the same keys then.
+bool TakesBlocks(const AttentionSoftmax& op) {
+  const bool restricts = (op.rows.flags & SMX_FLAG_CAUSAL) != 0 || op.options.window != 0;
+  return op.is_for_kernels() && op.rows.types->output == smx_datatype_f32 &&
+         !(restricts && op.attention.queries > 1);
+}
+
+// What a kernel has tried to compute of queries that follow one another, and how many there are before one that is out of range.
+struct Progress {
+  size_t tried;
+  size_t done;
+};
+
+Progress RunBlock(const AttentionSoftmax& op, const smx_softmax_plan& plan, const Queries& queries,
+                  size_t end) {
+  Query query;
+  queries.Read(&query);
+  const size_t n = query.keys();
+  if (n == 0 || n > SMX_BLOCK) return {0, 0};
+  size_t x_stride, mask_stride, y_stride;
+  queries.Following(op.attention.mask_strides, &mask_stride);
+  queries.Following(op.attention.output_strides, &y_stride);
+  const size_t rows =
+      std::min(queries.Following(op.attention.input_strides, &x_stride), end - queries.index());
+  const smx_microkernels& kernels = op.rows.base.microkernels;
+  const smx_f32_exponential* exponential = &op.rows.scale.exponential;
+  const float* x = reinterpret_cast<const float*>(query.logits.x);
+  const float* mask = query.logits.base.mask;
+  float* y = reinterpret_cast<float*>(ResultAt(op, query, query.begin));
+  size_t done = 0;
+  if (mask == nullptr && plan.algorithm == smx_algorithm_rows_as_lanes) {
+    kernels.f32_softmax_transposed(rows, n, x, x_stride, y, y_stride, &done, exponential);
+  } else {
+    kernels.f32_softmax(rows, n, x, x_stride, mask, mask_stride, op.maker.scale, y, y_stride,
+                        plan.streams_output && query.begin % SMX_LANES == 0, &done, exponential);
+  }
+  for (size_t r = 0; r < done; r++, query.y += y_stride * sizeof(float)) FillUnseen(op, query);
+  return {rows, done};
+}
 
 constexpr size_t kMostQueries = 32;
 constexpr size_t kStagedElements = 2048;
@@ -258,18 +319,24 @@ void StageQueries(const Group& group, float* staged) {
 }
 
 // Computes the first queries of the group up to one that is out of range, and returns how many.
-size_t RunStaged(const AttentionSoftmax& op, smx_f32_softmax_ukernel_fn* softmax, const Group& group) {
+size_t RunStaged(const AttentionSoftmax& op, const smx_softmax_plan& plan, const Group& group) {
   alignas(64) float staged[kStagedElements];
   StageQueries(group, staged);
   const ptrdiff_t stride = group.ResultStride(op);
   const size_t n = group.channels;
-  size_t done = 0;
+  float* y = staged;
+  size_t y_stride = n;
   if (stride > 0) {
-    float* y = reinterpret_cast<float*>(ResultAt(op, group.queries[0], group.queries[0].begin));
-    softmax(group.count, n, staged, n, y, static_cast<size_t>(stride) / sizeof(float), &done,
-            &op.rows.scale.exponential);
+    y = reinterpret_cast<float*>(ResultAt(op, group.queries[0], group.queries[0].begin));
+    y_stride = static_cast<size_t>(stride) / sizeof(float);
+  }
+  const smx_microkernels& kernels = op.rows.base.microkernels;
+  const smx_f32_exponential* exponential = &op.rows.scale.exponential;
+  size_t done = 0;
+  if (plan.algorithm == smx_algorithm_rows_as_lanes) {
+    kernels.f32_softmax_transposed(group.count, n, staged, n, y, y_stride, &done, exponential);
   } else {
-    softmax(group.count, n, staged, n, staged, n, &done, &op.rows.scale.exponential);
+    kernels.f32_softmax(group.count, n, staged, n, nullptr, 0, 1.0f, y, y_stride, false, &done, exponential);
   }
   for (size_t r = 0; r < done; r++) {
     const Query& query = group.queries[r];
@@ -287,10 +354,11 @@ size_t RunStaged(const AttentionSoftmax& op, smx_f32_softmax_ukernel_fn* softmax
   return done;
 }
 
-// Runs some of the queries before `end`.
-void RunGroup(const AttentionSoftmax& op, const smx_softmax_plan& plan, Queries* queries, size_t end) {
+// Likewise, by way of a buffer.
+Progress RunGroup(const AttentionSoftmax& op, const smx_softmax_plan& plan, const Queries& queries,
+                  size_t end) {
   Group group;
-  Queries next = *queries;
+  Queries next = queries;
   for (; next.index() < end && group.count < kMostQueries; next.Next()) {
     Query* query = &group.queries[group.count];
     next.Read(query);
@@ -298,14 +366,15 @@ void RunGroup(const AttentionSoftmax& op, const smx_softmax_plan& plan, Queries*
     group.count++;
     group.channels = std::max(group.channels, query->channels());
   }
-  size_t done = 0;
-  if (group.count > 0) {
-    const smx_microkernels& kernels = op.rows.base.microkernels;
-    const bool as_lanes = plan.algorithm == smx_algorithm_rows_as_lanes;
-    done = RunStaged(op, as_lanes ? kernels.f32_softmax_transposed : kernels.f32_softmax, group);
-  }
-  for (size_t r = 0; r < done; r++) queries->Next();
-  if (done > 0 && done == group.count) return;
+  return {group.count, group.count > 0 ? RunStaged(op, plan, group) : 0};
+}
+
+// Runs some of the queries before `end`.
+void RunTogether(const AttentionSoftmax& op, const smx_softmax_plan& plan, Queries* queries, size_t end) {
+  const Progress progress =
+      TakesBlocks(op) ? RunBlock(op, plan, *queries, end) : RunGroup(op, plan, *queries, end);
+  queries->MoveTo(queries->index() + progress.done);
+  if (progress.done > 0 && progress.done == progress.tried) return;
   // The next one is out of range, or none that goes with others; so may be those behind it.
   for (bool is_within_range = false; queries->index() < end && !is_within_range; queries->Next()) {
     Query query;
@@ -322,7 +391,7 @@ void RunQueries(const AttentionSoftmax& op, const smx_softmax_plan& plan, size_t
   Queries queries(op, start);
   while (queries.index() < end) {
     if (groups) {
-      RunGroup(op, plan, &queries, end);
+      RunTogether(op, plan, &queries, end);
     } else {
       Query query;
       queries.Read(&query);
@@ -343,8 +412,11 @@ smx_softmax_plan PlanQueries(const AttentionSoftmax& op, size_t threads) {
   shape.groups_rows = op.attention.logsumexp == nullptr;
   shape.stores_terms =
       shape.channels <= SMX_TILE || (op.rows.types->output == smx_datatype_f32 && !is_in_place && !has_sinks);
+  const smx_attention_strides& y = op.attention.output_strides;
+  shape.aligned_rows =
+      TakesBlocks(op) && smx_are_aligned_rows(op.attention.output, y.query | y.head | y.batch);
   smx_softmax_plan plan = smx_plan_softmax(&shape, &op.rows.base.thresholds, threads);
-  plan.streams_output &= !op.makes_logits();
+  plan.streams_output &= plan.algorithm == smx_algorithm_several_rows || !op.makes_logits();
   return plan;
 }
 

@@ -1,6 +1,7 @@
 #include "src/operators/row.h"
 
 #include <math.h>
+#include <string.h>
 
 #include <algorithm>
 
@@ -9,13 +10,13 @@
 
 namespace {
 
-// A part of a row, and whether its terms have been stored. Stored spans are single tiles, so that the terms have one
+// A part of a row, and its terms where they have been stored. Stored spans are single tiles, so that the terms have one
 // reference.
 struct Span {
   size_t start;
   size_t end;
   smx_f32_extended tile;  // the last
-  bool is_stored;
+  float* terms;           // or NULL
 };
 
 // What the second pass takes: the row's sum in one form or the other.
@@ -47,14 +48,29 @@ bool MayStore(const smx_row& row, size_t end) {
          row.types().output == smx_datatype_f32;
 }
 
+// The sum of staged elements, their terms stored. There is room for the elements in `tile`, which may be where the terms go.
+void StoreStagedTerms(const smx_row& row, size_t start, size_t n, float* tile, float* terms,
+                      smx_f32_extended* sum) {
+  const float* x = tile;
+  const float* mask = nullptr;
+  if (row.logits != nullptr && row.logits->mask != nullptr && !row.is_shifted) {
+    x = static_cast<const float*>(row.x) + start;
+    mask = row.logits->mask + start;
+  } else {
+    Stage(row, start, n, tile);
+  }
+  const float scale = mask != nullptr ? row.logits->scale : 1.0f;
+  row.kernels().f32_raddstoreextexp(n, x, mask, scale, terms, sum, &row.exponential());
+}
+
 // Apart, for their frames are large. Returns whether the terms are stored.
 [[gnu::noinline]] bool SumStagedTile(const smx_row& row, size_t start, size_t n, smx_f32_extended* sum) {
   alignas(64) float tile[SMX_TILE];
-  Stage(row, start, n, tile);
   if (MayStore(row, start + n)) {
-    row.kernels().f32_raddstoreextexp(n, tile, row.stored_terms() + start, sum, &row.exponential());
+    StoreStagedTerms(row, start, n, tile, row.stored_terms() + start, sum);
     if (sum->hi == sum->hi) return true;
   }
+  Stage(row, start, n, tile);
   row.kernels().f32_raddextexp(n, tile, sum, &row.exponential());
   return false;
 }
@@ -95,10 +111,11 @@ float DirectedMax(const smx_row& row) {
 // The sum of a tile. Returns whether its terms are stored: not where the tile is out of range, or its terms have no reference
 // in common.
 bool SumTile(const smx_row& row, size_t start, size_t n, smx_f32_extended* sum) {
-  if (row.is_staged()) return SumStagedTile(row, start, n, sum);
-  if (row.algorithm == smx_algorithm_store_and_rescale) {
-    row.kernels().f32_raddstoreextexp(n, static_cast<const float*>(row.x) + start, row.stored_terms() + start,
-                                      sum, &row.exponential());
+  const bool is_f32 = row.types().is_f32();
+  if (row.is_staged() || (!is_f32 && MayStore(row, start + n))) return SumStagedTile(row, start, n, sum);
+  if (is_f32 && row.algorithm == smx_algorithm_store_and_rescale) {
+    row.kernels().f32_raddstoreextexp(n, static_cast<const float*>(row.x) + start, nullptr, 1.0f,
+                                      row.stored_terms() + start, sum, &row.exponential());
     if (sum->hi == sum->hi) return true;
   }
   row.types().sum(row.kernels(), n, row.x_at(start), sum, row.exponential());
@@ -107,10 +124,22 @@ bool SumTile(const smx_row& row, size_t start, size_t n, smx_f32_extended* sum) 
 
 smx_partial_sum SumSpan(const smx_row& row, Span* span) {
   smx_partial_sum sum = smx_empty_sum;
+  bool is_stored = false;
   for (size_t i = span->start; i < span->end; i += SMX_TILE) {
-    span->is_stored = SumTile(row, i, std::min<size_t>(SMX_TILE, span->end - i), &span->tile);
+    is_stored = SumTile(row, i, std::min<size_t>(SMX_TILE, span->end - i), &span->tile);
     smx_partial_sum_add_tile(&sum, &span->tile);
   }
+  span->terms = is_stored ? row.stored_terms() + span->start : nullptr;
+  return sum;
+}
+
+// The same of a single tile, whose terms are stored in a buffer if they can be.
+smx_partial_sum SumSpanIntoBuffer(const smx_row& row, float* buffer, Span* span) {
+  StoreStagedTerms(row, span->start, span->end - span->start, buffer, buffer, &span->tile);
+  if (span->tile.hi != span->tile.hi) return SumSpan(row, span);
+  span->terms = buffer;
+  smx_partial_sum sum = smx_empty_sum;
+  smx_partial_sum_add_tile(&sum, &span->tile);
   return sum;
 }
 
@@ -126,13 +155,24 @@ void ScaleTerms(size_t n, float* terms, float* y, const smx_microkernels& kernel
   kernels.f32_vmulextc(n, terms, y, &reciprocal);
 }
 
+// Results of terms of which the first is that of element `start`.
+void ScaleStoredTerms(const smx_row& row, size_t start, size_t n, float* terms, const smx_f32_extended& tile,
+                      const smx_f32_reciprocal& reciprocal) {
+  const bool is_f32 = row.types().output == smx_datatype_f32;
+  float* results = is_f32 ? row.stored_terms() + start : terms;
+  if (tile.hi > 0.0f) {
+    ScaleTerms(n, terms, results, row.kernels(), tile, reciprocal);
+  } else if (results != terms) {
+    memcpy(results, terms, n * sizeof(float));  // zeros, which have no reference
+  }
+  if (!is_f32) row.types().from_f32(row.kernels(), n, terms, row.y_at(start), row.op->quantizer);
+}
+
 void ScaleSpan(const smx_row& row, const Span& span, const smx_f32_reciprocal& reciprocal) {
   const size_t end = std::min(span.end, row.results);
   if (end <= span.start) return;
-  if (span.is_stored) {
-    if (span.tile.hi == 0.0f) return;  // zeros, which have no reference
-    float* terms = row.stored_terms() + span.start;
-    ScaleTerms(end - span.start, terms, terms, row.kernels(), span.tile, reciprocal);
+  if (span.terms != nullptr) {
+    ScaleStoredTerms(row, span.start, end - span.start, span.terms, span.tile, reciprocal);
   } else if (row.is_staged()) {
     for (size_t i = span.start; i < end; i += SMX_TILE) {
       ScaleStagedTile(row, i, std::min<size_t>(SMX_TILE, end - i), reciprocal);
@@ -242,7 +282,7 @@ class SingleTile {
   void Sum(const smx_row& row) {
     span_.start = 0;
     span_.end = row.channels;
-    span_.is_stored = SumTile(row, 0, row.channels, &span_.tile);
+    span_.terms = SumTile(row, 0, row.channels, &span_.tile) ? row.stored_terms() : nullptr;
   }
 
   // Returns whether the row is within the kernels' range.
@@ -272,11 +312,10 @@ class Spans {
 
   size_t count() const { return count_; }
 
-  void Sum(size_t i) {
-    spans_[i].start = i * length_;
-    spans_[i].end = std::min(row_.channels, (i + 1) * length_);
-    sums_[i] = SumSpan(row_, &spans_[i]);
-  }
+  void Sum(size_t i) { sums_[i] = SumSpan(row_, Place(i)); }
+
+  // Of one tile, whose terms are kept.
+  void SumIntoBuffer(size_t i, float* buffer) { sums_[i] = SumSpanIntoBuffer(row_, buffer, Place(i)); }
 
   // Returns whether the row is within the kernels' range.
   bool Fold() {
@@ -294,9 +333,25 @@ class Spans {
 
   void Normalize(size_t i) const { NormalizeSpan(row_, spans_[i], normalizer_); }
 
+  // Returns whether the row is within the kernels' range.
+  bool Finish() {
+    if (Fold()) {
+      for (size_t i = 0; i < count_; i++) Normalize(i);
+    } else {
+      RunOutOfRange(row_);
+    }
+    return is_valid_;
+  }
+
   bool is_valid() const { return is_valid_; }
 
  private:
+  Span* Place(size_t i) {
+    spans_[i].start = i * length_;
+    spans_[i].end = std::min(row_.channels, (i + 1) * length_);
+    return &spans_[i];
+  }
+
   const smx_row& row_;
   const size_t length_;
   const size_t count_;
@@ -321,6 +376,12 @@ bool StoresTile(const smx_row& row) {
          (row.is_staged() || !row.types().is_f32());
 }
 
+// Whether those of the last tile alone are, in a buffer, for the output's elements are smaller than terms.
+bool StoresLastTile(const smx_row& row) {
+  return row.channels > SMX_TILE && row.algorithm == smx_algorithm_store_and_rescale && !row.is_staged() &&
+         row.types().output != smx_datatype_f32;
+}
+
 enum class Stored {
   kDone,
   kRefused,     // the terms have no reference in common, or the row is out of range
@@ -330,16 +391,12 @@ enum class Stored {
 // What it does not do is left to who has called it, whose frame is small.
 [[gnu::noinline]] Stored RunStoredTile(const smx_row& row) {
   alignas(64) float tile[SMX_TILE];
-  Stage(row, 0, row.channels, tile);
   float* terms = MayStore(row, row.channels) ? row.stored_terms() : tile;
   smx_f32_extended sum;
-  row.kernels().f32_raddstoreextexp(row.channels, tile, terms, &sum, &row.exponential());
+  StoreStagedTerms(row, 0, row.channels, tile, terms, &sum);
   if (sum.hi != sum.hi) return Stored::kRefused;
   if (!IsValid(row, sum)) return Stored::kOutOfRange;
-  const smx_f32_reciprocal reciprocal = NormalizerOf(row, sum).reciprocal;
-  const bool is_f32 = row.types().output == smx_datatype_f32;
-  ScaleTerms(row.results, terms, is_f32 ? row.stored_terms() : tile, row.kernels(), sum, reciprocal);
-  if (!is_f32) row.types().from_f32(row.kernels(), row.results, tile, row.y, row.op->quantizer);
+  ScaleStoredTerms(row, 0, row.results, terms, sum, NormalizerOf(row, sum).reciprocal);
   return Stored::kDone;
 }
 
@@ -361,6 +418,16 @@ bool RunTile(const smx_row& row) {
   return stored == Stored::kDone;
 }
 
+// Two passes, but for the last tile.
+[[gnu::noinline]] bool RunStoringLastTile(const smx_row& row) {
+  alignas(64) float terms[SMX_TILE];
+  Spans spans(row);
+  const size_t last = spans.count() - 1;
+  for (size_t i = 0; i < last; i++) spans.Sum(i);
+  spans.SumIntoBuffer(last, terms);
+  return spans.Finish();
+}
+
 }  // namespace
 
 bool smx_run_row(const struct smx_row* row) {
@@ -369,14 +436,10 @@ bool smx_run_row(const struct smx_row* row) {
     RunOutOfRange(*row);
     return false;
   }
+  if (StoresLastTile(*row)) return RunStoringLastTile(*row);
   Spans spans(*row);
   for (size_t i = 0; i < spans.count(); i++) spans.Sum(i);
-  if (spans.Fold()) {
-    for (size_t i = 0; i < spans.count(); i++) spans.Normalize(i);
-  } else {
-    RunOutOfRange(*row);
-  }
-  return spans.is_valid();
+  return spans.Finish();
 }
 
 void smx_run_rows_together(const struct smx_row* rows, size_t count) {
@@ -405,7 +468,7 @@ void smx_scale_row_part(const struct smx_row* row, size_t start, size_t end,
     return row->types().fill(end - start, row->y_at(start), probability);
   }
   const smx_f32_extended extended = smx_f32_extended_of(sum);
-  ScaleSpan(*row, {start, end, {}, false}, smx_f32_reciprocal_of(&extended));
+  ScaleSpan(*row, {start, end, {}, nullptr}, smx_f32_reciprocal_of(&extended));
 }
 
 struct smx_f32_logarithm smx_rows_logarithm(const smx_rows* rows, const struct smx_f32_extended* sum,

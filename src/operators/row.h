@@ -10,6 +10,9 @@
 struct smx_logits {
   // Those from `start` on, n <= SMX_TILE of them.
   void (*make)(const struct smx_logits* logits, size_t start, size_t n, float* tile);
+  // Where it is not NULL, they are scale * x + mask, all of them floats: kernels that store terms make them as they go.
+  const float* mask;
+  float scale;
 };
 
 struct smx_row {

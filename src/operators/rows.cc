@@ -53,14 +53,6 @@ void RunOneByOne(const smx_rows& op, const smx_softmax_plan& plan, size_t start,
   }
 }
 
-// Rows of f32 that a kernel on several of them takes.
-struct Group {
-  const float* x;
-  size_t x_stride;
-  float* y;
-  size_t y_stride;
-};
-
 // Converts rows that lie `stride` apart to or from contiguous ones; rows that are contiguous already in one call.
 template <class Convert>
 void ConvertRows(size_t rows, size_t channels, size_t stride, const Convert& convert) {
@@ -71,9 +63,27 @@ void ConvertRows(size_t rows, size_t channels, size_t stride, const Convert& con
 // Those of other types than f32, and under a scale that kernels do not take, are staged: as many as stay in a level 1 cache.
 constexpr size_t kStagedElements = 4096;
 
+// By the kernel on several rows that the plan asks for.
+void RunKernel(const smx_rows& op, const smx_softmax_plan& plan, size_t rows, const float* x, size_t x_stride,
+               float* y, size_t y_stride, size_t* done) {
+  const smx_microkernels& kernels = op.base.microkernels;
+  const smx_f32_exponential* exponential = &op.scale.exponential;
+  const bool is_log = op.function == smx_rows_log_softmax;
+  const bool streams = plan.streams_output;
+  if (plan.algorithm == smx_algorithm_rows_as_lanes) {
+    const auto kernel = is_log ? kernels.f32_log_softmax_transposed : kernels.f32_softmax_transposed;
+    kernel(rows, op.channels, x, x_stride, y, y_stride, done, exponential);
+  } else if (is_log) {
+    kernels.f32_log_softmax(rows, op.channels, x, x_stride, y, y_stride, streams, done, exponential);
+  } else {
+    kernels.f32_softmax(rows, op.channels, x, x_stride, nullptr, 0, 1.0f, y, y_stride, streams, done,
+                        exponential);
+  }
+}
+
 // Runs a kernel on several rows over some from *start on, and moves *start behind what it has done. Returns whether it stopped at
 // a row that is out of range.
-bool RunGroup(const smx_rows& op, smx_f32_softmax_ukernel_fn* softmax, size_t* start, size_t end) {
+bool RunGroup(const smx_rows& op, const smx_softmax_plan& plan, size_t* start, size_t end) {
   const smx_types& types = *op.types;
   const bool is_direct = smx_scale_is_direct(&op.scale);
   const bool stages_input = types.input != smx_datatype_f32 || !is_direct;
@@ -93,9 +103,10 @@ bool RunGroup(const smx_rows& op, smx_f32_softmax_ukernel_fn* softmax, size_t* s
     for (size_t i = 0; i < rows * op.channels; i++) staged[i] = smx_staged(&staging, staged[i]);
   }
   size_t done = 0;
-  softmax(rows, op.channels, stages_input ? staged : reinterpret_cast<const float*>(x),
-          stages_input ? op.channels : op.input_stride, narrow_output ? staged : reinterpret_cast<float*>(y),
-          narrow_output ? op.channels : op.output_stride, &done, &op.scale.exponential);
+  RunKernel(op, plan, rows, stages_input ? staged : reinterpret_cast<const float*>(x),
+            stages_input ? op.channels : op.input_stride,
+            narrow_output ? staged : reinterpret_cast<float*>(y),
+            narrow_output ? op.channels : op.output_stride, &done);
   if (narrow_output && done > 0) {
     ConvertRows(done, op.channels, op.output_stride, [&](size_t n, size_t to, size_t from) {
       types.from_f32(op.base.microkernels, n, staged + from, y + to * types.output_bytes, op.quantizer);
@@ -106,13 +117,13 @@ bool RunGroup(const smx_rows& op, smx_f32_softmax_ukernel_fn* softmax, size_t* s
 }
 
 // Rows by a kernel on several at a time; where it stops, one by one until a row is within range again.
-void RunTogether(const smx_rows& op, const smx_softmax_plan& plan, smx_f32_softmax_ukernel_fn* softmax,
-                 size_t start, size_t end) {
+void RunTogether(const smx_rows& op, const smx_softmax_plan& plan, size_t start, size_t end) {
   smx_softmax_plan one_by_one = plan;
-  const bool stores_terms = op.function == smx_rows_softmax && op.types->is_f32();
-  one_by_one.algorithm = stores_terms ? smx_algorithm_store_and_rescale : smx_algorithm_two_pass;
+  one_by_one.streams_output = false;
+  one_by_one.algorithm =
+      op.function == smx_rows_softmax ? smx_algorithm_store_and_rescale : smx_algorithm_two_pass;
   while (start < end) {
-    bool is_within_range = !RunGroup(op, softmax, &start, end);
+    bool is_within_range = !RunGroup(op, plan, &start, end);
     for (; start < end && !is_within_range; start++) {
       const smx_row row = RowAt(op, one_by_one, start);
       is_within_range = smx_run_row(&row);
@@ -121,17 +132,10 @@ void RunTogether(const smx_rows& op, const smx_softmax_plan& plan, smx_f32_softm
 }
 
 void RunRows(const smx_rows& op, const smx_softmax_plan& plan, size_t start, size_t end) {
-  const smx_microkernels& kernels = op.base.microkernels;
-  const bool is_log = op.function == smx_rows_log_softmax;
-  switch (plan.algorithm) {
-    case smx_algorithm_rows_as_lanes:
-      return RunTogether(
-          op, plan, is_log ? kernels.f32_log_softmax_transposed : kernels.f32_softmax_transposed, start, end);
-    case smx_algorithm_several_rows:
-      return RunTogether(op, plan, is_log ? kernels.f32_log_softmax : kernels.f32_softmax, start, end);
-    default:
-      return RunOneByOne(op, plan, start, end);
-  }
+  const bool together =
+      plan.algorithm == smx_algorithm_rows_as_lanes || plan.algorithm == smx_algorithm_several_rows;
+  if (together) return RunTogether(op, plan, start, end);
+  RunOneByOne(op, plan, start, end);
 }
 
 void Spread(const smx_rows& op, const smx_softmax_plan& plan, size_t rows, pthreadpool_t threadpool) {
@@ -270,11 +274,13 @@ struct smx_softmax_plan smx_plan_rows(const smx_rows* rows, size_t threads) {
   shape.element_bytes = rows->types->input_bytes + rows->types->output_bytes;
   shape.in_place = rows->input == rows->output;
   shape.groups_rows = is_softmax || rows->function == smx_rows_log_softmax;
-  const bool output_holds_terms = rows->types->is_f32() && smx_scale_is_direct(&rows->scale);
-  shape.stores_terms = is_softmax && (output_holds_terms || rows->channels <= SMX_TILE);
+  shape.stores_terms = is_softmax && (smx_scale_is_direct(&rows->scale) || rows->channels <= SMX_TILE);
+  shape.aligned_rows =
+      rows->types->output == smx_datatype_f32 && smx_are_aligned_rows(rows->output, rows->output_stride);
   smx_softmax_plan plan = smx_plan_softmax(&shape, &rows->base.thresholds, threads);
-  const bool has_streams = is_softmax || rows->function == smx_rows_scale_by_partial_sum;
-  plan.streams_output &= has_streams && !rows->types->is_quantized();
+  const bool streams_row = is_softmax || rows->function == smx_rows_scale_by_partial_sum;
+  plan.streams_output &=
+      plan.algorithm == smx_algorithm_several_rows || (streams_row && !rows->types->is_quantized());
   return plan;
 }
 

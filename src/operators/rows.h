@@ -49,6 +49,11 @@ struct smx_rows_quantization {
   const struct smx_quantization* output;
 };
 
+// Whether every row of floats begins where vectors can be written past the caches. Of several strides the bits are in `strides`.
+inline bool smx_are_aligned_rows(const void* y, size_t strides) {
+  return (reinterpret_cast<uintptr_t>(y) / sizeof(float) | strides) % SMX_LANES == 0;
+}
+
 extern "C" {
 
 // An operator of `size` bytes whose first member is smx_rows, under a scale of 1. The quantization is that of quantised types, and NULL for

@@ -59,6 +59,15 @@ Choice Choose(const smx_softmax_shape& shape, size_t stored_bytes, const smx_thr
   return {smx_algorithm_store_and_rescale, "a row and its output fit into stored_bytes"};
 }
 
+// Whether an output has left the caches before anyone can read it from them: a row's, or that of all rows that go together.
+bool Streams(const smx_softmax_shape& shape, smx_algorithm algorithm, const smx_thresholds& thresholds) {
+  const size_t stays = thresholds.streamed_bytes - 1;
+  if (shape.in_place) return false;
+  if (algorithm == smx_algorithm_two_pass) return !Fits(shape, shape.channels, stays);
+  return algorithm == smx_algorithm_several_rows && shape.aligned_rows &&
+         shape.rows > stays / shape.element_bytes / shape.channels;
+}
+
 // Rows that are left when each thread has had as many as every other, if they are long enough to be split.
 size_t SplitRows(const smx_softmax_shape& shape, const smx_thresholds& thresholds, size_t threads) {
   const bool is_long = shape.channels >= std::max<size_t>(thresholds.split_channels, 2 * SMX_TILE);
@@ -99,8 +108,7 @@ struct smx_softmax_plan smx_plan_softmax(const struct smx_softmax_shape* shape,
   plan.reason = choice.reason;
   plan.split_rows = SplitRows(*shape, *thresholds, threads);
   plan.rows_per_task = RowsPerTask(*shape, choice.algorithm, *thresholds);
-  plan.streams_output = choice.algorithm == smx_algorithm_two_pass && !shape->in_place &&
-                        !Fits(*shape, shape->channels, thresholds->streamed_bytes - 1);
+  plan.streams_output = Streams(*shape, choice.algorithm, *thresholds);
   return plan;
 }
 

@@ -31,12 +31,13 @@ struct smx_softmax_shape {
   bool in_place;
   bool groups_rows;   // there are kernels on several rows at a time
   bool stores_terms;  // the output, or a buffer of a tile, can hold them
+  bool aligned_rows;  // kernels on several rows can write them past the caches
 };
 
 struct smx_softmax_plan {
   enum smx_algorithm algorithm;
   const char* reason;
-  bool streams_output;   // f32-vstreamextexp in place of f32-vscaleextexp
+  bool streams_output;   // f32-vstreamextexp in place of f32-vscaleextexp, or several rows past the caches
   size_t split_rows;     // of the last rows, each is split over all threads
   size_t rows_per_task;  // of the rows before, which are spread over the threads
 };

@@ -26,6 +26,7 @@ smx_softmax_shape DrawShape(FuzzInput* input) {
   shape.in_place = input->OneIn(2);
   shape.groups_rows = !input->OneIn(8);
   shape.stores_terms = !input->OneIn(8);
+  shape.aligned_rows = !input->OneIn(8);
   return shape;
 }
 
@@ -67,9 +68,12 @@ void CheckAlgorithm(const smx_softmax_shape& shape, const smx_thresholds& thresh
                   smx_span_length(shape.channels) > SMX_TILE,
               "two passes are for rows that are not stored");
   }
-  const bool fills = RowBytes(shape) >= thresholds.streamed_bytes;
-  Require(plan.streams_output == (plan.algorithm == smx_algorithm_two_pass && !shape.in_place && fills),
-          "large outputs are streamed, and no other");
+  const bool row_fills = RowBytes(shape) >= thresholds.streamed_bytes;
+  const bool rows_fill = RowBytes(shape) * shape.rows >= thresholds.streamed_bytes;
+  const bool is_large = plan.algorithm == smx_algorithm_two_pass
+                            ? row_fills
+                            : plan.algorithm == smx_algorithm_several_rows && shape.aligned_rows && rows_fill;
+  Require(plan.streams_output == (is_large && !shape.in_place), "large outputs are streamed, and no other");
 }
 
 // As pthreadpool_parallelize_1d_tile_1d cuts them, where there are few enough tasks to follow.

@@ -99,8 +99,8 @@ static inline __m256 lane_maxima(size_t n, const float* x) {
 }
 
 // The terms of a row, and their sums in 16 lanes, folded to those of a vector. The row of the next group that
-// is as long as this one is asked for.
-static inline void sum_row_64(size_t n, const float* x, const float* next,
+// is as long as this one is asked for, and so is the result, whose lines the last pass would wait for.
+static inline void sum_row_64(size_t n, const float* x, float* y, const float* next,
                               const struct smx_f32_exponential* exponential, __m256 lower, __m256 bias,
                               __m256 anchor, __m256* hi, __m256* lo) {
   const __m256 eighths = _mm256_set1_ps(8.0f * exponential->log2e);
@@ -119,6 +119,8 @@ static inline void sum_row_64(size_t n, const float* x, const float* next,
     {
       __builtin_prefetch(next + i + 0);
       __builtin_prefetch(next + i + 16);
+      __builtin_prefetch(y + i + 0, 1);
+      __builtin_prefetch(y + i + 16, 1);
       const __m256 x0 = _mm256_loadu_ps(x + i + 0);
       const __m256 x1 = _mm256_loadu_ps(x + i + 8);
       const __m256 x2 = _mm256_loadu_ps(x + i + 16);
@@ -185,6 +187,8 @@ static inline void sum_row_64(size_t n, const float* x, const float* next,
     {
       __builtin_prefetch(next + i + 32);
       __builtin_prefetch(next + i + 48);
+      __builtin_prefetch(y + i + 32, 1);
+      __builtin_prefetch(y + i + 48, 1);
       const __m256 x0 = _mm256_loadu_ps(x + i + 32);
       const __m256 x1 = _mm256_loadu_ps(x + i + 40);
       const __m256 x2 = _mm256_loadu_ps(x + i + 48);
@@ -252,6 +256,8 @@ static inline void sum_row_64(size_t n, const float* x, const float* next,
   for (; i + 32 <= n; i += 32) {
     __builtin_prefetch(next + i + 0);
     __builtin_prefetch(next + i + 16);
+    __builtin_prefetch(y + i + 0, 1);
+    __builtin_prefetch(y + i + 16, 1);
     const __m256 x0 = _mm256_loadu_ps(x + i + 0);
     const __m256 x1 = _mm256_loadu_ps(x + i + 8);
     const __m256 x2 = _mm256_loadu_ps(x + i + 16);
@@ -425,13 +431,25 @@ static inline void sum_row_64(size_t n, const float* x, const float* next,
 }
 
 // y = scale * x - logarithm.
+template <bool kStreams>
 static inline void subtract_row(size_t n, const float* x, float* y, __m256 scale, __m256 minus_hi,
                                 __m256 lo) {
   for (; n >= 32; n -= 32) {
-    _mm256_storeu_ps(y + 0, _mm256_sub_ps(_mm256_fmadd_ps(_mm256_loadu_ps(x + 0), scale, minus_hi), lo));
-    _mm256_storeu_ps(y + 8, _mm256_sub_ps(_mm256_fmadd_ps(_mm256_loadu_ps(x + 8), scale, minus_hi), lo));
-    _mm256_storeu_ps(y + 16, _mm256_sub_ps(_mm256_fmadd_ps(_mm256_loadu_ps(x + 16), scale, minus_hi), lo));
-    _mm256_storeu_ps(y + 24, _mm256_sub_ps(_mm256_fmadd_ps(_mm256_loadu_ps(x + 24), scale, minus_hi), lo));
+    const __m256 y0 = _mm256_sub_ps(_mm256_fmadd_ps(_mm256_loadu_ps(x + 0), scale, minus_hi), lo);
+    const __m256 y1 = _mm256_sub_ps(_mm256_fmadd_ps(_mm256_loadu_ps(x + 8), scale, minus_hi), lo);
+    const __m256 y2 = _mm256_sub_ps(_mm256_fmadd_ps(_mm256_loadu_ps(x + 16), scale, minus_hi), lo);
+    const __m256 y3 = _mm256_sub_ps(_mm256_fmadd_ps(_mm256_loadu_ps(x + 24), scale, minus_hi), lo);
+    if constexpr (kStreams) {
+      _mm256_stream_ps(y + 0, y0);
+      _mm256_stream_ps(y + 8, y1);
+      _mm256_stream_ps(y + 16, y2);
+      _mm256_stream_ps(y + 24, y3);
+    } else {
+      _mm256_storeu_ps(y + 0, y0);
+      _mm256_storeu_ps(y + 8, y1);
+      _mm256_storeu_ps(y + 16, y2);
+      _mm256_storeu_ps(y + 24, y3);
+    }
     x += 32;
     y += 32;
   }
@@ -449,13 +467,17 @@ static inline void subtract_row(size_t n, const float* x, float* y, __m256 scale
 
 extern "C" void smx_f32_log_softmax_ukernel__avx2_u64_acc16(size_t rows, size_t n, const float* x,
                                                             size_t x_stride, float* y, size_t y_stride,
-                                                            size_t* done,
+                                                            bool streams, size_t* done,
                                                             const struct smx_f32_exponential* exponential) {
   // Long rows go fewer at a time, so that what is stored of them is in the level 1 cache when it is scaled.
-  const size_t together = n <= 256 ? 16 : 8;
+  const size_t most = n <= 256 ? 16 : 8;
+  const size_t together = most;
   *done = 0;
   while (*done < rows) {
     size_t count = rows - *done < together ? rows - *done : together;
+    bool stops = false;
+    float lower[16], bias[16];
+    float row_max[16], largest[16];
     __m256 max[16] = {_mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(),
                       _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(),
                       _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(),
@@ -486,7 +508,6 @@ extern "C" void smx_f32_log_softmax_ukernel__avx2_u64_acc16(size_t rows, size_t 
     max[9] =
         _mm256_max_ps(_mm256_shuffle_ps(max[10], max[11], 0x44), _mm256_shuffle_ps(max[10], max[11], 0xEE));
     max[8] = _mm256_max_ps(_mm256_shuffle_ps(max[8], max[9], 0x88), _mm256_shuffle_ps(max[8], max[9], 0xDD));
-    bool stops = false;
     if (!(avx2_all_within(max[0], _mm256_set1_ps(exponential->range))) ||
         !(avx2_all_within(max[8], _mm256_set1_ps(exponential->range)))) {
       float maxima[16];
@@ -495,13 +516,10 @@ extern "C" void smx_f32_log_softmax_ukernel__avx2_u64_acc16(size_t rows, size_t 
       size_t r = 0;
       while (r < count && smx_is_in_range(maxima[r / 8 * 8 + (r % 8) % 2 * 4 + (r % 8) / 2], exponential))
         r++;
-      if (r == 0) return;
+      if (r == 0) break;
       stops = r < count;
       count = r;
     }
-
-    float lower[16], bias[16];
-    float row_max[16], largest[16];
     {
       __m256 group_lower, group_bias;
       references(max[0], exponential, &group_lower, &group_bias);
@@ -531,8 +549,9 @@ extern "C" void smx_f32_log_softmax_ukernel__avx2_u64_acc16(size_t rows, size_t 
     const __m256 anchor = _mm256_set1_ps(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r / 8 * 8 + (r % 8) % 2 * 4 + (r % 8) / 2;
-      sum_row_64(n, x + r * x_stride, x + (r + together) * x_stride, exponential, _mm256_set1_ps(lower[lane]),
-                 _mm256_set1_ps(bias[lane]), anchor, &hi[r], &lo[r]);
+      const float* const logits = x + r * x_stride;
+      sum_row_64(n, logits, y + r * y_stride, x + (r + together) * x_stride, exponential,
+                 _mm256_set1_ps(lower[lane]), _mm256_set1_ps(bias[lane]), anchor, &hi[r], &lo[r]);
     }
 
     {
@@ -646,13 +665,20 @@ extern "C" void smx_f32_log_softmax_ukernel__avx2_u64_acc16(size_t rows, size_t 
     smx_f32_logarithms(16, row_max, largest, row_hi, row_lo, exponential->scale, log_hi, log_lo);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r / 8 * 8 + (r % 8) % 2 * 4 + (r % 8) / 2;
-      subtract_row(n, x + r * x_stride, y + r * y_stride, _mm256_set1_ps(exponential->scale),
-                   _mm256_set1_ps(0.0f - log_hi[lane]), _mm256_set1_ps(log_lo[lane]));
+
+      if (streams) {
+        subtract_row<true>(n, x + r * x_stride, y + r * y_stride, _mm256_set1_ps(exponential->scale),
+                           _mm256_set1_ps(0.0f - log_hi[lane]), _mm256_set1_ps(log_lo[lane]));
+      } else {
+        subtract_row<false>(n, x + r * x_stride, y + r * y_stride, _mm256_set1_ps(exponential->scale),
+                            _mm256_set1_ps(0.0f - log_hi[lane]), _mm256_set1_ps(log_lo[lane]));
+      }
       if (row_hi[lane] != row_hi[lane]) smx_fill_nan(n, y + r * y_stride);
     }
     *done += count;
-    if (stops) return;
+    if (stops) break;
     x += count * x_stride;
     y += count * y_stride;
   }
+  if (streams) _mm_sfence();
 }

@@ -2,6 +2,8 @@
 
 // Sum of exponentials in the extended representation that stores its terms, y[i] = p * 2^(n - reference + SMX_BIAS).
 
+#include <float.h>
+
 #include "src/gen/microkernels.h"
 #include "src/isa/avx2.h"
 #include "src/kernels/extended.h"
@@ -21,6 +23,47 @@ static inline float maximum(size_t n, const float* x) {
   for (; i + 8 <= n; i += 8) m0 = _mm256_max_ps(m0, _mm256_loadu_ps(x + i));
   m1 = _mm256_max_ps(m1, _mm256_loadu_ps(x + n - 8));  // the tail, with some elements a second time
   return avx2_reduce_max(_mm256_max_ps(_mm256_max_ps(m0, m1), _mm256_max_ps(m2, m3)));
+}
+
+// y[i] = scale * x[i] + mask[i], as f32-vaddmask has it. Returns their maxima in lanes; where one is NaN, any number.
+static inline __m256 add_mask(size_t n, const float* x, const float* mask, float scale, float* y) {
+  const __m256 vscale = _mm256_set1_ps(scale);
+  const __m256 least = _mm256_set1_ps(-FLT_MAX);
+  __m256 m0 = _mm256_set1_ps(-INFINITY);
+  __m256 m1 = m0;
+  for (; n >= 16; n -= 16) {
+    const __m256 x0 = _mm256_loadu_ps(x + 0);
+    const __m256 b0 = _mm256_loadu_ps(mask + 0);
+    const __m256 x1 = _mm256_loadu_ps(x + 8);
+    const __m256 b1 = _mm256_loadu_ps(mask + 8);
+    const __m256 y0 = _mm256_fmadd_ps(vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, least, _CMP_LT_OQ), x0), b0);
+    m0 = _mm256_max_ps(m0, y0);
+    _mm256_storeu_ps(y + 0, y0);
+    const __m256 y1 = _mm256_fmadd_ps(vscale, _mm256_andnot_ps(_mm256_cmp_ps(b1, least, _CMP_LT_OQ), x1), b1);
+    m1 = _mm256_max_ps(m1, y1);
+    _mm256_storeu_ps(y + 8, y1);
+    x += 16;
+    mask += 16;
+    y += 16;
+  }
+  for (; n >= 8; n -= 8) {
+    const __m256 x0 = _mm256_loadu_ps(x + 0);
+    const __m256 b0 = _mm256_loadu_ps(mask + 0);
+    const __m256 y0 = _mm256_fmadd_ps(vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, least, _CMP_LT_OQ), x0), b0);
+    m0 = _mm256_max_ps(m0, y0);
+    _mm256_storeu_ps(y + 0, y0);
+    x += 8;
+    mask += 8;
+    y += 8;
+  }
+  if (n > 0) {
+    const __m256 x0 = avx2_load_tail(x, (ptrdiff_t)n, _mm256_setzero_ps());
+    const __m256 b0 = avx2_load_tail(mask, (ptrdiff_t)n, _mm256_set1_ps(-INFINITY));
+    const __m256 y0 = _mm256_fmadd_ps(vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, least, _CMP_LT_OQ), x0), b0);
+    m1 = _mm256_max_ps(m1, y0);
+    avx2_store_tail(y, (ptrdiff_t)n, y0);
+  }
+  return _mm256_max_ps(m0, m1);
 }
 
 // a + b = result + *error, exactly (Knuth's TwoSum).
@@ -605,8 +648,8 @@ static inline void add_blocks_u64(const float* x, float* y, const struct smx_f32
   }
 }
 
-extern "C" void smx_f32_raddstoreextexp_ukernel__avx2_u64(size_t n, const float* x, float* y,
-                                                          struct smx_f32_extended* sum,
+extern "C" void smx_f32_raddstoreextexp_ukernel__avx2_u64(size_t n, const float* x, const float* mask,
+                                                          float scale, float* y, struct smx_f32_extended* sum,
                                                           const struct smx_f32_exponential* exponential) {
   __m256 hi[2] = {_mm256_setzero_ps(), _mm256_setzero_ps()};
   __m256 lo[2] = {_mm256_setzero_ps(), _mm256_setzero_ps()};
@@ -619,33 +662,42 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__avx2_u64(size_t n, const float*
     if (!smx_is_in_range(sum->max, exponential)) return smx_f32_extended_refuse(sum);
     smx_f32_reference_move(&reference, sum->max);
   }
-  float maxima[1];
+  float maxima[1] = {};
+  // The logits that a mask makes, in a level 1 cache: stored to where the terms go, they would wait for its lines.
+  alignas(64) float masked[1024];
   bool has_maxima = false;
   for (; n >= 1024; n -= 1024) {
     int32_t anchors[1];
     for (int b = 0; b < 1; b++) {
-      const float max = has_maxima ? maxima[b] : maximum(1024, x + b * 1024);
+      const float max =
+          mask != nullptr
+              ? avx2_reduce_max(add_mask(1024, x + b * 1024, mask + b * 1024, scale, masked + b * 1024))
+          : has_maxima ? maxima[b]
+                       : maximum(1024, x + b * 1024);
       sum->max = max > sum->max ? max : sum->max;
       if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
       anchors[b] = reference.anchor;
     }
-    has_maxima = n >= 2048;
+    has_maxima = mask == nullptr && n >= 2048;
     if (has_maxima) {
       add_blocks_u64<true>(x, y, &reference, anchors, hi, lo, maxima);
     } else {
-      add_blocks_u64<false>(x, y, &reference, anchors, hi, lo, maxima);
+      add_blocks_u64<false>(mask != nullptr ? masked : x, y, &reference, anchors, hi, lo, maxima);
     }
     x += 1024;
     y += 1024;
+    if (mask != nullptr) mask += 1024;
   }
   while (n > 0) {
     const size_t block = n < 1024 ? n : 1024;
-    const float max = maximum(block, x);
+    const float max =
+        mask != nullptr ? avx2_reduce_max(add_mask(block, x, mask, scale, masked)) : maximum(block, x);
     sum->max = max > sum->max ? max : sum->max;
     if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
-    add_block_u64(block, x, y, &reference, hi, lo);
+    add_block_u64(block, mask != nullptr ? masked : x, y, &reference, hi, lo);
     x += block;
     y += block;
+    if (mask != nullptr) mask += block;
     n -= block;
   }
   fold(hi, lo, sum);

@@ -2,6 +2,7 @@
 
 // Softmax of rows of at most 1024 elements, several at a time, so that what is done once a row is done for all of them
 // in one vector: the references, the last levels of the sums, the reciprocals.
+#include <float.h>
 #include <math.h>
 
 #include "src/gen/microkernels.h"
@@ -79,6 +80,47 @@ static inline __m256 lane_maxima(size_t n, const float* x) {
     i += 8;
   }
   if (i < n) m1 = _mm256_max_ps(m1, avx2_load_tail(x + i, (ptrdiff_t)(n - i), m1));
+  return _mm256_max_ps(m0, m1);
+}
+
+// y[i] = scale * x[i] + mask[i], as f32-vaddmask has it. Returns their maxima in lanes; where one is NaN, any number.
+static inline __m256 add_mask(size_t n, const float* x, const float* mask, float scale, float* y) {
+  const __m256 vscale = _mm256_set1_ps(scale);
+  const __m256 least = _mm256_set1_ps(-FLT_MAX);
+  __m256 m0 = _mm256_set1_ps(-INFINITY);
+  __m256 m1 = m0;
+  for (; n >= 16; n -= 16) {
+    const __m256 x0 = _mm256_loadu_ps(x + 0);
+    const __m256 b0 = _mm256_loadu_ps(mask + 0);
+    const __m256 x1 = _mm256_loadu_ps(x + 8);
+    const __m256 b1 = _mm256_loadu_ps(mask + 8);
+    const __m256 y0 = _mm256_fmadd_ps(vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, least, _CMP_LT_OQ), x0), b0);
+    m0 = _mm256_max_ps(m0, y0);
+    _mm256_storeu_ps(y + 0, y0);
+    const __m256 y1 = _mm256_fmadd_ps(vscale, _mm256_andnot_ps(_mm256_cmp_ps(b1, least, _CMP_LT_OQ), x1), b1);
+    m1 = _mm256_max_ps(m1, y1);
+    _mm256_storeu_ps(y + 8, y1);
+    x += 16;
+    mask += 16;
+    y += 16;
+  }
+  for (; n >= 8; n -= 8) {
+    const __m256 x0 = _mm256_loadu_ps(x + 0);
+    const __m256 b0 = _mm256_loadu_ps(mask + 0);
+    const __m256 y0 = _mm256_fmadd_ps(vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, least, _CMP_LT_OQ), x0), b0);
+    m0 = _mm256_max_ps(m0, y0);
+    _mm256_storeu_ps(y + 0, y0);
+    x += 8;
+    mask += 8;
+    y += 8;
+  }
+  if (n > 0) {
+    const __m256 x0 = avx2_load_tail(x, (ptrdiff_t)n, _mm256_setzero_ps());
+    const __m256 b0 = avx2_load_tail(mask, (ptrdiff_t)n, _mm256_set1_ps(-INFINITY));
+    const __m256 y0 = _mm256_fmadd_ps(vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, least, _CMP_LT_OQ), x0), b0);
+    m1 = _mm256_max_ps(m1, y0);
+    avx2_store_tail(y, (ptrdiff_t)n, y0);
+  }
   return _mm256_max_ps(m0, m1);
 }
 
@@ -909,16 +951,29 @@ static inline void sum_row_128(size_t n, const float* x, float* y, float* tail, 
   *lo = block_lo[0];
 }
 
-static inline void scale_row(size_t n, float* y, __m256 hi, __m256 lo) {
+template <bool kStreams>
+static inline void scale_row(size_t n, const float* terms, float* y, __m256 hi, __m256 lo) {
   for (; n >= 32; n -= 32) {
-    _mm256_storeu_ps(y + 0,
-                     _mm256_fmadd_ps(_mm256_loadu_ps(y + 0), hi, _mm256_mul_ps(_mm256_loadu_ps(y + 0), lo)));
-    _mm256_storeu_ps(y + 8,
-                     _mm256_fmadd_ps(_mm256_loadu_ps(y + 8), hi, _mm256_mul_ps(_mm256_loadu_ps(y + 8), lo)));
-    _mm256_storeu_ps(
-        y + 16, _mm256_fmadd_ps(_mm256_loadu_ps(y + 16), hi, _mm256_mul_ps(_mm256_loadu_ps(y + 16), lo)));
-    _mm256_storeu_ps(
-        y + 24, _mm256_fmadd_ps(_mm256_loadu_ps(y + 24), hi, _mm256_mul_ps(_mm256_loadu_ps(y + 24), lo)));
+    const __m256 y0 =
+        _mm256_fmadd_ps(_mm256_loadu_ps(terms + 0), hi, _mm256_mul_ps(_mm256_loadu_ps(terms + 0), lo));
+    const __m256 y1 =
+        _mm256_fmadd_ps(_mm256_loadu_ps(terms + 8), hi, _mm256_mul_ps(_mm256_loadu_ps(terms + 8), lo));
+    const __m256 y2 =
+        _mm256_fmadd_ps(_mm256_loadu_ps(terms + 16), hi, _mm256_mul_ps(_mm256_loadu_ps(terms + 16), lo));
+    const __m256 y3 =
+        _mm256_fmadd_ps(_mm256_loadu_ps(terms + 24), hi, _mm256_mul_ps(_mm256_loadu_ps(terms + 24), lo));
+    if constexpr (kStreams) {
+      _mm256_stream_ps(y + 0, y0);
+      _mm256_stream_ps(y + 8, y1);
+      _mm256_stream_ps(y + 16, y2);
+      _mm256_stream_ps(y + 24, y3);
+    } else {
+      _mm256_storeu_ps(y + 0, y0);
+      _mm256_storeu_ps(y + 8, y1);
+      _mm256_storeu_ps(y + 16, y2);
+      _mm256_storeu_ps(y + 24, y3);
+    }
+    terms += 32;
     y += 32;
   }
 }
@@ -935,50 +990,80 @@ static inline void scale_tail(size_t n, float* y, const float* tail, __m256 hi, 
 }
 
 extern "C" void smx_f32_softmax_ukernel__avx2_u64_acc4(size_t rows, size_t n, const float* x, size_t x_stride,
-                                                       float* y, size_t y_stride, size_t* done,
+                                                       const float* mask, size_t mask_stride, float scale,
+                                                       float* y, size_t y_stride, bool streams, size_t* done,
                                                        const struct smx_f32_exponential* exponential) {
-  const size_t together = 4;
+  const size_t most = 4;
+  // Where results bypass the caches, terms stay in one.
+  alignas(64) float stored[4096];
+  const size_t together = streams && most * n > 4096 ? 4096 / n : most;
+  // The logits that a mask makes, in a level 1 cache: of long rows, of one at a time.
+  alignas(64) float masked[2048];
+  const bool makes_row = mask != nullptr && together * n > 2048;
   *done = 0;
   while (*done < rows) {
     size_t count = rows - *done < together ? rows - *done : together;
-    __m256 max[4] = {_mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps()};
-    for (size_t r = 0; r < count; r++) max[r] = lane_maxima(n, x + r * x_stride);
-
-    max[0] = _mm256_max_ps(_mm256_permute2f128_ps(max[0], max[1], 0x20),
-                           _mm256_permute2f128_ps(max[0], max[1], 0x31));
-    max[1] = _mm256_max_ps(_mm256_permute2f128_ps(max[2], max[3], 0x20),
-                           _mm256_permute2f128_ps(max[2], max[3], 0x31));
-    max[0] = _mm256_max_ps(_mm256_shuffle_ps(max[0], max[1], 0x44), _mm256_shuffle_ps(max[0], max[1], 0xEE));
-    max[0] = _mm256_max_ps(_mm256_shuffle_ps(max[0], max[0], 0x88), _mm256_shuffle_ps(max[0], max[0], 0xDD));
     bool stops = false;
-    if (!(avx2_all_within(max[0], _mm256_set1_ps(exponential->range)))) {
-      float maxima[8];
-      _mm256_storeu_ps(maxima + 0, max[0]);
-      size_t r = 0;
-      while (r < count && smx_is_in_range(maxima[r % 2 * 4 + r / 2], exponential)) r++;
-      if (r == 0) return;
-      stops = r < count;
-      count = r;
-    }
-
     float lower[8], bias[8];
+    if (!makes_row) {
+      __m256 max[4] = {_mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps()};
+      for (size_t r = 0; r < count; r++) {
+        max[r] = mask != nullptr
+                     ? add_mask(n, x + r * x_stride, mask + r * mask_stride, scale, masked + r * n)
+                     : lane_maxima(n, x + r * x_stride);
+      }
 
-    {
-      __m256 group_lower, group_bias;
-      references(max[0], exponential, &group_lower, &group_bias);
-      _mm256_storeu_ps(lower + 0, group_lower);
-      _mm256_storeu_ps(bias + 0, group_bias);
+      max[0] = _mm256_max_ps(_mm256_permute2f128_ps(max[0], max[1], 0x20),
+                             _mm256_permute2f128_ps(max[0], max[1], 0x31));
+      max[1] = _mm256_max_ps(_mm256_permute2f128_ps(max[2], max[3], 0x20),
+                             _mm256_permute2f128_ps(max[2], max[3], 0x31));
+      max[0] =
+          _mm256_max_ps(_mm256_shuffle_ps(max[0], max[1], 0x44), _mm256_shuffle_ps(max[0], max[1], 0xEE));
+      max[0] =
+          _mm256_max_ps(_mm256_shuffle_ps(max[0], max[0], 0x88), _mm256_shuffle_ps(max[0], max[0], 0xDD));
+      if (!(avx2_all_within(max[0], _mm256_set1_ps(exponential->range)))) {
+        float maxima[8];
+        _mm256_storeu_ps(maxima + 0, max[0]);
+        size_t r = 0;
+        while (r < count && smx_is_in_range(maxima[r % 2 * 4 + r / 2], exponential)) r++;
+        if (r == 0) break;
+        stops = r < count;
+        count = r;
+      }
+      {
+        __m256 group_lower, group_bias;
+        references(max[0], exponential, &group_lower, &group_bias);
+        _mm256_storeu_ps(lower + 0, group_lower);
+        _mm256_storeu_ps(bias + 0, group_bias);
+      }
     }
 
     __m256 hi[4] = {_mm256_set1_ps(1.0f), _mm256_set1_ps(1.0f), _mm256_set1_ps(1.0f), _mm256_set1_ps(1.0f)};
     __m256 lo[4] = {_mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps()};
     float tails[4][32];
+    float* const terms = streams ? stored : y;
+    const size_t terms_stride = streams ? n : y_stride;
     const __m256 anchor = _mm256_set1_ps(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r % 2 * 4 + r / 2;
-      sum_row_64(n, x + r * x_stride, y + r * y_stride, tails[r], x + (r + together) * x_stride, exponential,
+      const float* const logits = mask == nullptr ? x + r * x_stride : makes_row ? masked : masked + r * n;
+      if (makes_row) {
+        const float row_max =
+            avx2_reduce_max(add_mask(n, x + r * x_stride, mask + r * mask_stride, scale, masked));
+        stops = !smx_is_in_range(row_max, exponential);
+        if (stops) {
+          count = r;
+          break;
+        }
+        __m256 row_lower, row_bias;
+        references(_mm256_set1_ps(row_max), exponential, &row_lower, &row_bias);
+        lower[lane] = _mm256_cvtss_f32(row_lower);
+        bias[lane] = _mm256_cvtss_f32(row_bias);
+      }
+      sum_row_64(n, logits, terms + r * terms_stride, tails[r], x + (r + together) * x_stride, exponential,
                  _mm256_set1_ps(lower[lane]), _mm256_set1_ps(bias[lane]), anchor, &hi[r], &lo[r]);
     }
+    if (count == 0) break;
 
     {
       const __m256 higher_hi = _mm256_permute2f128_ps(hi[0], hi[1], 0x31);
@@ -1015,7 +1100,14 @@ extern "C" void smx_f32_softmax_ukernel__avx2_u64_acc4(size_t rows, size_t n, co
     _mm256_storeu_ps(row_lo + 0, lo[0]);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r % 2 * 4 + r / 2;
-      scale_row(n, y + r * y_stride, _mm256_set1_ps(row_hi[lane]), _mm256_set1_ps(row_lo[lane]));
+
+      if (streams) {
+        scale_row<true>(n, terms + r * terms_stride, y + r * y_stride, _mm256_set1_ps(row_hi[lane]),
+                        _mm256_set1_ps(row_lo[lane]));
+      } else {
+        scale_row<false>(n, terms + r * terms_stride, y + r * y_stride, _mm256_set1_ps(row_hi[lane]),
+                         _mm256_set1_ps(row_lo[lane]));
+      }
     }
     // After all rows' other elements, for these follow each other in memory.
     for (size_t r = 0; r < count; r++) {
@@ -1027,52 +1119,68 @@ extern "C" void smx_f32_softmax_ukernel__avx2_u64_acc4(size_t rows, size_t n, co
       if (row_hi[lane] != row_hi[lane]) smx_fill_nan(n, y + r * y_stride);
     }
     *done += count;
-    if (stops) return;
+    if (stops) break;
     x += count * x_stride;
     y += count * y_stride;
+    if (mask != nullptr) mask += count * mask_stride;
   }
+  if (streams) _mm_sfence();
 }
 
 extern "C" void smx_f32_softmax_ukernel__avx2_u64_acc8(size_t rows, size_t n, const float* x, size_t x_stride,
-                                                       float* y, size_t y_stride, size_t* done,
+                                                       const float* mask, size_t mask_stride, float scale,
+                                                       float* y, size_t y_stride, bool streams, size_t* done,
                                                        const struct smx_f32_exponential* exponential) {
-  const size_t together = 8;
+  const size_t most = 8;
+  // Where results bypass the caches, terms stay in one.
+  alignas(64) float stored[4096];
+  const size_t together = streams && most * n > 4096 ? 4096 / n : most;
+  // The logits that a mask makes, in a level 1 cache: of long rows, of one at a time.
+  alignas(64) float masked[2048];
+  const bool makes_row = mask != nullptr && together * n > 2048;
   *done = 0;
   while (*done < rows) {
     size_t count = rows - *done < together ? rows - *done : together;
-    __m256 max[8] = {_mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(),
-                     _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps()};
-    for (size_t r = 0; r < count; r++) max[r] = lane_maxima(n, x + r * x_stride);
-
-    max[0] = _mm256_max_ps(_mm256_permute2f128_ps(max[0], max[1], 0x20),
-                           _mm256_permute2f128_ps(max[0], max[1], 0x31));
-    max[1] = _mm256_max_ps(_mm256_permute2f128_ps(max[2], max[3], 0x20),
-                           _mm256_permute2f128_ps(max[2], max[3], 0x31));
-    max[2] = _mm256_max_ps(_mm256_permute2f128_ps(max[4], max[5], 0x20),
-                           _mm256_permute2f128_ps(max[4], max[5], 0x31));
-    max[3] = _mm256_max_ps(_mm256_permute2f128_ps(max[6], max[7], 0x20),
-                           _mm256_permute2f128_ps(max[6], max[7], 0x31));
-    max[0] = _mm256_max_ps(_mm256_shuffle_ps(max[0], max[1], 0x44), _mm256_shuffle_ps(max[0], max[1], 0xEE));
-    max[1] = _mm256_max_ps(_mm256_shuffle_ps(max[2], max[3], 0x44), _mm256_shuffle_ps(max[2], max[3], 0xEE));
-    max[0] = _mm256_max_ps(_mm256_shuffle_ps(max[0], max[1], 0x88), _mm256_shuffle_ps(max[0], max[1], 0xDD));
     bool stops = false;
-    if (!(avx2_all_within(max[0], _mm256_set1_ps(exponential->range)))) {
-      float maxima[8];
-      _mm256_storeu_ps(maxima + 0, max[0]);
-      size_t r = 0;
-      while (r < count && smx_is_in_range(maxima[r % 2 * 4 + r / 2], exponential)) r++;
-      if (r == 0) return;
-      stops = r < count;
-      count = r;
-    }
-
     float lower[8], bias[8];
+    if (!makes_row) {
+      __m256 max[8] = {_mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(),
+                       _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps()};
+      for (size_t r = 0; r < count; r++) {
+        max[r] = mask != nullptr
+                     ? add_mask(n, x + r * x_stride, mask + r * mask_stride, scale, masked + r * n)
+                     : lane_maxima(n, x + r * x_stride);
+      }
 
-    {
-      __m256 group_lower, group_bias;
-      references(max[0], exponential, &group_lower, &group_bias);
-      _mm256_storeu_ps(lower + 0, group_lower);
-      _mm256_storeu_ps(bias + 0, group_bias);
+      max[0] = _mm256_max_ps(_mm256_permute2f128_ps(max[0], max[1], 0x20),
+                             _mm256_permute2f128_ps(max[0], max[1], 0x31));
+      max[1] = _mm256_max_ps(_mm256_permute2f128_ps(max[2], max[3], 0x20),
+                             _mm256_permute2f128_ps(max[2], max[3], 0x31));
+      max[2] = _mm256_max_ps(_mm256_permute2f128_ps(max[4], max[5], 0x20),
+                             _mm256_permute2f128_ps(max[4], max[5], 0x31));
+      max[3] = _mm256_max_ps(_mm256_permute2f128_ps(max[6], max[7], 0x20),
+                             _mm256_permute2f128_ps(max[6], max[7], 0x31));
+      max[0] =
+          _mm256_max_ps(_mm256_shuffle_ps(max[0], max[1], 0x44), _mm256_shuffle_ps(max[0], max[1], 0xEE));
+      max[1] =
+          _mm256_max_ps(_mm256_shuffle_ps(max[2], max[3], 0x44), _mm256_shuffle_ps(max[2], max[3], 0xEE));
+      max[0] =
+          _mm256_max_ps(_mm256_shuffle_ps(max[0], max[1], 0x88), _mm256_shuffle_ps(max[0], max[1], 0xDD));
+      if (!(avx2_all_within(max[0], _mm256_set1_ps(exponential->range)))) {
+        float maxima[8];
+        _mm256_storeu_ps(maxima + 0, max[0]);
+        size_t r = 0;
+        while (r < count && smx_is_in_range(maxima[r % 2 * 4 + r / 2], exponential)) r++;
+        if (r == 0) break;
+        stops = r < count;
+        count = r;
+      }
+      {
+        __m256 group_lower, group_bias;
+        references(max[0], exponential, &group_lower, &group_bias);
+        _mm256_storeu_ps(lower + 0, group_lower);
+        _mm256_storeu_ps(bias + 0, group_bias);
+      }
     }
 
     __m256 hi[8] = {_mm256_set1_ps(1.0f), _mm256_set1_ps(1.0f), _mm256_set1_ps(1.0f), _mm256_set1_ps(1.0f),
@@ -1080,12 +1188,29 @@ extern "C" void smx_f32_softmax_ukernel__avx2_u64_acc8(size_t rows, size_t n, co
     __m256 lo[8] = {_mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(),
                     _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps()};
     float tails[8][32];
+    float* const terms = streams ? stored : y;
+    const size_t terms_stride = streams ? n : y_stride;
     const __m256 anchor = _mm256_set1_ps(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r % 2 * 4 + r / 2;
-      sum_row_64(n, x + r * x_stride, y + r * y_stride, tails[r], x + (r + together) * x_stride, exponential,
+      const float* const logits = mask == nullptr ? x + r * x_stride : makes_row ? masked : masked + r * n;
+      if (makes_row) {
+        const float row_max =
+            avx2_reduce_max(add_mask(n, x + r * x_stride, mask + r * mask_stride, scale, masked));
+        stops = !smx_is_in_range(row_max, exponential);
+        if (stops) {
+          count = r;
+          break;
+        }
+        __m256 row_lower, row_bias;
+        references(_mm256_set1_ps(row_max), exponential, &row_lower, &row_bias);
+        lower[lane] = _mm256_cvtss_f32(row_lower);
+        bias[lane] = _mm256_cvtss_f32(row_bias);
+      }
+      sum_row_64(n, logits, terms + r * terms_stride, tails[r], x + (r + together) * x_stride, exponential,
                  _mm256_set1_ps(lower[lane]), _mm256_set1_ps(bias[lane]), anchor, &hi[r], &lo[r]);
     }
+    if (count == 0) break;
 
     {
       const __m256 higher_hi = _mm256_permute2f128_ps(hi[0], hi[1], 0x31);
@@ -1143,7 +1268,14 @@ extern "C" void smx_f32_softmax_ukernel__avx2_u64_acc8(size_t rows, size_t n, co
     _mm256_storeu_ps(row_lo + 0, lo[0]);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r % 2 * 4 + r / 2;
-      scale_row(n, y + r * y_stride, _mm256_set1_ps(row_hi[lane]), _mm256_set1_ps(row_lo[lane]));
+
+      if (streams) {
+        scale_row<true>(n, terms + r * terms_stride, y + r * y_stride, _mm256_set1_ps(row_hi[lane]),
+                        _mm256_set1_ps(row_lo[lane]));
+      } else {
+        scale_row<false>(n, terms + r * terms_stride, y + r * y_stride, _mm256_set1_ps(row_hi[lane]),
+                         _mm256_set1_ps(row_lo[lane]));
+      }
     }
     // After all rows' other elements, for these follow each other in memory.
     for (size_t r = 0; r < count; r++) {
@@ -1155,53 +1287,69 @@ extern "C" void smx_f32_softmax_ukernel__avx2_u64_acc8(size_t rows, size_t n, co
       if (row_hi[lane] != row_hi[lane]) smx_fill_nan(n, y + r * y_stride);
     }
     *done += count;
-    if (stops) return;
+    if (stops) break;
     x += count * x_stride;
     y += count * y_stride;
+    if (mask != nullptr) mask += count * mask_stride;
   }
+  if (streams) _mm_sfence();
 }
 
 extern "C" void smx_f32_softmax_ukernel__avx2_u128_acc8(size_t rows, size_t n, const float* x,
-                                                        size_t x_stride, float* y, size_t y_stride,
-                                                        size_t* done,
+                                                        size_t x_stride, const float* mask,
+                                                        size_t mask_stride, float scale, float* y,
+                                                        size_t y_stride, bool streams, size_t* done,
                                                         const struct smx_f32_exponential* exponential) {
-  const size_t together = 8;
+  const size_t most = 8;
+  // Where results bypass the caches, terms stay in one.
+  alignas(64) float stored[4096];
+  const size_t together = streams && most * n > 4096 ? 4096 / n : most;
+  // The logits that a mask makes, in a level 1 cache: of long rows, of one at a time.
+  alignas(64) float masked[2048];
+  const bool makes_row = mask != nullptr && together * n > 2048;
   *done = 0;
   while (*done < rows) {
     size_t count = rows - *done < together ? rows - *done : together;
-    __m256 max[8] = {_mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(),
-                     _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps()};
-    for (size_t r = 0; r < count; r++) max[r] = lane_maxima(n, x + r * x_stride);
-
-    max[0] = _mm256_max_ps(_mm256_permute2f128_ps(max[0], max[1], 0x20),
-                           _mm256_permute2f128_ps(max[0], max[1], 0x31));
-    max[1] = _mm256_max_ps(_mm256_permute2f128_ps(max[2], max[3], 0x20),
-                           _mm256_permute2f128_ps(max[2], max[3], 0x31));
-    max[2] = _mm256_max_ps(_mm256_permute2f128_ps(max[4], max[5], 0x20),
-                           _mm256_permute2f128_ps(max[4], max[5], 0x31));
-    max[3] = _mm256_max_ps(_mm256_permute2f128_ps(max[6], max[7], 0x20),
-                           _mm256_permute2f128_ps(max[6], max[7], 0x31));
-    max[0] = _mm256_max_ps(_mm256_shuffle_ps(max[0], max[1], 0x44), _mm256_shuffle_ps(max[0], max[1], 0xEE));
-    max[1] = _mm256_max_ps(_mm256_shuffle_ps(max[2], max[3], 0x44), _mm256_shuffle_ps(max[2], max[3], 0xEE));
-    max[0] = _mm256_max_ps(_mm256_shuffle_ps(max[0], max[1], 0x88), _mm256_shuffle_ps(max[0], max[1], 0xDD));
     bool stops = false;
-    if (!(avx2_all_within(max[0], _mm256_set1_ps(exponential->range)))) {
-      float maxima[8];
-      _mm256_storeu_ps(maxima + 0, max[0]);
-      size_t r = 0;
-      while (r < count && smx_is_in_range(maxima[r % 2 * 4 + r / 2], exponential)) r++;
-      if (r == 0) return;
-      stops = r < count;
-      count = r;
-    }
-
     float lower[8], bias[8];
+    if (!makes_row) {
+      __m256 max[8] = {_mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(),
+                       _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps()};
+      for (size_t r = 0; r < count; r++) {
+        max[r] = mask != nullptr
+                     ? add_mask(n, x + r * x_stride, mask + r * mask_stride, scale, masked + r * n)
+                     : lane_maxima(n, x + r * x_stride);
+      }
 
-    {
-      __m256 group_lower, group_bias;
-      references(max[0], exponential, &group_lower, &group_bias);
-      _mm256_storeu_ps(lower + 0, group_lower);
-      _mm256_storeu_ps(bias + 0, group_bias);
+      max[0] = _mm256_max_ps(_mm256_permute2f128_ps(max[0], max[1], 0x20),
+                             _mm256_permute2f128_ps(max[0], max[1], 0x31));
+      max[1] = _mm256_max_ps(_mm256_permute2f128_ps(max[2], max[3], 0x20),
+                             _mm256_permute2f128_ps(max[2], max[3], 0x31));
+      max[2] = _mm256_max_ps(_mm256_permute2f128_ps(max[4], max[5], 0x20),
+                             _mm256_permute2f128_ps(max[4], max[5], 0x31));
+      max[3] = _mm256_max_ps(_mm256_permute2f128_ps(max[6], max[7], 0x20),
+                             _mm256_permute2f128_ps(max[6], max[7], 0x31));
+      max[0] =
+          _mm256_max_ps(_mm256_shuffle_ps(max[0], max[1], 0x44), _mm256_shuffle_ps(max[0], max[1], 0xEE));
+      max[1] =
+          _mm256_max_ps(_mm256_shuffle_ps(max[2], max[3], 0x44), _mm256_shuffle_ps(max[2], max[3], 0xEE));
+      max[0] =
+          _mm256_max_ps(_mm256_shuffle_ps(max[0], max[1], 0x88), _mm256_shuffle_ps(max[0], max[1], 0xDD));
+      if (!(avx2_all_within(max[0], _mm256_set1_ps(exponential->range)))) {
+        float maxima[8];
+        _mm256_storeu_ps(maxima + 0, max[0]);
+        size_t r = 0;
+        while (r < count && smx_is_in_range(maxima[r % 2 * 4 + r / 2], exponential)) r++;
+        if (r == 0) break;
+        stops = r < count;
+        count = r;
+      }
+      {
+        __m256 group_lower, group_bias;
+        references(max[0], exponential, &group_lower, &group_bias);
+        _mm256_storeu_ps(lower + 0, group_lower);
+        _mm256_storeu_ps(bias + 0, group_bias);
+      }
     }
 
     __m256 hi[8] = {_mm256_set1_ps(1.0f), _mm256_set1_ps(1.0f), _mm256_set1_ps(1.0f), _mm256_set1_ps(1.0f),
@@ -1209,12 +1357,29 @@ extern "C" void smx_f32_softmax_ukernel__avx2_u128_acc8(size_t rows, size_t n, c
     __m256 lo[8] = {_mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(),
                     _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps()};
     float tails[8][32];
+    float* const terms = streams ? stored : y;
+    const size_t terms_stride = streams ? n : y_stride;
     const __m256 anchor = _mm256_set1_ps(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r % 2 * 4 + r / 2;
-      sum_row_128(n, x + r * x_stride, y + r * y_stride, tails[r], x + (r + together) * x_stride, exponential,
+      const float* const logits = mask == nullptr ? x + r * x_stride : makes_row ? masked : masked + r * n;
+      if (makes_row) {
+        const float row_max =
+            avx2_reduce_max(add_mask(n, x + r * x_stride, mask + r * mask_stride, scale, masked));
+        stops = !smx_is_in_range(row_max, exponential);
+        if (stops) {
+          count = r;
+          break;
+        }
+        __m256 row_lower, row_bias;
+        references(_mm256_set1_ps(row_max), exponential, &row_lower, &row_bias);
+        lower[lane] = _mm256_cvtss_f32(row_lower);
+        bias[lane] = _mm256_cvtss_f32(row_bias);
+      }
+      sum_row_128(n, logits, terms + r * terms_stride, tails[r], x + (r + together) * x_stride, exponential,
                   _mm256_set1_ps(lower[lane]), _mm256_set1_ps(bias[lane]), anchor, &hi[r], &lo[r]);
     }
+    if (count == 0) break;
 
     {
       const __m256 higher_hi = _mm256_permute2f128_ps(hi[0], hi[1], 0x31);
@@ -1272,7 +1437,14 @@ extern "C" void smx_f32_softmax_ukernel__avx2_u128_acc8(size_t rows, size_t n, c
     _mm256_storeu_ps(row_lo + 0, lo[0]);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r % 2 * 4 + r / 2;
-      scale_row(n, y + r * y_stride, _mm256_set1_ps(row_hi[lane]), _mm256_set1_ps(row_lo[lane]));
+
+      if (streams) {
+        scale_row<true>(n, terms + r * terms_stride, y + r * y_stride, _mm256_set1_ps(row_hi[lane]),
+                        _mm256_set1_ps(row_lo[lane]));
+      } else {
+        scale_row<false>(n, terms + r * terms_stride, y + r * y_stride, _mm256_set1_ps(row_hi[lane]),
+                         _mm256_set1_ps(row_lo[lane]));
+      }
     }
     // After all rows' other elements, for these follow each other in memory.
     for (size_t r = 0; r < count; r++) {
@@ -1284,78 +1456,96 @@ extern "C" void smx_f32_softmax_ukernel__avx2_u128_acc8(size_t rows, size_t n, c
       if (row_hi[lane] != row_hi[lane]) smx_fill_nan(n, y + r * y_stride);
     }
     *done += count;
-    if (stops) return;
+    if (stops) break;
     x += count * x_stride;
     y += count * y_stride;
+    if (mask != nullptr) mask += count * mask_stride;
   }
+  if (streams) _mm_sfence();
 }
 
 extern "C" void smx_f32_softmax_ukernel__avx2_u64_acc16(size_t rows, size_t n, const float* x,
-                                                        size_t x_stride, float* y, size_t y_stride,
-                                                        size_t* done,
+                                                        size_t x_stride, const float* mask,
+                                                        size_t mask_stride, float scale, float* y,
+                                                        size_t y_stride, bool streams, size_t* done,
                                                         const struct smx_f32_exponential* exponential) {
   // Long rows go fewer at a time, so that what is stored of them is in the level 1 cache when it is scaled.
-  const size_t together = n <= 256 ? 16 : 8;
+  const size_t most = n <= 256 ? 16 : 8;
+  // Where results bypass the caches, terms stay in one.
+  alignas(64) float stored[4096];
+  const size_t together = streams && most * n > 4096 ? 4096 / n : most;
+  // The logits that a mask makes, in a level 1 cache: of long rows, of one at a time.
+  alignas(64) float masked[2048];
+  const bool makes_row = mask != nullptr && together * n > 2048;
   *done = 0;
   while (*done < rows) {
     size_t count = rows - *done < together ? rows - *done : together;
-    __m256 max[16] = {_mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(),
-                      _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(),
-                      _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(),
-                      _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps()};
-    for (size_t r = 0; r < count; r++) max[r] = lane_maxima(n, x + r * x_stride);
-
-    max[0] = _mm256_max_ps(_mm256_permute2f128_ps(max[0], max[1], 0x20),
-                           _mm256_permute2f128_ps(max[0], max[1], 0x31));
-    max[1] = _mm256_max_ps(_mm256_permute2f128_ps(max[2], max[3], 0x20),
-                           _mm256_permute2f128_ps(max[2], max[3], 0x31));
-    max[2] = _mm256_max_ps(_mm256_permute2f128_ps(max[4], max[5], 0x20),
-                           _mm256_permute2f128_ps(max[4], max[5], 0x31));
-    max[3] = _mm256_max_ps(_mm256_permute2f128_ps(max[6], max[7], 0x20),
-                           _mm256_permute2f128_ps(max[6], max[7], 0x31));
-    max[0] = _mm256_max_ps(_mm256_shuffle_ps(max[0], max[1], 0x44), _mm256_shuffle_ps(max[0], max[1], 0xEE));
-    max[1] = _mm256_max_ps(_mm256_shuffle_ps(max[2], max[3], 0x44), _mm256_shuffle_ps(max[2], max[3], 0xEE));
-    max[0] = _mm256_max_ps(_mm256_shuffle_ps(max[0], max[1], 0x88), _mm256_shuffle_ps(max[0], max[1], 0xDD));
-
-    max[8] = _mm256_max_ps(_mm256_permute2f128_ps(max[8], max[9], 0x20),
-                           _mm256_permute2f128_ps(max[8], max[9], 0x31));
-    max[9] = _mm256_max_ps(_mm256_permute2f128_ps(max[10], max[11], 0x20),
-                           _mm256_permute2f128_ps(max[10], max[11], 0x31));
-    max[10] = _mm256_max_ps(_mm256_permute2f128_ps(max[12], max[13], 0x20),
-                            _mm256_permute2f128_ps(max[12], max[13], 0x31));
-    max[11] = _mm256_max_ps(_mm256_permute2f128_ps(max[14], max[15], 0x20),
-                            _mm256_permute2f128_ps(max[14], max[15], 0x31));
-    max[8] = _mm256_max_ps(_mm256_shuffle_ps(max[8], max[9], 0x44), _mm256_shuffle_ps(max[8], max[9], 0xEE));
-    max[9] =
-        _mm256_max_ps(_mm256_shuffle_ps(max[10], max[11], 0x44), _mm256_shuffle_ps(max[10], max[11], 0xEE));
-    max[8] = _mm256_max_ps(_mm256_shuffle_ps(max[8], max[9], 0x88), _mm256_shuffle_ps(max[8], max[9], 0xDD));
     bool stops = false;
-    if (!(avx2_all_within(max[0], _mm256_set1_ps(exponential->range))) ||
-        !(avx2_all_within(max[8], _mm256_set1_ps(exponential->range)))) {
-      float maxima[16];
-      _mm256_storeu_ps(maxima + 0, max[0]);
-      _mm256_storeu_ps(maxima + 8, max[8]);
-      size_t r = 0;
-      while (r < count && smx_is_in_range(maxima[r / 8 * 8 + (r % 8) % 2 * 4 + (r % 8) / 2], exponential))
-        r++;
-      if (r == 0) return;
-      stops = r < count;
-      count = r;
-    }
-
     float lower[16], bias[16];
+    if (!makes_row) {
+      __m256 max[16] = {_mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(),
+                        _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(),
+                        _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(),
+                        _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps()};
+      for (size_t r = 0; r < count; r++) {
+        max[r] = mask != nullptr
+                     ? add_mask(n, x + r * x_stride, mask + r * mask_stride, scale, masked + r * n)
+                     : lane_maxima(n, x + r * x_stride);
+      }
 
-    {
-      __m256 group_lower, group_bias;
-      references(max[0], exponential, &group_lower, &group_bias);
-      _mm256_storeu_ps(lower + 0, group_lower);
-      _mm256_storeu_ps(bias + 0, group_bias);
-    }
-    {
-      __m256 group_lower, group_bias;
-      references(max[8], exponential, &group_lower, &group_bias);
-      _mm256_storeu_ps(lower + 8, group_lower);
-      _mm256_storeu_ps(bias + 8, group_bias);
+      max[0] = _mm256_max_ps(_mm256_permute2f128_ps(max[0], max[1], 0x20),
+                             _mm256_permute2f128_ps(max[0], max[1], 0x31));
+      max[1] = _mm256_max_ps(_mm256_permute2f128_ps(max[2], max[3], 0x20),
+                             _mm256_permute2f128_ps(max[2], max[3], 0x31));
+      max[2] = _mm256_max_ps(_mm256_permute2f128_ps(max[4], max[5], 0x20),
+                             _mm256_permute2f128_ps(max[4], max[5], 0x31));
+      max[3] = _mm256_max_ps(_mm256_permute2f128_ps(max[6], max[7], 0x20),
+                             _mm256_permute2f128_ps(max[6], max[7], 0x31));
+      max[0] =
+          _mm256_max_ps(_mm256_shuffle_ps(max[0], max[1], 0x44), _mm256_shuffle_ps(max[0], max[1], 0xEE));
+      max[1] =
+          _mm256_max_ps(_mm256_shuffle_ps(max[2], max[3], 0x44), _mm256_shuffle_ps(max[2], max[3], 0xEE));
+      max[0] =
+          _mm256_max_ps(_mm256_shuffle_ps(max[0], max[1], 0x88), _mm256_shuffle_ps(max[0], max[1], 0xDD));
+
+      max[8] = _mm256_max_ps(_mm256_permute2f128_ps(max[8], max[9], 0x20),
+                             _mm256_permute2f128_ps(max[8], max[9], 0x31));
+      max[9] = _mm256_max_ps(_mm256_permute2f128_ps(max[10], max[11], 0x20),
+                             _mm256_permute2f128_ps(max[10], max[11], 0x31));
+      max[10] = _mm256_max_ps(_mm256_permute2f128_ps(max[12], max[13], 0x20),
+                              _mm256_permute2f128_ps(max[12], max[13], 0x31));
+      max[11] = _mm256_max_ps(_mm256_permute2f128_ps(max[14], max[15], 0x20),
+                              _mm256_permute2f128_ps(max[14], max[15], 0x31));
+      max[8] =
+          _mm256_max_ps(_mm256_shuffle_ps(max[8], max[9], 0x44), _mm256_shuffle_ps(max[8], max[9], 0xEE));
+      max[9] =
+          _mm256_max_ps(_mm256_shuffle_ps(max[10], max[11], 0x44), _mm256_shuffle_ps(max[10], max[11], 0xEE));
+      max[8] =
+          _mm256_max_ps(_mm256_shuffle_ps(max[8], max[9], 0x88), _mm256_shuffle_ps(max[8], max[9], 0xDD));
+      if (!(avx2_all_within(max[0], _mm256_set1_ps(exponential->range))) ||
+          !(avx2_all_within(max[8], _mm256_set1_ps(exponential->range)))) {
+        float maxima[16];
+        _mm256_storeu_ps(maxima + 0, max[0]);
+        _mm256_storeu_ps(maxima + 8, max[8]);
+        size_t r = 0;
+        while (r < count && smx_is_in_range(maxima[r / 8 * 8 + (r % 8) % 2 * 4 + (r % 8) / 2], exponential))
+          r++;
+        if (r == 0) break;
+        stops = r < count;
+        count = r;
+      }
+      {
+        __m256 group_lower, group_bias;
+        references(max[0], exponential, &group_lower, &group_bias);
+        _mm256_storeu_ps(lower + 0, group_lower);
+        _mm256_storeu_ps(bias + 0, group_bias);
+      }
+      {
+        __m256 group_lower, group_bias;
+        references(max[8], exponential, &group_lower, &group_bias);
+        _mm256_storeu_ps(lower + 8, group_lower);
+        _mm256_storeu_ps(bias + 8, group_bias);
+      }
     }
 
     __m256 hi[16] = {_mm256_set1_ps(1.0f), _mm256_set1_ps(1.0f), _mm256_set1_ps(1.0f), _mm256_set1_ps(1.0f),
@@ -1367,12 +1557,29 @@ extern "C" void smx_f32_softmax_ukernel__avx2_u64_acc16(size_t rows, size_t n, c
                      _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(),
                      _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps()};
     float tails[16][32];
+    float* const terms = streams ? stored : y;
+    const size_t terms_stride = streams ? n : y_stride;
     const __m256 anchor = _mm256_set1_ps(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r / 8 * 8 + (r % 8) % 2 * 4 + (r % 8) / 2;
-      sum_row_64(n, x + r * x_stride, y + r * y_stride, tails[r], x + (r + together) * x_stride, exponential,
+      const float* const logits = mask == nullptr ? x + r * x_stride : makes_row ? masked : masked + r * n;
+      if (makes_row) {
+        const float row_max =
+            avx2_reduce_max(add_mask(n, x + r * x_stride, mask + r * mask_stride, scale, masked));
+        stops = !smx_is_in_range(row_max, exponential);
+        if (stops) {
+          count = r;
+          break;
+        }
+        __m256 row_lower, row_bias;
+        references(_mm256_set1_ps(row_max), exponential, &row_lower, &row_bias);
+        lower[lane] = _mm256_cvtss_f32(row_lower);
+        bias[lane] = _mm256_cvtss_f32(row_bias);
+      }
+      sum_row_64(n, logits, terms + r * terms_stride, tails[r], x + (r + together) * x_stride, exponential,
                  _mm256_set1_ps(lower[lane]), _mm256_set1_ps(bias[lane]), anchor, &hi[r], &lo[r]);
     }
+    if (count == 0) break;
 
     {
       const __m256 higher_hi = _mm256_permute2f128_ps(hi[0], hi[1], 0x31);
@@ -1483,7 +1690,14 @@ extern "C" void smx_f32_softmax_ukernel__avx2_u64_acc16(size_t rows, size_t n, c
     _mm256_storeu_ps(row_lo + 8, lo[8]);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r / 8 * 8 + (r % 8) % 2 * 4 + (r % 8) / 2;
-      scale_row(n, y + r * y_stride, _mm256_set1_ps(row_hi[lane]), _mm256_set1_ps(row_lo[lane]));
+
+      if (streams) {
+        scale_row<true>(n, terms + r * terms_stride, y + r * y_stride, _mm256_set1_ps(row_hi[lane]),
+                        _mm256_set1_ps(row_lo[lane]));
+      } else {
+        scale_row<false>(n, terms + r * terms_stride, y + r * y_stride, _mm256_set1_ps(row_hi[lane]),
+                         _mm256_set1_ps(row_lo[lane]));
+      }
     }
     // After all rows' other elements, for these follow each other in memory.
     for (size_t r = 0; r < count; r++) {
@@ -1495,8 +1709,10 @@ extern "C" void smx_f32_softmax_ukernel__avx2_u64_acc16(size_t rows, size_t n, c
       if (row_hi[lane] != row_hi[lane]) smx_fill_nan(n, y + r * y_stride);
     }
     *done += count;
-    if (stops) return;
+    if (stops) break;
     x += count * x_stride;
     y += count * y_stride;
+    if (mask != nullptr) mask += count * mask_stride;
   }
+  if (streams) _mm_sfence();
 }

@@ -99,8 +99,8 @@ static inline __m512 lane_maxima(size_t n, const float* x) {
 }
 
 // The terms of a row, and their sums in 16 lanes, folded to those of a vector. The row of the next group that
-// is as long as this one is asked for.
-static inline void sum_row_64(size_t n, const float* x, const float* next,
+// is as long as this one is asked for, and so is the result, whose lines the last pass would wait for.
+static inline void sum_row_64(size_t n, const float* x, float* y, const float* next,
                               const struct smx_f32_exponential* exponential, __m512 lower, __m512 bias,
                               __m512 anchor, __m512* hi, __m512* lo) {
   const __m512 eighths = _mm512_set1_ps(8.0f * exponential->log2e);
@@ -118,8 +118,12 @@ static inline void sum_row_64(size_t n, const float* x, const float* next,
   for (; i + 64 <= n; i += 64) {
     __builtin_prefetch(next + i + 0);
     __builtin_prefetch(next + i + 16);
+    __builtin_prefetch(y + i + 0, 1);
+    __builtin_prefetch(y + i + 16, 1);
     __builtin_prefetch(next + i + 32);
     __builtin_prefetch(next + i + 48);
+    __builtin_prefetch(y + i + 32, 1);
+    __builtin_prefetch(y + i + 48, 1);
     const __m512 x0 = _mm512_loadu_ps(x + i + 0);
     const __m512 x1 = _mm512_loadu_ps(x + i + 16);
     const __m512 x2 = _mm512_loadu_ps(x + i + 32);
@@ -186,6 +190,8 @@ static inline void sum_row_64(size_t n, const float* x, const float* next,
   for (; i + 32 <= n; i += 32) {
     __builtin_prefetch(next + i + 0);
     __builtin_prefetch(next + i + 16);
+    __builtin_prefetch(y + i + 0, 1);
+    __builtin_prefetch(y + i + 16, 1);
     const __m512 x0 = _mm512_loadu_ps(x + i + 0);
     const __m512 x1 = _mm512_loadu_ps(x + i + 16);
 
@@ -284,11 +290,19 @@ static inline void sum_row_64(size_t n, const float* x, const float* next,
 }
 
 // y = scale * x - logarithm.
+template <bool kStreams>
 static inline void subtract_row(size_t n, const float* x, float* y, __m512 scale, __m512 minus_hi,
                                 __m512 lo) {
   for (; n >= 32; n -= 32) {
-    _mm512_storeu_ps(y + 0, _mm512_sub_ps(_mm512_fmadd_ps(_mm512_loadu_ps(x + 0), scale, minus_hi), lo));
-    _mm512_storeu_ps(y + 16, _mm512_sub_ps(_mm512_fmadd_ps(_mm512_loadu_ps(x + 16), scale, minus_hi), lo));
+    const __m512 y0 = _mm512_sub_ps(_mm512_fmadd_ps(_mm512_loadu_ps(x + 0), scale, minus_hi), lo);
+    const __m512 y1 = _mm512_sub_ps(_mm512_fmadd_ps(_mm512_loadu_ps(x + 16), scale, minus_hi), lo);
+    if constexpr (kStreams) {
+      _mm512_stream_ps(y + 0, y0);
+      _mm512_stream_ps(y + 16, y1);
+    } else {
+      _mm512_storeu_ps(y + 0, y0);
+      _mm512_storeu_ps(y + 16, y1);
+    }
     x += 32;
     y += 32;
   }
@@ -306,12 +320,16 @@ static inline void subtract_row(size_t n, const float* x, float* y, __m512 scale
 
 extern "C" void smx_f32_log_softmax_ukernel__avx512f_u64_acc4(size_t rows, size_t n, const float* x,
                                                               size_t x_stride, float* y, size_t y_stride,
-                                                              size_t* done,
+                                                              bool streams, size_t* done,
                                                               const struct smx_f32_exponential* exponential) {
-  const size_t together = 4;
+  const size_t most = 4;
+  const size_t together = most;
   *done = 0;
   while (*done < rows) {
     size_t count = rows - *done < together ? rows - *done : together;
+    bool stops = false;
+    float lower[16], bias[16];
+    float row_max[16], largest[16];
     __m512 max[4] = {_mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps()};
     for (size_t r = 0; r < count; r++) max[r] = lane_maxima(n, x + r * x_stride);
 
@@ -323,20 +341,16 @@ extern "C" void smx_f32_log_softmax_ukernel__avx512f_u64_acc4(size_t rows, size_
         _mm512_max_ps(_mm512_shuffle_f32x4(max[0], max[1], 0x88), _mm512_shuffle_f32x4(max[0], max[1], 0xDD));
     max[0] = _mm512_max_ps(_mm512_shuffle_ps(max[0], max[0], 0x44), _mm512_shuffle_ps(max[0], max[0], 0xEE));
     max[0] = _mm512_max_ps(_mm512_shuffle_ps(max[0], max[0], 0x88), _mm512_shuffle_ps(max[0], max[0], 0xDD));
-    bool stops = false;
     if (!(_mm512_cmp_ps_mask(_mm512_abs_ps(max[0]), _mm512_set1_ps(exponential->range), _CMP_LE_OQ) ==
           0xFFFF)) {
       float maxima[16];
       _mm512_storeu_ps(maxima + 0, max[0]);
       size_t r = 0;
       while (r < count && smx_is_in_range(maxima[r % 4 * 4 + r / 4], exponential)) r++;
-      if (r == 0) return;
+      if (r == 0) break;
       stops = r < count;
       count = r;
     }
-
-    float lower[16], bias[16];
-    float row_max[16], largest[16];
     {
       __m512 group_lower, group_bias;
       references(max[0], exponential, &group_lower, &group_bias);
@@ -352,8 +366,9 @@ extern "C" void smx_f32_log_softmax_ukernel__avx512f_u64_acc4(size_t rows, size_
     const __m512 anchor = _mm512_set1_ps(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r % 4 * 4 + r / 4;
-      sum_row_64(n, x + r * x_stride, x + (r + together) * x_stride, exponential, _mm512_set1_ps(lower[lane]),
-                 _mm512_set1_ps(bias[lane]), anchor, &hi[r], &lo[r]);
+      const float* const logits = x + r * x_stride;
+      sum_row_64(n, logits, y + r * y_stride, x + (r + together) * x_stride, exponential,
+                 _mm512_set1_ps(lower[lane]), _mm512_set1_ps(bias[lane]), anchor, &hi[r], &lo[r]);
     }
 
     {
@@ -400,13 +415,20 @@ extern "C" void smx_f32_log_softmax_ukernel__avx512f_u64_acc4(size_t rows, size_
     smx_f32_logarithms(16, row_max, largest, row_hi, row_lo, exponential->scale, log_hi, log_lo);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r % 4 * 4 + r / 4;
-      subtract_row(n, x + r * x_stride, y + r * y_stride, _mm512_set1_ps(exponential->scale),
-                   _mm512_set1_ps(0.0f - log_hi[lane]), _mm512_set1_ps(log_lo[lane]));
+
+      if (streams) {
+        subtract_row<true>(n, x + r * x_stride, y + r * y_stride, _mm512_set1_ps(exponential->scale),
+                           _mm512_set1_ps(0.0f - log_hi[lane]), _mm512_set1_ps(log_lo[lane]));
+      } else {
+        subtract_row<false>(n, x + r * x_stride, y + r * y_stride, _mm512_set1_ps(exponential->scale),
+                            _mm512_set1_ps(0.0f - log_hi[lane]), _mm512_set1_ps(log_lo[lane]));
+      }
       if (row_hi[lane] != row_hi[lane]) smx_fill_nan(n, y + r * y_stride);
     }
     *done += count;
-    if (stops) return;
+    if (stops) break;
     x += count * x_stride;
     y += count * y_stride;
   }
+  if (streams) _mm_sfence();
 }

@@ -2,6 +2,8 @@
 
 // Sum of exponentials in the extended representation that stores its terms, y[i] = p * 2^(n - reference + SMX_BIAS).
 
+#include <float.h>
+
 #include "src/gen/microkernels.h"
 #include "src/isa/avx512f.h"
 #include "src/kernels/extended.h"
@@ -21,6 +23,51 @@ static inline float maximum(size_t n, const float* x) {
   for (; i + 16 <= n; i += 16) m0 = _mm512_max_ps(m0, _mm512_loadu_ps(x + i));
   m1 = _mm512_max_ps(m1, _mm512_loadu_ps(x + n - 16));  // the tail, with some elements a second time
   return _mm512_reduce_max_ps(_mm512_max_ps(_mm512_max_ps(m0, m1), _mm512_max_ps(m2, m3)));
+}
+
+// y[i] = scale * x[i] + mask[i], as f32-vaddmask has it. Returns their maxima in lanes; where one is NaN, any number.
+static inline __m512 add_mask(size_t n, const float* x, const float* mask, float scale, float* y) {
+  const __m512 vscale = _mm512_set1_ps(scale);
+  const __m512 least = _mm512_set1_ps(-FLT_MAX);
+  __m512 m0 = _mm512_set1_ps(-INFINITY);
+  __m512 m1 = m0;
+  for (; n >= 32; n -= 32) {
+    const __m512 x0 = _mm512_loadu_ps(x + 0);
+    const __m512 b0 = _mm512_loadu_ps(mask + 0);
+    const __m512 x1 = _mm512_loadu_ps(x + 16);
+    const __m512 b1 = _mm512_loadu_ps(mask + 16);
+    const __m512 y0 =
+        _mm512_fmadd_ps(vscale, _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(b0, least, _CMP_NLT_UQ), x0), b0);
+    m0 = _mm512_max_ps(m0, y0);
+    _mm512_storeu_ps(y + 0, y0);
+    const __m512 y1 =
+        _mm512_fmadd_ps(vscale, _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(b1, least, _CMP_NLT_UQ), x1), b1);
+    m1 = _mm512_max_ps(m1, y1);
+    _mm512_storeu_ps(y + 16, y1);
+    x += 32;
+    mask += 32;
+    y += 32;
+  }
+  for (; n >= 16; n -= 16) {
+    const __m512 x0 = _mm512_loadu_ps(x + 0);
+    const __m512 b0 = _mm512_loadu_ps(mask + 0);
+    const __m512 y0 =
+        _mm512_fmadd_ps(vscale, _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(b0, least, _CMP_NLT_UQ), x0), b0);
+    m0 = _mm512_max_ps(m0, y0);
+    _mm512_storeu_ps(y + 0, y0);
+    x += 16;
+    mask += 16;
+    y += 16;
+  }
+  if (n > 0) {
+    const __m512 x0 = avx512f_load_tail(x, (ptrdiff_t)n, _mm512_setzero_ps());
+    const __m512 b0 = avx512f_load_tail(mask, (ptrdiff_t)n, _mm512_set1_ps(-INFINITY));
+    const __m512 y0 =
+        _mm512_fmadd_ps(vscale, _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(b0, least, _CMP_NLT_UQ), x0), b0);
+    m1 = _mm512_max_ps(m1, y0);
+    avx512f_store_tail(y, (ptrdiff_t)n, y0);
+  }
+  return _mm512_max_ps(m0, m1);
 }
 
 // a + b = result + *error, exactly (Knuth's TwoSum).
@@ -375,7 +422,8 @@ static inline void add_blocks_u64(const float* x, float* y, const struct smx_f32
   }
 }
 
-extern "C" void smx_f32_raddstoreextexp_ukernel__avx512f_u64(size_t n, const float* x, float* y,
+extern "C" void smx_f32_raddstoreextexp_ukernel__avx512f_u64(size_t n, const float* x, const float* mask,
+                                                             float scale, float* y,
                                                              struct smx_f32_extended* sum,
                                                              const struct smx_f32_exponential* exponential) {
   __m512 hi[1] = {_mm512_setzero_ps()};
@@ -389,33 +437,42 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__avx512f_u64(size_t n, const flo
     if (!smx_is_in_range(sum->max, exponential)) return smx_f32_extended_refuse(sum);
     smx_f32_reference_move(&reference, sum->max);
   }
-  float maxima[1];
+  float maxima[1] = {};
+  // The logits that a mask makes, in a level 1 cache: stored to where the terms go, they would wait for its lines.
+  alignas(64) float masked[1024];
   bool has_maxima = false;
   for (; n >= 1024; n -= 1024) {
     int32_t anchors[1];
     for (int b = 0; b < 1; b++) {
-      const float max = has_maxima ? maxima[b] : maximum(1024, x + b * 1024);
+      const float max =
+          mask != nullptr
+              ? _mm512_reduce_max_ps(add_mask(1024, x + b * 1024, mask + b * 1024, scale, masked + b * 1024))
+          : has_maxima ? maxima[b]
+                       : maximum(1024, x + b * 1024);
       sum->max = max > sum->max ? max : sum->max;
       if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
       anchors[b] = reference.anchor;
     }
-    has_maxima = n >= 2048;
+    has_maxima = mask == nullptr && n >= 2048;
     if (has_maxima) {
       add_blocks_u64<true>(x, y, &reference, anchors, hi, lo, maxima);
     } else {
-      add_blocks_u64<false>(x, y, &reference, anchors, hi, lo, maxima);
+      add_blocks_u64<false>(mask != nullptr ? masked : x, y, &reference, anchors, hi, lo, maxima);
     }
     x += 1024;
     y += 1024;
+    if (mask != nullptr) mask += 1024;
   }
   while (n > 0) {
     const size_t block = n < 1024 ? n : 1024;
-    const float max = maximum(block, x);
+    const float max =
+        mask != nullptr ? _mm512_reduce_max_ps(add_mask(block, x, mask, scale, masked)) : maximum(block, x);
     sum->max = max > sum->max ? max : sum->max;
     if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
-    add_block_u64(block, x, y, &reference, hi, lo);
+    add_block_u64(block, mask != nullptr ? masked : x, y, &reference, hi, lo);
     x += block;
     y += block;
+    if (mask != nullptr) mask += block;
     n -= block;
   }
   fold(hi, lo, sum);

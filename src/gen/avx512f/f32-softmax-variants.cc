@@ -2,6 +2,7 @@
 
 // Softmax of rows of at most 1024 elements, several at a time, so that what is done once a row is done for all of them
 // in one vector: the references, the last levels of the sums, the reciprocals.
+#include <float.h>
 #include <math.h>
 
 #include "src/gen/microkernels.h"
@@ -79,6 +80,51 @@ static inline __m512 lane_maxima(size_t n, const float* x) {
     i += 16;
   }
   if (i < n) m1 = _mm512_max_ps(m1, avx512f_load_tail(x + i, (ptrdiff_t)(n - i), m1));
+  return _mm512_max_ps(m0, m1);
+}
+
+// y[i] = scale * x[i] + mask[i], as f32-vaddmask has it. Returns their maxima in lanes; where one is NaN, any number.
+static inline __m512 add_mask(size_t n, const float* x, const float* mask, float scale, float* y) {
+  const __m512 vscale = _mm512_set1_ps(scale);
+  const __m512 least = _mm512_set1_ps(-FLT_MAX);
+  __m512 m0 = _mm512_set1_ps(-INFINITY);
+  __m512 m1 = m0;
+  for (; n >= 32; n -= 32) {
+    const __m512 x0 = _mm512_loadu_ps(x + 0);
+    const __m512 b0 = _mm512_loadu_ps(mask + 0);
+    const __m512 x1 = _mm512_loadu_ps(x + 16);
+    const __m512 b1 = _mm512_loadu_ps(mask + 16);
+    const __m512 y0 =
+        _mm512_fmadd_ps(vscale, _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(b0, least, _CMP_NLT_UQ), x0), b0);
+    m0 = _mm512_max_ps(m0, y0);
+    _mm512_storeu_ps(y + 0, y0);
+    const __m512 y1 =
+        _mm512_fmadd_ps(vscale, _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(b1, least, _CMP_NLT_UQ), x1), b1);
+    m1 = _mm512_max_ps(m1, y1);
+    _mm512_storeu_ps(y + 16, y1);
+    x += 32;
+    mask += 32;
+    y += 32;
+  }
+  for (; n >= 16; n -= 16) {
+    const __m512 x0 = _mm512_loadu_ps(x + 0);
+    const __m512 b0 = _mm512_loadu_ps(mask + 0);
+    const __m512 y0 =
+        _mm512_fmadd_ps(vscale, _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(b0, least, _CMP_NLT_UQ), x0), b0);
+    m0 = _mm512_max_ps(m0, y0);
+    _mm512_storeu_ps(y + 0, y0);
+    x += 16;
+    mask += 16;
+    y += 16;
+  }
+  if (n > 0) {
+    const __m512 x0 = avx512f_load_tail(x, (ptrdiff_t)n, _mm512_setzero_ps());
+    const __m512 b0 = avx512f_load_tail(mask, (ptrdiff_t)n, _mm512_set1_ps(-INFINITY));
+    const __m512 y0 =
+        _mm512_fmadd_ps(vscale, _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(b0, least, _CMP_NLT_UQ), x0), b0);
+    m1 = _mm512_max_ps(m1, y0);
+    avx512f_store_tail(y, (ptrdiff_t)n, y0);
+  }
   return _mm512_max_ps(m0, m1);
 }
 
@@ -663,12 +709,21 @@ static inline void sum_row_32(size_t n, const float* x, float* y, float* tail, c
   *lo = block_lo[0];
 }
 
-static inline void scale_row(size_t n, float* y, __m512 hi, __m512 lo) {
+template <bool kStreams>
+static inline void scale_row(size_t n, const float* terms, float* y, __m512 hi, __m512 lo) {
   for (; n >= 32; n -= 32) {
-    _mm512_storeu_ps(y + 0,
-                     _mm512_fmadd_ps(_mm512_loadu_ps(y + 0), hi, _mm512_mul_ps(_mm512_loadu_ps(y + 0), lo)));
-    _mm512_storeu_ps(
-        y + 16, _mm512_fmadd_ps(_mm512_loadu_ps(y + 16), hi, _mm512_mul_ps(_mm512_loadu_ps(y + 16), lo)));
+    const __m512 y0 =
+        _mm512_fmadd_ps(_mm512_loadu_ps(terms + 0), hi, _mm512_mul_ps(_mm512_loadu_ps(terms + 0), lo));
+    const __m512 y1 =
+        _mm512_fmadd_ps(_mm512_loadu_ps(terms + 16), hi, _mm512_mul_ps(_mm512_loadu_ps(terms + 16), lo));
+    if constexpr (kStreams) {
+      _mm512_stream_ps(y + 0, y0);
+      _mm512_stream_ps(y + 16, y1);
+    } else {
+      _mm512_storeu_ps(y + 0, y0);
+      _mm512_storeu_ps(y + 16, y1);
+    }
+    terms += 32;
     y += 32;
   }
 }
@@ -685,54 +740,84 @@ static inline void scale_tail(size_t n, float* y, const float* tail, __m512 hi, 
 }
 
 extern "C" void smx_f32_softmax_ukernel__avx512f_u64_acc4(size_t rows, size_t n, const float* x,
-                                                          size_t x_stride, float* y, size_t y_stride,
-                                                          size_t* done,
+                                                          size_t x_stride, const float* mask,
+                                                          size_t mask_stride, float scale, float* y,
+                                                          size_t y_stride, bool streams, size_t* done,
                                                           const struct smx_f32_exponential* exponential) {
-  const size_t together = 4;
+  const size_t most = 4;
+  // Where results bypass the caches, terms stay in one.
+  alignas(64) float stored[4096];
+  const size_t together = streams && most * n > 4096 ? 4096 / n : most;
+  // The logits that a mask makes, in a level 1 cache: of long rows, of one at a time.
+  alignas(64) float masked[2048];
+  const bool makes_row = mask != nullptr && together * n > 2048;
   *done = 0;
   while (*done < rows) {
     size_t count = rows - *done < together ? rows - *done : together;
-    __m512 max[4] = {_mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps()};
-    for (size_t r = 0; r < count; r++) max[r] = lane_maxima(n, x + r * x_stride);
-
-    max[0] =
-        _mm512_max_ps(_mm512_shuffle_f32x4(max[0], max[1], 0x44), _mm512_shuffle_f32x4(max[0], max[1], 0xEE));
-    max[1] =
-        _mm512_max_ps(_mm512_shuffle_f32x4(max[2], max[3], 0x44), _mm512_shuffle_f32x4(max[2], max[3], 0xEE));
-    max[0] =
-        _mm512_max_ps(_mm512_shuffle_f32x4(max[0], max[1], 0x88), _mm512_shuffle_f32x4(max[0], max[1], 0xDD));
-    max[0] = _mm512_max_ps(_mm512_shuffle_ps(max[0], max[0], 0x44), _mm512_shuffle_ps(max[0], max[0], 0xEE));
-    max[0] = _mm512_max_ps(_mm512_shuffle_ps(max[0], max[0], 0x88), _mm512_shuffle_ps(max[0], max[0], 0xDD));
     bool stops = false;
-    if (!(_mm512_cmp_ps_mask(_mm512_abs_ps(max[0]), _mm512_set1_ps(exponential->range), _CMP_LE_OQ) ==
-          0xFFFF)) {
-      float maxima[16];
-      _mm512_storeu_ps(maxima + 0, max[0]);
-      size_t r = 0;
-      while (r < count && smx_is_in_range(maxima[r % 4 * 4 + r / 4], exponential)) r++;
-      if (r == 0) return;
-      stops = r < count;
-      count = r;
-    }
-
     float lower[16], bias[16];
+    if (!makes_row) {
+      __m512 max[4] = {_mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps()};
+      for (size_t r = 0; r < count; r++) {
+        max[r] = mask != nullptr
+                     ? add_mask(n, x + r * x_stride, mask + r * mask_stride, scale, masked + r * n)
+                     : lane_maxima(n, x + r * x_stride);
+      }
 
-    {
-      __m512 group_lower, group_bias;
-      references(max[0], exponential, &group_lower, &group_bias);
-      _mm512_storeu_ps(lower + 0, group_lower);
-      _mm512_storeu_ps(bias + 0, group_bias);
+      max[0] = _mm512_max_ps(_mm512_shuffle_f32x4(max[0], max[1], 0x44),
+                             _mm512_shuffle_f32x4(max[0], max[1], 0xEE));
+      max[1] = _mm512_max_ps(_mm512_shuffle_f32x4(max[2], max[3], 0x44),
+                             _mm512_shuffle_f32x4(max[2], max[3], 0xEE));
+      max[0] = _mm512_max_ps(_mm512_shuffle_f32x4(max[0], max[1], 0x88),
+                             _mm512_shuffle_f32x4(max[0], max[1], 0xDD));
+      max[0] =
+          _mm512_max_ps(_mm512_shuffle_ps(max[0], max[0], 0x44), _mm512_shuffle_ps(max[0], max[0], 0xEE));
+      max[0] =
+          _mm512_max_ps(_mm512_shuffle_ps(max[0], max[0], 0x88), _mm512_shuffle_ps(max[0], max[0], 0xDD));
+      if (!(_mm512_cmp_ps_mask(_mm512_abs_ps(max[0]), _mm512_set1_ps(exponential->range), _CMP_LE_OQ) ==
+            0xFFFF)) {
+        float maxima[16];
+        _mm512_storeu_ps(maxima + 0, max[0]);
+        size_t r = 0;
+        while (r < count && smx_is_in_range(maxima[r % 4 * 4 + r / 4], exponential)) r++;
+        if (r == 0) break;
+        stops = r < count;
+        count = r;
+      }
+      {
+        __m512 group_lower, group_bias;
+        references(max[0], exponential, &group_lower, &group_bias);
+        _mm512_storeu_ps(lower + 0, group_lower);
+        _mm512_storeu_ps(bias + 0, group_bias);
+      }
     }
 
     __m512 hi[4] = {_mm512_set1_ps(1.0f), _mm512_set1_ps(1.0f), _mm512_set1_ps(1.0f), _mm512_set1_ps(1.0f)};
     __m512 lo[4] = {_mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps()};
     float tails[4][32];
+    float* const terms = streams ? stored : y;
+    const size_t terms_stride = streams ? n : y_stride;
     const __m512 anchor = _mm512_set1_ps(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r % 4 * 4 + r / 4;
-      sum_row_64(n, x + r * x_stride, y + r * y_stride, tails[r], x + (r + together) * x_stride, exponential,
+      const float* const logits = mask == nullptr ? x + r * x_stride : makes_row ? masked : masked + r * n;
+      if (makes_row) {
+        const float row_max =
+            _mm512_reduce_max_ps(add_mask(n, x + r * x_stride, mask + r * mask_stride, scale, masked));
+        stops = !smx_is_in_range(row_max, exponential);
+        if (stops) {
+          count = r;
+          break;
+        }
+        __m512 row_lower, row_bias;
+        references(_mm512_set1_ps(row_max), exponential, &row_lower, &row_bias);
+        lower[lane] = _mm512_cvtss_f32(row_lower);
+        bias[lane] = _mm512_cvtss_f32(row_bias);
+      }
+      sum_row_64(n, logits, terms + r * terms_stride, tails[r], x + (r + together) * x_stride, exponential,
                  _mm512_set1_ps(lower[lane]), _mm512_set1_ps(bias[lane]), anchor, &hi[r], &lo[r]);
     }
+    if (count == 0) break;
 
     {
       const __m512 higher_hi = _mm512_shuffle_f32x4(hi[0], hi[1], 0xEE);
@@ -776,7 +861,14 @@ extern "C" void smx_f32_softmax_ukernel__avx512f_u64_acc4(size_t rows, size_t n,
     _mm512_storeu_ps(row_lo + 0, lo[0]);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r % 4 * 4 + r / 4;
-      scale_row(n, y + r * y_stride, _mm512_set1_ps(row_hi[lane]), _mm512_set1_ps(row_lo[lane]));
+
+      if (streams) {
+        scale_row<true>(n, terms + r * terms_stride, y + r * y_stride, _mm512_set1_ps(row_hi[lane]),
+                        _mm512_set1_ps(row_lo[lane]));
+      } else {
+        scale_row<false>(n, terms + r * terms_stride, y + r * y_stride, _mm512_set1_ps(row_hi[lane]),
+                         _mm512_set1_ps(row_lo[lane]));
+      }
     }
     // After all rows' other elements, for these follow each other in memory.
     for (size_t r = 0; r < count; r++) {
@@ -788,57 +880,72 @@ extern "C" void smx_f32_softmax_ukernel__avx512f_u64_acc4(size_t rows, size_t n,
       if (row_hi[lane] != row_hi[lane]) smx_fill_nan(n, y + r * y_stride);
     }
     *done += count;
-    if (stops) return;
+    if (stops) break;
     x += count * x_stride;
     y += count * y_stride;
+    if (mask != nullptr) mask += count * mask_stride;
   }
+  if (streams) _mm_sfence();
 }
 
 extern "C" void smx_f32_softmax_ukernel__avx512f_u64_acc8(size_t rows, size_t n, const float* x,
-                                                          size_t x_stride, float* y, size_t y_stride,
-                                                          size_t* done,
+                                                          size_t x_stride, const float* mask,
+                                                          size_t mask_stride, float scale, float* y,
+                                                          size_t y_stride, bool streams, size_t* done,
                                                           const struct smx_f32_exponential* exponential) {
-  const size_t together = 8;
+  const size_t most = 8;
+  // Where results bypass the caches, terms stay in one.
+  alignas(64) float stored[4096];
+  const size_t together = streams && most * n > 4096 ? 4096 / n : most;
+  // The logits that a mask makes, in a level 1 cache: of long rows, of one at a time.
+  alignas(64) float masked[2048];
+  const bool makes_row = mask != nullptr && together * n > 2048;
   *done = 0;
   while (*done < rows) {
     size_t count = rows - *done < together ? rows - *done : together;
-    __m512 max[8] = {_mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(),
-                     _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps()};
-    for (size_t r = 0; r < count; r++) max[r] = lane_maxima(n, x + r * x_stride);
-
-    max[0] =
-        _mm512_max_ps(_mm512_shuffle_f32x4(max[0], max[1], 0x44), _mm512_shuffle_f32x4(max[0], max[1], 0xEE));
-    max[1] =
-        _mm512_max_ps(_mm512_shuffle_f32x4(max[2], max[3], 0x44), _mm512_shuffle_f32x4(max[2], max[3], 0xEE));
-    max[2] =
-        _mm512_max_ps(_mm512_shuffle_f32x4(max[4], max[5], 0x44), _mm512_shuffle_f32x4(max[4], max[5], 0xEE));
-    max[3] =
-        _mm512_max_ps(_mm512_shuffle_f32x4(max[6], max[7], 0x44), _mm512_shuffle_f32x4(max[6], max[7], 0xEE));
-    max[0] =
-        _mm512_max_ps(_mm512_shuffle_f32x4(max[0], max[1], 0x88), _mm512_shuffle_f32x4(max[0], max[1], 0xDD));
-    max[1] =
-        _mm512_max_ps(_mm512_shuffle_f32x4(max[2], max[3], 0x88), _mm512_shuffle_f32x4(max[2], max[3], 0xDD));
-    max[0] = _mm512_max_ps(_mm512_shuffle_ps(max[0], max[1], 0x44), _mm512_shuffle_ps(max[0], max[1], 0xEE));
-    max[0] = _mm512_max_ps(_mm512_shuffle_ps(max[0], max[0], 0x88), _mm512_shuffle_ps(max[0], max[0], 0xDD));
     bool stops = false;
-    if (!(_mm512_cmp_ps_mask(_mm512_abs_ps(max[0]), _mm512_set1_ps(exponential->range), _CMP_LE_OQ) ==
-          0xFFFF)) {
-      float maxima[16];
-      _mm512_storeu_ps(maxima + 0, max[0]);
-      size_t r = 0;
-      while (r < count && smx_is_in_range(maxima[r % 4 * 4 + r / 4], exponential)) r++;
-      if (r == 0) return;
-      stops = r < count;
-      count = r;
-    }
-
     float lower[16], bias[16];
+    if (!makes_row) {
+      __m512 max[8] = {_mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(),
+                       _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps()};
+      for (size_t r = 0; r < count; r++) {
+        max[r] = mask != nullptr
+                     ? add_mask(n, x + r * x_stride, mask + r * mask_stride, scale, masked + r * n)
+                     : lane_maxima(n, x + r * x_stride);
+      }
 
-    {
-      __m512 group_lower, group_bias;
-      references(max[0], exponential, &group_lower, &group_bias);
-      _mm512_storeu_ps(lower + 0, group_lower);
-      _mm512_storeu_ps(bias + 0, group_bias);
+      max[0] = _mm512_max_ps(_mm512_shuffle_f32x4(max[0], max[1], 0x44),
+                             _mm512_shuffle_f32x4(max[0], max[1], 0xEE));
+      max[1] = _mm512_max_ps(_mm512_shuffle_f32x4(max[2], max[3], 0x44),
+                             _mm512_shuffle_f32x4(max[2], max[3], 0xEE));
+      max[2] = _mm512_max_ps(_mm512_shuffle_f32x4(max[4], max[5], 0x44),
+                             _mm512_shuffle_f32x4(max[4], max[5], 0xEE));
+      max[3] = _mm512_max_ps(_mm512_shuffle_f32x4(max[6], max[7], 0x44),
+                             _mm512_shuffle_f32x4(max[6], max[7], 0xEE));
+      max[0] = _mm512_max_ps(_mm512_shuffle_f32x4(max[0], max[1], 0x88),
+                             _mm512_shuffle_f32x4(max[0], max[1], 0xDD));
+      max[1] = _mm512_max_ps(_mm512_shuffle_f32x4(max[2], max[3], 0x88),
+                             _mm512_shuffle_f32x4(max[2], max[3], 0xDD));
+      max[0] =
+          _mm512_max_ps(_mm512_shuffle_ps(max[0], max[1], 0x44), _mm512_shuffle_ps(max[0], max[1], 0xEE));
+      max[0] =
+          _mm512_max_ps(_mm512_shuffle_ps(max[0], max[0], 0x88), _mm512_shuffle_ps(max[0], max[0], 0xDD));
+      if (!(_mm512_cmp_ps_mask(_mm512_abs_ps(max[0]), _mm512_set1_ps(exponential->range), _CMP_LE_OQ) ==
+            0xFFFF)) {
+        float maxima[16];
+        _mm512_storeu_ps(maxima + 0, max[0]);
+        size_t r = 0;
+        while (r < count && smx_is_in_range(maxima[r % 4 * 4 + r / 4], exponential)) r++;
+        if (r == 0) break;
+        stops = r < count;
+        count = r;
+      }
+      {
+        __m512 group_lower, group_bias;
+        references(max[0], exponential, &group_lower, &group_bias);
+        _mm512_storeu_ps(lower + 0, group_lower);
+        _mm512_storeu_ps(bias + 0, group_bias);
+      }
     }
 
     __m512 hi[8] = {_mm512_set1_ps(1.0f), _mm512_set1_ps(1.0f), _mm512_set1_ps(1.0f), _mm512_set1_ps(1.0f),
@@ -846,12 +953,29 @@ extern "C" void smx_f32_softmax_ukernel__avx512f_u64_acc8(size_t rows, size_t n,
     __m512 lo[8] = {_mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(),
                     _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps()};
     float tails[8][32];
+    float* const terms = streams ? stored : y;
+    const size_t terms_stride = streams ? n : y_stride;
     const __m512 anchor = _mm512_set1_ps(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r % 4 * 4 + r / 4;
-      sum_row_64(n, x + r * x_stride, y + r * y_stride, tails[r], x + (r + together) * x_stride, exponential,
+      const float* const logits = mask == nullptr ? x + r * x_stride : makes_row ? masked : masked + r * n;
+      if (makes_row) {
+        const float row_max =
+            _mm512_reduce_max_ps(add_mask(n, x + r * x_stride, mask + r * mask_stride, scale, masked));
+        stops = !smx_is_in_range(row_max, exponential);
+        if (stops) {
+          count = r;
+          break;
+        }
+        __m512 row_lower, row_bias;
+        references(_mm512_set1_ps(row_max), exponential, &row_lower, &row_bias);
+        lower[lane] = _mm512_cvtss_f32(row_lower);
+        bias[lane] = _mm512_cvtss_f32(row_bias);
+      }
+      sum_row_64(n, logits, terms + r * terms_stride, tails[r], x + (r + together) * x_stride, exponential,
                  _mm512_set1_ps(lower[lane]), _mm512_set1_ps(bias[lane]), anchor, &hi[r], &lo[r]);
     }
+    if (count == 0) break;
 
     {
       const __m512 higher_hi = _mm512_shuffle_f32x4(hi[0], hi[1], 0xEE);
@@ -916,7 +1040,14 @@ extern "C" void smx_f32_softmax_ukernel__avx512f_u64_acc8(size_t rows, size_t n,
     _mm512_storeu_ps(row_lo + 0, lo[0]);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r % 4 * 4 + r / 4;
-      scale_row(n, y + r * y_stride, _mm512_set1_ps(row_hi[lane]), _mm512_set1_ps(row_lo[lane]));
+
+      if (streams) {
+        scale_row<true>(n, terms + r * terms_stride, y + r * y_stride, _mm512_set1_ps(row_hi[lane]),
+                        _mm512_set1_ps(row_lo[lane]));
+      } else {
+        scale_row<false>(n, terms + r * terms_stride, y + r * y_stride, _mm512_set1_ps(row_hi[lane]),
+                         _mm512_set1_ps(row_lo[lane]));
+      }
     }
     // After all rows' other elements, for these follow each other in memory.
     for (size_t r = 0; r < count; r++) {
@@ -928,57 +1059,72 @@ extern "C" void smx_f32_softmax_ukernel__avx512f_u64_acc8(size_t rows, size_t n,
       if (row_hi[lane] != row_hi[lane]) smx_fill_nan(n, y + r * y_stride);
     }
     *done += count;
-    if (stops) return;
+    if (stops) break;
     x += count * x_stride;
     y += count * y_stride;
+    if (mask != nullptr) mask += count * mask_stride;
   }
+  if (streams) _mm_sfence();
 }
 
 extern "C" void smx_f32_softmax_ukernel__avx512f_u128_acc8(size_t rows, size_t n, const float* x,
-                                                           size_t x_stride, float* y, size_t y_stride,
-                                                           size_t* done,
+                                                           size_t x_stride, const float* mask,
+                                                           size_t mask_stride, float scale, float* y,
+                                                           size_t y_stride, bool streams, size_t* done,
                                                            const struct smx_f32_exponential* exponential) {
-  const size_t together = 8;
+  const size_t most = 8;
+  // Where results bypass the caches, terms stay in one.
+  alignas(64) float stored[4096];
+  const size_t together = streams && most * n > 4096 ? 4096 / n : most;
+  // The logits that a mask makes, in a level 1 cache: of long rows, of one at a time.
+  alignas(64) float masked[2048];
+  const bool makes_row = mask != nullptr && together * n > 2048;
   *done = 0;
   while (*done < rows) {
     size_t count = rows - *done < together ? rows - *done : together;
-    __m512 max[8] = {_mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(),
-                     _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps()};
-    for (size_t r = 0; r < count; r++) max[r] = lane_maxima(n, x + r * x_stride);
-
-    max[0] =
-        _mm512_max_ps(_mm512_shuffle_f32x4(max[0], max[1], 0x44), _mm512_shuffle_f32x4(max[0], max[1], 0xEE));
-    max[1] =
-        _mm512_max_ps(_mm512_shuffle_f32x4(max[2], max[3], 0x44), _mm512_shuffle_f32x4(max[2], max[3], 0xEE));
-    max[2] =
-        _mm512_max_ps(_mm512_shuffle_f32x4(max[4], max[5], 0x44), _mm512_shuffle_f32x4(max[4], max[5], 0xEE));
-    max[3] =
-        _mm512_max_ps(_mm512_shuffle_f32x4(max[6], max[7], 0x44), _mm512_shuffle_f32x4(max[6], max[7], 0xEE));
-    max[0] =
-        _mm512_max_ps(_mm512_shuffle_f32x4(max[0], max[1], 0x88), _mm512_shuffle_f32x4(max[0], max[1], 0xDD));
-    max[1] =
-        _mm512_max_ps(_mm512_shuffle_f32x4(max[2], max[3], 0x88), _mm512_shuffle_f32x4(max[2], max[3], 0xDD));
-    max[0] = _mm512_max_ps(_mm512_shuffle_ps(max[0], max[1], 0x44), _mm512_shuffle_ps(max[0], max[1], 0xEE));
-    max[0] = _mm512_max_ps(_mm512_shuffle_ps(max[0], max[0], 0x88), _mm512_shuffle_ps(max[0], max[0], 0xDD));
     bool stops = false;
-    if (!(_mm512_cmp_ps_mask(_mm512_abs_ps(max[0]), _mm512_set1_ps(exponential->range), _CMP_LE_OQ) ==
-          0xFFFF)) {
-      float maxima[16];
-      _mm512_storeu_ps(maxima + 0, max[0]);
-      size_t r = 0;
-      while (r < count && smx_is_in_range(maxima[r % 4 * 4 + r / 4], exponential)) r++;
-      if (r == 0) return;
-      stops = r < count;
-      count = r;
-    }
-
     float lower[16], bias[16];
+    if (!makes_row) {
+      __m512 max[8] = {_mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(),
+                       _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps()};
+      for (size_t r = 0; r < count; r++) {
+        max[r] = mask != nullptr
+                     ? add_mask(n, x + r * x_stride, mask + r * mask_stride, scale, masked + r * n)
+                     : lane_maxima(n, x + r * x_stride);
+      }
 
-    {
-      __m512 group_lower, group_bias;
-      references(max[0], exponential, &group_lower, &group_bias);
-      _mm512_storeu_ps(lower + 0, group_lower);
-      _mm512_storeu_ps(bias + 0, group_bias);
+      max[0] = _mm512_max_ps(_mm512_shuffle_f32x4(max[0], max[1], 0x44),
+                             _mm512_shuffle_f32x4(max[0], max[1], 0xEE));
+      max[1] = _mm512_max_ps(_mm512_shuffle_f32x4(max[2], max[3], 0x44),
+                             _mm512_shuffle_f32x4(max[2], max[3], 0xEE));
+      max[2] = _mm512_max_ps(_mm512_shuffle_f32x4(max[4], max[5], 0x44),
+                             _mm512_shuffle_f32x4(max[4], max[5], 0xEE));
+      max[3] = _mm512_max_ps(_mm512_shuffle_f32x4(max[6], max[7], 0x44),
+                             _mm512_shuffle_f32x4(max[6], max[7], 0xEE));
+      max[0] = _mm512_max_ps(_mm512_shuffle_f32x4(max[0], max[1], 0x88),
+                             _mm512_shuffle_f32x4(max[0], max[1], 0xDD));
+      max[1] = _mm512_max_ps(_mm512_shuffle_f32x4(max[2], max[3], 0x88),
+                             _mm512_shuffle_f32x4(max[2], max[3], 0xDD));
+      max[0] =
+          _mm512_max_ps(_mm512_shuffle_ps(max[0], max[1], 0x44), _mm512_shuffle_ps(max[0], max[1], 0xEE));
+      max[0] =
+          _mm512_max_ps(_mm512_shuffle_ps(max[0], max[0], 0x88), _mm512_shuffle_ps(max[0], max[0], 0xDD));
+      if (!(_mm512_cmp_ps_mask(_mm512_abs_ps(max[0]), _mm512_set1_ps(exponential->range), _CMP_LE_OQ) ==
+            0xFFFF)) {
+        float maxima[16];
+        _mm512_storeu_ps(maxima + 0, max[0]);
+        size_t r = 0;
+        while (r < count && smx_is_in_range(maxima[r % 4 * 4 + r / 4], exponential)) r++;
+        if (r == 0) break;
+        stops = r < count;
+        count = r;
+      }
+      {
+        __m512 group_lower, group_bias;
+        references(max[0], exponential, &group_lower, &group_bias);
+        _mm512_storeu_ps(lower + 0, group_lower);
+        _mm512_storeu_ps(bias + 0, group_bias);
+      }
     }
 
     __m512 hi[8] = {_mm512_set1_ps(1.0f), _mm512_set1_ps(1.0f), _mm512_set1_ps(1.0f), _mm512_set1_ps(1.0f),
@@ -986,12 +1132,29 @@ extern "C" void smx_f32_softmax_ukernel__avx512f_u128_acc8(size_t rows, size_t n
     __m512 lo[8] = {_mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(),
                     _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps()};
     float tails[8][32];
+    float* const terms = streams ? stored : y;
+    const size_t terms_stride = streams ? n : y_stride;
     const __m512 anchor = _mm512_set1_ps(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r % 4 * 4 + r / 4;
-      sum_row_128(n, x + r * x_stride, y + r * y_stride, tails[r], x + (r + together) * x_stride, exponential,
+      const float* const logits = mask == nullptr ? x + r * x_stride : makes_row ? masked : masked + r * n;
+      if (makes_row) {
+        const float row_max =
+            _mm512_reduce_max_ps(add_mask(n, x + r * x_stride, mask + r * mask_stride, scale, masked));
+        stops = !smx_is_in_range(row_max, exponential);
+        if (stops) {
+          count = r;
+          break;
+        }
+        __m512 row_lower, row_bias;
+        references(_mm512_set1_ps(row_max), exponential, &row_lower, &row_bias);
+        lower[lane] = _mm512_cvtss_f32(row_lower);
+        bias[lane] = _mm512_cvtss_f32(row_bias);
+      }
+      sum_row_128(n, logits, terms + r * terms_stride, tails[r], x + (r + together) * x_stride, exponential,
                   _mm512_set1_ps(lower[lane]), _mm512_set1_ps(bias[lane]), anchor, &hi[r], &lo[r]);
     }
+    if (count == 0) break;
 
     {
       const __m512 higher_hi = _mm512_shuffle_f32x4(hi[0], hi[1], 0xEE);
@@ -1056,7 +1219,14 @@ extern "C" void smx_f32_softmax_ukernel__avx512f_u128_acc8(size_t rows, size_t n
     _mm512_storeu_ps(row_lo + 0, lo[0]);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r % 4 * 4 + r / 4;
-      scale_row(n, y + r * y_stride, _mm512_set1_ps(row_hi[lane]), _mm512_set1_ps(row_lo[lane]));
+
+      if (streams) {
+        scale_row<true>(n, terms + r * terms_stride, y + r * y_stride, _mm512_set1_ps(row_hi[lane]),
+                        _mm512_set1_ps(row_lo[lane]));
+      } else {
+        scale_row<false>(n, terms + r * terms_stride, y + r * y_stride, _mm512_set1_ps(row_hi[lane]),
+                         _mm512_set1_ps(row_lo[lane]));
+      }
     }
     // After all rows' other elements, for these follow each other in memory.
     for (size_t r = 0; r < count; r++) {
@@ -1068,73 +1238,89 @@ extern "C" void smx_f32_softmax_ukernel__avx512f_u128_acc8(size_t rows, size_t n
       if (row_hi[lane] != row_hi[lane]) smx_fill_nan(n, y + r * y_stride);
     }
     *done += count;
-    if (stops) return;
+    if (stops) break;
     x += count * x_stride;
     y += count * y_stride;
+    if (mask != nullptr) mask += count * mask_stride;
   }
+  if (streams) _mm_sfence();
 }
 
 extern "C" void smx_f32_softmax_ukernel__avx512f_u32_acc16(size_t rows, size_t n, const float* x,
-                                                           size_t x_stride, float* y, size_t y_stride,
-                                                           size_t* done,
+                                                           size_t x_stride, const float* mask,
+                                                           size_t mask_stride, float scale, float* y,
+                                                           size_t y_stride, bool streams, size_t* done,
                                                            const struct smx_f32_exponential* exponential) {
   // Long rows go fewer at a time, so that what is stored of them is in the level 1 cache when it is scaled.
-  const size_t together = n <= 256 ? 16 : 8;
+  const size_t most = n <= 256 ? 16 : 8;
+  // Where results bypass the caches, terms stay in one.
+  alignas(64) float stored[4096];
+  const size_t together = streams && most * n > 4096 ? 4096 / n : most;
+  // The logits that a mask makes, in a level 1 cache: of long rows, of one at a time.
+  alignas(64) float masked[2048];
+  const bool makes_row = mask != nullptr && together * n > 2048;
   *done = 0;
   while (*done < rows) {
     size_t count = rows - *done < together ? rows - *done : together;
-    __m512 max[16] = {_mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(),
-                      _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(),
-                      _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(),
-                      _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps()};
-    for (size_t r = 0; r < count; r++) max[r] = lane_maxima(n, x + r * x_stride);
-
-    max[0] =
-        _mm512_max_ps(_mm512_shuffle_f32x4(max[0], max[1], 0x44), _mm512_shuffle_f32x4(max[0], max[1], 0xEE));
-    max[1] =
-        _mm512_max_ps(_mm512_shuffle_f32x4(max[2], max[3], 0x44), _mm512_shuffle_f32x4(max[2], max[3], 0xEE));
-    max[2] =
-        _mm512_max_ps(_mm512_shuffle_f32x4(max[4], max[5], 0x44), _mm512_shuffle_f32x4(max[4], max[5], 0xEE));
-    max[3] =
-        _mm512_max_ps(_mm512_shuffle_f32x4(max[6], max[7], 0x44), _mm512_shuffle_f32x4(max[6], max[7], 0xEE));
-    max[4] =
-        _mm512_max_ps(_mm512_shuffle_f32x4(max[8], max[9], 0x44), _mm512_shuffle_f32x4(max[8], max[9], 0xEE));
-    max[5] = _mm512_max_ps(_mm512_shuffle_f32x4(max[10], max[11], 0x44),
-                           _mm512_shuffle_f32x4(max[10], max[11], 0xEE));
-    max[6] = _mm512_max_ps(_mm512_shuffle_f32x4(max[12], max[13], 0x44),
-                           _mm512_shuffle_f32x4(max[12], max[13], 0xEE));
-    max[7] = _mm512_max_ps(_mm512_shuffle_f32x4(max[14], max[15], 0x44),
-                           _mm512_shuffle_f32x4(max[14], max[15], 0xEE));
-    max[0] =
-        _mm512_max_ps(_mm512_shuffle_f32x4(max[0], max[1], 0x88), _mm512_shuffle_f32x4(max[0], max[1], 0xDD));
-    max[1] =
-        _mm512_max_ps(_mm512_shuffle_f32x4(max[2], max[3], 0x88), _mm512_shuffle_f32x4(max[2], max[3], 0xDD));
-    max[2] =
-        _mm512_max_ps(_mm512_shuffle_f32x4(max[4], max[5], 0x88), _mm512_shuffle_f32x4(max[4], max[5], 0xDD));
-    max[3] =
-        _mm512_max_ps(_mm512_shuffle_f32x4(max[6], max[7], 0x88), _mm512_shuffle_f32x4(max[6], max[7], 0xDD));
-    max[0] = _mm512_max_ps(_mm512_shuffle_ps(max[0], max[1], 0x44), _mm512_shuffle_ps(max[0], max[1], 0xEE));
-    max[1] = _mm512_max_ps(_mm512_shuffle_ps(max[2], max[3], 0x44), _mm512_shuffle_ps(max[2], max[3], 0xEE));
-    max[0] = _mm512_max_ps(_mm512_shuffle_ps(max[0], max[1], 0x88), _mm512_shuffle_ps(max[0], max[1], 0xDD));
     bool stops = false;
-    if (!(_mm512_cmp_ps_mask(_mm512_abs_ps(max[0]), _mm512_set1_ps(exponential->range), _CMP_LE_OQ) ==
-          0xFFFF)) {
-      float maxima[16];
-      _mm512_storeu_ps(maxima + 0, max[0]);
-      size_t r = 0;
-      while (r < count && smx_is_in_range(maxima[r % 4 * 4 + r / 4], exponential)) r++;
-      if (r == 0) return;
-      stops = r < count;
-      count = r;
-    }
-
     float lower[16], bias[16];
+    if (!makes_row) {
+      __m512 max[16] = {_mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(),
+                        _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(),
+                        _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(),
+                        _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps()};
+      for (size_t r = 0; r < count; r++) {
+        max[r] = mask != nullptr
+                     ? add_mask(n, x + r * x_stride, mask + r * mask_stride, scale, masked + r * n)
+                     : lane_maxima(n, x + r * x_stride);
+      }
 
-    {
-      __m512 group_lower, group_bias;
-      references(max[0], exponential, &group_lower, &group_bias);
-      _mm512_storeu_ps(lower + 0, group_lower);
-      _mm512_storeu_ps(bias + 0, group_bias);
+      max[0] = _mm512_max_ps(_mm512_shuffle_f32x4(max[0], max[1], 0x44),
+                             _mm512_shuffle_f32x4(max[0], max[1], 0xEE));
+      max[1] = _mm512_max_ps(_mm512_shuffle_f32x4(max[2], max[3], 0x44),
+                             _mm512_shuffle_f32x4(max[2], max[3], 0xEE));
+      max[2] = _mm512_max_ps(_mm512_shuffle_f32x4(max[4], max[5], 0x44),
+                             _mm512_shuffle_f32x4(max[4], max[5], 0xEE));
+      max[3] = _mm512_max_ps(_mm512_shuffle_f32x4(max[6], max[7], 0x44),
+                             _mm512_shuffle_f32x4(max[6], max[7], 0xEE));
+      max[4] = _mm512_max_ps(_mm512_shuffle_f32x4(max[8], max[9], 0x44),
+                             _mm512_shuffle_f32x4(max[8], max[9], 0xEE));
+      max[5] = _mm512_max_ps(_mm512_shuffle_f32x4(max[10], max[11], 0x44),
+                             _mm512_shuffle_f32x4(max[10], max[11], 0xEE));
+      max[6] = _mm512_max_ps(_mm512_shuffle_f32x4(max[12], max[13], 0x44),
+                             _mm512_shuffle_f32x4(max[12], max[13], 0xEE));
+      max[7] = _mm512_max_ps(_mm512_shuffle_f32x4(max[14], max[15], 0x44),
+                             _mm512_shuffle_f32x4(max[14], max[15], 0xEE));
+      max[0] = _mm512_max_ps(_mm512_shuffle_f32x4(max[0], max[1], 0x88),
+                             _mm512_shuffle_f32x4(max[0], max[1], 0xDD));
+      max[1] = _mm512_max_ps(_mm512_shuffle_f32x4(max[2], max[3], 0x88),
+                             _mm512_shuffle_f32x4(max[2], max[3], 0xDD));
+      max[2] = _mm512_max_ps(_mm512_shuffle_f32x4(max[4], max[5], 0x88),
+                             _mm512_shuffle_f32x4(max[4], max[5], 0xDD));
+      max[3] = _mm512_max_ps(_mm512_shuffle_f32x4(max[6], max[7], 0x88),
+                             _mm512_shuffle_f32x4(max[6], max[7], 0xDD));
+      max[0] =
+          _mm512_max_ps(_mm512_shuffle_ps(max[0], max[1], 0x44), _mm512_shuffle_ps(max[0], max[1], 0xEE));
+      max[1] =
+          _mm512_max_ps(_mm512_shuffle_ps(max[2], max[3], 0x44), _mm512_shuffle_ps(max[2], max[3], 0xEE));
+      max[0] =
+          _mm512_max_ps(_mm512_shuffle_ps(max[0], max[1], 0x88), _mm512_shuffle_ps(max[0], max[1], 0xDD));
+      if (!(_mm512_cmp_ps_mask(_mm512_abs_ps(max[0]), _mm512_set1_ps(exponential->range), _CMP_LE_OQ) ==
+            0xFFFF)) {
+        float maxima[16];
+        _mm512_storeu_ps(maxima + 0, max[0]);
+        size_t r = 0;
+        while (r < count && smx_is_in_range(maxima[r % 4 * 4 + r / 4], exponential)) r++;
+        if (r == 0) break;
+        stops = r < count;
+        count = r;
+      }
+      {
+        __m512 group_lower, group_bias;
+        references(max[0], exponential, &group_lower, &group_bias);
+        _mm512_storeu_ps(lower + 0, group_lower);
+        _mm512_storeu_ps(bias + 0, group_bias);
+      }
     }
 
     __m512 hi[16] = {_mm512_set1_ps(1.0f), _mm512_set1_ps(1.0f), _mm512_set1_ps(1.0f), _mm512_set1_ps(1.0f),
@@ -1146,12 +1332,29 @@ extern "C" void smx_f32_softmax_ukernel__avx512f_u32_acc16(size_t rows, size_t n
                      _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(),
                      _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps()};
     float tails[16][32];
+    float* const terms = streams ? stored : y;
+    const size_t terms_stride = streams ? n : y_stride;
     const __m512 anchor = _mm512_set1_ps(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r % 4 * 4 + r / 4;
-      sum_row_32(n, x + r * x_stride, y + r * y_stride, tails[r], x + (r + together) * x_stride, exponential,
+      const float* const logits = mask == nullptr ? x + r * x_stride : makes_row ? masked : masked + r * n;
+      if (makes_row) {
+        const float row_max =
+            _mm512_reduce_max_ps(add_mask(n, x + r * x_stride, mask + r * mask_stride, scale, masked));
+        stops = !smx_is_in_range(row_max, exponential);
+        if (stops) {
+          count = r;
+          break;
+        }
+        __m512 row_lower, row_bias;
+        references(_mm512_set1_ps(row_max), exponential, &row_lower, &row_bias);
+        lower[lane] = _mm512_cvtss_f32(row_lower);
+        bias[lane] = _mm512_cvtss_f32(row_bias);
+      }
+      sum_row_32(n, logits, terms + r * terms_stride, tails[r], x + (r + together) * x_stride, exponential,
                  _mm512_set1_ps(lower[lane]), _mm512_set1_ps(bias[lane]), anchor, &hi[r], &lo[r]);
     }
+    if (count == 0) break;
 
     {
       const __m512 higher_hi = _mm512_shuffle_f32x4(hi[0], hi[1], 0xEE);
@@ -1265,7 +1468,14 @@ extern "C" void smx_f32_softmax_ukernel__avx512f_u32_acc16(size_t rows, size_t n
     _mm512_storeu_ps(row_lo + 0, lo[0]);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r % 4 * 4 + r / 4;
-      scale_row(n, y + r * y_stride, _mm512_set1_ps(row_hi[lane]), _mm512_set1_ps(row_lo[lane]));
+
+      if (streams) {
+        scale_row<true>(n, terms + r * terms_stride, y + r * y_stride, _mm512_set1_ps(row_hi[lane]),
+                        _mm512_set1_ps(row_lo[lane]));
+      } else {
+        scale_row<false>(n, terms + r * terms_stride, y + r * y_stride, _mm512_set1_ps(row_hi[lane]),
+                         _mm512_set1_ps(row_lo[lane]));
+      }
     }
     // After all rows' other elements, for these follow each other in memory.
     for (size_t r = 0; r < count; r++) {
@@ -1277,8 +1487,10 @@ extern "C" void smx_f32_softmax_ukernel__avx512f_u32_acc16(size_t rows, size_t n
       if (row_hi[lane] != row_hi[lane]) smx_fill_nan(n, y + r * y_stride);
     }
     *done += count;
-    if (stops) return;
+    if (stops) break;
     x += count * x_stride;
     y += count * y_stride;
+    if (mask != nullptr) mask += count * mask_stride;
   }
+  if (streams) _mm_sfence();
 }

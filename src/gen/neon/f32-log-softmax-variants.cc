@@ -98,8 +98,8 @@ static inline float32x4_t lane_maxima(size_t n, const float* x) {
 }
 
 // The terms of a row, and their sums in 16 lanes, folded to those of a vector. The row of the next group that
-// is as long as this one is asked for.
-static inline void sum_row_64(size_t n, const float* x, const float* next,
+// is as long as this one is asked for, and so is the result, whose lines the last pass would wait for.
+static inline void sum_row_64(size_t n, const float* x, float* y, const float* next,
                               const struct smx_f32_exponential* exponential, float32x4_t lower,
                               float32x4_t bias, float32x4_t anchor, float32x4_t* hi, float32x4_t* lo) {
   const float32x4_t eighths = vdupq_n_f32(8.0f * exponential->log2e);
@@ -118,6 +118,8 @@ static inline void sum_row_64(size_t n, const float* x, const float* next,
     {
       __builtin_prefetch(next + i + 0);
       __builtin_prefetch(next + i + 16);
+      __builtin_prefetch(y + i + 0, 1);
+      __builtin_prefetch(y + i + 16, 1);
       const float32x4_t x0 = vld1q_f32(x + i + 0);
       const float32x4_t x1 = vld1q_f32(x + i + 4);
       const float32x4_t x2 = vld1q_f32(x + i + 8);
@@ -242,6 +244,8 @@ static inline void sum_row_64(size_t n, const float* x, const float* next,
     {
       __builtin_prefetch(next + i + 32);
       __builtin_prefetch(next + i + 48);
+      __builtin_prefetch(y + i + 32, 1);
+      __builtin_prefetch(y + i + 48, 1);
       const float32x4_t x0 = vld1q_f32(x + i + 32);
       const float32x4_t x1 = vld1q_f32(x + i + 36);
       const float32x4_t x2 = vld1q_f32(x + i + 40);
@@ -367,6 +371,8 @@ static inline void sum_row_64(size_t n, const float* x, const float* next,
   for (; i + 32 <= n; i += 32) {
     __builtin_prefetch(next + i + 0);
     __builtin_prefetch(next + i + 16);
+    __builtin_prefetch(y + i + 0, 1);
+    __builtin_prefetch(y + i + 16, 1);
     const float32x4_t x0 = vld1q_f32(x + i + 0);
     const float32x4_t x1 = vld1q_f32(x + i + 4);
     const float32x4_t x2 = vld1q_f32(x + i + 8);
@@ -690,17 +696,37 @@ static inline void sum_row_64(size_t n, const float* x, const float* next,
 }
 
 // y = scale * x - logarithm.
+template <bool kStreams>
 static inline void subtract_row(size_t n, const float* x, float* y, float32x4_t scale, float32x4_t minus_hi,
                                 float32x4_t lo) {
   for (; n >= 32; n -= 32) {
-    vst1q_f32(y + 0, vsubq_f32(vfmaq_f32(minus_hi, vld1q_f32(x + 0), scale), lo));
-    vst1q_f32(y + 4, vsubq_f32(vfmaq_f32(minus_hi, vld1q_f32(x + 4), scale), lo));
-    vst1q_f32(y + 8, vsubq_f32(vfmaq_f32(minus_hi, vld1q_f32(x + 8), scale), lo));
-    vst1q_f32(y + 12, vsubq_f32(vfmaq_f32(minus_hi, vld1q_f32(x + 12), scale), lo));
-    vst1q_f32(y + 16, vsubq_f32(vfmaq_f32(minus_hi, vld1q_f32(x + 16), scale), lo));
-    vst1q_f32(y + 20, vsubq_f32(vfmaq_f32(minus_hi, vld1q_f32(x + 20), scale), lo));
-    vst1q_f32(y + 24, vsubq_f32(vfmaq_f32(minus_hi, vld1q_f32(x + 24), scale), lo));
-    vst1q_f32(y + 28, vsubq_f32(vfmaq_f32(minus_hi, vld1q_f32(x + 28), scale), lo));
+    const float32x4_t y0 = vsubq_f32(vfmaq_f32(minus_hi, vld1q_f32(x + 0), scale), lo);
+    const float32x4_t y1 = vsubq_f32(vfmaq_f32(minus_hi, vld1q_f32(x + 4), scale), lo);
+    const float32x4_t y2 = vsubq_f32(vfmaq_f32(minus_hi, vld1q_f32(x + 8), scale), lo);
+    const float32x4_t y3 = vsubq_f32(vfmaq_f32(minus_hi, vld1q_f32(x + 12), scale), lo);
+    const float32x4_t y4 = vsubq_f32(vfmaq_f32(minus_hi, vld1q_f32(x + 16), scale), lo);
+    const float32x4_t y5 = vsubq_f32(vfmaq_f32(minus_hi, vld1q_f32(x + 20), scale), lo);
+    const float32x4_t y6 = vsubq_f32(vfmaq_f32(minus_hi, vld1q_f32(x + 24), scale), lo);
+    const float32x4_t y7 = vsubq_f32(vfmaq_f32(minus_hi, vld1q_f32(x + 28), scale), lo);
+    if constexpr (kStreams) {
+      vst1q_f32(y + 0, y0);
+      vst1q_f32(y + 4, y1);
+      vst1q_f32(y + 8, y2);
+      vst1q_f32(y + 12, y3);
+      vst1q_f32(y + 16, y4);
+      vst1q_f32(y + 20, y5);
+      vst1q_f32(y + 24, y6);
+      vst1q_f32(y + 28, y7);
+    } else {
+      vst1q_f32(y + 0, y0);
+      vst1q_f32(y + 4, y1);
+      vst1q_f32(y + 8, y2);
+      vst1q_f32(y + 12, y3);
+      vst1q_f32(y + 16, y4);
+      vst1q_f32(y + 20, y5);
+      vst1q_f32(y + 24, y6);
+      vst1q_f32(y + 28, y7);
+    }
     x += 32;
     y += 32;
   }
@@ -717,13 +743,17 @@ static inline void subtract_row(size_t n, const float* x, float* y, float32x4_t 
 
 extern "C" void smx_f32_log_softmax_ukernel__neon_u64_acc16(size_t rows, size_t n, const float* x,
                                                             size_t x_stride, float* y, size_t y_stride,
-                                                            size_t* done,
+                                                            bool streams, size_t* done,
                                                             const struct smx_f32_exponential* exponential) {
   // Long rows go fewer at a time, so that what is stored of them is in the level 1 cache when it is scaled.
-  const size_t together = n <= 256 ? 16 : 8;
+  const size_t most = n <= 256 ? 16 : 8;
+  const size_t together = most;
   *done = 0;
   while (*done < rows) {
     size_t count = rows - *done < together ? rows - *done : together;
+    bool stops = false;
+    float lower[16], bias[16];
+    float row_max[16], largest[16];
     float32x4_t max[16] = {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f),
                            vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f),
                            vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f),
@@ -753,7 +783,6 @@ extern "C" void smx_f32_log_softmax_ukernel__neon_u64_acc16(size_t rows, size_t 
     max[13] = vmaxq_f32(vcombine_f32(vget_low_f32(max[14]), vget_low_f32(max[15])),
                         vcombine_f32(vget_high_f32(max[14]), vget_high_f32(max[15])));
     max[12] = vmaxq_f32(vuzp1q_f32(max[12], max[13]), vuzp2q_f32(max[12], max[13]));
-    bool stops = false;
     if (!(vminvq_u32(vcaleq_f32(max[0], vdupq_n_f32(exponential->range))) != 0) ||
         !(vminvq_u32(vcaleq_f32(max[4], vdupq_n_f32(exponential->range))) != 0) ||
         !(vminvq_u32(vcaleq_f32(max[8], vdupq_n_f32(exponential->range))) != 0) ||
@@ -765,13 +794,10 @@ extern "C" void smx_f32_log_softmax_ukernel__neon_u64_acc16(size_t rows, size_t 
       vst1q_f32(maxima + 12, max[12]);
       size_t r = 0;
       while (r < count && smx_is_in_range(maxima[r / 4 * 4 + (r % 4)], exponential)) r++;
-      if (r == 0) return;
+      if (r == 0) break;
       stops = r < count;
       count = r;
     }
-
-    float lower[16], bias[16];
-    float row_max[16], largest[16];
     {
       float32x4_t group_lower, group_bias;
       references(max[0], exponential, &group_lower, &group_bias);
@@ -817,8 +843,9 @@ extern "C" void smx_f32_log_softmax_ukernel__neon_u64_acc16(size_t rows, size_t 
     const float32x4_t anchor = vdupq_n_f32(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r / 4 * 4 + (r % 4);
-      sum_row_64(n, x + r * x_stride, x + (r + together) * x_stride, exponential, vdupq_n_f32(lower[lane]),
-                 vdupq_n_f32(bias[lane]), anchor, &hi[r], &lo[r]);
+      const float* const logits = x + r * x_stride;
+      sum_row_64(n, logits, y + r * y_stride, x + (r + together) * x_stride, exponential,
+                 vdupq_n_f32(lower[lane]), vdupq_n_f32(bias[lane]), anchor, &hi[r], &lo[r]);
     }
 
     {
@@ -926,13 +953,15 @@ extern "C" void smx_f32_log_softmax_ukernel__neon_u64_acc16(size_t rows, size_t 
     smx_f32_logarithms(16, row_max, largest, row_hi, row_lo, exponential->scale, log_hi, log_lo);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r / 4 * 4 + (r % 4);
-      subtract_row(n, x + r * x_stride, y + r * y_stride, vdupq_n_f32(exponential->scale),
-                   vdupq_n_f32(0.0f - log_hi[lane]), vdupq_n_f32(log_lo[lane]));
+
+      subtract_row<false>(n, x + r * x_stride, y + r * y_stride, vdupq_n_f32(exponential->scale),
+                          vdupq_n_f32(0.0f - log_hi[lane]), vdupq_n_f32(log_lo[lane]));
       if (row_hi[lane] != row_hi[lane]) smx_fill_nan(n, y + r * y_stride);
     }
     *done += count;
-    if (stops) return;
+    if (stops) break;
     x += count * x_stride;
     y += count * y_stride;
   }
+  if (streams) (void)0;
 }

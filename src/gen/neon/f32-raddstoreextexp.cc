@@ -2,6 +2,8 @@
 
 // Sum of exponentials in the extended representation that stores its terms, y[i] = p * 2^(n - reference + SMX_BIAS).
 
+#include <float.h>
+
 #include "src/gen/microkernels.h"
 #include "src/isa/neon.h"
 #include "src/kernels/extended.h"
@@ -21,6 +23,51 @@ static inline float maximum(size_t n, const float* x) {
   for (; i + 4 <= n; i += 4) m0 = vmaxq_f32(m0, vld1q_f32(x + i));
   m1 = vmaxq_f32(m1, vld1q_f32(x + n - 4));  // the tail, with some elements a second time
   return vmaxvq_f32(vmaxq_f32(vmaxq_f32(m0, m1), vmaxq_f32(m2, m3)));
+}
+
+// y[i] = scale * x[i] + mask[i], as f32-vaddmask has it. Returns their maxima in lanes; where one is NaN, any number.
+static inline float32x4_t add_mask(size_t n, const float* x, const float* mask, float scale, float* y) {
+  const float32x4_t vscale = vdupq_n_f32(scale);
+  const float32x4_t least = vdupq_n_f32(-FLT_MAX);
+  float32x4_t m0 = vdupq_n_f32(-INFINITY);
+  float32x4_t m1 = m0;
+  for (; n >= 8; n -= 8) {
+    const float32x4_t x0 = vld1q_f32(x + 0);
+    const float32x4_t b0 = vld1q_f32(mask + 0);
+    const float32x4_t x1 = vld1q_f32(x + 4);
+    const float32x4_t b1 = vld1q_f32(mask + 4);
+    const float32x4_t y0 = vfmaq_f32(
+        b0, vscale, vreinterpretq_f32_u32(vbicq_u32(vreinterpretq_u32_f32(x0), vcltq_f32(b0, least))));
+    m0 = vmaxq_f32(m0, y0);
+    vst1q_f32(y + 0, y0);
+    const float32x4_t y1 = vfmaq_f32(
+        b1, vscale, vreinterpretq_f32_u32(vbicq_u32(vreinterpretq_u32_f32(x1), vcltq_f32(b1, least))));
+    m1 = vmaxq_f32(m1, y1);
+    vst1q_f32(y + 4, y1);
+    x += 8;
+    mask += 8;
+    y += 8;
+  }
+  for (; n >= 4; n -= 4) {
+    const float32x4_t x0 = vld1q_f32(x + 0);
+    const float32x4_t b0 = vld1q_f32(mask + 0);
+    const float32x4_t y0 = vfmaq_f32(
+        b0, vscale, vreinterpretq_f32_u32(vbicq_u32(vreinterpretq_u32_f32(x0), vcltq_f32(b0, least))));
+    m0 = vmaxq_f32(m0, y0);
+    vst1q_f32(y + 0, y0);
+    x += 4;
+    mask += 4;
+    y += 4;
+  }
+  if (n > 0) {
+    const float32x4_t x0 = neon_load_tail(x, (ptrdiff_t)n, vdupq_n_f32(0.0f));
+    const float32x4_t b0 = neon_load_tail(mask, (ptrdiff_t)n, vdupq_n_f32(-INFINITY));
+    const float32x4_t y0 = vfmaq_f32(
+        b0, vscale, vreinterpretq_f32_u32(vbicq_u32(vreinterpretq_u32_f32(x0), vcltq_f32(b0, least))));
+    m1 = vmaxq_f32(m1, y0);
+    neon_store_tail(y, (ptrdiff_t)n, y0);
+  }
+  return vmaxq_f32(m0, m1);
 }
 
 // a + b = result + *error, exactly (Knuth's TwoSum).
@@ -627,8 +674,8 @@ static inline void add_blocks_u32(const float* x, float* y, const struct smx_f32
   }
 }
 
-extern "C" void smx_f32_raddstoreextexp_ukernel__neon_u32(size_t n, const float* x, float* y,
-                                                          struct smx_f32_extended* sum,
+extern "C" void smx_f32_raddstoreextexp_ukernel__neon_u32(size_t n, const float* x, const float* mask,
+                                                          float scale, float* y, struct smx_f32_extended* sum,
                                                           const struct smx_f32_exponential* exponential) {
   float32x4_t hi[4] = {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)};
   float32x4_t lo[4] = {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)};
@@ -641,33 +688,42 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__neon_u32(size_t n, const float*
     if (!smx_is_in_range(sum->max, exponential)) return smx_f32_extended_refuse(sum);
     smx_f32_reference_move(&reference, sum->max);
   }
-  float maxima[1];
+  float maxima[1] = {};
+  // The logits that a mask makes, in a level 1 cache: stored to where the terms go, they would wait for its lines.
+  alignas(64) float masked[1024];
   bool has_maxima = false;
   for (; n >= 1024; n -= 1024) {
     int32_t anchors[1];
     for (int b = 0; b < 1; b++) {
-      const float max = has_maxima ? maxima[b] : maximum(1024, x + b * 1024);
+      const float max =
+          mask != nullptr
+              ? vmaxvq_f32(add_mask(1024, x + b * 1024, mask + b * 1024, scale, masked + b * 1024))
+          : has_maxima ? maxima[b]
+                       : maximum(1024, x + b * 1024);
       sum->max = max > sum->max ? max : sum->max;
       if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
       anchors[b] = reference.anchor;
     }
-    has_maxima = n >= 2048;
+    has_maxima = mask == nullptr && n >= 2048;
     if (has_maxima) {
       add_blocks_u32<true>(x, y, &reference, anchors, hi, lo, maxima);
     } else {
-      add_blocks_u32<false>(x, y, &reference, anchors, hi, lo, maxima);
+      add_blocks_u32<false>(mask != nullptr ? masked : x, y, &reference, anchors, hi, lo, maxima);
     }
     x += 1024;
     y += 1024;
+    if (mask != nullptr) mask += 1024;
   }
   while (n > 0) {
     const size_t block = n < 1024 ? n : 1024;
-    const float max = maximum(block, x);
+    const float max =
+        mask != nullptr ? vmaxvq_f32(add_mask(block, x, mask, scale, masked)) : maximum(block, x);
     sum->max = max > sum->max ? max : sum->max;
     if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
-    add_block_u32(block, x, y, &reference, hi, lo);
+    add_block_u32(block, mask != nullptr ? masked : x, y, &reference, hi, lo);
     x += block;
     y += block;
+    if (mask != nullptr) mask += block;
     n -= block;
   }
   fold(hi, lo, sum);

@@ -2,6 +2,7 @@
 
 // Softmax of rows of at most 1024 elements, several at a time, so that what is done once a row is done for all of them
 // in one vector: the references, the last levels of the sums, the reciprocals.
+#include <float.h>
 #include <math.h>
 
 #include "src/gen/microkernels.h"
@@ -78,6 +79,51 @@ static inline float32x4_t lane_maxima(size_t n, const float* x) {
     i += 4;
   }
   if (i < n) m1 = vmaxq_f32(m1, neon_load_tail(x + i, (ptrdiff_t)(n - i), m1));
+  return vmaxq_f32(m0, m1);
+}
+
+// y[i] = scale * x[i] + mask[i], as f32-vaddmask has it. Returns their maxima in lanes; where one is NaN, any number.
+static inline float32x4_t add_mask(size_t n, const float* x, const float* mask, float scale, float* y) {
+  const float32x4_t vscale = vdupq_n_f32(scale);
+  const float32x4_t least = vdupq_n_f32(-FLT_MAX);
+  float32x4_t m0 = vdupq_n_f32(-INFINITY);
+  float32x4_t m1 = m0;
+  for (; n >= 8; n -= 8) {
+    const float32x4_t x0 = vld1q_f32(x + 0);
+    const float32x4_t b0 = vld1q_f32(mask + 0);
+    const float32x4_t x1 = vld1q_f32(x + 4);
+    const float32x4_t b1 = vld1q_f32(mask + 4);
+    const float32x4_t y0 = vfmaq_f32(
+        b0, vscale, vreinterpretq_f32_u32(vbicq_u32(vreinterpretq_u32_f32(x0), vcltq_f32(b0, least))));
+    m0 = vmaxq_f32(m0, y0);
+    vst1q_f32(y + 0, y0);
+    const float32x4_t y1 = vfmaq_f32(
+        b1, vscale, vreinterpretq_f32_u32(vbicq_u32(vreinterpretq_u32_f32(x1), vcltq_f32(b1, least))));
+    m1 = vmaxq_f32(m1, y1);
+    vst1q_f32(y + 4, y1);
+    x += 8;
+    mask += 8;
+    y += 8;
+  }
+  for (; n >= 4; n -= 4) {
+    const float32x4_t x0 = vld1q_f32(x + 0);
+    const float32x4_t b0 = vld1q_f32(mask + 0);
+    const float32x4_t y0 = vfmaq_f32(
+        b0, vscale, vreinterpretq_f32_u32(vbicq_u32(vreinterpretq_u32_f32(x0), vcltq_f32(b0, least))));
+    m0 = vmaxq_f32(m0, y0);
+    vst1q_f32(y + 0, y0);
+    x += 4;
+    mask += 4;
+    y += 4;
+  }
+  if (n > 0) {
+    const float32x4_t x0 = neon_load_tail(x, (ptrdiff_t)n, vdupq_n_f32(0.0f));
+    const float32x4_t b0 = neon_load_tail(mask, (ptrdiff_t)n, vdupq_n_f32(-INFINITY));
+    const float32x4_t y0 = vfmaq_f32(
+        b0, vscale, vreinterpretq_f32_u32(vbicq_u32(vreinterpretq_u32_f32(x0), vcltq_f32(b0, least))));
+    m1 = vmaxq_f32(m1, y0);
+    neon_store_tail(y, (ptrdiff_t)n, y0);
+  }
   return vmaxq_f32(m0, m1);
 }
 
@@ -1960,16 +2006,37 @@ static inline void sum_row_32(size_t n, const float* x, float* y, float* tail, c
   *lo = block_lo[0];
 }
 
-static inline void scale_row(size_t n, float* y, float32x4_t hi, float32x4_t lo) {
+template <bool kStreams>
+static inline void scale_row(size_t n, const float* terms, float* y, float32x4_t hi, float32x4_t lo) {
   for (; n >= 32; n -= 32) {
-    vst1q_f32(y + 0, neon_scaled(vld1q_f32(y + 0), hi, lo));
-    vst1q_f32(y + 4, neon_scaled(vld1q_f32(y + 4), hi, lo));
-    vst1q_f32(y + 8, neon_scaled(vld1q_f32(y + 8), hi, lo));
-    vst1q_f32(y + 12, neon_scaled(vld1q_f32(y + 12), hi, lo));
-    vst1q_f32(y + 16, neon_scaled(vld1q_f32(y + 16), hi, lo));
-    vst1q_f32(y + 20, neon_scaled(vld1q_f32(y + 20), hi, lo));
-    vst1q_f32(y + 24, neon_scaled(vld1q_f32(y + 24), hi, lo));
-    vst1q_f32(y + 28, neon_scaled(vld1q_f32(y + 28), hi, lo));
+    const float32x4_t y0 = neon_scaled(vld1q_f32(terms + 0), hi, lo);
+    const float32x4_t y1 = neon_scaled(vld1q_f32(terms + 4), hi, lo);
+    const float32x4_t y2 = neon_scaled(vld1q_f32(terms + 8), hi, lo);
+    const float32x4_t y3 = neon_scaled(vld1q_f32(terms + 12), hi, lo);
+    const float32x4_t y4 = neon_scaled(vld1q_f32(terms + 16), hi, lo);
+    const float32x4_t y5 = neon_scaled(vld1q_f32(terms + 20), hi, lo);
+    const float32x4_t y6 = neon_scaled(vld1q_f32(terms + 24), hi, lo);
+    const float32x4_t y7 = neon_scaled(vld1q_f32(terms + 28), hi, lo);
+    if constexpr (kStreams) {
+      vst1q_f32(y + 0, y0);
+      vst1q_f32(y + 4, y1);
+      vst1q_f32(y + 8, y2);
+      vst1q_f32(y + 12, y3);
+      vst1q_f32(y + 16, y4);
+      vst1q_f32(y + 20, y5);
+      vst1q_f32(y + 24, y6);
+      vst1q_f32(y + 28, y7);
+    } else {
+      vst1q_f32(y + 0, y0);
+      vst1q_f32(y + 4, y1);
+      vst1q_f32(y + 8, y2);
+      vst1q_f32(y + 12, y3);
+      vst1q_f32(y + 16, y4);
+      vst1q_f32(y + 20, y5);
+      vst1q_f32(y + 24, y6);
+      vst1q_f32(y + 28, y7);
+    }
+    terms += 32;
     y += 32;
   }
 }
@@ -1984,53 +2051,64 @@ static inline void scale_tail(size_t n, float* y, const float* tail, float32x4_t
 }
 
 extern "C" void smx_f32_softmax_ukernel__neon_u64_acc8(size_t rows, size_t n, const float* x, size_t x_stride,
-                                                       float* y, size_t y_stride, size_t* done,
+                                                       const float* mask, size_t mask_stride, float scale,
+                                                       float* y, size_t y_stride, bool streams, size_t* done,
                                                        const struct smx_f32_exponential* exponential) {
-  const size_t together = 8;
+  const size_t most = 8;
+  // Where results bypass the caches, terms stay in one.
+  alignas(64) float stored[4096];
+  const size_t together = streams && most * n > 4096 ? 4096 / n : most;
+  // The logits that a mask makes, in a level 1 cache: of long rows, of one at a time.
+  alignas(64) float masked[2048];
+  const bool makes_row = mask != nullptr && together * n > 2048;
   *done = 0;
   while (*done < rows) {
     size_t count = rows - *done < together ? rows - *done : together;
-    float32x4_t max[8] = {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f),
-                          vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)};
-    for (size_t r = 0; r < count; r++) max[r] = lane_maxima(n, x + r * x_stride);
-
-    max[0] = vmaxq_f32(vcombine_f32(vget_low_f32(max[0]), vget_low_f32(max[1])),
-                       vcombine_f32(vget_high_f32(max[0]), vget_high_f32(max[1])));
-    max[1] = vmaxq_f32(vcombine_f32(vget_low_f32(max[2]), vget_low_f32(max[3])),
-                       vcombine_f32(vget_high_f32(max[2]), vget_high_f32(max[3])));
-    max[0] = vmaxq_f32(vuzp1q_f32(max[0], max[1]), vuzp2q_f32(max[0], max[1]));
-
-    max[4] = vmaxq_f32(vcombine_f32(vget_low_f32(max[4]), vget_low_f32(max[5])),
-                       vcombine_f32(vget_high_f32(max[4]), vget_high_f32(max[5])));
-    max[5] = vmaxq_f32(vcombine_f32(vget_low_f32(max[6]), vget_low_f32(max[7])),
-                       vcombine_f32(vget_high_f32(max[6]), vget_high_f32(max[7])));
-    max[4] = vmaxq_f32(vuzp1q_f32(max[4], max[5]), vuzp2q_f32(max[4], max[5]));
     bool stops = false;
-    if (!(vminvq_u32(vcaleq_f32(max[0], vdupq_n_f32(exponential->range))) != 0) ||
-        !(vminvq_u32(vcaleq_f32(max[4], vdupq_n_f32(exponential->range))) != 0)) {
-      float maxima[8];
-      vst1q_f32(maxima + 0, max[0]);
-      vst1q_f32(maxima + 4, max[4]);
-      size_t r = 0;
-      while (r < count && smx_is_in_range(maxima[r / 4 * 4 + (r % 4)], exponential)) r++;
-      if (r == 0) return;
-      stops = r < count;
-      count = r;
-    }
-
     float lower[8], bias[8];
+    if (!makes_row) {
+      float32x4_t max[8] = {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f),
+                            vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)};
+      for (size_t r = 0; r < count; r++) {
+        max[r] = mask != nullptr
+                     ? add_mask(n, x + r * x_stride, mask + r * mask_stride, scale, masked + r * n)
+                     : lane_maxima(n, x + r * x_stride);
+      }
 
-    {
-      float32x4_t group_lower, group_bias;
-      references(max[0], exponential, &group_lower, &group_bias);
-      vst1q_f32(lower + 0, group_lower);
-      vst1q_f32(bias + 0, group_bias);
-    }
-    {
-      float32x4_t group_lower, group_bias;
-      references(max[4], exponential, &group_lower, &group_bias);
-      vst1q_f32(lower + 4, group_lower);
-      vst1q_f32(bias + 4, group_bias);
+      max[0] = vmaxq_f32(vcombine_f32(vget_low_f32(max[0]), vget_low_f32(max[1])),
+                         vcombine_f32(vget_high_f32(max[0]), vget_high_f32(max[1])));
+      max[1] = vmaxq_f32(vcombine_f32(vget_low_f32(max[2]), vget_low_f32(max[3])),
+                         vcombine_f32(vget_high_f32(max[2]), vget_high_f32(max[3])));
+      max[0] = vmaxq_f32(vuzp1q_f32(max[0], max[1]), vuzp2q_f32(max[0], max[1]));
+
+      max[4] = vmaxq_f32(vcombine_f32(vget_low_f32(max[4]), vget_low_f32(max[5])),
+                         vcombine_f32(vget_high_f32(max[4]), vget_high_f32(max[5])));
+      max[5] = vmaxq_f32(vcombine_f32(vget_low_f32(max[6]), vget_low_f32(max[7])),
+                         vcombine_f32(vget_high_f32(max[6]), vget_high_f32(max[7])));
+      max[4] = vmaxq_f32(vuzp1q_f32(max[4], max[5]), vuzp2q_f32(max[4], max[5]));
+      if (!(vminvq_u32(vcaleq_f32(max[0], vdupq_n_f32(exponential->range))) != 0) ||
+          !(vminvq_u32(vcaleq_f32(max[4], vdupq_n_f32(exponential->range))) != 0)) {
+        float maxima[8];
+        vst1q_f32(maxima + 0, max[0]);
+        vst1q_f32(maxima + 4, max[4]);
+        size_t r = 0;
+        while (r < count && smx_is_in_range(maxima[r / 4 * 4 + (r % 4)], exponential)) r++;
+        if (r == 0) break;
+        stops = r < count;
+        count = r;
+      }
+      {
+        float32x4_t group_lower, group_bias;
+        references(max[0], exponential, &group_lower, &group_bias);
+        vst1q_f32(lower + 0, group_lower);
+        vst1q_f32(bias + 0, group_bias);
+      }
+      {
+        float32x4_t group_lower, group_bias;
+        references(max[4], exponential, &group_lower, &group_bias);
+        vst1q_f32(lower + 4, group_lower);
+        vst1q_f32(bias + 4, group_bias);
+      }
     }
 
     float32x4_t hi[8] = {vdupq_n_f32(1.0f), vdupq_n_f32(1.0f), vdupq_n_f32(1.0f), vdupq_n_f32(1.0f),
@@ -2038,12 +2116,29 @@ extern "C" void smx_f32_softmax_ukernel__neon_u64_acc8(size_t rows, size_t n, co
     float32x4_t lo[8] = {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f),
                          vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)};
     float tails[8][32];
+    float* const terms = streams ? stored : y;
+    const size_t terms_stride = streams ? n : y_stride;
     const float32x4_t anchor = vdupq_n_f32(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r / 4 * 4 + (r % 4);
-      sum_row_64(n, x + r * x_stride, y + r * y_stride, tails[r], x + (r + together) * x_stride, exponential,
+      const float* const logits = mask == nullptr ? x + r * x_stride : makes_row ? masked : masked + r * n;
+      if (makes_row) {
+        const float row_max =
+            vmaxvq_f32(add_mask(n, x + r * x_stride, mask + r * mask_stride, scale, masked));
+        stops = !smx_is_in_range(row_max, exponential);
+        if (stops) {
+          count = r;
+          break;
+        }
+        float32x4_t row_lower, row_bias;
+        references(vdupq_n_f32(row_max), exponential, &row_lower, &row_bias);
+        lower[lane] = vgetq_lane_f32(row_lower, 0);
+        bias[lane] = vgetq_lane_f32(row_bias, 0);
+      }
+      sum_row_64(n, logits, terms + r * terms_stride, tails[r], x + (r + together) * x_stride, exponential,
                  vdupq_n_f32(lower[lane]), vdupq_n_f32(bias[lane]), anchor, &hi[r], &lo[r]);
     }
+    if (count == 0) break;
 
     {
       const float32x4_t higher_hi = vcombine_f32(vget_high_f32(hi[0]), vget_high_f32(hi[1]));
@@ -2098,7 +2193,9 @@ extern "C" void smx_f32_softmax_ukernel__neon_u64_acc8(size_t rows, size_t n, co
     vst1q_f32(row_lo + 4, lo[4]);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r / 4 * 4 + (r % 4);
-      scale_row(n, y + r * y_stride, vdupq_n_f32(row_hi[lane]), vdupq_n_f32(row_lo[lane]));
+
+      scale_row<false>(n, terms + r * terms_stride, y + r * y_stride, vdupq_n_f32(row_hi[lane]),
+                       vdupq_n_f32(row_lo[lane]));
     }
     // After all rows' other elements, for these follow each other in memory.
     for (size_t r = 0; r < count; r++) {
@@ -2110,61 +2207,74 @@ extern "C" void smx_f32_softmax_ukernel__neon_u64_acc8(size_t rows, size_t n, co
       if (row_hi[lane] != row_hi[lane]) smx_fill_nan(n, y + r * y_stride);
     }
     *done += count;
-    if (stops) return;
+    if (stops) break;
     x += count * x_stride;
     y += count * y_stride;
+    if (mask != nullptr) mask += count * mask_stride;
   }
+  if (streams) (void)0;
 }
 
 extern "C" void smx_f32_softmax_ukernel__neon_u128_acc8(size_t rows, size_t n, const float* x,
-                                                        size_t x_stride, float* y, size_t y_stride,
-                                                        size_t* done,
+                                                        size_t x_stride, const float* mask,
+                                                        size_t mask_stride, float scale, float* y,
+                                                        size_t y_stride, bool streams, size_t* done,
                                                         const struct smx_f32_exponential* exponential) {
-  const size_t together = 8;
+  const size_t most = 8;
+  // Where results bypass the caches, terms stay in one.
+  alignas(64) float stored[4096];
+  const size_t together = streams && most * n > 4096 ? 4096 / n : most;
+  // The logits that a mask makes, in a level 1 cache: of long rows, of one at a time.
+  alignas(64) float masked[2048];
+  const bool makes_row = mask != nullptr && together * n > 2048;
   *done = 0;
   while (*done < rows) {
     size_t count = rows - *done < together ? rows - *done : together;
-    float32x4_t max[8] = {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f),
-                          vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)};
-    for (size_t r = 0; r < count; r++) max[r] = lane_maxima(n, x + r * x_stride);
-
-    max[0] = vmaxq_f32(vcombine_f32(vget_low_f32(max[0]), vget_low_f32(max[1])),
-                       vcombine_f32(vget_high_f32(max[0]), vget_high_f32(max[1])));
-    max[1] = vmaxq_f32(vcombine_f32(vget_low_f32(max[2]), vget_low_f32(max[3])),
-                       vcombine_f32(vget_high_f32(max[2]), vget_high_f32(max[3])));
-    max[0] = vmaxq_f32(vuzp1q_f32(max[0], max[1]), vuzp2q_f32(max[0], max[1]));
-
-    max[4] = vmaxq_f32(vcombine_f32(vget_low_f32(max[4]), vget_low_f32(max[5])),
-                       vcombine_f32(vget_high_f32(max[4]), vget_high_f32(max[5])));
-    max[5] = vmaxq_f32(vcombine_f32(vget_low_f32(max[6]), vget_low_f32(max[7])),
-                       vcombine_f32(vget_high_f32(max[6]), vget_high_f32(max[7])));
-    max[4] = vmaxq_f32(vuzp1q_f32(max[4], max[5]), vuzp2q_f32(max[4], max[5]));
     bool stops = false;
-    if (!(vminvq_u32(vcaleq_f32(max[0], vdupq_n_f32(exponential->range))) != 0) ||
-        !(vminvq_u32(vcaleq_f32(max[4], vdupq_n_f32(exponential->range))) != 0)) {
-      float maxima[8];
-      vst1q_f32(maxima + 0, max[0]);
-      vst1q_f32(maxima + 4, max[4]);
-      size_t r = 0;
-      while (r < count && smx_is_in_range(maxima[r / 4 * 4 + (r % 4)], exponential)) r++;
-      if (r == 0) return;
-      stops = r < count;
-      count = r;
-    }
-
     float lower[8], bias[8];
+    if (!makes_row) {
+      float32x4_t max[8] = {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f),
+                            vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)};
+      for (size_t r = 0; r < count; r++) {
+        max[r] = mask != nullptr
+                     ? add_mask(n, x + r * x_stride, mask + r * mask_stride, scale, masked + r * n)
+                     : lane_maxima(n, x + r * x_stride);
+      }
 
-    {
-      float32x4_t group_lower, group_bias;
-      references(max[0], exponential, &group_lower, &group_bias);
-      vst1q_f32(lower + 0, group_lower);
-      vst1q_f32(bias + 0, group_bias);
-    }
-    {
-      float32x4_t group_lower, group_bias;
-      references(max[4], exponential, &group_lower, &group_bias);
-      vst1q_f32(lower + 4, group_lower);
-      vst1q_f32(bias + 4, group_bias);
+      max[0] = vmaxq_f32(vcombine_f32(vget_low_f32(max[0]), vget_low_f32(max[1])),
+                         vcombine_f32(vget_high_f32(max[0]), vget_high_f32(max[1])));
+      max[1] = vmaxq_f32(vcombine_f32(vget_low_f32(max[2]), vget_low_f32(max[3])),
+                         vcombine_f32(vget_high_f32(max[2]), vget_high_f32(max[3])));
+      max[0] = vmaxq_f32(vuzp1q_f32(max[0], max[1]), vuzp2q_f32(max[0], max[1]));
+
+      max[4] = vmaxq_f32(vcombine_f32(vget_low_f32(max[4]), vget_low_f32(max[5])),
+                         vcombine_f32(vget_high_f32(max[4]), vget_high_f32(max[5])));
+      max[5] = vmaxq_f32(vcombine_f32(vget_low_f32(max[6]), vget_low_f32(max[7])),
+                         vcombine_f32(vget_high_f32(max[6]), vget_high_f32(max[7])));
+      max[4] = vmaxq_f32(vuzp1q_f32(max[4], max[5]), vuzp2q_f32(max[4], max[5]));
+      if (!(vminvq_u32(vcaleq_f32(max[0], vdupq_n_f32(exponential->range))) != 0) ||
+          !(vminvq_u32(vcaleq_f32(max[4], vdupq_n_f32(exponential->range))) != 0)) {
+        float maxima[8];
+        vst1q_f32(maxima + 0, max[0]);
+        vst1q_f32(maxima + 4, max[4]);
+        size_t r = 0;
+        while (r < count && smx_is_in_range(maxima[r / 4 * 4 + (r % 4)], exponential)) r++;
+        if (r == 0) break;
+        stops = r < count;
+        count = r;
+      }
+      {
+        float32x4_t group_lower, group_bias;
+        references(max[0], exponential, &group_lower, &group_bias);
+        vst1q_f32(lower + 0, group_lower);
+        vst1q_f32(bias + 0, group_bias);
+      }
+      {
+        float32x4_t group_lower, group_bias;
+        references(max[4], exponential, &group_lower, &group_bias);
+        vst1q_f32(lower + 4, group_lower);
+        vst1q_f32(bias + 4, group_bias);
+      }
     }
 
     float32x4_t hi[8] = {vdupq_n_f32(1.0f), vdupq_n_f32(1.0f), vdupq_n_f32(1.0f), vdupq_n_f32(1.0f),
@@ -2172,12 +2282,29 @@ extern "C" void smx_f32_softmax_ukernel__neon_u128_acc8(size_t rows, size_t n, c
     float32x4_t lo[8] = {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f),
                          vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)};
     float tails[8][32];
+    float* const terms = streams ? stored : y;
+    const size_t terms_stride = streams ? n : y_stride;
     const float32x4_t anchor = vdupq_n_f32(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r / 4 * 4 + (r % 4);
-      sum_row_128(n, x + r * x_stride, y + r * y_stride, tails[r], x + (r + together) * x_stride, exponential,
+      const float* const logits = mask == nullptr ? x + r * x_stride : makes_row ? masked : masked + r * n;
+      if (makes_row) {
+        const float row_max =
+            vmaxvq_f32(add_mask(n, x + r * x_stride, mask + r * mask_stride, scale, masked));
+        stops = !smx_is_in_range(row_max, exponential);
+        if (stops) {
+          count = r;
+          break;
+        }
+        float32x4_t row_lower, row_bias;
+        references(vdupq_n_f32(row_max), exponential, &row_lower, &row_bias);
+        lower[lane] = vgetq_lane_f32(row_lower, 0);
+        bias[lane] = vgetq_lane_f32(row_bias, 0);
+      }
+      sum_row_128(n, logits, terms + r * terms_stride, tails[r], x + (r + together) * x_stride, exponential,
                   vdupq_n_f32(lower[lane]), vdupq_n_f32(bias[lane]), anchor, &hi[r], &lo[r]);
     }
+    if (count == 0) break;
 
     {
       const float32x4_t higher_hi = vcombine_f32(vget_high_f32(hi[0]), vget_high_f32(hi[1]));
@@ -2232,7 +2359,9 @@ extern "C" void smx_f32_softmax_ukernel__neon_u128_acc8(size_t rows, size_t n, c
     vst1q_f32(row_lo + 4, lo[4]);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r / 4 * 4 + (r % 4);
-      scale_row(n, y + r * y_stride, vdupq_n_f32(row_hi[lane]), vdupq_n_f32(row_lo[lane]));
+
+      scale_row<false>(n, terms + r * terms_stride, y + r * y_stride, vdupq_n_f32(row_hi[lane]),
+                       vdupq_n_f32(row_lo[lane]));
     }
     // After all rows' other elements, for these follow each other in memory.
     for (size_t r = 0; r < count; r++) {
@@ -2244,92 +2373,105 @@ extern "C" void smx_f32_softmax_ukernel__neon_u128_acc8(size_t rows, size_t n, c
       if (row_hi[lane] != row_hi[lane]) smx_fill_nan(n, y + r * y_stride);
     }
     *done += count;
-    if (stops) return;
+    if (stops) break;
     x += count * x_stride;
     y += count * y_stride;
+    if (mask != nullptr) mask += count * mask_stride;
   }
+  if (streams) (void)0;
 }
 
 extern "C" void smx_f32_softmax_ukernel__neon_u32_acc16(size_t rows, size_t n, const float* x,
-                                                        size_t x_stride, float* y, size_t y_stride,
-                                                        size_t* done,
+                                                        size_t x_stride, const float* mask,
+                                                        size_t mask_stride, float scale, float* y,
+                                                        size_t y_stride, bool streams, size_t* done,
                                                         const struct smx_f32_exponential* exponential) {
   // Long rows go fewer at a time, so that what is stored of them is in the level 1 cache when it is scaled.
-  const size_t together = n <= 256 ? 16 : 8;
+  const size_t most = n <= 256 ? 16 : 8;
+  // Where results bypass the caches, terms stay in one.
+  alignas(64) float stored[4096];
+  const size_t together = streams && most * n > 4096 ? 4096 / n : most;
+  // The logits that a mask makes, in a level 1 cache: of long rows, of one at a time.
+  alignas(64) float masked[2048];
+  const bool makes_row = mask != nullptr && together * n > 2048;
   *done = 0;
   while (*done < rows) {
     size_t count = rows - *done < together ? rows - *done : together;
-    float32x4_t max[16] = {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f),
-                           vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f),
-                           vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f),
-                           vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)};
-    for (size_t r = 0; r < count; r++) max[r] = lane_maxima(n, x + r * x_stride);
-
-    max[0] = vmaxq_f32(vcombine_f32(vget_low_f32(max[0]), vget_low_f32(max[1])),
-                       vcombine_f32(vget_high_f32(max[0]), vget_high_f32(max[1])));
-    max[1] = vmaxq_f32(vcombine_f32(vget_low_f32(max[2]), vget_low_f32(max[3])),
-                       vcombine_f32(vget_high_f32(max[2]), vget_high_f32(max[3])));
-    max[0] = vmaxq_f32(vuzp1q_f32(max[0], max[1]), vuzp2q_f32(max[0], max[1]));
-
-    max[4] = vmaxq_f32(vcombine_f32(vget_low_f32(max[4]), vget_low_f32(max[5])),
-                       vcombine_f32(vget_high_f32(max[4]), vget_high_f32(max[5])));
-    max[5] = vmaxq_f32(vcombine_f32(vget_low_f32(max[6]), vget_low_f32(max[7])),
-                       vcombine_f32(vget_high_f32(max[6]), vget_high_f32(max[7])));
-    max[4] = vmaxq_f32(vuzp1q_f32(max[4], max[5]), vuzp2q_f32(max[4], max[5]));
-
-    max[8] = vmaxq_f32(vcombine_f32(vget_low_f32(max[8]), vget_low_f32(max[9])),
-                       vcombine_f32(vget_high_f32(max[8]), vget_high_f32(max[9])));
-    max[9] = vmaxq_f32(vcombine_f32(vget_low_f32(max[10]), vget_low_f32(max[11])),
-                       vcombine_f32(vget_high_f32(max[10]), vget_high_f32(max[11])));
-    max[8] = vmaxq_f32(vuzp1q_f32(max[8], max[9]), vuzp2q_f32(max[8], max[9]));
-
-    max[12] = vmaxq_f32(vcombine_f32(vget_low_f32(max[12]), vget_low_f32(max[13])),
-                        vcombine_f32(vget_high_f32(max[12]), vget_high_f32(max[13])));
-    max[13] = vmaxq_f32(vcombine_f32(vget_low_f32(max[14]), vget_low_f32(max[15])),
-                        vcombine_f32(vget_high_f32(max[14]), vget_high_f32(max[15])));
-    max[12] = vmaxq_f32(vuzp1q_f32(max[12], max[13]), vuzp2q_f32(max[12], max[13]));
     bool stops = false;
-    if (!(vminvq_u32(vcaleq_f32(max[0], vdupq_n_f32(exponential->range))) != 0) ||
-        !(vminvq_u32(vcaleq_f32(max[4], vdupq_n_f32(exponential->range))) != 0) ||
-        !(vminvq_u32(vcaleq_f32(max[8], vdupq_n_f32(exponential->range))) != 0) ||
-        !(vminvq_u32(vcaleq_f32(max[12], vdupq_n_f32(exponential->range))) != 0)) {
-      float maxima[16];
-      vst1q_f32(maxima + 0, max[0]);
-      vst1q_f32(maxima + 4, max[4]);
-      vst1q_f32(maxima + 8, max[8]);
-      vst1q_f32(maxima + 12, max[12]);
-      size_t r = 0;
-      while (r < count && smx_is_in_range(maxima[r / 4 * 4 + (r % 4)], exponential)) r++;
-      if (r == 0) return;
-      stops = r < count;
-      count = r;
-    }
-
     float lower[16], bias[16];
+    if (!makes_row) {
+      float32x4_t max[16] = {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f),
+                             vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f),
+                             vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f),
+                             vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)};
+      for (size_t r = 0; r < count; r++) {
+        max[r] = mask != nullptr
+                     ? add_mask(n, x + r * x_stride, mask + r * mask_stride, scale, masked + r * n)
+                     : lane_maxima(n, x + r * x_stride);
+      }
 
-    {
-      float32x4_t group_lower, group_bias;
-      references(max[0], exponential, &group_lower, &group_bias);
-      vst1q_f32(lower + 0, group_lower);
-      vst1q_f32(bias + 0, group_bias);
-    }
-    {
-      float32x4_t group_lower, group_bias;
-      references(max[4], exponential, &group_lower, &group_bias);
-      vst1q_f32(lower + 4, group_lower);
-      vst1q_f32(bias + 4, group_bias);
-    }
-    {
-      float32x4_t group_lower, group_bias;
-      references(max[8], exponential, &group_lower, &group_bias);
-      vst1q_f32(lower + 8, group_lower);
-      vst1q_f32(bias + 8, group_bias);
-    }
-    {
-      float32x4_t group_lower, group_bias;
-      references(max[12], exponential, &group_lower, &group_bias);
-      vst1q_f32(lower + 12, group_lower);
-      vst1q_f32(bias + 12, group_bias);
+      max[0] = vmaxq_f32(vcombine_f32(vget_low_f32(max[0]), vget_low_f32(max[1])),
+                         vcombine_f32(vget_high_f32(max[0]), vget_high_f32(max[1])));
+      max[1] = vmaxq_f32(vcombine_f32(vget_low_f32(max[2]), vget_low_f32(max[3])),
+                         vcombine_f32(vget_high_f32(max[2]), vget_high_f32(max[3])));
+      max[0] = vmaxq_f32(vuzp1q_f32(max[0], max[1]), vuzp2q_f32(max[0], max[1]));
+
+      max[4] = vmaxq_f32(vcombine_f32(vget_low_f32(max[4]), vget_low_f32(max[5])),
+                         vcombine_f32(vget_high_f32(max[4]), vget_high_f32(max[5])));
+      max[5] = vmaxq_f32(vcombine_f32(vget_low_f32(max[6]), vget_low_f32(max[7])),
+                         vcombine_f32(vget_high_f32(max[6]), vget_high_f32(max[7])));
+      max[4] = vmaxq_f32(vuzp1q_f32(max[4], max[5]), vuzp2q_f32(max[4], max[5]));
+
+      max[8] = vmaxq_f32(vcombine_f32(vget_low_f32(max[8]), vget_low_f32(max[9])),
+                         vcombine_f32(vget_high_f32(max[8]), vget_high_f32(max[9])));
+      max[9] = vmaxq_f32(vcombine_f32(vget_low_f32(max[10]), vget_low_f32(max[11])),
+                         vcombine_f32(vget_high_f32(max[10]), vget_high_f32(max[11])));
+      max[8] = vmaxq_f32(vuzp1q_f32(max[8], max[9]), vuzp2q_f32(max[8], max[9]));
+
+      max[12] = vmaxq_f32(vcombine_f32(vget_low_f32(max[12]), vget_low_f32(max[13])),
+                          vcombine_f32(vget_high_f32(max[12]), vget_high_f32(max[13])));
+      max[13] = vmaxq_f32(vcombine_f32(vget_low_f32(max[14]), vget_low_f32(max[15])),
+                          vcombine_f32(vget_high_f32(max[14]), vget_high_f32(max[15])));
+      max[12] = vmaxq_f32(vuzp1q_f32(max[12], max[13]), vuzp2q_f32(max[12], max[13]));
+      if (!(vminvq_u32(vcaleq_f32(max[0], vdupq_n_f32(exponential->range))) != 0) ||
+          !(vminvq_u32(vcaleq_f32(max[4], vdupq_n_f32(exponential->range))) != 0) ||
+          !(vminvq_u32(vcaleq_f32(max[8], vdupq_n_f32(exponential->range))) != 0) ||
+          !(vminvq_u32(vcaleq_f32(max[12], vdupq_n_f32(exponential->range))) != 0)) {
+        float maxima[16];
+        vst1q_f32(maxima + 0, max[0]);
+        vst1q_f32(maxima + 4, max[4]);
+        vst1q_f32(maxima + 8, max[8]);
+        vst1q_f32(maxima + 12, max[12]);
+        size_t r = 0;
+        while (r < count && smx_is_in_range(maxima[r / 4 * 4 + (r % 4)], exponential)) r++;
+        if (r == 0) break;
+        stops = r < count;
+        count = r;
+      }
+      {
+        float32x4_t group_lower, group_bias;
+        references(max[0], exponential, &group_lower, &group_bias);
+        vst1q_f32(lower + 0, group_lower);
+        vst1q_f32(bias + 0, group_bias);
+      }
+      {
+        float32x4_t group_lower, group_bias;
+        references(max[4], exponential, &group_lower, &group_bias);
+        vst1q_f32(lower + 4, group_lower);
+        vst1q_f32(bias + 4, group_bias);
+      }
+      {
+        float32x4_t group_lower, group_bias;
+        references(max[8], exponential, &group_lower, &group_bias);
+        vst1q_f32(lower + 8, group_lower);
+        vst1q_f32(bias + 8, group_bias);
+      }
+      {
+        float32x4_t group_lower, group_bias;
+        references(max[12], exponential, &group_lower, &group_bias);
+        vst1q_f32(lower + 12, group_lower);
+        vst1q_f32(bias + 12, group_bias);
+      }
     }
 
     float32x4_t hi[16] = {vdupq_n_f32(1.0f), vdupq_n_f32(1.0f), vdupq_n_f32(1.0f), vdupq_n_f32(1.0f),
@@ -2341,12 +2483,29 @@ extern "C" void smx_f32_softmax_ukernel__neon_u32_acc16(size_t rows, size_t n, c
                           vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f),
                           vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)};
     float tails[16][32];
+    float* const terms = streams ? stored : y;
+    const size_t terms_stride = streams ? n : y_stride;
     const float32x4_t anchor = vdupq_n_f32(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r / 4 * 4 + (r % 4);
-      sum_row_32(n, x + r * x_stride, y + r * y_stride, tails[r], x + (r + together) * x_stride, exponential,
+      const float* const logits = mask == nullptr ? x + r * x_stride : makes_row ? masked : masked + r * n;
+      if (makes_row) {
+        const float row_max =
+            vmaxvq_f32(add_mask(n, x + r * x_stride, mask + r * mask_stride, scale, masked));
+        stops = !smx_is_in_range(row_max, exponential);
+        if (stops) {
+          count = r;
+          break;
+        }
+        float32x4_t row_lower, row_bias;
+        references(vdupq_n_f32(row_max), exponential, &row_lower, &row_bias);
+        lower[lane] = vgetq_lane_f32(row_lower, 0);
+        bias[lane] = vgetq_lane_f32(row_bias, 0);
+      }
+      sum_row_32(n, logits, terms + r * terms_stride, tails[r], x + (r + together) * x_stride, exponential,
                  vdupq_n_f32(lower[lane]), vdupq_n_f32(bias[lane]), anchor, &hi[r], &lo[r]);
     }
+    if (count == 0) break;
 
     {
       const float32x4_t higher_hi = vcombine_f32(vget_high_f32(hi[0]), vget_high_f32(hi[1]));
@@ -2451,7 +2610,9 @@ extern "C" void smx_f32_softmax_ukernel__neon_u32_acc16(size_t rows, size_t n, c
     vst1q_f32(row_lo + 12, lo[12]);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r / 4 * 4 + (r % 4);
-      scale_row(n, y + r * y_stride, vdupq_n_f32(row_hi[lane]), vdupq_n_f32(row_lo[lane]));
+
+      scale_row<false>(n, terms + r * terms_stride, y + r * y_stride, vdupq_n_f32(row_hi[lane]),
+                       vdupq_n_f32(row_lo[lane]));
     }
     // After all rows' other elements, for these follow each other in memory.
     for (size_t r = 0; r < count; r++) {
@@ -2463,92 +2624,105 @@ extern "C" void smx_f32_softmax_ukernel__neon_u32_acc16(size_t rows, size_t n, c
       if (row_hi[lane] != row_hi[lane]) smx_fill_nan(n, y + r * y_stride);
     }
     *done += count;
-    if (stops) return;
+    if (stops) break;
     x += count * x_stride;
     y += count * y_stride;
+    if (mask != nullptr) mask += count * mask_stride;
   }
+  if (streams) (void)0;
 }
 
 extern "C" void smx_f32_softmax_ukernel__neon_u64_acc16(size_t rows, size_t n, const float* x,
-                                                        size_t x_stride, float* y, size_t y_stride,
-                                                        size_t* done,
+                                                        size_t x_stride, const float* mask,
+                                                        size_t mask_stride, float scale, float* y,
+                                                        size_t y_stride, bool streams, size_t* done,
                                                         const struct smx_f32_exponential* exponential) {
   // Long rows go fewer at a time, so that what is stored of them is in the level 1 cache when it is scaled.
-  const size_t together = n <= 256 ? 16 : 8;
+  const size_t most = n <= 256 ? 16 : 8;
+  // Where results bypass the caches, terms stay in one.
+  alignas(64) float stored[4096];
+  const size_t together = streams && most * n > 4096 ? 4096 / n : most;
+  // The logits that a mask makes, in a level 1 cache: of long rows, of one at a time.
+  alignas(64) float masked[2048];
+  const bool makes_row = mask != nullptr && together * n > 2048;
   *done = 0;
   while (*done < rows) {
     size_t count = rows - *done < together ? rows - *done : together;
-    float32x4_t max[16] = {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f),
-                           vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f),
-                           vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f),
-                           vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)};
-    for (size_t r = 0; r < count; r++) max[r] = lane_maxima(n, x + r * x_stride);
-
-    max[0] = vmaxq_f32(vcombine_f32(vget_low_f32(max[0]), vget_low_f32(max[1])),
-                       vcombine_f32(vget_high_f32(max[0]), vget_high_f32(max[1])));
-    max[1] = vmaxq_f32(vcombine_f32(vget_low_f32(max[2]), vget_low_f32(max[3])),
-                       vcombine_f32(vget_high_f32(max[2]), vget_high_f32(max[3])));
-    max[0] = vmaxq_f32(vuzp1q_f32(max[0], max[1]), vuzp2q_f32(max[0], max[1]));
-
-    max[4] = vmaxq_f32(vcombine_f32(vget_low_f32(max[4]), vget_low_f32(max[5])),
-                       vcombine_f32(vget_high_f32(max[4]), vget_high_f32(max[5])));
-    max[5] = vmaxq_f32(vcombine_f32(vget_low_f32(max[6]), vget_low_f32(max[7])),
-                       vcombine_f32(vget_high_f32(max[6]), vget_high_f32(max[7])));
-    max[4] = vmaxq_f32(vuzp1q_f32(max[4], max[5]), vuzp2q_f32(max[4], max[5]));
-
-    max[8] = vmaxq_f32(vcombine_f32(vget_low_f32(max[8]), vget_low_f32(max[9])),
-                       vcombine_f32(vget_high_f32(max[8]), vget_high_f32(max[9])));
-    max[9] = vmaxq_f32(vcombine_f32(vget_low_f32(max[10]), vget_low_f32(max[11])),
-                       vcombine_f32(vget_high_f32(max[10]), vget_high_f32(max[11])));
-    max[8] = vmaxq_f32(vuzp1q_f32(max[8], max[9]), vuzp2q_f32(max[8], max[9]));
-
-    max[12] = vmaxq_f32(vcombine_f32(vget_low_f32(max[12]), vget_low_f32(max[13])),
-                        vcombine_f32(vget_high_f32(max[12]), vget_high_f32(max[13])));
-    max[13] = vmaxq_f32(vcombine_f32(vget_low_f32(max[14]), vget_low_f32(max[15])),
-                        vcombine_f32(vget_high_f32(max[14]), vget_high_f32(max[15])));
-    max[12] = vmaxq_f32(vuzp1q_f32(max[12], max[13]), vuzp2q_f32(max[12], max[13]));
     bool stops = false;
-    if (!(vminvq_u32(vcaleq_f32(max[0], vdupq_n_f32(exponential->range))) != 0) ||
-        !(vminvq_u32(vcaleq_f32(max[4], vdupq_n_f32(exponential->range))) != 0) ||
-        !(vminvq_u32(vcaleq_f32(max[8], vdupq_n_f32(exponential->range))) != 0) ||
-        !(vminvq_u32(vcaleq_f32(max[12], vdupq_n_f32(exponential->range))) != 0)) {
-      float maxima[16];
-      vst1q_f32(maxima + 0, max[0]);
-      vst1q_f32(maxima + 4, max[4]);
-      vst1q_f32(maxima + 8, max[8]);
-      vst1q_f32(maxima + 12, max[12]);
-      size_t r = 0;
-      while (r < count && smx_is_in_range(maxima[r / 4 * 4 + (r % 4)], exponential)) r++;
-      if (r == 0) return;
-      stops = r < count;
-      count = r;
-    }
-
     float lower[16], bias[16];
+    if (!makes_row) {
+      float32x4_t max[16] = {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f),
+                             vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f),
+                             vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f),
+                             vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)};
+      for (size_t r = 0; r < count; r++) {
+        max[r] = mask != nullptr
+                     ? add_mask(n, x + r * x_stride, mask + r * mask_stride, scale, masked + r * n)
+                     : lane_maxima(n, x + r * x_stride);
+      }
 
-    {
-      float32x4_t group_lower, group_bias;
-      references(max[0], exponential, &group_lower, &group_bias);
-      vst1q_f32(lower + 0, group_lower);
-      vst1q_f32(bias + 0, group_bias);
-    }
-    {
-      float32x4_t group_lower, group_bias;
-      references(max[4], exponential, &group_lower, &group_bias);
-      vst1q_f32(lower + 4, group_lower);
-      vst1q_f32(bias + 4, group_bias);
-    }
-    {
-      float32x4_t group_lower, group_bias;
-      references(max[8], exponential, &group_lower, &group_bias);
-      vst1q_f32(lower + 8, group_lower);
-      vst1q_f32(bias + 8, group_bias);
-    }
-    {
-      float32x4_t group_lower, group_bias;
-      references(max[12], exponential, &group_lower, &group_bias);
-      vst1q_f32(lower + 12, group_lower);
-      vst1q_f32(bias + 12, group_bias);
+      max[0] = vmaxq_f32(vcombine_f32(vget_low_f32(max[0]), vget_low_f32(max[1])),
+                         vcombine_f32(vget_high_f32(max[0]), vget_high_f32(max[1])));
+      max[1] = vmaxq_f32(vcombine_f32(vget_low_f32(max[2]), vget_low_f32(max[3])),
+                         vcombine_f32(vget_high_f32(max[2]), vget_high_f32(max[3])));
+      max[0] = vmaxq_f32(vuzp1q_f32(max[0], max[1]), vuzp2q_f32(max[0], max[1]));
+
+      max[4] = vmaxq_f32(vcombine_f32(vget_low_f32(max[4]), vget_low_f32(max[5])),
+                         vcombine_f32(vget_high_f32(max[4]), vget_high_f32(max[5])));
+      max[5] = vmaxq_f32(vcombine_f32(vget_low_f32(max[6]), vget_low_f32(max[7])),
+                         vcombine_f32(vget_high_f32(max[6]), vget_high_f32(max[7])));
+      max[4] = vmaxq_f32(vuzp1q_f32(max[4], max[5]), vuzp2q_f32(max[4], max[5]));
+
+      max[8] = vmaxq_f32(vcombine_f32(vget_low_f32(max[8]), vget_low_f32(max[9])),
+                         vcombine_f32(vget_high_f32(max[8]), vget_high_f32(max[9])));
+      max[9] = vmaxq_f32(vcombine_f32(vget_low_f32(max[10]), vget_low_f32(max[11])),
+                         vcombine_f32(vget_high_f32(max[10]), vget_high_f32(max[11])));
+      max[8] = vmaxq_f32(vuzp1q_f32(max[8], max[9]), vuzp2q_f32(max[8], max[9]));
+
+      max[12] = vmaxq_f32(vcombine_f32(vget_low_f32(max[12]), vget_low_f32(max[13])),
+                          vcombine_f32(vget_high_f32(max[12]), vget_high_f32(max[13])));
+      max[13] = vmaxq_f32(vcombine_f32(vget_low_f32(max[14]), vget_low_f32(max[15])),
+                          vcombine_f32(vget_high_f32(max[14]), vget_high_f32(max[15])));
+      max[12] = vmaxq_f32(vuzp1q_f32(max[12], max[13]), vuzp2q_f32(max[12], max[13]));
+      if (!(vminvq_u32(vcaleq_f32(max[0], vdupq_n_f32(exponential->range))) != 0) ||
+          !(vminvq_u32(vcaleq_f32(max[4], vdupq_n_f32(exponential->range))) != 0) ||
+          !(vminvq_u32(vcaleq_f32(max[8], vdupq_n_f32(exponential->range))) != 0) ||
+          !(vminvq_u32(vcaleq_f32(max[12], vdupq_n_f32(exponential->range))) != 0)) {
+        float maxima[16];
+        vst1q_f32(maxima + 0, max[0]);
+        vst1q_f32(maxima + 4, max[4]);
+        vst1q_f32(maxima + 8, max[8]);
+        vst1q_f32(maxima + 12, max[12]);
+        size_t r = 0;
+        while (r < count && smx_is_in_range(maxima[r / 4 * 4 + (r % 4)], exponential)) r++;
+        if (r == 0) break;
+        stops = r < count;
+        count = r;
+      }
+      {
+        float32x4_t group_lower, group_bias;
+        references(max[0], exponential, &group_lower, &group_bias);
+        vst1q_f32(lower + 0, group_lower);
+        vst1q_f32(bias + 0, group_bias);
+      }
+      {
+        float32x4_t group_lower, group_bias;
+        references(max[4], exponential, &group_lower, &group_bias);
+        vst1q_f32(lower + 4, group_lower);
+        vst1q_f32(bias + 4, group_bias);
+      }
+      {
+        float32x4_t group_lower, group_bias;
+        references(max[8], exponential, &group_lower, &group_bias);
+        vst1q_f32(lower + 8, group_lower);
+        vst1q_f32(bias + 8, group_bias);
+      }
+      {
+        float32x4_t group_lower, group_bias;
+        references(max[12], exponential, &group_lower, &group_bias);
+        vst1q_f32(lower + 12, group_lower);
+        vst1q_f32(bias + 12, group_bias);
+      }
     }
 
     float32x4_t hi[16] = {vdupq_n_f32(1.0f), vdupq_n_f32(1.0f), vdupq_n_f32(1.0f), vdupq_n_f32(1.0f),
@@ -2560,12 +2734,29 @@ extern "C" void smx_f32_softmax_ukernel__neon_u64_acc16(size_t rows, size_t n, c
                           vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f),
                           vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)};
     float tails[16][32];
+    float* const terms = streams ? stored : y;
+    const size_t terms_stride = streams ? n : y_stride;
     const float32x4_t anchor = vdupq_n_f32(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r / 4 * 4 + (r % 4);
-      sum_row_64(n, x + r * x_stride, y + r * y_stride, tails[r], x + (r + together) * x_stride, exponential,
+      const float* const logits = mask == nullptr ? x + r * x_stride : makes_row ? masked : masked + r * n;
+      if (makes_row) {
+        const float row_max =
+            vmaxvq_f32(add_mask(n, x + r * x_stride, mask + r * mask_stride, scale, masked));
+        stops = !smx_is_in_range(row_max, exponential);
+        if (stops) {
+          count = r;
+          break;
+        }
+        float32x4_t row_lower, row_bias;
+        references(vdupq_n_f32(row_max), exponential, &row_lower, &row_bias);
+        lower[lane] = vgetq_lane_f32(row_lower, 0);
+        bias[lane] = vgetq_lane_f32(row_bias, 0);
+      }
+      sum_row_64(n, logits, terms + r * terms_stride, tails[r], x + (r + together) * x_stride, exponential,
                  vdupq_n_f32(lower[lane]), vdupq_n_f32(bias[lane]), anchor, &hi[r], &lo[r]);
     }
+    if (count == 0) break;
 
     {
       const float32x4_t higher_hi = vcombine_f32(vget_high_f32(hi[0]), vget_high_f32(hi[1]));
@@ -2670,7 +2861,9 @@ extern "C" void smx_f32_softmax_ukernel__neon_u64_acc16(size_t rows, size_t n, c
     vst1q_f32(row_lo + 12, lo[12]);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r / 4 * 4 + (r % 4);
-      scale_row(n, y + r * y_stride, vdupq_n_f32(row_hi[lane]), vdupq_n_f32(row_lo[lane]));
+
+      scale_row<false>(n, terms + r * terms_stride, y + r * y_stride, vdupq_n_f32(row_hi[lane]),
+                       vdupq_n_f32(row_lo[lane]));
     }
     // After all rows' other elements, for these follow each other in memory.
     for (size_t r = 0; r < count; r++) {
@@ -2682,8 +2875,10 @@ extern "C" void smx_f32_softmax_ukernel__neon_u64_acc16(size_t rows, size_t n, c
       if (row_hi[lane] != row_hi[lane]) smx_fill_nan(n, y + r * y_stride);
     }
     *done += count;
-    if (stops) return;
+    if (stops) break;
     x += count * x_stride;
     y += count * y_stride;
+    if (mask != nullptr) mask += count * mask_stride;
   }
+  if (streams) (void)0;
 }

@@ -96,8 +96,8 @@ static inline f32x16 lane_maxima(size_t n, const float* x) {
 }
 
 // The terms of a row, and their sums in 16 lanes, folded to those of a vector. The row of the next group that
-// is as long as this one is asked for.
-static inline void sum_row_64(size_t n, const float* x, const float* next,
+// is as long as this one is asked for, and so is the result, whose lines the last pass would wait for.
+static inline void sum_row_64(size_t n, const float* x, float* y, const float* next,
                               const struct smx_f32_exponential* exponential, f32x16 lower, f32x16 bias,
                               f32x16 anchor, f32x16* hi, f32x16* lo) {
   const f32x16 eighths = scalar_set1(8.0f * exponential->log2e);
@@ -116,6 +116,8 @@ static inline void sum_row_64(size_t n, const float* x, const float* next,
     {
       __builtin_prefetch(next + i + 0);
       __builtin_prefetch(next + i + 16);
+      __builtin_prefetch(y + i + 0, 1);
+      __builtin_prefetch(y + i + 16, 1);
       const f32x16 x0 = scalar_load(x + i + 0);
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -153,6 +155,8 @@ static inline void sum_row_64(size_t n, const float* x, const float* next,
     {
       __builtin_prefetch(next + i + 32);
       __builtin_prefetch(next + i + 48);
+      __builtin_prefetch(y + i + 32, 1);
+      __builtin_prefetch(y + i + 48, 1);
       const f32x16 x0 = scalar_load(x + i + 32);
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -191,6 +195,8 @@ static inline void sum_row_64(size_t n, const float* x, const float* next,
   for (; i + 32 <= n; i += 32) {
     __builtin_prefetch(next + i + 0);
     __builtin_prefetch(next + i + 16);
+    __builtin_prefetch(y + i + 0, 1);
+    __builtin_prefetch(y + i + 16, 1);
     const f32x16 x0 = scalar_load(x + i + 0);
 
     // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -287,11 +293,19 @@ static inline void sum_row_64(size_t n, const float* x, const float* next,
 }
 
 // y = scale * x - logarithm.
+template <bool kStreams>
 static inline void subtract_row(size_t n, const float* x, float* y, f32x16 scale, f32x16 minus_hi,
                                 f32x16 lo) {
   for (; n >= 32; n -= 32) {
-    scalar_store(y + 0, scalar_sub(scalar_fma(scalar_load(x + 0), scale, minus_hi), lo));
-    scalar_store(y + 16, scalar_sub(scalar_fma(scalar_load(x + 16), scale, minus_hi), lo));
+    const f32x16 y0 = scalar_sub(scalar_fma(scalar_load(x + 0), scale, minus_hi), lo);
+    const f32x16 y1 = scalar_sub(scalar_fma(scalar_load(x + 16), scale, minus_hi), lo);
+    if constexpr (kStreams) {
+      scalar_store(y + 0, y0);
+      scalar_store(y + 16, y1);
+    } else {
+      scalar_store(y + 0, y0);
+      scalar_store(y + 16, y1);
+    }
     x += 32;
     y += 32;
   }
@@ -308,13 +322,17 @@ static inline void subtract_row(size_t n, const float* x, float* y, f32x16 scale
 
 extern "C" void smx_f32_log_softmax_ukernel__scalar_u64_acc16(size_t rows, size_t n, const float* x,
                                                               size_t x_stride, float* y, size_t y_stride,
-                                                              size_t* done,
+                                                              bool streams, size_t* done,
                                                               const struct smx_f32_exponential* exponential) {
   // Long rows go fewer at a time, so that what is stored of them is in the level 1 cache when it is scaled.
-  const size_t together = n <= 256 ? 16 : 8;
+  const size_t most = n <= 256 ? 16 : 8;
+  const size_t together = most;
   *done = 0;
   while (*done < rows) {
     size_t count = rows - *done < together ? rows - *done : together;
+    bool stops = false;
+    float lower[16], bias[16];
+    float row_max[16], largest[16];
     f32x16 max[16] = {scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f),
                       scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f),
                       scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f),
@@ -336,19 +354,15 @@ extern "C" void smx_f32_log_softmax_ukernel__scalar_u64_acc16(size_t rows, size_
     max[0] = scalar_max(scalar_half(max[0], max[1], 2, 0), scalar_half(max[0], max[1], 2, 2));
     max[1] = scalar_max(scalar_half(max[2], max[3], 2, 0), scalar_half(max[2], max[3], 2, 2));
     max[0] = scalar_max(scalar_half(max[0], max[1], 1, 0), scalar_half(max[0], max[1], 1, 1));
-    bool stops = false;
     if (!(scalar_all_within(max[0], scalar_set1(exponential->range)))) {
       float maxima[16];
       scalar_store(maxima + 0, max[0]);
       size_t r = 0;
       while (r < count && smx_is_in_range(maxima[r], exponential)) r++;
-      if (r == 0) return;
+      if (r == 0) break;
       stops = r < count;
       count = r;
     }
-
-    float lower[16], bias[16];
-    float row_max[16], largest[16];
     {
       f32x16 group_lower, group_bias;
       references(max[0], exponential, &group_lower, &group_bias);
@@ -370,8 +384,9 @@ extern "C" void smx_f32_log_softmax_ukernel__scalar_u64_acc16(size_t rows, size_
     const f32x16 anchor = scalar_set1(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r;
-      sum_row_64(n, x + r * x_stride, x + (r + together) * x_stride, exponential, scalar_set1(lower[lane]),
-                 scalar_set1(bias[lane]), anchor, &hi[r], &lo[r]);
+      const float* const logits = x + r * x_stride;
+      sum_row_64(n, logits, y + r * y_stride, x + (r + together) * x_stride, exponential,
+                 scalar_set1(lower[lane]), scalar_set1(bias[lane]), anchor, &hi[r], &lo[r]);
     }
 
     {
@@ -488,13 +503,15 @@ extern "C" void smx_f32_log_softmax_ukernel__scalar_u64_acc16(size_t rows, size_
     smx_f32_logarithms(16, row_max, largest, row_hi, row_lo, exponential->scale, log_hi, log_lo);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r;
-      subtract_row(n, x + r * x_stride, y + r * y_stride, scalar_set1(exponential->scale),
-                   scalar_set1(0.0f - log_hi[lane]), scalar_set1(log_lo[lane]));
+
+      subtract_row<false>(n, x + r * x_stride, y + r * y_stride, scalar_set1(exponential->scale),
+                          scalar_set1(0.0f - log_hi[lane]), scalar_set1(log_lo[lane]));
       if (row_hi[lane] != row_hi[lane]) smx_fill_nan(n, y + r * y_stride);
     }
     *done += count;
-    if (stops) return;
+    if (stops) break;
     x += count * x_stride;
     y += count * y_stride;
   }
+  if (streams) (void)0;
 }

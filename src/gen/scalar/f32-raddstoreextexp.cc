@@ -2,6 +2,8 @@
 
 // Sum of exponentials in the extended representation that stores its terms, y[i] = p * 2^(n - reference + SMX_BIAS).
 
+#include <float.h>
+
 #include "src/gen/microkernels.h"
 #include "src/isa/scalar.h"
 #include "src/kernels/extended.h"
@@ -21,6 +23,47 @@ static inline float maximum(size_t n, const float* x) {
   for (; i + 16 <= n; i += 16) m0 = scalar_max(m0, scalar_load(x + i));
   m1 = scalar_max(m1, scalar_load(x + n - 16));  // the tail, with some elements a second time
   return scalar_reduce_max(scalar_max(scalar_max(m0, m1), scalar_max(m2, m3)));
+}
+
+// y[i] = scale * x[i] + mask[i], as f32-vaddmask has it. Returns their maxima in lanes; where one is NaN, any number.
+static inline f32x16 add_mask(size_t n, const float* x, const float* mask, float scale, float* y) {
+  const f32x16 vscale = scalar_set1(scale);
+  const f32x16 least = scalar_set1(-FLT_MAX);
+  f32x16 m0 = scalar_set1(-INFINITY);
+  f32x16 m1 = m0;
+  for (; n >= 32; n -= 32) {
+    const f32x16 x0 = scalar_load(x + 0);
+    const f32x16 b0 = scalar_load(mask + 0);
+    const f32x16 x1 = scalar_load(x + 16);
+    const f32x16 b1 = scalar_load(mask + 16);
+    const f32x16 y0 = scalar_fma(vscale, scalar_zero_below(b0, least, x0), b0);
+    m0 = scalar_max(m0, y0);
+    scalar_store(y + 0, y0);
+    const f32x16 y1 = scalar_fma(vscale, scalar_zero_below(b1, least, x1), b1);
+    m1 = scalar_max(m1, y1);
+    scalar_store(y + 16, y1);
+    x += 32;
+    mask += 32;
+    y += 32;
+  }
+  for (; n >= 16; n -= 16) {
+    const f32x16 x0 = scalar_load(x + 0);
+    const f32x16 b0 = scalar_load(mask + 0);
+    const f32x16 y0 = scalar_fma(vscale, scalar_zero_below(b0, least, x0), b0);
+    m0 = scalar_max(m0, y0);
+    scalar_store(y + 0, y0);
+    x += 16;
+    mask += 16;
+    y += 16;
+  }
+  if (n > 0) {
+    const f32x16 x0 = scalar_load_tail(x, (ptrdiff_t)n, scalar_set1(0.0f));
+    const f32x16 b0 = scalar_load_tail(mask, (ptrdiff_t)n, scalar_set1(-INFINITY));
+    const f32x16 y0 = scalar_fma(vscale, scalar_zero_below(b0, least, x0), b0);
+    m1 = scalar_max(m1, y0);
+    scalar_store_tail(y, (ptrdiff_t)n, y0);
+  }
+  return scalar_max(m0, m1);
 }
 
 // a + b = result + *error, exactly (Knuth's TwoSum).
@@ -272,7 +315,8 @@ static inline void add_blocks_u32(const float* x, float* y, const struct smx_f32
   }
 }
 
-extern "C" void smx_f32_raddstoreextexp_ukernel__scalar_u32(size_t n, const float* x, float* y,
+extern "C" void smx_f32_raddstoreextexp_ukernel__scalar_u32(size_t n, const float* x, const float* mask,
+                                                            float scale, float* y,
                                                             struct smx_f32_extended* sum,
                                                             const struct smx_f32_exponential* exponential) {
   f32x16 hi[1] = {scalar_set1(0.0f)};
@@ -286,33 +330,42 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__scalar_u32(size_t n, const floa
     if (!smx_is_in_range(sum->max, exponential)) return smx_f32_extended_refuse(sum);
     smx_f32_reference_move(&reference, sum->max);
   }
-  float maxima[1];
+  float maxima[1] = {};
+  // The logits that a mask makes, in a level 1 cache: stored to where the terms go, they would wait for its lines.
+  alignas(64) float masked[1024];
   bool has_maxima = false;
   for (; n >= 1024; n -= 1024) {
     int32_t anchors[1];
     for (int b = 0; b < 1; b++) {
-      const float max = has_maxima ? maxima[b] : maximum(1024, x + b * 1024);
+      const float max =
+          mask != nullptr
+              ? scalar_reduce_max(add_mask(1024, x + b * 1024, mask + b * 1024, scale, masked + b * 1024))
+          : has_maxima ? maxima[b]
+                       : maximum(1024, x + b * 1024);
       sum->max = max > sum->max ? max : sum->max;
       if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
       anchors[b] = reference.anchor;
     }
-    has_maxima = n >= 2048;
+    has_maxima = mask == nullptr && n >= 2048;
     if (has_maxima) {
       add_blocks_u32<true>(x, y, &reference, anchors, hi, lo, maxima);
     } else {
-      add_blocks_u32<false>(x, y, &reference, anchors, hi, lo, maxima);
+      add_blocks_u32<false>(mask != nullptr ? masked : x, y, &reference, anchors, hi, lo, maxima);
     }
     x += 1024;
     y += 1024;
+    if (mask != nullptr) mask += 1024;
   }
   while (n > 0) {
     const size_t block = n < 1024 ? n : 1024;
-    const float max = maximum(block, x);
+    const float max =
+        mask != nullptr ? scalar_reduce_max(add_mask(block, x, mask, scale, masked)) : maximum(block, x);
     sum->max = max > sum->max ? max : sum->max;
     if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
-    add_block_u32(block, x, y, &reference, hi, lo);
+    add_block_u32(block, mask != nullptr ? masked : x, y, &reference, hi, lo);
     x += block;
     y += block;
+    if (mask != nullptr) mask += block;
     n -= block;
   }
   fold(hi, lo, sum);

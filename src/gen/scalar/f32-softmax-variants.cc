@@ -2,6 +2,7 @@
 
 // Softmax of rows of at most 1024 elements, several at a time, so that what is done once a row is done for all of them
 // in one vector: the references, the last levels of the sums, the reciprocals.
+#include <float.h>
 #include <math.h>
 
 #include "src/gen/microkernels.h"
@@ -77,6 +78,47 @@ static inline f32x16 lane_maxima(size_t n, const float* x) {
     i += 16;
   }
   if (i < n) m1 = scalar_max(m1, scalar_load_tail(x + i, (ptrdiff_t)(n - i), m1));
+  return scalar_max(m0, m1);
+}
+
+// y[i] = scale * x[i] + mask[i], as f32-vaddmask has it. Returns their maxima in lanes; where one is NaN, any number.
+static inline f32x16 add_mask(size_t n, const float* x, const float* mask, float scale, float* y) {
+  const f32x16 vscale = scalar_set1(scale);
+  const f32x16 least = scalar_set1(-FLT_MAX);
+  f32x16 m0 = scalar_set1(-INFINITY);
+  f32x16 m1 = m0;
+  for (; n >= 32; n -= 32) {
+    const f32x16 x0 = scalar_load(x + 0);
+    const f32x16 b0 = scalar_load(mask + 0);
+    const f32x16 x1 = scalar_load(x + 16);
+    const f32x16 b1 = scalar_load(mask + 16);
+    const f32x16 y0 = scalar_fma(vscale, scalar_zero_below(b0, least, x0), b0);
+    m0 = scalar_max(m0, y0);
+    scalar_store(y + 0, y0);
+    const f32x16 y1 = scalar_fma(vscale, scalar_zero_below(b1, least, x1), b1);
+    m1 = scalar_max(m1, y1);
+    scalar_store(y + 16, y1);
+    x += 32;
+    mask += 32;
+    y += 32;
+  }
+  for (; n >= 16; n -= 16) {
+    const f32x16 x0 = scalar_load(x + 0);
+    const f32x16 b0 = scalar_load(mask + 0);
+    const f32x16 y0 = scalar_fma(vscale, scalar_zero_below(b0, least, x0), b0);
+    m0 = scalar_max(m0, y0);
+    scalar_store(y + 0, y0);
+    x += 16;
+    mask += 16;
+    y += 16;
+  }
+  if (n > 0) {
+    const f32x16 x0 = scalar_load_tail(x, (ptrdiff_t)n, scalar_set1(0.0f));
+    const f32x16 b0 = scalar_load_tail(mask, (ptrdiff_t)n, scalar_set1(-INFINITY));
+    const f32x16 y0 = scalar_fma(vscale, scalar_zero_below(b0, least, x0), b0);
+    m1 = scalar_max(m1, y0);
+    scalar_store_tail(y, (ptrdiff_t)n, y0);
+  }
   return scalar_max(m0, m1);
 }
 
@@ -675,10 +717,19 @@ static inline void sum_row_32(size_t n, const float* x, float* y, float* tail, c
   *lo = block_lo[0];
 }
 
-static inline void scale_row(size_t n, float* y, f32x16 hi, f32x16 lo) {
+template <bool kStreams>
+static inline void scale_row(size_t n, const float* terms, float* y, f32x16 hi, f32x16 lo) {
   for (; n >= 32; n -= 32) {
-    scalar_store(y + 0, scalar_scaled(scalar_load(y + 0), hi, lo));
-    scalar_store(y + 16, scalar_scaled(scalar_load(y + 16), hi, lo));
+    const f32x16 y0 = scalar_scaled(scalar_load(terms + 0), hi, lo);
+    const f32x16 y1 = scalar_scaled(scalar_load(terms + 16), hi, lo);
+    if constexpr (kStreams) {
+      scalar_store(y + 0, y0);
+      scalar_store(y + 16, y1);
+    } else {
+      scalar_store(y + 0, y0);
+      scalar_store(y + 16, y1);
+    }
+    terms += 32;
     y += 32;
   }
 }
@@ -693,43 +744,54 @@ static inline void scale_tail(size_t n, float* y, const float* tail, f32x16 hi, 
 }
 
 extern "C" void smx_f32_softmax_ukernel__scalar_u64_acc8(size_t rows, size_t n, const float* x,
-                                                         size_t x_stride, float* y, size_t y_stride,
-                                                         size_t* done,
+                                                         size_t x_stride, const float* mask,
+                                                         size_t mask_stride, float scale, float* y,
+                                                         size_t y_stride, bool streams, size_t* done,
                                                          const struct smx_f32_exponential* exponential) {
-  const size_t together = 8;
+  const size_t most = 8;
+  // Where results bypass the caches, terms stay in one.
+  alignas(64) float stored[4096];
+  const size_t together = streams && most * n > 4096 ? 4096 / n : most;
+  // The logits that a mask makes, in a level 1 cache: of long rows, of one at a time.
+  alignas(64) float masked[2048];
+  const bool makes_row = mask != nullptr && together * n > 2048;
   *done = 0;
   while (*done < rows) {
     size_t count = rows - *done < together ? rows - *done : together;
-    f32x16 max[8] = {scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f),
-                     scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f)};
-    for (size_t r = 0; r < count; r++) max[r] = lane_maxima(n, x + r * x_stride);
-
-    max[0] = scalar_max(scalar_half(max[0], max[1], 8, 0), scalar_half(max[0], max[1], 8, 8));
-    max[1] = scalar_max(scalar_half(max[2], max[3], 8, 0), scalar_half(max[2], max[3], 8, 8));
-    max[2] = scalar_max(scalar_half(max[4], max[5], 8, 0), scalar_half(max[4], max[5], 8, 8));
-    max[3] = scalar_max(scalar_half(max[6], max[7], 8, 0), scalar_half(max[6], max[7], 8, 8));
-    max[0] = scalar_max(scalar_half(max[0], max[1], 4, 0), scalar_half(max[0], max[1], 4, 4));
-    max[1] = scalar_max(scalar_half(max[2], max[3], 4, 0), scalar_half(max[2], max[3], 4, 4));
-    max[0] = scalar_max(scalar_half(max[0], max[1], 2, 0), scalar_half(max[0], max[1], 2, 2));
-    max[0] = scalar_max(scalar_half(max[0], max[0], 1, 0), scalar_half(max[0], max[0], 1, 1));
     bool stops = false;
-    if (!(scalar_all_within(max[0], scalar_set1(exponential->range)))) {
-      float maxima[16];
-      scalar_store(maxima + 0, max[0]);
-      size_t r = 0;
-      while (r < count && smx_is_in_range(maxima[r], exponential)) r++;
-      if (r == 0) return;
-      stops = r < count;
-      count = r;
-    }
-
     float lower[16], bias[16];
+    if (!makes_row) {
+      f32x16 max[8] = {scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f),
+                       scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f)};
+      for (size_t r = 0; r < count; r++) {
+        max[r] = mask != nullptr
+                     ? add_mask(n, x + r * x_stride, mask + r * mask_stride, scale, masked + r * n)
+                     : lane_maxima(n, x + r * x_stride);
+      }
 
-    {
-      f32x16 group_lower, group_bias;
-      references(max[0], exponential, &group_lower, &group_bias);
-      scalar_store(lower + 0, group_lower);
-      scalar_store(bias + 0, group_bias);
+      max[0] = scalar_max(scalar_half(max[0], max[1], 8, 0), scalar_half(max[0], max[1], 8, 8));
+      max[1] = scalar_max(scalar_half(max[2], max[3], 8, 0), scalar_half(max[2], max[3], 8, 8));
+      max[2] = scalar_max(scalar_half(max[4], max[5], 8, 0), scalar_half(max[4], max[5], 8, 8));
+      max[3] = scalar_max(scalar_half(max[6], max[7], 8, 0), scalar_half(max[6], max[7], 8, 8));
+      max[0] = scalar_max(scalar_half(max[0], max[1], 4, 0), scalar_half(max[0], max[1], 4, 4));
+      max[1] = scalar_max(scalar_half(max[2], max[3], 4, 0), scalar_half(max[2], max[3], 4, 4));
+      max[0] = scalar_max(scalar_half(max[0], max[1], 2, 0), scalar_half(max[0], max[1], 2, 2));
+      max[0] = scalar_max(scalar_half(max[0], max[0], 1, 0), scalar_half(max[0], max[0], 1, 1));
+      if (!(scalar_all_within(max[0], scalar_set1(exponential->range)))) {
+        float maxima[16];
+        scalar_store(maxima + 0, max[0]);
+        size_t r = 0;
+        while (r < count && smx_is_in_range(maxima[r], exponential)) r++;
+        if (r == 0) break;
+        stops = r < count;
+        count = r;
+      }
+      {
+        f32x16 group_lower, group_bias;
+        references(max[0], exponential, &group_lower, &group_bias);
+        scalar_store(lower + 0, group_lower);
+        scalar_store(bias + 0, group_bias);
+      }
     }
 
     f32x16 hi[8] = {scalar_set1(1.0f), scalar_set1(1.0f), scalar_set1(1.0f), scalar_set1(1.0f),
@@ -737,12 +799,29 @@ extern "C" void smx_f32_softmax_ukernel__scalar_u64_acc8(size_t rows, size_t n, 
     f32x16 lo[8] = {scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f),
                     scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f)};
     float tails[8][32];
+    float* const terms = streams ? stored : y;
+    const size_t terms_stride = streams ? n : y_stride;
     const f32x16 anchor = scalar_set1(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r;
-      sum_row_64(n, x + r * x_stride, y + r * y_stride, tails[r], x + (r + together) * x_stride, exponential,
+      const float* const logits = mask == nullptr ? x + r * x_stride : makes_row ? masked : masked + r * n;
+      if (makes_row) {
+        const float row_max =
+            scalar_reduce_max(add_mask(n, x + r * x_stride, mask + r * mask_stride, scale, masked));
+        stops = !smx_is_in_range(row_max, exponential);
+        if (stops) {
+          count = r;
+          break;
+        }
+        f32x16 row_lower, row_bias;
+        references(scalar_set1(row_max), exponential, &row_lower, &row_bias);
+        lower[lane] = (row_lower).lane[0];
+        bias[lane] = (row_bias).lane[0];
+      }
+      sum_row_64(n, logits, terms + r * terms_stride, tails[r], x + (r + together) * x_stride, exponential,
                  scalar_set1(lower[lane]), scalar_set1(bias[lane]), anchor, &hi[r], &lo[r]);
     }
+    if (count == 0) break;
 
     {
       const f32x16 higher_hi = scalar_half(hi[0], hi[1], 8, 8);
@@ -807,7 +886,9 @@ extern "C" void smx_f32_softmax_ukernel__scalar_u64_acc8(size_t rows, size_t n, 
     scalar_store(row_lo + 0, lo[0]);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r;
-      scale_row(n, y + r * y_stride, scalar_set1(row_hi[lane]), scalar_set1(row_lo[lane]));
+
+      scale_row<false>(n, terms + r * terms_stride, y + r * y_stride, scalar_set1(row_hi[lane]),
+                       scalar_set1(row_lo[lane]));
     }
     // After all rows' other elements, for these follow each other in memory.
     for (size_t r = 0; r < count; r++) {
@@ -819,50 +900,63 @@ extern "C" void smx_f32_softmax_ukernel__scalar_u64_acc8(size_t rows, size_t n, 
       if (row_hi[lane] != row_hi[lane]) smx_fill_nan(n, y + r * y_stride);
     }
     *done += count;
-    if (stops) return;
+    if (stops) break;
     x += count * x_stride;
     y += count * y_stride;
+    if (mask != nullptr) mask += count * mask_stride;
   }
+  if (streams) (void)0;
 }
 
 extern "C" void smx_f32_softmax_ukernel__scalar_u128_acc8(size_t rows, size_t n, const float* x,
-                                                          size_t x_stride, float* y, size_t y_stride,
-                                                          size_t* done,
+                                                          size_t x_stride, const float* mask,
+                                                          size_t mask_stride, float scale, float* y,
+                                                          size_t y_stride, bool streams, size_t* done,
                                                           const struct smx_f32_exponential* exponential) {
-  const size_t together = 8;
+  const size_t most = 8;
+  // Where results bypass the caches, terms stay in one.
+  alignas(64) float stored[4096];
+  const size_t together = streams && most * n > 4096 ? 4096 / n : most;
+  // The logits that a mask makes, in a level 1 cache: of long rows, of one at a time.
+  alignas(64) float masked[2048];
+  const bool makes_row = mask != nullptr && together * n > 2048;
   *done = 0;
   while (*done < rows) {
     size_t count = rows - *done < together ? rows - *done : together;
-    f32x16 max[8] = {scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f),
-                     scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f)};
-    for (size_t r = 0; r < count; r++) max[r] = lane_maxima(n, x + r * x_stride);
-
-    max[0] = scalar_max(scalar_half(max[0], max[1], 8, 0), scalar_half(max[0], max[1], 8, 8));
-    max[1] = scalar_max(scalar_half(max[2], max[3], 8, 0), scalar_half(max[2], max[3], 8, 8));
-    max[2] = scalar_max(scalar_half(max[4], max[5], 8, 0), scalar_half(max[4], max[5], 8, 8));
-    max[3] = scalar_max(scalar_half(max[6], max[7], 8, 0), scalar_half(max[6], max[7], 8, 8));
-    max[0] = scalar_max(scalar_half(max[0], max[1], 4, 0), scalar_half(max[0], max[1], 4, 4));
-    max[1] = scalar_max(scalar_half(max[2], max[3], 4, 0), scalar_half(max[2], max[3], 4, 4));
-    max[0] = scalar_max(scalar_half(max[0], max[1], 2, 0), scalar_half(max[0], max[1], 2, 2));
-    max[0] = scalar_max(scalar_half(max[0], max[0], 1, 0), scalar_half(max[0], max[0], 1, 1));
     bool stops = false;
-    if (!(scalar_all_within(max[0], scalar_set1(exponential->range)))) {
-      float maxima[16];
-      scalar_store(maxima + 0, max[0]);
-      size_t r = 0;
-      while (r < count && smx_is_in_range(maxima[r], exponential)) r++;
-      if (r == 0) return;
-      stops = r < count;
-      count = r;
-    }
-
     float lower[16], bias[16];
+    if (!makes_row) {
+      f32x16 max[8] = {scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f),
+                       scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f)};
+      for (size_t r = 0; r < count; r++) {
+        max[r] = mask != nullptr
+                     ? add_mask(n, x + r * x_stride, mask + r * mask_stride, scale, masked + r * n)
+                     : lane_maxima(n, x + r * x_stride);
+      }
 
-    {
-      f32x16 group_lower, group_bias;
-      references(max[0], exponential, &group_lower, &group_bias);
-      scalar_store(lower + 0, group_lower);
-      scalar_store(bias + 0, group_bias);
+      max[0] = scalar_max(scalar_half(max[0], max[1], 8, 0), scalar_half(max[0], max[1], 8, 8));
+      max[1] = scalar_max(scalar_half(max[2], max[3], 8, 0), scalar_half(max[2], max[3], 8, 8));
+      max[2] = scalar_max(scalar_half(max[4], max[5], 8, 0), scalar_half(max[4], max[5], 8, 8));
+      max[3] = scalar_max(scalar_half(max[6], max[7], 8, 0), scalar_half(max[6], max[7], 8, 8));
+      max[0] = scalar_max(scalar_half(max[0], max[1], 4, 0), scalar_half(max[0], max[1], 4, 4));
+      max[1] = scalar_max(scalar_half(max[2], max[3], 4, 0), scalar_half(max[2], max[3], 4, 4));
+      max[0] = scalar_max(scalar_half(max[0], max[1], 2, 0), scalar_half(max[0], max[1], 2, 2));
+      max[0] = scalar_max(scalar_half(max[0], max[0], 1, 0), scalar_half(max[0], max[0], 1, 1));
+      if (!(scalar_all_within(max[0], scalar_set1(exponential->range)))) {
+        float maxima[16];
+        scalar_store(maxima + 0, max[0]);
+        size_t r = 0;
+        while (r < count && smx_is_in_range(maxima[r], exponential)) r++;
+        if (r == 0) break;
+        stops = r < count;
+        count = r;
+      }
+      {
+        f32x16 group_lower, group_bias;
+        references(max[0], exponential, &group_lower, &group_bias);
+        scalar_store(lower + 0, group_lower);
+        scalar_store(bias + 0, group_bias);
+      }
     }
 
     f32x16 hi[8] = {scalar_set1(1.0f), scalar_set1(1.0f), scalar_set1(1.0f), scalar_set1(1.0f),
@@ -870,12 +964,29 @@ extern "C" void smx_f32_softmax_ukernel__scalar_u128_acc8(size_t rows, size_t n,
     f32x16 lo[8] = {scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f),
                     scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f)};
     float tails[8][32];
+    float* const terms = streams ? stored : y;
+    const size_t terms_stride = streams ? n : y_stride;
     const f32x16 anchor = scalar_set1(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r;
-      sum_row_128(n, x + r * x_stride, y + r * y_stride, tails[r], x + (r + together) * x_stride, exponential,
+      const float* const logits = mask == nullptr ? x + r * x_stride : makes_row ? masked : masked + r * n;
+      if (makes_row) {
+        const float row_max =
+            scalar_reduce_max(add_mask(n, x + r * x_stride, mask + r * mask_stride, scale, masked));
+        stops = !smx_is_in_range(row_max, exponential);
+        if (stops) {
+          count = r;
+          break;
+        }
+        f32x16 row_lower, row_bias;
+        references(scalar_set1(row_max), exponential, &row_lower, &row_bias);
+        lower[lane] = (row_lower).lane[0];
+        bias[lane] = (row_bias).lane[0];
+      }
+      sum_row_128(n, logits, terms + r * terms_stride, tails[r], x + (r + together) * x_stride, exponential,
                   scalar_set1(lower[lane]), scalar_set1(bias[lane]), anchor, &hi[r], &lo[r]);
     }
+    if (count == 0) break;
 
     {
       const f32x16 higher_hi = scalar_half(hi[0], hi[1], 8, 8);
@@ -940,7 +1051,9 @@ extern "C" void smx_f32_softmax_ukernel__scalar_u128_acc8(size_t rows, size_t n,
     scalar_store(row_lo + 0, lo[0]);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r;
-      scale_row(n, y + r * y_stride, scalar_set1(row_hi[lane]), scalar_set1(row_lo[lane]));
+
+      scale_row<false>(n, terms + r * terms_stride, y + r * y_stride, scalar_set1(row_hi[lane]),
+                       scalar_set1(row_lo[lane]));
     }
     // After all rows' other elements, for these follow each other in memory.
     for (size_t r = 0; r < count; r++) {
@@ -952,60 +1065,73 @@ extern "C" void smx_f32_softmax_ukernel__scalar_u128_acc8(size_t rows, size_t n,
       if (row_hi[lane] != row_hi[lane]) smx_fill_nan(n, y + r * y_stride);
     }
     *done += count;
-    if (stops) return;
+    if (stops) break;
     x += count * x_stride;
     y += count * y_stride;
+    if (mask != nullptr) mask += count * mask_stride;
   }
+  if (streams) (void)0;
 }
 
 extern "C" void smx_f32_softmax_ukernel__scalar_u32_acc16(size_t rows, size_t n, const float* x,
-                                                          size_t x_stride, float* y, size_t y_stride,
-                                                          size_t* done,
+                                                          size_t x_stride, const float* mask,
+                                                          size_t mask_stride, float scale, float* y,
+                                                          size_t y_stride, bool streams, size_t* done,
                                                           const struct smx_f32_exponential* exponential) {
   // Long rows go fewer at a time, so that what is stored of them is in the level 1 cache when it is scaled.
-  const size_t together = n <= 256 ? 16 : 8;
+  const size_t most = n <= 256 ? 16 : 8;
+  // Where results bypass the caches, terms stay in one.
+  alignas(64) float stored[4096];
+  const size_t together = streams && most * n > 4096 ? 4096 / n : most;
+  // The logits that a mask makes, in a level 1 cache: of long rows, of one at a time.
+  alignas(64) float masked[2048];
+  const bool makes_row = mask != nullptr && together * n > 2048;
   *done = 0;
   while (*done < rows) {
     size_t count = rows - *done < together ? rows - *done : together;
-    f32x16 max[16] = {scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f),
-                      scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f),
-                      scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f),
-                      scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f)};
-    for (size_t r = 0; r < count; r++) max[r] = lane_maxima(n, x + r * x_stride);
-
-    max[0] = scalar_max(scalar_half(max[0], max[1], 8, 0), scalar_half(max[0], max[1], 8, 8));
-    max[1] = scalar_max(scalar_half(max[2], max[3], 8, 0), scalar_half(max[2], max[3], 8, 8));
-    max[2] = scalar_max(scalar_half(max[4], max[5], 8, 0), scalar_half(max[4], max[5], 8, 8));
-    max[3] = scalar_max(scalar_half(max[6], max[7], 8, 0), scalar_half(max[6], max[7], 8, 8));
-    max[4] = scalar_max(scalar_half(max[8], max[9], 8, 0), scalar_half(max[8], max[9], 8, 8));
-    max[5] = scalar_max(scalar_half(max[10], max[11], 8, 0), scalar_half(max[10], max[11], 8, 8));
-    max[6] = scalar_max(scalar_half(max[12], max[13], 8, 0), scalar_half(max[12], max[13], 8, 8));
-    max[7] = scalar_max(scalar_half(max[14], max[15], 8, 0), scalar_half(max[14], max[15], 8, 8));
-    max[0] = scalar_max(scalar_half(max[0], max[1], 4, 0), scalar_half(max[0], max[1], 4, 4));
-    max[1] = scalar_max(scalar_half(max[2], max[3], 4, 0), scalar_half(max[2], max[3], 4, 4));
-    max[2] = scalar_max(scalar_half(max[4], max[5], 4, 0), scalar_half(max[4], max[5], 4, 4));
-    max[3] = scalar_max(scalar_half(max[6], max[7], 4, 0), scalar_half(max[6], max[7], 4, 4));
-    max[0] = scalar_max(scalar_half(max[0], max[1], 2, 0), scalar_half(max[0], max[1], 2, 2));
-    max[1] = scalar_max(scalar_half(max[2], max[3], 2, 0), scalar_half(max[2], max[3], 2, 2));
-    max[0] = scalar_max(scalar_half(max[0], max[1], 1, 0), scalar_half(max[0], max[1], 1, 1));
     bool stops = false;
-    if (!(scalar_all_within(max[0], scalar_set1(exponential->range)))) {
-      float maxima[16];
-      scalar_store(maxima + 0, max[0]);
-      size_t r = 0;
-      while (r < count && smx_is_in_range(maxima[r], exponential)) r++;
-      if (r == 0) return;
-      stops = r < count;
-      count = r;
-    }
-
     float lower[16], bias[16];
+    if (!makes_row) {
+      f32x16 max[16] = {scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f),
+                        scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f),
+                        scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f),
+                        scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f)};
+      for (size_t r = 0; r < count; r++) {
+        max[r] = mask != nullptr
+                     ? add_mask(n, x + r * x_stride, mask + r * mask_stride, scale, masked + r * n)
+                     : lane_maxima(n, x + r * x_stride);
+      }
 
-    {
-      f32x16 group_lower, group_bias;
-      references(max[0], exponential, &group_lower, &group_bias);
-      scalar_store(lower + 0, group_lower);
-      scalar_store(bias + 0, group_bias);
+      max[0] = scalar_max(scalar_half(max[0], max[1], 8, 0), scalar_half(max[0], max[1], 8, 8));
+      max[1] = scalar_max(scalar_half(max[2], max[3], 8, 0), scalar_half(max[2], max[3], 8, 8));
+      max[2] = scalar_max(scalar_half(max[4], max[5], 8, 0), scalar_half(max[4], max[5], 8, 8));
+      max[3] = scalar_max(scalar_half(max[6], max[7], 8, 0), scalar_half(max[6], max[7], 8, 8));
+      max[4] = scalar_max(scalar_half(max[8], max[9], 8, 0), scalar_half(max[8], max[9], 8, 8));
+      max[5] = scalar_max(scalar_half(max[10], max[11], 8, 0), scalar_half(max[10], max[11], 8, 8));
+      max[6] = scalar_max(scalar_half(max[12], max[13], 8, 0), scalar_half(max[12], max[13], 8, 8));
+      max[7] = scalar_max(scalar_half(max[14], max[15], 8, 0), scalar_half(max[14], max[15], 8, 8));
+      max[0] = scalar_max(scalar_half(max[0], max[1], 4, 0), scalar_half(max[0], max[1], 4, 4));
+      max[1] = scalar_max(scalar_half(max[2], max[3], 4, 0), scalar_half(max[2], max[3], 4, 4));
+      max[2] = scalar_max(scalar_half(max[4], max[5], 4, 0), scalar_half(max[4], max[5], 4, 4));
+      max[3] = scalar_max(scalar_half(max[6], max[7], 4, 0), scalar_half(max[6], max[7], 4, 4));
+      max[0] = scalar_max(scalar_half(max[0], max[1], 2, 0), scalar_half(max[0], max[1], 2, 2));
+      max[1] = scalar_max(scalar_half(max[2], max[3], 2, 0), scalar_half(max[2], max[3], 2, 2));
+      max[0] = scalar_max(scalar_half(max[0], max[1], 1, 0), scalar_half(max[0], max[1], 1, 1));
+      if (!(scalar_all_within(max[0], scalar_set1(exponential->range)))) {
+        float maxima[16];
+        scalar_store(maxima + 0, max[0]);
+        size_t r = 0;
+        while (r < count && smx_is_in_range(maxima[r], exponential)) r++;
+        if (r == 0) break;
+        stops = r < count;
+        count = r;
+      }
+      {
+        f32x16 group_lower, group_bias;
+        references(max[0], exponential, &group_lower, &group_bias);
+        scalar_store(lower + 0, group_lower);
+        scalar_store(bias + 0, group_bias);
+      }
     }
 
     f32x16 hi[16] = {scalar_set1(1.0f), scalar_set1(1.0f), scalar_set1(1.0f), scalar_set1(1.0f),
@@ -1017,12 +1143,29 @@ extern "C" void smx_f32_softmax_ukernel__scalar_u32_acc16(size_t rows, size_t n,
                      scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f),
                      scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f)};
     float tails[16][32];
+    float* const terms = streams ? stored : y;
+    const size_t terms_stride = streams ? n : y_stride;
     const f32x16 anchor = scalar_set1(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r;
-      sum_row_32(n, x + r * x_stride, y + r * y_stride, tails[r], x + (r + together) * x_stride, exponential,
+      const float* const logits = mask == nullptr ? x + r * x_stride : makes_row ? masked : masked + r * n;
+      if (makes_row) {
+        const float row_max =
+            scalar_reduce_max(add_mask(n, x + r * x_stride, mask + r * mask_stride, scale, masked));
+        stops = !smx_is_in_range(row_max, exponential);
+        if (stops) {
+          count = r;
+          break;
+        }
+        f32x16 row_lower, row_bias;
+        references(scalar_set1(row_max), exponential, &row_lower, &row_bias);
+        lower[lane] = (row_lower).lane[0];
+        bias[lane] = (row_bias).lane[0];
+      }
+      sum_row_32(n, logits, terms + r * terms_stride, tails[r], x + (r + together) * x_stride, exponential,
                  scalar_set1(lower[lane]), scalar_set1(bias[lane]), anchor, &hi[r], &lo[r]);
     }
+    if (count == 0) break;
 
     {
       const f32x16 higher_hi = scalar_half(hi[0], hi[1], 8, 8);
@@ -1136,7 +1279,9 @@ extern "C" void smx_f32_softmax_ukernel__scalar_u32_acc16(size_t rows, size_t n,
     scalar_store(row_lo + 0, lo[0]);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r;
-      scale_row(n, y + r * y_stride, scalar_set1(row_hi[lane]), scalar_set1(row_lo[lane]));
+
+      scale_row<false>(n, terms + r * terms_stride, y + r * y_stride, scalar_set1(row_hi[lane]),
+                       scalar_set1(row_lo[lane]));
     }
     // After all rows' other elements, for these follow each other in memory.
     for (size_t r = 0; r < count; r++) {
@@ -1148,60 +1293,73 @@ extern "C" void smx_f32_softmax_ukernel__scalar_u32_acc16(size_t rows, size_t n,
       if (row_hi[lane] != row_hi[lane]) smx_fill_nan(n, y + r * y_stride);
     }
     *done += count;
-    if (stops) return;
+    if (stops) break;
     x += count * x_stride;
     y += count * y_stride;
+    if (mask != nullptr) mask += count * mask_stride;
   }
+  if (streams) (void)0;
 }
 
 extern "C" void smx_f32_softmax_ukernel__scalar_u64_acc16(size_t rows, size_t n, const float* x,
-                                                          size_t x_stride, float* y, size_t y_stride,
-                                                          size_t* done,
+                                                          size_t x_stride, const float* mask,
+                                                          size_t mask_stride, float scale, float* y,
+                                                          size_t y_stride, bool streams, size_t* done,
                                                           const struct smx_f32_exponential* exponential) {
   // Long rows go fewer at a time, so that what is stored of them is in the level 1 cache when it is scaled.
-  const size_t together = n <= 256 ? 16 : 8;
+  const size_t most = n <= 256 ? 16 : 8;
+  // Where results bypass the caches, terms stay in one.
+  alignas(64) float stored[4096];
+  const size_t together = streams && most * n > 4096 ? 4096 / n : most;
+  // The logits that a mask makes, in a level 1 cache: of long rows, of one at a time.
+  alignas(64) float masked[2048];
+  const bool makes_row = mask != nullptr && together * n > 2048;
   *done = 0;
   while (*done < rows) {
     size_t count = rows - *done < together ? rows - *done : together;
-    f32x16 max[16] = {scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f),
-                      scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f),
-                      scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f),
-                      scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f)};
-    for (size_t r = 0; r < count; r++) max[r] = lane_maxima(n, x + r * x_stride);
-
-    max[0] = scalar_max(scalar_half(max[0], max[1], 8, 0), scalar_half(max[0], max[1], 8, 8));
-    max[1] = scalar_max(scalar_half(max[2], max[3], 8, 0), scalar_half(max[2], max[3], 8, 8));
-    max[2] = scalar_max(scalar_half(max[4], max[5], 8, 0), scalar_half(max[4], max[5], 8, 8));
-    max[3] = scalar_max(scalar_half(max[6], max[7], 8, 0), scalar_half(max[6], max[7], 8, 8));
-    max[4] = scalar_max(scalar_half(max[8], max[9], 8, 0), scalar_half(max[8], max[9], 8, 8));
-    max[5] = scalar_max(scalar_half(max[10], max[11], 8, 0), scalar_half(max[10], max[11], 8, 8));
-    max[6] = scalar_max(scalar_half(max[12], max[13], 8, 0), scalar_half(max[12], max[13], 8, 8));
-    max[7] = scalar_max(scalar_half(max[14], max[15], 8, 0), scalar_half(max[14], max[15], 8, 8));
-    max[0] = scalar_max(scalar_half(max[0], max[1], 4, 0), scalar_half(max[0], max[1], 4, 4));
-    max[1] = scalar_max(scalar_half(max[2], max[3], 4, 0), scalar_half(max[2], max[3], 4, 4));
-    max[2] = scalar_max(scalar_half(max[4], max[5], 4, 0), scalar_half(max[4], max[5], 4, 4));
-    max[3] = scalar_max(scalar_half(max[6], max[7], 4, 0), scalar_half(max[6], max[7], 4, 4));
-    max[0] = scalar_max(scalar_half(max[0], max[1], 2, 0), scalar_half(max[0], max[1], 2, 2));
-    max[1] = scalar_max(scalar_half(max[2], max[3], 2, 0), scalar_half(max[2], max[3], 2, 2));
-    max[0] = scalar_max(scalar_half(max[0], max[1], 1, 0), scalar_half(max[0], max[1], 1, 1));
     bool stops = false;
-    if (!(scalar_all_within(max[0], scalar_set1(exponential->range)))) {
-      float maxima[16];
-      scalar_store(maxima + 0, max[0]);
-      size_t r = 0;
-      while (r < count && smx_is_in_range(maxima[r], exponential)) r++;
-      if (r == 0) return;
-      stops = r < count;
-      count = r;
-    }
-
     float lower[16], bias[16];
+    if (!makes_row) {
+      f32x16 max[16] = {scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f),
+                        scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f),
+                        scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f),
+                        scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f)};
+      for (size_t r = 0; r < count; r++) {
+        max[r] = mask != nullptr
+                     ? add_mask(n, x + r * x_stride, mask + r * mask_stride, scale, masked + r * n)
+                     : lane_maxima(n, x + r * x_stride);
+      }
 
-    {
-      f32x16 group_lower, group_bias;
-      references(max[0], exponential, &group_lower, &group_bias);
-      scalar_store(lower + 0, group_lower);
-      scalar_store(bias + 0, group_bias);
+      max[0] = scalar_max(scalar_half(max[0], max[1], 8, 0), scalar_half(max[0], max[1], 8, 8));
+      max[1] = scalar_max(scalar_half(max[2], max[3], 8, 0), scalar_half(max[2], max[3], 8, 8));
+      max[2] = scalar_max(scalar_half(max[4], max[5], 8, 0), scalar_half(max[4], max[5], 8, 8));
+      max[3] = scalar_max(scalar_half(max[6], max[7], 8, 0), scalar_half(max[6], max[7], 8, 8));
+      max[4] = scalar_max(scalar_half(max[8], max[9], 8, 0), scalar_half(max[8], max[9], 8, 8));
+      max[5] = scalar_max(scalar_half(max[10], max[11], 8, 0), scalar_half(max[10], max[11], 8, 8));
+      max[6] = scalar_max(scalar_half(max[12], max[13], 8, 0), scalar_half(max[12], max[13], 8, 8));
+      max[7] = scalar_max(scalar_half(max[14], max[15], 8, 0), scalar_half(max[14], max[15], 8, 8));
+      max[0] = scalar_max(scalar_half(max[0], max[1], 4, 0), scalar_half(max[0], max[1], 4, 4));
+      max[1] = scalar_max(scalar_half(max[2], max[3], 4, 0), scalar_half(max[2], max[3], 4, 4));
+      max[2] = scalar_max(scalar_half(max[4], max[5], 4, 0), scalar_half(max[4], max[5], 4, 4));
+      max[3] = scalar_max(scalar_half(max[6], max[7], 4, 0), scalar_half(max[6], max[7], 4, 4));
+      max[0] = scalar_max(scalar_half(max[0], max[1], 2, 0), scalar_half(max[0], max[1], 2, 2));
+      max[1] = scalar_max(scalar_half(max[2], max[3], 2, 0), scalar_half(max[2], max[3], 2, 2));
+      max[0] = scalar_max(scalar_half(max[0], max[1], 1, 0), scalar_half(max[0], max[1], 1, 1));
+      if (!(scalar_all_within(max[0], scalar_set1(exponential->range)))) {
+        float maxima[16];
+        scalar_store(maxima + 0, max[0]);
+        size_t r = 0;
+        while (r < count && smx_is_in_range(maxima[r], exponential)) r++;
+        if (r == 0) break;
+        stops = r < count;
+        count = r;
+      }
+      {
+        f32x16 group_lower, group_bias;
+        references(max[0], exponential, &group_lower, &group_bias);
+        scalar_store(lower + 0, group_lower);
+        scalar_store(bias + 0, group_bias);
+      }
     }
 
     f32x16 hi[16] = {scalar_set1(1.0f), scalar_set1(1.0f), scalar_set1(1.0f), scalar_set1(1.0f),
@@ -1213,12 +1371,29 @@ extern "C" void smx_f32_softmax_ukernel__scalar_u64_acc16(size_t rows, size_t n,
                      scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f),
                      scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f)};
     float tails[16][32];
+    float* const terms = streams ? stored : y;
+    const size_t terms_stride = streams ? n : y_stride;
     const f32x16 anchor = scalar_set1(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r;
-      sum_row_64(n, x + r * x_stride, y + r * y_stride, tails[r], x + (r + together) * x_stride, exponential,
+      const float* const logits = mask == nullptr ? x + r * x_stride : makes_row ? masked : masked + r * n;
+      if (makes_row) {
+        const float row_max =
+            scalar_reduce_max(add_mask(n, x + r * x_stride, mask + r * mask_stride, scale, masked));
+        stops = !smx_is_in_range(row_max, exponential);
+        if (stops) {
+          count = r;
+          break;
+        }
+        f32x16 row_lower, row_bias;
+        references(scalar_set1(row_max), exponential, &row_lower, &row_bias);
+        lower[lane] = (row_lower).lane[0];
+        bias[lane] = (row_bias).lane[0];
+      }
+      sum_row_64(n, logits, terms + r * terms_stride, tails[r], x + (r + together) * x_stride, exponential,
                  scalar_set1(lower[lane]), scalar_set1(bias[lane]), anchor, &hi[r], &lo[r]);
     }
+    if (count == 0) break;
 
     {
       const f32x16 higher_hi = scalar_half(hi[0], hi[1], 8, 8);
@@ -1332,7 +1507,9 @@ extern "C" void smx_f32_softmax_ukernel__scalar_u64_acc16(size_t rows, size_t n,
     scalar_store(row_lo + 0, lo[0]);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r;
-      scale_row(n, y + r * y_stride, scalar_set1(row_hi[lane]), scalar_set1(row_lo[lane]));
+
+      scale_row<false>(n, terms + r * terms_stride, y + r * y_stride, scalar_set1(row_hi[lane]),
+                       scalar_set1(row_lo[lane]));
     }
     // After all rows' other elements, for these follow each other in memory.
     for (size_t r = 0; r < count; r++) {
@@ -1344,8 +1521,10 @@ extern "C" void smx_f32_softmax_ukernel__scalar_u64_acc16(size_t rows, size_t n,
       if (row_hi[lane] != row_hi[lane]) smx_fill_nan(n, y + r * y_stride);
     }
     *done += count;
-    if (stops) return;
+    if (stops) break;
     x += count * x_stride;
     y += count * y_stride;
+    if (mask != nullptr) mask += count * mask_stride;
   }
+  if (streams) (void)0;
 }
