@@ -15,260 +15,14 @@
 #include "test/guarded_buffer.h"
 #include "test/isas.h"
 #include "test/log_recorder.h"
+#include "test/moe_gate_run.h"
 #include "test/rows.h"
 #include "test/rows_operator.h"
 #include "test/softmax_tester.h"
 #include "test/ulp.h"
 
-namespace smx {
+namespace smx::gate {
 namespace {
-
-using Row = std::vector<float>;
-using Rows = SoftmaxTester::Rows;
-using Indices = std::vector<int32_t>;
-
-struct GateRun {
-  std::string isa = "scalar";
-  TypePair types = {smx_datatype_f32, smx_datatype_f32};
-  smx_gate_scores scores = smx_gate_scores_softmax;
-  uint32_t flags = 0;
-  float scale = 1.0f;
-  size_t k = 1;
-  Row bias = {};  // empty: none
-  size_t gap = 0;
-  size_t threads = 0;
-  size_t task_elements = 0;  // of the thresholds, where it is not 0
-  GuardedEdge edge = GuardedEdge::kEnd;
-
-  bool Normalizes() const { return (flags & SMX_FLAG_NORMALIZE_WEIGHTS) != 0; }
-};
-
-std::ostream& operator<<(std::ostream& out, const GateRun& run) {
-  return out << run.isa << ", " << run.types << ", scores " << run.scores << ", flags " << run.flags
-             << ", scale " << run.scale << ", k = " << run.k << (run.bias.empty() ? "" : ", biased")
-             << ", gap " << run.gap << ", " << run.threads << " threads";
-}
-
-struct Choice {
-  Rows weights;
-  std::vector<Indices> indices;
-};
-
-template <class Elements>
-std::vector<std::vector<typename Elements::value_type>> Split(const Elements& elements, size_t k) {
-  std::vector<std::vector<typename Elements::value_type>> rows;
-  for (auto it = elements.begin(); it != elements.end(); it += static_cast<ptrdiff_t>(k)) {
-    rows.emplace_back(it, it + static_cast<ptrdiff_t>(k));
-  }
-  return rows;
-}
-
-// Between guard pages; gaps hold NaN.
-Choice RunGate(const GateRun& run, const Rows& logits) {
-  SCOPED_TRACE(run);
-  const size_t tokens = logits.size(), experts = logits.front().size(), stride = experts + run.gap;
-  Row padded(tokens * stride - run.gap, NAN);
-  for (size_t t = 0; t < tokens; t++)
-    std::copy(logits[t].begin(), logits[t].end(), padded.data() + t * stride);
-  const GuardedBuffer<unsigned char> x(Encode(run.types.input, padded.data(), padded.size()), run.edge);
-  const GuardedBuffer<float> bias(run.bias, run.edge);
-  GuardedBuffer<unsigned char> weights(tokens * run.k * BytesOf(run.types.output), run.edge);
-  GuardedBuffer<int32_t> indices(tokens * run.k, run.edge);
-  UseIsa(run.isa);
-  smx_thresholds thresholds;
-  EXPECT_EQ(smx_get_thresholds(&thresholds), smx_status_success);
-  if (run.task_elements != 0) thresholds.task_elements = run.task_elements;
-  EXPECT_EQ(smx_set_thresholds(&thresholds), smx_status_success);
-  RunOnce(
-      [&](smx_operator_t* op) {
-        return smx_create_moe_gate_nc(run.types.input, run.types.output, run.scores, run.flags, op);
-      },
-      [&](smx_operator_t op) {
-        EXPECT_EQ(smx_set_scale(op, run.scale), smx_status_success);
-        return smx_setup_moe_gate_nc(op, tokens, experts, run.k, stride, x.data(),
-                                     run.bias.empty() ? nullptr : bias.data(), weights.data(),
-                                     indices.data());
-      },
-      Pool(run.threads));
-  EXPECT_TRUE(weights.SurroundingsAreIntact() && indices.SurroundingsAreIntact());
-  return {Split(Decode(run.types.output, weights.data(), indices.size()), run.k),
-          Split(Indices(indices.begin(), indices.end()), run.k)};
-}
-
-// By softmax_nc, and by the operator's formula of sigmoids on scalar kernels.
-Row ScoresOf(const GateRun& run, const Row& logits) {
-  if (run.scores == smx_gate_scores_softmax) {
-    RowsRun softmax;
-    softmax.flags = run.flags & SMX_FLAG_MASKED_ROWS_TO_ZERO;
-    softmax.scale = run.scale;
-    return RunRows(softmax, {logits})[0];
-  }
-  const smx_fp_environment environment;
-  Row scores = logits;
-  if (run.scores == smx_gate_scores_logits) {
-    for (float& x : scores) x *= run.scale;
-    return scores;
-  }
-  const smx_scale scale = smx_scale_of(run.scale);
-  const smx_staging staging = smx_staging_of(&scale, false, 0.0f);
-  const smx_f32_reciprocal one = {1.0f, 0.0f, 0};
-  for (float& x : scores) {
-    x = smx_staged(&staging, x);
-    if (x * scale.exponential.scale > 25.0f) x = 25.0f / scale.exponential.scale;
-  }
-  ScalarMicrokernel("f32_vscaleextexp")
-      .As<smx_f32_vscaleextexp_ukernel_fn>()(scores.size(), scores.data(), scores.data(), &one,
-                                             &scale.exponential);
-  for (float& x : scores) x = x / (1.0f + x);
-  return scores;
-}
-
-// What experts are chosen by.
-std::vector<long double> Keys(const GateRun& run, const Row& logits) {
-  if (run.bias.empty()) return Products(run.scale, logits);
-  const Row scores = ScoresOf(run, logits);
-  const smx_fp_environment environment;
-  std::vector<long double> keys;
-  for (size_t i = 0; i < scores.size(); i++)
-    keys.push_back(static_cast<long double>(scores[i] + run.bias[i]));
-  return keys;
-}
-
-Indices Chosen(const GateRun& run, const Row& logits) {
-  const std::vector<long double> keys = Keys(run, logits);
-  Indices indices(keys.size());
-  std::iota(indices.begin(), indices.end(), 0);
-  std::stable_sort(indices.begin(), indices.end(), [&keys](int32_t a, int32_t b) {
-    return isnan(keys[b]) ? false : isnan(keys[a]) || keys[a] > keys[b];
-  });
-  indices.resize(run.k);
-  return indices;
-}
-
-Row At(const Row& row, const Indices& indices) {
-  Row values;
-  for (int32_t i : indices) values.push_back(row[static_cast<size_t>(i)]);
-  return values;
-}
-
-std::vector<long double> ExactSigmoids(const GateRun& run, const Row& chosen) {
-  std::vector<long double> weights = Products(run.scale, chosen);
-  for (long double& w : weights) w = 1.0L / (1.0L + expl(-w));
-  if (!run.Normalizes()) return weights;
-  long double sum = 0.0L;
-  for (long double w : weights) sum += w < static_cast<long double>(FLT_MIN) ? 0.0L : w;
-  const bool is_zero = (run.flags & SMX_FLAG_MASKED_ROWS_TO_ZERO) != 0;
-  for (long double& w : weights) w = sum == 0.0L ? (is_zero ? 0.0L : static_cast<long double>(NAN)) : w / sum;
-  return weights;
-}
-
-std::vector<long double> ExactWeights(const GateRun& run, const Row& logits, const Indices& indices) {
-  const Row chosen = At(logits, indices);
-  if (run.scores == smx_gate_scores_sigmoid) return ExactSigmoids(run, chosen);
-  if (run.scores == smx_gate_scores_logits || run.Normalizes())
-    return ExactSoftmax(chosen, run.flags, run.scale);
-  const std::vector<long double> all = ExactSoftmax(logits, run.flags, run.scale);
-  std::vector<long double> weights;
-  for (int32_t i : indices) weights.push_back(all[static_cast<size_t>(i)]);
-  return weights;
-}
-
-double UlpsOf(const GateRun& run) {
-  if (run.scores != smx_gate_scores_sigmoid) return kSoftmaxUlps;
-  return run.Normalizes() ? kNormalizedSigmoidUlps : kSigmoidUlps;
-}
-
-// Returns the largest error.
-double Check(const GateRun& run, const Rows& logits, const Choice& choice) {
-  double worst = 0.0;
-  for (size_t t = 0; t < logits.size(); t++) {
-    SCOPED_TRACE(testing::Message() << run << ", token " << t);
-    EXPECT_EQ(choice.indices[t], Chosen(run, logits[t]));
-    const std::vector<long double> exact = ExactWeights(run, logits[t], choice.indices[t]);
-    for (size_t j = 0; j < run.k; j++) {
-      const double error = UlpError(choice.weights[t][j], exact[j]);
-      EXPECT_LE(error, UlpsOf(run)) << "choice " << j << ": " << choice.weights[t][j];
-      worst = std::max(worst, error);
-    }
-  }
-  return worst;
-}
-
-// A weight of softmax is what softmax_nc gives for the row, or for that of the chosen experts.
-void CheckSoftmaxBits(const GateRun& run, const Rows& logits, const Choice& choice) {
-  if (run.scores == smx_gate_scores_sigmoid) return;
-  const bool is_of_chosen = run.scores == smx_gate_scores_logits || run.Normalizes();
-  RowsRun softmax;
-  softmax.flags = run.flags & SMX_FLAG_MASKED_ROWS_TO_ZERO;
-  softmax.scale = run.scale;
-  for (size_t t = 0; t < logits.size(); t++) {
-    const Indices& indices = choice.indices[t];
-    const Row expected = is_of_chosen ? RunRows(softmax, {At(logits[t], indices)})[0]
-                                      : At(RunRows(softmax, {logits[t]})[0], indices);
-    EXPECT_TRUE(SameBits(choice.weights[t], expected)) << run << ", token " << t;
-  }
-}
-
-void ExpectSame(const Choice& actual, const Choice& expected) {
-  EXPECT_EQ(actual.indices, expected.indices);
-  for (size_t t = 0; t < expected.weights.size(); t++) {
-    EXPECT_TRUE(SameBits(actual.weights[t], expected.weights[t])) << "token " << t;
-  }
-}
-
-// Of all kinds: ties, masks, rows out of the kernels' range, special ones.
-Row DrawLogits(SplitMix64* random, size_t experts) {
-  const uint32_t kind = random->Below(11);
-  const float sigma = kind < 4 ? 4.0f : kind == 4 ? 40.0f : kind == 5 ? 1e37f : 1.0f;
-  Row row = NormalRow(experts, sigma, random->Next());
-  if (kind == 6) std::fill(row.begin(), row.end(), -INFINITY);
-  for (float& x : row) {
-    const bool is_drawn = random->Below(3) == 0;
-    if (kind == 3 || kind == 7) x = rintf(x);
-    if (kind == 7 && is_drawn) x = -INFINITY;
-    if (kind == 8 && random->Below(20) == 0) x = NAN;
-    if (kind == 9 && random->Below(20) == 0) x = INFINITY;
-    if (kind == 10 && is_drawn) x = random->Uniform() * FLT_MIN;
-  }
-  return row;
-}
-
-Row DrawBias(SplitMix64* random, size_t experts) {
-  constexpr float kSpecial[] = {INFINITY, -INFINITY, NAN};
-  Row bias = NormalRow(experts, 0.25f, random->Next());
-  const uint32_t kind = random->Below(4);
-  for (float& b : bias) {
-    if (kind == 0) b = rintf(4.0f * b) / 4.0f;
-    if (kind == 1 && random->Below(6) == 0) b = kSpecial[random->Below(random->Below(8) == 0 ? 3 : 2)];
-  }
-  return bias;
-}
-
-size_t DrawCount(SplitMix64* random, std::vector<size_t> often, size_t most) {
-  const size_t drawn = 1 + random->Below(static_cast<uint32_t>(most));
-  return random->Below(2) == 0 ? std::min(most, often[random->Below(static_cast<uint32_t>(often.size()))])
-                               : drawn;
-}
-
-GateRun DrawRun(SplitMix64* random, const std::string& isa, size_t experts) {
-  constexpr float kScales[] = {1.0f, 1.0f, 1.0f, 0.125f, 1.7f, -1.0f, -0.3f, 0.0f, 0x1.8p-41f, -0x1.4p50f};
-  constexpr smx_gate_scores kScores[] = {smx_gate_scores_softmax, smx_gate_scores_logits,
-                                         smx_gate_scores_sigmoid};
-  GateRun run;
-  run.isa = isa;
-  run.types = TypePairs()[random->Below(static_cast<uint32_t>(TypePairs().size()))];
-  run.scores = kScores[random->Below(3)];
-  run.flags = (random->Below(2) != 0 ? SMX_FLAG_MASKED_ROWS_TO_ZERO : 0) |
-              (random->Below(2) != 0 ? SMX_FLAG_NORMALIZE_WEIGHTS : 0);
-  run.scale = kScales[random->Below(10)];
-  run.k = DrawCount(random, {1, 2, 4, 6, 8}, std::min<size_t>(64, experts));
-  if (random->Below(2) == 0) run.bias = DrawBias(random, experts);
-  run.gap = random->Below(3);
-  run.threads = random->Below(3);
-  run.task_elements = random->Below(2) * 100;
-  run.edge = random->Below(2) == 0 ? GuardedEdge::kEnd : GuardedEdge::kBeginning;
-  return run;
-}
 
 class MoeGate : public testing::TestWithParam<std::string> {};
 
@@ -280,23 +34,16 @@ TEST_P(MoeGate, IsRightWithEveryOptionAtRandom) {
   double worst[4] = {};
   for (uint64_t seed = 0; seed < runs && !HasFailure(); seed++) {
     SplitMix64 random(seed);
-    const size_t experts = DrawCount(&random, {8, 16, 60, 64, 128, 256, 512}, 512);
-    GateRun run = DrawRun(&random, GetParam(), experts);
-    Rows logits(1 + random.Below(40));
-    for (Row& row : logits) row = RoundedTo(run.types.input, DrawLogits(&random, experts));
-    const Choice choice = RunGate(run, logits);
-
-    GateRun plain = run;
-    plain.isa = "scalar";
-    plain.types.output = smx_datatype_f32;
-    plain.gap = plain.threads = plain.task_elements = 0;
-    Choice expected = RunGate(plain, logits);
+    const size_t experts = DrawExperts(&random);
+    GateRun run = DrawRun(&random, experts);
+    run.isa = GetParam();
+    SCOPED_TRACE(testing::Message() << "seed " << seed << ": " << run);
+    const size_t tokens = 1 + random.Below(40);
+    const Rows logits = DrawLogits(tokens, experts, random.Next());
+    const Reference reference = ReferenceOf(run, logits);
+    ExpectSame(RunGate(run, logits), reference.choice);
     double* error = &worst[run.scores != smx_gate_scores_sigmoid ? 0 : run.Normalizes() ? 2 : 1];
-    *error = std::max(*error, Check(plain, logits, expected));
-    CheckSoftmaxBits(plain, logits, expected);
-    for (Row& weights : expected.weights) weights = RoundedTo(run.types.output, weights);
-    SCOPED_TRACE(testing::Message() << "seed " << seed << ", " << run);
-    ExpectSame(choice, expected);
+    *error = std::max(*error, reference.worst);
   }
   RecordProperty("worst_softmax_ulps", std::to_string(worst[0]));
   RecordProperty("worst_sigmoid_ulps", std::to_string(worst[1]));
@@ -318,7 +65,7 @@ TEST_P(MoeGate, SigmoidsAreWithinTheirBound) {
       for (float x : UniformRow(n, bound, 1)) logits.push_back({x / scale});
       const Choice choice = RunGate(run, logits);
       for (size_t t = 0; t < n; t++) {
-        const double error = UlpError(choice.weights[t][0], ExactSigmoids(run, logits[t])[0]);
+        const double error = UlpError(choice.weights[t][0], ExactSigmoids(run.scale, logits[t])[0]);
         ASSERT_LE(error, kSigmoidUlps) << logits[t][0] << " under a scale of " << scale;
         worst = std::max(worst, error);
       }
@@ -591,4 +338,4 @@ TEST_F(MoeGateCalls, TellsItsPlan) {
 }
 
 }  // namespace
-}  // namespace smx
+}  // namespace smx::gate

@@ -34,6 +34,9 @@ class FuzzInput {
   // In [0, bound), from as many bytes as that takes.
   size_t Below(size_t bound) { return Integer(bound <= 256 ? 1 : 4) % bound; }
 
+  // As SplitMix64 has it.
+  uint64_t Next() { return Integer(8); }
+
   // Never where the byte is 0, so that an input that is used up gives what is ordinary.
   bool OneIn(size_t n) { return Below(n) == n - 1; }
 
