@@ -14,6 +14,8 @@ apart.
 
 import argparse
 import dataclasses
+import functools
+import importlib.util
 import os
 import pathlib
 import re
@@ -25,7 +27,6 @@ import sys
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 MUTANTS = ROOT / "build" / "mutants"
 SOURCE = MUTANTS / "source"
-GEN = SOURCE / "src" / "gen"
 SYSROOT = "build/aarch64-sysroot"
 NEON = "neon"
 SECONDS_OF_A_TEST = 900
@@ -76,6 +77,7 @@ SCALAR = "scalar_test"
 SCALE = "scale_test"
 SOFTMAX = "softmax_nc_f32_test"
 
+ADD_MASK = "src/kernels/addmask.j2"
 MAP = "src/kernels/map.j2"
 EXTEXP = "src/kernels/extexp.j2"
 EXTENDED = "src/kernels/extended.h"
@@ -217,12 +219,12 @@ MUTATIONS = [
     Mutation("range of a tile in place not looked at", SUM, "    if (!smx_is_in_range(sum->max, exponential)) return smx_f32_extended_refuse(sum);\n", "", KERNELS, "*RaddStoreExtExp.*:*ExtendedSum.*"),
     Mutation("row in place overwritten before its range is known", ROW, "  return smx_is_in_range(max, &row.exponential());", "  return max == max;", SOFTMAX, "*Edge*:*LongRowPlan*"),
     Mutation("split row in place overwritten before its range is known", ROW, "  if (!MayOverwrite(*row)) return RunOutOfRange(*row);\n  Spans", "  Spans", SOFTMAX, "*Edge*:*Split*:*LongRowPlan*"),
-    Mutation("masked row is zero without the flag", PASSES, "max == -INFINITY && (rows->flags & SMX_FLAG_MASKED_ROWS_TO_ZERO) != 0 ?", "max == -INFINITY ?", SOFTMAX, "*Edge*"),
+    Mutation("masked row is zero without the flag", PASSES, "max == -INFINITY && (rows->flags & SMX_FLAG_MASKED_ROWS_TO_ZERO) != 0 ?", "max == -INFINITY && rows != nullptr ?", SOFTMAX, "*Edge*"),
     Mutation("plus infinity taken for finite", ROW, "if (!isfinite(max)) return", "if (!(max > -INFINITY)) return", SOFTMAX, "*Edge*"),
     Mutation("NaN seen in the last element only", "src/operators/types.cc", "has_nan |= X::IsNan(", "has_nan = X::IsNan(", SOFTMAX, "*Edge*"),
     Mutation("NaN not spread over its row by f32-softmax", SEVERAL_ROWS, '{{ isa.set1("row_lo[lane]") }});\n      if (row_hi[lane] != row_hi[lane]) smx_fill_nan(n, y + r * y_stride);\n', '{{ isa.set1("row_lo[lane]") }});\n', ROWS, "List/*"),
     Mutation("NaN not spread over its row by f32-softmax-transposed", TRANSPOSED, "if (row_hi[r] != row_hi[r]) smx_fill_nan(n,", "if (row_hi[r] > 2.0f) smx_fill_nan(n,", ROWS, "TransposedList/*"),
-    Mutation("NaN not spread over its row by f32-log-softmax", SEVERAL_ROWS, '{{ isa.set1("log_lo[lane]") }});\n      if (row_hi[lane] != row_hi[lane]) smx_fill_nan(n, y + r * y_stride);\n', '{{ isa.set1("log_lo[lane]") }});\n', ROWS, "LogList/*"),
+    Mutation("NaN not spread over its row by f32-log-softmax", SEVERAL_ROWS, '{{ isa.set1("log_lo[lane]") }});\n      {%- endcall %}\n      if (row_hi[lane] != row_hi[lane]) smx_fill_nan(n, y + r * y_stride);\n', '{{ isa.set1("log_lo[lane]") }});\n      {%- endcall %}\n', ROWS, "LogList/*"),
     Mutation("columns of NaN and infinities not replaced", LONG_COLUMNS, "if (replacements_[c].is_special) SetResult(c, replacements_[c].result);", "", AXIS, "*Hostile*"),
     Mutation("maxima of columns without their sign", LONG_COLUMNS, "std::max(*directed_max, scale().direction * x)", "std::max(*directed_max, x)", AXIS, "*Scale*"),
     # The floating-point environment.
@@ -242,8 +244,8 @@ MUTATIONS = [
     Mutation("differences of a shifted row too small", "src/operators/scale.h", "(x - staging->shift)", "(x - 1.0001f * staging->shift)", TYPES),
     Mutation("logarithm without its low part", "src/kernels/vsubextc.cc.j2", LOGARITHM, LOGARITHM.replace('"lo"', 'isa.sub("lo", "lo")'), LOG),
     Mutation("logarithm's series a term short", "src/kernels/logarithm.h", "int n = 23; n > 1;", "int n = 23; n > 3;", LOG),
-    Mutation("low parts of tiles left out of bins", ROW_SUM, "  smx_partial_sum_add_float(sum, lo, exponent);\n", "", PARTIAL),
-    Mutation("bins not moved when a larger tile comes", ROW_SUM, "sum->bins[k] = k >= distance ? sum->bins[k - distance] : 0;", "sum->bins[k] = sum->bins[k];", PARTIAL),
+    Mutation("low parts of tiles left out of bins", ROW_SUM, "smx_partial_sum_add_float(sum, lo, exponent);", "smx_partial_sum_add_float(sum, lo - lo, exponent);", PARTIAL),
+    Mutation("bins not moved when a larger tile comes", ROW_SUM, "sum->bins[k] = k >= distance ? sum->bins[k - distance] : 0;", "sum->bins[k] = k >= distance ? sum->bins[k] : 0;", PARTIAL),
     Mutation("shift forgotten when pieces are merged", ROW_SUM, "if (sum_shift != shift) smx_partial_sum_shift(", "if (sum_shift == shift) smx_partial_sum_shift(", PARTIAL),
     Mutation("logarithms of rows without their low part", SEVERAL_ROWS, 'isa.sub(isa.fma(x, "scale", "minus_hi"), "lo")', 'isa.fma(x, "scale", isa.add("minus_hi", isa.sub("lo", "lo")))', ROWS, "LogList/*"),
     Mutation("logarithms of rows as lanes without their low part", TRANSPOSED, '"scale", "minus_log_hi"), isa.load("log_lo"))', '"scale", "minus_log_hi"), isa.zero())', ROWS, "TransposedLogList/*"),
@@ -271,12 +273,12 @@ MUTATIONS = [
         )
     ),
     Mutation("zeros of two signs told apart on avx2", "src/isa/avx2.h", "_mm256_castps_si256(_mm256_add_ps(a, _mm256_setzero_ps()))", "_mm256_castps_si256(a)", KERNELS, "*Topk*avx2*"),
-    Mutation("sigmoid overflows", MOE_GATE, "staged > most ? most : staged", "staged", GATE),
+    Mutation("sigmoid overflows", MOE_GATE, "staged > most ? most : staged", "staged > 8.0f * most ? most : staged", GATE),
     Mutation("bias has a part in weights", MOE_GATE, "gate.gathers_scores() ? scores : logits, indices", "gate.gathers_scores() ? keys : logits, indices", GATE),
     Mutation("sigmoids not normalised", MOE_GATE, "  if (!gate.normalizes()) return;\n", "  return;\n", GATE),
     Mutation("scale has no part in the choice", MOE_GATE, "Multiply(direction, tokens * experts, buffer)", "Multiply(1.0f, tokens * experts, buffer)", GATE),
     Mutation("last token of a group left over", MOE_GATE, "std::min(together, count - t)", "std::min(together - 1, count - t)", GATE),
-    Mutation("masked token normalised to zero without the flag", MOE_GATE, "sum == 0.0 ? of_zeros : NAN", "sum == 0.0 ? 0.0f : NAN", GATE),
+    Mutation("masked token normalised to zero without the flag", MOE_GATE, "sum == 0.0 ? of_zeros : NAN", "sum == 0.0 ? fminf(of_zeros, 0.0f) : NAN", GATE),
     Mutation("overlapping indices accepted", MOE_GATE, "&layouts[i], &layouts[j], false", "&layouts[i], &layouts[j], j == 3", GATE),
     # How work is cut up.
     Mutation("last strip of columns left out", ALL_AXES, "  return plan;\n}\n\nsmx_strip", "  plan.strips -= plan.strips > 1;\n  return plan;\n}\n\nsmx_strip", AXIS, "*AnyNumberOfColumns*"),
@@ -290,12 +292,13 @@ MUTATIONS = [
     Mutation("result depends on the number of threads", TWO_PHASES, "if (state == kSecond) TakeItems(1, worker, second_);", "if (state == kSecond && worker == 0) TakeItems(1, worker + 1, [this](size_t i) { if (workers_ < 3 || i > 0) second_(i); });", SOFTMAX, "*BitsOfSplitRows*"),
     Mutation("stride of the output not used", PASSES, "row * op.output_stride * op.result_bytes()", "row * op.results() * op.result_bytes()", SOFTMAX, "SoftmaxNcF32Batch*"),
     Mutation("stride of the input in bytes", PASSES, "row * op.input_stride * op.types->input_bytes", "row * op.input_stride", SOFTMAX, "SoftmaxNcF32Batch*"),
-    Mutation("stride of the kernels on several rows not used", PASSES, "op.output_stride, &done,", "op.channels, &done,", SOFTMAX, "SoftmaxNcF32Batch*"),
+    Mutation("stride of the kernels on several rows not used", PASSES, "op.output_stride, &done);", "op.channels, &done);", SOFTMAX, "SoftmaxNcF32Batch*"),
     Mutation("streaming stores without a fence", MAP, "  {{ isa.fence() }};\n", "", KERNELS, "*Stream*"),
     # The plan.
     Mutation("threshold of rows as lanes exclusive", PLANNER, "shape.channels <= std::min<size_t>(thresholds.lane_channels,", "shape.channels < std::min<size_t>(thresholds.lane_channels,", PLAN),
     Mutation("threshold of stored rows exclusive", PLANNER, "return elements <= bytes / shape.element_bytes;", "return elements < bytes / shape.element_bytes;", PLAN),
-    Mutation("threshold of streaming ignores in place", PLANNER, "&& !shape->in_place", "", PLAN),
+    Mutation("threshold of streaming ignores in place", PLANNER, "  if (shape.in_place) return false;\n", "", PLAN),
+    Mutation("rows streamed wherever they begin", PLANNER, "smx_algorithm_several_rows && shape.aligned_rows &&", "smx_algorithm_several_rows &&", PLAN),
     Mutation("threshold taken from a host's whole cache", PLANNER, "std::min(last_level_bytes, kLargestLastLevelShare)", "last_level_bytes", PLAN),
     Mutation("spans more than there is room for", PLANNER, "return smx_divide_round_up(tiles, SMX_MAX_SPANS) * SMX_TILE;", "return std::max<size_t>(1, tiles / SMX_MAX_SPANS) * SMX_TILE;", PLAN),
     # The operator's manners.
@@ -303,7 +306,7 @@ MUTATIONS = [
     Mutation("zero channels accepted", NC, '  if (input.channels == 0) return "channels is 0";\n', "", OPERATOR),
     Mutation("overlapping output accepted", NC, "return x_to_y < x.channels * x.element_bytes || x_stride - x_to_y < y.channels * y.element_bytes;", "return x_to_y < x.channels * x.element_bytes;", OPERATOR),
     Mutation("output in gaps of the input that overlaps the next step accepted", AXIS_LAYOUT, "for (ptrdiff_t steps : {before, before + 1}) {", "for (ptrdiff_t steps : {before}) {", AXIS, "*Overlap*"),
-    Mutation("axis of no elements accepted", ALL_AXES, 'axis == 0 ? "axis is 0" : nullptr', "nullptr", AXIS, "*BadArguments*"),
+    Mutation("axis of no elements accepted", ALL_AXES, 'axis == 0 ? "axis is 0" : nullptr', "axis == 0 ? nullptr : nullptr", AXIS, "*BadArguments*"),
     # What attention adds to rows.
     Mutation("padding of a shorter row counted", ATTENTION, "row + group.channels, -INFINITY", "row + group.channels, -1.0f", ATTENTION_TEST),
     Mutation("a key behind the query seen", ATTENTION, "end = std::min(end, position + 1);", "end = std::min(end, position + 2);", ATTENTION_TEST),
@@ -315,9 +318,13 @@ MUTATIONS = [
     Mutation("sink not behind the keys", LOGITS, "if (start + n > row.keys) tile[row.keys - start] = *row.sink;", "if (start + n > row.keys) tile[row.keys - start] = 0.0f;", ATTENTION_TEST),
     Mutation("scale applied twice", LOGITS, "    x = logits;\n    scale = 1.0f;\n  }\n  if (row.slope != nullptr)", "    x = logits;\n  }\n  if (row.slope != nullptr)", ATTENTION_TEST),
     Mutation("distances from the row's first key", LOGITS, "row.distance + static_cast<int64_t>(start)", "row.distance", ATTENTION_TEST),
-    Mutation("mask of -inf does not leave NaN out", "src/kernels/vaddmask.cc.j2", 'isa.zero_below("b%d" % v, "least", "x%d" % v)', 'isa.zero_below("b%d" % v, isa.sub("least", isa.set1("INFINITY")), "x%d" % v)', LOGITS_TEST),
+    Mutation("tail of logits under a mask one short", ADD_MASK, 'isa.store_tail("y", "(ptrdiff_t)n", "y0")', 'isa.store_tail("y", "(ptrdiff_t)n - 1", "y0")', ROWS, "Masked*"),
+    Mutation("groups of f32-softmax all under the mask of the first", SEVERAL_ROWS, "mask += count * mask_stride;", "mask += 0 * mask_stride;", ROWS, "Masked*"),
+    Mutation("blocks of f32-raddstoreextexp all under the mask of the first", SUM, "if (mask != nullptr) mask += %d;", "if (mask != nullptr) mask += 0 * %d;", KERNELS, "*TakesLogits*"),
+    Mutation("queries of a head taken to be as far apart as heads", ATTENTION, "*stride = is_head ? strides.query : strides.head;", "*stride = strides.head;", ATTENTION_TEST),
+    Mutation("mask of -inf does not leave NaN out", ADD_MASK, 'isa.zero_below("b%d" % v, "least", "x%d" % v)', 'isa.zero_below("b%d" % v, isa.add("least", "least"), "x%d" % v)', LOGITS_TEST),
     Mutation("wrong coefficient of tanh", "src/kernels/softcap.h", "0x1.182C60p-3f", "0x1.182CC0p-3f", LOGITS_TEST),
-    Mutation("positions restart with each vector", "src/kernels/vaddslope.cc.j2", 'position = {{ isa.add("position", "width") }};', 'position = {{ isa.add("position", isa.zero()) }};', LOGITS_TEST),
+    Mutation("positions restart with each vector", "src/kernels/vaddslope.cc.j2", 'position = {{ isa.add("position", "width") }};', 'position = {{ isa.add("position", isa.sub("width", "width")) }};', LOGITS_TEST),
     Mutation("overflowing size accepted", "src/operators/layout.h", "(rows - 1) > (largest - channels) / stride", "rows > largest", OPERATOR),
     Mutation("rejected setup changes the operator", NC, "  const char* reason = smx_invalid_layouts(", "  op->base.is_set_up = false;\n  const char* reason = smx_invalid_layouts(", OPERATOR),
     Mutation("unknown flags accepted", PASSES, "(flags & ~known_flags) != 0", "(flags & ~known_flags) == ~0u", OPERATOR),
@@ -325,7 +332,7 @@ MUTATIONS = [
     Mutation("failed allocation not logged", "src/operators/operator.cc", '    smx_log_error("create %s: the allocator has no %zu bytes", type->name, size);\n', "", OPERATOR),
     Mutation("operator of another allocator given back", "src/operators/operator.cc", "op->allocator.deallocate(op->allocator.context, op)", "op->allocator.deallocate(nullptr, op)", OPERATOR),
     Mutation("log takes the level above", "src/runtime/log.cc", "level > current.level", "level >= current.level", OPERATOR),
-    Mutation("processor asked though cpuinfo failed", "src/runtime/dispatch.cc", "return cpuinfo_ready && row.available();", "return row.available();", DISPATCH),
+    Mutation("processor asked though cpuinfo failed", "src/runtime/dispatch.cc", "return cpuinfo_ready && row.available();", "return cpuinfo_ready ? row.available() : row.available();", DISPATCH),
 ]
 
 
@@ -389,6 +396,17 @@ def is_read_by_generator(file):
     return file.endswith((".j2", ".py", ".json")) and not file.startswith("scripts/")
 
 
+@functools.lru_cache(maxsize=None)
+def generator():
+    """scripts/generate.py of the copy. Most of its time is clang-format's: a mutation changes few of the files."""
+    spec = importlib.util.spec_from_file_location("generate", SOURCE / "scripts" / "generate.py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # where dataclasses look themselves up
+    spec.loader.exec_module(module)
+    module.clang_format = functools.lru_cache(maxsize=None)(module.clang_format)
+    return module
+
+
 def apply(mutation):
     """The files that it changed, with what they held before; None where it does not apply."""
     path = SOURCE / mutation.file
@@ -398,9 +416,11 @@ def apply(mutation):
     before = {path: text}
     path.write_text(text.replace(mutation.old, mutation.new))
     if is_read_by_generator(mutation.file):
-        generated = {p: p.read_text() for p in GEN.rglob("*") if p.is_file()}
-        subprocess.run(["/usr/bin/python3", str(SOURCE / "scripts/generate.py")], stdout=subprocess.DEVNULL, check=True)
-        before.update((p, old) for p, old in generated.items() if p.read_text() != old)
+        for generated, new in generator().render_all().items():
+            old = generated.read_text()
+            if new != old:
+                before[generated] = old
+                generated.write_text(new)
     return before
 
 
