@@ -174,7 +174,8 @@ TEST_P(AttentionRows, UnderAMaskAreTakenInPlaceWithAnyStrides) {
       p.flags = random.Below(8);
       p.input_strides = DenseStrides(p.sizes, &random);
       p.output_strides = DenseStrides(p.sizes, &random);
-      if (random.Below(4) != 0) p.options.mask_type = smx_datatype_f32;
+      p.options.mask_type = OneOf(
+          &random, {smx_datatype{}, smx_datatype_f32, smx_datatype_f32, smx_datatype_f16, smx_datatype_bool});
       p.mask_strides = DenseStrides(p.sizes, &random);
       if (random.Below(2) == 0) p.mask_strides.head = 0;
       if (random.Below(3) == 0) p.mask_strides.query = 0;

@@ -26,12 +26,10 @@ struct AttentionSoftmax {
   bool has_sinks() const { return attention.sinks != nullptr; }
   // Whether logits are other numbers than the elements.
   bool makes_logits() const { return adds() || maker.scale != 1.0f || maker.input_type != smx_datatype_f32; }
-  // Whether kernels take elements as they are, and make what becomes of them: their sum with a mask.
-  bool is_for_kernels() const {
-    if (maker.input_type != smx_datatype_f32) return false;
-    const bool adds_mask = options.mask_type == smx_datatype_f32 && maker.mask_key_stride == 1 &&
-                           options.softcap == 0.0f && attention.slopes == nullptr && !has_sinks();
-    return adds_mask || !makes_logits();
+  // Whether kernels take elements as they are, if the mask is one of floats: their sum with it is all that becomes of them.
+  bool adds_mask_alone() const {
+    return maker.input_type == smx_datatype_f32 && options.mask_type != 0 && maker.mask_key_stride == 1 &&
+           options.softcap == 0.0f && attention.slopes == nullptr && !has_sinks();
   }
   // Whether more becomes of them than a product with the scale.
   bool adds() const {
@@ -134,7 +132,8 @@ class Queries {
     logits.slope = attention.slopes != nullptr ? &attention.slopes[head_] : nullptr;
     logits.distance = static_cast<int64_t>(query->begin) - position;
     logits.sink = op_.has_sinks() ? &attention.sinks[head_] : nullptr;
-    logits.base.mask = op_.is_for_kernels() ? reinterpret_cast<const float*>(logits.mask) : nullptr;
+    const bool adds_floats = op_.options.mask_type == smx_datatype_f32 && op_.adds_mask_alone();
+    logits.base.mask = adds_floats ? reinterpret_cast<const float*>(logits.mask) : nullptr;
     logits.base.scale = op_.maker.scale;
   }
 
@@ -224,8 +223,19 @@ bool RunQuery(const AttentionSoftmax& op, const smx_softmax_plan& plan, const Qu
 // Whether kernels take queries, and write their results, where they are: all of a head see the same keys then.
 bool TakesBlocks(const AttentionSoftmax& op) {
   const bool restricts = (op.rows.flags & SMX_FLAG_CAUSAL) != 0 || op.options.window != 0;
-  return op.is_for_kernels() && op.rows.types->output == smx_datatype_f32 &&
+  return (op.adds_mask_alone() || !op.makes_logits()) && op.rows.types->output == smx_datatype_f32 &&
          !(restricts && op.attention.queries > 1);
+}
+
+// What a block's mask has, where it is not floats: so many as stay in a level 1 cache.
+constexpr size_t kMaskElements = 4096;
+
+// n of a mask's elements as floats that are added: of booleans 0 and -inf.
+void MakeMask(const AttentionSoftmax& op, size_t n, const char* mask, float* floats) {
+  const smx_microkernels& kernels = op.rows.base.microkernels;
+  if (op.options.mask_type != smx_datatype_bool) return op.maker.mask->to_f32(kernels, n, mask, floats);
+  std::fill_n(floats, n, 0.0f);
+  kernels.qu8_f32_vselect(n, reinterpret_cast<const uint8_t*>(mask), floats, floats, 0.0f);
 }
 
 // What a kernel has tried to compute of queries that follow one another, and how many there are before one that is out of range.
@@ -243,15 +253,24 @@ Progress RunBlock(const AttentionSoftmax& op, const smx_softmax_plan& plan, cons
   size_t x_stride, mask_stride, y_stride;
   queries.Following(op.attention.mask_strides, &mask_stride);
   queries.Following(op.attention.output_strides, &y_stride);
-  const size_t rows =
-      std::min(queries.Following(op.attention.input_strides, &x_stride), end - queries.index());
+  size_t rows = std::min(queries.Following(op.attention.input_strides, &x_stride), end - queries.index());
   const smx_microkernels& kernels = op.rows.base.microkernels;
   const smx_f32_exponential* exponential = &op.rows.scale.exponential;
   const float* x = reinterpret_cast<const float*>(query.logits.x);
   const float* mask = query.logits.base.mask;
+  alignas(64) float made[kMaskElements];
+  if (mask == nullptr && query.logits.mask != nullptr) {
+    rows = std::min(rows, kMaskElements / n);
+    const size_t made_rows = mask_stride == 0 ? 1 : rows;
+    for (size_t r = 0; r < made_rows; r++) {
+      MakeMask(op, n, query.logits.mask + r * mask_stride * op.maker.mask_bytes, made + r * n);
+    }
+    mask = made;
+    mask_stride = mask_stride == 0 ? 0 : n;
+  }
   float* y = reinterpret_cast<float*>(ResultAt(op, query, query.begin));
   size_t done = 0;
-  if (mask == nullptr && plan.algorithm == smx_algorithm_rows_as_lanes) {
+  if (plan.algorithm == smx_algorithm_rows_as_lanes) {
     kernels.f32_softmax_transposed(rows, n, x, x_stride, y, y_stride, &done, exponential);
   } else {
     kernels.f32_softmax(rows, n, x, x_stride, mask, mask_stride, op.maker.scale, y, y_stride,
@@ -371,8 +390,10 @@ Progress RunGroup(const AttentionSoftmax& op, const smx_softmax_plan& plan, cons
 
 // Runs some of the queries before `end`.
 void RunTogether(const AttentionSoftmax& op, const smx_softmax_plan& plan, Queries* queries, size_t end) {
+  // The kernel of rows as lanes takes no mask.
+  const bool takes_mask = plan.algorithm == smx_algorithm_several_rows || op.attention.mask == nullptr;
   const Progress progress =
-      TakesBlocks(op) ? RunBlock(op, plan, *queries, end) : RunGroup(op, plan, *queries, end);
+      TakesBlocks(op) && takes_mask ? RunBlock(op, plan, *queries, end) : RunGroup(op, plan, *queries, end);
   queries->MoveTo(queries->index() + progress.done);
   if (progress.done > 0 && progress.done == progress.tried) return;
   // The next one is out of range, or none that goes with others; so may be those behind it.
