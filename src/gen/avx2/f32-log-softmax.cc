@@ -99,8 +99,8 @@ static inline __m256 lane_maxima(size_t n, const float* x) {
 }
 
 // The terms of a row, and their sums in 16 lanes, folded to those of a vector. The row of the next group that
-// is as long as this one is asked for, and so is the result, whose lines the last pass would wait for.
-static inline void sum_row_64(size_t n, const float* x, float* y, const float* next,
+// is as long as this one is asked for, and so is the result, whose lines the last pass would wait for in cache.
+static inline void sum_row_64(size_t n, const float* x, const float* result, const float* next,
                               const struct smx_f32_exponential* exponential, __m256 lower, __m256 bias,
                               __m256 anchor, __m256* hi, __m256* lo) {
   const __m256 eighths = _mm256_set1_ps(8.0f * exponential->log2e);
@@ -119,8 +119,8 @@ static inline void sum_row_64(size_t n, const float* x, float* y, const float* n
     {
       __builtin_prefetch(next + i + 0);
       __builtin_prefetch(next + i + 16);
-      __builtin_prefetch(y + i + 0, 1);
-      __builtin_prefetch(y + i + 16, 1);
+      __builtin_prefetch(result + i + 0, 1);
+      __builtin_prefetch(result + i + 16, 1);
       const __m256 x0 = _mm256_loadu_ps(x + i + 0);
       const __m256 x1 = _mm256_loadu_ps(x + i + 8);
       const __m256 x2 = _mm256_loadu_ps(x + i + 16);
@@ -187,8 +187,8 @@ static inline void sum_row_64(size_t n, const float* x, float* y, const float* n
     {
       __builtin_prefetch(next + i + 32);
       __builtin_prefetch(next + i + 48);
-      __builtin_prefetch(y + i + 32, 1);
-      __builtin_prefetch(y + i + 48, 1);
+      __builtin_prefetch(result + i + 32, 1);
+      __builtin_prefetch(result + i + 48, 1);
       const __m256 x0 = _mm256_loadu_ps(x + i + 32);
       const __m256 x1 = _mm256_loadu_ps(x + i + 40);
       const __m256 x2 = _mm256_loadu_ps(x + i + 48);
@@ -256,8 +256,8 @@ static inline void sum_row_64(size_t n, const float* x, float* y, const float* n
   for (; i + 32 <= n; i += 32) {
     __builtin_prefetch(next + i + 0);
     __builtin_prefetch(next + i + 16);
-    __builtin_prefetch(y + i + 0, 1);
-    __builtin_prefetch(y + i + 16, 1);
+    __builtin_prefetch(result + i + 0, 1);
+    __builtin_prefetch(result + i + 16, 1);
     const __m256 x0 = _mm256_loadu_ps(x + i + 0);
     const __m256 x1 = _mm256_loadu_ps(x + i + 8);
     const __m256 x2 = _mm256_loadu_ps(x + i + 16);
@@ -549,9 +549,10 @@ extern "C" void smx_f32_log_softmax_ukernel__avx2_u64_acc16(size_t rows, size_t 
     const __m256 anchor = _mm256_set1_ps(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r / 8 * 8 + (r % 8) % 2 * 4 + (r % 8) / 2;
+      const float* const next = x + (r + together) * x_stride;
       const float* const logits = x + r * x_stride;
-      sum_row_64(n, logits, y + r * y_stride, x + (r + together) * x_stride, exponential,
-                 _mm256_set1_ps(lower[lane]), _mm256_set1_ps(bias[lane]), anchor, &hi[r], &lo[r]);
+      sum_row_64(n, logits, streams ? next : y + r * y_stride, next, exponential, _mm256_set1_ps(lower[lane]),
+                 _mm256_set1_ps(bias[lane]), anchor, &hi[r], &lo[r]);
     }
 
     {

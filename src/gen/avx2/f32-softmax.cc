@@ -463,6 +463,7 @@ extern "C" void smx_f32_softmax_ukernel__avx2_u32_acc16(size_t rows, size_t n, c
     const __m256 anchor = _mm256_set1_ps(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r / 8 * 8 + (r % 8) % 2 * 4 + (r % 8) / 2;
+      const float* const next = x + (r + together) * x_stride;
       const float* const logits = mask == nullptr ? x + r * x_stride : makes_row ? masked : masked + r * n;
       if (makes_row) {
         const float row_max =
@@ -477,7 +478,7 @@ extern "C" void smx_f32_softmax_ukernel__avx2_u32_acc16(size_t rows, size_t n, c
         lower[lane] = _mm256_cvtss_f32(row_lower);
         bias[lane] = _mm256_cvtss_f32(row_bias);
       }
-      sum_row_32(n, logits, terms + r * terms_stride, tails[r], x + (r + together) * x_stride, exponential,
+      sum_row_32(n, logits, terms + r * terms_stride, tails[r], next, exponential,
                  _mm256_set1_ps(lower[lane]), _mm256_set1_ps(bias[lane]), anchor, &hi[r], &lo[r]);
     }
     if (count == 0) break;

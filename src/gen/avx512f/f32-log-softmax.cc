@@ -99,8 +99,8 @@ static inline __m512 lane_maxima(size_t n, const float* x) {
 }
 
 // The terms of a row, and their sums in 16 lanes, folded to those of a vector. The row of the next group that
-// is as long as this one is asked for, and so is the result, whose lines the last pass would wait for.
-static inline void sum_row_64(size_t n, const float* x, float* y, const float* next,
+// is as long as this one is asked for, and so is the result, whose lines the last pass would wait for in cache.
+static inline void sum_row_64(size_t n, const float* x, const float* result, const float* next,
                               const struct smx_f32_exponential* exponential, __m512 lower, __m512 bias,
                               __m512 anchor, __m512* hi, __m512* lo) {
   const __m512 eighths = _mm512_set1_ps(8.0f * exponential->log2e);
@@ -118,12 +118,12 @@ static inline void sum_row_64(size_t n, const float* x, float* y, const float* n
   for (; i + 64 <= n; i += 64) {
     __builtin_prefetch(next + i + 0);
     __builtin_prefetch(next + i + 16);
-    __builtin_prefetch(y + i + 0, 1);
-    __builtin_prefetch(y + i + 16, 1);
+    __builtin_prefetch(result + i + 0, 1);
+    __builtin_prefetch(result + i + 16, 1);
     __builtin_prefetch(next + i + 32);
     __builtin_prefetch(next + i + 48);
-    __builtin_prefetch(y + i + 32, 1);
-    __builtin_prefetch(y + i + 48, 1);
+    __builtin_prefetch(result + i + 32, 1);
+    __builtin_prefetch(result + i + 48, 1);
     const __m512 x0 = _mm512_loadu_ps(x + i + 0);
     const __m512 x1 = _mm512_loadu_ps(x + i + 16);
     const __m512 x2 = _mm512_loadu_ps(x + i + 32);
@@ -190,8 +190,8 @@ static inline void sum_row_64(size_t n, const float* x, float* y, const float* n
   for (; i + 32 <= n; i += 32) {
     __builtin_prefetch(next + i + 0);
     __builtin_prefetch(next + i + 16);
-    __builtin_prefetch(y + i + 0, 1);
-    __builtin_prefetch(y + i + 16, 1);
+    __builtin_prefetch(result + i + 0, 1);
+    __builtin_prefetch(result + i + 16, 1);
     const __m512 x0 = _mm512_loadu_ps(x + i + 0);
     const __m512 x1 = _mm512_loadu_ps(x + i + 16);
 
@@ -394,9 +394,10 @@ extern "C" void smx_f32_log_softmax_ukernel__avx512f_u64_acc16(
     const __m512 anchor = _mm512_set1_ps(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r % 4 * 4 + r / 4;
+      const float* const next = x + (r + together) * x_stride;
       const float* const logits = x + r * x_stride;
-      sum_row_64(n, logits, y + r * y_stride, x + (r + together) * x_stride, exponential,
-                 _mm512_set1_ps(lower[lane]), _mm512_set1_ps(bias[lane]), anchor, &hi[r], &lo[r]);
+      sum_row_64(n, logits, streams ? next : y + r * y_stride, next, exponential, _mm512_set1_ps(lower[lane]),
+                 _mm512_set1_ps(bias[lane]), anchor, &hi[r], &lo[r]);
     }
 
     {

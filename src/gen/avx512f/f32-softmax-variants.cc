@@ -800,6 +800,7 @@ extern "C" void smx_f32_softmax_ukernel__avx512f_u64_acc4(size_t rows, size_t n,
     const __m512 anchor = _mm512_set1_ps(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r % 4 * 4 + r / 4;
+      const float* const next = x + (r + together) * x_stride;
       const float* const logits = mask == nullptr ? x + r * x_stride : makes_row ? masked : masked + r * n;
       if (makes_row) {
         const float row_max =
@@ -814,7 +815,7 @@ extern "C" void smx_f32_softmax_ukernel__avx512f_u64_acc4(size_t rows, size_t n,
         lower[lane] = _mm512_cvtss_f32(row_lower);
         bias[lane] = _mm512_cvtss_f32(row_bias);
       }
-      sum_row_64(n, logits, terms + r * terms_stride, tails[r], x + (r + together) * x_stride, exponential,
+      sum_row_64(n, logits, terms + r * terms_stride, tails[r], next, exponential,
                  _mm512_set1_ps(lower[lane]), _mm512_set1_ps(bias[lane]), anchor, &hi[r], &lo[r]);
     }
     if (count == 0) break;
@@ -958,6 +959,7 @@ extern "C" void smx_f32_softmax_ukernel__avx512f_u64_acc8(size_t rows, size_t n,
     const __m512 anchor = _mm512_set1_ps(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r % 4 * 4 + r / 4;
+      const float* const next = x + (r + together) * x_stride;
       const float* const logits = mask == nullptr ? x + r * x_stride : makes_row ? masked : masked + r * n;
       if (makes_row) {
         const float row_max =
@@ -972,7 +974,7 @@ extern "C" void smx_f32_softmax_ukernel__avx512f_u64_acc8(size_t rows, size_t n,
         lower[lane] = _mm512_cvtss_f32(row_lower);
         bias[lane] = _mm512_cvtss_f32(row_bias);
       }
-      sum_row_64(n, logits, terms + r * terms_stride, tails[r], x + (r + together) * x_stride, exponential,
+      sum_row_64(n, logits, terms + r * terms_stride, tails[r], next, exponential,
                  _mm512_set1_ps(lower[lane]), _mm512_set1_ps(bias[lane]), anchor, &hi[r], &lo[r]);
     }
     if (count == 0) break;
@@ -1137,6 +1139,7 @@ extern "C" void smx_f32_softmax_ukernel__avx512f_u128_acc8(size_t rows, size_t n
     const __m512 anchor = _mm512_set1_ps(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r % 4 * 4 + r / 4;
+      const float* const next = x + (r + together) * x_stride;
       const float* const logits = mask == nullptr ? x + r * x_stride : makes_row ? masked : masked + r * n;
       if (makes_row) {
         const float row_max =
@@ -1151,7 +1154,7 @@ extern "C" void smx_f32_softmax_ukernel__avx512f_u128_acc8(size_t rows, size_t n
         lower[lane] = _mm512_cvtss_f32(row_lower);
         bias[lane] = _mm512_cvtss_f32(row_bias);
       }
-      sum_row_128(n, logits, terms + r * terms_stride, tails[r], x + (r + together) * x_stride, exponential,
+      sum_row_128(n, logits, terms + r * terms_stride, tails[r], next, exponential,
                   _mm512_set1_ps(lower[lane]), _mm512_set1_ps(bias[lane]), anchor, &hi[r], &lo[r]);
     }
     if (count == 0) break;
@@ -1337,6 +1340,7 @@ extern "C" void smx_f32_softmax_ukernel__avx512f_u32_acc16(size_t rows, size_t n
     const __m512 anchor = _mm512_set1_ps(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r % 4 * 4 + r / 4;
+      const float* const next = x + (r + together) * x_stride;
       const float* const logits = mask == nullptr ? x + r * x_stride : makes_row ? masked : masked + r * n;
       if (makes_row) {
         const float row_max =
@@ -1351,7 +1355,7 @@ extern "C" void smx_f32_softmax_ukernel__avx512f_u32_acc16(size_t rows, size_t n
         lower[lane] = _mm512_cvtss_f32(row_lower);
         bias[lane] = _mm512_cvtss_f32(row_bias);
       }
-      sum_row_32(n, logits, terms + r * terms_stride, tails[r], x + (r + together) * x_stride, exponential,
+      sum_row_32(n, logits, terms + r * terms_stride, tails[r], next, exponential,
                  _mm512_set1_ps(lower[lane]), _mm512_set1_ps(bias[lane]), anchor, &hi[r], &lo[r]);
     }
     if (count == 0) break;

@@ -98,8 +98,8 @@ static inline float32x4_t lane_maxima(size_t n, const float* x) {
 }
 
 // The terms of a row, and their sums in 16 lanes, folded to those of a vector. The row of the next group that
-// is as long as this one is asked for, and so is the result, whose lines the last pass would wait for.
-static inline void sum_row_64(size_t n, const float* x, float* y, const float* next,
+// is as long as this one is asked for, and so is the result, whose lines the last pass would wait for in cache.
+static inline void sum_row_64(size_t n, const float* x, const float* result, const float* next,
                               const struct smx_f32_exponential* exponential, float32x4_t lower,
                               float32x4_t bias, float32x4_t anchor, float32x4_t* hi, float32x4_t* lo) {
   const float32x4_t eighths = vdupq_n_f32(8.0f * exponential->log2e);
@@ -118,8 +118,8 @@ static inline void sum_row_64(size_t n, const float* x, float* y, const float* n
     {
       __builtin_prefetch(next + i + 0);
       __builtin_prefetch(next + i + 16);
-      __builtin_prefetch(y + i + 0, 1);
-      __builtin_prefetch(y + i + 16, 1);
+      __builtin_prefetch(result + i + 0, 1);
+      __builtin_prefetch(result + i + 16, 1);
       const float32x4_t x0 = vld1q_f32(x + i + 0);
       const float32x4_t x1 = vld1q_f32(x + i + 4);
       const float32x4_t x2 = vld1q_f32(x + i + 8);
@@ -244,8 +244,8 @@ static inline void sum_row_64(size_t n, const float* x, float* y, const float* n
     {
       __builtin_prefetch(next + i + 32);
       __builtin_prefetch(next + i + 48);
-      __builtin_prefetch(y + i + 32, 1);
-      __builtin_prefetch(y + i + 48, 1);
+      __builtin_prefetch(result + i + 32, 1);
+      __builtin_prefetch(result + i + 48, 1);
       const float32x4_t x0 = vld1q_f32(x + i + 32);
       const float32x4_t x1 = vld1q_f32(x + i + 36);
       const float32x4_t x2 = vld1q_f32(x + i + 40);
@@ -371,8 +371,8 @@ static inline void sum_row_64(size_t n, const float* x, float* y, const float* n
   for (; i + 32 <= n; i += 32) {
     __builtin_prefetch(next + i + 0);
     __builtin_prefetch(next + i + 16);
-    __builtin_prefetch(y + i + 0, 1);
-    __builtin_prefetch(y + i + 16, 1);
+    __builtin_prefetch(result + i + 0, 1);
+    __builtin_prefetch(result + i + 16, 1);
     const float32x4_t x0 = vld1q_f32(x + i + 0);
     const float32x4_t x1 = vld1q_f32(x + i + 4);
     const float32x4_t x2 = vld1q_f32(x + i + 8);
@@ -843,9 +843,10 @@ extern "C" void smx_f32_log_softmax_ukernel__neon_u64_acc16(size_t rows, size_t 
     const float32x4_t anchor = vdupq_n_f32(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r / 4 * 4 + (r % 4);
+      const float* const next = x + (r + together) * x_stride;
       const float* const logits = x + r * x_stride;
-      sum_row_64(n, logits, y + r * y_stride, x + (r + together) * x_stride, exponential,
-                 vdupq_n_f32(lower[lane]), vdupq_n_f32(bias[lane]), anchor, &hi[r], &lo[r]);
+      sum_row_64(n, logits, streams ? next : y + r * y_stride, next, exponential, vdupq_n_f32(lower[lane]),
+                 vdupq_n_f32(bias[lane]), anchor, &hi[r], &lo[r]);
     }
 
     {

@@ -2121,6 +2121,7 @@ extern "C" void smx_f32_softmax_ukernel__neon_u64_acc8(size_t rows, size_t n, co
     const float32x4_t anchor = vdupq_n_f32(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r / 4 * 4 + (r % 4);
+      const float* const next = x + (r + together) * x_stride;
       const float* const logits = mask == nullptr ? x + r * x_stride : makes_row ? masked : masked + r * n;
       if (makes_row) {
         const float row_max =
@@ -2135,8 +2136,8 @@ extern "C" void smx_f32_softmax_ukernel__neon_u64_acc8(size_t rows, size_t n, co
         lower[lane] = vgetq_lane_f32(row_lower, 0);
         bias[lane] = vgetq_lane_f32(row_bias, 0);
       }
-      sum_row_64(n, logits, terms + r * terms_stride, tails[r], x + (r + together) * x_stride, exponential,
-                 vdupq_n_f32(lower[lane]), vdupq_n_f32(bias[lane]), anchor, &hi[r], &lo[r]);
+      sum_row_64(n, logits, terms + r * terms_stride, tails[r], next, exponential, vdupq_n_f32(lower[lane]),
+                 vdupq_n_f32(bias[lane]), anchor, &hi[r], &lo[r]);
     }
     if (count == 0) break;
 
@@ -2287,6 +2288,7 @@ extern "C" void smx_f32_softmax_ukernel__neon_u128_acc8(size_t rows, size_t n, c
     const float32x4_t anchor = vdupq_n_f32(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r / 4 * 4 + (r % 4);
+      const float* const next = x + (r + together) * x_stride;
       const float* const logits = mask == nullptr ? x + r * x_stride : makes_row ? masked : masked + r * n;
       if (makes_row) {
         const float row_max =
@@ -2301,8 +2303,8 @@ extern "C" void smx_f32_softmax_ukernel__neon_u128_acc8(size_t rows, size_t n, c
         lower[lane] = vgetq_lane_f32(row_lower, 0);
         bias[lane] = vgetq_lane_f32(row_bias, 0);
       }
-      sum_row_128(n, logits, terms + r * terms_stride, tails[r], x + (r + together) * x_stride, exponential,
-                  vdupq_n_f32(lower[lane]), vdupq_n_f32(bias[lane]), anchor, &hi[r], &lo[r]);
+      sum_row_128(n, logits, terms + r * terms_stride, tails[r], next, exponential, vdupq_n_f32(lower[lane]),
+                  vdupq_n_f32(bias[lane]), anchor, &hi[r], &lo[r]);
     }
     if (count == 0) break;
 
@@ -2488,6 +2490,7 @@ extern "C" void smx_f32_softmax_ukernel__neon_u32_acc16(size_t rows, size_t n, c
     const float32x4_t anchor = vdupq_n_f32(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r / 4 * 4 + (r % 4);
+      const float* const next = x + (r + together) * x_stride;
       const float* const logits = mask == nullptr ? x + r * x_stride : makes_row ? masked : masked + r * n;
       if (makes_row) {
         const float row_max =
@@ -2502,8 +2505,8 @@ extern "C" void smx_f32_softmax_ukernel__neon_u32_acc16(size_t rows, size_t n, c
         lower[lane] = vgetq_lane_f32(row_lower, 0);
         bias[lane] = vgetq_lane_f32(row_bias, 0);
       }
-      sum_row_32(n, logits, terms + r * terms_stride, tails[r], x + (r + together) * x_stride, exponential,
-                 vdupq_n_f32(lower[lane]), vdupq_n_f32(bias[lane]), anchor, &hi[r], &lo[r]);
+      sum_row_32(n, logits, terms + r * terms_stride, tails[r], next, exponential, vdupq_n_f32(lower[lane]),
+                 vdupq_n_f32(bias[lane]), anchor, &hi[r], &lo[r]);
     }
     if (count == 0) break;
 
@@ -2739,6 +2742,7 @@ extern "C" void smx_f32_softmax_ukernel__neon_u64_acc16(size_t rows, size_t n, c
     const float32x4_t anchor = vdupq_n_f32(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r / 4 * 4 + (r % 4);
+      const float* const next = x + (r + together) * x_stride;
       const float* const logits = mask == nullptr ? x + r * x_stride : makes_row ? masked : masked + r * n;
       if (makes_row) {
         const float row_max =
@@ -2753,8 +2757,8 @@ extern "C" void smx_f32_softmax_ukernel__neon_u64_acc16(size_t rows, size_t n, c
         lower[lane] = vgetq_lane_f32(row_lower, 0);
         bias[lane] = vgetq_lane_f32(row_bias, 0);
       }
-      sum_row_64(n, logits, terms + r * terms_stride, tails[r], x + (r + together) * x_stride, exponential,
-                 vdupq_n_f32(lower[lane]), vdupq_n_f32(bias[lane]), anchor, &hi[r], &lo[r]);
+      sum_row_64(n, logits, terms + r * terms_stride, tails[r], next, exponential, vdupq_n_f32(lower[lane]),
+                 vdupq_n_f32(bias[lane]), anchor, &hi[r], &lo[r]);
     }
     if (count == 0) break;
 

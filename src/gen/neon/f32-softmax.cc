@@ -854,6 +854,7 @@ extern "C" void smx_f32_softmax_ukernel__neon_u64_acc4(size_t rows, size_t n, co
     const float32x4_t anchor = vdupq_n_f32(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r;
+      const float* const next = x + (r + together) * x_stride;
       const float* const logits = mask == nullptr ? x + r * x_stride : makes_row ? masked : masked + r * n;
       if (makes_row) {
         const float row_max =
@@ -868,8 +869,8 @@ extern "C" void smx_f32_softmax_ukernel__neon_u64_acc4(size_t rows, size_t n, co
         lower[lane] = vgetq_lane_f32(row_lower, 0);
         bias[lane] = vgetq_lane_f32(row_bias, 0);
       }
-      sum_row_64(n, logits, terms + r * terms_stride, tails[r], x + (r + together) * x_stride, exponential,
-                 vdupq_n_f32(lower[lane]), vdupq_n_f32(bias[lane]), anchor, &hi[r], &lo[r]);
+      sum_row_64(n, logits, terms + r * terms_stride, tails[r], next, exponential, vdupq_n_f32(lower[lane]),
+                 vdupq_n_f32(bias[lane]), anchor, &hi[r], &lo[r]);
     }
     if (count == 0) break;
 

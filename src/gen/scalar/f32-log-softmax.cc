@@ -96,8 +96,8 @@ static inline f32x16 lane_maxima(size_t n, const float* x) {
 }
 
 // The terms of a row, and their sums in 16 lanes, folded to those of a vector. The row of the next group that
-// is as long as this one is asked for, and so is the result, whose lines the last pass would wait for.
-static inline void sum_row_64(size_t n, const float* x, float* y, const float* next,
+// is as long as this one is asked for, and so is the result, whose lines the last pass would wait for in cache.
+static inline void sum_row_64(size_t n, const float* x, const float* result, const float* next,
                               const struct smx_f32_exponential* exponential, f32x16 lower, f32x16 bias,
                               f32x16 anchor, f32x16* hi, f32x16* lo) {
   const f32x16 eighths = scalar_set1(8.0f * exponential->log2e);
@@ -116,8 +116,8 @@ static inline void sum_row_64(size_t n, const float* x, float* y, const float* n
     {
       __builtin_prefetch(next + i + 0);
       __builtin_prefetch(next + i + 16);
-      __builtin_prefetch(y + i + 0, 1);
-      __builtin_prefetch(y + i + 16, 1);
+      __builtin_prefetch(result + i + 0, 1);
+      __builtin_prefetch(result + i + 16, 1);
       const f32x16 x0 = scalar_load(x + i + 0);
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -155,8 +155,8 @@ static inline void sum_row_64(size_t n, const float* x, float* y, const float* n
     {
       __builtin_prefetch(next + i + 32);
       __builtin_prefetch(next + i + 48);
-      __builtin_prefetch(y + i + 32, 1);
-      __builtin_prefetch(y + i + 48, 1);
+      __builtin_prefetch(result + i + 32, 1);
+      __builtin_prefetch(result + i + 48, 1);
       const f32x16 x0 = scalar_load(x + i + 32);
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -195,8 +195,8 @@ static inline void sum_row_64(size_t n, const float* x, float* y, const float* n
   for (; i + 32 <= n; i += 32) {
     __builtin_prefetch(next + i + 0);
     __builtin_prefetch(next + i + 16);
-    __builtin_prefetch(y + i + 0, 1);
-    __builtin_prefetch(y + i + 16, 1);
+    __builtin_prefetch(result + i + 0, 1);
+    __builtin_prefetch(result + i + 16, 1);
     const f32x16 x0 = scalar_load(x + i + 0);
 
     // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -364,9 +364,10 @@ extern "C" void smx_f32_log_softmax_ukernel__scalar_u64_acc4(size_t rows, size_t
     const f32x16 anchor = scalar_set1(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r;
+      const float* const next = x + (r + together) * x_stride;
       const float* const logits = x + r * x_stride;
-      sum_row_64(n, logits, y + r * y_stride, x + (r + together) * x_stride, exponential,
-                 scalar_set1(lower[lane]), scalar_set1(bias[lane]), anchor, &hi[r], &lo[r]);
+      sum_row_64(n, logits, streams ? next : y + r * y_stride, next, exponential, scalar_set1(lower[lane]),
+                 scalar_set1(bias[lane]), anchor, &hi[r], &lo[r]);
     }
 
     {

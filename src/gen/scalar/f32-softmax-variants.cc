@@ -804,6 +804,7 @@ extern "C" void smx_f32_softmax_ukernel__scalar_u64_acc8(size_t rows, size_t n, 
     const f32x16 anchor = scalar_set1(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r;
+      const float* const next = x + (r + together) * x_stride;
       const float* const logits = mask == nullptr ? x + r * x_stride : makes_row ? masked : masked + r * n;
       if (makes_row) {
         const float row_max =
@@ -818,8 +819,8 @@ extern "C" void smx_f32_softmax_ukernel__scalar_u64_acc8(size_t rows, size_t n, 
         lower[lane] = (row_lower).lane[0];
         bias[lane] = (row_bias).lane[0];
       }
-      sum_row_64(n, logits, terms + r * terms_stride, tails[r], x + (r + together) * x_stride, exponential,
-                 scalar_set1(lower[lane]), scalar_set1(bias[lane]), anchor, &hi[r], &lo[r]);
+      sum_row_64(n, logits, terms + r * terms_stride, tails[r], next, exponential, scalar_set1(lower[lane]),
+                 scalar_set1(bias[lane]), anchor, &hi[r], &lo[r]);
     }
     if (count == 0) break;
 
@@ -969,6 +970,7 @@ extern "C" void smx_f32_softmax_ukernel__scalar_u128_acc8(size_t rows, size_t n,
     const f32x16 anchor = scalar_set1(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r;
+      const float* const next = x + (r + together) * x_stride;
       const float* const logits = mask == nullptr ? x + r * x_stride : makes_row ? masked : masked + r * n;
       if (makes_row) {
         const float row_max =
@@ -983,8 +985,8 @@ extern "C" void smx_f32_softmax_ukernel__scalar_u128_acc8(size_t rows, size_t n,
         lower[lane] = (row_lower).lane[0];
         bias[lane] = (row_bias).lane[0];
       }
-      sum_row_128(n, logits, terms + r * terms_stride, tails[r], x + (r + together) * x_stride, exponential,
-                  scalar_set1(lower[lane]), scalar_set1(bias[lane]), anchor, &hi[r], &lo[r]);
+      sum_row_128(n, logits, terms + r * terms_stride, tails[r], next, exponential, scalar_set1(lower[lane]),
+                  scalar_set1(bias[lane]), anchor, &hi[r], &lo[r]);
     }
     if (count == 0) break;
 
@@ -1148,6 +1150,7 @@ extern "C" void smx_f32_softmax_ukernel__scalar_u32_acc16(size_t rows, size_t n,
     const f32x16 anchor = scalar_set1(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r;
+      const float* const next = x + (r + together) * x_stride;
       const float* const logits = mask == nullptr ? x + r * x_stride : makes_row ? masked : masked + r * n;
       if (makes_row) {
         const float row_max =
@@ -1162,8 +1165,8 @@ extern "C" void smx_f32_softmax_ukernel__scalar_u32_acc16(size_t rows, size_t n,
         lower[lane] = (row_lower).lane[0];
         bias[lane] = (row_bias).lane[0];
       }
-      sum_row_32(n, logits, terms + r * terms_stride, tails[r], x + (r + together) * x_stride, exponential,
-                 scalar_set1(lower[lane]), scalar_set1(bias[lane]), anchor, &hi[r], &lo[r]);
+      sum_row_32(n, logits, terms + r * terms_stride, tails[r], next, exponential, scalar_set1(lower[lane]),
+                 scalar_set1(bias[lane]), anchor, &hi[r], &lo[r]);
     }
     if (count == 0) break;
 
@@ -1376,6 +1379,7 @@ extern "C" void smx_f32_softmax_ukernel__scalar_u64_acc16(size_t rows, size_t n,
     const f32x16 anchor = scalar_set1(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r;
+      const float* const next = x + (r + together) * x_stride;
       const float* const logits = mask == nullptr ? x + r * x_stride : makes_row ? masked : masked + r * n;
       if (makes_row) {
         const float row_max =
@@ -1390,8 +1394,8 @@ extern "C" void smx_f32_softmax_ukernel__scalar_u64_acc16(size_t rows, size_t n,
         lower[lane] = (row_lower).lane[0];
         bias[lane] = (row_bias).lane[0];
       }
-      sum_row_64(n, logits, terms + r * terms_stride, tails[r], x + (r + together) * x_stride, exponential,
-                 scalar_set1(lower[lane]), scalar_set1(bias[lane]), anchor, &hi[r], &lo[r]);
+      sum_row_64(n, logits, terms + r * terms_stride, tails[r], next, exponential, scalar_set1(lower[lane]),
+                 scalar_set1(bias[lane]), anchor, &hi[r], &lo[r]);
     }
     if (count == 0) break;
 

@@ -404,6 +404,7 @@ extern "C" void smx_f32_softmax_ukernel__scalar_u64_acc4(size_t rows, size_t n, 
     const f32x16 anchor = scalar_set1(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
     for (size_t r = 0; r < count; r++) {
       const size_t lane = r;
+      const float* const next = x + (r + together) * x_stride;
       const float* const logits = mask == nullptr ? x + r * x_stride : makes_row ? masked : masked + r * n;
       if (makes_row) {
         const float row_max =
@@ -418,8 +419,8 @@ extern "C" void smx_f32_softmax_ukernel__scalar_u64_acc4(size_t rows, size_t n, 
         lower[lane] = (row_lower).lane[0];
         bias[lane] = (row_bias).lane[0];
       }
-      sum_row_64(n, logits, terms + r * terms_stride, tails[r], x + (r + together) * x_stride, exponential,
-                 scalar_set1(lower[lane]), scalar_set1(bias[lane]), anchor, &hi[r], &lo[r]);
+      sum_row_64(n, logits, terms + r * terms_stride, tails[r], next, exponential, scalar_set1(lower[lane]),
+                 scalar_set1(bias[lane]), anchor, &hi[r], &lo[r]);
     }
     if (count == 0) break;
 
