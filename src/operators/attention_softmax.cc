@@ -238,6 +238,23 @@ void MakeMask(const AttentionSoftmax& op, size_t n, const char* mask, float* flo
   kernels.qu8_f32_vselect(n, reinterpret_cast<const uint8_t*>(mask), floats, floats, 0.0f);
 }
 
+// By the kernel on several rows that the plan asks for; under a mask it is not that of rows as lanes. Returns how many rows there are
+// before one that is out of range.
+size_t RunKernel(const AttentionSoftmax& op, const smx_softmax_plan& plan, size_t rows, size_t n,
+                 const float* x, size_t x_stride, const float* mask, size_t mask_stride, float* y,
+                 size_t y_stride, bool streams) {
+  const smx_microkernels& kernels = op.rows.base.microkernels;
+  const smx_f32_exponential* exponential = &op.rows.scale.exponential;
+  size_t done = 0;
+  if (plan.algorithm == smx_algorithm_rows_as_lanes) {
+    kernels.f32_softmax_transposed(rows, n, x, x_stride, y, y_stride, &done, exponential);
+  } else {
+    kernels.f32_softmax(rows, n, x, x_stride, mask, mask_stride, op.maker.scale, y, y_stride, streams, &done,
+                        exponential);
+  }
+  return done;
+}
+
 // What a kernel has tried to compute of queries that follow one another, and how many there are before one that is out of range.
 struct Progress {
   size_t tried;
@@ -254,8 +271,6 @@ Progress RunBlock(const AttentionSoftmax& op, const smx_softmax_plan& plan, cons
   queries.Following(op.attention.mask_strides, &mask_stride);
   queries.Following(op.attention.output_strides, &y_stride);
   size_t rows = std::min(queries.Following(op.attention.input_strides, &x_stride), end - queries.index());
-  const smx_microkernels& kernels = op.rows.base.microkernels;
-  const smx_f32_exponential* exponential = &op.rows.scale.exponential;
   const float* x = reinterpret_cast<const float*>(query.logits.x);
   const float* mask = query.logits.base.mask;
   alignas(64) float made[kMaskElements];
@@ -269,13 +284,8 @@ Progress RunBlock(const AttentionSoftmax& op, const smx_softmax_plan& plan, cons
     mask_stride = mask_stride == 0 ? 0 : n;
   }
   float* y = reinterpret_cast<float*>(ResultAt(op, query, query.begin));
-  size_t done = 0;
-  if (plan.algorithm == smx_algorithm_rows_as_lanes) {
-    kernels.f32_softmax_transposed(rows, n, x, x_stride, y, y_stride, &done, exponential);
-  } else {
-    kernels.f32_softmax(rows, n, x, x_stride, mask, mask_stride, op.maker.scale, y, y_stride,
-                        plan.streams_output && query.begin % SMX_LANES == 0, &done, exponential);
-  }
+  const bool streams = plan.streams_output && query.begin % SMX_LANES == 0;
+  const size_t done = RunKernel(op, plan, rows, n, x, x_stride, mask, mask_stride, y, y_stride, streams);
   for (size_t r = 0; r < done; r++, query.y += y_stride * sizeof(float)) FillUnseen(op, query);
   return {rows, done};
 }
@@ -349,14 +359,7 @@ size_t RunStaged(const AttentionSoftmax& op, const smx_softmax_plan& plan, const
     y = reinterpret_cast<float*>(ResultAt(op, group.queries[0], group.queries[0].begin));
     y_stride = static_cast<size_t>(stride) / sizeof(float);
   }
-  const smx_microkernels& kernels = op.rows.base.microkernels;
-  const smx_f32_exponential* exponential = &op.rows.scale.exponential;
-  size_t done = 0;
-  if (plan.algorithm == smx_algorithm_rows_as_lanes) {
-    kernels.f32_softmax_transposed(group.count, n, staged, n, y, y_stride, &done, exponential);
-  } else {
-    kernels.f32_softmax(group.count, n, staged, n, nullptr, 0, 1.0f, y, y_stride, false, &done, exponential);
-  }
+  const size_t done = RunKernel(op, plan, group.count, n, staged, n, nullptr, 0, y, y_stride, false);
   for (size_t r = 0; r < done; r++) {
     const Query& query = group.queries[r];
     if (stride == 0 && query.keys() > 0) {
