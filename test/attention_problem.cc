@@ -1,5 +1,6 @@
 #include "test/attention_problem.h"
 
+#include <float.h>
 #include <gtest/gtest.h>
 #include <math.h>
 
@@ -125,6 +126,11 @@ void Draw(const Problem& p, Tensor* x, Tensor* mask) {
   }
 }
 
+// Denormals count as 0.
+float Flushed(float x) {
+  return fabsf(x) < FLT_MIN ? copysignf(0.0f, x) : x;
+}
+
 // cap * tanh(ratio * x), whose bits are those of one kernel; its errors are the matter of f32_microkernels_test.
 float SoftCapped(float x, float scale, float cap) {
   static const auto kernel = ScalarMicrokernel("f32_vsoftcap").As<smx_f32_vsoftcap_ukernel_fn>();
@@ -149,6 +155,7 @@ Logit LogitOf(const Problem& p, float x, float mask, float slope, int64_t distan
   const bool is_out =
       p.options.mask_type == smx_datatype_bool ? mask == 0.0f : p.options.mask_type != 0 && mask == -INFINITY;
   if (is_out) return {-INFINITY, -INFINITY};
+  x = Flushed(x);
   const long double cap = p.options.softcap;
   Logit logit = {x, static_cast<long double>(p.scale) * x};
   float scale = p.scale;
@@ -158,12 +165,12 @@ Logit LogitOf(const Problem& p, float x, float mask, float slope, int64_t distan
   }
   if (!p.slopes.empty()) {
     const float d = static_cast<float>(std::abs(distance));
-    logit.rounded = std::fma(scale, logit.rounded, -(slope * d));
+    logit.rounded = Flushed(std::fma(scale, logit.rounded, -Flushed(slope * d)));
     logit.exact -= static_cast<long double>(slope) * d;
     scale = 1.0f;
   }
   if (p.options.mask_type != 0) {
-    const float added = p.options.mask_type == smx_datatype_bool ? 0.0f : mask;
+    const float added = p.options.mask_type == smx_datatype_bool ? 0.0f : Flushed(mask);
     logit.rounded = std::fma(scale, logit.rounded, added);
     logit.exact += added;
   } else if (!IsScaleExact(p)) {
