@@ -441,7 +441,7 @@ static inline void add_blocks_u64(const uint16_t* x, const struct smx_f32_refere
   };
   for (size_t i = 0; i < 1024; i += 64) {
     {
-      __builtin_prefetch(x + 2048 + i + 0);
+      __builtin_prefetch(x + 1536 + i + 0);
       const __m256 x0 = _mm256_cvtph_ps(avx2_load_halves(x + i + 0));
       const __m256 x1 = _mm256_cvtph_ps(avx2_load_halves(x + i + 8));
       const __m256 x2 = _mm256_cvtph_ps(avx2_load_halves(x + i + 16));
@@ -512,7 +512,7 @@ static inline void add_blocks_u64(const uint16_t* x, const struct smx_f32_refere
       add_compensated(&block_hi[0][1], &block_lo[0][1], _mm256_add_ps(e1, e3));
     }
     {
-      __builtin_prefetch(x + 2048 + i + 32);
+      __builtin_prefetch(x + 1536 + i + 32);
       const __m256 x0 = _mm256_cvtph_ps(avx2_load_halves(x + i + 32));
       const __m256 x1 = _mm256_cvtph_ps(avx2_load_halves(x + i + 40));
       const __m256 x2 = _mm256_cvtph_ps(avx2_load_halves(x + i + 48));

@@ -28,6 +28,7 @@ extern "C" void smx_f16_vscaleextexp_ukernel__avx2_u32(size_t n, const uint16_t*
     __m256 x1 = _mm256_cvtph_ps(avx2_load_halves(x + 8));
     __m256 x2 = _mm256_cvtph_ps(avx2_load_halves(x + 16));
     __m256 x3 = _mm256_cvtph_ps(avx2_load_halves(x + 24));
+    __builtin_prefetch(x + 512, 0, 2);
 
     // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
     // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -98,6 +99,7 @@ extern "C" void smx_f16_vscaleextexp_ukernel__avx2_u32(size_t n, const uint16_t*
   }
   for (; n >= 8; n -= 8) {
     __m256 x0 = _mm256_cvtph_ps(avx2_load_halves(x + 0));
+    __builtin_prefetch(x + 512, 0, 2);
 
     // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
     // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).

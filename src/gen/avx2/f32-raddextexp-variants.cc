@@ -1068,8 +1068,8 @@ static inline void add_blocks_u64(const float* x, const struct smx_f32_reference
   };
   for (size_t i = 0; i < 1024; i += 64) {
     {
-      __builtin_prefetch(x + 2048 + i + 0);
-      __builtin_prefetch(x + 2048 + i + 16);
+      __builtin_prefetch(x + 1536 + i + 0);
+      __builtin_prefetch(x + 1536 + i + 16);
       const __m256 x0 = _mm256_loadu_ps(x + i + 0);
       const __m256 x1 = _mm256_loadu_ps(x + i + 8);
       const __m256 x2 = _mm256_loadu_ps(x + i + 16);
@@ -1140,8 +1140,8 @@ static inline void add_blocks_u64(const float* x, const struct smx_f32_reference
       add_compensated(&block_hi[0][1], &block_lo[0][1], _mm256_add_ps(e1, e3));
     }
     {
-      __builtin_prefetch(x + 2048 + i + 32);
-      __builtin_prefetch(x + 2048 + i + 48);
+      __builtin_prefetch(x + 1536 + i + 32);
+      __builtin_prefetch(x + 1536 + i + 48);
       const __m256 x0 = _mm256_loadu_ps(x + i + 32);
       const __m256 x1 = _mm256_loadu_ps(x + i + 40);
       const __m256 x2 = _mm256_loadu_ps(x + i + 48);
@@ -1289,8 +1289,8 @@ static inline void add_blocks_u128(const float* x, const struct smx_f32_referenc
   };
   for (size_t i = 0; i < 1024; i += 128) {
     {
-      __builtin_prefetch(x + 2048 + i + 0);
-      __builtin_prefetch(x + 2048 + i + 16);
+      __builtin_prefetch(x + 1536 + i + 0);
+      __builtin_prefetch(x + 1536 + i + 16);
       const __m256 x0 = _mm256_loadu_ps(x + i + 0);
       const __m256 x1 = _mm256_loadu_ps(x + i + 8);
       const __m256 x2 = _mm256_loadu_ps(x + i + 16);
@@ -1361,8 +1361,8 @@ static inline void add_blocks_u128(const float* x, const struct smx_f32_referenc
       add_compensated(&block_hi[0][1], &block_lo[0][1], _mm256_add_ps(e1, e3));
     }
     {
-      __builtin_prefetch(x + 2048 + i + 32);
-      __builtin_prefetch(x + 2048 + i + 48);
+      __builtin_prefetch(x + 1536 + i + 32);
+      __builtin_prefetch(x + 1536 + i + 48);
       const __m256 x0 = _mm256_loadu_ps(x + i + 32);
       const __m256 x1 = _mm256_loadu_ps(x + i + 40);
       const __m256 x2 = _mm256_loadu_ps(x + i + 48);
@@ -1433,8 +1433,8 @@ static inline void add_blocks_u128(const float* x, const struct smx_f32_referenc
       add_compensated(&block_hi[0][1], &block_lo[0][1], _mm256_add_ps(e1, e3));
     }
     {
-      __builtin_prefetch(x + 2048 + i + 64);
-      __builtin_prefetch(x + 2048 + i + 80);
+      __builtin_prefetch(x + 1536 + i + 64);
+      __builtin_prefetch(x + 1536 + i + 80);
       const __m256 x0 = _mm256_loadu_ps(x + i + 64);
       const __m256 x1 = _mm256_loadu_ps(x + i + 72);
       const __m256 x2 = _mm256_loadu_ps(x + i + 80);
@@ -1505,8 +1505,8 @@ static inline void add_blocks_u128(const float* x, const struct smx_f32_referenc
       add_compensated(&block_hi[0][1], &block_lo[0][1], _mm256_add_ps(e1, e3));
     }
     {
-      __builtin_prefetch(x + 2048 + i + 96);
-      __builtin_prefetch(x + 2048 + i + 112);
+      __builtin_prefetch(x + 1536 + i + 96);
+      __builtin_prefetch(x + 1536 + i + 112);
       const __m256 x0 = _mm256_loadu_ps(x + i + 96);
       const __m256 x1 = _mm256_loadu_ps(x + i + 104);
       const __m256 x2 = _mm256_loadu_ps(x + i + 112);
@@ -1656,8 +1656,8 @@ static inline void add_blocks_u64_acc2(const float* x, const struct smx_f32_refe
   };
   for (size_t i = 0; i < 1024; i += 32) {
     {
-      __builtin_prefetch(x + 3072 + i + 0);
-      __builtin_prefetch(x + 3072 + i + 16);
+      __builtin_prefetch(x + 2560 + i + 0);
+      __builtin_prefetch(x + 2560 + i + 16);
       const __m256 x0 = _mm256_loadu_ps(x + i + 0);
       const __m256 x1 = _mm256_loadu_ps(x + i + 8);
       const __m256 x2 = _mm256_loadu_ps(x + i + 16);
@@ -1728,8 +1728,8 @@ static inline void add_blocks_u64_acc2(const float* x, const struct smx_f32_refe
       add_compensated(&block_hi[0][1], &block_lo[0][1], _mm256_add_ps(e1, e3));
     }
     {
-      __builtin_prefetch(x + 3072 + i + 1024);
-      __builtin_prefetch(x + 3072 + i + 1040);
+      __builtin_prefetch(x + 2560 + i + 1024);
+      __builtin_prefetch(x + 2560 + i + 1040);
       const __m256 x0 = _mm256_loadu_ps(x + i + 1024);
       const __m256 x1 = _mm256_loadu_ps(x + i + 1032);
       const __m256 x2 = _mm256_loadu_ps(x + i + 1040);
@@ -1885,8 +1885,8 @@ static inline void add_blocks_u128_acc2(const float* x, const struct smx_f32_ref
   };
   for (size_t i = 0; i < 1024; i += 64) {
     {
-      __builtin_prefetch(x + 3072 + i + 0);
-      __builtin_prefetch(x + 3072 + i + 16);
+      __builtin_prefetch(x + 2560 + i + 0);
+      __builtin_prefetch(x + 2560 + i + 16);
       const __m256 x0 = _mm256_loadu_ps(x + i + 0);
       const __m256 x1 = _mm256_loadu_ps(x + i + 8);
       const __m256 x2 = _mm256_loadu_ps(x + i + 16);
@@ -1957,8 +1957,8 @@ static inline void add_blocks_u128_acc2(const float* x, const struct smx_f32_ref
       add_compensated(&block_hi[0][1], &block_lo[0][1], _mm256_add_ps(e1, e3));
     }
     {
-      __builtin_prefetch(x + 3072 + i + 1024);
-      __builtin_prefetch(x + 3072 + i + 1040);
+      __builtin_prefetch(x + 2560 + i + 1024);
+      __builtin_prefetch(x + 2560 + i + 1040);
       const __m256 x0 = _mm256_loadu_ps(x + i + 1024);
       const __m256 x1 = _mm256_loadu_ps(x + i + 1032);
       const __m256 x2 = _mm256_loadu_ps(x + i + 1040);
@@ -2029,8 +2029,8 @@ static inline void add_blocks_u128_acc2(const float* x, const struct smx_f32_ref
       add_compensated(&block_hi[1][1], &block_lo[1][1], _mm256_add_ps(e1, e3));
     }
     {
-      __builtin_prefetch(x + 3072 + i + 32);
-      __builtin_prefetch(x + 3072 + i + 48);
+      __builtin_prefetch(x + 2560 + i + 32);
+      __builtin_prefetch(x + 2560 + i + 48);
       const __m256 x0 = _mm256_loadu_ps(x + i + 32);
       const __m256 x1 = _mm256_loadu_ps(x + i + 40);
       const __m256 x2 = _mm256_loadu_ps(x + i + 48);
@@ -2101,8 +2101,8 @@ static inline void add_blocks_u128_acc2(const float* x, const struct smx_f32_ref
       add_compensated(&block_hi[0][1], &block_lo[0][1], _mm256_add_ps(e1, e3));
     }
     {
-      __builtin_prefetch(x + 3072 + i + 1056);
-      __builtin_prefetch(x + 3072 + i + 1072);
+      __builtin_prefetch(x + 2560 + i + 1056);
+      __builtin_prefetch(x + 2560 + i + 1072);
       const __m256 x0 = _mm256_loadu_ps(x + i + 1056);
       const __m256 x1 = _mm256_loadu_ps(x + i + 1064);
       const __m256 x2 = _mm256_loadu_ps(x + i + 1072);
@@ -2262,8 +2262,8 @@ static inline void add_blocks_u128_acc4(const float* x, const struct smx_f32_ref
   };
   for (size_t i = 0; i < 1024; i += 32) {
     {
-      __builtin_prefetch(x + 5120 + i + 0);
-      __builtin_prefetch(x + 5120 + i + 16);
+      __builtin_prefetch(x + 4608 + i + 0);
+      __builtin_prefetch(x + 4608 + i + 16);
       const __m256 x0 = _mm256_loadu_ps(x + i + 0);
       const __m256 x1 = _mm256_loadu_ps(x + i + 8);
       const __m256 x2 = _mm256_loadu_ps(x + i + 16);
@@ -2334,8 +2334,8 @@ static inline void add_blocks_u128_acc4(const float* x, const struct smx_f32_ref
       add_compensated(&block_hi[0][1], &block_lo[0][1], _mm256_add_ps(e1, e3));
     }
     {
-      __builtin_prefetch(x + 5120 + i + 1024);
-      __builtin_prefetch(x + 5120 + i + 1040);
+      __builtin_prefetch(x + 4608 + i + 1024);
+      __builtin_prefetch(x + 4608 + i + 1040);
       const __m256 x0 = _mm256_loadu_ps(x + i + 1024);
       const __m256 x1 = _mm256_loadu_ps(x + i + 1032);
       const __m256 x2 = _mm256_loadu_ps(x + i + 1040);
@@ -2406,8 +2406,8 @@ static inline void add_blocks_u128_acc4(const float* x, const struct smx_f32_ref
       add_compensated(&block_hi[1][1], &block_lo[1][1], _mm256_add_ps(e1, e3));
     }
     {
-      __builtin_prefetch(x + 5120 + i + 2048);
-      __builtin_prefetch(x + 5120 + i + 2064);
+      __builtin_prefetch(x + 4608 + i + 2048);
+      __builtin_prefetch(x + 4608 + i + 2064);
       const __m256 x0 = _mm256_loadu_ps(x + i + 2048);
       const __m256 x1 = _mm256_loadu_ps(x + i + 2056);
       const __m256 x2 = _mm256_loadu_ps(x + i + 2064);
@@ -2478,8 +2478,8 @@ static inline void add_blocks_u128_acc4(const float* x, const struct smx_f32_ref
       add_compensated(&block_hi[2][1], &block_lo[2][1], _mm256_add_ps(e1, e3));
     }
     {
-      __builtin_prefetch(x + 5120 + i + 3072);
-      __builtin_prefetch(x + 5120 + i + 3088);
+      __builtin_prefetch(x + 4608 + i + 3072);
+      __builtin_prefetch(x + 4608 + i + 3088);
       const __m256 x0 = _mm256_loadu_ps(x + i + 3072);
       const __m256 x1 = _mm256_loadu_ps(x + i + 3080);
       const __m256 x2 = _mm256_loadu_ps(x + i + 3088);

@@ -297,8 +297,8 @@ static inline void add_blocks_u32(const float* x, const struct smx_f32_reference
       {_mm256_setzero_ps(), _mm256_setzero_ps()},
   };
   for (size_t i = 0; i < 1024; i += 32) {
-    __builtin_prefetch(x + 2048 + i + 0);
-    __builtin_prefetch(x + 2048 + i + 16);
+    __builtin_prefetch(x + 1536 + i + 0);
+    __builtin_prefetch(x + 1536 + i + 16);
     const __m256 x0 = _mm256_loadu_ps(x + i + 0);
     const __m256 x1 = _mm256_loadu_ps(x + i + 8);
     const __m256 x2 = _mm256_loadu_ps(x + i + 16);

@@ -26,6 +26,7 @@ extern "C" void smx_f32_vscaleextexp_ukernel__avx2_u16(size_t n, const float* x,
   for (; n >= 16; n -= 16) {
     __m256 x0 = _mm256_loadu_ps(x + 0);
     __m256 x1 = _mm256_loadu_ps(x + 8);
+    __builtin_prefetch(x + 512, 0, 2);
 
     // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
     // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -66,6 +67,7 @@ extern "C" void smx_f32_vscaleextexp_ukernel__avx2_u16(size_t n, const float* x,
   }
   for (; n >= 8; n -= 8) {
     __m256 x0 = _mm256_loadu_ps(x + 0);
+    __builtin_prefetch(x + 512, 0, 2);
 
     // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
     // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -136,6 +138,8 @@ extern "C" void smx_f32_vscaleextexp_ukernel__avx2_u32(size_t n, const float* x,
     __m256 x1 = _mm256_loadu_ps(x + 8);
     __m256 x2 = _mm256_loadu_ps(x + 16);
     __m256 x3 = _mm256_loadu_ps(x + 24);
+    __builtin_prefetch(x + 512, 0, 2);
+    __builtin_prefetch(x + 528, 0, 2);
 
     // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
     // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -206,6 +210,7 @@ extern "C" void smx_f32_vscaleextexp_ukernel__avx2_u32(size_t n, const float* x,
   }
   for (; n >= 8; n -= 8) {
     __m256 x0 = _mm256_loadu_ps(x + 0);
+    __builtin_prefetch(x + 512, 0, 2);
 
     // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
     // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -277,6 +282,8 @@ extern "C" void smx_f32_vscaleextexp_ukernel__avx2_u64(size_t n, const float* x,
       __m256 x1 = _mm256_loadu_ps(x + 8);
       __m256 x2 = _mm256_loadu_ps(x + 16);
       __m256 x3 = _mm256_loadu_ps(x + 24);
+      __builtin_prefetch(x + 512, 0, 2);
+      __builtin_prefetch(x + 528, 0, 2);
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
       // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -348,6 +355,8 @@ extern "C" void smx_f32_vscaleextexp_ukernel__avx2_u64(size_t n, const float* x,
       __m256 x1 = _mm256_loadu_ps(x + 40);
       __m256 x2 = _mm256_loadu_ps(x + 48);
       __m256 x3 = _mm256_loadu_ps(x + 56);
+      __builtin_prefetch(x + 544, 0, 2);
+      __builtin_prefetch(x + 560, 0, 2);
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
       // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -419,6 +428,7 @@ extern "C" void smx_f32_vscaleextexp_ukernel__avx2_u64(size_t n, const float* x,
   }
   for (; n >= 8; n -= 8) {
     __m256 x0 = _mm256_loadu_ps(x + 0);
+    __builtin_prefetch(x + 512, 0, 2);
 
     // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
     // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).

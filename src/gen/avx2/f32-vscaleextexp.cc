@@ -29,6 +29,8 @@ extern "C" void smx_f32_vscaleextexp_ukernel__avx2_u128(size_t n, const float* x
       __m256 x1 = _mm256_loadu_ps(x + 8);
       __m256 x2 = _mm256_loadu_ps(x + 16);
       __m256 x3 = _mm256_loadu_ps(x + 24);
+      __builtin_prefetch(x + 512, 0, 2);
+      __builtin_prefetch(x + 528, 0, 2);
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
       // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -100,6 +102,8 @@ extern "C" void smx_f32_vscaleextexp_ukernel__avx2_u128(size_t n, const float* x
       __m256 x1 = _mm256_loadu_ps(x + 40);
       __m256 x2 = _mm256_loadu_ps(x + 48);
       __m256 x3 = _mm256_loadu_ps(x + 56);
+      __builtin_prefetch(x + 544, 0, 2);
+      __builtin_prefetch(x + 560, 0, 2);
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
       // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -171,6 +175,8 @@ extern "C" void smx_f32_vscaleextexp_ukernel__avx2_u128(size_t n, const float* x
       __m256 x1 = _mm256_loadu_ps(x + 72);
       __m256 x2 = _mm256_loadu_ps(x + 80);
       __m256 x3 = _mm256_loadu_ps(x + 88);
+      __builtin_prefetch(x + 576, 0, 2);
+      __builtin_prefetch(x + 592, 0, 2);
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
       // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -242,6 +248,8 @@ extern "C" void smx_f32_vscaleextexp_ukernel__avx2_u128(size_t n, const float* x
       __m256 x1 = _mm256_loadu_ps(x + 104);
       __m256 x2 = _mm256_loadu_ps(x + 112);
       __m256 x3 = _mm256_loadu_ps(x + 120);
+      __builtin_prefetch(x + 608, 0, 2);
+      __builtin_prefetch(x + 624, 0, 2);
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
       // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -313,6 +321,7 @@ extern "C" void smx_f32_vscaleextexp_ukernel__avx2_u128(size_t n, const float* x
   }
   for (; n >= 8; n -= 8) {
     __m256 x0 = _mm256_loadu_ps(x + 0);
+    __builtin_prefetch(x + 512, 0, 2);
 
     // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
     // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).

@@ -56,6 +56,7 @@ extern "C" void smx_f32_vstreamextexp_ukernel__avx2_u16(size_t n, const float* x
   for (; n >= 16; n -= 16) {
     __m256 x0 = _mm256_loadu_ps(x + 0);
     __m256 x1 = _mm256_loadu_ps(x + 8);
+    __builtin_prefetch(x + 1024, 0, 2);
 
     // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
     // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -96,6 +97,7 @@ extern "C" void smx_f32_vstreamextexp_ukernel__avx2_u16(size_t n, const float* x
   }
   for (; n >= 8; n -= 8) {
     __m256 x0 = _mm256_loadu_ps(x + 0);
+    __builtin_prefetch(x + 1024, 0, 2);
 
     // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
     // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -197,6 +199,8 @@ extern "C" void smx_f32_vstreamextexp_ukernel__avx2_u64(size_t n, const float* x
       __m256 x1 = _mm256_loadu_ps(x + 8);
       __m256 x2 = _mm256_loadu_ps(x + 16);
       __m256 x3 = _mm256_loadu_ps(x + 24);
+      __builtin_prefetch(x + 1024, 0, 2);
+      __builtin_prefetch(x + 1040, 0, 2);
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
       // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -268,6 +272,8 @@ extern "C" void smx_f32_vstreamextexp_ukernel__avx2_u64(size_t n, const float* x
       __m256 x1 = _mm256_loadu_ps(x + 40);
       __m256 x2 = _mm256_loadu_ps(x + 48);
       __m256 x3 = _mm256_loadu_ps(x + 56);
+      __builtin_prefetch(x + 1056, 0, 2);
+      __builtin_prefetch(x + 1072, 0, 2);
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
       // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -339,6 +345,7 @@ extern "C" void smx_f32_vstreamextexp_ukernel__avx2_u64(size_t n, const float* x
   }
   for (; n >= 8; n -= 8) {
     __m256 x0 = _mm256_loadu_ps(x + 0);
+    __builtin_prefetch(x + 1024, 0, 2);
 
     // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
     // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -440,6 +447,8 @@ extern "C" void smx_f32_vstreamextexp_ukernel__avx2_u128(size_t n, const float* 
       __m256 x1 = _mm256_loadu_ps(x + 8);
       __m256 x2 = _mm256_loadu_ps(x + 16);
       __m256 x3 = _mm256_loadu_ps(x + 24);
+      __builtin_prefetch(x + 1024, 0, 2);
+      __builtin_prefetch(x + 1040, 0, 2);
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
       // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -511,6 +520,8 @@ extern "C" void smx_f32_vstreamextexp_ukernel__avx2_u128(size_t n, const float* 
       __m256 x1 = _mm256_loadu_ps(x + 40);
       __m256 x2 = _mm256_loadu_ps(x + 48);
       __m256 x3 = _mm256_loadu_ps(x + 56);
+      __builtin_prefetch(x + 1056, 0, 2);
+      __builtin_prefetch(x + 1072, 0, 2);
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
       // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -582,6 +593,8 @@ extern "C" void smx_f32_vstreamextexp_ukernel__avx2_u128(size_t n, const float* 
       __m256 x1 = _mm256_loadu_ps(x + 72);
       __m256 x2 = _mm256_loadu_ps(x + 80);
       __m256 x3 = _mm256_loadu_ps(x + 88);
+      __builtin_prefetch(x + 1088, 0, 2);
+      __builtin_prefetch(x + 1104, 0, 2);
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
       // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -653,6 +666,8 @@ extern "C" void smx_f32_vstreamextexp_ukernel__avx2_u128(size_t n, const float* 
       __m256 x1 = _mm256_loadu_ps(x + 104);
       __m256 x2 = _mm256_loadu_ps(x + 112);
       __m256 x3 = _mm256_loadu_ps(x + 120);
+      __builtin_prefetch(x + 1120, 0, 2);
+      __builtin_prefetch(x + 1136, 0, 2);
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
       // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -724,6 +739,7 @@ extern "C" void smx_f32_vstreamextexp_ukernel__avx2_u128(size_t n, const float* 
   }
   for (; n >= 8; n -= 8) {
     __m256 x0 = _mm256_loadu_ps(x + 0);
+    __builtin_prefetch(x + 1024, 0, 2);
 
     // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
     // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).

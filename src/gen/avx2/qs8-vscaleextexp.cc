@@ -34,6 +34,7 @@ extern "C" void smx_qs8_vscaleextexp_ukernel__avx2_u64(size_t n, const int8_t* x
       __m256 x1 = avx2_from_qs8(avx2_load_bytes(x + 8));
       __m256 x2 = avx2_from_qs8(avx2_load_bytes(x + 16));
       __m256 x3 = avx2_from_qs8(avx2_load_bytes(x + 24));
+      __builtin_prefetch(x + 512, 0, 2);
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
       // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -109,6 +110,7 @@ extern "C" void smx_qs8_vscaleextexp_ukernel__avx2_u64(size_t n, const int8_t* x
       __m256 x1 = avx2_from_qs8(avx2_load_bytes(x + 40));
       __m256 x2 = avx2_from_qs8(avx2_load_bytes(x + 48));
       __m256 x3 = avx2_from_qs8(avx2_load_bytes(x + 56));
+      __builtin_prefetch(x + 544, 0, 2);
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
       // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -184,6 +186,7 @@ extern "C" void smx_qs8_vscaleextexp_ukernel__avx2_u64(size_t n, const int8_t* x
   }
   for (; n >= 8; n -= 8) {
     __m256 x0 = avx2_from_qs8(avx2_load_bytes(x + 0));
+    __builtin_prefetch(x + 512, 0, 2);
 
     // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
     // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).

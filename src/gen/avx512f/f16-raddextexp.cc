@@ -292,8 +292,8 @@ static inline void add_blocks_u64(const uint16_t* x, const struct smx_f32_refere
       {_mm512_setzero_ps()},
   };
   for (size_t i = 0; i < 1024; i += 64) {
-    __builtin_prefetch(x + 2048 + i + 0);
-    __builtin_prefetch(x + 2048 + i + 32);
+    __builtin_prefetch(x + 1536 + i + 0);
+    __builtin_prefetch(x + 1536 + i + 32);
     const __m512 x0 = _mm512_cvtph_ps(avx512f_load_halves(x + i + 0));
     const __m512 x1 = _mm512_cvtph_ps(avx512f_load_halves(x + i + 16));
     const __m512 x2 = _mm512_cvtph_ps(avx512f_load_halves(x + i + 32));

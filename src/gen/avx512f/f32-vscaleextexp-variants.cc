@@ -25,6 +25,7 @@ extern "C" void smx_f32_vscaleextexp_ukernel__avx512f_u16(size_t n, const float*
   const __m512 residuals = avx512f_load_table(smx_exp2_residuals);
   for (; n >= 16; n -= 16) {
     __m512 x0 = _mm512_loadu_ps(x + 0);
+    __builtin_prefetch(x + 512, 0, 2);
 
     // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
     // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -95,6 +96,10 @@ extern "C" void smx_f32_vscaleextexp_ukernel__avx512f_u64(size_t n, const float*
     __m512 x1 = _mm512_loadu_ps(x + 16);
     __m512 x2 = _mm512_loadu_ps(x + 32);
     __m512 x3 = _mm512_loadu_ps(x + 48);
+    __builtin_prefetch(x + 512, 0, 2);
+    __builtin_prefetch(x + 528, 0, 2);
+    __builtin_prefetch(x + 544, 0, 2);
+    __builtin_prefetch(x + 560, 0, 2);
 
     // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
     // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -165,6 +170,7 @@ extern "C" void smx_f32_vscaleextexp_ukernel__avx512f_u64(size_t n, const float*
   }
   for (; n >= 16; n -= 16) {
     __m512 x0 = _mm512_loadu_ps(x + 0);
+    __builtin_prefetch(x + 512, 0, 2);
 
     // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
     // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -236,6 +242,10 @@ extern "C" void smx_f32_vscaleextexp_ukernel__avx512f_u128(size_t n, const float
       __m512 x1 = _mm512_loadu_ps(x + 16);
       __m512 x2 = _mm512_loadu_ps(x + 32);
       __m512 x3 = _mm512_loadu_ps(x + 48);
+      __builtin_prefetch(x + 512, 0, 2);
+      __builtin_prefetch(x + 528, 0, 2);
+      __builtin_prefetch(x + 544, 0, 2);
+      __builtin_prefetch(x + 560, 0, 2);
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
       // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -307,6 +317,10 @@ extern "C" void smx_f32_vscaleextexp_ukernel__avx512f_u128(size_t n, const float
       __m512 x1 = _mm512_loadu_ps(x + 80);
       __m512 x2 = _mm512_loadu_ps(x + 96);
       __m512 x3 = _mm512_loadu_ps(x + 112);
+      __builtin_prefetch(x + 576, 0, 2);
+      __builtin_prefetch(x + 592, 0, 2);
+      __builtin_prefetch(x + 608, 0, 2);
+      __builtin_prefetch(x + 624, 0, 2);
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
       // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -378,6 +392,7 @@ extern "C" void smx_f32_vscaleextexp_ukernel__avx512f_u128(size_t n, const float
   }
   for (; n >= 16; n -= 16) {
     __m512 x0 = _mm512_loadu_ps(x + 0);
+    __builtin_prefetch(x + 512, 0, 2);
 
     // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
     // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).

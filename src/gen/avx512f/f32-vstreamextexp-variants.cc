@@ -56,6 +56,8 @@ extern "C" void smx_f32_vstreamextexp_ukernel__avx512f_u32(size_t n, const float
   for (; n >= 32; n -= 32) {
     __m512 x0 = _mm512_loadu_ps(x + 0);
     __m512 x1 = _mm512_loadu_ps(x + 16);
+    __builtin_prefetch(x + 1024, 0, 2);
+    __builtin_prefetch(x + 1040, 0, 2);
 
     // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
     // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -96,6 +98,7 @@ extern "C" void smx_f32_vstreamextexp_ukernel__avx512f_u32(size_t n, const float
   }
   for (; n >= 16; n -= 16) {
     __m512 x0 = _mm512_loadu_ps(x + 0);
+    __builtin_prefetch(x + 1024, 0, 2);
 
     // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
     // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -196,6 +199,10 @@ extern "C" void smx_f32_vstreamextexp_ukernel__avx512f_u64(size_t n, const float
     __m512 x1 = _mm512_loadu_ps(x + 16);
     __m512 x2 = _mm512_loadu_ps(x + 32);
     __m512 x3 = _mm512_loadu_ps(x + 48);
+    __builtin_prefetch(x + 1024, 0, 2);
+    __builtin_prefetch(x + 1040, 0, 2);
+    __builtin_prefetch(x + 1056, 0, 2);
+    __builtin_prefetch(x + 1072, 0, 2);
 
     // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
     // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -266,6 +273,7 @@ extern "C" void smx_f32_vstreamextexp_ukernel__avx512f_u64(size_t n, const float
   }
   for (; n >= 16; n -= 16) {
     __m512 x0 = _mm512_loadu_ps(x + 0);
+    __builtin_prefetch(x + 1024, 0, 2);
 
     // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
     // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -367,6 +375,10 @@ extern "C" void smx_f32_vstreamextexp_ukernel__avx512f_u128(size_t n, const floa
       __m512 x1 = _mm512_loadu_ps(x + 16);
       __m512 x2 = _mm512_loadu_ps(x + 32);
       __m512 x3 = _mm512_loadu_ps(x + 48);
+      __builtin_prefetch(x + 1024, 0, 2);
+      __builtin_prefetch(x + 1040, 0, 2);
+      __builtin_prefetch(x + 1056, 0, 2);
+      __builtin_prefetch(x + 1072, 0, 2);
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
       // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -438,6 +450,10 @@ extern "C" void smx_f32_vstreamextexp_ukernel__avx512f_u128(size_t n, const floa
       __m512 x1 = _mm512_loadu_ps(x + 80);
       __m512 x2 = _mm512_loadu_ps(x + 96);
       __m512 x3 = _mm512_loadu_ps(x + 112);
+      __builtin_prefetch(x + 1088, 0, 2);
+      __builtin_prefetch(x + 1104, 0, 2);
+      __builtin_prefetch(x + 1120, 0, 2);
+      __builtin_prefetch(x + 1136, 0, 2);
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
       // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -509,6 +525,7 @@ extern "C" void smx_f32_vstreamextexp_ukernel__avx512f_u128(size_t n, const floa
   }
   for (; n >= 16; n -= 16) {
     __m512 x0 = _mm512_loadu_ps(x + 0);
+    __builtin_prefetch(x + 1024, 0, 2);
 
     // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
     // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).

@@ -723,7 +723,7 @@ static inline void add_blocks_u64(const uint16_t* x, const struct smx_f32_refere
   };
   for (size_t i = 0; i < 1024; i += 64) {
     {
-      __builtin_prefetch(x + 2048 + i + 0);
+      __builtin_prefetch(x + 1536 + i + 0);
       const float32x4_t x0 = neon_from_f16(vld1_u16(x + i + 0));
       const float32x4_t x1 = neon_from_f16(vld1_u16(x + i + 4));
       const float32x4_t x2 = neon_from_f16(vld1_u16(x + i + 8));
@@ -856,7 +856,7 @@ static inline void add_blocks_u64(const uint16_t* x, const struct smx_f32_refere
       add_compensated(&block_hi[0][3], &block_lo[0][3], vaddq_f32(e3, e7));
     }
     {
-      __builtin_prefetch(x + 2048 + i + 32);
+      __builtin_prefetch(x + 1536 + i + 32);
       const float32x4_t x0 = neon_from_f16(vld1_u16(x + i + 32));
       const float32x4_t x1 = neon_from_f16(vld1_u16(x + i + 36));
       const float32x4_t x2 = neon_from_f16(vld1_u16(x + i + 40));

@@ -32,6 +32,7 @@ extern "C" void smx_f16_vscaleextexp_ukernel__neon_u32(size_t n, const uint16_t*
     float32x4_t x5 = neon_from_f16(vld1_u16(x + 20));
     float32x4_t x6 = neon_from_f16(vld1_u16(x + 24));
     float32x4_t x7 = neon_from_f16(vld1_u16(x + 28));
+    __builtin_prefetch(x + 512, 0, 2);
 
     // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
     // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -162,6 +163,7 @@ extern "C" void smx_f16_vscaleextexp_ukernel__neon_u32(size_t n, const uint16_t*
   }
   for (; n >= 4; n -= 4) {
     float32x4_t x0 = neon_from_f16(vld1_u16(x + 0));
+    __builtin_prefetch(x + 512, 0, 2);
 
     // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
     // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).

@@ -32,6 +32,8 @@ extern "C" void smx_f32_bf16_vscaleextexp_ukernel__neon_u32(size_t n, const floa
     float32x4_t x5 = vld1q_f32(x + 20);
     float32x4_t x6 = vld1q_f32(x + 24);
     float32x4_t x7 = vld1q_f32(x + 28);
+    __builtin_prefetch(x + 512, 0, 2);
+    __builtin_prefetch(x + 528, 0, 2);
 
     // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
     // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -162,6 +164,7 @@ extern "C" void smx_f32_bf16_vscaleextexp_ukernel__neon_u32(size_t n, const floa
   }
   for (; n >= 4; n -= 4) {
     float32x4_t x0 = vld1q_f32(x + 0);
+    __builtin_prefetch(x + 512, 0, 2);
 
     // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
     // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).

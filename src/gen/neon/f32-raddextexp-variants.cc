@@ -1871,8 +1871,8 @@ static inline void add_blocks_u64(const float* x, const struct smx_f32_reference
   };
   for (size_t i = 0; i < 1024; i += 64) {
     {
-      __builtin_prefetch(x + 2048 + i + 0);
-      __builtin_prefetch(x + 2048 + i + 16);
+      __builtin_prefetch(x + 1536 + i + 0);
+      __builtin_prefetch(x + 1536 + i + 16);
       const float32x4_t x0 = vld1q_f32(x + i + 0);
       const float32x4_t x1 = vld1q_f32(x + i + 4);
       const float32x4_t x2 = vld1q_f32(x + i + 8);
@@ -2005,8 +2005,8 @@ static inline void add_blocks_u64(const float* x, const struct smx_f32_reference
       add_compensated(&block_hi[0][3], &block_lo[0][3], vaddq_f32(e3, e7));
     }
     {
-      __builtin_prefetch(x + 2048 + i + 32);
-      __builtin_prefetch(x + 2048 + i + 48);
+      __builtin_prefetch(x + 1536 + i + 32);
+      __builtin_prefetch(x + 1536 + i + 48);
       const float32x4_t x0 = vld1q_f32(x + i + 32);
       const float32x4_t x1 = vld1q_f32(x + i + 36);
       const float32x4_t x2 = vld1q_f32(x + i + 40);
@@ -2220,8 +2220,8 @@ static inline void add_blocks_u128(const float* x, const struct smx_f32_referenc
   };
   for (size_t i = 0; i < 1024; i += 128) {
     {
-      __builtin_prefetch(x + 2048 + i + 0);
-      __builtin_prefetch(x + 2048 + i + 16);
+      __builtin_prefetch(x + 1536 + i + 0);
+      __builtin_prefetch(x + 1536 + i + 16);
       const float32x4_t x0 = vld1q_f32(x + i + 0);
       const float32x4_t x1 = vld1q_f32(x + i + 4);
       const float32x4_t x2 = vld1q_f32(x + i + 8);
@@ -2354,8 +2354,8 @@ static inline void add_blocks_u128(const float* x, const struct smx_f32_referenc
       add_compensated(&block_hi[0][3], &block_lo[0][3], vaddq_f32(e3, e7));
     }
     {
-      __builtin_prefetch(x + 2048 + i + 32);
-      __builtin_prefetch(x + 2048 + i + 48);
+      __builtin_prefetch(x + 1536 + i + 32);
+      __builtin_prefetch(x + 1536 + i + 48);
       const float32x4_t x0 = vld1q_f32(x + i + 32);
       const float32x4_t x1 = vld1q_f32(x + i + 36);
       const float32x4_t x2 = vld1q_f32(x + i + 40);
@@ -2488,8 +2488,8 @@ static inline void add_blocks_u128(const float* x, const struct smx_f32_referenc
       add_compensated(&block_hi[0][3], &block_lo[0][3], vaddq_f32(e3, e7));
     }
     {
-      __builtin_prefetch(x + 2048 + i + 64);
-      __builtin_prefetch(x + 2048 + i + 80);
+      __builtin_prefetch(x + 1536 + i + 64);
+      __builtin_prefetch(x + 1536 + i + 80);
       const float32x4_t x0 = vld1q_f32(x + i + 64);
       const float32x4_t x1 = vld1q_f32(x + i + 68);
       const float32x4_t x2 = vld1q_f32(x + i + 72);
@@ -2622,8 +2622,8 @@ static inline void add_blocks_u128(const float* x, const struct smx_f32_referenc
       add_compensated(&block_hi[0][3], &block_lo[0][3], vaddq_f32(e3, e7));
     }
     {
-      __builtin_prefetch(x + 2048 + i + 96);
-      __builtin_prefetch(x + 2048 + i + 112);
+      __builtin_prefetch(x + 1536 + i + 96);
+      __builtin_prefetch(x + 1536 + i + 112);
       const float32x4_t x0 = vld1q_f32(x + i + 96);
       const float32x4_t x1 = vld1q_f32(x + i + 100);
       const float32x4_t x2 = vld1q_f32(x + i + 104);
@@ -2839,8 +2839,8 @@ static inline void add_blocks_u64_acc2(const float* x, const struct smx_f32_refe
   };
   for (size_t i = 0; i < 1024; i += 32) {
     {
-      __builtin_prefetch(x + 3072 + i + 0);
-      __builtin_prefetch(x + 3072 + i + 16);
+      __builtin_prefetch(x + 2560 + i + 0);
+      __builtin_prefetch(x + 2560 + i + 16);
       const float32x4_t x0 = vld1q_f32(x + i + 0);
       const float32x4_t x1 = vld1q_f32(x + i + 4);
       const float32x4_t x2 = vld1q_f32(x + i + 8);
@@ -2973,8 +2973,8 @@ static inline void add_blocks_u64_acc2(const float* x, const struct smx_f32_refe
       add_compensated(&block_hi[0][3], &block_lo[0][3], vaddq_f32(e3, e7));
     }
     {
-      __builtin_prefetch(x + 3072 + i + 1024);
-      __builtin_prefetch(x + 3072 + i + 1040);
+      __builtin_prefetch(x + 2560 + i + 1024);
+      __builtin_prefetch(x + 2560 + i + 1040);
       const float32x4_t x0 = vld1q_f32(x + i + 1024);
       const float32x4_t x1 = vld1q_f32(x + i + 1028);
       const float32x4_t x2 = vld1q_f32(x + i + 1032);
@@ -3200,8 +3200,8 @@ static inline void add_blocks_u128_acc2(const float* x, const struct smx_f32_ref
   };
   for (size_t i = 0; i < 1024; i += 64) {
     {
-      __builtin_prefetch(x + 3072 + i + 0);
-      __builtin_prefetch(x + 3072 + i + 16);
+      __builtin_prefetch(x + 2560 + i + 0);
+      __builtin_prefetch(x + 2560 + i + 16);
       const float32x4_t x0 = vld1q_f32(x + i + 0);
       const float32x4_t x1 = vld1q_f32(x + i + 4);
       const float32x4_t x2 = vld1q_f32(x + i + 8);
@@ -3334,8 +3334,8 @@ static inline void add_blocks_u128_acc2(const float* x, const struct smx_f32_ref
       add_compensated(&block_hi[0][3], &block_lo[0][3], vaddq_f32(e3, e7));
     }
     {
-      __builtin_prefetch(x + 3072 + i + 1024);
-      __builtin_prefetch(x + 3072 + i + 1040);
+      __builtin_prefetch(x + 2560 + i + 1024);
+      __builtin_prefetch(x + 2560 + i + 1040);
       const float32x4_t x0 = vld1q_f32(x + i + 1024);
       const float32x4_t x1 = vld1q_f32(x + i + 1028);
       const float32x4_t x2 = vld1q_f32(x + i + 1032);
@@ -3468,8 +3468,8 @@ static inline void add_blocks_u128_acc2(const float* x, const struct smx_f32_ref
       add_compensated(&block_hi[1][3], &block_lo[1][3], vaddq_f32(e3, e7));
     }
     {
-      __builtin_prefetch(x + 3072 + i + 32);
-      __builtin_prefetch(x + 3072 + i + 48);
+      __builtin_prefetch(x + 2560 + i + 32);
+      __builtin_prefetch(x + 2560 + i + 48);
       const float32x4_t x0 = vld1q_f32(x + i + 32);
       const float32x4_t x1 = vld1q_f32(x + i + 36);
       const float32x4_t x2 = vld1q_f32(x + i + 40);
@@ -3602,8 +3602,8 @@ static inline void add_blocks_u128_acc2(const float* x, const struct smx_f32_ref
       add_compensated(&block_hi[0][3], &block_lo[0][3], vaddq_f32(e3, e7));
     }
     {
-      __builtin_prefetch(x + 3072 + i + 1056);
-      __builtin_prefetch(x + 3072 + i + 1072);
+      __builtin_prefetch(x + 2560 + i + 1056);
+      __builtin_prefetch(x + 2560 + i + 1072);
       const float32x4_t x0 = vld1q_f32(x + i + 1056);
       const float32x4_t x1 = vld1q_f32(x + i + 1060);
       const float32x4_t x2 = vld1q_f32(x + i + 1064);
@@ -3833,8 +3833,8 @@ static inline void add_blocks_u128_acc4(const float* x, const struct smx_f32_ref
   };
   for (size_t i = 0; i < 1024; i += 32) {
     {
-      __builtin_prefetch(x + 5120 + i + 0);
-      __builtin_prefetch(x + 5120 + i + 16);
+      __builtin_prefetch(x + 4608 + i + 0);
+      __builtin_prefetch(x + 4608 + i + 16);
       const float32x4_t x0 = vld1q_f32(x + i + 0);
       const float32x4_t x1 = vld1q_f32(x + i + 4);
       const float32x4_t x2 = vld1q_f32(x + i + 8);
@@ -3967,8 +3967,8 @@ static inline void add_blocks_u128_acc4(const float* x, const struct smx_f32_ref
       add_compensated(&block_hi[0][3], &block_lo[0][3], vaddq_f32(e3, e7));
     }
     {
-      __builtin_prefetch(x + 5120 + i + 1024);
-      __builtin_prefetch(x + 5120 + i + 1040);
+      __builtin_prefetch(x + 4608 + i + 1024);
+      __builtin_prefetch(x + 4608 + i + 1040);
       const float32x4_t x0 = vld1q_f32(x + i + 1024);
       const float32x4_t x1 = vld1q_f32(x + i + 1028);
       const float32x4_t x2 = vld1q_f32(x + i + 1032);
@@ -4101,8 +4101,8 @@ static inline void add_blocks_u128_acc4(const float* x, const struct smx_f32_ref
       add_compensated(&block_hi[1][3], &block_lo[1][3], vaddq_f32(e3, e7));
     }
     {
-      __builtin_prefetch(x + 5120 + i + 2048);
-      __builtin_prefetch(x + 5120 + i + 2064);
+      __builtin_prefetch(x + 4608 + i + 2048);
+      __builtin_prefetch(x + 4608 + i + 2064);
       const float32x4_t x0 = vld1q_f32(x + i + 2048);
       const float32x4_t x1 = vld1q_f32(x + i + 2052);
       const float32x4_t x2 = vld1q_f32(x + i + 2056);
@@ -4235,8 +4235,8 @@ static inline void add_blocks_u128_acc4(const float* x, const struct smx_f32_ref
       add_compensated(&block_hi[2][3], &block_lo[2][3], vaddq_f32(e3, e7));
     }
     {
-      __builtin_prefetch(x + 5120 + i + 3072);
-      __builtin_prefetch(x + 5120 + i + 3088);
+      __builtin_prefetch(x + 4608 + i + 3072);
+      __builtin_prefetch(x + 4608 + i + 3088);
       const float32x4_t x0 = vld1q_f32(x + i + 3072);
       const float32x4_t x1 = vld1q_f32(x + i + 3076);
       const float32x4_t x2 = vld1q_f32(x + i + 3080);

@@ -32,6 +32,8 @@ extern "C" void smx_f32_vscaleextexp_ukernel__neon_u32(size_t n, const float* x,
     float32x4_t x5 = vld1q_f32(x + 20);
     float32x4_t x6 = vld1q_f32(x + 24);
     float32x4_t x7 = vld1q_f32(x + 28);
+    __builtin_prefetch(x + 512, 0, 2);
+    __builtin_prefetch(x + 528, 0, 2);
 
     // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
     // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -162,6 +164,7 @@ extern "C" void smx_f32_vscaleextexp_ukernel__neon_u32(size_t n, const float* x,
   }
   for (; n >= 4; n -= 4) {
     float32x4_t x0 = vld1q_f32(x + 0);
+    __builtin_prefetch(x + 512, 0, 2);
 
     // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
     // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -237,6 +240,8 @@ extern "C" void smx_f32_vscaleextexp_ukernel__neon_u64(size_t n, const float* x,
       float32x4_t x5 = vld1q_f32(x + 20);
       float32x4_t x6 = vld1q_f32(x + 24);
       float32x4_t x7 = vld1q_f32(x + 28);
+      __builtin_prefetch(x + 512, 0, 2);
+      __builtin_prefetch(x + 528, 0, 2);
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
       // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -372,6 +377,8 @@ extern "C" void smx_f32_vscaleextexp_ukernel__neon_u64(size_t n, const float* x,
       float32x4_t x5 = vld1q_f32(x + 52);
       float32x4_t x6 = vld1q_f32(x + 56);
       float32x4_t x7 = vld1q_f32(x + 60);
+      __builtin_prefetch(x + 544, 0, 2);
+      __builtin_prefetch(x + 560, 0, 2);
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
       // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -503,6 +510,7 @@ extern "C" void smx_f32_vscaleextexp_ukernel__neon_u64(size_t n, const float* x,
   }
   for (; n >= 4; n -= 4) {
     float32x4_t x0 = vld1q_f32(x + 0);
+    __builtin_prefetch(x + 512, 0, 2);
 
     // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
     // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -578,6 +586,8 @@ extern "C" void smx_f32_vscaleextexp_ukernel__neon_u128(size_t n, const float* x
       float32x4_t x5 = vld1q_f32(x + 20);
       float32x4_t x6 = vld1q_f32(x + 24);
       float32x4_t x7 = vld1q_f32(x + 28);
+      __builtin_prefetch(x + 512, 0, 2);
+      __builtin_prefetch(x + 528, 0, 2);
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
       // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -713,6 +723,8 @@ extern "C" void smx_f32_vscaleextexp_ukernel__neon_u128(size_t n, const float* x
       float32x4_t x5 = vld1q_f32(x + 52);
       float32x4_t x6 = vld1q_f32(x + 56);
       float32x4_t x7 = vld1q_f32(x + 60);
+      __builtin_prefetch(x + 544, 0, 2);
+      __builtin_prefetch(x + 560, 0, 2);
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
       // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -848,6 +860,8 @@ extern "C" void smx_f32_vscaleextexp_ukernel__neon_u128(size_t n, const float* x
       float32x4_t x5 = vld1q_f32(x + 84);
       float32x4_t x6 = vld1q_f32(x + 88);
       float32x4_t x7 = vld1q_f32(x + 92);
+      __builtin_prefetch(x + 576, 0, 2);
+      __builtin_prefetch(x + 592, 0, 2);
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
       // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -983,6 +997,8 @@ extern "C" void smx_f32_vscaleextexp_ukernel__neon_u128(size_t n, const float* x
       float32x4_t x5 = vld1q_f32(x + 116);
       float32x4_t x6 = vld1q_f32(x + 120);
       float32x4_t x7 = vld1q_f32(x + 124);
+      __builtin_prefetch(x + 608, 0, 2);
+      __builtin_prefetch(x + 624, 0, 2);
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
       // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -1114,6 +1130,7 @@ extern "C" void smx_f32_vscaleextexp_ukernel__neon_u128(size_t n, const float* x
   }
   for (; n >= 4; n -= 4) {
     float32x4_t x0 = vld1q_f32(x + 0);
+    __builtin_prefetch(x + 512, 0, 2);
 
     // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
     // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).

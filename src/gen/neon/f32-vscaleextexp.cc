@@ -28,6 +28,7 @@ extern "C" void smx_f32_vscaleextexp_ukernel__neon_u16(size_t n, const float* x,
     float32x4_t x1 = vld1q_f32(x + 4);
     float32x4_t x2 = vld1q_f32(x + 8);
     float32x4_t x3 = vld1q_f32(x + 12);
+    __builtin_prefetch(x + 512, 0, 2);
 
     // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
     // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -98,6 +99,7 @@ extern "C" void smx_f32_vscaleextexp_ukernel__neon_u16(size_t n, const float* x,
   }
   for (; n >= 4; n -= 4) {
     float32x4_t x0 = vld1q_f32(x + 0);
+    __builtin_prefetch(x + 512, 0, 2);
 
     // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
     // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).

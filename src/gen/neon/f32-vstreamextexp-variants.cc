@@ -62,6 +62,8 @@ extern "C" void smx_f32_vstreamextexp_ukernel__neon_u32(size_t n, const float* x
     float32x4_t x5 = vld1q_f32(x + 20);
     float32x4_t x6 = vld1q_f32(x + 24);
     float32x4_t x7 = vld1q_f32(x + 28);
+    __builtin_prefetch(x + 1024, 0, 2);
+    __builtin_prefetch(x + 1040, 0, 2);
 
     // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
     // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -192,6 +194,7 @@ extern "C" void smx_f32_vstreamextexp_ukernel__neon_u32(size_t n, const float* x
   }
   for (; n >= 4; n -= 4) {
     float32x4_t x0 = vld1q_f32(x + 0);
+    __builtin_prefetch(x + 1024, 0, 2);
 
     // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
     // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -297,6 +300,8 @@ extern "C" void smx_f32_vstreamextexp_ukernel__neon_u64(size_t n, const float* x
       float32x4_t x5 = vld1q_f32(x + 20);
       float32x4_t x6 = vld1q_f32(x + 24);
       float32x4_t x7 = vld1q_f32(x + 28);
+      __builtin_prefetch(x + 1024, 0, 2);
+      __builtin_prefetch(x + 1040, 0, 2);
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
       // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -432,6 +437,8 @@ extern "C" void smx_f32_vstreamextexp_ukernel__neon_u64(size_t n, const float* x
       float32x4_t x5 = vld1q_f32(x + 52);
       float32x4_t x6 = vld1q_f32(x + 56);
       float32x4_t x7 = vld1q_f32(x + 60);
+      __builtin_prefetch(x + 1056, 0, 2);
+      __builtin_prefetch(x + 1072, 0, 2);
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
       // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -563,6 +570,7 @@ extern "C" void smx_f32_vstreamextexp_ukernel__neon_u64(size_t n, const float* x
   }
   for (; n >= 4; n -= 4) {
     float32x4_t x0 = vld1q_f32(x + 0);
+    __builtin_prefetch(x + 1024, 0, 2);
 
     // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
     // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -668,6 +676,8 @@ extern "C" void smx_f32_vstreamextexp_ukernel__neon_u128(size_t n, const float* 
       float32x4_t x5 = vld1q_f32(x + 20);
       float32x4_t x6 = vld1q_f32(x + 24);
       float32x4_t x7 = vld1q_f32(x + 28);
+      __builtin_prefetch(x + 1024, 0, 2);
+      __builtin_prefetch(x + 1040, 0, 2);
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
       // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -803,6 +813,8 @@ extern "C" void smx_f32_vstreamextexp_ukernel__neon_u128(size_t n, const float* 
       float32x4_t x5 = vld1q_f32(x + 52);
       float32x4_t x6 = vld1q_f32(x + 56);
       float32x4_t x7 = vld1q_f32(x + 60);
+      __builtin_prefetch(x + 1056, 0, 2);
+      __builtin_prefetch(x + 1072, 0, 2);
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
       // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -938,6 +950,8 @@ extern "C" void smx_f32_vstreamextexp_ukernel__neon_u128(size_t n, const float* 
       float32x4_t x5 = vld1q_f32(x + 84);
       float32x4_t x6 = vld1q_f32(x + 88);
       float32x4_t x7 = vld1q_f32(x + 92);
+      __builtin_prefetch(x + 1088, 0, 2);
+      __builtin_prefetch(x + 1104, 0, 2);
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
       // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -1073,6 +1087,8 @@ extern "C" void smx_f32_vstreamextexp_ukernel__neon_u128(size_t n, const float* 
       float32x4_t x5 = vld1q_f32(x + 116);
       float32x4_t x6 = vld1q_f32(x + 120);
       float32x4_t x7 = vld1q_f32(x + 124);
+      __builtin_prefetch(x + 1120, 0, 2);
+      __builtin_prefetch(x + 1136, 0, 2);
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
       // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -1204,6 +1220,7 @@ extern "C" void smx_f32_vstreamextexp_ukernel__neon_u128(size_t n, const float* 
   }
   for (; n >= 4; n -= 4) {
     float32x4_t x0 = vld1q_f32(x + 0);
+    __builtin_prefetch(x + 1024, 0, 2);
 
     // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
     // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).

@@ -33,6 +33,7 @@ extern "C" void smx_qu8_f32_vscaleextexp_ukernel__neon_u64(size_t n, const uint8
       float32x4_t x5 = neon_from_qu8(neon_load_bytes(x + 20));
       float32x4_t x6 = neon_from_qu8(neon_load_bytes(x + 24));
       float32x4_t x7 = neon_from_qu8(neon_load_bytes(x + 28));
+      __builtin_prefetch(x + 512, 0, 2);
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
       // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -168,6 +169,7 @@ extern "C" void smx_qu8_f32_vscaleextexp_ukernel__neon_u64(size_t n, const uint8
       float32x4_t x5 = neon_from_qu8(neon_load_bytes(x + 52));
       float32x4_t x6 = neon_from_qu8(neon_load_bytes(x + 56));
       float32x4_t x7 = neon_from_qu8(neon_load_bytes(x + 60));
+      __builtin_prefetch(x + 544, 0, 2);
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
       // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -299,6 +301,7 @@ extern "C" void smx_qu8_f32_vscaleextexp_ukernel__neon_u64(size_t n, const uint8
   }
   for (; n >= 4; n -= 4) {
     float32x4_t x0 = neon_from_qu8(neon_load_bytes(x + 0));
+    __builtin_prefetch(x + 512, 0, 2);
 
     // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
     // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).

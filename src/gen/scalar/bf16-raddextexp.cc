@@ -289,7 +289,7 @@ static inline void add_blocks_u64(const uint16_t* x, const struct smx_f32_refere
   };
   for (size_t i = 0; i < 1024; i += 64) {
     {
-      __builtin_prefetch(x + 2048 + i + 0);
+      __builtin_prefetch(x + 1536 + i + 0);
       const f32x16 x0 = scalar_load_bf16(x + i + 0);
       if constexpr (kLooksAhead) {
         max[0][0] = scalar_max(max[0][0], scalar_load_bf16(x + i + 1024));
@@ -331,7 +331,7 @@ static inline void add_blocks_u64(const uint16_t* x, const struct smx_f32_refere
       add_compensated(&block_hi[0][0], &block_lo[0][0], scalar_add(e0, e1));
     }
     {
-      __builtin_prefetch(x + 2048 + i + 32);
+      __builtin_prefetch(x + 1536 + i + 32);
       const f32x16 x0 = scalar_load_bf16(x + i + 32);
       if constexpr (kLooksAhead) {
         max[0][0] = scalar_max(max[0][0], scalar_load_bf16(x + i + 1056));

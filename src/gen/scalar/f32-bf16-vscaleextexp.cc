@@ -26,6 +26,7 @@ extern "C" void smx_f32_bf16_vscaleextexp_ukernel__scalar_u32(size_t n, const fl
   for (; n >= 32; n -= 32) {
     {
       f32x16 x0 = scalar_load(x + 0);
+      __builtin_prefetch(x + 512, 0, 2);
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
       // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -47,6 +48,7 @@ extern "C" void smx_f32_bf16_vscaleextexp_ukernel__scalar_u32(size_t n, const fl
     }
     {
       f32x16 x0 = scalar_load(x + 16);
+      __builtin_prefetch(x + 528, 0, 2);
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
       // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -71,6 +73,7 @@ extern "C" void smx_f32_bf16_vscaleextexp_ukernel__scalar_u32(size_t n, const fl
   }
   for (; n >= 16; n -= 16) {
     f32x16 x0 = scalar_load(x + 0);
+    __builtin_prefetch(x + 512, 0, 2);
 
     // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
     // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).

@@ -657,8 +657,8 @@ static inline void add_blocks_u64(const float* x, const struct smx_f32_reference
   };
   for (size_t i = 0; i < 1024; i += 64) {
     {
-      __builtin_prefetch(x + 2048 + i + 0);
-      __builtin_prefetch(x + 2048 + i + 16);
+      __builtin_prefetch(x + 1536 + i + 0);
+      __builtin_prefetch(x + 1536 + i + 16);
       const f32x16 x0 = scalar_load(x + i + 0);
       if constexpr (kLooksAhead) {
         max[0][0] = scalar_max(max[0][0], scalar_load(x + i + 1024));
@@ -700,8 +700,8 @@ static inline void add_blocks_u64(const float* x, const struct smx_f32_reference
       add_compensated(&block_hi[0][0], &block_lo[0][0], scalar_add(e0, e1));
     }
     {
-      __builtin_prefetch(x + 2048 + i + 32);
-      __builtin_prefetch(x + 2048 + i + 48);
+      __builtin_prefetch(x + 1536 + i + 32);
+      __builtin_prefetch(x + 1536 + i + 48);
       const f32x16 x0 = scalar_load(x + i + 32);
       if constexpr (kLooksAhead) {
         max[0][0] = scalar_max(max[0][0], scalar_load(x + i + 1056));
@@ -817,8 +817,8 @@ static inline void add_blocks_u128(const float* x, const struct smx_f32_referenc
   };
   for (size_t i = 0; i < 1024; i += 128) {
     {
-      __builtin_prefetch(x + 2048 + i + 0);
-      __builtin_prefetch(x + 2048 + i + 16);
+      __builtin_prefetch(x + 1536 + i + 0);
+      __builtin_prefetch(x + 1536 + i + 16);
       const f32x16 x0 = scalar_load(x + i + 0);
       if constexpr (kLooksAhead) {
         max[0][0] = scalar_max(max[0][0], scalar_load(x + i + 1024));
@@ -860,8 +860,8 @@ static inline void add_blocks_u128(const float* x, const struct smx_f32_referenc
       add_compensated(&block_hi[0][0], &block_lo[0][0], scalar_add(e0, e1));
     }
     {
-      __builtin_prefetch(x + 2048 + i + 32);
-      __builtin_prefetch(x + 2048 + i + 48);
+      __builtin_prefetch(x + 1536 + i + 32);
+      __builtin_prefetch(x + 1536 + i + 48);
       const f32x16 x0 = scalar_load(x + i + 32);
       if constexpr (kLooksAhead) {
         max[0][0] = scalar_max(max[0][0], scalar_load(x + i + 1056));
@@ -903,8 +903,8 @@ static inline void add_blocks_u128(const float* x, const struct smx_f32_referenc
       add_compensated(&block_hi[0][0], &block_lo[0][0], scalar_add(e0, e1));
     }
     {
-      __builtin_prefetch(x + 2048 + i + 64);
-      __builtin_prefetch(x + 2048 + i + 80);
+      __builtin_prefetch(x + 1536 + i + 64);
+      __builtin_prefetch(x + 1536 + i + 80);
       const f32x16 x0 = scalar_load(x + i + 64);
       if constexpr (kLooksAhead) {
         max[0][0] = scalar_max(max[0][0], scalar_load(x + i + 1088));
@@ -946,8 +946,8 @@ static inline void add_blocks_u128(const float* x, const struct smx_f32_referenc
       add_compensated(&block_hi[0][0], &block_lo[0][0], scalar_add(e0, e1));
     }
     {
-      __builtin_prefetch(x + 2048 + i + 96);
-      __builtin_prefetch(x + 2048 + i + 112);
+      __builtin_prefetch(x + 1536 + i + 96);
+      __builtin_prefetch(x + 1536 + i + 112);
       const f32x16 x0 = scalar_load(x + i + 96);
       if constexpr (kLooksAhead) {
         max[0][0] = scalar_max(max[0][0], scalar_load(x + i + 1120));
@@ -1066,8 +1066,8 @@ static inline void add_blocks_u64_acc2(const float* x, const struct smx_f32_refe
   };
   for (size_t i = 0; i < 1024; i += 32) {
     {
-      __builtin_prefetch(x + 3072 + i + 0);
-      __builtin_prefetch(x + 3072 + i + 16);
+      __builtin_prefetch(x + 2560 + i + 0);
+      __builtin_prefetch(x + 2560 + i + 16);
       const f32x16 x0 = scalar_load(x + i + 0);
       if constexpr (kLooksAhead) {
         max[0][0] = scalar_max(max[0][0], scalar_load(x + i + 2048));
@@ -1109,8 +1109,8 @@ static inline void add_blocks_u64_acc2(const float* x, const struct smx_f32_refe
       add_compensated(&block_hi[0][0], &block_lo[0][0], scalar_add(e0, e1));
     }
     {
-      __builtin_prefetch(x + 3072 + i + 1024);
-      __builtin_prefetch(x + 3072 + i + 1040);
+      __builtin_prefetch(x + 2560 + i + 1024);
+      __builtin_prefetch(x + 2560 + i + 1040);
       const f32x16 x0 = scalar_load(x + i + 1024);
       if constexpr (kLooksAhead) {
         max[1][0] = scalar_max(max[1][0], scalar_load(x + i + 3072));
@@ -1232,8 +1232,8 @@ static inline void add_blocks_u128_acc2(const float* x, const struct smx_f32_ref
   };
   for (size_t i = 0; i < 1024; i += 64) {
     {
-      __builtin_prefetch(x + 3072 + i + 0);
-      __builtin_prefetch(x + 3072 + i + 16);
+      __builtin_prefetch(x + 2560 + i + 0);
+      __builtin_prefetch(x + 2560 + i + 16);
       const f32x16 x0 = scalar_load(x + i + 0);
       if constexpr (kLooksAhead) {
         max[0][0] = scalar_max(max[0][0], scalar_load(x + i + 2048));
@@ -1275,8 +1275,8 @@ static inline void add_blocks_u128_acc2(const float* x, const struct smx_f32_ref
       add_compensated(&block_hi[0][0], &block_lo[0][0], scalar_add(e0, e1));
     }
     {
-      __builtin_prefetch(x + 3072 + i + 1024);
-      __builtin_prefetch(x + 3072 + i + 1040);
+      __builtin_prefetch(x + 2560 + i + 1024);
+      __builtin_prefetch(x + 2560 + i + 1040);
       const f32x16 x0 = scalar_load(x + i + 1024);
       if constexpr (kLooksAhead) {
         max[1][0] = scalar_max(max[1][0], scalar_load(x + i + 3072));
@@ -1318,8 +1318,8 @@ static inline void add_blocks_u128_acc2(const float* x, const struct smx_f32_ref
       add_compensated(&block_hi[1][0], &block_lo[1][0], scalar_add(e0, e1));
     }
     {
-      __builtin_prefetch(x + 3072 + i + 32);
-      __builtin_prefetch(x + 3072 + i + 48);
+      __builtin_prefetch(x + 2560 + i + 32);
+      __builtin_prefetch(x + 2560 + i + 48);
       const f32x16 x0 = scalar_load(x + i + 32);
       if constexpr (kLooksAhead) {
         max[0][0] = scalar_max(max[0][0], scalar_load(x + i + 2080));
@@ -1361,8 +1361,8 @@ static inline void add_blocks_u128_acc2(const float* x, const struct smx_f32_ref
       add_compensated(&block_hi[0][0], &block_lo[0][0], scalar_add(e0, e1));
     }
     {
-      __builtin_prefetch(x + 3072 + i + 1056);
-      __builtin_prefetch(x + 3072 + i + 1072);
+      __builtin_prefetch(x + 2560 + i + 1056);
+      __builtin_prefetch(x + 2560 + i + 1072);
       const f32x16 x0 = scalar_load(x + i + 1056);
       if constexpr (kLooksAhead) {
         max[1][0] = scalar_max(max[1][0], scalar_load(x + i + 3104));
@@ -1488,8 +1488,8 @@ static inline void add_blocks_u128_acc4(const float* x, const struct smx_f32_ref
   };
   for (size_t i = 0; i < 1024; i += 32) {
     {
-      __builtin_prefetch(x + 5120 + i + 0);
-      __builtin_prefetch(x + 5120 + i + 16);
+      __builtin_prefetch(x + 4608 + i + 0);
+      __builtin_prefetch(x + 4608 + i + 16);
       const f32x16 x0 = scalar_load(x + i + 0);
       if constexpr (kLooksAhead) {
         max[0][0] = scalar_max(max[0][0], scalar_load(x + i + 4096));
@@ -1531,8 +1531,8 @@ static inline void add_blocks_u128_acc4(const float* x, const struct smx_f32_ref
       add_compensated(&block_hi[0][0], &block_lo[0][0], scalar_add(e0, e1));
     }
     {
-      __builtin_prefetch(x + 5120 + i + 1024);
-      __builtin_prefetch(x + 5120 + i + 1040);
+      __builtin_prefetch(x + 4608 + i + 1024);
+      __builtin_prefetch(x + 4608 + i + 1040);
       const f32x16 x0 = scalar_load(x + i + 1024);
       if constexpr (kLooksAhead) {
         max[1][0] = scalar_max(max[1][0], scalar_load(x + i + 5120));
@@ -1574,8 +1574,8 @@ static inline void add_blocks_u128_acc4(const float* x, const struct smx_f32_ref
       add_compensated(&block_hi[1][0], &block_lo[1][0], scalar_add(e0, e1));
     }
     {
-      __builtin_prefetch(x + 5120 + i + 2048);
-      __builtin_prefetch(x + 5120 + i + 2064);
+      __builtin_prefetch(x + 4608 + i + 2048);
+      __builtin_prefetch(x + 4608 + i + 2064);
       const f32x16 x0 = scalar_load(x + i + 2048);
       if constexpr (kLooksAhead) {
         max[2][0] = scalar_max(max[2][0], scalar_load(x + i + 6144));
@@ -1617,8 +1617,8 @@ static inline void add_blocks_u128_acc4(const float* x, const struct smx_f32_ref
       add_compensated(&block_hi[2][0], &block_lo[2][0], scalar_add(e0, e1));
     }
     {
-      __builtin_prefetch(x + 5120 + i + 3072);
-      __builtin_prefetch(x + 5120 + i + 3088);
+      __builtin_prefetch(x + 4608 + i + 3072);
+      __builtin_prefetch(x + 4608 + i + 3088);
       const f32x16 x0 = scalar_load(x + i + 3072);
       if constexpr (kLooksAhead) {
         max[3][0] = scalar_max(max[3][0], scalar_load(x + i + 7168));

@@ -26,6 +26,7 @@ extern "C" void smx_f32_vscaleextexp_ukernel__scalar_u32(size_t n, const float* 
   for (; n >= 32; n -= 32) {
     {
       f32x16 x0 = scalar_load(x + 0);
+      __builtin_prefetch(x + 512, 0, 2);
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
       // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -47,6 +48,7 @@ extern "C" void smx_f32_vscaleextexp_ukernel__scalar_u32(size_t n, const float* 
     }
     {
       f32x16 x0 = scalar_load(x + 16);
+      __builtin_prefetch(x + 528, 0, 2);
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
       // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -71,6 +73,7 @@ extern "C" void smx_f32_vscaleextexp_ukernel__scalar_u32(size_t n, const float* 
   }
   for (; n >= 16; n -= 16) {
     f32x16 x0 = scalar_load(x + 0);
+    __builtin_prefetch(x + 512, 0, 2);
 
     // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
     // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -135,6 +138,7 @@ extern "C" void smx_f32_vscaleextexp_ukernel__scalar_u64(size_t n, const float* 
   for (; n >= 64; n -= 64) {
     {
       f32x16 x0 = scalar_load(x + 0);
+      __builtin_prefetch(x + 512, 0, 2);
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
       // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -156,6 +160,7 @@ extern "C" void smx_f32_vscaleextexp_ukernel__scalar_u64(size_t n, const float* 
     }
     {
       f32x16 x0 = scalar_load(x + 16);
+      __builtin_prefetch(x + 528, 0, 2);
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
       // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -177,6 +182,7 @@ extern "C" void smx_f32_vscaleextexp_ukernel__scalar_u64(size_t n, const float* 
     }
     {
       f32x16 x0 = scalar_load(x + 32);
+      __builtin_prefetch(x + 544, 0, 2);
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
       // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -198,6 +204,7 @@ extern "C" void smx_f32_vscaleextexp_ukernel__scalar_u64(size_t n, const float* 
     }
     {
       f32x16 x0 = scalar_load(x + 48);
+      __builtin_prefetch(x + 560, 0, 2);
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
       // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -222,6 +229,7 @@ extern "C" void smx_f32_vscaleextexp_ukernel__scalar_u64(size_t n, const float* 
   }
   for (; n >= 16; n -= 16) {
     f32x16 x0 = scalar_load(x + 0);
+    __builtin_prefetch(x + 512, 0, 2);
 
     // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
     // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -286,6 +294,7 @@ extern "C" void smx_f32_vscaleextexp_ukernel__scalar_u128(size_t n, const float*
   for (; n >= 128; n -= 128) {
     {
       f32x16 x0 = scalar_load(x + 0);
+      __builtin_prefetch(x + 512, 0, 2);
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
       // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -307,6 +316,7 @@ extern "C" void smx_f32_vscaleextexp_ukernel__scalar_u128(size_t n, const float*
     }
     {
       f32x16 x0 = scalar_load(x + 16);
+      __builtin_prefetch(x + 528, 0, 2);
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
       // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -328,6 +338,7 @@ extern "C" void smx_f32_vscaleextexp_ukernel__scalar_u128(size_t n, const float*
     }
     {
       f32x16 x0 = scalar_load(x + 32);
+      __builtin_prefetch(x + 544, 0, 2);
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
       // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -349,6 +360,7 @@ extern "C" void smx_f32_vscaleextexp_ukernel__scalar_u128(size_t n, const float*
     }
     {
       f32x16 x0 = scalar_load(x + 48);
+      __builtin_prefetch(x + 560, 0, 2);
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
       // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -370,6 +382,7 @@ extern "C" void smx_f32_vscaleextexp_ukernel__scalar_u128(size_t n, const float*
     }
     {
       f32x16 x0 = scalar_load(x + 64);
+      __builtin_prefetch(x + 576, 0, 2);
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
       // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -391,6 +404,7 @@ extern "C" void smx_f32_vscaleextexp_ukernel__scalar_u128(size_t n, const float*
     }
     {
       f32x16 x0 = scalar_load(x + 80);
+      __builtin_prefetch(x + 592, 0, 2);
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
       // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -412,6 +426,7 @@ extern "C" void smx_f32_vscaleextexp_ukernel__scalar_u128(size_t n, const float*
     }
     {
       f32x16 x0 = scalar_load(x + 96);
+      __builtin_prefetch(x + 608, 0, 2);
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
       // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -433,6 +448,7 @@ extern "C" void smx_f32_vscaleextexp_ukernel__scalar_u128(size_t n, const float*
     }
     {
       f32x16 x0 = scalar_load(x + 112);
+      __builtin_prefetch(x + 624, 0, 2);
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
       // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -457,6 +473,7 @@ extern "C" void smx_f32_vscaleextexp_ukernel__scalar_u128(size_t n, const float*
   }
   for (; n >= 16; n -= 16) {
     f32x16 x0 = scalar_load(x + 0);
+    __builtin_prefetch(x + 512, 0, 2);
 
     // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
     // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).

@@ -25,6 +25,7 @@ extern "C" void smx_f32_vscaleextexp_ukernel__scalar_u16(size_t n, const float* 
   const scalar_table residuals = scalar_load_table(smx_exp2_residuals);
   for (; n >= 16; n -= 16) {
     f32x16 x0 = scalar_load(x + 0);
+    __builtin_prefetch(x + 512, 0, 2);
 
     // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
     // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).

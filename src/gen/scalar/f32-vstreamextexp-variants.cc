@@ -54,6 +54,7 @@ extern "C" void smx_f32_vstreamextexp_ukernel__scalar_u32(size_t n, const float*
   for (; n >= 32; n -= 32) {
     {
       f32x16 x0 = scalar_load(x + 0);
+      __builtin_prefetch(x + 1024, 0, 2);
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
       // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -75,6 +76,7 @@ extern "C" void smx_f32_vstreamextexp_ukernel__scalar_u32(size_t n, const float*
     }
     {
       f32x16 x0 = scalar_load(x + 16);
+      __builtin_prefetch(x + 1040, 0, 2);
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
       // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -99,6 +101,7 @@ extern "C" void smx_f32_vstreamextexp_ukernel__scalar_u32(size_t n, const float*
   }
   for (; n >= 16; n -= 16) {
     f32x16 x0 = scalar_load(x + 0);
+    __builtin_prefetch(x + 1024, 0, 2);
 
     // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
     // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -191,6 +194,7 @@ extern "C" void smx_f32_vstreamextexp_ukernel__scalar_u64(size_t n, const float*
   for (; n >= 64; n -= 64) {
     {
       f32x16 x0 = scalar_load(x + 0);
+      __builtin_prefetch(x + 1024, 0, 2);
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
       // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -212,6 +216,7 @@ extern "C" void smx_f32_vstreamextexp_ukernel__scalar_u64(size_t n, const float*
     }
     {
       f32x16 x0 = scalar_load(x + 16);
+      __builtin_prefetch(x + 1040, 0, 2);
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
       // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -233,6 +238,7 @@ extern "C" void smx_f32_vstreamextexp_ukernel__scalar_u64(size_t n, const float*
     }
     {
       f32x16 x0 = scalar_load(x + 32);
+      __builtin_prefetch(x + 1056, 0, 2);
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
       // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -254,6 +260,7 @@ extern "C" void smx_f32_vstreamextexp_ukernel__scalar_u64(size_t n, const float*
     }
     {
       f32x16 x0 = scalar_load(x + 48);
+      __builtin_prefetch(x + 1072, 0, 2);
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
       // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -278,6 +285,7 @@ extern "C" void smx_f32_vstreamextexp_ukernel__scalar_u64(size_t n, const float*
   }
   for (; n >= 16; n -= 16) {
     f32x16 x0 = scalar_load(x + 0);
+    __builtin_prefetch(x + 1024, 0, 2);
 
     // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
     // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -370,6 +378,7 @@ extern "C" void smx_f32_vstreamextexp_ukernel__scalar_u128(size_t n, const float
   for (; n >= 128; n -= 128) {
     {
       f32x16 x0 = scalar_load(x + 0);
+      __builtin_prefetch(x + 1024, 0, 2);
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
       // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -391,6 +400,7 @@ extern "C" void smx_f32_vstreamextexp_ukernel__scalar_u128(size_t n, const float
     }
     {
       f32x16 x0 = scalar_load(x + 16);
+      __builtin_prefetch(x + 1040, 0, 2);
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
       // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -412,6 +422,7 @@ extern "C" void smx_f32_vstreamextexp_ukernel__scalar_u128(size_t n, const float
     }
     {
       f32x16 x0 = scalar_load(x + 32);
+      __builtin_prefetch(x + 1056, 0, 2);
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
       // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -433,6 +444,7 @@ extern "C" void smx_f32_vstreamextexp_ukernel__scalar_u128(size_t n, const float
     }
     {
       f32x16 x0 = scalar_load(x + 48);
+      __builtin_prefetch(x + 1072, 0, 2);
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
       // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -454,6 +466,7 @@ extern "C" void smx_f32_vstreamextexp_ukernel__scalar_u128(size_t n, const float
     }
     {
       f32x16 x0 = scalar_load(x + 64);
+      __builtin_prefetch(x + 1088, 0, 2);
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
       // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -475,6 +488,7 @@ extern "C" void smx_f32_vstreamextexp_ukernel__scalar_u128(size_t n, const float
     }
     {
       f32x16 x0 = scalar_load(x + 80);
+      __builtin_prefetch(x + 1104, 0, 2);
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
       // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -496,6 +510,7 @@ extern "C" void smx_f32_vstreamextexp_ukernel__scalar_u128(size_t n, const float
     }
     {
       f32x16 x0 = scalar_load(x + 96);
+      __builtin_prefetch(x + 1120, 0, 2);
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
       // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -517,6 +532,7 @@ extern "C" void smx_f32_vstreamextexp_ukernel__scalar_u128(size_t n, const float
     }
     {
       f32x16 x0 = scalar_load(x + 112);
+      __builtin_prefetch(x + 1136, 0, 2);
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
       // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -541,6 +557,7 @@ extern "C" void smx_f32_vstreamextexp_ukernel__scalar_u128(size_t n, const float
   }
   for (; n >= 16; n -= 16) {
     f32x16 x0 = scalar_load(x + 0);
+    __builtin_prefetch(x + 1024, 0, 2);
 
     // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
     // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
