@@ -342,6 +342,10 @@ static inline void add_blocks_u64(const float* x, float* y, const struct smx_f32
       {_mm512_setzero_ps()},
   };
   for (size_t i = 0; i < 1024; i += 64) {
+    __builtin_prefetch(x + 1536 + i + 0);
+    __builtin_prefetch(x + 1536 + i + 16);
+    __builtin_prefetch(x + 1536 + i + 32);
+    __builtin_prefetch(x + 1536 + i + 48);
     const __m512 x0 = _mm512_loadu_ps(x + i + 0);
     const __m512 x1 = _mm512_loadu_ps(x + i + 16);
     const __m512 x2 = _mm512_loadu_ps(x + i + 32);

@@ -2031,6 +2031,8 @@ static inline void add_blocks_u64(const float* x, float* y, const struct smx_f32
   };
   for (size_t i = 0; i < 1024; i += 64) {
     {
+      __builtin_prefetch(x + 1536 + i + 0);
+      __builtin_prefetch(x + 1536 + i + 16);
       const float32x4_t x0 = vld1q_f32(x + i + 0);
       const float32x4_t x1 = vld1q_f32(x + i + 4);
       const float32x4_t x2 = vld1q_f32(x + i + 8);
@@ -2171,6 +2173,8 @@ static inline void add_blocks_u64(const float* x, float* y, const struct smx_f32
       add_compensated(&block_hi[0][3], &block_lo[0][3], vaddq_f32(e3, e7));
     }
     {
+      __builtin_prefetch(x + 1536 + i + 32);
+      __builtin_prefetch(x + 1536 + i + 48);
       const float32x4_t x0 = vld1q_f32(x + i + 32);
       const float32x4_t x1 = vld1q_f32(x + i + 36);
       const float32x4_t x2 = vld1q_f32(x + i + 40);
@@ -2409,6 +2413,8 @@ static inline void add_blocks_u128(const float* x, float* y, const struct smx_f3
   };
   for (size_t i = 0; i < 1024; i += 128) {
     {
+      __builtin_prefetch(x + 1536 + i + 0);
+      __builtin_prefetch(x + 1536 + i + 16);
       const float32x4_t x0 = vld1q_f32(x + i + 0);
       const float32x4_t x1 = vld1q_f32(x + i + 4);
       const float32x4_t x2 = vld1q_f32(x + i + 8);
@@ -2549,6 +2555,8 @@ static inline void add_blocks_u128(const float* x, float* y, const struct smx_f3
       add_compensated(&block_hi[0][3], &block_lo[0][3], vaddq_f32(e3, e7));
     }
     {
+      __builtin_prefetch(x + 1536 + i + 32);
+      __builtin_prefetch(x + 1536 + i + 48);
       const float32x4_t x0 = vld1q_f32(x + i + 32);
       const float32x4_t x1 = vld1q_f32(x + i + 36);
       const float32x4_t x2 = vld1q_f32(x + i + 40);
@@ -2689,6 +2697,8 @@ static inline void add_blocks_u128(const float* x, float* y, const struct smx_f3
       add_compensated(&block_hi[0][3], &block_lo[0][3], vaddq_f32(e3, e7));
     }
     {
+      __builtin_prefetch(x + 1536 + i + 64);
+      __builtin_prefetch(x + 1536 + i + 80);
       const float32x4_t x0 = vld1q_f32(x + i + 64);
       const float32x4_t x1 = vld1q_f32(x + i + 68);
       const float32x4_t x2 = vld1q_f32(x + i + 72);
@@ -2829,6 +2839,8 @@ static inline void add_blocks_u128(const float* x, float* y, const struct smx_f3
       add_compensated(&block_hi[0][3], &block_lo[0][3], vaddq_f32(e3, e7));
     }
     {
+      __builtin_prefetch(x + 1536 + i + 96);
+      __builtin_prefetch(x + 1536 + i + 112);
       const float32x4_t x0 = vld1q_f32(x + i + 96);
       const float32x4_t x1 = vld1q_f32(x + i + 100);
       const float32x4_t x2 = vld1q_f32(x + i + 104);
@@ -3070,6 +3082,8 @@ static inline void add_blocks_u64_acc2(const float* x, float* y, const struct sm
   };
   for (size_t i = 0; i < 1024; i += 32) {
     {
+      __builtin_prefetch(x + 2560 + i + 0);
+      __builtin_prefetch(x + 2560 + i + 16);
       const float32x4_t x0 = vld1q_f32(x + i + 0);
       const float32x4_t x1 = vld1q_f32(x + i + 4);
       const float32x4_t x2 = vld1q_f32(x + i + 8);
@@ -3210,6 +3224,8 @@ static inline void add_blocks_u64_acc2(const float* x, float* y, const struct sm
       add_compensated(&block_hi[0][3], &block_lo[0][3], vaddq_f32(e3, e7));
     }
     {
+      __builtin_prefetch(x + 2560 + i + 1024);
+      __builtin_prefetch(x + 2560 + i + 1040);
       const float32x4_t x0 = vld1q_f32(x + i + 1024);
       const float32x4_t x1 = vld1q_f32(x + i + 1028);
       const float32x4_t x2 = vld1q_f32(x + i + 1032);
@@ -3459,6 +3475,8 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const struct s
   };
   for (size_t i = 0; i < 1024; i += 64) {
     {
+      __builtin_prefetch(x + 2560 + i + 0);
+      __builtin_prefetch(x + 2560 + i + 16);
       const float32x4_t x0 = vld1q_f32(x + i + 0);
       const float32x4_t x1 = vld1q_f32(x + i + 4);
       const float32x4_t x2 = vld1q_f32(x + i + 8);
@@ -3599,6 +3617,8 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const struct s
       add_compensated(&block_hi[0][3], &block_lo[0][3], vaddq_f32(e3, e7));
     }
     {
+      __builtin_prefetch(x + 2560 + i + 1024);
+      __builtin_prefetch(x + 2560 + i + 1040);
       const float32x4_t x0 = vld1q_f32(x + i + 1024);
       const float32x4_t x1 = vld1q_f32(x + i + 1028);
       const float32x4_t x2 = vld1q_f32(x + i + 1032);
@@ -3739,6 +3759,8 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const struct s
       add_compensated(&block_hi[1][3], &block_lo[1][3], vaddq_f32(e3, e7));
     }
     {
+      __builtin_prefetch(x + 2560 + i + 32);
+      __builtin_prefetch(x + 2560 + i + 48);
       const float32x4_t x0 = vld1q_f32(x + i + 32);
       const float32x4_t x1 = vld1q_f32(x + i + 36);
       const float32x4_t x2 = vld1q_f32(x + i + 40);
@@ -3879,6 +3901,8 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const struct s
       add_compensated(&block_hi[0][3], &block_lo[0][3], vaddq_f32(e3, e7));
     }
     {
+      __builtin_prefetch(x + 2560 + i + 1056);
+      __builtin_prefetch(x + 2560 + i + 1072);
       const float32x4_t x0 = vld1q_f32(x + i + 1056);
       const float32x4_t x1 = vld1q_f32(x + i + 1060);
       const float32x4_t x2 = vld1q_f32(x + i + 1064);
@@ -4132,6 +4156,8 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const struct s
   };
   for (size_t i = 0; i < 1024; i += 32) {
     {
+      __builtin_prefetch(x + 4608 + i + 0);
+      __builtin_prefetch(x + 4608 + i + 16);
       const float32x4_t x0 = vld1q_f32(x + i + 0);
       const float32x4_t x1 = vld1q_f32(x + i + 4);
       const float32x4_t x2 = vld1q_f32(x + i + 8);
@@ -4272,6 +4298,8 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const struct s
       add_compensated(&block_hi[0][3], &block_lo[0][3], vaddq_f32(e3, e7));
     }
     {
+      __builtin_prefetch(x + 4608 + i + 1024);
+      __builtin_prefetch(x + 4608 + i + 1040);
       const float32x4_t x0 = vld1q_f32(x + i + 1024);
       const float32x4_t x1 = vld1q_f32(x + i + 1028);
       const float32x4_t x2 = vld1q_f32(x + i + 1032);
@@ -4412,6 +4440,8 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const struct s
       add_compensated(&block_hi[1][3], &block_lo[1][3], vaddq_f32(e3, e7));
     }
     {
+      __builtin_prefetch(x + 4608 + i + 2048);
+      __builtin_prefetch(x + 4608 + i + 2064);
       const float32x4_t x0 = vld1q_f32(x + i + 2048);
       const float32x4_t x1 = vld1q_f32(x + i + 2052);
       const float32x4_t x2 = vld1q_f32(x + i + 2056);
@@ -4552,6 +4582,8 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const struct s
       add_compensated(&block_hi[2][3], &block_lo[2][3], vaddq_f32(e3, e7));
     }
     {
+      __builtin_prefetch(x + 4608 + i + 3072);
+      __builtin_prefetch(x + 4608 + i + 3088);
       const float32x4_t x0 = vld1q_f32(x + i + 3072);
       const float32x4_t x1 = vld1q_f32(x + i + 3076);
       const float32x4_t x2 = vld1q_f32(x + i + 3080);

@@ -522,6 +522,8 @@ static inline void add_blocks_u32(const float* x, float* y, const struct smx_f32
       {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)},
   };
   for (size_t i = 0; i < 1024; i += 32) {
+    __builtin_prefetch(x + 1536 + i + 0);
+    __builtin_prefetch(x + 1536 + i + 16);
     const float32x4_t x0 = vld1q_f32(x + i + 0);
     const float32x4_t x1 = vld1q_f32(x + i + 4);
     const float32x4_t x2 = vld1q_f32(x + i + 8);

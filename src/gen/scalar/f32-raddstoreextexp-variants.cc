@@ -729,6 +729,8 @@ static inline void add_blocks_u64(const float* x, float* y, const struct smx_f32
   };
   for (size_t i = 0; i < 1024; i += 64) {
     {
+      __builtin_prefetch(x + 1536 + i + 0);
+      __builtin_prefetch(x + 1536 + i + 16);
       const f32x16 x0 = scalar_load(x + i + 0);
       if constexpr (kLooksAhead) {
         max[0][0] = scalar_max(max[0][0], scalar_load(x + i + 1024));
@@ -772,6 +774,8 @@ static inline void add_blocks_u64(const float* x, float* y, const struct smx_f32
       add_compensated(&block_hi[0][0], &block_lo[0][0], scalar_add(e0, e1));
     }
     {
+      __builtin_prefetch(x + 1536 + i + 32);
+      __builtin_prefetch(x + 1536 + i + 48);
       const f32x16 x0 = scalar_load(x + i + 32);
       if constexpr (kLooksAhead) {
         max[0][0] = scalar_max(max[0][0], scalar_load(x + i + 1056));
@@ -907,6 +911,8 @@ static inline void add_blocks_u128(const float* x, float* y, const struct smx_f3
   };
   for (size_t i = 0; i < 1024; i += 128) {
     {
+      __builtin_prefetch(x + 1536 + i + 0);
+      __builtin_prefetch(x + 1536 + i + 16);
       const f32x16 x0 = scalar_load(x + i + 0);
       if constexpr (kLooksAhead) {
         max[0][0] = scalar_max(max[0][0], scalar_load(x + i + 1024));
@@ -950,6 +956,8 @@ static inline void add_blocks_u128(const float* x, float* y, const struct smx_f3
       add_compensated(&block_hi[0][0], &block_lo[0][0], scalar_add(e0, e1));
     }
     {
+      __builtin_prefetch(x + 1536 + i + 32);
+      __builtin_prefetch(x + 1536 + i + 48);
       const f32x16 x0 = scalar_load(x + i + 32);
       if constexpr (kLooksAhead) {
         max[0][0] = scalar_max(max[0][0], scalar_load(x + i + 1056));
@@ -993,6 +1001,8 @@ static inline void add_blocks_u128(const float* x, float* y, const struct smx_f3
       add_compensated(&block_hi[0][0], &block_lo[0][0], scalar_add(e0, e1));
     }
     {
+      __builtin_prefetch(x + 1536 + i + 64);
+      __builtin_prefetch(x + 1536 + i + 80);
       const f32x16 x0 = scalar_load(x + i + 64);
       if constexpr (kLooksAhead) {
         max[0][0] = scalar_max(max[0][0], scalar_load(x + i + 1088));
@@ -1036,6 +1046,8 @@ static inline void add_blocks_u128(const float* x, float* y, const struct smx_f3
       add_compensated(&block_hi[0][0], &block_lo[0][0], scalar_add(e0, e1));
     }
     {
+      __builtin_prefetch(x + 1536 + i + 96);
+      __builtin_prefetch(x + 1536 + i + 112);
       const f32x16 x0 = scalar_load(x + i + 96);
       if constexpr (kLooksAhead) {
         max[0][0] = scalar_max(max[0][0], scalar_load(x + i + 1120));
@@ -1173,6 +1185,8 @@ static inline void add_blocks_u64_acc2(const float* x, float* y, const struct sm
   };
   for (size_t i = 0; i < 1024; i += 32) {
     {
+      __builtin_prefetch(x + 2560 + i + 0);
+      __builtin_prefetch(x + 2560 + i + 16);
       const f32x16 x0 = scalar_load(x + i + 0);
       if constexpr (kLooksAhead) {
         max[0][0] = scalar_max(max[0][0], scalar_load(x + i + 2048));
@@ -1216,6 +1230,8 @@ static inline void add_blocks_u64_acc2(const float* x, float* y, const struct sm
       add_compensated(&block_hi[0][0], &block_lo[0][0], scalar_add(e0, e1));
     }
     {
+      __builtin_prefetch(x + 2560 + i + 1024);
+      __builtin_prefetch(x + 2560 + i + 1040);
       const f32x16 x0 = scalar_load(x + i + 1024);
       if constexpr (kLooksAhead) {
         max[1][0] = scalar_max(max[1][0], scalar_load(x + i + 3072));
@@ -1355,6 +1371,8 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const struct s
   };
   for (size_t i = 0; i < 1024; i += 64) {
     {
+      __builtin_prefetch(x + 2560 + i + 0);
+      __builtin_prefetch(x + 2560 + i + 16);
       const f32x16 x0 = scalar_load(x + i + 0);
       if constexpr (kLooksAhead) {
         max[0][0] = scalar_max(max[0][0], scalar_load(x + i + 2048));
@@ -1398,6 +1416,8 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const struct s
       add_compensated(&block_hi[0][0], &block_lo[0][0], scalar_add(e0, e1));
     }
     {
+      __builtin_prefetch(x + 2560 + i + 1024);
+      __builtin_prefetch(x + 2560 + i + 1040);
       const f32x16 x0 = scalar_load(x + i + 1024);
       if constexpr (kLooksAhead) {
         max[1][0] = scalar_max(max[1][0], scalar_load(x + i + 3072));
@@ -1441,6 +1461,8 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const struct s
       add_compensated(&block_hi[1][0], &block_lo[1][0], scalar_add(e0, e1));
     }
     {
+      __builtin_prefetch(x + 2560 + i + 32);
+      __builtin_prefetch(x + 2560 + i + 48);
       const f32x16 x0 = scalar_load(x + i + 32);
       if constexpr (kLooksAhead) {
         max[0][0] = scalar_max(max[0][0], scalar_load(x + i + 2080));
@@ -1484,6 +1506,8 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const struct s
       add_compensated(&block_hi[0][0], &block_lo[0][0], scalar_add(e0, e1));
     }
     {
+      __builtin_prefetch(x + 2560 + i + 1056);
+      __builtin_prefetch(x + 2560 + i + 1072);
       const f32x16 x0 = scalar_load(x + i + 1056);
       if constexpr (kLooksAhead) {
         max[1][0] = scalar_max(max[1][0], scalar_load(x + i + 3104));
@@ -1627,6 +1651,8 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const struct s
   };
   for (size_t i = 0; i < 1024; i += 32) {
     {
+      __builtin_prefetch(x + 4608 + i + 0);
+      __builtin_prefetch(x + 4608 + i + 16);
       const f32x16 x0 = scalar_load(x + i + 0);
       if constexpr (kLooksAhead) {
         max[0][0] = scalar_max(max[0][0], scalar_load(x + i + 4096));
@@ -1670,6 +1696,8 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const struct s
       add_compensated(&block_hi[0][0], &block_lo[0][0], scalar_add(e0, e1));
     }
     {
+      __builtin_prefetch(x + 4608 + i + 1024);
+      __builtin_prefetch(x + 4608 + i + 1040);
       const f32x16 x0 = scalar_load(x + i + 1024);
       if constexpr (kLooksAhead) {
         max[1][0] = scalar_max(max[1][0], scalar_load(x + i + 5120));
@@ -1713,6 +1741,8 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const struct s
       add_compensated(&block_hi[1][0], &block_lo[1][0], scalar_add(e0, e1));
     }
     {
+      __builtin_prefetch(x + 4608 + i + 2048);
+      __builtin_prefetch(x + 4608 + i + 2064);
       const f32x16 x0 = scalar_load(x + i + 2048);
       if constexpr (kLooksAhead) {
         max[2][0] = scalar_max(max[2][0], scalar_load(x + i + 6144));
@@ -1756,6 +1786,8 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const struct s
       add_compensated(&block_hi[2][0], &block_lo[2][0], scalar_add(e0, e1));
     }
     {
+      __builtin_prefetch(x + 4608 + i + 3072);
+      __builtin_prefetch(x + 4608 + i + 3088);
       const f32x16 x0 = scalar_load(x + i + 3072);
       if constexpr (kLooksAhead) {
         max[3][0] = scalar_max(max[3][0], scalar_load(x + i + 7168));

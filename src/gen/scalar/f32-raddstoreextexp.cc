@@ -266,6 +266,8 @@ static inline void add_blocks_u32(const float* x, float* y, const struct smx_f32
       {scalar_set1(0.0f)},
   };
   for (size_t i = 0; i < 1024; i += 32) {
+    __builtin_prefetch(x + 1536 + i + 0);
+    __builtin_prefetch(x + 1536 + i + 16);
     const f32x16 x0 = scalar_load(x + i + 0);
     if constexpr (kLooksAhead) {
       max[0][0] = scalar_max(max[0][0], scalar_load(x + i + 1024));
