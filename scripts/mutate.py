@@ -229,8 +229,8 @@ MUTATIONS = [
     Mutation("maxima of columns without their sign", LONG_COLUMNS, "std::max(*directed_max, scale().direction * x)", "std::max(*directed_max, x)", AXIS, "*Scale*"),
     # The floating-point environment.
     Mutation("MXCSR not restored", FP_ENVIRONMENT, "    _mm_setcsr(saved_);\n", "", SOFTMAX, "*FpEnvironment*"),
-    Mutation("MXCSR not set", FP_ENVIRONMENT, "    _mm_setcsr(0x9FC0);\n", "", SOFTMAX, "*FpEnvironment*"),
-    Mutation("denormal inputs not flushed", FP_ENVIRONMENT, "_mm_setcsr(0x9FC0)", "_mm_setcsr(0x9F80)", SCALE, "*Denormal*"),
+    Mutation("MXCSR not set", FP_ENVIRONMENT, "    _mm_setcsr(0x9FC0 | (saved_ & 0x3F));\n", "", SOFTMAX, "*FpEnvironment*"),
+    Mutation("denormal inputs not flushed", FP_ENVIRONMENT, "_mm_setcsr(0x9FC0", "_mm_setcsr(0x9F80", SCALE, "*Denormal*"),
     Mutation("exception flags kept from kernels", FP_ENVIRONMENT, "_mm_setcsr(saved_)", "_mm_setcsr(saved_ | (_mm_getcsr() & 0x3F))", SOFTMAX, "*FpEnvironment*"),
     Mutation("environment of a pool's threads not set", "src/runtime/parallelize.h", "        const smx_fp_environment environment;\n", "", SOFTMAX, "*FpEnvironment*"),
     Mutation("environment of a merge not set", NC, "  const smx_fp_environment environment;\n", "", ENVIRONMENT, "*OfMerges*"),
