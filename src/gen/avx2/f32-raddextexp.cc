@@ -96,8 +96,9 @@ static inline void add_block_u32(size_t n, const float* x, const struct smx_f32_
   __m256 block_hi[2] = {anchor, anchor};
   __m256 block_lo[2] = {_mm256_setzero_ps(), _mm256_setzero_ps()};
 
+  const size_t pairs = n / 32 * 32;
   size_t i = 0;
-  for (; i + 32 <= n; i += 32) {
+  for (; i < pairs; i += 32) {
     const __m256 x0 = _mm256_loadu_ps(x + i + 0);
     const __m256 x1 = _mm256_loadu_ps(x + i + 8);
     const __m256 x2 = _mm256_loadu_ps(x + i + 16);
@@ -161,7 +162,8 @@ static inline void add_block_u32(size_t n, const float* x, const struct smx_f32_
     add_compensated(&block_hi[0], &block_lo[0], _mm256_add_ps(e0, e2));
     add_compensated(&block_hi[1], &block_lo[1], _mm256_add_ps(e1, e3));
   }
-  if (i < n) {
+  if (pairs < n) {
+    i = pairs;
     const __m256 absent = _mm256_set1_ps(-INFINITY);  // counts as 0
     if (n - i > 16) {
       const __m256 x0 = avx2_load_tail(x + i + 0, (ptrdiff_t)(n - i) - 0, absent);

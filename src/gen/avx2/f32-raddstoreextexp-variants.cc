@@ -141,8 +141,9 @@ static inline void add_block_u32(size_t n, const float* x, float* y,
   __m256 block_hi[2] = {anchor, anchor};
   __m256 block_lo[2] = {_mm256_setzero_ps(), _mm256_setzero_ps()};
 
+  const size_t pairs = n / 32 * 32;
   size_t i = 0;
-  for (; i + 32 <= n; i += 32) {
+  for (; i < pairs; i += 32) {
     const __m256 x0 = _mm256_loadu_ps(x + i + 0);
     const __m256 x1 = _mm256_loadu_ps(x + i + 8);
     const __m256 x2 = _mm256_loadu_ps(x + i + 16);
@@ -210,7 +211,8 @@ static inline void add_block_u32(size_t n, const float* x, float* y,
     add_compensated(&block_hi[0], &block_lo[0], _mm256_add_ps(e0, e2));
     add_compensated(&block_hi[1], &block_lo[1], _mm256_add_ps(e1, e3));
   }
-  if (i < n) {
+  if (pairs < n) {
+    i = pairs;
     const __m256 absent = _mm256_set1_ps(-INFINITY);  // counts as 0
     if (n - i > 16) {
       const __m256 x0 = avx2_load_tail(x + i + 0, (ptrdiff_t)(n - i) - 0, absent);
@@ -342,6 +344,7 @@ static inline void add_block_u64(size_t n, const float* x, float* y,
   __m256 block_hi[2] = {anchor, anchor};
   __m256 block_lo[2] = {_mm256_setzero_ps(), _mm256_setzero_ps()};
 
+  const size_t pairs = n / 32 * 32;
   size_t i = 0;
   for (; i + 64 <= n; i += 64) {
     {
@@ -481,7 +484,7 @@ static inline void add_block_u64(size_t n, const float* x, float* y,
       add_compensated(&block_hi[1], &block_lo[1], _mm256_add_ps(e1, e3));
     }
   }
-  for (; i + 32 <= n; i += 32) {
+  for (; i < pairs; i += 32) {
     const __m256 x0 = _mm256_loadu_ps(x + i + 0);
     const __m256 x1 = _mm256_loadu_ps(x + i + 8);
     const __m256 x2 = _mm256_loadu_ps(x + i + 16);
@@ -549,7 +552,8 @@ static inline void add_block_u64(size_t n, const float* x, float* y,
     add_compensated(&block_hi[0], &block_lo[0], _mm256_add_ps(e0, e2));
     add_compensated(&block_hi[1], &block_lo[1], _mm256_add_ps(e1, e3));
   }
-  if (i < n) {
+  if (pairs < n) {
+    i = pairs;
     const __m256 absent = _mm256_set1_ps(-INFINITY);  // counts as 0
     if (n - i > 16) {
       const __m256 x0 = avx2_load_tail(x + i + 0, (ptrdiff_t)(n - i) - 0, absent);
@@ -681,6 +685,7 @@ static inline void add_block_u128(size_t n, const float* x, float* y,
   __m256 block_hi[2] = {anchor, anchor};
   __m256 block_lo[2] = {_mm256_setzero_ps(), _mm256_setzero_ps()};
 
+  const size_t pairs = n / 32 * 32;
   size_t i = 0;
   for (; i + 128 <= n; i += 128) {
     {
@@ -956,7 +961,7 @@ static inline void add_block_u128(size_t n, const float* x, float* y,
       add_compensated(&block_hi[1], &block_lo[1], _mm256_add_ps(e1, e3));
     }
   }
-  for (; i + 32 <= n; i += 32) {
+  for (; i < pairs; i += 32) {
     const __m256 x0 = _mm256_loadu_ps(x + i + 0);
     const __m256 x1 = _mm256_loadu_ps(x + i + 8);
     const __m256 x2 = _mm256_loadu_ps(x + i + 16);
@@ -1024,7 +1029,8 @@ static inline void add_block_u128(size_t n, const float* x, float* y,
     add_compensated(&block_hi[0], &block_lo[0], _mm256_add_ps(e0, e2));
     add_compensated(&block_hi[1], &block_lo[1], _mm256_add_ps(e1, e3));
   }
-  if (i < n) {
+  if (pairs < n) {
+    i = pairs;
     const __m256 absent = _mm256_set1_ps(-INFINITY);  // counts as 0
     if (n - i > 16) {
       const __m256 x0 = avx2_load_tail(x + i + 0, (ptrdiff_t)(n - i) - 0, absent);

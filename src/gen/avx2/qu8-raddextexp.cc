@@ -97,6 +97,7 @@ static inline void add_block_u64(size_t n, const uint8_t* x, const struct smx_f3
   __m256 block_hi[2] = {anchor, anchor};
   __m256 block_lo[2] = {_mm256_setzero_ps(), _mm256_setzero_ps()};
 
+  const size_t pairs = n / 32 * 32;
   size_t i = 0;
   for (; i + 64 <= n; i += 64) {
     {
@@ -228,7 +229,7 @@ static inline void add_block_u64(size_t n, const uint8_t* x, const struct smx_f3
       add_compensated(&block_hi[1], &block_lo[1], _mm256_add_ps(e1, e3));
     }
   }
-  for (; i + 32 <= n; i += 32) {
+  for (; i < pairs; i += 32) {
     const __m256 x0 = avx2_from_qu8(avx2_load_bytes(x + i + 0));
     const __m256 x1 = avx2_from_qu8(avx2_load_bytes(x + i + 8));
     const __m256 x2 = avx2_from_qu8(avx2_load_bytes(x + i + 16));
@@ -292,7 +293,8 @@ static inline void add_block_u64(size_t n, const uint8_t* x, const struct smx_f3
     add_compensated(&block_hi[0], &block_lo[0], _mm256_add_ps(e0, e2));
     add_compensated(&block_hi[1], &block_lo[1], _mm256_add_ps(e1, e3));
   }
-  if (i < n) {
+  if (pairs < n) {
+    i = pairs;
     const __m256 absent = _mm256_set1_ps(-INFINITY);  // counts as 0
     if (n - i > 16) {
       const __m256 x0 =

@@ -96,6 +96,7 @@ static inline void add_block_u64(size_t n, const uint16_t* x, const struct smx_f
   __m512 block_hi[1] = {anchor};
   __m512 block_lo[1] = {_mm512_setzero_ps()};
 
+  const size_t pairs = n / 32 * 32;
   size_t i = 0;
   for (; i + 64 <= n; i += 64) {
     const __m512 x0 = avx512f_from_bf16(avx512f_load_halves(x + i + 0));
@@ -161,7 +162,7 @@ static inline void add_block_u64(size_t n, const uint16_t* x, const struct smx_f
     add_compensated(&block_hi[0], &block_lo[0], _mm512_add_ps(e0, e1));
     add_compensated(&block_hi[0], &block_lo[0], _mm512_add_ps(e2, e3));
   }
-  for (; i + 32 <= n; i += 32) {
+  for (; i < pairs; i += 32) {
     const __m512 x0 = avx512f_from_bf16(avx512f_load_halves(x + i + 0));
     const __m512 x1 = avx512f_from_bf16(avx512f_load_halves(x + i + 16));
 
@@ -196,7 +197,8 @@ static inline void add_block_u64(size_t n, const uint16_t* x, const struct smx_f
     const __m512 e1 = _mm512_fmadd_ps(s1, u1, s1);
     add_compensated(&block_hi[0], &block_lo[0], _mm512_add_ps(e0, e1));
   }
-  if (i < n) {
+  if (pairs < n) {
+    i = pairs;
     const __m512 absent = _mm512_set1_ps(-INFINITY);  // counts as 0
     if (n - i > 16) {
       const __m512 x0 = avx512f_present(

@@ -32,13 +32,6 @@ static inline void add_compensated(__m512* hi, __m512* lo, __m512 a) {
   *lo = _mm512_add_ps(*lo, error);
 }
 
-// (*hi, *lo) without its anchor.
-static inline void take_off(__m512* hi, __m512* lo, __m512 anchor) {
-  const __m512 sum = _mm512_sub_ps(*hi, anchor);
-  *lo = _mm512_add_ps(*lo, _mm512_sub_ps(_mm512_sub_ps(*hi, sum), anchor));
-  *hi = sum;
-}
-
 // Each row's reference is the exponent of its maximum (smx_exponent_of). Scaled by it, an anchor is the same for all rows.
 static inline void references(__m512 max, const struct smx_f32_exponential* exponential, __m512* lower,
                               __m512* bias) {
@@ -86,23 +79,26 @@ static inline __m512 lane_maxima(size_t n, const float* x) {
   __m512 m0 = _mm512_set1_ps(-INFINITY);
   __m512 m1 = m0;
   size_t i = 0;
-  for (; i + 32 <= n; i += 32) {
-    m0 = _mm512_max_ps(m0, _mm512_loadu_ps(x + i));
+  for (; i + 64 <= n; i += 64) {
+    m0 = _mm512_max_ps(m0, _mm512_loadu_ps(x + i + 0));
     m1 = _mm512_max_ps(m1, _mm512_loadu_ps(x + i + 16));
+    m0 = _mm512_max_ps(m0, _mm512_loadu_ps(x + i + 32));
+    m1 = _mm512_max_ps(m1, _mm512_loadu_ps(x + i + 48));
   }
-  if (i + 16 <= n) {
-    m0 = _mm512_max_ps(m0, _mm512_loadu_ps(x + i));
-    i += 16;
+  for (; i + 16 <= n; i += 16) {
+    m0 = _mm512_max_ps(m0, _mm512_loadu_ps(x + i + 0));
   }
-  if (i < n) m1 = _mm512_max_ps(m1, avx512f_load_tail(x + i, (ptrdiff_t)(n - i), m1));
+  const size_t whole = n / 16 * 16;
+  if (whole < n) m1 = _mm512_max_ps(m1, avx512f_load_tail(x + whole, (ptrdiff_t)(n - whole), m1));
   return _mm512_max_ps(m0, m1);
 }
 
-// The terms of a row, and their sums in 16 lanes, folded to those of a vector. The row of the next group that
-// is as long as this one is asked for, and so is the result, whose lines the last pass would wait for in cache.
-static inline void sum_row_64(size_t n, const float* x, const float* result, const float* next,
-                              const struct smx_f32_exponential* exponential, __m512 lower, __m512 bias,
-                              __m512 anchor, __m512* hi, __m512* lo) {
+// The sums of rows' terms in 16 lanes, folded to those of a vector. What is `next` to be read is asked
+// for, and so is what is to be `written`, whose lines the last pass would wait for in cache.
+static inline void sum_rows_64(size_t rows, size_t n, const float* x, size_t x_stride, const float* next,
+                               size_t next_stride, const float* written, size_t written_stride,
+                               const float* lowers, const float* biases,
+                               const struct smx_f32_exponential* exponential, __m512* hi, __m512* lo) {
   const __m512 eighths = _mm512_set1_ps(8.0f * exponential->log2e);
   const __m512 minus_eighth_hi = _mm512_set1_ps(exponential->minus_eighth_hi);
   const __m512 minus_eighth_lo = _mm512_set1_ps(exponential->minus_eighth_lo);
@@ -111,126 +107,95 @@ static inline void sum_row_64(size_t n, const float* x, const float* result, con
   const __m512 linear = _mm512_set1_ps(exponential->scale);
   const __m512 mantissas = avx512f_load_table(smx_exp2_mantissas);
   const __m512 residuals = avx512f_load_table(smx_exp2_residuals);
-  __m512 block_hi[1] = {anchor};
-  __m512 block_lo[1] = {_mm512_setzero_ps()};
+  const __m512 anchor = _mm512_set1_ps(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
+  for (size_t r = 0; r < rows; r++) {
+    const size_t lane = r / 16 * 16 + (r % 16) % 4 * 4 + (r % 16) / 4;
+    const __m512 lower = _mm512_set1_ps(lowers[lane]);
+    const __m512 bias = _mm512_set1_ps(biases[lane]);
+    __m512 block_hi[1] = {anchor};
+    __m512 block_lo[1] = {_mm512_setzero_ps()};
 
-  size_t i = 0;
-  for (; i + 64 <= n; i += 64) {
-    __builtin_prefetch(next + i + 0);
-    __builtin_prefetch(next + i + 16);
-    __builtin_prefetch(result + i + 0, 1);
-    __builtin_prefetch(result + i + 16, 1);
-    __builtin_prefetch(next + i + 32);
-    __builtin_prefetch(next + i + 48);
-    __builtin_prefetch(result + i + 32, 1);
-    __builtin_prefetch(result + i + 48, 1);
-    const __m512 x0 = _mm512_loadu_ps(x + i + 0);
-    const __m512 x1 = _mm512_loadu_ps(x + i + 16);
-    const __m512 x2 = _mm512_loadu_ps(x + i + 32);
-    const __m512 x3 = _mm512_loadu_ps(x + i + 48);
+    const size_t pairs = n / 32 * 32;
+    size_t i = 0;
+    for (; i + 64 <= n; i += 64) {
+      __builtin_prefetch(next + i + 0);
+      __builtin_prefetch(next + i + 16);
+      __builtin_prefetch(written + i + 0, 1);
+      __builtin_prefetch(written + i + 16, 1);
+      __builtin_prefetch(next + i + 32);
+      __builtin_prefetch(next + i + 48);
+      __builtin_prefetch(written + i + 32, 1);
+      __builtin_prefetch(written + i + 48, 1);
+      const __m512 x0 = _mm512_loadu_ps(x + i + 0);
+      const __m512 x1 = _mm512_loadu_ps(x + i + 16);
+      const __m512 x2 = _mm512_loadu_ps(x + i + 32);
+      const __m512 x3 = _mm512_loadu_ps(x + i + 48);
 
-    // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
-    // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
-    const __m512 clamped0 = _mm512_max_ps(lower, x0);
-    const __m512 clamped1 = _mm512_max_ps(lower, x1);
-    const __m512 clamped2 = _mm512_max_ps(lower, x2);
-    const __m512 clamped3 = _mm512_max_ps(lower, x3);
-    const __m512 biased0 = _mm512_fmadd_ps(clamped0, eighths, bias);
-    const __m512 biased1 = _mm512_fmadd_ps(clamped1, eighths, bias);
-    const __m512 biased2 = _mm512_fmadd_ps(clamped2, eighths, bias);
-    const __m512 biased3 = _mm512_fmadd_ps(clamped3, eighths, bias);
-    const __m512 n0 = _mm512_sub_ps(biased0, bias);
-    const __m512 n1 = _mm512_sub_ps(biased1, bias);
-    const __m512 n2 = _mm512_sub_ps(biased2, bias);
-    const __m512 n3 = _mm512_sub_ps(biased3, bias);
-    const __m512i index0 = _mm512_castps_si512(biased0);
-    const __m512i index1 = _mm512_castps_si512(biased1);
-    const __m512i index2 = _mm512_castps_si512(biased2);
-    const __m512i index3 = _mm512_castps_si512(biased3);
-    __m512 t0 = _mm512_fmadd_ps(n0, minus_eighth_hi, clamped0);
-    __m512 t1 = _mm512_fmadd_ps(n1, minus_eighth_hi, clamped1);
-    __m512 t2 = _mm512_fmadd_ps(n2, minus_eighth_hi, clamped2);
-    __m512 t3 = _mm512_fmadd_ps(n3, minus_eighth_hi, clamped3);
-    t0 = _mm512_fmadd_ps(n0, minus_eighth_lo, t0);
-    t1 = _mm512_fmadd_ps(n1, minus_eighth_lo, t1);
-    t2 = _mm512_fmadd_ps(n2, minus_eighth_lo, t2);
-    t3 = _mm512_fmadd_ps(n3, minus_eighth_lo, t3);
-    __m512 u0 = _mm512_fmadd_ps(t0, cube, square);
-    __m512 u1 = _mm512_fmadd_ps(t1, cube, square);
-    __m512 u2 = _mm512_fmadd_ps(t2, cube, square);
-    __m512 u3 = _mm512_fmadd_ps(t3, cube, square);
-    u0 = _mm512_fmadd_ps(u0, t0, linear);
-    u1 = _mm512_fmadd_ps(u1, t1, linear);
-    u2 = _mm512_fmadd_ps(u2, t2, linear);
-    u3 = _mm512_fmadd_ps(u3, t3, linear);
-    u0 = _mm512_fmadd_ps(u0, t0, _mm512_permutexvar_ps(index0, residuals));
-    u1 = _mm512_fmadd_ps(u1, t1, _mm512_permutexvar_ps(index1, residuals));
-    u2 = _mm512_fmadd_ps(u2, t2, _mm512_permutexvar_ps(index2, residuals));
-    u3 = _mm512_fmadd_ps(u3, t3, _mm512_permutexvar_ps(index3, residuals));
-    const __m512 s0 =
-        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased0), 20),
-                                             _mm512_castps_si512(_mm512_permutexvar_ps(index0, mantissas))));
-    const __m512 s1 =
-        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased1), 20),
-                                             _mm512_castps_si512(_mm512_permutexvar_ps(index1, mantissas))));
-    const __m512 s2 =
-        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased2), 20),
-                                             _mm512_castps_si512(_mm512_permutexvar_ps(index2, mantissas))));
-    const __m512 s3 =
-        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased3), 20),
-                                             _mm512_castps_si512(_mm512_permutexvar_ps(index3, mantissas))));
-    const __m512 e0 = _mm512_fmadd_ps(s0, u0, s0);
-    const __m512 e1 = _mm512_fmadd_ps(s1, u1, s1);
-    const __m512 e2 = _mm512_fmadd_ps(s2, u2, s2);
-    const __m512 e3 = _mm512_fmadd_ps(s3, u3, s3);
-    add_compensated(&block_hi[0], &block_lo[0], _mm512_add_ps(e0, e1));
-    add_compensated(&block_hi[0], &block_lo[0], _mm512_add_ps(e2, e3));
-  }
-  for (; i + 32 <= n; i += 32) {
-    __builtin_prefetch(next + i + 0);
-    __builtin_prefetch(next + i + 16);
-    __builtin_prefetch(result + i + 0, 1);
-    __builtin_prefetch(result + i + 16, 1);
-    const __m512 x0 = _mm512_loadu_ps(x + i + 0);
-    const __m512 x1 = _mm512_loadu_ps(x + i + 16);
-
-    // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
-    // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
-    const __m512 clamped0 = _mm512_max_ps(lower, x0);
-    const __m512 clamped1 = _mm512_max_ps(lower, x1);
-    const __m512 biased0 = _mm512_fmadd_ps(clamped0, eighths, bias);
-    const __m512 biased1 = _mm512_fmadd_ps(clamped1, eighths, bias);
-    const __m512 n0 = _mm512_sub_ps(biased0, bias);
-    const __m512 n1 = _mm512_sub_ps(biased1, bias);
-    const __m512i index0 = _mm512_castps_si512(biased0);
-    const __m512i index1 = _mm512_castps_si512(biased1);
-    __m512 t0 = _mm512_fmadd_ps(n0, minus_eighth_hi, clamped0);
-    __m512 t1 = _mm512_fmadd_ps(n1, minus_eighth_hi, clamped1);
-    t0 = _mm512_fmadd_ps(n0, minus_eighth_lo, t0);
-    t1 = _mm512_fmadd_ps(n1, minus_eighth_lo, t1);
-    __m512 u0 = _mm512_fmadd_ps(t0, cube, square);
-    __m512 u1 = _mm512_fmadd_ps(t1, cube, square);
-    u0 = _mm512_fmadd_ps(u0, t0, linear);
-    u1 = _mm512_fmadd_ps(u1, t1, linear);
-    u0 = _mm512_fmadd_ps(u0, t0, _mm512_permutexvar_ps(index0, residuals));
-    u1 = _mm512_fmadd_ps(u1, t1, _mm512_permutexvar_ps(index1, residuals));
-    const __m512 s0 =
-        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased0), 20),
-                                             _mm512_castps_si512(_mm512_permutexvar_ps(index0, mantissas))));
-    const __m512 s1 =
-        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased1), 20),
-                                             _mm512_castps_si512(_mm512_permutexvar_ps(index1, mantissas))));
-    const __m512 e0 = _mm512_fmadd_ps(s0, u0, s0);
-    const __m512 e1 = _mm512_fmadd_ps(s1, u1, s1);
-    add_compensated(&block_hi[0], &block_lo[0], _mm512_add_ps(e0, e1));
-  }
-  if (i < n) {
-    const __m512 absent = _mm512_set1_ps(-INFINITY);  // counts as 0
-    if (n - i > 16) {
-      const __m512 x0 = avx512f_load_tail(x + i + 0, (ptrdiff_t)(n - i) - 0, absent);
-      const __m512 x1 = avx512f_load_tail(x + i + 16, (ptrdiff_t)(n - i) - 16, absent);
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
+      const __m512 clamped0 = _mm512_max_ps(lower, x0);
+      const __m512 clamped1 = _mm512_max_ps(lower, x1);
+      const __m512 clamped2 = _mm512_max_ps(lower, x2);
+      const __m512 clamped3 = _mm512_max_ps(lower, x3);
+      const __m512 biased0 = _mm512_fmadd_ps(clamped0, eighths, bias);
+      const __m512 biased1 = _mm512_fmadd_ps(clamped1, eighths, bias);
+      const __m512 biased2 = _mm512_fmadd_ps(clamped2, eighths, bias);
+      const __m512 biased3 = _mm512_fmadd_ps(clamped3, eighths, bias);
+      const __m512 n0 = _mm512_sub_ps(biased0, bias);
+      const __m512 n1 = _mm512_sub_ps(biased1, bias);
+      const __m512 n2 = _mm512_sub_ps(biased2, bias);
+      const __m512 n3 = _mm512_sub_ps(biased3, bias);
+      const __m512i index0 = _mm512_castps_si512(biased0);
+      const __m512i index1 = _mm512_castps_si512(biased1);
+      const __m512i index2 = _mm512_castps_si512(biased2);
+      const __m512i index3 = _mm512_castps_si512(biased3);
+      __m512 t0 = _mm512_fmadd_ps(n0, minus_eighth_hi, clamped0);
+      __m512 t1 = _mm512_fmadd_ps(n1, minus_eighth_hi, clamped1);
+      __m512 t2 = _mm512_fmadd_ps(n2, minus_eighth_hi, clamped2);
+      __m512 t3 = _mm512_fmadd_ps(n3, minus_eighth_hi, clamped3);
+      t0 = _mm512_fmadd_ps(n0, minus_eighth_lo, t0);
+      t1 = _mm512_fmadd_ps(n1, minus_eighth_lo, t1);
+      t2 = _mm512_fmadd_ps(n2, minus_eighth_lo, t2);
+      t3 = _mm512_fmadd_ps(n3, minus_eighth_lo, t3);
+      __m512 u0 = _mm512_fmadd_ps(t0, cube, square);
+      __m512 u1 = _mm512_fmadd_ps(t1, cube, square);
+      __m512 u2 = _mm512_fmadd_ps(t2, cube, square);
+      __m512 u3 = _mm512_fmadd_ps(t3, cube, square);
+      u0 = _mm512_fmadd_ps(u0, t0, linear);
+      u1 = _mm512_fmadd_ps(u1, t1, linear);
+      u2 = _mm512_fmadd_ps(u2, t2, linear);
+      u3 = _mm512_fmadd_ps(u3, t3, linear);
+      u0 = _mm512_fmadd_ps(u0, t0, _mm512_permutexvar_ps(index0, residuals));
+      u1 = _mm512_fmadd_ps(u1, t1, _mm512_permutexvar_ps(index1, residuals));
+      u2 = _mm512_fmadd_ps(u2, t2, _mm512_permutexvar_ps(index2, residuals));
+      u3 = _mm512_fmadd_ps(u3, t3, _mm512_permutexvar_ps(index3, residuals));
+      const __m512 s0 = _mm512_castsi512_ps(
+          _mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased0), 20),
+                           _mm512_castps_si512(_mm512_permutexvar_ps(index0, mantissas))));
+      const __m512 s1 = _mm512_castsi512_ps(
+          _mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased1), 20),
+                           _mm512_castps_si512(_mm512_permutexvar_ps(index1, mantissas))));
+      const __m512 s2 = _mm512_castsi512_ps(
+          _mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased2), 20),
+                           _mm512_castps_si512(_mm512_permutexvar_ps(index2, mantissas))));
+      const __m512 s3 = _mm512_castsi512_ps(
+          _mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased3), 20),
+                           _mm512_castps_si512(_mm512_permutexvar_ps(index3, mantissas))));
+      const __m512 e0 = _mm512_fmadd_ps(s0, u0, s0);
+      const __m512 e1 = _mm512_fmadd_ps(s1, u1, s1);
+      const __m512 e2 = _mm512_fmadd_ps(s2, u2, s2);
+      const __m512 e3 = _mm512_fmadd_ps(s3, u3, s3);
+      add_compensated(&block_hi[0], &block_lo[0], _mm512_add_ps(e0, e1));
+      add_compensated(&block_hi[0], &block_lo[0], _mm512_add_ps(e2, e3));
+    }
+    for (; i < pairs; i += 32) {
+      __builtin_prefetch(next + i + 0);
+      __builtin_prefetch(next + i + 16);
+      __builtin_prefetch(written + i + 0, 1);
+      __builtin_prefetch(written + i + 16, 1);
+      const __m512 x0 = _mm512_loadu_ps(x + i + 0);
+      const __m512 x1 = _mm512_loadu_ps(x + i + 16);
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
       // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -262,174 +227,256 @@ static inline void sum_row_64(size_t n, const float* x, const float* result, con
       const __m512 e0 = _mm512_fmadd_ps(s0, u0, s0);
       const __m512 e1 = _mm512_fmadd_ps(s1, u1, s1);
       add_compensated(&block_hi[0], &block_lo[0], _mm512_add_ps(e0, e1));
-    } else {
-      const __m512 x0 = avx512f_load_tail(x + i + 0, (ptrdiff_t)(n - i) - 0, absent);
-
-      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
-      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
-      const __m512 clamped0 = _mm512_max_ps(lower, x0);
-      const __m512 biased0 = _mm512_fmadd_ps(clamped0, eighths, bias);
-      const __m512 n0 = _mm512_sub_ps(biased0, bias);
-      const __m512i index0 = _mm512_castps_si512(biased0);
-      __m512 t0 = _mm512_fmadd_ps(n0, minus_eighth_hi, clamped0);
-      t0 = _mm512_fmadd_ps(n0, minus_eighth_lo, t0);
-      __m512 u0 = _mm512_fmadd_ps(t0, cube, square);
-      u0 = _mm512_fmadd_ps(u0, t0, linear);
-      u0 = _mm512_fmadd_ps(u0, t0, _mm512_permutexvar_ps(index0, residuals));
-      const __m512 s0 = _mm512_castsi512_ps(
-          _mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased0), 20),
-                           _mm512_castps_si512(_mm512_permutexvar_ps(index0, mantissas))));
-      const __m512 e0 = _mm512_fmadd_ps(s0, u0, s0);
-      add_compensated(&block_hi[0], &block_lo[0], e0);
     }
+    if (pairs < n) {
+      i = pairs;
+      const __m512 absent = _mm512_set1_ps(-INFINITY);  // counts as 0
+      if (n - i > 16) {
+        const __m512 x0 = avx512f_load_tail(x + i + 0, (ptrdiff_t)(n - i) - 0, absent);
+        const __m512 x1 = avx512f_load_tail(x + i + 16, (ptrdiff_t)(n - i) - 16, absent);
+
+        // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+        // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+        // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
+        const __m512 clamped0 = _mm512_max_ps(lower, x0);
+        const __m512 clamped1 = _mm512_max_ps(lower, x1);
+        const __m512 biased0 = _mm512_fmadd_ps(clamped0, eighths, bias);
+        const __m512 biased1 = _mm512_fmadd_ps(clamped1, eighths, bias);
+        const __m512 n0 = _mm512_sub_ps(biased0, bias);
+        const __m512 n1 = _mm512_sub_ps(biased1, bias);
+        const __m512i index0 = _mm512_castps_si512(biased0);
+        const __m512i index1 = _mm512_castps_si512(biased1);
+        __m512 t0 = _mm512_fmadd_ps(n0, minus_eighth_hi, clamped0);
+        __m512 t1 = _mm512_fmadd_ps(n1, minus_eighth_hi, clamped1);
+        t0 = _mm512_fmadd_ps(n0, minus_eighth_lo, t0);
+        t1 = _mm512_fmadd_ps(n1, minus_eighth_lo, t1);
+        __m512 u0 = _mm512_fmadd_ps(t0, cube, square);
+        __m512 u1 = _mm512_fmadd_ps(t1, cube, square);
+        u0 = _mm512_fmadd_ps(u0, t0, linear);
+        u1 = _mm512_fmadd_ps(u1, t1, linear);
+        u0 = _mm512_fmadd_ps(u0, t0, _mm512_permutexvar_ps(index0, residuals));
+        u1 = _mm512_fmadd_ps(u1, t1, _mm512_permutexvar_ps(index1, residuals));
+        const __m512 s0 = _mm512_castsi512_ps(
+            _mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased0), 20),
+                             _mm512_castps_si512(_mm512_permutexvar_ps(index0, mantissas))));
+        const __m512 s1 = _mm512_castsi512_ps(
+            _mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased1), 20),
+                             _mm512_castps_si512(_mm512_permutexvar_ps(index1, mantissas))));
+        const __m512 e0 = _mm512_fmadd_ps(s0, u0, s0);
+        const __m512 e1 = _mm512_fmadd_ps(s1, u1, s1);
+        add_compensated(&block_hi[0], &block_lo[0], _mm512_add_ps(e0, e1));
+      } else {
+        const __m512 x0 = avx512f_load_tail(x + i + 0, (ptrdiff_t)(n - i) - 0, absent);
+
+        // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+        // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+        // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
+        const __m512 clamped0 = _mm512_max_ps(lower, x0);
+        const __m512 biased0 = _mm512_fmadd_ps(clamped0, eighths, bias);
+        const __m512 n0 = _mm512_sub_ps(biased0, bias);
+        const __m512i index0 = _mm512_castps_si512(biased0);
+        __m512 t0 = _mm512_fmadd_ps(n0, minus_eighth_hi, clamped0);
+        t0 = _mm512_fmadd_ps(n0, minus_eighth_lo, t0);
+        __m512 u0 = _mm512_fmadd_ps(t0, cube, square);
+        u0 = _mm512_fmadd_ps(u0, t0, linear);
+        u0 = _mm512_fmadd_ps(u0, t0, _mm512_permutexvar_ps(index0, residuals));
+        const __m512 s0 = _mm512_castsi512_ps(
+            _mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased0), 20),
+                             _mm512_castps_si512(_mm512_permutexvar_ps(index0, mantissas))));
+        const __m512 e0 = _mm512_fmadd_ps(s0, u0, s0);
+        add_compensated(&block_hi[0], &block_lo[0], e0);
+      }
+    }
+    // Exact: both are multiples of the last place of their sum with the terms, and the difference is below it.
+    block_hi[0] = _mm512_sub_ps(block_hi[0], anchor);
+    hi[r] = block_hi[0];
+    lo[r] = block_lo[0];
+    x += x_stride;
+    next += next_stride;
+    written += written_stride;
   }
-  take_off(&block_hi[0], &block_lo[0], anchor);
-  *hi = block_hi[0];
-  *lo = block_lo[0];
 }
 
 // y = scale * x - logarithm.
 template <bool kStreams>
-static inline void subtract_row(size_t n, const float* x, float* y, __m512 scale, __m512 minus_hi,
-                                __m512 lo) {
-  for (; n >= 32; n -= 32) {
-    const __m512 y0 = _mm512_sub_ps(_mm512_fmadd_ps(_mm512_loadu_ps(x + 0), scale, minus_hi), lo);
-    const __m512 y1 = _mm512_sub_ps(_mm512_fmadd_ps(_mm512_loadu_ps(x + 16), scale, minus_hi), lo);
-    if constexpr (kStreams) {
-      _mm512_stream_ps(y + 0, y0);
-      _mm512_stream_ps(y + 16, y1);
-    } else {
-      _mm512_storeu_ps(y + 0, y0);
-      _mm512_storeu_ps(y + 16, y1);
+static inline void subtract_rows(size_t rows, size_t n, const float* from, size_t from_stride, float* y,
+                                 size_t y_stride, const float* log_hi, const float* log_lo, __m512 scale) {
+  const size_t whole = n / 16 * 16;
+  for (size_t r = 0; r < rows; r++) {
+    const size_t lane = r / 16 * 16 + (r % 16) % 4 * 4 + (r % 16) / 4;
+    const __m512 minus_hi = _mm512_set1_ps(0.0f - log_hi[lane]);
+    const __m512 lo = _mm512_set1_ps(log_lo[lane]);
+    size_t i = 0;
+    for (; i + 64 <= n; i += 64) {
+      const __m512 y0 = _mm512_sub_ps(_mm512_fmadd_ps(_mm512_loadu_ps(from + i + 0), scale, minus_hi), lo);
+      const __m512 y1 = _mm512_sub_ps(_mm512_fmadd_ps(_mm512_loadu_ps(from + i + 16), scale, minus_hi), lo);
+      const __m512 y2 = _mm512_sub_ps(_mm512_fmadd_ps(_mm512_loadu_ps(from + i + 32), scale, minus_hi), lo);
+      const __m512 y3 = _mm512_sub_ps(_mm512_fmadd_ps(_mm512_loadu_ps(from + i + 48), scale, minus_hi), lo);
+      if constexpr (kStreams) {
+        _mm512_stream_ps(y + i + 0, y0);
+      } else {
+        _mm512_storeu_ps(y + i + 0, y0);
+      }
+      if constexpr (kStreams) {
+        _mm512_stream_ps(y + i + 16, y1);
+      } else {
+        _mm512_storeu_ps(y + i + 16, y1);
+      }
+      if constexpr (kStreams) {
+        _mm512_stream_ps(y + i + 32, y2);
+      } else {
+        _mm512_storeu_ps(y + i + 32, y2);
+      }
+      if constexpr (kStreams) {
+        _mm512_stream_ps(y + i + 48, y3);
+      } else {
+        _mm512_storeu_ps(y + i + 48, y3);
+      }
     }
-    x += 32;
-    y += 32;
+    for (; i + 16 <= n; i += 16) {
+      const __m512 y0 = _mm512_sub_ps(_mm512_fmadd_ps(_mm512_loadu_ps(from + i + 0), scale, minus_hi), lo);
+      if constexpr (kStreams) {
+        _mm512_stream_ps(y + i + 0, y0);
+      } else {
+        _mm512_storeu_ps(y + i + 0, y0);
+      }
+    }
+    if (whole < n)
+      avx512f_store_tail(y + whole, (ptrdiff_t)(n - whole),
+                         _mm512_sub_ps(_mm512_fmadd_ps(avx512f_load_tail(from + whole, (ptrdiff_t)(n - whole),
+                                                                         _mm512_setzero_ps()),
+                                                       scale, minus_hi),
+                                       lo));
+    from += from_stride;
+    y += y_stride;
   }
-  for (; n >= 16; n -= 16) {
-    _mm512_storeu_ps(y, _mm512_sub_ps(_mm512_fmadd_ps(_mm512_loadu_ps(x), scale, minus_hi), lo));
-    x += 16;
-    y += 16;
-  }
-  if (n > 0)
-    avx512f_store_tail(
-        y, (ptrdiff_t)n,
-        _mm512_sub_ps(
-            _mm512_fmadd_ps(avx512f_load_tail(x, (ptrdiff_t)n, _mm512_setzero_ps()), scale, minus_hi), lo));
 }
 
 extern "C" void smx_f32_log_softmax_ukernel__avx512f_u64_acc4(size_t rows, size_t n, const float* x,
                                                               size_t x_stride, float* y, size_t y_stride,
                                                               bool streams, size_t* done,
                                                               const struct smx_f32_exponential* exponential) {
-  const size_t most = 4;
-  const size_t together = most;
+  const size_t together = 4;
   *done = 0;
-  while (*done < rows) {
-    size_t count = rows - *done < together ? rows - *done : together;
-    bool stops = false;
-    float lower[16], bias[16];
-    float row_max[16], largest[16];
-    __m512 max[4] = {_mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps()};
-    for (size_t r = 0; r < count; r++) max[r] = lane_maxima(n, x + r * x_stride);
+  size_t count = 0;
+  bool stops = false;
+  bool has_nan = false;
+  __m512 max[4], hi[4], lo[4];
+  float row_max[16], largest[16], row_hi[16], row_lo[16];
+  float log_hi[16], log_lo[16];
+  for (;;) {
+    // The next rows' maxima before these rows' results, which have to wait for their logarithms.
+    const size_t left = rows - *done - count;
+    size_t next_count = stops ? 0 : left < together ? left : together;
+    const float* const next_x = x + count * x_stride;
+    float lowers[16], biases[16];
+    for (size_t r = 0; r < next_count; r++) max[r] = lane_maxima(n, next_x + r * x_stride);
 
-    max[0] =
-        _mm512_max_ps(_mm512_shuffle_f32x4(max[0], max[1], 0x44), _mm512_shuffle_f32x4(max[0], max[1], 0xEE));
-    max[1] =
-        _mm512_max_ps(_mm512_shuffle_f32x4(max[2], max[3], 0x44), _mm512_shuffle_f32x4(max[2], max[3], 0xEE));
-    max[0] =
-        _mm512_max_ps(_mm512_shuffle_f32x4(max[0], max[1], 0x88), _mm512_shuffle_f32x4(max[0], max[1], 0xDD));
-    max[0] = _mm512_max_ps(_mm512_shuffle_ps(max[0], max[0], 0x44), _mm512_shuffle_ps(max[0], max[0], 0xEE));
-    max[0] = _mm512_max_ps(_mm512_shuffle_ps(max[0], max[0], 0x88), _mm512_shuffle_ps(max[0], max[0], 0xDD));
-    if (!(_mm512_cmp_ps_mask(_mm512_abs_ps(max[0]), _mm512_set1_ps(exponential->range), _CMP_LE_OQ) ==
-          0xFFFF)) {
-      float maxima[16];
-      _mm512_storeu_ps(maxima + 0, max[0]);
-      size_t r = 0;
-      while (r < count && smx_is_in_range(maxima[r % 4 * 4 + r / 4], exponential)) r++;
-      if (r == 0) break;
-      stops = r < count;
-      count = r;
+    for (size_t v = 0, left = next_count; 2 * v < left; v++) {
+      const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
+      max[v] = _mm512_max_ps(_mm512_shuffle_f32x4(max[2 * v], max[w], 0x44),
+                             _mm512_shuffle_f32x4(max[2 * v], max[w], 0xEE));
     }
-    {
-      __m512 group_lower, group_bias;
-      references(max[0], exponential, &group_lower, &group_bias);
-      _mm512_storeu_ps(lower + 0, group_lower);
-      _mm512_storeu_ps(bias + 0, group_bias);
-      _mm512_storeu_ps(row_max + 0, max[0]);
-      _mm512_storeu_ps(largest + 0, largest_terms(max[0], exponential, group_lower, group_bias));
+    for (size_t v = 0, left = (next_count + 1) / 2; 2 * v < left; v++) {
+      const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
+      max[v] = _mm512_max_ps(_mm512_shuffle_f32x4(max[2 * v], max[w], 0x88),
+                             _mm512_shuffle_f32x4(max[2 * v], max[w], 0xDD));
     }
-
-    __m512 hi[4] = {_mm512_set1_ps(1.0f), _mm512_set1_ps(1.0f), _mm512_set1_ps(1.0f), _mm512_set1_ps(1.0f)};
-    __m512 lo[4] = {_mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps()};
-
-    const __m512 anchor = _mm512_set1_ps(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
-    for (size_t r = 0; r < count; r++) {
-      const size_t lane = r % 4 * 4 + r / 4;
-      const float* const next = x + (r + together) * x_stride;
-      const float* const logits = x + r * x_stride;
-      sum_row_64(n, logits, streams ? next : y + r * y_stride, next, exponential, _mm512_set1_ps(lower[lane]),
-                 _mm512_set1_ps(bias[lane]), anchor, &hi[r], &lo[r]);
+    for (size_t v = 0, left = (next_count + 3) / 4; 2 * v < left; v++) {
+      const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
+      max[v] = _mm512_max_ps(_mm512_shuffle_ps(max[2 * v], max[w], 0x44),
+                             _mm512_shuffle_ps(max[2 * v], max[w], 0xEE));
     }
-
-    {
-      const __m512 higher_hi = _mm512_shuffle_f32x4(hi[0], hi[1], 0xEE);
-      const __m512 higher_lo = _mm512_shuffle_f32x4(lo[0], lo[1], 0xEE);
-      hi[0] = _mm512_shuffle_f32x4(hi[0], hi[1], 0x44);
-      lo[0] = _mm512_shuffle_f32x4(lo[0], lo[1], 0x44);
-      add_pair(&hi[0], &lo[0], higher_hi, higher_lo);
+    for (size_t v = 0, left = (next_count + 7) / 8; 2 * v < left; v++) {
+      const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
+      max[v] = _mm512_max_ps(_mm512_shuffle_ps(max[2 * v], max[w], 0x88),
+                             _mm512_shuffle_ps(max[2 * v], max[w], 0xDD));
     }
-    {
-      const __m512 higher_hi = _mm512_shuffle_f32x4(hi[2], hi[3], 0xEE);
-      const __m512 higher_lo = _mm512_shuffle_f32x4(lo[2], lo[3], 0xEE);
-      hi[1] = _mm512_shuffle_f32x4(hi[2], hi[3], 0x44);
-      lo[1] = _mm512_shuffle_f32x4(lo[2], lo[3], 0x44);
-      add_pair(&hi[1], &lo[1], higher_hi, higher_lo);
-    }
-    {
-      const __m512 higher_hi = _mm512_shuffle_f32x4(hi[0], hi[1], 0xDD);
-      const __m512 higher_lo = _mm512_shuffle_f32x4(lo[0], lo[1], 0xDD);
-      hi[0] = _mm512_shuffle_f32x4(hi[0], hi[1], 0x88);
-      lo[0] = _mm512_shuffle_f32x4(lo[0], lo[1], 0x88);
-      add_pair(&hi[0], &lo[0], higher_hi, higher_lo);
-    }
-    {
-      const __m512 higher_hi = _mm512_shuffle_ps(hi[0], hi[0], 0xEE);
-      const __m512 higher_lo = _mm512_shuffle_ps(lo[0], lo[0], 0xEE);
-      hi[0] = _mm512_shuffle_ps(hi[0], hi[0], 0x44);
-      lo[0] = _mm512_shuffle_ps(lo[0], lo[0], 0x44);
-      add_pair(&hi[0], &lo[0], higher_hi, higher_lo);
-    }
-    {
-      const __m512 higher_hi = _mm512_shuffle_ps(hi[0], hi[0], 0xDD);
-      const __m512 higher_lo = _mm512_shuffle_ps(lo[0], lo[0], 0xDD);
-      hi[0] = _mm512_shuffle_ps(hi[0], hi[0], 0x88);
-      lo[0] = _mm512_shuffle_ps(lo[0], lo[0], 0x88);
-      add_pair(&hi[0], &lo[0], higher_hi, higher_lo);
-    }
-
-    float row_hi[16], row_lo[16];
-
-    _mm512_storeu_ps(row_hi + 0, hi[0]);
-    _mm512_storeu_ps(row_lo + 0, lo[0]);
-    float log_hi[16], log_lo[16];
-    smx_f32_logarithms(16, row_max, largest, row_hi, row_lo, exponential->scale, log_hi, log_lo);
-    for (size_t r = 0; r < count; r++) {
-      const size_t lane = r % 4 * 4 + r / 4;
-
-      if (streams) {
-        subtract_row<true>(n, x + r * x_stride, y + r * y_stride, _mm512_set1_ps(exponential->scale),
-                           _mm512_set1_ps(0.0f - log_hi[lane]), _mm512_set1_ps(log_lo[lane]));
-      } else {
-        subtract_row<false>(n, x + r * x_stride, y + r * y_stride, _mm512_set1_ps(exponential->scale),
-                            _mm512_set1_ps(0.0f - log_hi[lane]), _mm512_set1_ps(log_lo[lane]));
+    for (size_t v = 0; v * 16 < next_count; v++) {
+      if (!(_mm512_cmp_ps_mask(_mm512_abs_ps(max[v]), _mm512_set1_ps(exponential->range), _CMP_LE_OQ) ==
+            0xFFFF)) {
+        float maxima[16];
+        _mm512_storeu_ps(maxima + v * 16, max[v]);
+        size_t r = v * 16;
+        while (smx_is_in_range(maxima[r / 16 * 16 + (r % 16) % 4 * 4 + (r % 16) / 4], exponential)) r++;
+        next_count = r;
+        stops = true;
       }
-      if (row_hi[lane] != row_hi[lane]) smx_fill_nan(n, y + r * y_stride);
+    }
+    for (size_t v = 0; v * 16 < next_count; v++) {
+      __m512 group_lower, group_bias;
+      references(max[v], exponential, &group_lower, &group_bias);
+      _mm512_storeu_ps(lowers + v * 16, group_lower);
+      _mm512_storeu_ps(biases + v * 16, group_bias);
+      _mm512_storeu_ps(row_max + v * 16, max[v]);
+      _mm512_storeu_ps(largest + v * 16, largest_terms(max[v], exponential, group_lower, group_bias));
+    }
+
+    if (count > 0) {
+      if (streams) {
+        subtract_rows<true>(count, n, x, x_stride, y, y_stride, log_hi, log_lo,
+                            _mm512_set1_ps(exponential->scale));
+      } else {
+        subtract_rows<false>(count, n, x, x_stride, y, y_stride, log_hi, log_lo,
+                             _mm512_set1_ps(exponential->scale));
+      }
+      for (size_t r = 0; has_nan && r < count; r++) {
+        const float row = row_hi[r / 16 * 16 + (r % 16) % 4 * 4 + (r % 16) / 4];
+        if (row != row) smx_fill_nan(n, y + r * y_stride);
+      }
     }
     *done += count;
-    if (stops) break;
-    x += count * x_stride;
+    if (next_count == 0) break;
+    x = next_x;
     y += count * y_stride;
+    count = next_count;
+
+    const float* const next = x + together * x_stride;
+    const float* const written = streams ? next : y;
+    const size_t written_stride = streams ? x_stride : y_stride;
+    sum_rows_64(count, n, x, x_stride, next, x_stride, written, written_stride, lowers, biases, exponential,
+                hi, lo);
+    for (size_t v = 0, left = count; 2 * v < left; v++) {
+      const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
+      const __m512 higher_hi = _mm512_shuffle_f32x4(hi[2 * v], hi[w], 0xEE);
+      const __m512 higher_lo = _mm512_shuffle_f32x4(lo[2 * v], lo[w], 0xEE);
+      hi[v] = _mm512_shuffle_f32x4(hi[2 * v], hi[w], 0x44);
+      lo[v] = _mm512_shuffle_f32x4(lo[2 * v], lo[w], 0x44);
+      add_pair(&hi[v], &lo[v], higher_hi, higher_lo);
+    }
+    for (size_t v = 0, left = (count + 1) / 2; 2 * v < left; v++) {
+      const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
+      const __m512 higher_hi = _mm512_shuffle_f32x4(hi[2 * v], hi[w], 0xDD);
+      const __m512 higher_lo = _mm512_shuffle_f32x4(lo[2 * v], lo[w], 0xDD);
+      hi[v] = _mm512_shuffle_f32x4(hi[2 * v], hi[w], 0x88);
+      lo[v] = _mm512_shuffle_f32x4(lo[2 * v], lo[w], 0x88);
+      add_pair(&hi[v], &lo[v], higher_hi, higher_lo);
+    }
+    for (size_t v = 0, left = (count + 3) / 4; 2 * v < left; v++) {
+      const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
+      const __m512 higher_hi = _mm512_shuffle_ps(hi[2 * v], hi[w], 0xEE);
+      const __m512 higher_lo = _mm512_shuffle_ps(lo[2 * v], lo[w], 0xEE);
+      hi[v] = _mm512_shuffle_ps(hi[2 * v], hi[w], 0x44);
+      lo[v] = _mm512_shuffle_ps(lo[2 * v], lo[w], 0x44);
+      add_pair(&hi[v], &lo[v], higher_hi, higher_lo);
+    }
+    for (size_t v = 0, left = (count + 7) / 8; 2 * v < left; v++) {
+      const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
+      const __m512 higher_hi = _mm512_shuffle_ps(hi[2 * v], hi[w], 0xDD);
+      const __m512 higher_lo = _mm512_shuffle_ps(lo[2 * v], lo[w], 0xDD);
+      hi[v] = _mm512_shuffle_ps(hi[2 * v], hi[w], 0x88);
+      lo[v] = _mm512_shuffle_ps(lo[2 * v], lo[w], 0x88);
+      add_pair(&hi[v], &lo[v], higher_hi, higher_lo);
+    }
+    has_nan = false;
+    for (size_t v = 0; v * 16 < count; v++) {
+      _mm512_storeu_ps(row_hi + v * 16, hi[v]);
+      _mm512_storeu_ps(row_lo + v * 16, lo[v]);
+      has_nan |= !(_mm512_cmp_ps_mask(_mm512_abs_ps(hi[v]), _mm512_set1_ps(INFINITY), _CMP_LE_OQ) == 0xFFFF);
+      const size_t first = v * 16;
+      smx_f32_logarithms(16, row_max + first, largest + first, row_hi + first, row_lo + first,
+                         exponential->scale, log_hi + first, log_lo + first);
+    }
   }
   if (streams) _mm_sfence();
 }

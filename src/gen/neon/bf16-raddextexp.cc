@@ -101,6 +101,7 @@ static inline void add_block_u64(size_t n, const uint16_t* x, const struct smx_f
   float32x4_t block_hi[4] = {anchor, anchor, anchor, anchor};
   float32x4_t block_lo[4] = {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)};
 
+  const size_t pairs = n / 32 * 32;
   size_t i = 0;
   for (; i + 64 <= n; i += 64) {
     {
@@ -348,7 +349,7 @@ static inline void add_block_u64(size_t n, const uint16_t* x, const struct smx_f
       add_compensated(&block_hi[3], &block_lo[3], vaddq_f32(e3, e7));
     }
   }
-  for (; i + 32 <= n; i += 32) {
+  for (; i < pairs; i += 32) {
     const float32x4_t x0 = neon_from_bf16(vld1_u16(x + i + 0));
     const float32x4_t x1 = neon_from_bf16(vld1_u16(x + i + 4));
     const float32x4_t x2 = neon_from_bf16(vld1_u16(x + i + 8));
@@ -470,7 +471,8 @@ static inline void add_block_u64(size_t n, const uint16_t* x, const struct smx_f
     add_compensated(&block_hi[2], &block_lo[2], vaddq_f32(e2, e6));
     add_compensated(&block_hi[3], &block_lo[3], vaddq_f32(e3, e7));
   }
-  if (i < n) {
+  if (pairs < n) {
+    i = pairs;
     const float32x4_t absent = vdupq_n_f32(-INFINITY);  // counts as 0
     if (n - i > 16) {
       const float32x4_t x0 =

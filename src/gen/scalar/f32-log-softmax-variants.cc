@@ -32,13 +32,6 @@ static inline void add_compensated(f32x16* hi, f32x16* lo, f32x16 a) {
   *lo = scalar_add(*lo, error);
 }
 
-// (*hi, *lo) without its anchor.
-static inline void take_off(f32x16* hi, f32x16* lo, f32x16 anchor) {
-  const f32x16 sum = scalar_sub(*hi, anchor);
-  *lo = scalar_add(*lo, scalar_sub(scalar_sub(*hi, sum), anchor));
-  *hi = sum;
-}
-
 // Each row's reference is the exponent of its maximum (smx_exponent_of). Scaled by it, an anchor is the same for all rows.
 static inline void references(f32x16 max, const struct smx_f32_exponential* exponential, f32x16* lower,
                               f32x16* bias) {
@@ -83,23 +76,26 @@ static inline f32x16 lane_maxima(size_t n, const float* x) {
   f32x16 m0 = scalar_set1(-INFINITY);
   f32x16 m1 = m0;
   size_t i = 0;
-  for (; i + 32 <= n; i += 32) {
-    m0 = scalar_max(m0, scalar_load(x + i));
+  for (; i + 64 <= n; i += 64) {
+    m0 = scalar_max(m0, scalar_load(x + i + 0));
     m1 = scalar_max(m1, scalar_load(x + i + 16));
+    m0 = scalar_max(m0, scalar_load(x + i + 32));
+    m1 = scalar_max(m1, scalar_load(x + i + 48));
   }
-  if (i + 16 <= n) {
-    m0 = scalar_max(m0, scalar_load(x + i));
-    i += 16;
+  for (; i + 16 <= n; i += 16) {
+    m0 = scalar_max(m0, scalar_load(x + i + 0));
   }
-  if (i < n) m1 = scalar_max(m1, scalar_load_tail(x + i, (ptrdiff_t)(n - i), m1));
+  const size_t whole = n / 16 * 16;
+  if (whole < n) m1 = scalar_max(m1, scalar_load_tail(x + whole, (ptrdiff_t)(n - whole), m1));
   return scalar_max(m0, m1);
 }
 
-// The terms of a row, and their sums in 16 lanes, folded to those of a vector. The row of the next group that
-// is as long as this one is asked for, and so is the result, whose lines the last pass would wait for in cache.
-static inline void sum_row_64(size_t n, const float* x, const float* result, const float* next,
-                              const struct smx_f32_exponential* exponential, f32x16 lower, f32x16 bias,
-                              f32x16 anchor, f32x16* hi, f32x16* lo) {
+// The sums of rows' terms in 16 lanes, folded to those of a vector. What is `next` to be read is asked
+// for, and so is what is to be `written`, whose lines the last pass would wait for in cache.
+static inline void sum_rows_64(size_t rows, size_t n, const float* x, size_t x_stride, const float* next,
+                               size_t next_stride, const float* written, size_t written_stride,
+                               const float* lowers, const float* biases,
+                               const struct smx_f32_exponential* exponential, f32x16* hi, f32x16* lo) {
   const f32x16 eighths = scalar_set1(8.0f * exponential->log2e);
   const f32x16 minus_eighth_hi = scalar_set1(exponential->minus_eighth_hi);
   const f32x16 minus_eighth_lo = scalar_set1(exponential->minus_eighth_lo);
@@ -108,16 +104,101 @@ static inline void sum_row_64(size_t n, const float* x, const float* result, con
   const f32x16 linear = scalar_set1(exponential->scale);
   const scalar_table mantissas = scalar_load_table(smx_exp2_mantissas);
   const scalar_table residuals = scalar_load_table(smx_exp2_residuals);
-  f32x16 block_hi[1] = {anchor};
-  f32x16 block_lo[1] = {scalar_set1(0.0f)};
+  const f32x16 anchor = scalar_set1(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
+  for (size_t r = 0; r < rows; r++) {
+    const size_t lane = r / 16 * 16 + (r % 16);
+    const f32x16 lower = scalar_set1(lowers[lane]);
+    const f32x16 bias = scalar_set1(biases[lane]);
+    f32x16 block_hi[1] = {anchor};
+    f32x16 block_lo[1] = {scalar_set1(0.0f)};
 
-  size_t i = 0;
-  for (; i + 64 <= n; i += 64) {
-    {
+    const size_t pairs = n / 32 * 32;
+    size_t i = 0;
+    for (; i + 64 <= n; i += 64) {
+      {
+        __builtin_prefetch(next + i + 0);
+        __builtin_prefetch(next + i + 16);
+        __builtin_prefetch(written + i + 0, 1);
+        __builtin_prefetch(written + i + 16, 1);
+        const f32x16 x0 = scalar_load(x + i + 0);
+
+        // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+        // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+        // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
+        const f32x16 clamped0 = scalar_max(lower, x0);
+        const f32x16 biased0 = scalar_fma(clamped0, eighths, bias);
+        const f32x16 n0 = scalar_sub(biased0, bias);
+        const f32x16 index0 = (biased0);
+        f32x16 t0 = scalar_fma(n0, minus_eighth_hi, clamped0);
+        t0 = scalar_fma(n0, minus_eighth_lo, t0);
+        f32x16 u0 = scalar_fma(t0, cube, square);
+        u0 = scalar_fma(u0, t0, linear);
+        u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
+        const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
+        const f32x16 e0 = scalar_fma(s0, u0, s0);
+        const f32x16 x1 = scalar_load(x + i + 16);
+
+        // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+        // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+        // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
+        const f32x16 clamped1 = scalar_max(lower, x1);
+        const f32x16 biased1 = scalar_fma(clamped1, eighths, bias);
+        const f32x16 n1 = scalar_sub(biased1, bias);
+        const f32x16 index1 = (biased1);
+        f32x16 t1 = scalar_fma(n1, minus_eighth_hi, clamped1);
+        t1 = scalar_fma(n1, minus_eighth_lo, t1);
+        f32x16 u1 = scalar_fma(t1, cube, square);
+        u1 = scalar_fma(u1, t1, linear);
+        u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
+        const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
+        const f32x16 e1 = scalar_fma(s1, u1, s1);
+        add_compensated(&block_hi[0], &block_lo[0], scalar_add(e0, e1));
+      }
+      {
+        __builtin_prefetch(next + i + 32);
+        __builtin_prefetch(next + i + 48);
+        __builtin_prefetch(written + i + 32, 1);
+        __builtin_prefetch(written + i + 48, 1);
+        const f32x16 x0 = scalar_load(x + i + 32);
+
+        // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+        // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+        // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
+        const f32x16 clamped0 = scalar_max(lower, x0);
+        const f32x16 biased0 = scalar_fma(clamped0, eighths, bias);
+        const f32x16 n0 = scalar_sub(biased0, bias);
+        const f32x16 index0 = (biased0);
+        f32x16 t0 = scalar_fma(n0, minus_eighth_hi, clamped0);
+        t0 = scalar_fma(n0, minus_eighth_lo, t0);
+        f32x16 u0 = scalar_fma(t0, cube, square);
+        u0 = scalar_fma(u0, t0, linear);
+        u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
+        const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
+        const f32x16 e0 = scalar_fma(s0, u0, s0);
+        const f32x16 x1 = scalar_load(x + i + 48);
+
+        // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+        // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+        // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
+        const f32x16 clamped1 = scalar_max(lower, x1);
+        const f32x16 biased1 = scalar_fma(clamped1, eighths, bias);
+        const f32x16 n1 = scalar_sub(biased1, bias);
+        const f32x16 index1 = (biased1);
+        f32x16 t1 = scalar_fma(n1, minus_eighth_hi, clamped1);
+        t1 = scalar_fma(n1, minus_eighth_lo, t1);
+        f32x16 u1 = scalar_fma(t1, cube, square);
+        u1 = scalar_fma(u1, t1, linear);
+        u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
+        const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
+        const f32x16 e1 = scalar_fma(s1, u1, s1);
+        add_compensated(&block_hi[0], &block_lo[0], scalar_add(e0, e1));
+      }
+    }
+    for (; i < pairs; i += 32) {
       __builtin_prefetch(next + i + 0);
       __builtin_prefetch(next + i + 16);
-      __builtin_prefetch(result + i + 0, 1);
-      __builtin_prefetch(result + i + 16, 1);
+      __builtin_prefetch(written + i + 0, 1);
+      __builtin_prefetch(written + i + 16, 1);
       const f32x16 x0 = scalar_load(x + i + 0);
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -152,367 +233,244 @@ static inline void sum_row_64(size_t n, const float* x, const float* result, con
       const f32x16 e1 = scalar_fma(s1, u1, s1);
       add_compensated(&block_hi[0], &block_lo[0], scalar_add(e0, e1));
     }
-    {
-      __builtin_prefetch(next + i + 32);
-      __builtin_prefetch(next + i + 48);
-      __builtin_prefetch(result + i + 32, 1);
-      __builtin_prefetch(result + i + 48, 1);
-      const f32x16 x0 = scalar_load(x + i + 32);
+    if (pairs < n) {
+      i = pairs;
+      const f32x16 absent = scalar_set1(-INFINITY);  // counts as 0
+      if (n - i > 16) {
+        const f32x16 x0 = scalar_load_tail(x + i + 0, (ptrdiff_t)(n - i) - 0, absent);
 
-      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
-      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
-      const f32x16 clamped0 = scalar_max(lower, x0);
-      const f32x16 biased0 = scalar_fma(clamped0, eighths, bias);
-      const f32x16 n0 = scalar_sub(biased0, bias);
-      const f32x16 index0 = (biased0);
-      f32x16 t0 = scalar_fma(n0, minus_eighth_hi, clamped0);
-      t0 = scalar_fma(n0, minus_eighth_lo, t0);
-      f32x16 u0 = scalar_fma(t0, cube, square);
-      u0 = scalar_fma(u0, t0, linear);
-      u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
-      const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
-      const f32x16 e0 = scalar_fma(s0, u0, s0);
-      const f32x16 x1 = scalar_load(x + i + 48);
+        // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+        // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+        // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
+        const f32x16 clamped0 = scalar_max(lower, x0);
+        const f32x16 biased0 = scalar_fma(clamped0, eighths, bias);
+        const f32x16 n0 = scalar_sub(biased0, bias);
+        const f32x16 index0 = (biased0);
+        f32x16 t0 = scalar_fma(n0, minus_eighth_hi, clamped0);
+        t0 = scalar_fma(n0, minus_eighth_lo, t0);
+        f32x16 u0 = scalar_fma(t0, cube, square);
+        u0 = scalar_fma(u0, t0, linear);
+        u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
+        const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
+        const f32x16 e0 = scalar_fma(s0, u0, s0);
+        const f32x16 x1 = scalar_load_tail(x + i + 16, (ptrdiff_t)(n - i) - 16, absent);
 
-      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
-      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
-      const f32x16 clamped1 = scalar_max(lower, x1);
-      const f32x16 biased1 = scalar_fma(clamped1, eighths, bias);
-      const f32x16 n1 = scalar_sub(biased1, bias);
-      const f32x16 index1 = (biased1);
-      f32x16 t1 = scalar_fma(n1, minus_eighth_hi, clamped1);
-      t1 = scalar_fma(n1, minus_eighth_lo, t1);
-      f32x16 u1 = scalar_fma(t1, cube, square);
-      u1 = scalar_fma(u1, t1, linear);
-      u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
-      const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
-      const f32x16 e1 = scalar_fma(s1, u1, s1);
-      add_compensated(&block_hi[0], &block_lo[0], scalar_add(e0, e1));
+        // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+        // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+        // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
+        const f32x16 clamped1 = scalar_max(lower, x1);
+        const f32x16 biased1 = scalar_fma(clamped1, eighths, bias);
+        const f32x16 n1 = scalar_sub(biased1, bias);
+        const f32x16 index1 = (biased1);
+        f32x16 t1 = scalar_fma(n1, minus_eighth_hi, clamped1);
+        t1 = scalar_fma(n1, minus_eighth_lo, t1);
+        f32x16 u1 = scalar_fma(t1, cube, square);
+        u1 = scalar_fma(u1, t1, linear);
+        u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
+        const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
+        const f32x16 e1 = scalar_fma(s1, u1, s1);
+        add_compensated(&block_hi[0], &block_lo[0], scalar_add(e0, e1));
+      } else {
+        const f32x16 x0 = scalar_load_tail(x + i + 0, (ptrdiff_t)(n - i) - 0, absent);
+
+        // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+        // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+        // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
+        const f32x16 clamped0 = scalar_max(lower, x0);
+        const f32x16 biased0 = scalar_fma(clamped0, eighths, bias);
+        const f32x16 n0 = scalar_sub(biased0, bias);
+        const f32x16 index0 = (biased0);
+        f32x16 t0 = scalar_fma(n0, minus_eighth_hi, clamped0);
+        t0 = scalar_fma(n0, minus_eighth_lo, t0);
+        f32x16 u0 = scalar_fma(t0, cube, square);
+        u0 = scalar_fma(u0, t0, linear);
+        u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
+        const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
+        const f32x16 e0 = scalar_fma(s0, u0, s0);
+        add_compensated(&block_hi[0], &block_lo[0], e0);
+      }
     }
+    // Exact: both are multiples of the last place of their sum with the terms, and the difference is below it.
+    block_hi[0] = scalar_sub(block_hi[0], anchor);
+    hi[r] = block_hi[0];
+    lo[r] = block_lo[0];
+    x += x_stride;
+    next += next_stride;
+    written += written_stride;
   }
-  for (; i + 32 <= n; i += 32) {
-    __builtin_prefetch(next + i + 0);
-    __builtin_prefetch(next + i + 16);
-    __builtin_prefetch(result + i + 0, 1);
-    __builtin_prefetch(result + i + 16, 1);
-    const f32x16 x0 = scalar_load(x + i + 0);
-
-    // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
-    // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
-    const f32x16 clamped0 = scalar_max(lower, x0);
-    const f32x16 biased0 = scalar_fma(clamped0, eighths, bias);
-    const f32x16 n0 = scalar_sub(biased0, bias);
-    const f32x16 index0 = (biased0);
-    f32x16 t0 = scalar_fma(n0, minus_eighth_hi, clamped0);
-    t0 = scalar_fma(n0, minus_eighth_lo, t0);
-    f32x16 u0 = scalar_fma(t0, cube, square);
-    u0 = scalar_fma(u0, t0, linear);
-    u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
-    const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
-    const f32x16 e0 = scalar_fma(s0, u0, s0);
-    const f32x16 x1 = scalar_load(x + i + 16);
-
-    // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
-    // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
-    const f32x16 clamped1 = scalar_max(lower, x1);
-    const f32x16 biased1 = scalar_fma(clamped1, eighths, bias);
-    const f32x16 n1 = scalar_sub(biased1, bias);
-    const f32x16 index1 = (biased1);
-    f32x16 t1 = scalar_fma(n1, minus_eighth_hi, clamped1);
-    t1 = scalar_fma(n1, minus_eighth_lo, t1);
-    f32x16 u1 = scalar_fma(t1, cube, square);
-    u1 = scalar_fma(u1, t1, linear);
-    u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
-    const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
-    const f32x16 e1 = scalar_fma(s1, u1, s1);
-    add_compensated(&block_hi[0], &block_lo[0], scalar_add(e0, e1));
-  }
-  if (i < n) {
-    const f32x16 absent = scalar_set1(-INFINITY);  // counts as 0
-    if (n - i > 16) {
-      const f32x16 x0 = scalar_load_tail(x + i + 0, (ptrdiff_t)(n - i) - 0, absent);
-
-      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
-      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
-      const f32x16 clamped0 = scalar_max(lower, x0);
-      const f32x16 biased0 = scalar_fma(clamped0, eighths, bias);
-      const f32x16 n0 = scalar_sub(biased0, bias);
-      const f32x16 index0 = (biased0);
-      f32x16 t0 = scalar_fma(n0, minus_eighth_hi, clamped0);
-      t0 = scalar_fma(n0, minus_eighth_lo, t0);
-      f32x16 u0 = scalar_fma(t0, cube, square);
-      u0 = scalar_fma(u0, t0, linear);
-      u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
-      const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
-      const f32x16 e0 = scalar_fma(s0, u0, s0);
-      const f32x16 x1 = scalar_load_tail(x + i + 16, (ptrdiff_t)(n - i) - 16, absent);
-
-      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
-      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
-      const f32x16 clamped1 = scalar_max(lower, x1);
-      const f32x16 biased1 = scalar_fma(clamped1, eighths, bias);
-      const f32x16 n1 = scalar_sub(biased1, bias);
-      const f32x16 index1 = (biased1);
-      f32x16 t1 = scalar_fma(n1, minus_eighth_hi, clamped1);
-      t1 = scalar_fma(n1, minus_eighth_lo, t1);
-      f32x16 u1 = scalar_fma(t1, cube, square);
-      u1 = scalar_fma(u1, t1, linear);
-      u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
-      const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
-      const f32x16 e1 = scalar_fma(s1, u1, s1);
-      add_compensated(&block_hi[0], &block_lo[0], scalar_add(e0, e1));
-    } else {
-      const f32x16 x0 = scalar_load_tail(x + i + 0, (ptrdiff_t)(n - i) - 0, absent);
-
-      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
-      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
-      const f32x16 clamped0 = scalar_max(lower, x0);
-      const f32x16 biased0 = scalar_fma(clamped0, eighths, bias);
-      const f32x16 n0 = scalar_sub(biased0, bias);
-      const f32x16 index0 = (biased0);
-      f32x16 t0 = scalar_fma(n0, minus_eighth_hi, clamped0);
-      t0 = scalar_fma(n0, minus_eighth_lo, t0);
-      f32x16 u0 = scalar_fma(t0, cube, square);
-      u0 = scalar_fma(u0, t0, linear);
-      u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
-      const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
-      const f32x16 e0 = scalar_fma(s0, u0, s0);
-      add_compensated(&block_hi[0], &block_lo[0], e0);
-    }
-  }
-  take_off(&block_hi[0], &block_lo[0], anchor);
-  *hi = block_hi[0];
-  *lo = block_lo[0];
 }
 
 // y = scale * x - logarithm.
 template <bool kStreams>
-static inline void subtract_row(size_t n, const float* x, float* y, f32x16 scale, f32x16 minus_hi,
-                                f32x16 lo) {
-  for (; n >= 32; n -= 32) {
-    const f32x16 y0 = scalar_sub(scalar_fma(scalar_load(x + 0), scale, minus_hi), lo);
-    const f32x16 y1 = scalar_sub(scalar_fma(scalar_load(x + 16), scale, minus_hi), lo);
-    if constexpr (kStreams) {
-      scalar_store(y + 0, y0);
-      scalar_store(y + 16, y1);
-    } else {
-      scalar_store(y + 0, y0);
-      scalar_store(y + 16, y1);
+static inline void subtract_rows(size_t rows, size_t n, const float* from, size_t from_stride, float* y,
+                                 size_t y_stride, const float* log_hi, const float* log_lo, f32x16 scale) {
+  const size_t whole = n / 16 * 16;
+  for (size_t r = 0; r < rows; r++) {
+    const size_t lane = r / 16 * 16 + (r % 16);
+    const f32x16 minus_hi = scalar_set1(0.0f - log_hi[lane]);
+    const f32x16 lo = scalar_set1(log_lo[lane]);
+    size_t i = 0;
+    for (; i + 64 <= n; i += 64) {
+      const f32x16 y0 = scalar_sub(scalar_fma(scalar_load(from + i + 0), scale, minus_hi), lo);
+      const f32x16 y1 = scalar_sub(scalar_fma(scalar_load(from + i + 16), scale, minus_hi), lo);
+      const f32x16 y2 = scalar_sub(scalar_fma(scalar_load(from + i + 32), scale, minus_hi), lo);
+      const f32x16 y3 = scalar_sub(scalar_fma(scalar_load(from + i + 48), scale, minus_hi), lo);
+      if constexpr (kStreams) {
+        scalar_store(y + i + 0, y0);
+      } else {
+        scalar_store(y + i + 0, y0);
+      }
+      if constexpr (kStreams) {
+        scalar_store(y + i + 16, y1);
+      } else {
+        scalar_store(y + i + 16, y1);
+      }
+      if constexpr (kStreams) {
+        scalar_store(y + i + 32, y2);
+      } else {
+        scalar_store(y + i + 32, y2);
+      }
+      if constexpr (kStreams) {
+        scalar_store(y + i + 48, y3);
+      } else {
+        scalar_store(y + i + 48, y3);
+      }
     }
-    x += 32;
-    y += 32;
+    for (; i + 16 <= n; i += 16) {
+      const f32x16 y0 = scalar_sub(scalar_fma(scalar_load(from + i + 0), scale, minus_hi), lo);
+      if constexpr (kStreams) {
+        scalar_store(y + i + 0, y0);
+      } else {
+        scalar_store(y + i + 0, y0);
+      }
+    }
+    if (whole < n)
+      scalar_store_tail(
+          y + whole, (ptrdiff_t)(n - whole),
+          scalar_sub(scalar_fma(scalar_load_tail(from + whole, (ptrdiff_t)(n - whole), scalar_set1(0.0f)),
+                                scale, minus_hi),
+                     lo));
+    from += from_stride;
+    y += y_stride;
   }
-  for (; n >= 16; n -= 16) {
-    scalar_store(y, scalar_sub(scalar_fma(scalar_load(x), scale, minus_hi), lo));
-    x += 16;
-    y += 16;
-  }
-  if (n > 0)
-    scalar_store_tail(
-        y, (ptrdiff_t)n,
-        scalar_sub(scalar_fma(scalar_load_tail(x, (ptrdiff_t)n, scalar_set1(0.0f)), scale, minus_hi), lo));
 }
 
 extern "C" void smx_f32_log_softmax_ukernel__scalar_u64_acc16(size_t rows, size_t n, const float* x,
                                                               size_t x_stride, float* y, size_t y_stride,
                                                               bool streams, size_t* done,
                                                               const struct smx_f32_exponential* exponential) {
-  // Long rows go fewer at a time, so that what is stored of them is in the level 1 cache when it is scaled.
-  const size_t most = n <= 256 ? 16 : 8;
-  const size_t together = most;
+  // Long rows go fewer at a time, so that they are in the level 1 cache when they are read again.
+  const size_t together = n <= 256 ? 16 : 8;
   *done = 0;
-  while (*done < rows) {
-    size_t count = rows - *done < together ? rows - *done : together;
-    bool stops = false;
-    float lower[16], bias[16];
-    float row_max[16], largest[16];
-    f32x16 max[16] = {scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f),
-                      scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f),
-                      scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f),
-                      scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f)};
-    for (size_t r = 0; r < count; r++) max[r] = lane_maxima(n, x + r * x_stride);
+  size_t count = 0;
+  bool stops = false;
+  bool has_nan = false;
+  f32x16 max[16], hi[16], lo[16];
+  float row_max[16], largest[16], row_hi[16], row_lo[16];
+  float log_hi[16], log_lo[16];
+  for (;;) {
+    // The next rows' maxima before these rows' results, which have to wait for their logarithms.
+    const size_t left = rows - *done - count;
+    size_t next_count = stops ? 0 : left < together ? left : together;
+    const float* const next_x = x + count * x_stride;
+    float lowers[16], biases[16];
+    for (size_t r = 0; r < next_count; r++) max[r] = lane_maxima(n, next_x + r * x_stride);
 
-    max[0] = scalar_max(scalar_half(max[0], max[1], 8, 0), scalar_half(max[0], max[1], 8, 8));
-    max[1] = scalar_max(scalar_half(max[2], max[3], 8, 0), scalar_half(max[2], max[3], 8, 8));
-    max[2] = scalar_max(scalar_half(max[4], max[5], 8, 0), scalar_half(max[4], max[5], 8, 8));
-    max[3] = scalar_max(scalar_half(max[6], max[7], 8, 0), scalar_half(max[6], max[7], 8, 8));
-    max[4] = scalar_max(scalar_half(max[8], max[9], 8, 0), scalar_half(max[8], max[9], 8, 8));
-    max[5] = scalar_max(scalar_half(max[10], max[11], 8, 0), scalar_half(max[10], max[11], 8, 8));
-    max[6] = scalar_max(scalar_half(max[12], max[13], 8, 0), scalar_half(max[12], max[13], 8, 8));
-    max[7] = scalar_max(scalar_half(max[14], max[15], 8, 0), scalar_half(max[14], max[15], 8, 8));
-    max[0] = scalar_max(scalar_half(max[0], max[1], 4, 0), scalar_half(max[0], max[1], 4, 4));
-    max[1] = scalar_max(scalar_half(max[2], max[3], 4, 0), scalar_half(max[2], max[3], 4, 4));
-    max[2] = scalar_max(scalar_half(max[4], max[5], 4, 0), scalar_half(max[4], max[5], 4, 4));
-    max[3] = scalar_max(scalar_half(max[6], max[7], 4, 0), scalar_half(max[6], max[7], 4, 4));
-    max[0] = scalar_max(scalar_half(max[0], max[1], 2, 0), scalar_half(max[0], max[1], 2, 2));
-    max[1] = scalar_max(scalar_half(max[2], max[3], 2, 0), scalar_half(max[2], max[3], 2, 2));
-    max[0] = scalar_max(scalar_half(max[0], max[1], 1, 0), scalar_half(max[0], max[1], 1, 1));
-    if (!(scalar_all_within(max[0], scalar_set1(exponential->range)))) {
-      float maxima[16];
-      scalar_store(maxima + 0, max[0]);
-      size_t r = 0;
-      while (r < count && smx_is_in_range(maxima[r], exponential)) r++;
-      if (r == 0) break;
-      stops = r < count;
-      count = r;
+    for (size_t v = 0, left = next_count; 2 * v < left; v++) {
+      const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
+      max[v] = scalar_max(scalar_half(max[2 * v], max[w], 8, 0), scalar_half(max[2 * v], max[w], 8, 8));
     }
-    {
+    for (size_t v = 0, left = (next_count + 1) / 2; 2 * v < left; v++) {
+      const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
+      max[v] = scalar_max(scalar_half(max[2 * v], max[w], 4, 0), scalar_half(max[2 * v], max[w], 4, 4));
+    }
+    for (size_t v = 0, left = (next_count + 3) / 4; 2 * v < left; v++) {
+      const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
+      max[v] = scalar_max(scalar_half(max[2 * v], max[w], 2, 0), scalar_half(max[2 * v], max[w], 2, 2));
+    }
+    for (size_t v = 0, left = (next_count + 7) / 8; 2 * v < left; v++) {
+      const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
+      max[v] = scalar_max(scalar_half(max[2 * v], max[w], 1, 0), scalar_half(max[2 * v], max[w], 1, 1));
+    }
+    for (size_t v = 0; v * 16 < next_count; v++) {
+      if (!(scalar_all_within(max[v], scalar_set1(exponential->range)))) {
+        float maxima[16];
+        scalar_store(maxima + v * 16, max[v]);
+        size_t r = v * 16;
+        while (smx_is_in_range(maxima[r / 16 * 16 + (r % 16)], exponential)) r++;
+        next_count = r;
+        stops = true;
+      }
+    }
+    for (size_t v = 0; v * 16 < next_count; v++) {
       f32x16 group_lower, group_bias;
-      references(max[0], exponential, &group_lower, &group_bias);
-      scalar_store(lower + 0, group_lower);
-      scalar_store(bias + 0, group_bias);
-      scalar_store(row_max + 0, max[0]);
-      scalar_store(largest + 0, largest_terms(max[0], exponential, group_lower, group_bias));
+      references(max[v], exponential, &group_lower, &group_bias);
+      scalar_store(lowers + v * 16, group_lower);
+      scalar_store(biases + v * 16, group_bias);
+      scalar_store(row_max + v * 16, max[v]);
+      scalar_store(largest + v * 16, largest_terms(max[v], exponential, group_lower, group_bias));
     }
 
-    f32x16 hi[16] = {scalar_set1(1.0f), scalar_set1(1.0f), scalar_set1(1.0f), scalar_set1(1.0f),
-                     scalar_set1(1.0f), scalar_set1(1.0f), scalar_set1(1.0f), scalar_set1(1.0f),
-                     scalar_set1(1.0f), scalar_set1(1.0f), scalar_set1(1.0f), scalar_set1(1.0f),
-                     scalar_set1(1.0f), scalar_set1(1.0f), scalar_set1(1.0f), scalar_set1(1.0f)};
-    f32x16 lo[16] = {scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f),
-                     scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f),
-                     scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f),
-                     scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f)};
-
-    const f32x16 anchor = scalar_set1(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
-    for (size_t r = 0; r < count; r++) {
-      const size_t lane = r;
-      const float* const next = x + (r + together) * x_stride;
-      const float* const logits = x + r * x_stride;
-      sum_row_64(n, logits, streams ? next : y + r * y_stride, next, exponential, scalar_set1(lower[lane]),
-                 scalar_set1(bias[lane]), anchor, &hi[r], &lo[r]);
-    }
-
-    {
-      const f32x16 higher_hi = scalar_half(hi[0], hi[1], 8, 8);
-      const f32x16 higher_lo = scalar_half(lo[0], lo[1], 8, 8);
-      hi[0] = scalar_half(hi[0], hi[1], 8, 0);
-      lo[0] = scalar_half(lo[0], lo[1], 8, 0);
-      add_pair(&hi[0], &lo[0], higher_hi, higher_lo);
-    }
-    {
-      const f32x16 higher_hi = scalar_half(hi[2], hi[3], 8, 8);
-      const f32x16 higher_lo = scalar_half(lo[2], lo[3], 8, 8);
-      hi[1] = scalar_half(hi[2], hi[3], 8, 0);
-      lo[1] = scalar_half(lo[2], lo[3], 8, 0);
-      add_pair(&hi[1], &lo[1], higher_hi, higher_lo);
-    }
-    {
-      const f32x16 higher_hi = scalar_half(hi[4], hi[5], 8, 8);
-      const f32x16 higher_lo = scalar_half(lo[4], lo[5], 8, 8);
-      hi[2] = scalar_half(hi[4], hi[5], 8, 0);
-      lo[2] = scalar_half(lo[4], lo[5], 8, 0);
-      add_pair(&hi[2], &lo[2], higher_hi, higher_lo);
-    }
-    {
-      const f32x16 higher_hi = scalar_half(hi[6], hi[7], 8, 8);
-      const f32x16 higher_lo = scalar_half(lo[6], lo[7], 8, 8);
-      hi[3] = scalar_half(hi[6], hi[7], 8, 0);
-      lo[3] = scalar_half(lo[6], lo[7], 8, 0);
-      add_pair(&hi[3], &lo[3], higher_hi, higher_lo);
-    }
-    {
-      const f32x16 higher_hi = scalar_half(hi[8], hi[9], 8, 8);
-      const f32x16 higher_lo = scalar_half(lo[8], lo[9], 8, 8);
-      hi[4] = scalar_half(hi[8], hi[9], 8, 0);
-      lo[4] = scalar_half(lo[8], lo[9], 8, 0);
-      add_pair(&hi[4], &lo[4], higher_hi, higher_lo);
-    }
-    {
-      const f32x16 higher_hi = scalar_half(hi[10], hi[11], 8, 8);
-      const f32x16 higher_lo = scalar_half(lo[10], lo[11], 8, 8);
-      hi[5] = scalar_half(hi[10], hi[11], 8, 0);
-      lo[5] = scalar_half(lo[10], lo[11], 8, 0);
-      add_pair(&hi[5], &lo[5], higher_hi, higher_lo);
-    }
-    {
-      const f32x16 higher_hi = scalar_half(hi[12], hi[13], 8, 8);
-      const f32x16 higher_lo = scalar_half(lo[12], lo[13], 8, 8);
-      hi[6] = scalar_half(hi[12], hi[13], 8, 0);
-      lo[6] = scalar_half(lo[12], lo[13], 8, 0);
-      add_pair(&hi[6], &lo[6], higher_hi, higher_lo);
-    }
-    {
-      const f32x16 higher_hi = scalar_half(hi[14], hi[15], 8, 8);
-      const f32x16 higher_lo = scalar_half(lo[14], lo[15], 8, 8);
-      hi[7] = scalar_half(hi[14], hi[15], 8, 0);
-      lo[7] = scalar_half(lo[14], lo[15], 8, 0);
-      add_pair(&hi[7], &lo[7], higher_hi, higher_lo);
-    }
-    {
-      const f32x16 higher_hi = scalar_half(hi[0], hi[1], 4, 4);
-      const f32x16 higher_lo = scalar_half(lo[0], lo[1], 4, 4);
-      hi[0] = scalar_half(hi[0], hi[1], 4, 0);
-      lo[0] = scalar_half(lo[0], lo[1], 4, 0);
-      add_pair(&hi[0], &lo[0], higher_hi, higher_lo);
-    }
-    {
-      const f32x16 higher_hi = scalar_half(hi[2], hi[3], 4, 4);
-      const f32x16 higher_lo = scalar_half(lo[2], lo[3], 4, 4);
-      hi[1] = scalar_half(hi[2], hi[3], 4, 0);
-      lo[1] = scalar_half(lo[2], lo[3], 4, 0);
-      add_pair(&hi[1], &lo[1], higher_hi, higher_lo);
-    }
-    {
-      const f32x16 higher_hi = scalar_half(hi[4], hi[5], 4, 4);
-      const f32x16 higher_lo = scalar_half(lo[4], lo[5], 4, 4);
-      hi[2] = scalar_half(hi[4], hi[5], 4, 0);
-      lo[2] = scalar_half(lo[4], lo[5], 4, 0);
-      add_pair(&hi[2], &lo[2], higher_hi, higher_lo);
-    }
-    {
-      const f32x16 higher_hi = scalar_half(hi[6], hi[7], 4, 4);
-      const f32x16 higher_lo = scalar_half(lo[6], lo[7], 4, 4);
-      hi[3] = scalar_half(hi[6], hi[7], 4, 0);
-      lo[3] = scalar_half(lo[6], lo[7], 4, 0);
-      add_pair(&hi[3], &lo[3], higher_hi, higher_lo);
-    }
-    {
-      const f32x16 higher_hi = scalar_half(hi[0], hi[1], 2, 2);
-      const f32x16 higher_lo = scalar_half(lo[0], lo[1], 2, 2);
-      hi[0] = scalar_half(hi[0], hi[1], 2, 0);
-      lo[0] = scalar_half(lo[0], lo[1], 2, 0);
-      add_pair(&hi[0], &lo[0], higher_hi, higher_lo);
-    }
-    {
-      const f32x16 higher_hi = scalar_half(hi[2], hi[3], 2, 2);
-      const f32x16 higher_lo = scalar_half(lo[2], lo[3], 2, 2);
-      hi[1] = scalar_half(hi[2], hi[3], 2, 0);
-      lo[1] = scalar_half(lo[2], lo[3], 2, 0);
-      add_pair(&hi[1], &lo[1], higher_hi, higher_lo);
-    }
-    {
-      const f32x16 higher_hi = scalar_half(hi[0], hi[1], 1, 1);
-      const f32x16 higher_lo = scalar_half(lo[0], lo[1], 1, 1);
-      hi[0] = scalar_half(hi[0], hi[1], 1, 0);
-      lo[0] = scalar_half(lo[0], lo[1], 1, 0);
-      add_pair(&hi[0], &lo[0], higher_hi, higher_lo);
-    }
-
-    float row_hi[16], row_lo[16];
-
-    scalar_store(row_hi + 0, hi[0]);
-    scalar_store(row_lo + 0, lo[0]);
-    float log_hi[16], log_lo[16];
-    smx_f32_logarithms(16, row_max, largest, row_hi, row_lo, exponential->scale, log_hi, log_lo);
-    for (size_t r = 0; r < count; r++) {
-      const size_t lane = r;
-
-      subtract_row<false>(n, x + r * x_stride, y + r * y_stride, scalar_set1(exponential->scale),
-                          scalar_set1(0.0f - log_hi[lane]), scalar_set1(log_lo[lane]));
-      if (row_hi[lane] != row_hi[lane]) smx_fill_nan(n, y + r * y_stride);
+    if (count > 0) {
+      subtract_rows<false>(count, n, x, x_stride, y, y_stride, log_hi, log_lo,
+                           scalar_set1(exponential->scale));
+      for (size_t r = 0; has_nan && r < count; r++) {
+        const float row = row_hi[r / 16 * 16 + (r % 16)];
+        if (row != row) smx_fill_nan(n, y + r * y_stride);
+      }
     }
     *done += count;
-    if (stops) break;
-    x += count * x_stride;
+    if (next_count == 0) break;
+    x = next_x;
     y += count * y_stride;
+    count = next_count;
+
+    const float* const next = x + together * x_stride;
+    const float* const written = streams ? next : y;
+    const size_t written_stride = streams ? x_stride : y_stride;
+    sum_rows_64(count, n, x, x_stride, next, x_stride, written, written_stride, lowers, biases, exponential,
+                hi, lo);
+    for (size_t v = 0, left = count; 2 * v < left; v++) {
+      const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
+      const f32x16 higher_hi = scalar_half(hi[2 * v], hi[w], 8, 8);
+      const f32x16 higher_lo = scalar_half(lo[2 * v], lo[w], 8, 8);
+      hi[v] = scalar_half(hi[2 * v], hi[w], 8, 0);
+      lo[v] = scalar_half(lo[2 * v], lo[w], 8, 0);
+      add_pair(&hi[v], &lo[v], higher_hi, higher_lo);
+    }
+    for (size_t v = 0, left = (count + 1) / 2; 2 * v < left; v++) {
+      const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
+      const f32x16 higher_hi = scalar_half(hi[2 * v], hi[w], 4, 4);
+      const f32x16 higher_lo = scalar_half(lo[2 * v], lo[w], 4, 4);
+      hi[v] = scalar_half(hi[2 * v], hi[w], 4, 0);
+      lo[v] = scalar_half(lo[2 * v], lo[w], 4, 0);
+      add_pair(&hi[v], &lo[v], higher_hi, higher_lo);
+    }
+    for (size_t v = 0, left = (count + 3) / 4; 2 * v < left; v++) {
+      const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
+      const f32x16 higher_hi = scalar_half(hi[2 * v], hi[w], 2, 2);
+      const f32x16 higher_lo = scalar_half(lo[2 * v], lo[w], 2, 2);
+      hi[v] = scalar_half(hi[2 * v], hi[w], 2, 0);
+      lo[v] = scalar_half(lo[2 * v], lo[w], 2, 0);
+      add_pair(&hi[v], &lo[v], higher_hi, higher_lo);
+    }
+    for (size_t v = 0, left = (count + 7) / 8; 2 * v < left; v++) {
+      const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
+      const f32x16 higher_hi = scalar_half(hi[2 * v], hi[w], 1, 1);
+      const f32x16 higher_lo = scalar_half(lo[2 * v], lo[w], 1, 1);
+      hi[v] = scalar_half(hi[2 * v], hi[w], 1, 0);
+      lo[v] = scalar_half(lo[2 * v], lo[w], 1, 0);
+      add_pair(&hi[v], &lo[v], higher_hi, higher_lo);
+    }
+    has_nan = false;
+    for (size_t v = 0; v * 16 < count; v++) {
+      scalar_store(row_hi + v * 16, hi[v]);
+      scalar_store(row_lo + v * 16, lo[v]);
+      has_nan |= !(scalar_all_within(hi[v], scalar_set1(INFINITY)));
+      const size_t first = v * 16;
+      smx_f32_logarithms(16, row_max + first, largest + first, row_hi + first, row_lo + first,
+                         exponential->scale, log_hi + first, log_lo + first);
+    }
   }
   if (streams) (void)0;
 }

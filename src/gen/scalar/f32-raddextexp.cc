@@ -93,8 +93,9 @@ static inline void add_block_u32(size_t n, const float* x, const struct smx_f32_
   f32x16 block_hi[1] = {anchor};
   f32x16 block_lo[1] = {scalar_set1(0.0f)};
 
+  const size_t pairs = n / 32 * 32;
   size_t i = 0;
-  for (; i + 32 <= n; i += 32) {
+  for (; i < pairs; i += 32) {
     const f32x16 x0 = scalar_load(x + i + 0);
 
     // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -129,7 +130,8 @@ static inline void add_block_u32(size_t n, const float* x, const struct smx_f32_
     const f32x16 e1 = scalar_fma(s1, u1, s1);
     add_compensated(&block_hi[0], &block_lo[0], scalar_add(e0, e1));
   }
-  if (i < n) {
+  if (pairs < n) {
+    i = pairs;
     const f32x16 absent = scalar_set1(-INFINITY);  // counts as 0
     if (n - i > 16) {
       const f32x16 x0 = scalar_load_tail(x + i + 0, (ptrdiff_t)(n - i) - 0, absent);

@@ -32,13 +32,6 @@ static inline void add_compensated(f32x16* hi, f32x16* lo, f32x16 a) {
   *lo = scalar_add(*lo, error);
 }
 
-// (*hi, *lo) without its anchor.
-static inline void take_off(f32x16* hi, f32x16* lo, f32x16 anchor) {
-  const f32x16 sum = scalar_sub(*hi, anchor);
-  *lo = scalar_add(*lo, scalar_sub(scalar_sub(*hi, sum), anchor));
-  *hi = sum;
-}
-
 // Each row's reference is the exponent of its maximum (smx_exponent_of). Scaled by it, an anchor is the same for all rows.
 static inline void references(f32x16 max, const struct smx_f32_exponential* exponential, f32x16* lower,
                               f32x16* bias) {
@@ -69,15 +62,17 @@ static inline f32x16 lane_maxima(size_t n, const float* x) {
   f32x16 m0 = scalar_set1(-INFINITY);
   f32x16 m1 = m0;
   size_t i = 0;
-  for (; i + 32 <= n; i += 32) {
-    m0 = scalar_max(m0, scalar_load(x + i));
+  for (; i + 64 <= n; i += 64) {
+    m0 = scalar_max(m0, scalar_load(x + i + 0));
     m1 = scalar_max(m1, scalar_load(x + i + 16));
+    m0 = scalar_max(m0, scalar_load(x + i + 32));
+    m1 = scalar_max(m1, scalar_load(x + i + 48));
   }
-  if (i + 16 <= n) {
-    m0 = scalar_max(m0, scalar_load(x + i));
-    i += 16;
+  for (; i + 16 <= n; i += 16) {
+    m0 = scalar_max(m0, scalar_load(x + i + 0));
   }
-  if (i < n) m1 = scalar_max(m1, scalar_load_tail(x + i, (ptrdiff_t)(n - i), m1));
+  const size_t whole = n / 16 * 16;
+  if (whole < n) m1 = scalar_max(m1, scalar_load_tail(x + whole, (ptrdiff_t)(n - whole), m1));
   return scalar_max(m0, m1);
 }
 
@@ -117,17 +112,17 @@ static inline f32x16 add_mask(size_t n, const float* x, const float* mask, float
     const f32x16 b0 = scalar_load_tail(mask, (ptrdiff_t)n, scalar_set1(-INFINITY));
     const f32x16 y0 = scalar_fma(vscale, scalar_zero_below(b0, least, x0), b0);
     m1 = scalar_max(m1, y0);
-    scalar_store_tail(y, (ptrdiff_t)n, y0);
+    scalar_store(y, y0);
   }
   return scalar_max(m0, m1);
 }
 
-// The terms of a row, and their sums in 16 lanes, folded to those of a vector. The last n % 32 terms go to
-// `tail`, the others to y: a masked store holds up loads from beside what it writes that follow soon. The row of the next group that
-// is as long as this one is asked for.
-static inline void sum_row_64(size_t n, const float* x, float* y, float* tail, const float* next,
-                              const struct smx_f32_exponential* exponential, f32x16 lower, f32x16 bias,
-                              f32x16 anchor, f32x16* hi, f32x16* lo) {
+// The sums of rows' terms in 16 lanes, folded to those of a vector. Terms go to y, by whole vectors. What is `next` to be read is asked
+// for, and so is what is to be `written`, whose lines the last pass would wait for in cache.
+static inline void sum_rows_64(size_t rows, size_t n, const float* x, size_t x_stride, const float* next,
+                               size_t next_stride, float* y, size_t y_stride, const float* written,
+                               size_t written_stride, const float* lowers, const float* biases,
+                               const struct smx_f32_exponential* exponential, f32x16* hi, f32x16* lo) {
   const f32x16 eighths = scalar_set1(8.0f * exponential->log2e);
   const f32x16 minus_eighth_hi = scalar_set1(exponential->minus_eighth_hi);
   const f32x16 minus_eighth_lo = scalar_set1(exponential->minus_eighth_lo);
@@ -136,14 +131,105 @@ static inline void sum_row_64(size_t n, const float* x, float* y, float* tail, c
   const f32x16 linear = scalar_set1(exponential->scale);
   const scalar_table mantissas = scalar_load_table(smx_exp2_mantissas);
   const scalar_table residuals = scalar_load_table(smx_exp2_residuals);
-  f32x16 block_hi[1] = {anchor};
-  f32x16 block_lo[1] = {scalar_set1(0.0f)};
+  const f32x16 anchor = scalar_set1(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
+  for (size_t r = 0; r < rows; r++) {
+    const size_t lane = r / 16 * 16 + (r % 16);
+    const f32x16 lower = scalar_set1(lowers[lane]);
+    const f32x16 bias = scalar_set1(biases[lane]);
+    f32x16 block_hi[1] = {anchor};
+    f32x16 block_lo[1] = {scalar_set1(0.0f)};
 
-  size_t i = 0;
-  for (; i + 64 <= n; i += 64) {
-    {
+    const size_t pairs = n / 32 * 32;
+    size_t i = 0;
+    for (; i + 64 <= n; i += 64) {
+      {
+        __builtin_prefetch(next + i + 0);
+        __builtin_prefetch(next + i + 16);
+        __builtin_prefetch(written + i + 0, 1);
+        __builtin_prefetch(written + i + 16, 1);
+        const f32x16 x0 = scalar_load(x + i + 0);
+
+        // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+        // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+        // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
+        const f32x16 clamped0 = scalar_max(lower, x0);
+        const f32x16 biased0 = scalar_fma(clamped0, eighths, bias);
+        const f32x16 n0 = scalar_sub(biased0, bias);
+        const f32x16 index0 = (biased0);
+        f32x16 t0 = scalar_fma(n0, minus_eighth_hi, clamped0);
+        t0 = scalar_fma(n0, minus_eighth_lo, t0);
+        f32x16 u0 = scalar_fma(t0, cube, square);
+        u0 = scalar_fma(u0, t0, linear);
+        u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
+        const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
+        const f32x16 e0 = scalar_fma(s0, u0, s0);
+        scalar_store(y + i + 0, e0);
+        const f32x16 x1 = scalar_load(x + i + 16);
+
+        // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+        // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+        // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
+        const f32x16 clamped1 = scalar_max(lower, x1);
+        const f32x16 biased1 = scalar_fma(clamped1, eighths, bias);
+        const f32x16 n1 = scalar_sub(biased1, bias);
+        const f32x16 index1 = (biased1);
+        f32x16 t1 = scalar_fma(n1, minus_eighth_hi, clamped1);
+        t1 = scalar_fma(n1, minus_eighth_lo, t1);
+        f32x16 u1 = scalar_fma(t1, cube, square);
+        u1 = scalar_fma(u1, t1, linear);
+        u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
+        const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
+        const f32x16 e1 = scalar_fma(s1, u1, s1);
+        scalar_store(y + i + 16, e1);
+        add_compensated(&block_hi[0], &block_lo[0], scalar_add(e0, e1));
+      }
+      {
+        __builtin_prefetch(next + i + 32);
+        __builtin_prefetch(next + i + 48);
+        __builtin_prefetch(written + i + 32, 1);
+        __builtin_prefetch(written + i + 48, 1);
+        const f32x16 x0 = scalar_load(x + i + 32);
+
+        // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+        // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+        // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
+        const f32x16 clamped0 = scalar_max(lower, x0);
+        const f32x16 biased0 = scalar_fma(clamped0, eighths, bias);
+        const f32x16 n0 = scalar_sub(biased0, bias);
+        const f32x16 index0 = (biased0);
+        f32x16 t0 = scalar_fma(n0, minus_eighth_hi, clamped0);
+        t0 = scalar_fma(n0, minus_eighth_lo, t0);
+        f32x16 u0 = scalar_fma(t0, cube, square);
+        u0 = scalar_fma(u0, t0, linear);
+        u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
+        const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
+        const f32x16 e0 = scalar_fma(s0, u0, s0);
+        scalar_store(y + i + 32, e0);
+        const f32x16 x1 = scalar_load(x + i + 48);
+
+        // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+        // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+        // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
+        const f32x16 clamped1 = scalar_max(lower, x1);
+        const f32x16 biased1 = scalar_fma(clamped1, eighths, bias);
+        const f32x16 n1 = scalar_sub(biased1, bias);
+        const f32x16 index1 = (biased1);
+        f32x16 t1 = scalar_fma(n1, minus_eighth_hi, clamped1);
+        t1 = scalar_fma(n1, minus_eighth_lo, t1);
+        f32x16 u1 = scalar_fma(t1, cube, square);
+        u1 = scalar_fma(u1, t1, linear);
+        u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
+        const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
+        const f32x16 e1 = scalar_fma(s1, u1, s1);
+        scalar_store(y + i + 48, e1);
+        add_compensated(&block_hi[0], &block_lo[0], scalar_add(e0, e1));
+      }
+    }
+    for (; i < pairs; i += 32) {
       __builtin_prefetch(next + i + 0);
       __builtin_prefetch(next + i + 16);
+      __builtin_prefetch(written + i + 0, 1);
+      __builtin_prefetch(written + i + 16, 1);
       const f32x16 x0 = scalar_load(x + i + 0);
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -180,152 +266,81 @@ static inline void sum_row_64(size_t n, const float* x, float* y, float* tail, c
       scalar_store(y + i + 16, e1);
       add_compensated(&block_hi[0], &block_lo[0], scalar_add(e0, e1));
     }
-    {
-      __builtin_prefetch(next + i + 32);
-      __builtin_prefetch(next + i + 48);
-      const f32x16 x0 = scalar_load(x + i + 32);
+    if (pairs < n) {
+      i = pairs;
+      const f32x16 absent = scalar_set1(-INFINITY);  // counts as 0
+      if (n - i > 16) {
+        const f32x16 x0 = scalar_load_tail(x + i + 0, (ptrdiff_t)(n - i) - 0, absent);
 
-      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
-      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
-      const f32x16 clamped0 = scalar_max(lower, x0);
-      const f32x16 biased0 = scalar_fma(clamped0, eighths, bias);
-      const f32x16 n0 = scalar_sub(biased0, bias);
-      const f32x16 index0 = (biased0);
-      f32x16 t0 = scalar_fma(n0, minus_eighth_hi, clamped0);
-      t0 = scalar_fma(n0, minus_eighth_lo, t0);
-      f32x16 u0 = scalar_fma(t0, cube, square);
-      u0 = scalar_fma(u0, t0, linear);
-      u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
-      const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
-      const f32x16 e0 = scalar_fma(s0, u0, s0);
-      scalar_store(y + i + 32, e0);
-      const f32x16 x1 = scalar_load(x + i + 48);
+        // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+        // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+        // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
+        const f32x16 clamped0 = scalar_max(lower, x0);
+        const f32x16 biased0 = scalar_fma(clamped0, eighths, bias);
+        const f32x16 n0 = scalar_sub(biased0, bias);
+        const f32x16 index0 = (biased0);
+        f32x16 t0 = scalar_fma(n0, minus_eighth_hi, clamped0);
+        t0 = scalar_fma(n0, minus_eighth_lo, t0);
+        f32x16 u0 = scalar_fma(t0, cube, square);
+        u0 = scalar_fma(u0, t0, linear);
+        u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
+        const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
+        const f32x16 e0 = scalar_fma(s0, u0, s0);
+        scalar_store(y + i + 0, e0);
+        const f32x16 x1 = scalar_load_tail(x + i + 16, (ptrdiff_t)(n - i) - 16, absent);
 
-      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
-      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
-      const f32x16 clamped1 = scalar_max(lower, x1);
-      const f32x16 biased1 = scalar_fma(clamped1, eighths, bias);
-      const f32x16 n1 = scalar_sub(biased1, bias);
-      const f32x16 index1 = (biased1);
-      f32x16 t1 = scalar_fma(n1, minus_eighth_hi, clamped1);
-      t1 = scalar_fma(n1, minus_eighth_lo, t1);
-      f32x16 u1 = scalar_fma(t1, cube, square);
-      u1 = scalar_fma(u1, t1, linear);
-      u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
-      const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
-      const f32x16 e1 = scalar_fma(s1, u1, s1);
-      scalar_store(y + i + 48, e1);
-      add_compensated(&block_hi[0], &block_lo[0], scalar_add(e0, e1));
+        // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+        // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+        // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
+        const f32x16 clamped1 = scalar_max(lower, x1);
+        const f32x16 biased1 = scalar_fma(clamped1, eighths, bias);
+        const f32x16 n1 = scalar_sub(biased1, bias);
+        const f32x16 index1 = (biased1);
+        f32x16 t1 = scalar_fma(n1, minus_eighth_hi, clamped1);
+        t1 = scalar_fma(n1, minus_eighth_lo, t1);
+        f32x16 u1 = scalar_fma(t1, cube, square);
+        u1 = scalar_fma(u1, t1, linear);
+        u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
+        const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
+        const f32x16 e1 = scalar_fma(s1, u1, s1);
+        scalar_store(y + i + 16, e1);
+        add_compensated(&block_hi[0], &block_lo[0], scalar_add(e0, e1));
+      } else {
+        const f32x16 x0 = scalar_load_tail(x + i + 0, (ptrdiff_t)(n - i) - 0, absent);
+
+        // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+        // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+        // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
+        const f32x16 clamped0 = scalar_max(lower, x0);
+        const f32x16 biased0 = scalar_fma(clamped0, eighths, bias);
+        const f32x16 n0 = scalar_sub(biased0, bias);
+        const f32x16 index0 = (biased0);
+        f32x16 t0 = scalar_fma(n0, minus_eighth_hi, clamped0);
+        t0 = scalar_fma(n0, minus_eighth_lo, t0);
+        f32x16 u0 = scalar_fma(t0, cube, square);
+        u0 = scalar_fma(u0, t0, linear);
+        u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
+        const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
+        const f32x16 e0 = scalar_fma(s0, u0, s0);
+        scalar_store(y + i + 0, e0);
+        add_compensated(&block_hi[0], &block_lo[0], e0);
+      }
     }
+    // Exact: both are multiples of the last place of their sum with the terms, and the difference is below it.
+    block_hi[0] = scalar_sub(block_hi[0], anchor);
+    hi[r] = block_hi[0];
+    lo[r] = block_lo[0];
+    x += x_stride;
+    next += next_stride;
+    written += written_stride;
+    y += y_stride;
   }
-  for (; i + 32 <= n; i += 32) {
-    __builtin_prefetch(next + i + 0);
-    __builtin_prefetch(next + i + 16);
-    const f32x16 x0 = scalar_load(x + i + 0);
-
-    // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
-    // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
-    const f32x16 clamped0 = scalar_max(lower, x0);
-    const f32x16 biased0 = scalar_fma(clamped0, eighths, bias);
-    const f32x16 n0 = scalar_sub(biased0, bias);
-    const f32x16 index0 = (biased0);
-    f32x16 t0 = scalar_fma(n0, minus_eighth_hi, clamped0);
-    t0 = scalar_fma(n0, minus_eighth_lo, t0);
-    f32x16 u0 = scalar_fma(t0, cube, square);
-    u0 = scalar_fma(u0, t0, linear);
-    u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
-    const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
-    const f32x16 e0 = scalar_fma(s0, u0, s0);
-    scalar_store(y + i + 0, e0);
-    const f32x16 x1 = scalar_load(x + i + 16);
-
-    // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
-    // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
-    const f32x16 clamped1 = scalar_max(lower, x1);
-    const f32x16 biased1 = scalar_fma(clamped1, eighths, bias);
-    const f32x16 n1 = scalar_sub(biased1, bias);
-    const f32x16 index1 = (biased1);
-    f32x16 t1 = scalar_fma(n1, minus_eighth_hi, clamped1);
-    t1 = scalar_fma(n1, minus_eighth_lo, t1);
-    f32x16 u1 = scalar_fma(t1, cube, square);
-    u1 = scalar_fma(u1, t1, linear);
-    u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
-    const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
-    const f32x16 e1 = scalar_fma(s1, u1, s1);
-    scalar_store(y + i + 16, e1);
-    add_compensated(&block_hi[0], &block_lo[0], scalar_add(e0, e1));
-  }
-  if (i < n) {
-    const f32x16 absent = scalar_set1(-INFINITY);  // counts as 0
-    if (n - i > 16) {
-      const f32x16 x0 = scalar_load_tail(x + i + 0, (ptrdiff_t)(n - i) - 0, absent);
-
-      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
-      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
-      const f32x16 clamped0 = scalar_max(lower, x0);
-      const f32x16 biased0 = scalar_fma(clamped0, eighths, bias);
-      const f32x16 n0 = scalar_sub(biased0, bias);
-      const f32x16 index0 = (biased0);
-      f32x16 t0 = scalar_fma(n0, minus_eighth_hi, clamped0);
-      t0 = scalar_fma(n0, minus_eighth_lo, t0);
-      f32x16 u0 = scalar_fma(t0, cube, square);
-      u0 = scalar_fma(u0, t0, linear);
-      u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
-      const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
-      const f32x16 e0 = scalar_fma(s0, u0, s0);
-      scalar_store(tail + 0, e0);
-      const f32x16 x1 = scalar_load_tail(x + i + 16, (ptrdiff_t)(n - i) - 16, absent);
-
-      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
-      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
-      const f32x16 clamped1 = scalar_max(lower, x1);
-      const f32x16 biased1 = scalar_fma(clamped1, eighths, bias);
-      const f32x16 n1 = scalar_sub(biased1, bias);
-      const f32x16 index1 = (biased1);
-      f32x16 t1 = scalar_fma(n1, minus_eighth_hi, clamped1);
-      t1 = scalar_fma(n1, minus_eighth_lo, t1);
-      f32x16 u1 = scalar_fma(t1, cube, square);
-      u1 = scalar_fma(u1, t1, linear);
-      u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
-      const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
-      const f32x16 e1 = scalar_fma(s1, u1, s1);
-      scalar_store(tail + 16, e1);
-      add_compensated(&block_hi[0], &block_lo[0], scalar_add(e0, e1));
-    } else {
-      const f32x16 x0 = scalar_load_tail(x + i + 0, (ptrdiff_t)(n - i) - 0, absent);
-
-      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
-      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
-      const f32x16 clamped0 = scalar_max(lower, x0);
-      const f32x16 biased0 = scalar_fma(clamped0, eighths, bias);
-      const f32x16 n0 = scalar_sub(biased0, bias);
-      const f32x16 index0 = (biased0);
-      f32x16 t0 = scalar_fma(n0, minus_eighth_hi, clamped0);
-      t0 = scalar_fma(n0, minus_eighth_lo, t0);
-      f32x16 u0 = scalar_fma(t0, cube, square);
-      u0 = scalar_fma(u0, t0, linear);
-      u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
-      const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
-      const f32x16 e0 = scalar_fma(s0, u0, s0);
-      scalar_store(tail + 0, e0);
-      add_compensated(&block_hi[0], &block_lo[0], e0);
-    }
-  }
-  take_off(&block_hi[0], &block_lo[0], anchor);
-  *hi = block_hi[0];
-  *lo = block_lo[0];
 }
 
-static inline void sum_row_128(size_t n, const float* x, float* y, float* tail, const float* next,
-                               const struct smx_f32_exponential* exponential, f32x16 lower, f32x16 bias,
-                               f32x16 anchor, f32x16* hi, f32x16* lo) {
+static inline void sum_rows_128(size_t rows, size_t n, const float* x, size_t x_stride, const float* next,
+                                size_t next_stride, float* y, size_t y_stride, const float* written,
+                                size_t written_stride, const float* lowers, const float* biases,
+                                const struct smx_f32_exponential* exponential, f32x16* hi, f32x16* lo) {
   const f32x16 eighths = scalar_set1(8.0f * exponential->log2e);
   const f32x16 minus_eighth_hi = scalar_set1(exponential->minus_eighth_hi);
   const f32x16 minus_eighth_lo = scalar_set1(exponential->minus_eighth_lo);
@@ -334,14 +349,187 @@ static inline void sum_row_128(size_t n, const float* x, float* y, float* tail, 
   const f32x16 linear = scalar_set1(exponential->scale);
   const scalar_table mantissas = scalar_load_table(smx_exp2_mantissas);
   const scalar_table residuals = scalar_load_table(smx_exp2_residuals);
-  f32x16 block_hi[1] = {anchor};
-  f32x16 block_lo[1] = {scalar_set1(0.0f)};
+  const f32x16 anchor = scalar_set1(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
+  for (size_t r = 0; r < rows; r++) {
+    const size_t lane = r / 16 * 16 + (r % 16);
+    const f32x16 lower = scalar_set1(lowers[lane]);
+    const f32x16 bias = scalar_set1(biases[lane]);
+    f32x16 block_hi[1] = {anchor};
+    f32x16 block_lo[1] = {scalar_set1(0.0f)};
 
-  size_t i = 0;
-  for (; i + 128 <= n; i += 128) {
-    {
+    const size_t pairs = n / 32 * 32;
+    size_t i = 0;
+    for (; i + 128 <= n; i += 128) {
+      {
+        __builtin_prefetch(next + i + 0);
+        __builtin_prefetch(next + i + 16);
+        __builtin_prefetch(written + i + 0, 1);
+        __builtin_prefetch(written + i + 16, 1);
+        const f32x16 x0 = scalar_load(x + i + 0);
+
+        // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+        // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+        // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
+        const f32x16 clamped0 = scalar_max(lower, x0);
+        const f32x16 biased0 = scalar_fma(clamped0, eighths, bias);
+        const f32x16 n0 = scalar_sub(biased0, bias);
+        const f32x16 index0 = (biased0);
+        f32x16 t0 = scalar_fma(n0, minus_eighth_hi, clamped0);
+        t0 = scalar_fma(n0, minus_eighth_lo, t0);
+        f32x16 u0 = scalar_fma(t0, cube, square);
+        u0 = scalar_fma(u0, t0, linear);
+        u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
+        const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
+        const f32x16 e0 = scalar_fma(s0, u0, s0);
+        scalar_store(y + i + 0, e0);
+        const f32x16 x1 = scalar_load(x + i + 16);
+
+        // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+        // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+        // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
+        const f32x16 clamped1 = scalar_max(lower, x1);
+        const f32x16 biased1 = scalar_fma(clamped1, eighths, bias);
+        const f32x16 n1 = scalar_sub(biased1, bias);
+        const f32x16 index1 = (biased1);
+        f32x16 t1 = scalar_fma(n1, minus_eighth_hi, clamped1);
+        t1 = scalar_fma(n1, minus_eighth_lo, t1);
+        f32x16 u1 = scalar_fma(t1, cube, square);
+        u1 = scalar_fma(u1, t1, linear);
+        u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
+        const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
+        const f32x16 e1 = scalar_fma(s1, u1, s1);
+        scalar_store(y + i + 16, e1);
+        add_compensated(&block_hi[0], &block_lo[0], scalar_add(e0, e1));
+      }
+      {
+        __builtin_prefetch(next + i + 32);
+        __builtin_prefetch(next + i + 48);
+        __builtin_prefetch(written + i + 32, 1);
+        __builtin_prefetch(written + i + 48, 1);
+        const f32x16 x0 = scalar_load(x + i + 32);
+
+        // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+        // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+        // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
+        const f32x16 clamped0 = scalar_max(lower, x0);
+        const f32x16 biased0 = scalar_fma(clamped0, eighths, bias);
+        const f32x16 n0 = scalar_sub(biased0, bias);
+        const f32x16 index0 = (biased0);
+        f32x16 t0 = scalar_fma(n0, minus_eighth_hi, clamped0);
+        t0 = scalar_fma(n0, minus_eighth_lo, t0);
+        f32x16 u0 = scalar_fma(t0, cube, square);
+        u0 = scalar_fma(u0, t0, linear);
+        u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
+        const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
+        const f32x16 e0 = scalar_fma(s0, u0, s0);
+        scalar_store(y + i + 32, e0);
+        const f32x16 x1 = scalar_load(x + i + 48);
+
+        // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+        // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+        // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
+        const f32x16 clamped1 = scalar_max(lower, x1);
+        const f32x16 biased1 = scalar_fma(clamped1, eighths, bias);
+        const f32x16 n1 = scalar_sub(biased1, bias);
+        const f32x16 index1 = (biased1);
+        f32x16 t1 = scalar_fma(n1, minus_eighth_hi, clamped1);
+        t1 = scalar_fma(n1, minus_eighth_lo, t1);
+        f32x16 u1 = scalar_fma(t1, cube, square);
+        u1 = scalar_fma(u1, t1, linear);
+        u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
+        const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
+        const f32x16 e1 = scalar_fma(s1, u1, s1);
+        scalar_store(y + i + 48, e1);
+        add_compensated(&block_hi[0], &block_lo[0], scalar_add(e0, e1));
+      }
+      {
+        __builtin_prefetch(next + i + 64);
+        __builtin_prefetch(next + i + 80);
+        __builtin_prefetch(written + i + 64, 1);
+        __builtin_prefetch(written + i + 80, 1);
+        const f32x16 x0 = scalar_load(x + i + 64);
+
+        // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+        // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+        // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
+        const f32x16 clamped0 = scalar_max(lower, x0);
+        const f32x16 biased0 = scalar_fma(clamped0, eighths, bias);
+        const f32x16 n0 = scalar_sub(biased0, bias);
+        const f32x16 index0 = (biased0);
+        f32x16 t0 = scalar_fma(n0, minus_eighth_hi, clamped0);
+        t0 = scalar_fma(n0, minus_eighth_lo, t0);
+        f32x16 u0 = scalar_fma(t0, cube, square);
+        u0 = scalar_fma(u0, t0, linear);
+        u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
+        const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
+        const f32x16 e0 = scalar_fma(s0, u0, s0);
+        scalar_store(y + i + 64, e0);
+        const f32x16 x1 = scalar_load(x + i + 80);
+
+        // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+        // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+        // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
+        const f32x16 clamped1 = scalar_max(lower, x1);
+        const f32x16 biased1 = scalar_fma(clamped1, eighths, bias);
+        const f32x16 n1 = scalar_sub(biased1, bias);
+        const f32x16 index1 = (biased1);
+        f32x16 t1 = scalar_fma(n1, minus_eighth_hi, clamped1);
+        t1 = scalar_fma(n1, minus_eighth_lo, t1);
+        f32x16 u1 = scalar_fma(t1, cube, square);
+        u1 = scalar_fma(u1, t1, linear);
+        u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
+        const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
+        const f32x16 e1 = scalar_fma(s1, u1, s1);
+        scalar_store(y + i + 80, e1);
+        add_compensated(&block_hi[0], &block_lo[0], scalar_add(e0, e1));
+      }
+      {
+        __builtin_prefetch(next + i + 96);
+        __builtin_prefetch(next + i + 112);
+        __builtin_prefetch(written + i + 96, 1);
+        __builtin_prefetch(written + i + 112, 1);
+        const f32x16 x0 = scalar_load(x + i + 96);
+
+        // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+        // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+        // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
+        const f32x16 clamped0 = scalar_max(lower, x0);
+        const f32x16 biased0 = scalar_fma(clamped0, eighths, bias);
+        const f32x16 n0 = scalar_sub(biased0, bias);
+        const f32x16 index0 = (biased0);
+        f32x16 t0 = scalar_fma(n0, minus_eighth_hi, clamped0);
+        t0 = scalar_fma(n0, minus_eighth_lo, t0);
+        f32x16 u0 = scalar_fma(t0, cube, square);
+        u0 = scalar_fma(u0, t0, linear);
+        u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
+        const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
+        const f32x16 e0 = scalar_fma(s0, u0, s0);
+        scalar_store(y + i + 96, e0);
+        const f32x16 x1 = scalar_load(x + i + 112);
+
+        // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+        // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+        // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
+        const f32x16 clamped1 = scalar_max(lower, x1);
+        const f32x16 biased1 = scalar_fma(clamped1, eighths, bias);
+        const f32x16 n1 = scalar_sub(biased1, bias);
+        const f32x16 index1 = (biased1);
+        f32x16 t1 = scalar_fma(n1, minus_eighth_hi, clamped1);
+        t1 = scalar_fma(n1, minus_eighth_lo, t1);
+        f32x16 u1 = scalar_fma(t1, cube, square);
+        u1 = scalar_fma(u1, t1, linear);
+        u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
+        const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
+        const f32x16 e1 = scalar_fma(s1, u1, s1);
+        scalar_store(y + i + 112, e1);
+        add_compensated(&block_hi[0], &block_lo[0], scalar_add(e0, e1));
+      }
+    }
+    for (; i < pairs; i += 32) {
       __builtin_prefetch(next + i + 0);
       __builtin_prefetch(next + i + 16);
+      __builtin_prefetch(written + i + 0, 1);
+      __builtin_prefetch(written + i + 16, 1);
       const f32x16 x0 = scalar_load(x + i + 0);
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -378,230 +566,81 @@ static inline void sum_row_128(size_t n, const float* x, float* y, float* tail, 
       scalar_store(y + i + 16, e1);
       add_compensated(&block_hi[0], &block_lo[0], scalar_add(e0, e1));
     }
-    {
-      __builtin_prefetch(next + i + 32);
-      __builtin_prefetch(next + i + 48);
-      const f32x16 x0 = scalar_load(x + i + 32);
+    if (pairs < n) {
+      i = pairs;
+      const f32x16 absent = scalar_set1(-INFINITY);  // counts as 0
+      if (n - i > 16) {
+        const f32x16 x0 = scalar_load_tail(x + i + 0, (ptrdiff_t)(n - i) - 0, absent);
 
-      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
-      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
-      const f32x16 clamped0 = scalar_max(lower, x0);
-      const f32x16 biased0 = scalar_fma(clamped0, eighths, bias);
-      const f32x16 n0 = scalar_sub(biased0, bias);
-      const f32x16 index0 = (biased0);
-      f32x16 t0 = scalar_fma(n0, minus_eighth_hi, clamped0);
-      t0 = scalar_fma(n0, minus_eighth_lo, t0);
-      f32x16 u0 = scalar_fma(t0, cube, square);
-      u0 = scalar_fma(u0, t0, linear);
-      u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
-      const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
-      const f32x16 e0 = scalar_fma(s0, u0, s0);
-      scalar_store(y + i + 32, e0);
-      const f32x16 x1 = scalar_load(x + i + 48);
+        // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+        // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+        // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
+        const f32x16 clamped0 = scalar_max(lower, x0);
+        const f32x16 biased0 = scalar_fma(clamped0, eighths, bias);
+        const f32x16 n0 = scalar_sub(biased0, bias);
+        const f32x16 index0 = (biased0);
+        f32x16 t0 = scalar_fma(n0, minus_eighth_hi, clamped0);
+        t0 = scalar_fma(n0, minus_eighth_lo, t0);
+        f32x16 u0 = scalar_fma(t0, cube, square);
+        u0 = scalar_fma(u0, t0, linear);
+        u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
+        const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
+        const f32x16 e0 = scalar_fma(s0, u0, s0);
+        scalar_store(y + i + 0, e0);
+        const f32x16 x1 = scalar_load_tail(x + i + 16, (ptrdiff_t)(n - i) - 16, absent);
 
-      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
-      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
-      const f32x16 clamped1 = scalar_max(lower, x1);
-      const f32x16 biased1 = scalar_fma(clamped1, eighths, bias);
-      const f32x16 n1 = scalar_sub(biased1, bias);
-      const f32x16 index1 = (biased1);
-      f32x16 t1 = scalar_fma(n1, minus_eighth_hi, clamped1);
-      t1 = scalar_fma(n1, minus_eighth_lo, t1);
-      f32x16 u1 = scalar_fma(t1, cube, square);
-      u1 = scalar_fma(u1, t1, linear);
-      u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
-      const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
-      const f32x16 e1 = scalar_fma(s1, u1, s1);
-      scalar_store(y + i + 48, e1);
-      add_compensated(&block_hi[0], &block_lo[0], scalar_add(e0, e1));
+        // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+        // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+        // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
+        const f32x16 clamped1 = scalar_max(lower, x1);
+        const f32x16 biased1 = scalar_fma(clamped1, eighths, bias);
+        const f32x16 n1 = scalar_sub(biased1, bias);
+        const f32x16 index1 = (biased1);
+        f32x16 t1 = scalar_fma(n1, minus_eighth_hi, clamped1);
+        t1 = scalar_fma(n1, minus_eighth_lo, t1);
+        f32x16 u1 = scalar_fma(t1, cube, square);
+        u1 = scalar_fma(u1, t1, linear);
+        u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
+        const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
+        const f32x16 e1 = scalar_fma(s1, u1, s1);
+        scalar_store(y + i + 16, e1);
+        add_compensated(&block_hi[0], &block_lo[0], scalar_add(e0, e1));
+      } else {
+        const f32x16 x0 = scalar_load_tail(x + i + 0, (ptrdiff_t)(n - i) - 0, absent);
+
+        // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+        // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+        // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
+        const f32x16 clamped0 = scalar_max(lower, x0);
+        const f32x16 biased0 = scalar_fma(clamped0, eighths, bias);
+        const f32x16 n0 = scalar_sub(biased0, bias);
+        const f32x16 index0 = (biased0);
+        f32x16 t0 = scalar_fma(n0, minus_eighth_hi, clamped0);
+        t0 = scalar_fma(n0, minus_eighth_lo, t0);
+        f32x16 u0 = scalar_fma(t0, cube, square);
+        u0 = scalar_fma(u0, t0, linear);
+        u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
+        const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
+        const f32x16 e0 = scalar_fma(s0, u0, s0);
+        scalar_store(y + i + 0, e0);
+        add_compensated(&block_hi[0], &block_lo[0], e0);
+      }
     }
-    {
-      __builtin_prefetch(next + i + 64);
-      __builtin_prefetch(next + i + 80);
-      const f32x16 x0 = scalar_load(x + i + 64);
-
-      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
-      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
-      const f32x16 clamped0 = scalar_max(lower, x0);
-      const f32x16 biased0 = scalar_fma(clamped0, eighths, bias);
-      const f32x16 n0 = scalar_sub(biased0, bias);
-      const f32x16 index0 = (biased0);
-      f32x16 t0 = scalar_fma(n0, minus_eighth_hi, clamped0);
-      t0 = scalar_fma(n0, minus_eighth_lo, t0);
-      f32x16 u0 = scalar_fma(t0, cube, square);
-      u0 = scalar_fma(u0, t0, linear);
-      u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
-      const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
-      const f32x16 e0 = scalar_fma(s0, u0, s0);
-      scalar_store(y + i + 64, e0);
-      const f32x16 x1 = scalar_load(x + i + 80);
-
-      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
-      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
-      const f32x16 clamped1 = scalar_max(lower, x1);
-      const f32x16 biased1 = scalar_fma(clamped1, eighths, bias);
-      const f32x16 n1 = scalar_sub(biased1, bias);
-      const f32x16 index1 = (biased1);
-      f32x16 t1 = scalar_fma(n1, minus_eighth_hi, clamped1);
-      t1 = scalar_fma(n1, minus_eighth_lo, t1);
-      f32x16 u1 = scalar_fma(t1, cube, square);
-      u1 = scalar_fma(u1, t1, linear);
-      u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
-      const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
-      const f32x16 e1 = scalar_fma(s1, u1, s1);
-      scalar_store(y + i + 80, e1);
-      add_compensated(&block_hi[0], &block_lo[0], scalar_add(e0, e1));
-    }
-    {
-      __builtin_prefetch(next + i + 96);
-      __builtin_prefetch(next + i + 112);
-      const f32x16 x0 = scalar_load(x + i + 96);
-
-      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
-      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
-      const f32x16 clamped0 = scalar_max(lower, x0);
-      const f32x16 biased0 = scalar_fma(clamped0, eighths, bias);
-      const f32x16 n0 = scalar_sub(biased0, bias);
-      const f32x16 index0 = (biased0);
-      f32x16 t0 = scalar_fma(n0, minus_eighth_hi, clamped0);
-      t0 = scalar_fma(n0, minus_eighth_lo, t0);
-      f32x16 u0 = scalar_fma(t0, cube, square);
-      u0 = scalar_fma(u0, t0, linear);
-      u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
-      const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
-      const f32x16 e0 = scalar_fma(s0, u0, s0);
-      scalar_store(y + i + 96, e0);
-      const f32x16 x1 = scalar_load(x + i + 112);
-
-      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
-      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
-      const f32x16 clamped1 = scalar_max(lower, x1);
-      const f32x16 biased1 = scalar_fma(clamped1, eighths, bias);
-      const f32x16 n1 = scalar_sub(biased1, bias);
-      const f32x16 index1 = (biased1);
-      f32x16 t1 = scalar_fma(n1, minus_eighth_hi, clamped1);
-      t1 = scalar_fma(n1, minus_eighth_lo, t1);
-      f32x16 u1 = scalar_fma(t1, cube, square);
-      u1 = scalar_fma(u1, t1, linear);
-      u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
-      const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
-      const f32x16 e1 = scalar_fma(s1, u1, s1);
-      scalar_store(y + i + 112, e1);
-      add_compensated(&block_hi[0], &block_lo[0], scalar_add(e0, e1));
-    }
+    // Exact: both are multiples of the last place of their sum with the terms, and the difference is below it.
+    block_hi[0] = scalar_sub(block_hi[0], anchor);
+    hi[r] = block_hi[0];
+    lo[r] = block_lo[0];
+    x += x_stride;
+    next += next_stride;
+    written += written_stride;
+    y += y_stride;
   }
-  for (; i + 32 <= n; i += 32) {
-    __builtin_prefetch(next + i + 0);
-    __builtin_prefetch(next + i + 16);
-    const f32x16 x0 = scalar_load(x + i + 0);
-
-    // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
-    // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
-    const f32x16 clamped0 = scalar_max(lower, x0);
-    const f32x16 biased0 = scalar_fma(clamped0, eighths, bias);
-    const f32x16 n0 = scalar_sub(biased0, bias);
-    const f32x16 index0 = (biased0);
-    f32x16 t0 = scalar_fma(n0, minus_eighth_hi, clamped0);
-    t0 = scalar_fma(n0, minus_eighth_lo, t0);
-    f32x16 u0 = scalar_fma(t0, cube, square);
-    u0 = scalar_fma(u0, t0, linear);
-    u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
-    const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
-    const f32x16 e0 = scalar_fma(s0, u0, s0);
-    scalar_store(y + i + 0, e0);
-    const f32x16 x1 = scalar_load(x + i + 16);
-
-    // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
-    // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
-    const f32x16 clamped1 = scalar_max(lower, x1);
-    const f32x16 biased1 = scalar_fma(clamped1, eighths, bias);
-    const f32x16 n1 = scalar_sub(biased1, bias);
-    const f32x16 index1 = (biased1);
-    f32x16 t1 = scalar_fma(n1, minus_eighth_hi, clamped1);
-    t1 = scalar_fma(n1, minus_eighth_lo, t1);
-    f32x16 u1 = scalar_fma(t1, cube, square);
-    u1 = scalar_fma(u1, t1, linear);
-    u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
-    const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
-    const f32x16 e1 = scalar_fma(s1, u1, s1);
-    scalar_store(y + i + 16, e1);
-    add_compensated(&block_hi[0], &block_lo[0], scalar_add(e0, e1));
-  }
-  if (i < n) {
-    const f32x16 absent = scalar_set1(-INFINITY);  // counts as 0
-    if (n - i > 16) {
-      const f32x16 x0 = scalar_load_tail(x + i + 0, (ptrdiff_t)(n - i) - 0, absent);
-
-      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
-      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
-      const f32x16 clamped0 = scalar_max(lower, x0);
-      const f32x16 biased0 = scalar_fma(clamped0, eighths, bias);
-      const f32x16 n0 = scalar_sub(biased0, bias);
-      const f32x16 index0 = (biased0);
-      f32x16 t0 = scalar_fma(n0, minus_eighth_hi, clamped0);
-      t0 = scalar_fma(n0, minus_eighth_lo, t0);
-      f32x16 u0 = scalar_fma(t0, cube, square);
-      u0 = scalar_fma(u0, t0, linear);
-      u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
-      const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
-      const f32x16 e0 = scalar_fma(s0, u0, s0);
-      scalar_store(tail + 0, e0);
-      const f32x16 x1 = scalar_load_tail(x + i + 16, (ptrdiff_t)(n - i) - 16, absent);
-
-      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
-      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
-      const f32x16 clamped1 = scalar_max(lower, x1);
-      const f32x16 biased1 = scalar_fma(clamped1, eighths, bias);
-      const f32x16 n1 = scalar_sub(biased1, bias);
-      const f32x16 index1 = (biased1);
-      f32x16 t1 = scalar_fma(n1, minus_eighth_hi, clamped1);
-      t1 = scalar_fma(n1, minus_eighth_lo, t1);
-      f32x16 u1 = scalar_fma(t1, cube, square);
-      u1 = scalar_fma(u1, t1, linear);
-      u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
-      const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
-      const f32x16 e1 = scalar_fma(s1, u1, s1);
-      scalar_store(tail + 16, e1);
-      add_compensated(&block_hi[0], &block_lo[0], scalar_add(e0, e1));
-    } else {
-      const f32x16 x0 = scalar_load_tail(x + i + 0, (ptrdiff_t)(n - i) - 0, absent);
-
-      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
-      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
-      const f32x16 clamped0 = scalar_max(lower, x0);
-      const f32x16 biased0 = scalar_fma(clamped0, eighths, bias);
-      const f32x16 n0 = scalar_sub(biased0, bias);
-      const f32x16 index0 = (biased0);
-      f32x16 t0 = scalar_fma(n0, minus_eighth_hi, clamped0);
-      t0 = scalar_fma(n0, minus_eighth_lo, t0);
-      f32x16 u0 = scalar_fma(t0, cube, square);
-      u0 = scalar_fma(u0, t0, linear);
-      u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
-      const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
-      const f32x16 e0 = scalar_fma(s0, u0, s0);
-      scalar_store(tail + 0, e0);
-      add_compensated(&block_hi[0], &block_lo[0], e0);
-    }
-  }
-  take_off(&block_hi[0], &block_lo[0], anchor);
-  *hi = block_hi[0];
-  *lo = block_lo[0];
 }
 
-static inline void sum_row_32(size_t n, const float* x, float* y, float* tail, const float* next,
-                              const struct smx_f32_exponential* exponential, f32x16 lower, f32x16 bias,
-                              f32x16 anchor, f32x16* hi, f32x16* lo) {
+static inline void sum_rows_32(size_t rows, size_t n, const float* x, size_t x_stride, const float* next,
+                               size_t next_stride, float* y, size_t y_stride, const float* written,
+                               size_t written_stride, const float* lowers, const float* biases,
+                               const struct smx_f32_exponential* exponential, f32x16* hi, f32x16* lo) {
   const f32x16 eighths = scalar_set1(8.0f * exponential->log2e);
   const f32x16 minus_eighth_hi = scalar_set1(exponential->minus_eighth_hi);
   const f32x16 minus_eighth_lo = scalar_set1(exponential->minus_eighth_lo);
@@ -610,53 +649,22 @@ static inline void sum_row_32(size_t n, const float* x, float* y, float* tail, c
   const f32x16 linear = scalar_set1(exponential->scale);
   const scalar_table mantissas = scalar_load_table(smx_exp2_mantissas);
   const scalar_table residuals = scalar_load_table(smx_exp2_residuals);
-  f32x16 block_hi[1] = {anchor};
-  f32x16 block_lo[1] = {scalar_set1(0.0f)};
+  const f32x16 anchor = scalar_set1(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
+  for (size_t r = 0; r < rows; r++) {
+    const size_t lane = r / 16 * 16 + (r % 16);
+    const f32x16 lower = scalar_set1(lowers[lane]);
+    const f32x16 bias = scalar_set1(biases[lane]);
+    f32x16 block_hi[1] = {anchor};
+    f32x16 block_lo[1] = {scalar_set1(0.0f)};
 
-  size_t i = 0;
-  for (; i + 32 <= n; i += 32) {
-    __builtin_prefetch(next + i + 0);
-    __builtin_prefetch(next + i + 16);
-    const f32x16 x0 = scalar_load(x + i + 0);
-
-    // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
-    // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
-    const f32x16 clamped0 = scalar_max(lower, x0);
-    const f32x16 biased0 = scalar_fma(clamped0, eighths, bias);
-    const f32x16 n0 = scalar_sub(biased0, bias);
-    const f32x16 index0 = (biased0);
-    f32x16 t0 = scalar_fma(n0, minus_eighth_hi, clamped0);
-    t0 = scalar_fma(n0, minus_eighth_lo, t0);
-    f32x16 u0 = scalar_fma(t0, cube, square);
-    u0 = scalar_fma(u0, t0, linear);
-    u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
-    const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
-    const f32x16 e0 = scalar_fma(s0, u0, s0);
-    scalar_store(y + i + 0, e0);
-    const f32x16 x1 = scalar_load(x + i + 16);
-
-    // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
-    // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
-    const f32x16 clamped1 = scalar_max(lower, x1);
-    const f32x16 biased1 = scalar_fma(clamped1, eighths, bias);
-    const f32x16 n1 = scalar_sub(biased1, bias);
-    const f32x16 index1 = (biased1);
-    f32x16 t1 = scalar_fma(n1, minus_eighth_hi, clamped1);
-    t1 = scalar_fma(n1, minus_eighth_lo, t1);
-    f32x16 u1 = scalar_fma(t1, cube, square);
-    u1 = scalar_fma(u1, t1, linear);
-    u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
-    const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
-    const f32x16 e1 = scalar_fma(s1, u1, s1);
-    scalar_store(y + i + 16, e1);
-    add_compensated(&block_hi[0], &block_lo[0], scalar_add(e0, e1));
-  }
-  if (i < n) {
-    const f32x16 absent = scalar_set1(-INFINITY);  // counts as 0
-    if (n - i > 16) {
-      const f32x16 x0 = scalar_load_tail(x + i + 0, (ptrdiff_t)(n - i) - 0, absent);
+    const size_t pairs = n / 32 * 32;
+    size_t i = 0;
+    for (; i < pairs; i += 32) {
+      __builtin_prefetch(next + i + 0);
+      __builtin_prefetch(next + i + 16);
+      __builtin_prefetch(written + i + 0, 1);
+      __builtin_prefetch(written + i + 16, 1);
+      const f32x16 x0 = scalar_load(x + i + 0);
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
       // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -672,8 +680,8 @@ static inline void sum_row_32(size_t n, const float* x, float* y, float* tail, c
       u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
       const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
       const f32x16 e0 = scalar_fma(s0, u0, s0);
-      scalar_store(tail + 0, e0);
-      const f32x16 x1 = scalar_load_tail(x + i + 16, (ptrdiff_t)(n - i) - 16, absent);
+      scalar_store(y + i + 0, e0);
+      const f32x16 x1 = scalar_load(x + i + 16);
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
       // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -689,58 +697,129 @@ static inline void sum_row_32(size_t n, const float* x, float* y, float* tail, c
       u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
       const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
       const f32x16 e1 = scalar_fma(s1, u1, s1);
-      scalar_store(tail + 16, e1);
+      scalar_store(y + i + 16, e1);
       add_compensated(&block_hi[0], &block_lo[0], scalar_add(e0, e1));
-    } else {
-      const f32x16 x0 = scalar_load_tail(x + i + 0, (ptrdiff_t)(n - i) - 0, absent);
-
-      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
-      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
-      const f32x16 clamped0 = scalar_max(lower, x0);
-      const f32x16 biased0 = scalar_fma(clamped0, eighths, bias);
-      const f32x16 n0 = scalar_sub(biased0, bias);
-      const f32x16 index0 = (biased0);
-      f32x16 t0 = scalar_fma(n0, minus_eighth_hi, clamped0);
-      t0 = scalar_fma(n0, minus_eighth_lo, t0);
-      f32x16 u0 = scalar_fma(t0, cube, square);
-      u0 = scalar_fma(u0, t0, linear);
-      u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
-      const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
-      const f32x16 e0 = scalar_fma(s0, u0, s0);
-      scalar_store(tail + 0, e0);
-      add_compensated(&block_hi[0], &block_lo[0], e0);
     }
+    if (pairs < n) {
+      i = pairs;
+      const f32x16 absent = scalar_set1(-INFINITY);  // counts as 0
+      if (n - i > 16) {
+        const f32x16 x0 = scalar_load_tail(x + i + 0, (ptrdiff_t)(n - i) - 0, absent);
+
+        // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+        // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+        // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
+        const f32x16 clamped0 = scalar_max(lower, x0);
+        const f32x16 biased0 = scalar_fma(clamped0, eighths, bias);
+        const f32x16 n0 = scalar_sub(biased0, bias);
+        const f32x16 index0 = (biased0);
+        f32x16 t0 = scalar_fma(n0, minus_eighth_hi, clamped0);
+        t0 = scalar_fma(n0, minus_eighth_lo, t0);
+        f32x16 u0 = scalar_fma(t0, cube, square);
+        u0 = scalar_fma(u0, t0, linear);
+        u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
+        const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
+        const f32x16 e0 = scalar_fma(s0, u0, s0);
+        scalar_store(y + i + 0, e0);
+        const f32x16 x1 = scalar_load_tail(x + i + 16, (ptrdiff_t)(n - i) - 16, absent);
+
+        // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+        // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+        // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
+        const f32x16 clamped1 = scalar_max(lower, x1);
+        const f32x16 biased1 = scalar_fma(clamped1, eighths, bias);
+        const f32x16 n1 = scalar_sub(biased1, bias);
+        const f32x16 index1 = (biased1);
+        f32x16 t1 = scalar_fma(n1, minus_eighth_hi, clamped1);
+        t1 = scalar_fma(n1, minus_eighth_lo, t1);
+        f32x16 u1 = scalar_fma(t1, cube, square);
+        u1 = scalar_fma(u1, t1, linear);
+        u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
+        const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
+        const f32x16 e1 = scalar_fma(s1, u1, s1);
+        scalar_store(y + i + 16, e1);
+        add_compensated(&block_hi[0], &block_lo[0], scalar_add(e0, e1));
+      } else {
+        const f32x16 x0 = scalar_load_tail(x + i + 0, (ptrdiff_t)(n - i) - 0, absent);
+
+        // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+        // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+        // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
+        const f32x16 clamped0 = scalar_max(lower, x0);
+        const f32x16 biased0 = scalar_fma(clamped0, eighths, bias);
+        const f32x16 n0 = scalar_sub(biased0, bias);
+        const f32x16 index0 = (biased0);
+        f32x16 t0 = scalar_fma(n0, minus_eighth_hi, clamped0);
+        t0 = scalar_fma(n0, minus_eighth_lo, t0);
+        f32x16 u0 = scalar_fma(t0, cube, square);
+        u0 = scalar_fma(u0, t0, linear);
+        u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
+        const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
+        const f32x16 e0 = scalar_fma(s0, u0, s0);
+        scalar_store(y + i + 0, e0);
+        add_compensated(&block_hi[0], &block_lo[0], e0);
+      }
+    }
+    // Exact: both are multiples of the last place of their sum with the terms, and the difference is below it.
+    block_hi[0] = scalar_sub(block_hi[0], anchor);
+    hi[r] = block_hi[0];
+    lo[r] = block_lo[0];
+    x += x_stride;
+    next += next_stride;
+    written += written_stride;
+    y += y_stride;
   }
-  take_off(&block_hi[0], &block_lo[0], anchor);
-  *hi = block_hi[0];
-  *lo = block_lo[0];
 }
 
+// y = terms * (hi + lo). Terms are read by whole vectors.
 template <bool kStreams>
-static inline void scale_row(size_t n, const float* terms, float* y, f32x16 hi, f32x16 lo) {
-  for (; n >= 32; n -= 32) {
-    const f32x16 y0 = scalar_scaled(scalar_load(terms + 0), hi, lo);
-    const f32x16 y1 = scalar_scaled(scalar_load(terms + 16), hi, lo);
-    if constexpr (kStreams) {
-      scalar_store(y + 0, y0);
-      scalar_store(y + 16, y1);
-    } else {
-      scalar_store(y + 0, y0);
-      scalar_store(y + 16, y1);
+static inline void scale_rows(size_t rows, size_t n, const float* from, size_t from_stride, float* y,
+                              size_t y_stride, const float* row_hi, const float* row_lo) {
+  const size_t whole = n / 16 * 16;
+  for (size_t r = 0; r < rows; r++) {
+    const size_t lane = r / 16 * 16 + (r % 16);
+    const f32x16 hi = scalar_set1(row_hi[lane]);
+    const f32x16 lo = scalar_set1(row_lo[lane]);
+    size_t i = 0;
+    for (; i + 64 <= n; i += 64) {
+      const f32x16 y0 = scalar_scaled(scalar_load(from + i + 0), hi, lo);
+      const f32x16 y1 = scalar_scaled(scalar_load(from + i + 16), hi, lo);
+      const f32x16 y2 = scalar_scaled(scalar_load(from + i + 32), hi, lo);
+      const f32x16 y3 = scalar_scaled(scalar_load(from + i + 48), hi, lo);
+      if constexpr (kStreams) {
+        scalar_store(y + i + 0, y0);
+      } else {
+        scalar_store(y + i + 0, y0);
+      }
+      if constexpr (kStreams) {
+        scalar_store(y + i + 16, y1);
+      } else {
+        scalar_store(y + i + 16, y1);
+      }
+      if constexpr (kStreams) {
+        scalar_store(y + i + 32, y2);
+      } else {
+        scalar_store(y + i + 32, y2);
+      }
+      if constexpr (kStreams) {
+        scalar_store(y + i + 48, y3);
+      } else {
+        scalar_store(y + i + 48, y3);
+      }
     }
-    terms += 32;
-    y += 32;
+    for (; i + 16 <= n; i += 16) {
+      const f32x16 y0 = scalar_scaled(scalar_load(from + i + 0), hi, lo);
+      if constexpr (kStreams) {
+        scalar_store(y + i + 0, y0);
+      } else {
+        scalar_store(y + i + 0, y0);
+      }
+    }
+    if (whole < n)
+      scalar_store_tail(y + whole, (ptrdiff_t)(n - whole), scalar_scaled(scalar_load(from + whole), hi, lo));
+    from += from_stride;
+    y += y_stride;
   }
-}
-
-static inline void scale_tail(size_t n, float* y, const float* tail, f32x16 hi, f32x16 lo) {
-  for (; n >= 16; n -= 16) {
-    scalar_store(y, scalar_scaled(scalar_load(tail), hi, lo));
-    y += 16;
-    tail += 16;
-  }
-  if (n > 0) scalar_store_tail(y, (ptrdiff_t)n, scalar_scaled(scalar_load(tail), hi, lo));
 }
 
 extern "C" void smx_f32_softmax_ukernel__scalar_u64_acc8(size_t rows, size_t n, const float* x,
@@ -748,163 +827,130 @@ extern "C" void smx_f32_softmax_ukernel__scalar_u64_acc8(size_t rows, size_t n, 
                                                          size_t mask_stride, float scale, float* y,
                                                          size_t y_stride, bool streams, size_t* done,
                                                          const struct smx_f32_exponential* exponential) {
-  const size_t most = 8;
-  // Where results bypass the caches, terms stay in one.
-  alignas(64) float stored[4096];
-  const size_t together = streams && most * n > 4096 ? 4096 / n : most;
-  // The logits that a mask makes, in a level 1 cache: of long rows, of one at a time.
-  alignas(64) float masked[2048];
-  const bool makes_row = mask != nullptr && together * n > 2048;
+  // Terms, in a level 1 cache beside the rows. A mask's logits are there before them, the next group's while this one's terms are.
+  alignas(64) float room[2048];
+  float* terms = room;
+  const size_t terms_stride = (n + 31) / 32 * 32;
+  const size_t most = (mask != nullptr ? 1024 : 2048) / terms_stride;
+  const size_t together = most < 8 ? most : 8;
   *done = 0;
-  while (*done < rows) {
-    size_t count = rows - *done < together ? rows - *done : together;
-    bool stops = false;
-    float lower[16], bias[16];
-    if (!makes_row) {
-      f32x16 max[8] = {scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f),
-                       scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f)};
-      for (size_t r = 0; r < count; r++) {
-        max[r] = mask != nullptr
-                     ? add_mask(n, x + r * x_stride, mask + r * mask_stride, scale, masked + r * n)
-                     : lane_maxima(n, x + r * x_stride);
-      }
+  size_t count = 0;
+  bool stops = false;
+  bool has_nan = false;
+  f32x16 max[8], hi[8], lo[8];
+  float row_hi[16], row_lo[16];
 
-      max[0] = scalar_max(scalar_half(max[0], max[1], 8, 0), scalar_half(max[0], max[1], 8, 8));
-      max[1] = scalar_max(scalar_half(max[2], max[3], 8, 0), scalar_half(max[2], max[3], 8, 8));
-      max[2] = scalar_max(scalar_half(max[4], max[5], 8, 0), scalar_half(max[4], max[5], 8, 8));
-      max[3] = scalar_max(scalar_half(max[6], max[7], 8, 0), scalar_half(max[6], max[7], 8, 8));
-      max[0] = scalar_max(scalar_half(max[0], max[1], 4, 0), scalar_half(max[0], max[1], 4, 4));
-      max[1] = scalar_max(scalar_half(max[2], max[3], 4, 0), scalar_half(max[2], max[3], 4, 4));
-      max[0] = scalar_max(scalar_half(max[0], max[1], 2, 0), scalar_half(max[0], max[1], 2, 2));
-      max[0] = scalar_max(scalar_half(max[0], max[0], 1, 0), scalar_half(max[0], max[0], 1, 1));
-      if (!(scalar_all_within(max[0], scalar_set1(exponential->range)))) {
+  for (;;) {
+    // The next rows' maxima before these rows' results, which have to wait for their reciprocals.
+    const size_t left = rows - *done - count;
+    size_t next_count = stops ? 0 : left < together ? left : together;
+    const float* const next_x = x + count * x_stride;
+    float lowers[16], biases[16];
+    float* const next_terms = mask != nullptr && terms == room ? room + 1024 : room;
+    if (mask != nullptr) {
+      for (size_t r = 0; r < next_count; r++) {
+        max[r] = add_mask(n, next_x + r * x_stride, mask + (count + r) * mask_stride, scale,
+                          next_terms + r * terms_stride);
+      }
+    } else {
+      for (size_t r = 0; r < next_count; r++) max[r] = lane_maxima(n, next_x + r * x_stride);
+    }
+    for (size_t v = 0, left = next_count; 2 * v < left; v++) {
+      const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
+      max[v] = scalar_max(scalar_half(max[2 * v], max[w], 8, 0), scalar_half(max[2 * v], max[w], 8, 8));
+    }
+    for (size_t v = 0, left = (next_count + 1) / 2; 2 * v < left; v++) {
+      const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
+      max[v] = scalar_max(scalar_half(max[2 * v], max[w], 4, 0), scalar_half(max[2 * v], max[w], 4, 4));
+    }
+    for (size_t v = 0, left = (next_count + 3) / 4; 2 * v < left; v++) {
+      const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
+      max[v] = scalar_max(scalar_half(max[2 * v], max[w], 2, 0), scalar_half(max[2 * v], max[w], 2, 2));
+    }
+    for (size_t v = 0, left = (next_count + 7) / 8; 2 * v < left; v++) {
+      const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
+      max[v] = scalar_max(scalar_half(max[2 * v], max[w], 1, 0), scalar_half(max[2 * v], max[w], 1, 1));
+    }
+    for (size_t v = 0; v * 16 < next_count; v++) {
+      if (!(scalar_all_within(max[v], scalar_set1(exponential->range)))) {
         float maxima[16];
-        scalar_store(maxima + 0, max[0]);
-        size_t r = 0;
-        while (r < count && smx_is_in_range(maxima[r], exponential)) r++;
-        if (r == 0) break;
-        stops = r < count;
-        count = r;
-      }
-      {
-        f32x16 group_lower, group_bias;
-        references(max[0], exponential, &group_lower, &group_bias);
-        scalar_store(lower + 0, group_lower);
-        scalar_store(bias + 0, group_bias);
+        scalar_store(maxima + v * 16, max[v]);
+        size_t r = v * 16;
+        while (smx_is_in_range(maxima[r / 16 * 16 + (r % 16)], exponential)) r++;
+        next_count = r;
+        stops = true;
       }
     }
+    for (size_t v = 0; v * 16 < next_count; v++) {
+      f32x16 group_lower, group_bias;
+      references(max[v], exponential, &group_lower, &group_bias);
+      scalar_store(lowers + v * 16, group_lower);
+      scalar_store(biases + v * 16, group_bias);
+    }
 
-    f32x16 hi[8] = {scalar_set1(1.0f), scalar_set1(1.0f), scalar_set1(1.0f), scalar_set1(1.0f),
-                    scalar_set1(1.0f), scalar_set1(1.0f), scalar_set1(1.0f), scalar_set1(1.0f)};
-    f32x16 lo[8] = {scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f),
-                    scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f)};
-    float tails[8][32];
-    float* const terms = streams ? stored : y;
-    const size_t terms_stride = streams ? n : y_stride;
-    const f32x16 anchor = scalar_set1(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
-    for (size_t r = 0; r < count; r++) {
-      const size_t lane = r;
-      const float* const next = x + (r + together) * x_stride;
-      const float* const logits = mask == nullptr ? x + r * x_stride : makes_row ? masked : masked + r * n;
-      if (makes_row) {
-        const float row_max =
-            scalar_reduce_max(add_mask(n, x + r * x_stride, mask + r * mask_stride, scale, masked));
-        stops = !smx_is_in_range(row_max, exponential);
-        if (stops) {
-          count = r;
-          break;
-        }
-        f32x16 row_lower, row_bias;
-        references(scalar_set1(row_max), exponential, &row_lower, &row_bias);
-        lower[lane] = (row_lower).lane[0];
-        bias[lane] = (row_bias).lane[0];
+    if (count > 0) {
+      scale_rows<false>(count, n, terms, terms_stride, y, y_stride, row_hi, row_lo);
+      for (size_t r = 0; has_nan && r < count; r++) {
+        const float row = row_hi[r / 16 * 16 + (r % 16)];
+        if (row != row) smx_fill_nan(n, y + r * y_stride);
       }
-      sum_row_64(n, logits, terms + r * terms_stride, tails[r], next, exponential, scalar_set1(lower[lane]),
-                 scalar_set1(bias[lane]), anchor, &hi[r], &lo[r]);
-    }
-    if (count == 0) break;
-
-    {
-      const f32x16 higher_hi = scalar_half(hi[0], hi[1], 8, 8);
-      const f32x16 higher_lo = scalar_half(lo[0], lo[1], 8, 8);
-      hi[0] = scalar_half(hi[0], hi[1], 8, 0);
-      lo[0] = scalar_half(lo[0], lo[1], 8, 0);
-      add_pair(&hi[0], &lo[0], higher_hi, higher_lo);
-    }
-    {
-      const f32x16 higher_hi = scalar_half(hi[2], hi[3], 8, 8);
-      const f32x16 higher_lo = scalar_half(lo[2], lo[3], 8, 8);
-      hi[1] = scalar_half(hi[2], hi[3], 8, 0);
-      lo[1] = scalar_half(lo[2], lo[3], 8, 0);
-      add_pair(&hi[1], &lo[1], higher_hi, higher_lo);
-    }
-    {
-      const f32x16 higher_hi = scalar_half(hi[4], hi[5], 8, 8);
-      const f32x16 higher_lo = scalar_half(lo[4], lo[5], 8, 8);
-      hi[2] = scalar_half(hi[4], hi[5], 8, 0);
-      lo[2] = scalar_half(lo[4], lo[5], 8, 0);
-      add_pair(&hi[2], &lo[2], higher_hi, higher_lo);
-    }
-    {
-      const f32x16 higher_hi = scalar_half(hi[6], hi[7], 8, 8);
-      const f32x16 higher_lo = scalar_half(lo[6], lo[7], 8, 8);
-      hi[3] = scalar_half(hi[6], hi[7], 8, 0);
-      lo[3] = scalar_half(lo[6], lo[7], 8, 0);
-      add_pair(&hi[3], &lo[3], higher_hi, higher_lo);
-    }
-    {
-      const f32x16 higher_hi = scalar_half(hi[0], hi[1], 4, 4);
-      const f32x16 higher_lo = scalar_half(lo[0], lo[1], 4, 4);
-      hi[0] = scalar_half(hi[0], hi[1], 4, 0);
-      lo[0] = scalar_half(lo[0], lo[1], 4, 0);
-      add_pair(&hi[0], &lo[0], higher_hi, higher_lo);
-    }
-    {
-      const f32x16 higher_hi = scalar_half(hi[2], hi[3], 4, 4);
-      const f32x16 higher_lo = scalar_half(lo[2], lo[3], 4, 4);
-      hi[1] = scalar_half(hi[2], hi[3], 4, 0);
-      lo[1] = scalar_half(lo[2], lo[3], 4, 0);
-      add_pair(&hi[1], &lo[1], higher_hi, higher_lo);
-    }
-    {
-      const f32x16 higher_hi = scalar_half(hi[0], hi[1], 2, 2);
-      const f32x16 higher_lo = scalar_half(lo[0], lo[1], 2, 2);
-      hi[0] = scalar_half(hi[0], hi[1], 2, 0);
-      lo[0] = scalar_half(lo[0], lo[1], 2, 0);
-      add_pair(&hi[0], &lo[0], higher_hi, higher_lo);
-    }
-    {
-      const f32x16 higher_hi = scalar_half(hi[0], hi[0], 1, 1);
-      const f32x16 higher_lo = scalar_half(lo[0], lo[0], 1, 1);
-      hi[0] = scalar_half(hi[0], hi[0], 1, 0);
-      lo[0] = scalar_half(lo[0], lo[0], 1, 0);
-      add_pair(&hi[0], &lo[0], higher_hi, higher_lo);
-    }
-
-    float row_hi[16], row_lo[16];
-    reciprocals(hi[0], lo[0], &hi[0], &lo[0]);
-    scalar_store(row_hi + 0, hi[0]);
-    scalar_store(row_lo + 0, lo[0]);
-    for (size_t r = 0; r < count; r++) {
-      const size_t lane = r;
-
-      scale_row<false>(n, terms + r * terms_stride, y + r * y_stride, scalar_set1(row_hi[lane]),
-                       scalar_set1(row_lo[lane]));
-    }
-    // After all rows' other elements, for these follow each other in memory.
-    for (size_t r = 0; r < count; r++) {
-      const size_t lane = r;
-      const size_t head = n / 32 * 32;
-      if (head < n)
-        scale_tail(n - head, y + r * y_stride + head, tails[r], scalar_set1(row_hi[lane]),
-                   scalar_set1(row_lo[lane]));
-      if (row_hi[lane] != row_hi[lane]) smx_fill_nan(n, y + r * y_stride);
     }
     *done += count;
-    if (stops) break;
-    x += count * x_stride;
+    if (next_count == 0) break;
+    x = next_x;
     y += count * y_stride;
     if (mask != nullptr) mask += count * mask_stride;
+    terms = next_terms;
+    count = next_count;
+
+    const float* const next = x + together * x_stride;
+    const float* const logits = mask != nullptr ? terms : x;
+    const size_t logits_stride = mask != nullptr ? terms_stride : x_stride;
+    // Not y where results bypass the caches, nor beside a mask, for it would drive out what is there.
+    const bool is_y = !streams && mask == nullptr;
+    const float* const written = is_y ? y : next;
+    const size_t written_stride = is_y ? y_stride : x_stride;
+    sum_rows_64(count, n, logits, logits_stride, next, x_stride, terms, terms_stride, written, written_stride,
+                lowers, biases, exponential, hi, lo);
+    for (size_t v = 0, left = count; 2 * v < left; v++) {
+      const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
+      const f32x16 higher_hi = scalar_half(hi[2 * v], hi[w], 8, 8);
+      const f32x16 higher_lo = scalar_half(lo[2 * v], lo[w], 8, 8);
+      hi[v] = scalar_half(hi[2 * v], hi[w], 8, 0);
+      lo[v] = scalar_half(lo[2 * v], lo[w], 8, 0);
+      add_pair(&hi[v], &lo[v], higher_hi, higher_lo);
+    }
+    for (size_t v = 0, left = (count + 1) / 2; 2 * v < left; v++) {
+      const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
+      const f32x16 higher_hi = scalar_half(hi[2 * v], hi[w], 4, 4);
+      const f32x16 higher_lo = scalar_half(lo[2 * v], lo[w], 4, 4);
+      hi[v] = scalar_half(hi[2 * v], hi[w], 4, 0);
+      lo[v] = scalar_half(lo[2 * v], lo[w], 4, 0);
+      add_pair(&hi[v], &lo[v], higher_hi, higher_lo);
+    }
+    for (size_t v = 0, left = (count + 3) / 4; 2 * v < left; v++) {
+      const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
+      const f32x16 higher_hi = scalar_half(hi[2 * v], hi[w], 2, 2);
+      const f32x16 higher_lo = scalar_half(lo[2 * v], lo[w], 2, 2);
+      hi[v] = scalar_half(hi[2 * v], hi[w], 2, 0);
+      lo[v] = scalar_half(lo[2 * v], lo[w], 2, 0);
+      add_pair(&hi[v], &lo[v], higher_hi, higher_lo);
+    }
+    for (size_t v = 0, left = (count + 7) / 8; 2 * v < left; v++) {
+      const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
+      const f32x16 higher_hi = scalar_half(hi[2 * v], hi[w], 1, 1);
+      const f32x16 higher_lo = scalar_half(lo[2 * v], lo[w], 1, 1);
+      hi[v] = scalar_half(hi[2 * v], hi[w], 1, 0);
+      lo[v] = scalar_half(lo[2 * v], lo[w], 1, 0);
+      add_pair(&hi[v], &lo[v], higher_hi, higher_lo);
+    }
+    has_nan = false;
+    for (size_t v = 0; v * 16 < count; v++) {
+      reciprocals(hi[v], lo[v], &hi[v], &lo[v]);
+      scalar_store(row_hi + v * 16, hi[v]);
+      scalar_store(row_lo + v * 16, lo[v]);
+      has_nan |= !(scalar_all_within(hi[v], scalar_set1(1.0f)));
+    }
   }
   if (streams) (void)0;
 }
@@ -914,163 +960,130 @@ extern "C" void smx_f32_softmax_ukernel__scalar_u128_acc8(size_t rows, size_t n,
                                                           size_t mask_stride, float scale, float* y,
                                                           size_t y_stride, bool streams, size_t* done,
                                                           const struct smx_f32_exponential* exponential) {
-  const size_t most = 8;
-  // Where results bypass the caches, terms stay in one.
-  alignas(64) float stored[4096];
-  const size_t together = streams && most * n > 4096 ? 4096 / n : most;
-  // The logits that a mask makes, in a level 1 cache: of long rows, of one at a time.
-  alignas(64) float masked[2048];
-  const bool makes_row = mask != nullptr && together * n > 2048;
+  // Terms, in a level 1 cache beside the rows. A mask's logits are there before them, the next group's while this one's terms are.
+  alignas(64) float room[2048];
+  float* terms = room;
+  const size_t terms_stride = (n + 31) / 32 * 32;
+  const size_t most = (mask != nullptr ? 1024 : 2048) / terms_stride;
+  const size_t together = most < 8 ? most : 8;
   *done = 0;
-  while (*done < rows) {
-    size_t count = rows - *done < together ? rows - *done : together;
-    bool stops = false;
-    float lower[16], bias[16];
-    if (!makes_row) {
-      f32x16 max[8] = {scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f),
-                       scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f)};
-      for (size_t r = 0; r < count; r++) {
-        max[r] = mask != nullptr
-                     ? add_mask(n, x + r * x_stride, mask + r * mask_stride, scale, masked + r * n)
-                     : lane_maxima(n, x + r * x_stride);
-      }
+  size_t count = 0;
+  bool stops = false;
+  bool has_nan = false;
+  f32x16 max[8], hi[8], lo[8];
+  float row_hi[16], row_lo[16];
 
-      max[0] = scalar_max(scalar_half(max[0], max[1], 8, 0), scalar_half(max[0], max[1], 8, 8));
-      max[1] = scalar_max(scalar_half(max[2], max[3], 8, 0), scalar_half(max[2], max[3], 8, 8));
-      max[2] = scalar_max(scalar_half(max[4], max[5], 8, 0), scalar_half(max[4], max[5], 8, 8));
-      max[3] = scalar_max(scalar_half(max[6], max[7], 8, 0), scalar_half(max[6], max[7], 8, 8));
-      max[0] = scalar_max(scalar_half(max[0], max[1], 4, 0), scalar_half(max[0], max[1], 4, 4));
-      max[1] = scalar_max(scalar_half(max[2], max[3], 4, 0), scalar_half(max[2], max[3], 4, 4));
-      max[0] = scalar_max(scalar_half(max[0], max[1], 2, 0), scalar_half(max[0], max[1], 2, 2));
-      max[0] = scalar_max(scalar_half(max[0], max[0], 1, 0), scalar_half(max[0], max[0], 1, 1));
-      if (!(scalar_all_within(max[0], scalar_set1(exponential->range)))) {
+  for (;;) {
+    // The next rows' maxima before these rows' results, which have to wait for their reciprocals.
+    const size_t left = rows - *done - count;
+    size_t next_count = stops ? 0 : left < together ? left : together;
+    const float* const next_x = x + count * x_stride;
+    float lowers[16], biases[16];
+    float* const next_terms = mask != nullptr && terms == room ? room + 1024 : room;
+    if (mask != nullptr) {
+      for (size_t r = 0; r < next_count; r++) {
+        max[r] = add_mask(n, next_x + r * x_stride, mask + (count + r) * mask_stride, scale,
+                          next_terms + r * terms_stride);
+      }
+    } else {
+      for (size_t r = 0; r < next_count; r++) max[r] = lane_maxima(n, next_x + r * x_stride);
+    }
+    for (size_t v = 0, left = next_count; 2 * v < left; v++) {
+      const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
+      max[v] = scalar_max(scalar_half(max[2 * v], max[w], 8, 0), scalar_half(max[2 * v], max[w], 8, 8));
+    }
+    for (size_t v = 0, left = (next_count + 1) / 2; 2 * v < left; v++) {
+      const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
+      max[v] = scalar_max(scalar_half(max[2 * v], max[w], 4, 0), scalar_half(max[2 * v], max[w], 4, 4));
+    }
+    for (size_t v = 0, left = (next_count + 3) / 4; 2 * v < left; v++) {
+      const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
+      max[v] = scalar_max(scalar_half(max[2 * v], max[w], 2, 0), scalar_half(max[2 * v], max[w], 2, 2));
+    }
+    for (size_t v = 0, left = (next_count + 7) / 8; 2 * v < left; v++) {
+      const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
+      max[v] = scalar_max(scalar_half(max[2 * v], max[w], 1, 0), scalar_half(max[2 * v], max[w], 1, 1));
+    }
+    for (size_t v = 0; v * 16 < next_count; v++) {
+      if (!(scalar_all_within(max[v], scalar_set1(exponential->range)))) {
         float maxima[16];
-        scalar_store(maxima + 0, max[0]);
-        size_t r = 0;
-        while (r < count && smx_is_in_range(maxima[r], exponential)) r++;
-        if (r == 0) break;
-        stops = r < count;
-        count = r;
-      }
-      {
-        f32x16 group_lower, group_bias;
-        references(max[0], exponential, &group_lower, &group_bias);
-        scalar_store(lower + 0, group_lower);
-        scalar_store(bias + 0, group_bias);
+        scalar_store(maxima + v * 16, max[v]);
+        size_t r = v * 16;
+        while (smx_is_in_range(maxima[r / 16 * 16 + (r % 16)], exponential)) r++;
+        next_count = r;
+        stops = true;
       }
     }
+    for (size_t v = 0; v * 16 < next_count; v++) {
+      f32x16 group_lower, group_bias;
+      references(max[v], exponential, &group_lower, &group_bias);
+      scalar_store(lowers + v * 16, group_lower);
+      scalar_store(biases + v * 16, group_bias);
+    }
 
-    f32x16 hi[8] = {scalar_set1(1.0f), scalar_set1(1.0f), scalar_set1(1.0f), scalar_set1(1.0f),
-                    scalar_set1(1.0f), scalar_set1(1.0f), scalar_set1(1.0f), scalar_set1(1.0f)};
-    f32x16 lo[8] = {scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f),
-                    scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f)};
-    float tails[8][32];
-    float* const terms = streams ? stored : y;
-    const size_t terms_stride = streams ? n : y_stride;
-    const f32x16 anchor = scalar_set1(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
-    for (size_t r = 0; r < count; r++) {
-      const size_t lane = r;
-      const float* const next = x + (r + together) * x_stride;
-      const float* const logits = mask == nullptr ? x + r * x_stride : makes_row ? masked : masked + r * n;
-      if (makes_row) {
-        const float row_max =
-            scalar_reduce_max(add_mask(n, x + r * x_stride, mask + r * mask_stride, scale, masked));
-        stops = !smx_is_in_range(row_max, exponential);
-        if (stops) {
-          count = r;
-          break;
-        }
-        f32x16 row_lower, row_bias;
-        references(scalar_set1(row_max), exponential, &row_lower, &row_bias);
-        lower[lane] = (row_lower).lane[0];
-        bias[lane] = (row_bias).lane[0];
+    if (count > 0) {
+      scale_rows<false>(count, n, terms, terms_stride, y, y_stride, row_hi, row_lo);
+      for (size_t r = 0; has_nan && r < count; r++) {
+        const float row = row_hi[r / 16 * 16 + (r % 16)];
+        if (row != row) smx_fill_nan(n, y + r * y_stride);
       }
-      sum_row_128(n, logits, terms + r * terms_stride, tails[r], next, exponential, scalar_set1(lower[lane]),
-                  scalar_set1(bias[lane]), anchor, &hi[r], &lo[r]);
-    }
-    if (count == 0) break;
-
-    {
-      const f32x16 higher_hi = scalar_half(hi[0], hi[1], 8, 8);
-      const f32x16 higher_lo = scalar_half(lo[0], lo[1], 8, 8);
-      hi[0] = scalar_half(hi[0], hi[1], 8, 0);
-      lo[0] = scalar_half(lo[0], lo[1], 8, 0);
-      add_pair(&hi[0], &lo[0], higher_hi, higher_lo);
-    }
-    {
-      const f32x16 higher_hi = scalar_half(hi[2], hi[3], 8, 8);
-      const f32x16 higher_lo = scalar_half(lo[2], lo[3], 8, 8);
-      hi[1] = scalar_half(hi[2], hi[3], 8, 0);
-      lo[1] = scalar_half(lo[2], lo[3], 8, 0);
-      add_pair(&hi[1], &lo[1], higher_hi, higher_lo);
-    }
-    {
-      const f32x16 higher_hi = scalar_half(hi[4], hi[5], 8, 8);
-      const f32x16 higher_lo = scalar_half(lo[4], lo[5], 8, 8);
-      hi[2] = scalar_half(hi[4], hi[5], 8, 0);
-      lo[2] = scalar_half(lo[4], lo[5], 8, 0);
-      add_pair(&hi[2], &lo[2], higher_hi, higher_lo);
-    }
-    {
-      const f32x16 higher_hi = scalar_half(hi[6], hi[7], 8, 8);
-      const f32x16 higher_lo = scalar_half(lo[6], lo[7], 8, 8);
-      hi[3] = scalar_half(hi[6], hi[7], 8, 0);
-      lo[3] = scalar_half(lo[6], lo[7], 8, 0);
-      add_pair(&hi[3], &lo[3], higher_hi, higher_lo);
-    }
-    {
-      const f32x16 higher_hi = scalar_half(hi[0], hi[1], 4, 4);
-      const f32x16 higher_lo = scalar_half(lo[0], lo[1], 4, 4);
-      hi[0] = scalar_half(hi[0], hi[1], 4, 0);
-      lo[0] = scalar_half(lo[0], lo[1], 4, 0);
-      add_pair(&hi[0], &lo[0], higher_hi, higher_lo);
-    }
-    {
-      const f32x16 higher_hi = scalar_half(hi[2], hi[3], 4, 4);
-      const f32x16 higher_lo = scalar_half(lo[2], lo[3], 4, 4);
-      hi[1] = scalar_half(hi[2], hi[3], 4, 0);
-      lo[1] = scalar_half(lo[2], lo[3], 4, 0);
-      add_pair(&hi[1], &lo[1], higher_hi, higher_lo);
-    }
-    {
-      const f32x16 higher_hi = scalar_half(hi[0], hi[1], 2, 2);
-      const f32x16 higher_lo = scalar_half(lo[0], lo[1], 2, 2);
-      hi[0] = scalar_half(hi[0], hi[1], 2, 0);
-      lo[0] = scalar_half(lo[0], lo[1], 2, 0);
-      add_pair(&hi[0], &lo[0], higher_hi, higher_lo);
-    }
-    {
-      const f32x16 higher_hi = scalar_half(hi[0], hi[0], 1, 1);
-      const f32x16 higher_lo = scalar_half(lo[0], lo[0], 1, 1);
-      hi[0] = scalar_half(hi[0], hi[0], 1, 0);
-      lo[0] = scalar_half(lo[0], lo[0], 1, 0);
-      add_pair(&hi[0], &lo[0], higher_hi, higher_lo);
-    }
-
-    float row_hi[16], row_lo[16];
-    reciprocals(hi[0], lo[0], &hi[0], &lo[0]);
-    scalar_store(row_hi + 0, hi[0]);
-    scalar_store(row_lo + 0, lo[0]);
-    for (size_t r = 0; r < count; r++) {
-      const size_t lane = r;
-
-      scale_row<false>(n, terms + r * terms_stride, y + r * y_stride, scalar_set1(row_hi[lane]),
-                       scalar_set1(row_lo[lane]));
-    }
-    // After all rows' other elements, for these follow each other in memory.
-    for (size_t r = 0; r < count; r++) {
-      const size_t lane = r;
-      const size_t head = n / 32 * 32;
-      if (head < n)
-        scale_tail(n - head, y + r * y_stride + head, tails[r], scalar_set1(row_hi[lane]),
-                   scalar_set1(row_lo[lane]));
-      if (row_hi[lane] != row_hi[lane]) smx_fill_nan(n, y + r * y_stride);
     }
     *done += count;
-    if (stops) break;
-    x += count * x_stride;
+    if (next_count == 0) break;
+    x = next_x;
     y += count * y_stride;
     if (mask != nullptr) mask += count * mask_stride;
+    terms = next_terms;
+    count = next_count;
+
+    const float* const next = x + together * x_stride;
+    const float* const logits = mask != nullptr ? terms : x;
+    const size_t logits_stride = mask != nullptr ? terms_stride : x_stride;
+    // Not y where results bypass the caches, nor beside a mask, for it would drive out what is there.
+    const bool is_y = !streams && mask == nullptr;
+    const float* const written = is_y ? y : next;
+    const size_t written_stride = is_y ? y_stride : x_stride;
+    sum_rows_128(count, n, logits, logits_stride, next, x_stride, terms, terms_stride, written,
+                 written_stride, lowers, biases, exponential, hi, lo);
+    for (size_t v = 0, left = count; 2 * v < left; v++) {
+      const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
+      const f32x16 higher_hi = scalar_half(hi[2 * v], hi[w], 8, 8);
+      const f32x16 higher_lo = scalar_half(lo[2 * v], lo[w], 8, 8);
+      hi[v] = scalar_half(hi[2 * v], hi[w], 8, 0);
+      lo[v] = scalar_half(lo[2 * v], lo[w], 8, 0);
+      add_pair(&hi[v], &lo[v], higher_hi, higher_lo);
+    }
+    for (size_t v = 0, left = (count + 1) / 2; 2 * v < left; v++) {
+      const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
+      const f32x16 higher_hi = scalar_half(hi[2 * v], hi[w], 4, 4);
+      const f32x16 higher_lo = scalar_half(lo[2 * v], lo[w], 4, 4);
+      hi[v] = scalar_half(hi[2 * v], hi[w], 4, 0);
+      lo[v] = scalar_half(lo[2 * v], lo[w], 4, 0);
+      add_pair(&hi[v], &lo[v], higher_hi, higher_lo);
+    }
+    for (size_t v = 0, left = (count + 3) / 4; 2 * v < left; v++) {
+      const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
+      const f32x16 higher_hi = scalar_half(hi[2 * v], hi[w], 2, 2);
+      const f32x16 higher_lo = scalar_half(lo[2 * v], lo[w], 2, 2);
+      hi[v] = scalar_half(hi[2 * v], hi[w], 2, 0);
+      lo[v] = scalar_half(lo[2 * v], lo[w], 2, 0);
+      add_pair(&hi[v], &lo[v], higher_hi, higher_lo);
+    }
+    for (size_t v = 0, left = (count + 7) / 8; 2 * v < left; v++) {
+      const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
+      const f32x16 higher_hi = scalar_half(hi[2 * v], hi[w], 1, 1);
+      const f32x16 higher_lo = scalar_half(lo[2 * v], lo[w], 1, 1);
+      hi[v] = scalar_half(hi[2 * v], hi[w], 1, 0);
+      lo[v] = scalar_half(lo[2 * v], lo[w], 1, 0);
+      add_pair(&hi[v], &lo[v], higher_hi, higher_lo);
+    }
+    has_nan = false;
+    for (size_t v = 0; v * 16 < count; v++) {
+      reciprocals(hi[v], lo[v], &hi[v], &lo[v]);
+      scalar_store(row_hi + v * 16, hi[v]);
+      scalar_store(row_lo + v * 16, lo[v]);
+      has_nan |= !(scalar_all_within(hi[v], scalar_set1(1.0f)));
+    }
   }
   if (streams) (void)0;
 }
@@ -1080,226 +1093,130 @@ extern "C" void smx_f32_softmax_ukernel__scalar_u32_acc16(size_t rows, size_t n,
                                                           size_t mask_stride, float scale, float* y,
                                                           size_t y_stride, bool streams, size_t* done,
                                                           const struct smx_f32_exponential* exponential) {
-  // Long rows go fewer at a time, so that what is stored of them is in the level 1 cache when it is scaled.
-  const size_t most = n <= 256 ? 16 : 8;
-  // Where results bypass the caches, terms stay in one.
-  alignas(64) float stored[4096];
-  const size_t together = streams && most * n > 4096 ? 4096 / n : most;
-  // The logits that a mask makes, in a level 1 cache: of long rows, of one at a time.
-  alignas(64) float masked[2048];
-  const bool makes_row = mask != nullptr && together * n > 2048;
+  // Terms, in a level 1 cache beside the rows. A mask's logits are there before them, the next group's while this one's terms are.
+  alignas(64) float room[2048];
+  float* terms = room;
+  const size_t terms_stride = (n + 31) / 32 * 32;
+  const size_t most = (mask != nullptr ? 1024 : 2048) / terms_stride;
+  const size_t together = most < 16 ? most : 16;
   *done = 0;
-  while (*done < rows) {
-    size_t count = rows - *done < together ? rows - *done : together;
-    bool stops = false;
-    float lower[16], bias[16];
-    if (!makes_row) {
-      f32x16 max[16] = {scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f),
-                        scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f),
-                        scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f),
-                        scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f)};
-      for (size_t r = 0; r < count; r++) {
-        max[r] = mask != nullptr
-                     ? add_mask(n, x + r * x_stride, mask + r * mask_stride, scale, masked + r * n)
-                     : lane_maxima(n, x + r * x_stride);
-      }
+  size_t count = 0;
+  bool stops = false;
+  bool has_nan = false;
+  f32x16 max[16], hi[16], lo[16];
+  float row_hi[16], row_lo[16];
 
-      max[0] = scalar_max(scalar_half(max[0], max[1], 8, 0), scalar_half(max[0], max[1], 8, 8));
-      max[1] = scalar_max(scalar_half(max[2], max[3], 8, 0), scalar_half(max[2], max[3], 8, 8));
-      max[2] = scalar_max(scalar_half(max[4], max[5], 8, 0), scalar_half(max[4], max[5], 8, 8));
-      max[3] = scalar_max(scalar_half(max[6], max[7], 8, 0), scalar_half(max[6], max[7], 8, 8));
-      max[4] = scalar_max(scalar_half(max[8], max[9], 8, 0), scalar_half(max[8], max[9], 8, 8));
-      max[5] = scalar_max(scalar_half(max[10], max[11], 8, 0), scalar_half(max[10], max[11], 8, 8));
-      max[6] = scalar_max(scalar_half(max[12], max[13], 8, 0), scalar_half(max[12], max[13], 8, 8));
-      max[7] = scalar_max(scalar_half(max[14], max[15], 8, 0), scalar_half(max[14], max[15], 8, 8));
-      max[0] = scalar_max(scalar_half(max[0], max[1], 4, 0), scalar_half(max[0], max[1], 4, 4));
-      max[1] = scalar_max(scalar_half(max[2], max[3], 4, 0), scalar_half(max[2], max[3], 4, 4));
-      max[2] = scalar_max(scalar_half(max[4], max[5], 4, 0), scalar_half(max[4], max[5], 4, 4));
-      max[3] = scalar_max(scalar_half(max[6], max[7], 4, 0), scalar_half(max[6], max[7], 4, 4));
-      max[0] = scalar_max(scalar_half(max[0], max[1], 2, 0), scalar_half(max[0], max[1], 2, 2));
-      max[1] = scalar_max(scalar_half(max[2], max[3], 2, 0), scalar_half(max[2], max[3], 2, 2));
-      max[0] = scalar_max(scalar_half(max[0], max[1], 1, 0), scalar_half(max[0], max[1], 1, 1));
-      if (!(scalar_all_within(max[0], scalar_set1(exponential->range)))) {
+  for (;;) {
+    // The next rows' maxima before these rows' results, which have to wait for their reciprocals.
+    const size_t left = rows - *done - count;
+    size_t next_count = stops ? 0 : left < together ? left : together;
+    const float* const next_x = x + count * x_stride;
+    float lowers[16], biases[16];
+    float* const next_terms = mask != nullptr && terms == room ? room + 1024 : room;
+    if (mask != nullptr) {
+      for (size_t r = 0; r < next_count; r++) {
+        max[r] = add_mask(n, next_x + r * x_stride, mask + (count + r) * mask_stride, scale,
+                          next_terms + r * terms_stride);
+      }
+    } else {
+      for (size_t r = 0; r < next_count; r++) max[r] = lane_maxima(n, next_x + r * x_stride);
+    }
+    for (size_t v = 0, left = next_count; 2 * v < left; v++) {
+      const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
+      max[v] = scalar_max(scalar_half(max[2 * v], max[w], 8, 0), scalar_half(max[2 * v], max[w], 8, 8));
+    }
+    for (size_t v = 0, left = (next_count + 1) / 2; 2 * v < left; v++) {
+      const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
+      max[v] = scalar_max(scalar_half(max[2 * v], max[w], 4, 0), scalar_half(max[2 * v], max[w], 4, 4));
+    }
+    for (size_t v = 0, left = (next_count + 3) / 4; 2 * v < left; v++) {
+      const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
+      max[v] = scalar_max(scalar_half(max[2 * v], max[w], 2, 0), scalar_half(max[2 * v], max[w], 2, 2));
+    }
+    for (size_t v = 0, left = (next_count + 7) / 8; 2 * v < left; v++) {
+      const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
+      max[v] = scalar_max(scalar_half(max[2 * v], max[w], 1, 0), scalar_half(max[2 * v], max[w], 1, 1));
+    }
+    for (size_t v = 0; v * 16 < next_count; v++) {
+      if (!(scalar_all_within(max[v], scalar_set1(exponential->range)))) {
         float maxima[16];
-        scalar_store(maxima + 0, max[0]);
-        size_t r = 0;
-        while (r < count && smx_is_in_range(maxima[r], exponential)) r++;
-        if (r == 0) break;
-        stops = r < count;
-        count = r;
-      }
-      {
-        f32x16 group_lower, group_bias;
-        references(max[0], exponential, &group_lower, &group_bias);
-        scalar_store(lower + 0, group_lower);
-        scalar_store(bias + 0, group_bias);
+        scalar_store(maxima + v * 16, max[v]);
+        size_t r = v * 16;
+        while (smx_is_in_range(maxima[r / 16 * 16 + (r % 16)], exponential)) r++;
+        next_count = r;
+        stops = true;
       }
     }
+    for (size_t v = 0; v * 16 < next_count; v++) {
+      f32x16 group_lower, group_bias;
+      references(max[v], exponential, &group_lower, &group_bias);
+      scalar_store(lowers + v * 16, group_lower);
+      scalar_store(biases + v * 16, group_bias);
+    }
 
-    f32x16 hi[16] = {scalar_set1(1.0f), scalar_set1(1.0f), scalar_set1(1.0f), scalar_set1(1.0f),
-                     scalar_set1(1.0f), scalar_set1(1.0f), scalar_set1(1.0f), scalar_set1(1.0f),
-                     scalar_set1(1.0f), scalar_set1(1.0f), scalar_set1(1.0f), scalar_set1(1.0f),
-                     scalar_set1(1.0f), scalar_set1(1.0f), scalar_set1(1.0f), scalar_set1(1.0f)};
-    f32x16 lo[16] = {scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f),
-                     scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f),
-                     scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f),
-                     scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f)};
-    float tails[16][32];
-    float* const terms = streams ? stored : y;
-    const size_t terms_stride = streams ? n : y_stride;
-    const f32x16 anchor = scalar_set1(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
-    for (size_t r = 0; r < count; r++) {
-      const size_t lane = r;
-      const float* const next = x + (r + together) * x_stride;
-      const float* const logits = mask == nullptr ? x + r * x_stride : makes_row ? masked : masked + r * n;
-      if (makes_row) {
-        const float row_max =
-            scalar_reduce_max(add_mask(n, x + r * x_stride, mask + r * mask_stride, scale, masked));
-        stops = !smx_is_in_range(row_max, exponential);
-        if (stops) {
-          count = r;
-          break;
-        }
-        f32x16 row_lower, row_bias;
-        references(scalar_set1(row_max), exponential, &row_lower, &row_bias);
-        lower[lane] = (row_lower).lane[0];
-        bias[lane] = (row_bias).lane[0];
+    if (count > 0) {
+      scale_rows<false>(count, n, terms, terms_stride, y, y_stride, row_hi, row_lo);
+      for (size_t r = 0; has_nan && r < count; r++) {
+        const float row = row_hi[r / 16 * 16 + (r % 16)];
+        if (row != row) smx_fill_nan(n, y + r * y_stride);
       }
-      sum_row_32(n, logits, terms + r * terms_stride, tails[r], next, exponential, scalar_set1(lower[lane]),
-                 scalar_set1(bias[lane]), anchor, &hi[r], &lo[r]);
-    }
-    if (count == 0) break;
-
-    {
-      const f32x16 higher_hi = scalar_half(hi[0], hi[1], 8, 8);
-      const f32x16 higher_lo = scalar_half(lo[0], lo[1], 8, 8);
-      hi[0] = scalar_half(hi[0], hi[1], 8, 0);
-      lo[0] = scalar_half(lo[0], lo[1], 8, 0);
-      add_pair(&hi[0], &lo[0], higher_hi, higher_lo);
-    }
-    {
-      const f32x16 higher_hi = scalar_half(hi[2], hi[3], 8, 8);
-      const f32x16 higher_lo = scalar_half(lo[2], lo[3], 8, 8);
-      hi[1] = scalar_half(hi[2], hi[3], 8, 0);
-      lo[1] = scalar_half(lo[2], lo[3], 8, 0);
-      add_pair(&hi[1], &lo[1], higher_hi, higher_lo);
-    }
-    {
-      const f32x16 higher_hi = scalar_half(hi[4], hi[5], 8, 8);
-      const f32x16 higher_lo = scalar_half(lo[4], lo[5], 8, 8);
-      hi[2] = scalar_half(hi[4], hi[5], 8, 0);
-      lo[2] = scalar_half(lo[4], lo[5], 8, 0);
-      add_pair(&hi[2], &lo[2], higher_hi, higher_lo);
-    }
-    {
-      const f32x16 higher_hi = scalar_half(hi[6], hi[7], 8, 8);
-      const f32x16 higher_lo = scalar_half(lo[6], lo[7], 8, 8);
-      hi[3] = scalar_half(hi[6], hi[7], 8, 0);
-      lo[3] = scalar_half(lo[6], lo[7], 8, 0);
-      add_pair(&hi[3], &lo[3], higher_hi, higher_lo);
-    }
-    {
-      const f32x16 higher_hi = scalar_half(hi[8], hi[9], 8, 8);
-      const f32x16 higher_lo = scalar_half(lo[8], lo[9], 8, 8);
-      hi[4] = scalar_half(hi[8], hi[9], 8, 0);
-      lo[4] = scalar_half(lo[8], lo[9], 8, 0);
-      add_pair(&hi[4], &lo[4], higher_hi, higher_lo);
-    }
-    {
-      const f32x16 higher_hi = scalar_half(hi[10], hi[11], 8, 8);
-      const f32x16 higher_lo = scalar_half(lo[10], lo[11], 8, 8);
-      hi[5] = scalar_half(hi[10], hi[11], 8, 0);
-      lo[5] = scalar_half(lo[10], lo[11], 8, 0);
-      add_pair(&hi[5], &lo[5], higher_hi, higher_lo);
-    }
-    {
-      const f32x16 higher_hi = scalar_half(hi[12], hi[13], 8, 8);
-      const f32x16 higher_lo = scalar_half(lo[12], lo[13], 8, 8);
-      hi[6] = scalar_half(hi[12], hi[13], 8, 0);
-      lo[6] = scalar_half(lo[12], lo[13], 8, 0);
-      add_pair(&hi[6], &lo[6], higher_hi, higher_lo);
-    }
-    {
-      const f32x16 higher_hi = scalar_half(hi[14], hi[15], 8, 8);
-      const f32x16 higher_lo = scalar_half(lo[14], lo[15], 8, 8);
-      hi[7] = scalar_half(hi[14], hi[15], 8, 0);
-      lo[7] = scalar_half(lo[14], lo[15], 8, 0);
-      add_pair(&hi[7], &lo[7], higher_hi, higher_lo);
-    }
-    {
-      const f32x16 higher_hi = scalar_half(hi[0], hi[1], 4, 4);
-      const f32x16 higher_lo = scalar_half(lo[0], lo[1], 4, 4);
-      hi[0] = scalar_half(hi[0], hi[1], 4, 0);
-      lo[0] = scalar_half(lo[0], lo[1], 4, 0);
-      add_pair(&hi[0], &lo[0], higher_hi, higher_lo);
-    }
-    {
-      const f32x16 higher_hi = scalar_half(hi[2], hi[3], 4, 4);
-      const f32x16 higher_lo = scalar_half(lo[2], lo[3], 4, 4);
-      hi[1] = scalar_half(hi[2], hi[3], 4, 0);
-      lo[1] = scalar_half(lo[2], lo[3], 4, 0);
-      add_pair(&hi[1], &lo[1], higher_hi, higher_lo);
-    }
-    {
-      const f32x16 higher_hi = scalar_half(hi[4], hi[5], 4, 4);
-      const f32x16 higher_lo = scalar_half(lo[4], lo[5], 4, 4);
-      hi[2] = scalar_half(hi[4], hi[5], 4, 0);
-      lo[2] = scalar_half(lo[4], lo[5], 4, 0);
-      add_pair(&hi[2], &lo[2], higher_hi, higher_lo);
-    }
-    {
-      const f32x16 higher_hi = scalar_half(hi[6], hi[7], 4, 4);
-      const f32x16 higher_lo = scalar_half(lo[6], lo[7], 4, 4);
-      hi[3] = scalar_half(hi[6], hi[7], 4, 0);
-      lo[3] = scalar_half(lo[6], lo[7], 4, 0);
-      add_pair(&hi[3], &lo[3], higher_hi, higher_lo);
-    }
-    {
-      const f32x16 higher_hi = scalar_half(hi[0], hi[1], 2, 2);
-      const f32x16 higher_lo = scalar_half(lo[0], lo[1], 2, 2);
-      hi[0] = scalar_half(hi[0], hi[1], 2, 0);
-      lo[0] = scalar_half(lo[0], lo[1], 2, 0);
-      add_pair(&hi[0], &lo[0], higher_hi, higher_lo);
-    }
-    {
-      const f32x16 higher_hi = scalar_half(hi[2], hi[3], 2, 2);
-      const f32x16 higher_lo = scalar_half(lo[2], lo[3], 2, 2);
-      hi[1] = scalar_half(hi[2], hi[3], 2, 0);
-      lo[1] = scalar_half(lo[2], lo[3], 2, 0);
-      add_pair(&hi[1], &lo[1], higher_hi, higher_lo);
-    }
-    {
-      const f32x16 higher_hi = scalar_half(hi[0], hi[1], 1, 1);
-      const f32x16 higher_lo = scalar_half(lo[0], lo[1], 1, 1);
-      hi[0] = scalar_half(hi[0], hi[1], 1, 0);
-      lo[0] = scalar_half(lo[0], lo[1], 1, 0);
-      add_pair(&hi[0], &lo[0], higher_hi, higher_lo);
-    }
-
-    float row_hi[16], row_lo[16];
-    reciprocals(hi[0], lo[0], &hi[0], &lo[0]);
-    scalar_store(row_hi + 0, hi[0]);
-    scalar_store(row_lo + 0, lo[0]);
-    for (size_t r = 0; r < count; r++) {
-      const size_t lane = r;
-
-      scale_row<false>(n, terms + r * terms_stride, y + r * y_stride, scalar_set1(row_hi[lane]),
-                       scalar_set1(row_lo[lane]));
-    }
-    // After all rows' other elements, for these follow each other in memory.
-    for (size_t r = 0; r < count; r++) {
-      const size_t lane = r;
-      const size_t head = n / 32 * 32;
-      if (head < n)
-        scale_tail(n - head, y + r * y_stride + head, tails[r], scalar_set1(row_hi[lane]),
-                   scalar_set1(row_lo[lane]));
-      if (row_hi[lane] != row_hi[lane]) smx_fill_nan(n, y + r * y_stride);
     }
     *done += count;
-    if (stops) break;
-    x += count * x_stride;
+    if (next_count == 0) break;
+    x = next_x;
     y += count * y_stride;
     if (mask != nullptr) mask += count * mask_stride;
+    terms = next_terms;
+    count = next_count;
+
+    const float* const next = x + together * x_stride;
+    const float* const logits = mask != nullptr ? terms : x;
+    const size_t logits_stride = mask != nullptr ? terms_stride : x_stride;
+    // Not y where results bypass the caches, nor beside a mask, for it would drive out what is there.
+    const bool is_y = !streams && mask == nullptr;
+    const float* const written = is_y ? y : next;
+    const size_t written_stride = is_y ? y_stride : x_stride;
+    sum_rows_32(count, n, logits, logits_stride, next, x_stride, terms, terms_stride, written, written_stride,
+                lowers, biases, exponential, hi, lo);
+    for (size_t v = 0, left = count; 2 * v < left; v++) {
+      const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
+      const f32x16 higher_hi = scalar_half(hi[2 * v], hi[w], 8, 8);
+      const f32x16 higher_lo = scalar_half(lo[2 * v], lo[w], 8, 8);
+      hi[v] = scalar_half(hi[2 * v], hi[w], 8, 0);
+      lo[v] = scalar_half(lo[2 * v], lo[w], 8, 0);
+      add_pair(&hi[v], &lo[v], higher_hi, higher_lo);
+    }
+    for (size_t v = 0, left = (count + 1) / 2; 2 * v < left; v++) {
+      const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
+      const f32x16 higher_hi = scalar_half(hi[2 * v], hi[w], 4, 4);
+      const f32x16 higher_lo = scalar_half(lo[2 * v], lo[w], 4, 4);
+      hi[v] = scalar_half(hi[2 * v], hi[w], 4, 0);
+      lo[v] = scalar_half(lo[2 * v], lo[w], 4, 0);
+      add_pair(&hi[v], &lo[v], higher_hi, higher_lo);
+    }
+    for (size_t v = 0, left = (count + 3) / 4; 2 * v < left; v++) {
+      const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
+      const f32x16 higher_hi = scalar_half(hi[2 * v], hi[w], 2, 2);
+      const f32x16 higher_lo = scalar_half(lo[2 * v], lo[w], 2, 2);
+      hi[v] = scalar_half(hi[2 * v], hi[w], 2, 0);
+      lo[v] = scalar_half(lo[2 * v], lo[w], 2, 0);
+      add_pair(&hi[v], &lo[v], higher_hi, higher_lo);
+    }
+    for (size_t v = 0, left = (count + 7) / 8; 2 * v < left; v++) {
+      const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
+      const f32x16 higher_hi = scalar_half(hi[2 * v], hi[w], 1, 1);
+      const f32x16 higher_lo = scalar_half(lo[2 * v], lo[w], 1, 1);
+      hi[v] = scalar_half(hi[2 * v], hi[w], 1, 0);
+      lo[v] = scalar_half(lo[2 * v], lo[w], 1, 0);
+      add_pair(&hi[v], &lo[v], higher_hi, higher_lo);
+    }
+    has_nan = false;
+    for (size_t v = 0; v * 16 < count; v++) {
+      reciprocals(hi[v], lo[v], &hi[v], &lo[v]);
+      scalar_store(row_hi + v * 16, hi[v]);
+      scalar_store(row_lo + v * 16, lo[v]);
+      has_nan |= !(scalar_all_within(hi[v], scalar_set1(1.0f)));
+    }
   }
   if (streams) (void)0;
 }
@@ -1309,226 +1226,130 @@ extern "C" void smx_f32_softmax_ukernel__scalar_u64_acc16(size_t rows, size_t n,
                                                           size_t mask_stride, float scale, float* y,
                                                           size_t y_stride, bool streams, size_t* done,
                                                           const struct smx_f32_exponential* exponential) {
-  // Long rows go fewer at a time, so that what is stored of them is in the level 1 cache when it is scaled.
-  const size_t most = n <= 256 ? 16 : 8;
-  // Where results bypass the caches, terms stay in one.
-  alignas(64) float stored[4096];
-  const size_t together = streams && most * n > 4096 ? 4096 / n : most;
-  // The logits that a mask makes, in a level 1 cache: of long rows, of one at a time.
-  alignas(64) float masked[2048];
-  const bool makes_row = mask != nullptr && together * n > 2048;
+  // Terms, in a level 1 cache beside the rows. A mask's logits are there before them, the next group's while this one's terms are.
+  alignas(64) float room[2048];
+  float* terms = room;
+  const size_t terms_stride = (n + 31) / 32 * 32;
+  const size_t most = (mask != nullptr ? 1024 : 2048) / terms_stride;
+  const size_t together = most < 16 ? most : 16;
   *done = 0;
-  while (*done < rows) {
-    size_t count = rows - *done < together ? rows - *done : together;
-    bool stops = false;
-    float lower[16], bias[16];
-    if (!makes_row) {
-      f32x16 max[16] = {scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f),
-                        scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f),
-                        scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f),
-                        scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f)};
-      for (size_t r = 0; r < count; r++) {
-        max[r] = mask != nullptr
-                     ? add_mask(n, x + r * x_stride, mask + r * mask_stride, scale, masked + r * n)
-                     : lane_maxima(n, x + r * x_stride);
-      }
+  size_t count = 0;
+  bool stops = false;
+  bool has_nan = false;
+  f32x16 max[16], hi[16], lo[16];
+  float row_hi[16], row_lo[16];
 
-      max[0] = scalar_max(scalar_half(max[0], max[1], 8, 0), scalar_half(max[0], max[1], 8, 8));
-      max[1] = scalar_max(scalar_half(max[2], max[3], 8, 0), scalar_half(max[2], max[3], 8, 8));
-      max[2] = scalar_max(scalar_half(max[4], max[5], 8, 0), scalar_half(max[4], max[5], 8, 8));
-      max[3] = scalar_max(scalar_half(max[6], max[7], 8, 0), scalar_half(max[6], max[7], 8, 8));
-      max[4] = scalar_max(scalar_half(max[8], max[9], 8, 0), scalar_half(max[8], max[9], 8, 8));
-      max[5] = scalar_max(scalar_half(max[10], max[11], 8, 0), scalar_half(max[10], max[11], 8, 8));
-      max[6] = scalar_max(scalar_half(max[12], max[13], 8, 0), scalar_half(max[12], max[13], 8, 8));
-      max[7] = scalar_max(scalar_half(max[14], max[15], 8, 0), scalar_half(max[14], max[15], 8, 8));
-      max[0] = scalar_max(scalar_half(max[0], max[1], 4, 0), scalar_half(max[0], max[1], 4, 4));
-      max[1] = scalar_max(scalar_half(max[2], max[3], 4, 0), scalar_half(max[2], max[3], 4, 4));
-      max[2] = scalar_max(scalar_half(max[4], max[5], 4, 0), scalar_half(max[4], max[5], 4, 4));
-      max[3] = scalar_max(scalar_half(max[6], max[7], 4, 0), scalar_half(max[6], max[7], 4, 4));
-      max[0] = scalar_max(scalar_half(max[0], max[1], 2, 0), scalar_half(max[0], max[1], 2, 2));
-      max[1] = scalar_max(scalar_half(max[2], max[3], 2, 0), scalar_half(max[2], max[3], 2, 2));
-      max[0] = scalar_max(scalar_half(max[0], max[1], 1, 0), scalar_half(max[0], max[1], 1, 1));
-      if (!(scalar_all_within(max[0], scalar_set1(exponential->range)))) {
+  for (;;) {
+    // The next rows' maxima before these rows' results, which have to wait for their reciprocals.
+    const size_t left = rows - *done - count;
+    size_t next_count = stops ? 0 : left < together ? left : together;
+    const float* const next_x = x + count * x_stride;
+    float lowers[16], biases[16];
+    float* const next_terms = mask != nullptr && terms == room ? room + 1024 : room;
+    if (mask != nullptr) {
+      for (size_t r = 0; r < next_count; r++) {
+        max[r] = add_mask(n, next_x + r * x_stride, mask + (count + r) * mask_stride, scale,
+                          next_terms + r * terms_stride);
+      }
+    } else {
+      for (size_t r = 0; r < next_count; r++) max[r] = lane_maxima(n, next_x + r * x_stride);
+    }
+    for (size_t v = 0, left = next_count; 2 * v < left; v++) {
+      const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
+      max[v] = scalar_max(scalar_half(max[2 * v], max[w], 8, 0), scalar_half(max[2 * v], max[w], 8, 8));
+    }
+    for (size_t v = 0, left = (next_count + 1) / 2; 2 * v < left; v++) {
+      const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
+      max[v] = scalar_max(scalar_half(max[2 * v], max[w], 4, 0), scalar_half(max[2 * v], max[w], 4, 4));
+    }
+    for (size_t v = 0, left = (next_count + 3) / 4; 2 * v < left; v++) {
+      const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
+      max[v] = scalar_max(scalar_half(max[2 * v], max[w], 2, 0), scalar_half(max[2 * v], max[w], 2, 2));
+    }
+    for (size_t v = 0, left = (next_count + 7) / 8; 2 * v < left; v++) {
+      const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
+      max[v] = scalar_max(scalar_half(max[2 * v], max[w], 1, 0), scalar_half(max[2 * v], max[w], 1, 1));
+    }
+    for (size_t v = 0; v * 16 < next_count; v++) {
+      if (!(scalar_all_within(max[v], scalar_set1(exponential->range)))) {
         float maxima[16];
-        scalar_store(maxima + 0, max[0]);
-        size_t r = 0;
-        while (r < count && smx_is_in_range(maxima[r], exponential)) r++;
-        if (r == 0) break;
-        stops = r < count;
-        count = r;
-      }
-      {
-        f32x16 group_lower, group_bias;
-        references(max[0], exponential, &group_lower, &group_bias);
-        scalar_store(lower + 0, group_lower);
-        scalar_store(bias + 0, group_bias);
+        scalar_store(maxima + v * 16, max[v]);
+        size_t r = v * 16;
+        while (smx_is_in_range(maxima[r / 16 * 16 + (r % 16)], exponential)) r++;
+        next_count = r;
+        stops = true;
       }
     }
+    for (size_t v = 0; v * 16 < next_count; v++) {
+      f32x16 group_lower, group_bias;
+      references(max[v], exponential, &group_lower, &group_bias);
+      scalar_store(lowers + v * 16, group_lower);
+      scalar_store(biases + v * 16, group_bias);
+    }
 
-    f32x16 hi[16] = {scalar_set1(1.0f), scalar_set1(1.0f), scalar_set1(1.0f), scalar_set1(1.0f),
-                     scalar_set1(1.0f), scalar_set1(1.0f), scalar_set1(1.0f), scalar_set1(1.0f),
-                     scalar_set1(1.0f), scalar_set1(1.0f), scalar_set1(1.0f), scalar_set1(1.0f),
-                     scalar_set1(1.0f), scalar_set1(1.0f), scalar_set1(1.0f), scalar_set1(1.0f)};
-    f32x16 lo[16] = {scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f),
-                     scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f),
-                     scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f),
-                     scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f), scalar_set1(0.0f)};
-    float tails[16][32];
-    float* const terms = streams ? stored : y;
-    const size_t terms_stride = streams ? n : y_stride;
-    const f32x16 anchor = scalar_set1(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
-    for (size_t r = 0; r < count; r++) {
-      const size_t lane = r;
-      const float* const next = x + (r + together) * x_stride;
-      const float* const logits = mask == nullptr ? x + r * x_stride : makes_row ? masked : masked + r * n;
-      if (makes_row) {
-        const float row_max =
-            scalar_reduce_max(add_mask(n, x + r * x_stride, mask + r * mask_stride, scale, masked));
-        stops = !smx_is_in_range(row_max, exponential);
-        if (stops) {
-          count = r;
-          break;
-        }
-        f32x16 row_lower, row_bias;
-        references(scalar_set1(row_max), exponential, &row_lower, &row_bias);
-        lower[lane] = (row_lower).lane[0];
-        bias[lane] = (row_bias).lane[0];
+    if (count > 0) {
+      scale_rows<false>(count, n, terms, terms_stride, y, y_stride, row_hi, row_lo);
+      for (size_t r = 0; has_nan && r < count; r++) {
+        const float row = row_hi[r / 16 * 16 + (r % 16)];
+        if (row != row) smx_fill_nan(n, y + r * y_stride);
       }
-      sum_row_64(n, logits, terms + r * terms_stride, tails[r], next, exponential, scalar_set1(lower[lane]),
-                 scalar_set1(bias[lane]), anchor, &hi[r], &lo[r]);
-    }
-    if (count == 0) break;
-
-    {
-      const f32x16 higher_hi = scalar_half(hi[0], hi[1], 8, 8);
-      const f32x16 higher_lo = scalar_half(lo[0], lo[1], 8, 8);
-      hi[0] = scalar_half(hi[0], hi[1], 8, 0);
-      lo[0] = scalar_half(lo[0], lo[1], 8, 0);
-      add_pair(&hi[0], &lo[0], higher_hi, higher_lo);
-    }
-    {
-      const f32x16 higher_hi = scalar_half(hi[2], hi[3], 8, 8);
-      const f32x16 higher_lo = scalar_half(lo[2], lo[3], 8, 8);
-      hi[1] = scalar_half(hi[2], hi[3], 8, 0);
-      lo[1] = scalar_half(lo[2], lo[3], 8, 0);
-      add_pair(&hi[1], &lo[1], higher_hi, higher_lo);
-    }
-    {
-      const f32x16 higher_hi = scalar_half(hi[4], hi[5], 8, 8);
-      const f32x16 higher_lo = scalar_half(lo[4], lo[5], 8, 8);
-      hi[2] = scalar_half(hi[4], hi[5], 8, 0);
-      lo[2] = scalar_half(lo[4], lo[5], 8, 0);
-      add_pair(&hi[2], &lo[2], higher_hi, higher_lo);
-    }
-    {
-      const f32x16 higher_hi = scalar_half(hi[6], hi[7], 8, 8);
-      const f32x16 higher_lo = scalar_half(lo[6], lo[7], 8, 8);
-      hi[3] = scalar_half(hi[6], hi[7], 8, 0);
-      lo[3] = scalar_half(lo[6], lo[7], 8, 0);
-      add_pair(&hi[3], &lo[3], higher_hi, higher_lo);
-    }
-    {
-      const f32x16 higher_hi = scalar_half(hi[8], hi[9], 8, 8);
-      const f32x16 higher_lo = scalar_half(lo[8], lo[9], 8, 8);
-      hi[4] = scalar_half(hi[8], hi[9], 8, 0);
-      lo[4] = scalar_half(lo[8], lo[9], 8, 0);
-      add_pair(&hi[4], &lo[4], higher_hi, higher_lo);
-    }
-    {
-      const f32x16 higher_hi = scalar_half(hi[10], hi[11], 8, 8);
-      const f32x16 higher_lo = scalar_half(lo[10], lo[11], 8, 8);
-      hi[5] = scalar_half(hi[10], hi[11], 8, 0);
-      lo[5] = scalar_half(lo[10], lo[11], 8, 0);
-      add_pair(&hi[5], &lo[5], higher_hi, higher_lo);
-    }
-    {
-      const f32x16 higher_hi = scalar_half(hi[12], hi[13], 8, 8);
-      const f32x16 higher_lo = scalar_half(lo[12], lo[13], 8, 8);
-      hi[6] = scalar_half(hi[12], hi[13], 8, 0);
-      lo[6] = scalar_half(lo[12], lo[13], 8, 0);
-      add_pair(&hi[6], &lo[6], higher_hi, higher_lo);
-    }
-    {
-      const f32x16 higher_hi = scalar_half(hi[14], hi[15], 8, 8);
-      const f32x16 higher_lo = scalar_half(lo[14], lo[15], 8, 8);
-      hi[7] = scalar_half(hi[14], hi[15], 8, 0);
-      lo[7] = scalar_half(lo[14], lo[15], 8, 0);
-      add_pair(&hi[7], &lo[7], higher_hi, higher_lo);
-    }
-    {
-      const f32x16 higher_hi = scalar_half(hi[0], hi[1], 4, 4);
-      const f32x16 higher_lo = scalar_half(lo[0], lo[1], 4, 4);
-      hi[0] = scalar_half(hi[0], hi[1], 4, 0);
-      lo[0] = scalar_half(lo[0], lo[1], 4, 0);
-      add_pair(&hi[0], &lo[0], higher_hi, higher_lo);
-    }
-    {
-      const f32x16 higher_hi = scalar_half(hi[2], hi[3], 4, 4);
-      const f32x16 higher_lo = scalar_half(lo[2], lo[3], 4, 4);
-      hi[1] = scalar_half(hi[2], hi[3], 4, 0);
-      lo[1] = scalar_half(lo[2], lo[3], 4, 0);
-      add_pair(&hi[1], &lo[1], higher_hi, higher_lo);
-    }
-    {
-      const f32x16 higher_hi = scalar_half(hi[4], hi[5], 4, 4);
-      const f32x16 higher_lo = scalar_half(lo[4], lo[5], 4, 4);
-      hi[2] = scalar_half(hi[4], hi[5], 4, 0);
-      lo[2] = scalar_half(lo[4], lo[5], 4, 0);
-      add_pair(&hi[2], &lo[2], higher_hi, higher_lo);
-    }
-    {
-      const f32x16 higher_hi = scalar_half(hi[6], hi[7], 4, 4);
-      const f32x16 higher_lo = scalar_half(lo[6], lo[7], 4, 4);
-      hi[3] = scalar_half(hi[6], hi[7], 4, 0);
-      lo[3] = scalar_half(lo[6], lo[7], 4, 0);
-      add_pair(&hi[3], &lo[3], higher_hi, higher_lo);
-    }
-    {
-      const f32x16 higher_hi = scalar_half(hi[0], hi[1], 2, 2);
-      const f32x16 higher_lo = scalar_half(lo[0], lo[1], 2, 2);
-      hi[0] = scalar_half(hi[0], hi[1], 2, 0);
-      lo[0] = scalar_half(lo[0], lo[1], 2, 0);
-      add_pair(&hi[0], &lo[0], higher_hi, higher_lo);
-    }
-    {
-      const f32x16 higher_hi = scalar_half(hi[2], hi[3], 2, 2);
-      const f32x16 higher_lo = scalar_half(lo[2], lo[3], 2, 2);
-      hi[1] = scalar_half(hi[2], hi[3], 2, 0);
-      lo[1] = scalar_half(lo[2], lo[3], 2, 0);
-      add_pair(&hi[1], &lo[1], higher_hi, higher_lo);
-    }
-    {
-      const f32x16 higher_hi = scalar_half(hi[0], hi[1], 1, 1);
-      const f32x16 higher_lo = scalar_half(lo[0], lo[1], 1, 1);
-      hi[0] = scalar_half(hi[0], hi[1], 1, 0);
-      lo[0] = scalar_half(lo[0], lo[1], 1, 0);
-      add_pair(&hi[0], &lo[0], higher_hi, higher_lo);
-    }
-
-    float row_hi[16], row_lo[16];
-    reciprocals(hi[0], lo[0], &hi[0], &lo[0]);
-    scalar_store(row_hi + 0, hi[0]);
-    scalar_store(row_lo + 0, lo[0]);
-    for (size_t r = 0; r < count; r++) {
-      const size_t lane = r;
-
-      scale_row<false>(n, terms + r * terms_stride, y + r * y_stride, scalar_set1(row_hi[lane]),
-                       scalar_set1(row_lo[lane]));
-    }
-    // After all rows' other elements, for these follow each other in memory.
-    for (size_t r = 0; r < count; r++) {
-      const size_t lane = r;
-      const size_t head = n / 32 * 32;
-      if (head < n)
-        scale_tail(n - head, y + r * y_stride + head, tails[r], scalar_set1(row_hi[lane]),
-                   scalar_set1(row_lo[lane]));
-      if (row_hi[lane] != row_hi[lane]) smx_fill_nan(n, y + r * y_stride);
     }
     *done += count;
-    if (stops) break;
-    x += count * x_stride;
+    if (next_count == 0) break;
+    x = next_x;
     y += count * y_stride;
     if (mask != nullptr) mask += count * mask_stride;
+    terms = next_terms;
+    count = next_count;
+
+    const float* const next = x + together * x_stride;
+    const float* const logits = mask != nullptr ? terms : x;
+    const size_t logits_stride = mask != nullptr ? terms_stride : x_stride;
+    // Not y where results bypass the caches, nor beside a mask, for it would drive out what is there.
+    const bool is_y = !streams && mask == nullptr;
+    const float* const written = is_y ? y : next;
+    const size_t written_stride = is_y ? y_stride : x_stride;
+    sum_rows_64(count, n, logits, logits_stride, next, x_stride, terms, terms_stride, written, written_stride,
+                lowers, biases, exponential, hi, lo);
+    for (size_t v = 0, left = count; 2 * v < left; v++) {
+      const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
+      const f32x16 higher_hi = scalar_half(hi[2 * v], hi[w], 8, 8);
+      const f32x16 higher_lo = scalar_half(lo[2 * v], lo[w], 8, 8);
+      hi[v] = scalar_half(hi[2 * v], hi[w], 8, 0);
+      lo[v] = scalar_half(lo[2 * v], lo[w], 8, 0);
+      add_pair(&hi[v], &lo[v], higher_hi, higher_lo);
+    }
+    for (size_t v = 0, left = (count + 1) / 2; 2 * v < left; v++) {
+      const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
+      const f32x16 higher_hi = scalar_half(hi[2 * v], hi[w], 4, 4);
+      const f32x16 higher_lo = scalar_half(lo[2 * v], lo[w], 4, 4);
+      hi[v] = scalar_half(hi[2 * v], hi[w], 4, 0);
+      lo[v] = scalar_half(lo[2 * v], lo[w], 4, 0);
+      add_pair(&hi[v], &lo[v], higher_hi, higher_lo);
+    }
+    for (size_t v = 0, left = (count + 3) / 4; 2 * v < left; v++) {
+      const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
+      const f32x16 higher_hi = scalar_half(hi[2 * v], hi[w], 2, 2);
+      const f32x16 higher_lo = scalar_half(lo[2 * v], lo[w], 2, 2);
+      hi[v] = scalar_half(hi[2 * v], hi[w], 2, 0);
+      lo[v] = scalar_half(lo[2 * v], lo[w], 2, 0);
+      add_pair(&hi[v], &lo[v], higher_hi, higher_lo);
+    }
+    for (size_t v = 0, left = (count + 7) / 8; 2 * v < left; v++) {
+      const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
+      const f32x16 higher_hi = scalar_half(hi[2 * v], hi[w], 1, 1);
+      const f32x16 higher_lo = scalar_half(lo[2 * v], lo[w], 1, 1);
+      hi[v] = scalar_half(hi[2 * v], hi[w], 1, 0);
+      lo[v] = scalar_half(lo[2 * v], lo[w], 1, 0);
+      add_pair(&hi[v], &lo[v], higher_hi, higher_lo);
+    }
+    has_nan = false;
+    for (size_t v = 0; v * 16 < count; v++) {
+      reciprocals(hi[v], lo[v], &hi[v], &lo[v]);
+      scalar_store(row_hi + v * 16, hi[v]);
+      scalar_store(row_lo + v * 16, lo[v]);
+      has_nan |= !(scalar_all_within(hi[v], scalar_set1(1.0f)));
+    }
   }
   if (streams) (void)0;
 }

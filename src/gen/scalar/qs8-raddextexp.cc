@@ -93,6 +93,7 @@ static inline void add_block_u64(size_t n, const int8_t* x, const struct smx_f32
   f32x16 block_hi[1] = {anchor};
   f32x16 block_lo[1] = {scalar_set1(0.0f)};
 
+  const size_t pairs = n / 32 * 32;
   size_t i = 0;
   for (; i + 64 <= n; i += 64) {
     {
@@ -166,7 +167,7 @@ static inline void add_block_u64(size_t n, const int8_t* x, const struct smx_f32
       add_compensated(&block_hi[0], &block_lo[0], scalar_add(e0, e1));
     }
   }
-  for (; i + 32 <= n; i += 32) {
+  for (; i < pairs; i += 32) {
     const f32x16 x0 = scalar_load_bytes(x + i + 0);
 
     // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -201,7 +202,8 @@ static inline void add_block_u64(size_t n, const int8_t* x, const struct smx_f32
     const f32x16 e1 = scalar_fma(s1, u1, s1);
     add_compensated(&block_hi[0], &block_lo[0], scalar_add(e0, e1));
   }
-  if (i < n) {
+  if (pairs < n) {
+    i = pairs;
     const f32x16 absent = scalar_set1(-INFINITY);  // counts as 0
     if (n - i > 16) {
       const f32x16 x0 = scalar_load_tail_bytes(x + i + 0, (ptrdiff_t)(n - i) - 0, absent);
