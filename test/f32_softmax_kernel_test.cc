@@ -235,6 +235,33 @@ TEST_P(MaskedSoftmaxKernel, HasTheBitsOfLogitsThatAreMadeFirst) {
   }
 }
 
+// Of elements in a triangle, beyond which there is what is not to be touched.
+TEST_P(MaskedSoftmaxKernel, TakesRowsThatGrowOrShrink) {
+  const size_t rows = LargestGroup() + LargestGroup() / 2 + 1;
+  for (const ptrdiff_t growth : {ptrdiff_t{1}, ptrdiff_t{-1}, ptrdiff_t{7}}) {
+    for (const size_t shortest : {1, 3, 17, 30, 60, 250}) {
+      const size_t change = (rows - 1) * static_cast<size_t>(std::abs(growth));
+      const size_t n = growth > 0 ? shortest : shortest + change, stride = shortest + change;
+      for (const bool masks : {false, true}) {
+        std::vector<float> x(rows * stride, NAN), y(x.size(), kUntouched), expected = y;
+        const std::vector<float> mask = NormalRow(x.size(), 2.0f, n);
+        for (size_t r = 0; r < rows; r++) {
+          const size_t length = n + r * static_cast<size_t>(growth), at = r * stride;
+          std::vector<float> row = NormalRow(length, 4.0f, r);
+          std::copy(row.begin(), row.end(), x.data() + at);
+          for (size_t i = 0; masks && i < length; i++) row[i] = std::fma(0.37f, row[i], mask[at + i]);
+          row = OneRow(false, row);
+          std::copy(row.begin(), row.end(), expected.data() + at);
+        }
+        const RowOptions options = {masks ? mask.data() : nullptr, stride, 0.37f, false, growth};
+        ASSERT_EQ(Run(rows, n, x.data(), stride, y.data(), stride, options), rows);
+        EXPECT_TRUE(SameBits(y.data(), expected.data(), y.size()))
+            << "n = " << n << ", growth " << growth << (masks ? ", masked" : "");
+      }
+    }
+  }
+}
+
 TEST_P(MaskedSoftmaxKernel, StopsBeforeARowWhoseLogitsAreOutOfRange) {
   const size_t rows = LargestGroup() + 20;
   for (size_t n : {size_t{30}, size_t{SMX_BLOCK}}) {

@@ -62,6 +62,7 @@ struct RowOptions {
   size_t mask_stride = 0;
   float scale = 1.0f;
   bool streams = false;
+  ptrdiff_t growth = 0;
 };
 
 // Calls f32-raddstoreextexp.

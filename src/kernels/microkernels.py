@@ -54,6 +54,7 @@ QUANTIZING = SCALING + ", " + QUANTIZER
 LOGARITHM = "const struct smx_f32_logarithm* logarithm"
 PLACES = "size_t group_stride, size_t n, size_t columns"
 ROWS_READ = "size_t rows, size_t n, const float* x, size_t x_stride, "
+GROWING_ROWS_READ = "size_t rows, size_t n, ptrdiff_t growth, const float* x, size_t x_stride, "
 ROWS_WRITTEN = "float* y, size_t y_stride, size_t* done, " + EXPONENTIAL
 ROW_PARAMETERS = ROWS_READ + ROWS_WRITTEN
 STREAMED_ROWS = "float* y, size_t y_stride, bool streams, size_t* done, " + EXPONENTIAL
@@ -78,9 +79,9 @@ KERNELS = [
     Kernel("vmulextc", f"size_t n, const float* x, float* y, {RECIPROCAL}", MAPS),
     # Rows of at most BLOCK elements, `accumulators` of them at a time, from logits to probabilities in one call.
     # *done counts the rows before the first that is out of range; from there on rows are left as they are. Where a mask is not
-    # NULL, of scale * x + mask.
+    # NULL, of scale * x + mask. Row r has n + r * growth elements.
     # Rows whose results stream are written past the caches where vectors are whole: y and its stride are multiples of LANES then.
-    Kernel("softmax", ROWS_READ + MASK + STREAMED_ROWS, ROWS),
+    Kernel("softmax", GROWING_ROWS_READ + MASK + STREAMED_ROWS, ROWS),
     # The same of rows of at most 4 * LANES elements, each a lane.
     Kernel("softmax-transposed", ROW_PARAMETERS, COLUMNS),
     # The same two of log-softmax.

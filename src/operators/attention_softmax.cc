@@ -35,6 +35,8 @@ struct AttentionSoftmax {
   bool adds() const {
     return options.softcap != 0.0f || options.mask_type != 0 || attention.slopes != nullptr || has_sinks();
   }
+  // Whether a query sees other keys than the one before.
+  bool restricts() const { return (rows.flags & SMX_FLAG_CAUSAL) != 0 || options.window != 0; }
   size_t queries() const { return attention.batch_size * attention.heads * attention.queries; }
 };
 
@@ -47,35 +49,40 @@ const AttentionSoftmax* Attention(const smx_operator* op) {
 
 // ---- One query
 
-// What a query sees: keys from `begin` to `end`, of `length` that its batch entry has.
+// What a query sees.
+struct Keys {
+  size_t begin;
+  size_t end;
+
+  size_t count() const { return end - begin; }
+};
+
+// With the `length` that its batch entry has.
 struct Query {
   smx_attention_logits logits;
   size_t batch;
-  size_t begin;
-  size_t end;
+  Keys keys;
   size_t length;
   char* y;  // of key 0
   float* logsumexp;
 
-  size_t keys() const { return end - begin; }
-  size_t channels() const { return keys() + (logits.sink != nullptr ? 1 : 0); }
+  size_t channels() const { return keys.count() + (logits.sink != nullptr ? 1 : 0); }
 };
 
 // Positions beyond see as these do; sums of them do not overflow.
 constexpr int64_t kFarthest = int64_t{1} << 60;
 
-// Leaves out the keys that the query does not see.
-void Restrict(const AttentionSoftmax& op, int64_t position, Query* query) {
+Keys KeysAt(const AttentionSoftmax& op, int64_t position, size_t length) {
   int64_t begin = 0;
-  int64_t end = static_cast<int64_t>(query->length);
+  int64_t end = static_cast<int64_t>(length);
   if ((op.rows.flags & SMX_FLAG_CAUSAL) != 0) end = std::min(end, position + 1);
   if (op.options.window != 0) {
     const int64_t window = static_cast<int64_t>(std::min<uint64_t>(op.options.window, kFarthest));
     begin = std::max(begin, position - window + 1);
     end = std::min(end, position + window);
   }
-  query->begin = static_cast<size_t>(std::clamp<int64_t>(begin, 0, static_cast<int64_t>(query->length)));
-  query->end = static_cast<size_t>(std::max(end, static_cast<int64_t>(query->begin)));
+  begin = std::clamp<int64_t>(begin, 0, static_cast<int64_t>(length));
+  return {static_cast<size_t>(begin), static_cast<size_t>(std::max(end, begin))};
 }
 
 // The queries in the order of memory, from one on.
@@ -114,23 +121,40 @@ class Queries {
     return is_head ? attention.queries - query_ : attention.heads - head_;
   }
 
+  // How many of the next `count`, which follow one another, see keys that begin `shift` behind those of the one before, and are
+  // `growth` more than those; this one included.
+  size_t Alike(size_t count, ptrdiff_t* shift, ptrdiff_t* growth) const {
+    *shift = *growth = 0;
+    if (!op_.restricts() || op_.attention.queries == 1 || count < 2) return count;
+    Keys last = KeysOf(1);
+    *shift = static_cast<ptrdiff_t>(last.begin - KeysOf(0).begin);
+    *growth = static_cast<ptrdiff_t>(last.count() - KeysOf(0).count());
+    size_t alike = 2;
+    for (; alike < count; alike++) {
+      const Keys keys = KeysOf(alike);
+      if (keys.begin != last.begin + *shift || keys.count() != last.count() + *growth) break;
+      last = keys;
+    }
+    return alike;
+  }
+
   void Read(Query* query) const {
     const smx_attention& attention = op_.attention;
-    const int64_t position = first_position_ + static_cast<int64_t>(query_);
     query->batch = batch_;
     query->length = length_;
-    Restrict(op_, position, query);
+    query->keys = KeysOf(0);
     query->y = y_ + query_ * attention.output_strides.query * op_.rows.types->output_bytes;
     query->logsumexp = attention.logsumexp != nullptr ? attention.logsumexp + index_ : nullptr;
     smx_attention_logits& logits = query->logits;
     logits.base.make = smx_make_attention_logits;
     logits.maker = &op_.maker;
-    logits.x = At(x_, attention.input_strides, op_.maker.input->input_bytes, query->begin);
-    logits.mask =
-        mask_ == nullptr ? nullptr : At(mask_, attention.mask_strides, op_.maker.mask_bytes, query->begin);
-    logits.keys = query->keys();
+    logits.x = At(x_, attention.input_strides, op_.maker.input->input_bytes, query->keys.begin);
+    logits.mask = mask_ == nullptr
+                      ? nullptr
+                      : At(mask_, attention.mask_strides, op_.maker.mask_bytes, query->keys.begin);
+    logits.keys = query->keys.count();
     logits.slope = attention.slopes != nullptr ? &attention.slopes[head_] : nullptr;
-    logits.distance = static_cast<int64_t>(query->begin) - position;
+    logits.distance = static_cast<int64_t>(query->keys.begin) - PositionOf(0);
     logits.sink = op_.has_sinks() ? &attention.sinks[head_] : nullptr;
     const bool adds_floats = op_.options.mask_type == smx_datatype_f32 && op_.adds_mask_alone();
     logits.base.mask = adds_floats ? reinterpret_cast<const float*>(logits.mask) : nullptr;
@@ -138,6 +162,9 @@ class Queries {
   }
 
  private:
+  int64_t PositionOf(size_t ahead) const { return first_position_ + static_cast<int64_t>(query_ + ahead); }
+  Keys KeysOf(size_t ahead) const { return KeysAt(op_, PositionOf(ahead), length_); }
+
   template <class Byte>
   Byte* HeadAt(Byte* first, const smx_attention_strides& strides, size_t bytes) const {
     return first + (batch_ * strides.batch + head_ * strides.head) * bytes;
@@ -180,8 +207,8 @@ void Fill(const AttentionSoftmax& op, const Query& query, size_t begin, size_t e
 
 // Results of keys that the query does not see.
 void FillUnseen(const AttentionSoftmax& op, const Query& query) {
-  Fill(op, query, 0, query.begin, 0.0f);
-  Fill(op, query, query.end, query.length, 0.0f);
+  Fill(op, query, 0, query.keys.begin, 0.0f);
+  Fill(op, query, query.keys.end, query.length, 0.0f);
   if ((op.rows.flags & SMX_FLAG_PADDING_TO_ZERO) != 0) Fill(op, query, query.length, op.attention.keys, 0.0f);
 }
 
@@ -189,9 +216,9 @@ smx_row RowOf(const AttentionSoftmax& op, const smx_softmax_plan& plan, const Qu
   smx_row row = {};
   row.op = &op.rows;
   row.x = query.logits.x;
-  row.y = ResultAt(op, query, query.begin);
+  row.y = ResultAt(op, query, query.keys.begin);
   row.channels = query.channels();
-  row.results = query.keys();
+  row.results = query.keys.count();
   row.logits = op.makes_logits() ? &query.logits.base : nullptr;
   row.logsumexp = query.logsumexp;
   const bool fits =
@@ -220,12 +247,26 @@ bool RunQuery(const AttentionSoftmax& op, const smx_softmax_plan& plan, const Qu
 
 // ---- Several queries of few keys at a time
 
-// Whether kernels take queries, and write their results, where they are: all of a head see the same keys then.
+// Whether kernels take queries, and write their results, where they are.
 bool TakesBlocks(const AttentionSoftmax& op) {
-  const bool restricts = (op.rows.flags & SMX_FLAG_CAUSAL) != 0 || op.options.window != 0;
-  return (op.adds_mask_alone() || !op.makes_logits()) && op.rows.types->output == smx_datatype_f32 &&
-         !(restricts && op.attention.queries > 1);
+  return (op.adds_mask_alone() || !op.makes_logits()) && op.rows.types->output == smx_datatype_f32;
 }
+
+// Queries that a kernel takes at once, where they are or in a buffer: rows of n logits, each of `growth` more than the one before.
+struct Block {
+  size_t rows;
+  size_t n;
+  ptrdiff_t growth;
+  const float* x;
+  size_t x_stride;
+  const float* mask;
+  size_t mask_stride;
+  float* y;
+  size_t y_stride;
+
+  size_t RowLength(size_t r) const { return n + r * static_cast<size_t>(growth); }
+  size_t LongestRow() const { return std::max(n, RowLength(rows - 1)); }
+};
 
 // What a block's mask has, where it is not floats: so many as stay in a level 1 cache.
 constexpr size_t kMaskElements = 4096;
@@ -238,18 +279,32 @@ void MakeMask(const AttentionSoftmax& op, size_t n, const char* mask, float* flo
   kernels.qu8_f32_vselect(n, reinterpret_cast<const uint8_t*>(mask), floats, floats, 0.0f);
 }
 
-// By the kernel on several rows that the plan asks for; under a mask it is not that of rows as lanes. Returns how many rows there are
-// before one that is out of range.
-size_t RunKernel(const AttentionSoftmax& op, const smx_softmax_plan& plan, size_t rows, size_t n,
-                 const float* x, size_t x_stride, const float* mask, size_t mask_stride, float* y,
-                 size_t y_stride, bool streams) {
+// The masks of as many rows as there is room for, one for all where they share it.
+void MakeMasks(const AttentionSoftmax& op, const char* mask, float* made, Block* block) {
+  const size_t longest = block->LongestRow();
+  block->mask = made;
+  if (block->mask_stride == 0) return MakeMask(op, longest, mask, made);
+  block->rows = std::min(block->rows, kMaskElements / longest);
+  const size_t stride = block->mask_stride;
+  block->mask_stride = longest;
+  if (stride == block->n && block->growth == 0) return MakeMask(op, block->rows * stride, mask, made);
+  for (size_t r = 0; r < block->rows; r++) {
+    MakeMask(op, block->RowLength(r), mask + r * stride * op.maker.mask_bytes, made + r * longest);
+  }
+}
+
+// By the kernel on several rows that the plan asks for; that of rows as lanes takes no masks, and rows of one length. Returns how
+// many rows there are before one that is out of range.
+size_t RunKernel(const AttentionSoftmax& op, const smx_softmax_plan& plan, const Block& block, bool streams) {
   const smx_microkernels& kernels = op.rows.base.microkernels;
   const smx_f32_exponential* exponential = &op.rows.scale.exponential;
   size_t done = 0;
-  if (plan.algorithm == smx_algorithm_rows_as_lanes) {
-    kernels.f32_softmax_transposed(rows, n, x, x_stride, y, y_stride, &done, exponential);
+  if (plan.algorithm == smx_algorithm_rows_as_lanes && block.growth == 0) {
+    kernels.f32_softmax_transposed(block.rows, block.n, block.x, block.x_stride, block.y, block.y_stride,
+                                   &done, exponential);
   } else {
-    kernels.f32_softmax(rows, n, x, x_stride, mask, mask_stride, op.maker.scale, y, y_stride, streams, &done,
+    kernels.f32_softmax(block.rows, block.n, block.growth, block.x, block.x_stride, block.mask,
+                        block.mask_stride, op.maker.scale, block.y, block.y_stride, streams, &done,
                         exponential);
   }
   return done;
@@ -261,33 +316,45 @@ struct Progress {
   size_t done;
 };
 
+// Of `count` rows as many as have between 1 and SMX_BLOCK logits, which the first one has.
+size_t RowsWithinABlock(size_t count, size_t n, ptrdiff_t growth) {
+  if (growth == 0) return count;
+  const size_t most =
+      growth > 0 ? (SMX_BLOCK - n) / static_cast<size_t>(growth) : (n - 1) / static_cast<size_t>(-growth);
+  return std::min(count, most + 1);
+}
+
 Progress RunBlock(const AttentionSoftmax& op, const smx_softmax_plan& plan, const Queries& queries,
                   size_t end) {
   Query query;
   queries.Read(&query);
-  const size_t n = query.keys();
-  if (n == 0 || n > SMX_BLOCK) return {0, 0};
-  size_t x_stride, mask_stride, y_stride;
-  queries.Following(op.attention.mask_strides, &mask_stride);
-  queries.Following(op.attention.output_strides, &y_stride);
-  size_t rows = std::min(queries.Following(op.attention.input_strides, &x_stride), end - queries.index());
-  const float* x = reinterpret_cast<const float*>(query.logits.x);
-  const float* mask = query.logits.base.mask;
-  alignas(64) float made[kMaskElements];
-  if (mask == nullptr && query.logits.mask != nullptr) {
-    rows = std::min(rows, kMaskElements / n);
-    const size_t made_rows = mask_stride == 0 ? 1 : rows;
-    for (size_t r = 0; r < made_rows; r++) {
-      MakeMask(op, n, query.logits.mask + r * mask_stride * op.maker.mask_bytes, made + r * n);
-    }
-    mask = made;
-    mask_stride = mask_stride == 0 ? 0 : n;
+  Block block;
+  block.n = query.keys.count();
+  if (block.n == 0 || block.n > SMX_BLOCK) return {0, 0};
+  queries.Following(op.attention.mask_strides, &block.mask_stride);
+  queries.Following(op.attention.output_strides, &block.y_stride);
+  const size_t following = queries.Following(op.attention.input_strides, &block.x_stride);
+  const size_t y_stride = block.y_stride;
+  ptrdiff_t shift;
+  block.rows = queries.Alike(std::min(following, end - queries.index()), &shift, &block.growth);
+  block.rows = RowsWithinABlock(block.rows, block.n, block.growth);
+  for (size_t* stride : {&block.x_stride, &block.mask_stride, &block.y_stride}) {
+    *stride += static_cast<size_t>(shift);
   }
-  float* y = reinterpret_cast<float*>(ResultAt(op, query, query.begin));
-  const bool streams = plan.streams_output && query.begin % SMX_LANES == 0;
-  const size_t done = RunKernel(op, plan, rows, n, x, x_stride, mask, mask_stride, y, y_stride, streams);
-  for (size_t r = 0; r < done; r++, query.y += y_stride * sizeof(float)) FillUnseen(op, query);
-  return {rows, done};
+  block.x = reinterpret_cast<const float*>(query.logits.x);
+  block.mask = query.logits.base.mask;
+  block.y = reinterpret_cast<float*>(ResultAt(op, query, query.keys.begin));
+  alignas(64) float made[kMaskElements];
+  if (block.mask == nullptr && query.logits.mask != nullptr) MakeMasks(op, query.logits.mask, made, &block);
+  const bool streams = plan.streams_output && shift == 0 && query.keys.begin % SMX_LANES == 0;
+  const size_t done = RunKernel(op, plan, block, streams);
+  for (size_t r = 0; r < done; r++) {
+    FillUnseen(op, query);
+    query.y += y_stride * sizeof(float);
+    query.keys.begin += static_cast<size_t>(shift);
+    query.keys.end += static_cast<size_t>(shift + block.growth);
+  }
+  return {block.rows, done};
 }
 
 constexpr size_t kMostQueries = 32;
@@ -313,7 +380,8 @@ struct Group {
     if (op.rows.types->output != smx_datatype_f32 || op.has_sinks()) return 0;
     const ptrdiff_t stride = count > 1 ? queries[1].y - queries[0].y : PTRDIFF_MAX;
     for (size_t r = 1; r < count; r++) {
-      if (queries[r].begin != queries[0].begin || queries[r].y - queries[r - 1].y != stride) return 0;
+      if (queries[r].keys.begin != queries[0].keys.begin || queries[r].y - queries[r - 1].y != stride)
+        return 0;
     }
     return stride > 0 ? stride : 0;
   }
@@ -353,22 +421,21 @@ size_t RunStaged(const AttentionSoftmax& op, const smx_softmax_plan& plan, const
   StageQueries(group, staged);
   const ptrdiff_t stride = group.ResultStride(op);
   const size_t n = group.channels;
-  float* y = staged;
-  size_t y_stride = n;
+  Block block = {group.count, n, 0, staged, n, nullptr, 0, staged, n};
   if (stride > 0) {
-    y = reinterpret_cast<float*>(ResultAt(op, group.queries[0], group.queries[0].begin));
-    y_stride = static_cast<size_t>(stride) / sizeof(float);
+    block.y = reinterpret_cast<float*>(ResultAt(op, group.queries[0], group.queries[0].keys.begin));
+    block.y_stride = static_cast<size_t>(stride) / sizeof(float);
   }
-  const size_t done = RunKernel(op, plan, group.count, n, staged, n, nullptr, 0, y, y_stride, false);
+  const size_t done = RunKernel(op, plan, block, false);
   for (size_t r = 0; r < done; r++) {
     const Query& query = group.queries[r];
-    if (stride == 0 && query.keys() > 0) {
-      void* y = ResultAt(op, query, query.begin);
+    if (stride == 0 && query.keys.count() > 0) {
+      void* y = ResultAt(op, query, query.keys.begin);
       if (op.rows.types->from_f32 != nullptr) {
-        op.rows.types->from_f32(op.rows.base.microkernels, query.keys(), staged + r * n, y,
+        op.rows.types->from_f32(op.rows.base.microkernels, query.keys.count(), staged + r * n, y,
                                 op.rows.quantizer);
       } else {
-        memcpy(y, staged + r * n, query.keys() * sizeof(float));
+        memcpy(y, staged + r * n, query.keys.count() * sizeof(float));
       }
     }
     FillUnseen(op, query);

@@ -107,8 +107,8 @@ static inline void sum_rows_64(size_t rows, size_t n, const float* x, size_t x_s
   const __m256 linear = _mm256_set1_ps(exponential->scale);
   const __m256 mantissas = _mm256_loadu_ps((const float*)smx_exp2_mantissas);
   const __m256 residuals = _mm256_loadu_ps((const float*)smx_exp2_residuals);
-  const __m256 anchor = _mm256_set1_ps(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
   for (size_t r = 0; r < rows; r++) {
+    const __m256 anchor = _mm256_set1_ps(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
     const size_t lane = r / 8 * 8 + (r % 8) % 2 * 4 + (r % 8) / 2;
     const __m256 lower = _mm256_set1_ps(lowers[lane]);
     const __m256 bias = _mm256_set1_ps(biases[lane]);
@@ -442,8 +442,8 @@ static inline void sum_rows_64(size_t rows, size_t n, const float* x, size_t x_s
 template <bool kStreams>
 static inline void subtract_rows(size_t rows, size_t n, const float* from, size_t from_stride, float* y,
                                  size_t y_stride, const float* log_hi, const float* log_lo, __m256 scale) {
-  const size_t whole = n / 8 * 8;
   for (size_t r = 0; r < rows; r++) {
+    const size_t whole = n / 8 * 8;
     const size_t lane = r / 8 * 8 + (r % 8) % 2 * 4 + (r % 8) / 2;
     const __m256 minus_hi = _mm256_set1_ps(0.0f - log_hi[lane]);
     const __m256 lo = _mm256_set1_ps(log_lo[lane]);

@@ -121,10 +121,11 @@ static inline __m256 add_mask(size_t n, const float* x, const float* mask, float
 
 // The sums of rows' terms in 16 lanes, folded to those of a vector. Terms go to y, by whole vectors. What is `next` to be read is asked
 // for, and so is what is to be `written`, whose lines the last pass would wait for in cache.
-static inline void sum_rows_32(size_t rows, size_t n, const float* x, size_t x_stride, const float* next,
-                               size_t next_stride, float* y, size_t y_stride, const float* written,
-                               size_t written_stride, const float* lowers, const float* biases,
-                               const struct smx_f32_exponential* exponential, __m256* hi, __m256* lo) {
+static inline void sum_rows_32(size_t rows, size_t n, ptrdiff_t growth, const float* x, size_t x_stride,
+                               const float* next, size_t next_stride, float* y, size_t y_stride,
+                               const float* written, size_t written_stride, const float* lowers,
+                               const float* biases, const struct smx_f32_exponential* exponential, __m256* hi,
+                               __m256* lo) {
   const __m256 eighths = _mm256_set1_ps(8.0f * exponential->log2e);
   const __m256 minus_eighth_hi = _mm256_set1_ps(exponential->minus_eighth_hi);
   const __m256 minus_eighth_lo = _mm256_set1_ps(exponential->minus_eighth_lo);
@@ -133,8 +134,8 @@ static inline void sum_rows_32(size_t rows, size_t n, const float* x, size_t x_s
   const __m256 linear = _mm256_set1_ps(exponential->scale);
   const __m256 mantissas = _mm256_loadu_ps((const float*)smx_exp2_mantissas);
   const __m256 residuals = _mm256_loadu_ps((const float*)smx_exp2_residuals);
-  const __m256 anchor = _mm256_set1_ps(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
   for (size_t r = 0; r < rows; r++) {
+    const __m256 anchor = _mm256_set1_ps(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
     const size_t lane = r / 8 * 8 + (r % 8) % 2 * 4 + (r % 8) / 2;
     const __m256 lower = _mm256_set1_ps(lowers[lane]);
     const __m256 bias = _mm256_set1_ps(biases[lane]);
@@ -334,15 +335,16 @@ static inline void sum_rows_32(size_t rows, size_t n, const float* x, size_t x_s
     next += next_stride;
     written += written_stride;
     y += y_stride;
+    n += (size_t)growth;
   }
 }
 
 // y = terms * (hi + lo). Terms are read by whole vectors.
 template <bool kStreams>
-static inline void scale_rows(size_t rows, size_t n, const float* from, size_t from_stride, float* y,
-                              size_t y_stride, const float* row_hi, const float* row_lo) {
-  const size_t whole = n / 8 * 8;
+static inline void scale_rows(size_t rows, size_t n, ptrdiff_t growth, const float* from, size_t from_stride,
+                              float* y, size_t y_stride, const float* row_hi, const float* row_lo) {
   for (size_t r = 0; r < rows; r++) {
+    const size_t whole = n / 8 * 8;
     const size_t lane = r / 8 * 8 + (r % 8) % 2 * 4 + (r % 8) / 2;
     const __m256 hi = _mm256_set1_ps(row_hi[lane]);
     const __m256 lo = _mm256_set1_ps(row_lo[lane]);
@@ -388,18 +390,20 @@ static inline void scale_rows(size_t rows, size_t n, const float* from, size_t f
                                       _mm256_mul_ps(_mm256_loadu_ps(from + whole), lo)));
     from += from_stride;
     y += y_stride;
+    n += (size_t)growth;
   }
 }
 
-extern "C" void smx_f32_softmax_ukernel__avx2_u32_acc16(size_t rows, size_t n, const float* x,
-                                                        size_t x_stride, const float* mask,
+extern "C" void smx_f32_softmax_ukernel__avx2_u32_acc16(size_t rows, size_t n, ptrdiff_t growth,
+                                                        const float* x, size_t x_stride, const float* mask,
                                                         size_t mask_stride, float scale, float* y,
                                                         size_t y_stride, bool streams, size_t* done,
                                                         const struct smx_f32_exponential* exponential) {
   // Terms, in a level 1 cache beside the rows. A mask's logits are there before them, the next group's while this one's terms are.
   alignas(64) float room[2048];
   float* terms = room;
-  const size_t terms_stride = (n + 31) / 32 * 32;
+  const size_t longest = growth > 0 ? n + (rows - 1) * (size_t)growth : n;
+  const size_t terms_stride = (longest + 31) / 32 * 32;
   const size_t most = (mask != nullptr ? 1024 : 2048) / terms_stride;
   const size_t together = most < 16 ? most : 16;
   *done = 0;
@@ -418,11 +422,12 @@ extern "C" void smx_f32_softmax_ukernel__avx2_u32_acc16(size_t rows, size_t n, c
     float* const next_terms = mask != nullptr && terms == room ? room + 1024 : room;
     if (mask != nullptr) {
       for (size_t r = 0; r < next_count; r++) {
-        max[r] = add_mask(n, next_x + r * x_stride, mask + (count + r) * mask_stride, scale,
-                          next_terms + r * terms_stride);
+        max[r] = add_mask(n + (count + r) * (size_t)growth, next_x + r * x_stride,
+                          mask + (count + r) * mask_stride, scale, next_terms + r * terms_stride);
       }
     } else {
-      for (size_t r = 0; r < next_count; r++) max[r] = lane_maxima(n, next_x + r * x_stride);
+      for (size_t r = 0; r < next_count; r++)
+        max[r] = lane_maxima(n + (count + r) * (size_t)growth, next_x + r * x_stride);
     }
     for (size_t v = 0, left = next_count; 2 * v < left; v++) {
       const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
@@ -458,13 +463,13 @@ extern "C" void smx_f32_softmax_ukernel__avx2_u32_acc16(size_t rows, size_t n, c
 
     if (count > 0) {
       if (streams) {
-        scale_rows<true>(count, n, terms, terms_stride, y, y_stride, row_hi, row_lo);
+        scale_rows<true>(count, n, growth, terms, terms_stride, y, y_stride, row_hi, row_lo);
       } else {
-        scale_rows<false>(count, n, terms, terms_stride, y, y_stride, row_hi, row_lo);
+        scale_rows<false>(count, n, growth, terms, terms_stride, y, y_stride, row_hi, row_lo);
       }
       for (size_t r = 0; has_nan && r < count; r++) {
         const float row = row_hi[r / 8 * 8 + (r % 8) % 2 * 4 + (r % 8) / 2];
-        if (row != row) smx_fill_nan(n, y + r * y_stride);
+        if (row != row) smx_fill_nan(n + r * (size_t)growth, y + r * y_stride);
       }
     }
     *done += count;
@@ -472,6 +477,7 @@ extern "C" void smx_f32_softmax_ukernel__avx2_u32_acc16(size_t rows, size_t n, c
     x = next_x;
     y += count * y_stride;
     if (mask != nullptr) mask += count * mask_stride;
+    n += count * (size_t)growth;
     terms = next_terms;
     count = next_count;
 
@@ -482,8 +488,8 @@ extern "C" void smx_f32_softmax_ukernel__avx2_u32_acc16(size_t rows, size_t n, c
     const bool is_y = !streams && mask == nullptr;
     const float* const written = is_y ? y : next;
     const size_t written_stride = is_y ? y_stride : x_stride;
-    sum_rows_32(count, n, logits, logits_stride, next, x_stride, terms, terms_stride, written, written_stride,
-                lowers, biases, exponential, hi, lo);
+    sum_rows_32(count, n, growth, logits, logits_stride, next, x_stride, terms, terms_stride, written,
+                written_stride, lowers, biases, exponential, hi, lo);
     for (size_t v = 0, left = count; 2 * v < left; v++) {
       const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
       const __m256 higher_hi = _mm256_permute2f128_ps(hi[2 * v], hi[w], 0x31);

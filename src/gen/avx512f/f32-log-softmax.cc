@@ -107,8 +107,8 @@ static inline void sum_rows_64(size_t rows, size_t n, const float* x, size_t x_s
   const __m512 linear = _mm512_set1_ps(exponential->scale);
   const __m512 mantissas = avx512f_load_table(smx_exp2_mantissas);
   const __m512 residuals = avx512f_load_table(smx_exp2_residuals);
-  const __m512 anchor = _mm512_set1_ps(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
   for (size_t r = 0; r < rows; r++) {
+    const __m512 anchor = _mm512_set1_ps(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
     const size_t lane = r / 16 * 16 + (r % 16) % 4 * 4 + (r % 16) / 4;
     const __m512 lower = _mm512_set1_ps(lowers[lane]);
     const __m512 bias = _mm512_set1_ps(biases[lane]);
@@ -301,8 +301,8 @@ static inline void sum_rows_64(size_t rows, size_t n, const float* x, size_t x_s
 template <bool kStreams>
 static inline void subtract_rows(size_t rows, size_t n, const float* from, size_t from_stride, float* y,
                                  size_t y_stride, const float* log_hi, const float* log_lo, __m512 scale) {
-  const size_t whole = n / 16 * 16;
   for (size_t r = 0; r < rows; r++) {
+    const size_t whole = n / 16 * 16;
     const size_t lane = r / 16 * 16 + (r % 16) % 4 * 4 + (r % 16) / 4;
     const __m512 minus_hi = _mm512_set1_ps(0.0f - log_hi[lane]);
     const __m512 lo = _mm512_set1_ps(log_lo[lane]);

@@ -107,8 +107,8 @@ static inline void sum_rows_64(size_t rows, size_t n, const float* x, size_t x_s
   const float32x4_t linear = vdupq_n_f32(exponential->scale);
   const uint8x16x2_t mantissas = vld1q_u8_x2((const uint8_t*)smx_exp2_mantissas);
   const uint8x16x2_t residuals = vld1q_u8_x2((const uint8_t*)smx_exp2_residuals);
-  const float32x4_t anchor = vdupq_n_f32(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
   for (size_t r = 0; r < rows; r++) {
+    const float32x4_t anchor = vdupq_n_f32(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
     const size_t lane = r / 4 * 4 + (r % 4);
     const float32x4_t lower = vdupq_n_f32(lowers[lane]);
     const float32x4_t bias = vdupq_n_f32(biases[lane]);
@@ -709,8 +709,8 @@ template <bool kStreams>
 static inline void subtract_rows(size_t rows, size_t n, const float* from, size_t from_stride, float* y,
                                  size_t y_stride, const float* log_hi, const float* log_lo,
                                  float32x4_t scale) {
-  const size_t whole = n / 4 * 4;
   for (size_t r = 0; r < rows; r++) {
+    const size_t whole = n / 4 * 4;
     const size_t lane = r / 4 * 4 + (r % 4);
     const float32x4_t minus_hi = vdupq_n_f32(0.0f - log_hi[lane]);
     const float32x4_t lo = vdupq_n_f32(log_lo[lane]);

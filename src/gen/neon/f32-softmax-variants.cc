@@ -124,11 +124,11 @@ static inline float32x4_t add_mask(size_t n, const float* x, const float* mask, 
 
 // The sums of rows' terms in 16 lanes, folded to those of a vector. Terms go to y, by whole vectors. What is `next` to be read is asked
 // for, and so is what is to be `written`, whose lines the last pass would wait for in cache.
-static inline void sum_rows_64(size_t rows, size_t n, const float* x, size_t x_stride, const float* next,
-                               size_t next_stride, float* y, size_t y_stride, const float* written,
-                               size_t written_stride, const float* lowers, const float* biases,
-                               const struct smx_f32_exponential* exponential, float32x4_t* hi,
-                               float32x4_t* lo) {
+static inline void sum_rows_64(size_t rows, size_t n, ptrdiff_t growth, const float* x, size_t x_stride,
+                               const float* next, size_t next_stride, float* y, size_t y_stride,
+                               const float* written, size_t written_stride, const float* lowers,
+                               const float* biases, const struct smx_f32_exponential* exponential,
+                               float32x4_t* hi, float32x4_t* lo) {
   const float32x4_t eighths = vdupq_n_f32(8.0f * exponential->log2e);
   const float32x4_t minus_eighth_hi = vdupq_n_f32(exponential->minus_eighth_hi);
   const float32x4_t minus_eighth_lo = vdupq_n_f32(exponential->minus_eighth_lo);
@@ -137,8 +137,8 @@ static inline void sum_rows_64(size_t rows, size_t n, const float* x, size_t x_s
   const float32x4_t linear = vdupq_n_f32(exponential->scale);
   const uint8x16x2_t mantissas = vld1q_u8_x2((const uint8_t*)smx_exp2_mantissas);
   const uint8x16x2_t residuals = vld1q_u8_x2((const uint8_t*)smx_exp2_residuals);
-  const float32x4_t anchor = vdupq_n_f32(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
   for (size_t r = 0; r < rows; r++) {
+    const float32x4_t anchor = vdupq_n_f32(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
     const size_t lane = r / 4 * 4 + (r % 4);
     const float32x4_t lower = vdupq_n_f32(lowers[lane]);
     const float32x4_t bias = vdupq_n_f32(biases[lane]);
@@ -768,14 +768,15 @@ static inline void sum_rows_64(size_t rows, size_t n, const float* x, size_t x_s
     next += next_stride;
     written += written_stride;
     y += y_stride;
+    n += (size_t)growth;
   }
 }
 
-static inline void sum_rows_128(size_t rows, size_t n, const float* x, size_t x_stride, const float* next,
-                                size_t next_stride, float* y, size_t y_stride, const float* written,
-                                size_t written_stride, const float* lowers, const float* biases,
-                                const struct smx_f32_exponential* exponential, float32x4_t* hi,
-                                float32x4_t* lo) {
+static inline void sum_rows_128(size_t rows, size_t n, ptrdiff_t growth, const float* x, size_t x_stride,
+                                const float* next, size_t next_stride, float* y, size_t y_stride,
+                                const float* written, size_t written_stride, const float* lowers,
+                                const float* biases, const struct smx_f32_exponential* exponential,
+                                float32x4_t* hi, float32x4_t* lo) {
   const float32x4_t eighths = vdupq_n_f32(8.0f * exponential->log2e);
   const float32x4_t minus_eighth_hi = vdupq_n_f32(exponential->minus_eighth_hi);
   const float32x4_t minus_eighth_lo = vdupq_n_f32(exponential->minus_eighth_lo);
@@ -784,8 +785,8 @@ static inline void sum_rows_128(size_t rows, size_t n, const float* x, size_t x_
   const float32x4_t linear = vdupq_n_f32(exponential->scale);
   const uint8x16x2_t mantissas = vld1q_u8_x2((const uint8_t*)smx_exp2_mantissas);
   const uint8x16x2_t residuals = vld1q_u8_x2((const uint8_t*)smx_exp2_residuals);
-  const float32x4_t anchor = vdupq_n_f32(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
   for (size_t r = 0; r < rows; r++) {
+    const float32x4_t anchor = vdupq_n_f32(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
     const size_t lane = r / 4 * 4 + (r % 4);
     const float32x4_t lower = vdupq_n_f32(lowers[lane]);
     const float32x4_t bias = vdupq_n_f32(biases[lane]);
@@ -1683,14 +1684,15 @@ static inline void sum_rows_128(size_t rows, size_t n, const float* x, size_t x_
     next += next_stride;
     written += written_stride;
     y += y_stride;
+    n += (size_t)growth;
   }
 }
 
-static inline void sum_rows_32(size_t rows, size_t n, const float* x, size_t x_stride, const float* next,
-                               size_t next_stride, float* y, size_t y_stride, const float* written,
-                               size_t written_stride, const float* lowers, const float* biases,
-                               const struct smx_f32_exponential* exponential, float32x4_t* hi,
-                               float32x4_t* lo) {
+static inline void sum_rows_32(size_t rows, size_t n, ptrdiff_t growth, const float* x, size_t x_stride,
+                               const float* next, size_t next_stride, float* y, size_t y_stride,
+                               const float* written, size_t written_stride, const float* lowers,
+                               const float* biases, const struct smx_f32_exponential* exponential,
+                               float32x4_t* hi, float32x4_t* lo) {
   const float32x4_t eighths = vdupq_n_f32(8.0f * exponential->log2e);
   const float32x4_t minus_eighth_hi = vdupq_n_f32(exponential->minus_eighth_hi);
   const float32x4_t minus_eighth_lo = vdupq_n_f32(exponential->minus_eighth_lo);
@@ -1699,8 +1701,8 @@ static inline void sum_rows_32(size_t rows, size_t n, const float* x, size_t x_s
   const float32x4_t linear = vdupq_n_f32(exponential->scale);
   const uint8x16x2_t mantissas = vld1q_u8_x2((const uint8_t*)smx_exp2_mantissas);
   const uint8x16x2_t residuals = vld1q_u8_x2((const uint8_t*)smx_exp2_residuals);
-  const float32x4_t anchor = vdupq_n_f32(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
   for (size_t r = 0; r < rows; r++) {
+    const float32x4_t anchor = vdupq_n_f32(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
     const size_t lane = r / 4 * 4 + (r % 4);
     const float32x4_t lower = vdupq_n_f32(lowers[lane]);
     const float32x4_t bias = vdupq_n_f32(biases[lane]);
@@ -2060,15 +2062,16 @@ static inline void sum_rows_32(size_t rows, size_t n, const float* x, size_t x_s
     next += next_stride;
     written += written_stride;
     y += y_stride;
+    n += (size_t)growth;
   }
 }
 
 // y = terms * (hi + lo). Terms are read by whole vectors.
 template <bool kStreams>
-static inline void scale_rows(size_t rows, size_t n, const float* from, size_t from_stride, float* y,
-                              size_t y_stride, const float* row_hi, const float* row_lo) {
-  const size_t whole = n / 4 * 4;
+static inline void scale_rows(size_t rows, size_t n, ptrdiff_t growth, const float* from, size_t from_stride,
+                              float* y, size_t y_stride, const float* row_hi, const float* row_lo) {
   for (size_t r = 0; r < rows; r++) {
+    const size_t whole = n / 4 * 4;
     const size_t lane = r / 4 * 4 + (r % 4);
     const float32x4_t hi = vdupq_n_f32(row_hi[lane]);
     const float32x4_t lo = vdupq_n_f32(row_lo[lane]);
@@ -2107,17 +2110,20 @@ static inline void scale_rows(size_t rows, size_t n, const float* from, size_t f
       neon_store_tail(y + whole, (ptrdiff_t)(n - whole), neon_scaled(vld1q_f32(from + whole), hi, lo));
     from += from_stride;
     y += y_stride;
+    n += (size_t)growth;
   }
 }
 
-extern "C" void smx_f32_softmax_ukernel__neon_u64_acc8(size_t rows, size_t n, const float* x, size_t x_stride,
-                                                       const float* mask, size_t mask_stride, float scale,
-                                                       float* y, size_t y_stride, bool streams, size_t* done,
+extern "C" void smx_f32_softmax_ukernel__neon_u64_acc8(size_t rows, size_t n, ptrdiff_t growth,
+                                                       const float* x, size_t x_stride, const float* mask,
+                                                       size_t mask_stride, float scale, float* y,
+                                                       size_t y_stride, bool streams, size_t* done,
                                                        const struct smx_f32_exponential* exponential) {
   // Terms, in a level 1 cache beside the rows. A mask's logits are there before them, the next group's while this one's terms are.
   alignas(64) float room[2048];
   float* terms = room;
-  const size_t terms_stride = (n + 31) / 32 * 32;
+  const size_t longest = growth > 0 ? n + (rows - 1) * (size_t)growth : n;
+  const size_t terms_stride = (longest + 31) / 32 * 32;
   const size_t most = (mask != nullptr ? 1024 : 2048) / terms_stride;
   const size_t together = most < 8 ? most : 8;
   *done = 0;
@@ -2136,11 +2142,12 @@ extern "C" void smx_f32_softmax_ukernel__neon_u64_acc8(size_t rows, size_t n, co
     float* const next_terms = mask != nullptr && terms == room ? room + 1024 : room;
     if (mask != nullptr) {
       for (size_t r = 0; r < next_count; r++) {
-        max[r] = add_mask(n, next_x + r * x_stride, mask + (count + r) * mask_stride, scale,
-                          next_terms + r * terms_stride);
+        max[r] = add_mask(n + (count + r) * (size_t)growth, next_x + r * x_stride,
+                          mask + (count + r) * mask_stride, scale, next_terms + r * terms_stride);
       }
     } else {
-      for (size_t r = 0; r < next_count; r++) max[r] = lane_maxima(n, next_x + r * x_stride);
+      for (size_t r = 0; r < next_count; r++)
+        max[r] = lane_maxima(n + (count + r) * (size_t)growth, next_x + r * x_stride);
     }
     for (size_t v = 0, left = next_count; 2 * v < left; v++) {
       const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
@@ -2169,10 +2176,10 @@ extern "C" void smx_f32_softmax_ukernel__neon_u64_acc8(size_t rows, size_t n, co
     }
 
     if (count > 0) {
-      scale_rows<false>(count, n, terms, terms_stride, y, y_stride, row_hi, row_lo);
+      scale_rows<false>(count, n, growth, terms, terms_stride, y, y_stride, row_hi, row_lo);
       for (size_t r = 0; has_nan && r < count; r++) {
         const float row = row_hi[r / 4 * 4 + (r % 4)];
-        if (row != row) smx_fill_nan(n, y + r * y_stride);
+        if (row != row) smx_fill_nan(n + r * (size_t)growth, y + r * y_stride);
       }
     }
     *done += count;
@@ -2180,6 +2187,7 @@ extern "C" void smx_f32_softmax_ukernel__neon_u64_acc8(size_t rows, size_t n, co
     x = next_x;
     y += count * y_stride;
     if (mask != nullptr) mask += count * mask_stride;
+    n += count * (size_t)growth;
     terms = next_terms;
     count = next_count;
 
@@ -2190,8 +2198,8 @@ extern "C" void smx_f32_softmax_ukernel__neon_u64_acc8(size_t rows, size_t n, co
     const bool is_y = !streams && mask == nullptr;
     const float* const written = is_y ? y : next;
     const size_t written_stride = is_y ? y_stride : x_stride;
-    sum_rows_64(count, n, logits, logits_stride, next, x_stride, terms, terms_stride, written, written_stride,
-                lowers, biases, exponential, hi, lo);
+    sum_rows_64(count, n, growth, logits, logits_stride, next, x_stride, terms, terms_stride, written,
+                written_stride, lowers, biases, exponential, hi, lo);
     for (size_t v = 0, left = count; 2 * v < left; v++) {
       const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
       const float32x4_t higher_hi = vcombine_f32(vget_high_f32(hi[2 * v]), vget_high_f32(hi[w]));
@@ -2219,15 +2227,16 @@ extern "C" void smx_f32_softmax_ukernel__neon_u64_acc8(size_t rows, size_t n, co
   if (streams) (void)0;
 }
 
-extern "C" void smx_f32_softmax_ukernel__neon_u128_acc8(size_t rows, size_t n, const float* x,
-                                                        size_t x_stride, const float* mask,
+extern "C" void smx_f32_softmax_ukernel__neon_u128_acc8(size_t rows, size_t n, ptrdiff_t growth,
+                                                        const float* x, size_t x_stride, const float* mask,
                                                         size_t mask_stride, float scale, float* y,
                                                         size_t y_stride, bool streams, size_t* done,
                                                         const struct smx_f32_exponential* exponential) {
   // Terms, in a level 1 cache beside the rows. A mask's logits are there before them, the next group's while this one's terms are.
   alignas(64) float room[2048];
   float* terms = room;
-  const size_t terms_stride = (n + 31) / 32 * 32;
+  const size_t longest = growth > 0 ? n + (rows - 1) * (size_t)growth : n;
+  const size_t terms_stride = (longest + 31) / 32 * 32;
   const size_t most = (mask != nullptr ? 1024 : 2048) / terms_stride;
   const size_t together = most < 8 ? most : 8;
   *done = 0;
@@ -2246,11 +2255,12 @@ extern "C" void smx_f32_softmax_ukernel__neon_u128_acc8(size_t rows, size_t n, c
     float* const next_terms = mask != nullptr && terms == room ? room + 1024 : room;
     if (mask != nullptr) {
       for (size_t r = 0; r < next_count; r++) {
-        max[r] = add_mask(n, next_x + r * x_stride, mask + (count + r) * mask_stride, scale,
-                          next_terms + r * terms_stride);
+        max[r] = add_mask(n + (count + r) * (size_t)growth, next_x + r * x_stride,
+                          mask + (count + r) * mask_stride, scale, next_terms + r * terms_stride);
       }
     } else {
-      for (size_t r = 0; r < next_count; r++) max[r] = lane_maxima(n, next_x + r * x_stride);
+      for (size_t r = 0; r < next_count; r++)
+        max[r] = lane_maxima(n + (count + r) * (size_t)growth, next_x + r * x_stride);
     }
     for (size_t v = 0, left = next_count; 2 * v < left; v++) {
       const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
@@ -2279,10 +2289,10 @@ extern "C" void smx_f32_softmax_ukernel__neon_u128_acc8(size_t rows, size_t n, c
     }
 
     if (count > 0) {
-      scale_rows<false>(count, n, terms, terms_stride, y, y_stride, row_hi, row_lo);
+      scale_rows<false>(count, n, growth, terms, terms_stride, y, y_stride, row_hi, row_lo);
       for (size_t r = 0; has_nan && r < count; r++) {
         const float row = row_hi[r / 4 * 4 + (r % 4)];
-        if (row != row) smx_fill_nan(n, y + r * y_stride);
+        if (row != row) smx_fill_nan(n + r * (size_t)growth, y + r * y_stride);
       }
     }
     *done += count;
@@ -2290,6 +2300,7 @@ extern "C" void smx_f32_softmax_ukernel__neon_u128_acc8(size_t rows, size_t n, c
     x = next_x;
     y += count * y_stride;
     if (mask != nullptr) mask += count * mask_stride;
+    n += count * (size_t)growth;
     terms = next_terms;
     count = next_count;
 
@@ -2300,7 +2311,7 @@ extern "C" void smx_f32_softmax_ukernel__neon_u128_acc8(size_t rows, size_t n, c
     const bool is_y = !streams && mask == nullptr;
     const float* const written = is_y ? y : next;
     const size_t written_stride = is_y ? y_stride : x_stride;
-    sum_rows_128(count, n, logits, logits_stride, next, x_stride, terms, terms_stride, written,
+    sum_rows_128(count, n, growth, logits, logits_stride, next, x_stride, terms, terms_stride, written,
                  written_stride, lowers, biases, exponential, hi, lo);
     for (size_t v = 0, left = count; 2 * v < left; v++) {
       const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
@@ -2329,15 +2340,16 @@ extern "C" void smx_f32_softmax_ukernel__neon_u128_acc8(size_t rows, size_t n, c
   if (streams) (void)0;
 }
 
-extern "C" void smx_f32_softmax_ukernel__neon_u32_acc16(size_t rows, size_t n, const float* x,
-                                                        size_t x_stride, const float* mask,
+extern "C" void smx_f32_softmax_ukernel__neon_u32_acc16(size_t rows, size_t n, ptrdiff_t growth,
+                                                        const float* x, size_t x_stride, const float* mask,
                                                         size_t mask_stride, float scale, float* y,
                                                         size_t y_stride, bool streams, size_t* done,
                                                         const struct smx_f32_exponential* exponential) {
   // Terms, in a level 1 cache beside the rows. A mask's logits are there before them, the next group's while this one's terms are.
   alignas(64) float room[2048];
   float* terms = room;
-  const size_t terms_stride = (n + 31) / 32 * 32;
+  const size_t longest = growth > 0 ? n + (rows - 1) * (size_t)growth : n;
+  const size_t terms_stride = (longest + 31) / 32 * 32;
   const size_t most = (mask != nullptr ? 1024 : 2048) / terms_stride;
   const size_t together = most < 16 ? most : 16;
   *done = 0;
@@ -2356,11 +2368,12 @@ extern "C" void smx_f32_softmax_ukernel__neon_u32_acc16(size_t rows, size_t n, c
     float* const next_terms = mask != nullptr && terms == room ? room + 1024 : room;
     if (mask != nullptr) {
       for (size_t r = 0; r < next_count; r++) {
-        max[r] = add_mask(n, next_x + r * x_stride, mask + (count + r) * mask_stride, scale,
-                          next_terms + r * terms_stride);
+        max[r] = add_mask(n + (count + r) * (size_t)growth, next_x + r * x_stride,
+                          mask + (count + r) * mask_stride, scale, next_terms + r * terms_stride);
       }
     } else {
-      for (size_t r = 0; r < next_count; r++) max[r] = lane_maxima(n, next_x + r * x_stride);
+      for (size_t r = 0; r < next_count; r++)
+        max[r] = lane_maxima(n + (count + r) * (size_t)growth, next_x + r * x_stride);
     }
     for (size_t v = 0, left = next_count; 2 * v < left; v++) {
       const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
@@ -2389,10 +2402,10 @@ extern "C" void smx_f32_softmax_ukernel__neon_u32_acc16(size_t rows, size_t n, c
     }
 
     if (count > 0) {
-      scale_rows<false>(count, n, terms, terms_stride, y, y_stride, row_hi, row_lo);
+      scale_rows<false>(count, n, growth, terms, terms_stride, y, y_stride, row_hi, row_lo);
       for (size_t r = 0; has_nan && r < count; r++) {
         const float row = row_hi[r / 4 * 4 + (r % 4)];
-        if (row != row) smx_fill_nan(n, y + r * y_stride);
+        if (row != row) smx_fill_nan(n + r * (size_t)growth, y + r * y_stride);
       }
     }
     *done += count;
@@ -2400,6 +2413,7 @@ extern "C" void smx_f32_softmax_ukernel__neon_u32_acc16(size_t rows, size_t n, c
     x = next_x;
     y += count * y_stride;
     if (mask != nullptr) mask += count * mask_stride;
+    n += count * (size_t)growth;
     terms = next_terms;
     count = next_count;
 
@@ -2410,8 +2424,8 @@ extern "C" void smx_f32_softmax_ukernel__neon_u32_acc16(size_t rows, size_t n, c
     const bool is_y = !streams && mask == nullptr;
     const float* const written = is_y ? y : next;
     const size_t written_stride = is_y ? y_stride : x_stride;
-    sum_rows_32(count, n, logits, logits_stride, next, x_stride, terms, terms_stride, written, written_stride,
-                lowers, biases, exponential, hi, lo);
+    sum_rows_32(count, n, growth, logits, logits_stride, next, x_stride, terms, terms_stride, written,
+                written_stride, lowers, biases, exponential, hi, lo);
     for (size_t v = 0, left = count; 2 * v < left; v++) {
       const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
       const float32x4_t higher_hi = vcombine_f32(vget_high_f32(hi[2 * v]), vget_high_f32(hi[w]));
@@ -2439,15 +2453,16 @@ extern "C" void smx_f32_softmax_ukernel__neon_u32_acc16(size_t rows, size_t n, c
   if (streams) (void)0;
 }
 
-extern "C" void smx_f32_softmax_ukernel__neon_u64_acc16(size_t rows, size_t n, const float* x,
-                                                        size_t x_stride, const float* mask,
+extern "C" void smx_f32_softmax_ukernel__neon_u64_acc16(size_t rows, size_t n, ptrdiff_t growth,
+                                                        const float* x, size_t x_stride, const float* mask,
                                                         size_t mask_stride, float scale, float* y,
                                                         size_t y_stride, bool streams, size_t* done,
                                                         const struct smx_f32_exponential* exponential) {
   // Terms, in a level 1 cache beside the rows. A mask's logits are there before them, the next group's while this one's terms are.
   alignas(64) float room[2048];
   float* terms = room;
-  const size_t terms_stride = (n + 31) / 32 * 32;
+  const size_t longest = growth > 0 ? n + (rows - 1) * (size_t)growth : n;
+  const size_t terms_stride = (longest + 31) / 32 * 32;
   const size_t most = (mask != nullptr ? 1024 : 2048) / terms_stride;
   const size_t together = most < 16 ? most : 16;
   *done = 0;
@@ -2466,11 +2481,12 @@ extern "C" void smx_f32_softmax_ukernel__neon_u64_acc16(size_t rows, size_t n, c
     float* const next_terms = mask != nullptr && terms == room ? room + 1024 : room;
     if (mask != nullptr) {
       for (size_t r = 0; r < next_count; r++) {
-        max[r] = add_mask(n, next_x + r * x_stride, mask + (count + r) * mask_stride, scale,
-                          next_terms + r * terms_stride);
+        max[r] = add_mask(n + (count + r) * (size_t)growth, next_x + r * x_stride,
+                          mask + (count + r) * mask_stride, scale, next_terms + r * terms_stride);
       }
     } else {
-      for (size_t r = 0; r < next_count; r++) max[r] = lane_maxima(n, next_x + r * x_stride);
+      for (size_t r = 0; r < next_count; r++)
+        max[r] = lane_maxima(n + (count + r) * (size_t)growth, next_x + r * x_stride);
     }
     for (size_t v = 0, left = next_count; 2 * v < left; v++) {
       const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
@@ -2499,10 +2515,10 @@ extern "C" void smx_f32_softmax_ukernel__neon_u64_acc16(size_t rows, size_t n, c
     }
 
     if (count > 0) {
-      scale_rows<false>(count, n, terms, terms_stride, y, y_stride, row_hi, row_lo);
+      scale_rows<false>(count, n, growth, terms, terms_stride, y, y_stride, row_hi, row_lo);
       for (size_t r = 0; has_nan && r < count; r++) {
         const float row = row_hi[r / 4 * 4 + (r % 4)];
-        if (row != row) smx_fill_nan(n, y + r * y_stride);
+        if (row != row) smx_fill_nan(n + r * (size_t)growth, y + r * y_stride);
       }
     }
     *done += count;
@@ -2510,6 +2526,7 @@ extern "C" void smx_f32_softmax_ukernel__neon_u64_acc16(size_t rows, size_t n, c
     x = next_x;
     y += count * y_stride;
     if (mask != nullptr) mask += count * mask_stride;
+    n += count * (size_t)growth;
     terms = next_terms;
     count = next_count;
 
@@ -2520,8 +2537,8 @@ extern "C" void smx_f32_softmax_ukernel__neon_u64_acc16(size_t rows, size_t n, c
     const bool is_y = !streams && mask == nullptr;
     const float* const written = is_y ? y : next;
     const size_t written_stride = is_y ? y_stride : x_stride;
-    sum_rows_64(count, n, logits, logits_stride, next, x_stride, terms, terms_stride, written, written_stride,
-                lowers, biases, exponential, hi, lo);
+    sum_rows_64(count, n, growth, logits, logits_stride, next, x_stride, terms, terms_stride, written,
+                written_stride, lowers, biases, exponential, hi, lo);
     for (size_t v = 0, left = count; 2 * v < left; v++) {
       const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
       const float32x4_t higher_hi = vcombine_f32(vget_high_f32(hi[2 * v]), vget_high_f32(hi[w]));

@@ -104,8 +104,8 @@ static inline void sum_rows_64(size_t rows, size_t n, const float* x, size_t x_s
   const f32x16 linear = scalar_set1(exponential->scale);
   const scalar_table mantissas = scalar_load_table(smx_exp2_mantissas);
   const scalar_table residuals = scalar_load_table(smx_exp2_residuals);
-  const f32x16 anchor = scalar_set1(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
   for (size_t r = 0; r < rows; r++) {
+    const f32x16 anchor = scalar_set1(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
     const size_t lane = r / 16 * 16 + (r % 16);
     const f32x16 lower = scalar_set1(lowers[lane]);
     const f32x16 bias = scalar_set1(biases[lane]);
@@ -304,8 +304,8 @@ static inline void sum_rows_64(size_t rows, size_t n, const float* x, size_t x_s
 template <bool kStreams>
 static inline void subtract_rows(size_t rows, size_t n, const float* from, size_t from_stride, float* y,
                                  size_t y_stride, const float* log_hi, const float* log_lo, f32x16 scale) {
-  const size_t whole = n / 16 * 16;
   for (size_t r = 0; r < rows; r++) {
+    const size_t whole = n / 16 * 16;
     const size_t lane = r / 16 * 16 + (r % 16);
     const f32x16 minus_hi = scalar_set1(0.0f - log_hi[lane]);
     const f32x16 lo = scalar_set1(log_lo[lane]);

@@ -119,10 +119,11 @@ static inline f32x16 add_mask(size_t n, const float* x, const float* mask, float
 
 // The sums of rows' terms in 16 lanes, folded to those of a vector. Terms go to y, by whole vectors. What is `next` to be read is asked
 // for, and so is what is to be `written`, whose lines the last pass would wait for in cache.
-static inline void sum_rows_64(size_t rows, size_t n, const float* x, size_t x_stride, const float* next,
-                               size_t next_stride, float* y, size_t y_stride, const float* written,
-                               size_t written_stride, const float* lowers, const float* biases,
-                               const struct smx_f32_exponential* exponential, f32x16* hi, f32x16* lo) {
+static inline void sum_rows_64(size_t rows, size_t n, ptrdiff_t growth, const float* x, size_t x_stride,
+                               const float* next, size_t next_stride, float* y, size_t y_stride,
+                               const float* written, size_t written_stride, const float* lowers,
+                               const float* biases, const struct smx_f32_exponential* exponential, f32x16* hi,
+                               f32x16* lo) {
   const f32x16 eighths = scalar_set1(8.0f * exponential->log2e);
   const f32x16 minus_eighth_hi = scalar_set1(exponential->minus_eighth_hi);
   const f32x16 minus_eighth_lo = scalar_set1(exponential->minus_eighth_lo);
@@ -131,8 +132,8 @@ static inline void sum_rows_64(size_t rows, size_t n, const float* x, size_t x_s
   const f32x16 linear = scalar_set1(exponential->scale);
   const scalar_table mantissas = scalar_load_table(smx_exp2_mantissas);
   const scalar_table residuals = scalar_load_table(smx_exp2_residuals);
-  const f32x16 anchor = scalar_set1(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
   for (size_t r = 0; r < rows; r++) {
+    const f32x16 anchor = scalar_set1(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
     const size_t lane = r / 16 * 16 + (r % 16);
     const f32x16 lower = scalar_set1(lowers[lane]);
     const f32x16 bias = scalar_set1(biases[lane]);
@@ -334,13 +335,15 @@ static inline void sum_rows_64(size_t rows, size_t n, const float* x, size_t x_s
     next += next_stride;
     written += written_stride;
     y += y_stride;
+    n += (size_t)growth;
   }
 }
 
-static inline void sum_rows_128(size_t rows, size_t n, const float* x, size_t x_stride, const float* next,
-                                size_t next_stride, float* y, size_t y_stride, const float* written,
-                                size_t written_stride, const float* lowers, const float* biases,
-                                const struct smx_f32_exponential* exponential, f32x16* hi, f32x16* lo) {
+static inline void sum_rows_128(size_t rows, size_t n, ptrdiff_t growth, const float* x, size_t x_stride,
+                                const float* next, size_t next_stride, float* y, size_t y_stride,
+                                const float* written, size_t written_stride, const float* lowers,
+                                const float* biases, const struct smx_f32_exponential* exponential,
+                                f32x16* hi, f32x16* lo) {
   const f32x16 eighths = scalar_set1(8.0f * exponential->log2e);
   const f32x16 minus_eighth_hi = scalar_set1(exponential->minus_eighth_hi);
   const f32x16 minus_eighth_lo = scalar_set1(exponential->minus_eighth_lo);
@@ -349,8 +352,8 @@ static inline void sum_rows_128(size_t rows, size_t n, const float* x, size_t x_
   const f32x16 linear = scalar_set1(exponential->scale);
   const scalar_table mantissas = scalar_load_table(smx_exp2_mantissas);
   const scalar_table residuals = scalar_load_table(smx_exp2_residuals);
-  const f32x16 anchor = scalar_set1(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
   for (size_t r = 0; r < rows; r++) {
+    const f32x16 anchor = scalar_set1(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
     const size_t lane = r / 16 * 16 + (r % 16);
     const f32x16 lower = scalar_set1(lowers[lane]);
     const f32x16 bias = scalar_set1(biases[lane]);
@@ -634,13 +637,15 @@ static inline void sum_rows_128(size_t rows, size_t n, const float* x, size_t x_
     next += next_stride;
     written += written_stride;
     y += y_stride;
+    n += (size_t)growth;
   }
 }
 
-static inline void sum_rows_32(size_t rows, size_t n, const float* x, size_t x_stride, const float* next,
-                               size_t next_stride, float* y, size_t y_stride, const float* written,
-                               size_t written_stride, const float* lowers, const float* biases,
-                               const struct smx_f32_exponential* exponential, f32x16* hi, f32x16* lo) {
+static inline void sum_rows_32(size_t rows, size_t n, ptrdiff_t growth, const float* x, size_t x_stride,
+                               const float* next, size_t next_stride, float* y, size_t y_stride,
+                               const float* written, size_t written_stride, const float* lowers,
+                               const float* biases, const struct smx_f32_exponential* exponential, f32x16* hi,
+                               f32x16* lo) {
   const f32x16 eighths = scalar_set1(8.0f * exponential->log2e);
   const f32x16 minus_eighth_hi = scalar_set1(exponential->minus_eighth_hi);
   const f32x16 minus_eighth_lo = scalar_set1(exponential->minus_eighth_lo);
@@ -649,8 +654,8 @@ static inline void sum_rows_32(size_t rows, size_t n, const float* x, size_t x_s
   const f32x16 linear = scalar_set1(exponential->scale);
   const scalar_table mantissas = scalar_load_table(smx_exp2_mantissas);
   const scalar_table residuals = scalar_load_table(smx_exp2_residuals);
-  const f32x16 anchor = scalar_set1(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
   for (size_t r = 0; r < rows; r++) {
+    const f32x16 anchor = scalar_set1(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
     const size_t lane = r / 16 * 16 + (r % 16);
     const f32x16 lower = scalar_set1(lowers[lane]);
     const f32x16 bias = scalar_set1(biases[lane]);
@@ -768,15 +773,16 @@ static inline void sum_rows_32(size_t rows, size_t n, const float* x, size_t x_s
     next += next_stride;
     written += written_stride;
     y += y_stride;
+    n += (size_t)growth;
   }
 }
 
 // y = terms * (hi + lo). Terms are read by whole vectors.
 template <bool kStreams>
-static inline void scale_rows(size_t rows, size_t n, const float* from, size_t from_stride, float* y,
-                              size_t y_stride, const float* row_hi, const float* row_lo) {
-  const size_t whole = n / 16 * 16;
+static inline void scale_rows(size_t rows, size_t n, ptrdiff_t growth, const float* from, size_t from_stride,
+                              float* y, size_t y_stride, const float* row_hi, const float* row_lo) {
   for (size_t r = 0; r < rows; r++) {
+    const size_t whole = n / 16 * 16;
     const size_t lane = r / 16 * 16 + (r % 16);
     const f32x16 hi = scalar_set1(row_hi[lane]);
     const f32x16 lo = scalar_set1(row_lo[lane]);
@@ -819,18 +825,20 @@ static inline void scale_rows(size_t rows, size_t n, const float* from, size_t f
       scalar_store_tail(y + whole, (ptrdiff_t)(n - whole), scalar_scaled(scalar_load(from + whole), hi, lo));
     from += from_stride;
     y += y_stride;
+    n += (size_t)growth;
   }
 }
 
-extern "C" void smx_f32_softmax_ukernel__scalar_u64_acc8(size_t rows, size_t n, const float* x,
-                                                         size_t x_stride, const float* mask,
+extern "C" void smx_f32_softmax_ukernel__scalar_u64_acc8(size_t rows, size_t n, ptrdiff_t growth,
+                                                         const float* x, size_t x_stride, const float* mask,
                                                          size_t mask_stride, float scale, float* y,
                                                          size_t y_stride, bool streams, size_t* done,
                                                          const struct smx_f32_exponential* exponential) {
   // Terms, in a level 1 cache beside the rows. A mask's logits are there before them, the next group's while this one's terms are.
   alignas(64) float room[2048];
   float* terms = room;
-  const size_t terms_stride = (n + 31) / 32 * 32;
+  const size_t longest = growth > 0 ? n + (rows - 1) * (size_t)growth : n;
+  const size_t terms_stride = (longest + 31) / 32 * 32;
   const size_t most = (mask != nullptr ? 1024 : 2048) / terms_stride;
   const size_t together = most < 8 ? most : 8;
   *done = 0;
@@ -849,11 +857,12 @@ extern "C" void smx_f32_softmax_ukernel__scalar_u64_acc8(size_t rows, size_t n, 
     float* const next_terms = mask != nullptr && terms == room ? room + 1024 : room;
     if (mask != nullptr) {
       for (size_t r = 0; r < next_count; r++) {
-        max[r] = add_mask(n, next_x + r * x_stride, mask + (count + r) * mask_stride, scale,
-                          next_terms + r * terms_stride);
+        max[r] = add_mask(n + (count + r) * (size_t)growth, next_x + r * x_stride,
+                          mask + (count + r) * mask_stride, scale, next_terms + r * terms_stride);
       }
     } else {
-      for (size_t r = 0; r < next_count; r++) max[r] = lane_maxima(n, next_x + r * x_stride);
+      for (size_t r = 0; r < next_count; r++)
+        max[r] = lane_maxima(n + (count + r) * (size_t)growth, next_x + r * x_stride);
     }
     for (size_t v = 0, left = next_count; 2 * v < left; v++) {
       const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
@@ -889,10 +898,10 @@ extern "C" void smx_f32_softmax_ukernel__scalar_u64_acc8(size_t rows, size_t n, 
     }
 
     if (count > 0) {
-      scale_rows<false>(count, n, terms, terms_stride, y, y_stride, row_hi, row_lo);
+      scale_rows<false>(count, n, growth, terms, terms_stride, y, y_stride, row_hi, row_lo);
       for (size_t r = 0; has_nan && r < count; r++) {
         const float row = row_hi[r / 16 * 16 + (r % 16)];
-        if (row != row) smx_fill_nan(n, y + r * y_stride);
+        if (row != row) smx_fill_nan(n + r * (size_t)growth, y + r * y_stride);
       }
     }
     *done += count;
@@ -900,6 +909,7 @@ extern "C" void smx_f32_softmax_ukernel__scalar_u64_acc8(size_t rows, size_t n, 
     x = next_x;
     y += count * y_stride;
     if (mask != nullptr) mask += count * mask_stride;
+    n += count * (size_t)growth;
     terms = next_terms;
     count = next_count;
 
@@ -910,8 +920,8 @@ extern "C" void smx_f32_softmax_ukernel__scalar_u64_acc8(size_t rows, size_t n, 
     const bool is_y = !streams && mask == nullptr;
     const float* const written = is_y ? y : next;
     const size_t written_stride = is_y ? y_stride : x_stride;
-    sum_rows_64(count, n, logits, logits_stride, next, x_stride, terms, terms_stride, written, written_stride,
-                lowers, biases, exponential, hi, lo);
+    sum_rows_64(count, n, growth, logits, logits_stride, next, x_stride, terms, terms_stride, written,
+                written_stride, lowers, biases, exponential, hi, lo);
     for (size_t v = 0, left = count; 2 * v < left; v++) {
       const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
       const f32x16 higher_hi = scalar_half(hi[2 * v], hi[w], 8, 8);
@@ -955,15 +965,16 @@ extern "C" void smx_f32_softmax_ukernel__scalar_u64_acc8(size_t rows, size_t n, 
   if (streams) (void)0;
 }
 
-extern "C" void smx_f32_softmax_ukernel__scalar_u128_acc8(size_t rows, size_t n, const float* x,
-                                                          size_t x_stride, const float* mask,
+extern "C" void smx_f32_softmax_ukernel__scalar_u128_acc8(size_t rows, size_t n, ptrdiff_t growth,
+                                                          const float* x, size_t x_stride, const float* mask,
                                                           size_t mask_stride, float scale, float* y,
                                                           size_t y_stride, bool streams, size_t* done,
                                                           const struct smx_f32_exponential* exponential) {
   // Terms, in a level 1 cache beside the rows. A mask's logits are there before them, the next group's while this one's terms are.
   alignas(64) float room[2048];
   float* terms = room;
-  const size_t terms_stride = (n + 31) / 32 * 32;
+  const size_t longest = growth > 0 ? n + (rows - 1) * (size_t)growth : n;
+  const size_t terms_stride = (longest + 31) / 32 * 32;
   const size_t most = (mask != nullptr ? 1024 : 2048) / terms_stride;
   const size_t together = most < 8 ? most : 8;
   *done = 0;
@@ -982,11 +993,12 @@ extern "C" void smx_f32_softmax_ukernel__scalar_u128_acc8(size_t rows, size_t n,
     float* const next_terms = mask != nullptr && terms == room ? room + 1024 : room;
     if (mask != nullptr) {
       for (size_t r = 0; r < next_count; r++) {
-        max[r] = add_mask(n, next_x + r * x_stride, mask + (count + r) * mask_stride, scale,
-                          next_terms + r * terms_stride);
+        max[r] = add_mask(n + (count + r) * (size_t)growth, next_x + r * x_stride,
+                          mask + (count + r) * mask_stride, scale, next_terms + r * terms_stride);
       }
     } else {
-      for (size_t r = 0; r < next_count; r++) max[r] = lane_maxima(n, next_x + r * x_stride);
+      for (size_t r = 0; r < next_count; r++)
+        max[r] = lane_maxima(n + (count + r) * (size_t)growth, next_x + r * x_stride);
     }
     for (size_t v = 0, left = next_count; 2 * v < left; v++) {
       const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
@@ -1022,10 +1034,10 @@ extern "C" void smx_f32_softmax_ukernel__scalar_u128_acc8(size_t rows, size_t n,
     }
 
     if (count > 0) {
-      scale_rows<false>(count, n, terms, terms_stride, y, y_stride, row_hi, row_lo);
+      scale_rows<false>(count, n, growth, terms, terms_stride, y, y_stride, row_hi, row_lo);
       for (size_t r = 0; has_nan && r < count; r++) {
         const float row = row_hi[r / 16 * 16 + (r % 16)];
-        if (row != row) smx_fill_nan(n, y + r * y_stride);
+        if (row != row) smx_fill_nan(n + r * (size_t)growth, y + r * y_stride);
       }
     }
     *done += count;
@@ -1033,6 +1045,7 @@ extern "C" void smx_f32_softmax_ukernel__scalar_u128_acc8(size_t rows, size_t n,
     x = next_x;
     y += count * y_stride;
     if (mask != nullptr) mask += count * mask_stride;
+    n += count * (size_t)growth;
     terms = next_terms;
     count = next_count;
 
@@ -1043,7 +1056,7 @@ extern "C" void smx_f32_softmax_ukernel__scalar_u128_acc8(size_t rows, size_t n,
     const bool is_y = !streams && mask == nullptr;
     const float* const written = is_y ? y : next;
     const size_t written_stride = is_y ? y_stride : x_stride;
-    sum_rows_128(count, n, logits, logits_stride, next, x_stride, terms, terms_stride, written,
+    sum_rows_128(count, n, growth, logits, logits_stride, next, x_stride, terms, terms_stride, written,
                  written_stride, lowers, biases, exponential, hi, lo);
     for (size_t v = 0, left = count; 2 * v < left; v++) {
       const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
@@ -1088,15 +1101,16 @@ extern "C" void smx_f32_softmax_ukernel__scalar_u128_acc8(size_t rows, size_t n,
   if (streams) (void)0;
 }
 
-extern "C" void smx_f32_softmax_ukernel__scalar_u32_acc16(size_t rows, size_t n, const float* x,
-                                                          size_t x_stride, const float* mask,
+extern "C" void smx_f32_softmax_ukernel__scalar_u32_acc16(size_t rows, size_t n, ptrdiff_t growth,
+                                                          const float* x, size_t x_stride, const float* mask,
                                                           size_t mask_stride, float scale, float* y,
                                                           size_t y_stride, bool streams, size_t* done,
                                                           const struct smx_f32_exponential* exponential) {
   // Terms, in a level 1 cache beside the rows. A mask's logits are there before them, the next group's while this one's terms are.
   alignas(64) float room[2048];
   float* terms = room;
-  const size_t terms_stride = (n + 31) / 32 * 32;
+  const size_t longest = growth > 0 ? n + (rows - 1) * (size_t)growth : n;
+  const size_t terms_stride = (longest + 31) / 32 * 32;
   const size_t most = (mask != nullptr ? 1024 : 2048) / terms_stride;
   const size_t together = most < 16 ? most : 16;
   *done = 0;
@@ -1115,11 +1129,12 @@ extern "C" void smx_f32_softmax_ukernel__scalar_u32_acc16(size_t rows, size_t n,
     float* const next_terms = mask != nullptr && terms == room ? room + 1024 : room;
     if (mask != nullptr) {
       for (size_t r = 0; r < next_count; r++) {
-        max[r] = add_mask(n, next_x + r * x_stride, mask + (count + r) * mask_stride, scale,
-                          next_terms + r * terms_stride);
+        max[r] = add_mask(n + (count + r) * (size_t)growth, next_x + r * x_stride,
+                          mask + (count + r) * mask_stride, scale, next_terms + r * terms_stride);
       }
     } else {
-      for (size_t r = 0; r < next_count; r++) max[r] = lane_maxima(n, next_x + r * x_stride);
+      for (size_t r = 0; r < next_count; r++)
+        max[r] = lane_maxima(n + (count + r) * (size_t)growth, next_x + r * x_stride);
     }
     for (size_t v = 0, left = next_count; 2 * v < left; v++) {
       const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
@@ -1155,10 +1170,10 @@ extern "C" void smx_f32_softmax_ukernel__scalar_u32_acc16(size_t rows, size_t n,
     }
 
     if (count > 0) {
-      scale_rows<false>(count, n, terms, terms_stride, y, y_stride, row_hi, row_lo);
+      scale_rows<false>(count, n, growth, terms, terms_stride, y, y_stride, row_hi, row_lo);
       for (size_t r = 0; has_nan && r < count; r++) {
         const float row = row_hi[r / 16 * 16 + (r % 16)];
-        if (row != row) smx_fill_nan(n, y + r * y_stride);
+        if (row != row) smx_fill_nan(n + r * (size_t)growth, y + r * y_stride);
       }
     }
     *done += count;
@@ -1166,6 +1181,7 @@ extern "C" void smx_f32_softmax_ukernel__scalar_u32_acc16(size_t rows, size_t n,
     x = next_x;
     y += count * y_stride;
     if (mask != nullptr) mask += count * mask_stride;
+    n += count * (size_t)growth;
     terms = next_terms;
     count = next_count;
 
@@ -1176,8 +1192,8 @@ extern "C" void smx_f32_softmax_ukernel__scalar_u32_acc16(size_t rows, size_t n,
     const bool is_y = !streams && mask == nullptr;
     const float* const written = is_y ? y : next;
     const size_t written_stride = is_y ? y_stride : x_stride;
-    sum_rows_32(count, n, logits, logits_stride, next, x_stride, terms, terms_stride, written, written_stride,
-                lowers, biases, exponential, hi, lo);
+    sum_rows_32(count, n, growth, logits, logits_stride, next, x_stride, terms, terms_stride, written,
+                written_stride, lowers, biases, exponential, hi, lo);
     for (size_t v = 0, left = count; 2 * v < left; v++) {
       const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
       const f32x16 higher_hi = scalar_half(hi[2 * v], hi[w], 8, 8);
@@ -1221,15 +1237,16 @@ extern "C" void smx_f32_softmax_ukernel__scalar_u32_acc16(size_t rows, size_t n,
   if (streams) (void)0;
 }
 
-extern "C" void smx_f32_softmax_ukernel__scalar_u64_acc16(size_t rows, size_t n, const float* x,
-                                                          size_t x_stride, const float* mask,
+extern "C" void smx_f32_softmax_ukernel__scalar_u64_acc16(size_t rows, size_t n, ptrdiff_t growth,
+                                                          const float* x, size_t x_stride, const float* mask,
                                                           size_t mask_stride, float scale, float* y,
                                                           size_t y_stride, bool streams, size_t* done,
                                                           const struct smx_f32_exponential* exponential) {
   // Terms, in a level 1 cache beside the rows. A mask's logits are there before them, the next group's while this one's terms are.
   alignas(64) float room[2048];
   float* terms = room;
-  const size_t terms_stride = (n + 31) / 32 * 32;
+  const size_t longest = growth > 0 ? n + (rows - 1) * (size_t)growth : n;
+  const size_t terms_stride = (longest + 31) / 32 * 32;
   const size_t most = (mask != nullptr ? 1024 : 2048) / terms_stride;
   const size_t together = most < 16 ? most : 16;
   *done = 0;
@@ -1248,11 +1265,12 @@ extern "C" void smx_f32_softmax_ukernel__scalar_u64_acc16(size_t rows, size_t n,
     float* const next_terms = mask != nullptr && terms == room ? room + 1024 : room;
     if (mask != nullptr) {
       for (size_t r = 0; r < next_count; r++) {
-        max[r] = add_mask(n, next_x + r * x_stride, mask + (count + r) * mask_stride, scale,
-                          next_terms + r * terms_stride);
+        max[r] = add_mask(n + (count + r) * (size_t)growth, next_x + r * x_stride,
+                          mask + (count + r) * mask_stride, scale, next_terms + r * terms_stride);
       }
     } else {
-      for (size_t r = 0; r < next_count; r++) max[r] = lane_maxima(n, next_x + r * x_stride);
+      for (size_t r = 0; r < next_count; r++)
+        max[r] = lane_maxima(n + (count + r) * (size_t)growth, next_x + r * x_stride);
     }
     for (size_t v = 0, left = next_count; 2 * v < left; v++) {
       const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
@@ -1288,10 +1306,10 @@ extern "C" void smx_f32_softmax_ukernel__scalar_u64_acc16(size_t rows, size_t n,
     }
 
     if (count > 0) {
-      scale_rows<false>(count, n, terms, terms_stride, y, y_stride, row_hi, row_lo);
+      scale_rows<false>(count, n, growth, terms, terms_stride, y, y_stride, row_hi, row_lo);
       for (size_t r = 0; has_nan && r < count; r++) {
         const float row = row_hi[r / 16 * 16 + (r % 16)];
-        if (row != row) smx_fill_nan(n, y + r * y_stride);
+        if (row != row) smx_fill_nan(n + r * (size_t)growth, y + r * y_stride);
       }
     }
     *done += count;
@@ -1299,6 +1317,7 @@ extern "C" void smx_f32_softmax_ukernel__scalar_u64_acc16(size_t rows, size_t n,
     x = next_x;
     y += count * y_stride;
     if (mask != nullptr) mask += count * mask_stride;
+    n += count * (size_t)growth;
     terms = next_terms;
     count = next_count;
 
@@ -1309,8 +1328,8 @@ extern "C" void smx_f32_softmax_ukernel__scalar_u64_acc16(size_t rows, size_t n,
     const bool is_y = !streams && mask == nullptr;
     const float* const written = is_y ? y : next;
     const size_t written_stride = is_y ? y_stride : x_stride;
-    sum_rows_64(count, n, logits, logits_stride, next, x_stride, terms, terms_stride, written, written_stride,
-                lowers, biases, exponential, hi, lo);
+    sum_rows_64(count, n, growth, logits, logits_stride, next, x_stride, terms, terms_stride, written,
+                written_stride, lowers, biases, exponential, hi, lo);
     for (size_t v = 0, left = count; 2 * v < left; v++) {
       const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
       const f32x16 higher_hi = scalar_half(hi[2 * v], hi[w], 8, 8);
