@@ -268,8 +268,8 @@ struct Block {
   size_t LongestRow() const { return std::max(n, RowLength(rows - 1)); }
 };
 
-// What a block's mask has, where it is not floats: so many as stay in a level 1 cache.
-constexpr size_t kMaskElements = 4096;
+// What is made of a block's elements, or of its mask: so many as stay in a level 1 cache.
+constexpr size_t kMadeElements = 4096;
 
 // n of a mask's elements as floats that are added: of booleans 0 and -inf.
 void MakeMask(const AttentionSoftmax& op, size_t n, const char* mask, float* floats) {
@@ -279,17 +279,38 @@ void MakeMask(const AttentionSoftmax& op, size_t n, const char* mask, float* flo
   kernels.qu8_f32_vselect(n, reinterpret_cast<const uint8_t*>(mask), floats, floats, 0.0f);
 }
 
-// The masks of as many rows as there is room for, one for all where they share it.
-void MakeMasks(const AttentionSoftmax& op, const char* mask, float* made, Block* block) {
+// Calls make(n, x, mask, made) for each row, of so many as there is room for, or once for all that follow one another.
+template <class Make>
+void MakeRows(const AttentionSoftmax& op, const char* mask, float* made, Block* block, const Make& make) {
   const size_t longest = block->LongestRow();
-  block->mask = made;
-  if (block->mask_stride == 0) return MakeMask(op, longest, mask, made);
-  block->rows = std::min(block->rows, kMaskElements / longest);
-  const size_t stride = block->mask_stride;
-  block->mask_stride = longest;
-  if (stride == block->n && block->growth == 0) return MakeMask(op, block->rows * stride, mask, made);
-  for (size_t r = 0; r < block->rows; r++) {
-    MakeMask(op, block->RowLength(r), mask + r * stride * op.maker.mask_bytes, made + r * longest);
+  block->rows = std::min(block->rows, kMadeElements / longest);
+  const bool is_one = block->growth == 0 && block->x_stride == block->n && block->mask_stride == block->n;
+  const size_t calls = is_one ? 1 : block->rows;
+  for (size_t r = 0; r < calls; r++) {
+    make(is_one ? block->rows * block->n : block->RowLength(r), block->x + r * block->x_stride,
+         mask + r * block->mask_stride * op.maker.mask_bytes, made + r * longest);
+  }
+}
+
+// Masks of other types than f32 are made floats, or, where they are booleans, what is left of a block is made its logits.
+void TakeMask(const AttentionSoftmax& op, const char* mask, float* made, Block* block) {
+  const size_t longest = block->LongestRow();
+  if (block->mask_stride == 0) {
+    MakeMask(op, longest, mask, made);
+    block->mask = made;
+  } else if (op.options.mask_type == smx_datatype_bool) {
+    MakeRows(op, mask, made, block, [&](size_t n, const float* x, const char* bytes, float* logits) {
+      op.rows.base.microkernels.qu8_f32_vselect(n, reinterpret_cast<const uint8_t*>(bytes), x, logits,
+                                                op.maker.scale);
+    });
+    block->x = made;
+    block->x_stride = longest;
+  } else {
+    MakeRows(op, mask, made, block, [&](size_t n, const float*, const char* halves, float* floats) {
+      MakeMask(op, n, halves, floats);
+    });
+    block->mask = made;
+    block->mask_stride = longest;
   }
 }
 
@@ -344,8 +365,8 @@ Progress RunBlock(const AttentionSoftmax& op, const smx_softmax_plan& plan, cons
   block.x = reinterpret_cast<const float*>(query.logits.x);
   block.mask = query.logits.base.mask;
   block.y = reinterpret_cast<float*>(ResultAt(op, query, query.keys.begin));
-  alignas(64) float made[kMaskElements];
-  if (block.mask == nullptr && query.logits.mask != nullptr) MakeMasks(op, query.logits.mask, made, &block);
+  alignas(64) float made[kMadeElements];
+  if (block.mask == nullptr && query.logits.mask != nullptr) TakeMask(op, query.logits.mask, made, &block);
   const bool streams = plan.streams_output && shift == 0 && query.keys.begin % SMX_LANES == 0;
   const size_t done = RunKernel(op, plan, block, streams);
   for (size_t r = 0; r < done; r++) {
