@@ -93,12 +93,20 @@ static inline __m512 lane_maxima(size_t n, const float* x) {
   return _mm512_max_ps(m0, m1);
 }
 
+// Of rows from `first` to `end`, where x is that of row 0.
+[[gnu::always_inline]] static inline void row_maxima(size_t first, size_t end, size_t n, const float* x,
+                                                     size_t x_stride, __m512* max) {
+  for (size_t r = first; r < end; r++) max[r] = lane_maxima(n, x + r * x_stride);
+}
+
 // The sums of rows' terms in 16 lanes, folded to those of a vector. What is `next` to be read is asked
 // for, and so is what is to be `written`, whose lines the last pass would wait for in cache.
-static inline void sum_rows_64(size_t rows, size_t n, const float* x, size_t x_stride, const float* next,
-                               size_t next_stride, const float* written, size_t written_stride,
-                               const float* lowers, const float* biases,
-                               const struct smx_f32_exponential* exponential, __m512* hi, __m512* lo) {
+[[gnu::always_inline]] static inline void sum_rows_64(size_t first, size_t end, size_t n, const float* x,
+                                                      size_t x_stride, const float* next, size_t next_stride,
+                                                      const float* written, size_t written_stride,
+                                                      const float* lowers, const float* biases,
+                                                      const struct smx_f32_exponential* exponential,
+                                                      __m512* hi, __m512* lo) {
   const __m512 eighths = _mm512_set1_ps(8.0f * exponential->log2e);
   const __m512 minus_eighth_hi = _mm512_set1_ps(exponential->minus_eighth_hi);
   const __m512 minus_eighth_lo = _mm512_set1_ps(exponential->minus_eighth_lo);
@@ -107,8 +115,8 @@ static inline void sum_rows_64(size_t rows, size_t n, const float* x, size_t x_s
   const __m512 linear = _mm512_set1_ps(exponential->scale);
   const __m512 mantissas = avx512f_load_table(smx_exp2_mantissas);
   const __m512 residuals = avx512f_load_table(smx_exp2_residuals);
-  for (size_t r = 0; r < rows; r++) {
-    const __m512 anchor = _mm512_set1_ps(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
+  const __m512 anchor = _mm512_set1_ps(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
+  for (size_t r = first; r < end; r++) {
     const size_t lane = r / 16 * 16 + (r % 16) % 4 * 4 + (r % 16) / 4;
     const __m512 lower = _mm512_set1_ps(lowers[lane]);
     const __m512 bias = _mm512_set1_ps(biases[lane]);
@@ -299,10 +307,11 @@ static inline void sum_rows_64(size_t rows, size_t n, const float* x, size_t x_s
 
 // y = scale * x - logarithm.
 template <bool kStreams>
-static inline void subtract_rows(size_t rows, size_t n, const float* from, size_t from_stride, float* y,
-                                 size_t y_stride, const float* log_hi, const float* log_lo, __m512 scale) {
-  for (size_t r = 0; r < rows; r++) {
-    const size_t whole = n / 16 * 16;
+static inline void subtract_rows(size_t first, size_t end, size_t n, const float* from, size_t from_stride,
+                                 float* y, size_t y_stride, const float* log_hi, const float* log_lo,
+                                 __m512 scale) {
+  const size_t whole = n / 16 * 16;
+  for (size_t r = first; r < end; r++) {
     const size_t lane = r / 16 * 16 + (r % 16) % 4 * 4 + (r % 16) / 4;
     const __m512 minus_hi = _mm512_set1_ps(0.0f - log_hi[lane]);
     const __m512 lo = _mm512_set1_ps(log_lo[lane]);
@@ -370,8 +379,7 @@ extern "C" void smx_f32_log_softmax_ukernel__avx512f_u64_acc16(
     size_t next_count = stops ? 0 : left < together ? left : together;
     const float* const next_x = x + count * x_stride;
     float lowers[16], biases[16];
-    for (size_t r = 0; r < next_count; r++) max[r] = lane_maxima(n, next_x + r * x_stride);
-
+    row_maxima(0, next_count, n, next_x, x_stride, max);
     for (size_t v = 0, left = next_count; 2 * v < left; v++) {
       const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
       max[v] = _mm512_max_ps(_mm512_shuffle_f32x4(max[2 * v], max[w], 0x44),
@@ -414,10 +422,10 @@ extern "C" void smx_f32_log_softmax_ukernel__avx512f_u64_acc16(
 
     if (count > 0) {
       if (streams) {
-        subtract_rows<true>(count, n, x, x_stride, y, y_stride, log_hi, log_lo,
+        subtract_rows<true>(0, count, n, x, x_stride, y, y_stride, log_hi, log_lo,
                             _mm512_set1_ps(exponential->scale));
       } else {
-        subtract_rows<false>(count, n, x, x_stride, y, y_stride, log_hi, log_lo,
+        subtract_rows<false>(0, count, n, x, x_stride, y, y_stride, log_hi, log_lo,
                              _mm512_set1_ps(exponential->scale));
       }
       for (size_t r = 0; has_nan && r < count; r++) {
@@ -434,8 +442,8 @@ extern "C" void smx_f32_log_softmax_ukernel__avx512f_u64_acc16(
     const float* const next = x + together * x_stride;
     const float* const written = streams ? next : y;
     const size_t written_stride = streams ? x_stride : y_stride;
-    sum_rows_64(count, n, x, x_stride, next, x_stride, written, written_stride, lowers, biases, exponential,
-                hi, lo);
+    sum_rows_64(0, count, n, x, x_stride, next, x_stride, written, written_stride, lowers, biases,
+                exponential, hi, lo);
     for (size_t v = 0, left = count; 2 * v < left; v++) {
       const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
       const __m512 higher_hi = _mm512_shuffle_f32x4(hi[2 * v], hi[w], 0xEE);

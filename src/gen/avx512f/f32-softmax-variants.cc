@@ -78,6 +78,12 @@ static inline __m512 lane_maxima(size_t n, const float* x) {
   return _mm512_max_ps(m0, m1);
 }
 
+// Of rows from `first` to `end`, where x is that of row 0.
+[[gnu::always_inline]] static inline void row_maxima(size_t first, size_t end, size_t n, const float* x,
+                                                     size_t x_stride, __m512* max) {
+  for (size_t r = first; r < end; r++) max[r] = lane_maxima(n, x + r * x_stride);
+}
+
 // y[i] = scale * x[i] + mask[i], as f32-vaddmask has it. Returns their maxima in lanes; where one is NaN, any number.
 static inline __m512 add_mask(size_t n, const float* x, const float* mask, float scale, float* y) {
   const __m512 vscale = _mm512_set1_ps(scale);
@@ -123,13 +129,24 @@ static inline __m512 add_mask(size_t n, const float* x, const float* mask, float
   return _mm512_max_ps(m0, m1);
 }
 
+[[gnu::always_inline]] static inline void add_masks(size_t first, size_t end, size_t n, const float* x,
+                                                    size_t x_stride, const float* mask, size_t mask_stride,
+                                                    float scale, float* logits, size_t logits_stride,
+                                                    __m512* max) {
+  for (size_t r = first; r < end; r++) {
+    max[r] = add_mask(n, x + r * x_stride, mask + r * mask_stride, scale, logits + r * logits_stride);
+  }
+}
+
 // The sums of rows' terms in 16 lanes, folded to those of a vector. Terms go to y, by whole vectors. What is `next` to be read is asked
 // for, and so is what is to be `written`, whose lines the last pass would wait for in cache.
-static inline void sum_rows_64(size_t rows, size_t n, ptrdiff_t growth, const float* x, size_t x_stride,
-                               const float* next, size_t next_stride, float* y, size_t y_stride,
-                               const float* written, size_t written_stride, const float* lowers,
-                               const float* biases, const struct smx_f32_exponential* exponential, __m512* hi,
-                               __m512* lo) {
+[[gnu::always_inline]] static inline void sum_rows_64(size_t first, size_t end, size_t n, const float* x,
+                                                      size_t x_stride, const float* next, size_t next_stride,
+                                                      float* y, size_t y_stride, const float* written,
+                                                      size_t written_stride, const float* lowers,
+                                                      const float* biases,
+                                                      const struct smx_f32_exponential* exponential,
+                                                      __m512* hi, __m512* lo) {
   const __m512 eighths = _mm512_set1_ps(8.0f * exponential->log2e);
   const __m512 minus_eighth_hi = _mm512_set1_ps(exponential->minus_eighth_hi);
   const __m512 minus_eighth_lo = _mm512_set1_ps(exponential->minus_eighth_lo);
@@ -138,8 +155,8 @@ static inline void sum_rows_64(size_t rows, size_t n, ptrdiff_t growth, const fl
   const __m512 linear = _mm512_set1_ps(exponential->scale);
   const __m512 mantissas = avx512f_load_table(smx_exp2_mantissas);
   const __m512 residuals = avx512f_load_table(smx_exp2_residuals);
-  for (size_t r = 0; r < rows; r++) {
-    const __m512 anchor = _mm512_set1_ps(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
+  const __m512 anchor = _mm512_set1_ps(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
+  for (size_t r = first; r < end; r++) {
     const size_t lane = r / 16 * 16 + (r % 16) % 4 * 4 + (r % 16) / 4;
     const __m512 lower = _mm512_set1_ps(lowers[lane]);
     const __m512 bias = _mm512_set1_ps(biases[lane]);
@@ -335,15 +352,16 @@ static inline void sum_rows_64(size_t rows, size_t n, ptrdiff_t growth, const fl
     next += next_stride;
     written += written_stride;
     y += y_stride;
-    n += (size_t)growth;
   }
 }
 
-static inline void sum_rows_128(size_t rows, size_t n, ptrdiff_t growth, const float* x, size_t x_stride,
-                                const float* next, size_t next_stride, float* y, size_t y_stride,
-                                const float* written, size_t written_stride, const float* lowers,
-                                const float* biases, const struct smx_f32_exponential* exponential,
-                                __m512* hi, __m512* lo) {
+[[gnu::always_inline]] static inline void sum_rows_128(size_t first, size_t end, size_t n, const float* x,
+                                                       size_t x_stride, const float* next, size_t next_stride,
+                                                       float* y, size_t y_stride, const float* written,
+                                                       size_t written_stride, const float* lowers,
+                                                       const float* biases,
+                                                       const struct smx_f32_exponential* exponential,
+                                                       __m512* hi, __m512* lo) {
   const __m512 eighths = _mm512_set1_ps(8.0f * exponential->log2e);
   const __m512 minus_eighth_hi = _mm512_set1_ps(exponential->minus_eighth_hi);
   const __m512 minus_eighth_lo = _mm512_set1_ps(exponential->minus_eighth_lo);
@@ -352,8 +370,8 @@ static inline void sum_rows_128(size_t rows, size_t n, ptrdiff_t growth, const f
   const __m512 linear = _mm512_set1_ps(exponential->scale);
   const __m512 mantissas = avx512f_load_table(smx_exp2_mantissas);
   const __m512 residuals = avx512f_load_table(smx_exp2_residuals);
-  for (size_t r = 0; r < rows; r++) {
-    const __m512 anchor = _mm512_set1_ps(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
+  const __m512 anchor = _mm512_set1_ps(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
+  for (size_t r = first; r < end; r++) {
     const size_t lane = r / 16 * 16 + (r % 16) % 4 * 4 + (r % 16) / 4;
     const __m512 lower = _mm512_set1_ps(lowers[lane]);
     const __m512 bias = _mm512_set1_ps(biases[lane]);
@@ -627,15 +645,16 @@ static inline void sum_rows_128(size_t rows, size_t n, ptrdiff_t growth, const f
     next += next_stride;
     written += written_stride;
     y += y_stride;
-    n += (size_t)growth;
   }
 }
 
-static inline void sum_rows_32(size_t rows, size_t n, ptrdiff_t growth, const float* x, size_t x_stride,
-                               const float* next, size_t next_stride, float* y, size_t y_stride,
-                               const float* written, size_t written_stride, const float* lowers,
-                               const float* biases, const struct smx_f32_exponential* exponential, __m512* hi,
-                               __m512* lo) {
+[[gnu::always_inline]] static inline void sum_rows_32(size_t first, size_t end, size_t n, const float* x,
+                                                      size_t x_stride, const float* next, size_t next_stride,
+                                                      float* y, size_t y_stride, const float* written,
+                                                      size_t written_stride, const float* lowers,
+                                                      const float* biases,
+                                                      const struct smx_f32_exponential* exponential,
+                                                      __m512* hi, __m512* lo) {
   const __m512 eighths = _mm512_set1_ps(8.0f * exponential->log2e);
   const __m512 minus_eighth_hi = _mm512_set1_ps(exponential->minus_eighth_hi);
   const __m512 minus_eighth_lo = _mm512_set1_ps(exponential->minus_eighth_lo);
@@ -644,8 +663,8 @@ static inline void sum_rows_32(size_t rows, size_t n, ptrdiff_t growth, const fl
   const __m512 linear = _mm512_set1_ps(exponential->scale);
   const __m512 mantissas = avx512f_load_table(smx_exp2_mantissas);
   const __m512 residuals = avx512f_load_table(smx_exp2_residuals);
-  for (size_t r = 0; r < rows; r++) {
-    const __m512 anchor = _mm512_set1_ps(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
+  const __m512 anchor = _mm512_set1_ps(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
+  for (size_t r = first; r < end; r++) {
     const size_t lane = r / 16 * 16 + (r % 16) % 4 * 4 + (r % 16) / 4;
     const __m512 lower = _mm512_set1_ps(lowers[lane]);
     const __m512 bias = _mm512_set1_ps(biases[lane]);
@@ -765,16 +784,16 @@ static inline void sum_rows_32(size_t rows, size_t n, ptrdiff_t growth, const fl
     next += next_stride;
     written += written_stride;
     y += y_stride;
-    n += (size_t)growth;
   }
 }
 
 // y = terms * (hi + lo). Terms are read by whole vectors.
 template <bool kStreams>
-static inline void scale_rows(size_t rows, size_t n, ptrdiff_t growth, const float* from, size_t from_stride,
-                              float* y, size_t y_stride, const float* row_hi, const float* row_lo) {
-  for (size_t r = 0; r < rows; r++) {
-    const size_t whole = n / 16 * 16;
+[[gnu::always_inline]] static inline void scale_rows(size_t first, size_t end, size_t n, const float* from,
+                                                     size_t from_stride, float* y, size_t y_stride,
+                                                     const float* row_hi, const float* row_lo) {
+  const size_t whole = n / 16 * 16;
+  for (size_t r = first; r < end; r++) {
     const size_t lane = r / 16 * 16 + (r % 16) % 4 * 4 + (r % 16) / 4;
     const __m512 hi = _mm512_set1_ps(row_hi[lane]);
     const __m512 lo = _mm512_set1_ps(row_lo[lane]);
@@ -824,15 +843,14 @@ static inline void scale_rows(size_t rows, size_t n, ptrdiff_t growth, const flo
                                          _mm512_mul_ps(_mm512_loadu_ps(from + whole), lo)));
     from += from_stride;
     y += y_stride;
-    n += (size_t)growth;
   }
 }
 
-extern "C" void smx_f32_softmax_ukernel__avx512f_u64_acc4(size_t rows, size_t n, ptrdiff_t growth,
-                                                          const float* x, size_t x_stride, const float* mask,
-                                                          size_t mask_stride, float scale, float* y,
-                                                          size_t y_stride, bool streams, size_t* done,
-                                                          const struct smx_f32_exponential* exponential) {
+template <bool kGrows>
+static inline void rows_u64_acc4(size_t rows, size_t n, ptrdiff_t growth, const float* x, size_t x_stride,
+                                 const float* mask, size_t mask_stride, float scale, float* y,
+                                 size_t y_stride, bool streams, size_t* done,
+                                 const struct smx_f32_exponential* exponential) {
   // Terms, in a level 1 cache beside the rows. A mask's logits are there before them, the next group's while this one's terms are.
   alignas(64) float room[2048];
   float* terms = room;
@@ -854,14 +872,15 @@ extern "C" void smx_f32_softmax_ukernel__avx512f_u64_acc4(size_t rows, size_t n,
     const float* const next_x = x + count * x_stride;
     float lowers[16], biases[16];
     float* const next_terms = mask != nullptr && terms == room ? room + 1024 : room;
-    if (mask != nullptr) {
-      for (size_t r = 0; r < next_count; r++) {
-        max[r] = add_mask(n + (count + r) * (size_t)growth, next_x + r * x_stride,
-                          mask + (count + r) * mask_stride, scale, next_terms + r * terms_stride);
+    for (size_t r = 0; r < next_count; r += kGrows ? 1 : next_count) {
+      const size_t end = kGrows ? r + 1 : next_count;
+      const size_t length = n + (count + r) * (size_t)growth;
+      if (mask != nullptr) {
+        add_masks(r, end, length, next_x, x_stride, mask + count * mask_stride, mask_stride, scale,
+                  next_terms, terms_stride, max);
+      } else {
+        row_maxima(r, end, length, next_x, x_stride, max);
       }
-    } else {
-      for (size_t r = 0; r < next_count; r++)
-        max[r] = lane_maxima(n + (count + r) * (size_t)growth, next_x + r * x_stride);
     }
     for (size_t v = 0, left = next_count; 2 * v < left; v++) {
       const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
@@ -902,14 +921,20 @@ extern "C" void smx_f32_softmax_ukernel__avx512f_u64_acc4(size_t rows, size_t n,
     }
 
     if (count > 0) {
-      if (streams) {
-        scale_rows<true>(count, n, growth, terms, terms_stride, y, y_stride, row_hi, row_lo);
-      } else {
-        scale_rows<false>(count, n, growth, terms, terms_stride, y, y_stride, row_hi, row_lo);
+      for (size_t r = 0; r < count; r += kGrows ? 1 : count) {
+        const size_t end = kGrows ? r + 1 : count;
+        const size_t length = n + (r) * (size_t)growth;
+        if (streams) {
+          scale_rows<true>(r, end, length, terms + r * terms_stride, terms_stride, y + r * y_stride, y_stride,
+                           row_hi, row_lo);
+        } else {
+          scale_rows<false>(r, end, length, terms + r * terms_stride, terms_stride, y + r * y_stride,
+                            y_stride, row_hi, row_lo);
+        }
       }
       for (size_t r = 0; has_nan && r < count; r++) {
         const float row = row_hi[r / 16 * 16 + (r % 16) % 4 * 4 + (r % 16) / 4];
-        if (row != row) smx_fill_nan(n + r * (size_t)growth, y + r * y_stride);
+        if (row != row) smx_fill_nan(n + (r) * (size_t)growth, y + r * y_stride);
       }
     }
     *done += count;
@@ -928,8 +953,179 @@ extern "C" void smx_f32_softmax_ukernel__avx512f_u64_acc4(size_t rows, size_t n,
     const bool is_y = !streams && mask == nullptr;
     const float* const written = is_y ? y : next;
     const size_t written_stride = is_y ? y_stride : x_stride;
-    sum_rows_64(count, n, growth, logits, logits_stride, next, x_stride, terms, terms_stride, written,
-                written_stride, lowers, biases, exponential, hi, lo);
+    for (size_t r = 0; r < count; r += kGrows ? 1 : count) {
+      const size_t end = kGrows ? r + 1 : count;
+      const size_t length = n + (r) * (size_t)growth;
+      sum_rows_64(r, end, length, logits + r * logits_stride, logits_stride, next + r * x_stride, x_stride,
+                  terms + r * terms_stride, terms_stride, written + r * written_stride, written_stride,
+                  lowers, biases, exponential, hi, lo);
+    }
+    for (size_t v = 0, left = count; 2 * v < left; v++) {
+      const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
+      const __m512 higher_hi = _mm512_shuffle_f32x4(hi[2 * v], hi[w], 0xEE);
+      const __m512 higher_lo = _mm512_shuffle_f32x4(lo[2 * v], lo[w], 0xEE);
+      hi[v] = _mm512_shuffle_f32x4(hi[2 * v], hi[w], 0x44);
+      lo[v] = _mm512_shuffle_f32x4(lo[2 * v], lo[w], 0x44);
+      add_pair(&hi[v], &lo[v], higher_hi, higher_lo);
+    }
+    for (size_t v = 0, left = (count + 1) / 2; 2 * v < left; v++) {
+      const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
+      const __m512 higher_hi = _mm512_shuffle_f32x4(hi[2 * v], hi[w], 0xDD);
+      const __m512 higher_lo = _mm512_shuffle_f32x4(lo[2 * v], lo[w], 0xDD);
+      hi[v] = _mm512_shuffle_f32x4(hi[2 * v], hi[w], 0x88);
+      lo[v] = _mm512_shuffle_f32x4(lo[2 * v], lo[w], 0x88);
+      add_pair(&hi[v], &lo[v], higher_hi, higher_lo);
+    }
+    for (size_t v = 0, left = (count + 3) / 4; 2 * v < left; v++) {
+      const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
+      const __m512 higher_hi = _mm512_shuffle_ps(hi[2 * v], hi[w], 0xEE);
+      const __m512 higher_lo = _mm512_shuffle_ps(lo[2 * v], lo[w], 0xEE);
+      hi[v] = _mm512_shuffle_ps(hi[2 * v], hi[w], 0x44);
+      lo[v] = _mm512_shuffle_ps(lo[2 * v], lo[w], 0x44);
+      add_pair(&hi[v], &lo[v], higher_hi, higher_lo);
+    }
+    for (size_t v = 0, left = (count + 7) / 8; 2 * v < left; v++) {
+      const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
+      const __m512 higher_hi = _mm512_shuffle_ps(hi[2 * v], hi[w], 0xDD);
+      const __m512 higher_lo = _mm512_shuffle_ps(lo[2 * v], lo[w], 0xDD);
+      hi[v] = _mm512_shuffle_ps(hi[2 * v], hi[w], 0x88);
+      lo[v] = _mm512_shuffle_ps(lo[2 * v], lo[w], 0x88);
+      add_pair(&hi[v], &lo[v], higher_hi, higher_lo);
+    }
+    has_nan = false;
+    for (size_t v = 0; v * 16 < count; v++) {
+      reciprocals(hi[v], lo[v], &hi[v], &lo[v]);
+      _mm512_storeu_ps(row_hi + v * 16, hi[v]);
+      _mm512_storeu_ps(row_lo + v * 16, lo[v]);
+      has_nan |= !(_mm512_cmp_ps_mask(_mm512_abs_ps(hi[v]), _mm512_set1_ps(1.0f), _CMP_LE_OQ) == 0xFFFF);
+    }
+  }
+  if (streams) _mm_sfence();
+}
+
+extern "C" void smx_f32_softmax_ukernel__avx512f_u64_acc4(size_t rows, size_t n, ptrdiff_t growth,
+                                                          const float* x, size_t x_stride, const float* mask,
+                                                          size_t mask_stride, float scale, float* y,
+                                                          size_t y_stride, bool streams, size_t* done,
+                                                          const struct smx_f32_exponential* exponential) {
+  const auto run = growth == 0 ? rows_u64_acc4<false> : rows_u64_acc4<true>;
+  run(rows, n, growth, x, x_stride, mask, mask_stride, scale, y, y_stride, streams, done, exponential);
+}
+
+template <bool kGrows>
+static inline void rows_u64_acc8(size_t rows, size_t n, ptrdiff_t growth, const float* x, size_t x_stride,
+                                 const float* mask, size_t mask_stride, float scale, float* y,
+                                 size_t y_stride, bool streams, size_t* done,
+                                 const struct smx_f32_exponential* exponential) {
+  // Terms, in a level 1 cache beside the rows. A mask's logits are there before them, the next group's while this one's terms are.
+  alignas(64) float room[2048];
+  float* terms = room;
+  const size_t longest = growth > 0 ? n + (rows - 1) * (size_t)growth : n;
+  const size_t terms_stride = (longest + 31) / 32 * 32;
+  const size_t most = (mask != nullptr ? 1024 : 2048) / terms_stride;
+  const size_t together = most < 8 ? most : 8;
+  *done = 0;
+  size_t count = 0;
+  bool stops = false;
+  bool has_nan = false;
+  __m512 max[8], hi[8], lo[8];
+  float row_hi[16], row_lo[16];
+
+  for (;;) {
+    // The next rows' maxima before these rows' results, which have to wait for their reciprocals.
+    const size_t left = rows - *done - count;
+    size_t next_count = stops ? 0 : left < together ? left : together;
+    const float* const next_x = x + count * x_stride;
+    float lowers[16], biases[16];
+    float* const next_terms = mask != nullptr && terms == room ? room + 1024 : room;
+    for (size_t r = 0; r < next_count; r += kGrows ? 1 : next_count) {
+      const size_t end = kGrows ? r + 1 : next_count;
+      const size_t length = n + (count + r) * (size_t)growth;
+      if (mask != nullptr) {
+        add_masks(r, end, length, next_x, x_stride, mask + count * mask_stride, mask_stride, scale,
+                  next_terms, terms_stride, max);
+      } else {
+        row_maxima(r, end, length, next_x, x_stride, max);
+      }
+    }
+    for (size_t v = 0, left = next_count; 2 * v < left; v++) {
+      const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
+      max[v] = _mm512_max_ps(_mm512_shuffle_f32x4(max[2 * v], max[w], 0x44),
+                             _mm512_shuffle_f32x4(max[2 * v], max[w], 0xEE));
+    }
+    for (size_t v = 0, left = (next_count + 1) / 2; 2 * v < left; v++) {
+      const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
+      max[v] = _mm512_max_ps(_mm512_shuffle_f32x4(max[2 * v], max[w], 0x88),
+                             _mm512_shuffle_f32x4(max[2 * v], max[w], 0xDD));
+    }
+    for (size_t v = 0, left = (next_count + 3) / 4; 2 * v < left; v++) {
+      const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
+      max[v] = _mm512_max_ps(_mm512_shuffle_ps(max[2 * v], max[w], 0x44),
+                             _mm512_shuffle_ps(max[2 * v], max[w], 0xEE));
+    }
+    for (size_t v = 0, left = (next_count + 7) / 8; 2 * v < left; v++) {
+      const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
+      max[v] = _mm512_max_ps(_mm512_shuffle_ps(max[2 * v], max[w], 0x88),
+                             _mm512_shuffle_ps(max[2 * v], max[w], 0xDD));
+    }
+    for (size_t v = 0; v * 16 < next_count; v++) {
+      if (!(_mm512_cmp_ps_mask(_mm512_abs_ps(max[v]), _mm512_set1_ps(exponential->range), _CMP_LE_OQ) ==
+            0xFFFF)) {
+        float maxima[16];
+        _mm512_storeu_ps(maxima + v * 16, max[v]);
+        size_t r = v * 16;
+        while (smx_is_in_range(maxima[r / 16 * 16 + (r % 16) % 4 * 4 + (r % 16) / 4], exponential)) r++;
+        next_count = r;
+        stops = true;
+      }
+    }
+    for (size_t v = 0; v * 16 < next_count; v++) {
+      __m512 group_lower, group_bias;
+      references(max[v], exponential, &group_lower, &group_bias);
+      _mm512_storeu_ps(lowers + v * 16, group_lower);
+      _mm512_storeu_ps(biases + v * 16, group_bias);
+    }
+
+    if (count > 0) {
+      for (size_t r = 0; r < count; r += kGrows ? 1 : count) {
+        const size_t end = kGrows ? r + 1 : count;
+        const size_t length = n + (r) * (size_t)growth;
+        if (streams) {
+          scale_rows<true>(r, end, length, terms + r * terms_stride, terms_stride, y + r * y_stride, y_stride,
+                           row_hi, row_lo);
+        } else {
+          scale_rows<false>(r, end, length, terms + r * terms_stride, terms_stride, y + r * y_stride,
+                            y_stride, row_hi, row_lo);
+        }
+      }
+      for (size_t r = 0; has_nan && r < count; r++) {
+        const float row = row_hi[r / 16 * 16 + (r % 16) % 4 * 4 + (r % 16) / 4];
+        if (row != row) smx_fill_nan(n + (r) * (size_t)growth, y + r * y_stride);
+      }
+    }
+    *done += count;
+    if (next_count == 0) break;
+    x = next_x;
+    y += count * y_stride;
+    if (mask != nullptr) mask += count * mask_stride;
+    n += count * (size_t)growth;
+    terms = next_terms;
+    count = next_count;
+
+    const float* const next = x + together * x_stride;
+    const float* const logits = mask != nullptr ? terms : x;
+    const size_t logits_stride = mask != nullptr ? terms_stride : x_stride;
+    // Not y where results bypass the caches, nor beside a mask, for it would drive out what is there.
+    const bool is_y = !streams && mask == nullptr;
+    const float* const written = is_y ? y : next;
+    const size_t written_stride = is_y ? y_stride : x_stride;
+    for (size_t r = 0; r < count; r += kGrows ? 1 : count) {
+      const size_t end = kGrows ? r + 1 : count;
+      const size_t length = n + (r) * (size_t)growth;
+      sum_rows_64(r, end, length, logits + r * logits_stride, logits_stride, next + r * x_stride, x_stride,
+                  terms + r * terms_stride, terms_stride, written + r * written_stride, written_stride,
+                  lowers, biases, exponential, hi, lo);
+    }
     for (size_t v = 0, left = count; 2 * v < left; v++) {
       const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
       const __m512 higher_hi = _mm512_shuffle_f32x4(hi[2 * v], hi[w], 0xEE);
@@ -978,6 +1174,15 @@ extern "C" void smx_f32_softmax_ukernel__avx512f_u64_acc8(size_t rows, size_t n,
                                                           size_t mask_stride, float scale, float* y,
                                                           size_t y_stride, bool streams, size_t* done,
                                                           const struct smx_f32_exponential* exponential) {
+  const auto run = growth == 0 ? rows_u64_acc8<false> : rows_u64_acc8<true>;
+  run(rows, n, growth, x, x_stride, mask, mask_stride, scale, y, y_stride, streams, done, exponential);
+}
+
+template <bool kGrows>
+static inline void rows_u128_acc8(size_t rows, size_t n, ptrdiff_t growth, const float* x, size_t x_stride,
+                                  const float* mask, size_t mask_stride, float scale, float* y,
+                                  size_t y_stride, bool streams, size_t* done,
+                                  const struct smx_f32_exponential* exponential) {
   // Terms, in a level 1 cache beside the rows. A mask's logits are there before them, the next group's while this one's terms are.
   alignas(64) float room[2048];
   float* terms = room;
@@ -999,14 +1204,15 @@ extern "C" void smx_f32_softmax_ukernel__avx512f_u64_acc8(size_t rows, size_t n,
     const float* const next_x = x + count * x_stride;
     float lowers[16], biases[16];
     float* const next_terms = mask != nullptr && terms == room ? room + 1024 : room;
-    if (mask != nullptr) {
-      for (size_t r = 0; r < next_count; r++) {
-        max[r] = add_mask(n + (count + r) * (size_t)growth, next_x + r * x_stride,
-                          mask + (count + r) * mask_stride, scale, next_terms + r * terms_stride);
+    for (size_t r = 0; r < next_count; r += kGrows ? 1 : next_count) {
+      const size_t end = kGrows ? r + 1 : next_count;
+      const size_t length = n + (count + r) * (size_t)growth;
+      if (mask != nullptr) {
+        add_masks(r, end, length, next_x, x_stride, mask + count * mask_stride, mask_stride, scale,
+                  next_terms, terms_stride, max);
+      } else {
+        row_maxima(r, end, length, next_x, x_stride, max);
       }
-    } else {
-      for (size_t r = 0; r < next_count; r++)
-        max[r] = lane_maxima(n + (count + r) * (size_t)growth, next_x + r * x_stride);
     }
     for (size_t v = 0, left = next_count; 2 * v < left; v++) {
       const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
@@ -1047,14 +1253,20 @@ extern "C" void smx_f32_softmax_ukernel__avx512f_u64_acc8(size_t rows, size_t n,
     }
 
     if (count > 0) {
-      if (streams) {
-        scale_rows<true>(count, n, growth, terms, terms_stride, y, y_stride, row_hi, row_lo);
-      } else {
-        scale_rows<false>(count, n, growth, terms, terms_stride, y, y_stride, row_hi, row_lo);
+      for (size_t r = 0; r < count; r += kGrows ? 1 : count) {
+        const size_t end = kGrows ? r + 1 : count;
+        const size_t length = n + (r) * (size_t)growth;
+        if (streams) {
+          scale_rows<true>(r, end, length, terms + r * terms_stride, terms_stride, y + r * y_stride, y_stride,
+                           row_hi, row_lo);
+        } else {
+          scale_rows<false>(r, end, length, terms + r * terms_stride, terms_stride, y + r * y_stride,
+                            y_stride, row_hi, row_lo);
+        }
       }
       for (size_t r = 0; has_nan && r < count; r++) {
         const float row = row_hi[r / 16 * 16 + (r % 16) % 4 * 4 + (r % 16) / 4];
-        if (row != row) smx_fill_nan(n + r * (size_t)growth, y + r * y_stride);
+        if (row != row) smx_fill_nan(n + (r) * (size_t)growth, y + r * y_stride);
       }
     }
     *done += count;
@@ -1073,8 +1285,13 @@ extern "C" void smx_f32_softmax_ukernel__avx512f_u64_acc8(size_t rows, size_t n,
     const bool is_y = !streams && mask == nullptr;
     const float* const written = is_y ? y : next;
     const size_t written_stride = is_y ? y_stride : x_stride;
-    sum_rows_64(count, n, growth, logits, logits_stride, next, x_stride, terms, terms_stride, written,
-                written_stride, lowers, biases, exponential, hi, lo);
+    for (size_t r = 0; r < count; r += kGrows ? 1 : count) {
+      const size_t end = kGrows ? r + 1 : count;
+      const size_t length = n + (r) * (size_t)growth;
+      sum_rows_128(r, end, length, logits + r * logits_stride, logits_stride, next + r * x_stride, x_stride,
+                   terms + r * terms_stride, terms_stride, written + r * written_stride, written_stride,
+                   lowers, biases, exponential, hi, lo);
+    }
     for (size_t v = 0, left = count; 2 * v < left; v++) {
       const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
       const __m512 higher_hi = _mm512_shuffle_f32x4(hi[2 * v], hi[w], 0xEE);
@@ -1123,18 +1340,27 @@ extern "C" void smx_f32_softmax_ukernel__avx512f_u128_acc8(size_t rows, size_t n
                                                            size_t mask_stride, float scale, float* y,
                                                            size_t y_stride, bool streams, size_t* done,
                                                            const struct smx_f32_exponential* exponential) {
+  const auto run = growth == 0 ? rows_u128_acc8<false> : rows_u128_acc8<true>;
+  run(rows, n, growth, x, x_stride, mask, mask_stride, scale, y, y_stride, streams, done, exponential);
+}
+
+template <bool kGrows>
+static inline void rows_u32_acc16(size_t rows, size_t n, ptrdiff_t growth, const float* x, size_t x_stride,
+                                  const float* mask, size_t mask_stride, float scale, float* y,
+                                  size_t y_stride, bool streams, size_t* done,
+                                  const struct smx_f32_exponential* exponential) {
   // Terms, in a level 1 cache beside the rows. A mask's logits are there before them, the next group's while this one's terms are.
   alignas(64) float room[2048];
   float* terms = room;
   const size_t longest = growth > 0 ? n + (rows - 1) * (size_t)growth : n;
   const size_t terms_stride = (longest + 31) / 32 * 32;
   const size_t most = (mask != nullptr ? 1024 : 2048) / terms_stride;
-  const size_t together = most < 8 ? most : 8;
+  const size_t together = most < 16 ? most : 16;
   *done = 0;
   size_t count = 0;
   bool stops = false;
   bool has_nan = false;
-  __m512 max[8], hi[8], lo[8];
+  __m512 max[16], hi[16], lo[16];
   float row_hi[16], row_lo[16];
 
   for (;;) {
@@ -1144,14 +1370,15 @@ extern "C" void smx_f32_softmax_ukernel__avx512f_u128_acc8(size_t rows, size_t n
     const float* const next_x = x + count * x_stride;
     float lowers[16], biases[16];
     float* const next_terms = mask != nullptr && terms == room ? room + 1024 : room;
-    if (mask != nullptr) {
-      for (size_t r = 0; r < next_count; r++) {
-        max[r] = add_mask(n + (count + r) * (size_t)growth, next_x + r * x_stride,
-                          mask + (count + r) * mask_stride, scale, next_terms + r * terms_stride);
+    for (size_t r = 0; r < next_count; r += kGrows ? 1 : next_count) {
+      const size_t end = kGrows ? r + 1 : next_count;
+      const size_t length = n + (count + r) * (size_t)growth;
+      if (mask != nullptr) {
+        add_masks(r, end, length, next_x, x_stride, mask + count * mask_stride, mask_stride, scale,
+                  next_terms, terms_stride, max);
+      } else {
+        row_maxima(r, end, length, next_x, x_stride, max);
       }
-    } else {
-      for (size_t r = 0; r < next_count; r++)
-        max[r] = lane_maxima(n + (count + r) * (size_t)growth, next_x + r * x_stride);
     }
     for (size_t v = 0, left = next_count; 2 * v < left; v++) {
       const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
@@ -1192,14 +1419,20 @@ extern "C" void smx_f32_softmax_ukernel__avx512f_u128_acc8(size_t rows, size_t n
     }
 
     if (count > 0) {
-      if (streams) {
-        scale_rows<true>(count, n, growth, terms, terms_stride, y, y_stride, row_hi, row_lo);
-      } else {
-        scale_rows<false>(count, n, growth, terms, terms_stride, y, y_stride, row_hi, row_lo);
+      for (size_t r = 0; r < count; r += kGrows ? 1 : count) {
+        const size_t end = kGrows ? r + 1 : count;
+        const size_t length = n + (r) * (size_t)growth;
+        if (streams) {
+          scale_rows<true>(r, end, length, terms + r * terms_stride, terms_stride, y + r * y_stride, y_stride,
+                           row_hi, row_lo);
+        } else {
+          scale_rows<false>(r, end, length, terms + r * terms_stride, terms_stride, y + r * y_stride,
+                            y_stride, row_hi, row_lo);
+        }
       }
       for (size_t r = 0; has_nan && r < count; r++) {
         const float row = row_hi[r / 16 * 16 + (r % 16) % 4 * 4 + (r % 16) / 4];
-        if (row != row) smx_fill_nan(n + r * (size_t)growth, y + r * y_stride);
+        if (row != row) smx_fill_nan(n + (r) * (size_t)growth, y + r * y_stride);
       }
     }
     *done += count;
@@ -1218,8 +1451,13 @@ extern "C" void smx_f32_softmax_ukernel__avx512f_u128_acc8(size_t rows, size_t n
     const bool is_y = !streams && mask == nullptr;
     const float* const written = is_y ? y : next;
     const size_t written_stride = is_y ? y_stride : x_stride;
-    sum_rows_128(count, n, growth, logits, logits_stride, next, x_stride, terms, terms_stride, written,
-                 written_stride, lowers, biases, exponential, hi, lo);
+    for (size_t r = 0; r < count; r += kGrows ? 1 : count) {
+      const size_t end = kGrows ? r + 1 : count;
+      const size_t length = n + (r) * (size_t)growth;
+      sum_rows_32(r, end, length, logits + r * logits_stride, logits_stride, next + r * x_stride, x_stride,
+                  terms + r * terms_stride, terms_stride, written + r * written_stride, written_stride,
+                  lowers, biases, exponential, hi, lo);
+    }
     for (size_t v = 0, left = count; 2 * v < left; v++) {
       const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
       const __m512 higher_hi = _mm512_shuffle_f32x4(hi[2 * v], hi[w], 0xEE);
@@ -1268,142 +1506,6 @@ extern "C" void smx_f32_softmax_ukernel__avx512f_u32_acc16(size_t rows, size_t n
                                                            size_t mask_stride, float scale, float* y,
                                                            size_t y_stride, bool streams, size_t* done,
                                                            const struct smx_f32_exponential* exponential) {
-  // Terms, in a level 1 cache beside the rows. A mask's logits are there before them, the next group's while this one's terms are.
-  alignas(64) float room[2048];
-  float* terms = room;
-  const size_t longest = growth > 0 ? n + (rows - 1) * (size_t)growth : n;
-  const size_t terms_stride = (longest + 31) / 32 * 32;
-  const size_t most = (mask != nullptr ? 1024 : 2048) / terms_stride;
-  const size_t together = most < 16 ? most : 16;
-  *done = 0;
-  size_t count = 0;
-  bool stops = false;
-  bool has_nan = false;
-  __m512 max[16], hi[16], lo[16];
-  float row_hi[16], row_lo[16];
-
-  for (;;) {
-    // The next rows' maxima before these rows' results, which have to wait for their reciprocals.
-    const size_t left = rows - *done - count;
-    size_t next_count = stops ? 0 : left < together ? left : together;
-    const float* const next_x = x + count * x_stride;
-    float lowers[16], biases[16];
-    float* const next_terms = mask != nullptr && terms == room ? room + 1024 : room;
-    if (mask != nullptr) {
-      for (size_t r = 0; r < next_count; r++) {
-        max[r] = add_mask(n + (count + r) * (size_t)growth, next_x + r * x_stride,
-                          mask + (count + r) * mask_stride, scale, next_terms + r * terms_stride);
-      }
-    } else {
-      for (size_t r = 0; r < next_count; r++)
-        max[r] = lane_maxima(n + (count + r) * (size_t)growth, next_x + r * x_stride);
-    }
-    for (size_t v = 0, left = next_count; 2 * v < left; v++) {
-      const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
-      max[v] = _mm512_max_ps(_mm512_shuffle_f32x4(max[2 * v], max[w], 0x44),
-                             _mm512_shuffle_f32x4(max[2 * v], max[w], 0xEE));
-    }
-    for (size_t v = 0, left = (next_count + 1) / 2; 2 * v < left; v++) {
-      const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
-      max[v] = _mm512_max_ps(_mm512_shuffle_f32x4(max[2 * v], max[w], 0x88),
-                             _mm512_shuffle_f32x4(max[2 * v], max[w], 0xDD));
-    }
-    for (size_t v = 0, left = (next_count + 3) / 4; 2 * v < left; v++) {
-      const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
-      max[v] = _mm512_max_ps(_mm512_shuffle_ps(max[2 * v], max[w], 0x44),
-                             _mm512_shuffle_ps(max[2 * v], max[w], 0xEE));
-    }
-    for (size_t v = 0, left = (next_count + 7) / 8; 2 * v < left; v++) {
-      const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
-      max[v] = _mm512_max_ps(_mm512_shuffle_ps(max[2 * v], max[w], 0x88),
-                             _mm512_shuffle_ps(max[2 * v], max[w], 0xDD));
-    }
-    for (size_t v = 0; v * 16 < next_count; v++) {
-      if (!(_mm512_cmp_ps_mask(_mm512_abs_ps(max[v]), _mm512_set1_ps(exponential->range), _CMP_LE_OQ) ==
-            0xFFFF)) {
-        float maxima[16];
-        _mm512_storeu_ps(maxima + v * 16, max[v]);
-        size_t r = v * 16;
-        while (smx_is_in_range(maxima[r / 16 * 16 + (r % 16) % 4 * 4 + (r % 16) / 4], exponential)) r++;
-        next_count = r;
-        stops = true;
-      }
-    }
-    for (size_t v = 0; v * 16 < next_count; v++) {
-      __m512 group_lower, group_bias;
-      references(max[v], exponential, &group_lower, &group_bias);
-      _mm512_storeu_ps(lowers + v * 16, group_lower);
-      _mm512_storeu_ps(biases + v * 16, group_bias);
-    }
-
-    if (count > 0) {
-      if (streams) {
-        scale_rows<true>(count, n, growth, terms, terms_stride, y, y_stride, row_hi, row_lo);
-      } else {
-        scale_rows<false>(count, n, growth, terms, terms_stride, y, y_stride, row_hi, row_lo);
-      }
-      for (size_t r = 0; has_nan && r < count; r++) {
-        const float row = row_hi[r / 16 * 16 + (r % 16) % 4 * 4 + (r % 16) / 4];
-        if (row != row) smx_fill_nan(n + r * (size_t)growth, y + r * y_stride);
-      }
-    }
-    *done += count;
-    if (next_count == 0) break;
-    x = next_x;
-    y += count * y_stride;
-    if (mask != nullptr) mask += count * mask_stride;
-    n += count * (size_t)growth;
-    terms = next_terms;
-    count = next_count;
-
-    const float* const next = x + together * x_stride;
-    const float* const logits = mask != nullptr ? terms : x;
-    const size_t logits_stride = mask != nullptr ? terms_stride : x_stride;
-    // Not y where results bypass the caches, nor beside a mask, for it would drive out what is there.
-    const bool is_y = !streams && mask == nullptr;
-    const float* const written = is_y ? y : next;
-    const size_t written_stride = is_y ? y_stride : x_stride;
-    sum_rows_32(count, n, growth, logits, logits_stride, next, x_stride, terms, terms_stride, written,
-                written_stride, lowers, biases, exponential, hi, lo);
-    for (size_t v = 0, left = count; 2 * v < left; v++) {
-      const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
-      const __m512 higher_hi = _mm512_shuffle_f32x4(hi[2 * v], hi[w], 0xEE);
-      const __m512 higher_lo = _mm512_shuffle_f32x4(lo[2 * v], lo[w], 0xEE);
-      hi[v] = _mm512_shuffle_f32x4(hi[2 * v], hi[w], 0x44);
-      lo[v] = _mm512_shuffle_f32x4(lo[2 * v], lo[w], 0x44);
-      add_pair(&hi[v], &lo[v], higher_hi, higher_lo);
-    }
-    for (size_t v = 0, left = (count + 1) / 2; 2 * v < left; v++) {
-      const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
-      const __m512 higher_hi = _mm512_shuffle_f32x4(hi[2 * v], hi[w], 0xDD);
-      const __m512 higher_lo = _mm512_shuffle_f32x4(lo[2 * v], lo[w], 0xDD);
-      hi[v] = _mm512_shuffle_f32x4(hi[2 * v], hi[w], 0x88);
-      lo[v] = _mm512_shuffle_f32x4(lo[2 * v], lo[w], 0x88);
-      add_pair(&hi[v], &lo[v], higher_hi, higher_lo);
-    }
-    for (size_t v = 0, left = (count + 3) / 4; 2 * v < left; v++) {
-      const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
-      const __m512 higher_hi = _mm512_shuffle_ps(hi[2 * v], hi[w], 0xEE);
-      const __m512 higher_lo = _mm512_shuffle_ps(lo[2 * v], lo[w], 0xEE);
-      hi[v] = _mm512_shuffle_ps(hi[2 * v], hi[w], 0x44);
-      lo[v] = _mm512_shuffle_ps(lo[2 * v], lo[w], 0x44);
-      add_pair(&hi[v], &lo[v], higher_hi, higher_lo);
-    }
-    for (size_t v = 0, left = (count + 7) / 8; 2 * v < left; v++) {
-      const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
-      const __m512 higher_hi = _mm512_shuffle_ps(hi[2 * v], hi[w], 0xDD);
-      const __m512 higher_lo = _mm512_shuffle_ps(lo[2 * v], lo[w], 0xDD);
-      hi[v] = _mm512_shuffle_ps(hi[2 * v], hi[w], 0x88);
-      lo[v] = _mm512_shuffle_ps(lo[2 * v], lo[w], 0x88);
-      add_pair(&hi[v], &lo[v], higher_hi, higher_lo);
-    }
-    has_nan = false;
-    for (size_t v = 0; v * 16 < count; v++) {
-      reciprocals(hi[v], lo[v], &hi[v], &lo[v]);
-      _mm512_storeu_ps(row_hi + v * 16, hi[v]);
-      _mm512_storeu_ps(row_lo + v * 16, lo[v]);
-      has_nan |= !(_mm512_cmp_ps_mask(_mm512_abs_ps(hi[v]), _mm512_set1_ps(1.0f), _CMP_LE_OQ) == 0xFFFF);
-    }
-  }
-  if (streams) _mm_sfence();
+  const auto run = growth == 0 ? rows_u32_acc16<false> : rows_u32_acc16<true>;
+  run(rows, n, growth, x, x_stride, mask, mask_stride, scale, y, y_stride, streams, done, exponential);
 }

@@ -92,13 +92,20 @@ static inline float32x4_t lane_maxima(size_t n, const float* x) {
   return vmaxq_f32(m0, m1);
 }
 
+// Of rows from `first` to `end`, where x is that of row 0.
+[[gnu::always_inline]] static inline void row_maxima(size_t first, size_t end, size_t n, const float* x,
+                                                     size_t x_stride, float32x4_t* max) {
+  for (size_t r = first; r < end; r++) max[r] = lane_maxima(n, x + r * x_stride);
+}
+
 // The sums of rows' terms in 16 lanes, folded to those of a vector. What is `next` to be read is asked
 // for, and so is what is to be `written`, whose lines the last pass would wait for in cache.
-static inline void sum_rows_64(size_t rows, size_t n, const float* x, size_t x_stride, const float* next,
-                               size_t next_stride, const float* written, size_t written_stride,
-                               const float* lowers, const float* biases,
-                               const struct smx_f32_exponential* exponential, float32x4_t* hi,
-                               float32x4_t* lo) {
+[[gnu::always_inline]] static inline void sum_rows_64(size_t first, size_t end, size_t n, const float* x,
+                                                      size_t x_stride, const float* next, size_t next_stride,
+                                                      const float* written, size_t written_stride,
+                                                      const float* lowers, const float* biases,
+                                                      const struct smx_f32_exponential* exponential,
+                                                      float32x4_t* hi, float32x4_t* lo) {
   const float32x4_t eighths = vdupq_n_f32(8.0f * exponential->log2e);
   const float32x4_t minus_eighth_hi = vdupq_n_f32(exponential->minus_eighth_hi);
   const float32x4_t minus_eighth_lo = vdupq_n_f32(exponential->minus_eighth_lo);
@@ -107,8 +114,8 @@ static inline void sum_rows_64(size_t rows, size_t n, const float* x, size_t x_s
   const float32x4_t linear = vdupq_n_f32(exponential->scale);
   const uint8x16x2_t mantissas = vld1q_u8_x2((const uint8_t*)smx_exp2_mantissas);
   const uint8x16x2_t residuals = vld1q_u8_x2((const uint8_t*)smx_exp2_residuals);
-  for (size_t r = 0; r < rows; r++) {
-    const float32x4_t anchor = vdupq_n_f32(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
+  const float32x4_t anchor = vdupq_n_f32(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
+  for (size_t r = first; r < end; r++) {
     const size_t lane = r / 4 * 4 + (r % 4);
     const float32x4_t lower = vdupq_n_f32(lowers[lane]);
     const float32x4_t bias = vdupq_n_f32(biases[lane]);
@@ -706,11 +713,11 @@ static inline void sum_rows_64(size_t rows, size_t n, const float* x, size_t x_s
 
 // y = scale * x - logarithm.
 template <bool kStreams>
-static inline void subtract_rows(size_t rows, size_t n, const float* from, size_t from_stride, float* y,
-                                 size_t y_stride, const float* log_hi, const float* log_lo,
+static inline void subtract_rows(size_t first, size_t end, size_t n, const float* from, size_t from_stride,
+                                 float* y, size_t y_stride, const float* log_hi, const float* log_lo,
                                  float32x4_t scale) {
-  for (size_t r = 0; r < rows; r++) {
-    const size_t whole = n / 4 * 4;
+  const size_t whole = n / 4 * 4;
+  for (size_t r = first; r < end; r++) {
     const size_t lane = r / 4 * 4 + (r % 4);
     const float32x4_t minus_hi = vdupq_n_f32(0.0f - log_hi[lane]);
     const float32x4_t lo = vdupq_n_f32(log_lo[lane]);
@@ -774,8 +781,7 @@ extern "C" void smx_f32_log_softmax_ukernel__neon_u64_acc4(size_t rows, size_t n
     size_t next_count = stops ? 0 : left < together ? left : together;
     const float* const next_x = x + count * x_stride;
     float lowers[4], biases[4];
-    for (size_t r = 0; r < next_count; r++) max[r] = lane_maxima(n, next_x + r * x_stride);
-
+    row_maxima(0, next_count, n, next_x, x_stride, max);
     for (size_t v = 0, left = next_count; 2 * v < left; v++) {
       const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
       max[v] = vmaxq_f32(vcombine_f32(vget_low_f32(max[2 * v]), vget_low_f32(max[w])),
@@ -805,7 +811,7 @@ extern "C" void smx_f32_log_softmax_ukernel__neon_u64_acc4(size_t rows, size_t n
     }
 
     if (count > 0) {
-      subtract_rows<false>(count, n, x, x_stride, y, y_stride, log_hi, log_lo,
+      subtract_rows<false>(0, count, n, x, x_stride, y, y_stride, log_hi, log_lo,
                            vdupq_n_f32(exponential->scale));
       for (size_t r = 0; has_nan && r < count; r++) {
         const float row = row_hi[r / 4 * 4 + (r % 4)];
@@ -821,8 +827,8 @@ extern "C" void smx_f32_log_softmax_ukernel__neon_u64_acc4(size_t rows, size_t n
     const float* const next = x + together * x_stride;
     const float* const written = streams ? next : y;
     const size_t written_stride = streams ? x_stride : y_stride;
-    sum_rows_64(count, n, x, x_stride, next, x_stride, written, written_stride, lowers, biases, exponential,
-                hi, lo);
+    sum_rows_64(0, count, n, x, x_stride, next, x_stride, written, written_stride, lowers, biases,
+                exponential, hi, lo);
     for (size_t v = 0, left = count; 2 * v < left; v++) {
       const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
       const float32x4_t higher_hi = vcombine_f32(vget_high_f32(hi[2 * v]), vget_high_f32(hi[w]));

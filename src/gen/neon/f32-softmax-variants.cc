@@ -77,6 +77,12 @@ static inline float32x4_t lane_maxima(size_t n, const float* x) {
   return vmaxq_f32(m0, m1);
 }
 
+// Of rows from `first` to `end`, where x is that of row 0.
+[[gnu::always_inline]] static inline void row_maxima(size_t first, size_t end, size_t n, const float* x,
+                                                     size_t x_stride, float32x4_t* max) {
+  for (size_t r = first; r < end; r++) max[r] = lane_maxima(n, x + r * x_stride);
+}
+
 // y[i] = scale * x[i] + mask[i], as f32-vaddmask has it. Returns their maxima in lanes; where one is NaN, any number.
 static inline float32x4_t add_mask(size_t n, const float* x, const float* mask, float scale, float* y) {
   const float32x4_t vscale = vdupq_n_f32(scale);
@@ -122,13 +128,24 @@ static inline float32x4_t add_mask(size_t n, const float* x, const float* mask, 
   return vmaxq_f32(m0, m1);
 }
 
+[[gnu::always_inline]] static inline void add_masks(size_t first, size_t end, size_t n, const float* x,
+                                                    size_t x_stride, const float* mask, size_t mask_stride,
+                                                    float scale, float* logits, size_t logits_stride,
+                                                    float32x4_t* max) {
+  for (size_t r = first; r < end; r++) {
+    max[r] = add_mask(n, x + r * x_stride, mask + r * mask_stride, scale, logits + r * logits_stride);
+  }
+}
+
 // The sums of rows' terms in 16 lanes, folded to those of a vector. Terms go to y, by whole vectors. What is `next` to be read is asked
 // for, and so is what is to be `written`, whose lines the last pass would wait for in cache.
-static inline void sum_rows_64(size_t rows, size_t n, ptrdiff_t growth, const float* x, size_t x_stride,
-                               const float* next, size_t next_stride, float* y, size_t y_stride,
-                               const float* written, size_t written_stride, const float* lowers,
-                               const float* biases, const struct smx_f32_exponential* exponential,
-                               float32x4_t* hi, float32x4_t* lo) {
+[[gnu::always_inline]] static inline void sum_rows_64(size_t first, size_t end, size_t n, const float* x,
+                                                      size_t x_stride, const float* next, size_t next_stride,
+                                                      float* y, size_t y_stride, const float* written,
+                                                      size_t written_stride, const float* lowers,
+                                                      const float* biases,
+                                                      const struct smx_f32_exponential* exponential,
+                                                      float32x4_t* hi, float32x4_t* lo) {
   const float32x4_t eighths = vdupq_n_f32(8.0f * exponential->log2e);
   const float32x4_t minus_eighth_hi = vdupq_n_f32(exponential->minus_eighth_hi);
   const float32x4_t minus_eighth_lo = vdupq_n_f32(exponential->minus_eighth_lo);
@@ -137,8 +154,8 @@ static inline void sum_rows_64(size_t rows, size_t n, ptrdiff_t growth, const fl
   const float32x4_t linear = vdupq_n_f32(exponential->scale);
   const uint8x16x2_t mantissas = vld1q_u8_x2((const uint8_t*)smx_exp2_mantissas);
   const uint8x16x2_t residuals = vld1q_u8_x2((const uint8_t*)smx_exp2_residuals);
-  for (size_t r = 0; r < rows; r++) {
-    const float32x4_t anchor = vdupq_n_f32(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
+  const float32x4_t anchor = vdupq_n_f32(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
+  for (size_t r = first; r < end; r++) {
     const size_t lane = r / 4 * 4 + (r % 4);
     const float32x4_t lower = vdupq_n_f32(lowers[lane]);
     const float32x4_t bias = vdupq_n_f32(biases[lane]);
@@ -768,15 +785,16 @@ static inline void sum_rows_64(size_t rows, size_t n, ptrdiff_t growth, const fl
     next += next_stride;
     written += written_stride;
     y += y_stride;
-    n += (size_t)growth;
   }
 }
 
-static inline void sum_rows_128(size_t rows, size_t n, ptrdiff_t growth, const float* x, size_t x_stride,
-                                const float* next, size_t next_stride, float* y, size_t y_stride,
-                                const float* written, size_t written_stride, const float* lowers,
-                                const float* biases, const struct smx_f32_exponential* exponential,
-                                float32x4_t* hi, float32x4_t* lo) {
+[[gnu::always_inline]] static inline void sum_rows_128(size_t first, size_t end, size_t n, const float* x,
+                                                       size_t x_stride, const float* next, size_t next_stride,
+                                                       float* y, size_t y_stride, const float* written,
+                                                       size_t written_stride, const float* lowers,
+                                                       const float* biases,
+                                                       const struct smx_f32_exponential* exponential,
+                                                       float32x4_t* hi, float32x4_t* lo) {
   const float32x4_t eighths = vdupq_n_f32(8.0f * exponential->log2e);
   const float32x4_t minus_eighth_hi = vdupq_n_f32(exponential->minus_eighth_hi);
   const float32x4_t minus_eighth_lo = vdupq_n_f32(exponential->minus_eighth_lo);
@@ -785,8 +803,8 @@ static inline void sum_rows_128(size_t rows, size_t n, ptrdiff_t growth, const f
   const float32x4_t linear = vdupq_n_f32(exponential->scale);
   const uint8x16x2_t mantissas = vld1q_u8_x2((const uint8_t*)smx_exp2_mantissas);
   const uint8x16x2_t residuals = vld1q_u8_x2((const uint8_t*)smx_exp2_residuals);
-  for (size_t r = 0; r < rows; r++) {
-    const float32x4_t anchor = vdupq_n_f32(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
+  const float32x4_t anchor = vdupq_n_f32(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
+  for (size_t r = first; r < end; r++) {
     const size_t lane = r / 4 * 4 + (r % 4);
     const float32x4_t lower = vdupq_n_f32(lowers[lane]);
     const float32x4_t bias = vdupq_n_f32(biases[lane]);
@@ -1684,15 +1702,16 @@ static inline void sum_rows_128(size_t rows, size_t n, ptrdiff_t growth, const f
     next += next_stride;
     written += written_stride;
     y += y_stride;
-    n += (size_t)growth;
   }
 }
 
-static inline void sum_rows_32(size_t rows, size_t n, ptrdiff_t growth, const float* x, size_t x_stride,
-                               const float* next, size_t next_stride, float* y, size_t y_stride,
-                               const float* written, size_t written_stride, const float* lowers,
-                               const float* biases, const struct smx_f32_exponential* exponential,
-                               float32x4_t* hi, float32x4_t* lo) {
+[[gnu::always_inline]] static inline void sum_rows_32(size_t first, size_t end, size_t n, const float* x,
+                                                      size_t x_stride, const float* next, size_t next_stride,
+                                                      float* y, size_t y_stride, const float* written,
+                                                      size_t written_stride, const float* lowers,
+                                                      const float* biases,
+                                                      const struct smx_f32_exponential* exponential,
+                                                      float32x4_t* hi, float32x4_t* lo) {
   const float32x4_t eighths = vdupq_n_f32(8.0f * exponential->log2e);
   const float32x4_t minus_eighth_hi = vdupq_n_f32(exponential->minus_eighth_hi);
   const float32x4_t minus_eighth_lo = vdupq_n_f32(exponential->minus_eighth_lo);
@@ -1701,8 +1720,8 @@ static inline void sum_rows_32(size_t rows, size_t n, ptrdiff_t growth, const fl
   const float32x4_t linear = vdupq_n_f32(exponential->scale);
   const uint8x16x2_t mantissas = vld1q_u8_x2((const uint8_t*)smx_exp2_mantissas);
   const uint8x16x2_t residuals = vld1q_u8_x2((const uint8_t*)smx_exp2_residuals);
-  for (size_t r = 0; r < rows; r++) {
-    const float32x4_t anchor = vdupq_n_f32(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
+  const float32x4_t anchor = vdupq_n_f32(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
+  for (size_t r = first; r < end; r++) {
     const size_t lane = r / 4 * 4 + (r % 4);
     const float32x4_t lower = vdupq_n_f32(lowers[lane]);
     const float32x4_t bias = vdupq_n_f32(biases[lane]);
@@ -2062,16 +2081,16 @@ static inline void sum_rows_32(size_t rows, size_t n, ptrdiff_t growth, const fl
     next += next_stride;
     written += written_stride;
     y += y_stride;
-    n += (size_t)growth;
   }
 }
 
 // y = terms * (hi + lo). Terms are read by whole vectors.
 template <bool kStreams>
-static inline void scale_rows(size_t rows, size_t n, ptrdiff_t growth, const float* from, size_t from_stride,
-                              float* y, size_t y_stride, const float* row_hi, const float* row_lo) {
-  for (size_t r = 0; r < rows; r++) {
-    const size_t whole = n / 4 * 4;
+[[gnu::always_inline]] static inline void scale_rows(size_t first, size_t end, size_t n, const float* from,
+                                                     size_t from_stride, float* y, size_t y_stride,
+                                                     const float* row_hi, const float* row_lo) {
+  const size_t whole = n / 4 * 4;
+  for (size_t r = first; r < end; r++) {
     const size_t lane = r / 4 * 4 + (r % 4);
     const float32x4_t hi = vdupq_n_f32(row_hi[lane]);
     const float32x4_t lo = vdupq_n_f32(row_lo[lane]);
@@ -2110,15 +2129,14 @@ static inline void scale_rows(size_t rows, size_t n, ptrdiff_t growth, const flo
       neon_store_tail(y + whole, (ptrdiff_t)(n - whole), neon_scaled(vld1q_f32(from + whole), hi, lo));
     from += from_stride;
     y += y_stride;
-    n += (size_t)growth;
   }
 }
 
-extern "C" void smx_f32_softmax_ukernel__neon_u64_acc8(size_t rows, size_t n, ptrdiff_t growth,
-                                                       const float* x, size_t x_stride, const float* mask,
-                                                       size_t mask_stride, float scale, float* y,
-                                                       size_t y_stride, bool streams, size_t* done,
-                                                       const struct smx_f32_exponential* exponential) {
+template <bool kGrows>
+static inline void rows_u64_acc8(size_t rows, size_t n, ptrdiff_t growth, const float* x, size_t x_stride,
+                                 const float* mask, size_t mask_stride, float scale, float* y,
+                                 size_t y_stride, bool streams, size_t* done,
+                                 const struct smx_f32_exponential* exponential) {
   // Terms, in a level 1 cache beside the rows. A mask's logits are there before them, the next group's while this one's terms are.
   alignas(64) float room[2048];
   float* terms = room;
@@ -2140,14 +2158,15 @@ extern "C" void smx_f32_softmax_ukernel__neon_u64_acc8(size_t rows, size_t n, pt
     const float* const next_x = x + count * x_stride;
     float lowers[8], biases[8];
     float* const next_terms = mask != nullptr && terms == room ? room + 1024 : room;
-    if (mask != nullptr) {
-      for (size_t r = 0; r < next_count; r++) {
-        max[r] = add_mask(n + (count + r) * (size_t)growth, next_x + r * x_stride,
-                          mask + (count + r) * mask_stride, scale, next_terms + r * terms_stride);
+    for (size_t r = 0; r < next_count; r += kGrows ? 1 : next_count) {
+      const size_t end = kGrows ? r + 1 : next_count;
+      const size_t length = n + (count + r) * (size_t)growth;
+      if (mask != nullptr) {
+        add_masks(r, end, length, next_x, x_stride, mask + count * mask_stride, mask_stride, scale,
+                  next_terms, terms_stride, max);
+      } else {
+        row_maxima(r, end, length, next_x, x_stride, max);
       }
-    } else {
-      for (size_t r = 0; r < next_count; r++)
-        max[r] = lane_maxima(n + (count + r) * (size_t)growth, next_x + r * x_stride);
     }
     for (size_t v = 0, left = next_count; 2 * v < left; v++) {
       const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
@@ -2176,10 +2195,15 @@ extern "C" void smx_f32_softmax_ukernel__neon_u64_acc8(size_t rows, size_t n, pt
     }
 
     if (count > 0) {
-      scale_rows<false>(count, n, growth, terms, terms_stride, y, y_stride, row_hi, row_lo);
+      for (size_t r = 0; r < count; r += kGrows ? 1 : count) {
+        const size_t end = kGrows ? r + 1 : count;
+        const size_t length = n + (r) * (size_t)growth;
+        scale_rows<false>(r, end, length, terms + r * terms_stride, terms_stride, y + r * y_stride, y_stride,
+                          row_hi, row_lo);
+      }
       for (size_t r = 0; has_nan && r < count; r++) {
         const float row = row_hi[r / 4 * 4 + (r % 4)];
-        if (row != row) smx_fill_nan(n + r * (size_t)growth, y + r * y_stride);
+        if (row != row) smx_fill_nan(n + (r) * (size_t)growth, y + r * y_stride);
       }
     }
     *done += count;
@@ -2198,8 +2222,146 @@ extern "C" void smx_f32_softmax_ukernel__neon_u64_acc8(size_t rows, size_t n, pt
     const bool is_y = !streams && mask == nullptr;
     const float* const written = is_y ? y : next;
     const size_t written_stride = is_y ? y_stride : x_stride;
-    sum_rows_64(count, n, growth, logits, logits_stride, next, x_stride, terms, terms_stride, written,
-                written_stride, lowers, biases, exponential, hi, lo);
+    for (size_t r = 0; r < count; r += kGrows ? 1 : count) {
+      const size_t end = kGrows ? r + 1 : count;
+      const size_t length = n + (r) * (size_t)growth;
+      sum_rows_64(r, end, length, logits + r * logits_stride, logits_stride, next + r * x_stride, x_stride,
+                  terms + r * terms_stride, terms_stride, written + r * written_stride, written_stride,
+                  lowers, biases, exponential, hi, lo);
+    }
+    for (size_t v = 0, left = count; 2 * v < left; v++) {
+      const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
+      const float32x4_t higher_hi = vcombine_f32(vget_high_f32(hi[2 * v]), vget_high_f32(hi[w]));
+      const float32x4_t higher_lo = vcombine_f32(vget_high_f32(lo[2 * v]), vget_high_f32(lo[w]));
+      hi[v] = vcombine_f32(vget_low_f32(hi[2 * v]), vget_low_f32(hi[w]));
+      lo[v] = vcombine_f32(vget_low_f32(lo[2 * v]), vget_low_f32(lo[w]));
+      add_pair(&hi[v], &lo[v], higher_hi, higher_lo);
+    }
+    for (size_t v = 0, left = (count + 1) / 2; 2 * v < left; v++) {
+      const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
+      const float32x4_t higher_hi = vuzp2q_f32(hi[2 * v], hi[w]);
+      const float32x4_t higher_lo = vuzp2q_f32(lo[2 * v], lo[w]);
+      hi[v] = vuzp1q_f32(hi[2 * v], hi[w]);
+      lo[v] = vuzp1q_f32(lo[2 * v], lo[w]);
+      add_pair(&hi[v], &lo[v], higher_hi, higher_lo);
+    }
+    has_nan = false;
+    for (size_t v = 0; v * 4 < count; v++) {
+      reciprocals(hi[v], lo[v], &hi[v], &lo[v]);
+      vst1q_f32(row_hi + v * 4, hi[v]);
+      vst1q_f32(row_lo + v * 4, lo[v]);
+      has_nan |= !(vminvq_u32(vcaleq_f32(hi[v], vdupq_n_f32(1.0f))) != 0);
+    }
+  }
+  if (streams) (void)0;
+}
+
+extern "C" void smx_f32_softmax_ukernel__neon_u64_acc8(size_t rows, size_t n, ptrdiff_t growth,
+                                                       const float* x, size_t x_stride, const float* mask,
+                                                       size_t mask_stride, float scale, float* y,
+                                                       size_t y_stride, bool streams, size_t* done,
+                                                       const struct smx_f32_exponential* exponential) {
+  const auto run = growth == 0 ? rows_u64_acc8<false> : rows_u64_acc8<true>;
+  run(rows, n, growth, x, x_stride, mask, mask_stride, scale, y, y_stride, streams, done, exponential);
+}
+
+template <bool kGrows>
+static inline void rows_u128_acc8(size_t rows, size_t n, ptrdiff_t growth, const float* x, size_t x_stride,
+                                  const float* mask, size_t mask_stride, float scale, float* y,
+                                  size_t y_stride, bool streams, size_t* done,
+                                  const struct smx_f32_exponential* exponential) {
+  // Terms, in a level 1 cache beside the rows. A mask's logits are there before them, the next group's while this one's terms are.
+  alignas(64) float room[2048];
+  float* terms = room;
+  const size_t longest = growth > 0 ? n + (rows - 1) * (size_t)growth : n;
+  const size_t terms_stride = (longest + 31) / 32 * 32;
+  const size_t most = (mask != nullptr ? 1024 : 2048) / terms_stride;
+  const size_t together = most < 8 ? most : 8;
+  *done = 0;
+  size_t count = 0;
+  bool stops = false;
+  bool has_nan = false;
+  float32x4_t max[8], hi[8], lo[8];
+  float row_hi[8], row_lo[8];
+
+  for (;;) {
+    // The next rows' maxima before these rows' results, which have to wait for their reciprocals.
+    const size_t left = rows - *done - count;
+    size_t next_count = stops ? 0 : left < together ? left : together;
+    const float* const next_x = x + count * x_stride;
+    float lowers[8], biases[8];
+    float* const next_terms = mask != nullptr && terms == room ? room + 1024 : room;
+    for (size_t r = 0; r < next_count; r += kGrows ? 1 : next_count) {
+      const size_t end = kGrows ? r + 1 : next_count;
+      const size_t length = n + (count + r) * (size_t)growth;
+      if (mask != nullptr) {
+        add_masks(r, end, length, next_x, x_stride, mask + count * mask_stride, mask_stride, scale,
+                  next_terms, terms_stride, max);
+      } else {
+        row_maxima(r, end, length, next_x, x_stride, max);
+      }
+    }
+    for (size_t v = 0, left = next_count; 2 * v < left; v++) {
+      const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
+      max[v] = vmaxq_f32(vcombine_f32(vget_low_f32(max[2 * v]), vget_low_f32(max[w])),
+                         vcombine_f32(vget_high_f32(max[2 * v]), vget_high_f32(max[w])));
+    }
+    for (size_t v = 0, left = (next_count + 1) / 2; 2 * v < left; v++) {
+      const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
+      max[v] = vmaxq_f32(vuzp1q_f32(max[2 * v], max[w]), vuzp2q_f32(max[2 * v], max[w]));
+    }
+    for (size_t v = 0; v * 4 < next_count; v++) {
+      if (!(vminvq_u32(vcaleq_f32(max[v], vdupq_n_f32(exponential->range))) != 0)) {
+        float maxima[8];
+        vst1q_f32(maxima + v * 4, max[v]);
+        size_t r = v * 4;
+        while (smx_is_in_range(maxima[r / 4 * 4 + (r % 4)], exponential)) r++;
+        next_count = r;
+        stops = true;
+      }
+    }
+    for (size_t v = 0; v * 4 < next_count; v++) {
+      float32x4_t group_lower, group_bias;
+      references(max[v], exponential, &group_lower, &group_bias);
+      vst1q_f32(lowers + v * 4, group_lower);
+      vst1q_f32(biases + v * 4, group_bias);
+    }
+
+    if (count > 0) {
+      for (size_t r = 0; r < count; r += kGrows ? 1 : count) {
+        const size_t end = kGrows ? r + 1 : count;
+        const size_t length = n + (r) * (size_t)growth;
+        scale_rows<false>(r, end, length, terms + r * terms_stride, terms_stride, y + r * y_stride, y_stride,
+                          row_hi, row_lo);
+      }
+      for (size_t r = 0; has_nan && r < count; r++) {
+        const float row = row_hi[r / 4 * 4 + (r % 4)];
+        if (row != row) smx_fill_nan(n + (r) * (size_t)growth, y + r * y_stride);
+      }
+    }
+    *done += count;
+    if (next_count == 0) break;
+    x = next_x;
+    y += count * y_stride;
+    if (mask != nullptr) mask += count * mask_stride;
+    n += count * (size_t)growth;
+    terms = next_terms;
+    count = next_count;
+
+    const float* const next = x + together * x_stride;
+    const float* const logits = mask != nullptr ? terms : x;
+    const size_t logits_stride = mask != nullptr ? terms_stride : x_stride;
+    // Not y where results bypass the caches, nor beside a mask, for it would drive out what is there.
+    const bool is_y = !streams && mask == nullptr;
+    const float* const written = is_y ? y : next;
+    const size_t written_stride = is_y ? y_stride : x_stride;
+    for (size_t r = 0; r < count; r += kGrows ? 1 : count) {
+      const size_t end = kGrows ? r + 1 : count;
+      const size_t length = n + (r) * (size_t)growth;
+      sum_rows_128(r, end, length, logits + r * logits_stride, logits_stride, next + r * x_stride, x_stride,
+                   terms + r * terms_stride, terms_stride, written + r * written_stride, written_stride,
+                   lowers, biases, exponential, hi, lo);
+    }
     for (size_t v = 0, left = count; 2 * v < left; v++) {
       const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
       const float32x4_t higher_hi = vcombine_f32(vget_high_f32(hi[2 * v]), vget_high_f32(hi[w]));
@@ -2232,35 +2394,45 @@ extern "C" void smx_f32_softmax_ukernel__neon_u128_acc8(size_t rows, size_t n, p
                                                         size_t mask_stride, float scale, float* y,
                                                         size_t y_stride, bool streams, size_t* done,
                                                         const struct smx_f32_exponential* exponential) {
+  const auto run = growth == 0 ? rows_u128_acc8<false> : rows_u128_acc8<true>;
+  run(rows, n, growth, x, x_stride, mask, mask_stride, scale, y, y_stride, streams, done, exponential);
+}
+
+template <bool kGrows>
+static inline void rows_u32_acc16(size_t rows, size_t n, ptrdiff_t growth, const float* x, size_t x_stride,
+                                  const float* mask, size_t mask_stride, float scale, float* y,
+                                  size_t y_stride, bool streams, size_t* done,
+                                  const struct smx_f32_exponential* exponential) {
   // Terms, in a level 1 cache beside the rows. A mask's logits are there before them, the next group's while this one's terms are.
   alignas(64) float room[2048];
   float* terms = room;
   const size_t longest = growth > 0 ? n + (rows - 1) * (size_t)growth : n;
   const size_t terms_stride = (longest + 31) / 32 * 32;
   const size_t most = (mask != nullptr ? 1024 : 2048) / terms_stride;
-  const size_t together = most < 8 ? most : 8;
+  const size_t together = most < 16 ? most : 16;
   *done = 0;
   size_t count = 0;
   bool stops = false;
   bool has_nan = false;
-  float32x4_t max[8], hi[8], lo[8];
-  float row_hi[8], row_lo[8];
+  float32x4_t max[16], hi[16], lo[16];
+  float row_hi[16], row_lo[16];
 
   for (;;) {
     // The next rows' maxima before these rows' results, which have to wait for their reciprocals.
     const size_t left = rows - *done - count;
     size_t next_count = stops ? 0 : left < together ? left : together;
     const float* const next_x = x + count * x_stride;
-    float lowers[8], biases[8];
+    float lowers[16], biases[16];
     float* const next_terms = mask != nullptr && terms == room ? room + 1024 : room;
-    if (mask != nullptr) {
-      for (size_t r = 0; r < next_count; r++) {
-        max[r] = add_mask(n + (count + r) * (size_t)growth, next_x + r * x_stride,
-                          mask + (count + r) * mask_stride, scale, next_terms + r * terms_stride);
+    for (size_t r = 0; r < next_count; r += kGrows ? 1 : next_count) {
+      const size_t end = kGrows ? r + 1 : next_count;
+      const size_t length = n + (count + r) * (size_t)growth;
+      if (mask != nullptr) {
+        add_masks(r, end, length, next_x, x_stride, mask + count * mask_stride, mask_stride, scale,
+                  next_terms, terms_stride, max);
+      } else {
+        row_maxima(r, end, length, next_x, x_stride, max);
       }
-    } else {
-      for (size_t r = 0; r < next_count; r++)
-        max[r] = lane_maxima(n + (count + r) * (size_t)growth, next_x + r * x_stride);
     }
     for (size_t v = 0, left = next_count; 2 * v < left; v++) {
       const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
@@ -2273,7 +2445,7 @@ extern "C" void smx_f32_softmax_ukernel__neon_u128_acc8(size_t rows, size_t n, p
     }
     for (size_t v = 0; v * 4 < next_count; v++) {
       if (!(vminvq_u32(vcaleq_f32(max[v], vdupq_n_f32(exponential->range))) != 0)) {
-        float maxima[8];
+        float maxima[16];
         vst1q_f32(maxima + v * 4, max[v]);
         size_t r = v * 4;
         while (smx_is_in_range(maxima[r / 4 * 4 + (r % 4)], exponential)) r++;
@@ -2289,10 +2461,15 @@ extern "C" void smx_f32_softmax_ukernel__neon_u128_acc8(size_t rows, size_t n, p
     }
 
     if (count > 0) {
-      scale_rows<false>(count, n, growth, terms, terms_stride, y, y_stride, row_hi, row_lo);
+      for (size_t r = 0; r < count; r += kGrows ? 1 : count) {
+        const size_t end = kGrows ? r + 1 : count;
+        const size_t length = n + (r) * (size_t)growth;
+        scale_rows<false>(r, end, length, terms + r * terms_stride, terms_stride, y + r * y_stride, y_stride,
+                          row_hi, row_lo);
+      }
       for (size_t r = 0; has_nan && r < count; r++) {
         const float row = row_hi[r / 4 * 4 + (r % 4)];
-        if (row != row) smx_fill_nan(n + r * (size_t)growth, y + r * y_stride);
+        if (row != row) smx_fill_nan(n + (r) * (size_t)growth, y + r * y_stride);
       }
     }
     *done += count;
@@ -2311,8 +2488,13 @@ extern "C" void smx_f32_softmax_ukernel__neon_u128_acc8(size_t rows, size_t n, p
     const bool is_y = !streams && mask == nullptr;
     const float* const written = is_y ? y : next;
     const size_t written_stride = is_y ? y_stride : x_stride;
-    sum_rows_128(count, n, growth, logits, logits_stride, next, x_stride, terms, terms_stride, written,
-                 written_stride, lowers, biases, exponential, hi, lo);
+    for (size_t r = 0; r < count; r += kGrows ? 1 : count) {
+      const size_t end = kGrows ? r + 1 : count;
+      const size_t length = n + (r) * (size_t)growth;
+      sum_rows_32(r, end, length, logits + r * logits_stride, logits_stride, next + r * x_stride, x_stride,
+                  terms + r * terms_stride, terms_stride, written + r * written_stride, written_stride,
+                  lowers, biases, exponential, hi, lo);
+    }
     for (size_t v = 0, left = count; 2 * v < left; v++) {
       const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
       const float32x4_t higher_hi = vcombine_f32(vget_high_f32(hi[2 * v]), vget_high_f32(hi[w]));
@@ -2345,6 +2527,15 @@ extern "C" void smx_f32_softmax_ukernel__neon_u32_acc16(size_t rows, size_t n, p
                                                         size_t mask_stride, float scale, float* y,
                                                         size_t y_stride, bool streams, size_t* done,
                                                         const struct smx_f32_exponential* exponential) {
+  const auto run = growth == 0 ? rows_u32_acc16<false> : rows_u32_acc16<true>;
+  run(rows, n, growth, x, x_stride, mask, mask_stride, scale, y, y_stride, streams, done, exponential);
+}
+
+template <bool kGrows>
+static inline void rows_u64_acc16(size_t rows, size_t n, ptrdiff_t growth, const float* x, size_t x_stride,
+                                  const float* mask, size_t mask_stride, float scale, float* y,
+                                  size_t y_stride, bool streams, size_t* done,
+                                  const struct smx_f32_exponential* exponential) {
   // Terms, in a level 1 cache beside the rows. A mask's logits are there before them, the next group's while this one's terms are.
   alignas(64) float room[2048];
   float* terms = room;
@@ -2366,14 +2557,15 @@ extern "C" void smx_f32_softmax_ukernel__neon_u32_acc16(size_t rows, size_t n, p
     const float* const next_x = x + count * x_stride;
     float lowers[16], biases[16];
     float* const next_terms = mask != nullptr && terms == room ? room + 1024 : room;
-    if (mask != nullptr) {
-      for (size_t r = 0; r < next_count; r++) {
-        max[r] = add_mask(n + (count + r) * (size_t)growth, next_x + r * x_stride,
-                          mask + (count + r) * mask_stride, scale, next_terms + r * terms_stride);
+    for (size_t r = 0; r < next_count; r += kGrows ? 1 : next_count) {
+      const size_t end = kGrows ? r + 1 : next_count;
+      const size_t length = n + (count + r) * (size_t)growth;
+      if (mask != nullptr) {
+        add_masks(r, end, length, next_x, x_stride, mask + count * mask_stride, mask_stride, scale,
+                  next_terms, terms_stride, max);
+      } else {
+        row_maxima(r, end, length, next_x, x_stride, max);
       }
-    } else {
-      for (size_t r = 0; r < next_count; r++)
-        max[r] = lane_maxima(n + (count + r) * (size_t)growth, next_x + r * x_stride);
     }
     for (size_t v = 0, left = next_count; 2 * v < left; v++) {
       const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
@@ -2402,10 +2594,15 @@ extern "C" void smx_f32_softmax_ukernel__neon_u32_acc16(size_t rows, size_t n, p
     }
 
     if (count > 0) {
-      scale_rows<false>(count, n, growth, terms, terms_stride, y, y_stride, row_hi, row_lo);
+      for (size_t r = 0; r < count; r += kGrows ? 1 : count) {
+        const size_t end = kGrows ? r + 1 : count;
+        const size_t length = n + (r) * (size_t)growth;
+        scale_rows<false>(r, end, length, terms + r * terms_stride, terms_stride, y + r * y_stride, y_stride,
+                          row_hi, row_lo);
+      }
       for (size_t r = 0; has_nan && r < count; r++) {
         const float row = row_hi[r / 4 * 4 + (r % 4)];
-        if (row != row) smx_fill_nan(n + r * (size_t)growth, y + r * y_stride);
+        if (row != row) smx_fill_nan(n + (r) * (size_t)growth, y + r * y_stride);
       }
     }
     *done += count;
@@ -2424,8 +2621,13 @@ extern "C" void smx_f32_softmax_ukernel__neon_u32_acc16(size_t rows, size_t n, p
     const bool is_y = !streams && mask == nullptr;
     const float* const written = is_y ? y : next;
     const size_t written_stride = is_y ? y_stride : x_stride;
-    sum_rows_32(count, n, growth, logits, logits_stride, next, x_stride, terms, terms_stride, written,
-                written_stride, lowers, biases, exponential, hi, lo);
+    for (size_t r = 0; r < count; r += kGrows ? 1 : count) {
+      const size_t end = kGrows ? r + 1 : count;
+      const size_t length = n + (r) * (size_t)growth;
+      sum_rows_64(r, end, length, logits + r * logits_stride, logits_stride, next + r * x_stride, x_stride,
+                  terms + r * terms_stride, terms_stride, written + r * written_stride, written_stride,
+                  lowers, biases, exponential, hi, lo);
+    }
     for (size_t v = 0, left = count; 2 * v < left; v++) {
       const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
       const float32x4_t higher_hi = vcombine_f32(vget_high_f32(hi[2 * v]), vget_high_f32(hi[w]));
@@ -2458,110 +2660,6 @@ extern "C" void smx_f32_softmax_ukernel__neon_u64_acc16(size_t rows, size_t n, p
                                                         size_t mask_stride, float scale, float* y,
                                                         size_t y_stride, bool streams, size_t* done,
                                                         const struct smx_f32_exponential* exponential) {
-  // Terms, in a level 1 cache beside the rows. A mask's logits are there before them, the next group's while this one's terms are.
-  alignas(64) float room[2048];
-  float* terms = room;
-  const size_t longest = growth > 0 ? n + (rows - 1) * (size_t)growth : n;
-  const size_t terms_stride = (longest + 31) / 32 * 32;
-  const size_t most = (mask != nullptr ? 1024 : 2048) / terms_stride;
-  const size_t together = most < 16 ? most : 16;
-  *done = 0;
-  size_t count = 0;
-  bool stops = false;
-  bool has_nan = false;
-  float32x4_t max[16], hi[16], lo[16];
-  float row_hi[16], row_lo[16];
-
-  for (;;) {
-    // The next rows' maxima before these rows' results, which have to wait for their reciprocals.
-    const size_t left = rows - *done - count;
-    size_t next_count = stops ? 0 : left < together ? left : together;
-    const float* const next_x = x + count * x_stride;
-    float lowers[16], biases[16];
-    float* const next_terms = mask != nullptr && terms == room ? room + 1024 : room;
-    if (mask != nullptr) {
-      for (size_t r = 0; r < next_count; r++) {
-        max[r] = add_mask(n + (count + r) * (size_t)growth, next_x + r * x_stride,
-                          mask + (count + r) * mask_stride, scale, next_terms + r * terms_stride);
-      }
-    } else {
-      for (size_t r = 0; r < next_count; r++)
-        max[r] = lane_maxima(n + (count + r) * (size_t)growth, next_x + r * x_stride);
-    }
-    for (size_t v = 0, left = next_count; 2 * v < left; v++) {
-      const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
-      max[v] = vmaxq_f32(vcombine_f32(vget_low_f32(max[2 * v]), vget_low_f32(max[w])),
-                         vcombine_f32(vget_high_f32(max[2 * v]), vget_high_f32(max[w])));
-    }
-    for (size_t v = 0, left = (next_count + 1) / 2; 2 * v < left; v++) {
-      const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
-      max[v] = vmaxq_f32(vuzp1q_f32(max[2 * v], max[w]), vuzp2q_f32(max[2 * v], max[w]));
-    }
-    for (size_t v = 0; v * 4 < next_count; v++) {
-      if (!(vminvq_u32(vcaleq_f32(max[v], vdupq_n_f32(exponential->range))) != 0)) {
-        float maxima[16];
-        vst1q_f32(maxima + v * 4, max[v]);
-        size_t r = v * 4;
-        while (smx_is_in_range(maxima[r / 4 * 4 + (r % 4)], exponential)) r++;
-        next_count = r;
-        stops = true;
-      }
-    }
-    for (size_t v = 0; v * 4 < next_count; v++) {
-      float32x4_t group_lower, group_bias;
-      references(max[v], exponential, &group_lower, &group_bias);
-      vst1q_f32(lowers + v * 4, group_lower);
-      vst1q_f32(biases + v * 4, group_bias);
-    }
-
-    if (count > 0) {
-      scale_rows<false>(count, n, growth, terms, terms_stride, y, y_stride, row_hi, row_lo);
-      for (size_t r = 0; has_nan && r < count; r++) {
-        const float row = row_hi[r / 4 * 4 + (r % 4)];
-        if (row != row) smx_fill_nan(n + r * (size_t)growth, y + r * y_stride);
-      }
-    }
-    *done += count;
-    if (next_count == 0) break;
-    x = next_x;
-    y += count * y_stride;
-    if (mask != nullptr) mask += count * mask_stride;
-    n += count * (size_t)growth;
-    terms = next_terms;
-    count = next_count;
-
-    const float* const next = x + together * x_stride;
-    const float* const logits = mask != nullptr ? terms : x;
-    const size_t logits_stride = mask != nullptr ? terms_stride : x_stride;
-    // Not y where results bypass the caches, nor beside a mask, for it would drive out what is there.
-    const bool is_y = !streams && mask == nullptr;
-    const float* const written = is_y ? y : next;
-    const size_t written_stride = is_y ? y_stride : x_stride;
-    sum_rows_64(count, n, growth, logits, logits_stride, next, x_stride, terms, terms_stride, written,
-                written_stride, lowers, biases, exponential, hi, lo);
-    for (size_t v = 0, left = count; 2 * v < left; v++) {
-      const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
-      const float32x4_t higher_hi = vcombine_f32(vget_high_f32(hi[2 * v]), vget_high_f32(hi[w]));
-      const float32x4_t higher_lo = vcombine_f32(vget_high_f32(lo[2 * v]), vget_high_f32(lo[w]));
-      hi[v] = vcombine_f32(vget_low_f32(hi[2 * v]), vget_low_f32(hi[w]));
-      lo[v] = vcombine_f32(vget_low_f32(lo[2 * v]), vget_low_f32(lo[w]));
-      add_pair(&hi[v], &lo[v], higher_hi, higher_lo);
-    }
-    for (size_t v = 0, left = (count + 1) / 2; 2 * v < left; v++) {
-      const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
-      const float32x4_t higher_hi = vuzp2q_f32(hi[2 * v], hi[w]);
-      const float32x4_t higher_lo = vuzp2q_f32(lo[2 * v], lo[w]);
-      hi[v] = vuzp1q_f32(hi[2 * v], hi[w]);
-      lo[v] = vuzp1q_f32(lo[2 * v], lo[w]);
-      add_pair(&hi[v], &lo[v], higher_hi, higher_lo);
-    }
-    has_nan = false;
-    for (size_t v = 0; v * 4 < count; v++) {
-      reciprocals(hi[v], lo[v], &hi[v], &lo[v]);
-      vst1q_f32(row_hi + v * 4, hi[v]);
-      vst1q_f32(row_lo + v * 4, lo[v]);
-      has_nan |= !(vminvq_u32(vcaleq_f32(hi[v], vdupq_n_f32(1.0f))) != 0);
-    }
-  }
-  if (streams) (void)0;
+  const auto run = growth == 0 ? rows_u64_acc16<false> : rows_u64_acc16<true>;
+  run(rows, n, growth, x, x_stride, mask, mask_stride, scale, y, y_stride, streams, done, exponential);
 }

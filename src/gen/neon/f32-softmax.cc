@@ -77,6 +77,12 @@ static inline float32x4_t lane_maxima(size_t n, const float* x) {
   return vmaxq_f32(m0, m1);
 }
 
+// Of rows from `first` to `end`, where x is that of row 0.
+[[gnu::always_inline]] static inline void row_maxima(size_t first, size_t end, size_t n, const float* x,
+                                                     size_t x_stride, float32x4_t* max) {
+  for (size_t r = first; r < end; r++) max[r] = lane_maxima(n, x + r * x_stride);
+}
+
 // y[i] = scale * x[i] + mask[i], as f32-vaddmask has it. Returns their maxima in lanes; where one is NaN, any number.
 static inline float32x4_t add_mask(size_t n, const float* x, const float* mask, float scale, float* y) {
   const float32x4_t vscale = vdupq_n_f32(scale);
@@ -122,13 +128,24 @@ static inline float32x4_t add_mask(size_t n, const float* x, const float* mask, 
   return vmaxq_f32(m0, m1);
 }
 
+[[gnu::always_inline]] static inline void add_masks(size_t first, size_t end, size_t n, const float* x,
+                                                    size_t x_stride, const float* mask, size_t mask_stride,
+                                                    float scale, float* logits, size_t logits_stride,
+                                                    float32x4_t* max) {
+  for (size_t r = first; r < end; r++) {
+    max[r] = add_mask(n, x + r * x_stride, mask + r * mask_stride, scale, logits + r * logits_stride);
+  }
+}
+
 // The sums of rows' terms in 16 lanes, folded to those of a vector. Terms go to y, by whole vectors. What is `next` to be read is asked
 // for, and so is what is to be `written`, whose lines the last pass would wait for in cache.
-static inline void sum_rows_64(size_t rows, size_t n, ptrdiff_t growth, const float* x, size_t x_stride,
-                               const float* next, size_t next_stride, float* y, size_t y_stride,
-                               const float* written, size_t written_stride, const float* lowers,
-                               const float* biases, const struct smx_f32_exponential* exponential,
-                               float32x4_t* hi, float32x4_t* lo) {
+[[gnu::always_inline]] static inline void sum_rows_64(size_t first, size_t end, size_t n, const float* x,
+                                                      size_t x_stride, const float* next, size_t next_stride,
+                                                      float* y, size_t y_stride, const float* written,
+                                                      size_t written_stride, const float* lowers,
+                                                      const float* biases,
+                                                      const struct smx_f32_exponential* exponential,
+                                                      float32x4_t* hi, float32x4_t* lo) {
   const float32x4_t eighths = vdupq_n_f32(8.0f * exponential->log2e);
   const float32x4_t minus_eighth_hi = vdupq_n_f32(exponential->minus_eighth_hi);
   const float32x4_t minus_eighth_lo = vdupq_n_f32(exponential->minus_eighth_lo);
@@ -137,8 +154,8 @@ static inline void sum_rows_64(size_t rows, size_t n, ptrdiff_t growth, const fl
   const float32x4_t linear = vdupq_n_f32(exponential->scale);
   const uint8x16x2_t mantissas = vld1q_u8_x2((const uint8_t*)smx_exp2_mantissas);
   const uint8x16x2_t residuals = vld1q_u8_x2((const uint8_t*)smx_exp2_residuals);
-  for (size_t r = 0; r < rows; r++) {
-    const float32x4_t anchor = vdupq_n_f32(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
+  const float32x4_t anchor = vdupq_n_f32(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
+  for (size_t r = first; r < end; r++) {
     const size_t lane = r / 4 * 4 + (r % 4);
     const float32x4_t lower = vdupq_n_f32(lowers[lane]);
     const float32x4_t bias = vdupq_n_f32(biases[lane]);
@@ -768,16 +785,16 @@ static inline void sum_rows_64(size_t rows, size_t n, ptrdiff_t growth, const fl
     next += next_stride;
     written += written_stride;
     y += y_stride;
-    n += (size_t)growth;
   }
 }
 
 // y = terms * (hi + lo). Terms are read by whole vectors.
 template <bool kStreams>
-static inline void scale_rows(size_t rows, size_t n, ptrdiff_t growth, const float* from, size_t from_stride,
-                              float* y, size_t y_stride, const float* row_hi, const float* row_lo) {
-  for (size_t r = 0; r < rows; r++) {
-    const size_t whole = n / 4 * 4;
+[[gnu::always_inline]] static inline void scale_rows(size_t first, size_t end, size_t n, const float* from,
+                                                     size_t from_stride, float* y, size_t y_stride,
+                                                     const float* row_hi, const float* row_lo) {
+  const size_t whole = n / 4 * 4;
+  for (size_t r = first; r < end; r++) {
     const size_t lane = r / 4 * 4 + (r % 4);
     const float32x4_t hi = vdupq_n_f32(row_hi[lane]);
     const float32x4_t lo = vdupq_n_f32(row_lo[lane]);
@@ -816,15 +833,14 @@ static inline void scale_rows(size_t rows, size_t n, ptrdiff_t growth, const flo
       neon_store_tail(y + whole, (ptrdiff_t)(n - whole), neon_scaled(vld1q_f32(from + whole), hi, lo));
     from += from_stride;
     y += y_stride;
-    n += (size_t)growth;
   }
 }
 
-extern "C" void smx_f32_softmax_ukernel__neon_u64_acc4(size_t rows, size_t n, ptrdiff_t growth,
-                                                       const float* x, size_t x_stride, const float* mask,
-                                                       size_t mask_stride, float scale, float* y,
-                                                       size_t y_stride, bool streams, size_t* done,
-                                                       const struct smx_f32_exponential* exponential) {
+template <bool kGrows>
+static inline void rows_u64_acc4(size_t rows, size_t n, ptrdiff_t growth, const float* x, size_t x_stride,
+                                 const float* mask, size_t mask_stride, float scale, float* y,
+                                 size_t y_stride, bool streams, size_t* done,
+                                 const struct smx_f32_exponential* exponential) {
   // Terms, in a level 1 cache beside the rows. A mask's logits are there before them, the next group's while this one's terms are.
   alignas(64) float room[2048];
   float* terms = room;
@@ -846,14 +862,15 @@ extern "C" void smx_f32_softmax_ukernel__neon_u64_acc4(size_t rows, size_t n, pt
     const float* const next_x = x + count * x_stride;
     float lowers[4], biases[4];
     float* const next_terms = mask != nullptr && terms == room ? room + 1024 : room;
-    if (mask != nullptr) {
-      for (size_t r = 0; r < next_count; r++) {
-        max[r] = add_mask(n + (count + r) * (size_t)growth, next_x + r * x_stride,
-                          mask + (count + r) * mask_stride, scale, next_terms + r * terms_stride);
+    for (size_t r = 0; r < next_count; r += kGrows ? 1 : next_count) {
+      const size_t end = kGrows ? r + 1 : next_count;
+      const size_t length = n + (count + r) * (size_t)growth;
+      if (mask != nullptr) {
+        add_masks(r, end, length, next_x, x_stride, mask + count * mask_stride, mask_stride, scale,
+                  next_terms, terms_stride, max);
+      } else {
+        row_maxima(r, end, length, next_x, x_stride, max);
       }
-    } else {
-      for (size_t r = 0; r < next_count; r++)
-        max[r] = lane_maxima(n + (count + r) * (size_t)growth, next_x + r * x_stride);
     }
     for (size_t v = 0, left = next_count; 2 * v < left; v++) {
       const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
@@ -882,10 +899,15 @@ extern "C" void smx_f32_softmax_ukernel__neon_u64_acc4(size_t rows, size_t n, pt
     }
 
     if (count > 0) {
-      scale_rows<false>(count, n, growth, terms, terms_stride, y, y_stride, row_hi, row_lo);
+      for (size_t r = 0; r < count; r += kGrows ? 1 : count) {
+        const size_t end = kGrows ? r + 1 : count;
+        const size_t length = n + (r) * (size_t)growth;
+        scale_rows<false>(r, end, length, terms + r * terms_stride, terms_stride, y + r * y_stride, y_stride,
+                          row_hi, row_lo);
+      }
       for (size_t r = 0; has_nan && r < count; r++) {
         const float row = row_hi[r / 4 * 4 + (r % 4)];
-        if (row != row) smx_fill_nan(n + r * (size_t)growth, y + r * y_stride);
+        if (row != row) smx_fill_nan(n + (r) * (size_t)growth, y + r * y_stride);
       }
     }
     *done += count;
@@ -904,8 +926,13 @@ extern "C" void smx_f32_softmax_ukernel__neon_u64_acc4(size_t rows, size_t n, pt
     const bool is_y = !streams && mask == nullptr;
     const float* const written = is_y ? y : next;
     const size_t written_stride = is_y ? y_stride : x_stride;
-    sum_rows_64(count, n, growth, logits, logits_stride, next, x_stride, terms, terms_stride, written,
-                written_stride, lowers, biases, exponential, hi, lo);
+    for (size_t r = 0; r < count; r += kGrows ? 1 : count) {
+      const size_t end = kGrows ? r + 1 : count;
+      const size_t length = n + (r) * (size_t)growth;
+      sum_rows_64(r, end, length, logits + r * logits_stride, logits_stride, next + r * x_stride, x_stride,
+                  terms + r * terms_stride, terms_stride, written + r * written_stride, written_stride,
+                  lowers, biases, exponential, hi, lo);
+    }
     for (size_t v = 0, left = count; 2 * v < left; v++) {
       const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
       const float32x4_t higher_hi = vcombine_f32(vget_high_f32(hi[2 * v]), vget_high_f32(hi[w]));
@@ -931,4 +958,13 @@ extern "C" void smx_f32_softmax_ukernel__neon_u64_acc4(size_t rows, size_t n, pt
     }
   }
   if (streams) (void)0;
+}
+
+extern "C" void smx_f32_softmax_ukernel__neon_u64_acc4(size_t rows, size_t n, ptrdiff_t growth,
+                                                       const float* x, size_t x_stride, const float* mask,
+                                                       size_t mask_stride, float scale, float* y,
+                                                       size_t y_stride, bool streams, size_t* done,
+                                                       const struct smx_f32_exponential* exponential) {
+  const auto run = growth == 0 ? rows_u64_acc4<false> : rows_u64_acc4<true>;
+  run(rows, n, growth, x, x_stride, mask, mask_stride, scale, y, y_stride, streams, done, exponential);
 }

@@ -90,12 +90,20 @@ static inline f32x16 lane_maxima(size_t n, const float* x) {
   return scalar_max(m0, m1);
 }
 
+// Of rows from `first` to `end`, where x is that of row 0.
+[[gnu::always_inline]] static inline void row_maxima(size_t first, size_t end, size_t n, const float* x,
+                                                     size_t x_stride, f32x16* max) {
+  for (size_t r = first; r < end; r++) max[r] = lane_maxima(n, x + r * x_stride);
+}
+
 // The sums of rows' terms in 16 lanes, folded to those of a vector. What is `next` to be read is asked
 // for, and so is what is to be `written`, whose lines the last pass would wait for in cache.
-static inline void sum_rows_64(size_t rows, size_t n, const float* x, size_t x_stride, const float* next,
-                               size_t next_stride, const float* written, size_t written_stride,
-                               const float* lowers, const float* biases,
-                               const struct smx_f32_exponential* exponential, f32x16* hi, f32x16* lo) {
+[[gnu::always_inline]] static inline void sum_rows_64(size_t first, size_t end, size_t n, const float* x,
+                                                      size_t x_stride, const float* next, size_t next_stride,
+                                                      const float* written, size_t written_stride,
+                                                      const float* lowers, const float* biases,
+                                                      const struct smx_f32_exponential* exponential,
+                                                      f32x16* hi, f32x16* lo) {
   const f32x16 eighths = scalar_set1(8.0f * exponential->log2e);
   const f32x16 minus_eighth_hi = scalar_set1(exponential->minus_eighth_hi);
   const f32x16 minus_eighth_lo = scalar_set1(exponential->minus_eighth_lo);
@@ -104,8 +112,8 @@ static inline void sum_rows_64(size_t rows, size_t n, const float* x, size_t x_s
   const f32x16 linear = scalar_set1(exponential->scale);
   const scalar_table mantissas = scalar_load_table(smx_exp2_mantissas);
   const scalar_table residuals = scalar_load_table(smx_exp2_residuals);
-  for (size_t r = 0; r < rows; r++) {
-    const f32x16 anchor = scalar_set1(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
+  const f32x16 anchor = scalar_set1(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
+  for (size_t r = first; r < end; r++) {
     const size_t lane = r / 16 * 16 + (r % 16);
     const f32x16 lower = scalar_set1(lowers[lane]);
     const f32x16 bias = scalar_set1(biases[lane]);
@@ -302,10 +310,11 @@ static inline void sum_rows_64(size_t rows, size_t n, const float* x, size_t x_s
 
 // y = scale * x - logarithm.
 template <bool kStreams>
-static inline void subtract_rows(size_t rows, size_t n, const float* from, size_t from_stride, float* y,
-                                 size_t y_stride, const float* log_hi, const float* log_lo, f32x16 scale) {
-  for (size_t r = 0; r < rows; r++) {
-    const size_t whole = n / 16 * 16;
+static inline void subtract_rows(size_t first, size_t end, size_t n, const float* from, size_t from_stride,
+                                 float* y, size_t y_stride, const float* log_hi, const float* log_lo,
+                                 f32x16 scale) {
+  const size_t whole = n / 16 * 16;
+  for (size_t r = first; r < end; r++) {
     const size_t lane = r / 16 * 16 + (r % 16);
     const f32x16 minus_hi = scalar_set1(0.0f - log_hi[lane]);
     const f32x16 lo = scalar_set1(log_lo[lane]);
@@ -373,8 +382,7 @@ extern "C" void smx_f32_log_softmax_ukernel__scalar_u64_acc4(size_t rows, size_t
     size_t next_count = stops ? 0 : left < together ? left : together;
     const float* const next_x = x + count * x_stride;
     float lowers[16], biases[16];
-    for (size_t r = 0; r < next_count; r++) max[r] = lane_maxima(n, next_x + r * x_stride);
-
+    row_maxima(0, next_count, n, next_x, x_stride, max);
     for (size_t v = 0, left = next_count; 2 * v < left; v++) {
       const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
       max[v] = scalar_max(scalar_half(max[2 * v], max[w], 8, 0), scalar_half(max[2 * v], max[w], 8, 8));
@@ -411,7 +419,7 @@ extern "C" void smx_f32_log_softmax_ukernel__scalar_u64_acc4(size_t rows, size_t
     }
 
     if (count > 0) {
-      subtract_rows<false>(count, n, x, x_stride, y, y_stride, log_hi, log_lo,
+      subtract_rows<false>(0, count, n, x, x_stride, y, y_stride, log_hi, log_lo,
                            scalar_set1(exponential->scale));
       for (size_t r = 0; has_nan && r < count; r++) {
         const float row = row_hi[r / 16 * 16 + (r % 16)];
@@ -427,8 +435,8 @@ extern "C" void smx_f32_log_softmax_ukernel__scalar_u64_acc4(size_t rows, size_t
     const float* const next = x + together * x_stride;
     const float* const written = streams ? next : y;
     const size_t written_stride = streams ? x_stride : y_stride;
-    sum_rows_64(count, n, x, x_stride, next, x_stride, written, written_stride, lowers, biases, exponential,
-                hi, lo);
+    sum_rows_64(0, count, n, x, x_stride, next, x_stride, written, written_stride, lowers, biases,
+                exponential, hi, lo);
     for (size_t v = 0, left = count; 2 * v < left; v++) {
       const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
       const f32x16 higher_hi = scalar_half(hi[2 * v], hi[w], 8, 8);
