@@ -173,7 +173,7 @@ MUTATIONS = [
     Mutation("low parts of lanes dropped by the fold of a sum", EXTEXP, 'isa.across("upper", distance, "lo[0]")', "isa.zero()", KERNELS, "List/ExtendedSum.*"),
     Mutation("pair dropped at the end of each block", SUM, "i < {{ B }}; i +=", "i + {{ PAIR }} < {{ B }}; i +=", KERNELS, "List/ExtendedSum.*"),
     Mutation("block of one element dropped", SUM, "while (n > 0) {", "while (n > 1) {", KERNELS, "List/ExtendedSum.*"),
-    Mutation("lanes dropped from a sum of short rows", "src/kernels/rows.j2", "l + half < rest; l++", "l + half + 1 < rest; l++", ROWS, "TransposedList/*"),
+    Mutation("lanes dropped from a sum of short rows", "src/kernels/rows.j2", "if ({{ l + half }} < lanes)", "if ({{ l + half + 1 }} < lanes)", ROWS, "TransposedList/*"),
     Mutation("last step dropped from columns' maxima", "src/kernels/rmax-columns.cc.j2", "rest >= {{ A }}; rest -=", "rest > {{ A }}; rest -=", COLUMNS, "*ColumnsPipeline*"),
     Mutation("last step without a neighbour dropped from columns", COLUMN_SUMS, "for (; l < {{ L }} && l < rest; l++)", "for (; l < {{ L }} && l + 1 < rest; l++)", COLUMNS, "*ColumnsPipeline*"),
     Mutation("blocks of columns so far dropped", COLUMN_SUMS, "if (sums->lanes > 0) {", "if (sums->lanes > lanes) {", COLUMNS, "*ColumnsPipeline*"),

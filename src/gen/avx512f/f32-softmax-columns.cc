@@ -97,54 +97,104 @@ static inline __m512 largest_terms(__m512 x0, const struct smx_f32_exponential* 
   return e0;
 }
 
-// The sums over n elements: those of a lane, 16 elements apart, by pairs, then the lanes by halving, i with i + 8, and so on;
-// step by step for all vectors of rows, for what is done to one has to wait at each step. Of more than 32 elements, there is room
-// for 64, of which the others become 0.
-template <size_t kVectors, size_t kRoom>
-static inline void sum_elements(size_t n, size_t vectors, __m512* e, __m512* sum_hi, __m512* sum_lo) {
-  __m512 parts[2 * 8 * kVectors];
-  __m512* const hi = parts;
-  __m512* const lo = hi + 8 * kVectors;
-  const size_t lanes = n < 8 ? n : 8;
-  for (size_t v = 0; v < vectors && n > 32; v++) {
-    for (size_t j = n; j < 64; j++) e[v * kRoom + j] = _mm512_setzero_ps();
-  }
+// The first of so many lanes becomes their sum: lane i and lane i + 4, and so on by halving.
+static inline void add_lanes(size_t lanes, __m512* hi, __m512* lo) {
+  if (4 < lanes) add_pair(&hi[0], &lo[0], hi[4], lo[4]);
+  if (5 < lanes) add_pair(&hi[1], &lo[1], hi[5], lo[5]);
+  if (6 < lanes) add_pair(&hi[2], &lo[2], hi[6], lo[6]);
+  if (7 < lanes) add_pair(&hi[3], &lo[3], hi[7], lo[7]);
+  if (2 < lanes) add_pair(&hi[0], &lo[0], hi[2], lo[2]);
+  if (3 < lanes) add_pair(&hi[1], &lo[1], hi[3], lo[3]);
+  if (1 < lanes) add_pair(&hi[0], &lo[0], hi[1], lo[1]);
+}
+
+// Of at most 8 elements, of which those 4 apart make a lane.
+static inline void sum_8(size_t n, const __m512* e, __m512* sum_hi, __m512* sum_lo) {
+  __m512 hi[4], lo[4];
+  hi[0] = 0 < n ? e[0] : _mm512_setzero_ps();
+  lo[0] = _mm512_setzero_ps();
+  if (4 < n) hi[0] = two_sum(hi[0], e[4], &lo[0]);
+  hi[1] = 1 < n ? e[1] : _mm512_setzero_ps();
+  lo[1] = _mm512_setzero_ps();
+  if (5 < n) hi[1] = two_sum(hi[1], e[5], &lo[1]);
+  hi[2] = 2 < n ? e[2] : _mm512_setzero_ps();
+  lo[2] = _mm512_setzero_ps();
+  if (6 < n) hi[2] = two_sum(hi[2], e[6], &lo[2]);
+  hi[3] = 3 < n ? e[3] : _mm512_setzero_ps();
+  lo[3] = _mm512_setzero_ps();
+  if (7 < n) hi[3] = two_sum(hi[3], e[7], &lo[3]);
+  add_lanes(n < 4 ? n : 4, hi, lo);
+  *sum_hi = hi[0];
+  *sum_lo = lo[0];
+}
+
+// Of at most 16 elements, of which those 8 apart make a lane.
+static inline void sum_16(size_t n, const __m512* e, __m512* sum_hi, __m512* sum_lo) {
+  __m512 hi[8], lo[8];
+  hi[0] = 0 < n ? e[0] : _mm512_setzero_ps();
+  lo[0] = _mm512_setzero_ps();
+  if (8 < n) hi[0] = two_sum(hi[0], e[8], &lo[0]);
+  hi[1] = 1 < n ? e[1] : _mm512_setzero_ps();
+  lo[1] = _mm512_setzero_ps();
+  if (9 < n) hi[1] = two_sum(hi[1], e[9], &lo[1]);
+  hi[2] = 2 < n ? e[2] : _mm512_setzero_ps();
+  lo[2] = _mm512_setzero_ps();
+  if (10 < n) hi[2] = two_sum(hi[2], e[10], &lo[2]);
+  hi[3] = 3 < n ? e[3] : _mm512_setzero_ps();
+  lo[3] = _mm512_setzero_ps();
+  if (11 < n) hi[3] = two_sum(hi[3], e[11], &lo[3]);
+  hi[4] = 4 < n ? e[4] : _mm512_setzero_ps();
+  lo[4] = _mm512_setzero_ps();
+  if (12 < n) hi[4] = two_sum(hi[4], e[12], &lo[4]);
+  hi[5] = 5 < n ? e[5] : _mm512_setzero_ps();
+  lo[5] = _mm512_setzero_ps();
+  if (13 < n) hi[5] = two_sum(hi[5], e[13], &lo[5]);
+  hi[6] = 6 < n ? e[6] : _mm512_setzero_ps();
+  lo[6] = _mm512_setzero_ps();
+  if (14 < n) hi[6] = two_sum(hi[6], e[14], &lo[6]);
+  hi[7] = 7 < n ? e[7] : _mm512_setzero_ps();
+  lo[7] = _mm512_setzero_ps();
+  if (15 < n) hi[7] = two_sum(hi[7], e[15], &lo[7]);
+  add_lanes(n < 8 ? n : 8, hi, lo);
+  *sum_hi = hi[0];
+  *sum_lo = lo[0];
+}
+
+// The sum of a lane of 64 elements from e on.
+static inline void sum_anchored(__m512 anchor, const __m512* e, __m512* hi, __m512* lo) {
+  *hi = anchor;
+  *lo = _mm512_setzero_ps();
+  add_compensated(hi, lo, _mm512_add_ps(e[0], e[16]));
+  add_compensated(hi, lo, _mm512_add_ps(e[32], e[48]));
+  take_off(hi, lo, anchor);
+}
+
+// Of 32 or 64 elements: those of a lane by pairs.
+static inline void sum_pairs(bool is_anchored, const __m512* e, __m512* sum_hi, __m512* sum_lo) {
   const __m512 anchor = _mm512_set1_ps(smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS));
-  for (size_t l = 0; l < lanes; l++) {
-    for (size_t v = 0; v < vectors; v++) {
-      const __m512* at = e + v * kRoom + l;
-      __m512 lane_hi = at[0], lane_lo = _mm512_setzero_ps();
-      if (n > 32) {
-        __m512 upper_hi = anchor, upper_lo = lane_lo;
-        lane_hi = anchor;
-        add_compensated(&lane_hi, &lane_lo, _mm512_add_ps(at[0], at[16]));
-        add_compensated(&lane_hi, &lane_lo, _mm512_add_ps(at[32], at[48]));
-        take_off(&lane_hi, &lane_lo, anchor);
-        add_compensated(&upper_hi, &upper_lo, _mm512_add_ps(at[8], at[24]));
-        add_compensated(&upper_hi, &upper_lo, _mm512_add_ps(at[40], at[56]));
-        take_off(&upper_hi, &upper_lo, anchor);
-        add_pair(&lane_hi, &lane_lo, upper_hi, upper_lo);
-      } else if (l + 8 < n) {
-        __m512 upper_hi = at[8];
-        if (l + 16 < n) lane_hi = _mm512_add_ps(lane_hi, at[16]);
-        if (l + 24 < n) upper_hi = _mm512_add_ps(upper_hi, at[24]);
-        lane_hi = two_sum(lane_hi, upper_hi, &lane_lo);
-      }
-      hi[l * kVectors + v] = lane_hi;
-      lo[l * kVectors + v] = lane_lo;
+  __m512 hi[8], lo[8];
+  for (size_t l = 0; l < 8; l++, e++) {
+    if (is_anchored) {
+      __m512 upper_hi, upper_lo;
+      sum_anchored(anchor, e, &hi[l], &lo[l]);
+      sum_anchored(anchor, e + 8, &upper_hi, &upper_lo);
+      add_pair(&hi[l], &lo[l], upper_hi, upper_lo);
+    } else {
+      hi[l] = two_sum(_mm512_add_ps(e[0], e[16]), _mm512_add_ps(e[8], e[24]), &lo[l]);
     }
   }
-  for (size_t half = 4, rest = lanes; half > 0; rest = rest < half ? rest : half, half /= 2) {
-    for (size_t l = 0; l + half < rest; l++) {
-      for (size_t v = l * kVectors; v < l * kVectors + vectors; v++) {
-        add_pair(&hi[v], &lo[v], hi[v + half * kVectors], lo[v + half * kVectors]);
-      }
-    }
-  }
-  for (size_t v = 0; v < vectors; v++) {
-    sum_hi[v] = hi[v];
-    sum_lo[v] = lo[v];
-  }
+  add_lanes(8, hi, lo);
+  *sum_hi = hi[0];
+  *sum_lo = lo[0];
+}
+
+// The sums over n elements: those of a lane, 16 elements apart, by pairs, then the lanes by halving. There is room for a multiple of
+// 32 elements where there are more than 16, of which the others become 0.
+static inline void sum_elements(size_t n, __m512* e, __m512* sum_hi, __m512* sum_lo) {
+  if (n <= 8) return sum_8(n, e, sum_hi, sum_lo);
+  if (n <= 16) return sum_16(n, e, sum_hi, sum_lo);
+  for (size_t j = n; j % 32 != 0; j++) e[j] = _mm512_setzero_ps();
+  sum_pairs(n > 32, e, sum_hi, sum_lo);
 }
 
 // The logarithms of columns' sums, as parts (hi, lo) of what is taken off.
@@ -289,7 +339,7 @@ extern "C" void smx_f32_softmax_columns_ukernel__avx512f_u256_acc4(
       }
       exponentials_4(n, e + g * 66, lower[g], bias[g], exponential);
     }
-    sum_elements<4, 66>(n, vectors, e, hi, lo);
+    for (size_t g = 0; g < vectors; g++) sum_elements(n, e + g * 66, &hi[g], &lo[g]);
     for (size_t g = 0; g < vectors; g++) {
       sum[g] = hi[g];
       if (!is_log) {
