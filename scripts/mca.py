@@ -42,10 +42,9 @@ CPUS = {  # as LLVM names them
     "neoverse-n1": "aarch64",
 }
 # A main loop takes the variant's tile, and moves on by as much, but for these: it moves on by an accumulator's part, and
-# takes as much of each accumulator's block, or that part alone of one accumulator's group of rows.
+# takes as much of each accumulator's block.
 SUMS_OF_BLOCKS = ("raddextexp", "raddstoreextexp")
 UNPREDICTED = ("-columns", "topk")  # move on by strides that are parameters, which the list cannot be held against: no predictions
-GROUPS_OF_ROWS = ("softmax-transposed", "log-softmax-transposed")
 
 
 class Unpredictable(Exception):
@@ -162,13 +161,13 @@ def strides(loop, assembly):
 def elements_of(loop, variant, assembly):
     """Elements that an iteration of the main loop takes."""
     kernel = variant.kernel
-    by_accumulator = kernel.base in (*SUMS_OF_BLOCKS, *GROUPS_OF_ROWS)
-    elements = variant.tile // variant.accumulators if by_accumulator else variant.tile
+    by_block = kernel.base in SUMS_OF_BLOCKS
+    elements = variant.tile // variant.accumulators if by_block else variant.tile
     expected = {elements * generate.BYTES[type] for type in (kernel.input, kernel.output)}
     moved = strides(loop, assembly)
     if not moved or not moved <= expected:
         raise Unpredictable(f"its main loop moves on by {sorted(moved)} bytes, and in the list it is {variant.name}")
-    return variant.tile if kernel.base in SUMS_OF_BLOCKS else elements
+    return variant.tile
 
 
 def run(command, **options):

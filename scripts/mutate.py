@@ -140,8 +140,8 @@ MUTATIONS = [
     Mutation("tail on scalar one lane short", "src/isa/scalar.h", "i < n ? p[i] : absent.lane[i]", "i < n - 1 ? p[i] : absent.lane[i]", KERNELS, "*StaysInsideItsRow*scalar*"),
     Mutation("tail on neon takes an element twice", "src/isa/neon.h", "if (n >= 3) absent = vld1q_lane_f32(p + 2,", "if (n >= 3) absent = vld1q_lane_f32(p + 1,", KERNELS, "List/ExtendedMap.GivesTheBitsOfScalar*neon*"),
     Mutation("tail on neon stores one lane more", "src/isa/neon.h", "if (n >= 3) vst1q_lane_f32(p + 2, a, 2);", "if (n >= 2) vst1q_lane_f32(p + 2, a, 2);", KERNELS, "List/ExtendedMap.StaysInsideItsRow*neon*"),
-    Mutation("columns on avx512f one more", "src/isa/avx512f.h", "_mm_setr_epi32(0, 1, 2, 3));\n  __m512 v[4]", "_mm_setr_epi32(-1, 0, 1, 2));\n  __m512 v[4]", ROWS, "TransposedList/*avx512f*"),
-    Mutation("columns on avx2 read whole", "src/isa/avx2.h", "columns[i] = n >= 4 ?", "columns[i] = n >= 3 ?", ROWS, "TransposedList/*avx2*"),
+    Mutation("columns on avx512f one more", "src/isa/avx512f.h", "_mm_setr_epi32(0, 1, 2, 3)", "_mm_setr_epi32(-1, 0, 1, 2)", ROWS, "TransposedList/*avx512f*"),
+    Mutation("columns on avx2 read whole", "src/isa/avx2.h", "v[i] = n >= 4 ?", "v[i] = n >= 3 ?", ROWS, "TransposedList/*avx2*"),
     # Elements of f16 and bf16.
     Mutation("halves on avx2 read whole", "src/isa/avx2.h", "smx_copy_tail<8>(halves, p, n);", "smx_copy_tail<16>(halves, p, 8);", TYPED, "*StaysInsideItsRow*avx2*"),
     Mutation("halves on avx512f stored whole", "src/isa/avx512f.h", "smx_copy_tail<16>(p, halves, n);", "smx_copy_tail<16>(p, halves, 15);", TYPED, "*StaysInsideItsRow*avx512f*"),
@@ -181,7 +181,7 @@ MUTATIONS = [
     Mutation("column of a slice left out", EACH_COLUMN, "for (; c < columns; c += {{ W }})", "for (; c + 1 < columns; c += {{ W }})", COLUMNS, "*PackColumns*"),
     Mutation("last step of columns left out", EACH_COLUMN, "j < n; j++", "j + 1 < n || j == 0; j++", COLUMNS, "*PackColumns*"),
     Mutation("row of a group left over", SEVERAL_ROWS, "const size_t left = rows - *done - count;", "const size_t left = (rows - *done - count) / 2 * 2;", ROWS, "List/*"),
-    Mutation("row that does not fill the lanes left over", TRANSPOSED, "for (size_t r = 0; r < rest; r++) memcpy(", "for (size_t r = 1; r < rest; r++) memcpy(", ROWS, "TransposedList/*"),
+    Mutation("row that does not fill the lanes left over", TRANSPOSED, "copy_rows(rest, n, padded,", "copy_rows(rest - 1, n, padded,", ROWS, "TransposedList/*"),
     Mutation("span dropped from a fold", ROW, "for (size_t i = 0; i < count_; i++) smx_partial_sum_add(", "for (size_t i = 1; i < count_; i++) smx_partial_sum_add(", SOFTMAX, "*Accuracy*"),
     # The arithmetic.
     Mutation("anchor too low", EXTENDED, "#define SMX_ANCHOR_SHIFT 2", "#define SMX_ANCHOR_SHIFT -8", KERNELS, "List/ExtendedSum.OfTwoLevels*"),
@@ -214,7 +214,7 @@ MUTATIONS = [
     Mutation("range without its upper end", EXTENDED, "if (block_max > reference->exponential->range) return false;", "", ELEMENT, "*OfWhatIsAboveTheRange*"),
     Mutation("range excludes its end", EXTENDED, "if (block_max > reference->exponential->range) return false;", "if (block_max >= reference->exponential->range) return false;", KERNELS, "*ExtendedSum.RangeEndsAreExact*"),
     Mutation("rows out of range computed by f32-softmax", SEVERAL_ROWS, "while (smx_is_in_range(maxima[{{ lane_of(\"r\") }}], exponential)) r++;", "r = next_count;", ROWS, "List/*"),
-    Mutation("rows out of range computed by f32-softmax-transposed", TRANSPOSED, "count = g * {{ W }} + smx_rows_within_range(count - g * {{ W }}, maxima, exponential);", "if (maxima[0] > exponential->range) count = g * {{ W }};", ROWS, "Transposed*"),
+    Mutation("rows out of range computed by f32-softmax-transposed", TRANSPOSED, 'isa.all_within("max", isa.set1("exponential->range"))', 'isa.all_within("max", isa.set1("INFINITY"))', ROWS, "Transposed*"),
     Mutation("range not looked at in the last lane on avx512f", "src/isa/avx512f.py", '_CMP_LE_OQ) == 0xFFFF"', '_CMP_LE_OQ) >= 0x7FFF"', ROWS, "*avx512f*"),
     Mutation("range of a tile in place not looked at", SUM, "    if (!smx_is_in_range(sum->max, exponential)) return smx_f32_extended_refuse(sum);\n", "", KERNELS, "*RaddStoreExtExp.*:*ExtendedSum.*"),
     Mutation("row in place overwritten before its range is known", ROW, "  return smx_is_in_range(max, &row.exponential());", "  return max == max;", SOFTMAX, "*Edge*:*LongRowPlan*"),
@@ -248,7 +248,7 @@ MUTATIONS = [
     Mutation("bins not moved when a larger tile comes", ROW_SUM, "sum->bins[k] = k >= distance ? sum->bins[k - distance] : 0;", "sum->bins[k] = k >= distance ? sum->bins[k] : 0;", PARTIAL),
     Mutation("shift forgotten when pieces are merged", ROW_SUM, "if (sum_shift != shift) smx_partial_sum_shift(", "if (sum_shift == shift) smx_partial_sum_shift(", PARTIAL),
     Mutation("logarithms of rows without their low part", SEVERAL_ROWS, 'isa.sub(isa.fma(x, "scale", "minus_hi"), "lo")', 'isa.fma(x, "scale", isa.add("minus_hi", isa.sub("lo", "lo")))', ROWS, "LogList/*"),
-    Mutation("logarithms of rows as lanes without their low part", TRANSPOSED, '"scale", "minus_log_hi"), isa.load("log_lo"))', '"scale", "minus_log_hi"), isa.zero())', ROWS, "TransposedLogList/*"),
+    Mutation("logarithms of rows as lanes without their low part", TRANSPOSED, 'isa.sub(isa.zero(), "hi")), "lo")', 'isa.sub(isa.zero(), "hi")), isa.zero())', ROWS, "TransposedLogList/*"),
     Mutation("shift of columns not scaled", "src/kernels/vsubextc-columns.cc.j2", 'isa.load("logarithms->shift + " ~ column)', 'isa.mul(isa.load("logarithms->shift + " ~ column), isa.load("logarithms->factor + " ~ column))', COLUMNS, "*VsubextcColumns*"),
     Mutation("sums of columns so far rescaled once", LONG_COLUMNS, "sums->hi[l][i] = sums->hi[l][i] * half * rest;", "sums->hi[l][i] = sums->hi[l][i] * half;", AXIS, "*LongColumns*"),
     # The factor of the elements.

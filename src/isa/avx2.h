@@ -162,31 +162,40 @@ static inline void avx2_transpose(__m256* v) {
   v[3] = _mm256_shuffle_ps(b, d, 0xEE);
 }
 
-// columns[c] = element c of 8 rows, c < 4; absent where c >= n.
-static inline void avx2_load_columns(const float* p, size_t stride, ptrdiff_t n, __m256* columns) {
+// Parts of fewer than four elements; not inlined, so that the addresses of others stay in registers.
+[[gnu::noinline]] static __m256 avx2_load_few(const float* p, const float* q, ptrdiff_t n) {
   const __m128i mask = _mm256_castsi256_si128(avx2_tail_mask(n));
-  for (int i = 0; i < 4; i++) {
-    const float* row = p + (size_t)i * stride;
-    const float* row4 = p + (size_t)(i + 4) * stride;
-    columns[i] = n >= 4 ? _mm256_set_m128(_mm_loadu_ps(row4), _mm_loadu_ps(row))
-                        : _mm256_set_m128(_mm_maskload_ps(row4, mask), _mm_maskload_ps(row, mask));
+  return _mm256_set_m128(_mm_maskload_ps(q, mask), _mm_maskload_ps(p, mask));
+}
+
+[[gnu::noinline]] static void avx2_store_few(float* p, float* q, ptrdiff_t n, __m256 a) {
+  const __m128i mask = _mm256_castsi256_si128(avx2_tail_mask(n));
+  _mm_maskstore_ps(p, mask, _mm256_castps256_ps128(a));
+  _mm_maskstore_ps(q, mask, _mm256_extractf128_ps(a, 1));
+}
+
+// columns[c] = element c of 8 rows, c < 4; absent where c >= n. Returns how many columns it has taken.
+static inline size_t avx2_load_columns(const float* p, size_t stride, ptrdiff_t n, __m256* columns) {
+  __m256 v[4];
+  for (int i = 0; i < 4; i++, p += stride) {
+    const float* row4 = p + 4 * stride;
+    v[i] = n >= 4 ? _mm256_set_m128(_mm_loadu_ps(row4), _mm_loadu_ps(p)) : avx2_load_few(p, row4, n);
   }
-  avx2_transpose(columns);
+  avx2_transpose(v);
+  for (int c = 0; c < 4; c++) columns[c] = v[c];
+  return 4;
 }
 
 static inline void avx2_store_columns(float* p, size_t stride, ptrdiff_t n, const __m256* columns) {
-  const __m128i mask = _mm256_castsi256_si128(avx2_tail_mask(n));
   __m256 v[4] = {columns[0], columns[1], columns[2], columns[3]};
   avx2_transpose(v);
-  for (int i = 0; i < 4; i++) {
-    float* row = p + (size_t)i * stride;
-    float* row4 = p + (size_t)(i + 4) * stride;
+  for (int i = 0; i < 4; i++, p += stride) {
+    float* row4 = p + 4 * stride;
     if (n >= 4) {
-      _mm_storeu_ps(row, _mm256_castps256_ps128(v[i]));
+      _mm_storeu_ps(p, _mm256_castps256_ps128(v[i]));
       _mm_storeu_ps(row4, _mm256_extractf128_ps(v[i], 1));
     } else {
-      _mm_maskstore_ps(row, mask, _mm256_castps256_ps128(v[i]));
-      _mm_maskstore_ps(row4, mask, _mm256_extractf128_ps(v[i], 1));
+      avx2_store_few(p, row4, n, v[i]);
     }
   }
 }

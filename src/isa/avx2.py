@@ -43,7 +43,7 @@ ISA = Isa(
         "store_qs8": "avx2_store_bytes({p}, avx2_to_qs8({a}))",
         "store_tail_qs8": "avx2_store_bytes_tail({p}, {n}, avx2_to_qs8({a}))",
         "stream_qs8": "_mm_stream_si64((long long*)({p}), _mm_cvtsi128_si64(avx2_to_qs8({a})))",
-        # four columns from p on, those below n, of rows a stride s apart, one a lane
+        # four columns from p on, or more, those below n, of rows a stride s apart, one a lane; load_columns gives how many
         "load_columns": "avx2_load_columns({p}, {s}, {n}, {a})",
         "store_columns": "avx2_store_columns({p}, {s}, {n}, {a})",
         "add": "_mm256_add_ps({a}, {b})",

@@ -132,36 +132,85 @@ static inline void avx512f_transpose(__m512* v) {
   v[3] = _mm512_shuffle_ps(b, d, 0xEE);
 }
 
-// columns[c] = element c of 16 rows, c < 4; absent where c >= n.
-static inline void avx512f_load_columns(const float* p, size_t stride, ptrdiff_t n, __m512* columns) {
-  const __m128i mask = _mm_cmpgt_epi32(_mm_set1_epi32((int)n), _mm_setr_epi32(0, 1, 2, 3));
-  for (int i = 0; i < 4; i++) {
-    __m128 part[4];
-    for (int k = 0; k < 4; k++) {
-      const float* row = p + (size_t)(4 * k + i) * stride;
-      part[k] = n >= 4 ? _mm_loadu_ps(row) : _mm_maskload_ps(row, mask);
-    }
-    columns[i] = _mm512_insertf32x4(_mm512_castps128_ps512(part[0]), part[1], 1);
-    columns[i] = _mm512_insertf32x4(columns[i], part[2], 2);
-    columns[i] = _mm512_insertf32x4(columns[i], part[3], 3);
+// Parts of four rows, four rows apart, are the lanes of a vector. Those of fewer than four elements are not inlined, so that the
+// addresses of others stay in registers.
+static inline __m512 avx512f_load_parts(const float* p, size_t stride) {
+  __m512 v = _mm512_castps128_ps512(_mm_loadu_ps(p));
+  v = _mm512_insertf32x4(v, _mm_loadu_ps(p + 4 * stride), 1);
+  v = _mm512_insertf32x4(v, _mm_loadu_ps(p + 8 * stride), 2);
+  return _mm512_insertf32x4(v, _mm_loadu_ps(p + 12 * stride), 3);
+}
+
+static inline void avx512f_store_parts(float* p, size_t stride, __m512 v) {
+  _mm_storeu_ps(p, _mm512_castps512_ps128(v));
+  _mm_storeu_ps(p + 4 * stride, _mm512_extractf32x4_ps(v, 1));
+  _mm_storeu_ps(p + 8 * stride, _mm512_extractf32x4_ps(v, 2));
+  _mm_storeu_ps(p + 12 * stride, _mm512_extractf32x4_ps(v, 3));
+}
+
+static inline __m128i avx512f_mask_of_part(ptrdiff_t n) {
+  return _mm_cmpgt_epi32(_mm_set1_epi32((int)n), _mm_setr_epi32(0, 1, 2, 3));
+}
+
+[[gnu::noinline]] static __m512 avx512f_load_few(const float* p, size_t stride, ptrdiff_t n) {
+  const __m128i mask = avx512f_mask_of_part(n);
+  __m512 v = _mm512_castps128_ps512(_mm_maskload_ps(p, mask));
+  v = _mm512_insertf32x4(v, _mm_maskload_ps(p + 4 * stride, mask), 1);
+  v = _mm512_insertf32x4(v, _mm_maskload_ps(p + 8 * stride, mask), 2);
+  return _mm512_insertf32x4(v, _mm_maskload_ps(p + 12 * stride, mask), 3);
+}
+
+[[gnu::noinline]] static void avx512f_store_few(float* p, size_t stride, ptrdiff_t n, __m512 v) {
+  const __m128i mask = avx512f_mask_of_part(n);
+  _mm_maskstore_ps(p, mask, _mm512_castps512_ps128(v));
+  _mm_maskstore_ps(p + 4 * stride, mask, _mm512_extractf32x4_ps(v, 1));
+  _mm_maskstore_ps(p + 8 * stride, mask, _mm512_extractf32x4_ps(v, 2));
+  _mm_maskstore_ps(p + 12 * stride, mask, _mm512_extractf32x4_ps(v, 3));
+}
+
+// Halves of two rows, eight elements, are the halves of a vector.
+static inline __m512 avx512f_load_halves_of(const float* p, const float* q) {
+  const __m512d low = _mm512_castpd256_pd512(_mm256_loadu_pd((const double*)p));
+  return _mm512_castpd_ps(_mm512_insertf64x4(low, _mm256_loadu_pd((const double*)q), 1));
+}
+
+static inline void avx512f_load_8_columns(const float* p, size_t stride, __m512* columns) {
+  __m512 v[8];
+  for (int i = 0; i < 4; i++, p += stride) {
+    v[i] = avx512f_load_halves_of(p, p + 4 * stride);
+    v[i + 4] = avx512f_load_halves_of(p + 8 * stride, p + 12 * stride);
   }
-  avx512f_transpose(columns);
+  avx512f_transpose(v);
+  avx512f_transpose(v + 4);
+  for (int c = 0; c < 4; c++) {
+    columns[c] = _mm512_shuffle_f32x4(v[c], v[c + 4], 0x88);
+    columns[c + 4] = _mm512_shuffle_f32x4(v[c], v[c + 4], 0xDD);
+  }
+}
+
+// columns[c] = element c of 16 rows, c < 4, or c < 8 where n >= 8; absent where c >= n. Returns how many columns it has taken.
+static inline size_t avx512f_load_columns(const float* p, size_t stride, ptrdiff_t n, __m512* columns) {
+  if (n >= 8) {
+    avx512f_load_8_columns(p, stride, columns);
+    return 8;
+  }
+  __m512 v[4];
+  for (int i = 0; i < 4; i++, p += stride) {
+    v[i] = n >= 4 ? avx512f_load_parts(p, stride) : avx512f_load_few(p, stride, n);
+  }
+  avx512f_transpose(v);
+  for (int c = 0; c < 4; c++) columns[c] = v[c];
+  return 4;
 }
 
 static inline void avx512f_store_columns(float* p, size_t stride, ptrdiff_t n, const __m512* columns) {
-  const __m128i mask = _mm_cmpgt_epi32(_mm_set1_epi32((int)n), _mm_setr_epi32(0, 1, 2, 3));
   __m512 v[4] = {columns[0], columns[1], columns[2], columns[3]};
   avx512f_transpose(v);
-  for (int i = 0; i < 4; i++) {
-    const __m128 part[4] = {_mm512_castps512_ps128(v[i]), _mm512_extractf32x4_ps(v[i], 1),
-                            _mm512_extractf32x4_ps(v[i], 2), _mm512_extractf32x4_ps(v[i], 3)};
-    for (int k = 0; k < 4; k++) {
-      float* row = p + (size_t)(4 * k + i) * stride;
-      if (n >= 4) {
-        _mm_storeu_ps(row, part[k]);
-      } else {
-        _mm_maskstore_ps(row, mask, part[k]);
-      }
+  for (int i = 0; i < 4; i++, p += stride) {
+    if (n >= 4) {
+      avx512f_store_parts(p, stride, v[i]);
+    } else {
+      avx512f_store_few(p, stride, n, v[i]);
     }
   }
 }

@@ -135,10 +135,11 @@ static inline void neon_transpose(float32x4_t* v) {
   v[3] = vzip2q_f32(b, d);
 }
 
-// columns[c] = element c of 4 rows, c < 4; absent where c >= n.
-static inline void neon_load_columns(const float* p, size_t stride, ptrdiff_t n, float32x4_t* columns) {
+// columns[c] = element c of 4 rows, c < 4; absent where c >= n. Returns how many columns it has taken.
+static inline size_t neon_load_columns(const float* p, size_t stride, ptrdiff_t n, float32x4_t* columns) {
   for (int i = 0; i < 4; i++) columns[i] = neon_load_tail(p + (size_t)i * stride, n, vdupq_n_f32(0.0f));
   neon_transpose(columns);
+  return 4;
 }
 
 static inline void neon_store_columns(float* p, size_t stride, ptrdiff_t n, const float32x4_t* columns) {

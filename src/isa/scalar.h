@@ -246,11 +246,12 @@ SCALAR_OPERATION f32x16 scalar_half(const f32x16& a, const f32x16& b, int distan
   });
 }
 
-// columns[c] = element c of 16 rows, c < 4; absent where c >= n.
-[[maybe_unused]] static void scalar_load_columns(const float* p, size_t stride, ptrdiff_t n,
-                                                 f32x16* columns) {
+// columns[c] = element c of 16 rows, c < 4; absent where c >= n. Returns how many columns it has taken.
+[[maybe_unused]] static size_t scalar_load_columns(const float* p, size_t stride, ptrdiff_t n,
+                                                   f32x16* columns) {
   for (int c = 0; c < 4; c++)
     columns[c] = scalar_each_lane([&](int i) { return c < n ? p[(size_t)i * stride + (size_t)c] : 0.0f; });
+  return 4;
 }
 
 [[maybe_unused]] static void scalar_store_columns(float* p, size_t stride, ptrdiff_t n,

@@ -43,7 +43,7 @@ ISA = Isa(
         "store_qs8": "scalar_store_tail_bytes({p}, 16, {a}, -128.0f, 127.0f)",
         "store_tail_qs8": "scalar_store_tail_bytes({p}, {n}, {a}, -128.0f, 127.0f)",
         "stream_qs8": "scalar_store_tail_bytes({p}, 16, {a}, -128.0f, 127.0f)",
-        # four columns from p on, those below n, of rows a stride s apart, one a lane
+        # four columns from p on, or more, those below n, of rows a stride s apart, one a lane; load_columns gives how many
         "load_columns": "scalar_load_columns({p}, {s}, {n}, {a})",
         "store_columns": "scalar_store_columns({p}, {s}, {n}, {a})",
         "add": "scalar_add({a}, {b})",

@@ -26,9 +26,8 @@ NARROW_SUMS = [(64, 1)]
 NARROW_MAPS = [(32, 1)]
 QUANTIZED_SUMS = [(64, 1)]
 QUANTIZED_MAPS = [(64, 1)]
-COLUMNS = [(64, 2), (128, 4), (256, 4), (256, 8)]
+SHORT_ROWS = [(16, 1), (32, 1), (64, 1)]
 ROWS = [(64, 4), (64, 8), (128, 8), (32, 16), (64, 16)]
-LOG_COLUMNS = [(64, 2), (256, 8)]
 LOG_ROWS = [(64, 4), (64, 16)]
 SHORT_COLUMNS = [(256, 4), (128, 4), (64, 4)]
 COLUMN_SUMS = [(32, 1)]
@@ -83,10 +82,10 @@ KERNELS = [
     # Rows whose results stream are written past the caches where vectors are whole: y and its stride are multiples of LANES then.
     Kernel("softmax", GROWING_ROWS_READ + MASK + STREAMED_ROWS, ROWS),
     # The same of rows of at most 4 * LANES elements, each a lane.
-    Kernel("softmax-transposed", ROW_PARAMETERS, COLUMNS),
+    Kernel("softmax-transposed", ROW_PARAMETERS, SHORT_ROWS),
     # The same two of log-softmax.
     Kernel("log-softmax", ROWS_READ + STREAMED_ROWS, LOG_ROWS),
-    Kernel("log-softmax-transposed", ROW_PARAMETERS, LOG_COLUMNS),
+    Kernel("log-softmax-transposed", ROW_PARAMETERS, SHORT_ROWS),
     # Columns of at most 4 * LANES steps, each a lane, from logits to probabilities or their logarithms in one call. *done counts the columns
     # before the first vector of them that has one out of range; from there on columns are left as they are. Results that
     # stream, here and below, are written past the caches where vectors are whole: y and its stride are multiples of PANEL.

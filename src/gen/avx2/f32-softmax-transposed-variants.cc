@@ -66,13 +66,6 @@ static inline void reciprocals(__m256 hi, __m256 lo, __m256* reciprocal_hi, __m2
   *reciprocal_lo = _mm256_mul_ps(low, power);
 }
 
-// Rows that fill the lanes of a vector.
-template <class Float>
-struct group {
-  Float* rows;
-  size_t stride;
-};
-
 // The first of so many lanes becomes their sum: lane i and lane i + 4, and so on by halving.
 static inline void add_lanes(size_t lanes, __m256* hi, __m256* lo) {
   if (4 < lanes) add_pair(&hi[0], &lo[0], hi[4], lo[4]);
@@ -171,6 +164,53 @@ static inline void sum_elements(size_t n, __m256* e, __m256* sum_hi, __m256* sum
   if (n <= 16) return sum_16(n, e, sum_hi, sum_lo);
   for (size_t j = n; j % 32 != 0; j++) e[j] = _mm256_setzero_ps();
   sum_pairs(n > 32, e, sum_hi, sum_lo);
+}
+
+// The elements of 8 rows, and their maxima. Columns are taken 4 at a time and more, the last of them a second time rather than
+// fewer; fewer where there are not 4.
+static inline __m256 load(size_t n, const float* x, size_t stride, __m256* e) {
+  const size_t last = n < 4 ? 0 : n - 4;
+  for (size_t j = 0; j < n;) {
+    j = j < last ? j : last;
+    j += avx2_load_columns(x + j, stride, (ptrdiff_t)(n - j), e + j);
+  }
+  __m256 max = e[0];
+  for (size_t j = 1; j < n && n < 4; j++) max = _mm256_max_ps(max, e[j]);
+  for (size_t j = 0; j < n && n >= 4; j += 4) {
+    const __m256* panel = e + (j < last ? j : last);
+    max = _mm256_max_ps(max,
+                        _mm256_max_ps(_mm256_max_ps(panel[0], panel[1]), _mm256_max_ps(panel[2], panel[3])));
+  }
+  return max;
+}
+
+// The results of 8 rows: their terms times (hi, lo).
+static inline void store(size_t n, const __m256* e, __m256 hi, __m256 lo, float* y, size_t stride) {
+  const size_t last = n < 4 ? 0 : n - 4;
+  for (size_t i = 0; i < n; i += 4) {
+    const size_t j = i < last ? i : last;
+    __m256 results[4];
+    results[0] = _mm256_fmadd_ps(e[j + 0], hi, _mm256_mul_ps(e[j + 0], lo));
+    results[1] = _mm256_fmadd_ps(e[j + 1], hi, _mm256_mul_ps(e[j + 1], lo));
+    results[2] = _mm256_fmadd_ps(e[j + 2], hi, _mm256_mul_ps(e[j + 2], lo));
+    results[3] = _mm256_fmadd_ps(e[j + 3], hi, _mm256_mul_ps(e[j + 3], lo));
+    avx2_store_columns(y + j, stride, (ptrdiff_t)(n - j), results);
+  }
+  // Of rows that hold NaN, with one sign and payload.
+  if (avx2_all_within(hi, _mm256_set1_ps(1.0f))) return;
+  float row_hi[8];
+  _mm256_storeu_ps(row_hi, hi);
+  for (size_t r = 0; r < 8; r++) {
+    if (row_hi[r] != row_hi[r]) smx_fill_nan(n, y + r * stride);
+  }
+}
+
+// At once where they follow one another.
+static inline void copy_rows(size_t rows, size_t n, const float* x, size_t x_stride, float* y,
+                             size_t y_stride) {
+  const size_t length = x_stride == n && y_stride == n ? rows * n : n;
+  for (size_t i = 0; i < rows * n; i += length, x += x_stride, y += y_stride)
+    memcpy(y, x, length * sizeof(float));
 }
 
 // The exponentials of n elements, 4 at a time, which there is room for.
@@ -399,242 +439,136 @@ static inline void exponentials_8(size_t n, __m256* e, __m256 lower, __m256 bias
   }
 }
 
-extern "C" void smx_f32_softmax_transposed_ukernel__avx2_u64_acc2(
-    size_t rows, size_t n, const float* x, size_t x_stride, float* y, size_t y_stride, size_t* done,
-    const struct smx_f32_exponential* exponential) {
+// Returns how many groups of 8 rows there are before one that has a row out of range, and that one's maxima. Rows are of kLength
+// elements, or of n where that is 0.
+template <size_t kLength>
+static size_t run_32(size_t groups, size_t length, const float* x, size_t x_stride, float* y, size_t y_stride,
+                     const struct smx_f32_exponential* exponential, float* maxima) {
+  const size_t n = kLength > 0 ? kLength : length;
+  // Four groups are under way, each a step behind the one before it: loaded, raised to terms, summed and stored. So no step waits for
+  // another, and steps that are chains of operations take turns with those that are not.
+  __m256 memory[4][80];
+  __m256 *loaded = memory[0], *raised = memory[1], *summed = memory[2], *stored = memory[3];
+  __m256 max = _mm256_setzero_ps(), hi = max, lo = max, next_hi = max, next_lo = max;
+  for (size_t g = 0; g < groups + 3; g++) {
+    const bool sums = g > 1 && g - 2 < groups;
+    if (sums) sum_elements(n, summed, &next_hi, &next_lo);
+    if (g > 0 && g - 1 < groups) {
+      if (avx2_all_within(max, _mm256_set1_ps(exponential->range))) {
+        __m256 lower, bias;
+        references(max, exponential, &lower, &bias);
+        __m256* const terms = raised;
+        for (size_t j = n; j % 4 != 0; j++) terms[j] = lower;
+        exponentials_4(n, terms, lower, bias, exponential);
+      } else {
+        _mm256_storeu_ps(maxima, max);
+        groups = g - 1;
+      }
+    }
+    if (sums) reciprocals(next_hi, next_lo, &next_hi, &next_lo);
+    if (g < groups) max = load(n, x + g * 8 * x_stride, x_stride, loaded);
+    if (g > 2) store(n, stored, hi, lo, y + (g - 3) * 8 * y_stride, y_stride);
+    hi = next_hi;
+    lo = next_lo;
+    __m256* const next = stored;
+    stored = summed;
+    summed = raised;
+    raised = loaded;
+    loaded = next;
+  }
+  return groups;
+}
+
+extern "C" void smx_f32_softmax_transposed_ukernel__avx2_u32(size_t rows, size_t n, const float* x,
+                                                             size_t x_stride, float* y, size_t y_stride,
+                                                             size_t* done,
+                                                             const struct smx_f32_exponential* exponential) {
   if (n < 1 || n > 64) __builtin_unreachable();
-  *done = 0;
-  while (*done < rows) {
-    size_t count = rows - *done < 16 ? rows - *done : 16;
-    size_t groups = (count - 1) / 8 + 1;
-    group<const float> x_groups[2];
-    group<float> y_groups[2];
-    for (size_t g = 0; g < groups; g++) {
-      x_groups[g] = {x + g * 8 * x_stride, x_stride};
-      y_groups[g] = {y + g * 8 * y_stride, y_stride};
+  float maxima[8];
+  auto* run = run_32<0>;
+  if (n == 8) run = run_32<8>;
+  const size_t groups = run(rows / 8, n, x, x_stride, y, y_stride, exponential, maxima);
+  *done = groups * 8;
+  size_t rest = rows - *done < 8 ? rows - *done : 8;
+  x += *done * x_stride;
+  y += *done * y_stride;
+  // Rows that do not fill the lanes, or of which some are out of range, are copied to where they do.
+  while (rest > 0) {
+    float padded[512];
+    memset(padded, 0, 8 * n * sizeof(float));
+    copy_rows(rest, n, x, x_stride, padded, n);
+    if (run(1, n, padded, n, padded, n, exponential, maxima) == 1) {
+      copy_rows(rest, n, padded, n, y, y_stride);
+      *done += rest;
+      return;
     }
-    // Rows that do not fill the lanes are copied to where they do.
-    float padded[8][64];
-    if (count % 8 > 0) {
-      memset(padded, 0, sizeof(padded));
-      for (size_t r = 0; r < count % 8; r++)
-        memcpy(padded[r], x_groups[groups - 1].rows + r * x_stride, n * sizeof(float));
-      x_groups[groups - 1] = {padded[0], 64};
-    }
-
-    // Step by step for all groups, for what is done to one has to wait at each step.
-    __m256 e[2][68], max[2], lower[2], bias[2];
-    for (size_t g = 0; g < groups; g++) {
-      for (size_t j = 0; j < n; j += 4)
-        avx2_load_columns(x_groups[g].rows + j, x_groups[g].stride, (ptrdiff_t)(n - j), e[g] + j);
-    }
-    bool stops = false;
-    for (size_t g = 0; g < groups; g++) {
-      max[g] = e[g][0];
-      for (size_t j = 1; j < n; j++) max[g] = _mm256_max_ps(max[g], e[g][j]);
-      if (!(avx2_all_within(max[g], _mm256_set1_ps(exponential->range)))) {
-        float maxima[8];
-        _mm256_storeu_ps(maxima, max[g]);
-        count = g * 8 + smx_rows_within_range(count - g * 8, maxima, exponential);
-        if (count == 0) return;
-        groups = (count - 1) / 8 + 1;
-        stops = true;
-        break;
-      }
-    }
-    const size_t rest = count % 8;
-    if (rest > 0) y_groups[groups - 1] = {padded[0], 64};
-
-    for (size_t g = 0; g < groups; g++) {
-      references(max[g], exponential, &lower[g], &bias[g]);
-      for (size_t j = n; j % 4 != 0; j++) e[g][j] = lower[g];
-    }
-    for (size_t g = 0; g < groups; g++) exponentials_4(n, e[g], lower[g], bias[g], exponential);
-    __m256 hi[2], lo[2];
-    for (size_t g = 0; g < groups; g++) sum_elements(n, e[g], &hi[g], &lo[g]);
-    for (size_t g = 0; g < groups; g++) reciprocals(hi[g], lo[g], &hi[g], &lo[g]);
-    for (size_t g = 0; g < groups; g++) {
-      for (size_t j = 0; j < n; j += 4) {
-        e[g][j + 0] = _mm256_fmadd_ps(e[g][j + 0], hi[g], _mm256_mul_ps(e[g][j + 0], lo[g]));
-        e[g][j + 1] = _mm256_fmadd_ps(e[g][j + 1], hi[g], _mm256_mul_ps(e[g][j + 1], lo[g]));
-        e[g][j + 2] = _mm256_fmadd_ps(e[g][j + 2], hi[g], _mm256_mul_ps(e[g][j + 2], lo[g]));
-        e[g][j + 3] = _mm256_fmadd_ps(e[g][j + 3], hi[g], _mm256_mul_ps(e[g][j + 3], lo[g]));
-        avx2_store_columns(y_groups[g].rows + j, y_groups[g].stride, (ptrdiff_t)(n - j), e[g] + j);
-      }
-    }
-    for (size_t g = 0; g < groups; g++) {
-      if (avx2_all_within(hi[g], _mm256_set1_ps(1.0f))) continue;
-      float row_hi[8];
-      _mm256_storeu_ps(row_hi, hi[g]);
-      for (size_t r = 0; r < 8; r++) {
-        if (row_hi[r] != row_hi[r]) smx_fill_nan(n, y_groups[g].rows + r * y_groups[g].stride);
-      }
-    }
-    for (size_t r = 0; r < rest; r++)
-      memcpy(y + ((groups - 1) * 8 + r) * y_stride, padded[r], n * sizeof(float));
-    *done += count;
-    if (stops) return;
-    x += count * x_stride;
-    y += count * y_stride;
+    rest = smx_rows_within_range(rest, maxima, exponential);
   }
 }
 
-extern "C" void smx_f32_softmax_transposed_ukernel__avx2_u128_acc4(
-    size_t rows, size_t n, const float* x, size_t x_stride, float* y, size_t y_stride, size_t* done,
-    const struct smx_f32_exponential* exponential) {
-  if (n < 1 || n > 64) __builtin_unreachable();
-  *done = 0;
-  while (*done < rows) {
-    size_t count = rows - *done < 32 ? rows - *done : 32;
-    size_t groups = (count - 1) / 8 + 1;
-    group<const float> x_groups[4];
-    group<float> y_groups[4];
-    for (size_t g = 0; g < groups; g++) {
-      x_groups[g] = {x + g * 8 * x_stride, x_stride};
-      y_groups[g] = {y + g * 8 * y_stride, y_stride};
-    }
-    // Rows that do not fill the lanes are copied to where they do.
-    float padded[8][64];
-    if (count % 8 > 0) {
-      memset(padded, 0, sizeof(padded));
-      for (size_t r = 0; r < count % 8; r++)
-        memcpy(padded[r], x_groups[groups - 1].rows + r * x_stride, n * sizeof(float));
-      x_groups[groups - 1] = {padded[0], 64};
-    }
-
-    // Step by step for all groups, for what is done to one has to wait at each step.
-    __m256 e[4][68], max[4], lower[4], bias[4];
-    for (size_t g = 0; g < groups; g++) {
-      for (size_t j = 0; j < n; j += 4)
-        avx2_load_columns(x_groups[g].rows + j, x_groups[g].stride, (ptrdiff_t)(n - j), e[g] + j);
-    }
-    bool stops = false;
-    for (size_t g = 0; g < groups; g++) {
-      max[g] = e[g][0];
-      for (size_t j = 1; j < n; j++) max[g] = _mm256_max_ps(max[g], e[g][j]);
-      if (!(avx2_all_within(max[g], _mm256_set1_ps(exponential->range)))) {
-        float maxima[8];
-        _mm256_storeu_ps(maxima, max[g]);
-        count = g * 8 + smx_rows_within_range(count - g * 8, maxima, exponential);
-        if (count == 0) return;
-        groups = (count - 1) / 8 + 1;
-        stops = true;
-        break;
+// Returns how many groups of 8 rows there are before one that has a row out of range, and that one's maxima. Rows are of kLength
+// elements, or of n where that is 0.
+template <size_t kLength>
+static size_t run_64(size_t groups, size_t length, const float* x, size_t x_stride, float* y, size_t y_stride,
+                     const struct smx_f32_exponential* exponential, float* maxima) {
+  const size_t n = kLength > 0 ? kLength : length;
+  // Four groups are under way, each a step behind the one before it: loaded, raised to terms, summed and stored. So no step waits for
+  // another, and steps that are chains of operations take turns with those that are not.
+  __m256 memory[4][80];
+  __m256 *loaded = memory[0], *raised = memory[1], *summed = memory[2], *stored = memory[3];
+  __m256 max = _mm256_setzero_ps(), hi = max, lo = max, next_hi = max, next_lo = max;
+  for (size_t g = 0; g < groups + 3; g++) {
+    const bool sums = g > 1 && g - 2 < groups;
+    if (sums) sum_elements(n, summed, &next_hi, &next_lo);
+    if (g > 0 && g - 1 < groups) {
+      if (avx2_all_within(max, _mm256_set1_ps(exponential->range))) {
+        __m256 lower, bias;
+        references(max, exponential, &lower, &bias);
+        __m256* const terms = raised;
+        for (size_t j = n; j % 8 != 0; j++) terms[j] = lower;
+        exponentials_8(n, terms, lower, bias, exponential);
+      } else {
+        _mm256_storeu_ps(maxima, max);
+        groups = g - 1;
       }
     }
-    const size_t rest = count % 8;
-    if (rest > 0) y_groups[groups - 1] = {padded[0], 64};
-
-    for (size_t g = 0; g < groups; g++) {
-      references(max[g], exponential, &lower[g], &bias[g]);
-      for (size_t j = n; j % 4 != 0; j++) e[g][j] = lower[g];
-    }
-    for (size_t g = 0; g < groups; g++) exponentials_4(n, e[g], lower[g], bias[g], exponential);
-    __m256 hi[4], lo[4];
-    for (size_t g = 0; g < groups; g++) sum_elements(n, e[g], &hi[g], &lo[g]);
-    for (size_t g = 0; g < groups; g++) reciprocals(hi[g], lo[g], &hi[g], &lo[g]);
-    for (size_t g = 0; g < groups; g++) {
-      for (size_t j = 0; j < n; j += 4) {
-        e[g][j + 0] = _mm256_fmadd_ps(e[g][j + 0], hi[g], _mm256_mul_ps(e[g][j + 0], lo[g]));
-        e[g][j + 1] = _mm256_fmadd_ps(e[g][j + 1], hi[g], _mm256_mul_ps(e[g][j + 1], lo[g]));
-        e[g][j + 2] = _mm256_fmadd_ps(e[g][j + 2], hi[g], _mm256_mul_ps(e[g][j + 2], lo[g]));
-        e[g][j + 3] = _mm256_fmadd_ps(e[g][j + 3], hi[g], _mm256_mul_ps(e[g][j + 3], lo[g]));
-        avx2_store_columns(y_groups[g].rows + j, y_groups[g].stride, (ptrdiff_t)(n - j), e[g] + j);
-      }
-    }
-    for (size_t g = 0; g < groups; g++) {
-      if (avx2_all_within(hi[g], _mm256_set1_ps(1.0f))) continue;
-      float row_hi[8];
-      _mm256_storeu_ps(row_hi, hi[g]);
-      for (size_t r = 0; r < 8; r++) {
-        if (row_hi[r] != row_hi[r]) smx_fill_nan(n, y_groups[g].rows + r * y_groups[g].stride);
-      }
-    }
-    for (size_t r = 0; r < rest; r++)
-      memcpy(y + ((groups - 1) * 8 + r) * y_stride, padded[r], n * sizeof(float));
-    *done += count;
-    if (stops) return;
-    x += count * x_stride;
-    y += count * y_stride;
+    if (sums) reciprocals(next_hi, next_lo, &next_hi, &next_lo);
+    if (g < groups) max = load(n, x + g * 8 * x_stride, x_stride, loaded);
+    if (g > 2) store(n, stored, hi, lo, y + (g - 3) * 8 * y_stride, y_stride);
+    hi = next_hi;
+    lo = next_lo;
+    __m256* const next = stored;
+    stored = summed;
+    summed = raised;
+    raised = loaded;
+    loaded = next;
   }
+  return groups;
 }
 
-extern "C" void smx_f32_softmax_transposed_ukernel__avx2_u256_acc4(
-    size_t rows, size_t n, const float* x, size_t x_stride, float* y, size_t y_stride, size_t* done,
-    const struct smx_f32_exponential* exponential) {
+extern "C" void smx_f32_softmax_transposed_ukernel__avx2_u64(size_t rows, size_t n, const float* x,
+                                                             size_t x_stride, float* y, size_t y_stride,
+                                                             size_t* done,
+                                                             const struct smx_f32_exponential* exponential) {
   if (n < 1 || n > 64) __builtin_unreachable();
-  *done = 0;
-  while (*done < rows) {
-    size_t count = rows - *done < 32 ? rows - *done : 32;
-    size_t groups = (count - 1) / 8 + 1;
-    group<const float> x_groups[4];
-    group<float> y_groups[4];
-    for (size_t g = 0; g < groups; g++) {
-      x_groups[g] = {x + g * 8 * x_stride, x_stride};
-      y_groups[g] = {y + g * 8 * y_stride, y_stride};
+  float maxima[8];
+  auto* run = run_64<0>;
+  if (n == 8) run = run_64<8>;
+  const size_t groups = run(rows / 8, n, x, x_stride, y, y_stride, exponential, maxima);
+  *done = groups * 8;
+  size_t rest = rows - *done < 8 ? rows - *done : 8;
+  x += *done * x_stride;
+  y += *done * y_stride;
+  // Rows that do not fill the lanes, or of which some are out of range, are copied to where they do.
+  while (rest > 0) {
+    float padded[512];
+    memset(padded, 0, 8 * n * sizeof(float));
+    copy_rows(rest, n, x, x_stride, padded, n);
+    if (run(1, n, padded, n, padded, n, exponential, maxima) == 1) {
+      copy_rows(rest, n, padded, n, y, y_stride);
+      *done += rest;
+      return;
     }
-    // Rows that do not fill the lanes are copied to where they do.
-    float padded[8][64];
-    if (count % 8 > 0) {
-      memset(padded, 0, sizeof(padded));
-      for (size_t r = 0; r < count % 8; r++)
-        memcpy(padded[r], x_groups[groups - 1].rows + r * x_stride, n * sizeof(float));
-      x_groups[groups - 1] = {padded[0], 64};
-    }
-
-    // Step by step for all groups, for what is done to one has to wait at each step.
-    __m256 e[4][72], max[4], lower[4], bias[4];
-    for (size_t g = 0; g < groups; g++) {
-      for (size_t j = 0; j < n; j += 4)
-        avx2_load_columns(x_groups[g].rows + j, x_groups[g].stride, (ptrdiff_t)(n - j), e[g] + j);
-    }
-    bool stops = false;
-    for (size_t g = 0; g < groups; g++) {
-      max[g] = e[g][0];
-      for (size_t j = 1; j < n; j++) max[g] = _mm256_max_ps(max[g], e[g][j]);
-      if (!(avx2_all_within(max[g], _mm256_set1_ps(exponential->range)))) {
-        float maxima[8];
-        _mm256_storeu_ps(maxima, max[g]);
-        count = g * 8 + smx_rows_within_range(count - g * 8, maxima, exponential);
-        if (count == 0) return;
-        groups = (count - 1) / 8 + 1;
-        stops = true;
-        break;
-      }
-    }
-    const size_t rest = count % 8;
-    if (rest > 0) y_groups[groups - 1] = {padded[0], 64};
-
-    for (size_t g = 0; g < groups; g++) {
-      references(max[g], exponential, &lower[g], &bias[g]);
-      for (size_t j = n; j % 8 != 0; j++) e[g][j] = lower[g];
-    }
-    for (size_t g = 0; g < groups; g++) exponentials_8(n, e[g], lower[g], bias[g], exponential);
-    __m256 hi[4], lo[4];
-    for (size_t g = 0; g < groups; g++) sum_elements(n, e[g], &hi[g], &lo[g]);
-    for (size_t g = 0; g < groups; g++) reciprocals(hi[g], lo[g], &hi[g], &lo[g]);
-    for (size_t g = 0; g < groups; g++) {
-      for (size_t j = 0; j < n; j += 4) {
-        e[g][j + 0] = _mm256_fmadd_ps(e[g][j + 0], hi[g], _mm256_mul_ps(e[g][j + 0], lo[g]));
-        e[g][j + 1] = _mm256_fmadd_ps(e[g][j + 1], hi[g], _mm256_mul_ps(e[g][j + 1], lo[g]));
-        e[g][j + 2] = _mm256_fmadd_ps(e[g][j + 2], hi[g], _mm256_mul_ps(e[g][j + 2], lo[g]));
-        e[g][j + 3] = _mm256_fmadd_ps(e[g][j + 3], hi[g], _mm256_mul_ps(e[g][j + 3], lo[g]));
-        avx2_store_columns(y_groups[g].rows + j, y_groups[g].stride, (ptrdiff_t)(n - j), e[g] + j);
-      }
-    }
-    for (size_t g = 0; g < groups; g++) {
-      if (avx2_all_within(hi[g], _mm256_set1_ps(1.0f))) continue;
-      float row_hi[8];
-      _mm256_storeu_ps(row_hi, hi[g]);
-      for (size_t r = 0; r < 8; r++) {
-        if (row_hi[r] != row_hi[r]) smx_fill_nan(n, y_groups[g].rows + r * y_groups[g].stride);
-      }
-    }
-    for (size_t r = 0; r < rest; r++)
-      memcpy(y + ((groups - 1) * 8 + r) * y_stride, padded[r], n * sizeof(float));
-    *done += count;
-    if (stops) return;
-    x += count * x_stride;
-    y += count * y_stride;
+    rest = smx_rows_within_range(rest, maxima, exponential);
   }
 }

@@ -82,13 +82,6 @@ static inline __m512 largest_terms(__m512 x0, const struct smx_f32_exponential* 
   return e0;
 }
 
-// Rows that fill the lanes of a vector.
-template <class Float>
-struct group {
-  Float* rows;
-  size_t stride;
-};
-
 // The first of so many lanes becomes their sum: lane i and lane i + 4, and so on by halving.
 static inline void add_lanes(size_t lanes, __m512* hi, __m512* lo) {
   if (4 < lanes) add_pair(&hi[0], &lo[0], hi[4], lo[4]);
@@ -189,8 +182,68 @@ static inline void sum_elements(size_t n, __m512* e, __m512* sum_hi, __m512* sum
   sum_pairs(n > 32, e, sum_hi, sum_lo);
 }
 
-// The exponentials of n elements, 2 at a time, which there is room for.
-static inline void exponentials_2(size_t n, __m512* e, __m512 lower, __m512 bias,
+// The elements of 16 rows, and their maxima. Columns are taken 4 at a time and more, the last of them a second time rather than
+// fewer; fewer where there are not 4.
+static inline __m512 load(size_t n, const float* x, size_t stride, __m512* e) {
+  const size_t last = n < 4 ? 0 : n - 4;
+  for (size_t j = 0; j < n;) {
+    j = j < last ? j : last;
+    j += avx512f_load_columns(x + j, stride, (ptrdiff_t)(n - j), e + j);
+  }
+  __m512 max = e[0];
+  for (size_t j = 1; j < n && n < 4; j++) max = _mm512_max_ps(max, e[j]);
+  for (size_t j = 0; j < n && n >= 4; j += 4) {
+    const __m512* panel = e + (j < last ? j : last);
+    max = _mm512_max_ps(max,
+                        _mm512_max_ps(_mm512_max_ps(panel[0], panel[1]), _mm512_max_ps(panel[2], panel[3])));
+  }
+  return max;
+}
+
+// The results of 16 rows: their elements times the scale, less (hi, lo).
+static inline void store(size_t n, const __m512* e, __m512 scale, __m512 hi, __m512 lo, float* y,
+                         size_t stride) {
+  const size_t last = n < 4 ? 0 : n - 4;
+  for (size_t i = 0; i < n; i += 4) {
+    const size_t j = i < last ? i : last;
+    __m512 results[4];
+    results[0] = _mm512_sub_ps(_mm512_fmadd_ps(e[j + 0], scale, _mm512_sub_ps(_mm512_setzero_ps(), hi)), lo);
+    results[1] = _mm512_sub_ps(_mm512_fmadd_ps(e[j + 1], scale, _mm512_sub_ps(_mm512_setzero_ps(), hi)), lo);
+    results[2] = _mm512_sub_ps(_mm512_fmadd_ps(e[j + 2], scale, _mm512_sub_ps(_mm512_setzero_ps(), hi)), lo);
+    results[3] = _mm512_sub_ps(_mm512_fmadd_ps(e[j + 3], scale, _mm512_sub_ps(_mm512_setzero_ps(), hi)), lo);
+    avx512f_store_columns(y + j, stride, (ptrdiff_t)(n - j), results);
+  }
+  // Of rows that hold NaN, with one sign and payload.
+  if (_mm512_cmp_ps_mask(_mm512_abs_ps(hi), _mm512_set1_ps(INFINITY), _CMP_LE_OQ) == 0xFFFF) return;
+  float row_hi[16];
+  _mm512_storeu_ps(row_hi, hi);
+  for (size_t r = 0; r < 16; r++) {
+    if (row_hi[r] != row_hi[r]) smx_fill_nan(n, y + r * stride);
+  }
+}
+
+// Of sums (*hi, *lo) and the largest elements and their terms, in the sums' place. NaN where the sum is.
+static inline void logarithms(__m512 max, __m512 term, float scale, __m512* hi, __m512* lo) {
+  float row_max[16], largest[16], sum_hi[16], sum_lo[16], log_hi[16], log_lo[16];
+  _mm512_storeu_ps(row_max, max);
+  _mm512_storeu_ps(largest, term);
+  _mm512_storeu_ps(sum_hi, *hi);
+  _mm512_storeu_ps(sum_lo, *lo);
+  smx_f32_logarithms(16, row_max, largest, sum_hi, sum_lo, scale, log_hi, log_lo);
+  *hi = _mm512_add_ps(_mm512_loadu_ps(log_hi), _mm512_sub_ps(*hi, *hi));
+  *lo = _mm512_loadu_ps(log_lo);
+}
+
+// At once where they follow one another.
+static inline void copy_rows(size_t rows, size_t n, const float* x, size_t x_stride, float* y,
+                             size_t y_stride) {
+  const size_t length = x_stride == n && y_stride == n ? rows * n : n;
+  for (size_t i = 0; i < rows * n; i += length, x += x_stride, y += y_stride)
+    memcpy(y, x, length * sizeof(float));
+}
+
+// The exponentials of n elements, 1 at a time, which there is room for.
+static inline void exponentials_1(size_t n, __m512* e, __m512 lower, __m512 bias,
                                   const struct smx_f32_exponential* exponential) {
   const __m512 eighths = _mm512_set1_ps(8.0f * exponential->log2e);
   const __m512 minus_eighth_hi = _mm512_set1_ps(exponential->minus_eighth_hi);
@@ -200,129 +253,96 @@ static inline void exponentials_2(size_t n, __m512* e, __m512 lower, __m512 bias
   const __m512 linear = _mm512_set1_ps(exponential->scale);
   const __m512 mantissas = avx512f_load_table(smx_exp2_mantissas);
   const __m512 residuals = avx512f_load_table(smx_exp2_residuals);
-  for (size_t j = 0; j < n; j += 2) {
+  for (size_t j = 0; j < n; j += 1) {
     const __m512 x0 = e[j + 0];
-    const __m512 x1 = e[j + 1];
 
     // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
     // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
     // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
     const __m512 clamped0 = _mm512_max_ps(lower, x0);
-    const __m512 clamped1 = _mm512_max_ps(lower, x1);
     const __m512 biased0 = _mm512_fmadd_ps(clamped0, eighths, bias);
-    const __m512 biased1 = _mm512_fmadd_ps(clamped1, eighths, bias);
     const __m512 n0 = _mm512_sub_ps(biased0, bias);
-    const __m512 n1 = _mm512_sub_ps(biased1, bias);
     const __m512i index0 = _mm512_castps_si512(biased0);
-    const __m512i index1 = _mm512_castps_si512(biased1);
     __m512 t0 = _mm512_fmadd_ps(n0, minus_eighth_hi, clamped0);
-    __m512 t1 = _mm512_fmadd_ps(n1, minus_eighth_hi, clamped1);
     t0 = _mm512_fmadd_ps(n0, minus_eighth_lo, t0);
-    t1 = _mm512_fmadd_ps(n1, minus_eighth_lo, t1);
     __m512 u0 = _mm512_fmadd_ps(t0, cube, square);
-    __m512 u1 = _mm512_fmadd_ps(t1, cube, square);
     u0 = _mm512_fmadd_ps(u0, t0, linear);
-    u1 = _mm512_fmadd_ps(u1, t1, linear);
     u0 = _mm512_fmadd_ps(u0, t0, _mm512_permutexvar_ps(index0, residuals));
-    u1 = _mm512_fmadd_ps(u1, t1, _mm512_permutexvar_ps(index1, residuals));
     const __m512 s0 =
         _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased0), 20),
                                              _mm512_castps_si512(_mm512_permutexvar_ps(index0, mantissas))));
-    const __m512 s1 =
-        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased1), 20),
-                                             _mm512_castps_si512(_mm512_permutexvar_ps(index1, mantissas))));
     const __m512 e0 = _mm512_fmadd_ps(s0, u0, s0);
-    const __m512 e1 = _mm512_fmadd_ps(s1, u1, s1);
     e[j + 0] = e0;
-    e[j + 1] = e1;
   }
 }
 
-extern "C" void smx_f32_log_softmax_transposed_ukernel__avx512f_u64_acc2(
+// Returns how many groups of 16 rows there are before one that has a row out of range, and that one's maxima. Rows are of kLength
+// elements, or of n where that is 0.
+template <size_t kLength>
+static size_t run_16(size_t groups, size_t length, const float* x, size_t x_stride, float* y, size_t y_stride,
+                     const struct smx_f32_exponential* exponential, float* maxima) {
+  const size_t n = kLength > 0 ? kLength : length;
+  // Four groups are under way, each a step behind the one before it: loaded, raised to terms, summed and stored. So no step waits for
+  // another, and steps that are chains of operations take turns with those that are not.
+  __m512 memory[4][80];
+  __m512 *loaded = memory[0], *raised = memory[1], *summed = memory[2], *stored = memory[3];
+  __m512 max = _mm512_setzero_ps(), hi = max, lo = max, next_hi = max, next_lo = max;
+  __m512 terms[80], largest = max, term = max;
+  const __m512 scale = _mm512_set1_ps(exponential->scale);
+  for (size_t g = 0; g < groups + 3; g++) {
+    const bool sums = g > 1 && g - 2 < groups;
+    if (sums) {
+      sum_elements(n, terms, &next_hi, &next_lo);
+      logarithms(largest, term, exponential->scale, &next_hi, &next_lo);
+    }
+    if (g > 0 && g - 1 < groups) {
+      if (_mm512_cmp_ps_mask(_mm512_abs_ps(max), _mm512_set1_ps(exponential->range), _CMP_LE_OQ) == 0xFFFF) {
+        __m512 lower, bias;
+        references(max, exponential, &lower, &bias);
+        largest = max;
+        term = largest_terms(max, exponential, lower, bias);
+        for (size_t j = 0; j < n; j++) terms[j] = raised[j];
+        for (size_t j = n; j % 1 != 0; j++) terms[j] = lower;
+        exponentials_1(n, terms, lower, bias, exponential);
+      } else {
+        _mm512_storeu_ps(maxima, max);
+        groups = g - 1;
+      }
+    }
+    if (g < groups) max = load(n, x + g * 16 * x_stride, x_stride, loaded);
+    if (g > 2) store(n, stored, scale, hi, lo, y + (g - 3) * 16 * y_stride, y_stride);
+    hi = next_hi;
+    lo = next_lo;
+    __m512* const next = stored;
+    stored = summed;
+    summed = raised;
+    raised = loaded;
+    loaded = next;
+  }
+  return groups;
+}
+
+extern "C" void smx_f32_log_softmax_transposed_ukernel__avx512f_u16(
     size_t rows, size_t n, const float* x, size_t x_stride, float* y, size_t y_stride, size_t* done,
     const struct smx_f32_exponential* exponential) {
   if (n < 1 || n > 64) __builtin_unreachable();
-  *done = 0;
-  while (*done < rows) {
-    size_t count = rows - *done < 32 ? rows - *done : 32;
-    size_t groups = (count - 1) / 16 + 1;
-    group<const float> x_groups[2];
-    group<float> y_groups[2];
-    for (size_t g = 0; g < groups; g++) {
-      x_groups[g] = {x + g * 16 * x_stride, x_stride};
-      y_groups[g] = {y + g * 16 * y_stride, y_stride};
+  float maxima[16];
+  auto* run = run_16<0>;
+  const size_t groups = run(rows / 16, n, x, x_stride, y, y_stride, exponential, maxima);
+  *done = groups * 16;
+  size_t rest = rows - *done < 16 ? rows - *done : 16;
+  x += *done * x_stride;
+  y += *done * y_stride;
+  // Rows that do not fill the lanes, or of which some are out of range, are copied to where they do.
+  while (rest > 0) {
+    float padded[1024];
+    memset(padded, 0, 16 * n * sizeof(float));
+    copy_rows(rest, n, x, x_stride, padded, n);
+    if (run(1, n, padded, n, padded, n, exponential, maxima) == 1) {
+      copy_rows(rest, n, padded, n, y, y_stride);
+      *done += rest;
+      return;
     }
-    // Rows that do not fill the lanes are copied to where they do.
-    float padded[16][64];
-    if (count % 16 > 0) {
-      memset(padded, 0, sizeof(padded));
-      for (size_t r = 0; r < count % 16; r++)
-        memcpy(padded[r], x_groups[groups - 1].rows + r * x_stride, n * sizeof(float));
-      x_groups[groups - 1] = {padded[0], 64};
-    }
-
-    // Step by step for all groups, for what is done to one has to wait at each step.
-    __m512 e[2][68], max[2], lower[2], bias[2];
-    for (size_t g = 0; g < groups; g++) {
-      for (size_t j = 0; j < n; j += 4)
-        avx512f_load_columns(x_groups[g].rows + j, x_groups[g].stride, (ptrdiff_t)(n - j), e[g] + j);
-    }
-    bool stops = false;
-    for (size_t g = 0; g < groups; g++) {
-      max[g] = e[g][0];
-      for (size_t j = 1; j < n; j++) max[g] = _mm512_max_ps(max[g], e[g][j]);
-      if (!(_mm512_cmp_ps_mask(_mm512_abs_ps(max[g]), _mm512_set1_ps(exponential->range), _CMP_LE_OQ) ==
-            0xFFFF)) {
-        float maxima[16];
-        _mm512_storeu_ps(maxima, max[g]);
-        count = g * 16 + smx_rows_within_range(count - g * 16, maxima, exponential);
-        if (count == 0) return;
-        groups = (count - 1) / 16 + 1;
-        stops = true;
-        break;
-      }
-    }
-    const size_t rest = count % 16;
-    if (rest > 0) y_groups[groups - 1] = {padded[0], 64};
-
-    for (size_t g = 0; g < groups; g++) {
-      references(max[g], exponential, &lower[g], &bias[g]);
-      for (size_t j = n; j % 2 != 0; j++) e[g][j] = lower[g];
-    }
-    for (size_t g = 0; g < groups; g++) exponentials_2(n, e[g], lower[g], bias[g], exponential);
-    __m512 hi[2], lo[2];
-    for (size_t g = 0; g < groups; g++) sum_elements(n, e[g], &hi[g], &lo[g]);
-    for (size_t g = 0; g < groups; g++) {
-      float row_max[16], largest[16], row_hi[16], row_lo[16], log_hi[16], log_lo[16];
-      _mm512_storeu_ps(row_max, max[g]);
-      _mm512_storeu_ps(largest, largest_terms(max[g], exponential, lower[g], bias[g]));
-      _mm512_storeu_ps(row_hi, hi[g]);
-      _mm512_storeu_ps(row_lo, lo[g]);
-      smx_f32_logarithms(16, row_max, largest, row_hi, row_lo, exponential->scale, log_hi, log_lo);
-      const __m512 scale = _mm512_set1_ps(exponential->scale);
-      const __m512 minus_log_hi = _mm512_sub_ps(_mm512_setzero_ps(), _mm512_loadu_ps(log_hi));
-      for (size_t j = 0; j < n; j += 4) {
-        avx512f_load_columns(x_groups[g].rows + j, x_groups[g].stride, (ptrdiff_t)(n - j), e[g]);
-        e[g][0] = _mm512_sub_ps(_mm512_fmadd_ps(e[g][0], scale, minus_log_hi), _mm512_loadu_ps(log_lo));
-        e[g][1] = _mm512_sub_ps(_mm512_fmadd_ps(e[g][1], scale, minus_log_hi), _mm512_loadu_ps(log_lo));
-        e[g][2] = _mm512_sub_ps(_mm512_fmadd_ps(e[g][2], scale, minus_log_hi), _mm512_loadu_ps(log_lo));
-        e[g][3] = _mm512_sub_ps(_mm512_fmadd_ps(e[g][3], scale, minus_log_hi), _mm512_loadu_ps(log_lo));
-        avx512f_store_columns(y_groups[g].rows + j, y_groups[g].stride, (ptrdiff_t)(n - j), e[g]);
-      }
-    }
-    for (size_t g = 0; g < groups; g++) {
-      if (_mm512_cmp_ps_mask(_mm512_abs_ps(hi[g]), _mm512_set1_ps(INFINITY), _CMP_LE_OQ) == 0xFFFF) continue;
-      float row_hi[16];
-      _mm512_storeu_ps(row_hi, hi[g]);
-      for (size_t r = 0; r < 16; r++) {
-        if (row_hi[r] != row_hi[r]) smx_fill_nan(n, y_groups[g].rows + r * y_groups[g].stride);
-      }
-    }
-    for (size_t r = 0; r < rest; r++)
-      memcpy(y + ((groups - 1) * 16 + r) * y_stride, padded[r], n * sizeof(float));
-    *done += count;
-    if (stops) return;
-    x += count * x_stride;
-    y += count * y_stride;
+    rest = smx_rows_within_range(rest, maxima, exponential);
   }
 }

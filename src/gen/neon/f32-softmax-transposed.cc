@@ -65,13 +65,6 @@ static inline void reciprocals(float32x4_t hi, float32x4_t lo, float32x4_t* reci
   *reciprocal_lo = vmulq_f32(low, power);
 }
 
-// Rows that fill the lanes of a vector.
-template <class Float>
-struct group {
-  Float* rows;
-  size_t stride;
-};
-
 // The first of so many lanes becomes their sum: lane i and lane i + 4, and so on by halving.
 static inline void add_lanes(size_t lanes, float32x4_t* hi, float32x4_t* lo) {
   if (4 < lanes) add_pair(&hi[0], &lo[0], hi[4], lo[4]);
@@ -173,8 +166,55 @@ static inline void sum_elements(size_t n, float32x4_t* e, float32x4_t* sum_hi, f
   sum_pairs(n > 32, e, sum_hi, sum_lo);
 }
 
-// The exponentials of n elements, 8 at a time, which there is room for.
-static inline void exponentials_8(size_t n, float32x4_t* e, float32x4_t lower, float32x4_t bias,
+// The elements of 4 rows, and their maxima. Columns are taken 4 at a time and more, the last of them a second time rather than
+// fewer; fewer where there are not 4.
+static inline float32x4_t load(size_t n, const float* x, size_t stride, float32x4_t* e) {
+  const size_t last = n < 4 ? 0 : n - 4;
+  for (size_t j = 0; j < n;) {
+    j = j < last ? j : last;
+    j += neon_load_columns(x + j, stride, (ptrdiff_t)(n - j), e + j);
+  }
+  float32x4_t max = e[0];
+  for (size_t j = 1; j < n && n < 4; j++) max = vmaxq_f32(max, e[j]);
+  for (size_t j = 0; j < n && n >= 4; j += 4) {
+    const float32x4_t* panel = e + (j < last ? j : last);
+    max = vmaxq_f32(max, vmaxq_f32(vmaxq_f32(panel[0], panel[1]), vmaxq_f32(panel[2], panel[3])));
+  }
+  return max;
+}
+
+// The results of 4 rows: their terms times (hi, lo).
+static inline void store(size_t n, const float32x4_t* e, float32x4_t hi, float32x4_t lo, float* y,
+                         size_t stride) {
+  const size_t last = n < 4 ? 0 : n - 4;
+  for (size_t i = 0; i < n; i += 4) {
+    const size_t j = i < last ? i : last;
+    float32x4_t results[4];
+    results[0] = neon_scaled(e[j + 0], hi, lo);
+    results[1] = neon_scaled(e[j + 1], hi, lo);
+    results[2] = neon_scaled(e[j + 2], hi, lo);
+    results[3] = neon_scaled(e[j + 3], hi, lo);
+    neon_store_columns(y + j, stride, (ptrdiff_t)(n - j), results);
+  }
+  // Of rows that hold NaN, with one sign and payload.
+  if (vminvq_u32(vcaleq_f32(hi, vdupq_n_f32(1.0f))) != 0) return;
+  float row_hi[4];
+  vst1q_f32(row_hi, hi);
+  for (size_t r = 0; r < 4; r++) {
+    if (row_hi[r] != row_hi[r]) smx_fill_nan(n, y + r * stride);
+  }
+}
+
+// At once where they follow one another.
+static inline void copy_rows(size_t rows, size_t n, const float* x, size_t x_stride, float* y,
+                             size_t y_stride) {
+  const size_t length = x_stride == n && y_stride == n ? rows * n : n;
+  for (size_t i = 0; i < rows * n; i += length, x += x_stride, y += y_stride)
+    memcpy(y, x, length * sizeof(float));
+}
+
+// The exponentials of n elements, 4 at a time, which there is room for.
+static inline void exponentials_4(size_t n, float32x4_t* e, float32x4_t lower, float32x4_t bias,
                                   const struct smx_f32_exponential* exponential) {
   const float32x4_t eighths = vdupq_n_f32(8.0f * exponential->log2e);
   const float32x4_t minus_eighth_hi = vdupq_n_f32(exponential->minus_eighth_hi);
@@ -184,15 +224,11 @@ static inline void exponentials_8(size_t n, float32x4_t* e, float32x4_t lower, f
   const float32x4_t linear = vdupq_n_f32(exponential->scale);
   const uint8x16x2_t mantissas = vld1q_u8_x2((const uint8_t*)smx_exp2_mantissas);
   const uint8x16x2_t residuals = vld1q_u8_x2((const uint8_t*)smx_exp2_residuals);
-  for (size_t j = 0; j < n; j += 8) {
+  for (size_t j = 0; j < n; j += 4) {
     const float32x4_t x0 = e[j + 0];
     const float32x4_t x1 = e[j + 1];
     const float32x4_t x2 = e[j + 2];
     const float32x4_t x3 = e[j + 3];
-    const float32x4_t x4 = e[j + 4];
-    const float32x4_t x5 = e[j + 5];
-    const float32x4_t x6 = e[j + 6];
-    const float32x4_t x7 = e[j + 7];
 
     // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
     // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -201,74 +237,38 @@ static inline void exponentials_8(size_t n, float32x4_t* e, float32x4_t lower, f
     const float32x4_t clamped1 = vmaxq_f32(lower, x1);
     const float32x4_t clamped2 = vmaxq_f32(lower, x2);
     const float32x4_t clamped3 = vmaxq_f32(lower, x3);
-    const float32x4_t clamped4 = vmaxq_f32(lower, x4);
-    const float32x4_t clamped5 = vmaxq_f32(lower, x5);
-    const float32x4_t clamped6 = vmaxq_f32(lower, x6);
-    const float32x4_t clamped7 = vmaxq_f32(lower, x7);
     const float32x4_t biased0 = vfmaq_f32(bias, clamped0, eighths);
     const float32x4_t biased1 = vfmaq_f32(bias, clamped1, eighths);
     const float32x4_t biased2 = vfmaq_f32(bias, clamped2, eighths);
     const float32x4_t biased3 = vfmaq_f32(bias, clamped3, eighths);
-    const float32x4_t biased4 = vfmaq_f32(bias, clamped4, eighths);
-    const float32x4_t biased5 = vfmaq_f32(bias, clamped5, eighths);
-    const float32x4_t biased6 = vfmaq_f32(bias, clamped6, eighths);
-    const float32x4_t biased7 = vfmaq_f32(bias, clamped7, eighths);
     const float32x4_t n0 = vsubq_f32(biased0, bias);
     const float32x4_t n1 = vsubq_f32(biased1, bias);
     const float32x4_t n2 = vsubq_f32(biased2, bias);
     const float32x4_t n3 = vsubq_f32(biased3, bias);
-    const float32x4_t n4 = vsubq_f32(biased4, bias);
-    const float32x4_t n5 = vsubq_f32(biased5, bias);
-    const float32x4_t n6 = vsubq_f32(biased6, bias);
-    const float32x4_t n7 = vsubq_f32(biased7, bias);
     const uint8x16_t index0 = neon_table_index(biased0);
     const uint8x16_t index1 = neon_table_index(biased1);
     const uint8x16_t index2 = neon_table_index(biased2);
     const uint8x16_t index3 = neon_table_index(biased3);
-    const uint8x16_t index4 = neon_table_index(biased4);
-    const uint8x16_t index5 = neon_table_index(biased5);
-    const uint8x16_t index6 = neon_table_index(biased6);
-    const uint8x16_t index7 = neon_table_index(biased7);
     float32x4_t t0 = vfmaq_f32(clamped0, n0, minus_eighth_hi);
     float32x4_t t1 = vfmaq_f32(clamped1, n1, minus_eighth_hi);
     float32x4_t t2 = vfmaq_f32(clamped2, n2, minus_eighth_hi);
     float32x4_t t3 = vfmaq_f32(clamped3, n3, minus_eighth_hi);
-    float32x4_t t4 = vfmaq_f32(clamped4, n4, minus_eighth_hi);
-    float32x4_t t5 = vfmaq_f32(clamped5, n5, minus_eighth_hi);
-    float32x4_t t6 = vfmaq_f32(clamped6, n6, minus_eighth_hi);
-    float32x4_t t7 = vfmaq_f32(clamped7, n7, minus_eighth_hi);
     t0 = vfmaq_f32(t0, n0, minus_eighth_lo);
     t1 = vfmaq_f32(t1, n1, minus_eighth_lo);
     t2 = vfmaq_f32(t2, n2, minus_eighth_lo);
     t3 = vfmaq_f32(t3, n3, minus_eighth_lo);
-    t4 = vfmaq_f32(t4, n4, minus_eighth_lo);
-    t5 = vfmaq_f32(t5, n5, minus_eighth_lo);
-    t6 = vfmaq_f32(t6, n6, minus_eighth_lo);
-    t7 = vfmaq_f32(t7, n7, minus_eighth_lo);
     float32x4_t u0 = vfmaq_f32(square, t0, cube);
     float32x4_t u1 = vfmaq_f32(square, t1, cube);
     float32x4_t u2 = vfmaq_f32(square, t2, cube);
     float32x4_t u3 = vfmaq_f32(square, t3, cube);
-    float32x4_t u4 = vfmaq_f32(square, t4, cube);
-    float32x4_t u5 = vfmaq_f32(square, t5, cube);
-    float32x4_t u6 = vfmaq_f32(square, t6, cube);
-    float32x4_t u7 = vfmaq_f32(square, t7, cube);
     u0 = vfmaq_f32(linear, u0, t0);
     u1 = vfmaq_f32(linear, u1, t1);
     u2 = vfmaq_f32(linear, u2, t2);
     u3 = vfmaq_f32(linear, u3, t3);
-    u4 = vfmaq_f32(linear, u4, t4);
-    u5 = vfmaq_f32(linear, u5, t5);
-    u6 = vfmaq_f32(linear, u6, t6);
-    u7 = vfmaq_f32(linear, u7, t7);
     u0 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index0)), u0, t0);
     u1 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index1)), u1, t1);
     u2 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index2)), u2, t2);
     u3 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index3)), u3, t3);
-    u4 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index4)), u4, t4);
-    u5 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index5)), u5, t5);
-    u6 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index6)), u6, t6);
-    u7 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index7)), u7, t7);
     const float32x4_t s0 = vreinterpretq_f32_u32(
         vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased0), 20),
                   vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index0)))));
@@ -281,113 +281,80 @@ static inline void exponentials_8(size_t n, float32x4_t* e, float32x4_t lower, f
     const float32x4_t s3 = vreinterpretq_f32_u32(
         vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased3), 20),
                   vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index3)))));
-    const float32x4_t s4 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased4), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index4)))));
-    const float32x4_t s5 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased5), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index5)))));
-    const float32x4_t s6 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased6), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index6)))));
-    const float32x4_t s7 = vreinterpretq_f32_u32(
-        vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased7), 20),
-                  vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index7)))));
     const float32x4_t e0 = vfmaq_f32(s0, s0, u0);
     const float32x4_t e1 = vfmaq_f32(s1, s1, u1);
     const float32x4_t e2 = vfmaq_f32(s2, s2, u2);
     const float32x4_t e3 = vfmaq_f32(s3, s3, u3);
-    const float32x4_t e4 = vfmaq_f32(s4, s4, u4);
-    const float32x4_t e5 = vfmaq_f32(s5, s5, u5);
-    const float32x4_t e6 = vfmaq_f32(s6, s6, u6);
-    const float32x4_t e7 = vfmaq_f32(s7, s7, u7);
     e[j + 0] = e0;
     e[j + 1] = e1;
     e[j + 2] = e2;
     e[j + 3] = e3;
-    e[j + 4] = e4;
-    e[j + 5] = e5;
-    e[j + 6] = e6;
-    e[j + 7] = e7;
   }
 }
 
-extern "C" void smx_f32_softmax_transposed_ukernel__neon_u64_acc2(
-    size_t rows, size_t n, const float* x, size_t x_stride, float* y, size_t y_stride, size_t* done,
-    const struct smx_f32_exponential* exponential) {
+// Returns how many groups of 4 rows there are before one that has a row out of range, and that one's maxima. Rows are of kLength
+// elements, or of n where that is 0.
+template <size_t kLength>
+static size_t run_16(size_t groups, size_t length, const float* x, size_t x_stride, float* y, size_t y_stride,
+                     const struct smx_f32_exponential* exponential, float* maxima) {
+  const size_t n = kLength > 0 ? kLength : length;
+  // Four groups are under way, each a step behind the one before it: loaded, raised to terms, summed and stored. So no step waits for
+  // another, and steps that are chains of operations take turns with those that are not.
+  float32x4_t memory[4][80];
+  float32x4_t *loaded = memory[0], *raised = memory[1], *summed = memory[2], *stored = memory[3];
+  float32x4_t max = vdupq_n_f32(0.0f), hi = max, lo = max, next_hi = max, next_lo = max;
+  for (size_t g = 0; g < groups + 3; g++) {
+    const bool sums = g > 1 && g - 2 < groups;
+    if (sums) sum_elements(n, summed, &next_hi, &next_lo);
+    if (g > 0 && g - 1 < groups) {
+      if (vminvq_u32(vcaleq_f32(max, vdupq_n_f32(exponential->range))) != 0) {
+        float32x4_t lower, bias;
+        references(max, exponential, &lower, &bias);
+        float32x4_t* const terms = raised;
+        for (size_t j = n; j % 4 != 0; j++) terms[j] = lower;
+        exponentials_4(n, terms, lower, bias, exponential);
+      } else {
+        vst1q_f32(maxima, max);
+        groups = g - 1;
+      }
+    }
+    if (sums) reciprocals(next_hi, next_lo, &next_hi, &next_lo);
+    if (g < groups) max = load(n, x + g * 4 * x_stride, x_stride, loaded);
+    if (g > 2) store(n, stored, hi, lo, y + (g - 3) * 4 * y_stride, y_stride);
+    hi = next_hi;
+    lo = next_lo;
+    float32x4_t* const next = stored;
+    stored = summed;
+    summed = raised;
+    raised = loaded;
+    loaded = next;
+  }
+  return groups;
+}
+
+extern "C" void smx_f32_softmax_transposed_ukernel__neon_u16(size_t rows, size_t n, const float* x,
+                                                             size_t x_stride, float* y, size_t y_stride,
+                                                             size_t* done,
+                                                             const struct smx_f32_exponential* exponential) {
   if (n < 1 || n > 64) __builtin_unreachable();
-  *done = 0;
-  while (*done < rows) {
-    size_t count = rows - *done < 8 ? rows - *done : 8;
-    size_t groups = (count - 1) / 4 + 1;
-    group<const float> x_groups[2];
-    group<float> y_groups[2];
-    for (size_t g = 0; g < groups; g++) {
-      x_groups[g] = {x + g * 4 * x_stride, x_stride};
-      y_groups[g] = {y + g * 4 * y_stride, y_stride};
+  float maxima[4];
+  auto* run = run_16<0>;
+  if (n == 8) run = run_16<8>;
+  const size_t groups = run(rows / 4, n, x, x_stride, y, y_stride, exponential, maxima);
+  *done = groups * 4;
+  size_t rest = rows - *done < 4 ? rows - *done : 4;
+  x += *done * x_stride;
+  y += *done * y_stride;
+  // Rows that do not fill the lanes, or of which some are out of range, are copied to where they do.
+  while (rest > 0) {
+    float padded[256];
+    memset(padded, 0, 4 * n * sizeof(float));
+    copy_rows(rest, n, x, x_stride, padded, n);
+    if (run(1, n, padded, n, padded, n, exponential, maxima) == 1) {
+      copy_rows(rest, n, padded, n, y, y_stride);
+      *done += rest;
+      return;
     }
-    // Rows that do not fill the lanes are copied to where they do.
-    float padded[4][64];
-    if (count % 4 > 0) {
-      memset(padded, 0, sizeof(padded));
-      for (size_t r = 0; r < count % 4; r++)
-        memcpy(padded[r], x_groups[groups - 1].rows + r * x_stride, n * sizeof(float));
-      x_groups[groups - 1] = {padded[0], 64};
-    }
-
-    // Step by step for all groups, for what is done to one has to wait at each step.
-    float32x4_t e[2][72], max[2], lower[2], bias[2];
-    for (size_t g = 0; g < groups; g++) {
-      for (size_t j = 0; j < n; j += 4)
-        neon_load_columns(x_groups[g].rows + j, x_groups[g].stride, (ptrdiff_t)(n - j), e[g] + j);
-    }
-    bool stops = false;
-    for (size_t g = 0; g < groups; g++) {
-      max[g] = e[g][0];
-      for (size_t j = 1; j < n; j++) max[g] = vmaxq_f32(max[g], e[g][j]);
-      if (!(vminvq_u32(vcaleq_f32(max[g], vdupq_n_f32(exponential->range))) != 0)) {
-        float maxima[4];
-        vst1q_f32(maxima, max[g]);
-        count = g * 4 + smx_rows_within_range(count - g * 4, maxima, exponential);
-        if (count == 0) return;
-        groups = (count - 1) / 4 + 1;
-        stops = true;
-        break;
-      }
-    }
-    const size_t rest = count % 4;
-    if (rest > 0) y_groups[groups - 1] = {padded[0], 64};
-
-    for (size_t g = 0; g < groups; g++) {
-      references(max[g], exponential, &lower[g], &bias[g]);
-      for (size_t j = n; j % 8 != 0; j++) e[g][j] = lower[g];
-    }
-    for (size_t g = 0; g < groups; g++) exponentials_8(n, e[g], lower[g], bias[g], exponential);
-    float32x4_t hi[2], lo[2];
-    for (size_t g = 0; g < groups; g++) sum_elements(n, e[g], &hi[g], &lo[g]);
-    for (size_t g = 0; g < groups; g++) reciprocals(hi[g], lo[g], &hi[g], &lo[g]);
-    for (size_t g = 0; g < groups; g++) {
-      for (size_t j = 0; j < n; j += 4) {
-        e[g][j + 0] = neon_scaled(e[g][j + 0], hi[g], lo[g]);
-        e[g][j + 1] = neon_scaled(e[g][j + 1], hi[g], lo[g]);
-        e[g][j + 2] = neon_scaled(e[g][j + 2], hi[g], lo[g]);
-        e[g][j + 3] = neon_scaled(e[g][j + 3], hi[g], lo[g]);
-        neon_store_columns(y_groups[g].rows + j, y_groups[g].stride, (ptrdiff_t)(n - j), e[g] + j);
-      }
-    }
-    for (size_t g = 0; g < groups; g++) {
-      if (vminvq_u32(vcaleq_f32(hi[g], vdupq_n_f32(1.0f))) != 0) continue;
-      float row_hi[4];
-      vst1q_f32(row_hi, hi[g]);
-      for (size_t r = 0; r < 4; r++) {
-        if (row_hi[r] != row_hi[r]) smx_fill_nan(n, y_groups[g].rows + r * y_groups[g].stride);
-      }
-    }
-    for (size_t r = 0; r < rest; r++)
-      memcpy(y + ((groups - 1) * 4 + r) * y_stride, padded[r], n * sizeof(float));
-    *done += count;
-    if (stops) return;
-    x += count * x_stride;
-    y += count * y_stride;
+    rest = smx_rows_within_range(rest, maxima, exponential);
   }
 }

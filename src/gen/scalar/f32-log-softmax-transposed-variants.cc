@@ -79,13 +79,6 @@ static inline f32x16 largest_terms(f32x16 x0, const struct smx_f32_exponential* 
   return e0;
 }
 
-// Rows that fill the lanes of a vector.
-template <class Float>
-struct group {
-  Float* rows;
-  size_t stride;
-};
-
 // The first of so many lanes becomes their sum: lane i and lane i + 4, and so on by halving.
 static inline void add_lanes(size_t lanes, f32x16* hi, f32x16* lo) {
   if (4 < lanes) add_pair(&hi[0], &lo[0], hi[4], lo[4]);
@@ -186,6 +179,65 @@ static inline void sum_elements(size_t n, f32x16* e, f32x16* sum_hi, f32x16* sum
   sum_pairs(n > 32, e, sum_hi, sum_lo);
 }
 
+// The elements of 16 rows, and their maxima. Columns are taken 4 at a time and more, the last of them a second time rather than
+// fewer; fewer where there are not 4.
+static inline f32x16 load(size_t n, const float* x, size_t stride, f32x16* e) {
+  const size_t last = n < 4 ? 0 : n - 4;
+  for (size_t j = 0; j < n;) {
+    j = j < last ? j : last;
+    j += scalar_load_columns(x + j, stride, (ptrdiff_t)(n - j), e + j);
+  }
+  f32x16 max = e[0];
+  for (size_t j = 1; j < n && n < 4; j++) max = scalar_max(max, e[j]);
+  for (size_t j = 0; j < n && n >= 4; j += 4) {
+    const f32x16* panel = e + (j < last ? j : last);
+    max = scalar_max(max, scalar_max(scalar_max(panel[0], panel[1]), scalar_max(panel[2], panel[3])));
+  }
+  return max;
+}
+
+// The results of 16 rows: their elements times the scale, less (hi, lo).
+static inline void store(size_t n, const f32x16* e, f32x16 scale, f32x16 hi, f32x16 lo, float* y,
+                         size_t stride) {
+  const size_t last = n < 4 ? 0 : n - 4;
+  for (size_t i = 0; i < n; i += 4) {
+    const size_t j = i < last ? i : last;
+    f32x16 results[4];
+    results[0] = scalar_sub(scalar_fma(e[j + 0], scale, scalar_sub(scalar_set1(0.0f), hi)), lo);
+    results[1] = scalar_sub(scalar_fma(e[j + 1], scale, scalar_sub(scalar_set1(0.0f), hi)), lo);
+    results[2] = scalar_sub(scalar_fma(e[j + 2], scale, scalar_sub(scalar_set1(0.0f), hi)), lo);
+    results[3] = scalar_sub(scalar_fma(e[j + 3], scale, scalar_sub(scalar_set1(0.0f), hi)), lo);
+    scalar_store_columns(y + j, stride, (ptrdiff_t)(n - j), results);
+  }
+  // Of rows that hold NaN, with one sign and payload.
+  if (scalar_all_within(hi, scalar_set1(INFINITY))) return;
+  float row_hi[16];
+  scalar_store(row_hi, hi);
+  for (size_t r = 0; r < 16; r++) {
+    if (row_hi[r] != row_hi[r]) smx_fill_nan(n, y + r * stride);
+  }
+}
+
+// Of sums (*hi, *lo) and the largest elements and their terms, in the sums' place. NaN where the sum is.
+static inline void logarithms(f32x16 max, f32x16 term, float scale, f32x16* hi, f32x16* lo) {
+  float row_max[16], largest[16], sum_hi[16], sum_lo[16], log_hi[16], log_lo[16];
+  scalar_store(row_max, max);
+  scalar_store(largest, term);
+  scalar_store(sum_hi, *hi);
+  scalar_store(sum_lo, *lo);
+  smx_f32_logarithms(16, row_max, largest, sum_hi, sum_lo, scale, log_hi, log_lo);
+  *hi = scalar_add(scalar_load(log_hi), scalar_sub(*hi, *hi));
+  *lo = scalar_load(log_lo);
+}
+
+// At once where they follow one another.
+static inline void copy_rows(size_t rows, size_t n, const float* x, size_t x_stride, float* y,
+                             size_t y_stride) {
+  const size_t length = x_stride == n && y_stride == n ? rows * n : n;
+  for (size_t i = 0; i < rows * n; i += length, x += x_stride, y += y_stride)
+    memcpy(y, x, length * sizeof(float));
+}
+
 // The exponentials of n elements, 2 at a time, which there is room for.
 static inline void exponentials_2(size_t n, f32x16* e, f32x16 lower, f32x16 bias,
                                   const struct smx_f32_exponential* exponential) {
@@ -239,90 +291,235 @@ static inline void exponentials_2(size_t n, f32x16* e, f32x16 lower, f32x16 bias
   }
 }
 
-extern "C" void smx_f32_log_softmax_transposed_ukernel__scalar_u256_acc8(
+// The exponentials of n elements, 4 at a time, which there is room for.
+static inline void exponentials_4(size_t n, f32x16* e, f32x16 lower, f32x16 bias,
+                                  const struct smx_f32_exponential* exponential) {
+  const f32x16 eighths = scalar_set1(8.0f * exponential->log2e);
+  const f32x16 minus_eighth_hi = scalar_set1(exponential->minus_eighth_hi);
+  const f32x16 minus_eighth_lo = scalar_set1(exponential->minus_eighth_lo);
+  const f32x16 cube = scalar_set1(exponential->cube);
+  const f32x16 square = scalar_set1(exponential->square);
+  const f32x16 linear = scalar_set1(exponential->scale);
+  const scalar_table mantissas = scalar_load_table(smx_exp2_mantissas);
+  const scalar_table residuals = scalar_load_table(smx_exp2_residuals);
+  for (size_t j = 0; j < n; j += 4) {
+    {
+      const f32x16 x0 = e[j + 0];
+
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
+      const f32x16 clamped0 = scalar_max(lower, x0);
+      const f32x16 biased0 = scalar_fma(clamped0, eighths, bias);
+      const f32x16 n0 = scalar_sub(biased0, bias);
+      const f32x16 index0 = (biased0);
+      f32x16 t0 = scalar_fma(n0, minus_eighth_hi, clamped0);
+      t0 = scalar_fma(n0, minus_eighth_lo, t0);
+      f32x16 u0 = scalar_fma(t0, cube, square);
+      u0 = scalar_fma(u0, t0, linear);
+      u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
+      const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
+      const f32x16 e0 = scalar_fma(s0, u0, s0);
+      e[j + 0] = e0;
+    }
+    {
+      const f32x16 x1 = e[j + 1];
+
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
+      const f32x16 clamped1 = scalar_max(lower, x1);
+      const f32x16 biased1 = scalar_fma(clamped1, eighths, bias);
+      const f32x16 n1 = scalar_sub(biased1, bias);
+      const f32x16 index1 = (biased1);
+      f32x16 t1 = scalar_fma(n1, minus_eighth_hi, clamped1);
+      t1 = scalar_fma(n1, minus_eighth_lo, t1);
+      f32x16 u1 = scalar_fma(t1, cube, square);
+      u1 = scalar_fma(u1, t1, linear);
+      u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
+      const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
+      const f32x16 e1 = scalar_fma(s1, u1, s1);
+      e[j + 1] = e1;
+    }
+    {
+      const f32x16 x2 = e[j + 2];
+
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
+      const f32x16 clamped2 = scalar_max(lower, x2);
+      const f32x16 biased2 = scalar_fma(clamped2, eighths, bias);
+      const f32x16 n2 = scalar_sub(biased2, bias);
+      const f32x16 index2 = (biased2);
+      f32x16 t2 = scalar_fma(n2, minus_eighth_hi, clamped2);
+      t2 = scalar_fma(n2, minus_eighth_lo, t2);
+      f32x16 u2 = scalar_fma(t2, cube, square);
+      u2 = scalar_fma(u2, t2, linear);
+      u2 = scalar_fma(u2, t2, scalar_look_up(residuals, index2));
+      const f32x16 s2 = scalar_shift_to_exponent_and_add(biased2, scalar_look_up(mantissas, index2));
+      const f32x16 e2 = scalar_fma(s2, u2, s2);
+      e[j + 2] = e2;
+    }
+    {
+      const f32x16 x3 = e[j + 3];
+
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
+      const f32x16 clamped3 = scalar_max(lower, x3);
+      const f32x16 biased3 = scalar_fma(clamped3, eighths, bias);
+      const f32x16 n3 = scalar_sub(biased3, bias);
+      const f32x16 index3 = (biased3);
+      f32x16 t3 = scalar_fma(n3, minus_eighth_hi, clamped3);
+      t3 = scalar_fma(n3, minus_eighth_lo, t3);
+      f32x16 u3 = scalar_fma(t3, cube, square);
+      u3 = scalar_fma(u3, t3, linear);
+      u3 = scalar_fma(u3, t3, scalar_look_up(residuals, index3));
+      const f32x16 s3 = scalar_shift_to_exponent_and_add(biased3, scalar_look_up(mantissas, index3));
+      const f32x16 e3 = scalar_fma(s3, u3, s3);
+      e[j + 3] = e3;
+    }
+  }
+}
+
+// Returns how many groups of 16 rows there are before one that has a row out of range, and that one's maxima. Rows are of kLength
+// elements, or of n where that is 0.
+template <size_t kLength>
+static size_t run_32(size_t groups, size_t length, const float* x, size_t x_stride, float* y, size_t y_stride,
+                     const struct smx_f32_exponential* exponential, float* maxima) {
+  const size_t n = kLength > 0 ? kLength : length;
+  // Four groups are under way, each a step behind the one before it: loaded, raised to terms, summed and stored. So no step waits for
+  // another, and steps that are chains of operations take turns with those that are not.
+  f32x16 memory[4][80];
+  f32x16 *loaded = memory[0], *raised = memory[1], *summed = memory[2], *stored = memory[3];
+  f32x16 max = scalar_set1(0.0f), hi = max, lo = max, next_hi = max, next_lo = max;
+  f32x16 terms[80], largest = max, term = max;
+  const f32x16 scale = scalar_set1(exponential->scale);
+  for (size_t g = 0; g < groups + 3; g++) {
+    const bool sums = g > 1 && g - 2 < groups;
+    if (sums) {
+      sum_elements(n, terms, &next_hi, &next_lo);
+      logarithms(largest, term, exponential->scale, &next_hi, &next_lo);
+    }
+    if (g > 0 && g - 1 < groups) {
+      if (scalar_all_within(max, scalar_set1(exponential->range))) {
+        f32x16 lower, bias;
+        references(max, exponential, &lower, &bias);
+        largest = max;
+        term = largest_terms(max, exponential, lower, bias);
+        for (size_t j = 0; j < n; j++) terms[j] = raised[j];
+        for (size_t j = n; j % 2 != 0; j++) terms[j] = lower;
+        exponentials_2(n, terms, lower, bias, exponential);
+      } else {
+        scalar_store(maxima, max);
+        groups = g - 1;
+      }
+    }
+    if (g < groups) max = load(n, x + g * 16 * x_stride, x_stride, loaded);
+    if (g > 2) store(n, stored, scale, hi, lo, y + (g - 3) * 16 * y_stride, y_stride);
+    hi = next_hi;
+    lo = next_lo;
+    f32x16* const next = stored;
+    stored = summed;
+    summed = raised;
+    raised = loaded;
+    loaded = next;
+  }
+  return groups;
+}
+
+extern "C" void smx_f32_log_softmax_transposed_ukernel__scalar_u32(
     size_t rows, size_t n, const float* x, size_t x_stride, float* y, size_t y_stride, size_t* done,
     const struct smx_f32_exponential* exponential) {
   if (n < 1 || n > 64) __builtin_unreachable();
-  *done = 0;
-  while (*done < rows) {
-    size_t count = rows - *done < 128 ? rows - *done : 128;
-    size_t groups = (count - 1) / 16 + 1;
-    group<const float> x_groups[8];
-    group<float> y_groups[8];
-    for (size_t g = 0; g < groups; g++) {
-      x_groups[g] = {x + g * 16 * x_stride, x_stride};
-      y_groups[g] = {y + g * 16 * y_stride, y_stride};
+  float maxima[16];
+  auto* run = run_32<0>;
+  const size_t groups = run(rows / 16, n, x, x_stride, y, y_stride, exponential, maxima);
+  *done = groups * 16;
+  size_t rest = rows - *done < 16 ? rows - *done : 16;
+  x += *done * x_stride;
+  y += *done * y_stride;
+  // Rows that do not fill the lanes, or of which some are out of range, are copied to where they do.
+  while (rest > 0) {
+    float padded[1024];
+    memset(padded, 0, 16 * n * sizeof(float));
+    copy_rows(rest, n, x, x_stride, padded, n);
+    if (run(1, n, padded, n, padded, n, exponential, maxima) == 1) {
+      copy_rows(rest, n, padded, n, y, y_stride);
+      *done += rest;
+      return;
     }
-    // Rows that do not fill the lanes are copied to where they do.
-    float padded[16][64];
-    if (count % 16 > 0) {
-      memset(padded, 0, sizeof(padded));
-      for (size_t r = 0; r < count % 16; r++)
-        memcpy(padded[r], x_groups[groups - 1].rows + r * x_stride, n * sizeof(float));
-      x_groups[groups - 1] = {padded[0], 64};
-    }
+    rest = smx_rows_within_range(rest, maxima, exponential);
+  }
+}
 
-    // Step by step for all groups, for what is done to one has to wait at each step.
-    f32x16 e[8][68], max[8], lower[8], bias[8];
-    for (size_t g = 0; g < groups; g++) {
-      for (size_t j = 0; j < n; j += 4)
-        scalar_load_columns(x_groups[g].rows + j, x_groups[g].stride, (ptrdiff_t)(n - j), e[g] + j);
+// Returns how many groups of 16 rows there are before one that has a row out of range, and that one's maxima. Rows are of kLength
+// elements, or of n where that is 0.
+template <size_t kLength>
+static size_t run_64(size_t groups, size_t length, const float* x, size_t x_stride, float* y, size_t y_stride,
+                     const struct smx_f32_exponential* exponential, float* maxima) {
+  const size_t n = kLength > 0 ? kLength : length;
+  // Four groups are under way, each a step behind the one before it: loaded, raised to terms, summed and stored. So no step waits for
+  // another, and steps that are chains of operations take turns with those that are not.
+  f32x16 memory[4][80];
+  f32x16 *loaded = memory[0], *raised = memory[1], *summed = memory[2], *stored = memory[3];
+  f32x16 max = scalar_set1(0.0f), hi = max, lo = max, next_hi = max, next_lo = max;
+  f32x16 terms[80], largest = max, term = max;
+  const f32x16 scale = scalar_set1(exponential->scale);
+  for (size_t g = 0; g < groups + 3; g++) {
+    const bool sums = g > 1 && g - 2 < groups;
+    if (sums) {
+      sum_elements(n, terms, &next_hi, &next_lo);
+      logarithms(largest, term, exponential->scale, &next_hi, &next_lo);
     }
-    bool stops = false;
-    for (size_t g = 0; g < groups; g++) {
-      max[g] = e[g][0];
-      for (size_t j = 1; j < n; j++) max[g] = scalar_max(max[g], e[g][j]);
-      if (!(scalar_all_within(max[g], scalar_set1(exponential->range)))) {
-        float maxima[16];
-        scalar_store(maxima, max[g]);
-        count = g * 16 + smx_rows_within_range(count - g * 16, maxima, exponential);
-        if (count == 0) return;
-        groups = (count - 1) / 16 + 1;
-        stops = true;
-        break;
+    if (g > 0 && g - 1 < groups) {
+      if (scalar_all_within(max, scalar_set1(exponential->range))) {
+        f32x16 lower, bias;
+        references(max, exponential, &lower, &bias);
+        largest = max;
+        term = largest_terms(max, exponential, lower, bias);
+        for (size_t j = 0; j < n; j++) terms[j] = raised[j];
+        for (size_t j = n; j % 4 != 0; j++) terms[j] = lower;
+        exponentials_4(n, terms, lower, bias, exponential);
+      } else {
+        scalar_store(maxima, max);
+        groups = g - 1;
       }
     }
-    const size_t rest = count % 16;
-    if (rest > 0) y_groups[groups - 1] = {padded[0], 64};
+    if (g < groups) max = load(n, x + g * 16 * x_stride, x_stride, loaded);
+    if (g > 2) store(n, stored, scale, hi, lo, y + (g - 3) * 16 * y_stride, y_stride);
+    hi = next_hi;
+    lo = next_lo;
+    f32x16* const next = stored;
+    stored = summed;
+    summed = raised;
+    raised = loaded;
+    loaded = next;
+  }
+  return groups;
+}
 
-    for (size_t g = 0; g < groups; g++) {
-      references(max[g], exponential, &lower[g], &bias[g]);
-      for (size_t j = n; j % 2 != 0; j++) e[g][j] = lower[g];
+extern "C" void smx_f32_log_softmax_transposed_ukernel__scalar_u64(
+    size_t rows, size_t n, const float* x, size_t x_stride, float* y, size_t y_stride, size_t* done,
+    const struct smx_f32_exponential* exponential) {
+  if (n < 1 || n > 64) __builtin_unreachable();
+  float maxima[16];
+  auto* run = run_64<0>;
+  const size_t groups = run(rows / 16, n, x, x_stride, y, y_stride, exponential, maxima);
+  *done = groups * 16;
+  size_t rest = rows - *done < 16 ? rows - *done : 16;
+  x += *done * x_stride;
+  y += *done * y_stride;
+  // Rows that do not fill the lanes, or of which some are out of range, are copied to where they do.
+  while (rest > 0) {
+    float padded[1024];
+    memset(padded, 0, 16 * n * sizeof(float));
+    copy_rows(rest, n, x, x_stride, padded, n);
+    if (run(1, n, padded, n, padded, n, exponential, maxima) == 1) {
+      copy_rows(rest, n, padded, n, y, y_stride);
+      *done += rest;
+      return;
     }
-    for (size_t g = 0; g < groups; g++) exponentials_2(n, e[g], lower[g], bias[g], exponential);
-    f32x16 hi[8], lo[8];
-    for (size_t g = 0; g < groups; g++) sum_elements(n, e[g], &hi[g], &lo[g]);
-    for (size_t g = 0; g < groups; g++) {
-      float row_max[16], largest[16], row_hi[16], row_lo[16], log_hi[16], log_lo[16];
-      scalar_store(row_max, max[g]);
-      scalar_store(largest, largest_terms(max[g], exponential, lower[g], bias[g]));
-      scalar_store(row_hi, hi[g]);
-      scalar_store(row_lo, lo[g]);
-      smx_f32_logarithms(16, row_max, largest, row_hi, row_lo, exponential->scale, log_hi, log_lo);
-      const f32x16 scale = scalar_set1(exponential->scale);
-      const f32x16 minus_log_hi = scalar_sub(scalar_set1(0.0f), scalar_load(log_hi));
-      for (size_t j = 0; j < n; j += 4) {
-        scalar_load_columns(x_groups[g].rows + j, x_groups[g].stride, (ptrdiff_t)(n - j), e[g]);
-        e[g][0] = scalar_sub(scalar_fma(e[g][0], scale, minus_log_hi), scalar_load(log_lo));
-        e[g][1] = scalar_sub(scalar_fma(e[g][1], scale, minus_log_hi), scalar_load(log_lo));
-        e[g][2] = scalar_sub(scalar_fma(e[g][2], scale, minus_log_hi), scalar_load(log_lo));
-        e[g][3] = scalar_sub(scalar_fma(e[g][3], scale, minus_log_hi), scalar_load(log_lo));
-        scalar_store_columns(y_groups[g].rows + j, y_groups[g].stride, (ptrdiff_t)(n - j), e[g]);
-      }
-    }
-    for (size_t g = 0; g < groups; g++) {
-      if (scalar_all_within(hi[g], scalar_set1(INFINITY))) continue;
-      float row_hi[16];
-      scalar_store(row_hi, hi[g]);
-      for (size_t r = 0; r < 16; r++) {
-        if (row_hi[r] != row_hi[r]) smx_fill_nan(n, y_groups[g].rows + r * y_groups[g].stride);
-      }
-    }
-    for (size_t r = 0; r < rest; r++)
-      memcpy(y + ((groups - 1) * 16 + r) * y_stride, padded[r], n * sizeof(float));
-    *done += count;
-    if (stops) return;
-    x += count * x_stride;
-    y += count * y_stride;
+    rest = smx_rows_within_range(rest, maxima, exponential);
   }
 }

@@ -64,13 +64,6 @@ static inline void reciprocals(f32x16 hi, f32x16 lo, f32x16* reciprocal_hi, f32x
   *reciprocal_lo = scalar_mul(low, power);
 }
 
-// Rows that fill the lanes of a vector.
-template <class Float>
-struct group {
-  Float* rows;
-  size_t stride;
-};
-
 // The first of so many lanes becomes their sum: lane i and lane i + 4, and so on by halving.
 static inline void add_lanes(size_t lanes, f32x16* hi, f32x16* lo) {
   if (4 < lanes) add_pair(&hi[0], &lo[0], hi[4], lo[4]);
@@ -171,8 +164,54 @@ static inline void sum_elements(size_t n, f32x16* e, f32x16* sum_hi, f32x16* sum
   sum_pairs(n > 32, e, sum_hi, sum_lo);
 }
 
-// The exponentials of n elements, 2 at a time, which there is room for.
-static inline void exponentials_2(size_t n, f32x16* e, f32x16 lower, f32x16 bias,
+// The elements of 16 rows, and their maxima. Columns are taken 4 at a time and more, the last of them a second time rather than
+// fewer; fewer where there are not 4.
+static inline f32x16 load(size_t n, const float* x, size_t stride, f32x16* e) {
+  const size_t last = n < 4 ? 0 : n - 4;
+  for (size_t j = 0; j < n;) {
+    j = j < last ? j : last;
+    j += scalar_load_columns(x + j, stride, (ptrdiff_t)(n - j), e + j);
+  }
+  f32x16 max = e[0];
+  for (size_t j = 1; j < n && n < 4; j++) max = scalar_max(max, e[j]);
+  for (size_t j = 0; j < n && n >= 4; j += 4) {
+    const f32x16* panel = e + (j < last ? j : last);
+    max = scalar_max(max, scalar_max(scalar_max(panel[0], panel[1]), scalar_max(panel[2], panel[3])));
+  }
+  return max;
+}
+
+// The results of 16 rows: their terms times (hi, lo).
+static inline void store(size_t n, const f32x16* e, f32x16 hi, f32x16 lo, float* y, size_t stride) {
+  const size_t last = n < 4 ? 0 : n - 4;
+  for (size_t i = 0; i < n; i += 4) {
+    const size_t j = i < last ? i : last;
+    f32x16 results[4];
+    results[0] = scalar_scaled(e[j + 0], hi, lo);
+    results[1] = scalar_scaled(e[j + 1], hi, lo);
+    results[2] = scalar_scaled(e[j + 2], hi, lo);
+    results[3] = scalar_scaled(e[j + 3], hi, lo);
+    scalar_store_columns(y + j, stride, (ptrdiff_t)(n - j), results);
+  }
+  // Of rows that hold NaN, with one sign and payload.
+  if (scalar_all_within(hi, scalar_set1(1.0f))) return;
+  float row_hi[16];
+  scalar_store(row_hi, hi);
+  for (size_t r = 0; r < 16; r++) {
+    if (row_hi[r] != row_hi[r]) smx_fill_nan(n, y + r * stride);
+  }
+}
+
+// At once where they follow one another.
+static inline void copy_rows(size_t rows, size_t n, const float* x, size_t x_stride, float* y,
+                             size_t y_stride) {
+  const size_t length = x_stride == n && y_stride == n ? rows * n : n;
+  for (size_t i = 0; i < rows * n; i += length, x += x_stride, y += y_stride)
+    memcpy(y, x, length * sizeof(float));
+}
+
+// The exponentials of n elements, 1 at a time, which there is room for.
+static inline void exponentials_1(size_t n, f32x16* e, f32x16 lower, f32x16 bias,
                                   const struct smx_f32_exponential* exponential) {
   const f32x16 eighths = scalar_set1(8.0f * exponential->log2e);
   const f32x16 minus_eighth_hi = scalar_set1(exponential->minus_eighth_hi);
@@ -182,124 +221,88 @@ static inline void exponentials_2(size_t n, f32x16* e, f32x16 lower, f32x16 bias
   const f32x16 linear = scalar_set1(exponential->scale);
   const scalar_table mantissas = scalar_load_table(smx_exp2_mantissas);
   const scalar_table residuals = scalar_load_table(smx_exp2_residuals);
-  for (size_t j = 0; j < n; j += 2) {
-    {
-      const f32x16 x0 = e[j + 0];
+  for (size_t j = 0; j < n; j += 1) {
+    const f32x16 x0 = e[j + 0];
 
-      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
-      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
-      const f32x16 clamped0 = scalar_max(lower, x0);
-      const f32x16 biased0 = scalar_fma(clamped0, eighths, bias);
-      const f32x16 n0 = scalar_sub(biased0, bias);
-      const f32x16 index0 = (biased0);
-      f32x16 t0 = scalar_fma(n0, minus_eighth_hi, clamped0);
-      t0 = scalar_fma(n0, minus_eighth_lo, t0);
-      f32x16 u0 = scalar_fma(t0, cube, square);
-      u0 = scalar_fma(u0, t0, linear);
-      u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
-      const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
-      const f32x16 e0 = scalar_fma(s0, u0, s0);
-      e[j + 0] = e0;
-    }
-    {
-      const f32x16 x1 = e[j + 1];
-
-      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
-      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
-      const f32x16 clamped1 = scalar_max(lower, x1);
-      const f32x16 biased1 = scalar_fma(clamped1, eighths, bias);
-      const f32x16 n1 = scalar_sub(biased1, bias);
-      const f32x16 index1 = (biased1);
-      f32x16 t1 = scalar_fma(n1, minus_eighth_hi, clamped1);
-      t1 = scalar_fma(n1, minus_eighth_lo, t1);
-      f32x16 u1 = scalar_fma(t1, cube, square);
-      u1 = scalar_fma(u1, t1, linear);
-      u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
-      const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
-      const f32x16 e1 = scalar_fma(s1, u1, s1);
-      e[j + 1] = e1;
-    }
+    // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+    // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
+    const f32x16 clamped0 = scalar_max(lower, x0);
+    const f32x16 biased0 = scalar_fma(clamped0, eighths, bias);
+    const f32x16 n0 = scalar_sub(biased0, bias);
+    const f32x16 index0 = (biased0);
+    f32x16 t0 = scalar_fma(n0, minus_eighth_hi, clamped0);
+    t0 = scalar_fma(n0, minus_eighth_lo, t0);
+    f32x16 u0 = scalar_fma(t0, cube, square);
+    u0 = scalar_fma(u0, t0, linear);
+    u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
+    const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
+    const f32x16 e0 = scalar_fma(s0, u0, s0);
+    e[j + 0] = e0;
   }
 }
 
-extern "C" void smx_f32_softmax_transposed_ukernel__scalar_u64_acc2(
+// Returns how many groups of 16 rows there are before one that has a row out of range, and that one's maxima. Rows are of kLength
+// elements, or of n where that is 0.
+template <size_t kLength>
+static size_t run_16(size_t groups, size_t length, const float* x, size_t x_stride, float* y, size_t y_stride,
+                     const struct smx_f32_exponential* exponential, float* maxima) {
+  const size_t n = kLength > 0 ? kLength : length;
+  // Four groups are under way, each a step behind the one before it: loaded, raised to terms, summed and stored. So no step waits for
+  // another, and steps that are chains of operations take turns with those that are not.
+  f32x16 memory[4][80];
+  f32x16 *loaded = memory[0], *raised = memory[1], *summed = memory[2], *stored = memory[3];
+  f32x16 max = scalar_set1(0.0f), hi = max, lo = max, next_hi = max, next_lo = max;
+  for (size_t g = 0; g < groups + 3; g++) {
+    const bool sums = g > 1 && g - 2 < groups;
+    if (sums) sum_elements(n, summed, &next_hi, &next_lo);
+    if (g > 0 && g - 1 < groups) {
+      if (scalar_all_within(max, scalar_set1(exponential->range))) {
+        f32x16 lower, bias;
+        references(max, exponential, &lower, &bias);
+        f32x16* const terms = raised;
+        for (size_t j = n; j % 1 != 0; j++) terms[j] = lower;
+        exponentials_1(n, terms, lower, bias, exponential);
+      } else {
+        scalar_store(maxima, max);
+        groups = g - 1;
+      }
+    }
+    if (sums) reciprocals(next_hi, next_lo, &next_hi, &next_lo);
+    if (g < groups) max = load(n, x + g * 16 * x_stride, x_stride, loaded);
+    if (g > 2) store(n, stored, hi, lo, y + (g - 3) * 16 * y_stride, y_stride);
+    hi = next_hi;
+    lo = next_lo;
+    f32x16* const next = stored;
+    stored = summed;
+    summed = raised;
+    raised = loaded;
+    loaded = next;
+  }
+  return groups;
+}
+
+extern "C" void smx_f32_softmax_transposed_ukernel__scalar_u16(
     size_t rows, size_t n, const float* x, size_t x_stride, float* y, size_t y_stride, size_t* done,
     const struct smx_f32_exponential* exponential) {
   if (n < 1 || n > 64) __builtin_unreachable();
-  *done = 0;
-  while (*done < rows) {
-    size_t count = rows - *done < 32 ? rows - *done : 32;
-    size_t groups = (count - 1) / 16 + 1;
-    group<const float> x_groups[2];
-    group<float> y_groups[2];
-    for (size_t g = 0; g < groups; g++) {
-      x_groups[g] = {x + g * 16 * x_stride, x_stride};
-      y_groups[g] = {y + g * 16 * y_stride, y_stride};
+  float maxima[16];
+  auto* run = run_16<0>;
+  const size_t groups = run(rows / 16, n, x, x_stride, y, y_stride, exponential, maxima);
+  *done = groups * 16;
+  size_t rest = rows - *done < 16 ? rows - *done : 16;
+  x += *done * x_stride;
+  y += *done * y_stride;
+  // Rows that do not fill the lanes, or of which some are out of range, are copied to where they do.
+  while (rest > 0) {
+    float padded[1024];
+    memset(padded, 0, 16 * n * sizeof(float));
+    copy_rows(rest, n, x, x_stride, padded, n);
+    if (run(1, n, padded, n, padded, n, exponential, maxima) == 1) {
+      copy_rows(rest, n, padded, n, y, y_stride);
+      *done += rest;
+      return;
     }
-    // Rows that do not fill the lanes are copied to where they do.
-    float padded[16][64];
-    if (count % 16 > 0) {
-      memset(padded, 0, sizeof(padded));
-      for (size_t r = 0; r < count % 16; r++)
-        memcpy(padded[r], x_groups[groups - 1].rows + r * x_stride, n * sizeof(float));
-      x_groups[groups - 1] = {padded[0], 64};
-    }
-
-    // Step by step for all groups, for what is done to one has to wait at each step.
-    f32x16 e[2][68], max[2], lower[2], bias[2];
-    for (size_t g = 0; g < groups; g++) {
-      for (size_t j = 0; j < n; j += 4)
-        scalar_load_columns(x_groups[g].rows + j, x_groups[g].stride, (ptrdiff_t)(n - j), e[g] + j);
-    }
-    bool stops = false;
-    for (size_t g = 0; g < groups; g++) {
-      max[g] = e[g][0];
-      for (size_t j = 1; j < n; j++) max[g] = scalar_max(max[g], e[g][j]);
-      if (!(scalar_all_within(max[g], scalar_set1(exponential->range)))) {
-        float maxima[16];
-        scalar_store(maxima, max[g]);
-        count = g * 16 + smx_rows_within_range(count - g * 16, maxima, exponential);
-        if (count == 0) return;
-        groups = (count - 1) / 16 + 1;
-        stops = true;
-        break;
-      }
-    }
-    const size_t rest = count % 16;
-    if (rest > 0) y_groups[groups - 1] = {padded[0], 64};
-
-    for (size_t g = 0; g < groups; g++) {
-      references(max[g], exponential, &lower[g], &bias[g]);
-      for (size_t j = n; j % 2 != 0; j++) e[g][j] = lower[g];
-    }
-    for (size_t g = 0; g < groups; g++) exponentials_2(n, e[g], lower[g], bias[g], exponential);
-    f32x16 hi[2], lo[2];
-    for (size_t g = 0; g < groups; g++) sum_elements(n, e[g], &hi[g], &lo[g]);
-    for (size_t g = 0; g < groups; g++) reciprocals(hi[g], lo[g], &hi[g], &lo[g]);
-    for (size_t g = 0; g < groups; g++) {
-      for (size_t j = 0; j < n; j += 4) {
-        e[g][j + 0] = scalar_scaled(e[g][j + 0], hi[g], lo[g]);
-        e[g][j + 1] = scalar_scaled(e[g][j + 1], hi[g], lo[g]);
-        e[g][j + 2] = scalar_scaled(e[g][j + 2], hi[g], lo[g]);
-        e[g][j + 3] = scalar_scaled(e[g][j + 3], hi[g], lo[g]);
-        scalar_store_columns(y_groups[g].rows + j, y_groups[g].stride, (ptrdiff_t)(n - j), e[g] + j);
-      }
-    }
-    for (size_t g = 0; g < groups; g++) {
-      if (scalar_all_within(hi[g], scalar_set1(1.0f))) continue;
-      float row_hi[16];
-      scalar_store(row_hi, hi[g]);
-      for (size_t r = 0; r < 16; r++) {
-        if (row_hi[r] != row_hi[r]) smx_fill_nan(n, y_groups[g].rows + r * y_groups[g].stride);
-      }
-    }
-    for (size_t r = 0; r < rest; r++)
-      memcpy(y + ((groups - 1) * 16 + r) * y_stride, padded[r], n * sizeof(float));
-    *done += count;
-    if (stops) return;
-    x += count * x_stride;
-    y += count * y_stride;
+    rest = smx_rows_within_range(rest, maxima, exponential);
   }
 }
