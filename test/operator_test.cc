@@ -665,8 +665,8 @@ TEST_F(Operator, GetPlanIsRejectedWithItsReason) {
 
 TEST_F(Operator, GetPlanTellsWhatRunWouldDo) {
   constexpr size_t kBeyondAnyCache = size_t{SMX_MAX_SPANS} * SMX_TILE + 1;
-  EXPECT_STREQ(PlanOf(op_, 1, 1, false, 1).algorithm, "store-and-rescale");
-  EXPECT_STREQ(PlanOf(op_, 4, 2 * SMX_LANES, true, 1).algorithm, "rows-as-lanes");
+  EXPECT_STREQ(PlanOf(op_, 1, 1, false, 1).algorithm, "several-rows");
+  EXPECT_STREQ(PlanOf(op_, SMX_LANES, 2 * SMX_LANES, true, 1).algorithm, "rows-as-lanes");
   EXPECT_STREQ(PlanOf(op_, 4, SMX_BLOCK, true, 1).algorithm, "several-rows");
   EXPECT_STREQ(PlanOf(op_, 1, SMX_TILE, true, 1).algorithm, "store-and-rescale");
   EXPECT_STREQ(PlanOf(op_, 1, kBeyondAnyCache, false, 1).algorithm, "two-pass");

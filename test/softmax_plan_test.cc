@@ -52,20 +52,34 @@ std::vector<size_t> Lengths() {
   return lengths;
 }
 
-TEST(SoftmaxPlan, FewRowsGoOneByOne) {
+TEST(SoftmaxPlan, RowsThatLeaveLanesEmptyAreNoLanes) {
+  smx_thresholds thresholds = Thresholds();
+  thresholds.lane_channels = 4 * SMX_LANES;
   for (bool in_place : {false, true}) {
-    for (size_t channels : {1, 10, 11, 100}) {
-      for (size_t rows : {0, 1, 2, 3}) {
-        EXPECT_EQ(Algorithm(rows, channels, Thresholds(), in_place), smx_algorithm_store_and_rescale);
+    for (size_t channels : {1, 10, 16}) {
+      for (size_t rows : {1, 2, 7}) {
+        EXPECT_EQ(Algorithm(rows, channels, thresholds, in_place), smx_algorithm_several_rows);
       }
-      EXPECT_NE(Algorithm(4, channels, Thresholds(), in_place), smx_algorithm_store_and_rescale);
+      EXPECT_EQ(Algorithm(8, channels, thresholds, in_place), smx_algorithm_rows_as_lanes);
     }
+    EXPECT_EQ(Algorithm(15, 32, thresholds, in_place), smx_algorithm_several_rows);
+    EXPECT_EQ(Algorithm(16, 32, thresholds, in_place), smx_algorithm_rows_as_lanes);
+  }
+}
+
+TEST(SoftmaxPlan, LoneRowThatIsNotShortIsStored) {
+  smx_thresholds thresholds = Thresholds();
+  thresholds.grouped_channels = SMX_BLOCK;
+  for (bool in_place : {false, true}) {
+    EXPECT_EQ(Algorithm(1, 256, thresholds, in_place), smx_algorithm_several_rows);
+    EXPECT_EQ(Algorithm(1, 257, thresholds, in_place), smx_algorithm_store_and_rescale);
+    EXPECT_EQ(Algorithm(2, 257, thresholds, in_place), smx_algorithm_several_rows);
   }
 }
 
 TEST(SoftmaxPlan, RowsOfLaneChannelsAreLanes) {
   for (bool in_place : {false, true}) {
-    for (size_t rows : {size_t{4}, size_t{1000}, SIZE_MAX}) {
+    for (size_t rows : {size_t{8}, size_t{1000}, SIZE_MAX}) {
       EXPECT_EQ(Algorithm(rows, 1, Thresholds(), in_place), smx_algorithm_rows_as_lanes);
       EXPECT_EQ(Algorithm(rows, 10, Thresholds(), in_place), smx_algorithm_rows_as_lanes);
       EXPECT_EQ(Algorithm(rows, 11, Thresholds(), in_place), smx_algorithm_several_rows);
@@ -87,8 +101,8 @@ TEST(SoftmaxPlan, KernelsOnSeveralRowsGetNoLongerRowsThanTheyTake) {
   thresholds.lane_channels = SIZE_MAX;
   thresholds.grouped_channels = SIZE_MAX;
   thresholds.stored_bytes = SIZE_MAX;
-  EXPECT_EQ(Algorithm(4, 4 * SMX_LANES, thresholds), smx_algorithm_rows_as_lanes);
-  EXPECT_EQ(Algorithm(4, 4 * SMX_LANES + 1, thresholds), smx_algorithm_several_rows);
+  EXPECT_EQ(Algorithm(100, 4 * SMX_LANES, thresholds), smx_algorithm_rows_as_lanes);
+  EXPECT_EQ(Algorithm(100, 4 * SMX_LANES + 1, thresholds), smx_algorithm_several_rows);
   EXPECT_EQ(Algorithm(4, SMX_BLOCK, thresholds), smx_algorithm_several_rows);
   EXPECT_EQ(Algorithm(4, SMX_BLOCK + 1, thresholds), smx_algorithm_store_and_rescale);
 }
@@ -124,7 +138,7 @@ TEST(SoftmaxPlan, RowThatFitsIntoStoredBytesIsStored) {
 
 TEST(SoftmaxPlan, RowWhoseOutputDoesNotHoldTermsTakesTwoPasses) {
   const smx_thresholds thresholds = Thresholds();
-  for (size_t channels : {1, 100, 1000}) {
+  for (size_t channels : {101, 1000}) {
     const smx_softmax_shape one_row = {1, channels, kElementBytes, false, true, false, true};
     EXPECT_EQ(smx_plan_softmax(&one_row, &thresholds, 1).algorithm, smx_algorithm_two_pass);
   }
@@ -245,7 +259,7 @@ TEST(SoftmaxPlan, EveryChoiceHasItsReason) {
   smx_thresholds all_stored = Thresholds();
   all_stored.stored_bytes = SIZE_MAX;
   const smx_softmax_plan plans[] = {
-      Plan(4, 10, Thresholds()),
+      Plan(8, 10, Thresholds()),
       Plan(4, 100, Thresholds()),
       Plan(4, 1000, Thresholds()),
       Plan(4, 1001, Thresholds()),

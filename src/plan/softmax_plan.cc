@@ -6,8 +6,11 @@
 
 namespace {
 
-// Fewer rows than this do not pay for what kernels on several rows do once a group.
-constexpr size_t kRowsWorthAGroup = 4;
+// A single row of more elements is no faster by a kernel on several.
+constexpr size_t kLongestLoneRow = 256;
+
+// Fewer rows than this, or than half their elements, leave too many lanes empty.
+constexpr size_t kRowsWorthLanes = 8;
 
 // Of f32-softmax-transposed.
 constexpr size_t kLongestLaneRow = 4 * SMX_LANES;
@@ -41,8 +44,9 @@ struct Choice {
 };
 
 Choice Choose(const smx_softmax_shape& shape, size_t stored_bytes, const smx_thresholds& thresholds) {
-  if (shape.groups_rows && shape.rows >= kRowsWorthAGroup) {
-    if (shape.channels <= std::min<size_t>(thresholds.lane_channels, kLongestLaneRow)) {
+  if (shape.groups_rows && (shape.rows > 1 || shape.channels <= kLongestLoneRow)) {
+    const bool fills_lanes = shape.rows >= std::max(kRowsWorthLanes, shape.channels / 2);
+    if (fills_lanes && shape.channels <= std::min<size_t>(thresholds.lane_channels, kLongestLaneRow)) {
       return {smx_algorithm_rows_as_lanes, "rows are no longer than lane_channels"};
     }
     if (shape.channels <= std::min<size_t>(thresholds.grouped_channels, SMX_BLOCK)) {
