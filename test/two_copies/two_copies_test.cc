@@ -123,11 +123,11 @@ TEST_P(TwoCopies, HaveTheirOwnThresholds) {
   smx_thresholds thresholds;
   ASSERT_EQ(first_->smx_get_thresholds(&thresholds), smx_status_success);
   const auto [usual, y] = Compute(first_);
-  ASSERT_EQ(usual, "store-and-rescale");
-  thresholds.stored_bytes = 0;
+  ASSERT_EQ(usual, "several-rows");
+  thresholds.grouped_channels = 0;
   ASSERT_EQ(second_->smx_set_thresholds(&thresholds), smx_status_success);
   EXPECT_EQ(Compute(first_), std::make_tuple(usual, y));
-  EXPECT_EQ(Compute(second_), std::make_tuple(std::string("two-pass"), y));
+  EXPECT_EQ(Compute(second_), std::make_tuple(std::string("store-and-rescale"), y));
 }
 
 TEST_P(TwoCopies, HaveTheirOwnLog) {

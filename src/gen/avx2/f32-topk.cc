@@ -82,8 +82,8 @@ static inline void load_keys(size_t count, const float* x, size_t x_stride, size
                              __m256d* low, __m256d* high) {
   __m256 columns[SMX_TOPK];
   const size_t present = left < count ? left : count;
-  for (size_t j = 0; j < present; j += 4)
-    avx2_load_columns(x + j, x_stride, (ptrdiff_t)(left - j), columns + j);
+  for (size_t j = 0; j < present;)
+    j += avx2_load_columns(x + j, x_stride, (ptrdiff_t)(left - j), columns + j);
   for (size_t j = 0; j < present; j++) {
     __m256d keys[2];
     avx2_to_keys(columns[j], smx_topk_rank(first + j), keys);

@@ -82,8 +82,8 @@ static inline void load_keys(size_t count, const float* x, size_t x_stride, size
                              f64x8* low, f64x8* high) {
   f32x16 columns[SMX_TOPK];
   const size_t present = left < count ? left : count;
-  for (size_t j = 0; j < present; j += 4)
-    scalar_load_columns(x + j, x_stride, (ptrdiff_t)(left - j), columns + j);
+  for (size_t j = 0; j < present;)
+    j += scalar_load_columns(x + j, x_stride, (ptrdiff_t)(left - j), columns + j);
   for (size_t j = 0; j < present; j++) {
     f64x8 keys[2];
     scalar_to_keys(columns[j], smx_topk_rank(first + j), keys);
