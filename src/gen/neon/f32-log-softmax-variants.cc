@@ -767,8 +767,9 @@ extern "C" void smx_f32_log_softmax_ukernel__neon_u64_acc16(size_t rows, size_t 
                                                             size_t x_stride, float* y, size_t y_stride,
                                                             bool streams, size_t* done,
                                                             const struct smx_f32_exponential* exponential) {
-  // Long rows go fewer at a time, so that they are in the level 1 cache when they are read again.
-  const size_t together = n <= 256 ? 16 : 8;
+  // Rows and their results stay in a level 1 cache beside the next ones.
+  const size_t most = 2048 / n;
+  const size_t together = most < 16 ? most : 16;
   *done = 0;
   size_t count = 0;
   bool stops = false;

@@ -767,7 +767,9 @@ extern "C" void smx_f32_log_softmax_ukernel__neon_u64_acc4(size_t rows, size_t n
                                                            size_t x_stride, float* y, size_t y_stride,
                                                            bool streams, size_t* done,
                                                            const struct smx_f32_exponential* exponential) {
-  const size_t together = 4;
+  // Rows and their results stay in a level 1 cache beside the next ones.
+  const size_t most = 2048 / n;
+  const size_t together = most < 4 ? most : 4;
   *done = 0;
   size_t count = 0;
   bool stops = false;
