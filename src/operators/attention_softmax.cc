@@ -359,8 +359,9 @@ Progress RunBlock(const AttentionSoftmax& op, const smx_softmax_plan& plan, cons
   ptrdiff_t shift;
   block.rows = queries.Alike(std::min(following, end - queries.index()), &shift, &block.growth);
   block.rows = RowsWithinABlock(block.rows, block.n, block.growth);
+  // A lone row's strides may be any numbers, and kernels ask for what follows.
   for (size_t* stride : {&block.x_stride, &block.mask_stride, &block.y_stride}) {
-    *stride += static_cast<size_t>(shift);
+    *stride = block.rows == 1 ? block.n : *stride + static_cast<size_t>(shift);
   }
   block.x = reinterpret_cast<const float*>(query.logits.x);
   block.mask = query.logits.base.mask;

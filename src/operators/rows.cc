@@ -70,6 +70,8 @@ void RunKernel(const smx_rows& op, const smx_softmax_plan& plan, size_t rows, co
   const smx_f32_exponential* exponential = &op.scale.exponential;
   const bool is_log = op.function == smx_rows_log_softmax;
   const bool streams = plan.streams_output;
+  // A lone row's strides may be any numbers, and kernels ask for what follows.
+  if (rows == 1) x_stride = y_stride = op.channels;
   if (plan.algorithm == smx_algorithm_rows_as_lanes) {
     const auto kernel = is_log ? kernels.f32_log_softmax_transposed : kernels.f32_softmax_transposed;
     kernel(rows, op.channels, x, x_stride, y, y_stride, done, exponential);
