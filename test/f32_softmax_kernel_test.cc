@@ -25,8 +25,8 @@ class SoftmaxKernel : public MicrokernelTest {
   bool IsLog() const { return Is("log"); }
   // The longest rows that the kernel takes.
   size_t LargestRow() const { return IsTransposed() ? 4 * SMX_LANES : SMX_BLOCK; }
-  // No variant takes more rows at a time: accumulators times lanes, of 16 at most, where rows are lanes.
-  size_t LargestGroup() const { return IsTransposed() ? kernel().accumulators * 16 : kernel().accumulators; }
+  // No variant has more rows under way: four groups of lanes, 16 at most, where rows are lanes.
+  size_t LargestGroup() const { return IsTransposed() ? 4 * 16 : kernel().accumulators; }
   // All that are short, and a few others.
   std::vector<size_t> RowLengths() const {
     std::vector<size_t> lengths = FewSizes(kernel().tile);

@@ -18,8 +18,8 @@ constexpr size_t kLongestLaneRow = 4 * SMX_LANES;
 // Where rows as lanes are no faster than several rows at a time.
 constexpr size_t kLaneChannels = 40;
 
-// Tasks of kernels on several rows are whole groups.
-constexpr size_t kRowsOfLargestGroup = 128;
+// Tasks of rows as lanes are a multiple of this: whole vectors of rows, and more of them than a kernel has under way.
+constexpr size_t kRowsOfLaneTask = 128;
 
 // A small core's, where cpuinfo does not know.
 constexpr size_t kDefaultL2Bytes = 256 * 1024;
@@ -81,8 +81,8 @@ size_t SplitRows(const smx_softmax_shape& shape, const smx_thresholds& threshold
 size_t RowsPerTask(const smx_softmax_shape& shape, smx_algorithm algorithm,
                    const smx_thresholds& thresholds) {
   const size_t rows = std::max<size_t>(1, smx_divide_round_up(thresholds.task_elements, shape.channels));
-  if (algorithm != smx_algorithm_rows_as_lanes || rows < kRowsOfLargestGroup) return rows;
-  return rows / kRowsOfLargestGroup * kRowsOfLargestGroup;
+  if (algorithm != smx_algorithm_rows_as_lanes || rows < kRowsOfLaneTask) return rows;
+  return rows / kRowsOfLaneTask * kRowsOfLaneTask;
 }
 
 }  // namespace
