@@ -1159,7 +1159,9 @@ static inline void rows_u64_acc4(size_t rows, size_t n, ptrdiff_t growth, const 
     terms = next_terms;
     count = next_count;
 
-    const float* const next = x + together * x_stride;
+    // Never beyond the last row: asking for what no page holds takes long.
+    const size_t following = rows - *done - count;
+    const float* const next = x + (following < together ? following : together) * x_stride;
     const float* const logits = mask != nullptr ? terms : x;
     const size_t logits_stride = mask != nullptr ? terms_stride : x_stride;
     // Not y where results bypass the caches, nor beside a mask, for it would drive out what is there.
@@ -1311,7 +1313,9 @@ static inline void rows_u64_acc8(size_t rows, size_t n, ptrdiff_t growth, const 
     terms = next_terms;
     count = next_count;
 
-    const float* const next = x + together * x_stride;
+    // Never beyond the last row: asking for what no page holds takes long.
+    const size_t following = rows - *done - count;
+    const float* const next = x + (following < together ? following : together) * x_stride;
     const float* const logits = mask != nullptr ? terms : x;
     const size_t logits_stride = mask != nullptr ? terms_stride : x_stride;
     // Not y where results bypass the caches, nor beside a mask, for it would drive out what is there.
@@ -1463,7 +1467,9 @@ static inline void rows_u128_acc8(size_t rows, size_t n, ptrdiff_t growth, const
     terms = next_terms;
     count = next_count;
 
-    const float* const next = x + together * x_stride;
+    // Never beyond the last row: asking for what no page holds takes long.
+    const size_t following = rows - *done - count;
+    const float* const next = x + (following < together ? following : together) * x_stride;
     const float* const logits = mask != nullptr ? terms : x;
     const size_t logits_stride = mask != nullptr ? terms_stride : x_stride;
     // Not y where results bypass the caches, nor beside a mask, for it would drive out what is there.
@@ -1615,7 +1621,9 @@ static inline void rows_u64_acc16(size_t rows, size_t n, ptrdiff_t growth, const
     terms = next_terms;
     count = next_count;
 
-    const float* const next = x + together * x_stride;
+    // Never beyond the last row: asking for what no page holds takes long.
+    const size_t following = rows - *done - count;
+    const float* const next = x + (following < together ? following : together) * x_stride;
     const float* const logits = mask != nullptr ? terms : x;
     const size_t logits_stride = mask != nullptr ? terms_stride : x_stride;
     // Not y where results bypass the caches, nor beside a mask, for it would drive out what is there.

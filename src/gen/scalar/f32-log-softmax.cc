@@ -434,7 +434,9 @@ extern "C" void smx_f32_log_softmax_ukernel__scalar_u64_acc4(size_t rows, size_t
     y += count * y_stride;
     count = next_count;
 
-    const float* const next = x + together * x_stride;
+    // Never beyond the last row: asking for what no page holds takes long.
+    const size_t following = rows - *done - count;
+    const float* const next = x + (following < together ? following : together) * x_stride;
     const float* const written = streams ? next : y;
     const size_t written_stride = streams ? x_stride : y_stride;
     sum_rows_64(0, count, n, x, x_stride, next, x_stride, written, written_stride, lowers, biases,
