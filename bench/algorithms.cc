@@ -162,11 +162,12 @@ size_t LongestRow() {
 }
 
 template <class X>
-smx_f32_extended SumRow(void (*raddextexp)(size_t, const X*, smx_f32_extended*, const smx_f32_exponential*),
+smx_f32_extended SumRow(void (*raddextexp)(size_t, const X*, size_t, smx_f32_extended*,
+                                           const smx_f32_exponential*),
                         size_t n, const X* x) {
   return SumTiles(n, [&](size_t start, size_t length) {
     smx_f32_extended tile;
-    raddextexp(length, x + start, &tile, &kExp);
+    raddextexp(length, x + start, n - start - length, &tile, &kExp);
     return tile;
   });
 }
@@ -180,7 +181,7 @@ smx_f32_extended SumAndStoreRow(smx_f32_raddstoreextexp_ukernel_fn* raddstoreext
                                 float* y, References* references) {
   return SumTiles(n, [&](size_t start, size_t length) {
     smx_f32_extended tile;
-    raddstoreextexp(length, x + start, nullptr, 1.0f, y + start, &tile, &kExp);
+    raddstoreextexp(length, x + start, n - start - length, nullptr, 1.0f, y + start, &tile, &kExp);
     references->of_tile[start / SMX_TILE] = tile.reference;
     return tile;
   });

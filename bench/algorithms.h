@@ -49,7 +49,8 @@ struct References {
 // The sum of a row, tile by tile. The inputs of the benches are within the kernels' range, and a row's references so
 // close to each other that a single step of f32-vmulextc spans them: nothing else is provided for.
 template <class X>
-smx_f32_extended SumRow(void (*raddextexp)(size_t, const X*, smx_f32_extended*, const smx_f32_exponential*),
+smx_f32_extended SumRow(void (*raddextexp)(size_t, const X*, size_t, smx_f32_extended*,
+                                           const smx_f32_exponential*),
                         size_t n, const X* x);
 smx_f32_extended SumAndStoreRow(smx_f32_raddstoreextexp_ukernel_fn* raddstoreextexp, size_t n, const float* x,
                                 float* y, References* references);

@@ -75,7 +75,7 @@ constexpr smx_f32_logarithm kLogarithm = {1.0f, 0.0f, 1.0f, 8.0f, 0x1p-24f};
 constexpr float kMax = smx_bench::kLargestInput;
 
 template <class X>
-Pass<X, X> Sum(Reduction<X, smx_f32_extended*, const smx_f32_exponential*>* ukernel) {
+Pass<X, X> Sum(Reduction<X, size_t, smx_f32_extended*, const smx_f32_exponential*>* ukernel) {
   return {kReads, kLongRows, [=](size_t n, const typename X::Memory* x, typename X::Memory*) {
             benchmark::DoNotOptimize(smx_bench::SumRow(ukernel, n, x));
           }};

@@ -107,7 +107,7 @@ std::vector<float> OneRow(const std::vector<float>& x) {
   const smx_fp_environment environment;
   std::vector<float> y(x.size());
   smx_f32_extended sum;
-  ScalarMicrokernel("f32_raddextexp").As<smx_f32_raddextexp_ukernel_fn>()(x.size(), x.data(), &sum, &kExp);
+  ScalarMicrokernel("f32_raddextexp").As<smx_f32_raddextexp_ukernel_fn>()(x.size(), x.data(), 0, &sum, &kExp);
   const smx_f32_reciprocal reciprocal = smx_f32_reciprocal_of(&sum);
   ScalarMicrokernel("f32_vscaleextexp")
       .As<smx_f32_vscaleextexp_ukernel_fn>()(x.size(), x.data(), y.data(), &reciprocal, &kExp);

@@ -220,7 +220,7 @@ TEST(ElementFunction, OfSumsIsThatOfStoredTerms) {
     smx_f32_extended first = {};
     for (const Microkernel& kernel : kernels) {
       smx_f32_extended sum;
-      kernel.As<smx_f32_raddextexp_ukernel_fn>()(without_pairs.size(), without_pairs.data(), &sum, &kExp);
+      kernel.As<smx_f32_raddextexp_ukernel_fn>()(without_pairs.size(), without_pairs.data(), 0, &sum, &kExp);
       if (&kernel == &kernels[0]) first = sum;
       const double scaled = ldexp(static_cast<double>(sum.hi) + sum.lo, sum.reference - reference);
       testing::AssertionResult same = Same(sum, first);
@@ -298,7 +298,7 @@ TEST(ElementFunction, OfWhatIsAboveTheRangeIsRefused) {
       smx_f32_extended sum;
       float term;
       for (const Microkernel& kernel : summing) {
-        kernel.As<smx_f32_raddextexp_ukernel_fn>()(1, &element, &sum, &kExp);
+        kernel.As<smx_f32_raddextexp_ukernel_fn>()(1, &element, 0, &sum, &kExp);
         if (!std::isnan(sum.hi))
           return testing::AssertionFailure() << sum.hi << " of " << element << ", " << kernel;
       }
@@ -326,7 +326,7 @@ TEST(ElementFunction, OfASingleElementIsTheSameInEveryKernel) {
       smx_f32_extended expected = {};
       for (size_t k = 0; k < sums.size(); k++) {
         smx_f32_extended sum;
-        sums[k].As<smx_f32_raddextexp_ukernel_fn>()(1, &x, &sum, &kExp);
+        sums[k].As<smx_f32_raddextexp_ukernel_fn>()(1, &x, 0, &sum, &kExp);
         if (k == 0) expected = sum;
         ASSERT_TRUE(Same(sum, expected)) << sums[k] << ", x = " << x;
         ASSERT_EQ(sum.lo, 0.0f) << sums[k] << ", x = " << x;

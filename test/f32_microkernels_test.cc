@@ -36,7 +36,7 @@ smx_f32_extended Sum(const Microkernel& kernel, size_t n, const float* x, float*
   if (Stores(kernel)) {
     SumAndStore(kernel, n, x, y, &sum);
   } else {
-    kernel.As<smx_f32_raddextexp_ukernel_fn>()(n, x, &sum, &kExp);
+    kernel.As<smx_f32_raddextexp_ukernel_fn>()(n, x, 0, &sum, &kExp);
   }
   return sum;
 }

@@ -58,8 +58,8 @@ std::vector<float> OneLogRow(const std::vector<float>& x) {
   std::vector<float> y(x.size());
   smx_f32_extended sum, largest;
   const auto sum_row = ScalarMicrokernel("f32_raddextexp").As<smx_f32_raddextexp_ukernel_fn>();
-  sum_row(x.size(), x.data(), &sum, &kExp);
-  sum_row(1, &sum.max, &largest, &kExp);
+  sum_row(x.size(), x.data(), 0, &sum, &kExp);
+  sum_row(1, &sum.max, 0, &largest, &kExp);
   const smx_f32_logarithm logarithm =
       smx_f32_logarithm_of(1.0f, static_cast<double>(sum.max), smx_log_above_max(&sum, &largest));
   ScalarMicrokernel("f32_vsubextc")

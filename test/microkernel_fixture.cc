@@ -52,7 +52,7 @@ std::vector<size_t> FewSizes(size_t tile) {
 
 void SumAndStore(const Microkernel& kernel, size_t n, const float* x, float* y, smx_f32_extended* sum,
                  const RowOptions& options) {
-  kernel.As<smx_f32_raddstoreextexp_ukernel_fn>()(n, x, options.mask, options.scale, y, sum, &kExp);
+  kernel.As<smx_f32_raddstoreextexp_ukernel_fn>()(n, x, 0, options.mask, options.scale, y, sum, &kExp);
 }
 
 size_t RunRows(const Microkernel& kernel, size_t rows, size_t n, const float* x, size_t x_stride, float* y,

@@ -123,7 +123,8 @@ smx_f32_extended Reduce(const Microkernel& kernel, size_t n, const X* x) {
   if (SignatureOf(kernel).base == "rmax") {
     kernel.As<void(size_t, const X*, float*)>()(n, x, &result.max);
   } else if (SignatureOf(kernel).base == "raddextexp") {
-    kernel.As<void(size_t, const X*, smx_f32_extended*, const smx_f32_exponential*)>()(n, x, &result, &kExp);
+    kernel.As<void(size_t, const X*, size_t, smx_f32_extended*, const smx_f32_exponential*)>()(
+        n, x, 0, &result, &kExp);
   } else {
     ADD_FAILURE() << "how is " << kernel << " called?";
   }

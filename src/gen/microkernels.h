@@ -634,15 +634,20 @@ struct smx_f32_column_logarithms;
 extern "C" {
 #endif
 
-typedef void smx_f32_raddextexp_ukernel_fn(size_t n, const float* x, struct smx_f32_extended* sum,
+typedef void smx_f32_raddextexp_ukernel_fn(size_t n, const float* x, size_t following,
+                                           struct smx_f32_extended* sum,
                                            const struct smx_f32_exponential* exponential);
-typedef void smx_f16_raddextexp_ukernel_fn(size_t n, const uint16_t* x, struct smx_f32_extended* sum,
+typedef void smx_f16_raddextexp_ukernel_fn(size_t n, const uint16_t* x, size_t following,
+                                           struct smx_f32_extended* sum,
                                            const struct smx_f32_exponential* exponential);
-typedef void smx_bf16_raddextexp_ukernel_fn(size_t n, const uint16_t* x, struct smx_f32_extended* sum,
+typedef void smx_bf16_raddextexp_ukernel_fn(size_t n, const uint16_t* x, size_t following,
+                                            struct smx_f32_extended* sum,
                                             const struct smx_f32_exponential* exponential);
-typedef void smx_qu8_raddextexp_ukernel_fn(size_t n, const uint8_t* x, struct smx_f32_extended* sum,
+typedef void smx_qu8_raddextexp_ukernel_fn(size_t n, const uint8_t* x, size_t following,
+                                           struct smx_f32_extended* sum,
                                            const struct smx_f32_exponential* exponential);
-typedef void smx_qs8_raddextexp_ukernel_fn(size_t n, const int8_t* x, struct smx_f32_extended* sum,
+typedef void smx_qs8_raddextexp_ukernel_fn(size_t n, const int8_t* x, size_t following,
+                                           struct smx_f32_extended* sum,
                                            const struct smx_f32_exponential* exponential);
 typedef void smx_f32_vscaleextexp_ukernel_fn(size_t n, const float* x, float* y,
                                              const struct smx_f32_reciprocal* reciprocal,
@@ -700,8 +705,8 @@ typedef void smx_f32_f16_vstreamextexp_ukernel_fn(size_t n, const float* x, uint
 typedef void smx_f32_bf16_vstreamextexp_ukernel_fn(size_t n, const float* x, uint16_t* y,
                                                    const struct smx_f32_reciprocal* reciprocal,
                                                    const struct smx_f32_exponential* exponential);
-typedef void smx_f32_raddstoreextexp_ukernel_fn(size_t n, const float* x, const float* mask, float scale,
-                                                float* y, struct smx_f32_extended* sum,
+typedef void smx_f32_raddstoreextexp_ukernel_fn(size_t n, const float* x, size_t following, const float* mask,
+                                                float scale, float* y, struct smx_f32_extended* sum,
                                                 const struct smx_f32_exponential* exponential);
 typedef void smx_f32_vmulextc_ukernel_fn(size_t n, const float* x, float* y,
                                          const struct smx_f32_reciprocal* reciprocal);

@@ -61,10 +61,11 @@ MASK = "const float* mask, size_t mask_stride, float scale, "
 COLUMN_PARAMETERS = "size_t columns, size_t n, const float* x, size_t x_stride, float* y, size_t y_stride, bool is_log, bool streams, size_t* done, " + EXPONENTIAL
 
 KERNELS = [
-    # The paper's two passes: a tile to its sum, and y[i] = exp(scale * x[i]) * reciprocal. A sum takes at most TILE elements.
-    Kernel("raddextexp", "size_t n, const {x}* x, struct smx_f32_extended* sum, " + EXPONENTIAL, SUMS),
-    Kernel("raddextexp", "size_t n, const {x}* x, struct smx_f32_extended* sum, " + EXPONENTIAL, NARROW_SUMS, types=READ),
-    Kernel("raddextexp", "size_t n, const {x}* x, struct smx_f32_extended* sum, " + EXPONENTIAL, QUANTIZED_SUMS, types=QUANTIZED),
+    # The paper's two passes: a tile to its sum, and y[i] = exp(scale * x[i]) * reciprocal. A sum takes at most TILE elements, and asks
+    # for those that are `following` them, which are to be read next, before it ends.
+    Kernel("raddextexp", "size_t n, const {x}* x, size_t following, struct smx_f32_extended* sum, " + EXPONENTIAL, SUMS),
+    Kernel("raddextexp", "size_t n, const {x}* x, size_t following, struct smx_f32_extended* sum, " + EXPONENTIAL, NARROW_SUMS, types=READ),
+    Kernel("raddextexp", "size_t n, const {x}* x, size_t following, struct smx_f32_extended* sum, " + EXPONENTIAL, QUANTIZED_SUMS, types=QUANTIZED),
     Kernel("vscaleextexp", "size_t n, const {x}* x, {y}* y, " + SCALING, MAPS),
     Kernel("vscaleextexp", "size_t n, const {x}* x, {y}* y, " + SCALING, NARROW_MAPS, types=MAPPED),
     Kernel("vscaleextexp", "size_t n, const {x}* x, {y}* y, " + SCALING, QUANTIZED_MAPS, types=DEQUANTIZED),
@@ -74,7 +75,7 @@ KERNELS = [
     Kernel("vstreamextexp", "size_t n, const {x}* x, {y}* y, " + SCALING, NARROW_MAPS, types=MAPPED),
     # One exponential an element: store the terms of the sum, then multiply them by its reciprocal.
     # Where a mask is not NULL, of scale * x + mask, and then y is not x.
-    Kernel("raddstoreextexp", f"size_t n, const float* x, const float* mask, float scale, float* y, struct smx_f32_extended* sum, {EXPONENTIAL}", SUMS),
+    Kernel("raddstoreextexp", f"size_t n, const float* x, size_t following, const float* mask, float scale, float* y, struct smx_f32_extended* sum, {EXPONENTIAL}", SUMS),
     Kernel("vmulextc", f"size_t n, const float* x, float* y, {RECIPROCAL}", MAPS),
     # Rows of at most BLOCK elements, `accumulators` of them at a time, from logits to probabilities in one call.
     # *done counts the rows before the first that is out of range; from there on rows are left as they are. Where a mask is not

@@ -63,7 +63,8 @@ struct Query {
   size_t batch;
   Keys keys;
   size_t length;
-  char* y;  // of key 0
+  size_t following;  // elements of the queries that follow
+  char* y;           // of key 0
   float* logsumexp;
 
   size_t channels() const { return keys.count() + (logits.sink != nullptr ? 1 : 0); }
@@ -143,6 +144,8 @@ class Queries {
     query->batch = batch_;
     query->length = length_;
     query->keys = KeysOf(0);
+    size_t stride;
+    query->following = (Following(attention.input_strides, &stride) - 1) * stride;
     query->y = y_ + query_ * attention.output_strides.query * op_.rows.types->output_bytes;
     query->logsumexp = attention.logsumexp != nullptr ? attention.logsumexp + index_ : nullptr;
     smx_attention_logits& logits = query->logits;
@@ -218,6 +221,7 @@ smx_row RowOf(const AttentionSoftmax& op, const smx_softmax_plan& plan, const Qu
   row.x = query.logits.x;
   row.y = ResultAt(op, query, query.keys.begin);
   row.channels = query.channels();
+  row.following = query.following;
   row.results = query.keys.count();
   row.logits = op.makes_logits() ? &query.logits.base : nullptr;
   row.logsumexp = query.logsumexp;

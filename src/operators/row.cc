@@ -53,14 +53,16 @@ void StoreStagedTerms(const smx_row& row, size_t start, size_t n, float* tile, f
                       smx_f32_extended* sum) {
   const float* x = tile;
   const float* mask = nullptr;
+  size_t following = 0;
   if (row.logits != nullptr && row.logits->mask != nullptr && !row.is_shifted) {
     x = static_cast<const float*>(row.x) + start;
     mask = row.logits->mask + start;
+    following = row.following_from(start + n);
   } else {
     Stage(row, start, n, tile);
   }
   const float scale = mask != nullptr ? row.logits->scale : 1.0f;
-  row.kernels().f32_raddstoreextexp(n, x, mask, scale, terms, sum, &row.exponential());
+  row.kernels().f32_raddstoreextexp(n, x, following, mask, scale, terms, sum, &row.exponential());
 }
 
 // Apart, for their frames are large. Returns whether the terms are stored.
@@ -71,7 +73,7 @@ void StoreStagedTerms(const smx_row& row, size_t start, size_t n, float* tile, f
     if (sum->hi == sum->hi) return true;
   }
   Stage(row, start, n, tile);
-  row.kernels().f32_raddextexp(n, tile, sum, &row.exponential());
+  row.kernels().f32_raddextexp(n, tile, 0, sum, &row.exponential());
   return false;
 }
 
@@ -113,12 +115,13 @@ float DirectedMax(const smx_row& row) {
 bool SumTile(const smx_row& row, size_t start, size_t n, smx_f32_extended* sum) {
   const bool is_f32 = row.types().is_f32();
   if (row.is_staged() || (!is_f32 && MayStore(row, start + n))) return SumStagedTile(row, start, n, sum);
+  const size_t following = row.following_from(start + n);
   if (is_f32 && row.algorithm == smx_algorithm_store_and_rescale) {
-    row.kernels().f32_raddstoreextexp(n, static_cast<const float*>(row.x) + start, nullptr, 1.0f,
+    row.kernels().f32_raddstoreextexp(n, static_cast<const float*>(row.x) + start, following, nullptr, 1.0f,
                                       row.stored_terms() + start, sum, &row.exponential());
     if (sum->hi == sum->hi) return true;
   }
-  row.types().sum(row.kernels(), n, row.x_at(start), sum, row.exponential());
+  row.types().sum(row.kernels(), n, row.x_at(start), following, sum, row.exponential());
   return false;
 }
 
@@ -216,7 +219,7 @@ struct SumLogarithm {
 
 SumLogarithm SumLogarithmOf(const smx_rows& op, const smx_f32_extended& sum) {
   smx_f32_extended largest;
-  op.base.microkernels.f32_raddextexp(1, &sum.max, &largest, &op.scale.exponential);
+  op.base.microkernels.f32_raddextexp(1, &sum.max, 0, &largest, &op.scale.exponential);
   return {static_cast<double>(op.scale.exponential.scale) * sum.max, smx_log_above_max(&sum, &largest)};
 }
 

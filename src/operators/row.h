@@ -22,7 +22,8 @@ struct smx_row {
   const void* x;
   void* y;
   size_t channels;
-  size_t results;  // of the first elements, where each has one; others count in the sum alone
+  size_t following;  // elements of the rows to be read next, where they follow this one's
+  size_t results;    // of the first elements, where each has one; others count in the sum alone
   const struct smx_logits* logits;  // in place of x; may be NULL
   float* logsumexp;                 // receives the sum's logarithm, beside probabilities; may be NULL
   // Subtracted from the elements first: the maximum of a row that is out of the kernels' range.
@@ -35,6 +36,7 @@ struct smx_row {
   const smx_f32_exponential& exponential() const { return op->scale.exponential; }
   // Whether kernels take what is made of the elements in place of them.
   bool is_staged() const { return logits != nullptr || is_shifted || !smx_scale_is_direct(&op->scale); }
+  size_t following_from(size_t i) const { return channels - i + following; }
   const void* x_at(size_t i) const { return static_cast<const char*>(x) + i * types().input_bytes; }
   void* y_at(size_t i) const { return static_cast<char*>(y) + i * types().output_bytes; }
   float* stored_terms() const { return static_cast<float*>(y); }

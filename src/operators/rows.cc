@@ -29,6 +29,7 @@ smx_row RowAt(const smx_rows& op, const smx_softmax_plan& plan, size_t index) {
           InputAt(op, index),
           y,
           op.channels,
+          (op.batch_size - 1 - index) * op.input_stride,
           op.results(),
           nullptr,
           logsumexp,

@@ -53,9 +53,9 @@ typename Type::Element* Output(void* y) {
 
 // Functions of smx_types from a member of smx_microkernels.
 template <class X, auto kSum>
-void Sum(const smx_microkernels& kernels, size_t n, const void* x, smx_f32_extended* sum,
+void Sum(const smx_microkernels& kernels, size_t n, const void* x, size_t following, smx_f32_extended* sum,
          const smx_f32_exponential& exponential) {
-  (kernels.*kSum)(n, Input<X>(x), sum, &exponential);
+  (kernels.*kSum)(n, Input<X>(x), following, sum, &exponential);
 }
 
 template <class X, auto kMax>

@@ -14,8 +14,8 @@ struct smx_types {
   size_t input_bytes;
   size_t output_bytes;
 
-  void (*sum)(const smx_microkernels& kernels, size_t n, const void* x, smx_f32_extended* sum,
-              const smx_f32_exponential& exponential);
+  void (*sum)(const smx_microkernels& kernels, size_t n, const void* x, size_t following,
+              smx_f32_extended* sum, const smx_f32_exponential& exponential);
   void (*max)(const smx_microkernels& kernels, size_t n, const void* x, float* max);
   bool (*has_nan)(size_t n, const void* x);
   // y[i] = exp(scale * x[i]) * reciprocal, past the caches where it streams. The quantizer is that of quantised outputs, here

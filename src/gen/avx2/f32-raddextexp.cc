@@ -271,11 +271,12 @@ static inline void add_block_u32(size_t n, const float* x, const struct smx_f32_
   add_pair(&hi[1], &lo[1], block_hi[1], block_lo[1]);
 }
 
-// Adds 1 whole block to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow.
+// Adds 1 whole block to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow. What is
+// `next` is asked for.
 template <bool kLooksAhead>
-static inline void add_blocks_u32(const float* x, const struct smx_f32_reference* reference,
-                                  const int32_t* anchors, __m256* hi, __m256* lo,
-                                  [[maybe_unused]] float* maxima) {
+static inline void add_blocks_u32(const float* x, const float* next,
+                                  const struct smx_f32_reference* reference, const int32_t* anchors,
+                                  __m256* hi, __m256* lo, [[maybe_unused]] float* maxima) {
   const __m256 lower =
       _mm256_set1_ps(smx_lower_bound(SMX_BIAS - reference->exponent, reference->exponential));
   const __m256 bias = _mm256_set1_ps(smx_rounding_bias(SMX_BIAS - reference->exponent));
@@ -299,8 +300,8 @@ static inline void add_blocks_u32(const float* x, const struct smx_f32_reference
       {_mm256_setzero_ps(), _mm256_setzero_ps()},
   };
   for (size_t i = 0; i < 1024; i += 32) {
-    __builtin_prefetch(x + 1536 + i + 0);
-    __builtin_prefetch(x + 1536 + i + 16);
+    __builtin_prefetch(next + i + 0);
+    __builtin_prefetch(next + i + 16);
     const __m256 x0 = _mm256_loadu_ps(x + i + 0);
     const __m256 x1 = _mm256_loadu_ps(x + i + 8);
     const __m256 x2 = _mm256_loadu_ps(x + i + 16);
@@ -379,7 +380,8 @@ static inline void add_blocks_u32(const float* x, const struct smx_f32_reference
   }
 }
 
-extern "C" void smx_f32_raddextexp_ukernel__avx2_u32(size_t n, const float* x, struct smx_f32_extended* sum,
+extern "C" void smx_f32_raddextexp_ukernel__avx2_u32(size_t n, const float* x, size_t following,
+                                                     struct smx_f32_extended* sum,
                                                      const struct smx_f32_exponential* exponential) {
   __m256 hi[2] = {_mm256_setzero_ps(), _mm256_setzero_ps()};
   __m256 lo[2] = {_mm256_setzero_ps(), _mm256_setzero_ps()};
@@ -397,10 +399,12 @@ extern "C" void smx_f32_raddextexp_ukernel__avx2_u32(size_t n, const float* x, s
       anchors[b] = reference.anchor;
     }
     has_maxima = n >= 2048;
+    const size_t left = n - 1024 + following;
+    const size_t ahead = left < 1536 ? left : 1536;
     if (has_maxima) {
-      add_blocks_u32<true>(x, &reference, anchors, hi, lo, maxima);
+      add_blocks_u32<true>(x, x + ahead, &reference, anchors, hi, lo, maxima);
     } else {
-      add_blocks_u32<false>(x, &reference, anchors, hi, lo, maxima);
+      add_blocks_u32<false>(x, x + ahead, &reference, anchors, hi, lo, maxima);
     }
     x += 1024;
   }

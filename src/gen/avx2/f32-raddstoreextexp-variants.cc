@@ -1144,11 +1144,12 @@ static inline void add_block_u128(size_t n, const float* x, float* y,
   add_pair(&hi[1], &lo[1], block_hi[1], block_lo[1]);
 }
 
-// Adds 1 whole block to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow.
+// Adds 1 whole block to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow. What is
+// `next` is asked for.
 template <bool kLooksAhead>
-static inline void add_blocks_u32(const float* x, float* y, const struct smx_f32_reference* reference,
-                                  const int32_t* anchors, __m256* hi, __m256* lo,
-                                  [[maybe_unused]] float* maxima) {
+static inline void add_blocks_u32(const float* x, float* y, const float* next,
+                                  const struct smx_f32_reference* reference, const int32_t* anchors,
+                                  __m256* hi, __m256* lo, [[maybe_unused]] float* maxima) {
   const __m256 lower =
       _mm256_set1_ps(smx_lower_bound(SMX_BIAS - reference->exponent, reference->exponential));
   const __m256 bias = _mm256_set1_ps(smx_rounding_bias(SMX_BIAS - reference->exponent));
@@ -1172,8 +1173,8 @@ static inline void add_blocks_u32(const float* x, float* y, const struct smx_f32
       {_mm256_setzero_ps(), _mm256_setzero_ps()},
   };
   for (size_t i = 0; i < 1024; i += 32) {
-    __builtin_prefetch(x + 1536 + i + 0);
-    __builtin_prefetch(x + 1536 + i + 16);
+    __builtin_prefetch(next + i + 0);
+    __builtin_prefetch(next + i + 16);
     const __m256 x0 = _mm256_loadu_ps(x + i + 0);
     const __m256 x1 = _mm256_loadu_ps(x + i + 8);
     const __m256 x2 = _mm256_loadu_ps(x + i + 16);
@@ -1256,8 +1257,9 @@ static inline void add_blocks_u32(const float* x, float* y, const struct smx_f32
   }
 }
 
-extern "C" void smx_f32_raddstoreextexp_ukernel__avx2_u32(size_t n, const float* x, const float* mask,
-                                                          float scale, float* y, struct smx_f32_extended* sum,
+extern "C" void smx_f32_raddstoreextexp_ukernel__avx2_u32(size_t n, const float* x, size_t following,
+                                                          const float* mask, float scale, float* y,
+                                                          struct smx_f32_extended* sum,
                                                           const struct smx_f32_exponential* exponential) {
   __m256 hi[2] = {_mm256_setzero_ps(), _mm256_setzero_ps()};
   __m256 lo[2] = {_mm256_setzero_ps(), _mm256_setzero_ps()};
@@ -1287,10 +1289,12 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__avx2_u32(size_t n, const float*
       anchors[b] = reference.anchor;
     }
     has_maxima = mask == nullptr && n >= 2048;
+    const size_t left = n - 1024 + following;
+    const size_t ahead = left < 1536 ? left : 1536;
     if (has_maxima) {
-      add_blocks_u32<true>(x, y, &reference, anchors, hi, lo, maxima);
+      add_blocks_u32<true>(x, y, x + ahead, &reference, anchors, hi, lo, maxima);
     } else {
-      add_blocks_u32<false>(mask != nullptr ? masked : x, y, &reference, anchors, hi, lo, maxima);
+      add_blocks_u32<false>(mask != nullptr ? masked : x, y, x + ahead, &reference, anchors, hi, lo, maxima);
     }
     x += 1024;
     y += 1024;
@@ -1312,11 +1316,12 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__avx2_u32(size_t n, const float*
   sum->reference = reference.exponent;
 }
 
-// Adds 1 whole block to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow.
+// Adds 1 whole block to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow. What is
+// `next` is asked for.
 template <bool kLooksAhead>
-static inline void add_blocks_u128(const float* x, float* y, const struct smx_f32_reference* reference,
-                                   const int32_t* anchors, __m256* hi, __m256* lo,
-                                   [[maybe_unused]] float* maxima) {
+static inline void add_blocks_u128(const float* x, float* y, const float* next,
+                                   const struct smx_f32_reference* reference, const int32_t* anchors,
+                                   __m256* hi, __m256* lo, [[maybe_unused]] float* maxima) {
   const __m256 lower =
       _mm256_set1_ps(smx_lower_bound(SMX_BIAS - reference->exponent, reference->exponential));
   const __m256 bias = _mm256_set1_ps(smx_rounding_bias(SMX_BIAS - reference->exponent));
@@ -1341,8 +1346,8 @@ static inline void add_blocks_u128(const float* x, float* y, const struct smx_f3
   };
   for (size_t i = 0; i < 1024; i += 128) {
     {
-      __builtin_prefetch(x + 1536 + i + 0);
-      __builtin_prefetch(x + 1536 + i + 16);
+      __builtin_prefetch(next + i + 0);
+      __builtin_prefetch(next + i + 16);
       const __m256 x0 = _mm256_loadu_ps(x + i + 0);
       const __m256 x1 = _mm256_loadu_ps(x + i + 8);
       const __m256 x2 = _mm256_loadu_ps(x + i + 16);
@@ -1417,8 +1422,8 @@ static inline void add_blocks_u128(const float* x, float* y, const struct smx_f3
       add_compensated(&block_hi[0][1], &block_lo[0][1], _mm256_add_ps(e1, e3));
     }
     {
-      __builtin_prefetch(x + 1536 + i + 32);
-      __builtin_prefetch(x + 1536 + i + 48);
+      __builtin_prefetch(next + i + 32);
+      __builtin_prefetch(next + i + 48);
       const __m256 x0 = _mm256_loadu_ps(x + i + 32);
       const __m256 x1 = _mm256_loadu_ps(x + i + 40);
       const __m256 x2 = _mm256_loadu_ps(x + i + 48);
@@ -1493,8 +1498,8 @@ static inline void add_blocks_u128(const float* x, float* y, const struct smx_f3
       add_compensated(&block_hi[0][1], &block_lo[0][1], _mm256_add_ps(e1, e3));
     }
     {
-      __builtin_prefetch(x + 1536 + i + 64);
-      __builtin_prefetch(x + 1536 + i + 80);
+      __builtin_prefetch(next + i + 64);
+      __builtin_prefetch(next + i + 80);
       const __m256 x0 = _mm256_loadu_ps(x + i + 64);
       const __m256 x1 = _mm256_loadu_ps(x + i + 72);
       const __m256 x2 = _mm256_loadu_ps(x + i + 80);
@@ -1569,8 +1574,8 @@ static inline void add_blocks_u128(const float* x, float* y, const struct smx_f3
       add_compensated(&block_hi[0][1], &block_lo[0][1], _mm256_add_ps(e1, e3));
     }
     {
-      __builtin_prefetch(x + 1536 + i + 96);
-      __builtin_prefetch(x + 1536 + i + 112);
+      __builtin_prefetch(next + i + 96);
+      __builtin_prefetch(next + i + 112);
       const __m256 x0 = _mm256_loadu_ps(x + i + 96);
       const __m256 x1 = _mm256_loadu_ps(x + i + 104);
       const __m256 x2 = _mm256_loadu_ps(x + i + 112);
@@ -1654,8 +1659,8 @@ static inline void add_blocks_u128(const float* x, float* y, const struct smx_f3
   }
 }
 
-extern "C" void smx_f32_raddstoreextexp_ukernel__avx2_u128(size_t n, const float* x, const float* mask,
-                                                           float scale, float* y,
+extern "C" void smx_f32_raddstoreextexp_ukernel__avx2_u128(size_t n, const float* x, size_t following,
+                                                           const float* mask, float scale, float* y,
                                                            struct smx_f32_extended* sum,
                                                            const struct smx_f32_exponential* exponential) {
   __m256 hi[2] = {_mm256_setzero_ps(), _mm256_setzero_ps()};
@@ -1686,10 +1691,12 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__avx2_u128(size_t n, const float
       anchors[b] = reference.anchor;
     }
     has_maxima = mask == nullptr && n >= 2048;
+    const size_t left = n - 1024 + following;
+    const size_t ahead = left < 1536 ? left : 1536;
     if (has_maxima) {
-      add_blocks_u128<true>(x, y, &reference, anchors, hi, lo, maxima);
+      add_blocks_u128<true>(x, y, x + ahead, &reference, anchors, hi, lo, maxima);
     } else {
-      add_blocks_u128<false>(mask != nullptr ? masked : x, y, &reference, anchors, hi, lo, maxima);
+      add_blocks_u128<false>(mask != nullptr ? masked : x, y, x + ahead, &reference, anchors, hi, lo, maxima);
     }
     x += 1024;
     y += 1024;
@@ -1711,11 +1718,12 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__avx2_u128(size_t n, const float
   sum->reference = reference.exponent;
 }
 
-// Adds 2 whole blocks, walked together, to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow.
+// Adds 2 whole blocks, walked together, to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow. What is
+// `next` is asked for.
 template <bool kLooksAhead>
-static inline void add_blocks_u64_acc2(const float* x, float* y, const struct smx_f32_reference* reference,
-                                       const int32_t* anchors, __m256* hi, __m256* lo,
-                                       [[maybe_unused]] float* maxima) {
+static inline void add_blocks_u64_acc2(const float* x, float* y, const float* next,
+                                       const struct smx_f32_reference* reference, const int32_t* anchors,
+                                       __m256* hi, __m256* lo, [[maybe_unused]] float* maxima) {
   const __m256 lower =
       _mm256_set1_ps(smx_lower_bound(SMX_BIAS - reference->exponent, reference->exponential));
   const __m256 bias = _mm256_set1_ps(smx_rounding_bias(SMX_BIAS - reference->exponent));
@@ -1742,8 +1750,8 @@ static inline void add_blocks_u64_acc2(const float* x, float* y, const struct sm
   };
   for (size_t i = 0; i < 1024; i += 32) {
     {
-      __builtin_prefetch(x + 2560 + i + 0);
-      __builtin_prefetch(x + 2560 + i + 16);
+      __builtin_prefetch(next + i + 0);
+      __builtin_prefetch(next + i + 16);
       const __m256 x0 = _mm256_loadu_ps(x + i + 0);
       const __m256 x1 = _mm256_loadu_ps(x + i + 8);
       const __m256 x2 = _mm256_loadu_ps(x + i + 16);
@@ -1818,8 +1826,8 @@ static inline void add_blocks_u64_acc2(const float* x, float* y, const struct sm
       add_compensated(&block_hi[0][1], &block_lo[0][1], _mm256_add_ps(e1, e3));
     }
     {
-      __builtin_prefetch(x + 2560 + i + 1024);
-      __builtin_prefetch(x + 2560 + i + 1040);
+      __builtin_prefetch(next + i + 1024);
+      __builtin_prefetch(next + i + 1040);
       const __m256 x0 = _mm256_loadu_ps(x + i + 1024);
       const __m256 x1 = _mm256_loadu_ps(x + i + 1032);
       const __m256 x2 = _mm256_loadu_ps(x + i + 1040);
@@ -1909,8 +1917,8 @@ static inline void add_blocks_u64_acc2(const float* x, float* y, const struct sm
 }
 
 extern "C" void smx_f32_raddstoreextexp_ukernel__avx2_u64_acc2(
-    size_t n, const float* x, const float* mask, float scale, float* y, struct smx_f32_extended* sum,
-    const struct smx_f32_exponential* exponential) {
+    size_t n, const float* x, size_t following, const float* mask, float scale, float* y,
+    struct smx_f32_extended* sum, const struct smx_f32_exponential* exponential) {
   __m256 hi[2] = {_mm256_setzero_ps(), _mm256_setzero_ps()};
   __m256 lo[2] = {_mm256_setzero_ps(), _mm256_setzero_ps()};
   struct smx_f32_reference reference;
@@ -1939,10 +1947,13 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__avx2_u64_acc2(
       anchors[b] = reference.anchor;
     }
     has_maxima = mask == nullptr && n >= 4096;
+    const size_t left = n - 2048 + following;
+    const size_t ahead = left < 2560 ? left : 2560;
     if (has_maxima) {
-      add_blocks_u64_acc2<true>(x, y, &reference, anchors, hi, lo, maxima);
+      add_blocks_u64_acc2<true>(x, y, x + ahead, &reference, anchors, hi, lo, maxima);
     } else {
-      add_blocks_u64_acc2<false>(mask != nullptr ? masked : x, y, &reference, anchors, hi, lo, maxima);
+      add_blocks_u64_acc2<false>(mask != nullptr ? masked : x, y, x + ahead, &reference, anchors, hi, lo,
+                                 maxima);
     }
     x += 2048;
     y += 2048;
@@ -1964,11 +1975,12 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__avx2_u64_acc2(
   sum->reference = reference.exponent;
 }
 
-// Adds 2 whole blocks, walked together, to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow.
+// Adds 2 whole blocks, walked together, to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow. What is
+// `next` is asked for.
 template <bool kLooksAhead>
-static inline void add_blocks_u128_acc2(const float* x, float* y, const struct smx_f32_reference* reference,
-                                        const int32_t* anchors, __m256* hi, __m256* lo,
-                                        [[maybe_unused]] float* maxima) {
+static inline void add_blocks_u128_acc2(const float* x, float* y, const float* next,
+                                        const struct smx_f32_reference* reference, const int32_t* anchors,
+                                        __m256* hi, __m256* lo, [[maybe_unused]] float* maxima) {
   const __m256 lower =
       _mm256_set1_ps(smx_lower_bound(SMX_BIAS - reference->exponent, reference->exponential));
   const __m256 bias = _mm256_set1_ps(smx_rounding_bias(SMX_BIAS - reference->exponent));
@@ -1995,8 +2007,8 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const struct s
   };
   for (size_t i = 0; i < 1024; i += 64) {
     {
-      __builtin_prefetch(x + 2560 + i + 0);
-      __builtin_prefetch(x + 2560 + i + 16);
+      __builtin_prefetch(next + i + 0);
+      __builtin_prefetch(next + i + 16);
       const __m256 x0 = _mm256_loadu_ps(x + i + 0);
       const __m256 x1 = _mm256_loadu_ps(x + i + 8);
       const __m256 x2 = _mm256_loadu_ps(x + i + 16);
@@ -2071,8 +2083,8 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const struct s
       add_compensated(&block_hi[0][1], &block_lo[0][1], _mm256_add_ps(e1, e3));
     }
     {
-      __builtin_prefetch(x + 2560 + i + 1024);
-      __builtin_prefetch(x + 2560 + i + 1040);
+      __builtin_prefetch(next + i + 1024);
+      __builtin_prefetch(next + i + 1040);
       const __m256 x0 = _mm256_loadu_ps(x + i + 1024);
       const __m256 x1 = _mm256_loadu_ps(x + i + 1032);
       const __m256 x2 = _mm256_loadu_ps(x + i + 1040);
@@ -2147,8 +2159,8 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const struct s
       add_compensated(&block_hi[1][1], &block_lo[1][1], _mm256_add_ps(e1, e3));
     }
     {
-      __builtin_prefetch(x + 2560 + i + 32);
-      __builtin_prefetch(x + 2560 + i + 48);
+      __builtin_prefetch(next + i + 32);
+      __builtin_prefetch(next + i + 48);
       const __m256 x0 = _mm256_loadu_ps(x + i + 32);
       const __m256 x1 = _mm256_loadu_ps(x + i + 40);
       const __m256 x2 = _mm256_loadu_ps(x + i + 48);
@@ -2223,8 +2235,8 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const struct s
       add_compensated(&block_hi[0][1], &block_lo[0][1], _mm256_add_ps(e1, e3));
     }
     {
-      __builtin_prefetch(x + 2560 + i + 1056);
-      __builtin_prefetch(x + 2560 + i + 1072);
+      __builtin_prefetch(next + i + 1056);
+      __builtin_prefetch(next + i + 1072);
       const __m256 x0 = _mm256_loadu_ps(x + i + 1056);
       const __m256 x1 = _mm256_loadu_ps(x + i + 1064);
       const __m256 x2 = _mm256_loadu_ps(x + i + 1072);
@@ -2314,8 +2326,8 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const struct s
 }
 
 extern "C" void smx_f32_raddstoreextexp_ukernel__avx2_u128_acc2(
-    size_t n, const float* x, const float* mask, float scale, float* y, struct smx_f32_extended* sum,
-    const struct smx_f32_exponential* exponential) {
+    size_t n, const float* x, size_t following, const float* mask, float scale, float* y,
+    struct smx_f32_extended* sum, const struct smx_f32_exponential* exponential) {
   __m256 hi[2] = {_mm256_setzero_ps(), _mm256_setzero_ps()};
   __m256 lo[2] = {_mm256_setzero_ps(), _mm256_setzero_ps()};
   struct smx_f32_reference reference;
@@ -2344,10 +2356,13 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__avx2_u128_acc2(
       anchors[b] = reference.anchor;
     }
     has_maxima = mask == nullptr && n >= 4096;
+    const size_t left = n - 2048 + following;
+    const size_t ahead = left < 2560 ? left : 2560;
     if (has_maxima) {
-      add_blocks_u128_acc2<true>(x, y, &reference, anchors, hi, lo, maxima);
+      add_blocks_u128_acc2<true>(x, y, x + ahead, &reference, anchors, hi, lo, maxima);
     } else {
-      add_blocks_u128_acc2<false>(mask != nullptr ? masked : x, y, &reference, anchors, hi, lo, maxima);
+      add_blocks_u128_acc2<false>(mask != nullptr ? masked : x, y, x + ahead, &reference, anchors, hi, lo,
+                                  maxima);
     }
     x += 2048;
     y += 2048;
@@ -2369,11 +2384,12 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__avx2_u128_acc2(
   sum->reference = reference.exponent;
 }
 
-// Adds 4 whole blocks, walked together, to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow.
+// Adds 4 whole blocks, walked together, to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow. What is
+// `next` is asked for.
 template <bool kLooksAhead>
-static inline void add_blocks_u128_acc4(const float* x, float* y, const struct smx_f32_reference* reference,
-                                        const int32_t* anchors, __m256* hi, __m256* lo,
-                                        [[maybe_unused]] float* maxima) {
+static inline void add_blocks_u128_acc4(const float* x, float* y, const float* next,
+                                        const struct smx_f32_reference* reference, const int32_t* anchors,
+                                        __m256* hi, __m256* lo, [[maybe_unused]] float* maxima) {
   const __m256 lower =
       _mm256_set1_ps(smx_lower_bound(SMX_BIAS - reference->exponent, reference->exponential));
   const __m256 bias = _mm256_set1_ps(smx_rounding_bias(SMX_BIAS - reference->exponent));
@@ -2404,8 +2420,8 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const struct s
   };
   for (size_t i = 0; i < 1024; i += 32) {
     {
-      __builtin_prefetch(x + 4608 + i + 0);
-      __builtin_prefetch(x + 4608 + i + 16);
+      __builtin_prefetch(next + i + 0);
+      __builtin_prefetch(next + i + 16);
       const __m256 x0 = _mm256_loadu_ps(x + i + 0);
       const __m256 x1 = _mm256_loadu_ps(x + i + 8);
       const __m256 x2 = _mm256_loadu_ps(x + i + 16);
@@ -2480,8 +2496,8 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const struct s
       add_compensated(&block_hi[0][1], &block_lo[0][1], _mm256_add_ps(e1, e3));
     }
     {
-      __builtin_prefetch(x + 4608 + i + 1024);
-      __builtin_prefetch(x + 4608 + i + 1040);
+      __builtin_prefetch(next + i + 1024);
+      __builtin_prefetch(next + i + 1040);
       const __m256 x0 = _mm256_loadu_ps(x + i + 1024);
       const __m256 x1 = _mm256_loadu_ps(x + i + 1032);
       const __m256 x2 = _mm256_loadu_ps(x + i + 1040);
@@ -2556,8 +2572,8 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const struct s
       add_compensated(&block_hi[1][1], &block_lo[1][1], _mm256_add_ps(e1, e3));
     }
     {
-      __builtin_prefetch(x + 4608 + i + 2048);
-      __builtin_prefetch(x + 4608 + i + 2064);
+      __builtin_prefetch(next + i + 2048);
+      __builtin_prefetch(next + i + 2064);
       const __m256 x0 = _mm256_loadu_ps(x + i + 2048);
       const __m256 x1 = _mm256_loadu_ps(x + i + 2056);
       const __m256 x2 = _mm256_loadu_ps(x + i + 2064);
@@ -2632,8 +2648,8 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const struct s
       add_compensated(&block_hi[2][1], &block_lo[2][1], _mm256_add_ps(e1, e3));
     }
     {
-      __builtin_prefetch(x + 4608 + i + 3072);
-      __builtin_prefetch(x + 4608 + i + 3088);
+      __builtin_prefetch(next + i + 3072);
+      __builtin_prefetch(next + i + 3088);
       const __m256 x0 = _mm256_loadu_ps(x + i + 3072);
       const __m256 x1 = _mm256_loadu_ps(x + i + 3080);
       const __m256 x2 = _mm256_loadu_ps(x + i + 3088);
@@ -2733,8 +2749,8 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const struct s
 }
 
 extern "C" void smx_f32_raddstoreextexp_ukernel__avx2_u128_acc4(
-    size_t n, const float* x, const float* mask, float scale, float* y, struct smx_f32_extended* sum,
-    const struct smx_f32_exponential* exponential) {
+    size_t n, const float* x, size_t following, const float* mask, float scale, float* y,
+    struct smx_f32_extended* sum, const struct smx_f32_exponential* exponential) {
   __m256 hi[2] = {_mm256_setzero_ps(), _mm256_setzero_ps()};
   __m256 lo[2] = {_mm256_setzero_ps(), _mm256_setzero_ps()};
   struct smx_f32_reference reference;
@@ -2763,10 +2779,13 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__avx2_u128_acc4(
       anchors[b] = reference.anchor;
     }
     has_maxima = mask == nullptr && n >= 8192;
+    const size_t left = n - 4096 + following;
+    const size_t ahead = left < 4608 ? left : 4608;
     if (has_maxima) {
-      add_blocks_u128_acc4<true>(x, y, &reference, anchors, hi, lo, maxima);
+      add_blocks_u128_acc4<true>(x, y, x + ahead, &reference, anchors, hi, lo, maxima);
     } else {
-      add_blocks_u128_acc4<false>(mask != nullptr ? masked : x, y, &reference, anchors, hi, lo, maxima);
+      add_blocks_u128_acc4<false>(mask != nullptr ? masked : x, y, x + ahead, &reference, anchors, hi, lo,
+                                  maxima);
     }
     x += 4096;
     y += 4096;

@@ -414,11 +414,12 @@ static inline void add_block_u64(size_t n, const uint8_t* x, const struct smx_f3
   add_pair(&hi[1], &lo[1], block_hi[1], block_lo[1]);
 }
 
-// Adds 1 whole block to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow.
+// Adds 1 whole block to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow. What is
+// `next` is asked for.
 template <bool kLooksAhead>
-static inline void add_blocks_u64(const uint8_t* x, const struct smx_f32_reference* reference,
-                                  const int32_t* anchors, __m256* hi, __m256* lo,
-                                  [[maybe_unused]] float* maxima) {
+static inline void add_blocks_u64(const uint8_t* x, const uint8_t* next,
+                                  const struct smx_f32_reference* reference, const int32_t* anchors,
+                                  __m256* hi, __m256* lo, [[maybe_unused]] float* maxima) {
   const __m256 lower =
       _mm256_set1_ps(smx_lower_bound(SMX_BIAS - reference->exponent, reference->exponential));
   const __m256 bias = _mm256_set1_ps(smx_rounding_bias(SMX_BIAS - reference->exponent));
@@ -443,7 +444,7 @@ static inline void add_blocks_u64(const uint8_t* x, const struct smx_f32_referen
   };
   for (size_t i = 0; i < 1024; i += 64) {
     {
-      __builtin_prefetch(x + 1536 + i + 0);
+      __builtin_prefetch(next + i + 0);
       const __m256 x0 = avx2_from_qu8(avx2_load_bytes(x + i + 0));
       const __m256 x1 = avx2_from_qu8(avx2_load_bytes(x + i + 8));
       const __m256 x2 = avx2_from_qu8(avx2_load_bytes(x + i + 16));
@@ -514,7 +515,7 @@ static inline void add_blocks_u64(const uint8_t* x, const struct smx_f32_referen
       add_compensated(&block_hi[0][1], &block_lo[0][1], _mm256_add_ps(e1, e3));
     }
     {
-      __builtin_prefetch(x + 1536 + i + 32);
+      __builtin_prefetch(next + i + 32);
       const __m256 x0 = avx2_from_qu8(avx2_load_bytes(x + i + 32));
       const __m256 x1 = avx2_from_qu8(avx2_load_bytes(x + i + 40));
       const __m256 x2 = avx2_from_qu8(avx2_load_bytes(x + i + 48));
@@ -594,7 +595,8 @@ static inline void add_blocks_u64(const uint8_t* x, const struct smx_f32_referen
   }
 }
 
-extern "C" void smx_qu8_raddextexp_ukernel__avx2_u64(size_t n, const uint8_t* x, struct smx_f32_extended* sum,
+extern "C" void smx_qu8_raddextexp_ukernel__avx2_u64(size_t n, const uint8_t* x, size_t following,
+                                                     struct smx_f32_extended* sum,
                                                      const struct smx_f32_exponential* exponential) {
   __m256 hi[2] = {_mm256_setzero_ps(), _mm256_setzero_ps()};
   __m256 lo[2] = {_mm256_setzero_ps(), _mm256_setzero_ps()};
@@ -612,10 +614,12 @@ extern "C" void smx_qu8_raddextexp_ukernel__avx2_u64(size_t n, const uint8_t* x,
       anchors[b] = reference.anchor;
     }
     has_maxima = n >= 2048;
+    const size_t left = n - 1024 + following;
+    const size_t ahead = left < 1536 ? left : 1536;
     if (has_maxima) {
-      add_blocks_u64<true>(x, &reference, anchors, hi, lo, maxima);
+      add_blocks_u64<true>(x, x + ahead, &reference, anchors, hi, lo, maxima);
     } else {
-      add_blocks_u64<false>(x, &reference, anchors, hi, lo, maxima);
+      add_blocks_u64<false>(x, x + ahead, &reference, anchors, hi, lo, maxima);
     }
     x += 1024;
   }

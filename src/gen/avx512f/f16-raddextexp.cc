@@ -266,11 +266,12 @@ static inline void add_block_u64(size_t n, const uint16_t* x, const struct smx_f
   add_pair(&hi[0], &lo[0], block_hi[0], block_lo[0]);
 }
 
-// Adds 1 whole block to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow.
+// Adds 1 whole block to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow. What is
+// `next` is asked for.
 template <bool kLooksAhead>
-static inline void add_blocks_u64(const uint16_t* x, const struct smx_f32_reference* reference,
-                                  const int32_t* anchors, __m512* hi, __m512* lo,
-                                  [[maybe_unused]] float* maxima) {
+static inline void add_blocks_u64(const uint16_t* x, const uint16_t* next,
+                                  const struct smx_f32_reference* reference, const int32_t* anchors,
+                                  __m512* hi, __m512* lo, [[maybe_unused]] float* maxima) {
   const __m512 lower =
       _mm512_set1_ps(smx_lower_bound(SMX_BIAS - reference->exponent, reference->exponential));
   const __m512 bias = _mm512_set1_ps(smx_rounding_bias(SMX_BIAS - reference->exponent));
@@ -294,8 +295,8 @@ static inline void add_blocks_u64(const uint16_t* x, const struct smx_f32_refere
       {_mm512_setzero_ps()},
   };
   for (size_t i = 0; i < 1024; i += 64) {
-    __builtin_prefetch(x + 1536 + i + 0);
-    __builtin_prefetch(x + 1536 + i + 32);
+    __builtin_prefetch(next + i + 0);
+    __builtin_prefetch(next + i + 32);
     const __m512 x0 = _mm512_cvtph_ps(avx512f_load_halves(x + i + 0));
     const __m512 x1 = _mm512_cvtph_ps(avx512f_load_halves(x + i + 16));
     const __m512 x2 = _mm512_cvtph_ps(avx512f_load_halves(x + i + 32));
@@ -372,7 +373,7 @@ static inline void add_blocks_u64(const uint16_t* x, const struct smx_f32_refere
   }
 }
 
-extern "C" void smx_f16_raddextexp_ukernel__avx512f_u64(size_t n, const uint16_t* x,
+extern "C" void smx_f16_raddextexp_ukernel__avx512f_u64(size_t n, const uint16_t* x, size_t following,
                                                         struct smx_f32_extended* sum,
                                                         const struct smx_f32_exponential* exponential) {
   __m512 hi[1] = {_mm512_setzero_ps()};
@@ -391,10 +392,12 @@ extern "C" void smx_f16_raddextexp_ukernel__avx512f_u64(size_t n, const uint16_t
       anchors[b] = reference.anchor;
     }
     has_maxima = n >= 2048;
+    const size_t left = n - 1024 + following;
+    const size_t ahead = left < 1536 ? left : 1536;
     if (has_maxima) {
-      add_blocks_u64<true>(x, &reference, anchors, hi, lo, maxima);
+      add_blocks_u64<true>(x, x + ahead, &reference, anchors, hi, lo, maxima);
     } else {
-      add_blocks_u64<false>(x, &reference, anchors, hi, lo, maxima);
+      add_blocks_u64<false>(x, x + ahead, &reference, anchors, hi, lo, maxima);
     }
     x += 1024;
   }

@@ -624,11 +624,12 @@ static inline void add_block_u128(size_t n, const float* x, const struct smx_f32
   add_pair(&hi[0], &lo[0], block_hi[0], block_lo[0]);
 }
 
-// Adds 1 whole block to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow.
+// Adds 1 whole block to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow. What is
+// `next` is asked for.
 template <bool kLooksAhead>
-static inline void add_blocks_u32(const float* x, const struct smx_f32_reference* reference,
-                                  const int32_t* anchors, __m512* hi, __m512* lo,
-                                  [[maybe_unused]] float* maxima) {
+static inline void add_blocks_u32(const float* x, const float* next,
+                                  const struct smx_f32_reference* reference, const int32_t* anchors,
+                                  __m512* hi, __m512* lo, [[maybe_unused]] float* maxima) {
   const __m512 lower =
       _mm512_set1_ps(smx_lower_bound(SMX_BIAS - reference->exponent, reference->exponential));
   const __m512 bias = _mm512_set1_ps(smx_rounding_bias(SMX_BIAS - reference->exponent));
@@ -652,8 +653,8 @@ static inline void add_blocks_u32(const float* x, const struct smx_f32_reference
       {_mm512_setzero_ps()},
   };
   for (size_t i = 0; i < 1024; i += 32) {
-    __builtin_prefetch(x + 1536 + i + 0);
-    __builtin_prefetch(x + 1536 + i + 16);
+    __builtin_prefetch(next + i + 0);
+    __builtin_prefetch(next + i + 16);
     const __m512 x0 = _mm512_loadu_ps(x + i + 0);
     const __m512 x1 = _mm512_loadu_ps(x + i + 16);
     if constexpr (kLooksAhead) {
@@ -699,7 +700,7 @@ static inline void add_blocks_u32(const float* x, const struct smx_f32_reference
   }
 }
 
-extern "C" void smx_f32_raddextexp_ukernel__avx512f_u32(size_t n, const float* x,
+extern "C" void smx_f32_raddextexp_ukernel__avx512f_u32(size_t n, const float* x, size_t following,
                                                         struct smx_f32_extended* sum,
                                                         const struct smx_f32_exponential* exponential) {
   __m512 hi[1] = {_mm512_setzero_ps()};
@@ -718,10 +719,12 @@ extern "C" void smx_f32_raddextexp_ukernel__avx512f_u32(size_t n, const float* x
       anchors[b] = reference.anchor;
     }
     has_maxima = n >= 2048;
+    const size_t left = n - 1024 + following;
+    const size_t ahead = left < 1536 ? left : 1536;
     if (has_maxima) {
-      add_blocks_u32<true>(x, &reference, anchors, hi, lo, maxima);
+      add_blocks_u32<true>(x, x + ahead, &reference, anchors, hi, lo, maxima);
     } else {
-      add_blocks_u32<false>(x, &reference, anchors, hi, lo, maxima);
+      add_blocks_u32<false>(x, x + ahead, &reference, anchors, hi, lo, maxima);
     }
     x += 1024;
   }
@@ -739,11 +742,12 @@ extern "C" void smx_f32_raddextexp_ukernel__avx512f_u32(size_t n, const float* x
   sum->reference = reference.exponent;
 }
 
-// Adds 1 whole block to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow.
+// Adds 1 whole block to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow. What is
+// `next` is asked for.
 template <bool kLooksAhead>
-static inline void add_blocks_u128(const float* x, const struct smx_f32_reference* reference,
-                                   const int32_t* anchors, __m512* hi, __m512* lo,
-                                   [[maybe_unused]] float* maxima) {
+static inline void add_blocks_u128(const float* x, const float* next,
+                                   const struct smx_f32_reference* reference, const int32_t* anchors,
+                                   __m512* hi, __m512* lo, [[maybe_unused]] float* maxima) {
   const __m512 lower =
       _mm512_set1_ps(smx_lower_bound(SMX_BIAS - reference->exponent, reference->exponential));
   const __m512 bias = _mm512_set1_ps(smx_rounding_bias(SMX_BIAS - reference->exponent));
@@ -768,10 +772,10 @@ static inline void add_blocks_u128(const float* x, const struct smx_f32_referenc
   };
   for (size_t i = 0; i < 1024; i += 128) {
     {
-      __builtin_prefetch(x + 1536 + i + 0);
-      __builtin_prefetch(x + 1536 + i + 16);
-      __builtin_prefetch(x + 1536 + i + 32);
-      __builtin_prefetch(x + 1536 + i + 48);
+      __builtin_prefetch(next + i + 0);
+      __builtin_prefetch(next + i + 16);
+      __builtin_prefetch(next + i + 32);
+      __builtin_prefetch(next + i + 48);
       const __m512 x0 = _mm512_loadu_ps(x + i + 0);
       const __m512 x1 = _mm512_loadu_ps(x + i + 16);
       const __m512 x2 = _mm512_loadu_ps(x + i + 32);
@@ -842,10 +846,10 @@ static inline void add_blocks_u128(const float* x, const struct smx_f32_referenc
       add_compensated(&block_hi[0][0], &block_lo[0][0], _mm512_add_ps(e2, e3));
     }
     {
-      __builtin_prefetch(x + 1536 + i + 64);
-      __builtin_prefetch(x + 1536 + i + 80);
-      __builtin_prefetch(x + 1536 + i + 96);
-      __builtin_prefetch(x + 1536 + i + 112);
+      __builtin_prefetch(next + i + 64);
+      __builtin_prefetch(next + i + 80);
+      __builtin_prefetch(next + i + 96);
+      __builtin_prefetch(next + i + 112);
       const __m512 x0 = _mm512_loadu_ps(x + i + 64);
       const __m512 x1 = _mm512_loadu_ps(x + i + 80);
       const __m512 x2 = _mm512_loadu_ps(x + i + 96);
@@ -923,7 +927,7 @@ static inline void add_blocks_u128(const float* x, const struct smx_f32_referenc
   }
 }
 
-extern "C" void smx_f32_raddextexp_ukernel__avx512f_u128(size_t n, const float* x,
+extern "C" void smx_f32_raddextexp_ukernel__avx512f_u128(size_t n, const float* x, size_t following,
                                                          struct smx_f32_extended* sum,
                                                          const struct smx_f32_exponential* exponential) {
   __m512 hi[1] = {_mm512_setzero_ps()};
@@ -942,10 +946,12 @@ extern "C" void smx_f32_raddextexp_ukernel__avx512f_u128(size_t n, const float* 
       anchors[b] = reference.anchor;
     }
     has_maxima = n >= 2048;
+    const size_t left = n - 1024 + following;
+    const size_t ahead = left < 1536 ? left : 1536;
     if (has_maxima) {
-      add_blocks_u128<true>(x, &reference, anchors, hi, lo, maxima);
+      add_blocks_u128<true>(x, x + ahead, &reference, anchors, hi, lo, maxima);
     } else {
-      add_blocks_u128<false>(x, &reference, anchors, hi, lo, maxima);
+      add_blocks_u128<false>(x, x + ahead, &reference, anchors, hi, lo, maxima);
     }
     x += 1024;
   }
@@ -963,11 +969,12 @@ extern "C" void smx_f32_raddextexp_ukernel__avx512f_u128(size_t n, const float* 
   sum->reference = reference.exponent;
 }
 
-// Adds 2 whole blocks, walked together, to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow.
+// Adds 2 whole blocks, walked together, to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow. What is
+// `next` is asked for.
 template <bool kLooksAhead>
-static inline void add_blocks_u64_acc2(const float* x, const struct smx_f32_reference* reference,
-                                       const int32_t* anchors, __m512* hi, __m512* lo,
-                                       [[maybe_unused]] float* maxima) {
+static inline void add_blocks_u64_acc2(const float* x, const float* next,
+                                       const struct smx_f32_reference* reference, const int32_t* anchors,
+                                       __m512* hi, __m512* lo, [[maybe_unused]] float* maxima) {
   const __m512 lower =
       _mm512_set1_ps(smx_lower_bound(SMX_BIAS - reference->exponent, reference->exponential));
   const __m512 bias = _mm512_set1_ps(smx_rounding_bias(SMX_BIAS - reference->exponent));
@@ -993,10 +1000,10 @@ static inline void add_blocks_u64_acc2(const float* x, const struct smx_f32_refe
       {_mm512_setzero_ps()},
   };
   for (size_t i = 0; i < 1024; i += 32) {
-    __builtin_prefetch(x + 2560 + i + 0);
-    __builtin_prefetch(x + 2560 + i + 16);
-    __builtin_prefetch(x + 2560 + i + 1024);
-    __builtin_prefetch(x + 2560 + i + 1040);
+    __builtin_prefetch(next + i + 0);
+    __builtin_prefetch(next + i + 16);
+    __builtin_prefetch(next + i + 1024);
+    __builtin_prefetch(next + i + 1040);
     const __m512 x0 = _mm512_loadu_ps(x + i + 0);
     const __m512 x1 = _mm512_loadu_ps(x + i + 16);
     const __m512 x2 = _mm512_loadu_ps(x + i + 1024);
@@ -1076,7 +1083,7 @@ static inline void add_blocks_u64_acc2(const float* x, const struct smx_f32_refe
   }
 }
 
-extern "C" void smx_f32_raddextexp_ukernel__avx512f_u64_acc2(size_t n, const float* x,
+extern "C" void smx_f32_raddextexp_ukernel__avx512f_u64_acc2(size_t n, const float* x, size_t following,
                                                              struct smx_f32_extended* sum,
                                                              const struct smx_f32_exponential* exponential) {
   __m512 hi[1] = {_mm512_setzero_ps()};
@@ -1095,10 +1102,12 @@ extern "C" void smx_f32_raddextexp_ukernel__avx512f_u64_acc2(size_t n, const flo
       anchors[b] = reference.anchor;
     }
     has_maxima = n >= 4096;
+    const size_t left = n - 2048 + following;
+    const size_t ahead = left < 2560 ? left : 2560;
     if (has_maxima) {
-      add_blocks_u64_acc2<true>(x, &reference, anchors, hi, lo, maxima);
+      add_blocks_u64_acc2<true>(x, x + ahead, &reference, anchors, hi, lo, maxima);
     } else {
-      add_blocks_u64_acc2<false>(x, &reference, anchors, hi, lo, maxima);
+      add_blocks_u64_acc2<false>(x, x + ahead, &reference, anchors, hi, lo, maxima);
     }
     x += 2048;
   }
@@ -1116,11 +1125,12 @@ extern "C" void smx_f32_raddextexp_ukernel__avx512f_u64_acc2(size_t n, const flo
   sum->reference = reference.exponent;
 }
 
-// Adds 2 whole blocks, walked together, to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow.
+// Adds 2 whole blocks, walked together, to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow. What is
+// `next` is asked for.
 template <bool kLooksAhead>
-static inline void add_blocks_u128_acc2(const float* x, const struct smx_f32_reference* reference,
-                                        const int32_t* anchors, __m512* hi, __m512* lo,
-                                        [[maybe_unused]] float* maxima) {
+static inline void add_blocks_u128_acc2(const float* x, const float* next,
+                                        const struct smx_f32_reference* reference, const int32_t* anchors,
+                                        __m512* hi, __m512* lo, [[maybe_unused]] float* maxima) {
   const __m512 lower =
       _mm512_set1_ps(smx_lower_bound(SMX_BIAS - reference->exponent, reference->exponential));
   const __m512 bias = _mm512_set1_ps(smx_rounding_bias(SMX_BIAS - reference->exponent));
@@ -1147,10 +1157,10 @@ static inline void add_blocks_u128_acc2(const float* x, const struct smx_f32_ref
   };
   for (size_t i = 0; i < 1024; i += 64) {
     {
-      __builtin_prefetch(x + 2560 + i + 0);
-      __builtin_prefetch(x + 2560 + i + 16);
-      __builtin_prefetch(x + 2560 + i + 1024);
-      __builtin_prefetch(x + 2560 + i + 1040);
+      __builtin_prefetch(next + i + 0);
+      __builtin_prefetch(next + i + 16);
+      __builtin_prefetch(next + i + 1024);
+      __builtin_prefetch(next + i + 1040);
       const __m512 x0 = _mm512_loadu_ps(x + i + 0);
       const __m512 x1 = _mm512_loadu_ps(x + i + 16);
       const __m512 x2 = _mm512_loadu_ps(x + i + 1024);
@@ -1221,10 +1231,10 @@ static inline void add_blocks_u128_acc2(const float* x, const struct smx_f32_ref
       add_compensated(&block_hi[1][0], &block_lo[1][0], _mm512_add_ps(e2, e3));
     }
     {
-      __builtin_prefetch(x + 2560 + i + 32);
-      __builtin_prefetch(x + 2560 + i + 48);
-      __builtin_prefetch(x + 2560 + i + 1056);
-      __builtin_prefetch(x + 2560 + i + 1072);
+      __builtin_prefetch(next + i + 32);
+      __builtin_prefetch(next + i + 48);
+      __builtin_prefetch(next + i + 1056);
+      __builtin_prefetch(next + i + 1072);
       const __m512 x0 = _mm512_loadu_ps(x + i + 32);
       const __m512 x1 = _mm512_loadu_ps(x + i + 48);
       const __m512 x2 = _mm512_loadu_ps(x + i + 1056);
@@ -1305,7 +1315,7 @@ static inline void add_blocks_u128_acc2(const float* x, const struct smx_f32_ref
   }
 }
 
-extern "C" void smx_f32_raddextexp_ukernel__avx512f_u128_acc2(size_t n, const float* x,
+extern "C" void smx_f32_raddextexp_ukernel__avx512f_u128_acc2(size_t n, const float* x, size_t following,
                                                               struct smx_f32_extended* sum,
                                                               const struct smx_f32_exponential* exponential) {
   __m512 hi[1] = {_mm512_setzero_ps()};
@@ -1324,10 +1334,12 @@ extern "C" void smx_f32_raddextexp_ukernel__avx512f_u128_acc2(size_t n, const fl
       anchors[b] = reference.anchor;
     }
     has_maxima = n >= 4096;
+    const size_t left = n - 2048 + following;
+    const size_t ahead = left < 2560 ? left : 2560;
     if (has_maxima) {
-      add_blocks_u128_acc2<true>(x, &reference, anchors, hi, lo, maxima);
+      add_blocks_u128_acc2<true>(x, x + ahead, &reference, anchors, hi, lo, maxima);
     } else {
-      add_blocks_u128_acc2<false>(x, &reference, anchors, hi, lo, maxima);
+      add_blocks_u128_acc2<false>(x, x + ahead, &reference, anchors, hi, lo, maxima);
     }
     x += 2048;
   }
@@ -1345,11 +1357,12 @@ extern "C" void smx_f32_raddextexp_ukernel__avx512f_u128_acc2(size_t n, const fl
   sum->reference = reference.exponent;
 }
 
-// Adds 4 whole blocks, walked together, to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow.
+// Adds 4 whole blocks, walked together, to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow. What is
+// `next` is asked for.
 template <bool kLooksAhead>
-static inline void add_blocks_u128_acc4(const float* x, const struct smx_f32_reference* reference,
-                                        const int32_t* anchors, __m512* hi, __m512* lo,
-                                        [[maybe_unused]] float* maxima) {
+static inline void add_blocks_u128_acc4(const float* x, const float* next,
+                                        const struct smx_f32_reference* reference, const int32_t* anchors,
+                                        __m512* hi, __m512* lo, [[maybe_unused]] float* maxima) {
   const __m512 lower =
       _mm512_set1_ps(smx_lower_bound(SMX_BIAS - reference->exponent, reference->exponential));
   const __m512 bias = _mm512_set1_ps(smx_rounding_bias(SMX_BIAS - reference->exponent));
@@ -1380,10 +1393,10 @@ static inline void add_blocks_u128_acc4(const float* x, const struct smx_f32_ref
   };
   for (size_t i = 0; i < 1024; i += 32) {
     {
-      __builtin_prefetch(x + 4608 + i + 0);
-      __builtin_prefetch(x + 4608 + i + 16);
-      __builtin_prefetch(x + 4608 + i + 1024);
-      __builtin_prefetch(x + 4608 + i + 1040);
+      __builtin_prefetch(next + i + 0);
+      __builtin_prefetch(next + i + 16);
+      __builtin_prefetch(next + i + 1024);
+      __builtin_prefetch(next + i + 1040);
       const __m512 x0 = _mm512_loadu_ps(x + i + 0);
       const __m512 x1 = _mm512_loadu_ps(x + i + 16);
       const __m512 x2 = _mm512_loadu_ps(x + i + 1024);
@@ -1454,10 +1467,10 @@ static inline void add_blocks_u128_acc4(const float* x, const struct smx_f32_ref
       add_compensated(&block_hi[1][0], &block_lo[1][0], _mm512_add_ps(e2, e3));
     }
     {
-      __builtin_prefetch(x + 4608 + i + 2048);
-      __builtin_prefetch(x + 4608 + i + 2064);
-      __builtin_prefetch(x + 4608 + i + 3072);
-      __builtin_prefetch(x + 4608 + i + 3088);
+      __builtin_prefetch(next + i + 2048);
+      __builtin_prefetch(next + i + 2064);
+      __builtin_prefetch(next + i + 3072);
+      __builtin_prefetch(next + i + 3088);
       const __m512 x0 = _mm512_loadu_ps(x + i + 2048);
       const __m512 x1 = _mm512_loadu_ps(x + i + 2064);
       const __m512 x2 = _mm512_loadu_ps(x + i + 3072);
@@ -1544,7 +1557,7 @@ static inline void add_blocks_u128_acc4(const float* x, const struct smx_f32_ref
   }
 }
 
-extern "C" void smx_f32_raddextexp_ukernel__avx512f_u128_acc4(size_t n, const float* x,
+extern "C" void smx_f32_raddextexp_ukernel__avx512f_u128_acc4(size_t n, const float* x, size_t following,
                                                               struct smx_f32_extended* sum,
                                                               const struct smx_f32_exponential* exponential) {
   __m512 hi[1] = {_mm512_setzero_ps()};
@@ -1563,10 +1576,12 @@ extern "C" void smx_f32_raddextexp_ukernel__avx512f_u128_acc4(size_t n, const fl
       anchors[b] = reference.anchor;
     }
     has_maxima = n >= 8192;
+    const size_t left = n - 4096 + following;
+    const size_t ahead = left < 4608 ? left : 4608;
     if (has_maxima) {
-      add_blocks_u128_acc4<true>(x, &reference, anchors, hi, lo, maxima);
+      add_blocks_u128_acc4<true>(x, x + ahead, &reference, anchors, hi, lo, maxima);
     } else {
-      add_blocks_u128_acc4<false>(x, &reference, anchors, hi, lo, maxima);
+      add_blocks_u128_acc4<false>(x, x + ahead, &reference, anchors, hi, lo, maxima);
     }
     x += 4096;
   }

@@ -700,11 +700,12 @@ static inline void add_block_u128(size_t n, const float* x, float* y,
   add_pair(&hi[0], &lo[0], block_hi[0], block_lo[0]);
 }
 
-// Adds 1 whole block to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow.
+// Adds 1 whole block to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow. What is
+// `next` is asked for.
 template <bool kLooksAhead>
-static inline void add_blocks_u32(const float* x, float* y, const struct smx_f32_reference* reference,
-                                  const int32_t* anchors, __m512* hi, __m512* lo,
-                                  [[maybe_unused]] float* maxima) {
+static inline void add_blocks_u32(const float* x, float* y, const float* next,
+                                  const struct smx_f32_reference* reference, const int32_t* anchors,
+                                  __m512* hi, __m512* lo, [[maybe_unused]] float* maxima) {
   const __m512 lower =
       _mm512_set1_ps(smx_lower_bound(SMX_BIAS - reference->exponent, reference->exponential));
   const __m512 bias = _mm512_set1_ps(smx_rounding_bias(SMX_BIAS - reference->exponent));
@@ -728,8 +729,8 @@ static inline void add_blocks_u32(const float* x, float* y, const struct smx_f32
       {_mm512_setzero_ps()},
   };
   for (size_t i = 0; i < 1024; i += 32) {
-    __builtin_prefetch(x + 1536 + i + 0);
-    __builtin_prefetch(x + 1536 + i + 16);
+    __builtin_prefetch(next + i + 0);
+    __builtin_prefetch(next + i + 16);
     const __m512 x0 = _mm512_loadu_ps(x + i + 0);
     const __m512 x1 = _mm512_loadu_ps(x + i + 16);
     if constexpr (kLooksAhead) {
@@ -777,8 +778,8 @@ static inline void add_blocks_u32(const float* x, float* y, const struct smx_f32
   }
 }
 
-extern "C" void smx_f32_raddstoreextexp_ukernel__avx512f_u32(size_t n, const float* x, const float* mask,
-                                                             float scale, float* y,
+extern "C" void smx_f32_raddstoreextexp_ukernel__avx512f_u32(size_t n, const float* x, size_t following,
+                                                             const float* mask, float scale, float* y,
                                                              struct smx_f32_extended* sum,
                                                              const struct smx_f32_exponential* exponential) {
   __m512 hi[1] = {_mm512_setzero_ps()};
@@ -809,10 +810,12 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__avx512f_u32(size_t n, const flo
       anchors[b] = reference.anchor;
     }
     has_maxima = mask == nullptr && n >= 2048;
+    const size_t left = n - 1024 + following;
+    const size_t ahead = left < 1536 ? left : 1536;
     if (has_maxima) {
-      add_blocks_u32<true>(x, y, &reference, anchors, hi, lo, maxima);
+      add_blocks_u32<true>(x, y, x + ahead, &reference, anchors, hi, lo, maxima);
     } else {
-      add_blocks_u32<false>(mask != nullptr ? masked : x, y, &reference, anchors, hi, lo, maxima);
+      add_blocks_u32<false>(mask != nullptr ? masked : x, y, x + ahead, &reference, anchors, hi, lo, maxima);
     }
     x += 1024;
     y += 1024;
@@ -834,11 +837,12 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__avx512f_u32(size_t n, const flo
   sum->reference = reference.exponent;
 }
 
-// Adds 1 whole block to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow.
+// Adds 1 whole block to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow. What is
+// `next` is asked for.
 template <bool kLooksAhead>
-static inline void add_blocks_u128(const float* x, float* y, const struct smx_f32_reference* reference,
-                                   const int32_t* anchors, __m512* hi, __m512* lo,
-                                   [[maybe_unused]] float* maxima) {
+static inline void add_blocks_u128(const float* x, float* y, const float* next,
+                                   const struct smx_f32_reference* reference, const int32_t* anchors,
+                                   __m512* hi, __m512* lo, [[maybe_unused]] float* maxima) {
   const __m512 lower =
       _mm512_set1_ps(smx_lower_bound(SMX_BIAS - reference->exponent, reference->exponential));
   const __m512 bias = _mm512_set1_ps(smx_rounding_bias(SMX_BIAS - reference->exponent));
@@ -863,10 +867,10 @@ static inline void add_blocks_u128(const float* x, float* y, const struct smx_f3
   };
   for (size_t i = 0; i < 1024; i += 128) {
     {
-      __builtin_prefetch(x + 1536 + i + 0);
-      __builtin_prefetch(x + 1536 + i + 16);
-      __builtin_prefetch(x + 1536 + i + 32);
-      __builtin_prefetch(x + 1536 + i + 48);
+      __builtin_prefetch(next + i + 0);
+      __builtin_prefetch(next + i + 16);
+      __builtin_prefetch(next + i + 32);
+      __builtin_prefetch(next + i + 48);
       const __m512 x0 = _mm512_loadu_ps(x + i + 0);
       const __m512 x1 = _mm512_loadu_ps(x + i + 16);
       const __m512 x2 = _mm512_loadu_ps(x + i + 32);
@@ -941,10 +945,10 @@ static inline void add_blocks_u128(const float* x, float* y, const struct smx_f3
       add_compensated(&block_hi[0][0], &block_lo[0][0], _mm512_add_ps(e2, e3));
     }
     {
-      __builtin_prefetch(x + 1536 + i + 64);
-      __builtin_prefetch(x + 1536 + i + 80);
-      __builtin_prefetch(x + 1536 + i + 96);
-      __builtin_prefetch(x + 1536 + i + 112);
+      __builtin_prefetch(next + i + 64);
+      __builtin_prefetch(next + i + 80);
+      __builtin_prefetch(next + i + 96);
+      __builtin_prefetch(next + i + 112);
       const __m512 x0 = _mm512_loadu_ps(x + i + 64);
       const __m512 x1 = _mm512_loadu_ps(x + i + 80);
       const __m512 x2 = _mm512_loadu_ps(x + i + 96);
@@ -1026,8 +1030,8 @@ static inline void add_blocks_u128(const float* x, float* y, const struct smx_f3
   }
 }
 
-extern "C" void smx_f32_raddstoreextexp_ukernel__avx512f_u128(size_t n, const float* x, const float* mask,
-                                                              float scale, float* y,
+extern "C" void smx_f32_raddstoreextexp_ukernel__avx512f_u128(size_t n, const float* x, size_t following,
+                                                              const float* mask, float scale, float* y,
                                                               struct smx_f32_extended* sum,
                                                               const struct smx_f32_exponential* exponential) {
   __m512 hi[1] = {_mm512_setzero_ps()};
@@ -1058,10 +1062,12 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__avx512f_u128(size_t n, const fl
       anchors[b] = reference.anchor;
     }
     has_maxima = mask == nullptr && n >= 2048;
+    const size_t left = n - 1024 + following;
+    const size_t ahead = left < 1536 ? left : 1536;
     if (has_maxima) {
-      add_blocks_u128<true>(x, y, &reference, anchors, hi, lo, maxima);
+      add_blocks_u128<true>(x, y, x + ahead, &reference, anchors, hi, lo, maxima);
     } else {
-      add_blocks_u128<false>(mask != nullptr ? masked : x, y, &reference, anchors, hi, lo, maxima);
+      add_blocks_u128<false>(mask != nullptr ? masked : x, y, x + ahead, &reference, anchors, hi, lo, maxima);
     }
     x += 1024;
     y += 1024;
@@ -1083,11 +1089,12 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__avx512f_u128(size_t n, const fl
   sum->reference = reference.exponent;
 }
 
-// Adds 2 whole blocks, walked together, to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow.
+// Adds 2 whole blocks, walked together, to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow. What is
+// `next` is asked for.
 template <bool kLooksAhead>
-static inline void add_blocks_u64_acc2(const float* x, float* y, const struct smx_f32_reference* reference,
-                                       const int32_t* anchors, __m512* hi, __m512* lo,
-                                       [[maybe_unused]] float* maxima) {
+static inline void add_blocks_u64_acc2(const float* x, float* y, const float* next,
+                                       const struct smx_f32_reference* reference, const int32_t* anchors,
+                                       __m512* hi, __m512* lo, [[maybe_unused]] float* maxima) {
   const __m512 lower =
       _mm512_set1_ps(smx_lower_bound(SMX_BIAS - reference->exponent, reference->exponential));
   const __m512 bias = _mm512_set1_ps(smx_rounding_bias(SMX_BIAS - reference->exponent));
@@ -1113,10 +1120,10 @@ static inline void add_blocks_u64_acc2(const float* x, float* y, const struct sm
       {_mm512_setzero_ps()},
   };
   for (size_t i = 0; i < 1024; i += 32) {
-    __builtin_prefetch(x + 2560 + i + 0);
-    __builtin_prefetch(x + 2560 + i + 16);
-    __builtin_prefetch(x + 2560 + i + 1024);
-    __builtin_prefetch(x + 2560 + i + 1040);
+    __builtin_prefetch(next + i + 0);
+    __builtin_prefetch(next + i + 16);
+    __builtin_prefetch(next + i + 1024);
+    __builtin_prefetch(next + i + 1040);
     const __m512 x0 = _mm512_loadu_ps(x + i + 0);
     const __m512 x1 = _mm512_loadu_ps(x + i + 16);
     const __m512 x2 = _mm512_loadu_ps(x + i + 1024);
@@ -1201,8 +1208,8 @@ static inline void add_blocks_u64_acc2(const float* x, float* y, const struct sm
 }
 
 extern "C" void smx_f32_raddstoreextexp_ukernel__avx512f_u64_acc2(
-    size_t n, const float* x, const float* mask, float scale, float* y, struct smx_f32_extended* sum,
-    const struct smx_f32_exponential* exponential) {
+    size_t n, const float* x, size_t following, const float* mask, float scale, float* y,
+    struct smx_f32_extended* sum, const struct smx_f32_exponential* exponential) {
   __m512 hi[1] = {_mm512_setzero_ps()};
   __m512 lo[1] = {_mm512_setzero_ps()};
   struct smx_f32_reference reference;
@@ -1231,10 +1238,13 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__avx512f_u64_acc2(
       anchors[b] = reference.anchor;
     }
     has_maxima = mask == nullptr && n >= 4096;
+    const size_t left = n - 2048 + following;
+    const size_t ahead = left < 2560 ? left : 2560;
     if (has_maxima) {
-      add_blocks_u64_acc2<true>(x, y, &reference, anchors, hi, lo, maxima);
+      add_blocks_u64_acc2<true>(x, y, x + ahead, &reference, anchors, hi, lo, maxima);
     } else {
-      add_blocks_u64_acc2<false>(mask != nullptr ? masked : x, y, &reference, anchors, hi, lo, maxima);
+      add_blocks_u64_acc2<false>(mask != nullptr ? masked : x, y, x + ahead, &reference, anchors, hi, lo,
+                                 maxima);
     }
     x += 2048;
     y += 2048;
@@ -1256,11 +1266,12 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__avx512f_u64_acc2(
   sum->reference = reference.exponent;
 }
 
-// Adds 2 whole blocks, walked together, to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow.
+// Adds 2 whole blocks, walked together, to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow. What is
+// `next` is asked for.
 template <bool kLooksAhead>
-static inline void add_blocks_u128_acc2(const float* x, float* y, const struct smx_f32_reference* reference,
-                                        const int32_t* anchors, __m512* hi, __m512* lo,
-                                        [[maybe_unused]] float* maxima) {
+static inline void add_blocks_u128_acc2(const float* x, float* y, const float* next,
+                                        const struct smx_f32_reference* reference, const int32_t* anchors,
+                                        __m512* hi, __m512* lo, [[maybe_unused]] float* maxima) {
   const __m512 lower =
       _mm512_set1_ps(smx_lower_bound(SMX_BIAS - reference->exponent, reference->exponential));
   const __m512 bias = _mm512_set1_ps(smx_rounding_bias(SMX_BIAS - reference->exponent));
@@ -1287,10 +1298,10 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const struct s
   };
   for (size_t i = 0; i < 1024; i += 64) {
     {
-      __builtin_prefetch(x + 2560 + i + 0);
-      __builtin_prefetch(x + 2560 + i + 16);
-      __builtin_prefetch(x + 2560 + i + 1024);
-      __builtin_prefetch(x + 2560 + i + 1040);
+      __builtin_prefetch(next + i + 0);
+      __builtin_prefetch(next + i + 16);
+      __builtin_prefetch(next + i + 1024);
+      __builtin_prefetch(next + i + 1040);
       const __m512 x0 = _mm512_loadu_ps(x + i + 0);
       const __m512 x1 = _mm512_loadu_ps(x + i + 16);
       const __m512 x2 = _mm512_loadu_ps(x + i + 1024);
@@ -1365,10 +1376,10 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const struct s
       add_compensated(&block_hi[1][0], &block_lo[1][0], _mm512_add_ps(e2, e3));
     }
     {
-      __builtin_prefetch(x + 2560 + i + 32);
-      __builtin_prefetch(x + 2560 + i + 48);
-      __builtin_prefetch(x + 2560 + i + 1056);
-      __builtin_prefetch(x + 2560 + i + 1072);
+      __builtin_prefetch(next + i + 32);
+      __builtin_prefetch(next + i + 48);
+      __builtin_prefetch(next + i + 1056);
+      __builtin_prefetch(next + i + 1072);
       const __m512 x0 = _mm512_loadu_ps(x + i + 32);
       const __m512 x1 = _mm512_loadu_ps(x + i + 48);
       const __m512 x2 = _mm512_loadu_ps(x + i + 1056);
@@ -1454,8 +1465,8 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const struct s
 }
 
 extern "C" void smx_f32_raddstoreextexp_ukernel__avx512f_u128_acc2(
-    size_t n, const float* x, const float* mask, float scale, float* y, struct smx_f32_extended* sum,
-    const struct smx_f32_exponential* exponential) {
+    size_t n, const float* x, size_t following, const float* mask, float scale, float* y,
+    struct smx_f32_extended* sum, const struct smx_f32_exponential* exponential) {
   __m512 hi[1] = {_mm512_setzero_ps()};
   __m512 lo[1] = {_mm512_setzero_ps()};
   struct smx_f32_reference reference;
@@ -1484,10 +1495,13 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__avx512f_u128_acc2(
       anchors[b] = reference.anchor;
     }
     has_maxima = mask == nullptr && n >= 4096;
+    const size_t left = n - 2048 + following;
+    const size_t ahead = left < 2560 ? left : 2560;
     if (has_maxima) {
-      add_blocks_u128_acc2<true>(x, y, &reference, anchors, hi, lo, maxima);
+      add_blocks_u128_acc2<true>(x, y, x + ahead, &reference, anchors, hi, lo, maxima);
     } else {
-      add_blocks_u128_acc2<false>(mask != nullptr ? masked : x, y, &reference, anchors, hi, lo, maxima);
+      add_blocks_u128_acc2<false>(mask != nullptr ? masked : x, y, x + ahead, &reference, anchors, hi, lo,
+                                  maxima);
     }
     x += 2048;
     y += 2048;
@@ -1509,11 +1523,12 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__avx512f_u128_acc2(
   sum->reference = reference.exponent;
 }
 
-// Adds 4 whole blocks, walked together, to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow.
+// Adds 4 whole blocks, walked together, to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow. What is
+// `next` is asked for.
 template <bool kLooksAhead>
-static inline void add_blocks_u128_acc4(const float* x, float* y, const struct smx_f32_reference* reference,
-                                        const int32_t* anchors, __m512* hi, __m512* lo,
-                                        [[maybe_unused]] float* maxima) {
+static inline void add_blocks_u128_acc4(const float* x, float* y, const float* next,
+                                        const struct smx_f32_reference* reference, const int32_t* anchors,
+                                        __m512* hi, __m512* lo, [[maybe_unused]] float* maxima) {
   const __m512 lower =
       _mm512_set1_ps(smx_lower_bound(SMX_BIAS - reference->exponent, reference->exponential));
   const __m512 bias = _mm512_set1_ps(smx_rounding_bias(SMX_BIAS - reference->exponent));
@@ -1544,10 +1559,10 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const struct s
   };
   for (size_t i = 0; i < 1024; i += 32) {
     {
-      __builtin_prefetch(x + 4608 + i + 0);
-      __builtin_prefetch(x + 4608 + i + 16);
-      __builtin_prefetch(x + 4608 + i + 1024);
-      __builtin_prefetch(x + 4608 + i + 1040);
+      __builtin_prefetch(next + i + 0);
+      __builtin_prefetch(next + i + 16);
+      __builtin_prefetch(next + i + 1024);
+      __builtin_prefetch(next + i + 1040);
       const __m512 x0 = _mm512_loadu_ps(x + i + 0);
       const __m512 x1 = _mm512_loadu_ps(x + i + 16);
       const __m512 x2 = _mm512_loadu_ps(x + i + 1024);
@@ -1622,10 +1637,10 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const struct s
       add_compensated(&block_hi[1][0], &block_lo[1][0], _mm512_add_ps(e2, e3));
     }
     {
-      __builtin_prefetch(x + 4608 + i + 2048);
-      __builtin_prefetch(x + 4608 + i + 2064);
-      __builtin_prefetch(x + 4608 + i + 3072);
-      __builtin_prefetch(x + 4608 + i + 3088);
+      __builtin_prefetch(next + i + 2048);
+      __builtin_prefetch(next + i + 2064);
+      __builtin_prefetch(next + i + 3072);
+      __builtin_prefetch(next + i + 3088);
       const __m512 x0 = _mm512_loadu_ps(x + i + 2048);
       const __m512 x1 = _mm512_loadu_ps(x + i + 2064);
       const __m512 x2 = _mm512_loadu_ps(x + i + 3072);
@@ -1717,8 +1732,8 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const struct s
 }
 
 extern "C" void smx_f32_raddstoreextexp_ukernel__avx512f_u128_acc4(
-    size_t n, const float* x, const float* mask, float scale, float* y, struct smx_f32_extended* sum,
-    const struct smx_f32_exponential* exponential) {
+    size_t n, const float* x, size_t following, const float* mask, float scale, float* y,
+    struct smx_f32_extended* sum, const struct smx_f32_exponential* exponential) {
   __m512 hi[1] = {_mm512_setzero_ps()};
   __m512 lo[1] = {_mm512_setzero_ps()};
   struct smx_f32_reference reference;
@@ -1747,10 +1762,13 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__avx512f_u128_acc4(
       anchors[b] = reference.anchor;
     }
     has_maxima = mask == nullptr && n >= 8192;
+    const size_t left = n - 4096 + following;
+    const size_t ahead = left < 4608 ? left : 4608;
     if (has_maxima) {
-      add_blocks_u128_acc4<true>(x, y, &reference, anchors, hi, lo, maxima);
+      add_blocks_u128_acc4<true>(x, y, x + ahead, &reference, anchors, hi, lo, maxima);
     } else {
-      add_blocks_u128_acc4<false>(mask != nullptr ? masked : x, y, &reference, anchors, hi, lo, maxima);
+      add_blocks_u128_acc4<false>(mask != nullptr ? masked : x, y, x + ahead, &reference, anchors, hi, lo,
+                                  maxima);
     }
     x += 4096;
     y += 4096;

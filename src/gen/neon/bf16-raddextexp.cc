@@ -696,11 +696,12 @@ static inline void add_block_u64(size_t n, const uint16_t* x, const struct smx_f
   add_pair(&hi[3], &lo[3], block_hi[3], block_lo[3]);
 }
 
-// Adds 1 whole block to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow.
+// Adds 1 whole block to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow. What is
+// `next` is asked for.
 template <bool kLooksAhead>
-static inline void add_blocks_u64(const uint16_t* x, const struct smx_f32_reference* reference,
-                                  const int32_t* anchors, float32x4_t* hi, float32x4_t* lo,
-                                  [[maybe_unused]] float* maxima) {
+static inline void add_blocks_u64(const uint16_t* x, const uint16_t* next,
+                                  const struct smx_f32_reference* reference, const int32_t* anchors,
+                                  float32x4_t* hi, float32x4_t* lo, [[maybe_unused]] float* maxima) {
   const float32x4_t lower =
       vdupq_n_f32(smx_lower_bound(SMX_BIAS - reference->exponent, reference->exponential));
   const float32x4_t bias = vdupq_n_f32(smx_rounding_bias(SMX_BIAS - reference->exponent));
@@ -725,7 +726,7 @@ static inline void add_blocks_u64(const uint16_t* x, const struct smx_f32_refere
   };
   for (size_t i = 0; i < 1024; i += 64) {
     {
-      __builtin_prefetch(x + 1536 + i + 0);
+      __builtin_prefetch(next + i + 0);
       const float32x4_t x0 = neon_from_bf16(vld1_u16(x + i + 0));
       const float32x4_t x1 = neon_from_bf16(vld1_u16(x + i + 4));
       const float32x4_t x2 = neon_from_bf16(vld1_u16(x + i + 8));
@@ -858,7 +859,7 @@ static inline void add_blocks_u64(const uint16_t* x, const struct smx_f32_refere
       add_compensated(&block_hi[0][3], &block_lo[0][3], vaddq_f32(e3, e7));
     }
     {
-      __builtin_prefetch(x + 1536 + i + 32);
+      __builtin_prefetch(next + i + 32);
       const float32x4_t x0 = neon_from_bf16(vld1_u16(x + i + 32));
       const float32x4_t x1 = neon_from_bf16(vld1_u16(x + i + 36));
       const float32x4_t x2 = neon_from_bf16(vld1_u16(x + i + 40));
@@ -1004,7 +1005,7 @@ static inline void add_blocks_u64(const uint16_t* x, const struct smx_f32_refere
   }
 }
 
-extern "C" void smx_bf16_raddextexp_ukernel__neon_u64(size_t n, const uint16_t* x,
+extern "C" void smx_bf16_raddextexp_ukernel__neon_u64(size_t n, const uint16_t* x, size_t following,
                                                       struct smx_f32_extended* sum,
                                                       const struct smx_f32_exponential* exponential) {
   float32x4_t hi[4] = {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)};
@@ -1023,10 +1024,12 @@ extern "C" void smx_bf16_raddextexp_ukernel__neon_u64(size_t n, const uint16_t* 
       anchors[b] = reference.anchor;
     }
     has_maxima = n >= 2048;
+    const size_t left = n - 1024 + following;
+    const size_t ahead = left < 1536 ? left : 1536;
     if (has_maxima) {
-      add_blocks_u64<true>(x, &reference, anchors, hi, lo, maxima);
+      add_blocks_u64<true>(x, x + ahead, &reference, anchors, hi, lo, maxima);
     } else {
-      add_blocks_u64<false>(x, &reference, anchors, hi, lo, maxima);
+      add_blocks_u64<false>(x, x + ahead, &reference, anchors, hi, lo, maxima);
     }
     x += 1024;
   }

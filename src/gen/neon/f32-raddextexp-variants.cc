@@ -1848,11 +1848,12 @@ static inline void add_block_u128(size_t n, const float* x, const struct smx_f32
   add_pair(&hi[3], &lo[3], block_hi[3], block_lo[3]);
 }
 
-// Adds 1 whole block to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow.
+// Adds 1 whole block to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow. What is
+// `next` is asked for.
 template <bool kLooksAhead>
-static inline void add_blocks_u64(const float* x, const struct smx_f32_reference* reference,
-                                  const int32_t* anchors, float32x4_t* hi, float32x4_t* lo,
-                                  [[maybe_unused]] float* maxima) {
+static inline void add_blocks_u64(const float* x, const float* next,
+                                  const struct smx_f32_reference* reference, const int32_t* anchors,
+                                  float32x4_t* hi, float32x4_t* lo, [[maybe_unused]] float* maxima) {
   const float32x4_t lower =
       vdupq_n_f32(smx_lower_bound(SMX_BIAS - reference->exponent, reference->exponential));
   const float32x4_t bias = vdupq_n_f32(smx_rounding_bias(SMX_BIAS - reference->exponent));
@@ -1877,8 +1878,8 @@ static inline void add_blocks_u64(const float* x, const struct smx_f32_reference
   };
   for (size_t i = 0; i < 1024; i += 64) {
     {
-      __builtin_prefetch(x + 1536 + i + 0);
-      __builtin_prefetch(x + 1536 + i + 16);
+      __builtin_prefetch(next + i + 0);
+      __builtin_prefetch(next + i + 16);
       const float32x4_t x0 = vld1q_f32(x + i + 0);
       const float32x4_t x1 = vld1q_f32(x + i + 4);
       const float32x4_t x2 = vld1q_f32(x + i + 8);
@@ -2011,8 +2012,8 @@ static inline void add_blocks_u64(const float* x, const struct smx_f32_reference
       add_compensated(&block_hi[0][3], &block_lo[0][3], vaddq_f32(e3, e7));
     }
     {
-      __builtin_prefetch(x + 1536 + i + 32);
-      __builtin_prefetch(x + 1536 + i + 48);
+      __builtin_prefetch(next + i + 32);
+      __builtin_prefetch(next + i + 48);
       const float32x4_t x0 = vld1q_f32(x + i + 32);
       const float32x4_t x1 = vld1q_f32(x + i + 36);
       const float32x4_t x2 = vld1q_f32(x + i + 40);
@@ -2158,7 +2159,8 @@ static inline void add_blocks_u64(const float* x, const struct smx_f32_reference
   }
 }
 
-extern "C" void smx_f32_raddextexp_ukernel__neon_u64(size_t n, const float* x, struct smx_f32_extended* sum,
+extern "C" void smx_f32_raddextexp_ukernel__neon_u64(size_t n, const float* x, size_t following,
+                                                     struct smx_f32_extended* sum,
                                                      const struct smx_f32_exponential* exponential) {
   float32x4_t hi[4] = {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)};
   float32x4_t lo[4] = {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)};
@@ -2176,10 +2178,12 @@ extern "C" void smx_f32_raddextexp_ukernel__neon_u64(size_t n, const float* x, s
       anchors[b] = reference.anchor;
     }
     has_maxima = n >= 2048;
+    const size_t left = n - 1024 + following;
+    const size_t ahead = left < 1536 ? left : 1536;
     if (has_maxima) {
-      add_blocks_u64<true>(x, &reference, anchors, hi, lo, maxima);
+      add_blocks_u64<true>(x, x + ahead, &reference, anchors, hi, lo, maxima);
     } else {
-      add_blocks_u64<false>(x, &reference, anchors, hi, lo, maxima);
+      add_blocks_u64<false>(x, x + ahead, &reference, anchors, hi, lo, maxima);
     }
     x += 1024;
   }
@@ -2197,11 +2201,12 @@ extern "C" void smx_f32_raddextexp_ukernel__neon_u64(size_t n, const float* x, s
   sum->reference = reference.exponent;
 }
 
-// Adds 1 whole block to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow.
+// Adds 1 whole block to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow. What is
+// `next` is asked for.
 template <bool kLooksAhead>
-static inline void add_blocks_u128(const float* x, const struct smx_f32_reference* reference,
-                                   const int32_t* anchors, float32x4_t* hi, float32x4_t* lo,
-                                   [[maybe_unused]] float* maxima) {
+static inline void add_blocks_u128(const float* x, const float* next,
+                                   const struct smx_f32_reference* reference, const int32_t* anchors,
+                                   float32x4_t* hi, float32x4_t* lo, [[maybe_unused]] float* maxima) {
   const float32x4_t lower =
       vdupq_n_f32(smx_lower_bound(SMX_BIAS - reference->exponent, reference->exponential));
   const float32x4_t bias = vdupq_n_f32(smx_rounding_bias(SMX_BIAS - reference->exponent));
@@ -2226,8 +2231,8 @@ static inline void add_blocks_u128(const float* x, const struct smx_f32_referenc
   };
   for (size_t i = 0; i < 1024; i += 128) {
     {
-      __builtin_prefetch(x + 1536 + i + 0);
-      __builtin_prefetch(x + 1536 + i + 16);
+      __builtin_prefetch(next + i + 0);
+      __builtin_prefetch(next + i + 16);
       const float32x4_t x0 = vld1q_f32(x + i + 0);
       const float32x4_t x1 = vld1q_f32(x + i + 4);
       const float32x4_t x2 = vld1q_f32(x + i + 8);
@@ -2360,8 +2365,8 @@ static inline void add_blocks_u128(const float* x, const struct smx_f32_referenc
       add_compensated(&block_hi[0][3], &block_lo[0][3], vaddq_f32(e3, e7));
     }
     {
-      __builtin_prefetch(x + 1536 + i + 32);
-      __builtin_prefetch(x + 1536 + i + 48);
+      __builtin_prefetch(next + i + 32);
+      __builtin_prefetch(next + i + 48);
       const float32x4_t x0 = vld1q_f32(x + i + 32);
       const float32x4_t x1 = vld1q_f32(x + i + 36);
       const float32x4_t x2 = vld1q_f32(x + i + 40);
@@ -2494,8 +2499,8 @@ static inline void add_blocks_u128(const float* x, const struct smx_f32_referenc
       add_compensated(&block_hi[0][3], &block_lo[0][3], vaddq_f32(e3, e7));
     }
     {
-      __builtin_prefetch(x + 1536 + i + 64);
-      __builtin_prefetch(x + 1536 + i + 80);
+      __builtin_prefetch(next + i + 64);
+      __builtin_prefetch(next + i + 80);
       const float32x4_t x0 = vld1q_f32(x + i + 64);
       const float32x4_t x1 = vld1q_f32(x + i + 68);
       const float32x4_t x2 = vld1q_f32(x + i + 72);
@@ -2628,8 +2633,8 @@ static inline void add_blocks_u128(const float* x, const struct smx_f32_referenc
       add_compensated(&block_hi[0][3], &block_lo[0][3], vaddq_f32(e3, e7));
     }
     {
-      __builtin_prefetch(x + 1536 + i + 96);
-      __builtin_prefetch(x + 1536 + i + 112);
+      __builtin_prefetch(next + i + 96);
+      __builtin_prefetch(next + i + 112);
       const float32x4_t x0 = vld1q_f32(x + i + 96);
       const float32x4_t x1 = vld1q_f32(x + i + 100);
       const float32x4_t x2 = vld1q_f32(x + i + 104);
@@ -2775,7 +2780,8 @@ static inline void add_blocks_u128(const float* x, const struct smx_f32_referenc
   }
 }
 
-extern "C" void smx_f32_raddextexp_ukernel__neon_u128(size_t n, const float* x, struct smx_f32_extended* sum,
+extern "C" void smx_f32_raddextexp_ukernel__neon_u128(size_t n, const float* x, size_t following,
+                                                      struct smx_f32_extended* sum,
                                                       const struct smx_f32_exponential* exponential) {
   float32x4_t hi[4] = {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)};
   float32x4_t lo[4] = {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)};
@@ -2793,10 +2799,12 @@ extern "C" void smx_f32_raddextexp_ukernel__neon_u128(size_t n, const float* x, 
       anchors[b] = reference.anchor;
     }
     has_maxima = n >= 2048;
+    const size_t left = n - 1024 + following;
+    const size_t ahead = left < 1536 ? left : 1536;
     if (has_maxima) {
-      add_blocks_u128<true>(x, &reference, anchors, hi, lo, maxima);
+      add_blocks_u128<true>(x, x + ahead, &reference, anchors, hi, lo, maxima);
     } else {
-      add_blocks_u128<false>(x, &reference, anchors, hi, lo, maxima);
+      add_blocks_u128<false>(x, x + ahead, &reference, anchors, hi, lo, maxima);
     }
     x += 1024;
   }
@@ -2814,11 +2822,12 @@ extern "C" void smx_f32_raddextexp_ukernel__neon_u128(size_t n, const float* x, 
   sum->reference = reference.exponent;
 }
 
-// Adds 2 whole blocks, walked together, to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow.
+// Adds 2 whole blocks, walked together, to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow. What is
+// `next` is asked for.
 template <bool kLooksAhead>
-static inline void add_blocks_u64_acc2(const float* x, const struct smx_f32_reference* reference,
-                                       const int32_t* anchors, float32x4_t* hi, float32x4_t* lo,
-                                       [[maybe_unused]] float* maxima) {
+static inline void add_blocks_u64_acc2(const float* x, const float* next,
+                                       const struct smx_f32_reference* reference, const int32_t* anchors,
+                                       float32x4_t* hi, float32x4_t* lo, [[maybe_unused]] float* maxima) {
   const float32x4_t lower =
       vdupq_n_f32(smx_lower_bound(SMX_BIAS - reference->exponent, reference->exponential));
   const float32x4_t bias = vdupq_n_f32(smx_rounding_bias(SMX_BIAS - reference->exponent));
@@ -2845,8 +2854,8 @@ static inline void add_blocks_u64_acc2(const float* x, const struct smx_f32_refe
   };
   for (size_t i = 0; i < 1024; i += 32) {
     {
-      __builtin_prefetch(x + 2560 + i + 0);
-      __builtin_prefetch(x + 2560 + i + 16);
+      __builtin_prefetch(next + i + 0);
+      __builtin_prefetch(next + i + 16);
       const float32x4_t x0 = vld1q_f32(x + i + 0);
       const float32x4_t x1 = vld1q_f32(x + i + 4);
       const float32x4_t x2 = vld1q_f32(x + i + 8);
@@ -2979,8 +2988,8 @@ static inline void add_blocks_u64_acc2(const float* x, const struct smx_f32_refe
       add_compensated(&block_hi[0][3], &block_lo[0][3], vaddq_f32(e3, e7));
     }
     {
-      __builtin_prefetch(x + 2560 + i + 1024);
-      __builtin_prefetch(x + 2560 + i + 1040);
+      __builtin_prefetch(next + i + 1024);
+      __builtin_prefetch(next + i + 1040);
       const float32x4_t x0 = vld1q_f32(x + i + 1024);
       const float32x4_t x1 = vld1q_f32(x + i + 1028);
       const float32x4_t x2 = vld1q_f32(x + i + 1032);
@@ -3135,7 +3144,7 @@ static inline void add_blocks_u64_acc2(const float* x, const struct smx_f32_refe
   }
 }
 
-extern "C" void smx_f32_raddextexp_ukernel__neon_u64_acc2(size_t n, const float* x,
+extern "C" void smx_f32_raddextexp_ukernel__neon_u64_acc2(size_t n, const float* x, size_t following,
                                                           struct smx_f32_extended* sum,
                                                           const struct smx_f32_exponential* exponential) {
   float32x4_t hi[4] = {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)};
@@ -3154,10 +3163,12 @@ extern "C" void smx_f32_raddextexp_ukernel__neon_u64_acc2(size_t n, const float*
       anchors[b] = reference.anchor;
     }
     has_maxima = n >= 4096;
+    const size_t left = n - 2048 + following;
+    const size_t ahead = left < 2560 ? left : 2560;
     if (has_maxima) {
-      add_blocks_u64_acc2<true>(x, &reference, anchors, hi, lo, maxima);
+      add_blocks_u64_acc2<true>(x, x + ahead, &reference, anchors, hi, lo, maxima);
     } else {
-      add_blocks_u64_acc2<false>(x, &reference, anchors, hi, lo, maxima);
+      add_blocks_u64_acc2<false>(x, x + ahead, &reference, anchors, hi, lo, maxima);
     }
     x += 2048;
   }
@@ -3175,11 +3186,12 @@ extern "C" void smx_f32_raddextexp_ukernel__neon_u64_acc2(size_t n, const float*
   sum->reference = reference.exponent;
 }
 
-// Adds 2 whole blocks, walked together, to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow.
+// Adds 2 whole blocks, walked together, to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow. What is
+// `next` is asked for.
 template <bool kLooksAhead>
-static inline void add_blocks_u128_acc2(const float* x, const struct smx_f32_reference* reference,
-                                        const int32_t* anchors, float32x4_t* hi, float32x4_t* lo,
-                                        [[maybe_unused]] float* maxima) {
+static inline void add_blocks_u128_acc2(const float* x, const float* next,
+                                        const struct smx_f32_reference* reference, const int32_t* anchors,
+                                        float32x4_t* hi, float32x4_t* lo, [[maybe_unused]] float* maxima) {
   const float32x4_t lower =
       vdupq_n_f32(smx_lower_bound(SMX_BIAS - reference->exponent, reference->exponential));
   const float32x4_t bias = vdupq_n_f32(smx_rounding_bias(SMX_BIAS - reference->exponent));
@@ -3206,8 +3218,8 @@ static inline void add_blocks_u128_acc2(const float* x, const struct smx_f32_ref
   };
   for (size_t i = 0; i < 1024; i += 64) {
     {
-      __builtin_prefetch(x + 2560 + i + 0);
-      __builtin_prefetch(x + 2560 + i + 16);
+      __builtin_prefetch(next + i + 0);
+      __builtin_prefetch(next + i + 16);
       const float32x4_t x0 = vld1q_f32(x + i + 0);
       const float32x4_t x1 = vld1q_f32(x + i + 4);
       const float32x4_t x2 = vld1q_f32(x + i + 8);
@@ -3340,8 +3352,8 @@ static inline void add_blocks_u128_acc2(const float* x, const struct smx_f32_ref
       add_compensated(&block_hi[0][3], &block_lo[0][3], vaddq_f32(e3, e7));
     }
     {
-      __builtin_prefetch(x + 2560 + i + 1024);
-      __builtin_prefetch(x + 2560 + i + 1040);
+      __builtin_prefetch(next + i + 1024);
+      __builtin_prefetch(next + i + 1040);
       const float32x4_t x0 = vld1q_f32(x + i + 1024);
       const float32x4_t x1 = vld1q_f32(x + i + 1028);
       const float32x4_t x2 = vld1q_f32(x + i + 1032);
@@ -3474,8 +3486,8 @@ static inline void add_blocks_u128_acc2(const float* x, const struct smx_f32_ref
       add_compensated(&block_hi[1][3], &block_lo[1][3], vaddq_f32(e3, e7));
     }
     {
-      __builtin_prefetch(x + 2560 + i + 32);
-      __builtin_prefetch(x + 2560 + i + 48);
+      __builtin_prefetch(next + i + 32);
+      __builtin_prefetch(next + i + 48);
       const float32x4_t x0 = vld1q_f32(x + i + 32);
       const float32x4_t x1 = vld1q_f32(x + i + 36);
       const float32x4_t x2 = vld1q_f32(x + i + 40);
@@ -3608,8 +3620,8 @@ static inline void add_blocks_u128_acc2(const float* x, const struct smx_f32_ref
       add_compensated(&block_hi[0][3], &block_lo[0][3], vaddq_f32(e3, e7));
     }
     {
-      __builtin_prefetch(x + 2560 + i + 1056);
-      __builtin_prefetch(x + 2560 + i + 1072);
+      __builtin_prefetch(next + i + 1056);
+      __builtin_prefetch(next + i + 1072);
       const float32x4_t x0 = vld1q_f32(x + i + 1056);
       const float32x4_t x1 = vld1q_f32(x + i + 1060);
       const float32x4_t x2 = vld1q_f32(x + i + 1064);
@@ -3764,7 +3776,7 @@ static inline void add_blocks_u128_acc2(const float* x, const struct smx_f32_ref
   }
 }
 
-extern "C" void smx_f32_raddextexp_ukernel__neon_u128_acc2(size_t n, const float* x,
+extern "C" void smx_f32_raddextexp_ukernel__neon_u128_acc2(size_t n, const float* x, size_t following,
                                                            struct smx_f32_extended* sum,
                                                            const struct smx_f32_exponential* exponential) {
   float32x4_t hi[4] = {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)};
@@ -3783,10 +3795,12 @@ extern "C" void smx_f32_raddextexp_ukernel__neon_u128_acc2(size_t n, const float
       anchors[b] = reference.anchor;
     }
     has_maxima = n >= 4096;
+    const size_t left = n - 2048 + following;
+    const size_t ahead = left < 2560 ? left : 2560;
     if (has_maxima) {
-      add_blocks_u128_acc2<true>(x, &reference, anchors, hi, lo, maxima);
+      add_blocks_u128_acc2<true>(x, x + ahead, &reference, anchors, hi, lo, maxima);
     } else {
-      add_blocks_u128_acc2<false>(x, &reference, anchors, hi, lo, maxima);
+      add_blocks_u128_acc2<false>(x, x + ahead, &reference, anchors, hi, lo, maxima);
     }
     x += 2048;
   }
@@ -3804,11 +3818,12 @@ extern "C" void smx_f32_raddextexp_ukernel__neon_u128_acc2(size_t n, const float
   sum->reference = reference.exponent;
 }
 
-// Adds 4 whole blocks, walked together, to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow.
+// Adds 4 whole blocks, walked together, to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow. What is
+// `next` is asked for.
 template <bool kLooksAhead>
-static inline void add_blocks_u128_acc4(const float* x, const struct smx_f32_reference* reference,
-                                        const int32_t* anchors, float32x4_t* hi, float32x4_t* lo,
-                                        [[maybe_unused]] float* maxima) {
+static inline void add_blocks_u128_acc4(const float* x, const float* next,
+                                        const struct smx_f32_reference* reference, const int32_t* anchors,
+                                        float32x4_t* hi, float32x4_t* lo, [[maybe_unused]] float* maxima) {
   const float32x4_t lower =
       vdupq_n_f32(smx_lower_bound(SMX_BIAS - reference->exponent, reference->exponential));
   const float32x4_t bias = vdupq_n_f32(smx_rounding_bias(SMX_BIAS - reference->exponent));
@@ -3839,8 +3854,8 @@ static inline void add_blocks_u128_acc4(const float* x, const struct smx_f32_ref
   };
   for (size_t i = 0; i < 1024; i += 32) {
     {
-      __builtin_prefetch(x + 4608 + i + 0);
-      __builtin_prefetch(x + 4608 + i + 16);
+      __builtin_prefetch(next + i + 0);
+      __builtin_prefetch(next + i + 16);
       const float32x4_t x0 = vld1q_f32(x + i + 0);
       const float32x4_t x1 = vld1q_f32(x + i + 4);
       const float32x4_t x2 = vld1q_f32(x + i + 8);
@@ -3973,8 +3988,8 @@ static inline void add_blocks_u128_acc4(const float* x, const struct smx_f32_ref
       add_compensated(&block_hi[0][3], &block_lo[0][3], vaddq_f32(e3, e7));
     }
     {
-      __builtin_prefetch(x + 4608 + i + 1024);
-      __builtin_prefetch(x + 4608 + i + 1040);
+      __builtin_prefetch(next + i + 1024);
+      __builtin_prefetch(next + i + 1040);
       const float32x4_t x0 = vld1q_f32(x + i + 1024);
       const float32x4_t x1 = vld1q_f32(x + i + 1028);
       const float32x4_t x2 = vld1q_f32(x + i + 1032);
@@ -4107,8 +4122,8 @@ static inline void add_blocks_u128_acc4(const float* x, const struct smx_f32_ref
       add_compensated(&block_hi[1][3], &block_lo[1][3], vaddq_f32(e3, e7));
     }
     {
-      __builtin_prefetch(x + 4608 + i + 2048);
-      __builtin_prefetch(x + 4608 + i + 2064);
+      __builtin_prefetch(next + i + 2048);
+      __builtin_prefetch(next + i + 2064);
       const float32x4_t x0 = vld1q_f32(x + i + 2048);
       const float32x4_t x1 = vld1q_f32(x + i + 2052);
       const float32x4_t x2 = vld1q_f32(x + i + 2056);
@@ -4241,8 +4256,8 @@ static inline void add_blocks_u128_acc4(const float* x, const struct smx_f32_ref
       add_compensated(&block_hi[2][3], &block_lo[2][3], vaddq_f32(e3, e7));
     }
     {
-      __builtin_prefetch(x + 4608 + i + 3072);
-      __builtin_prefetch(x + 4608 + i + 3088);
+      __builtin_prefetch(next + i + 3072);
+      __builtin_prefetch(next + i + 3088);
       const float32x4_t x0 = vld1q_f32(x + i + 3072);
       const float32x4_t x1 = vld1q_f32(x + i + 3076);
       const float32x4_t x2 = vld1q_f32(x + i + 3080);
@@ -4415,7 +4430,7 @@ static inline void add_blocks_u128_acc4(const float* x, const struct smx_f32_ref
   }
 }
 
-extern "C" void smx_f32_raddextexp_ukernel__neon_u128_acc4(size_t n, const float* x,
+extern "C" void smx_f32_raddextexp_ukernel__neon_u128_acc4(size_t n, const float* x, size_t following,
                                                            struct smx_f32_extended* sum,
                                                            const struct smx_f32_exponential* exponential) {
   float32x4_t hi[4] = {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)};
@@ -4434,10 +4449,12 @@ extern "C" void smx_f32_raddextexp_ukernel__neon_u128_acc4(size_t n, const float
       anchors[b] = reference.anchor;
     }
     has_maxima = n >= 8192;
+    const size_t left = n - 4096 + following;
+    const size_t ahead = left < 4608 ? left : 4608;
     if (has_maxima) {
-      add_blocks_u128_acc4<true>(x, &reference, anchors, hi, lo, maxima);
+      add_blocks_u128_acc4<true>(x, x + ahead, &reference, anchors, hi, lo, maxima);
     } else {
-      add_blocks_u128_acc4<false>(x, &reference, anchors, hi, lo, maxima);
+      add_blocks_u128_acc4<false>(x, x + ahead, &reference, anchors, hi, lo, maxima);
     }
     x += 4096;
   }

@@ -2008,11 +2008,12 @@ static inline void add_block_u128(size_t n, const float* x, float* y,
   add_pair(&hi[3], &lo[3], block_hi[3], block_lo[3]);
 }
 
-// Adds 1 whole block to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow.
+// Adds 1 whole block to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow. What is
+// `next` is asked for.
 template <bool kLooksAhead>
-static inline void add_blocks_u64(const float* x, float* y, const struct smx_f32_reference* reference,
-                                  const int32_t* anchors, float32x4_t* hi, float32x4_t* lo,
-                                  [[maybe_unused]] float* maxima) {
+static inline void add_blocks_u64(const float* x, float* y, const float* next,
+                                  const struct smx_f32_reference* reference, const int32_t* anchors,
+                                  float32x4_t* hi, float32x4_t* lo, [[maybe_unused]] float* maxima) {
   const float32x4_t lower =
       vdupq_n_f32(smx_lower_bound(SMX_BIAS - reference->exponent, reference->exponential));
   const float32x4_t bias = vdupq_n_f32(smx_rounding_bias(SMX_BIAS - reference->exponent));
@@ -2037,8 +2038,8 @@ static inline void add_blocks_u64(const float* x, float* y, const struct smx_f32
   };
   for (size_t i = 0; i < 1024; i += 64) {
     {
-      __builtin_prefetch(x + 1536 + i + 0);
-      __builtin_prefetch(x + 1536 + i + 16);
+      __builtin_prefetch(next + i + 0);
+      __builtin_prefetch(next + i + 16);
       const float32x4_t x0 = vld1q_f32(x + i + 0);
       const float32x4_t x1 = vld1q_f32(x + i + 4);
       const float32x4_t x2 = vld1q_f32(x + i + 8);
@@ -2179,8 +2180,8 @@ static inline void add_blocks_u64(const float* x, float* y, const struct smx_f32
       add_compensated(&block_hi[0][3], &block_lo[0][3], vaddq_f32(e3, e7));
     }
     {
-      __builtin_prefetch(x + 1536 + i + 32);
-      __builtin_prefetch(x + 1536 + i + 48);
+      __builtin_prefetch(next + i + 32);
+      __builtin_prefetch(next + i + 48);
       const float32x4_t x0 = vld1q_f32(x + i + 32);
       const float32x4_t x1 = vld1q_f32(x + i + 36);
       const float32x4_t x2 = vld1q_f32(x + i + 40);
@@ -2334,8 +2335,9 @@ static inline void add_blocks_u64(const float* x, float* y, const struct smx_f32
   }
 }
 
-extern "C" void smx_f32_raddstoreextexp_ukernel__neon_u64(size_t n, const float* x, const float* mask,
-                                                          float scale, float* y, struct smx_f32_extended* sum,
+extern "C" void smx_f32_raddstoreextexp_ukernel__neon_u64(size_t n, const float* x, size_t following,
+                                                          const float* mask, float scale, float* y,
+                                                          struct smx_f32_extended* sum,
                                                           const struct smx_f32_exponential* exponential) {
   float32x4_t hi[4] = {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)};
   float32x4_t lo[4] = {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)};
@@ -2365,10 +2367,12 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__neon_u64(size_t n, const float*
       anchors[b] = reference.anchor;
     }
     has_maxima = mask == nullptr && n >= 2048;
+    const size_t left = n - 1024 + following;
+    const size_t ahead = left < 1536 ? left : 1536;
     if (has_maxima) {
-      add_blocks_u64<true>(x, y, &reference, anchors, hi, lo, maxima);
+      add_blocks_u64<true>(x, y, x + ahead, &reference, anchors, hi, lo, maxima);
     } else {
-      add_blocks_u64<false>(mask != nullptr ? masked : x, y, &reference, anchors, hi, lo, maxima);
+      add_blocks_u64<false>(mask != nullptr ? masked : x, y, x + ahead, &reference, anchors, hi, lo, maxima);
     }
     x += 1024;
     y += 1024;
@@ -2390,11 +2394,12 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__neon_u64(size_t n, const float*
   sum->reference = reference.exponent;
 }
 
-// Adds 1 whole block to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow.
+// Adds 1 whole block to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow. What is
+// `next` is asked for.
 template <bool kLooksAhead>
-static inline void add_blocks_u128(const float* x, float* y, const struct smx_f32_reference* reference,
-                                   const int32_t* anchors, float32x4_t* hi, float32x4_t* lo,
-                                   [[maybe_unused]] float* maxima) {
+static inline void add_blocks_u128(const float* x, float* y, const float* next,
+                                   const struct smx_f32_reference* reference, const int32_t* anchors,
+                                   float32x4_t* hi, float32x4_t* lo, [[maybe_unused]] float* maxima) {
   const float32x4_t lower =
       vdupq_n_f32(smx_lower_bound(SMX_BIAS - reference->exponent, reference->exponential));
   const float32x4_t bias = vdupq_n_f32(smx_rounding_bias(SMX_BIAS - reference->exponent));
@@ -2419,8 +2424,8 @@ static inline void add_blocks_u128(const float* x, float* y, const struct smx_f3
   };
   for (size_t i = 0; i < 1024; i += 128) {
     {
-      __builtin_prefetch(x + 1536 + i + 0);
-      __builtin_prefetch(x + 1536 + i + 16);
+      __builtin_prefetch(next + i + 0);
+      __builtin_prefetch(next + i + 16);
       const float32x4_t x0 = vld1q_f32(x + i + 0);
       const float32x4_t x1 = vld1q_f32(x + i + 4);
       const float32x4_t x2 = vld1q_f32(x + i + 8);
@@ -2561,8 +2566,8 @@ static inline void add_blocks_u128(const float* x, float* y, const struct smx_f3
       add_compensated(&block_hi[0][3], &block_lo[0][3], vaddq_f32(e3, e7));
     }
     {
-      __builtin_prefetch(x + 1536 + i + 32);
-      __builtin_prefetch(x + 1536 + i + 48);
+      __builtin_prefetch(next + i + 32);
+      __builtin_prefetch(next + i + 48);
       const float32x4_t x0 = vld1q_f32(x + i + 32);
       const float32x4_t x1 = vld1q_f32(x + i + 36);
       const float32x4_t x2 = vld1q_f32(x + i + 40);
@@ -2703,8 +2708,8 @@ static inline void add_blocks_u128(const float* x, float* y, const struct smx_f3
       add_compensated(&block_hi[0][3], &block_lo[0][3], vaddq_f32(e3, e7));
     }
     {
-      __builtin_prefetch(x + 1536 + i + 64);
-      __builtin_prefetch(x + 1536 + i + 80);
+      __builtin_prefetch(next + i + 64);
+      __builtin_prefetch(next + i + 80);
       const float32x4_t x0 = vld1q_f32(x + i + 64);
       const float32x4_t x1 = vld1q_f32(x + i + 68);
       const float32x4_t x2 = vld1q_f32(x + i + 72);
@@ -2845,8 +2850,8 @@ static inline void add_blocks_u128(const float* x, float* y, const struct smx_f3
       add_compensated(&block_hi[0][3], &block_lo[0][3], vaddq_f32(e3, e7));
     }
     {
-      __builtin_prefetch(x + 1536 + i + 96);
-      __builtin_prefetch(x + 1536 + i + 112);
+      __builtin_prefetch(next + i + 96);
+      __builtin_prefetch(next + i + 112);
       const float32x4_t x0 = vld1q_f32(x + i + 96);
       const float32x4_t x1 = vld1q_f32(x + i + 100);
       const float32x4_t x2 = vld1q_f32(x + i + 104);
@@ -3000,8 +3005,8 @@ static inline void add_blocks_u128(const float* x, float* y, const struct smx_f3
   }
 }
 
-extern "C" void smx_f32_raddstoreextexp_ukernel__neon_u128(size_t n, const float* x, const float* mask,
-                                                           float scale, float* y,
+extern "C" void smx_f32_raddstoreextexp_ukernel__neon_u128(size_t n, const float* x, size_t following,
+                                                           const float* mask, float scale, float* y,
                                                            struct smx_f32_extended* sum,
                                                            const struct smx_f32_exponential* exponential) {
   float32x4_t hi[4] = {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)};
@@ -3032,10 +3037,12 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__neon_u128(size_t n, const float
       anchors[b] = reference.anchor;
     }
     has_maxima = mask == nullptr && n >= 2048;
+    const size_t left = n - 1024 + following;
+    const size_t ahead = left < 1536 ? left : 1536;
     if (has_maxima) {
-      add_blocks_u128<true>(x, y, &reference, anchors, hi, lo, maxima);
+      add_blocks_u128<true>(x, y, x + ahead, &reference, anchors, hi, lo, maxima);
     } else {
-      add_blocks_u128<false>(mask != nullptr ? masked : x, y, &reference, anchors, hi, lo, maxima);
+      add_blocks_u128<false>(mask != nullptr ? masked : x, y, x + ahead, &reference, anchors, hi, lo, maxima);
     }
     x += 1024;
     y += 1024;
@@ -3057,11 +3064,12 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__neon_u128(size_t n, const float
   sum->reference = reference.exponent;
 }
 
-// Adds 2 whole blocks, walked together, to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow.
+// Adds 2 whole blocks, walked together, to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow. What is
+// `next` is asked for.
 template <bool kLooksAhead>
-static inline void add_blocks_u64_acc2(const float* x, float* y, const struct smx_f32_reference* reference,
-                                       const int32_t* anchors, float32x4_t* hi, float32x4_t* lo,
-                                       [[maybe_unused]] float* maxima) {
+static inline void add_blocks_u64_acc2(const float* x, float* y, const float* next,
+                                       const struct smx_f32_reference* reference, const int32_t* anchors,
+                                       float32x4_t* hi, float32x4_t* lo, [[maybe_unused]] float* maxima) {
   const float32x4_t lower =
       vdupq_n_f32(smx_lower_bound(SMX_BIAS - reference->exponent, reference->exponential));
   const float32x4_t bias = vdupq_n_f32(smx_rounding_bias(SMX_BIAS - reference->exponent));
@@ -3088,8 +3096,8 @@ static inline void add_blocks_u64_acc2(const float* x, float* y, const struct sm
   };
   for (size_t i = 0; i < 1024; i += 32) {
     {
-      __builtin_prefetch(x + 2560 + i + 0);
-      __builtin_prefetch(x + 2560 + i + 16);
+      __builtin_prefetch(next + i + 0);
+      __builtin_prefetch(next + i + 16);
       const float32x4_t x0 = vld1q_f32(x + i + 0);
       const float32x4_t x1 = vld1q_f32(x + i + 4);
       const float32x4_t x2 = vld1q_f32(x + i + 8);
@@ -3230,8 +3238,8 @@ static inline void add_blocks_u64_acc2(const float* x, float* y, const struct sm
       add_compensated(&block_hi[0][3], &block_lo[0][3], vaddq_f32(e3, e7));
     }
     {
-      __builtin_prefetch(x + 2560 + i + 1024);
-      __builtin_prefetch(x + 2560 + i + 1040);
+      __builtin_prefetch(next + i + 1024);
+      __builtin_prefetch(next + i + 1040);
       const float32x4_t x0 = vld1q_f32(x + i + 1024);
       const float32x4_t x1 = vld1q_f32(x + i + 1028);
       const float32x4_t x2 = vld1q_f32(x + i + 1032);
@@ -3395,8 +3403,8 @@ static inline void add_blocks_u64_acc2(const float* x, float* y, const struct sm
 }
 
 extern "C" void smx_f32_raddstoreextexp_ukernel__neon_u64_acc2(
-    size_t n, const float* x, const float* mask, float scale, float* y, struct smx_f32_extended* sum,
-    const struct smx_f32_exponential* exponential) {
+    size_t n, const float* x, size_t following, const float* mask, float scale, float* y,
+    struct smx_f32_extended* sum, const struct smx_f32_exponential* exponential) {
   float32x4_t hi[4] = {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)};
   float32x4_t lo[4] = {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)};
   struct smx_f32_reference reference;
@@ -3425,10 +3433,13 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__neon_u64_acc2(
       anchors[b] = reference.anchor;
     }
     has_maxima = mask == nullptr && n >= 4096;
+    const size_t left = n - 2048 + following;
+    const size_t ahead = left < 2560 ? left : 2560;
     if (has_maxima) {
-      add_blocks_u64_acc2<true>(x, y, &reference, anchors, hi, lo, maxima);
+      add_blocks_u64_acc2<true>(x, y, x + ahead, &reference, anchors, hi, lo, maxima);
     } else {
-      add_blocks_u64_acc2<false>(mask != nullptr ? masked : x, y, &reference, anchors, hi, lo, maxima);
+      add_blocks_u64_acc2<false>(mask != nullptr ? masked : x, y, x + ahead, &reference, anchors, hi, lo,
+                                 maxima);
     }
     x += 2048;
     y += 2048;
@@ -3450,11 +3461,12 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__neon_u64_acc2(
   sum->reference = reference.exponent;
 }
 
-// Adds 2 whole blocks, walked together, to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow.
+// Adds 2 whole blocks, walked together, to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow. What is
+// `next` is asked for.
 template <bool kLooksAhead>
-static inline void add_blocks_u128_acc2(const float* x, float* y, const struct smx_f32_reference* reference,
-                                        const int32_t* anchors, float32x4_t* hi, float32x4_t* lo,
-                                        [[maybe_unused]] float* maxima) {
+static inline void add_blocks_u128_acc2(const float* x, float* y, const float* next,
+                                        const struct smx_f32_reference* reference, const int32_t* anchors,
+                                        float32x4_t* hi, float32x4_t* lo, [[maybe_unused]] float* maxima) {
   const float32x4_t lower =
       vdupq_n_f32(smx_lower_bound(SMX_BIAS - reference->exponent, reference->exponential));
   const float32x4_t bias = vdupq_n_f32(smx_rounding_bias(SMX_BIAS - reference->exponent));
@@ -3481,8 +3493,8 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const struct s
   };
   for (size_t i = 0; i < 1024; i += 64) {
     {
-      __builtin_prefetch(x + 2560 + i + 0);
-      __builtin_prefetch(x + 2560 + i + 16);
+      __builtin_prefetch(next + i + 0);
+      __builtin_prefetch(next + i + 16);
       const float32x4_t x0 = vld1q_f32(x + i + 0);
       const float32x4_t x1 = vld1q_f32(x + i + 4);
       const float32x4_t x2 = vld1q_f32(x + i + 8);
@@ -3623,8 +3635,8 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const struct s
       add_compensated(&block_hi[0][3], &block_lo[0][3], vaddq_f32(e3, e7));
     }
     {
-      __builtin_prefetch(x + 2560 + i + 1024);
-      __builtin_prefetch(x + 2560 + i + 1040);
+      __builtin_prefetch(next + i + 1024);
+      __builtin_prefetch(next + i + 1040);
       const float32x4_t x0 = vld1q_f32(x + i + 1024);
       const float32x4_t x1 = vld1q_f32(x + i + 1028);
       const float32x4_t x2 = vld1q_f32(x + i + 1032);
@@ -3765,8 +3777,8 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const struct s
       add_compensated(&block_hi[1][3], &block_lo[1][3], vaddq_f32(e3, e7));
     }
     {
-      __builtin_prefetch(x + 2560 + i + 32);
-      __builtin_prefetch(x + 2560 + i + 48);
+      __builtin_prefetch(next + i + 32);
+      __builtin_prefetch(next + i + 48);
       const float32x4_t x0 = vld1q_f32(x + i + 32);
       const float32x4_t x1 = vld1q_f32(x + i + 36);
       const float32x4_t x2 = vld1q_f32(x + i + 40);
@@ -3907,8 +3919,8 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const struct s
       add_compensated(&block_hi[0][3], &block_lo[0][3], vaddq_f32(e3, e7));
     }
     {
-      __builtin_prefetch(x + 2560 + i + 1056);
-      __builtin_prefetch(x + 2560 + i + 1072);
+      __builtin_prefetch(next + i + 1056);
+      __builtin_prefetch(next + i + 1072);
       const float32x4_t x0 = vld1q_f32(x + i + 1056);
       const float32x4_t x1 = vld1q_f32(x + i + 1060);
       const float32x4_t x2 = vld1q_f32(x + i + 1064);
@@ -4072,8 +4084,8 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const struct s
 }
 
 extern "C" void smx_f32_raddstoreextexp_ukernel__neon_u128_acc2(
-    size_t n, const float* x, const float* mask, float scale, float* y, struct smx_f32_extended* sum,
-    const struct smx_f32_exponential* exponential) {
+    size_t n, const float* x, size_t following, const float* mask, float scale, float* y,
+    struct smx_f32_extended* sum, const struct smx_f32_exponential* exponential) {
   float32x4_t hi[4] = {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)};
   float32x4_t lo[4] = {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)};
   struct smx_f32_reference reference;
@@ -4102,10 +4114,13 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__neon_u128_acc2(
       anchors[b] = reference.anchor;
     }
     has_maxima = mask == nullptr && n >= 4096;
+    const size_t left = n - 2048 + following;
+    const size_t ahead = left < 2560 ? left : 2560;
     if (has_maxima) {
-      add_blocks_u128_acc2<true>(x, y, &reference, anchors, hi, lo, maxima);
+      add_blocks_u128_acc2<true>(x, y, x + ahead, &reference, anchors, hi, lo, maxima);
     } else {
-      add_blocks_u128_acc2<false>(mask != nullptr ? masked : x, y, &reference, anchors, hi, lo, maxima);
+      add_blocks_u128_acc2<false>(mask != nullptr ? masked : x, y, x + ahead, &reference, anchors, hi, lo,
+                                  maxima);
     }
     x += 2048;
     y += 2048;
@@ -4127,11 +4142,12 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__neon_u128_acc2(
   sum->reference = reference.exponent;
 }
 
-// Adds 4 whole blocks, walked together, to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow.
+// Adds 4 whole blocks, walked together, to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow. What is
+// `next` is asked for.
 template <bool kLooksAhead>
-static inline void add_blocks_u128_acc4(const float* x, float* y, const struct smx_f32_reference* reference,
-                                        const int32_t* anchors, float32x4_t* hi, float32x4_t* lo,
-                                        [[maybe_unused]] float* maxima) {
+static inline void add_blocks_u128_acc4(const float* x, float* y, const float* next,
+                                        const struct smx_f32_reference* reference, const int32_t* anchors,
+                                        float32x4_t* hi, float32x4_t* lo, [[maybe_unused]] float* maxima) {
   const float32x4_t lower =
       vdupq_n_f32(smx_lower_bound(SMX_BIAS - reference->exponent, reference->exponential));
   const float32x4_t bias = vdupq_n_f32(smx_rounding_bias(SMX_BIAS - reference->exponent));
@@ -4162,8 +4178,8 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const struct s
   };
   for (size_t i = 0; i < 1024; i += 32) {
     {
-      __builtin_prefetch(x + 4608 + i + 0);
-      __builtin_prefetch(x + 4608 + i + 16);
+      __builtin_prefetch(next + i + 0);
+      __builtin_prefetch(next + i + 16);
       const float32x4_t x0 = vld1q_f32(x + i + 0);
       const float32x4_t x1 = vld1q_f32(x + i + 4);
       const float32x4_t x2 = vld1q_f32(x + i + 8);
@@ -4304,8 +4320,8 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const struct s
       add_compensated(&block_hi[0][3], &block_lo[0][3], vaddq_f32(e3, e7));
     }
     {
-      __builtin_prefetch(x + 4608 + i + 1024);
-      __builtin_prefetch(x + 4608 + i + 1040);
+      __builtin_prefetch(next + i + 1024);
+      __builtin_prefetch(next + i + 1040);
       const float32x4_t x0 = vld1q_f32(x + i + 1024);
       const float32x4_t x1 = vld1q_f32(x + i + 1028);
       const float32x4_t x2 = vld1q_f32(x + i + 1032);
@@ -4446,8 +4462,8 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const struct s
       add_compensated(&block_hi[1][3], &block_lo[1][3], vaddq_f32(e3, e7));
     }
     {
-      __builtin_prefetch(x + 4608 + i + 2048);
-      __builtin_prefetch(x + 4608 + i + 2064);
+      __builtin_prefetch(next + i + 2048);
+      __builtin_prefetch(next + i + 2064);
       const float32x4_t x0 = vld1q_f32(x + i + 2048);
       const float32x4_t x1 = vld1q_f32(x + i + 2052);
       const float32x4_t x2 = vld1q_f32(x + i + 2056);
@@ -4588,8 +4604,8 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const struct s
       add_compensated(&block_hi[2][3], &block_lo[2][3], vaddq_f32(e3, e7));
     }
     {
-      __builtin_prefetch(x + 4608 + i + 3072);
-      __builtin_prefetch(x + 4608 + i + 3088);
+      __builtin_prefetch(next + i + 3072);
+      __builtin_prefetch(next + i + 3088);
       const float32x4_t x0 = vld1q_f32(x + i + 3072);
       const float32x4_t x1 = vld1q_f32(x + i + 3076);
       const float32x4_t x2 = vld1q_f32(x + i + 3080);
@@ -4771,8 +4787,8 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const struct s
 }
 
 extern "C" void smx_f32_raddstoreextexp_ukernel__neon_u128_acc4(
-    size_t n, const float* x, const float* mask, float scale, float* y, struct smx_f32_extended* sum,
-    const struct smx_f32_exponential* exponential) {
+    size_t n, const float* x, size_t following, const float* mask, float scale, float* y,
+    struct smx_f32_extended* sum, const struct smx_f32_exponential* exponential) {
   float32x4_t hi[4] = {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)};
   float32x4_t lo[4] = {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)};
   struct smx_f32_reference reference;
@@ -4801,10 +4817,13 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__neon_u128_acc4(
       anchors[b] = reference.anchor;
     }
     has_maxima = mask == nullptr && n >= 8192;
+    const size_t left = n - 4096 + following;
+    const size_t ahead = left < 4608 ? left : 4608;
     if (has_maxima) {
-      add_blocks_u128_acc4<true>(x, y, &reference, anchors, hi, lo, maxima);
+      add_blocks_u128_acc4<true>(x, y, x + ahead, &reference, anchors, hi, lo, maxima);
     } else {
-      add_blocks_u128_acc4<false>(mask != nullptr ? masked : x, y, &reference, anchors, hi, lo, maxima);
+      add_blocks_u128_acc4<false>(mask != nullptr ? masked : x, y, x + ahead, &reference, anchors, hi, lo,
+                                  maxima);
     }
     x += 4096;
     y += 4096;

@@ -496,11 +496,12 @@ static inline void add_block_u32(size_t n, const float* x, float* y,
   add_pair(&hi[3], &lo[3], block_hi[3], block_lo[3]);
 }
 
-// Adds 1 whole block to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow.
+// Adds 1 whole block to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow. What is
+// `next` is asked for.
 template <bool kLooksAhead>
-static inline void add_blocks_u32(const float* x, float* y, const struct smx_f32_reference* reference,
-                                  const int32_t* anchors, float32x4_t* hi, float32x4_t* lo,
-                                  [[maybe_unused]] float* maxima) {
+static inline void add_blocks_u32(const float* x, float* y, const float* next,
+                                  const struct smx_f32_reference* reference, const int32_t* anchors,
+                                  float32x4_t* hi, float32x4_t* lo, [[maybe_unused]] float* maxima) {
   const float32x4_t lower =
       vdupq_n_f32(smx_lower_bound(SMX_BIAS - reference->exponent, reference->exponential));
   const float32x4_t bias = vdupq_n_f32(smx_rounding_bias(SMX_BIAS - reference->exponent));
@@ -524,8 +525,8 @@ static inline void add_blocks_u32(const float* x, float* y, const struct smx_f32
       {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)},
   };
   for (size_t i = 0; i < 1024; i += 32) {
-    __builtin_prefetch(x + 1536 + i + 0);
-    __builtin_prefetch(x + 1536 + i + 16);
+    __builtin_prefetch(next + i + 0);
+    __builtin_prefetch(next + i + 16);
     const float32x4_t x0 = vld1q_f32(x + i + 0);
     const float32x4_t x1 = vld1q_f32(x + i + 4);
     const float32x4_t x2 = vld1q_f32(x + i + 8);
@@ -678,8 +679,9 @@ static inline void add_blocks_u32(const float* x, float* y, const struct smx_f32
   }
 }
 
-extern "C" void smx_f32_raddstoreextexp_ukernel__neon_u32(size_t n, const float* x, const float* mask,
-                                                          float scale, float* y, struct smx_f32_extended* sum,
+extern "C" void smx_f32_raddstoreextexp_ukernel__neon_u32(size_t n, const float* x, size_t following,
+                                                          const float* mask, float scale, float* y,
+                                                          struct smx_f32_extended* sum,
                                                           const struct smx_f32_exponential* exponential) {
   float32x4_t hi[4] = {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)};
   float32x4_t lo[4] = {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)};
@@ -709,10 +711,12 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__neon_u32(size_t n, const float*
       anchors[b] = reference.anchor;
     }
     has_maxima = mask == nullptr && n >= 2048;
+    const size_t left = n - 1024 + following;
+    const size_t ahead = left < 1536 ? left : 1536;
     if (has_maxima) {
-      add_blocks_u32<true>(x, y, &reference, anchors, hi, lo, maxima);
+      add_blocks_u32<true>(x, y, x + ahead, &reference, anchors, hi, lo, maxima);
     } else {
-      add_blocks_u32<false>(mask != nullptr ? masked : x, y, &reference, anchors, hi, lo, maxima);
+      add_blocks_u32<false>(mask != nullptr ? masked : x, y, x + ahead, &reference, anchors, hi, lo, maxima);
     }
     x += 1024;
     y += 1024;

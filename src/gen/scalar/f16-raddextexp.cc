@@ -263,11 +263,12 @@ static inline void add_block_u64(size_t n, const uint16_t* x, const struct smx_f
   add_pair(&hi[0], &lo[0], block_hi[0], block_lo[0]);
 }
 
-// Adds 1 whole block to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow.
+// Adds 1 whole block to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow. What is
+// `next` is asked for.
 template <bool kLooksAhead>
-static inline void add_blocks_u64(const uint16_t* x, const struct smx_f32_reference* reference,
-                                  const int32_t* anchors, f32x16* hi, f32x16* lo,
-                                  [[maybe_unused]] float* maxima) {
+static inline void add_blocks_u64(const uint16_t* x, const uint16_t* next,
+                                  const struct smx_f32_reference* reference, const int32_t* anchors,
+                                  f32x16* hi, f32x16* lo, [[maybe_unused]] float* maxima) {
   const f32x16 lower = scalar_set1(smx_lower_bound(SMX_BIAS - reference->exponent, reference->exponential));
   const f32x16 bias = scalar_set1(smx_rounding_bias(SMX_BIAS - reference->exponent));
   const f32x16 eighths = scalar_set1(8.0f * reference->exponential->log2e);
@@ -291,7 +292,7 @@ static inline void add_blocks_u64(const uint16_t* x, const struct smx_f32_refere
   };
   for (size_t i = 0; i < 1024; i += 64) {
     {
-      __builtin_prefetch(x + 1536 + i + 0);
+      __builtin_prefetch(next + i + 0);
       const f32x16 x0 = scalar_load_f16(x + i + 0);
       if constexpr (kLooksAhead) {
         max[0][0] = scalar_max(max[0][0], scalar_load_f16(x + i + 1024));
@@ -333,7 +334,7 @@ static inline void add_blocks_u64(const uint16_t* x, const struct smx_f32_refere
       add_compensated(&block_hi[0][0], &block_lo[0][0], scalar_add(e0, e1));
     }
     {
-      __builtin_prefetch(x + 1536 + i + 32);
+      __builtin_prefetch(next + i + 32);
       const f32x16 x0 = scalar_load_f16(x + i + 32);
       if constexpr (kLooksAhead) {
         max[0][0] = scalar_max(max[0][0], scalar_load_f16(x + i + 1056));
@@ -382,7 +383,7 @@ static inline void add_blocks_u64(const uint16_t* x, const struct smx_f32_refere
   }
 }
 
-extern "C" void smx_f16_raddextexp_ukernel__scalar_u64(size_t n, const uint16_t* x,
+extern "C" void smx_f16_raddextexp_ukernel__scalar_u64(size_t n, const uint16_t* x, size_t following,
                                                        struct smx_f32_extended* sum,
                                                        const struct smx_f32_exponential* exponential) {
   f32x16 hi[1] = {scalar_set1(0.0f)};
@@ -401,10 +402,12 @@ extern "C" void smx_f16_raddextexp_ukernel__scalar_u64(size_t n, const uint16_t*
       anchors[b] = reference.anchor;
     }
     has_maxima = n >= 2048;
+    const size_t left = n - 1024 + following;
+    const size_t ahead = left < 1536 ? left : 1536;
     if (has_maxima) {
-      add_blocks_u64<true>(x, &reference, anchors, hi, lo, maxima);
+      add_blocks_u64<true>(x, x + ahead, &reference, anchors, hi, lo, maxima);
     } else {
-      add_blocks_u64<false>(x, &reference, anchors, hi, lo, maxima);
+      add_blocks_u64<false>(x, x + ahead, &reference, anchors, hi, lo, maxima);
     }
     x += 1024;
   }

@@ -635,11 +635,12 @@ static inline void add_block_u128(size_t n, const float* x, const struct smx_f32
   add_pair(&hi[0], &lo[0], block_hi[0], block_lo[0]);
 }
 
-// Adds 1 whole block to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow.
+// Adds 1 whole block to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow. What is
+// `next` is asked for.
 template <bool kLooksAhead>
-static inline void add_blocks_u64(const float* x, const struct smx_f32_reference* reference,
-                                  const int32_t* anchors, f32x16* hi, f32x16* lo,
-                                  [[maybe_unused]] float* maxima) {
+static inline void add_blocks_u64(const float* x, const float* next,
+                                  const struct smx_f32_reference* reference, const int32_t* anchors,
+                                  f32x16* hi, f32x16* lo, [[maybe_unused]] float* maxima) {
   const f32x16 lower = scalar_set1(smx_lower_bound(SMX_BIAS - reference->exponent, reference->exponential));
   const f32x16 bias = scalar_set1(smx_rounding_bias(SMX_BIAS - reference->exponent));
   const f32x16 eighths = scalar_set1(8.0f * reference->exponential->log2e);
@@ -663,8 +664,8 @@ static inline void add_blocks_u64(const float* x, const struct smx_f32_reference
   };
   for (size_t i = 0; i < 1024; i += 64) {
     {
-      __builtin_prefetch(x + 1536 + i + 0);
-      __builtin_prefetch(x + 1536 + i + 16);
+      __builtin_prefetch(next + i + 0);
+      __builtin_prefetch(next + i + 16);
       const f32x16 x0 = scalar_load(x + i + 0);
       if constexpr (kLooksAhead) {
         max[0][0] = scalar_max(max[0][0], scalar_load(x + i + 1024));
@@ -706,8 +707,8 @@ static inline void add_blocks_u64(const float* x, const struct smx_f32_reference
       add_compensated(&block_hi[0][0], &block_lo[0][0], scalar_add(e0, e1));
     }
     {
-      __builtin_prefetch(x + 1536 + i + 32);
-      __builtin_prefetch(x + 1536 + i + 48);
+      __builtin_prefetch(next + i + 32);
+      __builtin_prefetch(next + i + 48);
       const f32x16 x0 = scalar_load(x + i + 32);
       if constexpr (kLooksAhead) {
         max[0][0] = scalar_max(max[0][0], scalar_load(x + i + 1056));
@@ -756,7 +757,8 @@ static inline void add_blocks_u64(const float* x, const struct smx_f32_reference
   }
 }
 
-extern "C" void smx_f32_raddextexp_ukernel__scalar_u64(size_t n, const float* x, struct smx_f32_extended* sum,
+extern "C" void smx_f32_raddextexp_ukernel__scalar_u64(size_t n, const float* x, size_t following,
+                                                       struct smx_f32_extended* sum,
                                                        const struct smx_f32_exponential* exponential) {
   f32x16 hi[1] = {scalar_set1(0.0f)};
   f32x16 lo[1] = {scalar_set1(0.0f)};
@@ -774,10 +776,12 @@ extern "C" void smx_f32_raddextexp_ukernel__scalar_u64(size_t n, const float* x,
       anchors[b] = reference.anchor;
     }
     has_maxima = n >= 2048;
+    const size_t left = n - 1024 + following;
+    const size_t ahead = left < 1536 ? left : 1536;
     if (has_maxima) {
-      add_blocks_u64<true>(x, &reference, anchors, hi, lo, maxima);
+      add_blocks_u64<true>(x, x + ahead, &reference, anchors, hi, lo, maxima);
     } else {
-      add_blocks_u64<false>(x, &reference, anchors, hi, lo, maxima);
+      add_blocks_u64<false>(x, x + ahead, &reference, anchors, hi, lo, maxima);
     }
     x += 1024;
   }
@@ -795,11 +799,12 @@ extern "C" void smx_f32_raddextexp_ukernel__scalar_u64(size_t n, const float* x,
   sum->reference = reference.exponent;
 }
 
-// Adds 1 whole block to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow.
+// Adds 1 whole block to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow. What is
+// `next` is asked for.
 template <bool kLooksAhead>
-static inline void add_blocks_u128(const float* x, const struct smx_f32_reference* reference,
-                                   const int32_t* anchors, f32x16* hi, f32x16* lo,
-                                   [[maybe_unused]] float* maxima) {
+static inline void add_blocks_u128(const float* x, const float* next,
+                                   const struct smx_f32_reference* reference, const int32_t* anchors,
+                                   f32x16* hi, f32x16* lo, [[maybe_unused]] float* maxima) {
   const f32x16 lower = scalar_set1(smx_lower_bound(SMX_BIAS - reference->exponent, reference->exponential));
   const f32x16 bias = scalar_set1(smx_rounding_bias(SMX_BIAS - reference->exponent));
   const f32x16 eighths = scalar_set1(8.0f * reference->exponential->log2e);
@@ -823,8 +828,8 @@ static inline void add_blocks_u128(const float* x, const struct smx_f32_referenc
   };
   for (size_t i = 0; i < 1024; i += 128) {
     {
-      __builtin_prefetch(x + 1536 + i + 0);
-      __builtin_prefetch(x + 1536 + i + 16);
+      __builtin_prefetch(next + i + 0);
+      __builtin_prefetch(next + i + 16);
       const f32x16 x0 = scalar_load(x + i + 0);
       if constexpr (kLooksAhead) {
         max[0][0] = scalar_max(max[0][0], scalar_load(x + i + 1024));
@@ -866,8 +871,8 @@ static inline void add_blocks_u128(const float* x, const struct smx_f32_referenc
       add_compensated(&block_hi[0][0], &block_lo[0][0], scalar_add(e0, e1));
     }
     {
-      __builtin_prefetch(x + 1536 + i + 32);
-      __builtin_prefetch(x + 1536 + i + 48);
+      __builtin_prefetch(next + i + 32);
+      __builtin_prefetch(next + i + 48);
       const f32x16 x0 = scalar_load(x + i + 32);
       if constexpr (kLooksAhead) {
         max[0][0] = scalar_max(max[0][0], scalar_load(x + i + 1056));
@@ -909,8 +914,8 @@ static inline void add_blocks_u128(const float* x, const struct smx_f32_referenc
       add_compensated(&block_hi[0][0], &block_lo[0][0], scalar_add(e0, e1));
     }
     {
-      __builtin_prefetch(x + 1536 + i + 64);
-      __builtin_prefetch(x + 1536 + i + 80);
+      __builtin_prefetch(next + i + 64);
+      __builtin_prefetch(next + i + 80);
       const f32x16 x0 = scalar_load(x + i + 64);
       if constexpr (kLooksAhead) {
         max[0][0] = scalar_max(max[0][0], scalar_load(x + i + 1088));
@@ -952,8 +957,8 @@ static inline void add_blocks_u128(const float* x, const struct smx_f32_referenc
       add_compensated(&block_hi[0][0], &block_lo[0][0], scalar_add(e0, e1));
     }
     {
-      __builtin_prefetch(x + 1536 + i + 96);
-      __builtin_prefetch(x + 1536 + i + 112);
+      __builtin_prefetch(next + i + 96);
+      __builtin_prefetch(next + i + 112);
       const f32x16 x0 = scalar_load(x + i + 96);
       if constexpr (kLooksAhead) {
         max[0][0] = scalar_max(max[0][0], scalar_load(x + i + 1120));
@@ -1002,7 +1007,7 @@ static inline void add_blocks_u128(const float* x, const struct smx_f32_referenc
   }
 }
 
-extern "C" void smx_f32_raddextexp_ukernel__scalar_u128(size_t n, const float* x,
+extern "C" void smx_f32_raddextexp_ukernel__scalar_u128(size_t n, const float* x, size_t following,
                                                         struct smx_f32_extended* sum,
                                                         const struct smx_f32_exponential* exponential) {
   f32x16 hi[1] = {scalar_set1(0.0f)};
@@ -1021,10 +1026,12 @@ extern "C" void smx_f32_raddextexp_ukernel__scalar_u128(size_t n, const float* x
       anchors[b] = reference.anchor;
     }
     has_maxima = n >= 2048;
+    const size_t left = n - 1024 + following;
+    const size_t ahead = left < 1536 ? left : 1536;
     if (has_maxima) {
-      add_blocks_u128<true>(x, &reference, anchors, hi, lo, maxima);
+      add_blocks_u128<true>(x, x + ahead, &reference, anchors, hi, lo, maxima);
     } else {
-      add_blocks_u128<false>(x, &reference, anchors, hi, lo, maxima);
+      add_blocks_u128<false>(x, x + ahead, &reference, anchors, hi, lo, maxima);
     }
     x += 1024;
   }
@@ -1042,11 +1049,12 @@ extern "C" void smx_f32_raddextexp_ukernel__scalar_u128(size_t n, const float* x
   sum->reference = reference.exponent;
 }
 
-// Adds 2 whole blocks, walked together, to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow.
+// Adds 2 whole blocks, walked together, to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow. What is
+// `next` is asked for.
 template <bool kLooksAhead>
-static inline void add_blocks_u64_acc2(const float* x, const struct smx_f32_reference* reference,
-                                       const int32_t* anchors, f32x16* hi, f32x16* lo,
-                                       [[maybe_unused]] float* maxima) {
+static inline void add_blocks_u64_acc2(const float* x, const float* next,
+                                       const struct smx_f32_reference* reference, const int32_t* anchors,
+                                       f32x16* hi, f32x16* lo, [[maybe_unused]] float* maxima) {
   const f32x16 lower = scalar_set1(smx_lower_bound(SMX_BIAS - reference->exponent, reference->exponential));
   const f32x16 bias = scalar_set1(smx_rounding_bias(SMX_BIAS - reference->exponent));
   const f32x16 eighths = scalar_set1(8.0f * reference->exponential->log2e);
@@ -1072,8 +1080,8 @@ static inline void add_blocks_u64_acc2(const float* x, const struct smx_f32_refe
   };
   for (size_t i = 0; i < 1024; i += 32) {
     {
-      __builtin_prefetch(x + 2560 + i + 0);
-      __builtin_prefetch(x + 2560 + i + 16);
+      __builtin_prefetch(next + i + 0);
+      __builtin_prefetch(next + i + 16);
       const f32x16 x0 = scalar_load(x + i + 0);
       if constexpr (kLooksAhead) {
         max[0][0] = scalar_max(max[0][0], scalar_load(x + i + 2048));
@@ -1115,8 +1123,8 @@ static inline void add_blocks_u64_acc2(const float* x, const struct smx_f32_refe
       add_compensated(&block_hi[0][0], &block_lo[0][0], scalar_add(e0, e1));
     }
     {
-      __builtin_prefetch(x + 2560 + i + 1024);
-      __builtin_prefetch(x + 2560 + i + 1040);
+      __builtin_prefetch(next + i + 1024);
+      __builtin_prefetch(next + i + 1040);
       const f32x16 x0 = scalar_load(x + i + 1024);
       if constexpr (kLooksAhead) {
         max[1][0] = scalar_max(max[1][0], scalar_load(x + i + 3072));
@@ -1168,7 +1176,7 @@ static inline void add_blocks_u64_acc2(const float* x, const struct smx_f32_refe
   }
 }
 
-extern "C" void smx_f32_raddextexp_ukernel__scalar_u64_acc2(size_t n, const float* x,
+extern "C" void smx_f32_raddextexp_ukernel__scalar_u64_acc2(size_t n, const float* x, size_t following,
                                                             struct smx_f32_extended* sum,
                                                             const struct smx_f32_exponential* exponential) {
   f32x16 hi[1] = {scalar_set1(0.0f)};
@@ -1187,10 +1195,12 @@ extern "C" void smx_f32_raddextexp_ukernel__scalar_u64_acc2(size_t n, const floa
       anchors[b] = reference.anchor;
     }
     has_maxima = n >= 4096;
+    const size_t left = n - 2048 + following;
+    const size_t ahead = left < 2560 ? left : 2560;
     if (has_maxima) {
-      add_blocks_u64_acc2<true>(x, &reference, anchors, hi, lo, maxima);
+      add_blocks_u64_acc2<true>(x, x + ahead, &reference, anchors, hi, lo, maxima);
     } else {
-      add_blocks_u64_acc2<false>(x, &reference, anchors, hi, lo, maxima);
+      add_blocks_u64_acc2<false>(x, x + ahead, &reference, anchors, hi, lo, maxima);
     }
     x += 2048;
   }
@@ -1208,11 +1218,12 @@ extern "C" void smx_f32_raddextexp_ukernel__scalar_u64_acc2(size_t n, const floa
   sum->reference = reference.exponent;
 }
 
-// Adds 2 whole blocks, walked together, to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow.
+// Adds 2 whole blocks, walked together, to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow. What is
+// `next` is asked for.
 template <bool kLooksAhead>
-static inline void add_blocks_u128_acc2(const float* x, const struct smx_f32_reference* reference,
-                                        const int32_t* anchors, f32x16* hi, f32x16* lo,
-                                        [[maybe_unused]] float* maxima) {
+static inline void add_blocks_u128_acc2(const float* x, const float* next,
+                                        const struct smx_f32_reference* reference, const int32_t* anchors,
+                                        f32x16* hi, f32x16* lo, [[maybe_unused]] float* maxima) {
   const f32x16 lower = scalar_set1(smx_lower_bound(SMX_BIAS - reference->exponent, reference->exponential));
   const f32x16 bias = scalar_set1(smx_rounding_bias(SMX_BIAS - reference->exponent));
   const f32x16 eighths = scalar_set1(8.0f * reference->exponential->log2e);
@@ -1238,8 +1249,8 @@ static inline void add_blocks_u128_acc2(const float* x, const struct smx_f32_ref
   };
   for (size_t i = 0; i < 1024; i += 64) {
     {
-      __builtin_prefetch(x + 2560 + i + 0);
-      __builtin_prefetch(x + 2560 + i + 16);
+      __builtin_prefetch(next + i + 0);
+      __builtin_prefetch(next + i + 16);
       const f32x16 x0 = scalar_load(x + i + 0);
       if constexpr (kLooksAhead) {
         max[0][0] = scalar_max(max[0][0], scalar_load(x + i + 2048));
@@ -1281,8 +1292,8 @@ static inline void add_blocks_u128_acc2(const float* x, const struct smx_f32_ref
       add_compensated(&block_hi[0][0], &block_lo[0][0], scalar_add(e0, e1));
     }
     {
-      __builtin_prefetch(x + 2560 + i + 1024);
-      __builtin_prefetch(x + 2560 + i + 1040);
+      __builtin_prefetch(next + i + 1024);
+      __builtin_prefetch(next + i + 1040);
       const f32x16 x0 = scalar_load(x + i + 1024);
       if constexpr (kLooksAhead) {
         max[1][0] = scalar_max(max[1][0], scalar_load(x + i + 3072));
@@ -1324,8 +1335,8 @@ static inline void add_blocks_u128_acc2(const float* x, const struct smx_f32_ref
       add_compensated(&block_hi[1][0], &block_lo[1][0], scalar_add(e0, e1));
     }
     {
-      __builtin_prefetch(x + 2560 + i + 32);
-      __builtin_prefetch(x + 2560 + i + 48);
+      __builtin_prefetch(next + i + 32);
+      __builtin_prefetch(next + i + 48);
       const f32x16 x0 = scalar_load(x + i + 32);
       if constexpr (kLooksAhead) {
         max[0][0] = scalar_max(max[0][0], scalar_load(x + i + 2080));
@@ -1367,8 +1378,8 @@ static inline void add_blocks_u128_acc2(const float* x, const struct smx_f32_ref
       add_compensated(&block_hi[0][0], &block_lo[0][0], scalar_add(e0, e1));
     }
     {
-      __builtin_prefetch(x + 2560 + i + 1056);
-      __builtin_prefetch(x + 2560 + i + 1072);
+      __builtin_prefetch(next + i + 1056);
+      __builtin_prefetch(next + i + 1072);
       const f32x16 x0 = scalar_load(x + i + 1056);
       if constexpr (kLooksAhead) {
         max[1][0] = scalar_max(max[1][0], scalar_load(x + i + 3104));
@@ -1420,7 +1431,7 @@ static inline void add_blocks_u128_acc2(const float* x, const struct smx_f32_ref
   }
 }
 
-extern "C" void smx_f32_raddextexp_ukernel__scalar_u128_acc2(size_t n, const float* x,
+extern "C" void smx_f32_raddextexp_ukernel__scalar_u128_acc2(size_t n, const float* x, size_t following,
                                                              struct smx_f32_extended* sum,
                                                              const struct smx_f32_exponential* exponential) {
   f32x16 hi[1] = {scalar_set1(0.0f)};
@@ -1439,10 +1450,12 @@ extern "C" void smx_f32_raddextexp_ukernel__scalar_u128_acc2(size_t n, const flo
       anchors[b] = reference.anchor;
     }
     has_maxima = n >= 4096;
+    const size_t left = n - 2048 + following;
+    const size_t ahead = left < 2560 ? left : 2560;
     if (has_maxima) {
-      add_blocks_u128_acc2<true>(x, &reference, anchors, hi, lo, maxima);
+      add_blocks_u128_acc2<true>(x, x + ahead, &reference, anchors, hi, lo, maxima);
     } else {
-      add_blocks_u128_acc2<false>(x, &reference, anchors, hi, lo, maxima);
+      add_blocks_u128_acc2<false>(x, x + ahead, &reference, anchors, hi, lo, maxima);
     }
     x += 2048;
   }
@@ -1460,11 +1473,12 @@ extern "C" void smx_f32_raddextexp_ukernel__scalar_u128_acc2(size_t n, const flo
   sum->reference = reference.exponent;
 }
 
-// Adds 4 whole blocks, walked together, to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow.
+// Adds 4 whole blocks, walked together, to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow. What is
+// `next` is asked for.
 template <bool kLooksAhead>
-static inline void add_blocks_u128_acc4(const float* x, const struct smx_f32_reference* reference,
-                                        const int32_t* anchors, f32x16* hi, f32x16* lo,
-                                        [[maybe_unused]] float* maxima) {
+static inline void add_blocks_u128_acc4(const float* x, const float* next,
+                                        const struct smx_f32_reference* reference, const int32_t* anchors,
+                                        f32x16* hi, f32x16* lo, [[maybe_unused]] float* maxima) {
   const f32x16 lower = scalar_set1(smx_lower_bound(SMX_BIAS - reference->exponent, reference->exponential));
   const f32x16 bias = scalar_set1(smx_rounding_bias(SMX_BIAS - reference->exponent));
   const f32x16 eighths = scalar_set1(8.0f * reference->exponential->log2e);
@@ -1494,8 +1508,8 @@ static inline void add_blocks_u128_acc4(const float* x, const struct smx_f32_ref
   };
   for (size_t i = 0; i < 1024; i += 32) {
     {
-      __builtin_prefetch(x + 4608 + i + 0);
-      __builtin_prefetch(x + 4608 + i + 16);
+      __builtin_prefetch(next + i + 0);
+      __builtin_prefetch(next + i + 16);
       const f32x16 x0 = scalar_load(x + i + 0);
       if constexpr (kLooksAhead) {
         max[0][0] = scalar_max(max[0][0], scalar_load(x + i + 4096));
@@ -1537,8 +1551,8 @@ static inline void add_blocks_u128_acc4(const float* x, const struct smx_f32_ref
       add_compensated(&block_hi[0][0], &block_lo[0][0], scalar_add(e0, e1));
     }
     {
-      __builtin_prefetch(x + 4608 + i + 1024);
-      __builtin_prefetch(x + 4608 + i + 1040);
+      __builtin_prefetch(next + i + 1024);
+      __builtin_prefetch(next + i + 1040);
       const f32x16 x0 = scalar_load(x + i + 1024);
       if constexpr (kLooksAhead) {
         max[1][0] = scalar_max(max[1][0], scalar_load(x + i + 5120));
@@ -1580,8 +1594,8 @@ static inline void add_blocks_u128_acc4(const float* x, const struct smx_f32_ref
       add_compensated(&block_hi[1][0], &block_lo[1][0], scalar_add(e0, e1));
     }
     {
-      __builtin_prefetch(x + 4608 + i + 2048);
-      __builtin_prefetch(x + 4608 + i + 2064);
+      __builtin_prefetch(next + i + 2048);
+      __builtin_prefetch(next + i + 2064);
       const f32x16 x0 = scalar_load(x + i + 2048);
       if constexpr (kLooksAhead) {
         max[2][0] = scalar_max(max[2][0], scalar_load(x + i + 6144));
@@ -1623,8 +1637,8 @@ static inline void add_blocks_u128_acc4(const float* x, const struct smx_f32_ref
       add_compensated(&block_hi[2][0], &block_lo[2][0], scalar_add(e0, e1));
     }
     {
-      __builtin_prefetch(x + 4608 + i + 3072);
-      __builtin_prefetch(x + 4608 + i + 3088);
+      __builtin_prefetch(next + i + 3072);
+      __builtin_prefetch(next + i + 3088);
       const f32x16 x0 = scalar_load(x + i + 3072);
       if constexpr (kLooksAhead) {
         max[3][0] = scalar_max(max[3][0], scalar_load(x + i + 7168));
@@ -1682,7 +1696,7 @@ static inline void add_blocks_u128_acc4(const float* x, const struct smx_f32_ref
   }
 }
 
-extern "C" void smx_f32_raddextexp_ukernel__scalar_u128_acc4(size_t n, const float* x,
+extern "C" void smx_f32_raddextexp_ukernel__scalar_u128_acc4(size_t n, const float* x, size_t following,
                                                              struct smx_f32_extended* sum,
                                                              const struct smx_f32_exponential* exponential) {
   f32x16 hi[1] = {scalar_set1(0.0f)};
@@ -1701,10 +1715,12 @@ extern "C" void smx_f32_raddextexp_ukernel__scalar_u128_acc4(size_t n, const flo
       anchors[b] = reference.anchor;
     }
     has_maxima = n >= 8192;
+    const size_t left = n - 4096 + following;
+    const size_t ahead = left < 4608 ? left : 4608;
     if (has_maxima) {
-      add_blocks_u128_acc4<true>(x, &reference, anchors, hi, lo, maxima);
+      add_blocks_u128_acc4<true>(x, x + ahead, &reference, anchors, hi, lo, maxima);
     } else {
-      add_blocks_u128_acc4<false>(x, &reference, anchors, hi, lo, maxima);
+      add_blocks_u128_acc4<false>(x, x + ahead, &reference, anchors, hi, lo, maxima);
     }
     x += 4096;
   }

@@ -707,11 +707,12 @@ static inline void add_block_u128(size_t n, const float* x, float* y,
   add_pair(&hi[0], &lo[0], block_hi[0], block_lo[0]);
 }
 
-// Adds 1 whole block to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow.
+// Adds 1 whole block to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow. What is
+// `next` is asked for.
 template <bool kLooksAhead>
-static inline void add_blocks_u64(const float* x, float* y, const struct smx_f32_reference* reference,
-                                  const int32_t* anchors, f32x16* hi, f32x16* lo,
-                                  [[maybe_unused]] float* maxima) {
+static inline void add_blocks_u64(const float* x, float* y, const float* next,
+                                  const struct smx_f32_reference* reference, const int32_t* anchors,
+                                  f32x16* hi, f32x16* lo, [[maybe_unused]] float* maxima) {
   const f32x16 lower = scalar_set1(smx_lower_bound(SMX_BIAS - reference->exponent, reference->exponential));
   const f32x16 bias = scalar_set1(smx_rounding_bias(SMX_BIAS - reference->exponent));
   const f32x16 eighths = scalar_set1(8.0f * reference->exponential->log2e);
@@ -735,8 +736,8 @@ static inline void add_blocks_u64(const float* x, float* y, const struct smx_f32
   };
   for (size_t i = 0; i < 1024; i += 64) {
     {
-      __builtin_prefetch(x + 1536 + i + 0);
-      __builtin_prefetch(x + 1536 + i + 16);
+      __builtin_prefetch(next + i + 0);
+      __builtin_prefetch(next + i + 16);
       const f32x16 x0 = scalar_load(x + i + 0);
       if constexpr (kLooksAhead) {
         max[0][0] = scalar_max(max[0][0], scalar_load(x + i + 1024));
@@ -780,8 +781,8 @@ static inline void add_blocks_u64(const float* x, float* y, const struct smx_f32
       add_compensated(&block_hi[0][0], &block_lo[0][0], scalar_add(e0, e1));
     }
     {
-      __builtin_prefetch(x + 1536 + i + 32);
-      __builtin_prefetch(x + 1536 + i + 48);
+      __builtin_prefetch(next + i + 32);
+      __builtin_prefetch(next + i + 48);
       const f32x16 x0 = scalar_load(x + i + 32);
       if constexpr (kLooksAhead) {
         max[0][0] = scalar_max(max[0][0], scalar_load(x + i + 1056));
@@ -832,8 +833,8 @@ static inline void add_blocks_u64(const float* x, float* y, const struct smx_f32
   }
 }
 
-extern "C" void smx_f32_raddstoreextexp_ukernel__scalar_u64(size_t n, const float* x, const float* mask,
-                                                            float scale, float* y,
+extern "C" void smx_f32_raddstoreextexp_ukernel__scalar_u64(size_t n, const float* x, size_t following,
+                                                            const float* mask, float scale, float* y,
                                                             struct smx_f32_extended* sum,
                                                             const struct smx_f32_exponential* exponential) {
   f32x16 hi[1] = {scalar_set1(0.0f)};
@@ -864,10 +865,12 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__scalar_u64(size_t n, const floa
       anchors[b] = reference.anchor;
     }
     has_maxima = mask == nullptr && n >= 2048;
+    const size_t left = n - 1024 + following;
+    const size_t ahead = left < 1536 ? left : 1536;
     if (has_maxima) {
-      add_blocks_u64<true>(x, y, &reference, anchors, hi, lo, maxima);
+      add_blocks_u64<true>(x, y, x + ahead, &reference, anchors, hi, lo, maxima);
     } else {
-      add_blocks_u64<false>(mask != nullptr ? masked : x, y, &reference, anchors, hi, lo, maxima);
+      add_blocks_u64<false>(mask != nullptr ? masked : x, y, x + ahead, &reference, anchors, hi, lo, maxima);
     }
     x += 1024;
     y += 1024;
@@ -889,11 +892,12 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__scalar_u64(size_t n, const floa
   sum->reference = reference.exponent;
 }
 
-// Adds 1 whole block to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow.
+// Adds 1 whole block to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow. What is
+// `next` is asked for.
 template <bool kLooksAhead>
-static inline void add_blocks_u128(const float* x, float* y, const struct smx_f32_reference* reference,
-                                   const int32_t* anchors, f32x16* hi, f32x16* lo,
-                                   [[maybe_unused]] float* maxima) {
+static inline void add_blocks_u128(const float* x, float* y, const float* next,
+                                   const struct smx_f32_reference* reference, const int32_t* anchors,
+                                   f32x16* hi, f32x16* lo, [[maybe_unused]] float* maxima) {
   const f32x16 lower = scalar_set1(smx_lower_bound(SMX_BIAS - reference->exponent, reference->exponential));
   const f32x16 bias = scalar_set1(smx_rounding_bias(SMX_BIAS - reference->exponent));
   const f32x16 eighths = scalar_set1(8.0f * reference->exponential->log2e);
@@ -917,8 +921,8 @@ static inline void add_blocks_u128(const float* x, float* y, const struct smx_f3
   };
   for (size_t i = 0; i < 1024; i += 128) {
     {
-      __builtin_prefetch(x + 1536 + i + 0);
-      __builtin_prefetch(x + 1536 + i + 16);
+      __builtin_prefetch(next + i + 0);
+      __builtin_prefetch(next + i + 16);
       const f32x16 x0 = scalar_load(x + i + 0);
       if constexpr (kLooksAhead) {
         max[0][0] = scalar_max(max[0][0], scalar_load(x + i + 1024));
@@ -962,8 +966,8 @@ static inline void add_blocks_u128(const float* x, float* y, const struct smx_f3
       add_compensated(&block_hi[0][0], &block_lo[0][0], scalar_add(e0, e1));
     }
     {
-      __builtin_prefetch(x + 1536 + i + 32);
-      __builtin_prefetch(x + 1536 + i + 48);
+      __builtin_prefetch(next + i + 32);
+      __builtin_prefetch(next + i + 48);
       const f32x16 x0 = scalar_load(x + i + 32);
       if constexpr (kLooksAhead) {
         max[0][0] = scalar_max(max[0][0], scalar_load(x + i + 1056));
@@ -1007,8 +1011,8 @@ static inline void add_blocks_u128(const float* x, float* y, const struct smx_f3
       add_compensated(&block_hi[0][0], &block_lo[0][0], scalar_add(e0, e1));
     }
     {
-      __builtin_prefetch(x + 1536 + i + 64);
-      __builtin_prefetch(x + 1536 + i + 80);
+      __builtin_prefetch(next + i + 64);
+      __builtin_prefetch(next + i + 80);
       const f32x16 x0 = scalar_load(x + i + 64);
       if constexpr (kLooksAhead) {
         max[0][0] = scalar_max(max[0][0], scalar_load(x + i + 1088));
@@ -1052,8 +1056,8 @@ static inline void add_blocks_u128(const float* x, float* y, const struct smx_f3
       add_compensated(&block_hi[0][0], &block_lo[0][0], scalar_add(e0, e1));
     }
     {
-      __builtin_prefetch(x + 1536 + i + 96);
-      __builtin_prefetch(x + 1536 + i + 112);
+      __builtin_prefetch(next + i + 96);
+      __builtin_prefetch(next + i + 112);
       const f32x16 x0 = scalar_load(x + i + 96);
       if constexpr (kLooksAhead) {
         max[0][0] = scalar_max(max[0][0], scalar_load(x + i + 1120));
@@ -1104,8 +1108,8 @@ static inline void add_blocks_u128(const float* x, float* y, const struct smx_f3
   }
 }
 
-extern "C" void smx_f32_raddstoreextexp_ukernel__scalar_u128(size_t n, const float* x, const float* mask,
-                                                             float scale, float* y,
+extern "C" void smx_f32_raddstoreextexp_ukernel__scalar_u128(size_t n, const float* x, size_t following,
+                                                             const float* mask, float scale, float* y,
                                                              struct smx_f32_extended* sum,
                                                              const struct smx_f32_exponential* exponential) {
   f32x16 hi[1] = {scalar_set1(0.0f)};
@@ -1136,10 +1140,12 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__scalar_u128(size_t n, const flo
       anchors[b] = reference.anchor;
     }
     has_maxima = mask == nullptr && n >= 2048;
+    const size_t left = n - 1024 + following;
+    const size_t ahead = left < 1536 ? left : 1536;
     if (has_maxima) {
-      add_blocks_u128<true>(x, y, &reference, anchors, hi, lo, maxima);
+      add_blocks_u128<true>(x, y, x + ahead, &reference, anchors, hi, lo, maxima);
     } else {
-      add_blocks_u128<false>(mask != nullptr ? masked : x, y, &reference, anchors, hi, lo, maxima);
+      add_blocks_u128<false>(mask != nullptr ? masked : x, y, x + ahead, &reference, anchors, hi, lo, maxima);
     }
     x += 1024;
     y += 1024;
@@ -1161,11 +1167,12 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__scalar_u128(size_t n, const flo
   sum->reference = reference.exponent;
 }
 
-// Adds 2 whole blocks, walked together, to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow.
+// Adds 2 whole blocks, walked together, to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow. What is
+// `next` is asked for.
 template <bool kLooksAhead>
-static inline void add_blocks_u64_acc2(const float* x, float* y, const struct smx_f32_reference* reference,
-                                       const int32_t* anchors, f32x16* hi, f32x16* lo,
-                                       [[maybe_unused]] float* maxima) {
+static inline void add_blocks_u64_acc2(const float* x, float* y, const float* next,
+                                       const struct smx_f32_reference* reference, const int32_t* anchors,
+                                       f32x16* hi, f32x16* lo, [[maybe_unused]] float* maxima) {
   const f32x16 lower = scalar_set1(smx_lower_bound(SMX_BIAS - reference->exponent, reference->exponential));
   const f32x16 bias = scalar_set1(smx_rounding_bias(SMX_BIAS - reference->exponent));
   const f32x16 eighths = scalar_set1(8.0f * reference->exponential->log2e);
@@ -1191,8 +1198,8 @@ static inline void add_blocks_u64_acc2(const float* x, float* y, const struct sm
   };
   for (size_t i = 0; i < 1024; i += 32) {
     {
-      __builtin_prefetch(x + 2560 + i + 0);
-      __builtin_prefetch(x + 2560 + i + 16);
+      __builtin_prefetch(next + i + 0);
+      __builtin_prefetch(next + i + 16);
       const f32x16 x0 = scalar_load(x + i + 0);
       if constexpr (kLooksAhead) {
         max[0][0] = scalar_max(max[0][0], scalar_load(x + i + 2048));
@@ -1236,8 +1243,8 @@ static inline void add_blocks_u64_acc2(const float* x, float* y, const struct sm
       add_compensated(&block_hi[0][0], &block_lo[0][0], scalar_add(e0, e1));
     }
     {
-      __builtin_prefetch(x + 2560 + i + 1024);
-      __builtin_prefetch(x + 2560 + i + 1040);
+      __builtin_prefetch(next + i + 1024);
+      __builtin_prefetch(next + i + 1040);
       const f32x16 x0 = scalar_load(x + i + 1024);
       if constexpr (kLooksAhead) {
         max[1][0] = scalar_max(max[1][0], scalar_load(x + i + 3072));
@@ -1292,8 +1299,8 @@ static inline void add_blocks_u64_acc2(const float* x, float* y, const struct sm
 }
 
 extern "C" void smx_f32_raddstoreextexp_ukernel__scalar_u64_acc2(
-    size_t n, const float* x, const float* mask, float scale, float* y, struct smx_f32_extended* sum,
-    const struct smx_f32_exponential* exponential) {
+    size_t n, const float* x, size_t following, const float* mask, float scale, float* y,
+    struct smx_f32_extended* sum, const struct smx_f32_exponential* exponential) {
   f32x16 hi[1] = {scalar_set1(0.0f)};
   f32x16 lo[1] = {scalar_set1(0.0f)};
   struct smx_f32_reference reference;
@@ -1322,10 +1329,13 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__scalar_u64_acc2(
       anchors[b] = reference.anchor;
     }
     has_maxima = mask == nullptr && n >= 4096;
+    const size_t left = n - 2048 + following;
+    const size_t ahead = left < 2560 ? left : 2560;
     if (has_maxima) {
-      add_blocks_u64_acc2<true>(x, y, &reference, anchors, hi, lo, maxima);
+      add_blocks_u64_acc2<true>(x, y, x + ahead, &reference, anchors, hi, lo, maxima);
     } else {
-      add_blocks_u64_acc2<false>(mask != nullptr ? masked : x, y, &reference, anchors, hi, lo, maxima);
+      add_blocks_u64_acc2<false>(mask != nullptr ? masked : x, y, x + ahead, &reference, anchors, hi, lo,
+                                 maxima);
     }
     x += 2048;
     y += 2048;
@@ -1347,11 +1357,12 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__scalar_u64_acc2(
   sum->reference = reference.exponent;
 }
 
-// Adds 2 whole blocks, walked together, to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow.
+// Adds 2 whole blocks, walked together, to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow. What is
+// `next` is asked for.
 template <bool kLooksAhead>
-static inline void add_blocks_u128_acc2(const float* x, float* y, const struct smx_f32_reference* reference,
-                                        const int32_t* anchors, f32x16* hi, f32x16* lo,
-                                        [[maybe_unused]] float* maxima) {
+static inline void add_blocks_u128_acc2(const float* x, float* y, const float* next,
+                                        const struct smx_f32_reference* reference, const int32_t* anchors,
+                                        f32x16* hi, f32x16* lo, [[maybe_unused]] float* maxima) {
   const f32x16 lower = scalar_set1(smx_lower_bound(SMX_BIAS - reference->exponent, reference->exponential));
   const f32x16 bias = scalar_set1(smx_rounding_bias(SMX_BIAS - reference->exponent));
   const f32x16 eighths = scalar_set1(8.0f * reference->exponential->log2e);
@@ -1377,8 +1388,8 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const struct s
   };
   for (size_t i = 0; i < 1024; i += 64) {
     {
-      __builtin_prefetch(x + 2560 + i + 0);
-      __builtin_prefetch(x + 2560 + i + 16);
+      __builtin_prefetch(next + i + 0);
+      __builtin_prefetch(next + i + 16);
       const f32x16 x0 = scalar_load(x + i + 0);
       if constexpr (kLooksAhead) {
         max[0][0] = scalar_max(max[0][0], scalar_load(x + i + 2048));
@@ -1422,8 +1433,8 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const struct s
       add_compensated(&block_hi[0][0], &block_lo[0][0], scalar_add(e0, e1));
     }
     {
-      __builtin_prefetch(x + 2560 + i + 1024);
-      __builtin_prefetch(x + 2560 + i + 1040);
+      __builtin_prefetch(next + i + 1024);
+      __builtin_prefetch(next + i + 1040);
       const f32x16 x0 = scalar_load(x + i + 1024);
       if constexpr (kLooksAhead) {
         max[1][0] = scalar_max(max[1][0], scalar_load(x + i + 3072));
@@ -1467,8 +1478,8 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const struct s
       add_compensated(&block_hi[1][0], &block_lo[1][0], scalar_add(e0, e1));
     }
     {
-      __builtin_prefetch(x + 2560 + i + 32);
-      __builtin_prefetch(x + 2560 + i + 48);
+      __builtin_prefetch(next + i + 32);
+      __builtin_prefetch(next + i + 48);
       const f32x16 x0 = scalar_load(x + i + 32);
       if constexpr (kLooksAhead) {
         max[0][0] = scalar_max(max[0][0], scalar_load(x + i + 2080));
@@ -1512,8 +1523,8 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const struct s
       add_compensated(&block_hi[0][0], &block_lo[0][0], scalar_add(e0, e1));
     }
     {
-      __builtin_prefetch(x + 2560 + i + 1056);
-      __builtin_prefetch(x + 2560 + i + 1072);
+      __builtin_prefetch(next + i + 1056);
+      __builtin_prefetch(next + i + 1072);
       const f32x16 x0 = scalar_load(x + i + 1056);
       if constexpr (kLooksAhead) {
         max[1][0] = scalar_max(max[1][0], scalar_load(x + i + 3104));
@@ -1568,8 +1579,8 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const struct s
 }
 
 extern "C" void smx_f32_raddstoreextexp_ukernel__scalar_u128_acc2(
-    size_t n, const float* x, const float* mask, float scale, float* y, struct smx_f32_extended* sum,
-    const struct smx_f32_exponential* exponential) {
+    size_t n, const float* x, size_t following, const float* mask, float scale, float* y,
+    struct smx_f32_extended* sum, const struct smx_f32_exponential* exponential) {
   f32x16 hi[1] = {scalar_set1(0.0f)};
   f32x16 lo[1] = {scalar_set1(0.0f)};
   struct smx_f32_reference reference;
@@ -1598,10 +1609,13 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__scalar_u128_acc2(
       anchors[b] = reference.anchor;
     }
     has_maxima = mask == nullptr && n >= 4096;
+    const size_t left = n - 2048 + following;
+    const size_t ahead = left < 2560 ? left : 2560;
     if (has_maxima) {
-      add_blocks_u128_acc2<true>(x, y, &reference, anchors, hi, lo, maxima);
+      add_blocks_u128_acc2<true>(x, y, x + ahead, &reference, anchors, hi, lo, maxima);
     } else {
-      add_blocks_u128_acc2<false>(mask != nullptr ? masked : x, y, &reference, anchors, hi, lo, maxima);
+      add_blocks_u128_acc2<false>(mask != nullptr ? masked : x, y, x + ahead, &reference, anchors, hi, lo,
+                                  maxima);
     }
     x += 2048;
     y += 2048;
@@ -1623,11 +1637,12 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__scalar_u128_acc2(
   sum->reference = reference.exponent;
 }
 
-// Adds 4 whole blocks, walked together, to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow.
+// Adds 4 whole blocks, walked together, to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow. What is
+// `next` is asked for.
 template <bool kLooksAhead>
-static inline void add_blocks_u128_acc4(const float* x, float* y, const struct smx_f32_reference* reference,
-                                        const int32_t* anchors, f32x16* hi, f32x16* lo,
-                                        [[maybe_unused]] float* maxima) {
+static inline void add_blocks_u128_acc4(const float* x, float* y, const float* next,
+                                        const struct smx_f32_reference* reference, const int32_t* anchors,
+                                        f32x16* hi, f32x16* lo, [[maybe_unused]] float* maxima) {
   const f32x16 lower = scalar_set1(smx_lower_bound(SMX_BIAS - reference->exponent, reference->exponential));
   const f32x16 bias = scalar_set1(smx_rounding_bias(SMX_BIAS - reference->exponent));
   const f32x16 eighths = scalar_set1(8.0f * reference->exponential->log2e);
@@ -1657,8 +1672,8 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const struct s
   };
   for (size_t i = 0; i < 1024; i += 32) {
     {
-      __builtin_prefetch(x + 4608 + i + 0);
-      __builtin_prefetch(x + 4608 + i + 16);
+      __builtin_prefetch(next + i + 0);
+      __builtin_prefetch(next + i + 16);
       const f32x16 x0 = scalar_load(x + i + 0);
       if constexpr (kLooksAhead) {
         max[0][0] = scalar_max(max[0][0], scalar_load(x + i + 4096));
@@ -1702,8 +1717,8 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const struct s
       add_compensated(&block_hi[0][0], &block_lo[0][0], scalar_add(e0, e1));
     }
     {
-      __builtin_prefetch(x + 4608 + i + 1024);
-      __builtin_prefetch(x + 4608 + i + 1040);
+      __builtin_prefetch(next + i + 1024);
+      __builtin_prefetch(next + i + 1040);
       const f32x16 x0 = scalar_load(x + i + 1024);
       if constexpr (kLooksAhead) {
         max[1][0] = scalar_max(max[1][0], scalar_load(x + i + 5120));
@@ -1747,8 +1762,8 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const struct s
       add_compensated(&block_hi[1][0], &block_lo[1][0], scalar_add(e0, e1));
     }
     {
-      __builtin_prefetch(x + 4608 + i + 2048);
-      __builtin_prefetch(x + 4608 + i + 2064);
+      __builtin_prefetch(next + i + 2048);
+      __builtin_prefetch(next + i + 2064);
       const f32x16 x0 = scalar_load(x + i + 2048);
       if constexpr (kLooksAhead) {
         max[2][0] = scalar_max(max[2][0], scalar_load(x + i + 6144));
@@ -1792,8 +1807,8 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const struct s
       add_compensated(&block_hi[2][0], &block_lo[2][0], scalar_add(e0, e1));
     }
     {
-      __builtin_prefetch(x + 4608 + i + 3072);
-      __builtin_prefetch(x + 4608 + i + 3088);
+      __builtin_prefetch(next + i + 3072);
+      __builtin_prefetch(next + i + 3088);
       const f32x16 x0 = scalar_load(x + i + 3072);
       if constexpr (kLooksAhead) {
         max[3][0] = scalar_max(max[3][0], scalar_load(x + i + 7168));
@@ -1854,8 +1869,8 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const struct s
 }
 
 extern "C" void smx_f32_raddstoreextexp_ukernel__scalar_u128_acc4(
-    size_t n, const float* x, const float* mask, float scale, float* y, struct smx_f32_extended* sum,
-    const struct smx_f32_exponential* exponential) {
+    size_t n, const float* x, size_t following, const float* mask, float scale, float* y,
+    struct smx_f32_extended* sum, const struct smx_f32_exponential* exponential) {
   f32x16 hi[1] = {scalar_set1(0.0f)};
   f32x16 lo[1] = {scalar_set1(0.0f)};
   struct smx_f32_reference reference;
@@ -1884,10 +1899,13 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__scalar_u128_acc4(
       anchors[b] = reference.anchor;
     }
     has_maxima = mask == nullptr && n >= 8192;
+    const size_t left = n - 4096 + following;
+    const size_t ahead = left < 4608 ? left : 4608;
     if (has_maxima) {
-      add_blocks_u128_acc4<true>(x, y, &reference, anchors, hi, lo, maxima);
+      add_blocks_u128_acc4<true>(x, y, x + ahead, &reference, anchors, hi, lo, maxima);
     } else {
-      add_blocks_u128_acc4<false>(mask != nullptr ? masked : x, y, &reference, anchors, hi, lo, maxima);
+      add_blocks_u128_acc4<false>(mask != nullptr ? masked : x, y, x + ahead, &reference, anchors, hi, lo,
+                                  maxima);
     }
     x += 4096;
     y += 4096;
