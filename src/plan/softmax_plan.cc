@@ -28,7 +28,7 @@ constexpr size_t kDefaultL2Bytes = 256 * 1024;
 constexpr size_t kLargestLastLevelShare = size_t{16} << 20;
 
 // Data of this size have left the last-level cache before anyone can read them from it.
-constexpr size_t kStreamedBytes = size_t{32} << 20;
+constexpr size_t kStreamedBytes = size_t{64} << 20;
 
 // Fewer elements than this take less time than it takes to wake another thread.
 constexpr size_t kElementsPerTask = 16384;
