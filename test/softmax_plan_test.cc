@@ -300,7 +300,7 @@ TEST(SoftmaxThresholds, TheOthersDoNotDependOnCaches) {
       const smx_thresholds thresholds = smx_default_thresholds(l2_bytes, last_level_bytes);
       EXPECT_EQ(thresholds.lane_channels, 40u);
       EXPECT_EQ(thresholds.grouped_channels, 1024u);
-      EXPECT_EQ(thresholds.streamed_bytes, 32 * kMiB);
+      EXPECT_EQ(thresholds.streamed_bytes, 64 * kMiB);
       EXPECT_EQ(thresholds.split_channels, 32768u);
       EXPECT_EQ(thresholds.task_elements, 16384u);
     }

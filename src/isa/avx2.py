@@ -50,6 +50,8 @@ ISA = Isa(
         "sub": "_mm256_sub_ps({a}, {b})",
         "mul": "_mm256_mul_ps({a}, {b})",
         "fma": "_mm256_fmadd_ps({a}, {b}, {c})",  # a * b + c, one rounding
+        # a * b + c, or c where that is -inf
+        "masked_fma": "_mm256_fmadd_ps({a}, _mm256_andnot_ps(_mm256_cmp_ps({c}, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), {b}), {c})",
         "max": "_mm256_max_ps({a}, {b})",  # b where a or b is NaN
         "shift_to_exponent": "_mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256({a}), 23))",
         "zero_below": "_mm256_andnot_ps(_mm256_cmp_ps({a}, {b}, _CMP_LT_OQ), {c})",  # a < b ? 0 : c

@@ -50,6 +50,8 @@ ISA = Isa(
         "sub": "_mm512_sub_ps({a}, {b})",
         "mul": "_mm512_mul_ps({a}, {b})",
         "fma": "_mm512_fmadd_ps({a}, {b}, {c})",  # a * b + c, one rounding
+        # a * b + c, or c where that is -inf
+        "masked_fma": "_mm512_mask3_fmadd_ps({a}, {b}, {c}, _mm512_cmp_ps_mask({c}, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ))",
         "max": "_mm512_max_ps({a}, {b})",  # b where a or b is NaN
         "shift_to_exponent": "_mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512({a}), 23))",
         "zero_below": "_mm512_maskz_mov_ps(_mm512_cmp_ps_mask({a}, {b}, _CMP_NLT_UQ), {c})",  # a < b ? 0 : c

@@ -197,6 +197,12 @@ SCALAR_OPERATION f32x16 scalar_scaled(const f32x16& a, const f32x16& b, const f3
   });
 }
 
+SCALAR_OPERATION f32x16 scalar_masked_fma(const f32x16& a, const f32x16& b, const f32x16& c) {
+  return scalar_each_lane([&](int i) {
+    return c.lane[i] == -INFINITY ? c.lane[i] : scalar_fma1(a.lane[i], b.lane[i], c.lane[i]);
+  });
+}
+
 SCALAR_OPERATION f32x16 scalar_zero_below(const f32x16& a, const f32x16& b, const f32x16& c) {
   return scalar_each_lane([&](int i) { return a.lane[i] < b.lane[i] ? 0.0f : c.lane[i]; });
 }

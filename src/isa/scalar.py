@@ -50,6 +50,7 @@ ISA = Isa(
         "sub": "scalar_sub({a}, {b})",
         "mul": "scalar_mul({a}, {b})",
         "fma": "scalar_fma({a}, {b}, {c})",  # a * b + c, one rounding
+        "masked_fma": "scalar_masked_fma({a}, {b}, {c})",  # a * b + c, or c where that is -inf
         "max": "scalar_max({a}, {b})",  # b where a or b is NaN
         "shift_to_exponent": "scalar_shift_to_exponent({a})",
         "zero_below": "scalar_zero_below({a}, {b}, {c})",  # a < b ? 0 : c

@@ -1248,11 +1248,11 @@ extern "C" void smx_f32_raddextexp_ukernel__avx2_u64(size_t n, const float* x, s
     }
     has_maxima = n >= 2048;
     const size_t left = n - 1024 + following;
-    const size_t ahead = left < 1536 ? left : 1536;
+    const float* const next = x + (left < 1536 ? left : 1536);
     if (has_maxima) {
-      add_blocks_u64<true>(x, x + ahead, &reference, anchors, hi, lo, maxima);
+      add_blocks_u64<true>(x, next, &reference, anchors, hi, lo, maxima);
     } else {
-      add_blocks_u64<false>(x, x + ahead, &reference, anchors, hi, lo, maxima);
+      add_blocks_u64<false>(x, next, &reference, anchors, hi, lo, maxima);
     }
     x += 1024;
   }
@@ -1617,11 +1617,11 @@ extern "C" void smx_f32_raddextexp_ukernel__avx2_u128(size_t n, const float* x, 
     }
     has_maxima = n >= 2048;
     const size_t left = n - 1024 + following;
-    const size_t ahead = left < 1536 ? left : 1536;
+    const float* const next = x + (left < 1536 ? left : 1536);
     if (has_maxima) {
-      add_blocks_u128<true>(x, x + ahead, &reference, anchors, hi, lo, maxima);
+      add_blocks_u128<true>(x, next, &reference, anchors, hi, lo, maxima);
     } else {
-      add_blocks_u128<false>(x, x + ahead, &reference, anchors, hi, lo, maxima);
+      add_blocks_u128<false>(x, next, &reference, anchors, hi, lo, maxima);
     }
     x += 1024;
   }
@@ -1849,11 +1849,11 @@ extern "C" void smx_f32_raddextexp_ukernel__avx2_u64_acc2(size_t n, const float*
     }
     has_maxima = n >= 4096;
     const size_t left = n - 2048 + following;
-    const size_t ahead = left < 2560 ? left : 2560;
+    const float* const next = x + (left < 2560 ? left : 2560);
     if (has_maxima) {
-      add_blocks_u64_acc2<true>(x, x + ahead, &reference, anchors, hi, lo, maxima);
+      add_blocks_u64_acc2<true>(x, next, &reference, anchors, hi, lo, maxima);
     } else {
-      add_blocks_u64_acc2<false>(x, x + ahead, &reference, anchors, hi, lo, maxima);
+      add_blocks_u64_acc2<false>(x, next, &reference, anchors, hi, lo, maxima);
     }
     x += 2048;
   }
@@ -2225,11 +2225,11 @@ extern "C" void smx_f32_raddextexp_ukernel__avx2_u128_acc2(size_t n, const float
     }
     has_maxima = n >= 4096;
     const size_t left = n - 2048 + following;
-    const size_t ahead = left < 2560 ? left : 2560;
+    const float* const next = x + (left < 2560 ? left : 2560);
     if (has_maxima) {
-      add_blocks_u128_acc2<true>(x, x + ahead, &reference, anchors, hi, lo, maxima);
+      add_blocks_u128_acc2<true>(x, next, &reference, anchors, hi, lo, maxima);
     } else {
-      add_blocks_u128_acc2<false>(x, x + ahead, &reference, anchors, hi, lo, maxima);
+      add_blocks_u128_acc2<false>(x, next, &reference, anchors, hi, lo, maxima);
     }
     x += 2048;
   }
@@ -2615,11 +2615,11 @@ extern "C" void smx_f32_raddextexp_ukernel__avx2_u128_acc4(size_t n, const float
     }
     has_maxima = n >= 8192;
     const size_t left = n - 4096 + following;
-    const size_t ahead = left < 4608 ? left : 4608;
+    const float* const next = x + (left < 4608 ? left : 4608);
     if (has_maxima) {
-      add_blocks_u128_acc4<true>(x, x + ahead, &reference, anchors, hi, lo, maxima);
+      add_blocks_u128_acc4<true>(x, next, &reference, anchors, hi, lo, maxima);
     } else {
-      add_blocks_u128_acc4<false>(x, x + ahead, &reference, anchors, hi, lo, maxima);
+      add_blocks_u128_acc4<false>(x, next, &reference, anchors, hi, lo, maxima);
     }
     x += 4096;
   }

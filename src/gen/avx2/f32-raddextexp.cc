@@ -400,11 +400,11 @@ extern "C" void smx_f32_raddextexp_ukernel__avx2_u32(size_t n, const float* x, s
     }
     has_maxima = n >= 2048;
     const size_t left = n - 1024 + following;
-    const size_t ahead = left < 1536 ? left : 1536;
+    const float* const next = x + (left < 1536 ? left : 1536);
     if (has_maxima) {
-      add_blocks_u32<true>(x, x + ahead, &reference, anchors, hi, lo, maxima);
+      add_blocks_u32<true>(x, next, &reference, anchors, hi, lo, maxima);
     } else {
-      add_blocks_u32<false>(x, x + ahead, &reference, anchors, hi, lo, maxima);
+      add_blocks_u32<false>(x, next, &reference, anchors, hi, lo, maxima);
     }
     x += 1024;
   }

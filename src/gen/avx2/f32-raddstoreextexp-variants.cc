@@ -2,7 +2,7 @@
 
 // Sum of exponentials in the extended representation that stores its terms, y[i] = p * 2^(n - reference + SMX_BIAS).
 
-#include <float.h>
+#include <math.h>
 
 #include "src/gen/microkernels.h"
 #include "src/isa/avx2.h"
@@ -28,7 +28,6 @@ static inline float maximum(size_t n, const float* x) {
 // y[i] = scale * x[i] + mask[i], as f32-vaddmask has it. Returns their maxima in lanes; where one is NaN, any number.
 static inline __m256 add_mask(size_t n, const float* x, const float* mask, float scale, float* y) {
   const __m256 vscale = _mm256_set1_ps(scale);
-  const __m256 least = _mm256_set1_ps(-FLT_MAX);
   __m256 m0 = _mm256_set1_ps(-INFINITY);
   __m256 m1 = m0;
   for (; n >= 16; n -= 16) {
@@ -36,10 +35,12 @@ static inline __m256 add_mask(size_t n, const float* x, const float* mask, float
     const __m256 b0 = _mm256_loadu_ps(mask + 0);
     const __m256 x1 = _mm256_loadu_ps(x + 8);
     const __m256 b1 = _mm256_loadu_ps(mask + 8);
-    const __m256 y0 = _mm256_fmadd_ps(vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, least, _CMP_LT_OQ), x0), b0);
+    const __m256 y0 = _mm256_fmadd_ps(
+        vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
     m0 = _mm256_max_ps(m0, y0);
     _mm256_storeu_ps(y + 0, y0);
-    const __m256 y1 = _mm256_fmadd_ps(vscale, _mm256_andnot_ps(_mm256_cmp_ps(b1, least, _CMP_LT_OQ), x1), b1);
+    const __m256 y1 = _mm256_fmadd_ps(
+        vscale, _mm256_andnot_ps(_mm256_cmp_ps(b1, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x1), b1);
     m1 = _mm256_max_ps(m1, y1);
     _mm256_storeu_ps(y + 8, y1);
     x += 16;
@@ -49,7 +50,8 @@ static inline __m256 add_mask(size_t n, const float* x, const float* mask, float
   for (; n >= 8; n -= 8) {
     const __m256 x0 = _mm256_loadu_ps(x + 0);
     const __m256 b0 = _mm256_loadu_ps(mask + 0);
-    const __m256 y0 = _mm256_fmadd_ps(vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, least, _CMP_LT_OQ), x0), b0);
+    const __m256 y0 = _mm256_fmadd_ps(
+        vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
     m0 = _mm256_max_ps(m0, y0);
     _mm256_storeu_ps(y + 0, y0);
     x += 8;
@@ -59,7 +61,8 @@ static inline __m256 add_mask(size_t n, const float* x, const float* mask, float
   if (n > 0) {
     const __m256 x0 = avx2_load_tail(x, (ptrdiff_t)n, _mm256_setzero_ps());
     const __m256 b0 = avx2_load_tail(mask, (ptrdiff_t)n, _mm256_set1_ps(-INFINITY));
-    const __m256 y0 = _mm256_fmadd_ps(vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, least, _CMP_LT_OQ), x0), b0);
+    const __m256 y0 = _mm256_fmadd_ps(
+        vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
     m1 = _mm256_max_ps(m1, y0);
     avx2_store_tail(y, (ptrdiff_t)n, y0);
   }
@@ -1144,12 +1147,15 @@ static inline void add_block_u128(size_t n, const float* x, float* y,
   add_pair(&hi[1], &lo[1], block_hi[1], block_lo[1]);
 }
 
-// Adds 1 whole block to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow. What is
+// Adds 1 whole block to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow,
+// and the logits that a mask makes of those. What is
 // `next` is asked for.
-template <bool kLooksAhead>
+template <bool kLooksAhead, bool kMasks>
 static inline void add_blocks_u32(const float* x, float* y, const float* next,
                                   const struct smx_f32_reference* reference, const int32_t* anchors,
-                                  __m256* hi, __m256* lo, [[maybe_unused]] float* maxima) {
+                                  __m256* hi, __m256* lo, [[maybe_unused]] float* maxima,
+                                  [[maybe_unused]] const float* unmasked, [[maybe_unused]] const float* mask,
+                                  [[maybe_unused]] float scale, [[maybe_unused]] float* logits) {
   const __m256 lower =
       _mm256_set1_ps(smx_lower_bound(SMX_BIAS - reference->exponent, reference->exponential));
   const __m256 bias = _mm256_set1_ps(smx_rounding_bias(SMX_BIAS - reference->exponent));
@@ -1161,6 +1167,7 @@ static inline void add_blocks_u32(const float* x, float* y, const float* next,
   const __m256 linear = _mm256_set1_ps(reference->exponential->scale);
   const __m256 mantissas = _mm256_loadu_ps((const float*)smx_exp2_mantissas);
   const __m256 residuals = _mm256_loadu_ps((const float*)smx_exp2_residuals);
+  const __m256 vscale = _mm256_set1_ps(scale);
   __m256 anchor[1], max[1][2];
   for (int b = 0; b < 1; b++) {
     anchor[b] = _mm256_set1_ps(smx_f32_anchor(reference, anchors[b], 1024));
@@ -1180,10 +1187,46 @@ static inline void add_blocks_u32(const float* x, float* y, const float* next,
     const __m256 x2 = _mm256_loadu_ps(x + i + 16);
     const __m256 x3 = _mm256_loadu_ps(x + i + 24);
     if constexpr (kLooksAhead) {
-      max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 1024));
-      max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 1032));
-      max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 1040));
-      max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 1048));
+      if constexpr (kMasks) {
+        const __m256 x0 = _mm256_loadu_ps(unmasked + i + 0);
+        const __m256 b0 = _mm256_loadu_ps(mask + i + 0);
+        const __m256 logit = _mm256_fmadd_ps(
+            vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
+        _mm256_storeu_ps(logits + i + 0, logit);
+        max[0][0] = _mm256_max_ps(max[0][0], logit);
+      } else {
+        max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 1024));
+      }
+      if constexpr (kMasks) {
+        const __m256 x1 = _mm256_loadu_ps(unmasked + i + 8);
+        const __m256 b1 = _mm256_loadu_ps(mask + i + 8);
+        const __m256 logit = _mm256_fmadd_ps(
+            vscale, _mm256_andnot_ps(_mm256_cmp_ps(b1, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x1), b1);
+        _mm256_storeu_ps(logits + i + 8, logit);
+        max[0][1] = _mm256_max_ps(max[0][1], logit);
+      } else {
+        max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 1032));
+      }
+      if constexpr (kMasks) {
+        const __m256 x2 = _mm256_loadu_ps(unmasked + i + 16);
+        const __m256 b2 = _mm256_loadu_ps(mask + i + 16);
+        const __m256 logit = _mm256_fmadd_ps(
+            vscale, _mm256_andnot_ps(_mm256_cmp_ps(b2, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x2), b2);
+        _mm256_storeu_ps(logits + i + 16, logit);
+        max[0][0] = _mm256_max_ps(max[0][0], logit);
+      } else {
+        max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 1040));
+      }
+      if constexpr (kMasks) {
+        const __m256 x3 = _mm256_loadu_ps(unmasked + i + 24);
+        const __m256 b3 = _mm256_loadu_ps(mask + i + 24);
+        const __m256 logit = _mm256_fmadd_ps(
+            vscale, _mm256_andnot_ps(_mm256_cmp_ps(b3, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x3), b3);
+        _mm256_storeu_ps(logits + i + 24, logit);
+        max[0][1] = _mm256_max_ps(max[0][1], logit);
+      } else {
+        max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 1048));
+      }
     }
 
     // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -1273,40 +1316,50 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__avx2_u32(size_t n, const float*
     smx_f32_reference_move(&reference, sum->max);
   }
   float maxima[1] = {};
-  // The logits that a mask makes, in a level 1 cache: stored to where the terms go, they would wait for its lines.
-  alignas(64) float masked[1024];
+  // The logits that a mask makes, and those of the blocks that follow, in a level 1 cache: stored to where the terms go, they would
+  // wait for its lines.
+  alignas(64) float masked[2][1024];
+  float *logits = masked[0], *next_logits = masked[1];
   bool has_maxima = false;
   for (; n >= 1024; n -= 1024) {
     int32_t anchors[1];
     for (int b = 0; b < 1; b++) {
       const float max =
-          mask != nullptr
-              ? avx2_reduce_max(add_mask(1024, x + b * 1024, mask + b * 1024, scale, masked + b * 1024))
-          : has_maxima ? maxima[b]
-                       : maximum(1024, x + b * 1024);
+          has_maxima ? maxima[b]
+          : mask != nullptr
+              ? avx2_reduce_max(add_mask(1024, x + b * 1024, mask + b * 1024, scale, logits + b * 1024))
+              : maximum(1024, x + b * 1024);
       sum->max = max > sum->max ? max : sum->max;
       if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
       anchors[b] = reference.anchor;
     }
-    has_maxima = mask == nullptr && n >= 2048;
+    has_maxima = n >= 2048;
     const size_t left = n - 1024 + following;
-    const size_t ahead = left < 1536 ? left : 1536;
-    if (has_maxima) {
-      add_blocks_u32<true>(x, y, x + ahead, &reference, anchors, hi, lo, maxima);
-    } else {
-      add_blocks_u32<false>(mask != nullptr ? masked : x, y, x + ahead, &reference, anchors, hi, lo, maxima);
-    }
-    x += 1024;
-    y += 1024;
+    const float* const next = x + (left < 1536 ? left : 1536);
     if (mask != nullptr) mask += 1024;
+    if (!has_maxima) {
+      add_blocks_u32<false, false>(mask != nullptr ? logits : x, y, next, &reference, anchors, hi, lo, maxima,
+                                   nullptr, nullptr, scale, nullptr);
+    } else if (mask != nullptr) {
+      add_blocks_u32<true, true>(logits, y, next, &reference, anchors, hi, lo, maxima, x + 1024, mask, scale,
+                                 next_logits);
+    } else {
+      add_blocks_u32<true, false>(x, y, next, &reference, anchors, hi, lo, maxima, nullptr, nullptr, scale,
+                                  nullptr);
+    }
+    float* const done = logits;
+    logits = next_logits;
+    next_logits = done;
+    y += 1024;
+    x += 1024;
   }
   while (n > 0) {
     const size_t block = n < 1024 ? n : 1024;
     const float max =
-        mask != nullptr ? avx2_reduce_max(add_mask(block, x, mask, scale, masked)) : maximum(block, x);
+        mask != nullptr ? avx2_reduce_max(add_mask(block, x, mask, scale, logits)) : maximum(block, x);
     sum->max = max > sum->max ? max : sum->max;
     if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
-    add_block_u32(block, mask != nullptr ? masked : x, y, &reference, hi, lo);
+    add_block_u32(block, mask != nullptr ? logits : x, y, &reference, hi, lo);
     x += block;
     y += block;
     if (mask != nullptr) mask += block;
@@ -1316,12 +1369,15 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__avx2_u32(size_t n, const float*
   sum->reference = reference.exponent;
 }
 
-// Adds 1 whole block to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow. What is
+// Adds 1 whole block to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow,
+// and the logits that a mask makes of those. What is
 // `next` is asked for.
-template <bool kLooksAhead>
+template <bool kLooksAhead, bool kMasks>
 static inline void add_blocks_u128(const float* x, float* y, const float* next,
                                    const struct smx_f32_reference* reference, const int32_t* anchors,
-                                   __m256* hi, __m256* lo, [[maybe_unused]] float* maxima) {
+                                   __m256* hi, __m256* lo, [[maybe_unused]] float* maxima,
+                                   [[maybe_unused]] const float* unmasked, [[maybe_unused]] const float* mask,
+                                   [[maybe_unused]] float scale, [[maybe_unused]] float* logits) {
   const __m256 lower =
       _mm256_set1_ps(smx_lower_bound(SMX_BIAS - reference->exponent, reference->exponential));
   const __m256 bias = _mm256_set1_ps(smx_rounding_bias(SMX_BIAS - reference->exponent));
@@ -1333,6 +1389,7 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
   const __m256 linear = _mm256_set1_ps(reference->exponential->scale);
   const __m256 mantissas = _mm256_loadu_ps((const float*)smx_exp2_mantissas);
   const __m256 residuals = _mm256_loadu_ps((const float*)smx_exp2_residuals);
+  const __m256 vscale = _mm256_set1_ps(scale);
   __m256 anchor[1], max[1][2];
   for (int b = 0; b < 1; b++) {
     anchor[b] = _mm256_set1_ps(smx_f32_anchor(reference, anchors[b], 1024));
@@ -1353,10 +1410,46 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
       const __m256 x2 = _mm256_loadu_ps(x + i + 16);
       const __m256 x3 = _mm256_loadu_ps(x + i + 24);
       if constexpr (kLooksAhead) {
-        max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 1024));
-        max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 1032));
-        max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 1040));
-        max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 1048));
+        if constexpr (kMasks) {
+          const __m256 x0 = _mm256_loadu_ps(unmasked + i + 0);
+          const __m256 b0 = _mm256_loadu_ps(mask + i + 0);
+          const __m256 logit = _mm256_fmadd_ps(
+              vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
+          _mm256_storeu_ps(logits + i + 0, logit);
+          max[0][0] = _mm256_max_ps(max[0][0], logit);
+        } else {
+          max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 1024));
+        }
+        if constexpr (kMasks) {
+          const __m256 x1 = _mm256_loadu_ps(unmasked + i + 8);
+          const __m256 b1 = _mm256_loadu_ps(mask + i + 8);
+          const __m256 logit = _mm256_fmadd_ps(
+              vscale, _mm256_andnot_ps(_mm256_cmp_ps(b1, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x1), b1);
+          _mm256_storeu_ps(logits + i + 8, logit);
+          max[0][1] = _mm256_max_ps(max[0][1], logit);
+        } else {
+          max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 1032));
+        }
+        if constexpr (kMasks) {
+          const __m256 x2 = _mm256_loadu_ps(unmasked + i + 16);
+          const __m256 b2 = _mm256_loadu_ps(mask + i + 16);
+          const __m256 logit = _mm256_fmadd_ps(
+              vscale, _mm256_andnot_ps(_mm256_cmp_ps(b2, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x2), b2);
+          _mm256_storeu_ps(logits + i + 16, logit);
+          max[0][0] = _mm256_max_ps(max[0][0], logit);
+        } else {
+          max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 1040));
+        }
+        if constexpr (kMasks) {
+          const __m256 x3 = _mm256_loadu_ps(unmasked + i + 24);
+          const __m256 b3 = _mm256_loadu_ps(mask + i + 24);
+          const __m256 logit = _mm256_fmadd_ps(
+              vscale, _mm256_andnot_ps(_mm256_cmp_ps(b3, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x3), b3);
+          _mm256_storeu_ps(logits + i + 24, logit);
+          max[0][1] = _mm256_max_ps(max[0][1], logit);
+        } else {
+          max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 1048));
+        }
       }
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -1429,10 +1522,46 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
       const __m256 x2 = _mm256_loadu_ps(x + i + 48);
       const __m256 x3 = _mm256_loadu_ps(x + i + 56);
       if constexpr (kLooksAhead) {
-        max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 1056));
-        max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 1064));
-        max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 1072));
-        max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 1080));
+        if constexpr (kMasks) {
+          const __m256 x0 = _mm256_loadu_ps(unmasked + i + 32);
+          const __m256 b0 = _mm256_loadu_ps(mask + i + 32);
+          const __m256 logit = _mm256_fmadd_ps(
+              vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
+          _mm256_storeu_ps(logits + i + 32, logit);
+          max[0][0] = _mm256_max_ps(max[0][0], logit);
+        } else {
+          max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 1056));
+        }
+        if constexpr (kMasks) {
+          const __m256 x1 = _mm256_loadu_ps(unmasked + i + 40);
+          const __m256 b1 = _mm256_loadu_ps(mask + i + 40);
+          const __m256 logit = _mm256_fmadd_ps(
+              vscale, _mm256_andnot_ps(_mm256_cmp_ps(b1, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x1), b1);
+          _mm256_storeu_ps(logits + i + 40, logit);
+          max[0][1] = _mm256_max_ps(max[0][1], logit);
+        } else {
+          max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 1064));
+        }
+        if constexpr (kMasks) {
+          const __m256 x2 = _mm256_loadu_ps(unmasked + i + 48);
+          const __m256 b2 = _mm256_loadu_ps(mask + i + 48);
+          const __m256 logit = _mm256_fmadd_ps(
+              vscale, _mm256_andnot_ps(_mm256_cmp_ps(b2, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x2), b2);
+          _mm256_storeu_ps(logits + i + 48, logit);
+          max[0][0] = _mm256_max_ps(max[0][0], logit);
+        } else {
+          max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 1072));
+        }
+        if constexpr (kMasks) {
+          const __m256 x3 = _mm256_loadu_ps(unmasked + i + 56);
+          const __m256 b3 = _mm256_loadu_ps(mask + i + 56);
+          const __m256 logit = _mm256_fmadd_ps(
+              vscale, _mm256_andnot_ps(_mm256_cmp_ps(b3, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x3), b3);
+          _mm256_storeu_ps(logits + i + 56, logit);
+          max[0][1] = _mm256_max_ps(max[0][1], logit);
+        } else {
+          max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 1080));
+        }
       }
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -1505,10 +1634,46 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
       const __m256 x2 = _mm256_loadu_ps(x + i + 80);
       const __m256 x3 = _mm256_loadu_ps(x + i + 88);
       if constexpr (kLooksAhead) {
-        max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 1088));
-        max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 1096));
-        max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 1104));
-        max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 1112));
+        if constexpr (kMasks) {
+          const __m256 x0 = _mm256_loadu_ps(unmasked + i + 64);
+          const __m256 b0 = _mm256_loadu_ps(mask + i + 64);
+          const __m256 logit = _mm256_fmadd_ps(
+              vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
+          _mm256_storeu_ps(logits + i + 64, logit);
+          max[0][0] = _mm256_max_ps(max[0][0], logit);
+        } else {
+          max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 1088));
+        }
+        if constexpr (kMasks) {
+          const __m256 x1 = _mm256_loadu_ps(unmasked + i + 72);
+          const __m256 b1 = _mm256_loadu_ps(mask + i + 72);
+          const __m256 logit = _mm256_fmadd_ps(
+              vscale, _mm256_andnot_ps(_mm256_cmp_ps(b1, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x1), b1);
+          _mm256_storeu_ps(logits + i + 72, logit);
+          max[0][1] = _mm256_max_ps(max[0][1], logit);
+        } else {
+          max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 1096));
+        }
+        if constexpr (kMasks) {
+          const __m256 x2 = _mm256_loadu_ps(unmasked + i + 80);
+          const __m256 b2 = _mm256_loadu_ps(mask + i + 80);
+          const __m256 logit = _mm256_fmadd_ps(
+              vscale, _mm256_andnot_ps(_mm256_cmp_ps(b2, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x2), b2);
+          _mm256_storeu_ps(logits + i + 80, logit);
+          max[0][0] = _mm256_max_ps(max[0][0], logit);
+        } else {
+          max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 1104));
+        }
+        if constexpr (kMasks) {
+          const __m256 x3 = _mm256_loadu_ps(unmasked + i + 88);
+          const __m256 b3 = _mm256_loadu_ps(mask + i + 88);
+          const __m256 logit = _mm256_fmadd_ps(
+              vscale, _mm256_andnot_ps(_mm256_cmp_ps(b3, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x3), b3);
+          _mm256_storeu_ps(logits + i + 88, logit);
+          max[0][1] = _mm256_max_ps(max[0][1], logit);
+        } else {
+          max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 1112));
+        }
       }
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -1581,10 +1746,46 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
       const __m256 x2 = _mm256_loadu_ps(x + i + 112);
       const __m256 x3 = _mm256_loadu_ps(x + i + 120);
       if constexpr (kLooksAhead) {
-        max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 1120));
-        max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 1128));
-        max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 1136));
-        max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 1144));
+        if constexpr (kMasks) {
+          const __m256 x0 = _mm256_loadu_ps(unmasked + i + 96);
+          const __m256 b0 = _mm256_loadu_ps(mask + i + 96);
+          const __m256 logit = _mm256_fmadd_ps(
+              vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
+          _mm256_storeu_ps(logits + i + 96, logit);
+          max[0][0] = _mm256_max_ps(max[0][0], logit);
+        } else {
+          max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 1120));
+        }
+        if constexpr (kMasks) {
+          const __m256 x1 = _mm256_loadu_ps(unmasked + i + 104);
+          const __m256 b1 = _mm256_loadu_ps(mask + i + 104);
+          const __m256 logit = _mm256_fmadd_ps(
+              vscale, _mm256_andnot_ps(_mm256_cmp_ps(b1, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x1), b1);
+          _mm256_storeu_ps(logits + i + 104, logit);
+          max[0][1] = _mm256_max_ps(max[0][1], logit);
+        } else {
+          max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 1128));
+        }
+        if constexpr (kMasks) {
+          const __m256 x2 = _mm256_loadu_ps(unmasked + i + 112);
+          const __m256 b2 = _mm256_loadu_ps(mask + i + 112);
+          const __m256 logit = _mm256_fmadd_ps(
+              vscale, _mm256_andnot_ps(_mm256_cmp_ps(b2, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x2), b2);
+          _mm256_storeu_ps(logits + i + 112, logit);
+          max[0][0] = _mm256_max_ps(max[0][0], logit);
+        } else {
+          max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 1136));
+        }
+        if constexpr (kMasks) {
+          const __m256 x3 = _mm256_loadu_ps(unmasked + i + 120);
+          const __m256 b3 = _mm256_loadu_ps(mask + i + 120);
+          const __m256 logit = _mm256_fmadd_ps(
+              vscale, _mm256_andnot_ps(_mm256_cmp_ps(b3, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x3), b3);
+          _mm256_storeu_ps(logits + i + 120, logit);
+          max[0][1] = _mm256_max_ps(max[0][1], logit);
+        } else {
+          max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 1144));
+        }
       }
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -1675,40 +1876,50 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__avx2_u128(size_t n, const float
     smx_f32_reference_move(&reference, sum->max);
   }
   float maxima[1] = {};
-  // The logits that a mask makes, in a level 1 cache: stored to where the terms go, they would wait for its lines.
-  alignas(64) float masked[1024];
+  // The logits that a mask makes, and those of the blocks that follow, in a level 1 cache: stored to where the terms go, they would
+  // wait for its lines.
+  alignas(64) float masked[2][1024];
+  float *logits = masked[0], *next_logits = masked[1];
   bool has_maxima = false;
   for (; n >= 1024; n -= 1024) {
     int32_t anchors[1];
     for (int b = 0; b < 1; b++) {
       const float max =
-          mask != nullptr
-              ? avx2_reduce_max(add_mask(1024, x + b * 1024, mask + b * 1024, scale, masked + b * 1024))
-          : has_maxima ? maxima[b]
-                       : maximum(1024, x + b * 1024);
+          has_maxima ? maxima[b]
+          : mask != nullptr
+              ? avx2_reduce_max(add_mask(1024, x + b * 1024, mask + b * 1024, scale, logits + b * 1024))
+              : maximum(1024, x + b * 1024);
       sum->max = max > sum->max ? max : sum->max;
       if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
       anchors[b] = reference.anchor;
     }
-    has_maxima = mask == nullptr && n >= 2048;
+    has_maxima = n >= 2048;
     const size_t left = n - 1024 + following;
-    const size_t ahead = left < 1536 ? left : 1536;
-    if (has_maxima) {
-      add_blocks_u128<true>(x, y, x + ahead, &reference, anchors, hi, lo, maxima);
-    } else {
-      add_blocks_u128<false>(mask != nullptr ? masked : x, y, x + ahead, &reference, anchors, hi, lo, maxima);
-    }
-    x += 1024;
-    y += 1024;
+    const float* const next = x + (left < 1536 ? left : 1536);
     if (mask != nullptr) mask += 1024;
+    if (!has_maxima) {
+      add_blocks_u128<false, false>(mask != nullptr ? logits : x, y, next, &reference, anchors, hi, lo,
+                                    maxima, nullptr, nullptr, scale, nullptr);
+    } else if (mask != nullptr) {
+      add_blocks_u128<true, true>(logits, y, next, &reference, anchors, hi, lo, maxima, x + 1024, mask, scale,
+                                  next_logits);
+    } else {
+      add_blocks_u128<true, false>(x, y, next, &reference, anchors, hi, lo, maxima, nullptr, nullptr, scale,
+                                   nullptr);
+    }
+    float* const done = logits;
+    logits = next_logits;
+    next_logits = done;
+    y += 1024;
+    x += 1024;
   }
   while (n > 0) {
     const size_t block = n < 1024 ? n : 1024;
     const float max =
-        mask != nullptr ? avx2_reduce_max(add_mask(block, x, mask, scale, masked)) : maximum(block, x);
+        mask != nullptr ? avx2_reduce_max(add_mask(block, x, mask, scale, logits)) : maximum(block, x);
     sum->max = max > sum->max ? max : sum->max;
     if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
-    add_block_u128(block, mask != nullptr ? masked : x, y, &reference, hi, lo);
+    add_block_u128(block, mask != nullptr ? logits : x, y, &reference, hi, lo);
     x += block;
     y += block;
     if (mask != nullptr) mask += block;
@@ -1718,12 +1929,16 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__avx2_u128(size_t n, const float
   sum->reference = reference.exponent;
 }
 
-// Adds 2 whole blocks, walked together, to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow. What is
+// Adds 2 whole blocks, walked together, to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow,
+// and the logits that a mask makes of those. What is
 // `next` is asked for.
-template <bool kLooksAhead>
+template <bool kLooksAhead, bool kMasks>
 static inline void add_blocks_u64_acc2(const float* x, float* y, const float* next,
                                        const struct smx_f32_reference* reference, const int32_t* anchors,
-                                       __m256* hi, __m256* lo, [[maybe_unused]] float* maxima) {
+                                       __m256* hi, __m256* lo, [[maybe_unused]] float* maxima,
+                                       [[maybe_unused]] const float* unmasked,
+                                       [[maybe_unused]] const float* mask, [[maybe_unused]] float scale,
+                                       [[maybe_unused]] float* logits) {
   const __m256 lower =
       _mm256_set1_ps(smx_lower_bound(SMX_BIAS - reference->exponent, reference->exponential));
   const __m256 bias = _mm256_set1_ps(smx_rounding_bias(SMX_BIAS - reference->exponent));
@@ -1735,6 +1950,7 @@ static inline void add_blocks_u64_acc2(const float* x, float* y, const float* ne
   const __m256 linear = _mm256_set1_ps(reference->exponential->scale);
   const __m256 mantissas = _mm256_loadu_ps((const float*)smx_exp2_mantissas);
   const __m256 residuals = _mm256_loadu_ps((const float*)smx_exp2_residuals);
+  const __m256 vscale = _mm256_set1_ps(scale);
   __m256 anchor[2], max[2][2];
   for (int b = 0; b < 2; b++) {
     anchor[b] = _mm256_set1_ps(smx_f32_anchor(reference, anchors[b], 1024));
@@ -1757,10 +1973,46 @@ static inline void add_blocks_u64_acc2(const float* x, float* y, const float* ne
       const __m256 x2 = _mm256_loadu_ps(x + i + 16);
       const __m256 x3 = _mm256_loadu_ps(x + i + 24);
       if constexpr (kLooksAhead) {
-        max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 2048));
-        max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 2056));
-        max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 2064));
-        max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 2072));
+        if constexpr (kMasks) {
+          const __m256 x0 = _mm256_loadu_ps(unmasked + i + 0);
+          const __m256 b0 = _mm256_loadu_ps(mask + i + 0);
+          const __m256 logit = _mm256_fmadd_ps(
+              vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
+          _mm256_storeu_ps(logits + i + 0, logit);
+          max[0][0] = _mm256_max_ps(max[0][0], logit);
+        } else {
+          max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 2048));
+        }
+        if constexpr (kMasks) {
+          const __m256 x1 = _mm256_loadu_ps(unmasked + i + 8);
+          const __m256 b1 = _mm256_loadu_ps(mask + i + 8);
+          const __m256 logit = _mm256_fmadd_ps(
+              vscale, _mm256_andnot_ps(_mm256_cmp_ps(b1, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x1), b1);
+          _mm256_storeu_ps(logits + i + 8, logit);
+          max[0][1] = _mm256_max_ps(max[0][1], logit);
+        } else {
+          max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 2056));
+        }
+        if constexpr (kMasks) {
+          const __m256 x2 = _mm256_loadu_ps(unmasked + i + 16);
+          const __m256 b2 = _mm256_loadu_ps(mask + i + 16);
+          const __m256 logit = _mm256_fmadd_ps(
+              vscale, _mm256_andnot_ps(_mm256_cmp_ps(b2, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x2), b2);
+          _mm256_storeu_ps(logits + i + 16, logit);
+          max[0][0] = _mm256_max_ps(max[0][0], logit);
+        } else {
+          max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 2064));
+        }
+        if constexpr (kMasks) {
+          const __m256 x3 = _mm256_loadu_ps(unmasked + i + 24);
+          const __m256 b3 = _mm256_loadu_ps(mask + i + 24);
+          const __m256 logit = _mm256_fmadd_ps(
+              vscale, _mm256_andnot_ps(_mm256_cmp_ps(b3, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x3), b3);
+          _mm256_storeu_ps(logits + i + 24, logit);
+          max[0][1] = _mm256_max_ps(max[0][1], logit);
+        } else {
+          max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 2072));
+        }
       }
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -1833,10 +2085,46 @@ static inline void add_blocks_u64_acc2(const float* x, float* y, const float* ne
       const __m256 x2 = _mm256_loadu_ps(x + i + 1040);
       const __m256 x3 = _mm256_loadu_ps(x + i + 1048);
       if constexpr (kLooksAhead) {
-        max[1][0] = _mm256_max_ps(max[1][0], _mm256_loadu_ps(x + i + 3072));
-        max[1][1] = _mm256_max_ps(max[1][1], _mm256_loadu_ps(x + i + 3080));
-        max[1][0] = _mm256_max_ps(max[1][0], _mm256_loadu_ps(x + i + 3088));
-        max[1][1] = _mm256_max_ps(max[1][1], _mm256_loadu_ps(x + i + 3096));
+        if constexpr (kMasks) {
+          const __m256 x0 = _mm256_loadu_ps(unmasked + i + 1024);
+          const __m256 b0 = _mm256_loadu_ps(mask + i + 1024);
+          const __m256 logit = _mm256_fmadd_ps(
+              vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
+          _mm256_storeu_ps(logits + i + 1024, logit);
+          max[1][0] = _mm256_max_ps(max[1][0], logit);
+        } else {
+          max[1][0] = _mm256_max_ps(max[1][0], _mm256_loadu_ps(x + i + 3072));
+        }
+        if constexpr (kMasks) {
+          const __m256 x1 = _mm256_loadu_ps(unmasked + i + 1032);
+          const __m256 b1 = _mm256_loadu_ps(mask + i + 1032);
+          const __m256 logit = _mm256_fmadd_ps(
+              vscale, _mm256_andnot_ps(_mm256_cmp_ps(b1, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x1), b1);
+          _mm256_storeu_ps(logits + i + 1032, logit);
+          max[1][1] = _mm256_max_ps(max[1][1], logit);
+        } else {
+          max[1][1] = _mm256_max_ps(max[1][1], _mm256_loadu_ps(x + i + 3080));
+        }
+        if constexpr (kMasks) {
+          const __m256 x2 = _mm256_loadu_ps(unmasked + i + 1040);
+          const __m256 b2 = _mm256_loadu_ps(mask + i + 1040);
+          const __m256 logit = _mm256_fmadd_ps(
+              vscale, _mm256_andnot_ps(_mm256_cmp_ps(b2, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x2), b2);
+          _mm256_storeu_ps(logits + i + 1040, logit);
+          max[1][0] = _mm256_max_ps(max[1][0], logit);
+        } else {
+          max[1][0] = _mm256_max_ps(max[1][0], _mm256_loadu_ps(x + i + 3088));
+        }
+        if constexpr (kMasks) {
+          const __m256 x3 = _mm256_loadu_ps(unmasked + i + 1048);
+          const __m256 b3 = _mm256_loadu_ps(mask + i + 1048);
+          const __m256 logit = _mm256_fmadd_ps(
+              vscale, _mm256_andnot_ps(_mm256_cmp_ps(b3, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x3), b3);
+          _mm256_storeu_ps(logits + i + 1048, logit);
+          max[1][1] = _mm256_max_ps(max[1][1], logit);
+        } else {
+          max[1][1] = _mm256_max_ps(max[1][1], _mm256_loadu_ps(x + i + 3096));
+        }
       }
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -1931,41 +2219,50 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__avx2_u64_acc2(
     smx_f32_reference_move(&reference, sum->max);
   }
   float maxima[2] = {};
-  // The logits that a mask makes, in a level 1 cache: stored to where the terms go, they would wait for its lines.
-  alignas(64) float masked[2048];
+  // The logits that a mask makes, and those of the blocks that follow, in a level 1 cache: stored to where the terms go, they would
+  // wait for its lines.
+  alignas(64) float masked[2][2048];
+  float *logits = masked[0], *next_logits = masked[1];
   bool has_maxima = false;
   for (; n >= 2048; n -= 2048) {
     int32_t anchors[2];
     for (int b = 0; b < 2; b++) {
       const float max =
-          mask != nullptr
-              ? avx2_reduce_max(add_mask(1024, x + b * 1024, mask + b * 1024, scale, masked + b * 1024))
-          : has_maxima ? maxima[b]
-                       : maximum(1024, x + b * 1024);
+          has_maxima ? maxima[b]
+          : mask != nullptr
+              ? avx2_reduce_max(add_mask(1024, x + b * 1024, mask + b * 1024, scale, logits + b * 1024))
+              : maximum(1024, x + b * 1024);
       sum->max = max > sum->max ? max : sum->max;
       if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
       anchors[b] = reference.anchor;
     }
-    has_maxima = mask == nullptr && n >= 4096;
+    has_maxima = n >= 4096;
     const size_t left = n - 2048 + following;
-    const size_t ahead = left < 2560 ? left : 2560;
-    if (has_maxima) {
-      add_blocks_u64_acc2<true>(x, y, x + ahead, &reference, anchors, hi, lo, maxima);
-    } else {
-      add_blocks_u64_acc2<false>(mask != nullptr ? masked : x, y, x + ahead, &reference, anchors, hi, lo,
-                                 maxima);
-    }
-    x += 2048;
-    y += 2048;
+    const float* const next = x + (left < 2560 ? left : 2560);
     if (mask != nullptr) mask += 2048;
+    if (!has_maxima) {
+      add_blocks_u64_acc2<false, false>(mask != nullptr ? logits : x, y, next, &reference, anchors, hi, lo,
+                                        maxima, nullptr, nullptr, scale, nullptr);
+    } else if (mask != nullptr) {
+      add_blocks_u64_acc2<true, true>(logits, y, next, &reference, anchors, hi, lo, maxima, x + 2048, mask,
+                                      scale, next_logits);
+    } else {
+      add_blocks_u64_acc2<true, false>(x, y, next, &reference, anchors, hi, lo, maxima, nullptr, nullptr,
+                                       scale, nullptr);
+    }
+    float* const done = logits;
+    logits = next_logits;
+    next_logits = done;
+    y += 2048;
+    x += 2048;
   }
   while (n > 0) {
     const size_t block = n < 1024 ? n : 1024;
     const float max =
-        mask != nullptr ? avx2_reduce_max(add_mask(block, x, mask, scale, masked)) : maximum(block, x);
+        mask != nullptr ? avx2_reduce_max(add_mask(block, x, mask, scale, logits)) : maximum(block, x);
     sum->max = max > sum->max ? max : sum->max;
     if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
-    add_block_u32(block, mask != nullptr ? masked : x, y, &reference, hi, lo);
+    add_block_u32(block, mask != nullptr ? logits : x, y, &reference, hi, lo);
     x += block;
     y += block;
     if (mask != nullptr) mask += block;
@@ -1975,12 +2272,16 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__avx2_u64_acc2(
   sum->reference = reference.exponent;
 }
 
-// Adds 2 whole blocks, walked together, to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow. What is
+// Adds 2 whole blocks, walked together, to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow,
+// and the logits that a mask makes of those. What is
 // `next` is asked for.
-template <bool kLooksAhead>
+template <bool kLooksAhead, bool kMasks>
 static inline void add_blocks_u128_acc2(const float* x, float* y, const float* next,
                                         const struct smx_f32_reference* reference, const int32_t* anchors,
-                                        __m256* hi, __m256* lo, [[maybe_unused]] float* maxima) {
+                                        __m256* hi, __m256* lo, [[maybe_unused]] float* maxima,
+                                        [[maybe_unused]] const float* unmasked,
+                                        [[maybe_unused]] const float* mask, [[maybe_unused]] float scale,
+                                        [[maybe_unused]] float* logits) {
   const __m256 lower =
       _mm256_set1_ps(smx_lower_bound(SMX_BIAS - reference->exponent, reference->exponential));
   const __m256 bias = _mm256_set1_ps(smx_rounding_bias(SMX_BIAS - reference->exponent));
@@ -1992,6 +2293,7 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
   const __m256 linear = _mm256_set1_ps(reference->exponential->scale);
   const __m256 mantissas = _mm256_loadu_ps((const float*)smx_exp2_mantissas);
   const __m256 residuals = _mm256_loadu_ps((const float*)smx_exp2_residuals);
+  const __m256 vscale = _mm256_set1_ps(scale);
   __m256 anchor[2], max[2][2];
   for (int b = 0; b < 2; b++) {
     anchor[b] = _mm256_set1_ps(smx_f32_anchor(reference, anchors[b], 1024));
@@ -2014,10 +2316,46 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
       const __m256 x2 = _mm256_loadu_ps(x + i + 16);
       const __m256 x3 = _mm256_loadu_ps(x + i + 24);
       if constexpr (kLooksAhead) {
-        max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 2048));
-        max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 2056));
-        max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 2064));
-        max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 2072));
+        if constexpr (kMasks) {
+          const __m256 x0 = _mm256_loadu_ps(unmasked + i + 0);
+          const __m256 b0 = _mm256_loadu_ps(mask + i + 0);
+          const __m256 logit = _mm256_fmadd_ps(
+              vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
+          _mm256_storeu_ps(logits + i + 0, logit);
+          max[0][0] = _mm256_max_ps(max[0][0], logit);
+        } else {
+          max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 2048));
+        }
+        if constexpr (kMasks) {
+          const __m256 x1 = _mm256_loadu_ps(unmasked + i + 8);
+          const __m256 b1 = _mm256_loadu_ps(mask + i + 8);
+          const __m256 logit = _mm256_fmadd_ps(
+              vscale, _mm256_andnot_ps(_mm256_cmp_ps(b1, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x1), b1);
+          _mm256_storeu_ps(logits + i + 8, logit);
+          max[0][1] = _mm256_max_ps(max[0][1], logit);
+        } else {
+          max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 2056));
+        }
+        if constexpr (kMasks) {
+          const __m256 x2 = _mm256_loadu_ps(unmasked + i + 16);
+          const __m256 b2 = _mm256_loadu_ps(mask + i + 16);
+          const __m256 logit = _mm256_fmadd_ps(
+              vscale, _mm256_andnot_ps(_mm256_cmp_ps(b2, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x2), b2);
+          _mm256_storeu_ps(logits + i + 16, logit);
+          max[0][0] = _mm256_max_ps(max[0][0], logit);
+        } else {
+          max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 2064));
+        }
+        if constexpr (kMasks) {
+          const __m256 x3 = _mm256_loadu_ps(unmasked + i + 24);
+          const __m256 b3 = _mm256_loadu_ps(mask + i + 24);
+          const __m256 logit = _mm256_fmadd_ps(
+              vscale, _mm256_andnot_ps(_mm256_cmp_ps(b3, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x3), b3);
+          _mm256_storeu_ps(logits + i + 24, logit);
+          max[0][1] = _mm256_max_ps(max[0][1], logit);
+        } else {
+          max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 2072));
+        }
       }
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -2090,10 +2428,46 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
       const __m256 x2 = _mm256_loadu_ps(x + i + 1040);
       const __m256 x3 = _mm256_loadu_ps(x + i + 1048);
       if constexpr (kLooksAhead) {
-        max[1][0] = _mm256_max_ps(max[1][0], _mm256_loadu_ps(x + i + 3072));
-        max[1][1] = _mm256_max_ps(max[1][1], _mm256_loadu_ps(x + i + 3080));
-        max[1][0] = _mm256_max_ps(max[1][0], _mm256_loadu_ps(x + i + 3088));
-        max[1][1] = _mm256_max_ps(max[1][1], _mm256_loadu_ps(x + i + 3096));
+        if constexpr (kMasks) {
+          const __m256 x0 = _mm256_loadu_ps(unmasked + i + 1024);
+          const __m256 b0 = _mm256_loadu_ps(mask + i + 1024);
+          const __m256 logit = _mm256_fmadd_ps(
+              vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
+          _mm256_storeu_ps(logits + i + 1024, logit);
+          max[1][0] = _mm256_max_ps(max[1][0], logit);
+        } else {
+          max[1][0] = _mm256_max_ps(max[1][0], _mm256_loadu_ps(x + i + 3072));
+        }
+        if constexpr (kMasks) {
+          const __m256 x1 = _mm256_loadu_ps(unmasked + i + 1032);
+          const __m256 b1 = _mm256_loadu_ps(mask + i + 1032);
+          const __m256 logit = _mm256_fmadd_ps(
+              vscale, _mm256_andnot_ps(_mm256_cmp_ps(b1, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x1), b1);
+          _mm256_storeu_ps(logits + i + 1032, logit);
+          max[1][1] = _mm256_max_ps(max[1][1], logit);
+        } else {
+          max[1][1] = _mm256_max_ps(max[1][1], _mm256_loadu_ps(x + i + 3080));
+        }
+        if constexpr (kMasks) {
+          const __m256 x2 = _mm256_loadu_ps(unmasked + i + 1040);
+          const __m256 b2 = _mm256_loadu_ps(mask + i + 1040);
+          const __m256 logit = _mm256_fmadd_ps(
+              vscale, _mm256_andnot_ps(_mm256_cmp_ps(b2, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x2), b2);
+          _mm256_storeu_ps(logits + i + 1040, logit);
+          max[1][0] = _mm256_max_ps(max[1][0], logit);
+        } else {
+          max[1][0] = _mm256_max_ps(max[1][0], _mm256_loadu_ps(x + i + 3088));
+        }
+        if constexpr (kMasks) {
+          const __m256 x3 = _mm256_loadu_ps(unmasked + i + 1048);
+          const __m256 b3 = _mm256_loadu_ps(mask + i + 1048);
+          const __m256 logit = _mm256_fmadd_ps(
+              vscale, _mm256_andnot_ps(_mm256_cmp_ps(b3, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x3), b3);
+          _mm256_storeu_ps(logits + i + 1048, logit);
+          max[1][1] = _mm256_max_ps(max[1][1], logit);
+        } else {
+          max[1][1] = _mm256_max_ps(max[1][1], _mm256_loadu_ps(x + i + 3096));
+        }
       }
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -2166,10 +2540,46 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
       const __m256 x2 = _mm256_loadu_ps(x + i + 48);
       const __m256 x3 = _mm256_loadu_ps(x + i + 56);
       if constexpr (kLooksAhead) {
-        max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 2080));
-        max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 2088));
-        max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 2096));
-        max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 2104));
+        if constexpr (kMasks) {
+          const __m256 x0 = _mm256_loadu_ps(unmasked + i + 32);
+          const __m256 b0 = _mm256_loadu_ps(mask + i + 32);
+          const __m256 logit = _mm256_fmadd_ps(
+              vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
+          _mm256_storeu_ps(logits + i + 32, logit);
+          max[0][0] = _mm256_max_ps(max[0][0], logit);
+        } else {
+          max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 2080));
+        }
+        if constexpr (kMasks) {
+          const __m256 x1 = _mm256_loadu_ps(unmasked + i + 40);
+          const __m256 b1 = _mm256_loadu_ps(mask + i + 40);
+          const __m256 logit = _mm256_fmadd_ps(
+              vscale, _mm256_andnot_ps(_mm256_cmp_ps(b1, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x1), b1);
+          _mm256_storeu_ps(logits + i + 40, logit);
+          max[0][1] = _mm256_max_ps(max[0][1], logit);
+        } else {
+          max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 2088));
+        }
+        if constexpr (kMasks) {
+          const __m256 x2 = _mm256_loadu_ps(unmasked + i + 48);
+          const __m256 b2 = _mm256_loadu_ps(mask + i + 48);
+          const __m256 logit = _mm256_fmadd_ps(
+              vscale, _mm256_andnot_ps(_mm256_cmp_ps(b2, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x2), b2);
+          _mm256_storeu_ps(logits + i + 48, logit);
+          max[0][0] = _mm256_max_ps(max[0][0], logit);
+        } else {
+          max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 2096));
+        }
+        if constexpr (kMasks) {
+          const __m256 x3 = _mm256_loadu_ps(unmasked + i + 56);
+          const __m256 b3 = _mm256_loadu_ps(mask + i + 56);
+          const __m256 logit = _mm256_fmadd_ps(
+              vscale, _mm256_andnot_ps(_mm256_cmp_ps(b3, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x3), b3);
+          _mm256_storeu_ps(logits + i + 56, logit);
+          max[0][1] = _mm256_max_ps(max[0][1], logit);
+        } else {
+          max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 2104));
+        }
       }
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -2242,10 +2652,46 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
       const __m256 x2 = _mm256_loadu_ps(x + i + 1072);
       const __m256 x3 = _mm256_loadu_ps(x + i + 1080);
       if constexpr (kLooksAhead) {
-        max[1][0] = _mm256_max_ps(max[1][0], _mm256_loadu_ps(x + i + 3104));
-        max[1][1] = _mm256_max_ps(max[1][1], _mm256_loadu_ps(x + i + 3112));
-        max[1][0] = _mm256_max_ps(max[1][0], _mm256_loadu_ps(x + i + 3120));
-        max[1][1] = _mm256_max_ps(max[1][1], _mm256_loadu_ps(x + i + 3128));
+        if constexpr (kMasks) {
+          const __m256 x0 = _mm256_loadu_ps(unmasked + i + 1056);
+          const __m256 b0 = _mm256_loadu_ps(mask + i + 1056);
+          const __m256 logit = _mm256_fmadd_ps(
+              vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
+          _mm256_storeu_ps(logits + i + 1056, logit);
+          max[1][0] = _mm256_max_ps(max[1][0], logit);
+        } else {
+          max[1][0] = _mm256_max_ps(max[1][0], _mm256_loadu_ps(x + i + 3104));
+        }
+        if constexpr (kMasks) {
+          const __m256 x1 = _mm256_loadu_ps(unmasked + i + 1064);
+          const __m256 b1 = _mm256_loadu_ps(mask + i + 1064);
+          const __m256 logit = _mm256_fmadd_ps(
+              vscale, _mm256_andnot_ps(_mm256_cmp_ps(b1, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x1), b1);
+          _mm256_storeu_ps(logits + i + 1064, logit);
+          max[1][1] = _mm256_max_ps(max[1][1], logit);
+        } else {
+          max[1][1] = _mm256_max_ps(max[1][1], _mm256_loadu_ps(x + i + 3112));
+        }
+        if constexpr (kMasks) {
+          const __m256 x2 = _mm256_loadu_ps(unmasked + i + 1072);
+          const __m256 b2 = _mm256_loadu_ps(mask + i + 1072);
+          const __m256 logit = _mm256_fmadd_ps(
+              vscale, _mm256_andnot_ps(_mm256_cmp_ps(b2, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x2), b2);
+          _mm256_storeu_ps(logits + i + 1072, logit);
+          max[1][0] = _mm256_max_ps(max[1][0], logit);
+        } else {
+          max[1][0] = _mm256_max_ps(max[1][0], _mm256_loadu_ps(x + i + 3120));
+        }
+        if constexpr (kMasks) {
+          const __m256 x3 = _mm256_loadu_ps(unmasked + i + 1080);
+          const __m256 b3 = _mm256_loadu_ps(mask + i + 1080);
+          const __m256 logit = _mm256_fmadd_ps(
+              vscale, _mm256_andnot_ps(_mm256_cmp_ps(b3, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x3), b3);
+          _mm256_storeu_ps(logits + i + 1080, logit);
+          max[1][1] = _mm256_max_ps(max[1][1], logit);
+        } else {
+          max[1][1] = _mm256_max_ps(max[1][1], _mm256_loadu_ps(x + i + 3128));
+        }
       }
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -2340,41 +2786,50 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__avx2_u128_acc2(
     smx_f32_reference_move(&reference, sum->max);
   }
   float maxima[2] = {};
-  // The logits that a mask makes, in a level 1 cache: stored to where the terms go, they would wait for its lines.
-  alignas(64) float masked[2048];
+  // The logits that a mask makes, and those of the blocks that follow, in a level 1 cache: stored to where the terms go, they would
+  // wait for its lines.
+  alignas(64) float masked[2][2048];
+  float *logits = masked[0], *next_logits = masked[1];
   bool has_maxima = false;
   for (; n >= 2048; n -= 2048) {
     int32_t anchors[2];
     for (int b = 0; b < 2; b++) {
       const float max =
-          mask != nullptr
-              ? avx2_reduce_max(add_mask(1024, x + b * 1024, mask + b * 1024, scale, masked + b * 1024))
-          : has_maxima ? maxima[b]
-                       : maximum(1024, x + b * 1024);
+          has_maxima ? maxima[b]
+          : mask != nullptr
+              ? avx2_reduce_max(add_mask(1024, x + b * 1024, mask + b * 1024, scale, logits + b * 1024))
+              : maximum(1024, x + b * 1024);
       sum->max = max > sum->max ? max : sum->max;
       if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
       anchors[b] = reference.anchor;
     }
-    has_maxima = mask == nullptr && n >= 4096;
+    has_maxima = n >= 4096;
     const size_t left = n - 2048 + following;
-    const size_t ahead = left < 2560 ? left : 2560;
-    if (has_maxima) {
-      add_blocks_u128_acc2<true>(x, y, x + ahead, &reference, anchors, hi, lo, maxima);
-    } else {
-      add_blocks_u128_acc2<false>(mask != nullptr ? masked : x, y, x + ahead, &reference, anchors, hi, lo,
-                                  maxima);
-    }
-    x += 2048;
-    y += 2048;
+    const float* const next = x + (left < 2560 ? left : 2560);
     if (mask != nullptr) mask += 2048;
+    if (!has_maxima) {
+      add_blocks_u128_acc2<false, false>(mask != nullptr ? logits : x, y, next, &reference, anchors, hi, lo,
+                                         maxima, nullptr, nullptr, scale, nullptr);
+    } else if (mask != nullptr) {
+      add_blocks_u128_acc2<true, true>(logits, y, next, &reference, anchors, hi, lo, maxima, x + 2048, mask,
+                                       scale, next_logits);
+    } else {
+      add_blocks_u128_acc2<true, false>(x, y, next, &reference, anchors, hi, lo, maxima, nullptr, nullptr,
+                                        scale, nullptr);
+    }
+    float* const done = logits;
+    logits = next_logits;
+    next_logits = done;
+    y += 2048;
+    x += 2048;
   }
   while (n > 0) {
     const size_t block = n < 1024 ? n : 1024;
     const float max =
-        mask != nullptr ? avx2_reduce_max(add_mask(block, x, mask, scale, masked)) : maximum(block, x);
+        mask != nullptr ? avx2_reduce_max(add_mask(block, x, mask, scale, logits)) : maximum(block, x);
     sum->max = max > sum->max ? max : sum->max;
     if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
-    add_block_u64(block, mask != nullptr ? masked : x, y, &reference, hi, lo);
+    add_block_u64(block, mask != nullptr ? logits : x, y, &reference, hi, lo);
     x += block;
     y += block;
     if (mask != nullptr) mask += block;
@@ -2384,12 +2839,16 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__avx2_u128_acc2(
   sum->reference = reference.exponent;
 }
 
-// Adds 4 whole blocks, walked together, to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow. What is
+// Adds 4 whole blocks, walked together, to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow,
+// and the logits that a mask makes of those. What is
 // `next` is asked for.
-template <bool kLooksAhead>
+template <bool kLooksAhead, bool kMasks>
 static inline void add_blocks_u128_acc4(const float* x, float* y, const float* next,
                                         const struct smx_f32_reference* reference, const int32_t* anchors,
-                                        __m256* hi, __m256* lo, [[maybe_unused]] float* maxima) {
+                                        __m256* hi, __m256* lo, [[maybe_unused]] float* maxima,
+                                        [[maybe_unused]] const float* unmasked,
+                                        [[maybe_unused]] const float* mask, [[maybe_unused]] float scale,
+                                        [[maybe_unused]] float* logits) {
   const __m256 lower =
       _mm256_set1_ps(smx_lower_bound(SMX_BIAS - reference->exponent, reference->exponential));
   const __m256 bias = _mm256_set1_ps(smx_rounding_bias(SMX_BIAS - reference->exponent));
@@ -2401,6 +2860,7 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
   const __m256 linear = _mm256_set1_ps(reference->exponential->scale);
   const __m256 mantissas = _mm256_loadu_ps((const float*)smx_exp2_mantissas);
   const __m256 residuals = _mm256_loadu_ps((const float*)smx_exp2_residuals);
+  const __m256 vscale = _mm256_set1_ps(scale);
   __m256 anchor[4], max[4][2];
   for (int b = 0; b < 4; b++) {
     anchor[b] = _mm256_set1_ps(smx_f32_anchor(reference, anchors[b], 1024));
@@ -2427,10 +2887,46 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
       const __m256 x2 = _mm256_loadu_ps(x + i + 16);
       const __m256 x3 = _mm256_loadu_ps(x + i + 24);
       if constexpr (kLooksAhead) {
-        max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 4096));
-        max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 4104));
-        max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 4112));
-        max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 4120));
+        if constexpr (kMasks) {
+          const __m256 x0 = _mm256_loadu_ps(unmasked + i + 0);
+          const __m256 b0 = _mm256_loadu_ps(mask + i + 0);
+          const __m256 logit = _mm256_fmadd_ps(
+              vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
+          _mm256_storeu_ps(logits + i + 0, logit);
+          max[0][0] = _mm256_max_ps(max[0][0], logit);
+        } else {
+          max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 4096));
+        }
+        if constexpr (kMasks) {
+          const __m256 x1 = _mm256_loadu_ps(unmasked + i + 8);
+          const __m256 b1 = _mm256_loadu_ps(mask + i + 8);
+          const __m256 logit = _mm256_fmadd_ps(
+              vscale, _mm256_andnot_ps(_mm256_cmp_ps(b1, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x1), b1);
+          _mm256_storeu_ps(logits + i + 8, logit);
+          max[0][1] = _mm256_max_ps(max[0][1], logit);
+        } else {
+          max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 4104));
+        }
+        if constexpr (kMasks) {
+          const __m256 x2 = _mm256_loadu_ps(unmasked + i + 16);
+          const __m256 b2 = _mm256_loadu_ps(mask + i + 16);
+          const __m256 logit = _mm256_fmadd_ps(
+              vscale, _mm256_andnot_ps(_mm256_cmp_ps(b2, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x2), b2);
+          _mm256_storeu_ps(logits + i + 16, logit);
+          max[0][0] = _mm256_max_ps(max[0][0], logit);
+        } else {
+          max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 4112));
+        }
+        if constexpr (kMasks) {
+          const __m256 x3 = _mm256_loadu_ps(unmasked + i + 24);
+          const __m256 b3 = _mm256_loadu_ps(mask + i + 24);
+          const __m256 logit = _mm256_fmadd_ps(
+              vscale, _mm256_andnot_ps(_mm256_cmp_ps(b3, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x3), b3);
+          _mm256_storeu_ps(logits + i + 24, logit);
+          max[0][1] = _mm256_max_ps(max[0][1], logit);
+        } else {
+          max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 4120));
+        }
       }
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -2503,10 +2999,46 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
       const __m256 x2 = _mm256_loadu_ps(x + i + 1040);
       const __m256 x3 = _mm256_loadu_ps(x + i + 1048);
       if constexpr (kLooksAhead) {
-        max[1][0] = _mm256_max_ps(max[1][0], _mm256_loadu_ps(x + i + 5120));
-        max[1][1] = _mm256_max_ps(max[1][1], _mm256_loadu_ps(x + i + 5128));
-        max[1][0] = _mm256_max_ps(max[1][0], _mm256_loadu_ps(x + i + 5136));
-        max[1][1] = _mm256_max_ps(max[1][1], _mm256_loadu_ps(x + i + 5144));
+        if constexpr (kMasks) {
+          const __m256 x0 = _mm256_loadu_ps(unmasked + i + 1024);
+          const __m256 b0 = _mm256_loadu_ps(mask + i + 1024);
+          const __m256 logit = _mm256_fmadd_ps(
+              vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
+          _mm256_storeu_ps(logits + i + 1024, logit);
+          max[1][0] = _mm256_max_ps(max[1][0], logit);
+        } else {
+          max[1][0] = _mm256_max_ps(max[1][0], _mm256_loadu_ps(x + i + 5120));
+        }
+        if constexpr (kMasks) {
+          const __m256 x1 = _mm256_loadu_ps(unmasked + i + 1032);
+          const __m256 b1 = _mm256_loadu_ps(mask + i + 1032);
+          const __m256 logit = _mm256_fmadd_ps(
+              vscale, _mm256_andnot_ps(_mm256_cmp_ps(b1, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x1), b1);
+          _mm256_storeu_ps(logits + i + 1032, logit);
+          max[1][1] = _mm256_max_ps(max[1][1], logit);
+        } else {
+          max[1][1] = _mm256_max_ps(max[1][1], _mm256_loadu_ps(x + i + 5128));
+        }
+        if constexpr (kMasks) {
+          const __m256 x2 = _mm256_loadu_ps(unmasked + i + 1040);
+          const __m256 b2 = _mm256_loadu_ps(mask + i + 1040);
+          const __m256 logit = _mm256_fmadd_ps(
+              vscale, _mm256_andnot_ps(_mm256_cmp_ps(b2, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x2), b2);
+          _mm256_storeu_ps(logits + i + 1040, logit);
+          max[1][0] = _mm256_max_ps(max[1][0], logit);
+        } else {
+          max[1][0] = _mm256_max_ps(max[1][0], _mm256_loadu_ps(x + i + 5136));
+        }
+        if constexpr (kMasks) {
+          const __m256 x3 = _mm256_loadu_ps(unmasked + i + 1048);
+          const __m256 b3 = _mm256_loadu_ps(mask + i + 1048);
+          const __m256 logit = _mm256_fmadd_ps(
+              vscale, _mm256_andnot_ps(_mm256_cmp_ps(b3, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x3), b3);
+          _mm256_storeu_ps(logits + i + 1048, logit);
+          max[1][1] = _mm256_max_ps(max[1][1], logit);
+        } else {
+          max[1][1] = _mm256_max_ps(max[1][1], _mm256_loadu_ps(x + i + 5144));
+        }
       }
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -2579,10 +3111,46 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
       const __m256 x2 = _mm256_loadu_ps(x + i + 2064);
       const __m256 x3 = _mm256_loadu_ps(x + i + 2072);
       if constexpr (kLooksAhead) {
-        max[2][0] = _mm256_max_ps(max[2][0], _mm256_loadu_ps(x + i + 6144));
-        max[2][1] = _mm256_max_ps(max[2][1], _mm256_loadu_ps(x + i + 6152));
-        max[2][0] = _mm256_max_ps(max[2][0], _mm256_loadu_ps(x + i + 6160));
-        max[2][1] = _mm256_max_ps(max[2][1], _mm256_loadu_ps(x + i + 6168));
+        if constexpr (kMasks) {
+          const __m256 x0 = _mm256_loadu_ps(unmasked + i + 2048);
+          const __m256 b0 = _mm256_loadu_ps(mask + i + 2048);
+          const __m256 logit = _mm256_fmadd_ps(
+              vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
+          _mm256_storeu_ps(logits + i + 2048, logit);
+          max[2][0] = _mm256_max_ps(max[2][0], logit);
+        } else {
+          max[2][0] = _mm256_max_ps(max[2][0], _mm256_loadu_ps(x + i + 6144));
+        }
+        if constexpr (kMasks) {
+          const __m256 x1 = _mm256_loadu_ps(unmasked + i + 2056);
+          const __m256 b1 = _mm256_loadu_ps(mask + i + 2056);
+          const __m256 logit = _mm256_fmadd_ps(
+              vscale, _mm256_andnot_ps(_mm256_cmp_ps(b1, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x1), b1);
+          _mm256_storeu_ps(logits + i + 2056, logit);
+          max[2][1] = _mm256_max_ps(max[2][1], logit);
+        } else {
+          max[2][1] = _mm256_max_ps(max[2][1], _mm256_loadu_ps(x + i + 6152));
+        }
+        if constexpr (kMasks) {
+          const __m256 x2 = _mm256_loadu_ps(unmasked + i + 2064);
+          const __m256 b2 = _mm256_loadu_ps(mask + i + 2064);
+          const __m256 logit = _mm256_fmadd_ps(
+              vscale, _mm256_andnot_ps(_mm256_cmp_ps(b2, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x2), b2);
+          _mm256_storeu_ps(logits + i + 2064, logit);
+          max[2][0] = _mm256_max_ps(max[2][0], logit);
+        } else {
+          max[2][0] = _mm256_max_ps(max[2][0], _mm256_loadu_ps(x + i + 6160));
+        }
+        if constexpr (kMasks) {
+          const __m256 x3 = _mm256_loadu_ps(unmasked + i + 2072);
+          const __m256 b3 = _mm256_loadu_ps(mask + i + 2072);
+          const __m256 logit = _mm256_fmadd_ps(
+              vscale, _mm256_andnot_ps(_mm256_cmp_ps(b3, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x3), b3);
+          _mm256_storeu_ps(logits + i + 2072, logit);
+          max[2][1] = _mm256_max_ps(max[2][1], logit);
+        } else {
+          max[2][1] = _mm256_max_ps(max[2][1], _mm256_loadu_ps(x + i + 6168));
+        }
       }
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -2655,10 +3223,46 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
       const __m256 x2 = _mm256_loadu_ps(x + i + 3088);
       const __m256 x3 = _mm256_loadu_ps(x + i + 3096);
       if constexpr (kLooksAhead) {
-        max[3][0] = _mm256_max_ps(max[3][0], _mm256_loadu_ps(x + i + 7168));
-        max[3][1] = _mm256_max_ps(max[3][1], _mm256_loadu_ps(x + i + 7176));
-        max[3][0] = _mm256_max_ps(max[3][0], _mm256_loadu_ps(x + i + 7184));
-        max[3][1] = _mm256_max_ps(max[3][1], _mm256_loadu_ps(x + i + 7192));
+        if constexpr (kMasks) {
+          const __m256 x0 = _mm256_loadu_ps(unmasked + i + 3072);
+          const __m256 b0 = _mm256_loadu_ps(mask + i + 3072);
+          const __m256 logit = _mm256_fmadd_ps(
+              vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
+          _mm256_storeu_ps(logits + i + 3072, logit);
+          max[3][0] = _mm256_max_ps(max[3][0], logit);
+        } else {
+          max[3][0] = _mm256_max_ps(max[3][0], _mm256_loadu_ps(x + i + 7168));
+        }
+        if constexpr (kMasks) {
+          const __m256 x1 = _mm256_loadu_ps(unmasked + i + 3080);
+          const __m256 b1 = _mm256_loadu_ps(mask + i + 3080);
+          const __m256 logit = _mm256_fmadd_ps(
+              vscale, _mm256_andnot_ps(_mm256_cmp_ps(b1, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x1), b1);
+          _mm256_storeu_ps(logits + i + 3080, logit);
+          max[3][1] = _mm256_max_ps(max[3][1], logit);
+        } else {
+          max[3][1] = _mm256_max_ps(max[3][1], _mm256_loadu_ps(x + i + 7176));
+        }
+        if constexpr (kMasks) {
+          const __m256 x2 = _mm256_loadu_ps(unmasked + i + 3088);
+          const __m256 b2 = _mm256_loadu_ps(mask + i + 3088);
+          const __m256 logit = _mm256_fmadd_ps(
+              vscale, _mm256_andnot_ps(_mm256_cmp_ps(b2, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x2), b2);
+          _mm256_storeu_ps(logits + i + 3088, logit);
+          max[3][0] = _mm256_max_ps(max[3][0], logit);
+        } else {
+          max[3][0] = _mm256_max_ps(max[3][0], _mm256_loadu_ps(x + i + 7184));
+        }
+        if constexpr (kMasks) {
+          const __m256 x3 = _mm256_loadu_ps(unmasked + i + 3096);
+          const __m256 b3 = _mm256_loadu_ps(mask + i + 3096);
+          const __m256 logit = _mm256_fmadd_ps(
+              vscale, _mm256_andnot_ps(_mm256_cmp_ps(b3, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x3), b3);
+          _mm256_storeu_ps(logits + i + 3096, logit);
+          max[3][1] = _mm256_max_ps(max[3][1], logit);
+        } else {
+          max[3][1] = _mm256_max_ps(max[3][1], _mm256_loadu_ps(x + i + 7192));
+        }
       }
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -2763,41 +3367,50 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__avx2_u128_acc4(
     smx_f32_reference_move(&reference, sum->max);
   }
   float maxima[4] = {};
-  // The logits that a mask makes, in a level 1 cache: stored to where the terms go, they would wait for its lines.
-  alignas(64) float masked[4096];
+  // The logits that a mask makes, and those of the blocks that follow, in a level 1 cache: stored to where the terms go, they would
+  // wait for its lines.
+  alignas(64) float masked[2][4096];
+  float *logits = masked[0], *next_logits = masked[1];
   bool has_maxima = false;
   for (; n >= 4096; n -= 4096) {
     int32_t anchors[4];
     for (int b = 0; b < 4; b++) {
       const float max =
-          mask != nullptr
-              ? avx2_reduce_max(add_mask(1024, x + b * 1024, mask + b * 1024, scale, masked + b * 1024))
-          : has_maxima ? maxima[b]
-                       : maximum(1024, x + b * 1024);
+          has_maxima ? maxima[b]
+          : mask != nullptr
+              ? avx2_reduce_max(add_mask(1024, x + b * 1024, mask + b * 1024, scale, logits + b * 1024))
+              : maximum(1024, x + b * 1024);
       sum->max = max > sum->max ? max : sum->max;
       if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
       anchors[b] = reference.anchor;
     }
-    has_maxima = mask == nullptr && n >= 8192;
+    has_maxima = n >= 8192;
     const size_t left = n - 4096 + following;
-    const size_t ahead = left < 4608 ? left : 4608;
-    if (has_maxima) {
-      add_blocks_u128_acc4<true>(x, y, x + ahead, &reference, anchors, hi, lo, maxima);
-    } else {
-      add_blocks_u128_acc4<false>(mask != nullptr ? masked : x, y, x + ahead, &reference, anchors, hi, lo,
-                                  maxima);
-    }
-    x += 4096;
-    y += 4096;
+    const float* const next = x + (left < 4608 ? left : 4608);
     if (mask != nullptr) mask += 4096;
+    if (!has_maxima) {
+      add_blocks_u128_acc4<false, false>(mask != nullptr ? logits : x, y, next, &reference, anchors, hi, lo,
+                                         maxima, nullptr, nullptr, scale, nullptr);
+    } else if (mask != nullptr) {
+      add_blocks_u128_acc4<true, true>(logits, y, next, &reference, anchors, hi, lo, maxima, x + 4096, mask,
+                                       scale, next_logits);
+    } else {
+      add_blocks_u128_acc4<true, false>(x, y, next, &reference, anchors, hi, lo, maxima, nullptr, nullptr,
+                                        scale, nullptr);
+    }
+    float* const done = logits;
+    logits = next_logits;
+    next_logits = done;
+    y += 4096;
+    x += 4096;
   }
   while (n > 0) {
     const size_t block = n < 1024 ? n : 1024;
     const float max =
-        mask != nullptr ? avx2_reduce_max(add_mask(block, x, mask, scale, masked)) : maximum(block, x);
+        mask != nullptr ? avx2_reduce_max(add_mask(block, x, mask, scale, logits)) : maximum(block, x);
     sum->max = max > sum->max ? max : sum->max;
     if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
-    add_block_u32(block, mask != nullptr ? masked : x, y, &reference, hi, lo);
+    add_block_u32(block, mask != nullptr ? logits : x, y, &reference, hi, lo);
     x += block;
     y += block;
     if (mask != nullptr) mask += block;

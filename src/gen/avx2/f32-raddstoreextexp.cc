@@ -2,7 +2,7 @@
 
 // Sum of exponentials in the extended representation that stores its terms, y[i] = p * 2^(n - reference + SMX_BIAS).
 
-#include <float.h>
+#include <math.h>
 
 #include "src/gen/microkernels.h"
 #include "src/isa/avx2.h"
@@ -28,7 +28,6 @@ static inline float maximum(size_t n, const float* x) {
 // y[i] = scale * x[i] + mask[i], as f32-vaddmask has it. Returns their maxima in lanes; where one is NaN, any number.
 static inline __m256 add_mask(size_t n, const float* x, const float* mask, float scale, float* y) {
   const __m256 vscale = _mm256_set1_ps(scale);
-  const __m256 least = _mm256_set1_ps(-FLT_MAX);
   __m256 m0 = _mm256_set1_ps(-INFINITY);
   __m256 m1 = m0;
   for (; n >= 16; n -= 16) {
@@ -36,10 +35,12 @@ static inline __m256 add_mask(size_t n, const float* x, const float* mask, float
     const __m256 b0 = _mm256_loadu_ps(mask + 0);
     const __m256 x1 = _mm256_loadu_ps(x + 8);
     const __m256 b1 = _mm256_loadu_ps(mask + 8);
-    const __m256 y0 = _mm256_fmadd_ps(vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, least, _CMP_LT_OQ), x0), b0);
+    const __m256 y0 = _mm256_fmadd_ps(
+        vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
     m0 = _mm256_max_ps(m0, y0);
     _mm256_storeu_ps(y + 0, y0);
-    const __m256 y1 = _mm256_fmadd_ps(vscale, _mm256_andnot_ps(_mm256_cmp_ps(b1, least, _CMP_LT_OQ), x1), b1);
+    const __m256 y1 = _mm256_fmadd_ps(
+        vscale, _mm256_andnot_ps(_mm256_cmp_ps(b1, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x1), b1);
     m1 = _mm256_max_ps(m1, y1);
     _mm256_storeu_ps(y + 8, y1);
     x += 16;
@@ -49,7 +50,8 @@ static inline __m256 add_mask(size_t n, const float* x, const float* mask, float
   for (; n >= 8; n -= 8) {
     const __m256 x0 = _mm256_loadu_ps(x + 0);
     const __m256 b0 = _mm256_loadu_ps(mask + 0);
-    const __m256 y0 = _mm256_fmadd_ps(vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, least, _CMP_LT_OQ), x0), b0);
+    const __m256 y0 = _mm256_fmadd_ps(
+        vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
     m0 = _mm256_max_ps(m0, y0);
     _mm256_storeu_ps(y + 0, y0);
     x += 8;
@@ -59,7 +61,8 @@ static inline __m256 add_mask(size_t n, const float* x, const float* mask, float
   if (n > 0) {
     const __m256 x0 = avx2_load_tail(x, (ptrdiff_t)n, _mm256_setzero_ps());
     const __m256 b0 = avx2_load_tail(mask, (ptrdiff_t)n, _mm256_set1_ps(-INFINITY));
-    const __m256 y0 = _mm256_fmadd_ps(vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, least, _CMP_LT_OQ), x0), b0);
+    const __m256 y0 = _mm256_fmadd_ps(
+        vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
     m1 = _mm256_max_ps(m1, y0);
     avx2_store_tail(y, (ptrdiff_t)n, y0);
   }
@@ -464,12 +467,15 @@ static inline void add_block_u64(size_t n, const float* x, float* y,
   add_pair(&hi[1], &lo[1], block_hi[1], block_lo[1]);
 }
 
-// Adds 1 whole block to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow. What is
+// Adds 1 whole block to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow,
+// and the logits that a mask makes of those. What is
 // `next` is asked for.
-template <bool kLooksAhead>
+template <bool kLooksAhead, bool kMasks>
 static inline void add_blocks_u64(const float* x, float* y, const float* next,
                                   const struct smx_f32_reference* reference, const int32_t* anchors,
-                                  __m256* hi, __m256* lo, [[maybe_unused]] float* maxima) {
+                                  __m256* hi, __m256* lo, [[maybe_unused]] float* maxima,
+                                  [[maybe_unused]] const float* unmasked, [[maybe_unused]] const float* mask,
+                                  [[maybe_unused]] float scale, [[maybe_unused]] float* logits) {
   const __m256 lower =
       _mm256_set1_ps(smx_lower_bound(SMX_BIAS - reference->exponent, reference->exponential));
   const __m256 bias = _mm256_set1_ps(smx_rounding_bias(SMX_BIAS - reference->exponent));
@@ -481,6 +487,7 @@ static inline void add_blocks_u64(const float* x, float* y, const float* next,
   const __m256 linear = _mm256_set1_ps(reference->exponential->scale);
   const __m256 mantissas = _mm256_loadu_ps((const float*)smx_exp2_mantissas);
   const __m256 residuals = _mm256_loadu_ps((const float*)smx_exp2_residuals);
+  const __m256 vscale = _mm256_set1_ps(scale);
   __m256 anchor[1], max[1][2];
   for (int b = 0; b < 1; b++) {
     anchor[b] = _mm256_set1_ps(smx_f32_anchor(reference, anchors[b], 1024));
@@ -501,10 +508,46 @@ static inline void add_blocks_u64(const float* x, float* y, const float* next,
       const __m256 x2 = _mm256_loadu_ps(x + i + 16);
       const __m256 x3 = _mm256_loadu_ps(x + i + 24);
       if constexpr (kLooksAhead) {
-        max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 1024));
-        max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 1032));
-        max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 1040));
-        max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 1048));
+        if constexpr (kMasks) {
+          const __m256 x0 = _mm256_loadu_ps(unmasked + i + 0);
+          const __m256 b0 = _mm256_loadu_ps(mask + i + 0);
+          const __m256 logit = _mm256_fmadd_ps(
+              vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
+          _mm256_storeu_ps(logits + i + 0, logit);
+          max[0][0] = _mm256_max_ps(max[0][0], logit);
+        } else {
+          max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 1024));
+        }
+        if constexpr (kMasks) {
+          const __m256 x1 = _mm256_loadu_ps(unmasked + i + 8);
+          const __m256 b1 = _mm256_loadu_ps(mask + i + 8);
+          const __m256 logit = _mm256_fmadd_ps(
+              vscale, _mm256_andnot_ps(_mm256_cmp_ps(b1, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x1), b1);
+          _mm256_storeu_ps(logits + i + 8, logit);
+          max[0][1] = _mm256_max_ps(max[0][1], logit);
+        } else {
+          max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 1032));
+        }
+        if constexpr (kMasks) {
+          const __m256 x2 = _mm256_loadu_ps(unmasked + i + 16);
+          const __m256 b2 = _mm256_loadu_ps(mask + i + 16);
+          const __m256 logit = _mm256_fmadd_ps(
+              vscale, _mm256_andnot_ps(_mm256_cmp_ps(b2, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x2), b2);
+          _mm256_storeu_ps(logits + i + 16, logit);
+          max[0][0] = _mm256_max_ps(max[0][0], logit);
+        } else {
+          max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 1040));
+        }
+        if constexpr (kMasks) {
+          const __m256 x3 = _mm256_loadu_ps(unmasked + i + 24);
+          const __m256 b3 = _mm256_loadu_ps(mask + i + 24);
+          const __m256 logit = _mm256_fmadd_ps(
+              vscale, _mm256_andnot_ps(_mm256_cmp_ps(b3, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x3), b3);
+          _mm256_storeu_ps(logits + i + 24, logit);
+          max[0][1] = _mm256_max_ps(max[0][1], logit);
+        } else {
+          max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 1048));
+        }
       }
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -577,10 +620,46 @@ static inline void add_blocks_u64(const float* x, float* y, const float* next,
       const __m256 x2 = _mm256_loadu_ps(x + i + 48);
       const __m256 x3 = _mm256_loadu_ps(x + i + 56);
       if constexpr (kLooksAhead) {
-        max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 1056));
-        max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 1064));
-        max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 1072));
-        max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 1080));
+        if constexpr (kMasks) {
+          const __m256 x0 = _mm256_loadu_ps(unmasked + i + 32);
+          const __m256 b0 = _mm256_loadu_ps(mask + i + 32);
+          const __m256 logit = _mm256_fmadd_ps(
+              vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
+          _mm256_storeu_ps(logits + i + 32, logit);
+          max[0][0] = _mm256_max_ps(max[0][0], logit);
+        } else {
+          max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 1056));
+        }
+        if constexpr (kMasks) {
+          const __m256 x1 = _mm256_loadu_ps(unmasked + i + 40);
+          const __m256 b1 = _mm256_loadu_ps(mask + i + 40);
+          const __m256 logit = _mm256_fmadd_ps(
+              vscale, _mm256_andnot_ps(_mm256_cmp_ps(b1, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x1), b1);
+          _mm256_storeu_ps(logits + i + 40, logit);
+          max[0][1] = _mm256_max_ps(max[0][1], logit);
+        } else {
+          max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 1064));
+        }
+        if constexpr (kMasks) {
+          const __m256 x2 = _mm256_loadu_ps(unmasked + i + 48);
+          const __m256 b2 = _mm256_loadu_ps(mask + i + 48);
+          const __m256 logit = _mm256_fmadd_ps(
+              vscale, _mm256_andnot_ps(_mm256_cmp_ps(b2, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x2), b2);
+          _mm256_storeu_ps(logits + i + 48, logit);
+          max[0][0] = _mm256_max_ps(max[0][0], logit);
+        } else {
+          max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 1072));
+        }
+        if constexpr (kMasks) {
+          const __m256 x3 = _mm256_loadu_ps(unmasked + i + 56);
+          const __m256 b3 = _mm256_loadu_ps(mask + i + 56);
+          const __m256 logit = _mm256_fmadd_ps(
+              vscale, _mm256_andnot_ps(_mm256_cmp_ps(b3, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x3), b3);
+          _mm256_storeu_ps(logits + i + 56, logit);
+          max[0][1] = _mm256_max_ps(max[0][1], logit);
+        } else {
+          max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 1080));
+        }
       }
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -671,40 +750,50 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__avx2_u64(size_t n, const float*
     smx_f32_reference_move(&reference, sum->max);
   }
   float maxima[1] = {};
-  // The logits that a mask makes, in a level 1 cache: stored to where the terms go, they would wait for its lines.
-  alignas(64) float masked[1024];
+  // The logits that a mask makes, and those of the blocks that follow, in a level 1 cache: stored to where the terms go, they would
+  // wait for its lines.
+  alignas(64) float masked[2][1024];
+  float *logits = masked[0], *next_logits = masked[1];
   bool has_maxima = false;
   for (; n >= 1024; n -= 1024) {
     int32_t anchors[1];
     for (int b = 0; b < 1; b++) {
       const float max =
-          mask != nullptr
-              ? avx2_reduce_max(add_mask(1024, x + b * 1024, mask + b * 1024, scale, masked + b * 1024))
-          : has_maxima ? maxima[b]
-                       : maximum(1024, x + b * 1024);
+          has_maxima ? maxima[b]
+          : mask != nullptr
+              ? avx2_reduce_max(add_mask(1024, x + b * 1024, mask + b * 1024, scale, logits + b * 1024))
+              : maximum(1024, x + b * 1024);
       sum->max = max > sum->max ? max : sum->max;
       if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
       anchors[b] = reference.anchor;
     }
-    has_maxima = mask == nullptr && n >= 2048;
+    has_maxima = n >= 2048;
     const size_t left = n - 1024 + following;
-    const size_t ahead = left < 1536 ? left : 1536;
-    if (has_maxima) {
-      add_blocks_u64<true>(x, y, x + ahead, &reference, anchors, hi, lo, maxima);
-    } else {
-      add_blocks_u64<false>(mask != nullptr ? masked : x, y, x + ahead, &reference, anchors, hi, lo, maxima);
-    }
-    x += 1024;
-    y += 1024;
+    const float* const next = x + (left < 1536 ? left : 1536);
     if (mask != nullptr) mask += 1024;
+    if (!has_maxima) {
+      add_blocks_u64<false, false>(mask != nullptr ? logits : x, y, next, &reference, anchors, hi, lo, maxima,
+                                   nullptr, nullptr, scale, nullptr);
+    } else if (mask != nullptr) {
+      add_blocks_u64<true, true>(logits, y, next, &reference, anchors, hi, lo, maxima, x + 1024, mask, scale,
+                                 next_logits);
+    } else {
+      add_blocks_u64<true, false>(x, y, next, &reference, anchors, hi, lo, maxima, nullptr, nullptr, scale,
+                                  nullptr);
+    }
+    float* const done = logits;
+    logits = next_logits;
+    next_logits = done;
+    y += 1024;
+    x += 1024;
   }
   while (n > 0) {
     const size_t block = n < 1024 ? n : 1024;
     const float max =
-        mask != nullptr ? avx2_reduce_max(add_mask(block, x, mask, scale, masked)) : maximum(block, x);
+        mask != nullptr ? avx2_reduce_max(add_mask(block, x, mask, scale, logits)) : maximum(block, x);
     sum->max = max > sum->max ? max : sum->max;
     if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
-    add_block_u64(block, mask != nullptr ? masked : x, y, &reference, hi, lo);
+    add_block_u64(block, mask != nullptr ? logits : x, y, &reference, hi, lo);
     x += block;
     y += block;
     if (mask != nullptr) mask += block;

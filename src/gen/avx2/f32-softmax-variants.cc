@@ -2,7 +2,6 @@
 
 // Softmax of rows of at most 1024 elements, several at a time, so that what is done once a row is done for all of them
 // in one vector: the references, the last levels of the sums, the reciprocals.
-#include <float.h>
 #include <math.h>
 
 #include "src/gen/microkernels.h"
@@ -87,7 +86,6 @@ static inline __m256 lane_maxima(size_t n, const float* x) {
 // y[i] = scale * x[i] + mask[i], as f32-vaddmask has it. Returns their maxima in lanes; where one is NaN, any number.
 static inline __m256 add_mask(size_t n, const float* x, const float* mask, float scale, float* y) {
   const __m256 vscale = _mm256_set1_ps(scale);
-  const __m256 least = _mm256_set1_ps(-FLT_MAX);
   __m256 m0 = _mm256_set1_ps(-INFINITY);
   __m256 m1 = m0;
   for (; n >= 16; n -= 16) {
@@ -95,10 +93,12 @@ static inline __m256 add_mask(size_t n, const float* x, const float* mask, float
     const __m256 b0 = _mm256_loadu_ps(mask + 0);
     const __m256 x1 = _mm256_loadu_ps(x + 8);
     const __m256 b1 = _mm256_loadu_ps(mask + 8);
-    const __m256 y0 = _mm256_fmadd_ps(vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, least, _CMP_LT_OQ), x0), b0);
+    const __m256 y0 = _mm256_fmadd_ps(
+        vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
     m0 = _mm256_max_ps(m0, y0);
     _mm256_storeu_ps(y + 0, y0);
-    const __m256 y1 = _mm256_fmadd_ps(vscale, _mm256_andnot_ps(_mm256_cmp_ps(b1, least, _CMP_LT_OQ), x1), b1);
+    const __m256 y1 = _mm256_fmadd_ps(
+        vscale, _mm256_andnot_ps(_mm256_cmp_ps(b1, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x1), b1);
     m1 = _mm256_max_ps(m1, y1);
     _mm256_storeu_ps(y + 8, y1);
     x += 16;
@@ -108,7 +108,8 @@ static inline __m256 add_mask(size_t n, const float* x, const float* mask, float
   for (; n >= 8; n -= 8) {
     const __m256 x0 = _mm256_loadu_ps(x + 0);
     const __m256 b0 = _mm256_loadu_ps(mask + 0);
-    const __m256 y0 = _mm256_fmadd_ps(vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, least, _CMP_LT_OQ), x0), b0);
+    const __m256 y0 = _mm256_fmadd_ps(
+        vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
     m0 = _mm256_max_ps(m0, y0);
     _mm256_storeu_ps(y + 0, y0);
     x += 8;
@@ -118,7 +119,8 @@ static inline __m256 add_mask(size_t n, const float* x, const float* mask, float
   if (n > 0) {
     const __m256 x0 = avx2_load_tail(x, (ptrdiff_t)n, _mm256_setzero_ps());
     const __m256 b0 = avx2_load_tail(mask, (ptrdiff_t)n, _mm256_set1_ps(-INFINITY));
-    const __m256 y0 = _mm256_fmadd_ps(vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, least, _CMP_LT_OQ), x0), b0);
+    const __m256 y0 = _mm256_fmadd_ps(
+        vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
     m1 = _mm256_max_ps(m1, y0);
     _mm256_storeu_ps(y, y0);
   }
@@ -1162,12 +1164,10 @@ static inline void rows_u64_acc4(size_t rows, size_t n, ptrdiff_t growth, const 
     // Never beyond the last row: asking for what no page holds takes long.
     const size_t following = rows - *done - count;
     const float* const next = x + (following < together ? following : together) * x_stride;
+    const float* const written = streams ? next : y;
+    const size_t written_stride = streams ? x_stride : y_stride;
     const float* const logits = mask != nullptr ? terms : x;
     const size_t logits_stride = mask != nullptr ? terms_stride : x_stride;
-    // Not y where results bypass the caches, nor beside a mask, for it would drive out what is there.
-    const bool is_y = !streams && mask == nullptr;
-    const float* const written = is_y ? y : next;
-    const size_t written_stride = is_y ? y_stride : x_stride;
     for (size_t r = 0; r < count; r += kGrows ? 1 : count) {
       const size_t end = kGrows ? r + 1 : count;
       const size_t length = n + (r) * (size_t)growth;
@@ -1316,12 +1316,10 @@ static inline void rows_u64_acc8(size_t rows, size_t n, ptrdiff_t growth, const 
     // Never beyond the last row: asking for what no page holds takes long.
     const size_t following = rows - *done - count;
     const float* const next = x + (following < together ? following : together) * x_stride;
+    const float* const written = streams ? next : y;
+    const size_t written_stride = streams ? x_stride : y_stride;
     const float* const logits = mask != nullptr ? terms : x;
     const size_t logits_stride = mask != nullptr ? terms_stride : x_stride;
-    // Not y where results bypass the caches, nor beside a mask, for it would drive out what is there.
-    const bool is_y = !streams && mask == nullptr;
-    const float* const written = is_y ? y : next;
-    const size_t written_stride = is_y ? y_stride : x_stride;
     for (size_t r = 0; r < count; r += kGrows ? 1 : count) {
       const size_t end = kGrows ? r + 1 : count;
       const size_t length = n + (r) * (size_t)growth;
@@ -1470,12 +1468,10 @@ static inline void rows_u128_acc8(size_t rows, size_t n, ptrdiff_t growth, const
     // Never beyond the last row: asking for what no page holds takes long.
     const size_t following = rows - *done - count;
     const float* const next = x + (following < together ? following : together) * x_stride;
+    const float* const written = streams ? next : y;
+    const size_t written_stride = streams ? x_stride : y_stride;
     const float* const logits = mask != nullptr ? terms : x;
     const size_t logits_stride = mask != nullptr ? terms_stride : x_stride;
-    // Not y where results bypass the caches, nor beside a mask, for it would drive out what is there.
-    const bool is_y = !streams && mask == nullptr;
-    const float* const written = is_y ? y : next;
-    const size_t written_stride = is_y ? y_stride : x_stride;
     for (size_t r = 0; r < count; r += kGrows ? 1 : count) {
       const size_t end = kGrows ? r + 1 : count;
       const size_t length = n + (r) * (size_t)growth;
@@ -1624,12 +1620,10 @@ static inline void rows_u64_acc16(size_t rows, size_t n, ptrdiff_t growth, const
     // Never beyond the last row: asking for what no page holds takes long.
     const size_t following = rows - *done - count;
     const float* const next = x + (following < together ? following : together) * x_stride;
+    const float* const written = streams ? next : y;
+    const size_t written_stride = streams ? x_stride : y_stride;
     const float* const logits = mask != nullptr ? terms : x;
     const size_t logits_stride = mask != nullptr ? terms_stride : x_stride;
-    // Not y where results bypass the caches, nor beside a mask, for it would drive out what is there.
-    const bool is_y = !streams && mask == nullptr;
-    const float* const written = is_y ? y : next;
-    const size_t written_stride = is_y ? y_stride : x_stride;
     for (size_t r = 0; r < count; r += kGrows ? 1 : count) {
       const size_t end = kGrows ? r + 1 : count;
       const size_t length = n + (r) * (size_t)growth;

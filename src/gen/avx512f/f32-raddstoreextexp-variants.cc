@@ -2,7 +2,7 @@
 
 // Sum of exponentials in the extended representation that stores its terms, y[i] = p * 2^(n - reference + SMX_BIAS).
 
-#include <float.h>
+#include <math.h>
 
 #include "src/gen/microkernels.h"
 #include "src/isa/avx512f.h"
@@ -28,7 +28,6 @@ static inline float maximum(size_t n, const float* x) {
 // y[i] = scale * x[i] + mask[i], as f32-vaddmask has it. Returns their maxima in lanes; where one is NaN, any number.
 static inline __m512 add_mask(size_t n, const float* x, const float* mask, float scale, float* y) {
   const __m512 vscale = _mm512_set1_ps(scale);
-  const __m512 least = _mm512_set1_ps(-FLT_MAX);
   __m512 m0 = _mm512_set1_ps(-INFINITY);
   __m512 m1 = m0;
   for (; n >= 32; n -= 32) {
@@ -37,11 +36,11 @@ static inline __m512 add_mask(size_t n, const float* x, const float* mask, float
     const __m512 x1 = _mm512_loadu_ps(x + 16);
     const __m512 b1 = _mm512_loadu_ps(mask + 16);
     const __m512 y0 =
-        _mm512_fmadd_ps(vscale, _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(b0, least, _CMP_NLT_UQ), x0), b0);
+        _mm512_mask3_fmadd_ps(vscale, x0, b0, _mm512_cmp_ps_mask(b0, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
     m0 = _mm512_max_ps(m0, y0);
     _mm512_storeu_ps(y + 0, y0);
     const __m512 y1 =
-        _mm512_fmadd_ps(vscale, _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(b1, least, _CMP_NLT_UQ), x1), b1);
+        _mm512_mask3_fmadd_ps(vscale, x1, b1, _mm512_cmp_ps_mask(b1, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
     m1 = _mm512_max_ps(m1, y1);
     _mm512_storeu_ps(y + 16, y1);
     x += 32;
@@ -52,7 +51,7 @@ static inline __m512 add_mask(size_t n, const float* x, const float* mask, float
     const __m512 x0 = _mm512_loadu_ps(x + 0);
     const __m512 b0 = _mm512_loadu_ps(mask + 0);
     const __m512 y0 =
-        _mm512_fmadd_ps(vscale, _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(b0, least, _CMP_NLT_UQ), x0), b0);
+        _mm512_mask3_fmadd_ps(vscale, x0, b0, _mm512_cmp_ps_mask(b0, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
     m0 = _mm512_max_ps(m0, y0);
     _mm512_storeu_ps(y + 0, y0);
     x += 16;
@@ -63,7 +62,7 @@ static inline __m512 add_mask(size_t n, const float* x, const float* mask, float
     const __m512 x0 = avx512f_load_tail(x, (ptrdiff_t)n, _mm512_setzero_ps());
     const __m512 b0 = avx512f_load_tail(mask, (ptrdiff_t)n, _mm512_set1_ps(-INFINITY));
     const __m512 y0 =
-        _mm512_fmadd_ps(vscale, _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(b0, least, _CMP_NLT_UQ), x0), b0);
+        _mm512_mask3_fmadd_ps(vscale, x0, b0, _mm512_cmp_ps_mask(b0, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
     m1 = _mm512_max_ps(m1, y0);
     avx512f_store_tail(y, (ptrdiff_t)n, y0);
   }
@@ -700,12 +699,15 @@ static inline void add_block_u128(size_t n, const float* x, float* y,
   add_pair(&hi[0], &lo[0], block_hi[0], block_lo[0]);
 }
 
-// Adds 1 whole block to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow. What is
+// Adds 1 whole block to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow,
+// and the logits that a mask makes of those. What is
 // `next` is asked for.
-template <bool kLooksAhead>
+template <bool kLooksAhead, bool kMasks>
 static inline void add_blocks_u32(const float* x, float* y, const float* next,
                                   const struct smx_f32_reference* reference, const int32_t* anchors,
-                                  __m512* hi, __m512* lo, [[maybe_unused]] float* maxima) {
+                                  __m512* hi, __m512* lo, [[maybe_unused]] float* maxima,
+                                  [[maybe_unused]] const float* unmasked, [[maybe_unused]] const float* mask,
+                                  [[maybe_unused]] float scale, [[maybe_unused]] float* logits) {
   const __m512 lower =
       _mm512_set1_ps(smx_lower_bound(SMX_BIAS - reference->exponent, reference->exponential));
   const __m512 bias = _mm512_set1_ps(smx_rounding_bias(SMX_BIAS - reference->exponent));
@@ -717,6 +719,7 @@ static inline void add_blocks_u32(const float* x, float* y, const float* next,
   const __m512 linear = _mm512_set1_ps(reference->exponential->scale);
   const __m512 mantissas = avx512f_load_table(smx_exp2_mantissas);
   const __m512 residuals = avx512f_load_table(smx_exp2_residuals);
+  const __m512 vscale = _mm512_set1_ps(scale);
   __m512 anchor[1], max[1][2];
   for (int b = 0; b < 1; b++) {
     anchor[b] = _mm512_set1_ps(smx_f32_anchor(reference, anchors[b], 1024));
@@ -734,8 +737,26 @@ static inline void add_blocks_u32(const float* x, float* y, const float* next,
     const __m512 x0 = _mm512_loadu_ps(x + i + 0);
     const __m512 x1 = _mm512_loadu_ps(x + i + 16);
     if constexpr (kLooksAhead) {
-      max[0][0] = _mm512_max_ps(max[0][0], _mm512_loadu_ps(x + i + 1024));
-      max[0][1] = _mm512_max_ps(max[0][1], _mm512_loadu_ps(x + i + 1040));
+      if constexpr (kMasks) {
+        const __m512 x0 = _mm512_loadu_ps(unmasked + i + 0);
+        const __m512 b0 = _mm512_loadu_ps(mask + i + 0);
+        const __m512 logit = _mm512_mask3_fmadd_ps(
+            vscale, x0, b0, _mm512_cmp_ps_mask(b0, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
+        _mm512_storeu_ps(logits + i + 0, logit);
+        max[0][0] = _mm512_max_ps(max[0][0], logit);
+      } else {
+        max[0][0] = _mm512_max_ps(max[0][0], _mm512_loadu_ps(x + i + 1024));
+      }
+      if constexpr (kMasks) {
+        const __m512 x1 = _mm512_loadu_ps(unmasked + i + 16);
+        const __m512 b1 = _mm512_loadu_ps(mask + i + 16);
+        const __m512 logit = _mm512_mask3_fmadd_ps(
+            vscale, x1, b1, _mm512_cmp_ps_mask(b1, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
+        _mm512_storeu_ps(logits + i + 16, logit);
+        max[0][1] = _mm512_max_ps(max[0][1], logit);
+      } else {
+        max[0][1] = _mm512_max_ps(max[0][1], _mm512_loadu_ps(x + i + 1040));
+      }
     }
 
     // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -794,40 +815,50 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__avx512f_u32(size_t n, const flo
     smx_f32_reference_move(&reference, sum->max);
   }
   float maxima[1] = {};
-  // The logits that a mask makes, in a level 1 cache: stored to where the terms go, they would wait for its lines.
-  alignas(64) float masked[1024];
+  // The logits that a mask makes, and those of the blocks that follow, in a level 1 cache: stored to where the terms go, they would
+  // wait for its lines.
+  alignas(64) float masked[2][1024];
+  float *logits = masked[0], *next_logits = masked[1];
   bool has_maxima = false;
   for (; n >= 1024; n -= 1024) {
     int32_t anchors[1];
     for (int b = 0; b < 1; b++) {
       const float max =
-          mask != nullptr
-              ? _mm512_reduce_max_ps(add_mask(1024, x + b * 1024, mask + b * 1024, scale, masked + b * 1024))
-          : has_maxima ? maxima[b]
-                       : maximum(1024, x + b * 1024);
+          has_maxima ? maxima[b]
+          : mask != nullptr
+              ? _mm512_reduce_max_ps(add_mask(1024, x + b * 1024, mask + b * 1024, scale, logits + b * 1024))
+              : maximum(1024, x + b * 1024);
       sum->max = max > sum->max ? max : sum->max;
       if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
       anchors[b] = reference.anchor;
     }
-    has_maxima = mask == nullptr && n >= 2048;
+    has_maxima = n >= 2048;
     const size_t left = n - 1024 + following;
-    const size_t ahead = left < 1536 ? left : 1536;
-    if (has_maxima) {
-      add_blocks_u32<true>(x, y, x + ahead, &reference, anchors, hi, lo, maxima);
-    } else {
-      add_blocks_u32<false>(mask != nullptr ? masked : x, y, x + ahead, &reference, anchors, hi, lo, maxima);
-    }
-    x += 1024;
-    y += 1024;
+    const float* const next = x + (left < 1536 ? left : 1536);
     if (mask != nullptr) mask += 1024;
+    if (!has_maxima) {
+      add_blocks_u32<false, false>(mask != nullptr ? logits : x, y, next, &reference, anchors, hi, lo, maxima,
+                                   nullptr, nullptr, scale, nullptr);
+    } else if (mask != nullptr) {
+      add_blocks_u32<true, true>(logits, y, next, &reference, anchors, hi, lo, maxima, x + 1024, mask, scale,
+                                 next_logits);
+    } else {
+      add_blocks_u32<true, false>(x, y, next, &reference, anchors, hi, lo, maxima, nullptr, nullptr, scale,
+                                  nullptr);
+    }
+    float* const done = logits;
+    logits = next_logits;
+    next_logits = done;
+    y += 1024;
+    x += 1024;
   }
   while (n > 0) {
     const size_t block = n < 1024 ? n : 1024;
     const float max =
-        mask != nullptr ? _mm512_reduce_max_ps(add_mask(block, x, mask, scale, masked)) : maximum(block, x);
+        mask != nullptr ? _mm512_reduce_max_ps(add_mask(block, x, mask, scale, logits)) : maximum(block, x);
     sum->max = max > sum->max ? max : sum->max;
     if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
-    add_block_u32(block, mask != nullptr ? masked : x, y, &reference, hi, lo);
+    add_block_u32(block, mask != nullptr ? logits : x, y, &reference, hi, lo);
     x += block;
     y += block;
     if (mask != nullptr) mask += block;
@@ -837,12 +868,15 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__avx512f_u32(size_t n, const flo
   sum->reference = reference.exponent;
 }
 
-// Adds 1 whole block to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow. What is
+// Adds 1 whole block to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow,
+// and the logits that a mask makes of those. What is
 // `next` is asked for.
-template <bool kLooksAhead>
+template <bool kLooksAhead, bool kMasks>
 static inline void add_blocks_u128(const float* x, float* y, const float* next,
                                    const struct smx_f32_reference* reference, const int32_t* anchors,
-                                   __m512* hi, __m512* lo, [[maybe_unused]] float* maxima) {
+                                   __m512* hi, __m512* lo, [[maybe_unused]] float* maxima,
+                                   [[maybe_unused]] const float* unmasked, [[maybe_unused]] const float* mask,
+                                   [[maybe_unused]] float scale, [[maybe_unused]] float* logits) {
   const __m512 lower =
       _mm512_set1_ps(smx_lower_bound(SMX_BIAS - reference->exponent, reference->exponential));
   const __m512 bias = _mm512_set1_ps(smx_rounding_bias(SMX_BIAS - reference->exponent));
@@ -854,6 +888,7 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
   const __m512 linear = _mm512_set1_ps(reference->exponential->scale);
   const __m512 mantissas = avx512f_load_table(smx_exp2_mantissas);
   const __m512 residuals = avx512f_load_table(smx_exp2_residuals);
+  const __m512 vscale = _mm512_set1_ps(scale);
   __m512 anchor[1], max[1][2];
   for (int b = 0; b < 1; b++) {
     anchor[b] = _mm512_set1_ps(smx_f32_anchor(reference, anchors[b], 1024));
@@ -876,10 +911,46 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
       const __m512 x2 = _mm512_loadu_ps(x + i + 32);
       const __m512 x3 = _mm512_loadu_ps(x + i + 48);
       if constexpr (kLooksAhead) {
-        max[0][0] = _mm512_max_ps(max[0][0], _mm512_loadu_ps(x + i + 1024));
-        max[0][1] = _mm512_max_ps(max[0][1], _mm512_loadu_ps(x + i + 1040));
-        max[0][0] = _mm512_max_ps(max[0][0], _mm512_loadu_ps(x + i + 1056));
-        max[0][1] = _mm512_max_ps(max[0][1], _mm512_loadu_ps(x + i + 1072));
+        if constexpr (kMasks) {
+          const __m512 x0 = _mm512_loadu_ps(unmasked + i + 0);
+          const __m512 b0 = _mm512_loadu_ps(mask + i + 0);
+          const __m512 logit = _mm512_mask3_fmadd_ps(
+              vscale, x0, b0, _mm512_cmp_ps_mask(b0, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
+          _mm512_storeu_ps(logits + i + 0, logit);
+          max[0][0] = _mm512_max_ps(max[0][0], logit);
+        } else {
+          max[0][0] = _mm512_max_ps(max[0][0], _mm512_loadu_ps(x + i + 1024));
+        }
+        if constexpr (kMasks) {
+          const __m512 x1 = _mm512_loadu_ps(unmasked + i + 16);
+          const __m512 b1 = _mm512_loadu_ps(mask + i + 16);
+          const __m512 logit = _mm512_mask3_fmadd_ps(
+              vscale, x1, b1, _mm512_cmp_ps_mask(b1, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
+          _mm512_storeu_ps(logits + i + 16, logit);
+          max[0][1] = _mm512_max_ps(max[0][1], logit);
+        } else {
+          max[0][1] = _mm512_max_ps(max[0][1], _mm512_loadu_ps(x + i + 1040));
+        }
+        if constexpr (kMasks) {
+          const __m512 x2 = _mm512_loadu_ps(unmasked + i + 32);
+          const __m512 b2 = _mm512_loadu_ps(mask + i + 32);
+          const __m512 logit = _mm512_mask3_fmadd_ps(
+              vscale, x2, b2, _mm512_cmp_ps_mask(b2, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
+          _mm512_storeu_ps(logits + i + 32, logit);
+          max[0][0] = _mm512_max_ps(max[0][0], logit);
+        } else {
+          max[0][0] = _mm512_max_ps(max[0][0], _mm512_loadu_ps(x + i + 1056));
+        }
+        if constexpr (kMasks) {
+          const __m512 x3 = _mm512_loadu_ps(unmasked + i + 48);
+          const __m512 b3 = _mm512_loadu_ps(mask + i + 48);
+          const __m512 logit = _mm512_mask3_fmadd_ps(
+              vscale, x3, b3, _mm512_cmp_ps_mask(b3, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
+          _mm512_storeu_ps(logits + i + 48, logit);
+          max[0][1] = _mm512_max_ps(max[0][1], logit);
+        } else {
+          max[0][1] = _mm512_max_ps(max[0][1], _mm512_loadu_ps(x + i + 1072));
+        }
       }
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -954,10 +1025,46 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
       const __m512 x2 = _mm512_loadu_ps(x + i + 96);
       const __m512 x3 = _mm512_loadu_ps(x + i + 112);
       if constexpr (kLooksAhead) {
-        max[0][0] = _mm512_max_ps(max[0][0], _mm512_loadu_ps(x + i + 1088));
-        max[0][1] = _mm512_max_ps(max[0][1], _mm512_loadu_ps(x + i + 1104));
-        max[0][0] = _mm512_max_ps(max[0][0], _mm512_loadu_ps(x + i + 1120));
-        max[0][1] = _mm512_max_ps(max[0][1], _mm512_loadu_ps(x + i + 1136));
+        if constexpr (kMasks) {
+          const __m512 x0 = _mm512_loadu_ps(unmasked + i + 64);
+          const __m512 b0 = _mm512_loadu_ps(mask + i + 64);
+          const __m512 logit = _mm512_mask3_fmadd_ps(
+              vscale, x0, b0, _mm512_cmp_ps_mask(b0, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
+          _mm512_storeu_ps(logits + i + 64, logit);
+          max[0][0] = _mm512_max_ps(max[0][0], logit);
+        } else {
+          max[0][0] = _mm512_max_ps(max[0][0], _mm512_loadu_ps(x + i + 1088));
+        }
+        if constexpr (kMasks) {
+          const __m512 x1 = _mm512_loadu_ps(unmasked + i + 80);
+          const __m512 b1 = _mm512_loadu_ps(mask + i + 80);
+          const __m512 logit = _mm512_mask3_fmadd_ps(
+              vscale, x1, b1, _mm512_cmp_ps_mask(b1, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
+          _mm512_storeu_ps(logits + i + 80, logit);
+          max[0][1] = _mm512_max_ps(max[0][1], logit);
+        } else {
+          max[0][1] = _mm512_max_ps(max[0][1], _mm512_loadu_ps(x + i + 1104));
+        }
+        if constexpr (kMasks) {
+          const __m512 x2 = _mm512_loadu_ps(unmasked + i + 96);
+          const __m512 b2 = _mm512_loadu_ps(mask + i + 96);
+          const __m512 logit = _mm512_mask3_fmadd_ps(
+              vscale, x2, b2, _mm512_cmp_ps_mask(b2, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
+          _mm512_storeu_ps(logits + i + 96, logit);
+          max[0][0] = _mm512_max_ps(max[0][0], logit);
+        } else {
+          max[0][0] = _mm512_max_ps(max[0][0], _mm512_loadu_ps(x + i + 1120));
+        }
+        if constexpr (kMasks) {
+          const __m512 x3 = _mm512_loadu_ps(unmasked + i + 112);
+          const __m512 b3 = _mm512_loadu_ps(mask + i + 112);
+          const __m512 logit = _mm512_mask3_fmadd_ps(
+              vscale, x3, b3, _mm512_cmp_ps_mask(b3, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
+          _mm512_storeu_ps(logits + i + 112, logit);
+          max[0][1] = _mm512_max_ps(max[0][1], logit);
+        } else {
+          max[0][1] = _mm512_max_ps(max[0][1], _mm512_loadu_ps(x + i + 1136));
+        }
       }
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -1046,40 +1153,50 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__avx512f_u128(size_t n, const fl
     smx_f32_reference_move(&reference, sum->max);
   }
   float maxima[1] = {};
-  // The logits that a mask makes, in a level 1 cache: stored to where the terms go, they would wait for its lines.
-  alignas(64) float masked[1024];
+  // The logits that a mask makes, and those of the blocks that follow, in a level 1 cache: stored to where the terms go, they would
+  // wait for its lines.
+  alignas(64) float masked[2][1024];
+  float *logits = masked[0], *next_logits = masked[1];
   bool has_maxima = false;
   for (; n >= 1024; n -= 1024) {
     int32_t anchors[1];
     for (int b = 0; b < 1; b++) {
       const float max =
-          mask != nullptr
-              ? _mm512_reduce_max_ps(add_mask(1024, x + b * 1024, mask + b * 1024, scale, masked + b * 1024))
-          : has_maxima ? maxima[b]
-                       : maximum(1024, x + b * 1024);
+          has_maxima ? maxima[b]
+          : mask != nullptr
+              ? _mm512_reduce_max_ps(add_mask(1024, x + b * 1024, mask + b * 1024, scale, logits + b * 1024))
+              : maximum(1024, x + b * 1024);
       sum->max = max > sum->max ? max : sum->max;
       if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
       anchors[b] = reference.anchor;
     }
-    has_maxima = mask == nullptr && n >= 2048;
+    has_maxima = n >= 2048;
     const size_t left = n - 1024 + following;
-    const size_t ahead = left < 1536 ? left : 1536;
-    if (has_maxima) {
-      add_blocks_u128<true>(x, y, x + ahead, &reference, anchors, hi, lo, maxima);
-    } else {
-      add_blocks_u128<false>(mask != nullptr ? masked : x, y, x + ahead, &reference, anchors, hi, lo, maxima);
-    }
-    x += 1024;
-    y += 1024;
+    const float* const next = x + (left < 1536 ? left : 1536);
     if (mask != nullptr) mask += 1024;
+    if (!has_maxima) {
+      add_blocks_u128<false, false>(mask != nullptr ? logits : x, y, next, &reference, anchors, hi, lo,
+                                    maxima, nullptr, nullptr, scale, nullptr);
+    } else if (mask != nullptr) {
+      add_blocks_u128<true, true>(logits, y, next, &reference, anchors, hi, lo, maxima, x + 1024, mask, scale,
+                                  next_logits);
+    } else {
+      add_blocks_u128<true, false>(x, y, next, &reference, anchors, hi, lo, maxima, nullptr, nullptr, scale,
+                                   nullptr);
+    }
+    float* const done = logits;
+    logits = next_logits;
+    next_logits = done;
+    y += 1024;
+    x += 1024;
   }
   while (n > 0) {
     const size_t block = n < 1024 ? n : 1024;
     const float max =
-        mask != nullptr ? _mm512_reduce_max_ps(add_mask(block, x, mask, scale, masked)) : maximum(block, x);
+        mask != nullptr ? _mm512_reduce_max_ps(add_mask(block, x, mask, scale, logits)) : maximum(block, x);
     sum->max = max > sum->max ? max : sum->max;
     if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
-    add_block_u128(block, mask != nullptr ? masked : x, y, &reference, hi, lo);
+    add_block_u128(block, mask != nullptr ? logits : x, y, &reference, hi, lo);
     x += block;
     y += block;
     if (mask != nullptr) mask += block;
@@ -1089,12 +1206,16 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__avx512f_u128(size_t n, const fl
   sum->reference = reference.exponent;
 }
 
-// Adds 2 whole blocks, walked together, to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow. What is
+// Adds 2 whole blocks, walked together, to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow,
+// and the logits that a mask makes of those. What is
 // `next` is asked for.
-template <bool kLooksAhead>
+template <bool kLooksAhead, bool kMasks>
 static inline void add_blocks_u64_acc2(const float* x, float* y, const float* next,
                                        const struct smx_f32_reference* reference, const int32_t* anchors,
-                                       __m512* hi, __m512* lo, [[maybe_unused]] float* maxima) {
+                                       __m512* hi, __m512* lo, [[maybe_unused]] float* maxima,
+                                       [[maybe_unused]] const float* unmasked,
+                                       [[maybe_unused]] const float* mask, [[maybe_unused]] float scale,
+                                       [[maybe_unused]] float* logits) {
   const __m512 lower =
       _mm512_set1_ps(smx_lower_bound(SMX_BIAS - reference->exponent, reference->exponential));
   const __m512 bias = _mm512_set1_ps(smx_rounding_bias(SMX_BIAS - reference->exponent));
@@ -1106,6 +1227,7 @@ static inline void add_blocks_u64_acc2(const float* x, float* y, const float* ne
   const __m512 linear = _mm512_set1_ps(reference->exponential->scale);
   const __m512 mantissas = avx512f_load_table(smx_exp2_mantissas);
   const __m512 residuals = avx512f_load_table(smx_exp2_residuals);
+  const __m512 vscale = _mm512_set1_ps(scale);
   __m512 anchor[2], max[2][2];
   for (int b = 0; b < 2; b++) {
     anchor[b] = _mm512_set1_ps(smx_f32_anchor(reference, anchors[b], 1024));
@@ -1129,10 +1251,46 @@ static inline void add_blocks_u64_acc2(const float* x, float* y, const float* ne
     const __m512 x2 = _mm512_loadu_ps(x + i + 1024);
     const __m512 x3 = _mm512_loadu_ps(x + i + 1040);
     if constexpr (kLooksAhead) {
-      max[0][0] = _mm512_max_ps(max[0][0], _mm512_loadu_ps(x + i + 2048));
-      max[0][1] = _mm512_max_ps(max[0][1], _mm512_loadu_ps(x + i + 2064));
-      max[1][0] = _mm512_max_ps(max[1][0], _mm512_loadu_ps(x + i + 3072));
-      max[1][1] = _mm512_max_ps(max[1][1], _mm512_loadu_ps(x + i + 3088));
+      if constexpr (kMasks) {
+        const __m512 x0 = _mm512_loadu_ps(unmasked + i + 0);
+        const __m512 b0 = _mm512_loadu_ps(mask + i + 0);
+        const __m512 logit = _mm512_mask3_fmadd_ps(
+            vscale, x0, b0, _mm512_cmp_ps_mask(b0, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
+        _mm512_storeu_ps(logits + i + 0, logit);
+        max[0][0] = _mm512_max_ps(max[0][0], logit);
+      } else {
+        max[0][0] = _mm512_max_ps(max[0][0], _mm512_loadu_ps(x + i + 2048));
+      }
+      if constexpr (kMasks) {
+        const __m512 x1 = _mm512_loadu_ps(unmasked + i + 16);
+        const __m512 b1 = _mm512_loadu_ps(mask + i + 16);
+        const __m512 logit = _mm512_mask3_fmadd_ps(
+            vscale, x1, b1, _mm512_cmp_ps_mask(b1, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
+        _mm512_storeu_ps(logits + i + 16, logit);
+        max[0][1] = _mm512_max_ps(max[0][1], logit);
+      } else {
+        max[0][1] = _mm512_max_ps(max[0][1], _mm512_loadu_ps(x + i + 2064));
+      }
+      if constexpr (kMasks) {
+        const __m512 x2 = _mm512_loadu_ps(unmasked + i + 1024);
+        const __m512 b2 = _mm512_loadu_ps(mask + i + 1024);
+        const __m512 logit = _mm512_mask3_fmadd_ps(
+            vscale, x2, b2, _mm512_cmp_ps_mask(b2, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
+        _mm512_storeu_ps(logits + i + 1024, logit);
+        max[1][0] = _mm512_max_ps(max[1][0], logit);
+      } else {
+        max[1][0] = _mm512_max_ps(max[1][0], _mm512_loadu_ps(x + i + 3072));
+      }
+      if constexpr (kMasks) {
+        const __m512 x3 = _mm512_loadu_ps(unmasked + i + 1040);
+        const __m512 b3 = _mm512_loadu_ps(mask + i + 1040);
+        const __m512 logit = _mm512_mask3_fmadd_ps(
+            vscale, x3, b3, _mm512_cmp_ps_mask(b3, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
+        _mm512_storeu_ps(logits + i + 1040, logit);
+        max[1][1] = _mm512_max_ps(max[1][1], logit);
+      } else {
+        max[1][1] = _mm512_max_ps(max[1][1], _mm512_loadu_ps(x + i + 3088));
+      }
     }
 
     // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -1222,41 +1380,50 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__avx512f_u64_acc2(
     smx_f32_reference_move(&reference, sum->max);
   }
   float maxima[2] = {};
-  // The logits that a mask makes, in a level 1 cache: stored to where the terms go, they would wait for its lines.
-  alignas(64) float masked[2048];
+  // The logits that a mask makes, and those of the blocks that follow, in a level 1 cache: stored to where the terms go, they would
+  // wait for its lines.
+  alignas(64) float masked[2][2048];
+  float *logits = masked[0], *next_logits = masked[1];
   bool has_maxima = false;
   for (; n >= 2048; n -= 2048) {
     int32_t anchors[2];
     for (int b = 0; b < 2; b++) {
       const float max =
-          mask != nullptr
-              ? _mm512_reduce_max_ps(add_mask(1024, x + b * 1024, mask + b * 1024, scale, masked + b * 1024))
-          : has_maxima ? maxima[b]
-                       : maximum(1024, x + b * 1024);
+          has_maxima ? maxima[b]
+          : mask != nullptr
+              ? _mm512_reduce_max_ps(add_mask(1024, x + b * 1024, mask + b * 1024, scale, logits + b * 1024))
+              : maximum(1024, x + b * 1024);
       sum->max = max > sum->max ? max : sum->max;
       if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
       anchors[b] = reference.anchor;
     }
-    has_maxima = mask == nullptr && n >= 4096;
+    has_maxima = n >= 4096;
     const size_t left = n - 2048 + following;
-    const size_t ahead = left < 2560 ? left : 2560;
-    if (has_maxima) {
-      add_blocks_u64_acc2<true>(x, y, x + ahead, &reference, anchors, hi, lo, maxima);
-    } else {
-      add_blocks_u64_acc2<false>(mask != nullptr ? masked : x, y, x + ahead, &reference, anchors, hi, lo,
-                                 maxima);
-    }
-    x += 2048;
-    y += 2048;
+    const float* const next = x + (left < 2560 ? left : 2560);
     if (mask != nullptr) mask += 2048;
+    if (!has_maxima) {
+      add_blocks_u64_acc2<false, false>(mask != nullptr ? logits : x, y, next, &reference, anchors, hi, lo,
+                                        maxima, nullptr, nullptr, scale, nullptr);
+    } else if (mask != nullptr) {
+      add_blocks_u64_acc2<true, true>(logits, y, next, &reference, anchors, hi, lo, maxima, x + 2048, mask,
+                                      scale, next_logits);
+    } else {
+      add_blocks_u64_acc2<true, false>(x, y, next, &reference, anchors, hi, lo, maxima, nullptr, nullptr,
+                                       scale, nullptr);
+    }
+    float* const done = logits;
+    logits = next_logits;
+    next_logits = done;
+    y += 2048;
+    x += 2048;
   }
   while (n > 0) {
     const size_t block = n < 1024 ? n : 1024;
     const float max =
-        mask != nullptr ? _mm512_reduce_max_ps(add_mask(block, x, mask, scale, masked)) : maximum(block, x);
+        mask != nullptr ? _mm512_reduce_max_ps(add_mask(block, x, mask, scale, logits)) : maximum(block, x);
     sum->max = max > sum->max ? max : sum->max;
     if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
-    add_block_u32(block, mask != nullptr ? masked : x, y, &reference, hi, lo);
+    add_block_u32(block, mask != nullptr ? logits : x, y, &reference, hi, lo);
     x += block;
     y += block;
     if (mask != nullptr) mask += block;
@@ -1266,12 +1433,16 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__avx512f_u64_acc2(
   sum->reference = reference.exponent;
 }
 
-// Adds 2 whole blocks, walked together, to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow. What is
+// Adds 2 whole blocks, walked together, to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow,
+// and the logits that a mask makes of those. What is
 // `next` is asked for.
-template <bool kLooksAhead>
+template <bool kLooksAhead, bool kMasks>
 static inline void add_blocks_u128_acc2(const float* x, float* y, const float* next,
                                         const struct smx_f32_reference* reference, const int32_t* anchors,
-                                        __m512* hi, __m512* lo, [[maybe_unused]] float* maxima) {
+                                        __m512* hi, __m512* lo, [[maybe_unused]] float* maxima,
+                                        [[maybe_unused]] const float* unmasked,
+                                        [[maybe_unused]] const float* mask, [[maybe_unused]] float scale,
+                                        [[maybe_unused]] float* logits) {
   const __m512 lower =
       _mm512_set1_ps(smx_lower_bound(SMX_BIAS - reference->exponent, reference->exponential));
   const __m512 bias = _mm512_set1_ps(smx_rounding_bias(SMX_BIAS - reference->exponent));
@@ -1283,6 +1454,7 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
   const __m512 linear = _mm512_set1_ps(reference->exponential->scale);
   const __m512 mantissas = avx512f_load_table(smx_exp2_mantissas);
   const __m512 residuals = avx512f_load_table(smx_exp2_residuals);
+  const __m512 vscale = _mm512_set1_ps(scale);
   __m512 anchor[2], max[2][2];
   for (int b = 0; b < 2; b++) {
     anchor[b] = _mm512_set1_ps(smx_f32_anchor(reference, anchors[b], 1024));
@@ -1307,10 +1479,46 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
       const __m512 x2 = _mm512_loadu_ps(x + i + 1024);
       const __m512 x3 = _mm512_loadu_ps(x + i + 1040);
       if constexpr (kLooksAhead) {
-        max[0][0] = _mm512_max_ps(max[0][0], _mm512_loadu_ps(x + i + 2048));
-        max[0][1] = _mm512_max_ps(max[0][1], _mm512_loadu_ps(x + i + 2064));
-        max[1][0] = _mm512_max_ps(max[1][0], _mm512_loadu_ps(x + i + 3072));
-        max[1][1] = _mm512_max_ps(max[1][1], _mm512_loadu_ps(x + i + 3088));
+        if constexpr (kMasks) {
+          const __m512 x0 = _mm512_loadu_ps(unmasked + i + 0);
+          const __m512 b0 = _mm512_loadu_ps(mask + i + 0);
+          const __m512 logit = _mm512_mask3_fmadd_ps(
+              vscale, x0, b0, _mm512_cmp_ps_mask(b0, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
+          _mm512_storeu_ps(logits + i + 0, logit);
+          max[0][0] = _mm512_max_ps(max[0][0], logit);
+        } else {
+          max[0][0] = _mm512_max_ps(max[0][0], _mm512_loadu_ps(x + i + 2048));
+        }
+        if constexpr (kMasks) {
+          const __m512 x1 = _mm512_loadu_ps(unmasked + i + 16);
+          const __m512 b1 = _mm512_loadu_ps(mask + i + 16);
+          const __m512 logit = _mm512_mask3_fmadd_ps(
+              vscale, x1, b1, _mm512_cmp_ps_mask(b1, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
+          _mm512_storeu_ps(logits + i + 16, logit);
+          max[0][1] = _mm512_max_ps(max[0][1], logit);
+        } else {
+          max[0][1] = _mm512_max_ps(max[0][1], _mm512_loadu_ps(x + i + 2064));
+        }
+        if constexpr (kMasks) {
+          const __m512 x2 = _mm512_loadu_ps(unmasked + i + 1024);
+          const __m512 b2 = _mm512_loadu_ps(mask + i + 1024);
+          const __m512 logit = _mm512_mask3_fmadd_ps(
+              vscale, x2, b2, _mm512_cmp_ps_mask(b2, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
+          _mm512_storeu_ps(logits + i + 1024, logit);
+          max[1][0] = _mm512_max_ps(max[1][0], logit);
+        } else {
+          max[1][0] = _mm512_max_ps(max[1][0], _mm512_loadu_ps(x + i + 3072));
+        }
+        if constexpr (kMasks) {
+          const __m512 x3 = _mm512_loadu_ps(unmasked + i + 1040);
+          const __m512 b3 = _mm512_loadu_ps(mask + i + 1040);
+          const __m512 logit = _mm512_mask3_fmadd_ps(
+              vscale, x3, b3, _mm512_cmp_ps_mask(b3, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
+          _mm512_storeu_ps(logits + i + 1040, logit);
+          max[1][1] = _mm512_max_ps(max[1][1], logit);
+        } else {
+          max[1][1] = _mm512_max_ps(max[1][1], _mm512_loadu_ps(x + i + 3088));
+        }
       }
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -1385,10 +1593,46 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
       const __m512 x2 = _mm512_loadu_ps(x + i + 1056);
       const __m512 x3 = _mm512_loadu_ps(x + i + 1072);
       if constexpr (kLooksAhead) {
-        max[0][0] = _mm512_max_ps(max[0][0], _mm512_loadu_ps(x + i + 2080));
-        max[0][1] = _mm512_max_ps(max[0][1], _mm512_loadu_ps(x + i + 2096));
-        max[1][0] = _mm512_max_ps(max[1][0], _mm512_loadu_ps(x + i + 3104));
-        max[1][1] = _mm512_max_ps(max[1][1], _mm512_loadu_ps(x + i + 3120));
+        if constexpr (kMasks) {
+          const __m512 x0 = _mm512_loadu_ps(unmasked + i + 32);
+          const __m512 b0 = _mm512_loadu_ps(mask + i + 32);
+          const __m512 logit = _mm512_mask3_fmadd_ps(
+              vscale, x0, b0, _mm512_cmp_ps_mask(b0, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
+          _mm512_storeu_ps(logits + i + 32, logit);
+          max[0][0] = _mm512_max_ps(max[0][0], logit);
+        } else {
+          max[0][0] = _mm512_max_ps(max[0][0], _mm512_loadu_ps(x + i + 2080));
+        }
+        if constexpr (kMasks) {
+          const __m512 x1 = _mm512_loadu_ps(unmasked + i + 48);
+          const __m512 b1 = _mm512_loadu_ps(mask + i + 48);
+          const __m512 logit = _mm512_mask3_fmadd_ps(
+              vscale, x1, b1, _mm512_cmp_ps_mask(b1, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
+          _mm512_storeu_ps(logits + i + 48, logit);
+          max[0][1] = _mm512_max_ps(max[0][1], logit);
+        } else {
+          max[0][1] = _mm512_max_ps(max[0][1], _mm512_loadu_ps(x + i + 2096));
+        }
+        if constexpr (kMasks) {
+          const __m512 x2 = _mm512_loadu_ps(unmasked + i + 1056);
+          const __m512 b2 = _mm512_loadu_ps(mask + i + 1056);
+          const __m512 logit = _mm512_mask3_fmadd_ps(
+              vscale, x2, b2, _mm512_cmp_ps_mask(b2, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
+          _mm512_storeu_ps(logits + i + 1056, logit);
+          max[1][0] = _mm512_max_ps(max[1][0], logit);
+        } else {
+          max[1][0] = _mm512_max_ps(max[1][0], _mm512_loadu_ps(x + i + 3104));
+        }
+        if constexpr (kMasks) {
+          const __m512 x3 = _mm512_loadu_ps(unmasked + i + 1072);
+          const __m512 b3 = _mm512_loadu_ps(mask + i + 1072);
+          const __m512 logit = _mm512_mask3_fmadd_ps(
+              vscale, x3, b3, _mm512_cmp_ps_mask(b3, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
+          _mm512_storeu_ps(logits + i + 1072, logit);
+          max[1][1] = _mm512_max_ps(max[1][1], logit);
+        } else {
+          max[1][1] = _mm512_max_ps(max[1][1], _mm512_loadu_ps(x + i + 3120));
+        }
       }
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -1479,41 +1723,50 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__avx512f_u128_acc2(
     smx_f32_reference_move(&reference, sum->max);
   }
   float maxima[2] = {};
-  // The logits that a mask makes, in a level 1 cache: stored to where the terms go, they would wait for its lines.
-  alignas(64) float masked[2048];
+  // The logits that a mask makes, and those of the blocks that follow, in a level 1 cache: stored to where the terms go, they would
+  // wait for its lines.
+  alignas(64) float masked[2][2048];
+  float *logits = masked[0], *next_logits = masked[1];
   bool has_maxima = false;
   for (; n >= 2048; n -= 2048) {
     int32_t anchors[2];
     for (int b = 0; b < 2; b++) {
       const float max =
-          mask != nullptr
-              ? _mm512_reduce_max_ps(add_mask(1024, x + b * 1024, mask + b * 1024, scale, masked + b * 1024))
-          : has_maxima ? maxima[b]
-                       : maximum(1024, x + b * 1024);
+          has_maxima ? maxima[b]
+          : mask != nullptr
+              ? _mm512_reduce_max_ps(add_mask(1024, x + b * 1024, mask + b * 1024, scale, logits + b * 1024))
+              : maximum(1024, x + b * 1024);
       sum->max = max > sum->max ? max : sum->max;
       if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
       anchors[b] = reference.anchor;
     }
-    has_maxima = mask == nullptr && n >= 4096;
+    has_maxima = n >= 4096;
     const size_t left = n - 2048 + following;
-    const size_t ahead = left < 2560 ? left : 2560;
-    if (has_maxima) {
-      add_blocks_u128_acc2<true>(x, y, x + ahead, &reference, anchors, hi, lo, maxima);
-    } else {
-      add_blocks_u128_acc2<false>(mask != nullptr ? masked : x, y, x + ahead, &reference, anchors, hi, lo,
-                                  maxima);
-    }
-    x += 2048;
-    y += 2048;
+    const float* const next = x + (left < 2560 ? left : 2560);
     if (mask != nullptr) mask += 2048;
+    if (!has_maxima) {
+      add_blocks_u128_acc2<false, false>(mask != nullptr ? logits : x, y, next, &reference, anchors, hi, lo,
+                                         maxima, nullptr, nullptr, scale, nullptr);
+    } else if (mask != nullptr) {
+      add_blocks_u128_acc2<true, true>(logits, y, next, &reference, anchors, hi, lo, maxima, x + 2048, mask,
+                                       scale, next_logits);
+    } else {
+      add_blocks_u128_acc2<true, false>(x, y, next, &reference, anchors, hi, lo, maxima, nullptr, nullptr,
+                                        scale, nullptr);
+    }
+    float* const done = logits;
+    logits = next_logits;
+    next_logits = done;
+    y += 2048;
+    x += 2048;
   }
   while (n > 0) {
     const size_t block = n < 1024 ? n : 1024;
     const float max =
-        mask != nullptr ? _mm512_reduce_max_ps(add_mask(block, x, mask, scale, masked)) : maximum(block, x);
+        mask != nullptr ? _mm512_reduce_max_ps(add_mask(block, x, mask, scale, logits)) : maximum(block, x);
     sum->max = max > sum->max ? max : sum->max;
     if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
-    add_block_u64(block, mask != nullptr ? masked : x, y, &reference, hi, lo);
+    add_block_u64(block, mask != nullptr ? logits : x, y, &reference, hi, lo);
     x += block;
     y += block;
     if (mask != nullptr) mask += block;
@@ -1523,12 +1776,16 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__avx512f_u128_acc2(
   sum->reference = reference.exponent;
 }
 
-// Adds 4 whole blocks, walked together, to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow. What is
+// Adds 4 whole blocks, walked together, to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow,
+// and the logits that a mask makes of those. What is
 // `next` is asked for.
-template <bool kLooksAhead>
+template <bool kLooksAhead, bool kMasks>
 static inline void add_blocks_u128_acc4(const float* x, float* y, const float* next,
                                         const struct smx_f32_reference* reference, const int32_t* anchors,
-                                        __m512* hi, __m512* lo, [[maybe_unused]] float* maxima) {
+                                        __m512* hi, __m512* lo, [[maybe_unused]] float* maxima,
+                                        [[maybe_unused]] const float* unmasked,
+                                        [[maybe_unused]] const float* mask, [[maybe_unused]] float scale,
+                                        [[maybe_unused]] float* logits) {
   const __m512 lower =
       _mm512_set1_ps(smx_lower_bound(SMX_BIAS - reference->exponent, reference->exponential));
   const __m512 bias = _mm512_set1_ps(smx_rounding_bias(SMX_BIAS - reference->exponent));
@@ -1540,6 +1797,7 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
   const __m512 linear = _mm512_set1_ps(reference->exponential->scale);
   const __m512 mantissas = avx512f_load_table(smx_exp2_mantissas);
   const __m512 residuals = avx512f_load_table(smx_exp2_residuals);
+  const __m512 vscale = _mm512_set1_ps(scale);
   __m512 anchor[4], max[4][2];
   for (int b = 0; b < 4; b++) {
     anchor[b] = _mm512_set1_ps(smx_f32_anchor(reference, anchors[b], 1024));
@@ -1568,10 +1826,46 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
       const __m512 x2 = _mm512_loadu_ps(x + i + 1024);
       const __m512 x3 = _mm512_loadu_ps(x + i + 1040);
       if constexpr (kLooksAhead) {
-        max[0][0] = _mm512_max_ps(max[0][0], _mm512_loadu_ps(x + i + 4096));
-        max[0][1] = _mm512_max_ps(max[0][1], _mm512_loadu_ps(x + i + 4112));
-        max[1][0] = _mm512_max_ps(max[1][0], _mm512_loadu_ps(x + i + 5120));
-        max[1][1] = _mm512_max_ps(max[1][1], _mm512_loadu_ps(x + i + 5136));
+        if constexpr (kMasks) {
+          const __m512 x0 = _mm512_loadu_ps(unmasked + i + 0);
+          const __m512 b0 = _mm512_loadu_ps(mask + i + 0);
+          const __m512 logit = _mm512_mask3_fmadd_ps(
+              vscale, x0, b0, _mm512_cmp_ps_mask(b0, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
+          _mm512_storeu_ps(logits + i + 0, logit);
+          max[0][0] = _mm512_max_ps(max[0][0], logit);
+        } else {
+          max[0][0] = _mm512_max_ps(max[0][0], _mm512_loadu_ps(x + i + 4096));
+        }
+        if constexpr (kMasks) {
+          const __m512 x1 = _mm512_loadu_ps(unmasked + i + 16);
+          const __m512 b1 = _mm512_loadu_ps(mask + i + 16);
+          const __m512 logit = _mm512_mask3_fmadd_ps(
+              vscale, x1, b1, _mm512_cmp_ps_mask(b1, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
+          _mm512_storeu_ps(logits + i + 16, logit);
+          max[0][1] = _mm512_max_ps(max[0][1], logit);
+        } else {
+          max[0][1] = _mm512_max_ps(max[0][1], _mm512_loadu_ps(x + i + 4112));
+        }
+        if constexpr (kMasks) {
+          const __m512 x2 = _mm512_loadu_ps(unmasked + i + 1024);
+          const __m512 b2 = _mm512_loadu_ps(mask + i + 1024);
+          const __m512 logit = _mm512_mask3_fmadd_ps(
+              vscale, x2, b2, _mm512_cmp_ps_mask(b2, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
+          _mm512_storeu_ps(logits + i + 1024, logit);
+          max[1][0] = _mm512_max_ps(max[1][0], logit);
+        } else {
+          max[1][0] = _mm512_max_ps(max[1][0], _mm512_loadu_ps(x + i + 5120));
+        }
+        if constexpr (kMasks) {
+          const __m512 x3 = _mm512_loadu_ps(unmasked + i + 1040);
+          const __m512 b3 = _mm512_loadu_ps(mask + i + 1040);
+          const __m512 logit = _mm512_mask3_fmadd_ps(
+              vscale, x3, b3, _mm512_cmp_ps_mask(b3, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
+          _mm512_storeu_ps(logits + i + 1040, logit);
+          max[1][1] = _mm512_max_ps(max[1][1], logit);
+        } else {
+          max[1][1] = _mm512_max_ps(max[1][1], _mm512_loadu_ps(x + i + 5136));
+        }
       }
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -1646,10 +1940,46 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
       const __m512 x2 = _mm512_loadu_ps(x + i + 3072);
       const __m512 x3 = _mm512_loadu_ps(x + i + 3088);
       if constexpr (kLooksAhead) {
-        max[2][0] = _mm512_max_ps(max[2][0], _mm512_loadu_ps(x + i + 6144));
-        max[2][1] = _mm512_max_ps(max[2][1], _mm512_loadu_ps(x + i + 6160));
-        max[3][0] = _mm512_max_ps(max[3][0], _mm512_loadu_ps(x + i + 7168));
-        max[3][1] = _mm512_max_ps(max[3][1], _mm512_loadu_ps(x + i + 7184));
+        if constexpr (kMasks) {
+          const __m512 x0 = _mm512_loadu_ps(unmasked + i + 2048);
+          const __m512 b0 = _mm512_loadu_ps(mask + i + 2048);
+          const __m512 logit = _mm512_mask3_fmadd_ps(
+              vscale, x0, b0, _mm512_cmp_ps_mask(b0, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
+          _mm512_storeu_ps(logits + i + 2048, logit);
+          max[2][0] = _mm512_max_ps(max[2][0], logit);
+        } else {
+          max[2][0] = _mm512_max_ps(max[2][0], _mm512_loadu_ps(x + i + 6144));
+        }
+        if constexpr (kMasks) {
+          const __m512 x1 = _mm512_loadu_ps(unmasked + i + 2064);
+          const __m512 b1 = _mm512_loadu_ps(mask + i + 2064);
+          const __m512 logit = _mm512_mask3_fmadd_ps(
+              vscale, x1, b1, _mm512_cmp_ps_mask(b1, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
+          _mm512_storeu_ps(logits + i + 2064, logit);
+          max[2][1] = _mm512_max_ps(max[2][1], logit);
+        } else {
+          max[2][1] = _mm512_max_ps(max[2][1], _mm512_loadu_ps(x + i + 6160));
+        }
+        if constexpr (kMasks) {
+          const __m512 x2 = _mm512_loadu_ps(unmasked + i + 3072);
+          const __m512 b2 = _mm512_loadu_ps(mask + i + 3072);
+          const __m512 logit = _mm512_mask3_fmadd_ps(
+              vscale, x2, b2, _mm512_cmp_ps_mask(b2, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
+          _mm512_storeu_ps(logits + i + 3072, logit);
+          max[3][0] = _mm512_max_ps(max[3][0], logit);
+        } else {
+          max[3][0] = _mm512_max_ps(max[3][0], _mm512_loadu_ps(x + i + 7168));
+        }
+        if constexpr (kMasks) {
+          const __m512 x3 = _mm512_loadu_ps(unmasked + i + 3088);
+          const __m512 b3 = _mm512_loadu_ps(mask + i + 3088);
+          const __m512 logit = _mm512_mask3_fmadd_ps(
+              vscale, x3, b3, _mm512_cmp_ps_mask(b3, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
+          _mm512_storeu_ps(logits + i + 3088, logit);
+          max[3][1] = _mm512_max_ps(max[3][1], logit);
+        } else {
+          max[3][1] = _mm512_max_ps(max[3][1], _mm512_loadu_ps(x + i + 7184));
+        }
       }
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -1746,41 +2076,50 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__avx512f_u128_acc4(
     smx_f32_reference_move(&reference, sum->max);
   }
   float maxima[4] = {};
-  // The logits that a mask makes, in a level 1 cache: stored to where the terms go, they would wait for its lines.
-  alignas(64) float masked[4096];
+  // The logits that a mask makes, and those of the blocks that follow, in a level 1 cache: stored to where the terms go, they would
+  // wait for its lines.
+  alignas(64) float masked[2][4096];
+  float *logits = masked[0], *next_logits = masked[1];
   bool has_maxima = false;
   for (; n >= 4096; n -= 4096) {
     int32_t anchors[4];
     for (int b = 0; b < 4; b++) {
       const float max =
-          mask != nullptr
-              ? _mm512_reduce_max_ps(add_mask(1024, x + b * 1024, mask + b * 1024, scale, masked + b * 1024))
-          : has_maxima ? maxima[b]
-                       : maximum(1024, x + b * 1024);
+          has_maxima ? maxima[b]
+          : mask != nullptr
+              ? _mm512_reduce_max_ps(add_mask(1024, x + b * 1024, mask + b * 1024, scale, logits + b * 1024))
+              : maximum(1024, x + b * 1024);
       sum->max = max > sum->max ? max : sum->max;
       if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
       anchors[b] = reference.anchor;
     }
-    has_maxima = mask == nullptr && n >= 8192;
+    has_maxima = n >= 8192;
     const size_t left = n - 4096 + following;
-    const size_t ahead = left < 4608 ? left : 4608;
-    if (has_maxima) {
-      add_blocks_u128_acc4<true>(x, y, x + ahead, &reference, anchors, hi, lo, maxima);
-    } else {
-      add_blocks_u128_acc4<false>(mask != nullptr ? masked : x, y, x + ahead, &reference, anchors, hi, lo,
-                                  maxima);
-    }
-    x += 4096;
-    y += 4096;
+    const float* const next = x + (left < 4608 ? left : 4608);
     if (mask != nullptr) mask += 4096;
+    if (!has_maxima) {
+      add_blocks_u128_acc4<false, false>(mask != nullptr ? logits : x, y, next, &reference, anchors, hi, lo,
+                                         maxima, nullptr, nullptr, scale, nullptr);
+    } else if (mask != nullptr) {
+      add_blocks_u128_acc4<true, true>(logits, y, next, &reference, anchors, hi, lo, maxima, x + 4096, mask,
+                                       scale, next_logits);
+    } else {
+      add_blocks_u128_acc4<true, false>(x, y, next, &reference, anchors, hi, lo, maxima, nullptr, nullptr,
+                                        scale, nullptr);
+    }
+    float* const done = logits;
+    logits = next_logits;
+    next_logits = done;
+    y += 4096;
+    x += 4096;
   }
   while (n > 0) {
     const size_t block = n < 1024 ? n : 1024;
     const float max =
-        mask != nullptr ? _mm512_reduce_max_ps(add_mask(block, x, mask, scale, masked)) : maximum(block, x);
+        mask != nullptr ? _mm512_reduce_max_ps(add_mask(block, x, mask, scale, logits)) : maximum(block, x);
     sum->max = max > sum->max ? max : sum->max;
     if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
-    add_block_u32(block, mask != nullptr ? masked : x, y, &reference, hi, lo);
+    add_block_u32(block, mask != nullptr ? logits : x, y, &reference, hi, lo);
     x += block;
     y += block;
     if (mask != nullptr) mask += block;

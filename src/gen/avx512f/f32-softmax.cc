@@ -2,7 +2,6 @@
 
 // Softmax of rows of at most 1024 elements, several at a time, so that what is done once a row is done for all of them
 // in one vector: the references, the last levels of the sums, the reciprocals.
-#include <float.h>
 #include <math.h>
 
 #include "src/gen/microkernels.h"
@@ -87,7 +86,6 @@ static inline __m512 lane_maxima(size_t n, const float* x) {
 // y[i] = scale * x[i] + mask[i], as f32-vaddmask has it. Returns their maxima in lanes; where one is NaN, any number.
 static inline __m512 add_mask(size_t n, const float* x, const float* mask, float scale, float* y) {
   const __m512 vscale = _mm512_set1_ps(scale);
-  const __m512 least = _mm512_set1_ps(-FLT_MAX);
   __m512 m0 = _mm512_set1_ps(-INFINITY);
   __m512 m1 = m0;
   for (; n >= 32; n -= 32) {
@@ -96,11 +94,11 @@ static inline __m512 add_mask(size_t n, const float* x, const float* mask, float
     const __m512 x1 = _mm512_loadu_ps(x + 16);
     const __m512 b1 = _mm512_loadu_ps(mask + 16);
     const __m512 y0 =
-        _mm512_fmadd_ps(vscale, _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(b0, least, _CMP_NLT_UQ), x0), b0);
+        _mm512_mask3_fmadd_ps(vscale, x0, b0, _mm512_cmp_ps_mask(b0, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
     m0 = _mm512_max_ps(m0, y0);
     _mm512_storeu_ps(y + 0, y0);
     const __m512 y1 =
-        _mm512_fmadd_ps(vscale, _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(b1, least, _CMP_NLT_UQ), x1), b1);
+        _mm512_mask3_fmadd_ps(vscale, x1, b1, _mm512_cmp_ps_mask(b1, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
     m1 = _mm512_max_ps(m1, y1);
     _mm512_storeu_ps(y + 16, y1);
     x += 32;
@@ -111,7 +109,7 @@ static inline __m512 add_mask(size_t n, const float* x, const float* mask, float
     const __m512 x0 = _mm512_loadu_ps(x + 0);
     const __m512 b0 = _mm512_loadu_ps(mask + 0);
     const __m512 y0 =
-        _mm512_fmadd_ps(vscale, _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(b0, least, _CMP_NLT_UQ), x0), b0);
+        _mm512_mask3_fmadd_ps(vscale, x0, b0, _mm512_cmp_ps_mask(b0, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
     m0 = _mm512_max_ps(m0, y0);
     _mm512_storeu_ps(y + 0, y0);
     x += 16;
@@ -122,7 +120,7 @@ static inline __m512 add_mask(size_t n, const float* x, const float* mask, float
     const __m512 x0 = avx512f_load_tail(x, (ptrdiff_t)n, _mm512_setzero_ps());
     const __m512 b0 = avx512f_load_tail(mask, (ptrdiff_t)n, _mm512_set1_ps(-INFINITY));
     const __m512 y0 =
-        _mm512_fmadd_ps(vscale, _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(b0, least, _CMP_NLT_UQ), x0), b0);
+        _mm512_mask3_fmadd_ps(vscale, x0, b0, _mm512_cmp_ps_mask(b0, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
     m1 = _mm512_max_ps(m1, y0);
     _mm512_storeu_ps(y, y0);
   }
@@ -517,12 +515,10 @@ static inline void rows_u64_acc16(size_t rows, size_t n, ptrdiff_t growth, const
     // Never beyond the last row: asking for what no page holds takes long.
     const size_t following = rows - *done - count;
     const float* const next = x + (following < together ? following : together) * x_stride;
+    const float* const written = streams ? next : y;
+    const size_t written_stride = streams ? x_stride : y_stride;
     const float* const logits = mask != nullptr ? terms : x;
     const size_t logits_stride = mask != nullptr ? terms_stride : x_stride;
-    // Not y where results bypass the caches, nor beside a mask, for it would drive out what is there.
-    const bool is_y = !streams && mask == nullptr;
-    const float* const written = is_y ? y : next;
-    const size_t written_stride = is_y ? y_stride : x_stride;
     for (size_t r = 0; r < count; r += kGrows ? 1 : count) {
       const size_t end = kGrows ? r + 1 : count;
       const size_t length = n + (r) * (size_t)growth;

@@ -1025,11 +1025,11 @@ extern "C" void smx_bf16_raddextexp_ukernel__neon_u64(size_t n, const uint16_t* 
     }
     has_maxima = n >= 2048;
     const size_t left = n - 1024 + following;
-    const size_t ahead = left < 1536 ? left : 1536;
+    const uint16_t* const next = x + (left < 1536 ? left : 1536);
     if (has_maxima) {
-      add_blocks_u64<true>(x, x + ahead, &reference, anchors, hi, lo, maxima);
+      add_blocks_u64<true>(x, next, &reference, anchors, hi, lo, maxima);
     } else {
-      add_blocks_u64<false>(x, x + ahead, &reference, anchors, hi, lo, maxima);
+      add_blocks_u64<false>(x, next, &reference, anchors, hi, lo, maxima);
     }
     x += 1024;
   }

@@ -2,7 +2,7 @@
 
 // Sum of exponentials in the extended representation that stores its terms, y[i] = p * 2^(n - reference + SMX_BIAS).
 
-#include <float.h>
+#include <math.h>
 
 #include "src/gen/microkernels.h"
 #include "src/isa/neon.h"
@@ -28,7 +28,6 @@ static inline float maximum(size_t n, const float* x) {
 // y[i] = scale * x[i] + mask[i], as f32-vaddmask has it. Returns their maxima in lanes; where one is NaN, any number.
 static inline float32x4_t add_mask(size_t n, const float* x, const float* mask, float scale, float* y) {
   const float32x4_t vscale = vdupq_n_f32(scale);
-  const float32x4_t least = vdupq_n_f32(-FLT_MAX);
   float32x4_t m0 = vdupq_n_f32(-INFINITY);
   float32x4_t m1 = m0;
   for (; n >= 8; n -= 8) {
@@ -37,11 +36,13 @@ static inline float32x4_t add_mask(size_t n, const float* x, const float* mask, 
     const float32x4_t x1 = vld1q_f32(x + 4);
     const float32x4_t b1 = vld1q_f32(mask + 4);
     const float32x4_t y0 = vfmaq_f32(
-        b0, vscale, vreinterpretq_f32_u32(vbicq_u32(vreinterpretq_u32_f32(x0), vcltq_f32(b0, least))));
+        b0, vscale,
+        vreinterpretq_f32_u32(vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
     m0 = vmaxq_f32(m0, y0);
     vst1q_f32(y + 0, y0);
     const float32x4_t y1 = vfmaq_f32(
-        b1, vscale, vreinterpretq_f32_u32(vbicq_u32(vreinterpretq_u32_f32(x1), vcltq_f32(b1, least))));
+        b1, vscale,
+        vreinterpretq_f32_u32(vbicq_u32(vreinterpretq_u32_f32(x1), vceqq_f32(b1, vdupq_n_f32(-INFINITY)))));
     m1 = vmaxq_f32(m1, y1);
     vst1q_f32(y + 4, y1);
     x += 8;
@@ -52,7 +53,8 @@ static inline float32x4_t add_mask(size_t n, const float* x, const float* mask, 
     const float32x4_t x0 = vld1q_f32(x + 0);
     const float32x4_t b0 = vld1q_f32(mask + 0);
     const float32x4_t y0 = vfmaq_f32(
-        b0, vscale, vreinterpretq_f32_u32(vbicq_u32(vreinterpretq_u32_f32(x0), vcltq_f32(b0, least))));
+        b0, vscale,
+        vreinterpretq_f32_u32(vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
     m0 = vmaxq_f32(m0, y0);
     vst1q_f32(y + 0, y0);
     x += 4;
@@ -63,7 +65,8 @@ static inline float32x4_t add_mask(size_t n, const float* x, const float* mask, 
     const float32x4_t x0 = neon_load_tail(x, (ptrdiff_t)n, vdupq_n_f32(0.0f));
     const float32x4_t b0 = neon_load_tail(mask, (ptrdiff_t)n, vdupq_n_f32(-INFINITY));
     const float32x4_t y0 = vfmaq_f32(
-        b0, vscale, vreinterpretq_f32_u32(vbicq_u32(vreinterpretq_u32_f32(x0), vcltq_f32(b0, least))));
+        b0, vscale,
+        vreinterpretq_f32_u32(vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
     m1 = vmaxq_f32(m1, y0);
     neon_store_tail(y, (ptrdiff_t)n, y0);
   }
@@ -2008,12 +2011,15 @@ static inline void add_block_u128(size_t n, const float* x, float* y,
   add_pair(&hi[3], &lo[3], block_hi[3], block_lo[3]);
 }
 
-// Adds 1 whole block to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow. What is
+// Adds 1 whole block to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow,
+// and the logits that a mask makes of those. What is
 // `next` is asked for.
-template <bool kLooksAhead>
+template <bool kLooksAhead, bool kMasks>
 static inline void add_blocks_u64(const float* x, float* y, const float* next,
                                   const struct smx_f32_reference* reference, const int32_t* anchors,
-                                  float32x4_t* hi, float32x4_t* lo, [[maybe_unused]] float* maxima) {
+                                  float32x4_t* hi, float32x4_t* lo, [[maybe_unused]] float* maxima,
+                                  [[maybe_unused]] const float* unmasked, [[maybe_unused]] const float* mask,
+                                  [[maybe_unused]] float scale, [[maybe_unused]] float* logits) {
   const float32x4_t lower =
       vdupq_n_f32(smx_lower_bound(SMX_BIAS - reference->exponent, reference->exponential));
   const float32x4_t bias = vdupq_n_f32(smx_rounding_bias(SMX_BIAS - reference->exponent));
@@ -2025,6 +2031,7 @@ static inline void add_blocks_u64(const float* x, float* y, const float* next,
   const float32x4_t linear = vdupq_n_f32(reference->exponential->scale);
   const uint8x16x2_t mantissas = vld1q_u8_x2((const uint8_t*)smx_exp2_mantissas);
   const uint8x16x2_t residuals = vld1q_u8_x2((const uint8_t*)smx_exp2_residuals);
+  const float32x4_t vscale = vdupq_n_f32(scale);
   float32x4_t anchor[1], max[1][2];
   for (int b = 0; b < 1; b++) {
     anchor[b] = vdupq_n_f32(smx_f32_anchor(reference, anchors[b], 1024));
@@ -2049,14 +2056,102 @@ static inline void add_blocks_u64(const float* x, float* y, const float* next,
       const float32x4_t x6 = vld1q_f32(x + i + 24);
       const float32x4_t x7 = vld1q_f32(x + i + 28);
       if constexpr (kLooksAhead) {
-        max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1024));
-        max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1028));
-        max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1032));
-        max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1036));
-        max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1040));
-        max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1044));
-        max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1048));
-        max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1052));
+        if constexpr (kMasks) {
+          const float32x4_t x0 = vld1q_f32(unmasked + i + 0);
+          const float32x4_t b0 = vld1q_f32(mask + i + 0);
+          const float32x4_t logit =
+              vfmaq_f32(b0, vscale,
+                        vreinterpretq_f32_u32(
+                            vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+          vst1q_f32(logits + i + 0, logit);
+          max[0][0] = vmaxq_f32(max[0][0], logit);
+        } else {
+          max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1024));
+        }
+        if constexpr (kMasks) {
+          const float32x4_t x1 = vld1q_f32(unmasked + i + 4);
+          const float32x4_t b1 = vld1q_f32(mask + i + 4);
+          const float32x4_t logit =
+              vfmaq_f32(b1, vscale,
+                        vreinterpretq_f32_u32(
+                            vbicq_u32(vreinterpretq_u32_f32(x1), vceqq_f32(b1, vdupq_n_f32(-INFINITY)))));
+          vst1q_f32(logits + i + 4, logit);
+          max[0][1] = vmaxq_f32(max[0][1], logit);
+        } else {
+          max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1028));
+        }
+        if constexpr (kMasks) {
+          const float32x4_t x2 = vld1q_f32(unmasked + i + 8);
+          const float32x4_t b2 = vld1q_f32(mask + i + 8);
+          const float32x4_t logit =
+              vfmaq_f32(b2, vscale,
+                        vreinterpretq_f32_u32(
+                            vbicq_u32(vreinterpretq_u32_f32(x2), vceqq_f32(b2, vdupq_n_f32(-INFINITY)))));
+          vst1q_f32(logits + i + 8, logit);
+          max[0][0] = vmaxq_f32(max[0][0], logit);
+        } else {
+          max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1032));
+        }
+        if constexpr (kMasks) {
+          const float32x4_t x3 = vld1q_f32(unmasked + i + 12);
+          const float32x4_t b3 = vld1q_f32(mask + i + 12);
+          const float32x4_t logit =
+              vfmaq_f32(b3, vscale,
+                        vreinterpretq_f32_u32(
+                            vbicq_u32(vreinterpretq_u32_f32(x3), vceqq_f32(b3, vdupq_n_f32(-INFINITY)))));
+          vst1q_f32(logits + i + 12, logit);
+          max[0][1] = vmaxq_f32(max[0][1], logit);
+        } else {
+          max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1036));
+        }
+        if constexpr (kMasks) {
+          const float32x4_t x4 = vld1q_f32(unmasked + i + 16);
+          const float32x4_t b4 = vld1q_f32(mask + i + 16);
+          const float32x4_t logit =
+              vfmaq_f32(b4, vscale,
+                        vreinterpretq_f32_u32(
+                            vbicq_u32(vreinterpretq_u32_f32(x4), vceqq_f32(b4, vdupq_n_f32(-INFINITY)))));
+          vst1q_f32(logits + i + 16, logit);
+          max[0][0] = vmaxq_f32(max[0][0], logit);
+        } else {
+          max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1040));
+        }
+        if constexpr (kMasks) {
+          const float32x4_t x5 = vld1q_f32(unmasked + i + 20);
+          const float32x4_t b5 = vld1q_f32(mask + i + 20);
+          const float32x4_t logit =
+              vfmaq_f32(b5, vscale,
+                        vreinterpretq_f32_u32(
+                            vbicq_u32(vreinterpretq_u32_f32(x5), vceqq_f32(b5, vdupq_n_f32(-INFINITY)))));
+          vst1q_f32(logits + i + 20, logit);
+          max[0][1] = vmaxq_f32(max[0][1], logit);
+        } else {
+          max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1044));
+        }
+        if constexpr (kMasks) {
+          const float32x4_t x6 = vld1q_f32(unmasked + i + 24);
+          const float32x4_t b6 = vld1q_f32(mask + i + 24);
+          const float32x4_t logit =
+              vfmaq_f32(b6, vscale,
+                        vreinterpretq_f32_u32(
+                            vbicq_u32(vreinterpretq_u32_f32(x6), vceqq_f32(b6, vdupq_n_f32(-INFINITY)))));
+          vst1q_f32(logits + i + 24, logit);
+          max[0][0] = vmaxq_f32(max[0][0], logit);
+        } else {
+          max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1048));
+        }
+        if constexpr (kMasks) {
+          const float32x4_t x7 = vld1q_f32(unmasked + i + 28);
+          const float32x4_t b7 = vld1q_f32(mask + i + 28);
+          const float32x4_t logit =
+              vfmaq_f32(b7, vscale,
+                        vreinterpretq_f32_u32(
+                            vbicq_u32(vreinterpretq_u32_f32(x7), vceqq_f32(b7, vdupq_n_f32(-INFINITY)))));
+          vst1q_f32(logits + i + 28, logit);
+          max[0][1] = vmaxq_f32(max[0][1], logit);
+        } else {
+          max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1052));
+        }
       }
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -2191,14 +2286,102 @@ static inline void add_blocks_u64(const float* x, float* y, const float* next,
       const float32x4_t x6 = vld1q_f32(x + i + 56);
       const float32x4_t x7 = vld1q_f32(x + i + 60);
       if constexpr (kLooksAhead) {
-        max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1056));
-        max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1060));
-        max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1064));
-        max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1068));
-        max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1072));
-        max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1076));
-        max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1080));
-        max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1084));
+        if constexpr (kMasks) {
+          const float32x4_t x0 = vld1q_f32(unmasked + i + 32);
+          const float32x4_t b0 = vld1q_f32(mask + i + 32);
+          const float32x4_t logit =
+              vfmaq_f32(b0, vscale,
+                        vreinterpretq_f32_u32(
+                            vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+          vst1q_f32(logits + i + 32, logit);
+          max[0][0] = vmaxq_f32(max[0][0], logit);
+        } else {
+          max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1056));
+        }
+        if constexpr (kMasks) {
+          const float32x4_t x1 = vld1q_f32(unmasked + i + 36);
+          const float32x4_t b1 = vld1q_f32(mask + i + 36);
+          const float32x4_t logit =
+              vfmaq_f32(b1, vscale,
+                        vreinterpretq_f32_u32(
+                            vbicq_u32(vreinterpretq_u32_f32(x1), vceqq_f32(b1, vdupq_n_f32(-INFINITY)))));
+          vst1q_f32(logits + i + 36, logit);
+          max[0][1] = vmaxq_f32(max[0][1], logit);
+        } else {
+          max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1060));
+        }
+        if constexpr (kMasks) {
+          const float32x4_t x2 = vld1q_f32(unmasked + i + 40);
+          const float32x4_t b2 = vld1q_f32(mask + i + 40);
+          const float32x4_t logit =
+              vfmaq_f32(b2, vscale,
+                        vreinterpretq_f32_u32(
+                            vbicq_u32(vreinterpretq_u32_f32(x2), vceqq_f32(b2, vdupq_n_f32(-INFINITY)))));
+          vst1q_f32(logits + i + 40, logit);
+          max[0][0] = vmaxq_f32(max[0][0], logit);
+        } else {
+          max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1064));
+        }
+        if constexpr (kMasks) {
+          const float32x4_t x3 = vld1q_f32(unmasked + i + 44);
+          const float32x4_t b3 = vld1q_f32(mask + i + 44);
+          const float32x4_t logit =
+              vfmaq_f32(b3, vscale,
+                        vreinterpretq_f32_u32(
+                            vbicq_u32(vreinterpretq_u32_f32(x3), vceqq_f32(b3, vdupq_n_f32(-INFINITY)))));
+          vst1q_f32(logits + i + 44, logit);
+          max[0][1] = vmaxq_f32(max[0][1], logit);
+        } else {
+          max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1068));
+        }
+        if constexpr (kMasks) {
+          const float32x4_t x4 = vld1q_f32(unmasked + i + 48);
+          const float32x4_t b4 = vld1q_f32(mask + i + 48);
+          const float32x4_t logit =
+              vfmaq_f32(b4, vscale,
+                        vreinterpretq_f32_u32(
+                            vbicq_u32(vreinterpretq_u32_f32(x4), vceqq_f32(b4, vdupq_n_f32(-INFINITY)))));
+          vst1q_f32(logits + i + 48, logit);
+          max[0][0] = vmaxq_f32(max[0][0], logit);
+        } else {
+          max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1072));
+        }
+        if constexpr (kMasks) {
+          const float32x4_t x5 = vld1q_f32(unmasked + i + 52);
+          const float32x4_t b5 = vld1q_f32(mask + i + 52);
+          const float32x4_t logit =
+              vfmaq_f32(b5, vscale,
+                        vreinterpretq_f32_u32(
+                            vbicq_u32(vreinterpretq_u32_f32(x5), vceqq_f32(b5, vdupq_n_f32(-INFINITY)))));
+          vst1q_f32(logits + i + 52, logit);
+          max[0][1] = vmaxq_f32(max[0][1], logit);
+        } else {
+          max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1076));
+        }
+        if constexpr (kMasks) {
+          const float32x4_t x6 = vld1q_f32(unmasked + i + 56);
+          const float32x4_t b6 = vld1q_f32(mask + i + 56);
+          const float32x4_t logit =
+              vfmaq_f32(b6, vscale,
+                        vreinterpretq_f32_u32(
+                            vbicq_u32(vreinterpretq_u32_f32(x6), vceqq_f32(b6, vdupq_n_f32(-INFINITY)))));
+          vst1q_f32(logits + i + 56, logit);
+          max[0][0] = vmaxq_f32(max[0][0], logit);
+        } else {
+          max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1080));
+        }
+        if constexpr (kMasks) {
+          const float32x4_t x7 = vld1q_f32(unmasked + i + 60);
+          const float32x4_t b7 = vld1q_f32(mask + i + 60);
+          const float32x4_t logit =
+              vfmaq_f32(b7, vscale,
+                        vreinterpretq_f32_u32(
+                            vbicq_u32(vreinterpretq_u32_f32(x7), vceqq_f32(b7, vdupq_n_f32(-INFINITY)))));
+          vst1q_f32(logits + i + 60, logit);
+          max[0][1] = vmaxq_f32(max[0][1], logit);
+        } else {
+          max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1084));
+        }
       }
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -2351,40 +2534,50 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__neon_u64(size_t n, const float*
     smx_f32_reference_move(&reference, sum->max);
   }
   float maxima[1] = {};
-  // The logits that a mask makes, in a level 1 cache: stored to where the terms go, they would wait for its lines.
-  alignas(64) float masked[1024];
+  // The logits that a mask makes, and those of the blocks that follow, in a level 1 cache: stored to where the terms go, they would
+  // wait for its lines.
+  alignas(64) float masked[2][1024];
+  float *logits = masked[0], *next_logits = masked[1];
   bool has_maxima = false;
   for (; n >= 1024; n -= 1024) {
     int32_t anchors[1];
     for (int b = 0; b < 1; b++) {
       const float max =
-          mask != nullptr
-              ? vmaxvq_f32(add_mask(1024, x + b * 1024, mask + b * 1024, scale, masked + b * 1024))
-          : has_maxima ? maxima[b]
-                       : maximum(1024, x + b * 1024);
+          has_maxima ? maxima[b]
+          : mask != nullptr
+              ? vmaxvq_f32(add_mask(1024, x + b * 1024, mask + b * 1024, scale, logits + b * 1024))
+              : maximum(1024, x + b * 1024);
       sum->max = max > sum->max ? max : sum->max;
       if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
       anchors[b] = reference.anchor;
     }
-    has_maxima = mask == nullptr && n >= 2048;
+    has_maxima = n >= 2048;
     const size_t left = n - 1024 + following;
-    const size_t ahead = left < 1536 ? left : 1536;
-    if (has_maxima) {
-      add_blocks_u64<true>(x, y, x + ahead, &reference, anchors, hi, lo, maxima);
-    } else {
-      add_blocks_u64<false>(mask != nullptr ? masked : x, y, x + ahead, &reference, anchors, hi, lo, maxima);
-    }
-    x += 1024;
-    y += 1024;
+    const float* const next = x + (left < 1536 ? left : 1536);
     if (mask != nullptr) mask += 1024;
+    if (!has_maxima) {
+      add_blocks_u64<false, false>(mask != nullptr ? logits : x, y, next, &reference, anchors, hi, lo, maxima,
+                                   nullptr, nullptr, scale, nullptr);
+    } else if (mask != nullptr) {
+      add_blocks_u64<true, true>(logits, y, next, &reference, anchors, hi, lo, maxima, x + 1024, mask, scale,
+                                 next_logits);
+    } else {
+      add_blocks_u64<true, false>(x, y, next, &reference, anchors, hi, lo, maxima, nullptr, nullptr, scale,
+                                  nullptr);
+    }
+    float* const done = logits;
+    logits = next_logits;
+    next_logits = done;
+    y += 1024;
+    x += 1024;
   }
   while (n > 0) {
     const size_t block = n < 1024 ? n : 1024;
     const float max =
-        mask != nullptr ? vmaxvq_f32(add_mask(block, x, mask, scale, masked)) : maximum(block, x);
+        mask != nullptr ? vmaxvq_f32(add_mask(block, x, mask, scale, logits)) : maximum(block, x);
     sum->max = max > sum->max ? max : sum->max;
     if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
-    add_block_u64(block, mask != nullptr ? masked : x, y, &reference, hi, lo);
+    add_block_u64(block, mask != nullptr ? logits : x, y, &reference, hi, lo);
     x += block;
     y += block;
     if (mask != nullptr) mask += block;
@@ -2394,12 +2587,15 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__neon_u64(size_t n, const float*
   sum->reference = reference.exponent;
 }
 
-// Adds 1 whole block to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow. What is
+// Adds 1 whole block to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow,
+// and the logits that a mask makes of those. What is
 // `next` is asked for.
-template <bool kLooksAhead>
+template <bool kLooksAhead, bool kMasks>
 static inline void add_blocks_u128(const float* x, float* y, const float* next,
                                    const struct smx_f32_reference* reference, const int32_t* anchors,
-                                   float32x4_t* hi, float32x4_t* lo, [[maybe_unused]] float* maxima) {
+                                   float32x4_t* hi, float32x4_t* lo, [[maybe_unused]] float* maxima,
+                                   [[maybe_unused]] const float* unmasked, [[maybe_unused]] const float* mask,
+                                   [[maybe_unused]] float scale, [[maybe_unused]] float* logits) {
   const float32x4_t lower =
       vdupq_n_f32(smx_lower_bound(SMX_BIAS - reference->exponent, reference->exponential));
   const float32x4_t bias = vdupq_n_f32(smx_rounding_bias(SMX_BIAS - reference->exponent));
@@ -2411,6 +2607,7 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
   const float32x4_t linear = vdupq_n_f32(reference->exponential->scale);
   const uint8x16x2_t mantissas = vld1q_u8_x2((const uint8_t*)smx_exp2_mantissas);
   const uint8x16x2_t residuals = vld1q_u8_x2((const uint8_t*)smx_exp2_residuals);
+  const float32x4_t vscale = vdupq_n_f32(scale);
   float32x4_t anchor[1], max[1][2];
   for (int b = 0; b < 1; b++) {
     anchor[b] = vdupq_n_f32(smx_f32_anchor(reference, anchors[b], 1024));
@@ -2435,14 +2632,102 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
       const float32x4_t x6 = vld1q_f32(x + i + 24);
       const float32x4_t x7 = vld1q_f32(x + i + 28);
       if constexpr (kLooksAhead) {
-        max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1024));
-        max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1028));
-        max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1032));
-        max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1036));
-        max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1040));
-        max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1044));
-        max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1048));
-        max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1052));
+        if constexpr (kMasks) {
+          const float32x4_t x0 = vld1q_f32(unmasked + i + 0);
+          const float32x4_t b0 = vld1q_f32(mask + i + 0);
+          const float32x4_t logit =
+              vfmaq_f32(b0, vscale,
+                        vreinterpretq_f32_u32(
+                            vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+          vst1q_f32(logits + i + 0, logit);
+          max[0][0] = vmaxq_f32(max[0][0], logit);
+        } else {
+          max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1024));
+        }
+        if constexpr (kMasks) {
+          const float32x4_t x1 = vld1q_f32(unmasked + i + 4);
+          const float32x4_t b1 = vld1q_f32(mask + i + 4);
+          const float32x4_t logit =
+              vfmaq_f32(b1, vscale,
+                        vreinterpretq_f32_u32(
+                            vbicq_u32(vreinterpretq_u32_f32(x1), vceqq_f32(b1, vdupq_n_f32(-INFINITY)))));
+          vst1q_f32(logits + i + 4, logit);
+          max[0][1] = vmaxq_f32(max[0][1], logit);
+        } else {
+          max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1028));
+        }
+        if constexpr (kMasks) {
+          const float32x4_t x2 = vld1q_f32(unmasked + i + 8);
+          const float32x4_t b2 = vld1q_f32(mask + i + 8);
+          const float32x4_t logit =
+              vfmaq_f32(b2, vscale,
+                        vreinterpretq_f32_u32(
+                            vbicq_u32(vreinterpretq_u32_f32(x2), vceqq_f32(b2, vdupq_n_f32(-INFINITY)))));
+          vst1q_f32(logits + i + 8, logit);
+          max[0][0] = vmaxq_f32(max[0][0], logit);
+        } else {
+          max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1032));
+        }
+        if constexpr (kMasks) {
+          const float32x4_t x3 = vld1q_f32(unmasked + i + 12);
+          const float32x4_t b3 = vld1q_f32(mask + i + 12);
+          const float32x4_t logit =
+              vfmaq_f32(b3, vscale,
+                        vreinterpretq_f32_u32(
+                            vbicq_u32(vreinterpretq_u32_f32(x3), vceqq_f32(b3, vdupq_n_f32(-INFINITY)))));
+          vst1q_f32(logits + i + 12, logit);
+          max[0][1] = vmaxq_f32(max[0][1], logit);
+        } else {
+          max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1036));
+        }
+        if constexpr (kMasks) {
+          const float32x4_t x4 = vld1q_f32(unmasked + i + 16);
+          const float32x4_t b4 = vld1q_f32(mask + i + 16);
+          const float32x4_t logit =
+              vfmaq_f32(b4, vscale,
+                        vreinterpretq_f32_u32(
+                            vbicq_u32(vreinterpretq_u32_f32(x4), vceqq_f32(b4, vdupq_n_f32(-INFINITY)))));
+          vst1q_f32(logits + i + 16, logit);
+          max[0][0] = vmaxq_f32(max[0][0], logit);
+        } else {
+          max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1040));
+        }
+        if constexpr (kMasks) {
+          const float32x4_t x5 = vld1q_f32(unmasked + i + 20);
+          const float32x4_t b5 = vld1q_f32(mask + i + 20);
+          const float32x4_t logit =
+              vfmaq_f32(b5, vscale,
+                        vreinterpretq_f32_u32(
+                            vbicq_u32(vreinterpretq_u32_f32(x5), vceqq_f32(b5, vdupq_n_f32(-INFINITY)))));
+          vst1q_f32(logits + i + 20, logit);
+          max[0][1] = vmaxq_f32(max[0][1], logit);
+        } else {
+          max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1044));
+        }
+        if constexpr (kMasks) {
+          const float32x4_t x6 = vld1q_f32(unmasked + i + 24);
+          const float32x4_t b6 = vld1q_f32(mask + i + 24);
+          const float32x4_t logit =
+              vfmaq_f32(b6, vscale,
+                        vreinterpretq_f32_u32(
+                            vbicq_u32(vreinterpretq_u32_f32(x6), vceqq_f32(b6, vdupq_n_f32(-INFINITY)))));
+          vst1q_f32(logits + i + 24, logit);
+          max[0][0] = vmaxq_f32(max[0][0], logit);
+        } else {
+          max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1048));
+        }
+        if constexpr (kMasks) {
+          const float32x4_t x7 = vld1q_f32(unmasked + i + 28);
+          const float32x4_t b7 = vld1q_f32(mask + i + 28);
+          const float32x4_t logit =
+              vfmaq_f32(b7, vscale,
+                        vreinterpretq_f32_u32(
+                            vbicq_u32(vreinterpretq_u32_f32(x7), vceqq_f32(b7, vdupq_n_f32(-INFINITY)))));
+          vst1q_f32(logits + i + 28, logit);
+          max[0][1] = vmaxq_f32(max[0][1], logit);
+        } else {
+          max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1052));
+        }
       }
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -2577,14 +2862,102 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
       const float32x4_t x6 = vld1q_f32(x + i + 56);
       const float32x4_t x7 = vld1q_f32(x + i + 60);
       if constexpr (kLooksAhead) {
-        max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1056));
-        max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1060));
-        max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1064));
-        max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1068));
-        max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1072));
-        max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1076));
-        max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1080));
-        max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1084));
+        if constexpr (kMasks) {
+          const float32x4_t x0 = vld1q_f32(unmasked + i + 32);
+          const float32x4_t b0 = vld1q_f32(mask + i + 32);
+          const float32x4_t logit =
+              vfmaq_f32(b0, vscale,
+                        vreinterpretq_f32_u32(
+                            vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+          vst1q_f32(logits + i + 32, logit);
+          max[0][0] = vmaxq_f32(max[0][0], logit);
+        } else {
+          max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1056));
+        }
+        if constexpr (kMasks) {
+          const float32x4_t x1 = vld1q_f32(unmasked + i + 36);
+          const float32x4_t b1 = vld1q_f32(mask + i + 36);
+          const float32x4_t logit =
+              vfmaq_f32(b1, vscale,
+                        vreinterpretq_f32_u32(
+                            vbicq_u32(vreinterpretq_u32_f32(x1), vceqq_f32(b1, vdupq_n_f32(-INFINITY)))));
+          vst1q_f32(logits + i + 36, logit);
+          max[0][1] = vmaxq_f32(max[0][1], logit);
+        } else {
+          max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1060));
+        }
+        if constexpr (kMasks) {
+          const float32x4_t x2 = vld1q_f32(unmasked + i + 40);
+          const float32x4_t b2 = vld1q_f32(mask + i + 40);
+          const float32x4_t logit =
+              vfmaq_f32(b2, vscale,
+                        vreinterpretq_f32_u32(
+                            vbicq_u32(vreinterpretq_u32_f32(x2), vceqq_f32(b2, vdupq_n_f32(-INFINITY)))));
+          vst1q_f32(logits + i + 40, logit);
+          max[0][0] = vmaxq_f32(max[0][0], logit);
+        } else {
+          max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1064));
+        }
+        if constexpr (kMasks) {
+          const float32x4_t x3 = vld1q_f32(unmasked + i + 44);
+          const float32x4_t b3 = vld1q_f32(mask + i + 44);
+          const float32x4_t logit =
+              vfmaq_f32(b3, vscale,
+                        vreinterpretq_f32_u32(
+                            vbicq_u32(vreinterpretq_u32_f32(x3), vceqq_f32(b3, vdupq_n_f32(-INFINITY)))));
+          vst1q_f32(logits + i + 44, logit);
+          max[0][1] = vmaxq_f32(max[0][1], logit);
+        } else {
+          max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1068));
+        }
+        if constexpr (kMasks) {
+          const float32x4_t x4 = vld1q_f32(unmasked + i + 48);
+          const float32x4_t b4 = vld1q_f32(mask + i + 48);
+          const float32x4_t logit =
+              vfmaq_f32(b4, vscale,
+                        vreinterpretq_f32_u32(
+                            vbicq_u32(vreinterpretq_u32_f32(x4), vceqq_f32(b4, vdupq_n_f32(-INFINITY)))));
+          vst1q_f32(logits + i + 48, logit);
+          max[0][0] = vmaxq_f32(max[0][0], logit);
+        } else {
+          max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1072));
+        }
+        if constexpr (kMasks) {
+          const float32x4_t x5 = vld1q_f32(unmasked + i + 52);
+          const float32x4_t b5 = vld1q_f32(mask + i + 52);
+          const float32x4_t logit =
+              vfmaq_f32(b5, vscale,
+                        vreinterpretq_f32_u32(
+                            vbicq_u32(vreinterpretq_u32_f32(x5), vceqq_f32(b5, vdupq_n_f32(-INFINITY)))));
+          vst1q_f32(logits + i + 52, logit);
+          max[0][1] = vmaxq_f32(max[0][1], logit);
+        } else {
+          max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1076));
+        }
+        if constexpr (kMasks) {
+          const float32x4_t x6 = vld1q_f32(unmasked + i + 56);
+          const float32x4_t b6 = vld1q_f32(mask + i + 56);
+          const float32x4_t logit =
+              vfmaq_f32(b6, vscale,
+                        vreinterpretq_f32_u32(
+                            vbicq_u32(vreinterpretq_u32_f32(x6), vceqq_f32(b6, vdupq_n_f32(-INFINITY)))));
+          vst1q_f32(logits + i + 56, logit);
+          max[0][0] = vmaxq_f32(max[0][0], logit);
+        } else {
+          max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1080));
+        }
+        if constexpr (kMasks) {
+          const float32x4_t x7 = vld1q_f32(unmasked + i + 60);
+          const float32x4_t b7 = vld1q_f32(mask + i + 60);
+          const float32x4_t logit =
+              vfmaq_f32(b7, vscale,
+                        vreinterpretq_f32_u32(
+                            vbicq_u32(vreinterpretq_u32_f32(x7), vceqq_f32(b7, vdupq_n_f32(-INFINITY)))));
+          vst1q_f32(logits + i + 60, logit);
+          max[0][1] = vmaxq_f32(max[0][1], logit);
+        } else {
+          max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1084));
+        }
       }
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -2719,14 +3092,102 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
       const float32x4_t x6 = vld1q_f32(x + i + 88);
       const float32x4_t x7 = vld1q_f32(x + i + 92);
       if constexpr (kLooksAhead) {
-        max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1088));
-        max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1092));
-        max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1096));
-        max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1100));
-        max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1104));
-        max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1108));
-        max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1112));
-        max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1116));
+        if constexpr (kMasks) {
+          const float32x4_t x0 = vld1q_f32(unmasked + i + 64);
+          const float32x4_t b0 = vld1q_f32(mask + i + 64);
+          const float32x4_t logit =
+              vfmaq_f32(b0, vscale,
+                        vreinterpretq_f32_u32(
+                            vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+          vst1q_f32(logits + i + 64, logit);
+          max[0][0] = vmaxq_f32(max[0][0], logit);
+        } else {
+          max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1088));
+        }
+        if constexpr (kMasks) {
+          const float32x4_t x1 = vld1q_f32(unmasked + i + 68);
+          const float32x4_t b1 = vld1q_f32(mask + i + 68);
+          const float32x4_t logit =
+              vfmaq_f32(b1, vscale,
+                        vreinterpretq_f32_u32(
+                            vbicq_u32(vreinterpretq_u32_f32(x1), vceqq_f32(b1, vdupq_n_f32(-INFINITY)))));
+          vst1q_f32(logits + i + 68, logit);
+          max[0][1] = vmaxq_f32(max[0][1], logit);
+        } else {
+          max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1092));
+        }
+        if constexpr (kMasks) {
+          const float32x4_t x2 = vld1q_f32(unmasked + i + 72);
+          const float32x4_t b2 = vld1q_f32(mask + i + 72);
+          const float32x4_t logit =
+              vfmaq_f32(b2, vscale,
+                        vreinterpretq_f32_u32(
+                            vbicq_u32(vreinterpretq_u32_f32(x2), vceqq_f32(b2, vdupq_n_f32(-INFINITY)))));
+          vst1q_f32(logits + i + 72, logit);
+          max[0][0] = vmaxq_f32(max[0][0], logit);
+        } else {
+          max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1096));
+        }
+        if constexpr (kMasks) {
+          const float32x4_t x3 = vld1q_f32(unmasked + i + 76);
+          const float32x4_t b3 = vld1q_f32(mask + i + 76);
+          const float32x4_t logit =
+              vfmaq_f32(b3, vscale,
+                        vreinterpretq_f32_u32(
+                            vbicq_u32(vreinterpretq_u32_f32(x3), vceqq_f32(b3, vdupq_n_f32(-INFINITY)))));
+          vst1q_f32(logits + i + 76, logit);
+          max[0][1] = vmaxq_f32(max[0][1], logit);
+        } else {
+          max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1100));
+        }
+        if constexpr (kMasks) {
+          const float32x4_t x4 = vld1q_f32(unmasked + i + 80);
+          const float32x4_t b4 = vld1q_f32(mask + i + 80);
+          const float32x4_t logit =
+              vfmaq_f32(b4, vscale,
+                        vreinterpretq_f32_u32(
+                            vbicq_u32(vreinterpretq_u32_f32(x4), vceqq_f32(b4, vdupq_n_f32(-INFINITY)))));
+          vst1q_f32(logits + i + 80, logit);
+          max[0][0] = vmaxq_f32(max[0][0], logit);
+        } else {
+          max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1104));
+        }
+        if constexpr (kMasks) {
+          const float32x4_t x5 = vld1q_f32(unmasked + i + 84);
+          const float32x4_t b5 = vld1q_f32(mask + i + 84);
+          const float32x4_t logit =
+              vfmaq_f32(b5, vscale,
+                        vreinterpretq_f32_u32(
+                            vbicq_u32(vreinterpretq_u32_f32(x5), vceqq_f32(b5, vdupq_n_f32(-INFINITY)))));
+          vst1q_f32(logits + i + 84, logit);
+          max[0][1] = vmaxq_f32(max[0][1], logit);
+        } else {
+          max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1108));
+        }
+        if constexpr (kMasks) {
+          const float32x4_t x6 = vld1q_f32(unmasked + i + 88);
+          const float32x4_t b6 = vld1q_f32(mask + i + 88);
+          const float32x4_t logit =
+              vfmaq_f32(b6, vscale,
+                        vreinterpretq_f32_u32(
+                            vbicq_u32(vreinterpretq_u32_f32(x6), vceqq_f32(b6, vdupq_n_f32(-INFINITY)))));
+          vst1q_f32(logits + i + 88, logit);
+          max[0][0] = vmaxq_f32(max[0][0], logit);
+        } else {
+          max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1112));
+        }
+        if constexpr (kMasks) {
+          const float32x4_t x7 = vld1q_f32(unmasked + i + 92);
+          const float32x4_t b7 = vld1q_f32(mask + i + 92);
+          const float32x4_t logit =
+              vfmaq_f32(b7, vscale,
+                        vreinterpretq_f32_u32(
+                            vbicq_u32(vreinterpretq_u32_f32(x7), vceqq_f32(b7, vdupq_n_f32(-INFINITY)))));
+          vst1q_f32(logits + i + 92, logit);
+          max[0][1] = vmaxq_f32(max[0][1], logit);
+        } else {
+          max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1116));
+        }
       }
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -2861,14 +3322,102 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
       const float32x4_t x6 = vld1q_f32(x + i + 120);
       const float32x4_t x7 = vld1q_f32(x + i + 124);
       if constexpr (kLooksAhead) {
-        max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1120));
-        max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1124));
-        max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1128));
-        max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1132));
-        max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1136));
-        max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1140));
-        max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1144));
-        max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1148));
+        if constexpr (kMasks) {
+          const float32x4_t x0 = vld1q_f32(unmasked + i + 96);
+          const float32x4_t b0 = vld1q_f32(mask + i + 96);
+          const float32x4_t logit =
+              vfmaq_f32(b0, vscale,
+                        vreinterpretq_f32_u32(
+                            vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+          vst1q_f32(logits + i + 96, logit);
+          max[0][0] = vmaxq_f32(max[0][0], logit);
+        } else {
+          max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1120));
+        }
+        if constexpr (kMasks) {
+          const float32x4_t x1 = vld1q_f32(unmasked + i + 100);
+          const float32x4_t b1 = vld1q_f32(mask + i + 100);
+          const float32x4_t logit =
+              vfmaq_f32(b1, vscale,
+                        vreinterpretq_f32_u32(
+                            vbicq_u32(vreinterpretq_u32_f32(x1), vceqq_f32(b1, vdupq_n_f32(-INFINITY)))));
+          vst1q_f32(logits + i + 100, logit);
+          max[0][1] = vmaxq_f32(max[0][1], logit);
+        } else {
+          max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1124));
+        }
+        if constexpr (kMasks) {
+          const float32x4_t x2 = vld1q_f32(unmasked + i + 104);
+          const float32x4_t b2 = vld1q_f32(mask + i + 104);
+          const float32x4_t logit =
+              vfmaq_f32(b2, vscale,
+                        vreinterpretq_f32_u32(
+                            vbicq_u32(vreinterpretq_u32_f32(x2), vceqq_f32(b2, vdupq_n_f32(-INFINITY)))));
+          vst1q_f32(logits + i + 104, logit);
+          max[0][0] = vmaxq_f32(max[0][0], logit);
+        } else {
+          max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1128));
+        }
+        if constexpr (kMasks) {
+          const float32x4_t x3 = vld1q_f32(unmasked + i + 108);
+          const float32x4_t b3 = vld1q_f32(mask + i + 108);
+          const float32x4_t logit =
+              vfmaq_f32(b3, vscale,
+                        vreinterpretq_f32_u32(
+                            vbicq_u32(vreinterpretq_u32_f32(x3), vceqq_f32(b3, vdupq_n_f32(-INFINITY)))));
+          vst1q_f32(logits + i + 108, logit);
+          max[0][1] = vmaxq_f32(max[0][1], logit);
+        } else {
+          max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1132));
+        }
+        if constexpr (kMasks) {
+          const float32x4_t x4 = vld1q_f32(unmasked + i + 112);
+          const float32x4_t b4 = vld1q_f32(mask + i + 112);
+          const float32x4_t logit =
+              vfmaq_f32(b4, vscale,
+                        vreinterpretq_f32_u32(
+                            vbicq_u32(vreinterpretq_u32_f32(x4), vceqq_f32(b4, vdupq_n_f32(-INFINITY)))));
+          vst1q_f32(logits + i + 112, logit);
+          max[0][0] = vmaxq_f32(max[0][0], logit);
+        } else {
+          max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1136));
+        }
+        if constexpr (kMasks) {
+          const float32x4_t x5 = vld1q_f32(unmasked + i + 116);
+          const float32x4_t b5 = vld1q_f32(mask + i + 116);
+          const float32x4_t logit =
+              vfmaq_f32(b5, vscale,
+                        vreinterpretq_f32_u32(
+                            vbicq_u32(vreinterpretq_u32_f32(x5), vceqq_f32(b5, vdupq_n_f32(-INFINITY)))));
+          vst1q_f32(logits + i + 116, logit);
+          max[0][1] = vmaxq_f32(max[0][1], logit);
+        } else {
+          max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1140));
+        }
+        if constexpr (kMasks) {
+          const float32x4_t x6 = vld1q_f32(unmasked + i + 120);
+          const float32x4_t b6 = vld1q_f32(mask + i + 120);
+          const float32x4_t logit =
+              vfmaq_f32(b6, vscale,
+                        vreinterpretq_f32_u32(
+                            vbicq_u32(vreinterpretq_u32_f32(x6), vceqq_f32(b6, vdupq_n_f32(-INFINITY)))));
+          vst1q_f32(logits + i + 120, logit);
+          max[0][0] = vmaxq_f32(max[0][0], logit);
+        } else {
+          max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1144));
+        }
+        if constexpr (kMasks) {
+          const float32x4_t x7 = vld1q_f32(unmasked + i + 124);
+          const float32x4_t b7 = vld1q_f32(mask + i + 124);
+          const float32x4_t logit =
+              vfmaq_f32(b7, vscale,
+                        vreinterpretq_f32_u32(
+                            vbicq_u32(vreinterpretq_u32_f32(x7), vceqq_f32(b7, vdupq_n_f32(-INFINITY)))));
+          vst1q_f32(logits + i + 124, logit);
+          max[0][1] = vmaxq_f32(max[0][1], logit);
+        } else {
+          max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1148));
+        }
       }
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -3021,40 +3570,50 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__neon_u128(size_t n, const float
     smx_f32_reference_move(&reference, sum->max);
   }
   float maxima[1] = {};
-  // The logits that a mask makes, in a level 1 cache: stored to where the terms go, they would wait for its lines.
-  alignas(64) float masked[1024];
+  // The logits that a mask makes, and those of the blocks that follow, in a level 1 cache: stored to where the terms go, they would
+  // wait for its lines.
+  alignas(64) float masked[2][1024];
+  float *logits = masked[0], *next_logits = masked[1];
   bool has_maxima = false;
   for (; n >= 1024; n -= 1024) {
     int32_t anchors[1];
     for (int b = 0; b < 1; b++) {
       const float max =
-          mask != nullptr
-              ? vmaxvq_f32(add_mask(1024, x + b * 1024, mask + b * 1024, scale, masked + b * 1024))
-          : has_maxima ? maxima[b]
-                       : maximum(1024, x + b * 1024);
+          has_maxima ? maxima[b]
+          : mask != nullptr
+              ? vmaxvq_f32(add_mask(1024, x + b * 1024, mask + b * 1024, scale, logits + b * 1024))
+              : maximum(1024, x + b * 1024);
       sum->max = max > sum->max ? max : sum->max;
       if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
       anchors[b] = reference.anchor;
     }
-    has_maxima = mask == nullptr && n >= 2048;
+    has_maxima = n >= 2048;
     const size_t left = n - 1024 + following;
-    const size_t ahead = left < 1536 ? left : 1536;
-    if (has_maxima) {
-      add_blocks_u128<true>(x, y, x + ahead, &reference, anchors, hi, lo, maxima);
-    } else {
-      add_blocks_u128<false>(mask != nullptr ? masked : x, y, x + ahead, &reference, anchors, hi, lo, maxima);
-    }
-    x += 1024;
-    y += 1024;
+    const float* const next = x + (left < 1536 ? left : 1536);
     if (mask != nullptr) mask += 1024;
+    if (!has_maxima) {
+      add_blocks_u128<false, false>(mask != nullptr ? logits : x, y, next, &reference, anchors, hi, lo,
+                                    maxima, nullptr, nullptr, scale, nullptr);
+    } else if (mask != nullptr) {
+      add_blocks_u128<true, true>(logits, y, next, &reference, anchors, hi, lo, maxima, x + 1024, mask, scale,
+                                  next_logits);
+    } else {
+      add_blocks_u128<true, false>(x, y, next, &reference, anchors, hi, lo, maxima, nullptr, nullptr, scale,
+                                   nullptr);
+    }
+    float* const done = logits;
+    logits = next_logits;
+    next_logits = done;
+    y += 1024;
+    x += 1024;
   }
   while (n > 0) {
     const size_t block = n < 1024 ? n : 1024;
     const float max =
-        mask != nullptr ? vmaxvq_f32(add_mask(block, x, mask, scale, masked)) : maximum(block, x);
+        mask != nullptr ? vmaxvq_f32(add_mask(block, x, mask, scale, logits)) : maximum(block, x);
     sum->max = max > sum->max ? max : sum->max;
     if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
-    add_block_u128(block, mask != nullptr ? masked : x, y, &reference, hi, lo);
+    add_block_u128(block, mask != nullptr ? logits : x, y, &reference, hi, lo);
     x += block;
     y += block;
     if (mask != nullptr) mask += block;
@@ -3064,12 +3623,16 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__neon_u128(size_t n, const float
   sum->reference = reference.exponent;
 }
 
-// Adds 2 whole blocks, walked together, to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow. What is
+// Adds 2 whole blocks, walked together, to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow,
+// and the logits that a mask makes of those. What is
 // `next` is asked for.
-template <bool kLooksAhead>
+template <bool kLooksAhead, bool kMasks>
 static inline void add_blocks_u64_acc2(const float* x, float* y, const float* next,
                                        const struct smx_f32_reference* reference, const int32_t* anchors,
-                                       float32x4_t* hi, float32x4_t* lo, [[maybe_unused]] float* maxima) {
+                                       float32x4_t* hi, float32x4_t* lo, [[maybe_unused]] float* maxima,
+                                       [[maybe_unused]] const float* unmasked,
+                                       [[maybe_unused]] const float* mask, [[maybe_unused]] float scale,
+                                       [[maybe_unused]] float* logits) {
   const float32x4_t lower =
       vdupq_n_f32(smx_lower_bound(SMX_BIAS - reference->exponent, reference->exponential));
   const float32x4_t bias = vdupq_n_f32(smx_rounding_bias(SMX_BIAS - reference->exponent));
@@ -3081,6 +3644,7 @@ static inline void add_blocks_u64_acc2(const float* x, float* y, const float* ne
   const float32x4_t linear = vdupq_n_f32(reference->exponential->scale);
   const uint8x16x2_t mantissas = vld1q_u8_x2((const uint8_t*)smx_exp2_mantissas);
   const uint8x16x2_t residuals = vld1q_u8_x2((const uint8_t*)smx_exp2_residuals);
+  const float32x4_t vscale = vdupq_n_f32(scale);
   float32x4_t anchor[2], max[2][2];
   for (int b = 0; b < 2; b++) {
     anchor[b] = vdupq_n_f32(smx_f32_anchor(reference, anchors[b], 1024));
@@ -3107,14 +3671,102 @@ static inline void add_blocks_u64_acc2(const float* x, float* y, const float* ne
       const float32x4_t x6 = vld1q_f32(x + i + 24);
       const float32x4_t x7 = vld1q_f32(x + i + 28);
       if constexpr (kLooksAhead) {
-        max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 2048));
-        max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 2052));
-        max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 2056));
-        max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 2060));
-        max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 2064));
-        max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 2068));
-        max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 2072));
-        max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 2076));
+        if constexpr (kMasks) {
+          const float32x4_t x0 = vld1q_f32(unmasked + i + 0);
+          const float32x4_t b0 = vld1q_f32(mask + i + 0);
+          const float32x4_t logit =
+              vfmaq_f32(b0, vscale,
+                        vreinterpretq_f32_u32(
+                            vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+          vst1q_f32(logits + i + 0, logit);
+          max[0][0] = vmaxq_f32(max[0][0], logit);
+        } else {
+          max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 2048));
+        }
+        if constexpr (kMasks) {
+          const float32x4_t x1 = vld1q_f32(unmasked + i + 4);
+          const float32x4_t b1 = vld1q_f32(mask + i + 4);
+          const float32x4_t logit =
+              vfmaq_f32(b1, vscale,
+                        vreinterpretq_f32_u32(
+                            vbicq_u32(vreinterpretq_u32_f32(x1), vceqq_f32(b1, vdupq_n_f32(-INFINITY)))));
+          vst1q_f32(logits + i + 4, logit);
+          max[0][1] = vmaxq_f32(max[0][1], logit);
+        } else {
+          max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 2052));
+        }
+        if constexpr (kMasks) {
+          const float32x4_t x2 = vld1q_f32(unmasked + i + 8);
+          const float32x4_t b2 = vld1q_f32(mask + i + 8);
+          const float32x4_t logit =
+              vfmaq_f32(b2, vscale,
+                        vreinterpretq_f32_u32(
+                            vbicq_u32(vreinterpretq_u32_f32(x2), vceqq_f32(b2, vdupq_n_f32(-INFINITY)))));
+          vst1q_f32(logits + i + 8, logit);
+          max[0][0] = vmaxq_f32(max[0][0], logit);
+        } else {
+          max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 2056));
+        }
+        if constexpr (kMasks) {
+          const float32x4_t x3 = vld1q_f32(unmasked + i + 12);
+          const float32x4_t b3 = vld1q_f32(mask + i + 12);
+          const float32x4_t logit =
+              vfmaq_f32(b3, vscale,
+                        vreinterpretq_f32_u32(
+                            vbicq_u32(vreinterpretq_u32_f32(x3), vceqq_f32(b3, vdupq_n_f32(-INFINITY)))));
+          vst1q_f32(logits + i + 12, logit);
+          max[0][1] = vmaxq_f32(max[0][1], logit);
+        } else {
+          max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 2060));
+        }
+        if constexpr (kMasks) {
+          const float32x4_t x4 = vld1q_f32(unmasked + i + 16);
+          const float32x4_t b4 = vld1q_f32(mask + i + 16);
+          const float32x4_t logit =
+              vfmaq_f32(b4, vscale,
+                        vreinterpretq_f32_u32(
+                            vbicq_u32(vreinterpretq_u32_f32(x4), vceqq_f32(b4, vdupq_n_f32(-INFINITY)))));
+          vst1q_f32(logits + i + 16, logit);
+          max[0][0] = vmaxq_f32(max[0][0], logit);
+        } else {
+          max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 2064));
+        }
+        if constexpr (kMasks) {
+          const float32x4_t x5 = vld1q_f32(unmasked + i + 20);
+          const float32x4_t b5 = vld1q_f32(mask + i + 20);
+          const float32x4_t logit =
+              vfmaq_f32(b5, vscale,
+                        vreinterpretq_f32_u32(
+                            vbicq_u32(vreinterpretq_u32_f32(x5), vceqq_f32(b5, vdupq_n_f32(-INFINITY)))));
+          vst1q_f32(logits + i + 20, logit);
+          max[0][1] = vmaxq_f32(max[0][1], logit);
+        } else {
+          max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 2068));
+        }
+        if constexpr (kMasks) {
+          const float32x4_t x6 = vld1q_f32(unmasked + i + 24);
+          const float32x4_t b6 = vld1q_f32(mask + i + 24);
+          const float32x4_t logit =
+              vfmaq_f32(b6, vscale,
+                        vreinterpretq_f32_u32(
+                            vbicq_u32(vreinterpretq_u32_f32(x6), vceqq_f32(b6, vdupq_n_f32(-INFINITY)))));
+          vst1q_f32(logits + i + 24, logit);
+          max[0][0] = vmaxq_f32(max[0][0], logit);
+        } else {
+          max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 2072));
+        }
+        if constexpr (kMasks) {
+          const float32x4_t x7 = vld1q_f32(unmasked + i + 28);
+          const float32x4_t b7 = vld1q_f32(mask + i + 28);
+          const float32x4_t logit =
+              vfmaq_f32(b7, vscale,
+                        vreinterpretq_f32_u32(
+                            vbicq_u32(vreinterpretq_u32_f32(x7), vceqq_f32(b7, vdupq_n_f32(-INFINITY)))));
+          vst1q_f32(logits + i + 28, logit);
+          max[0][1] = vmaxq_f32(max[0][1], logit);
+        } else {
+          max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 2076));
+        }
       }
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -3249,14 +3901,102 @@ static inline void add_blocks_u64_acc2(const float* x, float* y, const float* ne
       const float32x4_t x6 = vld1q_f32(x + i + 1048);
       const float32x4_t x7 = vld1q_f32(x + i + 1052);
       if constexpr (kLooksAhead) {
-        max[1][0] = vmaxq_f32(max[1][0], vld1q_f32(x + i + 3072));
-        max[1][1] = vmaxq_f32(max[1][1], vld1q_f32(x + i + 3076));
-        max[1][0] = vmaxq_f32(max[1][0], vld1q_f32(x + i + 3080));
-        max[1][1] = vmaxq_f32(max[1][1], vld1q_f32(x + i + 3084));
-        max[1][0] = vmaxq_f32(max[1][0], vld1q_f32(x + i + 3088));
-        max[1][1] = vmaxq_f32(max[1][1], vld1q_f32(x + i + 3092));
-        max[1][0] = vmaxq_f32(max[1][0], vld1q_f32(x + i + 3096));
-        max[1][1] = vmaxq_f32(max[1][1], vld1q_f32(x + i + 3100));
+        if constexpr (kMasks) {
+          const float32x4_t x0 = vld1q_f32(unmasked + i + 1024);
+          const float32x4_t b0 = vld1q_f32(mask + i + 1024);
+          const float32x4_t logit =
+              vfmaq_f32(b0, vscale,
+                        vreinterpretq_f32_u32(
+                            vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+          vst1q_f32(logits + i + 1024, logit);
+          max[1][0] = vmaxq_f32(max[1][0], logit);
+        } else {
+          max[1][0] = vmaxq_f32(max[1][0], vld1q_f32(x + i + 3072));
+        }
+        if constexpr (kMasks) {
+          const float32x4_t x1 = vld1q_f32(unmasked + i + 1028);
+          const float32x4_t b1 = vld1q_f32(mask + i + 1028);
+          const float32x4_t logit =
+              vfmaq_f32(b1, vscale,
+                        vreinterpretq_f32_u32(
+                            vbicq_u32(vreinterpretq_u32_f32(x1), vceqq_f32(b1, vdupq_n_f32(-INFINITY)))));
+          vst1q_f32(logits + i + 1028, logit);
+          max[1][1] = vmaxq_f32(max[1][1], logit);
+        } else {
+          max[1][1] = vmaxq_f32(max[1][1], vld1q_f32(x + i + 3076));
+        }
+        if constexpr (kMasks) {
+          const float32x4_t x2 = vld1q_f32(unmasked + i + 1032);
+          const float32x4_t b2 = vld1q_f32(mask + i + 1032);
+          const float32x4_t logit =
+              vfmaq_f32(b2, vscale,
+                        vreinterpretq_f32_u32(
+                            vbicq_u32(vreinterpretq_u32_f32(x2), vceqq_f32(b2, vdupq_n_f32(-INFINITY)))));
+          vst1q_f32(logits + i + 1032, logit);
+          max[1][0] = vmaxq_f32(max[1][0], logit);
+        } else {
+          max[1][0] = vmaxq_f32(max[1][0], vld1q_f32(x + i + 3080));
+        }
+        if constexpr (kMasks) {
+          const float32x4_t x3 = vld1q_f32(unmasked + i + 1036);
+          const float32x4_t b3 = vld1q_f32(mask + i + 1036);
+          const float32x4_t logit =
+              vfmaq_f32(b3, vscale,
+                        vreinterpretq_f32_u32(
+                            vbicq_u32(vreinterpretq_u32_f32(x3), vceqq_f32(b3, vdupq_n_f32(-INFINITY)))));
+          vst1q_f32(logits + i + 1036, logit);
+          max[1][1] = vmaxq_f32(max[1][1], logit);
+        } else {
+          max[1][1] = vmaxq_f32(max[1][1], vld1q_f32(x + i + 3084));
+        }
+        if constexpr (kMasks) {
+          const float32x4_t x4 = vld1q_f32(unmasked + i + 1040);
+          const float32x4_t b4 = vld1q_f32(mask + i + 1040);
+          const float32x4_t logit =
+              vfmaq_f32(b4, vscale,
+                        vreinterpretq_f32_u32(
+                            vbicq_u32(vreinterpretq_u32_f32(x4), vceqq_f32(b4, vdupq_n_f32(-INFINITY)))));
+          vst1q_f32(logits + i + 1040, logit);
+          max[1][0] = vmaxq_f32(max[1][0], logit);
+        } else {
+          max[1][0] = vmaxq_f32(max[1][0], vld1q_f32(x + i + 3088));
+        }
+        if constexpr (kMasks) {
+          const float32x4_t x5 = vld1q_f32(unmasked + i + 1044);
+          const float32x4_t b5 = vld1q_f32(mask + i + 1044);
+          const float32x4_t logit =
+              vfmaq_f32(b5, vscale,
+                        vreinterpretq_f32_u32(
+                            vbicq_u32(vreinterpretq_u32_f32(x5), vceqq_f32(b5, vdupq_n_f32(-INFINITY)))));
+          vst1q_f32(logits + i + 1044, logit);
+          max[1][1] = vmaxq_f32(max[1][1], logit);
+        } else {
+          max[1][1] = vmaxq_f32(max[1][1], vld1q_f32(x + i + 3092));
+        }
+        if constexpr (kMasks) {
+          const float32x4_t x6 = vld1q_f32(unmasked + i + 1048);
+          const float32x4_t b6 = vld1q_f32(mask + i + 1048);
+          const float32x4_t logit =
+              vfmaq_f32(b6, vscale,
+                        vreinterpretq_f32_u32(
+                            vbicq_u32(vreinterpretq_u32_f32(x6), vceqq_f32(b6, vdupq_n_f32(-INFINITY)))));
+          vst1q_f32(logits + i + 1048, logit);
+          max[1][0] = vmaxq_f32(max[1][0], logit);
+        } else {
+          max[1][0] = vmaxq_f32(max[1][0], vld1q_f32(x + i + 3096));
+        }
+        if constexpr (kMasks) {
+          const float32x4_t x7 = vld1q_f32(unmasked + i + 1052);
+          const float32x4_t b7 = vld1q_f32(mask + i + 1052);
+          const float32x4_t logit =
+              vfmaq_f32(b7, vscale,
+                        vreinterpretq_f32_u32(
+                            vbicq_u32(vreinterpretq_u32_f32(x7), vceqq_f32(b7, vdupq_n_f32(-INFINITY)))));
+          vst1q_f32(logits + i + 1052, logit);
+          max[1][1] = vmaxq_f32(max[1][1], logit);
+        } else {
+          max[1][1] = vmaxq_f32(max[1][1], vld1q_f32(x + i + 3100));
+        }
       }
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -3417,41 +4157,50 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__neon_u64_acc2(
     smx_f32_reference_move(&reference, sum->max);
   }
   float maxima[2] = {};
-  // The logits that a mask makes, in a level 1 cache: stored to where the terms go, they would wait for its lines.
-  alignas(64) float masked[2048];
+  // The logits that a mask makes, and those of the blocks that follow, in a level 1 cache: stored to where the terms go, they would
+  // wait for its lines.
+  alignas(64) float masked[2][2048];
+  float *logits = masked[0], *next_logits = masked[1];
   bool has_maxima = false;
   for (; n >= 2048; n -= 2048) {
     int32_t anchors[2];
     for (int b = 0; b < 2; b++) {
       const float max =
-          mask != nullptr
-              ? vmaxvq_f32(add_mask(1024, x + b * 1024, mask + b * 1024, scale, masked + b * 1024))
-          : has_maxima ? maxima[b]
-                       : maximum(1024, x + b * 1024);
+          has_maxima ? maxima[b]
+          : mask != nullptr
+              ? vmaxvq_f32(add_mask(1024, x + b * 1024, mask + b * 1024, scale, logits + b * 1024))
+              : maximum(1024, x + b * 1024);
       sum->max = max > sum->max ? max : sum->max;
       if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
       anchors[b] = reference.anchor;
     }
-    has_maxima = mask == nullptr && n >= 4096;
+    has_maxima = n >= 4096;
     const size_t left = n - 2048 + following;
-    const size_t ahead = left < 2560 ? left : 2560;
-    if (has_maxima) {
-      add_blocks_u64_acc2<true>(x, y, x + ahead, &reference, anchors, hi, lo, maxima);
-    } else {
-      add_blocks_u64_acc2<false>(mask != nullptr ? masked : x, y, x + ahead, &reference, anchors, hi, lo,
-                                 maxima);
-    }
-    x += 2048;
-    y += 2048;
+    const float* const next = x + (left < 2560 ? left : 2560);
     if (mask != nullptr) mask += 2048;
+    if (!has_maxima) {
+      add_blocks_u64_acc2<false, false>(mask != nullptr ? logits : x, y, next, &reference, anchors, hi, lo,
+                                        maxima, nullptr, nullptr, scale, nullptr);
+    } else if (mask != nullptr) {
+      add_blocks_u64_acc2<true, true>(logits, y, next, &reference, anchors, hi, lo, maxima, x + 2048, mask,
+                                      scale, next_logits);
+    } else {
+      add_blocks_u64_acc2<true, false>(x, y, next, &reference, anchors, hi, lo, maxima, nullptr, nullptr,
+                                       scale, nullptr);
+    }
+    float* const done = logits;
+    logits = next_logits;
+    next_logits = done;
+    y += 2048;
+    x += 2048;
   }
   while (n > 0) {
     const size_t block = n < 1024 ? n : 1024;
     const float max =
-        mask != nullptr ? vmaxvq_f32(add_mask(block, x, mask, scale, masked)) : maximum(block, x);
+        mask != nullptr ? vmaxvq_f32(add_mask(block, x, mask, scale, logits)) : maximum(block, x);
     sum->max = max > sum->max ? max : sum->max;
     if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
-    add_block_u32(block, mask != nullptr ? masked : x, y, &reference, hi, lo);
+    add_block_u32(block, mask != nullptr ? logits : x, y, &reference, hi, lo);
     x += block;
     y += block;
     if (mask != nullptr) mask += block;
@@ -3461,12 +4210,16 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__neon_u64_acc2(
   sum->reference = reference.exponent;
 }
 
-// Adds 2 whole blocks, walked together, to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow. What is
+// Adds 2 whole blocks, walked together, to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow,
+// and the logits that a mask makes of those. What is
 // `next` is asked for.
-template <bool kLooksAhead>
+template <bool kLooksAhead, bool kMasks>
 static inline void add_blocks_u128_acc2(const float* x, float* y, const float* next,
                                         const struct smx_f32_reference* reference, const int32_t* anchors,
-                                        float32x4_t* hi, float32x4_t* lo, [[maybe_unused]] float* maxima) {
+                                        float32x4_t* hi, float32x4_t* lo, [[maybe_unused]] float* maxima,
+                                        [[maybe_unused]] const float* unmasked,
+                                        [[maybe_unused]] const float* mask, [[maybe_unused]] float scale,
+                                        [[maybe_unused]] float* logits) {
   const float32x4_t lower =
       vdupq_n_f32(smx_lower_bound(SMX_BIAS - reference->exponent, reference->exponential));
   const float32x4_t bias = vdupq_n_f32(smx_rounding_bias(SMX_BIAS - reference->exponent));
@@ -3478,6 +4231,7 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
   const float32x4_t linear = vdupq_n_f32(reference->exponential->scale);
   const uint8x16x2_t mantissas = vld1q_u8_x2((const uint8_t*)smx_exp2_mantissas);
   const uint8x16x2_t residuals = vld1q_u8_x2((const uint8_t*)smx_exp2_residuals);
+  const float32x4_t vscale = vdupq_n_f32(scale);
   float32x4_t anchor[2], max[2][2];
   for (int b = 0; b < 2; b++) {
     anchor[b] = vdupq_n_f32(smx_f32_anchor(reference, anchors[b], 1024));
@@ -3504,14 +4258,102 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
       const float32x4_t x6 = vld1q_f32(x + i + 24);
       const float32x4_t x7 = vld1q_f32(x + i + 28);
       if constexpr (kLooksAhead) {
-        max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 2048));
-        max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 2052));
-        max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 2056));
-        max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 2060));
-        max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 2064));
-        max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 2068));
-        max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 2072));
-        max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 2076));
+        if constexpr (kMasks) {
+          const float32x4_t x0 = vld1q_f32(unmasked + i + 0);
+          const float32x4_t b0 = vld1q_f32(mask + i + 0);
+          const float32x4_t logit =
+              vfmaq_f32(b0, vscale,
+                        vreinterpretq_f32_u32(
+                            vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+          vst1q_f32(logits + i + 0, logit);
+          max[0][0] = vmaxq_f32(max[0][0], logit);
+        } else {
+          max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 2048));
+        }
+        if constexpr (kMasks) {
+          const float32x4_t x1 = vld1q_f32(unmasked + i + 4);
+          const float32x4_t b1 = vld1q_f32(mask + i + 4);
+          const float32x4_t logit =
+              vfmaq_f32(b1, vscale,
+                        vreinterpretq_f32_u32(
+                            vbicq_u32(vreinterpretq_u32_f32(x1), vceqq_f32(b1, vdupq_n_f32(-INFINITY)))));
+          vst1q_f32(logits + i + 4, logit);
+          max[0][1] = vmaxq_f32(max[0][1], logit);
+        } else {
+          max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 2052));
+        }
+        if constexpr (kMasks) {
+          const float32x4_t x2 = vld1q_f32(unmasked + i + 8);
+          const float32x4_t b2 = vld1q_f32(mask + i + 8);
+          const float32x4_t logit =
+              vfmaq_f32(b2, vscale,
+                        vreinterpretq_f32_u32(
+                            vbicq_u32(vreinterpretq_u32_f32(x2), vceqq_f32(b2, vdupq_n_f32(-INFINITY)))));
+          vst1q_f32(logits + i + 8, logit);
+          max[0][0] = vmaxq_f32(max[0][0], logit);
+        } else {
+          max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 2056));
+        }
+        if constexpr (kMasks) {
+          const float32x4_t x3 = vld1q_f32(unmasked + i + 12);
+          const float32x4_t b3 = vld1q_f32(mask + i + 12);
+          const float32x4_t logit =
+              vfmaq_f32(b3, vscale,
+                        vreinterpretq_f32_u32(
+                            vbicq_u32(vreinterpretq_u32_f32(x3), vceqq_f32(b3, vdupq_n_f32(-INFINITY)))));
+          vst1q_f32(logits + i + 12, logit);
+          max[0][1] = vmaxq_f32(max[0][1], logit);
+        } else {
+          max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 2060));
+        }
+        if constexpr (kMasks) {
+          const float32x4_t x4 = vld1q_f32(unmasked + i + 16);
+          const float32x4_t b4 = vld1q_f32(mask + i + 16);
+          const float32x4_t logit =
+              vfmaq_f32(b4, vscale,
+                        vreinterpretq_f32_u32(
+                            vbicq_u32(vreinterpretq_u32_f32(x4), vceqq_f32(b4, vdupq_n_f32(-INFINITY)))));
+          vst1q_f32(logits + i + 16, logit);
+          max[0][0] = vmaxq_f32(max[0][0], logit);
+        } else {
+          max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 2064));
+        }
+        if constexpr (kMasks) {
+          const float32x4_t x5 = vld1q_f32(unmasked + i + 20);
+          const float32x4_t b5 = vld1q_f32(mask + i + 20);
+          const float32x4_t logit =
+              vfmaq_f32(b5, vscale,
+                        vreinterpretq_f32_u32(
+                            vbicq_u32(vreinterpretq_u32_f32(x5), vceqq_f32(b5, vdupq_n_f32(-INFINITY)))));
+          vst1q_f32(logits + i + 20, logit);
+          max[0][1] = vmaxq_f32(max[0][1], logit);
+        } else {
+          max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 2068));
+        }
+        if constexpr (kMasks) {
+          const float32x4_t x6 = vld1q_f32(unmasked + i + 24);
+          const float32x4_t b6 = vld1q_f32(mask + i + 24);
+          const float32x4_t logit =
+              vfmaq_f32(b6, vscale,
+                        vreinterpretq_f32_u32(
+                            vbicq_u32(vreinterpretq_u32_f32(x6), vceqq_f32(b6, vdupq_n_f32(-INFINITY)))));
+          vst1q_f32(logits + i + 24, logit);
+          max[0][0] = vmaxq_f32(max[0][0], logit);
+        } else {
+          max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 2072));
+        }
+        if constexpr (kMasks) {
+          const float32x4_t x7 = vld1q_f32(unmasked + i + 28);
+          const float32x4_t b7 = vld1q_f32(mask + i + 28);
+          const float32x4_t logit =
+              vfmaq_f32(b7, vscale,
+                        vreinterpretq_f32_u32(
+                            vbicq_u32(vreinterpretq_u32_f32(x7), vceqq_f32(b7, vdupq_n_f32(-INFINITY)))));
+          vst1q_f32(logits + i + 28, logit);
+          max[0][1] = vmaxq_f32(max[0][1], logit);
+        } else {
+          max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 2076));
+        }
       }
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -3646,14 +4488,102 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
       const float32x4_t x6 = vld1q_f32(x + i + 1048);
       const float32x4_t x7 = vld1q_f32(x + i + 1052);
       if constexpr (kLooksAhead) {
-        max[1][0] = vmaxq_f32(max[1][0], vld1q_f32(x + i + 3072));
-        max[1][1] = vmaxq_f32(max[1][1], vld1q_f32(x + i + 3076));
-        max[1][0] = vmaxq_f32(max[1][0], vld1q_f32(x + i + 3080));
-        max[1][1] = vmaxq_f32(max[1][1], vld1q_f32(x + i + 3084));
-        max[1][0] = vmaxq_f32(max[1][0], vld1q_f32(x + i + 3088));
-        max[1][1] = vmaxq_f32(max[1][1], vld1q_f32(x + i + 3092));
-        max[1][0] = vmaxq_f32(max[1][0], vld1q_f32(x + i + 3096));
-        max[1][1] = vmaxq_f32(max[1][1], vld1q_f32(x + i + 3100));
+        if constexpr (kMasks) {
+          const float32x4_t x0 = vld1q_f32(unmasked + i + 1024);
+          const float32x4_t b0 = vld1q_f32(mask + i + 1024);
+          const float32x4_t logit =
+              vfmaq_f32(b0, vscale,
+                        vreinterpretq_f32_u32(
+                            vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+          vst1q_f32(logits + i + 1024, logit);
+          max[1][0] = vmaxq_f32(max[1][0], logit);
+        } else {
+          max[1][0] = vmaxq_f32(max[1][0], vld1q_f32(x + i + 3072));
+        }
+        if constexpr (kMasks) {
+          const float32x4_t x1 = vld1q_f32(unmasked + i + 1028);
+          const float32x4_t b1 = vld1q_f32(mask + i + 1028);
+          const float32x4_t logit =
+              vfmaq_f32(b1, vscale,
+                        vreinterpretq_f32_u32(
+                            vbicq_u32(vreinterpretq_u32_f32(x1), vceqq_f32(b1, vdupq_n_f32(-INFINITY)))));
+          vst1q_f32(logits + i + 1028, logit);
+          max[1][1] = vmaxq_f32(max[1][1], logit);
+        } else {
+          max[1][1] = vmaxq_f32(max[1][1], vld1q_f32(x + i + 3076));
+        }
+        if constexpr (kMasks) {
+          const float32x4_t x2 = vld1q_f32(unmasked + i + 1032);
+          const float32x4_t b2 = vld1q_f32(mask + i + 1032);
+          const float32x4_t logit =
+              vfmaq_f32(b2, vscale,
+                        vreinterpretq_f32_u32(
+                            vbicq_u32(vreinterpretq_u32_f32(x2), vceqq_f32(b2, vdupq_n_f32(-INFINITY)))));
+          vst1q_f32(logits + i + 1032, logit);
+          max[1][0] = vmaxq_f32(max[1][0], logit);
+        } else {
+          max[1][0] = vmaxq_f32(max[1][0], vld1q_f32(x + i + 3080));
+        }
+        if constexpr (kMasks) {
+          const float32x4_t x3 = vld1q_f32(unmasked + i + 1036);
+          const float32x4_t b3 = vld1q_f32(mask + i + 1036);
+          const float32x4_t logit =
+              vfmaq_f32(b3, vscale,
+                        vreinterpretq_f32_u32(
+                            vbicq_u32(vreinterpretq_u32_f32(x3), vceqq_f32(b3, vdupq_n_f32(-INFINITY)))));
+          vst1q_f32(logits + i + 1036, logit);
+          max[1][1] = vmaxq_f32(max[1][1], logit);
+        } else {
+          max[1][1] = vmaxq_f32(max[1][1], vld1q_f32(x + i + 3084));
+        }
+        if constexpr (kMasks) {
+          const float32x4_t x4 = vld1q_f32(unmasked + i + 1040);
+          const float32x4_t b4 = vld1q_f32(mask + i + 1040);
+          const float32x4_t logit =
+              vfmaq_f32(b4, vscale,
+                        vreinterpretq_f32_u32(
+                            vbicq_u32(vreinterpretq_u32_f32(x4), vceqq_f32(b4, vdupq_n_f32(-INFINITY)))));
+          vst1q_f32(logits + i + 1040, logit);
+          max[1][0] = vmaxq_f32(max[1][0], logit);
+        } else {
+          max[1][0] = vmaxq_f32(max[1][0], vld1q_f32(x + i + 3088));
+        }
+        if constexpr (kMasks) {
+          const float32x4_t x5 = vld1q_f32(unmasked + i + 1044);
+          const float32x4_t b5 = vld1q_f32(mask + i + 1044);
+          const float32x4_t logit =
+              vfmaq_f32(b5, vscale,
+                        vreinterpretq_f32_u32(
+                            vbicq_u32(vreinterpretq_u32_f32(x5), vceqq_f32(b5, vdupq_n_f32(-INFINITY)))));
+          vst1q_f32(logits + i + 1044, logit);
+          max[1][1] = vmaxq_f32(max[1][1], logit);
+        } else {
+          max[1][1] = vmaxq_f32(max[1][1], vld1q_f32(x + i + 3092));
+        }
+        if constexpr (kMasks) {
+          const float32x4_t x6 = vld1q_f32(unmasked + i + 1048);
+          const float32x4_t b6 = vld1q_f32(mask + i + 1048);
+          const float32x4_t logit =
+              vfmaq_f32(b6, vscale,
+                        vreinterpretq_f32_u32(
+                            vbicq_u32(vreinterpretq_u32_f32(x6), vceqq_f32(b6, vdupq_n_f32(-INFINITY)))));
+          vst1q_f32(logits + i + 1048, logit);
+          max[1][0] = vmaxq_f32(max[1][0], logit);
+        } else {
+          max[1][0] = vmaxq_f32(max[1][0], vld1q_f32(x + i + 3096));
+        }
+        if constexpr (kMasks) {
+          const float32x4_t x7 = vld1q_f32(unmasked + i + 1052);
+          const float32x4_t b7 = vld1q_f32(mask + i + 1052);
+          const float32x4_t logit =
+              vfmaq_f32(b7, vscale,
+                        vreinterpretq_f32_u32(
+                            vbicq_u32(vreinterpretq_u32_f32(x7), vceqq_f32(b7, vdupq_n_f32(-INFINITY)))));
+          vst1q_f32(logits + i + 1052, logit);
+          max[1][1] = vmaxq_f32(max[1][1], logit);
+        } else {
+          max[1][1] = vmaxq_f32(max[1][1], vld1q_f32(x + i + 3100));
+        }
       }
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -3788,14 +4718,102 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
       const float32x4_t x6 = vld1q_f32(x + i + 56);
       const float32x4_t x7 = vld1q_f32(x + i + 60);
       if constexpr (kLooksAhead) {
-        max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 2080));
-        max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 2084));
-        max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 2088));
-        max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 2092));
-        max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 2096));
-        max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 2100));
-        max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 2104));
-        max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 2108));
+        if constexpr (kMasks) {
+          const float32x4_t x0 = vld1q_f32(unmasked + i + 32);
+          const float32x4_t b0 = vld1q_f32(mask + i + 32);
+          const float32x4_t logit =
+              vfmaq_f32(b0, vscale,
+                        vreinterpretq_f32_u32(
+                            vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+          vst1q_f32(logits + i + 32, logit);
+          max[0][0] = vmaxq_f32(max[0][0], logit);
+        } else {
+          max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 2080));
+        }
+        if constexpr (kMasks) {
+          const float32x4_t x1 = vld1q_f32(unmasked + i + 36);
+          const float32x4_t b1 = vld1q_f32(mask + i + 36);
+          const float32x4_t logit =
+              vfmaq_f32(b1, vscale,
+                        vreinterpretq_f32_u32(
+                            vbicq_u32(vreinterpretq_u32_f32(x1), vceqq_f32(b1, vdupq_n_f32(-INFINITY)))));
+          vst1q_f32(logits + i + 36, logit);
+          max[0][1] = vmaxq_f32(max[0][1], logit);
+        } else {
+          max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 2084));
+        }
+        if constexpr (kMasks) {
+          const float32x4_t x2 = vld1q_f32(unmasked + i + 40);
+          const float32x4_t b2 = vld1q_f32(mask + i + 40);
+          const float32x4_t logit =
+              vfmaq_f32(b2, vscale,
+                        vreinterpretq_f32_u32(
+                            vbicq_u32(vreinterpretq_u32_f32(x2), vceqq_f32(b2, vdupq_n_f32(-INFINITY)))));
+          vst1q_f32(logits + i + 40, logit);
+          max[0][0] = vmaxq_f32(max[0][0], logit);
+        } else {
+          max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 2088));
+        }
+        if constexpr (kMasks) {
+          const float32x4_t x3 = vld1q_f32(unmasked + i + 44);
+          const float32x4_t b3 = vld1q_f32(mask + i + 44);
+          const float32x4_t logit =
+              vfmaq_f32(b3, vscale,
+                        vreinterpretq_f32_u32(
+                            vbicq_u32(vreinterpretq_u32_f32(x3), vceqq_f32(b3, vdupq_n_f32(-INFINITY)))));
+          vst1q_f32(logits + i + 44, logit);
+          max[0][1] = vmaxq_f32(max[0][1], logit);
+        } else {
+          max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 2092));
+        }
+        if constexpr (kMasks) {
+          const float32x4_t x4 = vld1q_f32(unmasked + i + 48);
+          const float32x4_t b4 = vld1q_f32(mask + i + 48);
+          const float32x4_t logit =
+              vfmaq_f32(b4, vscale,
+                        vreinterpretq_f32_u32(
+                            vbicq_u32(vreinterpretq_u32_f32(x4), vceqq_f32(b4, vdupq_n_f32(-INFINITY)))));
+          vst1q_f32(logits + i + 48, logit);
+          max[0][0] = vmaxq_f32(max[0][0], logit);
+        } else {
+          max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 2096));
+        }
+        if constexpr (kMasks) {
+          const float32x4_t x5 = vld1q_f32(unmasked + i + 52);
+          const float32x4_t b5 = vld1q_f32(mask + i + 52);
+          const float32x4_t logit =
+              vfmaq_f32(b5, vscale,
+                        vreinterpretq_f32_u32(
+                            vbicq_u32(vreinterpretq_u32_f32(x5), vceqq_f32(b5, vdupq_n_f32(-INFINITY)))));
+          vst1q_f32(logits + i + 52, logit);
+          max[0][1] = vmaxq_f32(max[0][1], logit);
+        } else {
+          max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 2100));
+        }
+        if constexpr (kMasks) {
+          const float32x4_t x6 = vld1q_f32(unmasked + i + 56);
+          const float32x4_t b6 = vld1q_f32(mask + i + 56);
+          const float32x4_t logit =
+              vfmaq_f32(b6, vscale,
+                        vreinterpretq_f32_u32(
+                            vbicq_u32(vreinterpretq_u32_f32(x6), vceqq_f32(b6, vdupq_n_f32(-INFINITY)))));
+          vst1q_f32(logits + i + 56, logit);
+          max[0][0] = vmaxq_f32(max[0][0], logit);
+        } else {
+          max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 2104));
+        }
+        if constexpr (kMasks) {
+          const float32x4_t x7 = vld1q_f32(unmasked + i + 60);
+          const float32x4_t b7 = vld1q_f32(mask + i + 60);
+          const float32x4_t logit =
+              vfmaq_f32(b7, vscale,
+                        vreinterpretq_f32_u32(
+                            vbicq_u32(vreinterpretq_u32_f32(x7), vceqq_f32(b7, vdupq_n_f32(-INFINITY)))));
+          vst1q_f32(logits + i + 60, logit);
+          max[0][1] = vmaxq_f32(max[0][1], logit);
+        } else {
+          max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 2108));
+        }
       }
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -3930,14 +4948,102 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
       const float32x4_t x6 = vld1q_f32(x + i + 1080);
       const float32x4_t x7 = vld1q_f32(x + i + 1084);
       if constexpr (kLooksAhead) {
-        max[1][0] = vmaxq_f32(max[1][0], vld1q_f32(x + i + 3104));
-        max[1][1] = vmaxq_f32(max[1][1], vld1q_f32(x + i + 3108));
-        max[1][0] = vmaxq_f32(max[1][0], vld1q_f32(x + i + 3112));
-        max[1][1] = vmaxq_f32(max[1][1], vld1q_f32(x + i + 3116));
-        max[1][0] = vmaxq_f32(max[1][0], vld1q_f32(x + i + 3120));
-        max[1][1] = vmaxq_f32(max[1][1], vld1q_f32(x + i + 3124));
-        max[1][0] = vmaxq_f32(max[1][0], vld1q_f32(x + i + 3128));
-        max[1][1] = vmaxq_f32(max[1][1], vld1q_f32(x + i + 3132));
+        if constexpr (kMasks) {
+          const float32x4_t x0 = vld1q_f32(unmasked + i + 1056);
+          const float32x4_t b0 = vld1q_f32(mask + i + 1056);
+          const float32x4_t logit =
+              vfmaq_f32(b0, vscale,
+                        vreinterpretq_f32_u32(
+                            vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+          vst1q_f32(logits + i + 1056, logit);
+          max[1][0] = vmaxq_f32(max[1][0], logit);
+        } else {
+          max[1][0] = vmaxq_f32(max[1][0], vld1q_f32(x + i + 3104));
+        }
+        if constexpr (kMasks) {
+          const float32x4_t x1 = vld1q_f32(unmasked + i + 1060);
+          const float32x4_t b1 = vld1q_f32(mask + i + 1060);
+          const float32x4_t logit =
+              vfmaq_f32(b1, vscale,
+                        vreinterpretq_f32_u32(
+                            vbicq_u32(vreinterpretq_u32_f32(x1), vceqq_f32(b1, vdupq_n_f32(-INFINITY)))));
+          vst1q_f32(logits + i + 1060, logit);
+          max[1][1] = vmaxq_f32(max[1][1], logit);
+        } else {
+          max[1][1] = vmaxq_f32(max[1][1], vld1q_f32(x + i + 3108));
+        }
+        if constexpr (kMasks) {
+          const float32x4_t x2 = vld1q_f32(unmasked + i + 1064);
+          const float32x4_t b2 = vld1q_f32(mask + i + 1064);
+          const float32x4_t logit =
+              vfmaq_f32(b2, vscale,
+                        vreinterpretq_f32_u32(
+                            vbicq_u32(vreinterpretq_u32_f32(x2), vceqq_f32(b2, vdupq_n_f32(-INFINITY)))));
+          vst1q_f32(logits + i + 1064, logit);
+          max[1][0] = vmaxq_f32(max[1][0], logit);
+        } else {
+          max[1][0] = vmaxq_f32(max[1][0], vld1q_f32(x + i + 3112));
+        }
+        if constexpr (kMasks) {
+          const float32x4_t x3 = vld1q_f32(unmasked + i + 1068);
+          const float32x4_t b3 = vld1q_f32(mask + i + 1068);
+          const float32x4_t logit =
+              vfmaq_f32(b3, vscale,
+                        vreinterpretq_f32_u32(
+                            vbicq_u32(vreinterpretq_u32_f32(x3), vceqq_f32(b3, vdupq_n_f32(-INFINITY)))));
+          vst1q_f32(logits + i + 1068, logit);
+          max[1][1] = vmaxq_f32(max[1][1], logit);
+        } else {
+          max[1][1] = vmaxq_f32(max[1][1], vld1q_f32(x + i + 3116));
+        }
+        if constexpr (kMasks) {
+          const float32x4_t x4 = vld1q_f32(unmasked + i + 1072);
+          const float32x4_t b4 = vld1q_f32(mask + i + 1072);
+          const float32x4_t logit =
+              vfmaq_f32(b4, vscale,
+                        vreinterpretq_f32_u32(
+                            vbicq_u32(vreinterpretq_u32_f32(x4), vceqq_f32(b4, vdupq_n_f32(-INFINITY)))));
+          vst1q_f32(logits + i + 1072, logit);
+          max[1][0] = vmaxq_f32(max[1][0], logit);
+        } else {
+          max[1][0] = vmaxq_f32(max[1][0], vld1q_f32(x + i + 3120));
+        }
+        if constexpr (kMasks) {
+          const float32x4_t x5 = vld1q_f32(unmasked + i + 1076);
+          const float32x4_t b5 = vld1q_f32(mask + i + 1076);
+          const float32x4_t logit =
+              vfmaq_f32(b5, vscale,
+                        vreinterpretq_f32_u32(
+                            vbicq_u32(vreinterpretq_u32_f32(x5), vceqq_f32(b5, vdupq_n_f32(-INFINITY)))));
+          vst1q_f32(logits + i + 1076, logit);
+          max[1][1] = vmaxq_f32(max[1][1], logit);
+        } else {
+          max[1][1] = vmaxq_f32(max[1][1], vld1q_f32(x + i + 3124));
+        }
+        if constexpr (kMasks) {
+          const float32x4_t x6 = vld1q_f32(unmasked + i + 1080);
+          const float32x4_t b6 = vld1q_f32(mask + i + 1080);
+          const float32x4_t logit =
+              vfmaq_f32(b6, vscale,
+                        vreinterpretq_f32_u32(
+                            vbicq_u32(vreinterpretq_u32_f32(x6), vceqq_f32(b6, vdupq_n_f32(-INFINITY)))));
+          vst1q_f32(logits + i + 1080, logit);
+          max[1][0] = vmaxq_f32(max[1][0], logit);
+        } else {
+          max[1][0] = vmaxq_f32(max[1][0], vld1q_f32(x + i + 3128));
+        }
+        if constexpr (kMasks) {
+          const float32x4_t x7 = vld1q_f32(unmasked + i + 1084);
+          const float32x4_t b7 = vld1q_f32(mask + i + 1084);
+          const float32x4_t logit =
+              vfmaq_f32(b7, vscale,
+                        vreinterpretq_f32_u32(
+                            vbicq_u32(vreinterpretq_u32_f32(x7), vceqq_f32(b7, vdupq_n_f32(-INFINITY)))));
+          vst1q_f32(logits + i + 1084, logit);
+          max[1][1] = vmaxq_f32(max[1][1], logit);
+        } else {
+          max[1][1] = vmaxq_f32(max[1][1], vld1q_f32(x + i + 3132));
+        }
       }
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -4098,41 +5204,50 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__neon_u128_acc2(
     smx_f32_reference_move(&reference, sum->max);
   }
   float maxima[2] = {};
-  // The logits that a mask makes, in a level 1 cache: stored to where the terms go, they would wait for its lines.
-  alignas(64) float masked[2048];
+  // The logits that a mask makes, and those of the blocks that follow, in a level 1 cache: stored to where the terms go, they would
+  // wait for its lines.
+  alignas(64) float masked[2][2048];
+  float *logits = masked[0], *next_logits = masked[1];
   bool has_maxima = false;
   for (; n >= 2048; n -= 2048) {
     int32_t anchors[2];
     for (int b = 0; b < 2; b++) {
       const float max =
-          mask != nullptr
-              ? vmaxvq_f32(add_mask(1024, x + b * 1024, mask + b * 1024, scale, masked + b * 1024))
-          : has_maxima ? maxima[b]
-                       : maximum(1024, x + b * 1024);
+          has_maxima ? maxima[b]
+          : mask != nullptr
+              ? vmaxvq_f32(add_mask(1024, x + b * 1024, mask + b * 1024, scale, logits + b * 1024))
+              : maximum(1024, x + b * 1024);
       sum->max = max > sum->max ? max : sum->max;
       if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
       anchors[b] = reference.anchor;
     }
-    has_maxima = mask == nullptr && n >= 4096;
+    has_maxima = n >= 4096;
     const size_t left = n - 2048 + following;
-    const size_t ahead = left < 2560 ? left : 2560;
-    if (has_maxima) {
-      add_blocks_u128_acc2<true>(x, y, x + ahead, &reference, anchors, hi, lo, maxima);
-    } else {
-      add_blocks_u128_acc2<false>(mask != nullptr ? masked : x, y, x + ahead, &reference, anchors, hi, lo,
-                                  maxima);
-    }
-    x += 2048;
-    y += 2048;
+    const float* const next = x + (left < 2560 ? left : 2560);
     if (mask != nullptr) mask += 2048;
+    if (!has_maxima) {
+      add_blocks_u128_acc2<false, false>(mask != nullptr ? logits : x, y, next, &reference, anchors, hi, lo,
+                                         maxima, nullptr, nullptr, scale, nullptr);
+    } else if (mask != nullptr) {
+      add_blocks_u128_acc2<true, true>(logits, y, next, &reference, anchors, hi, lo, maxima, x + 2048, mask,
+                                       scale, next_logits);
+    } else {
+      add_blocks_u128_acc2<true, false>(x, y, next, &reference, anchors, hi, lo, maxima, nullptr, nullptr,
+                                        scale, nullptr);
+    }
+    float* const done = logits;
+    logits = next_logits;
+    next_logits = done;
+    y += 2048;
+    x += 2048;
   }
   while (n > 0) {
     const size_t block = n < 1024 ? n : 1024;
     const float max =
-        mask != nullptr ? vmaxvq_f32(add_mask(block, x, mask, scale, masked)) : maximum(block, x);
+        mask != nullptr ? vmaxvq_f32(add_mask(block, x, mask, scale, logits)) : maximum(block, x);
     sum->max = max > sum->max ? max : sum->max;
     if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
-    add_block_u64(block, mask != nullptr ? masked : x, y, &reference, hi, lo);
+    add_block_u64(block, mask != nullptr ? logits : x, y, &reference, hi, lo);
     x += block;
     y += block;
     if (mask != nullptr) mask += block;
@@ -4142,12 +5257,16 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__neon_u128_acc2(
   sum->reference = reference.exponent;
 }
 
-// Adds 4 whole blocks, walked together, to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow. What is
+// Adds 4 whole blocks, walked together, to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow,
+// and the logits that a mask makes of those. What is
 // `next` is asked for.
-template <bool kLooksAhead>
+template <bool kLooksAhead, bool kMasks>
 static inline void add_blocks_u128_acc4(const float* x, float* y, const float* next,
                                         const struct smx_f32_reference* reference, const int32_t* anchors,
-                                        float32x4_t* hi, float32x4_t* lo, [[maybe_unused]] float* maxima) {
+                                        float32x4_t* hi, float32x4_t* lo, [[maybe_unused]] float* maxima,
+                                        [[maybe_unused]] const float* unmasked,
+                                        [[maybe_unused]] const float* mask, [[maybe_unused]] float scale,
+                                        [[maybe_unused]] float* logits) {
   const float32x4_t lower =
       vdupq_n_f32(smx_lower_bound(SMX_BIAS - reference->exponent, reference->exponential));
   const float32x4_t bias = vdupq_n_f32(smx_rounding_bias(SMX_BIAS - reference->exponent));
@@ -4159,6 +5278,7 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
   const float32x4_t linear = vdupq_n_f32(reference->exponential->scale);
   const uint8x16x2_t mantissas = vld1q_u8_x2((const uint8_t*)smx_exp2_mantissas);
   const uint8x16x2_t residuals = vld1q_u8_x2((const uint8_t*)smx_exp2_residuals);
+  const float32x4_t vscale = vdupq_n_f32(scale);
   float32x4_t anchor[4], max[4][2];
   for (int b = 0; b < 4; b++) {
     anchor[b] = vdupq_n_f32(smx_f32_anchor(reference, anchors[b], 1024));
@@ -4189,14 +5309,102 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
       const float32x4_t x6 = vld1q_f32(x + i + 24);
       const float32x4_t x7 = vld1q_f32(x + i + 28);
       if constexpr (kLooksAhead) {
-        max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 4096));
-        max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 4100));
-        max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 4104));
-        max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 4108));
-        max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 4112));
-        max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 4116));
-        max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 4120));
-        max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 4124));
+        if constexpr (kMasks) {
+          const float32x4_t x0 = vld1q_f32(unmasked + i + 0);
+          const float32x4_t b0 = vld1q_f32(mask + i + 0);
+          const float32x4_t logit =
+              vfmaq_f32(b0, vscale,
+                        vreinterpretq_f32_u32(
+                            vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+          vst1q_f32(logits + i + 0, logit);
+          max[0][0] = vmaxq_f32(max[0][0], logit);
+        } else {
+          max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 4096));
+        }
+        if constexpr (kMasks) {
+          const float32x4_t x1 = vld1q_f32(unmasked + i + 4);
+          const float32x4_t b1 = vld1q_f32(mask + i + 4);
+          const float32x4_t logit =
+              vfmaq_f32(b1, vscale,
+                        vreinterpretq_f32_u32(
+                            vbicq_u32(vreinterpretq_u32_f32(x1), vceqq_f32(b1, vdupq_n_f32(-INFINITY)))));
+          vst1q_f32(logits + i + 4, logit);
+          max[0][1] = vmaxq_f32(max[0][1], logit);
+        } else {
+          max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 4100));
+        }
+        if constexpr (kMasks) {
+          const float32x4_t x2 = vld1q_f32(unmasked + i + 8);
+          const float32x4_t b2 = vld1q_f32(mask + i + 8);
+          const float32x4_t logit =
+              vfmaq_f32(b2, vscale,
+                        vreinterpretq_f32_u32(
+                            vbicq_u32(vreinterpretq_u32_f32(x2), vceqq_f32(b2, vdupq_n_f32(-INFINITY)))));
+          vst1q_f32(logits + i + 8, logit);
+          max[0][0] = vmaxq_f32(max[0][0], logit);
+        } else {
+          max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 4104));
+        }
+        if constexpr (kMasks) {
+          const float32x4_t x3 = vld1q_f32(unmasked + i + 12);
+          const float32x4_t b3 = vld1q_f32(mask + i + 12);
+          const float32x4_t logit =
+              vfmaq_f32(b3, vscale,
+                        vreinterpretq_f32_u32(
+                            vbicq_u32(vreinterpretq_u32_f32(x3), vceqq_f32(b3, vdupq_n_f32(-INFINITY)))));
+          vst1q_f32(logits + i + 12, logit);
+          max[0][1] = vmaxq_f32(max[0][1], logit);
+        } else {
+          max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 4108));
+        }
+        if constexpr (kMasks) {
+          const float32x4_t x4 = vld1q_f32(unmasked + i + 16);
+          const float32x4_t b4 = vld1q_f32(mask + i + 16);
+          const float32x4_t logit =
+              vfmaq_f32(b4, vscale,
+                        vreinterpretq_f32_u32(
+                            vbicq_u32(vreinterpretq_u32_f32(x4), vceqq_f32(b4, vdupq_n_f32(-INFINITY)))));
+          vst1q_f32(logits + i + 16, logit);
+          max[0][0] = vmaxq_f32(max[0][0], logit);
+        } else {
+          max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 4112));
+        }
+        if constexpr (kMasks) {
+          const float32x4_t x5 = vld1q_f32(unmasked + i + 20);
+          const float32x4_t b5 = vld1q_f32(mask + i + 20);
+          const float32x4_t logit =
+              vfmaq_f32(b5, vscale,
+                        vreinterpretq_f32_u32(
+                            vbicq_u32(vreinterpretq_u32_f32(x5), vceqq_f32(b5, vdupq_n_f32(-INFINITY)))));
+          vst1q_f32(logits + i + 20, logit);
+          max[0][1] = vmaxq_f32(max[0][1], logit);
+        } else {
+          max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 4116));
+        }
+        if constexpr (kMasks) {
+          const float32x4_t x6 = vld1q_f32(unmasked + i + 24);
+          const float32x4_t b6 = vld1q_f32(mask + i + 24);
+          const float32x4_t logit =
+              vfmaq_f32(b6, vscale,
+                        vreinterpretq_f32_u32(
+                            vbicq_u32(vreinterpretq_u32_f32(x6), vceqq_f32(b6, vdupq_n_f32(-INFINITY)))));
+          vst1q_f32(logits + i + 24, logit);
+          max[0][0] = vmaxq_f32(max[0][0], logit);
+        } else {
+          max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 4120));
+        }
+        if constexpr (kMasks) {
+          const float32x4_t x7 = vld1q_f32(unmasked + i + 28);
+          const float32x4_t b7 = vld1q_f32(mask + i + 28);
+          const float32x4_t logit =
+              vfmaq_f32(b7, vscale,
+                        vreinterpretq_f32_u32(
+                            vbicq_u32(vreinterpretq_u32_f32(x7), vceqq_f32(b7, vdupq_n_f32(-INFINITY)))));
+          vst1q_f32(logits + i + 28, logit);
+          max[0][1] = vmaxq_f32(max[0][1], logit);
+        } else {
+          max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 4124));
+        }
       }
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -4331,14 +5539,102 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
       const float32x4_t x6 = vld1q_f32(x + i + 1048);
       const float32x4_t x7 = vld1q_f32(x + i + 1052);
       if constexpr (kLooksAhead) {
-        max[1][0] = vmaxq_f32(max[1][0], vld1q_f32(x + i + 5120));
-        max[1][1] = vmaxq_f32(max[1][1], vld1q_f32(x + i + 5124));
-        max[1][0] = vmaxq_f32(max[1][0], vld1q_f32(x + i + 5128));
-        max[1][1] = vmaxq_f32(max[1][1], vld1q_f32(x + i + 5132));
-        max[1][0] = vmaxq_f32(max[1][0], vld1q_f32(x + i + 5136));
-        max[1][1] = vmaxq_f32(max[1][1], vld1q_f32(x + i + 5140));
-        max[1][0] = vmaxq_f32(max[1][0], vld1q_f32(x + i + 5144));
-        max[1][1] = vmaxq_f32(max[1][1], vld1q_f32(x + i + 5148));
+        if constexpr (kMasks) {
+          const float32x4_t x0 = vld1q_f32(unmasked + i + 1024);
+          const float32x4_t b0 = vld1q_f32(mask + i + 1024);
+          const float32x4_t logit =
+              vfmaq_f32(b0, vscale,
+                        vreinterpretq_f32_u32(
+                            vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+          vst1q_f32(logits + i + 1024, logit);
+          max[1][0] = vmaxq_f32(max[1][0], logit);
+        } else {
+          max[1][0] = vmaxq_f32(max[1][0], vld1q_f32(x + i + 5120));
+        }
+        if constexpr (kMasks) {
+          const float32x4_t x1 = vld1q_f32(unmasked + i + 1028);
+          const float32x4_t b1 = vld1q_f32(mask + i + 1028);
+          const float32x4_t logit =
+              vfmaq_f32(b1, vscale,
+                        vreinterpretq_f32_u32(
+                            vbicq_u32(vreinterpretq_u32_f32(x1), vceqq_f32(b1, vdupq_n_f32(-INFINITY)))));
+          vst1q_f32(logits + i + 1028, logit);
+          max[1][1] = vmaxq_f32(max[1][1], logit);
+        } else {
+          max[1][1] = vmaxq_f32(max[1][1], vld1q_f32(x + i + 5124));
+        }
+        if constexpr (kMasks) {
+          const float32x4_t x2 = vld1q_f32(unmasked + i + 1032);
+          const float32x4_t b2 = vld1q_f32(mask + i + 1032);
+          const float32x4_t logit =
+              vfmaq_f32(b2, vscale,
+                        vreinterpretq_f32_u32(
+                            vbicq_u32(vreinterpretq_u32_f32(x2), vceqq_f32(b2, vdupq_n_f32(-INFINITY)))));
+          vst1q_f32(logits + i + 1032, logit);
+          max[1][0] = vmaxq_f32(max[1][0], logit);
+        } else {
+          max[1][0] = vmaxq_f32(max[1][0], vld1q_f32(x + i + 5128));
+        }
+        if constexpr (kMasks) {
+          const float32x4_t x3 = vld1q_f32(unmasked + i + 1036);
+          const float32x4_t b3 = vld1q_f32(mask + i + 1036);
+          const float32x4_t logit =
+              vfmaq_f32(b3, vscale,
+                        vreinterpretq_f32_u32(
+                            vbicq_u32(vreinterpretq_u32_f32(x3), vceqq_f32(b3, vdupq_n_f32(-INFINITY)))));
+          vst1q_f32(logits + i + 1036, logit);
+          max[1][1] = vmaxq_f32(max[1][1], logit);
+        } else {
+          max[1][1] = vmaxq_f32(max[1][1], vld1q_f32(x + i + 5132));
+        }
+        if constexpr (kMasks) {
+          const float32x4_t x4 = vld1q_f32(unmasked + i + 1040);
+          const float32x4_t b4 = vld1q_f32(mask + i + 1040);
+          const float32x4_t logit =
+              vfmaq_f32(b4, vscale,
+                        vreinterpretq_f32_u32(
+                            vbicq_u32(vreinterpretq_u32_f32(x4), vceqq_f32(b4, vdupq_n_f32(-INFINITY)))));
+          vst1q_f32(logits + i + 1040, logit);
+          max[1][0] = vmaxq_f32(max[1][0], logit);
+        } else {
+          max[1][0] = vmaxq_f32(max[1][0], vld1q_f32(x + i + 5136));
+        }
+        if constexpr (kMasks) {
+          const float32x4_t x5 = vld1q_f32(unmasked + i + 1044);
+          const float32x4_t b5 = vld1q_f32(mask + i + 1044);
+          const float32x4_t logit =
+              vfmaq_f32(b5, vscale,
+                        vreinterpretq_f32_u32(
+                            vbicq_u32(vreinterpretq_u32_f32(x5), vceqq_f32(b5, vdupq_n_f32(-INFINITY)))));
+          vst1q_f32(logits + i + 1044, logit);
+          max[1][1] = vmaxq_f32(max[1][1], logit);
+        } else {
+          max[1][1] = vmaxq_f32(max[1][1], vld1q_f32(x + i + 5140));
+        }
+        if constexpr (kMasks) {
+          const float32x4_t x6 = vld1q_f32(unmasked + i + 1048);
+          const float32x4_t b6 = vld1q_f32(mask + i + 1048);
+          const float32x4_t logit =
+              vfmaq_f32(b6, vscale,
+                        vreinterpretq_f32_u32(
+                            vbicq_u32(vreinterpretq_u32_f32(x6), vceqq_f32(b6, vdupq_n_f32(-INFINITY)))));
+          vst1q_f32(logits + i + 1048, logit);
+          max[1][0] = vmaxq_f32(max[1][0], logit);
+        } else {
+          max[1][0] = vmaxq_f32(max[1][0], vld1q_f32(x + i + 5144));
+        }
+        if constexpr (kMasks) {
+          const float32x4_t x7 = vld1q_f32(unmasked + i + 1052);
+          const float32x4_t b7 = vld1q_f32(mask + i + 1052);
+          const float32x4_t logit =
+              vfmaq_f32(b7, vscale,
+                        vreinterpretq_f32_u32(
+                            vbicq_u32(vreinterpretq_u32_f32(x7), vceqq_f32(b7, vdupq_n_f32(-INFINITY)))));
+          vst1q_f32(logits + i + 1052, logit);
+          max[1][1] = vmaxq_f32(max[1][1], logit);
+        } else {
+          max[1][1] = vmaxq_f32(max[1][1], vld1q_f32(x + i + 5148));
+        }
       }
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -4473,14 +5769,102 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
       const float32x4_t x6 = vld1q_f32(x + i + 2072);
       const float32x4_t x7 = vld1q_f32(x + i + 2076);
       if constexpr (kLooksAhead) {
-        max[2][0] = vmaxq_f32(max[2][0], vld1q_f32(x + i + 6144));
-        max[2][1] = vmaxq_f32(max[2][1], vld1q_f32(x + i + 6148));
-        max[2][0] = vmaxq_f32(max[2][0], vld1q_f32(x + i + 6152));
-        max[2][1] = vmaxq_f32(max[2][1], vld1q_f32(x + i + 6156));
-        max[2][0] = vmaxq_f32(max[2][0], vld1q_f32(x + i + 6160));
-        max[2][1] = vmaxq_f32(max[2][1], vld1q_f32(x + i + 6164));
-        max[2][0] = vmaxq_f32(max[2][0], vld1q_f32(x + i + 6168));
-        max[2][1] = vmaxq_f32(max[2][1], vld1q_f32(x + i + 6172));
+        if constexpr (kMasks) {
+          const float32x4_t x0 = vld1q_f32(unmasked + i + 2048);
+          const float32x4_t b0 = vld1q_f32(mask + i + 2048);
+          const float32x4_t logit =
+              vfmaq_f32(b0, vscale,
+                        vreinterpretq_f32_u32(
+                            vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+          vst1q_f32(logits + i + 2048, logit);
+          max[2][0] = vmaxq_f32(max[2][0], logit);
+        } else {
+          max[2][0] = vmaxq_f32(max[2][0], vld1q_f32(x + i + 6144));
+        }
+        if constexpr (kMasks) {
+          const float32x4_t x1 = vld1q_f32(unmasked + i + 2052);
+          const float32x4_t b1 = vld1q_f32(mask + i + 2052);
+          const float32x4_t logit =
+              vfmaq_f32(b1, vscale,
+                        vreinterpretq_f32_u32(
+                            vbicq_u32(vreinterpretq_u32_f32(x1), vceqq_f32(b1, vdupq_n_f32(-INFINITY)))));
+          vst1q_f32(logits + i + 2052, logit);
+          max[2][1] = vmaxq_f32(max[2][1], logit);
+        } else {
+          max[2][1] = vmaxq_f32(max[2][1], vld1q_f32(x + i + 6148));
+        }
+        if constexpr (kMasks) {
+          const float32x4_t x2 = vld1q_f32(unmasked + i + 2056);
+          const float32x4_t b2 = vld1q_f32(mask + i + 2056);
+          const float32x4_t logit =
+              vfmaq_f32(b2, vscale,
+                        vreinterpretq_f32_u32(
+                            vbicq_u32(vreinterpretq_u32_f32(x2), vceqq_f32(b2, vdupq_n_f32(-INFINITY)))));
+          vst1q_f32(logits + i + 2056, logit);
+          max[2][0] = vmaxq_f32(max[2][0], logit);
+        } else {
+          max[2][0] = vmaxq_f32(max[2][0], vld1q_f32(x + i + 6152));
+        }
+        if constexpr (kMasks) {
+          const float32x4_t x3 = vld1q_f32(unmasked + i + 2060);
+          const float32x4_t b3 = vld1q_f32(mask + i + 2060);
+          const float32x4_t logit =
+              vfmaq_f32(b3, vscale,
+                        vreinterpretq_f32_u32(
+                            vbicq_u32(vreinterpretq_u32_f32(x3), vceqq_f32(b3, vdupq_n_f32(-INFINITY)))));
+          vst1q_f32(logits + i + 2060, logit);
+          max[2][1] = vmaxq_f32(max[2][1], logit);
+        } else {
+          max[2][1] = vmaxq_f32(max[2][1], vld1q_f32(x + i + 6156));
+        }
+        if constexpr (kMasks) {
+          const float32x4_t x4 = vld1q_f32(unmasked + i + 2064);
+          const float32x4_t b4 = vld1q_f32(mask + i + 2064);
+          const float32x4_t logit =
+              vfmaq_f32(b4, vscale,
+                        vreinterpretq_f32_u32(
+                            vbicq_u32(vreinterpretq_u32_f32(x4), vceqq_f32(b4, vdupq_n_f32(-INFINITY)))));
+          vst1q_f32(logits + i + 2064, logit);
+          max[2][0] = vmaxq_f32(max[2][0], logit);
+        } else {
+          max[2][0] = vmaxq_f32(max[2][0], vld1q_f32(x + i + 6160));
+        }
+        if constexpr (kMasks) {
+          const float32x4_t x5 = vld1q_f32(unmasked + i + 2068);
+          const float32x4_t b5 = vld1q_f32(mask + i + 2068);
+          const float32x4_t logit =
+              vfmaq_f32(b5, vscale,
+                        vreinterpretq_f32_u32(
+                            vbicq_u32(vreinterpretq_u32_f32(x5), vceqq_f32(b5, vdupq_n_f32(-INFINITY)))));
+          vst1q_f32(logits + i + 2068, logit);
+          max[2][1] = vmaxq_f32(max[2][1], logit);
+        } else {
+          max[2][1] = vmaxq_f32(max[2][1], vld1q_f32(x + i + 6164));
+        }
+        if constexpr (kMasks) {
+          const float32x4_t x6 = vld1q_f32(unmasked + i + 2072);
+          const float32x4_t b6 = vld1q_f32(mask + i + 2072);
+          const float32x4_t logit =
+              vfmaq_f32(b6, vscale,
+                        vreinterpretq_f32_u32(
+                            vbicq_u32(vreinterpretq_u32_f32(x6), vceqq_f32(b6, vdupq_n_f32(-INFINITY)))));
+          vst1q_f32(logits + i + 2072, logit);
+          max[2][0] = vmaxq_f32(max[2][0], logit);
+        } else {
+          max[2][0] = vmaxq_f32(max[2][0], vld1q_f32(x + i + 6168));
+        }
+        if constexpr (kMasks) {
+          const float32x4_t x7 = vld1q_f32(unmasked + i + 2076);
+          const float32x4_t b7 = vld1q_f32(mask + i + 2076);
+          const float32x4_t logit =
+              vfmaq_f32(b7, vscale,
+                        vreinterpretq_f32_u32(
+                            vbicq_u32(vreinterpretq_u32_f32(x7), vceqq_f32(b7, vdupq_n_f32(-INFINITY)))));
+          vst1q_f32(logits + i + 2076, logit);
+          max[2][1] = vmaxq_f32(max[2][1], logit);
+        } else {
+          max[2][1] = vmaxq_f32(max[2][1], vld1q_f32(x + i + 6172));
+        }
       }
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -4615,14 +5999,102 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
       const float32x4_t x6 = vld1q_f32(x + i + 3096);
       const float32x4_t x7 = vld1q_f32(x + i + 3100);
       if constexpr (kLooksAhead) {
-        max[3][0] = vmaxq_f32(max[3][0], vld1q_f32(x + i + 7168));
-        max[3][1] = vmaxq_f32(max[3][1], vld1q_f32(x + i + 7172));
-        max[3][0] = vmaxq_f32(max[3][0], vld1q_f32(x + i + 7176));
-        max[3][1] = vmaxq_f32(max[3][1], vld1q_f32(x + i + 7180));
-        max[3][0] = vmaxq_f32(max[3][0], vld1q_f32(x + i + 7184));
-        max[3][1] = vmaxq_f32(max[3][1], vld1q_f32(x + i + 7188));
-        max[3][0] = vmaxq_f32(max[3][0], vld1q_f32(x + i + 7192));
-        max[3][1] = vmaxq_f32(max[3][1], vld1q_f32(x + i + 7196));
+        if constexpr (kMasks) {
+          const float32x4_t x0 = vld1q_f32(unmasked + i + 3072);
+          const float32x4_t b0 = vld1q_f32(mask + i + 3072);
+          const float32x4_t logit =
+              vfmaq_f32(b0, vscale,
+                        vreinterpretq_f32_u32(
+                            vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+          vst1q_f32(logits + i + 3072, logit);
+          max[3][0] = vmaxq_f32(max[3][0], logit);
+        } else {
+          max[3][0] = vmaxq_f32(max[3][0], vld1q_f32(x + i + 7168));
+        }
+        if constexpr (kMasks) {
+          const float32x4_t x1 = vld1q_f32(unmasked + i + 3076);
+          const float32x4_t b1 = vld1q_f32(mask + i + 3076);
+          const float32x4_t logit =
+              vfmaq_f32(b1, vscale,
+                        vreinterpretq_f32_u32(
+                            vbicq_u32(vreinterpretq_u32_f32(x1), vceqq_f32(b1, vdupq_n_f32(-INFINITY)))));
+          vst1q_f32(logits + i + 3076, logit);
+          max[3][1] = vmaxq_f32(max[3][1], logit);
+        } else {
+          max[3][1] = vmaxq_f32(max[3][1], vld1q_f32(x + i + 7172));
+        }
+        if constexpr (kMasks) {
+          const float32x4_t x2 = vld1q_f32(unmasked + i + 3080);
+          const float32x4_t b2 = vld1q_f32(mask + i + 3080);
+          const float32x4_t logit =
+              vfmaq_f32(b2, vscale,
+                        vreinterpretq_f32_u32(
+                            vbicq_u32(vreinterpretq_u32_f32(x2), vceqq_f32(b2, vdupq_n_f32(-INFINITY)))));
+          vst1q_f32(logits + i + 3080, logit);
+          max[3][0] = vmaxq_f32(max[3][0], logit);
+        } else {
+          max[3][0] = vmaxq_f32(max[3][0], vld1q_f32(x + i + 7176));
+        }
+        if constexpr (kMasks) {
+          const float32x4_t x3 = vld1q_f32(unmasked + i + 3084);
+          const float32x4_t b3 = vld1q_f32(mask + i + 3084);
+          const float32x4_t logit =
+              vfmaq_f32(b3, vscale,
+                        vreinterpretq_f32_u32(
+                            vbicq_u32(vreinterpretq_u32_f32(x3), vceqq_f32(b3, vdupq_n_f32(-INFINITY)))));
+          vst1q_f32(logits + i + 3084, logit);
+          max[3][1] = vmaxq_f32(max[3][1], logit);
+        } else {
+          max[3][1] = vmaxq_f32(max[3][1], vld1q_f32(x + i + 7180));
+        }
+        if constexpr (kMasks) {
+          const float32x4_t x4 = vld1q_f32(unmasked + i + 3088);
+          const float32x4_t b4 = vld1q_f32(mask + i + 3088);
+          const float32x4_t logit =
+              vfmaq_f32(b4, vscale,
+                        vreinterpretq_f32_u32(
+                            vbicq_u32(vreinterpretq_u32_f32(x4), vceqq_f32(b4, vdupq_n_f32(-INFINITY)))));
+          vst1q_f32(logits + i + 3088, logit);
+          max[3][0] = vmaxq_f32(max[3][0], logit);
+        } else {
+          max[3][0] = vmaxq_f32(max[3][0], vld1q_f32(x + i + 7184));
+        }
+        if constexpr (kMasks) {
+          const float32x4_t x5 = vld1q_f32(unmasked + i + 3092);
+          const float32x4_t b5 = vld1q_f32(mask + i + 3092);
+          const float32x4_t logit =
+              vfmaq_f32(b5, vscale,
+                        vreinterpretq_f32_u32(
+                            vbicq_u32(vreinterpretq_u32_f32(x5), vceqq_f32(b5, vdupq_n_f32(-INFINITY)))));
+          vst1q_f32(logits + i + 3092, logit);
+          max[3][1] = vmaxq_f32(max[3][1], logit);
+        } else {
+          max[3][1] = vmaxq_f32(max[3][1], vld1q_f32(x + i + 7188));
+        }
+        if constexpr (kMasks) {
+          const float32x4_t x6 = vld1q_f32(unmasked + i + 3096);
+          const float32x4_t b6 = vld1q_f32(mask + i + 3096);
+          const float32x4_t logit =
+              vfmaq_f32(b6, vscale,
+                        vreinterpretq_f32_u32(
+                            vbicq_u32(vreinterpretq_u32_f32(x6), vceqq_f32(b6, vdupq_n_f32(-INFINITY)))));
+          vst1q_f32(logits + i + 3096, logit);
+          max[3][0] = vmaxq_f32(max[3][0], logit);
+        } else {
+          max[3][0] = vmaxq_f32(max[3][0], vld1q_f32(x + i + 7192));
+        }
+        if constexpr (kMasks) {
+          const float32x4_t x7 = vld1q_f32(unmasked + i + 3100);
+          const float32x4_t b7 = vld1q_f32(mask + i + 3100);
+          const float32x4_t logit =
+              vfmaq_f32(b7, vscale,
+                        vreinterpretq_f32_u32(
+                            vbicq_u32(vreinterpretq_u32_f32(x7), vceqq_f32(b7, vdupq_n_f32(-INFINITY)))));
+          vst1q_f32(logits + i + 3100, logit);
+          max[3][1] = vmaxq_f32(max[3][1], logit);
+        } else {
+          max[3][1] = vmaxq_f32(max[3][1], vld1q_f32(x + i + 7196));
+        }
       }
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -4801,41 +6273,50 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__neon_u128_acc4(
     smx_f32_reference_move(&reference, sum->max);
   }
   float maxima[4] = {};
-  // The logits that a mask makes, in a level 1 cache: stored to where the terms go, they would wait for its lines.
-  alignas(64) float masked[4096];
+  // The logits that a mask makes, and those of the blocks that follow, in a level 1 cache: stored to where the terms go, they would
+  // wait for its lines.
+  alignas(64) float masked[2][4096];
+  float *logits = masked[0], *next_logits = masked[1];
   bool has_maxima = false;
   for (; n >= 4096; n -= 4096) {
     int32_t anchors[4];
     for (int b = 0; b < 4; b++) {
       const float max =
-          mask != nullptr
-              ? vmaxvq_f32(add_mask(1024, x + b * 1024, mask + b * 1024, scale, masked + b * 1024))
-          : has_maxima ? maxima[b]
-                       : maximum(1024, x + b * 1024);
+          has_maxima ? maxima[b]
+          : mask != nullptr
+              ? vmaxvq_f32(add_mask(1024, x + b * 1024, mask + b * 1024, scale, logits + b * 1024))
+              : maximum(1024, x + b * 1024);
       sum->max = max > sum->max ? max : sum->max;
       if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
       anchors[b] = reference.anchor;
     }
-    has_maxima = mask == nullptr && n >= 8192;
+    has_maxima = n >= 8192;
     const size_t left = n - 4096 + following;
-    const size_t ahead = left < 4608 ? left : 4608;
-    if (has_maxima) {
-      add_blocks_u128_acc4<true>(x, y, x + ahead, &reference, anchors, hi, lo, maxima);
-    } else {
-      add_blocks_u128_acc4<false>(mask != nullptr ? masked : x, y, x + ahead, &reference, anchors, hi, lo,
-                                  maxima);
-    }
-    x += 4096;
-    y += 4096;
+    const float* const next = x + (left < 4608 ? left : 4608);
     if (mask != nullptr) mask += 4096;
+    if (!has_maxima) {
+      add_blocks_u128_acc4<false, false>(mask != nullptr ? logits : x, y, next, &reference, anchors, hi, lo,
+                                         maxima, nullptr, nullptr, scale, nullptr);
+    } else if (mask != nullptr) {
+      add_blocks_u128_acc4<true, true>(logits, y, next, &reference, anchors, hi, lo, maxima, x + 4096, mask,
+                                       scale, next_logits);
+    } else {
+      add_blocks_u128_acc4<true, false>(x, y, next, &reference, anchors, hi, lo, maxima, nullptr, nullptr,
+                                        scale, nullptr);
+    }
+    float* const done = logits;
+    logits = next_logits;
+    next_logits = done;
+    y += 4096;
+    x += 4096;
   }
   while (n > 0) {
     const size_t block = n < 1024 ? n : 1024;
     const float max =
-        mask != nullptr ? vmaxvq_f32(add_mask(block, x, mask, scale, masked)) : maximum(block, x);
+        mask != nullptr ? vmaxvq_f32(add_mask(block, x, mask, scale, logits)) : maximum(block, x);
     sum->max = max > sum->max ? max : sum->max;
     if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
-    add_block_u32(block, mask != nullptr ? masked : x, y, &reference, hi, lo);
+    add_block_u32(block, mask != nullptr ? logits : x, y, &reference, hi, lo);
     x += block;
     y += block;
     if (mask != nullptr) mask += block;

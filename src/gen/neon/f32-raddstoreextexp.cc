@@ -2,7 +2,7 @@
 
 // Sum of exponentials in the extended representation that stores its terms, y[i] = p * 2^(n - reference + SMX_BIAS).
 
-#include <float.h>
+#include <math.h>
 
 #include "src/gen/microkernels.h"
 #include "src/isa/neon.h"
@@ -28,7 +28,6 @@ static inline float maximum(size_t n, const float* x) {
 // y[i] = scale * x[i] + mask[i], as f32-vaddmask has it. Returns their maxima in lanes; where one is NaN, any number.
 static inline float32x4_t add_mask(size_t n, const float* x, const float* mask, float scale, float* y) {
   const float32x4_t vscale = vdupq_n_f32(scale);
-  const float32x4_t least = vdupq_n_f32(-FLT_MAX);
   float32x4_t m0 = vdupq_n_f32(-INFINITY);
   float32x4_t m1 = m0;
   for (; n >= 8; n -= 8) {
@@ -37,11 +36,13 @@ static inline float32x4_t add_mask(size_t n, const float* x, const float* mask, 
     const float32x4_t x1 = vld1q_f32(x + 4);
     const float32x4_t b1 = vld1q_f32(mask + 4);
     const float32x4_t y0 = vfmaq_f32(
-        b0, vscale, vreinterpretq_f32_u32(vbicq_u32(vreinterpretq_u32_f32(x0), vcltq_f32(b0, least))));
+        b0, vscale,
+        vreinterpretq_f32_u32(vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
     m0 = vmaxq_f32(m0, y0);
     vst1q_f32(y + 0, y0);
     const float32x4_t y1 = vfmaq_f32(
-        b1, vscale, vreinterpretq_f32_u32(vbicq_u32(vreinterpretq_u32_f32(x1), vcltq_f32(b1, least))));
+        b1, vscale,
+        vreinterpretq_f32_u32(vbicq_u32(vreinterpretq_u32_f32(x1), vceqq_f32(b1, vdupq_n_f32(-INFINITY)))));
     m1 = vmaxq_f32(m1, y1);
     vst1q_f32(y + 4, y1);
     x += 8;
@@ -52,7 +53,8 @@ static inline float32x4_t add_mask(size_t n, const float* x, const float* mask, 
     const float32x4_t x0 = vld1q_f32(x + 0);
     const float32x4_t b0 = vld1q_f32(mask + 0);
     const float32x4_t y0 = vfmaq_f32(
-        b0, vscale, vreinterpretq_f32_u32(vbicq_u32(vreinterpretq_u32_f32(x0), vcltq_f32(b0, least))));
+        b0, vscale,
+        vreinterpretq_f32_u32(vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
     m0 = vmaxq_f32(m0, y0);
     vst1q_f32(y + 0, y0);
     x += 4;
@@ -63,7 +65,8 @@ static inline float32x4_t add_mask(size_t n, const float* x, const float* mask, 
     const float32x4_t x0 = neon_load_tail(x, (ptrdiff_t)n, vdupq_n_f32(0.0f));
     const float32x4_t b0 = neon_load_tail(mask, (ptrdiff_t)n, vdupq_n_f32(-INFINITY));
     const float32x4_t y0 = vfmaq_f32(
-        b0, vscale, vreinterpretq_f32_u32(vbicq_u32(vreinterpretq_u32_f32(x0), vcltq_f32(b0, least))));
+        b0, vscale,
+        vreinterpretq_f32_u32(vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
     m1 = vmaxq_f32(m1, y0);
     neon_store_tail(y, (ptrdiff_t)n, y0);
   }
@@ -496,12 +499,15 @@ static inline void add_block_u32(size_t n, const float* x, float* y,
   add_pair(&hi[3], &lo[3], block_hi[3], block_lo[3]);
 }
 
-// Adds 1 whole block to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow. What is
+// Adds 1 whole block to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow,
+// and the logits that a mask makes of those. What is
 // `next` is asked for.
-template <bool kLooksAhead>
+template <bool kLooksAhead, bool kMasks>
 static inline void add_blocks_u32(const float* x, float* y, const float* next,
                                   const struct smx_f32_reference* reference, const int32_t* anchors,
-                                  float32x4_t* hi, float32x4_t* lo, [[maybe_unused]] float* maxima) {
+                                  float32x4_t* hi, float32x4_t* lo, [[maybe_unused]] float* maxima,
+                                  [[maybe_unused]] const float* unmasked, [[maybe_unused]] const float* mask,
+                                  [[maybe_unused]] float scale, [[maybe_unused]] float* logits) {
   const float32x4_t lower =
       vdupq_n_f32(smx_lower_bound(SMX_BIAS - reference->exponent, reference->exponential));
   const float32x4_t bias = vdupq_n_f32(smx_rounding_bias(SMX_BIAS - reference->exponent));
@@ -513,6 +519,7 @@ static inline void add_blocks_u32(const float* x, float* y, const float* next,
   const float32x4_t linear = vdupq_n_f32(reference->exponential->scale);
   const uint8x16x2_t mantissas = vld1q_u8_x2((const uint8_t*)smx_exp2_mantissas);
   const uint8x16x2_t residuals = vld1q_u8_x2((const uint8_t*)smx_exp2_residuals);
+  const float32x4_t vscale = vdupq_n_f32(scale);
   float32x4_t anchor[1], max[1][2];
   for (int b = 0; b < 1; b++) {
     anchor[b] = vdupq_n_f32(smx_f32_anchor(reference, anchors[b], 1024));
@@ -536,14 +543,102 @@ static inline void add_blocks_u32(const float* x, float* y, const float* next,
     const float32x4_t x6 = vld1q_f32(x + i + 24);
     const float32x4_t x7 = vld1q_f32(x + i + 28);
     if constexpr (kLooksAhead) {
-      max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1024));
-      max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1028));
-      max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1032));
-      max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1036));
-      max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1040));
-      max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1044));
-      max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1048));
-      max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1052));
+      if constexpr (kMasks) {
+        const float32x4_t x0 = vld1q_f32(unmasked + i + 0);
+        const float32x4_t b0 = vld1q_f32(mask + i + 0);
+        const float32x4_t logit =
+            vfmaq_f32(b0, vscale,
+                      vreinterpretq_f32_u32(
+                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+        vst1q_f32(logits + i + 0, logit);
+        max[0][0] = vmaxq_f32(max[0][0], logit);
+      } else {
+        max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1024));
+      }
+      if constexpr (kMasks) {
+        const float32x4_t x1 = vld1q_f32(unmasked + i + 4);
+        const float32x4_t b1 = vld1q_f32(mask + i + 4);
+        const float32x4_t logit =
+            vfmaq_f32(b1, vscale,
+                      vreinterpretq_f32_u32(
+                          vbicq_u32(vreinterpretq_u32_f32(x1), vceqq_f32(b1, vdupq_n_f32(-INFINITY)))));
+        vst1q_f32(logits + i + 4, logit);
+        max[0][1] = vmaxq_f32(max[0][1], logit);
+      } else {
+        max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1028));
+      }
+      if constexpr (kMasks) {
+        const float32x4_t x2 = vld1q_f32(unmasked + i + 8);
+        const float32x4_t b2 = vld1q_f32(mask + i + 8);
+        const float32x4_t logit =
+            vfmaq_f32(b2, vscale,
+                      vreinterpretq_f32_u32(
+                          vbicq_u32(vreinterpretq_u32_f32(x2), vceqq_f32(b2, vdupq_n_f32(-INFINITY)))));
+        vst1q_f32(logits + i + 8, logit);
+        max[0][0] = vmaxq_f32(max[0][0], logit);
+      } else {
+        max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1032));
+      }
+      if constexpr (kMasks) {
+        const float32x4_t x3 = vld1q_f32(unmasked + i + 12);
+        const float32x4_t b3 = vld1q_f32(mask + i + 12);
+        const float32x4_t logit =
+            vfmaq_f32(b3, vscale,
+                      vreinterpretq_f32_u32(
+                          vbicq_u32(vreinterpretq_u32_f32(x3), vceqq_f32(b3, vdupq_n_f32(-INFINITY)))));
+        vst1q_f32(logits + i + 12, logit);
+        max[0][1] = vmaxq_f32(max[0][1], logit);
+      } else {
+        max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1036));
+      }
+      if constexpr (kMasks) {
+        const float32x4_t x4 = vld1q_f32(unmasked + i + 16);
+        const float32x4_t b4 = vld1q_f32(mask + i + 16);
+        const float32x4_t logit =
+            vfmaq_f32(b4, vscale,
+                      vreinterpretq_f32_u32(
+                          vbicq_u32(vreinterpretq_u32_f32(x4), vceqq_f32(b4, vdupq_n_f32(-INFINITY)))));
+        vst1q_f32(logits + i + 16, logit);
+        max[0][0] = vmaxq_f32(max[0][0], logit);
+      } else {
+        max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1040));
+      }
+      if constexpr (kMasks) {
+        const float32x4_t x5 = vld1q_f32(unmasked + i + 20);
+        const float32x4_t b5 = vld1q_f32(mask + i + 20);
+        const float32x4_t logit =
+            vfmaq_f32(b5, vscale,
+                      vreinterpretq_f32_u32(
+                          vbicq_u32(vreinterpretq_u32_f32(x5), vceqq_f32(b5, vdupq_n_f32(-INFINITY)))));
+        vst1q_f32(logits + i + 20, logit);
+        max[0][1] = vmaxq_f32(max[0][1], logit);
+      } else {
+        max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1044));
+      }
+      if constexpr (kMasks) {
+        const float32x4_t x6 = vld1q_f32(unmasked + i + 24);
+        const float32x4_t b6 = vld1q_f32(mask + i + 24);
+        const float32x4_t logit =
+            vfmaq_f32(b6, vscale,
+                      vreinterpretq_f32_u32(
+                          vbicq_u32(vreinterpretq_u32_f32(x6), vceqq_f32(b6, vdupq_n_f32(-INFINITY)))));
+        vst1q_f32(logits + i + 24, logit);
+        max[0][0] = vmaxq_f32(max[0][0], logit);
+      } else {
+        max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1048));
+      }
+      if constexpr (kMasks) {
+        const float32x4_t x7 = vld1q_f32(unmasked + i + 28);
+        const float32x4_t b7 = vld1q_f32(mask + i + 28);
+        const float32x4_t logit =
+            vfmaq_f32(b7, vscale,
+                      vreinterpretq_f32_u32(
+                          vbicq_u32(vreinterpretq_u32_f32(x7), vceqq_f32(b7, vdupq_n_f32(-INFINITY)))));
+        vst1q_f32(logits + i + 28, logit);
+        max[0][1] = vmaxq_f32(max[0][1], logit);
+      } else {
+        max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1052));
+      }
     }
 
     // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -695,40 +790,50 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__neon_u32(size_t n, const float*
     smx_f32_reference_move(&reference, sum->max);
   }
   float maxima[1] = {};
-  // The logits that a mask makes, in a level 1 cache: stored to where the terms go, they would wait for its lines.
-  alignas(64) float masked[1024];
+  // The logits that a mask makes, and those of the blocks that follow, in a level 1 cache: stored to where the terms go, they would
+  // wait for its lines.
+  alignas(64) float masked[2][1024];
+  float *logits = masked[0], *next_logits = masked[1];
   bool has_maxima = false;
   for (; n >= 1024; n -= 1024) {
     int32_t anchors[1];
     for (int b = 0; b < 1; b++) {
       const float max =
-          mask != nullptr
-              ? vmaxvq_f32(add_mask(1024, x + b * 1024, mask + b * 1024, scale, masked + b * 1024))
-          : has_maxima ? maxima[b]
-                       : maximum(1024, x + b * 1024);
+          has_maxima ? maxima[b]
+          : mask != nullptr
+              ? vmaxvq_f32(add_mask(1024, x + b * 1024, mask + b * 1024, scale, logits + b * 1024))
+              : maximum(1024, x + b * 1024);
       sum->max = max > sum->max ? max : sum->max;
       if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
       anchors[b] = reference.anchor;
     }
-    has_maxima = mask == nullptr && n >= 2048;
+    has_maxima = n >= 2048;
     const size_t left = n - 1024 + following;
-    const size_t ahead = left < 1536 ? left : 1536;
-    if (has_maxima) {
-      add_blocks_u32<true>(x, y, x + ahead, &reference, anchors, hi, lo, maxima);
-    } else {
-      add_blocks_u32<false>(mask != nullptr ? masked : x, y, x + ahead, &reference, anchors, hi, lo, maxima);
-    }
-    x += 1024;
-    y += 1024;
+    const float* const next = x + (left < 1536 ? left : 1536);
     if (mask != nullptr) mask += 1024;
+    if (!has_maxima) {
+      add_blocks_u32<false, false>(mask != nullptr ? logits : x, y, next, &reference, anchors, hi, lo, maxima,
+                                   nullptr, nullptr, scale, nullptr);
+    } else if (mask != nullptr) {
+      add_blocks_u32<true, true>(logits, y, next, &reference, anchors, hi, lo, maxima, x + 1024, mask, scale,
+                                 next_logits);
+    } else {
+      add_blocks_u32<true, false>(x, y, next, &reference, anchors, hi, lo, maxima, nullptr, nullptr, scale,
+                                  nullptr);
+    }
+    float* const done = logits;
+    logits = next_logits;
+    next_logits = done;
+    y += 1024;
+    x += 1024;
   }
   while (n > 0) {
     const size_t block = n < 1024 ? n : 1024;
     const float max =
-        mask != nullptr ? vmaxvq_f32(add_mask(block, x, mask, scale, masked)) : maximum(block, x);
+        mask != nullptr ? vmaxvq_f32(add_mask(block, x, mask, scale, logits)) : maximum(block, x);
     sum->max = max > sum->max ? max : sum->max;
     if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
-    add_block_u32(block, mask != nullptr ? masked : x, y, &reference, hi, lo);
+    add_block_u32(block, mask != nullptr ? logits : x, y, &reference, hi, lo);
     x += block;
     y += block;
     if (mask != nullptr) mask += block;

@@ -2,7 +2,6 @@
 
 // Softmax of rows of at most 1024 elements, several at a time, so that what is done once a row is done for all of them
 // in one vector: the references, the last levels of the sums, the reciprocals.
-#include <float.h>
 #include <math.h>
 
 #include "src/gen/microkernels.h"
@@ -86,7 +85,6 @@ static inline float32x4_t lane_maxima(size_t n, const float* x) {
 // y[i] = scale * x[i] + mask[i], as f32-vaddmask has it. Returns their maxima in lanes; where one is NaN, any number.
 static inline float32x4_t add_mask(size_t n, const float* x, const float* mask, float scale, float* y) {
   const float32x4_t vscale = vdupq_n_f32(scale);
-  const float32x4_t least = vdupq_n_f32(-FLT_MAX);
   float32x4_t m0 = vdupq_n_f32(-INFINITY);
   float32x4_t m1 = m0;
   for (; n >= 8; n -= 8) {
@@ -95,11 +93,13 @@ static inline float32x4_t add_mask(size_t n, const float* x, const float* mask, 
     const float32x4_t x1 = vld1q_f32(x + 4);
     const float32x4_t b1 = vld1q_f32(mask + 4);
     const float32x4_t y0 = vfmaq_f32(
-        b0, vscale, vreinterpretq_f32_u32(vbicq_u32(vreinterpretq_u32_f32(x0), vcltq_f32(b0, least))));
+        b0, vscale,
+        vreinterpretq_f32_u32(vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
     m0 = vmaxq_f32(m0, y0);
     vst1q_f32(y + 0, y0);
     const float32x4_t y1 = vfmaq_f32(
-        b1, vscale, vreinterpretq_f32_u32(vbicq_u32(vreinterpretq_u32_f32(x1), vcltq_f32(b1, least))));
+        b1, vscale,
+        vreinterpretq_f32_u32(vbicq_u32(vreinterpretq_u32_f32(x1), vceqq_f32(b1, vdupq_n_f32(-INFINITY)))));
     m1 = vmaxq_f32(m1, y1);
     vst1q_f32(y + 4, y1);
     x += 8;
@@ -110,7 +110,8 @@ static inline float32x4_t add_mask(size_t n, const float* x, const float* mask, 
     const float32x4_t x0 = vld1q_f32(x + 0);
     const float32x4_t b0 = vld1q_f32(mask + 0);
     const float32x4_t y0 = vfmaq_f32(
-        b0, vscale, vreinterpretq_f32_u32(vbicq_u32(vreinterpretq_u32_f32(x0), vcltq_f32(b0, least))));
+        b0, vscale,
+        vreinterpretq_f32_u32(vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
     m0 = vmaxq_f32(m0, y0);
     vst1q_f32(y + 0, y0);
     x += 4;
@@ -121,7 +122,8 @@ static inline float32x4_t add_mask(size_t n, const float* x, const float* mask, 
     const float32x4_t x0 = neon_load_tail(x, (ptrdiff_t)n, vdupq_n_f32(0.0f));
     const float32x4_t b0 = neon_load_tail(mask, (ptrdiff_t)n, vdupq_n_f32(-INFINITY));
     const float32x4_t y0 = vfmaq_f32(
-        b0, vscale, vreinterpretq_f32_u32(vbicq_u32(vreinterpretq_u32_f32(x0), vcltq_f32(b0, least))));
+        b0, vscale,
+        vreinterpretq_f32_u32(vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
     m1 = vmaxq_f32(m1, y0);
     vst1q_f32(y, y0);
   }
@@ -922,12 +924,10 @@ static inline void rows_u64_acc4(size_t rows, size_t n, ptrdiff_t growth, const 
     // Never beyond the last row: asking for what no page holds takes long.
     const size_t following = rows - *done - count;
     const float* const next = x + (following < together ? following : together) * x_stride;
+    const float* const written = streams ? next : y;
+    const size_t written_stride = streams ? x_stride : y_stride;
     const float* const logits = mask != nullptr ? terms : x;
     const size_t logits_stride = mask != nullptr ? terms_stride : x_stride;
-    // Not y where results bypass the caches, nor beside a mask, for it would drive out what is there.
-    const bool is_y = !streams && mask == nullptr;
-    const float* const written = is_y ? y : next;
-    const size_t written_stride = is_y ? y_stride : x_stride;
     for (size_t r = 0; r < count; r += kGrows ? 1 : count) {
       const size_t end = kGrows ? r + 1 : count;
       const size_t length = n + (r) * (size_t)growth;

@@ -2,7 +2,7 @@
 
 // Sum of exponentials in the extended representation that stores its terms, y[i] = p * 2^(n - reference + SMX_BIAS).
 
-#include <float.h>
+#include <math.h>
 
 #include "src/gen/microkernels.h"
 #include "src/isa/scalar.h"
@@ -28,7 +28,6 @@ static inline float maximum(size_t n, const float* x) {
 // y[i] = scale * x[i] + mask[i], as f32-vaddmask has it. Returns their maxima in lanes; where one is NaN, any number.
 static inline f32x16 add_mask(size_t n, const float* x, const float* mask, float scale, float* y) {
   const f32x16 vscale = scalar_set1(scale);
-  const f32x16 least = scalar_set1(-FLT_MAX);
   f32x16 m0 = scalar_set1(-INFINITY);
   f32x16 m1 = m0;
   for (; n >= 32; n -= 32) {
@@ -36,10 +35,10 @@ static inline f32x16 add_mask(size_t n, const float* x, const float* mask, float
     const f32x16 b0 = scalar_load(mask + 0);
     const f32x16 x1 = scalar_load(x + 16);
     const f32x16 b1 = scalar_load(mask + 16);
-    const f32x16 y0 = scalar_fma(vscale, scalar_zero_below(b0, least, x0), b0);
+    const f32x16 y0 = scalar_masked_fma(vscale, x0, b0);
     m0 = scalar_max(m0, y0);
     scalar_store(y + 0, y0);
-    const f32x16 y1 = scalar_fma(vscale, scalar_zero_below(b1, least, x1), b1);
+    const f32x16 y1 = scalar_masked_fma(vscale, x1, b1);
     m1 = scalar_max(m1, y1);
     scalar_store(y + 16, y1);
     x += 32;
@@ -49,7 +48,7 @@ static inline f32x16 add_mask(size_t n, const float* x, const float* mask, float
   for (; n >= 16; n -= 16) {
     const f32x16 x0 = scalar_load(x + 0);
     const f32x16 b0 = scalar_load(mask + 0);
-    const f32x16 y0 = scalar_fma(vscale, scalar_zero_below(b0, least, x0), b0);
+    const f32x16 y0 = scalar_masked_fma(vscale, x0, b0);
     m0 = scalar_max(m0, y0);
     scalar_store(y + 0, y0);
     x += 16;
@@ -59,7 +58,7 @@ static inline f32x16 add_mask(size_t n, const float* x, const float* mask, float
   if (n > 0) {
     const f32x16 x0 = scalar_load_tail(x, (ptrdiff_t)n, scalar_set1(0.0f));
     const f32x16 b0 = scalar_load_tail(mask, (ptrdiff_t)n, scalar_set1(-INFINITY));
-    const f32x16 y0 = scalar_fma(vscale, scalar_zero_below(b0, least, x0), b0);
+    const f32x16 y0 = scalar_masked_fma(vscale, x0, b0);
     m1 = scalar_max(m1, y0);
     scalar_store_tail(y, (ptrdiff_t)n, y0);
   }
@@ -707,12 +706,15 @@ static inline void add_block_u128(size_t n, const float* x, float* y,
   add_pair(&hi[0], &lo[0], block_hi[0], block_lo[0]);
 }
 
-// Adds 1 whole block to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow. What is
+// Adds 1 whole block to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow,
+// and the logits that a mask makes of those. What is
 // `next` is asked for.
-template <bool kLooksAhead>
+template <bool kLooksAhead, bool kMasks>
 static inline void add_blocks_u64(const float* x, float* y, const float* next,
                                   const struct smx_f32_reference* reference, const int32_t* anchors,
-                                  f32x16* hi, f32x16* lo, [[maybe_unused]] float* maxima) {
+                                  f32x16* hi, f32x16* lo, [[maybe_unused]] float* maxima,
+                                  [[maybe_unused]] const float* unmasked, [[maybe_unused]] const float* mask,
+                                  [[maybe_unused]] float scale, [[maybe_unused]] float* logits) {
   const f32x16 lower = scalar_set1(smx_lower_bound(SMX_BIAS - reference->exponent, reference->exponential));
   const f32x16 bias = scalar_set1(smx_rounding_bias(SMX_BIAS - reference->exponent));
   const f32x16 eighths = scalar_set1(8.0f * reference->exponential->log2e);
@@ -723,6 +725,7 @@ static inline void add_blocks_u64(const float* x, float* y, const float* next,
   const f32x16 linear = scalar_set1(reference->exponential->scale);
   const scalar_table mantissas = scalar_load_table(smx_exp2_mantissas);
   const scalar_table residuals = scalar_load_table(smx_exp2_residuals);
+  const f32x16 vscale = scalar_set1(scale);
   f32x16 anchor[1], max[1][2];
   for (int b = 0; b < 1; b++) {
     anchor[b] = scalar_set1(smx_f32_anchor(reference, anchors[b], 1024));
@@ -740,7 +743,15 @@ static inline void add_blocks_u64(const float* x, float* y, const float* next,
       __builtin_prefetch(next + i + 16);
       const f32x16 x0 = scalar_load(x + i + 0);
       if constexpr (kLooksAhead) {
-        max[0][0] = scalar_max(max[0][0], scalar_load(x + i + 1024));
+        if constexpr (kMasks) {
+          const f32x16 x0 = scalar_load(unmasked + i + 0);
+          const f32x16 b0 = scalar_load(mask + i + 0);
+          const f32x16 logit = scalar_masked_fma(vscale, x0, b0);
+          scalar_store(logits + i + 0, logit);
+          max[0][0] = scalar_max(max[0][0], logit);
+        } else {
+          max[0][0] = scalar_max(max[0][0], scalar_load(x + i + 1024));
+        }
       }
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -760,7 +771,15 @@ static inline void add_blocks_u64(const float* x, float* y, const float* next,
       scalar_store(y + i + 0, e0);
       const f32x16 x1 = scalar_load(x + i + 16);
       if constexpr (kLooksAhead) {
-        max[0][1] = scalar_max(max[0][1], scalar_load(x + i + 1040));
+        if constexpr (kMasks) {
+          const f32x16 x1 = scalar_load(unmasked + i + 16);
+          const f32x16 b1 = scalar_load(mask + i + 16);
+          const f32x16 logit = scalar_masked_fma(vscale, x1, b1);
+          scalar_store(logits + i + 16, logit);
+          max[0][1] = scalar_max(max[0][1], logit);
+        } else {
+          max[0][1] = scalar_max(max[0][1], scalar_load(x + i + 1040));
+        }
       }
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -785,7 +804,15 @@ static inline void add_blocks_u64(const float* x, float* y, const float* next,
       __builtin_prefetch(next + i + 48);
       const f32x16 x0 = scalar_load(x + i + 32);
       if constexpr (kLooksAhead) {
-        max[0][0] = scalar_max(max[0][0], scalar_load(x + i + 1056));
+        if constexpr (kMasks) {
+          const f32x16 x0 = scalar_load(unmasked + i + 32);
+          const f32x16 b0 = scalar_load(mask + i + 32);
+          const f32x16 logit = scalar_masked_fma(vscale, x0, b0);
+          scalar_store(logits + i + 32, logit);
+          max[0][0] = scalar_max(max[0][0], logit);
+        } else {
+          max[0][0] = scalar_max(max[0][0], scalar_load(x + i + 1056));
+        }
       }
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -805,7 +832,15 @@ static inline void add_blocks_u64(const float* x, float* y, const float* next,
       scalar_store(y + i + 32, e0);
       const f32x16 x1 = scalar_load(x + i + 48);
       if constexpr (kLooksAhead) {
-        max[0][1] = scalar_max(max[0][1], scalar_load(x + i + 1072));
+        if constexpr (kMasks) {
+          const f32x16 x1 = scalar_load(unmasked + i + 48);
+          const f32x16 b1 = scalar_load(mask + i + 48);
+          const f32x16 logit = scalar_masked_fma(vscale, x1, b1);
+          scalar_store(logits + i + 48, logit);
+          max[0][1] = scalar_max(max[0][1], logit);
+        } else {
+          max[0][1] = scalar_max(max[0][1], scalar_load(x + i + 1072));
+        }
       }
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -849,40 +884,50 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__scalar_u64(size_t n, const floa
     smx_f32_reference_move(&reference, sum->max);
   }
   float maxima[1] = {};
-  // The logits that a mask makes, in a level 1 cache: stored to where the terms go, they would wait for its lines.
-  alignas(64) float masked[1024];
+  // The logits that a mask makes, and those of the blocks that follow, in a level 1 cache: stored to where the terms go, they would
+  // wait for its lines.
+  alignas(64) float masked[2][1024];
+  float *logits = masked[0], *next_logits = masked[1];
   bool has_maxima = false;
   for (; n >= 1024; n -= 1024) {
     int32_t anchors[1];
     for (int b = 0; b < 1; b++) {
       const float max =
-          mask != nullptr
-              ? scalar_reduce_max(add_mask(1024, x + b * 1024, mask + b * 1024, scale, masked + b * 1024))
-          : has_maxima ? maxima[b]
-                       : maximum(1024, x + b * 1024);
+          has_maxima ? maxima[b]
+          : mask != nullptr
+              ? scalar_reduce_max(add_mask(1024, x + b * 1024, mask + b * 1024, scale, logits + b * 1024))
+              : maximum(1024, x + b * 1024);
       sum->max = max > sum->max ? max : sum->max;
       if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
       anchors[b] = reference.anchor;
     }
-    has_maxima = mask == nullptr && n >= 2048;
+    has_maxima = n >= 2048;
     const size_t left = n - 1024 + following;
-    const size_t ahead = left < 1536 ? left : 1536;
-    if (has_maxima) {
-      add_blocks_u64<true>(x, y, x + ahead, &reference, anchors, hi, lo, maxima);
-    } else {
-      add_blocks_u64<false>(mask != nullptr ? masked : x, y, x + ahead, &reference, anchors, hi, lo, maxima);
-    }
-    x += 1024;
-    y += 1024;
+    const float* const next = x + (left < 1536 ? left : 1536);
     if (mask != nullptr) mask += 1024;
+    if (!has_maxima) {
+      add_blocks_u64<false, false>(mask != nullptr ? logits : x, y, next, &reference, anchors, hi, lo, maxima,
+                                   nullptr, nullptr, scale, nullptr);
+    } else if (mask != nullptr) {
+      add_blocks_u64<true, true>(logits, y, next, &reference, anchors, hi, lo, maxima, x + 1024, mask, scale,
+                                 next_logits);
+    } else {
+      add_blocks_u64<true, false>(x, y, next, &reference, anchors, hi, lo, maxima, nullptr, nullptr, scale,
+                                  nullptr);
+    }
+    float* const done = logits;
+    logits = next_logits;
+    next_logits = done;
+    y += 1024;
+    x += 1024;
   }
   while (n > 0) {
     const size_t block = n < 1024 ? n : 1024;
     const float max =
-        mask != nullptr ? scalar_reduce_max(add_mask(block, x, mask, scale, masked)) : maximum(block, x);
+        mask != nullptr ? scalar_reduce_max(add_mask(block, x, mask, scale, logits)) : maximum(block, x);
     sum->max = max > sum->max ? max : sum->max;
     if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
-    add_block_u64(block, mask != nullptr ? masked : x, y, &reference, hi, lo);
+    add_block_u64(block, mask != nullptr ? logits : x, y, &reference, hi, lo);
     x += block;
     y += block;
     if (mask != nullptr) mask += block;
@@ -892,12 +937,15 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__scalar_u64(size_t n, const floa
   sum->reference = reference.exponent;
 }
 
-// Adds 1 whole block to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow. What is
+// Adds 1 whole block to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow,
+// and the logits that a mask makes of those. What is
 // `next` is asked for.
-template <bool kLooksAhead>
+template <bool kLooksAhead, bool kMasks>
 static inline void add_blocks_u128(const float* x, float* y, const float* next,
                                    const struct smx_f32_reference* reference, const int32_t* anchors,
-                                   f32x16* hi, f32x16* lo, [[maybe_unused]] float* maxima) {
+                                   f32x16* hi, f32x16* lo, [[maybe_unused]] float* maxima,
+                                   [[maybe_unused]] const float* unmasked, [[maybe_unused]] const float* mask,
+                                   [[maybe_unused]] float scale, [[maybe_unused]] float* logits) {
   const f32x16 lower = scalar_set1(smx_lower_bound(SMX_BIAS - reference->exponent, reference->exponential));
   const f32x16 bias = scalar_set1(smx_rounding_bias(SMX_BIAS - reference->exponent));
   const f32x16 eighths = scalar_set1(8.0f * reference->exponential->log2e);
@@ -908,6 +956,7 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
   const f32x16 linear = scalar_set1(reference->exponential->scale);
   const scalar_table mantissas = scalar_load_table(smx_exp2_mantissas);
   const scalar_table residuals = scalar_load_table(smx_exp2_residuals);
+  const f32x16 vscale = scalar_set1(scale);
   f32x16 anchor[1], max[1][2];
   for (int b = 0; b < 1; b++) {
     anchor[b] = scalar_set1(smx_f32_anchor(reference, anchors[b], 1024));
@@ -925,7 +974,15 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
       __builtin_prefetch(next + i + 16);
       const f32x16 x0 = scalar_load(x + i + 0);
       if constexpr (kLooksAhead) {
-        max[0][0] = scalar_max(max[0][0], scalar_load(x + i + 1024));
+        if constexpr (kMasks) {
+          const f32x16 x0 = scalar_load(unmasked + i + 0);
+          const f32x16 b0 = scalar_load(mask + i + 0);
+          const f32x16 logit = scalar_masked_fma(vscale, x0, b0);
+          scalar_store(logits + i + 0, logit);
+          max[0][0] = scalar_max(max[0][0], logit);
+        } else {
+          max[0][0] = scalar_max(max[0][0], scalar_load(x + i + 1024));
+        }
       }
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -945,7 +1002,15 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
       scalar_store(y + i + 0, e0);
       const f32x16 x1 = scalar_load(x + i + 16);
       if constexpr (kLooksAhead) {
-        max[0][1] = scalar_max(max[0][1], scalar_load(x + i + 1040));
+        if constexpr (kMasks) {
+          const f32x16 x1 = scalar_load(unmasked + i + 16);
+          const f32x16 b1 = scalar_load(mask + i + 16);
+          const f32x16 logit = scalar_masked_fma(vscale, x1, b1);
+          scalar_store(logits + i + 16, logit);
+          max[0][1] = scalar_max(max[0][1], logit);
+        } else {
+          max[0][1] = scalar_max(max[0][1], scalar_load(x + i + 1040));
+        }
       }
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -970,7 +1035,15 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
       __builtin_prefetch(next + i + 48);
       const f32x16 x0 = scalar_load(x + i + 32);
       if constexpr (kLooksAhead) {
-        max[0][0] = scalar_max(max[0][0], scalar_load(x + i + 1056));
+        if constexpr (kMasks) {
+          const f32x16 x0 = scalar_load(unmasked + i + 32);
+          const f32x16 b0 = scalar_load(mask + i + 32);
+          const f32x16 logit = scalar_masked_fma(vscale, x0, b0);
+          scalar_store(logits + i + 32, logit);
+          max[0][0] = scalar_max(max[0][0], logit);
+        } else {
+          max[0][0] = scalar_max(max[0][0], scalar_load(x + i + 1056));
+        }
       }
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -990,7 +1063,15 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
       scalar_store(y + i + 32, e0);
       const f32x16 x1 = scalar_load(x + i + 48);
       if constexpr (kLooksAhead) {
-        max[0][1] = scalar_max(max[0][1], scalar_load(x + i + 1072));
+        if constexpr (kMasks) {
+          const f32x16 x1 = scalar_load(unmasked + i + 48);
+          const f32x16 b1 = scalar_load(mask + i + 48);
+          const f32x16 logit = scalar_masked_fma(vscale, x1, b1);
+          scalar_store(logits + i + 48, logit);
+          max[0][1] = scalar_max(max[0][1], logit);
+        } else {
+          max[0][1] = scalar_max(max[0][1], scalar_load(x + i + 1072));
+        }
       }
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -1015,7 +1096,15 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
       __builtin_prefetch(next + i + 80);
       const f32x16 x0 = scalar_load(x + i + 64);
       if constexpr (kLooksAhead) {
-        max[0][0] = scalar_max(max[0][0], scalar_load(x + i + 1088));
+        if constexpr (kMasks) {
+          const f32x16 x0 = scalar_load(unmasked + i + 64);
+          const f32x16 b0 = scalar_load(mask + i + 64);
+          const f32x16 logit = scalar_masked_fma(vscale, x0, b0);
+          scalar_store(logits + i + 64, logit);
+          max[0][0] = scalar_max(max[0][0], logit);
+        } else {
+          max[0][0] = scalar_max(max[0][0], scalar_load(x + i + 1088));
+        }
       }
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -1035,7 +1124,15 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
       scalar_store(y + i + 64, e0);
       const f32x16 x1 = scalar_load(x + i + 80);
       if constexpr (kLooksAhead) {
-        max[0][1] = scalar_max(max[0][1], scalar_load(x + i + 1104));
+        if constexpr (kMasks) {
+          const f32x16 x1 = scalar_load(unmasked + i + 80);
+          const f32x16 b1 = scalar_load(mask + i + 80);
+          const f32x16 logit = scalar_masked_fma(vscale, x1, b1);
+          scalar_store(logits + i + 80, logit);
+          max[0][1] = scalar_max(max[0][1], logit);
+        } else {
+          max[0][1] = scalar_max(max[0][1], scalar_load(x + i + 1104));
+        }
       }
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -1060,7 +1157,15 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
       __builtin_prefetch(next + i + 112);
       const f32x16 x0 = scalar_load(x + i + 96);
       if constexpr (kLooksAhead) {
-        max[0][0] = scalar_max(max[0][0], scalar_load(x + i + 1120));
+        if constexpr (kMasks) {
+          const f32x16 x0 = scalar_load(unmasked + i + 96);
+          const f32x16 b0 = scalar_load(mask + i + 96);
+          const f32x16 logit = scalar_masked_fma(vscale, x0, b0);
+          scalar_store(logits + i + 96, logit);
+          max[0][0] = scalar_max(max[0][0], logit);
+        } else {
+          max[0][0] = scalar_max(max[0][0], scalar_load(x + i + 1120));
+        }
       }
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -1080,7 +1185,15 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
       scalar_store(y + i + 96, e0);
       const f32x16 x1 = scalar_load(x + i + 112);
       if constexpr (kLooksAhead) {
-        max[0][1] = scalar_max(max[0][1], scalar_load(x + i + 1136));
+        if constexpr (kMasks) {
+          const f32x16 x1 = scalar_load(unmasked + i + 112);
+          const f32x16 b1 = scalar_load(mask + i + 112);
+          const f32x16 logit = scalar_masked_fma(vscale, x1, b1);
+          scalar_store(logits + i + 112, logit);
+          max[0][1] = scalar_max(max[0][1], logit);
+        } else {
+          max[0][1] = scalar_max(max[0][1], scalar_load(x + i + 1136));
+        }
       }
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -1124,40 +1237,50 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__scalar_u128(size_t n, const flo
     smx_f32_reference_move(&reference, sum->max);
   }
   float maxima[1] = {};
-  // The logits that a mask makes, in a level 1 cache: stored to where the terms go, they would wait for its lines.
-  alignas(64) float masked[1024];
+  // The logits that a mask makes, and those of the blocks that follow, in a level 1 cache: stored to where the terms go, they would
+  // wait for its lines.
+  alignas(64) float masked[2][1024];
+  float *logits = masked[0], *next_logits = masked[1];
   bool has_maxima = false;
   for (; n >= 1024; n -= 1024) {
     int32_t anchors[1];
     for (int b = 0; b < 1; b++) {
       const float max =
-          mask != nullptr
-              ? scalar_reduce_max(add_mask(1024, x + b * 1024, mask + b * 1024, scale, masked + b * 1024))
-          : has_maxima ? maxima[b]
-                       : maximum(1024, x + b * 1024);
+          has_maxima ? maxima[b]
+          : mask != nullptr
+              ? scalar_reduce_max(add_mask(1024, x + b * 1024, mask + b * 1024, scale, logits + b * 1024))
+              : maximum(1024, x + b * 1024);
       sum->max = max > sum->max ? max : sum->max;
       if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
       anchors[b] = reference.anchor;
     }
-    has_maxima = mask == nullptr && n >= 2048;
+    has_maxima = n >= 2048;
     const size_t left = n - 1024 + following;
-    const size_t ahead = left < 1536 ? left : 1536;
-    if (has_maxima) {
-      add_blocks_u128<true>(x, y, x + ahead, &reference, anchors, hi, lo, maxima);
-    } else {
-      add_blocks_u128<false>(mask != nullptr ? masked : x, y, x + ahead, &reference, anchors, hi, lo, maxima);
-    }
-    x += 1024;
-    y += 1024;
+    const float* const next = x + (left < 1536 ? left : 1536);
     if (mask != nullptr) mask += 1024;
+    if (!has_maxima) {
+      add_blocks_u128<false, false>(mask != nullptr ? logits : x, y, next, &reference, anchors, hi, lo,
+                                    maxima, nullptr, nullptr, scale, nullptr);
+    } else if (mask != nullptr) {
+      add_blocks_u128<true, true>(logits, y, next, &reference, anchors, hi, lo, maxima, x + 1024, mask, scale,
+                                  next_logits);
+    } else {
+      add_blocks_u128<true, false>(x, y, next, &reference, anchors, hi, lo, maxima, nullptr, nullptr, scale,
+                                   nullptr);
+    }
+    float* const done = logits;
+    logits = next_logits;
+    next_logits = done;
+    y += 1024;
+    x += 1024;
   }
   while (n > 0) {
     const size_t block = n < 1024 ? n : 1024;
     const float max =
-        mask != nullptr ? scalar_reduce_max(add_mask(block, x, mask, scale, masked)) : maximum(block, x);
+        mask != nullptr ? scalar_reduce_max(add_mask(block, x, mask, scale, logits)) : maximum(block, x);
     sum->max = max > sum->max ? max : sum->max;
     if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
-    add_block_u128(block, mask != nullptr ? masked : x, y, &reference, hi, lo);
+    add_block_u128(block, mask != nullptr ? logits : x, y, &reference, hi, lo);
     x += block;
     y += block;
     if (mask != nullptr) mask += block;
@@ -1167,12 +1290,16 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__scalar_u128(size_t n, const flo
   sum->reference = reference.exponent;
 }
 
-// Adds 2 whole blocks, walked together, to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow. What is
+// Adds 2 whole blocks, walked together, to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow,
+// and the logits that a mask makes of those. What is
 // `next` is asked for.
-template <bool kLooksAhead>
+template <bool kLooksAhead, bool kMasks>
 static inline void add_blocks_u64_acc2(const float* x, float* y, const float* next,
                                        const struct smx_f32_reference* reference, const int32_t* anchors,
-                                       f32x16* hi, f32x16* lo, [[maybe_unused]] float* maxima) {
+                                       f32x16* hi, f32x16* lo, [[maybe_unused]] float* maxima,
+                                       [[maybe_unused]] const float* unmasked,
+                                       [[maybe_unused]] const float* mask, [[maybe_unused]] float scale,
+                                       [[maybe_unused]] float* logits) {
   const f32x16 lower = scalar_set1(smx_lower_bound(SMX_BIAS - reference->exponent, reference->exponential));
   const f32x16 bias = scalar_set1(smx_rounding_bias(SMX_BIAS - reference->exponent));
   const f32x16 eighths = scalar_set1(8.0f * reference->exponential->log2e);
@@ -1183,6 +1310,7 @@ static inline void add_blocks_u64_acc2(const float* x, float* y, const float* ne
   const f32x16 linear = scalar_set1(reference->exponential->scale);
   const scalar_table mantissas = scalar_load_table(smx_exp2_mantissas);
   const scalar_table residuals = scalar_load_table(smx_exp2_residuals);
+  const f32x16 vscale = scalar_set1(scale);
   f32x16 anchor[2], max[2][2];
   for (int b = 0; b < 2; b++) {
     anchor[b] = scalar_set1(smx_f32_anchor(reference, anchors[b], 1024));
@@ -1202,7 +1330,15 @@ static inline void add_blocks_u64_acc2(const float* x, float* y, const float* ne
       __builtin_prefetch(next + i + 16);
       const f32x16 x0 = scalar_load(x + i + 0);
       if constexpr (kLooksAhead) {
-        max[0][0] = scalar_max(max[0][0], scalar_load(x + i + 2048));
+        if constexpr (kMasks) {
+          const f32x16 x0 = scalar_load(unmasked + i + 0);
+          const f32x16 b0 = scalar_load(mask + i + 0);
+          const f32x16 logit = scalar_masked_fma(vscale, x0, b0);
+          scalar_store(logits + i + 0, logit);
+          max[0][0] = scalar_max(max[0][0], logit);
+        } else {
+          max[0][0] = scalar_max(max[0][0], scalar_load(x + i + 2048));
+        }
       }
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -1222,7 +1358,15 @@ static inline void add_blocks_u64_acc2(const float* x, float* y, const float* ne
       scalar_store(y + i + 0, e0);
       const f32x16 x1 = scalar_load(x + i + 16);
       if constexpr (kLooksAhead) {
-        max[0][1] = scalar_max(max[0][1], scalar_load(x + i + 2064));
+        if constexpr (kMasks) {
+          const f32x16 x1 = scalar_load(unmasked + i + 16);
+          const f32x16 b1 = scalar_load(mask + i + 16);
+          const f32x16 logit = scalar_masked_fma(vscale, x1, b1);
+          scalar_store(logits + i + 16, logit);
+          max[0][1] = scalar_max(max[0][1], logit);
+        } else {
+          max[0][1] = scalar_max(max[0][1], scalar_load(x + i + 2064));
+        }
       }
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -1247,7 +1391,15 @@ static inline void add_blocks_u64_acc2(const float* x, float* y, const float* ne
       __builtin_prefetch(next + i + 1040);
       const f32x16 x0 = scalar_load(x + i + 1024);
       if constexpr (kLooksAhead) {
-        max[1][0] = scalar_max(max[1][0], scalar_load(x + i + 3072));
+        if constexpr (kMasks) {
+          const f32x16 x0 = scalar_load(unmasked + i + 1024);
+          const f32x16 b0 = scalar_load(mask + i + 1024);
+          const f32x16 logit = scalar_masked_fma(vscale, x0, b0);
+          scalar_store(logits + i + 1024, logit);
+          max[1][0] = scalar_max(max[1][0], logit);
+        } else {
+          max[1][0] = scalar_max(max[1][0], scalar_load(x + i + 3072));
+        }
       }
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -1267,7 +1419,15 @@ static inline void add_blocks_u64_acc2(const float* x, float* y, const float* ne
       scalar_store(y + i + 1024, e0);
       const f32x16 x1 = scalar_load(x + i + 1040);
       if constexpr (kLooksAhead) {
-        max[1][1] = scalar_max(max[1][1], scalar_load(x + i + 3088));
+        if constexpr (kMasks) {
+          const f32x16 x1 = scalar_load(unmasked + i + 1040);
+          const f32x16 b1 = scalar_load(mask + i + 1040);
+          const f32x16 logit = scalar_masked_fma(vscale, x1, b1);
+          scalar_store(logits + i + 1040, logit);
+          max[1][1] = scalar_max(max[1][1], logit);
+        } else {
+          max[1][1] = scalar_max(max[1][1], scalar_load(x + i + 3088));
+        }
       }
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -1313,41 +1473,50 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__scalar_u64_acc2(
     smx_f32_reference_move(&reference, sum->max);
   }
   float maxima[2] = {};
-  // The logits that a mask makes, in a level 1 cache: stored to where the terms go, they would wait for its lines.
-  alignas(64) float masked[2048];
+  // The logits that a mask makes, and those of the blocks that follow, in a level 1 cache: stored to where the terms go, they would
+  // wait for its lines.
+  alignas(64) float masked[2][2048];
+  float *logits = masked[0], *next_logits = masked[1];
   bool has_maxima = false;
   for (; n >= 2048; n -= 2048) {
     int32_t anchors[2];
     for (int b = 0; b < 2; b++) {
       const float max =
-          mask != nullptr
-              ? scalar_reduce_max(add_mask(1024, x + b * 1024, mask + b * 1024, scale, masked + b * 1024))
-          : has_maxima ? maxima[b]
-                       : maximum(1024, x + b * 1024);
+          has_maxima ? maxima[b]
+          : mask != nullptr
+              ? scalar_reduce_max(add_mask(1024, x + b * 1024, mask + b * 1024, scale, logits + b * 1024))
+              : maximum(1024, x + b * 1024);
       sum->max = max > sum->max ? max : sum->max;
       if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
       anchors[b] = reference.anchor;
     }
-    has_maxima = mask == nullptr && n >= 4096;
+    has_maxima = n >= 4096;
     const size_t left = n - 2048 + following;
-    const size_t ahead = left < 2560 ? left : 2560;
-    if (has_maxima) {
-      add_blocks_u64_acc2<true>(x, y, x + ahead, &reference, anchors, hi, lo, maxima);
-    } else {
-      add_blocks_u64_acc2<false>(mask != nullptr ? masked : x, y, x + ahead, &reference, anchors, hi, lo,
-                                 maxima);
-    }
-    x += 2048;
-    y += 2048;
+    const float* const next = x + (left < 2560 ? left : 2560);
     if (mask != nullptr) mask += 2048;
+    if (!has_maxima) {
+      add_blocks_u64_acc2<false, false>(mask != nullptr ? logits : x, y, next, &reference, anchors, hi, lo,
+                                        maxima, nullptr, nullptr, scale, nullptr);
+    } else if (mask != nullptr) {
+      add_blocks_u64_acc2<true, true>(logits, y, next, &reference, anchors, hi, lo, maxima, x + 2048, mask,
+                                      scale, next_logits);
+    } else {
+      add_blocks_u64_acc2<true, false>(x, y, next, &reference, anchors, hi, lo, maxima, nullptr, nullptr,
+                                       scale, nullptr);
+    }
+    float* const done = logits;
+    logits = next_logits;
+    next_logits = done;
+    y += 2048;
+    x += 2048;
   }
   while (n > 0) {
     const size_t block = n < 1024 ? n : 1024;
     const float max =
-        mask != nullptr ? scalar_reduce_max(add_mask(block, x, mask, scale, masked)) : maximum(block, x);
+        mask != nullptr ? scalar_reduce_max(add_mask(block, x, mask, scale, logits)) : maximum(block, x);
     sum->max = max > sum->max ? max : sum->max;
     if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
-    add_block_u32(block, mask != nullptr ? masked : x, y, &reference, hi, lo);
+    add_block_u32(block, mask != nullptr ? logits : x, y, &reference, hi, lo);
     x += block;
     y += block;
     if (mask != nullptr) mask += block;
@@ -1357,12 +1526,16 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__scalar_u64_acc2(
   sum->reference = reference.exponent;
 }
 
-// Adds 2 whole blocks, walked together, to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow. What is
+// Adds 2 whole blocks, walked together, to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow,
+// and the logits that a mask makes of those. What is
 // `next` is asked for.
-template <bool kLooksAhead>
+template <bool kLooksAhead, bool kMasks>
 static inline void add_blocks_u128_acc2(const float* x, float* y, const float* next,
                                         const struct smx_f32_reference* reference, const int32_t* anchors,
-                                        f32x16* hi, f32x16* lo, [[maybe_unused]] float* maxima) {
+                                        f32x16* hi, f32x16* lo, [[maybe_unused]] float* maxima,
+                                        [[maybe_unused]] const float* unmasked,
+                                        [[maybe_unused]] const float* mask, [[maybe_unused]] float scale,
+                                        [[maybe_unused]] float* logits) {
   const f32x16 lower = scalar_set1(smx_lower_bound(SMX_BIAS - reference->exponent, reference->exponential));
   const f32x16 bias = scalar_set1(smx_rounding_bias(SMX_BIAS - reference->exponent));
   const f32x16 eighths = scalar_set1(8.0f * reference->exponential->log2e);
@@ -1373,6 +1546,7 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
   const f32x16 linear = scalar_set1(reference->exponential->scale);
   const scalar_table mantissas = scalar_load_table(smx_exp2_mantissas);
   const scalar_table residuals = scalar_load_table(smx_exp2_residuals);
+  const f32x16 vscale = scalar_set1(scale);
   f32x16 anchor[2], max[2][2];
   for (int b = 0; b < 2; b++) {
     anchor[b] = scalar_set1(smx_f32_anchor(reference, anchors[b], 1024));
@@ -1392,7 +1566,15 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
       __builtin_prefetch(next + i + 16);
       const f32x16 x0 = scalar_load(x + i + 0);
       if constexpr (kLooksAhead) {
-        max[0][0] = scalar_max(max[0][0], scalar_load(x + i + 2048));
+        if constexpr (kMasks) {
+          const f32x16 x0 = scalar_load(unmasked + i + 0);
+          const f32x16 b0 = scalar_load(mask + i + 0);
+          const f32x16 logit = scalar_masked_fma(vscale, x0, b0);
+          scalar_store(logits + i + 0, logit);
+          max[0][0] = scalar_max(max[0][0], logit);
+        } else {
+          max[0][0] = scalar_max(max[0][0], scalar_load(x + i + 2048));
+        }
       }
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -1412,7 +1594,15 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
       scalar_store(y + i + 0, e0);
       const f32x16 x1 = scalar_load(x + i + 16);
       if constexpr (kLooksAhead) {
-        max[0][1] = scalar_max(max[0][1], scalar_load(x + i + 2064));
+        if constexpr (kMasks) {
+          const f32x16 x1 = scalar_load(unmasked + i + 16);
+          const f32x16 b1 = scalar_load(mask + i + 16);
+          const f32x16 logit = scalar_masked_fma(vscale, x1, b1);
+          scalar_store(logits + i + 16, logit);
+          max[0][1] = scalar_max(max[0][1], logit);
+        } else {
+          max[0][1] = scalar_max(max[0][1], scalar_load(x + i + 2064));
+        }
       }
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -1437,7 +1627,15 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
       __builtin_prefetch(next + i + 1040);
       const f32x16 x0 = scalar_load(x + i + 1024);
       if constexpr (kLooksAhead) {
-        max[1][0] = scalar_max(max[1][0], scalar_load(x + i + 3072));
+        if constexpr (kMasks) {
+          const f32x16 x0 = scalar_load(unmasked + i + 1024);
+          const f32x16 b0 = scalar_load(mask + i + 1024);
+          const f32x16 logit = scalar_masked_fma(vscale, x0, b0);
+          scalar_store(logits + i + 1024, logit);
+          max[1][0] = scalar_max(max[1][0], logit);
+        } else {
+          max[1][0] = scalar_max(max[1][0], scalar_load(x + i + 3072));
+        }
       }
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -1457,7 +1655,15 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
       scalar_store(y + i + 1024, e0);
       const f32x16 x1 = scalar_load(x + i + 1040);
       if constexpr (kLooksAhead) {
-        max[1][1] = scalar_max(max[1][1], scalar_load(x + i + 3088));
+        if constexpr (kMasks) {
+          const f32x16 x1 = scalar_load(unmasked + i + 1040);
+          const f32x16 b1 = scalar_load(mask + i + 1040);
+          const f32x16 logit = scalar_masked_fma(vscale, x1, b1);
+          scalar_store(logits + i + 1040, logit);
+          max[1][1] = scalar_max(max[1][1], logit);
+        } else {
+          max[1][1] = scalar_max(max[1][1], scalar_load(x + i + 3088));
+        }
       }
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -1482,7 +1688,15 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
       __builtin_prefetch(next + i + 48);
       const f32x16 x0 = scalar_load(x + i + 32);
       if constexpr (kLooksAhead) {
-        max[0][0] = scalar_max(max[0][0], scalar_load(x + i + 2080));
+        if constexpr (kMasks) {
+          const f32x16 x0 = scalar_load(unmasked + i + 32);
+          const f32x16 b0 = scalar_load(mask + i + 32);
+          const f32x16 logit = scalar_masked_fma(vscale, x0, b0);
+          scalar_store(logits + i + 32, logit);
+          max[0][0] = scalar_max(max[0][0], logit);
+        } else {
+          max[0][0] = scalar_max(max[0][0], scalar_load(x + i + 2080));
+        }
       }
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -1502,7 +1716,15 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
       scalar_store(y + i + 32, e0);
       const f32x16 x1 = scalar_load(x + i + 48);
       if constexpr (kLooksAhead) {
-        max[0][1] = scalar_max(max[0][1], scalar_load(x + i + 2096));
+        if constexpr (kMasks) {
+          const f32x16 x1 = scalar_load(unmasked + i + 48);
+          const f32x16 b1 = scalar_load(mask + i + 48);
+          const f32x16 logit = scalar_masked_fma(vscale, x1, b1);
+          scalar_store(logits + i + 48, logit);
+          max[0][1] = scalar_max(max[0][1], logit);
+        } else {
+          max[0][1] = scalar_max(max[0][1], scalar_load(x + i + 2096));
+        }
       }
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -1527,7 +1749,15 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
       __builtin_prefetch(next + i + 1072);
       const f32x16 x0 = scalar_load(x + i + 1056);
       if constexpr (kLooksAhead) {
-        max[1][0] = scalar_max(max[1][0], scalar_load(x + i + 3104));
+        if constexpr (kMasks) {
+          const f32x16 x0 = scalar_load(unmasked + i + 1056);
+          const f32x16 b0 = scalar_load(mask + i + 1056);
+          const f32x16 logit = scalar_masked_fma(vscale, x0, b0);
+          scalar_store(logits + i + 1056, logit);
+          max[1][0] = scalar_max(max[1][0], logit);
+        } else {
+          max[1][0] = scalar_max(max[1][0], scalar_load(x + i + 3104));
+        }
       }
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -1547,7 +1777,15 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
       scalar_store(y + i + 1056, e0);
       const f32x16 x1 = scalar_load(x + i + 1072);
       if constexpr (kLooksAhead) {
-        max[1][1] = scalar_max(max[1][1], scalar_load(x + i + 3120));
+        if constexpr (kMasks) {
+          const f32x16 x1 = scalar_load(unmasked + i + 1072);
+          const f32x16 b1 = scalar_load(mask + i + 1072);
+          const f32x16 logit = scalar_masked_fma(vscale, x1, b1);
+          scalar_store(logits + i + 1072, logit);
+          max[1][1] = scalar_max(max[1][1], logit);
+        } else {
+          max[1][1] = scalar_max(max[1][1], scalar_load(x + i + 3120));
+        }
       }
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -1593,41 +1831,50 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__scalar_u128_acc2(
     smx_f32_reference_move(&reference, sum->max);
   }
   float maxima[2] = {};
-  // The logits that a mask makes, in a level 1 cache: stored to where the terms go, they would wait for its lines.
-  alignas(64) float masked[2048];
+  // The logits that a mask makes, and those of the blocks that follow, in a level 1 cache: stored to where the terms go, they would
+  // wait for its lines.
+  alignas(64) float masked[2][2048];
+  float *logits = masked[0], *next_logits = masked[1];
   bool has_maxima = false;
   for (; n >= 2048; n -= 2048) {
     int32_t anchors[2];
     for (int b = 0; b < 2; b++) {
       const float max =
-          mask != nullptr
-              ? scalar_reduce_max(add_mask(1024, x + b * 1024, mask + b * 1024, scale, masked + b * 1024))
-          : has_maxima ? maxima[b]
-                       : maximum(1024, x + b * 1024);
+          has_maxima ? maxima[b]
+          : mask != nullptr
+              ? scalar_reduce_max(add_mask(1024, x + b * 1024, mask + b * 1024, scale, logits + b * 1024))
+              : maximum(1024, x + b * 1024);
       sum->max = max > sum->max ? max : sum->max;
       if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
       anchors[b] = reference.anchor;
     }
-    has_maxima = mask == nullptr && n >= 4096;
+    has_maxima = n >= 4096;
     const size_t left = n - 2048 + following;
-    const size_t ahead = left < 2560 ? left : 2560;
-    if (has_maxima) {
-      add_blocks_u128_acc2<true>(x, y, x + ahead, &reference, anchors, hi, lo, maxima);
-    } else {
-      add_blocks_u128_acc2<false>(mask != nullptr ? masked : x, y, x + ahead, &reference, anchors, hi, lo,
-                                  maxima);
-    }
-    x += 2048;
-    y += 2048;
+    const float* const next = x + (left < 2560 ? left : 2560);
     if (mask != nullptr) mask += 2048;
+    if (!has_maxima) {
+      add_blocks_u128_acc2<false, false>(mask != nullptr ? logits : x, y, next, &reference, anchors, hi, lo,
+                                         maxima, nullptr, nullptr, scale, nullptr);
+    } else if (mask != nullptr) {
+      add_blocks_u128_acc2<true, true>(logits, y, next, &reference, anchors, hi, lo, maxima, x + 2048, mask,
+                                       scale, next_logits);
+    } else {
+      add_blocks_u128_acc2<true, false>(x, y, next, &reference, anchors, hi, lo, maxima, nullptr, nullptr,
+                                        scale, nullptr);
+    }
+    float* const done = logits;
+    logits = next_logits;
+    next_logits = done;
+    y += 2048;
+    x += 2048;
   }
   while (n > 0) {
     const size_t block = n < 1024 ? n : 1024;
     const float max =
-        mask != nullptr ? scalar_reduce_max(add_mask(block, x, mask, scale, masked)) : maximum(block, x);
+        mask != nullptr ? scalar_reduce_max(add_mask(block, x, mask, scale, logits)) : maximum(block, x);
     sum->max = max > sum->max ? max : sum->max;
     if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
-    add_block_u64(block, mask != nullptr ? masked : x, y, &reference, hi, lo);
+    add_block_u64(block, mask != nullptr ? logits : x, y, &reference, hi, lo);
     x += block;
     y += block;
     if (mask != nullptr) mask += block;
@@ -1637,12 +1884,16 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__scalar_u128_acc2(
   sum->reference = reference.exponent;
 }
 
-// Adds 4 whole blocks, walked together, to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow. What is
+// Adds 4 whole blocks, walked together, to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow,
+// and the logits that a mask makes of those. What is
 // `next` is asked for.
-template <bool kLooksAhead>
+template <bool kLooksAhead, bool kMasks>
 static inline void add_blocks_u128_acc4(const float* x, float* y, const float* next,
                                         const struct smx_f32_reference* reference, const int32_t* anchors,
-                                        f32x16* hi, f32x16* lo, [[maybe_unused]] float* maxima) {
+                                        f32x16* hi, f32x16* lo, [[maybe_unused]] float* maxima,
+                                        [[maybe_unused]] const float* unmasked,
+                                        [[maybe_unused]] const float* mask, [[maybe_unused]] float scale,
+                                        [[maybe_unused]] float* logits) {
   const f32x16 lower = scalar_set1(smx_lower_bound(SMX_BIAS - reference->exponent, reference->exponential));
   const f32x16 bias = scalar_set1(smx_rounding_bias(SMX_BIAS - reference->exponent));
   const f32x16 eighths = scalar_set1(8.0f * reference->exponential->log2e);
@@ -1653,6 +1904,7 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
   const f32x16 linear = scalar_set1(reference->exponential->scale);
   const scalar_table mantissas = scalar_load_table(smx_exp2_mantissas);
   const scalar_table residuals = scalar_load_table(smx_exp2_residuals);
+  const f32x16 vscale = scalar_set1(scale);
   f32x16 anchor[4], max[4][2];
   for (int b = 0; b < 4; b++) {
     anchor[b] = scalar_set1(smx_f32_anchor(reference, anchors[b], 1024));
@@ -1676,7 +1928,15 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
       __builtin_prefetch(next + i + 16);
       const f32x16 x0 = scalar_load(x + i + 0);
       if constexpr (kLooksAhead) {
-        max[0][0] = scalar_max(max[0][0], scalar_load(x + i + 4096));
+        if constexpr (kMasks) {
+          const f32x16 x0 = scalar_load(unmasked + i + 0);
+          const f32x16 b0 = scalar_load(mask + i + 0);
+          const f32x16 logit = scalar_masked_fma(vscale, x0, b0);
+          scalar_store(logits + i + 0, logit);
+          max[0][0] = scalar_max(max[0][0], logit);
+        } else {
+          max[0][0] = scalar_max(max[0][0], scalar_load(x + i + 4096));
+        }
       }
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -1696,7 +1956,15 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
       scalar_store(y + i + 0, e0);
       const f32x16 x1 = scalar_load(x + i + 16);
       if constexpr (kLooksAhead) {
-        max[0][1] = scalar_max(max[0][1], scalar_load(x + i + 4112));
+        if constexpr (kMasks) {
+          const f32x16 x1 = scalar_load(unmasked + i + 16);
+          const f32x16 b1 = scalar_load(mask + i + 16);
+          const f32x16 logit = scalar_masked_fma(vscale, x1, b1);
+          scalar_store(logits + i + 16, logit);
+          max[0][1] = scalar_max(max[0][1], logit);
+        } else {
+          max[0][1] = scalar_max(max[0][1], scalar_load(x + i + 4112));
+        }
       }
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -1721,7 +1989,15 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
       __builtin_prefetch(next + i + 1040);
       const f32x16 x0 = scalar_load(x + i + 1024);
       if constexpr (kLooksAhead) {
-        max[1][0] = scalar_max(max[1][0], scalar_load(x + i + 5120));
+        if constexpr (kMasks) {
+          const f32x16 x0 = scalar_load(unmasked + i + 1024);
+          const f32x16 b0 = scalar_load(mask + i + 1024);
+          const f32x16 logit = scalar_masked_fma(vscale, x0, b0);
+          scalar_store(logits + i + 1024, logit);
+          max[1][0] = scalar_max(max[1][0], logit);
+        } else {
+          max[1][0] = scalar_max(max[1][0], scalar_load(x + i + 5120));
+        }
       }
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -1741,7 +2017,15 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
       scalar_store(y + i + 1024, e0);
       const f32x16 x1 = scalar_load(x + i + 1040);
       if constexpr (kLooksAhead) {
-        max[1][1] = scalar_max(max[1][1], scalar_load(x + i + 5136));
+        if constexpr (kMasks) {
+          const f32x16 x1 = scalar_load(unmasked + i + 1040);
+          const f32x16 b1 = scalar_load(mask + i + 1040);
+          const f32x16 logit = scalar_masked_fma(vscale, x1, b1);
+          scalar_store(logits + i + 1040, logit);
+          max[1][1] = scalar_max(max[1][1], logit);
+        } else {
+          max[1][1] = scalar_max(max[1][1], scalar_load(x + i + 5136));
+        }
       }
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -1766,7 +2050,15 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
       __builtin_prefetch(next + i + 2064);
       const f32x16 x0 = scalar_load(x + i + 2048);
       if constexpr (kLooksAhead) {
-        max[2][0] = scalar_max(max[2][0], scalar_load(x + i + 6144));
+        if constexpr (kMasks) {
+          const f32x16 x0 = scalar_load(unmasked + i + 2048);
+          const f32x16 b0 = scalar_load(mask + i + 2048);
+          const f32x16 logit = scalar_masked_fma(vscale, x0, b0);
+          scalar_store(logits + i + 2048, logit);
+          max[2][0] = scalar_max(max[2][0], logit);
+        } else {
+          max[2][0] = scalar_max(max[2][0], scalar_load(x + i + 6144));
+        }
       }
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -1786,7 +2078,15 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
       scalar_store(y + i + 2048, e0);
       const f32x16 x1 = scalar_load(x + i + 2064);
       if constexpr (kLooksAhead) {
-        max[2][1] = scalar_max(max[2][1], scalar_load(x + i + 6160));
+        if constexpr (kMasks) {
+          const f32x16 x1 = scalar_load(unmasked + i + 2064);
+          const f32x16 b1 = scalar_load(mask + i + 2064);
+          const f32x16 logit = scalar_masked_fma(vscale, x1, b1);
+          scalar_store(logits + i + 2064, logit);
+          max[2][1] = scalar_max(max[2][1], logit);
+        } else {
+          max[2][1] = scalar_max(max[2][1], scalar_load(x + i + 6160));
+        }
       }
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -1811,7 +2111,15 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
       __builtin_prefetch(next + i + 3088);
       const f32x16 x0 = scalar_load(x + i + 3072);
       if constexpr (kLooksAhead) {
-        max[3][0] = scalar_max(max[3][0], scalar_load(x + i + 7168));
+        if constexpr (kMasks) {
+          const f32x16 x0 = scalar_load(unmasked + i + 3072);
+          const f32x16 b0 = scalar_load(mask + i + 3072);
+          const f32x16 logit = scalar_masked_fma(vscale, x0, b0);
+          scalar_store(logits + i + 3072, logit);
+          max[3][0] = scalar_max(max[3][0], logit);
+        } else {
+          max[3][0] = scalar_max(max[3][0], scalar_load(x + i + 7168));
+        }
       }
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -1831,7 +2139,15 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
       scalar_store(y + i + 3072, e0);
       const f32x16 x1 = scalar_load(x + i + 3088);
       if constexpr (kLooksAhead) {
-        max[3][1] = scalar_max(max[3][1], scalar_load(x + i + 7184));
+        if constexpr (kMasks) {
+          const f32x16 x1 = scalar_load(unmasked + i + 3088);
+          const f32x16 b1 = scalar_load(mask + i + 3088);
+          const f32x16 logit = scalar_masked_fma(vscale, x1, b1);
+          scalar_store(logits + i + 3088, logit);
+          max[3][1] = scalar_max(max[3][1], logit);
+        } else {
+          max[3][1] = scalar_max(max[3][1], scalar_load(x + i + 7184));
+        }
       }
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -1883,41 +2199,50 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__scalar_u128_acc4(
     smx_f32_reference_move(&reference, sum->max);
   }
   float maxima[4] = {};
-  // The logits that a mask makes, in a level 1 cache: stored to where the terms go, they would wait for its lines.
-  alignas(64) float masked[4096];
+  // The logits that a mask makes, and those of the blocks that follow, in a level 1 cache: stored to where the terms go, they would
+  // wait for its lines.
+  alignas(64) float masked[2][4096];
+  float *logits = masked[0], *next_logits = masked[1];
   bool has_maxima = false;
   for (; n >= 4096; n -= 4096) {
     int32_t anchors[4];
     for (int b = 0; b < 4; b++) {
       const float max =
-          mask != nullptr
-              ? scalar_reduce_max(add_mask(1024, x + b * 1024, mask + b * 1024, scale, masked + b * 1024))
-          : has_maxima ? maxima[b]
-                       : maximum(1024, x + b * 1024);
+          has_maxima ? maxima[b]
+          : mask != nullptr
+              ? scalar_reduce_max(add_mask(1024, x + b * 1024, mask + b * 1024, scale, logits + b * 1024))
+              : maximum(1024, x + b * 1024);
       sum->max = max > sum->max ? max : sum->max;
       if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
       anchors[b] = reference.anchor;
     }
-    has_maxima = mask == nullptr && n >= 8192;
+    has_maxima = n >= 8192;
     const size_t left = n - 4096 + following;
-    const size_t ahead = left < 4608 ? left : 4608;
-    if (has_maxima) {
-      add_blocks_u128_acc4<true>(x, y, x + ahead, &reference, anchors, hi, lo, maxima);
-    } else {
-      add_blocks_u128_acc4<false>(mask != nullptr ? masked : x, y, x + ahead, &reference, anchors, hi, lo,
-                                  maxima);
-    }
-    x += 4096;
-    y += 4096;
+    const float* const next = x + (left < 4608 ? left : 4608);
     if (mask != nullptr) mask += 4096;
+    if (!has_maxima) {
+      add_blocks_u128_acc4<false, false>(mask != nullptr ? logits : x, y, next, &reference, anchors, hi, lo,
+                                         maxima, nullptr, nullptr, scale, nullptr);
+    } else if (mask != nullptr) {
+      add_blocks_u128_acc4<true, true>(logits, y, next, &reference, anchors, hi, lo, maxima, x + 4096, mask,
+                                       scale, next_logits);
+    } else {
+      add_blocks_u128_acc4<true, false>(x, y, next, &reference, anchors, hi, lo, maxima, nullptr, nullptr,
+                                        scale, nullptr);
+    }
+    float* const done = logits;
+    logits = next_logits;
+    next_logits = done;
+    y += 4096;
+    x += 4096;
   }
   while (n > 0) {
     const size_t block = n < 1024 ? n : 1024;
     const float max =
-        mask != nullptr ? scalar_reduce_max(add_mask(block, x, mask, scale, masked)) : maximum(block, x);
+        mask != nullptr ? scalar_reduce_max(add_mask(block, x, mask, scale, logits)) : maximum(block, x);
     sum->max = max > sum->max ? max : sum->max;
     if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
-    add_block_u32(block, mask != nullptr ? masked : x, y, &reference, hi, lo);
+    add_block_u32(block, mask != nullptr ? logits : x, y, &reference, hi, lo);
     x += block;
     y += block;
     if (mask != nullptr) mask += block;

@@ -2,7 +2,7 @@
 
 // Sum of exponentials in the extended representation that stores its terms, y[i] = p * 2^(n - reference + SMX_BIAS).
 
-#include <float.h>
+#include <math.h>
 
 #include "src/gen/microkernels.h"
 #include "src/isa/scalar.h"
@@ -28,7 +28,6 @@ static inline float maximum(size_t n, const float* x) {
 // y[i] = scale * x[i] + mask[i], as f32-vaddmask has it. Returns their maxima in lanes; where one is NaN, any number.
 static inline f32x16 add_mask(size_t n, const float* x, const float* mask, float scale, float* y) {
   const f32x16 vscale = scalar_set1(scale);
-  const f32x16 least = scalar_set1(-FLT_MAX);
   f32x16 m0 = scalar_set1(-INFINITY);
   f32x16 m1 = m0;
   for (; n >= 32; n -= 32) {
@@ -36,10 +35,10 @@ static inline f32x16 add_mask(size_t n, const float* x, const float* mask, float
     const f32x16 b0 = scalar_load(mask + 0);
     const f32x16 x1 = scalar_load(x + 16);
     const f32x16 b1 = scalar_load(mask + 16);
-    const f32x16 y0 = scalar_fma(vscale, scalar_zero_below(b0, least, x0), b0);
+    const f32x16 y0 = scalar_masked_fma(vscale, x0, b0);
     m0 = scalar_max(m0, y0);
     scalar_store(y + 0, y0);
-    const f32x16 y1 = scalar_fma(vscale, scalar_zero_below(b1, least, x1), b1);
+    const f32x16 y1 = scalar_masked_fma(vscale, x1, b1);
     m1 = scalar_max(m1, y1);
     scalar_store(y + 16, y1);
     x += 32;
@@ -49,7 +48,7 @@ static inline f32x16 add_mask(size_t n, const float* x, const float* mask, float
   for (; n >= 16; n -= 16) {
     const f32x16 x0 = scalar_load(x + 0);
     const f32x16 b0 = scalar_load(mask + 0);
-    const f32x16 y0 = scalar_fma(vscale, scalar_zero_below(b0, least, x0), b0);
+    const f32x16 y0 = scalar_masked_fma(vscale, x0, b0);
     m0 = scalar_max(m0, y0);
     scalar_store(y + 0, y0);
     x += 16;
@@ -59,7 +58,7 @@ static inline f32x16 add_mask(size_t n, const float* x, const float* mask, float
   if (n > 0) {
     const f32x16 x0 = scalar_load_tail(x, (ptrdiff_t)n, scalar_set1(0.0f));
     const f32x16 b0 = scalar_load_tail(mask, (ptrdiff_t)n, scalar_set1(-INFINITY));
-    const f32x16 y0 = scalar_fma(vscale, scalar_zero_below(b0, least, x0), b0);
+    const f32x16 y0 = scalar_masked_fma(vscale, x0, b0);
     m1 = scalar_max(m1, y0);
     scalar_store_tail(y, (ptrdiff_t)n, y0);
   }
@@ -241,12 +240,15 @@ static inline void add_block_u32(size_t n, const float* x, float* y,
   add_pair(&hi[0], &lo[0], block_hi[0], block_lo[0]);
 }
 
-// Adds 1 whole block to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow. What is
+// Adds 1 whole block to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow,
+// and the logits that a mask makes of those. What is
 // `next` is asked for.
-template <bool kLooksAhead>
+template <bool kLooksAhead, bool kMasks>
 static inline void add_blocks_u32(const float* x, float* y, const float* next,
                                   const struct smx_f32_reference* reference, const int32_t* anchors,
-                                  f32x16* hi, f32x16* lo, [[maybe_unused]] float* maxima) {
+                                  f32x16* hi, f32x16* lo, [[maybe_unused]] float* maxima,
+                                  [[maybe_unused]] const float* unmasked, [[maybe_unused]] const float* mask,
+                                  [[maybe_unused]] float scale, [[maybe_unused]] float* logits) {
   const f32x16 lower = scalar_set1(smx_lower_bound(SMX_BIAS - reference->exponent, reference->exponential));
   const f32x16 bias = scalar_set1(smx_rounding_bias(SMX_BIAS - reference->exponent));
   const f32x16 eighths = scalar_set1(8.0f * reference->exponential->log2e);
@@ -257,6 +259,7 @@ static inline void add_blocks_u32(const float* x, float* y, const float* next,
   const f32x16 linear = scalar_set1(reference->exponential->scale);
   const scalar_table mantissas = scalar_load_table(smx_exp2_mantissas);
   const scalar_table residuals = scalar_load_table(smx_exp2_residuals);
+  const f32x16 vscale = scalar_set1(scale);
   f32x16 anchor[1], max[1][2];
   for (int b = 0; b < 1; b++) {
     anchor[b] = scalar_set1(smx_f32_anchor(reference, anchors[b], 1024));
@@ -273,7 +276,15 @@ static inline void add_blocks_u32(const float* x, float* y, const float* next,
     __builtin_prefetch(next + i + 16);
     const f32x16 x0 = scalar_load(x + i + 0);
     if constexpr (kLooksAhead) {
-      max[0][0] = scalar_max(max[0][0], scalar_load(x + i + 1024));
+      if constexpr (kMasks) {
+        const f32x16 x0 = scalar_load(unmasked + i + 0);
+        const f32x16 b0 = scalar_load(mask + i + 0);
+        const f32x16 logit = scalar_masked_fma(vscale, x0, b0);
+        scalar_store(logits + i + 0, logit);
+        max[0][0] = scalar_max(max[0][0], logit);
+      } else {
+        max[0][0] = scalar_max(max[0][0], scalar_load(x + i + 1024));
+      }
     }
 
     // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -293,7 +304,15 @@ static inline void add_blocks_u32(const float* x, float* y, const float* next,
     scalar_store(y + i + 0, e0);
     const f32x16 x1 = scalar_load(x + i + 16);
     if constexpr (kLooksAhead) {
-      max[0][1] = scalar_max(max[0][1], scalar_load(x + i + 1040));
+      if constexpr (kMasks) {
+        const f32x16 x1 = scalar_load(unmasked + i + 16);
+        const f32x16 b1 = scalar_load(mask + i + 16);
+        const f32x16 logit = scalar_masked_fma(vscale, x1, b1);
+        scalar_store(logits + i + 16, logit);
+        max[0][1] = scalar_max(max[0][1], logit);
+      } else {
+        max[0][1] = scalar_max(max[0][1], scalar_load(x + i + 1040));
+      }
     }
 
     // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -336,40 +355,50 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__scalar_u32(size_t n, const floa
     smx_f32_reference_move(&reference, sum->max);
   }
   float maxima[1] = {};
-  // The logits that a mask makes, in a level 1 cache: stored to where the terms go, they would wait for its lines.
-  alignas(64) float masked[1024];
+  // The logits that a mask makes, and those of the blocks that follow, in a level 1 cache: stored to where the terms go, they would
+  // wait for its lines.
+  alignas(64) float masked[2][1024];
+  float *logits = masked[0], *next_logits = masked[1];
   bool has_maxima = false;
   for (; n >= 1024; n -= 1024) {
     int32_t anchors[1];
     for (int b = 0; b < 1; b++) {
       const float max =
-          mask != nullptr
-              ? scalar_reduce_max(add_mask(1024, x + b * 1024, mask + b * 1024, scale, masked + b * 1024))
-          : has_maxima ? maxima[b]
-                       : maximum(1024, x + b * 1024);
+          has_maxima ? maxima[b]
+          : mask != nullptr
+              ? scalar_reduce_max(add_mask(1024, x + b * 1024, mask + b * 1024, scale, logits + b * 1024))
+              : maximum(1024, x + b * 1024);
       sum->max = max > sum->max ? max : sum->max;
       if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
       anchors[b] = reference.anchor;
     }
-    has_maxima = mask == nullptr && n >= 2048;
+    has_maxima = n >= 2048;
     const size_t left = n - 1024 + following;
-    const size_t ahead = left < 1536 ? left : 1536;
-    if (has_maxima) {
-      add_blocks_u32<true>(x, y, x + ahead, &reference, anchors, hi, lo, maxima);
-    } else {
-      add_blocks_u32<false>(mask != nullptr ? masked : x, y, x + ahead, &reference, anchors, hi, lo, maxima);
-    }
-    x += 1024;
-    y += 1024;
+    const float* const next = x + (left < 1536 ? left : 1536);
     if (mask != nullptr) mask += 1024;
+    if (!has_maxima) {
+      add_blocks_u32<false, false>(mask != nullptr ? logits : x, y, next, &reference, anchors, hi, lo, maxima,
+                                   nullptr, nullptr, scale, nullptr);
+    } else if (mask != nullptr) {
+      add_blocks_u32<true, true>(logits, y, next, &reference, anchors, hi, lo, maxima, x + 1024, mask, scale,
+                                 next_logits);
+    } else {
+      add_blocks_u32<true, false>(x, y, next, &reference, anchors, hi, lo, maxima, nullptr, nullptr, scale,
+                                  nullptr);
+    }
+    float* const done = logits;
+    logits = next_logits;
+    next_logits = done;
+    y += 1024;
+    x += 1024;
   }
   while (n > 0) {
     const size_t block = n < 1024 ? n : 1024;
     const float max =
-        mask != nullptr ? scalar_reduce_max(add_mask(block, x, mask, scale, masked)) : maximum(block, x);
+        mask != nullptr ? scalar_reduce_max(add_mask(block, x, mask, scale, logits)) : maximum(block, x);
     sum->max = max > sum->max ? max : sum->max;
     if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
-    add_block_u32(block, mask != nullptr ? masked : x, y, &reference, hi, lo);
+    add_block_u32(block, mask != nullptr ? logits : x, y, &reference, hi, lo);
     x += block;
     y += block;
     if (mask != nullptr) mask += block;

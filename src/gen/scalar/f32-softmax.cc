@@ -2,7 +2,6 @@
 
 // Softmax of rows of at most 1024 elements, several at a time, so that what is done once a row is done for all of them
 // in one vector: the references, the last levels of the sums, the reciprocals.
-#include <float.h>
 #include <math.h>
 
 #include "src/gen/microkernels.h"
@@ -85,7 +84,6 @@ static inline f32x16 lane_maxima(size_t n, const float* x) {
 // y[i] = scale * x[i] + mask[i], as f32-vaddmask has it. Returns their maxima in lanes; where one is NaN, any number.
 static inline f32x16 add_mask(size_t n, const float* x, const float* mask, float scale, float* y) {
   const f32x16 vscale = scalar_set1(scale);
-  const f32x16 least = scalar_set1(-FLT_MAX);
   f32x16 m0 = scalar_set1(-INFINITY);
   f32x16 m1 = m0;
   for (; n >= 32; n -= 32) {
@@ -93,10 +91,10 @@ static inline f32x16 add_mask(size_t n, const float* x, const float* mask, float
     const f32x16 b0 = scalar_load(mask + 0);
     const f32x16 x1 = scalar_load(x + 16);
     const f32x16 b1 = scalar_load(mask + 16);
-    const f32x16 y0 = scalar_fma(vscale, scalar_zero_below(b0, least, x0), b0);
+    const f32x16 y0 = scalar_masked_fma(vscale, x0, b0);
     m0 = scalar_max(m0, y0);
     scalar_store(y + 0, y0);
-    const f32x16 y1 = scalar_fma(vscale, scalar_zero_below(b1, least, x1), b1);
+    const f32x16 y1 = scalar_masked_fma(vscale, x1, b1);
     m1 = scalar_max(m1, y1);
     scalar_store(y + 16, y1);
     x += 32;
@@ -106,7 +104,7 @@ static inline f32x16 add_mask(size_t n, const float* x, const float* mask, float
   for (; n >= 16; n -= 16) {
     const f32x16 x0 = scalar_load(x + 0);
     const f32x16 b0 = scalar_load(mask + 0);
-    const f32x16 y0 = scalar_fma(vscale, scalar_zero_below(b0, least, x0), b0);
+    const f32x16 y0 = scalar_masked_fma(vscale, x0, b0);
     m0 = scalar_max(m0, y0);
     scalar_store(y + 0, y0);
     x += 16;
@@ -116,7 +114,7 @@ static inline f32x16 add_mask(size_t n, const float* x, const float* mask, float
   if (n > 0) {
     const f32x16 x0 = scalar_load_tail(x, (ptrdiff_t)n, scalar_set1(0.0f));
     const f32x16 b0 = scalar_load_tail(mask, (ptrdiff_t)n, scalar_set1(-INFINITY));
-    const f32x16 y0 = scalar_fma(vscale, scalar_zero_below(b0, least, x0), b0);
+    const f32x16 y0 = scalar_masked_fma(vscale, x0, b0);
     m1 = scalar_max(m1, y0);
     scalar_store(y, y0);
   }
@@ -500,12 +498,10 @@ static inline void rows_u64_acc4(size_t rows, size_t n, ptrdiff_t growth, const 
     // Never beyond the last row: asking for what no page holds takes long.
     const size_t following = rows - *done - count;
     const float* const next = x + (following < together ? following : together) * x_stride;
+    const float* const written = streams ? next : y;
+    const size_t written_stride = streams ? x_stride : y_stride;
     const float* const logits = mask != nullptr ? terms : x;
     const size_t logits_stride = mask != nullptr ? terms_stride : x_stride;
-    // Not y where results bypass the caches, nor beside a mask, for it would drive out what is there.
-    const bool is_y = !streams && mask == nullptr;
-    const float* const written = is_y ? y : next;
-    const size_t written_stride = is_y ? y_stride : x_stride;
     for (size_t r = 0; r < count; r += kGrows ? 1 : count) {
       const size_t end = kGrows ? r + 1 : count;
       const size_t length = n + (r) * (size_t)growth;

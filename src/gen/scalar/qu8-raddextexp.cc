@@ -403,11 +403,11 @@ extern "C" void smx_qu8_raddextexp_ukernel__scalar_u64(size_t n, const uint8_t* 
     }
     has_maxima = n >= 2048;
     const size_t left = n - 1024 + following;
-    const size_t ahead = left < 1536 ? left : 1536;
+    const uint8_t* const next = x + (left < 1536 ? left : 1536);
     if (has_maxima) {
-      add_blocks_u64<true>(x, x + ahead, &reference, anchors, hi, lo, maxima);
+      add_blocks_u64<true>(x, next, &reference, anchors, hi, lo, maxima);
     } else {
-      add_blocks_u64<false>(x, x + ahead, &reference, anchors, hi, lo, maxima);
+      add_blocks_u64<false>(x, next, &reference, anchors, hi, lo, maxima);
     }
     x += 1024;
   }
