@@ -374,7 +374,8 @@ Progress RunBlock(const AttentionSoftmax& op, const smx_softmax_plan& plan, cons
   if (block.mask == nullptr && query.logits.mask != nullptr) TakeMask(op, query.logits.mask, made, &block);
   const bool streams = plan.streams_output && shift == 0 && query.keys.begin % SMX_LANES == 0;
   const size_t done = RunKernel(op, plan, block, streams);
-  for (size_t r = 0; r < done; r++) {
+  const bool sees_all = block.n == op.attention.keys && block.growth == 0;
+  for (size_t r = 0; r < done && !sees_all; r++) {
     FillUnseen(op, query);
     query.y += y_stride * sizeof(float);
     query.keys.begin += static_cast<size_t>(shift);
