@@ -1083,8 +1083,14 @@ static inline void add_blocks_u64(const float* x, const float* next,
       const __m256 x3 = _mm256_loadu_ps(x + i + 24);
       if constexpr (kLooksAhead) {
         max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 1024));
+      }
+      if constexpr (kLooksAhead) {
         max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 1032));
+      }
+      if constexpr (kLooksAhead) {
         max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 1040));
+      }
+      if constexpr (kLooksAhead) {
         max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 1048));
       }
 
@@ -1155,8 +1161,14 @@ static inline void add_blocks_u64(const float* x, const float* next,
       const __m256 x3 = _mm256_loadu_ps(x + i + 56);
       if constexpr (kLooksAhead) {
         max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 1056));
+      }
+      if constexpr (kLooksAhead) {
         max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 1064));
+      }
+      if constexpr (kLooksAhead) {
         max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 1072));
+      }
+      if constexpr (kLooksAhead) {
         max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 1080));
       }
 
@@ -1308,8 +1320,14 @@ static inline void add_blocks_u128(const float* x, const float* next,
       const __m256 x3 = _mm256_loadu_ps(x + i + 24);
       if constexpr (kLooksAhead) {
         max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 1024));
+      }
+      if constexpr (kLooksAhead) {
         max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 1032));
+      }
+      if constexpr (kLooksAhead) {
         max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 1040));
+      }
+      if constexpr (kLooksAhead) {
         max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 1048));
       }
 
@@ -1380,8 +1398,14 @@ static inline void add_blocks_u128(const float* x, const float* next,
       const __m256 x3 = _mm256_loadu_ps(x + i + 56);
       if constexpr (kLooksAhead) {
         max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 1056));
+      }
+      if constexpr (kLooksAhead) {
         max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 1064));
+      }
+      if constexpr (kLooksAhead) {
         max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 1072));
+      }
+      if constexpr (kLooksAhead) {
         max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 1080));
       }
 
@@ -1452,8 +1476,14 @@ static inline void add_blocks_u128(const float* x, const float* next,
       const __m256 x3 = _mm256_loadu_ps(x + i + 88);
       if constexpr (kLooksAhead) {
         max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 1088));
+      }
+      if constexpr (kLooksAhead) {
         max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 1096));
+      }
+      if constexpr (kLooksAhead) {
         max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 1104));
+      }
+      if constexpr (kLooksAhead) {
         max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 1112));
       }
 
@@ -1524,8 +1554,14 @@ static inline void add_blocks_u128(const float* x, const float* next,
       const __m256 x3 = _mm256_loadu_ps(x + i + 120);
       if constexpr (kLooksAhead) {
         max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 1120));
+      }
+      if constexpr (kLooksAhead) {
         max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 1128));
+      }
+      if constexpr (kLooksAhead) {
         max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 1136));
+      }
+      if constexpr (kLooksAhead) {
         max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 1144));
       }
 
@@ -1679,8 +1715,14 @@ static inline void add_blocks_u64_acc2(const float* x, const float* next,
       const __m256 x3 = _mm256_loadu_ps(x + i + 24);
       if constexpr (kLooksAhead) {
         max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 2048));
+      }
+      if constexpr (kLooksAhead) {
         max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 2056));
+      }
+      if constexpr (kLooksAhead) {
         max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 2064));
+      }
+      if constexpr (kLooksAhead) {
         max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 2072));
       }
 
@@ -1751,8 +1793,14 @@ static inline void add_blocks_u64_acc2(const float* x, const float* next,
       const __m256 x3 = _mm256_loadu_ps(x + i + 1048);
       if constexpr (kLooksAhead) {
         max[1][0] = _mm256_max_ps(max[1][0], _mm256_loadu_ps(x + i + 3072));
+      }
+      if constexpr (kLooksAhead) {
         max[1][1] = _mm256_max_ps(max[1][1], _mm256_loadu_ps(x + i + 3080));
+      }
+      if constexpr (kLooksAhead) {
         max[1][0] = _mm256_max_ps(max[1][0], _mm256_loadu_ps(x + i + 3088));
+      }
+      if constexpr (kLooksAhead) {
         max[1][1] = _mm256_max_ps(max[1][1], _mm256_loadu_ps(x + i + 3096));
       }
 
@@ -1911,8 +1959,14 @@ static inline void add_blocks_u128_acc2(const float* x, const float* next,
       const __m256 x3 = _mm256_loadu_ps(x + i + 24);
       if constexpr (kLooksAhead) {
         max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 2048));
+      }
+      if constexpr (kLooksAhead) {
         max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 2056));
+      }
+      if constexpr (kLooksAhead) {
         max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 2064));
+      }
+      if constexpr (kLooksAhead) {
         max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 2072));
       }
 
@@ -1983,8 +2037,14 @@ static inline void add_blocks_u128_acc2(const float* x, const float* next,
       const __m256 x3 = _mm256_loadu_ps(x + i + 1048);
       if constexpr (kLooksAhead) {
         max[1][0] = _mm256_max_ps(max[1][0], _mm256_loadu_ps(x + i + 3072));
+      }
+      if constexpr (kLooksAhead) {
         max[1][1] = _mm256_max_ps(max[1][1], _mm256_loadu_ps(x + i + 3080));
+      }
+      if constexpr (kLooksAhead) {
         max[1][0] = _mm256_max_ps(max[1][0], _mm256_loadu_ps(x + i + 3088));
+      }
+      if constexpr (kLooksAhead) {
         max[1][1] = _mm256_max_ps(max[1][1], _mm256_loadu_ps(x + i + 3096));
       }
 
@@ -2055,8 +2115,14 @@ static inline void add_blocks_u128_acc2(const float* x, const float* next,
       const __m256 x3 = _mm256_loadu_ps(x + i + 56);
       if constexpr (kLooksAhead) {
         max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 2080));
+      }
+      if constexpr (kLooksAhead) {
         max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 2088));
+      }
+      if constexpr (kLooksAhead) {
         max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 2096));
+      }
+      if constexpr (kLooksAhead) {
         max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 2104));
       }
 
@@ -2127,8 +2193,14 @@ static inline void add_blocks_u128_acc2(const float* x, const float* next,
       const __m256 x3 = _mm256_loadu_ps(x + i + 1080);
       if constexpr (kLooksAhead) {
         max[1][0] = _mm256_max_ps(max[1][0], _mm256_loadu_ps(x + i + 3104));
+      }
+      if constexpr (kLooksAhead) {
         max[1][1] = _mm256_max_ps(max[1][1], _mm256_loadu_ps(x + i + 3112));
+      }
+      if constexpr (kLooksAhead) {
         max[1][0] = _mm256_max_ps(max[1][0], _mm256_loadu_ps(x + i + 3120));
+      }
+      if constexpr (kLooksAhead) {
         max[1][1] = _mm256_max_ps(max[1][1], _mm256_loadu_ps(x + i + 3128));
       }
 
@@ -2291,8 +2363,14 @@ static inline void add_blocks_u128_acc4(const float* x, const float* next,
       const __m256 x3 = _mm256_loadu_ps(x + i + 24);
       if constexpr (kLooksAhead) {
         max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 4096));
+      }
+      if constexpr (kLooksAhead) {
         max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 4104));
+      }
+      if constexpr (kLooksAhead) {
         max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 4112));
+      }
+      if constexpr (kLooksAhead) {
         max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 4120));
       }
 
@@ -2363,8 +2441,14 @@ static inline void add_blocks_u128_acc4(const float* x, const float* next,
       const __m256 x3 = _mm256_loadu_ps(x + i + 1048);
       if constexpr (kLooksAhead) {
         max[1][0] = _mm256_max_ps(max[1][0], _mm256_loadu_ps(x + i + 5120));
+      }
+      if constexpr (kLooksAhead) {
         max[1][1] = _mm256_max_ps(max[1][1], _mm256_loadu_ps(x + i + 5128));
+      }
+      if constexpr (kLooksAhead) {
         max[1][0] = _mm256_max_ps(max[1][0], _mm256_loadu_ps(x + i + 5136));
+      }
+      if constexpr (kLooksAhead) {
         max[1][1] = _mm256_max_ps(max[1][1], _mm256_loadu_ps(x + i + 5144));
       }
 
@@ -2435,8 +2519,14 @@ static inline void add_blocks_u128_acc4(const float* x, const float* next,
       const __m256 x3 = _mm256_loadu_ps(x + i + 2072);
       if constexpr (kLooksAhead) {
         max[2][0] = _mm256_max_ps(max[2][0], _mm256_loadu_ps(x + i + 6144));
+      }
+      if constexpr (kLooksAhead) {
         max[2][1] = _mm256_max_ps(max[2][1], _mm256_loadu_ps(x + i + 6152));
+      }
+      if constexpr (kLooksAhead) {
         max[2][0] = _mm256_max_ps(max[2][0], _mm256_loadu_ps(x + i + 6160));
+      }
+      if constexpr (kLooksAhead) {
         max[2][1] = _mm256_max_ps(max[2][1], _mm256_loadu_ps(x + i + 6168));
       }
 
@@ -2507,8 +2597,14 @@ static inline void add_blocks_u128_acc4(const float* x, const float* next,
       const __m256 x3 = _mm256_loadu_ps(x + i + 3096);
       if constexpr (kLooksAhead) {
         max[3][0] = _mm256_max_ps(max[3][0], _mm256_loadu_ps(x + i + 7168));
+      }
+      if constexpr (kLooksAhead) {
         max[3][1] = _mm256_max_ps(max[3][1], _mm256_loadu_ps(x + i + 7176));
+      }
+      if constexpr (kLooksAhead) {
         max[3][0] = _mm256_max_ps(max[3][0], _mm256_loadu_ps(x + i + 7184));
+      }
+      if constexpr (kLooksAhead) {
         max[3][1] = _mm256_max_ps(max[3][1], _mm256_loadu_ps(x + i + 7192));
       }
 

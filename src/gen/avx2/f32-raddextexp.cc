@@ -308,8 +308,14 @@ static inline void add_blocks_u32(const float* x, const float* next,
     const __m256 x3 = _mm256_loadu_ps(x + i + 24);
     if constexpr (kLooksAhead) {
       max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 1024));
+    }
+    if constexpr (kLooksAhead) {
       max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 1032));
+    }
+    if constexpr (kLooksAhead) {
       max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 1040));
+    }
+    if constexpr (kLooksAhead) {
       max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 1048));
     }
 

@@ -1186,47 +1186,45 @@ static inline void add_blocks_u32(const float* x, float* y, const float* next,
     const __m256 x1 = _mm256_loadu_ps(x + i + 8);
     const __m256 x2 = _mm256_loadu_ps(x + i + 16);
     const __m256 x3 = _mm256_loadu_ps(x + i + 24);
-    if constexpr (kLooksAhead) {
-      if constexpr (kMasks) {
-        const __m256 x0 = _mm256_loadu_ps(unmasked + i + 0);
-        const __m256 b0 = _mm256_loadu_ps(mask + i + 0);
-        const __m256 logit = _mm256_fmadd_ps(
-            vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
-        _mm256_storeu_ps(logits + i + 0, logit);
-        max[0][0] = _mm256_max_ps(max[0][0], logit);
-      } else {
-        max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 1024));
-      }
-      if constexpr (kMasks) {
-        const __m256 x1 = _mm256_loadu_ps(unmasked + i + 8);
-        const __m256 b1 = _mm256_loadu_ps(mask + i + 8);
-        const __m256 logit = _mm256_fmadd_ps(
-            vscale, _mm256_andnot_ps(_mm256_cmp_ps(b1, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x1), b1);
-        _mm256_storeu_ps(logits + i + 8, logit);
-        max[0][1] = _mm256_max_ps(max[0][1], logit);
-      } else {
-        max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 1032));
-      }
-      if constexpr (kMasks) {
-        const __m256 x2 = _mm256_loadu_ps(unmasked + i + 16);
-        const __m256 b2 = _mm256_loadu_ps(mask + i + 16);
-        const __m256 logit = _mm256_fmadd_ps(
-            vscale, _mm256_andnot_ps(_mm256_cmp_ps(b2, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x2), b2);
-        _mm256_storeu_ps(logits + i + 16, logit);
-        max[0][0] = _mm256_max_ps(max[0][0], logit);
-      } else {
-        max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 1040));
-      }
-      if constexpr (kMasks) {
-        const __m256 x3 = _mm256_loadu_ps(unmasked + i + 24);
-        const __m256 b3 = _mm256_loadu_ps(mask + i + 24);
-        const __m256 logit = _mm256_fmadd_ps(
-            vscale, _mm256_andnot_ps(_mm256_cmp_ps(b3, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x3), b3);
-        _mm256_storeu_ps(logits + i + 24, logit);
-        max[0][1] = _mm256_max_ps(max[0][1], logit);
-      } else {
-        max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 1048));
-      }
+    if constexpr (kLooksAhead && kMasks) {
+      const __m256 x0 = _mm256_loadu_ps(unmasked + i + 0);
+      const __m256 b0 = _mm256_loadu_ps(mask + i + 0);
+      const __m256 logit = _mm256_fmadd_ps(
+          vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
+      max[0][0] = _mm256_max_ps(max[0][0], logit);
+      _mm256_storeu_ps(logits + i + 0, logit);
+    } else if constexpr (kLooksAhead) {
+      max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 1024));
+    }
+    if constexpr (kLooksAhead && kMasks) {
+      const __m256 x0 = _mm256_loadu_ps(unmasked + i + 8);
+      const __m256 b0 = _mm256_loadu_ps(mask + i + 8);
+      const __m256 logit = _mm256_fmadd_ps(
+          vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
+      max[0][1] = _mm256_max_ps(max[0][1], logit);
+      _mm256_storeu_ps(logits + i + 8, logit);
+    } else if constexpr (kLooksAhead) {
+      max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 1032));
+    }
+    if constexpr (kLooksAhead && kMasks) {
+      const __m256 x0 = _mm256_loadu_ps(unmasked + i + 16);
+      const __m256 b0 = _mm256_loadu_ps(mask + i + 16);
+      const __m256 logit = _mm256_fmadd_ps(
+          vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
+      max[0][0] = _mm256_max_ps(max[0][0], logit);
+      _mm256_storeu_ps(logits + i + 16, logit);
+    } else if constexpr (kLooksAhead) {
+      max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 1040));
+    }
+    if constexpr (kLooksAhead && kMasks) {
+      const __m256 x0 = _mm256_loadu_ps(unmasked + i + 24);
+      const __m256 b0 = _mm256_loadu_ps(mask + i + 24);
+      const __m256 logit = _mm256_fmadd_ps(
+          vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
+      max[0][1] = _mm256_max_ps(max[0][1], logit);
+      _mm256_storeu_ps(logits + i + 24, logit);
+    } else if constexpr (kLooksAhead) {
+      max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 1048));
     }
 
     // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -1409,47 +1407,45 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
       const __m256 x1 = _mm256_loadu_ps(x + i + 8);
       const __m256 x2 = _mm256_loadu_ps(x + i + 16);
       const __m256 x3 = _mm256_loadu_ps(x + i + 24);
-      if constexpr (kLooksAhead) {
-        if constexpr (kMasks) {
-          const __m256 x0 = _mm256_loadu_ps(unmasked + i + 0);
-          const __m256 b0 = _mm256_loadu_ps(mask + i + 0);
-          const __m256 logit = _mm256_fmadd_ps(
-              vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
-          _mm256_storeu_ps(logits + i + 0, logit);
-          max[0][0] = _mm256_max_ps(max[0][0], logit);
-        } else {
-          max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 1024));
-        }
-        if constexpr (kMasks) {
-          const __m256 x1 = _mm256_loadu_ps(unmasked + i + 8);
-          const __m256 b1 = _mm256_loadu_ps(mask + i + 8);
-          const __m256 logit = _mm256_fmadd_ps(
-              vscale, _mm256_andnot_ps(_mm256_cmp_ps(b1, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x1), b1);
-          _mm256_storeu_ps(logits + i + 8, logit);
-          max[0][1] = _mm256_max_ps(max[0][1], logit);
-        } else {
-          max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 1032));
-        }
-        if constexpr (kMasks) {
-          const __m256 x2 = _mm256_loadu_ps(unmasked + i + 16);
-          const __m256 b2 = _mm256_loadu_ps(mask + i + 16);
-          const __m256 logit = _mm256_fmadd_ps(
-              vscale, _mm256_andnot_ps(_mm256_cmp_ps(b2, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x2), b2);
-          _mm256_storeu_ps(logits + i + 16, logit);
-          max[0][0] = _mm256_max_ps(max[0][0], logit);
-        } else {
-          max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 1040));
-        }
-        if constexpr (kMasks) {
-          const __m256 x3 = _mm256_loadu_ps(unmasked + i + 24);
-          const __m256 b3 = _mm256_loadu_ps(mask + i + 24);
-          const __m256 logit = _mm256_fmadd_ps(
-              vscale, _mm256_andnot_ps(_mm256_cmp_ps(b3, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x3), b3);
-          _mm256_storeu_ps(logits + i + 24, logit);
-          max[0][1] = _mm256_max_ps(max[0][1], logit);
-        } else {
-          max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 1048));
-        }
+      if constexpr (kLooksAhead && kMasks) {
+        const __m256 x0 = _mm256_loadu_ps(unmasked + i + 0);
+        const __m256 b0 = _mm256_loadu_ps(mask + i + 0);
+        const __m256 logit = _mm256_fmadd_ps(
+            vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
+        max[0][0] = _mm256_max_ps(max[0][0], logit);
+        _mm256_storeu_ps(logits + i + 0, logit);
+      } else if constexpr (kLooksAhead) {
+        max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 1024));
+      }
+      if constexpr (kLooksAhead && kMasks) {
+        const __m256 x0 = _mm256_loadu_ps(unmasked + i + 8);
+        const __m256 b0 = _mm256_loadu_ps(mask + i + 8);
+        const __m256 logit = _mm256_fmadd_ps(
+            vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
+        max[0][1] = _mm256_max_ps(max[0][1], logit);
+        _mm256_storeu_ps(logits + i + 8, logit);
+      } else if constexpr (kLooksAhead) {
+        max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 1032));
+      }
+      if constexpr (kLooksAhead && kMasks) {
+        const __m256 x0 = _mm256_loadu_ps(unmasked + i + 16);
+        const __m256 b0 = _mm256_loadu_ps(mask + i + 16);
+        const __m256 logit = _mm256_fmadd_ps(
+            vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
+        max[0][0] = _mm256_max_ps(max[0][0], logit);
+        _mm256_storeu_ps(logits + i + 16, logit);
+      } else if constexpr (kLooksAhead) {
+        max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 1040));
+      }
+      if constexpr (kLooksAhead && kMasks) {
+        const __m256 x0 = _mm256_loadu_ps(unmasked + i + 24);
+        const __m256 b0 = _mm256_loadu_ps(mask + i + 24);
+        const __m256 logit = _mm256_fmadd_ps(
+            vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
+        max[0][1] = _mm256_max_ps(max[0][1], logit);
+        _mm256_storeu_ps(logits + i + 24, logit);
+      } else if constexpr (kLooksAhead) {
+        max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 1048));
       }
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -1521,47 +1517,45 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
       const __m256 x1 = _mm256_loadu_ps(x + i + 40);
       const __m256 x2 = _mm256_loadu_ps(x + i + 48);
       const __m256 x3 = _mm256_loadu_ps(x + i + 56);
-      if constexpr (kLooksAhead) {
-        if constexpr (kMasks) {
-          const __m256 x0 = _mm256_loadu_ps(unmasked + i + 32);
-          const __m256 b0 = _mm256_loadu_ps(mask + i + 32);
-          const __m256 logit = _mm256_fmadd_ps(
-              vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
-          _mm256_storeu_ps(logits + i + 32, logit);
-          max[0][0] = _mm256_max_ps(max[0][0], logit);
-        } else {
-          max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 1056));
-        }
-        if constexpr (kMasks) {
-          const __m256 x1 = _mm256_loadu_ps(unmasked + i + 40);
-          const __m256 b1 = _mm256_loadu_ps(mask + i + 40);
-          const __m256 logit = _mm256_fmadd_ps(
-              vscale, _mm256_andnot_ps(_mm256_cmp_ps(b1, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x1), b1);
-          _mm256_storeu_ps(logits + i + 40, logit);
-          max[0][1] = _mm256_max_ps(max[0][1], logit);
-        } else {
-          max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 1064));
-        }
-        if constexpr (kMasks) {
-          const __m256 x2 = _mm256_loadu_ps(unmasked + i + 48);
-          const __m256 b2 = _mm256_loadu_ps(mask + i + 48);
-          const __m256 logit = _mm256_fmadd_ps(
-              vscale, _mm256_andnot_ps(_mm256_cmp_ps(b2, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x2), b2);
-          _mm256_storeu_ps(logits + i + 48, logit);
-          max[0][0] = _mm256_max_ps(max[0][0], logit);
-        } else {
-          max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 1072));
-        }
-        if constexpr (kMasks) {
-          const __m256 x3 = _mm256_loadu_ps(unmasked + i + 56);
-          const __m256 b3 = _mm256_loadu_ps(mask + i + 56);
-          const __m256 logit = _mm256_fmadd_ps(
-              vscale, _mm256_andnot_ps(_mm256_cmp_ps(b3, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x3), b3);
-          _mm256_storeu_ps(logits + i + 56, logit);
-          max[0][1] = _mm256_max_ps(max[0][1], logit);
-        } else {
-          max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 1080));
-        }
+      if constexpr (kLooksAhead && kMasks) {
+        const __m256 x0 = _mm256_loadu_ps(unmasked + i + 32);
+        const __m256 b0 = _mm256_loadu_ps(mask + i + 32);
+        const __m256 logit = _mm256_fmadd_ps(
+            vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
+        max[0][0] = _mm256_max_ps(max[0][0], logit);
+        _mm256_storeu_ps(logits + i + 32, logit);
+      } else if constexpr (kLooksAhead) {
+        max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 1056));
+      }
+      if constexpr (kLooksAhead && kMasks) {
+        const __m256 x0 = _mm256_loadu_ps(unmasked + i + 40);
+        const __m256 b0 = _mm256_loadu_ps(mask + i + 40);
+        const __m256 logit = _mm256_fmadd_ps(
+            vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
+        max[0][1] = _mm256_max_ps(max[0][1], logit);
+        _mm256_storeu_ps(logits + i + 40, logit);
+      } else if constexpr (kLooksAhead) {
+        max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 1064));
+      }
+      if constexpr (kLooksAhead && kMasks) {
+        const __m256 x0 = _mm256_loadu_ps(unmasked + i + 48);
+        const __m256 b0 = _mm256_loadu_ps(mask + i + 48);
+        const __m256 logit = _mm256_fmadd_ps(
+            vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
+        max[0][0] = _mm256_max_ps(max[0][0], logit);
+        _mm256_storeu_ps(logits + i + 48, logit);
+      } else if constexpr (kLooksAhead) {
+        max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 1072));
+      }
+      if constexpr (kLooksAhead && kMasks) {
+        const __m256 x0 = _mm256_loadu_ps(unmasked + i + 56);
+        const __m256 b0 = _mm256_loadu_ps(mask + i + 56);
+        const __m256 logit = _mm256_fmadd_ps(
+            vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
+        max[0][1] = _mm256_max_ps(max[0][1], logit);
+        _mm256_storeu_ps(logits + i + 56, logit);
+      } else if constexpr (kLooksAhead) {
+        max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 1080));
       }
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -1633,47 +1627,45 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
       const __m256 x1 = _mm256_loadu_ps(x + i + 72);
       const __m256 x2 = _mm256_loadu_ps(x + i + 80);
       const __m256 x3 = _mm256_loadu_ps(x + i + 88);
-      if constexpr (kLooksAhead) {
-        if constexpr (kMasks) {
-          const __m256 x0 = _mm256_loadu_ps(unmasked + i + 64);
-          const __m256 b0 = _mm256_loadu_ps(mask + i + 64);
-          const __m256 logit = _mm256_fmadd_ps(
-              vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
-          _mm256_storeu_ps(logits + i + 64, logit);
-          max[0][0] = _mm256_max_ps(max[0][0], logit);
-        } else {
-          max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 1088));
-        }
-        if constexpr (kMasks) {
-          const __m256 x1 = _mm256_loadu_ps(unmasked + i + 72);
-          const __m256 b1 = _mm256_loadu_ps(mask + i + 72);
-          const __m256 logit = _mm256_fmadd_ps(
-              vscale, _mm256_andnot_ps(_mm256_cmp_ps(b1, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x1), b1);
-          _mm256_storeu_ps(logits + i + 72, logit);
-          max[0][1] = _mm256_max_ps(max[0][1], logit);
-        } else {
-          max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 1096));
-        }
-        if constexpr (kMasks) {
-          const __m256 x2 = _mm256_loadu_ps(unmasked + i + 80);
-          const __m256 b2 = _mm256_loadu_ps(mask + i + 80);
-          const __m256 logit = _mm256_fmadd_ps(
-              vscale, _mm256_andnot_ps(_mm256_cmp_ps(b2, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x2), b2);
-          _mm256_storeu_ps(logits + i + 80, logit);
-          max[0][0] = _mm256_max_ps(max[0][0], logit);
-        } else {
-          max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 1104));
-        }
-        if constexpr (kMasks) {
-          const __m256 x3 = _mm256_loadu_ps(unmasked + i + 88);
-          const __m256 b3 = _mm256_loadu_ps(mask + i + 88);
-          const __m256 logit = _mm256_fmadd_ps(
-              vscale, _mm256_andnot_ps(_mm256_cmp_ps(b3, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x3), b3);
-          _mm256_storeu_ps(logits + i + 88, logit);
-          max[0][1] = _mm256_max_ps(max[0][1], logit);
-        } else {
-          max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 1112));
-        }
+      if constexpr (kLooksAhead && kMasks) {
+        const __m256 x0 = _mm256_loadu_ps(unmasked + i + 64);
+        const __m256 b0 = _mm256_loadu_ps(mask + i + 64);
+        const __m256 logit = _mm256_fmadd_ps(
+            vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
+        max[0][0] = _mm256_max_ps(max[0][0], logit);
+        _mm256_storeu_ps(logits + i + 64, logit);
+      } else if constexpr (kLooksAhead) {
+        max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 1088));
+      }
+      if constexpr (kLooksAhead && kMasks) {
+        const __m256 x0 = _mm256_loadu_ps(unmasked + i + 72);
+        const __m256 b0 = _mm256_loadu_ps(mask + i + 72);
+        const __m256 logit = _mm256_fmadd_ps(
+            vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
+        max[0][1] = _mm256_max_ps(max[0][1], logit);
+        _mm256_storeu_ps(logits + i + 72, logit);
+      } else if constexpr (kLooksAhead) {
+        max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 1096));
+      }
+      if constexpr (kLooksAhead && kMasks) {
+        const __m256 x0 = _mm256_loadu_ps(unmasked + i + 80);
+        const __m256 b0 = _mm256_loadu_ps(mask + i + 80);
+        const __m256 logit = _mm256_fmadd_ps(
+            vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
+        max[0][0] = _mm256_max_ps(max[0][0], logit);
+        _mm256_storeu_ps(logits + i + 80, logit);
+      } else if constexpr (kLooksAhead) {
+        max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 1104));
+      }
+      if constexpr (kLooksAhead && kMasks) {
+        const __m256 x0 = _mm256_loadu_ps(unmasked + i + 88);
+        const __m256 b0 = _mm256_loadu_ps(mask + i + 88);
+        const __m256 logit = _mm256_fmadd_ps(
+            vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
+        max[0][1] = _mm256_max_ps(max[0][1], logit);
+        _mm256_storeu_ps(logits + i + 88, logit);
+      } else if constexpr (kLooksAhead) {
+        max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 1112));
       }
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -1745,47 +1737,45 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
       const __m256 x1 = _mm256_loadu_ps(x + i + 104);
       const __m256 x2 = _mm256_loadu_ps(x + i + 112);
       const __m256 x3 = _mm256_loadu_ps(x + i + 120);
-      if constexpr (kLooksAhead) {
-        if constexpr (kMasks) {
-          const __m256 x0 = _mm256_loadu_ps(unmasked + i + 96);
-          const __m256 b0 = _mm256_loadu_ps(mask + i + 96);
-          const __m256 logit = _mm256_fmadd_ps(
-              vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
-          _mm256_storeu_ps(logits + i + 96, logit);
-          max[0][0] = _mm256_max_ps(max[0][0], logit);
-        } else {
-          max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 1120));
-        }
-        if constexpr (kMasks) {
-          const __m256 x1 = _mm256_loadu_ps(unmasked + i + 104);
-          const __m256 b1 = _mm256_loadu_ps(mask + i + 104);
-          const __m256 logit = _mm256_fmadd_ps(
-              vscale, _mm256_andnot_ps(_mm256_cmp_ps(b1, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x1), b1);
-          _mm256_storeu_ps(logits + i + 104, logit);
-          max[0][1] = _mm256_max_ps(max[0][1], logit);
-        } else {
-          max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 1128));
-        }
-        if constexpr (kMasks) {
-          const __m256 x2 = _mm256_loadu_ps(unmasked + i + 112);
-          const __m256 b2 = _mm256_loadu_ps(mask + i + 112);
-          const __m256 logit = _mm256_fmadd_ps(
-              vscale, _mm256_andnot_ps(_mm256_cmp_ps(b2, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x2), b2);
-          _mm256_storeu_ps(logits + i + 112, logit);
-          max[0][0] = _mm256_max_ps(max[0][0], logit);
-        } else {
-          max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 1136));
-        }
-        if constexpr (kMasks) {
-          const __m256 x3 = _mm256_loadu_ps(unmasked + i + 120);
-          const __m256 b3 = _mm256_loadu_ps(mask + i + 120);
-          const __m256 logit = _mm256_fmadd_ps(
-              vscale, _mm256_andnot_ps(_mm256_cmp_ps(b3, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x3), b3);
-          _mm256_storeu_ps(logits + i + 120, logit);
-          max[0][1] = _mm256_max_ps(max[0][1], logit);
-        } else {
-          max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 1144));
-        }
+      if constexpr (kLooksAhead && kMasks) {
+        const __m256 x0 = _mm256_loadu_ps(unmasked + i + 96);
+        const __m256 b0 = _mm256_loadu_ps(mask + i + 96);
+        const __m256 logit = _mm256_fmadd_ps(
+            vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
+        max[0][0] = _mm256_max_ps(max[0][0], logit);
+        _mm256_storeu_ps(logits + i + 96, logit);
+      } else if constexpr (kLooksAhead) {
+        max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 1120));
+      }
+      if constexpr (kLooksAhead && kMasks) {
+        const __m256 x0 = _mm256_loadu_ps(unmasked + i + 104);
+        const __m256 b0 = _mm256_loadu_ps(mask + i + 104);
+        const __m256 logit = _mm256_fmadd_ps(
+            vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
+        max[0][1] = _mm256_max_ps(max[0][1], logit);
+        _mm256_storeu_ps(logits + i + 104, logit);
+      } else if constexpr (kLooksAhead) {
+        max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 1128));
+      }
+      if constexpr (kLooksAhead && kMasks) {
+        const __m256 x0 = _mm256_loadu_ps(unmasked + i + 112);
+        const __m256 b0 = _mm256_loadu_ps(mask + i + 112);
+        const __m256 logit = _mm256_fmadd_ps(
+            vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
+        max[0][0] = _mm256_max_ps(max[0][0], logit);
+        _mm256_storeu_ps(logits + i + 112, logit);
+      } else if constexpr (kLooksAhead) {
+        max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 1136));
+      }
+      if constexpr (kLooksAhead && kMasks) {
+        const __m256 x0 = _mm256_loadu_ps(unmasked + i + 120);
+        const __m256 b0 = _mm256_loadu_ps(mask + i + 120);
+        const __m256 logit = _mm256_fmadd_ps(
+            vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
+        max[0][1] = _mm256_max_ps(max[0][1], logit);
+        _mm256_storeu_ps(logits + i + 120, logit);
+      } else if constexpr (kLooksAhead) {
+        max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 1144));
       }
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -1972,47 +1962,45 @@ static inline void add_blocks_u64_acc2(const float* x, float* y, const float* ne
       const __m256 x1 = _mm256_loadu_ps(x + i + 8);
       const __m256 x2 = _mm256_loadu_ps(x + i + 16);
       const __m256 x3 = _mm256_loadu_ps(x + i + 24);
-      if constexpr (kLooksAhead) {
-        if constexpr (kMasks) {
-          const __m256 x0 = _mm256_loadu_ps(unmasked + i + 0);
-          const __m256 b0 = _mm256_loadu_ps(mask + i + 0);
-          const __m256 logit = _mm256_fmadd_ps(
-              vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
-          _mm256_storeu_ps(logits + i + 0, logit);
-          max[0][0] = _mm256_max_ps(max[0][0], logit);
-        } else {
-          max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 2048));
-        }
-        if constexpr (kMasks) {
-          const __m256 x1 = _mm256_loadu_ps(unmasked + i + 8);
-          const __m256 b1 = _mm256_loadu_ps(mask + i + 8);
-          const __m256 logit = _mm256_fmadd_ps(
-              vscale, _mm256_andnot_ps(_mm256_cmp_ps(b1, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x1), b1);
-          _mm256_storeu_ps(logits + i + 8, logit);
-          max[0][1] = _mm256_max_ps(max[0][1], logit);
-        } else {
-          max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 2056));
-        }
-        if constexpr (kMasks) {
-          const __m256 x2 = _mm256_loadu_ps(unmasked + i + 16);
-          const __m256 b2 = _mm256_loadu_ps(mask + i + 16);
-          const __m256 logit = _mm256_fmadd_ps(
-              vscale, _mm256_andnot_ps(_mm256_cmp_ps(b2, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x2), b2);
-          _mm256_storeu_ps(logits + i + 16, logit);
-          max[0][0] = _mm256_max_ps(max[0][0], logit);
-        } else {
-          max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 2064));
-        }
-        if constexpr (kMasks) {
-          const __m256 x3 = _mm256_loadu_ps(unmasked + i + 24);
-          const __m256 b3 = _mm256_loadu_ps(mask + i + 24);
-          const __m256 logit = _mm256_fmadd_ps(
-              vscale, _mm256_andnot_ps(_mm256_cmp_ps(b3, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x3), b3);
-          _mm256_storeu_ps(logits + i + 24, logit);
-          max[0][1] = _mm256_max_ps(max[0][1], logit);
-        } else {
-          max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 2072));
-        }
+      if constexpr (kLooksAhead && kMasks) {
+        const __m256 x0 = _mm256_loadu_ps(unmasked + i + 0);
+        const __m256 b0 = _mm256_loadu_ps(mask + i + 0);
+        const __m256 logit = _mm256_fmadd_ps(
+            vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
+        max[0][0] = _mm256_max_ps(max[0][0], logit);
+        _mm256_storeu_ps(logits + i + 0, logit);
+      } else if constexpr (kLooksAhead) {
+        max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 2048));
+      }
+      if constexpr (kLooksAhead && kMasks) {
+        const __m256 x0 = _mm256_loadu_ps(unmasked + i + 8);
+        const __m256 b0 = _mm256_loadu_ps(mask + i + 8);
+        const __m256 logit = _mm256_fmadd_ps(
+            vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
+        max[0][1] = _mm256_max_ps(max[0][1], logit);
+        _mm256_storeu_ps(logits + i + 8, logit);
+      } else if constexpr (kLooksAhead) {
+        max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 2056));
+      }
+      if constexpr (kLooksAhead && kMasks) {
+        const __m256 x0 = _mm256_loadu_ps(unmasked + i + 16);
+        const __m256 b0 = _mm256_loadu_ps(mask + i + 16);
+        const __m256 logit = _mm256_fmadd_ps(
+            vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
+        max[0][0] = _mm256_max_ps(max[0][0], logit);
+        _mm256_storeu_ps(logits + i + 16, logit);
+      } else if constexpr (kLooksAhead) {
+        max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 2064));
+      }
+      if constexpr (kLooksAhead && kMasks) {
+        const __m256 x0 = _mm256_loadu_ps(unmasked + i + 24);
+        const __m256 b0 = _mm256_loadu_ps(mask + i + 24);
+        const __m256 logit = _mm256_fmadd_ps(
+            vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
+        max[0][1] = _mm256_max_ps(max[0][1], logit);
+        _mm256_storeu_ps(logits + i + 24, logit);
+      } else if constexpr (kLooksAhead) {
+        max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 2072));
       }
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -2084,47 +2072,45 @@ static inline void add_blocks_u64_acc2(const float* x, float* y, const float* ne
       const __m256 x1 = _mm256_loadu_ps(x + i + 1032);
       const __m256 x2 = _mm256_loadu_ps(x + i + 1040);
       const __m256 x3 = _mm256_loadu_ps(x + i + 1048);
-      if constexpr (kLooksAhead) {
-        if constexpr (kMasks) {
-          const __m256 x0 = _mm256_loadu_ps(unmasked + i + 1024);
-          const __m256 b0 = _mm256_loadu_ps(mask + i + 1024);
-          const __m256 logit = _mm256_fmadd_ps(
-              vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
-          _mm256_storeu_ps(logits + i + 1024, logit);
-          max[1][0] = _mm256_max_ps(max[1][0], logit);
-        } else {
-          max[1][0] = _mm256_max_ps(max[1][0], _mm256_loadu_ps(x + i + 3072));
-        }
-        if constexpr (kMasks) {
-          const __m256 x1 = _mm256_loadu_ps(unmasked + i + 1032);
-          const __m256 b1 = _mm256_loadu_ps(mask + i + 1032);
-          const __m256 logit = _mm256_fmadd_ps(
-              vscale, _mm256_andnot_ps(_mm256_cmp_ps(b1, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x1), b1);
-          _mm256_storeu_ps(logits + i + 1032, logit);
-          max[1][1] = _mm256_max_ps(max[1][1], logit);
-        } else {
-          max[1][1] = _mm256_max_ps(max[1][1], _mm256_loadu_ps(x + i + 3080));
-        }
-        if constexpr (kMasks) {
-          const __m256 x2 = _mm256_loadu_ps(unmasked + i + 1040);
-          const __m256 b2 = _mm256_loadu_ps(mask + i + 1040);
-          const __m256 logit = _mm256_fmadd_ps(
-              vscale, _mm256_andnot_ps(_mm256_cmp_ps(b2, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x2), b2);
-          _mm256_storeu_ps(logits + i + 1040, logit);
-          max[1][0] = _mm256_max_ps(max[1][0], logit);
-        } else {
-          max[1][0] = _mm256_max_ps(max[1][0], _mm256_loadu_ps(x + i + 3088));
-        }
-        if constexpr (kMasks) {
-          const __m256 x3 = _mm256_loadu_ps(unmasked + i + 1048);
-          const __m256 b3 = _mm256_loadu_ps(mask + i + 1048);
-          const __m256 logit = _mm256_fmadd_ps(
-              vscale, _mm256_andnot_ps(_mm256_cmp_ps(b3, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x3), b3);
-          _mm256_storeu_ps(logits + i + 1048, logit);
-          max[1][1] = _mm256_max_ps(max[1][1], logit);
-        } else {
-          max[1][1] = _mm256_max_ps(max[1][1], _mm256_loadu_ps(x + i + 3096));
-        }
+      if constexpr (kLooksAhead && kMasks) {
+        const __m256 x0 = _mm256_loadu_ps(unmasked + i + 1024);
+        const __m256 b0 = _mm256_loadu_ps(mask + i + 1024);
+        const __m256 logit = _mm256_fmadd_ps(
+            vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
+        max[1][0] = _mm256_max_ps(max[1][0], logit);
+        _mm256_storeu_ps(logits + i + 1024, logit);
+      } else if constexpr (kLooksAhead) {
+        max[1][0] = _mm256_max_ps(max[1][0], _mm256_loadu_ps(x + i + 3072));
+      }
+      if constexpr (kLooksAhead && kMasks) {
+        const __m256 x0 = _mm256_loadu_ps(unmasked + i + 1032);
+        const __m256 b0 = _mm256_loadu_ps(mask + i + 1032);
+        const __m256 logit = _mm256_fmadd_ps(
+            vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
+        max[1][1] = _mm256_max_ps(max[1][1], logit);
+        _mm256_storeu_ps(logits + i + 1032, logit);
+      } else if constexpr (kLooksAhead) {
+        max[1][1] = _mm256_max_ps(max[1][1], _mm256_loadu_ps(x + i + 3080));
+      }
+      if constexpr (kLooksAhead && kMasks) {
+        const __m256 x0 = _mm256_loadu_ps(unmasked + i + 1040);
+        const __m256 b0 = _mm256_loadu_ps(mask + i + 1040);
+        const __m256 logit = _mm256_fmadd_ps(
+            vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
+        max[1][0] = _mm256_max_ps(max[1][0], logit);
+        _mm256_storeu_ps(logits + i + 1040, logit);
+      } else if constexpr (kLooksAhead) {
+        max[1][0] = _mm256_max_ps(max[1][0], _mm256_loadu_ps(x + i + 3088));
+      }
+      if constexpr (kLooksAhead && kMasks) {
+        const __m256 x0 = _mm256_loadu_ps(unmasked + i + 1048);
+        const __m256 b0 = _mm256_loadu_ps(mask + i + 1048);
+        const __m256 logit = _mm256_fmadd_ps(
+            vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
+        max[1][1] = _mm256_max_ps(max[1][1], logit);
+        _mm256_storeu_ps(logits + i + 1048, logit);
+      } else if constexpr (kLooksAhead) {
+        max[1][1] = _mm256_max_ps(max[1][1], _mm256_loadu_ps(x + i + 3096));
       }
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -2315,47 +2301,45 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
       const __m256 x1 = _mm256_loadu_ps(x + i + 8);
       const __m256 x2 = _mm256_loadu_ps(x + i + 16);
       const __m256 x3 = _mm256_loadu_ps(x + i + 24);
-      if constexpr (kLooksAhead) {
-        if constexpr (kMasks) {
-          const __m256 x0 = _mm256_loadu_ps(unmasked + i + 0);
-          const __m256 b0 = _mm256_loadu_ps(mask + i + 0);
-          const __m256 logit = _mm256_fmadd_ps(
-              vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
-          _mm256_storeu_ps(logits + i + 0, logit);
-          max[0][0] = _mm256_max_ps(max[0][0], logit);
-        } else {
-          max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 2048));
-        }
-        if constexpr (kMasks) {
-          const __m256 x1 = _mm256_loadu_ps(unmasked + i + 8);
-          const __m256 b1 = _mm256_loadu_ps(mask + i + 8);
-          const __m256 logit = _mm256_fmadd_ps(
-              vscale, _mm256_andnot_ps(_mm256_cmp_ps(b1, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x1), b1);
-          _mm256_storeu_ps(logits + i + 8, logit);
-          max[0][1] = _mm256_max_ps(max[0][1], logit);
-        } else {
-          max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 2056));
-        }
-        if constexpr (kMasks) {
-          const __m256 x2 = _mm256_loadu_ps(unmasked + i + 16);
-          const __m256 b2 = _mm256_loadu_ps(mask + i + 16);
-          const __m256 logit = _mm256_fmadd_ps(
-              vscale, _mm256_andnot_ps(_mm256_cmp_ps(b2, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x2), b2);
-          _mm256_storeu_ps(logits + i + 16, logit);
-          max[0][0] = _mm256_max_ps(max[0][0], logit);
-        } else {
-          max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 2064));
-        }
-        if constexpr (kMasks) {
-          const __m256 x3 = _mm256_loadu_ps(unmasked + i + 24);
-          const __m256 b3 = _mm256_loadu_ps(mask + i + 24);
-          const __m256 logit = _mm256_fmadd_ps(
-              vscale, _mm256_andnot_ps(_mm256_cmp_ps(b3, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x3), b3);
-          _mm256_storeu_ps(logits + i + 24, logit);
-          max[0][1] = _mm256_max_ps(max[0][1], logit);
-        } else {
-          max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 2072));
-        }
+      if constexpr (kLooksAhead && kMasks) {
+        const __m256 x0 = _mm256_loadu_ps(unmasked + i + 0);
+        const __m256 b0 = _mm256_loadu_ps(mask + i + 0);
+        const __m256 logit = _mm256_fmadd_ps(
+            vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
+        max[0][0] = _mm256_max_ps(max[0][0], logit);
+        _mm256_storeu_ps(logits + i + 0, logit);
+      } else if constexpr (kLooksAhead) {
+        max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 2048));
+      }
+      if constexpr (kLooksAhead && kMasks) {
+        const __m256 x0 = _mm256_loadu_ps(unmasked + i + 8);
+        const __m256 b0 = _mm256_loadu_ps(mask + i + 8);
+        const __m256 logit = _mm256_fmadd_ps(
+            vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
+        max[0][1] = _mm256_max_ps(max[0][1], logit);
+        _mm256_storeu_ps(logits + i + 8, logit);
+      } else if constexpr (kLooksAhead) {
+        max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 2056));
+      }
+      if constexpr (kLooksAhead && kMasks) {
+        const __m256 x0 = _mm256_loadu_ps(unmasked + i + 16);
+        const __m256 b0 = _mm256_loadu_ps(mask + i + 16);
+        const __m256 logit = _mm256_fmadd_ps(
+            vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
+        max[0][0] = _mm256_max_ps(max[0][0], logit);
+        _mm256_storeu_ps(logits + i + 16, logit);
+      } else if constexpr (kLooksAhead) {
+        max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 2064));
+      }
+      if constexpr (kLooksAhead && kMasks) {
+        const __m256 x0 = _mm256_loadu_ps(unmasked + i + 24);
+        const __m256 b0 = _mm256_loadu_ps(mask + i + 24);
+        const __m256 logit = _mm256_fmadd_ps(
+            vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
+        max[0][1] = _mm256_max_ps(max[0][1], logit);
+        _mm256_storeu_ps(logits + i + 24, logit);
+      } else if constexpr (kLooksAhead) {
+        max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 2072));
       }
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -2427,47 +2411,45 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
       const __m256 x1 = _mm256_loadu_ps(x + i + 1032);
       const __m256 x2 = _mm256_loadu_ps(x + i + 1040);
       const __m256 x3 = _mm256_loadu_ps(x + i + 1048);
-      if constexpr (kLooksAhead) {
-        if constexpr (kMasks) {
-          const __m256 x0 = _mm256_loadu_ps(unmasked + i + 1024);
-          const __m256 b0 = _mm256_loadu_ps(mask + i + 1024);
-          const __m256 logit = _mm256_fmadd_ps(
-              vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
-          _mm256_storeu_ps(logits + i + 1024, logit);
-          max[1][0] = _mm256_max_ps(max[1][0], logit);
-        } else {
-          max[1][0] = _mm256_max_ps(max[1][0], _mm256_loadu_ps(x + i + 3072));
-        }
-        if constexpr (kMasks) {
-          const __m256 x1 = _mm256_loadu_ps(unmasked + i + 1032);
-          const __m256 b1 = _mm256_loadu_ps(mask + i + 1032);
-          const __m256 logit = _mm256_fmadd_ps(
-              vscale, _mm256_andnot_ps(_mm256_cmp_ps(b1, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x1), b1);
-          _mm256_storeu_ps(logits + i + 1032, logit);
-          max[1][1] = _mm256_max_ps(max[1][1], logit);
-        } else {
-          max[1][1] = _mm256_max_ps(max[1][1], _mm256_loadu_ps(x + i + 3080));
-        }
-        if constexpr (kMasks) {
-          const __m256 x2 = _mm256_loadu_ps(unmasked + i + 1040);
-          const __m256 b2 = _mm256_loadu_ps(mask + i + 1040);
-          const __m256 logit = _mm256_fmadd_ps(
-              vscale, _mm256_andnot_ps(_mm256_cmp_ps(b2, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x2), b2);
-          _mm256_storeu_ps(logits + i + 1040, logit);
-          max[1][0] = _mm256_max_ps(max[1][0], logit);
-        } else {
-          max[1][0] = _mm256_max_ps(max[1][0], _mm256_loadu_ps(x + i + 3088));
-        }
-        if constexpr (kMasks) {
-          const __m256 x3 = _mm256_loadu_ps(unmasked + i + 1048);
-          const __m256 b3 = _mm256_loadu_ps(mask + i + 1048);
-          const __m256 logit = _mm256_fmadd_ps(
-              vscale, _mm256_andnot_ps(_mm256_cmp_ps(b3, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x3), b3);
-          _mm256_storeu_ps(logits + i + 1048, logit);
-          max[1][1] = _mm256_max_ps(max[1][1], logit);
-        } else {
-          max[1][1] = _mm256_max_ps(max[1][1], _mm256_loadu_ps(x + i + 3096));
-        }
+      if constexpr (kLooksAhead && kMasks) {
+        const __m256 x0 = _mm256_loadu_ps(unmasked + i + 1024);
+        const __m256 b0 = _mm256_loadu_ps(mask + i + 1024);
+        const __m256 logit = _mm256_fmadd_ps(
+            vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
+        max[1][0] = _mm256_max_ps(max[1][0], logit);
+        _mm256_storeu_ps(logits + i + 1024, logit);
+      } else if constexpr (kLooksAhead) {
+        max[1][0] = _mm256_max_ps(max[1][0], _mm256_loadu_ps(x + i + 3072));
+      }
+      if constexpr (kLooksAhead && kMasks) {
+        const __m256 x0 = _mm256_loadu_ps(unmasked + i + 1032);
+        const __m256 b0 = _mm256_loadu_ps(mask + i + 1032);
+        const __m256 logit = _mm256_fmadd_ps(
+            vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
+        max[1][1] = _mm256_max_ps(max[1][1], logit);
+        _mm256_storeu_ps(logits + i + 1032, logit);
+      } else if constexpr (kLooksAhead) {
+        max[1][1] = _mm256_max_ps(max[1][1], _mm256_loadu_ps(x + i + 3080));
+      }
+      if constexpr (kLooksAhead && kMasks) {
+        const __m256 x0 = _mm256_loadu_ps(unmasked + i + 1040);
+        const __m256 b0 = _mm256_loadu_ps(mask + i + 1040);
+        const __m256 logit = _mm256_fmadd_ps(
+            vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
+        max[1][0] = _mm256_max_ps(max[1][0], logit);
+        _mm256_storeu_ps(logits + i + 1040, logit);
+      } else if constexpr (kLooksAhead) {
+        max[1][0] = _mm256_max_ps(max[1][0], _mm256_loadu_ps(x + i + 3088));
+      }
+      if constexpr (kLooksAhead && kMasks) {
+        const __m256 x0 = _mm256_loadu_ps(unmasked + i + 1048);
+        const __m256 b0 = _mm256_loadu_ps(mask + i + 1048);
+        const __m256 logit = _mm256_fmadd_ps(
+            vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
+        max[1][1] = _mm256_max_ps(max[1][1], logit);
+        _mm256_storeu_ps(logits + i + 1048, logit);
+      } else if constexpr (kLooksAhead) {
+        max[1][1] = _mm256_max_ps(max[1][1], _mm256_loadu_ps(x + i + 3096));
       }
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -2539,47 +2521,45 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
       const __m256 x1 = _mm256_loadu_ps(x + i + 40);
       const __m256 x2 = _mm256_loadu_ps(x + i + 48);
       const __m256 x3 = _mm256_loadu_ps(x + i + 56);
-      if constexpr (kLooksAhead) {
-        if constexpr (kMasks) {
-          const __m256 x0 = _mm256_loadu_ps(unmasked + i + 32);
-          const __m256 b0 = _mm256_loadu_ps(mask + i + 32);
-          const __m256 logit = _mm256_fmadd_ps(
-              vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
-          _mm256_storeu_ps(logits + i + 32, logit);
-          max[0][0] = _mm256_max_ps(max[0][0], logit);
-        } else {
-          max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 2080));
-        }
-        if constexpr (kMasks) {
-          const __m256 x1 = _mm256_loadu_ps(unmasked + i + 40);
-          const __m256 b1 = _mm256_loadu_ps(mask + i + 40);
-          const __m256 logit = _mm256_fmadd_ps(
-              vscale, _mm256_andnot_ps(_mm256_cmp_ps(b1, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x1), b1);
-          _mm256_storeu_ps(logits + i + 40, logit);
-          max[0][1] = _mm256_max_ps(max[0][1], logit);
-        } else {
-          max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 2088));
-        }
-        if constexpr (kMasks) {
-          const __m256 x2 = _mm256_loadu_ps(unmasked + i + 48);
-          const __m256 b2 = _mm256_loadu_ps(mask + i + 48);
-          const __m256 logit = _mm256_fmadd_ps(
-              vscale, _mm256_andnot_ps(_mm256_cmp_ps(b2, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x2), b2);
-          _mm256_storeu_ps(logits + i + 48, logit);
-          max[0][0] = _mm256_max_ps(max[0][0], logit);
-        } else {
-          max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 2096));
-        }
-        if constexpr (kMasks) {
-          const __m256 x3 = _mm256_loadu_ps(unmasked + i + 56);
-          const __m256 b3 = _mm256_loadu_ps(mask + i + 56);
-          const __m256 logit = _mm256_fmadd_ps(
-              vscale, _mm256_andnot_ps(_mm256_cmp_ps(b3, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x3), b3);
-          _mm256_storeu_ps(logits + i + 56, logit);
-          max[0][1] = _mm256_max_ps(max[0][1], logit);
-        } else {
-          max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 2104));
-        }
+      if constexpr (kLooksAhead && kMasks) {
+        const __m256 x0 = _mm256_loadu_ps(unmasked + i + 32);
+        const __m256 b0 = _mm256_loadu_ps(mask + i + 32);
+        const __m256 logit = _mm256_fmadd_ps(
+            vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
+        max[0][0] = _mm256_max_ps(max[0][0], logit);
+        _mm256_storeu_ps(logits + i + 32, logit);
+      } else if constexpr (kLooksAhead) {
+        max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 2080));
+      }
+      if constexpr (kLooksAhead && kMasks) {
+        const __m256 x0 = _mm256_loadu_ps(unmasked + i + 40);
+        const __m256 b0 = _mm256_loadu_ps(mask + i + 40);
+        const __m256 logit = _mm256_fmadd_ps(
+            vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
+        max[0][1] = _mm256_max_ps(max[0][1], logit);
+        _mm256_storeu_ps(logits + i + 40, logit);
+      } else if constexpr (kLooksAhead) {
+        max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 2088));
+      }
+      if constexpr (kLooksAhead && kMasks) {
+        const __m256 x0 = _mm256_loadu_ps(unmasked + i + 48);
+        const __m256 b0 = _mm256_loadu_ps(mask + i + 48);
+        const __m256 logit = _mm256_fmadd_ps(
+            vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
+        max[0][0] = _mm256_max_ps(max[0][0], logit);
+        _mm256_storeu_ps(logits + i + 48, logit);
+      } else if constexpr (kLooksAhead) {
+        max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 2096));
+      }
+      if constexpr (kLooksAhead && kMasks) {
+        const __m256 x0 = _mm256_loadu_ps(unmasked + i + 56);
+        const __m256 b0 = _mm256_loadu_ps(mask + i + 56);
+        const __m256 logit = _mm256_fmadd_ps(
+            vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
+        max[0][1] = _mm256_max_ps(max[0][1], logit);
+        _mm256_storeu_ps(logits + i + 56, logit);
+      } else if constexpr (kLooksAhead) {
+        max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 2104));
       }
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -2651,47 +2631,45 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
       const __m256 x1 = _mm256_loadu_ps(x + i + 1064);
       const __m256 x2 = _mm256_loadu_ps(x + i + 1072);
       const __m256 x3 = _mm256_loadu_ps(x + i + 1080);
-      if constexpr (kLooksAhead) {
-        if constexpr (kMasks) {
-          const __m256 x0 = _mm256_loadu_ps(unmasked + i + 1056);
-          const __m256 b0 = _mm256_loadu_ps(mask + i + 1056);
-          const __m256 logit = _mm256_fmadd_ps(
-              vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
-          _mm256_storeu_ps(logits + i + 1056, logit);
-          max[1][0] = _mm256_max_ps(max[1][0], logit);
-        } else {
-          max[1][0] = _mm256_max_ps(max[1][0], _mm256_loadu_ps(x + i + 3104));
-        }
-        if constexpr (kMasks) {
-          const __m256 x1 = _mm256_loadu_ps(unmasked + i + 1064);
-          const __m256 b1 = _mm256_loadu_ps(mask + i + 1064);
-          const __m256 logit = _mm256_fmadd_ps(
-              vscale, _mm256_andnot_ps(_mm256_cmp_ps(b1, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x1), b1);
-          _mm256_storeu_ps(logits + i + 1064, logit);
-          max[1][1] = _mm256_max_ps(max[1][1], logit);
-        } else {
-          max[1][1] = _mm256_max_ps(max[1][1], _mm256_loadu_ps(x + i + 3112));
-        }
-        if constexpr (kMasks) {
-          const __m256 x2 = _mm256_loadu_ps(unmasked + i + 1072);
-          const __m256 b2 = _mm256_loadu_ps(mask + i + 1072);
-          const __m256 logit = _mm256_fmadd_ps(
-              vscale, _mm256_andnot_ps(_mm256_cmp_ps(b2, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x2), b2);
-          _mm256_storeu_ps(logits + i + 1072, logit);
-          max[1][0] = _mm256_max_ps(max[1][0], logit);
-        } else {
-          max[1][0] = _mm256_max_ps(max[1][0], _mm256_loadu_ps(x + i + 3120));
-        }
-        if constexpr (kMasks) {
-          const __m256 x3 = _mm256_loadu_ps(unmasked + i + 1080);
-          const __m256 b3 = _mm256_loadu_ps(mask + i + 1080);
-          const __m256 logit = _mm256_fmadd_ps(
-              vscale, _mm256_andnot_ps(_mm256_cmp_ps(b3, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x3), b3);
-          _mm256_storeu_ps(logits + i + 1080, logit);
-          max[1][1] = _mm256_max_ps(max[1][1], logit);
-        } else {
-          max[1][1] = _mm256_max_ps(max[1][1], _mm256_loadu_ps(x + i + 3128));
-        }
+      if constexpr (kLooksAhead && kMasks) {
+        const __m256 x0 = _mm256_loadu_ps(unmasked + i + 1056);
+        const __m256 b0 = _mm256_loadu_ps(mask + i + 1056);
+        const __m256 logit = _mm256_fmadd_ps(
+            vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
+        max[1][0] = _mm256_max_ps(max[1][0], logit);
+        _mm256_storeu_ps(logits + i + 1056, logit);
+      } else if constexpr (kLooksAhead) {
+        max[1][0] = _mm256_max_ps(max[1][0], _mm256_loadu_ps(x + i + 3104));
+      }
+      if constexpr (kLooksAhead && kMasks) {
+        const __m256 x0 = _mm256_loadu_ps(unmasked + i + 1064);
+        const __m256 b0 = _mm256_loadu_ps(mask + i + 1064);
+        const __m256 logit = _mm256_fmadd_ps(
+            vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
+        max[1][1] = _mm256_max_ps(max[1][1], logit);
+        _mm256_storeu_ps(logits + i + 1064, logit);
+      } else if constexpr (kLooksAhead) {
+        max[1][1] = _mm256_max_ps(max[1][1], _mm256_loadu_ps(x + i + 3112));
+      }
+      if constexpr (kLooksAhead && kMasks) {
+        const __m256 x0 = _mm256_loadu_ps(unmasked + i + 1072);
+        const __m256 b0 = _mm256_loadu_ps(mask + i + 1072);
+        const __m256 logit = _mm256_fmadd_ps(
+            vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
+        max[1][0] = _mm256_max_ps(max[1][0], logit);
+        _mm256_storeu_ps(logits + i + 1072, logit);
+      } else if constexpr (kLooksAhead) {
+        max[1][0] = _mm256_max_ps(max[1][0], _mm256_loadu_ps(x + i + 3120));
+      }
+      if constexpr (kLooksAhead && kMasks) {
+        const __m256 x0 = _mm256_loadu_ps(unmasked + i + 1080);
+        const __m256 b0 = _mm256_loadu_ps(mask + i + 1080);
+        const __m256 logit = _mm256_fmadd_ps(
+            vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
+        max[1][1] = _mm256_max_ps(max[1][1], logit);
+        _mm256_storeu_ps(logits + i + 1080, logit);
+      } else if constexpr (kLooksAhead) {
+        max[1][1] = _mm256_max_ps(max[1][1], _mm256_loadu_ps(x + i + 3128));
       }
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -2886,47 +2864,45 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
       const __m256 x1 = _mm256_loadu_ps(x + i + 8);
       const __m256 x2 = _mm256_loadu_ps(x + i + 16);
       const __m256 x3 = _mm256_loadu_ps(x + i + 24);
-      if constexpr (kLooksAhead) {
-        if constexpr (kMasks) {
-          const __m256 x0 = _mm256_loadu_ps(unmasked + i + 0);
-          const __m256 b0 = _mm256_loadu_ps(mask + i + 0);
-          const __m256 logit = _mm256_fmadd_ps(
-              vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
-          _mm256_storeu_ps(logits + i + 0, logit);
-          max[0][0] = _mm256_max_ps(max[0][0], logit);
-        } else {
-          max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 4096));
-        }
-        if constexpr (kMasks) {
-          const __m256 x1 = _mm256_loadu_ps(unmasked + i + 8);
-          const __m256 b1 = _mm256_loadu_ps(mask + i + 8);
-          const __m256 logit = _mm256_fmadd_ps(
-              vscale, _mm256_andnot_ps(_mm256_cmp_ps(b1, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x1), b1);
-          _mm256_storeu_ps(logits + i + 8, logit);
-          max[0][1] = _mm256_max_ps(max[0][1], logit);
-        } else {
-          max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 4104));
-        }
-        if constexpr (kMasks) {
-          const __m256 x2 = _mm256_loadu_ps(unmasked + i + 16);
-          const __m256 b2 = _mm256_loadu_ps(mask + i + 16);
-          const __m256 logit = _mm256_fmadd_ps(
-              vscale, _mm256_andnot_ps(_mm256_cmp_ps(b2, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x2), b2);
-          _mm256_storeu_ps(logits + i + 16, logit);
-          max[0][0] = _mm256_max_ps(max[0][0], logit);
-        } else {
-          max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 4112));
-        }
-        if constexpr (kMasks) {
-          const __m256 x3 = _mm256_loadu_ps(unmasked + i + 24);
-          const __m256 b3 = _mm256_loadu_ps(mask + i + 24);
-          const __m256 logit = _mm256_fmadd_ps(
-              vscale, _mm256_andnot_ps(_mm256_cmp_ps(b3, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x3), b3);
-          _mm256_storeu_ps(logits + i + 24, logit);
-          max[0][1] = _mm256_max_ps(max[0][1], logit);
-        } else {
-          max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 4120));
-        }
+      if constexpr (kLooksAhead && kMasks) {
+        const __m256 x0 = _mm256_loadu_ps(unmasked + i + 0);
+        const __m256 b0 = _mm256_loadu_ps(mask + i + 0);
+        const __m256 logit = _mm256_fmadd_ps(
+            vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
+        max[0][0] = _mm256_max_ps(max[0][0], logit);
+        _mm256_storeu_ps(logits + i + 0, logit);
+      } else if constexpr (kLooksAhead) {
+        max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 4096));
+      }
+      if constexpr (kLooksAhead && kMasks) {
+        const __m256 x0 = _mm256_loadu_ps(unmasked + i + 8);
+        const __m256 b0 = _mm256_loadu_ps(mask + i + 8);
+        const __m256 logit = _mm256_fmadd_ps(
+            vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
+        max[0][1] = _mm256_max_ps(max[0][1], logit);
+        _mm256_storeu_ps(logits + i + 8, logit);
+      } else if constexpr (kLooksAhead) {
+        max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 4104));
+      }
+      if constexpr (kLooksAhead && kMasks) {
+        const __m256 x0 = _mm256_loadu_ps(unmasked + i + 16);
+        const __m256 b0 = _mm256_loadu_ps(mask + i + 16);
+        const __m256 logit = _mm256_fmadd_ps(
+            vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
+        max[0][0] = _mm256_max_ps(max[0][0], logit);
+        _mm256_storeu_ps(logits + i + 16, logit);
+      } else if constexpr (kLooksAhead) {
+        max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 4112));
+      }
+      if constexpr (kLooksAhead && kMasks) {
+        const __m256 x0 = _mm256_loadu_ps(unmasked + i + 24);
+        const __m256 b0 = _mm256_loadu_ps(mask + i + 24);
+        const __m256 logit = _mm256_fmadd_ps(
+            vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
+        max[0][1] = _mm256_max_ps(max[0][1], logit);
+        _mm256_storeu_ps(logits + i + 24, logit);
+      } else if constexpr (kLooksAhead) {
+        max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 4120));
       }
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -2998,47 +2974,45 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
       const __m256 x1 = _mm256_loadu_ps(x + i + 1032);
       const __m256 x2 = _mm256_loadu_ps(x + i + 1040);
       const __m256 x3 = _mm256_loadu_ps(x + i + 1048);
-      if constexpr (kLooksAhead) {
-        if constexpr (kMasks) {
-          const __m256 x0 = _mm256_loadu_ps(unmasked + i + 1024);
-          const __m256 b0 = _mm256_loadu_ps(mask + i + 1024);
-          const __m256 logit = _mm256_fmadd_ps(
-              vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
-          _mm256_storeu_ps(logits + i + 1024, logit);
-          max[1][0] = _mm256_max_ps(max[1][0], logit);
-        } else {
-          max[1][0] = _mm256_max_ps(max[1][0], _mm256_loadu_ps(x + i + 5120));
-        }
-        if constexpr (kMasks) {
-          const __m256 x1 = _mm256_loadu_ps(unmasked + i + 1032);
-          const __m256 b1 = _mm256_loadu_ps(mask + i + 1032);
-          const __m256 logit = _mm256_fmadd_ps(
-              vscale, _mm256_andnot_ps(_mm256_cmp_ps(b1, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x1), b1);
-          _mm256_storeu_ps(logits + i + 1032, logit);
-          max[1][1] = _mm256_max_ps(max[1][1], logit);
-        } else {
-          max[1][1] = _mm256_max_ps(max[1][1], _mm256_loadu_ps(x + i + 5128));
-        }
-        if constexpr (kMasks) {
-          const __m256 x2 = _mm256_loadu_ps(unmasked + i + 1040);
-          const __m256 b2 = _mm256_loadu_ps(mask + i + 1040);
-          const __m256 logit = _mm256_fmadd_ps(
-              vscale, _mm256_andnot_ps(_mm256_cmp_ps(b2, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x2), b2);
-          _mm256_storeu_ps(logits + i + 1040, logit);
-          max[1][0] = _mm256_max_ps(max[1][0], logit);
-        } else {
-          max[1][0] = _mm256_max_ps(max[1][0], _mm256_loadu_ps(x + i + 5136));
-        }
-        if constexpr (kMasks) {
-          const __m256 x3 = _mm256_loadu_ps(unmasked + i + 1048);
-          const __m256 b3 = _mm256_loadu_ps(mask + i + 1048);
-          const __m256 logit = _mm256_fmadd_ps(
-              vscale, _mm256_andnot_ps(_mm256_cmp_ps(b3, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x3), b3);
-          _mm256_storeu_ps(logits + i + 1048, logit);
-          max[1][1] = _mm256_max_ps(max[1][1], logit);
-        } else {
-          max[1][1] = _mm256_max_ps(max[1][1], _mm256_loadu_ps(x + i + 5144));
-        }
+      if constexpr (kLooksAhead && kMasks) {
+        const __m256 x0 = _mm256_loadu_ps(unmasked + i + 1024);
+        const __m256 b0 = _mm256_loadu_ps(mask + i + 1024);
+        const __m256 logit = _mm256_fmadd_ps(
+            vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
+        max[1][0] = _mm256_max_ps(max[1][0], logit);
+        _mm256_storeu_ps(logits + i + 1024, logit);
+      } else if constexpr (kLooksAhead) {
+        max[1][0] = _mm256_max_ps(max[1][0], _mm256_loadu_ps(x + i + 5120));
+      }
+      if constexpr (kLooksAhead && kMasks) {
+        const __m256 x0 = _mm256_loadu_ps(unmasked + i + 1032);
+        const __m256 b0 = _mm256_loadu_ps(mask + i + 1032);
+        const __m256 logit = _mm256_fmadd_ps(
+            vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
+        max[1][1] = _mm256_max_ps(max[1][1], logit);
+        _mm256_storeu_ps(logits + i + 1032, logit);
+      } else if constexpr (kLooksAhead) {
+        max[1][1] = _mm256_max_ps(max[1][1], _mm256_loadu_ps(x + i + 5128));
+      }
+      if constexpr (kLooksAhead && kMasks) {
+        const __m256 x0 = _mm256_loadu_ps(unmasked + i + 1040);
+        const __m256 b0 = _mm256_loadu_ps(mask + i + 1040);
+        const __m256 logit = _mm256_fmadd_ps(
+            vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
+        max[1][0] = _mm256_max_ps(max[1][0], logit);
+        _mm256_storeu_ps(logits + i + 1040, logit);
+      } else if constexpr (kLooksAhead) {
+        max[1][0] = _mm256_max_ps(max[1][0], _mm256_loadu_ps(x + i + 5136));
+      }
+      if constexpr (kLooksAhead && kMasks) {
+        const __m256 x0 = _mm256_loadu_ps(unmasked + i + 1048);
+        const __m256 b0 = _mm256_loadu_ps(mask + i + 1048);
+        const __m256 logit = _mm256_fmadd_ps(
+            vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
+        max[1][1] = _mm256_max_ps(max[1][1], logit);
+        _mm256_storeu_ps(logits + i + 1048, logit);
+      } else if constexpr (kLooksAhead) {
+        max[1][1] = _mm256_max_ps(max[1][1], _mm256_loadu_ps(x + i + 5144));
       }
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -3110,47 +3084,45 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
       const __m256 x1 = _mm256_loadu_ps(x + i + 2056);
       const __m256 x2 = _mm256_loadu_ps(x + i + 2064);
       const __m256 x3 = _mm256_loadu_ps(x + i + 2072);
-      if constexpr (kLooksAhead) {
-        if constexpr (kMasks) {
-          const __m256 x0 = _mm256_loadu_ps(unmasked + i + 2048);
-          const __m256 b0 = _mm256_loadu_ps(mask + i + 2048);
-          const __m256 logit = _mm256_fmadd_ps(
-              vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
-          _mm256_storeu_ps(logits + i + 2048, logit);
-          max[2][0] = _mm256_max_ps(max[2][0], logit);
-        } else {
-          max[2][0] = _mm256_max_ps(max[2][0], _mm256_loadu_ps(x + i + 6144));
-        }
-        if constexpr (kMasks) {
-          const __m256 x1 = _mm256_loadu_ps(unmasked + i + 2056);
-          const __m256 b1 = _mm256_loadu_ps(mask + i + 2056);
-          const __m256 logit = _mm256_fmadd_ps(
-              vscale, _mm256_andnot_ps(_mm256_cmp_ps(b1, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x1), b1);
-          _mm256_storeu_ps(logits + i + 2056, logit);
-          max[2][1] = _mm256_max_ps(max[2][1], logit);
-        } else {
-          max[2][1] = _mm256_max_ps(max[2][1], _mm256_loadu_ps(x + i + 6152));
-        }
-        if constexpr (kMasks) {
-          const __m256 x2 = _mm256_loadu_ps(unmasked + i + 2064);
-          const __m256 b2 = _mm256_loadu_ps(mask + i + 2064);
-          const __m256 logit = _mm256_fmadd_ps(
-              vscale, _mm256_andnot_ps(_mm256_cmp_ps(b2, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x2), b2);
-          _mm256_storeu_ps(logits + i + 2064, logit);
-          max[2][0] = _mm256_max_ps(max[2][0], logit);
-        } else {
-          max[2][0] = _mm256_max_ps(max[2][0], _mm256_loadu_ps(x + i + 6160));
-        }
-        if constexpr (kMasks) {
-          const __m256 x3 = _mm256_loadu_ps(unmasked + i + 2072);
-          const __m256 b3 = _mm256_loadu_ps(mask + i + 2072);
-          const __m256 logit = _mm256_fmadd_ps(
-              vscale, _mm256_andnot_ps(_mm256_cmp_ps(b3, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x3), b3);
-          _mm256_storeu_ps(logits + i + 2072, logit);
-          max[2][1] = _mm256_max_ps(max[2][1], logit);
-        } else {
-          max[2][1] = _mm256_max_ps(max[2][1], _mm256_loadu_ps(x + i + 6168));
-        }
+      if constexpr (kLooksAhead && kMasks) {
+        const __m256 x0 = _mm256_loadu_ps(unmasked + i + 2048);
+        const __m256 b0 = _mm256_loadu_ps(mask + i + 2048);
+        const __m256 logit = _mm256_fmadd_ps(
+            vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
+        max[2][0] = _mm256_max_ps(max[2][0], logit);
+        _mm256_storeu_ps(logits + i + 2048, logit);
+      } else if constexpr (kLooksAhead) {
+        max[2][0] = _mm256_max_ps(max[2][0], _mm256_loadu_ps(x + i + 6144));
+      }
+      if constexpr (kLooksAhead && kMasks) {
+        const __m256 x0 = _mm256_loadu_ps(unmasked + i + 2056);
+        const __m256 b0 = _mm256_loadu_ps(mask + i + 2056);
+        const __m256 logit = _mm256_fmadd_ps(
+            vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
+        max[2][1] = _mm256_max_ps(max[2][1], logit);
+        _mm256_storeu_ps(logits + i + 2056, logit);
+      } else if constexpr (kLooksAhead) {
+        max[2][1] = _mm256_max_ps(max[2][1], _mm256_loadu_ps(x + i + 6152));
+      }
+      if constexpr (kLooksAhead && kMasks) {
+        const __m256 x0 = _mm256_loadu_ps(unmasked + i + 2064);
+        const __m256 b0 = _mm256_loadu_ps(mask + i + 2064);
+        const __m256 logit = _mm256_fmadd_ps(
+            vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
+        max[2][0] = _mm256_max_ps(max[2][0], logit);
+        _mm256_storeu_ps(logits + i + 2064, logit);
+      } else if constexpr (kLooksAhead) {
+        max[2][0] = _mm256_max_ps(max[2][0], _mm256_loadu_ps(x + i + 6160));
+      }
+      if constexpr (kLooksAhead && kMasks) {
+        const __m256 x0 = _mm256_loadu_ps(unmasked + i + 2072);
+        const __m256 b0 = _mm256_loadu_ps(mask + i + 2072);
+        const __m256 logit = _mm256_fmadd_ps(
+            vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
+        max[2][1] = _mm256_max_ps(max[2][1], logit);
+        _mm256_storeu_ps(logits + i + 2072, logit);
+      } else if constexpr (kLooksAhead) {
+        max[2][1] = _mm256_max_ps(max[2][1], _mm256_loadu_ps(x + i + 6168));
       }
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -3222,47 +3194,45 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
       const __m256 x1 = _mm256_loadu_ps(x + i + 3080);
       const __m256 x2 = _mm256_loadu_ps(x + i + 3088);
       const __m256 x3 = _mm256_loadu_ps(x + i + 3096);
-      if constexpr (kLooksAhead) {
-        if constexpr (kMasks) {
-          const __m256 x0 = _mm256_loadu_ps(unmasked + i + 3072);
-          const __m256 b0 = _mm256_loadu_ps(mask + i + 3072);
-          const __m256 logit = _mm256_fmadd_ps(
-              vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
-          _mm256_storeu_ps(logits + i + 3072, logit);
-          max[3][0] = _mm256_max_ps(max[3][0], logit);
-        } else {
-          max[3][0] = _mm256_max_ps(max[3][0], _mm256_loadu_ps(x + i + 7168));
-        }
-        if constexpr (kMasks) {
-          const __m256 x1 = _mm256_loadu_ps(unmasked + i + 3080);
-          const __m256 b1 = _mm256_loadu_ps(mask + i + 3080);
-          const __m256 logit = _mm256_fmadd_ps(
-              vscale, _mm256_andnot_ps(_mm256_cmp_ps(b1, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x1), b1);
-          _mm256_storeu_ps(logits + i + 3080, logit);
-          max[3][1] = _mm256_max_ps(max[3][1], logit);
-        } else {
-          max[3][1] = _mm256_max_ps(max[3][1], _mm256_loadu_ps(x + i + 7176));
-        }
-        if constexpr (kMasks) {
-          const __m256 x2 = _mm256_loadu_ps(unmasked + i + 3088);
-          const __m256 b2 = _mm256_loadu_ps(mask + i + 3088);
-          const __m256 logit = _mm256_fmadd_ps(
-              vscale, _mm256_andnot_ps(_mm256_cmp_ps(b2, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x2), b2);
-          _mm256_storeu_ps(logits + i + 3088, logit);
-          max[3][0] = _mm256_max_ps(max[3][0], logit);
-        } else {
-          max[3][0] = _mm256_max_ps(max[3][0], _mm256_loadu_ps(x + i + 7184));
-        }
-        if constexpr (kMasks) {
-          const __m256 x3 = _mm256_loadu_ps(unmasked + i + 3096);
-          const __m256 b3 = _mm256_loadu_ps(mask + i + 3096);
-          const __m256 logit = _mm256_fmadd_ps(
-              vscale, _mm256_andnot_ps(_mm256_cmp_ps(b3, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x3), b3);
-          _mm256_storeu_ps(logits + i + 3096, logit);
-          max[3][1] = _mm256_max_ps(max[3][1], logit);
-        } else {
-          max[3][1] = _mm256_max_ps(max[3][1], _mm256_loadu_ps(x + i + 7192));
-        }
+      if constexpr (kLooksAhead && kMasks) {
+        const __m256 x0 = _mm256_loadu_ps(unmasked + i + 3072);
+        const __m256 b0 = _mm256_loadu_ps(mask + i + 3072);
+        const __m256 logit = _mm256_fmadd_ps(
+            vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
+        max[3][0] = _mm256_max_ps(max[3][0], logit);
+        _mm256_storeu_ps(logits + i + 3072, logit);
+      } else if constexpr (kLooksAhead) {
+        max[3][0] = _mm256_max_ps(max[3][0], _mm256_loadu_ps(x + i + 7168));
+      }
+      if constexpr (kLooksAhead && kMasks) {
+        const __m256 x0 = _mm256_loadu_ps(unmasked + i + 3080);
+        const __m256 b0 = _mm256_loadu_ps(mask + i + 3080);
+        const __m256 logit = _mm256_fmadd_ps(
+            vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
+        max[3][1] = _mm256_max_ps(max[3][1], logit);
+        _mm256_storeu_ps(logits + i + 3080, logit);
+      } else if constexpr (kLooksAhead) {
+        max[3][1] = _mm256_max_ps(max[3][1], _mm256_loadu_ps(x + i + 7176));
+      }
+      if constexpr (kLooksAhead && kMasks) {
+        const __m256 x0 = _mm256_loadu_ps(unmasked + i + 3088);
+        const __m256 b0 = _mm256_loadu_ps(mask + i + 3088);
+        const __m256 logit = _mm256_fmadd_ps(
+            vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
+        max[3][0] = _mm256_max_ps(max[3][0], logit);
+        _mm256_storeu_ps(logits + i + 3088, logit);
+      } else if constexpr (kLooksAhead) {
+        max[3][0] = _mm256_max_ps(max[3][0], _mm256_loadu_ps(x + i + 7184));
+      }
+      if constexpr (kLooksAhead && kMasks) {
+        const __m256 x0 = _mm256_loadu_ps(unmasked + i + 3096);
+        const __m256 b0 = _mm256_loadu_ps(mask + i + 3096);
+        const __m256 logit = _mm256_fmadd_ps(
+            vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
+        max[3][1] = _mm256_max_ps(max[3][1], logit);
+        _mm256_storeu_ps(logits + i + 3096, logit);
+      } else if constexpr (kLooksAhead) {
+        max[3][1] = _mm256_max_ps(max[3][1], _mm256_loadu_ps(x + i + 7192));
       }
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in

@@ -507,47 +507,45 @@ static inline void add_blocks_u64(const float* x, float* y, const float* next,
       const __m256 x1 = _mm256_loadu_ps(x + i + 8);
       const __m256 x2 = _mm256_loadu_ps(x + i + 16);
       const __m256 x3 = _mm256_loadu_ps(x + i + 24);
-      if constexpr (kLooksAhead) {
-        if constexpr (kMasks) {
-          const __m256 x0 = _mm256_loadu_ps(unmasked + i + 0);
-          const __m256 b0 = _mm256_loadu_ps(mask + i + 0);
-          const __m256 logit = _mm256_fmadd_ps(
-              vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
-          _mm256_storeu_ps(logits + i + 0, logit);
-          max[0][0] = _mm256_max_ps(max[0][0], logit);
-        } else {
-          max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 1024));
-        }
-        if constexpr (kMasks) {
-          const __m256 x1 = _mm256_loadu_ps(unmasked + i + 8);
-          const __m256 b1 = _mm256_loadu_ps(mask + i + 8);
-          const __m256 logit = _mm256_fmadd_ps(
-              vscale, _mm256_andnot_ps(_mm256_cmp_ps(b1, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x1), b1);
-          _mm256_storeu_ps(logits + i + 8, logit);
-          max[0][1] = _mm256_max_ps(max[0][1], logit);
-        } else {
-          max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 1032));
-        }
-        if constexpr (kMasks) {
-          const __m256 x2 = _mm256_loadu_ps(unmasked + i + 16);
-          const __m256 b2 = _mm256_loadu_ps(mask + i + 16);
-          const __m256 logit = _mm256_fmadd_ps(
-              vscale, _mm256_andnot_ps(_mm256_cmp_ps(b2, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x2), b2);
-          _mm256_storeu_ps(logits + i + 16, logit);
-          max[0][0] = _mm256_max_ps(max[0][0], logit);
-        } else {
-          max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 1040));
-        }
-        if constexpr (kMasks) {
-          const __m256 x3 = _mm256_loadu_ps(unmasked + i + 24);
-          const __m256 b3 = _mm256_loadu_ps(mask + i + 24);
-          const __m256 logit = _mm256_fmadd_ps(
-              vscale, _mm256_andnot_ps(_mm256_cmp_ps(b3, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x3), b3);
-          _mm256_storeu_ps(logits + i + 24, logit);
-          max[0][1] = _mm256_max_ps(max[0][1], logit);
-        } else {
-          max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 1048));
-        }
+      if constexpr (kLooksAhead && kMasks) {
+        const __m256 x0 = _mm256_loadu_ps(unmasked + i + 0);
+        const __m256 b0 = _mm256_loadu_ps(mask + i + 0);
+        const __m256 logit = _mm256_fmadd_ps(
+            vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
+        max[0][0] = _mm256_max_ps(max[0][0], logit);
+        _mm256_storeu_ps(logits + i + 0, logit);
+      } else if constexpr (kLooksAhead) {
+        max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 1024));
+      }
+      if constexpr (kLooksAhead && kMasks) {
+        const __m256 x0 = _mm256_loadu_ps(unmasked + i + 8);
+        const __m256 b0 = _mm256_loadu_ps(mask + i + 8);
+        const __m256 logit = _mm256_fmadd_ps(
+            vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
+        max[0][1] = _mm256_max_ps(max[0][1], logit);
+        _mm256_storeu_ps(logits + i + 8, logit);
+      } else if constexpr (kLooksAhead) {
+        max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 1032));
+      }
+      if constexpr (kLooksAhead && kMasks) {
+        const __m256 x0 = _mm256_loadu_ps(unmasked + i + 16);
+        const __m256 b0 = _mm256_loadu_ps(mask + i + 16);
+        const __m256 logit = _mm256_fmadd_ps(
+            vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
+        max[0][0] = _mm256_max_ps(max[0][0], logit);
+        _mm256_storeu_ps(logits + i + 16, logit);
+      } else if constexpr (kLooksAhead) {
+        max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 1040));
+      }
+      if constexpr (kLooksAhead && kMasks) {
+        const __m256 x0 = _mm256_loadu_ps(unmasked + i + 24);
+        const __m256 b0 = _mm256_loadu_ps(mask + i + 24);
+        const __m256 logit = _mm256_fmadd_ps(
+            vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
+        max[0][1] = _mm256_max_ps(max[0][1], logit);
+        _mm256_storeu_ps(logits + i + 24, logit);
+      } else if constexpr (kLooksAhead) {
+        max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 1048));
       }
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -619,47 +617,45 @@ static inline void add_blocks_u64(const float* x, float* y, const float* next,
       const __m256 x1 = _mm256_loadu_ps(x + i + 40);
       const __m256 x2 = _mm256_loadu_ps(x + i + 48);
       const __m256 x3 = _mm256_loadu_ps(x + i + 56);
-      if constexpr (kLooksAhead) {
-        if constexpr (kMasks) {
-          const __m256 x0 = _mm256_loadu_ps(unmasked + i + 32);
-          const __m256 b0 = _mm256_loadu_ps(mask + i + 32);
-          const __m256 logit = _mm256_fmadd_ps(
-              vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
-          _mm256_storeu_ps(logits + i + 32, logit);
-          max[0][0] = _mm256_max_ps(max[0][0], logit);
-        } else {
-          max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 1056));
-        }
-        if constexpr (kMasks) {
-          const __m256 x1 = _mm256_loadu_ps(unmasked + i + 40);
-          const __m256 b1 = _mm256_loadu_ps(mask + i + 40);
-          const __m256 logit = _mm256_fmadd_ps(
-              vscale, _mm256_andnot_ps(_mm256_cmp_ps(b1, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x1), b1);
-          _mm256_storeu_ps(logits + i + 40, logit);
-          max[0][1] = _mm256_max_ps(max[0][1], logit);
-        } else {
-          max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 1064));
-        }
-        if constexpr (kMasks) {
-          const __m256 x2 = _mm256_loadu_ps(unmasked + i + 48);
-          const __m256 b2 = _mm256_loadu_ps(mask + i + 48);
-          const __m256 logit = _mm256_fmadd_ps(
-              vscale, _mm256_andnot_ps(_mm256_cmp_ps(b2, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x2), b2);
-          _mm256_storeu_ps(logits + i + 48, logit);
-          max[0][0] = _mm256_max_ps(max[0][0], logit);
-        } else {
-          max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 1072));
-        }
-        if constexpr (kMasks) {
-          const __m256 x3 = _mm256_loadu_ps(unmasked + i + 56);
-          const __m256 b3 = _mm256_loadu_ps(mask + i + 56);
-          const __m256 logit = _mm256_fmadd_ps(
-              vscale, _mm256_andnot_ps(_mm256_cmp_ps(b3, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x3), b3);
-          _mm256_storeu_ps(logits + i + 56, logit);
-          max[0][1] = _mm256_max_ps(max[0][1], logit);
-        } else {
-          max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 1080));
-        }
+      if constexpr (kLooksAhead && kMasks) {
+        const __m256 x0 = _mm256_loadu_ps(unmasked + i + 32);
+        const __m256 b0 = _mm256_loadu_ps(mask + i + 32);
+        const __m256 logit = _mm256_fmadd_ps(
+            vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
+        max[0][0] = _mm256_max_ps(max[0][0], logit);
+        _mm256_storeu_ps(logits + i + 32, logit);
+      } else if constexpr (kLooksAhead) {
+        max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 1056));
+      }
+      if constexpr (kLooksAhead && kMasks) {
+        const __m256 x0 = _mm256_loadu_ps(unmasked + i + 40);
+        const __m256 b0 = _mm256_loadu_ps(mask + i + 40);
+        const __m256 logit = _mm256_fmadd_ps(
+            vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
+        max[0][1] = _mm256_max_ps(max[0][1], logit);
+        _mm256_storeu_ps(logits + i + 40, logit);
+      } else if constexpr (kLooksAhead) {
+        max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 1064));
+      }
+      if constexpr (kLooksAhead && kMasks) {
+        const __m256 x0 = _mm256_loadu_ps(unmasked + i + 48);
+        const __m256 b0 = _mm256_loadu_ps(mask + i + 48);
+        const __m256 logit = _mm256_fmadd_ps(
+            vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
+        max[0][0] = _mm256_max_ps(max[0][0], logit);
+        _mm256_storeu_ps(logits + i + 48, logit);
+      } else if constexpr (kLooksAhead) {
+        max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 1072));
+      }
+      if constexpr (kLooksAhead && kMasks) {
+        const __m256 x0 = _mm256_loadu_ps(unmasked + i + 56);
+        const __m256 b0 = _mm256_loadu_ps(mask + i + 56);
+        const __m256 logit = _mm256_fmadd_ps(
+            vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
+        max[0][1] = _mm256_max_ps(max[0][1], logit);
+        _mm256_storeu_ps(logits + i + 56, logit);
+      } else if constexpr (kLooksAhead) {
+        max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 1080));
       }
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in

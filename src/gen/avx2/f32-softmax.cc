@@ -138,6 +138,9 @@ static inline __m256 add_mask(size_t n, const float* x, const float* mask, float
 
 // The sums of rows' terms in 16 lanes, folded to those of a vector. Terms go to y, by whole vectors. What is `next` to be read is asked
 // for, and so is what is to be `written`, whose lines the last pass would wait for in cache.
+//
+// Meanwhile, the logits of as many rows that follow may be made, of elements that lie next_stride apart and a mask, and their maxima in
+// lanes: so the processor finds work to do between the steps of exponentials.
 [[gnu::always_inline]] static inline void sum_rows_32(size_t first, size_t end, size_t n, const float* x,
                                                       size_t x_stride, const float* next, size_t next_stride,
                                                       float* y, size_t y_stride, const float* written,
@@ -357,6 +360,266 @@ static inline __m256 add_mask(size_t n, const float* x, const float* mask, float
   }
 }
 
+[[gnu::always_inline]] static inline void sum_rows_32_making_logits(
+    size_t first, size_t end, size_t n, const float* x, size_t x_stride, const float* next,
+    size_t next_stride, float* y, size_t y_stride, const float* written, size_t written_stride,
+    const float* unmasked, const float* mask, size_t mask_stride, float scale, float* logits, __m256* max,
+    const float* lowers, const float* biases, const struct smx_f32_exponential* exponential, __m256* hi,
+    __m256* lo) {
+  const __m256 eighths = _mm256_set1_ps(8.0f * exponential->log2e);
+  const __m256 minus_eighth_hi = _mm256_set1_ps(exponential->minus_eighth_hi);
+  const __m256 minus_eighth_lo = _mm256_set1_ps(exponential->minus_eighth_lo);
+  const __m256 cube = _mm256_set1_ps(exponential->cube);
+  const __m256 square = _mm256_set1_ps(exponential->square);
+  const __m256 linear = _mm256_set1_ps(exponential->scale);
+  const __m256 mantissas = _mm256_loadu_ps((const float*)smx_exp2_mantissas);
+  const __m256 residuals = _mm256_loadu_ps((const float*)smx_exp2_residuals);
+  const __m256 vscale = _mm256_set1_ps(scale);
+  const __m256 anchor = _mm256_set1_ps(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
+  for (size_t r = first; r < end; r++) {
+    const size_t lane = r / 8 * 8 + (r % 8) % 2 * 4 + (r % 8) / 2;
+    const __m256 lower = _mm256_set1_ps(lowers[lane]);
+    const __m256 bias = _mm256_set1_ps(biases[lane]);
+    __m256 block_hi[2] = {anchor, anchor};
+    __m256 block_lo[2] = {_mm256_setzero_ps(), _mm256_setzero_ps()};
+    __m256 row_max[2] = {_mm256_set1_ps(-INFINITY), _mm256_set1_ps(-INFINITY)};
+
+    const size_t pairs = n / 32 * 32;
+    size_t i = 0;
+    for (; i < pairs; i += 32) {
+      __builtin_prefetch(next + i + 0);
+      __builtin_prefetch(next + i + 16);
+      __builtin_prefetch(written + i + 0, 1);
+      __builtin_prefetch(written + i + 16, 1);
+      const __m256 x0 = _mm256_loadu_ps(x + i + 0);
+      const __m256 x1 = _mm256_loadu_ps(x + i + 8);
+      const __m256 x2 = _mm256_loadu_ps(x + i + 16);
+      const __m256 x3 = _mm256_loadu_ps(x + i + 24);
+      {
+        const __m256 x0 = _mm256_loadu_ps(unmasked + i + 0);
+        const __m256 b0 = _mm256_loadu_ps(mask + i + 0);
+        const __m256 logit = _mm256_fmadd_ps(
+            vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
+        row_max[0] = _mm256_max_ps(row_max[0], logit);
+        _mm256_storeu_ps(logits + i + 0, logit);
+      }
+      {
+        const __m256 x0 = _mm256_loadu_ps(unmasked + i + 8);
+        const __m256 b0 = _mm256_loadu_ps(mask + i + 8);
+        const __m256 logit = _mm256_fmadd_ps(
+            vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
+        row_max[1] = _mm256_max_ps(row_max[1], logit);
+        _mm256_storeu_ps(logits + i + 8, logit);
+      }
+      {
+        const __m256 x0 = _mm256_loadu_ps(unmasked + i + 16);
+        const __m256 b0 = _mm256_loadu_ps(mask + i + 16);
+        const __m256 logit = _mm256_fmadd_ps(
+            vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
+        row_max[0] = _mm256_max_ps(row_max[0], logit);
+        _mm256_storeu_ps(logits + i + 16, logit);
+      }
+      {
+        const __m256 x0 = _mm256_loadu_ps(unmasked + i + 24);
+        const __m256 b0 = _mm256_loadu_ps(mask + i + 24);
+        const __m256 logit = _mm256_fmadd_ps(
+            vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
+        row_max[1] = _mm256_max_ps(row_max[1], logit);
+        _mm256_storeu_ps(logits + i + 24, logit);
+      }
+
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
+      const __m256 clamped0 = _mm256_max_ps(lower, x0);
+      const __m256 clamped1 = _mm256_max_ps(lower, x1);
+      const __m256 clamped2 = _mm256_max_ps(lower, x2);
+      const __m256 clamped3 = _mm256_max_ps(lower, x3);
+      const __m256 biased0 = _mm256_fmadd_ps(clamped0, eighths, bias);
+      const __m256 biased1 = _mm256_fmadd_ps(clamped1, eighths, bias);
+      const __m256 biased2 = _mm256_fmadd_ps(clamped2, eighths, bias);
+      const __m256 biased3 = _mm256_fmadd_ps(clamped3, eighths, bias);
+      const __m256 n0 = _mm256_sub_ps(biased0, bias);
+      const __m256 n1 = _mm256_sub_ps(biased1, bias);
+      const __m256 n2 = _mm256_sub_ps(biased2, bias);
+      const __m256 n3 = _mm256_sub_ps(biased3, bias);
+      const __m256i index0 = _mm256_castps_si256(biased0);
+      const __m256i index1 = _mm256_castps_si256(biased1);
+      const __m256i index2 = _mm256_castps_si256(biased2);
+      const __m256i index3 = _mm256_castps_si256(biased3);
+      __m256 t0 = _mm256_fmadd_ps(n0, minus_eighth_hi, clamped0);
+      __m256 t1 = _mm256_fmadd_ps(n1, minus_eighth_hi, clamped1);
+      __m256 t2 = _mm256_fmadd_ps(n2, minus_eighth_hi, clamped2);
+      __m256 t3 = _mm256_fmadd_ps(n3, minus_eighth_hi, clamped3);
+      t0 = _mm256_fmadd_ps(n0, minus_eighth_lo, t0);
+      t1 = _mm256_fmadd_ps(n1, minus_eighth_lo, t1);
+      t2 = _mm256_fmadd_ps(n2, minus_eighth_lo, t2);
+      t3 = _mm256_fmadd_ps(n3, minus_eighth_lo, t3);
+      __m256 u0 = _mm256_fmadd_ps(t0, cube, square);
+      __m256 u1 = _mm256_fmadd_ps(t1, cube, square);
+      __m256 u2 = _mm256_fmadd_ps(t2, cube, square);
+      __m256 u3 = _mm256_fmadd_ps(t3, cube, square);
+      u0 = _mm256_fmadd_ps(u0, t0, linear);
+      u1 = _mm256_fmadd_ps(u1, t1, linear);
+      u2 = _mm256_fmadd_ps(u2, t2, linear);
+      u3 = _mm256_fmadd_ps(u3, t3, linear);
+      u0 = _mm256_fmadd_ps(u0, t0, _mm256_permutevar8x32_ps(residuals, index0));
+      u1 = _mm256_fmadd_ps(u1, t1, _mm256_permutevar8x32_ps(residuals, index1));
+      u2 = _mm256_fmadd_ps(u2, t2, _mm256_permutevar8x32_ps(residuals, index2));
+      u3 = _mm256_fmadd_ps(u3, t3, _mm256_permutevar8x32_ps(residuals, index3));
+      const __m256 s0 = _mm256_castsi256_ps(
+          _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(biased0), 20),
+                           _mm256_castps_si256(_mm256_permutevar8x32_ps(mantissas, index0))));
+      const __m256 s1 = _mm256_castsi256_ps(
+          _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(biased1), 20),
+                           _mm256_castps_si256(_mm256_permutevar8x32_ps(mantissas, index1))));
+      const __m256 s2 = _mm256_castsi256_ps(
+          _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(biased2), 20),
+                           _mm256_castps_si256(_mm256_permutevar8x32_ps(mantissas, index2))));
+      const __m256 s3 = _mm256_castsi256_ps(
+          _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(biased3), 20),
+                           _mm256_castps_si256(_mm256_permutevar8x32_ps(mantissas, index3))));
+      const __m256 e0 = _mm256_fmadd_ps(s0, u0, s0);
+      const __m256 e1 = _mm256_fmadd_ps(s1, u1, s1);
+      const __m256 e2 = _mm256_fmadd_ps(s2, u2, s2);
+      const __m256 e3 = _mm256_fmadd_ps(s3, u3, s3);
+      _mm256_storeu_ps(y + i + 0, e0);
+      _mm256_storeu_ps(y + i + 8, e1);
+      _mm256_storeu_ps(y + i + 16, e2);
+      _mm256_storeu_ps(y + i + 24, e3);
+      add_compensated(&block_hi[0], &block_lo[0], _mm256_add_ps(e0, e2));
+      add_compensated(&block_hi[1], &block_lo[1], _mm256_add_ps(e1, e3));
+    }
+    if (pairs < n) {
+      i = pairs;
+      const __m256 absent = _mm256_set1_ps(-INFINITY);  // counts as 0
+      if (n - i > 16) {
+        const __m256 x0 = avx2_load_tail(x + i + 0, (ptrdiff_t)(n - i) - 0, absent);
+        const __m256 x1 = avx2_load_tail(x + i + 8, (ptrdiff_t)(n - i) - 8, absent);
+        const __m256 x2 = avx2_load_tail(x + i + 16, (ptrdiff_t)(n - i) - 16, absent);
+        const __m256 x3 = avx2_load_tail(x + i + 24, (ptrdiff_t)(n - i) - 24, absent);
+
+        // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+        // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+        // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
+        const __m256 clamped0 = _mm256_max_ps(lower, x0);
+        const __m256 clamped1 = _mm256_max_ps(lower, x1);
+        const __m256 clamped2 = _mm256_max_ps(lower, x2);
+        const __m256 clamped3 = _mm256_max_ps(lower, x3);
+        const __m256 biased0 = _mm256_fmadd_ps(clamped0, eighths, bias);
+        const __m256 biased1 = _mm256_fmadd_ps(clamped1, eighths, bias);
+        const __m256 biased2 = _mm256_fmadd_ps(clamped2, eighths, bias);
+        const __m256 biased3 = _mm256_fmadd_ps(clamped3, eighths, bias);
+        const __m256 n0 = _mm256_sub_ps(biased0, bias);
+        const __m256 n1 = _mm256_sub_ps(biased1, bias);
+        const __m256 n2 = _mm256_sub_ps(biased2, bias);
+        const __m256 n3 = _mm256_sub_ps(biased3, bias);
+        const __m256i index0 = _mm256_castps_si256(biased0);
+        const __m256i index1 = _mm256_castps_si256(biased1);
+        const __m256i index2 = _mm256_castps_si256(biased2);
+        const __m256i index3 = _mm256_castps_si256(biased3);
+        __m256 t0 = _mm256_fmadd_ps(n0, minus_eighth_hi, clamped0);
+        __m256 t1 = _mm256_fmadd_ps(n1, minus_eighth_hi, clamped1);
+        __m256 t2 = _mm256_fmadd_ps(n2, minus_eighth_hi, clamped2);
+        __m256 t3 = _mm256_fmadd_ps(n3, minus_eighth_hi, clamped3);
+        t0 = _mm256_fmadd_ps(n0, minus_eighth_lo, t0);
+        t1 = _mm256_fmadd_ps(n1, minus_eighth_lo, t1);
+        t2 = _mm256_fmadd_ps(n2, minus_eighth_lo, t2);
+        t3 = _mm256_fmadd_ps(n3, minus_eighth_lo, t3);
+        __m256 u0 = _mm256_fmadd_ps(t0, cube, square);
+        __m256 u1 = _mm256_fmadd_ps(t1, cube, square);
+        __m256 u2 = _mm256_fmadd_ps(t2, cube, square);
+        __m256 u3 = _mm256_fmadd_ps(t3, cube, square);
+        u0 = _mm256_fmadd_ps(u0, t0, linear);
+        u1 = _mm256_fmadd_ps(u1, t1, linear);
+        u2 = _mm256_fmadd_ps(u2, t2, linear);
+        u3 = _mm256_fmadd_ps(u3, t3, linear);
+        u0 = _mm256_fmadd_ps(u0, t0, _mm256_permutevar8x32_ps(residuals, index0));
+        u1 = _mm256_fmadd_ps(u1, t1, _mm256_permutevar8x32_ps(residuals, index1));
+        u2 = _mm256_fmadd_ps(u2, t2, _mm256_permutevar8x32_ps(residuals, index2));
+        u3 = _mm256_fmadd_ps(u3, t3, _mm256_permutevar8x32_ps(residuals, index3));
+        const __m256 s0 = _mm256_castsi256_ps(
+            _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(biased0), 20),
+                             _mm256_castps_si256(_mm256_permutevar8x32_ps(mantissas, index0))));
+        const __m256 s1 = _mm256_castsi256_ps(
+            _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(biased1), 20),
+                             _mm256_castps_si256(_mm256_permutevar8x32_ps(mantissas, index1))));
+        const __m256 s2 = _mm256_castsi256_ps(
+            _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(biased2), 20),
+                             _mm256_castps_si256(_mm256_permutevar8x32_ps(mantissas, index2))));
+        const __m256 s3 = _mm256_castsi256_ps(
+            _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(biased3), 20),
+                             _mm256_castps_si256(_mm256_permutevar8x32_ps(mantissas, index3))));
+        const __m256 e0 = _mm256_fmadd_ps(s0, u0, s0);
+        const __m256 e1 = _mm256_fmadd_ps(s1, u1, s1);
+        const __m256 e2 = _mm256_fmadd_ps(s2, u2, s2);
+        const __m256 e3 = _mm256_fmadd_ps(s3, u3, s3);
+        _mm256_storeu_ps(y + i + 0, e0);
+        _mm256_storeu_ps(y + i + 8, e1);
+        _mm256_storeu_ps(y + i + 16, e2);
+        _mm256_storeu_ps(y + i + 24, e3);
+        add_compensated(&block_hi[0], &block_lo[0], _mm256_add_ps(e0, e2));
+        add_compensated(&block_hi[1], &block_lo[1], _mm256_add_ps(e1, e3));
+      } else {
+        const __m256 x0 = avx2_load_tail(x + i + 0, (ptrdiff_t)(n - i) - 0, absent);
+        const __m256 x1 = avx2_load_tail(x + i + 8, (ptrdiff_t)(n - i) - 8, absent);
+
+        // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+        // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+        // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
+        const __m256 clamped0 = _mm256_max_ps(lower, x0);
+        const __m256 clamped1 = _mm256_max_ps(lower, x1);
+        const __m256 biased0 = _mm256_fmadd_ps(clamped0, eighths, bias);
+        const __m256 biased1 = _mm256_fmadd_ps(clamped1, eighths, bias);
+        const __m256 n0 = _mm256_sub_ps(biased0, bias);
+        const __m256 n1 = _mm256_sub_ps(biased1, bias);
+        const __m256i index0 = _mm256_castps_si256(biased0);
+        const __m256i index1 = _mm256_castps_si256(biased1);
+        __m256 t0 = _mm256_fmadd_ps(n0, minus_eighth_hi, clamped0);
+        __m256 t1 = _mm256_fmadd_ps(n1, minus_eighth_hi, clamped1);
+        t0 = _mm256_fmadd_ps(n0, minus_eighth_lo, t0);
+        t1 = _mm256_fmadd_ps(n1, minus_eighth_lo, t1);
+        __m256 u0 = _mm256_fmadd_ps(t0, cube, square);
+        __m256 u1 = _mm256_fmadd_ps(t1, cube, square);
+        u0 = _mm256_fmadd_ps(u0, t0, linear);
+        u1 = _mm256_fmadd_ps(u1, t1, linear);
+        u0 = _mm256_fmadd_ps(u0, t0, _mm256_permutevar8x32_ps(residuals, index0));
+        u1 = _mm256_fmadd_ps(u1, t1, _mm256_permutevar8x32_ps(residuals, index1));
+        const __m256 s0 = _mm256_castsi256_ps(
+            _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(biased0), 20),
+                             _mm256_castps_si256(_mm256_permutevar8x32_ps(mantissas, index0))));
+        const __m256 s1 = _mm256_castsi256_ps(
+            _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(biased1), 20),
+                             _mm256_castps_si256(_mm256_permutevar8x32_ps(mantissas, index1))));
+        const __m256 e0 = _mm256_fmadd_ps(s0, u0, s0);
+        const __m256 e1 = _mm256_fmadd_ps(s1, u1, s1);
+        _mm256_storeu_ps(y + i + 0, e0);
+        add_compensated(&block_hi[0], &block_lo[0], e0);
+        _mm256_storeu_ps(y + i + 8, e1);
+        add_compensated(&block_hi[1], &block_lo[1], e1);
+      }
+    }
+    if (pairs < n) {
+      row_max[1] = _mm256_max_ps(row_max[1],
+                                 add_mask(n - pairs, unmasked + pairs, mask + pairs, scale, logits + pairs));
+    }
+    max[r] = _mm256_max_ps(row_max[0], row_max[1]);
+    unmasked += next_stride;
+    mask += mask_stride;
+    logits += y_stride;
+    // Exact: both are multiples of the last place of their sum with the terms, and the difference is below it.
+    block_hi[0] = _mm256_sub_ps(block_hi[0], anchor);
+    block_hi[1] = _mm256_sub_ps(block_hi[1], anchor);
+    add_pair(&block_hi[0], &block_lo[0], block_hi[1], block_lo[1]);
+    hi[r] = block_hi[0];
+    lo[r] = block_lo[0];
+    x += x_stride;
+    next += next_stride;
+    written += written_stride;
+    y += y_stride;
+  }
+}
+
 // y = terms * (hi + lo). Terms are read by whole vectors.
 template <bool kStreams>
 [[gnu::always_inline]] static inline void scale_rows(size_t first, size_t end, size_t n, const float* from,
@@ -426,6 +689,7 @@ static inline void rows_u32_acc16(size_t rows, size_t n, ptrdiff_t growth, const
   const size_t together = most < 16 ? most : 16;
   *done = 0;
   size_t count = 0;
+  size_t made = 0;  // of the next rows, whose logits and maxima are there
   bool stops = false;
   bool has_nan = false;
   __m256 max[16], hi[16], lo[16];
@@ -438,7 +702,7 @@ static inline void rows_u32_acc16(size_t rows, size_t n, ptrdiff_t growth, const
     const float* const next_x = x + count * x_stride;
     float lowers[16], biases[16];
     float* const next_terms = mask != nullptr && terms == room ? room + 1024 : room;
-    for (size_t r = 0; r < next_count; r += kGrows ? 1 : next_count) {
+    for (size_t r = made; r < next_count; r += kGrows ? 1 : next_count) {
       const size_t end = kGrows ? r + 1 : next_count;
       const size_t length = n + (count + r) * (size_t)growth;
       if (mask != nullptr) {
@@ -513,7 +777,15 @@ static inline void rows_u32_acc16(size_t rows, size_t n, ptrdiff_t growth, const
     const size_t written_stride = streams ? x_stride : y_stride;
     const float* const logits = mask != nullptr ? terms : x;
     const size_t logits_stride = mask != nullptr ? terms_stride : x_stride;
-    for (size_t r = 0; r < count; r += kGrows ? 1 : count) {
+    made = !kGrows && !stops && mask != nullptr ? (following < together ? following : together) : 0;
+    if (made > 0) {
+      float* const made_logits = terms == room ? room + 1024 : room;
+      const float* const after_next = x + (following < 2 * together ? following : 2 * together) * x_stride;
+      sum_rows_32_making_logits(0, made, n, terms, terms_stride, after_next, x_stride, terms, terms_stride,
+                                written, written_stride, x + count * x_stride, mask + count * mask_stride,
+                                mask_stride, scale, made_logits, max, lowers, biases, exponential, hi, lo);
+    }
+    for (size_t r = made; r < count; r += kGrows ? 1 : count) {
       const size_t end = kGrows ? r + 1 : count;
       const size_t length = n + (r) * (size_t)growth;
       sum_rows_32(r, end, length, logits + r * logits_stride, logits_stride, next + r * x_stride, x_stride,

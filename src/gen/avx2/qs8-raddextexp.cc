@@ -451,8 +451,14 @@ static inline void add_blocks_u64(const int8_t* x, const int8_t* next,
       const __m256 x3 = avx2_from_qs8(avx2_load_bytes(x + i + 24));
       if constexpr (kLooksAhead) {
         max[0][0] = _mm256_max_ps(max[0][0], avx2_from_qs8(avx2_load_bytes(x + i + 1024)));
+      }
+      if constexpr (kLooksAhead) {
         max[0][1] = _mm256_max_ps(max[0][1], avx2_from_qs8(avx2_load_bytes(x + i + 1032)));
+      }
+      if constexpr (kLooksAhead) {
         max[0][0] = _mm256_max_ps(max[0][0], avx2_from_qs8(avx2_load_bytes(x + i + 1040)));
+      }
+      if constexpr (kLooksAhead) {
         max[0][1] = _mm256_max_ps(max[0][1], avx2_from_qs8(avx2_load_bytes(x + i + 1048)));
       }
 
@@ -522,8 +528,14 @@ static inline void add_blocks_u64(const int8_t* x, const int8_t* next,
       const __m256 x3 = avx2_from_qs8(avx2_load_bytes(x + i + 56));
       if constexpr (kLooksAhead) {
         max[0][0] = _mm256_max_ps(max[0][0], avx2_from_qs8(avx2_load_bytes(x + i + 1056)));
+      }
+      if constexpr (kLooksAhead) {
         max[0][1] = _mm256_max_ps(max[0][1], avx2_from_qs8(avx2_load_bytes(x + i + 1064)));
+      }
+      if constexpr (kLooksAhead) {
         max[0][0] = _mm256_max_ps(max[0][0], avx2_from_qs8(avx2_load_bytes(x + i + 1072)));
+      }
+      if constexpr (kLooksAhead) {
         max[0][1] = _mm256_max_ps(max[0][1], avx2_from_qs8(avx2_load_bytes(x + i + 1080)));
       }
 

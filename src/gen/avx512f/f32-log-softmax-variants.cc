@@ -370,6 +370,7 @@ extern "C" void smx_f32_log_softmax_ukernel__avx512f_u64_acc4(size_t rows, size_
   const size_t together = most < 4 ? most : 4;
   *done = 0;
   size_t count = 0;
+
   bool stops = false;
   bool has_nan = false;
   __m512 max[4], hi[4], lo[4];

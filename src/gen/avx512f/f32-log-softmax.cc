@@ -369,6 +369,7 @@ extern "C" void smx_f32_log_softmax_ukernel__avx512f_u64_acc16(
   const size_t together = most < 16 ? most : 16;
   *done = 0;
   size_t count = 0;
+
   bool stops = false;
   bool has_nan = false;
   __m512 max[16], hi[16], lo[16];

@@ -659,6 +659,8 @@ static inline void add_blocks_u32(const float* x, const float* next,
     const __m512 x1 = _mm512_loadu_ps(x + i + 16);
     if constexpr (kLooksAhead) {
       max[0][0] = _mm512_max_ps(max[0][0], _mm512_loadu_ps(x + i + 1024));
+    }
+    if constexpr (kLooksAhead) {
       max[0][1] = _mm512_max_ps(max[0][1], _mm512_loadu_ps(x + i + 1040));
     }
 
@@ -782,8 +784,14 @@ static inline void add_blocks_u128(const float* x, const float* next,
       const __m512 x3 = _mm512_loadu_ps(x + i + 48);
       if constexpr (kLooksAhead) {
         max[0][0] = _mm512_max_ps(max[0][0], _mm512_loadu_ps(x + i + 1024));
+      }
+      if constexpr (kLooksAhead) {
         max[0][1] = _mm512_max_ps(max[0][1], _mm512_loadu_ps(x + i + 1040));
+      }
+      if constexpr (kLooksAhead) {
         max[0][0] = _mm512_max_ps(max[0][0], _mm512_loadu_ps(x + i + 1056));
+      }
+      if constexpr (kLooksAhead) {
         max[0][1] = _mm512_max_ps(max[0][1], _mm512_loadu_ps(x + i + 1072));
       }
 
@@ -856,8 +864,14 @@ static inline void add_blocks_u128(const float* x, const float* next,
       const __m512 x3 = _mm512_loadu_ps(x + i + 112);
       if constexpr (kLooksAhead) {
         max[0][0] = _mm512_max_ps(max[0][0], _mm512_loadu_ps(x + i + 1088));
+      }
+      if constexpr (kLooksAhead) {
         max[0][1] = _mm512_max_ps(max[0][1], _mm512_loadu_ps(x + i + 1104));
+      }
+      if constexpr (kLooksAhead) {
         max[0][0] = _mm512_max_ps(max[0][0], _mm512_loadu_ps(x + i + 1120));
+      }
+      if constexpr (kLooksAhead) {
         max[0][1] = _mm512_max_ps(max[0][1], _mm512_loadu_ps(x + i + 1136));
       }
 
@@ -1010,8 +1024,14 @@ static inline void add_blocks_u64_acc2(const float* x, const float* next,
     const __m512 x3 = _mm512_loadu_ps(x + i + 1040);
     if constexpr (kLooksAhead) {
       max[0][0] = _mm512_max_ps(max[0][0], _mm512_loadu_ps(x + i + 2048));
+    }
+    if constexpr (kLooksAhead) {
       max[0][1] = _mm512_max_ps(max[0][1], _mm512_loadu_ps(x + i + 2064));
+    }
+    if constexpr (kLooksAhead) {
       max[1][0] = _mm512_max_ps(max[1][0], _mm512_loadu_ps(x + i + 3072));
+    }
+    if constexpr (kLooksAhead) {
       max[1][1] = _mm512_max_ps(max[1][1], _mm512_loadu_ps(x + i + 3088));
     }
 
@@ -1167,8 +1187,14 @@ static inline void add_blocks_u128_acc2(const float* x, const float* next,
       const __m512 x3 = _mm512_loadu_ps(x + i + 1040);
       if constexpr (kLooksAhead) {
         max[0][0] = _mm512_max_ps(max[0][0], _mm512_loadu_ps(x + i + 2048));
+      }
+      if constexpr (kLooksAhead) {
         max[0][1] = _mm512_max_ps(max[0][1], _mm512_loadu_ps(x + i + 2064));
+      }
+      if constexpr (kLooksAhead) {
         max[1][0] = _mm512_max_ps(max[1][0], _mm512_loadu_ps(x + i + 3072));
+      }
+      if constexpr (kLooksAhead) {
         max[1][1] = _mm512_max_ps(max[1][1], _mm512_loadu_ps(x + i + 3088));
       }
 
@@ -1241,8 +1267,14 @@ static inline void add_blocks_u128_acc2(const float* x, const float* next,
       const __m512 x3 = _mm512_loadu_ps(x + i + 1072);
       if constexpr (kLooksAhead) {
         max[0][0] = _mm512_max_ps(max[0][0], _mm512_loadu_ps(x + i + 2080));
+      }
+      if constexpr (kLooksAhead) {
         max[0][1] = _mm512_max_ps(max[0][1], _mm512_loadu_ps(x + i + 2096));
+      }
+      if constexpr (kLooksAhead) {
         max[1][0] = _mm512_max_ps(max[1][0], _mm512_loadu_ps(x + i + 3104));
+      }
+      if constexpr (kLooksAhead) {
         max[1][1] = _mm512_max_ps(max[1][1], _mm512_loadu_ps(x + i + 3120));
       }
 
@@ -1403,8 +1435,14 @@ static inline void add_blocks_u128_acc4(const float* x, const float* next,
       const __m512 x3 = _mm512_loadu_ps(x + i + 1040);
       if constexpr (kLooksAhead) {
         max[0][0] = _mm512_max_ps(max[0][0], _mm512_loadu_ps(x + i + 4096));
+      }
+      if constexpr (kLooksAhead) {
         max[0][1] = _mm512_max_ps(max[0][1], _mm512_loadu_ps(x + i + 4112));
+      }
+      if constexpr (kLooksAhead) {
         max[1][0] = _mm512_max_ps(max[1][0], _mm512_loadu_ps(x + i + 5120));
+      }
+      if constexpr (kLooksAhead) {
         max[1][1] = _mm512_max_ps(max[1][1], _mm512_loadu_ps(x + i + 5136));
       }
 
@@ -1477,8 +1515,14 @@ static inline void add_blocks_u128_acc4(const float* x, const float* next,
       const __m512 x3 = _mm512_loadu_ps(x + i + 3088);
       if constexpr (kLooksAhead) {
         max[2][0] = _mm512_max_ps(max[2][0], _mm512_loadu_ps(x + i + 6144));
+      }
+      if constexpr (kLooksAhead) {
         max[2][1] = _mm512_max_ps(max[2][1], _mm512_loadu_ps(x + i + 6160));
+      }
+      if constexpr (kLooksAhead) {
         max[3][0] = _mm512_max_ps(max[3][0], _mm512_loadu_ps(x + i + 7168));
+      }
+      if constexpr (kLooksAhead) {
         max[3][1] = _mm512_max_ps(max[3][1], _mm512_loadu_ps(x + i + 7184));
       }
 

@@ -736,27 +736,25 @@ static inline void add_blocks_u32(const float* x, float* y, const float* next,
     __builtin_prefetch(next + i + 16);
     const __m512 x0 = _mm512_loadu_ps(x + i + 0);
     const __m512 x1 = _mm512_loadu_ps(x + i + 16);
-    if constexpr (kLooksAhead) {
-      if constexpr (kMasks) {
-        const __m512 x0 = _mm512_loadu_ps(unmasked + i + 0);
-        const __m512 b0 = _mm512_loadu_ps(mask + i + 0);
-        const __m512 logit = _mm512_mask3_fmadd_ps(
-            vscale, x0, b0, _mm512_cmp_ps_mask(b0, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
-        _mm512_storeu_ps(logits + i + 0, logit);
-        max[0][0] = _mm512_max_ps(max[0][0], logit);
-      } else {
-        max[0][0] = _mm512_max_ps(max[0][0], _mm512_loadu_ps(x + i + 1024));
-      }
-      if constexpr (kMasks) {
-        const __m512 x1 = _mm512_loadu_ps(unmasked + i + 16);
-        const __m512 b1 = _mm512_loadu_ps(mask + i + 16);
-        const __m512 logit = _mm512_mask3_fmadd_ps(
-            vscale, x1, b1, _mm512_cmp_ps_mask(b1, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
-        _mm512_storeu_ps(logits + i + 16, logit);
-        max[0][1] = _mm512_max_ps(max[0][1], logit);
-      } else {
-        max[0][1] = _mm512_max_ps(max[0][1], _mm512_loadu_ps(x + i + 1040));
-      }
+    if constexpr (kLooksAhead && kMasks) {
+      const __m512 x0 = _mm512_loadu_ps(unmasked + i + 0);
+      const __m512 b0 = _mm512_loadu_ps(mask + i + 0);
+      const __m512 logit = _mm512_mask3_fmadd_ps(
+          vscale, x0, b0, _mm512_cmp_ps_mask(b0, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
+      max[0][0] = _mm512_max_ps(max[0][0], logit);
+      _mm512_storeu_ps(logits + i + 0, logit);
+    } else if constexpr (kLooksAhead) {
+      max[0][0] = _mm512_max_ps(max[0][0], _mm512_loadu_ps(x + i + 1024));
+    }
+    if constexpr (kLooksAhead && kMasks) {
+      const __m512 x0 = _mm512_loadu_ps(unmasked + i + 16);
+      const __m512 b0 = _mm512_loadu_ps(mask + i + 16);
+      const __m512 logit = _mm512_mask3_fmadd_ps(
+          vscale, x0, b0, _mm512_cmp_ps_mask(b0, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
+      max[0][1] = _mm512_max_ps(max[0][1], logit);
+      _mm512_storeu_ps(logits + i + 16, logit);
+    } else if constexpr (kLooksAhead) {
+      max[0][1] = _mm512_max_ps(max[0][1], _mm512_loadu_ps(x + i + 1040));
     }
 
     // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -910,47 +908,45 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
       const __m512 x1 = _mm512_loadu_ps(x + i + 16);
       const __m512 x2 = _mm512_loadu_ps(x + i + 32);
       const __m512 x3 = _mm512_loadu_ps(x + i + 48);
-      if constexpr (kLooksAhead) {
-        if constexpr (kMasks) {
-          const __m512 x0 = _mm512_loadu_ps(unmasked + i + 0);
-          const __m512 b0 = _mm512_loadu_ps(mask + i + 0);
-          const __m512 logit = _mm512_mask3_fmadd_ps(
-              vscale, x0, b0, _mm512_cmp_ps_mask(b0, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
-          _mm512_storeu_ps(logits + i + 0, logit);
-          max[0][0] = _mm512_max_ps(max[0][0], logit);
-        } else {
-          max[0][0] = _mm512_max_ps(max[0][0], _mm512_loadu_ps(x + i + 1024));
-        }
-        if constexpr (kMasks) {
-          const __m512 x1 = _mm512_loadu_ps(unmasked + i + 16);
-          const __m512 b1 = _mm512_loadu_ps(mask + i + 16);
-          const __m512 logit = _mm512_mask3_fmadd_ps(
-              vscale, x1, b1, _mm512_cmp_ps_mask(b1, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
-          _mm512_storeu_ps(logits + i + 16, logit);
-          max[0][1] = _mm512_max_ps(max[0][1], logit);
-        } else {
-          max[0][1] = _mm512_max_ps(max[0][1], _mm512_loadu_ps(x + i + 1040));
-        }
-        if constexpr (kMasks) {
-          const __m512 x2 = _mm512_loadu_ps(unmasked + i + 32);
-          const __m512 b2 = _mm512_loadu_ps(mask + i + 32);
-          const __m512 logit = _mm512_mask3_fmadd_ps(
-              vscale, x2, b2, _mm512_cmp_ps_mask(b2, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
-          _mm512_storeu_ps(logits + i + 32, logit);
-          max[0][0] = _mm512_max_ps(max[0][0], logit);
-        } else {
-          max[0][0] = _mm512_max_ps(max[0][0], _mm512_loadu_ps(x + i + 1056));
-        }
-        if constexpr (kMasks) {
-          const __m512 x3 = _mm512_loadu_ps(unmasked + i + 48);
-          const __m512 b3 = _mm512_loadu_ps(mask + i + 48);
-          const __m512 logit = _mm512_mask3_fmadd_ps(
-              vscale, x3, b3, _mm512_cmp_ps_mask(b3, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
-          _mm512_storeu_ps(logits + i + 48, logit);
-          max[0][1] = _mm512_max_ps(max[0][1], logit);
-        } else {
-          max[0][1] = _mm512_max_ps(max[0][1], _mm512_loadu_ps(x + i + 1072));
-        }
+      if constexpr (kLooksAhead && kMasks) {
+        const __m512 x0 = _mm512_loadu_ps(unmasked + i + 0);
+        const __m512 b0 = _mm512_loadu_ps(mask + i + 0);
+        const __m512 logit = _mm512_mask3_fmadd_ps(
+            vscale, x0, b0, _mm512_cmp_ps_mask(b0, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
+        max[0][0] = _mm512_max_ps(max[0][0], logit);
+        _mm512_storeu_ps(logits + i + 0, logit);
+      } else if constexpr (kLooksAhead) {
+        max[0][0] = _mm512_max_ps(max[0][0], _mm512_loadu_ps(x + i + 1024));
+      }
+      if constexpr (kLooksAhead && kMasks) {
+        const __m512 x0 = _mm512_loadu_ps(unmasked + i + 16);
+        const __m512 b0 = _mm512_loadu_ps(mask + i + 16);
+        const __m512 logit = _mm512_mask3_fmadd_ps(
+            vscale, x0, b0, _mm512_cmp_ps_mask(b0, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
+        max[0][1] = _mm512_max_ps(max[0][1], logit);
+        _mm512_storeu_ps(logits + i + 16, logit);
+      } else if constexpr (kLooksAhead) {
+        max[0][1] = _mm512_max_ps(max[0][1], _mm512_loadu_ps(x + i + 1040));
+      }
+      if constexpr (kLooksAhead && kMasks) {
+        const __m512 x0 = _mm512_loadu_ps(unmasked + i + 32);
+        const __m512 b0 = _mm512_loadu_ps(mask + i + 32);
+        const __m512 logit = _mm512_mask3_fmadd_ps(
+            vscale, x0, b0, _mm512_cmp_ps_mask(b0, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
+        max[0][0] = _mm512_max_ps(max[0][0], logit);
+        _mm512_storeu_ps(logits + i + 32, logit);
+      } else if constexpr (kLooksAhead) {
+        max[0][0] = _mm512_max_ps(max[0][0], _mm512_loadu_ps(x + i + 1056));
+      }
+      if constexpr (kLooksAhead && kMasks) {
+        const __m512 x0 = _mm512_loadu_ps(unmasked + i + 48);
+        const __m512 b0 = _mm512_loadu_ps(mask + i + 48);
+        const __m512 logit = _mm512_mask3_fmadd_ps(
+            vscale, x0, b0, _mm512_cmp_ps_mask(b0, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
+        max[0][1] = _mm512_max_ps(max[0][1], logit);
+        _mm512_storeu_ps(logits + i + 48, logit);
+      } else if constexpr (kLooksAhead) {
+        max[0][1] = _mm512_max_ps(max[0][1], _mm512_loadu_ps(x + i + 1072));
       }
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -1024,47 +1020,45 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
       const __m512 x1 = _mm512_loadu_ps(x + i + 80);
       const __m512 x2 = _mm512_loadu_ps(x + i + 96);
       const __m512 x3 = _mm512_loadu_ps(x + i + 112);
-      if constexpr (kLooksAhead) {
-        if constexpr (kMasks) {
-          const __m512 x0 = _mm512_loadu_ps(unmasked + i + 64);
-          const __m512 b0 = _mm512_loadu_ps(mask + i + 64);
-          const __m512 logit = _mm512_mask3_fmadd_ps(
-              vscale, x0, b0, _mm512_cmp_ps_mask(b0, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
-          _mm512_storeu_ps(logits + i + 64, logit);
-          max[0][0] = _mm512_max_ps(max[0][0], logit);
-        } else {
-          max[0][0] = _mm512_max_ps(max[0][0], _mm512_loadu_ps(x + i + 1088));
-        }
-        if constexpr (kMasks) {
-          const __m512 x1 = _mm512_loadu_ps(unmasked + i + 80);
-          const __m512 b1 = _mm512_loadu_ps(mask + i + 80);
-          const __m512 logit = _mm512_mask3_fmadd_ps(
-              vscale, x1, b1, _mm512_cmp_ps_mask(b1, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
-          _mm512_storeu_ps(logits + i + 80, logit);
-          max[0][1] = _mm512_max_ps(max[0][1], logit);
-        } else {
-          max[0][1] = _mm512_max_ps(max[0][1], _mm512_loadu_ps(x + i + 1104));
-        }
-        if constexpr (kMasks) {
-          const __m512 x2 = _mm512_loadu_ps(unmasked + i + 96);
-          const __m512 b2 = _mm512_loadu_ps(mask + i + 96);
-          const __m512 logit = _mm512_mask3_fmadd_ps(
-              vscale, x2, b2, _mm512_cmp_ps_mask(b2, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
-          _mm512_storeu_ps(logits + i + 96, logit);
-          max[0][0] = _mm512_max_ps(max[0][0], logit);
-        } else {
-          max[0][0] = _mm512_max_ps(max[0][0], _mm512_loadu_ps(x + i + 1120));
-        }
-        if constexpr (kMasks) {
-          const __m512 x3 = _mm512_loadu_ps(unmasked + i + 112);
-          const __m512 b3 = _mm512_loadu_ps(mask + i + 112);
-          const __m512 logit = _mm512_mask3_fmadd_ps(
-              vscale, x3, b3, _mm512_cmp_ps_mask(b3, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
-          _mm512_storeu_ps(logits + i + 112, logit);
-          max[0][1] = _mm512_max_ps(max[0][1], logit);
-        } else {
-          max[0][1] = _mm512_max_ps(max[0][1], _mm512_loadu_ps(x + i + 1136));
-        }
+      if constexpr (kLooksAhead && kMasks) {
+        const __m512 x0 = _mm512_loadu_ps(unmasked + i + 64);
+        const __m512 b0 = _mm512_loadu_ps(mask + i + 64);
+        const __m512 logit = _mm512_mask3_fmadd_ps(
+            vscale, x0, b0, _mm512_cmp_ps_mask(b0, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
+        max[0][0] = _mm512_max_ps(max[0][0], logit);
+        _mm512_storeu_ps(logits + i + 64, logit);
+      } else if constexpr (kLooksAhead) {
+        max[0][0] = _mm512_max_ps(max[0][0], _mm512_loadu_ps(x + i + 1088));
+      }
+      if constexpr (kLooksAhead && kMasks) {
+        const __m512 x0 = _mm512_loadu_ps(unmasked + i + 80);
+        const __m512 b0 = _mm512_loadu_ps(mask + i + 80);
+        const __m512 logit = _mm512_mask3_fmadd_ps(
+            vscale, x0, b0, _mm512_cmp_ps_mask(b0, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
+        max[0][1] = _mm512_max_ps(max[0][1], logit);
+        _mm512_storeu_ps(logits + i + 80, logit);
+      } else if constexpr (kLooksAhead) {
+        max[0][1] = _mm512_max_ps(max[0][1], _mm512_loadu_ps(x + i + 1104));
+      }
+      if constexpr (kLooksAhead && kMasks) {
+        const __m512 x0 = _mm512_loadu_ps(unmasked + i + 96);
+        const __m512 b0 = _mm512_loadu_ps(mask + i + 96);
+        const __m512 logit = _mm512_mask3_fmadd_ps(
+            vscale, x0, b0, _mm512_cmp_ps_mask(b0, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
+        max[0][0] = _mm512_max_ps(max[0][0], logit);
+        _mm512_storeu_ps(logits + i + 96, logit);
+      } else if constexpr (kLooksAhead) {
+        max[0][0] = _mm512_max_ps(max[0][0], _mm512_loadu_ps(x + i + 1120));
+      }
+      if constexpr (kLooksAhead && kMasks) {
+        const __m512 x0 = _mm512_loadu_ps(unmasked + i + 112);
+        const __m512 b0 = _mm512_loadu_ps(mask + i + 112);
+        const __m512 logit = _mm512_mask3_fmadd_ps(
+            vscale, x0, b0, _mm512_cmp_ps_mask(b0, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
+        max[0][1] = _mm512_max_ps(max[0][1], logit);
+        _mm512_storeu_ps(logits + i + 112, logit);
+      } else if constexpr (kLooksAhead) {
+        max[0][1] = _mm512_max_ps(max[0][1], _mm512_loadu_ps(x + i + 1136));
       }
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -1250,47 +1244,45 @@ static inline void add_blocks_u64_acc2(const float* x, float* y, const float* ne
     const __m512 x1 = _mm512_loadu_ps(x + i + 16);
     const __m512 x2 = _mm512_loadu_ps(x + i + 1024);
     const __m512 x3 = _mm512_loadu_ps(x + i + 1040);
-    if constexpr (kLooksAhead) {
-      if constexpr (kMasks) {
-        const __m512 x0 = _mm512_loadu_ps(unmasked + i + 0);
-        const __m512 b0 = _mm512_loadu_ps(mask + i + 0);
-        const __m512 logit = _mm512_mask3_fmadd_ps(
-            vscale, x0, b0, _mm512_cmp_ps_mask(b0, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
-        _mm512_storeu_ps(logits + i + 0, logit);
-        max[0][0] = _mm512_max_ps(max[0][0], logit);
-      } else {
-        max[0][0] = _mm512_max_ps(max[0][0], _mm512_loadu_ps(x + i + 2048));
-      }
-      if constexpr (kMasks) {
-        const __m512 x1 = _mm512_loadu_ps(unmasked + i + 16);
-        const __m512 b1 = _mm512_loadu_ps(mask + i + 16);
-        const __m512 logit = _mm512_mask3_fmadd_ps(
-            vscale, x1, b1, _mm512_cmp_ps_mask(b1, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
-        _mm512_storeu_ps(logits + i + 16, logit);
-        max[0][1] = _mm512_max_ps(max[0][1], logit);
-      } else {
-        max[0][1] = _mm512_max_ps(max[0][1], _mm512_loadu_ps(x + i + 2064));
-      }
-      if constexpr (kMasks) {
-        const __m512 x2 = _mm512_loadu_ps(unmasked + i + 1024);
-        const __m512 b2 = _mm512_loadu_ps(mask + i + 1024);
-        const __m512 logit = _mm512_mask3_fmadd_ps(
-            vscale, x2, b2, _mm512_cmp_ps_mask(b2, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
-        _mm512_storeu_ps(logits + i + 1024, logit);
-        max[1][0] = _mm512_max_ps(max[1][0], logit);
-      } else {
-        max[1][0] = _mm512_max_ps(max[1][0], _mm512_loadu_ps(x + i + 3072));
-      }
-      if constexpr (kMasks) {
-        const __m512 x3 = _mm512_loadu_ps(unmasked + i + 1040);
-        const __m512 b3 = _mm512_loadu_ps(mask + i + 1040);
-        const __m512 logit = _mm512_mask3_fmadd_ps(
-            vscale, x3, b3, _mm512_cmp_ps_mask(b3, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
-        _mm512_storeu_ps(logits + i + 1040, logit);
-        max[1][1] = _mm512_max_ps(max[1][1], logit);
-      } else {
-        max[1][1] = _mm512_max_ps(max[1][1], _mm512_loadu_ps(x + i + 3088));
-      }
+    if constexpr (kLooksAhead && kMasks) {
+      const __m512 x0 = _mm512_loadu_ps(unmasked + i + 0);
+      const __m512 b0 = _mm512_loadu_ps(mask + i + 0);
+      const __m512 logit = _mm512_mask3_fmadd_ps(
+          vscale, x0, b0, _mm512_cmp_ps_mask(b0, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
+      max[0][0] = _mm512_max_ps(max[0][0], logit);
+      _mm512_storeu_ps(logits + i + 0, logit);
+    } else if constexpr (kLooksAhead) {
+      max[0][0] = _mm512_max_ps(max[0][0], _mm512_loadu_ps(x + i + 2048));
+    }
+    if constexpr (kLooksAhead && kMasks) {
+      const __m512 x0 = _mm512_loadu_ps(unmasked + i + 16);
+      const __m512 b0 = _mm512_loadu_ps(mask + i + 16);
+      const __m512 logit = _mm512_mask3_fmadd_ps(
+          vscale, x0, b0, _mm512_cmp_ps_mask(b0, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
+      max[0][1] = _mm512_max_ps(max[0][1], logit);
+      _mm512_storeu_ps(logits + i + 16, logit);
+    } else if constexpr (kLooksAhead) {
+      max[0][1] = _mm512_max_ps(max[0][1], _mm512_loadu_ps(x + i + 2064));
+    }
+    if constexpr (kLooksAhead && kMasks) {
+      const __m512 x0 = _mm512_loadu_ps(unmasked + i + 1024);
+      const __m512 b0 = _mm512_loadu_ps(mask + i + 1024);
+      const __m512 logit = _mm512_mask3_fmadd_ps(
+          vscale, x0, b0, _mm512_cmp_ps_mask(b0, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
+      max[1][0] = _mm512_max_ps(max[1][0], logit);
+      _mm512_storeu_ps(logits + i + 1024, logit);
+    } else if constexpr (kLooksAhead) {
+      max[1][0] = _mm512_max_ps(max[1][0], _mm512_loadu_ps(x + i + 3072));
+    }
+    if constexpr (kLooksAhead && kMasks) {
+      const __m512 x0 = _mm512_loadu_ps(unmasked + i + 1040);
+      const __m512 b0 = _mm512_loadu_ps(mask + i + 1040);
+      const __m512 logit = _mm512_mask3_fmadd_ps(
+          vscale, x0, b0, _mm512_cmp_ps_mask(b0, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
+      max[1][1] = _mm512_max_ps(max[1][1], logit);
+      _mm512_storeu_ps(logits + i + 1040, logit);
+    } else if constexpr (kLooksAhead) {
+      max[1][1] = _mm512_max_ps(max[1][1], _mm512_loadu_ps(x + i + 3088));
     }
 
     // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -1478,47 +1470,45 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
       const __m512 x1 = _mm512_loadu_ps(x + i + 16);
       const __m512 x2 = _mm512_loadu_ps(x + i + 1024);
       const __m512 x3 = _mm512_loadu_ps(x + i + 1040);
-      if constexpr (kLooksAhead) {
-        if constexpr (kMasks) {
-          const __m512 x0 = _mm512_loadu_ps(unmasked + i + 0);
-          const __m512 b0 = _mm512_loadu_ps(mask + i + 0);
-          const __m512 logit = _mm512_mask3_fmadd_ps(
-              vscale, x0, b0, _mm512_cmp_ps_mask(b0, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
-          _mm512_storeu_ps(logits + i + 0, logit);
-          max[0][0] = _mm512_max_ps(max[0][0], logit);
-        } else {
-          max[0][0] = _mm512_max_ps(max[0][0], _mm512_loadu_ps(x + i + 2048));
-        }
-        if constexpr (kMasks) {
-          const __m512 x1 = _mm512_loadu_ps(unmasked + i + 16);
-          const __m512 b1 = _mm512_loadu_ps(mask + i + 16);
-          const __m512 logit = _mm512_mask3_fmadd_ps(
-              vscale, x1, b1, _mm512_cmp_ps_mask(b1, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
-          _mm512_storeu_ps(logits + i + 16, logit);
-          max[0][1] = _mm512_max_ps(max[0][1], logit);
-        } else {
-          max[0][1] = _mm512_max_ps(max[0][1], _mm512_loadu_ps(x + i + 2064));
-        }
-        if constexpr (kMasks) {
-          const __m512 x2 = _mm512_loadu_ps(unmasked + i + 1024);
-          const __m512 b2 = _mm512_loadu_ps(mask + i + 1024);
-          const __m512 logit = _mm512_mask3_fmadd_ps(
-              vscale, x2, b2, _mm512_cmp_ps_mask(b2, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
-          _mm512_storeu_ps(logits + i + 1024, logit);
-          max[1][0] = _mm512_max_ps(max[1][0], logit);
-        } else {
-          max[1][0] = _mm512_max_ps(max[1][0], _mm512_loadu_ps(x + i + 3072));
-        }
-        if constexpr (kMasks) {
-          const __m512 x3 = _mm512_loadu_ps(unmasked + i + 1040);
-          const __m512 b3 = _mm512_loadu_ps(mask + i + 1040);
-          const __m512 logit = _mm512_mask3_fmadd_ps(
-              vscale, x3, b3, _mm512_cmp_ps_mask(b3, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
-          _mm512_storeu_ps(logits + i + 1040, logit);
-          max[1][1] = _mm512_max_ps(max[1][1], logit);
-        } else {
-          max[1][1] = _mm512_max_ps(max[1][1], _mm512_loadu_ps(x + i + 3088));
-        }
+      if constexpr (kLooksAhead && kMasks) {
+        const __m512 x0 = _mm512_loadu_ps(unmasked + i + 0);
+        const __m512 b0 = _mm512_loadu_ps(mask + i + 0);
+        const __m512 logit = _mm512_mask3_fmadd_ps(
+            vscale, x0, b0, _mm512_cmp_ps_mask(b0, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
+        max[0][0] = _mm512_max_ps(max[0][0], logit);
+        _mm512_storeu_ps(logits + i + 0, logit);
+      } else if constexpr (kLooksAhead) {
+        max[0][0] = _mm512_max_ps(max[0][0], _mm512_loadu_ps(x + i + 2048));
+      }
+      if constexpr (kLooksAhead && kMasks) {
+        const __m512 x0 = _mm512_loadu_ps(unmasked + i + 16);
+        const __m512 b0 = _mm512_loadu_ps(mask + i + 16);
+        const __m512 logit = _mm512_mask3_fmadd_ps(
+            vscale, x0, b0, _mm512_cmp_ps_mask(b0, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
+        max[0][1] = _mm512_max_ps(max[0][1], logit);
+        _mm512_storeu_ps(logits + i + 16, logit);
+      } else if constexpr (kLooksAhead) {
+        max[0][1] = _mm512_max_ps(max[0][1], _mm512_loadu_ps(x + i + 2064));
+      }
+      if constexpr (kLooksAhead && kMasks) {
+        const __m512 x0 = _mm512_loadu_ps(unmasked + i + 1024);
+        const __m512 b0 = _mm512_loadu_ps(mask + i + 1024);
+        const __m512 logit = _mm512_mask3_fmadd_ps(
+            vscale, x0, b0, _mm512_cmp_ps_mask(b0, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
+        max[1][0] = _mm512_max_ps(max[1][0], logit);
+        _mm512_storeu_ps(logits + i + 1024, logit);
+      } else if constexpr (kLooksAhead) {
+        max[1][0] = _mm512_max_ps(max[1][0], _mm512_loadu_ps(x + i + 3072));
+      }
+      if constexpr (kLooksAhead && kMasks) {
+        const __m512 x0 = _mm512_loadu_ps(unmasked + i + 1040);
+        const __m512 b0 = _mm512_loadu_ps(mask + i + 1040);
+        const __m512 logit = _mm512_mask3_fmadd_ps(
+            vscale, x0, b0, _mm512_cmp_ps_mask(b0, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
+        max[1][1] = _mm512_max_ps(max[1][1], logit);
+        _mm512_storeu_ps(logits + i + 1040, logit);
+      } else if constexpr (kLooksAhead) {
+        max[1][1] = _mm512_max_ps(max[1][1], _mm512_loadu_ps(x + i + 3088));
       }
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -1592,47 +1582,45 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
       const __m512 x1 = _mm512_loadu_ps(x + i + 48);
       const __m512 x2 = _mm512_loadu_ps(x + i + 1056);
       const __m512 x3 = _mm512_loadu_ps(x + i + 1072);
-      if constexpr (kLooksAhead) {
-        if constexpr (kMasks) {
-          const __m512 x0 = _mm512_loadu_ps(unmasked + i + 32);
-          const __m512 b0 = _mm512_loadu_ps(mask + i + 32);
-          const __m512 logit = _mm512_mask3_fmadd_ps(
-              vscale, x0, b0, _mm512_cmp_ps_mask(b0, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
-          _mm512_storeu_ps(logits + i + 32, logit);
-          max[0][0] = _mm512_max_ps(max[0][0], logit);
-        } else {
-          max[0][0] = _mm512_max_ps(max[0][0], _mm512_loadu_ps(x + i + 2080));
-        }
-        if constexpr (kMasks) {
-          const __m512 x1 = _mm512_loadu_ps(unmasked + i + 48);
-          const __m512 b1 = _mm512_loadu_ps(mask + i + 48);
-          const __m512 logit = _mm512_mask3_fmadd_ps(
-              vscale, x1, b1, _mm512_cmp_ps_mask(b1, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
-          _mm512_storeu_ps(logits + i + 48, logit);
-          max[0][1] = _mm512_max_ps(max[0][1], logit);
-        } else {
-          max[0][1] = _mm512_max_ps(max[0][1], _mm512_loadu_ps(x + i + 2096));
-        }
-        if constexpr (kMasks) {
-          const __m512 x2 = _mm512_loadu_ps(unmasked + i + 1056);
-          const __m512 b2 = _mm512_loadu_ps(mask + i + 1056);
-          const __m512 logit = _mm512_mask3_fmadd_ps(
-              vscale, x2, b2, _mm512_cmp_ps_mask(b2, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
-          _mm512_storeu_ps(logits + i + 1056, logit);
-          max[1][0] = _mm512_max_ps(max[1][0], logit);
-        } else {
-          max[1][0] = _mm512_max_ps(max[1][0], _mm512_loadu_ps(x + i + 3104));
-        }
-        if constexpr (kMasks) {
-          const __m512 x3 = _mm512_loadu_ps(unmasked + i + 1072);
-          const __m512 b3 = _mm512_loadu_ps(mask + i + 1072);
-          const __m512 logit = _mm512_mask3_fmadd_ps(
-              vscale, x3, b3, _mm512_cmp_ps_mask(b3, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
-          _mm512_storeu_ps(logits + i + 1072, logit);
-          max[1][1] = _mm512_max_ps(max[1][1], logit);
-        } else {
-          max[1][1] = _mm512_max_ps(max[1][1], _mm512_loadu_ps(x + i + 3120));
-        }
+      if constexpr (kLooksAhead && kMasks) {
+        const __m512 x0 = _mm512_loadu_ps(unmasked + i + 32);
+        const __m512 b0 = _mm512_loadu_ps(mask + i + 32);
+        const __m512 logit = _mm512_mask3_fmadd_ps(
+            vscale, x0, b0, _mm512_cmp_ps_mask(b0, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
+        max[0][0] = _mm512_max_ps(max[0][0], logit);
+        _mm512_storeu_ps(logits + i + 32, logit);
+      } else if constexpr (kLooksAhead) {
+        max[0][0] = _mm512_max_ps(max[0][0], _mm512_loadu_ps(x + i + 2080));
+      }
+      if constexpr (kLooksAhead && kMasks) {
+        const __m512 x0 = _mm512_loadu_ps(unmasked + i + 48);
+        const __m512 b0 = _mm512_loadu_ps(mask + i + 48);
+        const __m512 logit = _mm512_mask3_fmadd_ps(
+            vscale, x0, b0, _mm512_cmp_ps_mask(b0, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
+        max[0][1] = _mm512_max_ps(max[0][1], logit);
+        _mm512_storeu_ps(logits + i + 48, logit);
+      } else if constexpr (kLooksAhead) {
+        max[0][1] = _mm512_max_ps(max[0][1], _mm512_loadu_ps(x + i + 2096));
+      }
+      if constexpr (kLooksAhead && kMasks) {
+        const __m512 x0 = _mm512_loadu_ps(unmasked + i + 1056);
+        const __m512 b0 = _mm512_loadu_ps(mask + i + 1056);
+        const __m512 logit = _mm512_mask3_fmadd_ps(
+            vscale, x0, b0, _mm512_cmp_ps_mask(b0, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
+        max[1][0] = _mm512_max_ps(max[1][0], logit);
+        _mm512_storeu_ps(logits + i + 1056, logit);
+      } else if constexpr (kLooksAhead) {
+        max[1][0] = _mm512_max_ps(max[1][0], _mm512_loadu_ps(x + i + 3104));
+      }
+      if constexpr (kLooksAhead && kMasks) {
+        const __m512 x0 = _mm512_loadu_ps(unmasked + i + 1072);
+        const __m512 b0 = _mm512_loadu_ps(mask + i + 1072);
+        const __m512 logit = _mm512_mask3_fmadd_ps(
+            vscale, x0, b0, _mm512_cmp_ps_mask(b0, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
+        max[1][1] = _mm512_max_ps(max[1][1], logit);
+        _mm512_storeu_ps(logits + i + 1072, logit);
+      } else if constexpr (kLooksAhead) {
+        max[1][1] = _mm512_max_ps(max[1][1], _mm512_loadu_ps(x + i + 3120));
       }
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -1825,47 +1813,45 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
       const __m512 x1 = _mm512_loadu_ps(x + i + 16);
       const __m512 x2 = _mm512_loadu_ps(x + i + 1024);
       const __m512 x3 = _mm512_loadu_ps(x + i + 1040);
-      if constexpr (kLooksAhead) {
-        if constexpr (kMasks) {
-          const __m512 x0 = _mm512_loadu_ps(unmasked + i + 0);
-          const __m512 b0 = _mm512_loadu_ps(mask + i + 0);
-          const __m512 logit = _mm512_mask3_fmadd_ps(
-              vscale, x0, b0, _mm512_cmp_ps_mask(b0, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
-          _mm512_storeu_ps(logits + i + 0, logit);
-          max[0][0] = _mm512_max_ps(max[0][0], logit);
-        } else {
-          max[0][0] = _mm512_max_ps(max[0][0], _mm512_loadu_ps(x + i + 4096));
-        }
-        if constexpr (kMasks) {
-          const __m512 x1 = _mm512_loadu_ps(unmasked + i + 16);
-          const __m512 b1 = _mm512_loadu_ps(mask + i + 16);
-          const __m512 logit = _mm512_mask3_fmadd_ps(
-              vscale, x1, b1, _mm512_cmp_ps_mask(b1, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
-          _mm512_storeu_ps(logits + i + 16, logit);
-          max[0][1] = _mm512_max_ps(max[0][1], logit);
-        } else {
-          max[0][1] = _mm512_max_ps(max[0][1], _mm512_loadu_ps(x + i + 4112));
-        }
-        if constexpr (kMasks) {
-          const __m512 x2 = _mm512_loadu_ps(unmasked + i + 1024);
-          const __m512 b2 = _mm512_loadu_ps(mask + i + 1024);
-          const __m512 logit = _mm512_mask3_fmadd_ps(
-              vscale, x2, b2, _mm512_cmp_ps_mask(b2, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
-          _mm512_storeu_ps(logits + i + 1024, logit);
-          max[1][0] = _mm512_max_ps(max[1][0], logit);
-        } else {
-          max[1][0] = _mm512_max_ps(max[1][0], _mm512_loadu_ps(x + i + 5120));
-        }
-        if constexpr (kMasks) {
-          const __m512 x3 = _mm512_loadu_ps(unmasked + i + 1040);
-          const __m512 b3 = _mm512_loadu_ps(mask + i + 1040);
-          const __m512 logit = _mm512_mask3_fmadd_ps(
-              vscale, x3, b3, _mm512_cmp_ps_mask(b3, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
-          _mm512_storeu_ps(logits + i + 1040, logit);
-          max[1][1] = _mm512_max_ps(max[1][1], logit);
-        } else {
-          max[1][1] = _mm512_max_ps(max[1][1], _mm512_loadu_ps(x + i + 5136));
-        }
+      if constexpr (kLooksAhead && kMasks) {
+        const __m512 x0 = _mm512_loadu_ps(unmasked + i + 0);
+        const __m512 b0 = _mm512_loadu_ps(mask + i + 0);
+        const __m512 logit = _mm512_mask3_fmadd_ps(
+            vscale, x0, b0, _mm512_cmp_ps_mask(b0, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
+        max[0][0] = _mm512_max_ps(max[0][0], logit);
+        _mm512_storeu_ps(logits + i + 0, logit);
+      } else if constexpr (kLooksAhead) {
+        max[0][0] = _mm512_max_ps(max[0][0], _mm512_loadu_ps(x + i + 4096));
+      }
+      if constexpr (kLooksAhead && kMasks) {
+        const __m512 x0 = _mm512_loadu_ps(unmasked + i + 16);
+        const __m512 b0 = _mm512_loadu_ps(mask + i + 16);
+        const __m512 logit = _mm512_mask3_fmadd_ps(
+            vscale, x0, b0, _mm512_cmp_ps_mask(b0, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
+        max[0][1] = _mm512_max_ps(max[0][1], logit);
+        _mm512_storeu_ps(logits + i + 16, logit);
+      } else if constexpr (kLooksAhead) {
+        max[0][1] = _mm512_max_ps(max[0][1], _mm512_loadu_ps(x + i + 4112));
+      }
+      if constexpr (kLooksAhead && kMasks) {
+        const __m512 x0 = _mm512_loadu_ps(unmasked + i + 1024);
+        const __m512 b0 = _mm512_loadu_ps(mask + i + 1024);
+        const __m512 logit = _mm512_mask3_fmadd_ps(
+            vscale, x0, b0, _mm512_cmp_ps_mask(b0, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
+        max[1][0] = _mm512_max_ps(max[1][0], logit);
+        _mm512_storeu_ps(logits + i + 1024, logit);
+      } else if constexpr (kLooksAhead) {
+        max[1][0] = _mm512_max_ps(max[1][0], _mm512_loadu_ps(x + i + 5120));
+      }
+      if constexpr (kLooksAhead && kMasks) {
+        const __m512 x0 = _mm512_loadu_ps(unmasked + i + 1040);
+        const __m512 b0 = _mm512_loadu_ps(mask + i + 1040);
+        const __m512 logit = _mm512_mask3_fmadd_ps(
+            vscale, x0, b0, _mm512_cmp_ps_mask(b0, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
+        max[1][1] = _mm512_max_ps(max[1][1], logit);
+        _mm512_storeu_ps(logits + i + 1040, logit);
+      } else if constexpr (kLooksAhead) {
+        max[1][1] = _mm512_max_ps(max[1][1], _mm512_loadu_ps(x + i + 5136));
       }
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -1939,47 +1925,45 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
       const __m512 x1 = _mm512_loadu_ps(x + i + 2064);
       const __m512 x2 = _mm512_loadu_ps(x + i + 3072);
       const __m512 x3 = _mm512_loadu_ps(x + i + 3088);
-      if constexpr (kLooksAhead) {
-        if constexpr (kMasks) {
-          const __m512 x0 = _mm512_loadu_ps(unmasked + i + 2048);
-          const __m512 b0 = _mm512_loadu_ps(mask + i + 2048);
-          const __m512 logit = _mm512_mask3_fmadd_ps(
-              vscale, x0, b0, _mm512_cmp_ps_mask(b0, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
-          _mm512_storeu_ps(logits + i + 2048, logit);
-          max[2][0] = _mm512_max_ps(max[2][0], logit);
-        } else {
-          max[2][0] = _mm512_max_ps(max[2][0], _mm512_loadu_ps(x + i + 6144));
-        }
-        if constexpr (kMasks) {
-          const __m512 x1 = _mm512_loadu_ps(unmasked + i + 2064);
-          const __m512 b1 = _mm512_loadu_ps(mask + i + 2064);
-          const __m512 logit = _mm512_mask3_fmadd_ps(
-              vscale, x1, b1, _mm512_cmp_ps_mask(b1, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
-          _mm512_storeu_ps(logits + i + 2064, logit);
-          max[2][1] = _mm512_max_ps(max[2][1], logit);
-        } else {
-          max[2][1] = _mm512_max_ps(max[2][1], _mm512_loadu_ps(x + i + 6160));
-        }
-        if constexpr (kMasks) {
-          const __m512 x2 = _mm512_loadu_ps(unmasked + i + 3072);
-          const __m512 b2 = _mm512_loadu_ps(mask + i + 3072);
-          const __m512 logit = _mm512_mask3_fmadd_ps(
-              vscale, x2, b2, _mm512_cmp_ps_mask(b2, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
-          _mm512_storeu_ps(logits + i + 3072, logit);
-          max[3][0] = _mm512_max_ps(max[3][0], logit);
-        } else {
-          max[3][0] = _mm512_max_ps(max[3][0], _mm512_loadu_ps(x + i + 7168));
-        }
-        if constexpr (kMasks) {
-          const __m512 x3 = _mm512_loadu_ps(unmasked + i + 3088);
-          const __m512 b3 = _mm512_loadu_ps(mask + i + 3088);
-          const __m512 logit = _mm512_mask3_fmadd_ps(
-              vscale, x3, b3, _mm512_cmp_ps_mask(b3, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
-          _mm512_storeu_ps(logits + i + 3088, logit);
-          max[3][1] = _mm512_max_ps(max[3][1], logit);
-        } else {
-          max[3][1] = _mm512_max_ps(max[3][1], _mm512_loadu_ps(x + i + 7184));
-        }
+      if constexpr (kLooksAhead && kMasks) {
+        const __m512 x0 = _mm512_loadu_ps(unmasked + i + 2048);
+        const __m512 b0 = _mm512_loadu_ps(mask + i + 2048);
+        const __m512 logit = _mm512_mask3_fmadd_ps(
+            vscale, x0, b0, _mm512_cmp_ps_mask(b0, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
+        max[2][0] = _mm512_max_ps(max[2][0], logit);
+        _mm512_storeu_ps(logits + i + 2048, logit);
+      } else if constexpr (kLooksAhead) {
+        max[2][0] = _mm512_max_ps(max[2][0], _mm512_loadu_ps(x + i + 6144));
+      }
+      if constexpr (kLooksAhead && kMasks) {
+        const __m512 x0 = _mm512_loadu_ps(unmasked + i + 2064);
+        const __m512 b0 = _mm512_loadu_ps(mask + i + 2064);
+        const __m512 logit = _mm512_mask3_fmadd_ps(
+            vscale, x0, b0, _mm512_cmp_ps_mask(b0, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
+        max[2][1] = _mm512_max_ps(max[2][1], logit);
+        _mm512_storeu_ps(logits + i + 2064, logit);
+      } else if constexpr (kLooksAhead) {
+        max[2][1] = _mm512_max_ps(max[2][1], _mm512_loadu_ps(x + i + 6160));
+      }
+      if constexpr (kLooksAhead && kMasks) {
+        const __m512 x0 = _mm512_loadu_ps(unmasked + i + 3072);
+        const __m512 b0 = _mm512_loadu_ps(mask + i + 3072);
+        const __m512 logit = _mm512_mask3_fmadd_ps(
+            vscale, x0, b0, _mm512_cmp_ps_mask(b0, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
+        max[3][0] = _mm512_max_ps(max[3][0], logit);
+        _mm512_storeu_ps(logits + i + 3072, logit);
+      } else if constexpr (kLooksAhead) {
+        max[3][0] = _mm512_max_ps(max[3][0], _mm512_loadu_ps(x + i + 7168));
+      }
+      if constexpr (kLooksAhead && kMasks) {
+        const __m512 x0 = _mm512_loadu_ps(unmasked + i + 3088);
+        const __m512 b0 = _mm512_loadu_ps(mask + i + 3088);
+        const __m512 logit = _mm512_mask3_fmadd_ps(
+            vscale, x0, b0, _mm512_cmp_ps_mask(b0, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
+        max[3][1] = _mm512_max_ps(max[3][1], logit);
+        _mm512_storeu_ps(logits + i + 3088, logit);
+      } else if constexpr (kLooksAhead) {
+        max[3][1] = _mm512_max_ps(max[3][1], _mm512_loadu_ps(x + i + 7184));
       }
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in

@@ -356,47 +356,45 @@ static inline void add_blocks_u64(const float* x, float* y, const float* next,
     const __m512 x1 = _mm512_loadu_ps(x + i + 16);
     const __m512 x2 = _mm512_loadu_ps(x + i + 32);
     const __m512 x3 = _mm512_loadu_ps(x + i + 48);
-    if constexpr (kLooksAhead) {
-      if constexpr (kMasks) {
-        const __m512 x0 = _mm512_loadu_ps(unmasked + i + 0);
-        const __m512 b0 = _mm512_loadu_ps(mask + i + 0);
-        const __m512 logit = _mm512_mask3_fmadd_ps(
-            vscale, x0, b0, _mm512_cmp_ps_mask(b0, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
-        _mm512_storeu_ps(logits + i + 0, logit);
-        max[0][0] = _mm512_max_ps(max[0][0], logit);
-      } else {
-        max[0][0] = _mm512_max_ps(max[0][0], _mm512_loadu_ps(x + i + 1024));
-      }
-      if constexpr (kMasks) {
-        const __m512 x1 = _mm512_loadu_ps(unmasked + i + 16);
-        const __m512 b1 = _mm512_loadu_ps(mask + i + 16);
-        const __m512 logit = _mm512_mask3_fmadd_ps(
-            vscale, x1, b1, _mm512_cmp_ps_mask(b1, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
-        _mm512_storeu_ps(logits + i + 16, logit);
-        max[0][1] = _mm512_max_ps(max[0][1], logit);
-      } else {
-        max[0][1] = _mm512_max_ps(max[0][1], _mm512_loadu_ps(x + i + 1040));
-      }
-      if constexpr (kMasks) {
-        const __m512 x2 = _mm512_loadu_ps(unmasked + i + 32);
-        const __m512 b2 = _mm512_loadu_ps(mask + i + 32);
-        const __m512 logit = _mm512_mask3_fmadd_ps(
-            vscale, x2, b2, _mm512_cmp_ps_mask(b2, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
-        _mm512_storeu_ps(logits + i + 32, logit);
-        max[0][0] = _mm512_max_ps(max[0][0], logit);
-      } else {
-        max[0][0] = _mm512_max_ps(max[0][0], _mm512_loadu_ps(x + i + 1056));
-      }
-      if constexpr (kMasks) {
-        const __m512 x3 = _mm512_loadu_ps(unmasked + i + 48);
-        const __m512 b3 = _mm512_loadu_ps(mask + i + 48);
-        const __m512 logit = _mm512_mask3_fmadd_ps(
-            vscale, x3, b3, _mm512_cmp_ps_mask(b3, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
-        _mm512_storeu_ps(logits + i + 48, logit);
-        max[0][1] = _mm512_max_ps(max[0][1], logit);
-      } else {
-        max[0][1] = _mm512_max_ps(max[0][1], _mm512_loadu_ps(x + i + 1072));
-      }
+    if constexpr (kLooksAhead && kMasks) {
+      const __m512 x0 = _mm512_loadu_ps(unmasked + i + 0);
+      const __m512 b0 = _mm512_loadu_ps(mask + i + 0);
+      const __m512 logit = _mm512_mask3_fmadd_ps(
+          vscale, x0, b0, _mm512_cmp_ps_mask(b0, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
+      max[0][0] = _mm512_max_ps(max[0][0], logit);
+      _mm512_storeu_ps(logits + i + 0, logit);
+    } else if constexpr (kLooksAhead) {
+      max[0][0] = _mm512_max_ps(max[0][0], _mm512_loadu_ps(x + i + 1024));
+    }
+    if constexpr (kLooksAhead && kMasks) {
+      const __m512 x0 = _mm512_loadu_ps(unmasked + i + 16);
+      const __m512 b0 = _mm512_loadu_ps(mask + i + 16);
+      const __m512 logit = _mm512_mask3_fmadd_ps(
+          vscale, x0, b0, _mm512_cmp_ps_mask(b0, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
+      max[0][1] = _mm512_max_ps(max[0][1], logit);
+      _mm512_storeu_ps(logits + i + 16, logit);
+    } else if constexpr (kLooksAhead) {
+      max[0][1] = _mm512_max_ps(max[0][1], _mm512_loadu_ps(x + i + 1040));
+    }
+    if constexpr (kLooksAhead && kMasks) {
+      const __m512 x0 = _mm512_loadu_ps(unmasked + i + 32);
+      const __m512 b0 = _mm512_loadu_ps(mask + i + 32);
+      const __m512 logit = _mm512_mask3_fmadd_ps(
+          vscale, x0, b0, _mm512_cmp_ps_mask(b0, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
+      max[0][0] = _mm512_max_ps(max[0][0], logit);
+      _mm512_storeu_ps(logits + i + 32, logit);
+    } else if constexpr (kLooksAhead) {
+      max[0][0] = _mm512_max_ps(max[0][0], _mm512_loadu_ps(x + i + 1056));
+    }
+    if constexpr (kLooksAhead && kMasks) {
+      const __m512 x0 = _mm512_loadu_ps(unmasked + i + 48);
+      const __m512 b0 = _mm512_loadu_ps(mask + i + 48);
+      const __m512 logit = _mm512_mask3_fmadd_ps(
+          vscale, x0, b0, _mm512_cmp_ps_mask(b0, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
+      max[0][1] = _mm512_max_ps(max[0][1], logit);
+      _mm512_storeu_ps(logits + i + 48, logit);
+    } else if constexpr (kLooksAhead) {
+      max[0][1] = _mm512_max_ps(max[0][1], _mm512_loadu_ps(x + i + 1072));
     }
 
     // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in

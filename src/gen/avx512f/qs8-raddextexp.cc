@@ -303,8 +303,14 @@ static inline void add_blocks_u64(const int8_t* x, const int8_t* next,
     const __m512 x3 = avx512f_from_qs8(avx512f_load_bytes(x + i + 48));
     if constexpr (kLooksAhead) {
       max[0][0] = _mm512_max_ps(max[0][0], avx512f_from_qs8(avx512f_load_bytes(x + i + 1024)));
+    }
+    if constexpr (kLooksAhead) {
       max[0][1] = _mm512_max_ps(max[0][1], avx512f_from_qs8(avx512f_load_bytes(x + i + 1040)));
+    }
+    if constexpr (kLooksAhead) {
       max[0][0] = _mm512_max_ps(max[0][0], avx512f_from_qs8(avx512f_load_bytes(x + i + 1056)));
+    }
+    if constexpr (kLooksAhead) {
       max[0][1] = _mm512_max_ps(max[0][1], avx512f_from_qs8(avx512f_load_bytes(x + i + 1072)));
     }
 

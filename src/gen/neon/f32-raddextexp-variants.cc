@@ -1890,12 +1890,26 @@ static inline void add_blocks_u64(const float* x, const float* next,
       const float32x4_t x7 = vld1q_f32(x + i + 28);
       if constexpr (kLooksAhead) {
         max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1024));
+      }
+      if constexpr (kLooksAhead) {
         max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1028));
+      }
+      if constexpr (kLooksAhead) {
         max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1032));
+      }
+      if constexpr (kLooksAhead) {
         max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1036));
+      }
+      if constexpr (kLooksAhead) {
         max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1040));
+      }
+      if constexpr (kLooksAhead) {
         max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1044));
+      }
+      if constexpr (kLooksAhead) {
         max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1048));
+      }
+      if constexpr (kLooksAhead) {
         max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1052));
       }
 
@@ -2024,12 +2038,26 @@ static inline void add_blocks_u64(const float* x, const float* next,
       const float32x4_t x7 = vld1q_f32(x + i + 60);
       if constexpr (kLooksAhead) {
         max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1056));
+      }
+      if constexpr (kLooksAhead) {
         max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1060));
+      }
+      if constexpr (kLooksAhead) {
         max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1064));
+      }
+      if constexpr (kLooksAhead) {
         max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1068));
+      }
+      if constexpr (kLooksAhead) {
         max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1072));
+      }
+      if constexpr (kLooksAhead) {
         max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1076));
+      }
+      if constexpr (kLooksAhead) {
         max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1080));
+      }
+      if constexpr (kLooksAhead) {
         max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1084));
       }
 
@@ -2243,12 +2271,26 @@ static inline void add_blocks_u128(const float* x, const float* next,
       const float32x4_t x7 = vld1q_f32(x + i + 28);
       if constexpr (kLooksAhead) {
         max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1024));
+      }
+      if constexpr (kLooksAhead) {
         max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1028));
+      }
+      if constexpr (kLooksAhead) {
         max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1032));
+      }
+      if constexpr (kLooksAhead) {
         max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1036));
+      }
+      if constexpr (kLooksAhead) {
         max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1040));
+      }
+      if constexpr (kLooksAhead) {
         max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1044));
+      }
+      if constexpr (kLooksAhead) {
         max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1048));
+      }
+      if constexpr (kLooksAhead) {
         max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1052));
       }
 
@@ -2377,12 +2419,26 @@ static inline void add_blocks_u128(const float* x, const float* next,
       const float32x4_t x7 = vld1q_f32(x + i + 60);
       if constexpr (kLooksAhead) {
         max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1056));
+      }
+      if constexpr (kLooksAhead) {
         max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1060));
+      }
+      if constexpr (kLooksAhead) {
         max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1064));
+      }
+      if constexpr (kLooksAhead) {
         max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1068));
+      }
+      if constexpr (kLooksAhead) {
         max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1072));
+      }
+      if constexpr (kLooksAhead) {
         max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1076));
+      }
+      if constexpr (kLooksAhead) {
         max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1080));
+      }
+      if constexpr (kLooksAhead) {
         max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1084));
       }
 
@@ -2511,12 +2567,26 @@ static inline void add_blocks_u128(const float* x, const float* next,
       const float32x4_t x7 = vld1q_f32(x + i + 92);
       if constexpr (kLooksAhead) {
         max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1088));
+      }
+      if constexpr (kLooksAhead) {
         max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1092));
+      }
+      if constexpr (kLooksAhead) {
         max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1096));
+      }
+      if constexpr (kLooksAhead) {
         max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1100));
+      }
+      if constexpr (kLooksAhead) {
         max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1104));
+      }
+      if constexpr (kLooksAhead) {
         max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1108));
+      }
+      if constexpr (kLooksAhead) {
         max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1112));
+      }
+      if constexpr (kLooksAhead) {
         max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1116));
       }
 
@@ -2645,12 +2715,26 @@ static inline void add_blocks_u128(const float* x, const float* next,
       const float32x4_t x7 = vld1q_f32(x + i + 124);
       if constexpr (kLooksAhead) {
         max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1120));
+      }
+      if constexpr (kLooksAhead) {
         max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1124));
+      }
+      if constexpr (kLooksAhead) {
         max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1128));
+      }
+      if constexpr (kLooksAhead) {
         max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1132));
+      }
+      if constexpr (kLooksAhead) {
         max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1136));
+      }
+      if constexpr (kLooksAhead) {
         max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1140));
+      }
+      if constexpr (kLooksAhead) {
         max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1144));
+      }
+      if constexpr (kLooksAhead) {
         max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1148));
       }
 
@@ -2866,12 +2950,26 @@ static inline void add_blocks_u64_acc2(const float* x, const float* next,
       const float32x4_t x7 = vld1q_f32(x + i + 28);
       if constexpr (kLooksAhead) {
         max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 2048));
+      }
+      if constexpr (kLooksAhead) {
         max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 2052));
+      }
+      if constexpr (kLooksAhead) {
         max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 2056));
+      }
+      if constexpr (kLooksAhead) {
         max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 2060));
+      }
+      if constexpr (kLooksAhead) {
         max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 2064));
+      }
+      if constexpr (kLooksAhead) {
         max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 2068));
+      }
+      if constexpr (kLooksAhead) {
         max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 2072));
+      }
+      if constexpr (kLooksAhead) {
         max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 2076));
       }
 
@@ -3000,12 +3098,26 @@ static inline void add_blocks_u64_acc2(const float* x, const float* next,
       const float32x4_t x7 = vld1q_f32(x + i + 1052);
       if constexpr (kLooksAhead) {
         max[1][0] = vmaxq_f32(max[1][0], vld1q_f32(x + i + 3072));
+      }
+      if constexpr (kLooksAhead) {
         max[1][1] = vmaxq_f32(max[1][1], vld1q_f32(x + i + 3076));
+      }
+      if constexpr (kLooksAhead) {
         max[1][0] = vmaxq_f32(max[1][0], vld1q_f32(x + i + 3080));
+      }
+      if constexpr (kLooksAhead) {
         max[1][1] = vmaxq_f32(max[1][1], vld1q_f32(x + i + 3084));
+      }
+      if constexpr (kLooksAhead) {
         max[1][0] = vmaxq_f32(max[1][0], vld1q_f32(x + i + 3088));
+      }
+      if constexpr (kLooksAhead) {
         max[1][1] = vmaxq_f32(max[1][1], vld1q_f32(x + i + 3092));
+      }
+      if constexpr (kLooksAhead) {
         max[1][0] = vmaxq_f32(max[1][0], vld1q_f32(x + i + 3096));
+      }
+      if constexpr (kLooksAhead) {
         max[1][1] = vmaxq_f32(max[1][1], vld1q_f32(x + i + 3100));
       }
 
@@ -3230,12 +3342,26 @@ static inline void add_blocks_u128_acc2(const float* x, const float* next,
       const float32x4_t x7 = vld1q_f32(x + i + 28);
       if constexpr (kLooksAhead) {
         max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 2048));
+      }
+      if constexpr (kLooksAhead) {
         max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 2052));
+      }
+      if constexpr (kLooksAhead) {
         max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 2056));
+      }
+      if constexpr (kLooksAhead) {
         max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 2060));
+      }
+      if constexpr (kLooksAhead) {
         max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 2064));
+      }
+      if constexpr (kLooksAhead) {
         max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 2068));
+      }
+      if constexpr (kLooksAhead) {
         max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 2072));
+      }
+      if constexpr (kLooksAhead) {
         max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 2076));
       }
 
@@ -3364,12 +3490,26 @@ static inline void add_blocks_u128_acc2(const float* x, const float* next,
       const float32x4_t x7 = vld1q_f32(x + i + 1052);
       if constexpr (kLooksAhead) {
         max[1][0] = vmaxq_f32(max[1][0], vld1q_f32(x + i + 3072));
+      }
+      if constexpr (kLooksAhead) {
         max[1][1] = vmaxq_f32(max[1][1], vld1q_f32(x + i + 3076));
+      }
+      if constexpr (kLooksAhead) {
         max[1][0] = vmaxq_f32(max[1][0], vld1q_f32(x + i + 3080));
+      }
+      if constexpr (kLooksAhead) {
         max[1][1] = vmaxq_f32(max[1][1], vld1q_f32(x + i + 3084));
+      }
+      if constexpr (kLooksAhead) {
         max[1][0] = vmaxq_f32(max[1][0], vld1q_f32(x + i + 3088));
+      }
+      if constexpr (kLooksAhead) {
         max[1][1] = vmaxq_f32(max[1][1], vld1q_f32(x + i + 3092));
+      }
+      if constexpr (kLooksAhead) {
         max[1][0] = vmaxq_f32(max[1][0], vld1q_f32(x + i + 3096));
+      }
+      if constexpr (kLooksAhead) {
         max[1][1] = vmaxq_f32(max[1][1], vld1q_f32(x + i + 3100));
       }
 
@@ -3498,12 +3638,26 @@ static inline void add_blocks_u128_acc2(const float* x, const float* next,
       const float32x4_t x7 = vld1q_f32(x + i + 60);
       if constexpr (kLooksAhead) {
         max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 2080));
+      }
+      if constexpr (kLooksAhead) {
         max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 2084));
+      }
+      if constexpr (kLooksAhead) {
         max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 2088));
+      }
+      if constexpr (kLooksAhead) {
         max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 2092));
+      }
+      if constexpr (kLooksAhead) {
         max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 2096));
+      }
+      if constexpr (kLooksAhead) {
         max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 2100));
+      }
+      if constexpr (kLooksAhead) {
         max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 2104));
+      }
+      if constexpr (kLooksAhead) {
         max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 2108));
       }
 
@@ -3632,12 +3786,26 @@ static inline void add_blocks_u128_acc2(const float* x, const float* next,
       const float32x4_t x7 = vld1q_f32(x + i + 1084);
       if constexpr (kLooksAhead) {
         max[1][0] = vmaxq_f32(max[1][0], vld1q_f32(x + i + 3104));
+      }
+      if constexpr (kLooksAhead) {
         max[1][1] = vmaxq_f32(max[1][1], vld1q_f32(x + i + 3108));
+      }
+      if constexpr (kLooksAhead) {
         max[1][0] = vmaxq_f32(max[1][0], vld1q_f32(x + i + 3112));
+      }
+      if constexpr (kLooksAhead) {
         max[1][1] = vmaxq_f32(max[1][1], vld1q_f32(x + i + 3116));
+      }
+      if constexpr (kLooksAhead) {
         max[1][0] = vmaxq_f32(max[1][0], vld1q_f32(x + i + 3120));
+      }
+      if constexpr (kLooksAhead) {
         max[1][1] = vmaxq_f32(max[1][1], vld1q_f32(x + i + 3124));
+      }
+      if constexpr (kLooksAhead) {
         max[1][0] = vmaxq_f32(max[1][0], vld1q_f32(x + i + 3128));
+      }
+      if constexpr (kLooksAhead) {
         max[1][1] = vmaxq_f32(max[1][1], vld1q_f32(x + i + 3132));
       }
 
@@ -3866,12 +4034,26 @@ static inline void add_blocks_u128_acc4(const float* x, const float* next,
       const float32x4_t x7 = vld1q_f32(x + i + 28);
       if constexpr (kLooksAhead) {
         max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 4096));
+      }
+      if constexpr (kLooksAhead) {
         max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 4100));
+      }
+      if constexpr (kLooksAhead) {
         max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 4104));
+      }
+      if constexpr (kLooksAhead) {
         max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 4108));
+      }
+      if constexpr (kLooksAhead) {
         max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 4112));
+      }
+      if constexpr (kLooksAhead) {
         max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 4116));
+      }
+      if constexpr (kLooksAhead) {
         max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 4120));
+      }
+      if constexpr (kLooksAhead) {
         max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 4124));
       }
 
@@ -4000,12 +4182,26 @@ static inline void add_blocks_u128_acc4(const float* x, const float* next,
       const float32x4_t x7 = vld1q_f32(x + i + 1052);
       if constexpr (kLooksAhead) {
         max[1][0] = vmaxq_f32(max[1][0], vld1q_f32(x + i + 5120));
+      }
+      if constexpr (kLooksAhead) {
         max[1][1] = vmaxq_f32(max[1][1], vld1q_f32(x + i + 5124));
+      }
+      if constexpr (kLooksAhead) {
         max[1][0] = vmaxq_f32(max[1][0], vld1q_f32(x + i + 5128));
+      }
+      if constexpr (kLooksAhead) {
         max[1][1] = vmaxq_f32(max[1][1], vld1q_f32(x + i + 5132));
+      }
+      if constexpr (kLooksAhead) {
         max[1][0] = vmaxq_f32(max[1][0], vld1q_f32(x + i + 5136));
+      }
+      if constexpr (kLooksAhead) {
         max[1][1] = vmaxq_f32(max[1][1], vld1q_f32(x + i + 5140));
+      }
+      if constexpr (kLooksAhead) {
         max[1][0] = vmaxq_f32(max[1][0], vld1q_f32(x + i + 5144));
+      }
+      if constexpr (kLooksAhead) {
         max[1][1] = vmaxq_f32(max[1][1], vld1q_f32(x + i + 5148));
       }
 
@@ -4134,12 +4330,26 @@ static inline void add_blocks_u128_acc4(const float* x, const float* next,
       const float32x4_t x7 = vld1q_f32(x + i + 2076);
       if constexpr (kLooksAhead) {
         max[2][0] = vmaxq_f32(max[2][0], vld1q_f32(x + i + 6144));
+      }
+      if constexpr (kLooksAhead) {
         max[2][1] = vmaxq_f32(max[2][1], vld1q_f32(x + i + 6148));
+      }
+      if constexpr (kLooksAhead) {
         max[2][0] = vmaxq_f32(max[2][0], vld1q_f32(x + i + 6152));
+      }
+      if constexpr (kLooksAhead) {
         max[2][1] = vmaxq_f32(max[2][1], vld1q_f32(x + i + 6156));
+      }
+      if constexpr (kLooksAhead) {
         max[2][0] = vmaxq_f32(max[2][0], vld1q_f32(x + i + 6160));
+      }
+      if constexpr (kLooksAhead) {
         max[2][1] = vmaxq_f32(max[2][1], vld1q_f32(x + i + 6164));
+      }
+      if constexpr (kLooksAhead) {
         max[2][0] = vmaxq_f32(max[2][0], vld1q_f32(x + i + 6168));
+      }
+      if constexpr (kLooksAhead) {
         max[2][1] = vmaxq_f32(max[2][1], vld1q_f32(x + i + 6172));
       }
 
@@ -4268,12 +4478,26 @@ static inline void add_blocks_u128_acc4(const float* x, const float* next,
       const float32x4_t x7 = vld1q_f32(x + i + 3100);
       if constexpr (kLooksAhead) {
         max[3][0] = vmaxq_f32(max[3][0], vld1q_f32(x + i + 7168));
+      }
+      if constexpr (kLooksAhead) {
         max[3][1] = vmaxq_f32(max[3][1], vld1q_f32(x + i + 7172));
+      }
+      if constexpr (kLooksAhead) {
         max[3][0] = vmaxq_f32(max[3][0], vld1q_f32(x + i + 7176));
+      }
+      if constexpr (kLooksAhead) {
         max[3][1] = vmaxq_f32(max[3][1], vld1q_f32(x + i + 7180));
+      }
+      if constexpr (kLooksAhead) {
         max[3][0] = vmaxq_f32(max[3][0], vld1q_f32(x + i + 7184));
+      }
+      if constexpr (kLooksAhead) {
         max[3][1] = vmaxq_f32(max[3][1], vld1q_f32(x + i + 7188));
+      }
+      if constexpr (kLooksAhead) {
         max[3][0] = vmaxq_f32(max[3][0], vld1q_f32(x + i + 7192));
+      }
+      if constexpr (kLooksAhead) {
         max[3][1] = vmaxq_f32(max[3][1], vld1q_f32(x + i + 7196));
       }
 

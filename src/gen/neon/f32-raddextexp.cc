@@ -467,12 +467,26 @@ static inline void add_blocks_u32(const float* x, const float* next,
     const float32x4_t x7 = vld1q_f32(x + i + 28);
     if constexpr (kLooksAhead) {
       max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1024));
+    }
+    if constexpr (kLooksAhead) {
       max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1028));
+    }
+    if constexpr (kLooksAhead) {
       max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1032));
+    }
+    if constexpr (kLooksAhead) {
       max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1036));
+    }
+    if constexpr (kLooksAhead) {
       max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1040));
+    }
+    if constexpr (kLooksAhead) {
       max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1044));
+    }
+    if constexpr (kLooksAhead) {
       max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1048));
+    }
+    if constexpr (kLooksAhead) {
       max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1052));
     }
 

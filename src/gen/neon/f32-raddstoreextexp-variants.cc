@@ -2055,103 +2055,101 @@ static inline void add_blocks_u64(const float* x, float* y, const float* next,
       const float32x4_t x5 = vld1q_f32(x + i + 20);
       const float32x4_t x6 = vld1q_f32(x + i + 24);
       const float32x4_t x7 = vld1q_f32(x + i + 28);
-      if constexpr (kLooksAhead) {
-        if constexpr (kMasks) {
-          const float32x4_t x0 = vld1q_f32(unmasked + i + 0);
-          const float32x4_t b0 = vld1q_f32(mask + i + 0);
-          const float32x4_t logit =
-              vfmaq_f32(b0, vscale,
-                        vreinterpretq_f32_u32(
-                            vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-          vst1q_f32(logits + i + 0, logit);
-          max[0][0] = vmaxq_f32(max[0][0], logit);
-        } else {
-          max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1024));
-        }
-        if constexpr (kMasks) {
-          const float32x4_t x1 = vld1q_f32(unmasked + i + 4);
-          const float32x4_t b1 = vld1q_f32(mask + i + 4);
-          const float32x4_t logit =
-              vfmaq_f32(b1, vscale,
-                        vreinterpretq_f32_u32(
-                            vbicq_u32(vreinterpretq_u32_f32(x1), vceqq_f32(b1, vdupq_n_f32(-INFINITY)))));
-          vst1q_f32(logits + i + 4, logit);
-          max[0][1] = vmaxq_f32(max[0][1], logit);
-        } else {
-          max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1028));
-        }
-        if constexpr (kMasks) {
-          const float32x4_t x2 = vld1q_f32(unmasked + i + 8);
-          const float32x4_t b2 = vld1q_f32(mask + i + 8);
-          const float32x4_t logit =
-              vfmaq_f32(b2, vscale,
-                        vreinterpretq_f32_u32(
-                            vbicq_u32(vreinterpretq_u32_f32(x2), vceqq_f32(b2, vdupq_n_f32(-INFINITY)))));
-          vst1q_f32(logits + i + 8, logit);
-          max[0][0] = vmaxq_f32(max[0][0], logit);
-        } else {
-          max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1032));
-        }
-        if constexpr (kMasks) {
-          const float32x4_t x3 = vld1q_f32(unmasked + i + 12);
-          const float32x4_t b3 = vld1q_f32(mask + i + 12);
-          const float32x4_t logit =
-              vfmaq_f32(b3, vscale,
-                        vreinterpretq_f32_u32(
-                            vbicq_u32(vreinterpretq_u32_f32(x3), vceqq_f32(b3, vdupq_n_f32(-INFINITY)))));
-          vst1q_f32(logits + i + 12, logit);
-          max[0][1] = vmaxq_f32(max[0][1], logit);
-        } else {
-          max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1036));
-        }
-        if constexpr (kMasks) {
-          const float32x4_t x4 = vld1q_f32(unmasked + i + 16);
-          const float32x4_t b4 = vld1q_f32(mask + i + 16);
-          const float32x4_t logit =
-              vfmaq_f32(b4, vscale,
-                        vreinterpretq_f32_u32(
-                            vbicq_u32(vreinterpretq_u32_f32(x4), vceqq_f32(b4, vdupq_n_f32(-INFINITY)))));
-          vst1q_f32(logits + i + 16, logit);
-          max[0][0] = vmaxq_f32(max[0][0], logit);
-        } else {
-          max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1040));
-        }
-        if constexpr (kMasks) {
-          const float32x4_t x5 = vld1q_f32(unmasked + i + 20);
-          const float32x4_t b5 = vld1q_f32(mask + i + 20);
-          const float32x4_t logit =
-              vfmaq_f32(b5, vscale,
-                        vreinterpretq_f32_u32(
-                            vbicq_u32(vreinterpretq_u32_f32(x5), vceqq_f32(b5, vdupq_n_f32(-INFINITY)))));
-          vst1q_f32(logits + i + 20, logit);
-          max[0][1] = vmaxq_f32(max[0][1], logit);
-        } else {
-          max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1044));
-        }
-        if constexpr (kMasks) {
-          const float32x4_t x6 = vld1q_f32(unmasked + i + 24);
-          const float32x4_t b6 = vld1q_f32(mask + i + 24);
-          const float32x4_t logit =
-              vfmaq_f32(b6, vscale,
-                        vreinterpretq_f32_u32(
-                            vbicq_u32(vreinterpretq_u32_f32(x6), vceqq_f32(b6, vdupq_n_f32(-INFINITY)))));
-          vst1q_f32(logits + i + 24, logit);
-          max[0][0] = vmaxq_f32(max[0][0], logit);
-        } else {
-          max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1048));
-        }
-        if constexpr (kMasks) {
-          const float32x4_t x7 = vld1q_f32(unmasked + i + 28);
-          const float32x4_t b7 = vld1q_f32(mask + i + 28);
-          const float32x4_t logit =
-              vfmaq_f32(b7, vscale,
-                        vreinterpretq_f32_u32(
-                            vbicq_u32(vreinterpretq_u32_f32(x7), vceqq_f32(b7, vdupq_n_f32(-INFINITY)))));
-          vst1q_f32(logits + i + 28, logit);
-          max[0][1] = vmaxq_f32(max[0][1], logit);
-        } else {
-          max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1052));
-        }
+      if constexpr (kLooksAhead && kMasks) {
+        const float32x4_t x0 = vld1q_f32(unmasked + i + 0);
+        const float32x4_t b0 = vld1q_f32(mask + i + 0);
+        const float32x4_t logit =
+            vfmaq_f32(b0, vscale,
+                      vreinterpretq_f32_u32(
+                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+        max[0][0] = vmaxq_f32(max[0][0], logit);
+        vst1q_f32(logits + i + 0, logit);
+      } else if constexpr (kLooksAhead) {
+        max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1024));
+      }
+      if constexpr (kLooksAhead && kMasks) {
+        const float32x4_t x0 = vld1q_f32(unmasked + i + 4);
+        const float32x4_t b0 = vld1q_f32(mask + i + 4);
+        const float32x4_t logit =
+            vfmaq_f32(b0, vscale,
+                      vreinterpretq_f32_u32(
+                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+        max[0][1] = vmaxq_f32(max[0][1], logit);
+        vst1q_f32(logits + i + 4, logit);
+      } else if constexpr (kLooksAhead) {
+        max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1028));
+      }
+      if constexpr (kLooksAhead && kMasks) {
+        const float32x4_t x0 = vld1q_f32(unmasked + i + 8);
+        const float32x4_t b0 = vld1q_f32(mask + i + 8);
+        const float32x4_t logit =
+            vfmaq_f32(b0, vscale,
+                      vreinterpretq_f32_u32(
+                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+        max[0][0] = vmaxq_f32(max[0][0], logit);
+        vst1q_f32(logits + i + 8, logit);
+      } else if constexpr (kLooksAhead) {
+        max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1032));
+      }
+      if constexpr (kLooksAhead && kMasks) {
+        const float32x4_t x0 = vld1q_f32(unmasked + i + 12);
+        const float32x4_t b0 = vld1q_f32(mask + i + 12);
+        const float32x4_t logit =
+            vfmaq_f32(b0, vscale,
+                      vreinterpretq_f32_u32(
+                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+        max[0][1] = vmaxq_f32(max[0][1], logit);
+        vst1q_f32(logits + i + 12, logit);
+      } else if constexpr (kLooksAhead) {
+        max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1036));
+      }
+      if constexpr (kLooksAhead && kMasks) {
+        const float32x4_t x0 = vld1q_f32(unmasked + i + 16);
+        const float32x4_t b0 = vld1q_f32(mask + i + 16);
+        const float32x4_t logit =
+            vfmaq_f32(b0, vscale,
+                      vreinterpretq_f32_u32(
+                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+        max[0][0] = vmaxq_f32(max[0][0], logit);
+        vst1q_f32(logits + i + 16, logit);
+      } else if constexpr (kLooksAhead) {
+        max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1040));
+      }
+      if constexpr (kLooksAhead && kMasks) {
+        const float32x4_t x0 = vld1q_f32(unmasked + i + 20);
+        const float32x4_t b0 = vld1q_f32(mask + i + 20);
+        const float32x4_t logit =
+            vfmaq_f32(b0, vscale,
+                      vreinterpretq_f32_u32(
+                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+        max[0][1] = vmaxq_f32(max[0][1], logit);
+        vst1q_f32(logits + i + 20, logit);
+      } else if constexpr (kLooksAhead) {
+        max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1044));
+      }
+      if constexpr (kLooksAhead && kMasks) {
+        const float32x4_t x0 = vld1q_f32(unmasked + i + 24);
+        const float32x4_t b0 = vld1q_f32(mask + i + 24);
+        const float32x4_t logit =
+            vfmaq_f32(b0, vscale,
+                      vreinterpretq_f32_u32(
+                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+        max[0][0] = vmaxq_f32(max[0][0], logit);
+        vst1q_f32(logits + i + 24, logit);
+      } else if constexpr (kLooksAhead) {
+        max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1048));
+      }
+      if constexpr (kLooksAhead && kMasks) {
+        const float32x4_t x0 = vld1q_f32(unmasked + i + 28);
+        const float32x4_t b0 = vld1q_f32(mask + i + 28);
+        const float32x4_t logit =
+            vfmaq_f32(b0, vscale,
+                      vreinterpretq_f32_u32(
+                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+        max[0][1] = vmaxq_f32(max[0][1], logit);
+        vst1q_f32(logits + i + 28, logit);
+      } else if constexpr (kLooksAhead) {
+        max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1052));
       }
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -2285,103 +2283,101 @@ static inline void add_blocks_u64(const float* x, float* y, const float* next,
       const float32x4_t x5 = vld1q_f32(x + i + 52);
       const float32x4_t x6 = vld1q_f32(x + i + 56);
       const float32x4_t x7 = vld1q_f32(x + i + 60);
-      if constexpr (kLooksAhead) {
-        if constexpr (kMasks) {
-          const float32x4_t x0 = vld1q_f32(unmasked + i + 32);
-          const float32x4_t b0 = vld1q_f32(mask + i + 32);
-          const float32x4_t logit =
-              vfmaq_f32(b0, vscale,
-                        vreinterpretq_f32_u32(
-                            vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-          vst1q_f32(logits + i + 32, logit);
-          max[0][0] = vmaxq_f32(max[0][0], logit);
-        } else {
-          max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1056));
-        }
-        if constexpr (kMasks) {
-          const float32x4_t x1 = vld1q_f32(unmasked + i + 36);
-          const float32x4_t b1 = vld1q_f32(mask + i + 36);
-          const float32x4_t logit =
-              vfmaq_f32(b1, vscale,
-                        vreinterpretq_f32_u32(
-                            vbicq_u32(vreinterpretq_u32_f32(x1), vceqq_f32(b1, vdupq_n_f32(-INFINITY)))));
-          vst1q_f32(logits + i + 36, logit);
-          max[0][1] = vmaxq_f32(max[0][1], logit);
-        } else {
-          max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1060));
-        }
-        if constexpr (kMasks) {
-          const float32x4_t x2 = vld1q_f32(unmasked + i + 40);
-          const float32x4_t b2 = vld1q_f32(mask + i + 40);
-          const float32x4_t logit =
-              vfmaq_f32(b2, vscale,
-                        vreinterpretq_f32_u32(
-                            vbicq_u32(vreinterpretq_u32_f32(x2), vceqq_f32(b2, vdupq_n_f32(-INFINITY)))));
-          vst1q_f32(logits + i + 40, logit);
-          max[0][0] = vmaxq_f32(max[0][0], logit);
-        } else {
-          max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1064));
-        }
-        if constexpr (kMasks) {
-          const float32x4_t x3 = vld1q_f32(unmasked + i + 44);
-          const float32x4_t b3 = vld1q_f32(mask + i + 44);
-          const float32x4_t logit =
-              vfmaq_f32(b3, vscale,
-                        vreinterpretq_f32_u32(
-                            vbicq_u32(vreinterpretq_u32_f32(x3), vceqq_f32(b3, vdupq_n_f32(-INFINITY)))));
-          vst1q_f32(logits + i + 44, logit);
-          max[0][1] = vmaxq_f32(max[0][1], logit);
-        } else {
-          max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1068));
-        }
-        if constexpr (kMasks) {
-          const float32x4_t x4 = vld1q_f32(unmasked + i + 48);
-          const float32x4_t b4 = vld1q_f32(mask + i + 48);
-          const float32x4_t logit =
-              vfmaq_f32(b4, vscale,
-                        vreinterpretq_f32_u32(
-                            vbicq_u32(vreinterpretq_u32_f32(x4), vceqq_f32(b4, vdupq_n_f32(-INFINITY)))));
-          vst1q_f32(logits + i + 48, logit);
-          max[0][0] = vmaxq_f32(max[0][0], logit);
-        } else {
-          max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1072));
-        }
-        if constexpr (kMasks) {
-          const float32x4_t x5 = vld1q_f32(unmasked + i + 52);
-          const float32x4_t b5 = vld1q_f32(mask + i + 52);
-          const float32x4_t logit =
-              vfmaq_f32(b5, vscale,
-                        vreinterpretq_f32_u32(
-                            vbicq_u32(vreinterpretq_u32_f32(x5), vceqq_f32(b5, vdupq_n_f32(-INFINITY)))));
-          vst1q_f32(logits + i + 52, logit);
-          max[0][1] = vmaxq_f32(max[0][1], logit);
-        } else {
-          max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1076));
-        }
-        if constexpr (kMasks) {
-          const float32x4_t x6 = vld1q_f32(unmasked + i + 56);
-          const float32x4_t b6 = vld1q_f32(mask + i + 56);
-          const float32x4_t logit =
-              vfmaq_f32(b6, vscale,
-                        vreinterpretq_f32_u32(
-                            vbicq_u32(vreinterpretq_u32_f32(x6), vceqq_f32(b6, vdupq_n_f32(-INFINITY)))));
-          vst1q_f32(logits + i + 56, logit);
-          max[0][0] = vmaxq_f32(max[0][0], logit);
-        } else {
-          max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1080));
-        }
-        if constexpr (kMasks) {
-          const float32x4_t x7 = vld1q_f32(unmasked + i + 60);
-          const float32x4_t b7 = vld1q_f32(mask + i + 60);
-          const float32x4_t logit =
-              vfmaq_f32(b7, vscale,
-                        vreinterpretq_f32_u32(
-                            vbicq_u32(vreinterpretq_u32_f32(x7), vceqq_f32(b7, vdupq_n_f32(-INFINITY)))));
-          vst1q_f32(logits + i + 60, logit);
-          max[0][1] = vmaxq_f32(max[0][1], logit);
-        } else {
-          max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1084));
-        }
+      if constexpr (kLooksAhead && kMasks) {
+        const float32x4_t x0 = vld1q_f32(unmasked + i + 32);
+        const float32x4_t b0 = vld1q_f32(mask + i + 32);
+        const float32x4_t logit =
+            vfmaq_f32(b0, vscale,
+                      vreinterpretq_f32_u32(
+                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+        max[0][0] = vmaxq_f32(max[0][0], logit);
+        vst1q_f32(logits + i + 32, logit);
+      } else if constexpr (kLooksAhead) {
+        max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1056));
+      }
+      if constexpr (kLooksAhead && kMasks) {
+        const float32x4_t x0 = vld1q_f32(unmasked + i + 36);
+        const float32x4_t b0 = vld1q_f32(mask + i + 36);
+        const float32x4_t logit =
+            vfmaq_f32(b0, vscale,
+                      vreinterpretq_f32_u32(
+                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+        max[0][1] = vmaxq_f32(max[0][1], logit);
+        vst1q_f32(logits + i + 36, logit);
+      } else if constexpr (kLooksAhead) {
+        max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1060));
+      }
+      if constexpr (kLooksAhead && kMasks) {
+        const float32x4_t x0 = vld1q_f32(unmasked + i + 40);
+        const float32x4_t b0 = vld1q_f32(mask + i + 40);
+        const float32x4_t logit =
+            vfmaq_f32(b0, vscale,
+                      vreinterpretq_f32_u32(
+                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+        max[0][0] = vmaxq_f32(max[0][0], logit);
+        vst1q_f32(logits + i + 40, logit);
+      } else if constexpr (kLooksAhead) {
+        max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1064));
+      }
+      if constexpr (kLooksAhead && kMasks) {
+        const float32x4_t x0 = vld1q_f32(unmasked + i + 44);
+        const float32x4_t b0 = vld1q_f32(mask + i + 44);
+        const float32x4_t logit =
+            vfmaq_f32(b0, vscale,
+                      vreinterpretq_f32_u32(
+                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+        max[0][1] = vmaxq_f32(max[0][1], logit);
+        vst1q_f32(logits + i + 44, logit);
+      } else if constexpr (kLooksAhead) {
+        max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1068));
+      }
+      if constexpr (kLooksAhead && kMasks) {
+        const float32x4_t x0 = vld1q_f32(unmasked + i + 48);
+        const float32x4_t b0 = vld1q_f32(mask + i + 48);
+        const float32x4_t logit =
+            vfmaq_f32(b0, vscale,
+                      vreinterpretq_f32_u32(
+                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+        max[0][0] = vmaxq_f32(max[0][0], logit);
+        vst1q_f32(logits + i + 48, logit);
+      } else if constexpr (kLooksAhead) {
+        max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1072));
+      }
+      if constexpr (kLooksAhead && kMasks) {
+        const float32x4_t x0 = vld1q_f32(unmasked + i + 52);
+        const float32x4_t b0 = vld1q_f32(mask + i + 52);
+        const float32x4_t logit =
+            vfmaq_f32(b0, vscale,
+                      vreinterpretq_f32_u32(
+                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+        max[0][1] = vmaxq_f32(max[0][1], logit);
+        vst1q_f32(logits + i + 52, logit);
+      } else if constexpr (kLooksAhead) {
+        max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1076));
+      }
+      if constexpr (kLooksAhead && kMasks) {
+        const float32x4_t x0 = vld1q_f32(unmasked + i + 56);
+        const float32x4_t b0 = vld1q_f32(mask + i + 56);
+        const float32x4_t logit =
+            vfmaq_f32(b0, vscale,
+                      vreinterpretq_f32_u32(
+                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+        max[0][0] = vmaxq_f32(max[0][0], logit);
+        vst1q_f32(logits + i + 56, logit);
+      } else if constexpr (kLooksAhead) {
+        max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1080));
+      }
+      if constexpr (kLooksAhead && kMasks) {
+        const float32x4_t x0 = vld1q_f32(unmasked + i + 60);
+        const float32x4_t b0 = vld1q_f32(mask + i + 60);
+        const float32x4_t logit =
+            vfmaq_f32(b0, vscale,
+                      vreinterpretq_f32_u32(
+                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+        max[0][1] = vmaxq_f32(max[0][1], logit);
+        vst1q_f32(logits + i + 60, logit);
+      } else if constexpr (kLooksAhead) {
+        max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1084));
       }
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -2631,103 +2627,101 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
       const float32x4_t x5 = vld1q_f32(x + i + 20);
       const float32x4_t x6 = vld1q_f32(x + i + 24);
       const float32x4_t x7 = vld1q_f32(x + i + 28);
-      if constexpr (kLooksAhead) {
-        if constexpr (kMasks) {
-          const float32x4_t x0 = vld1q_f32(unmasked + i + 0);
-          const float32x4_t b0 = vld1q_f32(mask + i + 0);
-          const float32x4_t logit =
-              vfmaq_f32(b0, vscale,
-                        vreinterpretq_f32_u32(
-                            vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-          vst1q_f32(logits + i + 0, logit);
-          max[0][0] = vmaxq_f32(max[0][0], logit);
-        } else {
-          max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1024));
-        }
-        if constexpr (kMasks) {
-          const float32x4_t x1 = vld1q_f32(unmasked + i + 4);
-          const float32x4_t b1 = vld1q_f32(mask + i + 4);
-          const float32x4_t logit =
-              vfmaq_f32(b1, vscale,
-                        vreinterpretq_f32_u32(
-                            vbicq_u32(vreinterpretq_u32_f32(x1), vceqq_f32(b1, vdupq_n_f32(-INFINITY)))));
-          vst1q_f32(logits + i + 4, logit);
-          max[0][1] = vmaxq_f32(max[0][1], logit);
-        } else {
-          max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1028));
-        }
-        if constexpr (kMasks) {
-          const float32x4_t x2 = vld1q_f32(unmasked + i + 8);
-          const float32x4_t b2 = vld1q_f32(mask + i + 8);
-          const float32x4_t logit =
-              vfmaq_f32(b2, vscale,
-                        vreinterpretq_f32_u32(
-                            vbicq_u32(vreinterpretq_u32_f32(x2), vceqq_f32(b2, vdupq_n_f32(-INFINITY)))));
-          vst1q_f32(logits + i + 8, logit);
-          max[0][0] = vmaxq_f32(max[0][0], logit);
-        } else {
-          max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1032));
-        }
-        if constexpr (kMasks) {
-          const float32x4_t x3 = vld1q_f32(unmasked + i + 12);
-          const float32x4_t b3 = vld1q_f32(mask + i + 12);
-          const float32x4_t logit =
-              vfmaq_f32(b3, vscale,
-                        vreinterpretq_f32_u32(
-                            vbicq_u32(vreinterpretq_u32_f32(x3), vceqq_f32(b3, vdupq_n_f32(-INFINITY)))));
-          vst1q_f32(logits + i + 12, logit);
-          max[0][1] = vmaxq_f32(max[0][1], logit);
-        } else {
-          max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1036));
-        }
-        if constexpr (kMasks) {
-          const float32x4_t x4 = vld1q_f32(unmasked + i + 16);
-          const float32x4_t b4 = vld1q_f32(mask + i + 16);
-          const float32x4_t logit =
-              vfmaq_f32(b4, vscale,
-                        vreinterpretq_f32_u32(
-                            vbicq_u32(vreinterpretq_u32_f32(x4), vceqq_f32(b4, vdupq_n_f32(-INFINITY)))));
-          vst1q_f32(logits + i + 16, logit);
-          max[0][0] = vmaxq_f32(max[0][0], logit);
-        } else {
-          max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1040));
-        }
-        if constexpr (kMasks) {
-          const float32x4_t x5 = vld1q_f32(unmasked + i + 20);
-          const float32x4_t b5 = vld1q_f32(mask + i + 20);
-          const float32x4_t logit =
-              vfmaq_f32(b5, vscale,
-                        vreinterpretq_f32_u32(
-                            vbicq_u32(vreinterpretq_u32_f32(x5), vceqq_f32(b5, vdupq_n_f32(-INFINITY)))));
-          vst1q_f32(logits + i + 20, logit);
-          max[0][1] = vmaxq_f32(max[0][1], logit);
-        } else {
-          max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1044));
-        }
-        if constexpr (kMasks) {
-          const float32x4_t x6 = vld1q_f32(unmasked + i + 24);
-          const float32x4_t b6 = vld1q_f32(mask + i + 24);
-          const float32x4_t logit =
-              vfmaq_f32(b6, vscale,
-                        vreinterpretq_f32_u32(
-                            vbicq_u32(vreinterpretq_u32_f32(x6), vceqq_f32(b6, vdupq_n_f32(-INFINITY)))));
-          vst1q_f32(logits + i + 24, logit);
-          max[0][0] = vmaxq_f32(max[0][0], logit);
-        } else {
-          max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1048));
-        }
-        if constexpr (kMasks) {
-          const float32x4_t x7 = vld1q_f32(unmasked + i + 28);
-          const float32x4_t b7 = vld1q_f32(mask + i + 28);
-          const float32x4_t logit =
-              vfmaq_f32(b7, vscale,
-                        vreinterpretq_f32_u32(
-                            vbicq_u32(vreinterpretq_u32_f32(x7), vceqq_f32(b7, vdupq_n_f32(-INFINITY)))));
-          vst1q_f32(logits + i + 28, logit);
-          max[0][1] = vmaxq_f32(max[0][1], logit);
-        } else {
-          max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1052));
-        }
+      if constexpr (kLooksAhead && kMasks) {
+        const float32x4_t x0 = vld1q_f32(unmasked + i + 0);
+        const float32x4_t b0 = vld1q_f32(mask + i + 0);
+        const float32x4_t logit =
+            vfmaq_f32(b0, vscale,
+                      vreinterpretq_f32_u32(
+                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+        max[0][0] = vmaxq_f32(max[0][0], logit);
+        vst1q_f32(logits + i + 0, logit);
+      } else if constexpr (kLooksAhead) {
+        max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1024));
+      }
+      if constexpr (kLooksAhead && kMasks) {
+        const float32x4_t x0 = vld1q_f32(unmasked + i + 4);
+        const float32x4_t b0 = vld1q_f32(mask + i + 4);
+        const float32x4_t logit =
+            vfmaq_f32(b0, vscale,
+                      vreinterpretq_f32_u32(
+                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+        max[0][1] = vmaxq_f32(max[0][1], logit);
+        vst1q_f32(logits + i + 4, logit);
+      } else if constexpr (kLooksAhead) {
+        max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1028));
+      }
+      if constexpr (kLooksAhead && kMasks) {
+        const float32x4_t x0 = vld1q_f32(unmasked + i + 8);
+        const float32x4_t b0 = vld1q_f32(mask + i + 8);
+        const float32x4_t logit =
+            vfmaq_f32(b0, vscale,
+                      vreinterpretq_f32_u32(
+                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+        max[0][0] = vmaxq_f32(max[0][0], logit);
+        vst1q_f32(logits + i + 8, logit);
+      } else if constexpr (kLooksAhead) {
+        max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1032));
+      }
+      if constexpr (kLooksAhead && kMasks) {
+        const float32x4_t x0 = vld1q_f32(unmasked + i + 12);
+        const float32x4_t b0 = vld1q_f32(mask + i + 12);
+        const float32x4_t logit =
+            vfmaq_f32(b0, vscale,
+                      vreinterpretq_f32_u32(
+                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+        max[0][1] = vmaxq_f32(max[0][1], logit);
+        vst1q_f32(logits + i + 12, logit);
+      } else if constexpr (kLooksAhead) {
+        max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1036));
+      }
+      if constexpr (kLooksAhead && kMasks) {
+        const float32x4_t x0 = vld1q_f32(unmasked + i + 16);
+        const float32x4_t b0 = vld1q_f32(mask + i + 16);
+        const float32x4_t logit =
+            vfmaq_f32(b0, vscale,
+                      vreinterpretq_f32_u32(
+                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+        max[0][0] = vmaxq_f32(max[0][0], logit);
+        vst1q_f32(logits + i + 16, logit);
+      } else if constexpr (kLooksAhead) {
+        max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1040));
+      }
+      if constexpr (kLooksAhead && kMasks) {
+        const float32x4_t x0 = vld1q_f32(unmasked + i + 20);
+        const float32x4_t b0 = vld1q_f32(mask + i + 20);
+        const float32x4_t logit =
+            vfmaq_f32(b0, vscale,
+                      vreinterpretq_f32_u32(
+                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+        max[0][1] = vmaxq_f32(max[0][1], logit);
+        vst1q_f32(logits + i + 20, logit);
+      } else if constexpr (kLooksAhead) {
+        max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1044));
+      }
+      if constexpr (kLooksAhead && kMasks) {
+        const float32x4_t x0 = vld1q_f32(unmasked + i + 24);
+        const float32x4_t b0 = vld1q_f32(mask + i + 24);
+        const float32x4_t logit =
+            vfmaq_f32(b0, vscale,
+                      vreinterpretq_f32_u32(
+                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+        max[0][0] = vmaxq_f32(max[0][0], logit);
+        vst1q_f32(logits + i + 24, logit);
+      } else if constexpr (kLooksAhead) {
+        max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1048));
+      }
+      if constexpr (kLooksAhead && kMasks) {
+        const float32x4_t x0 = vld1q_f32(unmasked + i + 28);
+        const float32x4_t b0 = vld1q_f32(mask + i + 28);
+        const float32x4_t logit =
+            vfmaq_f32(b0, vscale,
+                      vreinterpretq_f32_u32(
+                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+        max[0][1] = vmaxq_f32(max[0][1], logit);
+        vst1q_f32(logits + i + 28, logit);
+      } else if constexpr (kLooksAhead) {
+        max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1052));
       }
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -2861,103 +2855,101 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
       const float32x4_t x5 = vld1q_f32(x + i + 52);
       const float32x4_t x6 = vld1q_f32(x + i + 56);
       const float32x4_t x7 = vld1q_f32(x + i + 60);
-      if constexpr (kLooksAhead) {
-        if constexpr (kMasks) {
-          const float32x4_t x0 = vld1q_f32(unmasked + i + 32);
-          const float32x4_t b0 = vld1q_f32(mask + i + 32);
-          const float32x4_t logit =
-              vfmaq_f32(b0, vscale,
-                        vreinterpretq_f32_u32(
-                            vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-          vst1q_f32(logits + i + 32, logit);
-          max[0][0] = vmaxq_f32(max[0][0], logit);
-        } else {
-          max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1056));
-        }
-        if constexpr (kMasks) {
-          const float32x4_t x1 = vld1q_f32(unmasked + i + 36);
-          const float32x4_t b1 = vld1q_f32(mask + i + 36);
-          const float32x4_t logit =
-              vfmaq_f32(b1, vscale,
-                        vreinterpretq_f32_u32(
-                            vbicq_u32(vreinterpretq_u32_f32(x1), vceqq_f32(b1, vdupq_n_f32(-INFINITY)))));
-          vst1q_f32(logits + i + 36, logit);
-          max[0][1] = vmaxq_f32(max[0][1], logit);
-        } else {
-          max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1060));
-        }
-        if constexpr (kMasks) {
-          const float32x4_t x2 = vld1q_f32(unmasked + i + 40);
-          const float32x4_t b2 = vld1q_f32(mask + i + 40);
-          const float32x4_t logit =
-              vfmaq_f32(b2, vscale,
-                        vreinterpretq_f32_u32(
-                            vbicq_u32(vreinterpretq_u32_f32(x2), vceqq_f32(b2, vdupq_n_f32(-INFINITY)))));
-          vst1q_f32(logits + i + 40, logit);
-          max[0][0] = vmaxq_f32(max[0][0], logit);
-        } else {
-          max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1064));
-        }
-        if constexpr (kMasks) {
-          const float32x4_t x3 = vld1q_f32(unmasked + i + 44);
-          const float32x4_t b3 = vld1q_f32(mask + i + 44);
-          const float32x4_t logit =
-              vfmaq_f32(b3, vscale,
-                        vreinterpretq_f32_u32(
-                            vbicq_u32(vreinterpretq_u32_f32(x3), vceqq_f32(b3, vdupq_n_f32(-INFINITY)))));
-          vst1q_f32(logits + i + 44, logit);
-          max[0][1] = vmaxq_f32(max[0][1], logit);
-        } else {
-          max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1068));
-        }
-        if constexpr (kMasks) {
-          const float32x4_t x4 = vld1q_f32(unmasked + i + 48);
-          const float32x4_t b4 = vld1q_f32(mask + i + 48);
-          const float32x4_t logit =
-              vfmaq_f32(b4, vscale,
-                        vreinterpretq_f32_u32(
-                            vbicq_u32(vreinterpretq_u32_f32(x4), vceqq_f32(b4, vdupq_n_f32(-INFINITY)))));
-          vst1q_f32(logits + i + 48, logit);
-          max[0][0] = vmaxq_f32(max[0][0], logit);
-        } else {
-          max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1072));
-        }
-        if constexpr (kMasks) {
-          const float32x4_t x5 = vld1q_f32(unmasked + i + 52);
-          const float32x4_t b5 = vld1q_f32(mask + i + 52);
-          const float32x4_t logit =
-              vfmaq_f32(b5, vscale,
-                        vreinterpretq_f32_u32(
-                            vbicq_u32(vreinterpretq_u32_f32(x5), vceqq_f32(b5, vdupq_n_f32(-INFINITY)))));
-          vst1q_f32(logits + i + 52, logit);
-          max[0][1] = vmaxq_f32(max[0][1], logit);
-        } else {
-          max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1076));
-        }
-        if constexpr (kMasks) {
-          const float32x4_t x6 = vld1q_f32(unmasked + i + 56);
-          const float32x4_t b6 = vld1q_f32(mask + i + 56);
-          const float32x4_t logit =
-              vfmaq_f32(b6, vscale,
-                        vreinterpretq_f32_u32(
-                            vbicq_u32(vreinterpretq_u32_f32(x6), vceqq_f32(b6, vdupq_n_f32(-INFINITY)))));
-          vst1q_f32(logits + i + 56, logit);
-          max[0][0] = vmaxq_f32(max[0][0], logit);
-        } else {
-          max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1080));
-        }
-        if constexpr (kMasks) {
-          const float32x4_t x7 = vld1q_f32(unmasked + i + 60);
-          const float32x4_t b7 = vld1q_f32(mask + i + 60);
-          const float32x4_t logit =
-              vfmaq_f32(b7, vscale,
-                        vreinterpretq_f32_u32(
-                            vbicq_u32(vreinterpretq_u32_f32(x7), vceqq_f32(b7, vdupq_n_f32(-INFINITY)))));
-          vst1q_f32(logits + i + 60, logit);
-          max[0][1] = vmaxq_f32(max[0][1], logit);
-        } else {
-          max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1084));
-        }
+      if constexpr (kLooksAhead && kMasks) {
+        const float32x4_t x0 = vld1q_f32(unmasked + i + 32);
+        const float32x4_t b0 = vld1q_f32(mask + i + 32);
+        const float32x4_t logit =
+            vfmaq_f32(b0, vscale,
+                      vreinterpretq_f32_u32(
+                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+        max[0][0] = vmaxq_f32(max[0][0], logit);
+        vst1q_f32(logits + i + 32, logit);
+      } else if constexpr (kLooksAhead) {
+        max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1056));
+      }
+      if constexpr (kLooksAhead && kMasks) {
+        const float32x4_t x0 = vld1q_f32(unmasked + i + 36);
+        const float32x4_t b0 = vld1q_f32(mask + i + 36);
+        const float32x4_t logit =
+            vfmaq_f32(b0, vscale,
+                      vreinterpretq_f32_u32(
+                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+        max[0][1] = vmaxq_f32(max[0][1], logit);
+        vst1q_f32(logits + i + 36, logit);
+      } else if constexpr (kLooksAhead) {
+        max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1060));
+      }
+      if constexpr (kLooksAhead && kMasks) {
+        const float32x4_t x0 = vld1q_f32(unmasked + i + 40);
+        const float32x4_t b0 = vld1q_f32(mask + i + 40);
+        const float32x4_t logit =
+            vfmaq_f32(b0, vscale,
+                      vreinterpretq_f32_u32(
+                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+        max[0][0] = vmaxq_f32(max[0][0], logit);
+        vst1q_f32(logits + i + 40, logit);
+      } else if constexpr (kLooksAhead) {
+        max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1064));
+      }
+      if constexpr (kLooksAhead && kMasks) {
+        const float32x4_t x0 = vld1q_f32(unmasked + i + 44);
+        const float32x4_t b0 = vld1q_f32(mask + i + 44);
+        const float32x4_t logit =
+            vfmaq_f32(b0, vscale,
+                      vreinterpretq_f32_u32(
+                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+        max[0][1] = vmaxq_f32(max[0][1], logit);
+        vst1q_f32(logits + i + 44, logit);
+      } else if constexpr (kLooksAhead) {
+        max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1068));
+      }
+      if constexpr (kLooksAhead && kMasks) {
+        const float32x4_t x0 = vld1q_f32(unmasked + i + 48);
+        const float32x4_t b0 = vld1q_f32(mask + i + 48);
+        const float32x4_t logit =
+            vfmaq_f32(b0, vscale,
+                      vreinterpretq_f32_u32(
+                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+        max[0][0] = vmaxq_f32(max[0][0], logit);
+        vst1q_f32(logits + i + 48, logit);
+      } else if constexpr (kLooksAhead) {
+        max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1072));
+      }
+      if constexpr (kLooksAhead && kMasks) {
+        const float32x4_t x0 = vld1q_f32(unmasked + i + 52);
+        const float32x4_t b0 = vld1q_f32(mask + i + 52);
+        const float32x4_t logit =
+            vfmaq_f32(b0, vscale,
+                      vreinterpretq_f32_u32(
+                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+        max[0][1] = vmaxq_f32(max[0][1], logit);
+        vst1q_f32(logits + i + 52, logit);
+      } else if constexpr (kLooksAhead) {
+        max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1076));
+      }
+      if constexpr (kLooksAhead && kMasks) {
+        const float32x4_t x0 = vld1q_f32(unmasked + i + 56);
+        const float32x4_t b0 = vld1q_f32(mask + i + 56);
+        const float32x4_t logit =
+            vfmaq_f32(b0, vscale,
+                      vreinterpretq_f32_u32(
+                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+        max[0][0] = vmaxq_f32(max[0][0], logit);
+        vst1q_f32(logits + i + 56, logit);
+      } else if constexpr (kLooksAhead) {
+        max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1080));
+      }
+      if constexpr (kLooksAhead && kMasks) {
+        const float32x4_t x0 = vld1q_f32(unmasked + i + 60);
+        const float32x4_t b0 = vld1q_f32(mask + i + 60);
+        const float32x4_t logit =
+            vfmaq_f32(b0, vscale,
+                      vreinterpretq_f32_u32(
+                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+        max[0][1] = vmaxq_f32(max[0][1], logit);
+        vst1q_f32(logits + i + 60, logit);
+      } else if constexpr (kLooksAhead) {
+        max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1084));
       }
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -3091,103 +3083,101 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
       const float32x4_t x5 = vld1q_f32(x + i + 84);
       const float32x4_t x6 = vld1q_f32(x + i + 88);
       const float32x4_t x7 = vld1q_f32(x + i + 92);
-      if constexpr (kLooksAhead) {
-        if constexpr (kMasks) {
-          const float32x4_t x0 = vld1q_f32(unmasked + i + 64);
-          const float32x4_t b0 = vld1q_f32(mask + i + 64);
-          const float32x4_t logit =
-              vfmaq_f32(b0, vscale,
-                        vreinterpretq_f32_u32(
-                            vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-          vst1q_f32(logits + i + 64, logit);
-          max[0][0] = vmaxq_f32(max[0][0], logit);
-        } else {
-          max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1088));
-        }
-        if constexpr (kMasks) {
-          const float32x4_t x1 = vld1q_f32(unmasked + i + 68);
-          const float32x4_t b1 = vld1q_f32(mask + i + 68);
-          const float32x4_t logit =
-              vfmaq_f32(b1, vscale,
-                        vreinterpretq_f32_u32(
-                            vbicq_u32(vreinterpretq_u32_f32(x1), vceqq_f32(b1, vdupq_n_f32(-INFINITY)))));
-          vst1q_f32(logits + i + 68, logit);
-          max[0][1] = vmaxq_f32(max[0][1], logit);
-        } else {
-          max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1092));
-        }
-        if constexpr (kMasks) {
-          const float32x4_t x2 = vld1q_f32(unmasked + i + 72);
-          const float32x4_t b2 = vld1q_f32(mask + i + 72);
-          const float32x4_t logit =
-              vfmaq_f32(b2, vscale,
-                        vreinterpretq_f32_u32(
-                            vbicq_u32(vreinterpretq_u32_f32(x2), vceqq_f32(b2, vdupq_n_f32(-INFINITY)))));
-          vst1q_f32(logits + i + 72, logit);
-          max[0][0] = vmaxq_f32(max[0][0], logit);
-        } else {
-          max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1096));
-        }
-        if constexpr (kMasks) {
-          const float32x4_t x3 = vld1q_f32(unmasked + i + 76);
-          const float32x4_t b3 = vld1q_f32(mask + i + 76);
-          const float32x4_t logit =
-              vfmaq_f32(b3, vscale,
-                        vreinterpretq_f32_u32(
-                            vbicq_u32(vreinterpretq_u32_f32(x3), vceqq_f32(b3, vdupq_n_f32(-INFINITY)))));
-          vst1q_f32(logits + i + 76, logit);
-          max[0][1] = vmaxq_f32(max[0][1], logit);
-        } else {
-          max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1100));
-        }
-        if constexpr (kMasks) {
-          const float32x4_t x4 = vld1q_f32(unmasked + i + 80);
-          const float32x4_t b4 = vld1q_f32(mask + i + 80);
-          const float32x4_t logit =
-              vfmaq_f32(b4, vscale,
-                        vreinterpretq_f32_u32(
-                            vbicq_u32(vreinterpretq_u32_f32(x4), vceqq_f32(b4, vdupq_n_f32(-INFINITY)))));
-          vst1q_f32(logits + i + 80, logit);
-          max[0][0] = vmaxq_f32(max[0][0], logit);
-        } else {
-          max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1104));
-        }
-        if constexpr (kMasks) {
-          const float32x4_t x5 = vld1q_f32(unmasked + i + 84);
-          const float32x4_t b5 = vld1q_f32(mask + i + 84);
-          const float32x4_t logit =
-              vfmaq_f32(b5, vscale,
-                        vreinterpretq_f32_u32(
-                            vbicq_u32(vreinterpretq_u32_f32(x5), vceqq_f32(b5, vdupq_n_f32(-INFINITY)))));
-          vst1q_f32(logits + i + 84, logit);
-          max[0][1] = vmaxq_f32(max[0][1], logit);
-        } else {
-          max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1108));
-        }
-        if constexpr (kMasks) {
-          const float32x4_t x6 = vld1q_f32(unmasked + i + 88);
-          const float32x4_t b6 = vld1q_f32(mask + i + 88);
-          const float32x4_t logit =
-              vfmaq_f32(b6, vscale,
-                        vreinterpretq_f32_u32(
-                            vbicq_u32(vreinterpretq_u32_f32(x6), vceqq_f32(b6, vdupq_n_f32(-INFINITY)))));
-          vst1q_f32(logits + i + 88, logit);
-          max[0][0] = vmaxq_f32(max[0][0], logit);
-        } else {
-          max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1112));
-        }
-        if constexpr (kMasks) {
-          const float32x4_t x7 = vld1q_f32(unmasked + i + 92);
-          const float32x4_t b7 = vld1q_f32(mask + i + 92);
-          const float32x4_t logit =
-              vfmaq_f32(b7, vscale,
-                        vreinterpretq_f32_u32(
-                            vbicq_u32(vreinterpretq_u32_f32(x7), vceqq_f32(b7, vdupq_n_f32(-INFINITY)))));
-          vst1q_f32(logits + i + 92, logit);
-          max[0][1] = vmaxq_f32(max[0][1], logit);
-        } else {
-          max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1116));
-        }
+      if constexpr (kLooksAhead && kMasks) {
+        const float32x4_t x0 = vld1q_f32(unmasked + i + 64);
+        const float32x4_t b0 = vld1q_f32(mask + i + 64);
+        const float32x4_t logit =
+            vfmaq_f32(b0, vscale,
+                      vreinterpretq_f32_u32(
+                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+        max[0][0] = vmaxq_f32(max[0][0], logit);
+        vst1q_f32(logits + i + 64, logit);
+      } else if constexpr (kLooksAhead) {
+        max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1088));
+      }
+      if constexpr (kLooksAhead && kMasks) {
+        const float32x4_t x0 = vld1q_f32(unmasked + i + 68);
+        const float32x4_t b0 = vld1q_f32(mask + i + 68);
+        const float32x4_t logit =
+            vfmaq_f32(b0, vscale,
+                      vreinterpretq_f32_u32(
+                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+        max[0][1] = vmaxq_f32(max[0][1], logit);
+        vst1q_f32(logits + i + 68, logit);
+      } else if constexpr (kLooksAhead) {
+        max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1092));
+      }
+      if constexpr (kLooksAhead && kMasks) {
+        const float32x4_t x0 = vld1q_f32(unmasked + i + 72);
+        const float32x4_t b0 = vld1q_f32(mask + i + 72);
+        const float32x4_t logit =
+            vfmaq_f32(b0, vscale,
+                      vreinterpretq_f32_u32(
+                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+        max[0][0] = vmaxq_f32(max[0][0], logit);
+        vst1q_f32(logits + i + 72, logit);
+      } else if constexpr (kLooksAhead) {
+        max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1096));
+      }
+      if constexpr (kLooksAhead && kMasks) {
+        const float32x4_t x0 = vld1q_f32(unmasked + i + 76);
+        const float32x4_t b0 = vld1q_f32(mask + i + 76);
+        const float32x4_t logit =
+            vfmaq_f32(b0, vscale,
+                      vreinterpretq_f32_u32(
+                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+        max[0][1] = vmaxq_f32(max[0][1], logit);
+        vst1q_f32(logits + i + 76, logit);
+      } else if constexpr (kLooksAhead) {
+        max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1100));
+      }
+      if constexpr (kLooksAhead && kMasks) {
+        const float32x4_t x0 = vld1q_f32(unmasked + i + 80);
+        const float32x4_t b0 = vld1q_f32(mask + i + 80);
+        const float32x4_t logit =
+            vfmaq_f32(b0, vscale,
+                      vreinterpretq_f32_u32(
+                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+        max[0][0] = vmaxq_f32(max[0][0], logit);
+        vst1q_f32(logits + i + 80, logit);
+      } else if constexpr (kLooksAhead) {
+        max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1104));
+      }
+      if constexpr (kLooksAhead && kMasks) {
+        const float32x4_t x0 = vld1q_f32(unmasked + i + 84);
+        const float32x4_t b0 = vld1q_f32(mask + i + 84);
+        const float32x4_t logit =
+            vfmaq_f32(b0, vscale,
+                      vreinterpretq_f32_u32(
+                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+        max[0][1] = vmaxq_f32(max[0][1], logit);
+        vst1q_f32(logits + i + 84, logit);
+      } else if constexpr (kLooksAhead) {
+        max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1108));
+      }
+      if constexpr (kLooksAhead && kMasks) {
+        const float32x4_t x0 = vld1q_f32(unmasked + i + 88);
+        const float32x4_t b0 = vld1q_f32(mask + i + 88);
+        const float32x4_t logit =
+            vfmaq_f32(b0, vscale,
+                      vreinterpretq_f32_u32(
+                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+        max[0][0] = vmaxq_f32(max[0][0], logit);
+        vst1q_f32(logits + i + 88, logit);
+      } else if constexpr (kLooksAhead) {
+        max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1112));
+      }
+      if constexpr (kLooksAhead && kMasks) {
+        const float32x4_t x0 = vld1q_f32(unmasked + i + 92);
+        const float32x4_t b0 = vld1q_f32(mask + i + 92);
+        const float32x4_t logit =
+            vfmaq_f32(b0, vscale,
+                      vreinterpretq_f32_u32(
+                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+        max[0][1] = vmaxq_f32(max[0][1], logit);
+        vst1q_f32(logits + i + 92, logit);
+      } else if constexpr (kLooksAhead) {
+        max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1116));
       }
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -3321,103 +3311,101 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
       const float32x4_t x5 = vld1q_f32(x + i + 116);
       const float32x4_t x6 = vld1q_f32(x + i + 120);
       const float32x4_t x7 = vld1q_f32(x + i + 124);
-      if constexpr (kLooksAhead) {
-        if constexpr (kMasks) {
-          const float32x4_t x0 = vld1q_f32(unmasked + i + 96);
-          const float32x4_t b0 = vld1q_f32(mask + i + 96);
-          const float32x4_t logit =
-              vfmaq_f32(b0, vscale,
-                        vreinterpretq_f32_u32(
-                            vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-          vst1q_f32(logits + i + 96, logit);
-          max[0][0] = vmaxq_f32(max[0][0], logit);
-        } else {
-          max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1120));
-        }
-        if constexpr (kMasks) {
-          const float32x4_t x1 = vld1q_f32(unmasked + i + 100);
-          const float32x4_t b1 = vld1q_f32(mask + i + 100);
-          const float32x4_t logit =
-              vfmaq_f32(b1, vscale,
-                        vreinterpretq_f32_u32(
-                            vbicq_u32(vreinterpretq_u32_f32(x1), vceqq_f32(b1, vdupq_n_f32(-INFINITY)))));
-          vst1q_f32(logits + i + 100, logit);
-          max[0][1] = vmaxq_f32(max[0][1], logit);
-        } else {
-          max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1124));
-        }
-        if constexpr (kMasks) {
-          const float32x4_t x2 = vld1q_f32(unmasked + i + 104);
-          const float32x4_t b2 = vld1q_f32(mask + i + 104);
-          const float32x4_t logit =
-              vfmaq_f32(b2, vscale,
-                        vreinterpretq_f32_u32(
-                            vbicq_u32(vreinterpretq_u32_f32(x2), vceqq_f32(b2, vdupq_n_f32(-INFINITY)))));
-          vst1q_f32(logits + i + 104, logit);
-          max[0][0] = vmaxq_f32(max[0][0], logit);
-        } else {
-          max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1128));
-        }
-        if constexpr (kMasks) {
-          const float32x4_t x3 = vld1q_f32(unmasked + i + 108);
-          const float32x4_t b3 = vld1q_f32(mask + i + 108);
-          const float32x4_t logit =
-              vfmaq_f32(b3, vscale,
-                        vreinterpretq_f32_u32(
-                            vbicq_u32(vreinterpretq_u32_f32(x3), vceqq_f32(b3, vdupq_n_f32(-INFINITY)))));
-          vst1q_f32(logits + i + 108, logit);
-          max[0][1] = vmaxq_f32(max[0][1], logit);
-        } else {
-          max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1132));
-        }
-        if constexpr (kMasks) {
-          const float32x4_t x4 = vld1q_f32(unmasked + i + 112);
-          const float32x4_t b4 = vld1q_f32(mask + i + 112);
-          const float32x4_t logit =
-              vfmaq_f32(b4, vscale,
-                        vreinterpretq_f32_u32(
-                            vbicq_u32(vreinterpretq_u32_f32(x4), vceqq_f32(b4, vdupq_n_f32(-INFINITY)))));
-          vst1q_f32(logits + i + 112, logit);
-          max[0][0] = vmaxq_f32(max[0][0], logit);
-        } else {
-          max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1136));
-        }
-        if constexpr (kMasks) {
-          const float32x4_t x5 = vld1q_f32(unmasked + i + 116);
-          const float32x4_t b5 = vld1q_f32(mask + i + 116);
-          const float32x4_t logit =
-              vfmaq_f32(b5, vscale,
-                        vreinterpretq_f32_u32(
-                            vbicq_u32(vreinterpretq_u32_f32(x5), vceqq_f32(b5, vdupq_n_f32(-INFINITY)))));
-          vst1q_f32(logits + i + 116, logit);
-          max[0][1] = vmaxq_f32(max[0][1], logit);
-        } else {
-          max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1140));
-        }
-        if constexpr (kMasks) {
-          const float32x4_t x6 = vld1q_f32(unmasked + i + 120);
-          const float32x4_t b6 = vld1q_f32(mask + i + 120);
-          const float32x4_t logit =
-              vfmaq_f32(b6, vscale,
-                        vreinterpretq_f32_u32(
-                            vbicq_u32(vreinterpretq_u32_f32(x6), vceqq_f32(b6, vdupq_n_f32(-INFINITY)))));
-          vst1q_f32(logits + i + 120, logit);
-          max[0][0] = vmaxq_f32(max[0][0], logit);
-        } else {
-          max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1144));
-        }
-        if constexpr (kMasks) {
-          const float32x4_t x7 = vld1q_f32(unmasked + i + 124);
-          const float32x4_t b7 = vld1q_f32(mask + i + 124);
-          const float32x4_t logit =
-              vfmaq_f32(b7, vscale,
-                        vreinterpretq_f32_u32(
-                            vbicq_u32(vreinterpretq_u32_f32(x7), vceqq_f32(b7, vdupq_n_f32(-INFINITY)))));
-          vst1q_f32(logits + i + 124, logit);
-          max[0][1] = vmaxq_f32(max[0][1], logit);
-        } else {
-          max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1148));
-        }
+      if constexpr (kLooksAhead && kMasks) {
+        const float32x4_t x0 = vld1q_f32(unmasked + i + 96);
+        const float32x4_t b0 = vld1q_f32(mask + i + 96);
+        const float32x4_t logit =
+            vfmaq_f32(b0, vscale,
+                      vreinterpretq_f32_u32(
+                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+        max[0][0] = vmaxq_f32(max[0][0], logit);
+        vst1q_f32(logits + i + 96, logit);
+      } else if constexpr (kLooksAhead) {
+        max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1120));
+      }
+      if constexpr (kLooksAhead && kMasks) {
+        const float32x4_t x0 = vld1q_f32(unmasked + i + 100);
+        const float32x4_t b0 = vld1q_f32(mask + i + 100);
+        const float32x4_t logit =
+            vfmaq_f32(b0, vscale,
+                      vreinterpretq_f32_u32(
+                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+        max[0][1] = vmaxq_f32(max[0][1], logit);
+        vst1q_f32(logits + i + 100, logit);
+      } else if constexpr (kLooksAhead) {
+        max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1124));
+      }
+      if constexpr (kLooksAhead && kMasks) {
+        const float32x4_t x0 = vld1q_f32(unmasked + i + 104);
+        const float32x4_t b0 = vld1q_f32(mask + i + 104);
+        const float32x4_t logit =
+            vfmaq_f32(b0, vscale,
+                      vreinterpretq_f32_u32(
+                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+        max[0][0] = vmaxq_f32(max[0][0], logit);
+        vst1q_f32(logits + i + 104, logit);
+      } else if constexpr (kLooksAhead) {
+        max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1128));
+      }
+      if constexpr (kLooksAhead && kMasks) {
+        const float32x4_t x0 = vld1q_f32(unmasked + i + 108);
+        const float32x4_t b0 = vld1q_f32(mask + i + 108);
+        const float32x4_t logit =
+            vfmaq_f32(b0, vscale,
+                      vreinterpretq_f32_u32(
+                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+        max[0][1] = vmaxq_f32(max[0][1], logit);
+        vst1q_f32(logits + i + 108, logit);
+      } else if constexpr (kLooksAhead) {
+        max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1132));
+      }
+      if constexpr (kLooksAhead && kMasks) {
+        const float32x4_t x0 = vld1q_f32(unmasked + i + 112);
+        const float32x4_t b0 = vld1q_f32(mask + i + 112);
+        const float32x4_t logit =
+            vfmaq_f32(b0, vscale,
+                      vreinterpretq_f32_u32(
+                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+        max[0][0] = vmaxq_f32(max[0][0], logit);
+        vst1q_f32(logits + i + 112, logit);
+      } else if constexpr (kLooksAhead) {
+        max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1136));
+      }
+      if constexpr (kLooksAhead && kMasks) {
+        const float32x4_t x0 = vld1q_f32(unmasked + i + 116);
+        const float32x4_t b0 = vld1q_f32(mask + i + 116);
+        const float32x4_t logit =
+            vfmaq_f32(b0, vscale,
+                      vreinterpretq_f32_u32(
+                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+        max[0][1] = vmaxq_f32(max[0][1], logit);
+        vst1q_f32(logits + i + 116, logit);
+      } else if constexpr (kLooksAhead) {
+        max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1140));
+      }
+      if constexpr (kLooksAhead && kMasks) {
+        const float32x4_t x0 = vld1q_f32(unmasked + i + 120);
+        const float32x4_t b0 = vld1q_f32(mask + i + 120);
+        const float32x4_t logit =
+            vfmaq_f32(b0, vscale,
+                      vreinterpretq_f32_u32(
+                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+        max[0][0] = vmaxq_f32(max[0][0], logit);
+        vst1q_f32(logits + i + 120, logit);
+      } else if constexpr (kLooksAhead) {
+        max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1144));
+      }
+      if constexpr (kLooksAhead && kMasks) {
+        const float32x4_t x0 = vld1q_f32(unmasked + i + 124);
+        const float32x4_t b0 = vld1q_f32(mask + i + 124);
+        const float32x4_t logit =
+            vfmaq_f32(b0, vscale,
+                      vreinterpretq_f32_u32(
+                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+        max[0][1] = vmaxq_f32(max[0][1], logit);
+        vst1q_f32(logits + i + 124, logit);
+      } else if constexpr (kLooksAhead) {
+        max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1148));
       }
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -3670,103 +3658,101 @@ static inline void add_blocks_u64_acc2(const float* x, float* y, const float* ne
       const float32x4_t x5 = vld1q_f32(x + i + 20);
       const float32x4_t x6 = vld1q_f32(x + i + 24);
       const float32x4_t x7 = vld1q_f32(x + i + 28);
-      if constexpr (kLooksAhead) {
-        if constexpr (kMasks) {
-          const float32x4_t x0 = vld1q_f32(unmasked + i + 0);
-          const float32x4_t b0 = vld1q_f32(mask + i + 0);
-          const float32x4_t logit =
-              vfmaq_f32(b0, vscale,
-                        vreinterpretq_f32_u32(
-                            vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-          vst1q_f32(logits + i + 0, logit);
-          max[0][0] = vmaxq_f32(max[0][0], logit);
-        } else {
-          max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 2048));
-        }
-        if constexpr (kMasks) {
-          const float32x4_t x1 = vld1q_f32(unmasked + i + 4);
-          const float32x4_t b1 = vld1q_f32(mask + i + 4);
-          const float32x4_t logit =
-              vfmaq_f32(b1, vscale,
-                        vreinterpretq_f32_u32(
-                            vbicq_u32(vreinterpretq_u32_f32(x1), vceqq_f32(b1, vdupq_n_f32(-INFINITY)))));
-          vst1q_f32(logits + i + 4, logit);
-          max[0][1] = vmaxq_f32(max[0][1], logit);
-        } else {
-          max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 2052));
-        }
-        if constexpr (kMasks) {
-          const float32x4_t x2 = vld1q_f32(unmasked + i + 8);
-          const float32x4_t b2 = vld1q_f32(mask + i + 8);
-          const float32x4_t logit =
-              vfmaq_f32(b2, vscale,
-                        vreinterpretq_f32_u32(
-                            vbicq_u32(vreinterpretq_u32_f32(x2), vceqq_f32(b2, vdupq_n_f32(-INFINITY)))));
-          vst1q_f32(logits + i + 8, logit);
-          max[0][0] = vmaxq_f32(max[0][0], logit);
-        } else {
-          max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 2056));
-        }
-        if constexpr (kMasks) {
-          const float32x4_t x3 = vld1q_f32(unmasked + i + 12);
-          const float32x4_t b3 = vld1q_f32(mask + i + 12);
-          const float32x4_t logit =
-              vfmaq_f32(b3, vscale,
-                        vreinterpretq_f32_u32(
-                            vbicq_u32(vreinterpretq_u32_f32(x3), vceqq_f32(b3, vdupq_n_f32(-INFINITY)))));
-          vst1q_f32(logits + i + 12, logit);
-          max[0][1] = vmaxq_f32(max[0][1], logit);
-        } else {
-          max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 2060));
-        }
-        if constexpr (kMasks) {
-          const float32x4_t x4 = vld1q_f32(unmasked + i + 16);
-          const float32x4_t b4 = vld1q_f32(mask + i + 16);
-          const float32x4_t logit =
-              vfmaq_f32(b4, vscale,
-                        vreinterpretq_f32_u32(
-                            vbicq_u32(vreinterpretq_u32_f32(x4), vceqq_f32(b4, vdupq_n_f32(-INFINITY)))));
-          vst1q_f32(logits + i + 16, logit);
-          max[0][0] = vmaxq_f32(max[0][0], logit);
-        } else {
-          max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 2064));
-        }
-        if constexpr (kMasks) {
-          const float32x4_t x5 = vld1q_f32(unmasked + i + 20);
-          const float32x4_t b5 = vld1q_f32(mask + i + 20);
-          const float32x4_t logit =
-              vfmaq_f32(b5, vscale,
-                        vreinterpretq_f32_u32(
-                            vbicq_u32(vreinterpretq_u32_f32(x5), vceqq_f32(b5, vdupq_n_f32(-INFINITY)))));
-          vst1q_f32(logits + i + 20, logit);
-          max[0][1] = vmaxq_f32(max[0][1], logit);
-        } else {
-          max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 2068));
-        }
-        if constexpr (kMasks) {
-          const float32x4_t x6 = vld1q_f32(unmasked + i + 24);
-          const float32x4_t b6 = vld1q_f32(mask + i + 24);
-          const float32x4_t logit =
-              vfmaq_f32(b6, vscale,
-                        vreinterpretq_f32_u32(
-                            vbicq_u32(vreinterpretq_u32_f32(x6), vceqq_f32(b6, vdupq_n_f32(-INFINITY)))));
-          vst1q_f32(logits + i + 24, logit);
-          max[0][0] = vmaxq_f32(max[0][0], logit);
-        } else {
-          max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 2072));
-        }
-        if constexpr (kMasks) {
-          const float32x4_t x7 = vld1q_f32(unmasked + i + 28);
-          const float32x4_t b7 = vld1q_f32(mask + i + 28);
-          const float32x4_t logit =
-              vfmaq_f32(b7, vscale,
-                        vreinterpretq_f32_u32(
-                            vbicq_u32(vreinterpretq_u32_f32(x7), vceqq_f32(b7, vdupq_n_f32(-INFINITY)))));
-          vst1q_f32(logits + i + 28, logit);
-          max[0][1] = vmaxq_f32(max[0][1], logit);
-        } else {
-          max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 2076));
-        }
+      if constexpr (kLooksAhead && kMasks) {
+        const float32x4_t x0 = vld1q_f32(unmasked + i + 0);
+        const float32x4_t b0 = vld1q_f32(mask + i + 0);
+        const float32x4_t logit =
+            vfmaq_f32(b0, vscale,
+                      vreinterpretq_f32_u32(
+                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+        max[0][0] = vmaxq_f32(max[0][0], logit);
+        vst1q_f32(logits + i + 0, logit);
+      } else if constexpr (kLooksAhead) {
+        max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 2048));
+      }
+      if constexpr (kLooksAhead && kMasks) {
+        const float32x4_t x0 = vld1q_f32(unmasked + i + 4);
+        const float32x4_t b0 = vld1q_f32(mask + i + 4);
+        const float32x4_t logit =
+            vfmaq_f32(b0, vscale,
+                      vreinterpretq_f32_u32(
+                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+        max[0][1] = vmaxq_f32(max[0][1], logit);
+        vst1q_f32(logits + i + 4, logit);
+      } else if constexpr (kLooksAhead) {
+        max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 2052));
+      }
+      if constexpr (kLooksAhead && kMasks) {
+        const float32x4_t x0 = vld1q_f32(unmasked + i + 8);
+        const float32x4_t b0 = vld1q_f32(mask + i + 8);
+        const float32x4_t logit =
+            vfmaq_f32(b0, vscale,
+                      vreinterpretq_f32_u32(
+                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+        max[0][0] = vmaxq_f32(max[0][0], logit);
+        vst1q_f32(logits + i + 8, logit);
+      } else if constexpr (kLooksAhead) {
+        max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 2056));
+      }
+      if constexpr (kLooksAhead && kMasks) {
+        const float32x4_t x0 = vld1q_f32(unmasked + i + 12);
+        const float32x4_t b0 = vld1q_f32(mask + i + 12);
+        const float32x4_t logit =
+            vfmaq_f32(b0, vscale,
+                      vreinterpretq_f32_u32(
+                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+        max[0][1] = vmaxq_f32(max[0][1], logit);
+        vst1q_f32(logits + i + 12, logit);
+      } else if constexpr (kLooksAhead) {
+        max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 2060));
+      }
+      if constexpr (kLooksAhead && kMasks) {
+        const float32x4_t x0 = vld1q_f32(unmasked + i + 16);
+        const float32x4_t b0 = vld1q_f32(mask + i + 16);
+        const float32x4_t logit =
+            vfmaq_f32(b0, vscale,
+                      vreinterpretq_f32_u32(
+                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+        max[0][0] = vmaxq_f32(max[0][0], logit);
+        vst1q_f32(logits + i + 16, logit);
+      } else if constexpr (kLooksAhead) {
+        max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 2064));
+      }
+      if constexpr (kLooksAhead && kMasks) {
+        const float32x4_t x0 = vld1q_f32(unmasked + i + 20);
+        const float32x4_t b0 = vld1q_f32(mask + i + 20);
+        const float32x4_t logit =
+            vfmaq_f32(b0, vscale,
+                      vreinterpretq_f32_u32(
+                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+        max[0][1] = vmaxq_f32(max[0][1], logit);
+        vst1q_f32(logits + i + 20, logit);
+      } else if constexpr (kLooksAhead) {
+        max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 2068));
+      }
+      if constexpr (kLooksAhead && kMasks) {
+        const float32x4_t x0 = vld1q_f32(unmasked + i + 24);
+        const float32x4_t b0 = vld1q_f32(mask + i + 24);
+        const float32x4_t logit =
+            vfmaq_f32(b0, vscale,
+                      vreinterpretq_f32_u32(
+                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+        max[0][0] = vmaxq_f32(max[0][0], logit);
+        vst1q_f32(logits + i + 24, logit);
+      } else if constexpr (kLooksAhead) {
+        max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 2072));
+      }
+      if constexpr (kLooksAhead && kMasks) {
+        const float32x4_t x0 = vld1q_f32(unmasked + i + 28);
+        const float32x4_t b0 = vld1q_f32(mask + i + 28);
+        const float32x4_t logit =
+            vfmaq_f32(b0, vscale,
+                      vreinterpretq_f32_u32(
+                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+        max[0][1] = vmaxq_f32(max[0][1], logit);
+        vst1q_f32(logits + i + 28, logit);
+      } else if constexpr (kLooksAhead) {
+        max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 2076));
       }
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -3900,103 +3886,101 @@ static inline void add_blocks_u64_acc2(const float* x, float* y, const float* ne
       const float32x4_t x5 = vld1q_f32(x + i + 1044);
       const float32x4_t x6 = vld1q_f32(x + i + 1048);
       const float32x4_t x7 = vld1q_f32(x + i + 1052);
-      if constexpr (kLooksAhead) {
-        if constexpr (kMasks) {
-          const float32x4_t x0 = vld1q_f32(unmasked + i + 1024);
-          const float32x4_t b0 = vld1q_f32(mask + i + 1024);
-          const float32x4_t logit =
-              vfmaq_f32(b0, vscale,
-                        vreinterpretq_f32_u32(
-                            vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-          vst1q_f32(logits + i + 1024, logit);
-          max[1][0] = vmaxq_f32(max[1][0], logit);
-        } else {
-          max[1][0] = vmaxq_f32(max[1][0], vld1q_f32(x + i + 3072));
-        }
-        if constexpr (kMasks) {
-          const float32x4_t x1 = vld1q_f32(unmasked + i + 1028);
-          const float32x4_t b1 = vld1q_f32(mask + i + 1028);
-          const float32x4_t logit =
-              vfmaq_f32(b1, vscale,
-                        vreinterpretq_f32_u32(
-                            vbicq_u32(vreinterpretq_u32_f32(x1), vceqq_f32(b1, vdupq_n_f32(-INFINITY)))));
-          vst1q_f32(logits + i + 1028, logit);
-          max[1][1] = vmaxq_f32(max[1][1], logit);
-        } else {
-          max[1][1] = vmaxq_f32(max[1][1], vld1q_f32(x + i + 3076));
-        }
-        if constexpr (kMasks) {
-          const float32x4_t x2 = vld1q_f32(unmasked + i + 1032);
-          const float32x4_t b2 = vld1q_f32(mask + i + 1032);
-          const float32x4_t logit =
-              vfmaq_f32(b2, vscale,
-                        vreinterpretq_f32_u32(
-                            vbicq_u32(vreinterpretq_u32_f32(x2), vceqq_f32(b2, vdupq_n_f32(-INFINITY)))));
-          vst1q_f32(logits + i + 1032, logit);
-          max[1][0] = vmaxq_f32(max[1][0], logit);
-        } else {
-          max[1][0] = vmaxq_f32(max[1][0], vld1q_f32(x + i + 3080));
-        }
-        if constexpr (kMasks) {
-          const float32x4_t x3 = vld1q_f32(unmasked + i + 1036);
-          const float32x4_t b3 = vld1q_f32(mask + i + 1036);
-          const float32x4_t logit =
-              vfmaq_f32(b3, vscale,
-                        vreinterpretq_f32_u32(
-                            vbicq_u32(vreinterpretq_u32_f32(x3), vceqq_f32(b3, vdupq_n_f32(-INFINITY)))));
-          vst1q_f32(logits + i + 1036, logit);
-          max[1][1] = vmaxq_f32(max[1][1], logit);
-        } else {
-          max[1][1] = vmaxq_f32(max[1][1], vld1q_f32(x + i + 3084));
-        }
-        if constexpr (kMasks) {
-          const float32x4_t x4 = vld1q_f32(unmasked + i + 1040);
-          const float32x4_t b4 = vld1q_f32(mask + i + 1040);
-          const float32x4_t logit =
-              vfmaq_f32(b4, vscale,
-                        vreinterpretq_f32_u32(
-                            vbicq_u32(vreinterpretq_u32_f32(x4), vceqq_f32(b4, vdupq_n_f32(-INFINITY)))));
-          vst1q_f32(logits + i + 1040, logit);
-          max[1][0] = vmaxq_f32(max[1][0], logit);
-        } else {
-          max[1][0] = vmaxq_f32(max[1][0], vld1q_f32(x + i + 3088));
-        }
-        if constexpr (kMasks) {
-          const float32x4_t x5 = vld1q_f32(unmasked + i + 1044);
-          const float32x4_t b5 = vld1q_f32(mask + i + 1044);
-          const float32x4_t logit =
-              vfmaq_f32(b5, vscale,
-                        vreinterpretq_f32_u32(
-                            vbicq_u32(vreinterpretq_u32_f32(x5), vceqq_f32(b5, vdupq_n_f32(-INFINITY)))));
-          vst1q_f32(logits + i + 1044, logit);
-          max[1][1] = vmaxq_f32(max[1][1], logit);
-        } else {
-          max[1][1] = vmaxq_f32(max[1][1], vld1q_f32(x + i + 3092));
-        }
-        if constexpr (kMasks) {
-          const float32x4_t x6 = vld1q_f32(unmasked + i + 1048);
-          const float32x4_t b6 = vld1q_f32(mask + i + 1048);
-          const float32x4_t logit =
-              vfmaq_f32(b6, vscale,
-                        vreinterpretq_f32_u32(
-                            vbicq_u32(vreinterpretq_u32_f32(x6), vceqq_f32(b6, vdupq_n_f32(-INFINITY)))));
-          vst1q_f32(logits + i + 1048, logit);
-          max[1][0] = vmaxq_f32(max[1][0], logit);
-        } else {
-          max[1][0] = vmaxq_f32(max[1][0], vld1q_f32(x + i + 3096));
-        }
-        if constexpr (kMasks) {
-          const float32x4_t x7 = vld1q_f32(unmasked + i + 1052);
-          const float32x4_t b7 = vld1q_f32(mask + i + 1052);
-          const float32x4_t logit =
-              vfmaq_f32(b7, vscale,
-                        vreinterpretq_f32_u32(
-                            vbicq_u32(vreinterpretq_u32_f32(x7), vceqq_f32(b7, vdupq_n_f32(-INFINITY)))));
-          vst1q_f32(logits + i + 1052, logit);
-          max[1][1] = vmaxq_f32(max[1][1], logit);
-        } else {
-          max[1][1] = vmaxq_f32(max[1][1], vld1q_f32(x + i + 3100));
-        }
+      if constexpr (kLooksAhead && kMasks) {
+        const float32x4_t x0 = vld1q_f32(unmasked + i + 1024);
+        const float32x4_t b0 = vld1q_f32(mask + i + 1024);
+        const float32x4_t logit =
+            vfmaq_f32(b0, vscale,
+                      vreinterpretq_f32_u32(
+                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+        max[1][0] = vmaxq_f32(max[1][0], logit);
+        vst1q_f32(logits + i + 1024, logit);
+      } else if constexpr (kLooksAhead) {
+        max[1][0] = vmaxq_f32(max[1][0], vld1q_f32(x + i + 3072));
+      }
+      if constexpr (kLooksAhead && kMasks) {
+        const float32x4_t x0 = vld1q_f32(unmasked + i + 1028);
+        const float32x4_t b0 = vld1q_f32(mask + i + 1028);
+        const float32x4_t logit =
+            vfmaq_f32(b0, vscale,
+                      vreinterpretq_f32_u32(
+                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+        max[1][1] = vmaxq_f32(max[1][1], logit);
+        vst1q_f32(logits + i + 1028, logit);
+      } else if constexpr (kLooksAhead) {
+        max[1][1] = vmaxq_f32(max[1][1], vld1q_f32(x + i + 3076));
+      }
+      if constexpr (kLooksAhead && kMasks) {
+        const float32x4_t x0 = vld1q_f32(unmasked + i + 1032);
+        const float32x4_t b0 = vld1q_f32(mask + i + 1032);
+        const float32x4_t logit =
+            vfmaq_f32(b0, vscale,
+                      vreinterpretq_f32_u32(
+                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+        max[1][0] = vmaxq_f32(max[1][0], logit);
+        vst1q_f32(logits + i + 1032, logit);
+      } else if constexpr (kLooksAhead) {
+        max[1][0] = vmaxq_f32(max[1][0], vld1q_f32(x + i + 3080));
+      }
+      if constexpr (kLooksAhead && kMasks) {
+        const float32x4_t x0 = vld1q_f32(unmasked + i + 1036);
+        const float32x4_t b0 = vld1q_f32(mask + i + 1036);
+        const float32x4_t logit =
+            vfmaq_f32(b0, vscale,
+                      vreinterpretq_f32_u32(
+                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+        max[1][1] = vmaxq_f32(max[1][1], logit);
+        vst1q_f32(logits + i + 1036, logit);
+      } else if constexpr (kLooksAhead) {
+        max[1][1] = vmaxq_f32(max[1][1], vld1q_f32(x + i + 3084));
+      }
+      if constexpr (kLooksAhead && kMasks) {
+        const float32x4_t x0 = vld1q_f32(unmasked + i + 1040);
+        const float32x4_t b0 = vld1q_f32(mask + i + 1040);
+        const float32x4_t logit =
+            vfmaq_f32(b0, vscale,
+                      vreinterpretq_f32_u32(
+                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+        max[1][0] = vmaxq_f32(max[1][0], logit);
+        vst1q_f32(logits + i + 1040, logit);
+      } else if constexpr (kLooksAhead) {
+        max[1][0] = vmaxq_f32(max[1][0], vld1q_f32(x + i + 3088));
+      }
+      if constexpr (kLooksAhead && kMasks) {
+        const float32x4_t x0 = vld1q_f32(unmasked + i + 1044);
+        const float32x4_t b0 = vld1q_f32(mask + i + 1044);
+        const float32x4_t logit =
+            vfmaq_f32(b0, vscale,
+                      vreinterpretq_f32_u32(
+                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+        max[1][1] = vmaxq_f32(max[1][1], logit);
+        vst1q_f32(logits + i + 1044, logit);
+      } else if constexpr (kLooksAhead) {
+        max[1][1] = vmaxq_f32(max[1][1], vld1q_f32(x + i + 3092));
+      }
+      if constexpr (kLooksAhead && kMasks) {
+        const float32x4_t x0 = vld1q_f32(unmasked + i + 1048);
+        const float32x4_t b0 = vld1q_f32(mask + i + 1048);
+        const float32x4_t logit =
+            vfmaq_f32(b0, vscale,
+                      vreinterpretq_f32_u32(
+                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+        max[1][0] = vmaxq_f32(max[1][0], logit);
+        vst1q_f32(logits + i + 1048, logit);
+      } else if constexpr (kLooksAhead) {
+        max[1][0] = vmaxq_f32(max[1][0], vld1q_f32(x + i + 3096));
+      }
+      if constexpr (kLooksAhead && kMasks) {
+        const float32x4_t x0 = vld1q_f32(unmasked + i + 1052);
+        const float32x4_t b0 = vld1q_f32(mask + i + 1052);
+        const float32x4_t logit =
+            vfmaq_f32(b0, vscale,
+                      vreinterpretq_f32_u32(
+                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+        max[1][1] = vmaxq_f32(max[1][1], logit);
+        vst1q_f32(logits + i + 1052, logit);
+      } else if constexpr (kLooksAhead) {
+        max[1][1] = vmaxq_f32(max[1][1], vld1q_f32(x + i + 3100));
       }
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -4257,103 +4241,101 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
       const float32x4_t x5 = vld1q_f32(x + i + 20);
       const float32x4_t x6 = vld1q_f32(x + i + 24);
       const float32x4_t x7 = vld1q_f32(x + i + 28);
-      if constexpr (kLooksAhead) {
-        if constexpr (kMasks) {
-          const float32x4_t x0 = vld1q_f32(unmasked + i + 0);
-          const float32x4_t b0 = vld1q_f32(mask + i + 0);
-          const float32x4_t logit =
-              vfmaq_f32(b0, vscale,
-                        vreinterpretq_f32_u32(
-                            vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-          vst1q_f32(logits + i + 0, logit);
-          max[0][0] = vmaxq_f32(max[0][0], logit);
-        } else {
-          max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 2048));
-        }
-        if constexpr (kMasks) {
-          const float32x4_t x1 = vld1q_f32(unmasked + i + 4);
-          const float32x4_t b1 = vld1q_f32(mask + i + 4);
-          const float32x4_t logit =
-              vfmaq_f32(b1, vscale,
-                        vreinterpretq_f32_u32(
-                            vbicq_u32(vreinterpretq_u32_f32(x1), vceqq_f32(b1, vdupq_n_f32(-INFINITY)))));
-          vst1q_f32(logits + i + 4, logit);
-          max[0][1] = vmaxq_f32(max[0][1], logit);
-        } else {
-          max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 2052));
-        }
-        if constexpr (kMasks) {
-          const float32x4_t x2 = vld1q_f32(unmasked + i + 8);
-          const float32x4_t b2 = vld1q_f32(mask + i + 8);
-          const float32x4_t logit =
-              vfmaq_f32(b2, vscale,
-                        vreinterpretq_f32_u32(
-                            vbicq_u32(vreinterpretq_u32_f32(x2), vceqq_f32(b2, vdupq_n_f32(-INFINITY)))));
-          vst1q_f32(logits + i + 8, logit);
-          max[0][0] = vmaxq_f32(max[0][0], logit);
-        } else {
-          max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 2056));
-        }
-        if constexpr (kMasks) {
-          const float32x4_t x3 = vld1q_f32(unmasked + i + 12);
-          const float32x4_t b3 = vld1q_f32(mask + i + 12);
-          const float32x4_t logit =
-              vfmaq_f32(b3, vscale,
-                        vreinterpretq_f32_u32(
-                            vbicq_u32(vreinterpretq_u32_f32(x3), vceqq_f32(b3, vdupq_n_f32(-INFINITY)))));
-          vst1q_f32(logits + i + 12, logit);
-          max[0][1] = vmaxq_f32(max[0][1], logit);
-        } else {
-          max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 2060));
-        }
-        if constexpr (kMasks) {
-          const float32x4_t x4 = vld1q_f32(unmasked + i + 16);
-          const float32x4_t b4 = vld1q_f32(mask + i + 16);
-          const float32x4_t logit =
-              vfmaq_f32(b4, vscale,
-                        vreinterpretq_f32_u32(
-                            vbicq_u32(vreinterpretq_u32_f32(x4), vceqq_f32(b4, vdupq_n_f32(-INFINITY)))));
-          vst1q_f32(logits + i + 16, logit);
-          max[0][0] = vmaxq_f32(max[0][0], logit);
-        } else {
-          max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 2064));
-        }
-        if constexpr (kMasks) {
-          const float32x4_t x5 = vld1q_f32(unmasked + i + 20);
-          const float32x4_t b5 = vld1q_f32(mask + i + 20);
-          const float32x4_t logit =
-              vfmaq_f32(b5, vscale,
-                        vreinterpretq_f32_u32(
-                            vbicq_u32(vreinterpretq_u32_f32(x5), vceqq_f32(b5, vdupq_n_f32(-INFINITY)))));
-          vst1q_f32(logits + i + 20, logit);
-          max[0][1] = vmaxq_f32(max[0][1], logit);
-        } else {
-          max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 2068));
-        }
-        if constexpr (kMasks) {
-          const float32x4_t x6 = vld1q_f32(unmasked + i + 24);
-          const float32x4_t b6 = vld1q_f32(mask + i + 24);
-          const float32x4_t logit =
-              vfmaq_f32(b6, vscale,
-                        vreinterpretq_f32_u32(
-                            vbicq_u32(vreinterpretq_u32_f32(x6), vceqq_f32(b6, vdupq_n_f32(-INFINITY)))));
-          vst1q_f32(logits + i + 24, logit);
-          max[0][0] = vmaxq_f32(max[0][0], logit);
-        } else {
-          max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 2072));
-        }
-        if constexpr (kMasks) {
-          const float32x4_t x7 = vld1q_f32(unmasked + i + 28);
-          const float32x4_t b7 = vld1q_f32(mask + i + 28);
-          const float32x4_t logit =
-              vfmaq_f32(b7, vscale,
-                        vreinterpretq_f32_u32(
-                            vbicq_u32(vreinterpretq_u32_f32(x7), vceqq_f32(b7, vdupq_n_f32(-INFINITY)))));
-          vst1q_f32(logits + i + 28, logit);
-          max[0][1] = vmaxq_f32(max[0][1], logit);
-        } else {
-          max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 2076));
-        }
+      if constexpr (kLooksAhead && kMasks) {
+        const float32x4_t x0 = vld1q_f32(unmasked + i + 0);
+        const float32x4_t b0 = vld1q_f32(mask + i + 0);
+        const float32x4_t logit =
+            vfmaq_f32(b0, vscale,
+                      vreinterpretq_f32_u32(
+                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+        max[0][0] = vmaxq_f32(max[0][0], logit);
+        vst1q_f32(logits + i + 0, logit);
+      } else if constexpr (kLooksAhead) {
+        max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 2048));
+      }
+      if constexpr (kLooksAhead && kMasks) {
+        const float32x4_t x0 = vld1q_f32(unmasked + i + 4);
+        const float32x4_t b0 = vld1q_f32(mask + i + 4);
+        const float32x4_t logit =
+            vfmaq_f32(b0, vscale,
+                      vreinterpretq_f32_u32(
+                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+        max[0][1] = vmaxq_f32(max[0][1], logit);
+        vst1q_f32(logits + i + 4, logit);
+      } else if constexpr (kLooksAhead) {
+        max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 2052));
+      }
+      if constexpr (kLooksAhead && kMasks) {
+        const float32x4_t x0 = vld1q_f32(unmasked + i + 8);
+        const float32x4_t b0 = vld1q_f32(mask + i + 8);
+        const float32x4_t logit =
+            vfmaq_f32(b0, vscale,
+                      vreinterpretq_f32_u32(
+                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+        max[0][0] = vmaxq_f32(max[0][0], logit);
+        vst1q_f32(logits + i + 8, logit);
+      } else if constexpr (kLooksAhead) {
+        max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 2056));
+      }
+      if constexpr (kLooksAhead && kMasks) {
+        const float32x4_t x0 = vld1q_f32(unmasked + i + 12);
+        const float32x4_t b0 = vld1q_f32(mask + i + 12);
+        const float32x4_t logit =
+            vfmaq_f32(b0, vscale,
+                      vreinterpretq_f32_u32(
+                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+        max[0][1] = vmaxq_f32(max[0][1], logit);
+        vst1q_f32(logits + i + 12, logit);
+      } else if constexpr (kLooksAhead) {
+        max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 2060));
+      }
+      if constexpr (kLooksAhead && kMasks) {
+        const float32x4_t x0 = vld1q_f32(unmasked + i + 16);
+        const float32x4_t b0 = vld1q_f32(mask + i + 16);
+        const float32x4_t logit =
+            vfmaq_f32(b0, vscale,
+                      vreinterpretq_f32_u32(
+                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+        max[0][0] = vmaxq_f32(max[0][0], logit);
+        vst1q_f32(logits + i + 16, logit);
+      } else if constexpr (kLooksAhead) {
+        max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 2064));
+      }
+      if constexpr (kLooksAhead && kMasks) {
+        const float32x4_t x0 = vld1q_f32(unmasked + i + 20);
+        const float32x4_t b0 = vld1q_f32(mask + i + 20);
+        const float32x4_t logit =
+            vfmaq_f32(b0, vscale,
+                      vreinterpretq_f32_u32(
+                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+        max[0][1] = vmaxq_f32(max[0][1], logit);
+        vst1q_f32(logits + i + 20, logit);
+      } else if constexpr (kLooksAhead) {
+        max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 2068));
+      }
+      if constexpr (kLooksAhead && kMasks) {
+        const float32x4_t x0 = vld1q_f32(unmasked + i + 24);
+        const float32x4_t b0 = vld1q_f32(mask + i + 24);
+        const float32x4_t logit =
+            vfmaq_f32(b0, vscale,
+                      vreinterpretq_f32_u32(
+                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+        max[0][0] = vmaxq_f32(max[0][0], logit);
+        vst1q_f32(logits + i + 24, logit);
+      } else if constexpr (kLooksAhead) {
+        max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 2072));
+      }
+      if constexpr (kLooksAhead && kMasks) {
+        const float32x4_t x0 = vld1q_f32(unmasked + i + 28);
+        const float32x4_t b0 = vld1q_f32(mask + i + 28);
+        const float32x4_t logit =
+            vfmaq_f32(b0, vscale,
+                      vreinterpretq_f32_u32(
+                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+        max[0][1] = vmaxq_f32(max[0][1], logit);
+        vst1q_f32(logits + i + 28, logit);
+      } else if constexpr (kLooksAhead) {
+        max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 2076));
       }
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -4487,103 +4469,101 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
       const float32x4_t x5 = vld1q_f32(x + i + 1044);
       const float32x4_t x6 = vld1q_f32(x + i + 1048);
       const float32x4_t x7 = vld1q_f32(x + i + 1052);
-      if constexpr (kLooksAhead) {
-        if constexpr (kMasks) {
-          const float32x4_t x0 = vld1q_f32(unmasked + i + 1024);
-          const float32x4_t b0 = vld1q_f32(mask + i + 1024);
-          const float32x4_t logit =
-              vfmaq_f32(b0, vscale,
-                        vreinterpretq_f32_u32(
-                            vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-          vst1q_f32(logits + i + 1024, logit);
-          max[1][0] = vmaxq_f32(max[1][0], logit);
-        } else {
-          max[1][0] = vmaxq_f32(max[1][0], vld1q_f32(x + i + 3072));
-        }
-        if constexpr (kMasks) {
-          const float32x4_t x1 = vld1q_f32(unmasked + i + 1028);
-          const float32x4_t b1 = vld1q_f32(mask + i + 1028);
-          const float32x4_t logit =
-              vfmaq_f32(b1, vscale,
-                        vreinterpretq_f32_u32(
-                            vbicq_u32(vreinterpretq_u32_f32(x1), vceqq_f32(b1, vdupq_n_f32(-INFINITY)))));
-          vst1q_f32(logits + i + 1028, logit);
-          max[1][1] = vmaxq_f32(max[1][1], logit);
-        } else {
-          max[1][1] = vmaxq_f32(max[1][1], vld1q_f32(x + i + 3076));
-        }
-        if constexpr (kMasks) {
-          const float32x4_t x2 = vld1q_f32(unmasked + i + 1032);
-          const float32x4_t b2 = vld1q_f32(mask + i + 1032);
-          const float32x4_t logit =
-              vfmaq_f32(b2, vscale,
-                        vreinterpretq_f32_u32(
-                            vbicq_u32(vreinterpretq_u32_f32(x2), vceqq_f32(b2, vdupq_n_f32(-INFINITY)))));
-          vst1q_f32(logits + i + 1032, logit);
-          max[1][0] = vmaxq_f32(max[1][0], logit);
-        } else {
-          max[1][0] = vmaxq_f32(max[1][0], vld1q_f32(x + i + 3080));
-        }
-        if constexpr (kMasks) {
-          const float32x4_t x3 = vld1q_f32(unmasked + i + 1036);
-          const float32x4_t b3 = vld1q_f32(mask + i + 1036);
-          const float32x4_t logit =
-              vfmaq_f32(b3, vscale,
-                        vreinterpretq_f32_u32(
-                            vbicq_u32(vreinterpretq_u32_f32(x3), vceqq_f32(b3, vdupq_n_f32(-INFINITY)))));
-          vst1q_f32(logits + i + 1036, logit);
-          max[1][1] = vmaxq_f32(max[1][1], logit);
-        } else {
-          max[1][1] = vmaxq_f32(max[1][1], vld1q_f32(x + i + 3084));
-        }
-        if constexpr (kMasks) {
-          const float32x4_t x4 = vld1q_f32(unmasked + i + 1040);
-          const float32x4_t b4 = vld1q_f32(mask + i + 1040);
-          const float32x4_t logit =
-              vfmaq_f32(b4, vscale,
-                        vreinterpretq_f32_u32(
-                            vbicq_u32(vreinterpretq_u32_f32(x4), vceqq_f32(b4, vdupq_n_f32(-INFINITY)))));
-          vst1q_f32(logits + i + 1040, logit);
-          max[1][0] = vmaxq_f32(max[1][0], logit);
-        } else {
-          max[1][0] = vmaxq_f32(max[1][0], vld1q_f32(x + i + 3088));
-        }
-        if constexpr (kMasks) {
-          const float32x4_t x5 = vld1q_f32(unmasked + i + 1044);
-          const float32x4_t b5 = vld1q_f32(mask + i + 1044);
-          const float32x4_t logit =
-              vfmaq_f32(b5, vscale,
-                        vreinterpretq_f32_u32(
-                            vbicq_u32(vreinterpretq_u32_f32(x5), vceqq_f32(b5, vdupq_n_f32(-INFINITY)))));
-          vst1q_f32(logits + i + 1044, logit);
-          max[1][1] = vmaxq_f32(max[1][1], logit);
-        } else {
-          max[1][1] = vmaxq_f32(max[1][1], vld1q_f32(x + i + 3092));
-        }
-        if constexpr (kMasks) {
-          const float32x4_t x6 = vld1q_f32(unmasked + i + 1048);
-          const float32x4_t b6 = vld1q_f32(mask + i + 1048);
-          const float32x4_t logit =
-              vfmaq_f32(b6, vscale,
-                        vreinterpretq_f32_u32(
-                            vbicq_u32(vreinterpretq_u32_f32(x6), vceqq_f32(b6, vdupq_n_f32(-INFINITY)))));
-          vst1q_f32(logits + i + 1048, logit);
-          max[1][0] = vmaxq_f32(max[1][0], logit);
-        } else {
-          max[1][0] = vmaxq_f32(max[1][0], vld1q_f32(x + i + 3096));
-        }
-        if constexpr (kMasks) {
-          const float32x4_t x7 = vld1q_f32(unmasked + i + 1052);
-          const float32x4_t b7 = vld1q_f32(mask + i + 1052);
-          const float32x4_t logit =
-              vfmaq_f32(b7, vscale,
-                        vreinterpretq_f32_u32(
-                            vbicq_u32(vreinterpretq_u32_f32(x7), vceqq_f32(b7, vdupq_n_f32(-INFINITY)))));
-          vst1q_f32(logits + i + 1052, logit);
-          max[1][1] = vmaxq_f32(max[1][1], logit);
-        } else {
-          max[1][1] = vmaxq_f32(max[1][1], vld1q_f32(x + i + 3100));
-        }
+      if constexpr (kLooksAhead && kMasks) {
+        const float32x4_t x0 = vld1q_f32(unmasked + i + 1024);
+        const float32x4_t b0 = vld1q_f32(mask + i + 1024);
+        const float32x4_t logit =
+            vfmaq_f32(b0, vscale,
+                      vreinterpretq_f32_u32(
+                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+        max[1][0] = vmaxq_f32(max[1][0], logit);
+        vst1q_f32(logits + i + 1024, logit);
+      } else if constexpr (kLooksAhead) {
+        max[1][0] = vmaxq_f32(max[1][0], vld1q_f32(x + i + 3072));
+      }
+      if constexpr (kLooksAhead && kMasks) {
+        const float32x4_t x0 = vld1q_f32(unmasked + i + 1028);
+        const float32x4_t b0 = vld1q_f32(mask + i + 1028);
+        const float32x4_t logit =
+            vfmaq_f32(b0, vscale,
+                      vreinterpretq_f32_u32(
+                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+        max[1][1] = vmaxq_f32(max[1][1], logit);
+        vst1q_f32(logits + i + 1028, logit);
+      } else if constexpr (kLooksAhead) {
+        max[1][1] = vmaxq_f32(max[1][1], vld1q_f32(x + i + 3076));
+      }
+      if constexpr (kLooksAhead && kMasks) {
+        const float32x4_t x0 = vld1q_f32(unmasked + i + 1032);
+        const float32x4_t b0 = vld1q_f32(mask + i + 1032);
+        const float32x4_t logit =
+            vfmaq_f32(b0, vscale,
+                      vreinterpretq_f32_u32(
+                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+        max[1][0] = vmaxq_f32(max[1][0], logit);
+        vst1q_f32(logits + i + 1032, logit);
+      } else if constexpr (kLooksAhead) {
+        max[1][0] = vmaxq_f32(max[1][0], vld1q_f32(x + i + 3080));
+      }
+      if constexpr (kLooksAhead && kMasks) {
+        const float32x4_t x0 = vld1q_f32(unmasked + i + 1036);
+        const float32x4_t b0 = vld1q_f32(mask + i + 1036);
+        const float32x4_t logit =
+            vfmaq_f32(b0, vscale,
+                      vreinterpretq_f32_u32(
+                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+        max[1][1] = vmaxq_f32(max[1][1], logit);
+        vst1q_f32(logits + i + 1036, logit);
+      } else if constexpr (kLooksAhead) {
+        max[1][1] = vmaxq_f32(max[1][1], vld1q_f32(x + i + 3084));
+      }
+      if constexpr (kLooksAhead && kMasks) {
+        const float32x4_t x0 = vld1q_f32(unmasked + i + 1040);
+        const float32x4_t b0 = vld1q_f32(mask + i + 1040);
+        const float32x4_t logit =
+            vfmaq_f32(b0, vscale,
+                      vreinterpretq_f32_u32(
+                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+        max[1][0] = vmaxq_f32(max[1][0], logit);
+        vst1q_f32(logits + i + 1040, logit);
+      } else if constexpr (kLooksAhead) {
+        max[1][0] = vmaxq_f32(max[1][0], vld1q_f32(x + i + 3088));
+      }
+      if constexpr (kLooksAhead && kMasks) {
+        const float32x4_t x0 = vld1q_f32(unmasked + i + 1044);
+        const float32x4_t b0 = vld1q_f32(mask + i + 1044);
+        const float32x4_t logit =
+            vfmaq_f32(b0, vscale,
+                      vreinterpretq_f32_u32(
+                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+        max[1][1] = vmaxq_f32(max[1][1], logit);
+        vst1q_f32(logits + i + 1044, logit);
+      } else if constexpr (kLooksAhead) {
+        max[1][1] = vmaxq_f32(max[1][1], vld1q_f32(x + i + 3092));
+      }
+      if constexpr (kLooksAhead && kMasks) {
+        const float32x4_t x0 = vld1q_f32(unmasked + i + 1048);
+        const float32x4_t b0 = vld1q_f32(mask + i + 1048);
+        const float32x4_t logit =
+            vfmaq_f32(b0, vscale,
+                      vreinterpretq_f32_u32(
+                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+        max[1][0] = vmaxq_f32(max[1][0], logit);
+        vst1q_f32(logits + i + 1048, logit);
+      } else if constexpr (kLooksAhead) {
+        max[1][0] = vmaxq_f32(max[1][0], vld1q_f32(x + i + 3096));
+      }
+      if constexpr (kLooksAhead && kMasks) {
+        const float32x4_t x0 = vld1q_f32(unmasked + i + 1052);
+        const float32x4_t b0 = vld1q_f32(mask + i + 1052);
+        const float32x4_t logit =
+            vfmaq_f32(b0, vscale,
+                      vreinterpretq_f32_u32(
+                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+        max[1][1] = vmaxq_f32(max[1][1], logit);
+        vst1q_f32(logits + i + 1052, logit);
+      } else if constexpr (kLooksAhead) {
+        max[1][1] = vmaxq_f32(max[1][1], vld1q_f32(x + i + 3100));
       }
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -4717,103 +4697,101 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
       const float32x4_t x5 = vld1q_f32(x + i + 52);
       const float32x4_t x6 = vld1q_f32(x + i + 56);
       const float32x4_t x7 = vld1q_f32(x + i + 60);
-      if constexpr (kLooksAhead) {
-        if constexpr (kMasks) {
-          const float32x4_t x0 = vld1q_f32(unmasked + i + 32);
-          const float32x4_t b0 = vld1q_f32(mask + i + 32);
-          const float32x4_t logit =
-              vfmaq_f32(b0, vscale,
-                        vreinterpretq_f32_u32(
-                            vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-          vst1q_f32(logits + i + 32, logit);
-          max[0][0] = vmaxq_f32(max[0][0], logit);
-        } else {
-          max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 2080));
-        }
-        if constexpr (kMasks) {
-          const float32x4_t x1 = vld1q_f32(unmasked + i + 36);
-          const float32x4_t b1 = vld1q_f32(mask + i + 36);
-          const float32x4_t logit =
-              vfmaq_f32(b1, vscale,
-                        vreinterpretq_f32_u32(
-                            vbicq_u32(vreinterpretq_u32_f32(x1), vceqq_f32(b1, vdupq_n_f32(-INFINITY)))));
-          vst1q_f32(logits + i + 36, logit);
-          max[0][1] = vmaxq_f32(max[0][1], logit);
-        } else {
-          max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 2084));
-        }
-        if constexpr (kMasks) {
-          const float32x4_t x2 = vld1q_f32(unmasked + i + 40);
-          const float32x4_t b2 = vld1q_f32(mask + i + 40);
-          const float32x4_t logit =
-              vfmaq_f32(b2, vscale,
-                        vreinterpretq_f32_u32(
-                            vbicq_u32(vreinterpretq_u32_f32(x2), vceqq_f32(b2, vdupq_n_f32(-INFINITY)))));
-          vst1q_f32(logits + i + 40, logit);
-          max[0][0] = vmaxq_f32(max[0][0], logit);
-        } else {
-          max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 2088));
-        }
-        if constexpr (kMasks) {
-          const float32x4_t x3 = vld1q_f32(unmasked + i + 44);
-          const float32x4_t b3 = vld1q_f32(mask + i + 44);
-          const float32x4_t logit =
-              vfmaq_f32(b3, vscale,
-                        vreinterpretq_f32_u32(
-                            vbicq_u32(vreinterpretq_u32_f32(x3), vceqq_f32(b3, vdupq_n_f32(-INFINITY)))));
-          vst1q_f32(logits + i + 44, logit);
-          max[0][1] = vmaxq_f32(max[0][1], logit);
-        } else {
-          max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 2092));
-        }
-        if constexpr (kMasks) {
-          const float32x4_t x4 = vld1q_f32(unmasked + i + 48);
-          const float32x4_t b4 = vld1q_f32(mask + i + 48);
-          const float32x4_t logit =
-              vfmaq_f32(b4, vscale,
-                        vreinterpretq_f32_u32(
-                            vbicq_u32(vreinterpretq_u32_f32(x4), vceqq_f32(b4, vdupq_n_f32(-INFINITY)))));
-          vst1q_f32(logits + i + 48, logit);
-          max[0][0] = vmaxq_f32(max[0][0], logit);
-        } else {
-          max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 2096));
-        }
-        if constexpr (kMasks) {
-          const float32x4_t x5 = vld1q_f32(unmasked + i + 52);
-          const float32x4_t b5 = vld1q_f32(mask + i + 52);
-          const float32x4_t logit =
-              vfmaq_f32(b5, vscale,
-                        vreinterpretq_f32_u32(
-                            vbicq_u32(vreinterpretq_u32_f32(x5), vceqq_f32(b5, vdupq_n_f32(-INFINITY)))));
-          vst1q_f32(logits + i + 52, logit);
-          max[0][1] = vmaxq_f32(max[0][1], logit);
-        } else {
-          max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 2100));
-        }
-        if constexpr (kMasks) {
-          const float32x4_t x6 = vld1q_f32(unmasked + i + 56);
-          const float32x4_t b6 = vld1q_f32(mask + i + 56);
-          const float32x4_t logit =
-              vfmaq_f32(b6, vscale,
-                        vreinterpretq_f32_u32(
-                            vbicq_u32(vreinterpretq_u32_f32(x6), vceqq_f32(b6, vdupq_n_f32(-INFINITY)))));
-          vst1q_f32(logits + i + 56, logit);
-          max[0][0] = vmaxq_f32(max[0][0], logit);
-        } else {
-          max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 2104));
-        }
-        if constexpr (kMasks) {
-          const float32x4_t x7 = vld1q_f32(unmasked + i + 60);
-          const float32x4_t b7 = vld1q_f32(mask + i + 60);
-          const float32x4_t logit =
-              vfmaq_f32(b7, vscale,
-                        vreinterpretq_f32_u32(
-                            vbicq_u32(vreinterpretq_u32_f32(x7), vceqq_f32(b7, vdupq_n_f32(-INFINITY)))));
-          vst1q_f32(logits + i + 60, logit);
-          max[0][1] = vmaxq_f32(max[0][1], logit);
-        } else {
-          max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 2108));
-        }
+      if constexpr (kLooksAhead && kMasks) {
+        const float32x4_t x0 = vld1q_f32(unmasked + i + 32);
+        const float32x4_t b0 = vld1q_f32(mask + i + 32);
+        const float32x4_t logit =
+            vfmaq_f32(b0, vscale,
+                      vreinterpretq_f32_u32(
+                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+        max[0][0] = vmaxq_f32(max[0][0], logit);
+        vst1q_f32(logits + i + 32, logit);
+      } else if constexpr (kLooksAhead) {
+        max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 2080));
+      }
+      if constexpr (kLooksAhead && kMasks) {
+        const float32x4_t x0 = vld1q_f32(unmasked + i + 36);
+        const float32x4_t b0 = vld1q_f32(mask + i + 36);
+        const float32x4_t logit =
+            vfmaq_f32(b0, vscale,
+                      vreinterpretq_f32_u32(
+                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+        max[0][1] = vmaxq_f32(max[0][1], logit);
+        vst1q_f32(logits + i + 36, logit);
+      } else if constexpr (kLooksAhead) {
+        max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 2084));
+      }
+      if constexpr (kLooksAhead && kMasks) {
+        const float32x4_t x0 = vld1q_f32(unmasked + i + 40);
+        const float32x4_t b0 = vld1q_f32(mask + i + 40);
+        const float32x4_t logit =
+            vfmaq_f32(b0, vscale,
+                      vreinterpretq_f32_u32(
+                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+        max[0][0] = vmaxq_f32(max[0][0], logit);
+        vst1q_f32(logits + i + 40, logit);
+      } else if constexpr (kLooksAhead) {
+        max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 2088));
+      }
+      if constexpr (kLooksAhead && kMasks) {
+        const float32x4_t x0 = vld1q_f32(unmasked + i + 44);
+        const float32x4_t b0 = vld1q_f32(mask + i + 44);
+        const float32x4_t logit =
+            vfmaq_f32(b0, vscale,
+                      vreinterpretq_f32_u32(
+                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+        max[0][1] = vmaxq_f32(max[0][1], logit);
+        vst1q_f32(logits + i + 44, logit);
+      } else if constexpr (kLooksAhead) {
+        max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 2092));
+      }
+      if constexpr (kLooksAhead && kMasks) {
+        const float32x4_t x0 = vld1q_f32(unmasked + i + 48);
+        const float32x4_t b0 = vld1q_f32(mask + i + 48);
+        const float32x4_t logit =
+            vfmaq_f32(b0, vscale,
+                      vreinterpretq_f32_u32(
+                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+        max[0][0] = vmaxq_f32(max[0][0], logit);
+        vst1q_f32(logits + i + 48, logit);
+      } else if constexpr (kLooksAhead) {
+        max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 2096));
+      }
+      if constexpr (kLooksAhead && kMasks) {
+        const float32x4_t x0 = vld1q_f32(unmasked + i + 52);
+        const float32x4_t b0 = vld1q_f32(mask + i + 52);
+        const float32x4_t logit =
+            vfmaq_f32(b0, vscale,
+                      vreinterpretq_f32_u32(
+                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+        max[0][1] = vmaxq_f32(max[0][1], logit);
+        vst1q_f32(logits + i + 52, logit);
+      } else if constexpr (kLooksAhead) {
+        max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 2100));
+      }
+      if constexpr (kLooksAhead && kMasks) {
+        const float32x4_t x0 = vld1q_f32(unmasked + i + 56);
+        const float32x4_t b0 = vld1q_f32(mask + i + 56);
+        const float32x4_t logit =
+            vfmaq_f32(b0, vscale,
+                      vreinterpretq_f32_u32(
+                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+        max[0][0] = vmaxq_f32(max[0][0], logit);
+        vst1q_f32(logits + i + 56, logit);
+      } else if constexpr (kLooksAhead) {
+        max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 2104));
+      }
+      if constexpr (kLooksAhead && kMasks) {
+        const float32x4_t x0 = vld1q_f32(unmasked + i + 60);
+        const float32x4_t b0 = vld1q_f32(mask + i + 60);
+        const float32x4_t logit =
+            vfmaq_f32(b0, vscale,
+                      vreinterpretq_f32_u32(
+                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+        max[0][1] = vmaxq_f32(max[0][1], logit);
+        vst1q_f32(logits + i + 60, logit);
+      } else if constexpr (kLooksAhead) {
+        max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 2108));
       }
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -4947,103 +4925,101 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
       const float32x4_t x5 = vld1q_f32(x + i + 1076);
       const float32x4_t x6 = vld1q_f32(x + i + 1080);
       const float32x4_t x7 = vld1q_f32(x + i + 1084);
-      if constexpr (kLooksAhead) {
-        if constexpr (kMasks) {
-          const float32x4_t x0 = vld1q_f32(unmasked + i + 1056);
-          const float32x4_t b0 = vld1q_f32(mask + i + 1056);
-          const float32x4_t logit =
-              vfmaq_f32(b0, vscale,
-                        vreinterpretq_f32_u32(
-                            vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-          vst1q_f32(logits + i + 1056, logit);
-          max[1][0] = vmaxq_f32(max[1][0], logit);
-        } else {
-          max[1][0] = vmaxq_f32(max[1][0], vld1q_f32(x + i + 3104));
-        }
-        if constexpr (kMasks) {
-          const float32x4_t x1 = vld1q_f32(unmasked + i + 1060);
-          const float32x4_t b1 = vld1q_f32(mask + i + 1060);
-          const float32x4_t logit =
-              vfmaq_f32(b1, vscale,
-                        vreinterpretq_f32_u32(
-                            vbicq_u32(vreinterpretq_u32_f32(x1), vceqq_f32(b1, vdupq_n_f32(-INFINITY)))));
-          vst1q_f32(logits + i + 1060, logit);
-          max[1][1] = vmaxq_f32(max[1][1], logit);
-        } else {
-          max[1][1] = vmaxq_f32(max[1][1], vld1q_f32(x + i + 3108));
-        }
-        if constexpr (kMasks) {
-          const float32x4_t x2 = vld1q_f32(unmasked + i + 1064);
-          const float32x4_t b2 = vld1q_f32(mask + i + 1064);
-          const float32x4_t logit =
-              vfmaq_f32(b2, vscale,
-                        vreinterpretq_f32_u32(
-                            vbicq_u32(vreinterpretq_u32_f32(x2), vceqq_f32(b2, vdupq_n_f32(-INFINITY)))));
-          vst1q_f32(logits + i + 1064, logit);
-          max[1][0] = vmaxq_f32(max[1][0], logit);
-        } else {
-          max[1][0] = vmaxq_f32(max[1][0], vld1q_f32(x + i + 3112));
-        }
-        if constexpr (kMasks) {
-          const float32x4_t x3 = vld1q_f32(unmasked + i + 1068);
-          const float32x4_t b3 = vld1q_f32(mask + i + 1068);
-          const float32x4_t logit =
-              vfmaq_f32(b3, vscale,
-                        vreinterpretq_f32_u32(
-                            vbicq_u32(vreinterpretq_u32_f32(x3), vceqq_f32(b3, vdupq_n_f32(-INFINITY)))));
-          vst1q_f32(logits + i + 1068, logit);
-          max[1][1] = vmaxq_f32(max[1][1], logit);
-        } else {
-          max[1][1] = vmaxq_f32(max[1][1], vld1q_f32(x + i + 3116));
-        }
-        if constexpr (kMasks) {
-          const float32x4_t x4 = vld1q_f32(unmasked + i + 1072);
-          const float32x4_t b4 = vld1q_f32(mask + i + 1072);
-          const float32x4_t logit =
-              vfmaq_f32(b4, vscale,
-                        vreinterpretq_f32_u32(
-                            vbicq_u32(vreinterpretq_u32_f32(x4), vceqq_f32(b4, vdupq_n_f32(-INFINITY)))));
-          vst1q_f32(logits + i + 1072, logit);
-          max[1][0] = vmaxq_f32(max[1][0], logit);
-        } else {
-          max[1][0] = vmaxq_f32(max[1][0], vld1q_f32(x + i + 3120));
-        }
-        if constexpr (kMasks) {
-          const float32x4_t x5 = vld1q_f32(unmasked + i + 1076);
-          const float32x4_t b5 = vld1q_f32(mask + i + 1076);
-          const float32x4_t logit =
-              vfmaq_f32(b5, vscale,
-                        vreinterpretq_f32_u32(
-                            vbicq_u32(vreinterpretq_u32_f32(x5), vceqq_f32(b5, vdupq_n_f32(-INFINITY)))));
-          vst1q_f32(logits + i + 1076, logit);
-          max[1][1] = vmaxq_f32(max[1][1], logit);
-        } else {
-          max[1][1] = vmaxq_f32(max[1][1], vld1q_f32(x + i + 3124));
-        }
-        if constexpr (kMasks) {
-          const float32x4_t x6 = vld1q_f32(unmasked + i + 1080);
-          const float32x4_t b6 = vld1q_f32(mask + i + 1080);
-          const float32x4_t logit =
-              vfmaq_f32(b6, vscale,
-                        vreinterpretq_f32_u32(
-                            vbicq_u32(vreinterpretq_u32_f32(x6), vceqq_f32(b6, vdupq_n_f32(-INFINITY)))));
-          vst1q_f32(logits + i + 1080, logit);
-          max[1][0] = vmaxq_f32(max[1][0], logit);
-        } else {
-          max[1][0] = vmaxq_f32(max[1][0], vld1q_f32(x + i + 3128));
-        }
-        if constexpr (kMasks) {
-          const float32x4_t x7 = vld1q_f32(unmasked + i + 1084);
-          const float32x4_t b7 = vld1q_f32(mask + i + 1084);
-          const float32x4_t logit =
-              vfmaq_f32(b7, vscale,
-                        vreinterpretq_f32_u32(
-                            vbicq_u32(vreinterpretq_u32_f32(x7), vceqq_f32(b7, vdupq_n_f32(-INFINITY)))));
-          vst1q_f32(logits + i + 1084, logit);
-          max[1][1] = vmaxq_f32(max[1][1], logit);
-        } else {
-          max[1][1] = vmaxq_f32(max[1][1], vld1q_f32(x + i + 3132));
-        }
+      if constexpr (kLooksAhead && kMasks) {
+        const float32x4_t x0 = vld1q_f32(unmasked + i + 1056);
+        const float32x4_t b0 = vld1q_f32(mask + i + 1056);
+        const float32x4_t logit =
+            vfmaq_f32(b0, vscale,
+                      vreinterpretq_f32_u32(
+                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+        max[1][0] = vmaxq_f32(max[1][0], logit);
+        vst1q_f32(logits + i + 1056, logit);
+      } else if constexpr (kLooksAhead) {
+        max[1][0] = vmaxq_f32(max[1][0], vld1q_f32(x + i + 3104));
+      }
+      if constexpr (kLooksAhead && kMasks) {
+        const float32x4_t x0 = vld1q_f32(unmasked + i + 1060);
+        const float32x4_t b0 = vld1q_f32(mask + i + 1060);
+        const float32x4_t logit =
+            vfmaq_f32(b0, vscale,
+                      vreinterpretq_f32_u32(
+                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+        max[1][1] = vmaxq_f32(max[1][1], logit);
+        vst1q_f32(logits + i + 1060, logit);
+      } else if constexpr (kLooksAhead) {
+        max[1][1] = vmaxq_f32(max[1][1], vld1q_f32(x + i + 3108));
+      }
+      if constexpr (kLooksAhead && kMasks) {
+        const float32x4_t x0 = vld1q_f32(unmasked + i + 1064);
+        const float32x4_t b0 = vld1q_f32(mask + i + 1064);
+        const float32x4_t logit =
+            vfmaq_f32(b0, vscale,
+                      vreinterpretq_f32_u32(
+                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+        max[1][0] = vmaxq_f32(max[1][0], logit);
+        vst1q_f32(logits + i + 1064, logit);
+      } else if constexpr (kLooksAhead) {
+        max[1][0] = vmaxq_f32(max[1][0], vld1q_f32(x + i + 3112));
+      }
+      if constexpr (kLooksAhead && kMasks) {
+        const float32x4_t x0 = vld1q_f32(unmasked + i + 1068);
+        const float32x4_t b0 = vld1q_f32(mask + i + 1068);
+        const float32x4_t logit =
+            vfmaq_f32(b0, vscale,
+                      vreinterpretq_f32_u32(
+                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+        max[1][1] = vmaxq_f32(max[1][1], logit);
+        vst1q_f32(logits + i + 1068, logit);
+      } else if constexpr (kLooksAhead) {
+        max[1][1] = vmaxq_f32(max[1][1], vld1q_f32(x + i + 3116));
+      }
+      if constexpr (kLooksAhead && kMasks) {
+        const float32x4_t x0 = vld1q_f32(unmasked + i + 1072);
+        const float32x4_t b0 = vld1q_f32(mask + i + 1072);
+        const float32x4_t logit =
+            vfmaq_f32(b0, vscale,
+                      vreinterpretq_f32_u32(
+                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+        max[1][0] = vmaxq_f32(max[1][0], logit);
+        vst1q_f32(logits + i + 1072, logit);
+      } else if constexpr (kLooksAhead) {
+        max[1][0] = vmaxq_f32(max[1][0], vld1q_f32(x + i + 3120));
+      }
+      if constexpr (kLooksAhead && kMasks) {
+        const float32x4_t x0 = vld1q_f32(unmasked + i + 1076);
+        const float32x4_t b0 = vld1q_f32(mask + i + 1076);
+        const float32x4_t logit =
+            vfmaq_f32(b0, vscale,
+                      vreinterpretq_f32_u32(
+                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+        max[1][1] = vmaxq_f32(max[1][1], logit);
+        vst1q_f32(logits + i + 1076, logit);
+      } else if constexpr (kLooksAhead) {
+        max[1][1] = vmaxq_f32(max[1][1], vld1q_f32(x + i + 3124));
+      }
+      if constexpr (kLooksAhead && kMasks) {
+        const float32x4_t x0 = vld1q_f32(unmasked + i + 1080);
+        const float32x4_t b0 = vld1q_f32(mask + i + 1080);
+        const float32x4_t logit =
+            vfmaq_f32(b0, vscale,
+                      vreinterpretq_f32_u32(
+                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+        max[1][0] = vmaxq_f32(max[1][0], logit);
+        vst1q_f32(logits + i + 1080, logit);
+      } else if constexpr (kLooksAhead) {
+        max[1][0] = vmaxq_f32(max[1][0], vld1q_f32(x + i + 3128));
+      }
+      if constexpr (kLooksAhead && kMasks) {
+        const float32x4_t x0 = vld1q_f32(unmasked + i + 1084);
+        const float32x4_t b0 = vld1q_f32(mask + i + 1084);
+        const float32x4_t logit =
+            vfmaq_f32(b0, vscale,
+                      vreinterpretq_f32_u32(
+                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+        max[1][1] = vmaxq_f32(max[1][1], logit);
+        vst1q_f32(logits + i + 1084, logit);
+      } else if constexpr (kLooksAhead) {
+        max[1][1] = vmaxq_f32(max[1][1], vld1q_f32(x + i + 3132));
       }
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -5308,103 +5284,101 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
       const float32x4_t x5 = vld1q_f32(x + i + 20);
       const float32x4_t x6 = vld1q_f32(x + i + 24);
       const float32x4_t x7 = vld1q_f32(x + i + 28);
-      if constexpr (kLooksAhead) {
-        if constexpr (kMasks) {
-          const float32x4_t x0 = vld1q_f32(unmasked + i + 0);
-          const float32x4_t b0 = vld1q_f32(mask + i + 0);
-          const float32x4_t logit =
-              vfmaq_f32(b0, vscale,
-                        vreinterpretq_f32_u32(
-                            vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-          vst1q_f32(logits + i + 0, logit);
-          max[0][0] = vmaxq_f32(max[0][0], logit);
-        } else {
-          max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 4096));
-        }
-        if constexpr (kMasks) {
-          const float32x4_t x1 = vld1q_f32(unmasked + i + 4);
-          const float32x4_t b1 = vld1q_f32(mask + i + 4);
-          const float32x4_t logit =
-              vfmaq_f32(b1, vscale,
-                        vreinterpretq_f32_u32(
-                            vbicq_u32(vreinterpretq_u32_f32(x1), vceqq_f32(b1, vdupq_n_f32(-INFINITY)))));
-          vst1q_f32(logits + i + 4, logit);
-          max[0][1] = vmaxq_f32(max[0][1], logit);
-        } else {
-          max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 4100));
-        }
-        if constexpr (kMasks) {
-          const float32x4_t x2 = vld1q_f32(unmasked + i + 8);
-          const float32x4_t b2 = vld1q_f32(mask + i + 8);
-          const float32x4_t logit =
-              vfmaq_f32(b2, vscale,
-                        vreinterpretq_f32_u32(
-                            vbicq_u32(vreinterpretq_u32_f32(x2), vceqq_f32(b2, vdupq_n_f32(-INFINITY)))));
-          vst1q_f32(logits + i + 8, logit);
-          max[0][0] = vmaxq_f32(max[0][0], logit);
-        } else {
-          max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 4104));
-        }
-        if constexpr (kMasks) {
-          const float32x4_t x3 = vld1q_f32(unmasked + i + 12);
-          const float32x4_t b3 = vld1q_f32(mask + i + 12);
-          const float32x4_t logit =
-              vfmaq_f32(b3, vscale,
-                        vreinterpretq_f32_u32(
-                            vbicq_u32(vreinterpretq_u32_f32(x3), vceqq_f32(b3, vdupq_n_f32(-INFINITY)))));
-          vst1q_f32(logits + i + 12, logit);
-          max[0][1] = vmaxq_f32(max[0][1], logit);
-        } else {
-          max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 4108));
-        }
-        if constexpr (kMasks) {
-          const float32x4_t x4 = vld1q_f32(unmasked + i + 16);
-          const float32x4_t b4 = vld1q_f32(mask + i + 16);
-          const float32x4_t logit =
-              vfmaq_f32(b4, vscale,
-                        vreinterpretq_f32_u32(
-                            vbicq_u32(vreinterpretq_u32_f32(x4), vceqq_f32(b4, vdupq_n_f32(-INFINITY)))));
-          vst1q_f32(logits + i + 16, logit);
-          max[0][0] = vmaxq_f32(max[0][0], logit);
-        } else {
-          max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 4112));
-        }
-        if constexpr (kMasks) {
-          const float32x4_t x5 = vld1q_f32(unmasked + i + 20);
-          const float32x4_t b5 = vld1q_f32(mask + i + 20);
-          const float32x4_t logit =
-              vfmaq_f32(b5, vscale,
-                        vreinterpretq_f32_u32(
-                            vbicq_u32(vreinterpretq_u32_f32(x5), vceqq_f32(b5, vdupq_n_f32(-INFINITY)))));
-          vst1q_f32(logits + i + 20, logit);
-          max[0][1] = vmaxq_f32(max[0][1], logit);
-        } else {
-          max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 4116));
-        }
-        if constexpr (kMasks) {
-          const float32x4_t x6 = vld1q_f32(unmasked + i + 24);
-          const float32x4_t b6 = vld1q_f32(mask + i + 24);
-          const float32x4_t logit =
-              vfmaq_f32(b6, vscale,
-                        vreinterpretq_f32_u32(
-                            vbicq_u32(vreinterpretq_u32_f32(x6), vceqq_f32(b6, vdupq_n_f32(-INFINITY)))));
-          vst1q_f32(logits + i + 24, logit);
-          max[0][0] = vmaxq_f32(max[0][0], logit);
-        } else {
-          max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 4120));
-        }
-        if constexpr (kMasks) {
-          const float32x4_t x7 = vld1q_f32(unmasked + i + 28);
-          const float32x4_t b7 = vld1q_f32(mask + i + 28);
-          const float32x4_t logit =
-              vfmaq_f32(b7, vscale,
-                        vreinterpretq_f32_u32(
-                            vbicq_u32(vreinterpretq_u32_f32(x7), vceqq_f32(b7, vdupq_n_f32(-INFINITY)))));
-          vst1q_f32(logits + i + 28, logit);
-          max[0][1] = vmaxq_f32(max[0][1], logit);
-        } else {
-          max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 4124));
-        }
+      if constexpr (kLooksAhead && kMasks) {
+        const float32x4_t x0 = vld1q_f32(unmasked + i + 0);
+        const float32x4_t b0 = vld1q_f32(mask + i + 0);
+        const float32x4_t logit =
+            vfmaq_f32(b0, vscale,
+                      vreinterpretq_f32_u32(
+                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+        max[0][0] = vmaxq_f32(max[0][0], logit);
+        vst1q_f32(logits + i + 0, logit);
+      } else if constexpr (kLooksAhead) {
+        max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 4096));
+      }
+      if constexpr (kLooksAhead && kMasks) {
+        const float32x4_t x0 = vld1q_f32(unmasked + i + 4);
+        const float32x4_t b0 = vld1q_f32(mask + i + 4);
+        const float32x4_t logit =
+            vfmaq_f32(b0, vscale,
+                      vreinterpretq_f32_u32(
+                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+        max[0][1] = vmaxq_f32(max[0][1], logit);
+        vst1q_f32(logits + i + 4, logit);
+      } else if constexpr (kLooksAhead) {
+        max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 4100));
+      }
+      if constexpr (kLooksAhead && kMasks) {
+        const float32x4_t x0 = vld1q_f32(unmasked + i + 8);
+        const float32x4_t b0 = vld1q_f32(mask + i + 8);
+        const float32x4_t logit =
+            vfmaq_f32(b0, vscale,
+                      vreinterpretq_f32_u32(
+                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+        max[0][0] = vmaxq_f32(max[0][0], logit);
+        vst1q_f32(logits + i + 8, logit);
+      } else if constexpr (kLooksAhead) {
+        max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 4104));
+      }
+      if constexpr (kLooksAhead && kMasks) {
+        const float32x4_t x0 = vld1q_f32(unmasked + i + 12);
+        const float32x4_t b0 = vld1q_f32(mask + i + 12);
+        const float32x4_t logit =
+            vfmaq_f32(b0, vscale,
+                      vreinterpretq_f32_u32(
+                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+        max[0][1] = vmaxq_f32(max[0][1], logit);
+        vst1q_f32(logits + i + 12, logit);
+      } else if constexpr (kLooksAhead) {
+        max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 4108));
+      }
+      if constexpr (kLooksAhead && kMasks) {
+        const float32x4_t x0 = vld1q_f32(unmasked + i + 16);
+        const float32x4_t b0 = vld1q_f32(mask + i + 16);
+        const float32x4_t logit =
+            vfmaq_f32(b0, vscale,
+                      vreinterpretq_f32_u32(
+                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+        max[0][0] = vmaxq_f32(max[0][0], logit);
+        vst1q_f32(logits + i + 16, logit);
+      } else if constexpr (kLooksAhead) {
+        max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 4112));
+      }
+      if constexpr (kLooksAhead && kMasks) {
+        const float32x4_t x0 = vld1q_f32(unmasked + i + 20);
+        const float32x4_t b0 = vld1q_f32(mask + i + 20);
+        const float32x4_t logit =
+            vfmaq_f32(b0, vscale,
+                      vreinterpretq_f32_u32(
+                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+        max[0][1] = vmaxq_f32(max[0][1], logit);
+        vst1q_f32(logits + i + 20, logit);
+      } else if constexpr (kLooksAhead) {
+        max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 4116));
+      }
+      if constexpr (kLooksAhead && kMasks) {
+        const float32x4_t x0 = vld1q_f32(unmasked + i + 24);
+        const float32x4_t b0 = vld1q_f32(mask + i + 24);
+        const float32x4_t logit =
+            vfmaq_f32(b0, vscale,
+                      vreinterpretq_f32_u32(
+                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+        max[0][0] = vmaxq_f32(max[0][0], logit);
+        vst1q_f32(logits + i + 24, logit);
+      } else if constexpr (kLooksAhead) {
+        max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 4120));
+      }
+      if constexpr (kLooksAhead && kMasks) {
+        const float32x4_t x0 = vld1q_f32(unmasked + i + 28);
+        const float32x4_t b0 = vld1q_f32(mask + i + 28);
+        const float32x4_t logit =
+            vfmaq_f32(b0, vscale,
+                      vreinterpretq_f32_u32(
+                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+        max[0][1] = vmaxq_f32(max[0][1], logit);
+        vst1q_f32(logits + i + 28, logit);
+      } else if constexpr (kLooksAhead) {
+        max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 4124));
       }
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -5538,103 +5512,101 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
       const float32x4_t x5 = vld1q_f32(x + i + 1044);
       const float32x4_t x6 = vld1q_f32(x + i + 1048);
       const float32x4_t x7 = vld1q_f32(x + i + 1052);
-      if constexpr (kLooksAhead) {
-        if constexpr (kMasks) {
-          const float32x4_t x0 = vld1q_f32(unmasked + i + 1024);
-          const float32x4_t b0 = vld1q_f32(mask + i + 1024);
-          const float32x4_t logit =
-              vfmaq_f32(b0, vscale,
-                        vreinterpretq_f32_u32(
-                            vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-          vst1q_f32(logits + i + 1024, logit);
-          max[1][0] = vmaxq_f32(max[1][0], logit);
-        } else {
-          max[1][0] = vmaxq_f32(max[1][0], vld1q_f32(x + i + 5120));
-        }
-        if constexpr (kMasks) {
-          const float32x4_t x1 = vld1q_f32(unmasked + i + 1028);
-          const float32x4_t b1 = vld1q_f32(mask + i + 1028);
-          const float32x4_t logit =
-              vfmaq_f32(b1, vscale,
-                        vreinterpretq_f32_u32(
-                            vbicq_u32(vreinterpretq_u32_f32(x1), vceqq_f32(b1, vdupq_n_f32(-INFINITY)))));
-          vst1q_f32(logits + i + 1028, logit);
-          max[1][1] = vmaxq_f32(max[1][1], logit);
-        } else {
-          max[1][1] = vmaxq_f32(max[1][1], vld1q_f32(x + i + 5124));
-        }
-        if constexpr (kMasks) {
-          const float32x4_t x2 = vld1q_f32(unmasked + i + 1032);
-          const float32x4_t b2 = vld1q_f32(mask + i + 1032);
-          const float32x4_t logit =
-              vfmaq_f32(b2, vscale,
-                        vreinterpretq_f32_u32(
-                            vbicq_u32(vreinterpretq_u32_f32(x2), vceqq_f32(b2, vdupq_n_f32(-INFINITY)))));
-          vst1q_f32(logits + i + 1032, logit);
-          max[1][0] = vmaxq_f32(max[1][0], logit);
-        } else {
-          max[1][0] = vmaxq_f32(max[1][0], vld1q_f32(x + i + 5128));
-        }
-        if constexpr (kMasks) {
-          const float32x4_t x3 = vld1q_f32(unmasked + i + 1036);
-          const float32x4_t b3 = vld1q_f32(mask + i + 1036);
-          const float32x4_t logit =
-              vfmaq_f32(b3, vscale,
-                        vreinterpretq_f32_u32(
-                            vbicq_u32(vreinterpretq_u32_f32(x3), vceqq_f32(b3, vdupq_n_f32(-INFINITY)))));
-          vst1q_f32(logits + i + 1036, logit);
-          max[1][1] = vmaxq_f32(max[1][1], logit);
-        } else {
-          max[1][1] = vmaxq_f32(max[1][1], vld1q_f32(x + i + 5132));
-        }
-        if constexpr (kMasks) {
-          const float32x4_t x4 = vld1q_f32(unmasked + i + 1040);
-          const float32x4_t b4 = vld1q_f32(mask + i + 1040);
-          const float32x4_t logit =
-              vfmaq_f32(b4, vscale,
-                        vreinterpretq_f32_u32(
-                            vbicq_u32(vreinterpretq_u32_f32(x4), vceqq_f32(b4, vdupq_n_f32(-INFINITY)))));
-          vst1q_f32(logits + i + 1040, logit);
-          max[1][0] = vmaxq_f32(max[1][0], logit);
-        } else {
-          max[1][0] = vmaxq_f32(max[1][0], vld1q_f32(x + i + 5136));
-        }
-        if constexpr (kMasks) {
-          const float32x4_t x5 = vld1q_f32(unmasked + i + 1044);
-          const float32x4_t b5 = vld1q_f32(mask + i + 1044);
-          const float32x4_t logit =
-              vfmaq_f32(b5, vscale,
-                        vreinterpretq_f32_u32(
-                            vbicq_u32(vreinterpretq_u32_f32(x5), vceqq_f32(b5, vdupq_n_f32(-INFINITY)))));
-          vst1q_f32(logits + i + 1044, logit);
-          max[1][1] = vmaxq_f32(max[1][1], logit);
-        } else {
-          max[1][1] = vmaxq_f32(max[1][1], vld1q_f32(x + i + 5140));
-        }
-        if constexpr (kMasks) {
-          const float32x4_t x6 = vld1q_f32(unmasked + i + 1048);
-          const float32x4_t b6 = vld1q_f32(mask + i + 1048);
-          const float32x4_t logit =
-              vfmaq_f32(b6, vscale,
-                        vreinterpretq_f32_u32(
-                            vbicq_u32(vreinterpretq_u32_f32(x6), vceqq_f32(b6, vdupq_n_f32(-INFINITY)))));
-          vst1q_f32(logits + i + 1048, logit);
-          max[1][0] = vmaxq_f32(max[1][0], logit);
-        } else {
-          max[1][0] = vmaxq_f32(max[1][0], vld1q_f32(x + i + 5144));
-        }
-        if constexpr (kMasks) {
-          const float32x4_t x7 = vld1q_f32(unmasked + i + 1052);
-          const float32x4_t b7 = vld1q_f32(mask + i + 1052);
-          const float32x4_t logit =
-              vfmaq_f32(b7, vscale,
-                        vreinterpretq_f32_u32(
-                            vbicq_u32(vreinterpretq_u32_f32(x7), vceqq_f32(b7, vdupq_n_f32(-INFINITY)))));
-          vst1q_f32(logits + i + 1052, logit);
-          max[1][1] = vmaxq_f32(max[1][1], logit);
-        } else {
-          max[1][1] = vmaxq_f32(max[1][1], vld1q_f32(x + i + 5148));
-        }
+      if constexpr (kLooksAhead && kMasks) {
+        const float32x4_t x0 = vld1q_f32(unmasked + i + 1024);
+        const float32x4_t b0 = vld1q_f32(mask + i + 1024);
+        const float32x4_t logit =
+            vfmaq_f32(b0, vscale,
+                      vreinterpretq_f32_u32(
+                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+        max[1][0] = vmaxq_f32(max[1][0], logit);
+        vst1q_f32(logits + i + 1024, logit);
+      } else if constexpr (kLooksAhead) {
+        max[1][0] = vmaxq_f32(max[1][0], vld1q_f32(x + i + 5120));
+      }
+      if constexpr (kLooksAhead && kMasks) {
+        const float32x4_t x0 = vld1q_f32(unmasked + i + 1028);
+        const float32x4_t b0 = vld1q_f32(mask + i + 1028);
+        const float32x4_t logit =
+            vfmaq_f32(b0, vscale,
+                      vreinterpretq_f32_u32(
+                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+        max[1][1] = vmaxq_f32(max[1][1], logit);
+        vst1q_f32(logits + i + 1028, logit);
+      } else if constexpr (kLooksAhead) {
+        max[1][1] = vmaxq_f32(max[1][1], vld1q_f32(x + i + 5124));
+      }
+      if constexpr (kLooksAhead && kMasks) {
+        const float32x4_t x0 = vld1q_f32(unmasked + i + 1032);
+        const float32x4_t b0 = vld1q_f32(mask + i + 1032);
+        const float32x4_t logit =
+            vfmaq_f32(b0, vscale,
+                      vreinterpretq_f32_u32(
+                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+        max[1][0] = vmaxq_f32(max[1][0], logit);
+        vst1q_f32(logits + i + 1032, logit);
+      } else if constexpr (kLooksAhead) {
+        max[1][0] = vmaxq_f32(max[1][0], vld1q_f32(x + i + 5128));
+      }
+      if constexpr (kLooksAhead && kMasks) {
+        const float32x4_t x0 = vld1q_f32(unmasked + i + 1036);
+        const float32x4_t b0 = vld1q_f32(mask + i + 1036);
+        const float32x4_t logit =
+            vfmaq_f32(b0, vscale,
+                      vreinterpretq_f32_u32(
+                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+        max[1][1] = vmaxq_f32(max[1][1], logit);
+        vst1q_f32(logits + i + 1036, logit);
+      } else if constexpr (kLooksAhead) {
+        max[1][1] = vmaxq_f32(max[1][1], vld1q_f32(x + i + 5132));
+      }
+      if constexpr (kLooksAhead && kMasks) {
+        const float32x4_t x0 = vld1q_f32(unmasked + i + 1040);
+        const float32x4_t b0 = vld1q_f32(mask + i + 1040);
+        const float32x4_t logit =
+            vfmaq_f32(b0, vscale,
+                      vreinterpretq_f32_u32(
+                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+        max[1][0] = vmaxq_f32(max[1][0], logit);
+        vst1q_f32(logits + i + 1040, logit);
+      } else if constexpr (kLooksAhead) {
+        max[1][0] = vmaxq_f32(max[1][0], vld1q_f32(x + i + 5136));
+      }
+      if constexpr (kLooksAhead && kMasks) {
+        const float32x4_t x0 = vld1q_f32(unmasked + i + 1044);
+        const float32x4_t b0 = vld1q_f32(mask + i + 1044);
+        const float32x4_t logit =
+            vfmaq_f32(b0, vscale,
+                      vreinterpretq_f32_u32(
+                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+        max[1][1] = vmaxq_f32(max[1][1], logit);
+        vst1q_f32(logits + i + 1044, logit);
+      } else if constexpr (kLooksAhead) {
+        max[1][1] = vmaxq_f32(max[1][1], vld1q_f32(x + i + 5140));
+      }
+      if constexpr (kLooksAhead && kMasks) {
+        const float32x4_t x0 = vld1q_f32(unmasked + i + 1048);
+        const float32x4_t b0 = vld1q_f32(mask + i + 1048);
+        const float32x4_t logit =
+            vfmaq_f32(b0, vscale,
+                      vreinterpretq_f32_u32(
+                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+        max[1][0] = vmaxq_f32(max[1][0], logit);
+        vst1q_f32(logits + i + 1048, logit);
+      } else if constexpr (kLooksAhead) {
+        max[1][0] = vmaxq_f32(max[1][0], vld1q_f32(x + i + 5144));
+      }
+      if constexpr (kLooksAhead && kMasks) {
+        const float32x4_t x0 = vld1q_f32(unmasked + i + 1052);
+        const float32x4_t b0 = vld1q_f32(mask + i + 1052);
+        const float32x4_t logit =
+            vfmaq_f32(b0, vscale,
+                      vreinterpretq_f32_u32(
+                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+        max[1][1] = vmaxq_f32(max[1][1], logit);
+        vst1q_f32(logits + i + 1052, logit);
+      } else if constexpr (kLooksAhead) {
+        max[1][1] = vmaxq_f32(max[1][1], vld1q_f32(x + i + 5148));
       }
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -5768,103 +5740,101 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
       const float32x4_t x5 = vld1q_f32(x + i + 2068);
       const float32x4_t x6 = vld1q_f32(x + i + 2072);
       const float32x4_t x7 = vld1q_f32(x + i + 2076);
-      if constexpr (kLooksAhead) {
-        if constexpr (kMasks) {
-          const float32x4_t x0 = vld1q_f32(unmasked + i + 2048);
-          const float32x4_t b0 = vld1q_f32(mask + i + 2048);
-          const float32x4_t logit =
-              vfmaq_f32(b0, vscale,
-                        vreinterpretq_f32_u32(
-                            vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-          vst1q_f32(logits + i + 2048, logit);
-          max[2][0] = vmaxq_f32(max[2][0], logit);
-        } else {
-          max[2][0] = vmaxq_f32(max[2][0], vld1q_f32(x + i + 6144));
-        }
-        if constexpr (kMasks) {
-          const float32x4_t x1 = vld1q_f32(unmasked + i + 2052);
-          const float32x4_t b1 = vld1q_f32(mask + i + 2052);
-          const float32x4_t logit =
-              vfmaq_f32(b1, vscale,
-                        vreinterpretq_f32_u32(
-                            vbicq_u32(vreinterpretq_u32_f32(x1), vceqq_f32(b1, vdupq_n_f32(-INFINITY)))));
-          vst1q_f32(logits + i + 2052, logit);
-          max[2][1] = vmaxq_f32(max[2][1], logit);
-        } else {
-          max[2][1] = vmaxq_f32(max[2][1], vld1q_f32(x + i + 6148));
-        }
-        if constexpr (kMasks) {
-          const float32x4_t x2 = vld1q_f32(unmasked + i + 2056);
-          const float32x4_t b2 = vld1q_f32(mask + i + 2056);
-          const float32x4_t logit =
-              vfmaq_f32(b2, vscale,
-                        vreinterpretq_f32_u32(
-                            vbicq_u32(vreinterpretq_u32_f32(x2), vceqq_f32(b2, vdupq_n_f32(-INFINITY)))));
-          vst1q_f32(logits + i + 2056, logit);
-          max[2][0] = vmaxq_f32(max[2][0], logit);
-        } else {
-          max[2][0] = vmaxq_f32(max[2][0], vld1q_f32(x + i + 6152));
-        }
-        if constexpr (kMasks) {
-          const float32x4_t x3 = vld1q_f32(unmasked + i + 2060);
-          const float32x4_t b3 = vld1q_f32(mask + i + 2060);
-          const float32x4_t logit =
-              vfmaq_f32(b3, vscale,
-                        vreinterpretq_f32_u32(
-                            vbicq_u32(vreinterpretq_u32_f32(x3), vceqq_f32(b3, vdupq_n_f32(-INFINITY)))));
-          vst1q_f32(logits + i + 2060, logit);
-          max[2][1] = vmaxq_f32(max[2][1], logit);
-        } else {
-          max[2][1] = vmaxq_f32(max[2][1], vld1q_f32(x + i + 6156));
-        }
-        if constexpr (kMasks) {
-          const float32x4_t x4 = vld1q_f32(unmasked + i + 2064);
-          const float32x4_t b4 = vld1q_f32(mask + i + 2064);
-          const float32x4_t logit =
-              vfmaq_f32(b4, vscale,
-                        vreinterpretq_f32_u32(
-                            vbicq_u32(vreinterpretq_u32_f32(x4), vceqq_f32(b4, vdupq_n_f32(-INFINITY)))));
-          vst1q_f32(logits + i + 2064, logit);
-          max[2][0] = vmaxq_f32(max[2][0], logit);
-        } else {
-          max[2][0] = vmaxq_f32(max[2][0], vld1q_f32(x + i + 6160));
-        }
-        if constexpr (kMasks) {
-          const float32x4_t x5 = vld1q_f32(unmasked + i + 2068);
-          const float32x4_t b5 = vld1q_f32(mask + i + 2068);
-          const float32x4_t logit =
-              vfmaq_f32(b5, vscale,
-                        vreinterpretq_f32_u32(
-                            vbicq_u32(vreinterpretq_u32_f32(x5), vceqq_f32(b5, vdupq_n_f32(-INFINITY)))));
-          vst1q_f32(logits + i + 2068, logit);
-          max[2][1] = vmaxq_f32(max[2][1], logit);
-        } else {
-          max[2][1] = vmaxq_f32(max[2][1], vld1q_f32(x + i + 6164));
-        }
-        if constexpr (kMasks) {
-          const float32x4_t x6 = vld1q_f32(unmasked + i + 2072);
-          const float32x4_t b6 = vld1q_f32(mask + i + 2072);
-          const float32x4_t logit =
-              vfmaq_f32(b6, vscale,
-                        vreinterpretq_f32_u32(
-                            vbicq_u32(vreinterpretq_u32_f32(x6), vceqq_f32(b6, vdupq_n_f32(-INFINITY)))));
-          vst1q_f32(logits + i + 2072, logit);
-          max[2][0] = vmaxq_f32(max[2][0], logit);
-        } else {
-          max[2][0] = vmaxq_f32(max[2][0], vld1q_f32(x + i + 6168));
-        }
-        if constexpr (kMasks) {
-          const float32x4_t x7 = vld1q_f32(unmasked + i + 2076);
-          const float32x4_t b7 = vld1q_f32(mask + i + 2076);
-          const float32x4_t logit =
-              vfmaq_f32(b7, vscale,
-                        vreinterpretq_f32_u32(
-                            vbicq_u32(vreinterpretq_u32_f32(x7), vceqq_f32(b7, vdupq_n_f32(-INFINITY)))));
-          vst1q_f32(logits + i + 2076, logit);
-          max[2][1] = vmaxq_f32(max[2][1], logit);
-        } else {
-          max[2][1] = vmaxq_f32(max[2][1], vld1q_f32(x + i + 6172));
-        }
+      if constexpr (kLooksAhead && kMasks) {
+        const float32x4_t x0 = vld1q_f32(unmasked + i + 2048);
+        const float32x4_t b0 = vld1q_f32(mask + i + 2048);
+        const float32x4_t logit =
+            vfmaq_f32(b0, vscale,
+                      vreinterpretq_f32_u32(
+                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+        max[2][0] = vmaxq_f32(max[2][0], logit);
+        vst1q_f32(logits + i + 2048, logit);
+      } else if constexpr (kLooksAhead) {
+        max[2][0] = vmaxq_f32(max[2][0], vld1q_f32(x + i + 6144));
+      }
+      if constexpr (kLooksAhead && kMasks) {
+        const float32x4_t x0 = vld1q_f32(unmasked + i + 2052);
+        const float32x4_t b0 = vld1q_f32(mask + i + 2052);
+        const float32x4_t logit =
+            vfmaq_f32(b0, vscale,
+                      vreinterpretq_f32_u32(
+                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+        max[2][1] = vmaxq_f32(max[2][1], logit);
+        vst1q_f32(logits + i + 2052, logit);
+      } else if constexpr (kLooksAhead) {
+        max[2][1] = vmaxq_f32(max[2][1], vld1q_f32(x + i + 6148));
+      }
+      if constexpr (kLooksAhead && kMasks) {
+        const float32x4_t x0 = vld1q_f32(unmasked + i + 2056);
+        const float32x4_t b0 = vld1q_f32(mask + i + 2056);
+        const float32x4_t logit =
+            vfmaq_f32(b0, vscale,
+                      vreinterpretq_f32_u32(
+                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+        max[2][0] = vmaxq_f32(max[2][0], logit);
+        vst1q_f32(logits + i + 2056, logit);
+      } else if constexpr (kLooksAhead) {
+        max[2][0] = vmaxq_f32(max[2][0], vld1q_f32(x + i + 6152));
+      }
+      if constexpr (kLooksAhead && kMasks) {
+        const float32x4_t x0 = vld1q_f32(unmasked + i + 2060);
+        const float32x4_t b0 = vld1q_f32(mask + i + 2060);
+        const float32x4_t logit =
+            vfmaq_f32(b0, vscale,
+                      vreinterpretq_f32_u32(
+                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+        max[2][1] = vmaxq_f32(max[2][1], logit);
+        vst1q_f32(logits + i + 2060, logit);
+      } else if constexpr (kLooksAhead) {
+        max[2][1] = vmaxq_f32(max[2][1], vld1q_f32(x + i + 6156));
+      }
+      if constexpr (kLooksAhead && kMasks) {
+        const float32x4_t x0 = vld1q_f32(unmasked + i + 2064);
+        const float32x4_t b0 = vld1q_f32(mask + i + 2064);
+        const float32x4_t logit =
+            vfmaq_f32(b0, vscale,
+                      vreinterpretq_f32_u32(
+                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+        max[2][0] = vmaxq_f32(max[2][0], logit);
+        vst1q_f32(logits + i + 2064, logit);
+      } else if constexpr (kLooksAhead) {
+        max[2][0] = vmaxq_f32(max[2][0], vld1q_f32(x + i + 6160));
+      }
+      if constexpr (kLooksAhead && kMasks) {
+        const float32x4_t x0 = vld1q_f32(unmasked + i + 2068);
+        const float32x4_t b0 = vld1q_f32(mask + i + 2068);
+        const float32x4_t logit =
+            vfmaq_f32(b0, vscale,
+                      vreinterpretq_f32_u32(
+                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+        max[2][1] = vmaxq_f32(max[2][1], logit);
+        vst1q_f32(logits + i + 2068, logit);
+      } else if constexpr (kLooksAhead) {
+        max[2][1] = vmaxq_f32(max[2][1], vld1q_f32(x + i + 6164));
+      }
+      if constexpr (kLooksAhead && kMasks) {
+        const float32x4_t x0 = vld1q_f32(unmasked + i + 2072);
+        const float32x4_t b0 = vld1q_f32(mask + i + 2072);
+        const float32x4_t logit =
+            vfmaq_f32(b0, vscale,
+                      vreinterpretq_f32_u32(
+                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+        max[2][0] = vmaxq_f32(max[2][0], logit);
+        vst1q_f32(logits + i + 2072, logit);
+      } else if constexpr (kLooksAhead) {
+        max[2][0] = vmaxq_f32(max[2][0], vld1q_f32(x + i + 6168));
+      }
+      if constexpr (kLooksAhead && kMasks) {
+        const float32x4_t x0 = vld1q_f32(unmasked + i + 2076);
+        const float32x4_t b0 = vld1q_f32(mask + i + 2076);
+        const float32x4_t logit =
+            vfmaq_f32(b0, vscale,
+                      vreinterpretq_f32_u32(
+                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+        max[2][1] = vmaxq_f32(max[2][1], logit);
+        vst1q_f32(logits + i + 2076, logit);
+      } else if constexpr (kLooksAhead) {
+        max[2][1] = vmaxq_f32(max[2][1], vld1q_f32(x + i + 6172));
       }
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -5998,103 +5968,101 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
       const float32x4_t x5 = vld1q_f32(x + i + 3092);
       const float32x4_t x6 = vld1q_f32(x + i + 3096);
       const float32x4_t x7 = vld1q_f32(x + i + 3100);
-      if constexpr (kLooksAhead) {
-        if constexpr (kMasks) {
-          const float32x4_t x0 = vld1q_f32(unmasked + i + 3072);
-          const float32x4_t b0 = vld1q_f32(mask + i + 3072);
-          const float32x4_t logit =
-              vfmaq_f32(b0, vscale,
-                        vreinterpretq_f32_u32(
-                            vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-          vst1q_f32(logits + i + 3072, logit);
-          max[3][0] = vmaxq_f32(max[3][0], logit);
-        } else {
-          max[3][0] = vmaxq_f32(max[3][0], vld1q_f32(x + i + 7168));
-        }
-        if constexpr (kMasks) {
-          const float32x4_t x1 = vld1q_f32(unmasked + i + 3076);
-          const float32x4_t b1 = vld1q_f32(mask + i + 3076);
-          const float32x4_t logit =
-              vfmaq_f32(b1, vscale,
-                        vreinterpretq_f32_u32(
-                            vbicq_u32(vreinterpretq_u32_f32(x1), vceqq_f32(b1, vdupq_n_f32(-INFINITY)))));
-          vst1q_f32(logits + i + 3076, logit);
-          max[3][1] = vmaxq_f32(max[3][1], logit);
-        } else {
-          max[3][1] = vmaxq_f32(max[3][1], vld1q_f32(x + i + 7172));
-        }
-        if constexpr (kMasks) {
-          const float32x4_t x2 = vld1q_f32(unmasked + i + 3080);
-          const float32x4_t b2 = vld1q_f32(mask + i + 3080);
-          const float32x4_t logit =
-              vfmaq_f32(b2, vscale,
-                        vreinterpretq_f32_u32(
-                            vbicq_u32(vreinterpretq_u32_f32(x2), vceqq_f32(b2, vdupq_n_f32(-INFINITY)))));
-          vst1q_f32(logits + i + 3080, logit);
-          max[3][0] = vmaxq_f32(max[3][0], logit);
-        } else {
-          max[3][0] = vmaxq_f32(max[3][0], vld1q_f32(x + i + 7176));
-        }
-        if constexpr (kMasks) {
-          const float32x4_t x3 = vld1q_f32(unmasked + i + 3084);
-          const float32x4_t b3 = vld1q_f32(mask + i + 3084);
-          const float32x4_t logit =
-              vfmaq_f32(b3, vscale,
-                        vreinterpretq_f32_u32(
-                            vbicq_u32(vreinterpretq_u32_f32(x3), vceqq_f32(b3, vdupq_n_f32(-INFINITY)))));
-          vst1q_f32(logits + i + 3084, logit);
-          max[3][1] = vmaxq_f32(max[3][1], logit);
-        } else {
-          max[3][1] = vmaxq_f32(max[3][1], vld1q_f32(x + i + 7180));
-        }
-        if constexpr (kMasks) {
-          const float32x4_t x4 = vld1q_f32(unmasked + i + 3088);
-          const float32x4_t b4 = vld1q_f32(mask + i + 3088);
-          const float32x4_t logit =
-              vfmaq_f32(b4, vscale,
-                        vreinterpretq_f32_u32(
-                            vbicq_u32(vreinterpretq_u32_f32(x4), vceqq_f32(b4, vdupq_n_f32(-INFINITY)))));
-          vst1q_f32(logits + i + 3088, logit);
-          max[3][0] = vmaxq_f32(max[3][0], logit);
-        } else {
-          max[3][0] = vmaxq_f32(max[3][0], vld1q_f32(x + i + 7184));
-        }
-        if constexpr (kMasks) {
-          const float32x4_t x5 = vld1q_f32(unmasked + i + 3092);
-          const float32x4_t b5 = vld1q_f32(mask + i + 3092);
-          const float32x4_t logit =
-              vfmaq_f32(b5, vscale,
-                        vreinterpretq_f32_u32(
-                            vbicq_u32(vreinterpretq_u32_f32(x5), vceqq_f32(b5, vdupq_n_f32(-INFINITY)))));
-          vst1q_f32(logits + i + 3092, logit);
-          max[3][1] = vmaxq_f32(max[3][1], logit);
-        } else {
-          max[3][1] = vmaxq_f32(max[3][1], vld1q_f32(x + i + 7188));
-        }
-        if constexpr (kMasks) {
-          const float32x4_t x6 = vld1q_f32(unmasked + i + 3096);
-          const float32x4_t b6 = vld1q_f32(mask + i + 3096);
-          const float32x4_t logit =
-              vfmaq_f32(b6, vscale,
-                        vreinterpretq_f32_u32(
-                            vbicq_u32(vreinterpretq_u32_f32(x6), vceqq_f32(b6, vdupq_n_f32(-INFINITY)))));
-          vst1q_f32(logits + i + 3096, logit);
-          max[3][0] = vmaxq_f32(max[3][0], logit);
-        } else {
-          max[3][0] = vmaxq_f32(max[3][0], vld1q_f32(x + i + 7192));
-        }
-        if constexpr (kMasks) {
-          const float32x4_t x7 = vld1q_f32(unmasked + i + 3100);
-          const float32x4_t b7 = vld1q_f32(mask + i + 3100);
-          const float32x4_t logit =
-              vfmaq_f32(b7, vscale,
-                        vreinterpretq_f32_u32(
-                            vbicq_u32(vreinterpretq_u32_f32(x7), vceqq_f32(b7, vdupq_n_f32(-INFINITY)))));
-          vst1q_f32(logits + i + 3100, logit);
-          max[3][1] = vmaxq_f32(max[3][1], logit);
-        } else {
-          max[3][1] = vmaxq_f32(max[3][1], vld1q_f32(x + i + 7196));
-        }
+      if constexpr (kLooksAhead && kMasks) {
+        const float32x4_t x0 = vld1q_f32(unmasked + i + 3072);
+        const float32x4_t b0 = vld1q_f32(mask + i + 3072);
+        const float32x4_t logit =
+            vfmaq_f32(b0, vscale,
+                      vreinterpretq_f32_u32(
+                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+        max[3][0] = vmaxq_f32(max[3][0], logit);
+        vst1q_f32(logits + i + 3072, logit);
+      } else if constexpr (kLooksAhead) {
+        max[3][0] = vmaxq_f32(max[3][0], vld1q_f32(x + i + 7168));
+      }
+      if constexpr (kLooksAhead && kMasks) {
+        const float32x4_t x0 = vld1q_f32(unmasked + i + 3076);
+        const float32x4_t b0 = vld1q_f32(mask + i + 3076);
+        const float32x4_t logit =
+            vfmaq_f32(b0, vscale,
+                      vreinterpretq_f32_u32(
+                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+        max[3][1] = vmaxq_f32(max[3][1], logit);
+        vst1q_f32(logits + i + 3076, logit);
+      } else if constexpr (kLooksAhead) {
+        max[3][1] = vmaxq_f32(max[3][1], vld1q_f32(x + i + 7172));
+      }
+      if constexpr (kLooksAhead && kMasks) {
+        const float32x4_t x0 = vld1q_f32(unmasked + i + 3080);
+        const float32x4_t b0 = vld1q_f32(mask + i + 3080);
+        const float32x4_t logit =
+            vfmaq_f32(b0, vscale,
+                      vreinterpretq_f32_u32(
+                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+        max[3][0] = vmaxq_f32(max[3][0], logit);
+        vst1q_f32(logits + i + 3080, logit);
+      } else if constexpr (kLooksAhead) {
+        max[3][0] = vmaxq_f32(max[3][0], vld1q_f32(x + i + 7176));
+      }
+      if constexpr (kLooksAhead && kMasks) {
+        const float32x4_t x0 = vld1q_f32(unmasked + i + 3084);
+        const float32x4_t b0 = vld1q_f32(mask + i + 3084);
+        const float32x4_t logit =
+            vfmaq_f32(b0, vscale,
+                      vreinterpretq_f32_u32(
+                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+        max[3][1] = vmaxq_f32(max[3][1], logit);
+        vst1q_f32(logits + i + 3084, logit);
+      } else if constexpr (kLooksAhead) {
+        max[3][1] = vmaxq_f32(max[3][1], vld1q_f32(x + i + 7180));
+      }
+      if constexpr (kLooksAhead && kMasks) {
+        const float32x4_t x0 = vld1q_f32(unmasked + i + 3088);
+        const float32x4_t b0 = vld1q_f32(mask + i + 3088);
+        const float32x4_t logit =
+            vfmaq_f32(b0, vscale,
+                      vreinterpretq_f32_u32(
+                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+        max[3][0] = vmaxq_f32(max[3][0], logit);
+        vst1q_f32(logits + i + 3088, logit);
+      } else if constexpr (kLooksAhead) {
+        max[3][0] = vmaxq_f32(max[3][0], vld1q_f32(x + i + 7184));
+      }
+      if constexpr (kLooksAhead && kMasks) {
+        const float32x4_t x0 = vld1q_f32(unmasked + i + 3092);
+        const float32x4_t b0 = vld1q_f32(mask + i + 3092);
+        const float32x4_t logit =
+            vfmaq_f32(b0, vscale,
+                      vreinterpretq_f32_u32(
+                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+        max[3][1] = vmaxq_f32(max[3][1], logit);
+        vst1q_f32(logits + i + 3092, logit);
+      } else if constexpr (kLooksAhead) {
+        max[3][1] = vmaxq_f32(max[3][1], vld1q_f32(x + i + 7188));
+      }
+      if constexpr (kLooksAhead && kMasks) {
+        const float32x4_t x0 = vld1q_f32(unmasked + i + 3096);
+        const float32x4_t b0 = vld1q_f32(mask + i + 3096);
+        const float32x4_t logit =
+            vfmaq_f32(b0, vscale,
+                      vreinterpretq_f32_u32(
+                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+        max[3][0] = vmaxq_f32(max[3][0], logit);
+        vst1q_f32(logits + i + 3096, logit);
+      } else if constexpr (kLooksAhead) {
+        max[3][0] = vmaxq_f32(max[3][0], vld1q_f32(x + i + 7192));
+      }
+      if constexpr (kLooksAhead && kMasks) {
+        const float32x4_t x0 = vld1q_f32(unmasked + i + 3100);
+        const float32x4_t b0 = vld1q_f32(mask + i + 3100);
+        const float32x4_t logit =
+            vfmaq_f32(b0, vscale,
+                      vreinterpretq_f32_u32(
+                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+        max[3][1] = vmaxq_f32(max[3][1], logit);
+        vst1q_f32(logits + i + 3100, logit);
+      } else if constexpr (kLooksAhead) {
+        max[3][1] = vmaxq_f32(max[3][1], vld1q_f32(x + i + 7196));
       }
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in

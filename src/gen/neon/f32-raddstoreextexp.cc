@@ -542,103 +542,93 @@ static inline void add_blocks_u32(const float* x, float* y, const float* next,
     const float32x4_t x5 = vld1q_f32(x + i + 20);
     const float32x4_t x6 = vld1q_f32(x + i + 24);
     const float32x4_t x7 = vld1q_f32(x + i + 28);
-    if constexpr (kLooksAhead) {
-      if constexpr (kMasks) {
-        const float32x4_t x0 = vld1q_f32(unmasked + i + 0);
-        const float32x4_t b0 = vld1q_f32(mask + i + 0);
-        const float32x4_t logit =
-            vfmaq_f32(b0, vscale,
-                      vreinterpretq_f32_u32(
-                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-        vst1q_f32(logits + i + 0, logit);
-        max[0][0] = vmaxq_f32(max[0][0], logit);
-      } else {
-        max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1024));
-      }
-      if constexpr (kMasks) {
-        const float32x4_t x1 = vld1q_f32(unmasked + i + 4);
-        const float32x4_t b1 = vld1q_f32(mask + i + 4);
-        const float32x4_t logit =
-            vfmaq_f32(b1, vscale,
-                      vreinterpretq_f32_u32(
-                          vbicq_u32(vreinterpretq_u32_f32(x1), vceqq_f32(b1, vdupq_n_f32(-INFINITY)))));
-        vst1q_f32(logits + i + 4, logit);
-        max[0][1] = vmaxq_f32(max[0][1], logit);
-      } else {
-        max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1028));
-      }
-      if constexpr (kMasks) {
-        const float32x4_t x2 = vld1q_f32(unmasked + i + 8);
-        const float32x4_t b2 = vld1q_f32(mask + i + 8);
-        const float32x4_t logit =
-            vfmaq_f32(b2, vscale,
-                      vreinterpretq_f32_u32(
-                          vbicq_u32(vreinterpretq_u32_f32(x2), vceqq_f32(b2, vdupq_n_f32(-INFINITY)))));
-        vst1q_f32(logits + i + 8, logit);
-        max[0][0] = vmaxq_f32(max[0][0], logit);
-      } else {
-        max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1032));
-      }
-      if constexpr (kMasks) {
-        const float32x4_t x3 = vld1q_f32(unmasked + i + 12);
-        const float32x4_t b3 = vld1q_f32(mask + i + 12);
-        const float32x4_t logit =
-            vfmaq_f32(b3, vscale,
-                      vreinterpretq_f32_u32(
-                          vbicq_u32(vreinterpretq_u32_f32(x3), vceqq_f32(b3, vdupq_n_f32(-INFINITY)))));
-        vst1q_f32(logits + i + 12, logit);
-        max[0][1] = vmaxq_f32(max[0][1], logit);
-      } else {
-        max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1036));
-      }
-      if constexpr (kMasks) {
-        const float32x4_t x4 = vld1q_f32(unmasked + i + 16);
-        const float32x4_t b4 = vld1q_f32(mask + i + 16);
-        const float32x4_t logit =
-            vfmaq_f32(b4, vscale,
-                      vreinterpretq_f32_u32(
-                          vbicq_u32(vreinterpretq_u32_f32(x4), vceqq_f32(b4, vdupq_n_f32(-INFINITY)))));
-        vst1q_f32(logits + i + 16, logit);
-        max[0][0] = vmaxq_f32(max[0][0], logit);
-      } else {
-        max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1040));
-      }
-      if constexpr (kMasks) {
-        const float32x4_t x5 = vld1q_f32(unmasked + i + 20);
-        const float32x4_t b5 = vld1q_f32(mask + i + 20);
-        const float32x4_t logit =
-            vfmaq_f32(b5, vscale,
-                      vreinterpretq_f32_u32(
-                          vbicq_u32(vreinterpretq_u32_f32(x5), vceqq_f32(b5, vdupq_n_f32(-INFINITY)))));
-        vst1q_f32(logits + i + 20, logit);
-        max[0][1] = vmaxq_f32(max[0][1], logit);
-      } else {
-        max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1044));
-      }
-      if constexpr (kMasks) {
-        const float32x4_t x6 = vld1q_f32(unmasked + i + 24);
-        const float32x4_t b6 = vld1q_f32(mask + i + 24);
-        const float32x4_t logit =
-            vfmaq_f32(b6, vscale,
-                      vreinterpretq_f32_u32(
-                          vbicq_u32(vreinterpretq_u32_f32(x6), vceqq_f32(b6, vdupq_n_f32(-INFINITY)))));
-        vst1q_f32(logits + i + 24, logit);
-        max[0][0] = vmaxq_f32(max[0][0], logit);
-      } else {
-        max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1048));
-      }
-      if constexpr (kMasks) {
-        const float32x4_t x7 = vld1q_f32(unmasked + i + 28);
-        const float32x4_t b7 = vld1q_f32(mask + i + 28);
-        const float32x4_t logit =
-            vfmaq_f32(b7, vscale,
-                      vreinterpretq_f32_u32(
-                          vbicq_u32(vreinterpretq_u32_f32(x7), vceqq_f32(b7, vdupq_n_f32(-INFINITY)))));
-        vst1q_f32(logits + i + 28, logit);
-        max[0][1] = vmaxq_f32(max[0][1], logit);
-      } else {
-        max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1052));
-      }
+    if constexpr (kLooksAhead && kMasks) {
+      const float32x4_t x0 = vld1q_f32(unmasked + i + 0);
+      const float32x4_t b0 = vld1q_f32(mask + i + 0);
+      const float32x4_t logit = vfmaq_f32(
+          b0, vscale,
+          vreinterpretq_f32_u32(vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+      max[0][0] = vmaxq_f32(max[0][0], logit);
+      vst1q_f32(logits + i + 0, logit);
+    } else if constexpr (kLooksAhead) {
+      max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1024));
+    }
+    if constexpr (kLooksAhead && kMasks) {
+      const float32x4_t x0 = vld1q_f32(unmasked + i + 4);
+      const float32x4_t b0 = vld1q_f32(mask + i + 4);
+      const float32x4_t logit = vfmaq_f32(
+          b0, vscale,
+          vreinterpretq_f32_u32(vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+      max[0][1] = vmaxq_f32(max[0][1], logit);
+      vst1q_f32(logits + i + 4, logit);
+    } else if constexpr (kLooksAhead) {
+      max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1028));
+    }
+    if constexpr (kLooksAhead && kMasks) {
+      const float32x4_t x0 = vld1q_f32(unmasked + i + 8);
+      const float32x4_t b0 = vld1q_f32(mask + i + 8);
+      const float32x4_t logit = vfmaq_f32(
+          b0, vscale,
+          vreinterpretq_f32_u32(vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+      max[0][0] = vmaxq_f32(max[0][0], logit);
+      vst1q_f32(logits + i + 8, logit);
+    } else if constexpr (kLooksAhead) {
+      max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1032));
+    }
+    if constexpr (kLooksAhead && kMasks) {
+      const float32x4_t x0 = vld1q_f32(unmasked + i + 12);
+      const float32x4_t b0 = vld1q_f32(mask + i + 12);
+      const float32x4_t logit = vfmaq_f32(
+          b0, vscale,
+          vreinterpretq_f32_u32(vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+      max[0][1] = vmaxq_f32(max[0][1], logit);
+      vst1q_f32(logits + i + 12, logit);
+    } else if constexpr (kLooksAhead) {
+      max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1036));
+    }
+    if constexpr (kLooksAhead && kMasks) {
+      const float32x4_t x0 = vld1q_f32(unmasked + i + 16);
+      const float32x4_t b0 = vld1q_f32(mask + i + 16);
+      const float32x4_t logit = vfmaq_f32(
+          b0, vscale,
+          vreinterpretq_f32_u32(vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+      max[0][0] = vmaxq_f32(max[0][0], logit);
+      vst1q_f32(logits + i + 16, logit);
+    } else if constexpr (kLooksAhead) {
+      max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1040));
+    }
+    if constexpr (kLooksAhead && kMasks) {
+      const float32x4_t x0 = vld1q_f32(unmasked + i + 20);
+      const float32x4_t b0 = vld1q_f32(mask + i + 20);
+      const float32x4_t logit = vfmaq_f32(
+          b0, vscale,
+          vreinterpretq_f32_u32(vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+      max[0][1] = vmaxq_f32(max[0][1], logit);
+      vst1q_f32(logits + i + 20, logit);
+    } else if constexpr (kLooksAhead) {
+      max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1044));
+    }
+    if constexpr (kLooksAhead && kMasks) {
+      const float32x4_t x0 = vld1q_f32(unmasked + i + 24);
+      const float32x4_t b0 = vld1q_f32(mask + i + 24);
+      const float32x4_t logit = vfmaq_f32(
+          b0, vscale,
+          vreinterpretq_f32_u32(vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+      max[0][0] = vmaxq_f32(max[0][0], logit);
+      vst1q_f32(logits + i + 24, logit);
+    } else if constexpr (kLooksAhead) {
+      max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1048));
+    }
+    if constexpr (kLooksAhead && kMasks) {
+      const float32x4_t x0 = vld1q_f32(unmasked + i + 28);
+      const float32x4_t b0 = vld1q_f32(mask + i + 28);
+      const float32x4_t logit = vfmaq_f32(
+          b0, vscale,
+          vreinterpretq_f32_u32(vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+      max[0][1] = vmaxq_f32(max[0][1], logit);
+      vst1q_f32(logits + i + 28, logit);
+    } else if constexpr (kLooksAhead) {
+      max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1052));
     }
 
     // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in

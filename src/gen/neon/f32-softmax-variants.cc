@@ -141,6 +141,9 @@ static inline float32x4_t add_mask(size_t n, const float* x, const float* mask, 
 
 // The sums of rows' terms in 16 lanes, folded to those of a vector. Terms go to y, by whole vectors. What is `next` to be read is asked
 // for, and so is what is to be `written`, whose lines the last pass would wait for in cache.
+//
+// Meanwhile, the logits of as many rows that follow may be made, of elements that lie next_stride apart and a mask, and their maxima in
+// lanes: so the processor finds work to do between the steps of exponentials.
 [[gnu::always_inline]] static inline void sum_rows_64(size_t first, size_t end, size_t n, const float* x,
                                                       size_t x_stride, const float* next, size_t next_stride,
                                                       float* y, size_t y_stride, const float* written,
@@ -773,6 +776,904 @@ static inline float32x4_t add_mask(size_t n, const float* x, const float* mask, 
         add_compensated(&block_hi[3], &block_lo[3], e3);
       }
     }
+    // Exact: both are multiples of the last place of their sum with the terms, and the difference is below it.
+    block_hi[0] = vsubq_f32(block_hi[0], anchor);
+    block_hi[1] = vsubq_f32(block_hi[1], anchor);
+    block_hi[2] = vsubq_f32(block_hi[2], anchor);
+    block_hi[3] = vsubq_f32(block_hi[3], anchor);
+    add_pair(&block_hi[0], &block_lo[0], block_hi[2], block_lo[2]);
+    add_pair(&block_hi[1], &block_lo[1], block_hi[3], block_lo[3]);
+    add_pair(&block_hi[0], &block_lo[0], block_hi[1], block_lo[1]);
+    hi[r] = block_hi[0];
+    lo[r] = block_lo[0];
+    x += x_stride;
+    next += next_stride;
+    written += written_stride;
+    y += y_stride;
+  }
+}
+
+[[gnu::always_inline]] static inline void sum_rows_64_making_logits(
+    size_t first, size_t end, size_t n, const float* x, size_t x_stride, const float* next,
+    size_t next_stride, float* y, size_t y_stride, const float* written, size_t written_stride,
+    const float* unmasked, const float* mask, size_t mask_stride, float scale, float* logits,
+    float32x4_t* max, const float* lowers, const float* biases, const struct smx_f32_exponential* exponential,
+    float32x4_t* hi, float32x4_t* lo) {
+  const float32x4_t eighths = vdupq_n_f32(8.0f * exponential->log2e);
+  const float32x4_t minus_eighth_hi = vdupq_n_f32(exponential->minus_eighth_hi);
+  const float32x4_t minus_eighth_lo = vdupq_n_f32(exponential->minus_eighth_lo);
+  const float32x4_t cube = vdupq_n_f32(exponential->cube);
+  const float32x4_t square = vdupq_n_f32(exponential->square);
+  const float32x4_t linear = vdupq_n_f32(exponential->scale);
+  const uint8x16x2_t mantissas = vld1q_u8_x2((const uint8_t*)smx_exp2_mantissas);
+  const uint8x16x2_t residuals = vld1q_u8_x2((const uint8_t*)smx_exp2_residuals);
+  const float32x4_t vscale = vdupq_n_f32(scale);
+  const float32x4_t anchor = vdupq_n_f32(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
+  for (size_t r = first; r < end; r++) {
+    const size_t lane = r / 4 * 4 + (r % 4);
+    const float32x4_t lower = vdupq_n_f32(lowers[lane]);
+    const float32x4_t bias = vdupq_n_f32(biases[lane]);
+    float32x4_t block_hi[4] = {anchor, anchor, anchor, anchor};
+    float32x4_t block_lo[4] = {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)};
+    float32x4_t row_max[2] = {vdupq_n_f32(-INFINITY), vdupq_n_f32(-INFINITY)};
+
+    const size_t pairs = n / 32 * 32;
+    size_t i = 0;
+    for (; i + 64 <= n; i += 64) {
+      {
+        __builtin_prefetch(next + i + 0);
+        __builtin_prefetch(next + i + 16);
+        __builtin_prefetch(written + i + 0, 1);
+        __builtin_prefetch(written + i + 16, 1);
+        const float32x4_t x0 = vld1q_f32(x + i + 0);
+        const float32x4_t x1 = vld1q_f32(x + i + 4);
+        const float32x4_t x2 = vld1q_f32(x + i + 8);
+        const float32x4_t x3 = vld1q_f32(x + i + 12);
+        const float32x4_t x4 = vld1q_f32(x + i + 16);
+        const float32x4_t x5 = vld1q_f32(x + i + 20);
+        const float32x4_t x6 = vld1q_f32(x + i + 24);
+        const float32x4_t x7 = vld1q_f32(x + i + 28);
+        {
+          const float32x4_t x0 = vld1q_f32(unmasked + i + 0);
+          const float32x4_t b0 = vld1q_f32(mask + i + 0);
+          const float32x4_t logit =
+              vfmaq_f32(b0, vscale,
+                        vreinterpretq_f32_u32(
+                            vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+          row_max[0] = vmaxq_f32(row_max[0], logit);
+          vst1q_f32(logits + i + 0, logit);
+        }
+        {
+          const float32x4_t x0 = vld1q_f32(unmasked + i + 4);
+          const float32x4_t b0 = vld1q_f32(mask + i + 4);
+          const float32x4_t logit =
+              vfmaq_f32(b0, vscale,
+                        vreinterpretq_f32_u32(
+                            vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+          row_max[1] = vmaxq_f32(row_max[1], logit);
+          vst1q_f32(logits + i + 4, logit);
+        }
+        {
+          const float32x4_t x0 = vld1q_f32(unmasked + i + 8);
+          const float32x4_t b0 = vld1q_f32(mask + i + 8);
+          const float32x4_t logit =
+              vfmaq_f32(b0, vscale,
+                        vreinterpretq_f32_u32(
+                            vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+          row_max[0] = vmaxq_f32(row_max[0], logit);
+          vst1q_f32(logits + i + 8, logit);
+        }
+        {
+          const float32x4_t x0 = vld1q_f32(unmasked + i + 12);
+          const float32x4_t b0 = vld1q_f32(mask + i + 12);
+          const float32x4_t logit =
+              vfmaq_f32(b0, vscale,
+                        vreinterpretq_f32_u32(
+                            vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+          row_max[1] = vmaxq_f32(row_max[1], logit);
+          vst1q_f32(logits + i + 12, logit);
+        }
+        {
+          const float32x4_t x0 = vld1q_f32(unmasked + i + 16);
+          const float32x4_t b0 = vld1q_f32(mask + i + 16);
+          const float32x4_t logit =
+              vfmaq_f32(b0, vscale,
+                        vreinterpretq_f32_u32(
+                            vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+          row_max[0] = vmaxq_f32(row_max[0], logit);
+          vst1q_f32(logits + i + 16, logit);
+        }
+        {
+          const float32x4_t x0 = vld1q_f32(unmasked + i + 20);
+          const float32x4_t b0 = vld1q_f32(mask + i + 20);
+          const float32x4_t logit =
+              vfmaq_f32(b0, vscale,
+                        vreinterpretq_f32_u32(
+                            vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+          row_max[1] = vmaxq_f32(row_max[1], logit);
+          vst1q_f32(logits + i + 20, logit);
+        }
+        {
+          const float32x4_t x0 = vld1q_f32(unmasked + i + 24);
+          const float32x4_t b0 = vld1q_f32(mask + i + 24);
+          const float32x4_t logit =
+              vfmaq_f32(b0, vscale,
+                        vreinterpretq_f32_u32(
+                            vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+          row_max[0] = vmaxq_f32(row_max[0], logit);
+          vst1q_f32(logits + i + 24, logit);
+        }
+        {
+          const float32x4_t x0 = vld1q_f32(unmasked + i + 28);
+          const float32x4_t b0 = vld1q_f32(mask + i + 28);
+          const float32x4_t logit =
+              vfmaq_f32(b0, vscale,
+                        vreinterpretq_f32_u32(
+                            vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+          row_max[1] = vmaxq_f32(row_max[1], logit);
+          vst1q_f32(logits + i + 28, logit);
+        }
+
+        // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+        // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+        // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
+        const float32x4_t clamped0 = vmaxq_f32(lower, x0);
+        const float32x4_t clamped1 = vmaxq_f32(lower, x1);
+        const float32x4_t clamped2 = vmaxq_f32(lower, x2);
+        const float32x4_t clamped3 = vmaxq_f32(lower, x3);
+        const float32x4_t clamped4 = vmaxq_f32(lower, x4);
+        const float32x4_t clamped5 = vmaxq_f32(lower, x5);
+        const float32x4_t clamped6 = vmaxq_f32(lower, x6);
+        const float32x4_t clamped7 = vmaxq_f32(lower, x7);
+        const float32x4_t biased0 = vfmaq_f32(bias, clamped0, eighths);
+        const float32x4_t biased1 = vfmaq_f32(bias, clamped1, eighths);
+        const float32x4_t biased2 = vfmaq_f32(bias, clamped2, eighths);
+        const float32x4_t biased3 = vfmaq_f32(bias, clamped3, eighths);
+        const float32x4_t biased4 = vfmaq_f32(bias, clamped4, eighths);
+        const float32x4_t biased5 = vfmaq_f32(bias, clamped5, eighths);
+        const float32x4_t biased6 = vfmaq_f32(bias, clamped6, eighths);
+        const float32x4_t biased7 = vfmaq_f32(bias, clamped7, eighths);
+        const float32x4_t n0 = vsubq_f32(biased0, bias);
+        const float32x4_t n1 = vsubq_f32(biased1, bias);
+        const float32x4_t n2 = vsubq_f32(biased2, bias);
+        const float32x4_t n3 = vsubq_f32(biased3, bias);
+        const float32x4_t n4 = vsubq_f32(biased4, bias);
+        const float32x4_t n5 = vsubq_f32(biased5, bias);
+        const float32x4_t n6 = vsubq_f32(biased6, bias);
+        const float32x4_t n7 = vsubq_f32(biased7, bias);
+        const uint8x16_t index0 = neon_table_index(biased0);
+        const uint8x16_t index1 = neon_table_index(biased1);
+        const uint8x16_t index2 = neon_table_index(biased2);
+        const uint8x16_t index3 = neon_table_index(biased3);
+        const uint8x16_t index4 = neon_table_index(biased4);
+        const uint8x16_t index5 = neon_table_index(biased5);
+        const uint8x16_t index6 = neon_table_index(biased6);
+        const uint8x16_t index7 = neon_table_index(biased7);
+        float32x4_t t0 = vfmaq_f32(clamped0, n0, minus_eighth_hi);
+        float32x4_t t1 = vfmaq_f32(clamped1, n1, minus_eighth_hi);
+        float32x4_t t2 = vfmaq_f32(clamped2, n2, minus_eighth_hi);
+        float32x4_t t3 = vfmaq_f32(clamped3, n3, minus_eighth_hi);
+        float32x4_t t4 = vfmaq_f32(clamped4, n4, minus_eighth_hi);
+        float32x4_t t5 = vfmaq_f32(clamped5, n5, minus_eighth_hi);
+        float32x4_t t6 = vfmaq_f32(clamped6, n6, minus_eighth_hi);
+        float32x4_t t7 = vfmaq_f32(clamped7, n7, minus_eighth_hi);
+        t0 = vfmaq_f32(t0, n0, minus_eighth_lo);
+        t1 = vfmaq_f32(t1, n1, minus_eighth_lo);
+        t2 = vfmaq_f32(t2, n2, minus_eighth_lo);
+        t3 = vfmaq_f32(t3, n3, minus_eighth_lo);
+        t4 = vfmaq_f32(t4, n4, minus_eighth_lo);
+        t5 = vfmaq_f32(t5, n5, minus_eighth_lo);
+        t6 = vfmaq_f32(t6, n6, minus_eighth_lo);
+        t7 = vfmaq_f32(t7, n7, minus_eighth_lo);
+        float32x4_t u0 = vfmaq_f32(square, t0, cube);
+        float32x4_t u1 = vfmaq_f32(square, t1, cube);
+        float32x4_t u2 = vfmaq_f32(square, t2, cube);
+        float32x4_t u3 = vfmaq_f32(square, t3, cube);
+        float32x4_t u4 = vfmaq_f32(square, t4, cube);
+        float32x4_t u5 = vfmaq_f32(square, t5, cube);
+        float32x4_t u6 = vfmaq_f32(square, t6, cube);
+        float32x4_t u7 = vfmaq_f32(square, t7, cube);
+        u0 = vfmaq_f32(linear, u0, t0);
+        u1 = vfmaq_f32(linear, u1, t1);
+        u2 = vfmaq_f32(linear, u2, t2);
+        u3 = vfmaq_f32(linear, u3, t3);
+        u4 = vfmaq_f32(linear, u4, t4);
+        u5 = vfmaq_f32(linear, u5, t5);
+        u6 = vfmaq_f32(linear, u6, t6);
+        u7 = vfmaq_f32(linear, u7, t7);
+        u0 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index0)), u0, t0);
+        u1 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index1)), u1, t1);
+        u2 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index2)), u2, t2);
+        u3 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index3)), u3, t3);
+        u4 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index4)), u4, t4);
+        u5 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index5)), u5, t5);
+        u6 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index6)), u6, t6);
+        u7 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index7)), u7, t7);
+        const float32x4_t s0 = vreinterpretq_f32_u32(
+            vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased0), 20),
+                      vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index0)))));
+        const float32x4_t s1 = vreinterpretq_f32_u32(
+            vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased1), 20),
+                      vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index1)))));
+        const float32x4_t s2 = vreinterpretq_f32_u32(
+            vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased2), 20),
+                      vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index2)))));
+        const float32x4_t s3 = vreinterpretq_f32_u32(
+            vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased3), 20),
+                      vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index3)))));
+        const float32x4_t s4 = vreinterpretq_f32_u32(
+            vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased4), 20),
+                      vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index4)))));
+        const float32x4_t s5 = vreinterpretq_f32_u32(
+            vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased5), 20),
+                      vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index5)))));
+        const float32x4_t s6 = vreinterpretq_f32_u32(
+            vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased6), 20),
+                      vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index6)))));
+        const float32x4_t s7 = vreinterpretq_f32_u32(
+            vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased7), 20),
+                      vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index7)))));
+        const float32x4_t e0 = vfmaq_f32(s0, s0, u0);
+        const float32x4_t e1 = vfmaq_f32(s1, s1, u1);
+        const float32x4_t e2 = vfmaq_f32(s2, s2, u2);
+        const float32x4_t e3 = vfmaq_f32(s3, s3, u3);
+        const float32x4_t e4 = vfmaq_f32(s4, s4, u4);
+        const float32x4_t e5 = vfmaq_f32(s5, s5, u5);
+        const float32x4_t e6 = vfmaq_f32(s6, s6, u6);
+        const float32x4_t e7 = vfmaq_f32(s7, s7, u7);
+        vst1q_f32(y + i + 0, e0);
+        vst1q_f32(y + i + 4, e1);
+        vst1q_f32(y + i + 8, e2);
+        vst1q_f32(y + i + 12, e3);
+        vst1q_f32(y + i + 16, e4);
+        vst1q_f32(y + i + 20, e5);
+        vst1q_f32(y + i + 24, e6);
+        vst1q_f32(y + i + 28, e7);
+        add_compensated(&block_hi[0], &block_lo[0], vaddq_f32(e0, e4));
+        add_compensated(&block_hi[1], &block_lo[1], vaddq_f32(e1, e5));
+        add_compensated(&block_hi[2], &block_lo[2], vaddq_f32(e2, e6));
+        add_compensated(&block_hi[3], &block_lo[3], vaddq_f32(e3, e7));
+      }
+      {
+        __builtin_prefetch(next + i + 32);
+        __builtin_prefetch(next + i + 48);
+        __builtin_prefetch(written + i + 32, 1);
+        __builtin_prefetch(written + i + 48, 1);
+        const float32x4_t x0 = vld1q_f32(x + i + 32);
+        const float32x4_t x1 = vld1q_f32(x + i + 36);
+        const float32x4_t x2 = vld1q_f32(x + i + 40);
+        const float32x4_t x3 = vld1q_f32(x + i + 44);
+        const float32x4_t x4 = vld1q_f32(x + i + 48);
+        const float32x4_t x5 = vld1q_f32(x + i + 52);
+        const float32x4_t x6 = vld1q_f32(x + i + 56);
+        const float32x4_t x7 = vld1q_f32(x + i + 60);
+        {
+          const float32x4_t x0 = vld1q_f32(unmasked + i + 32);
+          const float32x4_t b0 = vld1q_f32(mask + i + 32);
+          const float32x4_t logit =
+              vfmaq_f32(b0, vscale,
+                        vreinterpretq_f32_u32(
+                            vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+          row_max[0] = vmaxq_f32(row_max[0], logit);
+          vst1q_f32(logits + i + 32, logit);
+        }
+        {
+          const float32x4_t x0 = vld1q_f32(unmasked + i + 36);
+          const float32x4_t b0 = vld1q_f32(mask + i + 36);
+          const float32x4_t logit =
+              vfmaq_f32(b0, vscale,
+                        vreinterpretq_f32_u32(
+                            vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+          row_max[1] = vmaxq_f32(row_max[1], logit);
+          vst1q_f32(logits + i + 36, logit);
+        }
+        {
+          const float32x4_t x0 = vld1q_f32(unmasked + i + 40);
+          const float32x4_t b0 = vld1q_f32(mask + i + 40);
+          const float32x4_t logit =
+              vfmaq_f32(b0, vscale,
+                        vreinterpretq_f32_u32(
+                            vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+          row_max[0] = vmaxq_f32(row_max[0], logit);
+          vst1q_f32(logits + i + 40, logit);
+        }
+        {
+          const float32x4_t x0 = vld1q_f32(unmasked + i + 44);
+          const float32x4_t b0 = vld1q_f32(mask + i + 44);
+          const float32x4_t logit =
+              vfmaq_f32(b0, vscale,
+                        vreinterpretq_f32_u32(
+                            vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+          row_max[1] = vmaxq_f32(row_max[1], logit);
+          vst1q_f32(logits + i + 44, logit);
+        }
+        {
+          const float32x4_t x0 = vld1q_f32(unmasked + i + 48);
+          const float32x4_t b0 = vld1q_f32(mask + i + 48);
+          const float32x4_t logit =
+              vfmaq_f32(b0, vscale,
+                        vreinterpretq_f32_u32(
+                            vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+          row_max[0] = vmaxq_f32(row_max[0], logit);
+          vst1q_f32(logits + i + 48, logit);
+        }
+        {
+          const float32x4_t x0 = vld1q_f32(unmasked + i + 52);
+          const float32x4_t b0 = vld1q_f32(mask + i + 52);
+          const float32x4_t logit =
+              vfmaq_f32(b0, vscale,
+                        vreinterpretq_f32_u32(
+                            vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+          row_max[1] = vmaxq_f32(row_max[1], logit);
+          vst1q_f32(logits + i + 52, logit);
+        }
+        {
+          const float32x4_t x0 = vld1q_f32(unmasked + i + 56);
+          const float32x4_t b0 = vld1q_f32(mask + i + 56);
+          const float32x4_t logit =
+              vfmaq_f32(b0, vscale,
+                        vreinterpretq_f32_u32(
+                            vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+          row_max[0] = vmaxq_f32(row_max[0], logit);
+          vst1q_f32(logits + i + 56, logit);
+        }
+        {
+          const float32x4_t x0 = vld1q_f32(unmasked + i + 60);
+          const float32x4_t b0 = vld1q_f32(mask + i + 60);
+          const float32x4_t logit =
+              vfmaq_f32(b0, vscale,
+                        vreinterpretq_f32_u32(
+                            vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+          row_max[1] = vmaxq_f32(row_max[1], logit);
+          vst1q_f32(logits + i + 60, logit);
+        }
+
+        // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+        // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+        // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
+        const float32x4_t clamped0 = vmaxq_f32(lower, x0);
+        const float32x4_t clamped1 = vmaxq_f32(lower, x1);
+        const float32x4_t clamped2 = vmaxq_f32(lower, x2);
+        const float32x4_t clamped3 = vmaxq_f32(lower, x3);
+        const float32x4_t clamped4 = vmaxq_f32(lower, x4);
+        const float32x4_t clamped5 = vmaxq_f32(lower, x5);
+        const float32x4_t clamped6 = vmaxq_f32(lower, x6);
+        const float32x4_t clamped7 = vmaxq_f32(lower, x7);
+        const float32x4_t biased0 = vfmaq_f32(bias, clamped0, eighths);
+        const float32x4_t biased1 = vfmaq_f32(bias, clamped1, eighths);
+        const float32x4_t biased2 = vfmaq_f32(bias, clamped2, eighths);
+        const float32x4_t biased3 = vfmaq_f32(bias, clamped3, eighths);
+        const float32x4_t biased4 = vfmaq_f32(bias, clamped4, eighths);
+        const float32x4_t biased5 = vfmaq_f32(bias, clamped5, eighths);
+        const float32x4_t biased6 = vfmaq_f32(bias, clamped6, eighths);
+        const float32x4_t biased7 = vfmaq_f32(bias, clamped7, eighths);
+        const float32x4_t n0 = vsubq_f32(biased0, bias);
+        const float32x4_t n1 = vsubq_f32(biased1, bias);
+        const float32x4_t n2 = vsubq_f32(biased2, bias);
+        const float32x4_t n3 = vsubq_f32(biased3, bias);
+        const float32x4_t n4 = vsubq_f32(biased4, bias);
+        const float32x4_t n5 = vsubq_f32(biased5, bias);
+        const float32x4_t n6 = vsubq_f32(biased6, bias);
+        const float32x4_t n7 = vsubq_f32(biased7, bias);
+        const uint8x16_t index0 = neon_table_index(biased0);
+        const uint8x16_t index1 = neon_table_index(biased1);
+        const uint8x16_t index2 = neon_table_index(biased2);
+        const uint8x16_t index3 = neon_table_index(biased3);
+        const uint8x16_t index4 = neon_table_index(biased4);
+        const uint8x16_t index5 = neon_table_index(biased5);
+        const uint8x16_t index6 = neon_table_index(biased6);
+        const uint8x16_t index7 = neon_table_index(biased7);
+        float32x4_t t0 = vfmaq_f32(clamped0, n0, minus_eighth_hi);
+        float32x4_t t1 = vfmaq_f32(clamped1, n1, minus_eighth_hi);
+        float32x4_t t2 = vfmaq_f32(clamped2, n2, minus_eighth_hi);
+        float32x4_t t3 = vfmaq_f32(clamped3, n3, minus_eighth_hi);
+        float32x4_t t4 = vfmaq_f32(clamped4, n4, minus_eighth_hi);
+        float32x4_t t5 = vfmaq_f32(clamped5, n5, minus_eighth_hi);
+        float32x4_t t6 = vfmaq_f32(clamped6, n6, minus_eighth_hi);
+        float32x4_t t7 = vfmaq_f32(clamped7, n7, minus_eighth_hi);
+        t0 = vfmaq_f32(t0, n0, minus_eighth_lo);
+        t1 = vfmaq_f32(t1, n1, minus_eighth_lo);
+        t2 = vfmaq_f32(t2, n2, minus_eighth_lo);
+        t3 = vfmaq_f32(t3, n3, minus_eighth_lo);
+        t4 = vfmaq_f32(t4, n4, minus_eighth_lo);
+        t5 = vfmaq_f32(t5, n5, minus_eighth_lo);
+        t6 = vfmaq_f32(t6, n6, minus_eighth_lo);
+        t7 = vfmaq_f32(t7, n7, minus_eighth_lo);
+        float32x4_t u0 = vfmaq_f32(square, t0, cube);
+        float32x4_t u1 = vfmaq_f32(square, t1, cube);
+        float32x4_t u2 = vfmaq_f32(square, t2, cube);
+        float32x4_t u3 = vfmaq_f32(square, t3, cube);
+        float32x4_t u4 = vfmaq_f32(square, t4, cube);
+        float32x4_t u5 = vfmaq_f32(square, t5, cube);
+        float32x4_t u6 = vfmaq_f32(square, t6, cube);
+        float32x4_t u7 = vfmaq_f32(square, t7, cube);
+        u0 = vfmaq_f32(linear, u0, t0);
+        u1 = vfmaq_f32(linear, u1, t1);
+        u2 = vfmaq_f32(linear, u2, t2);
+        u3 = vfmaq_f32(linear, u3, t3);
+        u4 = vfmaq_f32(linear, u4, t4);
+        u5 = vfmaq_f32(linear, u5, t5);
+        u6 = vfmaq_f32(linear, u6, t6);
+        u7 = vfmaq_f32(linear, u7, t7);
+        u0 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index0)), u0, t0);
+        u1 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index1)), u1, t1);
+        u2 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index2)), u2, t2);
+        u3 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index3)), u3, t3);
+        u4 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index4)), u4, t4);
+        u5 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index5)), u5, t5);
+        u6 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index6)), u6, t6);
+        u7 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index7)), u7, t7);
+        const float32x4_t s0 = vreinterpretq_f32_u32(
+            vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased0), 20),
+                      vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index0)))));
+        const float32x4_t s1 = vreinterpretq_f32_u32(
+            vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased1), 20),
+                      vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index1)))));
+        const float32x4_t s2 = vreinterpretq_f32_u32(
+            vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased2), 20),
+                      vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index2)))));
+        const float32x4_t s3 = vreinterpretq_f32_u32(
+            vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased3), 20),
+                      vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index3)))));
+        const float32x4_t s4 = vreinterpretq_f32_u32(
+            vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased4), 20),
+                      vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index4)))));
+        const float32x4_t s5 = vreinterpretq_f32_u32(
+            vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased5), 20),
+                      vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index5)))));
+        const float32x4_t s6 = vreinterpretq_f32_u32(
+            vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased6), 20),
+                      vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index6)))));
+        const float32x4_t s7 = vreinterpretq_f32_u32(
+            vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased7), 20),
+                      vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index7)))));
+        const float32x4_t e0 = vfmaq_f32(s0, s0, u0);
+        const float32x4_t e1 = vfmaq_f32(s1, s1, u1);
+        const float32x4_t e2 = vfmaq_f32(s2, s2, u2);
+        const float32x4_t e3 = vfmaq_f32(s3, s3, u3);
+        const float32x4_t e4 = vfmaq_f32(s4, s4, u4);
+        const float32x4_t e5 = vfmaq_f32(s5, s5, u5);
+        const float32x4_t e6 = vfmaq_f32(s6, s6, u6);
+        const float32x4_t e7 = vfmaq_f32(s7, s7, u7);
+        vst1q_f32(y + i + 32, e0);
+        vst1q_f32(y + i + 36, e1);
+        vst1q_f32(y + i + 40, e2);
+        vst1q_f32(y + i + 44, e3);
+        vst1q_f32(y + i + 48, e4);
+        vst1q_f32(y + i + 52, e5);
+        vst1q_f32(y + i + 56, e6);
+        vst1q_f32(y + i + 60, e7);
+        add_compensated(&block_hi[0], &block_lo[0], vaddq_f32(e0, e4));
+        add_compensated(&block_hi[1], &block_lo[1], vaddq_f32(e1, e5));
+        add_compensated(&block_hi[2], &block_lo[2], vaddq_f32(e2, e6));
+        add_compensated(&block_hi[3], &block_lo[3], vaddq_f32(e3, e7));
+      }
+    }
+    for (; i < pairs; i += 32) {
+      __builtin_prefetch(next + i + 0);
+      __builtin_prefetch(next + i + 16);
+      __builtin_prefetch(written + i + 0, 1);
+      __builtin_prefetch(written + i + 16, 1);
+      const float32x4_t x0 = vld1q_f32(x + i + 0);
+      const float32x4_t x1 = vld1q_f32(x + i + 4);
+      const float32x4_t x2 = vld1q_f32(x + i + 8);
+      const float32x4_t x3 = vld1q_f32(x + i + 12);
+      const float32x4_t x4 = vld1q_f32(x + i + 16);
+      const float32x4_t x5 = vld1q_f32(x + i + 20);
+      const float32x4_t x6 = vld1q_f32(x + i + 24);
+      const float32x4_t x7 = vld1q_f32(x + i + 28);
+      {
+        const float32x4_t x0 = vld1q_f32(unmasked + i + 0);
+        const float32x4_t b0 = vld1q_f32(mask + i + 0);
+        const float32x4_t logit =
+            vfmaq_f32(b0, vscale,
+                      vreinterpretq_f32_u32(
+                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+        row_max[0] = vmaxq_f32(row_max[0], logit);
+        vst1q_f32(logits + i + 0, logit);
+      }
+      {
+        const float32x4_t x0 = vld1q_f32(unmasked + i + 4);
+        const float32x4_t b0 = vld1q_f32(mask + i + 4);
+        const float32x4_t logit =
+            vfmaq_f32(b0, vscale,
+                      vreinterpretq_f32_u32(
+                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+        row_max[1] = vmaxq_f32(row_max[1], logit);
+        vst1q_f32(logits + i + 4, logit);
+      }
+      {
+        const float32x4_t x0 = vld1q_f32(unmasked + i + 8);
+        const float32x4_t b0 = vld1q_f32(mask + i + 8);
+        const float32x4_t logit =
+            vfmaq_f32(b0, vscale,
+                      vreinterpretq_f32_u32(
+                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+        row_max[0] = vmaxq_f32(row_max[0], logit);
+        vst1q_f32(logits + i + 8, logit);
+      }
+      {
+        const float32x4_t x0 = vld1q_f32(unmasked + i + 12);
+        const float32x4_t b0 = vld1q_f32(mask + i + 12);
+        const float32x4_t logit =
+            vfmaq_f32(b0, vscale,
+                      vreinterpretq_f32_u32(
+                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+        row_max[1] = vmaxq_f32(row_max[1], logit);
+        vst1q_f32(logits + i + 12, logit);
+      }
+      {
+        const float32x4_t x0 = vld1q_f32(unmasked + i + 16);
+        const float32x4_t b0 = vld1q_f32(mask + i + 16);
+        const float32x4_t logit =
+            vfmaq_f32(b0, vscale,
+                      vreinterpretq_f32_u32(
+                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+        row_max[0] = vmaxq_f32(row_max[0], logit);
+        vst1q_f32(logits + i + 16, logit);
+      }
+      {
+        const float32x4_t x0 = vld1q_f32(unmasked + i + 20);
+        const float32x4_t b0 = vld1q_f32(mask + i + 20);
+        const float32x4_t logit =
+            vfmaq_f32(b0, vscale,
+                      vreinterpretq_f32_u32(
+                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+        row_max[1] = vmaxq_f32(row_max[1], logit);
+        vst1q_f32(logits + i + 20, logit);
+      }
+      {
+        const float32x4_t x0 = vld1q_f32(unmasked + i + 24);
+        const float32x4_t b0 = vld1q_f32(mask + i + 24);
+        const float32x4_t logit =
+            vfmaq_f32(b0, vscale,
+                      vreinterpretq_f32_u32(
+                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+        row_max[0] = vmaxq_f32(row_max[0], logit);
+        vst1q_f32(logits + i + 24, logit);
+      }
+      {
+        const float32x4_t x0 = vld1q_f32(unmasked + i + 28);
+        const float32x4_t b0 = vld1q_f32(mask + i + 28);
+        const float32x4_t logit =
+            vfmaq_f32(b0, vscale,
+                      vreinterpretq_f32_u32(
+                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+        row_max[1] = vmaxq_f32(row_max[1], logit);
+        vst1q_f32(logits + i + 28, logit);
+      }
+
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
+      const float32x4_t clamped0 = vmaxq_f32(lower, x0);
+      const float32x4_t clamped1 = vmaxq_f32(lower, x1);
+      const float32x4_t clamped2 = vmaxq_f32(lower, x2);
+      const float32x4_t clamped3 = vmaxq_f32(lower, x3);
+      const float32x4_t clamped4 = vmaxq_f32(lower, x4);
+      const float32x4_t clamped5 = vmaxq_f32(lower, x5);
+      const float32x4_t clamped6 = vmaxq_f32(lower, x6);
+      const float32x4_t clamped7 = vmaxq_f32(lower, x7);
+      const float32x4_t biased0 = vfmaq_f32(bias, clamped0, eighths);
+      const float32x4_t biased1 = vfmaq_f32(bias, clamped1, eighths);
+      const float32x4_t biased2 = vfmaq_f32(bias, clamped2, eighths);
+      const float32x4_t biased3 = vfmaq_f32(bias, clamped3, eighths);
+      const float32x4_t biased4 = vfmaq_f32(bias, clamped4, eighths);
+      const float32x4_t biased5 = vfmaq_f32(bias, clamped5, eighths);
+      const float32x4_t biased6 = vfmaq_f32(bias, clamped6, eighths);
+      const float32x4_t biased7 = vfmaq_f32(bias, clamped7, eighths);
+      const float32x4_t n0 = vsubq_f32(biased0, bias);
+      const float32x4_t n1 = vsubq_f32(biased1, bias);
+      const float32x4_t n2 = vsubq_f32(biased2, bias);
+      const float32x4_t n3 = vsubq_f32(biased3, bias);
+      const float32x4_t n4 = vsubq_f32(biased4, bias);
+      const float32x4_t n5 = vsubq_f32(biased5, bias);
+      const float32x4_t n6 = vsubq_f32(biased6, bias);
+      const float32x4_t n7 = vsubq_f32(biased7, bias);
+      const uint8x16_t index0 = neon_table_index(biased0);
+      const uint8x16_t index1 = neon_table_index(biased1);
+      const uint8x16_t index2 = neon_table_index(biased2);
+      const uint8x16_t index3 = neon_table_index(biased3);
+      const uint8x16_t index4 = neon_table_index(biased4);
+      const uint8x16_t index5 = neon_table_index(biased5);
+      const uint8x16_t index6 = neon_table_index(biased6);
+      const uint8x16_t index7 = neon_table_index(biased7);
+      float32x4_t t0 = vfmaq_f32(clamped0, n0, minus_eighth_hi);
+      float32x4_t t1 = vfmaq_f32(clamped1, n1, minus_eighth_hi);
+      float32x4_t t2 = vfmaq_f32(clamped2, n2, minus_eighth_hi);
+      float32x4_t t3 = vfmaq_f32(clamped3, n3, minus_eighth_hi);
+      float32x4_t t4 = vfmaq_f32(clamped4, n4, minus_eighth_hi);
+      float32x4_t t5 = vfmaq_f32(clamped5, n5, minus_eighth_hi);
+      float32x4_t t6 = vfmaq_f32(clamped6, n6, minus_eighth_hi);
+      float32x4_t t7 = vfmaq_f32(clamped7, n7, minus_eighth_hi);
+      t0 = vfmaq_f32(t0, n0, minus_eighth_lo);
+      t1 = vfmaq_f32(t1, n1, minus_eighth_lo);
+      t2 = vfmaq_f32(t2, n2, minus_eighth_lo);
+      t3 = vfmaq_f32(t3, n3, minus_eighth_lo);
+      t4 = vfmaq_f32(t4, n4, minus_eighth_lo);
+      t5 = vfmaq_f32(t5, n5, minus_eighth_lo);
+      t6 = vfmaq_f32(t6, n6, minus_eighth_lo);
+      t7 = vfmaq_f32(t7, n7, minus_eighth_lo);
+      float32x4_t u0 = vfmaq_f32(square, t0, cube);
+      float32x4_t u1 = vfmaq_f32(square, t1, cube);
+      float32x4_t u2 = vfmaq_f32(square, t2, cube);
+      float32x4_t u3 = vfmaq_f32(square, t3, cube);
+      float32x4_t u4 = vfmaq_f32(square, t4, cube);
+      float32x4_t u5 = vfmaq_f32(square, t5, cube);
+      float32x4_t u6 = vfmaq_f32(square, t6, cube);
+      float32x4_t u7 = vfmaq_f32(square, t7, cube);
+      u0 = vfmaq_f32(linear, u0, t0);
+      u1 = vfmaq_f32(linear, u1, t1);
+      u2 = vfmaq_f32(linear, u2, t2);
+      u3 = vfmaq_f32(linear, u3, t3);
+      u4 = vfmaq_f32(linear, u4, t4);
+      u5 = vfmaq_f32(linear, u5, t5);
+      u6 = vfmaq_f32(linear, u6, t6);
+      u7 = vfmaq_f32(linear, u7, t7);
+      u0 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index0)), u0, t0);
+      u1 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index1)), u1, t1);
+      u2 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index2)), u2, t2);
+      u3 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index3)), u3, t3);
+      u4 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index4)), u4, t4);
+      u5 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index5)), u5, t5);
+      u6 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index6)), u6, t6);
+      u7 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index7)), u7, t7);
+      const float32x4_t s0 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased0), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index0)))));
+      const float32x4_t s1 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased1), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index1)))));
+      const float32x4_t s2 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased2), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index2)))));
+      const float32x4_t s3 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased3), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index3)))));
+      const float32x4_t s4 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased4), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index4)))));
+      const float32x4_t s5 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased5), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index5)))));
+      const float32x4_t s6 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased6), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index6)))));
+      const float32x4_t s7 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased7), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index7)))));
+      const float32x4_t e0 = vfmaq_f32(s0, s0, u0);
+      const float32x4_t e1 = vfmaq_f32(s1, s1, u1);
+      const float32x4_t e2 = vfmaq_f32(s2, s2, u2);
+      const float32x4_t e3 = vfmaq_f32(s3, s3, u3);
+      const float32x4_t e4 = vfmaq_f32(s4, s4, u4);
+      const float32x4_t e5 = vfmaq_f32(s5, s5, u5);
+      const float32x4_t e6 = vfmaq_f32(s6, s6, u6);
+      const float32x4_t e7 = vfmaq_f32(s7, s7, u7);
+      vst1q_f32(y + i + 0, e0);
+      vst1q_f32(y + i + 4, e1);
+      vst1q_f32(y + i + 8, e2);
+      vst1q_f32(y + i + 12, e3);
+      vst1q_f32(y + i + 16, e4);
+      vst1q_f32(y + i + 20, e5);
+      vst1q_f32(y + i + 24, e6);
+      vst1q_f32(y + i + 28, e7);
+      add_compensated(&block_hi[0], &block_lo[0], vaddq_f32(e0, e4));
+      add_compensated(&block_hi[1], &block_lo[1], vaddq_f32(e1, e5));
+      add_compensated(&block_hi[2], &block_lo[2], vaddq_f32(e2, e6));
+      add_compensated(&block_hi[3], &block_lo[3], vaddq_f32(e3, e7));
+    }
+    if (pairs < n) {
+      i = pairs;
+      const float32x4_t absent = vdupq_n_f32(-INFINITY);  // counts as 0
+      if (n - i > 16) {
+        const float32x4_t x0 = neon_load_tail(x + i + 0, (ptrdiff_t)(n - i) - 0, absent);
+        const float32x4_t x1 = neon_load_tail(x + i + 4, (ptrdiff_t)(n - i) - 4, absent);
+        const float32x4_t x2 = neon_load_tail(x + i + 8, (ptrdiff_t)(n - i) - 8, absent);
+        const float32x4_t x3 = neon_load_tail(x + i + 12, (ptrdiff_t)(n - i) - 12, absent);
+        const float32x4_t x4 = neon_load_tail(x + i + 16, (ptrdiff_t)(n - i) - 16, absent);
+        const float32x4_t x5 = neon_load_tail(x + i + 20, (ptrdiff_t)(n - i) - 20, absent);
+        const float32x4_t x6 = neon_load_tail(x + i + 24, (ptrdiff_t)(n - i) - 24, absent);
+        const float32x4_t x7 = neon_load_tail(x + i + 28, (ptrdiff_t)(n - i) - 28, absent);
+
+        // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+        // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+        // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
+        const float32x4_t clamped0 = vmaxq_f32(lower, x0);
+        const float32x4_t clamped1 = vmaxq_f32(lower, x1);
+        const float32x4_t clamped2 = vmaxq_f32(lower, x2);
+        const float32x4_t clamped3 = vmaxq_f32(lower, x3);
+        const float32x4_t clamped4 = vmaxq_f32(lower, x4);
+        const float32x4_t clamped5 = vmaxq_f32(lower, x5);
+        const float32x4_t clamped6 = vmaxq_f32(lower, x6);
+        const float32x4_t clamped7 = vmaxq_f32(lower, x7);
+        const float32x4_t biased0 = vfmaq_f32(bias, clamped0, eighths);
+        const float32x4_t biased1 = vfmaq_f32(bias, clamped1, eighths);
+        const float32x4_t biased2 = vfmaq_f32(bias, clamped2, eighths);
+        const float32x4_t biased3 = vfmaq_f32(bias, clamped3, eighths);
+        const float32x4_t biased4 = vfmaq_f32(bias, clamped4, eighths);
+        const float32x4_t biased5 = vfmaq_f32(bias, clamped5, eighths);
+        const float32x4_t biased6 = vfmaq_f32(bias, clamped6, eighths);
+        const float32x4_t biased7 = vfmaq_f32(bias, clamped7, eighths);
+        const float32x4_t n0 = vsubq_f32(biased0, bias);
+        const float32x4_t n1 = vsubq_f32(biased1, bias);
+        const float32x4_t n2 = vsubq_f32(biased2, bias);
+        const float32x4_t n3 = vsubq_f32(biased3, bias);
+        const float32x4_t n4 = vsubq_f32(biased4, bias);
+        const float32x4_t n5 = vsubq_f32(biased5, bias);
+        const float32x4_t n6 = vsubq_f32(biased6, bias);
+        const float32x4_t n7 = vsubq_f32(biased7, bias);
+        const uint8x16_t index0 = neon_table_index(biased0);
+        const uint8x16_t index1 = neon_table_index(biased1);
+        const uint8x16_t index2 = neon_table_index(biased2);
+        const uint8x16_t index3 = neon_table_index(biased3);
+        const uint8x16_t index4 = neon_table_index(biased4);
+        const uint8x16_t index5 = neon_table_index(biased5);
+        const uint8x16_t index6 = neon_table_index(biased6);
+        const uint8x16_t index7 = neon_table_index(biased7);
+        float32x4_t t0 = vfmaq_f32(clamped0, n0, minus_eighth_hi);
+        float32x4_t t1 = vfmaq_f32(clamped1, n1, minus_eighth_hi);
+        float32x4_t t2 = vfmaq_f32(clamped2, n2, minus_eighth_hi);
+        float32x4_t t3 = vfmaq_f32(clamped3, n3, minus_eighth_hi);
+        float32x4_t t4 = vfmaq_f32(clamped4, n4, minus_eighth_hi);
+        float32x4_t t5 = vfmaq_f32(clamped5, n5, minus_eighth_hi);
+        float32x4_t t6 = vfmaq_f32(clamped6, n6, minus_eighth_hi);
+        float32x4_t t7 = vfmaq_f32(clamped7, n7, minus_eighth_hi);
+        t0 = vfmaq_f32(t0, n0, minus_eighth_lo);
+        t1 = vfmaq_f32(t1, n1, minus_eighth_lo);
+        t2 = vfmaq_f32(t2, n2, minus_eighth_lo);
+        t3 = vfmaq_f32(t3, n3, minus_eighth_lo);
+        t4 = vfmaq_f32(t4, n4, minus_eighth_lo);
+        t5 = vfmaq_f32(t5, n5, minus_eighth_lo);
+        t6 = vfmaq_f32(t6, n6, minus_eighth_lo);
+        t7 = vfmaq_f32(t7, n7, minus_eighth_lo);
+        float32x4_t u0 = vfmaq_f32(square, t0, cube);
+        float32x4_t u1 = vfmaq_f32(square, t1, cube);
+        float32x4_t u2 = vfmaq_f32(square, t2, cube);
+        float32x4_t u3 = vfmaq_f32(square, t3, cube);
+        float32x4_t u4 = vfmaq_f32(square, t4, cube);
+        float32x4_t u5 = vfmaq_f32(square, t5, cube);
+        float32x4_t u6 = vfmaq_f32(square, t6, cube);
+        float32x4_t u7 = vfmaq_f32(square, t7, cube);
+        u0 = vfmaq_f32(linear, u0, t0);
+        u1 = vfmaq_f32(linear, u1, t1);
+        u2 = vfmaq_f32(linear, u2, t2);
+        u3 = vfmaq_f32(linear, u3, t3);
+        u4 = vfmaq_f32(linear, u4, t4);
+        u5 = vfmaq_f32(linear, u5, t5);
+        u6 = vfmaq_f32(linear, u6, t6);
+        u7 = vfmaq_f32(linear, u7, t7);
+        u0 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index0)), u0, t0);
+        u1 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index1)), u1, t1);
+        u2 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index2)), u2, t2);
+        u3 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index3)), u3, t3);
+        u4 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index4)), u4, t4);
+        u5 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index5)), u5, t5);
+        u6 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index6)), u6, t6);
+        u7 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index7)), u7, t7);
+        const float32x4_t s0 = vreinterpretq_f32_u32(
+            vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased0), 20),
+                      vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index0)))));
+        const float32x4_t s1 = vreinterpretq_f32_u32(
+            vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased1), 20),
+                      vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index1)))));
+        const float32x4_t s2 = vreinterpretq_f32_u32(
+            vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased2), 20),
+                      vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index2)))));
+        const float32x4_t s3 = vreinterpretq_f32_u32(
+            vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased3), 20),
+                      vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index3)))));
+        const float32x4_t s4 = vreinterpretq_f32_u32(
+            vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased4), 20),
+                      vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index4)))));
+        const float32x4_t s5 = vreinterpretq_f32_u32(
+            vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased5), 20),
+                      vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index5)))));
+        const float32x4_t s6 = vreinterpretq_f32_u32(
+            vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased6), 20),
+                      vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index6)))));
+        const float32x4_t s7 = vreinterpretq_f32_u32(
+            vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased7), 20),
+                      vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index7)))));
+        const float32x4_t e0 = vfmaq_f32(s0, s0, u0);
+        const float32x4_t e1 = vfmaq_f32(s1, s1, u1);
+        const float32x4_t e2 = vfmaq_f32(s2, s2, u2);
+        const float32x4_t e3 = vfmaq_f32(s3, s3, u3);
+        const float32x4_t e4 = vfmaq_f32(s4, s4, u4);
+        const float32x4_t e5 = vfmaq_f32(s5, s5, u5);
+        const float32x4_t e6 = vfmaq_f32(s6, s6, u6);
+        const float32x4_t e7 = vfmaq_f32(s7, s7, u7);
+        vst1q_f32(y + i + 0, e0);
+        vst1q_f32(y + i + 4, e1);
+        vst1q_f32(y + i + 8, e2);
+        vst1q_f32(y + i + 12, e3);
+        vst1q_f32(y + i + 16, e4);
+        vst1q_f32(y + i + 20, e5);
+        vst1q_f32(y + i + 24, e6);
+        vst1q_f32(y + i + 28, e7);
+        add_compensated(&block_hi[0], &block_lo[0], vaddq_f32(e0, e4));
+        add_compensated(&block_hi[1], &block_lo[1], vaddq_f32(e1, e5));
+        add_compensated(&block_hi[2], &block_lo[2], vaddq_f32(e2, e6));
+        add_compensated(&block_hi[3], &block_lo[3], vaddq_f32(e3, e7));
+      } else {
+        const float32x4_t x0 = neon_load_tail(x + i + 0, (ptrdiff_t)(n - i) - 0, absent);
+        const float32x4_t x1 = neon_load_tail(x + i + 4, (ptrdiff_t)(n - i) - 4, absent);
+        const float32x4_t x2 = neon_load_tail(x + i + 8, (ptrdiff_t)(n - i) - 8, absent);
+        const float32x4_t x3 = neon_load_tail(x + i + 12, (ptrdiff_t)(n - i) - 12, absent);
+
+        // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+        // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+        // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
+        const float32x4_t clamped0 = vmaxq_f32(lower, x0);
+        const float32x4_t clamped1 = vmaxq_f32(lower, x1);
+        const float32x4_t clamped2 = vmaxq_f32(lower, x2);
+        const float32x4_t clamped3 = vmaxq_f32(lower, x3);
+        const float32x4_t biased0 = vfmaq_f32(bias, clamped0, eighths);
+        const float32x4_t biased1 = vfmaq_f32(bias, clamped1, eighths);
+        const float32x4_t biased2 = vfmaq_f32(bias, clamped2, eighths);
+        const float32x4_t biased3 = vfmaq_f32(bias, clamped3, eighths);
+        const float32x4_t n0 = vsubq_f32(biased0, bias);
+        const float32x4_t n1 = vsubq_f32(biased1, bias);
+        const float32x4_t n2 = vsubq_f32(biased2, bias);
+        const float32x4_t n3 = vsubq_f32(biased3, bias);
+        const uint8x16_t index0 = neon_table_index(biased0);
+        const uint8x16_t index1 = neon_table_index(biased1);
+        const uint8x16_t index2 = neon_table_index(biased2);
+        const uint8x16_t index3 = neon_table_index(biased3);
+        float32x4_t t0 = vfmaq_f32(clamped0, n0, minus_eighth_hi);
+        float32x4_t t1 = vfmaq_f32(clamped1, n1, minus_eighth_hi);
+        float32x4_t t2 = vfmaq_f32(clamped2, n2, minus_eighth_hi);
+        float32x4_t t3 = vfmaq_f32(clamped3, n3, minus_eighth_hi);
+        t0 = vfmaq_f32(t0, n0, minus_eighth_lo);
+        t1 = vfmaq_f32(t1, n1, minus_eighth_lo);
+        t2 = vfmaq_f32(t2, n2, minus_eighth_lo);
+        t3 = vfmaq_f32(t3, n3, minus_eighth_lo);
+        float32x4_t u0 = vfmaq_f32(square, t0, cube);
+        float32x4_t u1 = vfmaq_f32(square, t1, cube);
+        float32x4_t u2 = vfmaq_f32(square, t2, cube);
+        float32x4_t u3 = vfmaq_f32(square, t3, cube);
+        u0 = vfmaq_f32(linear, u0, t0);
+        u1 = vfmaq_f32(linear, u1, t1);
+        u2 = vfmaq_f32(linear, u2, t2);
+        u3 = vfmaq_f32(linear, u3, t3);
+        u0 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index0)), u0, t0);
+        u1 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index1)), u1, t1);
+        u2 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index2)), u2, t2);
+        u3 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index3)), u3, t3);
+        const float32x4_t s0 = vreinterpretq_f32_u32(
+            vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased0), 20),
+                      vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index0)))));
+        const float32x4_t s1 = vreinterpretq_f32_u32(
+            vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased1), 20),
+                      vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index1)))));
+        const float32x4_t s2 = vreinterpretq_f32_u32(
+            vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased2), 20),
+                      vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index2)))));
+        const float32x4_t s3 = vreinterpretq_f32_u32(
+            vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased3), 20),
+                      vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index3)))));
+        const float32x4_t e0 = vfmaq_f32(s0, s0, u0);
+        const float32x4_t e1 = vfmaq_f32(s1, s1, u1);
+        const float32x4_t e2 = vfmaq_f32(s2, s2, u2);
+        const float32x4_t e3 = vfmaq_f32(s3, s3, u3);
+        vst1q_f32(y + i + 0, e0);
+        add_compensated(&block_hi[0], &block_lo[0], e0);
+        vst1q_f32(y + i + 4, e1);
+        add_compensated(&block_hi[1], &block_lo[1], e1);
+        vst1q_f32(y + i + 8, e2);
+        add_compensated(&block_hi[2], &block_lo[2], e2);
+        vst1q_f32(y + i + 12, e3);
+        add_compensated(&block_hi[3], &block_lo[3], e3);
+      }
+    }
+    if (pairs < n) {
+      row_max[1] =
+          vmaxq_f32(row_max[1], add_mask(n - pairs, unmasked + pairs, mask + pairs, scale, logits + pairs));
+    }
+    max[r] = vmaxq_f32(row_max[0], row_max[1]);
+    unmasked += next_stride;
+    mask += mask_stride;
+    logits += y_stride;
     // Exact: both are multiples of the last place of their sum with the terms, and the difference is below it.
     block_hi[0] = vsubq_f32(block_hi[0], anchor);
     block_hi[1] = vsubq_f32(block_hi[1], anchor);
@@ -1707,6 +2608,1332 @@ static inline float32x4_t add_mask(size_t n, const float* x, const float* mask, 
   }
 }
 
+[[gnu::always_inline]] static inline void sum_rows_128_making_logits(
+    size_t first, size_t end, size_t n, const float* x, size_t x_stride, const float* next,
+    size_t next_stride, float* y, size_t y_stride, const float* written, size_t written_stride,
+    const float* unmasked, const float* mask, size_t mask_stride, float scale, float* logits,
+    float32x4_t* max, const float* lowers, const float* biases, const struct smx_f32_exponential* exponential,
+    float32x4_t* hi, float32x4_t* lo) {
+  const float32x4_t eighths = vdupq_n_f32(8.0f * exponential->log2e);
+  const float32x4_t minus_eighth_hi = vdupq_n_f32(exponential->minus_eighth_hi);
+  const float32x4_t minus_eighth_lo = vdupq_n_f32(exponential->minus_eighth_lo);
+  const float32x4_t cube = vdupq_n_f32(exponential->cube);
+  const float32x4_t square = vdupq_n_f32(exponential->square);
+  const float32x4_t linear = vdupq_n_f32(exponential->scale);
+  const uint8x16x2_t mantissas = vld1q_u8_x2((const uint8_t*)smx_exp2_mantissas);
+  const uint8x16x2_t residuals = vld1q_u8_x2((const uint8_t*)smx_exp2_residuals);
+  const float32x4_t vscale = vdupq_n_f32(scale);
+  const float32x4_t anchor = vdupq_n_f32(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
+  for (size_t r = first; r < end; r++) {
+    const size_t lane = r / 4 * 4 + (r % 4);
+    const float32x4_t lower = vdupq_n_f32(lowers[lane]);
+    const float32x4_t bias = vdupq_n_f32(biases[lane]);
+    float32x4_t block_hi[4] = {anchor, anchor, anchor, anchor};
+    float32x4_t block_lo[4] = {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)};
+    float32x4_t row_max[2] = {vdupq_n_f32(-INFINITY), vdupq_n_f32(-INFINITY)};
+
+    const size_t pairs = n / 32 * 32;
+    size_t i = 0;
+    for (; i + 128 <= n; i += 128) {
+      {
+        __builtin_prefetch(next + i + 0);
+        __builtin_prefetch(next + i + 16);
+        __builtin_prefetch(written + i + 0, 1);
+        __builtin_prefetch(written + i + 16, 1);
+        const float32x4_t x0 = vld1q_f32(x + i + 0);
+        const float32x4_t x1 = vld1q_f32(x + i + 4);
+        const float32x4_t x2 = vld1q_f32(x + i + 8);
+        const float32x4_t x3 = vld1q_f32(x + i + 12);
+        const float32x4_t x4 = vld1q_f32(x + i + 16);
+        const float32x4_t x5 = vld1q_f32(x + i + 20);
+        const float32x4_t x6 = vld1q_f32(x + i + 24);
+        const float32x4_t x7 = vld1q_f32(x + i + 28);
+        {
+          const float32x4_t x0 = vld1q_f32(unmasked + i + 0);
+          const float32x4_t b0 = vld1q_f32(mask + i + 0);
+          const float32x4_t logit =
+              vfmaq_f32(b0, vscale,
+                        vreinterpretq_f32_u32(
+                            vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+          row_max[0] = vmaxq_f32(row_max[0], logit);
+          vst1q_f32(logits + i + 0, logit);
+        }
+        {
+          const float32x4_t x0 = vld1q_f32(unmasked + i + 4);
+          const float32x4_t b0 = vld1q_f32(mask + i + 4);
+          const float32x4_t logit =
+              vfmaq_f32(b0, vscale,
+                        vreinterpretq_f32_u32(
+                            vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+          row_max[1] = vmaxq_f32(row_max[1], logit);
+          vst1q_f32(logits + i + 4, logit);
+        }
+        {
+          const float32x4_t x0 = vld1q_f32(unmasked + i + 8);
+          const float32x4_t b0 = vld1q_f32(mask + i + 8);
+          const float32x4_t logit =
+              vfmaq_f32(b0, vscale,
+                        vreinterpretq_f32_u32(
+                            vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+          row_max[0] = vmaxq_f32(row_max[0], logit);
+          vst1q_f32(logits + i + 8, logit);
+        }
+        {
+          const float32x4_t x0 = vld1q_f32(unmasked + i + 12);
+          const float32x4_t b0 = vld1q_f32(mask + i + 12);
+          const float32x4_t logit =
+              vfmaq_f32(b0, vscale,
+                        vreinterpretq_f32_u32(
+                            vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+          row_max[1] = vmaxq_f32(row_max[1], logit);
+          vst1q_f32(logits + i + 12, logit);
+        }
+        {
+          const float32x4_t x0 = vld1q_f32(unmasked + i + 16);
+          const float32x4_t b0 = vld1q_f32(mask + i + 16);
+          const float32x4_t logit =
+              vfmaq_f32(b0, vscale,
+                        vreinterpretq_f32_u32(
+                            vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+          row_max[0] = vmaxq_f32(row_max[0], logit);
+          vst1q_f32(logits + i + 16, logit);
+        }
+        {
+          const float32x4_t x0 = vld1q_f32(unmasked + i + 20);
+          const float32x4_t b0 = vld1q_f32(mask + i + 20);
+          const float32x4_t logit =
+              vfmaq_f32(b0, vscale,
+                        vreinterpretq_f32_u32(
+                            vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+          row_max[1] = vmaxq_f32(row_max[1], logit);
+          vst1q_f32(logits + i + 20, logit);
+        }
+        {
+          const float32x4_t x0 = vld1q_f32(unmasked + i + 24);
+          const float32x4_t b0 = vld1q_f32(mask + i + 24);
+          const float32x4_t logit =
+              vfmaq_f32(b0, vscale,
+                        vreinterpretq_f32_u32(
+                            vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+          row_max[0] = vmaxq_f32(row_max[0], logit);
+          vst1q_f32(logits + i + 24, logit);
+        }
+        {
+          const float32x4_t x0 = vld1q_f32(unmasked + i + 28);
+          const float32x4_t b0 = vld1q_f32(mask + i + 28);
+          const float32x4_t logit =
+              vfmaq_f32(b0, vscale,
+                        vreinterpretq_f32_u32(
+                            vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+          row_max[1] = vmaxq_f32(row_max[1], logit);
+          vst1q_f32(logits + i + 28, logit);
+        }
+
+        // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+        // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+        // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
+        const float32x4_t clamped0 = vmaxq_f32(lower, x0);
+        const float32x4_t clamped1 = vmaxq_f32(lower, x1);
+        const float32x4_t clamped2 = vmaxq_f32(lower, x2);
+        const float32x4_t clamped3 = vmaxq_f32(lower, x3);
+        const float32x4_t clamped4 = vmaxq_f32(lower, x4);
+        const float32x4_t clamped5 = vmaxq_f32(lower, x5);
+        const float32x4_t clamped6 = vmaxq_f32(lower, x6);
+        const float32x4_t clamped7 = vmaxq_f32(lower, x7);
+        const float32x4_t biased0 = vfmaq_f32(bias, clamped0, eighths);
+        const float32x4_t biased1 = vfmaq_f32(bias, clamped1, eighths);
+        const float32x4_t biased2 = vfmaq_f32(bias, clamped2, eighths);
+        const float32x4_t biased3 = vfmaq_f32(bias, clamped3, eighths);
+        const float32x4_t biased4 = vfmaq_f32(bias, clamped4, eighths);
+        const float32x4_t biased5 = vfmaq_f32(bias, clamped5, eighths);
+        const float32x4_t biased6 = vfmaq_f32(bias, clamped6, eighths);
+        const float32x4_t biased7 = vfmaq_f32(bias, clamped7, eighths);
+        const float32x4_t n0 = vsubq_f32(biased0, bias);
+        const float32x4_t n1 = vsubq_f32(biased1, bias);
+        const float32x4_t n2 = vsubq_f32(biased2, bias);
+        const float32x4_t n3 = vsubq_f32(biased3, bias);
+        const float32x4_t n4 = vsubq_f32(biased4, bias);
+        const float32x4_t n5 = vsubq_f32(biased5, bias);
+        const float32x4_t n6 = vsubq_f32(biased6, bias);
+        const float32x4_t n7 = vsubq_f32(biased7, bias);
+        const uint8x16_t index0 = neon_table_index(biased0);
+        const uint8x16_t index1 = neon_table_index(biased1);
+        const uint8x16_t index2 = neon_table_index(biased2);
+        const uint8x16_t index3 = neon_table_index(biased3);
+        const uint8x16_t index4 = neon_table_index(biased4);
+        const uint8x16_t index5 = neon_table_index(biased5);
+        const uint8x16_t index6 = neon_table_index(biased6);
+        const uint8x16_t index7 = neon_table_index(biased7);
+        float32x4_t t0 = vfmaq_f32(clamped0, n0, minus_eighth_hi);
+        float32x4_t t1 = vfmaq_f32(clamped1, n1, minus_eighth_hi);
+        float32x4_t t2 = vfmaq_f32(clamped2, n2, minus_eighth_hi);
+        float32x4_t t3 = vfmaq_f32(clamped3, n3, minus_eighth_hi);
+        float32x4_t t4 = vfmaq_f32(clamped4, n4, minus_eighth_hi);
+        float32x4_t t5 = vfmaq_f32(clamped5, n5, minus_eighth_hi);
+        float32x4_t t6 = vfmaq_f32(clamped6, n6, minus_eighth_hi);
+        float32x4_t t7 = vfmaq_f32(clamped7, n7, minus_eighth_hi);
+        t0 = vfmaq_f32(t0, n0, minus_eighth_lo);
+        t1 = vfmaq_f32(t1, n1, minus_eighth_lo);
+        t2 = vfmaq_f32(t2, n2, minus_eighth_lo);
+        t3 = vfmaq_f32(t3, n3, minus_eighth_lo);
+        t4 = vfmaq_f32(t4, n4, minus_eighth_lo);
+        t5 = vfmaq_f32(t5, n5, minus_eighth_lo);
+        t6 = vfmaq_f32(t6, n6, minus_eighth_lo);
+        t7 = vfmaq_f32(t7, n7, minus_eighth_lo);
+        float32x4_t u0 = vfmaq_f32(square, t0, cube);
+        float32x4_t u1 = vfmaq_f32(square, t1, cube);
+        float32x4_t u2 = vfmaq_f32(square, t2, cube);
+        float32x4_t u3 = vfmaq_f32(square, t3, cube);
+        float32x4_t u4 = vfmaq_f32(square, t4, cube);
+        float32x4_t u5 = vfmaq_f32(square, t5, cube);
+        float32x4_t u6 = vfmaq_f32(square, t6, cube);
+        float32x4_t u7 = vfmaq_f32(square, t7, cube);
+        u0 = vfmaq_f32(linear, u0, t0);
+        u1 = vfmaq_f32(linear, u1, t1);
+        u2 = vfmaq_f32(linear, u2, t2);
+        u3 = vfmaq_f32(linear, u3, t3);
+        u4 = vfmaq_f32(linear, u4, t4);
+        u5 = vfmaq_f32(linear, u5, t5);
+        u6 = vfmaq_f32(linear, u6, t6);
+        u7 = vfmaq_f32(linear, u7, t7);
+        u0 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index0)), u0, t0);
+        u1 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index1)), u1, t1);
+        u2 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index2)), u2, t2);
+        u3 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index3)), u3, t3);
+        u4 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index4)), u4, t4);
+        u5 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index5)), u5, t5);
+        u6 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index6)), u6, t6);
+        u7 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index7)), u7, t7);
+        const float32x4_t s0 = vreinterpretq_f32_u32(
+            vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased0), 20),
+                      vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index0)))));
+        const float32x4_t s1 = vreinterpretq_f32_u32(
+            vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased1), 20),
+                      vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index1)))));
+        const float32x4_t s2 = vreinterpretq_f32_u32(
+            vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased2), 20),
+                      vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index2)))));
+        const float32x4_t s3 = vreinterpretq_f32_u32(
+            vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased3), 20),
+                      vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index3)))));
+        const float32x4_t s4 = vreinterpretq_f32_u32(
+            vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased4), 20),
+                      vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index4)))));
+        const float32x4_t s5 = vreinterpretq_f32_u32(
+            vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased5), 20),
+                      vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index5)))));
+        const float32x4_t s6 = vreinterpretq_f32_u32(
+            vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased6), 20),
+                      vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index6)))));
+        const float32x4_t s7 = vreinterpretq_f32_u32(
+            vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased7), 20),
+                      vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index7)))));
+        const float32x4_t e0 = vfmaq_f32(s0, s0, u0);
+        const float32x4_t e1 = vfmaq_f32(s1, s1, u1);
+        const float32x4_t e2 = vfmaq_f32(s2, s2, u2);
+        const float32x4_t e3 = vfmaq_f32(s3, s3, u3);
+        const float32x4_t e4 = vfmaq_f32(s4, s4, u4);
+        const float32x4_t e5 = vfmaq_f32(s5, s5, u5);
+        const float32x4_t e6 = vfmaq_f32(s6, s6, u6);
+        const float32x4_t e7 = vfmaq_f32(s7, s7, u7);
+        vst1q_f32(y + i + 0, e0);
+        vst1q_f32(y + i + 4, e1);
+        vst1q_f32(y + i + 8, e2);
+        vst1q_f32(y + i + 12, e3);
+        vst1q_f32(y + i + 16, e4);
+        vst1q_f32(y + i + 20, e5);
+        vst1q_f32(y + i + 24, e6);
+        vst1q_f32(y + i + 28, e7);
+        add_compensated(&block_hi[0], &block_lo[0], vaddq_f32(e0, e4));
+        add_compensated(&block_hi[1], &block_lo[1], vaddq_f32(e1, e5));
+        add_compensated(&block_hi[2], &block_lo[2], vaddq_f32(e2, e6));
+        add_compensated(&block_hi[3], &block_lo[3], vaddq_f32(e3, e7));
+      }
+      {
+        __builtin_prefetch(next + i + 32);
+        __builtin_prefetch(next + i + 48);
+        __builtin_prefetch(written + i + 32, 1);
+        __builtin_prefetch(written + i + 48, 1);
+        const float32x4_t x0 = vld1q_f32(x + i + 32);
+        const float32x4_t x1 = vld1q_f32(x + i + 36);
+        const float32x4_t x2 = vld1q_f32(x + i + 40);
+        const float32x4_t x3 = vld1q_f32(x + i + 44);
+        const float32x4_t x4 = vld1q_f32(x + i + 48);
+        const float32x4_t x5 = vld1q_f32(x + i + 52);
+        const float32x4_t x6 = vld1q_f32(x + i + 56);
+        const float32x4_t x7 = vld1q_f32(x + i + 60);
+        {
+          const float32x4_t x0 = vld1q_f32(unmasked + i + 32);
+          const float32x4_t b0 = vld1q_f32(mask + i + 32);
+          const float32x4_t logit =
+              vfmaq_f32(b0, vscale,
+                        vreinterpretq_f32_u32(
+                            vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+          row_max[0] = vmaxq_f32(row_max[0], logit);
+          vst1q_f32(logits + i + 32, logit);
+        }
+        {
+          const float32x4_t x0 = vld1q_f32(unmasked + i + 36);
+          const float32x4_t b0 = vld1q_f32(mask + i + 36);
+          const float32x4_t logit =
+              vfmaq_f32(b0, vscale,
+                        vreinterpretq_f32_u32(
+                            vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+          row_max[1] = vmaxq_f32(row_max[1], logit);
+          vst1q_f32(logits + i + 36, logit);
+        }
+        {
+          const float32x4_t x0 = vld1q_f32(unmasked + i + 40);
+          const float32x4_t b0 = vld1q_f32(mask + i + 40);
+          const float32x4_t logit =
+              vfmaq_f32(b0, vscale,
+                        vreinterpretq_f32_u32(
+                            vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+          row_max[0] = vmaxq_f32(row_max[0], logit);
+          vst1q_f32(logits + i + 40, logit);
+        }
+        {
+          const float32x4_t x0 = vld1q_f32(unmasked + i + 44);
+          const float32x4_t b0 = vld1q_f32(mask + i + 44);
+          const float32x4_t logit =
+              vfmaq_f32(b0, vscale,
+                        vreinterpretq_f32_u32(
+                            vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+          row_max[1] = vmaxq_f32(row_max[1], logit);
+          vst1q_f32(logits + i + 44, logit);
+        }
+        {
+          const float32x4_t x0 = vld1q_f32(unmasked + i + 48);
+          const float32x4_t b0 = vld1q_f32(mask + i + 48);
+          const float32x4_t logit =
+              vfmaq_f32(b0, vscale,
+                        vreinterpretq_f32_u32(
+                            vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+          row_max[0] = vmaxq_f32(row_max[0], logit);
+          vst1q_f32(logits + i + 48, logit);
+        }
+        {
+          const float32x4_t x0 = vld1q_f32(unmasked + i + 52);
+          const float32x4_t b0 = vld1q_f32(mask + i + 52);
+          const float32x4_t logit =
+              vfmaq_f32(b0, vscale,
+                        vreinterpretq_f32_u32(
+                            vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+          row_max[1] = vmaxq_f32(row_max[1], logit);
+          vst1q_f32(logits + i + 52, logit);
+        }
+        {
+          const float32x4_t x0 = vld1q_f32(unmasked + i + 56);
+          const float32x4_t b0 = vld1q_f32(mask + i + 56);
+          const float32x4_t logit =
+              vfmaq_f32(b0, vscale,
+                        vreinterpretq_f32_u32(
+                            vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+          row_max[0] = vmaxq_f32(row_max[0], logit);
+          vst1q_f32(logits + i + 56, logit);
+        }
+        {
+          const float32x4_t x0 = vld1q_f32(unmasked + i + 60);
+          const float32x4_t b0 = vld1q_f32(mask + i + 60);
+          const float32x4_t logit =
+              vfmaq_f32(b0, vscale,
+                        vreinterpretq_f32_u32(
+                            vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+          row_max[1] = vmaxq_f32(row_max[1], logit);
+          vst1q_f32(logits + i + 60, logit);
+        }
+
+        // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+        // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+        // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
+        const float32x4_t clamped0 = vmaxq_f32(lower, x0);
+        const float32x4_t clamped1 = vmaxq_f32(lower, x1);
+        const float32x4_t clamped2 = vmaxq_f32(lower, x2);
+        const float32x4_t clamped3 = vmaxq_f32(lower, x3);
+        const float32x4_t clamped4 = vmaxq_f32(lower, x4);
+        const float32x4_t clamped5 = vmaxq_f32(lower, x5);
+        const float32x4_t clamped6 = vmaxq_f32(lower, x6);
+        const float32x4_t clamped7 = vmaxq_f32(lower, x7);
+        const float32x4_t biased0 = vfmaq_f32(bias, clamped0, eighths);
+        const float32x4_t biased1 = vfmaq_f32(bias, clamped1, eighths);
+        const float32x4_t biased2 = vfmaq_f32(bias, clamped2, eighths);
+        const float32x4_t biased3 = vfmaq_f32(bias, clamped3, eighths);
+        const float32x4_t biased4 = vfmaq_f32(bias, clamped4, eighths);
+        const float32x4_t biased5 = vfmaq_f32(bias, clamped5, eighths);
+        const float32x4_t biased6 = vfmaq_f32(bias, clamped6, eighths);
+        const float32x4_t biased7 = vfmaq_f32(bias, clamped7, eighths);
+        const float32x4_t n0 = vsubq_f32(biased0, bias);
+        const float32x4_t n1 = vsubq_f32(biased1, bias);
+        const float32x4_t n2 = vsubq_f32(biased2, bias);
+        const float32x4_t n3 = vsubq_f32(biased3, bias);
+        const float32x4_t n4 = vsubq_f32(biased4, bias);
+        const float32x4_t n5 = vsubq_f32(biased5, bias);
+        const float32x4_t n6 = vsubq_f32(biased6, bias);
+        const float32x4_t n7 = vsubq_f32(biased7, bias);
+        const uint8x16_t index0 = neon_table_index(biased0);
+        const uint8x16_t index1 = neon_table_index(biased1);
+        const uint8x16_t index2 = neon_table_index(biased2);
+        const uint8x16_t index3 = neon_table_index(biased3);
+        const uint8x16_t index4 = neon_table_index(biased4);
+        const uint8x16_t index5 = neon_table_index(biased5);
+        const uint8x16_t index6 = neon_table_index(biased6);
+        const uint8x16_t index7 = neon_table_index(biased7);
+        float32x4_t t0 = vfmaq_f32(clamped0, n0, minus_eighth_hi);
+        float32x4_t t1 = vfmaq_f32(clamped1, n1, minus_eighth_hi);
+        float32x4_t t2 = vfmaq_f32(clamped2, n2, minus_eighth_hi);
+        float32x4_t t3 = vfmaq_f32(clamped3, n3, minus_eighth_hi);
+        float32x4_t t4 = vfmaq_f32(clamped4, n4, minus_eighth_hi);
+        float32x4_t t5 = vfmaq_f32(clamped5, n5, minus_eighth_hi);
+        float32x4_t t6 = vfmaq_f32(clamped6, n6, minus_eighth_hi);
+        float32x4_t t7 = vfmaq_f32(clamped7, n7, minus_eighth_hi);
+        t0 = vfmaq_f32(t0, n0, minus_eighth_lo);
+        t1 = vfmaq_f32(t1, n1, minus_eighth_lo);
+        t2 = vfmaq_f32(t2, n2, minus_eighth_lo);
+        t3 = vfmaq_f32(t3, n3, minus_eighth_lo);
+        t4 = vfmaq_f32(t4, n4, minus_eighth_lo);
+        t5 = vfmaq_f32(t5, n5, minus_eighth_lo);
+        t6 = vfmaq_f32(t6, n6, minus_eighth_lo);
+        t7 = vfmaq_f32(t7, n7, minus_eighth_lo);
+        float32x4_t u0 = vfmaq_f32(square, t0, cube);
+        float32x4_t u1 = vfmaq_f32(square, t1, cube);
+        float32x4_t u2 = vfmaq_f32(square, t2, cube);
+        float32x4_t u3 = vfmaq_f32(square, t3, cube);
+        float32x4_t u4 = vfmaq_f32(square, t4, cube);
+        float32x4_t u5 = vfmaq_f32(square, t5, cube);
+        float32x4_t u6 = vfmaq_f32(square, t6, cube);
+        float32x4_t u7 = vfmaq_f32(square, t7, cube);
+        u0 = vfmaq_f32(linear, u0, t0);
+        u1 = vfmaq_f32(linear, u1, t1);
+        u2 = vfmaq_f32(linear, u2, t2);
+        u3 = vfmaq_f32(linear, u3, t3);
+        u4 = vfmaq_f32(linear, u4, t4);
+        u5 = vfmaq_f32(linear, u5, t5);
+        u6 = vfmaq_f32(linear, u6, t6);
+        u7 = vfmaq_f32(linear, u7, t7);
+        u0 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index0)), u0, t0);
+        u1 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index1)), u1, t1);
+        u2 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index2)), u2, t2);
+        u3 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index3)), u3, t3);
+        u4 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index4)), u4, t4);
+        u5 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index5)), u5, t5);
+        u6 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index6)), u6, t6);
+        u7 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index7)), u7, t7);
+        const float32x4_t s0 = vreinterpretq_f32_u32(
+            vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased0), 20),
+                      vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index0)))));
+        const float32x4_t s1 = vreinterpretq_f32_u32(
+            vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased1), 20),
+                      vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index1)))));
+        const float32x4_t s2 = vreinterpretq_f32_u32(
+            vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased2), 20),
+                      vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index2)))));
+        const float32x4_t s3 = vreinterpretq_f32_u32(
+            vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased3), 20),
+                      vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index3)))));
+        const float32x4_t s4 = vreinterpretq_f32_u32(
+            vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased4), 20),
+                      vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index4)))));
+        const float32x4_t s5 = vreinterpretq_f32_u32(
+            vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased5), 20),
+                      vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index5)))));
+        const float32x4_t s6 = vreinterpretq_f32_u32(
+            vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased6), 20),
+                      vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index6)))));
+        const float32x4_t s7 = vreinterpretq_f32_u32(
+            vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased7), 20),
+                      vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index7)))));
+        const float32x4_t e0 = vfmaq_f32(s0, s0, u0);
+        const float32x4_t e1 = vfmaq_f32(s1, s1, u1);
+        const float32x4_t e2 = vfmaq_f32(s2, s2, u2);
+        const float32x4_t e3 = vfmaq_f32(s3, s3, u3);
+        const float32x4_t e4 = vfmaq_f32(s4, s4, u4);
+        const float32x4_t e5 = vfmaq_f32(s5, s5, u5);
+        const float32x4_t e6 = vfmaq_f32(s6, s6, u6);
+        const float32x4_t e7 = vfmaq_f32(s7, s7, u7);
+        vst1q_f32(y + i + 32, e0);
+        vst1q_f32(y + i + 36, e1);
+        vst1q_f32(y + i + 40, e2);
+        vst1q_f32(y + i + 44, e3);
+        vst1q_f32(y + i + 48, e4);
+        vst1q_f32(y + i + 52, e5);
+        vst1q_f32(y + i + 56, e6);
+        vst1q_f32(y + i + 60, e7);
+        add_compensated(&block_hi[0], &block_lo[0], vaddq_f32(e0, e4));
+        add_compensated(&block_hi[1], &block_lo[1], vaddq_f32(e1, e5));
+        add_compensated(&block_hi[2], &block_lo[2], vaddq_f32(e2, e6));
+        add_compensated(&block_hi[3], &block_lo[3], vaddq_f32(e3, e7));
+      }
+      {
+        __builtin_prefetch(next + i + 64);
+        __builtin_prefetch(next + i + 80);
+        __builtin_prefetch(written + i + 64, 1);
+        __builtin_prefetch(written + i + 80, 1);
+        const float32x4_t x0 = vld1q_f32(x + i + 64);
+        const float32x4_t x1 = vld1q_f32(x + i + 68);
+        const float32x4_t x2 = vld1q_f32(x + i + 72);
+        const float32x4_t x3 = vld1q_f32(x + i + 76);
+        const float32x4_t x4 = vld1q_f32(x + i + 80);
+        const float32x4_t x5 = vld1q_f32(x + i + 84);
+        const float32x4_t x6 = vld1q_f32(x + i + 88);
+        const float32x4_t x7 = vld1q_f32(x + i + 92);
+        {
+          const float32x4_t x0 = vld1q_f32(unmasked + i + 64);
+          const float32x4_t b0 = vld1q_f32(mask + i + 64);
+          const float32x4_t logit =
+              vfmaq_f32(b0, vscale,
+                        vreinterpretq_f32_u32(
+                            vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+          row_max[0] = vmaxq_f32(row_max[0], logit);
+          vst1q_f32(logits + i + 64, logit);
+        }
+        {
+          const float32x4_t x0 = vld1q_f32(unmasked + i + 68);
+          const float32x4_t b0 = vld1q_f32(mask + i + 68);
+          const float32x4_t logit =
+              vfmaq_f32(b0, vscale,
+                        vreinterpretq_f32_u32(
+                            vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+          row_max[1] = vmaxq_f32(row_max[1], logit);
+          vst1q_f32(logits + i + 68, logit);
+        }
+        {
+          const float32x4_t x0 = vld1q_f32(unmasked + i + 72);
+          const float32x4_t b0 = vld1q_f32(mask + i + 72);
+          const float32x4_t logit =
+              vfmaq_f32(b0, vscale,
+                        vreinterpretq_f32_u32(
+                            vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+          row_max[0] = vmaxq_f32(row_max[0], logit);
+          vst1q_f32(logits + i + 72, logit);
+        }
+        {
+          const float32x4_t x0 = vld1q_f32(unmasked + i + 76);
+          const float32x4_t b0 = vld1q_f32(mask + i + 76);
+          const float32x4_t logit =
+              vfmaq_f32(b0, vscale,
+                        vreinterpretq_f32_u32(
+                            vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+          row_max[1] = vmaxq_f32(row_max[1], logit);
+          vst1q_f32(logits + i + 76, logit);
+        }
+        {
+          const float32x4_t x0 = vld1q_f32(unmasked + i + 80);
+          const float32x4_t b0 = vld1q_f32(mask + i + 80);
+          const float32x4_t logit =
+              vfmaq_f32(b0, vscale,
+                        vreinterpretq_f32_u32(
+                            vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+          row_max[0] = vmaxq_f32(row_max[0], logit);
+          vst1q_f32(logits + i + 80, logit);
+        }
+        {
+          const float32x4_t x0 = vld1q_f32(unmasked + i + 84);
+          const float32x4_t b0 = vld1q_f32(mask + i + 84);
+          const float32x4_t logit =
+              vfmaq_f32(b0, vscale,
+                        vreinterpretq_f32_u32(
+                            vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+          row_max[1] = vmaxq_f32(row_max[1], logit);
+          vst1q_f32(logits + i + 84, logit);
+        }
+        {
+          const float32x4_t x0 = vld1q_f32(unmasked + i + 88);
+          const float32x4_t b0 = vld1q_f32(mask + i + 88);
+          const float32x4_t logit =
+              vfmaq_f32(b0, vscale,
+                        vreinterpretq_f32_u32(
+                            vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+          row_max[0] = vmaxq_f32(row_max[0], logit);
+          vst1q_f32(logits + i + 88, logit);
+        }
+        {
+          const float32x4_t x0 = vld1q_f32(unmasked + i + 92);
+          const float32x4_t b0 = vld1q_f32(mask + i + 92);
+          const float32x4_t logit =
+              vfmaq_f32(b0, vscale,
+                        vreinterpretq_f32_u32(
+                            vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+          row_max[1] = vmaxq_f32(row_max[1], logit);
+          vst1q_f32(logits + i + 92, logit);
+        }
+
+        // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+        // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+        // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
+        const float32x4_t clamped0 = vmaxq_f32(lower, x0);
+        const float32x4_t clamped1 = vmaxq_f32(lower, x1);
+        const float32x4_t clamped2 = vmaxq_f32(lower, x2);
+        const float32x4_t clamped3 = vmaxq_f32(lower, x3);
+        const float32x4_t clamped4 = vmaxq_f32(lower, x4);
+        const float32x4_t clamped5 = vmaxq_f32(lower, x5);
+        const float32x4_t clamped6 = vmaxq_f32(lower, x6);
+        const float32x4_t clamped7 = vmaxq_f32(lower, x7);
+        const float32x4_t biased0 = vfmaq_f32(bias, clamped0, eighths);
+        const float32x4_t biased1 = vfmaq_f32(bias, clamped1, eighths);
+        const float32x4_t biased2 = vfmaq_f32(bias, clamped2, eighths);
+        const float32x4_t biased3 = vfmaq_f32(bias, clamped3, eighths);
+        const float32x4_t biased4 = vfmaq_f32(bias, clamped4, eighths);
+        const float32x4_t biased5 = vfmaq_f32(bias, clamped5, eighths);
+        const float32x4_t biased6 = vfmaq_f32(bias, clamped6, eighths);
+        const float32x4_t biased7 = vfmaq_f32(bias, clamped7, eighths);
+        const float32x4_t n0 = vsubq_f32(biased0, bias);
+        const float32x4_t n1 = vsubq_f32(biased1, bias);
+        const float32x4_t n2 = vsubq_f32(biased2, bias);
+        const float32x4_t n3 = vsubq_f32(biased3, bias);
+        const float32x4_t n4 = vsubq_f32(biased4, bias);
+        const float32x4_t n5 = vsubq_f32(biased5, bias);
+        const float32x4_t n6 = vsubq_f32(biased6, bias);
+        const float32x4_t n7 = vsubq_f32(biased7, bias);
+        const uint8x16_t index0 = neon_table_index(biased0);
+        const uint8x16_t index1 = neon_table_index(biased1);
+        const uint8x16_t index2 = neon_table_index(biased2);
+        const uint8x16_t index3 = neon_table_index(biased3);
+        const uint8x16_t index4 = neon_table_index(biased4);
+        const uint8x16_t index5 = neon_table_index(biased5);
+        const uint8x16_t index6 = neon_table_index(biased6);
+        const uint8x16_t index7 = neon_table_index(biased7);
+        float32x4_t t0 = vfmaq_f32(clamped0, n0, minus_eighth_hi);
+        float32x4_t t1 = vfmaq_f32(clamped1, n1, minus_eighth_hi);
+        float32x4_t t2 = vfmaq_f32(clamped2, n2, minus_eighth_hi);
+        float32x4_t t3 = vfmaq_f32(clamped3, n3, minus_eighth_hi);
+        float32x4_t t4 = vfmaq_f32(clamped4, n4, minus_eighth_hi);
+        float32x4_t t5 = vfmaq_f32(clamped5, n5, minus_eighth_hi);
+        float32x4_t t6 = vfmaq_f32(clamped6, n6, minus_eighth_hi);
+        float32x4_t t7 = vfmaq_f32(clamped7, n7, minus_eighth_hi);
+        t0 = vfmaq_f32(t0, n0, minus_eighth_lo);
+        t1 = vfmaq_f32(t1, n1, minus_eighth_lo);
+        t2 = vfmaq_f32(t2, n2, minus_eighth_lo);
+        t3 = vfmaq_f32(t3, n3, minus_eighth_lo);
+        t4 = vfmaq_f32(t4, n4, minus_eighth_lo);
+        t5 = vfmaq_f32(t5, n5, minus_eighth_lo);
+        t6 = vfmaq_f32(t6, n6, minus_eighth_lo);
+        t7 = vfmaq_f32(t7, n7, minus_eighth_lo);
+        float32x4_t u0 = vfmaq_f32(square, t0, cube);
+        float32x4_t u1 = vfmaq_f32(square, t1, cube);
+        float32x4_t u2 = vfmaq_f32(square, t2, cube);
+        float32x4_t u3 = vfmaq_f32(square, t3, cube);
+        float32x4_t u4 = vfmaq_f32(square, t4, cube);
+        float32x4_t u5 = vfmaq_f32(square, t5, cube);
+        float32x4_t u6 = vfmaq_f32(square, t6, cube);
+        float32x4_t u7 = vfmaq_f32(square, t7, cube);
+        u0 = vfmaq_f32(linear, u0, t0);
+        u1 = vfmaq_f32(linear, u1, t1);
+        u2 = vfmaq_f32(linear, u2, t2);
+        u3 = vfmaq_f32(linear, u3, t3);
+        u4 = vfmaq_f32(linear, u4, t4);
+        u5 = vfmaq_f32(linear, u5, t5);
+        u6 = vfmaq_f32(linear, u6, t6);
+        u7 = vfmaq_f32(linear, u7, t7);
+        u0 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index0)), u0, t0);
+        u1 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index1)), u1, t1);
+        u2 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index2)), u2, t2);
+        u3 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index3)), u3, t3);
+        u4 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index4)), u4, t4);
+        u5 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index5)), u5, t5);
+        u6 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index6)), u6, t6);
+        u7 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index7)), u7, t7);
+        const float32x4_t s0 = vreinterpretq_f32_u32(
+            vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased0), 20),
+                      vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index0)))));
+        const float32x4_t s1 = vreinterpretq_f32_u32(
+            vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased1), 20),
+                      vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index1)))));
+        const float32x4_t s2 = vreinterpretq_f32_u32(
+            vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased2), 20),
+                      vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index2)))));
+        const float32x4_t s3 = vreinterpretq_f32_u32(
+            vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased3), 20),
+                      vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index3)))));
+        const float32x4_t s4 = vreinterpretq_f32_u32(
+            vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased4), 20),
+                      vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index4)))));
+        const float32x4_t s5 = vreinterpretq_f32_u32(
+            vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased5), 20),
+                      vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index5)))));
+        const float32x4_t s6 = vreinterpretq_f32_u32(
+            vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased6), 20),
+                      vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index6)))));
+        const float32x4_t s7 = vreinterpretq_f32_u32(
+            vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased7), 20),
+                      vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index7)))));
+        const float32x4_t e0 = vfmaq_f32(s0, s0, u0);
+        const float32x4_t e1 = vfmaq_f32(s1, s1, u1);
+        const float32x4_t e2 = vfmaq_f32(s2, s2, u2);
+        const float32x4_t e3 = vfmaq_f32(s3, s3, u3);
+        const float32x4_t e4 = vfmaq_f32(s4, s4, u4);
+        const float32x4_t e5 = vfmaq_f32(s5, s5, u5);
+        const float32x4_t e6 = vfmaq_f32(s6, s6, u6);
+        const float32x4_t e7 = vfmaq_f32(s7, s7, u7);
+        vst1q_f32(y + i + 64, e0);
+        vst1q_f32(y + i + 68, e1);
+        vst1q_f32(y + i + 72, e2);
+        vst1q_f32(y + i + 76, e3);
+        vst1q_f32(y + i + 80, e4);
+        vst1q_f32(y + i + 84, e5);
+        vst1q_f32(y + i + 88, e6);
+        vst1q_f32(y + i + 92, e7);
+        add_compensated(&block_hi[0], &block_lo[0], vaddq_f32(e0, e4));
+        add_compensated(&block_hi[1], &block_lo[1], vaddq_f32(e1, e5));
+        add_compensated(&block_hi[2], &block_lo[2], vaddq_f32(e2, e6));
+        add_compensated(&block_hi[3], &block_lo[3], vaddq_f32(e3, e7));
+      }
+      {
+        __builtin_prefetch(next + i + 96);
+        __builtin_prefetch(next + i + 112);
+        __builtin_prefetch(written + i + 96, 1);
+        __builtin_prefetch(written + i + 112, 1);
+        const float32x4_t x0 = vld1q_f32(x + i + 96);
+        const float32x4_t x1 = vld1q_f32(x + i + 100);
+        const float32x4_t x2 = vld1q_f32(x + i + 104);
+        const float32x4_t x3 = vld1q_f32(x + i + 108);
+        const float32x4_t x4 = vld1q_f32(x + i + 112);
+        const float32x4_t x5 = vld1q_f32(x + i + 116);
+        const float32x4_t x6 = vld1q_f32(x + i + 120);
+        const float32x4_t x7 = vld1q_f32(x + i + 124);
+        {
+          const float32x4_t x0 = vld1q_f32(unmasked + i + 96);
+          const float32x4_t b0 = vld1q_f32(mask + i + 96);
+          const float32x4_t logit =
+              vfmaq_f32(b0, vscale,
+                        vreinterpretq_f32_u32(
+                            vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+          row_max[0] = vmaxq_f32(row_max[0], logit);
+          vst1q_f32(logits + i + 96, logit);
+        }
+        {
+          const float32x4_t x0 = vld1q_f32(unmasked + i + 100);
+          const float32x4_t b0 = vld1q_f32(mask + i + 100);
+          const float32x4_t logit =
+              vfmaq_f32(b0, vscale,
+                        vreinterpretq_f32_u32(
+                            vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+          row_max[1] = vmaxq_f32(row_max[1], logit);
+          vst1q_f32(logits + i + 100, logit);
+        }
+        {
+          const float32x4_t x0 = vld1q_f32(unmasked + i + 104);
+          const float32x4_t b0 = vld1q_f32(mask + i + 104);
+          const float32x4_t logit =
+              vfmaq_f32(b0, vscale,
+                        vreinterpretq_f32_u32(
+                            vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+          row_max[0] = vmaxq_f32(row_max[0], logit);
+          vst1q_f32(logits + i + 104, logit);
+        }
+        {
+          const float32x4_t x0 = vld1q_f32(unmasked + i + 108);
+          const float32x4_t b0 = vld1q_f32(mask + i + 108);
+          const float32x4_t logit =
+              vfmaq_f32(b0, vscale,
+                        vreinterpretq_f32_u32(
+                            vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+          row_max[1] = vmaxq_f32(row_max[1], logit);
+          vst1q_f32(logits + i + 108, logit);
+        }
+        {
+          const float32x4_t x0 = vld1q_f32(unmasked + i + 112);
+          const float32x4_t b0 = vld1q_f32(mask + i + 112);
+          const float32x4_t logit =
+              vfmaq_f32(b0, vscale,
+                        vreinterpretq_f32_u32(
+                            vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+          row_max[0] = vmaxq_f32(row_max[0], logit);
+          vst1q_f32(logits + i + 112, logit);
+        }
+        {
+          const float32x4_t x0 = vld1q_f32(unmasked + i + 116);
+          const float32x4_t b0 = vld1q_f32(mask + i + 116);
+          const float32x4_t logit =
+              vfmaq_f32(b0, vscale,
+                        vreinterpretq_f32_u32(
+                            vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+          row_max[1] = vmaxq_f32(row_max[1], logit);
+          vst1q_f32(logits + i + 116, logit);
+        }
+        {
+          const float32x4_t x0 = vld1q_f32(unmasked + i + 120);
+          const float32x4_t b0 = vld1q_f32(mask + i + 120);
+          const float32x4_t logit =
+              vfmaq_f32(b0, vscale,
+                        vreinterpretq_f32_u32(
+                            vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+          row_max[0] = vmaxq_f32(row_max[0], logit);
+          vst1q_f32(logits + i + 120, logit);
+        }
+        {
+          const float32x4_t x0 = vld1q_f32(unmasked + i + 124);
+          const float32x4_t b0 = vld1q_f32(mask + i + 124);
+          const float32x4_t logit =
+              vfmaq_f32(b0, vscale,
+                        vreinterpretq_f32_u32(
+                            vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+          row_max[1] = vmaxq_f32(row_max[1], logit);
+          vst1q_f32(logits + i + 124, logit);
+        }
+
+        // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+        // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+        // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
+        const float32x4_t clamped0 = vmaxq_f32(lower, x0);
+        const float32x4_t clamped1 = vmaxq_f32(lower, x1);
+        const float32x4_t clamped2 = vmaxq_f32(lower, x2);
+        const float32x4_t clamped3 = vmaxq_f32(lower, x3);
+        const float32x4_t clamped4 = vmaxq_f32(lower, x4);
+        const float32x4_t clamped5 = vmaxq_f32(lower, x5);
+        const float32x4_t clamped6 = vmaxq_f32(lower, x6);
+        const float32x4_t clamped7 = vmaxq_f32(lower, x7);
+        const float32x4_t biased0 = vfmaq_f32(bias, clamped0, eighths);
+        const float32x4_t biased1 = vfmaq_f32(bias, clamped1, eighths);
+        const float32x4_t biased2 = vfmaq_f32(bias, clamped2, eighths);
+        const float32x4_t biased3 = vfmaq_f32(bias, clamped3, eighths);
+        const float32x4_t biased4 = vfmaq_f32(bias, clamped4, eighths);
+        const float32x4_t biased5 = vfmaq_f32(bias, clamped5, eighths);
+        const float32x4_t biased6 = vfmaq_f32(bias, clamped6, eighths);
+        const float32x4_t biased7 = vfmaq_f32(bias, clamped7, eighths);
+        const float32x4_t n0 = vsubq_f32(biased0, bias);
+        const float32x4_t n1 = vsubq_f32(biased1, bias);
+        const float32x4_t n2 = vsubq_f32(biased2, bias);
+        const float32x4_t n3 = vsubq_f32(biased3, bias);
+        const float32x4_t n4 = vsubq_f32(biased4, bias);
+        const float32x4_t n5 = vsubq_f32(biased5, bias);
+        const float32x4_t n6 = vsubq_f32(biased6, bias);
+        const float32x4_t n7 = vsubq_f32(biased7, bias);
+        const uint8x16_t index0 = neon_table_index(biased0);
+        const uint8x16_t index1 = neon_table_index(biased1);
+        const uint8x16_t index2 = neon_table_index(biased2);
+        const uint8x16_t index3 = neon_table_index(biased3);
+        const uint8x16_t index4 = neon_table_index(biased4);
+        const uint8x16_t index5 = neon_table_index(biased5);
+        const uint8x16_t index6 = neon_table_index(biased6);
+        const uint8x16_t index7 = neon_table_index(biased7);
+        float32x4_t t0 = vfmaq_f32(clamped0, n0, minus_eighth_hi);
+        float32x4_t t1 = vfmaq_f32(clamped1, n1, minus_eighth_hi);
+        float32x4_t t2 = vfmaq_f32(clamped2, n2, minus_eighth_hi);
+        float32x4_t t3 = vfmaq_f32(clamped3, n3, minus_eighth_hi);
+        float32x4_t t4 = vfmaq_f32(clamped4, n4, minus_eighth_hi);
+        float32x4_t t5 = vfmaq_f32(clamped5, n5, minus_eighth_hi);
+        float32x4_t t6 = vfmaq_f32(clamped6, n6, minus_eighth_hi);
+        float32x4_t t7 = vfmaq_f32(clamped7, n7, minus_eighth_hi);
+        t0 = vfmaq_f32(t0, n0, minus_eighth_lo);
+        t1 = vfmaq_f32(t1, n1, minus_eighth_lo);
+        t2 = vfmaq_f32(t2, n2, minus_eighth_lo);
+        t3 = vfmaq_f32(t3, n3, minus_eighth_lo);
+        t4 = vfmaq_f32(t4, n4, minus_eighth_lo);
+        t5 = vfmaq_f32(t5, n5, minus_eighth_lo);
+        t6 = vfmaq_f32(t6, n6, minus_eighth_lo);
+        t7 = vfmaq_f32(t7, n7, minus_eighth_lo);
+        float32x4_t u0 = vfmaq_f32(square, t0, cube);
+        float32x4_t u1 = vfmaq_f32(square, t1, cube);
+        float32x4_t u2 = vfmaq_f32(square, t2, cube);
+        float32x4_t u3 = vfmaq_f32(square, t3, cube);
+        float32x4_t u4 = vfmaq_f32(square, t4, cube);
+        float32x4_t u5 = vfmaq_f32(square, t5, cube);
+        float32x4_t u6 = vfmaq_f32(square, t6, cube);
+        float32x4_t u7 = vfmaq_f32(square, t7, cube);
+        u0 = vfmaq_f32(linear, u0, t0);
+        u1 = vfmaq_f32(linear, u1, t1);
+        u2 = vfmaq_f32(linear, u2, t2);
+        u3 = vfmaq_f32(linear, u3, t3);
+        u4 = vfmaq_f32(linear, u4, t4);
+        u5 = vfmaq_f32(linear, u5, t5);
+        u6 = vfmaq_f32(linear, u6, t6);
+        u7 = vfmaq_f32(linear, u7, t7);
+        u0 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index0)), u0, t0);
+        u1 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index1)), u1, t1);
+        u2 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index2)), u2, t2);
+        u3 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index3)), u3, t3);
+        u4 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index4)), u4, t4);
+        u5 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index5)), u5, t5);
+        u6 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index6)), u6, t6);
+        u7 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index7)), u7, t7);
+        const float32x4_t s0 = vreinterpretq_f32_u32(
+            vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased0), 20),
+                      vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index0)))));
+        const float32x4_t s1 = vreinterpretq_f32_u32(
+            vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased1), 20),
+                      vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index1)))));
+        const float32x4_t s2 = vreinterpretq_f32_u32(
+            vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased2), 20),
+                      vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index2)))));
+        const float32x4_t s3 = vreinterpretq_f32_u32(
+            vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased3), 20),
+                      vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index3)))));
+        const float32x4_t s4 = vreinterpretq_f32_u32(
+            vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased4), 20),
+                      vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index4)))));
+        const float32x4_t s5 = vreinterpretq_f32_u32(
+            vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased5), 20),
+                      vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index5)))));
+        const float32x4_t s6 = vreinterpretq_f32_u32(
+            vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased6), 20),
+                      vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index6)))));
+        const float32x4_t s7 = vreinterpretq_f32_u32(
+            vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased7), 20),
+                      vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index7)))));
+        const float32x4_t e0 = vfmaq_f32(s0, s0, u0);
+        const float32x4_t e1 = vfmaq_f32(s1, s1, u1);
+        const float32x4_t e2 = vfmaq_f32(s2, s2, u2);
+        const float32x4_t e3 = vfmaq_f32(s3, s3, u3);
+        const float32x4_t e4 = vfmaq_f32(s4, s4, u4);
+        const float32x4_t e5 = vfmaq_f32(s5, s5, u5);
+        const float32x4_t e6 = vfmaq_f32(s6, s6, u6);
+        const float32x4_t e7 = vfmaq_f32(s7, s7, u7);
+        vst1q_f32(y + i + 96, e0);
+        vst1q_f32(y + i + 100, e1);
+        vst1q_f32(y + i + 104, e2);
+        vst1q_f32(y + i + 108, e3);
+        vst1q_f32(y + i + 112, e4);
+        vst1q_f32(y + i + 116, e5);
+        vst1q_f32(y + i + 120, e6);
+        vst1q_f32(y + i + 124, e7);
+        add_compensated(&block_hi[0], &block_lo[0], vaddq_f32(e0, e4));
+        add_compensated(&block_hi[1], &block_lo[1], vaddq_f32(e1, e5));
+        add_compensated(&block_hi[2], &block_lo[2], vaddq_f32(e2, e6));
+        add_compensated(&block_hi[3], &block_lo[3], vaddq_f32(e3, e7));
+      }
+    }
+    for (; i < pairs; i += 32) {
+      __builtin_prefetch(next + i + 0);
+      __builtin_prefetch(next + i + 16);
+      __builtin_prefetch(written + i + 0, 1);
+      __builtin_prefetch(written + i + 16, 1);
+      const float32x4_t x0 = vld1q_f32(x + i + 0);
+      const float32x4_t x1 = vld1q_f32(x + i + 4);
+      const float32x4_t x2 = vld1q_f32(x + i + 8);
+      const float32x4_t x3 = vld1q_f32(x + i + 12);
+      const float32x4_t x4 = vld1q_f32(x + i + 16);
+      const float32x4_t x5 = vld1q_f32(x + i + 20);
+      const float32x4_t x6 = vld1q_f32(x + i + 24);
+      const float32x4_t x7 = vld1q_f32(x + i + 28);
+      {
+        const float32x4_t x0 = vld1q_f32(unmasked + i + 0);
+        const float32x4_t b0 = vld1q_f32(mask + i + 0);
+        const float32x4_t logit =
+            vfmaq_f32(b0, vscale,
+                      vreinterpretq_f32_u32(
+                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+        row_max[0] = vmaxq_f32(row_max[0], logit);
+        vst1q_f32(logits + i + 0, logit);
+      }
+      {
+        const float32x4_t x0 = vld1q_f32(unmasked + i + 4);
+        const float32x4_t b0 = vld1q_f32(mask + i + 4);
+        const float32x4_t logit =
+            vfmaq_f32(b0, vscale,
+                      vreinterpretq_f32_u32(
+                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+        row_max[1] = vmaxq_f32(row_max[1], logit);
+        vst1q_f32(logits + i + 4, logit);
+      }
+      {
+        const float32x4_t x0 = vld1q_f32(unmasked + i + 8);
+        const float32x4_t b0 = vld1q_f32(mask + i + 8);
+        const float32x4_t logit =
+            vfmaq_f32(b0, vscale,
+                      vreinterpretq_f32_u32(
+                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+        row_max[0] = vmaxq_f32(row_max[0], logit);
+        vst1q_f32(logits + i + 8, logit);
+      }
+      {
+        const float32x4_t x0 = vld1q_f32(unmasked + i + 12);
+        const float32x4_t b0 = vld1q_f32(mask + i + 12);
+        const float32x4_t logit =
+            vfmaq_f32(b0, vscale,
+                      vreinterpretq_f32_u32(
+                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+        row_max[1] = vmaxq_f32(row_max[1], logit);
+        vst1q_f32(logits + i + 12, logit);
+      }
+      {
+        const float32x4_t x0 = vld1q_f32(unmasked + i + 16);
+        const float32x4_t b0 = vld1q_f32(mask + i + 16);
+        const float32x4_t logit =
+            vfmaq_f32(b0, vscale,
+                      vreinterpretq_f32_u32(
+                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+        row_max[0] = vmaxq_f32(row_max[0], logit);
+        vst1q_f32(logits + i + 16, logit);
+      }
+      {
+        const float32x4_t x0 = vld1q_f32(unmasked + i + 20);
+        const float32x4_t b0 = vld1q_f32(mask + i + 20);
+        const float32x4_t logit =
+            vfmaq_f32(b0, vscale,
+                      vreinterpretq_f32_u32(
+                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+        row_max[1] = vmaxq_f32(row_max[1], logit);
+        vst1q_f32(logits + i + 20, logit);
+      }
+      {
+        const float32x4_t x0 = vld1q_f32(unmasked + i + 24);
+        const float32x4_t b0 = vld1q_f32(mask + i + 24);
+        const float32x4_t logit =
+            vfmaq_f32(b0, vscale,
+                      vreinterpretq_f32_u32(
+                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+        row_max[0] = vmaxq_f32(row_max[0], logit);
+        vst1q_f32(logits + i + 24, logit);
+      }
+      {
+        const float32x4_t x0 = vld1q_f32(unmasked + i + 28);
+        const float32x4_t b0 = vld1q_f32(mask + i + 28);
+        const float32x4_t logit =
+            vfmaq_f32(b0, vscale,
+                      vreinterpretq_f32_u32(
+                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+        row_max[1] = vmaxq_f32(row_max[1], logit);
+        vst1q_f32(logits + i + 28, logit);
+      }
+
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
+      const float32x4_t clamped0 = vmaxq_f32(lower, x0);
+      const float32x4_t clamped1 = vmaxq_f32(lower, x1);
+      const float32x4_t clamped2 = vmaxq_f32(lower, x2);
+      const float32x4_t clamped3 = vmaxq_f32(lower, x3);
+      const float32x4_t clamped4 = vmaxq_f32(lower, x4);
+      const float32x4_t clamped5 = vmaxq_f32(lower, x5);
+      const float32x4_t clamped6 = vmaxq_f32(lower, x6);
+      const float32x4_t clamped7 = vmaxq_f32(lower, x7);
+      const float32x4_t biased0 = vfmaq_f32(bias, clamped0, eighths);
+      const float32x4_t biased1 = vfmaq_f32(bias, clamped1, eighths);
+      const float32x4_t biased2 = vfmaq_f32(bias, clamped2, eighths);
+      const float32x4_t biased3 = vfmaq_f32(bias, clamped3, eighths);
+      const float32x4_t biased4 = vfmaq_f32(bias, clamped4, eighths);
+      const float32x4_t biased5 = vfmaq_f32(bias, clamped5, eighths);
+      const float32x4_t biased6 = vfmaq_f32(bias, clamped6, eighths);
+      const float32x4_t biased7 = vfmaq_f32(bias, clamped7, eighths);
+      const float32x4_t n0 = vsubq_f32(biased0, bias);
+      const float32x4_t n1 = vsubq_f32(biased1, bias);
+      const float32x4_t n2 = vsubq_f32(biased2, bias);
+      const float32x4_t n3 = vsubq_f32(biased3, bias);
+      const float32x4_t n4 = vsubq_f32(biased4, bias);
+      const float32x4_t n5 = vsubq_f32(biased5, bias);
+      const float32x4_t n6 = vsubq_f32(biased6, bias);
+      const float32x4_t n7 = vsubq_f32(biased7, bias);
+      const uint8x16_t index0 = neon_table_index(biased0);
+      const uint8x16_t index1 = neon_table_index(biased1);
+      const uint8x16_t index2 = neon_table_index(biased2);
+      const uint8x16_t index3 = neon_table_index(biased3);
+      const uint8x16_t index4 = neon_table_index(biased4);
+      const uint8x16_t index5 = neon_table_index(biased5);
+      const uint8x16_t index6 = neon_table_index(biased6);
+      const uint8x16_t index7 = neon_table_index(biased7);
+      float32x4_t t0 = vfmaq_f32(clamped0, n0, minus_eighth_hi);
+      float32x4_t t1 = vfmaq_f32(clamped1, n1, minus_eighth_hi);
+      float32x4_t t2 = vfmaq_f32(clamped2, n2, minus_eighth_hi);
+      float32x4_t t3 = vfmaq_f32(clamped3, n3, minus_eighth_hi);
+      float32x4_t t4 = vfmaq_f32(clamped4, n4, minus_eighth_hi);
+      float32x4_t t5 = vfmaq_f32(clamped5, n5, minus_eighth_hi);
+      float32x4_t t6 = vfmaq_f32(clamped6, n6, minus_eighth_hi);
+      float32x4_t t7 = vfmaq_f32(clamped7, n7, minus_eighth_hi);
+      t0 = vfmaq_f32(t0, n0, minus_eighth_lo);
+      t1 = vfmaq_f32(t1, n1, minus_eighth_lo);
+      t2 = vfmaq_f32(t2, n2, minus_eighth_lo);
+      t3 = vfmaq_f32(t3, n3, minus_eighth_lo);
+      t4 = vfmaq_f32(t4, n4, minus_eighth_lo);
+      t5 = vfmaq_f32(t5, n5, minus_eighth_lo);
+      t6 = vfmaq_f32(t6, n6, minus_eighth_lo);
+      t7 = vfmaq_f32(t7, n7, minus_eighth_lo);
+      float32x4_t u0 = vfmaq_f32(square, t0, cube);
+      float32x4_t u1 = vfmaq_f32(square, t1, cube);
+      float32x4_t u2 = vfmaq_f32(square, t2, cube);
+      float32x4_t u3 = vfmaq_f32(square, t3, cube);
+      float32x4_t u4 = vfmaq_f32(square, t4, cube);
+      float32x4_t u5 = vfmaq_f32(square, t5, cube);
+      float32x4_t u6 = vfmaq_f32(square, t6, cube);
+      float32x4_t u7 = vfmaq_f32(square, t7, cube);
+      u0 = vfmaq_f32(linear, u0, t0);
+      u1 = vfmaq_f32(linear, u1, t1);
+      u2 = vfmaq_f32(linear, u2, t2);
+      u3 = vfmaq_f32(linear, u3, t3);
+      u4 = vfmaq_f32(linear, u4, t4);
+      u5 = vfmaq_f32(linear, u5, t5);
+      u6 = vfmaq_f32(linear, u6, t6);
+      u7 = vfmaq_f32(linear, u7, t7);
+      u0 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index0)), u0, t0);
+      u1 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index1)), u1, t1);
+      u2 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index2)), u2, t2);
+      u3 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index3)), u3, t3);
+      u4 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index4)), u4, t4);
+      u5 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index5)), u5, t5);
+      u6 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index6)), u6, t6);
+      u7 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index7)), u7, t7);
+      const float32x4_t s0 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased0), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index0)))));
+      const float32x4_t s1 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased1), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index1)))));
+      const float32x4_t s2 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased2), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index2)))));
+      const float32x4_t s3 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased3), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index3)))));
+      const float32x4_t s4 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased4), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index4)))));
+      const float32x4_t s5 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased5), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index5)))));
+      const float32x4_t s6 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased6), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index6)))));
+      const float32x4_t s7 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased7), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index7)))));
+      const float32x4_t e0 = vfmaq_f32(s0, s0, u0);
+      const float32x4_t e1 = vfmaq_f32(s1, s1, u1);
+      const float32x4_t e2 = vfmaq_f32(s2, s2, u2);
+      const float32x4_t e3 = vfmaq_f32(s3, s3, u3);
+      const float32x4_t e4 = vfmaq_f32(s4, s4, u4);
+      const float32x4_t e5 = vfmaq_f32(s5, s5, u5);
+      const float32x4_t e6 = vfmaq_f32(s6, s6, u6);
+      const float32x4_t e7 = vfmaq_f32(s7, s7, u7);
+      vst1q_f32(y + i + 0, e0);
+      vst1q_f32(y + i + 4, e1);
+      vst1q_f32(y + i + 8, e2);
+      vst1q_f32(y + i + 12, e3);
+      vst1q_f32(y + i + 16, e4);
+      vst1q_f32(y + i + 20, e5);
+      vst1q_f32(y + i + 24, e6);
+      vst1q_f32(y + i + 28, e7);
+      add_compensated(&block_hi[0], &block_lo[0], vaddq_f32(e0, e4));
+      add_compensated(&block_hi[1], &block_lo[1], vaddq_f32(e1, e5));
+      add_compensated(&block_hi[2], &block_lo[2], vaddq_f32(e2, e6));
+      add_compensated(&block_hi[3], &block_lo[3], vaddq_f32(e3, e7));
+    }
+    if (pairs < n) {
+      i = pairs;
+      const float32x4_t absent = vdupq_n_f32(-INFINITY);  // counts as 0
+      if (n - i > 16) {
+        const float32x4_t x0 = neon_load_tail(x + i + 0, (ptrdiff_t)(n - i) - 0, absent);
+        const float32x4_t x1 = neon_load_tail(x + i + 4, (ptrdiff_t)(n - i) - 4, absent);
+        const float32x4_t x2 = neon_load_tail(x + i + 8, (ptrdiff_t)(n - i) - 8, absent);
+        const float32x4_t x3 = neon_load_tail(x + i + 12, (ptrdiff_t)(n - i) - 12, absent);
+        const float32x4_t x4 = neon_load_tail(x + i + 16, (ptrdiff_t)(n - i) - 16, absent);
+        const float32x4_t x5 = neon_load_tail(x + i + 20, (ptrdiff_t)(n - i) - 20, absent);
+        const float32x4_t x6 = neon_load_tail(x + i + 24, (ptrdiff_t)(n - i) - 24, absent);
+        const float32x4_t x7 = neon_load_tail(x + i + 28, (ptrdiff_t)(n - i) - 28, absent);
+
+        // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+        // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+        // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
+        const float32x4_t clamped0 = vmaxq_f32(lower, x0);
+        const float32x4_t clamped1 = vmaxq_f32(lower, x1);
+        const float32x4_t clamped2 = vmaxq_f32(lower, x2);
+        const float32x4_t clamped3 = vmaxq_f32(lower, x3);
+        const float32x4_t clamped4 = vmaxq_f32(lower, x4);
+        const float32x4_t clamped5 = vmaxq_f32(lower, x5);
+        const float32x4_t clamped6 = vmaxq_f32(lower, x6);
+        const float32x4_t clamped7 = vmaxq_f32(lower, x7);
+        const float32x4_t biased0 = vfmaq_f32(bias, clamped0, eighths);
+        const float32x4_t biased1 = vfmaq_f32(bias, clamped1, eighths);
+        const float32x4_t biased2 = vfmaq_f32(bias, clamped2, eighths);
+        const float32x4_t biased3 = vfmaq_f32(bias, clamped3, eighths);
+        const float32x4_t biased4 = vfmaq_f32(bias, clamped4, eighths);
+        const float32x4_t biased5 = vfmaq_f32(bias, clamped5, eighths);
+        const float32x4_t biased6 = vfmaq_f32(bias, clamped6, eighths);
+        const float32x4_t biased7 = vfmaq_f32(bias, clamped7, eighths);
+        const float32x4_t n0 = vsubq_f32(biased0, bias);
+        const float32x4_t n1 = vsubq_f32(biased1, bias);
+        const float32x4_t n2 = vsubq_f32(biased2, bias);
+        const float32x4_t n3 = vsubq_f32(biased3, bias);
+        const float32x4_t n4 = vsubq_f32(biased4, bias);
+        const float32x4_t n5 = vsubq_f32(biased5, bias);
+        const float32x4_t n6 = vsubq_f32(biased6, bias);
+        const float32x4_t n7 = vsubq_f32(biased7, bias);
+        const uint8x16_t index0 = neon_table_index(biased0);
+        const uint8x16_t index1 = neon_table_index(biased1);
+        const uint8x16_t index2 = neon_table_index(biased2);
+        const uint8x16_t index3 = neon_table_index(biased3);
+        const uint8x16_t index4 = neon_table_index(biased4);
+        const uint8x16_t index5 = neon_table_index(biased5);
+        const uint8x16_t index6 = neon_table_index(biased6);
+        const uint8x16_t index7 = neon_table_index(biased7);
+        float32x4_t t0 = vfmaq_f32(clamped0, n0, minus_eighth_hi);
+        float32x4_t t1 = vfmaq_f32(clamped1, n1, minus_eighth_hi);
+        float32x4_t t2 = vfmaq_f32(clamped2, n2, minus_eighth_hi);
+        float32x4_t t3 = vfmaq_f32(clamped3, n3, minus_eighth_hi);
+        float32x4_t t4 = vfmaq_f32(clamped4, n4, minus_eighth_hi);
+        float32x4_t t5 = vfmaq_f32(clamped5, n5, minus_eighth_hi);
+        float32x4_t t6 = vfmaq_f32(clamped6, n6, minus_eighth_hi);
+        float32x4_t t7 = vfmaq_f32(clamped7, n7, minus_eighth_hi);
+        t0 = vfmaq_f32(t0, n0, minus_eighth_lo);
+        t1 = vfmaq_f32(t1, n1, minus_eighth_lo);
+        t2 = vfmaq_f32(t2, n2, minus_eighth_lo);
+        t3 = vfmaq_f32(t3, n3, minus_eighth_lo);
+        t4 = vfmaq_f32(t4, n4, minus_eighth_lo);
+        t5 = vfmaq_f32(t5, n5, minus_eighth_lo);
+        t6 = vfmaq_f32(t6, n6, minus_eighth_lo);
+        t7 = vfmaq_f32(t7, n7, minus_eighth_lo);
+        float32x4_t u0 = vfmaq_f32(square, t0, cube);
+        float32x4_t u1 = vfmaq_f32(square, t1, cube);
+        float32x4_t u2 = vfmaq_f32(square, t2, cube);
+        float32x4_t u3 = vfmaq_f32(square, t3, cube);
+        float32x4_t u4 = vfmaq_f32(square, t4, cube);
+        float32x4_t u5 = vfmaq_f32(square, t5, cube);
+        float32x4_t u6 = vfmaq_f32(square, t6, cube);
+        float32x4_t u7 = vfmaq_f32(square, t7, cube);
+        u0 = vfmaq_f32(linear, u0, t0);
+        u1 = vfmaq_f32(linear, u1, t1);
+        u2 = vfmaq_f32(linear, u2, t2);
+        u3 = vfmaq_f32(linear, u3, t3);
+        u4 = vfmaq_f32(linear, u4, t4);
+        u5 = vfmaq_f32(linear, u5, t5);
+        u6 = vfmaq_f32(linear, u6, t6);
+        u7 = vfmaq_f32(linear, u7, t7);
+        u0 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index0)), u0, t0);
+        u1 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index1)), u1, t1);
+        u2 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index2)), u2, t2);
+        u3 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index3)), u3, t3);
+        u4 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index4)), u4, t4);
+        u5 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index5)), u5, t5);
+        u6 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index6)), u6, t6);
+        u7 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index7)), u7, t7);
+        const float32x4_t s0 = vreinterpretq_f32_u32(
+            vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased0), 20),
+                      vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index0)))));
+        const float32x4_t s1 = vreinterpretq_f32_u32(
+            vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased1), 20),
+                      vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index1)))));
+        const float32x4_t s2 = vreinterpretq_f32_u32(
+            vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased2), 20),
+                      vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index2)))));
+        const float32x4_t s3 = vreinterpretq_f32_u32(
+            vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased3), 20),
+                      vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index3)))));
+        const float32x4_t s4 = vreinterpretq_f32_u32(
+            vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased4), 20),
+                      vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index4)))));
+        const float32x4_t s5 = vreinterpretq_f32_u32(
+            vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased5), 20),
+                      vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index5)))));
+        const float32x4_t s6 = vreinterpretq_f32_u32(
+            vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased6), 20),
+                      vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index6)))));
+        const float32x4_t s7 = vreinterpretq_f32_u32(
+            vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased7), 20),
+                      vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index7)))));
+        const float32x4_t e0 = vfmaq_f32(s0, s0, u0);
+        const float32x4_t e1 = vfmaq_f32(s1, s1, u1);
+        const float32x4_t e2 = vfmaq_f32(s2, s2, u2);
+        const float32x4_t e3 = vfmaq_f32(s3, s3, u3);
+        const float32x4_t e4 = vfmaq_f32(s4, s4, u4);
+        const float32x4_t e5 = vfmaq_f32(s5, s5, u5);
+        const float32x4_t e6 = vfmaq_f32(s6, s6, u6);
+        const float32x4_t e7 = vfmaq_f32(s7, s7, u7);
+        vst1q_f32(y + i + 0, e0);
+        vst1q_f32(y + i + 4, e1);
+        vst1q_f32(y + i + 8, e2);
+        vst1q_f32(y + i + 12, e3);
+        vst1q_f32(y + i + 16, e4);
+        vst1q_f32(y + i + 20, e5);
+        vst1q_f32(y + i + 24, e6);
+        vst1q_f32(y + i + 28, e7);
+        add_compensated(&block_hi[0], &block_lo[0], vaddq_f32(e0, e4));
+        add_compensated(&block_hi[1], &block_lo[1], vaddq_f32(e1, e5));
+        add_compensated(&block_hi[2], &block_lo[2], vaddq_f32(e2, e6));
+        add_compensated(&block_hi[3], &block_lo[3], vaddq_f32(e3, e7));
+      } else {
+        const float32x4_t x0 = neon_load_tail(x + i + 0, (ptrdiff_t)(n - i) - 0, absent);
+        const float32x4_t x1 = neon_load_tail(x + i + 4, (ptrdiff_t)(n - i) - 4, absent);
+        const float32x4_t x2 = neon_load_tail(x + i + 8, (ptrdiff_t)(n - i) - 8, absent);
+        const float32x4_t x3 = neon_load_tail(x + i + 12, (ptrdiff_t)(n - i) - 12, absent);
+
+        // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+        // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+        // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
+        const float32x4_t clamped0 = vmaxq_f32(lower, x0);
+        const float32x4_t clamped1 = vmaxq_f32(lower, x1);
+        const float32x4_t clamped2 = vmaxq_f32(lower, x2);
+        const float32x4_t clamped3 = vmaxq_f32(lower, x3);
+        const float32x4_t biased0 = vfmaq_f32(bias, clamped0, eighths);
+        const float32x4_t biased1 = vfmaq_f32(bias, clamped1, eighths);
+        const float32x4_t biased2 = vfmaq_f32(bias, clamped2, eighths);
+        const float32x4_t biased3 = vfmaq_f32(bias, clamped3, eighths);
+        const float32x4_t n0 = vsubq_f32(biased0, bias);
+        const float32x4_t n1 = vsubq_f32(biased1, bias);
+        const float32x4_t n2 = vsubq_f32(biased2, bias);
+        const float32x4_t n3 = vsubq_f32(biased3, bias);
+        const uint8x16_t index0 = neon_table_index(biased0);
+        const uint8x16_t index1 = neon_table_index(biased1);
+        const uint8x16_t index2 = neon_table_index(biased2);
+        const uint8x16_t index3 = neon_table_index(biased3);
+        float32x4_t t0 = vfmaq_f32(clamped0, n0, minus_eighth_hi);
+        float32x4_t t1 = vfmaq_f32(clamped1, n1, minus_eighth_hi);
+        float32x4_t t2 = vfmaq_f32(clamped2, n2, minus_eighth_hi);
+        float32x4_t t3 = vfmaq_f32(clamped3, n3, minus_eighth_hi);
+        t0 = vfmaq_f32(t0, n0, minus_eighth_lo);
+        t1 = vfmaq_f32(t1, n1, minus_eighth_lo);
+        t2 = vfmaq_f32(t2, n2, minus_eighth_lo);
+        t3 = vfmaq_f32(t3, n3, minus_eighth_lo);
+        float32x4_t u0 = vfmaq_f32(square, t0, cube);
+        float32x4_t u1 = vfmaq_f32(square, t1, cube);
+        float32x4_t u2 = vfmaq_f32(square, t2, cube);
+        float32x4_t u3 = vfmaq_f32(square, t3, cube);
+        u0 = vfmaq_f32(linear, u0, t0);
+        u1 = vfmaq_f32(linear, u1, t1);
+        u2 = vfmaq_f32(linear, u2, t2);
+        u3 = vfmaq_f32(linear, u3, t3);
+        u0 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index0)), u0, t0);
+        u1 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index1)), u1, t1);
+        u2 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index2)), u2, t2);
+        u3 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index3)), u3, t3);
+        const float32x4_t s0 = vreinterpretq_f32_u32(
+            vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased0), 20),
+                      vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index0)))));
+        const float32x4_t s1 = vreinterpretq_f32_u32(
+            vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased1), 20),
+                      vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index1)))));
+        const float32x4_t s2 = vreinterpretq_f32_u32(
+            vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased2), 20),
+                      vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index2)))));
+        const float32x4_t s3 = vreinterpretq_f32_u32(
+            vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased3), 20),
+                      vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index3)))));
+        const float32x4_t e0 = vfmaq_f32(s0, s0, u0);
+        const float32x4_t e1 = vfmaq_f32(s1, s1, u1);
+        const float32x4_t e2 = vfmaq_f32(s2, s2, u2);
+        const float32x4_t e3 = vfmaq_f32(s3, s3, u3);
+        vst1q_f32(y + i + 0, e0);
+        add_compensated(&block_hi[0], &block_lo[0], e0);
+        vst1q_f32(y + i + 4, e1);
+        add_compensated(&block_hi[1], &block_lo[1], e1);
+        vst1q_f32(y + i + 8, e2);
+        add_compensated(&block_hi[2], &block_lo[2], e2);
+        vst1q_f32(y + i + 12, e3);
+        add_compensated(&block_hi[3], &block_lo[3], e3);
+      }
+    }
+    if (pairs < n) {
+      row_max[1] =
+          vmaxq_f32(row_max[1], add_mask(n - pairs, unmasked + pairs, mask + pairs, scale, logits + pairs));
+    }
+    max[r] = vmaxq_f32(row_max[0], row_max[1]);
+    unmasked += next_stride;
+    mask += mask_stride;
+    logits += y_stride;
+    // Exact: both are multiples of the last place of their sum with the terms, and the difference is below it.
+    block_hi[0] = vsubq_f32(block_hi[0], anchor);
+    block_hi[1] = vsubq_f32(block_hi[1], anchor);
+    block_hi[2] = vsubq_f32(block_hi[2], anchor);
+    block_hi[3] = vsubq_f32(block_hi[3], anchor);
+    add_pair(&block_hi[0], &block_lo[0], block_hi[2], block_lo[2]);
+    add_pair(&block_hi[1], &block_lo[1], block_hi[3], block_lo[3]);
+    add_pair(&block_hi[0], &block_lo[0], block_hi[1], block_lo[1]);
+    hi[r] = block_hi[0];
+    lo[r] = block_lo[0];
+    x += x_stride;
+    next += next_stride;
+    written += written_stride;
+    y += y_stride;
+  }
+}
+
 [[gnu::always_inline]] static inline void sum_rows_32(size_t first, size_t end, size_t n, const float* x,
                                                       size_t x_stride, const float* next, size_t next_stride,
                                                       float* y, size_t y_stride, const float* written,
@@ -2086,6 +4313,474 @@ static inline float32x4_t add_mask(size_t n, const float* x, const float* mask, 
   }
 }
 
+[[gnu::always_inline]] static inline void sum_rows_32_making_logits(
+    size_t first, size_t end, size_t n, const float* x, size_t x_stride, const float* next,
+    size_t next_stride, float* y, size_t y_stride, const float* written, size_t written_stride,
+    const float* unmasked, const float* mask, size_t mask_stride, float scale, float* logits,
+    float32x4_t* max, const float* lowers, const float* biases, const struct smx_f32_exponential* exponential,
+    float32x4_t* hi, float32x4_t* lo) {
+  const float32x4_t eighths = vdupq_n_f32(8.0f * exponential->log2e);
+  const float32x4_t minus_eighth_hi = vdupq_n_f32(exponential->minus_eighth_hi);
+  const float32x4_t minus_eighth_lo = vdupq_n_f32(exponential->minus_eighth_lo);
+  const float32x4_t cube = vdupq_n_f32(exponential->cube);
+  const float32x4_t square = vdupq_n_f32(exponential->square);
+  const float32x4_t linear = vdupq_n_f32(exponential->scale);
+  const uint8x16x2_t mantissas = vld1q_u8_x2((const uint8_t*)smx_exp2_mantissas);
+  const uint8x16x2_t residuals = vld1q_u8_x2((const uint8_t*)smx_exp2_residuals);
+  const float32x4_t vscale = vdupq_n_f32(scale);
+  const float32x4_t anchor = vdupq_n_f32(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
+  for (size_t r = first; r < end; r++) {
+    const size_t lane = r / 4 * 4 + (r % 4);
+    const float32x4_t lower = vdupq_n_f32(lowers[lane]);
+    const float32x4_t bias = vdupq_n_f32(biases[lane]);
+    float32x4_t block_hi[4] = {anchor, anchor, anchor, anchor};
+    float32x4_t block_lo[4] = {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)};
+    float32x4_t row_max[2] = {vdupq_n_f32(-INFINITY), vdupq_n_f32(-INFINITY)};
+
+    const size_t pairs = n / 32 * 32;
+    size_t i = 0;
+    for (; i < pairs; i += 32) {
+      __builtin_prefetch(next + i + 0);
+      __builtin_prefetch(next + i + 16);
+      __builtin_prefetch(written + i + 0, 1);
+      __builtin_prefetch(written + i + 16, 1);
+      const float32x4_t x0 = vld1q_f32(x + i + 0);
+      const float32x4_t x1 = vld1q_f32(x + i + 4);
+      const float32x4_t x2 = vld1q_f32(x + i + 8);
+      const float32x4_t x3 = vld1q_f32(x + i + 12);
+      const float32x4_t x4 = vld1q_f32(x + i + 16);
+      const float32x4_t x5 = vld1q_f32(x + i + 20);
+      const float32x4_t x6 = vld1q_f32(x + i + 24);
+      const float32x4_t x7 = vld1q_f32(x + i + 28);
+      {
+        const float32x4_t x0 = vld1q_f32(unmasked + i + 0);
+        const float32x4_t b0 = vld1q_f32(mask + i + 0);
+        const float32x4_t logit =
+            vfmaq_f32(b0, vscale,
+                      vreinterpretq_f32_u32(
+                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+        row_max[0] = vmaxq_f32(row_max[0], logit);
+        vst1q_f32(logits + i + 0, logit);
+      }
+      {
+        const float32x4_t x0 = vld1q_f32(unmasked + i + 4);
+        const float32x4_t b0 = vld1q_f32(mask + i + 4);
+        const float32x4_t logit =
+            vfmaq_f32(b0, vscale,
+                      vreinterpretq_f32_u32(
+                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+        row_max[1] = vmaxq_f32(row_max[1], logit);
+        vst1q_f32(logits + i + 4, logit);
+      }
+      {
+        const float32x4_t x0 = vld1q_f32(unmasked + i + 8);
+        const float32x4_t b0 = vld1q_f32(mask + i + 8);
+        const float32x4_t logit =
+            vfmaq_f32(b0, vscale,
+                      vreinterpretq_f32_u32(
+                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+        row_max[0] = vmaxq_f32(row_max[0], logit);
+        vst1q_f32(logits + i + 8, logit);
+      }
+      {
+        const float32x4_t x0 = vld1q_f32(unmasked + i + 12);
+        const float32x4_t b0 = vld1q_f32(mask + i + 12);
+        const float32x4_t logit =
+            vfmaq_f32(b0, vscale,
+                      vreinterpretq_f32_u32(
+                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+        row_max[1] = vmaxq_f32(row_max[1], logit);
+        vst1q_f32(logits + i + 12, logit);
+      }
+      {
+        const float32x4_t x0 = vld1q_f32(unmasked + i + 16);
+        const float32x4_t b0 = vld1q_f32(mask + i + 16);
+        const float32x4_t logit =
+            vfmaq_f32(b0, vscale,
+                      vreinterpretq_f32_u32(
+                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+        row_max[0] = vmaxq_f32(row_max[0], logit);
+        vst1q_f32(logits + i + 16, logit);
+      }
+      {
+        const float32x4_t x0 = vld1q_f32(unmasked + i + 20);
+        const float32x4_t b0 = vld1q_f32(mask + i + 20);
+        const float32x4_t logit =
+            vfmaq_f32(b0, vscale,
+                      vreinterpretq_f32_u32(
+                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+        row_max[1] = vmaxq_f32(row_max[1], logit);
+        vst1q_f32(logits + i + 20, logit);
+      }
+      {
+        const float32x4_t x0 = vld1q_f32(unmasked + i + 24);
+        const float32x4_t b0 = vld1q_f32(mask + i + 24);
+        const float32x4_t logit =
+            vfmaq_f32(b0, vscale,
+                      vreinterpretq_f32_u32(
+                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+        row_max[0] = vmaxq_f32(row_max[0], logit);
+        vst1q_f32(logits + i + 24, logit);
+      }
+      {
+        const float32x4_t x0 = vld1q_f32(unmasked + i + 28);
+        const float32x4_t b0 = vld1q_f32(mask + i + 28);
+        const float32x4_t logit =
+            vfmaq_f32(b0, vscale,
+                      vreinterpretq_f32_u32(
+                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+        row_max[1] = vmaxq_f32(row_max[1], logit);
+        vst1q_f32(logits + i + 28, logit);
+      }
+
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
+      const float32x4_t clamped0 = vmaxq_f32(lower, x0);
+      const float32x4_t clamped1 = vmaxq_f32(lower, x1);
+      const float32x4_t clamped2 = vmaxq_f32(lower, x2);
+      const float32x4_t clamped3 = vmaxq_f32(lower, x3);
+      const float32x4_t clamped4 = vmaxq_f32(lower, x4);
+      const float32x4_t clamped5 = vmaxq_f32(lower, x5);
+      const float32x4_t clamped6 = vmaxq_f32(lower, x6);
+      const float32x4_t clamped7 = vmaxq_f32(lower, x7);
+      const float32x4_t biased0 = vfmaq_f32(bias, clamped0, eighths);
+      const float32x4_t biased1 = vfmaq_f32(bias, clamped1, eighths);
+      const float32x4_t biased2 = vfmaq_f32(bias, clamped2, eighths);
+      const float32x4_t biased3 = vfmaq_f32(bias, clamped3, eighths);
+      const float32x4_t biased4 = vfmaq_f32(bias, clamped4, eighths);
+      const float32x4_t biased5 = vfmaq_f32(bias, clamped5, eighths);
+      const float32x4_t biased6 = vfmaq_f32(bias, clamped6, eighths);
+      const float32x4_t biased7 = vfmaq_f32(bias, clamped7, eighths);
+      const float32x4_t n0 = vsubq_f32(biased0, bias);
+      const float32x4_t n1 = vsubq_f32(biased1, bias);
+      const float32x4_t n2 = vsubq_f32(biased2, bias);
+      const float32x4_t n3 = vsubq_f32(biased3, bias);
+      const float32x4_t n4 = vsubq_f32(biased4, bias);
+      const float32x4_t n5 = vsubq_f32(biased5, bias);
+      const float32x4_t n6 = vsubq_f32(biased6, bias);
+      const float32x4_t n7 = vsubq_f32(biased7, bias);
+      const uint8x16_t index0 = neon_table_index(biased0);
+      const uint8x16_t index1 = neon_table_index(biased1);
+      const uint8x16_t index2 = neon_table_index(biased2);
+      const uint8x16_t index3 = neon_table_index(biased3);
+      const uint8x16_t index4 = neon_table_index(biased4);
+      const uint8x16_t index5 = neon_table_index(biased5);
+      const uint8x16_t index6 = neon_table_index(biased6);
+      const uint8x16_t index7 = neon_table_index(biased7);
+      float32x4_t t0 = vfmaq_f32(clamped0, n0, minus_eighth_hi);
+      float32x4_t t1 = vfmaq_f32(clamped1, n1, minus_eighth_hi);
+      float32x4_t t2 = vfmaq_f32(clamped2, n2, minus_eighth_hi);
+      float32x4_t t3 = vfmaq_f32(clamped3, n3, minus_eighth_hi);
+      float32x4_t t4 = vfmaq_f32(clamped4, n4, minus_eighth_hi);
+      float32x4_t t5 = vfmaq_f32(clamped5, n5, minus_eighth_hi);
+      float32x4_t t6 = vfmaq_f32(clamped6, n6, minus_eighth_hi);
+      float32x4_t t7 = vfmaq_f32(clamped7, n7, minus_eighth_hi);
+      t0 = vfmaq_f32(t0, n0, minus_eighth_lo);
+      t1 = vfmaq_f32(t1, n1, minus_eighth_lo);
+      t2 = vfmaq_f32(t2, n2, minus_eighth_lo);
+      t3 = vfmaq_f32(t3, n3, minus_eighth_lo);
+      t4 = vfmaq_f32(t4, n4, minus_eighth_lo);
+      t5 = vfmaq_f32(t5, n5, minus_eighth_lo);
+      t6 = vfmaq_f32(t6, n6, minus_eighth_lo);
+      t7 = vfmaq_f32(t7, n7, minus_eighth_lo);
+      float32x4_t u0 = vfmaq_f32(square, t0, cube);
+      float32x4_t u1 = vfmaq_f32(square, t1, cube);
+      float32x4_t u2 = vfmaq_f32(square, t2, cube);
+      float32x4_t u3 = vfmaq_f32(square, t3, cube);
+      float32x4_t u4 = vfmaq_f32(square, t4, cube);
+      float32x4_t u5 = vfmaq_f32(square, t5, cube);
+      float32x4_t u6 = vfmaq_f32(square, t6, cube);
+      float32x4_t u7 = vfmaq_f32(square, t7, cube);
+      u0 = vfmaq_f32(linear, u0, t0);
+      u1 = vfmaq_f32(linear, u1, t1);
+      u2 = vfmaq_f32(linear, u2, t2);
+      u3 = vfmaq_f32(linear, u3, t3);
+      u4 = vfmaq_f32(linear, u4, t4);
+      u5 = vfmaq_f32(linear, u5, t5);
+      u6 = vfmaq_f32(linear, u6, t6);
+      u7 = vfmaq_f32(linear, u7, t7);
+      u0 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index0)), u0, t0);
+      u1 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index1)), u1, t1);
+      u2 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index2)), u2, t2);
+      u3 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index3)), u3, t3);
+      u4 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index4)), u4, t4);
+      u5 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index5)), u5, t5);
+      u6 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index6)), u6, t6);
+      u7 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index7)), u7, t7);
+      const float32x4_t s0 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased0), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index0)))));
+      const float32x4_t s1 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased1), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index1)))));
+      const float32x4_t s2 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased2), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index2)))));
+      const float32x4_t s3 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased3), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index3)))));
+      const float32x4_t s4 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased4), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index4)))));
+      const float32x4_t s5 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased5), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index5)))));
+      const float32x4_t s6 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased6), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index6)))));
+      const float32x4_t s7 = vreinterpretq_f32_u32(
+          vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased7), 20),
+                    vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index7)))));
+      const float32x4_t e0 = vfmaq_f32(s0, s0, u0);
+      const float32x4_t e1 = vfmaq_f32(s1, s1, u1);
+      const float32x4_t e2 = vfmaq_f32(s2, s2, u2);
+      const float32x4_t e3 = vfmaq_f32(s3, s3, u3);
+      const float32x4_t e4 = vfmaq_f32(s4, s4, u4);
+      const float32x4_t e5 = vfmaq_f32(s5, s5, u5);
+      const float32x4_t e6 = vfmaq_f32(s6, s6, u6);
+      const float32x4_t e7 = vfmaq_f32(s7, s7, u7);
+      vst1q_f32(y + i + 0, e0);
+      vst1q_f32(y + i + 4, e1);
+      vst1q_f32(y + i + 8, e2);
+      vst1q_f32(y + i + 12, e3);
+      vst1q_f32(y + i + 16, e4);
+      vst1q_f32(y + i + 20, e5);
+      vst1q_f32(y + i + 24, e6);
+      vst1q_f32(y + i + 28, e7);
+      add_compensated(&block_hi[0], &block_lo[0], vaddq_f32(e0, e4));
+      add_compensated(&block_hi[1], &block_lo[1], vaddq_f32(e1, e5));
+      add_compensated(&block_hi[2], &block_lo[2], vaddq_f32(e2, e6));
+      add_compensated(&block_hi[3], &block_lo[3], vaddq_f32(e3, e7));
+    }
+    if (pairs < n) {
+      i = pairs;
+      const float32x4_t absent = vdupq_n_f32(-INFINITY);  // counts as 0
+      if (n - i > 16) {
+        const float32x4_t x0 = neon_load_tail(x + i + 0, (ptrdiff_t)(n - i) - 0, absent);
+        const float32x4_t x1 = neon_load_tail(x + i + 4, (ptrdiff_t)(n - i) - 4, absent);
+        const float32x4_t x2 = neon_load_tail(x + i + 8, (ptrdiff_t)(n - i) - 8, absent);
+        const float32x4_t x3 = neon_load_tail(x + i + 12, (ptrdiff_t)(n - i) - 12, absent);
+        const float32x4_t x4 = neon_load_tail(x + i + 16, (ptrdiff_t)(n - i) - 16, absent);
+        const float32x4_t x5 = neon_load_tail(x + i + 20, (ptrdiff_t)(n - i) - 20, absent);
+        const float32x4_t x6 = neon_load_tail(x + i + 24, (ptrdiff_t)(n - i) - 24, absent);
+        const float32x4_t x7 = neon_load_tail(x + i + 28, (ptrdiff_t)(n - i) - 28, absent);
+
+        // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+        // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+        // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
+        const float32x4_t clamped0 = vmaxq_f32(lower, x0);
+        const float32x4_t clamped1 = vmaxq_f32(lower, x1);
+        const float32x4_t clamped2 = vmaxq_f32(lower, x2);
+        const float32x4_t clamped3 = vmaxq_f32(lower, x3);
+        const float32x4_t clamped4 = vmaxq_f32(lower, x4);
+        const float32x4_t clamped5 = vmaxq_f32(lower, x5);
+        const float32x4_t clamped6 = vmaxq_f32(lower, x6);
+        const float32x4_t clamped7 = vmaxq_f32(lower, x7);
+        const float32x4_t biased0 = vfmaq_f32(bias, clamped0, eighths);
+        const float32x4_t biased1 = vfmaq_f32(bias, clamped1, eighths);
+        const float32x4_t biased2 = vfmaq_f32(bias, clamped2, eighths);
+        const float32x4_t biased3 = vfmaq_f32(bias, clamped3, eighths);
+        const float32x4_t biased4 = vfmaq_f32(bias, clamped4, eighths);
+        const float32x4_t biased5 = vfmaq_f32(bias, clamped5, eighths);
+        const float32x4_t biased6 = vfmaq_f32(bias, clamped6, eighths);
+        const float32x4_t biased7 = vfmaq_f32(bias, clamped7, eighths);
+        const float32x4_t n0 = vsubq_f32(biased0, bias);
+        const float32x4_t n1 = vsubq_f32(biased1, bias);
+        const float32x4_t n2 = vsubq_f32(biased2, bias);
+        const float32x4_t n3 = vsubq_f32(biased3, bias);
+        const float32x4_t n4 = vsubq_f32(biased4, bias);
+        const float32x4_t n5 = vsubq_f32(biased5, bias);
+        const float32x4_t n6 = vsubq_f32(biased6, bias);
+        const float32x4_t n7 = vsubq_f32(biased7, bias);
+        const uint8x16_t index0 = neon_table_index(biased0);
+        const uint8x16_t index1 = neon_table_index(biased1);
+        const uint8x16_t index2 = neon_table_index(biased2);
+        const uint8x16_t index3 = neon_table_index(biased3);
+        const uint8x16_t index4 = neon_table_index(biased4);
+        const uint8x16_t index5 = neon_table_index(biased5);
+        const uint8x16_t index6 = neon_table_index(biased6);
+        const uint8x16_t index7 = neon_table_index(biased7);
+        float32x4_t t0 = vfmaq_f32(clamped0, n0, minus_eighth_hi);
+        float32x4_t t1 = vfmaq_f32(clamped1, n1, minus_eighth_hi);
+        float32x4_t t2 = vfmaq_f32(clamped2, n2, minus_eighth_hi);
+        float32x4_t t3 = vfmaq_f32(clamped3, n3, minus_eighth_hi);
+        float32x4_t t4 = vfmaq_f32(clamped4, n4, minus_eighth_hi);
+        float32x4_t t5 = vfmaq_f32(clamped5, n5, minus_eighth_hi);
+        float32x4_t t6 = vfmaq_f32(clamped6, n6, minus_eighth_hi);
+        float32x4_t t7 = vfmaq_f32(clamped7, n7, minus_eighth_hi);
+        t0 = vfmaq_f32(t0, n0, minus_eighth_lo);
+        t1 = vfmaq_f32(t1, n1, minus_eighth_lo);
+        t2 = vfmaq_f32(t2, n2, minus_eighth_lo);
+        t3 = vfmaq_f32(t3, n3, minus_eighth_lo);
+        t4 = vfmaq_f32(t4, n4, minus_eighth_lo);
+        t5 = vfmaq_f32(t5, n5, minus_eighth_lo);
+        t6 = vfmaq_f32(t6, n6, minus_eighth_lo);
+        t7 = vfmaq_f32(t7, n7, minus_eighth_lo);
+        float32x4_t u0 = vfmaq_f32(square, t0, cube);
+        float32x4_t u1 = vfmaq_f32(square, t1, cube);
+        float32x4_t u2 = vfmaq_f32(square, t2, cube);
+        float32x4_t u3 = vfmaq_f32(square, t3, cube);
+        float32x4_t u4 = vfmaq_f32(square, t4, cube);
+        float32x4_t u5 = vfmaq_f32(square, t5, cube);
+        float32x4_t u6 = vfmaq_f32(square, t6, cube);
+        float32x4_t u7 = vfmaq_f32(square, t7, cube);
+        u0 = vfmaq_f32(linear, u0, t0);
+        u1 = vfmaq_f32(linear, u1, t1);
+        u2 = vfmaq_f32(linear, u2, t2);
+        u3 = vfmaq_f32(linear, u3, t3);
+        u4 = vfmaq_f32(linear, u4, t4);
+        u5 = vfmaq_f32(linear, u5, t5);
+        u6 = vfmaq_f32(linear, u6, t6);
+        u7 = vfmaq_f32(linear, u7, t7);
+        u0 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index0)), u0, t0);
+        u1 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index1)), u1, t1);
+        u2 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index2)), u2, t2);
+        u3 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index3)), u3, t3);
+        u4 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index4)), u4, t4);
+        u5 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index5)), u5, t5);
+        u6 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index6)), u6, t6);
+        u7 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index7)), u7, t7);
+        const float32x4_t s0 = vreinterpretq_f32_u32(
+            vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased0), 20),
+                      vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index0)))));
+        const float32x4_t s1 = vreinterpretq_f32_u32(
+            vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased1), 20),
+                      vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index1)))));
+        const float32x4_t s2 = vreinterpretq_f32_u32(
+            vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased2), 20),
+                      vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index2)))));
+        const float32x4_t s3 = vreinterpretq_f32_u32(
+            vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased3), 20),
+                      vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index3)))));
+        const float32x4_t s4 = vreinterpretq_f32_u32(
+            vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased4), 20),
+                      vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index4)))));
+        const float32x4_t s5 = vreinterpretq_f32_u32(
+            vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased5), 20),
+                      vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index5)))));
+        const float32x4_t s6 = vreinterpretq_f32_u32(
+            vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased6), 20),
+                      vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index6)))));
+        const float32x4_t s7 = vreinterpretq_f32_u32(
+            vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased7), 20),
+                      vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index7)))));
+        const float32x4_t e0 = vfmaq_f32(s0, s0, u0);
+        const float32x4_t e1 = vfmaq_f32(s1, s1, u1);
+        const float32x4_t e2 = vfmaq_f32(s2, s2, u2);
+        const float32x4_t e3 = vfmaq_f32(s3, s3, u3);
+        const float32x4_t e4 = vfmaq_f32(s4, s4, u4);
+        const float32x4_t e5 = vfmaq_f32(s5, s5, u5);
+        const float32x4_t e6 = vfmaq_f32(s6, s6, u6);
+        const float32x4_t e7 = vfmaq_f32(s7, s7, u7);
+        vst1q_f32(y + i + 0, e0);
+        vst1q_f32(y + i + 4, e1);
+        vst1q_f32(y + i + 8, e2);
+        vst1q_f32(y + i + 12, e3);
+        vst1q_f32(y + i + 16, e4);
+        vst1q_f32(y + i + 20, e5);
+        vst1q_f32(y + i + 24, e6);
+        vst1q_f32(y + i + 28, e7);
+        add_compensated(&block_hi[0], &block_lo[0], vaddq_f32(e0, e4));
+        add_compensated(&block_hi[1], &block_lo[1], vaddq_f32(e1, e5));
+        add_compensated(&block_hi[2], &block_lo[2], vaddq_f32(e2, e6));
+        add_compensated(&block_hi[3], &block_lo[3], vaddq_f32(e3, e7));
+      } else {
+        const float32x4_t x0 = neon_load_tail(x + i + 0, (ptrdiff_t)(n - i) - 0, absent);
+        const float32x4_t x1 = neon_load_tail(x + i + 4, (ptrdiff_t)(n - i) - 4, absent);
+        const float32x4_t x2 = neon_load_tail(x + i + 8, (ptrdiff_t)(n - i) - 8, absent);
+        const float32x4_t x3 = neon_load_tail(x + i + 12, (ptrdiff_t)(n - i) - 12, absent);
+
+        // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+        // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+        // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
+        const float32x4_t clamped0 = vmaxq_f32(lower, x0);
+        const float32x4_t clamped1 = vmaxq_f32(lower, x1);
+        const float32x4_t clamped2 = vmaxq_f32(lower, x2);
+        const float32x4_t clamped3 = vmaxq_f32(lower, x3);
+        const float32x4_t biased0 = vfmaq_f32(bias, clamped0, eighths);
+        const float32x4_t biased1 = vfmaq_f32(bias, clamped1, eighths);
+        const float32x4_t biased2 = vfmaq_f32(bias, clamped2, eighths);
+        const float32x4_t biased3 = vfmaq_f32(bias, clamped3, eighths);
+        const float32x4_t n0 = vsubq_f32(biased0, bias);
+        const float32x4_t n1 = vsubq_f32(biased1, bias);
+        const float32x4_t n2 = vsubq_f32(biased2, bias);
+        const float32x4_t n3 = vsubq_f32(biased3, bias);
+        const uint8x16_t index0 = neon_table_index(biased0);
+        const uint8x16_t index1 = neon_table_index(biased1);
+        const uint8x16_t index2 = neon_table_index(biased2);
+        const uint8x16_t index3 = neon_table_index(biased3);
+        float32x4_t t0 = vfmaq_f32(clamped0, n0, minus_eighth_hi);
+        float32x4_t t1 = vfmaq_f32(clamped1, n1, minus_eighth_hi);
+        float32x4_t t2 = vfmaq_f32(clamped2, n2, minus_eighth_hi);
+        float32x4_t t3 = vfmaq_f32(clamped3, n3, minus_eighth_hi);
+        t0 = vfmaq_f32(t0, n0, minus_eighth_lo);
+        t1 = vfmaq_f32(t1, n1, minus_eighth_lo);
+        t2 = vfmaq_f32(t2, n2, minus_eighth_lo);
+        t3 = vfmaq_f32(t3, n3, minus_eighth_lo);
+        float32x4_t u0 = vfmaq_f32(square, t0, cube);
+        float32x4_t u1 = vfmaq_f32(square, t1, cube);
+        float32x4_t u2 = vfmaq_f32(square, t2, cube);
+        float32x4_t u3 = vfmaq_f32(square, t3, cube);
+        u0 = vfmaq_f32(linear, u0, t0);
+        u1 = vfmaq_f32(linear, u1, t1);
+        u2 = vfmaq_f32(linear, u2, t2);
+        u3 = vfmaq_f32(linear, u3, t3);
+        u0 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index0)), u0, t0);
+        u1 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index1)), u1, t1);
+        u2 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index2)), u2, t2);
+        u3 = vfmaq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(residuals, index3)), u3, t3);
+        const float32x4_t s0 = vreinterpretq_f32_u32(
+            vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased0), 20),
+                      vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index0)))));
+        const float32x4_t s1 = vreinterpretq_f32_u32(
+            vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased1), 20),
+                      vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index1)))));
+        const float32x4_t s2 = vreinterpretq_f32_u32(
+            vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased2), 20),
+                      vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index2)))));
+        const float32x4_t s3 = vreinterpretq_f32_u32(
+            vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(biased3), 20),
+                      vreinterpretq_u32_f32(vreinterpretq_f32_u8(vqtbl2q_u8(mantissas, index3)))));
+        const float32x4_t e0 = vfmaq_f32(s0, s0, u0);
+        const float32x4_t e1 = vfmaq_f32(s1, s1, u1);
+        const float32x4_t e2 = vfmaq_f32(s2, s2, u2);
+        const float32x4_t e3 = vfmaq_f32(s3, s3, u3);
+        vst1q_f32(y + i + 0, e0);
+        add_compensated(&block_hi[0], &block_lo[0], e0);
+        vst1q_f32(y + i + 4, e1);
+        add_compensated(&block_hi[1], &block_lo[1], e1);
+        vst1q_f32(y + i + 8, e2);
+        add_compensated(&block_hi[2], &block_lo[2], e2);
+        vst1q_f32(y + i + 12, e3);
+        add_compensated(&block_hi[3], &block_lo[3], e3);
+      }
+    }
+    if (pairs < n) {
+      row_max[1] =
+          vmaxq_f32(row_max[1], add_mask(n - pairs, unmasked + pairs, mask + pairs, scale, logits + pairs));
+    }
+    max[r] = vmaxq_f32(row_max[0], row_max[1]);
+    unmasked += next_stride;
+    mask += mask_stride;
+    logits += y_stride;
+    // Exact: both are multiples of the last place of their sum with the terms, and the difference is below it.
+    block_hi[0] = vsubq_f32(block_hi[0], anchor);
+    block_hi[1] = vsubq_f32(block_hi[1], anchor);
+    block_hi[2] = vsubq_f32(block_hi[2], anchor);
+    block_hi[3] = vsubq_f32(block_hi[3], anchor);
+    add_pair(&block_hi[0], &block_lo[0], block_hi[2], block_lo[2]);
+    add_pair(&block_hi[1], &block_lo[1], block_hi[3], block_lo[3]);
+    add_pair(&block_hi[0], &block_lo[0], block_hi[1], block_lo[1]);
+    hi[r] = block_hi[0];
+    lo[r] = block_lo[0];
+    x += x_stride;
+    next += next_stride;
+    written += written_stride;
+    y += y_stride;
+  }
+}
+
 // y = terms * (hi + lo). Terms are read by whole vectors.
 template <bool kStreams>
 [[gnu::always_inline]] static inline void scale_rows(size_t first, size_t end, size_t n, const float* from,
@@ -2148,6 +4843,7 @@ static inline void rows_u64_acc8(size_t rows, size_t n, ptrdiff_t growth, const 
   const size_t together = most < 8 ? most : 8;
   *done = 0;
   size_t count = 0;
+  size_t made = 0;  // of the next rows, whose logits and maxima are there
   bool stops = false;
   bool has_nan = false;
   float32x4_t max[8], hi[8], lo[8];
@@ -2160,7 +4856,7 @@ static inline void rows_u64_acc8(size_t rows, size_t n, ptrdiff_t growth, const 
     const float* const next_x = x + count * x_stride;
     float lowers[8], biases[8];
     float* const next_terms = mask != nullptr && terms == room ? room + 1024 : room;
-    for (size_t r = 0; r < next_count; r += kGrows ? 1 : next_count) {
+    for (size_t r = made; r < next_count; r += kGrows ? 1 : next_count) {
       const size_t end = kGrows ? r + 1 : next_count;
       const size_t length = n + (count + r) * (size_t)growth;
       if (mask != nullptr) {
@@ -2224,7 +4920,15 @@ static inline void rows_u64_acc8(size_t rows, size_t n, ptrdiff_t growth, const 
     const size_t written_stride = streams ? x_stride : y_stride;
     const float* const logits = mask != nullptr ? terms : x;
     const size_t logits_stride = mask != nullptr ? terms_stride : x_stride;
-    for (size_t r = 0; r < count; r += kGrows ? 1 : count) {
+    made = !kGrows && !stops && mask != nullptr ? (following < together ? following : together) : 0;
+    if (made > 0) {
+      float* const made_logits = terms == room ? room + 1024 : room;
+      const float* const after_next = x + (following < 2 * together ? following : 2 * together) * x_stride;
+      sum_rows_64_making_logits(0, made, n, terms, terms_stride, after_next, x_stride, terms, terms_stride,
+                                written, written_stride, x + count * x_stride, mask + count * mask_stride,
+                                mask_stride, scale, made_logits, max, lowers, biases, exponential, hi, lo);
+    }
+    for (size_t r = made; r < count; r += kGrows ? 1 : count) {
       const size_t end = kGrows ? r + 1 : count;
       const size_t length = n + (r) * (size_t)growth;
       sum_rows_64(r, end, length, logits + r * logits_stride, logits_stride, next + r * x_stride, x_stride,
@@ -2281,6 +4985,7 @@ static inline void rows_u128_acc8(size_t rows, size_t n, ptrdiff_t growth, const
   const size_t together = most < 8 ? most : 8;
   *done = 0;
   size_t count = 0;
+  size_t made = 0;  // of the next rows, whose logits and maxima are there
   bool stops = false;
   bool has_nan = false;
   float32x4_t max[8], hi[8], lo[8];
@@ -2293,7 +4998,7 @@ static inline void rows_u128_acc8(size_t rows, size_t n, ptrdiff_t growth, const
     const float* const next_x = x + count * x_stride;
     float lowers[8], biases[8];
     float* const next_terms = mask != nullptr && terms == room ? room + 1024 : room;
-    for (size_t r = 0; r < next_count; r += kGrows ? 1 : next_count) {
+    for (size_t r = made; r < next_count; r += kGrows ? 1 : next_count) {
       const size_t end = kGrows ? r + 1 : next_count;
       const size_t length = n + (count + r) * (size_t)growth;
       if (mask != nullptr) {
@@ -2357,7 +5062,15 @@ static inline void rows_u128_acc8(size_t rows, size_t n, ptrdiff_t growth, const
     const size_t written_stride = streams ? x_stride : y_stride;
     const float* const logits = mask != nullptr ? terms : x;
     const size_t logits_stride = mask != nullptr ? terms_stride : x_stride;
-    for (size_t r = 0; r < count; r += kGrows ? 1 : count) {
+    made = !kGrows && !stops && mask != nullptr ? (following < together ? following : together) : 0;
+    if (made > 0) {
+      float* const made_logits = terms == room ? room + 1024 : room;
+      const float* const after_next = x + (following < 2 * together ? following : 2 * together) * x_stride;
+      sum_rows_128_making_logits(0, made, n, terms, terms_stride, after_next, x_stride, terms, terms_stride,
+                                 written, written_stride, x + count * x_stride, mask + count * mask_stride,
+                                 mask_stride, scale, made_logits, max, lowers, biases, exponential, hi, lo);
+    }
+    for (size_t r = made; r < count; r += kGrows ? 1 : count) {
       const size_t end = kGrows ? r + 1 : count;
       const size_t length = n + (r) * (size_t)growth;
       sum_rows_128(r, end, length, logits + r * logits_stride, logits_stride, next + r * x_stride, x_stride,
@@ -2414,6 +5127,7 @@ static inline void rows_u32_acc16(size_t rows, size_t n, ptrdiff_t growth, const
   const size_t together = most < 16 ? most : 16;
   *done = 0;
   size_t count = 0;
+  size_t made = 0;  // of the next rows, whose logits and maxima are there
   bool stops = false;
   bool has_nan = false;
   float32x4_t max[16], hi[16], lo[16];
@@ -2426,7 +5140,7 @@ static inline void rows_u32_acc16(size_t rows, size_t n, ptrdiff_t growth, const
     const float* const next_x = x + count * x_stride;
     float lowers[16], biases[16];
     float* const next_terms = mask != nullptr && terms == room ? room + 1024 : room;
-    for (size_t r = 0; r < next_count; r += kGrows ? 1 : next_count) {
+    for (size_t r = made; r < next_count; r += kGrows ? 1 : next_count) {
       const size_t end = kGrows ? r + 1 : next_count;
       const size_t length = n + (count + r) * (size_t)growth;
       if (mask != nullptr) {
@@ -2490,7 +5204,15 @@ static inline void rows_u32_acc16(size_t rows, size_t n, ptrdiff_t growth, const
     const size_t written_stride = streams ? x_stride : y_stride;
     const float* const logits = mask != nullptr ? terms : x;
     const size_t logits_stride = mask != nullptr ? terms_stride : x_stride;
-    for (size_t r = 0; r < count; r += kGrows ? 1 : count) {
+    made = !kGrows && !stops && mask != nullptr ? (following < together ? following : together) : 0;
+    if (made > 0) {
+      float* const made_logits = terms == room ? room + 1024 : room;
+      const float* const after_next = x + (following < 2 * together ? following : 2 * together) * x_stride;
+      sum_rows_32_making_logits(0, made, n, terms, terms_stride, after_next, x_stride, terms, terms_stride,
+                                written, written_stride, x + count * x_stride, mask + count * mask_stride,
+                                mask_stride, scale, made_logits, max, lowers, biases, exponential, hi, lo);
+    }
+    for (size_t r = made; r < count; r += kGrows ? 1 : count) {
       const size_t end = kGrows ? r + 1 : count;
       const size_t length = n + (r) * (size_t)growth;
       sum_rows_32(r, end, length, logits + r * logits_stride, logits_stride, next + r * x_stride, x_stride,
@@ -2547,6 +5269,7 @@ static inline void rows_u64_acc16(size_t rows, size_t n, ptrdiff_t growth, const
   const size_t together = most < 16 ? most : 16;
   *done = 0;
   size_t count = 0;
+  size_t made = 0;  // of the next rows, whose logits and maxima are there
   bool stops = false;
   bool has_nan = false;
   float32x4_t max[16], hi[16], lo[16];
@@ -2559,7 +5282,7 @@ static inline void rows_u64_acc16(size_t rows, size_t n, ptrdiff_t growth, const
     const float* const next_x = x + count * x_stride;
     float lowers[16], biases[16];
     float* const next_terms = mask != nullptr && terms == room ? room + 1024 : room;
-    for (size_t r = 0; r < next_count; r += kGrows ? 1 : next_count) {
+    for (size_t r = made; r < next_count; r += kGrows ? 1 : next_count) {
       const size_t end = kGrows ? r + 1 : next_count;
       const size_t length = n + (count + r) * (size_t)growth;
       if (mask != nullptr) {
@@ -2623,7 +5346,15 @@ static inline void rows_u64_acc16(size_t rows, size_t n, ptrdiff_t growth, const
     const size_t written_stride = streams ? x_stride : y_stride;
     const float* const logits = mask != nullptr ? terms : x;
     const size_t logits_stride = mask != nullptr ? terms_stride : x_stride;
-    for (size_t r = 0; r < count; r += kGrows ? 1 : count) {
+    made = !kGrows && !stops && mask != nullptr ? (following < together ? following : together) : 0;
+    if (made > 0) {
+      float* const made_logits = terms == room ? room + 1024 : room;
+      const float* const after_next = x + (following < 2 * together ? following : 2 * together) * x_stride;
+      sum_rows_64_making_logits(0, made, n, terms, terms_stride, after_next, x_stride, terms, terms_stride,
+                                written, written_stride, x + count * x_stride, mask + count * mask_stride,
+                                mask_stride, scale, made_logits, max, lowers, biases, exponential, hi, lo);
+    }
+    for (size_t r = made; r < count; r += kGrows ? 1 : count) {
       const size_t end = kGrows ? r + 1 : count;
       const size_t length = n + (r) * (size_t)growth;
       sum_rows_64(r, end, length, logits + r * logits_stride, logits_stride, next + r * x_stride, x_stride,

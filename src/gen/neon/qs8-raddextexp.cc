@@ -738,12 +738,26 @@ static inline void add_blocks_u64(const int8_t* x, const int8_t* next,
       const float32x4_t x7 = neon_from_qs8(neon_load_bytes(x + i + 28));
       if constexpr (kLooksAhead) {
         max[0][0] = vmaxq_f32(max[0][0], neon_from_qs8(neon_load_bytes(x + i + 1024)));
+      }
+      if constexpr (kLooksAhead) {
         max[0][1] = vmaxq_f32(max[0][1], neon_from_qs8(neon_load_bytes(x + i + 1028)));
+      }
+      if constexpr (kLooksAhead) {
         max[0][0] = vmaxq_f32(max[0][0], neon_from_qs8(neon_load_bytes(x + i + 1032)));
+      }
+      if constexpr (kLooksAhead) {
         max[0][1] = vmaxq_f32(max[0][1], neon_from_qs8(neon_load_bytes(x + i + 1036)));
+      }
+      if constexpr (kLooksAhead) {
         max[0][0] = vmaxq_f32(max[0][0], neon_from_qs8(neon_load_bytes(x + i + 1040)));
+      }
+      if constexpr (kLooksAhead) {
         max[0][1] = vmaxq_f32(max[0][1], neon_from_qs8(neon_load_bytes(x + i + 1044)));
+      }
+      if constexpr (kLooksAhead) {
         max[0][0] = vmaxq_f32(max[0][0], neon_from_qs8(neon_load_bytes(x + i + 1048)));
+      }
+      if constexpr (kLooksAhead) {
         max[0][1] = vmaxq_f32(max[0][1], neon_from_qs8(neon_load_bytes(x + i + 1052)));
       }
 
@@ -871,12 +885,26 @@ static inline void add_blocks_u64(const int8_t* x, const int8_t* next,
       const float32x4_t x7 = neon_from_qs8(neon_load_bytes(x + i + 60));
       if constexpr (kLooksAhead) {
         max[0][0] = vmaxq_f32(max[0][0], neon_from_qs8(neon_load_bytes(x + i + 1056)));
+      }
+      if constexpr (kLooksAhead) {
         max[0][1] = vmaxq_f32(max[0][1], neon_from_qs8(neon_load_bytes(x + i + 1060)));
+      }
+      if constexpr (kLooksAhead) {
         max[0][0] = vmaxq_f32(max[0][0], neon_from_qs8(neon_load_bytes(x + i + 1064)));
+      }
+      if constexpr (kLooksAhead) {
         max[0][1] = vmaxq_f32(max[0][1], neon_from_qs8(neon_load_bytes(x + i + 1068)));
+      }
+      if constexpr (kLooksAhead) {
         max[0][0] = vmaxq_f32(max[0][0], neon_from_qs8(neon_load_bytes(x + i + 1072)));
+      }
+      if constexpr (kLooksAhead) {
         max[0][1] = vmaxq_f32(max[0][1], neon_from_qs8(neon_load_bytes(x + i + 1076)));
+      }
+      if constexpr (kLooksAhead) {
         max[0][0] = vmaxq_f32(max[0][0], neon_from_qs8(neon_load_bytes(x + i + 1080)));
+      }
+      if constexpr (kLooksAhead) {
         max[0][1] = vmaxq_f32(max[0][1], neon_from_qs8(neon_load_bytes(x + i + 1084)));
       }
 

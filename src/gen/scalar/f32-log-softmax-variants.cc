@@ -373,6 +373,7 @@ extern "C" void smx_f32_log_softmax_ukernel__scalar_u64_acc16(size_t rows, size_
   const size_t together = most < 16 ? most : 16;
   *done = 0;
   size_t count = 0;
+
   bool stops = false;
   bool has_nan = false;
   f32x16 max[16], hi[16], lo[16];

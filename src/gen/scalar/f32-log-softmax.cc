@@ -373,6 +373,7 @@ extern "C" void smx_f32_log_softmax_ukernel__scalar_u64_acc4(size_t rows, size_t
   const size_t together = most < 4 ? most : 4;
   *done = 0;
   size_t count = 0;
+
   bool stops = false;
   bool has_nan = false;
   f32x16 max[4], hi[4], lo[4];

@@ -742,16 +742,14 @@ static inline void add_blocks_u64(const float* x, float* y, const float* next,
       __builtin_prefetch(next + i + 0);
       __builtin_prefetch(next + i + 16);
       const f32x16 x0 = scalar_load(x + i + 0);
-      if constexpr (kLooksAhead) {
-        if constexpr (kMasks) {
-          const f32x16 x0 = scalar_load(unmasked + i + 0);
-          const f32x16 b0 = scalar_load(mask + i + 0);
-          const f32x16 logit = scalar_masked_fma(vscale, x0, b0);
-          scalar_store(logits + i + 0, logit);
-          max[0][0] = scalar_max(max[0][0], logit);
-        } else {
-          max[0][0] = scalar_max(max[0][0], scalar_load(x + i + 1024));
-        }
+      if constexpr (kLooksAhead && kMasks) {
+        const f32x16 x0 = scalar_load(unmasked + i + 0);
+        const f32x16 b0 = scalar_load(mask + i + 0);
+        const f32x16 logit = scalar_masked_fma(vscale, x0, b0);
+        max[0][0] = scalar_max(max[0][0], logit);
+        scalar_store(logits + i + 0, logit);
+      } else if constexpr (kLooksAhead) {
+        max[0][0] = scalar_max(max[0][0], scalar_load(x + i + 1024));
       }
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -770,16 +768,14 @@ static inline void add_blocks_u64(const float* x, float* y, const float* next,
       const f32x16 e0 = scalar_fma(s0, u0, s0);
       scalar_store(y + i + 0, e0);
       const f32x16 x1 = scalar_load(x + i + 16);
-      if constexpr (kLooksAhead) {
-        if constexpr (kMasks) {
-          const f32x16 x1 = scalar_load(unmasked + i + 16);
-          const f32x16 b1 = scalar_load(mask + i + 16);
-          const f32x16 logit = scalar_masked_fma(vscale, x1, b1);
-          scalar_store(logits + i + 16, logit);
-          max[0][1] = scalar_max(max[0][1], logit);
-        } else {
-          max[0][1] = scalar_max(max[0][1], scalar_load(x + i + 1040));
-        }
+      if constexpr (kLooksAhead && kMasks) {
+        const f32x16 x0 = scalar_load(unmasked + i + 16);
+        const f32x16 b0 = scalar_load(mask + i + 16);
+        const f32x16 logit = scalar_masked_fma(vscale, x0, b0);
+        max[0][1] = scalar_max(max[0][1], logit);
+        scalar_store(logits + i + 16, logit);
+      } else if constexpr (kLooksAhead) {
+        max[0][1] = scalar_max(max[0][1], scalar_load(x + i + 1040));
       }
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -803,16 +799,14 @@ static inline void add_blocks_u64(const float* x, float* y, const float* next,
       __builtin_prefetch(next + i + 32);
       __builtin_prefetch(next + i + 48);
       const f32x16 x0 = scalar_load(x + i + 32);
-      if constexpr (kLooksAhead) {
-        if constexpr (kMasks) {
-          const f32x16 x0 = scalar_load(unmasked + i + 32);
-          const f32x16 b0 = scalar_load(mask + i + 32);
-          const f32x16 logit = scalar_masked_fma(vscale, x0, b0);
-          scalar_store(logits + i + 32, logit);
-          max[0][0] = scalar_max(max[0][0], logit);
-        } else {
-          max[0][0] = scalar_max(max[0][0], scalar_load(x + i + 1056));
-        }
+      if constexpr (kLooksAhead && kMasks) {
+        const f32x16 x0 = scalar_load(unmasked + i + 32);
+        const f32x16 b0 = scalar_load(mask + i + 32);
+        const f32x16 logit = scalar_masked_fma(vscale, x0, b0);
+        max[0][0] = scalar_max(max[0][0], logit);
+        scalar_store(logits + i + 32, logit);
+      } else if constexpr (kLooksAhead) {
+        max[0][0] = scalar_max(max[0][0], scalar_load(x + i + 1056));
       }
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -831,16 +825,14 @@ static inline void add_blocks_u64(const float* x, float* y, const float* next,
       const f32x16 e0 = scalar_fma(s0, u0, s0);
       scalar_store(y + i + 32, e0);
       const f32x16 x1 = scalar_load(x + i + 48);
-      if constexpr (kLooksAhead) {
-        if constexpr (kMasks) {
-          const f32x16 x1 = scalar_load(unmasked + i + 48);
-          const f32x16 b1 = scalar_load(mask + i + 48);
-          const f32x16 logit = scalar_masked_fma(vscale, x1, b1);
-          scalar_store(logits + i + 48, logit);
-          max[0][1] = scalar_max(max[0][1], logit);
-        } else {
-          max[0][1] = scalar_max(max[0][1], scalar_load(x + i + 1072));
-        }
+      if constexpr (kLooksAhead && kMasks) {
+        const f32x16 x0 = scalar_load(unmasked + i + 48);
+        const f32x16 b0 = scalar_load(mask + i + 48);
+        const f32x16 logit = scalar_masked_fma(vscale, x0, b0);
+        max[0][1] = scalar_max(max[0][1], logit);
+        scalar_store(logits + i + 48, logit);
+      } else if constexpr (kLooksAhead) {
+        max[0][1] = scalar_max(max[0][1], scalar_load(x + i + 1072));
       }
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -973,16 +965,14 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
       __builtin_prefetch(next + i + 0);
       __builtin_prefetch(next + i + 16);
       const f32x16 x0 = scalar_load(x + i + 0);
-      if constexpr (kLooksAhead) {
-        if constexpr (kMasks) {
-          const f32x16 x0 = scalar_load(unmasked + i + 0);
-          const f32x16 b0 = scalar_load(mask + i + 0);
-          const f32x16 logit = scalar_masked_fma(vscale, x0, b0);
-          scalar_store(logits + i + 0, logit);
-          max[0][0] = scalar_max(max[0][0], logit);
-        } else {
-          max[0][0] = scalar_max(max[0][0], scalar_load(x + i + 1024));
-        }
+      if constexpr (kLooksAhead && kMasks) {
+        const f32x16 x0 = scalar_load(unmasked + i + 0);
+        const f32x16 b0 = scalar_load(mask + i + 0);
+        const f32x16 logit = scalar_masked_fma(vscale, x0, b0);
+        max[0][0] = scalar_max(max[0][0], logit);
+        scalar_store(logits + i + 0, logit);
+      } else if constexpr (kLooksAhead) {
+        max[0][0] = scalar_max(max[0][0], scalar_load(x + i + 1024));
       }
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -1001,16 +991,14 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
       const f32x16 e0 = scalar_fma(s0, u0, s0);
       scalar_store(y + i + 0, e0);
       const f32x16 x1 = scalar_load(x + i + 16);
-      if constexpr (kLooksAhead) {
-        if constexpr (kMasks) {
-          const f32x16 x1 = scalar_load(unmasked + i + 16);
-          const f32x16 b1 = scalar_load(mask + i + 16);
-          const f32x16 logit = scalar_masked_fma(vscale, x1, b1);
-          scalar_store(logits + i + 16, logit);
-          max[0][1] = scalar_max(max[0][1], logit);
-        } else {
-          max[0][1] = scalar_max(max[0][1], scalar_load(x + i + 1040));
-        }
+      if constexpr (kLooksAhead && kMasks) {
+        const f32x16 x0 = scalar_load(unmasked + i + 16);
+        const f32x16 b0 = scalar_load(mask + i + 16);
+        const f32x16 logit = scalar_masked_fma(vscale, x0, b0);
+        max[0][1] = scalar_max(max[0][1], logit);
+        scalar_store(logits + i + 16, logit);
+      } else if constexpr (kLooksAhead) {
+        max[0][1] = scalar_max(max[0][1], scalar_load(x + i + 1040));
       }
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -1034,16 +1022,14 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
       __builtin_prefetch(next + i + 32);
       __builtin_prefetch(next + i + 48);
       const f32x16 x0 = scalar_load(x + i + 32);
-      if constexpr (kLooksAhead) {
-        if constexpr (kMasks) {
-          const f32x16 x0 = scalar_load(unmasked + i + 32);
-          const f32x16 b0 = scalar_load(mask + i + 32);
-          const f32x16 logit = scalar_masked_fma(vscale, x0, b0);
-          scalar_store(logits + i + 32, logit);
-          max[0][0] = scalar_max(max[0][0], logit);
-        } else {
-          max[0][0] = scalar_max(max[0][0], scalar_load(x + i + 1056));
-        }
+      if constexpr (kLooksAhead && kMasks) {
+        const f32x16 x0 = scalar_load(unmasked + i + 32);
+        const f32x16 b0 = scalar_load(mask + i + 32);
+        const f32x16 logit = scalar_masked_fma(vscale, x0, b0);
+        max[0][0] = scalar_max(max[0][0], logit);
+        scalar_store(logits + i + 32, logit);
+      } else if constexpr (kLooksAhead) {
+        max[0][0] = scalar_max(max[0][0], scalar_load(x + i + 1056));
       }
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -1062,16 +1048,14 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
       const f32x16 e0 = scalar_fma(s0, u0, s0);
       scalar_store(y + i + 32, e0);
       const f32x16 x1 = scalar_load(x + i + 48);
-      if constexpr (kLooksAhead) {
-        if constexpr (kMasks) {
-          const f32x16 x1 = scalar_load(unmasked + i + 48);
-          const f32x16 b1 = scalar_load(mask + i + 48);
-          const f32x16 logit = scalar_masked_fma(vscale, x1, b1);
-          scalar_store(logits + i + 48, logit);
-          max[0][1] = scalar_max(max[0][1], logit);
-        } else {
-          max[0][1] = scalar_max(max[0][1], scalar_load(x + i + 1072));
-        }
+      if constexpr (kLooksAhead && kMasks) {
+        const f32x16 x0 = scalar_load(unmasked + i + 48);
+        const f32x16 b0 = scalar_load(mask + i + 48);
+        const f32x16 logit = scalar_masked_fma(vscale, x0, b0);
+        max[0][1] = scalar_max(max[0][1], logit);
+        scalar_store(logits + i + 48, logit);
+      } else if constexpr (kLooksAhead) {
+        max[0][1] = scalar_max(max[0][1], scalar_load(x + i + 1072));
       }
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -1095,16 +1079,14 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
       __builtin_prefetch(next + i + 64);
       __builtin_prefetch(next + i + 80);
       const f32x16 x0 = scalar_load(x + i + 64);
-      if constexpr (kLooksAhead) {
-        if constexpr (kMasks) {
-          const f32x16 x0 = scalar_load(unmasked + i + 64);
-          const f32x16 b0 = scalar_load(mask + i + 64);
-          const f32x16 logit = scalar_masked_fma(vscale, x0, b0);
-          scalar_store(logits + i + 64, logit);
-          max[0][0] = scalar_max(max[0][0], logit);
-        } else {
-          max[0][0] = scalar_max(max[0][0], scalar_load(x + i + 1088));
-        }
+      if constexpr (kLooksAhead && kMasks) {
+        const f32x16 x0 = scalar_load(unmasked + i + 64);
+        const f32x16 b0 = scalar_load(mask + i + 64);
+        const f32x16 logit = scalar_masked_fma(vscale, x0, b0);
+        max[0][0] = scalar_max(max[0][0], logit);
+        scalar_store(logits + i + 64, logit);
+      } else if constexpr (kLooksAhead) {
+        max[0][0] = scalar_max(max[0][0], scalar_load(x + i + 1088));
       }
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -1123,16 +1105,14 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
       const f32x16 e0 = scalar_fma(s0, u0, s0);
       scalar_store(y + i + 64, e0);
       const f32x16 x1 = scalar_load(x + i + 80);
-      if constexpr (kLooksAhead) {
-        if constexpr (kMasks) {
-          const f32x16 x1 = scalar_load(unmasked + i + 80);
-          const f32x16 b1 = scalar_load(mask + i + 80);
-          const f32x16 logit = scalar_masked_fma(vscale, x1, b1);
-          scalar_store(logits + i + 80, logit);
-          max[0][1] = scalar_max(max[0][1], logit);
-        } else {
-          max[0][1] = scalar_max(max[0][1], scalar_load(x + i + 1104));
-        }
+      if constexpr (kLooksAhead && kMasks) {
+        const f32x16 x0 = scalar_load(unmasked + i + 80);
+        const f32x16 b0 = scalar_load(mask + i + 80);
+        const f32x16 logit = scalar_masked_fma(vscale, x0, b0);
+        max[0][1] = scalar_max(max[0][1], logit);
+        scalar_store(logits + i + 80, logit);
+      } else if constexpr (kLooksAhead) {
+        max[0][1] = scalar_max(max[0][1], scalar_load(x + i + 1104));
       }
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -1156,16 +1136,14 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
       __builtin_prefetch(next + i + 96);
       __builtin_prefetch(next + i + 112);
       const f32x16 x0 = scalar_load(x + i + 96);
-      if constexpr (kLooksAhead) {
-        if constexpr (kMasks) {
-          const f32x16 x0 = scalar_load(unmasked + i + 96);
-          const f32x16 b0 = scalar_load(mask + i + 96);
-          const f32x16 logit = scalar_masked_fma(vscale, x0, b0);
-          scalar_store(logits + i + 96, logit);
-          max[0][0] = scalar_max(max[0][0], logit);
-        } else {
-          max[0][0] = scalar_max(max[0][0], scalar_load(x + i + 1120));
-        }
+      if constexpr (kLooksAhead && kMasks) {
+        const f32x16 x0 = scalar_load(unmasked + i + 96);
+        const f32x16 b0 = scalar_load(mask + i + 96);
+        const f32x16 logit = scalar_masked_fma(vscale, x0, b0);
+        max[0][0] = scalar_max(max[0][0], logit);
+        scalar_store(logits + i + 96, logit);
+      } else if constexpr (kLooksAhead) {
+        max[0][0] = scalar_max(max[0][0], scalar_load(x + i + 1120));
       }
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -1184,16 +1162,14 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
       const f32x16 e0 = scalar_fma(s0, u0, s0);
       scalar_store(y + i + 96, e0);
       const f32x16 x1 = scalar_load(x + i + 112);
-      if constexpr (kLooksAhead) {
-        if constexpr (kMasks) {
-          const f32x16 x1 = scalar_load(unmasked + i + 112);
-          const f32x16 b1 = scalar_load(mask + i + 112);
-          const f32x16 logit = scalar_masked_fma(vscale, x1, b1);
-          scalar_store(logits + i + 112, logit);
-          max[0][1] = scalar_max(max[0][1], logit);
-        } else {
-          max[0][1] = scalar_max(max[0][1], scalar_load(x + i + 1136));
-        }
+      if constexpr (kLooksAhead && kMasks) {
+        const f32x16 x0 = scalar_load(unmasked + i + 112);
+        const f32x16 b0 = scalar_load(mask + i + 112);
+        const f32x16 logit = scalar_masked_fma(vscale, x0, b0);
+        max[0][1] = scalar_max(max[0][1], logit);
+        scalar_store(logits + i + 112, logit);
+      } else if constexpr (kLooksAhead) {
+        max[0][1] = scalar_max(max[0][1], scalar_load(x + i + 1136));
       }
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -1329,16 +1305,14 @@ static inline void add_blocks_u64_acc2(const float* x, float* y, const float* ne
       __builtin_prefetch(next + i + 0);
       __builtin_prefetch(next + i + 16);
       const f32x16 x0 = scalar_load(x + i + 0);
-      if constexpr (kLooksAhead) {
-        if constexpr (kMasks) {
-          const f32x16 x0 = scalar_load(unmasked + i + 0);
-          const f32x16 b0 = scalar_load(mask + i + 0);
-          const f32x16 logit = scalar_masked_fma(vscale, x0, b0);
-          scalar_store(logits + i + 0, logit);
-          max[0][0] = scalar_max(max[0][0], logit);
-        } else {
-          max[0][0] = scalar_max(max[0][0], scalar_load(x + i + 2048));
-        }
+      if constexpr (kLooksAhead && kMasks) {
+        const f32x16 x0 = scalar_load(unmasked + i + 0);
+        const f32x16 b0 = scalar_load(mask + i + 0);
+        const f32x16 logit = scalar_masked_fma(vscale, x0, b0);
+        max[0][0] = scalar_max(max[0][0], logit);
+        scalar_store(logits + i + 0, logit);
+      } else if constexpr (kLooksAhead) {
+        max[0][0] = scalar_max(max[0][0], scalar_load(x + i + 2048));
       }
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -1357,16 +1331,14 @@ static inline void add_blocks_u64_acc2(const float* x, float* y, const float* ne
       const f32x16 e0 = scalar_fma(s0, u0, s0);
       scalar_store(y + i + 0, e0);
       const f32x16 x1 = scalar_load(x + i + 16);
-      if constexpr (kLooksAhead) {
-        if constexpr (kMasks) {
-          const f32x16 x1 = scalar_load(unmasked + i + 16);
-          const f32x16 b1 = scalar_load(mask + i + 16);
-          const f32x16 logit = scalar_masked_fma(vscale, x1, b1);
-          scalar_store(logits + i + 16, logit);
-          max[0][1] = scalar_max(max[0][1], logit);
-        } else {
-          max[0][1] = scalar_max(max[0][1], scalar_load(x + i + 2064));
-        }
+      if constexpr (kLooksAhead && kMasks) {
+        const f32x16 x0 = scalar_load(unmasked + i + 16);
+        const f32x16 b0 = scalar_load(mask + i + 16);
+        const f32x16 logit = scalar_masked_fma(vscale, x0, b0);
+        max[0][1] = scalar_max(max[0][1], logit);
+        scalar_store(logits + i + 16, logit);
+      } else if constexpr (kLooksAhead) {
+        max[0][1] = scalar_max(max[0][1], scalar_load(x + i + 2064));
       }
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -1390,16 +1362,14 @@ static inline void add_blocks_u64_acc2(const float* x, float* y, const float* ne
       __builtin_prefetch(next + i + 1024);
       __builtin_prefetch(next + i + 1040);
       const f32x16 x0 = scalar_load(x + i + 1024);
-      if constexpr (kLooksAhead) {
-        if constexpr (kMasks) {
-          const f32x16 x0 = scalar_load(unmasked + i + 1024);
-          const f32x16 b0 = scalar_load(mask + i + 1024);
-          const f32x16 logit = scalar_masked_fma(vscale, x0, b0);
-          scalar_store(logits + i + 1024, logit);
-          max[1][0] = scalar_max(max[1][0], logit);
-        } else {
-          max[1][0] = scalar_max(max[1][0], scalar_load(x + i + 3072));
-        }
+      if constexpr (kLooksAhead && kMasks) {
+        const f32x16 x0 = scalar_load(unmasked + i + 1024);
+        const f32x16 b0 = scalar_load(mask + i + 1024);
+        const f32x16 logit = scalar_masked_fma(vscale, x0, b0);
+        max[1][0] = scalar_max(max[1][0], logit);
+        scalar_store(logits + i + 1024, logit);
+      } else if constexpr (kLooksAhead) {
+        max[1][0] = scalar_max(max[1][0], scalar_load(x + i + 3072));
       }
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -1418,16 +1388,14 @@ static inline void add_blocks_u64_acc2(const float* x, float* y, const float* ne
       const f32x16 e0 = scalar_fma(s0, u0, s0);
       scalar_store(y + i + 1024, e0);
       const f32x16 x1 = scalar_load(x + i + 1040);
-      if constexpr (kLooksAhead) {
-        if constexpr (kMasks) {
-          const f32x16 x1 = scalar_load(unmasked + i + 1040);
-          const f32x16 b1 = scalar_load(mask + i + 1040);
-          const f32x16 logit = scalar_masked_fma(vscale, x1, b1);
-          scalar_store(logits + i + 1040, logit);
-          max[1][1] = scalar_max(max[1][1], logit);
-        } else {
-          max[1][1] = scalar_max(max[1][1], scalar_load(x + i + 3088));
-        }
+      if constexpr (kLooksAhead && kMasks) {
+        const f32x16 x0 = scalar_load(unmasked + i + 1040);
+        const f32x16 b0 = scalar_load(mask + i + 1040);
+        const f32x16 logit = scalar_masked_fma(vscale, x0, b0);
+        max[1][1] = scalar_max(max[1][1], logit);
+        scalar_store(logits + i + 1040, logit);
+      } else if constexpr (kLooksAhead) {
+        max[1][1] = scalar_max(max[1][1], scalar_load(x + i + 3088));
       }
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -1565,16 +1533,14 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
       __builtin_prefetch(next + i + 0);
       __builtin_prefetch(next + i + 16);
       const f32x16 x0 = scalar_load(x + i + 0);
-      if constexpr (kLooksAhead) {
-        if constexpr (kMasks) {
-          const f32x16 x0 = scalar_load(unmasked + i + 0);
-          const f32x16 b0 = scalar_load(mask + i + 0);
-          const f32x16 logit = scalar_masked_fma(vscale, x0, b0);
-          scalar_store(logits + i + 0, logit);
-          max[0][0] = scalar_max(max[0][0], logit);
-        } else {
-          max[0][0] = scalar_max(max[0][0], scalar_load(x + i + 2048));
-        }
+      if constexpr (kLooksAhead && kMasks) {
+        const f32x16 x0 = scalar_load(unmasked + i + 0);
+        const f32x16 b0 = scalar_load(mask + i + 0);
+        const f32x16 logit = scalar_masked_fma(vscale, x0, b0);
+        max[0][0] = scalar_max(max[0][0], logit);
+        scalar_store(logits + i + 0, logit);
+      } else if constexpr (kLooksAhead) {
+        max[0][0] = scalar_max(max[0][0], scalar_load(x + i + 2048));
       }
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -1593,16 +1559,14 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
       const f32x16 e0 = scalar_fma(s0, u0, s0);
       scalar_store(y + i + 0, e0);
       const f32x16 x1 = scalar_load(x + i + 16);
-      if constexpr (kLooksAhead) {
-        if constexpr (kMasks) {
-          const f32x16 x1 = scalar_load(unmasked + i + 16);
-          const f32x16 b1 = scalar_load(mask + i + 16);
-          const f32x16 logit = scalar_masked_fma(vscale, x1, b1);
-          scalar_store(logits + i + 16, logit);
-          max[0][1] = scalar_max(max[0][1], logit);
-        } else {
-          max[0][1] = scalar_max(max[0][1], scalar_load(x + i + 2064));
-        }
+      if constexpr (kLooksAhead && kMasks) {
+        const f32x16 x0 = scalar_load(unmasked + i + 16);
+        const f32x16 b0 = scalar_load(mask + i + 16);
+        const f32x16 logit = scalar_masked_fma(vscale, x0, b0);
+        max[0][1] = scalar_max(max[0][1], logit);
+        scalar_store(logits + i + 16, logit);
+      } else if constexpr (kLooksAhead) {
+        max[0][1] = scalar_max(max[0][1], scalar_load(x + i + 2064));
       }
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -1626,16 +1590,14 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
       __builtin_prefetch(next + i + 1024);
       __builtin_prefetch(next + i + 1040);
       const f32x16 x0 = scalar_load(x + i + 1024);
-      if constexpr (kLooksAhead) {
-        if constexpr (kMasks) {
-          const f32x16 x0 = scalar_load(unmasked + i + 1024);
-          const f32x16 b0 = scalar_load(mask + i + 1024);
-          const f32x16 logit = scalar_masked_fma(vscale, x0, b0);
-          scalar_store(logits + i + 1024, logit);
-          max[1][0] = scalar_max(max[1][0], logit);
-        } else {
-          max[1][0] = scalar_max(max[1][0], scalar_load(x + i + 3072));
-        }
+      if constexpr (kLooksAhead && kMasks) {
+        const f32x16 x0 = scalar_load(unmasked + i + 1024);
+        const f32x16 b0 = scalar_load(mask + i + 1024);
+        const f32x16 logit = scalar_masked_fma(vscale, x0, b0);
+        max[1][0] = scalar_max(max[1][0], logit);
+        scalar_store(logits + i + 1024, logit);
+      } else if constexpr (kLooksAhead) {
+        max[1][0] = scalar_max(max[1][0], scalar_load(x + i + 3072));
       }
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -1654,16 +1616,14 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
       const f32x16 e0 = scalar_fma(s0, u0, s0);
       scalar_store(y + i + 1024, e0);
       const f32x16 x1 = scalar_load(x + i + 1040);
-      if constexpr (kLooksAhead) {
-        if constexpr (kMasks) {
-          const f32x16 x1 = scalar_load(unmasked + i + 1040);
-          const f32x16 b1 = scalar_load(mask + i + 1040);
-          const f32x16 logit = scalar_masked_fma(vscale, x1, b1);
-          scalar_store(logits + i + 1040, logit);
-          max[1][1] = scalar_max(max[1][1], logit);
-        } else {
-          max[1][1] = scalar_max(max[1][1], scalar_load(x + i + 3088));
-        }
+      if constexpr (kLooksAhead && kMasks) {
+        const f32x16 x0 = scalar_load(unmasked + i + 1040);
+        const f32x16 b0 = scalar_load(mask + i + 1040);
+        const f32x16 logit = scalar_masked_fma(vscale, x0, b0);
+        max[1][1] = scalar_max(max[1][1], logit);
+        scalar_store(logits + i + 1040, logit);
+      } else if constexpr (kLooksAhead) {
+        max[1][1] = scalar_max(max[1][1], scalar_load(x + i + 3088));
       }
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -1687,16 +1647,14 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
       __builtin_prefetch(next + i + 32);
       __builtin_prefetch(next + i + 48);
       const f32x16 x0 = scalar_load(x + i + 32);
-      if constexpr (kLooksAhead) {
-        if constexpr (kMasks) {
-          const f32x16 x0 = scalar_load(unmasked + i + 32);
-          const f32x16 b0 = scalar_load(mask + i + 32);
-          const f32x16 logit = scalar_masked_fma(vscale, x0, b0);
-          scalar_store(logits + i + 32, logit);
-          max[0][0] = scalar_max(max[0][0], logit);
-        } else {
-          max[0][0] = scalar_max(max[0][0], scalar_load(x + i + 2080));
-        }
+      if constexpr (kLooksAhead && kMasks) {
+        const f32x16 x0 = scalar_load(unmasked + i + 32);
+        const f32x16 b0 = scalar_load(mask + i + 32);
+        const f32x16 logit = scalar_masked_fma(vscale, x0, b0);
+        max[0][0] = scalar_max(max[0][0], logit);
+        scalar_store(logits + i + 32, logit);
+      } else if constexpr (kLooksAhead) {
+        max[0][0] = scalar_max(max[0][0], scalar_load(x + i + 2080));
       }
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -1715,16 +1673,14 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
       const f32x16 e0 = scalar_fma(s0, u0, s0);
       scalar_store(y + i + 32, e0);
       const f32x16 x1 = scalar_load(x + i + 48);
-      if constexpr (kLooksAhead) {
-        if constexpr (kMasks) {
-          const f32x16 x1 = scalar_load(unmasked + i + 48);
-          const f32x16 b1 = scalar_load(mask + i + 48);
-          const f32x16 logit = scalar_masked_fma(vscale, x1, b1);
-          scalar_store(logits + i + 48, logit);
-          max[0][1] = scalar_max(max[0][1], logit);
-        } else {
-          max[0][1] = scalar_max(max[0][1], scalar_load(x + i + 2096));
-        }
+      if constexpr (kLooksAhead && kMasks) {
+        const f32x16 x0 = scalar_load(unmasked + i + 48);
+        const f32x16 b0 = scalar_load(mask + i + 48);
+        const f32x16 logit = scalar_masked_fma(vscale, x0, b0);
+        max[0][1] = scalar_max(max[0][1], logit);
+        scalar_store(logits + i + 48, logit);
+      } else if constexpr (kLooksAhead) {
+        max[0][1] = scalar_max(max[0][1], scalar_load(x + i + 2096));
       }
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -1748,16 +1704,14 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
       __builtin_prefetch(next + i + 1056);
       __builtin_prefetch(next + i + 1072);
       const f32x16 x0 = scalar_load(x + i + 1056);
-      if constexpr (kLooksAhead) {
-        if constexpr (kMasks) {
-          const f32x16 x0 = scalar_load(unmasked + i + 1056);
-          const f32x16 b0 = scalar_load(mask + i + 1056);
-          const f32x16 logit = scalar_masked_fma(vscale, x0, b0);
-          scalar_store(logits + i + 1056, logit);
-          max[1][0] = scalar_max(max[1][0], logit);
-        } else {
-          max[1][0] = scalar_max(max[1][0], scalar_load(x + i + 3104));
-        }
+      if constexpr (kLooksAhead && kMasks) {
+        const f32x16 x0 = scalar_load(unmasked + i + 1056);
+        const f32x16 b0 = scalar_load(mask + i + 1056);
+        const f32x16 logit = scalar_masked_fma(vscale, x0, b0);
+        max[1][0] = scalar_max(max[1][0], logit);
+        scalar_store(logits + i + 1056, logit);
+      } else if constexpr (kLooksAhead) {
+        max[1][0] = scalar_max(max[1][0], scalar_load(x + i + 3104));
       }
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -1776,16 +1730,14 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
       const f32x16 e0 = scalar_fma(s0, u0, s0);
       scalar_store(y + i + 1056, e0);
       const f32x16 x1 = scalar_load(x + i + 1072);
-      if constexpr (kLooksAhead) {
-        if constexpr (kMasks) {
-          const f32x16 x1 = scalar_load(unmasked + i + 1072);
-          const f32x16 b1 = scalar_load(mask + i + 1072);
-          const f32x16 logit = scalar_masked_fma(vscale, x1, b1);
-          scalar_store(logits + i + 1072, logit);
-          max[1][1] = scalar_max(max[1][1], logit);
-        } else {
-          max[1][1] = scalar_max(max[1][1], scalar_load(x + i + 3120));
-        }
+      if constexpr (kLooksAhead && kMasks) {
+        const f32x16 x0 = scalar_load(unmasked + i + 1072);
+        const f32x16 b0 = scalar_load(mask + i + 1072);
+        const f32x16 logit = scalar_masked_fma(vscale, x0, b0);
+        max[1][1] = scalar_max(max[1][1], logit);
+        scalar_store(logits + i + 1072, logit);
+      } else if constexpr (kLooksAhead) {
+        max[1][1] = scalar_max(max[1][1], scalar_load(x + i + 3120));
       }
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -1927,16 +1879,14 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
       __builtin_prefetch(next + i + 0);
       __builtin_prefetch(next + i + 16);
       const f32x16 x0 = scalar_load(x + i + 0);
-      if constexpr (kLooksAhead) {
-        if constexpr (kMasks) {
-          const f32x16 x0 = scalar_load(unmasked + i + 0);
-          const f32x16 b0 = scalar_load(mask + i + 0);
-          const f32x16 logit = scalar_masked_fma(vscale, x0, b0);
-          scalar_store(logits + i + 0, logit);
-          max[0][0] = scalar_max(max[0][0], logit);
-        } else {
-          max[0][0] = scalar_max(max[0][0], scalar_load(x + i + 4096));
-        }
+      if constexpr (kLooksAhead && kMasks) {
+        const f32x16 x0 = scalar_load(unmasked + i + 0);
+        const f32x16 b0 = scalar_load(mask + i + 0);
+        const f32x16 logit = scalar_masked_fma(vscale, x0, b0);
+        max[0][0] = scalar_max(max[0][0], logit);
+        scalar_store(logits + i + 0, logit);
+      } else if constexpr (kLooksAhead) {
+        max[0][0] = scalar_max(max[0][0], scalar_load(x + i + 4096));
       }
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -1955,16 +1905,14 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
       const f32x16 e0 = scalar_fma(s0, u0, s0);
       scalar_store(y + i + 0, e0);
       const f32x16 x1 = scalar_load(x + i + 16);
-      if constexpr (kLooksAhead) {
-        if constexpr (kMasks) {
-          const f32x16 x1 = scalar_load(unmasked + i + 16);
-          const f32x16 b1 = scalar_load(mask + i + 16);
-          const f32x16 logit = scalar_masked_fma(vscale, x1, b1);
-          scalar_store(logits + i + 16, logit);
-          max[0][1] = scalar_max(max[0][1], logit);
-        } else {
-          max[0][1] = scalar_max(max[0][1], scalar_load(x + i + 4112));
-        }
+      if constexpr (kLooksAhead && kMasks) {
+        const f32x16 x0 = scalar_load(unmasked + i + 16);
+        const f32x16 b0 = scalar_load(mask + i + 16);
+        const f32x16 logit = scalar_masked_fma(vscale, x0, b0);
+        max[0][1] = scalar_max(max[0][1], logit);
+        scalar_store(logits + i + 16, logit);
+      } else if constexpr (kLooksAhead) {
+        max[0][1] = scalar_max(max[0][1], scalar_load(x + i + 4112));
       }
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -1988,16 +1936,14 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
       __builtin_prefetch(next + i + 1024);
       __builtin_prefetch(next + i + 1040);
       const f32x16 x0 = scalar_load(x + i + 1024);
-      if constexpr (kLooksAhead) {
-        if constexpr (kMasks) {
-          const f32x16 x0 = scalar_load(unmasked + i + 1024);
-          const f32x16 b0 = scalar_load(mask + i + 1024);
-          const f32x16 logit = scalar_masked_fma(vscale, x0, b0);
-          scalar_store(logits + i + 1024, logit);
-          max[1][0] = scalar_max(max[1][0], logit);
-        } else {
-          max[1][0] = scalar_max(max[1][0], scalar_load(x + i + 5120));
-        }
+      if constexpr (kLooksAhead && kMasks) {
+        const f32x16 x0 = scalar_load(unmasked + i + 1024);
+        const f32x16 b0 = scalar_load(mask + i + 1024);
+        const f32x16 logit = scalar_masked_fma(vscale, x0, b0);
+        max[1][0] = scalar_max(max[1][0], logit);
+        scalar_store(logits + i + 1024, logit);
+      } else if constexpr (kLooksAhead) {
+        max[1][0] = scalar_max(max[1][0], scalar_load(x + i + 5120));
       }
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -2016,16 +1962,14 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
       const f32x16 e0 = scalar_fma(s0, u0, s0);
       scalar_store(y + i + 1024, e0);
       const f32x16 x1 = scalar_load(x + i + 1040);
-      if constexpr (kLooksAhead) {
-        if constexpr (kMasks) {
-          const f32x16 x1 = scalar_load(unmasked + i + 1040);
-          const f32x16 b1 = scalar_load(mask + i + 1040);
-          const f32x16 logit = scalar_masked_fma(vscale, x1, b1);
-          scalar_store(logits + i + 1040, logit);
-          max[1][1] = scalar_max(max[1][1], logit);
-        } else {
-          max[1][1] = scalar_max(max[1][1], scalar_load(x + i + 5136));
-        }
+      if constexpr (kLooksAhead && kMasks) {
+        const f32x16 x0 = scalar_load(unmasked + i + 1040);
+        const f32x16 b0 = scalar_load(mask + i + 1040);
+        const f32x16 logit = scalar_masked_fma(vscale, x0, b0);
+        max[1][1] = scalar_max(max[1][1], logit);
+        scalar_store(logits + i + 1040, logit);
+      } else if constexpr (kLooksAhead) {
+        max[1][1] = scalar_max(max[1][1], scalar_load(x + i + 5136));
       }
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -2049,16 +1993,14 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
       __builtin_prefetch(next + i + 2048);
       __builtin_prefetch(next + i + 2064);
       const f32x16 x0 = scalar_load(x + i + 2048);
-      if constexpr (kLooksAhead) {
-        if constexpr (kMasks) {
-          const f32x16 x0 = scalar_load(unmasked + i + 2048);
-          const f32x16 b0 = scalar_load(mask + i + 2048);
-          const f32x16 logit = scalar_masked_fma(vscale, x0, b0);
-          scalar_store(logits + i + 2048, logit);
-          max[2][0] = scalar_max(max[2][0], logit);
-        } else {
-          max[2][0] = scalar_max(max[2][0], scalar_load(x + i + 6144));
-        }
+      if constexpr (kLooksAhead && kMasks) {
+        const f32x16 x0 = scalar_load(unmasked + i + 2048);
+        const f32x16 b0 = scalar_load(mask + i + 2048);
+        const f32x16 logit = scalar_masked_fma(vscale, x0, b0);
+        max[2][0] = scalar_max(max[2][0], logit);
+        scalar_store(logits + i + 2048, logit);
+      } else if constexpr (kLooksAhead) {
+        max[2][0] = scalar_max(max[2][0], scalar_load(x + i + 6144));
       }
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -2077,16 +2019,14 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
       const f32x16 e0 = scalar_fma(s0, u0, s0);
       scalar_store(y + i + 2048, e0);
       const f32x16 x1 = scalar_load(x + i + 2064);
-      if constexpr (kLooksAhead) {
-        if constexpr (kMasks) {
-          const f32x16 x1 = scalar_load(unmasked + i + 2064);
-          const f32x16 b1 = scalar_load(mask + i + 2064);
-          const f32x16 logit = scalar_masked_fma(vscale, x1, b1);
-          scalar_store(logits + i + 2064, logit);
-          max[2][1] = scalar_max(max[2][1], logit);
-        } else {
-          max[2][1] = scalar_max(max[2][1], scalar_load(x + i + 6160));
-        }
+      if constexpr (kLooksAhead && kMasks) {
+        const f32x16 x0 = scalar_load(unmasked + i + 2064);
+        const f32x16 b0 = scalar_load(mask + i + 2064);
+        const f32x16 logit = scalar_masked_fma(vscale, x0, b0);
+        max[2][1] = scalar_max(max[2][1], logit);
+        scalar_store(logits + i + 2064, logit);
+      } else if constexpr (kLooksAhead) {
+        max[2][1] = scalar_max(max[2][1], scalar_load(x + i + 6160));
       }
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -2110,16 +2050,14 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
       __builtin_prefetch(next + i + 3072);
       __builtin_prefetch(next + i + 3088);
       const f32x16 x0 = scalar_load(x + i + 3072);
-      if constexpr (kLooksAhead) {
-        if constexpr (kMasks) {
-          const f32x16 x0 = scalar_load(unmasked + i + 3072);
-          const f32x16 b0 = scalar_load(mask + i + 3072);
-          const f32x16 logit = scalar_masked_fma(vscale, x0, b0);
-          scalar_store(logits + i + 3072, logit);
-          max[3][0] = scalar_max(max[3][0], logit);
-        } else {
-          max[3][0] = scalar_max(max[3][0], scalar_load(x + i + 7168));
-        }
+      if constexpr (kLooksAhead && kMasks) {
+        const f32x16 x0 = scalar_load(unmasked + i + 3072);
+        const f32x16 b0 = scalar_load(mask + i + 3072);
+        const f32x16 logit = scalar_masked_fma(vscale, x0, b0);
+        max[3][0] = scalar_max(max[3][0], logit);
+        scalar_store(logits + i + 3072, logit);
+      } else if constexpr (kLooksAhead) {
+        max[3][0] = scalar_max(max[3][0], scalar_load(x + i + 7168));
       }
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -2138,16 +2076,14 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
       const f32x16 e0 = scalar_fma(s0, u0, s0);
       scalar_store(y + i + 3072, e0);
       const f32x16 x1 = scalar_load(x + i + 3088);
-      if constexpr (kLooksAhead) {
-        if constexpr (kMasks) {
-          const f32x16 x1 = scalar_load(unmasked + i + 3088);
-          const f32x16 b1 = scalar_load(mask + i + 3088);
-          const f32x16 logit = scalar_masked_fma(vscale, x1, b1);
-          scalar_store(logits + i + 3088, logit);
-          max[3][1] = scalar_max(max[3][1], logit);
-        } else {
-          max[3][1] = scalar_max(max[3][1], scalar_load(x + i + 7184));
-        }
+      if constexpr (kLooksAhead && kMasks) {
+        const f32x16 x0 = scalar_load(unmasked + i + 3088);
+        const f32x16 b0 = scalar_load(mask + i + 3088);
+        const f32x16 logit = scalar_masked_fma(vscale, x0, b0);
+        max[3][1] = scalar_max(max[3][1], logit);
+        scalar_store(logits + i + 3088, logit);
+      } else if constexpr (kLooksAhead) {
+        max[3][1] = scalar_max(max[3][1], scalar_load(x + i + 7184));
       }
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in

@@ -275,16 +275,14 @@ static inline void add_blocks_u32(const float* x, float* y, const float* next,
     __builtin_prefetch(next + i + 0);
     __builtin_prefetch(next + i + 16);
     const f32x16 x0 = scalar_load(x + i + 0);
-    if constexpr (kLooksAhead) {
-      if constexpr (kMasks) {
-        const f32x16 x0 = scalar_load(unmasked + i + 0);
-        const f32x16 b0 = scalar_load(mask + i + 0);
-        const f32x16 logit = scalar_masked_fma(vscale, x0, b0);
-        scalar_store(logits + i + 0, logit);
-        max[0][0] = scalar_max(max[0][0], logit);
-      } else {
-        max[0][0] = scalar_max(max[0][0], scalar_load(x + i + 1024));
-      }
+    if constexpr (kLooksAhead && kMasks) {
+      const f32x16 x0 = scalar_load(unmasked + i + 0);
+      const f32x16 b0 = scalar_load(mask + i + 0);
+      const f32x16 logit = scalar_masked_fma(vscale, x0, b0);
+      max[0][0] = scalar_max(max[0][0], logit);
+      scalar_store(logits + i + 0, logit);
+    } else if constexpr (kLooksAhead) {
+      max[0][0] = scalar_max(max[0][0], scalar_load(x + i + 1024));
     }
 
     // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -303,16 +301,14 @@ static inline void add_blocks_u32(const float* x, float* y, const float* next,
     const f32x16 e0 = scalar_fma(s0, u0, s0);
     scalar_store(y + i + 0, e0);
     const f32x16 x1 = scalar_load(x + i + 16);
-    if constexpr (kLooksAhead) {
-      if constexpr (kMasks) {
-        const f32x16 x1 = scalar_load(unmasked + i + 16);
-        const f32x16 b1 = scalar_load(mask + i + 16);
-        const f32x16 logit = scalar_masked_fma(vscale, x1, b1);
-        scalar_store(logits + i + 16, logit);
-        max[0][1] = scalar_max(max[0][1], logit);
-      } else {
-        max[0][1] = scalar_max(max[0][1], scalar_load(x + i + 1040));
-      }
+    if constexpr (kLooksAhead && kMasks) {
+      const f32x16 x0 = scalar_load(unmasked + i + 16);
+      const f32x16 b0 = scalar_load(mask + i + 16);
+      const f32x16 logit = scalar_masked_fma(vscale, x0, b0);
+      max[0][1] = scalar_max(max[0][1], logit);
+      scalar_store(logits + i + 16, logit);
+    } else if constexpr (kLooksAhead) {
+      max[0][1] = scalar_max(max[0][1], scalar_load(x + i + 1040));
     }
 
     // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in

@@ -132,6 +132,9 @@ static inline f32x16 add_mask(size_t n, const float* x, const float* mask, float
 
 // The sums of rows' terms in 16 lanes, folded to those of a vector. Terms go to y, by whole vectors. What is `next` to be read is asked
 // for, and so is what is to be `written`, whose lines the last pass would wait for in cache.
+//
+// Meanwhile, the logits of as many rows that follow may be made, of elements that lie next_stride apart and a mask, and their maxima in
+// lanes: so the processor finds work to do between the steps of exponentials.
 [[gnu::always_inline]] static inline void sum_rows_64(size_t first, size_t end, size_t n, const float* x,
                                                       size_t x_stride, const float* next, size_t next_stride,
                                                       float* y, size_t y_stride, const float* written,
@@ -353,6 +356,278 @@ static inline f32x16 add_mask(size_t n, const float* x, const float* mask, float
   }
 }
 
+[[gnu::always_inline]] static inline void sum_rows_64_making_logits(
+    size_t first, size_t end, size_t n, const float* x, size_t x_stride, const float* next,
+    size_t next_stride, float* y, size_t y_stride, const float* written, size_t written_stride,
+    const float* unmasked, const float* mask, size_t mask_stride, float scale, float* logits, f32x16* max,
+    const float* lowers, const float* biases, const struct smx_f32_exponential* exponential, f32x16* hi,
+    f32x16* lo) {
+  const f32x16 eighths = scalar_set1(8.0f * exponential->log2e);
+  const f32x16 minus_eighth_hi = scalar_set1(exponential->minus_eighth_hi);
+  const f32x16 minus_eighth_lo = scalar_set1(exponential->minus_eighth_lo);
+  const f32x16 cube = scalar_set1(exponential->cube);
+  const f32x16 square = scalar_set1(exponential->square);
+  const f32x16 linear = scalar_set1(exponential->scale);
+  const scalar_table mantissas = scalar_load_table(smx_exp2_mantissas);
+  const scalar_table residuals = scalar_load_table(smx_exp2_residuals);
+  const f32x16 vscale = scalar_set1(scale);
+  const f32x16 anchor = scalar_set1(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
+  for (size_t r = first; r < end; r++) {
+    const size_t lane = r / 16 * 16 + (r % 16);
+    const f32x16 lower = scalar_set1(lowers[lane]);
+    const f32x16 bias = scalar_set1(biases[lane]);
+    f32x16 block_hi[1] = {anchor};
+    f32x16 block_lo[1] = {scalar_set1(0.0f)};
+    f32x16 row_max[2] = {scalar_set1(-INFINITY), scalar_set1(-INFINITY)};
+
+    const size_t pairs = n / 32 * 32;
+    size_t i = 0;
+    for (; i + 64 <= n; i += 64) {
+      {
+        __builtin_prefetch(next + i + 0);
+        __builtin_prefetch(next + i + 16);
+        __builtin_prefetch(written + i + 0, 1);
+        __builtin_prefetch(written + i + 16, 1);
+        const f32x16 x0 = scalar_load(x + i + 0);
+        {
+          const f32x16 x0 = scalar_load(unmasked + i + 0);
+          const f32x16 b0 = scalar_load(mask + i + 0);
+          const f32x16 logit = scalar_masked_fma(vscale, x0, b0);
+          row_max[0] = scalar_max(row_max[0], logit);
+          scalar_store(logits + i + 0, logit);
+        }
+
+        // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+        // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+        // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
+        const f32x16 clamped0 = scalar_max(lower, x0);
+        const f32x16 biased0 = scalar_fma(clamped0, eighths, bias);
+        const f32x16 n0 = scalar_sub(biased0, bias);
+        const f32x16 index0 = (biased0);
+        f32x16 t0 = scalar_fma(n0, minus_eighth_hi, clamped0);
+        t0 = scalar_fma(n0, minus_eighth_lo, t0);
+        f32x16 u0 = scalar_fma(t0, cube, square);
+        u0 = scalar_fma(u0, t0, linear);
+        u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
+        const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
+        const f32x16 e0 = scalar_fma(s0, u0, s0);
+        scalar_store(y + i + 0, e0);
+        const f32x16 x1 = scalar_load(x + i + 16);
+        {
+          const f32x16 x0 = scalar_load(unmasked + i + 16);
+          const f32x16 b0 = scalar_load(mask + i + 16);
+          const f32x16 logit = scalar_masked_fma(vscale, x0, b0);
+          row_max[1] = scalar_max(row_max[1], logit);
+          scalar_store(logits + i + 16, logit);
+        }
+
+        // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+        // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+        // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
+        const f32x16 clamped1 = scalar_max(lower, x1);
+        const f32x16 biased1 = scalar_fma(clamped1, eighths, bias);
+        const f32x16 n1 = scalar_sub(biased1, bias);
+        const f32x16 index1 = (biased1);
+        f32x16 t1 = scalar_fma(n1, minus_eighth_hi, clamped1);
+        t1 = scalar_fma(n1, minus_eighth_lo, t1);
+        f32x16 u1 = scalar_fma(t1, cube, square);
+        u1 = scalar_fma(u1, t1, linear);
+        u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
+        const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
+        const f32x16 e1 = scalar_fma(s1, u1, s1);
+        scalar_store(y + i + 16, e1);
+        add_compensated(&block_hi[0], &block_lo[0], scalar_add(e0, e1));
+      }
+      {
+        __builtin_prefetch(next + i + 32);
+        __builtin_prefetch(next + i + 48);
+        __builtin_prefetch(written + i + 32, 1);
+        __builtin_prefetch(written + i + 48, 1);
+        const f32x16 x0 = scalar_load(x + i + 32);
+        {
+          const f32x16 x0 = scalar_load(unmasked + i + 32);
+          const f32x16 b0 = scalar_load(mask + i + 32);
+          const f32x16 logit = scalar_masked_fma(vscale, x0, b0);
+          row_max[0] = scalar_max(row_max[0], logit);
+          scalar_store(logits + i + 32, logit);
+        }
+
+        // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+        // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+        // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
+        const f32x16 clamped0 = scalar_max(lower, x0);
+        const f32x16 biased0 = scalar_fma(clamped0, eighths, bias);
+        const f32x16 n0 = scalar_sub(biased0, bias);
+        const f32x16 index0 = (biased0);
+        f32x16 t0 = scalar_fma(n0, minus_eighth_hi, clamped0);
+        t0 = scalar_fma(n0, minus_eighth_lo, t0);
+        f32x16 u0 = scalar_fma(t0, cube, square);
+        u0 = scalar_fma(u0, t0, linear);
+        u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
+        const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
+        const f32x16 e0 = scalar_fma(s0, u0, s0);
+        scalar_store(y + i + 32, e0);
+        const f32x16 x1 = scalar_load(x + i + 48);
+        {
+          const f32x16 x0 = scalar_load(unmasked + i + 48);
+          const f32x16 b0 = scalar_load(mask + i + 48);
+          const f32x16 logit = scalar_masked_fma(vscale, x0, b0);
+          row_max[1] = scalar_max(row_max[1], logit);
+          scalar_store(logits + i + 48, logit);
+        }
+
+        // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+        // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+        // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
+        const f32x16 clamped1 = scalar_max(lower, x1);
+        const f32x16 biased1 = scalar_fma(clamped1, eighths, bias);
+        const f32x16 n1 = scalar_sub(biased1, bias);
+        const f32x16 index1 = (biased1);
+        f32x16 t1 = scalar_fma(n1, minus_eighth_hi, clamped1);
+        t1 = scalar_fma(n1, minus_eighth_lo, t1);
+        f32x16 u1 = scalar_fma(t1, cube, square);
+        u1 = scalar_fma(u1, t1, linear);
+        u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
+        const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
+        const f32x16 e1 = scalar_fma(s1, u1, s1);
+        scalar_store(y + i + 48, e1);
+        add_compensated(&block_hi[0], &block_lo[0], scalar_add(e0, e1));
+      }
+    }
+    for (; i < pairs; i += 32) {
+      __builtin_prefetch(next + i + 0);
+      __builtin_prefetch(next + i + 16);
+      __builtin_prefetch(written + i + 0, 1);
+      __builtin_prefetch(written + i + 16, 1);
+      const f32x16 x0 = scalar_load(x + i + 0);
+      {
+        const f32x16 x0 = scalar_load(unmasked + i + 0);
+        const f32x16 b0 = scalar_load(mask + i + 0);
+        const f32x16 logit = scalar_masked_fma(vscale, x0, b0);
+        row_max[0] = scalar_max(row_max[0], logit);
+        scalar_store(logits + i + 0, logit);
+      }
+
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
+      const f32x16 clamped0 = scalar_max(lower, x0);
+      const f32x16 biased0 = scalar_fma(clamped0, eighths, bias);
+      const f32x16 n0 = scalar_sub(biased0, bias);
+      const f32x16 index0 = (biased0);
+      f32x16 t0 = scalar_fma(n0, minus_eighth_hi, clamped0);
+      t0 = scalar_fma(n0, minus_eighth_lo, t0);
+      f32x16 u0 = scalar_fma(t0, cube, square);
+      u0 = scalar_fma(u0, t0, linear);
+      u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
+      const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
+      const f32x16 e0 = scalar_fma(s0, u0, s0);
+      scalar_store(y + i + 0, e0);
+      const f32x16 x1 = scalar_load(x + i + 16);
+      {
+        const f32x16 x0 = scalar_load(unmasked + i + 16);
+        const f32x16 b0 = scalar_load(mask + i + 16);
+        const f32x16 logit = scalar_masked_fma(vscale, x0, b0);
+        row_max[1] = scalar_max(row_max[1], logit);
+        scalar_store(logits + i + 16, logit);
+      }
+
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
+      const f32x16 clamped1 = scalar_max(lower, x1);
+      const f32x16 biased1 = scalar_fma(clamped1, eighths, bias);
+      const f32x16 n1 = scalar_sub(biased1, bias);
+      const f32x16 index1 = (biased1);
+      f32x16 t1 = scalar_fma(n1, minus_eighth_hi, clamped1);
+      t1 = scalar_fma(n1, minus_eighth_lo, t1);
+      f32x16 u1 = scalar_fma(t1, cube, square);
+      u1 = scalar_fma(u1, t1, linear);
+      u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
+      const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
+      const f32x16 e1 = scalar_fma(s1, u1, s1);
+      scalar_store(y + i + 16, e1);
+      add_compensated(&block_hi[0], &block_lo[0], scalar_add(e0, e1));
+    }
+    if (pairs < n) {
+      i = pairs;
+      const f32x16 absent = scalar_set1(-INFINITY);  // counts as 0
+      if (n - i > 16) {
+        const f32x16 x0 = scalar_load_tail(x + i + 0, (ptrdiff_t)(n - i) - 0, absent);
+
+        // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+        // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+        // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
+        const f32x16 clamped0 = scalar_max(lower, x0);
+        const f32x16 biased0 = scalar_fma(clamped0, eighths, bias);
+        const f32x16 n0 = scalar_sub(biased0, bias);
+        const f32x16 index0 = (biased0);
+        f32x16 t0 = scalar_fma(n0, minus_eighth_hi, clamped0);
+        t0 = scalar_fma(n0, minus_eighth_lo, t0);
+        f32x16 u0 = scalar_fma(t0, cube, square);
+        u0 = scalar_fma(u0, t0, linear);
+        u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
+        const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
+        const f32x16 e0 = scalar_fma(s0, u0, s0);
+        scalar_store(y + i + 0, e0);
+        const f32x16 x1 = scalar_load_tail(x + i + 16, (ptrdiff_t)(n - i) - 16, absent);
+
+        // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+        // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+        // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
+        const f32x16 clamped1 = scalar_max(lower, x1);
+        const f32x16 biased1 = scalar_fma(clamped1, eighths, bias);
+        const f32x16 n1 = scalar_sub(biased1, bias);
+        const f32x16 index1 = (biased1);
+        f32x16 t1 = scalar_fma(n1, minus_eighth_hi, clamped1);
+        t1 = scalar_fma(n1, minus_eighth_lo, t1);
+        f32x16 u1 = scalar_fma(t1, cube, square);
+        u1 = scalar_fma(u1, t1, linear);
+        u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
+        const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
+        const f32x16 e1 = scalar_fma(s1, u1, s1);
+        scalar_store(y + i + 16, e1);
+        add_compensated(&block_hi[0], &block_lo[0], scalar_add(e0, e1));
+      } else {
+        const f32x16 x0 = scalar_load_tail(x + i + 0, (ptrdiff_t)(n - i) - 0, absent);
+
+        // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+        // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+        // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
+        const f32x16 clamped0 = scalar_max(lower, x0);
+        const f32x16 biased0 = scalar_fma(clamped0, eighths, bias);
+        const f32x16 n0 = scalar_sub(biased0, bias);
+        const f32x16 index0 = (biased0);
+        f32x16 t0 = scalar_fma(n0, minus_eighth_hi, clamped0);
+        t0 = scalar_fma(n0, minus_eighth_lo, t0);
+        f32x16 u0 = scalar_fma(t0, cube, square);
+        u0 = scalar_fma(u0, t0, linear);
+        u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
+        const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
+        const f32x16 e0 = scalar_fma(s0, u0, s0);
+        scalar_store(y + i + 0, e0);
+        add_compensated(&block_hi[0], &block_lo[0], e0);
+      }
+    }
+    if (pairs < n) {
+      row_max[1] =
+          scalar_max(row_max[1], add_mask(n - pairs, unmasked + pairs, mask + pairs, scale, logits + pairs));
+    }
+    max[r] = scalar_max(row_max[0], row_max[1]);
+    unmasked += next_stride;
+    mask += mask_stride;
+    logits += y_stride;
+    // Exact: both are multiples of the last place of their sum with the terms, and the difference is below it.
+    block_hi[0] = scalar_sub(block_hi[0], anchor);
+    hi[r] = block_hi[0];
+    lo[r] = block_lo[0];
+    x += x_stride;
+    next += next_stride;
+    written += written_stride;
+    y += y_stride;
+  }
+}
+
 // y = terms * (hi + lo). Terms are read by whole vectors.
 template <bool kStreams>
 [[gnu::always_inline]] static inline void scale_rows(size_t first, size_t end, size_t n, const float* from,
@@ -419,6 +694,7 @@ static inline void rows_u64_acc4(size_t rows, size_t n, ptrdiff_t growth, const 
   const size_t together = most < 4 ? most : 4;
   *done = 0;
   size_t count = 0;
+  size_t made = 0;  // of the next rows, whose logits and maxima are there
   bool stops = false;
   bool has_nan = false;
   f32x16 max[4], hi[4], lo[4];
@@ -431,7 +707,7 @@ static inline void rows_u64_acc4(size_t rows, size_t n, ptrdiff_t growth, const 
     const float* const next_x = x + count * x_stride;
     float lowers[16], biases[16];
     float* const next_terms = mask != nullptr && terms == room ? room + 1024 : room;
-    for (size_t r = 0; r < next_count; r += kGrows ? 1 : next_count) {
+    for (size_t r = made; r < next_count; r += kGrows ? 1 : next_count) {
       const size_t end = kGrows ? r + 1 : next_count;
       const size_t length = n + (count + r) * (size_t)growth;
       if (mask != nullptr) {
@@ -502,7 +778,15 @@ static inline void rows_u64_acc4(size_t rows, size_t n, ptrdiff_t growth, const 
     const size_t written_stride = streams ? x_stride : y_stride;
     const float* const logits = mask != nullptr ? terms : x;
     const size_t logits_stride = mask != nullptr ? terms_stride : x_stride;
-    for (size_t r = 0; r < count; r += kGrows ? 1 : count) {
+    made = !kGrows && !stops && mask != nullptr ? (following < together ? following : together) : 0;
+    if (made > 0) {
+      float* const made_logits = terms == room ? room + 1024 : room;
+      const float* const after_next = x + (following < 2 * together ? following : 2 * together) * x_stride;
+      sum_rows_64_making_logits(0, made, n, terms, terms_stride, after_next, x_stride, terms, terms_stride,
+                                written, written_stride, x + count * x_stride, mask + count * mask_stride,
+                                mask_stride, scale, made_logits, max, lowers, biases, exponential, hi, lo);
+    }
+    for (size_t r = made; r < count; r += kGrows ? 1 : count) {
       const size_t end = kGrows ? r + 1 : count;
       const size_t length = n + (r) * (size_t)growth;
       sum_rows_64(r, end, length, logits + r * logits_stride, logits_stride, next + r * x_stride, x_stride,
